@@ -1,0 +1,27 @@
+/**
+ * The two kinds of failure that a user sees as one line on stderr.
+ *
+ * Anything else that escapes is a defect of the program and is reported as such by `src/cli/run.ts`.
+ */
+
+/**
+ * A mistake in the arguments, the config or the checkpoint: exit code 2.
+ *
+ * The message is one line that names the file, the tensor or the option, what was expected and what was got.
+ */
+export class InputError extends Error {
+  override readonly name = "InputError";
+  readonly exitCode = 2;
+}
+
+/** A failure of the program or of the hardware (out of memory, no such device, a worker that died): exit code 1. */
+export class FailureError extends Error {
+  override readonly name = "FailureError";
+  readonly exitCode = 1;
+}
+
+/** One line of text from anything that was thrown, with line breaks folded, for messages that quote a cause. */
+export function reason(thrown: unknown): string {
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return text.replaceAll(/\s*\n\s*/g, " ").trim();
+}
