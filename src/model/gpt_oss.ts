@@ -1,0 +1,178 @@
+/**
+ * The GPT-OSS forward pass, top to bottom: the only place that knows what the model computes. How an operation is computed, where
+ * tensors live and in which format weights are stored is the backend's business.
+ */
+import type { Backend, Batch, Tensor, TensorSpec } from "../backends/backend.ts";
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+
+/** The graph's activation tensors. */
+export type TensorName =
+  /** residual stream, [n, H] */
+  | "hidden"
+  /** output of an RMSNorm, [n, H] */
+  | "normed"
+  /** [n, heads * D] */
+  | "query"
+  /** [n, kvHeads * D] */
+  | "key"
+  | "value"
+  /** concatenated heads, [n, heads * D] */
+  | "attended"
+  /** output of o_proj, [n, H] */
+  | "projected"
+  /** router logits, [n, E] */
+  | "router"
+  /** expert gate and up interleaved, [n * topK, 2 I] */
+  | "gateUp"
+  /** SwiGLU of them, [n * topK, I] */
+  | "activated"
+  /** expert outputs, [n * topK, H] */
+  | "expertOut"
+  /** their weighted sum, [n, H] */
+  | "combined";
+
+/** A point of the forward pass that can be looked at; the tensor holds the operation's result when the tap is called. */
+export type Tap = (layer: number, operation: Operation, tensor: Tensor, rows: number) => void;
+
+/** Names of the tapped operations, in the order of the pass. `layer` is -1 for `embed` and the layer count for `finalNorm`. */
+export const OPERATIONS = [
+  "embed",
+  "inputNorm",
+  "q_proj",
+  "k_proj",
+  "v_proj",
+  "rotary.q",
+  "rotary.k",
+  "attention",
+  "o_proj",
+  "attentionResidual",
+  "postNorm",
+  "router",
+  "experts.gate_up_proj",
+  "experts.swiglu",
+  "experts.down_proj",
+  "experts.combine",
+  "mlpResidual",
+  "finalNorm",
+] as const;
+
+/** One of {@linkcode OPERATIONS}. */
+export type Operation = (typeof OPERATIONS)[number];
+
+/**
+ * Sizes of the activation tensors for this model or this rank's part of it (heads, intermediate columns and experts are counted
+ * from the source, which holds only what the rank owns).
+ */
+export function workspace(config: ModelConfig, source: ModelSource): Record<TensorName, TensorSpec> {
+  const layers = source.tree.layers;
+  const widest = (rows: (layer: (typeof layers)[number]) => number) => Math.max(0, ...layers.map(rows));
+  const query = widest((l) => l.q.weight.rows);
+  const keyValue = widest((l) => l.k.weight.rows);
+  const gateUp = widest((l) => Math.max(0, ...l.gateUp.map((e) => e.weight.rows)));
+  const one = (width: number): TensorSpec => ({ rowsPerToken: 1, width });
+  const perSlot = (width: number): TensorSpec => ({ rowsPerToken: config.topK, width });
+  return {
+    hidden: one(config.hidden),
+    normed: one(config.hidden),
+    query: one(query),
+    key: one(keyValue),
+    value: one(keyValue),
+    attended: one(query),
+    projected: one(config.hidden),
+    router: one(config.experts),
+    gateUp: perSlot(gateUp),
+    activated: perSlot(gateUp / 2),
+    expertOut: perSlot(config.hidden),
+    combined: one(config.hidden),
+  };
+}
+
+/** A GPT-OSS model whose weights a backend has loaded. */
+export class GptOss {
+  readonly #layers: number;
+  readonly #topK: number;
+
+  constructor(readonly backend: Backend<TensorName>, config: ModelConfig) {
+    this.#layers = config.layers;
+    this.#topK = config.topK;
+  }
+
+  /**
+   * Computes one batch, pausing after every layer so that the caller can let other work in.
+   *
+   * @param batch Tokens; their keys and values enter the cache.
+   * @param tap Looks at intermediate results.
+   */
+  *layersOf(batch: Batch, tap?: Tap): Generator<number, void, void> {
+    const { backend } = this;
+    const { weights, tensors: t } = backend;
+    const n = batch.ids.length;
+    const slotRows = n * this.#topK;
+
+    backend.begin(batch);
+    backend.embed(t.hidden, weights.embedding);
+    backend.allReduce(t.hidden);
+    tap?.(-1, "embed", t.hidden, n);
+
+    for (let layer = 0; layer < this.#layers; layer++) {
+      const w = weights.layers[layer]!;
+
+      backend.rmsNorm(t.normed, t.hidden, w.inputNorm);
+      tap?.(layer, "inputNorm", t.normed, n);
+      backend.linear([t.query, t.key, t.value], t.normed, [w.q, w.k, w.v]);
+      tap?.(layer, "q_proj", t.query, n);
+      tap?.(layer, "k_proj", t.key, n);
+      tap?.(layer, "v_proj", t.value, n);
+      backend.rotate(t.query, t.key);
+      tap?.(layer, "rotary.q", t.query, n);
+      tap?.(layer, "rotary.k", t.key, n);
+      backend.store(layer, t.key, t.value);
+      backend.attention(t.attended, t.query, layer, w.sinks);
+      tap?.(layer, "attention", t.attended, n);
+      backend.linear([t.projected], t.attended, [w.o]);
+      backend.allReduce(t.projected);
+      tap?.(layer, "o_proj", t.projected, n);
+      backend.add(t.hidden, t.projected);
+      tap?.(layer, "attentionResidual", t.hidden, n);
+
+      backend.rmsNorm(t.normed, t.hidden, w.postNorm);
+      tap?.(layer, "postNorm", t.normed, n);
+      backend.linear([t.router], t.normed, [w.router]);
+      tap?.(layer, "router", t.router, n);
+      backend.route(t.router);
+      backend.expertGateUp(t.gateUp, t.normed, w.gateUp);
+      tap?.(layer, "experts.gate_up_proj", t.gateUp, slotRows);
+      backend.swiglu(t.activated, t.gateUp);
+      tap?.(layer, "experts.swiglu", t.activated, slotRows);
+      backend.expertDown(t.expertOut, t.activated, w.down);
+      tap?.(layer, "experts.down_proj", t.expertOut, slotRows);
+      backend.combine(t.combined, t.expertOut);
+      backend.allReduce(t.combined);
+      tap?.(layer, "experts.combine", t.combined, n);
+      backend.add(t.hidden, t.combined);
+      tap?.(layer, "mlpResidual", t.hidden, n);
+      yield layer;
+    }
+
+    backend.rmsNorm(t.normed, t.hidden, weights.norm);
+    tap?.(this.#layers, "finalNorm", t.normed, n);
+  }
+
+  /** Computes one batch without pausing. */
+  forward(batch: Batch, tap?: Tap): void {
+    const layers = this.layersOf(batch, tap);
+    while (!layers.next().done);
+  }
+
+  /**
+   * Logits of rows of the batch that was computed last.
+   *
+   * @param rows Indices into the batch.
+   * @param into Receives [rows.length, V] float32; otherwise the backend's own buffer is returned, valid until the next call.
+   */
+  logits(rows: Int32Array, into?: Float32Array): Float32Array {
+    const { tensors, weights } = this.backend;
+    return this.backend.logits(tensors.normed, weights.head, rows, into);
+  }
+}

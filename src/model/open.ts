@@ -1,0 +1,83 @@
+/** From an opened checkpoint and a user's choices to a session that computes. */
+import type { Backend, OpenRequest } from "../backends/backend.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Dtype, KvFormat } from "../quant/format.ts";
+import { GptOss, type TensorName, workspace } from "./gpt_oss.ts";
+import { Session } from "./session.ts";
+
+/** The backends that `--backend` names. */
+export const BACKENDS = ["emulate", "reference"] as const;
+/** One of {@linkcode BACKENDS}. */
+export type BackendName = (typeof BACKENDS)[number];
+
+/** How to compute. */
+export interface SessionOptions {
+  readonly backend: BackendName;
+  readonly dtype: Dtype;
+  /** `auto` caches keys and values in the activations' dtype. */
+  readonly kvCacheDtype: "auto" | "bf16" | "fp8";
+  /** Positions set aside for each sequence, prompt and reply together. */
+  readonly context: number;
+  /** Sequences alive at once. */
+  readonly slots?: number;
+  /** Tokens computed in one pass during prefill. */
+  readonly maxTokens?: number;
+  /** Worker threads of `emulate`, the calling one included; default: all cores. */
+  readonly threads?: number;
+  /** `emulate`: map the weight files (`auto`: where FFI is permitted) or read them. */
+  readonly weights?: "auto" | "map" | "read";
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Prefill chunk when none is given. */
+export const DEFAULT_CHUNK = 128;
+
+/**
+ * Loads a checkpoint into a backend.
+ *
+ * @throws {InputError} when the checkpoint and the options do not fit together.
+ * @throws {FailureError} when memory or workers cannot be had.
+ */
+export async function openSession(checkpoint: Checkpoint, options: SessionOptions): Promise<Session> {
+  const { config, source } = checkpoint;
+  const maxTokens = Math.max(1, Math.min(options.maxTokens ?? DEFAULT_CHUNK, options.context));
+  const request: OpenRequest<TensorName> = {
+    source,
+    config,
+    dtype: options.dtype,
+    kvFormat: kvFormat(options),
+    maxTokens,
+    slots: options.slots ?? 1,
+    context: options.context,
+    tensors: workspace(config, source),
+    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+  };
+  const backend = await open(request, options);
+  return new Session(new GptOss(backend, config), {
+    slots: request.slots,
+    context: options.context,
+    maxTokens,
+    vocab: config.vocab,
+  });
+}
+
+function kvFormat({ kvCacheDtype, dtype }: SessionOptions): KvFormat {
+  return kvCacheDtype === "auto" ? dtype : kvCacheDtype;
+}
+
+/** Backends are imported when they are chosen: a run pays only for its own. */
+async function open(request: OpenRequest<TensorName>, options: SessionOptions): Promise<Backend<TensorName>> {
+  switch (options.backend) {
+    case "emulate": {
+      const { openEmulate } = await import("../backends/emulate/open.ts");
+      return await openEmulate(request, {
+        ...(options.threads === undefined ? {} : { threads: options.threads }),
+        weights: options.weights ?? "auto",
+      });
+    }
+    case "reference": {
+      const { openReference } = await import("../backends/reference/open.ts");
+      return await openReference(request);
+    }
+  }
+}
