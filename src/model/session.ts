@@ -126,7 +126,9 @@ export class Session {
       let position = this.#lengths[slot]!;
       if (position + ids.length > this.limits.context) {
         throw new InputError(
-          `context: the sequence needs ${position + ids.length} positions, but only ${this.limits.context} were set aside`,
+          `context: the sequence needs ${
+            position + ids.length
+          } positions, but only ${this.limits.context} were set aside`,
         );
       }
       for (const id of ids) {

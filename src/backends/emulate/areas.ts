@@ -1,0 +1,120 @@
+/** The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations. */
+import type { OpenRequest, Tensor, TensorSpec } from "../backend.ts";
+import type { ThreadAreas } from "./pool.ts";
+
+const STACK_BYTES = 64 << 10;
+
+/** A float32 tensor of the emulate backend: at `address` in every memory; the current contents are in memory `home`. */
+export class EmulateTensor implements Tensor {
+  home = 0;
+  constructor(
+    readonly rows: number,
+    readonly width: number,
+    /** float32 elements from one row to the next: the width, rounded up so that rows stay 16-byte aligned. */
+    readonly stride: number,
+    readonly address: number,
+    readonly rowsPerToken: number,
+  ) {}
+}
+
+/** Addresses of the areas. Lengths in elements are those of the largest batch. */
+export interface Areas<N extends string> extends ThreadAreas {
+  readonly tensors: Readonly<Record<N, EmulateTensor>>;
+  /** Rows ready for GEMMs, float32, see `prepare` in wasm/ABI.md. */
+  readonly prepared: number;
+  readonly preparedRows: number;
+  /** float32 per prepared row: scales that the epilogue applies (FP8 W8A8). */
+  readonly rowScales: number;
+  readonly logits: number;
+  readonly logitRows: number;
+  readonly ids: number;
+  readonly slots: number;
+  readonly positions: number;
+  readonly cos: number;
+  readonly sin: number;
+  /** i32 and float32 [maxTokens * topK]. */
+  readonly routeIds: number;
+  readonly routeWeights: number;
+  /** u32 lists of rows for expert GEMMs: two lists of maxTokens * topK. */
+  readonly rowLists: number;
+  readonly descriptor: number;
+  readonly descriptorWords: number;
+  /** First free address behind the areas. */
+  readonly end: number;
+}
+
+/** Words of one record of the `linear` kernel. */
+export const LINEAR_WORDS = 24;
+
+/** Columns rounded up to whole blocks. */
+export const padded = (cols: number): number => Math.ceil(cols / 32) * 32;
+
+/**
+ * Lays the areas out.
+ *
+ * @param heapBase First address that the module leaves to us.
+ * @param logitRows Rows of logits computed at once.
+ */
+export function layOutAreas<N extends string>(
+  request: OpenRequest<N>,
+  threads: number,
+  heapBase: number,
+  logitRows: number,
+): Areas<N> {
+  const { config, maxTokens, context } = request;
+  const specs = Object.entries<TensorSpec>(request.tensors);
+  const slotRows = maxTokens * config.topK;
+  const widest = Math.max(...specs.map(([, s]) => padded(s.width)));
+  const widestPerToken = Math.max(...specs.filter(([, s]) => s.rowsPerToken === 1).map(([, s]) => padded(s.width)));
+  const widestPerSlot = Math.max(32, ...specs.filter(([, s]) => s.rowsPerToken > 1).map(([, s]) => padded(s.width)));
+  const preparedRows = Math.max(slotRows, logitRows);
+  const experts = Math.min(config.experts, slotRows);
+
+  let at = Math.ceil(heapBase / 4096) * 4096;
+  const take = (bytes: number, alignment = 64): number => {
+    const address = Math.ceil(at / alignment) * alignment;
+    at = address + bytes;
+    return address;
+  };
+  const stacks = take(threads * STACK_BYTES, 4096);
+  const scratchBytes = Math.ceil(Math.max(4 * context, 4 * 8 * widest + 4096) / 4096) * 4096;
+  const scratch = take(threads * scratchBytes, 4096);
+  const descriptorWords = 1 + LINEAR_WORDS * Math.max(4, experts);
+  const descriptor = take(4 * descriptorWords);
+  const ids = take(4 * maxTokens), slots = take(4 * maxTokens), positions = take(4 * maxTokens);
+  const cos = take(2 * config.headDim * maxTokens), sin = take(2 * config.headDim * maxTokens);
+  const routeIds = take(4 * slotRows), routeWeights = take(4 * slotRows), rowLists = take(8 * slotRows);
+  const rowScales = take(4 * preparedRows);
+  const tensors = Object.fromEntries(specs.map(([name, { rowsPerToken, width }]) => {
+    const stride = Math.max(4, Math.ceil(width / 4) * 4);
+    const rows = rowsPerToken * maxTokens;
+    return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
+  })) as Record<N, EmulateTensor>;
+  const prepared = take(
+    4 * Math.max(preparedRows * widestPerSlot, Math.max(maxTokens, logitRows) * widestPerToken),
+  );
+  const logits = take(4 * logitRows * config.vocab);
+  return {
+    stacks,
+    stackBytes: STACK_BYTES,
+    scratch,
+    scratchBytes,
+    tensors,
+    prepared,
+    preparedRows,
+    rowScales,
+    logits,
+    logitRows,
+    ids,
+    slots,
+    positions,
+    cos,
+    sin,
+    routeIds,
+    routeWeights,
+    rowLists,
+    descriptor,
+    descriptorWords,
+    end: at,
+  };
+}

@@ -1,0 +1,136 @@
+/** Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading them. */
+import type { SourceFile } from "../../checkpoint/source.ts";
+import { FailureError, InputError, reason } from "../../errors.ts";
+import { OS_PAGE, type Run } from "./plan.ts";
+
+/** Linux values of the C constants. */
+const PROT_READ_WRITE = 3;
+const MAP_PRIVATE_FIXED = 0x12;
+const O_RDONLY_CLOEXEC = 0o2000000;
+
+const LIBC = {
+  // int open(const char *path, int flags)
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  // int close(int fd)
+  close: { parameters: ["i32"], result: "i32" },
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+  mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
+} as const;
+
+/** Whether files can be mapped here: Linux with 4 KiB pages, and FFI permitted. Never asks for a permission. */
+export function canMap(): boolean {
+  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return false;
+  return Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+}
+
+/**
+ * Maps each run of the files privately over its address: the operating system's page cache is the weights' memory, and nothing is
+ * copied. Relies on V8 never moving a shared memory, whose maximum is reserved when it is made.
+ *
+ * @param views One view of each memory that the runs belong to.
+ * @throws {FailureError} when the system refuses.
+ */
+export function mapRuns(
+  files: readonly SourceFile[],
+  memories: readonly { readonly view: Uint8Array; readonly runs: readonly Run[] }[],
+): void {
+  const libc = Deno.dlopen("libc.so.6", LIBC);
+  const descriptors = new Map<number, number>();
+  try {
+    const descriptorOf = (file: number): number => {
+      const known = descriptors.get(file);
+      if (known !== undefined) return known;
+      const { path, bytes } = files[file]!;
+      checkSize(path, bytes);
+      const descriptor = libc.symbols.open(new TextEncoder().encode(path + "\0"), O_RDONLY_CLOEXEC);
+      if (descriptor < 0) throw new InputError(`${path}: cannot be opened for mapping`);
+      descriptors.set(file, descriptor);
+      return descriptor;
+    };
+    for (const { view, runs } of memories) {
+      for (const run of runs) {
+        const target = Deno.UnsafePointer.of(view.subarray(run.address) as Uint8Array<ArrayBuffer>);
+        const got = libc.symbols.mmap(
+          target,
+          BigInt(run.bytes),
+          PROT_READ_WRITE,
+          MAP_PRIVATE_FIXED,
+          descriptorOf(run.file),
+          BigInt(run.offset),
+        );
+        if (!Deno.UnsafePointer.equals(got, target)) {
+          throw new FailureError(
+            `${files[run.file]!.path}: the system refused to map ${run.bytes} bytes; --weights=read avoids mapping`,
+          );
+        }
+      }
+    }
+  } finally {
+    for (const descriptor of descriptors.values()) libc.symbols.close(descriptor);
+    libc.close();
+  }
+}
+
+/** Largest single read, so that progress moves. */
+const READ_BYTES = 64 << 20;
+
+/**
+ * Reads each run of the files to its address, straight into the memory.
+ *
+ * @throws {InputError} when a file ends early: it changed since it was checked.
+ */
+export function readRuns(
+  files: readonly SourceFile[],
+  memories: readonly { readonly view: Uint8Array; readonly runs: readonly Run[] }[],
+  onProgress?: (done: number, total: number) => void,
+): void {
+  const total = memories.reduce((sum, m) => sum + m.runs.reduce((s, r) => s + r.bytes, 0), 0);
+  let done = 0;
+  const open = new Map<number, Deno.FsFile>();
+  try {
+    for (const { view, runs } of memories) {
+      for (const run of runs) {
+        const { path, bytes } = files[run.file]!;
+        let file = open.get(run.file);
+        if (!file) {
+          checkSize(path, bytes);
+          open.set(run.file, file = openFile(path));
+        }
+        file.seekSync(run.offset, Deno.SeekMode.Start);
+        for (let at = 0; at < run.bytes;) {
+          const part = view.subarray(run.address + at, run.address + Math.min(run.bytes, at + READ_BYTES));
+          const got = file.readSync(part);
+          if (got === null) throw new InputError(`${path}: ended at byte ${run.offset + at}, expected ${bytes} bytes`);
+          at += got;
+          done += got;
+          onProgress?.(done, total);
+        }
+      }
+    }
+  } finally {
+    for (const file of open.values()) file.close();
+  }
+}
+
+function openFile(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path);
+  } catch (thrown) {
+    throw new InputError(`${path}: cannot be opened: ${reason(thrown)}`);
+  }
+}
+
+/** A file that shrank since it was checked would end the process with SIGBUS when a mapped page behind its end is touched. */
+function checkSize(path: string, expected: number): void {
+  const { size } = Deno.statSync(path);
+  if (size !== expected) throw new InputError(`${path}: has ${size} bytes now, ${expected} when it was checked`);
+}
+
+/** Mappings start on page borders; the plan must have seen to that. */
+export function assertPageAligned(runs: readonly Run[]): void {
+  for (const run of runs) {
+    if (run.address % OS_PAGE !== 0 || run.offset % OS_PAGE !== 0) {
+      throw new Error("a run to be mapped is not page aligned");
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/** Opens the emulate backend: plan, memories, threads, weights. */
+import { FailureError, reason } from "../../errors.ts";
+import { LOGIT_ROWS } from "../../model/session.ts";
+import type { OpenRequest } from "../backend.ts";
+import { layOutAreas } from "./areas.ts";
+import { EmulateBackend } from "./backend.ts";
+import { cacheGeometry } from "./cache.ts";
+import { assertPageAligned, canMap, mapRuns, readRuns } from "./load.ts";
+import { MEMORY_CAPACITY, planMemories, WASM_PAGE } from "./plan.ts";
+import { Pool } from "./pool.ts";
+import { placeWeights } from "./weights.ts";
+
+/** Choices of the emulate backend. */
+export interface EmulateOptions {
+  /** Threads in all; default: every core. */
+  readonly threads?: number;
+  /** `auto`: map the weight files where FFI is permitted, else read them. */
+  readonly weights: "auto" | "map" | "read";
+  /** For tests: bytes of one memory, to see a small model cut into stages. */
+  readonly memoryCapacity?: number;
+}
+
+/**
+ * Loads a model into WASM memories and starts the worker threads.
+ *
+ * @throws {FailureError} when memory, threads or a mapping cannot be had.
+ * @throws {InputError} when a weight file changed since it was checked.
+ */
+export async function openEmulate<N extends string>(
+  request: OpenRequest<N>,
+  options: EmulateOptions,
+): Promise<EmulateBackend<N>> {
+  const started = performance.now();
+  const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
+  const module = await WebAssembly.compile(
+    await Deno.readFile(new URL("../../../wasm/pkg/mxoss_bg.wasm", import.meta.url)),
+  );
+  const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
+  const mapped = options.weights === "map" || options.weights === "auto" && canMap();
+  const plan = planMemories({
+    source: request.source,
+    areasEnd: areas.end,
+    cacheBytes: (layer) => 2 * cacheGeometry(request, layer).halfBytes,
+    mapped,
+    capacity: options.memoryCapacity ?? MEMORY_CAPACITY,
+  });
+  const memories = plan.memories.map(({ bytes }) => allocate(bytes));
+  const pool = new Pool(threads, module, memories, areas);
+  try {
+    const targets = plan.memories.map(({ runs }, i) => ({ view: new Uint8Array(memories[i]!.buffer), runs }));
+    if (mapped) {
+      targets.forEach(({ runs }) => assertPageAligned(runs));
+      mapRuns(request.source.files, targets);
+    } else readRuns(request.source.files, targets, request.onProgress);
+    return new EmulateBackend({
+      request,
+      areas,
+      plan,
+      memories,
+      pool,
+      weights: placeWeights(request.source, plan, memories),
+      info: {
+        description: `wasm simd128, ${threads} thread${threads === 1 ? "" : "s"}, ` +
+          `${memories.length} memor${memories.length === 1 ? "y" : "ies"}, weights ${mapped ? "mapped" : "read"}`,
+        weightBytes: plan.weightBytes,
+        loadMilliseconds: performance.now() - started,
+      },
+    });
+  } catch (thrown) {
+    pool.close();
+    throw thrown;
+  }
+}
+
+/** Minimum equals maximum, so that V8 reserves the addresses once and never moves them under a mapping. */
+function allocate(bytes: number): WebAssembly.Memory {
+  const pages = bytes / WASM_PAGE;
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (thrown) {
+    throw new FailureError(`a WASM memory of ${bytes} bytes could not be had: ${reason(thrown)}`);
+  }
+}
+
+/** The module says where its own data and stack end. */
+function heapBase(module: WebAssembly.Module): number {
+  const memory = new WebAssembly.Memory({ initial: 32, maximum: 65_536, shared: true });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  return (exports["__heap_base"] as WebAssembly.Global).value as number;
+}

@@ -1,0 +1,138 @@
+/** The driving side of the worker threads; see `control.ts` for the protocol. */
+import { FailureError } from "../../errors.ts";
+import {
+  ACTIVE,
+  CONTROL_BYTES,
+  DESCRIPTOR,
+  FAILED,
+  FAILURE_BYTE,
+  FAILURE_LENGTH,
+  GATE,
+  GRAIN,
+  instantiate,
+  KERNEL,
+  type Kernel,
+  type KernelName,
+  KERNELS,
+  MEMORY,
+  NEXT,
+  STOP,
+  takeUnits,
+  UNITS,
+  type WorkerSetup,
+} from "./control.ts";
+
+/** Where the threads' stacks and scratch areas lie; the same addresses in every memory. */
+export interface ThreadAreas {
+  readonly stacks: number;
+  readonly stackBytes: number;
+  readonly scratch: number;
+  readonly scratchBytes: number;
+}
+
+/** Grabs per thread that balance cores of unequal speed without paying for many atomics. */
+const GRABS_PER_THREAD = 6;
+/** Loads of the counter before the driver sleeps until the last worker is done. */
+const SPINS = 20_000;
+
+const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
+
+/** A fixed set of threads, the calling one included, that run kernels over one or more memories. */
+export class Pool {
+  readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL_BYTES));
+  readonly #kernels: Kernel[][];
+  readonly #workers: Worker[];
+  readonly #scratch: number;
+  #gate = 0;
+  #closed = false;
+  #startFailure: string | undefined;
+
+  /**
+   * @param threads Threads in all, at least 1; `threads - 1` workers are started. They load while the caller goes on.
+   */
+  constructor(
+    readonly threads: number,
+    module: WebAssembly.Module,
+    memories: readonly WebAssembly.Memory[],
+    areas: ThreadAreas,
+  ) {
+    const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
+    this.#kernels = memories.map((memory) => instantiate(module, memory, stackTop(0)));
+    this.#scratch = areas.scratch;
+    this.#workers = Array.from({ length: threads - 1 }, (_, i) => {
+      const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: `mxoss-${i + 1}` });
+      const setup: WorkerSetup = {
+        control: this.#control.buffer as SharedArrayBuffer,
+        module,
+        memories,
+        stackTop: stackTop(i + 1),
+        scratch: areas.scratch + (i + 1) * areas.scratchBytes,
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        this.#startFailure ??= event.message;
+      };
+      worker.postMessage(setup);
+      return worker;
+    });
+  }
+
+  /** Runs units 0..units of a kernel on the calling thread. */
+  runHere(name: KernelName, memory: number, descriptor: number, units: number): void {
+    if (units > 0) this.#kernels[memory]![NUMBER_OF[name]]!(descriptor, 0, units, this.#scratch);
+  }
+
+  /**
+   * Runs units 0..units of a kernel on all threads and returns when they are done.
+   *
+   * @throws {FailureError} if a thread trapped.
+   */
+  run(name: KernelName, memory: number, descriptor: number, units: number): void {
+    if (this.threads === 1 || units < 2) return this.runHere(name, memory, descriptor, units);
+    if (this.#startFailure !== undefined) {
+      throw new FailureError(`a worker thread could not start: ${this.#startFailure}`);
+    }
+    const control = this.#control;
+    const number = NUMBER_OF[name];
+    control[UNITS] = units;
+    control[GRAIN] = Math.max(1, Math.ceil(units / (this.threads * GRABS_PER_THREAD)));
+    control[KERNEL] = number;
+    control[MEMORY] = memory;
+    control[DESCRIPTOR] = descriptor;
+    Atomics.store(control, NEXT, 0);
+    Atomics.store(control, GATE, this.#gate = this.#gate + 1 & 0x3fff_ffff);
+    Atomics.notify(control, GATE);
+    try {
+      takeUnits(control, this.#kernels[memory]![number]!, this.#scratch);
+    } finally {
+      Atomics.store(control, GATE, this.#gate = this.#gate + 1 & 0x3fff_ffff);
+      this.#awaitWorkers();
+    }
+    if (Atomics.load(control, FAILED) !== 0) {
+      const text = new Uint8Array(control.buffer, FAILURE_BYTE, Atomics.load(control, FAILURE_LENGTH)).slice();
+      throw new FailureError(`a worker thread failed in ${name}: ${new TextDecoder().decode(text)}`);
+    }
+  }
+
+  #awaitWorkers(): void {
+    const control = this.#control;
+    for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(control, ACTIVE) === 0) return;
+    for (let active: number; (active = Atomics.load(control, ACTIVE)) !== 0;) Atomics.wait(control, ACTIVE, active);
+  }
+
+  /**
+   * Lets the workers end. A worker that has not finished loading yet still gets its setup message and then sees the gate, so none is
+   * left behind, and `terminate()`, which hangs on a waiting worker, is never needed.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    Atomics.store(this.#control, GATE, STOP);
+    Atomics.notify(this.#control, GATE);
+  }
+
+  /** Worker threads that were started. */
+  get workers(): number {
+    return this.#workers.length;
+  }
+}

@@ -1,0 +1,127 @@
+/** Handles of loaded weights: file ranges turned into addresses in one of the memories. */
+import type { Linear, Matrix, Vector } from "../backend.ts";
+import type { LinearSource, MatrixSource, ModelSource, ModelTree, VectorSource } from "../../checkpoint/source.ts";
+import type { InputFormat, WeightFormat } from "../../quant/format.ts";
+import { addressOf, type MemoryPlan, type ModelPlan } from "./plan.ts";
+
+/** Numbers of the weight formats in wasm/ABI.md. */
+const FORMAT_NUMBER: Record<WeightFormat, number> = {
+  bf16: 0,
+  f32: 1,
+  f16: 2,
+  mxfp4: 3,
+  mxfp6_e3m2: 4,
+  mxfp6_e2m3: 5,
+  fp8_e4m3: 6,
+  fp8_e4m3fnuz: 7,
+};
+
+const SCALE_NUMBER = { none: 0, e8m0: 1, tensor: 2, row: 3 } as const;
+
+/** A matrix in a memory; the fields are words of the `linear` record. */
+export interface EmulateMatrix extends Matrix {
+  readonly memory: number;
+  readonly format: number;
+  readonly transposed: number;
+  readonly weight: number;
+  readonly rowStride: number;
+  readonly scale: number;
+  readonly scaleStride: number;
+  readonly scaleKind: number;
+}
+
+/** A linear in a memory. */
+export interface EmulateLinear extends EmulateMatrix, Linear {
+  readonly bias: number;
+  readonly biasFormat: number;
+  readonly input: InputFormat;
+}
+
+/** A vector in a memory. */
+export interface EmulateVector extends Vector {
+  readonly memory: number;
+  readonly address: number;
+  readonly format: number;
+}
+
+const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
+
+/** Turns the source tree into handles; writes row scales into the memories' constant areas. */
+export function placeWeights(
+  source: ModelSource,
+  plan: ModelPlan,
+  memories: readonly WebAssembly.Memory[],
+): ModelTree<EmulateMatrix, EmulateLinear, EmulateVector> {
+  const last = plan.memories.length - 1;
+  const placers = plan.memories.map((memory, i) => new Placer(i, memory, memories[i]!));
+  const { tree } = source;
+  return {
+    embedding: placers[0]!.matrix(tree.embedding),
+    layers: tree.layers.map((layer, i) => {
+      const at = placers[plan.memoryOfLayer[i]!]!;
+      return {
+        inputNorm: at.vector(layer.inputNorm),
+        q: at.linear(layer.q),
+        k: at.linear(layer.k),
+        v: at.linear(layer.v),
+        o: at.linear(layer.o),
+        sinks: at.vector(layer.sinks),
+        postNorm: at.vector(layer.postNorm),
+        router: at.linear(layer.router),
+        gateUp: layer.gateUp.map((l) => at.linear(l)),
+        down: layer.down.map((l) => at.linear(l)),
+      };
+    }),
+    norm: placers[last]!.vector(tree.norm),
+    head: placers[last]!.linear(tree.head),
+  };
+}
+
+class Placer {
+  #constants: number;
+
+  constructor(readonly memory: number, readonly plan: MemoryPlan, readonly wasm: WebAssembly.Memory) {
+    this.#constants = plan.constants;
+  }
+
+  matrix(m: MatrixSource): EmulateMatrix {
+    const empty = m.rows === 0 || m.cols === 0;
+    let scale = 0, scaleStride = 0;
+    if (m.scale.kind === "e8m0" && !empty) {
+      scale = addressOf(this.plan, m.scale.file, m.scale.offset);
+      scaleStride = m.scale.rowStride;
+    } else if (m.scale.kind === "tensor") {
+      scale = floatBits(m.scale.value);
+    } else if (m.scale.kind === "row") {
+      scale = this.#constants;
+      new Float32Array(this.wasm.buffer, scale, m.rows).set(m.scale.values);
+      this.#constants += Math.ceil(4 * m.rows / 16) * 16;
+    }
+    return {
+      rows: m.rows,
+      cols: m.cols,
+      memory: this.memory,
+      format: FORMAT_NUMBER[m.format],
+      transposed: m.transposed ? 1 : 0,
+      weight: empty ? 0 : addressOf(this.plan, m.file, m.offset),
+      rowStride: m.rowStride,
+      scale,
+      scaleStride,
+      scaleKind: SCALE_NUMBER[m.scale.kind],
+    };
+  }
+
+  linear(l: LinearSource): EmulateLinear {
+    const bias = l.bias ? this.vector(l.bias) : null;
+    return { ...this.matrix(l.weight), bias: bias?.address ?? 0, biasFormat: bias?.format ?? 0, input: l.input };
+  }
+
+  vector(v: VectorSource): EmulateVector {
+    return {
+      length: v.length,
+      memory: this.memory,
+      address: addressOf(this.plan, v.file, v.offset),
+      format: FORMAT_NUMBER[v.format],
+    };
+  }
+}

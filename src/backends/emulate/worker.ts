@@ -1,0 +1,76 @@
+/** One worker thread of the emulate backend: waits at the gate, takes units, waits again. See `control.ts` for the protocol. */
+import {
+  ACTIVE,
+  FAILED,
+  FAILURE_BYTE,
+  FAILURE_CAPACITY,
+  FAILURE_LENGTH,
+  GATE,
+  instantiate,
+  KERNEL,
+  type Kernel,
+  MEMORY,
+  STOP,
+  takeUnits,
+  type WorkerSetup,
+} from "./control.ts";
+
+/**
+ * Loads of the gate before a worker goes to sleep: some tens of microseconds, longer than the driver's gap between two operations of
+ * one token, far shorter than a person's pause. A sleeping worker costs nothing.
+ */
+const SPINS = 4000;
+
+const scope = self as unknown as {
+  onmessage: ((event: MessageEvent<WorkerSetup>) => void) | null;
+  close(): void;
+};
+
+scope.onmessage = ({ data }) => {
+  scope.onmessage = null;
+  serve(data);
+  scope.close();
+};
+
+function serve({ control: buffer, module, memories, stackTop, scratch }: WorkerSetup): void {
+  const control = new Int32Array(buffer);
+  const instances: (Kernel[] | undefined)[] = memories.map(() => undefined);
+  let seen = 0;
+  while (true) {
+    const gate = awaitGate(control, seen);
+    if (gate === STOP) return;
+    seen = gate;
+    Atomics.add(control, ACTIVE, 1);
+    if (Atomics.load(control, GATE) === gate) {
+      try {
+        const memory = control[MEMORY]!;
+        const kernels = instances[memory] ??= instantiate(module, memories[memory]!, stackTop);
+        takeUnits(control, kernels[control[KERNEL]!]!, scratch);
+      } catch (thrown) {
+        reportFailure(control, buffer, thrown);
+      }
+    }
+    if (Atomics.sub(control, ACTIVE, 1) === 1) Atomics.notify(control, ACTIVE);
+  }
+}
+
+/** The next gate value that is open and was not served yet, or STOP. */
+function awaitGate(control: Int32Array, seen: number): number {
+  while (true) {
+    let gate = 0;
+    for (let spin = 0; spin < SPINS; spin++) {
+      gate = Atomics.load(control, GATE);
+      if (gate === STOP || (gate & 1) === 1 && gate !== seen) return gate;
+    }
+    Atomics.wait(control, GATE, gate);
+  }
+}
+
+function reportFailure(control: Int32Array, buffer: SharedArrayBuffer, thrown: unknown): void {
+  if (Atomics.exchange(control, FAILED, 1) !== 0) return;
+  // TextEncoder.encodeInto refuses shared memory.
+  const text = new TextEncoder().encode(thrown instanceof Error ? thrown.message : String(thrown));
+  const kept = text.subarray(0, FAILURE_CAPACITY);
+  new Uint8Array(buffer, FAILURE_BYTE, kept.length).set(kept);
+  Atomics.store(control, FAILURE_LENGTH, kept.length);
+}
