@@ -3,6 +3,7 @@ import type { Backend, OpenRequest } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Dtype, KvFormat } from "../quant/format.ts";
 import { GptOss, type TensorName, workspace } from "./gpt_oss.ts";
+import { LocalEngine } from "./engine.ts";
 import { Session } from "./session.ts";
 
 /** The backends that `--backend` names. */
@@ -53,7 +54,7 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
   };
   const backend = await open(request, options);
-  return new Session(new GptOss(backend, config), {
+  return new Session(new LocalEngine(new GptOss(backend, config), config.vocab), {
     slots: request.slots,
     context: options.context,
     maxTokens,

@@ -1,10 +1,11 @@
 /**
  * A model ready to compute: sequences are fed token by token or in chunks, and logits come back. Everything above (generation,
- * evaluation, comparison) speaks to a {@linkcode Session}; everything below is the graph and a backend.
+ * evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
 import type { Batch } from "../backends/backend.ts";
-import type { GptOss, Tap } from "./gpt_oss.ts";
 import { InputError } from "../errors.ts";
+import type { Engine } from "./engine.ts";
+import type { Tap } from "./gpt_oss.ts";
 
 /** Tokens to append to one sequence. */
 export interface Feed {
@@ -16,24 +17,23 @@ export interface Feed {
 
 /** Sizes that a session was opened with. */
 export interface SessionLimits {
+  /** Sequences alive at once. */
   readonly slots: number;
+  /** Positions of one sequence. */
   readonly context: number;
+  /** Tokens of one batch. */
   readonly maxTokens: number;
   readonly vocab: number;
 }
 
-/** How long the event loop may be kept waiting while a batch is computed, in milliseconds; bounds the delay of Ctrl-C. */
-const BREATHE_MS = 40;
-
-/** Lets timers, signals and writes run. */
-const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+/** Receives logits [V] of a position of feed `index`; the array is only valid during the call. */
+export type OnLogits = (index: number, position: number, logits: Float32Array) => void;
 
 export class Session {
   /** Positions computed so far, per slot. */
   readonly #lengths: Int32Array;
-  #lastBreath = performance.now();
 
-  constructor(readonly model: GptOss, readonly limits: SessionLimits) {
+  constructor(readonly engine: Engine, readonly limits: SessionLimits) {
     this.#lengths = new Int32Array(limits.slots);
   }
 
@@ -49,14 +49,14 @@ export class Session {
 
   /** Makes slot `to` a copy of slot `from` (its cache and its length). */
   fork(from: number, to: number): void {
-    this.model.backend.copySlot(from, to, this.#lengths[from]!);
+    this.engine.copySlot(from, to, this.#lengths[from]!);
     this.#lengths[to] = this.#lengths[from]!;
   }
 
   /**
    * Appends tokens to one sequence, in chunks of at most `maxTokens`.
    *
-   * @param onLogits Receives the logits [V] of each wanted position in order; the array is reused after the call.
+   * @param onLogits Receives the logits [V] of each wanted position in order; the array is only valid during the call.
    * @param onProgress Called with the number of tokens done after each chunk.
    * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary.
    */
@@ -66,95 +66,94 @@ export class Session {
     tap?: Tap,
     onProgress?: (done: number) => void,
   ): Promise<void> {
-    const { slot, tokens } = feed;
+    const { slot, tokens, logits } = feed;
     for (let at = 0; at < tokens.length; at += this.limits.maxTokens) {
-      const n = Math.min(this.limits.maxTokens, tokens.length - at);
-      const ids = Int32Array.from({ length: n }, (_, i) => tokens[at + i]!);
-      const last = at + n === tokens.length;
-      const start = this.#lengths[slot]!;
-      const rows = feed.logits === "all"
-        ? Int32Array.from({ length: n }, (_, i) => i)
-        : feed.logits === "last" && last
-        ? Int32Array.of(n - 1)
-        : new Int32Array(0);
-      await this.#run([{ slot, ids }], rows, (row, logits) => onLogits?.(start + row, logits), tap);
-      onProgress?.(at + n);
+      const part = Array.from(
+        { length: Math.min(this.limits.maxTokens, tokens.length - at) },
+        (_, i) => tokens[at + i]!,
+      );
+      const done = at + part.length;
+      const wanted = logits === "last" && done < tokens.length ? "none" : logits;
+      await this.run(
+        [{ slot, tokens: part, logits: wanted }],
+        (_index, position, row) => onLogits?.(position, row),
+        tap,
+      );
+      onProgress?.(done);
     }
   }
 
   /**
    * Appends one token to each of several sequences in one pass.
    *
-   * @param onLogits Receives, for each entry in order, its index and the logits [V] of its token; the array is reused after the call.
+   * @param onLogits Receives, for each entry in order, its index and the logits [V] of its token.
    */
   async step(
     entries: readonly { readonly slot: number; readonly token: number }[],
     onLogits: (index: number, logits: Float32Array) => void,
   ): Promise<void> {
     for (let at = 0; at < entries.length; at += this.limits.maxTokens) {
-      const part = entries.slice(at, at + this.limits.maxTokens);
-      const rows = Int32Array.from(part, (_, i) => i);
-      const groups = part.map((e) => ({ slot: e.slot, ids: Int32Array.of(e.token) }));
-      await this.#run(groups, rows, (row, logits) => onLogits(at + row, logits));
+      const feeds = entries.slice(at, at + this.limits.maxTokens)
+        .map((e): Feed => ({ slot: e.slot, tokens: [e.token], logits: "last" }));
+      await this.run(feeds, (index, _position, logits) => onLogits(at + index, logits));
     }
   }
 
-  async #run(
-    groups: readonly { slot: number; ids: Int32Array }[],
-    rows: Int32Array,
-    onRow: (row: number, logits: Float32Array) => void,
-    tap?: Tap,
-  ): Promise<void> {
-    const batch = this.#batch(groups);
-    for (const _ of this.model.layersOf(batch, tap)) await this.#breatheIfDue();
-    for (const { slot, ids } of groups) this.#lengths[slot]! += ids.length;
-    const vocab = this.limits.vocab;
-    // A few rows at a time: logits of a long chunk over 201,088 words would be larger than the model's layers.
-    for (let at = 0; at < rows.length; at += LOGIT_ROWS) {
-      const part = rows.subarray(at, at + LOGIT_ROWS);
-      const logits = this.model.logits(part);
-      part.forEach((row, i) => onRow(row, logits.subarray(i * vocab, (i + 1) * vocab)));
-      await this.#breatheIfDue();
-    }
+  /**
+   * Computes one batch made of pieces of several sequences: prefill of some beside single tokens of others.
+   *
+   * @param feeds Different slots; at most `maxTokens` tokens in all.
+   * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary.
+   */
+  async run(feeds: readonly Feed[], onLogits?: OnLogits, tap?: Tap): Promise<void> {
+    const batch = this.#batch(feeds);
+    const rows: number[] = [], owners: number[] = [];
+    let end = 0;
+    feeds.forEach((feed, index) => {
+      const start = end;
+      end += feed.tokens.length;
+      if (feed.logits === "none") return;
+      for (let row = feed.logits === "all" ? start : end - 1; row < end; row++) {
+        rows.push(row);
+        owners.push(index);
+      }
+    });
+    let done = 0;
+    await this.engine.compute(
+      batch,
+      Int32Array.from(rows),
+      (row, logits) => onLogits?.(owners[done++]!, batch.positions[row]!, logits),
+      tap,
+    );
+    for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
   }
 
-  #batch(groups: readonly { slot: number; ids: Int32Array }[]): Batch {
-    const n = groups.reduce((sum, g) => sum + g.ids.length, 0);
+  #batch(feeds: readonly Feed[]): Batch {
+    const { context, maxTokens, vocab } = this.limits;
+    const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
+    if (n < 1 || n > maxTokens) throw new RangeError(`a batch has ${n} tokens, expected 1 to ${maxTokens}`);
     const batch = { ids: new Int32Array(n), slots: new Int32Array(n), positions: new Int32Array(n) };
     let row = 0;
-    for (const { slot, ids } of groups) {
+    for (const { slot, tokens } of feeds) {
       let position = this.#lengths[slot]!;
-      if (position + ids.length > this.limits.context) {
+      if (position + tokens.length > context) {
         throw new InputError(
-          `context: the sequence needs ${
-            position + ids.length
-          } positions, but only ${this.limits.context} were set aside`,
+          `context: the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
         );
       }
-      for (const id of ids) {
-        if (!(id >= 0 && id < this.limits.vocab)) {
-          throw new InputError(`token id ${id}: expected 0 to ${this.limits.vocab - 1}`);
-        }
+      for (let i = 0; i < tokens.length; i++, row++) {
+        const id = tokens[i]!;
+        if (!(id >= 0 && id < vocab)) throw new InputError(`token id ${id}: expected 0 to ${vocab - 1}`);
         batch.ids[row] = id;
         batch.slots[row] = slot;
         batch.positions[row] = position++;
-        row++;
       }
     }
     return batch;
   }
 
-  async #breatheIfDue(): Promise<void> {
-    if (performance.now() - this.#lastBreath < BREATHE_MS) return;
-    await breathe();
-    this.#lastBreath = performance.now();
-  }
-
-  /** Stops the backend's workers and frees its memory. */
+  /** Stops workers and frees memory. */
   close(): Promise<void> {
-    return this.model.backend.close();
+    return this.engine.close();
   }
 }
-
-/** Logit rows computed at once. */
-export const LOGIT_ROWS = 16;

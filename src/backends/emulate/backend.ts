@@ -2,9 +2,9 @@
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { ModelTree } from "../../checkpoint/source.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import type { Dtype, InputFormat, KvFormat } from "../../quant/format.ts";
+import type { Dtype, KvFormat } from "../../quant/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest } from "../backend.ts";
-import { type Areas, EmulateTensor, padded } from "./areas.ts";
+import { type Areas, type EmulateTensor, padded } from "./areas.ts";
 import { type CacheGeometry, cacheGeometry } from "./cache.ts";
 import type { KernelName } from "./control.ts";
 import { DescriptorWriter } from "./descriptor.ts";

@@ -1,6 +1,6 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
 import { FailureError, reason } from "../../errors.ts";
-import { LOGIT_ROWS } from "../../model/session.ts";
+import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { OpenRequest } from "../backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
