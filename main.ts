@@ -1,0 +1,3 @@
+import { run } from "./src/cli/run.ts";
+
+if (import.meta.main) await run(Deno.args);

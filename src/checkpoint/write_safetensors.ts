@@ -1,0 +1,180 @@
+/** Writes a safetensors file that is either whole or not there. */
+import { FailureError, InputError, reason } from "../errors.ts";
+
+/** Bytes of one element of each dtype that can be written. */
+const ELEMENT_BYTES = { F32: 4, I32: 4, BF16: 2, F16: 2, U8: 1, F8_E4M3: 1 } as const;
+
+/** Safetensors' names of dtypes. */
+export type WrittenDtype = keyof typeof ELEMENT_BYTES;
+
+/** A tensor that the file shall hold, row-major. */
+export interface WrittenTensor {
+  readonly name: string;
+  readonly dtype: WrittenDtype;
+  readonly shape: readonly number[];
+}
+
+/** What may be chosen. */
+export interface WriteOptions {
+  /** Replace a file that is there. */
+  readonly force?: boolean;
+  /** Texts for the header's `__metadata__`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** A tensor's place in the file. */
+interface Place {
+  readonly start: number;
+  readonly bytes: number;
+  written: number;
+}
+
+/** Alignment of the data section, in bytes; readers that map the file count on it. */
+const ALIGNMENT = 8;
+
+/**
+ * A safetensors file being written under a temporary name beside its own. The header is known from the start, so tensors larger
+ * than memory can be appended piece by piece, several of them in turns.
+ *
+ * @example
+ * ```ts ignore
+ * using writer = SafetensorsWriter.create("out.safetensors", [{ name: "ids", dtype: "I32", shape: [2] }]);
+ * writer.append("ids", Int32Array.of(7, 8));
+ * writer.commit();
+ * ```
+ */
+export class SafetensorsWriter implements Disposable {
+  readonly #path: string;
+  readonly #force: boolean;
+  readonly #temporary: string;
+  readonly #file: Deno.FsFile;
+  readonly #places: ReadonlyMap<string, Place>;
+  #open = true;
+
+  private constructor(path: string, tensors: readonly WrittenTensor[], options: WriteOptions) {
+    const { header, places } = layOut(tensors, options.metadata);
+    this.#path = path;
+    this.#force = options.force ?? false;
+    this.#places = places;
+    this.#temporary = `${path}.${Deno.pid}.partial`;
+    refuseExisting(path, this.#force);
+    try {
+      this.#file = Deno.openSync(this.#temporary, { write: true, create: true, truncate: true });
+    } catch (thrown) {
+      throw cannotWrite(path, thrown);
+    }
+    this.#writeAt(0, header);
+  }
+
+  /**
+   * Starts a file.
+   *
+   * @throws {InputError} where the file is there and `force` is not set, or cannot be written.
+   */
+  static create(path: string, tensors: readonly WrittenTensor[], options: WriteOptions = {}): SafetensorsWriter {
+    return new SafetensorsWriter(path, tensors, options);
+  }
+
+  /**
+   * Appends little-endian elements to a tensor.
+   *
+   * @throws {RangeError} for a name that was not declared, or more bytes than its shape has.
+   * @throws {FailureError} when the disk is full or fails.
+   */
+  append(name: string, elements: ArrayBufferView<ArrayBufferLike>): void {
+    const place = this.#places.get(name);
+    if (place === undefined || place.written + elements.byteLength > place.bytes) {
+      throw new RangeError(`tensor ${name}: ${elements.byteLength} bytes more than were declared`);
+    }
+    this.#writeAt(
+      place.start + place.written,
+      new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength),
+    );
+    place.written += elements.byteLength;
+  }
+
+  /**
+   * Brings the file to the disk and gives it its name.
+   *
+   * @throws {RangeError} if a tensor is not complete.
+   * @throws {InputError} if a file of that name has appeared meanwhile and `force` is not set.
+   * @throws {FailureError} when the disk is full or fails.
+   */
+  commit(): void {
+    for (const [name, { written, bytes }] of this.#places) {
+      if (written !== bytes) throw new RangeError(`tensor ${name}: ${written} bytes written, ${bytes} declared`);
+    }
+    refuseExisting(this.#path, this.#force);
+    try {
+      this.#file.syncSync();
+      this.#file.close();
+      this.#open = false;
+      Deno.renameSync(this.#temporary, this.#path);
+    } catch (thrown) {
+      throw cannotWrite(this.#path, thrown);
+    }
+  }
+
+  /** Removes the temporary file, unless {@linkcode commit} gave it its name. */
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#file.close();
+    Deno.removeSync(this.#temporary);
+  }
+
+  #writeAt(offset: number, bytes: Uint8Array): void {
+    try {
+      this.#file.seekSync(offset, Deno.SeekMode.Start);
+      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    } catch (thrown) {
+      this[Symbol.dispose]();
+      throw cannotWrite(this.#path, thrown);
+    }
+  }
+}
+
+/** Header bytes, and where each tensor's data goes: wide elements first, so that every tensor is aligned to its element. */
+function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metadata"]) {
+  const ordered = tensors.toSorted((a, b) =>
+    ELEMENT_BYTES[b.dtype] - ELEMENT_BYTES[a.dtype] || (a.name < b.name ? -1 : 1)
+  );
+  const entries: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
+  const sizes: { name: string; start: number; bytes: number }[] = [];
+  let end = 0;
+  for (const { name, dtype, shape } of ordered) {
+    const bytes = shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
+    entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
+    sizes.push({ name, start: end, bytes });
+    end += bytes;
+  }
+  const text = new TextEncoder().encode(JSON.stringify(entries));
+  const padded = Math.ceil(text.length / ALIGNMENT) * ALIGNMENT;
+  const header = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
+  header.set(text, 8);
+  const places = sizes.map(({ name, start, bytes }) =>
+    [name, { start: header.length + start, bytes, written: 0 }] as const
+  );
+  return { header, places: new Map<string, Place>(places) };
+}
+
+function refuseExisting(path: string, force: boolean): void {
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.lstatSync(path);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return;
+    throw cannotWrite(path, thrown);
+  }
+  if (found.isDirectory) throw new InputError(`${path}: expected a file to write, got a directory`);
+  if (!force) throw new InputError(`${path}: exists already; --force replaces it`);
+}
+
+/** Who is to blame: the path (exit code 2) or the disk (exit code 1). A permission that Deno lacks is passed on as it is. */
+function cannotWrite(path: string, thrown: unknown): unknown {
+  if (thrown instanceof Deno.errors.NotCapable || thrown instanceof InputError) return thrown;
+  const mistakes = [Deno.errors.NotFound, Deno.errors.NotADirectory, Deno.errors.PermissionDenied];
+  const Class = mistakes.some((mistake) => thrown instanceof mistake) ? InputError : FailureError;
+  return new Class(`${path}: cannot be written: ${reason(thrown)}`);
+}

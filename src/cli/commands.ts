@@ -1,0 +1,29 @@
+/** The program's commands. Each is imported when it is asked for: a run pays only for its own. */
+import type { CommandSpec } from "./options.ts";
+
+/** A command before it is imported. */
+export interface Command {
+  /** What the command line may hold. */
+  readonly spec: () => Promise<CommandSpec>;
+  /** Runs with the arguments after the command's name and gives the exit code. */
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
+
+/** Commands by name; the first is the default. */
+export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
+  ["generate", {
+    spec: async () => (await import("./generate_options.ts")).GENERATE,
+    run: async (args) => await (await import("./generate.ts")).generateCommand(args),
+  }],
+  ["logits", {
+    spec: async () => (await import("./logits_options.ts")).LOGITS,
+    run: async (args) => await (await import("./logits.ts")).logitsCommand(args),
+  }],
+  ["inspect", {
+    spec: async () => (await import("./inspect_options.ts")).INSPECT,
+    run: async (args) => await (await import("./inspect.ts")).inspectCommand(args),
+  }],
+]);
+
+/** What runs when the first argument names no command: that argument is then a prompt or an option. */
+export const DEFAULT_COMMAND = "generate";

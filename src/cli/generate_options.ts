@@ -1,0 +1,52 @@
+/** The options of `mxoss generate`. */
+import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
+import { choice, type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
+
+/** Tokens generated at most when `--max-tokens` is not given: room for a long chain of thought, and an end to it. */
+export const DEFAULT_MAX_TOKENS = 4096;
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  "prompt-file": option("F", text("a file").optional(), "read the prompt from a file (- means stdin)"),
+  raw: toggle("continue the prompt as it stands: no chat template, special tokens in it count as such"),
+  system: option("TEXT", text("a text").optional(), "system message of the conversation"),
+  reasoning: option("EFFORT", choice("low", "medium", "high").optional(), "reasoning effort: low, medium or high"),
+  analysis: option(
+    "WHEN",
+    choice("auto", "always", "never").default("auto"),
+    "show the model's reasoning on stderr: always, never, or auto: when stderr is a terminal",
+  ),
+  "max-tokens": option(
+    "N",
+    integer(1).optional(),
+    `most tokens to generate (default: ${DEFAULT_MAX_TOKENS}, or what the model's context leaves)`,
+  ),
+  temperature: option(
+    "T",
+    decimal("a number of at least 0", (n) => n >= 0).default(0),
+    "0 takes the likeliest token (greedy); above 0 tokens are drawn",
+  ),
+  "top-k": option("K", integer(1).optional(), "draw among the K likeliest tokens only"),
+  "top-p": option(
+    "P",
+    decimal("a number above 0 and up to 1", (n) => n > 0 && n <= 1).optional(),
+    "draw among the likeliest tokens that make up probability P",
+  ),
+  seed: option("S", integer(0, 2 ** 32 - 1).optional(), "seed of the draw (default: a new one, which --json reports)"),
+  json: toggle("print one JSON object: text, channels, token ids, finish reason, timings, protocol"),
+  stats: toggle("print prefill and decode tokens per second to stderr"),
+  ...COMPUTE_OPTIONS,
+};
+
+/** The default command. */
+export const GENERATE: CommandSpec<typeof OPTIONS> = {
+  name: "generate",
+  summary: "answer a prompt (the default command)",
+  positional: { name: "PROMPT", help: "the question; without it and without --prompt-file it is read from stdin" },
+  options: OPTIONS,
+  notes: [
+    "The answer (the final channel) goes to stdout as it is generated, everything else to stderr. In a chat, line breaks at " +
+    "the end of the prompt are dropped; with --raw every byte of it counts.",
+    "Ctrl-C keeps what was generated so far and ends with exit code 130.",
+  ],
+};

@@ -1,0 +1,17 @@
+/** The options of `mxoss inspect`. */
+import { MODEL_OPTIONS } from "./model_options.ts";
+import { type CommandSpec, toggle } from "./options.ts";
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  json: toggle("print one JSON object"),
+};
+
+/** What a checkpoint holds and how it would be computed. */
+export const INSPECT: CommandSpec<typeof OPTIONS> = {
+  name: "inspect",
+  summary: "show a checkpoint's layout, config, number formats per layer and bytes",
+  positional: null,
+  options: OPTIONS,
+  notes: ["Reads headers only, never the weights."],
+};

@@ -1,0 +1,29 @@
+/** The options of `mxoss logits`. */
+import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
+import { type CommandSpec, option, text, toggle, tokenIds } from "./options.ts";
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  tokens: option("IDS", tokenIds().optional(), "token ids, separated by commas"),
+  prompt: option(
+    "TEXT",
+    text("a text").optional(),
+    "text to tokenize as it stands; special tokens in it count as such",
+  ),
+  "prompt-file": option("F", text("a file").optional(), "read that text from a file (- means stdin)"),
+  out: option("F", text("a file to write"), "safetensors file to write"),
+  force: toggle("replace the file if it is there"),
+  ...COMPUTE_OPTIONS,
+};
+
+/** Teacher-forced logits of a sequence. */
+export const LOGITS: CommandSpec<typeof OPTIONS> = {
+  name: "logits",
+  summary: "write the logits of every position of a given sequence",
+  positional: null,
+  options: OPTIONS,
+  notes: [
+    "The file holds `logits`, float32 [T, V], and `ids`, int32 [T]; row t is the prediction of the token after ids[t]. It is " +
+    "written under a temporary name and renamed when it is whole.",
+  ],
+};

@@ -1,0 +1,39 @@
+/** Options that several commands share: which model, and how to compute. */
+import { BACKENDS, DEFAULT_CHUNK } from "../model/open.ts";
+import { choice, integer, option, type OptionTable, text } from "./options.ts";
+
+/** Largest prefill chunk: activations of so many tokens are held at once. */
+const MAX_CHUNK = 4096;
+/** Most worker threads; a mistyped number should not start a million of them. */
+const MAX_THREADS = 256;
+
+/** Which checkpoint. */
+export const MODEL_OPTIONS = {
+  model: option("DIR", text("a directory").optional(), "checkpoint directory (without it: the embedded tiny-gpt-oss)"),
+} satisfies OptionTable;
+
+/** How to compute. */
+export const COMPUTE_OPTIONS = {
+  backend: option(
+    "NAME",
+    choice(...BACKENDS).default("emulate"),
+    "emulate (WASM SIMD, all cores) or reference (plain TypeScript: slow, obvious)",
+  ),
+  dtype: option(
+    "TYPE",
+    choice("bf16", "f32").default("bf16"),
+    "bf16: every operation rounds its output to bfloat16; f32: no rounding",
+  ),
+  "kv-cache-dtype": option(
+    "TYPE",
+    choice("auto", "bf16", "fp8").default("auto"),
+    "number format of cached keys and values; auto follows --dtype",
+  ),
+  threads: option("N", integer(1, MAX_THREADS).optional(), "worker threads of emulate (default: all cores)"),
+  weights: option(
+    "HOW",
+    choice("auto", "map", "read").default("auto"),
+    "map the weight files (needs --allow-ffi) or read them; auto maps where that is permitted",
+  ),
+  chunk: option("N", integer(1, MAX_CHUNK).default(DEFAULT_CHUNK), "prompt tokens computed in one pass"),
+} satisfies OptionTable;

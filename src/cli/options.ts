@@ -1,0 +1,177 @@
+/**
+ * Commands as data: each command is a table of options with zod schemas, from which both its parser and its `--help` follow,
+ * so that the two cannot drift apart.
+ */
+import { z } from "zod";
+import { InputError } from "../errors.ts";
+import { closest } from "./closest.ts";
+import { parseArgs } from "./parse_args.ts";
+
+/** One option of a command. */
+export interface Option<T = unknown> {
+  /** What the value is called in help, for instance `N`; null for a switch that takes no value. */
+  readonly value: string | null;
+  readonly help: string;
+  /** From the text on the command line (undefined where the option is absent) to the value; for a switch from true. */
+  readonly schema: z.ZodType<T>;
+}
+
+/** Options by long name, in the order of the help text. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** What a table's options are after validation. */
+export type OptionValues<O extends OptionTable> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
+
+/** A command of the program. */
+export interface CommandSpec<O extends OptionTable = OptionTable> {
+  readonly name: string;
+  /** One line for the program's help. */
+  readonly summary: string;
+  /** The one positional argument that the command takes, or null. */
+  readonly positional: { readonly name: string; readonly help: string } | null;
+  readonly options: O;
+  /** Paragraphs below the options in the command's help. */
+  readonly notes: readonly string[];
+}
+
+/** A parsed command line. */
+export interface Parsed<O extends OptionTable> {
+  readonly options: OptionValues<O>;
+  readonly positional: string | undefined;
+}
+
+/** Declares an option that takes a value. */
+export function option<T>(value: string, schema: z.ZodType<T>, help: string): Option<T> {
+  return { value, schema, help };
+}
+
+/** Declares a switch, false unless given. */
+export function toggle(help: string): Option<boolean> {
+  return { value: null, schema: z.boolean().default(false), help };
+}
+
+/** Schema of an integer in a closed range. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  return z.string().transform((text, context) => {
+    const number = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
+    if (number >= min && number <= max) return number;
+    context.addIssue({ code: "custom", message: `expected an integer ${range}` });
+    return z.NEVER;
+  });
+}
+
+/** Schema of a decimal number; `accepts` judges it and `expected` says what it accepts. */
+export function decimal(expected: string, accepts: (number: number) => boolean) {
+  return z.string().transform((text, context) => {
+    const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
+    if (Number.isFinite(number) && accepts(number)) return number;
+    context.addIssue({ code: "custom", message: `expected ${expected}` });
+    return z.NEVER;
+  });
+}
+
+/** Schema of one of a few words. */
+export function choice<const T extends readonly string[]>(...words: T) {
+  return z.enum(words, { error: `expected ${words.slice(0, -1).join(", ")} or ${words.at(-1)}` });
+}
+
+/** Schema of a text that is not empty; `expected` names what it holds. */
+export function text(expected: string) {
+  return z.string().min(1, { error: `expected ${expected}` });
+}
+
+/** Schema of token ids, separated by commas. */
+export function tokenIds() {
+  return z.string().transform((text, context) => {
+    const ids = text.split(",").map((id) => /^\s*\d+\s*$/.test(id) ? Number(id) : NaN);
+    if (ids.every((id) => id <= MAX_TOKEN_ID)) return Int32Array.from(ids);
+    context.addIssue({ code: "custom", message: "expected token ids separated by commas" });
+    return z.NEVER;
+  });
+}
+
+/** Token ids are stored as int32. */
+const MAX_TOKEN_ID = 2 ** 31 - 1;
+
+/**
+ * Validates a command line against a command's table.
+ *
+ * @throws {InputError} naming the option, what was expected and what was got.
+ */
+export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: readonly string[]): Parsed<O> {
+  const names = Object.keys(spec.options);
+  const switches = names.filter((name) => spec.options[name]!.value === null);
+  const valued = names.filter((name) => spec.options[name]!.value !== null);
+  const parsed = parseArgs(joinValues(args, valued, switches), {
+    string: ["_", ...valued],
+    boolean: switches,
+    collect: names,
+    alias: {},
+    unknown: (argument, key) => {
+      if (key !== undefined) throw unknownOption(spec, argument, names);
+    },
+  });
+  const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
+  const [positional, second] = parsed._;
+  if (positional !== undefined && spec.positional === null) {
+    throw new InputError(`mxoss ${spec.name}: expected options only, got "${positional}"`);
+  }
+  if (second !== undefined) {
+    const name = spec.positional!.name;
+    throw new InputError(`${name}: expected one, got also "${second}" (put a ${name} of several words in quotes)`);
+  }
+  return { options: Object.fromEntries(entries) as OptionValues<O>, positional };
+}
+
+/**
+ * Writes every `--name value` as `--name=value`. The library would take a value that begins with a dash (`--temperature -1`)
+ * for an option, and the word `true` after a switch for its value.
+ */
+function joinValues(args: readonly string[], valued: readonly string[], switches: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i]!;
+    if (argument === "--") return [...joined, ...args.slice(i)];
+    const [name, value] = splitOption(argument);
+    if (name !== null && switches.includes(name)) {
+      if (value !== null) throw new InputError(`--${name}: takes no value, got "${value}"`);
+      joined.push(`--${name}=true`);
+    } else if (name !== null && valued.includes(name)) {
+      const next = value ?? args[++i];
+      if (next === undefined || (value === null && /^--([a-z]|$)/.test(next))) {
+        throw new InputError(`--${name}: expected a value${next === undefined ? "" : `, got the option ${next}`}`);
+      }
+      joined.push(`--${name}=${next}`);
+    } else {
+      joined.push(argument);
+    }
+  }
+  return joined;
+}
+
+/** Name and inline value of `--name` or `--name=value`; nulls where there are none. */
+function splitOption(argument: string): [name: string | null, value: string | null] {
+  const match = /^--([^=]+)(?:=(.*))?$/s.exec(argument);
+  return [match?.[1] ?? null, match?.[2] ?? null];
+}
+
+function validate(name: string, { schema }: Option, given: unknown): unknown {
+  const values = Array.isArray(given) ? given : given === undefined ? [] : [given];
+  if (values.length > 1) throw new InputError(`--${name}: expected once, got ${values.length} times`);
+  const result = schema.safeParse(values[0]);
+  if (result.success) return result.data;
+  if (values.length === 0) throw new InputError(`--${name}: required, but not given`);
+  throw new InputError(`--${name}: ${result.error.issues[0]!.message}, got "${values[0]}"`);
+}
+
+function unknownOption(spec: CommandSpec, argument: string, names: readonly string[]): InputError {
+  const [name] = splitOption(argument);
+  if (name === null) {
+    const positional = spec.positional ? `; a ${spec.positional.name} that begins with a dash goes after --` : "";
+    return new InputError(`${argument}: unknown option of mxoss ${spec.name}${positional}`);
+  }
+  const near = closest(name, names);
+  const hint = near === undefined ? `; mxoss ${spec.name} --help lists them` : `; did you mean --${near}?`;
+  return new InputError(`--${name}: unknown option of mxoss ${spec.name}${hint}`);
+}

@@ -1,0 +1,78 @@
+/** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
+import { FailureError, InputError, reason } from "../errors.ts";
+import { COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
+import { BrokenPipe, note, writeOut } from "./terminal.ts";
+
+/**
+ * Runs the program and ends the process.
+ *
+ * Exit codes: 0 done; 1 a failure of the program or the hardware; 2 a mistake in the arguments, the config or the checkpoint; 130
+ * interrupted. Ending by `Deno.exit` and not by running out of work keeps a worker that still waits from holding the process.
+ *
+ * @param args Arguments of the program, without its name.
+ */
+export async function run(args: readonly string[]): Promise<never> {
+  const fail = (thrown: unknown) => Deno.exit(report(thrown));
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    fail(event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    fail(event.error ?? event.message);
+  });
+  try {
+    Deno.exit(await dispatch(args));
+  } catch (thrown) {
+    return fail(thrown);
+  }
+}
+
+async function dispatch(args: readonly string[]): Promise<number> {
+  const [first, ...rest] = args;
+  const command = first === undefined ? undefined : COMMANDS.get(first);
+  if (command !== undefined) {
+    if (!asksForHelp(rest)) return await command.run(rest);
+    const { commandHelp } = await import("./help.ts");
+    await writeOut(commandHelp(await command.spec()));
+    return 0;
+  }
+  if (first === "--version") {
+    await writeOut(`mxoss ${(await import("./version.ts")).VERSION}\n`);
+    return 0;
+  }
+  if (asksForHelp(args) || (first === undefined && Deno.stdin.isTerminal())) {
+    const { programHelp } = await import("./help.ts");
+    await writeOut(programHelp(await Promise.all([...COMMANDS.values()].map((command) => command.spec()))));
+    return 0;
+  }
+  return await COMMANDS.get(DEFAULT_COMMAND)!.run(args);
+}
+
+/** Whether the options, up to `--`, hold `--help` or `-h`. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return args.slice(0, end < 0 ? args.length : end).some((argument) => argument === "--help" || argument === "-h");
+}
+
+/** Says what went wrong in one line on stderr and gives the exit code. */
+function report(thrown: unknown): number {
+  if (thrown instanceof BrokenPipe) return 0;
+  if (tracing() && thrown instanceof Error) note(thrown.stack ?? thrown.message);
+  if (thrown instanceof InputError || thrown instanceof FailureError) {
+    note(`error: ${reason(thrown)}`);
+    return thrown.exitCode;
+  }
+  if (thrown instanceof Deno.errors.NotCapable) {
+    note(`error: deno was started without a permission: ${reason(thrown)}`);
+    return 2;
+  }
+  note(`internal error: ${reason(thrown)}; run with MXOSS_TRACE=1 for the stack`);
+  return 1;
+}
+
+/** Whether `MXOSS_TRACE` asks for stacks; false, without a question to the user, where the environment may not be read. */
+function tracing(): boolean {
+  const permission = Deno.permissions.querySync({ name: "env", variable: "MXOSS_TRACE" });
+  return permission.state === "granted" && ["1", "true"].includes(Deno.env.get("MXOSS_TRACE") ?? "");
+}
