@@ -1,0 +1,59 @@
+/** Runs the program as its users do: as a process of its own. */
+
+const ROOT = new URL("../../", import.meta.url);
+const MAIN = new URL("main.ts", ROOT).pathname;
+
+/** Directory of the embedded model. */
+export const TINY = new URL("models/tiny-gpt-oss", ROOT).pathname;
+
+/** What a finished run left. */
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run. */
+export interface RunOptions {
+  /** Text for stdin; without it stdin is empty. */
+  readonly stdin?: string;
+  /** Directory that the program may write to. */
+  readonly writable?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The command that starts the program with the permissions that the README's tasks give it. */
+export function program(args: readonly string[], { writable, env }: RunOptions = {}): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-ffi",
+      "--allow-env=MXOSS_TRACE",
+      ...(writable === undefined ? [] : [`--allow-write=${writable}`]),
+      MAIN,
+      ...args,
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...env },
+  });
+}
+
+/** Runs the program to its end. */
+export async function mxoss(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const child = program(args, options).spawn();
+  const output = child.output();
+  const writer = child.stdin.getWriter();
+  try {
+    if (options.stdin !== undefined) await writer.write(new TextEncoder().encode(options.stdin));
+    await writer.close();
+  } catch {
+    // A program that refuses its arguments ends without reading stdin.
+  }
+  const { code, stdout, stderr } = await output;
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
