@@ -41,6 +41,34 @@ export interface TensorSpec {
   readonly width: number;
 }
 
+/**
+ * Ranks that a sum runs over: `tensor`, those that share the attention heads and the vocabulary; `world`, all, which share the experts
+ * and their columns.
+ */
+export type RankGroup = "tensor" | "world";
+
+/** What joins the ranks of a tensor/expert parallel run; one rank has none. */
+export interface Communicator {
+  readonly rank: number;
+  readonly size: number;
+  /**
+   * values = sum over the group's ranks of values, in rank order, in float32, then rounded to bf16 if `round`; every rank of the group
+   * must call it. Blocks until all have.
+   *
+   * @throws {FailureError} if another rank failed.
+   */
+  allReduce(values: Float32Array, group: RankGroup, round: boolean): void;
+}
+
+/** The part of the model that a rank owns, where the source alone does not say it. */
+export interface RankPart {
+  /** Row of the whole embedding that is row 0 of this rank's; ids outside give zeros. */
+  readonly vocabStart: number;
+  /** Number of the first local expert among all. */
+  readonly expertStart: number;
+  readonly communicator: Communicator;
+}
+
 /** Everything that a backend must know before it allocates anything. `N` are the graph's names of its tensors. */
 export interface OpenRequest<N extends string = string> {
   readonly source: ModelSource;
@@ -54,6 +82,8 @@ export interface OpenRequest<N extends string = string> {
   /** Most positions of one sequence. */
   readonly context: number;
   readonly tensors: Readonly<Record<N, TensorSpec>>;
+  /** Absent: this is the only rank. */
+  readonly part?: RankPart;
   /** Called while weights are read: bytes done, bytes in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -104,11 +134,11 @@ export interface Backend<N extends string = string> {
   expertDown(out: Tensor, a: Tensor, down: readonly Linear[]): void;
   /** out[t] = sum over k, in order of k, of p_k * y[t,k] in float32 (round). */
   combine(out: Tensor, y: Tensor): void;
-  /** Sums x over the ranks of the group, in rank order; nothing to do for one rank (round). */
-  allReduce(x: Tensor): void;
+  /** Sums x over the ranks of the group, in rank order, in float32; nothing to do for one rank (round). */
+  allReduce(x: Tensor, group: RankGroup): void;
   /**
    * Logits of the given batch rows: x[rows[i]] W^T, float32, not rounded. The result [rows.length, V] is valid until the next call.
-   * Written to `into` when given.
+   * Written to `into` when given. Of a rank, V is the number of rows of its part of the head.
    */
   logits(x: Tensor, head: Linear, rows: Int32Array, into?: Float32Array): Float32Array;
 

@@ -32,10 +32,24 @@ export type TensorName =
   /** their weighted sum, [n, H] */
   | "combined";
 
-/** A point of the forward pass that can be looked at; the tensor holds the operation's result when the tap is called. */
-export type Tap = (layer: number, operation: Operation, tensor: Tensor, rows: number) => void;
+/** The result of one operation of the forward pass, to be looked at while the tap is called. */
+export interface TapPoint {
+  /** -1 for `embed`, the number of layers for `finalNorm`. */
+  readonly layer: number;
+  readonly operation: Operation;
+  /** Tokens of the batch, or slot rows (token * topK + k) for operations inside the experts. */
+  readonly rows: number;
+  readonly width: number;
+  /** A copy of the values, [rows, width]; for `route` the weights of the chosen experts. */
+  read(): Float32Array;
+  /** For `route`: the chosen experts [rows, topK], in descending order of weight. */
+  readonly experts?: () => Int32Array;
+}
 
-/** Names of the tapped operations, in the order of the pass. `layer` is -1 for `embed` and the layer count for `finalNorm`. */
+/** Looks at intermediate results of a forward pass. */
+export type Tap = (point: TapPoint) => void;
+
+/** Names of the tapped operations, in the order of the pass. */
 export const OPERATIONS = [
   "embed",
   "inputNorm",
@@ -49,6 +63,7 @@ export const OPERATIONS = [
   "attentionResidual",
   "postNorm",
   "router",
+  "route",
   "experts.gate_up_proj",
   "experts.swiglu",
   "experts.down_proj",
@@ -109,54 +124,64 @@ export class GptOss {
     const { weights, tensors: t } = backend;
     const n = batch.ids.length;
     const slotRows = n * this.#topK;
+    const see = (layer: number, operation: Operation, tensor: Tensor, rows: number) =>
+      tap?.({ layer, operation, rows, width: tensor.width, read: () => backend.read(tensor, rows) });
 
     backend.begin(batch);
     backend.embed(t.hidden, weights.embedding);
-    backend.allReduce(t.hidden);
-    tap?.(-1, "embed", t.hidden, n);
+    backend.allReduce(t.hidden, "tensor");
+    see(-1, "embed", t.hidden, n);
 
     for (let layer = 0; layer < this.#layers; layer++) {
       const w = weights.layers[layer]!;
 
       backend.rmsNorm(t.normed, t.hidden, w.inputNorm);
-      tap?.(layer, "inputNorm", t.normed, n);
+      see(layer, "inputNorm", t.normed, n);
       backend.linear([t.query, t.key, t.value], t.normed, [w.q, w.k, w.v]);
-      tap?.(layer, "q_proj", t.query, n);
-      tap?.(layer, "k_proj", t.key, n);
-      tap?.(layer, "v_proj", t.value, n);
+      see(layer, "q_proj", t.query, n);
+      see(layer, "k_proj", t.key, n);
+      see(layer, "v_proj", t.value, n);
       backend.rotate(t.query, t.key);
-      tap?.(layer, "rotary.q", t.query, n);
-      tap?.(layer, "rotary.k", t.key, n);
+      see(layer, "rotary.q", t.query, n);
+      see(layer, "rotary.k", t.key, n);
       backend.store(layer, t.key, t.value);
       backend.attention(t.attended, t.query, layer, w.sinks);
-      tap?.(layer, "attention", t.attended, n);
+      see(layer, "attention", t.attended, n);
       backend.linear([t.projected], t.attended, [w.o]);
-      backend.allReduce(t.projected);
-      tap?.(layer, "o_proj", t.projected, n);
+      backend.allReduce(t.projected, "tensor");
+      see(layer, "o_proj", t.projected, n);
       backend.add(t.hidden, t.projected);
-      tap?.(layer, "attentionResidual", t.hidden, n);
+      see(layer, "attentionResidual", t.hidden, n);
 
       backend.rmsNorm(t.normed, t.hidden, w.postNorm);
-      tap?.(layer, "postNorm", t.normed, n);
+      see(layer, "postNorm", t.normed, n);
       backend.linear([t.router], t.normed, [w.router]);
-      tap?.(layer, "router", t.router, n);
+      see(layer, "router", t.router, n);
       backend.route(t.router);
+      tap?.({
+        layer,
+        operation: "route",
+        rows: n,
+        width: this.#topK,
+        read: () => backend.readRouting().weights,
+        experts: () => backend.readRouting().ids,
+      });
       backend.expertGateUp(t.gateUp, t.normed, w.gateUp);
-      tap?.(layer, "experts.gate_up_proj", t.gateUp, slotRows);
+      see(layer, "experts.gate_up_proj", t.gateUp, slotRows);
       backend.swiglu(t.activated, t.gateUp);
-      tap?.(layer, "experts.swiglu", t.activated, slotRows);
+      see(layer, "experts.swiglu", t.activated, slotRows);
       backend.expertDown(t.expertOut, t.activated, w.down);
-      tap?.(layer, "experts.down_proj", t.expertOut, slotRows);
+      see(layer, "experts.down_proj", t.expertOut, slotRows);
       backend.combine(t.combined, t.expertOut);
-      backend.allReduce(t.combined);
-      tap?.(layer, "experts.combine", t.combined, n);
+      backend.allReduce(t.combined, "world");
+      see(layer, "experts.combine", t.combined, n);
       backend.add(t.hidden, t.combined);
-      tap?.(layer, "mlpResidual", t.hidden, n);
+      see(layer, "mlpResidual", t.hidden, n);
       yield layer;
     }
 
     backend.rmsNorm(t.normed, t.hidden, weights.norm);
-    tap?.(this.#layers, "finalNorm", t.normed, n);
+    see(this.#layers, "finalNorm", t.normed, n);
   }
 
   /** Computes one batch without pausing. */

@@ -3,7 +3,7 @@ import type { Backend, OpenRequest } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Dtype, KvFormat } from "../quant/format.ts";
 import { GptOss, type TensorName, workspace } from "./gpt_oss.ts";
-import { LocalEngine } from "./engine.ts";
+import { type Engine, LocalEngine } from "./engine.ts";
 import { Session } from "./session.ts";
 
 /** The backends that `--backend` names. */
@@ -25,6 +25,10 @@ export interface SessionOptions {
   readonly maxTokens?: number;
   /** Worker threads of `emulate`, the calling one included; default: all cores. */
   readonly threads?: number;
+  /** Ranks that share heads, vocabulary and expert columns; default 1. */
+  readonly tp?: number;
+  /** Groups of ranks that share the experts; default 1. */
+  readonly ep?: number;
   /** `emulate`: map the weight files (`auto`: where FFI is permitted) or read them. */
   readonly weights?: "auto" | "map" | "read";
   readonly onProgress?: (done: number, total: number) => void;
@@ -53,8 +57,7 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
     tensors: workspace(config, source),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
   };
-  const backend = await open(request, options);
-  return new Session(new LocalEngine(new GptOss(backend, config), config.vocab), {
+  return new Session(await openEngine(request, options), {
     slots: request.slots,
     context: options.context,
     maxTokens,
@@ -64,6 +67,20 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
 
 function kvFormat({ kvCacheDtype, dtype }: SessionOptions): KvFormat {
   return kvCacheDtype === "auto" ? dtype : kvCacheDtype;
+}
+
+async function openEngine(request: OpenRequest<TensorName>, options: SessionOptions): Promise<Engine> {
+  const sizes = { tp: options.tp ?? 1, ep: options.ep ?? 1 };
+  if (sizes.tp === 1 && sizes.ep === 1) {
+    return new LocalEngine(new GptOss(await open(request, options), request.config), request.config.vocab);
+  }
+  const { openRanks } = await import("../parallel/ranked_engine.ts");
+  return await openRanks(request, {
+    sizes,
+    backend: options.backend,
+    threads: options.threads ?? navigator.hardwareConcurrency,
+    weights: options.weights ?? "auto",
+  });
 }
 
 /** Backends are imported when they are chosen: a run pays only for its own. */

@@ -3,7 +3,7 @@ import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { ModelTree } from "../../checkpoint/source.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import type { Dtype, KvFormat } from "../../quant/format.ts";
-import type { Backend, BackendInfo, Batch, OpenRequest } from "../backend.ts";
+import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../backend.ts";
 import { type Areas, type EmulateTensor, padded } from "./areas.ts";
 import { type CacheGeometry, cacheGeometry } from "./cache.ts";
 import type { KernelName } from "./control.ts";
@@ -53,9 +53,11 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly #kvFormat: KvFormat;
   readonly #kvScales: readonly { readonly k: number; readonly v: number }[];
   readonly #caches: readonly CacheGeometry[];
-  readonly #slots: number;
+  readonly #part: RankPart | undefined;
   readonly #perExpert: Int32Array;
+  /** Tokens of the current batch, and their ids in the whole vocabulary. */
   #n = 0;
+  #ids: Int32Array = new Int32Array(0);
 
   constructor(parts: EmulateParts<N>) {
     const { request, areas, plan, memories } = parts;
@@ -70,7 +72,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#kvFormat = request.kvFormat;
     this.#kvScales = request.source.kvScales;
     this.#caches = plan.memoryOfLayer.map((_, layer) => cacheGeometry(request, layer));
-    this.#slots = request.slots;
+    this.#part = request.part;
     this.#perExpert = new Int32Array(request.config.experts + 1);
     this.#views = memories.map(({ buffer }) => ({
       u8: new Uint8Array(buffer),
@@ -84,8 +86,11 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#n = batch.ids.length;
     const { cos, sin } = rotaryTables(this.#config, batch.positions);
     const a = this.#areas;
+    this.#ids = batch.ids;
+    const start = this.#part?.vocabStart ?? 0, local = this.weights.embedding.rows;
     for (const { i32, f32 } of this.#views) {
-      i32.set(batch.ids, a.ids >> 2);
+      // Ids that another rank owns read row 0 and are zeroed after.
+      batch.ids.forEach((id, t) => i32[(a.ids >> 2) + t] = id >= start && id < start + local ? id - start : 0);
       i32.set(batch.slots, a.slots >> 2);
       i32.set(batch.positions, a.positions >> 2);
       f32.set(cos, a.cos >> 2);
@@ -105,8 +110,13 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       table.cols,
       this.#round,
     );
-    this.#run("embed", table.memory, this.#n, table.cols);
+    if (table.rows > 0) this.#run("embed", table.memory, this.#n, table.cols);
     out.home = table.memory;
+    const { f32 } = this.#views[table.memory]!, start = this.#part?.vocabStart ?? 0;
+    this.#ids.forEach((id, t) => {
+      const at = (out.address >> 2) + t * out.stride;
+      if (id < start || id >= start + table.rows) f32.fill(0, at, at + out.width);
+    });
   }
 
   rmsNorm(out: EmulateTensor, x: EmulateTensor, weight: EmulateVector): void {
@@ -261,12 +271,15 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     out.home = y.home;
   }
 
-  allReduce(_x: EmulateTensor): void {
-    // One rank holds the whole sum.
+  allReduce(x: EmulateTensor, group: RankGroup): void {
+    if (!this.#part) return;
+    const at = x.address >> 2;
+    const values = this.#views[x.home]!.f32.subarray(at, at + this.#n * x.stride);
+    this.#part.communicator.allReduce(values, group, this.#round === 1);
   }
 
   logits(x: EmulateTensor, head: EmulateLinear, rows: Int32Array, into?: Float32Array): Float32Array {
-    const m = head.memory, a = this.#areas, { vocab } = this.#config;
+    const m = head.memory, a = this.#areas, vocab = head.rows;
     const f32 = this.#views[m]!.f32;
     this.#bring(x, m);
     const result = into ??
@@ -342,11 +355,6 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     return Promise.resolve();
   }
 
-  /** Number of KV sequences. */
-  get slots(): number {
-    return this.#slots;
-  }
-
   /**
    * One GEMM of all chosen experts: tokens are grouped by expert, so that an expert's rows are decoded once for all its tokens.
    *
@@ -361,19 +369,30 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     shared: number,
     round: number,
   ): void {
-    const first = experts[0]!, m = first.memory, a = this.#areas;
+    const first = experts[0], a = this.#areas;
+    const expertStart = this.#part?.expertStart ?? 0;
+    const m = first?.memory ?? x.home;
+    out.home = m;
+    if (!first) return this.#zero(out);
     this.#bring(x, m);
     const scales = this.#prepare(first, x, rows);
     const { i32 } = this.#views[m]!;
     const slotRows = this.#n * this.#config.topK;
     const ids = a.routeIds >> 2, xRows = a.rowLists >> 2, outRows = xRows + slotRows;
 
-    // Counting sort of the slot rows by expert; ascending rows within an expert.
+    // Counting sort of the slot rows by local expert; ascending rows within an expert. Rows of other ranks' experts stay zero.
     const ends = this.#perExpert.fill(0);
-    for (let s = 0; s < slotRows; s++) ends[i32[ids + s]! + 1]!++;
+    const owned = (s: number): number => {
+      const e = i32[ids + s]! - expertStart;
+      return e < experts.length ? e : -1;
+    };
+    if (experts.length < this.#config.experts) this.#zero(out);
+    for (let s = 0; s < slotRows; s++) if (owned(s) >= 0) ends[owned(s) + 1]!++;
     for (let e = 0; e < experts.length; e++) ends[e + 1]! += ends[e]!;
     for (let s = 0; s < slotRows; s++) {
-      const at = ends[i32[ids + s]!]!++;
+      const e = owned(s);
+      if (e < 0) continue;
+      const at = ends[e]!++;
       i32[xRows + at] = shared === 1 ? s : Math.floor(s / shared);
       i32[outRows + at] = s;
     }
@@ -392,7 +411,12 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     }
     i32[a.descriptor >> 2] = records;
     this.#run("linear", m, units, first.cols * LINEAR_TILE * slotRows / Math.max(1, records));
-    out.home = m;
+  }
+
+  /** Zeros the slot rows of the current batch. */
+  #zero(out: EmulateTensor): void {
+    const at = out.address >> 2;
+    this.#views[out.home]!.f32.fill(0, at, at + this.#n * out.rowsPerToken * out.stride);
   }
 
   /**
