@@ -7,11 +7,10 @@ const WIDTH = 100;
 
 /** Help of the whole program. */
 export function programHelp(commands: readonly CommandSpec[]): string {
-  const names = commands.map((command) => command.name);
   return [
     `mxoss ${VERSION}: runs GPT-OSS models under OCP-MX quantization schemes, on any CPU`,
     "",
-    `usage: mxoss [COMMAND] [OPTIONS]    where COMMAND is ${names.join(", ")}; without one: ${names[0]}`,
+    "usage: mxoss [COMMAND] [OPTIONS]",
     '       mxoss "Tom has 3 apples and buys 4 more. How many apples does he have?"',
     "",
     ...table(commands.map((command) => [command.name, command.summary])),

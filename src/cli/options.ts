@@ -101,11 +101,10 @@ const MAX_TOKEN_ID = 2 ** 31 - 1;
  */
 export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: readonly string[]): Parsed<O> {
   const names = Object.keys(spec.options);
-  const switches = names.filter((name) => spec.options[name]!.value === null);
-  const valued = names.filter((name) => spec.options[name]!.value !== null);
-  const parsed = parseArgs(joinValues(args, valued, switches), {
-    string: ["_", ...valued],
-    boolean: switches,
+  const isSwitch = (name: string) => spec.options[name]!.value === null;
+  const parsed = parseArgs(joinValues(spec, args, names, isSwitch), {
+    string: ["_", ...names.filter((name) => !isSwitch(name))],
+    boolean: names.filter(isSwitch),
     collect: names,
     alias: {},
     unknown: (argument, key) => {
@@ -125,26 +124,33 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
 }
 
 /**
- * Writes every `--name value` as `--name=value`. The library would take a value that begins with a dash (`--temperature -1`)
- * for an option, and the word `true` after a switch for its value.
+ * Writes every option as `--name=value` and refuses unknown ones. The library would take a value that begins with a dash
+ * (`--temperature -1`) for an option, the word `true` after a switch for its value, and `--no-NAME=x` for NAME.
  */
-function joinValues(args: readonly string[], valued: readonly string[], switches: readonly string[]): string[] {
+function joinValues(
+  spec: CommandSpec,
+  args: readonly string[],
+  names: readonly string[],
+  isSwitch: (name: string) => boolean,
+): string[] {
   const joined: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const argument = args[i]!;
     if (argument === "--") return [...joined, ...args.slice(i)];
     const [name, value] = splitOption(argument);
-    if (name !== null && switches.includes(name)) {
+    if (name === null) {
+      joined.push(argument);
+    } else if (!names.includes(name)) {
+      throw unknownOption(spec, argument, names);
+    } else if (isSwitch(name)) {
       if (value !== null) throw new InputError(`--${name}: takes no value, got "${value}"`);
       joined.push(`--${name}=true`);
-    } else if (name !== null && valued.includes(name)) {
+    } else {
       const next = value ?? args[++i];
       if (next === undefined || (value === null && /^--([a-z]|$)/.test(next))) {
         throw new InputError(`--${name}: expected a value${next === undefined ? "" : `, got the option ${next}`}`);
       }
       joined.push(`--${name}=${next}`);
-    } else {
-      joined.push(argument);
     }
   }
   return joined;
