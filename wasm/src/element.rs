@@ -1,0 +1,79 @@
+//! Small floating-point formats as grids of float32 values.
+
+use core::arch::wasm32::*;
+
+/// A format with a sign, `MANTISSA` stored bits, and gradual underflow below 2^`MIN_EXPONENT`.
+pub trait Element {
+    const MANTISSA: u32;
+    /// Exponent of the smallest normal number.
+    const MIN_EXPONENT: i32;
+    /// Exponent of the largest number.
+    const MAX_EXPONENT: i32;
+    const MAX: f32;
+
+    /// The nearest number of the format, ties to the even mantissa, for lanes of any size; beyond the largest number the largest.
+    /// Keeps signs (also of what becomes zero) and NaN.
+    #[inline(always)]
+    fn quantize(y: v128) -> v128 {
+        // pmin(a, b) is a unless b < a: keeps NaN.
+        let magnitude = f32x4_pmin(f32x4_abs(y), f32x4_splat(Self::MAX));
+        v128_or(Self::round(magnitude), v128_and(y, i32x4_splat(i32::MIN)))
+    }
+
+    /// Rounds magnitudes up to [`Self::MAX`]. Adding and subtracting 2^23 quanta leaves a multiple of the quantum, rounded as float32
+    /// addition rounds: to nearest, ties to even. The quantum is 2^-MANTISSA of the number's own power of two, or of the smallest
+    /// normal one.
+    #[inline(always)]
+    fn round(magnitude: v128) -> v128 {
+        let power = v128_and(magnitude, i32x4_splat(0x7f80_0000));
+        let power = i32x4_max(power, i32x4_splat((Self::MIN_EXPONENT + 127) << 23));
+        let quanta = i32x4_add(power, i32x4_splat((23 - Self::MANTISSA as i32) << 23));
+        f32x4_sub(f32x4_add(magnitude, quanta), quanta)
+    }
+
+    /// The codes, without sign bit, of magnitudes that [`Self::round`] returned: the format's bits are those of a float32 with another
+    /// exponent bias, so scaling lines them up (its subnormals with float32's, exactly).
+    #[inline(always)]
+    fn code(rounded: v128) -> v128 {
+        let unit = f32::from_bits(((1 - Self::MIN_EXPONENT) as u32) << 23) ;
+        u32x4_shr(f32x4_mul(rounded, f32x4_splat(unit)), 23 - Self::MANTISSA)
+    }
+}
+
+macro_rules! element {
+    ($(#[$doc:meta])* $name:ident, $mantissa:literal, $min:literal, $max_exponent:literal, $max:literal) => {
+        $(#[$doc])*
+        pub struct $name;
+        impl Element for $name {
+            const MANTISSA: u32 = $mantissa;
+            const MIN_EXPONENT: i32 = $min;
+            const MAX_EXPONENT: i32 = $max_exponent;
+            const MAX: f32 = $max;
+        }
+    };
+}
+
+element!(
+    /// FP4.
+    E2m1, 1, 0, 2, 6.0
+);
+element!(
+    /// FP6 with range.
+    E3m2, 2, -2, 4, 28.0
+);
+element!(
+    /// FP6 with precision.
+    E2m3, 3, 0, 2, 7.5
+);
+element!(
+    /// FP8 of the OCP: no infinity, one NaN magnitude (127).
+    E4m3fn, 3, -6, 8, 448.0
+);
+element!(
+    /// FP8 of MI300: no infinity, no negative zero, NaN is 128.
+    E4m3fnuz, 3, -7, 7, 240.0
+);
+element!(
+    /// FP8 with an IEEE half's exponent.
+    E5m2, 2, -14, 15, 57344.0
+);

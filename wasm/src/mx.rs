@@ -1,0 +1,69 @@
+//! OCP-MX blocks: 32 elements that share a power of two, stored as a byte `exponent + 127` (255: NaN).
+
+use crate::element::Element;
+use core::arch::wasm32::*;
+
+/// How the shared exponent follows from the largest magnitude of the block.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Rule {
+    /// The magnitude is rounded up to the next power of two where its significand would round up to it in the element format.
+    Even,
+    /// The magnitude's own power of two.
+    Floor,
+}
+
+impl Rule {
+    #[inline(always)]
+    pub fn from(word: usize) -> Rule {
+        if word == 0 { Rule::Even } else { Rule::Floor }
+    }
+}
+
+/// Bits of the largest magnitude in a block; above an infinity's (0x7f800000) if the block holds a NaN.
+#[inline(always)]
+pub fn amax_bits(block: &[v128; 8]) -> u32 {
+    let bits = |i: usize| v128_and(block[i], i32x4_splat(i32::MAX));
+    let m = |a, b| i32x4_max(a, b);
+    let all = m(m(m(bits(0), bits(1)), m(bits(2), bits(3))), m(m(bits(4), bits(5)), m(bits(6), bits(7))));
+    let halves = m(all, i32x4_shuffle::<2, 3, 0, 1>(all, all));
+    i32x4_extract_lane::<0>(m(halves, i32x4_shuffle::<1, 0, 3, 2>(halves, halves))) as u32
+}
+
+/// The scale byte of a block. A NaN in the block gives 255; a magnitude that rounds to infinity 254.
+#[inline(always)]
+pub fn scale_byte<E: Element>(amax_bits: u32, rule: Rule) -> u32 {
+    if amax_bits > 0x7f80_0000 {
+        return 255;
+    }
+    let half_quantum = if rule == Rule::Even { 1 << (22 - E::MANTISSA) } else { 0 };
+    let field = (amax_bits + half_quantum) >> 23;
+    if field == 255 { 254 } else { field.saturating_sub(E::MAX_EXPONENT as u32) }
+}
+
+/// 2^(byte - 127), exactly; NaN for 255.
+#[inline(always)]
+pub fn scale(byte: u32) -> f32 {
+    // 0 is the subnormal 2^-127, whose one mantissa bit is also the quiet bit of the NaN that 255 needs.
+    let half = if (byte + 1) & 0xff < 2 { 0x0040_0000 } else { 0 };
+    f32::from_bits(byte << 23 | half)
+}
+
+/// 2^(127 - byte), for bytes 0..=254.
+#[inline(always)]
+pub fn inverse_scale(byte: u32) -> f32 {
+    scale(254 - byte)
+}
+
+/// Quantizes a block and dequantizes it again.
+#[inline(always)]
+pub fn qdq<E: Element>(block: &mut [v128; 8], rule: Rule) {
+    let byte = scale_byte::<E>(amax_bits(block), rule);
+    if byte == 255 {
+        *block = [f32x4_splat(f32::NAN); 8];
+        return;
+    }
+    let (inverse, scale) = (f32x4_splat(inverse_scale(byte)), f32x4_splat(scale(byte)));
+    for v in block {
+        *v = f32x4_mul(E::quantize(f32x4_mul(*v, inverse)), scale);
+    }
+}
