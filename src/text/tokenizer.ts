@@ -1,0 +1,271 @@
+/**
+ * Text to token ids and back. Splitting and byte-level BPE are Hugging Face's `tokenizers` library in JavaScript; special tokens,
+ * bytes and the differences from the Rust library that tests/goldens/text found are handled here:
+ *
+ * - Special tokens are matched here and never by the library, which cannot be told to read them as plain text.
+ * - Rust's regular expressions fold case by Unicode: `(?i:'s)` also matches `'ſ` (U+017F) and `k` the Kelvin sign. The library folds
+ *   ASCII only, so its patterns are rewritten before it sees them.
+ * - Where a vocabulary lacks the result of a merge, the library drops text; that is noticed and refused.
+ */
+import { InputError, reason } from "../errors.ts";
+import { bytesOfPiece } from "./byte_level.ts";
+import {
+  type AddedToken,
+  checkPieces,
+  isObject,
+  type JsonObject,
+  readTokenizerFile,
+  type TokenizerFile,
+} from "./tokenizer_file.ts";
+
+/** The part of the library's tokenizer that is used. */
+interface Library {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+}
+
+/** How to read special tokens that a text spells out. */
+export interface EncodeOptions {
+  /** true: `<|end|>` in the text becomes the special token; false (default): it is plain text. Never true for what a user typed. */
+  readonly allowSpecial?: boolean;
+}
+
+/** Part of a text, for {@linkcode Tokenizer.encodeSegments}: plain text, or one special token by name. */
+export type Segment = { readonly text: string } | { readonly special: string };
+
+/** A checkpoint's tokenizer. */
+export class Tokenizer {
+  /** Path of tokenizer.json, for messages. */
+  readonly path: string;
+  /** One more than the highest id that has a name. */
+  readonly vocabSize: number;
+  /** Ids of the special tokens by name, for example `<|end|>`. */
+  readonly specials: ReadonlyMap<string, number>;
+  /** tokenizer_config.json, or an empty object where there is none. */
+  readonly config: JsonObject;
+
+  readonly #library: Library;
+  readonly #pieces: readonly (string | undefined)[];
+  readonly #addedById: ReadonlyMap<number, AddedToken>;
+  readonly #addedByName: ReadonlyMap<string, AddedToken>;
+  /** Matches added tokens that are not special; null: there are none. */
+  readonly #ordinary: RegExp | null;
+  /** Matches all added tokens. */
+  readonly #all: RegExp | null;
+  /** Whether a text's bytes and its tokens' bytes must be the same. */
+  readonly #lossless: boolean;
+
+  /** Use {@linkcode Tokenizer.fromDirectory}. */
+  constructor(file: TokenizerFile, library: Library) {
+    const { path, pieces, added, config, json } = file;
+    this.path = path;
+    this.config = config;
+    this.#library = library;
+    this.#pieces = pieces;
+    this.#addedById = new Map(added.map((a) => [a.id, a]));
+    this.#addedByName = new Map(added.map((a) => [a.content, a]));
+    this.specials = new Map(added.filter((a) => a.special).map((a) => [a.content, a.id]));
+    this.vocabSize = added.reduce((size, a) => Math.max(size, a.id + 1), pieces.length);
+    this.#ordinary = matcher(added.filter((a) => !a.special));
+    this.#all = matcher(added);
+    this.#lossless = (json["normalizer"] ?? null) === null && !addsPrefixSpace(json["pre_tokenizer"]);
+  }
+
+  /**
+   * Loads `tokenizer.json`, and `tokenizer_config.json` if it is there, from a checkpoint directory.
+   *
+   * @throws {InputError} if the tokenizer is missing, garbled, or not byte-level BPE.
+   */
+  static async fromDirectory(dir: string): Promise<Tokenizer> {
+    // The library is imported only here: programs that touch no text do not pay for it.
+    const [file, { Tokenizer: Library }] = await Promise.all([
+      readTokenizerFile(dir),
+      import("@huggingface/tokenizers"),
+    ]);
+    checkPieces(file.path, file.pieces, file.added);
+    try {
+      return new Tokenizer(file, new Library(forLibrary(file), {}));
+    } catch (thrown) {
+      throw new InputError(`${file.path}: not a tokenizer that can be used: ${reason(thrown)}`);
+    }
+  }
+
+  /**
+   * Token ids of a text. No token is added at the start or the end. Lone surrogates become U+FFFD.
+   *
+   * @throws {InputError} if the tokenizer's merges and vocabulary contradict each other.
+   */
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    const wellFormed = text.toWellFormed();
+    const ids: number[] = [];
+    const added = options.allowSpecial ? this.#all : this.#ordinary;
+    let at = 0;
+    if (added !== null) {
+      for (const match of wellFormed.matchAll(added)) {
+        this.#encodePlain(wellFormed.slice(at, match.index), ids);
+        ids.push(this.#addedByName.get(match[0])!.id);
+        at = match.index + match[0].length;
+      }
+    }
+    this.#encodePlain(wellFormed.slice(at), ids);
+    return Int32Array.from(ids);
+  }
+
+  /**
+   * Token ids of a sequence of segments. Special tokens come from `special` segments alone; neighbouring texts are one text to BPE.
+   *
+   * @throws {InputError} if the tokenizer lacks a special token that a segment names.
+   */
+  encodeSegments(segments: Iterable<Segment>): Int32Array {
+    const ids: number[] = [];
+    let text = "";
+    const flush = () => {
+      for (const id of this.encode(text)) ids.push(id);
+      text = "";
+    };
+    for (const segment of segments) {
+      if ("text" in segment) {
+        text += segment.text;
+      } else {
+        flush();
+        ids.push(this.requireSpecial(segment.special));
+      }
+    }
+    flush();
+    return Int32Array.from(ids);
+  }
+
+  /** Id of a special token, for example `<|end|>`; undefined if the tokenizer has none of this name. */
+  special(name: string): number | undefined {
+    return this.specials.get(name);
+  }
+
+  /**
+   * Id of a special token that must exist.
+   *
+   * @throws {InputError} if the tokenizer has none of this name.
+   */
+  requireSpecial(name: string): number {
+    const id = this.specials.get(name);
+    if (id === undefined) {
+      throw new InputError(`${this.path}: added_tokens: expected the special token ${name}, got none`);
+    }
+    return id;
+  }
+
+  /** Whether an id is structure instead of text: a special token, or an id of the model's padded vocabulary that has no name. */
+  isSpecial(id: number): boolean {
+    return this.#addedById.get(id)?.special ?? this.#pieces[id] === undefined;
+  }
+
+  /**
+   * The bytes that a token stands for; they need not be whole UTF-8 characters. Special tokens give their name, ids without a name
+   * `<|reserved_ID|>`.
+   */
+  bytes(id: number): Uint8Array<ArrayBuffer> {
+    const added = this.#addedById.get(id);
+    if (added !== undefined) return new TextEncoder().encode(added.content);
+    const piece = this.#pieces[id];
+    return piece === undefined ? new TextEncoder().encode(`<|reserved_${id}|>`) : bytesOfPiece(piece);
+  }
+
+  /** Name of a special token, `<|reserved_ID|>` for an id without a name, null for a token of text. */
+  specialName(id: number): string | null {
+    if (!this.isSpecial(id)) return null;
+    return this.#addedById.get(id)?.content ?? `<|reserved_${id}|>`;
+  }
+
+  /** Splits a text at the special tokens that it spells out. */
+  split(text: string): Segment[] {
+    const segments: Segment[] = [];
+    let at = 0;
+    const push = (end: number) => end > at && segments.push({ text: text.slice(at, end) });
+    for (const match of this.#all === null ? [] : text.matchAll(this.#all)) {
+      if (!this.specials.has(match[0])) continue;
+      push(match.index);
+      segments.push({ special: match[0] });
+      at = match.index + match[0].length;
+    }
+    push(text.length);
+    return segments;
+  }
+
+  /** Appends the ids of a text without added tokens. */
+  #encodePlain(text: string, into: number[]): void {
+    if (text === "") return;
+    const { ids } = this.#library.encode(text, { add_special_tokens: false });
+    let bytes = 0;
+    for (const id of ids) {
+      into.push(id);
+      bytes += this.#pieces[id]?.length ?? 0;
+    }
+    if (this.#lossless && bytes !== utf8Length(text)) {
+      throw new InputError(
+        `${this.path}: model.merges: expected every merge to make an entry of model.vocab, ` +
+          `but ${JSON.stringify(text.slice(0, 40))} comes out as ${bytes} of ${utf8Length(text)} bytes`,
+      );
+    }
+  }
+}
+
+/** A pattern that finds the leftmost token, and the longest where several start there. */
+function matcher(tokens: readonly AddedToken[]): RegExp | null {
+  if (tokens.length === 0) return null;
+  const contents = tokens.map((t) => t.content).sort((a, b) => b.length - a.length);
+  return new RegExp(contents.map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|"), "gu");
+}
+
+/** What the library is built from: the file without added tokens, without a post-processor, and with patterns that it reads rightly. */
+function forLibrary({ json, added }: TokenizerFile): JsonObject {
+  const model = json["model"] as JsonObject;
+  let vocab = model["vocab"] as JsonObject;
+  const specials = added.filter((a) => a.special && Object.hasOwn(vocab, a.content));
+  if (specials.length > 0) {
+    // BPE must not be able to make a special token.
+    vocab = { ...vocab };
+    for (const { content } of specials) delete (vocab as Record<string, unknown>)[content];
+  }
+  return {
+    decoder: null,
+    normalizer: null,
+    ...json,
+    added_tokens: [],
+    post_processor: null,
+    pre_tokenizer: foldByUnicode(json["pre_tokenizer"]),
+    model: { ...model, vocab },
+  };
+}
+
+/** Rewrites the patterns of a pre-tokenizer so that `(?i:...)` folds the two letters that have non-ASCII forms. */
+function foldByUnicode(preTokenizer: unknown): unknown {
+  if (!isObject(preTokenizer)) return preTokenizer;
+  const out: Record<string, unknown> = { ...preTokenizer };
+  const pattern = out["pattern"];
+  if (isObject(pattern) && typeof pattern["Regex"] === "string") {
+    out["pattern"] = { ...pattern, Regex: pattern["Regex"].replace(/\(\?i:[^()[\]\\]*\)/g, foldLetters) };
+  }
+  if (Array.isArray(out["pretokenizers"])) out["pretokenizers"] = out["pretokenizers"].map(foldByUnicode);
+  return out;
+}
+
+function foldLetters(group: string): string {
+  const body = group.slice("(?i:".length);
+  return "(?i:" + body.replaceAll(/s/gi, "[sSſ]").replaceAll(/k/gi, "[kK\u212A]");
+}
+
+function addsPrefixSpace(preTokenizer: unknown): boolean {
+  if (!isObject(preTokenizer)) return false;
+  if (preTokenizer["type"] === "ByteLevel" && preTokenizer["add_prefix_space"] === true) return true;
+  const parts = preTokenizer["pretokenizers"];
+  return Array.isArray(parts) && parts.some(addsPrefixSpace);
+}
+
+/** Bytes of a well-formed string in UTF-8. */
+function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // A surrogate pair is two units here and four bytes there; other characters from U+0800 have three bytes.
+    if (code >= 0x80) bytes += code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 1 : 2;
+  }
+  return bytes;
+}

@@ -1,0 +1,209 @@
+/** Reads tokenizer.json and tokenizer_config.json, and refuses what a byte-level BPE tokenizer cannot be. */
+import { InputError, reason } from "../errors.ts";
+import { charOfByte, isByteLevel } from "./byte_level.ts";
+
+/** Any JSON object. */
+export type JsonObject = { readonly [key: string]: unknown };
+
+/** A token that is matched in the text before BPE sees it. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Special tokens are structure: they are never made from text unless that is asked for. */
+  readonly special: boolean;
+}
+
+/** A tokenizer.json that was checked. */
+export interface TokenizerFile {
+  /** Path of tokenizer.json, for messages. */
+  readonly path: string;
+  /** The whole file, for the library. */
+  readonly json: JsonObject;
+  /** BPE entries in the byte-level alphabet by id; holes are undefined. */
+  readonly pieces: readonly (string | undefined)[];
+  readonly added: readonly AddedToken[];
+  /** tokenizer_config.json, or an empty object where there is none. */
+  readonly config: JsonObject;
+}
+
+/** gpt-oss-20b's tokenizer.json has 28 MB; V8 strings end at 512 MB. */
+const MAX_FILE_BYTES = 256 * 1024 * 1024;
+
+/** Ids above this are refused, before an array of that length is made; gpt-oss ends at 201,088. */
+const MAX_ID = 4_000_000;
+
+/**
+ * Reads a JSON object from a file.
+ *
+ * @returns null if there is no such file.
+ * @throws {InputError} if it cannot be read, is too large, or is not a JSON object.
+ */
+export async function readJsonObject(path: string): Promise<JsonObject | null> {
+  const text = await readText(path);
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    throw new InputError(`${path}: expected JSON, got ${reason(thrown)}`);
+  }
+  if (!isObject(value)) throw new InputError(`${path}: expected a JSON object, got ${kindOf(value)}`);
+  return value;
+}
+
+/**
+ * Reads a text file of the checkpoint.
+ *
+ * @returns null if there is no such file.
+ * @throws {InputError} if it cannot be read or is too large.
+ */
+export async function readText(path: string): Promise<string | null> {
+  try {
+    const { size } = await Deno.stat(path);
+    if (size > MAX_FILE_BYTES) throw new InputError(`${path}: has ${size} bytes, expected at most ${MAX_FILE_BYTES}`);
+    return await Deno.readTextFile(path);
+  } catch (thrown) {
+    if (thrown instanceof InputError) throw thrown;
+    if (thrown instanceof Deno.errors.NotFound) return null;
+    throw new InputError(`${path}: cannot be read: ${reason(thrown)}`);
+  }
+}
+
+/**
+ * Reads the tokenizer of a checkpoint directory.
+ *
+ * @throws {InputError} naming the file and what is wrong with it.
+ */
+export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
+  const path = `${dir}/tokenizer.json`;
+  const [json, config] = await Promise.all([readJsonObject(path), readJsonObject(`${dir}/tokenizer_config.json`)]);
+  if (json === null) throw new InputError(`${path}: not found, expected the checkpoint's tokenizer`);
+  const model = json["model"];
+  if (!isObject(model)) throw new InputError(`${path}: model: expected an object, got ${kindOf(model)}`);
+  if (model["type"] !== "BPE") {
+    throw new InputError(`${path}: model.type: expected "BPE", got ${JSON.stringify(model["type"]) ?? "nothing"}`);
+  }
+  if (!hasByteLevel(json["pre_tokenizer"])) {
+    throw new InputError(
+      `${path}: pre_tokenizer: expected one that ends in ByteLevel, got ${kindOf(json["pre_tokenizer"])}`,
+    );
+  }
+  checkMerges(path, model["merges"]);
+  const pieces = readVocab(path, model["vocab"]);
+  const added = readAdded(path, json["added_tokens"], pieces);
+  addFromConfig(config ?? {}, pieces, added);
+  return { path, json, pieces, added, config: config ?? {} };
+}
+
+function readVocab(path: string, vocab: unknown): (string | undefined)[] {
+  if (!isObject(vocab)) throw new InputError(`${path}: model.vocab: expected an object, got ${kindOf(vocab)}`);
+  const pieces: (string | undefined)[] = [];
+  for (const piece in vocab) {
+    const id = vocab[piece];
+    if (!isId(id)) throw new InputError(`${path}: model.vocab[${quote(piece)}]: expected an id, got ${quote(id)}`);
+    if (pieces[id] !== undefined) {
+      throw new InputError(`${path}: model.vocab: id ${id} belongs to both ${quote(pieces[id])} and ${quote(piece)}`);
+    }
+    pieces[id] = piece;
+  }
+  for (let byte = 0; byte < 256; byte++) {
+    // Without all of them some texts would silently lose characters.
+    if (!Object.hasOwn(vocab, charOfByte(byte))) {
+      throw new InputError(
+        `${path}: model.vocab: expected an entry for each of the 256 bytes, got none for byte ${byte}`,
+      );
+    }
+  }
+  return pieces;
+}
+
+function checkMerges(path: string, merges: unknown): void {
+  if (!Array.isArray(merges)) throw new InputError(`${path}: model.merges: expected an array, got ${kindOf(merges)}`);
+  // Both forms exist: "a b", and ["a", "b"] since tokenizers 0.20.
+  const pairs = Array.isArray(merges[0]);
+  for (let i = 0; i < merges.length; i++) {
+    const merge: unknown = merges[i];
+    const good = pairs
+      ? Array.isArray(merge) && merge.length === 2 && typeof merge[0] === "string" && typeof merge[1] === "string"
+      : typeof merge === "string" && merge.indexOf(" ") > 0;
+    if (!good) throw new InputError(`${path}: model.merges[${i}]: expected two pieces, got ${quote(merge)}`);
+  }
+}
+
+function readAdded(path: string, list: unknown, pieces: (string | undefined)[]): AddedToken[] {
+  if (list === undefined || list === null) return [];
+  if (!Array.isArray(list)) throw new InputError(`${path}: added_tokens: expected an array, got ${kindOf(list)}`);
+  const contents = new Set<string>();
+  const ids = new Set<number>();
+  return list.map((entry: unknown, i) => {
+    const where = `${path}: added_tokens[${i}]`;
+    if (!isObject(entry)) throw new InputError(`${where}: expected an object, got ${kindOf(entry)}`);
+    const { id, content } = entry as { id: unknown; content: unknown };
+    if (!isId(id)) throw new InputError(`${where}: id: expected an id, got ${quote(id)}`);
+    if (typeof content !== "string" || content === "") {
+      throw new InputError(`${where}: content: expected a text, got ${quote(content)}`);
+    }
+    for (const flag of ["lstrip", "rstrip", "single_word"]) {
+      if (entry[flag] === true) throw new InputError(`${where} (${content}): ${flag}: expected false, got true`);
+    }
+    if (contents.has(content) || ids.has(id)) throw new InputError(`${where} (${content}, id ${id}): is there twice`);
+    if (pieces[id] !== undefined && pieces[id] !== content) {
+      throw new InputError(`${where} (${content}): id ${id} belongs to ${quote(pieces[id])} in model.vocab`);
+    }
+    contents.add(content);
+    ids.add(id);
+    return { id, content, special: entry["special"] === true };
+  });
+}
+
+/** tokenizer_config.json may name tokens that tokenizer.json lacks (`added_tokens_decoder`); where both speak, the latter wins. */
+function addFromConfig(config: JsonObject, pieces: readonly (string | undefined)[], added: AddedToken[]): void {
+  const decoder = config["added_tokens_decoder"];
+  if (!isObject(decoder)) return;
+  for (const [key, entry] of Object.entries(decoder)) {
+    const id = Number(key);
+    if (!isId(id) || !isObject(entry) || pieces[id] !== undefined) continue;
+    const content = entry["content"];
+    if (typeof content !== "string" || content === "") continue;
+    if (added.some((a) => a.id === id || a.content === content)) continue;
+    added.push({ id, content, special: entry["special"] === true });
+  }
+}
+
+/** Whether text reaches BPE as byte-level characters: what turns ids back into bytes relies on it. */
+function hasByteLevel(preTokenizer: unknown): boolean {
+  if (!isObject(preTokenizer)) return false;
+  if (preTokenizer["type"] === "ByteLevel") return true;
+  const parts = preTokenizer["pretokenizers"];
+  return Array.isArray(parts) && hasByteLevel(parts.at(-1));
+}
+
+/** Every entry that is not an added token must be spelt in the byte-level alphabet. */
+export function checkPieces(path: string, pieces: readonly (string | undefined)[], added: readonly AddedToken[]): void {
+  const exempt = new Set(added.map((a) => a.id));
+  pieces.forEach((piece, id) => {
+    if (piece === undefined || exempt.has(id) || isByteLevel(piece)) return;
+    throw new InputError(`${path}: model.vocab[${quote(piece)}]: expected byte-level characters only`);
+  });
+}
+
+/** Whether a value is a JSON object. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isId(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_ID;
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  return Array.isArray(value) ? "an array" : isObject(value) ? "an object" : quote(value);
+}
+
+/** A value as JSON, cut to a length that fits into a message. */
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
