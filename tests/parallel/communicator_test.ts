@@ -1,0 +1,62 @@
+import { abort, createSharedCommunication, SharedCommunicator } from "../../src/parallel/communicator.ts";
+import { FailureError } from "../../src/errors.ts";
+import { assertEquals, assertRejects, assertThrows } from "../assert.ts";
+
+/** Runs one worker per rank, each of which sums what it is told to; returns what each got. */
+async function ranks(tp: number, ep: number, steps: readonly Step[]): Promise<number[][][]> {
+  const shared = createSharedCommunication(tp, ep, 8);
+  const workers = Array.from(
+    { length: tp * ep },
+    () => new Worker(new URL("./communicator_rank.ts", import.meta.url), { type: "module" }),
+  );
+  return await Promise.all(workers.map((worker, rank) =>
+    new Promise<number[][]>((resolve, reject) => {
+      worker.onmessage = ({ data }) => data.failed ? reject(new FailureError(data.failed)) : resolve(data);
+      worker.postMessage({ shared, rank, steps });
+    })
+  ));
+}
+
+interface Step {
+  readonly group: "tensor" | "world";
+  readonly round: boolean;
+  /** Rank that fails instead of summing. */
+  readonly failing?: number;
+}
+
+Deno.test("allReduce() sums over all ranks, many times in a row", async () => {
+  const steps: Step[] = Array.from({ length: 200 }, () => ({ group: "world", round: false }));
+  const got = await ranks(2, 2, steps);
+  // Rank r contributes r + 1 + step in every place: 1 + 2 + 3 + 4 + 4 * step.
+  const expected = steps.map((_, step) => Array(5).fill(10 + 4 * step));
+  assertEquals(got, [expected, expected, expected, expected]);
+});
+
+Deno.test("allReduce() sums within tensor groups", async () => {
+  const got = await ranks(2, 2, [{ group: "tensor", round: false }]);
+  assertEquals(got.map((g) => g[0]![0]), [3, 3, 7, 7]);
+});
+
+Deno.test("allReduce() with one rank in the group changes nothing", async () => {
+  const got = await ranks(1, 2, [{ group: "tensor", round: true }]);
+  assertEquals(got.map((g) => g[0]![0]), [1 + 1 / 256, 2 + 1 / 256]);
+});
+
+Deno.test("allReduce() rounds the sum to bf16, ties to even", async () => {
+  // 1 + 1/256 plus 2 + 1/256 lies midway between the bf16 numbers 3 and 3 + 1/64.
+  const got = await ranks(2, 1, [{ group: "world", round: true }]);
+  assertEquals(got.map((g) => g[0]![0]), [3, 3]);
+});
+
+Deno.test("allReduce() throws on every rank when one fails", async () => {
+  await assertRejects(
+    () => ranks(3, 1, [{ group: "world", round: false }, { group: "world", round: false, failing: 1 }]),
+    FailureError,
+  );
+});
+
+Deno.test("allReduce() throws at once after an abort", () => {
+  const shared = createSharedCommunication(2, 1, 4);
+  abort(shared);
+  assertThrows(() => new SharedCommunicator(shared, 0).allReduce(new Float32Array(4), "world", false), FailureError);
+});

@@ -1,0 +1,101 @@
+/** Tensor and expert parallel runs of the embedded model against one rank. */
+import { InputError } from "../../src/errors.ts";
+import type { TapPoint } from "../../src/model/gpt_oss.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { integers, readGolden } from "../golden.ts";
+import { logitsOf, openTiny } from "../model/tiny.ts";
+
+const ids = integers(readGolden("logits.safetensors"), "two_turns.ids");
+
+/** Sum of squared differences over sum of squares. */
+function nmse(a: Float32Array, b: Float32Array): number {
+  let difference = 0, power = 0;
+  b.forEach((x, i) => {
+    difference += (a[i]! - x) ** 2;
+    power += x * x;
+  });
+  return difference / power;
+}
+
+/** Mean over rows of KL(softmax(b) || softmax(a)), in nats. */
+function meanKl(a: Float32Array, b: Float32Array, vocab: number): number {
+  const logSoftmax = (row: Float32Array) => {
+    const most = row.reduce((m, x) => Math.max(m, x), -Infinity);
+    const sum = Math.log(row.reduce((s, x) => s + Math.exp(x - most), 0)) + most;
+    return Array.from(row, (x) => x - sum);
+  };
+  let total = 0;
+  for (let at = 0; at < a.length; at += vocab) {
+    const p = logSoftmax(b.subarray(at, at + vocab)), q = logSoftmax(a.subarray(at, at + vocab));
+    total += p.reduce((s, x, i) => s + Math.exp(x) * (x - q[i]!), 0);
+  }
+  return total / (a.length / vocab);
+}
+
+const SIZES = [[2, 1], [4, 1], [8, 1], [1, 2], [1, 4], [2, 2], [3, 1], [2, 4]] as const;
+
+for (const [tp, ep] of SIZES) {
+  Deno.test(`tp ${tp}, ep ${ep} computes the logits of one rank`, async () => {
+    for (const dtype of ["f32", "bf16"] as const) {
+      const one = await openTiny({ dtype });
+      const expected = await logitsOf(one, ids);
+      await one.close();
+      const many = await openTiny({ dtype, tp, ep });
+      const got = await logitsOf(many, ids);
+      await many.close();
+      if (dtype === "f32") assert(nmse(got, expected) <= 1e-10, `NMSE is ${nmse(got, expected)}`);
+      else assert(meanKl(got, expected, 1024) <= 1e-4, `mean KL is ${meanKl(got, expected, 1024)}`);
+    }
+  });
+}
+
+Deno.test("taps of several ranks are put together to what one rank sees", async () => {
+  const see = async (tp: number, ep: number) => {
+    const session = await openTiny({ dtype: "f32", tp, ep });
+    const seen = new Map<string, { values: Float32Array; experts: Int32Array | undefined; width: number }>();
+    await session.feed({ slot: 0, tokens: ids.slice(0, 40), logits: "last" }, undefined, (point: TapPoint) => {
+      seen.set(`${point.layer} ${point.operation}`, {
+        values: point.read().slice(),
+        experts: point.experts?.(),
+        width: point.width,
+      });
+    });
+    await session.close();
+    return seen;
+  };
+  const expected = await see(1, 1);
+  for (const [tp, ep] of [[8, 1], [2, 2]] as const) {
+    const got = await see(tp, ep);
+    assertEquals([...got.keys()].sort(), [...expected.keys()].sort());
+    for (const [name, want] of expected) {
+      const have = got.get(name)!;
+      assertEquals(have.width, want.width, name);
+      assert(
+        nmse(have.values, want.values) <= 1e-9,
+        `tp ${tp}, ep ${ep}, ${name}: NMSE ${nmse(have.values, want.values)}`,
+      );
+      assertEquals(have.experts, want.experts, name);
+    }
+  }
+});
+
+Deno.test("ranks fork sequences", async () => {
+  const session = await openTiny({ dtype: "f32", tp: 2, slots: 2 });
+  const { vocab } = session.limits;
+  const expected = await logitsOf(session, ids.slice(0, 60));
+  session.reset(0);
+  await session.feed({ slot: 0, tokens: ids.slice(0, 50), logits: "none" });
+  session.fork(0, 1);
+  let last: Float32Array | undefined;
+  await session.feed(
+    { slot: 1, tokens: ids.slice(50, 60), logits: "last" },
+    (_position, logits) => last = logits.slice(),
+  );
+  await session.close();
+  assertEquals(last, expected.slice(59 * vocab));
+});
+
+Deno.test("openSession() refuses more ranks than heads or experts", async () => {
+  await assertRejects(() => openTiny({ tp: 9 }), InputError, "--tp 9: the model has 8 attention heads");
+  await assertRejects(() => openTiny({ ep: 17 }), InputError, "--ep 17: the model has 16 experts");
+});
