@@ -1,4 +1,5 @@
 /** An engine whose graph runs on several ranks, each a worker thread with its part of the weights. */
+import { asset } from "../assets.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../backends/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
@@ -75,7 +76,7 @@ class Ranks {
 
   constructor(readonly count: number, onProgress?: (done: number, total: number) => void) {
     this.#workers = Array.from({ length: count }, (_, rank) => {
-      const url = new URL("./rank_worker.ts", import.meta.url);
+      const url = asset("src/parallel/rank_worker.ts");
       const worker = new Worker(url, { type: "module", name: `mxoss-rank-${rank}` });
       worker.onmessage = ({ data }: MessageEvent<RankReply>) => {
         if (data.kind === "tap") this.onTap?.(rank, data);

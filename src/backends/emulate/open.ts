@@ -1,4 +1,5 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
+import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { OpenRequest } from "../backend.ts";
@@ -33,7 +34,7 @@ export async function openEmulate<N extends string>(
   const started = performance.now();
   const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
   const module = await WebAssembly.compile(
-    await Deno.readFile(new URL("../../../wasm/pkg/mxoss_bg.wasm", import.meta.url)),
+    await Deno.readFile(asset("wasm/pkg/mxoss_bg.wasm")),
   );
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const mapped = options.weights === "map" || options.weights === "auto" && canMap();

@@ -1,4 +1,5 @@
 /** The driving side of the worker threads; see `control.ts` for the protocol. */
+import { asset } from "../../assets.ts";
 import { FailureError } from "../../errors.ts";
 import {
   ACTIVE,
@@ -60,7 +61,7 @@ export class Pool {
     this.#kernels = memories.map((memory) => instantiate(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
     this.#workers = Array.from({ length: threads - 1 }, (_, i) => {
-      const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: `mxoss-${i + 1}` });
+      const worker = new Worker(asset("src/backends/emulate/worker.ts"), { type: "module", name: `mxoss-${i + 1}` });
       const setup: WorkerSetup = {
         control: this.#control.buffer as SharedArrayBuffer,
         module,
