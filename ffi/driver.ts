@@ -1,0 +1,68 @@
+/**
+ * What `ffi/owners.ts` asks a GPU library for. `ffi/hip.ts` and `ffi/cuda.ts` implement it, call by call, so that ownership is written
+ * once. Handles and addresses are numbers here; this interface does not leave `ffi/`.
+ */
+import type { DeviceProperties, GpuKind, MemoryInfo } from "./runtime.ts";
+
+/** A `void *`-sized handle or address of the library. */
+export type Handle = bigint;
+
+/** One GPU library. Every method throws a {@linkcode GpuError} when the library returns an error code. */
+export interface Driver {
+  readonly kind: GpuKind;
+  readonly path: string;
+  version(): string;
+  deviceCount(): number;
+  properties(device: number): DeviceProperties;
+  /** Makes the device current on this thread; returns what {@linkcode release} needs. */
+  retain(device: number): Handle;
+  release(device: number): void;
+  memory(): MemoryInfo;
+  synchronize(): void;
+
+  allocate(bytes: number): Handle;
+  free(address: Handle): void;
+  allocateHost(bytes: number): Handle;
+  freeHost(address: Handle): void;
+  copyToDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void;
+  copyToHost(target: Handle, source: Handle, bytes: number, stream: Handle): void;
+  copyOnDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void;
+  fill(target: Handle, byte: number, bytes: number, stream: Handle): void;
+
+  createStream(): Handle;
+  destroyStream(stream: Handle): void;
+  synchronizeStream(stream: Handle): void;
+  waitEvent(stream: Handle, event: Handle): void;
+
+  createEvent(): Handle;
+  destroyEvent(event: Handle): void;
+  recordEvent(event: Handle, stream: Handle): void;
+  synchronizeEvent(event: Handle): void;
+  eventDone(event: Handle): boolean;
+  elapsedMilliseconds(start: Handle, end: Handle): number;
+
+  loadModule(image: Uint8Array<ArrayBuffer>, name: string): Handle;
+  unloadModule(module: Handle): void;
+  function(module: Handle, entry: string): Handle;
+  allowSharedBytes(kernel: Handle, bytes: number): void;
+  launch(
+    kernel: Handle,
+    name: string,
+    grid: readonly [number, number, number],
+    threads: number,
+    sharedBytes: number,
+    stream: Handle,
+    parameters: BigUint64Array<ArrayBuffer>,
+  ): void;
+
+  beginCapture(stream: Handle): void;
+  /** Ends a capture; null where the library dropped it. */
+  endCapture(stream: Handle): Handle;
+  instantiate(graph: Handle): Handle;
+  launchGraph(executable: Handle, stream: Handle): void;
+  destroyGraph(graph: Handle): void;
+  destroyExecutable(executable: Handle): void;
+
+  /** Unloads the library. */
+  close(): void;
+}

@@ -1,0 +1,104 @@
+/** Finding and opening a shared library: in which places it is looked for, which permission is needed, and why it was not opened. */
+import { reason } from "../src/errors.ts";
+import { GpuLibraryError } from "./errors.ts";
+
+/** A place that was tried. */
+export interface Attempt {
+  readonly path: string;
+  /** Why it was not opened; null for the one that was. */
+  readonly problem: string | null;
+}
+
+/** An opened library and how it was found. */
+export interface OpenedLibrary<S extends Deno.ForeignLibraryInterface> {
+  readonly library: Deno.DynamicLibrary<S>;
+  readonly path: string;
+  readonly attempts: readonly Attempt[];
+}
+
+/** A library to look for. */
+export interface LibraryRequest<S extends Deno.ForeignLibraryInterface> {
+  /** What messages call it, for instance "libamdhip64 (HIP)". */
+  readonly title: string;
+  /** Names and absolute paths in the order in which they are tried. */
+  readonly candidates: readonly string[];
+  readonly symbols: S;
+  /** What to install or pass where it is not found. */
+  readonly advice: string;
+  /** What to say where a function is missing, for instance "ROCm 5.2 or newer". */
+  readonly needs: string;
+}
+
+/**
+ * Opens the first candidate that can be opened. Never prompts: a candidate without permission counts as not permitted.
+ *
+ * A name without a slash is looked up by the system's loader. Deno resolves such a name against the working directory when FFI is
+ * permitted for certain paths only, so that those who restrict `--allow-ffi` need one of the absolute paths.
+ *
+ * @throws {GpuLibraryError} with one line that says what was tried.
+ */
+export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: LibraryRequest<S>): OpenedLibrary<S> {
+  const attempts: Attempt[] = [];
+  let denied = 0;
+  for (const path of request.candidates) {
+    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") {
+      denied++;
+      attempts.push({ path, problem: "not permitted" });
+      continue;
+    }
+    try {
+      const library = Deno.dlopen(path, request.symbols);
+      attempts.push({ path, problem: null });
+      return { library, path, attempts };
+    } catch (thrown) {
+      const problem = loaderProblem(path, reason(thrown));
+      const symbol = missingSymbol(problem);
+      if (symbol !== null) {
+        throw new GpuLibraryError(`${path}: has no function ${symbol}, expected ${request.needs}`, "symbol");
+      }
+      attempts.push({ path, problem });
+    }
+  }
+  if (denied === request.candidates.length) {
+    throw new GpuLibraryError(
+      `${request.title}: loading it is not permitted; run with --allow-ffi, or with --allow-ffi=PATH where PATH is the library's`,
+      "permission",
+    );
+  }
+  throw new GpuLibraryError(`${request.title}: ${summary(attempts)}; ${request.advice}`, "missing");
+}
+
+const NOT_THERE = "is not there";
+
+/** Files that are simply absent are listed together; what was found and failed is said in full. */
+function summary(attempts: readonly Attempt[]): string {
+  const absent = attempts.filter(({ problem }) => problem?.endsWith(NOT_THERE));
+  const failed = attempts.filter((attempt) => !absent.includes(attempt)).map(describeAttempt);
+  const looked = absent.length > 0 ? [`not found as ${absent.map(({ path }) => path).join(", ")}`] : [];
+  return [...failed, ...looked].join("; ");
+}
+
+/** "PATH: problem" without repeating the path. */
+export function describeAttempt({ path, problem }: Attempt): string {
+  if (problem === null) return `${path}: opened`;
+  return problem.startsWith(path) ? problem : `${path}: ${problem}`;
+}
+
+/** Deno repeats its own prefix, and a name without a slash may come back as a path in the working directory. */
+function loaderProblem(path: string, message: string): string {
+  const problem = message.replaceAll("Could not open library: ", "");
+  const file = /^(.*): cannot open shared object file: No such file or directory$/.exec(problem)?.[1];
+  if (file === undefined) return problem;
+  // The library may be there and one that it needs may not.
+  return file.endsWith(path) ? NOT_THERE : `needs ${file}, which ${NOT_THERE}`;
+}
+
+function missingSymbol(problem: string): string | null {
+  return /Failed to register symbol ([A-Za-z0-9_]+)/.exec(problem)?.[1] ?? null;
+}
+
+/** An environment variable, or undefined where it is unset or may not be read. Never prompts. */
+export function environment(variable: string): string | undefined {
+  if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return undefined;
+  return Deno.env.get(variable) || undefined;
+}

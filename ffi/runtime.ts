@@ -1,0 +1,188 @@
+/**
+ * One view of a GPU for HIP (AMD) and CUDA (NVIDIA): devices, memory, streams, events, modules, launches, graphs, pinned staging.
+ *
+ * Nothing here shows an address. What lies on a device is named by a {@linkcode DeviceRange}, and only the code in `ffi/` turns it
+ * into a number, when it writes kernel arguments. Everything that is allocated is an owner to be disposed of (`using`);
+ * disposing twice is harmless. Disposing never throws: a failed release is kept in {@linkcode GpuDevice.releaseFailures}, because it would otherwise
+ * hide the error that led to it.
+ */
+
+/** The two libraries. */
+export type GpuKind = "hip" | "cuda";
+
+/** An opened GPU library. */
+export interface GpuRuntime extends Disposable {
+  readonly kind: GpuKind;
+  /** What was loaded, as it was named to the system. */
+  readonly library: string;
+  /** Version of the runtime (HIP) or driver (CUDA), for instance "6.2.41134" or "13.0". */
+  readonly version: string;
+  /** @throws {GpuError} where there is no device or the driver does not work. */
+  deviceCount(): number;
+  /** Facts about a device, read without opening it. */
+  properties(device: number): DeviceProperties;
+  /**
+   * Opens a device and makes it current on this thread.
+   *
+   * @throws {FailureError} if there is no such device.
+   */
+  open(device: number): GpuDevice;
+}
+
+/** Facts about a device. */
+export interface DeviceProperties {
+  readonly index: number;
+  readonly name: string;
+  /** Architecture as compilers name it: "gfx942", "sm_90". */
+  readonly arch: string;
+  /** What follows the architecture in AMD's full name, for instance ":sramecc+:xnack-"; empty elsewhere. */
+  readonly features: string;
+  readonly totalBytes: number;
+  /** Compute units or streaming multiprocessors. */
+  readonly multiprocessors: number;
+  /** Lanes of a wave (AMD) or warp. */
+  readonly waveSize: number;
+  /** Most dynamic shared memory (LDS) that a block may have, in bytes. */
+  readonly sharedBytesPerBlock: number;
+}
+
+/** Memory of a device, in bytes. */
+export interface MemoryInfo {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+/** A device in use; every owner below belongs to one. */
+export interface GpuDevice extends Disposable {
+  readonly runtime: GpuRuntime;
+  readonly properties: DeviceProperties;
+  /** Errors of releases, as one line each; empty unless something is wrong. */
+  readonly releaseFailures: readonly string[];
+  memory(): MemoryInfo;
+  /**
+   * Allocates device memory; its contents are undefined. At least 256-byte aligned.
+   *
+   * @throws {GpuError} when there is not enough.
+   */
+  allocate(bytes: number): DeviceBuffer;
+  /** Allocates page-locked host memory, which the device copies from and to without a detour. */
+  allocatePinned(bytes: number): PinnedBuffer;
+  createStream(): Stream;
+  createEvent(): GpuEvent;
+  /**
+   * Loads a code object or PTX.
+   *
+   * @param image The file's bytes.
+   * @param name For messages.
+   */
+  loadModule(image: Uint8Array<ArrayBuffer>, name: string): Module;
+  /** A writer for kernel arguments or device records; it may be reused after {@linkcode ArgumentWriter.reset}. */
+  createArguments(): ArgumentWriter;
+  /** Waits for all work on the device. */
+  synchronize(): void;
+}
+
+/** Device memory. */
+export interface DeviceBuffer extends Disposable {
+  readonly bytes: number;
+  /** A part of the buffer. @throws {RangeError} if it would leave the buffer. */
+  range(offset?: number, bytes?: number): DeviceRange;
+}
+
+/** A part of a device buffer. */
+export interface DeviceRange {
+  readonly buffer: DeviceBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Page-locked host memory. `view` must not be used after disposal. */
+export interface PinnedBuffer extends Disposable {
+  readonly bytes: number;
+  readonly view: Uint8Array<ArrayBuffer>;
+}
+
+/** Grid and block of a launch. */
+export interface LaunchShape {
+  readonly grid: readonly [x: number, y: number, z: number];
+  /** Threads of a block along x; blocks are one-dimensional. */
+  readonly threads: number;
+  /** Dynamic shared memory in bytes. */
+  readonly sharedBytes: number;
+}
+
+/** An ordered queue of work. Copies from and to pinned memory return at once; the memory must stay as it is until they are done. */
+export interface Stream extends Disposable {
+  launch(kernel: Kernel, shape: LaunchShape, args: ArgumentWriter): void;
+  /** Copies `bytes` from `source` at `offset` to the start of `target`. */
+  upload(target: DeviceRange, source: PinnedBuffer, offset: number, bytes: number): void;
+  /** Copies the start of `source` to `target` at `offset`. */
+  download(target: PinnedBuffer, offset: number, source: DeviceRange, bytes: number): void;
+  /** Copies inside the device. */
+  copy(target: DeviceRange, source: DeviceRange, bytes: number): void;
+  /** Copies records that an {@linkcode ArgumentWriter} wrote (they may hold device addresses), and waits until they are there. */
+  uploadRecords(target: DeviceRange, records: ArgumentWriter): void;
+  /** Fills a range with a byte. */
+  fill(target: DeviceRange, byte: number): void;
+  record(event: GpuEvent): void;
+  /** Later work of this stream waits for the event. */
+  wait(event: GpuEvent): void;
+  synchronize(): void;
+  /**
+   * Records the work that `enqueue` puts on this stream instead of doing it.
+   *
+   * If `enqueue` throws, the capture is ended and dropped.
+   */
+  capture(enqueue: () => void): Graph;
+  /** Replays a recording. */
+  replay(graph: Graph): void;
+}
+
+/** A point in a stream, with the time at which it was reached. */
+export interface GpuEvent extends Disposable {
+  /** Whether everything before the event's last recording is done. */
+  done(): boolean;
+  synchronize(): void;
+  /** Milliseconds from another event, which came first, to this one; both must be done. */
+  millisecondsSince(earlier: GpuEvent): number;
+}
+
+/** A loaded code object. */
+export interface Module extends Disposable {
+  readonly name: string;
+  /** @throws {GpuError} if the module has no such entry point. */
+  kernel(entry: string): Kernel;
+}
+
+/** An entry point; lives as long as its module. */
+export interface Kernel {
+  readonly name: string;
+  /** Permits launches with this much dynamic shared memory, where the platform asks for permission. */
+  allowSharedBytes(bytes: number): void;
+}
+
+/** Work that was recorded and can be replayed. */
+export interface Graph extends Disposable {
+  /** Launches and copies in the recording, as they were counted while it was made. */
+  readonly nodes: number;
+}
+
+/**
+ * Writes the arguments of a launch, or records for device memory, with C layout: every number is aligned to its own size.
+ *
+ * Outside `struct` .. `end` each call adds one argument. Between them calls add members of one by-value struct, which is
+ * aligned to 8 bytes and padded to a multiple of 8.
+ */
+export interface ArgumentWriter {
+  /** Forgets what was written. */
+  reset(): this;
+  /** Address of a range, or null. */
+  pointer(range: DeviceRange | null): this;
+  i32(value: number): this;
+  i64(value: number): this;
+  f32(value: number): this;
+  struct(): this;
+  end(): this;
+  /** Bytes written so far. */
+  readonly bytes: number;
+}
