@@ -1,0 +1,43 @@
+/** How values of a file appear in messages: always on one line, never long, whatever bytes a file holds. */
+
+/** Characters of a name or a value that a message shows. */
+const SHOWN_CHARACTERS = 160;
+
+/** Text with control characters, line separators and lone surrogates escaped, and cut where it is long. */
+export function printable(text: string): string {
+  const cut = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
+  return cut.replaceAll(
+    // deno-lint-ignore no-control-regex -- control characters are what is looked for
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\p{Cs}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * What a message says was got. Objects and arrays are not spelled out: one from a file may be as deep as the file is long.
+ *
+ * @example
+ * ```ts
+ * import { show } from "./describe.ts";
+ * show(undefined); // nothing
+ * show("yarn"); // "yarn", with its quotes
+ * show([1, 2]); // an array of 2
+ * ```
+ */
+export function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") return `"${printable(value)}"`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  return String(value);
+}
+
+/** A shape as Python and JavaScript write it. */
+export function shapeText(shape: readonly number[]): string {
+  return `[${shape.slice(0, 8).join(", ")}${shape.length > 8 ? ", …" : ""}]`;
+}
+
+/** `a`, `a or b`, `a, b or c`. */
+export function anyOf(choices: readonly string[]): string {
+  return choices.length < 2 ? choices.join("") : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
+}

@@ -1,0 +1,177 @@
+/**
+ * The safetensors container: eight bytes of header length, a JSON header, and data. Everything that the header claims is checked
+ * before anything is allocated by it; tensors lie side by side without hole, overlap or rest, so that a file means one thing only.
+ */
+import { InputError } from "../errors.ts";
+import { printable, shapeText } from "./describe.ts";
+import { type HeaderEntry, scanHeader } from "./header.ts";
+import { readable, readExactly } from "./read.ts";
+
+/** Bits of one element of each dtype that the format knows. */
+const DTYPE_BITS = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E4M3: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2: 8,
+  F8_E5M2FNUZ: 8,
+  F8_E8M0: 8,
+  U16: 16,
+  I16: 16,
+  F16: 16,
+  BF16: 16,
+  U32: 32,
+  I32: 32,
+  F32: 32,
+  U64: 64,
+  I64: 64,
+  F64: 64,
+  C64: 64,
+} as const;
+
+/** Safetensors' names of element types; `F8_E4M3` is float8_e4m3fn. */
+export type SafetensorsDtype = keyof typeof DTYPE_BITS;
+
+/** A tensor in a file, row-major, little-endian. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: SafetensorsDtype;
+  readonly shape: readonly number[];
+  /** Bytes from the start of the file. Nothing is promised about its alignment. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** A validated file. */
+export interface SafetensorsFile {
+  readonly path: string;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** Bytes before the data: the header and its length. */
+  readonly dataStart: number;
+  /** By name, in the order of their data. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The header's `__metadata__`. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** Largest header, as in the reference implementation of the format. */
+export const MAX_HEADER_BYTES = 100_000_000;
+const LENGTH_BYTES = 8;
+
+/**
+ * Opens a file, reads its header and closes it.
+ *
+ * @throws {InputError} when it is not there, cannot be read, or is not a well-formed safetensors file.
+ */
+export function openSafetensors(path: string): SafetensorsFile {
+  return readable(path, () => {
+    const { isFile, isDirectory, size } = Deno.statSync(path);
+    // A pipe would block when it is opened.
+    if (!isFile) throw new InputError(`${path}: expected a file, got ${isDirectory ? "a directory" : "a device"}`);
+    if (size < LENGTH_BYTES) {
+      throw new InputError(`${path}: expected at least ${LENGTH_BYTES} bytes of header length, got ${size} bytes`);
+    }
+    using file = Deno.openSync(path);
+    const length = headerLength(readExactly(file, path, 0, LENGTH_BYTES), size, path);
+    return parseSafetensors(readExactly(file, path, LENGTH_BYTES, length), size, path);
+  });
+}
+
+/**
+ * The tensors that a header describes.
+ *
+ * @param header The header's bytes, without the length.
+ * @param fileBytes Size of the whole file.
+ * @param path What messages begin with.
+ * @throws {InputError} when the header is malformed or does not fit the file.
+ */
+export function parseSafetensors(header: Uint8Array<ArrayBuffer>, fileBytes: number, path: string): SafetensorsFile {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(header);
+  } catch {
+    throw new InputError(`${path}: header: expected UTF-8, got other bytes`);
+  }
+  const { entries, metadata } = scanHeader(text, path);
+  const dataStart = LENGTH_BYTES + header.length;
+  return { path, bytes: fileBytes, dataStart, tensors: place(entries, dataStart, fileBytes, path), metadata };
+}
+
+function headerLength(bytes: Uint8Array<ArrayBuffer>, fileBytes: number, path: string): number {
+  const length = new DataView(bytes.buffer).getBigUint64(0, true);
+  if (length > BigInt(fileBytes - LENGTH_BYTES)) {
+    throw new InputError(`${path}: header length ${length} goes beyond the file's ${fileBytes} bytes`);
+  }
+  if (length > BigInt(MAX_HEADER_BYTES)) {
+    throw new InputError(`${path}: header length ${length}: expected at most ${MAX_HEADER_BYTES}`);
+  }
+  return Number(length);
+}
+
+function place(
+  entries: readonly HeaderEntry[],
+  dataStart: number,
+  fileBytes: number,
+  path: string,
+): ReadonlyMap<string, TensorInfo> {
+  const tensors = new Map<string, TensorInfo>();
+  let last = { name: "", end: 0 };
+  // Empty tensors go before others that begin at the same place.
+  for (const entry of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
+    const { name, begin, end } = entry;
+    const bytes = sizeOf(entry, path);
+    if (begin < last.end) {
+      throw new InputError(
+        `${path}: tensors ${printable(last.name)} and ${
+          printable(name)
+        } overlap: one ends at ${last.end}, one begins at ${begin}`,
+      );
+    }
+    if (begin > last.end) {
+      throw new InputError(`${path}: a hole of ${begin - last.end} bytes before tensor ${printable(name)}`);
+    }
+    if (dataStart + end > fileBytes) {
+      throw new InputError(
+        `${path}: truncated: tensor ${printable(name)} ends at byte ${dataStart + end}, the file at ${fileBytes}`,
+      );
+    }
+    tensors.set(name, {
+      name,
+      dtype: entry.dtype as SafetensorsDtype,
+      shape: entry.shape,
+      offset: dataStart + begin,
+      bytes,
+    });
+    last = { name, end };
+  }
+  const rest = fileBytes - dataStart - last.end;
+  if (rest !== 0) throw new InputError(`${path}: ${rest} trailing bytes after the last tensor`);
+  return tensors;
+}
+
+/** Bytes of a tensor, from its dtype and shape, which its offsets must confirm. */
+function sizeOf({ name, dtype, shape, begin, end }: HeaderEntry, path: string): number {
+  const subject = `${path}: tensor ${printable(name)}`;
+  if (!Object.hasOwn(DTYPE_BITS, dtype)) {
+    throw new InputError(`${subject}: expected a dtype of safetensors, got "${printable(dtype)}"`);
+  }
+  let bits: number = DTYPE_BITS[dtype as SafetensorsDtype];
+  for (const size of shape) {
+    bits *= size;
+    if (bits > Number.MAX_SAFE_INTEGER) throw new InputError(`${subject}: shape ${shapeText(shape)} overflows`);
+  }
+  if (end < begin) throw new InputError(`${subject}: data_offsets: expected begin before end, got [${begin}, ${end}]`);
+  if (bits !== (end - begin) * 8) {
+    throw new InputError(
+      `${subject}: ${dtype} ${shapeText(shape)} takes ${bits / 8} bytes, but data_offsets [${begin}, ${end}] hold ${
+        end - begin
+      }`,
+    );
+  }
+  return end - begin;
+}

@@ -1,0 +1,49 @@
+/** Safetensors files by hand, well-formed or not, without the code under test. */
+
+/** One tensor of a header. */
+export interface Entry {
+  dtype: string;
+  shape: number[];
+  data_offsets: [number, number];
+}
+
+/** Bytes of a file: length, header, data. */
+export function container(header: string | Record<string, unknown>, data = new Uint8Array(0)): Uint8Array<ArrayBuffer> {
+  const text = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
+  const bytes = new Uint8Array(8 + text.length + data.length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
+  bytes.set(text, 8);
+  bytes.set(data, 8 + text.length);
+  return bytes;
+}
+
+/** An empty directory that is removed at the end of the scope. */
+export class TemporaryDirectory implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "mxoss-test-" });
+
+  /** Writes a file and gives its path. */
+  write(name: string, content: string | Uint8Array | Record<string, unknown>): string {
+    const path = `${this.path}/${name}`;
+    const slash = path.lastIndexOf("/");
+    Deno.mkdirSync(path.slice(0, slash), { recursive: true });
+    if (content instanceof Uint8Array) Deno.writeFileSync(path, content);
+    else Deno.writeTextFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+    return path;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** Asserts that `run` refuses with exactly one line, and gives the line with the directory's path cut off. */
+export function refusal(run: () => unknown, dir: string, InputError: new (message: string) => Error): string {
+  try {
+    run();
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    if (/[\r\n\u2028\u2029]/.test(thrown.message)) throw new Error(`more than one line: ${thrown.message}`);
+    return thrown.message.replaceAll(`${dir}/`, "");
+  }
+  throw new Error("expected a refusal, got none");
+}
