@@ -10,6 +10,10 @@ pub trait Element {
     /// Exponent of the largest number.
     const MAX_EXPONENT: i32;
     const MAX: f32;
+    /// Position of the sign in a code.
+    const SIGN_BIT: u32;
+    /// Whether there is a code for -0.
+    const NEGATIVE_ZERO: bool;
 
     /// The nearest number of the format, ties to the even mantissa, for lanes of any size; beyond the largest number the largest.
     /// Keeps signs (also of what becomes zero) and NaN.
@@ -31,17 +35,21 @@ pub trait Element {
         f32x4_sub(f32x4_add(magnitude, quanta), quanta)
     }
 
-    /// The codes, without sign bit, of magnitudes that [`Self::round`] returned: the format's bits are those of a float32 with another
-    /// exponent bias, so scaling lines them up (its subnormals with float32's, exactly).
+    /// The codes of lanes of any size, rounded as by [`Self::quantize`], in 32-bit lanes; `nan` for NaN.
     #[inline(always)]
-    fn code(rounded: v128) -> v128 {
-        let unit = f32::from_bits(((1 - Self::MIN_EXPONENT) as u32) << 23) ;
-        u32x4_shr(f32x4_mul(rounded, f32x4_splat(unit)), 23 - Self::MANTISSA)
+    fn encode(y: v128, nan: u32) -> v128 {
+        let rounded = Self::round(f32x4_pmin(f32x4_abs(y), f32x4_splat(Self::MAX)));
+        // The format's bits are those of a float32 with another exponent bias: scaling lines them up, its subnormals with float32's.
+        let unit = f32x4_splat(f32::from_bits(((1 - Self::MIN_EXPONENT) as u32) << 23));
+        let magnitude = u32x4_shr(f32x4_mul(rounded, unit), 23 - Self::MANTISSA);
+        let sign = v128_and(u32x4_shr(y, 31 - Self::SIGN_BIT), i32x4_splat(1 << Self::SIGN_BIT));
+        let sign = if Self::NEGATIVE_ZERO { sign } else { v128_and(sign, i32x4_ne(magnitude, i32x4_splat(0))) };
+        v128_bitselect(u32x4_splat(nan), v128_or(magnitude, sign), f32x4_ne(y, y))
     }
 }
 
 macro_rules! element {
-    ($(#[$doc:meta])* $name:ident, $mantissa:literal, $min:literal, $max_exponent:literal, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $mantissa:literal, $min:literal, $max_exponent:literal, $max:literal, $sign:literal, $zero:literal) => {
         $(#[$doc])*
         pub struct $name;
         impl Element for $name {
@@ -49,31 +57,33 @@ macro_rules! element {
             const MIN_EXPONENT: i32 = $min;
             const MAX_EXPONENT: i32 = $max_exponent;
             const MAX: f32 = $max;
+            const SIGN_BIT: u32 = $sign;
+            const NEGATIVE_ZERO: bool = $zero;
         }
     };
 }
 
 element!(
     /// FP4.
-    E2m1, 1, 0, 2, 6.0
+    E2m1, 1, 0, 2, 6.0, 3, true
 );
 element!(
     /// FP6 with range.
-    E3m2, 2, -2, 4, 28.0
+    E3m2, 2, -2, 4, 28.0, 5, true
 );
 element!(
     /// FP6 with precision.
-    E2m3, 3, 0, 2, 7.5
+    E2m3, 3, 0, 2, 7.5, 5, true
 );
 element!(
     /// FP8 of the OCP: no infinity, one NaN magnitude (127).
-    E4m3fn, 3, -6, 8, 448.0
+    E4m3fn, 3, -6, 8, 448.0, 7, true
 );
 element!(
     /// FP8 of MI300: no infinity, no negative zero, NaN is 128.
-    E4m3fnuz, 3, -7, 7, 240.0
+    E4m3fnuz, 3, -7, 7, 240.0, 7, false
 );
 element!(
     /// FP8 with an IEEE half's exponent.
-    E5m2, 2, -14, 15, 57344.0
+    E5m2, 2, -14, 15, 57344.0, 7, true
 );

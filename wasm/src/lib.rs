@@ -5,12 +5,36 @@
 #![no_std]
 
 mod add;
+mod attention;
 mod bf16;
+mod cache;
+mod combine;
+mod decode;
+mod dot;
 mod element;
+mod embed;
+mod encode;
+mod encode_blocks;
+mod exp;
+mod f16;
+mod f32;
+mod fp4;
+mod fp6;
+mod fp8;
+mod linear;
 mod memory;
 mod mx;
+mod number;
+mod panel;
 mod prepare;
+mod qdq;
 mod quantize;
+mod record;
+mod rms_norm;
+mod rotate;
+mod route;
+mod store;
+mod swiglu;
 
 unsafe extern "C" {
     static __heap_base: u8;

@@ -96,3 +96,15 @@ pub unsafe fn load_block(row: *const f32, column: usize, width: usize) -> [v128;
 pub fn sum_lanes(v: v128) -> f32 {
     (f32x4_extract_lane::<0>(v) + f32x4_extract_lane::<1>(v)) + (f32x4_extract_lane::<2>(v) + f32x4_extract_lane::<3>(v))
 }
+
+/// Eight consecutive columns in prepared order: the even ones, the odd ones.
+#[inline(always)]
+pub fn prepared_pair(first: v128, last: v128) -> [v128; 2] {
+    [i32x4_shuffle::<0, 2, 4, 6>(first, last), i32x4_shuffle::<1, 3, 5, 7>(first, last)]
+}
+
+/// The inverse of [`prepared_pair`].
+#[inline(always)]
+pub fn natural_pair(even: v128, odd: v128) -> [v128; 2] {
+    [i32x4_shuffle::<0, 4, 1, 5>(even, odd), i32x4_shuffle::<2, 6, 3, 7>(even, odd)]
+}

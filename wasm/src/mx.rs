@@ -67,3 +67,13 @@ pub fn qdq<E: Element>(block: &mut [v128; 8], rule: Rule) {
         *v = f32x4_mul(E::quantize(f32x4_mul(*v, inverse)), scale);
     }
 }
+
+/// The scales of four bytes, as [`scale`] has them.
+#[inline(always)]
+pub unsafe fn four_scales(bytes: *const u8) -> v128 {
+    let bytes = unsafe { v128_load32_zero(bytes.cast()) };
+    let bytes = u32x4_extend_low_u16x8(u16x8_extend_low_u8x16(bytes));
+    let wrapped = v128_and(i32x4_add(bytes, i32x4_splat(1)), i32x4_splat(0xff));
+    let half = v128_and(i32x4_lt(wrapped, i32x4_splat(2)), i32x4_splat(0x0040_0000));
+    v128_or(i32x4_shl(bytes, 23), half)
+}

@@ -1,6 +1,6 @@
 //! `prepare`: quantizes and dequantizes the rows that a linear reads, and stores them in prepared order.
 
-use crate::memory::{Words, load_block, row};
+use crate::memory::{Words, load_block, prepared_pair, row};
 use crate::quantize::Quantizer;
 use core::arch::wasm32::*;
 
@@ -31,10 +31,10 @@ unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, _scratch: *
 #[inline(always)]
 unsafe fn store_prepared(to: *mut f32, block: &[v128; 8]) {
     for i in (0..8).step_by(2) {
-        let (a, b) = (block[i], block[i + 1]);
+        let [even, odd] = prepared_pair(block[i], block[i + 1]);
         unsafe {
-            v128_store(to.add(4 * i).cast(), i32x4_shuffle::<0, 2, 4, 6>(a, b));
-            v128_store(to.add(4 * i + 4).cast(), i32x4_shuffle::<1, 3, 5, 7>(a, b));
+            v128_store(to.add(4 * i).cast(), even);
+            v128_store(to.add(4 * i + 4).cast(), odd);
         }
     }
 }

@@ -1,0 +1,251 @@
+//! `attention`: softmax over the cached keys of a window, with a sink, then the weighted sum of values.
+//!
+//! Keys are counted from the first visible one. Whatever their place in the ring, each score is one dot product; weights are summed, and
+//! values too, over groups of 32 keys, then over groups. The query in prepared order, and later the sums, lie in the output itself,
+//! which nobody else reads before the unit is done.
+
+use crate::bf16::round_if;
+use crate::cache::{Bf16, Cached, F32, Fp8, format};
+use crate::exp::exp;
+use crate::memory::{Words, at, each_vector, load, natural_pair, prepared_pair, row, store, sum_lanes};
+use crate::number;
+use core::arch::wasm32::*;
+use core::cmp::min;
+
+/// Keys of a group: bounds the length of float32 sums.
+const GROUP: usize = 32;
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn attention(desc: *const u32, start: u32, end: u32, scratch: *mut u8) {
+    unsafe {
+        let d = Words(desc);
+        match d.get(6) {
+            format::BF16 => units::<Bf16>(d, start as usize, end as usize, scratch.cast()),
+            format::F32 => units::<F32>(d, start as usize, end as usize, scratch.cast()),
+            _ => units::<Fp8>(d, start as usize, end as usize, scratch.cast()),
+        }
+    }
+}
+
+/// The cached rows (keys or values) of a head that a token sees: `count` of them from position `first` on.
+#[derive(Clone, Copy)]
+struct Ring {
+    base: usize,
+    row_bytes: usize,
+    capacity: usize,
+    /// Entry of the first row.
+    entry: usize,
+    count: usize,
+}
+
+impl Ring {
+    #[inline(always)]
+    fn row(&self, i: usize) -> *const u8 {
+        let entry = self.entry + i;
+        let entry = if entry < self.capacity { entry } else { entry - self.capacity };
+        (self.base + entry * self.row_bytes) as *const u8
+    }
+}
+
+unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32) {
+    unsafe {
+        let (out, out_stride, q, q_stride, k_cache, v_cache) =
+            (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4), d.get(5));
+        let (slot_stride, head_stride, capacity, window) = (d.get(7), d.get(8), d.get(9), d.get(10));
+        let (heads, kv_heads, head_dim) = (d.get(11), d.get(12), d.get(13));
+        let (slots, positions) = (d.get(14) as *const u32, d.get(15) as *const u32);
+        let (sinks, sinks_format, k_scale, v_scale) = (d.get(16), d.get(17), d.float(18), d.float(19));
+        let (softmax_scale, round) = (d.float(20), d.get(21) != 0);
+        for unit in start..end {
+            let (token, head) = (unit / heads, unit % heads);
+            let position = *positions.add(token) as usize;
+            let first = if window == 0 { 0 } else { (position + 1).saturating_sub(window) };
+            let group = head / (heads / kv_heads);
+            let base = at(at(0, *slots.add(token) as usize, slot_stride), group, head_stride);
+            let keys = Ring {
+                base: k_cache.wrapping_add(base),
+                row_bytes: head_dim * C::BYTES,
+                capacity,
+                entry: first % capacity,
+                count: position + 1 - first,
+            };
+            let values = Ring { base: v_cache.wrapping_add(base), ..keys };
+            let q = row(q, token, q_stride).add(head * head_dim);
+            let out = row(out, token, out_stride).add(head * head_dim);
+            prepare_query(out, q, head_dim);
+            score::<C>(out, &keys, head_dim, scores, f32x4_splat(k_scale), f32x4_splat(softmax_scale));
+            let sink = number::read(at(sinks, head, number::size(sinks_format)), sinks_format);
+            let total = softmax(scores, keys.count, sink);
+            weigh::<C>(out, &values, head_dim, scores);
+            finish(out, head_dim, f32x4_splat(total), f32x4_splat(v_scale), round);
+        }
+    }
+}
+
+/// Copies the query with every 8 numbers in prepared order; four that are left over stay as they are.
+#[inline(always)]
+unsafe fn prepare_query(to: *mut f32, q: *const f32, head_dim: usize) {
+    unsafe {
+        let whole = head_dim & !7;
+        for i in (0..whole).step_by(8) {
+            let [even, odd] = prepared_pair(v128_load(q.add(i).cast()), v128_load(q.add(i + 4).cast()));
+            v128_store(to.add(i).cast(), even);
+            v128_store(to.add(i + 4).cast(), odd);
+        }
+        if whole < head_dim {
+            v128_store(to.add(whole).cast(), v128_load(q.add(whole).cast()));
+        }
+    }
+}
+
+/// Products of a query and N cached keys, in four lanes each.
+#[inline(always)]
+unsafe fn products<C: Cached, const N: usize>(q: *const f32, keys: [*const u8; N], head_dim: usize) -> [v128; N] {
+    unsafe {
+        let mut sums = [f32x4_splat(0.0); N];
+        let whole = head_dim & !7;
+        for i in (0..whole).step_by(8) {
+            let (even, odd) = (v128_load(q.add(i).cast()), v128_load(q.add(i + 4).cast()));
+            for n in 0..N {
+                let k = C::eight(keys[n].add(i * C::BYTES));
+                sums[n] = f32x4_relaxed_madd(k[1], odd, f32x4_relaxed_madd(k[0], even, sums[n]));
+            }
+        }
+        if whole < head_dim {
+            let q = v128_load(q.add(whole).cast());
+            for n in 0..N {
+                sums[n] = f32x4_relaxed_madd(C::four(keys[n].add(whole * C::BYTES)), q, sums[n]);
+            }
+        }
+        sums
+    }
+}
+
+/// scores[i] = q . k_i * k_scale * softmax_scale
+#[inline(always)]
+unsafe fn score<C: Cached>(q: *const f32, keys: &Ring, head_dim: usize, scores: *mut f32, k_scale: v128, softmax_scale: v128) {
+    unsafe {
+        let scaled = |sums: v128| f32x4_mul(f32x4_mul(sums, k_scale), softmax_scale);
+        let whole = keys.count & !3;
+        for i in (0..whole).step_by(4) {
+            let [a, b, c, d] = products::<C, 4>(q, [keys.row(i), keys.row(i + 1), keys.row(i + 2), keys.row(i + 3)], head_dim);
+            // Adds the lanes of four vectors, each as `sum_lanes` does.
+            let (ab, cd) = (i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<0, 2, 4, 6>(c, d));
+            let (ef, gh) = (i32x4_shuffle::<1, 3, 5, 7>(a, b), i32x4_shuffle::<1, 3, 5, 7>(c, d));
+            let (first, last) = (f32x4_add(ab, ef), f32x4_add(cd, gh));
+            let sums = f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(first, last), i32x4_shuffle::<1, 3, 5, 7>(first, last));
+            v128_store(scores.add(i).cast(), scaled(sums));
+        }
+        for i in whole..keys.count {
+            let [sums] = products::<C, 1>(q, [keys.row(i)], head_dim);
+            store(scores.add(i), 1, scaled(f32x4_splat(sum_lanes(sums))));
+        }
+    }
+}
+
+/// Replaces scores by e^(score - m), m the largest of them and the sink; returns their sum, and the sink's share.
+#[inline(always)]
+unsafe fn softmax(scores: *mut f32, count: usize, sink: f32) -> f32 {
+    unsafe {
+        let mut most = f32x4_splat(sink);
+        // Lanes beyond the last score count as minus infinity.
+        let from = |i: usize, lanes: usize| {
+            let missing = i32x4_gt(i32x4(1, 2, 3, 4), i32x4_splat(lanes as i32));
+            v128_bitselect(f32x4_splat(f32::NEG_INFINITY), load(scores.add(i), lanes), missing)
+        };
+        each_vector(count, |i, lanes| most = f32x4_max(most, from(i, lanes)));
+        most = f32x4_max(most, i32x4_shuffle::<2, 3, 0, 1>(most, most));
+        most = f32x4_max(most, i32x4_shuffle::<1, 0, 3, 2>(most, most));
+        let mut total = f32x4_splat(0.0);
+        let mut group = f32x4_splat(0.0);
+        each_vector(count, |i, lanes| {
+            let e = exp(f32x4_sub(from(i, lanes), most));
+            store(scores.add(i), lanes, e);
+            group = f32x4_add(group, e);
+            if (i + 4) % GROUP == 0 || i + 4 >= count {
+                total = f32x4_add(total, group);
+                group = f32x4_splat(0.0);
+            }
+        });
+        sum_lanes(total) + f32x4_extract_lane::<0>(exp(f32x4_sub(f32x4_splat(sink), most)))
+    }
+}
+
+/// out = sum of weight_i * v_i, in prepared order.
+#[inline(always)]
+unsafe fn weigh<C: Cached>(out: *mut f32, values: &Ring, head_dim: usize, weights: *const f32) {
+    unsafe {
+        for i in (0..head_dim).step_by(4) {
+            v128_store(out.add(i).cast(), f32x4_splat(0.0));
+        }
+        for first in (0..values.count).step_by(GROUP) {
+            let last = min(first + GROUP, values.count);
+            let mut d = 0;
+            while d + 32 <= head_dim {
+                weigh_group::<C, 4>(out, values, d, weights, first, last);
+                d += 32;
+            }
+            while d + 8 <= head_dim {
+                weigh_group::<C, 1>(out, values, d, weights, first, last);
+                d += 8;
+            }
+            if d < head_dim {
+                let mut sum = f32x4_splat(0.0);
+                for i in first..last {
+                    let v = C::four(values.row(i).add(d * C::BYTES));
+                    sum = f32x4_relaxed_madd(v, v128_load32_splat(weights.add(i).cast()), sum);
+                }
+                add(out.add(d), sum);
+            }
+        }
+    }
+}
+
+/// Adds what values `first..last` give to N times 8 columns from `d` on.
+#[inline(always)]
+unsafe fn weigh_group<C: Cached, const N: usize>(
+    out: *mut f32,
+    values: &Ring,
+    d: usize,
+    weights: *const f32,
+    first: usize,
+    last: usize,
+) {
+    unsafe {
+        let mut sums = [[f32x4_splat(0.0); 2]; N];
+        for i in first..last {
+            let v = values.row(i).add(d * C::BYTES);
+            let weight = v128_load32_splat(weights.add(i).cast());
+            for n in 0..N {
+                let [even, odd] = C::eight(v.add(n * 8 * C::BYTES));
+                sums[n] = [f32x4_relaxed_madd(even, weight, sums[n][0]), f32x4_relaxed_madd(odd, weight, sums[n][1])];
+            }
+        }
+        for n in 0..N {
+            add(out.add(d + n * 8), sums[n][0]);
+            add(out.add(d + n * 8 + 4), sums[n][1]);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add(to: *mut f32, v: v128) {
+    unsafe { v128_store(to.cast(), f32x4_add(v128_load(to.cast()), v)) };
+}
+
+/// Normalizes the sums, and puts them into their natural order.
+#[inline(always)]
+unsafe fn finish(out: *mut f32, head_dim: usize, total: v128, v_scale: v128, round: bool) {
+    unsafe {
+        let normal = |v: v128| round_if(round, f32x4_mul(f32x4_div(v, total), v_scale));
+        let whole = head_dim & !7;
+        for i in (0..whole).step_by(8) {
+            let [first, last] = natural_pair(v128_load(out.add(i).cast()), v128_load(out.add(i + 4).cast()));
+            v128_store(out.add(i).cast(), normal(first));
+            v128_store(out.add(i + 4).cast(), normal(last));
+        }
+        if whole < head_dim {
+            v128_store(out.add(whole).cast(), normal(v128_load(out.add(whole).cast())));
+        }
+    }
+}

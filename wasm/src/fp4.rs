@@ -1,0 +1,44 @@
+//! MXFP4 elements: two e2m1 codes a byte, the even column in the low nibble.
+
+use crate::dot::Format;
+use core::arch::wasm32::*;
+
+/// High bytes of the bfloat16s 0 .5 1 1.5 2 3 4 6 and their negatives.
+const HIGH: v128 = u8x16(
+    0x00, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40, 0x80, 0xbf, 0xbf, 0xbf, 0xc0, 0xc0, 0xc0, 0xc0,
+);
+/// Their low bytes.
+const LOW: v128 = u8x16(
+    0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0, 0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0,
+);
+
+/// Sixteen codes as float32, four vectors in code order.
+#[inline(always)]
+fn widen(codes: v128) -> [v128; 4] {
+    // Relaxed: the indices are below 16, where all machines agree.
+    let (low, high) = (i8x16_relaxed_swizzle(LOW, codes), i8x16_relaxed_swizzle(HIGH, codes));
+    let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
+    let last = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
+    let zero = i32x4_splat(0);
+    [
+        i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(zero, first),
+        i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(zero, first),
+        i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(zero, last),
+        i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(zero, last),
+    ]
+}
+
+/// Stored MXFP4 weights, without their scales.
+pub struct Fp4;
+
+impl Format for Fp4 {
+    const BYTES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn block(at: *const u8) -> [v128; 8] {
+        let packed = unsafe { v128_load(at.cast()) };
+        let [a, c, e, g] = widen(v128_and(packed, i8x16_splat(0x0f)));
+        let [b, d, f, h] = widen(v128_and(u16x8_shr(packed, 4), i8x16_splat(0x0f)));
+        [a, b, c, d, e, f, g, h]
+    }
+}

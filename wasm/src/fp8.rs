@@ -1,0 +1,84 @@
+//! FP8 e4m3 codes, in the OCP's encoding (fn) and in MI300's (fnuz).
+
+use crate::bf16::widen_bytes;
+use crate::dot::Format;
+use core::arch::wasm32::*;
+
+/// Sixteen codes as float32 in prepared order. All values fit bfloat16, whose bytes are computed: a normal number's exponent and mantissa
+/// bits only move by four, and get another bias. The 16 smallest magnitudes, half of them subnormal, differ by what the tables hold.
+#[inline(always)]
+fn widen(codes: v128, bias: u8, low_fix: v128, high_fix: v128, nan: v128) -> [v128; 4] {
+    let magnitude = v128_and(codes, i8x16_splat(0x7f));
+    let low = v128_and(i16x8_shl(codes, 4), i8x16_splat(0xf0_u8 as i8));
+    let high = i8x16_add(v128_and(u16x8_shr(magnitude, 4), i8x16_splat(0x07)), u8x16_splat(bias));
+    // The swizzle gives 0 for magnitudes from 16 on.
+    let low = v128_xor(low, i8x16_swizzle(low_fix, magnitude));
+    let high = v128_xor(high, i8x16_swizzle(high_fix, magnitude));
+    let sign = v128_xor(codes, magnitude);
+    let high = v128_or(v128_or(high, sign), v128_and(nan, i8x16_splat(0x7f)));
+    widen_bytes(v128_or(low, v128_and(nan, i8x16_splat(0xc0_u8 as i8))), high)
+}
+
+/// What turns byte `byte` of the shifted bits into that of the bfloat16, for magnitudes 0..16.
+const fn fix(exponent_bias: i32, byte: usize) -> v128 {
+    let mut table = [0; 16];
+    let mut code = 0u32;
+    while code < 16 {
+        let significand = if code < 8 { code } else { 8 + (code & 7) };
+        // Both subnormals and exponent 1 count in quanta of 2^(1 - bias - 3).
+        let value = significand as f32 * f32::from_bits(((127 + 1 - exponent_bias - 3) as u32) << 23);
+        let shifted = (code << 4) + (((127 - exponent_bias) as u32) << 7);
+        table[code as usize] = ((value.to_bits() >> 16) ^ shifted).to_le_bytes()[byte];
+        code += 1;
+    }
+    let t = table;
+    u8x16(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15])
+}
+
+/// The code's own bias against bfloat16's, in the high byte.
+const fn high_bias(exponent_bias: i32) -> u8 {
+    ((127 - exponent_bias) >> 1) as u8
+}
+
+/// Sixteen e4m3fn codes as float32 in prepared order.
+#[inline(always)]
+pub fn widen_fn(codes: v128) -> [v128; 4] {
+    let nan = i8x16_eq(v128_and(codes, i8x16_splat(0x7f)), i8x16_splat(0x7f));
+    widen(codes, high_bias(7), const { fix(7, 0) }, const { fix(7, 1) }, nan)
+}
+
+/// Sixteen e4m3fnuz codes as float32 in prepared order.
+#[inline(always)]
+fn widen_fnuz(codes: v128) -> [v128; 4] {
+    // Half of what the same bits are worth as e4m3fn without its NaN, whose bias is odd, as the bytes need it. Exact.
+    let nan = i8x16_eq(codes, i8x16_splat(i8::MIN));
+    widen(codes, high_bias(7), const { fix(7, 0) }, const { fix(7, 1) }, nan).map(|v| f32x4_mul(v, f32x4_splat(0.5)))
+}
+
+/// Stored e4m3fn weights, without their scale.
+pub struct E4m3fn;
+
+impl Format for E4m3fn {
+    const BYTES: usize = 32;
+
+    #[inline(always)]
+    unsafe fn block(at: *const u8) -> [v128; 8] {
+        let (first, last) = unsafe { (v128_load(at.cast()), v128_load(at.add(16).cast())) };
+        let ([a, b, c, d], [e, f, g, h]) = (widen_fn(first), widen_fn(last));
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// Stored e4m3fnuz weights, without their scale.
+pub struct E4m3fnuz;
+
+impl Format for E4m3fnuz {
+    const BYTES: usize = 32;
+
+    #[inline(always)]
+    unsafe fn block(at: *const u8) -> [v128; 8] {
+        let (first, last) = unsafe { (v128_load(at.cast()), v128_load(at.add(16).cast())) };
+        let ([a, b, c, d], [e, f, g, h]) = (widen_fnuz(first), widen_fnuz(last));
+        [a, b, c, d, e, f, g, h]
+    }
+}

@@ -1,0 +1,173 @@
+//! The 24 words that describe one matrix of a `linear`.
+
+use crate::memory::{Words, at};
+use crate::mx;
+use crate::number;
+use core::arch::wasm32::*;
+
+pub const WORDS: usize = 24;
+/// Output rows of a unit.
+pub const TILE: usize = 8;
+
+/// Values of [`Record::format`].
+pub mod format {
+    pub const BF16: usize = 0;
+    pub const F32: usize = 1;
+    pub const F16: usize = 2;
+    pub const MXFP4: usize = 3;
+    pub const MXFP6_E3M2: usize = 4;
+    pub const MXFP6_E2M3: usize = 5;
+    pub const FP8_E4M3FN: usize = 6;
+}
+
+/// Values of [`Record::scale_kind`].
+pub mod scale {
+    pub const E8M0: usize = 1;
+    pub const TENSOR: usize = 2;
+    pub const ROW: usize = 3;
+}
+
+/// Words 0..=8, which `decode` has too.
+#[derive(Clone, Copy)]
+pub struct Weights {
+    pub format: usize,
+    pub transposed: bool,
+    pub rows: usize,
+    pub cols: usize,
+    pub weight: usize,
+    pub row_stride: usize,
+    pub scale: usize,
+    pub scale_stride: usize,
+    pub scale_kind: usize,
+}
+
+impl Weights {
+    #[inline(always)]
+    pub unsafe fn from(d: Words) -> Weights {
+        unsafe {
+            Weights {
+                format: d.get(0),
+                transposed: d.get(1) != 0,
+                rows: d.get(2),
+                cols: d.get(3),
+                weight: d.get(4),
+                row_stride: d.get(5),
+                scale: d.get(6),
+                scale_stride: d.get(7),
+                scale_kind: d.get(8),
+            }
+        }
+    }
+
+    /// Address of a row (not transposed).
+    #[inline(always)]
+    pub fn row(&self, row: usize) -> *const u8 {
+        at(self.weight, row, self.row_stride) as *const u8
+    }
+
+    /// Scale bytes of a row; null if the format has no block scales.
+    #[inline(always)]
+    pub fn row_scales(&self, row: usize) -> *const u8 {
+        if self.scale_kind == scale::E8M0 {
+            at(self.scale, row, self.scale_stride) as *const u8
+        } else {
+            core::ptr::null()
+        }
+    }
+
+    /// Scale of a block, given [`Self::row_scales`].
+    #[inline(always)]
+    pub unsafe fn block_scale(scales: *const u8, block: usize) -> f32 {
+        if scales.is_null() { 1.0 } else { unsafe { mx::scale(u32::from(*scales.add(block))) } }
+    }
+
+    /// What a row's sums are multiplied with.
+    #[inline(always)]
+    pub unsafe fn row_factor(&self, row: usize) -> f32 {
+        match self.scale_kind {
+            scale::TENSOR => f32::from_bits(self.scale as u32),
+            scale::ROW => unsafe { number::read(at(self.scale, row, 4), number::F32) },
+            _ => 1.0,
+        }
+    }
+}
+
+/// A matrix, its input rows and its output rows.
+#[derive(Clone, Copy)]
+pub struct Record {
+    pub weights: Weights,
+    bias: usize,
+    bias_format: usize,
+    x: usize,
+    x_stride: usize,
+    out: usize,
+    out_stride: usize,
+    /// Number of pairs of an input row and an output row.
+    pub pairs: usize,
+    x_rows: usize,
+    out_rows: usize,
+    x_scales: usize,
+    round: bool,
+    /// Units of the records before this one.
+    pub first_unit: usize,
+}
+
+impl Record {
+    #[inline(always)]
+    pub unsafe fn from(d: Words) -> Record {
+        unsafe {
+            Record {
+                weights: Weights::from(d),
+                bias: d.get(9),
+                bias_format: d.get(10),
+                x: d.get(11),
+                x_stride: d.get(12),
+                out: d.get(13),
+                out_stride: d.get(14),
+                pairs: d.get(15),
+                x_rows: d.get(16),
+                out_rows: d.get(17),
+                x_scales: d.get(18),
+                round: d.get(19) != 0,
+                first_unit: d.get(20),
+            }
+        }
+    }
+
+    /// Tiles of output rows.
+    #[inline(always)]
+    pub fn units(&self) -> usize {
+        self.weights.rows.div_ceil(TILE)
+    }
+
+    #[inline(always)]
+    unsafe fn x_row(&self, pair: usize) -> usize {
+        if self.x_rows == 0 { pair } else { unsafe { *(self.x_rows as *const u32).add(pair) as usize } }
+    }
+
+    /// The prepared row that a pair reads.
+    #[inline(always)]
+    pub unsafe fn x(&self, pair: usize) -> *const v128 {
+        unsafe { crate::memory::row(self.x, self.x_row(pair), self.x_stride) as *const v128 }
+    }
+
+    /// Makes an output of a dot product, and stores it.
+    #[inline(always)]
+    pub unsafe fn finish(&self, row: usize, pair: usize, sum: f32) {
+        unsafe {
+            let w = &self.weights;
+            let mut y = if w.scale_kind > scale::E8M0 { sum * w.row_factor(row) } else { sum };
+            if self.x_scales != 0 {
+                y *= *(self.x_scales as *const f32).add(self.x_row(pair));
+            }
+            if self.bias != 0 {
+                y += number::read(at(self.bias, row, number::size(self.bias_format)), self.bias_format);
+            }
+            if self.round {
+                y = f32x4_extract_lane::<0>(crate::bf16::round(f32x4_splat(y)));
+            }
+            let out_row = if self.out_rows == 0 { pair } else { *(self.out_rows as *const u32).add(pair) as usize };
+            *crate::memory::row(self.out, out_row, self.out_stride).wrapping_add(row) = y;
+        }
+    }
+}
