@@ -1,10 +1,13 @@
 /**
  * Where the program's own files lie: the embedded model, the WASM module, worker scripts, GPU code objects.
  *
- * In a checkout, in a `deno compile` binary and in the unpacked self-extracting binary, scripts lie below `<root>/src/` and the other files
- * beside it under their repository paths; so the root is what stands before the last `/src/` of this script's own URL.
+ * In a checkout and in a `deno compile` binary this script is `<root>/src/assets.ts`; in the bundle of the self-extracting binary it is part of
+ * a script that lies in the root itself. Everything else keeps its repository path below the root.
  */
-const root = import.meta.url.slice(0, import.meta.url.lastIndexOf("/src/") + 1);
+const own = "src/assets.ts";
+const root = import.meta.url.endsWith(own)
+  ? import.meta.url.slice(0, -own.length)
+  : new URL("./", import.meta.url).href;
 
 /** URL of one of the program's own files or directories, by its path in the repository. */
 export function asset(path: string): URL {

@@ -6,6 +6,7 @@
  * expert's intermediate columns over the tp ranks.
  */
 import { InputError } from "../errors.ts";
+import { FORMAT_BITS } from "../quant/decode.ts";
 import type { WeightFormat } from "../quant/format.ts";
 import type { ModelConfig } from "./model_config.ts";
 import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "./source.ts";
@@ -44,13 +45,18 @@ const cut = (total: number, count: number, index: number): Range => ({
 
 /** MX blocks along a row. */
 const BLOCK = 32;
-/** The vocabulary is cut in multiples of this, as GEMM tiles like. */
+/** The vocabulary is padded to a multiple of this before it is cut, as vLLM does. */
 const VOCAB_MULTIPLE = 64;
 
 /** Part `index` of `total`, in whole units: ceil(units / count) each, the last ones shorter or empty. */
 function cutUnits(total: number, unit: number, count: number, index: number): Range {
   const per = Math.ceil(Math.ceil(total / unit) / count) * unit;
   return { start: Math.min(index * per, total), end: Math.min((index + 1) * per, total) };
+}
+
+function cutVocab(vocab: number, count: number, index: number): Range {
+  const per = Math.ceil(Math.ceil(vocab / VOCAB_MULTIPLE) * VOCAB_MULTIPLE / count);
+  return { start: Math.min(index * per, vocab), end: Math.min((index + 1) * per, vocab) };
 }
 
 /**
@@ -93,25 +99,13 @@ export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank:
     ...cutHeads(config, tp, tpRank),
     intermediate: cutUnits(config.intermediate, BLOCK, tp, tpRank),
     experts: cut(config.experts, ep, epRank),
-    vocab: cutUnits(config.vocab, VOCAB_MULTIPLE, tp, tpRank),
+    vocab: cutVocab(config.vocab, tp, tpRank),
   };
 }
 
-/** Bits of one stored number. */
-export const BITS: Record<WeightFormat, number> = {
-  bf16: 16,
-  f16: 16,
-  f32: 32,
-  mxfp4: 4,
-  mxfp6_e3m2: 6,
-  mxfp6_e2m3: 6,
-  fp8_e4m3: 8,
-  fp8_e4m3fnuz: 8,
-};
-
 /** Bytes of `count` stored numbers that lie together; whole bytes by construction of the slices. */
 function bytesOf(format: WeightFormat, count: number, what: string): number {
-  const bits = BITS[format] * count;
+  const bits = FORMAT_BITS[format] * count;
   if (bits % 8 !== 0) throw new Error(`${what}: ${count} numbers of ${format} do not end on a byte`);
   return bits / 8;
 }

@@ -34,7 +34,7 @@ export async function openEmulate<N extends string>(
   const started = performance.now();
   const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
   const module = await WebAssembly.compile(
-    await Deno.readFile(asset("wasm/pkg/mxoss_bg.wasm")),
+    await Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")),
   );
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const mapped = options.weights === "map" || options.weights === "auto" && canMap();
@@ -87,5 +87,5 @@ function allocate(bytes: number): WebAssembly.Memory {
 function heapBase(module: WebAssembly.Module): number {
   const memory = new WebAssembly.Memory({ initial: 32, maximum: 65_536, shared: true });
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  return (exports["__heap_base"] as WebAssembly.Global).value as number;
+  return (exports["heap_base"] as () => number)();
 }
