@@ -1,0 +1,58 @@
+import type { RopeConfig } from "../../src/checkpoint/model_config.ts";
+import { concentration, inverseFrequencies, rotaryTables } from "../../src/model/yarn.ts";
+import { assertAlmostEquals, assertEquals } from "../assert.ts";
+
+const yarn = { factor: 32, betaFast: 32, betaSlow: 1, originalMaxPositions: 4096, truncate: false };
+const GPT_OSS: RopeConfig = { theta: 150_000, yarn };
+
+Deno.test("inverseFrequencies() gives the check values of GPT-OSS", () => {
+  const inverse = inverseFrequencies(64, GPT_OSS);
+  assertEquals(inverse.length, 32);
+  const expected: [number, number][] = [
+    [0, 1],
+    [1, 0.689044305888],
+    [8, 0.0508132747],
+    [9, 0.0317056962],
+    [12, 0.00679495949],
+    [16, 0.000456483919],
+    [17, 0.000129318701],
+    [18, 3.8308812e-05],
+    [31, 3.02351e-07],
+  ];
+  for (const [i, value] of expected) assertAlmostEquals(inverse[i]!, value, value * 1e-6, `pair ${i}`);
+});
+
+Deno.test("inverseFrequencies() rounds the ramp's ends only when told to truncate", () => {
+  const truncated = inverseFrequencies(64, { ...GPT_OSS, yarn: { ...yarn, truncate: true } });
+  assertAlmostEquals(truncated[12]!, 0.00701571391, 1e-11);
+});
+
+Deno.test("inverseFrequencies() without YaRN are powers of theta", () => {
+  const inverse = inverseFrequencies(4, { theta: 10_000, yarn: null });
+  assertAlmostEquals(inverse[0]!, 1, 0);
+  assertAlmostEquals(inverse[1]!, 0.01, 1e-16);
+});
+
+Deno.test("inverseFrequencies() of a ramp without width are finite", () => {
+  const step = inverseFrequencies(64, { ...GPT_OSS, yarn: { ...yarn, betaFast: 1 } });
+  assertEquals(step.every(Number.isFinite), true);
+  assertAlmostEquals(step[10]!, 150_000 ** (-10 / 32), 1e-12);
+  assertAlmostEquals(step[20]!, 150_000 ** (-20 / 32) / 32, 1e-12);
+});
+
+Deno.test("concentration() is 0.1 ln(factor) + 1", () => {
+  assertAlmostEquals(concentration(GPT_OSS), 1.3465735902799727, 1e-15);
+  assertEquals(concentration({ theta: 10_000, yarn: null }), 1);
+});
+
+Deno.test("rotaryTables() gives the check values of GPT-OSS", () => {
+  const { cos, sin } = rotaryTables({ headDim: 64, rope: GPT_OSS }, [1000, 1, 0]);
+  assertEquals([cos.length, sin.length], [96, 96]);
+  assertAlmostEquals(cos[8]!, 1.1495380, 1e-6);
+  assertAlmostEquals(sin[8]!, 0.7013008, 1e-6);
+  assertAlmostEquals(cos[12]!, 1.1740466, 1e-6);
+  assertAlmostEquals(sin[12]!, 0.6594506, 1e-6);
+  assertAlmostEquals(cos[32]!, 0.7275568, 1e-6);
+  assertAlmostEquals(sin[32]!, 1.1331026, 1e-6);
+  assertEquals([cos[64], sin[64], cos[95], sin[95]], [Math.fround(1.3465735902799727), 0, cos[64], 0]);
+});
