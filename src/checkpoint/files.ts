@@ -1,0 +1,166 @@
+/** From a checkpoint directory to its safetensors files, none of which may lie elsewhere. */
+import * as z from "zod";
+import { InputError } from "../errors.ts";
+import { printable, show } from "./describe.ts";
+import { readable, readJson } from "./read.ts";
+import { openSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.ts";
+import { validate } from "./validate.ts";
+
+/** A tensor and the file it is in. */
+export interface StoredTensor extends TensorInfo {
+  /** Index into {@linkcode WeightFiles.files}. */
+  readonly file: number;
+}
+
+/** The safetensors files of a checkpoint and what they hold together. */
+export interface WeightFiles {
+  readonly files: readonly SafetensorsFile[];
+  /** Every tensor of every file, by name; no name stands in two files. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+/** Largest index: a header's limit, as it lists the same names. */
+const MAX_INDEX_BYTES = 100_000_000;
+
+/** What huggingface_hub puts into a snapshot directory (and its subdirectories): links to files named by their hash. */
+const CACHE_LINK = /^(?:\.\.[/\\]){2,3}blobs[/\\](?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+const NAME_ERROR = { error: "a shard's file name" };
+const Index: z.ZodType<{ metadata?: { total_size?: unknown } | null | undefined; weight_map: Record<string, string> }> =
+  z
+    .looseObject({
+      metadata: z.looseObject({ total_size: z.unknown().optional() }, { error: "an object" }).nullish(),
+      weight_map: z.record(z.string(), z.string(NAME_ERROR), { error: "an object from tensors to shards" }),
+    }, { error: "an object" });
+
+/**
+ * Path of a file in a directory, or null if there is none.
+ *
+ * @throws {InputError} for a link that is not one of a Hugging Face cache, and for anything else that is not a file.
+ */
+export function fileIn(dir: string, name: string): string | null {
+  const path = `${dir}/${name}`;
+  const found = lookAt(path);
+  if (found === null) return null;
+  if (found.isFile) return path;
+  if (!found.isSymlink) {
+    throw new InputError(`${path}: expected a file, got ${found.isDirectory ? "a directory" : "a device"}`);
+  }
+  const target = readable(path, () => Deno.readLinkSync(path));
+  if (!CACHE_LINK.test(target)) {
+    throw new InputError(
+      `${path}: expected a file, or a link ../../blobs/<hash> as in a Hugging Face cache, got a link to ${
+        printable(target)
+      }`,
+    );
+  }
+  const blob = lookAt(`${dir}/${target}`);
+  if (!blob?.isFile) throw new InputError(`${path}: expected its link ${target} to lead to a file, got none`);
+  return path;
+}
+
+/** Like `lstat`, null for nothing. */
+function lookAt(path: string): Deno.FileInfo | null {
+  return readable(path, () => {
+    try {
+      return Deno.lstatSync(path);
+    } catch (thrown) {
+      if (thrown instanceof Deno.errors.NotFound) return null;
+      throw thrown;
+    }
+  });
+}
+
+/**
+ * Opens the files of a checkpoint: model.safetensors, or the shards of model.safetensors.index.json, or else every *.safetensors
+ * (OpenAI's own layout has shards without an index).
+ *
+ * @param onWarning Called with one line for each oddity that does not change the model.
+ * @throws {InputError} when there are none, one is malformed, or index and shards contradict each other.
+ */
+export function openWeightFiles(dir: string, onWarning: (line: string) => void): WeightFiles {
+  const single = fileIn(dir, SINGLE), index = fileIn(dir, INDEX);
+  if (single !== null) {
+    if (index !== null) onWarning(`${dir}: ${SINGLE} and ${INDEX} are both there; the former is read`);
+    return merge([openSafetensors(single)], dir);
+  }
+  if (index !== null) return openShards(dir, index, onWarning);
+  const names = safetensorsIn(dir);
+  if (names.length === 0) {
+    throw new InputError(`${dir}: expected ${SINGLE}, ${INDEX} or other *.safetensors files, got none of them`);
+  }
+  return merge(names.map((name) => openSafetensors(fileIn(dir, name)!)), dir);
+}
+
+function openShards(dir: string, index: string, onWarning: (line: string) => void): WeightFiles {
+  const { metadata, weight_map } = validate(Index, readJson(index, MAX_INDEX_BYTES), index);
+  const names = [...new Set(Object.values(weight_map))].sort();
+  if (names.length === 0) throw new InputError(`${index}: weight_map: expected tensors, got none`);
+  // All names before any file: a name that leaves the directory must not even be looked up.
+  for (const name of names) {
+    if (!isFileName(name)) {
+      throw new InputError(`${index}: expected shards to be files of this directory, got "${printable(name)}"`);
+    }
+  }
+  const paths = names.map((name) => {
+    const path = fileIn(dir, name);
+    if (path === null) throw new InputError(`${index}: expected shard ${printable(name)} beside it, got no such file`);
+    return path;
+  });
+  const weights = merge(paths.map(openSafetensors), dir);
+  for (const [tensor, name] of Object.entries(weight_map)) {
+    const file = weights.tensors.get(tensor)?.file;
+    if (file !== undefined && names[file] === name) continue;
+    const found = file === undefined ? "no shard" : printable(names[file]!);
+    throw new InputError(`${index}: expected tensor ${printable(tensor)} in ${printable(name)}, found it in ${found}`);
+  }
+  const extra = weights.tensors.size - Object.keys(weight_map).length;
+  if (extra > 0) onWarning(`${index}: weight_map lacks ${extra} of the tensors that its shards hold`);
+  checkTotal(index, metadata?.total_size, weights, onWarning);
+  return weights;
+}
+
+/** `total_size` is the bytes of all tensors; nothing is allocated by it, so a wrong one is odd and no more. */
+function checkTotal(
+  index: string,
+  claimed: unknown,
+  { tensors }: WeightFiles,
+  onWarning: (line: string) => void,
+): void {
+  if (claimed === undefined || claimed === null) return;
+  let total = 0;
+  for (const { bytes } of tensors.values()) total += bytes;
+  if (claimed !== total) {
+    onWarning(`${index}: total_size: expected ${total}, the bytes of all tensors, got ${show(claimed)}`);
+  }
+}
+
+function merge(files: readonly SafetensorsFile[], dir: string): WeightFiles {
+  const tensors = new Map<string, StoredTensor>();
+  for (const [file, { tensors: own, path }] of files.entries()) {
+    for (const tensor of own.values()) {
+      const other = tensors.get(tensor.name);
+      if (other !== undefined) {
+        throw new InputError(
+          `${dir}: tensor ${printable(tensor.name)} stands in two files, ${files[other.file]!.path} and ${path}`,
+        );
+      }
+      tensors.set(tensor.name, { ...tensor, file });
+    }
+  }
+  return { files, tensors };
+}
+
+/** A name of a file in a directory, not a path; `:` would reach another drive or stream on Windows. */
+function isFileName(name: string): boolean {
+  return name !== "." && name !== ".." && /^[^/\\:\p{C}]{1,255}$/u.test(name);
+}
+
+function safetensorsIn(dir: string): string[] {
+  const entries = readable(dir, () => [...Deno.readDirSync(dir)]);
+  // Names with a dot in front are what file systems and downloaders leave.
+  return entries.map(({ name }) => name).filter((name) => name.endsWith(".safetensors") && !name.startsWith("."))
+    .sort();
+}

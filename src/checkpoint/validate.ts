@@ -1,0 +1,38 @@
+/** Validation by zod with messages of one line: `<file>: <key>: expected <what>, got <what>`. */
+import * as z from "zod";
+import { InputError } from "../errors.ts";
+import { printable, show } from "./describe.ts";
+
+/** A number of things: an integer from 1 to `most`, which bounds what is allocated by it. */
+export function count(most: number): z.ZodType<number> {
+  const error = `an integer up to ${most}`;
+  return z.int({ error: "a positive integer" }).min(1, { error: "a positive integer" }).max(most, { error });
+}
+
+/** A finite number above 0. */
+export const positive: z.ZodType<number> = z.number({ error: "a positive number" }).gt(0, {
+  error: "a positive number",
+});
+
+/** One of some texts, or another fixed value. */
+export function oneOf<T extends string | boolean>(...values: T[]): z.ZodType<T> {
+  return z.literal(values, { error: values.map((value) => JSON.stringify(value)).join(" or ") });
+}
+
+/**
+ * A value as the schema says, where the schema's errors say what was expected.
+ *
+ * @param file What messages begin with.
+ * @throws {InputError} naming the first key that is missing or wrong.
+ */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  const got = path.reduce<unknown>(
+    (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  );
+  const key = path.length === 0 ? "" : `${path.map((part) => printable(String(part))).join(".")}: `;
+  throw new InputError(`${file}: ${key}expected ${message}, got ${show(got)}`);
+}
