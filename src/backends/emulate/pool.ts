@@ -1,6 +1,6 @@
 /** The driving side of the worker threads; see `control.ts` for the protocol. */
 import { asset } from "../../assets.ts";
-import { FailureError } from "../../errors.ts";
+import { FailureError, reason } from "../../errors.ts";
 import {
   ACTIVE,
   CONTROL_BYTES,
@@ -80,7 +80,12 @@ export class Pool {
 
   /** Runs units 0..units of a kernel on the calling thread. */
   runHere(name: KernelName, memory: number, descriptor: number, units: number): void {
-    if (units > 0) this.#kernels[memory]![NUMBER_OF[name]]!(descriptor, 0, units, this.#scratch);
+    if (units <= 0) return;
+    try {
+      this.#kernels[memory]![NUMBER_OF[name]]!(descriptor, 0, units, this.#scratch);
+    } catch (thrown) {
+      throw new FailureError(`the kernel ${name} failed: ${reason(thrown)}`);
+    }
   }
 
   /**
@@ -105,6 +110,8 @@ export class Pool {
     Atomics.notify(control, GATE);
     try {
       takeUnits(control, this.#kernels[memory]![number]!, this.#scratch);
+    } catch (thrown) {
+      throw new FailureError(`the kernel ${name} failed: ${reason(thrown)}`);
     } finally {
       Atomics.store(control, GATE, this.#gate = this.#gate + 1 & 0x3fff_ffff);
       this.#awaitWorkers();

@@ -1,0 +1,36 @@
+import { addPool, DESCRIPTOR, H, PAGES, ROWS, Y } from "./add_pool.ts";
+import { FailureError } from "../../../src/errors.ts";
+import { assert, assertEquals, assertThrows } from "../../assert.ts";
+
+Deno.test("Pool.run() computes every unit once, whoever takes it", () => {
+  for (const threads of [1, 2, 5]) {
+    const { pool, memory } = addPool(threads);
+    const rows = ROWS;
+    const h = new Float32Array(memory.buffer, H, 4 * rows);
+    new Float32Array(memory.buffer, Y, 4 * rows).fill(1);
+    for (let i = 0; i < 300; i++) pool.run("add", 0, DESCRIPTOR, rows);
+    pool.close();
+    assertEquals(h.findIndex((x) => x !== 300), -1, `${threads} threads`);
+  }
+});
+
+Deno.test("Pool.run() turns a trap into one line, and the pool can be closed after it", () => {
+  for (const threads of [1, 3]) {
+    const { pool } = addPool(threads, PAGES * 65_536 - 8);
+    const failure = assertThrows(() => pool.run("add", 0, DESCRIPTOR, ROWS), FailureError);
+    assert(
+      /^(the kernel add failed|a worker thread failed in add): .*out of bounds/.test(failure.message),
+      failure.message,
+    );
+    pool.close();
+  }
+});
+
+Deno.test("a Pool that has nothing to do uses no processor", async () => {
+  // A process of its own: the one that runs the tests has other threads at work.
+  const script = new URL("./idle_pool.ts", import.meta.url).pathname;
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", "--no-check", "--allow-all", script] })
+    .output();
+  const share = Number(new TextDecoder().decode(stdout));
+  assert(share >= 0 && share < 0.2, `${100 * share} % of one core`);
+});
