@@ -3,6 +3,9 @@ import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { printable, show } from "./describe.ts";
 
+/** Bounds on what a config may ask for: far above any model, and low enough that all sizes stay exact integers. */
+export const MAX = { width: 1 << 24, layers: 1 << 12, experts: 1 << 16, positions: 1 << 30 } as const;
+
 /** A number of things: an integer from 1 to `most`, which bounds what is allocated by it. */
 export function count(most: number): z.ZodType<number> {
   const error = `an integer up to ${most}`;
@@ -13,6 +16,13 @@ export function count(most: number): z.ZodType<number> {
 export const positive: z.ZodType<number> = z.number({ error: "a positive number" }).gt(0, {
   error: "a positive number",
 });
+
+/** Base of rotary embedding; YaRN divides by its logarithm. */
+export const theta: z.ZodType<number> = z.number({ error: "a number above 1" }).gt(1, { error: "a number above 1" });
+
+const FACTOR = { error: "a number from 1 to 1000000" };
+/** How much longer YaRN makes the context. */
+export const scaleFactor: z.ZodType<number> = z.number(FACTOR).min(1, FACTOR).max(1e6, FACTOR);
 
 /** One of some texts, or another fixed value. */
 export function oneOf<T extends string | boolean>(...values: T[]): z.ZodType<T> {

@@ -1,0 +1,98 @@
+/** config.json and generation_config.json, validated: unknown keys are tolerated, missing and contradictory ones refused by name. */
+import { InputError } from "../errors.ts";
+import { show } from "./describe.ts";
+import { fromHf, HfConfig } from "./hf_config.ts";
+import type { ModelConfig } from "./model_config.ts";
+import { fromOriginal, OriginalConfig } from "./original_config.ts";
+import { checkTokens, GenerationConfig } from "./token_ids.ts";
+import { validate } from "./validate.ts";
+
+/** A validated config. */
+export interface ReadConfig {
+  readonly model: ModelConfig;
+  /** `quantization_config` as it stands in config.json; null where there is none. */
+  readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** One line for each oddity that does not change the model. */
+  readonly warnings: readonly string[];
+}
+
+/** A parsed JSON file and the path that messages name. */
+export interface ConfigFile {
+  readonly path: string;
+  readonly json: unknown;
+}
+
+/**
+ * Validates a checkpoint's config.
+ *
+ * @param config config.json, of Hugging Face's or OpenAI's kind.
+ * @param generation generation_config.json, if there is one.
+ * @throws {InputError} naming the first key that is missing, wrong or contradicts another one, or another architecture.
+ */
+export function readConfig(config: ConfigFile, generation: ConfigFile | null): ReadConfig {
+  const { path, json } = config;
+  const tokens = generation === null ? {} : validate(GenerationConfig, generation.json, generation.path);
+  const files = generation === null ? path : `${path} and ${generation.path}`;
+  if (isOriginal(json)) {
+    const model = fromOriginal(validate(OriginalConfig, json, path), tokens);
+    checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
+    checkTokens(model, files);
+    return { model, quantization: null, warnings: [] };
+  }
+  checkArchitecture(json, path);
+  const values = validate(HfConfig, json, path);
+  const warnings: string[] = [];
+  const model = fromHf(values, tokens, path, warnings);
+  checkShape(model, path, { topK: "num_experts_per_tok", experts: "num_local_experts" });
+  checkTokens(model, files);
+  return {
+    model,
+    quantization: values.quantization_config ?? null,
+    warnings: warnings.map((line) => `${path}: ${line}`),
+  };
+}
+
+const isObject = (json: unknown): json is Record<string, unknown> =>
+  typeof json === "object" && json !== null && !Array.isArray(json);
+
+/** OpenAI's own config has no model type, and another name for the number of experts. */
+function isOriginal(json: unknown): boolean {
+  return isObject(json) && Object.hasOwn(json, "num_experts") &&
+    !["model_type", "architectures", "num_local_experts"].some((key) => Object.hasOwn(json, key));
+}
+
+function checkArchitecture(json: unknown, path: string): void {
+  if (!isObject(json)) throw new InputError(`${path}: expected an object, got ${show(json)}`);
+  const { architectures, model_type: type } = json;
+  const names = Array.isArray(architectures) ? architectures : [];
+  if (architectures !== undefined && architectures !== null && !names.includes("GptOssForCausalLM")) {
+    const got = typeof names[0] === "string" ? names[0] : architectures;
+    throw new InputError(`${path}: architectures: expected "GptOssForCausalLM", got ${show(got)}`);
+  }
+  if (type !== "gpt_oss" && (type !== undefined || names.length === 0)) {
+    throw new InputError(`${path}: model_type: expected "gpt_oss", got ${show(type)}`);
+  }
+}
+
+/** What no shape can show wrong. */
+function checkShape(
+  { heads, kvHeads, headDim, topK, experts, rope }: ModelConfig,
+  path: string,
+  keys: { topK: string; experts: string },
+): void {
+  if (heads % kvHeads !== 0) {
+    throw new InputError(
+      `${path}: num_attention_heads: expected a multiple of num_key_value_heads, ${kvHeads}, got ${heads}`,
+    );
+  }
+  if (headDim % 2 !== 0) throw new InputError(`${path}: head_dim: expected an even integer, got ${headDim}`);
+  if (topK > experts) {
+    throw new InputError(`${path}: ${keys.topK}: expected at most ${keys.experts}, ${experts}, got ${topK}`);
+  }
+  if (rope.yarn && rope.yarn.betaFast <= rope.yarn.betaSlow) {
+    const { betaFast, betaSlow } = rope.yarn;
+    throw new InputError(
+      `${path}: beta_fast (rope_ntk_beta): expected more than beta_slow, ${betaSlow}, got ${betaFast}`,
+    );
+  }
+}

@@ -1,0 +1,279 @@
+import { readConfig } from "../../src/checkpoint/config.ts";
+import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
+import { InputError } from "../../src/errors.ts";
+import { assertEquals } from "../assert.ts";
+import { refusal } from "./container.ts";
+
+const TINY = new URL("../../models/tiny-gpt-oss/", import.meta.url);
+
+type Json = Record<string, unknown>;
+const read = (name: string): Json => JSON.parse(Deno.readTextFileSync(new URL(name, TINY)));
+
+/** The tiny model's config.json with changes; undefined removes a key. */
+function tiny(changes: Json = {}): Json {
+  const config = { ...read("config.json"), ...changes };
+  for (const key of Object.keys(config)) if (config[key] === undefined) delete config[key];
+  return config;
+}
+
+const ROPE = tiny()["rope_scaling"] as Json;
+
+/** gpt-oss-20b's config.json of OpenAI's own layout. */
+const ORIGINAL: Json = {
+  ...{ num_hidden_layers: 24, num_experts: 32, experts_per_token: 4, vocab_size: 201088, hidden_size: 2880 },
+  ...{ intermediate_size: 2880, swiglu_limit: 7.0, head_dim: 64, num_attention_heads: 64, num_key_value_heads: 8 },
+  ...{ sliding_window: 128, initial_context_length: 4096, rope_theta: 150000, rope_scaling_factor: 32.0 },
+  ...{ rope_ntk_alpha: 1, rope_ntk_beta: 32 },
+};
+
+const config = (json: unknown, generation?: unknown) =>
+  readConfig(
+    { path: "d/config.json", json },
+    generation === undefined ? null : { path: "d/generation_config.json", json: generation },
+  );
+const model = (changes: Json, generation?: unknown): ModelConfig => config(tiny(changes), generation).model;
+const refused = (json: unknown, generation?: unknown) => refusal(() => config(json, generation), "d", InputError);
+
+Deno.test("readConfig() reads the embedded model's config", () => {
+  const { model, quantization, warnings } = config(read("config.json"), read("generation_config.json"));
+  assertEquals(model, {
+    layers: 4,
+    hidden: 288,
+    intermediate: 224,
+    experts: 16,
+    topK: 4,
+    heads: 8,
+    kvHeads: 2,
+    headDim: 64,
+    vocab: 1024,
+    rmsNormEps: 1e-5,
+    slidingWindow: 128,
+    sliding: [true, false, true, false],
+    swigluAlpha: 1.702,
+    swigluLimit: 7,
+    rope: {
+      theta: 150000,
+      yarn: { factor: 32, betaFast: 32, betaSlow: 1, originalMaxPositions: 4096, truncate: false },
+    },
+    maxPositions: 131072,
+    eosTokenIds: [1017, 1016, 1023],
+    padTokenId: 1016,
+    bosTokenId: 1015,
+  });
+  assertEquals(quantization, read("config.json")["quantization_config"]);
+  assertEquals(warnings, []);
+});
+
+Deno.test("readConfig() reads OpenAI's own config", () => {
+  const { model, quantization } = config(ORIGINAL);
+  assertEquals(model, {
+    layers: 24,
+    hidden: 2880,
+    intermediate: 2880,
+    experts: 32,
+    topK: 4,
+    heads: 64,
+    kvHeads: 8,
+    headDim: 64,
+    vocab: 201088,
+    rmsNormEps: 1e-5,
+    slidingWindow: 128,
+    sliding: Array.from({ length: 24 }, (_, layer) => layer % 2 === 0),
+    swigluAlpha: 1.702,
+    swigluLimit: 7,
+    rope: {
+      theta: 150000,
+      yarn: { factor: 32, betaFast: 32, betaSlow: 1, originalMaxPositions: 4096, truncate: false },
+    },
+    maxPositions: 131072,
+    eosTokenIds: [200002, 199999],
+    padTokenId: 199999,
+    bosTokenId: 199998,
+  });
+  assertEquals(quantization, null);
+  const small = config({ ...ORIGINAL, vocab_size: 1024 }, { eos_token_id: 7 }).model;
+  assertEquals([small.eosTokenIds, small.padTokenId, small.bosTokenId], [[7], null, null]);
+  assertEquals(config({ ...ORIGINAL, rope_scaling_factor: 1 }).model.rope.yarn, null);
+});
+
+Deno.test("readConfig() takes rope_parameters for rope_scaling and rope_theta", () => {
+  const parameters = { ...ROPE, rope_theta: 150000 };
+  const expected = model({}).rope;
+  assertEquals(model({ rope_parameters: parameters, rope_scaling: undefined, rope_theta: undefined }).rope, expected);
+  assertEquals(model({ rope_parameters: parameters, rope_theta: undefined }).rope, expected);
+  assertEquals(model({ rope_parameters: parameters }).rope, expected);
+  assertEquals(model({ rope_scaling: { ...ROPE, rope_type: undefined, type: "yarn" } }).rope, expected);
+  assertEquals(model({ rope_scaling: { ...ROPE, attention_factor: 1.3465735902799727 } }).rope, expected);
+});
+
+Deno.test("readConfig() fills in what published configs leave out", () => {
+  const bare = model({
+    ...{ rms_norm_eps: undefined, layer_types: undefined, swiglu_limit: undefined, experts_per_token: undefined },
+    ...{ max_position_embeddings: undefined, initial_context_length: undefined, hidden_act: undefined },
+    ...{ attention_bias: undefined, tie_word_embeddings: undefined, quantization_config: undefined },
+    rope_scaling: { rope_type: "yarn", factor: 32, original_max_position_embeddings: 4096 },
+  });
+  assertEquals(bare, model({}));
+  assertEquals(model({ num_experts_per_tok: undefined, experts_per_token: 3 }).topK, 3);
+  assertEquals(model({ swiglu_alpha: 1.5, swiglu_limit: 9 }).swigluAlpha, 1.5);
+  assertEquals(config(tiny({ quantization_config: null })).quantization, null);
+  assertEquals(model({ rope_scaling: null }).rope, { theta: 150000, yarn: null });
+  assertEquals(model({ rope_scaling: { rope_type: "default" } }).rope, { theta: 150000, yarn: null });
+  assertEquals(model({ architectures: undefined }).layers, 4);
+  assertEquals(model({ model_type: undefined }).layers, 4);
+});
+
+Deno.test("readConfig() follows layer_types, not their parity", () => {
+  const layer_types = ["full_attention", "full_attention", "sliding_attention", "sliding_attention"];
+  assertEquals(model({ layer_types }).sliding, [false, false, true, true]);
+  assertEquals(
+    model({ layer_types: Array(4).fill("full_attention"), sliding_window: null }).sliding,
+    [false, false, false, false],
+  );
+});
+
+Deno.test("readConfig() joins the ids that end generation", () => {
+  assertEquals(model({ eos_token_id: [5, 6] }, { eos_token_id: 5 }).eosTokenIds, [5, 6]);
+  assertEquals(model({ eos_token_id: null }, { eos_token_id: [9, 8] }).eosTokenIds, [9, 8]);
+  assertEquals(model({ eos_token_id: undefined }).eosTokenIds, []);
+  assertEquals(model({ pad_token_id: null }, { pad_token_id: 4, bos_token_id: null }).padTokenId, 4);
+});
+
+Deno.test("readConfig() warns of contradictions that have a known winner", () => {
+  const { model, warnings } = config(tiny({ experts_per_token: 2, initial_context_length: 2048 }));
+  assertEquals(model.topK, 4);
+  assertEquals(model.rope.yarn?.originalMaxPositions, 4096);
+  assertEquals(warnings, [
+    "d/config.json: num_experts_per_tok is 4 and experts_per_token 2; the former counts",
+    "d/config.json: initial_context_length is 2048 and original_max_position_embeddings 4096; the latter counts",
+  ]);
+});
+
+const SIZES = [
+  "num_hidden_layers",
+  "num_local_experts",
+  "hidden_size",
+  "intermediate_size",
+  "head_dim",
+  "num_attention_heads",
+  "num_key_value_heads",
+  "vocab_size",
+];
+
+Deno.test("readConfig() refuses sizes that are missing or not positive integers, by name", () => {
+  const wrong: [value: unknown, got: string][] = [
+    [undefined, "nothing"],
+    [null, "null"],
+    [0, "0"],
+    [-1, "-1"],
+    [1.5, "1.5"],
+    ["16", '"16"'],
+    [[16], "an array of 1"],
+    [{}, "an object"],
+    [true, "true"],
+    [2 ** 53, "9007199254740992"],
+  ];
+  for (const key of SIZES) {
+    for (const [value, got] of wrong) {
+      assertEquals(refused(tiny({ [key]: value })), `config.json: ${key}: expected a positive integer, got ${got}`);
+    }
+  }
+  for (const key of Object.keys(ORIGINAL).filter((key) => key !== "swiglu_limit" && key !== "num_experts")) {
+    const line = refused({ ...ORIGINAL, [key]: undefined });
+    assertEquals(line.startsWith(`config.json: ${key}: expected a`) && line.endsWith("got nothing"), true, line);
+  }
+});
+
+const BROKEN: [changes: Json, line: string][] = [
+  [{ num_hidden_layers: 5000 }, "num_hidden_layers: expected an integer up to 4096, got 5000"],
+  [
+    { num_experts_per_tok: undefined, experts_per_token: undefined },
+    "num_experts_per_tok: expected a positive integer, got nothing",
+  ],
+  [{ num_experts_per_tok: 17 }, "num_experts_per_tok: expected at most num_local_experts, 16, got 17"],
+  [{ num_key_value_heads: 3 }, "num_attention_heads: expected a multiple of num_key_value_heads, 3, got 8"],
+  [{ head_dim: 63 }, "head_dim: expected an even integer, got 63"],
+  [{ rms_norm_eps: 0 }, "rms_norm_eps: expected a positive number, got 0"],
+  [{ swiglu_limit: -7 }, "swiglu_limit: expected a positive number, got -7"],
+  [{ sliding_window: undefined }, "sliding_window: expected a positive integer, got nothing"],
+  [{ layer_types: ["full_attention"] }, "layer_types: expected 4 of them (num_hidden_layers), got 1"],
+  [{ layer_types: ["a", "b", "c", "d"] }, 'layer_types.0: expected sliding_attention or full_attention, got "a"'],
+  [{ layer_types: "full_attention" }, 'layer_types: expected a list of layer types, got "full_attention"'],
+  [{ rope_scaling: undefined }, "rope_scaling: expected an object, got nothing"],
+  [{ rope_scaling: "yarn" }, 'rope_scaling: expected an object, got "yarn"'],
+  [
+    { rope_scaling: { ...ROPE, rope_type: "llama3" } },
+    'rope_scaling.rope_type: expected "yarn" or "default", got "llama3"',
+  ],
+  [
+    { rope_scaling: { ...ROPE, rope_type: undefined } },
+    'rope_scaling.rope_type: expected "yarn" or "default", got nothing',
+  ],
+  [
+    { rope_scaling: { ...ROPE, factor: undefined } },
+    "rope_scaling.factor: expected a number from 1 to 1000000, got nothing",
+  ],
+  [{ rope_scaling: { ...ROPE, factor: 0.5 } }, "rope_scaling.factor: expected a number from 1 to 1000000, got 0.5"],
+  [{ rope_scaling: { ...ROPE, beta_fast: 1 } }, "beta_fast (rope_ntk_beta): expected more than beta_slow, 1, got 1"],
+  [{ rope_scaling: { ...ROPE, truncate: "no" } }, 'rope_scaling.truncate: expected true or false, got "no"'],
+  [{ rope_scaling: { ...ROPE, mscale: 1 } }, "rope_scaling.mscale: expected none in GPT-OSS, got 1"],
+  [
+    { rope_scaling: { ...ROPE, attention_factor: 1 } },
+    "rope_scaling.attention_factor: expected 1.3465735902799727 (0.1 ln factor + 1) or none, got 1",
+  ],
+  [
+    { rope_scaling: { rope_type: "yarn", factor: 32 }, initial_context_length: undefined },
+    "rope_scaling.original_max_position_embeddings: expected a positive integer, got nothing",
+  ],
+  [{ rope_theta: undefined }, "rope_theta: expected a number above 1, got nothing"],
+  [{ rope_theta: 1 }, "rope_theta: expected a number above 1, got 1"],
+  [
+    { rope_parameters: { ...ROPE, rope_theta: 10000 } },
+    "rope_theta: expected rope_parameters.rope_theta, 10000, got 150000",
+  ],
+  [{ rope_parameters: { ...ROPE, factor: 16 } }, "rope_scaling.factor: expected rope_parameters.factor, 16, got 32"],
+  [
+    { rope_parameters: { ...ROPE, truncate: true } },
+    "rope_scaling.truncate: expected rope_parameters.truncate, true, got false",
+  ],
+  [
+    { rope_scaling: null, max_position_embeddings: undefined },
+    "max_position_embeddings: expected a positive integer, got nothing",
+  ],
+  [{ hidden_act: "gelu" }, 'hidden_act: expected "silu", got "gelu"'],
+  [{ attention_bias: false }, "attention_bias: expected true, got false"],
+  [{ tie_word_embeddings: true }, "tie_word_embeddings: expected false, got true"],
+  [{ eos_token_id: "2" }, 'eos_token_id: expected a token id or a list of token ids, got "2"'],
+  [{ eos_token_id: [1, -1] }, "eos_token_id.1: expected a token id, got -1"],
+  [{ pad_token_id: -1 }, "pad_token_id: expected a token id, got -1"],
+  [{ pad_token_id: 1024 }, "expected token ids below vocab_size, 1024, got 1024"],
+  [{ quantization_config: [] }, "quantization_config: expected an object, got an array of 0"],
+  [
+    { architectures: ["LlamaForCausalLM"], model_type: "llama" },
+    'architectures: expected "GptOssForCausalLM", got "LlamaForCausalLM"',
+  ],
+  [{ architectures: [] }, 'architectures: expected "GptOssForCausalLM", got an array of 0'],
+  [{ model_type: "llama" }, 'model_type: expected "gpt_oss", got "llama"'],
+  [{ model_type: undefined, architectures: undefined }, 'model_type: expected "gpt_oss", got nothing'],
+];
+
+for (const [changes, line] of BROKEN) {
+  Deno.test(`readConfig() refuses ${JSON.stringify(changes)}`, () => {
+    assertEquals(refused(tiny(changes)), `config.json: ${line}`);
+  });
+}
+
+Deno.test("readConfig() refuses what is not a config", () => {
+  assertEquals(refused([]), "config.json: expected an object, got an array of 0");
+  assertEquals(refused(null), "config.json: expected an object, got null");
+  assertEquals(refused({}), 'config.json: model_type: expected "gpt_oss", got nothing');
+  assertEquals(refused(tiny(), []), "generation_config.json: expected an object, got an array of 0");
+  assertEquals(
+    refused(tiny(), { eos_token_id: 1.5 }),
+    "generation_config.json: eos_token_id: expected a token id or a list of token ids, got 1.5",
+  );
+  assertEquals(
+    refused(tiny(), { eos_token_id: 2000 }),
+    "config.json and generation_config.json: expected token ids below vocab_size, 1024, got 2000",
+  );
+});
