@@ -65,7 +65,7 @@ impl Quantizer {
             _ => {
                 for v in block.iter_mut() {
                     // A true division: a reciprocal's error could turn a tie.
-                    *v = f32x4_mul(E4m3fn::quantize(f32x4_div(*v, f32x4_splat(quantum))), f32x4_splat(unit));
+                    *v = f32x4_mul(E4m3fn::quantize_or_nan(f32x4_div(*v, f32x4_splat(quantum))), f32x4_splat(unit));
                 }
             }
         }

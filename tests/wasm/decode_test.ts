@@ -1,0 +1,49 @@
+import { ELEMENTS } from "../../src/quant/elements.ts";
+import { packFp4, packFp6 } from "../../src/quant/encode.ts";
+import { decodeE8m0 } from "../../src/quant/scales.ts";
+import { normals } from "../quant/seeded.ts";
+import { assertSameBits, F32, Machine } from "./module.ts";
+import { FORMATS, storageName, STORAGES, storeMatrix } from "./weights.ts";
+
+for (const storage of STORAGES) {
+  for (const cols of [1, 30, 64, 77]) {
+    Deno.test(`decode() dequantizes rows (${storageName(storage)}, ${cols} columns)`, () => {
+      const machine = new Machine();
+      const rows = Array.from({ length: 11 }, (_, r) => normals(r, cols, 3));
+      const { values, factors, words } = storeMatrix(machine, rows, storage);
+      const stride = Math.ceil(cols / 4) * 4;
+      const out = machine.floats(rows.length * stride);
+      machine.run("decode", [out.address, stride, ...words], rows.length, [out]);
+      values.forEach((row, r) => {
+        const expected = row.map((v) => v * factors[r]!);
+        assertSameBits(out.data.subarray(r * stride, r * stride + cols), expected, `row ${r}`);
+      });
+    });
+  }
+}
+
+for (const [format, name] of [["mxfp4", "e2m1"], ["mxfp6_e3m2", "e3m2"], ["mxfp6_e2m3", "e2m3"]] as const) {
+  Deno.test(`decode() is exact for every code and scale byte (${format})`, () => {
+    const machine = new Machine();
+    const { values, bits } = ELEMENTS[name];
+    const codes = Array.from({ length: 64 }, (_, i) => i % values.length);
+    const row = bits === 4 ? packFp4(codes) : packFp6(codes);
+    // Row r has scale byte r.
+    const weight = machine.bytes(row, 1), scales = machine.bytes(Array.from({ length: 512 }, (_, i) => i >> 1), 1);
+    const out = machine.floats(256 * 64);
+    const words = [FORMATS.indexOf(format), 0, 256, 64, weight.address, 0, scales.address, 2, 1];
+    machine.run("decode", [out.address, 64, ...words], 256, [out]);
+    const expected = Float32Array.from({ length: 256 * 64 }, (_, i) => values[codes[i % 64]!]! * decodeE8m0(i >> 6));
+    assertSameBits(out.data, expected);
+  });
+}
+
+for (const [format, name] of [["fp8_e4m3", "e4m3fn"], ["fp8_e4m3fnuz", "e4m3fnuz"]] as const) {
+  Deno.test(`decode() is exact for every code (${format})`, () => {
+    const machine = new Machine();
+    const weight = machine.bytes(Array.from({ length: 256 }, (_, i) => i), 7), out = machine.floats(256);
+    const words = [FORMATS.indexOf(format), 0, 1, 256, weight.address, 256, new F32(0.1), 0, 2];
+    machine.run("decode", [out.address, 256, ...words], 1, [out]);
+    assertSameBits(out.data, ELEMENTS[name].values.map((v) => v * Math.fround(0.1)));
+  });
+}

@@ -1,0 +1,42 @@
+import type { MxElement } from "../../src/quant/format.ts";
+import { encodeMxRow } from "../../src/quant/encode.ts";
+import { assertEquals } from "../assert.ts";
+import { TIES, TIES_EXPECTED } from "../quant/vectors.ts";
+import { awkwardRows } from "./inputs.ts";
+import { Machine } from "./module.ts";
+
+const ELEMENT_WORDS: Record<MxElement, number> = { e2m1: 1, e3m2: 2, e2m3: 3 };
+
+function encodeBlocks(x: Float32Array, name: MxElement, rule: number): { codes: Uint8Array; scales: Uint8Array } {
+  const machine = new Machine();
+  const blocks = x.length / 32;
+  const codes = machine.bytes(blocks * (name === "e2m1" ? 16 : 24), 1), scales = machine.bytes(blocks, 3);
+  const words = [codes.address, scales.address, machine.floats(x).address, ELEMENT_WORDS[name], rule];
+  machine.run("encode_blocks", words, blocks, [codes, scales]);
+  return { codes: codes.data.slice(), scales: scales.data.slice() };
+}
+
+for (const name of Object.keys(ELEMENT_WORDS) as MxElement[]) {
+  for (const rule of ["even", "floor"] as const) {
+    Deno.test(`encode_blocks() packs as the reference does (${name}, ${rule})`, () => {
+      const rows = awkwardRows(32).filter((row) => row.every(Number.isFinite));
+      const x = Float32Array.from(rows.flatMap((row) => [...row]));
+      const got = encodeBlocks(x, name, rule === "even" ? 0 : 1);
+      const expected = encodeMxRow(x, name, rule);
+      assertEquals([...got.scales], [...expected.scales]);
+      assertEquals([...got.codes], [...expected.codes]);
+    });
+  }
+
+  Deno.test(`encode_blocks() gives the worked-out bytes (${name})`, () => {
+    const { codes, scales } = encodeBlocks(Float32Array.from(TIES), name, 0);
+    assertEquals([...scales], [TIES_EXPECTED[name].byte]);
+    assertEquals([...codes].map((b) => b.toString(16).padStart(2, "0")).join(" "), TIES_EXPECTED[name].packed);
+  });
+
+  Deno.test(`encode_blocks() makes the scale of a block with a NaN NaN (${name})`, () => {
+    const x = new Float32Array(64).fill(1);
+    x[40] = NaN;
+    assertEquals(encodeBlocks(x, name, 0).scales[1], 255);
+  });
+}

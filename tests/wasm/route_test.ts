@@ -1,0 +1,40 @@
+import { integers, normals } from "../quant/seeded.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { assertNear, Machine } from "./module.ts";
+import { route } from "./twins.ts";
+
+function run(logits: ArrayLike<number>, experts: number, topK: number) {
+  const machine = new Machine();
+  const tokens = logits.length / experts;
+  const ids = machine.integers(tokens * topK), weights = machine.floats(tokens * topK);
+  const words = [machine.floats(logits).address, experts, experts, topK, ids.address, weights.address];
+  machine.run("route", words, tokens, [ids, weights]);
+  return { ids: [...ids.data], weights: [...weights.data] };
+}
+
+for (const [experts, topK] of [[32, 4], [128, 4], [4, 4], [5, 1]] as const) {
+  Deno.test(`route() chooses the largest of ${experts} logits (top ${topK})`, () => {
+    const logits = normals(experts, 20 * experts, 4);
+    const { ids, weights } = run(logits, experts, topK);
+    for (let t = 0; t < 20; t++) {
+      const expected = route(logits.subarray(t * experts, (t + 1) * experts), topK);
+      assertEquals(ids.slice(t * topK, (t + 1) * topK), expected.ids);
+      assertNear(weights.slice(t * topK, (t + 1) * topK), expected.weights);
+    }
+  });
+}
+
+Deno.test("route() gives ties to the lower index", () => {
+  const next = integers(1);
+  const logits = Array.from({ length: 200 * 32 }, () => next() % 4);
+  const { ids } = run(logits, 32, 4);
+  for (let t = 0; t < 200; t++) {
+    assertEquals(ids.slice(4 * t, 4 * t + 4), route(logits.slice(32 * t, 32 * t + 32), 4).ids);
+  }
+});
+
+Deno.test("route() gives the worked-out weights", () => {
+  const { ids, weights } = run([-1, 2, 0.5, -7, 1], 5, 4);
+  assertEquals(ids, [1, 4, 2, 0]);
+  [0.60946, 0.2242078, 0.1359889, 0.0303432].forEach((w, i) => assert(Math.abs(weights[i]! - w) < 1e-7));
+});
