@@ -1,0 +1,217 @@
+import { encodePlain } from "../../src/quant/encode.ts";
+import { decodeE8m0 } from "../../src/quant/scales.ts";
+import { integers, normals } from "../quant/seeded.ts";
+import { assertNear, assertSameBits, type F32, Machine, type Placed } from "./module.ts";
+import { dot, NUMBER_FORMATS, type NumberFormat, preparedOrder, readNumber, rounded } from "./twins.ts";
+import { type Matrix, type Storage, storageName, STORAGES, storeMatrix } from "./weights.ts";
+
+/** A bias in a format, or none. */
+interface Bias {
+  readonly format: NumberFormat;
+  readonly values: number[];
+}
+
+/** One matrix of a call, with its rows. */
+interface Product {
+  readonly matrix: Matrix;
+  readonly bias?: Bias;
+  readonly x: readonly Float32Array[];
+  /** Pairs (x row, out row); by default row i to row i. */
+  readonly pairs?: readonly (readonly [number, number])[];
+  readonly xScales?: readonly number[];
+  readonly round?: boolean;
+}
+
+const TILE = 8;
+const padded = (cols: number) => Math.ceil(cols / 32) * 32;
+/** What ABI.md promises a linear. */
+const scratchBytes = (cols: number) => 4 * 8 * padded(cols) + 4096;
+
+/** Runs products in one call; returns their outputs, [out row][rows]. */
+function linear(machine: Machine, products: readonly Product[]): Float32Array[][] {
+  let units = 0;
+  const records: (number | F32)[] = [];
+  const outputs: { placed: Placed<Float32Array<ArrayBufferLike>>; rows: number; stride: number; count: number }[] = [];
+  for (const { matrix, bias, x, pairs, xScales, round = false } of products) {
+    const rows = matrix.values.length, cols = matrix.values[0]!.length;
+    const xStride = padded(cols) + 32, stride = rows + 3;
+    const xs = machine.floats(x.length * xStride);
+    xs.data.fill(NaN);
+    x.forEach((row, r) => xs.data.set(preparedOrder(row), r * xStride));
+    const count = pairs === undefined ? x.length : Math.max(-1, ...pairs.map(([, to]) => to)) + 1;
+    const placed = machine.floats(count * stride);
+    const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
+    records.push(
+      ...matrix.words,
+      bias === undefined ? 0 : machine.bytes(encodePlain(Float32Array.from(bias.values), bias.format), 1).address,
+      bias === undefined ? 0 : NUMBER_FORMATS[bias.format],
+      xs.address,
+      xStride,
+      placed.address,
+      stride,
+      pairs?.length ?? x.length,
+      list(pairs?.map(([from]) => from)),
+      list(pairs?.map(([, to]) => to)),
+      xScales === undefined ? 0 : machine.floats(xScales).address,
+      +round,
+      units,
+      ...[0, 0, 0],
+    );
+    units += Math.ceil(rows / TILE);
+    outputs.push({ placed, rows, stride, count });
+  }
+  const widest = Math.max(...products.map(({ matrix }) => matrix.values[0]!.length));
+  machine.run(
+    "linear",
+    [products.length, ...records],
+    units,
+    outputs.map(({ placed }) => placed),
+    scratchBytes(widest),
+  );
+  return outputs.map(({ placed, rows, stride, count }) =>
+    Array.from({ length: count }, (_, r) => placed.data.slice(r * stride, r * stride + rows))
+  );
+}
+
+const matrixRows = (rows: number, cols: number, seed = 1) =>
+  Array.from({ length: rows }, (_, r) => normals(100 * seed + r, cols, 0.5));
+
+for (const storage of STORAGES) {
+  for (const [rows, cols] of [[8, 32], [13, 77], [21, 608], [3, 1]] as const) {
+    Deno.test(`linear() multiplies (${storageName(storage)}, ${rows} x ${cols})`, () => {
+      const machine = new Machine();
+      const matrix = storeMatrix(machine, matrixRows(rows, cols), storage);
+      const x = matrixRows(7, cols, 2);
+      const bias: Bias = { format: "bf16", values: Array.from({ length: rows }, (_, r) => (r - 4) / 8) };
+      // One row, two, and seven: every path gives the same bits.
+      const outs = [1, 2, 7].map((n) => linear(machine, [{ matrix, bias, x: x.slice(0, n) }])[0]!);
+      for (const [n, out] of outs[2]!.entries()) {
+        const expected = matrix.values.map((row, r) => dot(row, x[n]!) * matrix.factors[r]! + bias.values[r]!);
+        assertNear(out, expected, `row ${n}`);
+      }
+      assertSameBits(outs[0]![0]!, outs[2]![0]!, "one row and seven");
+      assertSameBits(outs[1]![0]!, outs[2]![0]!, "two rows and seven");
+      assertSameBits(outs[1]![1]!, outs[2]![1]!, "two rows and seven");
+    });
+  }
+}
+
+Deno.test("linear() gives the same bits for the same numbers in every format", () => {
+  for (const name of ["mxfp4", "mxfp6_e3m2", "mxfp6_e2m3"] as const) {
+    const machine = new Machine(), cols = 672, rows = 19;
+    const stored = storeMatrix(machine, matrixRows(rows, cols), { format: name });
+    const others: Storage[] = [
+      { format: "bf16" },
+      { format: "f32" },
+      { format: "bf16", transposed: true },
+      { format: "f32", transposed: true },
+    ];
+    for (const n of [1, 5]) {
+      const x = matrixRows(n, cols, 3);
+      const expected = linear(machine, [{ matrix: stored, x }])[0]!;
+      for (const other of others) {
+        const out = linear(machine, [{ matrix: storeMatrix(machine, stored.values, other), x }])[0]!;
+        out.forEach((row, r) =>
+          assertSameBits(row, expected[r]!, `${name} as ${storageName(other)}, row ${r} of ${n}`)
+        );
+      }
+    }
+  }
+});
+
+Deno.test("linear() sums in the order that ABI.md names", () => {
+  // Numbers of 8 bits and many sizes: a product is exact, so whether it is fused with the sum changes nothing, but every sum rounds.
+  const machine = new Machine(), cols = 96, rows = 40;
+  const next = integers(9);
+  const numbers = () => Float32Array.from({ length: cols }, () => (next() % 512 - 256) * 2 ** (next() % 10 - 5));
+  const w = Array.from({ length: rows }, numbers), x = numbers();
+  const expected = w.map((row) => {
+    const sum = [0, 0, 0, 0];
+    const [pw, px] = [preparedOrder(row), preparedOrder(x)];
+    for (let block = 0; block < cols; block += 32) {
+      const t = [0, 0, 0, 0];
+      for (let i = block; i < block + 32; i++) t[i % 4] = Math.fround(t[i % 4]! + pw[i]! * px[i]!);
+      t.forEach((v, lane) => sum[lane] = Math.fround(sum[lane]! + v));
+    }
+    return Math.fround(Math.fround(sum[0]! + sum[1]!) + Math.fround(sum[2]! + sum[3]!));
+  });
+  const matrix = storeMatrix(machine, w, { format: "bf16" });
+  for (const n of [1, 2]) {
+    const [out] = linear(machine, [{ matrix, x: Array.from({ length: n }, () => x) }]);
+    for (const row of out!) assertSameBits(row, expected);
+  }
+});
+
+Deno.test("linear() applies scales, bias and rounding in order", () => {
+  for (const rowScales of [false, true]) {
+    for (const format of Object.keys(NUMBER_FORMATS) as NumberFormat[]) {
+      for (const n of [1, 3]) {
+        const machine = new Machine(), cols = 64;
+        const matrix = storeMatrix(machine, matrixRows(10, cols), { format: "fp8_e4m3", rowScales });
+        const x = matrixRows(n, cols, 4), xScales = [0.3, 7, 1e-3].slice(0, n).map(Math.fround);
+        const biasBytes = encodePlain(normals(8, 10), format);
+        const bias = { format, values: Array.from({ length: 10 }, (_, r) => readNumber(biasBytes, format, r)) };
+        const plain = { ...matrix, words: [...matrix.words.slice(0, 6), 0, 0, 0] };
+        const [sums] = linear(machine, [{ matrix: plain, x }]);
+        const [out] = linear(machine, [{ matrix, bias, x, xScales, round: true }]);
+        for (let i = 0; i < n; i++) {
+          const expected = Array.from(sums![i]!, (sum, r) => {
+            const scaled = Math.fround(Math.fround(sum * matrix.factors[r]!) * xScales[i]!);
+            return rounded(true, Math.fround(scaled + bias.values[r]!));
+          });
+          assertSameBits(out![i]!, expected, `${format}, row ${i}`);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("linear() reads and writes the rows it is told to, of several matrices in one call", () => {
+  const machine = new Machine(), cols = 64;
+  const matrices = [13, 8, 30].map((rows, i) =>
+    storeMatrix(machine, matrixRows(rows, cols, i + 5), { format: (["mxfp4", "bf16", "f32"] as const)[i]! })
+  );
+  const x = matrixRows(6, cols, 9);
+  const pairs = [[[5, 2]], [], [[0, 3], [4, 0], [4, 1]]] as const;
+  const out = linear(machine, matrices.map((matrix, i) => ({ matrix, x, pairs: pairs[i]! })));
+  const direct = matrices.map((matrix) => linear(machine, [{ matrix, x }])[0]!);
+  for (const [i, list] of pairs.entries()) {
+    for (const [from, to] of list) assertSameBits(out[i]![to]!, direct[i]![from]!, `matrix ${i}, row ${to}`);
+  }
+  // Nothing else is written.
+  assertSameBits(out[0]![0]!, new Float32Array(13));
+  assertSameBits(out[2]![2]!, new Float32Array(30));
+});
+
+Deno.test("linear() keeps to its scratch however many rows there are", () => {
+  for (const cols of [32, 64, 700, 2880]) {
+    const machine = new Machine(32);
+    const matrix = storeMatrix(machine, matrixRows(9, cols), { format: "mxfp4" });
+    const x = matrixRows(131, cols, 6);
+    const [out] = linear(machine, [{ matrix, x }]);
+    for (const n of [0, 63, 64, 130]) {
+      assertNear(out![n]!, matrix.values.map((row) => dot(row, x[n]!)), `row ${n}`);
+      assertSameBits(out![n]!, linear(machine, [{ matrix, x: [x[n]!] }])[0]![0]!, `row ${n} alone`);
+    }
+  }
+});
+
+Deno.test("linear() applies every scale byte in every place", () => {
+  const blocks = 7, rows = 256 * blocks;
+  for (const n of [1, 2]) {
+    const machine = new Machine();
+    // Row r: weights of 1 and scale byte r / 7 in block r % 7, zeros elsewhere.
+    const codes = machine.bytes(rows * blocks * 16), scales = machine.bytes(new Uint8Array(rows * blocks).fill(127));
+    for (let r = 0; r < rows; r++) {
+      const block = r * blocks + r % blocks;
+      codes.data.fill(0x22, block * 16, (block + 1) * 16);
+      scales.data[block] = Math.floor(r / blocks);
+    }
+    const words = [3, 0, rows, blocks * 32, codes.address, blocks * 16, scales.address, blocks, 1];
+    const values = Array.from({ length: rows }, () => new Float32Array(blocks * 32));
+    const x = Array.from({ length: n }, () => new Float32Array(blocks * 32).fill(2 ** -10));
+    const [out] = linear(machine, [{ matrix: { values, factors: [], words }, x }]);
+    const expected = values.map((_, r) => decodeE8m0(Math.floor(r / blocks)) * 2 ** -5);
+    for (const row of out!) assertSameBits(row, expected, `${n} rows`);
+  }
+});

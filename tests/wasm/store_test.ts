@@ -1,0 +1,58 @@
+import { float32ToBf16 } from "../../src/quant/bf16.ts";
+import { ELEMENTS, encode } from "../../src/quant/elements.ts";
+import { integers, normals } from "../quant/seeded.ts";
+import { assertEquals } from "../assert.ts";
+import { F32, Machine } from "./module.ts";
+
+/** Cache formats: their words, and the bytes of a number. */
+export const CACHES = {
+  bf16: {
+    word: 0,
+    bytes: (x: number) => new Uint8Array(Uint16Array.of(float32ToBf16(x)).buffer),
+  },
+  f32: { word: 1, bytes: (x: number) => new Uint8Array(Float32Array.of(x).buffer) },
+  fp8: {
+    word: 3,
+    bytes: (x: number, scale: number) => {
+      const quotient = Math.fround(x / scale);
+      return Uint8Array.of(Number.isNaN(quotient) ? 0x7f : encode(ELEMENTS.e4m3fn, quotient));
+    },
+  },
+} as const;
+
+for (const [name, { word, bytes }] of Object.entries(CACHES)) {
+  Deno.test(`store() writes tokens to their places in the ring (${name})`, () => {
+    const machine = new Machine();
+    const headDim = 20, kvHeads = 3, capacity = 6, slots = 3, scale = Math.fround(0.043);
+    const size = bytes(0, 1).length;
+    const headStride = capacity * headDim * size + 16, slotStride = kvHeads * headStride + 32;
+    const cache = machine.bytes(slots * slotStride, 1);
+    const positions = [0, 5, 6, 13, 100, 2], slotOf = [0, 0, 1, 2, 1, 2];
+    const stride = kvHeads * headDim + 4;
+    const values = normals(1, positions.length * stride, 8);
+    const next = integers(2);
+    for (const special of [NaN, Infinity, -Infinity, 0, -0, 1e-9, 448 * scale, 1e9]) {
+      values[next() % values.length] = special;
+    }
+    const src = machine.floats(values);
+    machine.run(
+      "store",
+      [
+        ...[src.address, stride, cache.address, word, slotStride, headStride, capacity, headDim, kvHeads],
+        ...[machine.integers(slotOf).address, machine.integers(positions).address, new F32(scale)],
+      ],
+      positions.length,
+      [cache],
+    );
+    const expected = new Uint8Array(slots * slotStride);
+    positions.forEach((position, t) => {
+      for (let g = 0; g < kvHeads; g++) {
+        for (let d = 0; d < headDim; d++) {
+          const at = slotOf[t]! * slotStride + g * headStride + (position % capacity * headDim + d) * size;
+          expected.set(bytes(values[t * stride + g * headDim + d]!, scale), at);
+        }
+      }
+    });
+    assertEquals(cache.data.findIndex((byte, i) => byte !== expected[i]), -1);
+  });
+}
