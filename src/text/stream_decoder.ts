@@ -1,6 +1,9 @@
 /** Token ids to text, piece by piece, without ever showing half a character. */
 import type { Tokenizer } from "./tokenizer.ts";
 
+/** What decoding needs of a tokenizer. */
+export type TokenBytes = Pick<Tokenizer, "bytes" | "specialName">;
+
 /** What happens to special tokens: written by name, or left out. */
 export type SpecialMode = "keep" | "skip";
 
@@ -20,7 +23,7 @@ export type SpecialMode = "keep" | "skip";
 export class StreamDecoder {
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-  constructor(readonly tokenizer: Tokenizer, readonly special: SpecialMode) {}
+  constructor(readonly tokenizer: TokenBytes, readonly special: SpecialMode) {}
 
   /** The text that this token completes; often the empty string. */
   push(id: number): string {
@@ -36,7 +39,7 @@ export class StreamDecoder {
 }
 
 /** The text of a whole sequence of ids. */
-export function decode(tokenizer: Tokenizer, ids: Iterable<number>, special: SpecialMode): string {
+export function decode(tokenizer: TokenBytes, ids: Iterable<number>, special: SpecialMode): string {
   const decoder = new StreamDecoder(tokenizer, special);
   let text = "";
   for (const id of ids) text += decoder.push(id);
