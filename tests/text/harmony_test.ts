@@ -5,6 +5,7 @@ import {
   parseReply,
   ReplyCollector,
   type ReplyMessage,
+  toHistory,
 } from "../../src/text/harmony.ts";
 import { renderHarmony, segmentsText } from "../../src/text/harmony_render.ts";
 import { decode } from "../../src/text/stream_decoder.ts";
