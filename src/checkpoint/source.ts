@@ -58,6 +58,10 @@ export interface LinearSource {
   readonly weight: MatrixSource;
   readonly bias: VectorSource | null;
   readonly input: InputFormat;
+  /** Name of the module in Hugging Face's model, whatever the layout calls it: what names in quantization_config mean. */
+  readonly module?: string;
+  /** Calibrated scale of the input (float32, > 0) where the checkpoint stores one; whether it is used, the plan decides. */
+  readonly inputScale?: number;
 }
 
 /**

@@ -1,0 +1,154 @@
+/** A directory on disk becomes a validated config and named packed tensors; its layout is found out, never asked for. */
+import { InputError } from "../errors.ts";
+import { readConfig } from "./config.ts";
+import { refuseNanScales } from "./e8m0.ts";
+import { fileIn, openWeightFiles } from "./files.ts";
+import { fingerprint } from "./fingerprint.ts";
+import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
+import { readHfBf16 } from "./layouts/hf_bf16.ts";
+import { readHfMxfp4 } from "./layouts/hf_mxfp4.ts";
+import type { LayoutName, LayoutSource } from "./layouts/layout.ts";
+import type { ModelConfig } from "./model_config.ts";
+import { readable, readJson } from "./read.ts";
+import type { ModelSource } from "./source.ts";
+import { TensorSet } from "./tensor_set.ts";
+
+export type { LayoutName } from "./layouts/layout.ts";
+export { FINGERPRINT_COVERS } from "./fingerprint.ts";
+
+/** Files that a checkpoint may have besides its weights: their paths, or null. */
+export interface CheckpointFiles {
+  readonly config: string;
+  readonly generationConfig: string | null;
+  readonly tokenizer: string | null;
+  readonly tokenizerConfig: string | null;
+  readonly chatTemplate: string | null;
+}
+
+/** An opened checkpoint. Nothing stays open and no weights are held. */
+export interface Checkpoint {
+  /** The directory as it was given, without a slash at its end. */
+  readonly dir: string;
+  readonly files: CheckpointFiles;
+  readonly config: ModelConfig;
+  /** `quantization_config` as it stands in config.json; null where there is none. */
+  readonly quantization: Readonly<Record<string, unknown>> | null;
+  readonly layout: LayoutName;
+  /** The weights. Every linear has its `module`, and `input` is NO_QDQ everywhere. */
+  readonly source: ModelSource;
+  /** One line for each oddity that does not change the model. */
+  readonly warnings: readonly string[];
+  /** {@linkcode FINGERPRINT_COVERS}, in hexadecimal. */
+  fingerprint(): Promise<string>;
+}
+
+/** How to open. */
+export interface OpenOptions {
+  /** Called with each of {@linkcode Checkpoint.warnings} as it comes up. */
+  readonly onWarning?: (line: string) => void;
+  /** Whether to read all e8m0 scales and refuse NaN (default); without it, nothing but headers and single scales is read. */
+  readonly checkScales?: boolean;
+}
+
+/** Largest config.json; one that excludes every linear of a large model by name has 3 MB. */
+const MAX_CONFIG_BYTES = 1 << 26;
+const CONFIG = "config.json";
+/** Where OpenAI's own layout lies within a repository of theirs. */
+const ORIGINAL = "original";
+
+/**
+ * Opens a checkpoint: headers and config only, and the scales for a check.
+ *
+ * @throws {InputError} in one line, when it is not a checkpoint of GPT-OSS, is incomplete or contradicts itself.
+ */
+export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoint {
+  const root = dir.replace(/(?<=.)[/\\]+$/, "");
+  checkDirectory(root);
+  const warnings: string[] = [];
+  const warn = (line: string) => {
+    warnings.push(line);
+    options.onWarning?.(line);
+  };
+
+  const weightsDir = findWeightsDir(root);
+  const files = findFiles(root, weightsDir);
+  const json = (path: string) => ({ path, json: readJson(path, MAX_CONFIG_BYTES) });
+  const { model: config, quantization, warnings: oddities } = readConfig(
+    json(files.config),
+    files.generationConfig === null ? null : json(files.generationConfig),
+  );
+  oddities.forEach(warn);
+
+  const weights = openWeightFiles(weightsDir, warn);
+  const tensors = new TensorSet(weights, weightsDir);
+  const method = quantization?.["quant_method"];
+  const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
+  const contradiction = methodWarning(layout, method, files.config);
+  if (contradiction !== null) warn(contradiction);
+  const source = readLayout(layout, tensors, config);
+  const unused = checkUnused(tensors.unused(), config, tensors.place);
+  if (unused !== null) warn(unused);
+  if (options.checkScales ?? true) refuseNanScales(tensors);
+
+  const covered = [
+    { path: files.config, bytes: readable(files.config, () => Deno.statSync(files.config).size) },
+    ...weights.files.map(({ path, dataStart }) => ({ path, bytes: dataStart })),
+  ];
+  return {
+    dir: root,
+    files,
+    config,
+    quantization,
+    layout,
+    source: { files: weights.files.map(({ path, bytes }) => ({ path, bytes })), ...source },
+    warnings,
+    fingerprint: () => fingerprint(covered),
+  };
+}
+
+function readLayout(layout: LayoutName, tensors: TensorSet, config: ModelConfig): LayoutSource {
+  switch (layout) {
+    case "hf_mxfp4":
+      return readHfMxfp4(tensors, config);
+    case "hf_bf16":
+      return readHfBf16(tensors, config);
+    case "original":
+    case "quark":
+      throw new InputError(`${tensors.place}: layout ${layout} is not read yet`);
+  }
+}
+
+function checkDirectory(dir: string): void {
+  let found: Deno.FileInfo;
+  try {
+    found = readable(dir, () => Deno.statSync(dir));
+  } catch (thrown) {
+    if (thrown instanceof InputError && thrown.message.endsWith("no such file")) {
+      throw new InputError(`${dir}: expected a checkpoint directory, got nothing of that name`);
+    }
+    throw thrown;
+  }
+  if (!found.isDirectory) throw new InputError(`${dir}: expected a checkpoint directory, got a file`);
+}
+
+/** The directory itself, or its `original/` where only that was downloaded. */
+function findWeightsDir(root: string): string {
+  if (fileIn(root, CONFIG) !== null) return root;
+  const original = `${root}/${ORIGINAL}`;
+  const isThere = readable(root, () => [...Deno.readDirSync(root)]).some(({ name, isDirectory }) =>
+    isDirectory && name === ORIGINAL
+  );
+  if (isThere && fileIn(original, CONFIG) !== null) return original;
+  throw new InputError(`${root}/${CONFIG}: no such file; a checkpoint directory has one`);
+}
+
+function findFiles(root: string, weightsDir: string): CheckpointFiles {
+  const find = (name: string) => fileIn(weightsDir, name) ?? (weightsDir === root ? null : fileIn(root, name));
+  return {
+    config: `${weightsDir}/${CONFIG}`,
+    generationConfig: find("generation_config.json"),
+    tokenizer: find("tokenizer.json"),
+    tokenizerConfig: find("tokenizer_config.json"),
+    chatTemplate: find("chat_template.jinja"),
+  };
+}

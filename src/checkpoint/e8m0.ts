@@ -1,0 +1,49 @@
+/** The one value that a scale must not have and that no header shows: e8m0's NaN. */
+import { InputError } from "../errors.ts";
+import type { StoredTensor } from "./files.ts";
+import { readable, readInto } from "./read.ts";
+import type { TensorSet } from "./tensor_set.ts";
+
+const NAN_BYTE = 255;
+/** Bytes held at a time. */
+const CHUNK_BYTES = 4 << 20;
+
+/**
+ * Reads all e8m0 scales that a layout took, in the order of the files, and refuses NaN.
+ *
+ * @throws {InputError} naming the tensor and the index of its first byte 255.
+ */
+export function refuseNanScales(tensors: TensorSet): void {
+  const scales = tensors.e8m0.toSorted((a, b) => a.file - b.file || a.offset - b.offset);
+  const buffer = new Uint8Array(Math.min(CHUNK_BYTES, scales.reduce((most, { bytes }) => Math.max(most, bytes), 0)));
+  for (let i = 0; i < scales.length;) {
+    const { file } = scales[i]!, path = tensors.pathOf(scales[i]!);
+    readable(path, () => {
+      using opened = Deno.openSync(path);
+      for (; scales[i]?.file === file; i++) scan(opened, path, scales[i]!, buffer);
+    });
+  }
+}
+
+function scan(file: Deno.FsFile, path: string, tensor: StoredTensor, buffer: Uint8Array<ArrayBuffer>): void {
+  for (let at = 0; at < tensor.bytes; at += buffer.length) {
+    const chunk = buffer.subarray(0, Math.min(buffer.length, tensor.bytes - at));
+    readInto(file, path, tensor.offset + at, chunk);
+    const found = chunk.indexOf(NAN_BYTE);
+    if (found < 0) continue;
+    const index = unravel(at + found, tensor.shape).join(", ");
+    throw new InputError(
+      `${path}: tensor ${tensor.name}: expected e8m0 scales from 0 to 254, got 255 (NaN) at [${index}]`,
+    );
+  }
+}
+
+/** Indices of an element from its place in row-major order. */
+function unravel(place: number, shape: readonly number[]): number[] {
+  let rest = place;
+  return shape.toReversed().map((size) => {
+    const index = rest % size;
+    rest = Math.floor(rest / size);
+    return index;
+  }).reverse();
+}

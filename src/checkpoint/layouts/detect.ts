@@ -1,0 +1,89 @@
+/** Which layout a checkpoint has, and what its layout leaves over. */
+import { InputError } from "../../errors.ts";
+import { printable, show } from "../describe.ts";
+import type { ModelConfig } from "../model_config.ts";
+import type { LayoutName } from "./layout.ts";
+
+/** Signs of a layout in tensor names, the more specific first. */
+const SIGNS: readonly (readonly [LayoutName, RegExp])[] = [
+  ["original", /^block\.\d+\.(?:attn|mlp)\./],
+  ["quark", /^model\.layers\.\d+\.(?:mlp\.experts\.(?:\d+\.)?(?:gate_up|down)_proj\.weight$|.*_scale$)/],
+  ["hf_mxfp4", /^model\.layers\.\d+\.mlp\.experts\.(?:gate_up|down)_proj_(?:blocks|scales)$/],
+  ["hf_bf16", /^model\.layers\.\d+\.mlp\.experts\.(?:gate_up|down)_proj$/],
+];
+
+/**
+ * The layout that the tensors show. The config is asked only where tensors leave it open: AMD Quark can leave experts in the blocks that
+ * Hugging Face has as well.
+ *
+ * @param names Of all tensors.
+ * @param quantMethod `quantization_config.quant_method`.
+ * @param place What messages begin with.
+ * @throws {InputError} where no tensor is one of GPT-OSS's.
+ */
+export function detectLayout(names: readonly string[], quantMethod: unknown, place: string): LayoutName {
+  const found = SIGNS.find(([, sign]) => names.some((name) => sign.test(name)))?.[0];
+  if (found === undefined) {
+    const got = names.length === 0 ? "no tensors" : `${names.length} others, e.g. ${printable(names[0]!)}`;
+    throw new InputError(
+      `${place}: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, got ${got}`,
+    );
+  }
+  return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;
+}
+
+/** The quant_method that each layout's writers set; undefined where none does. */
+const METHODS: Record<LayoutName, string | undefined> = {
+  hf_mxfp4: "mxfp4",
+  hf_bf16: undefined,
+  original: undefined,
+  quark: "quark",
+};
+
+/** A line about a config and tensors that contradict each other, or null. The tensors count. */
+export function methodWarning(layout: LayoutName, quantMethod: unknown, configPath: string): string | null {
+  if (quantMethod === undefined || quantMethod === null || quantMethod === METHODS[layout]) return null;
+  const method = METHODS[layout] === undefined ? "without quantization" : `of quant_method "${METHODS[layout]}"`;
+  return `${configPath}: quantization_config.quant_method is ${
+    show(quantMethod)
+  }, but the tensors are ${method}; the tensors count`;
+}
+
+/** Names that one warning spells out. */
+const NAMED = 3;
+
+/**
+ * What to say of tensors that no part of the model took.
+ *
+ * @param place What messages begin with.
+ * @returns One line, or null.
+ * @throws {InputError} for tensors without which the model would be another one: of further layers or experts, and of quantizations
+ * that are not read.
+ */
+export function checkUnused(unused: readonly string[], { layers, experts }: ModelConfig, place: string): string | null {
+  for (const name of unused) {
+    const layer = Number(/^(?:model\.layers|block)\.(\d+)\./.exec(name)?.[1] ?? -1);
+    if (layer >= layers) {
+      throw new InputError(
+        `${place}: tensor ${printable(name)}: expected ${layers} layers (num_hidden_layers), got another one`,
+      );
+    }
+    const expert = Number(/\.mlp\.experts\.(\d+)\./.exec(name)?.[1] ?? -1);
+    if (expert >= experts) {
+      throw new InputError(
+        `${place}: tensor ${printable(name)}: expected ${experts} experts (num_local_experts), got another one`,
+      );
+    }
+    if (/_zero_point(?:_2)?$|_scale_2$/.test(name)) {
+      throw new InputError(
+        `${place}: tensor ${printable(name)}: expected symmetric quantization in one stage, got ${
+          name.endsWith("_2") ? "a second stage" : "a zero point"
+        }`,
+      );
+    }
+  }
+  if (unused.length === 0) return null;
+  const names = unused.slice(0, NAMED).map(printable).join(", ");
+  const more = unused.length > NAMED ? ` and ${unused.length - NAMED} more` : "";
+  return `${place}: not part of the model and not read: ${names}${more}`;
+}

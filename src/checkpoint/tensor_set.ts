@@ -1,0 +1,126 @@
+/** The tensors of a checkpoint as a layout takes them: by name, with the shape and dtype that it expects, each remembered as used. */
+import { InputError } from "../errors.ts";
+import { anyOf, printable, shapeText } from "./describe.ts";
+import type { StoredTensor, WeightFiles } from "./files.ts";
+import type { SafetensorsDtype } from "./safetensors.ts";
+import type { MatrixSource, VectorSource } from "./source.ts";
+
+/** Dtypes of plain numbers, and what the rest of the program calls them. */
+export const PLAIN = { BF16: "bf16", F16: "f16", F32: "f32" } as const;
+const PLAIN_DTYPES = ["BF16", "F16", "F32"] as const;
+/** Bytes of one plain number. */
+export const PLAIN_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
+
+/** Columns that share a scale in all MX formats. */
+export const MX_BLOCK = 32;
+
+/** Tensors by name. */
+export class TensorSet {
+  /** Taken e8m0 scales, whose byte 255 (NaN) no header can show. */
+  readonly e8m0: StoredTensor[] = [];
+  /** What messages about the whole set begin with. */
+  readonly place: string;
+  readonly #weights: WeightFiles;
+  readonly #used = new Set<string>();
+
+  constructor(weights: WeightFiles, dir: string) {
+    this.#weights = weights;
+    this.place = weights.files.length === 1 ? weights.files[0]!.path : dir;
+  }
+
+  has(name: string): boolean {
+    return this.#weights.tensors.has(name);
+  }
+
+  /** A tensor whatever it is; null if there is none. */
+  find(name: string): StoredTensor | null {
+    const tensor = this.#weights.tensors.get(name);
+    if (tensor === undefined) return null;
+    this.#used.add(name);
+    return tensor;
+  }
+
+  /**
+   * A tensor.
+   *
+   * @throws {InputError} if it is missing, or of another dtype or shape.
+   */
+  take<T extends SafetensorsDtype>(
+    name: string,
+    dtypes: readonly T[],
+    shape: readonly number[],
+  ): StoredTensor & { readonly dtype: T } {
+    const expected = `${anyOf(dtypes)} ${shapeText(shape)}`;
+    const tensor = this.find(name);
+    if (tensor === null) throw new InputError(`${this.place}: tensor ${name}: expected ${expected}, got nothing`);
+    const sameShape = tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size);
+    if (!sameShape || !isOneOf(tensor, dtypes)) this.refuse(tensor, expected);
+    return tensor as StoredTensor & { readonly dtype: T };
+  }
+
+  /** Refuses a tensor for its dtype or shape. */
+  refuse(tensor: StoredTensor, expected: string): never {
+    const got = `${tensor.dtype} ${shapeText(tensor.shape)}`;
+    throw new InputError(`${this.pathOf(tensor)}: tensor ${printable(tensor.name)}: expected ${expected}, got ${got}`);
+  }
+
+  /** Path of the file that a tensor is in. */
+  pathOf(tensor: StoredTensor): string {
+    return this.#weights.files[tensor.file]!.path;
+  }
+
+  /** A vector of plain numbers. */
+  vector(name: string, length: number): VectorSource {
+    const { dtype, file, offset } = this.take(name, PLAIN_DTYPES, [length]);
+    return { name, format: PLAIN[dtype], length, file, offset };
+  }
+
+  /** The rows of a matrix of plain numbers, as vectors. */
+  vectors(name: string, rows: number, length: number): VectorSource[] {
+    const { dtype, file, offset } = this.take(name, PLAIN_DTYPES, [rows, length]);
+    const format = PLAIN[dtype], bytes = length * PLAIN_BYTES[format];
+    return Array.from({ length: rows }, (_, row) => ({ name, format, length, file, offset: offset + row * bytes }));
+  }
+
+  /** A matrix of plain numbers. */
+  matrix(name: string, rows: number, cols: number): MatrixSource {
+    return this.matrices(name, [], rows, cols)[0]!;
+  }
+
+  /**
+   * Matrices of plain numbers in one tensor.
+   *
+   * @param lead Dimensions before those of a matrix: none, or how many matrices.
+   */
+  matrices(name: string, lead: readonly number[], rows: number, cols: number, transposed = false): MatrixSource[] {
+    const stored = transposed ? [cols, rows] : [rows, cols];
+    const { dtype, file, offset } = this.take(name, PLAIN_DTYPES, [...lead, ...stored]);
+    const format = PLAIN[dtype];
+    const rowBytes = (transposed ? rows : cols) * PLAIN_BYTES[format], bytes = (transposed ? cols : rows) * rowBytes;
+    return Array.from({ length: lead[0] ?? 1 }, (_, i) => ({
+      name,
+      format,
+      rows,
+      cols,
+      transposed,
+      file,
+      offset: offset + i * bytes,
+      rowBytes,
+      rowStride: rowBytes,
+      scale: { kind: "none" },
+    }));
+  }
+
+  /** Names of tensors that were not taken. */
+  unused(): string[] {
+    return [...this.#weights.tensors.keys()].filter((name) => !this.#used.has(name));
+  }
+}
+
+/** Whether a tensor's dtype is among some. */
+export function isOneOf<T extends SafetensorsDtype>(
+  tensor: StoredTensor,
+  dtypes: readonly T[],
+): tensor is StoredTensor & { readonly dtype: T } {
+  return (dtypes as readonly SafetensorsDtype[]).includes(tensor.dtype);
+}
