@@ -1,0 +1,104 @@
+/** Problems in GSM8K's form: one JSON object a line, with a `question` and an `answer` that ends in `#### ` and the number. */
+import { createHash } from "node:crypto";
+import { InputError, reason } from "../errors.ts";
+
+/** One problem. */
+export interface Problem {
+  /** Number of the problem in its file, from 0; blank lines are not counted. */
+  readonly index: number;
+  readonly question: string;
+  /** The whole answer, worked out, with the number behind the last `#### `. */
+  readonly answer: string;
+  /** The object as the file has it, further keys included. */
+  readonly record: Readonly<Record<string, unknown>>;
+}
+
+/** A file of problems. */
+export interface Dataset {
+  /** Name of the file, without its directories. */
+  readonly name: string;
+  /** SHA-256 of the file, in hexadecimal. */
+  readonly sha256: string;
+  readonly problems: readonly Problem[];
+}
+
+/** Largest file that is read, in bytes; GSM8K's test set has 0.75 million. */
+const MAX_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Reads a file of problems.
+ *
+ * @param option Name of the option that names the file, for messages.
+ * @throws {InputError} naming file and line where it cannot be read or a line is not a problem.
+ */
+export function readDataset(path: string, option: string): Dataset {
+  const bytes = readBytes(path, option);
+  const problems: Problem[] = [];
+  decode(bytes, path).split("\n").forEach((line, i) => {
+    if (line.trim() === "") return;
+    problems.push({ ...parseProblem(line, `${path}:${i + 1}`), index: problems.length });
+  });
+  if (problems.length === 0) throw new InputError(`${path}: expected one problem a line, got an empty file`);
+  return {
+    name: path.split(/[/\\]/).at(-1)!,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+    problems,
+  };
+}
+
+/**
+ * Reads a text file.
+ *
+ * @throws {InputError} where it cannot be read, is too large or is not UTF-8.
+ */
+export function readTextFile(path: string, option: string): { name: string; sha256: string; text: string } {
+  const bytes = readBytes(path, option);
+  return {
+    name: path.split(/[/\\]/).at(-1)!,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+    text: decode(bytes, path),
+  };
+}
+
+function readBytes(path: string, option: string): Uint8Array<ArrayBuffer> {
+  try {
+    const { size, isDirectory } = Deno.statSync(path);
+    if (isDirectory) throw new InputError(`${option}: ${path}: expected a file, got a directory`);
+    if (size > MAX_BYTES) throw new InputError(`${option}: ${path}: expected at most ${MAX_BYTES} bytes, got ${size}`);
+    return Deno.readFileSync(path);
+  } catch (thrown) {
+    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
+    throw new InputError(`${option}: ${path}: cannot be read: ${reason(thrown)}`);
+  }
+}
+
+function decode(bytes: Uint8Array<ArrayBuffer>, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new InputError(`${path}: expected UTF-8 text, got other bytes`);
+  }
+}
+
+function parseProblem(line: string, where: string): Omit<Problem, "index"> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (thrown) {
+    throw new InputError(`${where}: expected a JSON object: ${reason(thrown)}`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new InputError(`${where}: expected a JSON object, got ${Array.isArray(value) ? "an array" : String(value)}`);
+  }
+  const record = value as Record<string, unknown>;
+  const { question, answer } = record as { question?: unknown; answer?: unknown };
+  for (const [name, field] of [["question", question], ["answer", answer]] as const) {
+    if (typeof field !== "string" || field.trim() === "") {
+      throw new InputError(`${where}: ${name}: expected a text, got ${JSON.stringify(field) ?? "nothing"}`);
+    }
+  }
+  if (!/#### -?[$0-9.,]+/.test(answer as string)) {
+    throw new InputError(`${where}: answer: expected "#### " and a number at its end, got none`);
+  }
+  return { question: question as string, answer: answer as string, record };
+}

@@ -1,0 +1,156 @@
+/**
+ * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written whole is kept, a
+ * line that was cut off is dropped and computed again. The first line says what the results belong to.
+ */
+import { InputError, reason } from "../errors.ts";
+
+/** A result that the journal can hold: `index` tells it from the others. */
+export interface Indexed {
+  readonly index: number;
+}
+
+/** Least time between two requests to the system to put the file on the disk, in milliseconds: those guard against a power cut. */
+const SYNC_MS = 1000;
+
+/** Results on disk; this process alone may write them until it is disposed of. */
+export class Journal<T extends Indexed> implements Disposable {
+  readonly #file: Deno.FsFile;
+  readonly #entries: Map<number, T>;
+  #synced = performance.now();
+
+  private constructor(file: Deno.FsFile, entries: Map<number, T>) {
+    this.#file = file;
+    this.#entries = entries;
+  }
+
+  /**
+   * Opens a journal, or starts it.
+   *
+   * @param header What the results belong to. A journal with another header is refused.
+   * @param read Validates an entry; throws where it is not one.
+   * @throws {InputError} if the file belongs to something else, is garbled before its last line, or another process writes it.
+   */
+  static open<T extends Indexed>(path: string, header: unknown, read: (value: unknown) => T): Journal<T> {
+    const file = openFile(path);
+    try {
+      if (!file.tryLockSync(true)) {
+        throw new InputError(`${path}: expected no other run in this directory, but one is writing this file`);
+      }
+      const headerLine = JSON.stringify(header);
+      const { lines, bytes } = wholeLines(readAll(file), path);
+      if (lines.length > 0 && lines[0] !== headerLine) {
+        throw new InputError(
+          `${path}: was written with other settings (${difference(lines[0]!, header)}); choose another --out`,
+        );
+      }
+      const entries = new Map<number, T>();
+      lines.slice(1).forEach((line, i) => {
+        const entry = parseEntry(line, `${path}:${i + 2}`, read);
+        if (!entries.has(entry.index)) entries.set(entry.index, entry);
+      });
+      // What is left of a line that was cut off.
+      file.truncateSync(bytes);
+      const journal = new Journal(file, entries);
+      if (lines.length === 0) journal.#write(headerLine);
+      return journal;
+    } catch (thrown) {
+      file.close();
+      throw thrown;
+    }
+  }
+
+  /** Results so far, by index. */
+  get entries(): ReadonlyMap<number, T> {
+    return this.#entries;
+  }
+
+  /** Adds a result and hands it to the operating system before it returns. */
+  append(entry: T): void {
+    if (this.#entries.has(entry.index)) throw new RangeError(`entry ${entry.index} is in the journal already`);
+    this.#entries.set(entry.index, entry);
+    this.#write(JSON.stringify(entry));
+  }
+
+  #write(line: string): void {
+    let bytes = new TextEncoder().encode(`${line}\n`);
+    // One call in all but strange cases, so that a line is rarely cut.
+    while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+    if (performance.now() - this.#synced < SYNC_MS) return;
+    this.#file.syncDataSync();
+    this.#synced = performance.now();
+  }
+
+  /** Closes the file and lets other processes write it. */
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+function openFile(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { read: true, append: true, create: true });
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    throw new InputError(`${path}: cannot be written: ${reason(thrown)}`);
+  }
+}
+
+function readAll(file: Deno.FsFile): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(file.statSync().size);
+  file.seekSync(0, Deno.SeekMode.Start);
+  let at = 0;
+  while (at < bytes.length) {
+    const got = file.readSync(bytes.subarray(at));
+    if (got === null) break;
+    at += got;
+  }
+  return bytes.subarray(0, at);
+}
+
+/** The lines that end in a line break, and how many bytes they are. */
+function wholeLines(file: Uint8Array<ArrayBuffer>, path: string): { lines: string[]; bytes: number } {
+  const bytes = file.lastIndexOf(0x0a) + 1;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(0, bytes));
+    return { lines: text.split("\n").slice(0, -1), bytes };
+  } catch {
+    throw new InputError(`${path}: expected UTF-8 text, got other bytes`);
+  }
+}
+
+function parseEntry<T>(line: string, where: string, read: (value: unknown) => T): T {
+  try {
+    return read(JSON.parse(line));
+  } catch (thrown) {
+    throw new InputError(`${where}: not a result that this program wrote: ${reason(thrown)}`);
+  }
+}
+
+/** The first setting in which two headers differ, in words. */
+function difference(line: string, header: unknown): string {
+  try {
+    return firstDifference(JSON.parse(line), header, "") ?? "in another order";
+  } catch {
+    return "its first line is garbled";
+  }
+}
+
+function firstDifference(old: unknown, now: unknown, name: string): string | null {
+  if (isRecord(old) && isRecord(now)) {
+    for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
+      const found = firstDifference(old[key], now[key], name === "" ? key : `${name}.${key}`);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  const [before, after] = [JSON.stringify(old) ?? "nothing", JSON.stringify(now) ?? "nothing"];
+  return before === after ? null : `${name} was ${short(before)}, is ${short(after)}`;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function short(text: string): string {
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}
