@@ -120,7 +120,8 @@ class Placer {
     return {
       length: v.length,
       memory: this.memory,
-      address: addressOf(this.plan, v.file, v.offset),
+      // A rank may own nothing of a vector; nobody reads that address.
+      address: v.length === 0 ? 0 : addressOf(this.plan, v.file, v.offset),
       format: FORMAT_NUMBER[v.format],
     };
   }
