@@ -3,7 +3,7 @@ import { InputError } from "../../src/errors.ts";
 import type { TapPoint } from "../../src/model/gpt_oss.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
-import { logitsOf, openTiny } from "../model/tiny.ts";
+import { logitsOf, openTiny, TINY } from "../model/tiny.ts";
 
 const ids = integers(readGolden("logits.safetensors"), "two_turns.ids");
 
@@ -48,6 +48,20 @@ for (const [tp, ep] of SIZES) {
     }
   });
 }
+
+Deno.test("ranks that read their part keep the file's bytes once, and compute the same bits as ranks that map", async () => {
+  const bytes = Deno.statSync(`${TINY}/model.safetensors`).size;
+  const run = async (weights: "map" | "read") => {
+    const session = await openTiny({ dtype: "f32", tp: 2, weights });
+    const logits = await logitsOf(session, ids);
+    await session.close();
+    return { logits, held: session.engine.info.weightBytes };
+  };
+  const read = await run("read"), mapped = await run("map");
+  // Norms and routers, which every rank has whole, are less than a hundredth of the model.
+  assert(read.held >= 0.99 * bytes && read.held <= 1.01 * bytes, `${read.held} bytes held for a file of ${bytes}`);
+  assertEquals(read.logits, mapped.logits);
+});
 
 Deno.test("taps of several ranks are put together to what one rank sees", async () => {
   const see = async (tp: number, ep: number) => {

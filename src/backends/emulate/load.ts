@@ -1,7 +1,7 @@
 /** Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading them. */
 import type { SourceFile } from "../../checkpoint/source.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
-import { OS_PAGE, type Run } from "./plan.ts";
+import { bytesToLoad, OS_PAGE, type Run, type StridedRun } from "./plan.ts";
 
 /** Linux values of the C constants. */
 const PROT_READ_WRITE = 3;
@@ -73,6 +73,8 @@ export function mapRuns(
 
 /** Largest single read, so that progress moves. */
 const READ_BYTES = 64 << 20;
+/** Bytes of a file read at once where only pieces of them are kept. */
+const WINDOW_BYTES = 4 << 20;
 
 /**
  * Reads each run of the files to its address, straight into the memory.
@@ -81,34 +83,81 @@ const READ_BYTES = 64 << 20;
  */
 export function readRuns(
   files: readonly SourceFile[],
-  memories: readonly { readonly view: Uint8Array; readonly runs: readonly Run[] }[],
+  memories: readonly {
+    readonly view: Uint8Array;
+    readonly runs: readonly Run[];
+    readonly strided: readonly StridedRun[];
+  }[],
   onProgress?: (done: number, total: number) => void,
 ): void {
-  const total = memories.reduce((sum, m) => sum + m.runs.reduce((s, r) => s + r.bytes, 0), 0);
+  const total = memories.reduce((sum, m) => sum + bytesToLoad(m), 0);
   let done = 0;
-  const open = new Map<number, Deno.FsFile>();
+  const progress = (bytes: number) => onProgress?.(done += bytes, total);
+  const reader = new Reader(files);
   try {
-    for (const { view, runs } of memories) {
+    for (const { view, runs, strided } of memories) {
       for (const run of runs) {
-        const { path, bytes } = files[run.file]!;
-        let file = open.get(run.file);
-        if (!file) {
-          checkSize(path, bytes);
-          open.set(run.file, file = openFile(path));
+        for (let at = 0; at < run.bytes; at += READ_BYTES) {
+          const bytes = Math.min(READ_BYTES, run.bytes - at);
+          reader.read(run.file, run.offset + at, view.subarray(run.address + at, run.address + at + bytes));
+          progress(bytes);
         }
-        file.seekSync(run.offset, Deno.SeekMode.Start);
-        for (let at = 0; at < run.bytes;) {
-          const part = view.subarray(run.address + at, run.address + Math.min(run.bytes, at + READ_BYTES));
-          const got = file.readSync(part);
-          if (got === null) throw new InputError(`${path}: ended at byte ${run.offset + at}, expected ${bytes} bytes`);
-          at += got;
-          done += got;
-          onProgress?.(done, total);
-        }
+      }
+      for (const run of strided) {
+        readStrided(reader, run, view);
+        progress(run.pieces * run.pieceBytes);
       }
     }
   } finally {
-    for (const file of open.values()) file.close();
+    reader.close();
+  }
+}
+
+/** Keeps the pieces of some rows at a time; a system call per piece would cost more than the bytes between them. */
+function readStrided(reader: Reader, run: StridedRun, view: Uint8Array): void {
+  const { file, offset, pieces, pieceBytes, stride, address } = run;
+  const group = Math.max(1, Math.floor(WINDOW_BYTES / stride));
+  for (let from = 0; from < pieces; from += group) {
+    const count = Math.min(group, pieces - from);
+    const window = reader.window((count - 1) * stride + pieceBytes);
+    reader.read(file, offset + from * stride, window);
+    for (let i = 0; i < count; i++) {
+      view.set(window.subarray(i * stride, i * stride + pieceBytes), address + (from + i) * pieceBytes);
+    }
+  }
+}
+
+/** The files that are being read, opened once each. */
+class Reader {
+  readonly #open = new Map<number, Deno.FsFile>();
+  #buffer = new Uint8Array(0);
+
+  constructor(readonly files: readonly SourceFile[]) {}
+
+  /** Fills `into` from an offset. */
+  read(index: number, offset: number, into: Uint8Array): void {
+    const { path, bytes } = this.files[index]!;
+    let file = this.#open.get(index);
+    if (!file) {
+      checkSize(path, bytes);
+      this.#open.set(index, file = openFile(path));
+    }
+    file.seekSync(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < into.length;) {
+      const got = file.readSync(into.subarray(at));
+      if (got === null) throw new InputError(`${path}: ended at byte ${offset + at}, expected ${bytes} bytes`);
+      at += got;
+    }
+  }
+
+  /** A buffer of that many bytes, overwritten by the next use. */
+  window(bytes: number): Uint8Array {
+    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes);
+    return this.#buffer.subarray(0, bytes);
+  }
+
+  close(): void {
+    for (const file of this.#open.values()) file.close();
   }
 }
 

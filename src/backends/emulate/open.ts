@@ -48,7 +48,11 @@ export async function openEmulate<N extends string>(
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
   const pool = new Pool(threads, module, memories, areas);
   try {
-    const targets = plan.memories.map(({ runs }, i) => ({ view: new Uint8Array(memories[i]!.buffer), runs }));
+    const targets = plan.memories.map(({ runs, strided }, i) => ({
+      view: new Uint8Array(memories[i]!.buffer),
+      runs,
+      strided,
+    }));
     if (mapped) {
       targets.forEach(({ runs }) => assertPageAligned(runs));
       mapRuns(request.source.files, targets);

@@ -27,11 +27,28 @@ export interface Run extends Span {
   readonly address: number;
 }
 
+/** Equal pieces at equal distances: the columns that a rank owns of a matrix. In memory the pieces stand together. */
+export interface Strided {
+  readonly file: number;
+  readonly offset: number;
+  readonly pieces: number;
+  readonly pieceBytes: number;
+  /** Bytes of the file from one piece to the next. */
+  readonly stride: number;
+}
+
+/** Strided pieces and the address of the first. */
+export interface StridedRun extends Strided {
+  readonly address: number;
+}
+
 /** One memory. */
 export interface MemoryPlan {
   /** Bytes in all, a multiple of the WASM page. */
   readonly bytes: number;
   readonly runs: readonly Run[];
+  /** Only where files are read: a mapping shows the bytes between the pieces too. */
+  readonly strided: readonly StridedRun[];
   /** KV cache areas of the stage's layers: layer -> address of keys; values follow after `cacheBytes(layer) / 2`. */
   readonly caches: ReadonlyMap<number, number>;
   /** First address of the area for constants (row scales). */
@@ -70,17 +87,17 @@ export function planMemories(request: PlanRequest): ModelPlan {
   const { source, areasEnd, cacheBytes, mapped, capacity = MEMORY_CAPACITY } = request;
   const { tree } = source;
   const units: Unit[] = [
-    { label: "the embedding", layer: null, ...collect((c) => c.matrix(tree.embedding)), cache: 0 },
+    { label: "the embedding", layer: null, ...collect(mapped, (c) => c.matrix(tree.embedding)), cache: 0 },
     ...tree.layers.map((layer, i) => ({
       label: `layer ${i}`,
       layer: i,
-      ...collect((c) => c.layer(layer)),
+      ...collect(mapped, (c) => c.layer(layer)),
       cache: align(cacheBytes(i), OS_PAGE),
     })),
     {
       label: "the output head",
       layer: null,
-      ...collect((c) => {
+      ...collect(mapped, (c) => {
         c.vector(tree.norm);
         c.linear(tree.head);
       }),
@@ -110,8 +127,13 @@ export function planMemories(request: PlanRequest): ModelPlan {
     if (unit.layer !== null) memoryOfLayer.push(memories.length);
   }
   memories.push(planned!);
-  const weightBytes = memories.reduce((sum, m) => sum + m.runs.reduce((s, r) => s + r.bytes, 0), 0);
+  const weightBytes = memories.reduce((sum, m) => sum + bytesToLoad(m), 0);
   return { memories, memoryOfLayer, weightBytes };
+}
+
+/** Bytes of weights in a memory. */
+export function bytesToLoad({ runs, strided }: Pick<MemoryPlan, "runs" | "strided">): number {
+  return runs.reduce((sum, r) => sum + r.bytes, 0) + strided.reduce((sum, s) => sum + s.pieces * s.pieceBytes, 0);
 }
 
 /** A piece of the model that stays in one memory. */
@@ -119,6 +141,7 @@ interface Unit {
   readonly label: string;
   readonly layer: number | null;
   readonly spans: readonly Span[];
+  readonly strided: readonly Strided[];
   readonly constants: number;
   readonly cache: number;
 }
@@ -138,7 +161,12 @@ function layOut(units: readonly Unit[], areasEnd: number, mapped: boolean): Memo
     at = address + span.bytes;
     return { ...span, address };
   });
-  return { bytes: align(at + WASM_PAGE, WASM_PAGE), runs, caches, constants };
+  const strided = units.flatMap((u) => u.strided).map((s): StridedRun => {
+    const address = align(at, 16);
+    at = address + s.pieces * s.pieceBytes;
+    return { ...s, address };
+  });
+  return { bytes: align(at + WASM_PAGE, WASM_PAGE), runs, strided, caches, constants };
 }
 
 /** Sorts spans and joins those that touch or overlap (mapped: those that share or touch an OS page). */
@@ -158,6 +186,16 @@ export function merge(spans: readonly Span[], mapped: boolean): Span[] {
     } else merged.push(span);
   }
   return merged;
+}
+
+/** Where the rows of a matrix (or of its scales) stand in a memory, and the bytes from one to the next. */
+export function rowsIn(
+  memory: MemoryPlan,
+  { file, offset, stride }: { file: number; offset: number; stride: number },
+): { address: number; stride: number } {
+  const strided = memory.strided.find((s) => s.file === file && s.offset === offset);
+  if (strided) return { address: strided.address, stride: strided.pieceBytes };
+  return { address: addressOf(memory, file, offset), stride };
 }
 
 /** The address of a byte of a file in a memory that holds it. */
@@ -181,17 +219,26 @@ const VECTOR_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
 
 class Collector {
   readonly spans: Span[] = [];
+  readonly strided: Strided[] = [];
   constants = 0;
+
+  constructor(readonly mapped: boolean) {}
 
   matrix(m: MatrixSource): void {
     const stored = m.transposed ? m.cols : m.rows;
     if (stored === 0 || m.rowBytes === 0) return;
-    this.spans.push({ file: m.file, offset: m.offset, bytes: (stored - 1) * m.rowStride + m.rowBytes });
+    this.#rows({ file: m.file, offset: m.offset, pieces: stored, pieceBytes: m.rowBytes, stride: m.rowStride });
     if (m.scale.kind === "e8m0") {
       const { file, offset, rowStride } = m.scale;
-      this.spans.push({ file, offset, bytes: (m.rows - 1) * rowStride + Math.ceil(m.cols / 32) });
+      this.#rows({ file, offset, pieces: m.rows, pieceBytes: Math.ceil(m.cols / 32), stride: rowStride });
     }
     if (m.scale.kind === "row") this.constants += align(4 * m.rows, 16);
+  }
+
+  #rows(rows: Strided): void {
+    const { file, offset, pieces, pieceBytes, stride } = rows;
+    if (!this.mapped && pieces > 1 && stride > pieceBytes) this.strided.push(rows);
+    else this.spans.push({ file, offset, bytes: (pieces - 1) * stride + pieceBytes });
   }
 
   vector(v: VectorSource): void {
@@ -209,8 +256,11 @@ class Collector {
   }
 }
 
-function collect(visit: (collector: Collector) => void): { spans: Span[]; constants: number } {
-  const collector = new Collector();
+function collect(
+  mapped: boolean,
+  visit: (collector: Collector) => void,
+): { spans: Span[]; strided: Strided[]; constants: number } {
+  const collector = new Collector(mapped);
   visit(collector);
-  return { spans: merge(collector.spans, false), constants: collector.constants };
+  return { spans: merge(collector.spans, false), strided: collector.strided, constants: collector.constants };
 }

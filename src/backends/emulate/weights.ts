@@ -2,7 +2,7 @@
 import type { Linear, Matrix, Vector } from "../backend.ts";
 import type { LinearSource, MatrixSource, ModelSource, ModelTree, VectorSource } from "../../checkpoint/source.ts";
 import type { InputFormat, WeightFormat } from "../../quant/format.ts";
-import { addressOf, type MemoryPlan, type ModelPlan } from "./plan.ts";
+import { addressOf, type MemoryPlan, type ModelPlan, rowsIn } from "./plan.ts";
 
 /** Numbers of the weight formats in wasm/ABI.md. */
 const FORMAT_NUMBER: Record<WeightFormat, number> = {
@@ -86,10 +86,12 @@ class Placer {
 
   matrix(m: MatrixSource): EmulateMatrix {
     const empty = m.rows === 0 || m.cols === 0;
+    const nowhere = { address: 0, stride: 0 };
+    const rows = empty ? nowhere : rowsIn(this.plan, { file: m.file, offset: m.offset, stride: m.rowStride });
     let scale = 0, scaleStride = 0;
     if (m.scale.kind === "e8m0" && !empty) {
-      scale = addressOf(this.plan, m.scale.file, m.scale.offset);
-      scaleStride = m.scale.rowStride;
+      const { file, offset, rowStride } = m.scale;
+      ({ address: scale, stride: scaleStride } = rowsIn(this.plan, { file, offset, stride: rowStride }));
     } else if (m.scale.kind === "tensor") {
       scale = floatBits(m.scale.value);
     } else if (m.scale.kind === "row") {
@@ -103,8 +105,8 @@ class Placer {
       memory: this.memory,
       format: FORMAT_NUMBER[m.format],
       transposed: m.transposed ? 1 : 0,
-      weight: empty ? 0 : addressOf(this.plan, m.file, m.offset),
-      rowStride: m.rowStride,
+      weight: rows.address,
+      rowStride: rows.stride,
       scale,
       scaleStride,
       scaleKind: SCALE_NUMBER[m.scale.kind],
