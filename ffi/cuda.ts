@@ -70,6 +70,9 @@ class CudaDriver implements Driver {
   readonly #outInt = new Int32Array(this.#out.buffer);
   readonly #outFloat = new Float32Array(this.#out.buffer);
 
+  /** CUdevice by ordinal. */
+  readonly #handles = new Map<number, number>();
+
   constructor(library: Deno.DynamicLibrary<typeof CUDA_SYMBOLS>, readonly path: string) {
     this.#library = library;
     this.#c = library.symbols;
@@ -119,7 +122,10 @@ class CudaDriver implements Driver {
   }
 
   #device(ordinal: number): number {
+    const known = this.#handles.get(ordinal);
+    if (known !== undefined) return known;
     this.#unwrap("cuDeviceGet", this.#c.cuDeviceGet(this.#out, ordinal), `device ${ordinal}`);
+    this.#handles.set(ordinal, this.#outInt[0]!);
     return this.#outInt[0]!;
   }
 
@@ -136,6 +142,7 @@ class CudaDriver implements Driver {
     try {
       this.#unwrap("cuCtxSetCurrent", this.#c.cuCtxSetCurrent(context));
     } catch (thrown) {
+      // What this returns would hide the first error.
       this.#c.cuDevicePrimaryCtxRelease_v2(handle);
       throw thrown;
     }

@@ -72,7 +72,7 @@ const NOT_THERE = "is not there";
 
 /** Files that are simply absent are listed together; what was found and failed is said in full. */
 function summary(attempts: readonly Attempt[]): string {
-  const absent = attempts.filter(({ problem }) => problem?.endsWith(NOT_THERE));
+  const absent = attempts.filter(({ problem }) => problem === NOT_THERE);
   const failed = attempts.filter((attempt) => !absent.includes(attempt)).map(describeAttempt);
   const looked = absent.length > 0 ? [`not found as ${absent.map(({ path }) => path).join(", ")}`] : [];
   return [...failed, ...looked].join("; ");

@@ -1,0 +1,71 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
+import { openCuda } from "../../ffi/cuda.ts";
+import { CUDA_SYMBOLS } from "../../ffi/cuda_symbols.ts";
+import { CudaError } from "../../ffi/errors.ts";
+import { buildCudaHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
+import { HipHost } from "../hip_host/control.ts";
+import { COUNT, exercise } from "./exercise.ts";
+
+const ignore = withoutCompiler();
+
+Deno.test({ name: "openCuda() computes, records and replays on the test library", ignore }, () => {
+  using host = new HipHost(buildCudaHost());
+  using runtime = openCuda(host.path);
+  assertEquals(runtime.version, "12.8");
+  assertEquals(runtime.properties(0), {
+    index: 0,
+    name: "mxoss test device",
+    arch: "sm_90",
+    features: "",
+    totalBytes: 4 * 2 ** 30,
+    multiprocessors: 4,
+    waveSize: 32,
+    sharedBytesPerBlock: 65_536,
+  });
+  const { values, counter } = exercise(runtime, buildProbe());
+  assertEquals(values, Float32Array.from({ length: COUNT }, (_, i) => 2 * i + 0.5));
+  assertEquals(counter, 6n);
+  assertEquals(host.leaks(), "");
+  const idle = Object.keys(CUDA_SYMBOLS).filter((call) => call !== "cuGetErrorName" && host.calls(call) === 0);
+  assertEquals(idle, []);
+});
+
+Deno.test({ name: "openCuda() turns a failure of any call into one line and leaks nothing", ignore }, () => {
+  using host = new HipHost(buildCudaHost());
+  const image = buildProbe();
+  const releases = /Free|Destroy|Unload|Release/;
+  const run = () => {
+    using runtime = openCuda(host.path);
+    exercise(runtime, image);
+  };
+  run();
+  const calls = Object.keys(CUDA_SYMBOLS).filter((call) => host.calls(call) > 0);
+  const counts = new Map(calls.map((call) => [call, host.calls(call)]));
+  assert(calls.length > 35, `${calls.length} calls`);
+  for (const [call, count] of counts) {
+    for (let nth = 1; nth <= count; nth++) {
+      host.reset();
+      host.fail(call, nth, 999);
+      if (releases.test(call)) {
+        run();
+      } else {
+        const error = assertThrows(run, CudaError);
+        assertEquals([error.call, error.code, error.codeName], [call, 999, "CUDA_ERROR_UNKNOWN"]);
+        assertEquals(error.message.includes("\n"), false);
+      }
+      assertEquals(host.leaks(), "", `${call}, call ${nth}`);
+    }
+  }
+});
+
+Deno.test({ name: "openCuda() quotes the first line of the compiler's complaint", ignore }, () => {
+  using host = new HipHost(buildCudaHost());
+  using runtime = openCuda(host.path);
+  using device = runtime.open(0);
+  const error = assertThrows(() => device.loadModule(new TextEncoder().encode(".version 9"), "rows.ptx"), CudaError);
+  assertStringIncludes(
+    error.message,
+    "cuModuleLoadDataEx (rows.ptx: ptxas fatal: not a host code object): CUDA_ERROR_INVALID_IMAGE",
+  );
+  assertStringIncludes(error.message, "the kernels do not fit this GPU or driver");
+});

@@ -1,0 +1,85 @@
+import { assertEquals, assertThrows } from "../assert.ts";
+import { GpuLibraryError } from "../../ffi/errors.ts";
+import { openCuda } from "../../ffi/cuda.ts";
+import { openHip } from "../../ffi/hip.ts";
+import { buildProbe, buildShared, withoutCompiler } from "../hip_host/build.ts";
+
+const ignore = withoutCompiler();
+const MODULE = new URL("../../ffi/hip.ts", import.meta.url);
+
+Deno.test("openHip() says where it looked for a library that is not there", () => {
+  const error = assertThrows(() => openHip("/nowhere/libamdhip64.so"), GpuLibraryError);
+  assertEquals(error.why, "missing");
+  assertEquals(
+    error.message,
+    "libamdhip64 (HIP): not found as /nowhere/libamdhip64.so; " +
+      "install ROCm, or name the library with --hip-library or ROCM_PATH",
+  );
+});
+
+Deno.test("openHip() says what is wrong with a file that is no library", () => {
+  const file = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(
+      file,
+      "not a library, and longer than the header of one, which has 64 bytes of its own, so that it is read",
+    );
+    const error = assertThrows(() => openHip(file), GpuLibraryError, `${file}: invalid ELF header`);
+    assertEquals(error.exitCode, 1);
+  } finally {
+    Deno.removeSync(file);
+  }
+});
+
+Deno.test({ name: "openHip() names the function that a library lacks", ignore }, () => {
+  const library = /kernels (.*)\n/.exec(new TextDecoder().decode(buildProbe()))![1]!;
+  const error = assertThrows(() => openHip(library), GpuLibraryError);
+  assertEquals(error.why, "symbol");
+  assertEquals(
+    /^.*: has no function hip[A-Za-z]+, expected ROCm 5.2 or newer$/.test(error.message),
+    true,
+    error.message,
+  );
+});
+
+Deno.test({ name: "openCuda() tells a missing dependency from a missing library", ignore }, () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(`${folder}/needed.cpp`, `extern "C" int needed() { return 1; }\n`);
+    Deno.writeTextFileSync(
+      `${folder}/user.cpp`,
+      `extern "C" int needed(); extern "C" int cuInit() { return needed(); }\n`,
+    );
+    const url = (file: string) => new URL(`file://${folder}/${file}`);
+    const needed = buildShared("libneeded.so", [url("needed.cpp")], [], ["-Wl,-soname,libmxossneeded.so"]);
+    const user = buildShared("libuser.so", [url("user.cpp")], [], ["-Wl,--no-as-needed", needed]);
+    const error = assertThrows(() => openCuda(user), GpuLibraryError);
+    assertEquals(
+      error.message,
+      `libcuda (CUDA): ${user}: needs libmxossneeded.so, which is not there; install the NVIDIA driver`,
+    );
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("openHip() asks for the permission it needs, and does not prompt", () => {
+  const script = `import { openHip } from ${JSON.stringify(MODULE.href)};
+    try { openHip(); } catch (error) { console.log(error.message); }`;
+  const { stdout } = runScript(script);
+  assertEquals(
+    new TextDecoder().decode(stdout).trim(),
+    "libamdhip64 (HIP): loading it is not permitted; run with --allow-ffi, or with --allow-ffi=PATH where PATH is the library's",
+  );
+});
+
+function runScript(script: string): { stdout: Uint8Array } {
+  const file = Deno.makeTempFileSync({ suffix: ".ts" });
+  try {
+    Deno.writeTextFileSync(file, script);
+    const args = ["run", "--quiet", "--no-prompt", "--no-lock", file];
+    return new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "inherit" }).outputSync();
+  } finally {
+    Deno.removeSync(file);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources, into the system's folder for
+ * temporary files. Tests that need them are skipped where no C++ compiler is installed.
+ */
+const HERE = new URL("./", import.meta.url);
+
+/** C++ compilers that will do, best first. */
+const COMPILERS = ["clang++-22", "clang++", "g++"] as const;
+
+let compiler: string | null | undefined;
+
+/** The compiler that was found, or null. */
+export function findCompiler(): string | null {
+  compiler ??= COMPILERS.find((name) => {
+    try {
+      return new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync().success;
+    } catch {
+      return false;
+    }
+  }) ?? null;
+  return compiler;
+}
+
+/** For `ignore` of tests: true, with a word on stderr once, where there is no compiler. */
+export function withoutCompiler(): boolean {
+  if (findCompiler() !== null) return false;
+  if (!told) console.warn(`skipped: tests of the GPU backend need a C++ compiler (${COMPILERS.join(", ")})`);
+  told = true;
+  return true;
+}
+let told = false;
+
+/** Builds a shared library unless one of the same sources, flags and compiler is there; returns its path. */
+export function buildShared(
+  name: string,
+  sources: readonly URL[],
+  inputs: readonly URL[],
+  flags: readonly string[],
+): string {
+  const found = findCompiler();
+  if (found === null) throw new Error("no C++ compiler");
+  const texts = [...sources, ...inputs].map((url) => `${url.pathname}\n${Deno.readTextFileSync(url)}`);
+  const folder = `${temporaryFolder()}/mxoss-tests-${fingerprint([found, ...flags, ...texts].join("\0"))}`;
+  const path = `${folder}/${name}`;
+  if (exists(path)) return path;
+  Deno.mkdirSync(folder, { recursive: true });
+  // Another test process may build the same: each writes a file of its own and renames it.
+  const partial = `${path}.${crypto.randomUUID()}`;
+  const args = [...flags, "-fPIC", "-shared", "-o", partial, ...sources.map((url) => url.pathname)];
+  const { success, stderr } = new Deno.Command(found, { args, stdout: "null", stderr: "piped" }).outputSync();
+  if (!success) throw new Error(`${found} ${args.join(" ")}\n${new TextDecoder().decode(stderr)}`);
+  Deno.renameSync(partial, path);
+  return path;
+}
+
+/** Our libamdhip64. With `rocm5` it lacks the entry points that came with ROCm 6. */
+export function buildHipHost({ rocm5 = false } = {}): string {
+  return buildShared(
+    "libamdhip64.so",
+    ["hip.cpp", "state.cpp"].map((file) => new URL(file, HERE)),
+    [new URL("hip_host.h", HERE)],
+    ["-std=c++17", "-O1", ...(rocm5 ? ["-DHIP_HOST_ROCM_5"] : [])],
+  );
+}
+
+/** Our libcuda: the same library with the driver API's names as well. */
+export function buildCudaHost(): string {
+  return buildShared(
+    "libcuda.so.1",
+    ["hip.cpp", "state.cpp", "cuda.cpp"].map((file) => new URL(file, HERE)),
+    [new URL("hip_host.h", HERE)],
+    ["-std=c++17", "-O1"],
+  );
+}
+
+/** A code object of the test library that holds the kernels of probe.cpp. */
+export function buildProbe(): Uint8Array<ArrayBuffer> {
+  const library = buildShared("libprobe.so", [new URL("probe.cpp", HERE)], [new URL("hip_host.h", HERE)], [
+    "-std=c++17",
+    "-O1",
+  ]);
+  return codeObject(library);
+}
+
+/** What the test library takes for a code object: the path of a shared library. */
+export function codeObject(library: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`mxoss host kernels ${library}\n\0`);
+}
+
+function temporaryFolder(): string {
+  return Deno.env.get("TMPDIR") ?? "/tmp";
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** 64-bit FNV-1a, in hexadecimal: names a cache entry, guards nothing. */
+function fingerprint(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, "0");
+}

@@ -1,0 +1,72 @@
+/** Commands to the test library: failures on demand, counters, what is alive. */
+
+const SYMBOLS = {
+  hip_host_reset: { parameters: [], result: "void" },
+  hip_host_fail: {
+    parameters: [/* const char *function */ "buffer", /* int nth */ "i32", /* int code */ "i32"],
+    result: "void",
+  },
+  hip_host_calls: { parameters: [/* const char *function */ "buffer"], result: "i32" },
+  hip_host_configure: {
+    parameters: [/* const char *arch */ "buffer", /* int devices */ "i32", /* size_t memory */ "u64"],
+    result: "void",
+  },
+  hip_host_live: { parameters: [/* int kind */ "i32"], result: "u64" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** Kinds of things that a program must give back, in the order of `hip_host_live`. */
+const KINDS = [
+  "device memory",
+  "pinned memory",
+  "streams",
+  "events",
+  "modules",
+  "graphs",
+  "executable graphs",
+] as const;
+
+const text = (value: string) => new TextEncoder().encode(value + "\0");
+
+/** Opens the test library a second time, beside `ffi/hip.ts`; both see the same state. */
+export class HipHost implements Disposable {
+  readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
+
+  constructor(readonly path: string) {
+    this.#library = Deno.dlopen(path, SYMBOLS);
+    this.reset();
+  }
+
+  /** Forgets failures, counters and configuration. */
+  reset(): void {
+    this.#library.symbols.hip_host_reset();
+  }
+
+  /** The nth call from now of a C function returns `code`. "kernel" means kernels that run. */
+  fail(call: string, nth: number, code: number): void {
+    this.#library.symbols.hip_host_fail(text(call), nth, code);
+  }
+
+  /** How often a function was called since the last reset. */
+  calls(call: string): number {
+    return this.#library.symbols.hip_host_calls(text(call));
+  }
+
+  configure({ arch = "gfx942:sramecc+:xnack-", devices = 1, memory = 4 * 2 ** 30 }): void {
+    this.#library.symbols.hip_host_configure(text(arch), devices, BigInt(memory));
+  }
+
+  /** What is alive, as "2 streams, 1 events"; empty if nothing is. */
+  leaks(): string {
+    return KINDS.map((kind, i) => [kind, Number(this.#library.symbols.hip_host_live(i))] as const)
+      .filter(([, count]) => count > 0).map(([kind, count]) => `${count} ${kind}`).join(", ");
+  }
+
+  /** Bytes of live device memory. */
+  get deviceBytes(): number {
+    return Number(this.#library.symbols.hip_host_live(7));
+  }
+
+  [Symbol.dispose](): void {
+    this.#library.close();
+  }
+}

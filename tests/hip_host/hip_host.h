@@ -1,0 +1,123 @@
+// State of the test library: what is alive, what shall fail, and the work that streams have not done yet.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+// The part of kernels/common/host.h that a program which loads the kernels needs.
+struct MxHostKernel {
+  const char *name;
+  void (*run)(void *const *args);
+  const MxHostKernel *next;
+  int count;
+  const unsigned *sizes;
+};
+
+namespace host {
+
+enum Code {
+  Success = 0,
+  InvalidValue = 1,
+  OutOfMemory = 2,
+  InvalidConfiguration = 9,
+  NoDevice = 100,
+  InvalidDevice = 101,
+  InvalidImage = 200,
+  InvalidHandle = 400,
+  NotFound = 500,
+  NotReady = 600,
+  LaunchFailure = 719,
+  CaptureUnsupported = 900,
+  CaptureUnmatched = 903,
+};
+
+struct Work {
+  std::function<int()> run;
+};
+
+struct Graph {
+  std::vector<Work> nodes;
+};
+
+struct Stream {
+  std::deque<Work> pending;
+  // Where work goes while a capture lasts.
+  std::unique_ptr<Graph> capture;
+};
+
+struct Event {
+  Stream *stream = nullptr;
+  int pending = 0; // recordings that the stream has not reached
+  double milliseconds = 0;
+};
+
+struct Module {
+  void *library;
+  const MxHostKernel *(*find)(const char *);
+  void (*launch)(const MxHostKernel *, const unsigned *, const unsigned *, unsigned, void *const *);
+  std::vector<std::unique_ptr<struct Function>> functions;
+};
+
+struct Function {
+  Module *module;
+  const MxHostKernel *kernel;
+};
+
+struct Allocation {
+  size_t bytes;
+  size_t mapped; // bytes of the mapping, guard page included
+  void *base;
+  bool onDevice;
+};
+
+struct Executable {
+  std::vector<Work> nodes;
+};
+
+struct State {
+  std::recursive_mutex mutex;
+  // configuration
+  std::string name = "mxoss test device";
+  std::string arch = "gfx942:sramecc+:xnack-";
+  int devices = 1;
+  size_t memory = size_t(4) << 30;
+  // what is alive
+  std::map<uintptr_t, Allocation> allocations;
+  std::set<Stream *> streams;
+  std::set<Event *> events;
+  std::set<Module *> modules;
+  std::set<Graph *> graphs;
+  std::set<Executable *> executables;
+  size_t used = 0;
+  // failures
+  std::map<std::string, int> calls;
+  std::string failing;
+  int countdown = 0;
+  int code = 0;
+  int sticky = 0; // a kernel that failed poisons everything until the library is reset
+  bool initialised = false;
+  bool capturing = false;
+};
+
+State &state();
+// Counts a call; returns the code that it shall fail with, or 0.
+int enter(const char *function);
+// Runs what a stream has pending. Returns the first failure.
+int drain(Stream *stream);
+int advance(Stream *stream);
+// Runs work now or later, or records it.
+int submit(Stream *stream, std::function<int()> run);
+bool inside(const void *pointer, size_t bytes, bool onDevice);
+int allocate(void **out, size_t bytes, bool onDevice);
+int release(void *pointer, bool onDevice);
+double now();
+
+} // namespace host

@@ -1,0 +1,180 @@
+// What the test library keeps: allocations with guard pages, streams whose work waits for a synchronisation, failures on demand.
+#include "hip_host.h"
+#include <chrono>
+#include <cstdlib>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace host {
+
+static void configure(State &s) {
+  if (const char *v = getenv("HIP_HOST_DEVICES")) s.devices = atoi(v);
+  if (const char *v = getenv("HIP_HOST_ARCH")) s.arch = v;
+  if (const char *v = getenv("HIP_HOST_MEMORY")) s.memory = strtoull(v, nullptr, 10);
+  // FUNCTION:NTH:CODE
+  if (const char *v = getenv("HIP_HOST_FAIL")) {
+    std::string text = v;
+    size_t first = text.find(':'), second = text.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) abort();
+    s.failing = text.substr(0, first);
+    s.countdown = atoi(text.c_str() + first + 1);
+    s.code = atoi(text.c_str() + second + 1);
+  }
+}
+
+State &state() {
+  static State *s = [] {
+    State *made = new State;
+    configure(*made);
+    return made;
+  }();
+  return *s;
+}
+
+int enter(const char *function) {
+  State &s = state();
+  s.calls[function]++;
+  if (s.failing == function && s.countdown > 0 && --s.countdown == 0) return s.code;
+  return s.sticky;
+}
+
+double now() {
+  using namespace std::chrono;
+  return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
+}
+
+// Runs the oldest piece of work.
+int advance(Stream *stream) {
+  if (stream->pending.empty()) return Success;
+  Work work = std::move(stream->pending.front());
+  stream->pending.pop_front();
+  int code = work.run();
+  if (code != Success && state().sticky == 0) state().sticky = code;
+  return code;
+}
+
+int drain(Stream *stream) {
+  while (!stream->pending.empty())
+    if (int code = advance(stream)) {
+      stream->pending.clear();
+      return code;
+    }
+  return state().sticky;
+}
+
+int submit(Stream *stream, std::function<int()> run) {
+  if (stream->capture)
+    stream->capture->nodes.push_back({std::move(run)});
+  else
+    stream->pending.push_back({std::move(run)});
+  return Success;
+}
+
+bool inside(const void *pointer, size_t bytes, bool onDevice) {
+  State &s = state();
+  uintptr_t at = (uintptr_t)pointer;
+  auto it = s.allocations.upper_bound(at);
+  if (it == s.allocations.begin()) return false;
+  --it;
+  return it->second.onDevice == onDevice && at + bytes <= it->first + it->second.bytes;
+}
+
+// The end of an allocation touches a page that cannot be accessed, and its contents are NaNs: a kernel that reads or writes past the end stops the
+// program, and one that uses what nobody wrote gives NaN.
+int allocate(void **out, size_t bytes, bool onDevice) {
+  State &s = state();
+  if (bytes == 0) return InvalidValue;
+  if (onDevice && s.used + bytes > s.memory) return OutOfMemory;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t rounded = (bytes + 255) / 256 * 256;
+  size_t mapped = (rounded + page - 1) / page * page + page;
+  void *base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return OutOfMemory;
+  char *guard = (char *)base + mapped - page;
+  mprotect(guard, page, PROT_NONE);
+  char *start = guard - rounded;
+  if (bytes <= size_t(64) << 20) memset(start, 0xff, rounded);
+  s.allocations[(uintptr_t)start] = {bytes, mapped, base, onDevice};
+  if (onDevice) s.used += bytes;
+  *out = start;
+  return Success;
+}
+
+int release(void *pointer, bool onDevice) {
+  State &s = state();
+  if (!pointer) return Success;
+  auto it = s.allocations.find((uintptr_t)pointer);
+  if (it == s.allocations.end() || it->second.onDevice != onDevice) return InvalidValue;
+  // Freeing waits for the device, as hipFree does.
+  for (Stream *stream : s.streams) drain(stream);
+  if (onDevice) s.used -= it->second.bytes;
+  munmap(it->second.base, it->second.mapped);
+  s.allocations.erase(it);
+  return Success;
+}
+
+} // namespace host
+
+// Control functions for tests.
+extern "C" {
+
+// Forgets failures, counters and configuration; what is alive stays alive.
+void hip_host_reset() {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  host::State fresh;
+  s.name = fresh.name;
+  s.arch = fresh.arch;
+  s.devices = fresh.devices;
+  s.memory = fresh.memory;
+  s.calls.clear();
+  s.failing.clear();
+  s.countdown = s.code = s.sticky = 0;
+  s.capturing = false;
+  for (host::Stream *stream : s.streams) stream->pending.clear();
+}
+
+// The nth call (1: the next one) of a function returns `code`; the function "kernel" stands for kernels that run.
+void hip_host_fail(const char *function, int nth, int code) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  s.failing = function;
+  s.countdown = nth;
+  s.code = code;
+}
+
+int hip_host_calls(const char *function) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  auto it = s.calls.find(function);
+  return it == s.calls.end() ? 0 : it->second;
+}
+
+void hip_host_configure(const char *arch, int devices, size_t memory) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  s.arch = arch;
+  s.devices = devices;
+  s.memory = memory;
+}
+
+// What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable graphs, 7 device bytes.
+size_t hip_host_live(int kind) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  size_t count = 0;
+  switch (kind) {
+  case 0:
+  case 1:
+    for (auto &[at, allocation] : s.allocations) count += allocation.onDevice == (kind == 0);
+    return count;
+  case 2: return s.streams.size();
+  case 3: return s.events.size();
+  case 4: return s.modules.size();
+  case 5: return s.graphs.size();
+  case 6: return s.executables.size();
+  case 7: return s.used;
+  }
+  return count;
+}
+}
