@@ -140,7 +140,13 @@ CALL(cuLaunchKernel,
       void **params, void **extra),
      hipModuleLaunchKernel(f, gx, gy, gz, bx, by, bz, lds, s, params, extra))
 CALL(cuStreamBeginCapture_v2, (Stream * stream, int mode), hipStreamBeginCapture(stream, mode))
-RELEASE(cuStreamEndCapture, (Stream * stream, Graph **graph), hipStreamEndCapture(stream, graph))
+CUresult cuStreamEndCapture(Stream *stream, Graph **graph) {
+  int failure = enter("cuStreamEndCapture"), code = hipStreamEndCapture(stream, graph);
+  if (!failure || code) return code;
+  hipGraphDestroy(*graph); // a capture that failed leaves no graph
+  *graph = nullptr;
+  return failure;
+}
 CALL(cuGraphInstantiateWithFlags, (Executable * *executable, Graph *graph, uint64_t),
      hipGraphInstantiate(executable, graph, nullptr, nullptr, 0))
 CALL(cuGraphLaunch, (Executable * executable, Stream *stream), hipGraphLaunch(executable, stream))
