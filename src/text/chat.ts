@@ -1,0 +1,252 @@
+/** From messages to the token ids of a prompt: by the checkpoint's chat template, or in harmony where it brings none. */
+import { InputError } from "../errors.ts";
+import { ChatTemplate, isoDay } from "./chat_template.ts";
+import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
+import { BROWSER, type FunctionTool, PYTHON } from "./harmony_tools.ts";
+import type { Segment, Tokenizer } from "./tokenizer.ts";
+import { isObject, readText } from "./tokenizer_file.ts";
+
+/** A call that the model made. */
+export interface ChatToolCall {
+  /** Name of the function, without `functions.`. */
+  readonly name: string;
+  /** The argument object, or the JSON text of one. */
+  readonly arguments: unknown;
+}
+
+/** A message, in the shape of Hugging Face's chat templates. */
+export interface ChatMessage {
+  readonly role: "system" | "developer" | "user" | "assistant" | "tool";
+  readonly content?: string;
+  /** Of the assistant: the reasoning that led to the content or the call. */
+  readonly thinking?: string;
+  /** Of the assistant: the calls it made; templates of GPT-OSS look at the first. */
+  readonly toolCalls?: readonly ChatToolCall[];
+  /** Of a tool: which function answers, without `functions.`; default: the one called last. */
+  readonly name?: string;
+}
+
+/** What to ask the model. */
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  /** Instructions that come first, as a message of the system. */
+  readonly system?: string;
+  /** Default: what the template takes when it is told nothing; GPT-OSS's take medium. */
+  readonly reasoning?: ReasoningEffort;
+  readonly tools?: readonly FunctionTool[];
+  readonly builtinTools?: readonly ("browser" | "python")[];
+  /** true (default): the model is to answer; false: the conversation is complete. */
+  readonly prompt?: boolean;
+  /** The current date and time; default: the clock's. */
+  readonly now?: Date;
+}
+
+/** A rendered conversation. */
+export interface RenderedChat {
+  readonly ids: Int32Array;
+  /** What the ids stand for, special tokens by name. */
+  readonly text: string;
+}
+
+/** Renders conversations for one checkpoint. */
+export class ChatRenderer {
+  /** Where the format comes from: the path of a template, or `built-in harmony`. */
+  readonly source: string;
+  /** Whether `reasoning` has an effect. */
+  readonly takesReasoning: boolean;
+
+  private constructor(
+    readonly tokenizer: Tokenizer,
+    readonly template: ChatTemplate | null,
+    /** Used instead of `template` when there are tools. */
+    readonly toolTemplate: ChatTemplate | null,
+  ) {
+    this.source = template?.path ?? "built-in harmony";
+    this.takesReasoning = template === null || template.source.includes("reasoning_effort");
+  }
+
+  /**
+   * Looks for a template in `chat_template.jinja`, then in `tokenizer_config.json`.
+   *
+   * @throws {InputError} if a template is there but is not Jinja.
+   */
+  static async fromDirectory(dir: string, tokenizer: Tokenizer): Promise<ChatRenderer> {
+    const path = `${dir}/chat_template.jinja`;
+    const text = await readText(path);
+    if (text !== null) return new ChatRenderer(tokenizer, await parse(path, text), null);
+    const where = `${dir}/tokenizer_config.json: chat_template`;
+    const templates = templatesOf(where, tokenizer.config["chat_template"]);
+    const main = templates.get("default") ?? templates.get("tool_use");
+    if (main === undefined) return new ChatRenderer(tokenizer, null, null);
+    const forTools = templates.get("tool_use");
+    return new ChatRenderer(
+      tokenizer,
+      await parse(where, main),
+      forTools === undefined || forTools === main ? null : await parse(where, forTools),
+    );
+  }
+
+  /**
+   * Renders a conversation.
+   *
+   * @throws {InputError} if there is no message, the template refuses the messages, or a tool answers that nobody called.
+   */
+  render(request: ChatRequest): RenderedChat {
+    const { system, now = new Date() } = request;
+    const messages = system === undefined
+      ? request.messages
+      : [{ role: "system" as const, content: system }, ...request.messages];
+    if (messages.length === 0) throw new InputError("messages: expected at least one, got none");
+    const template = request.tools?.length ? this.toolTemplate ?? this.template : this.template;
+    const segments = template === null
+      ? renderHarmony(harmonyMessages(messages, request, now), {
+        purpose: request.prompt === false ? "training" : "prompt",
+      })
+      : this.#byTemplate(template, messages, request, now);
+    return { ids: this.tokenizer.encodeSegments(segments), text: segmentsText(segments) };
+  }
+
+  #byTemplate(template: ChatTemplate, messages: readonly ChatMessage[], request: ChatRequest, now: Date): Segment[] {
+    const { reasoning, tools, builtinTools, prompt = true } = request;
+    const trusted: Record<string, unknown> = { add_generation_prompt: prompt };
+    for (const name of ["bos_token", "eos_token", "pad_token", "unk_token"]) {
+      const token = this.tokenizer.config[name];
+      // Older files wrap the token in an object.
+      const text = isObject(token) ? token["content"] : token;
+      if (typeof text === "string") trusted[name] = text;
+    }
+    if (reasoning !== undefined) trusted["reasoning_effort"] = reasoning;
+    if (builtinTools?.length) trusted["builtin_tools"] = [...builtinTools];
+    return template.render(this.tokenizer, {
+      trusted,
+      untrusted: {
+        messages: messages.map(huggingFaceMessage),
+        ...(tools?.length
+          ? { tools: tools.map((tool) => ({ type: "function", function: { description: "", ...tool } })) }
+          : {}),
+      },
+      now,
+    });
+  }
+}
+
+async function parse(path: string, text: string): Promise<ChatTemplate> {
+  if (text.trim() === "") throw new InputError(`${path}: expected a Jinja template, got nothing`);
+  return await ChatTemplate.parse(path, text);
+}
+
+/** Templates by name: tokenizer_config.json holds one text, or a list of named ones. */
+function templatesOf(where: string, value: unknown): Map<string, string> {
+  const templates = new Map<string, string>();
+  if (value === undefined || value === null) return templates;
+  if (typeof value === "string") return templates.set("default", value);
+  if (!Array.isArray(value)) throw new InputError(`${where}: expected a text or a list of templates`);
+  for (const entry of value as unknown[]) {
+    const { name, template } = isObject(entry) ? entry as { name?: unknown; template?: unknown } : {};
+    if (typeof name !== "string" || typeof template !== "string") {
+      throw new InputError(`${where}: expected a name and a template in each entry of the list`);
+    }
+    templates.set(name, template);
+  }
+  return templates;
+}
+
+/** A message with the keys that templates look for; absent ones must be absent. */
+function huggingFaceMessage({ role, content, thinking, toolCalls, name }: ChatMessage): Record<string, unknown> {
+  const calls = toolCalls?.map((call) => ({
+    type: "function",
+    function: { name: call.name, arguments: argumentsOf(call) },
+  }));
+  return {
+    role,
+    // Templates join contents to texts without asking whether they are there.
+    content: content ?? "",
+    ...(thinking === undefined ? {} : { thinking }),
+    ...(calls?.length ? { tool_calls: calls } : {}),
+    ...(name === undefined ? {} : { name }),
+  };
+}
+
+/** Arguments as a value; a text that is no JSON stays a text. */
+function argumentsOf(call: ChatToolCall): unknown {
+  if (typeof call.arguments !== "string") return call.arguments;
+  try {
+    return JSON.parse(call.arguments);
+  } catch {
+    return call.arguments;
+  }
+}
+
+/**
+ * The conversation in harmony's terms, as Hugging Face's GPT-OSS template has it: a system message always, system text as
+ * instructions of a developer, and two line breaks after instructions without tools.
+ */
+function harmonyMessages(messages: readonly ChatMessage[], request: ChatRequest, now: Date): HarmonyMessage[] {
+  const { reasoning = "medium", tools = [], builtinTools = [] } = request;
+  const out: HarmonyMessage[] = [];
+  out.push({
+    role: "system",
+    content: {
+      currentDate: isoDay(now),
+      reasoning,
+      tools: [BROWSER, PYTHON].filter((tool) => builtinTools.some((name) => name === tool.name)),
+    },
+  });
+  const instructed = messages[0]!.role === "system" || messages[0]!.role === "developer";
+  if (tools.length > 0 && !instructed) out.push({ role: "developer", content: { tools } });
+  let called: string | null = null;
+  messages.forEach((message, i) => {
+    const { role, content = "", thinking, toolCalls = [] } = message;
+    switch (role) {
+      case "system":
+      case "developer": {
+        const shown = i === 0 ? tools : [];
+        if (content === "" && shown.length === 0) break;
+        const instructions = content === "" || shown.length > 0 ? content : `${content}\n\n`;
+        out.push({ role: "developer", content: { instructions, tools: shown } });
+        break;
+      }
+      case "user":
+        out.push({ role, content });
+        break;
+      case "assistant":
+        if (thinking !== undefined) out.push({ role, channel: "analysis", content: thinking });
+        // What is said beside a call is reasoning.
+        if (toolCalls.length > 0 && content !== "") out.push({ role, channel: "analysis", content });
+        for (const call of toolCalls) {
+          called = call.name;
+          const json = spacedJson(argumentsOf(call));
+          out.push({
+            role,
+            recipient: `functions.${called}`,
+            channel: "commentary",
+            contentType: "json",
+            content: json,
+          });
+        }
+        if (toolCalls.length === 0) out.push({ role, channel: "final", content });
+        break;
+      case "tool": {
+        const name = message.name ?? called;
+        if (name === null) {
+          throw new InputError(
+            `messages[${i}]: expected a tool call of the assistant before the answer of a tool, got none`,
+          );
+        }
+        const answer = { channel: "commentary", content: JSON.stringify(content) };
+        out.push({ role, name: `functions.${name}`, recipient: "assistant", ...answer });
+        break;
+      }
+    }
+  });
+  return out;
+}
+
+/** JSON with a blank after commas and colons, as Python writes it and as models were trained on it. */
+function spacedJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
+  if (isObject(value)) {
+    return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`).join(", ")}}`;
+  }
+  return JSON.stringify(value) ?? "null";
+}

@@ -1,0 +1,192 @@
+/**
+ * A checkpoint's Jinja chat template, rendered so that messages cannot pose as structure.
+ *
+ * A template mixes markup and messages into one string, and `<|end|>` typed by a user looks there like `<|end|>` written by the
+ * template. So before rendering, every character of which special tokens are built (`<`, `|`, `>`) is replaced, in all strings that
+ * come from outside, by a private-use character that occurs nowhere in them; the rendered text is cut at the special tokens that
+ * are left, which only the template can have written; and the characters are put back in the text between, which is then encoded
+ * without special tokens. Templates still see texts of the same length, with the same blanks and letters; only comparisons with
+ * `<`, `|` and `>` in messages (checks for markup, which is harmless here) do not hold.
+ */
+import { InputError, reason } from "../errors.ts";
+import { isObject } from "./tokenizer_file.ts";
+import type { Segment, Tokenizer } from "./tokenizer.ts";
+
+/** The BMP's private-use area, where the replacements come from: one UTF-16 unit each, so that lengths stay. */
+const PRIVATE_START = 0xe000;
+const PRIVATE_END = 0xf8ff;
+
+/** Variables of a template. Strings in `untrusted` come from outside, those in `trusted` may hold special tokens. */
+export interface TemplateVariables {
+  readonly trusted: { readonly [name: string]: unknown };
+  readonly untrusted: { readonly [name: string]: unknown };
+  /** The time that `strftime_now` formats. */
+  readonly now: Date;
+}
+
+/** Thrown by a template's `raise_exception`: a mistake in the messages, not in the template. */
+class Refusal extends Error {}
+
+/** A parsed template. */
+export class ChatTemplate {
+  readonly #render: (variables: Record<string, unknown>) => string;
+
+  private constructor(
+    /** Where it was read, for messages. */
+    readonly path: string,
+    /** Its text. */
+    readonly source: string,
+    render: (variables: Record<string, unknown>) => string,
+  ) {
+    this.#render = render;
+  }
+
+  /**
+   * Parses a template.
+   *
+   * @throws {InputError} if it is not Jinja.
+   */
+  static async parse(path: string, source: string): Promise<ChatTemplate> {
+    const { Environment, Interpreter, Template } = await import("@huggingface/jinja");
+    let template: InstanceType<typeof Template>;
+    try {
+      template = new Template(source);
+    } catch (thrown) {
+      throw new InputError(`${path}: expected a Jinja template, got ${reason(thrown)}`);
+    }
+    return new ChatTemplate(path, source, (variables) => {
+      // Template.render() would bring a clock of its own, and no name can be set twice.
+      const environment = new Environment();
+      for (const [name, value] of Object.entries(variables)) environment.set(name, value);
+      const result = new Interpreter(environment).run(template.parsed) as { value: unknown };
+      return String(result.value);
+    });
+  }
+
+  /**
+   * Renders the template to segments, in which special tokens are those that the template itself wrote.
+   *
+   * @throws {InputError} if the template refuses the messages or cannot be executed.
+   */
+  render(tokenizer: Tokenizer, { trusted, untrusted, now }: TemplateVariables): Segment[] {
+    const cover = new Cover(tokenizer.specials.keys(), JSON.stringify(untrusted) + this.source);
+    let text: string;
+    try {
+      text = this.#render({ ...GLOBALS, strftime_now: clock(now), ...trusted, ...cover.hide(untrusted) as object });
+    } catch (thrown) {
+      const said = cover.show(reason(thrown));
+      throw new InputError(
+        thrown instanceof Refusal
+          ? `${this.path}: the template refuses: ${said}`
+          : `${this.path}: cannot be rendered: ${said}`,
+      );
+    }
+    return tokenizer.split(text).map((part) => "text" in part ? { text: cover.show(part.text) } : part);
+  }
+}
+
+/** Replaces characters of special tokens by characters that nothing else uses, and back. */
+class Cover {
+  readonly #hidden = new Map<string, string>();
+  readonly #shown = new Map<string, string>();
+  readonly #pattern: RegExp;
+
+  /**
+   * @param specials Names of special tokens.
+   * @param taken Text whose characters cannot serve as replacements.
+   */
+  constructor(specials: Iterable<string>, taken: string) {
+    let code = PRIVATE_START;
+    for (const name of specials) {
+      // Every special token needs at least one character that no outside string can supply; punctuation distorts texts least.
+      const signs = [...name].filter((char) => char.length === 1 && !/[\p{L}\p{N}\s_-]/u.test(char));
+      for (const char of signs.length > 0 ? signs : [name[0]!]) {
+        if (this.#hidden.has(char)) continue;
+        while (code <= PRIVATE_END && taken.includes(String.fromCharCode(code))) code++;
+        if (code > PRIVATE_END) {
+          throw new InputError("messages: use every private-use character of Unicode, expected one that is free");
+        }
+        const stand = String.fromCharCode(code++);
+        this.#hidden.set(char, stand);
+        this.#shown.set(stand, char);
+      }
+    }
+    this.#pattern = new RegExp(
+      [...this.#hidden.keys()].map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&")).join("|") || "(?!)",
+      "g",
+    );
+  }
+
+  /** A copy of a JSON-like value in which all strings, keys too, are covered. */
+  hide(value: unknown): unknown {
+    if (typeof value === "string") return value.replace(this.#pattern, (char) => this.#hidden.get(char)!);
+    if (Array.isArray(value)) return value.map((item) => this.hide(item));
+    if (!isObject(value)) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.hide(key), this.hide(item)]));
+  }
+
+  /** A text with the characters put back. */
+  show(text: string): string {
+    return text.replace(/[\ue000-\uf8ff]/g, (char) => this.#shown.get(char) ?? char);
+  }
+}
+
+/** What Hugging Face's templates may use besides their variables; `namespace` is the library's. */
+const GLOBALS = {
+  true: true,
+  True: true,
+  false: false,
+  False: false,
+  none: null,
+  None: null,
+  range: (...args: unknown[]): number[] => {
+    const numbers = args.map(Number);
+    const [start = 0, stop = 0, step = 1] = numbers.length === 1 ? [0, numbers[0]!] : numbers;
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    return Array.from({ length }, (_, i) => start + i * step);
+  },
+  raise_exception: (message: unknown): never => {
+    throw new Refusal(String(message));
+  },
+};
+
+const MONTHS = "January February March April May June July August September October November December".split(" ");
+const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
+
+/** Python's `strftime` in the C locale, for a fixed local time; directives that it does not know stay as they are. */
+function clock(now: Date): (format: unknown) => string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  const month = MONTHS[now.getMonth()]!;
+  const day = DAYS[now.getDay()]!;
+  const hour = now.getHours();
+  const firstOfYear = Date.UTC(now.getFullYear(), 0, 1);
+  const dayOfYear = (Date.UTC(now.getFullYear(), now.getMonth(), now.getDate()) - firstOfYear) / 86_400_000 + 1;
+  const values: Record<string, string> = {
+    Y: String(now.getFullYear()).padStart(4, "0"),
+    y: two(now.getFullYear() % 100),
+    m: two(now.getMonth() + 1),
+    B: month,
+    b: month.slice(0, 3),
+    d: two(now.getDate()),
+    j: String(dayOfYear).padStart(3, "0"),
+    A: day,
+    a: day.slice(0, 3),
+    H: two(hour),
+    I: two(hour % 12 || 12),
+    p: hour < 12 ? "AM" : "PM",
+    M: two(now.getMinutes()),
+    S: two(now.getSeconds()),
+    "%": "%",
+  };
+  // glibc's `%-d` leaves out the padding.
+  return (format) =>
+    String(format).replace(/%(-?)([A-Za-z%])/g, (directive, bare, letter) => {
+      const value = values[letter];
+      return value === undefined ? directive : bare ? value.replace(/^0+(?=.)/, "") : value;
+    });
+}
+
+/** The day as harmony writes it, for example 2025-06-28. */
+export function isoDay(now: Date): string {
+  return clock(now)("%Y-%m-%d");
+}
