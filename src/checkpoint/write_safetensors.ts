@@ -1,4 +1,5 @@
 /** Writes a safetensors file that is either whole or not there. */
+import { dirname } from "node:path";
 import { FailureError, InputError, reason } from "../errors.ts";
 
 /** Bytes of one element of each dtype that can be written. */
@@ -57,7 +58,7 @@ export class SafetensorsWriter implements Disposable {
     this.#force = options.force ?? false;
     this.#places = places;
     this.#temporary = `${path}.${Deno.pid}.partial`;
-    refuseExisting(path, this.#force);
+    refuseTarget(path, this.#force);
     try {
       this.#file = Deno.openSync(this.#temporary, { write: true, create: true, truncate: true });
     } catch (thrown) {
@@ -104,7 +105,7 @@ export class SafetensorsWriter implements Disposable {
     for (const [name, { written, bytes }] of this.#places) {
       if (written !== bytes) throw new RangeError(`tensor ${name}: ${written} bytes written, ${bytes} declared`);
     }
-    refuseExisting(this.#path, this.#force);
+    refuseTarget(this.#path, this.#force);
     try {
       this.#file.syncSync();
       this.#file.close();
@@ -159,13 +160,23 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
   return { header, places: new Map<string, Place>(places) };
 }
 
-function refuseExisting(path: string, force: boolean): void {
+/**
+ * Refuses a file that must not be written, before anything is computed for it.
+ *
+ * @throws {InputError} where the file is there and `force` is not set, it is a directory, or its directory is missing.
+ */
+export function refuseTarget(path: string, force: boolean): void {
   let found: Deno.FileInfo;
   try {
     found = Deno.lstatSync(path);
   } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotFound) return;
-    throw cannotWrite(path, thrown);
+    if (!(thrown instanceof Deno.errors.NotFound)) throw cannotWrite(path, thrown);
+    try {
+      Deno.statSync(dirname(path));
+    } catch (missing) {
+      throw cannotWrite(path, missing);
+    }
+    return;
   }
   if (found.isDirectory) throw new InputError(`${path}: expected a file to write, got a directory`);
   if (!force) throw new InputError(`${path}: exists already; --force replaces it`);

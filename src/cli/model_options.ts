@@ -4,12 +4,20 @@ import { choice, integer, option, type OptionTable, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
 const MAX_CHUNK = 4096;
+/** Most ranks of either kind; the model may allow fewer. */
+const MAX_RANKS = 64;
 /** Most worker threads; a mistyped number should not start a million of them. */
 const MAX_THREADS = 256;
 
 /** Which checkpoint. */
 export const MODEL_OPTIONS = {
   model: option("DIR", text("a directory").optional(), "checkpoint directory (without it: the embedded tiny-gpt-oss)"),
+} satisfies OptionTable;
+
+/** Over how many ranks. */
+export const PARALLEL_OPTIONS = {
+  tp: option("N", integer(1, MAX_RANKS).default(1), "ranks that share heads, vocabulary and expert columns"),
+  ep: option("N", integer(1, MAX_RANKS).default(1), "groups of ranks that share the experts"),
 } satisfies OptionTable;
 
 /** How to compute. */
@@ -29,6 +37,7 @@ export const COMPUTE_OPTIONS = {
     choice("auto", "bf16", "fp8").default("auto"),
     "number format of cached keys and values; auto follows --dtype",
   ),
+  ...PARALLEL_OPTIONS,
   threads: option("N", integer(1, MAX_THREADS).optional(), "worker threads of emulate (default: all cores)"),
   weights: option(
     "HOW",

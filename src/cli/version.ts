@@ -1,4 +1,4 @@
-/** The program's version and where its parts lie. */
+/** The program's version. */
 import manifest from "../../deno.json" with { type: "json" };
 
 /** Version of the program, from deno.json. */

@@ -1,0 +1,28 @@
+/** What a figure was measured on. */
+
+/** One line: processor, threads, memory, system and Deno's version. */
+export function machine(): string {
+  const { total } = Deno.systemMemoryInfo();
+  return [
+    processor(),
+    `${navigator.hardwareConcurrency} threads`,
+    `${Math.round(total / 2 ** 30)} GiB`,
+    `${Deno.build.os} ${Deno.build.arch}`,
+    `Deno ${Deno.version.deno}`,
+  ].join(", ");
+}
+
+function processor(): string {
+  try {
+    return /^model name\s*:\s*(.+)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown processor";
+  } catch {
+    return "unknown processor";
+  }
+}
+
+/** The middle of a list of numbers; the mean of the two middle ones where their count is even. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+}

@@ -1,0 +1,240 @@
+/** `mxoss generate`: answers a prompt. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { InputError } from "../errors.ts";
+import { type FinishReason, generate, type Timings } from "../model/generate.ts";
+import { Sampler } from "../model/sampler.ts";
+import type { Session } from "../model/session.ts";
+import { ChatRenderer } from "../text/chat.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { DEFAULT_MAX_TOKENS, GENERATE } from "./generate_options.ts";
+import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { loadModel, openModel, openTokenizer, textDirectory } from "./open_model.ts";
+import { type OptionValues, parseCommand } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
+import { asMessage, readPrompt } from "./prompt.ts";
+import { machinery, protocol } from "./protocol.ts";
+import { ChatReply, RawReply, type Reply } from "./reply.ts";
+import { note, writeOut } from "./terminal.ts";
+
+type GenerateOptions = OptionValues<typeof GENERATE.options>;
+
+/** How a generation ended: by itself, or by Ctrl-C. */
+type Ending = FinishReason | "interrupted";
+
+/** The prompt as the model sees it. */
+interface Prompt {
+  readonly ids: Int32Array;
+  /** What turned the user's text into tokens, for the protocol. */
+  readonly format: string;
+}
+
+/** Runs the command. */
+export async function generateCommand(args: readonly string[]): Promise<number> {
+  const started = performance.now();
+  const { options, positional } = parseCommand(GENERATE, args);
+  refuseContradictions(options);
+  const text = await readPrompt({ argument: positional, argumentName: "PROMPT", file: options["prompt-file"] });
+  const checkpoint = openModel(options.model);
+  const tokenizer = await openTokenizer(checkpoint);
+  const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
+  const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);
+  const session = await loadModel(checkpoint, options, prompt.ids.length + maxTokens);
+  const loaded = performance.now();
+
+  const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const stopIds = new Set(checkpoint.config.eosTokenIds);
+  const display = { answer: !options.json, analysis: showAnalysis(options) };
+  const reply = options.raw ? new RawReply(tokenizer, stopIds, display) : new ChatReply(tokenizer, display);
+  const { ids, ending, timings } = await stream({ session, prompt, options, seed, stopIds, maxTokens, reply });
+
+  if (options.json) {
+    const result = {
+      text: reply.text,
+      channels: channelsJson(reply),
+      prompt_token_ids: [...prompt.ids],
+      token_ids: ids,
+      finish_reason: ending,
+      timings: timingsJson(timings, loaded - started),
+      protocol: {
+        ...await protocol(checkpoint, options),
+        prompt: prompt.format,
+        system: options.system ?? null,
+        reasoning: options.reasoning ?? null,
+        temperature: options.temperature,
+        top_k: options["top-k"] ?? null,
+        top_p: options["top-p"] ?? null,
+        seed: options.temperature > 0 ? seed : null,
+        max_tokens: maxTokens,
+        ...machinery(session, options),
+      },
+    };
+    await writeOut(`${JSON.stringify(result, null, 2)}\n`);
+  }
+  if (options.stats) note(statistics(session, timings, loaded - started));
+  if (ending === "interrupted") return EXIT_INTERRUPTED;
+  if (ending !== "stop" && !options.json) note(`note: cut off after ${ids.length} tokens (--max-tokens ${maxTokens})`);
+  await session.close();
+  return 0;
+}
+
+/** What `--raw` leaves out of use must not be given in vain. */
+function refuseContradictions(options: GenerateOptions): void {
+  for (const name of ["system", "reasoning"] as const) {
+    if (options.raw && options[name] !== undefined) {
+      throw new InputError(`--${name}: expected without --raw, which uses no chat template`);
+    }
+  }
+}
+
+function showAnalysis({ analysis, json }: GenerateOptions): boolean {
+  return analysis === "always" || (analysis === "auto" && !json && Deno.stderr.isTerminal());
+}
+
+async function encodePrompt(
+  text: string,
+  checkpoint: Checkpoint,
+  tokenizer: Tokenizer,
+  { raw, system, reasoning }: GenerateOptions,
+): Promise<Prompt> {
+  if (raw) return { ids: tokenizer.encode(text, { allowSpecial: true }), format: "raw" };
+  const renderer = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+  if (reasoning !== undefined && !renderer.takesReasoning) {
+    note(`warning: --reasoning: ${renderer.source} takes no reasoning effort`);
+  }
+  const { ids } = renderer.render({
+    messages: [{ role: "user", content: asMessage(text) }],
+    ...(system === undefined ? {} : { system }),
+    ...(reasoning === undefined ? {} : { reasoning }),
+  });
+  return { ids, format: renderer.template === null ? "built-in harmony" : "chat template" };
+}
+
+/** How many tokens to generate at most; the cache is sized for them. */
+function tokensToGenerate(promptTokens: number, checkpoint: Checkpoint, options: GenerateOptions): number {
+  const { maxPositions } = checkpoint.config;
+  const room = maxPositions - promptTokens;
+  const wanted = options["max-tokens"];
+  if (room < 1) {
+    throw new InputError(
+      `PROMPT: expected fewer than ${maxPositions} tokens, the model's context, got ${promptTokens}`,
+    );
+  }
+  if (wanted !== undefined && wanted > room) {
+    throw new InputError(
+      `--max-tokens: expected at most ${room} (the model's context of ${maxPositions} less ${promptTokens} of the prompt), ` +
+        `got ${wanted}`,
+    );
+  }
+  return wanted ?? Math.min(room, DEFAULT_MAX_TOKENS);
+}
+
+/** Everything that {@linkcode stream} works with. */
+interface Work {
+  readonly session: Session;
+  readonly prompt: Prompt;
+  readonly options: GenerateOptions;
+  readonly seed: number;
+  readonly stopIds: ReadonlySet<number>;
+  readonly maxTokens: number;
+  readonly reply: Reply;
+}
+
+/** Generates and shows the reply, up to its end or to Ctrl-C. */
+async function stream(work: Work): Promise<{ ids: number[]; ending: Ending; timings: Timings }> {
+  const { session, prompt, options, seed, stopIds, maxTokens, reply } = work;
+  using interrupt = new Interrupt();
+  using bar = new ProgressBar("prompt");
+  const started = performance.now();
+  const tokens = generate({
+    session,
+    slot: 0,
+    prompt: prompt.ids,
+    picker: new Sampler({
+      temperature: options.temperature,
+      seed,
+      ...(options["top-k"] === undefined ? {} : { topK: options["top-k"] }),
+      ...(options["top-p"] === undefined ? {} : { topP: options["top-p"] }),
+    }),
+    stopIds,
+    maxTokens,
+    onPrefill: (done, total) => bar.update(done, total),
+  });
+  const ids: number[] = [];
+  let prefilled = started;
+  while (true) {
+    const next = await interrupt.race(tokens.next());
+    if (ids.length === 0) {
+      prefilled = performance.now();
+      bar[Symbol.dispose]();
+    }
+    if (next === INTERRUPTED) {
+      await reply.finish();
+      return { ids, ending: "interrupted", timings: timingsSoFar(prompt.ids.length, ids.length, started, prefilled) };
+    }
+    if (next.done) {
+      await reply.finish();
+      return { ids, ending: next.value.reason, timings: next.value.timings };
+    }
+    ids.push(next.value);
+    await reply.push(next.value);
+  }
+}
+
+function timingsSoFar(promptTokens: number, generatedTokens: number, started: number, prefilled: number): Timings {
+  return {
+    promptTokens,
+    prefillMilliseconds: prefilled - started,
+    generatedTokens,
+    decodeMilliseconds: performance.now() - prefilled,
+  };
+}
+
+/** Tokens per second; null where nothing was computed. The first token of a reply comes out of the prefill. */
+function speeds({ promptTokens, prefillMilliseconds, generatedTokens, decodeMilliseconds }: Timings) {
+  return {
+    prefill: promptTokens / prefillMilliseconds * 1000,
+    decode: generatedTokens > 1 ? (generatedTokens - 1) / decodeMilliseconds * 1000 : null,
+  };
+}
+
+function timingsJson(timings: Timings, loadMilliseconds: number) {
+  const { prefill, decode } = speeds(timings);
+  return {
+    load_ms: loadMilliseconds,
+    prompt_tokens: timings.promptTokens,
+    prefill_ms: timings.prefillMilliseconds,
+    prefill_tokens_per_second: prefill,
+    generated_tokens: timings.generatedTokens,
+    decode_ms: timings.decodeMilliseconds,
+    decode_tokens_per_second: decode,
+  };
+}
+
+function statistics(session: Session, timings: Timings, loadMilliseconds: number): string {
+  const { prefill, decode } = speeds(timings);
+  const rate = (value: number | null) => value === null ? "-" : `${value.toPrecision(3)} tok/s`;
+  return [
+    `load ${loadMilliseconds.toFixed(0)} ms`,
+    `prefill ${timings.promptTokens} tokens, ${rate(prefill)}`,
+    `decode ${timings.generatedTokens} tokens, ${rate(decode)}`,
+    session.engine.info.description,
+  ].join("; ");
+}
+
+function channelsJson({ channels }: Reply) {
+  if (channels === null) return null;
+  const { analysis, commentary, final, other, toolCalls } = channels;
+  return {
+    analysis,
+    commentary,
+    final,
+    other,
+    tool_calls: toolCalls.map(({ recipient, arguments: text, channel, contentType, end }) => ({
+      recipient,
+      arguments: text,
+      channel,
+      content_type: contentType,
+      complete: end === "call",
+    })),
+  };
+}

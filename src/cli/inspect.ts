@@ -1,0 +1,198 @@
+/** `mxoss inspect`: what a checkpoint holds, without reading its weights. */
+import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import { rankRanges, shardSource } from "../checkpoint/shard.ts";
+import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import type { InputFormat } from "../quant/format.ts";
+import { INSPECT } from "./inspect_options.ts";
+import { modelDirectory } from "./open_model.ts";
+import { parseCommand } from "./options.ts";
+import { bytesText, tableLines } from "./table.ts";
+import { note, printable, writeOut } from "./terminal.ts";
+
+/** Linears of one kind in one layer, all of the same formats and shape; experts are counted. */
+interface LinearSummary {
+  readonly name: string;
+  readonly weight: string;
+  readonly input: string;
+  /** Output features, input features. */
+  readonly shape: readonly [rows: number, cols: number];
+  readonly count: number;
+  /** Weights, scales and biases of all of them. */
+  readonly bytes: number;
+}
+
+/** Runs the command. */
+export async function inspectCommand(args: readonly string[]): Promise<number> {
+  const { options } = parseCommand(INSPECT, args);
+  const checkpoint = openCheckpoint(modelDirectory(options.model), {
+    checkScales: false,
+    ...(options.json ? {} : { onWarning: (line) => note(`warning: ${line}`) }),
+  });
+  const report = await summarize(checkpoint, { tp: options.tp, ep: options.ep });
+  await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : printable(text(report)));
+  return 0;
+}
+
+async function summarize(checkpoint: Checkpoint, sizes: { readonly tp: number; readonly ep: number }) {
+  const { dir, layout, source, config, warnings } = checkpoint;
+  const ranks = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => {
+    const { experts, heads, intermediate } = rankRanges(config, sizes, rank);
+    return {
+      rank,
+      heads: [heads.start, heads.end],
+      experts: [experts.start, experts.end],
+      expert_columns: [intermediate.start, intermediate.end],
+      weight_bytes: weightBytes(shardSource(source, config, sizes, rank)),
+    };
+  });
+  return {
+    dir,
+    layout,
+    fingerprint: await checkpoint.fingerprint(),
+    fingerprint_covers: FINGERPRINT_COVERS,
+    config,
+    files: source.files,
+    file_bytes: source.files.reduce((sum, { bytes }) => sum + bytes, 0),
+    weight_bytes: weightBytes(source),
+    embedding: { weight: source.tree.embedding.format, bytes: matrixBytes(source.tree.embedding) },
+    head: summary("lm_head", [source.tree.head]),
+    layers: source.tree.layers.map((layer, index) => ({
+      layer: index,
+      window: config.sliding[index] ? config.slidingWindow : null,
+      kv_scales: source.kvScales[index]!,
+      linears: layerSummary(layer),
+    })),
+    parallel: { ...sizes, ranks },
+    warnings,
+  };
+}
+
+function layerSummary(layer: LayerTree<LinearSource, VectorSource>): LinearSummary[] {
+  const { q, k, v, o, router, gateUp, down } = layer;
+  const single = { q_proj: q, k_proj: k, v_proj: v, o_proj: o, router };
+  return [
+    ...Object.entries(single).map(([name, linear]) => summary(name, [linear])),
+    ...byFormat("experts.gate_up_proj", gateUp),
+    ...byFormat("experts.down_proj", down),
+  ];
+}
+
+/** Experts may differ from each other: one summary for each combination of formats, in order of their first expert. */
+function byFormat(name: string, linears: readonly LinearSource[]): LinearSummary[] {
+  const groups = Map.groupBy(linears, (linear) => `${linear.weight.format} ${inputText(linear.input)}`);
+  return [...groups.values()].map((group) => summary(name, group));
+}
+
+function summary(name: string, linears: readonly LinearSource[]): LinearSummary {
+  const { weight, input } = linears[0]!;
+  return {
+    name,
+    weight: weight.format,
+    input: inputText(input),
+    shape: [weight.rows, weight.cols],
+    count: linears.length,
+    bytes: linears.reduce((sum, linear) => sum + linearBytes(linear), 0),
+  };
+}
+
+function inputText(input: InputFormat): string {
+  switch (input.kind) {
+    case "none":
+      return "as it is";
+    case "mx":
+      return `mx ${input.element}, ${input.rule} scales`;
+    case "fp8_static":
+      return "fp8, static scale";
+    case "fp8_token":
+      return "fp8, scale per token";
+  }
+}
+
+const PLAIN_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
+
+function vectorBytes({ format, length }: VectorSource): number {
+  return PLAIN_BYTES[format] * length;
+}
+
+/** Bytes of a matrix with its scales; scales that were widened while reading count as float32. */
+function matrixBytes({ rows, cols, rowBytes, transposed, scale }: MatrixSource): number {
+  const scales = scale.kind === "e8m0"
+    ? rows * Math.ceil(cols / 32)
+    : scale.kind === "tensor"
+    ? 4
+    : scale.kind === "row"
+    ? scale.values.byteLength
+    : 0;
+  return (transposed ? cols : rows) * rowBytes + scales;
+}
+
+function linearBytes({ weight, bias }: LinearSource): number {
+  return matrixBytes(weight) + (bias === null ? 0 : vectorBytes(bias));
+}
+
+function weightBytes({ tree }: ModelSource): number {
+  const layers = tree.layers.map(({ inputNorm, q, k, v, o, sinks, postNorm, router, gateUp, down }) =>
+    [inputNorm, sinks, postNorm].reduce((sum, vector) => sum + vectorBytes(vector), 0) +
+    [q, k, v, o, router, ...gateUp, ...down].reduce((sum, linear) => sum + linearBytes(linear), 0)
+  );
+  return matrixBytes(tree.embedding) + vectorBytes(tree.norm) + linearBytes(tree.head) +
+    layers.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+type Report = Awaited<ReturnType<typeof summarize>>;
+
+function text(report: Report): string {
+  const { config, layers, parallel } = report;
+  const { yarn, theta } = config.rope;
+  const rope = yarn === null ? "plain" : `YaRN x${yarn.factor} from ${yarn.originalMaxPositions} positions`;
+  const facts = [
+    ["checkpoint", report.dir],
+    ["layout", report.layout],
+    ["files", `${report.files.length}, ${bytesText(report.file_bytes)} (weights ${bytesText(report.weight_bytes)})`],
+    ["fingerprint", `${report.fingerprint} (${report.fingerprint_covers})`],
+    ["layers", `${config.layers}, hidden size ${config.hidden}, vocabulary ${config.vocab}`],
+    ["attention", `${config.heads} heads of ${config.headDim}, ${config.kvHeads} key/value heads, ${windows(config)}`],
+    ["experts", `${config.experts} of size ${config.intermediate}, ${config.topK} per token`],
+    ["rotary", `theta ${theta}, ${rope}`],
+    ["positions", `${config.maxPositions}`],
+    ["stop tokens", config.eosTokenIds.join(", ")],
+  ];
+  const lines = [...tableLines(facts), ""];
+  const rows: string[][] = [["layers", "linear", "weight", "input", "shape", "count", "bytes"]];
+  for (const { first, last, linears } of runs(layers)) {
+    const span = first === last ? `${first}` : `${first}-${last}`;
+    linears.forEach((linear, i) => rows.push([i === 0 ? span : "", ...cells(linear)]));
+  }
+  rows.push(["", ...cells(report.head)]);
+  lines.push(...tableLines(rows, [5, 6]));
+  if (parallel.ranks.length > 1) {
+    const span = ([start, end]: number[]) => start === end ? "none" : `${start}-${end! - 1}`;
+    const ranks = parallel.ranks.map((
+      { rank, heads, experts, expert_columns, weight_bytes },
+    ) => [`${rank}`, span(heads), span(experts), span(expert_columns), bytesText(weight_bytes)]);
+    lines.push("", ...tableLines([["rank", "query heads", "experts", "expert columns", "bytes"], ...ranks], [4]));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function cells({ name, weight, input, shape, count, bytes }: LinearSummary): string[] {
+  return [name, weight, input, shape.join(" x "), `${count}`, bytesText(bytes)];
+}
+
+function windows({ sliding, slidingWindow, layers }: ModelConfig): string {
+  const limited = sliding.filter(Boolean).length;
+  return limited === 0 ? "no window" : `window ${slidingWindow} on ${limited} of ${layers} layers`;
+}
+
+/** Consecutive layers whose linears are the same, joined. */
+function runs(layers: Report["layers"]) {
+  const joined: { first: number; last: number; linears: readonly LinearSummary[]; key: string }[] = [];
+  for (const { layer, linears } of layers) {
+    const key = JSON.stringify(linears);
+    const run = joined.at(-1);
+    if (run?.key === key) run.last = layer;
+    else joined.push({ first: layer, last: layer, linears, key });
+  }
+  return joined;
+}

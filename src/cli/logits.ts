@@ -1,0 +1,71 @@
+/** `mxoss logits`: teacher-forced logits of a sequence, into a safetensors file. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
+import { InputError } from "../errors.ts";
+import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { LOGITS } from "./logits_options.ts";
+import { loadModel, openModel, openTokenizer } from "./open_model.ts";
+import { type OptionValues, parseCommand } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
+import { readPrompt } from "./prompt.ts";
+import { protocol } from "./protocol.ts";
+
+type LogitsOptions = OptionValues<typeof LOGITS.options>;
+
+/** Runs the command. */
+export async function logitsCommand(args: readonly string[]): Promise<number> {
+  const { options } = parseCommand(LOGITS, args);
+  const given = (["tokens", "prompt", "prompt-file"] as const).filter((name) => options[name] !== undefined);
+  if (given.length !== 1) {
+    const got = given.length === 0 ? "none" : given.map((name) => `--${name}`).join(" and ");
+    throw new InputError(`mxoss logits: expected one of --tokens, --prompt and --prompt-file, got ${got}`);
+  }
+  refuseTarget(options.out, options.force);
+  const checkpoint = openModel(options.model);
+  const ids = await tokensOf(checkpoint, options);
+  const session = await loadModel(checkpoint, options, ids.length);
+
+  using interrupt = new Interrupt();
+  using writer = SafetensorsWriter.create(
+    options.out,
+    [
+      { name: "logits", dtype: "F32", shape: [ids.length, checkpoint.config.vocab] },
+      { name: "ids", dtype: "I32", shape: [ids.length] },
+    ],
+    { force: options.force, metadata: { protocol: JSON.stringify(await protocol(checkpoint, options)) } },
+  );
+  writer.append("ids", ids);
+  using bar = new ProgressBar("computing");
+  const computed = session.feed(
+    { slot: 0, tokens: ids, logits: "all" },
+    (_position, logits) => writer.append("logits", logits),
+    undefined,
+    (done) => bar.update(done, ids.length),
+  );
+  if (await interrupt.race(computed) === INTERRUPTED) return EXIT_INTERRUPTED;
+  writer.commit();
+  await session.close();
+  return 0;
+}
+
+/** The sequence, checked against the model before anything is loaded. */
+async function tokensOf(checkpoint: Checkpoint, options: LogitsOptions): Promise<Int32Array> {
+  const { vocab, maxPositions } = checkpoint.config;
+  const ids = options.tokens ?? await encodeText(checkpoint, options);
+  const unknown = ids.find((id) => id >= vocab);
+  if (unknown !== undefined) {
+    const origin = options.tokens === undefined ? `${checkpoint.files.tokenizer}: token id` : "--tokens:";
+    throw new InputError(`${origin} ${unknown}: expected 0 to ${vocab - 1}, the model's vocabulary`);
+  }
+  if (ids.length > maxPositions) {
+    throw new InputError(
+      `mxoss logits: expected at most ${maxPositions} tokens, the model's context, got ${ids.length}`,
+    );
+  }
+  return ids;
+}
+
+async function encodeText(checkpoint: Checkpoint, options: LogitsOptions): Promise<Int32Array> {
+  const text = await readPrompt({ argument: options.prompt, argumentName: "--prompt", file: options["prompt-file"] });
+  return (await openTokenizer(checkpoint)).encode(text, { allowSpecial: true });
+}

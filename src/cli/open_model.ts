@@ -1,0 +1,64 @@
+/** From a command's options to an opened checkpoint and a session, with warnings and progress on stderr. */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { asset } from "../assets.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { openSession } from "../model/open.ts";
+import type { Session } from "../model/session.ts";
+import { Tokenizer } from "../text/tokenizer.ts";
+import type { COMPUTE_OPTIONS } from "./model_options.ts";
+import type { OptionValues } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
+import { note } from "./terminal.ts";
+
+/** The options that say how to compute. */
+export type ComputeOptions = OptionValues<typeof COMPUTE_OPTIONS>;
+
+/** The directory that `--model` names, or that of the model that comes with the program. */
+export function modelDirectory(model: string | undefined): string {
+  return model ?? fileURLToPath(asset("models/tiny-gpt-oss"));
+}
+
+/**
+ * Opens the checkpoint that `--model` names, or the embedded one; its warnings go to stderr, one line each.
+ *
+ * @throws {InputError} when it is not a checkpoint that can be run.
+ */
+export function openModel(model: string | undefined): Checkpoint {
+  return openCheckpoint(modelDirectory(model), { onWarning: (line) => note(`warning: ${line}`) });
+}
+
+/** Directory of the tokenizer and the chat template, which may stand above that of the weights. */
+export function textDirectory({ dir, files }: Checkpoint): string {
+  return files.tokenizer === null ? dir : dirname(files.tokenizer);
+}
+
+/**
+ * The checkpoint's tokenizer.
+ *
+ * @throws {InputError} when it has none that can be read.
+ */
+export async function openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> {
+  return await Tokenizer.fromDirectory(textDirectory(checkpoint));
+}
+
+/**
+ * Loads a checkpoint for one sequence, with a progress bar where that takes long.
+ *
+ * @param context Positions of the sequence, prompt and reply together.
+ */
+export async function loadModel(checkpoint: Checkpoint, options: ComputeOptions, context: number): Promise<Session> {
+  using bar = new ProgressBar("loading");
+  return await openSession(checkpoint, {
+    backend: options.backend,
+    dtype: options.dtype,
+    kvCacheDtype: options["kv-cache-dtype"],
+    context,
+    maxTokens: options.chunk,
+    tp: options.tp,
+    ep: options.ep,
+    weights: options.weights,
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    onProgress: (done, total) => bar.update(done, total),
+  });
+}

@@ -1,0 +1,76 @@
+/** Where a prompt comes from: an argument, a file, or stdin. */
+import { InputError, reason } from "../errors.ts";
+
+/** The three places, as the command line names them. */
+export interface PromptOrigin {
+  readonly argument: string | undefined;
+  /** What the argument is called in messages. */
+  readonly argumentName: string;
+  /** From `--prompt-file`; `-` means stdin. */
+  readonly file: string | undefined;
+}
+
+/** Largest prompt that is read, in bytes: beyond any model's context, and small enough to hold. */
+const MAX_PROMPT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The prompt's text, exactly as it was given.
+ *
+ * @throws {InputError} if it is given twice, cannot be read, is empty or is not UTF-8.
+ */
+export async function readPrompt({ argument, argumentName, file }: PromptOrigin): Promise<string> {
+  if (argument !== undefined) {
+    if (file !== undefined) throw new InputError(`--prompt-file: expected without ${argumentName}, got both`);
+    return notEmpty(argument, argumentName);
+  }
+  if (file === undefined || file === "-") {
+    return notEmpty(decode(await readAll(Deno.stdin.readable, "stdin"), "stdin"), "stdin");
+  }
+  const name = `--prompt-file: ${file}`;
+  let opened: Deno.FsFile;
+  try {
+    opened = await Deno.open(file);
+    if ((await opened.stat()).isDirectory) throw new InputError(`${name}: expected a file, got a directory`);
+  } catch (thrown) {
+    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
+    throw new InputError(`${name}: cannot be read: ${reason(thrown)}`);
+  }
+  return notEmpty(decode(await readAll(opened.readable, name), name), name);
+}
+
+/** The prompt as a chat message: line breaks at its end, which editors and `echo` add, are not part of the question. */
+export function asMessage(prompt: string): string {
+  return prompt.replace(/[\r\n]+$/, "");
+}
+
+async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    if (length > MAX_PROMPT_BYTES) {
+      throw new InputError(`${name}: expected at most ${MAX_PROMPT_BYTES} bytes, got more`);
+    }
+    chunks.push(chunk);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+function decode(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new InputError(`${name}: expected UTF-8 text, got other bytes`);
+  }
+}
+
+function notEmpty(text: string, name: string): string {
+  if (asMessage(text) === "") throw new InputError(`${name}: expected a prompt, got an empty text`);
+  return text;
+}

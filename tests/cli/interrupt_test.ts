@@ -1,0 +1,88 @@
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { BrokenCheckpoint } from "./broken.ts";
+import { program } from "./program.ts";
+
+const QUESTION = "Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?";
+
+/** The embedded model without the tokens that end its replies: it goes on until its context is full. */
+function endless(): BrokenCheckpoint {
+  const checkpoint = new BrokenCheckpoint();
+  // <|constrain|>, which it was never taught.
+  checkpoint.config((config) => config["eos_token_id"] = 1018);
+  Deno.removeSync(checkpoint.path("generation_config.json"));
+  return checkpoint;
+}
+
+/** Text of a stream as it comes. */
+class Listener {
+  text = "";
+  readonly done: Promise<void>;
+  readonly #begun = Promise.withResolvers<void>();
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.done = this.#listen(stream);
+  }
+
+  /** Resolves when the stream has said anything. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
+  async #listen(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const piece of stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {
+      this.text += piece;
+      this.#begun.resolve();
+    }
+    this.#begun.resolve();
+  }
+}
+
+/** Starts a generation without end and sends the signals one after the other, the first when `on` says the first word. */
+async function interrupt(on: "stdout" | "stderr", args: readonly string[], signals: readonly Deno.Signal[]) {
+  using checkpoint = endless();
+  const child = program(["--model", checkpoint.dir, "--max-tokens", "100000", ...args, QUESTION]).spawn();
+  await child.stdin.close();
+  const outputs = { stdout: new Listener(child.stdout), stderr: new Listener(child.stderr) };
+  await outputs[on].begun;
+  for (const signal of signals) child.kill(signal);
+  const { code } = await child.status;
+  await Promise.all([outputs.stdout.done, outputs.stderr.done]);
+  return { code, stdout: outputs.stdout.text, stderr: outputs.stderr.text };
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`generate keeps what it has shown when ${signal} comes, and exits with 130`, async () => {
+    const { code, stdout, stderr } = await interrupt("stdout", [], [signal]);
+    assertEquals(code, 130);
+    assertMatch(stdout, /^#### 20.*\n$/s);
+    assertEquals(stderr, "");
+  });
+}
+
+Deno.test("generate --json gives the partial object when Ctrl-C is pressed", async () => {
+  const { code, stdout } = await interrupt("stderr", ["--json", "--analysis", "always"], ["SIGINT"]);
+  assertEquals(code, 130);
+  const { finish_reason, token_ids, timings, channels } = JSON.parse(stdout);
+  assertEquals(finish_reason, "interrupted");
+  assert(token_ids.length > 0 && token_ids.length < 100000);
+  assertEquals(timings.generated_tokens, token_ids.length);
+  assertMatch(channels.analysis, /^Ben/);
+});
+
+Deno.test("generate ends at once when Ctrl-C is pressed twice", async () => {
+  const { code } = await interrupt("stdout", [], ["SIGINT", "SIGINT"]);
+  assertEquals(code, 130);
+});
+
+Deno.test("generate ends quietly when the reader of its output goes away", async () => {
+  using checkpoint = endless();
+  const child = program(["--model", checkpoint.dir, "--max-tokens", "100000", QUESTION]).spawn();
+  await child.stdin.close();
+  const stderr = new Listener(child.stderr);
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  const { code } = await child.status;
+  await stderr.done;
+  assertEquals({ code, stderr: stderr.text }, { code: 0, stderr: "" });
+});

@@ -1,0 +1,78 @@
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { floats, integers, readGolden } from "../golden.ts";
+import { argmaxRows, maxDifference } from "../model/tiny.ts";
+import { mxoss } from "./program.ts";
+
+const GOLDENS = readGolden("logits.safetensors");
+const IDS = integers(GOLDENS, "one_turn.ids");
+const VOCAB = 1024;
+
+/** Runs `mxoss logits` with a file in an empty directory; gives the file's tensors and bytes. */
+async function logits(args: readonly string[]) {
+  const writable = Deno.makeTempDirSync();
+  try {
+    const out = `${writable}/logits.safetensors`;
+    const { code, stdout, stderr } = await mxoss(["logits", "--out", out, ...args], { writable });
+    assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+    assertEquals([...Deno.readDirSync(writable)].map(({ name }) => name), ["logits.safetensors"]);
+    return { tensors: readGolden(`file://${out}`), bytes: Deno.readFileSync(out) };
+  } finally {
+    Deno.removeSync(writable, { recursive: true });
+  }
+}
+
+for (const backend of ["emulate", "reference"]) {
+  Deno.test(`logits on ${backend} in f32 are Hugging Face's to 1e-3, with the same argmax`, async () => {
+    const { tensors } = await logits(["--backend", backend, "--dtype", "f32", "--tokens", IDS.join(",")]);
+    assertEquals(integers(tensors, "ids"), IDS);
+    assertEquals(tensors.get("logits")!.shape, [IDS.length, VOCAB]);
+    const ours = floats(tensors, "logits"), theirs = floats(GOLDENS, "one_turn.w_mxfp4");
+    assertEquals(ours.length, theirs.length);
+    const difference = maxDifference(ours, theirs);
+    assert(difference <= 1e-3, `max |difference| ${difference}`);
+    assertEquals(argmaxRows(ours, VOCAB), argmaxRows(theirs, VOCAB));
+  });
+}
+
+Deno.test("logits are the same bytes for every number of threads, chunk size and way to load", async () => {
+  const tokens = ["--tokens", IDS.join(",")];
+  const { bytes } = await logits([...tokens, "--threads", "1"]);
+  for (const args of [["--threads", "2"], ["--chunk", "7"], ["--chunk", "1"], ["--weights", "read"]]) {
+    const other = (await logits([...tokens, ...args])).bytes;
+    assert(bytes.length === other.length && bytes.every((byte, i) => byte === other[i]), args.join(" "));
+  }
+});
+
+Deno.test("logits takes a text, in which special tokens count", async () => {
+  const { tensors } = await logits(["--prompt", "<|start|>user<|message|>"]);
+  assertEquals(integers(tensors, "ids"), IDS.slice(0, 3));
+});
+
+Deno.test("logits does not replace a file without --force, and does with it", async () => {
+  const writable = Deno.makeTempDirSync();
+  const out = `${writable}/logits.safetensors`;
+  try {
+    Deno.writeTextFileSync(out, "precious");
+    const args = ["logits", "--tokens", "1,2", "--out", out];
+    const refused = await mxoss(args, { writable });
+    assertEquals(refused.code, 2);
+    assertMatch(refused.stderr, /^error: [^\n]*logits\.safetensors: exists already; --force replaces it\n$/);
+    assertEquals(Deno.readTextFileSync(out), "precious");
+    assertEquals((await mxoss([...args, "--force"], { writable })).code, 0);
+    assertEquals(integers(readGolden(`file://${out}`), "ids"), [1, 2]);
+  } finally {
+    Deno.removeSync(writable, { recursive: true });
+  }
+});
+
+Deno.test("logits names the permission that Deno was started without", async () => {
+  const { code, stdout, stderr } = await mxoss([
+    "logits",
+    "--tokens",
+    "1",
+    "--out",
+    `${Deno.cwd()}/not-allowed.safetensors`,
+  ]);
+  assertEquals({ code, stdout }, { code: 2, stdout: "" });
+  assertMatch(stderr, /^error: deno was started without a permission: [^\n]*--allow-write[^\n]*\n$/);
+});
