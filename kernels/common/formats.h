@@ -1,0 +1,321 @@
+// How stored weights turn into numbers. One struct per format, all with the same members; -DMX_FORMAT=<name> picks one.
+//
+// - `Columns`: columns of a unit, the piece of a row that one thread loads at once; a unit is `Bytes` long.
+// - `Raw` holds a unit as loaded by `load`, which needs whole and aligned units; `aligned` says whether the matrix has them. `factor` is one
+//   number of a matrix that has not (formats without blocks only), in the scaling of `dot`.
+// - `dot<T>(raw, x, token_stride, parts, nan)` gives the sums of the unit's products with T inputs; columns 4j..4j+3 of the unit of input t are
+//   x[j + t * token_stride].
+// - `decode8` gives eight consecutive numbers, for tiles. `bf16x8` gives them as packed pairs of bf16 (rounded where they are not bf16 numbers).
+//
+// The small formats decode without tables: a code's exponent and fraction bits, moved to where float32 has them, are the number times
+// a power of two that only depends on the format (a subnormal float32, exact). The caller multiplies x by 2^64 beforehand and block sums by
+// `unscale()` afterwards; both are exact.
+#pragma once
+#include "numerics.h"
+#include "abi.h"
+
+// Bytes of an address with any alignment.
+MX_DEVICE u32 mx_bytes(const MX_GLOBAL u8 *p, i32 count) {
+  u32 v = 0;
+  for (i32 i = 0; i < count; i++) v |= (u32)p[i] << (8 * i);
+  return v;
+}
+MX_DEVICE f32 mx_low(u32 w) { return mx_float(w << 16); }
+MX_DEVICE f32 mx_high(u32 w) { return mx_float(w & 0xffff0000u); }
+// Two numbers that are bf16 numbers already, packed.
+MX_DEVICE u32 mx_pack_exact(f32 low, f32 high) { return (mx_bits(low) >> 16) | (mx_bits(high) & 0xffff0000u); }
+MX_DEVICE u32 mx_pack(f32 low, f32 high) { return (mx_bf16_bits(low) >> 16) | mx_bf16_bits(high); }
+
+constexpr f32 mx_prescale_value = 0x1p64f;
+
+// -- plain numbers --
+
+template <i32 Kind> struct MxPlain {
+  static constexpr bool prescaled = false, blocks = false;
+  static constexpr i32 Size = Kind == MX_F32 ? 4 : 2;
+  static constexpr i32 Columns = 16 / Size, Bytes = 16;
+  struct Raw {
+    u32x4 w;
+  };
+  static MX_DEVICE f32 unscale(i32) { return 1.0f; }
+  static MX_DEVICE bool aligned(const MxLinear &l) { return (l.row_stride & 15) == 0 && (((u64)l.weight) & 15) == 0 && l.cols % Columns == 0; }
+  static MX_DEVICE Raw zero() { return Raw{u32x4{0, 0, 0, 0}}; }
+  static MX_DEVICE Raw load(const MX_GLOBAL u8 *row, i32 unit, const MX_GLOBAL u8 *) {
+    return Raw{mx_load_stream((const MX_GLOBAL u32x4 *)(row + (i64)unit * 16))};
+  }
+  static MX_DEVICE f32 pair(u32 w, i32 high) { return Kind == MX_BF16 ? (high ? mx_high(w) : mx_low(w)) : mx_half(high ? w >> 16 : w & 0xffffu); }
+  template <i32 T> static MX_DEVICE void dot(const Raw &r, const f32x4 *x, i32 token_stride, f32 (&parts)[T], u32 &) {
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) {
+      const f32x4 a = x[t * token_stride];
+      f32 sum;
+      if constexpr (Kind == MX_F32) {
+        sum = mx_float(r.w.x) * a.x;
+        sum = mx_fma(mx_float(r.w.y), a.y, sum);
+        sum = mx_fma(mx_float(r.w.z), a.z, sum);
+        sum = mx_fma(mx_float(r.w.w), a.w, sum);
+      } else {
+        const f32x4 b = x[t * token_stride + 1];
+        sum = pair(r.w.x, 0) * a.x;
+        sum = mx_fma(pair(r.w.x, 1), a.y, sum);
+        sum = mx_fma(pair(r.w.y, 0), a.z, sum);
+        sum = mx_fma(pair(r.w.y, 1), a.w, sum);
+        sum = mx_fma(pair(r.w.z, 0), b.x, sum);
+        sum = mx_fma(pair(r.w.z, 1), b.y, sum);
+        sum = mx_fma(pair(r.w.w, 0), b.z, sum);
+        sum = mx_fma(pair(r.w.w, 1), b.w, sum);
+      }
+      parts[t] = sum;
+    }
+  }
+  static MX_DEVICE f32 factor(const MX_GLOBAL u8 *row, i32 col, u32 &) {
+    u32 w = mx_bytes(row + (i64)col * Size, Size);
+    return Kind == MX_F32 ? mx_float(w) : (Kind == MX_BF16 ? mx_float(w << 16) : mx_half(w));
+  }
+  static MX_DEVICE void decode8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col, bool fast, f32 *out) {
+    if (fast) {
+      u32x4 w = *(const MX_GLOBAL u32x4 *)(row + (i64)col * Size);
+      if constexpr (Kind == MX_F32) {
+        u32x4 v = *(const MX_GLOBAL u32x4 *)(row + (i64)col * Size + 16);
+        out[0] = mx_float(w.x), out[1] = mx_float(w.y), out[2] = mx_float(w.z), out[3] = mx_float(w.w);
+        out[4] = mx_float(v.x), out[5] = mx_float(v.y), out[6] = mx_float(v.z), out[7] = mx_float(v.w);
+      } else {
+        out[0] = pair(w.x, 0), out[1] = pair(w.x, 1), out[2] = pair(w.y, 0), out[3] = pair(w.y, 1);
+        out[4] = pair(w.z, 0), out[5] = pair(w.z, 1), out[6] = pair(w.w, 0), out[7] = pair(w.w, 1);
+      }
+    } else {
+      MX_UNROLL
+      for (i32 i = 0; i < 8; i++) {
+        u32 nan = 0;
+        out[i] = col + i < l.cols ? factor(row, col + i, nan) : 0.0f;
+      }
+    }
+  }
+  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
+    if constexpr (Kind == MX_BF16) {
+      if (fast) return *(const MX_GLOBAL u32x4 *)(row + (i64)col * 2);
+    }
+    f32 v[8];
+    decode8(l, row, scales, col, fast, v);
+    return u32x4{mx_pack(v[0], v[1]), mx_pack(v[2], v[3]), mx_pack(v[4], v[5]), mx_pack(v[6], v[7])};
+  }
+};
+
+// -- MXFP4: 32 columns in 16 bytes, even column in the low nibble --
+
+struct MxFp4 {
+  static constexpr bool prescaled = true, blocks = true;
+  static constexpr i32 Columns = 32, Bytes = 16;
+  struct Raw {
+    u32x4 w;
+    u32 scale;
+  };
+  static MX_DEVICE f32 unscale(i32) { return 0x1p62f; }
+  static MX_DEVICE bool aligned(const MxLinear &) { return true; }
+  static MX_DEVICE Raw zero() { return Raw{u32x4{0, 0, 0, 0}, 0}; }
+  static MX_DEVICE Raw load(const MX_GLOBAL u8 *row, i32 unit, const MX_GLOBAL u8 *scales) {
+    return Raw{mx_load_stream((const MX_GLOBAL u32x4 *)(row + (i64)unit * 16)), scales[unit]};
+  }
+  // Nibbles I and I+4 of a word as a pair of bf16 numbers times 2^-126: sign to bit 15, exponent and fraction to bits 8..6.
+  template <i32 I> static MX_DEVICE u32 pair(u32 w) {
+    u32 sign, number;
+    if constexpr (I == 3) sign = w;
+    else sign = w << (12 - 4 * I);
+    if constexpr (I < 2) number = w << (6 - 4 * I);
+    else number = w >> (4 * I - 6);
+    return (sign & 0x80008000u) | (number & 0x01c001c0u);
+  }
+  template <i32 T> static MX_DEVICE void dot(const Raw &r, const f32x4 *x, i32 token_stride, f32 (&parts)[T], u32 &) {
+    f32 even[T], odd[T];
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) even[t] = odd[t] = 0.0f;
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) {
+      if (T > 1) mx_schedule_barrier();
+      const u32 w = r.w[i];
+      const u32 p0 = pair<0>(w), p1 = pair<1>(w), p2 = pair<2>(w), p3 = pair<3>(w);
+      MX_UNROLL
+      for (i32 t = 0; t < T; t++) {
+        const f32x4 a = x[2 * i + t * token_stride], b = x[2 * i + 1 + t * token_stride];
+        even[t] = mx_fma(mx_low(p0), a.x, even[t]);
+        odd[t] = mx_fma(mx_low(p1), a.y, odd[t]);
+        even[t] = mx_fma(mx_low(p2), a.z, even[t]);
+        odd[t] = mx_fma(mx_low(p3), a.w, odd[t]);
+        even[t] = mx_fma(mx_high(p0), b.x, even[t]);
+        odd[t] = mx_fma(mx_high(p1), b.y, odd[t]);
+        even[t] = mx_fma(mx_high(p2), b.z, even[t]);
+        odd[t] = mx_fma(mx_high(p3), b.w, odd[t]);
+      }
+    }
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) parts[t] = even[t] + odd[t];
+  }
+  static MX_DEVICE void decode8(const MxLinear &, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool, f32 *out) {
+    u32 w = *(const MX_GLOBAL u32 *)(row + (col >> 1));
+    f32 s = mx_e8m0(scales[col >> 5]);
+    u32 p0 = pair<0>(w), p1 = pair<1>(w), p2 = pair<2>(w), p3 = pair<3>(w);
+    out[0] = mx_low(p0) * 0x1p126f * s, out[1] = mx_low(p1) * 0x1p126f * s, out[2] = mx_low(p2) * 0x1p126f * s, out[3] = mx_low(p3) * 0x1p126f * s;
+    out[4] = mx_high(p0) * 0x1p126f * s, out[5] = mx_high(p1) * 0x1p126f * s, out[6] = mx_high(p2) * 0x1p126f * s, out[7] = mx_high(p3) * 0x1p126f * s;
+  }
+  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
+    f32 v[8];
+    decode8(l, row, scales, col, fast, v);
+    return u32x4{mx_pack_exact(v[0], v[1]), mx_pack_exact(v[2], v[3]), mx_pack_exact(v[4], v[5]), mx_pack_exact(v[6], v[7])};
+  }
+};
+
+// -- MXFP6: 32 columns in 24 bytes, code c of a group of four at bits 6c of three bytes --
+
+template <i32 Mantissa> struct MxFp6 {
+  static constexpr bool prescaled = true, blocks = true;
+  static constexpr i32 Columns = 32, Bytes = 24;
+  static constexpr i32 Shift = 23 - Mantissa;
+  // e3m2 has bias 3, e2m3 bias 1: the code moved up is the number times 2^(bias - 127).
+  static constexpr f32 Factor = Mantissa == 2 ? 0x1p124f : 0x1p126f;
+  struct Raw {
+    u32x2 w[3];
+    u32 scale;
+  };
+  static MX_DEVICE f32 unscale(i32) { return Mantissa == 2 ? 0x1p60f : 0x1p62f; }
+  static MX_DEVICE bool aligned(const MxLinear &) { return true; }
+  static MX_DEVICE Raw zero() { return Raw{{u32x2{0, 0}, u32x2{0, 0}, u32x2{0, 0}}, 0}; }
+  static MX_DEVICE Raw load(const MX_GLOBAL u8 *row, i32 unit, const MX_GLOBAL u8 *scales) {
+    const MX_GLOBAL u32x2 *p = (const MX_GLOBAL u32x2 *)(row + (i64)unit * 24);
+    return Raw{{mx_load_stream(p), mx_load_stream(p + 1), mx_load_stream(p + 2)}, scales[unit]};
+  }
+  // The number of the code in the low six bits, times 1 / Factor.
+  static MX_DEVICE f32 number(u32 code) { return mx_float(((code & 32u) << 26) | ((code & 31u) << Shift)); }
+  template <i32 T> static MX_DEVICE void dot(const Raw &r, const f32x4 *x, i32 token_stride, f32 (&parts)[T], u32 &) {
+    f32 even[T], odd[T];
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) even[t] = odd[t] = 0.0f;
+    const u32 words[7] = {r.w[0].x, r.w[0].y, r.w[1].x, r.w[1].y, r.w[2].x, r.w[2].y, 0};
+    MX_UNROLL
+    for (i32 q = 0; q < 8; q++) {
+      if (T > 1) mx_schedule_barrier();
+      // Four codes: 24 bits from bit 24q.
+      const i32 word = q * 24 / 32, bit = q * 24 % 32;
+      const u32 w = bit == 0 ? words[word] : (bit == 8 ? words[word] >> 8 : (words[word] >> bit) | (words[word + 1] << (32 - bit)));
+      const f32 w0 = number(w), w1 = number(w >> 6), w2 = number(w >> 12), w3 = number(w >> 18);
+      MX_UNROLL
+      for (i32 t = 0; t < T; t++) {
+        const f32x4 a = x[q + t * token_stride];
+        even[t] = mx_fma(w0, a.x, even[t]);
+        odd[t] = mx_fma(w1, a.y, odd[t]);
+        even[t] = mx_fma(w2, a.z, even[t]);
+        odd[t] = mx_fma(w3, a.w, odd[t]);
+      }
+    }
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) parts[t] = even[t] + odd[t];
+  }
+  static MX_DEVICE void decode8(const MxLinear &, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool, f32 *out) {
+    const MX_GLOBAL u16 *p = (const MX_GLOBAL u16 *)(row + (col >> 2) * 3);
+    u64 w = (u64)p[0] | (u64)p[1] << 16 | (u64)p[2] << 32;
+    f32 s = mx_e8m0(scales[col >> 5]);
+    MX_UNROLL
+    for (i32 i = 0; i < 8; i++) out[i] = number((u32)(w >> (6 * i))) * Factor * s;
+  }
+  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
+    f32 v[8];
+    decode8(l, row, scales, col, fast, v);
+    return u32x4{mx_pack_exact(v[0], v[1]), mx_pack_exact(v[2], v[3]), mx_pack_exact(v[4], v[5]), mx_pack_exact(v[6], v[7])};
+  }
+};
+
+// -- FP8 e4m3fn and e4m3fnuz (flag): a scale per tensor or per row, applied to the sum --
+
+struct MxFp8 {
+  static constexpr bool prescaled = true, blocks = false;
+  static constexpr i32 Columns = 16, Bytes = 16;
+  struct Raw {
+    u32x4 w;
+  };
+  static MX_DEVICE f32 unscale(i32 flags) { return flags & 1 ? 0x1p55f : 0x1p56f; }
+  static MX_DEVICE bool aligned(const MxLinear &l) { return (l.row_stride & 15) == 0 && (((u64)l.weight) & 15) == 0 && l.cols % 16 == 0; }
+  static MX_DEVICE Raw zero() { return Raw{u32x4{0, 0, 0, 0}}; }
+  static MX_DEVICE Raw load(const MX_GLOBAL u8 *row, i32 unit, const MX_GLOBAL u8 *) {
+    return Raw{mx_load_stream((const MX_GLOBAL u32x4 *)(row + (i64)unit * 16))};
+  }
+  // The number of byte I of a word, times 2^-120 (fnuz: 2^-119).
+  template <i32 I> static MX_DEVICE f32 number(u32 w) {
+    u32 sign, number;
+    if constexpr (I == 3) sign = w, number = w >> 4;
+    else sign = w << (24 - 8 * I), number = w << (I == 0 ? 20 : (I == 1 ? 12 : 4));
+    return mx_float((sign & 0x80000000u) | (number & 0x07f00000u));
+  }
+  // Nonzero where a byte is NaN: 0x7f and 0xff, of e4m3fnuz 0x80. A NaN weight makes its row NaN, so this is looked at once a row.
+  static MX_DEVICE u32 nan_bytes(u32 w) { return (((w & 0x7f7f7f7fu) + 0x01010101u) & 0x80808080u); }
+  static MX_DEVICE u32 nan_bytes_fnuz(u32 w) {
+    u32 v = w ^ 0x80808080u;
+    return (v - 0x01010101u) & ~v & 0x80808080u;
+  }
+  // `nan` carries the flags in bit 0 and collects in bits above.
+  template <i32 T> static MX_DEVICE void dot(const Raw &r, const f32x4 *x, i32 token_stride, f32 (&parts)[T], u32 &nan) {
+    f32 even[T], odd[T];
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) even[t] = odd[t] = 0.0f;
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) {
+      if (T > 1) mx_schedule_barrier();
+      const u32 w = r.w[i];
+      nan |= (nan & 1u) ? nan_bytes_fnuz(w) : nan_bytes(w);
+      const f32 w0 = number<0>(w), w1 = number<1>(w), w2 = number<2>(w), w3 = number<3>(w);
+      MX_UNROLL
+      for (i32 t = 0; t < T; t++) {
+        const f32x4 a = x[i + t * token_stride];
+        even[t] = mx_fma(w0, a.x, even[t]);
+        odd[t] = mx_fma(w1, a.y, odd[t]);
+        even[t] = mx_fma(w2, a.z, even[t]);
+        odd[t] = mx_fma(w3, a.w, odd[t]);
+      }
+    }
+    MX_UNROLL
+    for (i32 t = 0; t < T; t++) parts[t] = even[t] + odd[t];
+  }
+  static MX_DEVICE f32 factor(const MX_GLOBAL u8 *row, i32 col, u32 &nan) {
+    u32 w = row[col];
+    nan |= (nan & 1u) ? nan_bytes_fnuz(w | 0x01010100u) : nan_bytes(w);
+    return number<0>(w);
+  }
+  static MX_DEVICE f32 one(u32 code, i32 flags) {
+    if (flags & 1 ? code == 0x80u : (code & 0x7fu) == 0x7fu) return mx_float(0x7fc00000u);
+    return number<0>(code) * (flags & 1 ? 0x1p119f : 0x1p120f);
+  }
+  static MX_DEVICE void decode8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col, bool fast, f32 *out) {
+    u32 low, high;
+    if (fast) {
+      u32x2 w = *(const MX_GLOBAL u32x2 *)(row + col);
+      low = w.x, high = w.y;
+    } else {
+      low = mx_bytes(row + col, mx_max(0, mx_min(4, l.cols - col)));
+      high = mx_bytes(row + col + 4, mx_max(0, mx_min(4, l.cols - col - 4)));
+    }
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) out[i] = one((low >> (8 * i)) & 255u, l.flags), out[i + 4] = one((high >> (8 * i)) & 255u, l.flags);
+  }
+  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
+    f32 v[8];
+    decode8(l, row, scales, col, fast, v);
+    return u32x4{mx_pack_exact(v[0], v[1]), mx_pack_exact(v[2], v[3]), mx_pack_exact(v[4], v[5]), mx_pack_exact(v[6], v[7])};
+  }
+};
+
+using mx_format_bf16 = MxPlain<MX_BF16>;
+using mx_format_f32 = MxPlain<MX_F32>;
+using mx_format_f16 = MxPlain<MX_F16>;
+using mx_format_mxfp4 = MxFp4;
+using mx_format_mxfp6_e3m2 = MxFp6<2>;
+using mx_format_mxfp6_e2m3 = MxFp6<3>;
+using mx_format_fp8 = MxFp8;
+
+#define MX_PASTE_(a, b) a##b
+#define MX_PASTE(a, b) MX_PASTE_(a, b)
+
+// What multiplies a finished sum: the weight's scale and the input's, then the bias is added.
+MX_DEVICE f32 mx_epilogue(const MxLinear &l, f32 sum, i32 row, f32 x_scale) {
+  if (l.scale && l.scale_stride == 0) sum = sum * mx_global<f32>(l.scale)[row];
+  else sum = sum * l.tensor_scale;
+  sum = sum * x_scale;
+  return l.bias ? sum + mx_element(l.bias, l.bias_format, row) : sum;
+}

@@ -1,0 +1,97 @@
+// Host mode: kernels as plain C++ functions. The threads of a block are fibers that switch at barriers and group operations, so that
+// the same source, with the same barriers, can be run and debugged on a CPU. One launch at a time per process.
+#pragma once
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#define MX_DEVICE inline __attribute__((always_inline))
+#define MX_GLOBAL
+#define MX_SHARED static
+#define MX_UNROLL
+#define MX_NO_UNROLL
+#define MX_UNROLL_4
+#define MX_WAVE 32
+
+/** An entry point; `run` calls it once per fiber with `args[i]` pointing at the i-th argument. */
+struct MxHostKernel {
+  const char *name;
+  void (*run)(void *const *args);
+  const MxHostKernel *next;
+  int count;             // arguments
+  const unsigned *sizes; // bytes of each, for those who must copy them (a recorded graph)
+};
+extern "C" const MxHostKernel *mx_host_first_kernel();
+extern "C" const MxHostKernel *mx_host_kernel(const char *name);
+extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3], const unsigned block[3], unsigned lds_bytes,
+                               void *const *args);
+void mx_host_register(MxHostKernel *kernel);
+
+/** What a fiber sees of its place in the launch. */
+struct MxHostPlace {
+  int thread, block_x, block_y, block_z, grid_x;
+};
+extern MxHostPlace mx_host_place;
+extern char *mx_host_lds;
+void mx_host_barrier();
+/** Waits for the 32 threads of the group (fewer at the end of a block). */
+void mx_host_group_barrier();
+int mx_host_group_size();
+/** 32 words of the running thread's group. */
+unsigned *mx_host_exchange();
+
+namespace mx_host {
+template <class... A, std::size_t... I>
+void call(void (*kernel)(A...), void *const *args, std::index_sequence<I...>) {
+  kernel(*static_cast<std::remove_cv_t<A> *>(args[I])...);
+}
+template <class... A> void call(void (*kernel)(A...), void *const *args) { call(kernel, args, std::index_sequence_for<A...>{}); }
+template <class... A> struct Signature {
+  static constexpr int count = sizeof...(A);
+  static constexpr unsigned sizes[] = {sizeof(A)...};
+};
+template <class... A> Signature<A...> signature(void (*)(A...));
+struct Registration {
+  MxHostKernel kernel;
+  template <class S>
+  Registration(const char *name, void (*run)(void *const *), S) : kernel{name, run, nullptr, S::count, S::sizes} {
+    mx_host_register(&kernel);
+  }
+};
+} // namespace mx_host
+
+#define MX_ENTRY(name, threads) extern "C" void name
+#define MX_EXPORT(name)                                                                                                          \
+  static mx_host::Registration name##_registration(#name, [](void *const *args) { mx_host::call(name, args); },                \
+                                                   decltype(mx_host::signature(name))());
+#define MX_LDS(T) ((T *)mx_host_lds)
+
+MX_DEVICE i32 mx_thread() { return mx_host_place.thread; }
+MX_DEVICE i32 mx_block_x() { return mx_host_place.block_x; }
+MX_DEVICE i32 mx_block_y() { return mx_host_place.block_y; }
+MX_DEVICE i32 mx_block_z() { return mx_host_place.block_z; }
+MX_DEVICE i32 mx_grid_x() { return mx_host_place.grid_x; }
+MX_DEVICE void mx_barrier() { mx_host_barrier(); }
+MX_DEVICE void mx_group_barrier() { mx_host_group_barrier(); }
+inline u32 mx_host_shuffle(u32 v, i32 lane) {
+  u32 *words = mx_host_exchange();
+  words[mx_thread() & 31] = v;
+  mx_host_group_barrier();
+  u32 result = words[lane];
+  mx_host_group_barrier();
+  return result;
+}
+MX_DEVICE u32 mx_shuffle_xor(u32 v, i32 mask) { return mx_host_shuffle(v, (mx_thread() & 31) ^ mask); }
+MX_DEVICE u32 mx_shuffle(u32 v, i32 lane) { return mx_host_shuffle(v, lane); }
+MX_DEVICE void mx_schedule_barrier() {}
+inline u32 mx_ballot(bool p) {
+  u32 *words = mx_host_exchange(), bits = 0;
+  words[mx_thread() & 31] = p;
+  mx_host_group_barrier();
+  for (i32 i = 0; i < mx_host_group_size(); i++) bits |= words[i] << i;
+  mx_host_group_barrier();
+  return bits;
+}
+template <class T> MX_DEVICE T mx_load_stream(const T *p) { return *p; }
+MX_DEVICE void mx_lds_add(u32 *p, u32 v) { *p += v; }
+MX_DEVICE void mx_lds_add(u64 *p, u64 v) { *p += v; }

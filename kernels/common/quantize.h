@@ -1,0 +1,89 @@
+// Quantization of activations: to the grid of a small float format, and MX blocks of 32 with a shared power of two.
+#pragma once
+#include "numerics.h"
+
+// Input kinds of MxInput.kind.
+enum { MX_NONE = 0, MX_E2M1 = 1, MX_E3M2 = 2, MX_E2M3 = 3, MX_FP8_STATIC = 4, MX_FP8_ROW = 5, MX_FP8_STATIC_CODES = 6, MX_FP8_ROW_CODES = 7 };
+
+// A small float format: fraction bits, exponent of the smallest normal number, largest number.
+struct MxGrid {
+  i32 mantissa, min_exponent;
+  f32 max;
+};
+MX_DEVICE MxGrid mx_grid_of(i32 kind) {
+  return kind == MX_E2M1 ? MxGrid{1, 0, 6.0f} : (kind == MX_E3M2 ? MxGrid{2, -2, 28.0f} : (kind == MX_E2M3 ? MxGrid{3, 0, 7.5f} : MxGrid{3, -6, 448.0f}));
+}
+
+// |v| rounded to the nearest number of the grid, ties to even: adding 2^23 steps pushes everything below the step out of the
+// fraction. Limited to the largest number; NaN stays NaN; the sign is v's.
+MX_DEVICE f32 mx_to_grid(f32 v, const MxGrid &grid) {
+  u32 b = mx_bits(v);
+  f32 a = mx_float(b & 0x7fffffffu);
+  if (a > grid.max) a = grid.max;
+  // A NaN's exponent is kept from overflowing; its sum is NaN anyway.
+  i32 exponent = mx_min(mx_max((i32)(mx_bits(a) >> 23), grid.min_exponent + 127), 200);
+  f32 magic = mx_float((u32)(exponent - grid.mantissa + 23) << 23);
+  f32 q = (a + magic) - magic;
+  if (q > grid.max) q = grid.max;
+  return mx_float(mx_bits(q) | (b & 0x80000000u));
+}
+
+MX_DEVICE f32 mx_to_fp8(f32 v) { return mx_to_grid(v, MxGrid{3, -6, 448.0f}); }
+
+// Code of a number that lies on the e4m3fn grid.
+MX_DEVICE u32 mx_fp8_code(f32 q) {
+  u32 b = mx_bits(q), sign = (b >> 24) & 0x80u, a = b & 0x7fffffffu;
+  if (a > 0x7f800000u) return 0x7fu;
+  // Below 2^-6 the code counts steps of 2^-9.
+  if (a < 0x3c800000u) return sign | (u32)(mx_float(a) * 512.0f);
+  return sign | ((a - 0x3c000000u) >> 20);
+}
+MX_DEVICE f32 mx_fp8_value(u32 code) {
+  if ((code & 0x7fu) == 0x7fu) return mx_float(0x7fc00000u);
+  f32 a = mx_float((code & 0x7fu) << 20) * 0x1p120f;
+  return mx_float(mx_bits(a) | ((code & 0x80u) << 24));
+}
+
+// The power of two that an MX block with largest magnitude `amax` (as bits) is divided by.
+MX_DEVICE i32 mx_block_exponent(u32 amax, i32 kind, i32 rule) {
+  i32 mantissa = kind == MX_E2M1 ? 1 : (kind == MX_E3M2 ? 2 : 3);
+  i32 largest = kind == MX_E3M2 ? 4 : 2;
+  if (rule == 0) amax += 1u << (22 - mantissa);
+  return mx_max(mx_max((i32)(amax >> 23), 1) - 127 - largest, -127);
+}
+
+MX_DEVICE u32 mx_magnitude(f32 v) { return mx_bits(v) & 0x7fffffffu; }
+MX_DEVICE u32 mx_magnitude(f32x4 v) {
+  return mx_max(mx_max(mx_magnitude(v.x), mx_magnitude(v.y)), mx_max(mx_magnitude(v.z), mx_magnitude(v.w)));
+}
+
+// Scale of a row for FP8 per token.
+MX_DEVICE f32 mx_row_scale(f32 amax) {
+  f32 s = amax / 448.0f;
+  return s < 1.0f / (448.0f * 512.0f) ? 1.0f / (448.0f * 512.0f) : s;
+}
+
+// QDQ of four numbers. For MX kinds they are a quarter of a quarter of a block of 32 that lies in eight neighbouring threads (all threads of
+// the group must call); for FP8 kinds `scale` is the static or the row's scale.
+MX_DEVICE f32x4 mx_qdq(f32x4 v, i32 kind, i32 rule, f32 scale, i32 round) {
+  const MxGrid grid = mx_grid_of(kind);
+  f32 back = scale;
+  if (kind < MX_FP8_STATIC) {
+    u32 amax = mx_magnitude(v);
+    MX_UNROLL
+    for (i32 mask = 1; mask < 8; mask <<= 1) amax = mx_max(amax, mx_shuffle_xor(amax, mask));
+    i32 e = mx_block_exponent(amax, kind, rule);
+    // A block with a NaN is NaN throughout.
+    back = amax > 0x7f800000u ? mx_float(0x7fc00000u) : mx_exp2i(e);
+    v = v * mx_exp2i(-e);
+  } else {
+    v = v / f32x4{scale, scale, scale, scale};
+    if (kind >= MX_FP8_STATIC_CODES) back = 1.0f;
+  }
+  MX_UNROLL
+  for (i32 i = 0; i < 4; i++) {
+    f32 q = mx_to_grid(v[i], grid) * back;
+    v[i] = kind < MX_FP8_STATIC ? q : mx_round_if(q, round);
+  }
+  return v;
+}

@@ -1,0 +1,258 @@
+// All kernels as one host library, and the launcher that runs a block's threads as fibers. For tests on machines without a GPU.
+//
+//     clang-22 -x c++ -std=c++20 -O2 -ffp-contract=off -march=x86-64-v3 -fPIC -shared -DMX_HOST kernels/host.cpp -o libmxhost.so
+#if !defined(MX_HOST)
+#error "compile with -DMX_HOST"
+#endif
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "common/platform.h"
+
+#include "common/cache.h"
+#include "common/routing.h"
+#include "common/tile.h"
+#include "common/transposed.h"
+#include "common/vector.h"
+
+#define MX_FORMAT bf16
+#include "add.hip"
+#include "advance.hip"
+#include "combine.hip"
+#include "embed.hip"
+#include "expert_sort.hip"
+#include "qdq.hip"
+#include "rms_norm.hip"
+#include "rotate.hip"
+#include "round_rows.hip"
+#include "route.hip"
+#include "store.hip"
+#include "swiglu.hip"
+// These name constants at file scope.
+namespace mx_attention {
+#include "attention.hip"
+}
+namespace mx_attention_split {
+#include "attention_split.hip"
+}
+namespace mx_attention_tile {
+#include "attention_tile.hip"
+}
+namespace mx_pick {
+#include "pick.hip"
+}
+namespace mx_norm_route_bf16 {
+#include "norm_route.hip"
+}
+#include "common/host_format.inc"
+#define MX_TRANSPOSED
+#include "common/host_format.inc"
+#undef MX_TRANSPOSED
+#undef MX_FORMAT
+#define MX_FORMAT f32
+namespace mx_norm_route_f32 {
+#include "norm_route.hip"
+}
+#include "common/host_format.inc"
+#define MX_TRANSPOSED
+#include "common/host_format.inc"
+#undef MX_TRANSPOSED
+#undef MX_FORMAT
+#define MX_FORMAT f16
+#include "common/host_format.inc"
+#define MX_TRANSPOSED
+#include "common/host_format.inc"
+#undef MX_TRANSPOSED
+#undef MX_FORMAT
+#define MX_FORMAT mxfp4
+#include "common/host_format.inc"
+#undef MX_FORMAT
+#define MX_FORMAT mxfp6_e3m2
+#include "common/host_format.inc"
+#undef MX_FORMAT
+#define MX_FORMAT mxfp6_e2m3
+#include "common/host_format.inc"
+#undef MX_FORMAT
+#define MX_FORMAT fp8
+#include "common/host_format.inc"
+#undef MX_FORMAT
+
+// ---- launcher ----
+
+MxHostPlace mx_host_place;
+char *mx_host_lds;
+
+namespace {
+
+constexpr int most_threads = 1024, stack_bytes = 64 * 1024;
+constexpr unsigned most_lds = 256 * 1024;
+
+// A switched-out thread is its stack pointer; everything a function must preserve lies on its stack.
+extern "C" void mx_host_switch(void **save, void *load);
+#if defined(__x86_64__)
+__asm__(".text\n.globl mx_host_switch\n.hidden mx_host_switch\n.type mx_host_switch,@function\nmx_host_switch:\n"
+        "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
+        "  movq %rsp, (%rdi)\n  movq %rsi, %rsp\n"
+        "  popq %r15\n  popq %r14\n  popq %r13\n  popq %r12\n  popq %rbx\n  popq %rbp\n  ret\n"
+        ".size mx_host_switch,.-mx_host_switch\n");
+constexpr int entry_word = 6, frame_words = 8;
+#elif defined(__aarch64__)
+__asm__(".text\n.globl mx_host_switch\n.hidden mx_host_switch\n.type mx_host_switch,%function\nmx_host_switch:\n"
+        "  sub sp, sp, #160\n  stp x19, x20, [sp]\n  stp x21, x22, [sp, #16]\n  stp x23, x24, [sp, #32]\n  stp x25, x26, [sp, #48]\n"
+        "  stp x27, x28, [sp, #64]\n  stp x29, x30, [sp, #80]\n  stp d8, d9, [sp, #96]\n  stp d10, d11, [sp, #112]\n"
+        "  stp d12, d13, [sp, #128]\n  stp d14, d15, [sp, #144]\n  mov x2, sp\n  str x2, [x0]\n  mov sp, x1\n"
+        "  ldp x19, x20, [sp]\n  ldp x21, x22, [sp, #16]\n  ldp x23, x24, [sp, #32]\n  ldp x25, x26, [sp, #48]\n"
+        "  ldp x27, x28, [sp, #64]\n  ldp x29, x30, [sp, #80]\n  ldp d8, d9, [sp, #96]\n  ldp d10, d11, [sp, #112]\n"
+        "  ldp d12, d13, [sp, #128]\n  ldp d14, d15, [sp, #144]\n  add sp, sp, #160\n  ret\n"
+        ".size mx_host_switch,.-mx_host_switch\n");
+constexpr int entry_word = 11, frame_words = 20;
+#else
+#error "no fiber switch for this processor"
+#endif
+
+enum State : char { runnable, at_barrier, at_group_barrier, done };
+
+struct Fibers {
+  char *stacks = nullptr;
+  void *sp[most_threads];
+  State state[most_threads];
+  int threads = 0, running = 0, live = 0, waiting = 0;
+  int group_live[most_threads / 32], group_waiting[most_threads / 32];
+  unsigned exchange[most_threads / 32][32];
+  void *main = nullptr;
+  const MxHostKernel *kernel = nullptr;
+  void *const *args = nullptr;
+} fibers;
+MxHostKernel *first_kernel;
+
+// Runs the next runnable thread, preferring the ones after this one; back to the launcher when none is left.
+void run_next() {
+  Fibers &f = fibers;
+  const int from = f.running;
+  for (int i = 1; i <= f.threads; i++) {
+    const int next = from + i < f.threads ? from + i : from + i - f.threads;
+    if (f.state[next] != runnable) continue;
+    if (next == from) return;
+    f.running = next;
+    mx_host_place.thread = next;
+    mx_host_switch(&f.sp[from], f.sp[next]);
+    return;
+  }
+  if (f.live == 0) mx_host_switch(&f.sp[from], f.main);
+  std::fprintf(stderr, "%s: threads wait at different barriers\n", f.kernel->name);
+  std::abort();
+}
+
+void release(State what, int from, int to) {
+  for (int i = from; i < to; i++) {
+    if (fibers.state[i] == what) fibers.state[i] = runnable;
+  }
+}
+
+void group_arrived(int group) {
+  Fibers &f = fibers;
+  if (f.group_waiting[group] == 0 || f.group_waiting[group] < f.group_live[group]) return;
+  f.group_waiting[group] = 0;
+  release(at_group_barrier, group * 32, group * 32 + 32 < f.threads ? group * 32 + 32 : f.threads);
+}
+void block_arrived() {
+  Fibers &f = fibers;
+  if (f.waiting == 0 || f.waiting < f.live) return;
+  f.waiting = 0;
+  release(at_barrier, 0, f.threads);
+}
+
+void thread_main() {
+  Fibers &f = fibers;
+  f.kernel->run(f.args);
+  const int own = f.running;
+  f.state[own] = done;
+  f.live--;
+  f.group_live[own / 32]--;
+  group_arrived(own / 32);
+  block_arrived();
+  run_next();
+  std::abort();
+}
+
+} // namespace
+
+void mx_host_barrier() {
+  Fibers &f = fibers;
+  f.state[f.running] = at_barrier;
+  f.waiting++;
+  block_arrived();
+  run_next();
+}
+void mx_host_group_barrier() {
+  Fibers &f = fibers;
+  f.state[f.running] = at_group_barrier;
+  f.group_waiting[f.running / 32]++;
+  group_arrived(f.running / 32);
+  run_next();
+}
+unsigned *mx_host_exchange() { return fibers.exchange[fibers.running / 32]; }
+int mx_host_group_size() {
+  const int first = fibers.running / 32 * 32;
+  return fibers.threads - first < 32 ? fibers.threads - first : 32;
+}
+
+void mx_host_register(MxHostKernel *kernel) {
+  kernel->next = first_kernel;
+  first_kernel = kernel;
+}
+
+extern "C" const MxHostKernel *mx_host_first_kernel() { return first_kernel; }
+extern "C" const MxHostKernel *mx_host_kernel(const char *name) {
+  for (const MxHostKernel *k = first_kernel; k; k = k->next) {
+    if (std::strcmp(k->name, name) == 0) return k;
+  }
+  return nullptr;
+}
+
+extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3], const unsigned block[3], unsigned lds_bytes, void *const *args) {
+  Fibers &f = fibers;
+  const int threads = (int)block[0];
+  if (threads < 1 || threads > most_threads || block[1] != 1 || block[2] != 1 || lds_bytes > most_lds) {
+    std::fprintf(stderr, "%s: blocks of %u x %u x %u threads with %u bytes of LDS are not supported\n", kernel->name, block[0], block[1], block[2], lds_bytes);
+    std::abort();
+  }
+  if (!f.stacks) {
+    f.stacks = static_cast<char *>(std::aligned_alloc(4096, (std::size_t)most_threads * stack_bytes));
+    mx_host_lds = static_cast<char *>(std::aligned_alloc(64, most_lds));
+  }
+  f.kernel = kernel;
+  f.args = args;
+  f.threads = threads;
+  mx_host_place.grid_x = (int)grid[0];
+  for (unsigned z = 0; z < grid[2]; z++) {
+    for (unsigned y = 0; y < grid[1]; y++) {
+      for (unsigned x = 0; x < grid[0]; x++) {
+        mx_host_place.block_x = (int)x;
+        mx_host_place.block_y = (int)y;
+        mx_host_place.block_z = (int)z;
+        // What a kernel does not write first must not look like zeros.
+        std::memset(mx_host_lds, 0xff, lds_bytes);
+        for (int i = 0; i < threads; i++) {
+          void **top = reinterpret_cast<void **>(f.stacks + (std::size_t)(i + 1) * stack_bytes);
+          // The address above the entry point keeps the stack as a call would leave it.
+          void **frame = top - frame_words;
+          std::memset(static_cast<void *>(frame), 0, frame_words * sizeof(void *));
+          frame[entry_word] = reinterpret_cast<void *>(&thread_main);
+          f.sp[i] = frame;
+          f.state[i] = runnable;
+        }
+        f.live = threads;
+        f.waiting = 0;
+        for (int g = 0; g * 32 < threads; g++) {
+          f.group_live[g] = threads - g * 32 < 32 ? threads - g * 32 : 32;
+          f.group_waiting[g] = 0;
+        }
+        f.running = 0;
+        mx_host_place.thread = 0;
+        mx_host_switch(&f.main, f.sp[0]);
+      }
+    }
+  }
+}

@@ -1,0 +1,22 @@
+// Norm (if any) and QDQ of rows, as float32 and, or, as bf16 for the matrix instructions.
+#include "common/formats.h"
+#include "common/vector.h"
+
+MX_TRAITS(qdq, 256, 0, 1, 0, 0)
+MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, f32 *row_scales, MxInput in, i32 width, i32 n) {
+  const i32 i = mx_block_x();
+  if (i >= n) return;
+  MX_GLOBAL f32 *y = mx_global<f32>(out) + (i64)i * out_stride;
+  MX_GLOBAL u16 *h = mx_global<u16>(out_bf16) + (i64)i * bf16_stride;
+  const bool f32_too = out != nullptr, bf16_too = out_bf16 != nullptr;
+  f32 scale = mx_prepare_row(in, in.x_rows ? mx_global<i32>(in.x_rows)[i] : i, width, [=](i32 c, f32x4 v) {
+    if (f32_too) mx_store4(y, c, width, v);
+    if (bf16_too && c < bf16_stride) *(MX_GLOBAL u32x2 *)(h + c) = u32x2{mx_pack(v.x, v.y), mx_pack(v.z, v.w)};
+  });
+  // The preparation ends at the next multiple of 32.
+  if (bf16_too) {
+    for (i32 c = mx_round_up(width, 32) + mx_thread(); c < bf16_stride; c += 256) h[c] = 0;
+  }
+  if (row_scales && mx_thread() == 0) mx_global<f32>(row_scales)[i] = scale;
+}
+MX_EXPORT(qdq)

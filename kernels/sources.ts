@@ -1,0 +1,131 @@
+/** What is compiled from the kernel sources: one object per operation, and per weight format where an operation depends on it. */
+
+/** Architectures with committed code objects. `sm_90` is PTX, which the driver compiles for any later NVIDIA GPU as well. */
+export const ARCHITECTURES = ["gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201", "sm_90"] as const;
+/** One of {@linkcode ARCHITECTURES}. */
+export type Architecture = (typeof ARCHITECTURES)[number];
+
+/** Names of weight formats in entry points; `_t` is stored [inputs][outputs]. */
+export const KERNEL_FORMATS = [
+  "bf16",
+  "f32",
+  "f16",
+  "mxfp4",
+  "mxfp6_e3m2",
+  "mxfp6_e2m3",
+  "fp8",
+  "bf16_t",
+  "f32_t",
+  "f16_t",
+] as const;
+
+/** One object to compile. */
+export interface Unit {
+  /** File name without extension, in the architecture's folder. */
+  readonly name: string;
+  /** Source, relative to kernels/. */
+  readonly source: string;
+  readonly defines: readonly string[];
+}
+
+/** Operations without a weight format. */
+const PLAIN = [
+  "add",
+  "advance",
+  "attention",
+  "attention_split",
+  "attention_tile",
+  "combine",
+  "embed",
+  "expert_sort",
+  "pick",
+  "qdq",
+  "rms_norm",
+  "rotate",
+  "round_rows",
+  "route",
+  "store",
+  "swiglu",
+];
+
+/** Operations on a matrix, with their formats. */
+const BY_FORMAT: Readonly<Record<string, readonly string[]>> = {
+  linear: KERNEL_FORMATS,
+  expert: KERNEL_FORMATS,
+  gemm: KERNEL_FORMATS,
+  norm_route: ["bf16", "f32"],
+};
+
+/** The objects of an architecture, in order of name. */
+export function unitsOf(_arch: Architecture): Unit[] {
+  const units: Unit[] = PLAIN.map((name) => ({ name, source: `${name}.hip`, defines: [] }));
+  for (const [stem, formats] of Object.entries(BY_FORMAT)) {
+    for (const format of formats) {
+      const transposed = format.endsWith("_t");
+      units.push({
+        name: `${stem}.${format}`,
+        source: `${stem}.hip`,
+        defines: [
+          `-DMX_FORMAT=${transposed ? format.slice(0, -2) : format}`,
+          ...(transposed ? ["-DMX_TRANSPOSED"] : []),
+        ],
+      });
+    }
+  }
+  return units.sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/** Extension of an architecture's objects. */
+export function extensionOf(arch: Architecture): "co" | "ptx" {
+  return arch.startsWith("sm_") ? "ptx" : "co";
+}
+
+/** Arguments of clang for one object. */
+export function compileArguments(arch: Architecture, unit: Unit, output: string): string[] {
+  // No contraction: fma only where the source says so, so that every machine computes the same bits.
+  // No SLP vectorization: packed float32 on CDNA made the kernels for four tokens spill.
+  const common = [
+    "-std=c++20",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-slp-vectorize",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    ...unit.defines,
+  ];
+  return extensionOf(arch) === "ptx"
+    ? [
+      "-x",
+      "cuda",
+      `--cuda-gpu-arch=${arch}`,
+      "--cuda-feature=+ptx80",
+      "--cuda-device-only",
+      "-nocudainc",
+      "-nocudalib",
+      "-S",
+      ...common,
+      unit.source,
+      "-o",
+      output,
+    ]
+    // No cuid, ident or symbol table: their bytes depend on the path or on nothing that is needed.
+    : [
+      "-x",
+      "hip",
+      "--cuda-device-only",
+      "--no-gpu-bundle-output",
+      `--offload-arch=${arch}`,
+      "-nogpulib",
+      "-nogpuinc",
+      "-fuse-cuid=none",
+      "-Qn",
+      "-Xoffload-linker",
+      "-s",
+      "-Rpass-analysis=kernel-resource-usage",
+      ...common,
+      unit.source,
+      "-o",
+      output,
+    ];
+}
