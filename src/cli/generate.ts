@@ -1,7 +1,7 @@
 /** `mxoss generate`: answers a prompt. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
-import { type FinishReason, generate, type Timings } from "../model/generate.ts";
+import { type FinishReason, generate, type Picker, type Timings } from "../model/generate.ts";
 import { Sampler } from "../model/sampler.ts";
 import type { Session } from "../model/session.ts";
 import { ChatRenderer } from "../text/chat.ts";
@@ -41,11 +41,17 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
   const session = await loadModel(checkpoint, options, prompt.ids.length + maxTokens);
   const loaded = performance.now();
 
-  const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const picker = new Sampler({
+    temperature: options.temperature,
+    topK: options["top-k"],
+    topP: options["top-p"],
+    // A seed that JSON can report exactly.
+    seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
+  });
   const stopIds = new Set(checkpoint.config.eosTokenIds);
   const display = { answer: !options.json, analysis: showAnalysis(options) };
   const reply = options.raw ? new RawReply(tokenizer, stopIds, display) : new ChatReply(tokenizer, display);
-  const { ids, ending, timings } = await stream({ session, prompt, options, seed, stopIds, maxTokens, reply });
+  const { ids, ending, timings } = await stream({ session, prompt, picker, stopIds, maxTokens, reply });
 
   if (options.json) {
     const result = {
@@ -61,9 +67,9 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
         system: options.system ?? null,
         reasoning: options.reasoning ?? null,
         temperature: options.temperature,
-        top_k: options["top-k"] ?? null,
-        top_p: options["top-p"] ?? null,
-        seed: options.temperature > 0 ? seed : null,
+        top_k: options["top-k"],
+        top_p: options["top-p"],
+        seed: options.temperature > 0 ? Number(picker.seed) : null,
         max_tokens: maxTokens,
         ...machinery(session, options),
       },
@@ -132,8 +138,7 @@ function tokensToGenerate(promptTokens: number, checkpoint: Checkpoint, options:
 interface Work {
   readonly session: Session;
   readonly prompt: Prompt;
-  readonly options: GenerateOptions;
-  readonly seed: number;
+  readonly picker: Picker;
   readonly stopIds: ReadonlySet<number>;
   readonly maxTokens: number;
   readonly reply: Reply;
@@ -141,7 +146,7 @@ interface Work {
 
 /** Generates and shows the reply, up to its end or to Ctrl-C. */
 async function stream(work: Work): Promise<{ ids: number[]; ending: Ending; timings: Timings }> {
-  const { session, prompt, options, seed, stopIds, maxTokens, reply } = work;
+  const { session, prompt, picker, stopIds, maxTokens, reply } = work;
   using interrupt = new Interrupt();
   using bar = new ProgressBar("prompt");
   const started = performance.now();
@@ -149,12 +154,7 @@ async function stream(work: Work): Promise<{ ids: number[]; ending: Ending; timi
     session,
     slot: 0,
     prompt: prompt.ids,
-    picker: new Sampler({
-      temperature: options.temperature,
-      seed,
-      ...(options["top-k"] === undefined ? {} : { topK: options["top-k"] }),
-      ...(options["top-p"] === undefined ? {} : { topP: options["top-p"] }),
-    }),
+    picker,
     stopIds,
     maxTokens,
     onPrefill: (done, total) => bar.update(done, total),
