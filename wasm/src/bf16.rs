@@ -41,6 +41,7 @@ pub struct Bf16;
 
 impl Format for Bf16 {
     const BYTES: usize = 64;
+    const SCALED: bool = false;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {

@@ -6,6 +6,8 @@ use core::arch::wasm32::*;
 pub trait Format {
     /// Bytes of a block.
     const BYTES: usize;
+    /// Whether each block has a scale.
+    const SCALED: bool;
 
     /// The numbers of a block in prepared order, without an MX block's scale.
     ///
@@ -27,7 +29,7 @@ pub unsafe fn block_sum(w: &[v128; 8], x: *const v128) -> v128 {
 }
 
 /// A block that is cut at the end of a row: `columns` (below 32) stored numbers, then zeros.
-#[inline(always)]
+#[inline(never)]
 pub unsafe fn cut_block<F: Format>(at: *const u8, columns: usize) -> [v128; 8] {
     let mut bytes = [0u8; 128];
     unsafe {

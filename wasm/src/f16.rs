@@ -19,6 +19,7 @@ pub struct F16;
 
 impl Format for F16 {
     const BYTES: usize = 64;
+    const SCALED: bool = false;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {

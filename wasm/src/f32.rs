@@ -8,6 +8,7 @@ pub struct F32;
 
 impl Format for F32 {
     const BYTES: usize = 128;
+    const SCALED: bool = false;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {

@@ -33,6 +33,7 @@ pub struct Fp4;
 
 impl Format for Fp4 {
     const BYTES: usize = 16;
+    const SCALED: bool = true;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {

@@ -85,6 +85,7 @@ pub struct Fp6<T>(T);
 
 impl<T: Table> Format for Fp6<T> {
     const BYTES: usize = 24;
+    const SCALED: bool = true;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {

@@ -60,6 +60,7 @@ pub struct E4m3fn;
 
 impl Format for E4m3fn {
     const BYTES: usize = 32;
+    const SCALED: bool = false;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {
@@ -74,6 +75,7 @@ pub struct E4m3fnuz;
 
 impl Format for E4m3fnuz {
     const BYTES: usize = 32;
+    const SCALED: bool = false;
 
     #[inline(always)]
     unsafe fn block(at: *const u8) -> [v128; 8] {
