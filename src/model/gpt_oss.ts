@@ -44,6 +44,11 @@ export interface TapPoint {
   read(): Float32Array;
   /** For `route`: the chosen experts [rows, topK], in descending order of weight. */
   readonly experts?: () => Int32Array;
+  /**
+   * Replaces the result, [rows, width], for the operations that follow; for `route` with the chosen experts. Absent where the graph runs
+   * on other threads.
+   */
+  readonly write?: (values: Float32Array, experts?: Int32Array) => void;
 }
 
 /** Looks at intermediate results of a forward pass. */
@@ -125,7 +130,14 @@ export class GptOss {
     const n = batch.ids.length;
     const slotRows = n * this.#topK;
     const see = (layer: number, operation: Operation, tensor: Tensor, rows: number) =>
-      tap?.({ layer, operation, rows, width: tensor.width, read: () => backend.read(tensor, rows) });
+      tap?.({
+        layer,
+        operation,
+        rows,
+        width: tensor.width,
+        read: () => backend.read(tensor, rows),
+        write: (values) => backend.write(tensor, values),
+      });
 
     backend.begin(batch);
     backend.embed(t.hidden, weights.embedding);
@@ -165,6 +177,7 @@ export class GptOss {
         width: this.#topK,
         read: () => backend.readRouting().weights,
         experts: () => backend.readRouting().ids,
+        write: (weights, experts) => backend.writeRouting(experts ?? backend.readRouting().ids, weights),
       });
       backend.expertGateUp(t.gateUp, t.normed, w.gateUp);
       see(layer, "experts.gate_up_proj", t.gateUp, slotRows);

@@ -1,0 +1,37 @@
+/** How far apart two predictions of the same next token are. All sums are float64. */
+
+/** Index of the largest logit; the first of equal ones, as greedy decoding takes it. */
+export function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
+}
+
+/** log of the sum of e^logit. */
+export function logSumExp(logits: Float32Array): number {
+  let most = -Infinity;
+  for (let i = 0; i < logits.length; i++) if (logits[i]! > most) most = logits[i]!;
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - most);
+  return most + Math.log(sum);
+}
+
+/** log of the probability that softmax gives a token. */
+export function logProbability(logits: Float32Array, token: number): number {
+  return logits[token]! - logSumExp(logits);
+}
+
+/**
+ * Kullback-Leibler divergence KL(P || Q) in nats of the softmax of two sets of logits: what a reader who expects Q is surprised by, on
+ * average, when P speaks. At least 0; NaN if a logit is.
+ */
+export function klDivergence(p: Float32Array, q: Float32Array): number {
+  const logP = logSumExp(p), logQ = logSumExp(q);
+  let sum = 0;
+  for (let i = 0; i < p.length; i++) {
+    const own = p[i]! - logP;
+    sum += Math.exp(own) * (own - (q[i]! - logQ));
+  }
+  // Rounding can leave a few 1e-17 below zero.
+  return sum !== sum ? NaN : Math.max(0, sum);
+}

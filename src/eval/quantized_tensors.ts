@@ -1,0 +1,197 @@
+/** What quantization does to the tensors that pass through a small format: GEMM inputs and cached keys and values. */
+import type { Operation } from "../model/gpt_oss.ts";
+import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import { ELEMENTS, quantize } from "../quant/elements.ts";
+import { type InputFormat, type KvFormat, NO_QDQ } from "../quant/format.ts";
+import { mxElement, qdqRow } from "../quant/qdq.ts";
+import { BLOCK, decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../quant/scales.ts";
+
+/** A tensor that is quantized: which operation's result it is, and which format it goes through. */
+export interface QuantizedTensor {
+  /** For instance `experts.down_proj.input` or `cache.key`. */
+  readonly name: string;
+  /** -1 and the number of layers are before and behind the layers, as in the graph's taps. */
+  readonly layer: number;
+  readonly operation: Operation;
+  readonly format: InputFormat;
+}
+
+/** Counts of a tensor's elements. */
+export interface QuantizedCounts {
+  /** For instance `mxfp4`, `fp8 static`. */
+  readonly format: string;
+  /** The scale of the whole tensor, where there is one. */
+  readonly scale: number | null;
+  readonly elements: number;
+  /** Elements whose magnitude, divided by their scale, is beyond the format's largest number: their size is lost. */
+  readonly clipped: number;
+  /** Elements that become the format's largest number, clipped ones included. */
+  readonly atMax: number;
+  /** Elements that are not zero and become zero. */
+  readonly flushed: number;
+  /** Relative RMS error of quantize-dequantize, over at most {@linkcode SAMPLED_ROWS} rows. */
+  readonly error: number;
+}
+
+/** Rows on which the error is measured: quantizing in scalar TypeScript is slow, and a few rows tell as much. */
+export const SAMPLED_ROWS = 64;
+
+type Tree = ModelSource["tree"];
+
+/** The quantized tensors of a model under a plan, in the order of the forward pass. */
+export function quantizedTensors(source: ModelSource, kvFormat: KvFormat): QuantizedTensor[] {
+  const { layers, head } = source.tree;
+  return [
+    ...layers.flatMap((layer, l) => [
+      ...linearInputs(layer, l),
+      ...cacheHalves(source, kvFormat, l),
+    ]),
+    ...inputOf("lm_head", layers.length, "finalNorm", head),
+  ];
+}
+
+function linearInputs(layer: LayerTree<LinearSource, VectorSource>, l: number): QuantizedTensor[] {
+  return [
+    ...inputOf("q_proj", l, "inputNorm", layer.q),
+    ...inputOf("k_proj", l, "inputNorm", layer.k),
+    ...inputOf("v_proj", l, "inputNorm", layer.v),
+    ...inputOf("o_proj", l, "attention", layer.o),
+    ...inputOf("router", l, "postNorm", layer.router),
+    // All experts of a layer have one input format: it is applied before tokens are spread over them.
+    ...inputOf("experts.gate_up_proj", l, "postNorm", layer.gateUp[0]),
+    ...inputOf("experts.down_proj", l, "experts.swiglu", layer.down[0]),
+  ];
+}
+
+function inputOf(
+  module: string,
+  layer: number,
+  operation: Operation,
+  linear: Tree["head"] | undefined,
+): QuantizedTensor[] {
+  const format = linear?.input ?? NO_QDQ;
+  return format.kind === "none" ? [] : [{ name: `${module}.input`, layer, operation, format }];
+}
+
+function cacheHalves(source: ModelSource, kvFormat: KvFormat, layer: number): QuantizedTensor[] {
+  if (kvFormat !== "fp8") return [];
+  const { k, v } = source.kvScales[layer]!;
+  const half = (name: string, operation: Operation, scale: number): QuantizedTensor => ({
+    name,
+    layer,
+    operation,
+    format: { kind: "fp8_static", scale },
+  });
+  return [half("cache.key", "rotary.k", k), half("cache.value", "v_proj", v)];
+}
+
+/** Counts one tensor's elements as it passes by. */
+export class QuantizedCounter {
+  #elements = 0;
+  #clipped = 0;
+  #atMax = 0;
+  #flushed = 0;
+  #rows = 0;
+  #signal = 0;
+  #error = 0;
+
+  constructor(readonly tensor: QuantizedTensor) {}
+
+  /** Adds rows of `width` elements. */
+  add(values: Float32Array, width: number): void {
+    const { format } = this.tensor;
+    for (let at = 0; at + width <= values.length; at += width) {
+      const row = values.subarray(at, at + width);
+      if (format.kind === "mx") {
+        const element = mxElement(format.element);
+        for (let start = 0; start < width; start += BLOCK) {
+          const end = Math.min(start + BLOCK, width);
+          const byte = scaleByte(largestMagnitude(row, start, end), element, format.rule);
+          this.#count(row, start, end, decodeE8m0(byte), limitsOf(format.element));
+        }
+      } else if (format.kind !== "none") {
+        const scale = format.kind === "fp8_static" ? format.scale : fp8TokenScale(largestMagnitude(row, 0, width));
+        this.#count(row, 0, width, scale, limitsOf("e4m3fn"));
+      }
+      if (this.#rows++ < SAMPLED_ROWS) this.#measure(row);
+    }
+  }
+
+  counts(): QuantizedCounts {
+    const { format } = this.tensor;
+    return {
+      format: formatName(format),
+      scale: format.kind === "fp8_static" ? format.scale : null,
+      elements: this.#elements,
+      clipped: this.#clipped,
+      atMax: this.#atMax,
+      flushed: this.#flushed,
+      error: this.#error === 0 ? 0 : Math.sqrt(this.#error / this.#signal),
+    };
+  }
+
+  #count(row: Float32Array, start: number, end: number, scale: number, { max, toMax, toZero }: Limits): void {
+    this.#elements += end - start;
+    const clip = max * scale, top = toMax * scale, bottom = toZero * scale;
+    for (let i = start; i < end; i++) {
+      const magnitude = Math.abs(row[i]!);
+      if (magnitude >= top) {
+        this.#atMax++;
+        if (magnitude > clip) this.#clipped++;
+      } else if (magnitude <= bottom && magnitude > 0) this.#flushed++;
+    }
+  }
+
+  #measure(row: Float32Array): void {
+    const left = qdqRow(row, this.tensor.format, false);
+    for (let i = 0; i < row.length; i++) {
+      this.#signal += row[i]! ** 2;
+      this.#error += (left[i]! - row[i]!) ** 2;
+    }
+  }
+}
+
+/** An input format as reports write it. */
+export function formatName(format: InputFormat): string {
+  switch (format.kind) {
+    case "none":
+      return "none";
+    case "mx": {
+      const name = format.element === "e2m1" ? "mxfp4" : `mxfp6 ${format.element}`;
+      return format.rule === "even" ? name : `${name} (${format.rule})`;
+    }
+    case "fp8_static":
+      return "fp8 static";
+    case "fp8_token":
+      return "fp8 per token";
+  }
+}
+
+/** Where the ends of a format lie, in units of the scale. */
+interface Limits {
+  readonly max: number;
+  /** Smallest magnitude that becomes `max`. */
+  readonly toMax: number;
+  /** Largest magnitude that becomes zero. */
+  readonly toZero: number;
+}
+
+const limits = new Map<keyof typeof ELEMENTS, Limits>();
+
+function limitsOf(name: keyof typeof ELEMENTS): Limits {
+  let found = limits.get(name);
+  if (found === undefined) limits.set(name, found = findLimits(name));
+  return found;
+}
+
+function findLimits(name: keyof typeof ELEMENTS): Limits {
+  const format = ELEMENTS[name];
+  const magnitudes = [...format.values].filter((v) => v >= 0 && Number.isFinite(v)).sort((a, b) => a - b);
+  const max = format.max;
+  const below = magnitudes.findLast((v) => v < max)!;
+  const least = magnitudes.find((v) => v > 0)!;
+  // Half-way points are exact; which way they go, the format itself says.
+  const middle = (below + max) / 2;
+  const toMax = quantize(format, middle) === max ? middle : middle * (1 + 2 ** -23);
+  return { max, toMax, toZero: quantize(format, least / 2) === 0 ? least / 2 : least / 2 * (1 - 2 ** -24) };
+}

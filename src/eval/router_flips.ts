@@ -1,0 +1,89 @@
+/** Tokens that went to other experts. */
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import type { Pair } from "./lockstep.ts";
+
+/** One token in one layer whose experts differ. */
+export interface RouterFlip {
+  readonly layer: number;
+  readonly sequence: number;
+  readonly position: number;
+  /** The token's id. */
+  readonly token: number;
+  /** Experts that only A chose, and that only B chose. */
+  readonly lost: readonly number[];
+  readonly gained: readonly number[];
+  /** How much larger A's smallest router logit among the lost is than the largest among the gained: near 0 it was a near tie. */
+  readonly margin: number;
+}
+
+/** Flips of a whole comparison. */
+export interface RouterSummary {
+  /** Tokens times layers. */
+  readonly decisions: number;
+  readonly flipped: number;
+  /** Share of tokens per layer whose set of experts differs. */
+  readonly perLayer: readonly number[];
+  /** The first {@linkcode MOST_FLIPS}, in order of sequence, piece and layer. */
+  readonly flips: readonly RouterFlip[];
+}
+
+/** Most flips that a report lists one by one. */
+export const MOST_FLIPS = 1000;
+
+/** Where the tokens of a piece stand. */
+export interface PieceOrigin {
+  readonly sequence: number;
+  readonly start: number;
+  /** All tokens of the sequence. */
+  readonly tokens: Int32Array;
+}
+
+/** Counts and lists flips. */
+export class RouterFlips {
+  readonly #flipped: number[];
+  readonly #tokens: number[];
+  readonly #flips: RouterFlip[] = [];
+
+  constructor(readonly config: Pick<ModelConfig, "layers" | "topK" | "experts">) {
+    this.#flipped = new Array<number>(config.layers).fill(0);
+    this.#tokens = new Array<number>(config.layers).fill(0);
+  }
+
+  /**
+   * Adds the routing of one layer for one piece.
+   *
+   * @param logits A's router logits, [tokens, experts].
+   */
+  add(pair: Pair, logits: Float32Array, { sequence, start, tokens }: PieceOrigin): void {
+    const { topK, experts } = this.config;
+    for (let t = 0; t < pair.rows; t++) {
+      const a = pair.expertsA!.subarray(t * topK, (t + 1) * topK);
+      const b = pair.expertsB!.subarray(t * topK, (t + 1) * topK);
+      this.#tokens[pair.layer]!++;
+      const lost = [...a].filter((e) => !b.includes(e)), gained = [...b].filter((e) => !a.includes(e));
+      if (lost.length === 0) continue;
+      this.#flipped[pair.layer]!++;
+      if (this.#flips.length >= MOST_FLIPS) continue;
+      const logit = (e: number) => logits[t * experts + e]!;
+      this.#flips.push({
+        layer: pair.layer,
+        sequence,
+        position: start + t,
+        token: tokens[start + t]!,
+        lost,
+        gained,
+        margin: Math.min(...lost.map(logit)) - Math.max(...gained.map(logit)),
+      });
+    }
+  }
+
+  summary(): RouterSummary {
+    const sum = (values: readonly number[]) => values.reduce((total, x) => total + x, 0);
+    return {
+      decisions: sum(this.#tokens),
+      flipped: sum(this.#flipped),
+      perLayer: this.#flipped.map((flipped, l) => flipped / Math.max(1, this.#tokens[l]!)),
+      flips: this.#flips,
+    };
+  }
+}

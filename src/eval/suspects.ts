@@ -1,0 +1,211 @@
+/**
+ * Which operation is broken: the one whose own error is far above what the settings' number formats explain.
+ *
+ * An operation's own error is its distance from the other side's result on equal inputs, so errors do not travel from one operation to
+ * the next, and a defect shows where it is and nowhere else.
+ */
+import type { LinearSource } from "../checkpoint/source.ts";
+import type { OperationDivergence, RowDetails, Side, TensorCounts } from "./divergence.ts";
+import type { ComparedOperation } from "./lockstep.ts";
+import { cacheNoise, inputNoise, roundingFloor, sameInput, weightNoise } from "./noise.ts";
+
+/** An operation that is likely to be wrong, or that bears more than its share of the error. */
+export interface Suspect {
+  readonly layer: number;
+  readonly operation: ComparedOperation;
+  /** Own relative error; where own errors are not known, the total one. */
+  readonly error: number;
+  readonly explained: number;
+  /** How many times the error is what the settings explain; Infinity where they leave no room for any. */
+  readonly excess: number;
+  /** `own`: measured on equal inputs. `estimated`: concluded from the errors of the operation's inputs. */
+  readonly evidence: "own" | "estimated";
+  /** What is known besides, in words. */
+  readonly hints: readonly string[];
+}
+
+/** Times that an error may exceed what is explained before it is suspect: GEMMs amplify noise by less. */
+const EXCESS = 4;
+
+/** Own relative error above which an operation, or a row of its result, is suspect. */
+export function tolerance(explained: number, a: Side, b: Side): number {
+  return Math.max(EXCESS * explained, roundingFloor(a, b));
+}
+
+/** Relative error of an operation on equal inputs that the difference of the two settings' formats accounts for. */
+export function explainedError(layer: number, operation: ComparedOperation, a: Side, b: Side): number {
+  const of = (pick: (side: Side) => LinearSource | undefined) => linearNoise(pick(a), pick(b));
+  const layerOf = (side: Side) => side.source.tree.layers[layer];
+  switch (operation) {
+    case "q_proj":
+      return of((side) => layerOf(side)?.q);
+    case "k_proj":
+      return of((side) => layerOf(side)?.k);
+    case "v_proj":
+      return of((side) => layerOf(side)?.v);
+    case "o_proj":
+      return of((side) => layerOf(side)?.o);
+    case "router":
+      return of((side) => layerOf(side)?.router);
+    case "experts.gate_up_proj":
+      return of((side) => layerOf(side)?.gateUp[0]);
+    case "experts.down_proj":
+      return of((side) => layerOf(side)?.down[0]);
+    case "lm_head":
+      return of((side) => side.source.tree.head);
+    case "embed":
+      return matrixNoise(a.source.tree.embedding.format, b.source.tree.embedding.format);
+    case "attention":
+      // Keys and values are both read from the cache.
+      return a.kvFormat === b.kvFormat ? 0 : Math.SQRT2 * Math.hypot(cacheNoise(a.kvFormat), cacheNoise(b.kvFormat));
+    default:
+      return 0;
+  }
+}
+
+function linearNoise(a: LinearSource | undefined, b: LinearSource | undefined): number {
+  if (a === undefined || b === undefined) return 0;
+  const inputs = sameInput(a.input, b.input) ? 0 : Math.hypot(inputNoise(a.input), inputNoise(b.input));
+  return Math.hypot(inputs, matrixNoise(a.weight.format, b.weight.format));
+}
+
+function matrixNoise(a: LinearSource["weight"]["format"], b: LinearSource["weight"]["format"]): number {
+  return a === b ? 0 : Math.hypot(weightNoise(a), weightNoise(b));
+}
+
+/**
+ * The suspects among the operations, in the order of the pass.
+ *
+ * @param details What is known about an operation's rows.
+ */
+export function findSuspects(
+  operations: readonly OperationDivergence[],
+  details: (operation: OperationDivergence) => RowDetails,
+  tensors: readonly TensorCounts[],
+  a: Side,
+  b: Side,
+): Suspect[] {
+  const floor = roundingFloor(a, b);
+  const suspects: Suspect[] = [];
+  operations.forEach((o, i) => {
+    const judged = o.own === null ? judgeTotal(operations, i, floor) : judgeOwn(operations, o, floor);
+    if (judged === null) return;
+    const hints = [
+      ...judged.hints,
+      ...hintsFor(o, details(o), tensors, tolerance(o.explained, a, b), a.config.experts),
+    ];
+    suspects.push({ layer: o.layer, operation: o.operation, explained: o.explained, ...judged, hints });
+  });
+  return suspects;
+}
+
+type Judged = Pick<Suspect, "error" | "excess" | "evidence" | "hints">;
+
+function judgeOwn(operations: readonly OperationDivergence[], o: OperationDivergence, floor: number): Judged | null {
+  const error = o.own!.relativeError;
+  const excess = error === 0 ? 0 : error / Math.max(o.explained, floor / EXCESS);
+  if (!(excess <= EXCESS)) return { error, excess, evidence: "own", hints: [] };
+  // Formats differ here by intention, but this layer suffers more than its peers.
+  const peers = operations
+    .filter((p) => p.operation === o.operation && p.layer !== o.layer && p.own !== null)
+    .map((p) => p.own!.relativeError)
+    .sort((x, y) => x - y);
+  const median = peers[Math.floor(peers.length / 2)];
+  if (median === undefined || o.explained === 0 || error <= EXCESS / 2 * Math.max(median, o.explained)) return null;
+  const hints = [`${(error / median).toFixed(1)} times the median of the other layers`];
+  return { error, excess, evidence: "own", hints };
+}
+
+/** Operations whose results an operation reads, as steps back in the pass; what the residual adds is among them. */
+const READS: Partial<Record<ComparedOperation, readonly ComparedOperation[]>> = {
+  q_proj: ["inputNorm"],
+  k_proj: ["inputNorm"],
+  v_proj: ["inputNorm"],
+  "rotary.q": ["q_proj"],
+  "rotary.k": ["k_proj"],
+  attention: ["rotary.q", "rotary.k", "v_proj"],
+  o_proj: ["attention"],
+  inputNorm: ["mlpResidual", "embed"],
+  attentionResidual: ["mlpResidual", "embed", "o_proj"],
+  postNorm: ["attentionResidual"],
+  router: ["postNorm"],
+  route: ["router"],
+  "experts.gate_up_proj": ["postNorm"],
+  "experts.swiglu": ["experts.gate_up_proj"],
+  "experts.down_proj": ["experts.swiglu"],
+  "experts.combine": ["experts.down_proj", "route"],
+  mlpResidual: ["attentionResidual", "experts.combine"],
+  finalNorm: ["mlpResidual"],
+  lm_head: ["finalNorm"],
+};
+
+function judgeTotal(operations: readonly OperationDivergence[], at: number, floor: number): Judged | null {
+  const o = operations[at]!;
+  const before = operations.slice(0, at);
+  // The latest result of each name: that of this layer, or of the layer before.
+  const inputs = (READS[o.operation] ?? []).map((name) => before.findLast((p) => p.operation === name))
+    .filter((p) => p !== undefined)
+    .filter((p, _, all) => p.operation !== "embed" || !all.some((q) => q.operation === "mlpResidual"));
+  const error = o.total.relativeError;
+  const expected = Math.max(Math.hypot(o.explained, ...inputs.map((p) => p.total.relativeError)), floor / EXCESS);
+  return error === 0 || error / expected <= EXCESS ? null : {
+    error,
+    excess: error / expected,
+    evidence: "estimated",
+    hints: ["both sides run on several ranks, so errors of earlier operations are only estimated"],
+  };
+}
+
+/** Share of experts up to which a defect is said to be theirs alone. */
+const FEW_EXPERTS = 0.25;
+/** How many times more of a tensor must be lost on one side to be worth a word. */
+const MUCH_MORE = 2;
+
+function hintsFor(
+  o: OperationDivergence,
+  { firstPosition, affectedRows, experts }: RowDetails,
+  tensors: readonly TensorCounts[],
+  limit: number,
+  expertCount: number,
+): string[] {
+  const hints: string[] = [];
+  const bad = [...experts].filter(([, error]) => !(error <= limit)).map(([e]) => e);
+  if (bad.length > 0 && bad.length <= Math.max(1, FEW_EXPERTS * expertCount) && bad.length < experts.size) {
+    hints.push(`only expert${bad.length === 1 ? "" : "s"} ${bad.sort((x, y) => x - y).join(", ")}`);
+  }
+  if (firstPosition !== null && firstPosition > 0 && bad.length === 0) hints.push(`from position ${firstPosition} on`);
+  if (affectedRows > 0 && affectedRows < 0.5 && bad.length === 0) {
+    hints.push(`${(100 * affectedRows).toPrecision(2)}% of rows`);
+  }
+  if (o.own !== null && o.own.nonFinite > 0) hints.push(`${o.own.nonFinite} elements are NaN or infinite`);
+  for (const { name, layer, a, b } of tensors) {
+    if (
+      layer !== o.layer ||
+      !(name === `${o.operation}.input` || o.operation === "attention" && name.startsWith("cache."))
+    ) {
+      continue;
+    }
+    if (a === null || b === null) {
+      const [side, counts] = a === null ? ["B", b!] as const : ["A", a] as const;
+      if (counts.clipped > 0) hints.push(`${name}: ${side} clips ${percent(counts.clipped, counts.elements)}`);
+      continue;
+    }
+    if (a.scale !== b.scale) {
+      hints.push(`${name}: scale ${a.scale?.toPrecision(4)} under A, ${b.scale?.toPrecision(4)} under B`);
+    }
+    const clips = [a.clipped / a.elements, b.clipped / b.elements] as const;
+    if (Math.max(...clips) > MUCH_MORE * Math.min(...clips)) {
+      hints.push(`${name}: A clips ${percent(a.clipped, a.elements)}, B ${percent(b.clipped, b.elements)}`);
+    }
+    if (Math.max(a.error, b.error) > MUCH_MORE * Math.min(a.error, b.error)) {
+      hints.push(
+        `${name} loses ${(100 * a.error).toPrecision(2)}% under A, ${(100 * b.error).toPrecision(2)}% under B`,
+      );
+    }
+  }
+  return hints;
+}
+
+function percent(part: number, whole: number): string {
+  return `${(100 * part / whole).toPrecision(2)}%`;
+}

@@ -1,0 +1,43 @@
+import { ErrorSums } from "../../src/eval/error_sums.ts";
+import { assertAlmostEquals, assertEquals } from "../assert.ts";
+
+Deno.test("ErrorSums gives relative error, SQNR and largest error over all rows", () => {
+  const sums = new ErrorSums(2);
+  const a = Float32Array.of(9, 3, 4, 0, 0), b = Float32Array.of(3, 4.5, 0, 2);
+  assertAlmostEquals(sums.add(a, 1, b, 0), 0.1, 1e-12);
+  assertEquals(sums.add(a, 3, b, 2), Infinity);
+  const { rows, relativeError, sqnrDb, maxError, nonFinite } = sums.summary();
+  assertEquals([rows, maxError, nonFinite], [2, 2, 0]);
+  assertAlmostEquals(relativeError, Math.sqrt(4.25 / 25), 1e-12);
+  assertAlmostEquals(sqnrDb, 10 * Math.log10(25 / 4.25), 1e-12);
+});
+
+Deno.test("ErrorSums is 0 for equal tensors, zeros among them", () => {
+  const sums = new ErrorSums(3);
+  const zeros = new Float32Array(3);
+  assertEquals(sums.add(zeros, 0, zeros, 0), 0);
+  assertEquals(sums.summary().relativeError, 0);
+  assertEquals(sums.summary().sqnrDb, Infinity);
+});
+
+Deno.test("ErrorSums counts NaN and infinities that are not in both", () => {
+  const sums = new ErrorSums(5);
+  const a = Float32Array.of(1, Infinity, NaN, 4, 5), b = Float32Array.of(1, Infinity, NaN, NaN, -Infinity);
+  assertEquals(sums.add(a, 0, b, 0), Infinity);
+  const { nonFinite, relativeError, maxError } = sums.summary();
+  assertEquals([nonFinite, relativeError, maxError], [2, Infinity, 0]);
+});
+
+Deno.test("ErrorSums.outliers() names loud channels and channels that bear the error", () => {
+  const width = 64;
+  const a = new Float32Array(width).fill(1), b = a.slice();
+  a[7] = b[7] = 100;
+  b[20] = 1.5;
+  const sums = new ErrorSums(width);
+  for (let i = 0; i < 4; i++) sums.add(a, 0, b, 0);
+  const outliers = sums.outliers();
+  assertEquals(outliers.map((o) => o.channel), [20, 7]);
+  assertEquals(outliers[0]!.errorShare, 1);
+  assertAlmostEquals(outliers[1]!.magnitude, 100 / Math.sqrt((63 + 10000) / 64), 1e-9);
+  assertEquals(new ErrorSums(width).outliers(), []);
+});

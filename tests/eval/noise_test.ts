@@ -1,0 +1,53 @@
+import { cacheNoise, FORMAT_NOISE, inputNoise, sameInput } from "../../src/eval/noise.ts";
+import type { InputFormat } from "../../src/quant/format.ts";
+import { roundAllToBf16 } from "../../src/quant/bf16.ts";
+import { qdqRow } from "../../src/quant/qdq.ts";
+import { assert, assertEquals } from "../assert.ts";
+
+/** Normally distributed numbers (Box-Muller over a multiplicative generator). */
+function normal(count: number): Float32Array {
+  let state = 12345;
+  const uniform = () => (state = state * 48271 % 2147483647) / 2147483647;
+  return Float32Array.from(
+    { length: count },
+    () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+  );
+}
+
+function relativeError(before: Float32Array, after: Float32Array): number {
+  const error = before.reduce((sum, x, i) => sum + (after[i]! - x) ** 2, 0);
+  return Math.sqrt(error / before.reduce((sum, x) => sum + x * x, 0));
+}
+
+const values = normal(32 * 2000);
+const mx = (element: "e2m1" | "e3m2" | "e2m3"): InputFormat => ({ kind: "mx", element, rule: "even" });
+
+for (
+  const [format, expected] of [
+    [mx("e2m1"), FORMAT_NOISE.e2m1],
+    [mx("e3m2"), FORMAT_NOISE.e3m2],
+    [mx("e2m3"), FORMAT_NOISE.e2m3],
+    [{ kind: "fp8_token" }, FORMAT_NOISE.e4m3],
+    [{ kind: "fp8_static", scale: 0.01 }, FORMAT_NOISE.e4m3],
+  ] as const
+) {
+  Deno.test(`FORMAT_NOISE is what QDQ ${JSON.stringify(format)} does to normal numbers, within 5%`, () => {
+    const measured = relativeError(values, qdqRow(values, format, false));
+    assert(Math.abs(measured / expected - 1) < 0.05, `measured ${measured}, stated ${expected}`);
+    assertEquals(inputNoise(format), expected);
+  });
+}
+
+Deno.test("FORMAT_NOISE is what rounding to bfloat16 does to normal numbers, within 5%", () => {
+  const rounded = values.slice();
+  roundAllToBf16(rounded);
+  const measured = relativeError(values, rounded);
+  assert(Math.abs(measured / cacheNoise("bf16") - 1) < 0.05, `measured ${measured}`);
+});
+
+Deno.test("sameInput() tells formats apart, not calibrated scales", () => {
+  assert(sameInput({ kind: "fp8_static", scale: 1 }, { kind: "fp8_static", scale: 2 }));
+  assert(!sameInput(mx("e2m1"), mx("e2m3")));
+  assert(!sameInput({ kind: "none" }, { kind: "fp8_token" }));
+  assert(sameInput(mx("e2m1"), mx("e2m1")) && !sameInput(mx("e2m1"), { kind: "mx", element: "e2m1", rule: "floor" }));
+});

@@ -1,0 +1,60 @@
+import { QuantizedCounter } from "../../src/eval/quantized_tensors.ts";
+import { ELEMENTS, quantize } from "../../src/quant/elements.ts";
+import type { InputFormat } from "../../src/quant/format.ts";
+import { qdqRow } from "../../src/quant/qdq.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+
+function counterOf(format: InputFormat): QuantizedCounter {
+  return new QuantizedCounter({ name: "x", layer: 0, operation: "inputNorm", format });
+}
+
+Deno.test("QuantizedCounter counts what a static FP8 scale clips and flushes", () => {
+  const counter = counterOf({ kind: "fp8_static", scale: 0.5 });
+  // In units of the scale: 448 fits, 432 rounds up to it, 431.9 does not, 2^-10 goes to 0, 1.1 * 2^-10 does not.
+  const values = Float32Array.of(224, -224.5, 216, 215.9, 1000, 0, 2 ** -11, 1.1 * 2 ** -11);
+  counter.add(values, 8);
+  const { elements, clipped, atMax, flushed, format, scale } = counter.counts();
+  assertEquals({ elements, clipped, atMax, flushed }, { elements: 8, clipped: 2, atMax: 4, flushed: 1 });
+  assertEquals([format, scale], ["fp8 static", 0.5]);
+});
+
+for (const element of ["e2m1", "e3m2", "e2m3"] as const) {
+  Deno.test(`QuantizedCounter counts as quantize-dequantize in MX ${element} does`, () => {
+    const format: InputFormat = { kind: "mx", element, rule: "even" };
+    let state = 7;
+    const row = Float32Array.from({ length: 32 * 60 }, (_, i) => {
+      state = state * 48271 % 2147483647;
+      return (state / 2147483647 - 0.5) ** 3 * 2 ** (i % 13);
+    });
+    const counter = counterOf(format);
+    counter.add(row, 32 * 20);
+    const left = qdqRow(row, format, false);
+    const zeros = left.filter((y, i) => y === 0 && row[i] !== 0).length;
+    // The scale of each block, from an element that is not near either end: by brute force over all powers of two.
+    const { max } = ELEMENTS[element];
+    let atMax = 0, clipped = 0;
+    for (let start = 0; start < row.length; start += 32) {
+      const block = row.subarray(start, start + 32), out = left.subarray(start, start + 32);
+      const scale = Array.from({ length: 200 }, (_, i) => 2 ** (i - 100)).find((s) =>
+        block.every((x, i) => quantize(ELEMENTS[element], x / s) * s === out[i]) &&
+        block.every((x) => Math.abs(x / s) < max * 1.17)
+      )!;
+      assert(scale !== undefined);
+      block.forEach((x, i) => {
+        if (Math.abs(out[i]!) === max * scale) atMax++;
+        if (Math.abs(x) > max * scale) clipped++;
+      });
+    }
+    const counts = counter.counts();
+    assertEquals(counts.elements, row.length);
+    assertEquals([counts.flushed, counts.atMax, counts.clipped], [zeros, atMax, clipped]);
+    assert(atMax > 0 && zeros > 0);
+  });
+}
+
+Deno.test("QuantizedCounter measures the error of quantize-dequantize", () => {
+  const counter = counterOf({ kind: "fp8_token" });
+  counter.add(Float32Array.of(448, 17, 0, 0), 4);
+  // 17 becomes 16.
+  assertAlmostEquals(counter.counts().error, 1 / Math.hypot(448, 17), 1e-9);
+});

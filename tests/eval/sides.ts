@@ -1,0 +1,51 @@
+/** Opened settings for tests of comparisons. */
+import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { compareSides, type Divergence, type Side } from "../../src/eval/divergence.ts";
+import { openSession, type SessionOptions } from "../../src/model/open.ts";
+import { integers, readGolden } from "../golden.ts";
+
+/** Directory of the embedded model. */
+export const TINY = new URL("../../models/tiny-gpt-oss", import.meta.url).pathname;
+
+/** 210 tokens: two problems with their answers. */
+export const TWO_TURNS = Int32Array.from(integers(readGolden("logits.safetensors"), "two_turns.ids"));
+
+/** Opens a checkpoint as one side of a comparison; the caller closes its session. */
+export async function openSide(
+  checkpoint: Checkpoint = openCheckpoint(TINY),
+  options: Partial<SessionOptions> = {},
+): Promise<Side> {
+  const all: SessionOptions = {
+    backend: "emulate",
+    dtype: "f32",
+    kvCacheDtype: "auto",
+    context: 256,
+    slots: 2,
+    maxTokens: 64,
+    threads: 2,
+    ...options,
+  };
+  return {
+    session: await openSession(checkpoint, all),
+    config: checkpoint.config,
+    source: checkpoint.source,
+    dtype: all.dtype,
+    kvFormat: all.kvCacheDtype === "auto" ? all.dtype : all.kvCacheDtype,
+    engine: `${all.backend} ${all.tp ?? 1} ${all.ep ?? 1}`,
+    forcible: (all.tp ?? 1) * (all.ep ?? 1) === 1,
+  };
+}
+
+/** Compares two sides on {@linkcode TWO_TURNS} and closes them. */
+export async function compared(
+  a: Promise<Side>,
+  b: Promise<Side>,
+  sequences: readonly Int32Array[] = [TWO_TURNS],
+): Promise<Divergence> {
+  const sides = await Promise.all([a, b]);
+  try {
+    return await compareSides(...sides, sequences, { alarm: 1e-2 });
+  } finally {
+    for (const { session } of sides) await session.close();
+  }
+}
