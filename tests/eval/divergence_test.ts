@@ -1,0 +1,134 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { LinearSource } from "../../src/checkpoint/source.ts";
+import { compareSides, operationName } from "../../src/eval/divergence.ts";
+import { InputError } from "../../src/errors.ts";
+import { OPERATIONS } from "../../src/model/gpt_oss.ts";
+import type { InputFormat } from "../../src/quant/format.ts";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
+import { floats, readGolden } from "../golden.ts";
+import { compared, openSide, TINY, TWO_TURNS } from "./sides.ts";
+
+const goldens = readGolden("logits.safetensors");
+
+/** The embedded model with quantized inputs of the expert GEMMs. */
+function quantized(input: (layer: number, gemm: 0 | 1) => InputFormat) {
+  const checkpoint = openCheckpoint(TINY);
+  const { tree } = checkpoint.source;
+  const layers = tree.layers.map((layer, l) => {
+    const all = (linears: readonly LinearSource[], gemm: 0 | 1) =>
+      linears.map((linear) => ({ ...linear, input: input(l, gemm) }));
+    return { ...layer, gateUp: all(layer.gateUp, 0), down: all(layer.down, 1) };
+  });
+  return { ...checkpoint, source: { ...checkpoint.source, tree: { ...tree, layers } } };
+}
+
+const scales = floats(goldens, "static_input_scale");
+
+/** Mean KL from w_mxfp4 over all positions of two_turns in float32, by the reference implementation (PyTorch). */
+const REFERENCE: [scheme: string, input: (layer: number, gemm: 0 | 1) => InputFormat, meanKl: number][] = [
+  ["a_fp8", (l, gemm) => ({ kind: "fp8_static", scale: scales[2 * l + gemm]! }), 4.7e-6],
+  ["a_mxfp6_e2m3", () => ({ kind: "mx", element: "e2m3", rule: "even" }), 1.1e-5],
+  ["a_mxfp6_e3m2", () => ({ kind: "mx", element: "e3m2", rule: "even" }), 1.6e-5],
+  ["a_mxfp4", () => ({ kind: "mx", element: "e2m1", rule: "even" }), 7.1e-4],
+];
+
+for (const [scheme, input, meanKl] of REFERENCE) {
+  Deno.test(`compare gives the reference implementation's mean KL for w_mxfp4_${scheme}, within 10%`, async () => {
+    const { logits } = await compared(openSide(), openSide(quantized(input)));
+    assertEquals([logits.positions, logits.kl.length, logits.agrees.length], [210, 210, 210]);
+    assert(Math.abs(logits.meanKl / meanKl - 1) <= 0.1, `mean KL is ${logits.meanKl}, expected ${meanKl}`);
+    assertAlmostEquals(logits.kl.reduce((sum, x) => sum + x, 0) / 210, logits.meanKl, 1e-15);
+    assertEquals(logits.kl[logits.maxKlAt.position], logits.maxKl);
+    assertEquals(logits.maxKl, Math.max(...logits.kl));
+  });
+}
+
+Deno.test("compare finds nothing between a setting and itself", async () => {
+  const result = await compared(openSide(), openSide());
+  assert(result.operations.every((o) => o.total.relativeError === 0 && o.own!.relativeError === 0));
+  assertEquals(result.operations.length, 4 * (OPERATIONS.length - 2) + 3);
+  assertEquals([result.logits.meanKl, result.logits.top1Agreement, result.router.flipped], [0, 1, 0]);
+  assertEquals([result.firstAboveAlarm, result.suspects], [null, []]);
+  assertEquals(result.logits.perplexityA, result.logits.perplexityB);
+});
+
+Deno.test("compare measures the perplexity that the logits have", async () => {
+  // By hand, from Hugging Face's logits of the last 64 positions.
+  const golden = floats(goldens, "two_turns.w_mxfp4"), vocab = 1024, first = TWO_TURNS.length - 64;
+  let nll = 0;
+  for (let row = 0; row < 63; row++) {
+    const logits = [...golden.subarray(row * vocab, (row + 1) * vocab)];
+    const norm = Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0));
+    nll += norm - logits[TWO_TURNS[first + row + 1]!]!;
+  }
+  const whole = await compared(openSide(), openSide(undefined, { dtype: "bf16" }));
+  const head = await compared(openSide(), openSide(undefined, { dtype: "bf16" }), [TWO_TURNS.subarray(0, first + 1)]);
+  const sum = (d: typeof whole) => Math.log(d.logits.perplexityA) * (d.tokens - 1);
+  assertAlmostEquals(sum(whole) - sum(head), nll, 1e-2);
+});
+
+Deno.test("compare gives the same numbers whatever the size of the pieces", async () => {
+  const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
+  const run = (maxTokens: number) =>
+    compared(openSide(undefined, { maxTokens }), openSide(quantized(() => input), { maxTokens }));
+  const [one, other] = [await run(64), await run(23)];
+  assertEquals(other.logits, one.logits);
+  assertEquals(other.router.flipped, one.router.flipped);
+  assertEquals(other.tensors, one.tensors);
+  other.operations.forEach((o, i) => {
+    assertAlmostEquals(o.total.relativeError, one.operations[i]!.total.relativeError, 1e-12, operationName(o));
+  });
+});
+
+Deno.test("compare starts every sequence afresh", async () => {
+  const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
+  const half = TWO_TURNS.subarray(0, 100);
+  const twice = await compared(openSide(), openSide(quantized(() => input)), [half, half]);
+  assertEquals(twice.logits.kl.slice(100), twice.logits.kl.slice(0, 100));
+  assertEquals([twice.tokens, twice.sequences], [200, 2]);
+});
+
+Deno.test("compare lists router flips with their margins", async () => {
+  const { router } = await compared(
+    openSide(),
+    openSide(quantized(() => ({ kind: "mx", element: "e2m1", rule: "even" }))),
+  );
+  assertEquals(router.decisions, 4 * 210);
+  assert(router.flipped > 0 && router.flips.length === router.flipped);
+  for (const { lost, gained, margin, position, token } of router.flips) {
+    assertEquals(lost.length, gained.length);
+    // A had reason to prefer what it chose.
+    assert(margin >= 0 && token === TWO_TURNS[position]);
+  }
+});
+
+Deno.test("compare works against several ranks, on either side and on both", async () => {
+  const many = { tp: 2, ep: 2 };
+  for (const [a, b, known] of [[{}, many, true], [many, {}, true], [many, { tp: 4 }, false]] as const) {
+    const result = await compared(openSide(undefined, a), openSide(undefined, b));
+    assert(result.operations.every((o) => o.total.relativeError < 1e-4));
+    assertEquals(result.operations.every((o) => o.own !== null), known);
+  }
+});
+
+Deno.test("compare estimates suspects where both sides run on several ranks", async () => {
+  const broken = quantized((layer, gemm) =>
+    layer === 2 && gemm === 1 ? { kind: "fp8_static", scale: 1e-3 } : { kind: "none" }
+  );
+  const good = quantized((layer, gemm) =>
+    layer === 2 && gemm === 1 ? { kind: "fp8_static", scale: 0.125 } : { kind: "none" }
+  );
+  const { suspects } = await compared(openSide(good, { tp: 2 }), openSide(broken, { tp: 2 }));
+  assertEquals(operationName(suspects[0]!), "layer 2 experts.down_proj");
+  assertEquals(suspects[0]!.evidence, "estimated");
+});
+
+Deno.test("compareSides() refuses models of different shapes", async () => {
+  const a = await openSide(), b = { ...a, config: { ...a.config, experts: 32 } };
+  await assertRejects(
+    () => compareSides(a, b, [TWO_TURNS], { alarm: 1e-2 }),
+    InputError,
+    "A has experts 16 and B 32",
+  );
+  await a.session.close();
+});
