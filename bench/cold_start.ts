@@ -21,12 +21,11 @@ async function run(args: readonly string[]): Promise<{ stdout: string; milliseco
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--allow-read", "--allow-ffi", MAIN, ...args, QUESTION],
     stdin: "null",
-    stderr: "inherit",
   });
   const started = performance.now();
-  const { success, stdout } = await command.output();
+  const { success, stdout, stderr } = await command.output();
   const milliseconds = performance.now() - started;
-  if (!success) Deno.exit(1);
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
   return { stdout: new TextDecoder().decode(stdout), milliseconds };
 }
 

@@ -21,8 +21,9 @@ export function readGolden(path: string): ReadonlyMap<string, Golden> {
     new TextDecoder().decode(bytes.subarray(8, 8 + length)),
   );
   const tensors = new Map<string, Golden>();
-  for (const [name, { dtype, shape, data_offsets: [start, end] }] of Object.entries(header)) {
+  for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") continue;
+    const { dtype, shape, data_offsets: [start, end] } = entry;
     // A copy, because a view of wider elements must be aligned.
     const buffer = bytes.slice(8 + length + start, 8 + length + end).buffer;
     const views = { F32: Float32Array, I32: Int32Array, U8: Uint8Array };

@@ -111,7 +111,6 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
       if (key !== undefined) throw unknownOption(spec, argument, names);
     },
   });
-  const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
   const [positional, second] = parsed._;
   if (positional !== undefined && spec.positional === null) {
     throw new InputError(`mxoss ${spec.name}: expected options only, got "${positional}"`);
@@ -120,6 +119,7 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
     const name = spec.positional!.name;
     throw new InputError(`${name}: expected one, got also "${second}" (put a ${name} of several words in quotes)`);
   }
+  const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
   return { options: Object.fromEntries(entries) as OptionValues<O>, positional };
 }
 

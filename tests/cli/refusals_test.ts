@@ -112,7 +112,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--temperature", "", "hi"], /--temperature: expected a number .* got ""/],
   [["--top-p", "1.5", "hi"], /--top-p: expected a number above 0 and up to 1, got "1\.5"/],
   [["--top-k", "-2", "hi"], /--top-k: expected an integer/],
-  [["--seed", "-3", "hi"], /--seed: expected an integer from 0/],
+  [["--seed", "-3", "hi"], /--seed: expected an integer of at least 0/],
   [["--chunk", "0", "hi"], /--chunk: expected an integer/],
   [["--dtype", "f16", "hi"], /--dtype: expected bf16 or f32, got "f16"/],
   [["--backend", "tpu", "hi"], /--backend: expected .*emulate.* got "tpu"/],
