@@ -4,9 +4,12 @@
 //! values too, over groups of 32 keys, then over groups. The query in prepared order, and later the sums, lie in the output itself,
 //! which nobody else reads before the unit is done.
 
-use crate::bf16::round_if;
-use crate::cache::{Bf16, Cached, F32, Fp8, format};
+use crate::bf16::{Bf16, round_if};
+use crate::cache::{Cached, format};
+use crate::dot::BLOCK;
 use crate::exp::exp;
+use crate::f32::F32;
+use crate::fp8::E4m3fn;
 use crate::memory::{Words, at, each_vector, load, natural_pair, prepared_pair, row, store, sum_lanes};
 use crate::number;
 use core::arch::wasm32::*;
@@ -22,7 +25,7 @@ unsafe extern "C" fn attention(desc: *const u32, start: u32, end: u32, scratch: 
         match d.get(6) {
             format::BF16 => units::<Bf16>(d, start as usize, end as usize, scratch.cast()),
             format::F32 => units::<F32>(d, start as usize, end as usize, scratch.cast()),
-            _ => units::<Fp8>(d, start as usize, end as usize, scratch.cast()),
+            _ => units::<E4m3fn>(d, start as usize, end as usize, scratch.cast()),
         }
     }
 }
@@ -64,7 +67,7 @@ unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32)
             let base = at(at(0, *slots.add(token) as usize, slot_stride), group, head_stride);
             let keys = Ring {
                 base: k_cache.wrapping_add(base),
-                row_bytes: head_dim * C::BYTES,
+                row_bytes: head_dim * C::SIZE,
                 capacity,
                 entry: first % capacity,
                 count: position + 1 - first,
@@ -103,18 +106,29 @@ unsafe fn prepare_query(to: *mut f32, q: *const f32, head_dim: usize) {
 unsafe fn products<C: Cached, const N: usize>(q: *const f32, keys: [*const u8; N], head_dim: usize) -> [v128; N] {
     unsafe {
         let mut sums = [f32x4_splat(0.0); N];
-        let whole = head_dim & !7;
-        for i in (0..whole).step_by(8) {
-            let (even, odd) = (v128_load(q.add(i).cast()), v128_load(q.add(i + 4).cast()));
+        let mut d = 0;
+        while d + BLOCK <= head_dim {
+            let q = *q.add(d).cast::<[v128; 8]>();
             for n in 0..N {
-                let k = C::eight(keys[n].add(i * C::BYTES));
-                sums[n] = f32x4_relaxed_madd(k[1], odd, f32x4_relaxed_madd(k[0], even, sums[n]));
+                let k = C::block(keys[n].add(d * C::SIZE));
+                for v in 0..8 {
+                    sums[n] = f32x4_relaxed_madd(k[v], q[v], sums[n]);
+                }
             }
+            d += BLOCK;
         }
-        if whole < head_dim {
-            let q = v128_load(q.add(whole).cast());
+        while d + 8 <= head_dim {
+            let q = *q.add(d).cast::<[v128; 2]>();
             for n in 0..N {
-                sums[n] = f32x4_relaxed_madd(C::four(keys[n].add(whole * C::BYTES)), q, sums[n]);
+                let k = C::eight(keys[n].add(d * C::SIZE));
+                sums[n] = f32x4_relaxed_madd(k[1], q[1], f32x4_relaxed_madd(k[0], q[0], sums[n]));
+            }
+            d += 8;
+        }
+        if d < head_dim {
+            let q = v128_load(q.add(d).cast());
+            for n in 0..N {
+                sums[n] = f32x4_relaxed_madd(C::four(keys[n].add(d * C::SIZE)), q, sums[n]);
             }
         }
         sums
@@ -123,12 +137,20 @@ unsafe fn products<C: Cached, const N: usize>(q: *const f32, keys: [*const u8; N
 
 /// scores[i] = q . k_i * k_scale * softmax_scale
 #[inline(always)]
-unsafe fn score<C: Cached>(q: *const f32, keys: &Ring, head_dim: usize, scores: *mut f32, k_scale: v128, softmax_scale: v128) {
+unsafe fn score<C: Cached>(
+    q: *const f32,
+    keys: &Ring,
+    head_dim: usize,
+    scores: *mut f32,
+    k_scale: v128,
+    softmax_scale: v128,
+) {
     unsafe {
         let scaled = |sums: v128| f32x4_mul(f32x4_mul(sums, k_scale), softmax_scale);
         let whole = keys.count & !3;
         for i in (0..whole).step_by(4) {
-            let [a, b, c, d] = products::<C, 4>(q, [keys.row(i), keys.row(i + 1), keys.row(i + 2), keys.row(i + 3)], head_dim);
+            let [a, b, c, d] =
+                products::<C, 4>(q, [keys.row(i), keys.row(i + 1), keys.row(i + 2), keys.row(i + 3)], head_dim);
             // Adds the lanes of four vectors, each as `sum_lanes` does.
             let (ab, cd) = (i32x4_shuffle::<0, 2, 4, 6>(a, b), i32x4_shuffle::<0, 2, 4, 6>(c, d));
             let (ef, gh) = (i32x4_shuffle::<1, 3, 5, 7>(a, b), i32x4_shuffle::<1, 3, 5, 7>(c, d));
@@ -181,56 +203,46 @@ unsafe fn weigh<C: Cached>(out: *mut f32, values: &Ring, head_dim: usize, weight
         for first in (0..values.count).step_by(GROUP) {
             let last = min(first + GROUP, values.count);
             let mut d = 0;
-            while d + 32 <= head_dim {
-                weigh_group::<C, 4>(out, values, d, weights, first, last);
-                d += 32;
+            while d + BLOCK <= head_dim {
+                weigh_group(out.add(d), values, d * C::SIZE, weights, first, last, |at| C::block(at));
+                d += BLOCK;
             }
             while d + 8 <= head_dim {
-                weigh_group::<C, 1>(out, values, d, weights, first, last);
+                weigh_group(out.add(d), values, d * C::SIZE, weights, first, last, |at| C::eight(at));
                 d += 8;
             }
             if d < head_dim {
-                let mut sum = f32x4_splat(0.0);
-                for i in first..last {
-                    let v = C::four(values.row(i).add(d * C::BYTES));
-                    sum = f32x4_relaxed_madd(v, v128_load32_splat(weights.add(i).cast()), sum);
-                }
-                add(out.add(d), sum);
+                weigh_group(out.add(d), values, d * C::SIZE, weights, first, last, |at| [C::four(at)]);
             }
         }
     }
 }
 
-/// Adds what values `first..last` give to N times 8 columns from `d` on.
+/// Adds what the columns from byte `offset` on of values `first..last` give to N vectors.
 #[inline(always)]
-unsafe fn weigh_group<C: Cached, const N: usize>(
+unsafe fn weigh_group<const N: usize>(
     out: *mut f32,
     values: &Ring,
-    d: usize,
+    offset: usize,
     weights: *const f32,
     first: usize,
     last: usize,
+    read: impl Fn(*const u8) -> [v128; N],
 ) {
     unsafe {
-        let mut sums = [[f32x4_splat(0.0); 2]; N];
+        let mut sums = [f32x4_splat(0.0); N];
         for i in first..last {
-            let v = values.row(i).add(d * C::BYTES);
+            let v = read(values.row(i).add(offset));
             let weight = v128_load32_splat(weights.add(i).cast());
             for n in 0..N {
-                let [even, odd] = C::eight(v.add(n * 8 * C::BYTES));
-                sums[n] = [f32x4_relaxed_madd(even, weight, sums[n][0]), f32x4_relaxed_madd(odd, weight, sums[n][1])];
+                sums[n] = f32x4_relaxed_madd(v[n], weight, sums[n]);
             }
         }
         for n in 0..N {
-            add(out.add(d + n * 8), sums[n][0]);
-            add(out.add(d + n * 8 + 4), sums[n][1]);
+            let to = out.add(4 * n).cast();
+            v128_store(to, f32x4_add(v128_load(to), sums[n]));
         }
     }
-}
-
-#[inline(always)]
-unsafe fn add(to: *mut f32, v: v128) {
-    unsafe { v128_store(to.cast(), f32x4_add(v128_load(to.cast()), v)) };
 }
 
 /// Normalizes the sums, and puts them into their natural order.

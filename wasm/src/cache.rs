@@ -1,8 +1,10 @@
 //! Ring buffers of keys and values. Position p of a sequence has entry p mod capacity.
 
-use crate::bf16;
-use crate::element::{E4m3fn, Element};
-use crate::fp8;
+use crate::bf16::{self, Bf16};
+use crate::dot::{BLOCK, Format};
+use crate::element::{self, Element};
+use crate::f32::F32;
+use crate::fp8::{self, E4m3fn};
 use crate::memory::{natural_pair, prepared_pair};
 use core::arch::wasm32::*;
 
@@ -12,9 +14,10 @@ pub mod format {
     pub const F32: usize = 1;
 }
 
-/// Number format of a cache.
-pub trait Cached {
-    const BYTES: usize;
+/// Number format of a cache: besides blocks of 32 numbers it has smaller pieces, for heads of any multiple of 4.
+pub trait Cached: Format {
+    /// Bytes of a number.
+    const SIZE: usize = Self::BYTES / BLOCK;
     /// Eight numbers in prepared order, without the scale.
     unsafe fn eight(at: *const u8) -> [v128; 2];
     /// Four numbers in their own order, without the scale.
@@ -23,9 +26,7 @@ pub trait Cached {
     unsafe fn store(at: *mut u8, four: v128, scale: v128);
 }
 
-pub struct Bf16;
 impl Cached for Bf16 {
-    const BYTES: usize = 2;
     #[inline(always)]
     unsafe fn eight(at: *const u8) -> [v128; 2] {
         bf16::widen(unsafe { v128_load(at.cast()) })
@@ -41,9 +42,7 @@ impl Cached for Bf16 {
     }
 }
 
-pub struct F32;
 impl Cached for F32 {
-    const BYTES: usize = 4;
     #[inline(always)]
     unsafe fn eight(at: *const u8) -> [v128; 2] {
         unsafe { prepared_pair(v128_load(at.cast()), v128_load(at.add(16).cast())) }
@@ -58,9 +57,7 @@ impl Cached for F32 {
     }
 }
 
-pub struct Fp8;
-impl Cached for Fp8 {
-    const BYTES: usize = 1;
+impl Cached for E4m3fn {
     #[inline(always)]
     unsafe fn eight(at: *const u8) -> [v128; 2] {
         let [even, odd, _, _] = fp8::widen_fn(unsafe { v128_load64_zero(at.cast()) });
@@ -74,7 +71,7 @@ impl Cached for Fp8 {
     #[inline(always)]
     unsafe fn store(at: *mut u8, four: v128, scale: v128) {
         // A true division: a reciprocal's error could turn a tie.
-        let codes = E4m3fn::encode(f32x4_div(four, scale), 0x7f);
+        let codes = element::E4m3fn::encode(f32x4_div(four, scale), 0x7f);
         let codes = u16x8_narrow_i32x4(codes, codes);
         unsafe { v128_store32_lane::<0>(u8x16_narrow_i16x8(codes, codes), at.cast()) };
     }

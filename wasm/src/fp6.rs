@@ -10,14 +10,10 @@ trait Table {
     const HIGH: [v128; 2];
 }
 
-/// Half (codes `from .. from + 16`) of a table of bfloat16 bytes.
-const fn table(bytes: [u8; 32], from: usize) -> v128 {
-    let b = bytes;
-    let f = from;
-    u8x16(
-        b[f], b[f + 1], b[f + 2], b[f + 3], b[f + 4], b[f + 5], b[f + 6], b[f + 7], b[f + 8], b[f + 9], b[f + 10], b[f + 11],
-        b[f + 12], b[f + 13], b[f + 14], b[f + 15],
-    )
+/// Byte 0 or 1 of the bfloat16s of all magnitudes.
+const fn table(mantissa: u32, bias: i32, byte: usize) -> [v128; 2] {
+    // SAFETY: 32 bytes either way, and every bit pattern is a vector.
+    unsafe { core::mem::transmute(magnitudes(mantissa, bias, byte)) }
 }
 
 /// Byte 0 or 1 of the bfloat16 of each magnitude of a format with `mantissa` stored bits and that exponent bias.
@@ -47,15 +43,15 @@ const fn magnitudes(mantissa: u32, bias: i32, byte: usize) -> [u8; 32] {
 /// Element e3m2.
 pub struct E3m2;
 impl Table for E3m2 {
-    const LOW: [v128; 2] = [table(magnitudes(2, 3, 0), 0), table(magnitudes(2, 3, 0), 16)];
-    const HIGH: [v128; 2] = [table(magnitudes(2, 3, 1), 0), table(magnitudes(2, 3, 1), 16)];
+    const LOW: [v128; 2] = table(2, 3, 0);
+    const HIGH: [v128; 2] = table(2, 3, 1);
 }
 
 /// Element e2m3.
 pub struct E2m3;
 impl Table for E2m3 {
-    const LOW: [v128; 2] = [table(magnitudes(3, 1, 0), 0), table(magnitudes(3, 1, 0), 16)];
-    const HIGH: [v128; 2] = [table(magnitudes(3, 1, 1), 0), table(magnitudes(3, 1, 1), 16)];
+    const LOW: [v128; 2] = table(3, 1, 0);
+    const HIGH: [v128; 2] = table(3, 1, 1);
 }
 
 /// Entries of a table of 32; the swizzle gives 0 where an index is not below 16.
@@ -69,10 +65,8 @@ fn look_up([first, last]: [v128; 2], index: v128) -> v128 {
 fn unpack(packed: v128) -> v128 {
     // Bytes b0 b1 b2 hold four codes: the halves b0 b1 and b1 b2 hold two each, at bits 0 and 6, and at bits 4 and 10.
     let halves = i8x16_shuffle::<0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11>(packed, packed);
-    let low_codes = v128_or(
-        v128_and(halves, i32x4_splat(0x0000_003f)),
-        v128_and(u32x4_shr(halves, 4), i32x4_splat(0x003f_0000)),
-    );
+    let low_codes =
+        v128_or(v128_and(halves, i32x4_splat(0x0000_003f)), v128_and(u32x4_shr(halves, 4), i32x4_splat(0x003f_0000)));
     let high_codes = v128_or(
         v128_and(i32x4_shl(halves, 2), i32x4_splat(0x0000_3f00)),
         v128_and(u32x4_shr(halves, 2), i32x4_splat(0x3f00_0000)),

@@ -31,8 +31,8 @@ const fn fix(exponent_bias: i32, byte: usize) -> v128 {
         table[code as usize] = ((value.to_bits() >> 16) ^ shifted).to_le_bytes()[byte];
         code += 1;
     }
-    let t = table;
-    u8x16(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12], t[13], t[14], t[15])
+    // SAFETY: 16 bytes either way, and every bit pattern is a vector.
+    unsafe { core::mem::transmute::<[u8; 16], v128>(table) }
 }
 
 /// The code's own bias against bfloat16's, in the high byte.

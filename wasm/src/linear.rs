@@ -90,7 +90,12 @@ unsafe fn rows<F: Format, const N: usize>(r: &Record, from: usize, to: usize, pa
 
 /// Products of a stored row and N prepared rows, in four lanes each.
 #[inline(always)]
-unsafe fn dots<F: Format, const N: usize>(w: *const u8, scales: *const u8, x: [*const v128; N], cols: usize) -> [v128; N] {
+unsafe fn dots<F: Format, const N: usize>(
+    w: *const u8,
+    scales: *const u8,
+    x: [*const v128; N],
+    cols: usize,
+) -> [v128; N] {
     unsafe {
         let blocks = cols / BLOCK;
         let mut sums = [f32x4_splat(0.0); N];

@@ -94,7 +94,8 @@ pub unsafe fn load_block(row: *const f32, column: usize, width: usize) -> [v128;
 /// `(l0 + l1) + (l2 + l3)`, the order of every sum over lanes.
 #[inline(always)]
 pub fn sum_lanes(v: v128) -> f32 {
-    (f32x4_extract_lane::<0>(v) + f32x4_extract_lane::<1>(v)) + (f32x4_extract_lane::<2>(v) + f32x4_extract_lane::<3>(v))
+    (f32x4_extract_lane::<0>(v) + f32x4_extract_lane::<1>(v))
+        + (f32x4_extract_lane::<2>(v) + f32x4_extract_lane::<3>(v))
 }
 
 /// Eight consecutive columns in prepared order: the even ones, the odd ones.

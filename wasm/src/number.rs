@@ -20,7 +20,11 @@ pub unsafe fn read(address: usize, format: usize) -> f32 {
             (address as *const f32).read_unaligned()
         } else {
             let bits = u32::from((address as *const u16).read_unaligned());
-            if format == BF16 { f32::from_bits(bits << 16) } else { f32x4_extract_lane::<0>(f16::widen(u32x4_splat(bits))) }
+            if format == BF16 {
+                f32::from_bits(bits << 16)
+            } else {
+                f32x4_extract_lane::<0>(f16::widen(u32x4_splat(bits)))
+            }
         }
     }
 }
@@ -35,7 +39,8 @@ pub unsafe fn load(address: usize, lanes: usize, format: usize) -> v128 {
         let halves = if lanes == 4 {
             u32x4_extend_low_u16x8(v128_load64_zero(address as *const u64))
         } else {
-            let half = |i: usize| if i < lanes { u32::from((address as *const u16).add(i).read_unaligned()) } else { 0 };
+            let half =
+                |i: usize| if i < lanes { u32::from((address as *const u16).add(i).read_unaligned()) } else { 0 };
             u32x4(half(0), half(1), half(2), 0)
         };
         if format == BF16 { u32x4_shl(halves, 16) } else { f16::widen(halves) }

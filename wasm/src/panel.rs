@@ -133,7 +133,10 @@ unsafe fn transpose<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
                     // Pairs of columns as 32-bit lanes: of rows 0..4, of rows 4..8.
                     let pairs: [[v128; 2]; 4] = core::array::from_fn(|i| {
                         let (a, b) = (col(2 * i), col(2 * i + 1));
-                        [i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(a, b), i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(a, b)]
+                        [
+                            i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(a, b),
+                            i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(a, b),
+                        ]
                     });
                     for half in 0..2 {
                         let lanes = turn(pairs.map(|pair| pair[half]));

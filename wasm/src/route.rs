@@ -8,7 +8,8 @@ use core::arch::wasm32::*;
 unsafe extern "C" fn route(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
-        let (logits, stride, experts, top_k, ids, weights) = (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4), d.get(5));
+        let (logits, stride, experts, top_k, ids, weights) =
+            (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4), d.get(5));
         for token in start as usize..end as usize {
             let logits = row(logits, token, stride) as *const f32;
             let ids = at(ids, token, top_k * 4) as *mut u32;

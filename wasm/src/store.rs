@@ -1,6 +1,9 @@
 //! `store`: writes the keys or the values of tokens into a cache.
 
-use crate::cache::{Bf16, Cached, F32, Fp8, format};
+use crate::bf16::Bf16;
+use crate::cache::{Cached, format};
+use crate::f32::F32;
+use crate::fp8::E4m3fn;
 use crate::memory::{Words, at, row};
 use core::arch::wasm32::*;
 
@@ -11,7 +14,7 @@ unsafe extern "C" fn store(desc: *const u32, start: u32, end: u32, _scratch: *mu
         match d.get(3) {
             format::BF16 => store_as::<Bf16>(d, start as usize, end as usize),
             format::F32 => store_as::<F32>(d, start as usize, end as usize),
-            _ => store_as::<Fp8>(d, start as usize, end as usize),
+            _ => store_as::<E4m3fn>(d, start as usize, end as usize),
         }
     }
 }
@@ -25,11 +28,11 @@ unsafe fn store_as<C: Cached>(d: Words, start: usize, end: usize) {
         for token in start..end {
             let from = row(src, token, src_stride);
             let slot = at(cache, *slots.add(token) as usize, slot_stride);
-            let entry = *positions.add(token) as usize % capacity * head_dim * C::BYTES;
+            let entry = *positions.add(token) as usize % capacity * head_dim * C::SIZE;
             for head in 0..kv_heads {
                 let to = at(slot, head, head_stride).wrapping_add(entry) as *mut u8;
                 for i in (0..head_dim).step_by(4) {
-                    C::store(to.add(i * C::BYTES), v128_load(from.add(head * head_dim + i).cast()), scale);
+                    C::store(to.add(i * C::SIZE), v128_load(from.add(head * head_dim + i).cast()), scale);
                 }
             }
         }
