@@ -8,6 +8,9 @@ import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
 import { readHfBf16 } from "./layouts/hf_bf16.ts";
 import { readHfMxfp4 } from "./layouts/hf_mxfp4.ts";
 import type { LayoutName, LayoutSource } from "./layouts/layout.ts";
+import { mxfp6Resolver } from "./layouts/mxfp6.ts";
+import { readOriginal } from "./layouts/original.ts";
+import { readQuark } from "./layouts/quark.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "./read.ts";
 import type { ModelSource } from "./source.ts";
@@ -85,7 +88,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
   const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
   const contradiction = methodWarning(layout, method, files.config);
   if (contradiction !== null) warn(contradiction);
-  const source = readLayout(layout, tensors, config);
+  const source = readLayout(layout, tensors, config, quantization, warn);
   const unused = checkUnused(tensors.unused(), config, tensors.place);
   if (unused !== null) warn(unused);
   if (options.checkScales ?? true) refuseNanScales(tensors);
@@ -106,15 +109,22 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
   };
 }
 
-function readLayout(layout: LayoutName, tensors: TensorSet, config: ModelConfig): LayoutSource {
+function readLayout(
+  layout: LayoutName,
+  tensors: TensorSet,
+  config: ModelConfig,
+  quantization: Checkpoint["quantization"],
+  warn: (line: string) => void,
+): LayoutSource {
   switch (layout) {
     case "hf_mxfp4":
       return readHfMxfp4(tensors, config);
     case "hf_bf16":
       return readHfBf16(tensors, config);
     case "original":
+      return readOriginal(tensors, config);
     case "quark":
-      throw new InputError(`${tensors.place}: layout ${layout} is not read yet`);
+      return readQuark(tensors, config, mxfp6Resolver(quantization), warn);
   }
 }
 

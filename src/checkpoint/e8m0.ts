@@ -6,7 +6,7 @@ import type { TensorSet } from "./tensor_set.ts";
 
 const NAN_BYTE = 255;
 /** Bytes held at a time. */
-const CHUNK_BYTES = 4 << 20;
+const CHUNK_BYTES = 1 << 20;
 
 /**
  * Reads all e8m0 scales that a layout took, in the order of the files, and refuses NaN.

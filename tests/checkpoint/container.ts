@@ -17,6 +17,38 @@ export function container(header: string | Record<string, unknown>, data = new U
   return bytes;
 }
 
+/** A tensor outside of any file. */
+export interface StoredNumbers {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** Bytes of a well-formed file with these tensors, one after the other. */
+export function fileOf(tensors: Iterable<readonly [string, StoredNumbers]>): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = {};
+  const data: number[] = [];
+  for (const [name, { dtype, shape, bytes }] of tensors) {
+    header[name] = { dtype, shape, data_offsets: [data.length, data.length + bytes.length] };
+    for (const byte of bytes) data.push(byte);
+  }
+  return container(header, Uint8Array.from(data));
+}
+
+/** Changes the tensors of a small well-formed file. */
+export function rewrite(path: string, change: (tensors: Map<string, StoredNumbers>) => void): void {
+  const file = Deno.readFileSync(path);
+  const length = Number(new DataView(file.buffer).getBigUint64(0, true));
+  const tensors = new Map<string, StoredNumbers>();
+  const header: Record<string, Entry> = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  delete header["__metadata__"];
+  for (const [name, { dtype, shape, data_offsets: [start, end] }] of Object.entries(header)) {
+    tensors.set(name, { dtype, shape, bytes: file.slice(8 + length + start, 8 + length + end) });
+  }
+  change(tensors);
+  Deno.writeFileSync(path, fileOf(tensors));
+}
+
 /** An empty directory that is removed at the end of the scope. */
 export class TemporaryDirectory implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "mxoss-test-" });

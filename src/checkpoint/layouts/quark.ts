@@ -1,0 +1,160 @@
+/**
+ * AMD Quark's export: Hugging Face's names, with one module per expert, or experts fused in one of three ways. Each linear's format is
+ * read off its tensors, module by module, so mixed precision is no special case; what happens to inputs is the plan's to say.
+ */
+import { InputError } from "../../errors.ts";
+import type { ModelConfig } from "../model_config.ts";
+import type { KvScales, LinearSource } from "../source.ts";
+import type { TensorSet } from "../tensor_set.ts";
+import { transposedExperts, transposedName } from "./hf_bf16.ts";
+import { blockNames } from "./hf_mxfp4.ts";
+import {
+  expertModule,
+  type ExpertShape,
+  expertShapes,
+  hfTree,
+  layerModule,
+  type LayoutSource,
+  linear,
+} from "./layout.ts";
+import { blockExperts } from "./mx_blocks.ts";
+import { type Mxfp6Resolver, QuarkWeights } from "./quark_weights.ts";
+import { ScaleReader } from "./values.ts";
+
+/**
+ * Reads the layout.
+ *
+ * @param resolve Which of the two 6-bit formats a module has, which no tensor shows.
+ * @param onWarning Called with one line for tensors that are there and not used.
+ * @throws {InputError} naming the first tensor that is missing, or contradicts others.
+ */
+export function readQuark(
+  tensors: TensorSet,
+  config: ModelConfig,
+  resolve: Mxfp6Resolver,
+  onWarning: (line: string) => void,
+): LayoutSource {
+  using scales = new ScaleReader(tensors);
+  const reader = new QuarkReader(tensors, config, scales, resolve);
+  const shapes = expertShapes(config);
+  const tree = hfTree(tensors, config, {
+    linear: (module, rows, cols, bias) => reader.linear(module, rows, cols, bias),
+    experts: (layer) => ({
+      gateUp: reader.experts(layer, shapes.gateUp),
+      down: reader.experts(layer, shapes.down),
+    }),
+  });
+  const kvScales = Array.from({ length: config.layers }, (_, layer) => reader.kvScales(layer));
+  reader.warnings().forEach(onWarning);
+  return { tree, kvScales };
+}
+
+class QuarkReader {
+  readonly #tensors: TensorSet;
+  readonly #config: ModelConfig;
+  readonly #scales: ScaleReader;
+  readonly #weights: QuarkWeights;
+  readonly #unusedScales: string[] = [];
+
+  constructor(tensors: TensorSet, config: ModelConfig, scales: ScaleReader, resolve: Mxfp6Resolver) {
+    this.#tensors = tensors;
+    this.#config = config;
+    this.#scales = scales;
+    this.#weights = new QuarkWeights(tensors, scales, resolve);
+  }
+
+  linear(module: string, rows: number, cols: number, bias: boolean): LinearSource {
+    const weight = this.#weights.read(module, [], rows, cols, () => module)[0]!;
+    const [inputScale] = this.#inputScales(1, `${module}.input_scale`);
+    return linear(module, weight, bias ? this.#tensors.vector(`${module}.bias`, rows) : null, inputScale);
+  }
+
+  /** One linear per expert, however the layer stores them. */
+  experts(layer: number, shape: ExpertShape): LinearSource[] {
+    const { experts } = this.#config;
+    const blocks = blockNames(layer, shape), fused = transposedName(layer, shape);
+    const inputScales = () => this.#inputScales(experts, `${fused}.input_scale`, `${fused}_input_scale`);
+    if (this.#tensors.has(blocks.blocks)) {
+      return blockExperts(this.#tensors, this.#config, layer, shape, blocks, inputScales());
+    }
+    if (this.#tensors.has(fused)) return transposedExperts(this.#tensors, this.#config, layer, shape);
+    const moduleOf = (expert: number) => expertModule(layer, expert, shape);
+    if (this.#tensors.has(`${fused}.weight`)) {
+      const weights = this.#weights.read(fused, [experts], shape.rows, shape.cols, moduleOf);
+      const biases = this.#tensors.vectors(`${fused}.bias`, experts, shape.rows);
+      const scales = inputScales();
+      return weights.map((weight, e) => linear(moduleOf(e), weight, biases[e]!, scales[e]));
+    }
+    const linears = Array.from({ length: experts }, (_, e) => this.linear(moduleOf(e), shape.rows, shape.cols, true));
+    this.#checkAlike(linears);
+    return linears;
+  }
+
+  /** Experts of a layer are computed together: one format, and a calibrated scale for all or none. */
+  #checkAlike(linears: readonly LinearSource[]): void {
+    const describe = ({ weight: { format, scale } }: LinearSource) =>
+      scale.kind === "row" ? `${format} with a scale per row` : format;
+    const [first] = linears;
+    for (const expert of linears) {
+      if (describe(expert) !== describe(first!)) {
+        throw new InputError(
+          `${this.#tensors.place}: tensor ${expert.weight.name}: expected ${describe(first!)} as in expert 0, got ${
+            describe(expert)
+          }`,
+        );
+      }
+      if ((expert.inputScale === undefined) !== (first!.inputScale === undefined)) {
+        const [missing, other] = expert.inputScale === undefined ? [expert, first!] : [first!, expert];
+        throw new InputError(
+          `${this.#tensors.place}: tensor ${missing.module}.input_scale: expected one as for ${other.module}, got nothing`,
+        );
+      }
+    }
+  }
+
+  /** Scales of the cache, by Quark's names or its older export's; 1 where there are none. */
+  kvScales(layer: number): KvScales {
+    const attention = `${layerModule(layer)}.self_attn`;
+    for (const name of ["q_proj.output_scale", "q_scale", "prob_output_scale", "prob_scale"]) {
+      if (this.#tensors.find(`${attention}.${name}`) !== null) this.#unusedScales.push(`${attention}.${name}`);
+    }
+    const k = this.#kvScale(attention, "k"), v = this.#kvScale(attention, "v");
+    if ((k === null) !== (v === null)) {
+      const [missing, there] = k === null ? ["k", "v"] : ["v", "k"];
+      throw new InputError(
+        `${this.#tensors.place}: tensor ${attention}.${missing}_proj.output_scale: expected one as for ${there}_proj, got nothing`,
+      );
+    }
+    return { k: k ?? 1, v: v ?? 1 };
+  }
+
+  #kvScale(attention: string, of: "k" | "v"): number | null {
+    const names = [`${attention}.${of}_proj.output_scale`, `${attention}.${of}_scale`];
+    const found = names.flatMap((name) => this.#tensors.find(name) ?? []);
+    const values = found.map((tensor) => this.#scales.read(tensor, [1])[0]!);
+    if (values.length === 2 && values[0] !== values[1]) {
+      throw new InputError(
+        `${this.#tensors.place}: tensor ${names[1]}: expected ${values[0]} as in ${names[0]}, got ${values[1]}`,
+      );
+    }
+    return values[0] ?? null;
+  }
+
+  /** Static scales of the inputs of some experts (or one linear): one each, one for all, or none. */
+  #inputScales(count: number, ...names: string[]): number[] {
+    const tensor = names.map((name) => this.#tensors.find(name)).find((found) => found !== null);
+    if (!tensor) return [];
+    const values = this.#scales.read(tensor, [1, count]);
+    return Array.from({ length: count }, (_, i) => values[values.length === 1 ? 0 : i]!);
+  }
+
+  warnings(): string[] {
+    const lines: string[] = [];
+    const say = (names: readonly string[], what: string) => {
+      if (names.length > 0) lines.push(`${this.#tensors.place}: ${names.length} ${what}, e.g. ${names[0]}`);
+    };
+    say(this.#unusedScales, "scales of queries and attention probabilities are not used");
+    say(this.#weights.plainWithScale, "scales of weights that are not quantized are not used");
+    return lines;
+  }
+}

@@ -1,0 +1,130 @@
+/** AMD Quark's weights: the format follows from dtype and row bytes of the weight and from its scale. */
+import { InputError } from "../../errors.ts";
+import type { StoredTensor } from "../files.ts";
+import type { MatrixSource, ScaleSource } from "../source.ts";
+import { isOneOf, MX_BLOCK, PLAIN, type TensorSet } from "../tensor_set.ts";
+import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
+import type { ScaleReader } from "./values.ts";
+
+/** Elements of MXFP6. Both have 24 bytes a block: only the config says which one a module has. */
+export type Mxfp6Element = "e3m2" | "e2m3";
+/** Tells it, or null where the config does not. */
+export type Mxfp6Resolver = (module: string) => Mxfp6Element | null;
+
+const FP8 = { F8_E4M3: "fp8_e4m3", F8_E4M3FNUZ: "fp8_e4m3fnuz" } as const;
+
+/** Reads matrices with their scales. */
+export class QuarkWeights {
+  /** Scales found beside weights that need none, as exports of fake-quantized weights have them. */
+  readonly plainWithScale: string[] = [];
+  readonly #tensors: TensorSet;
+  readonly #scales: ScaleReader;
+  readonly #resolve: Mxfp6Resolver;
+
+  constructor(tensors: TensorSet, scales: ScaleReader, resolve: Mxfp6Resolver) {
+    this.#tensors = tensors;
+    this.#scales = scales;
+    this.#resolve = resolve;
+  }
+
+  /**
+   * The matrix of `<name>.weight`, or with `lead` [E] its E matrices.
+   *
+   * @param moduleOf Canonical name of each matrix's module.
+   * @throws {InputError} naming the tensor that is missing or does not fit the others.
+   */
+  read(
+    name: string,
+    lead: readonly number[],
+    rows: number,
+    cols: number,
+    moduleOf: (matrix: number) => string,
+  ): MatrixSource[] {
+    const weightName = `${name}.weight`, scaleName = `${name}.weight_scale`;
+    const weight = this.#tensors.find(weightName);
+    if (weight === null) {
+      throw new InputError(
+        `${this.#tensors.place}: tensor ${weightName}: expected U8, F8_E4M3, BF16, F16 or F32, got nothing`,
+      );
+    }
+    if (isOneOf(weight, ["F8_E4M3", "F8_E4M3FNUZ"])) {
+      this.#tensors.take(weightName, [weight.dtype], [...lead, rows, cols]);
+      const scales = this.#floatScales(scaleName, weightName, lead[0] ?? 1, rows);
+      return scales.map((scale, i) => matrix(weight, FP8[weight.dtype], i, rows, cols, cols, scale));
+    }
+    if (weight.dtype === "U8") return this.#mx(weight, scaleName, lead, rows, cols, moduleOf);
+    if (!Object.hasOwn(PLAIN, weight.dtype)) {
+      this.#tensors.refuse(weight, "U8, F8_E4M3, BF16, F16 or F32");
+    }
+    if (this.#tensors.find(scaleName) !== null) this.plainWithScale.push(scaleName);
+    return this.#tensors.matrices(weightName, lead, rows, cols);
+  }
+
+  #mx(
+    weight: StoredTensor,
+    scaleName: string,
+    lead: readonly number[],
+    rows: number,
+    cols: number,
+    moduleOf: (matrix: number) => string,
+  ): MatrixSource[] {
+    const blocks = mxBlocksPerRow(this.#tensors.place, weight.name, cols);
+    const fp4 = blocks * MX_BLOCK / 2, fp6 = blocks * MX_BLOCK / 4 * 3;
+    const rowBytes = weight.shape.at(-1) === fp6 ? fp6 : fp4;
+    if (rowBytes === fp4 && weight.shape.at(-1) !== fp4) {
+      this.#tensors.refuse(weight, `U8 with rows of ${fp4} bytes (MXFP4) or ${fp6} (MXFP6)`);
+    }
+    this.#tensors.take(weight.name, ["U8"], [...lead, rows, rowBytes]);
+    const scales = this.#tensors.take(scaleName, E8M0_DTYPES, [...lead, rows, blocks]);
+    this.#tensors.e8m0.push(scales);
+    return Array.from({ length: lead[0] ?? 1 }, (_, i) => {
+      const format = rowBytes === fp4 ? "mxfp4" : this.#mxfp6(weight, moduleOf(i));
+      const offset = scales.offset + i * rows * blocks;
+      return matrix(weight, format, i, rows, cols, rowBytes, {
+        kind: "e8m0",
+        file: scales.file,
+        offset,
+        rowStride: blocks,
+      });
+    });
+  }
+
+  #mxfp6(weight: StoredTensor, module: string): "mxfp6_e3m2" | "mxfp6_e2m3" {
+    const element = this.#resolve(module);
+    if (element !== null) return `mxfp6_${element}`;
+    throw new InputError(
+      `${
+        this.#tensors.pathOf(weight)
+      }: tensor ${weight.name}: has 6 bits an element: expected quantization_config to say fp6_e3m2 or ` +
+        `fp6_e2m3 for ${module}, got neither`,
+    );
+  }
+
+  /** Scales of FP8 weights: one for each of `count` matrices, or one per row of each. */
+  #floatScales(name: string, weightName: string, count: number, rows: number): ScaleSource[] {
+    const tensor = this.#tensors.find(name);
+    if (tensor === null) {
+      throw new InputError(`${this.#tensors.place}: tensor ${name}: expected the scale of ${weightName}, got nothing`);
+    }
+    const values = this.#scales.read(tensor, [1, count, count * rows]);
+    return Array.from({ length: count }, (_, i): ScaleSource => {
+      if (values.length === 1) return { kind: "tensor", value: values[0]! };
+      if (values.length === count) return { kind: "tensor", value: values[i]! };
+      return { kind: "row", values: values.slice(i * rows, (i + 1) * rows) };
+    });
+  }
+}
+
+/** Matrix `i` of a tensor that holds several of them, one after the other. */
+function matrix(
+  { name, file, offset }: StoredTensor,
+  format: MatrixSource["format"],
+  i: number,
+  rows: number,
+  cols: number,
+  rowBytes: number,
+  scale: ScaleSource,
+): MatrixSource {
+  const start = offset + i * rows * rowBytes;
+  return { name, format, rows, cols, transposed: false, file, offset: start, rowBytes, rowStride: rowBytes, scale };
+}

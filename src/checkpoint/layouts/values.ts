@@ -1,0 +1,56 @@
+/** Reading the few numbers that a plan needs at once: calibrated scales. */
+import { InputError } from "../../errors.ts";
+import type { StoredTensor } from "../files.ts";
+import { readable, readExactly } from "../read.ts";
+import { isOneOf, type TensorSet } from "../tensor_set.ts";
+
+/** Dtypes that scales come in; all are widened (or for F64 rounded) to float32. */
+export const SCALE_DTYPES = ["BF16", "F16", "F32", "F64"] as const;
+
+const WIDEN: Record<(typeof SCALE_DTYPES)[number], (buffer: ArrayBuffer) => Float32Array<ArrayBuffer>> = {
+  BF16: (buffer) => new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer),
+  F16: (buffer) => Float32Array.from(new Float16Array(buffer)),
+  F32: (buffer) => new Float32Array(buffer),
+  F64: (buffer) => Float32Array.from(new Float64Array(buffer)),
+};
+
+/** Reads scales, keeping files open in between. */
+export class ScaleReader implements Disposable {
+  readonly #tensors: TensorSet;
+  readonly #open = new Map<string, Deno.FsFile>();
+
+  constructor(tensors: TensorSet) {
+    this.#tensors = tensors;
+  }
+
+  /**
+   * All numbers of a tensor.
+   *
+   * @param lengths How many numbers it may hold; its shape is free otherwise: scalars are stored as [] and as [1].
+   * @throws {InputError} for another dtype or number of numbers, and for numbers that are not finite and above 0.
+   */
+  read(tensor: StoredTensor, lengths: readonly number[]): Float32Array<ArrayBuffer> {
+    const length = tensor.shape.reduce((product, size) => product * size, 1);
+    if (!isOneOf(tensor, SCALE_DTYPES) || !lengths.includes(length)) {
+      this.#tensors.refuse(tensor, `BF16, F16, F32 or F64 with ${[...new Set(lengths)].join(" or ")} elements`);
+    }
+    const path = this.#tensors.pathOf(tensor);
+    const values = WIDEN[tensor.dtype](
+      readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes)).buffer,
+    );
+    const wrong = values.findIndex((value) => !(value > 0 && value < Infinity));
+    if (wrong < 0) return values;
+    const at = length === 1 ? "" : ` at element ${wrong}`;
+    throw new InputError(`${path}: tensor ${tensor.name}: expected finite scales above 0, got ${values[wrong]}${at}`);
+  }
+
+  #file(path: string): Deno.FsFile {
+    let file = this.#open.get(path);
+    if (file === undefined) this.#open.set(path, file = Deno.openSync(path));
+    return file;
+  }
+
+  [Symbol.dispose](): void {
+    for (const file of this.#open.values()) file.close();
+  }
+}

@@ -1,0 +1,177 @@
+import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
+import { NO_QDQ } from "../../src/quant/format.ts";
+import { FORMATS, type Layout, LAYOUTS, type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { TemporaryDirectory } from "./container.ts";
+import { Decoder } from "./decode.ts";
+import { type Made, makeCheckpoint, Random } from "./make.ts";
+
+/** Every linear of a source. */
+function linearsOf({ tree }: ModelSource): LinearSource[] {
+  return [...tree.layers.flatMap((l) => [l.q, l.k, l.v, l.o, l.router, ...l.gateUp, ...l.down]), tree.head];
+}
+
+/** Asserts that a source means the numbers that were made. */
+function assertMeans({ source }: Checkpoint, made: Made): void {
+  const decoder = new Decoder(source);
+  const { tree } = source;
+  assertEquals(decoder.matrix(tree.embedding), made.others.get("model.embed_tokens.weight"));
+  assertEquals(decoder.vector(tree.norm), made.others.get("model.norm.weight"));
+  for (const [i, layer] of tree.layers.entries()) {
+    const name = `model.layers.${i}`;
+    assertEquals(decoder.vector(layer.inputNorm), made.others.get(`${name}.input_layernorm.weight`));
+    assertEquals(decoder.vector(layer.postNorm), made.others.get(`${name}.post_attention_layernorm.weight`));
+    assertEquals(decoder.vector(layer.sinks), made.others.get(`${name}.self_attn.sinks`));
+    assertEquals(layer.q.module, `${name}.self_attn.q_proj`);
+    assertEquals(layer.k.module, `${name}.self_attn.k_proj`);
+    assertEquals(layer.v.module, `${name}.self_attn.v_proj`);
+    assertEquals(layer.o.module, `${name}.self_attn.o_proj`);
+    assertEquals(layer.router.module, `${name}.mlp.router`);
+    layer.gateUp.forEach((l, e) => assertEquals(l.module, `${name}.mlp.experts.${e}.gate_up_proj`));
+    layer.down.forEach((l, e) => assertEquals(l.module, `${name}.mlp.experts.${e}.down_proj`));
+  }
+  const linears = linearsOf(source);
+  assertEquals(linears.map(({ module }) => module).toSorted(), [...made.linears.keys()].toSorted());
+  for (const linear of linears) {
+    const { module, weight, bias, inputScale, input } = linear;
+    const expected = made.linears.get(module!)!;
+    const got = {
+      rows: weight.rows,
+      cols: weight.cols,
+      weight: decoder.matrix(weight),
+      bias: bias && decoder.vector(bias),
+      inputScale,
+    };
+    assertEquals(got, { inputScale: undefined, ...expected }, module);
+    assertEquals(input, NO_QDQ);
+  }
+  assertEquals(source.kvScales, made.kvScales);
+}
+
+/** Asserts that the source's ranges cover the files' data, each byte once; `single` bytes are scalars that were read already. */
+function assertTiles(source: ModelSource, tensorBytes: number): void {
+  const spans: [file: number, start: number, bytes: number][] = [];
+  const { tree } = source;
+  const vectorBytes = { bf16: 2, f16: 2, f32: 4 };
+  for (const { weight, bias } of [{ weight: tree.embedding, bias: null }, ...linearsOf(source)]) {
+    const lines = weight.transposed ? weight.cols : weight.rows;
+    assertEquals(weight.rowBytes, weight.rowStride);
+    spans.push([weight.file, weight.offset, lines * weight.rowBytes]);
+    const { scale } = weight;
+    if (scale.kind === "e8m0") spans.push([scale.file, scale.offset, weight.rows * scale.rowStride]);
+    if (bias) spans.push([bias.file, bias.offset, bias.length * vectorBytes[bias.format]]);
+  }
+  for (const v of [tree.norm, ...tree.layers.flatMap((l) => [l.inputNorm, l.postNorm, l.sinks])]) {
+    spans.push([v.file, v.offset, v.length * vectorBytes[v.format]]);
+  }
+  spans.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  for (const [i, [file, start]] of spans.entries()) {
+    const before = spans[i - 1];
+    assert(!before || before[0] !== file || before[1] + before[2] <= start, `ranges overlap at ${start}`);
+  }
+  const scalars = linearsOf(source).reduce((sum, { weight: { scale }, inputScale }) => {
+    const scales = scale.kind === "tensor" ? 1 : scale.kind === "row" ? scale.values.length : 0;
+    return sum + 4 * (scales + (inputScale === undefined ? 0 : 1));
+  }, 0);
+  assertEquals(spans.reduce((sum, [, , bytes]) => sum + bytes, scalars), tensorBytes);
+}
+
+const SMALL: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
+
+function opened(layout: Layout, quark: QuarkOptions, seed: number, shape = SMALL, shards = 1): void {
+  using dir = new TemporaryDirectory();
+  const made = makeCheckpoint(dir, new Random(seed), { shape, layout, quark, shards });
+  const checkpoint = openCheckpoint(dir.path);
+  assertEquals(checkpoint.layout, layout);
+  assertEquals(checkpoint.warnings, []);
+  assertMeans(checkpoint, made);
+}
+
+for (const layout of LAYOUTS) {
+  Deno.test(`openCheckpoint() gives layout ${layout} its meaning`, () => opened(layout, {}, 1));
+  Deno.test(`openCheckpoint() gives layout ${layout} in three shards its meaning`, () =>
+    opened(layout, {}, 2, SMALL, 3));
+}
+
+for (const weights of FORMATS) {
+  for (const experts of ["each", "fused"] as const) {
+    Deno.test(`openCheckpoint() gives Quark's ${experts === "each" ? "experts" : "fused experts"} in ${weights} their meaning`, () => {
+      opened("quark", { weights, experts, inputScales: true }, 3);
+    });
+  }
+  Deno.test(`openCheckpoint() gives Quark's attention in ${weights} its meaning`, () => {
+    opened("quark", { weights: "mxfp4", attention: weights, inputScales: weights.startsWith("fp8") }, 4);
+  });
+}
+
+Deno.test("openCheckpoint() gives Quark's experts in blocks their meaning", () => {
+  opened("quark", { experts: "blocks", attention: "fp8", inputScales: true }, 5);
+});
+
+Deno.test("openCheckpoint() reads single scales of every dtype and shape", () => {
+  for (const scalarDtype of ["F32", "BF16", "F16"] as const) {
+    for (const scalarShape of [[], [1], [1, 1]]) {
+      for (const kvScales of ["output_scale", "legacy"] as const) {
+        opened("quark", { weights: "fp8", attention: "fp8", inputScales: true, kvScales, scalarDtype, scalarShape }, 6);
+      }
+    }
+  }
+});
+
+Deno.test("openCheckpoint() gives random small checkpoints of all layouts their meaning", () => {
+  for (let seed = 100; seed < 140; seed++) {
+    const random = new Random(seed);
+    const kvHeads = 1 + random.below(3), experts = 1 + random.below(4);
+    const shape: Shape = {
+      layers: 1 + random.below(3),
+      hidden: 32 * (1 + random.below(3)),
+      intermediate: 32 * (1 + random.below(3)),
+      experts,
+      topK: 1 + random.below(experts),
+      heads: kvHeads * (1 + random.below(3)),
+      kvHeads,
+      // Rows of o_proj are heads * headDim wide, which MX formats need in whole blocks.
+      headDim: 32,
+      vocab: 1 + random.below(50),
+      window: 1 + random.below(9),
+    };
+    const quark: QuarkOptions = {
+      weights: random.pick(FORMATS),
+      attention: random.pick(FORMATS),
+      experts: random.pick(["each", "fused", "blocks"]),
+      inputScales: random.below(2) === 1,
+      scalarDtype: random.pick(["F32", "BF16", "F16"]),
+      scalarShape: random.pick([[], [1]]),
+      ...random.pick([{}, { kvScales: "output_scale" as const }, { kvScales: "legacy" as const }]),
+    };
+    const layout = random.pick(["quark", "quark", ...LAYOUTS] as const);
+    using dir = new TemporaryDirectory();
+    const made = makeCheckpoint(dir, random, { shape, layout, quark, shards: 1 + random.below(3) });
+    assertMeans(openCheckpoint(dir.path), made);
+  }
+});
+
+Deno.test("random_checkpoint writes checkpoints whose every byte is part of the model", () => {
+  const cases: [Layout, QuarkOptions][] = [
+    ["hf_mxfp4", {}],
+    ["hf_bf16", {}],
+    ["original", {}],
+    ["quark", {}],
+    ["quark", { weights: "fp8", attention: "fp8", inputScales: true }],
+    ["quark", { weights: "mxfp6_e2m3", attention: "fp8_channel" }],
+    ["quark", { weights: "fp8_channel", experts: "fused" }],
+    ["quark", { experts: "blocks", attention: "mxfp4" }],
+  ];
+  for (const [layout, quark] of cases) {
+    for (const shardBytes of [5e9, 1e5]) {
+      using dir = new TemporaryDirectory();
+      const bytes = writeRandomCheckpoint(dir.path, { shape: SHAPES.tiny, layout, quark, shardBytes });
+      const { source, layout: found, warnings } = openCheckpoint(dir.path);
+      assertEquals([found, warnings], [layout, []]);
+      assertEquals(source.files.length > 1, shardBytes === 1e5);
+      assertTiles(source, bytes);
+    }
+  }
+});

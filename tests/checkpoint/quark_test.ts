@@ -1,0 +1,278 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { InputError } from "../../src/errors.ts";
+import { type QuarkOptions, randomConfig, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { assertEquals } from "../assert.ts";
+import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
+import { makeCheckpoint, Random } from "./make.ts";
+
+const SHAPE: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
+const EXPERT = "model.layers.1.mlp.experts.2.gate_up_proj";
+const ATTENTION = "model.layers.1.self_attn";
+
+type Tensors = Map<string, StoredNumbers>;
+const float32 = (shape: number[], ...values: number[]): StoredNumbers => ({
+  dtype: "F32",
+  shape,
+  bytes: new Uint8Array(Float32Array.from(values).buffer),
+});
+const u8 = (...shape: number[]): StoredNumbers => ({
+  dtype: "U8",
+  shape,
+  bytes: new Uint8Array(shape.reduce((product, size) => product * size, 1)),
+});
+
+/** A checkpoint of layout quark with other tensors than it was made with. */
+function changed(quark: QuarkOptions, change: (tensors: Tensors) => void): TemporaryDirectory {
+  const dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout: "quark", quark });
+  rewrite(`${dir.path}/model.safetensors`, change);
+  return dir;
+}
+
+const MX4: QuarkOptions = { inputScales: true, kvScales: "output_scale" };
+const FP8: QuarkOptions = { weights: "fp8", attention: "fp8", inputScales: true };
+
+const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, line: string][] = [
+  [
+    "a missing scale",
+    MX4,
+    (t) => t.delete(`${EXPERT}.weight_scale`),
+    `${EXPERT}.weight_scale: expected U8 or F8_E8M0 [64, 2], got nothing`,
+  ],
+  [
+    "a missing FP8 scale",
+    FP8,
+    (t) => t.delete(`${EXPERT}.weight_scale`),
+    `${EXPERT}.weight_scale: expected the scale of ${EXPERT}.weight, got nothing`,
+  ],
+  [
+    "blocks of 64",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight_scale`, u8(64, 1)),
+    `${EXPERT}.weight_scale: expected U8 or F8_E8M0 [64, 2], got U8 [64, 1]`,
+  ],
+  [
+    "a scale byte 255",
+    MX4,
+    (t) => t.get(`${EXPERT}.weight_scale`)!.bytes[5] = 255,
+    `${EXPERT}.weight_scale: expected e8m0 scales from 0 to 254, got 255 (NaN) at [2, 1]`,
+  ],
+  [
+    "rows of an unknown format",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight`, u8(64, 40)),
+    `${EXPERT}.weight: expected U8 with rows of 32 bytes (MXFP4) or 48 (MXFP6), got U8 [64, 40]`,
+  ],
+  [
+    "too few rows",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight`, u8(32, 32)),
+    `${EXPERT}.weight: expected U8 [64, 32], got U8 [32, 32]`,
+  ],
+  [
+    "6 bits that the config does not explain",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight`, u8(64, 48)),
+    `${EXPERT}.weight: has 6 bits an element: expected quantization_config to say fp6_e3m2 or fp6_e2m3 for ${EXPERT}, got neither`,
+  ],
+  [
+    "a missing expert",
+    MX4,
+    (t) => t.delete(`${EXPERT}.weight`),
+    `${EXPERT}.weight: expected U8, F8_E4M3, BF16, F16 or F32, got nothing`,
+  ],
+  [
+    "a missing bias",
+    MX4,
+    (t) => t.delete(`${EXPERT}.bias`),
+    `${EXPERT}.bias: expected BF16, F16 or F32 [64], got nothing`,
+  ],
+  [
+    "an expert too many",
+    MX4,
+    (t) => t.set("model.layers.1.mlp.experts.3.down_proj.bias", u8(1)),
+    "model.layers.1.mlp.experts.3.down_proj.bias: expected 3 experts (num_local_experts), got another one",
+  ],
+  [
+    "experts of different formats",
+    MX4,
+    (t) => {
+      t.set(`${EXPERT}.weight`, { ...u8(64, 64), dtype: "F8_E4M3" });
+      t.set(`${EXPERT}.weight_scale`, float32([], 1));
+    },
+    `${EXPERT}.weight: expected mxfp4 as in expert 0, got fp8_e4m3`,
+  ],
+  [
+    "experts with one and with many scales",
+    FP8,
+    (t) => t.set(`${EXPERT}.weight_scale`, float32([64], ...Array(64).fill(1))),
+    `${EXPERT}.weight: expected fp8_e4m3 as in expert 0, got fp8_e4m3 with a scale per row`,
+  ],
+  [
+    "an input scale that one expert lacks",
+    MX4,
+    (t) => t.delete(`${EXPERT}.input_scale`),
+    `${EXPERT}.input_scale: expected one as for model.layers.1.mlp.experts.0.gate_up_proj, got nothing`,
+  ],
+  [
+    "an input scale that only one expert has",
+    { kvScales: "legacy" },
+    (t) => t.set(`${EXPERT}.input_scale`, float32([1], 1)),
+    `model.layers.1.mlp.experts.0.gate_up_proj.input_scale: expected one as for ${EXPERT}, got nothing`,
+  ],
+  ...[[0, "0"], [NaN, "NaN"], [-0.5, "-0.5"], [Infinity, "Infinity"]].map(([value, got]) =>
+    [
+      `an input scale of ${got}`,
+      MX4,
+      (t: Tensors) => t.set(`${EXPERT}.input_scale`, float32([], value as number)),
+      `${EXPERT}.input_scale: expected finite scales above 0, got ${got}`,
+    ] as [string, QuarkOptions, (t: Tensors) => void, string]
+  ),
+  [
+    "a row's scale of NaN",
+    FP8,
+    (t) => t.set(`${ATTENTION}.v_proj.weight_scale`, float32([64], ...Array(63).fill(1), NaN)),
+    `${ATTENTION}.v_proj.weight_scale: expected finite scales above 0, got NaN at element 63`,
+  ],
+  [
+    "two input scales",
+    MX4,
+    (t) => t.set(`${EXPERT}.input_scale`, float32([2], 1, 1)),
+    `${EXPERT}.input_scale: expected BF16, F16, F32 or F64 with 1 elements, got F32 [2]`,
+  ],
+  [
+    "FP8 weights with u8 scales",
+    FP8,
+    (t) => t.set(`${EXPERT}.weight_scale`, u8(64, 2)),
+    `${EXPERT}.weight_scale: expected BF16, F16, F32 or F64 with 1 or 64 elements, got U8 [64, 2]`,
+  ],
+  [
+    "u8 weights with a float scale",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight_scale`, float32([64, 2], ...Array(128).fill(1))),
+    `${EXPERT}.weight_scale: expected U8 or F8_E8M0 [64, 2], got F32 [64, 2]`,
+  ],
+  [
+    "FP8 weights of e5m2",
+    FP8,
+    (t) => t.set(`${EXPERT}.weight`, { ...u8(64, 64), dtype: "F8_E5M2" }),
+    `${EXPERT}.weight: expected U8, F8_E4M3, BF16, F16 or F32, got F8_E5M2 [64, 64]`,
+  ],
+  [
+    "k's scale without v's",
+    MX4,
+    (t) => t.delete(`${ATTENTION}.v_proj.output_scale`),
+    `${ATTENTION}.v_proj.output_scale: expected one as for k_proj, got nothing`,
+  ],
+  [
+    "v's scale without k's",
+    { kvScales: "legacy" },
+    (t) => t.delete(`${ATTENTION}.k_scale`),
+    `${ATTENTION}.k_proj.output_scale: expected one as for v_proj, got nothing`,
+  ],
+  [
+    "two scales of k that differ",
+    { kvScales: "legacy" },
+    (t) => {
+      t.set(`${ATTENTION}.k_proj.output_scale`, float32([], 3));
+      t.set(`${ATTENTION}.k_scale`, float32([1], 2));
+    },
+    `${ATTENTION}.k_scale: expected 3 as in ${ATTENTION}.k_proj.output_scale, got 2`,
+  ],
+  [
+    "a second stage",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight_scale_2`, float32([], 1)),
+    `${EXPERT}.weight_scale_2: expected symmetric quantization in one stage, got a second stage`,
+  ],
+  [
+    "a zero point",
+    MX4,
+    (t) => t.set(`${EXPERT}.weight_zero_point`, u8(1)),
+    `${EXPERT}.weight_zero_point: expected symmetric quantization in one stage, got a zero point`,
+  ],
+];
+
+for (const [what, quark, change, line] of BROKEN) {
+  Deno.test(`readQuark() refuses ${what}`, () => {
+    using dir = changed(quark, change);
+    const got = refusal(() => openCheckpoint(dir.path), dir.path, InputError);
+    assertEquals(got, `model.safetensors: tensor ${line}`);
+  });
+}
+
+/** Warnings of opening, without the file's name. */
+function warnings(dir: TemporaryDirectory): string[] {
+  return openCheckpoint(dir.path).warnings.map((line) => line.replace(`${dir.path}/model.safetensors: `, ""));
+}
+
+Deno.test("readQuark() takes both names of a KV scale where they agree", () => {
+  using dir = changed({ kvScales: "legacy" }, (t) => {
+    t.set(`${ATTENTION}.k_proj.output_scale`, { ...t.get(`${ATTENTION}.k_scale`)!, shape: [1] });
+  });
+  assertEquals(warnings(dir), []);
+});
+
+Deno.test("readQuark() warns of scales that it does not use", () => {
+  using dir = changed(MX4, (t) => {
+    t.set(`${ATTENTION}.q_proj.output_scale`, float32([], 1));
+    t.set(`${ATTENTION}.prob_output_scale`, float32([], 1));
+    t.set(`${ATTENTION}.o_proj.weight_scale`, float32([], 1));
+  });
+  assertEquals(warnings(dir), [
+    `2 scales of queries and attention probabilities are not used, e.g. ${ATTENTION}.q_proj.output_scale`,
+    `1 scales of weights that are not quantized are not used, e.g. ${ATTENTION}.o_proj.weight_scale`,
+  ]);
+});
+
+Deno.test("readQuark() reads scales of torch's e8m0 type and of float64", () => {
+  using dir = changed(MX4, (t) => {
+    t.set(`${EXPERT}.weight_scale`, { ...t.get(`${EXPERT}.weight_scale`)!, dtype: "F8_E8M0" });
+    t.set(`${EXPERT}.input_scale`, { dtype: "F64", shape: [1], bytes: new Uint8Array(Float64Array.of(0.1).buffer) });
+  });
+  const expert = openCheckpoint(dir.path).source.tree.layers[1]!.gateUp[2]!;
+  assertEquals([expert.weight.scale.kind, expert.inputScale], ["e8m0", Math.fround(0.1)]);
+});
+
+Deno.test("readQuark() reads FP8 of AMD's fnuz kind", () => {
+  using dir = changed(FP8, (t) => {
+    t.set(`${ATTENTION}.q_proj.weight`, { ...t.get(`${ATTENTION}.q_proj.weight`)!, dtype: "F8_E4M3FNUZ" });
+  });
+  assertEquals(openCheckpoint(dir.path).source.tree.layers[1]!.q.weight.format, "fp8_e4m3fnuz");
+});
+
+Deno.test("openCheckpoint() asks the config which 6-bit format a module has", () => {
+  /** Formats of layer 1's q_proj and down_proj. */
+  const formats = (layers: Record<string, unknown>, overall: unknown = { dtype: "fp4" }) => {
+    using dir = new TemporaryDirectory();
+    const quark: QuarkOptions = { weights: "mxfp6_e3m2", attention: "mxfp6_e3m2" };
+    makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout: "quark", quark });
+    const layer_quant_config = Object.fromEntries(
+      Object.entries(layers).map(([name, dtype]) => [name, { weight: { dtype } }]),
+    );
+    const quantization_config = { quant_method: "quark", global_quant_config: { weight: overall }, layer_quant_config };
+    dir.write("config.json", { ...randomConfig(SHAPE, "quark"), quantization_config });
+    const { q, down } = openCheckpoint(dir.path).source.tree.layers[1]!;
+    return [q.weight.format, down[2]!.weight.format];
+  };
+  const e3m2 = "mxfp6_e3m2", e2m3 = "mxfp6_e2m3";
+  assertEquals(formats({}, { dtype: "fp6_e2m3" }), [e2m3, e2m3]);
+  assertEquals(formats({}, { dtype: "mx", mx_element_dtype: "fp6_e3m2" }), [e3m2, e3m2]);
+  assertEquals(formats({ "*q_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }), [e2m3, e3m2]);
+  // Of patterns the first counts, but a module's own name goes before.
+  assertEquals(formats({ "*.q_?roj": "fp6_e3m2", "model.layers.*_proj": "fp6_e2m3" }), [e3m2, e2m3]);
+  assertEquals(formats({ "model.layers.*_proj": "fp6_e2m3", "*.q_?roj": "fp6_e3m2" }), [e2m3, e2m3]);
+  assertEquals(formats({ "*_proj": "fp6_e2m3", [`${ATTENTION}.q_proj`]: "fp6_e3m2" }), [e3m2, e2m3]);
+  // A name that is no pattern matches nothing but itself, and the global fp4 gives way to the one format that fits the tensors.
+  assertEquals(formats({ "q_proj": "fp6_e2m3" }), [e2m3, e2m3]);
+});
+
+Deno.test("openCheckpoint() matches patterns with many stars in no time", () => {
+  using dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout: "quark", quark: { weights: "mxfp6_e3m2" } });
+  const config = randomConfig(SHAPE, "quark", { weights: "mxfp6_e3m2" });
+  const quantization = config["quantization_config"] as Record<string, unknown>;
+  quantization["layer_quant_config"] = { ["*o".repeat(40) + "!"]: { weight: { dtype: "fp6_e2m3" } } };
+  dir.write("config.json", config);
+  assertEquals(openCheckpoint(dir.path).source.tree.layers[0]!.down[0]!.weight.format, "mxfp6_e3m2");
+});
