@@ -1,0 +1,200 @@
+/** Operations that multiply by weights: linears, experts, logits. */
+import { type Areas, type EmulateTensor, padded } from "./areas.ts";
+import type { DescriptorWriter } from "./descriptor.ts";
+import type { Machine } from "./machine.ts";
+import type { EmulateLinear } from "./weights.ts";
+
+/** Output rows of one unit of the `linear` kernel. */
+const LINEAR_TILE = 8;
+const MX_KIND = { e2m1: 1, e3m2: 2, e2m3: 3 } as const;
+
+export class Gemm {
+  readonly #perExpert: Int32Array;
+
+  /**
+   * @param experts Experts of the whole model.
+   * @param expertStart Number of the first one here.
+   * @param round 1: GEMM inputs that are dequantized FP8 are rounded to bf16.
+   */
+  constructor(
+    readonly machine: Machine,
+    readonly areas: Areas<string>,
+    readonly topK: number,
+    readonly experts: number,
+    readonly expertStart: number,
+    readonly round: number,
+  ) {
+    this.#perExpert = new Int32Array(experts + 1);
+  }
+
+  /** outs[i] = QDQ(x) W_i^T + b_i. */
+  linear(outs: readonly EmulateTensor[], x: EmulateTensor, linears: readonly EmulateLinear[]): void {
+    // Linears that want the same input format share one prepared input and one pass over the threads.
+    for (let from = 0; from < linears.length;) {
+      const first = linears[from]!;
+      let to = from + 1;
+      while (to < linears.length && sameInput(first, linears[to]!)) to++;
+      const m = first.memory;
+      this.machine.bring(x, m);
+      const scales = this.#prepare(first, x, this.machine.n);
+      const d = this.machine.describe(m).begin(to - from);
+      let units = 0, work = 0;
+      for (let i = from; i < to; i++) {
+        const w = linears[i]!, out = outs[i]!;
+        this.#record(d, w, out, this.machine.n, 0, 0, scales, this.round, units);
+        units += Math.ceil(w.rows / LINEAR_TILE);
+        work += w.rows * w.cols * this.machine.n;
+        out.home = m;
+      }
+      this.machine.run("linear", m, units, work / Math.max(1, units));
+      from = to;
+    }
+  }
+
+  /** Logits of some rows of x; see the contract. */
+  logits(x: EmulateTensor, head: EmulateLinear, rows: Int32Array, into?: Float32Array): Float32Array {
+    const m = head.memory, a = this.areas, vocab = head.rows;
+    const f32 = this.machine.views[m]!.f32;
+    this.machine.bring(x, m);
+    const result = into ??
+      (rows.length <= a.logitRows
+        ? f32.subarray(a.logits >> 2, (a.logits >> 2) + rows.length * vocab)
+        : new Float32Array(rows.length * vocab));
+    for (let from = 0; from < rows.length; from += a.logitRows) {
+      const count = Math.min(a.logitRows, rows.length - from);
+      const width = padded(head.cols);
+      for (let i = 0; i < count; i++) {
+        const row = x.address + 4 * x.stride * rows[from + i]!;
+        this.#prepareRows(head, a.prepared + 4 * width * i, a.rowScales + 4 * i, row, x.stride, 1);
+      }
+      const d = this.machine.describe(m).begin(1);
+      const out = { address: a.logits, stride: vocab };
+      const scales = scalesInEpilogue(head) ? a.rowScales : 0;
+      this.#record(d, head, out, count, 0, 0, scales, 0, 0);
+      this.machine.run("linear", m, Math.ceil(head.rows / LINEAR_TILE), head.cols * LINEAR_TILE * count);
+      if (into || rows.length > a.logitRows) {
+        result.set(f32.subarray(a.logits >> 2, (a.logits >> 2) + count * vocab), from * vocab);
+      }
+    }
+    return result;
+  }
+
+  /**
+   * One GEMM of all chosen experts: tokens are grouped by expert, so that an expert's rows are decoded once for all its tokens.
+   *
+   * @param rows Rows of x to prepare.
+   * @param shared Slot rows that share one row of x: topK for gate_up (x is per token), 1 for down.
+   */
+  expertLinear(
+    out: EmulateTensor,
+    x: EmulateTensor,
+    experts: readonly EmulateLinear[],
+    rows: number,
+    shared: number,
+    round: number,
+  ): void {
+    const first = experts[0], a = this.areas;
+    const { expertStart } = this;
+    const m = first?.memory ?? x.home;
+    out.home = m;
+    if (!first) return this.#zero(out);
+    this.machine.bring(x, m);
+    const scales = this.#prepare(first, x, rows);
+    const { i32 } = this.machine.views[m]!;
+    const slotRows = this.machine.n * this.topK;
+    const ids = a.routeIds >> 2, xRows = a.rowLists >> 2, outRows = xRows + slotRows;
+
+    // Counting sort of the slot rows by local expert; ascending rows within an expert. Rows of other ranks' experts stay zero.
+    const ends = this.#perExpert.fill(0);
+    const owned = (s: number): number => {
+      const e = i32[ids + s]! - expertStart;
+      return e < experts.length ? e : -1;
+    };
+    if (experts.length < this.experts) this.#zero(out);
+    for (let s = 0; s < slotRows; s++) if (owned(s) >= 0) ends[owned(s) + 1]!++;
+    for (let e = 0; e < experts.length; e++) ends[e + 1]! += ends[e]!;
+    for (let s = 0; s < slotRows; s++) {
+      const e = owned(s);
+      if (e < 0) continue;
+      const at = ends[e]!++;
+      i32[xRows + at] = shared === 1 ? s : Math.floor(s / shared);
+      i32[outRows + at] = s;
+    }
+    // `ends[e]` is now the end of expert e; its start is the end of the one before.
+    const d = this.machine.describe(m).begin(0);
+    let records = 0, units = 0;
+    for (let e = 0, from = 0; e < experts.length; e++) {
+      const to = ends[e]!;
+      if (to > from) {
+        const w = experts[e]!;
+        this.#record(d, w, out, to - from, 4 * (xRows + from), 4 * (outRows + from), scales, round, units);
+        units += Math.ceil(w.rows / LINEAR_TILE);
+        records++;
+      }
+      from = to;
+    }
+    i32[a.descriptor >> 2] = records;
+    this.machine.run("linear", m, units, first.cols * LINEAR_TILE * slotRows / Math.max(1, records));
+  }
+
+  /** Zeros the slot rows of the current batch. */
+  #zero(out: EmulateTensor): void {
+    this.machine.current(out).fill(0);
+  }
+
+  /**
+   * Prepares the first `rows` rows of x as the input of a linear.
+   *
+   * @returns Address of the rows' scales where the epilogue must apply them, else 0.
+   */
+  #prepare(linear: EmulateLinear, x: EmulateTensor, rows: number): number {
+    const { prepared, rowScales } = this.areas;
+    this.#prepareRows(linear, prepared, rowScales, x.address, x.stride, rows);
+    return scalesInEpilogue(linear) ? rowScales : 0;
+  }
+
+  #prepareRows(linear: EmulateLinear, out: number, rowScales: number, x: number, stride: number, rows: number): void {
+    const { input, cols, memory } = linear;
+    let kind = 0, rule = 0, scale = 0;
+    if (input.kind === "mx") {
+      kind = MX_KIND[input.element];
+      rule = input.rule === "floor" ? 1 : 0;
+    } else if (input.kind === "fp8_static") {
+      kind = 4;
+      scale = input.scale;
+    } else if (input.kind === "fp8_token") kind = 5;
+    this.machine.describe(memory).begin(out, padded(cols), x, stride, cols, kind, rule).f32(scale)
+      .u32(this.round, scalesInEpilogue(linear) ? rowScales : 0);
+    this.machine.run("prepare", memory, rows, 4 * cols);
+  }
+
+  /** One record of the `linear` kernel. */
+  #record(
+    d: DescriptorWriter,
+    w: EmulateLinear,
+    out: { readonly address: number; readonly stride: number },
+    n: number,
+    xRows: number,
+    outRows: number,
+    xScales: number,
+    round: number,
+    firstUnit: number,
+  ): void {
+    d.u32(w.format, w.transposed, w.rows, w.cols, w.weight, w.rowStride, w.scale, w.scaleStride, w.scaleKind);
+    d.u32(w.bias, w.biasFormat, this.areas.prepared, padded(w.cols), out.address, out.stride, n, xRows, outRows);
+    d.u32(xScales, round, firstUnit, 0, 0, 0);
+  }
+}
+
+/** FP8 weights with FP8 inputs multiply codes; both scales are applied to the sum. Everywhere else the input is dequantized first. */
+const scalesInEpilogue = (linear: EmulateLinear): boolean =>
+  linear.scaleKind >= 2 && (linear.input.kind === "fp8_static" || linear.input.kind === "fp8_token");
+
+function sameInput(left: EmulateLinear, right: EmulateLinear): boolean {
+  if (scalesInEpilogue(left) !== scalesInEpilogue(right)) return false;
+  const a = left.input, b = right.input;
+  if (a.kind !== b.kind) return false;
+  if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;
+  if (a.kind === "fp8_static" && b.kind === "fp8_static") return a.scale === b.scale;
+  return true;
+}

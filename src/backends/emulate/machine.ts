@@ -1,0 +1,75 @@
+/** The memories of a model with the thread pool over them: what operations are run on. */
+import type { EmulateTensor } from "./areas.ts";
+import type { KernelName } from "./control.ts";
+import { DescriptorWriter } from "./descriptor.ts";
+import type { Pool } from "./pool.ts";
+
+/** Multiply-adds below which waking other threads costs more than it saves (a wake is some 5 us, a core makes some 5 per ns). */
+const WORTH_SHARING = 24_000;
+
+/** Typed views of one memory. */
+export interface Views {
+  readonly u8: Uint8Array;
+  readonly i32: Int32Array;
+  readonly f32: Float32Array;
+  readonly descriptor: DescriptorWriter;
+}
+
+export class Machine {
+  readonly views: readonly Views[];
+  readonly #pool: Pool;
+  readonly #descriptor: number;
+  /** Tokens of the current batch. */
+  n = 0;
+
+  /**
+   * @param descriptor Address of the descriptor area, and its length in words; the same in every memory.
+   */
+  constructor(
+    memories: readonly WebAssembly.Memory[],
+    pool: Pool,
+    descriptor: { readonly address: number; readonly words: number },
+  ) {
+    this.#pool = pool;
+    this.#descriptor = descriptor.address;
+    this.views = memories.map(({ buffer }) => ({
+      u8: new Uint8Array(buffer),
+      i32: new Int32Array(buffer),
+      f32: new Float32Array(buffer),
+      descriptor: new DescriptorWriter(buffer, descriptor.address, descriptor.words),
+    }));
+  }
+
+  /** The writer of a memory's descriptor; the next {@linkcode run} there uses what it wrote. */
+  describe(memory: number): DescriptorWriter {
+    return this.views[memory]!.descriptor;
+  }
+
+  /**
+   * Runs the described operation.
+   *
+   * @param workPerUnit Estimated multiply-adds of one unit; decides whether other threads are woken.
+   */
+  run(kernel: KernelName, memory: number, units: number, workPerUnit: number): void {
+    if (units * workPerUnit < WORTH_SHARING) this.#pool.runHere(kernel, memory, this.#descriptor, units);
+    else this.#pool.run(kernel, memory, this.#descriptor, units);
+  }
+
+  /** Makes the tensor's current contents available in a memory. */
+  bring(tensor: EmulateTensor, memory: number): void {
+    if (tensor.home === memory) return;
+    const from = this.current(tensor), at = tensor.address >> 2;
+    this.views[memory]!.f32.set(from, at);
+    tensor.home = memory;
+  }
+
+  /** The rows of the current batch, row strides included, as they lie in memory. */
+  current(tensor: EmulateTensor): Float32Array {
+    const at = tensor.address >> 2;
+    return this.views[tensor.home]!.f32.subarray(at, at + this.n * tensor.rowsPerToken * tensor.stride);
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+}
