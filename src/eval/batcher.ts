@@ -1,0 +1,148 @@
+/**
+ * Greedy completions of many prompts at once: sequences share batches, and as one ends the next takes its place, so that weights are
+ * read once for many tokens and all cores have work. A sequence's tokens do not depend on what shares its batches.
+ */
+import type { Feed, Session } from "../model/session.ts";
+import { argmax, logProbability } from "./logits_distance.ts";
+
+/** A prompt to complete. */
+export interface CompletionRequest {
+  readonly index: number;
+  readonly prompt: Int32Array;
+}
+
+/** Why a completion ended: a stop token, a text that ends it, or too long. */
+export type CompletionEnd = "stop" | "text" | "length";
+
+/** A finished completion. */
+export interface Completion {
+  readonly index: number;
+  readonly promptTokens: number;
+  /** Without the stop token. */
+  readonly ids: readonly number[];
+  readonly end: CompletionEnd;
+  /** Tokens that were chosen, the stop token included. */
+  readonly generatedTokens: number;
+  /** Sum of the log probabilities of the chosen tokens, the stop token included. */
+  readonly logProbability: number;
+}
+
+/** What to complete and how. */
+export interface BatchOptions {
+  readonly session: Session;
+  readonly requests: readonly CompletionRequest[];
+  /** Tokens that every prompt begins with; computed once. */
+  readonly prefix: Int32Array;
+  readonly maxTokens: number;
+  readonly stopIds: ReadonlySet<number>;
+  /** Watches the text of a completion; makes a new watch for each. */
+  readonly watch?: () => { push(id: number): boolean };
+  readonly onDone: (completion: Completion) => void;
+  /** Called after every batch with the tokens in it. */
+  readonly onBatch?: (tokens: number) => void;
+  /** Ends the work between two batches. */
+  readonly signal?: AbortSignal;
+}
+
+/** Shared beginnings shorter than this are not worth a copy of the cache. */
+const SHORTEST_PREFIX = 8;
+
+/** Slots that {@linkcode completeAll} needs to have `sequences` at once. */
+export function slotsNeeded(sequences: number, prefix: number): number {
+  return sequences + (prefix >= SHORTEST_PREFIX ? 1 : 0);
+}
+
+/** A sequence that is being completed. */
+interface Active {
+  readonly slot: number;
+  readonly request: CompletionRequest;
+  /** Prompt tokens that are in the cache. */
+  fed: number;
+  /** The token to feed next, once the prompt is done. */
+  next: number | null;
+  readonly ids: number[];
+  logProbability: number;
+  readonly watch: { push(id: number): boolean } | undefined;
+}
+
+/** Completes all requests; resolves when the last is done or the signal fires. */
+export async function completeAll(options: BatchOptions): Promise<void> {
+  const { session, requests, prefix, signal } = options;
+  const shares = prefix.length >= SHORTEST_PREFIX;
+  const prefixSlot = session.limits.slots - 1;
+  const free = Array.from({ length: session.limits.slots - (shares ? 1 : 0) }, (_, slot) => slot).reverse();
+  if (shares) {
+    session.reset(prefixSlot);
+    await session.feed({ slot: prefixSlot, tokens: prefix, logits: "none" });
+    options.onBatch?.(prefix.length);
+  }
+  const waiting = [...requests].reverse();
+  let active: Active[] = [];
+  const start = (request: CompletionRequest): void => {
+    const slot = free.pop()!;
+    session.reset(slot);
+    if (shares) session.fork(prefixSlot, slot);
+    const fed = shares ? prefix.length : 0;
+    active.push({ slot, request, fed, next: null, ids: [], logProbability: 0, watch: options.watch?.() });
+  };
+  while (!signal?.aborted) {
+    while (free.length > 0 && waiting.length > 0) start(waiting.pop()!);
+    if (active.length === 0) return;
+    const batch = fillBatch(active, session.limits.maxTokens);
+    const ended = new Set<Active>();
+    await session.run(batch.map(({ feed }) => feed), (index, _position, logits) => {
+      const sequence = batch[index]!.sequence;
+      const end = choose(sequence, logits, options);
+      if (end === null) return;
+      ended.add(sequence);
+      options.onDone(finished(sequence, end));
+    });
+    for (const { sequence, feed } of batch) {
+      if (sequence.fed < sequence.request.prompt.length) sequence.fed += feed.tokens.length;
+    }
+    options.onBatch?.(batch.reduce((sum, { feed }) => sum + feed.tokens.length, 0));
+    for (const { slot } of ended) free.push(slot);
+    active = active.filter((sequence) => !ended.has(sequence));
+  }
+}
+
+/** One token of each sequence that generates, and as much of the prompts as there is room for. */
+function fillBatch(active: readonly Active[], room: number): { sequence: Active; feed: Feed }[] {
+  const batch: { sequence: Active; feed: Feed }[] = [];
+  for (const sequence of active) {
+    if (sequence.next === null || room === 0) continue;
+    batch.push({ sequence, feed: { slot: sequence.slot, tokens: [sequence.next], logits: "last" } });
+    room--;
+  }
+  for (const sequence of active) {
+    if (sequence.next !== null || room === 0) continue;
+    const { prompt } = sequence.request;
+    const tokens = prompt.subarray(sequence.fed, sequence.fed + room);
+    const last = sequence.fed + tokens.length === prompt.length;
+    batch.push({ sequence, feed: { slot: sequence.slot, tokens, logits: last ? "last" : "none" } });
+    room -= tokens.length;
+  }
+  return batch;
+}
+
+/** Takes the likeliest token; says how the sequence ended, or null if it goes on. */
+function choose(sequence: Active, logits: Float32Array, options: BatchOptions): CompletionEnd | null {
+  const token = argmax(logits);
+  sequence.logProbability += logProbability(logits, token);
+  sequence.next = token;
+  if (options.stopIds.has(token)) return "stop";
+  sequence.ids.push(token);
+  if (sequence.watch?.push(token)) return "text";
+  return sequence.ids.length >= options.maxTokens ? "length" : null;
+}
+
+function finished(sequence: Active, end: CompletionEnd): Completion {
+  return {
+    index: sequence.request.index,
+    promptTokens: sequence.request.prompt.length,
+    ids: sequence.ids,
+    end,
+    generatedTokens: sequence.ids.length + (end === "stop" ? 1 : 0),
+    logProbability: sequence.logProbability,
+  };
+}

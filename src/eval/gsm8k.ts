@@ -1,0 +1,215 @@
+/** Accuracy on word problems: what is asked, how one setting of the matrix answers, and how settings differ. */
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import { InputError } from "../errors.ts";
+import type { Session } from "../model/session.ts";
+import type { KvFormat } from "../quant/format.ts";
+import { type Answer, scoreReply } from "./answers.ts";
+import { completeAll, slotsNeeded } from "./batcher.ts";
+import type { Problem } from "./dataset.ts";
+import { type FilterName, FILTERS } from "./filters.ts";
+import { commonPrefix, makePrompt, type Prompt, type PromptOptions, readReply, StopWatch } from "./prompts.ts";
+import {
+  detectableDifference,
+  discordance,
+  holm,
+  type Interval,
+  mcnemar,
+  pairedDifference,
+  wilsonInterval,
+} from "./statistics.ts";
+
+/** What every cell of the matrix is asked. */
+export interface Task {
+  /** In the order of the file. */
+  readonly problems: readonly Problem[];
+  /** Prompt of each problem, in the same order. */
+  readonly prompts: readonly Prompt[];
+  /** Tokens that all prompts begin with. */
+  readonly prefix: Int32Array;
+  readonly prompting: PromptOptions;
+  readonly maxTokens: number;
+  readonly stopIds: ReadonlySet<number>;
+}
+
+/** What a session must have room for. */
+export interface Room {
+  readonly slots: number;
+  readonly context: number;
+}
+
+/** Most sequences at once: more share no further work, and each takes memory. */
+const MOST_SEQUENCES = 64;
+/** Memory that caches of sequences may take, in bytes, unless a number of sequences is asked for. */
+const CACHE_BYTES = 2 ** 31;
+
+/**
+ * Makes the prompts.
+ *
+ * @throws {InputError} if a prompt and its reply do not fit the model's context.
+ */
+export function prepareTask(
+  problems: readonly Problem[],
+  prompting: PromptOptions,
+  config: ModelConfig,
+  maxTokens: number,
+): Task {
+  const prompts = problems.map((problem) => makePrompt(problem, prompting));
+  prompts.forEach(({ ids }, i) => {
+    if (ids.length + maxTokens > config.maxPositions) {
+      throw new InputError(
+        `problem ${
+          problems[i]!.index
+        }: expected its ${ids.length} prompt tokens and ${maxTokens} of the reply (--max-tokens) to ` +
+          `fit the model's context of ${config.maxPositions}`,
+      );
+    }
+  });
+  return {
+    problems,
+    prompts,
+    prefix: prompts[0]!.ids.slice(0, commonPrefix(prompts.map(({ ids }) => ids))),
+    prompting,
+    maxTokens,
+    stopIds: new Set(config.eosTokenIds),
+  };
+}
+
+/**
+ * How many sequences to run at once, and how long they get.
+ *
+ * @param asked Sequences at once that the user wants, or undefined.
+ */
+export function roomFor(task: Task, config: ModelConfig, kvFormat: KvFormat, asked?: number): Room {
+  const longest = Math.max(...task.prompts.map(({ ids }) => ids.length));
+  const context = Math.min(config.maxPositions, longest + task.maxTokens);
+  const perPosition = 2 * config.kvHeads * config.headDim * { f32: 4, bf16: 2, fp8: 1 }[kvFormat];
+  const positions = config.sliding.reduce(
+    (sum, sliding) => sum + (sliding ? Math.min(context, 2 * config.slidingWindow) : context),
+    0,
+  );
+  const fitting = Math.max(1, Math.floor(CACHE_BYTES / (perPosition * positions)) - 1);
+  const sequences = Math.min(task.problems.length, asked ?? Math.min(MOST_SEQUENCES, fitting));
+  return { slots: slotsNeeded(sequences, task.prefix.length), context };
+}
+
+/** Progress of one cell. */
+export interface CellProgress {
+  readonly answered: number;
+  readonly total: number;
+  /** Correct so far by the flexible filter. */
+  readonly correct: number;
+  /** Tokens computed in this run, prompts included. */
+  readonly tokens: number;
+}
+
+/** Where answers are kept; see {@linkcode Journal}. */
+export interface AnswerStore {
+  readonly entries: ReadonlyMap<number, Answer>;
+  append(answer: Answer): void;
+}
+
+/**
+ * Answers what the store does not hold yet.
+ *
+ * @returns Answers in the order of the problems; fewer if the signal fired.
+ */
+export async function answerAll(
+  task: Task,
+  session: Session,
+  store: AnswerStore,
+  onProgress: (progress: CellProgress) => void,
+  signal?: AbortSignal,
+): Promise<Answer[]> {
+  const byIndex = new Map(task.problems.map((problem, i) => [problem.index, { problem, prompt: task.prompts[i]! }]));
+  const { format, tokenizer } = task.prompting;
+  let tokens = 0;
+  const progress = () => {
+    const answers = answersInOrder(task, store);
+    const correct = answers.filter((a) => a["flexible-extract"].correct).length;
+    onProgress({ answered: answers.length, total: task.problems.length, correct, tokens });
+  };
+  await completeAll({
+    session,
+    requests: [...byIndex].filter(([index]) => !store.entries.has(index))
+      .map(([index, { prompt }]) => ({ index, prompt: prompt.ids })),
+    prefix: task.prefix,
+    maxTokens: task.maxTokens,
+    stopIds: task.stopIds,
+    ...(format === "completion" ? { watch: () => new StopWatch(tokenizer) } : {}),
+    onDone: (completion) => {
+      const { problem } = byIndex.get(completion.index)!;
+      store.append(scoreReply(problem, completion, readReply(completion.ids, format, tokenizer)));
+    },
+    onBatch: (count) => {
+      tokens += count;
+      progress();
+    },
+    ...(signal ? { signal } : {}),
+  });
+  return answersInOrder(task, store);
+}
+
+/** The answers that the store holds to the task's problems, in their order. */
+export function answersInOrder(task: Task, store: AnswerStore): Answer[] {
+  return task.problems.map(({ index }) => store.entries.get(index)).filter((a) => a !== undefined);
+}
+
+/** Accuracy by one filter. */
+export interface Accuracy extends Interval {
+  readonly correct: number;
+  readonly accuracy: number;
+  /** One character per problem: 1 right, 0 wrong. */
+  readonly outcomes: string;
+}
+
+/** Accuracy by each filter, with 95% intervals. */
+export function accuracies(answers: readonly Answer[]): Record<FilterName, Accuracy> {
+  return Object.fromEntries(FILTERS.map((filter) => {
+    const outcomes = answers.map((answer) => answer[filter].correct);
+    const correct = outcomes.filter(Boolean).length;
+    return [filter, {
+      correct,
+      accuracy: correct / answers.length,
+      ...wilsonInterval(correct, answers.length),
+      outcomes: outcomes.map(Number).join(""),
+    }];
+  })) as Record<FilterName, Accuracy>;
+}
+
+/** A setting against the first one, on the same problems. */
+export interface PairedComparison extends Interval {
+  readonly filter: FilterName;
+  readonly lost: number;
+  readonly gained: number;
+  /** Problems whose extracted answer is another one, right or wrong. */
+  readonly changed: number;
+  readonly difference: number;
+  /** McNemar's mid-p. */
+  readonly p: number;
+  /** The same, corrected for the number of settings compared with the first (Holm). */
+  readonly pHolm: number;
+  /** Smallest true difference that this many problems would show with 80% power. */
+  readonly detectable: number;
+}
+
+/** Compares settings with the first, all of which answered the same problems. */
+export function compareWithFirst(
+  first: readonly Answer[],
+  others: readonly (readonly Answer[])[],
+  filter: FilterName,
+): PairedComparison[] {
+  const outcomes = (answers: readonly Answer[]) => answers.map((a) => a[filter].correct);
+  const base = outcomes(first);
+  const pairs = others.map((answers) => discordance(base, outcomes(answers)));
+  const ps = pairs.map((pair) => mcnemar(pair).mid);
+  const corrected = holm(ps);
+  return pairs.map((pair, i) => ({
+    filter,
+    ...pair,
+    changed: others[i]!.filter((answer, j) => answer[filter].extracted !== first[j]![filter].extracted).length,
+    ...pairedDifference(pair, base.length),
+    p: ps[i]!,
+    pHolm: corrected[i]!,
+    detectable: detectableDifference(pair, base.length),
+  }));
+}

@@ -1,0 +1,39 @@
+/** The settings that one evaluation runs through. */
+
+/** One setting of the matrix. */
+export interface Cell {
+  /** Name of a quantization scheme; null: as the checkpoint is. */
+  readonly scheme: string | null;
+  readonly kvCacheDtype: "auto" | "bf16" | "fp8";
+  readonly tp: number;
+}
+
+/** The axes of the matrix, each with at least one entry. */
+export interface Axes {
+  readonly schemes: readonly (string | null)[];
+  readonly kvCacheDtypes: readonly Cell["kvCacheDtype"][];
+  readonly tps: readonly number[];
+}
+
+/** Every combination; the first entry of every axis makes the first cell, which the others are compared with. */
+export function cellsOf({ schemes, kvCacheDtypes, tps }: Axes): Cell[] {
+  return schemes.flatMap((scheme) =>
+    kvCacheDtypes.flatMap((kvCacheDtype) => tps.map((tp) => ({ scheme, kvCacheDtype, tp })))
+  );
+}
+
+/** A cell's name in files and results, for instance `w_mxfp4_a_fp8.kv-bf16.tp2`. */
+export function cellKey({ scheme, kvCacheDtype, tp }: Cell): string {
+  return `${scheme ?? "as-stored"}.kv-${kvCacheDtype}.tp${tp}`;
+}
+
+/** What a cell is called beside the others: only what differs among them is said. */
+export function cellLabel(cell: Cell, among: readonly Cell[]): string {
+  const differs = (pick: (c: Cell) => unknown) => new Set(among.map(pick)).size > 1;
+  const parts = [
+    ...(differs((c) => c.scheme) || among.length === 1 ? [cell.scheme ?? "as stored"] : []),
+    ...(differs((c) => c.kvCacheDtype) ? [`kv ${cell.kvCacheDtype}`] : []),
+    ...(differs((c) => c.tp) ? [`tp ${cell.tp}`] : []),
+  ];
+  return parts.join(", ");
+}
