@@ -1,10 +1,11 @@
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
+import { InputError } from "../../src/errors.ts";
 import { NO_QDQ } from "../../src/quant/format.ts";
 import { FORMATS, type Layout, LAYOUTS, type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { TemporaryDirectory } from "./container.ts";
+import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { Decoder } from "./decode.ts";
 import { type Made, makeCheckpoint, Random } from "./make.ts";
 
@@ -108,6 +109,8 @@ for (const weights of FORMATS) {
 
 Deno.test("openCheckpoint() gives Quark's experts in blocks their meaning", () => {
   opened("quark", { experts: "blocks", attention: "fp8", inputScales: true }, 5);
+  // Here nothing but the config says who wrote it.
+  opened("quark", { experts: "blocks" }, 5);
 });
 
 Deno.test("openCheckpoint() reads single scales of every dtype and shape", () => {
@@ -151,6 +154,57 @@ Deno.test("openCheckpoint() gives random small checkpoints of all layouts their 
     const made = makeCheckpoint(dir, random, { shape, layout, quark, shards: 1 + random.below(3) });
     assertMeans(openCheckpoint(dir.path), made);
   }
+});
+
+Deno.test("openCheckpoint() refuses experts that are not transposed as Hugging Face's bf16 layout is", () => {
+  using dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(1), { shape: SMALL, layout: "hf_bf16" });
+  const name = "model.layers.0.mlp.experts.down_proj";
+  rewrite(`${dir.path}/model.safetensors`, (t) => t.set(name, { ...t.get(name)!, shape: [3, 64, 32] }));
+  assertEquals(
+    refusal(() => openCheckpoint(dir.path), dir.path, InputError),
+    `model.safetensors: tensor ${name}: expected BF16, F16 or F32 [3, 32, 64], got BF16 [3, 64, 32]`,
+  );
+});
+
+Deno.test("openCheckpoint() refuses the original layout without its parts, by their names", () => {
+  const line = (change: (tensors: Map<string, StoredNumbers>) => void) => {
+    using dir = new TemporaryDirectory();
+    makeCheckpoint(dir, new Random(1), { shape: SMALL, layout: "original" });
+    rewrite(`${dir.path}/model.safetensors`, change);
+    return refusal(() => openCheckpoint(dir.path), dir.path, InputError).replace("model.safetensors: tensor ", "");
+  };
+  assertEquals(line((t) => t.delete("norm.scale")), "norm.scale: expected BF16, F16 or F32 [64], got nothing");
+  const qkv = "block.1.attn.qkv.weight";
+  assertEquals(
+    line((t) => t.set(qkv, { ...t.get(qkv)!, shape: [64, 256] })),
+    `${qkv}: expected BF16, F16 or F32 [256, 64], got BF16 [64, 256]`,
+  );
+  assertEquals(
+    line((t) => t.delete("block.1.mlp.mlp2_weight.scales")),
+    "block.1.mlp.mlp2_weight.scales: expected U8 or F8_E8M0 [3, 64, 1], got nothing",
+  );
+  assertEquals(
+    line((t) => t.set("block.2.attn.sinks", t.get("block.1.attn.sinks")!)),
+    "block.2.attn.sinks: expected 2 layers (num_hidden_layers), got another one",
+  );
+});
+
+Deno.test("openCheckpoint() finds the original layout in its subdirectory, and files beside it", () => {
+  using dir = new TemporaryDirectory();
+  const made = makeCheckpoint(dir, new Random(1), { shape: SMALL, layout: "original" });
+  Deno.mkdirSync(`${dir.path}/original`);
+  for (const name of ["config.json", "model.safetensors"]) {
+    Deno.renameSync(`${dir.path}/${name}`, `${dir.path}/original/${name}`);
+  }
+  dir.write("tokenizer.json", "{}");
+  dir.write("generation_config.json", { eos_token_id: 7 });
+  const checkpoint = openCheckpoint(dir.path);
+  assertMeans(checkpoint, made);
+  assertEquals(checkpoint.dir, dir.path);
+  assertEquals(checkpoint.files.config, `${dir.path}/original/config.json`);
+  assertEquals(checkpoint.files.tokenizer, `${dir.path}/tokenizer.json`);
+  assertEquals(checkpoint.config.eosTokenIds, [7]);
 });
 
 Deno.test("random_checkpoint writes checkpoints whose every byte is part of the model", () => {
