@@ -15,14 +15,7 @@ export function printable(text: string): string {
 
 /**
  * What a message says was got. Objects and arrays are not spelled out: one from a file may be as deep as the file is long.
- *
- * @example
- * ```ts
- * import { show } from "./describe.ts";
- * show(undefined); // nothing
- * show("yarn"); // "yarn", with its quotes
- * show([1, 2]); // an array of 2
- * ```
+ * `nothing`, `"yarn"` with its quotes, `an array of 2`, `an object`, `null`, `1.5`.
  */
 export function show(value: unknown): string {
   if (value === undefined) return "nothing";
