@@ -111,9 +111,13 @@ unsafe fn products<C: Cached, const N: usize>(q: *const f32, keys: [*const u8; N
             let q = *q.add(d).cast::<[v128; 8]>();
             for n in 0..N {
                 let k = C::block(keys[n].add(d * C::SIZE));
-                for v in 0..8 {
-                    sums[n] = f32x4_relaxed_madd(k[v], q[v], sums[n]);
+                // Short chains: a score's rounding errors become relative errors of its weight, so they count more than a GEMM's.
+                let [mut a, mut b] = [f32x4_mul(k[0], q[0]), f32x4_mul(k[4], q[4])];
+                for v in 1..4 {
+                    a = f32x4_relaxed_madd(k[v], q[v], a);
+                    b = f32x4_relaxed_madd(k[4 + v], q[4 + v], b);
                 }
+                sums[n] = f32x4_add(sums[n], f32x4_add(a, b));
             }
             d += BLOCK;
         }

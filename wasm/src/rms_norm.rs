@@ -1,7 +1,9 @@
 //! `rms_norm`: x / sqrt(mean of squares + eps) * weight.
+//!
+//! In float64, which costs nothing beside the GEMMs: what follows is often quantized, and a last-bit difference here moves a whole code there.
 
 use crate::bf16::round_if;
-use crate::memory::{Words, at, each_vector, load, row, store, sum_lanes};
+use crate::memory::{Words, at, each_vector, load, row, store};
 use crate::number;
 use core::arch::wasm32::*;
 
@@ -13,18 +15,28 @@ unsafe extern "C" fn rms_norm(desc: *const u32, start: u32, end: u32, _scratch: 
         let (weight, format, eps, round) = (d.get(4), d.get(5), d.float(6), d.get(7) != 0);
         for unit in start as usize..end as usize {
             let (out, x) = (row(out, unit, stride), row(x, unit, stride));
-            let mut squares = f32x4_splat(0.0);
+            let mut squares = f64x2_splat(0.0);
             each_vector(width, |i, lanes| {
                 let v = load(x.add(i), lanes);
-                squares = f32x4_add(squares, f32x4_mul(v, v));
+                for v in halves(v) {
+                    squares = f64x2_add(squares, f64x2_mul(v, v));
+                }
             });
-            let mean = sum_lanes(squares) / width as f32;
-            let factor = f32x4_div(f32x4_splat(1.0), f32x4_sqrt(f32x4_splat(mean + eps)));
+            let mean = (f64x2_extract_lane::<0>(squares) + f64x2_extract_lane::<1>(squares)) / width as f64;
+            let factor = f64x2_div(f64x2_splat(1.0), f64x2_sqrt(f64x2_splat(mean + f64::from(eps))));
             each_vector(width, |i, lanes| {
-                let w = number::load(at(weight, i, number::size(format)), lanes, format);
-                let y = f32x4_mul(f32x4_mul(load(x.add(i), lanes), factor), w);
+                let w = halves(number::load(at(weight, i, number::size(format)), lanes, format));
+                let x = halves(load(x.add(i), lanes));
+                let [low, high] = [0, 1].map(|i| f32x4_demote_f64x2_zero(f64x2_mul(f64x2_mul(x[i], factor), w[i])));
+                let y = i64x2_shuffle::<0, 2>(low, high);
                 store(out.add(i), lanes, round_if(round, y));
             });
         }
     }
+}
+
+/// Four float32 as float64.
+#[inline(always)]
+fn halves(v: v128) -> [v128; 2] {
+    [f64x2_promote_low_f32x4(v), f64x2_promote_low_f32x4(i64x2_shuffle::<1, 1>(v, v))]
 }
