@@ -33,7 +33,7 @@ MX_DEVICE f32 mx_to_fp8(f32 v) { return mx_to_grid(v, MxGrid{3, -6, 448.0f}); }
 // Code of a number that lies on the e4m3fn grid.
 MX_DEVICE u32 mx_fp8_code(f32 q) {
   u32 b = mx_bits(q), sign = (b >> 24) & 0x80u, a = b & 0x7fffffffu;
-  if (a > 0x7f800000u) return 0x7fu;
+  if (a > 0x7f800000u) return 0xffu;
   // Below 2^-6 the code counts steps of 2^-9.
   if (a < 0x3c800000u) return sign | (u32)(mx_float(a) * 512.0f);
   return sign | ((a - 0x3c000000u) >> 20);
@@ -44,12 +44,14 @@ MX_DEVICE f32 mx_fp8_value(u32 code) {
   return mx_float(mx_bits(a) | ((code & 0x80u) << 24));
 }
 
-// The power of two that an MX block with largest magnitude `amax` (as bits) is divided by.
+// The power of two that an MX block with largest magnitude `amax` (as bits) is divided by. Rounding that overflows the exponent (and
+// infinity) takes the largest scale, 2^127.
 MX_DEVICE i32 mx_block_exponent(u32 amax, i32 kind, i32 rule) {
-  i32 mantissa = kind == MX_E2M1 ? 1 : (kind == MX_E3M2 ? 2 : 3);
-  i32 largest = kind == MX_E3M2 ? 4 : 2;
+  const i32 mantissa = kind == MX_E2M1 ? 1 : (kind == MX_E3M2 ? 2 : 3);
+  const i32 largest = kind == MX_E3M2 ? 4 : 2;
   if (rule == 0) amax += 1u << (22 - mantissa);
-  return mx_max(mx_max((i32)(amax >> 23), 1) - 127 - largest, -127);
+  const i32 field = (i32)(amax >> 23);
+  return field >= 255 ? 127 : mx_max(field - largest, 0) - 127;
 }
 
 MX_DEVICE u32 mx_magnitude(f32 v) { return mx_bits(v) & 0x7fffffffu; }

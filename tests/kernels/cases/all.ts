@@ -1,0 +1,17 @@
+/** All cases of all kernels. */
+import type { KernelCase } from "../check.ts";
+import { attentionCases, cacheCases } from "./attention.ts";
+import { expertCases } from "./expert.ts";
+import { gemmCases } from "./gemm.ts";
+import { linearCases } from "./linear.ts";
+import { pickCases } from "./pick.ts";
+import { routeCases } from "./route.ts";
+import { elementwiseCases, embedCases, normCases, qdqCases } from "./rows.ts";
+
+export function allCases(): KernelCase[] {
+  return [
+    ...[...embedCases(), ...normCases(), ...qdqCases(), ...elementwiseCases()],
+    ...[...linearCases(), ...expertCases(), ...gemmCases(), ...routeCases()],
+    ...[...cacheCases(), ...attentionCases(), ...pickCases()],
+  ];
+}

@@ -1,0 +1,380 @@
+/** Cases of rotary embedding, the KV cache and attention. */
+import { softmaxWithSink } from "../../../src/backends/reference/attention.ts";
+import { throughCache } from "../../../src/backends/reference/cache.ts";
+import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { ELEMENTS, encode } from "../../../src/quant/elements.ts";
+import { encodePlain } from "../../../src/quant/encode.ts";
+import type { KvFormat } from "../../../src/quant/format.ts";
+import { exactly, type KernelCase, near, worstOf } from "../check.ts";
+import { type Argument, type DeviceBuffer, floats, i32, inout, input, type Job, output, pointer } from "../job.ts";
+import { type CacheFields, cacheStruct } from "../structs.ts";
+import { Random } from "./random.ts";
+import { rowsOf } from "./rows.ts";
+import { traitsOf } from "./traits.ts";
+
+const NUMBER: Record<KvFormat, { readonly format: number; readonly size: number }> = {
+  bf16: { format: 0, size: 2 },
+  f32: { format: 1, size: 4 },
+  fp8: { format: 3, size: 1 },
+};
+
+/** Stored bytes of a number. */
+function cacheBytes(value: number, format: KvFormat, scale: number): Uint8Array {
+  if (format === "fp8") return Uint8Array.of(encode(ELEMENTS.e4m3fn, Math.fround(value / scale)));
+  return encodePlain(Float32Array.of(value), format);
+}
+
+/** Sizes of a cache and of the attention over it. */
+interface Shape {
+  readonly kv: KvFormat;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly dim: number;
+  readonly slots: number;
+  readonly capacity: number;
+  readonly window: number;
+}
+
+function cacheFields(s: Shape, k: DeviceBuffer, v: DeviceBuffer, kScale: number, vScale: number): CacheFields {
+  const { format, size } = NUMBER[s.kv];
+  return {
+    ...{
+      k,
+      v,
+      format,
+      capacity: s.capacity,
+      heads: s.heads,
+      kvHeads: s.kvHeads,
+      headDim: s.dim,
+      window: s.window,
+      kScale,
+      vScale,
+    },
+    headStride: s.capacity * s.dim * size,
+    slotStride: s.kvHeads * s.capacity * s.dim * size,
+  };
+}
+
+/** A filled cache: for kernels, and by (slot, head, position) as numbers. */
+class FilledCache {
+  readonly fields: CacheFields;
+  readonly #k = new Map<string, Float32Array>();
+  readonly #v = new Map<string, Float32Array>();
+
+  /** @param lengths Positions of each slot. */
+  constructor(r: Random, readonly shape: Shape, lengths: readonly number[]) {
+    const { size } = NUMBER[shape.kv], bytes = shape.slots * shape.kvHeads * shape.capacity * shape.dim * size;
+    const k = new Uint8Array(bytes),
+      v = new Uint8Array(bytes),
+      kScale = Math.fround(0.021),
+      vScale = Math.fround(0.017);
+    lengths.forEach((length, slot) => {
+      for (let p = 0; p < length; p++) {
+        for (let g = 0; g < shape.kvHeads; g++) {
+          for (const [bytes, map, scale] of [[k, this.#k, kScale], [v, this.#v, vScale]] as const) {
+            const row = r.row(shape.dim, true);
+            const at = ((slot * shape.kvHeads + g) * shape.capacity + p % shape.capacity) * shape.dim * size;
+            row.forEach((x, d) => bytes.set(cacheBytes(x, shape.kv, scale), at + d * size));
+            map.set(`${slot} ${g} ${p}`, row.map((x) => throughCache(x, shape.kv, scale)));
+          }
+        }
+      }
+    });
+    this.fields = cacheFields(shape, input(k), input(v), kScale, vScale);
+  }
+
+  /** Attention of one query head in float64. */
+  attend(query: Float32Array, slot: number, position: number, head: number, sink: number): Float64Array {
+    const { dim, heads, kvHeads, window } = this.shape, g = Math.floor(head / (heads / kvHeads));
+    const first = window > 0 ? Math.max(0, position - window + 1) : 0, out = new Float64Array(dim);
+    const rows = Array.from({ length: position - first + 1 }, (_, j) => `${slot} ${g} ${first + j}`);
+    const scale = Math.fround(1 / Math.sqrt(dim));
+    const scores = rows.map((row) => this.#k.get(row)!.reduce((sum, k, d) => sum + k * query[d]!, 0) * scale);
+    softmaxWithSink(scores, sink).forEach((p, j) => this.#v.get(rows[j]!)!.forEach((v, d) => out[d]! += p * v));
+    return out;
+  }
+}
+
+/** What to attend to. */
+interface AttentionSpec extends Shape {
+  readonly round: number;
+  /** Slot and position of each token. */
+  readonly tokens: readonly (readonly [number, number])[];
+}
+
+/** Everything that the attention kernels share. */
+function attentionData(seed: number, s: AttentionSpec) {
+  const r = new Random(seed), n = s.tokens.length, width = s.heads * s.dim, stride = width + 4;
+  const lengths = Array.from(
+    { length: s.slots },
+    (_, slot) => Math.max(0, ...s.tokens.map(([own, p]) => own === slot ? p + 1 : 0)),
+  );
+  const cache = new FilledCache(r, s, lengths), sinks = r.row(s.heads, true);
+  const queries = s.tokens.map(() => r.row(width, true)), q = new Float32Array(n * stride);
+  queries.forEach((row, t) => q.set(row, t * stride));
+  const out = output(4 * n * stride), query = input(q), cacheArgument = cacheStruct(cache.fields).argument();
+  const slots = pointer(input(Int32Array.from(s.tokens, ([slot]) => slot)));
+  const positions = pointer(input(Int32Array.from(s.tokens, ([, position]) => position)));
+  const sinkArguments = [pointer(input(encodePlain(sinks, "bf16"))), i32(0)];
+  const check = () => {
+    const exact = s.tokens.flatMap(([slot, position], t) =>
+      [...sinks].flatMap((
+        sink,
+        h,
+      ) => [...cache.attend(queries[t]!.subarray(h * s.dim, (h + 1) * s.dim), slot, position, h, sink)])
+    );
+    return near(rowsOf(floats(out), stride, width), exact, s.round);
+  };
+  const label = `${s.kv} ${s.heads}/${s.kvHeads}x${s.dim} window ${s.window} n ${n} to ${
+    Math.max(...lengths)
+  } round ${s.round}`;
+  return { n, stride, out, query, cacheArgument, slots, positions, sinkArguments, check, label };
+}
+
+function attentionCase(seed: number, s: AttentionSpec): KernelCase {
+  const a = attentionData(seed, s);
+  return {
+    name: `attention ${a.label}`,
+    job: {
+      entry: "attention",
+      grid: [s.heads, a.n, 1],
+      threads: traitsOf("attention").threads,
+      lds: 0,
+      arguments: [
+        ...[pointer(a.out), i32(a.stride), pointer(a.query), i32(a.stride), a.cacheArgument, a.slots, a.positions],
+        ...[...a.sinkArguments, i32(s.round), i32(a.n)],
+      ],
+    },
+    check: a.check,
+  };
+}
+
+/** attention_split, whose partial results the reduce case takes over. */
+function* splitCases(seed: number, s: AttentionSpec, splits: number): Generator<KernelCase> {
+  const a = attentionData(seed, s), partial = output(4 * a.n * s.heads * splits * (s.dim + 2));
+  const chunks = Math.ceil(s.heads / s.kvHeads / 8);
+  yield {
+    name: `attention_split ${a.label} in ${splits}`,
+    job: {
+      entry: "attention_split",
+      grid: [splits, s.kvHeads * chunks, a.n],
+      threads: traitsOf("attention_split").threads,
+      lds: 0,
+      arguments: [
+        pointer(partial),
+        pointer(a.query),
+        i32(a.stride),
+        a.cacheArgument,
+        a.slots,
+        a.positions,
+        i32(splits),
+        i32(a.n),
+      ],
+    },
+    // The sums are checked after the reduction; here only that all was written.
+    check: () => floats(partial).some(Number.isNaN) ? Infinity : 0,
+  };
+  yield {
+    name: `attention_reduce ${a.label} of ${splits}`,
+    job: {
+      entry: "attention_reduce",
+      grid: [s.heads, a.n, 1],
+      threads: 64,
+      lds: 0,
+      arguments: [
+        ...[pointer(a.out), i32(a.stride), pointer(partial), ...a.sinkArguments, i32(s.heads), i32(s.dim), i32(splits)],
+        ...[i32(s.round), i32(a.n)],
+      ],
+    },
+    check: a.check,
+  };
+}
+
+/** attention_tile over a batch whose tokens of a slot stand together. */
+export function tileCase(seed: number, s: AttentionSpec, entry = "attention_tile"): KernelCase {
+  const a = attentionData(seed, s),
+    most = Math.floor(traitsOf(entry).tokensPerBlock / (s.heads / s.kvHeads)),
+    tiles: number[] = [];
+  s.tokens.forEach(([slot], t) => {
+    const first = tiles.at(-2);
+    if (first !== undefined && s.tokens[first]![0] === slot && tiles.at(-1)! < most) tiles[tiles.length - 1]!++;
+    else tiles.push(t, 1);
+  });
+  return {
+    name: `${entry} ${a.label}`,
+    job: {
+      entry,
+      grid: [tiles.length / 2, s.kvHeads, 1],
+      threads: traitsOf(entry).threads,
+      lds: traitsOf(entry).ldsFixed,
+      arguments: [
+        ...[pointer(a.out), i32(a.stride), pointer(a.query), i32(a.stride), a.cacheArgument, a.slots, a.positions],
+        ...[...a.sinkArguments, i32(s.round), i32(a.n), pointer(input(Int32Array.from(tiles))), i32(tiles.length / 2)],
+      ],
+    },
+    check: a.check,
+  };
+}
+
+/** Consecutive positions of a slot. */
+const run = (slot: number, from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => [slot, from + i] as const);
+
+export function* attentionCases(): Generator<KernelCase> {
+  const shape = { heads: 8, kvHeads: 2, dim: 64, slots: 2, capacity: 96, window: 0 };
+  yield attentionCase(800, { ...shape, kv: "bf16", round: 1, tokens: [[0, 40], [1, 0], [1, 1]] });
+  yield attentionCase(801, { ...shape, kv: "f32", round: 0, tokens: [[1, 5]], dim: 32 });
+  yield attentionCase(802, { ...shape, kv: "fp8", round: 0, tokens: [[0, 90]], heads: 2, dim: 136 });
+  yield attentionCase(803, { ...shape, kv: "bf16", round: 0, tokens: [[1, 190]], heads: 2, window: 60 });
+  yield attentionCase(804, {
+    ...shape,
+    kv: "fp8",
+    round: 1,
+    tokens: [[0, 140]],
+    heads: 2,
+    capacity: 150,
+    window: 0,
+    dim: 16,
+  });
+  yield* splitCases(810, { ...shape, kv: "bf16", round: 1, tokens: [[0, 90], [1, 3]], heads: 16 }, 2);
+  yield* splitCases(811, { ...shape, kv: "f32", round: 0, tokens: [[1, 61]], kvHeads: 1, heads: 3 }, 3);
+  yield* splitCases(
+    812,
+    { ...shape, kv: "fp8", round: 0, tokens: [[1, 250]], heads: 4, capacity: 150, window: 140 },
+    2,
+  );
+  yield* splitCases(813, { ...shape, kv: "bf16", round: 0, tokens: [[0, 20]], kvHeads: 1, heads: 12 }, 1);
+  yield tileCase(820, { ...shape, kv: "bf16", round: 1, tokens: [...run(0, 0, 9), ...run(1, 30, 33)] });
+  yield tileCase(821, { ...shape, kv: "f32", round: 0, tokens: run(1, 20, 38), heads: 16 });
+  yield tileCase(822, {
+    ...shape,
+    kv: "fp8",
+    round: 0,
+    tokens: [...run(0, 120, 126), ...run(1, 3, 4)],
+    capacity: 60,
+    window: 40,
+  });
+}
+
+/** cos and sin by position [positions][dim/2]. */
+function tables(r: Random, positions: number, half: number) {
+  const angles = Float64Array.from({ length: positions * half }, () => 6.28 * r.next());
+  return {
+    cos: Float32Array.from(angles, (a) => 1.35 * Math.cos(a)),
+    sin: Float32Array.from(angles, (a) => 1.35 * Math.sin(a)),
+  };
+}
+
+/** Half-split rotation in the kernels' float32 steps. */
+function rotated(
+  x: Float32Array,
+  heads: number,
+  dim: number,
+  cos: Float32Array,
+  sin: Float32Array,
+  position: number,
+  round: number,
+) {
+  const out = x.slice(), half = dim / 2, f = Math.fround;
+  for (let h = 0; h < heads; h++) {
+    for (let d = 0; d < half; d++) {
+      const a = x[h * dim + d]!,
+        b = x[h * dim + d + half]!,
+        c = cos[position * half + d]!,
+        s = sin[position * half + d]!;
+      const [u, v] = [f(f(a * c) - f(b * s)), f(f(b * c) + f(a * s))];
+      out[h * dim + d] = round ? roundToBf16(u) : u;
+      out[h * dim + d + half] = round ? roundToBf16(v) : v;
+    }
+  }
+  return out;
+}
+
+/** rotate, store and both in one, into one cache. */
+export function* cacheCases(): Generator<KernelCase> {
+  const r = new Random(850), dim = 32, heads = 4, kvHeads = 2, n = 3, half = dim / 2, width = kvHeads * dim;
+  const slots = Int32Array.of(1, 0, 0), positions = Int32Array.of(7, 12, 13), { cos, sin } = tables(r, 14, half);
+  const angles = [pointer(input(cos)), pointer(input(sin))];
+  for (const [kv, round] of [["bf16", 1], ["f32", 0], ["fp8", 0]] as const) {
+    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, capacity: 5, window: 4 }, { size } = NUMBER[kv];
+    const q = r.row(n * (heads * dim + 4), false, 3), k = r.row(n * width, false, 3), v = r.row(n * width, false, 30);
+    const rowOf = (all: Float32Array, stride: number, length: number, t: number) =>
+      all.slice(t * stride, t * stride + length);
+    const wantQ = q.slice(), wantK = k.slice();
+    for (let t = 0; t < n; t++) {
+      wantQ.set(
+        rotated(rowOf(q, heads * dim + 4, heads * dim, t), heads, dim, cos, sin, positions[t]!, round),
+        t * (heads * dim + 4),
+      );
+      wantK.set(rotated(rowOf(k, width, width, t), kvHeads, dim, cos, sin, positions[t]!, round), t * width);
+    }
+    const expected = (values: Float32Array, scale: number) => {
+      const bytes = new Uint8Array(2 * kvHeads * 5 * dim * size).fill(0xff);
+      for (let i = 0; i < n * width; i++) {
+        const t = Math.floor(i / width), g = Math.floor(i % width / dim), d = i % dim;
+        bytes.set(
+          cacheBytes(values[i]!, kv, scale),
+          (((slots[t]! * kvHeads + g) * 5 + positions[t]! % 5) * dim + d) * size,
+        );
+      }
+      return bytes;
+    };
+    const cache = () =>
+      cacheFields(
+        shape,
+        output(2 * kvHeads * 5 * dim * size),
+        output(2 * kvHeads * 5 * dim * size),
+        Math.fround(0.011),
+        0.25,
+      );
+    const stored = (c: CacheFields, keys: Float32Array) =>
+      worstOf(exactly(c.k.bytes, expected(keys, c.kScale)), exactly(c.v.bytes, expected(v, c.vScale)));
+    const where = [pointer(input(slots)), pointer(input(positions))];
+    const simple = (entry: string, args: Argument[], check: () => number): KernelCase => ({
+      name: `${entry} ${kv} round ${round}`,
+      job: { entry, grid: [n, 1, 1], threads: 256, lds: 0, arguments: args },
+      check,
+    });
+    const turned = inout(q);
+    yield simple("rotate", [
+      ...[
+        pointer(turned),
+        i32(heads * dim + 4),
+        i32(heads),
+        i32(dim),
+        ...angles,
+        pointer(input(positions)),
+        i32(round),
+        i32(n),
+      ],
+    ], () => exactly(floats(turned), wantQ));
+    const plain = cache();
+    yield simple("store", [
+      ...[
+        pointer(input(k)),
+        i32(width),
+        pointer(input(v)),
+        i32(width),
+        cacheStruct(plain).argument(),
+        ...where,
+        i32(n),
+      ],
+    ], () => stored(plain, k));
+    const both = cache(), q2 = inout(q), k2 = inout(k);
+    const job: Job = {
+      entry: "rotate_store",
+      grid: [heads + 2 * kvHeads, n, 1],
+      threads: 64,
+      lds: 0,
+      arguments: [
+        ...[pointer(q2), i32(heads * dim + 4), pointer(k2), i32(width), pointer(input(v)), i32(width), ...angles],
+        ...[cacheStruct(both).argument(), ...where, i32(round), i32(n)],
+      ],
+    };
+    yield {
+      name: `rotate_store ${kv} round ${round}`,
+      job,
+      check: () => worstOf(exactly(floats(q2), wantQ), exactly(floats(k2), wantK), stored(both, wantK)),
+    };
+  }
+}

@@ -1,0 +1,164 @@
+/** Cases of the experts' linears for few tokens. */
+import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { type KernelCase, near } from "../check.ts";
+import { type DeviceBuffer, f32, floats, i32, inout, input, output, pointer, StructWriter } from "../job.ts";
+import { inputStruct, linearStruct } from "../structs.ts";
+import { prepare } from "./inputs.ts";
+import { type KernelFormat, product, Random, type RandomLinear, randomLinear } from "./random.ts";
+import { ldsOf, traitsOf } from "./traits.ts";
+import { rowsOf } from "./rows.ts";
+
+export const ALPHA = Math.fround(1.702), LIMIT = 7;
+
+/** The device array of experts. */
+export function expertArray(experts: readonly RandomLinear[]): DeviceBuffer {
+  const w = new StructWriter(64 * experts.length);
+  for (const { fields } of experts) w.struct(linearStruct(fields));
+  return w.buffer();
+}
+
+/** SwiGLU of gate, up pairs, after the rounding of the linear. */
+export function swigluOf(z: Float64Array, round: number): Float64Array {
+  const at = (i: number) => round ? roundToBf16(Math.fround(z[i]!)) : z[i]!;
+  return Float64Array.from({ length: z.length / 2 }, (_, i) => {
+    const g = Math.min(at(2 * i), LIMIT), u = Math.min(Math.max(at(2 * i + 1), -LIMIT), LIMIT);
+    return (u + 1) * g / (1 + Math.exp(-ALPHA * g));
+  });
+}
+
+interface UpSpec {
+  readonly format: KernelFormat;
+  readonly n: number;
+  readonly round: number;
+  readonly swiglu: number;
+  readonly kind: number;
+}
+
+/** Four of six experts are local (ids 1 to 4). */
+const FIRST = 1, COUNT = 4, TOP_K = 2;
+
+function choices(r: Random, n: number): Int32Array {
+  return Int32Array.from({ length: n * TOP_K }, (_, i) => i % TOP_K === 0 ? r.below(3) : 3 + r.below(3));
+}
+
+function upCase(seed: number, s: UpSpec): KernelCase {
+  const r = new Random(seed), rows = 38, cols = 96, entry = `expert_up_${s.format}`, traits = traitsOf(entry);
+  const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
+  const xs = Array.from({ length: s.n }, () => r.row(cols, true)), ids = choices(r, s.n);
+  const width = s.swiglu ? rows / 2 : rows, out = output(4 * s.n * TOP_K * width), scale = Math.fround(0.02);
+  const x = new Float32Array(s.n * cols);
+  xs.forEach((row, t) => x.set(row, t * cols));
+  return {
+    name: `${entry} n ${s.n} round ${s.round} swiglu ${s.swiglu} kind ${s.kind}`,
+    job: {
+      entry,
+      grid: [Math.ceil(rows / traits.rowsPerBlock), s.n * TOP_K, 1],
+      threads: traits.threads,
+      lds: ldsOf(entry, cols),
+      arguments: [
+        pointer(expertArray(experts)),
+        inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round: s.round }).argument(),
+        ...[pointer(input(ids)), i32(FIRST), i32(COUNT), i32(TOP_K), pointer(out), i32(width)],
+        ...[i32(s.round), i32(s.swiglu), f32(ALPHA), f32(LIMIT), i32(rows), i32(cols), i32(s.n)],
+      ],
+    },
+    check: () => {
+      const got = floats(out);
+      let worst = 0;
+      ids.forEach((id, slot) => {
+        const own = got.subarray(slot * width, (slot + 1) * width), e = id - FIRST;
+        if (e < 0 || e >= COUNT) {
+          if (own.some((v) => !Number.isNaN(v))) worst = Infinity;
+          return;
+        }
+        const p = prepare(xs[Math.floor(slot / TOP_K)]!, s.kind, 0, scale, s.round);
+        const z = product(experts[e]!, p.values, p.scale);
+        // A gate or up on a rounding boundary may go the other way, one bf16 step.
+        worst = Math.max(
+          worst,
+          s.swiglu ? near(own, swigluOf(z, s.round), s.round, s.round ? 8e-3 : 4e-6) : near(own, z, s.round),
+        );
+      });
+      return worst;
+    },
+  };
+}
+
+interface DownSpec {
+  readonly format: KernelFormat;
+  readonly n: number;
+  readonly kind: number;
+  /** expert_down_combine, with this rounding. */
+  readonly combine?: { readonly round: number; readonly accumulate: number };
+}
+
+function downCase(seed: number, s: DownSpec): KernelCase {
+  const r = new Random(seed), rows = 37, cols = 64;
+  const entry = `expert_down_${s.combine ? "combine_" : ""}${s.format}`, traits = traitsOf(entry);
+  const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
+  const ids = choices(r, s.n), slots = s.n * TOP_K, stride = 40, scale = Math.fround(0.02);
+  const xs = Array.from({ length: slots }, () => r.row(cols, true)), weights = r.row(slots, false).map(Math.abs);
+  const x = new Float32Array(slots * cols);
+  xs.forEach((row, t) => x.set(row, t * cols));
+  const before = r.row(s.n * stride, true);
+  const out = s.combine ? inout(before) : output(4 * slots * stride);
+  const round = s.combine?.round ?? 0;
+  const common = [
+    pointer(input(ids)),
+    ...(s.combine ? [pointer(input(weights))] : []),
+    i32(FIRST),
+    i32(COUNT),
+    i32(TOP_K),
+  ];
+  return {
+    name: `${entry} n ${s.n} kind ${s.kind}${s.combine ? ` round ${round} accumulate ${s.combine.accumulate}` : ""}`,
+    job: {
+      entry,
+      grid: [Math.ceil(rows / traits.rowsPerBlock), s.combine ? s.n : slots, 1],
+      threads: traits.threads,
+      lds: (s.combine ? TOP_K : 1) * ldsOf(entry, cols),
+      arguments: [
+        pointer(expertArray(experts)),
+        inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round }).argument(),
+        ...[...common, pointer(out), i32(stride), ...(s.combine ? [i32(round), i32(s.combine.accumulate)] : [])],
+        ...[i32(rows), i32(cols), i32(s.n)],
+      ],
+    },
+    check: () => {
+      const got = rowsOf(floats(out), stride, rows);
+      const ys = xs.map((row, slot) => {
+        const e = ids[slot]! - FIRST, p = prepare(row, s.kind, 0, scale, round);
+        return e < 0 || e >= COUNT ? new Float64Array(rows) : product(experts[e]!, p.values, p.scale);
+      });
+      if (!s.combine) return near(got, ys.flatMap((y) => [...y]), 0);
+      const want = new Float64Array(s.n * rows);
+      for (let i = 0; i < want.length; i++) {
+        const t = Math.floor(i / rows);
+        for (let k = 0; k < TOP_K; k++) want[i]! += weights[t * TOP_K + k]! * ys[t * TOP_K + k]![i % rows]!;
+        if (s.combine.accumulate) {
+          want[i] = before[t * stride + i % rows]! + (round ? roundToBf16(Math.fround(want[i]!)) : want[i]!);
+        }
+      }
+      return near(got, want, round, s.combine.accumulate && round ? 4e-3 : 4e-6);
+    },
+  };
+}
+
+export function* expertCases(): Generator<KernelCase> {
+  const formats: readonly KernelFormat[] = [
+    ...["bf16", "f32", "f16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8", "bf16_t", "f32_t", "f16_t"] as const,
+  ];
+  let seed = 300;
+  for (const format of formats) {
+    yield upCase(seed++, { format, n: 2, round: 1, swiglu: 1, kind: 0 });
+    yield upCase(seed++, { format, n: 3, round: 0, swiglu: 0, kind: format.startsWith("mx") ? 1 : 4 });
+    yield downCase(seed++, { format, n: 2, kind: format === "fp8" ? 6 : 0 });
+    yield downCase(seed++, { format, n: 2, kind: format === "fp8" ? 7 : 0, combine: { round: 1, accumulate: 1 } });
+    yield downCase(seed++, {
+      format,
+      n: 1,
+      kind: format.startsWith("mx") ? 2 : 0,
+      combine: { round: 0, accumulate: 0 },
+    });
+  }
+}

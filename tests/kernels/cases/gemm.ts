@@ -1,0 +1,222 @@
+/** Cases of the linears for many tokens: `gemm_F`, `expert_sort`, `expert_gemm_F`. */
+import { exactly, type KernelCase, near, worstOf } from "../check.ts";
+import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer } from "../job.ts";
+import { groupStruct } from "../structs.ts";
+import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
+import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
+import { rowsOf } from "./rows.ts";
+import { traitsOf } from "./traits.ts";
+
+/** Rows as a kernel reads them: float32, or bf16 for matrix instructions (columns padded with zeros to a multiple of 32). */
+function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean): DeviceBuffer {
+  const all = new Float32Array(xs.length * stride).fill(bf16 ? 0 : NaN);
+  xs.forEach((row, i) => all.set(row, i * stride));
+  return input(bf16 ? Uint16Array.from(new Uint32Array(all.buffer), (w) => w >>> 16) : all);
+}
+
+interface GemmSpec {
+  readonly format: KernelFormat;
+  readonly suffix?: string;
+  readonly rows: readonly number[];
+  readonly cols: number;
+  readonly n: number;
+  readonly round: number;
+  readonly scales?: boolean;
+  readonly accumulate?: boolean;
+}
+
+/** A launch of `gemm_*` with random data. */
+export function gemmCase(seed: number, s: GemmSpec): KernelCase {
+  const r = new Random(seed), entry = `gemm_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
+  const bf16 = s.suffix !== undefined, stride = Math.ceil(s.cols / 32) * 32 + 8;
+  const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, { rowScales: s.scales ?? false }));
+  const xs = Array.from({ length: s.n }, () => r.row(s.cols, true)), scales = r.row(s.n, false).map(Math.abs);
+  const before = s.rows.map((rows) => r.row(s.n * rows, true));
+  const outs = s.rows.map((rows, g) => ({
+    to: s.accumulate ? inout(before[g]!) : output(4 * s.n * rows),
+    stride: rows,
+  }));
+  const tiles = s.rows.reduce((sum, rows) => sum + Math.ceil(rows / traits.rowsPerBlock), 0);
+  return {
+    name: `${entry} ${s.rows.join("+")}x${s.cols} n ${s.n} round ${s.round}${s.scales ? " scales" : ""}${
+      s.accumulate ? " accumulate" : ""
+    }`,
+    job: {
+      entry,
+      grid: [tiles, Math.ceil(s.n / traits.tokensPerBlock), 1],
+      threads: traits.threads,
+      lds: traits.ldsFixed,
+      arguments: [
+        groupStruct(linears.map((l) => l.fields), outs).argument(),
+        ...[pointer(rowsBuffer(xs, stride, bf16)), i32(stride), pointer(s.scales ? input(scales) : null)],
+        ...[i32(s.round), i32(s.accumulate ? 1 : 0), i32(s.n)],
+      ],
+    },
+    check: () =>
+      worstOf(...linears.map((linear, g) => {
+        const exact = xs.flatMap((row, t) => [...product(linear, row, s.scales ? scales[t] : 1)]);
+        if (!s.accumulate) return near(floats(outs[g]!.to), exact, s.round);
+        const sums = exact.map((v, i) => before[g]![i]! + (s.round ? roundToBf16(Math.fround(v)) : v));
+        return near(floats(outs[g]!.to), sums, s.round, s.round ? 4e-3 : 4e-6);
+      })),
+  };
+}
+
+/** Slot rows by local expert, their offsets and tiles: what expert_sort computes. */
+export function sortByExpert(ids: Int32Array, first: number, count: number, tileRows: number) {
+  const sorted: number[] = [], offsets = [0], tiles: number[] = [];
+  for (let e = 0; e < count; e++) {
+    const start = sorted.length;
+    ids.forEach((id, slot) => id - first === e && sorted.push(slot));
+    for (let at = start; at < sorted.length; at += tileRows) tiles.push(e, at);
+    offsets.push(sorted.length);
+  }
+  return { sorted: Int32Array.from(sorted), offsets: Int32Array.from(offsets), tiles: Int32Array.from(tiles) };
+}
+
+function sortCase(
+  seed: number,
+  slots: number,
+  experts: number,
+  first: number,
+  count: number,
+  tileRows: number,
+): KernelCase {
+  const r = new Random(seed), ids = Int32Array.from({ length: slots }, () => Math.floor(r.next() ** 2 * experts));
+  const want = sortByExpert(ids, first, count, tileRows), most = Math.ceil(slots / tileRows) + count;
+  const sorted = output(4 * slots), offsets = output(4 * (count + 1)), tiles = output(8 * most), used = output(4);
+  return {
+    name: `expert_sort ${slots} slot rows, experts ${first} to ${
+      first + count - 1
+    } of ${experts}, tiles of ${tileRows}`,
+    job: {
+      entry: "expert_sort",
+      grid: [1, 1, 1],
+      threads: 1024,
+      lds: 0,
+      arguments: [
+        ...[pointer(input(ids)), i32(slots), i32(first), i32(count), i32(tileRows)],
+        ...[pointer(sorted), pointer(offsets), pointer(tiles), pointer(used)],
+      ],
+    },
+    check: () =>
+      worstOf(
+        exactly(ints(sorted).subarray(0, want.sorted.length), want.sorted),
+        exactly(ints(offsets), want.offsets),
+        exactly(ints(used), [want.tiles.length / 2]),
+        exactly(ints(tiles).subarray(0, want.tiles.length), want.tiles),
+      ),
+  };
+}
+
+interface ExpertGemmSpec {
+  readonly format: KernelFormat;
+  readonly suffix?: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly n: number;
+  readonly round: number;
+  /** Up (per token) or down (per slot row). */
+  readonly up: boolean;
+  readonly swiglu: number;
+  readonly scales?: boolean;
+}
+
+/** A launch of `expert_gemm_*` with random data and routing; experts 1 to 3 of five are local. */
+export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
+  const r = new Random(seed), entry = `expert_gemm_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
+  const topK = 2,
+    slots = s.n * topK,
+    first = 1,
+    count = 3,
+    stride = Math.ceil(s.cols / 32) * 32,
+    bf16 = s.suffix !== undefined;
+  const experts = Array.from({ length: count }, () => randomLinear(r, s.format, s.rows, s.cols));
+  const ids = Int32Array.from({ length: slots }, () => r.below(5)), divisor = s.up ? topK : 1;
+  const xs = Array.from({ length: slots / divisor }, () => r.row(s.cols, true)),
+    scales = r.row(xs.length, false).map(Math.abs);
+  const order = sortByExpert(ids, first, count, traits.tokensPerBlock);
+  const width = s.swiglu ? s.rows / 2 : s.rows, out = output(4 * slots * (width + 1));
+  return {
+    name: `${entry} ${s.rows}x${s.cols} n ${s.n} ${s.up ? "up" : "down"} round ${s.round} swiglu ${s.swiglu}${
+      s.scales ? " scales" : ""
+    }`,
+    job: {
+      entry,
+      grid: [Math.ceil(s.rows / traits.rowsPerBlock), Math.ceil(slots / traits.tokensPerBlock) + count, 1],
+      threads: traits.threads,
+      lds: traits.ldsFixed,
+      arguments: [
+        ...[
+          pointer(expertArray(experts)),
+          pointer(rowsBuffer(xs, stride, bf16)),
+          i32(stride),
+          pointer(s.scales ? input(scales) : null),
+        ],
+        ...[i32(divisor), pointer(input(order.sorted)), pointer(input(order.offsets)), pointer(input(order.tiles))],
+        ...[
+          pointer(input(Int32Array.of(order.tiles.length / 2))),
+          pointer(out),
+          i32(width + 1),
+          i32(s.round),
+          i32(s.swiglu),
+        ],
+        ...[f32(ALPHA), f32(LIMIT), i32(s.rows), i32(s.cols)],
+      ],
+    },
+    check: () => {
+      const got = rowsOf(floats(out), width + 1, width);
+      let worst = 0;
+      ids.forEach((id, slot) => {
+        const e = id - first, own = got.subarray(slot * width, (slot + 1) * width);
+        if (e < 0 || e >= count) {
+          if (own.some((v) => !Number.isNaN(v))) worst = Infinity;
+          return;
+        }
+        const row = Math.floor(slot / divisor), z = product(experts[e]!, xs[row]!, s.scales ? scales[row] : 1);
+        worst = Math.max(
+          worst,
+          s.swiglu ? near(own, swigluOf(z, s.round), s.round, s.round ? 8e-3 : 4e-6) : near(own, z, s.round),
+        );
+      });
+      return worst;
+    },
+  };
+}
+
+export function* gemmCases(): Generator<KernelCase> {
+  const formats: readonly KernelFormat[] = [
+    ...["bf16", "f32", "f16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8", "bf16_t", "f32_t", "f16_t"] as const,
+  ];
+  let seed = 500;
+  for (const format of formats) {
+    yield gemmCase(seed++, { format, rows: [20, 70], cols: 96, n: 9, round: 1 });
+    yield gemmCase(seed++, {
+      format,
+      rows: [66],
+      cols: 64,
+      n: 67,
+      round: 0,
+      scales: format === "fp8",
+      accumulate: format === "bf16",
+    });
+    yield expertGemmCase(seed++, { format, rows: 70, cols: 64, n: 20, round: 1, up: true, swiglu: 1 });
+    yield expertGemmCase(seed++, {
+      format,
+      rows: 33,
+      cols: 32,
+      n: 12,
+      round: 0,
+      up: false,
+      swiglu: 0,
+      scales: format === "fp8",
+    });
+  }
+  for (const format of ["bf16", "f16", "fp8"] as const) {
+    yield gemmCase(seed++, { format, rows: [18], cols: 45, n: 5, round: 0 });
+  }
+  yield sortCase(seed++, 8, 4, 0, 4, 64);
+  yield sortCase(seed++, 300, 7, 2, 4, 16);
+  yield sortCase(seed++, 1100, 40, 0, 40, 64);
+}

@@ -1,0 +1,160 @@
+/** Random inputs, the same in every run. */
+import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { decodeElements } from "../../../src/quant/decode.ts";
+import { encodePlain } from "../../../src/quant/encode.ts";
+import type { WeightFormat } from "../../../src/quant/format.ts";
+import { decodeE8m0 } from "../../../src/quant/scales.ts";
+import { input } from "../job.ts";
+import type { LinearFields } from "../structs.ts";
+
+/** Numbers from a seed (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+  /** In [0, 1). */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let t = this.#state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  }
+  /** In 0..end-1. */
+  below(end: number): number {
+    return Math.floor(this.next() * end);
+  }
+  /** About normal. */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
+  }
+  /** Normal numbers as float32, or as bf16 numbers. */
+  row(length: number, bf16: boolean, size = 1): Float32Array {
+    return Float32Array.from({ length }, () => {
+      const v = Math.fround(this.normal() * size);
+      return bf16 ? roundToBf16(v) : v;
+    });
+  }
+}
+
+/** A stored matrix: for kernels, and as numbers. */
+export interface RandomLinear {
+  readonly fields: LinearFields;
+  /** [rows][cols], MX scales inside; of FP8 without the scale. */
+  readonly rows: readonly Float32Array[];
+  /** What multiplies a row's sum. */
+  readonly rowScales: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/** Name of a weight format in entry points. */
+export type KernelFormat =
+  | "bf16"
+  | "f32"
+  | "f16"
+  | "mxfp4"
+  | "mxfp6_e3m2"
+  | "mxfp6_e2m3"
+  | "fp8"
+  | "bf16_t"
+  | "f32_t"
+  | "f16_t";
+
+/** How {@linkcode randomLinear} departs from a plain matrix. */
+export interface LinearOptions {
+  readonly bias?: boolean;
+  readonly fnuz?: boolean;
+  /** One scale per row (fp8), or one for the matrix. */
+  readonly rowScales?: boolean;
+  /** Extra bytes between rows, as in a slice. */
+  readonly gap?: number;
+}
+
+function pack(values: Float32Array, format: "bf16" | "f16" | "f32"): { bytes: Uint8Array; values: Float32Array } {
+  const bytes = encodePlain(values, format);
+  return { bytes, values: decodeElements(format, bytes, values.length) };
+}
+
+/** A random matrix in a format, its stored bytes and its numbers. */
+export function randomLinear(
+  r: Random,
+  format: KernelFormat,
+  rows: number,
+  cols: number,
+  o: LinearOptions = {},
+): RandomLinear {
+  const gap = o.gap ?? 0, bias = o.bias === false ? null : r.row(rows, true);
+  const base = {
+    rows,
+    cols,
+    scale: null,
+    scaleStride: 0,
+    tensorScale: 1,
+    fnuz: o.fnuz ?? false,
+    bias: bias && input(pack(bias, "bf16").bytes as Uint8Array<ArrayBuffer>),
+    biasFormat: 0,
+  };
+  const numbers: Float32Array[] = [];
+  const done = (fields: Partial<LinearFields>, rowScales = new Float32Array(rows).fill(1)): RandomLinear => ({
+    fields: { ...base, weight: null, rowStride: 0, ...fields },
+    rows: numbers,
+    rowScales,
+    bias: bias ?? new Float32Array(rows),
+  });
+  if (format === "bf16" || format === "f32" || format === "f16" || format.endsWith("_t")) {
+    const plain = format.replace("_t", "") as "bf16" | "f32" | "f16", size = plain === "f32" ? 4 : 2;
+    for (let i = 0; i < rows; i++) numbers.push(pack(r.row(cols, false, 0.1), plain).values);
+    const transposed = format.endsWith("_t");
+    const outer = transposed ? cols : rows, inner = transposed ? rows : cols, stride = inner * size + gap;
+    const bytes = new Uint8Array(outer * stride);
+    for (let i = 0; i < outer; i++) {
+      const line = transposed ? Float32Array.from(numbers, (row) => row[i]!) : numbers[i]!;
+      bytes.set(pack(line, plain).bytes, i * stride);
+    }
+    return done({ weight: input(bytes), rowStride: stride });
+  }
+  if (format === "fp8") {
+    const stride = cols + gap, bytes = new Uint8Array(rows * stride);
+    const disk: WeightFormat = o.fnuz ? "fp8_e4m3fnuz" : "fp8_e4m3";
+    for (let i = 0; i < rows; i++) {
+      const nan = o.fnuz ? [0x80] : [0x7f, 0xff];
+      const codes = Uint8Array.from({ length: cols }, () => {
+        const code = r.below(256);
+        return nan.includes(code) ? 0x30 : code;
+      });
+      bytes.set(codes, i * stride);
+      numbers.push(decodeElements(disk, codes, cols));
+    }
+    const weight = { weight: input(bytes), rowStride: stride };
+    if (!o.rowScales) {
+      return done({ ...weight, tensorScale: 0.03125 * 1.1 }, new Float32Array(rows).fill(0.03125 * 1.1));
+    }
+    const scales = Float32Array.from({ length: rows }, () => Math.fround(0.01 + 0.02 * r.next()));
+    return done({ ...weight, scale: input(scales) }, scales);
+  }
+  const blocks = cols / 32, blockBytes = format === "mxfp4" ? 16 : 24, stride = blocks * blockBytes + gap;
+  const bytes = new Uint8Array(rows * stride), scales = new Uint8Array(rows * blocks);
+  for (let i = 0; i < rows; i++) {
+    const codes = Uint8Array.from({ length: blocks * blockBytes }, () => r.below(256));
+    bytes.set(codes, i * stride);
+    const values = decodeElements(format as WeightFormat, codes, cols);
+    for (let b = 0; b < blocks; b++) {
+      const byte = 118 + r.below(12);
+      scales[i * blocks + b] = byte;
+      for (let c = 32 * b; c < 32 * b + 32; c++) values[c]! *= decodeE8m0(byte);
+    }
+    numbers.push(values);
+  }
+  return done({ weight: input(bytes), rowStride: stride, scale: input(scales), scaleStride: blocks });
+}
+
+/** y = x W^T * scales + bias in float64. */
+export function product(linear: RandomLinear, x: ArrayLike<number>, xScale = 1): Float64Array {
+  return Float64Array.from(linear.rows, (row, i) => {
+    let sum = 0;
+    for (let c = 0; c < row.length; c++) sum += row[c]! * x[c]!;
+    return sum * linear.rowScales[i]! * xScale + linear.bias[i]!;
+  });
+}

@@ -1,0 +1,248 @@
+/** Cases of the operations on rows: embed, rms_norm, qdq, add, round_rows, swiglu, combine. */
+import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { encodePlain } from "../../../src/quant/encode.ts";
+import { exactly, type KernelCase, near, worstOf } from "../check.ts";
+import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "../job.ts";
+import { inputStruct } from "../structs.ts";
+import { KINDS, normRow, prepare } from "./inputs.ts";
+import { Random } from "./random.ts";
+
+const FORMATS = ["bf16", "f32", "f16"] as const;
+
+function job(entry: string, rows: number, args: Job["arguments"], threads = 256): Job {
+  return { entry, grid: [rows, 1, 1], threads, lds: 0, arguments: args };
+}
+
+/** The first `width` of every `stride` numbers, and whether the rest was left alone. */
+export function rowsOf(values: Float32Array, stride: number, width: number): Float32Array {
+  const rows = values.length / stride, out = new Float32Array(rows * width);
+  for (let r = 0; r < rows; r++) out.set(values.subarray(r * stride, r * stride + width), r * width);
+  return out;
+}
+
+export function* embedCases(): Generator<KernelCase> {
+  const r = new Random(1), vocab = 20, width = 45, ids = Int32Array.of(3, 19, 7, 2);
+  for (const [format, name] of FORMATS.entries()) {
+    for (const round of [0, 1]) {
+      const table = encodePlain(r.row(vocab * width, false), name);
+      const size = name === "f32" ? 4 : 2, stride = 48, out = output(4 * stride * ids.length);
+      const values = new Float32Array(ids.length * width);
+      const view = new DataView(table.buffer);
+      ids.forEach((id, t) => {
+        // This rank holds ids 3 to 18.
+        for (let c = 0; c < width && id >= 3 && id < 19; c++) {
+          const at = (id * width + c) * size;
+          const v = name === "f32"
+            ? view.getFloat32(at, true)
+            : name === "f16"
+            ? view.getFloat16(at, true)
+            : roundToBf16(
+              new Float32Array(Uint32Array.of(view.getUint16(at, true) << 16).buffer)[0]!,
+            );
+          values[t * width + c] = round ? roundToBf16(v) : v;
+        }
+      });
+      yield {
+        name: `embed ${name} round ${round}`,
+        job: job("embed", ids.length, [
+          ...[
+            pointer(out),
+            i32(stride),
+            pointer(input(table.subarray(3 * width * size))),
+            i64(width * size),
+            i32(format),
+          ],
+          ...[pointer(input(ids)), i32(width), i32(3), i32(16), i32(round), i32(ids.length)],
+        ]),
+        check: () => exactly(rowsOf(floats(out), stride, width), values),
+      };
+    }
+  }
+}
+
+export function* normCases(): Generator<KernelCase> {
+  const r = new Random(2);
+  for (const [width, round, format] of [[288, 1, 0], [70, 0, 1], [1100, 0, 2]] as const) {
+    const n = 2, stride = (width + 7) & ~3, x = r.row(3 * stride, false), out = output(4 * n * stride);
+    const stored = encodePlain(r.row(width, false), FORMATS[format]);
+    const weight = r.row(0, false).length === 0 ? decode(stored, FORMATS[format]) : new Float32Array();
+    const want = new Float64Array(n * width), rows = Int32Array.of(2, 0);
+    rows.forEach((from, i) => {
+      const row = x.subarray(from * stride, from * stride + width);
+      const scale = 1 / Math.sqrt(row.reduce((sum, v) => sum + v * v, 0) / width + 1e-5);
+      row.forEach((v, c) => want[i * width + c] = v * scale * weight[c]!);
+    });
+    yield {
+      name: `rms_norm ${width} ${FORMATS[format]} round ${round}`,
+      job: job("rms_norm", n, [
+        ...[pointer(out), i32(stride), pointer(input(x)), i32(stride), pointer(input(rows)), pointer(input(stored))],
+        ...[i32(format), i32(width), f32(1e-5), i32(round), i32(n)],
+      ]),
+      check: () => near(rowsOf(floats(out), stride, width), want, round),
+    };
+  }
+}
+
+function decode(bytes: Uint8Array<ArrayBuffer>, format: "bf16" | "f32" | "f16"): Float32Array {
+  const view = new DataView(bytes.buffer), size = format === "f32" ? 4 : 2;
+  return Float32Array.from({ length: bytes.length / size }, (_, i) => {
+    if (format === "f32") return view.getFloat32(4 * i, true);
+    if (format === "f16") return view.getFloat16(2 * i, true);
+    return new Float32Array(Uint32Array.of(view.getUint16(2 * i, true) << 16).buffer)[0]!;
+  });
+}
+
+/** Rows whose blocks meet the corners of the scale rules: zeros, ties, saturation, subnormals, infinities, NaN. */
+function corners(r: Random, width: number): Float32Array[] {
+  const spread = Float32Array.from({ length: width }, () => Math.fround(r.normal() * 2 ** (r.below(60) - 30)));
+  const ties = Float32Array.from(
+    { length: width },
+    (_, i) => (i % 32 === 0 ? 7 : 0.4375 * (i % 32)) * 2 ** (Math.floor(i / 32) - 2),
+  );
+  const odd = r.row(width, false);
+  odd.fill(0, 0, 32);
+  odd.fill(1e-42, 32, 64);
+  odd[70] = Infinity;
+  odd[100] = NaN;
+  odd[130] = 3.4e38;
+  return [spread, ties, odd, r.row(width, true)];
+}
+
+export function* qdqCases(): Generator<KernelCase> {
+  const r = new Random(3), width = 192, stride = 200, bf16Stride = 232;
+  const rows = corners(r, width), n = rows.length, x = new Float32Array(n * stride);
+  rows.forEach((row, i) => x.set(row, i * stride));
+  for (let kind = 0; kind < KINDS.length; kind++) {
+    for (const rule of kind >= 1 && kind <= 3 ? [0, 1] : [0]) {
+      for (const round of [0, 1]) {
+        const scale = Math.fround(0.013),
+          out = output(4 * n * stride),
+          bf16 = output(2 * n * bf16Stride),
+          scales = output(4 * n);
+        const want = rows.map((row) => {
+          const prepared = prepare(row, kind, rule, scale, round);
+          // Kind none passes numbers on as they are; the reference rounds them, which they already are in a bf16 model.
+          return kind === 0 ? { values: row, scale: 1 } : prepared;
+        });
+        yield {
+          name: `qdq ${KINDS[kind]} rule ${rule} round ${round}`,
+          job: job("qdq", n, [
+            ...[pointer(out), i32(stride), pointer(bf16), i32(bf16Stride), pointer(scales)],
+            inputStruct({ x: input(x), stride, kind, rule, scale, round }).argument(),
+            ...[i32(width), i32(n)],
+          ]),
+          check: () => {
+            const got = rowsOf(floats(out), stride, width);
+            const halves = new Uint16Array(bf16.bytes.slice().buffer);
+            const widened = new Float32Array(Uint32Array.from(halves, (h) => h << 16).buffer);
+            return worstOf(
+              ...want.map(({ values }, i) => exactly(got.subarray(i * width, (i + 1) * width), values)),
+              ...want.map(({ values }, i) => {
+                const padded = new Float32Array(bf16Stride);
+                padded.set(values.map(roundToBf16));
+                return exactly(widened.subarray(i * bf16Stride, (i + 1) * bf16Stride), padded);
+              }),
+              exactly(floats(scales), want.map((w) => w.scale)),
+            );
+          },
+        };
+      }
+    }
+  }
+  // With the norm in front.
+  for (const [kind, round] of [[1, 1], [5, 0]] as const) {
+    const weight = r.row(width, true), out = output(4 * n * stride), finite = [0, 1, 3].map((i) => rows[i]!);
+    const first = new Float32Array(3 * stride);
+    finite.forEach((row, i) => first.set(row, i * stride));
+    yield {
+      name: `qdq ${KINDS[kind]} after norm`,
+      job: job("qdq", 3, [
+        ...[pointer(out), i32(stride), pointer(null), i32(0), pointer(null)],
+        inputStruct({
+          ...{ x: input(first), stride, kind, rule: 0, scale: 1, round, eps: 1e-5 },
+          ...{ norm: input(weight), normFormat: 1 },
+        }).argument(),
+        ...[i32(width), i32(3)],
+      ]),
+      check: () => {
+        const got = rowsOf(floats(out), stride, width);
+        return worstOf(...finite.map((row, i) => {
+          const want = prepare(normRow(row, weight, Math.fround(1e-5), round), kind, 0, 1, round).values;
+          // A sum of squares that is one ulp off moves a scale by as much, and few numbers across a rounding boundary.
+          const wrong = want.filter((v, c) => Math.abs(v - got[i * width + c]!) > 3e-7 * Math.abs(v)).length;
+          return wrong / (0.02 * width);
+        }));
+      },
+    };
+  }
+}
+
+export function* elementwiseCases(): Generator<KernelCase> {
+  const r = new Random(4);
+  for (const round of [0, 1]) {
+    const n = 3, width = 300, stride = 304, a = r.row(n * stride, false), b = r.row(n * stride, false), h = inout(a);
+    const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
+    yield {
+      name: `add round ${round}`,
+      job: job("add", n, [pointer(h), i32(stride), pointer(input(b)), i32(stride), i32(width), i32(round), i32(n)]),
+      check: () => exactly(floats(h), a.map((v, i) => i % stride < width ? rounded(v + b[i]!) : v)),
+    };
+    const z = r.row(n * 2 * width, true, 5), act = output(4 * n * width);
+    yield {
+      name: `swiglu round ${round}`,
+      job: job("swiglu", n, [
+        ...[
+          pointer(act),
+          i32(width),
+          pointer(input(z)),
+          i32(2 * width),
+          i32(width),
+          f32(1.702),
+          f32(7),
+          i32(round),
+          i32(n),
+        ],
+      ]),
+      check: () =>
+        near(
+          floats(act),
+          Float64Array.from({ length: n * width }, (_, i) => {
+            const g = Math.min(z[2 * i]!, 7), u = Math.min(Math.max(z[2 * i + 1]!, -7), 7);
+            return (u + 1) * g / (1 + Math.exp(-Math.fround(1.702) * g));
+          }),
+          round,
+          1e-6,
+        ),
+    };
+    for (const accumulate of [0, 1]) {
+      const topK = 4,
+        y = r.row(n * topK * stride, false),
+        p = r.row(n * topK, false).map(Math.abs),
+        before = r.row(n * stride, round === 1);
+      const out = inout(before);
+      const want = before.map((v, i) => {
+        const t = Math.floor(i / stride), c = i % stride;
+        if (c >= width) return v;
+        let sum = 0;
+        for (let k = 0; k < topK; k++) {
+          sum = Math.fround(sum + Math.fround(p[t * topK + k]! * y[(t * topK + k) * stride + c]!));
+        }
+        return accumulate ? rounded(v + rounded(sum)) : rounded(sum);
+      });
+      yield {
+        name: `combine round ${round} accumulate ${accumulate}`,
+        job: job("combine", n, [
+          ...[pointer(out), i32(stride), pointer(input(y)), i32(stride), pointer(input(p)), i32(width), i32(topK)],
+          ...[i32(round), i32(accumulate), i32(n)],
+        ]),
+        check: () => exactly(floats(out), want),
+      };
+    }
+  }
+  const values = r.row(2 * 64, false), x = inout(values);
+  yield {
+    name: "round_rows",
+    job: job("round_rows", 2, [pointer(x), i32(64), i32(60), i32(2)]),
+    check: () => exactly(floats(x), values.map((v, i) => i % 64 < 60 ? roundToBf16(v) : v)),
+  };
+}

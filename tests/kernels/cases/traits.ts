@@ -1,0 +1,20 @@
+/** Launch traits of the committed kernels. */
+import type { LaunchTraits, Manifest } from "../../../kernels/manifest.ts";
+
+const manifest = JSON.parse(
+  await Deno.readTextFile(new URL("../../../kernels/build/manifest.json", import.meta.url)),
+) as Manifest;
+
+/** Traits are the same for all architectures that have the entry point. */
+export function traitsOf(entry: string): LaunchTraits {
+  for (const { entries } of Object.values(manifest.architectures)) {
+    if (entries[entry]) return entries[entry];
+  }
+  throw new Error(`${entry}: not in kernels/build/manifest.json`);
+}
+
+/** Dynamic LDS of a kernel for inputs of `cols` columns. */
+export function ldsOf(entry: string, cols: number): number {
+  const { ldsFixed, ldsPerColumn } = traitsOf(entry);
+  return ldsFixed + ldsPerColumn * Math.ceil(cols / 32) * 32;
+}

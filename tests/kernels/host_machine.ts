@@ -1,0 +1,127 @@
+/** Runs jobs on the kernels compiled as plain C++ for this processor (kernels/host.cpp). */
+import { sourceHash } from "../../kernels/manifest.ts";
+import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine, type Pointer } from "./job.ts";
+
+const KERNELS = new URL("../../kernels/", import.meta.url);
+const CLANG = "clang-22";
+
+/** Whether the compiler is there; without it these tests are skipped. */
+export async function hasClang(): Promise<boolean> {
+  try {
+    return (await new Deno.Command(CLANG, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/**
+ * Compiles the host library, or finds the one that an earlier run compiled from the same sources in the system's temporary folder.
+ *
+ * @returns Its path.
+ */
+export async function hostLibrary(): Promise<string> {
+  const folder = `${Deno.env.get("TMPDIR") ?? "/tmp"}/mxoss-host-kernels`;
+  const launcher = await Deno.readTextFile(new URL("host.cpp", KERNELS)) +
+    await Deno.readTextFile(new URL("common/host.h", KERNELS));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(launcher));
+  const suffix = Array.from(new Uint8Array(digest).subarray(0, 4), (b) => b.toString(16).padStart(2, "0")).join("");
+  const path = `${folder}/${(await sourceHash(KERNELS)).slice(0, 16)}-${suffix}.so`;
+  if (await Deno.stat(path).then(() => true, () => false)) return path;
+  await Deno.mkdir(folder, { recursive: true });
+  const partial = await Deno.makeTempFile({ dir: folder, suffix: ".so" });
+  const { success, stderr } = await new Deno.Command(CLANG, {
+    args: [
+      ...["-x", "c++", "-std=c++20", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-DMX_HOST"],
+      ...(Deno.build.arch === "x86_64" ? ["-march=x86-64-v3"] : []),
+      ...["host.cpp", "-o", partial],
+    ],
+    cwd: KERNELS,
+  }).output();
+  if (!success) throw new Error(`${CLANG}: ${new TextDecoder().decode(stderr)}`);
+  await Deno.rename(partial, path);
+  return path;
+}
+
+const SYMBOLS = {
+  mx_host_kernel: { parameters: ["buffer"], result: "pointer" },
+  mx_host_launch: { parameters: ["pointer", "buffer", "buffer", "u32", "buffer"], result: "void" },
+} as const;
+
+/** The host library as a machine. */
+export class HostMachine implements Machine {
+  readonly name = "host";
+  readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
+  /** Memory of the launch that is under way, which native code holds by address only. */
+  protected held: unknown[] = [];
+
+  private constructor(path: string) {
+    this.#library = Deno.dlopen(path, SYMBOLS);
+  }
+
+  static async open(): Promise<HostMachine> {
+    return new HostMachine(await hostLibrary());
+  }
+
+  run(jobs: readonly Job[]): Promise<void> {
+    for (const job of jobs) this.#launch(job);
+    return Promise.resolve();
+  }
+
+  #launch(job: Job): void {
+    // Buffers are copied to 64-byte aligned memory and back: views of JavaScript memory have no alignment.
+    const placed = new Map<DeviceBuffer, { view: Uint8Array<ArrayBuffer>; address: bigint }>();
+    for (const buffer of buffersOf(job)) {
+      const memory = new Uint8Array(buffer.bytes.length + 128);
+      const start = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory)));
+      const skip = Number((64n - start % 64n) % 64n);
+      const view = memory.subarray(skip, skip + buffer.bytes.length);
+      view.set(buffer.bytes);
+      placed.set(buffer, { view, address: start + BigInt(skip) });
+    }
+    const patch = (bytes: Uint8Array<ArrayBuffer>, pointers: readonly Pointer[]) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      for (const { offset, to } of pointers) view.setBigUint64(offset, placed.get(to)!.address, true);
+    };
+    for (const [buffer, { view }] of placed) patch(view, buffer.pointers);
+    const values = job.arguments.map((argument) => this.#value(argument, placed, patch));
+    const addresses = BigUint64Array.from(values, (v) => BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(v))));
+    this.held = [values, placed, addresses];
+    const kernel = this.#library.symbols.mx_host_kernel(new TextEncoder().encode(`${job.entry}\0`));
+    if (kernel === null) throw new Error(`${job.entry}: no such kernel in the host library`);
+    this.#library.symbols.mx_host_launch(
+      kernel,
+      new Uint8Array(Uint32Array.from(job.grid).buffer),
+      new Uint8Array(Uint32Array.of(job.threads, 1, 1).buffer),
+      job.lds,
+      new Uint8Array(addresses.buffer),
+    );
+    for (const [buffer, { view }] of placed) {
+      if (!buffer.constant) buffer.bytes.set(view);
+    }
+    this.held = [];
+  }
+
+  #value(
+    argument: Argument,
+    placed: ReadonlyMap<DeviceBuffer, { readonly address: bigint }>,
+    patch: (bytes: Uint8Array<ArrayBuffer>, pointers: readonly Pointer[]) => void,
+  ): Uint8Array<ArrayBuffer> {
+    if (argument.kind === "struct") {
+      const bytes = argument.bytes.slice();
+      patch(bytes, argument.pointers);
+      return bytes;
+    }
+    const view = new DataView(new ArrayBuffer(8));
+    if (argument.kind === "pointer") view.setBigUint64(0, argument.to ? placed.get(argument.to)!.address : 0n, true);
+    else if (argument.kind === "i64") view.setBigInt64(0, BigInt(argument.value), true);
+    else if (argument.kind === "i32") view.setInt32(0, argument.value, true);
+    else view.setFloat32(0, argument.value, true);
+    return new Uint8Array(view.buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.held = [];
+    this.#library.close();
+  }
+}
