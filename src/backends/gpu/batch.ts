@@ -1,0 +1,86 @@
+/** What the host tells the device about a batch: token ids, slots, positions, the rows whose logits are wanted, attention tiles. */
+import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import { LOGIT_ROWS } from "../../model/engine.ts";
+import type { Batch } from "../backend.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** Batches that may be under way at once; the host waits before it writes over the memory of an older one. */
+const RING = 4;
+
+/**
+ * Cuts a batch into runs of at most `most` tokens of one sequence, as attention over many tokens wants them.
+ *
+ * @returns Pairs (first row, rows).
+ */
+export function attentionTiles(batch: Batch, most: number): Int32Array {
+  const tiles: number[] = [];
+  const { slots, positions } = batch;
+  for (let row = 0; row < slots.length;) {
+    let rows = 1;
+    while (
+      rows < most && row + rows < slots.length && slots[row + rows] === slots[row] &&
+      positions[row + rows] === positions[row]! + rows
+    ) rows++;
+    tiles.push(row, rows);
+    row += rows;
+  }
+  return Int32Array.from(tiles);
+}
+
+/** True if no two tokens belong to one sequence. */
+export function isSingle({ slots }: Batch): boolean {
+  return new Set(slots).size === slots.length;
+}
+
+/** Page-locked copies of the workspace's `batch` region. */
+export class BatchUploads implements Disposable {
+  readonly #pinned: PinnedBuffer;
+  readonly #events: readonly GpuEvent[];
+  readonly #words: readonly Int32Array[];
+  #next = 0;
+
+  constructor(
+    device: GpuDevice,
+    readonly stream: Stream,
+    readonly workspace: Workspace<string>,
+    readonly maxTokens: number,
+  ) {
+    const bytes = workspace.batch.bytes;
+    this.#pinned = device.allocatePinned(RING * bytes);
+    this.#events = Array.from({ length: RING }, () => device.createEvent());
+    this.#words = Array.from(
+      { length: RING },
+      (_, i) => new Int32Array(this.#pinned.view.buffer, i * bytes, bytes / 4),
+    );
+  }
+
+  /** Uploads a batch. `tiles` may be empty; `rows` are at most LOGIT_ROWS. */
+  send(batch: Batch, rows: Int32Array, tiles: Int32Array): void {
+    const i = this.#next, words = this.#words[i]!, m = this.maxTokens;
+    this.#next = (i + 1) % RING;
+    this.#events[i]!.synchronize();
+    words.set(batch.ids, 0);
+    words.set(batch.slots, m);
+    words.set(batch.positions, 2 * m);
+    words.set(rows, 3 * m);
+    words.set(tiles, 3 * m + LOGIT_ROWS);
+    const used = tiles.length > 0 ? 3 * m + LOGIT_ROWS + tiles.length : 3 * m + rows.length;
+    this.stream.upload(this.workspace.batch, this.#pinned, i * this.workspace.batch.bytes, 4 * used);
+    this.stream.record(this.#events[i]!);
+  }
+
+  /** Uploads the rows whose logits are wanted. */
+  sendRows(rows: Int32Array): void {
+    const i = this.#next, words = this.#words[i]!, at = 3 * this.maxTokens;
+    this.#next = (i + 1) % RING;
+    this.#events[i]!.synchronize();
+    words.set(rows, at);
+    this.stream.upload(this.workspace.rows, this.#pinned, i * this.workspace.batch.bytes + 4 * at, 4 * rows.length);
+    this.stream.record(this.#events[i]!);
+  }
+
+  [Symbol.dispose](): void {
+    for (const event of this.#events) event[Symbol.dispose]();
+    this.#pinned[Symbol.dispose]();
+  }
+}

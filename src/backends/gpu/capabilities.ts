@@ -1,0 +1,89 @@
+/**
+ * What a device does in hardware: the one table of architectures, and which scheme therefore runs natively and which is emulated.
+ *
+ * "Emulated" means: the input is quantized and dequantized exactly as the scheme says, and the product is computed with bf16 or
+ * float32 arithmetic. It gives the scheme's numbers on any device; "native" means that the matrix instruction takes the codes
+ * and the scales themselves.
+ */
+import type { InputFormat, WeightFormat } from "../../quant/format.ts";
+
+/** What an architecture's matrix instructions take. */
+export interface Capability {
+  /** "CDNA 3 (MI300)" */
+  readonly family: string;
+  /** Instructions for bf16 products, as the vendor calls them; null where there are none that are used. */
+  readonly bf16: string | null;
+  /** Whether matrix instructions take MX blocks with their scales. */
+  readonly mx: boolean;
+}
+
+const CAPABILITIES: Readonly<Record<string, Capability>> = {
+  gfx90a: { family: "CDNA 2 (MI200)", bf16: "MFMA", mx: false },
+  gfx942: { family: "CDNA 3 (MI300)", bf16: "MFMA", mx: false },
+  gfx950: { family: "CDNA 4 (MI350)", bf16: "MFMA", mx: true },
+  gfx1100: { family: "RDNA 3", bf16: "WMMA", mx: false },
+  gfx1201: { family: "RDNA 4", bf16: "WMMA", mx: false },
+  sm_80: { family: "Ampere", bf16: "mma", mx: false },
+  sm_90: { family: "Hopper", bf16: "mma", mx: false },
+};
+
+/** What a device of an architecture can do; an unknown one is taken to have no matrix instructions. */
+export function capabilityOf(arch: string): Capability {
+  return CAPABILITIES[arch] ?? { family: "unknown", bf16: null, mx: false };
+}
+
+/** A weight format and an input format that a linear can have, under the name that users know. */
+export interface Scheme {
+  readonly name: string;
+  readonly weight: WeightFormat;
+  readonly input: InputFormat["kind"];
+  /** The input's element, for MX inputs. */
+  readonly element?: "e2m1" | "e3m2" | "e2m3";
+}
+
+/** The schemes of AMD Quark that GPT-OSS checkpoints come in, and the plain ones. */
+export const SCHEMES: readonly Scheme[] = [
+  { name: "w_mxfp4", weight: "mxfp4", input: "none" },
+  { name: "w_mxfp4_a_mxfp4", weight: "mxfp4", input: "mx", element: "e2m1" },
+  { name: "w_mxfp4_a_mxfp6_e3m2", weight: "mxfp4", input: "mx", element: "e3m2" },
+  { name: "w_mxfp4_a_mxfp6_e2m3", weight: "mxfp4", input: "mx", element: "e2m3" },
+  { name: "w_mxfp4_a_fp8", weight: "mxfp4", input: "fp8_static" },
+  { name: "w_mxfp6_e3m2", weight: "mxfp6_e3m2", input: "none" },
+  { name: "w_mxfp6_e3m2_a_mxfp6_e3m2", weight: "mxfp6_e3m2", input: "mx", element: "e3m2" },
+  { name: "w_mxfp6_e3m2_a_fp8", weight: "mxfp6_e3m2", input: "fp8_static" },
+  { name: "w_mxfp6_e2m3", weight: "mxfp6_e2m3", input: "none" },
+  { name: "w_mxfp6_e2m3_a_mxfp6_e2m3", weight: "mxfp6_e2m3", input: "mx", element: "e2m3" },
+  { name: "w_mxfp6_e2m3_a_fp8", weight: "mxfp6_e2m3", input: "fp8_static" },
+  { name: "fp8", weight: "fp8_e4m3", input: "fp8_static" },
+  { name: "ptpc_fp8", weight: "fp8_e4m3", input: "fp8_token" },
+  { name: "bf16", weight: "bf16", input: "none" },
+];
+
+/** How a scheme runs on a device, and why. */
+export interface Choice {
+  readonly scheme: string;
+  readonly native: boolean;
+  readonly how: string;
+}
+
+/**
+ * How each scheme runs on an architecture.
+ *
+ * @param hasNative Whether the compiled kernels hold the scaled matrix instructions for a weight format; a capability that no kernel uses is
+ * not called native.
+ */
+export function choices(arch: string, hasNative: (scheme: Scheme) => boolean): readonly Choice[] {
+  const { bf16, mx } = capabilityOf(arch);
+  const product = bf16 === null ? "float32 products" : `bf16 ${bf16}`;
+  return SCHEMES.map((scheme) => {
+    const { name, weight, input, element } = scheme;
+    const fits = weight === "mxfp4" && (element === "e2m1" || input === "fp8_static");
+    if (name === "bf16") return { scheme: name, native: bf16 !== null, how: product };
+    if (fits && mx && hasNative(scheme)) return { scheme: name, native: true, how: "scaled MFMA" };
+    const reason = !fits || !mx ? "" : " (no kernel for the scaled MFMA)";
+    const quantized = input === "none"
+      ? "weights dequantized on the fly"
+      : "inputs quantized and dequantized, weights dequantized on the fly";
+    return { scheme: name, native: false, how: `${quantized}, ${product}${reason}` };
+  });
+}

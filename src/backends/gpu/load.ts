@@ -1,0 +1,116 @@
+/**
+ * Weights from their files to the device: several readers fill page-locked buffers, and each buffer's copy to the device runs while the
+ * others are being filled.
+ */
+import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import type { SourceFile } from "../../checkpoint/source.ts";
+import { InputError, reason } from "../../errors.ts";
+import type { Chunk } from "./plan.ts";
+
+/** Bytes of one page-locked buffer: long enough that neither a system call nor a copy's start shows. */
+export const STAGING_BYTES = 8 * 2 ** 20;
+/** Readers, each with a buffer. One reads 6 GB/s from the page cache on the development machine; PCIe 5 takes 50. */
+export const READERS = 8;
+
+/**
+ * Reads all chunks and copies them to `target`; returns when everything is there.
+ *
+ * @param onProgress Called with bytes done and bytes in all.
+ * @throws {InputError} if a file cannot be opened, or is not as long as it was when it was checked.
+ */
+export async function loadWeights(
+  device: GpuDevice,
+  stream: Stream,
+  target: DeviceBuffer,
+  files: readonly SourceFile[],
+  chunks: readonly Chunk[],
+  onProgress?: (done: number, total: number) => void,
+): Promise<void> {
+  const total = chunks.reduce((sum, { bytes }) => sum + bytes, 0);
+  let next = 0, done = 0, failed = false;
+  const reader = async () => {
+    using lane = new Lane(device, files, Math.max(...chunks.map(({ bytes }) => bytes)));
+    while (!failed && next < chunks.length) {
+      const chunk = chunks[next++]!;
+      try {
+        await lane.ready();
+        await lane.read(chunk);
+        lane.send(stream, target, chunk);
+      } catch (thrown) {
+        failed = true;
+        throw thrown;
+      }
+      onProgress?.(done += chunk.bytes, total);
+    }
+    await lane.ready();
+  };
+  const readers = Array.from({ length: Math.min(READERS, chunks.length) }, reader);
+  // All readers are waited for, also after a failure: they hold buffers that the device may still read.
+  const results = await Promise.allSettled(readers);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** One reader: its buffer, its own handles of the files, and the event that says when the buffer is free again. */
+class Lane implements Disposable {
+  readonly #buffer: PinnedBuffer;
+  readonly #sent: GpuEvent;
+  readonly #open = new Map<number, Deno.FsFile>();
+  #busy = false;
+
+  constructor(device: GpuDevice, readonly files: readonly SourceFile[], bytes: number) {
+    this.#buffer = device.allocatePinned(Math.min(bytes, STAGING_BYTES));
+    this.#sent = device.createEvent();
+  }
+
+  /** Waits until the last copy has left the buffer, letting others work. */
+  async ready(): Promise<void> {
+    while (this.#busy && !this.#sent.done()) await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#busy = false;
+  }
+
+  async read({ file: index, offset, bytes, compact }: Chunk): Promise<void> {
+    const { path, bytes: size } = this.files[index]!;
+    const into = this.#buffer.view.subarray(0, bytes);
+    const file = this.#file(index);
+    await file.seek(offset, Deno.SeekMode.Start);
+    for (let at = 0; at < bytes;) {
+      const got = await file.read(into.subarray(at));
+      if (got === null) throw new InputError(`${path}: ended at byte ${offset + at}, expected ${size} bytes`);
+      at += got;
+    }
+    if (compact) {
+      const { pieces, pieceBytes, stride } = compact;
+      for (let i = 1; i < pieces; i++) into.copyWithin(i * pieceBytes, i * stride, i * stride + pieceBytes);
+    }
+  }
+
+  send(stream: Stream, target: DeviceBuffer, { copies }: Chunk): void {
+    this.#busy = true;
+    for (const { at, bytes, address } of copies) stream.upload(target.range(address, bytes), this.#buffer, at, bytes);
+    stream.record(this.#sent);
+  }
+
+  #file(index: number): Deno.FsFile {
+    const known = this.#open.get(index);
+    if (known) return known;
+    const { path, bytes } = this.files[index]!;
+    let file: Deno.FsFile;
+    try {
+      file = Deno.openSync(path);
+    } catch (thrown) {
+      throw new InputError(`${path}: cannot be opened: ${reason(thrown)}`);
+    }
+    this.#open.set(index, file);
+    const { size } = file.statSync();
+    if (size !== bytes) {
+      throw new InputError(`${path}: has ${size} bytes now, expected ${bytes} bytes as when it was checked`);
+    }
+    return file;
+  }
+
+  [Symbol.dispose](): void {
+    for (const file of this.#open.values()) file.close();
+    this.#sent[Symbol.dispose]();
+    this.#buffer[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,201 @@
+/** Opens the GPU backend: plan, check against free memory, allocate, load, self-test. */
+import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import { FailureError } from "../../errors.ts";
+import { rotaryTables } from "../../model/yarn.ts";
+import type { OpenRequest } from "../backend.ts";
+import { GpuBackend } from "./backend.ts";
+import { Calls } from "./calls.ts";
+import { capabilityOf } from "./capabilities.ts";
+import { Executor } from "./executor.ts";
+import { committedKernels, type KernelFiles, KernelSet } from "./kernels.ts";
+import { loadWeights, STAGING_BYTES } from "./load.ts";
+import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
+import { matrixKernels } from "./self_test.ts";
+import { uploadFloats } from "./staging.ts";
+import { expertRecordBytes, placeWeights, writeExperts } from "./weights.ts";
+import { planWorkspace, type Workspace } from "./workspace.ts";
+
+/** Choices of the GPU backend. */
+export interface GpuOptions {
+  /** Ordinal of the device; default 0. */
+  readonly device?: number;
+  /** Compiled kernels; default: those that come with the program. */
+  readonly kernels?: KernelFiles;
+  /** False: no matrix instructions, even where the device has them. */
+  readonly matrix?: boolean;
+  /**
+   * Computes a token by the same kernels whatever else is in its batch, so that its results never depend on chunking. Slower: weights are
+   * read once for each token.
+   */
+  readonly invariant?: boolean;
+}
+
+/** Memory that is left alone: the driver, other programs and the code objects need some. */
+const RESERVE_BYTES = 64 * 2 ** 20;
+
+/** Everything that a backend must give back, in reverse order of acquisition. */
+export class Held implements Disposable {
+  readonly #stack = new DisposableStack();
+
+  constructor(readonly device: GpuDevice, readonly runtime: GpuRuntime) {
+    this.#stack.use(runtime);
+    this.#stack.use(device);
+  }
+
+  /** Takes over something that the backend owns from now on. */
+  own<T extends Disposable>(owned: T): T {
+    return this.#stack.use(owned);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}
+
+/**
+ * Loads a model onto a GPU.
+ *
+ * @param runtime The opened library; it belongs to the backend from now on, also when opening fails.
+ * @throws {FailureError} if there is no such device, no kernels for it, or not enough memory; before anything is loaded.
+ * @throws {InputError} if a weight file changed since it was checked, or a format is not supported.
+ */
+export async function openGpu<N extends string>(
+  request: OpenRequest<N>,
+  runtime: GpuRuntime,
+  options: GpuOptions = {},
+): Promise<GpuBackend<N>> {
+  const started = performance.now();
+  let held: Held;
+  try {
+    held = new Held(runtime.open(options.device ?? 0), runtime);
+  } catch (thrown) {
+    runtime[Symbol.dispose]();
+    throw thrown;
+  }
+  try {
+    const { device } = held;
+    const kernels = held.own(new KernelSet(device, options.kernels ?? committedKernels()));
+    const plan = planWeights(request.source), workspacePlan = planWorkspace(request);
+    const recordBytes = expertRecordBytes(request.source);
+    checkMemory(request, device, plan, workspacePlan);
+
+    const stream = held.own(device.createStream());
+    const weightBuffer = held.own(device.allocate(plan.bytes));
+    const records = held.own(device.allocate(Math.max(256, recordBytes)));
+    const activations = held.own(device.allocate(workspacePlan.activationBytes));
+    const caches = held.own(device.allocate(workspacePlan.cacheBytes));
+    const workspace = workspacePlan.place(activations, caches);
+    // Rows end in padding that kernels may read, and caches in positions that nobody wrote.
+    stream.fill(activations.range(), 0);
+    stream.fill(caches.range(), 0);
+
+    const weights = placeWeights(request.source, plan, weightBuffer);
+    const experts = writeExperts(device, stream, weights, records.range());
+    {
+      using staging = device.allocatePinned(2 ** 20);
+      uploadConstants(stream, staging, weightBuffer, plan);
+      uploadTables(stream, staging, request, workspace);
+    }
+    await loadWeights(
+      device,
+      stream,
+      weightBuffer,
+      request.source.files,
+      chunksOf(plan.placements, STAGING_BYTES),
+      request.onProgress,
+    );
+    stream.synchronize();
+    const loadMilliseconds = performance.now() - started;
+
+    const calls = new Calls(stream, kernels);
+    const { accepted, rejected } = options.matrix === false || request.dtype !== "bf16"
+      ? { accepted: new Set<string>(), rejected: [] }
+      : matrixKernels(calls, weights);
+    const executor = new Executor(calls, workspace, {
+      config: request.config,
+      context: request.context,
+      round: request.dtype === "bf16" ? 1 : 0,
+      firstId: request.part?.vocabStart ?? 0,
+      firstExpert: request.part?.expertStart ?? 0,
+      matrixKernels: accepted,
+      invariant: options.invariant ?? false,
+    });
+    return new GpuBackend({
+      request,
+      name: runtime.kind,
+      weights,
+      experts,
+      workspace,
+      executor,
+      stream,
+      held,
+      info: {
+        description: describe(runtime, device, kernels.arch, accepted, rejected),
+        weightBytes: plan.weightBytes,
+        loadMilliseconds,
+      },
+    });
+  } catch (thrown) {
+    held[Symbol.dispose]();
+    throw thrown;
+  }
+}
+
+/** @throws {FailureError} with the numbers, if the model will not fit. */
+function checkMemory(
+  { slots, context, config }: OpenRequest,
+  device: GpuDevice,
+  plan: WeightPlan,
+  workspace: { readonly activationBytes: number; readonly cacheBytes: number },
+): void {
+  const { freeBytes, totalBytes } = device.memory();
+  const needed = plan.bytes + workspace.activationBytes + workspace.cacheBytes;
+  if (needed + RESERVE_BYTES <= freeBytes) return;
+  const size = (bytes: number) => bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new FailureError(
+    `--backend=${device.runtime.kind}: ${device.properties.name} has ${size(freeBytes)} of ${
+      size(totalBytes)
+    } free, but the model needs ` +
+      `${size(needed)}: weights ${size(plan.bytes)}, KV cache ${
+        size(workspace.cacheBytes)
+      } for ${slots} x ${context} positions ` +
+      `in ${config.layers} layers, activations ${
+        size(workspace.activationBytes)
+      }; use a shorter --context, fewer sequences or a smaller --chunk`,
+  );
+}
+
+/** Scales per row, which the source holds as numbers. */
+function uploadConstants(stream: Stream, staging: PinnedBuffer, buffer: DeviceBuffer, plan: WeightPlan): void {
+  for (const { values, address } of plan.constants) {
+    uploadFloats(stream, staging, buffer.range(address, values.byteLength), values);
+  }
+}
+
+/** Rotation angles of every position, and 0, 1, 2, .. */
+function uploadTables(stream: Stream, staging: PinnedBuffer, request: OpenRequest, w: Workspace<string>): void {
+  const { config, context, maxTokens } = request;
+  const { cos, sin } = rotaryTables(config, Array.from({ length: context }, (_, p) => p));
+  uploadFloats(stream, staging, w.cos, cos);
+  uploadFloats(stream, staging, w.sin, sin);
+  const numbers = Int32Array.from({ length: maxTokens }, (_, i) => i);
+  uploadFloats(stream, staging, w.rowNumbers, new Float32Array(numbers.buffer));
+}
+
+function describe(
+  runtime: GpuRuntime,
+  device: GpuDevice,
+  arch: string,
+  accepted: ReadonlySet<string>,
+  rejected: readonly string[],
+): string {
+  const { name, arch: own, index } = device.properties;
+  const api = runtime.kind === "hip" ? "HIP" : "CUDA";
+  const code = arch === own ? arch : `${own}, kernels of ${arch}`;
+  const { bf16 } = capabilityOf(own);
+  const products = accepted.size > 0 ? `bf16 products by ${bf16}` : "float32 products";
+  const failed = rejected.length > 0
+    ? `; not used, because they disagree with the generic kernels here: ${rejected.join(", ")}`
+    : "";
+  return `${api} ${runtime.version}, device ${index} ${name} (${code}), ${products}${failed}`;
+}

@@ -1,0 +1,257 @@
+/**
+ * The operations that the graph asked for and that have not been launched yet, and their fusion: neighbouring operations that one kernel
+ * computes become one step. Every fused kernel gives the bits of the operations it stands for; what it leaves out is only the
+ * intermediate tensor, and only where nobody looks at it.
+ */
+import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
+
+/** An operation of the contract. */
+export type Operation =
+  | { readonly kind: "embed"; readonly out: GpuTensor; readonly table: GpuMatrix }
+  | { readonly kind: "rmsNorm"; readonly out: GpuTensor; readonly x: GpuTensor; readonly weight: GpuVector }
+  | {
+    readonly kind: "linear";
+    readonly outs: readonly GpuTensor[];
+    readonly x: GpuTensor;
+    readonly linears: readonly GpuLinear[];
+  }
+  | { readonly kind: "rotate"; readonly q: GpuTensor; readonly k: GpuTensor }
+  | { readonly kind: "store"; readonly layer: number; readonly k: GpuTensor; readonly v: GpuTensor }
+  | {
+    readonly kind: "attention";
+    readonly out: GpuTensor;
+    readonly q: GpuTensor;
+    readonly layer: number;
+    readonly sinks: GpuVector;
+  }
+  | { readonly kind: "add"; readonly h: GpuTensor; readonly y: GpuTensor }
+  | { readonly kind: "route"; readonly logits: GpuTensor }
+  | { readonly kind: "expertGateUp"; readonly out: GpuTensor; readonly x: GpuTensor; readonly experts: ExpertTable }
+  | { readonly kind: "swiglu"; readonly out: GpuTensor; readonly z: GpuTensor }
+  | { readonly kind: "expertDown"; readonly out: GpuTensor; readonly a: GpuTensor; readonly experts: ExpertTable }
+  | { readonly kind: "combine"; readonly out: GpuTensor; readonly y: GpuTensor };
+
+type Of<K extends Operation["kind"]> = Extract<Operation, { kind: K }>;
+
+/** One or several operations that are launched together. */
+export type Step =
+  | Of<"embed">
+  | Of<"rmsNorm">
+  | Of<"rotate">
+  | Of<"store">
+  | Of<"attention">
+  | Of<"add">
+  | Of<"route">
+  | Of<"swiglu">
+  /** `norm`: RMSNorm of x first. `accumulate`: the result is added to the output. */
+  | Of<"linear"> & { readonly norm: GpuVector | null; readonly accumulate: boolean }
+  | {
+    readonly kind: "rotateStore";
+    readonly q: GpuTensor;
+    readonly k: GpuTensor;
+    readonly v: GpuTensor;
+    readonly layer: number;
+  }
+  /** Norm, router and choice; null for what nobody looks at. */
+  | {
+    readonly kind: "normRoute";
+    readonly x: GpuTensor;
+    readonly norm: GpuVector;
+    readonly router: GpuLinear;
+    readonly normed: GpuTensor | null;
+    readonly logits: GpuTensor | null;
+  }
+  /** `out` is as wide as the activation where `swiglu` is fused. */
+  | Of<"expertGateUp"> & { readonly swiglu: boolean }
+  | Of<"expertDown">
+  | Of<"combine"> & { readonly accumulate: boolean }
+  /** `y` may be used for the experts' own outputs; its contents are not promised. */
+  | {
+    readonly kind: "expertDownCombine";
+    readonly y: GpuTensor;
+    readonly a: GpuTensor;
+    readonly experts: ExpertTable;
+    readonly out: GpuTensor;
+    readonly accumulate: boolean;
+  };
+
+/** Tensors that an operation looks at. */
+function reads(o: Operation): readonly GpuTensor[] {
+  switch (o.kind) {
+    case "embed":
+      return [];
+    case "rmsNorm":
+    case "linear":
+    case "expertGateUp":
+      return [o.x];
+    case "rotate":
+      return [o.q, o.k];
+    case "store":
+      return [o.k, o.v];
+    case "attention":
+      return [o.q];
+    case "add":
+      return [o.h, o.y];
+    case "route":
+      return [o.logits];
+    case "swiglu":
+      return [o.z];
+    case "expertDown":
+      return [o.a];
+    case "combine":
+      return [o.y];
+  }
+}
+
+/** Tensors that an operation gives new contents. */
+export function writes(o: Operation): readonly GpuTensor[] {
+  switch (o.kind) {
+    case "linear":
+      return o.outs;
+    case "rotate":
+      return [o.q, o.k];
+    case "store":
+    case "route":
+      return [];
+    case "add":
+      return [o.h];
+    default:
+      return [o.out];
+  }
+}
+
+/** What {@linkcode fuse} found. */
+export interface Fused {
+  readonly steps: readonly Step[];
+  /** Tensors whose last contents were never written, because a fused step had no need of them. */
+  readonly elided: ReadonlySet<GpuTensor>;
+}
+
+/**
+ * Joins operations into steps.
+ *
+ * @param seen Whether a tensor is looked at after the last operation.
+ * @param canFuse Which of the fused kernels there are for the weights in question.
+ */
+export function fuse(
+  operations: readonly Operation[],
+  seen: (tensor: GpuTensor) => boolean,
+  canFuse: {
+    readonly normRoute: (router: GpuLinear) => boolean;
+    readonly downCombine: (experts: ExpertTable) => boolean;
+  },
+): Fused {
+  const steps: Step[] = [];
+  const elided = new Set<GpuTensor>();
+
+  /** True if nobody looks at what `tensor` holds after operation `index`. */
+  const dead = (tensor: GpuTensor, index: number): boolean => {
+    for (let j = index + 1; j < operations.length; j++) {
+      const next = operations[j]!;
+      if (reads(next).includes(tensor)) return false;
+      if (writes(next).includes(tensor)) return true;
+    }
+    return !seen(tensor);
+  };
+  const elide = (tensor: GpuTensor) => void elided.add(tensor);
+  const put = (step: Step, index: number): number => {
+    // What is written has contents again.
+    for (const tensor of writtenBy(step)) elided.delete(tensor);
+    steps.push(step);
+    return index;
+  };
+
+  for (let i = 0; i < operations.length;) {
+    i = next(i);
+  }
+  return { steps, elided };
+
+  /** Emits the step that begins at operation i; returns the index behind it. */
+  function next(i: number): number {
+    const o = operations[i]!, second = operations[i + 1], third = operations[i + 2];
+    switch (o.kind) {
+      case "rmsNorm": {
+        if (second?.kind !== "linear" || second.x !== o.out || o.out === o.x) break;
+        const [router] = second.linears, [logits] = second.outs;
+        const isRouter = third?.kind === "route" && second.outs.length === 1 && third.logits === logits;
+        if (isRouter && canFuse.normRoute(router!)) {
+          const normed = dead(o.out, i + 2) ? null : o.out, chosen = dead(logits!, i + 2) ? null : logits!;
+          put({ kind: "normRoute", x: o.x, norm: o.weight, router: router!, normed, logits: chosen }, i);
+          if (!normed) elide(o.out);
+          if (!chosen) elide(logits!);
+          return i + 3;
+        }
+        if (isRouter || !dead(o.out, i + 1)) break;
+        const linear = linearStep(i + 1, o.x, o.weight);
+        elide(o.out);
+        return linear;
+      }
+      case "linear":
+        return linearStep(i, o.x, null);
+      case "rotate":
+        if (second?.kind !== "store" || second.k !== o.k) break;
+        return put({ kind: "rotateStore", q: o.q, k: o.k, v: second.v, layer: second.layer }, i + 2);
+      case "expertGateUp":
+        if (second?.kind === "swiglu" && second.z === o.out && dead(o.out, i + 1)) {
+          put({ ...o, out: second.out, swiglu: true }, i);
+          elide(o.out);
+          return i + 2;
+        }
+        return put({ ...o, swiglu: false }, i + 1);
+      case "expertDown": {
+        if (second?.kind !== "combine" || second.y !== o.out || !dead(o.out, i + 1)) break;
+        if (!canFuse.downCombine(o.experts)) break;
+        const sum = sumAfter(i + 1, second.out);
+        put({
+          kind: "expertDownCombine",
+          y: o.out,
+          a: o.a,
+          experts: o.experts,
+          out: sum ?? second.out,
+          accumulate: sum !== null,
+        }, i);
+        elide(o.out);
+        if (sum) elide(second.out);
+        return i + (sum ? 3 : 2);
+      }
+      case "combine": {
+        const sum = sumAfter(i, o.out);
+        put({ kind: "combine", y: o.y, out: sum ?? o.out, accumulate: sum !== null }, i);
+        if (sum) elide(o.out);
+        return i + (sum ? 2 : 1);
+      }
+      default:
+        return put(o, i + 1);
+    }
+    // Nothing to join it with.
+    return put(o, i + 1);
+  }
+
+  /** The tensor that the operation after `index` adds `y` to, if `y` is not looked at otherwise. */
+  function sumAfter(index: number, y: GpuTensor): GpuTensor | null {
+    const add = operations[index + 1];
+    return add?.kind === "add" && add.y === y && add.h !== y && dead(y, index + 1) ? add.h : null;
+  }
+
+  function linearStep(index: number, x: GpuTensor, norm: GpuVector | null): number {
+    const o = operations[index] as Of<"linear">;
+    const only = o.outs.length === 1 ? o.outs[0]! : null;
+    const sum = only ? sumAfter(index, only) : null;
+    put({ ...o, x, norm, outs: sum ? [sum] : o.outs, accumulate: sum !== null }, index);
+    if (sum) elide(only!);
+    return index + (sum ? 2 : 1);
+  }
+}
+
+function writtenBy(step: Step): readonly GpuTensor[] {
+  switch (step.kind) {
+    case "rotateStore":
+      return [step.q, step.k];
+    case "normRoute":
+      return [step.normed, step.logits].filter((t) => t !== null);
+    case "expertDownCombine":
+      return [step.out];
+    default:
+      return writes(step);
+  }
+}

@@ -1,0 +1,82 @@
+/** What the GPU backend's handles are behind the opaque types of the contract. */
+import type { DeviceRange } from "../../../ffi/runtime.ts";
+import type { ModelTree } from "../../checkpoint/source.ts";
+import type { InputFormat, WeightFormat } from "../../quant/format.ts";
+import type { Linear, Matrix, Tensor, Vector } from "../backend.ts";
+
+/** Number formats of vectors, tables and caches in kernels/ABI.md. */
+export const NUMBER_FORMAT = { bf16: 0, f32: 1, f16: 2, fp8: 3 } as const;
+
+/** float32 activations [rows, width] in device memory. */
+export interface GpuTensor extends Tensor {
+  readonly name: string;
+  readonly rowsPerToken: number;
+  /** Elements from one row to the next; a multiple of 32. */
+  readonly stride: number;
+  readonly range: DeviceRange;
+}
+
+/** An embedding table. */
+export interface GpuMatrix extends Matrix {
+  readonly range: DeviceRange;
+  /** Bytes. */
+  readonly rowStride: number;
+  /** See {@linkcode NUMBER_FORMAT}. */
+  readonly format: number;
+}
+
+/** A vector. */
+export interface GpuVector extends Vector {
+  readonly range: DeviceRange;
+  /** See {@linkcode NUMBER_FORMAT}. */
+  readonly format: number;
+}
+
+/** A linear; the fields of `MxLinear` in kernels/ABI.md, and what happens to its input. */
+export interface GpuLinear extends Linear {
+  /** Null where this rank has no row or column of it. */
+  readonly weight: DeviceRange | null;
+  readonly scale: DeviceRange | null;
+  readonly bias: DeviceRange | null;
+  /** Bytes. */
+  readonly rowStride: number;
+  readonly scaleStride: number;
+  readonly tensorScale: number;
+  readonly biasFormat: number;
+  readonly flags: number;
+  readonly format: WeightFormat;
+  /** What entry points of its format end in: "mxfp4", "bf16_t", ... */
+  readonly suffix: string;
+  readonly input: InputFormat;
+}
+
+/** The weights of a GPU model. */
+export type GpuTree = ModelTree<GpuMatrix, GpuLinear, GpuVector>;
+
+/** The linears of a layer's experts as the kernels see them: an array of `MxLinear` in device memory. */
+export interface ExpertTable {
+  readonly records: DeviceRange;
+  readonly count: number;
+  /** One of them; all have its shape, format and input. */
+  readonly first: GpuLinear;
+}
+
+/** What entry points for a weight format end in. */
+export function suffixOf(format: WeightFormat, transposed: boolean): string {
+  const name = format === "fp8_e4m3" || format === "fp8_e4m3fnuz" ? "fp8" : format;
+  return transposed ? `${name}_t` : name;
+}
+
+/** Whether both scales of FP8 weights and inputs multiply the sum, instead of the input being dequantized first. */
+export function scalesInEpilogue({ suffix, input }: GpuLinear): boolean {
+  return suffix === "fp8" && (input.kind === "fp8_static" || input.kind === "fp8_token");
+}
+
+/** Whether two linears want the same of their input. */
+export function sameInput(a: GpuLinear, b: GpuLinear): boolean {
+  if (scalesInEpilogue(a) !== scalesInEpilogue(b)) return false;
+  const x = a.input, y = b.input;
+  if (x.kind === "mx" && y.kind === "mx") return x.element === y.element && x.rule === y.rule;
+  if (x.kind === "fp8_static" && y.kind === "fp8_static") return x.scale === y.scale;
+  return x.kind === y.kind;
+}

@@ -1,0 +1,211 @@
+/**
+ * Everything in device memory that is not a weight: activations, KV caches, and what kernels need between them. Sizes are known before
+ * anything is allocated, so that a model which does not fit is refused with numbers.
+ */
+import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
+import { LOGIT_ROWS } from "../../model/engine.ts";
+import type { OpenRequest } from "../backend.ts";
+import type { Cache } from "./abi.ts";
+import { type GpuTensor, NUMBER_FORMAT } from "./tensors.ts";
+
+/** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
+export const SPLIT_TOKENS = 64;
+/** Keys that one block of a cut attention walks over, where the context is long enough to choose. */
+const KEYS_PER_SPLIT = 512;
+const MOST_SPLITS = 32;
+/** Steps of generation that the device may be ahead of the host, and whose tokens it keeps. */
+export const HISTORY_STEPS = 256;
+
+/**
+ * Parts that a token's visible keys are cut into. Depends on the context that was set aside and not on how much of it is used, so that a
+ * token's sums do not depend on its batch.
+ *
+ * @param window Keys of a sliding layer, or 0.
+ */
+export function splitsFor(context: number, window: number): number {
+  const keys = window > 0 ? Math.min(window, context) : context;
+  // The kernel walks in tiles of 64 keys.
+  if (window > 0) return Math.max(1, Math.ceil(keys / 64));
+  return Math.min(MOST_SPLITS, Math.max(4, 2 ** Math.ceil(Math.log2(keys / KEYS_PER_SPLIT))));
+}
+
+/** A part of the buffer that is allocated later. */
+interface Region {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Collects regions of one buffer. */
+class Layout {
+  bytes = 0;
+
+  /** @param count Numbers of 4 bytes. */
+  words(count: number): Region {
+    return this.region(4 * count);
+  }
+
+  region(bytes: number): Region {
+    const region = { offset: this.bytes, bytes };
+    this.bytes = Math.ceil((this.bytes + Math.max(bytes, 4)) / 256) * 256;
+    return region;
+  }
+}
+
+const align = (x: number, to: number) => Math.ceil(x / to) * to;
+
+/** Elements from one row of activations to the next: whole blocks of MX formats, and 16-byte aligned rows. */
+export const strideOf = (width: number) => Math.max(32, align(width, 32));
+
+/** Sizes and places of everything but weights. */
+export interface WorkspacePlan<N extends string> {
+  readonly activationBytes: number;
+  readonly cacheBytes: number;
+  /** Makes the tensors and caches out of allocated memory. */
+  place(activations: DeviceBuffer, caches: DeviceBuffer): Workspace<N>;
+}
+
+/** Device memory by its use; i32 and float32 unless said otherwise. */
+export interface Workspace<N extends string> {
+  readonly tensors: Readonly<Record<N, GpuTensor>>;
+  readonly caches: readonly Cache[];
+  /** What is uploaded for each batch: ids, slots, positions [maxTokens], rows [LOGIT_ROWS], attention tiles [2 * maxTokens]. */
+  readonly batch: DeviceRange;
+  readonly ids: DeviceRange;
+  readonly slots: DeviceRange;
+  readonly positions: DeviceRange;
+  readonly rows: DeviceRange;
+  readonly attentionTiles: DeviceRange;
+  /** [maxTokens * topK] */
+  readonly routeIds: DeviceRange;
+  readonly routeWeights: DeviceRange;
+  /** Rows after QDQ, float32 or bf16, with the factor of each row's epilogue. */
+  readonly prepared: DeviceRange;
+  readonly rowScales: DeviceRange;
+  /** float32 [SPLIT_TOKENS][heads][splits][headDim + 2] */
+  readonly partial: DeviceRange;
+  /** Slot rows by expert, and the tiles of the expert GEMMs. */
+  readonly sorted: DeviceRange;
+  readonly expertOffsets: DeviceRange;
+  readonly expertTiles: DeviceRange;
+  readonly expertTileCount: DeviceRange;
+  /** float32 [LOGIT_ROWS][vocab] */
+  readonly logits: DeviceRange;
+  /** float32 [context][headDim / 2] by position, and [maxTokens][headDim / 2] by row for positions beyond. */
+  readonly cos: DeviceRange;
+  readonly sin: DeviceRange;
+  readonly batchCos: DeviceRange;
+  readonly batchSin: DeviceRange;
+  /** 0, 1, 2, .. [maxTokens] */
+  readonly rowNumbers: DeviceRange;
+  /** Generation on the device: picked ids [LOGIT_ROWS], past ids [HISTORY_STEPS][LOGIT_ROWS], step counter, sampling parameters and
+   * random numbers [LOGIT_ROWS][4] and [LOGIT_ROWS][context]. */
+  readonly picked: DeviceRange;
+  readonly history: DeviceRange;
+  readonly step: DeviceRange;
+  readonly sampling: DeviceRange;
+  readonly uniforms: DeviceRange;
+}
+
+/** Sizes everything for a request. */
+export function planWorkspace<N extends string>(request: OpenRequest<N>): WorkspacePlan<N> {
+  const { config, maxTokens, context, source } = request;
+  const names = Object.keys(request.tensors) as N[];
+  const layout = new Layout();
+  const tensors = names.map((name) => {
+    const { rowsPerToken, width } = request.tensors[name];
+    const stride = strideOf(width);
+    return { name, rowsPerToken, width, stride, region: layout.words(rowsPerToken * maxTokens * stride) };
+  });
+  const slotRows = maxTokens * config.topK;
+  const experts = Math.max(1, ...source.tree.layers.map((l) => l.gateUp.length));
+  const heads = Math.max(1, ...source.tree.layers.map((l) => l.q.weight.rows / config.headDim));
+  const splits = Math.max(splitsFor(context, 0), splitsFor(context, config.slidingWindow));
+  const vocab = source.tree.head.weight.rows, pairs = config.headDim / 2;
+  const batch = layout.words(3 * maxTokens + LOGIT_ROWS + 2 * maxTokens);
+  const regions = {
+    routeIds: layout.words(slotRows),
+    routeWeights: layout.words(slotRows),
+    prepared: layout.words(Math.max(0, ...tensors.map((t) => t.rowsPerToken * maxTokens * t.stride))),
+    rowScales: layout.words(Math.max(slotRows, LOGIT_ROWS)),
+    partial: layout.words(Math.min(maxTokens, SPLIT_TOKENS) * heads * splits * (config.headDim + 2)),
+    sorted: layout.words(slotRows),
+    expertOffsets: layout.words(experts + 1),
+    // At least one row a tile, and one tile more for each expert's last.
+    expertTiles: layout.words(2 * (slotRows + experts)),
+    expertTileCount: layout.words(1),
+    logits: layout.words(LOGIT_ROWS * vocab),
+    cos: layout.words(context * pairs),
+    sin: layout.words(context * pairs),
+    batchCos: layout.words(maxTokens * pairs),
+    batchSin: layout.words(maxTokens * pairs),
+    rowNumbers: layout.words(maxTokens),
+    picked: layout.words(LOGIT_ROWS),
+    history: layout.words(HISTORY_STEPS * LOGIT_ROWS),
+    step: layout.words(1),
+    sampling: layout.words(4 * LOGIT_ROWS),
+    uniforms: layout.words(LOGIT_ROWS * context),
+  };
+  const caches = new Layout();
+  const geometry = source.tree.layers.map((_, l) => {
+    const cache = cacheGeometry(request, l);
+    return {
+      ...cache,
+      keys: caches.region(request.slots * cache.slotStride),
+      values: caches.region(request.slots * cache.slotStride),
+    };
+  });
+  return {
+    activationBytes: layout.bytes,
+    cacheBytes: Math.max(256, caches.bytes),
+    place: (activations, cacheBuffer) => {
+      const at = ({ offset, bytes }: Region) => activations.range(offset, bytes);
+      const words = (from: number, count: number) => activations.range(batch.offset + 4 * from, 4 * count);
+      const names = Object.keys(regions) as (keyof typeof regions)[];
+      const placed = Object.fromEntries(names.map((name) => [name, at(regions[name])]));
+      return {
+        tensors: Object.fromEntries(tensors.map(({ region, ...t }): [N, GpuTensor] => [
+          t.name,
+          { ...t, rows: t.rowsPerToken * maxTokens, range: at(region) },
+        ])) as Record<N, GpuTensor>,
+        caches: geometry.map((g) => ({
+          ...g,
+          keys: cacheBuffer.range(g.keys.offset, g.keys.bytes),
+          values: cacheBuffer.range(g.values.offset, g.values.bytes),
+        })),
+        batch: at(batch),
+        ids: words(0, maxTokens),
+        slots: words(maxTokens, maxTokens),
+        positions: words(2 * maxTokens, maxTokens),
+        rows: words(3 * maxTokens, LOGIT_ROWS),
+        attentionTiles: words(3 * maxTokens + LOGIT_ROWS, 2 * maxTokens),
+        ...(placed as Record<keyof typeof regions, DeviceRange>),
+      };
+    },
+  };
+}
+
+const ELEMENT_BYTES = { bf16: 2, f32: 4, fp8: 1 } as const;
+
+/** Shape of a layer's cache; sliding layers keep a ring that the window and one batch fit. */
+function cacheGeometry(request: OpenRequest, layer: number): Omit<Cache, "keys" | "values"> {
+  const { config, context, maxTokens, kvFormat, source } = request;
+  const { headDim } = config, { q, k } = source.tree.layers[layer]!;
+  const window = config.sliding[layer] ? config.slidingWindow : 0;
+  const capacity = window > 0 ? Math.min(context, window + maxTokens) : context;
+  const elementBytes = ELEMENT_BYTES[kvFormat];
+  const kvHeads = k.weight.rows / headDim, headStride = capacity * headDim * elementBytes;
+  const scale = source.kvScales[layer]!;
+  return {
+    slotStride: kvHeads * headStride,
+    headStride,
+    format: NUMBER_FORMAT[kvFormat],
+    elementBytes,
+    capacity,
+    heads: q.weight.rows / headDim,
+    kvHeads,
+    headDim,
+    window,
+    keyScale: scale.k,
+    valueScale: scale.v,
+  };
+}
