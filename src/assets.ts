@@ -2,14 +2,13 @@
  * Where the program's own files lie: the embedded model, the WASM module, worker scripts, GPU code objects.
  *
  * In a checkout and in a `deno compile` binary this script is `<root>/src/assets.ts`; in the bundle of the self-extracting binary it is part of
- * a script that lies in the root itself. Everything else keeps its repository path below the root.
+ * a script that lies in the root itself. Everything else keeps its repository path below the root, but that bundled scripts are JavaScript.
  */
 const own = "src/assets.ts";
-const root = import.meta.url.endsWith(own)
-  ? import.meta.url.slice(0, -own.length)
-  : new URL("./", import.meta.url).href;
+const bundled = !import.meta.url.endsWith(own);
+const root = bundled ? new URL("./", import.meta.url).href : import.meta.url.slice(0, -own.length);
 
 /** URL of one of the program's own files or directories, by its path in the repository. */
 export function asset(path: string): URL {
-  return new URL(path, root);
+  return new URL(bundled ? path.replace(/\.ts$/, ".js") : path, root);
 }

@@ -3,6 +3,8 @@ import type { CommandSpec } from "./options.ts";
 
 /** A command before it is imported. */
 export interface Command {
+  /** Whether it may call libraries: to map weight files, or a GPU's. See permissions.ts. */
+  readonly ffi: boolean;
   /** What the command line may hold. */
   readonly spec: () => Promise<CommandSpec>;
   /** Runs with the arguments after the command's name and gives the exit code. */
@@ -12,14 +14,17 @@ export interface Command {
 /** Commands by name; the first is the default. */
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["generate", {
+    ffi: true,
     spec: async () => (await import("./generate_options.ts")).GENERATE,
     run: async (args) => await (await import("./generate.ts")).generateCommand(args),
   }],
   ["logits", {
+    ffi: true,
     spec: async () => (await import("./logits_options.ts")).LOGITS,
     run: async (args) => await (await import("./logits.ts")).logitsCommand(args),
   }],
   ["inspect", {
+    ffi: false,
     spec: async () => (await import("./inspect_options.ts")).INSPECT,
     run: async (args) => await (await import("./inspect.ts")).inspectCommand(args),
   }],

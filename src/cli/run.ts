@@ -1,6 +1,7 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
 import { FailureError, InputError, reason } from "../errors.ts";
-import { COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
+import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
+import { confine, privileges } from "./permissions.ts";
 import { BrokenPipe, note, writeOut } from "./terminal.ts";
 
 /**
@@ -12,7 +13,8 @@ import { BrokenPipe, note, writeOut } from "./terminal.ts";
  * @param args Arguments of the program, without its name.
  */
 export async function run(args: readonly string[]): Promise<never> {
-  const fail = (thrown: unknown) => Deno.exit(report(thrown));
+  const traced = tracing();
+  const fail = (thrown: unknown) => Deno.exit(report(thrown, traced));
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     fail(event.reason);
@@ -32,21 +34,30 @@ async function dispatch(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   const command = first === undefined ? undefined : COMMANDS.get(first);
   if (command !== undefined) {
-    if (!asksForHelp(rest)) return await command.run(rest);
+    if (!asksForHelp(rest)) return await start(command, rest);
+    confine(privileges(null, rest));
     const { commandHelp } = await import("./help.ts");
     await writeOut(commandHelp(await command.spec()));
     return 0;
   }
   if (first === "--version") {
-    await writeOut(`mxoss ${(await import("./version.ts")).VERSION}\n`);
+    confine(privileges(null, rest));
+    await writeOut(await (await import("./version.ts")).versionReport());
     return 0;
   }
   if (asksForHelp(args) || (first === undefined && Deno.stdin.isTerminal())) {
+    confine(privileges(null, args));
     const { programHelp } = await import("./help.ts");
     await writeOut(programHelp(await Promise.all([...COMMANDS.values()].map((command) => command.spec()))));
     return 0;
   }
-  return await COMMANDS.get(DEFAULT_COMMAND)!.run(args);
+  return await start(COMMANDS.get(DEFAULT_COMMAND)!, args);
+}
+
+/** Runs a command with the permissions that its arguments need, and no others. */
+async function start(command: Command, args: readonly string[]): Promise<number> {
+  confine(privileges(command, args));
+  return await command.run(args);
 }
 
 /** Whether the options, up to `--`, hold `--help` or `-h`. */
@@ -55,10 +66,10 @@ function asksForHelp(args: readonly string[]): boolean {
   return args.slice(0, end < 0 ? args.length : end).some((argument) => argument === "--help" || argument === "-h");
 }
 
-/** Says what went wrong in one line on stderr and gives the exit code. */
-function report(thrown: unknown): number {
+/** Says what went wrong in one line on stderr, with the stack above it if that is asked for, and gives the exit code. */
+function report(thrown: unknown, traced: boolean): number {
   if (thrown instanceof BrokenPipe) return 0;
-  if (tracing() && thrown instanceof Error) note(thrown.stack ?? thrown.message);
+  if (traced && thrown instanceof Error) note(thrown.stack ?? thrown.message);
   if (thrown instanceof InputError || thrown instanceof FailureError) {
     note(`error: ${reason(thrown)}`);
     return thrown.exitCode;

@@ -21,9 +21,16 @@ for (const name of COMMANDS.keys()) {
   });
 }
 
-Deno.test("mxoss --version prints deno.json's version", async () => {
-  const { version } = JSON.parse(Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)));
-  assertEquals((await mxoss(["--version"])).stdout, `mxoss ${version}\n`);
+Deno.test("mxoss --version prints deno.json's version, the revision and the hashes of compiled code", async () => {
+  const root = new URL("../../", import.meta.url);
+  const { version } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
+  const sha256 = async (path: string) =>
+    new Uint8Array(await crypto.subtle.digest("SHA-256", Deno.readFileSync(new URL(path, root)))).toHex();
+  const lines = (await mxoss(["--version"])).stdout.split("\n");
+  assertEquals(lines[0], `mxoss ${version}`);
+  assertMatch(lines[1]!, /^revision: ([0-9a-f]{40}(-dirty)?|unknown)$/);
+  assertEquals(lines[2], `wasm: sha256 ${await sha256("wasm/pkg/mxoss_kernels_bg.wasm")}`);
+  assertEquals(lines[3], `gpu kernels: sha256 ${await sha256("kernels/build/manifest.json")} (of their manifest)`);
 });
 
 Deno.test("mxoss without --allow-read names the permission in one line", async () => {

@@ -1,0 +1,70 @@
+/**
+ * Least privilege: before a command starts, the process gives up every permission that the command does not need.
+ *
+ * The launchers (the tasks of deno.json, both kinds of standalone binary) cannot know what a command line will need, so they pass
+ * what any command may need and this narrows it. It only ever takes away: what was not granted is not asked for here.
+ */
+import { dirname, resolve } from "node:path";
+import type { Command } from "./commands.ts";
+
+/** Environment variables that the program reads: the launchers permit these, and the names are given to Deno in one list. */
+export const VARIABLES: readonly string[] = ["MXOSS_TRACE"];
+
+/** Kinds of permission that no command uses. */
+const NEVER = ["net", "run", "sys", "import"] as const;
+
+/** What is left of the permissions that a command line can make use of, beside reading files. */
+export interface Privileges {
+  /** Calling libraries: libc to map weight files, or a GPU's. Deno cannot restrict pointers to one library. */
+  readonly ffi: boolean;
+  /** Paths that may be written, with everything below them. */
+  readonly write: readonly string[];
+}
+
+/**
+ * The privileges that a command line needs.
+ *
+ * @param command The command, or null where only a help text or the version is printed.
+ * @param args Arguments after the command's name.
+ */
+export function privileges(command: Pick<Command, "ffi"> | null, args: readonly string[]): Privileges {
+  if (command === null) return { ffi: false, write: [] };
+  const out = valueOf(args, "out");
+  return {
+    ffi: command.ffi && valueOf(args, "backend") !== "reference" && valueOf(args, "weights") !== "read",
+    // A file is written under a temporary name beside its own, see src/checkpoint/write_safetensors.ts.
+    write: out === undefined || out === "" ? [] : [resolve(out), `${resolve(out)}.${Deno.pid}.partial`],
+  };
+}
+
+/**
+ * Gives up every permission beyond reading files and the given privileges. Workers that are started later inherit what is left.
+ *
+ * A blanket `--allow-write` cannot be narrowed to a path; `--allow-write=/`, which the launchers pass, can.
+ */
+export function confine({ ffi, write }: Privileges): void {
+  for (const name of NEVER) Deno.permissions.revokeSync({ name });
+  // Variables say where GPU libraries lie; whether stacks are wanted was read before.
+  if (!ffi) { for (const name of ["ffi", "env"] as const) Deno.permissions.revokeSync({ name }); }
+  if (write.length === 0) Deno.permissions.revokeSync({ name: "write" });
+  for (const path of write) {
+    const descriptor = { name: "write", path } as const;
+    // Where it is granted, asking for it asks nobody, and makes it an entry of its own that outlives that of a directory above.
+    if (Deno.permissions.querySync(descriptor).state === "granted") Deno.permissions.requestSync(descriptor);
+  }
+  // Takes away every granted path that contains the directory.
+  for (const path of write) {
+    if (dirname(path) !== path) Deno.permissions.revokeSync({ name: "write", path: dirname(path) });
+  }
+}
+
+/** The value of `--name VALUE` or `--name=VALUE` before `--`, by the rules of `parseCommand` in options.ts, which refuses two. */
+function valueOf(args: readonly string[], name: string): string | undefined {
+  const end = args.indexOf("--");
+  const options = end < 0 ? args : args.slice(0, end);
+  for (const [i, argument] of options.entries()) {
+    if (argument === `--${name}`) return options[i + 1];
+    if (argument.startsWith(`--${name}=`)) return argument.slice(name.length + 3);
+  }
+  return undefined;
+}

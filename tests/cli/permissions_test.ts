@@ -1,0 +1,153 @@
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { privileges } from "../../src/cli/permissions.ts";
+import { assertEquals } from "../assert.ts";
+import { TINY } from "./program.ts";
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const GENERATE = COMMANDS.get("generate")!;
+const INSPECT = COMMANDS.get("inspect")!;
+
+Deno.test("privileges() grants FFI to commands that map weights or reach a GPU", () => {
+  const ffi = (args: readonly string[]) => privileges(GENERATE, args).ffi;
+  assertEquals(ffi(["hi"]), true);
+  assertEquals(ffi(["--weights", "map"]), true);
+  assertEquals(ffi(["--weights", "read"]), false);
+  assertEquals(ffi(["--weights=read"]), false);
+  assertEquals(ffi(["--backend=reference"]), false);
+  assertEquals(ffi(["--", "--weights=read"]), true);
+  assertEquals(privileges(INSPECT, []).ffi, false);
+  assertEquals(privileges(null, ["--help"]), { ffi: false, write: [] });
+});
+
+Deno.test("privileges() lets a command write under --out only", () => {
+  const write = (args: readonly string[]) => privileges(GENERATE, args).write;
+  const f = [`${Deno.cwd()}/f,g`, `${Deno.cwd()}/f,g.${Deno.pid}.partial`];
+  assertEquals(write(["--out", "f,g"]), f);
+  assertEquals(write(["--out=./x/../f,g", "--force"]), f);
+  assertEquals(write(["--output", "f"]), []);
+  assertEquals(write(["--out="]), []);
+  assertEquals(write(["--out"]), []);
+  assertEquals(write(["--", "--out", "f"]), []);
+});
+
+/** What a process with the given flags may still do once it has confined itself to what a command line needs. */
+async function confined(flags: readonly string[], name: string, args: readonly string[]): Promise<unknown> {
+  const script = await Deno.makeTempFile({ suffix: ".ts" });
+  const source = (name: string) => JSON.stringify(new URL(`../../src/cli/${name}.ts`, import.meta.url).href);
+  await Deno.writeTextFile(
+    script,
+    `import { COMMANDS } from ${source("commands")};
+    import { confine, privileges } from ${source("permissions")};
+    confine(privileges(COMMANDS.get(${JSON.stringify(name)}), ${JSON.stringify(args)}));
+    const granted = (descriptor) => Deno.permissions.querySync(descriptor).state === "granted";
+    const paths = ["/", "/tmp", "/tmp/out", "/tmp/out/below", "/tmp/out-not", "/var"];
+    console.log(JSON.stringify({
+      granted: ["net", "run", "sys", "import", "ffi", "env", "read"].filter((name) => granted({ name })),
+      written: paths.filter((path) => granted({ name: "write", path })),
+    }));`,
+  );
+  try {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", ...flags, script],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assertEquals(new TextDecoder().decode(stderr), "");
+    return JSON.parse(new TextDecoder().decode(stdout));
+  } finally {
+    await Deno.remove(script);
+  }
+}
+
+Deno.test("confine() gives up what the command does not need, even of --allow-all", async () => {
+  assertEquals(await confined(["--allow-all"], "inspect", []), { granted: ["read"], written: [] });
+  assertEquals(await confined(["--allow-all"], "generate", []), { granted: ["ffi", "env", "read"], written: [] });
+  assertEquals(await confined(["--allow-all"], "generate", ["--weights=read"]), { granted: ["read"], written: [] });
+});
+
+Deno.test("confine() narrows --allow-write=/ to --out", async () => {
+  const written = ["/tmp/out", "/tmp/out/below"];
+  for (const flag of ["--allow-write=/", "--allow-write=/tmp", "--allow-write=/tmp/out"]) {
+    assertEquals(await confined([flag], "logits", ["--out", "/tmp/out"]), { granted: [], written });
+  }
+  assertEquals(await confined(["--allow-write=/var"], "logits", ["--out=/tmp/out"]), {
+    granted: [],
+    written: ["/var"],
+  });
+});
+
+/** One line of the file that Deno writes for DENO_AUDIT_PERMISSIONS. */
+interface Asked {
+  readonly permission: string;
+  readonly value: string | null;
+}
+
+/** Runs a command with exactly the given flags; gives the permissions that it asked for. */
+async function asked(flags: readonly string[], args: readonly string[]): Promise<Asked[]> {
+  const log = await Deno.makeTempFile();
+  try {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", ...flags, MAIN, ...args],
+      env: { NO_COLOR: "1", DENO_AUDIT_PERMISSIONS: log },
+      stdin: "null",
+      stdout: "null",
+    }).output();
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
+    return (await Deno.readTextFile(log)).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+  } finally {
+    await Deno.remove(log);
+  }
+}
+
+/** Kinds of permission that were asked for; of write, the paths. Opening a file to read it is in Deno's log as "write", too. */
+function summary(log: readonly Asked[]): { kinds: string[]; written: string[] } {
+  const kinds = new Set(log.map(({ permission }) => permission).filter((kind) => kind !== "write"));
+  const readBefore = ({ value }: Asked, i: number) => log[i - 1]?.permission === "read" && log[i - 1]?.value === value;
+  const written = log.filter((entry, i) => entry.permission === "write" && !readBefore(entry, i));
+  return { kinds: [...kinds].sort(), written: [...new Set(written.map(({ value }) => value!))].sort() };
+}
+
+const TO_ANSWER = ["--max-tokens", "2", "Tom has 3 apples."];
+
+for (
+  const { title, flags, args, kinds } of [
+    { title: "inspect", flags: [], args: ["inspect", "--model", TINY], kinds: ["read"] },
+    { title: "generate that reads the weights", flags: [], args: ["--weights", "read", ...TO_ANSWER], kinds: ["read"] },
+    { title: "generate without FFI", flags: [], args: TO_ANSWER, kinds: ["read"] },
+    { title: "generate with FFI", flags: ["--allow-ffi"], args: TO_ANSWER, kinds: ["ffi", "read"] },
+    {
+      title: "generate over two ranks",
+      flags: ["--allow-ffi"],
+      args: ["--tp=2", ...TO_ANSWER],
+      kinds: ["ffi", "read"],
+    },
+  ]
+) {
+  Deno.test(`mxoss ${title} asks for no permission but ${kinds.join(" and ")}`, async () => {
+    assertEquals(summary(await asked(["--allow-read", ...flags], args)), { kinds, written: [] });
+  });
+}
+
+Deno.test("mxoss --version and --help ask for no permission but read", async () => {
+  assertEquals(summary(await asked(["--allow-read"], ["--version"])), { kinds: ["read"], written: [] });
+  assertEquals(summary(await asked(["--allow-read"], ["--help"])), { kinds: [], written: [] });
+});
+
+Deno.test("mxoss logits writes --out and asks to write nothing else", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const out = `${dir}/a, b.safetensors`;
+    const log = await asked(["--allow-read", "--allow-write=/"], [
+      "logits",
+      "--tokens=1,2",
+      "--weights=read",
+      "--out",
+      out,
+    ]);
+    const { kinds, written } = summary(log);
+    assertEquals(kinds, ["read"]);
+    assertEquals(written.filter((path) => !path.startsWith(out)), []);
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["a, b.safetensors"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
