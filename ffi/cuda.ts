@@ -30,12 +30,8 @@ const JIT_LOG_BYTES = 4096;
 /** Where libcuda is looked for; its soname has been the same since CUDA 1. */
 export function cudaCandidates(explicit?: string): readonly string[] {
   if (explicit !== undefined) return [explicit];
-  return [
-    "libcuda.so.1",
-    "/usr/lib/x86_64-linux-gnu/libcuda.so.1",
-    "/usr/lib64/libcuda.so.1",
-    "/usr/lib/wsl/lib/libcuda.so.1",
-  ];
+  // The second is where Windows puts it for WSL.
+  return ["libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"];
 }
 
 /**

@@ -28,15 +28,10 @@ const PROPERTIES_BYTES = 16_384;
 export function hipCandidates(explicit?: string): readonly string[] {
   if (explicit !== undefined) return [explicit];
   const roots = [...new Set(["ROCM_PATH", "HIP_PATH"].map(environment).filter((root) => root !== undefined))];
-  const versions = ["", ".7", ".6", ".5"];
   return [
     ...roots.map((root) => `${root}/lib/libamdhip64.so`),
-    ...versions.map((version) => `libamdhip64.so${version}`),
-    // For those who permit one path only: names without a slash are not looked up by the loader then.
+    ...["", ".7", ".6", ".5"].map((version) => `libamdhip64.so${version}`),
     "/opt/rocm/lib/libamdhip64.so",
-    ...["/usr/lib/x86_64-linux-gnu", "/usr/lib64"].flatMap((folder) =>
-      versions.map((version) => `${folder}/libamdhip64.so${version}`)
-    ),
   ];
 }
 

@@ -30,22 +30,19 @@ export interface LibraryRequest<S extends Deno.ForeignLibraryInterface> {
 }
 
 /**
- * Opens the first candidate that can be opened. Never prompts: a candidate without permission counts as not permitted.
+ * Opens the first candidate that can be opened.
  *
- * A name without a slash is looked up by the system's loader. Deno resolves such a name against the working directory when FFI is
- * permitted for certain paths only, so that those who restrict `--allow-ffi` need one of the absolute paths.
+ * Never prompts. All of FFI must be permitted and not one library's path only: Deno lets a program with less open the library, but not take the
+ * address of its own buffers, without which nothing can be called.
  *
  * @throws {GpuLibraryError} with one line that says what was tried.
  */
 export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: LibraryRequest<S>): OpenedLibrary<S> {
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
+    throw new GpuLibraryError(`${request.title}: loading it is not permitted; run with --allow-ffi`, "permission");
+  }
   const attempts: Attempt[] = [];
-  let denied = 0;
   for (const path of request.candidates) {
-    if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") {
-      denied++;
-      attempts.push({ path, problem: "not permitted" });
-      continue;
-    }
     try {
       const library = Deno.dlopen(path, request.symbols);
       attempts.push({ path, problem: null });
@@ -58,12 +55,6 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: Lib
       }
       attempts.push({ path, problem });
     }
-  }
-  if (denied === request.candidates.length) {
-    throw new GpuLibraryError(
-      `${request.title}: loading it is not permitted; run with --allow-ffi, or with --allow-ffi=PATH where PATH is the library's`,
-      "permission",
-    );
   }
   throw new GpuLibraryError(`${request.title}: ${summary(attempts)}; ${request.advice}`, "missing");
 }

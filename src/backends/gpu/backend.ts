@@ -8,6 +8,7 @@ import { rotaryTables } from "../../model/yarn.ts";
 import { roundToBf16 } from "../../quant/bf16.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../backend.ts";
 import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
+import { decodeLoop, type DecodeParts, type DecodeRequest, enqueuePick, uploadSampling } from "./decode.ts";
 import { attentionEntry, type Executor } from "./executor.ts";
 import type { Held } from "./open.ts";
 import { fuse, type Operation, writes } from "./operations.ts";
@@ -50,6 +51,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
   readonly #elided = new Set<GpuTensor>();
   readonly #graphs = new Map<string, Graph | "seen">();
   #batch: Batch = NO_BATCH;
+  #recording: Batch | null = null;
   #closed = false;
 
   constructor(parts: GpuParts<N>) {
@@ -73,6 +75,8 @@ export class GpuBackend<N extends string> implements Backend<N> {
   }
 
   begin(batch: Batch): void {
+    // A batch that is being recorded was uploaded before.
+    if (this.#recording === batch) return;
     this.#flush(true);
     this.#prepare(batch, NO_ROWS);
   }
@@ -183,7 +187,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
    * Computes a batch whose operations `walk` enqueues, and the logits of rows of it, as one recorded graph where that batch has the shape
    * of an earlier one. `walk` runs the first two times that a shape is seen: plainly, so that everything is loaded, then to record.
    *
-   * @param walk The forward pass, without `begin`.
+   * @param walk The forward pass of `batch`.
    * @param rows At most LOGIT_ROWS rows of the batch.
    * @returns Logits [rows.length, V], valid until the next call.
    */
@@ -191,7 +195,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
     this.#flush(true);
     this.#prepare(batch, rows);
     const logits = rows.length * head.rows;
-    this.#recorded(`logits ${batch.ids.length} ${rows.length}`, () => {
+    this.#recorded(`logits ${batch.ids.length} ${rows.length}`, batch, () => {
       walk();
       this.#flush(true, x);
       if (rows.length === 0) return;
@@ -202,6 +206,40 @@ export class GpuBackend<N extends string> implements Backend<N> {
     return this.#staged(logits);
   }
 
+  /**
+   * Generates tokens, picked on the device; see {@linkcode DecodeRequest}. The batch must be one that {@linkcode canReplay} accepts.
+   *
+   * @param walk The forward pass of the request's batch.
+   * @returns Steps whose tokens were handed out.
+   */
+  decode(request: DecodeRequest, x: GpuTensor, head: GpuLinear, walk: () => void): Promise<number> {
+    const { batch, sampling } = request, rows = batch.ids.length;
+    const { context, maxTokens } = this.#request;
+    const last = Math.max(...batch.positions) + request.steps;
+    if (last > context) throw new RangeError(`${last} positions, but the backend was opened for ${context}`);
+    const parts: DecodeParts = {
+      device: this.#held.device,
+      stream: this.#stream,
+      staging: this.#staging,
+      calls: this.#executor.calls,
+      workspace: this.#workspace,
+      context,
+      maxTokens,
+      vocab: head.rows,
+    };
+    this.#flush(true);
+    this.#prepare(batch, Int32Array.from({ length: rows }, (_, i) => i));
+    uploadSampling(parts, request);
+    const greedy = sampling.every(({ temperature }) => temperature === 0);
+    return decodeLoop(parts, request, () =>
+      this.#recorded(`${greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
+        walk();
+        this.#flush(true, x);
+        this.#executor.logits(x, head, rows);
+        enqueuePick(parts, rows, greedy);
+      }));
+  }
+
   /** Whether {@linkcode replay} can record a batch: nothing in its launches may depend on where sequences begin and end. */
   canReplay(batch: Batch, rows: number): boolean {
     return !this.#request.part && rows <= LOGIT_ROWS && batch.ids.length <= LOGIT_ROWS && isSingle(batch) &&
@@ -209,17 +247,22 @@ export class GpuBackend<N extends string> implements Backend<N> {
   }
 
   /** Runs, records or replays work of a shape. */
-  #recorded(key: string, enqueue: () => void): void {
+  #recorded(key: string, batch: Batch, enqueue: () => void): void {
     const known = this.#graphs.get(key);
-    if (known === undefined) {
-      enqueue();
-      this.#graphs.set(key, "seen");
-      return;
+    if (known !== undefined && known !== "seen") return this.#stream.replay(known);
+    this.#recording = batch;
+    try {
+      if (known === undefined) {
+        enqueue();
+        this.#graphs.set(key, "seen");
+        return;
+      }
+      const graph = this.#held.own(this.#stream.capture(enqueue));
+      this.#graphs.set(key, graph);
+      this.#stream.replay(graph);
+    } finally {
+      this.#recording = null;
     }
-    if (known !== "seen") return this.#stream.replay(known);
-    const graph = this.#held.own(this.#stream.capture(enqueue));
-    this.#graphs.set(key, graph);
-    this.#stream.replay(graph);
   }
 
   copySlot(from: number, to: number, length: number): void {

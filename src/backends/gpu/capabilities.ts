@@ -66,24 +66,28 @@ export interface Choice {
   readonly how: string;
 }
 
-/**
- * How each scheme runs on an architecture.
- *
- * @param hasNative Whether the compiled kernels hold the scaled matrix instructions for a weight format; a capability that no kernel uses is
- * not called native.
- */
-export function choices(arch: string, hasNative: (scheme: Scheme) => boolean): readonly Choice[] {
+/** Which matrix kernels the compiled code objects of an architecture hold. */
+export interface CompiledKernels {
+  /** bf16 products by matrix instructions. */
+  readonly matrix: boolean;
+  /** The scaled matrix instructions for a scheme. */
+  readonly scaled: (scheme: Scheme) => boolean;
+}
+
+/** How each scheme runs on an architecture. A capability that no compiled kernel uses is not counted. */
+export function choices(arch: string, compiled: CompiledKernels): readonly Choice[] {
   const { bf16, mx } = capabilityOf(arch);
-  const product = bf16 === null ? "float32 products" : `bf16 ${bf16}`;
+  const matrix = bf16 !== null && compiled.matrix;
+  const product = matrix ? `bf16 ${bf16}` : "float32 products";
   return SCHEMES.map((scheme) => {
     const { name, weight, input, element } = scheme;
+    if (weight === "bf16") return { scheme: name, native: matrix, how: product };
+    // What the scaled instructions take: FP4 weights with FP4 or FP8 inputs.
     const fits = weight === "mxfp4" && (element === "e2m1" || input === "fp8_static");
-    if (name === "bf16") return { scheme: name, native: bf16 !== null, how: product };
-    if (fits && mx && hasNative(scheme)) return { scheme: name, native: true, how: "scaled MFMA" };
-    const reason = !fits || !mx ? "" : " (no kernel for the scaled MFMA)";
+    if (fits && mx && compiled.scaled(scheme)) return { scheme: name, native: true, how: "scaled MFMA" };
     const quantized = input === "none"
       ? "weights dequantized on the fly"
-      : "inputs quantized and dequantized, weights dequantized on the fly";
-    return { scheme: name, native: false, how: `${quantized}, ${product}${reason}` };
+      : "inputs through QDQ, weights dequantized on the fly";
+    return { scheme: name, native: false, how: `${quantized}, ${product}` };
   });
 }

@@ -1,0 +1,145 @@
+/** What the GPU libraries find on this machine, and why not: for `mxoss devices`. */
+import { openCuda } from "../../../ffi/cuda.ts";
+import { openHip } from "../../../ffi/hip.ts";
+import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime.ts";
+import { FailureError, reason } from "../../errors.ts";
+import { type Choice, choices, type CompiledKernels } from "./capabilities.ts";
+import { codeObjectFor, committedKernels, type KernelFiles } from "./kernels.ts";
+
+/** Where to look. */
+export interface SearchOptions {
+  /** The library of `--hip-library`; nothing else is tried for HIP then. */
+  readonly hipLibrary?: string;
+  readonly kernels?: KernelFiles;
+}
+
+/** A device that was found. */
+export interface FoundDevice extends DeviceProperties {
+  readonly freeBytes: number | null;
+  /** Architecture of the code objects that run on it, or null where there are none. */
+  readonly codeObject: string | null;
+  /** How each scheme runs on it; empty without code objects. */
+  readonly schemes: readonly Choice[];
+}
+
+/** What became of one GPU library. */
+export interface GpuReport {
+  readonly backend: GpuKind;
+  /** Path and version, or null where it is of no use. */
+  readonly library: { readonly path: string; readonly version: string } | null;
+  /** One line; null where at least one device was found. */
+  readonly problem: string | null;
+  readonly devices: readonly FoundDevice[];
+}
+
+/**
+ * Opens a GPU library.
+ *
+ * @throws {FailureError} with one line that says why it cannot be used.
+ */
+export function openGpuLibrary(kind: GpuKind, hipLibrary?: string): GpuRuntime {
+  return kind === "hip" ? openHip(hipLibrary) : openCuda();
+}
+
+/** Looks for GPUs through every library. Does not throw: what is wrong is in the reports. */
+export function findGpus(options: SearchOptions = {}): readonly GpuReport[] {
+  let kernels: KernelFiles | null = null, kernelProblem = "";
+  try {
+    kernels = options.kernels ?? committedKernels();
+  } catch (thrown) {
+    kernelProblem = reason(thrown);
+  }
+  return (["hip", "cuda"] as const).map((backend) => report(backend, options, kernels, kernelProblem));
+}
+
+function report(
+  backend: GpuKind,
+  options: SearchOptions,
+  kernels: KernelFiles | null,
+  kernelProblem: string,
+): GpuReport {
+  let runtime: GpuRuntime;
+  try {
+    runtime = openGpuLibrary(backend, options.hipLibrary);
+  } catch (thrown) {
+    if (!(thrown instanceof FailureError)) throw thrown;
+    return { backend, library: null, problem: thrown.message, devices: [] };
+  }
+  using opened = runtime;
+  const library = { path: opened.library, version: "" };
+  try {
+    library.version = opened.version;
+    const devices = Array.from({ length: opened.deviceCount() }, (_, i) => examine(opened, i, kernels));
+    return { backend, library, problem: devices.length > 0 ? kernelProblem || null : "it finds no device", devices };
+  } catch (thrown) {
+    if (!(thrown instanceof FailureError)) throw thrown;
+    return { backend, library, problem: thrown.message, devices: [] };
+  }
+}
+
+function examine(runtime: GpuRuntime, index: number, kernels: KernelFiles | null): FoundDevice {
+  const properties = runtime.properties(index);
+  const codeObject = kernels === null ? null : codeObjectFor(kernels, properties.arch);
+  return {
+    ...properties,
+    freeBytes: freeBytesOf(runtime, index),
+    codeObject,
+    schemes: codeObject === null ? [] : choices(properties.arch, compiledKernels(kernels!, codeObject)),
+  };
+}
+
+function freeBytesOf(runtime: GpuRuntime, index: number): number | null {
+  try {
+    using device = runtime.open(index);
+    return device.memory().freeBytes;
+  } catch {
+    // A device that is busy is still worth listing.
+    return null;
+  }
+}
+
+function compiledKernels(kernels: KernelFiles, arch: string): CompiledKernels {
+  const entries = kernels.architecture(arch)?.entries ?? {};
+  return {
+    matrix: entries["gemm_bf16_mma"] !== undefined,
+    scaled: ({ weight, input, element }) =>
+      entries[`expert_gemm_${weight}_${input === "mx" ? element : "fp8"}_mma`] !== undefined,
+  };
+}
+
+/** The reports as lines of text. */
+export function formatReports(reports: readonly GpuReport[]): string[] {
+  return reports.flatMap(({ backend, library, problem, devices }) => [
+    library
+      ? `${backend}: ${devices.length} device${devices.length === 1 ? "" : "s"}, ${library.path}${
+        library.version && `, version ${library.version}`
+      }`
+      : `${backend}: not found`,
+    ...(problem ? [`  ${problem}`] : []),
+    ...devices.flatMap(formatDevice),
+  ]);
+}
+
+function formatDevice(device: FoundDevice): string[] {
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const free = device.freeBytes === null ? "" : `, ${gigabytes(device.freeBytes)} free`;
+  const head =
+    `  ${device.index}: ${device.name}, ${device.arch}${device.features}, ${device.multiprocessors} processors, ` +
+    `${gigabytes(device.totalBytes)}${free}`;
+  if (device.codeObject === null) {
+    return [head, `     no kernels for ${device.arch}: deno task kernels:build ${device.arch}`];
+  }
+  const kernels = device.codeObject === device.arch
+    ? device.arch
+    : `${device.codeObject}, compiled by the driver for ${device.arch}`;
+  const byHow = new Map<string, string[]>();
+  for (const { scheme, native, how } of device.schemes) {
+    const key = `${native ? "native" : "emulated"}: ${how}`;
+    byHow.set(key, [...byHow.get(key) ?? [], scheme]);
+  }
+  return [
+    head,
+    `     kernels: ${kernels}`,
+    ...[...byHow].map(([how, schemes]) => `     ${how}: ${schemes.join(", ")}`),
+  ];
+}

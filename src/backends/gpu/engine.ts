@@ -1,0 +1,57 @@
+/** The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by operation. */
+import { type Engine, LocalEngine } from "../../model/engine.ts";
+import { GptOss, type TensorName } from "../../model/gpt_oss.ts";
+import type { ModelConfig } from "../../checkpoint/model_config.ts";
+import type { Tap } from "../../model/gpt_oss.ts";
+import type { BackendInfo, Batch } from "../backend.ts";
+import type { GpuBackend } from "./backend.ts";
+import type { DecodeRequest } from "./decode.ts";
+
+export class GpuEngine implements Engine {
+  readonly model: GptOss;
+  readonly #local: LocalEngine;
+
+  constructor(readonly backend: GpuBackend<TensorName>, readonly config: ModelConfig) {
+    this.model = new GptOss(backend, config);
+    this.#local = new LocalEngine(this.model, config.vocab);
+  }
+
+  get info(): BackendInfo {
+    return this.backend.info;
+  }
+
+  async compute(
+    batch: Batch,
+    rows: Int32Array,
+    onRow: (row: number, logits: Float32Array) => void,
+    tap?: Tap,
+  ): Promise<void> {
+    const { backend } = this, { tensors, weights } = backend, { vocab } = this.config;
+    if (tap || !backend.canReplay(batch, rows.length)) return await this.#local.compute(batch, rows, onRow, tap);
+    const logits = backend.replay(batch, rows, tensors.normed, weights.head, () => this.model.forward(batch));
+    rows.forEach((row, i) => onRow(row, logits.subarray(i * vocab, (i + 1) * vocab)));
+  }
+
+  /** Whether {@linkcode decode} takes such a batch. */
+  canDecode(batch: Batch): boolean {
+    return this.backend.canReplay(batch, batch.ids.length);
+  }
+
+  /**
+   * Generates up to `steps` tokens of each sequence, picked on the device.
+   *
+   * @returns Steps that were handed out; each added one position to every sequence.
+   */
+  decode(request: DecodeRequest): Promise<number> {
+    const { tensors, weights } = this.backend;
+    return this.backend.decode(request, tensors.normed, weights.head, () => this.model.forward(request.batch));
+  }
+
+  copySlot(from: number, to: number, length: number): void {
+    this.backend.copySlot(from, to, length);
+  }
+
+  close(): Promise<void> {
+    return this.backend.close();
+  }
+}
