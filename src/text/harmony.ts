@@ -64,7 +64,7 @@ type Piece = { readonly special: boolean; readonly text: string };
  * The streaming parser. It begins as after a prompt that ends in `<|start|>assistant`.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * const parser = new HarmonyParser(tokenizer);
  * for (const id of ids) {
  *   for (const event of parser.push(id)) if (event.type === "text" && event.channel === "final") write(event.text);

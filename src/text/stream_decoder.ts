@@ -14,7 +14,7 @@ export type SpecialMode = "keep" | "skip";
  * character come out as U+FFFD, as soon as that is certain; a special token ends a character that is still open.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * const decoder = new StreamDecoder(tokenizer, "skip");
  * for (const id of ids) write(decoder.push(id));
  * write(decoder.flush());
