@@ -28,6 +28,11 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     spec: async () => (await import("./inspect_options.ts")).INSPECT,
     run: async (args) => await (await import("./inspect.ts")).inspectCommand(args),
   }],
+  ["devices", {
+    ffi: true,
+    spec: async () => (await import("./devices_options.ts")).DEVICES,
+    run: async (args) => await (await import("./devices.ts")).devicesCommand(args),
+  }],
 ]);
 
 /** What runs when the first argument names no command: that argument is then a prompt or an option. */

@@ -1,0 +1,26 @@
+/** `mxoss devices`: what each backend finds on this machine. */
+import { findGpus, formatReports } from "../backends/gpu/devices.ts";
+import { DEVICES } from "./devices_options.ts";
+import { parseCommand } from "./options.ts";
+import { printable, writeOut } from "./terminal.ts";
+
+/** Runs the command. */
+export async function devicesCommand(args: readonly string[]): Promise<number> {
+  const { options } = parseCommand(DEVICES, args);
+  const threads = navigator.hardwareConcurrency;
+  const library = options["hip-library"];
+  const gpus = Deno.permissions.querySync({ name: "ffi" }).state === "granted"
+    ? findGpus(library === undefined ? {} : { hipLibrary: library })
+    : null;
+  if (options.json) {
+    await writeOut(`${JSON.stringify({ emulate: { threads }, gpus }, null, 2)}\n`);
+    return 0;
+  }
+  const lines = [
+    `emulate: WebAssembly SIMD on ${threads} threads`,
+    "reference: plain TypeScript on one thread",
+    ...(gpus === null ? ["hip, cuda: not looked for: deno was started without --allow-ffi"] : formatReports(gpus)),
+  ];
+  await writeOut(printable(`${lines.join("\n")}\n`));
+  return 0;
+}
