@@ -1,0 +1,303 @@
+/**
+ * The plan: for every linear of a model, how its weight is stored and what happens to its input. It is made once, of what the tensors
+ * are, what quantization_config says, and what the user asks for; nothing after it asks what scheme a model has.
+ *
+ * Where config and tensors disagree about a weight, the tensors count, and one warning names both.
+ */
+import { show } from "../checkpoint/describe.ts";
+import { InputError } from "../errors.ts";
+import type { Dtype, InputFormat, KvFormat, WeightFormat } from "./format.ts";
+import { NO_QDQ } from "./format.ts";
+import { type ModuleSpec, QuarkConfig } from "./quark_config.ts";
+import { describePair, parseScheme, refusedPair, type Scheme, type WeightScale } from "./scheme.ts";
+
+/** A linear as the checkpoint stores it: all that a plan needs to know of tensors. */
+export interface StoredLinear {
+  /**
+   * Its name in Hugging Face's model, whatever the layout calls it; experts by AMD Quark's names, one module each:
+   * `model.layers.0.self_attn.q_proj`, `model.layers.0.mlp.router`, `model.layers.0.mlp.experts.3.gate_up_proj`, `lm_head`.
+   */
+  readonly module: string;
+  readonly weight: WeightFormat;
+  readonly scale: WeightScale;
+  /** Calibrated scale of its input that the checkpoint has, float32; null: none. */
+  readonly inputScale: number | null;
+}
+
+/** What a plan is made of. */
+export interface PlanRequest {
+  /** All linears of the model (not of one rank: experts elsewhere have a say in the common scale). */
+  readonly linears: readonly StoredLinear[];
+  /** `quantization_config` as it stands in config.json; null where there is none. */
+  readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** Path of config.json, for messages. */
+  readonly configPath: string;
+  /** Name of a scheme whose input format replaces the checkpoint's. */
+  readonly scheme?: string;
+  /**
+   * Calibrated input scales by module; an entry for `model.layers.0.mlp.experts.gate_up_proj` is for all experts of the layer. They count
+   * before those of the checkpoint.
+   */
+  readonly inputScales?: ReadonlyMap<string, number>;
+  /** `auto`: as the checkpoint's config says, else the dtype. */
+  readonly kvCacheDtype?: "auto" | "bf16" | "fp8";
+  readonly dtype: Dtype;
+}
+
+/** A linear of the plan. */
+export interface PlannedLinear {
+  readonly module: string;
+  readonly weight: WeightFormat;
+  readonly weightScale: WeightScale;
+  readonly input: InputFormat;
+  /** Where the scale of a static input comes from; null for other inputs. */
+  readonly inputScaleFrom: "checkpoint" | "calibration" | null;
+  /** Name of the scheme, or both formats where it has none. */
+  readonly scheme: string;
+  /** What decided about the input: `--scheme`, an entry of quantization_config, or its absence. */
+  readonly decidedBy: string;
+}
+
+/** The plan. */
+export interface Plan {
+  readonly linears: readonly PlannedLinear[];
+  /** What the experts have: one scheme, or several joined by " + ". */
+  readonly scheme: string;
+  readonly kvFormat: KvFormat;
+  /** `--kv-cache-dtype`, "quantization_config" or `--dtype`. */
+  readonly kvDecidedBy: string;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/** An input without the scale that a static one needs. */
+type WantedInput = Exclude<InputFormat, { kind: "fp8_static" }> | { readonly kind: "fp8_static" };
+
+/** A linear whose input's scale is not found yet. */
+interface Wanted {
+  readonly stored: StoredLinear;
+  readonly input: WantedInput;
+  readonly decidedBy: string;
+}
+
+/**
+ * Makes the plan.
+ *
+ * @throws {InputError} in one line where config, tensors and wishes do not make a model that can be computed.
+ */
+export function makePlan(request: PlanRequest): Plan {
+  const { linears, configPath, dtype } = request;
+  const config = readConfig(request);
+  const warnings = [...config?.warnings() ?? []];
+  const configured = linears.map((stored) => ({ stored, spec: config?.of(namesOf(stored.module)) ?? null }));
+  if (config) warnings.push(...contradictions(configured, configPath), ...outputs(configured, configPath));
+  const scheme = request.scheme === undefined ? null : parseScheme(request.scheme);
+  if (scheme) checkWeights(scheme, linears);
+
+  const wanted = configured.map(({ stored, spec }): Wanted => {
+    if (scheme && hasWeightsOf(scheme, stored)) return { stored, input: inputOf(scheme), decidedBy: "--scheme" };
+    if (spec === null) return { stored, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
+    // Weights that are plain against the config were not quantized at all.
+    const unquantized = spec.weight !== null && stored.scale === "none";
+    return {
+      stored,
+      input: unquantized ? NO_QDQ : spec.input ?? NO_QDQ,
+      decidedBy: unquantized ? "tensors" : spec.entry,
+    };
+  });
+  const where = scheme ? `--scheme ${scheme.name}` : `${configPath}: quantization_config`;
+  const planned = [...Map.groupBy(wanted, ({ stored }) => groupOf(stored.module)).values()]
+    .flatMap((group) => planGroup(group, request, where));
+  const byModule = new Map(planned.map((linear) => [linear.module, linear]));
+
+  const experts = planned.filter(({ module }) => EXPERT.test(module));
+  const schemes = new Set((experts.length > 0 ? experts : planned).map((linear) => linear.scheme));
+  return {
+    linears: linears.map(({ module }) => byModule.get(module)!),
+    scheme: [...schemes].join(" + "),
+    ...kvFormat(request.kvCacheDtype ?? "auto", dtype, config?.kvCacheIsFp8() ?? false),
+    warnings,
+  };
+}
+
+/** Quark's config, or null where inputs stay as they are. */
+function readConfig({ quantization, configPath }: PlanRequest): QuarkConfig | null {
+  if (quantization === null || Object.keys(quantization).length === 0) return null;
+  const method = quantization["quant_method"] ?? (quantization["global_quant_config"] ? "quark" : undefined);
+  if (method === "quark") return new QuarkConfig(quantization, configPath);
+  // Weights in MXFP4, inputs as they are; which modules it leaves out, the tensors show.
+  if (method === "mxfp4") return null;
+  throw new InputError(
+    `${configPath}: quantization_config.quant_method: expected "mxfp4" or "quark", got ${show(method)}`,
+  );
+}
+
+const reasonWithoutSpec = ({ quantization }: PlanRequest): string =>
+  quantization?.["quant_method"] === "mxfp4" ? "quant_method mxfp4" : "no quantization_config";
+
+const EXPERT = /^(model\.layers\.\d+\.mlp\.experts)\.\d+\.(gate_up_proj|down_proj)$/;
+
+/** Names that a config may call a module by, the most specific first. */
+function namesOf(module: string): string[] {
+  const [, experts, projection] = EXPERT.exec(module) ?? [];
+  return experts === undefined ? [module] : [module, `${experts}.${projection}`, experts];
+}
+
+/** Linears that share one quantized input: one projection of all experts of a layer. */
+function groupOf(module: string): string {
+  return namesOf(module)[1] ?? module;
+}
+
+/** Warnings about weights that are stored otherwise than the config says: one line for each pair of formats. */
+function contradictions(
+  linears: readonly { readonly stored: StoredLinear; readonly spec: ModuleSpec | null }[],
+  configPath: string,
+): string[] {
+  const found = new Map<string, { said: string; are: string; modules: string[] }>();
+  for (const { stored, spec } of linears) {
+    if (spec === null) continue;
+    const said = spec.weight === null ? "no quantization" : weightName(spec.weight.format, spec.weight.scale);
+    const are = stored.scale === "none" ? "no quantization" : weightName(stored.weight, stored.scale);
+    if (said === are) continue;
+    const key = `${said}\n${are}`;
+    const entry = found.get(key) ?? { said, are, modules: [] };
+    entry.modules.push(stored.module);
+    found.set(key, entry);
+  }
+  return [...found.values()].map(({ said, are, modules: [first, ...others] }) => {
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const stored = are === "no quantization" ? "are not quantized" : `are ${are}`;
+    return `${configPath}: quantization_config says ${said} for ${first}${more}, but the tensors ${stored}; the tensors count`;
+  });
+}
+
+/** MI300's FP8 is the same format to a config. */
+function weightName(format: WeightFormat, scale: WeightScale): string {
+  const name = format === "fp8_e4m3fnuz" ? "fp8_e4m3" : format;
+  return scale === "row" ? `${name} per channel` : name;
+}
+
+/** Refuses quantized outputs other than those that the cache has, and warns about queries. */
+function outputs(
+  linears: readonly { readonly stored: StoredLinear; readonly spec: ModuleSpec | null }[],
+  configPath: string,
+): string[] {
+  let queries = false;
+  for (const { stored: { module }, spec } of linears) {
+    if (!spec?.fp8Output || /\.[kv]_proj$/.test(module)) continue;
+    if (!module.endsWith(".q_proj")) {
+      throw new InputError(
+        `${configPath}: quantization_config.${spec.entry}.output_tensors: expected null for ${module}, got a spec: only keys and ` +
+          "values are quantized behind their linears",
+      );
+    }
+    queries = true;
+  }
+  return queries
+    ? [`${configPath}: quantization_config quantizes queries for attention; they are left as they are`]
+    : [];
+}
+
+/** Whether a linear is stored as a scheme's weights are; all plain formats are alike. */
+function hasWeightsOf(scheme: Scheme, { weight, scale }: StoredLinear): boolean {
+  if (scale !== scheme.weightScale) return false;
+  return scale === "none" || weightName(weight, scale) === weightName(scheme.weight, scale);
+}
+
+/** @throws {InputError} if the experts are not stored as the scheme says. */
+function checkWeights(scheme: Scheme, linears: readonly StoredLinear[]): void {
+  const experts = linears.filter(({ module }) => EXPERT.test(module));
+  const other = experts.find((stored) => !hasWeightsOf(scheme, stored));
+  if (!other) return;
+  const expected = weightName(scheme.weight, scheme.weightScale);
+  throw new InputError(
+    `--scheme ${scheme.name}: expected experts stored as ${expected}, got ${
+      weightName(other.weight, other.scale)
+    } in ` +
+      `${other.module}; "mxoss quantize --scheme ${scheme.name}" writes such a checkpoint`,
+  );
+}
+
+function inputOf({ input, element }: Scheme): WantedInput {
+  switch (input) {
+    case "mx":
+      return { kind: "mx", element: element!, rule: "even" };
+    case "none":
+      return NO_QDQ;
+    case "fp8_static":
+    case "fp8_token":
+      return { kind: input };
+  }
+}
+
+/** Finds the static scale of linears that share their input, and checks what they make together. */
+function planGroup(group: readonly Wanted[], request: PlanRequest, where: string): PlannedLinear[] {
+  const [first] = group as [Wanted];
+  const different = group.find(({ input }) => JSON.stringify(input) !== JSON.stringify(first.input));
+  if (different) {
+    throw new InputError(
+      `${where}: expected the same inputs for ${different.stored.module} as for ${first.stored.module}, which reads the same ` +
+        `tokens, got ${different.decidedBy} and ${first.decidedBy}`,
+    );
+  }
+  const scale = first.input.kind === "fp8_static" ? staticScale(group, request, where) : null;
+  const input: InputFormat = first.input.kind === "fp8_static"
+    ? { kind: "fp8_static", scale: scale!.value }
+    : first.input;
+  return group.map(({ stored: { module, weight, scale: weightScale }, decidedBy }) => {
+    const refused = refusedPair(weight, input);
+    if (refused) throw new InputError(`${where}: ${module}: ${refused} (by ${decidedBy})`);
+    return {
+      module,
+      weight,
+      weightScale,
+      input,
+      inputScaleFrom: scale?.from ?? null,
+      scheme: describePair(weight, weightScale, input),
+      decidedBy,
+    };
+  });
+}
+
+/**
+ * The one scale of a group: the largest, so that no expert's inputs saturate.
+ *
+ * @throws {InputError} if a member has none.
+ */
+function staticScale(
+  group: readonly Wanted[],
+  { inputScales }: PlanRequest,
+  where: string,
+): { value: number; from: "checkpoint" | "calibration" } {
+  const [{ stored: { module } }] = group as [Wanted];
+  const common = inputScales?.get(groupOf(module));
+  if (common !== undefined) return { value: checkScale(common, groupOf(module)), from: "calibration" };
+  let largest = 0, calibrated = false;
+  for (const { stored } of group) {
+    const own = inputScales?.get(stored.module);
+    if (own !== undefined) {
+      calibrated = true;
+      largest = Math.max(largest, checkScale(own, stored.module));
+    } else if (stored.inputScale !== null) largest = Math.max(largest, checkScale(stored.inputScale, stored.module));
+    else {
+      throw new InputError(
+        `${where}: static FP8 inputs need a calibrated scale, got none for ${stored.module}: expected ` +
+          `${stored.module}.input_scale in the checkpoint; "mxoss quantize --calibrate" makes them`,
+      );
+    }
+  }
+  return { value: largest, from: calibrated ? "calibration" : "checkpoint" };
+}
+
+function checkScale(scale: number, module: string): number {
+  const value = Math.fround(scale);
+  if (value > 0 && value < Infinity) return value;
+  throw new InputError(`input scale of ${module}: expected a finite number above 0, got ${scale}`);
+}
+
+function kvFormat(asked: "auto" | "bf16" | "fp8", dtype: Dtype, configured: boolean) {
+  if (asked !== "auto") return { kvFormat: asked, kvDecidedBy: "--kv-cache-dtype" } as const;
+  return configured
+    ? { kvFormat: "fp8", kvDecidedBy: "quantization_config" } as const
+    : { kvFormat: dtype, kvDecidedBy: "--dtype" } as const;
+}
