@@ -19,7 +19,9 @@ inline-constant accumulator is silently wrong. It runs about half a million mult
 """
 import argparse
 import ctypes
+import inspect
 import json
+import mmap
 import struct
 import sys
 import time
@@ -55,6 +57,31 @@ class CodeObject:
         self.image = bytes(image)
         self.memory = (ctypes.c_char * len(image)).from_buffer_copy(self.image)
 
+
+def prepare(emu):
+    """Properties of a real GPU that our kernels rely on and the emulator lacks."""
+    # It flushes subnormal float32 numbers, as its own compiler's kernels ask for; ours ask for them to be kept.
+    emu._get_ftz_lib = lambda: (None, 0)
+    # Lanes that are switched off access LDS, at whatever address is in their registers: give every 32-bit address memory.
+    space = mmap.mmap(-1, 1 << 32, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0))
+    emu.lds_space = space  # keeps it mapped
+    emu.lds_address = ctypes.addressof(ctypes.c_char.from_buffer(space))
+    source = inspect.getsource(emu.run_asm)
+    small = "lds_buf = Buffer('CPU', max(lds_size // 4, 1), dtypes.uint32)"
+    if small not in source:
+        raise SystemExit("amd_isa: this emulator allocates LDS in a way that is not known here")
+    exec(source.replace(small, "lds_buf = Buffer('CPU', 1 << 30, dtypes.uint32, options=BufferSpec(external_ptr=lds_address))"), emu.__dict__)
+    # The same for ds_bpermute, whose lane number must be cut to the wave whatever a lane that is switched off holds.
+    original = emu.get_pcode
+
+    def get_pcode(op):
+        text = original(op)
+        if op.name == "DS_BPERMUTE_B32":
+            text = text.replace("(VGPR[i][ADDR].u32 + OFFSET.u32) / 4U % 64U", "((VGPR[i][ADDR].u32 + OFFSET.u32) >> 2U) & 63U")
+            text = text.replace("32'I(VGPR[i][ADDR] + OFFSET.b32) / 4 % 32", "((VGPR[i][ADDR].u32 + OFFSET.u32) >> 2U) & 31U")
+        return text
+
+    emu.get_pcode = get_pcode
 
 def patched(data, pointers, addresses):
     data = bytearray(data)
@@ -120,8 +147,7 @@ def main():
     args = parser.parse_args()
     sys.path.insert(0, args.tinygrad)
     from test.mockgpu.amd import emu
-    # It flushes subnormal float32 numbers, as its own compiler's kernels ask for; ours ask for them to be kept.
-    emu._get_ftz_lib = lambda: (None, 0)
+    prepare(emu)
 
     memory = bytearray(open(args.memory, "rb").read())
     objects = {}

@@ -14,9 +14,10 @@
 #include "numerics.h"
 #include "abi.h"
 
-// Bytes of an address with any alignment.
+// Up to four bytes of an address with any alignment, one by one (the ISA emulator has no unaligned loads).
 MX_DEVICE u32 mx_bytes(const MX_GLOBAL u8 *p, i32 count) {
   u32 v = 0;
+  MX_NO_UNROLL
   for (i32 i = 0; i < count; i++) v |= (u32)p[i] << (8 * i);
   return v;
 }
@@ -69,8 +70,9 @@ template <i32 Kind> struct MxPlain {
     }
   }
   static MX_DEVICE f32 factor(const MX_GLOBAL u8 *row, i32 col, u32 &) {
-    u32 w = mx_bytes(row + (i64)col * Size, Size);
-    return Kind == MX_F32 ? mx_float(w) : (Kind == MX_BF16 ? mx_float(w << 16) : mx_half(w));
+    if constexpr (Kind == MX_F32) return ((const MX_GLOBAL f32 *)row)[col];
+    const u32 w = ((const MX_GLOBAL u16 *)row)[col];
+    return Kind == MX_BF16 ? mx_float(w << 16) : mx_half(w);
   }
   static MX_DEVICE void decode8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col, bool fast, f32 *out) {
     if (fast) {
