@@ -77,7 +77,10 @@ export function fp6Code(bytes: Uint8Array, i: number): number {
  * @param scales e8m0 bytes, one per 32 elements.
  */
 export function applyBlockScales(elements: Float32Array, scales: Uint8Array): void {
-  for (let i = 0; i < elements.length; i++) elements[i] = elements[i]! * decodeE8m0(scales[Math.floor(i / BLOCK)]!);
+  for (let start = 0; start < elements.length; start += BLOCK) {
+    const scale = decodeE8m0(scales[start / BLOCK]!), end = Math.min(start + BLOCK, elements.length);
+    for (let i = start; i < end; i++) elements[i] = elements[i]! * scale;
+  }
 }
 
 /** Scales of a stored row: e8m0 bytes for MX, one float32 for FP8, null for plain numbers. */

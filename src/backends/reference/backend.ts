@@ -20,6 +20,7 @@ import type { ReferenceLinear, ReferenceMatrix, ReferenceTree, ReferenceVector }
 
 const NO_BATCH: Batch = { ids: new Int32Array(0), slots: new Int32Array(0), positions: new Int32Array(0) };
 
+/** An opened model; see `backend.ts` of the folder above for what each operation means, and `open.ts` for how one is made. */
 export class ReferenceBackend<N extends string> implements Backend<N> {
   readonly name = "reference";
   readonly tensors: Readonly<Record<N, ReferenceTensor>>;

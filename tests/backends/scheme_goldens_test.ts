@@ -1,0 +1,66 @@
+/**
+ * The embedded model under each scheme, planned from its name, against logits of another implementation under the same scheme
+ * (tests/goldens/logits.safetensors).
+ */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { type BackendName, openSession } from "../../src/model/open.ts";
+import { makePlan, type PlanRequest } from "../../src/quant/plan.ts";
+import { storedLinears, withPlan } from "../../src/quant/plan_source.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { floats, integers, readGolden } from "../golden.ts";
+import { argmaxAgreement, logitsOf, rmsDistance } from "../model/tiny.ts";
+
+const goldens = readGolden("logits.safetensors");
+const ids = integers(goldens, "two_turns.ids");
+const weightOnly = floats(goldens, "two_turns.w_mxfp4");
+
+/** What the goldens were made with: [layer][gate_up, down]. */
+const scales = floats(goldens, "static_input_scale");
+const inputScales = new Map(
+  Array.from({ length: scales.length }, (_, i): [string, number] => [
+    `model.layers.${Math.floor(i / 2)}.mlp.experts.${i % 2 === 0 ? "gate_up_proj" : "down_proj"}`,
+    scales[i]!,
+  ]),
+);
+
+const CASES: [golden: string, request: Partial<PlanRequest>][] = [
+  ["w_mxfp4_a_mxfp4", { scheme: "w_mxfp4_a_mxfp4" }],
+  ["w_mxfp4_a_mxfp6_e3m2", { scheme: "w_mxfp4_a_mxfp6_e3m2" }],
+  ["w_mxfp4_a_mxfp6_e2m3", { scheme: "w_mxfp4_a_mxfp6_e2m3" }],
+  ["w_mxfp4_a_fp8", { scheme: "w_mxfp4_a_fp8", inputScales }],
+  ["w_mxfp4.kv_fp8", { kvCacheDtype: "fp8" }],
+];
+
+for (const backend of ["emulate", "reference"] as const satisfies readonly BackendName[]) {
+  for (const [name, wishes] of CASES) {
+    Deno.test(`${backend} computes the golden logits of ${name}`, async () => {
+      const checkpoint = openCheckpoint(new URL("../../models/tiny-gpt-oss", import.meta.url).pathname);
+      const plan = makePlan({
+        linears: storedLinears(checkpoint.source),
+        quantization: checkpoint.quantization,
+        configPath: checkpoint.files.config,
+        dtype: "f32",
+        ...wishes,
+      });
+      assertEquals(plan.scheme, wishes.scheme ?? "w_mxfp4");
+      const session = await openSession({ ...checkpoint, source: withPlan(checkpoint.source, plan) }, {
+        backend,
+        dtype: "f32",
+        kvCacheDtype: plan.kvFormat === "fp8" ? "fp8" : "auto",
+        context: 256,
+        threads: 2,
+      });
+      try {
+        const golden = floats(goldens, `two_turns.${name}`);
+        const { vocab } = session.limits;
+        const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
+        // The scheme's own effect must be there, not just something near the model; a last-bit difference may flip a rounding.
+        const distance = rmsDistance(logits, golden), effect = rmsDistance(weightOnly, golden);
+        assert(distance <= 0.05 * effect, `RMS distance ${distance}, of the scheme's own effect of ${effect}`);
+        assert(argmaxAgreement(logits, golden, vocab) >= 0.98);
+      } finally {
+        await session.close();
+      }
+    });
+  }
+}
