@@ -8,10 +8,17 @@ import { rotaryTables } from "../../model/yarn.ts";
 import { roundToBf16 } from "../../quant/bf16.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../backend.ts";
 import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
-import { decodeLoop, type DecodeParts, type DecodeRequest, enqueuePick, uploadSampling } from "./decode.ts";
+import {
+  decodeLoop,
+  type DecodeParts,
+  type DecodeRequest,
+  type DecodeResult,
+  enqueuePick,
+  uploadSampling,
+} from "./decode.ts";
 import { attentionEntry, type Executor } from "./executor.ts";
 import type { Held } from "./open.ts";
-import { fuse, type Operation, writes } from "./operations.ts";
+import { fuse, labelOf, type Operation, writes } from "./operations.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuTree, GpuVector } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
@@ -31,6 +38,14 @@ export interface GpuParts<N extends string> {
   readonly held: Held;
   readonly info: BackendInfo;
   readonly name: string;
+}
+
+/** What {@linkcode GpuBackend.profile} measured of one kind of step. */
+export interface StepTime {
+  readonly label: string;
+  /** All steps of the kind together. */
+  readonly milliseconds: number;
+  readonly launches: number;
 }
 
 export class GpuBackend<N extends string> implements Backend<N> {
@@ -210,9 +225,8 @@ export class GpuBackend<N extends string> implements Backend<N> {
    * Generates tokens, picked on the device; see {@linkcode DecodeRequest}. The batch must be one that {@linkcode canReplay} accepts.
    *
    * @param walk The forward pass of the request's batch.
-   * @returns Steps whose tokens were handed out.
    */
-  decode(request: DecodeRequest, x: GpuTensor, head: GpuLinear, walk: () => void): Promise<number> {
+  decode(request: DecodeRequest, x: GpuTensor, head: GpuLinear, walk: () => void): Promise<DecodeResult> {
     const { batch, sampling } = request, rows = batch.ids.length;
     const { context, maxTokens } = this.#request;
     const last = Math.max(...batch.positions) + request.steps;
@@ -261,6 +275,53 @@ export class GpuBackend<N extends string> implements Backend<N> {
       this.#graphs.set(key, graph);
       this.#stream.replay(graph);
     } finally {
+      this.#recording = null;
+    }
+  }
+
+  /**
+   * Measures what each kind of step of a batch takes, by recordings that hold only the steps of that kind, one of each layer.
+   *
+   * @param walk The forward pass of the batch.
+   * @param repeats Replays of each recording.
+   */
+  profile(batch: Batch, x: GpuTensor, head: GpuLinear, walk: () => void, repeats: number): StepTime[] {
+    const rows = Int32Array.from({ length: Math.min(batch.ids.length, LOGIT_ROWS) }, (_, i) => i),
+      executor = this.#executor;
+    const labels = new Set<string>();
+    const run = (logits: boolean) => {
+      walk();
+      this.#flush(true, x);
+      if (logits) executor.logits(x, head, rows.length);
+    };
+    this.#flush(true);
+    this.#prepare(batch, rows);
+    this.#recording = batch;
+    using start = this.#held.device.createEvent();
+    using end = this.#held.device.createEvent();
+    const measure = (label: string, enqueue: () => void): StepTime => {
+      using graph = this.#stream.capture(enqueue);
+      this.#stream.replay(graph);
+      this.#stream.record(start);
+      for (let i = 0; i < repeats; i++) this.#stream.replay(graph);
+      this.#stream.record(end);
+      this.#stream.synchronize();
+      return { label, milliseconds: end.millisecondsSince(start) / repeats, launches: graph.nodes };
+    };
+    try {
+      executor.only = (step) => labels.add(labelOf(step)) !== null;
+      run(true);
+      this.#stream.synchronize();
+      executor.only = null;
+      const whole = measure("whole step", () => run(true));
+      const parts = [...labels].map((label) => {
+        executor.only = (step) => labelOf(step) === label;
+        return measure(label, () => run(false));
+      });
+      const logits = measure("logits", () => executor.logits(x, head, rows.length));
+      return [whole, ...parts, logits];
+    } finally {
+      executor.only = null;
       this.#recording = null;
     }
   }

@@ -36,6 +36,14 @@ export interface DecodeRequest {
   readonly onTokens: (ids: Int32Array, step: number) => boolean;
 }
 
+/** What was generated. */
+export interface DecodeResult {
+  /** Steps whose tokens were handed out; each added one position to every sequence. */
+  readonly steps: number;
+  /** Time that the calling thread spent on launches and copies, not counting waits and `onTokens`. */
+  readonly hostMilliseconds: number;
+}
+
 /** Steps that are launched before the oldest one's tokens are looked at. */
 const AHEAD = 2;
 /** How long the event loop may be kept waiting, in milliseconds; bounds the delay of Ctrl-C. */
@@ -80,18 +88,23 @@ export function uploadSampling(parts: DecodeParts, { batch, sampling, steps }: D
  * Launches steps and hands out their tokens.
  *
  * @param launch Enqueues one step, its choice included.
- * @returns Steps whose tokens were handed out.
  */
-export async function decodeLoop(parts: DecodeParts, request: DecodeRequest, launch: () => void): Promise<number> {
+export async function decodeLoop(
+  parts: DecodeParts,
+  request: DecodeRequest,
+  launch: () => void,
+): Promise<DecodeResult> {
   const { device, stream, workspace: w } = parts;
   const rows = request.batch.ids.length, ahead = Math.max(1, Math.min(AHEAD, parts.maxTokens));
   using ring = new TokenRing(device, ahead + 1, rows);
-  let launched = 0, done = 0, lastBreath = performance.now();
+  let launched = 0, done = 0, hostMilliseconds = 0, lastBreath = performance.now();
   while (done < request.steps) {
+    const before = performance.now();
     while (launched < request.steps && launched - done <= ahead) {
       launch();
       ring.fetch(stream, w.picked, launched++);
     }
+    hostMilliseconds += performance.now() - before;
     const tokens = ring.take(done);
     if (!request.onTokens(tokens, done++)) break;
     if (performance.now() - lastBreath > BREATHE_MS) {
@@ -101,7 +114,7 @@ export async function decodeLoop(parts: DecodeParts, request: DecodeRequest, lau
   }
   // Steps that nobody wants any more still write to memory that the next batch uses.
   stream.synchronize();
-  return done;
+  return { steps: done, hostMilliseconds };
 }
 
 /** Page-locked copies of the picked ids of the last few steps. */

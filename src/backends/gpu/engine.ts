@@ -5,7 +5,7 @@ import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Tap } from "../../model/gpt_oss.ts";
 import type { BackendInfo, Batch } from "../backend.ts";
 import type { GpuBackend } from "./backend.ts";
-import type { DecodeRequest } from "./decode.ts";
+import type { DecodeRequest, DecodeResult } from "./decode.ts";
 
 export class GpuEngine implements Engine {
   readonly model: GptOss;
@@ -37,12 +37,8 @@ export class GpuEngine implements Engine {
     return this.backend.canReplay(batch, batch.ids.length);
   }
 
-  /**
-   * Generates up to `steps` tokens of each sequence, picked on the device.
-   *
-   * @returns Steps that were handed out; each added one position to every sequence.
-   */
-  decode(request: DecodeRequest): Promise<number> {
+  /** Generates up to `steps` tokens of each sequence, picked on the device. */
+  decode(request: DecodeRequest): Promise<DecodeResult> {
     const { tensors, weights } = this.backend;
     return this.backend.decode(request, tensors.normed, weights.head, () => this.model.forward(request.batch));
   }

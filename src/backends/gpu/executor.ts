@@ -55,6 +55,8 @@ export class Executor {
     | null = null;
 
   readonly #unrounded = new Set<GpuTensor>();
+  /** For measurements: which steps are launched; all unless set. */
+  only: ((step: Step) => boolean) | null = null;
 
   constructor(
     readonly calls: Calls,
@@ -103,6 +105,7 @@ export class Executor {
   }
 
   run(step: Step): void {
+    if (this.only?.(step) === false) return;
     const { calls, workspace: w } = this, { config, round } = this.options, n = this.#n;
     switch (step.kind) {
       case "embed":

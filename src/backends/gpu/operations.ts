@@ -75,6 +75,11 @@ export type Step =
     readonly accumulate: boolean;
   };
 
+/** Names a kind of step in measurements: "linear of hidden" is the one of q, k and v where the norm is fused. */
+export function labelOf(step: Step): string {
+  return step.kind === "linear" ? `linear of ${step.x.name}` : step.kind;
+}
+
 /** Tensors that an operation looks at. */
 function reads(o: Operation): readonly GpuTensor[] {
   switch (o.kind) {

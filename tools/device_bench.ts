@@ -1,0 +1,168 @@
+/** Loading, prefill and decode of a model of random weights in the shape of gpt-oss-20b, and what each kind of kernel takes of it. */
+import type { GpuRuntime } from "../ffi/runtime.ts";
+import type { StepTime } from "../src/backends/gpu/backend.ts";
+import { GpuEngine } from "../src/backends/gpu/engine.ts";
+import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
+import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
+import { workspace } from "../src/model/gpt_oss.ts";
+import type { Shape } from "./random_layouts.ts";
+import { writeRandomCheckpoint } from "./random_checkpoint.ts";
+
+/** What to measure. */
+export interface BenchmarkOptions {
+  readonly openLibrary: () => GpuRuntime;
+  readonly options: GpuOptions;
+  readonly shape: Shape;
+  /** Where the random checkpoint is (or will be) written. */
+  readonly dir: string;
+  readonly prefill: number;
+  readonly chunk: number;
+  /** Steps of one decode measurement. */
+  readonly steps: number;
+}
+
+const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** Measures; prints as it goes; returns everything that was measured. */
+export async function benchmark(
+  { openLibrary, options, shape, dir, prefill, chunk, steps }: BenchmarkOptions,
+): Promise<Record<string, unknown>> {
+  const results: Record<string, unknown> = {};
+  const say = (name: string, value: unknown, text: string) => {
+    results[name] = value;
+    console.log(text);
+  };
+  if (!exists(`${dir}/config.json`)) {
+    const started = performance.now();
+    const bytes = writeRandomCheckpoint(dir, { shape: shape, layout: "hf_mxfp4" });
+    console.log(`wrote ${(bytes / 1e9).toFixed(2)} GB in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  }
+  const { config, source } = await openCheckpoint(dir, {});
+  const context = prefill + 2 * steps + 64;
+  const backend = await openGpu(
+    {
+      source,
+      config,
+      dtype: "bf16",
+      kvFormat: "bf16",
+      maxTokens: chunk,
+      slots: 16,
+      context,
+      tensors: workspace(config, source),
+    },
+    openLibrary(),
+    options,
+  );
+  const engine = new GpuEngine(backend, config);
+  try {
+    const { weightBytes, loadMilliseconds, description } = engine.info;
+    console.log(description);
+    say(
+      "loadGBps",
+      weightBytes / loadMilliseconds / 1e6,
+      `load: ${(weightBytes / 1e9).toFixed(2)} GB in ${(loadMilliseconds / 1000).toFixed(2)} s, ${
+        (weightBytes / loadMilliseconds / 1e6).toFixed(2)
+      } GB/s, self-tests not included`,
+    );
+
+    const ids = Int32Array.from({ length: prefill }, (_, i) => (i * 7919 + 13) % config.vocab);
+    const times: number[] = [];
+    for (let repeat = 0; repeat < 4; repeat++) {
+      const started = performance.now();
+      for (let at = 0; at < prefill; at += chunk) {
+        const n = Math.min(chunk, prefill - at), last = at + n === prefill;
+        const batch = {
+          ids: ids.subarray(at, at + n),
+          slots: new Int32Array(n),
+          positions: Int32Array.from({ length: n }, (_, i) => at + i),
+        };
+        await engine.compute(batch, last ? Int32Array.of(n - 1) : new Int32Array(0), () => {});
+      }
+      times.push(performance.now() - started);
+    }
+    say(
+      "prefillTokensPerSecond",
+      prefill / median(times.slice(1)) * 1000,
+      `prefill of ${prefill} tokens in chunks of ${chunk}: ${
+        (prefill / median(times.slice(1)) * 1000).toFixed(0)
+      } tok/s ` +
+        `(${times.map((t) => t.toFixed(1)).join(", ")} ms)`,
+    );
+
+    for (const sequences of [1, 4, 16]) {
+      const batch = {
+        ids: Int32Array.from({ length: sequences }, (_, i) => 17 + i),
+        slots: Int32Array.from({ length: sequences }, (_, i) => i),
+        positions: new Int32Array(sequences).fill(prefill),
+      };
+      const speeds: number[] = [], host: number[] = [];
+      for (let repeat = 0; repeat < 4; repeat++) {
+        const started = performance.now();
+        const sampling = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+        const { hostMilliseconds } = await engine.decode({
+          batch,
+          steps,
+          sampling: Array.from({ length: sequences }, () => sampling),
+          onTokens: () => true,
+        });
+        speeds.push(sequences * steps / (performance.now() - started) * 1000);
+        host.push(1000 * hostMilliseconds / steps);
+      }
+      say(
+        `decode${sequences}`,
+        median(speeds.slice(1)),
+        `decode of ${sequences} sequences from ${prefill}: ${median(speeds.slice(1)).toFixed(1)} tok/s in all (${
+          speeds.map((s) => s.toFixed(1)).join(", ")
+        })`,
+      );
+      const microseconds = median(host.slice(1));
+      say(
+        `hostMicroseconds${sequences}`,
+        microseconds,
+        `  host: ${microseconds.toFixed(1)} us a step in launches and copies`,
+      );
+    }
+
+    const single = { ids: Int32Array.of(17), slots: Int32Array.of(0), positions: Int32Array.of(prefill) };
+    const started = performance.now();
+    for (let i = 0; i < steps; i++) await engine.compute(single, Int32Array.of(0), () => {});
+    const toHost = steps / (performance.now() - started) * 1000;
+    say("decodeWithLogits", toHost, `decode with logits brought to the host: ${toHost.toFixed(1)} tok/s`);
+
+    const { tensors, weights } = backend;
+    const profile = (batch: typeof single, repeats: number) =>
+      backend.profile(batch, tensors.normed, weights.head, () => engine.model.forward(batch), repeats);
+    results["decodeSteps"] = table("decode step of one token", profile(single, 50));
+    const chunkBatch = {
+      ids: ids.subarray(0, chunk),
+      slots: new Int32Array(chunk),
+      positions: Int32Array.from({ length: chunk }, (_, i) => prefill - chunk + i),
+    };
+    results["prefillSteps"] = table(
+      `prefill chunk of ${chunk} tokens at the end of ${prefill}`,
+      profile(chunkBatch, 5),
+    );
+  } finally {
+    await engine.close();
+  }
+  return results;
+}
+
+function table(title: string, steps: readonly StepTime[]): readonly StepTime[] {
+  console.log(`${title}:`);
+  for (const { label, milliseconds, launches } of steps) {
+    console.log(
+      `  ${label.padEnd(24)} ${milliseconds.toFixed(4).padStart(10)} ms  ${String(launches).padStart(5)} launches`,
+    );
+  }
+  return steps;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
