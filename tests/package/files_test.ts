@@ -1,0 +1,56 @@
+import { DATA, dataFiles, ENTRY_POINTS, inRepository, ROOT } from "../../tools/package/files.ts";
+import { assert, assertEquals } from "../assert.ts";
+
+function sourcesBelow(path: string): string[] {
+  return [...Deno.readDirSync(new URL(path, ROOT))].flatMap(({ name, isDirectory }) =>
+    isDirectory ? sourcesBelow(`${path}${name}/`) : [`${path}${name}`]
+  );
+}
+
+const SOURCES = ["main.ts", ...sourcesBelow("src/"), ...sourcesBelow("ffi/")].filter((path) => path.endsWith(".ts"))
+  .map((path) => ({ path, text: Deno.readTextFileSync(inRepository(path)) }));
+
+Deno.test("every file that the program asks asset() for is embedded", () => {
+  const asked = SOURCES.flatMap(({ path, text }) =>
+    path === "src/cli/version.ts"
+      ? []
+      : [...text.matchAll(/\basset\(\s*(.*?)[,)]/g)].map(([, argument]) => ({ path, argument }))
+  ).filter(({ path }) => path !== "src/assets.ts");
+  assert(asked.length >= 5, `found ${asked.length} calls of asset(): this test no longer sees them`);
+  for (const { path, argument } of asked) {
+    const literal = /^"([^"]+?)\/?"$/.exec(argument!)?.[1];
+    assert(literal !== undefined, `${path}: asset(${argument}): expected a literal, which this test can look up`);
+    const embedded = [...ENTRY_POINTS, ...DATA];
+    const covered = embedded.some((entry) =>
+      entry === literal || entry.startsWith(`${literal}/`) || literal.startsWith(`${entry}/`)
+    );
+    assert(covered, `${path}: ${literal} is not in tools/package/files.ts`);
+  }
+});
+
+Deno.test("every worker starts from an entry point", () => {
+  // Workers take their script from asset(), directly or by a variable; anything else would not be found in a bundle.
+  for (const { path, text } of SOURCES) {
+    if (path === "src/assets.ts") continue;
+    assert(
+      !/import\.meta\.(url|dirname|filename|resolve)/.test(text),
+      `${path}: expected asset() instead of import.meta`,
+    );
+  }
+  for (const path of ENTRY_POINTS) assert(Deno.statSync(inRepository(path)).isFile);
+});
+
+Deno.test("dataFiles() holds the whole checkpoint, the kernels and no training scripts", () => {
+  const files = new Set(dataFiles());
+  assertEquals([...files].filter((path) => /\.(py|rs|hip)$|README/.test(path)), []);
+  for (const { name, isFile } of Deno.readDirSync(inRepository("models/tiny-gpt-oss"))) {
+    const needed = isFile && !["README.md", "report.json"].includes(name);
+    assertEquals(files.has(`models/tiny-gpt-oss/${name}`), needed, name);
+  }
+  const manifest = JSON.parse(Deno.readTextFileSync(inRepository("kernels/build/manifest.json"))) as {
+    architectures: Record<string, { files: Record<string, string> }>;
+  };
+  for (const [arch, { files: objects }] of Object.entries(manifest.architectures)) {
+    for (const name of Object.keys(objects)) assert(files.has(`kernels/build/${arch}/${name}`), `${arch}/${name}`);
+  }
+});

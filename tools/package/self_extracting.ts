@@ -1,0 +1,63 @@
+/** The standalone binary that needs nothing to be built but Deno itself: a shell script, and behind it an archive of everything. */
+import { gzipSync } from "node:zlib";
+import { BUILT_FROM, VERSION } from "../../src/cli/version.ts";
+import { bundle } from "./bundle.ts";
+import { dataFiles, inRepository } from "./files.ts";
+import { PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
+import { concat, tar, type TarEntry } from "./tar.ts";
+
+/** Hexadecimal digits of the archive's hash in the name of the directory that it is unpacked to. */
+const ID_DIGITS = 16;
+/** zlib's own default; level 9 takes twice as long for one percent. */
+const LEVEL = 6;
+
+/**
+ * Builds the binary.
+ *
+ * @param revision What `--version` shall say of the source.
+ * @param runtime Path of the Deno executable to embed.
+ * @throws {Error} if the program cannot be bundled or a file is missing.
+ */
+export async function selfExtracting(
+  revision: string,
+  runtime: string = Deno.execPath(),
+): Promise<Uint8Array<ArrayBuffer>> {
+  const entries: TarEntry[] = [
+    { path: "deno", bytes: Deno.readFileSync(runtime), executable: true },
+    ...await bundle(),
+    ...dataFiles().map((path) => ({ path, bytes: Deno.readFileSync(inRepository(path)) })),
+    { path: BUILT_FROM, bytes: new TextEncoder().encode(`${revision}\n`) },
+  ];
+  return await wrap(tar(entries));
+}
+
+/** Puts the script before an archive. */
+export async function wrap(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", archive)).toHex();
+  // node:zlib writes no time into the header.
+  const payload = gzipSync(archive, { level: LEVEL });
+  const template = Deno.readTextFileSync(new URL("stub.sh", import.meta.url));
+  const script = fill(template, payload.length, {
+    VERSION,
+    ID: `${VERSION}-${hash.slice(0, ID_DIGITS)}`,
+    FLAGS: [...SEALED, ...PERMISSIONS].join(" "),
+    WRITE_PERMISSION,
+  });
+  return concat([new TextEncoder().encode(script), payload]);
+}
+
+/** The script with its values; that of its own length depends on its own digits. */
+function fill(template: string, payloadBytes: number, values: Readonly<Record<string, string>>): string {
+  let bytes = template.length;
+  while (true) {
+    const all: Readonly<Record<string, string>> = {
+      ...values,
+      OFFSET: `${bytes + 1}`,
+      SIZE: `${bytes + payloadBytes}`,
+    };
+    const script = template.replace(/@([A-Z_]+)@/g, (_, name: string) => all[name]!);
+    const length = new TextEncoder().encode(script).length;
+    if (length === bytes) return script;
+    bytes = length;
+  }
+}
