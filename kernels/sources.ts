@@ -83,7 +83,7 @@ export function extensionOf(arch: Architecture): "co" | "ptx" {
 /** Arguments of clang for one object. */
 export function compileArguments(arch: Architecture, unit: Unit, output: string): string[] {
   // No contraction: fma only where the source says so, so that every machine computes the same bits.
-  // No SLP vectorization: packed float32 on CDNA made the kernels for four tokens spill.
+  // No vectorization: packed float32 on CDNA made the kernels for four tokens spill, and bytes were loaded as unaligned pairs.
   const common = [
     "-std=c++20",
     "-O3",
