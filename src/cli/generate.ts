@@ -38,7 +38,7 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
   const tokenizer = await openTokenizer(checkpoint);
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
   const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);
-  const session = await loadModel(checkpoint, options, prompt.ids.length + maxTokens);
+  const { session, plan } = await loadModel(checkpoint, options, prompt.ids.length + maxTokens);
   const loaded = performance.now();
 
   const picker = new Sampler({
@@ -62,7 +62,7 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
       finish_reason: ending,
       timings: timingsJson(timings, loaded - started),
       protocol: {
-        ...await protocol(checkpoint, options),
+        ...await protocol(checkpoint, plan, options),
         prompt: prompt.format,
         system: options.system ?? null,
         reasoning: options.reasoning ?? null,

@@ -3,9 +3,11 @@ import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoi
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { rankRanges, shardSource } from "../checkpoint/shard.ts";
 import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import type { PlannedModel } from "../model/planned.ts";
 import type { InputFormat } from "../quant/format.ts";
+import type { PlannedLinear } from "../quant/plan.ts";
 import { INSPECT } from "./inspect_options.ts";
-import { modelDirectory } from "./open_model.ts";
+import { modelDirectory, planned } from "./open_model.ts";
 import { parseCommand } from "./options.ts";
 import { bytesText, tableLines } from "./table.ts";
 import { note, printable, writeOut } from "./terminal.ts";
@@ -15,6 +17,9 @@ interface LinearSummary {
   readonly name: string;
   readonly weight: string;
   readonly input: string;
+  readonly scales: string;
+  /** What decided about the input. */
+  readonly decided_by: string;
   /** Output features, input features. */
   readonly shape: readonly [rows: number, cols: number];
   readonly count: number;
@@ -29,13 +34,21 @@ export async function inspectCommand(args: readonly string[]): Promise<number> {
     checkScales: false,
     ...(options.json ? {} : { onWarning: (line) => note(`warning: ${line}`) }),
   });
-  const report = await summarize(checkpoint, { tp: options.tp, ep: options.ep });
+  const model = planned(checkpoint, options);
+  if (!options.json) { for (const line of model.plan.warnings) note(`warning: ${line}`); }
+  const report = await summarize(checkpoint, model, { tp: options.tp, ep: options.ep });
   await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : printable(text(report)));
   return 0;
 }
 
-async function summarize(checkpoint: Checkpoint, sizes: { readonly tp: number; readonly ep: number }) {
-  const { dir, layout, source, config, warnings } = checkpoint;
+async function summarize(
+  checkpoint: Checkpoint,
+  { plan, source }: PlannedModel,
+  sizes: { readonly tp: number; readonly ep: number },
+) {
+  const { dir, layout, config } = checkpoint;
+  const warnings = [...checkpoint.warnings, ...plan.warnings];
+  const decided = new Map(plan.linears.map((linear) => [linear.module, linear]));
   const ranks = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => {
     const { experts, heads, intermediate } = rankRanges(config, sizes, rank);
     return {
@@ -55,45 +68,60 @@ async function summarize(checkpoint: Checkpoint, sizes: { readonly tp: number; r
     files: source.files,
     file_bytes: source.files.reduce((sum, { bytes }) => sum + bytes, 0),
     weight_bytes: weightBytes(source),
+    scheme: plan.scheme,
+    kv_cache: { format: plan.kvFormat, decided_by: plan.kvDecidedBy },
     embedding: { weight: source.tree.embedding.format, bytes: matrixBytes(source.tree.embedding) },
-    head: summary("lm_head", [source.tree.head]),
+    head: summary("lm_head", [source.tree.head], decided),
     layers: source.tree.layers.map((layer, index) => ({
       layer: index,
       window: config.sliding[index] ? config.slidingWindow : null,
       kv_scales: source.kvScales[index]!,
-      linears: layerSummary(layer),
+      linears: layerSummary(layer, decided),
     })),
     parallel: { ...sizes, ranks },
     warnings,
   };
 }
 
-function layerSummary(layer: LayerTree<LinearSource, VectorSource>): LinearSummary[] {
+/** Planned linears by module name. */
+type Decided = ReadonlyMap<string, PlannedLinear>;
+
+function layerSummary(layer: LayerTree<LinearSource, VectorSource>, decided: Decided): LinearSummary[] {
   const { q, k, v, o, router, gateUp, down } = layer;
   const single = { q_proj: q, k_proj: k, v_proj: v, o_proj: o, router };
   return [
-    ...Object.entries(single).map(([name, linear]) => summary(name, [linear])),
-    ...byFormat("experts.gate_up_proj", gateUp),
-    ...byFormat("experts.down_proj", down),
+    ...Object.entries(single).map(([name, linear]) => summary(name, [linear], decided)),
+    ...byFormat("experts.gate_up_proj", gateUp, decided),
+    ...byFormat("experts.down_proj", down, decided),
   ];
 }
 
 /** Experts may differ from each other: one summary for each combination of formats, in order of their first expert. */
-function byFormat(name: string, linears: readonly LinearSource[]): LinearSummary[] {
+function byFormat(name: string, linears: readonly LinearSource[], decided: Decided): LinearSummary[] {
   const groups = Map.groupBy(linears, (linear) => `${linear.weight.format} ${inputText(linear.input)}`);
-  return [...groups.values()].map((group) => summary(name, group));
+  return [...groups.values()].map((group) => summary(name, group, decided));
 }
 
-function summary(name: string, linears: readonly LinearSource[]): LinearSummary {
-  const { weight, input } = linears[0]!;
+function summary(name: string, linears: readonly LinearSource[], decided: Decided): LinearSummary {
+  const { weight, input, module } = linears[0]!;
+  const plan = decided.get(module ?? "");
   return {
     name,
     weight: weight.format,
     input: inputText(input),
+    scales: scalesText(weight, plan),
+    decided_by: plan?.decidedBy ?? "",
     shape: [weight.rows, weight.cols],
     count: linears.length,
     bytes: linears.reduce((sum, linear) => sum + linearBytes(linear), 0),
   };
+}
+
+/** Where scales come from: the weight's, then that of a static input. */
+function scalesText({ scale }: MatrixSource, plan: PlannedLinear | undefined): string {
+  const weight = { none: "", e8m0: "e8m0 per 32", tensor: "per tensor", row: "per row" }[scale.kind];
+  const input = plan?.inputScaleFrom ? `input from ${plan.inputScaleFrom}` : "";
+  return [weight, input].filter((part) => part !== "").join(", ");
 }
 
 function inputText(input: InputFormat): string {
@@ -151,6 +179,8 @@ function text(report: Report): string {
     ["layout", report.layout],
     ["files", `${report.files.length}, ${bytesText(report.file_bytes)} (weights ${bytesText(report.weight_bytes)})`],
     ["fingerprint", `${report.fingerprint} (${report.fingerprint_covers})`],
+    ["scheme", report.scheme],
+    ["KV cache", `${report.kv_cache.format} (by ${report.kv_cache.decided_by})`],
     ["layers", `${config.layers}, hidden size ${config.hidden}, vocabulary ${config.vocab}`],
     ["attention", `${config.heads} heads of ${config.headDim}, ${config.kvHeads} key/value heads, ${windows(config)}`],
     ["experts", `${config.experts} of size ${config.intermediate}, ${config.topK} per token`],
@@ -159,13 +189,13 @@ function text(report: Report): string {
     ["stop tokens", config.eosTokenIds.join(", ")],
   ];
   const lines = [...tableLines(facts), ""];
-  const rows: string[][] = [["layers", "linear", "weight", "input", "shape", "count", "bytes"]];
+  const rows: string[][] = [["layers", "linear", "weight", "input", "scales", "decided by", "shape", "count", "bytes"]];
   for (const { first, last, linears } of runs(layers)) {
     const span = first === last ? `${first}` : `${first}-${last}`;
     linears.forEach((linear, i) => rows.push([i === 0 ? span : "", ...cells(linear)]));
   }
   rows.push(["", ...cells(report.head)]);
-  lines.push(...tableLines(rows, [5, 6]));
+  lines.push(...tableLines(rows, [7, 8]));
   if (parallel.ranks.length > 1) {
     const span = ([start, end]: number[]) => start === end ? "none" : `${start}-${end! - 1}`;
     const ranks = parallel.ranks.map((
@@ -176,8 +206,8 @@ function text(report: Report): string {
   return `${lines.join("\n")}\n`;
 }
 
-function cells({ name, weight, input, shape, count, bytes }: LinearSummary): string[] {
-  return [name, weight, input, shape.join(" x "), `${count}`, bytesText(bytes)];
+function cells({ name, weight, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {
+  return [name, weight, input, scales, decided_by, shape.join(" x "), `${count}`, bytesText(bytes)];
 }
 
 function windows({ sliding, slidingWindow, layers }: ModelConfig): string {

@@ -1,9 +1,10 @@
 /** The options of `mxoss inspect`. */
-import { MODEL_OPTIONS, PARALLEL_OPTIONS } from "./model_options.ts";
+import { FORMAT_OPTIONS, MODEL_OPTIONS, PARALLEL_OPTIONS } from "./model_options.ts";
 import { type CommandSpec, toggle } from "./options.ts";
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
+  ...FORMAT_OPTIONS,
   ...PARALLEL_OPTIONS,
   json: toggle("print one JSON object"),
 };

@@ -23,7 +23,7 @@ export async function logitsCommand(args: readonly string[]): Promise<number> {
   refuseTarget(options.out, options.force);
   const checkpoint = openModel(options.model);
   const ids = await tokensOf(checkpoint, options);
-  const session = await loadModel(checkpoint, options, ids.length);
+  const { session, plan } = await loadModel(checkpoint, options, ids.length);
 
   using interrupt = new Interrupt();
   using writer = SafetensorsWriter.create(
@@ -32,7 +32,7 @@ export async function logitsCommand(args: readonly string[]): Promise<number> {
       { name: "logits", dtype: "F32", shape: [ids.length, checkpoint.config.vocab] },
       { name: "ids", dtype: "I32", shape: [ids.length] },
     ],
-    { force: options.force, metadata: { protocol: JSON.stringify(await protocol(checkpoint, options)) } },
+    { force: options.force, metadata: { protocol: JSON.stringify(await protocol(checkpoint, plan, options)) } },
   );
   writer.append("ids", ids);
   using bar = new ProgressBar("computing");

@@ -1,5 +1,6 @@
 /** Options that several commands share: which model, and how to compute. */
 import { BACKENDS, DEFAULT_CHUNK } from "../model/open.ts";
+import { SCHEME_NAMES } from "../quant/scheme.ts";
 import { choice, integer, option, type OptionTable, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
@@ -20,12 +21,12 @@ export const PARALLEL_OPTIONS = {
   ep: option("N", integer(1, MAX_RANKS).default(1), "groups of ranks that share the experts"),
 } satisfies OptionTable;
 
-/** How to compute. */
-export const COMPUTE_OPTIONS = {
-  backend: option(
+/** In which number formats. */
+export const FORMAT_OPTIONS = {
+  scheme: option(
     "NAME",
-    choice(...BACKENDS).default("emulate"),
-    "emulate (WASM SIMD, all cores) or reference (plain TypeScript: slow, obvious)",
+    choice(...SCHEME_NAMES).optional(),
+    "quantization scheme whose inputs replace the checkpoint's, for instance w_mxfp4_a_mxfp4",
   ),
   dtype: option(
     "TYPE",
@@ -35,8 +36,18 @@ export const COMPUTE_OPTIONS = {
   "kv-cache-dtype": option(
     "TYPE",
     choice("auto", "bf16", "fp8").default("auto"),
-    "number format of cached keys and values; auto follows --dtype",
+    "number format of cached keys and values; auto: as the checkpoint says, else --dtype",
   ),
+} satisfies OptionTable;
+
+/** How to compute. */
+export const COMPUTE_OPTIONS = {
+  backend: option(
+    "NAME",
+    choice(...BACKENDS).default("emulate"),
+    "emulate (WASM SIMD, all cores) or reference (plain TypeScript: slow, obvious)",
+  ),
+  ...FORMAT_OPTIONS,
   ...PARALLEL_OPTIONS,
   threads: option("N", integer(1, MAX_THREADS).optional(), "worker threads of emulate (default: all cores)"),
   weights: option(

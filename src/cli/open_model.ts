@@ -4,12 +4,17 @@ import { fileURLToPath } from "node:url";
 import { asset } from "../assets.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { openSession } from "../model/open.ts";
+import { planModel, type PlannedModel, type PlanOptions } from "../model/planned.ts";
 import type { Session } from "../model/session.ts";
+import type { Plan } from "../quant/plan.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
-import type { COMPUTE_OPTIONS } from "./model_options.ts";
+import type { COMPUTE_OPTIONS, FORMAT_OPTIONS } from "./model_options.ts";
 import type { OptionValues } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { note } from "./terminal.ts";
+
+/** The options that decide number formats. */
+export type FormatOptions = OptionValues<typeof FORMAT_OPTIONS>;
 
 /** The options that say how to compute. */
 export type ComputeOptions = OptionValues<typeof COMPUTE_OPTIONS>;
@@ -43,16 +48,41 @@ export async function openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> 
 }
 
 /**
- * Loads a checkpoint for one sequence, with a progress bar where that takes long.
+ * Decides the number formats that the options ask for.
+ *
+ * @throws {InputError} where the checkpoint and the options do not fit together.
+ */
+export function planned(checkpoint: Checkpoint, options: FormatOptions): PlannedModel {
+  return planModel(checkpoint, formats(options));
+}
+
+function formats({ scheme, dtype, "kv-cache-dtype": kvCacheDtype }: FormatOptions): PlanOptions {
+  return { dtype, kvCacheDtype, ...(scheme === undefined ? {} : { scheme }) };
+}
+
+/** A session, and the number formats that it computes in. */
+export interface LoadedModel {
+  readonly session: Session;
+  readonly plan: Plan;
+}
+
+/**
+ * Loads a checkpoint for one sequence, with a progress bar where that takes long; the plan's warnings go to stderr.
  *
  * @param context Positions of the sequence, prompt and reply together.
  */
-export async function loadModel(checkpoint: Checkpoint, options: ComputeOptions, context: number): Promise<Session> {
+export async function loadModel(
+  checkpoint: Checkpoint,
+  options: ComputeOptions,
+  context: number,
+): Promise<LoadedModel> {
+  const model = planned(checkpoint, options);
+  for (const line of model.plan.warnings) note(`warning: ${line}`);
   using bar = new ProgressBar("loading");
-  return await openSession(checkpoint, {
+  const session = await openSession(checkpoint, {
+    ...formats(options),
+    planned: model,
     backend: options.backend,
-    dtype: options.dtype,
-    kvCacheDtype: options["kv-cache-dtype"],
     context,
     maxTokens: options.chunk,
     tp: options.tp,
@@ -61,4 +91,5 @@ export async function loadModel(checkpoint: Checkpoint, options: ComputeOptions,
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     onProgress: (done, total) => bar.update(done, total),
   });
+  return { session, plan: model.plan };
 }

@@ -1,6 +1,7 @@
 /** What made a result: the block that goes with every reported number. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Session } from "../model/session.ts";
+import type { Plan } from "../quant/plan.ts";
 import type { ComputeOptions } from "./open_model.ts";
 import { VERSION } from "./version.ts";
 
@@ -11,6 +12,8 @@ export interface Protocol {
   readonly layout: string;
   /** See `FINGERPRINT_COVERS`. */
   readonly fingerprint: string;
+  /** What the experts have: one scheme, or several joined by " + ". */
+  readonly scheme: string;
   readonly backend: string;
   readonly dtype: string;
   readonly kv_cache_dtype: string;
@@ -27,15 +30,16 @@ export interface Machinery {
 }
 
 /** The protocol of a computation. */
-export async function protocol(checkpoint: Checkpoint, options: ComputeOptions): Promise<Protocol> {
+export async function protocol(checkpoint: Checkpoint, plan: Plan, options: ComputeOptions): Promise<Protocol> {
   return {
     mxoss: VERSION,
     model: checkpoint.dir,
     layout: checkpoint.layout,
     fingerprint: await checkpoint.fingerprint(),
+    scheme: plan.scheme,
     backend: options.backend,
     dtype: options.dtype,
-    kv_cache_dtype: options["kv-cache-dtype"] === "auto" ? options.dtype : options["kv-cache-dtype"],
+    kv_cache_dtype: plan.kvFormat,
     tp: options.tp,
     ep: options.ep,
   };

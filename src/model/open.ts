@@ -1,9 +1,9 @@
 /** From an opened checkpoint and a user's choices to a session that computes. */
 import type { Backend, OpenRequest } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { Dtype, KvFormat } from "../quant/format.ts";
 import { GptOss, type TensorName, workspace } from "./gpt_oss.ts";
 import { type Engine, LocalEngine } from "./engine.ts";
+import { planModel, type PlannedModel, type PlanOptions } from "./planned.ts";
 import { Session } from "./session.ts";
 
 /** The backends that `--backend` names. */
@@ -12,11 +12,10 @@ export const BACKENDS = ["emulate", "reference"] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 /** How to compute. */
-export interface SessionOptions {
+export interface SessionOptions extends PlanOptions {
   readonly backend: BackendName;
-  readonly dtype: Dtype;
-  /** `auto` caches keys and values in the activations' dtype. */
-  readonly kvCacheDtype: "auto" | "bf16" | "fp8";
+  /** What {@linkcode planModel} decided; absent: it is asked. */
+  readonly planned?: PlannedModel;
   /** Positions set aside for each sequence, prompt and reply together. */
   readonly context: number;
   /** Sequences alive at once. */
@@ -44,13 +43,14 @@ export const DEFAULT_CHUNK = 128;
  * @throws {FailureError} when memory or workers cannot be had.
  */
 export async function openSession(checkpoint: Checkpoint, options: SessionOptions): Promise<Session> {
-  const { config, source } = checkpoint;
+  const { config } = checkpoint;
+  const { plan, source } = options.planned ?? planModel(checkpoint, options);
   const maxTokens = Math.max(1, Math.min(options.maxTokens ?? DEFAULT_CHUNK, options.context));
   const request: OpenRequest<TensorName> = {
     source,
     config,
     dtype: options.dtype,
-    kvFormat: kvFormat(options),
+    kvFormat: plan.kvFormat,
     maxTokens,
     slots: options.slots ?? 1,
     context: options.context,
@@ -63,10 +63,6 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
     maxTokens,
     vocab: config.vocab,
   });
-}
-
-function kvFormat({ kvCacheDtype, dtype }: SessionOptions): KvFormat {
-  return kvCacheDtype === "auto" ? dtype : kvCacheDtype;
 }
 
 async function openEngine(request: OpenRequest<TensorName>, options: SessionOptions): Promise<Engine> {
