@@ -74,6 +74,7 @@ Deno.test("generate --json gives text, channels, timings and the protocol", asyn
   assertStringIncludes(String(engine), "1 thread");
   assertEquals(rest, {
     layout: "hf_mxfp4",
+    scheme: "w_mxfp4",
     backend: "emulate",
     dtype: "bf16",
     kv_cache_dtype: "bf16",

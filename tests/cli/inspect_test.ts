@@ -9,8 +9,15 @@ Deno.test("inspect shows layout, formats and bytes", async () => {
   for (const text of ["hf_mxfp4", "10.9 MB", "16 of size 224, 4 per token", "YaRN x32", "0-3"]) {
     assertStringIncludes(stdout, text);
   }
-  assertMatch(stdout, /experts\.gate_up_proj +mxfp4 +as it is +448 x 288 +16 /);
-  assertMatch(stdout, /q_proj +bf16 +as it is +512 x 288 +1 /);
+  assertMatch(stdout, /experts\.gate_up_proj +mxfp4 +as it is +e8m0 per 32 .* 448 x 288 +16 /);
+  assertMatch(stdout, /q_proj +bf16 +as it is .* 512 x 288 +1 /);
+});
+
+Deno.test("inspect --scheme shows the inputs that it would quantize", async () => {
+  const { stdout } = await mxoss(["inspect", "--scheme", "w_mxfp4_a_mxfp6_e3m2"]);
+  assertMatch(stdout, /^scheme +w_mxfp4_a_mxfp6_e3m2$/m);
+  assertMatch(stdout, /experts\.down_proj +mxfp4 +mx e3m2, even scales +e8m0 per 32 +--scheme /);
+  assertMatch(stdout, /q_proj +bf16 +as it is /);
 });
 
 Deno.test("inspect --json accounts for every byte of the data", async () => {
