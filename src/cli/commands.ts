@@ -23,6 +23,16 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     spec: async () => (await import("./logits_options.ts")).LOGITS,
     run: async (args) => await (await import("./logits.ts")).logitsCommand(args),
   }],
+  ["eval", {
+    ffi: true,
+    spec: async () => (await import("./eval_options.ts")).EVAL,
+    run: async (args) => await (await import("./eval.ts")).evalCommand(args),
+  }],
+  ["compare", {
+    ffi: true,
+    spec: async () => (await import("./compare_options.ts")).COMPARE,
+    run: async (args) => await (await import("./compare.ts")).compareCommand(args),
+  }],
   ["inspect", {
     ffi: false,
     spec: async () => (await import("./inspect_options.ts")).INSPECT,

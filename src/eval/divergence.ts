@@ -100,8 +100,8 @@ export interface Divergence {
 /** Tokens of a block whose mean counts as one observation of the perplexity's change. */
 export const NLL_BLOCK = 32;
 
-/** Refuses to compare models of different shapes. */
-function checkComparable(a: ModelConfig, b: ModelConfig): void {
+/** @throws {InputError} if the models have different shapes. */
+export function checkComparable(a: ModelConfig, b: ModelConfig): void {
   for (
     const name of [
       "layers",
@@ -386,11 +386,4 @@ function forEachRow(
     }
     use(row * width, other === null ? null : other * width, a, b, row);
   }
-}
-
-/** A tap point's operation with its layer, as reports write it. */
-export function operationName({ layer, operation }: { layer: number; operation: ComparedOperation }): string {
-  return operation === "embed" || operation === "finalNorm" || operation === "lm_head"
-    ? operation
-    : `layer ${layer} ${operation}`;
 }

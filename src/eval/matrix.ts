@@ -27,11 +27,15 @@ export function cellKey({ scheme, kvCacheDtype, tp }: Cell): string {
   return `${scheme ?? "as-stored"}.kv-${kvCacheDtype}.tp${tp}`;
 }
 
-/** What a cell is called beside the others: only what differs among them is said. */
-export function cellLabel(cell: Cell, among: readonly Cell[]): string {
+/**
+ * What a cell is called beside the others: only what differs among them is said.
+ *
+ * @param schemeName Name of a cell's scheme for people, also where none was asked for.
+ */
+export function cellLabel(cell: Cell, among: readonly Cell[], schemeName: (cell: Cell) => string): string {
   const differs = (pick: (c: Cell) => unknown) => new Set(among.map(pick)).size > 1;
   const parts = [
-    ...(differs((c) => c.scheme) || among.length === 1 ? [cell.scheme ?? "as stored"] : []),
+    ...(differs((c) => c.scheme) || among.length === 1 ? [schemeName(cell)] : []),
     ...(differs((c) => c.kvCacheDtype) ? [`kv ${cell.kvCacheDtype}`] : []),
     ...(differs((c) => c.tp) ? [`tp ${cell.tp}`] : []),
   ];

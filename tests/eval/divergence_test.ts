@@ -1,6 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource } from "../../src/checkpoint/source.ts";
-import { compareSides, operationName } from "../../src/eval/divergence.ts";
+import { compareSides } from "../../src/eval/divergence.ts";
+import { operationName } from "../../src/eval/summary.ts";
 import { InputError } from "../../src/errors.ts";
 import { OPERATIONS } from "../../src/model/gpt_oss.ts";
 import type { InputFormat } from "../../src/quant/format.ts";

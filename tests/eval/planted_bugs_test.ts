@@ -1,7 +1,7 @@
 /** Defects planted in a copy of the model: `compare` must name the layer and the operation of each, and nothing else. */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LayerTree, LinearSource, VectorSource } from "../../src/checkpoint/source.ts";
-import { operationName } from "../../src/eval/divergence.ts";
+import { operationName } from "../../src/eval/summary.ts";
 import type { SessionOptions } from "../../src/model/open.ts";
 import type { InputFormat } from "../../src/quant/format.ts";
 import { assert, assertEquals } from "../assert.ts";

@@ -1,0 +1,135 @@
+/** `mxoss compare`: two settings on the same tokens. */
+import { InputError } from "../errors.ts";
+import { readTextFile } from "../eval/dataset.ts";
+import { toResult } from "../eval/divergence_result.ts";
+import { checkComparable, compareSides } from "../eval/divergence.ts";
+import { cutSequences } from "../eval/perplexity.ts";
+import { CompareResults, type DivergenceResult, SCHEMA_VERSION } from "../eval/results_schema.ts";
+import { COMPARE, type Limit, parseSide, type SideOptions, type Watched } from "./compare_options.ts";
+import { compareTables } from "./compare_tables.ts";
+import { calibratedScales } from "./eval_calibrate.ts";
+import { COMPARE_CHUNK } from "./eval_divergence.ts";
+import { makeDirectory, resultsText, writeWhole } from "./eval_output.ts";
+import { RateBar } from "./eval_progress.ts";
+import { openSetting, type PlannedSetting, planSetting, type Setting, settingProtocol } from "./eval_setting.ts";
+import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { openModel, openTokenizer } from "./open_model.ts";
+import { type OptionValues, parseCommand } from "./options.ts";
+import { note, writeOut } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+type CompareOptions = OptionValues<typeof COMPARE.options>;
+
+/** Exit code of a comparison that exceeds a limit of `--fail-above`. */
+export const EXIT_EXCEEDED = 3;
+
+/** Runs the command. */
+export async function compareCommand(args: readonly string[]): Promise<number> {
+  const { options } = parseCommand(COMPARE, args);
+  const sides = [parseSide("a", options.a), parseSide("b", options.b)] as const;
+  const { name, sha256, text } = readTextFile(options.text, "--text");
+  const [a, b] = [await plan(sides[0], options), await plan(sides[1], options)];
+  checkComparable(a.checkpoint.config, b.checkpoint.config);
+
+  const ids = (await openTokenizer(a.checkpoint)).encode(text, { allowSpecial: true }).slice(0, options.limit);
+  const { vocab, maxPositions } = a.checkpoint.config;
+  const unknown = ids.find((id) => id >= vocab);
+  if (unknown !== undefined) {
+    throw new InputError(
+      `${a.checkpoint.files.tokenizer}: token id ${unknown}: expected 0 to ${vocab - 1}, the vocabulary`,
+    );
+  }
+  const length = Math.min(options["sequence-length"], maxPositions);
+  const sequences = cutSequences(ids, length, options.text);
+  if (options.out !== undefined) makeDirectory(options.out);
+
+  using interrupt = new Interrupt();
+  const divergence = await interrupt.race(compute(a, b, sequences, options.alarm));
+  if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;
+  const results: CompareResults = {
+    schema: "mxoss.compare",
+    version: SCHEMA_VERSION,
+    mxoss: VERSION,
+    protocol: {
+      a: await settingProtocol(a),
+      b: await settingProtocol(b),
+      text: { name, sha256, tokens: ids.length, sequence_length: length },
+    },
+    divergence,
+  };
+  const json = resultsText(CompareResults, results);
+  if (options.out !== undefined) {
+    writeWhole(`${options.out}/results.json`, json);
+    const { compareReport } = await import("../eval/report/compare_page.ts");
+    writeWhole(`${options.out}/report.html`, await compareReport(results));
+  }
+  await writeOut(options.json ? json : `${compareTables(results).join("\n")}\n`);
+  return judge(options["fail-above"] ?? [], divergence);
+}
+
+/** A side with its formats decided; what it does not say of itself, the command line's other options say. */
+async function plan(side: SideOptions, options: CompareOptions): Promise<PlannedSetting> {
+  const setting: Setting = {
+    checkpoint: openModel(side.model ?? options.model),
+    scheme: side.scheme ?? null,
+    backend: side.backend ?? options.backend,
+    dtype: side.dtype ?? options.dtype,
+    kvCacheDtype: side.kv ?? options["kv-cache-dtype"],
+    tp: side.tp ?? options.tp,
+    ep: side.ep ?? options.ep,
+    threads: side.threads ?? options.threads,
+    weights: side.weights ?? options.weights,
+    inputScales: null,
+  };
+  const { calibrate } = options;
+  return planSetting({
+    ...setting,
+    inputScales: calibrate === undefined ? null : await calibratedScales(calibrate, setting),
+  });
+}
+
+async function compute(
+  a: PlannedSetting,
+  b: PlannedSetting,
+  sequences: readonly Int32Array[],
+  alarm: number,
+): Promise<DivergenceResult> {
+  const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk: COMPARE_CHUNK };
+  const left = await openSetting(a, room);
+  const right = await openSetting(b, room);
+  using bar = new RateBar("comparing", "tokens");
+  const result = await compareSides(left, right, sequences, {
+    alarm,
+    onProgress: (done, total) => bar.update(done, total),
+  });
+  for (const { session } of [left, right]) await session.close();
+  return toResult(result);
+}
+
+/** What a limit is about. */
+const MEASURES: Readonly<Record<Watched, (d: DivergenceResult) => number | null>> = {
+  kl: ({ logits }) => logits.mean_kl,
+  "max-kl": ({ logits }) => logits.max_kl,
+  error: ({ operations }) => largest(operations.map(({ total }) => total.relative_error)),
+  "own-error": ({ operations }) => largest(operations.map(({ own }) => own === null ? 0 : own.relative_error)),
+  disagreement: ({ logits }) => 1 - logits.top1_agreement,
+  flips: ({ router }) => router.flipped / Math.max(1, router.decisions),
+  nll: ({ logits }) => logits.nll_increase.mean,
+  suspects: ({ suspects }) => suspects.length,
+};
+
+/** Null, which stands for what is not finite, is larger than every number. */
+function largest(values: readonly (number | null)[]): number | null {
+  return values.includes(null) ? null : Math.max(...values.map((v) => v!));
+}
+
+function judge(limits: readonly Limit[], divergence: DivergenceResult): number {
+  let exceeded = false;
+  for (const { what, above } of limits) {
+    const value = MEASURES[what](divergence);
+    if (value !== null && value <= above) continue;
+    note(`--fail-above: ${what} is ${value === null ? "not finite" : value.toPrecision(4)}, above ${above}`);
+    exceeded = true;
+  }
+  return exceeded ? EXIT_EXCEEDED : 0;
+}

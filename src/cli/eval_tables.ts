@@ -1,0 +1,115 @@
+/** What `mxoss eval` prints. */
+import { FILTERS } from "../eval/filters.ts";
+import type { DivergenceResult, Gsm8kResults, PerplexityResults } from "../eval/results_schema.ts";
+import { operationName, residualError, suspectText, worstOperation } from "../eval/summary.ts";
+import { percent, points, small } from "../eval/report/numbers.ts";
+import { tableLines } from "./table.ts";
+
+/** The tables of an evaluation of word problems. */
+export function gsm8kTables(results: Gsm8kResults): string[] {
+  const { cells, comparisons, divergences, protocol } = results;
+  const lines: string[] = [];
+  const { asked, name } = protocol.data;
+  const { format, shots } = protocol.prompt;
+  lines.push(`${asked} problems of ${name}, ${format}, ${shots.length} examples, greedy, 95% intervals`, "");
+  lines.push(...tableLines([
+    ["setting", ...FILTERS.flatMap((filter) => [filter, "", ""]), "tokens", "cut off", "no final"],
+    ...cells.map((cell) => [
+      cell.label,
+      ...FILTERS.flatMap((filter) => {
+        const { accuracy, low, high, correct } = cell.filters[filter];
+        return [percent(accuracy), `[${(100 * low).toFixed(2)}, ${(100 * high).toFixed(2)}]`, `${correct}`];
+      }),
+      `${cell.generated_tokens}`,
+      `${cell.ends.length}`,
+      `${cell.without_final}`,
+    ]),
+  ], [1, 3, 4, 6, 7, 8, 9]));
+  if (comparisons.length > 0) {
+    lines.push("", `against ${cells[0]!.label}, on the same problems (flexible-extract)`, "");
+    lines.push(...tableLines([
+      ["setting", "points", "", "lost", "gained", "changed", "p", "p (Holm)", "noticeable"],
+      ...comparisons.map(({ key, pairs }) => {
+        const pair = pairs.find((p) => p.filter === "flexible-extract")!;
+        return [
+          labelOf(results, key),
+          points(pair.difference),
+          `[${points(pair.low)}, ${points(pair.high)}]`,
+          `${pair.lost}`,
+          `${pair.gained}`,
+          `${pair.changed}`,
+          pair.p.toFixed(3),
+          pair.p_holm.toFixed(3),
+          `${(100 * pair.detectable).toFixed(1)}`,
+        ];
+      }),
+    ], [1, 3, 4, 5, 6, 7, 8]));
+    lines.push(
+      "",
+      "points: accuracy minus the first setting's; noticeable: true differences below it are noise to so many problems",
+    );
+  }
+  lines.push(...divergenceLines(divergences, (key) => labelOf(results, key), cells[0]!.label));
+  return lines;
+}
+
+/** The tables of an evaluation of perplexity. */
+export function perplexityTables(results: PerplexityResults): string[] {
+  const { cells, comparisons, divergences, protocol } = results;
+  const { tokens, name, sequence_length: length } = protocol.text;
+  const lines = [`${tokens} tokens of ${name}, sequences of ${length}`, ""];
+  lines.push(...tableLines([
+    ["setting", "perplexity", "bits per byte", "nats per token", "more nats per token than the first"],
+    ...cells.map(({ key, label, perplexity, nll, bits_per_byte }) => {
+      const increase = comparisons.find((c) => c.key === key)?.nll_increase;
+      return [
+        label,
+        perplexity?.toFixed(4) ?? "-",
+        bits_per_byte?.toFixed(5) ?? "-",
+        nll?.toFixed(6) ?? "-",
+        increase === undefined ? "" : `${small(increase.mean)} [${small(increase.low)}, ${small(increase.high)}]`,
+      ];
+    }),
+  ], [1, 2, 3]));
+  lines.push(...divergenceLines(divergences, (key) => cells.find((c) => c.key === key)!.label, cells[0]!.label));
+  return lines;
+}
+
+function labelOf({ cells }: Gsm8kResults, key: string): string {
+  return cells.find((cell) => cell.key === key)!.label;
+}
+
+function divergenceLines(
+  divergences: readonly { key: string; divergence: DivergenceResult }[],
+  label: (key: string) => string,
+  first: string,
+): string[] {
+  if (divergences.length === 0) return [];
+  const { tokens } = divergences[0]!.divergence;
+  return [
+    "",
+    `layer by layer against ${first}, on ${tokens} tokens: here schemes differ that accuracy does not separate`,
+    "",
+    ...tableLines([
+      ["setting", "mean KL", "max KL", "same top-1", "largest own error", "at", "residual error", "router flips"],
+      ...divergences.map(({ key, divergence: d }) => {
+        const worst = worstOperation(d);
+        return [
+          label(key),
+          small(d.logits.mean_kl),
+          small(d.logits.max_kl),
+          percent(d.logits.top1_agreement),
+          worst === undefined ? "-" : small(worst.own!.relative_error),
+          worst === undefined ? "" : operationName(worst),
+          small(residualError(d)),
+          percent(d.router.flipped / Math.max(1, d.router.decisions)),
+        ];
+      }),
+    ], [1, 2, 3, 4, 6, 7]),
+    "",
+    "own error: of an operation on equal inputs; residual error: of what leaves the last layer; both relative",
+    ...divergences.flatMap(({ key, divergence: d }) =>
+      d.suspects.map((s) => `suspect under ${label(key)}: ${operationName(s)}: ${suspectText(s)}`)
+    ),
+  ];
+}

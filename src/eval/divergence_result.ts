@@ -1,0 +1,97 @@
+/** A comparison as results hold it. */
+import type { Divergence } from "./divergence.ts";
+import type { ErrorSummary } from "./error_sums.ts";
+import type { QuantizedCounts } from "./quantized_tensors.ts";
+import type { DivergenceResult } from "./results_schema.ts";
+
+/** A number, or null where JSON has none for it. */
+export function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+/** Renames and rounds nothing away: only what is not finite becomes null. */
+export function toResult(d: Divergence): DivergenceResult {
+  const { logits } = d;
+  return {
+    tokens: d.tokens,
+    sequences: d.sequences,
+    logits: {
+      positions: logits.positions,
+      mean_kl: finite(logits.meanKl),
+      max_kl: finite(logits.maxKl),
+      max_kl_at: { ...logits.maxKlAt },
+      top1_agreement: logits.top1Agreement,
+      perplexity_a: finite(logits.perplexityA),
+      perplexity_b: finite(logits.perplexityB),
+      nll_increase: {
+        mean: finite(logits.nllIncrease.mean),
+        low: finite(logits.nllIncrease.low),
+        high: finite(logits.nllIncrease.high),
+      },
+      kl: logits.kl.map(finite),
+      agrees: logits.agrees.join(""),
+    },
+    alarm: d.alarm,
+    first_above_alarm: d.firstAboveAlarm === null ? null : {
+      layer: d.firstAboveAlarm.layer,
+      operation: d.firstAboveAlarm.operation,
+      relative_error: finite(d.firstAboveAlarm.relativeError),
+    },
+    suspects: d.suspects.map((s) => ({
+      layer: s.layer,
+      operation: s.operation,
+      error: finite(s.error),
+      explained: finite(s.explained),
+      excess: finite(s.excess),
+      evidence: s.evidence,
+      hints: [...s.hints],
+    })),
+    operations: d.operations.map((o) => ({
+      layer: o.layer,
+      operation: o.operation,
+      rows: o.total.rows,
+      unmatched_rows: o.unmatchedRows,
+      total: summaryResult(o.total),
+      own: o.own === null ? null : summaryResult(o.own),
+      explained: finite(o.explained),
+      outliers: o.outliers.map(({ channel, magnitude, errorShare }) => ({
+        channel,
+        magnitude: finite(magnitude),
+        error_share: finite(errorShare),
+      })),
+    })),
+    router: {
+      decisions: d.router.decisions,
+      flipped: d.router.flipped,
+      per_layer: [...d.router.perLayer],
+      flips: d.router.flips.map((f) => ({ ...f, lost: [...f.lost], gained: [...f.gained], margin: finite(f.margin) })),
+    },
+    tensors: d.tensors.map(({ name, layer, a, b }) => ({
+      name,
+      layer,
+      a: a === null ? null : countsResult(a),
+      b: b === null ? null : countsResult(b),
+    })),
+  };
+}
+
+function summaryResult({ relativeError, sqnrDb, maxError, nonFinite }: ErrorSummary) {
+  return {
+    relative_error: finite(relativeError),
+    sqnr_db: finite(sqnrDb),
+    max_error: finite(maxError),
+    non_finite: nonFinite,
+  };
+}
+
+function countsResult({ format, scale, elements, clipped, atMax, flushed, error }: QuantizedCounts) {
+  return {
+    format,
+    scale: scale === null ? null : finite(scale),
+    elements,
+    clipped,
+    at_max: atMax,
+    flushed,
+    error: finite(error),
+  };
+}

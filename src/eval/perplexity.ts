@@ -1,0 +1,90 @@
+/** Perplexity of a text: how well the model predicts each next token of it. */
+import { z } from "zod";
+import { InputError } from "../errors.ts";
+import type { Session } from "../model/session.ts";
+import { NLL_BLOCK } from "./divergence.ts";
+import { logProbability } from "./logits_distance.ts";
+import { blockMean, type Interval } from "./statistics.ts";
+
+/** What one sequence of the text came to, as the journal holds it. */
+export const SequenceNll = z.strictObject({
+  /** Number of the sequence, from 0. */
+  index: z.int().min(0),
+  /** Negative log probability (nats) of each token but the first, nine digits; null where it is not finite. */
+  nll: z.array(z.number().nullable()),
+});
+/** What one sequence of the text came to. */
+export type SequenceNll = z.infer<typeof SequenceNll>;
+
+/** Perplexity of the whole text. */
+export interface PerplexityResult {
+  /** Tokens that were predicted: the first of each sequence is given. */
+  readonly predicted: number;
+  /** Mean negative log probability per token, in nats. */
+  readonly nll: number;
+  readonly perplexity: number;
+  /** Comparable between tokenizers. */
+  readonly bitsPerByte: number;
+}
+
+/**
+ * Cuts a text into sequences that are predicted one by one, each from its own beginning.
+ *
+ * @param length Tokens of a sequence; the last one may be shorter.
+ * @throws {InputError} if there are not two tokens.
+ */
+export function cutSequences(ids: Int32Array, length: number, name: string): Int32Array[] {
+  if (ids.length < 2) throw new InputError(`${name}: expected a text of at least 2 tokens, got ${ids.length}`);
+  const sequences: Int32Array[] = [];
+  for (let at = 0; at < ids.length; at += length) sequences.push(ids.slice(at, at + length));
+  // A single token predicts nothing.
+  return sequences.filter((sequence) => sequence.length > 1);
+}
+
+/** Negative log probabilities of one sequence's tokens, each given those before it. */
+export async function sequenceNll(
+  session: Session,
+  index: number,
+  tokens: Int32Array,
+  onProgress?: (done: number) => void,
+): Promise<SequenceNll> {
+  const nll: (number | null)[] = [];
+  session.reset(0);
+  await session.feed(
+    { slot: 0, tokens, logits: "all" },
+    (position, logits) => {
+      const next = tokens[position + 1];
+      if (next === undefined) return;
+      const value = -logProbability(logits, next);
+      nll.push(Number.isFinite(value) ? Number(value.toPrecision(9)) : null);
+    },
+    undefined,
+    onProgress,
+  );
+  return { index, nll };
+}
+
+/**
+ * Sums up.
+ *
+ * @param bytes Bytes of the text in UTF-8.
+ */
+export function perplexityOf(sequences: readonly SequenceNll[], bytes: number): PerplexityResult {
+  const all = flatten(sequences);
+  const sum = all.reduce((total, x) => total + x, 0);
+  const nll = sum / all.length;
+  return { predicted: all.length, nll, perplexity: Math.exp(nll), bitsPerByte: sum / Math.LN2 / bytes };
+}
+
+/** Mean increase of the negative log probability per token, second setting minus first, with a 95% interval. */
+export function nllIncrease(
+  first: readonly SequenceNll[],
+  second: readonly SequenceNll[],
+): Interval & { readonly mean: number } {
+  const base = flatten(first);
+  return blockMean(flatten(second).map((x, i) => x - base[i]!), NLL_BLOCK);
+}
+
+function flatten(sequences: readonly SequenceNll[]): number[] {
+  return sequences.flatMap(({ nll }) => nll.map((x) => x ?? NaN));
+}

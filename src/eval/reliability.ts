@@ -1,0 +1,36 @@
+/** Whether a model is right as often as it thinks it is. */
+import type { Answer } from "./answers.ts";
+
+/** Problems that the model was about equally sure of. */
+export interface ReliabilityBin {
+  readonly problems: number;
+  /** Mean probability that the model gave its own reply, 0 to 1. */
+  readonly confidence: number;
+  /** Share of them that the flexible filter finds right. */
+  readonly accuracy: number;
+}
+
+/** Fewest problems of a bin: fewer say nothing about a share. */
+const FEWEST = 20;
+const MOST_BINS = 10;
+
+/** Bins of equal size, from the least to the most probable replies; none where there are too few problems. */
+export function reliabilityBins(answers: readonly Answer[]): ReliabilityBin[] {
+  const bins = Math.min(MOST_BINS, Math.floor(answers.length / FEWEST));
+  const sorted = answers
+    .map((answer) => ({
+      index: answer.index,
+      probability: Math.exp(answer.logProbability ?? -Infinity),
+      right: answer["flexible-extract"].correct ? 1 : 0,
+    }))
+    .sort((a, b) => a.probability - b.probability || a.index - b.index);
+  return Array.from({ length: bins }, (_, i) => {
+    const part = sorted.slice(
+      Math.round(i * sorted.length / bins),
+      Math.round((i + 1) * sorted.length / bins),
+    );
+    const mean = (of: (entry: (typeof part)[number]) => number) =>
+      part.reduce((sum, entry) => sum + of(entry), 0) / part.length;
+    return { problems: part.length, confidence: mean((e) => e.probability), accuracy: mean((e) => e.right) };
+  });
+}

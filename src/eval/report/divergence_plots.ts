@@ -1,0 +1,230 @@
+/** Plots of comparisons: where the error comes from, and what it does to predictions. */
+import { OPERATIONS } from "../../model/gpt_oss.ts";
+import type { DivergenceResult } from "../results_schema.ts";
+import type { Artist } from "./draw.ts";
+import { SERIES } from "./html.ts";
+
+/** One comparison and what it is called. */
+export interface NamedDivergence {
+  readonly label: string;
+  readonly divergence: DivergenceResult;
+}
+
+const WIDTH = 1000;
+
+/** Decades of relative error, from none to all. */
+const DECADES = ["0", "< 1e-4", "< 1e-3", "< 1e-2", "< 0.1", "< 1", "≥ 1"] as const;
+const DECADE_COLOURS = ["var(--d0)", "var(--d1)", "var(--d2)", "var(--d3)", "var(--d4)", "var(--d5)", "var(--d6)"];
+
+function decade(error: number | null): (typeof DECADES)[number] {
+  if (error === null || error >= 1) return "≥ 1";
+  if (error === 0) return "0";
+  return error < 1e-4 ? "< 1e-4" : error < 1e-3 ? "< 1e-3" : error < 1e-2 ? "< 1e-2" : error < 0.1 ? "< 0.1" : "< 1";
+}
+
+/** Error of every operation of every layer, as tiles; `kind` says which error. */
+export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceResult, kind: "own" | "total"): string {
+  const tiles = operations.flatMap((o) => {
+    const error = kind === "own" ? o.own : o.total;
+    if (error === null) return [];
+    return [{
+      layer: o.layer,
+      operation: o.operation,
+      decade: decade(error.relative_error),
+      title: `${o.operation}, layer ${o.layer}: ${error.relative_error?.toPrecision(3) ?? "not finite"}`,
+    }];
+  });
+  const layers = [...new Set(operations.map((o) => o.layer))].sort((a, b) => a - b);
+  const last = Math.max(...layers);
+  return draw({
+    width: Math.min(WIDTH, 190 + 62 * layers.length),
+    height: 30 + 19 * (OPERATIONS.length + 1) + 30,
+    marginLeft: 150,
+    x: {
+      type: "band",
+      domain: layers,
+      label: "layer",
+      tickFormat: (layer: number) => layer < 0 ? "before" : layer === last ? "behind" : String(layer),
+      tickSize: 0,
+      padding: 0.06,
+    },
+    y: { type: "band", domain: [...OPERATIONS, "lm_head"], label: null, tickSize: 0, padding: 0.1 },
+    color: { type: "ordinal", domain: [...DECADES], range: DECADE_COLOURS, legend: true },
+    marks: [Plot.cell(tiles, { x: "layer", y: "operation", fill: "decade", title: "title", rx: 2 })],
+  });
+}
+
+/** Error of the residual stream behind each layer, one line per comparison. */
+export function residualPlot({ Plot, draw }: Artist, comparisons: readonly NamedDivergence[], alarm: number): string {
+  const points = comparisons.flatMap(({ label, divergence }) =>
+    divergence.operations
+      .filter((o) => o.operation === "mlpResidual" || o.operation === "attentionResidual")
+      .filter((o) => (o.total.relative_error ?? 0) > 0)
+      .map((o) => ({
+        label,
+        place: o.layer + (o.operation === "mlpResidual" ? 0.5 : 0),
+        error: o.total.relative_error!,
+      }))
+  );
+  if (points.length === 0) return EMPTY;
+  return draw({
+    width: WIDTH,
+    height: 300,
+    marginLeft: 60,
+    x: { label: "layer (attention, then experts)", ticks: layersOf(comparisons), tickFormat: "d" },
+    y: { type: "log", label: "relative error", grid: true, tickFormat: "~e" },
+    color: seriesOf(comparisons),
+    marks: [
+      Plot.ruleY([alarm], { stroke: "var(--bad)", strokeDasharray: "4 4" }),
+      Plot.lineY(points, { x: "place", y: "error", stroke: "label", strokeWidth: 1.8 }),
+      Plot.dot(points, {
+        x: "place",
+        y: "error",
+        fill: "label",
+        r: 2.6,
+        title: (p) => `${p.label}: ${p.error.toPrecision(3)}`,
+      }),
+    ],
+  });
+}
+
+/** Own error of the operations that have any, layer by layer, one panel per operation. */
+export function ownErrorPlot({ Plot, draw }: Artist, comparisons: readonly NamedDivergence[]): string {
+  const points = comparisons.flatMap(({ label, divergence }) =>
+    divergence.operations
+      .filter((o) => (o.own?.relative_error ?? 0) > 1e-9)
+      .map((o) => ({ label, layer: o.layer, operation: o.operation, error: o.own!.relative_error! }))
+  );
+  if (points.length === 0) return EMPTY;
+  const operations = [...OPERATIONS, "lm_head"].filter((name) => points.some((p) => p.operation === name));
+  return draw({
+    width: WIDTH,
+    height: 60 + 60 * operations.length,
+    marginLeft: 60,
+    marginRight: 150,
+    x: { label: "layer", ticks: layersOf(comparisons), tickFormat: "d", inset: 10 },
+    y: {
+      type: "log",
+      label: "own relative error",
+      grid: true,
+      tickFormat: "~e",
+      ticks: 3,
+      insetTop: 6,
+      insetBottom: 6,
+    },
+    fy: { domain: operations, label: null },
+    color: seriesOf(comparisons),
+    marks: [
+      Plot.frame({ stroke: "var(--line)" }),
+      Plot.lineY(points, { x: "layer", y: "error", fy: "operation", stroke: "label", strokeWidth: 1.4 }),
+      Plot.dot(points, {
+        x: "layer",
+        y: "error",
+        fy: "operation",
+        fill: "label",
+        r: 3,
+        title: (p) => `${p.label}, layer ${p.layer}: ${p.error.toPrecision(3)}`,
+      }),
+    ],
+  });
+}
+
+/** Smallest KL that is drawn: below it there is nothing to see. */
+const LEAST_KL = 1e-10;
+/** Most dots of one comparison; longer texts are thinned to the largest KL of neighbours. */
+const MOST_DOTS = 1500;
+
+/** KL of every position, one panel per comparison. */
+export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDivergence[]): string {
+  const dots = comparisons.flatMap(({ label, divergence: { logits } }) => {
+    const step = Math.ceil(logits.kl.length / MOST_DOTS);
+    return Array.from({ length: Math.ceil(logits.kl.length / step) }, (_, i) => {
+      const part = logits.kl.slice(i * step, (i + 1) * step).map((kl) => kl ?? Infinity);
+      const kl = Math.max(LEAST_KL, ...part.filter(Number.isFinite));
+      const agrees = !logits.agrees.slice(i * step, (i + 1) * step).includes("0");
+      return { label, position: i * step, kl, agrees: agrees ? "same likeliest token" : "another likeliest token" };
+    });
+  });
+  const means = comparisons.map(({ label, divergence }) => ({ label, kl: divergence.logits.mean_kl ?? 0 }))
+    .filter(({ kl }) => kl > LEAST_KL);
+  return draw({
+    width: WIDTH,
+    height: 60 + 130 * comparisons.length,
+    marginLeft: 60,
+    marginRight: comparisons.length > 1 ? 170 : 20,
+    x: { label: "position (sequences one after the other)" },
+    y: { type: "log", label: "KL, nats", grid: true, tickFormat: "~e", ticks: 5 },
+    fy: {
+      label: null,
+      domain: comparisons.map(({ label }) => label),
+      ...(comparisons.length > 1 ? {} : { axis: null }),
+    },
+    color: {
+      domain: ["same likeliest token", "another likeliest token"],
+      range: ["var(--s0)", "var(--bad)"],
+      legend: true,
+    },
+    marks: [
+      Plot.frame({ stroke: "var(--line)" }),
+      Plot.ruleX(dots, { x: "position", y1: LEAST_KL, y2: "kl", fy: "label", stroke: "agrees", strokeOpacity: 0.25 }),
+      Plot.dot(dots, {
+        x: "position",
+        y: "kl",
+        fy: "label",
+        fill: "agrees",
+        r: 1.8,
+        title: (d) => `position ${d.position}: ${d.kl.toExponential(2)}`,
+      }),
+      Plot.ruleY(means, { y: "kl", fy: "label", stroke: "currentColor", strokeDasharray: "5 4" }),
+      Plot.text(means, {
+        y: "kl",
+        fy: "label",
+        text: (m) => `mean ${m.kl.toExponential(1)}`,
+        frameAnchor: "right",
+        textAnchor: "end",
+        dy: -7,
+        dx: -4,
+      }),
+    ],
+  });
+}
+
+/** Share of tokens that went to other experts, by layer. */
+export function routerPlot({ Plot, draw }: Artist, comparisons: readonly NamedDivergence[]): string {
+  const bars = comparisons.flatMap(({ label, divergence }) =>
+    divergence.router.per_layer.map((share, layer) => ({ label, layer, share }))
+  );
+  if (bars.every(({ share }) => share === 0)) return EMPTY;
+  return draw({
+    width: WIDTH,
+    height: 240,
+    marginLeft: 60,
+    x: { label: "layer", ticks: layersOf(comparisons), tickFormat: "d", inset: 20 },
+    y: { label: "tokens with other experts", grid: true, tickFormat: "~%", zero: true },
+    color: seriesOf(comparisons),
+    marks: [
+      Plot.lineY(bars, { x: "layer", y: "share", stroke: "label", strokeWidth: 1.6 }),
+      Plot.dot(bars, {
+        x: "layer",
+        y: "share",
+        fill: "label",
+        r: 3,
+        title: (b) => `${b.label}, layer ${b.layer}: ${(100 * b.share).toFixed(2)}%`,
+      }),
+      Plot.ruleY([0], { stroke: "var(--line)" }),
+    ],
+  });
+}
+
+/** What stands where there is nothing to draw. */
+const EMPTY = `<p class="soft">Nothing to draw: there is no such error.</p>`;
+
+function layersOf(comparisons: readonly NamedDivergence[]): number[] {
+  const layers = comparisons.flatMap(({ divergence }) => divergence.router.per_layer.map((_, layer) => layer));
+  return [...new Set(layers)];
+}
+
+function seriesOf(comparisons: readonly NamedDivergence[]) {
+  const domain = comparisons.map(({ label }) => label);
+  return { domain, range: domain.map((_, i) => SERIES[i % SERIES.length]!), legend: domain.length > 1 };
+}

@@ -1,0 +1,31 @@
+/** Observable Plot without a browser: a plot becomes SVG text. */
+import type { PlotOptions } from "@observablehq/plot";
+
+/** The library, loaded when a report is made and not before. */
+export type PlotLibrary = typeof import("@observablehq/plot");
+
+/** Draws plots. */
+export interface Artist {
+  readonly Plot: PlotLibrary;
+  /** The plot as HTML: an SVG, inside a figure where it has a legend. Colours may be CSS variables of the page. */
+  draw(options: PlotOptions): string;
+}
+
+/** Loads the plotting library and a document for it to draw in. */
+export async function openArtist(): Promise<Artist> {
+  const [Plot, { parseHTML }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
+  const { document } = parseHTML("<!doctype html><html><body></body></html>") as unknown as {
+    readonly document: NonNullable<PlotOptions["document"]>;
+  };
+  return {
+    Plot,
+    draw: (options) => {
+      const plot = Plot.plot({
+        ...options,
+        document,
+        style: { background: "none", color: "inherit", fontSize: "12px", overflow: "visible" },
+      });
+      return (plot as unknown as { outerHTML: string }).outerHTML;
+    },
+  };
+}

@@ -1,0 +1,90 @@
+/** The report of an evaluation of perplexity. */
+import type { PerplexityResults } from "../results_schema.ts";
+import { klPlot, ownErrorPlot, residualPlot } from "./divergence_plots.ts";
+import { divergenceTable, suspectList } from "./divergence_sections.ts";
+import { type Artist, openArtist } from "./draw.ts";
+import { card, escape, folded, page, section, SERIES, settings, table } from "./html.ts";
+import { small } from "./numbers.ts";
+
+/** The page, as HTML. */
+export async function perplexityReport(results: PerplexityResults): Promise<string> {
+  const artist = await openArtist();
+  const { cells, comparisons, divergences, protocol: { text } } = results;
+  const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
+  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
+  return page(`Perplexity of ${text.name}`, [
+    `<h1>Perplexity of ${escape(text.name)}</h1>`,
+    `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
+    section(
+      "Perplexity",
+      "e to the mean negative log probability of a token; bits per byte can be compared between tokenizers.",
+      card(table(
+        ["setting", "perplexity", "bits per byte", "nats per token"],
+        cells.map((cell) => [
+          cell.label,
+          cell.perplexity?.toFixed(4) ?? "-",
+          cell.bits_per_byte?.toFixed(5) ?? "-",
+          cell.nll?.toFixed(6) ?? "-",
+        ]),
+        { right: [1, 2, 3] },
+      )),
+    ),
+    ...(comparisons.length === 0 ? [] : [section(
+      `Against ${cells[0]!.label}`,
+      "Negative log probability per token, each setting minus the first, on the same tokens.",
+      card(increasePlot(artist, results, label)),
+      card(table(
+        ["setting", "more nats per token", "interval"],
+        comparisons.map(({ key, nll_increase: { mean, low, high } }) => [
+          label(key),
+          small(mean),
+          `${small(low)} – ${small(high)}`,
+        ]),
+        { right: [1, 2] },
+      )),
+    )]),
+    ...(named.length === 0 ? [] : [section(
+      "Layer by layer",
+      `The beginning of the text under every setting and under ${
+        cells[0]!.label
+      }: residual error is that of what leaves the last ` +
+        "layer, own error that of one operation on equal inputs.",
+      divergenceTable(named),
+      suspectList(named),
+      card(residualPlot(artist, named, named[0]!.divergence.alarm)),
+      card(ownErrorPlot(artist, named)),
+      card(klPlot(artist, named)),
+    )]),
+    section("Protocol", "What made these numbers.", card(settings({ mxoss: results.mxoss, ...results.protocol }))),
+    folded(
+      "Settings of the cells",
+      cells.map((cell) => `<h3>${escape(cell.key)}</h3>${settings(cell.protocol)}`).join(""),
+    ),
+  ]);
+}
+
+function increasePlot(
+  { Plot, draw }: Artist,
+  { comparisons }: PerplexityResults,
+  label: (key: string) => string,
+): string {
+  const rows = comparisons.map(({ key, nll_increase: { mean, low, high } }) => ({
+    label: label(key),
+    mean: mean ?? 0,
+    low: low ?? mean ?? 0,
+    high: high ?? mean ?? 0,
+  }));
+  return draw({
+    width: 1000,
+    height: 50 + 30 * rows.length,
+    marginLeft: 230,
+    marginRight: 30,
+    x: { label: "more nats per token than the first setting", grid: true },
+    y: { type: "band", domain: rows.map((row) => row.label), label: null, tickSize: 0 },
+    marks: [
+      Plot.ruleX([0], { stroke: "var(--soft)" }),
+      Plot.ruleY(rows, { x1: "low", x2: "high", y: "label", stroke: SERIES[0]!, strokeWidth: 2 }),
+      Plot.dot(rows, { x: "mean", y: "label", fill: SERIES[0]!, r: 4.5, title: (r) => `${r.label}: ${small(r.mean)}` }),
+    ],
+  });
+}
