@@ -12,3 +12,8 @@ const root = bundled ? new URL("./", import.meta.url).href : import.meta.url.sli
 export function asset(path: string): URL {
   return new URL(bundled ? path.replace(/\.ts$/, ".js") : path, root);
 }
+
+/** Whether a path leads into an executable that `deno compile` made: Deno can read it, but the system knows no such file. */
+export function isVirtual(path: string): boolean {
+  return Deno.build.standalone && `file://${path}`.startsWith(root);
+}

@@ -1,5 +1,5 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
-import { asset } from "../../assets.ts";
+import { asset, isVirtual } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { OpenRequest } from "../backend.ts";
@@ -37,7 +37,8 @@ export async function openEmulate<N extends string>(
     await Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")),
   );
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
-  const mapped = options.weights === "map" || options.weights === "auto" && canMap();
+  const mappable = canMap() && !request.source.files.some(({ path }) => isVirtual(path));
+  const mapped = options.weights === "map" || options.weights === "auto" && mappable;
   const plan = planMemories({
     source: request.source,
     areasEnd: areas.end,
