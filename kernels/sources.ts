@@ -89,6 +89,7 @@ export function compileArguments(arch: Architecture, unit: Unit, output: string)
     "-O3",
     "-ffp-contract=off",
     "-fno-slp-vectorize",
+    "-fno-vectorize",
     "-Wall",
     "-Wextra",
     "-Werror",

@@ -35,7 +35,15 @@ export class IsaMachine implements Machine {
       await Deno.writeFile(`${folder}/memory`, new Uint8Array(await new Blob(memory as BlobPart[]).arrayBuffer()));
       await Deno.writeTextFile(`${folder}/jobs`, JSON.stringify(jobs.map((job) => this.#describe(job, offsets))));
       const { stdout, stderr } = await new Deno.Command("python3", {
-        args: ["tools/amd_isa.py", "--tinygrad", this.tinygrad, "--arch", this.name, `${folder}/jobs`, `${folder}/memory`],
+        args: [
+          "tools/amd_isa.py",
+          "--tinygrad",
+          this.tinygrad,
+          "--arch",
+          this.name,
+          `${folder}/jobs`,
+          `${folder}/memory`,
+        ],
         cwd: ROOT,
         env: { CC: "clang-22", CACHELEVEL: "2" },
       }).output();
@@ -49,7 +57,7 @@ export class IsaMachine implements Machine {
         if (!buffer.constant) buffer.bytes.set(after.subarray(offset, offset + buffer.bytes.length));
       }
     } finally {
-      if (!Deno.env.get("KEEP")) await Deno.remove(folder, { recursive: true }); else console.log(folder);
+      await Deno.remove(folder, { recursive: true });
     }
   }
 

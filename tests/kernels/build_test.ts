@@ -1,0 +1,67 @@
+/** The committed kernels are those of the sources, as far as that can be told without a compiler; `deno task kernels:check` compiles. */
+import { assert, assertEquals } from "../assert.ts";
+import { type Manifest, sha256, sourceHash } from "../../kernels/manifest.ts";
+import { ARCHITECTURES, extensionOf, unitsOf } from "../../kernels/sources.ts";
+import { allCases } from "./cases/all.ts";
+
+const KERNELS = new URL("../../kernels/", import.meta.url);
+const manifest = JSON.parse(await Deno.readTextFile(new URL("build/manifest.json", KERNELS))) as Manifest;
+
+Deno.test("manifest.json was written for the kernel sources as they are", async () => {
+  assertEquals(manifest.sourceHash, await sourceHash(KERNELS), "run: deno task kernels:build");
+});
+
+Deno.test("kernels/build holds exactly the files of the manifest", async () => {
+  assertEquals(Object.keys(manifest.architectures), [...ARCHITECTURES]);
+  for (const arch of ARCHITECTURES) {
+    const folder = new URL(`build/${arch}/`, KERNELS), found: Record<string, string> = {};
+    for await (const { name } of Deno.readDir(folder)) {
+      found[name] = await sha256(await Deno.readFile(new URL(name, folder)));
+    }
+    assertEquals(found, { ...manifest.architectures[arch]!.files }, arch);
+    assertEquals(
+      Object.keys(found).sort(),
+      unitsOf(arch).map(({ name }) => `${name}.${extensionOf(arch)}`).sort(),
+      arch,
+    );
+  }
+});
+
+Deno.test("every compiled object contains its entry points", async () => {
+  for (const [arch, { entries }] of Object.entries(manifest.architectures)) {
+    for (const [name, { file }] of Object.entries(entries)) {
+      const text = new TextDecoder("latin1").decode(await Deno.readFile(new URL(`build/${arch}/${file}`, KERNELS)));
+      assert(
+        arch.startsWith("sm_") ? text.includes(`.entry ${name}(`) : text.includes(`\0${name}.kd\0`),
+        `${arch}/${file}: ${name}`,
+      );
+    }
+  }
+});
+
+Deno.test("no kernel of an AMD architecture spills or uses scratch memory", () => {
+  for (const { entries } of Object.values(manifest.architectures)) {
+    for (const [name, { resources }] of Object.entries(entries)) {
+      if (resources) assertEquals([resources.spills, resources.scratch], [0, 0], name);
+    }
+  }
+});
+
+Deno.test("every entry point has a test case", () => {
+  const tested = new Set(allCases().map(({ job }) => job.entry));
+  const untested = Object.keys(manifest.architectures["sm_90"]!.entries).filter((name) => !tested.has(name));
+  assertEquals(untested.filter((name) => !name.endsWith("_mma")), []);
+});
+
+Deno.test("launch traits do not differ between architectures", () => {
+  const first = new Map<string, unknown>();
+  for (const { entries } of Object.values(manifest.architectures)) {
+    for (const [name, entry] of Object.entries(entries)) {
+      const { threads, rowsPerBlock, tokensPerBlock, ldsPerColumn, ldsFixed } = entry;
+      const traits = { threads, rowsPerBlock, tokensPerBlock, ldsPerColumn, ldsFixed };
+      if (!first.has(name)) first.set(name, traits);
+      // Matrix instructions have their own tiles on every architecture.
+      if (!name.endsWith("_mma")) assertEquals(traits, first.get(name), name);
+    }
+  }
+});

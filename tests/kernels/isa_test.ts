@@ -1,0 +1,50 @@
+/**
+ * The committed AMD code objects, run instruction by instruction on an ISA emulator, against the reference implementation.
+ *
+ *     MXOSS_TINYGRAD=CHECKOUT deno test --allow-all tests/kernels/isa_test.ts
+ *
+ * takes about five minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON (tests/kernels/isa_results.json).
+ */
+import { assert, assertEquals } from "../assert.ts";
+import type { Manifest } from "../../kernels/manifest.ts";
+import { allCases } from "./cases/all.ts";
+import { ISA_ARCHITECTURES, IsaMachine } from "./isa_machine.ts";
+import { hasClang } from "./host_machine.ts";
+import { type IsaResults, mergeResults } from "./isa_results.ts";
+
+const manifest = JSON.parse(
+  await Deno.readTextFile(new URL("../../kernels/build/manifest.json", import.meta.url)),
+) as Manifest;
+const tinygrad = Deno.env.get("MXOSS_TINYGRAD"), report = Deno.env.get("MXOSS_ISA_REPORT");
+const missing = tinygrad === undefined
+  ? "MXOSS_TINYGRAD does not name a checkout of tinygrad"
+  : !await hasClang()
+  ? "clang-22 is not installed"
+  : null;
+if (missing) console.error(`tests/kernels/isa_test.ts: skipped, ${missing}`);
+
+for (const arch of ISA_ARCHITECTURES) {
+  Deno.test({
+    name: `every kernel of ${arch} agrees with the reference on the ISA emulator`,
+    ignore: missing !== null,
+    fn: async (t) => {
+      const { entries } = manifest.architectures[arch]!;
+      const machine = new IsaMachine(arch, tinygrad!, manifest);
+      const cases = allCases().filter(({ job }) => entries[job.entry] !== undefined);
+      await machine.run(cases.map(({ job }) => job));
+      const results: IsaResults["architectures"][string] = {};
+      for (const [i, one] of cases.entries()) {
+        const outcome = machine.outcomes[i]!, verdict = outcome.error === undefined ? one.check() : Infinity;
+        const sum = results[one.job.entry] ??= { cases: 0, agree: 0, worst: 0 };
+        sum.cases++;
+        if (verdict <= 1) sum.agree++;
+        sum.worst = Math.max(sum.worst, Number.isFinite(verdict) ? Number(verdict.toPrecision(2)) : -1);
+        await t.step(one.name, () => {
+          assertEquals(outcome.error, undefined);
+          assert(verdict <= 1, `${verdict} times the allowed deviation`);
+        });
+      }
+      if (report) await mergeResults(report, arch, manifest.sourceHash, tinygrad!, results);
+    },
+  });
+}
