@@ -2,8 +2,9 @@
 import type { Manifest, ManifestEntry } from "../../kernels/manifest.ts";
 import type { KernelFiles } from "../../src/backends/gpu/kernels.ts";
 import { hasClang, hostLibrary } from "../kernels/host_machine.ts";
-import { codeObject } from "./build.ts";
+import { buildShared, codeObject } from "./build.ts";
 
+const HERE = new URL("./", import.meta.url);
 const MANIFEST = new URL("../../kernels/build/manifest.json", import.meta.url);
 
 /** For `ignore` of tests: true, with a word, where the kernels cannot be compiled for the CPU. */
@@ -13,21 +14,32 @@ export async function withoutKernelCompiler(): Promise<boolean> {
   return true;
 }
 
-/**
- * The generic kernels under the name of a real architecture, with its launch traits. Matrix instructions have no twin on a CPU.
- *
- * @param arch Architecture that the test library says its device has.
- */
-export async function hostKernels(arch = "gfx942"): Promise<KernelFiles> {
+/** What the host kernels pretend to be. */
+export interface HostKernelOptions {
+  /** Architecture that the test library says its device has. */
+  readonly arch?: string;
+  /** A stand-in for gemm_bf16_mma: right, or with two rows of every pair exchanged. */
+  readonly matrix?: "right" | "wrong";
+}
+
+/** The generic kernels under the name of a real architecture, with its launch traits. Matrix instructions have no twin on a CPU. */
+export async function hostKernels({ arch = "gfx942", matrix }: HostKernelOptions = {}): Promise<KernelFiles> {
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};
   for (const [name, entry] of Object.entries(manifest.architectures[arch]!.entries)) {
-    if (!name.endsWith("_mma")) entries[name] = { ...entry, file: "host" };
+    if (!name.endsWith("_mma")) entries[name] = { ...entry, file: "generic" };
   }
-  const library = await hostLibrary();
+  const libraries = new Map([["generic", await hostLibrary()]]);
+  if (matrix) {
+    const traits = { threads: 256, rowsPerBlock: 64, tokensPerBlock: 64, ldsPerColumn: 0, ldsFixed: 0 };
+    entries["gemm_bf16_mma"] = { ...traits, file: "matrix" };
+    const flags = ["-std=c++17", "-O2", ...(matrix === "wrong" ? ["-DWRONG"] : [])];
+    const sources = [new URL("matrix.cpp", HERE)];
+    libraries.set("matrix", buildShared("libmatrix.so", sources, [new URL("hip_host.h", HERE)], flags));
+  }
   return {
     architectures: [arch],
     architecture: (asked) => asked === arch ? { files: {}, entries } : undefined,
-    read: () => codeObject(library),
+    read: (_arch, file) => codeObject(libraries.get(file)!),
   };
 }

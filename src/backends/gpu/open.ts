@@ -110,7 +110,7 @@ export async function openGpu<N extends string>(
     const calls = new Calls(stream, kernels);
     const { accepted, rejected } = options.matrix === false || request.dtype !== "bf16"
       ? { accepted: new Set<string>(), rejected: [] }
-      : matrixKernels(calls, weights);
+      : matrixKernels(calls, weights, workspace.caches[0]);
     const executor = new Executor(calls, workspace, {
       config: request.config,
       context: request.context,

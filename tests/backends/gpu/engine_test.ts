@@ -1,0 +1,166 @@
+import { GptOss, type TensorName } from "../../../src/model/gpt_oss.ts";
+import { LocalEngine } from "../../../src/model/engine.ts";
+import type { Sampling } from "../../../src/backends/gpu/decode.ts";
+import type { GpuBackend } from "../../../src/backends/gpu/backend.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../../assert.ts";
+import { buildHipHost } from "../../hip_host/build.ts";
+import { HipHost } from "../../hip_host/control.ts";
+import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
+import { randomModel, testConfig } from "../random_model.ts";
+import { batchOf, largest, logitsOf, openEngine, sequence } from "./opened.ts";
+
+const ignore = await withoutKernelCompiler();
+const GREEDY: Sampling = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+const config = testConfig({});
+
+Deno.test({ name: "GpuEngine.compute() replays recorded steps with the bits of plain launches", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(1, { config });
+  const kernels = await hostKernels();
+  for (const dtype of ["f32", "bf16"] as const) {
+    const engine = await openEngine(host.path, model, { kernels }, { dtype, kvFormat: dtype });
+    const plain = await openEngine(host.path, model, { kernels }, { dtype, kvFormat: dtype });
+    const local = new LocalEngine(new GptOss(plain.backend, config), config.vocab);
+    for (const [slot, count] of [[0, 20], [2, 7]] as const) {
+      await logitsOf(engine, sequence(slot, count, config.vocab), []);
+      await local.compute(sequence(slot, count, config.vocab), new Int32Array(0), () => {});
+    }
+    host.reset();
+    for (let step = 0; step < 5; step++) {
+      const batch = batchOf([0, 20 + step, (5 * step) % config.vocab], [2, 7 + step, 3 + step]);
+      const got = await logitsOf(engine, batch, [1, 0]);
+      const launches = host.calls("hipGraphLaunch");
+      const expected: Float32Array[] = [];
+      await local.compute(batch, Int32Array.of(1, 0), (_row, logits) => expected.push(logits.slice()));
+      assertEquals(got, expected, `${dtype}, step ${step}`);
+      // The first step is plain, so that all kernels are loaded; the second one records.
+      assertEquals(launches, step);
+    }
+    await engine.close();
+    await plain.close();
+  }
+  assertEquals(host.leaks(), "");
+});
+
+Deno.test({ name: "GpuEngine.decode() picks what greedy steps pick, and stops when told", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(2, { config });
+  const kernels = await hostKernels();
+  const engine = await openEngine(host.path, model, { kernels });
+  const prompts = [[0, 9], [1, 4]] as const;
+  const next: number[] = [];
+  for (const [slot, count] of prompts) {
+    const [logits] = await logitsOf(engine, sequence(slot, count, config.vocab), [count - 1]);
+    next.push(largest(logits!));
+  }
+  const start = batchOf([0, 9, next[0]!], [1, 4, next[1]!]);
+  const expected: number[][] = [];
+  for (let step = 0, ids = next; step < 12; step++) {
+    const rows = await logitsOf(engine, batchOf([0, 9 + step, ids[0]!], [1, 4 + step, ids[1]!]), [0, 1]);
+    expected.push(ids = rows.map(largest));
+  }
+  for (const stopAfter of [12, 5]) {
+    const picked: number[][] = [];
+    const { steps } = await engine.decode({
+      batch: start,
+      steps: 12,
+      sampling: [GREEDY, GREEDY],
+      onTokens: (ids, step) => {
+        assertEquals(step, picked.length);
+        picked.push([...ids]);
+        return picked.length < stopAfter;
+      },
+    });
+    assertEquals(steps, stopAfter);
+    assertEquals(picked, expected.slice(0, stopAfter));
+  }
+  // What the device computed ahead must not show afterwards.
+  const [again] = await logitsOf(engine, batchOf([0, 9 + 5, expected[4]![0]!]), [0]);
+  assertEquals(largest(again!), expected[5]![0]);
+  const beyond = { batch: start, steps: 60, sampling: [GREEDY, GREEDY], onTokens: () => true };
+  assertThrows(() => void engine.decode(beyond), RangeError, "69 positions, but the backend was opened for 64");
+  await engine.close();
+  assertEquals(host.leaks(), "");
+});
+
+Deno.test({ name: "GpuEngine.decode() draws by the numbers it is given", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(3, { config });
+  const engine = await openEngine(host.path, model, { kernels: await hostKernels() });
+  await logitsOf(engine, sequence(0, 6, config.vocab), []);
+  const batch = batchOf([0, 6, 50]);
+  const [logits] = await logitsOf(engine, batch, [0]);
+  // The whole distribution at temperature 1.5, walked in the order of ids.
+  const weights = Array.from(logits!, (x) => Math.exp((x - Math.max(...logits!)) / 1.5));
+  const total = weights.reduce((a, b) => a + b);
+  for (const uniform of [0, 0.1, 0.5, 0.9, 0.999]) {
+    let sum = 0;
+    const expected = weights.findIndex((w) => (sum += w) > uniform * total);
+    const picked: number[] = [];
+    const sampling = { temperature: 1.5, topP: 1, topK: 0, uniforms: Float32Array.of(uniform) };
+    await engine.decode({ batch, steps: 1, sampling: [sampling], onTokens: (ids) => picked.push(ids[0]!) > 0 });
+    assertEquals(picked, [expected], `u = ${uniform}`);
+  }
+  await engine.close();
+});
+
+Deno.test({ name: "GpuEngine.compute() shows every operation's result to a tap", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(4, { config });
+  const engine = await openEngine(host.path, model, { kernels: await hostKernels() });
+  const batch = sequence(0, 5, config.vocab);
+  const seen: string[] = [];
+  const tapped: Float32Array[] = [];
+  await engine.compute(batch, Int32Array.of(4), (_row, logits) => tapped.push(logits.slice()), (tap) => {
+    seen.push(`${tap.layer} ${tap.operation}`);
+    assert(tap.read().some((x) => x !== 0), `${tap.layer} ${tap.operation} is all zeros`);
+  });
+  assertEquals(seen.length, 2 * 17 + 2);
+  assertEquals(await logitsOf(engine, batch, [4]), tapped);
+  await engine.close();
+});
+
+Deno.test({ name: "GpuBackend.read() refuses what a fused kernel did not keep", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(5, { config });
+  const engine = await openEngine(host.path, model, { kernels: await hostKernels() });
+  const backend: GpuBackend<TensorName> = engine.backend;
+  engine.model.forward(sequence(0, 3, config.vocab));
+  engine.model.logits(Int32Array.of(2));
+  assertThrows(() => backend.read(backend.tensors.projected, 1), Error, "projected was not kept by a fused kernel");
+  assertEquals(backend.read(backend.tensors.hidden, 3).length, 3 * config.hidden);
+  backend.write(backend.tensors.projected, new Float32Array(config.hidden));
+  assertEquals(backend.read(backend.tensors.projected, 1), new Float32Array(config.hidden));
+  await engine.close();
+});
+
+Deno.test({ name: "GpuBackend computes a token by the same bits in any batch when asked to", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(6, { config });
+  const kernels = await hostKernels();
+  const count = 20, rows = Array.from({ length: count }, (_, i) => i);
+  const computed: Float32Array[][] = [];
+  for (const chunk of [count, 7, 1]) {
+    const engine = await openEngine(host.path, model, { kernels, invariant: true });
+    const seen: Float32Array[] = [];
+    for (let from = 0; from < count; from += chunk) {
+      const n = Math.min(chunk, count - from);
+      seen.push(...await logitsOf(engine, sequence(0, n, config.vocab, from), rows.slice(0, n)));
+    }
+    computed.push(seen);
+    await engine.close();
+  }
+  assertEquals(computed[1], computed[0]);
+  assertEquals(computed[2], computed[0]);
+});
+
+Deno.test({ name: "openGpu() leaves nothing behind when a weight file changed", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(7, { config });
+  const [file] = model.source.files;
+  Deno.truncateSync(file!.path, file!.bytes - 1);
+  const kernels = await hostKernels();
+  const error = await assertRejects(() => openEngine(host.path, model, { kernels }), Error);
+  assert(error.message.includes(`has ${file!.bytes - 1} bytes now, expected ${file!.bytes}`), error.message);
+  assertEquals(host.leaks(), "");
+});

@@ -1,0 +1,17 @@
+/** The GPU backend, on the test library that runs the kernels on the CPU, against `reference` on the whole operation list. */
+import { openHip } from "../../ffi/hip.ts";
+import { openGpu } from "../../src/backends/gpu/open.ts";
+import { openReference } from "../../src/backends/reference/open.ts";
+import { buildHipHost } from "../hip_host/build.ts";
+import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { OPERATION_CASES, testBackends } from "./operations.ts";
+
+if (!await withoutKernelCompiler()) {
+  const library = buildHipHost(), kernels = await hostKernels();
+  testBackends(
+    "gpu",
+    openReference,
+    (request) => openGpu(request, openHip(library), { kernels }),
+    OPERATION_CASES,
+  );
+}
