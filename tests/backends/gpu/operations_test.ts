@@ -1,0 +1,148 @@
+import type { DeviceRange } from "../../../ffi/runtime.ts";
+import { fuse, type Fused, labelOf, type Operation, type Step } from "../../../src/backends/gpu/operations.ts";
+import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "../../../src/backends/gpu/tensors.ts";
+import { NO_QDQ } from "../../../src/quant/format.ts";
+import { assertEquals } from "../../assert.ts";
+
+const range = {} as DeviceRange;
+const tensor = (name: string): GpuTensor => ({ name, rows: 1, rowsPerToken: 1, width: 32, stride: 32, range });
+const linear: GpuLinear = {
+  ...{ rows: 32, cols: 32, weight: range, scale: null, bias: null, rowStride: 64, scaleStride: 0, tensorScale: 1 },
+  ...{ biasFormat: 0, flags: 0, format: "bf16", suffix: "bf16", input: NO_QDQ },
+};
+const vector: GpuVector = { length: 32, range, format: 0 };
+const experts: ExpertTable = { records: range, count: 1, first: linear };
+const NAMES = [
+  ...["hidden", "normed", "query", "key", "value", "attended", "projected", "router", "gateUp", "activated"],
+  ...["expertOut", "combined"],
+] as const;
+const t = Object.fromEntries(NAMES.map((name) => [name, tensor(name)])) as Record<typeof NAMES[number], GpuTensor>;
+
+/** One layer as the graph asks for it. */
+const LAYER: readonly Operation[] = [
+  { kind: "rmsNorm", out: t.normed, x: t.hidden, weight: vector },
+  { kind: "linear", outs: [t.query, t.key, t.value], x: t.normed, linears: [linear, linear, linear] },
+  { kind: "rotate", q: t.query, k: t.key },
+  { kind: "store", layer: 0, k: t.key, v: t.value },
+  { kind: "attention", out: t.attended, q: t.query, layer: 0, sinks: vector },
+  { kind: "linear", outs: [t.projected], x: t.attended, linears: [linear] },
+  { kind: "add", h: t.hidden, y: t.projected },
+  { kind: "rmsNorm", out: t.normed, x: t.hidden, weight: vector },
+  { kind: "linear", outs: [t.router], x: t.normed, linears: [linear] },
+  { kind: "route", logits: t.router },
+  { kind: "expertGateUp", out: t.gateUp, x: t.normed, experts },
+  { kind: "swiglu", out: t.activated, z: t.gateUp },
+  { kind: "expertDown", out: t.expertOut, a: t.activated, experts },
+  { kind: "combine", out: t.combined, y: t.expertOut },
+  { kind: "add", h: t.hidden, y: t.combined },
+];
+
+const ALL = { normRoute: () => true, downCombine: () => true };
+const NONE = { normRoute: () => false, downCombine: () => false };
+const nobody = (tensor: GpuTensor) => tensor === t.hidden;
+const everybody = () => true;
+
+/** "linear hidden -> query, key, value +norm". */
+function show(step: Step): string {
+  const names = (tensors: readonly (GpuTensor | null)[]) => tensors.map((x) => x?.name ?? "-").join(", ");
+  const flag = (on: boolean, text: string) => on ? ` +${text}` : "";
+  switch (step.kind) {
+    case "linear":
+      return `linear ${step.x.name} -> ${names(step.outs)}${flag(step.norm !== null, "norm")}${
+        flag(step.accumulate, "sum")
+      }`;
+    case "normRoute":
+      return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}`;
+    case "expertGateUp":
+      return `expertGateUp ${step.x.name} -> ${step.out.name}${flag(step.swiglu, "swiglu")}`;
+    case "expertDownCombine":
+      return `expertDownCombine ${step.a.name} -> ${step.out.name}${flag(step.accumulate, "sum")}`;
+    case "combine":
+      return `combine ${step.y.name} -> ${step.out.name}${flag(step.accumulate, "sum")}`;
+    default:
+      return step.kind;
+  }
+}
+
+const elidedNames = ({ elided }: Fused) => [...elided].map(({ name }) => name).sort();
+
+Deno.test("fuse() makes seven steps of a decode layer", () => {
+  const fused = fuse(LAYER, nobody, ALL);
+  assertEquals(fused.steps.map(show), [
+    "linear hidden -> query, key, value +norm",
+    "rotateStore",
+    "attention",
+    "linear attended -> hidden +sum",
+    "normRoute hidden -> normed, -",
+    "expertGateUp normed -> activated +swiglu",
+    "expertDownCombine activated -> hidden +sum",
+  ]);
+  assertEquals(elidedNames(fused), ["combined", "expertOut", "gateUp", "projected", "router"]);
+  assertEquals(labelOf(fused.steps[0]!), "linear of hidden");
+});
+
+Deno.test("fuse() keeps every tensor that is looked at afterwards", () => {
+  const fused = fuse(LAYER, everybody, ALL);
+  assertEquals(fused.steps.map(show), [
+    // The first norm's result is overwritten by the second one's, so nobody sees it.
+    "linear hidden -> query, key, value +norm",
+    "rotateStore",
+    "attention",
+    "linear attended -> projected",
+    "add",
+    "normRoute hidden -> normed, router",
+    "expertGateUp normed -> gateUp",
+    "swiglu",
+    "expertDown",
+    "combine expertOut -> combined",
+    "add",
+  ]);
+  assertEquals(elidedNames(fused), []);
+});
+
+Deno.test("fuse() leaves apart what there is no kernel for", () => {
+  const fused = fuse(LAYER, nobody, NONE);
+  assertEquals(fused.steps.map(show).slice(4), [
+    "rmsNorm",
+    "linear normed -> router",
+    "route",
+    "expertGateUp normed -> activated +swiglu",
+    "expertDown",
+    "combine expertOut -> hidden +sum",
+  ]);
+});
+
+Deno.test("fuse() does not join across an operation that looks at the tensor between", () => {
+  const seenTwice: Operation[] = [
+    { kind: "linear", outs: [t.projected], x: t.attended, linears: [linear] },
+    { kind: "add", h: t.hidden, y: t.projected },
+    { kind: "add", h: t.combined, y: t.projected },
+  ];
+  assertEquals(fuse(seenTwice, nobody, ALL).steps.map(show), ["linear attended -> projected", "add", "add"]);
+  const normedAgain: Operation[] = [
+    { kind: "rmsNorm", out: t.normed, x: t.hidden, weight: vector },
+    { kind: "linear", outs: [t.query], x: t.normed, linears: [linear] },
+    { kind: "linear", outs: [t.key], x: t.normed, linears: [linear] },
+  ];
+  assertEquals(fuse(normedAgain, nobody, ALL).steps.map(show), [
+    "rmsNorm",
+    "linear normed -> query",
+    "linear normed -> key",
+  ]);
+  const doubled: Operation[] = [
+    { kind: "linear", outs: [t.hidden], x: t.attended, linears: [linear] },
+    { kind: "add", h: t.hidden, y: t.hidden },
+  ];
+  assertEquals(fuse(doubled, nobody, ALL).steps.map(show), ["linear attended -> hidden", "add"]);
+});
+
+Deno.test("fuse() gives contents back to a tensor that is written again", () => {
+  const operations: Operation[] = [
+    { kind: "linear", outs: [t.projected], x: t.attended, linears: [linear] },
+    { kind: "add", h: t.hidden, y: t.projected },
+    { kind: "linear", outs: [t.projected], x: t.hidden, linears: [linear] },
+  ];
+  const fused = fuse(operations, everybody, ALL);
+  assertEquals(fused.steps.map(show), ["linear attended -> hidden +sum", "linear hidden -> projected"]);
+  assertEquals(elidedNames(fused), []);
+});
