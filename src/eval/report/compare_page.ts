@@ -11,7 +11,7 @@ import { percent, small } from "./numbers.ts";
 export async function compareReport(results: CompareResults): Promise<string> {
   const artist = await openArtist();
   const { divergence: d, protocol: { a, b, text } } = results;
-  const named = [{ label: "B", divergence: d }];
+  const named = [{ label: "B", series: 0, divergence: d }];
   const { logits, first_above_alarm: first } = d;
   const own = d.operations.some((o) => o.own !== null);
   return page(`A against B: ${text.name}`, [

@@ -7,19 +7,22 @@ import { SERIES } from "./html.ts";
 /** One comparison and what it is called. */
 export interface NamedDivergence {
   readonly label: string;
+  /** Number of its colour, the same in all plots of a page. */
+  readonly series: number;
   readonly divergence: DivergenceResult;
 }
 
 const WIDTH = 1000;
 
-/** Decades of relative error, from none to all. */
-const DECADES = ["0", "< 1e-4", "< 1e-3", "< 1e-2", "< 0.1", "< 1", "≥ 1"] as const;
-const DECADE_COLOURS = ["var(--d0)", "var(--d1)", "var(--d2)", "var(--d3)", "var(--d4)", "var(--d5)", "var(--d6)"];
+/** Upper ends of the steps that tiles are coloured by, and what stands before and behind them. */
+const STEPS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3] as const;
+const STEP_NAMES = ["0", ...STEPS.map((step) => `< ${step < 1e-2 ? step.toExponential(0) : step}`), "≥ 0.3"];
+const STEP_COLOURS = STEP_NAMES.map((_, i) => `var(--d${i})`);
 
-function decade(error: number | null): (typeof DECADES)[number] {
-  if (error === null || error >= 1) return "≥ 1";
-  if (error === 0) return "0";
-  return error < 1e-4 ? "< 1e-4" : error < 1e-3 ? "< 1e-3" : error < 1e-2 ? "< 1e-2" : error < 0.1 ? "< 0.1" : "< 1";
+function stepOf(error: number | null): string {
+  if (error === 0) return STEP_NAMES[0]!;
+  const index = STEPS.findIndex((step) => (error ?? Infinity) < step);
+  return index < 0 ? STEP_NAMES.at(-1)! : STEP_NAMES[index + 1]!;
 }
 
 /** Error of every operation of every layer, as tiles; `kind` says which error. */
@@ -30,7 +33,7 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
     return [{
       layer: o.layer,
       operation: o.operation,
-      decade: decade(error.relative_error),
+      step: stepOf(error.relative_error),
       title: `${o.operation}, layer ${o.layer}: ${error.relative_error?.toPrecision(3) ?? "not finite"}`,
     }];
   });
@@ -49,8 +52,10 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
       padding: 0.06,
     },
     y: { type: "band", domain: [...OPERATIONS, "lm_head"], label: null, tickSize: 0, padding: 0.1 },
-    color: { type: "ordinal", domain: [...DECADES], range: DECADE_COLOURS, legend: true },
-    marks: [Plot.cell(tiles, { x: "layer", y: "operation", fill: "decade", title: "title", rx: 2 })],
+    color: { type: "ordinal", domain: STEP_NAMES, range: STEP_COLOURS, legend: true },
+    marks: [
+      Plot.cell(tiles, { x: "layer", y: "operation", fill: "step", stroke: "var(--line)", title: "title", rx: 2 }),
+    ],
   });
 }
 
@@ -72,10 +77,18 @@ export function residualPlot({ Plot, draw }: Artist, comparisons: readonly Named
     height: 300,
     marginLeft: 60,
     x: { label: "layer (attention, then experts)", ticks: layersOf(comparisons), tickFormat: "d" },
-    y: { type: "log", label: "relative error", grid: true, tickFormat: "~e" },
+    y: { type: "log", label: "relative error", grid: true, ...decades([alarm, ...points.map(({ error }) => error)]) },
     color: seriesOf(comparisons),
     marks: [
       Plot.ruleY([alarm], { stroke: "var(--bad)", strokeDasharray: "4 4" }),
+      Plot.text([alarm], {
+        y: (y: number) => y,
+        text: () => "alarm line",
+        frameAnchor: "right",
+        textAnchor: "end",
+        dy: -7,
+        ...HALO,
+      }),
       Plot.lineY(points, { x: "place", y: "error", stroke: "label", strokeWidth: 1.8 }),
       Plot.dot(points, {
         x: "place",
@@ -107,8 +120,7 @@ export function ownErrorPlot({ Plot, draw }: Artist, comparisons: readonly Named
       type: "log",
       label: "own relative error",
       grid: true,
-      tickFormat: "~e",
-      ticks: 3,
+      ...decades(points.map(({ error }) => error)),
       insetTop: 6,
       insetBottom: 6,
     },
@@ -132,7 +144,7 @@ export function ownErrorPlot({ Plot, draw }: Artist, comparisons: readonly Named
 /** Smallest KL that is drawn: below it there is nothing to see. */
 const LEAST_KL = 1e-10;
 /** Most dots of one comparison; longer texts are thinned to the largest KL of neighbours. */
-const MOST_DOTS = 1500;
+const MOST_DOTS = 1000;
 
 /** KL of every position, one panel per comparison. */
 export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDivergence[]): string {
@@ -151,14 +163,10 @@ export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDiverg
     width: WIDTH,
     height: 60 + 130 * comparisons.length,
     marginLeft: 60,
-    marginRight: comparisons.length > 1 ? 170 : 20,
+    marginRight: 20,
     x: { label: "position (sequences one after the other)" },
-    y: { type: "log", label: "KL, nats", grid: true, tickFormat: "~e", ticks: 5 },
-    fy: {
-      label: null,
-      domain: comparisons.map(({ label }) => label),
-      ...(comparisons.length > 1 ? {} : { axis: null }),
-    },
+    y: { type: "log", label: "KL, nats", grid: true, ...decades(dots.map(({ kl }) => kl), 2) },
+    fy: { axis: null, domain: comparisons.map(({ label }) => label) },
     color: {
       domain: ["same likeliest token", "another likeliest token"],
       range: ["var(--s0)", "var(--bad)"],
@@ -166,7 +174,6 @@ export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDiverg
     },
     marks: [
       Plot.frame({ stroke: "var(--line)" }),
-      Plot.ruleX(dots, { x: "position", y1: LEAST_KL, y2: "kl", fy: "label", stroke: "agrees", strokeOpacity: 0.25 }),
       Plot.dot(dots, {
         x: "position",
         y: "kl",
@@ -184,7 +191,19 @@ export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDiverg
         textAnchor: "end",
         dy: -7,
         dx: -4,
+        ...HALO,
       }),
+      ...(comparisons.length > 1
+        ? [Plot.text(comparisons, {
+          fy: "label",
+          text: "label",
+          frameAnchor: "top-left",
+          dx: 6,
+          dy: 5,
+          fontWeight: 600,
+          ...HALO,
+        })]
+        : []),
     ],
   });
 }
@@ -219,6 +238,21 @@ export function routerPlot({ Plot, draw }: Artist, comparisons: readonly NamedDi
 /** What stands where there is nothing to draw. */
 const EMPTY = `<p class="soft">Nothing to draw: there is no such error.</p>`;
 
+/** Keeps text legible over dots. */
+const HALO = { fill: "currentColor", stroke: "var(--card)", strokeWidth: 4 } as const;
+
+/** A logarithmic axis with ticks at whole decades, every `step`-th of them, that holds all values. */
+function decades(values: readonly number[], step = 1) {
+  const low = Math.floor(Math.log10(Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
+  const count = Math.floor(Math.max(1, high - low) / step) + 1;
+  const ticks = Array.from({ length: count }, (_, i) => 10 ** (low + i * step));
+  return {
+    domain: [10 ** low, 10 ** Math.max(high, low + 1)],
+    ticks,
+    tickFormat: (tick: number) => tick.toExponential(0),
+  };
+}
+
 function layersOf(comparisons: readonly NamedDivergence[]): number[] {
   const layers = comparisons.flatMap(({ divergence }) => divergence.router.per_layer.map((_, layer) => layer));
   return [...new Set(layers)];
@@ -226,5 +260,5 @@ function layersOf(comparisons: readonly NamedDivergence[]): number[] {
 
 function seriesOf(comparisons: readonly NamedDivergence[]) {
   const domain = comparisons.map(({ label }) => label);
-  return { domain, range: domain.map((_, i) => SERIES[i % SERIES.length]!), legend: domain.length > 1 };
+  return { domain, range: comparisons.map(({ series }) => SERIES[series % SERIES.length]!), legend: domain.length > 1 };
 }

@@ -21,7 +21,9 @@ export async function openArtist(): Promise<Artist> {
     Plot,
     draw: (options) => {
       const plot = Plot.plot({
+        marginBottom: 42,
         ...options,
+        x: { labelAnchor: "center", labelArrow: "none", ...options.x },
         document,
         style: { background: "none", color: "inherit", fontSize: "12px", overflow: "visible" },
       });

@@ -19,7 +19,11 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
   const artist = await openArtist();
   const { cells, comparisons, divergences, protocol } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
+  const named = divergences.map(({ key, divergence }) => ({
+    label: label(key),
+    series: cells.findIndex((cell) => cell.key === key),
+    divergence,
+  }));
   const first = cells[0]!.label;
   return page(`Accuracy on ${protocol.data.name}`, [
     `<h1>Accuracy on ${escape(protocol.data.name)}</h1>`,
@@ -101,13 +105,13 @@ function pairTable({ comparisons }: Gsm8kResults, label: (key: string) => string
         label(key),
         pair.filter,
         points(pair.difference),
-        `${points(pair.low)} – ${points(pair.high)}`,
+        `${points(pair.low)} to ${points(pair.high)}`,
         `${pair.lost}`,
         `${pair.gained}`,
         `${pair.changed}`,
         pair.p.toFixed(3),
         pair.p_holm.toFixed(3),
-        (100 * pair.detectable).toFixed(1),
+        pair.detectable >= 1 ? "any" : (100 * pair.detectable).toFixed(1),
       ])
     ),
     { right: [2, 3, 4, 5, 6, 7, 8, 9] },

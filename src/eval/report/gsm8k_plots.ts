@@ -47,15 +47,27 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): s
     }));
   });
   const noticeable = Math.max(...rows.map((row) => row.detectable));
+  // The band must not dwarf what it is there to judge.
+  const reach = 1.15 * Math.max(...rows.flatMap(({ low, high }) => [-low, high]), Math.min(noticeable, 0.05));
   return draw({
     width: WIDTH,
     height: 50 + 30 * rows.length,
     marginLeft: LABELS,
     marginRight: 30,
-    x: { label: "percentage points against the first setting", grid: true, transform: (d: number) => 100 * d },
+    x: {
+      label: "percentage points against the first setting",
+      grid: true,
+      domain: [-100 * reach, 100 * reach],
+      transform: (d: number) => 100 * d,
+    },
     y: { type: "band", domain: rows.map(({ label }) => label), label: null, tickSize: 0 },
     marks: [
-      Plot.rectX([0], { x1: -noticeable, x2: noticeable, fill: "var(--s6)", fillOpacity: 0.13 }),
+      Plot.rectX([0], {
+        x1: -Math.min(noticeable, reach),
+        x2: Math.min(noticeable, reach),
+        fill: "var(--s6)",
+        fillOpacity: 0.13,
+      }),
       Plot.ruleX([0], { stroke: "var(--soft)" }),
       Plot.ruleY(rows, { x1: "low", x2: "high", y: "label", stroke: SERIES[0]!, strokeWidth: 2 }),
       Plot.dot(rows, {

@@ -11,7 +11,11 @@ export async function perplexityReport(results: PerplexityResults): Promise<stri
   const artist = await openArtist();
   const { cells, comparisons, divergences, protocol: { text } } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
+  const named = divergences.map(({ key, divergence }) => ({
+    label: label(key),
+    series: cells.findIndex((cell) => cell.key === key),
+    divergence,
+  }));
   return page(`Perplexity of ${text.name}`, [
     `<h1>Perplexity of ${escape(text.name)}</h1>`,
     `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
@@ -38,7 +42,7 @@ export async function perplexityReport(results: PerplexityResults): Promise<stri
         comparisons.map(({ key, nll_increase: { mean, low, high } }) => [
           label(key),
           small(mean),
-          `${small(low)} – ${small(high)}`,
+          `${small(low)} to ${small(high)}`,
         ]),
         { right: [1, 2] },
       )),
