@@ -1,8 +1,9 @@
 /** The options of `mxoss devices`. */
-import { type CommandSpec, option, text, toggle } from "./options.ts";
+import { HIP_LIBRARY_OPTION } from "./model_options.ts";
+import { type CommandSpec, toggle } from "./options.ts";
 
 const OPTIONS = {
-  "hip-library": option("FILE", text("a file").optional(), "the HIP library to load, instead of looking for one"),
+  "hip-library": HIP_LIBRARY_OPTION,
   json: toggle("print one JSON object"),
 };
 

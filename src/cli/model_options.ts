@@ -15,6 +15,13 @@ export const MODEL_OPTIONS = {
   model: option("DIR", text("a directory").optional(), "checkpoint directory (without it: the embedded tiny-gpt-oss)"),
 } satisfies OptionTable;
 
+/** Where libamdhip64 lies. */
+export const HIP_LIBRARY_OPTION = option(
+  "FILE",
+  text("a file").optional(),
+  "the HIP library to load, instead of looking for one",
+);
+
 /** Over how many ranks. */
 export const PARALLEL_OPTIONS = {
   tp: option("N", integer(1, MAX_RANKS).default(1), "ranks that share heads, vocabulary and expert columns"),
@@ -45,8 +52,10 @@ export const COMPUTE_OPTIONS = {
   backend: option(
     "NAME",
     choice(...BACKENDS).default("emulate"),
-    "emulate (WASM SIMD, all cores) or reference (plain TypeScript: slow, obvious)",
+    "emulate (WASM SIMD, all cores), hip (AMD GPU), cuda (NVIDIA GPU) or reference (plain TypeScript: slow, obvious)",
   ),
+  device: option("N", integer(0, 255).optional(), "which GPU, as `mxoss devices` counts them (default: 0)"),
+  "hip-library": HIP_LIBRARY_OPTION,
   ...FORMAT_OPTIONS,
   ...PARALLEL_OPTIONS,
   threads: option("N", integer(1, MAX_THREADS).optional(), "worker threads of emulate (default: all cores)"),

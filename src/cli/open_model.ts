@@ -89,6 +89,8 @@ export async function loadModel(
     ep: options.ep,
     weights: options.weights,
     ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(options.device === undefined ? {} : { device: options.device }),
+    ...(options["hip-library"] === undefined ? {} : { hipLibrary: options["hip-library"] }),
     onProgress: (done, total) => bar.update(done, total),
   });
   return { session, plan: model.plan };

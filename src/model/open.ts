@@ -1,13 +1,14 @@
 /** From an opened checkpoint and a user's choices to a session that computes. */
 import type { Backend, OpenRequest } from "../backends/backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { InputError } from "../errors.ts";
 import { GptOss, type TensorName, workspace } from "./gpt_oss.ts";
 import { type Engine, LocalEngine } from "./engine.ts";
 import { planModel, type PlannedModel, type PlanOptions } from "./planned.ts";
 import { Session } from "./session.ts";
 
 /** The backends that `--backend` names. */
-export const BACKENDS = ["emulate", "reference"] as const;
+export const BACKENDS = ["emulate", "reference", "hip", "cuda"] as const;
 /** One of {@linkcode BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
 
@@ -30,6 +31,10 @@ export interface SessionOptions extends PlanOptions {
   readonly ep?: number;
   /** `emulate`: map the weight files (`auto`: where FFI is permitted) or read them. */
   readonly weights?: "auto" | "map" | "read";
+  /** `hip` and `cuda`: ordinal of the GPU; default 0. */
+  readonly device?: number;
+  /** `hip`: the library to load, instead of looking for one. */
+  readonly hipLibrary?: string;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -67,21 +72,45 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
 
 async function openEngine(request: OpenRequest<TensorName>, options: SessionOptions): Promise<Engine> {
   const sizes = { tp: options.tp ?? 1, ep: options.ep ?? 1 };
-  if (sizes.tp === 1 && sizes.ep === 1) {
-    return new LocalEngine(new GptOss(await open(request, options), request.config), request.config.vocab);
+  const one = sizes.tp === 1 && sizes.ep === 1;
+  const { backend } = options;
+  if (backend === "hip" || backend === "cuda") {
+    if (one) return await openGpuEngine(backend, request, options);
+    throw new InputError(
+      `--tp ${sizes.tp} --ep ${sizes.ep}: --backend ${backend} runs one rank so far; emulate runs several`,
+    );
+  }
+  if (one) {
+    return new LocalEngine(new GptOss(await open(backend, request, options), request.config), request.config.vocab);
   }
   const { openRanks } = await import("../parallel/ranked_engine.ts");
   return await openRanks(request, {
     sizes,
-    backend: options.backend,
+    backend,
     threads: options.threads ?? navigator.hardwareConcurrency,
     weights: options.weights ?? "auto",
   });
 }
 
+async function openGpuEngine(
+  kind: "hip" | "cuda",
+  request: OpenRequest<TensorName>,
+  { device, hipLibrary }: SessionOptions,
+): Promise<Engine> {
+  const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
+  const { openGpu } = await import("../backends/gpu/open.ts");
+  const { GpuEngine } = await import("../backends/gpu/engine.ts");
+  const backend = await openGpu(request, openGpuLibrary(kind, hipLibrary), device === undefined ? {} : { device });
+  return new GpuEngine(backend, request.config);
+}
+
 /** Backends are imported when they are chosen: a run pays only for its own. */
-async function open(request: OpenRequest<TensorName>, options: SessionOptions): Promise<Backend<TensorName>> {
-  switch (options.backend) {
+async function open(
+  backend: "emulate" | "reference",
+  request: OpenRequest<TensorName>,
+  options: SessionOptions,
+): Promise<Backend<TensorName>> {
+  switch (backend) {
     case "emulate": {
       const { openEmulate } = await import("../backends/emulate/open.ts");
       return await openEmulate(request, {
