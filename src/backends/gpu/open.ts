@@ -8,6 +8,7 @@ import { Calls } from "./calls.ts";
 import { capabilityOf } from "./capabilities.ts";
 import { Executor } from "./executor.ts";
 import { committedKernels, type KernelFiles, KernelSet } from "./kernels.ts";
+import { checkLimits } from "./limits.ts";
 import { loadWeights, STAGING_BYTES } from "./load.ts";
 import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
 import { matrixKernels } from "./self_test.ts";
@@ -67,6 +68,7 @@ export async function openGpu<N extends string>(
   const started = performance.now();
   let held: Held;
   try {
+    checkLimits(request);
     held = new Held(runtime.open(options.device ?? 0), runtime);
   } catch (thrown) {
     runtime[Symbol.dispose]();

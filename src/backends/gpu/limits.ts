@@ -1,0 +1,56 @@
+/** What the kernels can compute, checked before anything is allocated; see kernels/ABI.md. */
+import type { LinearSource, ModelSource } from "../../checkpoint/source.ts";
+import { InputError } from "../../errors.ts";
+import type { OpenRequest } from "../backend.ts";
+
+const MOST_EXPERTS = 1024;
+const MOST_CHOICES = 32;
+const MOST_HEAD_DIM = 256;
+const MOST_HEADS_PER_KV = 16;
+
+/**
+ * Checks a request against the limits of the kernels.
+ *
+ * @throws {InputError} naming the number or tensor, what is supported and what was got.
+ */
+export function checkLimits({ config, source }: OpenRequest): void {
+  const { headDim, experts, topK } = config;
+  const want = (ok: boolean, what: string, expected: string, got: number | string) => {
+    if (!ok) throw new InputError(`${what}: the GPU backend supports ${expected}, got ${got}`);
+  };
+  want(headDim % 8 === 0 && headDim <= MOST_HEAD_DIM, "head_dim", `multiples of 8 up to ${MOST_HEAD_DIM}`, headDim);
+  want(experts <= MOST_EXPERTS, "num_local_experts", `up to ${MOST_EXPERTS}`, experts);
+  want(topK <= MOST_CHOICES, "num_experts_per_tok", `up to ${MOST_CHOICES}`, topK);
+  for (const { q, k } of source.tree.layers) {
+    const perKv = k.weight.rows === 0 ? 0 : q.weight.rows / k.weight.rows;
+    want(
+      perKv <= MOST_HEADS_PER_KV,
+      "num_attention_heads",
+      `up to ${MOST_HEADS_PER_KV} for each key-value head`,
+      perKv,
+    );
+  }
+  for (const { weight, input } of linearsOf(source)) {
+    const { name, cols, rowBytes, format, transposed } = weight;
+    want(input.kind !== "mx" || cols % 32 === 0, name, "MX inputs of whole blocks of 32 columns", `${cols} columns`);
+    // Rows are addressed in whole numbers.
+    const size = ROW_UNITS[format];
+    want(rowBytes % size === 0, name, `${format} rows of whole units of ${size} bytes`, `${rowBytes} bytes`);
+    want(!transposed || size <= 4, name, "transposed storage of bf16, f32 and f16 only", format);
+  }
+}
+
+const ROW_UNITS = {
+  bf16: 2,
+  f16: 2,
+  f32: 4,
+  mxfp4: 16,
+  mxfp6_e3m2: 24,
+  mxfp6_e2m3: 24,
+  fp8_e4m3: 1,
+  fp8_e4m3fnuz: 1,
+} as const;
+
+function linearsOf({ tree }: ModelSource): LinearSource[] {
+  return [tree.head, ...tree.layers.flatMap((l) => [l.q, l.k, l.v, l.o, l.router, ...l.gateUp, ...l.down])];
+}
