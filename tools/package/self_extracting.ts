@@ -42,6 +42,7 @@ export async function wrap(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array
     ID: `${VERSION}-${hash.slice(0, ID_DIGITS)}`,
     FLAGS: [...SEALED, ...PERMISSIONS].join(" "),
     WRITE_PERMISSION,
+    MEGABYTES: `${Math.ceil(archive.length / 1e6)}`,
   });
   return concat([new TextEncoder().encode(script), payload]);
 }

@@ -53,11 +53,13 @@ found() {
   [ -O "$1" ] && whole "$1/$id" && program=$1/$id
 }
 
-# Why place $1 was of no use; $2 may have several lines.
+# Place $1 is of no use, and $2 says why, in several lines perhaps, an empty one first.
 refuse() {
-  problems="$problems${problems:+; }$1: ${2%%"$newline"*}"
+  why=${2#"$newline"}
+  problems="$problems${problems:+; }$1: ${why%%"$newline"*}"
   [ -z "$part" ] || rm -rf "$part"
   part=
+  rmdir "$1" 2>/dev/null
   return 1
 }
 
@@ -106,7 +108,7 @@ esac
   [ "$((bytes))" -eq "$size" ] || die "$0: expected $size bytes, got $((bytes)): the file is damaged"
   problems='' part=''
   trap '[ -z "$part" ] || rm -rf "$part"; exit 130' HUP INT TERM
-  each_place unpack || die "mxoss $version cannot be unpacked: $problems"
+  each_place unpack || die "mxoss $version cannot be unpacked, which takes @MEGABYTES@ MB: $problems"
 ) || exit
 each_place found && start "$program" "$@"
 die "mxoss $version was unpacked, but is gone"

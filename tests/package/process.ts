@@ -1,0 +1,55 @@
+/** Runs processes as a user's shell would, with nothing inherited but what is given. */
+
+/** What a finished process left. */
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run. */
+export interface RunOptions {
+  readonly cwd?: string;
+  /** The whole environment; without it there is none. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A process with an empty stdin and its output piped. */
+export function command(words: readonly string[], { cwd, env }: RunOptions = {}): Deno.Command {
+  const [program, ...args] = words;
+  return new Deno.Command(program!, {
+    args,
+    ...(cwd === undefined ? {} : { cwd }),
+    env: { ...env },
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** Runs a process to its end. */
+export async function run(words: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const { code, stdout, stderr } = await command(words, options).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+/** Whether a process can be run and succeeds. */
+export async function works(words: readonly string[]): Promise<boolean> {
+  try {
+    return (await run(words, { env: { PATH: Deno.env.get("PATH") ?? "" } })).code === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Calls with a new directory, which is gone afterwards. */
+export async function inDirectory<T>(use: (dir: string) => Promise<T>): Promise<T> {
+  const dir = await Deno.makeTempDir({ prefix: "mxoss-test-" });
+  try {
+    return await use(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
