@@ -1,0 +1,114 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { completeAll, type Completion, slotsNeeded } from "../../src/eval/batcher.ts";
+import { commonPrefix } from "../../src/eval/prompts.ts";
+import { openSession } from "../../src/model/open.ts";
+import type { Session } from "../../src/model/session.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { integers, readGolden } from "../golden.ts";
+import { TINY, TWO_TURNS } from "./sides.ts";
+
+const goldens = readGolden("logits.safetensors");
+const GREEDY = Int32Array.from(integers(goldens, "greedy.prompt"));
+const STOP = 1017;
+
+/** Prompts that begin alike, and one that does not: pieces of a conversation and the golden prompt. */
+const PROMPTS = [
+  GREEDY,
+  ...[20, 27, 33, 41, 150].map((end) => TWO_TURNS.slice(0, end)),
+];
+
+function openTiny(slots: number, maxTokens: number): Promise<Session> {
+  return openSession(openCheckpoint(TINY), {
+    backend: "emulate",
+    dtype: "bf16",
+    kvCacheDtype: "auto",
+    context: 400,
+    slots,
+    maxTokens,
+    threads: 2,
+  });
+}
+
+async function complete(
+  { slots, maxTokens, prompts = PROMPTS, prefix = new Int32Array(0) }: {
+    slots: number;
+    maxTokens: number;
+    prompts?: readonly Int32Array[];
+    prefix?: Int32Array;
+  },
+) {
+  const session = await openTiny(slots, maxTokens);
+  const done: Completion[] = [];
+  let tokens = 0;
+  await completeAll({
+    session,
+    requests: prompts.map((prompt, index) => ({ index, prompt })),
+    prefix,
+    maxTokens: 120,
+    stopIds: new Set([STOP]),
+    onDone: (completion) => done.push(completion),
+    onBatch: (count) => tokens += count,
+  });
+  await session.close();
+  return { done: done.toSorted((a, b) => a.index - b.index), order: done.map((c) => c.index), tokens };
+}
+
+Deno.test("completeAll() gives Hugging Face's greedy reply", async () => {
+  const { done } = await complete({ slots: 3, maxTokens: 16 });
+  const reply = integers(goldens, "greedy.reply");
+  assertEquals(done[0]!.ids, reply.slice(0, -1));
+  assertEquals([done[0]!.end, done[0]!.generatedTokens, done[0]!.promptTokens], ["stop", reply.length, GREEDY.length]);
+  assert(done[0]!.logProbability < 0 && done[0]!.logProbability > -20);
+});
+
+Deno.test("completeAll() gives the same replies one by one, a few or all at once", async () => {
+  const alone = await complete({ slots: 1, maxTokens: 128 });
+  assertEquals(alone.order, [0, 1, 2, 3, 4, 5]);
+  assertEquals(alone.done.length, PROMPTS.length);
+  for (const [slots, maxTokens] of [[2, 5], [3, 64], [6, 128], [9, 7]] as const) {
+    const { done, tokens } = await complete({ slots, maxTokens });
+    assertEquals(done, alone.done, `${slots} slots, batches of ${maxTokens}`);
+    assertEquals(tokens, alone.tokens, "no token is computed twice");
+  }
+});
+
+Deno.test("completeAll() computes a shared beginning once", async () => {
+  const prompts = PROMPTS.slice(1), prefix = TWO_TURNS.slice(0, commonPrefix(prompts));
+  assertEquals(prefix.length, 19);
+  const apart = await complete({ slots: 3, maxTokens: 32, prompts });
+  const shared = await complete({ slots: slotsNeeded(3, prefix.length), maxTokens: 32, prompts, prefix });
+  assertEquals(shared.done, apart.done);
+  assertEquals(apart.tokens - shared.tokens, (prompts.length - 1) * prefix.length);
+});
+
+Deno.test("completeAll() ends replies at a text, at the limit and on a signal", async () => {
+  const session = await openTiny(2, 32);
+  const done: Completion[] = [];
+  const options = {
+    session,
+    requests: [0, 1, 2, 3].map((index) => ({ index, prompt: GREEDY })),
+    prefix: new Int32Array(0),
+    stopIds: new Set<number>(),
+    onDone: (completion: Completion) => done.push(completion),
+  };
+  await completeAll({ ...options, maxTokens: 3 });
+  assertEquals(done.map(({ end, ids }) => [end, ids.length]), Array(4).fill(["length", 3]));
+
+  done.length = 0;
+  await completeAll({ ...options, maxTokens: 9, watch: () => ({ push: (id) => id === 1022 }) });
+  assertEquals(done.map(({ end, ids }) => [end, ids.at(-1)]), Array(4).fill(["text", 1022]));
+
+  done.length = 0;
+  const controller = new AbortController();
+  await completeAll({
+    ...options,
+    maxTokens: 5,
+    signal: controller.signal,
+    onDone: (completion) => {
+      done.push(completion);
+      controller.abort();
+    },
+  });
+  assertEquals(done.length, 1);
+  await session.close();
+});

@@ -1,0 +1,46 @@
+import { InputError } from "../../src/errors.ts";
+import { cutSequences, nllIncrease, perplexityOf, sequenceNll } from "../../src/eval/perplexity.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import { floats, readGolden } from "../golden.ts";
+import { openSide, TWO_TURNS } from "./sides.ts";
+
+Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
+  const golden = floats(readGolden("logits.safetensors"), "two_turns.w_mxfp4"), vocab = 1024;
+  const { session } = await openSide();
+  const { nll, index } = await sequenceNll(session, 5, TWO_TURNS);
+  await session.close();
+  assertEquals([index, nll.length], [5, TWO_TURNS.length - 1]);
+  // The golden holds the last 64 positions; the last of them predicts nothing.
+  for (let row = 0; row < 63; row++) {
+    const logits = [...golden.subarray(row * vocab, (row + 1) * vocab)];
+    const position = TWO_TURNS.length - 64 + row;
+    const norm = Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0));
+    assertAlmostEquals(nll[position]!, norm - logits[TWO_TURNS[position + 1]!]!, 1e-3);
+  }
+});
+
+Deno.test("perplexityOf() sums up over sequences", () => {
+  const result = perplexityOf([{ index: 0, nll: [1, 2] }, { index: 1, nll: [3] }], 12);
+  assertEquals([result.predicted, result.nll], [3, 2]);
+  assertAlmostEquals(result.perplexity, Math.exp(2), 1e-12);
+  assertAlmostEquals(result.bitsPerByte, 6 / Math.LN2 / 12, 1e-12);
+  assertEquals(perplexityOf([{ index: 0, nll: [1, null] }], 1).perplexity, NaN);
+});
+
+Deno.test("nllIncrease() is the mean of differences, with an interval", () => {
+  const of = (f: (i: number) => number) => [{ index: 0, nll: Array.from({ length: 320 }, (_, i) => f(i)) }];
+  const { mean, low, high } = nllIncrease(of((i) => i % 3), of((i) => i % 3 + 0.5 + (i % 64 < 32 ? 0.1 : -0.1)));
+  assertAlmostEquals(mean, 0.5, 1e-9);
+  assert(low < 0.5 && low > 0.4 && high > 0.5 && high < 0.6);
+});
+
+Deno.test("cutSequences() drops a single token at the end and refuses a text without a prediction", () => {
+  const ids = Int32Array.from({ length: 9 }, (_, i) => i);
+  assertEquals(cutSequences(ids, 4, "t").map((s) => [...s]), [[0, 1, 2, 3], [4, 5, 6, 7]]);
+  assertEquals(cutSequences(ids, 100, "t").length, 1);
+  assertThrows(
+    () => cutSequences(ids.subarray(0, 1), 4, "text.txt"),
+    InputError,
+    "text.txt: expected a text of at least 2",
+  );
+});
