@@ -1,6 +1,6 @@
 /** Loading, prefill and decode of a model of random weights in the shape of gpt-oss-20b, and what each kind of kernel takes of it. */
 import type { GpuRuntime } from "../ffi/runtime.ts";
-import type { StepTime } from "../src/backends/gpu/backend.ts";
+import { profileSteps, type StepTime } from "../src/backends/gpu/profile.ts";
 import { GpuEngine } from "../src/backends/gpu/engine.ts";
 import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
@@ -129,10 +129,7 @@ export async function benchmark(
     const toHost = steps / (performance.now() - started) * 1000;
     say("decodeWithLogits", toHost, `decode with logits brought to the host: ${toHost.toFixed(1)} tok/s`);
 
-    const { tensors, weights } = backend;
-    const profile = (batch: typeof single, repeats: number) =>
-      backend.profile(batch, tensors.normed, weights.head, () => engine.model.forward(batch), repeats);
-    results["decodeSteps"] = table("decode step of one token", profile(single, 50));
+    results["decodeSteps"] = table("decode step of one token", profileSteps(engine, single, 50));
     const chunkBatch = {
       ids: ids.subarray(0, chunk),
       slots: new Int32Array(chunk),
@@ -140,7 +137,7 @@ export async function benchmark(
     };
     results["prefillSteps"] = table(
       `prefill chunk of ${chunk} tokens at the end of ${prefill}`,
-      profile(chunkBatch, 5),
+      profileSteps(engine, chunkBatch, 5),
     );
   } finally {
     await engine.close();

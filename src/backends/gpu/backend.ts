@@ -18,7 +18,8 @@ import {
 } from "./decode.ts";
 import { attentionEntry, type Executor } from "./executor.ts";
 import type { Held } from "./open.ts";
-import { fuse, labelOf, type Operation, writes } from "./operations.ts";
+import { fuse, type Operation, writes } from "./operations.ts";
+import type { MeasuringTools } from "./profile.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuTree, GpuVector } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
@@ -38,14 +39,6 @@ export interface GpuParts<N extends string> {
   readonly held: Held;
   readonly info: BackendInfo;
   readonly name: string;
-}
-
-/** What {@linkcode GpuBackend.profile} measured of one kind of step. */
-export interface StepTime {
-  readonly label: string;
-  /** All steps of the kind together. */
-  readonly milliseconds: number;
-  readonly launches: number;
 }
 
 export class GpuBackend<N extends string> implements Backend<N> {
@@ -279,49 +272,20 @@ export class GpuBackend<N extends string> implements Backend<N> {
     }
   }
 
-  /**
-   * Measures what each kind of step of a batch takes, by recordings that hold only the steps of that kind, one of each layer.
-   *
-   * @param walk The forward pass of the batch.
-   * @param repeats Replays of each recording.
-   */
-  profile(batch: Batch, x: GpuTensor, head: GpuLinear, walk: () => void, repeats: number): StepTime[] {
-    const rows = Int32Array.from({ length: Math.min(batch.ids.length, LOGIT_ROWS) }, (_, i) => i),
-      executor = this.#executor;
-    const labels = new Set<string>();
-    const run = (logits: boolean) => {
-      walk();
-      this.#flush(true, x);
-      if (logits) executor.logits(x, head, rows.length);
-    };
+  /** Makes a batch current and hands out what profile.ts measures with. */
+  measure<T>(batch: Batch, rows: Int32Array, use: (tools: MeasuringTools) => T): T {
     this.#flush(true);
     this.#prepare(batch, rows);
     this.#recording = batch;
-    using start = this.#held.device.createEvent();
-    using end = this.#held.device.createEvent();
-    const measure = (label: string, enqueue: () => void): StepTime => {
-      using graph = this.#stream.capture(enqueue);
-      this.#stream.replay(graph);
-      this.#stream.record(start);
-      for (let i = 0; i < repeats; i++) this.#stream.replay(graph);
-      this.#stream.record(end);
-      this.#stream.synchronize();
-      return { label, milliseconds: end.millisecondsSince(start) / repeats, launches: graph.nodes };
-    };
     try {
-      executor.only = (step) => labels.add(labelOf(step)) !== null;
-      run(true);
-      this.#stream.synchronize();
-      executor.only = null;
-      const whole = measure("whole step", () => run(true));
-      const parts = [...labels].map((label) => {
-        executor.only = (step) => labelOf(step) === label;
-        return measure(label, () => run(false));
+      return use({
+        device: this.#held.device,
+        stream: this.#stream,
+        executor: this.#executor,
+        launch: (keep) => this.#flush(true, keep),
       });
-      const logits = measure("logits", () => executor.logits(x, head, rows.length));
-      return [whole, ...parts, logits];
     } finally {
-      executor.only = null;
+      this.#executor.only = null;
       this.#recording = null;
     }
   }

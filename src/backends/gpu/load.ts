@@ -110,6 +110,12 @@ class Lane implements Disposable {
 
   [Symbol.dispose](): void {
     for (const file of this.#open.values()) file.close();
+    try {
+      // After a failure elsewhere the device may still be reading the buffer.
+      if (this.#busy) this.#sent.synchronize();
+    } catch {
+      // A device that failed reads nothing any more, and says so elsewhere.
+    }
     this.#sent[Symbol.dispose]();
     this.#buffer[Symbol.dispose]();
   }

@@ -1,0 +1,78 @@
+/** What each kind of step takes on the device: recordings that hold only the steps of one kind, replayed many times. */
+import type { GpuDevice, Stream } from "../../../ffi/runtime.ts";
+import { LOGIT_ROWS } from "../../model/engine.ts";
+import type { Batch } from "../backend.ts";
+import type { GpuEngine } from "./engine.ts";
+import type { Executor } from "./executor.ts";
+import { labelOf } from "./operations.ts";
+import type { GpuTensor } from "./tensors.ts";
+
+/** One kind of step. */
+export interface StepTime {
+  readonly label: string;
+  /** All steps of the kind together. */
+  readonly milliseconds: number;
+  readonly launches: number;
+}
+
+/** What a backend lends for a measurement. */
+export interface MeasuringTools {
+  readonly device: GpuDevice;
+  readonly stream: Stream;
+  readonly executor: Executor;
+  /** Launches what was asked for; only `keep` and the residual stream are looked at afterwards. */
+  readonly launch: (keep: GpuTensor) => void;
+}
+
+/**
+ * Measures a batch: the whole of it, each kind of step, and the logits of up to LOGIT_ROWS rows. Results of the batch are garbage.
+ *
+ * @param repeats Replays of each recording.
+ */
+export function profileSteps(engine: GpuEngine, batch: Batch, repeats: number): StepTime[] {
+  const rows = Int32Array.from({ length: Math.min(batch.ids.length, LOGIT_ROWS) }, (_, i) => i);
+  return engine.backend.measure(batch, rows, (tools) => measureAll(tools, engine, batch, rows.length, repeats));
+}
+
+function measureAll(
+  { device, stream, executor, launch }: MeasuringTools,
+  { backend, model }: GpuEngine,
+  batch: Batch,
+  rows: number,
+  repeats: number,
+): StepTime[] {
+  const { tensors: { normed }, weights: { head } } = backend;
+  const logits = () => executor.logits(normed, head, rows);
+  const layers = () => {
+    model.forward(batch);
+    launch(normed);
+  };
+  using start = device.createEvent();
+  using end = device.createEvent();
+  const measure = (label: string, enqueue: () => void): StepTime => {
+    using graph = stream.capture(enqueue);
+    stream.replay(graph);
+    stream.record(start);
+    for (let i = 0; i < repeats; i++) stream.replay(graph);
+    stream.record(end);
+    stream.synchronize();
+    return { label, milliseconds: end.millisecondsSince(start) / repeats, launches: graph.nodes };
+  };
+  // Once as it is, so that all kernels are loaded and every buffer holds sane data.
+  const labels = new Set<string>();
+  executor.only = (step) => labels.add(labelOf(step)).size > 0;
+  layers();
+  logits();
+  stream.synchronize();
+  executor.only = null;
+  const whole = measure("whole step", () => {
+    layers();
+    logits();
+  });
+  const parts = [...labels].map((label) => {
+    executor.only = (step) => labelOf(step) === label;
+    return measure(label, layers);
+  });
+  executor.only = null;
+  return [whole, ...parts, measure("logits", logits)];
+}
