@@ -53,6 +53,8 @@ const BY_FORMAT: Readonly<Record<string, readonly string[]>> = {
   linear: KERNEL_FORMATS,
   expert: KERNEL_FORMATS,
   gemm: KERNEL_FORMATS,
+  // Weights whose numbers bf16 holds exactly.
+  gemm_mma: ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8", "bf16_t"],
   norm_route: ["bf16", "f32"],
 };
 

@@ -35,6 +35,14 @@ typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 #define MX_UNROLL_4 _Pragma("unroll 4")
 // A kernel `name` of blocks of `threads`.
 #define MX_ENTRY(name, threads) extern "C" __attribute__((global)) __attribute__((launch_bounds(threads, 1))) void name
+// The same for kernels that gain when the compiler keeps registers few enough for `blocks` blocks on a multiprocessor (NVIDIA; elsewhere the
+// second bound means something else).
+#if defined(__NVPTX__)
+#define MX_ENTRY_RESIDENT(name, threads, blocks) \
+  extern "C" __attribute__((global)) __attribute__((launch_bounds(threads, blocks))) void name
+#else
+#define MX_ENTRY_RESIDENT(name, threads, blocks) MX_ENTRY(name, threads)
+#endif
 #define MX_EXPORT(name)
 // Dynamic LDS, 16-byte aligned.
 extern MX_SHARED f32x4 mx_dynamic_lds[];

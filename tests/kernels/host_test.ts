@@ -11,7 +11,8 @@ Deno.test({
   ignore: !clang,
   fn: async (t) => {
     using machine = await HostMachine.open();
-    for (const one of allCases()) {
+    // Matrix instructions have no plain C++.
+    for (const one of allCases().filter(({ job }) => !job.entry.endsWith("_mma"))) {
       await t.step(one.name, async () => {
         await machine.run([one.job]);
         const verdict = one.check();

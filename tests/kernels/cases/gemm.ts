@@ -213,6 +213,16 @@ export function* gemmCases(): Generator<KernelCase> {
       scales: format === "fp8",
     });
   }
+  for (const format of ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8", "bf16_t"] as const) {
+    const suffix = "_mma", scales = format === "fp8", accumulate = format === "bf16";
+    yield gemmCase(seed++, { format, suffix, rows: [20, 130], cols: 96, n: 9, round: 1, accumulate });
+    yield gemmCase(seed++, { format, suffix, rows: [66], cols: 64, n: 130, round: 0, scales });
+    yield expertGemmCase(seed++, { format, suffix, rows: 70, cols: 64, n: 90, round: 1, up: true, swiglu: 1 });
+    yield expertGemmCase(seed++, { format, suffix, rows: 33, cols: 32, n: 12, round: 0, up: false, swiglu: 0, scales });
+  }
+  for (const format of ["bf16", "fp8"] as const) {
+    yield gemmCase(seed++, { format, suffix: "_mma", rows: [18], cols: 45, n: 5, round: 0 });
+  }
   for (const format of ["bf16", "f16", "fp8"] as const) {
     yield gemmCase(seed++, { format, rows: [18], cols: 45, n: 5, round: 0 });
   }
