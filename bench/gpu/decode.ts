@@ -1,0 +1,218 @@
+/** Timings of the kernels of one decode step, batch 1. */
+import type { DeviceRange } from "../../ffi/runtime.ts";
+import { type Harness, type Launch, pattern, type Timing } from "./harness.ts";
+import * as s from "./shapes.ts";
+
+/** Multiprocessors times this many blocks, at most one a tile. */
+const BLOCKS_EACH = [2, 4, 8, 1000];
+
+const lds = (h: Harness, entry: string, cols: number) =>
+  h.traits(entry).ldsFixed + h.traits(entry).ldsPerColumn * Math.ceil(cols / 32) * 32;
+
+function* linear(
+  h: Harness,
+  name: string,
+  format: string,
+  rows: readonly number[],
+  cols: number,
+  norm: boolean,
+  copies: number,
+): Generator<Timing> {
+  const entry = `linear_${format}`, { rowsPerBlock } = h.traits(entry);
+  const sets = rows.map((r) => s.linears(h, format, r, cols, copies)), x = h.memory(cols * 4, pattern("f32", 65536));
+  const outs = rows.map((r) => h.memory(r * 4)), weight = norm ? h.memory(cols * 2, pattern("bf16", 65536)) : null;
+  const tiles = rows.reduce((sum, r) => sum + Math.ceil(r / rowsPerBlock), 0);
+  const bytes = rows.reduce((sum, r) => sum + s.matrixBytes(format, r, cols), 0);
+  const blocks = new Set(BLOCKS_EACH.map((each) => Math.min(tiles, each * h.device.properties.multiprocessors)));
+  for (const grid of blocks) {
+    const chains = Array.from({ length: copies }, (_, i): Launch[] => [{
+      entry,
+      grid: [grid, 1, 1],
+      lds: lds(h, entry, cols),
+      args: (w) => {
+        s.group(w, sets.map((set) => set[i]!), outs, rows);
+        s.input(w, x, cols, weight);
+        w.i32(1).i32(0).i32(1);
+      },
+    }]);
+    yield h.time(`${entry} ${name}, ${grid} of ${tiles} blocks`, chains, bytes);
+  }
+}
+
+function* experts(h: Harness, format: string, layers: number): Generator<Timing> {
+  const up = s.linears(h, format, 2 * s.I, s.H, layers * s.EXPERTS),
+    down = s.linears(h, format, s.H, s.I, layers * s.EXPERTS);
+  const records = (all: readonly s.DeviceLinear[]) =>
+    Array.from({ length: layers }, (_, l) => s.expertRecords(h, all.slice(l * s.EXPERTS, (l + 1) * s.EXPERTS)));
+  const ups = records(up), downs = records(down);
+  // Several choices a layer, so that chains differ.
+  const choices = Array.from(
+    { length: layers * 4 },
+    (_, i) => s.i32s(h, [0, 1, 2, 3].map((k) => (i * 5 + k * 9) % s.EXPERTS)),
+  );
+  const x = h.memory(s.H * 4, pattern("f32", 65536)), weights = h.memory(16, pattern("f32", 16));
+  const activated = h.memory(s.TOP_K * s.I * 4, pattern("f32", 65536)),
+    out = h.memory(s.H * 4),
+    slots = h.memory(s.TOP_K * s.H * 4);
+  const run = (
+    name: string,
+    entry: string,
+    rows: number,
+    cols: number,
+    lines: number,
+    ldsRows: number,
+    args: (l: number, ids: DeviceRange) => Launch["args"],
+  ) => {
+    const tiles = Math.ceil(rows / h.traits(entry).rowsPerBlock), all: Timing[] = [];
+    for (const each of BLOCKS_EACH) {
+      const grid = Math.min(tiles, Math.ceil(each * h.device.properties.multiprocessors / lines));
+      const chains = choices.map((ids, i): Launch[] => [{
+        entry,
+        grid: [grid, lines, 1],
+        lds: ldsRows * lds(h, entry, cols),
+        args: args(i % layers, ids),
+      }]);
+      all.push(
+        h.time(
+          `${entry} ${name}, ${grid} of ${tiles} blocks x ${lines}`,
+          chains,
+          s.TOP_K * s.matrixBytes(format, rows, cols),
+        ),
+      );
+      if (grid === tiles) break;
+    }
+    return all;
+  };
+  for (const kind of [0, 1]) {
+    yield* run(`kind ${kind}`, `expert_up_${format}`, 2 * s.I, s.H, s.TOP_K, 1, (l, ids) => (w) => {
+      w.pointer(ups[l]!);
+      s.input(w, x, s.H, null, kind);
+      w.pointer(ids).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(activated).i32(s.I).i32(1).i32(1).f32(1.702).f32(7).i32(
+        2 * s.I,
+      ).i32(s.H).i32(1);
+    });
+  }
+  yield* run("", `expert_down_${format}`, s.H, s.I, s.TOP_K, 1, (l, ids) => (w) => {
+    w.pointer(downs[l]!);
+    s.input(w, activated, s.I, null);
+    w.pointer(ids).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(slots).i32(s.H).i32(s.H).i32(s.I).i32(1);
+  });
+  yield* run("", `expert_down_combine_${format}`, s.H, s.I, 1, s.TOP_K, (l, ids) => (w) => {
+    w.pointer(downs[l]!);
+    s.input(w, activated, s.I, null);
+    w.pointer(ids).pointer(weights).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(out).i32(s.H).i32(1).i32(1).i32(s.H).i32(
+      s.I,
+    ).i32(1);
+  });
+}
+
+function* attention(h: Harness, position: number, window: number): Generator<Timing> {
+  const copies = 16, capacity = window ? 256 : position + 64, all = s.caches(h, capacity, window, copies);
+  const q = h.memory(s.HEADS * s.D * 4, pattern("f32", 65536)), out = h.memory(s.HEADS * s.D * 4);
+  const slots = s.i32s(h, [0]), positions = s.i32s(h, [position]), sinks = h.memory(128, pattern("bf16", 128));
+  const keys = window ? Math.min(window, position + 1) : position + 1, bytes = 2 * keys * s.KV_HEADS * s.D * 2;
+  for (const splits of window ? [1, 2] : [4, 8, 16, 32]) {
+    const partial = h.memory(s.HEADS * splits * (s.D + 2) * 4);
+    const chains = all.map((c): Launch[] => [
+      {
+        entry: "attention_split",
+        grid: [splits, s.KV_HEADS, 1],
+        lds: 0,
+        args: (w) => {
+          w.pointer(partial).pointer(q).i32(s.HEADS * s.D);
+          s.cache(w, c);
+          w.pointer(slots).pointer(positions).i32(splits).i32(1);
+        },
+      },
+      {
+        entry: "attention_reduce",
+        grid: [s.HEADS, 1, 1],
+        lds: 0,
+        args: (w) =>
+          w.pointer(out).i32(s.HEADS * s.D).pointer(partial).pointer(sinks).i32(0).i32(s.HEADS).i32(s.D).i32(splits)
+            .i32(1).i32(1),
+      },
+    ]);
+    yield h.time(`attention_split + reduce, ${keys} keys in ${splits}`, chains, bytes);
+  }
+}
+
+function* small(h: Harness): Generator<Timing> {
+  const x = h.memory(s.H * 4, pattern("f32", 65536)),
+    norm = h.memory(s.H * 2, pattern("bf16", 65536)),
+    normed = h.memory(s.H * 4);
+  const ids = h.memory(16), weights = h.memory(16), routers = s.linears(h, "bf16", s.EXPERTS, s.H, 24);
+  yield h.time(
+    "norm_route_bf16",
+    routers.map((router): Launch[] => [{
+      entry: "norm_route_bf16",
+      grid: [1, 1, 1],
+      lds: lds(h, "norm_route_bf16", s.H),
+      args: (w) => {
+        s.input(w, x, s.H, norm);
+        w.struct();
+        s.linearMembers(w, router);
+        w.end().i32(s.TOP_K).pointer(normed).i32(s.H).pointer(null).i32(0).pointer(ids).pointer(weights).i32(1).i32(1);
+      },
+    }]),
+    s.matrixBytes("bf16", s.EXPERTS, s.H),
+  );
+  const [c] = s.caches(h, 1024, 0, 1), slots = s.i32s(h, [0]), positions = s.i32s(h, [1000]);
+  const q = h.memory(4096 * 4, pattern("f32", 65536)),
+    k = h.memory(512 * 4, pattern("f32", 2048)),
+    table = h.memory(1024 * 32 * 4, pattern("f32", 65536));
+  const rotate: Launch = {
+    entry: "rotate_store",
+    grid: [s.HEADS + 2 * s.KV_HEADS, 1, 1],
+    lds: 0,
+    args: (w) => {
+      w.pointer(q).i32(4096).pointer(k).i32(512).pointer(k).i32(512).pointer(table).pointer(table);
+      s.cache(w, c!);
+      w.pointer(slots).pointer(positions).i32(1).i32(1);
+    },
+  };
+  yield h.time("rotate_store", Array.from({ length: 24 }, () => [rotate]), 0);
+  const logits = h.memory(s.VOCAB * 4, pattern("f32", 1 << 20)), picked = h.memory(4);
+  const argmax: Launch = {
+    entry: "argmax",
+    grid: [1, 1, 1],
+    lds: 0,
+    args: (w) => w.pointer(logits).i64(0).i32(s.VOCAB).pointer(picked).i32(1),
+  };
+  yield h.time("argmax", Array.from({ length: 8 }, () => [argmax]), s.VOCAB * 4);
+  const params = h.memory(16, new Uint8Array(Float32Array.of(1, 0.95, 50, 0).buffer)),
+    uniforms = h.memory(4096, pattern("f32", 4096));
+  const sample: Launch = {
+    entry: "sample",
+    grid: [1, 1, 1],
+    lds: 0,
+    args: (w) =>
+      w.pointer(logits).i64(0).i32(s.VOCAB).pointer(params).pointer(uniforms).i32(1).pointer(slots).pointer(picked).i32(
+        1,
+      ),
+  };
+  yield h.time("sample, top-k 50, top-p 0.95", Array.from({ length: 4 }, () => [sample]), s.VOCAB * 4);
+}
+
+/** All of them; memory is freed between. */
+export function* decodeTimings(h: Harness): Generator<Timing> {
+  const parts: (() => Generator<Timing>)[] = [
+    () => linear(h, "q, k, v", "bf16", [4096, 512, 512], s.H, true, 12),
+    () => linear(h, "o", "bf16", [s.H], 4096, false, 12),
+    () => linear(h, "head", "bf16", [s.VOCAB], s.H, true, 2),
+    () => linear(h, "o", "fp8", [s.H], 4096, false, 24),
+    () => linear(h, "o", "mxfp4", [s.H], 4096, false, 48),
+    ...["mxfp4", "mxfp6_e3m2", "fp8", "bf16", "bf16_t"].map((format) => () =>
+      experts(h, format, format.startsWith("bf16") ? 2 : 4)
+    ),
+    () => attention(h, 1000, 0),
+    () => attention(h, 16000, 0),
+    () => attention(h, 1000, 128),
+    () => small(h),
+  ];
+  for (const part of parts) {
+    const timings = [...part()];
+    h.release();
+    yield* timings;
+  }
+}

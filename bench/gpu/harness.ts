@@ -1,0 +1,161 @@
+/** Times launches of single kernels on a GPU: data that is larger than the caches, launches recorded in a graph, device events. */
+import type {
+  ArgumentWriter,
+  DeviceBuffer,
+  DeviceRange,
+  GpuDevice,
+  GpuEvent,
+  Kernel,
+  Module,
+  Stream,
+} from "../../ffi/runtime.ts";
+import type { LaunchTraits, Manifest } from "../../kernels/manifest.ts";
+
+const BUILD = new URL("../../kernels/build/", import.meta.url);
+
+/** A launch that is to be timed. */
+export interface Launch {
+  readonly entry: string;
+  readonly grid: readonly [number, number, number];
+  readonly lds: number;
+  readonly args: (w: ArgumentWriter) => void;
+}
+
+/** What a kernel (or a chain of them) took. */
+export interface Timing {
+  readonly name: string;
+  /** Median over repetitions of the mean over a graph's launches. */
+  readonly microseconds: number;
+  /** Bytes that it must move, by its shapes. */
+  readonly bytes: number;
+  /** Multiply-adds that it must do. */
+  readonly macs: number;
+}
+
+/** A device with everything that timing needs. */
+export class Harness implements Disposable {
+  readonly stream: Stream;
+  readonly #events: [GpuEvent, GpuEvent];
+  readonly #buffers: DeviceBuffer[] = [];
+  readonly #modules = new Map<string, Module>();
+  readonly #kernels = new Map<string, Kernel>();
+
+  constructor(readonly device: GpuDevice, readonly manifest: Manifest) {
+    this.stream = device.createStream();
+    this.#events = [device.createEvent(), device.createEvent()];
+  }
+
+  has(entry: string): boolean {
+    return this.manifest.architectures[this.device.properties.arch]?.entries[entry] !== undefined;
+  }
+
+  traits(entry: string): LaunchTraits {
+    const found = this.manifest.architectures[this.device.properties.arch]?.entries[entry];
+    if (!found) throw new Error(`${entry}: not compiled for ${this.device.properties.arch}`);
+    return found;
+  }
+
+  /** Device memory with the given contents, repeated until it is full. */
+  memory(bytes: number, pattern?: Uint8Array): DeviceRange {
+    const buffer = this.device.allocate(bytes);
+    this.#buffers.push(buffer);
+    if (pattern) {
+      using staging = this.device.allocatePinned(pattern.length);
+      staging.view.set(pattern);
+      for (let at = 0; at < bytes; at += pattern.length) {
+        const size = Math.min(pattern.length, bytes - at);
+        this.stream.upload(buffer.range(at, size), staging, 0, size);
+      }
+      this.stream.synchronize();
+    } else {
+      this.stream.fill(buffer.range(), 0);
+    }
+    return buffer.range();
+  }
+
+  /** Device records. */
+  records(bytes: number, write: (w: ArgumentWriter) => void): DeviceRange {
+    const buffer = this.device.allocate(bytes), writer = this.device.createArguments();
+    this.#buffers.push(buffer);
+    write(writer);
+    this.stream.uploadRecords(buffer.range(), writer);
+    return buffer.range();
+  }
+
+  /** Frees the memory that was taken since the last call. */
+  release(): void {
+    this.device.synchronize();
+    for (const buffer of this.#buffers.splice(0)) buffer[Symbol.dispose]();
+  }
+
+  enqueue(launch: Launch): void {
+    const writer = this.device.createArguments(), kernel = this.#kernel(launch.entry);
+    launch.args(writer);
+    if (launch.lds > 48 * 1024) kernel.allowSharedBytes(launch.lds);
+    this.stream.launch(kernel, {
+      grid: launch.grid,
+      threads: this.traits(launch.entry).threads,
+      sharedBytes: launch.lds,
+    }, writer);
+  }
+
+  /**
+   * Times chains of launches.
+   *
+   * @param chains One or more chains that do the same on different data, so that no data is in the caches when its turn comes.
+   */
+  time(name: string, chains: readonly (readonly Launch[])[], bytes: number, macs = 0, repeat = 7): Timing {
+    // Loads modules and sets limits before the recording.
+    for (const launch of chains[0]!) this.enqueue(launch);
+    this.stream.synchronize();
+    using graph = this.stream.capture(() => chains.forEach((chain) => chain.forEach((launch) => this.enqueue(launch))));
+    this.stream.replay(graph);
+    this.stream.synchronize();
+    const times = Array.from({ length: repeat }, () => {
+      this.stream.record(this.#events[0]);
+      this.stream.replay(graph);
+      this.stream.record(this.#events[1]);
+      this.#events[1].synchronize();
+      return this.#events[1].millisecondsSince(this.#events[0]) * 1e3 / chains.length;
+    }).sort((a, b) => a - b);
+    return { name, microseconds: times[repeat >> 1]!, bytes, macs };
+  }
+
+  #kernel(entry: string): Kernel {
+    const known = this.#kernels.get(entry);
+    if (known) return known;
+    const { arch } = this.device.properties, { file } = this.manifest.architectures[arch]!.entries[entry]!;
+    let module = this.#modules.get(file);
+    if (!module) {
+      module = this.device.loadModule(Deno.readFileSync(new URL(`${arch}/${file}`, BUILD)), file);
+      this.#modules.set(file, module);
+    }
+    const kernel = module.kernel(entry);
+    this.#kernels.set(entry, kernel);
+    return kernel;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+    for (const module of this.#modules.values()) module[Symbol.dispose]();
+    for (const event of this.#events) event[Symbol.dispose]();
+    this.stream[Symbol.dispose]();
+  }
+}
+
+/** Random bytes; as bf16 or float32 they are numbers around 1, as codes and e8m0 scales anything harmless. */
+export function pattern(kind: "codes" | "scales" | "bf16" | "f32", bytes: number): Uint8Array {
+  const out = new Uint8Array(bytes);
+  for (let at = 0; at < bytes; at += 65536) crypto.getRandomValues(out.subarray(at, Math.min(bytes, at + 65536)));
+  if (kind === "scales") return out.map((b) => 118 + (b & 7));
+  if (kind === "bf16") {
+    const words = new Uint16Array(out.buffer);
+    for (let i = 0; i < words.length; i++) words[i] = (words[i]! & 0x80ff) | 0x3e00;
+  }
+  if (kind === "f32") {
+    // bf16 numbers, as activations are in dtype bf16.
+    const words = new Uint32Array(out.buffer);
+    for (let i = 0; i < words.length; i++) words[i] = (words[i]! & 0x80ff0000) | 0x3e000000;
+  }
+  return out;
+}
