@@ -4,11 +4,10 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { type BackendName, openSession } from "../../src/model/open.ts";
-import { makePlan, type PlanRequest } from "../../src/quant/plan.ts";
-import { storedLinears, withPlan } from "../../src/quant/plan_source.ts";
+import { planModel, type PlanOptions } from "../../src/model/planned.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";
-import { argmaxAgreement, logitsOf, rmsDistance } from "../model/tiny.ts";
+import { argmaxAgreement, logitsOf, rmsDistance, TINY } from "./tiny.ts";
 
 const goldens = readGolden("logits.safetensors");
 const ids = integers(goldens, "two_turns.ids");
@@ -23,7 +22,7 @@ const inputScales = new Map(
   ]),
 );
 
-const CASES: [golden: string, request: Partial<PlanRequest>][] = [
+const CASES: [golden: string, wishes: Partial<PlanOptions>][] = [
   ["w_mxfp4_a_mxfp4", { scheme: "w_mxfp4_a_mxfp4" }],
   ["w_mxfp4_a_mxfp6_e3m2", { scheme: "w_mxfp4_a_mxfp6_e3m2" }],
   ["w_mxfp4_a_mxfp6_e2m3", { scheme: "w_mxfp4_a_mxfp6_e2m3" }],
@@ -34,22 +33,11 @@ const CASES: [golden: string, request: Partial<PlanRequest>][] = [
 for (const backend of ["emulate", "reference"] as const satisfies readonly BackendName[]) {
   for (const [name, wishes] of CASES) {
     Deno.test(`${backend} computes the golden logits of ${name}`, async () => {
-      const checkpoint = openCheckpoint(new URL("../../models/tiny-gpt-oss", import.meta.url).pathname);
-      const plan = makePlan({
-        linears: storedLinears(checkpoint.source),
-        quantization: checkpoint.quantization,
-        configPath: checkpoint.files.config,
-        dtype: "f32",
-        ...wishes,
-      });
-      assertEquals(plan.scheme, wishes.scheme ?? "w_mxfp4");
-      const session = await openSession({ ...checkpoint, source: withPlan(checkpoint.source, plan) }, {
-        backend,
-        dtype: "f32",
-        kvCacheDtype: plan.kvFormat === "fp8" ? "fp8" : "auto",
-        context: 256,
-        threads: 2,
-      });
+      const checkpoint = openCheckpoint(TINY);
+      const options = { dtype: "f32", kvCacheDtype: "auto", ...wishes } as const;
+      const planned = planModel(checkpoint, options);
+      assertEquals(planned.plan.scheme, wishes.scheme ?? "w_mxfp4");
+      const session = await openSession(checkpoint, { ...options, planned, backend, context: 256, threads: 2 });
       try {
         const golden = floats(goldens, `two_turns.${name}`);
         const { vocab } = session.limits;
