@@ -40,10 +40,13 @@ export class GpuMachine implements Machine, Disposable {
   readonly #staging: PinnedBuffer;
   readonly #modules = new Map<string, Module>();
 
-  /** @param arch Folder of kernels/build to take code objects from. */
-  constructor(readonly runtime: GpuRuntime, readonly manifest: Manifest, arch?: string) {
+  constructor(
+    readonly runtime: GpuRuntime,
+    readonly manifest: Manifest,
+    readonly read = (arch: string, file: string) => Deno.readFileSync(new URL(`${arch}/${file}`, BUILD)),
+  ) {
     this.device = runtime.open(0);
-    this.name = arch ?? this.device.properties.arch;
+    this.name = this.device.properties.arch;
     this.#stream = this.device.createStream();
     this.#staging = this.device.allocatePinned(STAGING_BYTES);
   }
@@ -58,7 +61,7 @@ export class GpuMachine implements Machine, Disposable {
     if (!entry) throw new Error(`${job.entry}: not compiled for ${this.name}`);
     let module = this.#modules.get(entry.file);
     if (!module) {
-      module = this.device.loadModule(Deno.readFileSync(new URL(`${this.name}/${entry.file}`, BUILD)), entry.file);
+      module = this.device.loadModule(this.read(this.name, entry.file), entry.file);
       this.#modules.set(entry.file, module);
     }
     const kernel = module.kernel(job.entry), buffers = buffersOf(job);
