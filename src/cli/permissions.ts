@@ -7,8 +7,8 @@
 import { dirname, resolve } from "node:path";
 import type { Command } from "./commands.ts";
 
-/** Environment variables that the program reads: the launchers permit these, and the names are given to Deno in one list. */
-export const VARIABLES: readonly string[] = ["MXOSS_TRACE"];
+/** Environment variables that the program reads, where GPU libraries lie among them: the launchers permit these and no others. */
+export const VARIABLES: readonly string[] = ["MXOSS_TRACE", "ROCM_PATH", "HIP_PATH"];
 
 /** Kinds of permission that no command uses. */
 const NEVER = ["net", "run", "sys", "import"] as const;
@@ -31,7 +31,7 @@ export function privileges(command: Pick<Command, "ffi"> | null, args: readonly 
   if (command === null) return { ffi: false, write: [] };
   const out = valueOf(args, "out");
   return {
-    ffi: command.ffi && valueOf(args, "backend") !== "reference" && valueOf(args, "weights") !== "read",
+    ffi: command.ffi && !readsOnly(args),
     // A file is written under a temporary name beside its own, see src/checkpoint/write_safetensors.ts.
     write: out === undefined || out === "" ? [] : [resolve(out), `${resolve(out)}.${Deno.pid}.partial`],
   };
@@ -44,7 +44,7 @@ export function privileges(command: Pick<Command, "ffi"> | null, args: readonly 
  */
 export function confine({ ffi, write }: Privileges): void {
   for (const name of NEVER) Deno.permissions.revokeSync({ name });
-  // Variables say where GPU libraries lie; whether stacks are wanted was read before.
+  // MXOSS_TRACE was read before.
   if (!ffi) { for (const name of ["ffi", "env"] as const) Deno.permissions.revokeSync({ name }); }
   if (write.length === 0) Deno.permissions.revokeSync({ name: "write" });
   for (const path of write) {
@@ -56,6 +56,14 @@ export function confine({ ffi, write }: Privileges): void {
   for (const path of write) {
     if (dirname(path) !== path) Deno.permissions.revokeSync({ name: "write", path: dirname(path) });
   }
+}
+
+/** Whether the command line chooses to do without libraries. */
+function readsOnly(args: readonly string[]): boolean {
+  // The settings that `compare` compares override these options, each on its side.
+  const overridden = ["a", "b"].some((side) => /\b(?:backend|weights)=/.test(valueOf(args, side) ?? ""));
+  const backend = valueOf(args, "backend") ?? "emulate";
+  return !overridden && (backend === "reference" || backend === "emulate" && valueOf(args, "weights") === "read");
 }
 
 /** The value of `--name VALUE` or `--name=VALUE` before `--`, by the rules of `parseCommand` in options.ts, which refuses two. */

@@ -1,6 +1,6 @@
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { privileges } from "../../src/cli/permissions.ts";
-import { assertEquals } from "../assert.ts";
+import { privileges, VARIABLES } from "../../src/cli/permissions.ts";
+import { assertEquals, assertMatch } from "../assert.ts";
 import { TINY } from "./program.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -15,6 +15,10 @@ Deno.test("privileges() grants FFI to commands that map weights or reach a GPU",
   assertEquals(ffi(["--weights=read"]), false);
   assertEquals(ffi(["--backend=reference"]), false);
   assertEquals(ffi(["--", "--weights=read"]), true);
+  assertEquals(ffi(["--backend=hip", "--weights=read"]), true);
+  assertEquals(ffi(["--backend=reference", "--b", "dtype=f32,backend=emulate"]), true);
+  assertEquals(ffi(["--weights=read", "--a=weights=map"]), true);
+  assertEquals(ffi(["--weights=read", "--a=dtype=f32"]), false);
   assertEquals(privileges(INSPECT, []).ffi, false);
   assertEquals(privileges(null, ["--help"]), { ffi: false, write: [] });
 });
@@ -107,6 +111,8 @@ function summary(log: readonly Asked[]): { kinds: string[]; written: string[] } 
 }
 
 const TO_ANSWER = ["--max-tokens", "2", "Tom has 3 apples."];
+const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+const COMPARED = ["compare", "--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", "--limit=8", "--text", PROBLEMS];
 
 for (
   const { title, flags, args, kinds } of [
@@ -120,34 +126,66 @@ for (
       args: ["--tp=2", ...TO_ANSWER],
       kinds: ["ffi", "read"],
     },
+    {
+      title: "eval",
+      flags: ["--allow-ffi"],
+      args: ["eval", "gsm8k", "--limit=2", "--data", PROBLEMS],
+      kinds: ["ffi", "read"],
+    },
+    { title: "compare", flags: ["--allow-ffi"], args: COMPARED, kinds: ["ffi", "read"] },
   ]
 ) {
   Deno.test(`mxoss ${title} asks for no permission but ${kinds.join(" and ")}`, async () => {
-    assertEquals(summary(await asked(["--allow-read", ...flags], args)), { kinds, written: [] });
+    const log = await asked(["--allow-read", ...flags], args);
+    assertEquals(summary(log), { kinds, written: [] });
+    // Without a path: reading and writing memory by its address.
+    const libraries = log.filter(({ permission, value }) => permission === "ffi" && value !== null);
+    assertEquals(libraries.filter(({ value }) => value !== "libc.so.6"), []);
   });
 }
+
+Deno.test("mxoss devices asks for the libraries and variables of GPUs only", async () => {
+  const log = await asked(["--allow-read", "--allow-ffi", "--allow-env"], ["devices"]);
+  assertEquals(summary(log), { kinds: ["env", "ffi", "read"], written: [] });
+  const values = (kind: string) =>
+    new Set(log.filter(({ permission }) => permission === kind).map(({ value }) => value ?? ""));
+  assertEquals([...values("env")].sort(), [...VARIABLES].sort());
+  for (const library of values("ffi")) assertMatch(library, /^$|lib(amdhip64|cuda)\.so[.\d]*$/);
+});
+
+Deno.test("the tasks of deno.json permit what the program reads, and no network or processes", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const env = `--allow-env=${VARIABLES.join(",")}`;
+  for (const [name, write] of [["demo", []], ["mxoss", ["--allow-write=/"]]] as const) {
+    const flags = tasks[name].split(" main.ts")[0].split(" ");
+    assertEquals(flags, ["deno", "run", "--no-prompt", "--allow-read", "--allow-ffi", ...write, env]);
+  }
+});
 
 Deno.test("mxoss --version and --help ask for no permission but read", async () => {
   assertEquals(summary(await asked(["--allow-read"], ["--version"])), { kinds: ["read"], written: [] });
   assertEquals(summary(await asked(["--allow-read"], ["--help"])), { kinds: [], written: [] });
 });
 
-Deno.test("mxoss logits writes --out and asks to write nothing else", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const out = `${dir}/a, b.safetensors`;
-    const log = await asked(["--allow-read", "--allow-write=/"], [
-      "logits",
-      "--tokens=1,2",
-      "--weights=read",
-      "--out",
-      out,
-    ]);
-    const { kinds, written } = summary(log);
-    assertEquals(kinds, ["read"]);
-    assertEquals(written.filter((path) => !path.startsWith(out)), []);
-    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["a, b.safetensors"]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-});
+for (
+  const { args, out, files } of [
+    { args: ["logits", "--tokens=1,2"], out: "a, b.safetensors", files: ["a, b.safetensors"] },
+    { args: ["eval", "gsm8k", "--limit=2", "--divergence=0", "--data", PROBLEMS], out: "new/a,b", files: ["new"] },
+    { args: COMPARED, out: "new/a,b", files: ["new"] },
+  ]
+) {
+  Deno.test(`mxoss ${args[0]} writes --out and asks to write nothing else`, async () => {
+    const dir = await Deno.makeTempDir();
+    try {
+      const flags = ["--allow-read", "--allow-write=/"];
+      const log = await asked(flags, [...args, "--weights=read", "--out", `${dir}/${out}`]);
+      const { kinds, written } = summary(log);
+      assertEquals(kinds, ["read"]);
+      assertEquals(written.length > 0, true);
+      assertEquals(written.filter((path) => !path.startsWith(`${dir}/${out}`)), []);
+      assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), files);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  });
+}
