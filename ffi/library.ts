@@ -45,6 +45,7 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: Lib
   for (const path of request.candidates) {
     try {
       const library = Deno.dlopen(path, request.symbols);
+      keepLoaded(path);
       attempts.push({ path, problem: null });
       return { library, path, attempts };
     } catch (thrown) {
@@ -57,6 +58,28 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: Lib
     }
   }
   throw new GpuLibraryError(`${request.title}: ${summary(attempts)}; ${request.advice}`, "missing");
+}
+
+const LIBC = {
+  // void *dlopen(const char *file, int mode)
+  dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
+} as const satisfies Deno.ForeignLibraryInterface;
+/** RTLD_NOW | RTLD_NODELETE of Linux. */
+const NOW_AND_FOREVER = 0x1002;
+
+/**
+ * Keeps an opened library in the process after its handle is closed: GPU drivers have threads and exit handlers of their own, which do not
+ * survive being unloaded.
+ */
+function keepLoaded(path: string): void {
+  if (Deno.build.os !== "linux") return;
+  try {
+    const libc = Deno.dlopen("libc.so.6", LIBC);
+    libc.symbols.dlopen(new TextEncoder().encode(`${path}\0`), NOW_AND_FOREVER);
+    libc.close();
+  } catch {
+    // A C library without dlopen, as before glibc 2.34: the handle is then closed at the end of the process at the latest.
+  }
 }
 
 const NOT_THERE = "is not there";

@@ -2,7 +2,7 @@
  * What the GPU backend has to show on a machine with a GPU, in one program that needs nothing but Deno and this repository:
  *
  *     deno run -A tools/device_job.ts [--backend cuda] [--parts devices,goldens,operations,bench] [--filter TEXT]
- *         [--layers 24] [--prefill 2048] [--chunk 512] [--dir DIR] [--out FILE.json]
+ *         [--layers 24] [--prefill 2048] [--chunk 512] [--dir DIR] [--out FILE.json] [--no-matrix] [--hip-library FILE] [--kernels DIR]
  *
  * `goldens` compares the embedded model with Hugging Face's logits; `operations` runs the operation list against the reference backend;
  * `bench` writes a checkpoint of random weights in the shape of gpt-oss-20b to `--dir` and measures loading, prefill and
@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
 import { GpuEngine } from "../src/backends/gpu/engine.ts";
 import { findGpus, formatReports, openGpuLibrary } from "../src/backends/gpu/devices.ts";
+import { committedKernels } from "../src/backends/gpu/kernels.ts";
 import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
 import { openReference } from "../src/backends/reference/open.ts";
 import { type Checkpoint, openCheckpoint } from "../src/checkpoint/checkpoint.ts";
@@ -35,10 +36,21 @@ const { values: flags } = parseArgs({
     dir: { type: "string", default: "/tmp/random-gpt-oss" },
     out: { type: "string" },
     "no-matrix": { type: "boolean", default: false },
+    "hip-library": { type: "string" },
+    kernels: { type: "string" },
   },
 });
 const kind = flags.backend === "hip" ? "hip" : "cuda";
-const options: GpuOptions = { matrix: !flags["no-matrix"] };
+const options: GpuOptions = {
+  matrix: !flags["no-matrix"],
+  ...(flags.kernels === undefined ? {} : { kernels: committedKernels(toFileUrl(flags.kernels)) }),
+};
+const openLibrary = () => openGpuLibrary(kind, flags["hip-library"]);
+
+/** URL of a folder, with a slash at its end. */
+function toFileUrl(folder: string): URL {
+  return new URL(`file://${Deno.realPathSync(folder)}/`);
+}
 const results: Record<string, unknown> = { backend: kind };
 let failures = 0;
 
@@ -60,7 +72,7 @@ async function open(checkpoint: Checkpoint, dtype: "f32" | "bf16", sizes: Partia
     ...sizes,
     tensors: workspace(config, source),
   };
-  const backend = await openGpu(request, openGpuLibrary(kind), options);
+  const backend = await openGpu(request, openLibrary(), options);
   const engine = new GpuEngine(backend, config);
   const session = new Session(engine, {
     slots: request.slots,
@@ -131,7 +143,7 @@ async function operations(): Promise<void> {
     try {
       const differences = await compareBackends(
         openReference,
-        (request) => openGpu(request, openGpuLibrary(kind), options),
+        (request) => openGpu(request, openLibrary(), options),
         operation,
       );
       for (const { nmse } of differences) worst = Math.max(worst, nmse);
@@ -152,7 +164,10 @@ async function operations(): Promise<void> {
 
 const parts: Record<string, () => void | Promise<void>> = {
   devices: () => {
-    const reports = findGpus();
+    const reports = findGpus({
+      ...options,
+      ...(flags["hip-library"] === undefined ? {} : { hipLibrary: flags["hip-library"] }),
+    });
     console.log(formatReports(reports).join("\n"));
     results["devices"] = reports;
   },
@@ -160,7 +175,7 @@ const parts: Record<string, () => void | Promise<void>> = {
   operations,
   bench: async () => {
     results["bench"] = await benchmark({
-      openLibrary: () => openGpuLibrary(kind),
+      openLibrary,
       options,
       shape: { ...SHAPES["gpt-oss-20b"], layers: Number(flags.layers) },
       steps: 256,
