@@ -10,7 +10,7 @@ import { RateBar } from "./eval_progress.ts";
 import { openTokenizer, textDirectory } from "./open_model.ts";
 
 /** Tokens that are computed at most; the largest of so many values moves little when more come. */
-const MOST_TOKENS = 32_768;
+const MOST_TOKENS = 16_384;
 /** Tokens of a sequence. */
 const SEQUENCE = 1024;
 

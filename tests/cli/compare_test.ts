@@ -1,0 +1,118 @@
+import { parseSide } from "../../src/cli/compare_options.ts";
+import { CompareResults } from "../../src/eval/results_schema.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { BrokenCheckpoint } from "./broken.ts";
+import { mxoss, TINY } from "./program.ts";
+
+const PROBLEM =
+  "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?<|end|>" +
+  "<|start|>assistant<|channel|>analysis<|message|>Ben has 14 - 8 = 6. Together they have 14 + 6 = 20.<|end|><|start|>assistant" +
+  "<|channel|>final<|message|>#### 20<|return|>";
+
+/** Runs `mxoss compare` on a text of its own. */
+async function compared(args: readonly string[], text = PROBLEM) {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${dir}/text.txt`, text);
+    return await mxoss(["compare", "--text", `${dir}/text.txt`, ...args]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("compare prints errors by layer, KL, and no suspect where a scheme explains the error", async () => {
+  const { code, stdout, stderr } = await compared(["--a", "scheme=w_mxfp4", "--b", "scheme=w_mxfp4_a_mxfp4"]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^A: w_mxfp4, bf16, kv bf16$/m);
+  assertMatch(stdout, /^B: w_mxfp4_a_mxfp4, bf16, kv bf16$/m);
+  assertMatch(stdout, /^first above the alarm line 0\.01 +layer 0 experts\.gate_up_proj, 0\.0\d+$/m);
+  assertMatch(stdout, /^KL of B from A +mean \d/m);
+  assertMatch(stdout, /^suspects: none/m);
+});
+
+Deno.test("compare names a planted bug, and --fail-above makes it exit code 3", async () => {
+  using broken = new BrokenCheckpoint();
+  broken.tensor(
+    "model.layers.2.mlp.experts.gate_up_proj_scales",
+    (data) => data.forEach((byte, i) => data[i] = byte + 1),
+  );
+  const { code, stdout, stderr } = await compared(["--b", `model=${broken.dir}`, "--fail-above", "suspects=0,kl=1000"]);
+  assertMatch(stdout, /^suspect: layer 2 experts\.gate_up_proj: own error (0\.9|1\.)\d+, of which the settings explain 0$/m);
+  assertEquals(stderr, "--fail-above: suspects is 1.000, above 0\n");
+  assertEquals(code, 3);
+});
+
+Deno.test("compare writes results and a page that loads nothing", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${out}/text.txt`, PROBLEM);
+    const args = [
+      "--text",
+      `${out}/text.txt`,
+      "--b",
+      "kv=fp8,tp=2,dtype=f32",
+      "--limit",
+      "40",
+      "--out",
+      `${out}/report`,
+      "--json",
+    ];
+    const { code, stdout, stderr } = await mxoss(["compare", ...args, "--fail-above", "0.5"], { writable: out });
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(await Deno.readTextFile(`${out}/report/results.json`), stdout);
+    const { protocol, divergence } = CompareResults.parse(JSON.parse(stdout));
+    assertEquals([protocol.a.tp, protocol.b.tp, protocol.b.kv_cache_dtype, protocol.b.dtype], [1, 2, "fp8", "f32"]);
+    assertEquals([protocol.text.tokens, divergence.tokens, divergence.logits.kl.length], [40, 40, 40]);
+    const page = await Deno.readTextFile(`${out}/report/report.html`);
+    assert(page.includes("<svg") && page.includes(protocol.a.weights_sha256));
+    assert(!/<script|<link|https?:\/\/(?!www\.w3\.org)/.test(page), "the page must load nothing");
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
+Deno.test("compare compares backends", async () => {
+  const { code, stdout, stderr } = await compared(["--a", "backend=reference", "--dtype", "f32", "--limit", "12"]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^A: w_mxfp4, f32, kv f32, backend reference$/m);
+  assertMatch(stdout, /^suspects: none/m);
+});
+
+const REFUSED: [args: string[], what: RegExp][] = [
+  [["--a", "sheme=w_mxfp4"], /--a: sheme: unknown setting; did you mean scheme\?/],
+  [["--b", "scheme"], /--b: expected settings such as scheme=/],
+  [["--b", "tp=0"], /--b: tp: expected an integer from 1 to 64, got "0"/],
+  [["--b", "kv=fp4"], /--b: kv: expected auto, bf16 or fp8, got "fp4"/],
+  [["--b", "scheme=w_mxfp5"], /--b: scheme: expected w_mxfp4, /],
+  [["--b", "dtype=f32,dtype=bf16"], /--b: dtype: expected once, got twice/],
+  [["--b", `model=${TINY}/nowhere`], /tiny-gpt-oss\/nowhere/],
+  [["--fail-above", "kl=high"], /--fail-above: expected kl=NUMBER, got "kl=high"/],
+  [["--fail-above", "loss=1"], /--fail-above: expected kl, max-kl, .* got "loss=1"/],
+  [["--alarm", "0"], /--alarm: expected a number above 0/],
+  [["--limit", "1"], /--limit: expected an integer of at least 2/],
+];
+
+for (const [args, what] of REFUSED) {
+  Deno.test(`mxoss compare ${args.join(" ").replaceAll(TINY, "MODEL")} is refused`, async () => {
+    const { code, stdout, stderr } = await compared(args);
+    assertMatch(stderr, what);
+    assertMatch(stderr, /^error: [^\n]+\n$/);
+    assertEquals([code, stdout], [2, ""]);
+  });
+}
+
+Deno.test("compare refuses a missing text, an empty one, and models of different shapes", async () => {
+  assertMatch((await mxoss(["compare"])).stderr, /^error: --text: required/);
+  assertMatch((await mxoss(["compare", "--text", "/nowhere.txt"])).stderr, /--text: \/nowhere\.txt: cannot be read/);
+  assertMatch((await compared([], "")).stderr, /expected a text of at least 2 tokens, got 0/);
+  using other = new BrokenCheckpoint();
+  other.config((config) => config["num_experts_per_tok"] = config["experts_per_token"] = 2);
+  assertMatch((await compared(["--b", `model=${other.dir}`])).stderr, /A has topK 4 and B 2/);
+});
+
+Deno.test("parseSide() reads settings", () => {
+  assertEquals(parseSide("a", "scheme=w_mxfp4_a_fp8, kv=fp8,tp=2"), { scheme: "w_mxfp4_a_fp8", kv: "fp8", tp: 2 });
+  assertEquals(parseSide("b", undefined), {});
+  assertThrows(() => parseSide("b", "=3"), InputError, "--b: : unknown setting");
+});

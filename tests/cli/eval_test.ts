@@ -1,0 +1,243 @@
+import { Gsm8kResults, PerplexityResults } from "../../src/eval/results_schema.ts";
+import { durationText, rateLine } from "../../src/cli/eval_progress.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { type Finished, mxoss, program, TINY } from "./program.ts";
+
+const GOLDENS = new URL("../goldens/", import.meta.url).pathname;
+const PROBLEMS = `${GOLDENS}word-problems.jsonl`;
+const HARDER = `${GOLDENS}word-problems-harder.jsonl`;
+
+/** Runs `mxoss eval` with a directory of its own to write to. */
+async function evaluated(args: readonly string[], use: (finished: Finished, out: string) => void | Promise<void>) {
+  const out = await Deno.makeTempDir();
+  try {
+    await use(await mxoss(["eval", ...args, "--out", out], { writable: out }), out);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+}
+
+Deno.test("eval gsm8k solves held-out problems and says how sure that is", async () => {
+  const { code, stdout, stderr } = await mxoss(["eval", "gsm8k", "--data", PROBLEMS, "--limit", "50"]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^50 problems of word-problems\.jsonl, chat, 0 examples, greedy, 95% intervals$/m);
+  const [, accuracy, low] = /^w_mxfp4 +(\d+\.\d\d)% +\[(\d+\.\d), 100\.0\]/m.exec(stdout) ?? [];
+  // 0.997 of all 1,000: at most one of 50 may be wrong.
+  assert(Number(accuracy) >= 98, stdout);
+  assert(Number(low) > 85 && Number(low) < Number(accuracy));
+});
+
+Deno.test("eval gsm8k runs a matrix, pairs its cells with the first and measures divergence", async () => {
+  const args = ["gsm8k", "--data", HARDER, "--limit", "12", "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--tp", "1,2"];
+  await evaluated([...args, "--max-tokens", "150", "--divergence", "2"], async ({ code, stdout, stderr }, out) => {
+    assertEquals(code, 0, stderr);
+    const results = Gsm8kResults.parse(JSON.parse(await Deno.readTextFile(`${out}/results.json`)));
+    assertEquals(results.cells.map(({ label }) => label), [
+      "w_mxfp4, tp 1",
+      "w_mxfp4, tp 2",
+      "w_mxfp4_a_mxfp4, tp 1",
+      "w_mxfp4_a_mxfp4, tp 2",
+    ]);
+    assertEquals(results.comparisons.length, 3);
+    const [tp, scheme] = results.divergences.map(({ divergence }) => divergence);
+    // Ranks change the order of sums; a scheme changes numbers.
+    assert(tp!.logits.mean_kl! > 0 && tp!.logits.mean_kl! < 1e-4, `mean KL of tp 2 is ${tp!.logits.mean_kl}`);
+    assert(scheme!.logits.mean_kl! > 10 * tp!.logits.mean_kl!);
+    for (const { filters, protocol } of results.cells) {
+      assertEquals(filters["strict-match"].outcomes.length, 12);
+      assertEquals(protocol.dtype, "bf16");
+      assertMatch(protocol.weights_sha256, /^[0-9a-f]{64}$/);
+    }
+    assertEquals([...new Set(results.cells.map(({ protocol }) => protocol.tp))], [1, 2]);
+    const page = await Deno.readTextFile(`${out}/report.html`);
+    assert(page.includes("<svg") && page.includes("prefers-color-scheme: dark"));
+    assert(!/<script|<link|https?:\/\/(?!www\.w3\.org)/.test(page), "the page must load nothing");
+    assertMatch(stdout, /Accuracy|accuracy/);
+  });
+});
+
+Deno.test("eval gsm8k shows its examples and never asks them", async () => {
+  const args = [
+    "eval",
+    "gsm8k",
+    "--data",
+    HARDER,
+    "--limit",
+    "4",
+    "--shots",
+    "2",
+    "--prompt",
+    "completion",
+    "--max-tokens",
+    "8",
+  ];
+  const { code, stdout, stderr } = await mxoss([...args, "--json"]);
+  assertEquals(code, 0, stderr);
+  const { protocol } = Gsm8kResults.parse(JSON.parse(stdout));
+  assertEquals(protocol.prompt.shots.length, 2);
+  protocol.prompt.shots.forEach(({ index, question }, i) => {
+    assert(stderr.includes(`example ${i + 1} of 2: word-problems-harder.jsonl problem ${index}: ${question}`), stderr);
+  });
+  const other = await mxoss([...args, "--json", "--seed", "7"]);
+  const chosen = Gsm8kResults.parse(JSON.parse(other.stdout)).protocol.prompt.shots;
+  assert(chosen.some(({ index }) => protocol.prompt.shots.every((shot) => shot.index !== index)));
+});
+
+Deno.test("eval gsm8k takes up answers that are there, also when more problems are asked", async () => {
+  const args = ["gsm8k", "--data", PROBLEMS, "--max-tokens", "120", "--divergence", "0"];
+  await evaluated([...args, "--limit", "6"], async ({ code, stderr }, out) => {
+    assertEquals(code, 0, stderr);
+    const first = await Deno.readTextFile(`${out}/answers.as-stored.kv-auto.tp1.jsonl`);
+    const more = await mxoss(["eval", ...args, "--limit", "9", "--out", out, "--json"], { writable: out });
+    assertEquals(more.code, 0, more.stderr);
+    assertMatch(more.stderr, /6 of 9 answers are there already/);
+    assert((await Deno.readTextFile(`${out}/answers.as-stored.kv-auto.tp1.jsonl`)).startsWith(first));
+    assertEquals(Gsm8kResults.parse(JSON.parse(more.stdout)).cells[0]!.filters["strict-match"].outcomes.length, 9);
+
+    const others = await mxoss(["eval", ...args, "--limit", "9", "--max-tokens", "121", "--out", out], {
+      writable: out,
+    });
+    assertEquals(others.code, 2);
+    assertMatch(others.stderr, /^error: .*--max-tokens: expected once|^error: .*decoding\.max_tokens was 120, is 121/);
+  });
+});
+
+Deno.test("eval interrupted by Ctrl-C keeps its answers and says how to go on", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    const args = ["eval", "gsm8k", "--data", PROBLEMS, "--limit", "200", "--sequences", "2", "--out", out];
+    const child = program(args, { writable: out }).spawn();
+    await child.stdin.close();
+    const path = `${out}/answers.as-stored.kv-auto.tp1.jsonl`;
+    const count = () => {
+      try {
+        return Deno.readTextFileSync(path).split("\n").length - 2;
+      } catch {
+        return 0;
+      }
+    };
+    while (count() < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+    child.kill("SIGINT");
+    const { code, stderr } = await child.output();
+    assertEquals(code, 130);
+    assertMatch(
+      new TextDecoder().decode(stderr),
+      /interrupted after \d+ of 200 answers; they are kept in .*: the same command goes on/,
+    );
+    assert(count() >= 3);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
+Deno.test("eval perplexity measures a text under a matrix", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, 12).map((line) => {
+      const { question, answer } = JSON.parse(line);
+      return `<|start|>user<|message|>${question}<|end|><|start|>assistant<|channel|>final<|message|>${answer}<|return|>`;
+    }).join("");
+    await Deno.writeTextFile(`${dir}/text.txt`, text);
+    const args = ["perplexity", "--text", `${dir}/text.txt`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--dtype", "f32"];
+    await evaluated([...args, "--sequence-length", "256", "--divergence", "1"], async ({ code, stderr }, out) => {
+      assertEquals(code, 0, stderr);
+      const results = PerplexityResults.parse(JSON.parse(await Deno.readTextFile(`${out}/results.json`)));
+      const [first, second] = results.cells;
+      assertEquals(first!.predicted, results.protocol.text.tokens - Math.ceil(results.protocol.text.tokens / 256));
+      assertEquals(results.protocol.text.bytes, new TextEncoder().encode(text).length);
+      assert(first!.perplexity! > 1 && first!.perplexity! < 20, `${first!.perplexity}`);
+      const { mean, low, high } = results.comparisons[0]!.nll_increase;
+      assert(Math.abs(mean! - (second!.nll! - first!.nll!)) < 1e-9 && low! < mean! && mean! < high!);
+      assert(results.divergences[0]!.divergence.logits.mean_kl! > 1e-5);
+      // Again: everything is there already.
+      const before = await Deno.readFile(`${out}/results.json`);
+      const again = await mxoss(["eval", ...args, "--sequence-length", "256", "--divergence", "1", "--out", out], {
+        writable: out,
+      });
+      assertEquals(again.code, 0, again.stderr);
+      assertEquals(await Deno.readFile(`${out}/results.json`), before);
+    });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("eval calibrates static scales that the checkpoint lacks", async () => {
+  const args = [
+    "eval",
+    "gsm8k",
+    "--data",
+    HARDER,
+    "--limit",
+    "3",
+    "--max-tokens",
+    "60",
+    "--scheme",
+    "w_mxfp4,w_mxfp4_a_fp8",
+  ];
+  const without = await mxoss(args);
+  assertEquals(without.code, 2);
+  assertMatch(without.stderr, /^error: --scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale/);
+  const { code, stdout, stderr } = await mxoss([...args, "--calibrate", PROBLEMS, "--json"]);
+  assertEquals(code, 0, stderr);
+  const results = Gsm8kResults.parse(JSON.parse(stdout));
+  assertEquals(results.cells[0]!.protocol.calibrated_on, null);
+  assertMatch(results.cells[1]!.protocol.calibrated_on!, /^16384 tokens of conversations of word-problems\.jsonl/);
+  const { tensors, suspects } = results.divergences[0]!.divergence;
+  assertEquals(suspects, []);
+  // The model's own calibration has 56, SwiGLU's largest value, for the second GEMM of every layer.
+  const down = tensors.filter(({ name }) => name === "experts.down_proj.input");
+  assertEquals(down.map(({ b }) => b!.scale), [0.125, 0.125, 0.125, 0.125]);
+});
+
+const REFUSED: [args: string[], what: RegExp][] = [
+  [[], /TASK: expected gsm8k or perplexity, got none/],
+  [["mmlu"], /TASK: expected gsm8k or perplexity, got "mmlu"/],
+  [["gsm8k"], /--data: required/],
+  [["gsm8k", "--data", "/nowhere.jsonl"], /--data: \/nowhere\.jsonl: cannot be read/],
+  [["gsm8k", "--data", `${TINY}/config.json`], /config\.json:1: expected a JSON object/],
+  [["gsm8k", "--data", PROBLEMS, "--text", PROBLEMS], /--text: expected with mxoss eval perplexity only/],
+  [["perplexity", "--text", PROBLEMS, "--data", PROBLEMS], /--data: expected with mxoss eval gsm8k only/],
+  [["perplexity"], /--text: required/],
+  [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp5"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
+  [["gsm8k", "--data", PROBLEMS, "--scheme", "mxfp4"], /--scheme: .*w_mxfp4_a_mxfp4.*got "mxfp4"/],
+  [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp4,w_mxfp4"], /--scheme: expected w_mxfp4 once/],
+  [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp6_e2m3"], /w_mxfp6_e2m3: expected experts stored as mxfp6_e2m3/],
+  [["gsm8k", "--data", PROBLEMS, "--tp", "1,0"], /--tp: expected an integer from 1/],
+  [["gsm8k", "--data", PROBLEMS, "--tp", "9"], /--tp 9: the model has 8 attention heads/],
+  [["gsm8k", "--data", PROBLEMS, "--kv-cache-dtype", "fp4"], /--kv-cache-dtype: expected auto, bf16 or fp8/],
+  [["gsm8k", "--data", PROBLEMS, "--shots", "1000"], /--shots: expected an integer from 0 to 100/],
+  [["gsm8k", "--data", PROBLEMS, "--max-tokens", "131072"], /problem 0: .*--max-tokens.*131072/],
+  [["gsm8k", "--data", PROBLEMS, "--export", "lm-eval"], /--export: expected together with --out/],
+  [["gsm8k", "--data", PROBLEMS, "--export", "csv"], /--export: expected lm-eval, got "csv"/],
+  [["gsm8k", "--data", PROBLEMS, "--prompt", "completion", "--reasoning", "low"], /--reasoning: expected with a chat/],
+];
+
+for (const [args, what] of REFUSED) {
+  Deno.test(`mxoss eval ${args.join(" ").replaceAll(GOLDENS, "").replaceAll(TINY, "MODEL")} is refused`, async () => {
+    const { code, stdout, stderr } = await mxoss(["eval", ...args]);
+    assertMatch(stderr, what);
+    assertMatch(stderr, /^error: [^\n]+\n$/);
+    assertEquals([code, stdout], [2, ""]);
+  });
+}
+
+Deno.test("rateLine() says what is done, how fast, and what is left", () => {
+  const line = { label: "w_mxfp4", unit: "problems", done: 120, total: 1000, rate: 11.14, aside: "99.2% right" };
+  assertEquals(
+    rateLine(line),
+    "w_mxfp4 [###                     ] 120/1000 problems, 11.1/s, 1 min 19 s left, 99.2% right",
+  );
+  assertEquals(rateLine({ ...line, rate: 0, aside: "" }), "w_mxfp4 [###                     ] 120/1000 problems");
+});
+
+Deno.test("durationText() changes units", () => {
+  assertEquals([0.2, 59, 60, 3599, 3600, 86400].map(durationText), [
+    "1 s",
+    "59 s",
+    "1 min 0 s",
+    "59 min 59 s",
+    "1 h 0 min",
+    "24 h 0 min",
+  ]);
+});
