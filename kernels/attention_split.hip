@@ -2,7 +2,7 @@
 // a second kernel merges the parts. Head size 64; a block serves up to eight query heads of one kv head, one per group of threads.
 #include "common/cache.h"
 
-constexpr i32 dims = 64, tile = 64, block_heads = 8;
+constexpr i32 dims = 64, tile = 64, block_heads = 8, ahead = 8;
 
 MX_TRAITS(attention_split, 256, 0, 1, 0, 0)
 MX_ENTRY(attention_split, 256)(f32 *partial, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions, i32 splits, i32 n) {
@@ -60,24 +60,40 @@ MX_ENTRY(attention_split, 256)(f32 *partial, const f32 *q, i32 q_stride, MxCache
       m = next;
       acc = acc * shrink;
       mx_group_barrier();
-      // Two dimensions a thread.
-      for (i32 j = 0; j < keys; j++) {
-        i32 at = ring + j;
-        if (at >= cache.capacity) at -= cache.capacity;
-        const MX_GLOBAL u8 *row = mx_global<u8>(cache.v) + base + at * row_bytes;
-        f32x2 v;
-        if (cache.format == MX_F32) {
-          v = ((const MX_GLOBAL f32x2 *)row)[lane];
-        } else if (cache.format == MX_BF16) {
-          const u32 w = ((const MX_GLOBAL u32 *)row)[lane];
-          v = f32x2{mx_float(w << 16), mx_float(w & 0xffff0000u)};
-        } else {
-          const u32 w = ((const MX_GLOBAL u16 *)row)[lane];
-          v = f32x2{mx_fp8_value(w & 255u) * cache.v_scale, mx_fp8_value(w >> 8) * cache.v_scale};
+      // Two dimensions a thread; eight rows are loaded before the first is used, because a load takes longer than the sums of a tile.
+      for (i32 j = 0; j < keys; j += ahead) {
+        const MX_GLOBAL u8 *row[ahead];
+        MX_UNROLL
+        for (i32 i = 0; i < ahead; i++) {
+          i32 at = ring + mx_min(j + i, keys - 1);
+          if (at >= cache.capacity) at -= cache.capacity;
+          row[i] = mx_global<u8>(cache.v) + base + at * row_bytes;
         }
-        const f32 p = scores[group][j];
-        acc.x = mx_fma(p, v.x, acc.x);
-        acc.y = mx_fma(p, v.y, acc.y);
+        f32x2 v[ahead];
+        if (cache.format == MX_F32) {
+          MX_UNROLL
+          for (i32 i = 0; i < ahead; i++) v[i] = ((const MX_GLOBAL f32x2 *)row[i])[lane];
+        } else if (cache.format == MX_BF16) {
+          MX_UNROLL
+          for (i32 i = 0; i < ahead; i++) {
+            const u32 w = ((const MX_GLOBAL u32 *)row[i])[lane];
+            v[i] = f32x2{mx_float(w << 16), mx_float(w & 0xffff0000u)};
+          }
+        } else {
+          MX_UNROLL
+          for (i32 i = 0; i < ahead; i++) {
+            const u32 w = ((const MX_GLOBAL u16 *)row[i])[lane];
+            v[i] = f32x2{mx_fp8_value(w & 255u) * cache.v_scale, mx_fp8_value(w >> 8) * cache.v_scale};
+          }
+        }
+        MX_UNROLL
+        for (i32 i = 0; i < ahead; i++) {
+          // Rows behind the last key repeat it and must not count, whatever it holds.
+          if (j + i >= keys) break;
+          const f32 p = scores[group][j + i];
+          acc.x = mx_fma(p, v[i].x, acc.x);
+          acc.y = mx_fma(p, v[i].y, acc.y);
+        }
       }
     }
   }

@@ -40,6 +40,7 @@ const PLAIN = [
   "expert_sort",
   "pick",
   "qdq",
+  "quantize",
   "rms_norm",
   "rotate",
   "round_rows",
@@ -58,9 +59,21 @@ const BY_FORMAT: Readonly<Record<string, readonly string[]>> = {
   norm_route: ["bf16", "f32"],
 };
 
+/** Objects that only some architectures have. */
+const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
+  gfx950: [
+    { name: "gemm_scaled.mxfp4_e2m1", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=1"] },
+    { name: "gemm_scaled.mxfp4_fp8", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=6"] },
+  ],
+  sm_90: [{ name: "attention_mma", source: "attention_mma.hip", defines: [] }],
+};
+
 /** The objects of an architecture, in order of name. */
-export function unitsOf(_arch: Architecture): Unit[] {
-  const units: Unit[] = PLAIN.map((name) => ({ name, source: `${name}.hip`, defines: [] }));
+export function unitsOf(arch: Architecture): Unit[] {
+  const units: Unit[] = [
+    ...SPECIAL[arch] ?? [],
+    ...PLAIN.map((name) => ({ name, source: `${name}.hip`, defines: [] })),
+  ];
   for (const [stem, formats] of Object.entries(BY_FORMAT)) {
     for (const format of formats) {
       const transposed = format.endsWith("_t");

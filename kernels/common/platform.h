@@ -34,9 +34,12 @@ typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 #define MX_NO_UNROLL _Pragma("nounroll")
 #define MX_UNROLL_4 _Pragma("unroll 4")
 // A kernel `name` of blocks of `threads`.
+#if defined(__AMDGCN__)
+#define MX_ENTRY(name, threads) extern "C" __attribute__((global)) __attribute__((amdgpu_flat_work_group_size(threads, threads))) void name
+#else
 #define MX_ENTRY(name, threads) extern "C" __attribute__((global)) __attribute__((launch_bounds(threads, 1))) void name
-// The same for kernels that gain when the compiler keeps registers few enough for `blocks` blocks on a multiprocessor (NVIDIA; elsewhere the
-// second bound means something else).
+#endif
+// The same for kernels that gain when the compiler keeps registers few enough for `blocks` blocks on a multiprocessor (NVIDIA).
 #if defined(__NVPTX__)
 #define MX_ENTRY_RESIDENT(name, threads, blocks) \
   extern "C" __attribute__((global)) __attribute__((launch_bounds(threads, blocks))) void name

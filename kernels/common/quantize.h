@@ -65,18 +65,31 @@ MX_DEVICE f32 mx_row_scale(f32 amax) {
   return s < 1.0f / (448.0f * 512.0f) ? 1.0f / (448.0f * 512.0f) : s;
 }
 
+// The exponent of the block of 32 that four numbers of eight neighbouring threads make (all threads of the group must call). 128 stands
+// for NaN: a block with a NaN is NaN throughout.
+MX_DEVICE i32 mx_block_exponent4(f32x4 v, i32 kind, i32 rule) {
+  u32 amax = mx_magnitude(v);
+  MX_UNROLL
+  for (i32 mask = 1; mask < 8; mask <<= 1) amax = mx_max(amax, mx_shuffle_xor(amax, mask));
+  return amax > 0x7f800000u ? 128 : mx_block_exponent(amax, kind, rule);
+}
+
+// Code of a number that lies on the e2m1 grid; NaN gives 0 (its block's scale says NaN).
+MX_DEVICE u32 mx_fp4_code(f32 q) {
+  const u32 b = mx_bits(q), a = b & 0x7fffffffu, sign = (b >> 28) & 8u;
+  if (a > 0x7f800000u) return 0;
+  // 0.5 is the one subnormal; from 1 on exponent and fraction follow those of float32.
+  return sign | (a < 0x3f800000u ? (a != 0u ? 1u : 0u) : (a - 0x3f000000u) >> 22);
+}
+
 // QDQ of four numbers. For MX kinds they are a quarter of a quarter of a block of 32 that lies in eight neighbouring threads (all threads of
 // the group must call); for FP8 kinds `scale` is the static or the row's scale.
 MX_DEVICE f32x4 mx_qdq(f32x4 v, i32 kind, i32 rule, f32 scale, i32 round) {
   const MxGrid grid = mx_grid_of(kind);
   f32 back = scale;
   if (kind < MX_FP8_STATIC) {
-    u32 amax = mx_magnitude(v);
-    MX_UNROLL
-    for (i32 mask = 1; mask < 8; mask <<= 1) amax = mx_max(amax, mx_shuffle_xor(amax, mask));
-    i32 e = mx_block_exponent(amax, kind, rule);
-    // A block with a NaN is NaN throughout.
-    back = amax > 0x7f800000u ? mx_float(0x7fc00000u) : mx_exp2i(e);
+    const i32 e = mx_block_exponent4(v, kind, rule);
+    back = e == 128 ? mx_float(0x7fc00000u) : mx_exp2i(e);
     v = v * mx_exp2i(-e);
   } else {
     v = v / f32x4{scale, scale, scale, scale};

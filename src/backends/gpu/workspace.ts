@@ -10,9 +10,12 @@ import { type GpuTensor, NUMBER_FORMAT } from "./tensors.ts";
 
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
 export const SPLIT_TOKENS = 64;
-/** Keys that one block of a cut attention walks over, where the context is long enough to choose. */
-const KEYS_PER_SPLIT = 512;
-const MOST_SPLITS = 32;
+/**
+ * Keys that one block of a cut attention walks over, where the context is long enough to choose: two tiles, because a tile is a chain of
+ * dependent loads and only many blocks hide it.
+ */
+const KEYS_PER_SPLIT = 128;
+const MOST_SPLITS = 64;
 /** Steps of generation that the device may be ahead of the host, and whose tokens it keeps. */
 export const HISTORY_STEPS = 256;
 

@@ -1,0 +1,192 @@
+// Attention of many tokens of one sequence by matrix instructions (NVIDIA): a block takes 128 query rows (consecutive tokens times the query
+// heads of one kv head), 16 a warp, and walks over the keys 64 at a time. Head size 64, cache bf16 or FP8, queries bf16 numbers.
+//
+// Products are exact and sums float32, as in attention_tile: FP8 codes enter as they are and the scales multiply sums, and a weight
+// p enters as three bf16 numbers whose sum is p to 24 bits. Key tiles lie at multiples of 64 of the position, so a token's sums do
+// not depend on which tokens share its block.
+#include "common/cache.h"
+#include "common/formats.h"
+#include "common/matrix.h"
+
+constexpr i32 dims = 64, tile = 64;
+// bf16 numbers between keys in LDS: 144 bytes, so that eight keys' 16 bytes lie in different banks.
+constexpr i32 pitch = 72;
+
+MX_DEVICE void product(f32 (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+MX_DEVICE u32x4 load_transposed(const u16 *p) {
+  const u32 at = (u32)(u64)(const __attribute__((address_space(3))) u16 *)p;
+  u32x4 r;
+  __asm__ volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w) : "r"(at) : "memory");
+  return r;
+}
+
+// Sixteen dimensions of a key or value as bf16: the numbers of a bf16 cache, the codes' values of an FP8 one.
+MX_DEVICE void load16(const MxCache &cache, const void *base, i64 row, i32 d, u16 *to) {
+  const MX_GLOBAL u8 *p = mx_global<u8>(base) + row;
+  if (cache.format == MX_BF16) {
+    const MX_GLOBAL u32x4 *from = (const MX_GLOBAL u32x4 *)(p + 2 * d);
+    ((u32x4 *)to)[0] = from[0];
+    ((u32x4 *)to)[1] = from[1];
+  } else {
+    const u32x4 w = *(const MX_GLOBAL u32x4 *)(p + d);
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) {
+      ((u32 *)to)[2 * i] = mx_pack_exact(mx_fp8_value(w[i] & 255u), mx_fp8_value((w[i] >> 8) & 255u));
+      ((u32 *)to)[2 * i + 1] = mx_pack_exact(mx_fp8_value((w[i] >> 16) & 255u), mx_fp8_value(w[i] >> 24));
+    }
+  }
+}
+
+MX_TRAITS(attention_tile_mma, 256, 0, 128, 0, 0)
+MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
+                                             const void *sinks, i32 sinks_format, i32 round, [[maybe_unused]] i32 n, const i32 *tiles,
+                                             i32 tile_count) {
+  MX_SHARED u32x4 keys_lds[tile * pitch / 8], values_lds[tile * pitch / 8];
+  u16 *const keys = (u16 *)keys_lds, *const values = (u16 *)values_lds;
+  if (mx_block_x() >= tile_count) return;
+  const i32 tid = mx_thread(), lane = mx_lane(), warp = mx_group();
+  const i32 first_token = mx_global<i32>(tiles)[2 * mx_block_x()], tokens = mx_global<i32>(tiles)[2 * mx_block_x() + 1];
+  const i32 kv = mx_block_y(), per_kv = cache.heads / cache.kv_heads, rows = tokens * per_kv;
+  const i32 position = mx_global<i32>(positions)[first_token];
+  const i64 base = mx_global<i32>(slots)[first_token] * cache.slot_stride + kv * cache.head_stride;
+  const i64 row_bytes = (i64)dims * mx_cache_size(cache.format);
+  // This thread's two rows: lane/4 and lane/4 + 8 of the warp's sixteen.
+  i32 own[2], to[2], from[2];
+  f32 m[2], l[2];
+  const MX_GLOBAL f32 *query[2];
+  MX_UNROLL
+  for (i32 i = 0; i < 2; i++) {
+    own[i] = warp * 16 + (lane >> 2) + 8 * i;
+    const i32 row = mx_min(own[i], rows - 1), token = row / per_kv, head = kv * per_kv + row % per_kv;
+    to[i] = position + token;
+    from[i] = cache.window > 0 ? mx_max(0, to[i] - cache.window + 1) : 0;
+    m[i] = mx_element(sinks, sinks_format, head);
+    l[i] = 1.0f;
+    query[i] = mx_global<f32>(q) + (i64)(first_token + token) * q_stride + head * dims;
+  }
+  u32 a[4][4];
+  MX_UNROLL
+  for (i32 k = 0; k < 4; k++) {
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) {
+      const f32x2 two = *(const MX_GLOBAL f32x2 *)(query[i & 1] + k * 16 + (i >> 1) * 8 + (lane & 3) * 2);
+      a[k][i] = mx_pack(two.x, two.y);
+    }
+  }
+  const bool fp8 = cache.format == MX_FP8;
+  const f32 score_scale = fp8 ? cache.softmax_scale * cache.k_scale : cache.softmax_scale;
+  f32 acc[8][4];
+  MX_UNROLL
+  for (i32 j = 0; j < 8; j++) {
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) acc[j][i] = 0.0f;
+  }
+  const i32 last = position + tokens - 1, begin = (cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0) / tile * tile;
+  // Keys that any row of this warp sees.
+  const i32 warp_last = position + mx_min(warp * 16 + 15, rows - 1) / per_kv, warp_token = position + mx_min(warp * 16, rows - 1) / per_kv;
+  const i32 warp_first = cache.window > 0 ? mx_max(0, warp_token - cache.window + 1) : 0;
+  for (i32 first = begin; first <= last; first += tile) {
+    mx_barrier();
+    {
+      // Four threads a key, 16 dimensions each.
+      const i32 key = tid >> 2, d = (tid & 3) * 16;
+      const i64 row = base + (mx_min(first + key, last) % cache.capacity) * row_bytes;
+      load16(cache, cache.k, row, d, keys + key * pitch + d);
+      load16(cache, cache.v, row, d, values + key * pitch + d);
+    }
+    mx_barrier();
+    if (first > warp_last || first + tile <= warp_first || warp * 16 >= rows) continue;
+    f32 s[8][4];
+    MX_UNROLL
+    for (i32 j = 0; j < 8; j++) {
+      MX_UNROLL
+      for (i32 i = 0; i < 4; i++) s[j][i] = 0.0f;
+    }
+    MX_UNROLL
+    for (i32 k = 0; k < 4; k++) {
+      MX_UNROLL
+      for (i32 j = 0; j < 4; j++) {
+        const u32x4 b = mx_load_matrices(keys + (j * 16 + (lane & 7) + (lane >> 4) * 8) * pitch + k * 16 + ((lane >> 3) & 1) * 8);
+        product(s[2 * j], a[k], b.x, b.y);
+        product(s[2 * j + 1], a[k], b.z, b.w);
+      }
+    }
+    f32 shrink[2];
+    MX_UNROLL
+    for (i32 i = 0; i < 2; i++) {
+      f32 most = -__builtin_inff();
+      MX_UNROLL
+      for (i32 j = 0; j < 8; j++) {
+        MX_UNROLL
+        for (i32 e = 0; e < 2; e++) {
+          const i32 key = first + j * 8 + (lane & 3) * 2 + e;
+          f32 &score = s[j][2 * i + e];
+          score = key >= from[i] && key <= to[i] ? score * score_scale : -__builtin_inff();
+          most = mx_max(most, score);
+        }
+      }
+      most = mx_max(most, mx_shuffle_xor(most, 1));
+      most = mx_max(most, mx_shuffle_xor(most, 2));
+      most = mx_max(most, m[i]);
+      shrink[i] = mx_exp(m[i] - most);
+      m[i] = most;
+      f32 sum = 0.0f;
+      MX_UNROLL
+      for (i32 j = 0; j < 8; j++) {
+        MX_UNROLL
+        for (i32 e = 0; e < 2; e++) {
+          f32 &score = s[j][2 * i + e];
+          score = mx_exp(score - most);
+          sum += score;
+        }
+      }
+      sum += mx_shuffle_xor(sum, 1);
+      sum += mx_shuffle_xor(sum, 2);
+      l[i] = l[i] * shrink[i] + sum;
+    }
+    MX_UNROLL
+    for (i32 j = 0; j < 8; j++) acc[j][0] *= shrink[0], acc[j][1] *= shrink[0], acc[j][2] *= shrink[1], acc[j][3] *= shrink[1];
+    MX_UNROLL
+    for (i32 k = 0; k < 4; k++) {
+      // The scores of sixteen keys are where the first operand wants them.
+      u32 p[3][4];
+      MX_UNROLL
+      for (i32 i = 0; i < 4; i++) {
+        f32 x = s[2 * k + (i >> 1)][(i & 1) * 2], y = s[2 * k + (i >> 1)][(i & 1) * 2 + 1];
+        MX_UNROLL
+        for (i32 part = 0; part < 3; part++) {
+          const u32 xb = mx_bits(x) & 0xffff0000u, yb = mx_bits(y) & 0xffff0000u;
+          p[part][i] = xb >> 16 | yb;
+          x -= mx_float(xb), y -= mx_float(yb);
+        }
+      }
+      MX_UNROLL
+      for (i32 j = 0; j < 4; j++) {
+        const u32x4 b = load_transposed(values + (k * 16 + (lane & 15)) * pitch + j * 16 + (lane >> 4) * 8);
+        MX_UNROLL
+        for (i32 part = 2; part >= 0; part--) {
+          product(acc[2 * j], p[part], b.x, b.y);
+          product(acc[2 * j + 1], p[part], b.z, b.w);
+        }
+      }
+    }
+  }
+  const f32 value_scale = fp8 ? cache.v_scale : 1.0f;
+  MX_UNROLL
+  for (i32 i = 0; i < 2; i++) {
+    if (own[i] < rows) {
+      const i32 token = own[i] / per_kv, head = kv * per_kv + own[i] % per_kv;
+      MX_GLOBAL f32 *y = mx_global<f32>(out) + (i64)(first_token + token) * out_stride + head * dims + (lane & 3) * 2;
+      const f32 inverse = value_scale / l[i];
+      MX_UNROLL
+      for (i32 j = 0; j < 8; j++) {
+        *(MX_GLOBAL f32x2 *)(y + j * 8) = f32x2{mx_round_if(acc[j][2 * i] * inverse, round), mx_round_if(acc[j][2 * i + 1] * inverse, round)};
+      }
+    }
+  }
+}
+MX_EXPORT(attention_tile_mma)
