@@ -123,15 +123,19 @@ void hip_host_reset() {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
   host::State fresh;
-  s.name = fresh.name;
-  s.arch = fresh.arch;
-  s.devices = fresh.devices;
-  s.memory = fresh.memory;
+  // What is under way is finished, unless the device has failed and will not.
+  for (host::Stream *stream : s.streams) {
+    if (s.sticky) stream->pending.clear();
+    host::drain(stream);
+  }
   s.calls.clear();
   s.failing.clear();
   s.countdown = s.code = s.sticky = 0;
   s.capturing = false;
-  for (host::Stream *stream : s.streams) stream->pending.clear();
+  s.name = fresh.name;
+  s.arch = fresh.arch;
+  s.devices = fresh.devices;
+  s.memory = fresh.memory;
 }
 
 // The nth call (1: the next one) of a function returns `code`; the function "kernel" stands for kernels that run.

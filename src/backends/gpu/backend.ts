@@ -247,6 +247,11 @@ export class GpuBackend<N extends string> implements Backend<N> {
       }));
   }
 
+  /** Launches what was asked for; nobody looks at tensors between operations any more. */
+  launch(): void {
+    this.#flush(true);
+  }
+
   /** Whether {@linkcode replay} can record a batch: nothing in its launches may depend on where sequences begin and end. */
   canReplay(batch: Batch, rows: number): boolean {
     return !this.#request.part && rows <= LOGIT_ROWS && batch.ids.length <= LOGIT_ROWS && isSingle(batch) &&

@@ -27,7 +27,11 @@ export class GpuEngine implements Engine {
     tap?: Tap,
   ): Promise<void> {
     const { backend } = this, { tensors, weights } = backend, { vocab } = this.config;
-    if (tap || !backend.canReplay(batch, rows.length)) return await this.#local.compute(batch, rows, onRow, tap);
+    if (tap || !backend.canReplay(batch, rows.length)) {
+      await this.#local.compute(batch, rows, onRow, tap);
+      // Without logits nothing has waited for the operations yet.
+      return backend.launch();
+    }
     const logits = backend.replay(batch, rows, tensors.normed, weights.head, () => this.model.forward(batch));
     rows.forEach((row, i) => onRow(row, logits.subarray(i * vocab, (i + 1) * vocab)));
   }

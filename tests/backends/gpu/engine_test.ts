@@ -2,11 +2,12 @@ import { GptOss, type TensorName } from "../../../src/model/gpt_oss.ts";
 import { LocalEngine } from "../../../src/model/engine.ts";
 import type { Sampling } from "../../../src/backends/gpu/decode.ts";
 import type { GpuBackend } from "../../../src/backends/gpu/backend.ts";
+import { type InputFormat, NO_QDQ } from "../../../src/quant/format.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
-import { randomModel, testConfig } from "../random_model.ts";
+import { randomModel, storageName, STORAGES, testConfig } from "../random_model.ts";
 import { batchOf, largest, logitsOf, openEngine, sequence } from "./opened.ts";
 
 const ignore = await withoutKernelCompiler();
@@ -119,6 +120,45 @@ Deno.test({ name: "GpuEngine.compute() shows every operation's result to a tap",
   assertEquals(await logitsOf(engine, batch, [4]), tapped);
   await engine.close();
 });
+
+/** Formats that take different ways through the fused kernels. */
+const WAYS: readonly (readonly [storage: string, input: InputFormat])[] = [
+  ["bf16", NO_QDQ],
+  ["bf16 transposed", NO_QDQ],
+  ["mxfp4", { kind: "mx", element: "e2m1", rule: "even" }],
+  ["mxfp4", { kind: "fp8_static", scale: Math.fround(0.02) }],
+  ["mxfp6_e2m3", { kind: "fp8_token" }],
+  ["fp8_e4m3 per tensor", { kind: "fp8_static", scale: Math.fround(0.02) }],
+  ["fp8_e4m3 per row", { kind: "fp8_token" }],
+];
+
+for (const [name, input] of WAYS) {
+  Deno.test(
+    { name: `fused kernels give the bits of single operations (${name}, ${input.kind} input)`, ignore },
+    async () => {
+      using host = new HipHost(buildHipHost());
+      const storage = STORAGES.find((s) => storageName(s) === name)!;
+      using model = randomModel(8, { config, storage, input });
+      const kernels = await hostKernels();
+      for (const dtype of ["f32", "bf16"] as const) {
+        const engine = await openEngine(host.path, model, { kernels }, { dtype, kvFormat: dtype });
+        for (const count of [3, 20]) {
+          const batch = sequence(0, count, config.vocab), rows = [0, count - 1];
+          const single: Float32Array[] = [];
+          // A tap looks at every tensor, so that nothing is fused.
+          await engine.compute(
+            batch,
+            Int32Array.from(rows),
+            (_row, logits) => single.push(logits.slice()),
+            (t) => void t.read(),
+          );
+          assertEquals(await logitsOf(engine, batch, rows), single, `${dtype}, ${count} tokens`);
+        }
+        await engine.close();
+      }
+    },
+  );
+}
 
 Deno.test({ name: "GpuBackend.read() refuses what a fused kernel did not keep", ignore }, async () => {
   using host = new HipHost(buildHipHost());
