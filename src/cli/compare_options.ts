@@ -115,7 +115,7 @@ export const COMPARE: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   notes: [
     "Both settings compute the same tokens. Errors are relative (||B - A|| / ||A||) and given twice: in total, with all that came " +
-    "before, and own: of the operation alone, on A's inputs. An operation whose own error is larger than the number formats of the two " +
+    "before, and own: of the operation alone, on equal inputs. An operation whose own error is larger than the number formats of the two " +
     "settings explain is named as a suspect: that is how a broken scale or a wrong layout shows.",
     "Options other than --a and --b hold for both sides.",
     `--fail-above: kl, max-kl: KL divergence in nats, mean and largest; error, own-error: largest relative error of an operation; ` +

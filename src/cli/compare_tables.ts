@@ -2,10 +2,11 @@
 import { percent, small } from "../eval/report/numbers.ts";
 import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
 import { operationName, suspectText } from "../eval/summary.ts";
+import { protocolLines } from "./eval_tables.ts";
 import { tableLines } from "./table.ts";
 
 /** The tables of a comparison. */
-export function compareTables({ protocol, divergence: d }: CompareResults): string[] {
+export function compareTables({ mxoss, protocol, divergence: d }: CompareResults): string[] {
   const { logits, first_above_alarm: first } = d;
   const lines = [
     `A: ${settingText(protocol.a, protocol.b)}`,
@@ -14,7 +15,7 @@ export function compareTables({ protocol, divergence: d }: CompareResults): stri
     "",
     ...tableLines(layerRows(d), [1, 2, 3, 4, 6, 7]),
     "",
-    "total error: with all that came before; own: of the operation alone, on A's inputs; relative, ||B - A|| / ||A||",
+    "total error: with all that came before; own: of the operation alone, on equal inputs; relative, ||B - A|| / ||A||",
     "",
     ...tableLines([
       ["KL of B from A", `mean ${small(logits.mean_kl)}, largest ${small(logits.max_kl)} at ${place(d)}`],
@@ -36,6 +37,7 @@ export function compareTables({ protocol, divergence: d }: CompareResults): stri
     lines.push("suspects: none; every own error is what the settings' number formats explain");
   }
   for (const suspect of d.suspects) lines.push(`suspect: ${operationName(suspect)}: ${suspectText(suspect)}`);
+  lines.push(...protocolLines(mxoss, protocol.a, `A; text ${protocol.text.sha256.slice(0, 16)}`));
   return lines;
 }
 

@@ -87,7 +87,6 @@ export async function openSetting(setting: PlannedSetting, room: SettingRoom): P
     dtype,
     kvFormat: planned.plan.kvFormat,
     engine: `${backend}, tp ${tp}, ep ${ep}`,
-    forcible: tp * ep === 1,
   };
 }
 

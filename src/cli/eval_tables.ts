@@ -1,9 +1,21 @@
 /** What `mxoss eval` prints. */
 import { FILTERS } from "../eval/filters.ts";
-import type { DivergenceResult, Gsm8kResults, PerplexityResults } from "../eval/results_schema.ts";
+import type { DivergenceResult, Gsm8kResults, PerplexityResults, SettingProtocol } from "../eval/results_schema.ts";
 import { operationName, residualError, suspectText, worstOperation } from "../eval/summary.ts";
 import { percent, points, small } from "../eval/report/numbers.ts";
 import { tableLines } from "./table.ts";
+
+/** What made the numbers, in lines; what differs between cells is in their labels. */
+export function protocolLines(version: string, setting: SettingProtocol, task: string): string[] {
+  const { model, fingerprint, weights_sha256: weights, backend, dtype, kv_cache_dtype: kv, tp, ep, threads } = setting;
+  return [
+    "",
+    `mxoss ${version}; ${model}, weights ${weights.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`,
+    `${setting.scheme}, ${dtype}, kv ${kv}, tp ${tp}, ep ${ep}, ${backend}, ${threads} thread${
+      threads === 1 ? "" : "s"
+    }; ${task}`,
+  ];
+}
 
 /** The tables of an evaluation of word problems. */
 export function gsm8kTables(results: Gsm8kResults): string[] {
@@ -51,6 +63,11 @@ export function gsm8kTables(results: Gsm8kResults): string[] {
     );
   }
   lines.push(...divergenceLines(divergences, (key) => labelOf(results, key), cells[0]!.label));
+  const { data, prompt, decoding } = protocol;
+  const task = `${format} by ${prompt.template}, seed ${prompt.seed}, at most ${decoding.max_tokens} tokens, data ${
+    data.sha256.slice(0, 16)
+  }`;
+  lines.push(...protocolLines(results.mxoss, cells[0]!.protocol, task));
   return lines;
 }
 
@@ -73,6 +90,7 @@ export function perplexityTables(results: PerplexityResults): string[] {
     }),
   ], [1, 2, 3]));
   lines.push(...divergenceLines(divergences, (key) => cells.find((c) => c.key === key)!.label, cells[0]!.label));
+  lines.push(...protocolLines(results.mxoss, cells[0]!.protocol, `text ${protocol.text.sha256.slice(0, 16)}`));
   return lines;
 }
 

@@ -24,8 +24,6 @@ export interface Side extends Numerics {
   /** The weights and what happens to the inputs of linears, as the session computes them. */
   readonly source: ModelSource;
   readonly kvFormat: KvFormat;
-  /** Whether the graph runs on this thread (one rank), so that its intermediate results can be replaced. */
-  readonly forcible: boolean;
 }
 
 /** Options of {@linkcode compareSides}. */

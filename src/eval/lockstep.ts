@@ -38,11 +38,9 @@ export interface Observer {
   logits(position: number, a: Float32Array, b: Float32Array): void;
 }
 
-/** A side of the comparison; its session has two slots if it can be forced. */
+/** A side of the comparison; its session has two slots, unless its results cannot be replaced. */
 export interface LockstepSide {
   readonly session: Session;
-  /** Whether taps can replace results: the graph runs on this thread. */
-  readonly forcible: boolean;
 }
 
 /** Slot of the sequence that a side computes on its own, and of the one that is forced. */
@@ -84,37 +82,42 @@ async function comparePiece(
   start: number,
   observer: Observer,
 ): Promise<void> {
-  const target = b.forcible ? b : a.forcible ? a : null;
-  const records = new Map<string, Recorded>();
+  const recordsA = new Map<string, Recorded>(), recordsB = new Map<string, Recorded>();
   const logitsA: Float32Array[] = [], logitsB: Float32Array[] = [];
+  // Where the graph runs on other threads, results can be seen and not replaced.
+  let forcibleA = false, forcibleB = false;
 
-  await run(a, FREE, piece, (point) => records.set(key(point), record(point)), logitsA);
+  await run(a, FREE, piece, (point) => {
+    forcibleA ||= point.write !== undefined;
+    recordsA.set(key(point), record(point));
+  }, logitsA);
 
-  const recordsB = new Map<string, Recorded>();
   const routing = new Routing();
   await run(b, FREE, piece, (point) => {
-    const left = records.get(key(point))!, right = record(point);
-    if (target === a) recordsB.set(key(point), right);
+    forcibleB ||= point.write !== undefined;
+    const left = recordsA.get(key(point))!, right = record(point);
+    if (!forcibleB) recordsB.set(key(point), right);
     observer.free(routing.pair(point, start, left, right));
   }, logitsB);
   logitsA.forEach((row, i) => observer.logits(start + i, row, logitsB[i]!));
-  const layers = lastLayer(records);
+  const layers = lastLayer(recordsA);
   observer.free(headPair(logitsA, logitsB, start, layers));
-  if (target === null) return;
+  if (!forcibleA && !forcibleB) return;
 
-  const given = target === b ? records : recordsB;
+  const forcesB = forcibleB;
+  const given = forcesB ? recordsA : recordsB;
   const ownLogits: Float32Array[] = [];
   const forcedRouting = new Routing();
-  await run(target, FORCED, piece, (point) => {
+  await run(forcesB ? b : a, FORCED, piece, (point) => {
     const other = given.get(key(point))!, own = record(point);
-    const [left, right] = target === b ? [other, own] : [own, other];
+    const [left, right] = forcesB ? [other, own] : [own, other];
     observer.forced(forcedRouting.pair(point, start, left, right));
     // From here on both sides have the same experts.
     forcedRouting.force(other.experts);
     point.write!(other.values, other.experts);
   }, ownLogits);
   observer.forced(
-    target === b ? headPair(logitsA, ownLogits, start, layers) : headPair(ownLogits, logitsB, start, layers),
+    forcesB ? headPair(logitsA, ownLogits, start, layers) : headPair(ownLogits, logitsB, start, layers),
   );
 }
 

@@ -94,6 +94,15 @@ const IN_FILES: Planted[] = [
     suspects: [0, 1, 2, 3].flatMap((layer) => [`layer ${layer} rotary.q`, `layer ${layer} rotary.k`]),
   },
   {
+    name: "a NaN in a norm",
+    plant: (c) =>
+      c.tensor("model.layers.1.post_attention_layernorm.weight", (data) => {
+        [data[20], data[21]] = [0xc0, 0x7f];
+      }),
+    suspects: ["layer 1 postNorm"],
+    hint: /^210 elements are NaN or infinite$/,
+  },
+  {
     name: "a router row of zeros",
     plant: (c) => c.tensor("model.layers.2.mlp.router.weight", (data) => data.fill(0, 3 * 2 * HIDDEN, 4 * 2 * HIDDEN)),
     suspects: ["layer 2 router"],

@@ -35,7 +35,6 @@ export async function openSide(
     dtype: all.dtype,
     kvFormat: all.kvCacheDtype === "auto" ? all.dtype : all.kvCacheDtype,
     engine: `${all.backend} ${all.tp ?? 1} ${all.ep ?? 1}`,
-    forcible: (all.tp ?? 1) * (all.ep ?? 1) === 1,
   };
 }
 

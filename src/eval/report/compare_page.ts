@@ -37,7 +37,7 @@ export async function compareReport(results: CompareResults): Promise<string> {
     ...(own
       ? [section(
         "Where error comes from",
-        "Relative error of each operation by itself: it was given A's inputs, so nothing that came before it counts. A change of " +
+        "Relative error of each operation by itself: it was given equal inputs on both sides, so nothing that came before it counts. A change of " +
           "number formats shows where the format is, and so does a defect.",
         card(errorTiles(artist, d, "own")),
       )]

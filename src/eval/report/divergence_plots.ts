@@ -146,17 +146,24 @@ const LEAST_KL = 1e-10;
 /** Most dots of one comparison; longer texts are thinned to the largest KL of neighbours. */
 const MOST_DOTS = 1000;
 
+const SAME = "same likeliest token", OTHER = "another likeliest token", BROKEN = "not finite";
+
 /** KL of every position, one panel per comparison. */
 export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDivergence[]): string {
   const dots = comparisons.flatMap(({ label, divergence: { logits } }) => {
     const step = Math.ceil(logits.kl.length / MOST_DOTS);
     return Array.from({ length: Math.ceil(logits.kl.length / step) }, (_, i) => {
-      const part = logits.kl.slice(i * step, (i + 1) * step).map((kl) => kl ?? Infinity);
-      const kl = Math.max(LEAST_KL, ...part.filter(Number.isFinite));
+      const part = logits.kl.slice(i * step, (i + 1) * step);
+      const finite = part.filter((kl) => kl !== null);
       const agrees = !logits.agrees.slice(i * step, (i + 1) * step).includes("0");
-      return { label, position: i * step, kl, agrees: agrees ? "same likeliest token" : "another likeliest token" };
+      const kind = finite.length < part.length ? BROKEN : agrees ? SAME : OTHER;
+      return { label, position: i * step, kl: Math.max(LEAST_KL, ...finite), kind };
     });
   });
+  // What is not finite stands above everything else.
+  const top = Math.max(1, ...dots.map(({ kl }) => kl));
+  for (const dot of dots) if (dot.kind === BROKEN) dot.kl = top;
+  const kinds = dots.some(({ kind }) => kind === BROKEN) ? [SAME, OTHER, BROKEN] : [SAME, OTHER];
   const means = comparisons.map(({ label, divergence }) => ({ label, kl: divergence.logits.mean_kl ?? 0 }))
     .filter(({ kl }) => kl > LEAST_KL);
   return draw({
@@ -168,8 +175,8 @@ export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDiverg
     y: { type: "log", label: "KL, nats", grid: true, ...decades(dots.map(({ kl }) => kl), 2) },
     fy: { axis: null, domain: comparisons.map(({ label }) => label) },
     color: {
-      domain: ["same likeliest token", "another likeliest token"],
-      range: ["var(--s0)", "var(--bad)"],
+      domain: kinds,
+      range: ["var(--s0)", "var(--bad)", "var(--s3)"].slice(0, kinds.length),
       legend: true,
     },
     marks: [
@@ -178,7 +185,7 @@ export function klPlot({ Plot, draw }: Artist, comparisons: readonly NamedDiverg
         x: "position",
         y: "kl",
         fy: "label",
-        fill: "agrees",
+        fill: "kind",
         r: 1.8,
         title: (d) => `position ${d.position}: ${d.kl.toExponential(2)}`,
       }),

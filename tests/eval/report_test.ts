@@ -1,0 +1,223 @@
+/** Pages from results at the edges: nothing differs, nothing is finite, one problem, names that are markup. */
+import { compareReport } from "../../src/eval/report/compare_page.ts";
+import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
+import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
+import {
+  CompareResults,
+  DivergenceResult,
+  Gsm8kResults,
+  PerplexityResults,
+  SCHEMA_VERSION,
+  type SettingProtocol,
+} from "../../src/eval/results_schema.ts";
+import { compareTables } from "../../src/cli/compare_tables.ts";
+import { gsm8kTables, perplexityTables } from "../../src/cli/eval_tables.ts";
+import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+
+const EVIL = '<b>&"evil".txt';
+
+const setting: SettingProtocol = {
+  model: "models/tiny",
+  layout: "hf_mxfp4",
+  fingerprint: "f".repeat(64),
+  weights_sha256: "a".repeat(64),
+  scheme: "w_mxfp4",
+  formats_sha256: "b".repeat(64),
+  calibrated_on: null,
+  backend: "emulate",
+  dtype: "bf16",
+  kv_cache_dtype: "bf16",
+  tp: 1,
+  ep: 1,
+  threads: 2,
+};
+
+/** A comparison of two layers in which every error is `error`. */
+function divergence(error: number | null, own = true): DivergenceResult {
+  const summary = {
+    relative_error: error,
+    sqnr_db: error === 0 ? null : 20,
+    max_error: error,
+    non_finite: error === null ? 3 : 0,
+  };
+  const operation = (layer: number, name: string) => ({
+    layer,
+    operation: name,
+    rows: 4,
+    unmatched_rows: 0,
+    total: summary,
+    own: own ? summary : null,
+    explained: 0,
+    outliers: [{ channel: 3, magnitude: 9, error_share: 0.5 }],
+  });
+  const counts = { format: "mxfp4", scale: null, elements: 100, clipped: 2, at_max: 5, flushed: 7, error };
+  return DivergenceResult.parse({
+    tokens: 4,
+    sequences: 1,
+    logits: {
+      positions: 4,
+      mean_kl: error,
+      max_kl: error,
+      max_kl_at: { sequence: 0, position: 2 },
+      top1_agreement: 0.75,
+      perplexity_a: 1.5,
+      perplexity_b: error === null ? null : 1.6,
+      nll_increase: { mean: error, low: null, high: null },
+      kl: [error, 0, error, error],
+      agrees: "1101",
+    },
+    alarm: 0.01,
+    first_above_alarm: error === 0 ? null : { layer: 0, operation: "attention", relative_error: error },
+    suspects: error === 0 ? [] : [
+      { layer: 1, operation: "attention", error, explained: 0, excess: null, evidence: "own", hints: ["<i>hint</i>"] },
+    ],
+    operations: [
+      operation(-1, "embed"),
+      ...[0, 1].flatMap((layer) =>
+        ["attention", "attentionResidual", "mlpResidual"].map((name) => operation(layer, name))
+      ),
+      operation(2, "finalNorm"),
+      operation(2, "lm_head"),
+    ],
+    router: {
+      decisions: 8,
+      flipped: error === 0 ? 0 : 1,
+      per_layer: [0, error === 0 ? 0 : 0.25],
+      flips: error === 0
+        ? []
+        : [{ layer: 1, sequence: 0, position: 2, token: 5, lost: [1], gained: [2], margin: null }],
+    },
+    tensors: [
+      { name: "experts.down_proj.input", layer: 1, a: null, b: counts },
+      { name: "cache.key", layer: 1, a: counts, b: counts },
+    ],
+  });
+}
+
+function assertPage(page: string): void {
+  assert(page.startsWith("<!doctype html>") && page.trimEnd().endsWith("</html>"));
+  assert(!/<script|<link|https?:\/\/(?!www\.w3\.org)/.test(page), "the page must load nothing");
+  assert(!page.includes('<b>&"evil') && !page.includes("<i>hint"), "text must be escaped");
+  assert(!/\bNaN\b|undefined|Infinity/.test(page), /.{40}(\bNaN\b|undefined|Infinity).{40}/.exec(page)?.[0] ?? "");
+}
+
+for (
+  const [what, error] of [["nothing differs", 0], ["something differs", 0.02], ["nothing is finite", null]] as const
+) {
+  for (const own of [true, false]) {
+    Deno.test(`compareReport() draws a page where ${what}, own errors ${own ? "known" : "unknown"}`, async () => {
+      const results = CompareResults.parse({
+        schema: "mxoss.compare",
+        version: SCHEMA_VERSION,
+        mxoss: "1.2.3",
+        protocol: {
+          a: setting,
+          b: { ...setting, scheme: EVIL },
+          text: { name: EVIL, sha256: "c".repeat(64), tokens: 4, sequence_length: 4 },
+        },
+        divergence: divergence(error, own),
+      });
+      const page = await compareReport(results);
+      assertPage(page);
+      assertEquals(page.includes("not finite"), error === null);
+      assertStringIncludes(page, "&lt;b&gt;&amp;&quot;evil&quot;.txt");
+      const text = compareTables(results).join("\n");
+      assertStringIncludes(
+        text,
+        "mxoss 1.2.3; models/tiny, weights aaaaaaaaaaaaaaaa, config and headers ffffffffffffffff",
+      );
+      assert(!/NaN|undefined|Infinity/.test(text), text);
+    });
+  }
+}
+
+function gsm8k(cells: number, problems: number): Gsm8kResults {
+  const filter = {
+    correct: problems,
+    accuracy: 1,
+    low: 0.5,
+    high: 1,
+    outcomes: "1".repeat(problems),
+  };
+  const keys = Array.from({ length: cells }, (_, i) => `cell${i}`);
+  const pair = (name: "strict-match" | "flexible-extract") => ({
+    filter: name,
+    lost: 0,
+    gained: 0,
+    changed: 0,
+    difference: 0,
+    low: -0.1,
+    high: 0.1,
+    p: 1,
+    p_holm: 1,
+    detectable: 1,
+  });
+  return Gsm8kResults.parse({
+    schema: "mxoss.eval.gsm8k",
+    version: SCHEMA_VERSION,
+    mxoss: "1.2.3",
+    protocol: {
+      data: { name: EVIL, sha256: "d".repeat(64), problems, asked: problems },
+      prompt: {
+        format: "chat",
+        template: "none",
+        system: null,
+        reasoning: null,
+        date: "2025-08-05",
+        shots: [{ index: 3, question: EVIL }],
+        shots_from: null,
+        seed: 0,
+      },
+      decoding: { method: "greedy", max_tokens: 9, stop_ids: [1], stop_texts: [] },
+      scoring: "as lm-eval",
+    },
+    cells: keys.map((key) => ({
+      key,
+      label: key,
+      protocol: setting,
+      filters: { "strict-match": filter, "flexible-extract": filter },
+      prompt_tokens: 10,
+      generated_tokens: 10,
+      ends: { stop: problems, text: 0, length: 0 },
+      without_final: 0,
+      reliability: [],
+    })),
+    comparisons: keys.slice(1).map((key) => ({ key, pairs: [pair("strict-match"), pair("flexible-extract")] })),
+    divergences: keys.slice(1).map((key, i) => ({ key, divergence: divergence([0, 0.1, null][i % 3]!) })),
+  });
+}
+
+for (const cells of [1, 2, 9]) {
+  Deno.test(`gsm8kReport() draws a page of ${cells} cell${cells === 1 ? "" : "s"} and one problem`, async () => {
+    const results = gsm8k(cells, 1);
+    const page = await gsm8kReport(results);
+    assertPage(page);
+    assertEquals(page.includes("What accuracy does not show"), cells > 1);
+    assertStringIncludes(page, "Accuracy hardly separates quantization schemes");
+    const text = gsm8kTables(results).join("\n");
+    assertStringIncludes(text, "chat by none, seed 0");
+    assert(!/NaN|undefined|Infinity/.test(text), text);
+  });
+}
+
+Deno.test("perplexityReport() draws a page, also of what is not finite", async () => {
+  const results = PerplexityResults.parse({
+    schema: "mxoss.eval.perplexity",
+    version: SCHEMA_VERSION,
+    mxoss: "1.2.3",
+    protocol: { text: { name: EVIL, sha256: "e".repeat(64), bytes: 9, tokens: 4, sequence_length: 4 } },
+    cells: ["a", "b"].map((key, i) => ({
+      key,
+      label: key,
+      protocol: setting,
+      predicted: 3,
+      nll: i === 0 ? 1 : null,
+      perplexity: i === 0 ? 2.7 : null,
+      bits_per_byte: i === 0 ? 1.4 : null,
+    })),
+    comparisons: [{ key: "b", nll_increase: { mean: null, low: null, high: null } }],
+    divergences: [{ key: "b", divergence: divergence(null) }],
+  });
+  assertPage(await perplexityReport(results));
+  assert(!/NaN|undefined|Infinity/.test(perplexityTables(results).join("\n")));
+});
