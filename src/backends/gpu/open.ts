@@ -13,6 +13,7 @@ import { loadWeights, STAGING_BYTES } from "./load.ts";
 import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
 import { matrixKernels } from "./self_test.ts";
 import { uploadFloats } from "./staging.ts";
+import type { GpuLinear, GpuTree } from "./tensors.ts";
 import { expertRecordBytes, placeWeights, writeExperts } from "./weights.ts";
 import { planWorkspace, type Workspace } from "./workspace.ts";
 
@@ -110,16 +111,14 @@ export async function openGpu<N extends string>(
     const loadMilliseconds = performance.now() - started;
 
     const calls = new Calls(stream, kernels);
-    const { accepted, rejected } = options.matrix === false || request.dtype !== "bf16"
-      ? { accepted: new Set<string>(), rejected: [] }
-      : matrixKernels(calls, weights, workspace.caches[0]);
+    const matrix = chooseMatrix(request, options, calls, weights, workspace);
     const executor = new Executor(calls, workspace, {
       config: request.config,
       context: request.context,
       round: request.dtype === "bf16" ? 1 : 0,
       firstId: request.part?.vocabStart ?? 0,
       firstExpert: request.part?.expertStart ?? 0,
-      matrixKernels: accepted,
+      matrixKernels: matrix.accepted,
       invariant: options.invariant ?? false,
     });
     return new GpuBackend({
@@ -132,7 +131,7 @@ export async function openGpu<N extends string>(
       stream,
       held,
       info: {
-        description: describe(runtime, device, kernels.arch, accepted, rejected),
+        description: describe(runtime, device, kernels.arch, weights, matrix.why),
         weightBytes: plan.weightBytes,
         loadMilliseconds,
       },
@@ -184,20 +183,49 @@ function uploadTables(stream: Stream, staging: PinnedBuffer, request: OpenReques
   uploadFloats(stream, staging, w.rowNumbers, new Float32Array(numbers.buffer));
 }
 
-function describe(
-  runtime: GpuRuntime,
-  device: GpuDevice,
-  arch: string,
-  accepted: ReadonlySet<string>,
-  rejected: readonly string[],
-): string {
+/** Which matrix kernels are used, and why in words. */
+function chooseMatrix(
+  { dtype }: OpenRequest,
+  options: GpuOptions,
+  calls: Calls,
+  weights: GpuTree,
+  workspace: Workspace<string>,
+): { readonly accepted: ReadonlySet<string>; readonly why: string } {
+  const none = new Set<string>();
+  if (dtype !== "bf16") return { accepted: none, why: "float32 products, as the dtype is f32" };
+  if (options.invariant) return { accepted: none, why: "float32 products, as every batch is to be computed alike" };
+  if (options.matrix === false) {
+    return { accepted: none, why: "float32 products, as matrix instructions are switched off" };
+  }
+  const { accepted, rejected } = matrixKernels(calls, weights, workspace.caches[0]);
+  const { bf16 } = capabilityOf(calls.kernels.device.properties.arch);
+  const failed = rejected.length > 0
+    ? `; not used, because they disagree with the generic kernels on this device: ${rejected.join(", ")}`
+    : "";
+  if (accepted.size > 0) {
+    return { accepted, why: `bf16 products by ${bf16 ?? "matrix instructions"} for many tokens${failed}` };
+  }
+  return {
+    accepted,
+    why: `float32 products${failed || `, as no matrix kernels are compiled for ${calls.kernels.arch}`}`,
+  };
+}
+
+/** "mxfp4 weights, mx e2m1 inputs through QDQ" */
+function formatOf({ format, input }: GpuLinear): string {
+  if (input.kind === "none") return `${format} weights`;
+  return `${format} weights, ${input.kind === "mx" ? `mx ${input.element}` : input.kind} inputs through QDQ`;
+}
+
+/** One line for `--stats`: the device, how products are computed, which formats. */
+function describe(runtime: GpuRuntime, device: GpuDevice, arch: string, weights: GpuTree, products: string): string {
   const { name, arch: own, index } = device.properties;
   const api = runtime.kind === "hip" ? "HIP" : "CUDA";
   const code = arch === own ? arch : `${own}, kernels of ${arch}`;
-  const { bf16 } = capabilityOf(own);
-  const products = accepted.size > 0 ? `bf16 products by ${bf16}` : "float32 products";
-  const failed = rejected.length > 0
-    ? `; not used, because they disagree with the generic kernels here: ${rejected.join(", ")}`
-    : "";
-  return `${api} ${runtime.version}, device ${index} ${name} (${code}), ${products}${failed}`;
+  const experts = new Set(
+    weights.layers.flatMap(({ gateUp, down }) => [gateUp[0], down[0]]).filter((l) => l !== undefined).map(formatOf),
+  );
+  const attention = new Set(weights.layers.flatMap(({ q, k, v, o }) => [q, k, v, o]).map(formatOf));
+  return `${api} ${runtime.version}, device ${index} ${name} (${code}); ${products}; ` +
+    `experts: ${[...experts].join(" and ")}; attention: ${[...attention].join(" and ")}`;
 }

@@ -29,22 +29,31 @@ async function infoWith(
 Deno.test(
   { name: "openGpu() uses matrix kernels that agree with the generic ones on this device", ignore },
   async () => {
-    assertStringIncludes((await infoWith("right", "bf16")).description, "bf16 products by MFMA");
-    assertStringIncludes((await infoWith(undefined, "bf16")).description, "float32 products");
+    assertEquals(
+      (await infoWith("right", "bf16")).description,
+      "HIP 6.2.41134, device 0 mxoss test device (gfx942); bf16 products by MFMA for many tokens; " +
+        "experts: bf16 weights; attention: bf16 weights",
+    );
   },
 );
 
 Deno.test({ name: "openGpu() does not use matrix kernels that disagree, and says so", ignore }, async () => {
-  const { description } = await infoWith("wrong", "bf16");
   assertStringIncludes(
-    description,
-    "float32 products; not used, because they disagree with the generic kernels here: gemm_bf16_mma",
+    (await infoWith("wrong", "bf16")).description,
+    "; float32 products; not used, because they disagree with the generic kernels on this device: gemm_bf16_mma; ",
   );
 });
 
-Deno.test({ name: "openGpu() leaves matrix kernels alone in float32, and when told to", ignore }, async () => {
-  assertEquals((await infoWith("wrong", "f32")).description.includes("gemm_bf16_mma"), false);
-  assertEquals((await infoWith("wrong", "bf16", { matrix: false })).description.includes("gemm_bf16_mma"), false);
+Deno.test({ name: "openGpu() says why it uses no matrix kernels", ignore }, async () => {
+  const reasons = [
+    [undefined, "bf16", {}, "float32 products, as no matrix kernels are compiled for gfx942"],
+    ["wrong", "f32", {}, "float32 products, as the dtype is f32"],
+    ["right", "bf16", { matrix: false }, "float32 products, as matrix instructions are switched off"],
+    ["right", "bf16", { invariant: true }, "float32 products, as every batch is to be computed alike"],
+  ] as const;
+  for (const [matrix, dtype, options, reason] of reasons) {
+    assertStringIncludes((await infoWith(matrix, dtype, options)).description, `; ${reason}; `);
+  }
 });
 
 for (const operation of OPERATION_CASES) {
