@@ -38,7 +38,10 @@ Deno.test("compare names a planted bug, and --fail-above makes it exit code 3", 
     (data) => data.forEach((byte, i) => data[i] = byte + 1),
   );
   const { code, stdout, stderr } = await compared(["--b", `model=${broken.dir}`, "--fail-above", "suspects=0,kl=1000"]);
-  assertMatch(stdout, /^suspect: layer 2 experts\.gate_up_proj: own error (0\.9|1\.)\d+, of which the settings explain 0$/m);
+  assertMatch(
+    stdout,
+    /^suspect: layer 2 experts\.gate_up_proj: own error (0\.9|1\.)\d+, of which the settings explain 0$/m,
+  );
   assertEquals(stderr, "--fail-above: suspects is 1.000, above 0\n");
   assertEquals(code, 3);
 });
