@@ -5,6 +5,7 @@ import { operationName } from "../../src/eval/summary.ts";
 import { InputError } from "../../src/errors.ts";
 import { OPERATIONS } from "../../src/model/gpt_oss.ts";
 import type { InputFormat } from "../../src/quant/format.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
 import { compared, openSide, TINY, TWO_TURNS } from "./sides.ts";
@@ -43,6 +44,12 @@ for (const [scheme, input, meanKl] of REFERENCE) {
     assertEquals(logits.maxKl, Math.max(...logits.kl));
   });
 }
+
+Deno.test("two_turns.txt spells the golden tokens", async () => {
+  const text = await Deno.readTextFile(new URL("../goldens/eval/two_turns.txt", import.meta.url));
+  const tokenizer = await Tokenizer.fromDirectory(TINY);
+  assertEquals(tokenizer.encode(text, { allowSpecial: true }), TWO_TURNS);
+});
 
 Deno.test("compare finds nothing between a setting and itself", async () => {
   const result = await compared(openSide(), openSide());
