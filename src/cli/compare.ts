@@ -63,7 +63,7 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
     const { compareReport } = await import("../eval/report/compare_page.ts");
     writeWhole(`${options.out}/report.html`, await compareReport(results));
   }
-  await writeOut(options.json ? json : `${compareTables(results).join("\n")}\n`);
+  await writeOut(options.json ? json : `${compareTables(results, options.all).join("\n")}\n`);
   return judge(options["fail-above"] ?? [], divergence);
 }
 

@@ -102,6 +102,9 @@ const OPTIONS = {
   ),
   calibrate: CALIBRATE_OPTION,
   out: option("DIR", text("a directory").optional(), "write results.json and report.html here"),
+  all: toggle(
+    "print every operation with SQNR and outlier channels, every quantized tensor, and router flips one by one",
+  ),
   json: toggle("print results.json instead of tables"),
   ...MODEL_OPTIONS,
   ...SHARED,

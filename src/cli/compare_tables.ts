@@ -5,8 +5,12 @@ import { operationName, suspectText } from "../eval/summary.ts";
 import { protocolLines } from "./eval_tables.ts";
 import { tableLines } from "./table.ts";
 
-/** The tables of a comparison. */
-export function compareTables({ mxoss, protocol, divergence: d }: CompareResults): string[] {
+/**
+ * The tables of a comparison.
+ *
+ * @param all Every operation, every quantized tensor and router flips one by one.
+ */
+export function compareTables({ mxoss, protocol, divergence: d }: CompareResults, all = false): string[] {
   const { logits, first_above_alarm: first } = d;
   const lines = [
     `A: ${settingText(protocol.a, protocol.b)}`,
@@ -29,9 +33,10 @@ export function compareTables({ mxoss, protocol, divergence: d }: CompareResults
     ]),
   ];
   const clipped = d.tensors.filter(({ a, b }) => (a?.clipped ?? 0) + (b?.clipped ?? 0) > 0);
-  if (d.tensors.length > 0) {
-    lines.push("", ...(clipped.length === 0 ? ["quantized tensors: nothing is clipped"] : clippedLines(clipped)));
-  }
+  if (all && d.tensors.length > 0) lines.push("", ...tensorLines(d.tensors));
+  else if (clipped.length > 0) lines.push("", ...tensorLines(clipped));
+  else if (d.tensors.length > 0) lines.push("", "quantized tensors: nothing is clipped");
+  if (all) lines.push("", ...operationLines(d), ...flipLines(d));
   lines.push("");
   if (d.suspects.length === 0) {
     lines.push("suspects: none; every own error is what the settings' number formats explain");
@@ -102,11 +107,57 @@ function largest(operations: readonly Operation[], error: (o: Operation) => numb
   return operations.reduce((worst, o) => (error(o) ?? Infinity) > (error(worst) ?? Infinity) ? o : worst);
 }
 
-function clippedLines(tensors: DivergenceResult["tensors"]): string[] {
+function tensorLines(tensors: DivergenceResult["tensors"]): string[] {
   const cell = (counts: DivergenceResult["tensors"][number]["a"]) =>
-    counts === null ? "-" : `${counts.clipped} of ${counts.elements} (${counts.format})`;
+    counts === null
+      ? "-"
+      : `${counts.clipped} clipped, ${counts.at_max} at the maximum, ${counts.flushed} to zero of ${counts.elements} (${counts.format})`;
   return tableLines([
-    ["clipped tensor", "A", "B"],
+    ["quantized tensor", "A", "B"],
     ...tensors.map(({ layer, name, a, b }) => [operationName({ layer, operation: name }), cell(a), cell(b)]),
   ]);
+}
+
+/** Outlier channels of an operation that are named in a line. */
+const NAMED_CHANNELS = 3;
+
+function operationLines({ operations }: DivergenceResult): string[] {
+  const error = (e: Operation["total"] | null) =>
+    e === null ? ["-", ""] : [small(e.relative_error), e.sqnr_db?.toFixed(1) ?? ""];
+  return tableLines([
+    ["operation", "total error", "SQNR, dB", "own error", "SQNR, dB", "explained", "rerouted rows", "outlier channels"],
+    ...operations.map((o) => [
+      operationName(o),
+      ...error(o.total),
+      ...error(o.own),
+      small(o.explained),
+      o.unmatched_rows === 0 ? "" : `${o.unmatched_rows} of ${o.unmatched_rows + o.rows}`,
+      o.outliers.slice(0, NAMED_CHANNELS)
+        .map((c) => `${c.channel} (${(c.magnitude ?? 0).toFixed(1)} x RMS, ${percent(c.error_share ?? 0, 0)} of error)`)
+        .join(", "),
+    ]),
+  ], [1, 2, 3, 4, 5, 6]);
+}
+
+/** Router flips that are listed on a terminal. */
+const LISTED_FLIPS = 50;
+
+function flipLines({ router: { flips, flipped } }: DivergenceResult): string[] {
+  if (flips.length === 0) return [];
+  return [
+    "",
+    `router flips (${Math.min(LISTED_FLIPS, flips.length)} of ${flipped})`,
+    ...tableLines([
+      ["layer", "sequence", "position", "token id", "only A", "only B", "A's margin"],
+      ...flips.slice(0, LISTED_FLIPS).map((f) => [
+        `${f.layer}`,
+        `${f.sequence}`,
+        `${f.position}`,
+        `${f.token}`,
+        f.lost.join(","),
+        f.gained.join(","),
+        small(f.margin),
+      ]),
+    ], [0, 1, 2, 3, 6]),
+  ];
 }

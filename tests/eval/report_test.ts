@@ -121,7 +121,8 @@ for (
       assertPage(page);
       assertEquals(page.includes("not finite"), error === null);
       assertStringIncludes(page, "&lt;b&gt;&amp;&quot;evil&quot;.txt");
-      const text = compareTables(results).join("\n");
+      const text = compareTables(results, true).join("\n");
+      assertStringIncludes(text, "3 (9.0 x RMS, 50% of error)");
       assertStringIncludes(
         text,
         "mxoss 1.2.3; models/tiny, weights aaaaaaaaaaaaaaaa, config and headers ffffffffffffffff",
