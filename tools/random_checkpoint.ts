@@ -13,7 +13,7 @@
  * written.
  */
 import { parseArgs } from "node:util";
-import { SafetensorsWriter } from "../src/checkpoint/write_safetensors.ts";
+import { SafetensorsWriter, writtenBytes } from "../src/checkpoint/write_safetensors.ts";
 import {
   type Fill,
   FORMATS,
@@ -38,10 +38,6 @@ export interface RandomCheckpoint {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-const ELEMENT_BYTES: Record<RandomTensor["dtype"], number> = { F32: 4, I32: 4, BF16: 2, F16: 2, U8: 1, F8_E4M3: 1 };
-const bytesOf = ({ dtype, shape }: RandomTensor) =>
-  shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
-
 /**
  * Writes a checkpoint into a directory, which is made if it is not there.
  *
@@ -50,7 +46,7 @@ const bytesOf = ({ dtype, shape }: RandomTensor) =>
 export function writeRandomCheckpoint(dir: string, options: RandomCheckpoint): number {
   const { shape, layout, quark = {}, shardBytes = 5e9, seed = 1 } = options;
   const shards = cut(randomTensors(shape, layout, quark), shardBytes);
-  const total = shards.flat().reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  const total = shards.flat().reduce((sum, tensor) => sum + writtenBytes(tensor), 0);
   const pools = new Pools(seed, Math.max(1 << 16, Math.min(1 << 24, 2 ** Math.ceil(Math.log2(total)))));
   Deno.mkdirSync(dir, { recursive: true });
   // OpenAI's own sharded files have no index and a name of their own.
@@ -63,7 +59,7 @@ export function writeRandomCheckpoint(dir: string, options: RandomCheckpoint): n
   for (const [i, shard] of shards.entries()) {
     using writer = SafetensorsWriter.create(`${dir}/${nameOf(i)}`, shard, { force: true, metadata: { format: "pt" } });
     for (const tensor of shard) {
-      for (const piece of pools.fill(tensor.fill, tensor.dtype, bytesOf(tensor))) {
+      for (const piece of pools.fill(tensor.fill, tensor.dtype, writtenBytes(tensor))) {
         writer.append(tensor.name, piece);
         options.onProgress?.(done += piece.length, total);
       }
@@ -84,12 +80,12 @@ function cut(tensors: readonly RandomTensor[], shardBytes: number): RandomTensor
   const shards: RandomTensor[][] = [[]];
   let bytes = 0;
   for (const tensor of tensors) {
-    if (bytes > 0 && bytes + bytesOf(tensor) > shardBytes) {
+    if (bytes > 0 && bytes + writtenBytes(tensor) > shardBytes) {
       shards.push([]);
       bytes = 0;
     }
     shards.at(-1)!.push(tensor);
-    bytes += bytesOf(tensor);
+    bytes += writtenBytes(tensor);
   }
   return shards;
 }

@@ -1,9 +1,10 @@
 /** Writes a safetensors file that is either whole or not there. */
 import { dirname } from "node:path";
-import { FailureError, InputError, reason } from "../errors.ts";
+import { InputError } from "../errors.ts";
+import { cannotWrite, temporaryName } from "./atomic.ts";
 
 /** Bytes of one element of each dtype that can be written. */
-const ELEMENT_BYTES = { F32: 4, I32: 4, BF16: 2, F16: 2, U8: 1, F8_E4M3: 1 } as const;
+const ELEMENT_BYTES = { F32: 4, I32: 4, BF16: 2, F16: 2, U8: 1, F8_E4M3: 1, F8_E4M3FNUZ: 1 } as const;
 
 /** Safetensors' names of dtypes. */
 export type WrittenDtype = keyof typeof ELEMENT_BYTES;
@@ -13,6 +14,11 @@ export interface WrittenTensor {
   readonly name: string;
   readonly dtype: WrittenDtype;
   readonly shape: readonly number[];
+}
+
+/** Bytes of a tensor's data. */
+export function writtenBytes({ dtype, shape }: WrittenTensor): number {
+  return shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
 }
 
 /** What may be chosen. */
@@ -57,7 +63,7 @@ export class SafetensorsWriter implements Disposable {
     this.#path = path;
     this.#force = options.force ?? false;
     this.#places = places;
-    this.#temporary = `${path}.${Deno.pid}.partial`;
+    this.#temporary = temporaryName(path);
     refuseTarget(path, this.#force);
     try {
       this.#file = Deno.openSync(this.#temporary, { write: true, create: true, truncate: true });
@@ -143,8 +149,8 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
   const entries: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
   const sizes: { name: string; start: number; bytes: number }[] = [];
   let end = 0;
-  for (const { name, dtype, shape } of ordered) {
-    const bytes = shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
+  for (const tensor of ordered) {
+    const { name, dtype, shape } = tensor, bytes = writtenBytes(tensor);
     entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
     sizes.push({ name, start: end, bytes });
     end += bytes;
@@ -180,12 +186,4 @@ export function refuseTarget(path: string, force: boolean): void {
   }
   if (found.isDirectory) throw new InputError(`${path}: expected a file to write, got a directory`);
   if (!force) throw new InputError(`${path}: exists already; --force replaces it`);
-}
-
-/** Who is to blame: the path (exit code 2) or the disk (exit code 1). A permission that Deno lacks is passed on as it is. */
-function cannotWrite(path: string, thrown: unknown): unknown {
-  if (thrown instanceof Deno.errors.NotCapable || thrown instanceof InputError) return thrown;
-  const mistakes = [Deno.errors.NotFound, Deno.errors.NotADirectory, Deno.errors.PermissionDenied];
-  const Class = mistakes.some((mistake) => thrown instanceof mistake) ? InputError : FailureError;
-  return new Class(`${path}: cannot be written: ${reason(thrown)}`);
 }

@@ -38,6 +38,11 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     spec: async () => (await import("./inspect_options.ts")).INSPECT,
     run: async (args) => await (await import("./inspect.ts")).inspectCommand(args),
   }],
+  ["quantize", {
+    ffi: true,
+    spec: async () => (await import("./quantize_options.ts")).QUANTIZE,
+    run: async (args) => await (await import("./quantize.ts")).quantizeCommand(args),
+  }],
   ["devices", {
     ffi: true,
     spec: async () => (await import("./devices_options.ts")).DEVICES,

@@ -1,0 +1,69 @@
+/** The tokens that `--calibrate` names: a text, or problems (`.jsonl`), which are made conversations with their answers. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { InputError } from "../errors.ts";
+import { readDataset, readTextFile } from "../eval/dataset.ts";
+import { PROMPT_DATE } from "../eval/prompts.ts";
+import { ChatRenderer } from "../text/chat.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { openTokenizer, textDirectory } from "./open_model.ts";
+
+/** Tokens that are computed at most; the largest of so many values moves little when more come. */
+export const CALIBRATION_TOKENS = 16_384;
+/** Tokens of a sequence. */
+const SEQUENCE = 1024;
+
+/** Sequences to calibrate on. */
+export interface CalibrationText {
+  readonly sequences: readonly Int32Array[];
+  readonly tokens: number;
+  /** What they are, in words: name and hash of the file. */
+  readonly from: string;
+}
+
+/**
+ * Reads and tokenizes the file.
+ *
+ * @param mostTokens What is kept at most.
+ * @throws {InputError} where it cannot be read, holds nothing, or has tokens that the model lacks.
+ */
+export async function calibrationText(
+  path: string,
+  checkpoint: Checkpoint,
+  mostTokens = CALIBRATION_TOKENS,
+): Promise<CalibrationText> {
+  const tokenizer = await openTokenizer(checkpoint);
+  const { sequences, from } = path.endsWith(".jsonl")
+    ? await conversations(path, checkpoint, tokenizer)
+    : textSequences(path, tokenizer);
+  const kept: Int32Array[] = [];
+  let tokens = 0;
+  for (const sequence of sequences) {
+    const part = sequence.slice(0, Math.min(SEQUENCE, mostTokens - tokens));
+    if (part.length === 0) break;
+    kept.push(part);
+    tokens += part.length;
+  }
+  if (tokens === 0) throw new InputError(`--calibrate: ${path}: expected a text, got an empty file`);
+  return { sequences: kept, tokens, from };
+}
+
+async function conversations(path: string, checkpoint: Checkpoint, tokenizer: Tokenizer) {
+  const chat = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+  const { problems, name, sha256 } = readDataset(path, "--calibrate");
+  const sequences = problems.values().map(({ question, answer }) =>
+    chat.render({
+      messages: [{ role: "user", content: question }, { role: "assistant", content: answer }],
+      prompt: false,
+      now: new Date(`${PROMPT_DATE}T12:00:00`),
+    }).ids
+  );
+  return { sequences, from: `conversations of ${name} (SHA-256 ${sha256})` };
+}
+
+function textSequences(path: string, tokenizer: Tokenizer) {
+  const { text, name, sha256 } = readTextFile(path, "--calibrate");
+  const ids = tokenizer.encode(text, { allowSpecial: true });
+  const sequences: Int32Array[] = [];
+  for (let at = 0; at < ids.length; at += SEQUENCE) sequences.push(ids.slice(at, at + SEQUENCE));
+  return { sequences, from: `${name} (SHA-256 ${sha256})` };
+}

@@ -1,0 +1,137 @@
+/** `mxoss quantize`: a checkpoint in another scheme. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { KvScales } from "../checkpoint/source.ts";
+import { InputError } from "../errors.ts";
+import { openSession } from "../model/open.ts";
+import { planModel } from "../model/planned.ts";
+import type { Plan } from "../quant/plan.ts";
+import { Journal } from "../quantize/journal.ts";
+import { observe, type Observed } from "../quantize/observe.ts";
+import { quantize } from "../quantize/quantize.ts";
+import { type InputScales, planTargets, type Recipe } from "../quantize/targets.ts";
+import { type CalibrationText, calibrationText } from "./calibration_text.ts";
+import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { openModel } from "./open_model.ts";
+import { type OptionValues, parseCommand } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
+import { QUANTIZE } from "./quantize_options.ts";
+import { bytesText } from "./table.ts";
+import { note, writeOut } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
+
+/** Tokens that are computed at once while calibrating. */
+const CHUNK = 64;
+
+/** Runs the command. */
+export async function quantizeCommand(args: readonly string[]): Promise<number> {
+  const { options } = parseCommand(QUANTIZE, args);
+  const checkpoint = openModel(options.model);
+  const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: options["kv-cache-dtype"] });
+  for (const line of plan.warnings) note(`warning: ${line}`);
+  const recipe: Recipe = {
+    scheme: options.scheme,
+    layers: options.layers ?? [],
+    attention: options.attention ?? null,
+  };
+  const { calibrate } = options;
+  const targetsWith = (scales: InputScales | "later" | null) =>
+    planTargets(recipe, checkpoint.source, checkpoint.config, plan, scales);
+  // Whatever does not fit is refused before anything is computed or written.
+  targetsWith(calibrate === undefined ? null : "later");
+  const text = calibrate === undefined
+    ? null
+    : await calibrationText(calibrate, checkpoint, options["calibrate-tokens"]);
+  if (text) checkTokens(text, checkpoint);
+
+  const journal = Journal.open(options.out, await identity(checkpoint, recipe, plan, options, text));
+  using interrupt = new Interrupt();
+  if (text && journal.observed === null) {
+    const observed = await interrupt.race(calibrateOn(text, checkpoint, options));
+    if (observed === INTERRUPTED) return EXIT_INTERRUPTED;
+    journal.keep(observed);
+  }
+  const { observed } = journal;
+  const targets = targetsWith(observed?.inputs ?? null);
+  using bar = new ProgressBar("writing");
+  const written = await quantize(
+    { checkpoint, targets, kvScales: kvScales(checkpoint, plan, observed), shardBytes: options["shard-size"] },
+    journal,
+    { onProgress: (done, total) => bar.update(done, total), stop: () => interrupt.heard },
+  );
+  if (written === null) {
+    note(`interrupted; the same command goes on where it stopped`);
+    return EXIT_INTERRUPTED;
+  }
+  const unseen = observed?.unseenExperts ?? 0;
+  if (unseen > 0) {
+    note(`warning: no token chose ${unseen} of the experts; they have the largest scales of their layers`);
+  }
+  await writeOut(`${options.out}: ${written.files.length} files, ${bytesText(written.bytes)}\n`);
+  return 0;
+}
+
+/** Scales of the cache, or null where the written checkpoint has a cache like its activations. */
+function kvScales({ source }: Checkpoint, plan: Plan, observed: Observed | null): readonly KvScales[] | null {
+  if (plan.kvFormat !== "fp8") return null;
+  if (observed) return observed.kv;
+  if (source.kvScales.every(({ k, v }) => k === 1 && v === 1)) {
+    note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
+  }
+  return source.kvScales;
+}
+
+function checkTokens({ sequences, from }: CalibrationText, { config }: Checkpoint): void {
+  for (const sequence of sequences) {
+    const unknown = sequence.find((id) => id >= config.vocab);
+    if (unknown === undefined) continue;
+    throw new InputError(
+      `--calibrate: ${from}: token id ${unknown}: expected 0 to ${config.vocab - 1}, the model's vocabulary`,
+    );
+  }
+}
+
+/** What the experts and the cache get to see: inputs as they are, whatever the checkpoint's own scheme. */
+async function calibrateOn(text: CalibrationText, checkpoint: Checkpoint, options: QuantizeOptions): Promise<Observed> {
+  const { threads, weights } = options;
+  const formats = { dtype: "bf16", kvCacheDtype: "bf16" } as const;
+  using loading = new ProgressBar("loading");
+  const session = await openSession(checkpoint, {
+    ...formats,
+    planned: { plan: planModel(checkpoint, formats).plan, source: checkpoint.source },
+    backend: "emulate",
+    weights,
+    context: Math.max(...text.sequences.map(({ length }) => length)),
+    maxTokens: CHUNK,
+    ...(threads === undefined ? {} : { threads }),
+    onProgress: (done, total) => loading.update(done, total),
+  });
+  loading[Symbol.dispose]();
+  try {
+    using bar = new ProgressBar("calibrating");
+    return await observe(session, checkpoint.config, text.sequences, (done, total) => bar.update(done, total));
+  } finally {
+    await session.close();
+  }
+}
+
+/** All that the written files depend on. */
+async function identity(
+  checkpoint: Checkpoint,
+  recipe: Recipe,
+  plan: Plan,
+  options: QuantizeOptions,
+  text: CalibrationText | null,
+): Promise<string> {
+  const files = checkpoint.source.files.map(({ path, bytes }) => [path, bytes, Deno.statSync(path).mtime?.getTime()]);
+  return JSON.stringify({
+    mxoss: VERSION,
+    fingerprint: await checkpoint.fingerprint(),
+    files,
+    ...recipe,
+    kv: plan.kvFormat,
+    shardBytes: options["shard-size"],
+    calibration: text && [text.from, text.tokens],
+  });
+}

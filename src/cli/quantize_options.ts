@@ -1,0 +1,101 @@
+/** The options of `mxoss quantize`. */
+import { z } from "zod";
+import { SCHEME_NAMES, type SchemeName } from "../quant/scheme.ts";
+import type { LayerScheme, TargetScheme } from "../quantize/targets.ts";
+import { CALIBRATION_TOKENS } from "./calibration_text.ts";
+import { schemeName } from "./eval_options.ts";
+import { COMPUTE_OPTIONS, FORMAT_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
+import { type CommandSpec, integer, option, text } from "./options.ts";
+
+/** Size of a weight file when none is given, as Hugging Face's tools cut. */
+const SHARD_SIZE = 5e9;
+/** Most layers that an entry of `--layers` may name; the model has fewer. */
+const MAX_LAYER = 1 << 12;
+
+const isTarget = (name: SchemeName): name is TargetScheme => name !== "bf16";
+
+/** Schema of a scheme that weights can be quantized to. */
+function targetScheme() {
+  return schemeName().transform((name, context): TargetScheme => {
+    if (isTarget(name)) return name;
+    const others = SCHEME_NAMES.filter(isTarget).join(", ");
+    context.addIssue({ code: "custom", message: `expected a scheme that quantizes weights (${others})` });
+    return z.NEVER;
+  });
+}
+
+/** Schema of `0-3=SCHEME,7=SCHEME`. */
+function layerSchemes() {
+  return z.string().transform((list, context): readonly LayerScheme[] => {
+    const entries: LayerScheme[] = [];
+    for (const part of list.split(",")) {
+      const [, first, last = first, name = ""] = /^\s*(\d+)(?:-(\d+))?=(.*?)\s*$/.exec(part) ?? [];
+      const scheme = targetScheme().safeParse(name);
+      const layers = { first: Number(first), last: Number(last) };
+      if (!(layers.first <= layers.last && layers.last <= MAX_LAYER) || !scheme.success) {
+        const reason = first === undefined || scheme.success ? "" : `: ${scheme.error.issues[0]!.message}`;
+        context.addIssue({ code: "custom", message: `expected LAYERS=SCHEME,... such as 0-3=w_mxfp6_e2m3${reason}` });
+        return z.NEVER;
+      }
+      entries.push({ ...layers, scheme: scheme.data });
+    }
+    return entries;
+  });
+}
+
+/** Schema of a number of bytes: `5000000000`, `5GB`, `512MiB`. */
+function byteCount() {
+  return z.string().transform((size, context) => {
+    const [, number = "", letter = "", binary] = /^(\d+(?:\.\d+)?) ?(?:([kMGT])(i)?)?B?$/i.exec(size) ?? [];
+    const bytes = Number(number) * (binary ? 1024 : 1000) ** " kmgt".indexOf(letter.toLowerCase() || " ");
+    if (number !== "" && bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.floor(bytes);
+    context.addIssue({ code: "custom", message: "expected a size such as 5GB, 512MiB or a number of bytes" });
+    return z.NEVER;
+  });
+}
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  scheme: option("NAME", targetScheme(), "quantization scheme of the experts, for instance w_mxfp4_a_fp8"),
+  layers: option(
+    "LIST",
+    layerSchemes().optional(),
+    "other schemes for the experts of some layers, for instance 0-3=w_mxfp6_e2m3,11=fp8",
+  ),
+  attention: option(
+    "NAME",
+    targetScheme().optional(),
+    "quantization scheme of q_proj, k_proj, v_proj and o_proj, for instance fp8 (default: as they are stored)",
+  ),
+  "kv-cache-dtype": {
+    ...FORMAT_OPTIONS["kv-cache-dtype"],
+    help: "number format of cached keys and values that the checkpoint shall ask for; auto: as it does now",
+  },
+  calibrate: option(
+    "F",
+    text("a file").optional(),
+    "measure scales of static FP8 inputs and of an FP8 cache on this text or these problems (.jsonl)",
+  ),
+  "calibrate-tokens": option("N", integer(1).default(CALIBRATION_TOKENS), "tokens of that file at most"),
+  out: option("DIR", text("a directory to write"), "directory to write: new, empty, or of an interrupted run"),
+  "shard-size": option("SIZE", byteCount().default(SHARD_SIZE), "size of a weight file"),
+  threads: COMPUTE_OPTIONS.threads,
+  weights: COMPUTE_OPTIONS.weights,
+};
+
+/** Writes a quantized checkpoint. */
+export const QUANTIZE: CommandSpec<typeof OPTIONS> = {
+  name: "quantize",
+  summary: "write a checkpoint in a quantization scheme, in the layout of AMD Quark's exports",
+  positional: null,
+  options: OPTIONS,
+  notes: [
+    "Weights become the scheme's by the rule that Quark has for them: MX blocks of 32 by the largest magnitude (scale rule even), FP8 by " +
+    "the largest magnitude of the tensor or row / 448. Weights that are stored in that format already are copied. Embeddings, norms, " +
+    "biases, the router and the head stay as they are.",
+    "Static scales are the largest magnitude / 448 that the model, with inputs as they are, shows on the text of --calibrate: every " +
+    "expert has its own, from the tokens that chose it. Keys are measured behind the rotary embedding, where they are cached.",
+    "Files are written under temporary names and renamed when they are whole, config.json last. An interrupted run goes on when it is " +
+    "started again with the same arguments.",
+  ],
+};

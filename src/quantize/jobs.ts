@@ -1,0 +1,193 @@
+/** What is written, tensor by tensor: names and shapes first, data when its turn comes. */
+import type { KvScales, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import { bytesOf } from "../quant/decode.ts";
+import type { MxElement, WeightFormat } from "../quant/format.ts";
+import { BLOCK, largestMagnitude } from "../quant/scales.ts";
+import type { WrittenDtype, WrittenTensor } from "../checkpoint/write_safetensors.ts";
+import { type Codec, FP8_MAX, type Tile } from "./codec.ts";
+import type { RangeReader, RowRange } from "./range_reader.ts";
+import type { LinearTarget, Targets } from "./targets.ts";
+
+/** What jobs work with. */
+export interface Tools {
+  readonly reader: RangeReader;
+  readonly codec: Codec;
+}
+
+/** Takes the data of a tensor, piece by piece in order; a piece may be overwritten after the call. */
+export type Sink = (name: string, bytes: ArrayBufferView) => void;
+
+/** Tensors that are made together. */
+export interface Job {
+  readonly tensors: readonly WrittenTensor[];
+  readonly run: (tools: Tools, sink: Sink) => void;
+}
+
+/** Bytes that are copied at once. */
+const COPY_BYTES = 1 << 24;
+
+const PLAIN_DTYPE = { bf16: "BF16", f16: "F16", f32: "F32" } as const;
+const WEIGHT_DTYPE: Record<WeightFormat, WrittenDtype> = {
+  ...PLAIN_DTYPE,
+  mxfp4: "U8",
+  mxfp6_e3m2: "U8",
+  mxfp6_e2m3: "U8",
+  fp8_e4m3: "F8_E4M3",
+  fp8_e4m3fnuz: "F8_E4M3FNUZ",
+};
+const MX_ELEMENT: Partial<Record<WeightFormat, MxElement>> = { mxfp4: "e2m1", mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" };
+
+/** All jobs of a checkpoint, layer by layer. */
+export function jobsOf(targets: Targets, source: ModelSource, kvScales: readonly KvScales[] | null): Job[] {
+  const { tree } = source;
+  return [
+    matrixJob("model.embed_tokens.weight", tree.embedding),
+    ...targets.layers.flatMap(({ q, k, v, o, router, gateUp, down }, layer) => {
+      const at = `model.layers.${layer}`, { inputNorm, sinks, postNorm } = tree.layers[layer]!;
+      return [
+        vectorJob(`${at}.input_layernorm.weight`, inputNorm),
+        ...[q, k, v, o].flatMap(linearJobs),
+        vectorJob(`${at}.self_attn.sinks`, sinks),
+        ...(kvScales === null ? [] : [
+          scalarJob(`${at}.self_attn.k_proj.output_scale`, kvScales[layer]!.k),
+          scalarJob(`${at}.self_attn.v_proj.output_scale`, kvScales[layer]!.v),
+        ]),
+        vectorJob(`${at}.post_attention_layernorm.weight`, postNorm),
+        ...linearJobs(router),
+        ...gateUp.flatMap((expert, e) => [...linearJobs(expert), ...linearJobs(down[e]!)]),
+      ];
+    }),
+    vectorJob("model.norm.weight", tree.norm),
+    ...linearJobs(targets.head),
+  ];
+}
+
+function vectorJob(name: string, { format, length, file, offset }: VectorSource): Job {
+  const rowBytes = bytesOf(format, length);
+  return {
+    tensors: [{ name, dtype: PLAIN_DTYPE[format], shape: [length] }],
+    run: ({ reader }, sink) => copyRows(reader, { file, offset, rowBytes, rowStride: rowBytes }, 1, name, sink),
+  };
+}
+
+function scalarJob(name: string, value: number): Job {
+  return { tensors: [{ name, dtype: "F32", shape: [] }], run: (_, sink) => sink(name, Float32Array.of(value)) };
+}
+
+/** A matrix whose bytes are kept. */
+function matrixJob(name: string, matrix: MatrixSource): Job {
+  const { rows, cols, format } = matrix;
+  const shape = MX_ELEMENT[format] ? [rows, bytesOf(format, cols)] : [rows, cols];
+  return {
+    tensors: [{ name, dtype: WEIGHT_DTYPE[format], shape }],
+    run: ({ reader }, sink) => copyRows(reader, matrix, rows, name, sink),
+  };
+}
+
+/** Weight and scale of a linear, its bias and the scale of its input. */
+function linearJobs(target: LinearTarget): Job[] {
+  const { module, source, inputScale, copied } = target;
+  return [
+    copied ? keptWeight(target) : encodedWeight(target),
+    ...(source.bias === null ? [] : [vectorJob(`${module}.bias`, source.bias)]),
+    ...(inputScale === null ? [] : [scalarJob(`${module}.input_scale`, inputScale)]),
+  ];
+}
+
+function keptWeight({ module, source: { weight } }: LinearTarget): Job {
+  const job = matrixJob(`${module}.weight`, weight), { scale, rows, cols } = weight, name = `${module}.weight_scale`;
+  switch (scale.kind) {
+    case "none":
+      return job;
+    case "e8m0": {
+      const range = { ...scale, rowBytes: cols / BLOCK };
+      const tensor: WrittenTensor = { name, dtype: "U8", shape: [rows, cols / BLOCK] };
+      return both(job, tensor, ({ reader }, sink) => copyRows(reader, range, rows, name, sink));
+    }
+    case "tensor":
+      return both(job, { name, dtype: "F32", shape: [] }, (_, sink) => sink(name, Float32Array.of(scale.value)));
+    case "row":
+      return both(job, { name, dtype: "F32", shape: [rows] }, (_, sink) => sink(name, scale.values));
+  }
+}
+
+const both = (job: Job, tensor: WrittenTensor, run: Job["run"]): Job => ({
+  tensors: [...job.tensors, tensor],
+  run: (tools, sink) => {
+    job.run(tools, sink);
+    run(tools, sink);
+  },
+});
+
+function encodedWeight({ module, source: { weight: from }, weight: format, weightScale }: LinearTarget): Job {
+  const { rows, cols } = from, name = `${module}.weight`, scaleName = `${name}_scale`;
+  const element = MX_ELEMENT[format];
+  const tensor = (shape: readonly number[]): WrittenTensor => ({ name, dtype: WEIGHT_DTYPE[format], shape });
+  if (element) {
+    return {
+      tensors: [tensor([rows, bytesOf(format, cols)]), { name: scaleName, dtype: "U8", shape: [rows, cols / BLOCK] }],
+      run: ({ codec, reader }, sink) => {
+        for (const tile of codec.tiles(from, reader)) {
+          const { codes, scales } = codec.encodeMx(tile, element);
+          sink(name, codes);
+          sink(scaleName, scales);
+        }
+      },
+    };
+  }
+  const perRow = weightScale === "row";
+  return {
+    tensors: [tensor([rows, cols]), { name: scaleName, dtype: "F32", shape: perRow ? [rows] : [] }],
+    run: ({ codec, reader }, sink) => {
+      const scales = new Float32Array(perRow ? rows : 1);
+      const scaleOf = (row: number) => scales[perRow ? row : 0]!;
+      if (perRow) {
+        for (const tile of codec.tiles(from, reader)) {
+          eachRow(tile, cols, (row, amax) => scales[row] = fp8Scale(amax));
+          sink(name, codec.encodeFp8(tile, scaleOf));
+        }
+      } else {
+        let most = 0;
+        for (const tile of codec.tiles(from, reader)) eachRow(tile, cols, (_, amax) => most = Math.max(most, amax));
+        scales[0] = fp8Scale(most);
+        for (const tile of codec.tiles(from, reader)) sink(name, codec.encodeFp8(tile, scaleOf));
+      }
+      sink(scaleName, scales);
+    },
+  };
+}
+
+/** Visits the largest magnitude of each row of a tile. */
+function eachRow({ values, first, rows }: Tile, cols: number, visit: (row: number, amax: number) => void): void {
+  for (let r = 0; r < rows; r++) visit(first + r, largestMagnitude(values, r * cols, (r + 1) * cols));
+}
+
+/** Scale of what is zero all along: any will do that is above 0. */
+const SCALE_OF_ZERO = 2 ** -23;
+const SMALLEST_NORMAL = 2 ** -126;
+
+/** The scale by which the largest magnitude becomes the largest FP8 number, float32. */
+export function fp8Scale(amax: number): number {
+  return amax === 0 ? SCALE_OF_ZERO : Math.max(Math.fround(amax / FP8_MAX), SMALLEST_NORMAL);
+}
+
+/** Copies rows through one buffer, packed. */
+function copyRows(reader: RangeReader, range: RowRange, rows: number, name: string, sink: Sink): void {
+  const { rowBytes, rowStride } = range;
+  if (rowBytes === rowStride || rows === 1) {
+    // One run of bytes, however wide a row is.
+    const bytes = rows * rowBytes, buffer = new Uint8Array(Math.min(COPY_BYTES, bytes));
+    for (let at = 0; at < bytes; at += buffer.length) {
+      const piece = buffer.subarray(0, Math.min(buffer.length, bytes - at));
+      reader.read(range.file, range.offset + at, piece);
+      sink(name, piece);
+    }
+    return;
+  }
+  const height = Math.max(1, Math.floor(COPY_BYTES / rowBytes)), buffer = new Uint8Array(height * rowBytes);
+  for (let first = 0; first < rows; first += height) {
+    const count = Math.min(height, rows - first), piece = buffer.subarray(0, count * rowBytes);
+    reader.rows({ ...range, offset: range.offset + first * rowStride }, count, piece);
+    sink(name, piece);
+  }
+}

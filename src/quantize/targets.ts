@@ -1,0 +1,144 @@
+/** What each linear of a checkpoint becomes. */
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import { InputError } from "../errors.ts";
+import type { InputFormat, WeightFormat } from "../quant/format.ts";
+import type { Plan } from "../quant/plan.ts";
+import { parseScheme, type Scheme, type SchemeName, type WeightScale } from "../quant/scheme.ts";
+import { BLOCK } from "../quant/scales.ts";
+
+/** Schemes that a checkpoint can be quantized to. */
+export type TargetScheme = Exclude<SchemeName, "bf16">;
+
+/** Another scheme for the experts of some layers. */
+export interface LayerScheme {
+  readonly first: number;
+  readonly last: number;
+  readonly scheme: TargetScheme;
+}
+
+/** What is asked for. */
+export interface Recipe {
+  /** Of the experts. */
+  readonly scheme: TargetScheme;
+  /** Layers whose experts get another one; of several entries for a layer, the last counts. */
+  readonly layers: readonly LayerScheme[];
+  /** Of q, k, v and o; null: as they are stored. */
+  readonly attention: TargetScheme | null;
+}
+
+/** What one linear becomes. */
+export interface LinearTarget {
+  readonly module: string;
+  readonly source: LinearSource;
+  readonly weight: WeightFormat;
+  readonly weightScale: WeightScale;
+  /** What the config says of its input; the scale of a static one counts for nothing here. */
+  readonly input: InputFormat;
+  /** Scale of a static input; null: the input has none. */
+  readonly inputScale: number | null;
+  /** Whether the stored bytes are the wanted ones already. */
+  readonly copied: boolean;
+}
+
+/** All linears of the layer tree as their targets. */
+export interface Targets {
+  readonly layers: readonly LayerTargets[];
+  readonly head: LinearTarget;
+}
+/** The linears of one layer. */
+export type LayerTargets = Pick<
+  LayerTree<LinearTarget, VectorSource>,
+  "q" | "k" | "v" | "o" | "router" | "gateUp" | "down"
+>;
+
+/** What a module's input has been seen to be: scales by module name. */
+export type InputScales = ReadonlyMap<string, number>;
+
+/**
+ * Decides what each linear becomes.
+ *
+ * @param plan What the checkpoint's linears are now; those that the recipe leaves alone stay so.
+ * @param scales Calibrated input scales, which count before those of the checkpoint; `later`: they will be there.
+ * @throws {InputError} where the recipe and the model do not fit together.
+ */
+export function planTargets(
+  recipe: Recipe,
+  source: ModelSource,
+  config: ModelConfig,
+  plan: Plan,
+  scales: InputScales | "later" | null,
+): Targets {
+  const beyond = recipe.layers.find(({ last }) => last >= config.layers);
+  if (beyond) throw new InputError(`--layers: expected layers below ${config.layers}, got ${beyond.last}`);
+  const inputs = new Map(plan.linears.map(({ module, input }) => [module, input]));
+  const target = (linear: LinearSource, layer: number, role: Role): LinearTarget => {
+    const module = linear.module!, scheme = schemeFor(recipe, layer, role);
+    const { format, scale } = linear.weight;
+    if (scheme === null) {
+      const input = inputs.get(module)!;
+      const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
+      return { module, source: linear, weight: format, weightScale: scale.kind, input, inputScale, copied: true };
+    }
+    if (scheme.weightScale === "e8m0" && linear.weight.cols % BLOCK !== 0) {
+      throw new InputError(
+        `--scheme ${scheme.name}: expected input features in blocks of ${BLOCK}, got ${linear.weight.cols} in ${module}`,
+      );
+    }
+    return {
+      module,
+      source: linear,
+      weight: scheme.weight,
+      weightScale: scheme.weightScale,
+      input: inputOf(scheme),
+      inputScale: scheme.input === "fp8_static" ? staticScale(scheme, linear, scales) : null,
+      copied: format === scheme.weight && scale.kind === scheme.weightScale,
+    };
+  };
+  return {
+    layers: source.tree.layers.map(({ q, k, v, o, router, gateUp, down }, layer) => ({
+      q: target(q, layer, "attention"),
+      k: target(k, layer, "attention"),
+      v: target(v, layer, "attention"),
+      o: target(o, layer, "attention"),
+      router: target(router, layer, "other"),
+      gateUp: gateUp.map((expert) => target(expert, layer, "experts")),
+      down: down.map((expert) => target(expert, layer, "experts")),
+    })),
+    head: target(source.tree.head, -1, "other"),
+  };
+}
+
+type Role = "experts" | "attention" | "other";
+
+function schemeFor(recipe: Recipe, layer: number, role: Role): Scheme | null {
+  if (role === "other") return null;
+  if (role === "attention") return recipe.attention === null ? null : parseScheme(recipe.attention);
+  const own = recipe.layers.findLast(({ first, last }) => first <= layer && layer <= last);
+  return parseScheme(own?.scheme ?? recipe.scheme);
+}
+
+function inputOf({ input, element }: Scheme): InputFormat {
+  switch (input) {
+    case "none":
+    case "fp8_token":
+      return { kind: input };
+    case "mx":
+      return { kind: "mx", element: element!, rule: "even" };
+    case "fp8_static":
+      return { kind: "fp8_static", scale: 1 };
+  }
+}
+
+function staticScale(
+  { name }: Scheme,
+  { module, inputScale }: LinearSource,
+  scales: InputScales | "later" | null,
+): number {
+  if (scales === "later") return 1;
+  const scale = scales?.get(module!) ?? inputScale;
+  if (scale !== undefined) return scale;
+  throw new InputError(
+    `--scheme ${name}: static FP8 inputs need calibrated scales, which the checkpoint lacks for ${module}: expected --calibrate FILE`,
+  );
+}
