@@ -1,6 +1,7 @@
 /** One setting of an evaluation or comparison: from its options to an opened model. */
 import { createHash } from "node:crypto";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { InputError } from "../errors.ts";
 import type { Side } from "../eval/divergence.ts";
 import type { SettingProtocol } from "../eval/results_schema.ts";
 import { weightsSha256 } from "../eval/weights_hash.ts";
@@ -53,13 +54,20 @@ export interface PlannedSetting extends Setting {
  */
 export function planSetting(setting: Setting): PlannedSetting {
   const { checkpoint, scheme, inputScales, kvCacheDtype, dtype } = setting;
-  const planned = planModel(checkpoint, {
-    kvCacheDtype,
-    dtype,
-    ...(scheme === null ? {} : { scheme }),
-    ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
-  });
-  return { ...setting, planned };
+  try {
+    const planned = planModel(checkpoint, {
+      kvCacheDtype,
+      dtype,
+      ...(scheme === null ? {} : { scheme }),
+      ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
+    });
+    return { ...setting, planned };
+  } catch (thrown) {
+    if (inputScales !== null || !(thrown instanceof InputError) || !/calibrated scale/.test(thrown.message)) {
+      throw thrown;
+    }
+    throw new InputError(`${thrown.message}, or --calibrate F measures them here`);
+  }
 }
 
 /** Loads a setting, with a progress bar where that takes long; the caller closes the session. */
