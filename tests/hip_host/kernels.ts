@@ -18,7 +18,7 @@ export async function withoutKernelCompiler(): Promise<boolean> {
 export interface HostKernelOptions {
   /** Architecture that the test library says its device has. */
   readonly arch?: string;
-  /** A stand-in for gemm_bf16_mma: right, or with two rows of every pair exchanged. */
+  /** Stand-ins for some matrix kernels (see matrix.cpp): right, or with two rows of every pair exchanged. */
   readonly matrix?: "right" | "wrong";
 }
 
@@ -31,8 +31,9 @@ export async function hostKernels({ arch = "gfx942", matrix }: HostKernelOptions
   }
   const libraries = new Map([["generic", await hostLibrary()]]);
   if (matrix) {
-    const traits = { threads: 256, rowsPerBlock: 64, tokensPerBlock: 64, ldsPerColumn: 0, ldsFixed: 0 };
-    entries["gemm_bf16_mma"] = { ...traits, file: "matrix" };
+    const traits = { threads: 256, rowsPerBlock: 128, tokensPerBlock: 128, ldsPerColumn: 0, ldsFixed: 0 };
+    const scaled = arch === "gfx950" ? ["expert_gemm_mxfp4_e2m1_mma", "expert_gemm_mxfp4_fp8_mma"] : [];
+    for (const entry of ["gemm_bf16_mma", ...scaled]) entries[entry] = { ...traits, file: "matrix" };
     const flags = ["-std=c++17", "-O2", ...(matrix === "wrong" ? ["-DWRONG"] : [])];
     const sources = [new URL("matrix.cpp", HERE)];
     libraries.set("matrix", buildShared("libmatrix.so", sources, [new URL("hip_host.h", HERE)], flags));

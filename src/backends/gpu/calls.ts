@@ -18,6 +18,17 @@ export interface Prepared extends Rows {
   readonly scales: DeviceRange | null;
 }
 
+/** Rows that `quantize` made for the scaled matrix instructions: codes, and for MX a scale byte per block of 32. */
+export interface Codes {
+  readonly codes: DeviceRange;
+  /** Bytes. */
+  readonly stride: number;
+  readonly blocks: DeviceRange | null;
+  readonly blockStride: number;
+  /** Factors of the epilogue, or null. */
+  readonly scales: DeviceRange | null;
+}
+
 /** SwiGLU's constants, or null where it is not fused. */
 export type Swiglu = { readonly alpha: number; readonly limit: number } | null;
 
@@ -91,6 +102,16 @@ export class Calls {
   roundRows(x: GpuTensor, rows: number): void {
     this.#begin().pointer(x.range).i32(x.stride).i32(x.width).i32(rows);
     this.#launch("round_rows", [rows, 1, 1]);
+  }
+
+  /** Rows as codes; see {@linkcode Codes}. */
+  quantize(out: Codes, input: Input, width: number, rows: number): void {
+    const a = this.#begin().pointer(out.codes).i32(out.stride).pointer(out.blocks).i32(out.blockStride).pointer(
+      out.scales,
+    );
+    writeInput(a, input);
+    a.i32(width).i32(rows);
+    this.#launch("quantize", [rows, 1, 1]);
   }
 
   add(h: GpuTensor, y: GpuTensor, round: number, n: number): void {
@@ -294,15 +315,19 @@ export class Calls {
     this.#launch("expert_sort", [1, 1, 1]);
   }
 
-  /** Rows of one tile of `expertGemm`, which `expertSort` must know. */
-  expertTileRows({ first }: ExpertTable, bf16: boolean): number {
-    return this.#traits(`expert_gemm_${first.suffix}${bf16 ? "_mma" : ""}`).tokensPerBlock;
+  /** Rows of one tile of an expert GEMM, which `expertSort` must know. */
+  expertTileRows(entry: string): number {
+    return this.#traits(entry).tokensPerBlock;
   }
 
-  /** @param divisor Slot rows that share a row of x. */
+  /**
+   * @param entry `expert_gemm_F` for prepared rows, `expert_gemm_F_G_mma` for codes.
+   * @param divisor Slot rows that share a row of x.
+   */
   expertGemm(
+    entry: string,
     experts: ExpertTable,
-    x: Prepared,
+    x: Prepared | Codes,
     divisor: number,
     tiles: ExpertTiles,
     out: GpuTensor,
@@ -310,10 +335,11 @@ export class Calls {
     swiglu: Swiglu,
     slotRows: number,
   ): void {
-    const { rows, cols, suffix } = experts.first, entry = `expert_gemm_${suffix}${x.bf16 ? "_mma" : ""}`;
-    const traits = this.#traits(entry);
-    this.#begin().pointer(experts.records).pointer(x.range).i32(x.stride).pointer(x.scales).i32(divisor)
-      .pointer(tiles.sorted).pointer(tiles.offsets).pointer(tiles.tiles).pointer(tiles.count)
+    const { rows, cols } = experts.first, traits = this.#traits(entry);
+    const a = this.#begin().pointer(experts.records);
+    if ("codes" in x) a.pointer(x.codes).i32(x.stride).pointer(x.blocks).i32(x.blockStride).pointer(x.scales);
+    else a.pointer(x.range).i32(x.stride).pointer(x.scales);
+    a.i32(divisor).pointer(tiles.sorted).pointer(tiles.offsets).pointer(tiles.tiles).pointer(tiles.count)
       .pointer(out.range).i32(out.stride).i32(round).i32(swiglu ? 1 : 0).f32(swiglu?.alpha ?? 0).f32(swiglu?.limit ?? 0)
       .i32(rows).i32(cols);
     const most = Math.ceil(slotRows / traits.tokensPerBlock) + experts.count;

@@ -5,8 +5,8 @@
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Cache, Input, Quantize } from "./abi.ts";
-import { GROUP_LINEARS, NO_QUANTIZE, quantizeFor } from "./abi.ts";
-import type { Calls, Prepared, Swiglu } from "./calls.ts";
+import { GROUP_LINEARS, NO_QUANTIZE, quantize, quantizeFor } from "./abi.ts";
+import type { Calls, Codes, Prepared, Swiglu } from "./calls.ts";
 import type { Step } from "./operations.ts";
 import {
   type ExpertTable,
@@ -202,9 +202,9 @@ export class Executor {
     return this.workspace.caches[layer]!;
   }
 
-  #input(x: GpuTensor, norm: GpuVector | null, quantize: Quantize): Input {
+  #input(x: GpuTensor, norm: GpuVector | null, how: Quantize): Input {
     const { config, round } = this.options;
-    return { x: x.range, stride: x.stride, rows: null, norm, eps: config.rmsNormEps, quantize, round };
+    return { x: x.range, stride: x.stride, rows: null, norm, eps: config.rmsNormEps, quantize: how, round };
   }
 
   #linear(
@@ -238,10 +238,7 @@ export class Executor {
       const input = this.#input(x, null, quantizeFor(experts.first));
       return this.calls.expertUp(experts, input, this.#routing, out, round, swiglu, n);
     }
-    const entry = `expert_gemm_${experts.first.suffix}_mma`;
-    const rows = this.#prepare(x, null, experts.first, n, entry);
-    this.#sort(experts, rows.bf16);
-    this.calls.expertGemm(experts, rows, config.topK, this.#tiles, out, round, swiglu, n * config.topK);
+    this.#expertGemm(experts, x, n, config.topK, out, round, swiglu);
   }
 
   #expertDown(experts: ExpertTable, a: GpuTensor, out: GpuTensor): void {
@@ -252,9 +249,29 @@ export class Executor {
       return this.calls.expertDown(experts, input, this.#routing, out, n);
     }
     if (experts.count < config.experts) this.calls.stream.fill(rowsOf(out, slotRows), 0);
-    const rows = this.#prepare(a, null, experts.first, slotRows, `expert_gemm_${experts.first.suffix}_mma`);
-    this.#sort(experts, rows.bf16);
-    this.calls.expertGemm(experts, rows, 1, this.#tiles, out, 0, null, slotRows);
+    this.#expertGemm(experts, a, slotRows, 1, out, 0, null);
+  }
+
+  /** @param divisor Slot rows that share a row of x. */
+  #expertGemm(
+    experts: ExpertTable,
+    x: GpuTensor,
+    rows: number,
+    divisor: number,
+    out: GpuTensor,
+    round: number,
+    swiglu: Swiglu,
+  ): void {
+    const { calls, workspace: { routeIds } } = this, { config, firstExpert, matrixKernels } = this.options;
+    const slotRows = this.#n * config.topK, { first } = experts;
+    const scaled = scaledEntry(first);
+    const native = scaled !== null && matrixKernels.has(scaled);
+    const input = native
+      ? this.#quantize(x, first, rows)
+      : this.#prepare(x, null, first, rows, `expert_gemm_${first.suffix}_mma`);
+    const entry = "codes" in input ? scaled! : `expert_gemm_${first.suffix}${input.bf16 ? "_mma" : ""}`;
+    calls.expertSort(routeIds, slotRows, firstExpert, experts.count, calls.expertTileRows(entry), this.#tiles);
+    calls.expertGemm(entry, experts, input, divisor, this.#tiles, out, round, swiglu, slotRows);
   }
 
   get #tiles() {
@@ -262,19 +279,22 @@ export class Executor {
     return { sorted, offsets: expertOffsets, tiles: expertTiles, count: expertTileCount };
   }
 
-  #sort(experts: ExpertTable, bf16: boolean): void {
-    const { routeIds } = this.workspace, { config, firstExpert } = this.options;
-    const tileRows = this.calls.expertTileRows(experts, bf16);
-    this.calls.expertSort(routeIds, this.#n * config.topK, firstExpert, experts.count, tileRows, this.#tiles);
+  /** Rows of x as codes, for the scaled matrix instructions. */
+  #quantize(x: GpuTensor, linear: GpuLinear, rows: number): Codes {
+    const { prepared, rowScales } = this.workspace;
+    const out = codesIn(prepared, rows, x.width, linear, rowScales);
+    this.calls.quantize(out, this.#input(x, null, quantize(linear.input, true)), x.width, rows);
+    this.#prepared = null;
+    return out;
   }
 
   /** Rows of x as a GEMM reads them. */
   #prepare(x: GpuTensor, norm: GpuVector | null, linear: GpuLinear, rows: number, matrixEntry: string): Prepared {
     const bf16 = this.options.matrixKernels.has(matrixEntry);
-    const quantize = quantizeFor(linear);
+    const how = quantizeFor(linear);
     // A float32 GEMM reads activations as they are.
-    if (!bf16 && !norm && quantize.kind === 0) return { range: x.range, stride: x.stride, bf16, scales: null };
-    const key = [bf16, rows, quantize.kind, quantize.rule, quantize.scale].join(" ");
+    if (!bf16 && !norm && how.kind === 0) return { range: x.range, stride: x.stride, bf16, scales: null };
+    const key = [bf16, rows, how.kind, how.rule, how.scale].join(" ");
     if (this.#prepared?.x === x && this.#prepared.norm === norm && this.#prepared.key === key) {
       return this.#prepared.rows;
     }
@@ -285,7 +305,7 @@ export class Executor {
       bf16,
       scales: scalesInEpilogue(linear) ? rowScales : null,
     };
-    this.calls.qdq(into, this.#input(x, norm, quantize), x.width, rows);
+    this.calls.qdq(into, this.#input(x, norm, how), x.width, rows);
     this.#prepared = { x, norm, key, rows: into };
     return into;
   }
@@ -318,6 +338,28 @@ export class Executor {
     const entry = attentionEntry(matrixKernels);
     calls.attention(out, q, cache, batch, sinks, round, n, { entry, list: w.attentionTiles, count: attentionTiles });
   }
+}
+
+/** The kernel that takes a linear's codes and its input's as they are, whether or not there is one; null for other formats. */
+export function scaledEntry({ format, input }: GpuLinear): string | null {
+  if (format !== "mxfp4") return null;
+  if (input.kind === "mx") return input.element === "e2m1" ? "expert_gemm_mxfp4_e2m1_mma" : null;
+  return input.kind === "none" ? null : "expert_gemm_mxfp4_fp8_mma";
+}
+
+/** Places codes of rows, and behind them the blocks' scales, in a range. */
+export function codesIn(
+  range: DeviceRange,
+  rows: number,
+  width: number,
+  { input }: GpuLinear,
+  scales: DeviceRange,
+): Codes {
+  const { buffer, offset } = range, padded = strideOf(width);
+  if (input.kind !== "mx") return { codes: range, stride: padded, blocks: null, blockStride: 0, scales };
+  const stride = padded / 2, blockStride = padded / 32;
+  const blocks = buffer.range(offset + Math.ceil(rows * stride / 256) * 256, rows * blockStride);
+  return { codes: range, stride, blocks, blockStride, scales: null };
 }
 
 /** The kernel for many tokens of one sequence. */

@@ -6,6 +6,7 @@ import type { OpenRequest } from "../backend.ts";
 import { GpuBackend } from "./backend.ts";
 import { Calls } from "./calls.ts";
 import { capabilityOf } from "./capabilities.ts";
+import { describe, type MatrixChoice } from "./describe.ts";
 import { Executor } from "./executor.ts";
 import { committedKernels, type KernelFiles, KernelSet } from "./kernels.ts";
 import { checkLimits } from "./limits.ts";
@@ -13,7 +14,7 @@ import { loadWeights, STAGING_BYTES } from "./load.ts";
 import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
 import { matrixKernels } from "./self_test.ts";
 import { uploadFloats } from "./staging.ts";
-import type { GpuLinear, GpuTree } from "./tensors.ts";
+import type { GpuTree } from "./tensors.ts";
 import { expertRecordBytes, placeWeights, writeExperts } from "./weights.ts";
 import { planWorkspace, type Workspace } from "./workspace.ts";
 
@@ -131,7 +132,7 @@ export async function openGpu<N extends string>(
       stream,
       held,
       info: {
-        description: describe(runtime, device, kernels.arch, weights, matrix.why),
+        description: describe(kernels, weights, matrix),
         weightBytes: plan.weightBytes,
         loadMilliseconds,
       },
@@ -190,7 +191,7 @@ function chooseMatrix(
   calls: Calls,
   weights: GpuTree,
   workspace: Workspace<string>,
-): { readonly accepted: ReadonlySet<string>; readonly why: string } {
+): MatrixChoice {
   const none = new Set<string>();
   if (dtype !== "bf16") return { accepted: none, why: "float32 products, as the dtype is f32" };
   if (options.invariant) return { accepted: none, why: "float32 products, as every batch is to be computed alike" };
@@ -209,23 +210,4 @@ function chooseMatrix(
     accepted,
     why: `float32 products${failed || `, as no matrix kernels are compiled for ${calls.kernels.arch}`}`,
   };
-}
-
-/** "mxfp4 weights, mx e2m1 inputs through QDQ" */
-function formatOf({ format, input }: GpuLinear): string {
-  if (input.kind === "none") return `${format} weights`;
-  return `${format} weights, ${input.kind === "mx" ? `mx ${input.element}` : input.kind} inputs through QDQ`;
-}
-
-/** One line for `--stats`: the device, how products are computed, which formats. */
-function describe(runtime: GpuRuntime, device: GpuDevice, arch: string, weights: GpuTree, products: string): string {
-  const { name, arch: own, index } = device.properties;
-  const api = runtime.kind === "hip" ? "HIP" : "CUDA";
-  const code = arch === own ? arch : `${own}, kernels of ${arch}`;
-  const experts = new Set(
-    weights.layers.flatMap(({ gateUp, down }) => [gateUp[0], down[0]]).filter((l) => l !== undefined).map(formatOf),
-  );
-  const attention = new Set(weights.layers.flatMap(({ q, k, v, o }) => [q, k, v, o]).map(formatOf));
-  return `${api} ${runtime.version}, device ${index} ${name} (${code}); ${products}; ` +
-    `experts: ${[...experts].join(" and ")}; attention: ${[...attention].join(" and ")}`;
 }

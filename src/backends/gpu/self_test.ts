@@ -4,8 +4,9 @@
  */
 import type { DeviceRange, GpuDevice, PinnedBuffer } from "../../../ffi/runtime.ts";
 import { float32ToBf16 } from "../../quant/bf16.ts";
-import { type Cache, NO_QUANTIZE, writeLinear } from "./abi.ts";
-import type { Calls, ExpertTiles, Prepared } from "./calls.ts";
+import { type Cache, type Input, NO_QUANTIZE, quantize, writeLinear } from "./abi.ts";
+import type { Calls, Codes, ExpertTiles, Prepared } from "./calls.ts";
+import { codesIn, scaledEntry } from "./executor.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
 import {
   type ExpertTable,
@@ -23,12 +24,14 @@ export interface SelfTest {
   readonly rejected: readonly string[];
 }
 
-/** Tolerated sum of squared differences, in parts of the sum of squares: order of sums for products, probabilities in bf16 for attention. */
-const MAX_NMSE = { gemm: 1e-8, attention: 1e-4 } as const;
+/** Tolerated sum of squared differences, in parts of the sum of squares: what another order of sums, and another exponential, may change. */
+const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 
 /** Sizes that leave the last tile of every kernel incomplete. */
 const TOKENS = 75, ROWS = 136, COLS = 160, EXPERTS = 3, TOP_K = 2;
 const HEADS_PER_KV = 8, HEAD_DIM = 64;
+/** FP8 scale of inputs below 2. */
+const STATIC_SCALE = Math.fround(2 / 448);
 
 /** Tests the matrix kernels that a model's weights would use. */
 export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | undefined): SelfTest {
@@ -37,6 +40,10 @@ export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | und
     for (const l of [q, k, v, o, router]) dense.set(l.suffix, l);
     for (const l of [gateUp[0], down[0]]) if (l) expert.set(l.suffix, l);
   }
+  const expertInputs = new Map(
+    weights.layers.flatMap(({ gateUp, down }) => [gateUp[0], down[0]])
+      .filter((l) => l !== undefined && scaledEntry(l) !== null).map((l) => [scaledEntry(l!), l!]),
+  ).values();
   const accepted = new Set<string>(), rejected: string[] = [];
   const judge = (entry: string, limit: number, nmse: () => number) => {
     if (!calls.kernels.has(entry)) return;
@@ -47,7 +54,11 @@ export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | und
   using bench = new Bench(calls);
   for (const [suffix, like] of dense) judge(`gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.gemm(like));
   for (const [suffix, like] of expert) judge(`expert_gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertGemm(like));
-  if (cache?.headDim === HEAD_DIM) judge("attention_tile_mma", MAX_NMSE.attention, () => bench.attention(cache));
+  for (const like of expertInputs) judge(scaledEntry(like)!, MAX_NMSE.gemm, () => bench.scaledGemm(like));
+  // No matrix kernel reads a float32 cache.
+  if (cache?.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
+    judge("attention_tile_mma", MAX_NMSE.attention, () => bench.attention(cache));
+  }
   return { accepted, rejected };
 }
 
@@ -86,6 +97,34 @@ class Bench implements Disposable {
 
   /** The same of the experts' kernel. */
   expertGemm(like: GpuLinear): number {
+    const { experts, x, run } = this.#expertBench(like);
+    const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
+    const expected = run(`expert_gemm_${experts.first.suffix}`, plain);
+    const got = run(`expert_gemm_${experts.first.suffix}_mma`, this.#prepared(x, TOKENS));
+    return this.#compare(expected, got, TOKENS * TOP_K);
+  }
+
+  /** The same of the experts' kernel that takes codes, for the input format of `like`. */
+  scaledGemm(like: GpuLinear): number {
+    const { x, run } = this.#expertBench(like);
+    const scales = this.#take(4 * TOKENS);
+    // The generic kernel multiplies by the factor in its epilogue as well, so that both see the same numbers.
+    const format = like.input.kind === "fp8_static" ? { ...like.input, scale: STATIC_SCALE } : like.input;
+    const input = { ...this.#plain(x), quantize: quantize(format, true) };
+    const rows: Prepared = {
+      range: this.#take(4 * TOKENS * x.stride),
+      stride: x.stride,
+      bf16: false,
+      scales: like.input.kind === "mx" ? null : scales,
+    };
+    this.calls.qdq(rows, input, COLS, TOKENS);
+    const codes = codesIn(this.#take(TOKENS * COLS * 2), TOKENS, COLS, like, scales);
+    this.calls.quantize(codes, input, COLS, TOKENS);
+    return this.#compare(run("expert_gemm_mxfp4", rows), run(scaledEntry(like)!, codes), TOKENS * TOP_K);
+  }
+
+  /** Experts, rows of x, and a function that multiplies them. */
+  #expertBench(like: GpuLinear) {
     this.#used = 0;
     const slotRows = TOKENS * TOP_K;
     const linears = Array.from({ length: EXPERTS }, () => this.#linear(like));
@@ -95,21 +134,20 @@ class Bench implements Disposable {
     this.calls.stream.uploadRecords(range, records);
     const experts: ExpertTable = { records: range, count: EXPERTS, first: linears[0]! };
     const ids = this.#words(Int32Array.from({ length: slotRows }, (_, s) => (s * s + 1) % EXPERTS));
-    const x = this.#rows(TOKENS, COLS), prepared = this.#prepared(x, TOKENS);
+    const x = this.#rows(TOKENS, COLS);
     const tiles: ExpertTiles = {
       sorted: this.#take(4 * slotRows),
       offsets: this.#take(4 * (EXPERTS + 1)),
       tiles: this.#take(8 * (slotRows + EXPERTS)),
       count: this.#take(4),
     };
-    const [expected, got] = [this.#tensor(slotRows, ROWS), this.#tensor(slotRows, ROWS)];
-    const run = (out: GpuTensor, rows: Prepared) => {
-      this.calls.expertSort(ids, slotRows, 0, EXPERTS, this.calls.expertTileRows(experts, rows.bf16), tiles);
-      this.calls.expertGemm(experts, rows, TOP_K, tiles, out, 0, null, slotRows);
+    const run = (entry: string, rows: Prepared | Codes): GpuTensor => {
+      const out = this.#tensor(slotRows, ROWS);
+      this.calls.expertSort(ids, slotRows, 0, EXPERTS, this.calls.expertTileRows(entry), tiles);
+      this.calls.expertGemm(entry, experts, rows, TOP_K, tiles, out, 0, null, slotRows);
+      return out;
     };
-    run(expected, { range: x.range, stride: x.stride, bf16: false, scales: null });
-    run(got, prepared);
-    return this.#compare(expected, got, slotRows);
+    return { experts, x, run };
   }
 
   /** The same of attention, with all keys and with a window, over a cache of the model's format. */
@@ -123,8 +161,8 @@ class Bench implements Disposable {
         ...{ heads, kvHeads, capacity, headStride, slotStride, window },
         keys: this.#take(slotStride),
         values: this.#take(slotStride),
-        keyScale: 1,
-        valueScale: 1,
+        // Not powers of two, so that a factor in the wrong place shows.
+        ...(like.format === NUMBER_FORMAT.fp8 ? { keyScale: 0.011, valueScale: 0.013 } : {}),
       };
       this.calls.stream.fill(cache.keys, 0);
       this.calls.stream.fill(cache.values, 0);
@@ -190,9 +228,12 @@ class Bench implements Disposable {
 
   #prepared(x: GpuTensor, rows: number): Prepared {
     const out: Prepared = { range: this.#take(2 * rows * x.stride), stride: x.stride, bf16: true, scales: null };
-    const input = { x: x.range, stride: x.stride, rows: null, norm: null, eps: 0, quantize: NO_QUANTIZE, round: 1 };
-    this.calls.qdq(out, input, x.width, rows);
+    this.calls.qdq(out, this.#plain(x), x.width, rows);
     return out;
+  }
+
+  #plain(x: GpuTensor): Input {
+    return { x: x.range, stride: x.stride, rows: null, norm: null, eps: 0, quantize: NO_QUANTIZE, round: 1 };
   }
 
   #tensor(rows: number, width: number): GpuTensor {

@@ -3,11 +3,12 @@ import { assertEquals, assertStringIncludes } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
+import type { OperationCase } from "../compare.ts";
 import { compareBackends, OPERATION_CASES } from "../operations.ts";
 import { openHip } from "../../../ffi/hip.ts";
 import { openGpu } from "../../../src/backends/gpu/open.ts";
 import { openReference } from "../../../src/backends/reference/open.ts";
-import { randomModel, testConfig } from "../random_model.ts";
+import { randomModel, STORAGES, testConfig } from "../random_model.ts";
 import { openEngine } from "./opened.ts";
 
 const ignore = await withoutKernelCompiler();
@@ -65,3 +66,43 @@ for (const operation of OPERATION_CASES) {
     await compareBackends(openReference, (request) => openGpu(request, openHip(host.path), { kernels }), operation);
   });
 }
+
+/**
+ * Cases that the stand-ins of gfx950's scaled instructions compute. Their FP8 scale multiplies the sum, where `reference` rounds every
+ * scaled input to bf16 first; with a power of two that is the same.
+ */
+const SCALED: readonly OperationCase[] = OPERATION_CASES.flatMap((operation) => {
+  const [, input] = /^GEMMs, mxfp4 weights, (.*) input, even widths, bf16/.exec(operation.name) ?? [];
+  if (input?.startsWith("mx e2m1")) return [operation];
+  if (input !== "fp8_static") return [];
+  const config = testConfig({ layers: 1, sliding: [false] }),
+    storage = STORAGES.find(({ format }) => format === "mxfp4")!;
+  const model = () => randomModel(1, { config, storage, input: { kind: "fp8_static", scale: 2 ** -6 } });
+  return [{ ...operation, model }];
+});
+
+for (const operation of SCALED) {
+  Deno.test({ name: `gpu with scaled matrix kernels: ${operation.name}`, ignore }, async () => {
+    using host = new HipHost(buildHipHost());
+    host.configure({ arch: "gfx950:sramecc+:xnack-" });
+    const kernels = await hostKernels({ arch: "gfx950", matrix: "right" });
+    const used: string[] = [];
+    await compareBackends(openReference, async (request) => {
+      const backend = await openGpu(request, openHip(host.path), { kernels });
+      used.push(backend.info.description);
+      return backend;
+    }, operation);
+    assertStringIncludes(used[0]!, "by the scaled MFMA");
+  });
+}
+
+Deno.test({ name: "openGpu() does not use scaled matrix kernels that disagree", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  host.configure({ arch: "gfx950" });
+  using model = SCALED[0]!.model();
+  const kernels = await hostKernels({ arch: "gfx950", matrix: "wrong" });
+  const engine = await openEngine(host.path, model, { kernels }, { dtype: "bf16", kvFormat: "bf16" });
+  assertStringIncludes(engine.info.description, "not used, because they disagree");
+  assertStringIncludes(engine.info.description, "expert_gemm_mxfp4_e2m1_mma");
+  await engine.close();
+});
