@@ -53,3 +53,11 @@ export async function inDirectory<T>(use: (dir: string) => Promise<T>): Promise<
     await Deno.remove(dir, { recursive: true });
   }
 }
+
+/** Absolute path of a program, for processes whose PATH does not lead there; null where there is none. */
+export async function whereIs(program: string): Promise<string | null> {
+  const { stdout } = await run(["/bin/sh", "-c", 'command -v "$0"', program], {
+    env: { PATH: Deno.env.get("PATH") ?? "" },
+  });
+  return stdout.trim() || null;
+}

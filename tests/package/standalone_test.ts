@@ -1,0 +1,197 @@
+/**
+ * The standalone binary as its users have it: one file in an empty directory, no environment, no network, no Deno and no Node on the
+ * PATH. Each kind of binary is built once and must answer as `deno run` does. MXOSS_BINARY=FILE tests that file instead.
+ */
+import { build, type Variant, VARIANTS } from "../../tools/compile.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { revision } from "../../src/cli/version.ts";
+import { PERMISSIONS, WRITE_PERMISSION } from "../../tools/package/launch.ts";
+import { localDenort } from "../../tools/package/deno_compile.ts";
+import { inRepository } from "../../tools/package/files.ts";
+import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { type Finished, inDirectory, run, whereIs, works } from "./process.ts";
+
+const given = Deno.env.get("MXOSS_BINARY");
+const denort = await localDenort();
+/** What runs a process without a network, where that is permitted. */
+const offline = await works(["unshare", "-rn", "true"]) ? [(await whereIs("unshare"))!, "-rn"] : [];
+
+/** The question of `deno task demo`. */
+const QUESTION = /'(.+)'/.exec(JSON.parse(await Deno.readTextFile(inRepository("deno.json"))).tasks.demo)![1]!;
+
+const PROBLEMS = inRepository("tests/goldens/word-problems.jsonl");
+const COMPARED = ["--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", "--limit=8", "--text", PROBLEMS];
+
+/** A machine with nothing on it but the binary, as far as one process can be made to see it. */
+interface Bare {
+  readonly binary: string;
+  /** The embedded model once more, as somebody's checkpoint. */
+  readonly checkpoint: string;
+  /** An empty directory to be in. */
+  readonly empty: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const commands: ReadonlyMap<string, (bare: Bare) => string[]> = new Map<string, (bare: Bare) => string[]>([
+  ["the demo", () => [QUESTION]],
+  ["generate on a checkpoint elsewhere", ({ checkpoint }) => ["generate", "--model", checkpoint, QUESTION]],
+  ["worker threads", ({ checkpoint }) => ["--model", checkpoint, "--threads=3", "--max-tokens=8", QUESTION]],
+  ["ranks on threads", ({ checkpoint }) => ["--model", checkpoint, "--tp=2", "--max-tokens=8", QUESTION]],
+  ["mapped weights", ({ checkpoint }) => ["--model", checkpoint, "--weights=map", "--max-tokens=8", QUESTION]],
+  ["read weights", ({ checkpoint }) => ["--model", checkpoint, "--weights=read", "--max-tokens=8", QUESTION]],
+  ["backend reference", ({ checkpoint }) => ["--model", checkpoint, "--backend=reference", "--max-tokens=2", "Hi"]],
+  [
+    "eval of 20 problems",
+    ({ checkpoint }) => ["eval", "gsm8k", "--model", checkpoint, "--data", PROBLEMS, "--limit=20"],
+  ],
+  ["compare", ({ checkpoint }) => ["compare", "--model", checkpoint, ...COMPARED]],
+  ["devices", () => ["devices"]],
+  ["inspect", ({ checkpoint }) => ["inspect", "--model", checkpoint]],
+  ["inspect --json", ({ checkpoint }) => ["inspect", "--json", "--tp=2", "--model", checkpoint]],
+  ["help", () => ["--help"]],
+  ...[...COMMANDS.keys()].map((name) => [`help of ${name}`, () => [name, "--help"]] as [string, () => string[]]),
+  ["an option that there is not", () => ["--modle", "x", "hi"]],
+  ["a checkpoint that there is not", ({ empty }) => ["--model", `${empty}/none`, "hi"]],
+  ["a token id beyond the vocabulary", () => ["logits", "--tokens=99999999", "--out=x.safetensors"]],
+]);
+
+/** `deno run` with the permissions that the binary's launcher gives, on the sources. */
+async function fromSources(args: readonly string[], cwd: string): Promise<Finished> {
+  const words = [Deno.execPath(), "run", ...PERMISSIONS, WRITE_PERMISSION, inRepository("main.ts"), ...args];
+  const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
+  const env = Object.fromEntries(names.flatMap((name) => Deno.env.has(name) ? [[name, Deno.env.get(name)!]] : []));
+  return withoutProgress(await run(words, { cwd, env: { ...env, NO_COLOR: "1" } }));
+}
+
+async function fromBinary({ binary, empty, env }: Bare, args: readonly string[]): Promise<Finished> {
+  const words = [...offline, binary, ...args];
+  return withoutProgress(await run(words, { cwd: empty, env: { NO_COLOR: "1", ...env } }));
+}
+
+/** Lines of progress come by the clock. */
+function withoutProgress(finished: Finished): Finished {
+  return { ...finished, stderr: finished.stderr.replace(/^.*\[#* *\] \d.*\n/gm, "") };
+}
+
+/** Checks everything on one binary. */
+async function check(variant: Variant, t: Deno.TestContext, dir: string, binary: string): Promise<void> {
+  const bare: Bare = {
+    binary,
+    checkpoint: `${dir}/checkpoint`,
+    empty: `${dir}/empty`,
+    // Neither a program nor a home is to be found; TMPDIR only keeps the test from filling /tmp.
+    env: { PATH: "/nowhere", TMPDIR: `${dir}/tmp`, HOME: "/proc" },
+  };
+  for (const path of [bare.empty, `${dir}/tmp`, bare.checkpoint]) await Deno.mkdir(path);
+  for (const { name, isFile } of Deno.readDirSync(inRepository("models/tiny-gpt-oss"))) {
+    if (isFile) await Deno.copyFile(inRepository(`models/tiny-gpt-oss/${name}`), `${bare.checkpoint}/${name}`);
+  }
+  const step = (name: string, fn: () => Promise<void>) => t.step(name, fn);
+
+  await step("two first starts at once", async () => {
+    const both = await Promise.all([fromBinary(bare, ["--version"]), fromBinary(bare, ["--version"])]);
+    for (const { code, stdout, stderr } of both) {
+      assertEquals({ code, stderr }, { code: 0, stderr: "" });
+      assertEquals(stdout, both[0]!.stdout);
+    }
+    if (variant !== "self-extracting") return;
+    const [place, ...more] = [...Deno.readDirSync(`${dir}/tmp`)].map(({ name }) => name);
+    assertEquals(more, []);
+    assertEquals([...Deno.readDirSync(`${dir}/tmp/${place}`)].length, 1);
+  });
+
+  await step("--version names version, revision and hashes", async () => {
+    const { stdout } = await fromBinary(bare, ["--version"]);
+    const sources = (await fromSources(["--version"], bare.empty)).stdout.split("\n");
+    const lines = stdout.split("\n");
+    assertEquals(lines.toSpliced(1, 1), sources.toSpliced(1, 1));
+    if (given === undefined) assertEquals(lines[1]!.replace(/-dirty$/, ""), `revision: ${revision()}`);
+    else assertMatch(lines[1]!, /^revision: [0-9a-f]{40}/);
+  });
+
+  await step("without any variable at all", async () => {
+    const { code, stdout } = await run([binary, "--help"], { cwd: bare.empty });
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, "usage: mxoss");
+    await forgetOnly(`/tmp/mxoss-${Deno.uid()}`, `${dir}/tmp`);
+  });
+
+  for (const [name, args] of commands) {
+    await step(`${name}: stdout, stderr and exit code of deno run`, async () => {
+      const words = args(bare);
+      assertEquals(await fromBinary(bare, words), await fromSources(words, bare.empty));
+      assertEquals([...Deno.readDirSync(bare.empty)], []);
+    });
+  }
+
+  await step("the demo is answered rightly", async () => {
+    assertMatch((await fromBinary(bare, [QUESTION])).stdout, /^#### 36$/m);
+  });
+
+  await step("logits writes the same file, and nothing else", async () => {
+    const args = ["logits", "--model", bare.checkpoint, "--tokens=1,2,3,4", "--out"];
+    assertEquals(await fromBinary(bare, [...args, "a, b.safetensors"]), await fromSources([...args, `${dir}/c`], dir));
+    assertEquals([...Deno.readDirSync(bare.empty)].map(({ name }) => name), ["a, b.safetensors"]);
+    assertEquals(await Deno.readFile(`${bare.empty}/a, b.safetensors`), await Deno.readFile(`${dir}/c`));
+    await Deno.remove(`${bare.empty}/a, b.safetensors`);
+  });
+
+  await step("compare writes the same report", async () => {
+    const args = ["compare", "--model", bare.checkpoint, ...COMPARED, "--out"];
+    assertEquals(await fromBinary(bare, [...args, "report"]), await fromSources([...args, `${dir}/report`], dir));
+    for (const file of ["results.json", "report.html"]) {
+      const [ours, theirs] = [`${bare.empty}/report/${file}`, `${dir}/report/${file}`].map((path) =>
+        Deno.readTextFileSync(path)
+      );
+      assertEquals(ours, theirs);
+    }
+    await Deno.remove(`${bare.empty}/report`, { recursive: true });
+  });
+
+  await step("an error exits with 2 and one line", async () => {
+    const { code, stdout, stderr } = await fromBinary(bare, ["--model", `${bare.empty}/none`, "hi"]);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, /^error: [^\n]+\n$/);
+  });
+}
+
+/** Removes from a place what a test with the place `like` has put there, and the place if nothing else is in it. */
+async function forgetOnly(place: string, like: string): Promise<void> {
+  for (const { name } of Deno.readDirSync(like)) {
+    for (const { name: version } of Deno.readDirSync(`${like}/${name}`)) {
+      await Deno.remove(`${place}/${version}`, { recursive: true }).catch(() => {});
+    }
+  }
+  await Deno.remove(place).catch(() => {});
+}
+
+/** Which kind a binary is, by how it begins. */
+function variantOf(binary: string): Variant {
+  using file = Deno.openSync(binary);
+  const start = new Uint8Array(2);
+  file.readSync(start);
+  return new TextDecoder().decode(start) === "#!" ? "self-extracting" : "deno-compile";
+}
+
+for (const variant of VARIANTS) {
+  const reason = given !== undefined && variantOf(given) !== variant
+    ? "MXOSS_BINARY is of the other kind"
+    : given === undefined && variant === "deno-compile" && denort === null
+    ? "denort is neither in DENORT_BIN nor in Deno's cache"
+    : null;
+  const network = offline.length > 0 ? "" : ", with the network there: unshare is not permitted";
+  Deno.test({
+    name: `the standalone binary (${variant})${reason === null ? network : `: skipped, ${reason}`}`,
+    ignore: reason !== null,
+    fn: (t) =>
+      inDirectory(async (dir) => {
+        const binary = given ?? `${dir}/mxoss`;
+        if (given === undefined) await build(variant, binary);
+        await t.step("has its SHA-256 beside it", async () => {
+          const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await Deno.readFile(binary))).toHex();
+          assertEquals(await Deno.readTextFile(`${binary}.sha256`), `${hash}  ${binary.split("/").at(-1)}\n`);
+        });
+        await check(variant, t, dir, binary);
+      }),
+  });
+}
