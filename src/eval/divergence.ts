@@ -8,7 +8,7 @@ import { InputError } from "../errors.ts";
 import { type Operation, OPERATIONS } from "../model/gpt_oss.ts";
 import type { Session } from "../model/session.ts";
 import type { KvFormat } from "../quant/format.ts";
-import { type ErrorSummary, ErrorSums, type OutlierChannel } from "./error_sums.ts";
+import { type ErrorSummary, ErrorSums, type OutlierChannel, relativeErrorOf, type RowSums } from "./error_sums.ts";
 import { type ComparedOperation, lockstep, type Observer, type Pair } from "./lockstep.ts";
 import { argmax, klDivergence, logProbability } from "./logits_distance.ts";
 import type { Numerics } from "./noise.ts";
@@ -283,7 +283,8 @@ export interface RowDetails {
 class OperationSums {
   readonly #free: ErrorSums;
   readonly #forced: ErrorSums;
-  readonly #perExpert = new Map<number, ErrorSums>();
+  /** Without channels: there are many experts. */
+  readonly #perExpert = new Map<number, RowSums>();
   #unmatched = 0;
   #affected = 0;
   #firstPosition: number | null = null;
@@ -311,19 +312,18 @@ class OperationSums {
     const perToken = isSlotRows(this.operation) ? config.topK : 1;
     forEachRow(pair, config, (atA, atB, a, b, row) => {
       if (atB === null) return;
-      const error = this.#forced.add(a, atA, b, atB);
-      if (perToken > 1) this.#expert(pair.expertsA![row]!).add(a, atA, b, atB);
-      if (error <= this.tolerance) return;
+      const sums = this.#forced.add(a, atA, b, atB);
+      if (perToken > 1) this.#addExpert(pair.expertsA![row]!, sums);
+      if (relativeErrorOf(sums) <= this.tolerance) return;
       this.#affected++;
       const position = pair.start + Math.floor(row / perToken);
       this.#firstPosition = Math.min(this.#firstPosition ?? position, position);
     });
   }
 
-  #expert(expert: number): ErrorSums {
-    let sums = this.#perExpert.get(expert);
-    if (sums === undefined) this.#perExpert.set(expert, sums = new ErrorSums(this.width));
-    return sums;
+  #addExpert(expert: number, { signal, error }: RowSums): void {
+    const before = this.#perExpert.get(expert) ?? { signal: 0, error: 0 };
+    this.#perExpert.set(expert, { signal: before.signal + signal, error: before.error + error });
   }
 
   result(): OperationDivergence {
@@ -343,7 +343,7 @@ class OperationSums {
     return {
       firstPosition: this.#firstPosition,
       affectedRows: this.#forced.rows === 0 ? 0 : this.#affected / this.#forced.rows,
-      experts: new Map([...this.#perExpert].map(([expert, sums]) => [expert, sums.summary().relativeError])),
+      experts: new Map([...this.#perExpert].map(([expert, sums]) => [expert, relativeErrorOf(sums)])),
     };
   }
 }

@@ -29,6 +29,17 @@ const OUTLIER_SHARE = 0.05;
 /** Most channels that are named. */
 const MOST_CHANNELS = 8;
 
+/** Squared sums of one row; `error` is Infinity where an element is not finite. */
+export interface RowSums {
+  readonly signal: number;
+  readonly error: number;
+}
+
+/** Relative error that squared sums come to. */
+export function relativeErrorOf({ signal, error }: RowSums): number {
+  return error === 0 ? 0 : Math.sqrt(error / signal);
+}
+
 /** Adds up two tensors row by row. */
 export class ErrorSums {
   readonly #signal: Float64Array;
@@ -51,9 +62,8 @@ export class ErrorSums {
    * Adds one row of each.
    *
    * @param a Where the row of the first tensor begins is `atA`.
-   * @returns The row's own ||b - a|| / ||a||; Infinity where an element is not finite.
    */
-  add(a: Float32Array, atA: number, b: Float32Array, atB: number): number {
+  add(a: Float32Array, atA: number, b: Float32Array, atB: number): RowSums {
     const signal = this.#signal, error = this.#error;
     let rowSignal = 0, rowError = 0, bad = 0;
     for (let i = 0; i < this.width; i++) {
@@ -74,14 +84,14 @@ export class ErrorSums {
     }
     this.#rows++;
     this.#nonFinite += bad;
-    return bad > 0 ? Infinity : ratio(rowError, rowSignal);
+    return { signal: rowSignal, error: bad > 0 ? Infinity : rowError };
   }
 
   summary(): ErrorSummary {
     const signal = sum(this.#signal), error = sum(this.#error);
     return {
       rows: this.#rows,
-      relativeError: this.#nonFinite > 0 ? Infinity : ratio(error, signal),
+      relativeError: this.#nonFinite > 0 ? Infinity : relativeErrorOf({ signal, error }),
       sqnrDb: this.#nonFinite > 0 ? -Infinity : error === 0 ? Infinity : 10 * Math.log10(signal / error),
       maxError: this.#maxError,
       nonFinite: this.#nonFinite,
@@ -108,8 +118,4 @@ function sum(values: Float64Array): number {
   let total = 0;
   for (let i = 0; i < values.length; i++) total += values[i]!;
   return total;
-}
-
-function ratio(error: number, signal: number): number {
-  return error === 0 ? 0 : Math.sqrt(error / signal);
 }
