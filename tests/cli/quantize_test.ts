@@ -1,0 +1,106 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { mxoss, program, TINY } from "./program.ts";
+
+const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).toSorted();
+const contents = (dir: string) => names(dir).map((name) => [name, Deno.readFileSync(`${dir}/${name}`)] as const);
+
+Deno.test("mxoss quantize writes a calibrated checkpoint that mxoss runs by itself", async () => {
+  using dir = new TemporaryDirectory();
+  const out = `${dir.path}/new`;
+  const args = ["--scheme", "w_mxfp4_a_fp8", "--kv-cache-dtype", "fp8", "--attention", "ptpc_fp8", "--out", out];
+  const calibration = ["--calibrate", PROBLEMS, "--calibrate-tokens", "1500"];
+  const done = await mxoss(["quantize", ...args, ...calibration], { writable: out });
+  assertMatch(done.stdout, /new: 6 files, [\d.]+ MB\n$/);
+  assertEquals([done.stderr, done.code], ["", 0]);
+  const report = JSON.parse((await mxoss(["inspect", "--model", out, "--json"])).stdout);
+  assertEquals([report.scheme, report.kv_cache.format, report.layout], ["w_mxfp4_a_fp8", "fp8", "quark"]);
+  const linears = new Map<string, { input: string; scales: string; weight: string }>(
+    report.layers[3].linears.map((linear: { name: string }) => [linear.name, linear]),
+  );
+  assertEquals(linears.get("q_proj")!.weight, "fp8_e4m3");
+  assertEquals(linears.get("q_proj")!.input, "fp8, scale per token");
+  assertEquals(linears.get("experts.down_proj")!.scales, "e8m0 per 32, input from checkpoint");
+  assert(report.layers.every(({ kv_scales: { k, v } }: { kv_scales: { k: number; v: number } }) => k !== 1 && v !== 1));
+  const answer = await mxoss(["--model", out, "Ann has 12 pears. She buys 30 more. How many pears does Ann have now?"]);
+  assertEquals([answer.stdout, answer.code], ["#### 42\n", 0]);
+});
+
+Deno.test("mxoss quantize calibrates on a text, and warns of experts that it does not reach", async () => {
+  using dir = new TemporaryDirectory();
+  const text = dir.write("text.txt", "Ann has 3 pears.");
+  const out = `${dir.path}/new`;
+  const args = ["quantize", "--scheme", "fp8", "--calibrate", text, "--out", out];
+  const { code, stderr } = await mxoss(args, { writable: out });
+  assertMatch(stderr, /^warning: no token chose \d+ of the experts; they have the largest scales of their layers\n$/);
+  assertEquals(code, 0);
+});
+
+Deno.test("mxoss quantize goes on after it was killed", async () => {
+  using dir = new TemporaryDirectory();
+  const [whole, out] = [`${dir.path}/whole`, `${dir.path}/cut`];
+  const args = (to: string) => ["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", to];
+  assertEquals((await mxoss(args(whole), { writable: whole })).code, 0);
+  const child = program(args(out), { writable: out }).spawn();
+  const finished = child.output();
+  await child.stdin.close();
+  const shards = () => {
+    try {
+      return names(out).filter((name) => name.endsWith(".safetensors"));
+    } catch {
+      return [];
+    }
+  };
+  while (shards().length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  child.kill("SIGKILL");
+  await finished;
+  assertThrows(() => openCheckpoint(out), InputError, "config.json: no such file");
+  const other = await mxoss(["quantize", "--scheme", "w_mxfp4", "--out", out], { writable: out });
+  assertMatch(other.stderr, /^error: --out: .*: holds an interrupted run with other settings/);
+  assertEquals((await mxoss(args(out), { writable: out })).code, 0);
+  assertEquals(contents(out), contents(whole));
+  const again = await mxoss(args(out), { writable: out });
+  assertMatch(again.stderr, /^error: --out: .*: expected a new or empty directory, .* got \d+ other files\n$/);
+  assertEquals(again.code, 2);
+});
+
+const REFUSED: [args: string[], what: RegExp][] = [
+  [[], /--scheme: required/],
+  [["--scheme", "w_mxfp4"], /--out: required/],
+  [["--scheme", "w_mxfp5", "--out", "x"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
+  [["--scheme", "mxfp4_fp8", "--out", "x"], /--scheme: AMD Quark's name; expected w_mxfp4_a_fp8/],
+  [["--scheme", "bf16", "--out", "x"], /--scheme: expected a scheme that quantizes weights .* got "bf16"/],
+  [["--scheme", "w_mxfp4_a_fp8", "--out", "x"], /--scheme w_mxfp4_a_fp8: static FP8 inputs need .* --calibrate FILE/],
+  [["--scheme", "w_mxfp4", "--attention", "fp8", "--out", "x"], /--scheme fp8: static FP8 .*self_attn\.q_proj/],
+  [["--scheme", "w_mxfp4", "--layers", "2-1=fp8", "--out", "x"], /--layers: expected LAYERS=SCHEME/],
+  [["--scheme", "w_mxfp4", "--layers", "1=fp9", "--out", "x"], /--layers: expected LAYERS=SCHEME.*w_mxfp4, /],
+  [["--scheme", "w_mxfp4", "--layers", "3-4=ptpc_fp8", "--out", "x"], /--layers: expected layers below 4, got 4/],
+  [["--scheme", "w_mxfp4", "--shard-size", "5 bytes", "--out", "x"], /--shard-size: expected a size/],
+  [["--scheme", "w_mxfp4", "--shard-size", "0", "--out", "x"], /--shard-size: expected a size/],
+  [["--scheme", "fp8", "--calibrate", `${TINY}/none.txt`, "--out", "x"], /--calibrate: .*none\.txt: cannot be read/],
+  [["--scheme", "fp8", "--calibrate", `${TINY}/config.json`, "--out", `${TINY}/config.json`], /--out: .*config\.json/],
+  [["--scheme", "w_mxfp4", "--out", TINY], /--out: .*: expected a new or empty directory/],
+  [["--model", `${TINY}/nowhere`, "--scheme", "w_mxfp4", "--out", "x"], /nowhere/],
+];
+
+for (const [args, what] of REFUSED) {
+  Deno.test(`mxoss quantize ${args.join(" ").replaceAll(TINY, "MODEL")} is refused`, async () => {
+    const before = names(TINY);
+    const { code, stdout, stderr } = await mxoss(["quantize", ...args], { writable: "/" });
+    assertMatch(stderr, /^error: [^\n]+\n$/);
+    assertMatch(stderr, what);
+    assertEquals([stdout, code], ["", 2]);
+    assertEquals(names(TINY), before);
+  });
+}
+
+Deno.test("mxoss quantize refuses an empty text", async () => {
+  using dir = new TemporaryDirectory();
+  const args = ["quantize", "--scheme", "fp8", "--calibrate", dir.write("empty.txt", ""), "--out", `${dir.path}/new`];
+  const { code, stderr } = await mxoss(args, { writable: dir.path });
+  assertMatch(stderr, /^error: --calibrate: .*empty\.txt: expected a text, got an empty file\n$/);
+  assertEquals(code, 2);
+});
