@@ -76,7 +76,8 @@ function resourcesOf(remarks: string): Record<string, Resources> {
     const number = (label: string) => Number(part.match(new RegExp(`remark: +${label}: (\\d+)`))?.[1] ?? NaN);
     all[part.match(/^\S+/)![0]] = {
       vgprs: number("VGPRs"),
-      agprs: number("AGPRs"),
+      // RDNA has none.
+      agprs: number("AGPRs") || 0,
       sgprs: number("TotalSGPRs"),
       lds: number("LDS Size \\[bytes/block\\]"),
       scratch: number("ScratchSize \\[bytes/lane\\]"),

@@ -23,6 +23,7 @@
 #include "embed.hip"
 #include "expert_sort.hip"
 #include "qdq.hip"
+#include "quantize.hip"
 #include "rms_norm.hip"
 #include "rotate.hip"
 #include "round_rows.hip"

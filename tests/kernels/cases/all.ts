@@ -5,13 +5,14 @@ import { expertCases } from "./expert.ts";
 import { gemmCases } from "./gemm.ts";
 import { linearCases } from "./linear.ts";
 import { pickCases } from "./pick.ts";
+import { scaledCases } from "./scaled.ts";
 import { routeCases } from "./route.ts";
-import { elementwiseCases, embedCases, normCases, qdqCases } from "./rows.ts";
+import { elementwiseCases, embedCases, normCases, qdqCases, quantizeCases } from "./rows.ts";
 
 export function allCases(): KernelCase[] {
   return [
-    ...[...embedCases(), ...normCases(), ...qdqCases(), ...elementwiseCases()],
-    ...[...linearCases(), ...expertCases(), ...gemmCases(), ...routeCases()],
+    ...[...embedCases(), ...normCases(), ...qdqCases(), ...quantizeCases(), ...elementwiseCases()],
+    ...[...linearCases(), ...expertCases(), ...gemmCases(), ...scaledCases(), ...routeCases()],
     ...[...cacheCases(), ...attentionCases(), ...pickCases()],
   ];
 }

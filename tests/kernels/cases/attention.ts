@@ -246,6 +246,18 @@ export function* attentionCases(): Generator<KernelCase> {
   yield* splitCases(813, { ...shape, kv: "bf16", round: 0, tokens: [[0, 20]], kvHeads: 1, heads: 12 }, 1);
   yield tileCase(820, { ...shape, kv: "bf16", round: 1, tokens: [...run(0, 0, 9), ...run(1, 30, 33)] });
   yield tileCase(821, { ...shape, kv: "f32", round: 0, tokens: run(1, 20, 38), heads: 16 });
+  for (const [seed, kv, round] of [[830, "bf16", 1], [831, "fp8", 0]] as const) {
+    const mma = "attention_tile_mma";
+    yield tileCase(seed, { ...shape, kv, round, tokens: [...run(0, 0, 37), ...run(1, 30, 33)], heads: 16 }, mma);
+    yield tileCase(seed + 2, {
+      ...shape,
+      kv,
+      round,
+      tokens: [...run(0, 90, 140), ...run(1, 3, 4)],
+      capacity: 120,
+      window: 70,
+    }, mma);
+  }
   yield tileCase(822, {
     ...shape,
     kv: "fp8",

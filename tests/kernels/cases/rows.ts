@@ -1,6 +1,8 @@
 /** Cases of the operations on rows: embed, rms_norm, qdq, add, round_rows, swiglu, combine. */
 import { roundToBf16 } from "../../../src/quant/bf16.ts";
 import { encodePlain } from "../../../src/quant/encode.ts";
+import { decodeElements } from "../../../src/quant/decode.ts";
+import { decodeE8m0 } from "../../../src/quant/scales.ts";
 import { exactly, type KernelCase, near, worstOf } from "../check.ts";
 import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "../job.ts";
 import { inputStruct } from "../structs.ts";
@@ -172,6 +174,35 @@ export function* qdqCases(): Generator<KernelCase> {
           const wrong = want.filter((v, c) => Math.abs(v - got[i * width + c]!) > 3e-7 * Math.abs(v)).length;
           return wrong / (0.02 * width);
         }));
+      },
+    };
+  }
+}
+
+/** The codes of a row for the scaled matrix instructions. */
+export function* quantizeCases(): Generator<KernelCase> {
+  const r = new Random(5), width = 192, rows = corners(r, width), n = rows.length, x = new Float32Array(n * width);
+  rows.forEach((row, i) => x.set(row, i * width));
+  for (const [kind, rule] of [[1, 0], [1, 1], [6, 0], [7, 0]] as const) {
+    const scale = Math.fround(0.013), codes = output(n * width), scales = output(n * 8), factors = output(4 * n);
+    yield {
+      name: `quantize ${KINDS[kind]} rule ${rule}`,
+      job: job("quantize", n, [
+        ...[pointer(codes), i32(width), pointer(scales), i32(8), pointer(factors)],
+        inputStruct({ x: input(x), stride: width, kind, rule, scale }).argument(),
+        ...[i32(width), i32(n)],
+      ]),
+      check: () => {
+        const want = rows.map((row) => prepare(row, kind, rule, scale, 0));
+        return worstOf(
+          ...want.map(({ values }, i) => {
+            const own = codes.bytes.slice(i * width, (i + 1) * width);
+            const got = decodeElements(kind === 1 ? "mxfp4" : "fp8_e4m3", own, width);
+            const blocks = kind === 1 ? scales.bytes.subarray(i * 8) : null;
+            return exactly(got.map((v, c) => v * (blocks ? decodeE8m0(blocks[Math.floor(c / 32)]!) : 1)), values);
+          }),
+          kind === 1 ? 0 : exactly(floats(factors), want.map((w) => w.scale)),
+        );
       },
     };
   }
