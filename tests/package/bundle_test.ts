@@ -10,7 +10,7 @@ function bundleOn(
     ["src/worker.js", `import { a } from "../chunk-${hash}A.js";\n`],
     [
       `chunk-${hash}A.js`,
-      `// ${cache}/npm/registry.example/zod/4.6.7/index.js\nimport "./chunk-${hash}B.js";\nexport { a };\n`,
+      `// ${cache}/npm/registry.example/zod/4.6.7/index.js\nvar a = cjs({ "${cache}/npm/registry.example/zod/4.6.7/index.js"() {} });\nimport "./chunk-${hash}B.js";\n`,
     ],
     [`chunk-${hash}B.js`, "// src/b.ts\n"],
     [`lazy-${hash}C.js`, `import "./chunk-${hash}B.js";\nconst text = "not-ABCDEFGH.json, see //x/npm/y";\n`],
@@ -31,7 +31,7 @@ Deno.test("stableNames() renames chunks where they are imported, and drops the m
     "main.js": 'import { a } from "./chunk-1.js";\nconst b = await import("./lazy-2.js");\n',
     "src/worker.js": 'import { a } from "../chunk-1.js";\n',
     "chunk-0.js": "// src/b.ts\n",
-    "chunk-1.js": '// zod/4.6.7/index.js\nimport "./chunk-0.js";\nexport { a };\n',
+    "chunk-1.js": '// zod/4.6.7/index.js\nvar a = cjs({ "zod/4.6.7/index.js"() {} });\nimport "./chunk-0.js";\n',
     "lazy-2.js": 'import "./chunk-0.js";\nconst text = "not-ABCDEFGH.json, see //x/npm/y";\n',
   });
 });

@@ -42,7 +42,11 @@ export async function bundle(): Promise<TarEntry[]> {
  * @param scripts JavaScript by path.
  */
 export function stableNames(scripts: ReadonlyMap<string, string>): Map<string, string> {
-  const texts = [...scripts].map(([path, text]) => [path, text.replace(PACKAGE_COMMENT, "// $2$3")] as const);
+  const caches = new Set(
+    [...scripts.values()].flatMap((text) => [...text.matchAll(PACKAGE_COMMENT)].map((match) => match[1]!)),
+  );
+  const withoutCaches = (text: string) => [...caches].reduce((text, cache) => text.replaceAll(cache, ""), text);
+  const texts = [...scripts].map(([path, text]) => [path, withoutCaches(text)] as const);
   const anonymous = (text: string) => text.replace(CHUNK, "chunk.js");
   const chunks = texts.filter(([path]) => anonymous(path) === "chunk.js").map(([path, text]) => {
     const stem = path.replace(/-[0-9A-Z]{8}\.js$/, "");
@@ -82,4 +86,9 @@ function licenseIn(dir: string): string {
   return `${license ?? "license not stated"}, ${
     typeof author === "string" ? author : JSON.stringify(author ?? null)
   }\n`;
+}
+
+/** Where the bundle has an entry point; `asset()` knows that, too. */
+export function bundled(entryPoint: string): string {
+  return entryPoint.replace(/\.ts$/, ".js");
 }

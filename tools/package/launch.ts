@@ -17,11 +17,9 @@ export const WRITE_PERMISSION = "--allow-write=/";
 
 /** Keep Deno from looking at files and hosts outside the bundle. */
 export const SEALED: readonly string[] = [
-  "--quiet",
   "--no-config",
   "--no-lock",
   "--no-npm",
   "--no-remote",
-  "--cached-only",
   "--node-modules-dir=none",
 ];

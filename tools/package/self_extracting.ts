@@ -1,10 +1,9 @@
 /** The standalone binary that needs nothing to be built but Deno itself: a shell script, and behind it an archive of everything. */
 import { gzipSync } from "node:zlib";
-import { BUILT_FROM, VERSION } from "../../src/cli/version.ts";
-import { bundle } from "./bundle.ts";
-import { dataFiles, inRepository } from "./files.ts";
+import { VERSION } from "../../src/cli/version.ts";
+import { contents } from "./contents.ts";
 import { PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
-import { concat, tar, type TarEntry } from "./tar.ts";
+import { concat, tar } from "./tar.ts";
 
 /** Hexadecimal digits of the archive's hash in the name of the directory that it is unpacked to. */
 const ID_DIGITS = 16;
@@ -22,13 +21,8 @@ export async function selfExtracting(
   revision: string,
   runtime: string = Deno.execPath(),
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const entries: TarEntry[] = [
-    { path: "deno", bytes: Deno.readFileSync(runtime), executable: true },
-    ...await bundle(),
-    ...dataFiles().map((path) => ({ path, bytes: Deno.readFileSync(inRepository(path)) })),
-    { path: BUILT_FROM, bytes: new TextEncoder().encode(`${revision}\n`) },
-  ];
-  return await wrap(tar(entries));
+  const deno = { path: "deno", bytes: Deno.readFileSync(runtime), executable: true };
+  return await wrap(tar([deno, ...await contents(revision)]));
 }
 
 /** Puts the script before an archive. */

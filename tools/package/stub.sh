@@ -21,7 +21,7 @@ start() {
   # Deno keeps compiled code there; nothing of it goes into the user's own Deno directory.
   DENO_DIR=$program/state DENO_NO_UPDATE_CHECK=1
   export DENO_DIR DENO_NO_UPDATE_CHECK
-  exec "$program/deno" run @FLAGS@ $write "$program/main.js" "$@"
+  exec "$program/deno" run --quiet --cached-only @FLAGS@ $write "$program/main.js" "$@"
 }
 
 die() {

@@ -1,0 +1,34 @@
+import { contents } from "../../tools/package/contents.ts";
+import { wrap } from "../../tools/package/self_extracting.ts";
+import { tar } from "../../tools/package/tar.ts";
+import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+
+const files = await contents("0123");
+const texts = new Map(files.map(({ path, bytes }) => [path, bytes]));
+const text = (path: string) => new TextDecoder().decode(texts.get(path));
+
+Deno.test("contents() gives the same bytes twice, and so does the binary around them", async () => {
+  assertEquals(tar(await contents("0123")), tar(files));
+  const small = tar(files.filter(({ bytes }) => bytes.length < 20_000));
+  assertEquals(await wrap(small), await wrap(small));
+});
+
+Deno.test("contents() holds scripts, data, the revision and the licences of packages", () => {
+  for (const path of ["main.js", "src/backends/emulate/worker.js", "src/parallel/rank_worker.js"]) {
+    assert(texts.has(path), path);
+  }
+  assertEquals(text("dist/revision.txt"), "0123\n");
+  assert(texts.has("models/tiny-gpt-oss/model.safetensors"));
+  for (const name of ["deno/", "zod/", "@huggingface/jinja/", "@huggingface/tokenizers/"]) {
+    assertStringIncludes(text("THIRD_PARTY.txt"), `\n${name}`.slice(name === "deno/" ? 1 : 0));
+  }
+  assertStringIncludes(text("THIRD_PARTY.txt"), "Colin McDonnell");
+});
+
+Deno.test("contents() holds no path of the machine that it was made on", () => {
+  const traces = [Deno.cwd(), Deno.env.get("HOME"), Deno.env.get("DENO_DIR")].filter((path) => path && path.length > 4);
+  for (const path of texts.keys()) {
+    if (!/\.(js|txt|json)$/.test(path)) continue;
+    for (const trace of traces) assert(!text(path).includes(`${trace}/`), `${path} holds ${trace}`);
+  }
+});
