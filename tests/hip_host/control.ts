@@ -67,6 +67,8 @@ export class HipHost implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    // The library stays in the process, and with it what it was told.
+    this.reset();
     this.#library.close();
   }
 }

@@ -30,9 +30,8 @@ export function checkLimits({ config, source }: OpenRequest): void {
       perKv,
     );
   }
-  for (const { weight, input } of linearsOf(source)) {
-    const { name, cols, rowBytes, format, transposed } = weight;
-    want(input.kind !== "mx" || cols % 32 === 0, name, "MX inputs of whole blocks of 32 columns", `${cols} columns`);
+  for (const { weight } of linearsOf(source)) {
+    const { name, rowBytes, format, transposed } = weight;
     // Rows are addressed in whole numbers.
     const size = ROW_UNITS[format];
     want(rowBytes % size === 0, name, `${format} rows of whole units of ${size} bytes`, `${rowBytes} bytes`);
