@@ -7,6 +7,7 @@ import { openSession } from "../model/open.ts";
 import { planModel, type PlannedModel, type PlanOptions } from "../model/planned.ts";
 import type { Session } from "../model/session.ts";
 import type { Plan } from "../quant/plan.ts";
+import { O200K_VOCAB } from "../text/o200k.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 import type { COMPUTE_OPTIONS, FORMAT_OPTIONS } from "./model_options.ts";
 import type { OptionValues } from "./options.ts";
@@ -39,11 +40,16 @@ export function textDirectory({ dir, files }: Checkpoint): string {
 }
 
 /**
- * The checkpoint's tokenizer.
+ * The checkpoint's tokenizer; of a checkpoint that brings none, as OpenAI's own layout does, that of gpt-oss where it fits.
  *
  * @throws {InputError} when it has none that can be read.
  */
 export async function openTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> {
+  const { files, config, dir } = checkpoint;
+  if (files.tokenizer === null && config.vocab === O200K_VOCAB) {
+    note(`warning: ${dir}: no tokenizer.json; o200k_harmony is used, gpt-oss's own, for its ${O200K_VOCAB} tokens`);
+    return await Tokenizer.o200kHarmony();
+  }
   return await Tokenizer.fromDirectory(textDirectory(checkpoint));
 }
 

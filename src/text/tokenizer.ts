@@ -76,11 +76,18 @@ export class Tokenizer {
    * @throws {InputError} if the tokenizer is missing, garbled, or not byte-level BPE.
    */
   static async fromDirectory(dir: string): Promise<Tokenizer> {
+    return await Tokenizer.#fromFile(readTokenizerFile(dir));
+  }
+
+  /** The tokenizer of gpt-oss, for checkpoints that bring none; see o200k.ts. */
+  static async o200kHarmony(): Promise<Tokenizer> {
+    const { o200kHarmony } = await import("./o200k.ts");
+    return await Tokenizer.#fromFile(o200kHarmony());
+  }
+
+  static async #fromFile(promised: Promise<TokenizerFile>): Promise<Tokenizer> {
     // The library is imported only here: programs that touch no text do not pay for it.
-    const [file, { Tokenizer: Library }] = await Promise.all([
-      readTokenizerFile(dir),
-      import("@huggingface/tokenizers"),
-    ]);
+    const [file, { Tokenizer: Library }] = await Promise.all([promised, import("@huggingface/tokenizers")]);
     checkPieces(file.path, file.pieces, file.added);
     try {
       return new Tokenizer(file, new Library(forLibrary(file), {}));
