@@ -90,15 +90,18 @@ export function pairedDifference({ lost, gained }: Discordance, trials: number):
 
 /**
  * The smallest true difference that McNemar's test would notice with 80% power on so many problems, when the two settings disagree on
- * as many of them as was seen. Smaller differences are noise to an evaluation of this size.
+ * as many of them as was seen, or on as many as the difference itself takes. Smaller differences are noise to an evaluation of this size.
  *
  * @returns A difference of accuracies, 0 to 1.
  */
 export function detectableDifference({ lost, gained }: Discordance, trials: number): number {
-  const disagree = (lost + gained + 1) / (trials + 2);
+  const seen = (lost + gained + 1) / (trials + 2);
   // Connor's sample size for McNemar's test, solved for the difference by bisection; it falls as the difference grows.
-  const needed = (d: number) => (Z_95 * Math.sqrt(disagree) + Z_POWER * Math.sqrt(disagree - d * d)) ** 2 / (d * d);
-  let low = 0, high = disagree;
+  const needed = (d: number) => {
+    const disagree = Math.max(seen, d);
+    return (Z_95 * Math.sqrt(disagree) + Z_POWER * Math.sqrt(disagree - d * d)) ** 2 / (d * d);
+  };
+  let low = 0, high = 1;
   if (needed(high) > trials) return 1;
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;

@@ -63,6 +63,8 @@ Deno.test("detectableDifference() has 80% power", () => {
   assertAlmostEquals(detectableDifference({ lost: 20, gained: 20 }, 1000), 0.0178999, 1e-6);
   assertAlmostEquals(detectableDifference({ lost: 60, gained: 60 }, 1000), 0.0307504, 1e-6);
   assertAlmostEquals(detectableDifference({ lost: 5, gained: 5 }, 1319), 0.00703296, 1e-7);
+  // Without disagreement, a difference needs about eight problems that all go one way: exact power 0.89.
+  assertAlmostEquals(detectableDifference({ lost: 0, gained: 0 }, 1000), 0.0078, 1e-4);
   assertEquals(detectableDifference({ lost: 0, gained: 0 }, 3), 1);
 });
 
