@@ -11,6 +11,7 @@ import type { LayoutName, LayoutSource } from "./layouts/layout.ts";
 import { mxfp6Resolver } from "./layouts/mxfp6.ts";
 import { readOriginal } from "./layouts/original.ts";
 import { readQuark } from "./layouts/quark.ts";
+import type { Mxfp6Resolver } from "./layouts/quark_weights.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "./read.ts";
 import type { ModelSource } from "./source.ts";
@@ -88,7 +89,8 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
   const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
   const contradiction = methodWarning(layout, method, files.config);
   if (contradiction !== null) warn(contradiction);
-  const source = readLayout(layout, tensors, config, quantization, warn);
+  const resolve = mxfp6Resolver(quantization, files.config);
+  const source = readLayout(layout, tensors, config, resolve, warn);
   const unused = checkUnused(tensors.unused(), config, tensors.place);
   if (unused !== null) warn(unused);
   if (options.checkScales ?? true) refuseNanScales(tensors);
@@ -113,7 +115,7 @@ function readLayout(
   layout: LayoutName,
   tensors: TensorSet,
   config: ModelConfig,
-  quantization: Checkpoint["quantization"],
+  resolve: Mxfp6Resolver,
   warn: (line: string) => void,
 ): LayoutSource {
   switch (layout) {
@@ -124,7 +126,7 @@ function readLayout(
     case "original":
       return readOriginal(tensors, config);
     case "quark":
-      return readQuark(tensors, config, mxfp6Resolver(quantization), warn);
+      return readQuark(tensors, config, resolve, warn);
   }
 }
 

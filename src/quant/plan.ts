@@ -89,7 +89,7 @@ export function makePlan(request: PlanRequest): Plan {
   const { linears, configPath, dtype } = request;
   const config = readConfig(request);
   const warnings = [...config?.warnings() ?? []];
-  const configured = linears.map((stored) => ({ stored, spec: config?.of(namesOf(stored.module)) ?? null }));
+  const configured = linears.map((stored) => ({ stored, spec: config?.of(candidateNames(stored.module)) ?? null }));
   if (config) warnings.push(...contradictions(configured, configPath), ...outputs(configured, configPath));
   const scheme = request.scheme === undefined ? null : parseScheme(request.scheme);
   if (scheme) checkWeights(scheme, linears);
@@ -137,15 +137,15 @@ const reasonWithoutSpec = ({ quantization }: PlanRequest): string =>
 
 const EXPERT = /^(model\.layers\.\d+\.mlp\.experts)\.\d+\.(gate_up_proj|down_proj)$/;
 
-/** Names that a config may call a module by, the most specific first. */
-function namesOf(module: string): string[] {
+/** Names that a config may call a module by, the most specific first: a single expert is also part of the fused module. */
+export function candidateNames(module: string): string[] {
   const [, experts, projection] = EXPERT.exec(module) ?? [];
   return experts === undefined ? [module] : [module, `${experts}.${projection}`, experts];
 }
 
 /** Linears that share one quantized input: one projection of all experts of a layer. */
 function groupOf(module: string): string {
-  return namesOf(module)[1] ?? module;
+  return candidateNames(module)[1] ?? module;
 }
 
 /** Warnings about weights that are stored otherwise than the config says: one line for each pair of formats. */

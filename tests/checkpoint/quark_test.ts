@@ -242,15 +242,17 @@ Deno.test("readQuark() reads FP8 of AMD's fnuz kind", () => {
 });
 
 Deno.test("openCheckpoint() asks the config which 6-bit format a module has", () => {
+  const block = { qscheme: "per_group", group_size: 32, scale_format: "e8m0" };
   /** Formats of layer 1's q_proj and down_proj. */
-  const formats = (layers: Record<string, unknown>, overall: unknown = { dtype: "fp4" }) => {
+  const formats = (layers: Record<string, unknown>, overall: unknown = { dtype: "fp4" }, exclude: string[] = []) => {
     using dir = new TemporaryDirectory();
     const quark: QuarkOptions = { weights: "mxfp6_e3m2", attention: "mxfp6_e3m2" };
     makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout: "quark", quark });
     const layer_quant_config = Object.fromEntries(
-      Object.entries(layers).map(([name, dtype]) => [name, { weight: { dtype } }]),
+      Object.entries(layers).map(([name, dtype]) => [name, { weight: { ...block, dtype } }]),
     );
-    const quantization_config = { quant_method: "quark", global_quant_config: { weight: overall }, layer_quant_config };
+    const global_quant_config = { weight: { ...block, ...overall as Record<string, unknown> } };
+    const quantization_config = { quant_method: "quark", global_quant_config, layer_quant_config, exclude };
     dir.write("config.json", { ...randomConfig(SHAPE, "quark"), quantization_config });
     const { q, down } = openCheckpoint(dir.path).source.tree.layers[1]!;
     return [q.weight.format, down[2]!.weight.format];
@@ -263,8 +265,16 @@ Deno.test("openCheckpoint() asks the config which 6-bit format a module has", ()
   assertEquals(formats({ "*.q_?roj": "fp6_e3m2", "model.layers.*_proj": "fp6_e2m3" }), [e3m2, e2m3]);
   assertEquals(formats({ "model.layers.*_proj": "fp6_e2m3", "*.q_?roj": "fp6_e3m2" }), [e2m3, e2m3]);
   assertEquals(formats({ "*_proj": "fp6_e2m3", [`${ATTENTION}.q_proj`]: "fp6_e3m2" }), [e3m2, e2m3]);
+  // The rules of patterns are the plan's: expressions, sets, names of fused experts.
+  assertEquals(formats({ "re:.*down_proj$": "fp6_e2m3" }, { dtype: "fp6_e3m2" }), [e3m2, e2m3]);
+  assertEquals(formats({ "*[pq]_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }), [e2m3, e3m2]);
+  assertEquals(
+    formats({ "model.layers.1.mlp.experts.down_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }),
+    [e3m2, e2m3],
+  );
   // A name that is no pattern matches nothing but itself, and the global fp4 gives way to the one format that fits the tensors.
   assertEquals(formats({ "q_proj": "fp6_e2m3" }), [e2m3, e2m3]);
+  assertEquals(formats({}, { dtype: "fp6_e2m3" }, ["*q_proj"]), [e2m3, e2m3]);
 });
 
 Deno.test("openCheckpoint() matches patterns with many stars in no time", () => {
