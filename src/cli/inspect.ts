@@ -215,10 +215,14 @@ function windows({ sliding, slidingWindow, layers }: ModelConfig): string {
   return limited === 0 ? "no window" : `window ${slidingWindow} on ${limited} of ${layers} layers`;
 }
 
-/** Consecutive layers whose linears are the same, joined. */
+/** Consecutive layers whose linears are the same but for the layer's number in an entry that names the module, joined. */
 function runs(layers: Report["layers"]) {
   const joined: { first: number; last: number; linears: readonly LinearSummary[]; key: string }[] = [];
-  for (const { layer, linears } of layers) {
+  for (const { layer, linears: own } of layers) {
+    const linears = own.map((linear) => ({
+      ...linear,
+      decided_by: linear.decided_by.replaceAll(`model.layers.${layer}.`, "model.layers.N."),
+    }));
     const key = JSON.stringify(linears);
     const run = joined.at(-1);
     if (run?.key === key) run.last = layer;
