@@ -1,21 +1,32 @@
 /** The KV cache and attention over it. */
 import type { Batch } from "../../../src/backends/backend.ts";
-import type { KvFormat } from "../../../src/quant/format.ts";
+import type { TensorName } from "../../../src/model/gpt_oss.ts";
+import { roundAllToBf16 } from "../../../src/quant/bf16.ts";
+import type { Dtype, KvFormat } from "../../../src/quant/format.ts";
 import { consecutive, type Observation, type OperationCase } from "../compare.ts";
 import { awkwardRows, DTYPES, EVEN, fill, type Graph, plain, see, UNEVEN } from "./common.ts";
 
 /** Rotated, stored and attended: one batch of random keys, values and queries in both layers (one slides, one does not). */
-function attend(backend: Graph, batch: Batch, seed: number, label: string): Observation[] {
+function attend(backend: Graph, dtype: Dtype, batch: Batch, seed: number, label: string): Observation[] {
   const { tensors: t } = backend, n = batch.ids.length;
   backend.begin(batch);
   return backend.weights.layers.map(({ sinks }, layer) => {
     fill(backend, "key", n, seed + layer, 2);
     fill(backend, "value", n, seed + 10 + layer, 2);
     fill(backend, "query", n, seed + 20 + layer, 2);
+    // In bf16 the graph hands over bf16 numbers; matrix instructions take them as such.
+    if (dtype === "bf16") { for (const name of ["key", "value", "query"] as const) toBf16(backend, name, n); }
     backend.store(layer, t.key, t.value);
     backend.attention(t.attended, t.query, layer, sinks);
     return see(backend, "attended", n, `${label}, layer ${layer}`);
   });
+}
+
+/** Rounds the first rows of a tensor. */
+function toBf16(backend: Graph, name: TensorName, rows: number): void {
+  const values = backend.read(backend.tensors[name], rows);
+  roundAllToBf16(values);
+  backend.write(backend.tensors[name], values);
 }
 
 /** Two batches as one: tokens of both slots. */
@@ -44,12 +55,12 @@ export const ATTENTION_CASES: readonly OperationCase[] = KV.flatMap(({ kvFormat,
           model: plain(config, { kvScales }),
           request: { kvFormat, maxTokens: 20 },
           run: (backend) => [
-            ...attend(backend, consecutive(17), 1, "prefill of 17"),
-            ...attend(backend, consecutive(1, 17), 2, "decode at 17"),
-            ...attend(backend, joined(consecutive(3, 18), consecutive(9, 0, 1)), 3, "both slots"),
-            ...attend(backend, consecutive(20, 21), 4, "a chunk at 21, where the sliding cache wraps"),
-            ...attend(backend, joined(consecutive(1, 41), consecutive(1, 9, 1)), 5, "decode of both slots"),
-            ...copied(backend, 42),
+            ...attend(backend, dtype, consecutive(17), 1, "prefill of 17"),
+            ...attend(backend, dtype, consecutive(1, 17), 2, "decode at 17"),
+            ...attend(backend, dtype, joined(consecutive(3, 18), consecutive(9, 0, 1)), 3, "both slots"),
+            ...attend(backend, dtype, consecutive(20, 21), 4, "a chunk at 21, where the sliding cache wraps"),
+            ...attend(backend, dtype, joined(consecutive(1, 41), consecutive(1, 9, 1)), 5, "decode of both slots"),
+            ...copied(backend, dtype, 42),
           ],
         },
         {
@@ -78,10 +89,10 @@ export const ATTENTION_CASES: readonly OperationCase[] = KV.flatMap(({ kvFormat,
 );
 
 /** Slot 1 becomes a copy of slot 0 and must go on as that one does. */
-function copied(backend: Graph, length: number): Observation[] {
+function copied(backend: Graph, dtype: Dtype, length: number): Observation[] {
   backend.copySlot(0, 1, length);
   const [first, second] = [0, 1].map((slot) =>
-    attend(backend, consecutive(1, length, slot), 6, `slot ${slot} after a copy`)
+    attend(backend, dtype, consecutive(1, length, slot), 6, `slot ${slot} after a copy`)
   );
   first!.forEach(({ values }, layer) =>
     values.forEach((value, i) => {
