@@ -349,3 +349,15 @@ Deno.test("makePlan() plans a model of many layers with excludes by name", () =>
   assertEquals(made.linears.length, linears.length);
   assertEquals(made.scheme, "w_mxfp4_a_mxfp4");
 });
+
+Deno.test("makePlan() compares specs by what they say: order of keys, unknown keys and lists of one make no difference", () => {
+  const reversed = (spec: Record<string, unknown>) => ({
+    ...Object.fromEntries(Object.entries(spec).reverse()),
+    enable_buffer_reuse: true,
+  });
+  const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
+    layer_quant_config: { [EXPERT]: entry([reversed(FP4_WEIGHT)], [reversed(FP4_INPUT)]) },
+  });
+  const made = plan(model(), config);
+  assertEquals([made.scheme, made.warnings], ["w_mxfp4_a_mxfp4", []]);
+});
