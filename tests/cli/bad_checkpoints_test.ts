@@ -97,6 +97,11 @@ const CASES: [wrong: string, bad: Bad, line: RegExp][] = [
     },
     /2\.down_proj\.weight: expected mxfp4 as in expert 0, got fp8_e4m3/,
   ],
+  [
+    "a linear of attention that is missing",
+    { quark: FP8, tensors: (t) => t.delete(`${ATTENTION}.v_proj.weight`) },
+    /v_proj\.weight: expected .*got nothing/,
+  ],
   ["an expert that is missing", {
     tensors: (t) => [...t.keys()].filter((n) => n.startsWith(EXPERT)).forEach((n) => t.delete(n)),
   }, /experts\.2\.down_proj\.weight: expected .*got nothing/],
