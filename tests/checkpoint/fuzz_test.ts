@@ -4,7 +4,8 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { parseJson } from "../../src/checkpoint/read.ts";
 import { parseSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { InputError } from "../../src/errors.ts";
-import { randomConfig, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { planModel } from "../../src/model/planned.ts";
+import { type Layout, type QuarkOptions, randomConfig, type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { assert } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";
@@ -186,7 +187,7 @@ Deno.test("readConfig() survives values of any type at any key", () => {
   assert(accepted > 0 && accepted < INPUTS, `${accepted} accepted`);
 });
 
-Deno.test("openCheckpoint() survives damaged files", () => {
+Deno.test("openCheckpoint() and planModel() survive damaged files", () => {
   const shape: Shape = {
     ...SHAPES.tiny,
     layers: 1,
@@ -198,28 +199,36 @@ Deno.test("openCheckpoint() survives damaged files", () => {
     kvHeads: 1,
     vocab: 8,
   };
-  for (const layout of ["hf_mxfp4", "hf_bf16", "original", "quark"] as const) {
-    for (const shards of layout === "original" ? [1] : [1, 2]) {
-      using dir = new TemporaryDirectory();
-      makeCheckpoint(dir, new Random(7), { shape, layout, shards, quark: { attention: "fp8", inputScales: true } });
-      const names = [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
-      const originals = new Map(names.map((name) => [name, Deno.readFileSync(`${dir.path}/${name}`)]));
-      survive(Math.ceil(INPUTS / 50), 4, (random) => {
-        const name = random.pick(names), original = originals.get(name)!;
-        const input = damaged(random, original);
-        return {
-          input,
-          act: () => {
-            Deno.writeFileSync(`${dir.path}/${name}`, input);
-            try {
-              openCheckpoint(dir.path);
-            } finally {
-              Deno.writeFileSync(`${dir.path}/${name}`, original);
-            }
-          },
-        };
-      });
-    }
+  const models: [layout: Layout, shards: number, quark?: QuarkOptions][] = [
+    ["hf_mxfp4", 1],
+    ["hf_mxfp4", 2],
+    ["hf_bf16", 1],
+    ["hf_bf16", 2],
+    ["original", 1],
+    ["quark", 1, { attention: "fp8", inputScales: true }],
+    ["quark", 2, { attention: "fp8_channel", kvScales: "output_scale", experts: "fused" }],
+    ["quark", 1, { weights: "mxfp6_e2m3", attention: "mxfp6_e2m3", kvScales: "legacy" }],
+  ];
+  for (const [layout, shards, quark = {}] of models) {
+    using dir = new TemporaryDirectory();
+    makeCheckpoint(dir, new Random(7), { shape, layout, shards, quark });
+    const names = [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+    const originals = new Map(names.map((name) => [name, Deno.readFileSync(`${dir.path}/${name}`)]));
+    survive(Math.ceil(INPUTS / 50), 4, (random) => {
+      const name = random.pick(names), original = originals.get(name)!;
+      const input = damaged(random, original);
+      return {
+        input,
+        act: () => {
+          Deno.writeFileSync(`${dir.path}/${name}`, input);
+          try {
+            planModel(openCheckpoint(dir.path), { dtype: "bf16", kvCacheDtype: "auto" });
+          } finally {
+            Deno.writeFileSync(`${dir.path}/${name}`, original);
+          }
+        },
+      };
+    });
   }
 });
 
