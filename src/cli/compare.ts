@@ -1,4 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { writeWhole } from "../checkpoint/atomic.ts";
 import { InputError } from "../errors.ts";
 import { readTextFile } from "../eval/dataset.ts";
 import { toResult } from "../eval/divergence_result.ts";
@@ -9,7 +10,7 @@ import { COMPARE, type Limit, parseSide, type SideOptions, type Watched } from "
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales } from "./eval_calibrate.ts";
 import { COMPARE_CHUNK } from "./eval_divergence.ts";
-import { makeDirectory, resultsText, writeWhole } from "./eval_output.ts";
+import { makeDirectory, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
 import { openSetting, type PlannedSetting, planSetting, type Setting, settingProtocol } from "./eval_setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";

@@ -1,5 +1,5 @@
 /** `--calibrate`: input scales for schemes with static FP8 inputs, where the checkpoint brings none. */
-import { calibrate } from "../eval/calibrate.ts";
+import { observe } from "../quantize/observe.ts";
 import { calibrationText } from "./calibration_text.ts";
 import { type CalibratedScales, openSetting, planSetting, type Setting } from "./eval_setting.ts";
 import { RateBar } from "./eval_progress.ts";
@@ -17,8 +17,9 @@ export async function calibratedScales(path: string, setting: Setting): Promise<
   const { session } = await openSetting(plain, room);
   try {
     using bar = new RateBar("calibrating", "tokens");
-    const scales = await calibrate(session, sequences, (done, total) => bar.update(done, total));
-    return { scales, from: `${tokens} tokens of ${from}` };
+    const { config } = setting.checkpoint;
+    const { inputs } = await observe(session, config, sequences, (done, total) => bar.update(done, total));
+    return { scales: inputs, from: `${tokens} tokens of ${from}` };
   } finally {
     await session.close();
   }

@@ -1,5 +1,6 @@
 /** `mxoss eval gsm8k`: word problems under a matrix of settings. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { writeWhole } from "../checkpoint/atomic.ts";
 import { InputError } from "../errors.ts";
 import { Answer } from "../eval/answers.ts";
 import { type Dataset, type Problem, readDataset } from "../eval/dataset.ts";
@@ -25,7 +26,7 @@ import { ChatRenderer } from "../text/chat.ts";
 import { type EvalOptions, matrixOf, settingsOf } from "./eval.ts";
 import { COMPARE_CHUNK, divergenceOf } from "./eval_divergence.ts";
 import { DEFAULT_REPLY_TOKENS } from "./eval_options.ts";
-import { makeDirectory, resultsText, writeWhole } from "./eval_output.ts";
+import { makeDirectory, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
 import { openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
 import { gsm8kTables } from "./eval_tables.ts";

@@ -1,4 +1,4 @@
-/** The directory that `--out` names, and what is written into it. */
+/** The directory that `--out` names, and the text of what is written into it. */
 import type { z } from "zod";
 import { InputError, reason } from "../errors.ts";
 
@@ -13,23 +13,6 @@ export function makeDirectory(path: string): void {
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     throw new InputError(`--out: ${path}: expected a directory that can be written to: ${reason(thrown)}`);
-  }
-}
-
-/** Writes a file under a temporary name and renames it when it is on the disk: it is there whole, or not at all. */
-export function writeWhole(path: string, text: string): void {
-  const temporary = `${path}.tmp`;
-  try {
-    {
-      using file = Deno.openSync(temporary, { write: true, create: true, truncate: true });
-      let bytes = new TextEncoder().encode(text);
-      while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
-      file.syncSync();
-    }
-    Deno.renameSync(temporary, path);
-  } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${path}: cannot be written: ${reason(thrown)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** `mxoss eval perplexity`: how well a text is predicted under a matrix of settings. */
+import { writeWhole } from "../checkpoint/atomic.ts";
 import { InputError } from "../errors.ts";
 import { readTextFile } from "../eval/dataset.ts";
 import { finite } from "../eval/divergence_result.ts";
@@ -9,7 +10,7 @@ import { PerplexityResults, SCHEMA_VERSION, type SettingProtocol } from "../eval
 import { decode } from "../text/stream_decoder.ts";
 import { type EvalOptions, matrixOf, settingsOf } from "./eval.ts";
 import { COMPARE_CHUNK, divergenceOf } from "./eval_divergence.ts";
-import { makeDirectory, resultsText, writeWhole } from "./eval_output.ts";
+import { makeDirectory, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
 import { openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
 import { perplexityTables } from "./eval_tables.ts";
