@@ -4,11 +4,12 @@ import type { KvScales } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 import { openSession } from "../model/open.ts";
 import { planModel } from "../model/planned.ts";
+import type { WeightFormat } from "../quant/format.ts";
 import type { Plan } from "../quant/plan.ts";
 import { Journal } from "../quantize/journal.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
 import { quantize } from "../quantize/quantize.ts";
-import { type InputScales, planTargets, type Recipe } from "../quantize/targets.ts";
+import { type InputScales, linearTargets, planTargets, type Recipe, type Targets } from "../quantize/targets.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
@@ -39,7 +40,7 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   const targetsWith = (scales: InputScales | "later" | null) =>
     planTargets(recipe, checkpoint.source, checkpoint.config, plan, scales);
   // Whatever does not fit is refused before anything is computed or written.
-  targetsWith(calibrate === undefined ? null : "later");
+  warnOfFurtherLoss(targetsWith(calibrate === undefined ? null : "later"));
   const text = calibrate === undefined
     ? null
     : await calibrationText(calibrate, checkpoint, options["calibrate-tokens"]);
@@ -70,6 +71,14 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   }
   await writeOut(`${options.out}: ${written.files.length} files, ${bytesText(written.bytes)}\n`);
   return 0;
+}
+
+/** Warns where the numbers to quantize are no longer a trained model's own. GPT-OSS was trained to be MXFP4. */
+function warnOfFurtherLoss(targets: Targets): void {
+  const trained: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
+  const formats = linearTargets(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight.format);
+  const other = [...new Set(formats.filter((format) => !trained.includes(format)))];
+  if (other.length > 0) note(`warning: weights that are ${other.join(" and ")} already are quantized again`);
 }
 
 /** Scales of the cache, or null where the written checkpoint has a cache like its activations. */

@@ -13,7 +13,7 @@ import { type Job, jobsOf } from "./jobs.ts";
 import type { Journal } from "./journal.ts";
 import { quantizationConfig, writtenConfig } from "./quark_config.ts";
 import { RangeReader } from "./range_reader.ts";
-import type { LinearTarget, Targets } from "./targets.ts";
+import { linearTargets, type Targets } from "./targets.ts";
 
 /** What is to be written. */
 export interface QuantizeRequest {
@@ -71,7 +71,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   const tensorsOf = (shard: readonly Job[]) => shard.flatMap(({ tensors }) => tensors);
   const total = shards.flatMap(tensorsOf).reduce((sum, tensor) => sum + writtenBytes(tensor), 0);
 
-  const encoded = allTargets(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
+  const encoded = linearTargets(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
   const codec = await Codec.open(encoded);
   using reader = new RangeReader(checkpoint.source.files, checkpoint.dir);
   let done = 0, breath = performance.now();
@@ -119,14 +119,6 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** Linears, layer by layer. */
-function allTargets({ layers, head }: Targets): LinearTarget[] {
-  return [
-    ...layers.flatMap(({ q, k, v, o, router, gateUp, down }) => [q, k, v, o, router, ...gateUp, ...down]),
-    head,
-  ];
-}
-
 /** Jobs in files; a file has at least one job, and its tensors' bytes stay within the size where that allows. */
 function cut(jobs: readonly Job[], shardBytes: number): Job[][] {
   const shards: Job[][] = [[]];
@@ -159,7 +151,7 @@ function verify({ targets, kvScales }: QuantizeRequest, dir: string): void {
     const written = openCheckpoint(dir, { checkScales: false });
     const { plan } = planModel(written, { dtype: "bf16", kvCacheDtype: "auto" });
     const got = new Map(plan.linears.map((linear) => [linear.module, linear]));
-    const wrong = allTargets(targets).find(({ module, weight, weightScale, input }) => {
+    const wrong = linearTargets(targets).find(({ module, weight, weightScale, input }) => {
       const linear = got.get(module);
       return linear?.weight !== weight || linear.weightScale !== weightScale || !sameInput(linear.input, input);
     });

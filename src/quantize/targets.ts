@@ -52,6 +52,14 @@ export type LayerTargets = Pick<
   "q" | "k" | "v" | "o" | "router" | "gateUp" | "down"
 >;
 
+/** All linears, layer by layer, the head last. */
+export function linearTargets({ layers, head }: Targets): LinearTarget[] {
+  return [
+    ...layers.flatMap(({ q, k, v, o, router, gateUp, down }) => [q, k, v, o, router, ...gateUp, ...down]),
+    head,
+  ];
+}
+
 /** What a module's input has been seen to be: scales by module name. */
 export type InputScales = ReadonlyMap<string, number>;
 

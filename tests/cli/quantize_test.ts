@@ -39,6 +39,16 @@ Deno.test("mxoss quantize calibrates on a text, and warns of experts that it doe
   assertEquals(code, 0);
 });
 
+Deno.test("mxoss quantize warns where weights were quantized before, and not where they were trained so", async () => {
+  using dir = new TemporaryDirectory();
+  const quantized = (model: string[], scheme: string, out: string) =>
+    mxoss(["quantize", ...model, "--scheme", scheme, "--out", `${dir.path}/${out}`], { writable: dir.path });
+  const first = await quantized([], "ptpc_fp8", "a");
+  assertEquals([first.stderr, first.code], ["", 0]);
+  const second = await quantized(["--model", `${dir.path}/a`], "w_mxfp6_e3m2", "b");
+  assertEquals([second.stderr, second.code], ["warning: weights that are fp8_e4m3 already are quantized again\n", 0]);
+});
+
 Deno.test("mxoss quantize goes on after it was killed", async () => {
   using dir = new TemporaryDirectory();
   const [whole, out] = [`${dir.path}/whole`, `${dir.path}/cut`];
