@@ -1,13 +1,137 @@
 // Attention of single tokens over long contexts: the visible keys are cut into `splits` parts that blocks work on at the same time, and
-// a second kernel merges the parts. Head size 64; a block serves up to eight query heads of one kv head, one per group of threads.
+// a second kernel merges the parts. Head size 64; a block serves up to eight query heads of one kv head.
+//
+// Time goes into waiting, not into bytes or sums. So the keys and the values of a tile are asked for together, the next tile's as
+// soon as there are registers for them, and each value is read once for all heads.
 #include "common/cache.h"
 
-constexpr i32 dims = 64, tile = 64, block_heads = 8, ahead = 8;
+constexpr i32 dims = 64, tile = 64, block_heads = 8, groups = 8, group_keys = tile / groups;
+constexpr i32 most_splits = 64;
+
+// What a thread reads of a tile: a quarter of a key, and two dimensions of its group's eight values.
+template <i32 Format> struct Tile {
+  static constexpr i32 size = Format == MX_F32 ? 4 : (Format == MX_FP8 ? 1 : 2);
+  static constexpr i32 pieces = size;
+  u32x4 key[pieces];
+  u32x2 value[group_keys];
+
+  MX_DEVICE void load(const MxCache &cache, i64 base, i32 first, i32 keys) {
+    const i32 ring = first % cache.capacity;
+    const auto row = [&](i32 j) {
+      i32 at = ring + mx_min(j, keys - 1);
+      if (at >= cache.capacity) at -= cache.capacity;
+      return base + at * (i64)(dims * size);
+    };
+    const MX_GLOBAL u32x4 *k = (const MX_GLOBAL u32x4 *)(mx_global<u8>(cache.k) + row(mx_thread() >> 2) + (mx_thread() & 3) * 16 * size);
+    MX_UNROLL
+    for (i32 i = 0; i < pieces; i++) key[i] = k[i];
+    MX_UNROLL
+    for (i32 i = 0; i < group_keys; i++) {
+      const MX_GLOBAL u8 *v = mx_global<u8>(cache.v) + row(mx_group() * group_keys + i);
+      if constexpr (Format == MX_F32) value[i] = ((const MX_GLOBAL u32x2 *)v)[mx_lane()];
+      else if constexpr (Format == MX_BF16) value[i].x = ((const MX_GLOBAL u32 *)v)[mx_lane()];
+      else value[i].x = ((const MX_GLOBAL u16 *)v)[mx_lane()];
+    }
+  }
+  // Dimension i of this thread's sixteen.
+  MX_DEVICE f32 key_at(i32 i, f32 scale) const {
+    if constexpr (Format == MX_F32) return mx_float(key[i / 4][i % 4]);
+    else if constexpr (Format == MX_BF16) return mx_float(i % 2 ? key[i / 8][i / 2 % 4] & 0xffff0000u : key[i / 8][i / 2 % 4] << 16);
+    else return mx_fp8_value(key[0][i / 4] >> (8 * (i % 4)) & 255u) * scale;
+  }
+  MX_DEVICE f32x2 value_at(i32 i, f32 scale) const {
+    if constexpr (Format == MX_F32) return f32x2{mx_float(value[i].x), mx_float(value[i].y)};
+    else if constexpr (Format == MX_BF16) return f32x2{mx_float(value[i].x << 16), mx_float(value[i].x & 0xffff0000u)};
+    else return f32x2{mx_fp8_value(value[i].x & 255u) * scale, mx_fp8_value(value[i].x >> 8) * scale};
+  }
+};
+
+struct Shared {
+  f32x4 query[block_heads][dims / 4];
+  f32 scores[block_heads][tile];
+  // exp(score - m) by key, and what the sums so far shrink by.
+  f32x4 weights[tile][block_heads / 4];
+  f32 shrink[block_heads];
+  f32 sums[groups][block_heads][dims];
+};
+
+struct Part {
+  i64 base;
+  i32 begin, end, heads;
+};
+
+// Leaves every group's sums of its keys in `lds.sums`; m and l are those of head mx_group().
+template <i32 Format> MX_DEVICE void attend(const MxCache &cache, const Part &part, Shared &lds, f32 &m, f32 &l) {
+  const i32 lane = mx_lane(), group = mx_group(), quarter = mx_thread() & 3;
+  f32x2 acc[block_heads];
+  MX_UNROLL
+  for (i32 h = 0; h < block_heads; h++) acc[h] = f32x2{0.0f, 0.0f};
+  Tile<Format> now;
+  if (part.begin < part.end) now.load(cache, part.base, part.begin, mx_min(tile, part.end - part.begin));
+  for (i32 first = part.begin; first < part.end; first += tile) {
+    const i32 keys = mx_min(tile, part.end - first);
+    // The queries are there, and nobody reads the last tile's weights any more.
+    mx_barrier();
+    {
+      const i32 key = mx_thread() >> 2;
+      f32 k[16];
+      MX_UNROLL
+      for (i32 i = 0; i < 16; i++) k[i] = now.key_at(i, cache.k_scale);
+      MX_UNROLL
+      for (i32 h = 0; h < block_heads; h++) {
+        f32 sum = 0.0f;
+        MX_UNROLL
+        for (i32 i = 0; i < 4; i++) {
+          const f32x4 a = lds.query[h][quarter * 4 + i];
+          sum = mx_fma(a.x, k[4 * i], sum);
+          sum = mx_fma(a.y, k[4 * i + 1], sum);
+          sum = mx_fma(a.z, k[4 * i + 2], sum);
+          sum = mx_fma(a.w, k[4 * i + 3], sum);
+        }
+        sum += mx_shuffle_xor(sum, 1);
+        sum += mx_shuffle_xor(sum, 2);
+        if (quarter == h >> 1) lds.scores[h][key] = key < keys ? sum * cache.softmax_scale : -__builtin_inff();
+      }
+    }
+    mx_barrier();
+    if (group < part.heads) {
+      const f32 s0 = lds.scores[group][lane], s1 = lds.scores[group][lane + 32];
+      const f32 next = mx_max(m, mx_group_max(mx_max(s0, s1)));
+      const f32 p0 = mx_exp(s0 - next), p1 = mx_exp(s1 - next), shrink = mx_exp(m - next);
+      ((f32 *)lds.weights[lane])[group] = p0;
+      ((f32 *)lds.weights[lane + 32])[group] = p1;
+      if (lane == 0) lds.shrink[group] = shrink;
+      l = l * shrink + mx_group_sum(p0 + p1);
+      m = next;
+    }
+    mx_barrier();
+    MX_UNROLL
+    for (i32 h = 0; h < block_heads; h++) acc[h] = acc[h] * lds.shrink[h];
+    MX_UNROLL
+    for (i32 i = 0; i < group_keys; i++) {
+      // Rows behind the last key repeat it and must not count, whatever it holds.
+      const i32 key = group * group_keys + i;
+      if (key >= keys) break;
+      const f32x2 v = now.value_at(i, cache.v_scale);
+      MX_UNROLL
+      for (i32 four = 0; four < block_heads / 4; four++) {
+        const f32x4 p = lds.weights[key][four];
+        MX_UNROLL
+        for (i32 j = 0; j < 4; j++) {
+          acc[4 * four + j].x = mx_fma(p[j], v.x, acc[4 * four + j].x);
+          acc[4 * four + j].y = mx_fma(p[j], v.y, acc[4 * four + j].y);
+        }
+      }
+    }
+    if (first + tile < part.end) now.load(cache, part.base, first + tile, mx_min(tile, part.end - first - tile));
+  }
+  MX_UNROLL
+  for (i32 h = 0; h < block_heads; h++) ((f32x2 *)lds.sums[group][h])[lane] = acc[h];
+}
 
 MX_TRAITS(attention_split, 256, 0, 1, 0, 0)
-MX_ENTRY(attention_split, 256)(f32 *partial, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions, i32 splits, i32 n) {
-  MX_SHARED f32x4 query[block_heads][dims / 4];
-  MX_SHARED f32 scores[block_heads][tile];
+MX_ENTRY_RESIDENT(attention_split, 256, 2)(f32 *partial, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions, i32 splits, i32 n) {
+  MX_SHARED Shared lds;
   const i32 tid = mx_thread(), lane = mx_lane(), group = mx_group(), split = mx_block_x(), t = mx_block_z();
   if (t >= n) return;
   const i32 per_kv = cache.heads / cache.kv_heads, chunks = (per_kv + block_heads - 1) / block_heads;
@@ -17,111 +141,67 @@ MX_ENTRY(attention_split, 256)(f32 *partial, const f32 *q, i32 q_stride, MxCache
   const i32 start = cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0;
   const i32 share = ((position - start + splits) / splits + tile - 1) / tile * tile;
   const i32 begin = start + split * share, end = mx_min(begin + share, position + 1);
-  const i64 base = mx_global<i32>(slots)[t] * cache.slot_stride + kv * cache.head_stride;
-  const i64 row_bytes = (i64)dims * mx_cache_size(cache.format);
-  for (i32 i = tid; i < heads * dims; i += 256) ((f32 *)query)[i] = mx_global<f32>(q)[(i64)t * q_stride + first_head * dims + i];
-  f32 m = -__builtin_inff(), l = 0.0f;
-  f32x2 acc = {0.0f, 0.0f};
-  for (i32 first = begin; first < end; first += tile) {
-    const i32 ring = first % cache.capacity, keys = mx_min(tile, end - first);
-    mx_barrier();
-    {
-      // Four threads a key, 16 dimensions each.
-      const i32 key = tid >> 2, quarter = tid & 3;
-      i32 at = ring + mx_min(key, keys - 1);
-      if (at >= cache.capacity) at -= cache.capacity;
-      f32 k[16];
-      mx_cache_get8(cache.k, cache.format, base + at * row_bytes, quarter * 16, cache.k_scale, [&](i32 i, f32 v) { k[i] = v; });
-      mx_cache_get8(cache.k, cache.format, base + at * row_bytes, quarter * 16 + 8, cache.k_scale, [&](i32 i, f32 v) { k[i + 8] = v; });
-      MX_UNROLL
-      for (i32 h = 0; h < block_heads; h++) {
-        f32 sum = 0.0f;
-        MX_UNROLL
-        for (i32 i = 0; i < 4; i++) {
-          const f32x4 a = query[h][quarter * 4 + i];
-          sum = mx_fma(a.x, k[4 * i], sum);
-          sum = mx_fma(a.y, k[4 * i + 1], sum);
-          sum = mx_fma(a.z, k[4 * i + 2], sum);
-          sum = mx_fma(a.w, k[4 * i + 3], sum);
-        }
-        sum += mx_shuffle_xor(sum, 1);
-        sum += mx_shuffle_xor(sum, 2);
-        if (quarter == h >> 1) scores[h][key] = key < keys ? sum * cache.softmax_scale : -__builtin_inff();
-      }
-    }
-    mx_barrier();
-    if (group < heads) {
-      const f32 s0 = scores[group][lane], s1 = scores[group][lane + 32];
-      const f32 next = mx_max(m, mx_group_max(mx_max(s0, s1)));
-      const f32 p0 = mx_exp(s0 - next), p1 = mx_exp(s1 - next), shrink = mx_exp(m - next);
-      scores[group][lane] = p0;
-      scores[group][lane + 32] = p1;
-      l = l * shrink + mx_group_sum(p0 + p1);
-      m = next;
-      acc = acc * shrink;
-      mx_group_barrier();
-      // Two dimensions a thread; eight rows are loaded before the first is used, because a load takes longer than the sums of a tile.
-      for (i32 j = 0; j < keys; j += ahead) {
-        const MX_GLOBAL u8 *row[ahead];
-        MX_UNROLL
-        for (i32 i = 0; i < ahead; i++) {
-          i32 at = ring + mx_min(j + i, keys - 1);
-          if (at >= cache.capacity) at -= cache.capacity;
-          row[i] = mx_global<u8>(cache.v) + base + at * row_bytes;
-        }
-        f32x2 v[ahead];
-        if (cache.format == MX_F32) {
-          MX_UNROLL
-          for (i32 i = 0; i < ahead; i++) v[i] = ((const MX_GLOBAL f32x2 *)row[i])[lane];
-        } else if (cache.format == MX_BF16) {
-          MX_UNROLL
-          for (i32 i = 0; i < ahead; i++) {
-            const u32 w = ((const MX_GLOBAL u32 *)row[i])[lane];
-            v[i] = f32x2{mx_float(w << 16), mx_float(w & 0xffff0000u)};
-          }
-        } else {
-          MX_UNROLL
-          for (i32 i = 0; i < ahead; i++) {
-            const u32 w = ((const MX_GLOBAL u16 *)row[i])[lane];
-            v[i] = f32x2{mx_fp8_value(w & 255u) * cache.v_scale, mx_fp8_value(w >> 8) * cache.v_scale};
-          }
-        }
-        MX_UNROLL
-        for (i32 i = 0; i < ahead; i++) {
-          // Rows behind the last key repeat it and must not count, whatever it holds.
-          if (j + i >= keys) break;
-          const f32 p = scores[group][j + i];
-          acc.x = mx_fma(p, v[i].x, acc.x);
-          acc.y = mx_fma(p, v[i].y, acc.y);
-        }
-      }
-    }
+  const Part part = {mx_global<i32>(slots)[t] * cache.slot_stride + kv * cache.head_stride, begin, end, heads};
+  MX_GLOBAL f32 *const to = mx_global<f32>(partial) + (((i64)t * cache.heads + first_head) * splits + split) * (dims + 2);
+  const i64 head_step = (i64)splits * (dims + 2);
+  if (begin >= end) {
+    // Nothing to see: the weight of this part is zero, but it must be a number.
+    for (i32 i = tid; i < heads * dims; i += 256) to[i / dims * head_step + i % dims] = 0.0f;
+    if (tid < heads) to[tid * head_step + dims] = -__builtin_inff(), to[tid * head_step + dims + 1] = 0.0f;
+    return;
   }
-  if (group < heads) {
-    MX_GLOBAL f32 *to = mx_global<f32>(partial) + (((i64)t * cache.heads + first_head + group) * splits + split) * (dims + 2);
-    to[2 * lane] = acc.x;
-    to[2 * lane + 1] = acc.y;
-    if (lane == 0) to[dims] = m, to[dims + 1] = l;
+  for (i32 i = tid; i < block_heads * dims; i += 256) {
+    ((f32 *)lds.query)[i] = i < heads * dims ? mx_global<f32>(q)[(i64)t * q_stride + first_head * dims + i] : 0.0f;
+  }
+  f32 m = -__builtin_inff(), l = 0.0f;
+  if (cache.format == MX_BF16) attend<MX_BF16>(cache, part, lds, m, l);
+  else if (cache.format == MX_FP8) attend<MX_FP8>(cache, part, lds, m, l);
+  else attend<MX_F32>(cache, part, lds, m, l);
+  if (group < heads && lane == 0) to[group * head_step + dims] = m, to[group * head_step + dims + 1] = l;
+  mx_barrier();
+  for (i32 i = tid; i < heads * dims; i += 256) {
+    const i32 h = i / dims, d = i % dims;
+    f32 sum = lds.sums[0][h][d];
+    MX_UNROLL
+    for (i32 g = 1; g < groups; g++) sum += lds.sums[g][h][d];
+    to[h * head_step + d] = sum;
   }
 }
 MX_EXPORT(attention_split)
 
-MX_TRAITS(attention_reduce, 64, 0, 1, 0, 0)
-MX_ENTRY(attention_reduce, 64)(f32 *out, i32 out_stride, const f32 *partial, const void *sinks, i32 sinks_format, i32 heads, i32 head_dim, i32 splits,
-                               i32 round, i32 n) {
-  const i32 head = mx_block_x(), t = mx_block_y(), d = mx_thread();
-  if (t >= n || d >= head_dim) return;
+// Four groups of 64 threads share the parts; a thread's are asked for together.
+MX_TRAITS(attention_reduce, 256, 0, 1, 0, 0)
+MX_ENTRY(attention_reduce, 256)(f32 *out, i32 out_stride, const f32 *partial, const void *sinks, i32 sinks_format, i32 heads, i32 head_dim, i32 splits,
+                                i32 round, i32 n) {
+  constexpr i32 lots = 4, most_each = most_splits / lots;
+  MX_SHARED f32 factors[most_splits], totals[lots][dims], maxima[2], weights[2];
+  const i32 head = mx_block_x(), t = mx_block_y(), tid = mx_thread(), lot = tid / dims, d = tid % dims;
+  if (t >= n) return;
   const MX_GLOBAL f32 *from = mx_global<f32>(partial) + ((i64)t * heads + head) * splits * (head_dim + 2);
-  const f32 sink = mx_element(sinks, sinks_format, head);
-  f32 m = sink;
-  for (i32 s = 0; s < splits; s++) m = mx_max(m, from[s * (head_dim + 2) + head_dim]);
-  f32 l = mx_exp(sink - m), total = 0.0f;
-  for (i32 s = 0; s < splits; s++) {
-    const MX_GLOBAL f32 *part = from + s * (head_dim + 2);
-    const f32 shrink = mx_exp(part[head_dim] - m);
-    l = mx_fma(part[head_dim + 1], shrink, l);
-    total = mx_fma(part[d], shrink, total);
+  f32 own[most_each];
+  MX_UNROLL
+  for (i32 i = 0; i < most_each; i++) own[i] = lot + lots * i < splits && d < head_dim ? from[(lot + lots * i) * (head_dim + 2) + d] : 0.0f;
+  // The first 64 threads have a part's maximum and weight each.
+  const bool has = tid < splits;
+  const f32 m_own = has ? from[tid * (head_dim + 2) + head_dim] : -__builtin_inff(), l_own = has ? from[tid * (head_dim + 2) + head_dim + 1] : 0.0f;
+  const f32 sink = mx_element(sinks, sinks_format, head), most = mx_group_max(m_own);
+  if (mx_lane() == 0 && mx_group() < 2) maxima[mx_group()] = most;
+  mx_barrier();
+  const f32 m = mx_max(sink, mx_max(maxima[0], maxima[1])), factor = has ? mx_exp(m_own - m) : 0.0f;
+  if (has) factors[tid] = factor;
+  const f32 weight = mx_group_sum(l_own * factor);
+  if (mx_lane() == 0 && mx_group() < 2) weights[mx_group()] = weight;
+  mx_barrier();
+  f32 total = 0.0f;
+  MX_UNROLL
+  for (i32 i = 0; i < most_each; i++) {
+    if (lot + lots * i < splits) total = mx_fma(own[i], factors[lot + lots * i], total);
   }
-  mx_global<f32>(out)[(i64)t * out_stride + head * head_dim + d] = mx_round_if(total / l, round);
+  totals[lot][d] = total;
+  mx_barrier();
+  if (tid >= head_dim) return;
+  const f32 sum = (totals[0][d] + totals[1][d]) + (totals[2][d] + totals[3][d]);
+  const f32 l = mx_exp(sink - m) + (weights[0] + weights[1]);
+  mx_global<f32>(out)[(i64)t * out_stride + head * head_dim + d] = mx_round_if(sum / l, round);
 }
 MX_EXPORT(attention_reduce)

@@ -1,5 +1,5 @@
 // The two linears of the chosen experts for few tokens: one block row of the grid per (token, choice), the expert read from the routing.
-#include "common/tile.h"
+#include "common/experts.h"
 #include "common/vector.h"
 #include "common/transposed.h"
 
@@ -21,38 +21,19 @@
 
 #define EXPERT_FORMAT MX_PASTE(mx_format_, MX_FORMAT)
 
-struct UpArgs {
-  i32 rows, round, swiglu, out_stride;
-  f32 alpha, limit;
-  f32 *out;
-};
-
-// Stores z (gate) and the one after it (up), or their SwiGLU.
-MX_DEVICE void store_pair(const UpArgs &a, const MxLinear &l, i32 slot, i32 row, f32 gate_sum, f32 up_sum, f32 x_scale) {
-  MX_GLOBAL f32 *out = mx_global<f32>(a.out) + (i64)slot * a.out_stride;
-  f32 gate = mx_round_if(mx_epilogue(l, gate_sum, row, x_scale), a.round);
-  f32 up = row + 1 < a.rows ? mx_round_if(mx_epilogue(l, up_sum, row + 1, x_scale), a.round) : 0.0f;
-  if (a.swiglu) {
-    out[row / 2] = mx_round_if(mx_swiglu(gate, up, a.alpha, a.limit), a.round);
-  } else {
-    out[row] = gate;
-    if (row + 1 < a.rows) out[row + 1] = up;
-  }
-}
-
 #if !defined(MX_TRANSPOSED)
 #define EXPERT_NAME(stem) MX_PASTE(stem, MX_FORMAT)
 #define EXPERT_UP_ROWS 8 * 2
 #define EXPERT_DOWN_ROWS 8
 constexpr i32 up_rows = 16, down_rows = 8;
 
-template <class F> MX_DEVICE f32 stage(const MxInput &in, i64 row, i32 cols, void *lds) { return mx_stage_row<F>(in, row, cols, (f32x4 *)lds); }
+template <class F> MX_DEVICE f32 stage(const MxInput &in, i64 row, i32 cols, void *lds) { return mx_stage_row<F>(mx_without_norm(in), row, cols, (f32x4 *)lds); }
 
-template <class F> MX_DEVICE void up_tile(const UpArgs &a, const MxLinear &l, i32 slot, i32 tile, const void *lds, f32 x_scale) {
+template <class F> MX_DEVICE void up_tile(const MxUpOut &a, const MxLinear &l, i32 slot, i32 tile, const void *lds, f32 x_scale) {
   const i32 first = tile * up_rows + mx_group() * 2;
   f32 sums[2][1];
   mx_dot_rows<F, 2, 1, MX_PASTE(EXPERT_UP_, MX_FORMAT)>(l, first, 1, (const f32x4 *)lds, sums);
-  if (mx_lane() == 0 && first < l.rows) store_pair(a, l, slot, first, sums[0][0], sums[1][0], x_scale);
+  if (mx_lane() == 0 && first < l.rows) mx_store_up(a, l, slot, first, sums[0][0], sums[1][0], x_scale);
 }
 
 // Row `down_row(tile)` of the block's sums for its caller; `down_writes` threads hold one each.
@@ -70,13 +51,13 @@ template <class F> MX_DEVICE f32 down_sum(const MxLinear &l, i32 tile, const voi
 #define EXPERT_DOWN_ROWS 64
 constexpr i32 up_rows = 64, down_rows = 64;
 
-template <class F> MX_DEVICE f32 stage(const MxInput &in, i64 row, i32 cols, void *lds) { return mx_stage_plain(in, row, cols, (f32 *)lds); }
+template <class F> MX_DEVICE f32 stage(const MxInput &in, i64 row, i32 cols, void *lds) { return mx_stage_plain(mx_without_norm(in), row, cols, (f32 *)lds); }
 
-template <class F> MX_DEVICE void up_tile(const UpArgs &a, const MxLinear &l, i32 slot, i32 tile, const void *lds, f32 x_scale) {
+template <class F> MX_DEVICE void up_tile(const MxUpOut &a, const MxLinear &l, i32 slot, i32 tile, const void *lds, f32 x_scale) {
   const i32 row = tile * up_rows + mx_thread();
   f32 sum = mx_dot_columns<F>(l, tile * up_rows, (const f32 *)lds);
   f32 next = mx_shuffle_xor(sum, 1);
-  if (mx_thread() < up_rows && (row & 1) == 0 && row < l.rows) store_pair(a, l, slot, row, sum, next, x_scale);
+  if (mx_thread() < up_rows && (row & 1) == 0 && row < l.rows) mx_store_up(a, l, slot, row, sum, next, x_scale);
 }
 
 MX_DEVICE i32 down_row(i32 tile) { return tile * down_rows + mx_thread(); }
@@ -85,43 +66,30 @@ template <class F> MX_DEVICE f32 down_sum(const MxLinear &l, i32 tile, const voi
 
 #endif
 
-// What the three kernels share.
-struct ExpertArgs {
-  const MxLinear *experts;
-  const i32 *ids;
-  i32 first, count, top_k, rows, cols, n;
-};
-
-// Local index of a slot row's expert, or -1.
-MX_DEVICE i32 local_expert(const ExpertArgs &a, i32 slot) {
-  const i32 e = mx_global<i32>(a.ids)[slot] - a.first;
-  return e >= 0 && e < a.count ? e : -1;
-}
-
-template <class F> MX_DEVICE void expert_up(const ExpertArgs &a, const MxInput &in, const UpArgs &up) {
+template <class F> MX_DEVICE void expert_up(const MxExperts &a, const MxInput &in, const MxUpOut &up) {
   const i32 slot = mx_block_y();
   if (slot >= a.n * a.top_k) return;
-  const i32 e = local_expert(a, slot);
+  const i32 e = mx_local_expert(a, slot);
   if (e < 0) return;
   f32x4 *lds = MX_LDS(f32x4);
-  const f32 x_scale = stage<F>(in, slot / a.top_k, a.cols, lds);
   const MxLinear l = mx_expert_linear(a.experts, e);
+  const f32 x_scale = stage<F>(in, slot / a.top_k, a.cols, lds);
   mx_barrier();
   for (i32 tile = mx_block_x(); tile * up_rows < a.rows; tile += mx_grid_x()) up_tile<F>(up, l, slot, tile, lds, x_scale);
 }
 
-template <class F> MX_DEVICE void expert_down(const ExpertArgs &a, const MxInput &in, f32 *out, i32 out_stride) {
+template <class F> MX_DEVICE void expert_down(const MxExperts &a, const MxInput &in, f32 *out, i32 out_stride) {
   const i32 slot = mx_block_y();
   if (slot >= a.n * a.top_k) return;
-  const i32 e = local_expert(a, slot);
+  const i32 e = mx_local_expert(a, slot);
   MX_GLOBAL f32 *y = mx_global<f32>(out) + (i64)slot * out_stride;
   if (e < 0) {
     for (i32 i = mx_block_x() * 256 + mx_thread(); i < a.rows; i += mx_grid_x() * 256) y[i] = 0.0f;
     return;
   }
   f32x4 *lds = MX_LDS(f32x4);
-  const f32 x_scale = stage<F>(in, slot, a.cols, lds);
   const MxLinear l = mx_expert_linear(a.experts, e);
+  const f32 x_scale = stage<F>(in, slot, a.cols, lds);
   mx_barrier();
   for (i32 tile = mx_block_x(); tile * down_rows < a.rows; tile += mx_grid_x()) {
     const f32 sum = down_sum<F>(l, tile, lds);
@@ -132,14 +100,14 @@ template <class F> MX_DEVICE void expert_down(const ExpertArgs &a, const MxInput
 
 // Down, weighting, sum over the choices and (accumulate) the residual add: all choices of a token by the same threads.
 template <class F>
-MX_DEVICE void expert_down_combine(const ExpertArgs &a, const MxInput &in, const f32 *weights, f32 *out, i32 out_stride, i32 round, i32 accumulate) {
+MX_DEVICE void expert_down_combine(const MxExperts &a, const MxInput &in, const f32 *weights, f32 *out, i32 out_stride, i32 round, i32 accumulate) {
   const i32 token = mx_block_y(), row_size = 4 * mx_staged_size(a.cols);
   if (token >= a.n) return;
   MX_SHARED f32 x_scale[32];
   f32 *lds = MX_LDS(f32);
   MX_NO_UNROLL
   for (i32 k = 0; k < a.top_k; k++) {
-    if (local_expert(a, token * a.top_k + k) < 0) continue;
+    if (mx_local_expert(a, token * a.top_k + k) < 0) continue;
     const f32 scale = stage<F>(in, token * a.top_k + k, a.cols, lds + k * row_size);
     if (mx_thread() == 0) x_scale[k] = scale;
   }
@@ -149,7 +117,7 @@ MX_DEVICE void expert_down_combine(const ExpertArgs &a, const MxInput &in, const
     const i32 row = down_row(tile);
     MX_NO_UNROLL
     for (i32 k = 0; k < a.top_k; k++) {
-      const i32 slot = token * a.top_k + k, e = local_expert(a, slot);
+      const i32 slot = token * a.top_k + k, e = mx_local_expert(a, slot);
       if (e < 0) continue;
       const MxLinear l = mx_expert_linear(a.experts, e);
       const f32 sum = down_sum<F>(l, tile, lds + k * row_size);
@@ -170,22 +138,22 @@ MX_DEVICE void expert_down_combine(const ExpertArgs &a, const MxInput &in, const
   MX_TRAITS(name, 256, EXPERT_UP_ROWS, 1, 4.5, 0)                                                                                        \
   MX_ENTRY(name, 256)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out, i32 out_stride, \
                       i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols, i32 n) {                                        \
-    expert_up<EXPERT_FORMAT>(ExpertArgs{experts, ids, first, count, top_k, rows, cols, n}, in,                                         \
-                             UpArgs{rows, round, swiglu, out_stride, alpha, limit, out});                                              \
+    expert_up<EXPERT_FORMAT>(MxExperts{experts, ids, first, count, top_k, rows, cols, n}, in,                                         \
+                             MxUpOut{rows, round, swiglu, out_stride, alpha, limit, out});                                              \
   }                                                                                                                                    \
   MX_EXPORT(name)
 #define EXPERT_DOWN_ENTRY(name)                                                                                                        \
   MX_TRAITS(name, 256, EXPERT_DOWN_ROWS, 1, 4.5, 0)                                                                                      \
   MX_ENTRY(name, 256)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out, i32 out_stride, \
                       i32 rows, i32 cols, i32 n) {                                                                                     \
-    expert_down<EXPERT_FORMAT>(ExpertArgs{experts, ids, first, count, top_k, rows, cols, n}, in, out, out_stride);                     \
+    expert_down<EXPERT_FORMAT>(MxExperts{experts, ids, first, count, top_k, rows, cols, n}, in, out, out_stride);                     \
   }                                                                                                                                    \
   MX_EXPORT(name)
 #define EXPERT_COMBINE_ENTRY(name)                                                                                                     \
   MX_TRAITS(name, 256, EXPERT_DOWN_ROWS, 1, 4.5, 0)                                                                                      \
   MX_ENTRY(name, 256)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count, i32 top_k,       \
                       f32 *out, i32 out_stride, i32 round, i32 accumulate, i32 rows, i32 cols, i32 n) {                                \
-    expert_down_combine<EXPERT_FORMAT>(ExpertArgs{experts, ids, first, count, top_k, rows, cols, n}, in, weights, out, out_stride,     \
+    expert_down_combine<EXPERT_FORMAT>(MxExperts{experts, ids, first, count, top_k, rows, cols, n}, in, weights, out, out_stride,     \
                                        round, accumulate);                                                                             \
   }                                                                                                                                    \
   MX_EXPORT(name)

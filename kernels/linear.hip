@@ -2,22 +2,22 @@
 #include "common/vector.h"
 #include "common/transposed.h"
 
-// Rows of W that a group handles together, units in flight per row; for one token and for four. An MX row has few units (90 of 2,880
-// columns), so two rows together give more loads in flight, and each LDS read of x serves both.
-#define LINEAR_1_bf16 1, 4
-#define LINEAR_1_f32 1, 4
-#define LINEAR_1_f16 1, 4
-#define LINEAR_1_mxfp4 2, 3
-#define LINEAR_1_mxfp6_e3m2 2, 1
-#define LINEAR_1_mxfp6_e2m3 2, 1
-#define LINEAR_1_fp8 1, 4
-#define LINEAR_4_bf16 1, 2
-#define LINEAR_4_f32 1, 2
-#define LINEAR_4_f16 1, 2
-#define LINEAR_4_mxfp4 1, 1
-#define LINEAR_4_mxfp6_e3m2 1, 1
-#define LINEAR_4_mxfp6_e2m3 1, 1
-#define LINEAR_4_fp8 1, 1
+// Rows of W that a group handles together, units in flight per row, blocks that a multiprocessor shall hold (NVIDIA); for one token and for
+// four. An MX row has few units (90 of 2,880 columns), so two rows together give more loads in flight, and each LDS read of x serves both.
+#define LINEAR_1_bf16 1, 4, 4
+#define LINEAR_1_f32 1, 4, 4
+#define LINEAR_1_f16 1, 4, 4
+#define LINEAR_1_mxfp4 2, 3, 2
+#define LINEAR_1_mxfp6_e3m2 2, 1, 3
+#define LINEAR_1_mxfp6_e2m3 2, 1, 3
+#define LINEAR_1_fp8 1, 4, 3
+#define LINEAR_4_bf16 1, 2, 3
+#define LINEAR_4_f32 1, 2, 3
+#define LINEAR_4_f16 1, 2, 3
+#define LINEAR_4_mxfp4 1, 1, 3
+#define LINEAR_4_mxfp6_e3m2 1, 1, 2
+#define LINEAR_4_mxfp6_e2m3 1, 1, 2
+#define LINEAR_4_fp8 1, 1, 3
 
 // Which linear of a group a tile belongs to, and which of its tiles it is.
 struct GroupTile {
@@ -75,10 +75,10 @@ template <class F, i32 T, i32 R, i32 Batch> MX_DEVICE void linear(const MxGroup 
   }
 }
 
-#define LINEAR_TRAITS(name, tokens, rows, batch) MX_TRAITS(name, 256, 8 * rows, tokens, 4.5 * tokens, 0)
-#define LINEAR_ENTRY_(name, tokens, rows, batch)                                                                                       \
-  LINEAR_TRAITS(name, tokens, rows, batch)                                                                                             \
-  MX_ENTRY(name, 256)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                                  \
+#define LINEAR_TRAITS(name, tokens, rows) MX_TRAITS(name, 256, 8 * rows, tokens, 4.5 * tokens, 0)
+#define LINEAR_ENTRY_(name, tokens, rows, batch, blocks)                                                                               \
+  LINEAR_TRAITS(name, tokens, rows)                                                                                                    \
+  MX_ENTRY_RESIDENT(name, 256, blocks)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                                  \
     linear<MX_PASTE(mx_format_, MX_FORMAT), tokens, rows, batch>(group, in, round, accumulate, n);                                     \
   }                                                                                                                                    \
   MX_EXPORT(name)

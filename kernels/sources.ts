@@ -65,7 +65,10 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "gemm_scaled.mxfp4_e2m1", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=1"] },
     { name: "gemm_scaled.mxfp4_fp8", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=6"] },
   ],
-  sm_90: [{ name: "attention_mma", source: "attention_mma.hip", defines: [] }],
+  sm_90: [
+    { name: "attention_mma", source: "attention_mma.hip", defines: [] },
+    { name: "expert_mma", source: "expert_mma.hip", defines: [] },
+  ],
 };
 
 /** The objects of an architecture, in order of name. */

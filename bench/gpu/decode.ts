@@ -64,7 +64,8 @@ function* experts(h: Harness, format: string, layers: number): Generator<Timing>
     args: (l: number, ids: DeviceRange) => Launch["args"],
   ) => {
     const tiles = Math.ceil(rows / h.traits(entry).rowsPerBlock), all: Timing[] = [];
-    for (const each of BLOCKS_EACH) {
+    // Kernels on matrix instructions do not walk over tiles.
+    for (const each of entry.endsWith("_mma") ? BLOCKS_EACH.slice(-1) : BLOCKS_EACH) {
       const grid = Math.min(tiles, Math.ceil(each * h.device.properties.multiprocessors / lines));
       const chains = choices.map((ids, i): Launch[] => [{
         entry,
@@ -83,8 +84,9 @@ function* experts(h: Harness, format: string, layers: number): Generator<Timing>
     }
     return all;
   };
-  for (const kind of [0, 1]) {
-    yield* run(`kind ${kind}`, `expert_up_${format}`, 2 * s.I, s.H, s.TOP_K, 1, (l, ids) => (w) => {
+  const suffixes = ["", "_mma"].filter((suffix) => h.has(`expert_up_${format}${suffix}`));
+  for (const [suffix, kind] of suffixes.flatMap((suffix) => [0, 1].map((kind) => [suffix, kind] as const))) {
+    yield* run(`kind ${kind}`, `expert_up_${format}${suffix}`, 2 * s.I, s.H, s.TOP_K, 1, (l, ids) => (w) => {
       w.pointer(ups[l]!);
       s.input(w, x, s.H, null, kind);
       w.pointer(ids).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(activated).i32(s.I).i32(1).i32(1).f32(1.702).f32(7).i32(
@@ -97,13 +99,14 @@ function* experts(h: Harness, format: string, layers: number): Generator<Timing>
     s.input(w, activated, s.I, null);
     w.pointer(ids).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(slots).i32(s.H).i32(s.H).i32(s.I).i32(1);
   });
-  yield* run("", `expert_down_combine_${format}`, s.H, s.I, 1, s.TOP_K, (l, ids) => (w) => {
-    w.pointer(downs[l]!);
-    s.input(w, activated, s.I, null);
-    w.pointer(ids).pointer(weights).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(out).i32(s.H).i32(1).i32(1).i32(s.H).i32(
-      s.I,
-    ).i32(1);
-  });
+  for (const suffix of suffixes) {
+    yield* run("", `expert_down_combine_${format}${suffix}`, s.H, s.I, 1, s.TOP_K, (l, ids) => (w) => {
+      w.pointer(downs[l]!);
+      s.input(w, activated, s.I, null);
+      w.pointer(ids).pointer(weights).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(out).i32(s.H).i32(1).i32(1)
+        .i32(s.H).i32(s.I).i32(1);
+    });
+  }
 }
 
 function* attention(h: Harness, position: number, window: number): Generator<Timing> {
@@ -111,7 +114,7 @@ function* attention(h: Harness, position: number, window: number): Generator<Tim
   const q = h.memory(s.HEADS * s.D * 4, pattern("f32", 65536)), out = h.memory(s.HEADS * s.D * 4);
   const slots = s.i32s(h, [0]), positions = s.i32s(h, [position]), sinks = h.memory(128, pattern("bf16", 128));
   const keys = window ? Math.min(window, position + 1) : position + 1, bytes = 2 * keys * s.KV_HEADS * s.D * 2;
-  for (const splits of window ? [1, 2] : [4, 8, 16, 32]) {
+  for (const splits of window ? [1, 2] : [8, 16, 32, 64]) {
     const partial = h.memory(s.HEADS * splits * (s.D + 2) * 4);
     const chains = all.map((c): Launch[] => [
       {
@@ -196,22 +199,23 @@ function* small(h: Harness): Generator<Timing> {
 
 /** All of them; memory is freed between. */
 export function* decodeTimings(h: Harness): Generator<Timing> {
-  const parts: (() => Generator<Timing>)[] = [
-    () => linear(h, "q, k, v", "bf16", [4096, 512, 512], s.H, true, 12),
-    () => linear(h, "o", "bf16", [s.H], 4096, false, 12),
-    () => linear(h, "head", "bf16", [s.VOCAB], s.H, true, 2),
-    () => linear(h, "o", "fp8", [s.H], 4096, false, 24),
-    () => linear(h, "o", "mxfp4", [s.H], 4096, false, 48),
-    ...["mxfp4", "mxfp6_e3m2", "fp8", "bf16", "bf16_t"].map((format) => () =>
-      experts(h, format, format.startsWith("bf16") ? 2 : 4)
+  const parts: (readonly [name: string, run: () => Generator<Timing>])[] = [
+    ["linear bf16 q, k, v", () => linear(h, "q, k, v", "bf16", [4096, 512, 512], s.H, true, 12)],
+    ["linear bf16 o", () => linear(h, "o", "bf16", [s.H], 4096, false, 12)],
+    ["linear bf16 head", () => linear(h, "head", "bf16", [s.VOCAB], s.H, true, 2)],
+    ["linear fp8 o", () => linear(h, "o", "fp8", [s.H], 4096, false, 24)],
+    ["linear mxfp4 o", () => linear(h, "o", "mxfp4", [s.H], 4096, false, 48)],
+    ...["mxfp4", "mxfp6_e3m2", "fp8", "bf16", "bf16_t"].map((format) =>
+      [`experts ${format}`, () => experts(h, format, format.startsWith("bf16") ? 2 : 4)] as const
     ),
-    () => attention(h, 1000, 0),
-    () => attention(h, 16000, 0),
-    () => attention(h, 1000, 128),
-    () => small(h),
+    ["attention 1000", () => attention(h, 1000, 0)],
+    ["attention 16000", () => attention(h, 16000, 0)],
+    ["attention window", () => attention(h, 1000, 128)],
+    ["small", () => small(h)],
   ];
-  for (const part of parts) {
-    const timings = [...part()];
+  for (const [name, run] of parts) {
+    if (!name.includes(h.filter)) continue;
+    const timings = [...run()];
     h.release();
     yield* timings;
   }

@@ -11,8 +11,6 @@ import type {
 } from "../../ffi/runtime.ts";
 import type { LaunchTraits, Manifest } from "../../kernels/manifest.ts";
 
-const BUILD = new URL("../../kernels/build/", import.meta.url);
-
 /** A launch that is to be timed. */
 export interface Launch {
   readonly entry: string;
@@ -40,7 +38,16 @@ export class Harness implements Disposable {
   readonly #modules = new Map<string, Module>();
   readonly #kernels = new Map<string, Kernel>();
 
-  constructor(readonly device: GpuDevice, readonly manifest: Manifest) {
+  /**
+   * @param build Folder of the code objects, beside which the manifest lies.
+   * @param filter Only parts with this in their name are timed.
+   */
+  constructor(
+    readonly device: GpuDevice,
+    readonly manifest: Manifest,
+    readonly build: URL,
+    readonly filter: string,
+  ) {
     this.stream = device.createStream();
     this.#events = [device.createEvent(), device.createEvent()];
   }
@@ -127,7 +134,7 @@ export class Harness implements Disposable {
     const { arch } = this.device.properties, { file } = this.manifest.architectures[arch]!.entries[entry]!;
     let module = this.#modules.get(file);
     if (!module) {
-      module = this.device.loadModule(Deno.readFileSync(new URL(`${arch}/${file}`, BUILD)), file);
+      module = this.device.loadModule(Deno.readFileSync(new URL(`${arch}/${file}`, this.build)), file);
       this.#modules.set(file, module);
     }
     const kernel = module.kernel(entry);

@@ -2,7 +2,8 @@
  * Times the kernels of a decode step and of a prefill at the shapes of gpt-oss-20b, and what part of the memory bandwidth and
  * of the multiply-adds per second they reach.
  *
- *     deno run --allow-ffi --allow-read --allow-env bench/gpu/kernels.ts [decode|prefill] [--bandwidth=4.3e12] [--json]
+ *     deno run --allow-ffi --allow-read --allow-env bench/gpu/kernels.ts [decode|prefill] [--bandwidth=4.3e12] [--filter=TEXT]
+ *         [--kernels=DIR] [--json]
  *
  * Weights lie in several copies that together are larger than the caches; launches are replayed from a graph. Bytes are those
  * that must be moved: weights once, activations once.
@@ -13,10 +14,13 @@ import { decodeTimings } from "./decode.ts";
 import { Harness, type Timing } from "./harness.ts";
 import { prefillTimings } from "./prefill.ts";
 
-const manifest = JSON.parse(
-  await Deno.readTextFile(new URL("../../kernels/build/manifest.json", import.meta.url)),
-) as Manifest;
-const bandwidth = Number(Deno.args.find((a) => a.startsWith("--bandwidth="))?.slice(12) ?? 4.3e12);
+const flag = (name: string) => Deno.args.find((a) => a.startsWith(`--${name}=`))?.slice(name.length + 3);
+const folder = flag("kernels");
+const build = folder
+  ? new URL(`file://${Deno.realPathSync(folder)}/`)
+  : new URL("../../kernels/build/", import.meta.url);
+const manifest = JSON.parse(await Deno.readTextFile(new URL("manifest.json", build))) as Manifest;
+const bandwidth = Number(flag("bandwidth") ?? 4.3e12);
 const parts = Deno.args.filter((a) => !a.startsWith("--"));
 
 const runtime = openFirstGpu();
@@ -25,7 +29,7 @@ if (typeof runtime === "string") {
   Deno.exit(1);
 }
 using device = runtime.open(0);
-using harness = new Harness(device, manifest);
+using harness = new Harness(device, manifest, build, flag("filter") ?? "");
 const timings: Timing[] = [];
 for (const [name, run] of [["decode", decodeTimings], ["prefill", prefillTimings]] as const) {
   if (parts.length > 0 && !parts.includes(name)) continue;

@@ -144,16 +144,17 @@ function* rows(h: Harness): Generator<Timing> {
 
 /** All of them; memory is freed between. */
 export function* prefillTimings(h: Harness): Generator<Timing> {
-  const parts: (() => Generator<Timing>)[] = [
-    () => dense(h, "q, k, v", "bf16", [4096, 512, 512], s.H),
-    () => dense(h, "o", "bf16", [s.H], 4096),
-    ...["mxfp4", "fp8", "bf16_t"].map((format) => () => experts(h, format)),
-    () => attention(h, 0),
-    () => attention(h, 128),
-    () => rows(h),
+  const parts: (readonly [name: string, run: () => Generator<Timing>])[] = [
+    ["gemm q, k, v", () => dense(h, "q, k, v", "bf16", [4096, 512, 512], s.H)],
+    ["gemm o", () => dense(h, "o", "bf16", [s.H], 4096)],
+    ...["mxfp4", "fp8", "bf16_t"].map((format) => [`experts ${format}`, () => experts(h, format)] as const),
+    ["attention", () => attention(h, 0)],
+    ["attention window", () => attention(h, 128)],
+    ["rows", () => rows(h)],
   ];
-  for (const part of parts) {
-    const timings = [...part()];
+  for (const [name, run] of parts) {
+    if (!name.includes(h.filter)) continue;
+    const timings = [...run()];
     h.release();
     yield* timings;
   }

@@ -88,9 +88,57 @@ struct MxRow {
   }
 };
 
+// Rows of up to so many quads a thread (4,096 columns), of whole quads, without QDQ: each number is asked for once, all of them together with
+// the norm's weights. Nearly every row is one.
+constexpr i32 mx_held_quads = 4;
+MX_DEVICE bool mx_is_plain(const MxInput &in, i32 cols) {
+  return in.kind == MX_NONE && (cols & 31) == 0 && cols <= mx_held_quads * 4 * mx_vector_threads && (!in.norm || in.norm_format == MX_BF16);
+}
+template <class Put> MX_DEVICE void mx_prepare_plain(const MxInput &in, i64 row, i32 cols, Put put) {
+  const MX_GLOBAL f32 *x = mx_global<f32>(in.x) + row * in.x_stride;
+  const MX_GLOBAL u16 *norm = mx_global<u16>(in.norm);
+  const bool works = mx_thread() < mx_vector_threads;
+  f32x4 v[mx_held_quads];
+  MX_UNROLL
+  for (i32 i = 0; i < mx_held_quads; i++) {
+    const i32 c = 4 * (mx_thread() + i * mx_vector_threads);
+    v[i] = works && c < cols ? *(const MX_GLOBAL f32x4 *)(x + c) : f32x4{0, 0, 0, 0};
+  }
+  if (in.norm) {
+    u32x2 w[mx_held_quads];
+    MX_UNROLL
+    for (i32 i = 0; i < mx_held_quads; i++) {
+      const i32 c = 4 * (mx_thread() + i * mx_vector_threads);
+      w[i] = works && c < cols ? *(const MX_GLOBAL u32x2 *)(norm + c) : u32x2{0, 0};
+    }
+    f32 sum = 0.0f;
+    MX_UNROLL
+    for (i32 i = 0; i < mx_held_quads; i++) {
+      MX_UNROLL
+      for (i32 j = 0; j < 4; j++) sum = mx_fma(v[i][j], v[i][j], sum);
+    }
+    const f32 inverse = 1.0f / __builtin_sqrtf(mx_block_sum(sum) / (f32)cols + in.eps);
+    MX_UNROLL
+    for (i32 i = 0; i < mx_held_quads; i++) {
+      const f32 weights[4] = {mx_low(w[i].x), mx_high(w[i].x), mx_low(w[i].y), mx_high(w[i].y)};
+      MX_UNROLL
+      for (i32 j = 0; j < 4; j++) v[i][j] = mx_round_if(v[i][j] * inverse * weights[j], in.round);
+    }
+  }
+  MX_UNROLL
+  for (i32 i = 0; i < mx_held_quads; i++) {
+    const i32 c = 4 * (mx_thread() + i * mx_vector_threads);
+    if (works && c < cols) put(c, v[i]);
+  }
+}
+
 // Norm and QDQ of one row; `put(c, v)` receives columns c..c+3 for every c < roundUp(cols, 32), zeros beyond cols. Returns the
 // factor of the epilogue (kinds 6 and 7; else 1). All threads of the block must call; the first 256 work.
 template <class Put> MX_DEVICE f32 mx_prepare_row(const MxInput &in, i64 row_index, i32 cols, Put put) {
+  if (mx_is_plain(in, cols)) {
+    mx_prepare_plain(in, row_index, cols, put);
+    return 1.0f;
+  }
   MxRow row(in, row_index, cols);
   const bool works = mx_thread() < mx_vector_threads;
   const i32 padded = mx_round_up(cols, 32);

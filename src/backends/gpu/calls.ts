@@ -241,7 +241,9 @@ export class Calls {
     this.#launch(entry, [tiles, Math.ceil(n / traits.tokensPerBlock), 1], cols);
   }
 
+  /** @param entry `expert_up_F` or `expert_up_F_mma`. */
   expertUp(
+    entry: string,
     experts: ExpertTable,
     input: Input,
     routing: { readonly ids: DeviceRange; readonly first: number; readonly topK: number },
@@ -250,7 +252,7 @@ export class Calls {
     swiglu: Swiglu,
     n: number,
   ): void {
-    const { rows, cols, suffix } = experts.first, entry = `expert_up_${suffix}`;
+    const { rows, cols } = experts.first;
     const a = this.#begin().pointer(experts.records);
     writeInput(a, input);
     a.pointer(routing.ids).i32(routing.first).i32(experts.count).i32(routing.topK).pointer(out.range).i32(out.stride)
@@ -273,7 +275,9 @@ export class Calls {
     this.#launch(entry, [Math.ceil(rows / this.#traits(entry).rowsPerBlock), n * routing.topK, 1], cols);
   }
 
+  /** @param entry `expert_down_combine_F` or `expert_down_combine_F_mma`. */
   expertDownCombine(
+    entry: string,
     experts: ExpertTable,
     input: Input,
     routing: {
@@ -287,7 +291,7 @@ export class Calls {
     accumulate: boolean,
     n: number,
   ): void {
-    const { rows, cols, suffix } = experts.first, entry = `expert_down_combine_${suffix}`;
+    const { rows, cols } = experts.first;
     const a = this.#begin().pointer(experts.records);
     writeInput(a, input);
     a.pointer(routing.ids).pointer(routing.weights).i32(routing.first).i32(experts.count).i32(routing.topK)

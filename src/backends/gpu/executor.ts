@@ -174,7 +174,8 @@ export class Executor {
         this.#roundInput(step.a, step.experts.first);
         if (this.#few) {
           const input = this.#input(step.a, null, quantizeFor(step.experts.first));
-          calls.expertDownCombine(step.experts, input, this.#routing, step.out, round, step.accumulate, n);
+          const entry = this.#fewEntry("expert_down_combine", step.experts.first);
+          calls.expertDownCombine(entry, step.experts, input, this.#routing, step.out, round, step.accumulate, n);
         } else {
           this.#expertDown(step.experts, step.a, step.y);
           calls.combine(step.out, step.y, w.routeWeights, config.topK, round, step.accumulate, n);
@@ -228,6 +229,12 @@ export class Executor {
     }
   }
 
+  /** The kernel of few tokens for the experts' weights, on matrix instructions where they passed. */
+  #fewEntry(stem: "expert_up" | "expert_down_combine", { suffix }: GpuLinear): string {
+    const entry = `${stem}_${suffix}`;
+    return this.options.matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
+  }
+
   #expertUp(experts: ExpertTable, x: GpuTensor, out: GpuTensor, fused: boolean): void {
     const { config, round } = this.options, n = this.#n;
     this.#roundInput(x, experts.first);
@@ -236,7 +243,8 @@ export class Executor {
     if (experts.count < config.experts) this.calls.stream.fill(rowsOf(out, n * config.topK), 0);
     if (this.#few) {
       const input = this.#input(x, null, quantizeFor(experts.first));
-      return this.calls.expertUp(experts, input, this.#routing, out, round, swiglu, n);
+      const entry = this.#fewEntry("expert_up", experts.first);
+      return this.calls.expertUp(entry, experts, input, this.#routing, out, round, swiglu, n);
     }
     this.#expertGemm(experts, x, n, config.topK, out, round, swiglu);
   }

@@ -28,7 +28,7 @@ export interface SelfTest {
 const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 
 /** Sizes that leave the last tile of every kernel incomplete. */
-const TOKENS = 75, ROWS = 136, COLS = 160, EXPERTS = 3, TOP_K = 2;
+const TOKENS = 75, FEW = 3, ROWS = 144, COLS = 192, EXPERTS = 3, TOP_K = 2;
 const HEADS_PER_KV = 8, HEAD_DIM = 64;
 /** FP8 scale of inputs below 2. */
 const STATIC_SCALE = Math.fround(2 / 448);
@@ -54,6 +54,11 @@ export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | und
   using bench = new Bench(calls);
   for (const [suffix, like] of dense) judge(`gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.gemm(like));
   for (const [suffix, like] of expert) judge(`expert_gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertGemm(like));
+  for (const [suffix, like] of expert) {
+    if (!calls.kernels.has(`expert_up_${suffix}_mma`)) continue;
+    judge(`expert_up_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertUp(like));
+    judge(`expert_down_combine_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertDownCombine(like));
+  }
   for (const like of expertInputs) judge(scaledEntry(like)!, MAX_NMSE.gemm, () => bench.scaledGemm(like));
   // No matrix kernel reads a float32 cache.
   if (cache?.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
@@ -104,6 +109,31 @@ class Bench implements Disposable {
     return this.#compare(expected, got, TOKENS * TOP_K);
   }
 
+  /** The same of the experts' first kernel for few tokens. */
+  expertUp(like: GpuLinear): number {
+    const { experts, ids, x } = this.#expertBench(like), slotRows = FEW * TOP_K;
+    const run = (entry: string): GpuTensor => {
+      const out = this.#tensor(slotRows, ROWS), routing = { ids, first: 0, topK: TOP_K };
+      this.calls.expertUp(entry, experts, this.#plain(x), routing, out, 0, null, FEW);
+      return out;
+    };
+    const entry = `expert_up_${like.suffix}`;
+    return this.#compare(run(entry), run(`${entry}_mma`), slotRows);
+  }
+
+  /** The same of their second, with the weighted sum. */
+  expertDownCombine(like: GpuLinear): number {
+    const { experts, ids, x } = this.#expertBench(like);
+    const weights = this.#floats(Float32Array.from({ length: FEW * TOP_K }, () => this.#random()));
+    const run = (entry: string): GpuTensor => {
+      const out = this.#tensor(FEW, ROWS), routing = { ids, weights, first: 0, topK: TOP_K };
+      this.calls.expertDownCombine(entry, experts, this.#plain(x), routing, out, 0, false, FEW);
+      return out;
+    };
+    const entry = `expert_down_combine_${like.suffix}`;
+    return this.#compare(run(entry), run(`${entry}_mma`), FEW);
+  }
+
   /** The same of the experts' kernel that takes codes, for the input format of `like`. */
   scaledGemm(like: GpuLinear): number {
     const { x, run } = this.#expertBench(like);
@@ -147,7 +177,7 @@ class Bench implements Disposable {
       this.calls.expertGemm(entry, experts, rows, TOP_K, tiles, out, 0, null, slotRows);
       return out;
     };
-    return { experts, x, run };
+    return { experts, ids, x, run };
   }
 
   /** The same of attention, with all keys and with a window, over a cache of the model's format. */

@@ -10,11 +10,9 @@ import { type GpuTensor, NUMBER_FORMAT } from "./tensors.ts";
 
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
 export const SPLIT_TOKENS = 64;
-/**
- * Keys that one block of a cut attention walks over, where the context is long enough to choose: two tiles, because a tile is a chain of
- * dependent loads and only many blocks hide it.
- */
-const KEYS_PER_SPLIT = 128;
+/** Keys of one tile of a cut attention; a block walks over one while the context allows it, because a tile is mostly waiting. */
+const SPLIT_KEYS = 64;
+/** `attention_reduce` merges no more. */
 const MOST_SPLITS = 64;
 /** Steps of generation that the device may be ahead of the host, and whose tokens it keeps. */
 export const HISTORY_STEPS = 256;
@@ -27,9 +25,8 @@ export const HISTORY_STEPS = 256;
  */
 export function splitsFor(context: number, window: number): number {
   const keys = window > 0 ? Math.min(window, context) : context;
-  // The kernel walks in tiles of 64 keys.
-  if (window > 0) return Math.max(1, Math.ceil(keys / 64));
-  return Math.min(MOST_SPLITS, Math.max(4, 2 ** Math.ceil(Math.log2(keys / KEYS_PER_SPLIT))));
+  const tiles = Math.ceil(keys / SPLIT_KEYS);
+  return Math.min(MOST_SPLITS, window > 0 ? Math.max(1, tiles) : Math.max(4, 2 ** Math.ceil(Math.log2(tiles))));
 }
 
 /** A part of the buffer that is allocated later. */

@@ -179,7 +179,7 @@ function* splitCases(seed: number, s: AttentionSpec, splits: number): Generator<
     job: {
       entry: "attention_reduce",
       grid: [s.heads, a.n, 1],
-      threads: 64,
+      threads: traitsOf("attention_reduce").threads,
       lds: 0,
       arguments: [
         ...[pointer(a.out), i32(a.stride), pointer(partial), ...a.sinkArguments, i32(s.heads), i32(s.dim), i32(splits)],

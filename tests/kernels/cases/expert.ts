@@ -28,6 +28,10 @@ export function swigluOf(z: Float64Array, round: number): Float64Array {
 
 interface UpSpec {
   readonly format: KernelFormat;
+  /** The entry point on matrix instructions. */
+  readonly suffix?: "_mma";
+  /** Columns; 96 unless said otherwise. */
+  readonly cols?: number;
   readonly n: number;
   readonly round: number;
   readonly swiglu: number;
@@ -42,14 +46,15 @@ function choices(r: Random, n: number): Int32Array {
 }
 
 function upCase(seed: number, s: UpSpec): KernelCase {
-  const r = new Random(seed), rows = 38, cols = 96, entry = `expert_up_${s.format}`, traits = traitsOf(entry);
+  const r = new Random(seed), rows = 38, cols = s.cols ?? 96;
+  const entry = `expert_up_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
   const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
   const xs = Array.from({ length: s.n }, () => r.row(cols, true)), ids = choices(r, s.n);
   const width = s.swiglu ? rows / 2 : rows, out = output(4 * s.n * TOP_K * width), scale = Math.fround(0.02);
   const x = new Float32Array(s.n * cols);
   xs.forEach((row, t) => x.set(row, t * cols));
   return {
-    name: `${entry} n ${s.n} round ${s.round} swiglu ${s.swiglu} kind ${s.kind}`,
+    name: `${entry} ${cols} columns n ${s.n} round ${s.round} swiglu ${s.swiglu} kind ${s.kind}`,
     job: {
       entry,
       grid: [Math.ceil(rows / traits.rowsPerBlock), s.n * TOP_K, 1],
@@ -86,6 +91,9 @@ function upCase(seed: number, s: UpSpec): KernelCase {
 
 interface DownSpec {
   readonly format: KernelFormat;
+  readonly suffix?: "_mma";
+  /** Columns; 64 unless said otherwise. */
+  readonly cols?: number;
   readonly n: number;
   readonly kind: number;
   /** expert_down_combine, with this rounding. */
@@ -93,8 +101,8 @@ interface DownSpec {
 }
 
 function downCase(seed: number, s: DownSpec): KernelCase {
-  const r = new Random(seed), rows = 37, cols = 64;
-  const entry = `expert_down_${s.combine ? "combine_" : ""}${s.format}`, traits = traitsOf(entry);
+  const r = new Random(seed), rows = 37, cols = s.cols ?? 64;
+  const entry = `expert_down_${s.combine ? "combine_" : ""}${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
   const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
   const ids = choices(r, s.n), slots = s.n * TOP_K, stride = 40, scale = Math.fround(0.02);
   const xs = Array.from({ length: slots }, () => r.row(cols, true)), weights = r.row(slots, false).map(Math.abs);
@@ -111,7 +119,9 @@ function downCase(seed: number, s: DownSpec): KernelCase {
     i32(TOP_K),
   ];
   return {
-    name: `${entry} n ${s.n} kind ${s.kind}${s.combine ? ` round ${round} accumulate ${s.combine.accumulate}` : ""}`,
+    name: `${entry} ${cols} columns n ${s.n} kind ${s.kind}${
+      s.combine ? ` round ${round} accumulate ${s.combine.accumulate}` : ""
+    }`,
     job: {
       entry,
       grid: [Math.ceil(rows / traits.rowsPerBlock), s.combine ? s.n : slots, 1],
@@ -160,5 +170,14 @@ export function* expertCases(): Generator<KernelCase> {
       kind: format.startsWith("mx") ? 2 : 0,
       combine: { round: 0, accumulate: 0 },
     });
+  }
+  // A cut step of four blocks for one warp; several rounds of steps for each of four, the last one cut.
+  for (const cols of [96, 1504]) {
+    const mma = { format: "mxfp4", suffix: "_mma", cols } as const;
+    yield upCase(seed++, { ...mma, n: 2, round: 1, swiglu: 1, kind: 0 });
+    yield upCase(seed++, { ...mma, n: 3, round: 0, swiglu: 0, kind: 1 });
+    yield upCase(seed++, { ...mma, n: 1, round: 1, swiglu: 0, kind: 4 });
+    yield downCase(seed++, { ...mma, n: 2, kind: 0, combine: { round: 1, accumulate: 1 } });
+    yield downCase(seed++, { ...mma, n: 3, kind: 2, combine: { round: 0, accumulate: 0 } });
   }
 }

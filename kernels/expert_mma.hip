@@ -1,0 +1,247 @@
+// The two linears of the chosen experts for few tokens by matrix instructions (NVIDIA): MXFP4 weights, an input of bf16 numbers.
+//
+// A warp multiplies eight rows of each of two matrices, "halves", by an input row each, four blocks of 32 columns a step. Lane 4g + t
+// loads and decodes block t of row g of both halves; to the instruction these are rows g and g + 8. Its eight columns, which are meant
+// for tokens, tell blocks apart instead: column t has block t's inputs of the first half in the places of lane t's weights and zeros
+// elsewhere, column 4 + t those of the second. So every sum that comes out is one of one block, which its scale may multiply.
+//
+// Decoding is two operations a weight instead of three in expert.hip, and the products cost none of the ordinary units. A block's
+// products are exact; the instruction adds them in float32. What was tried beside it is in docs/performance.md.
+#include "common/experts.h"
+#include "common/vector.h"
+
+constexpr i32 groups = 8, quarters = 4, half_rows = 8, most_choices = 32;
+// Steps whose weights are in flight.
+#ifndef AHEAD
+#define AHEAD 3
+#define RES 3
+#endif
+constexpr i32 ahead = AHEAD;
+// 16-byte pieces from one staged block of inputs to the next: four, and one so that four blocks lie in different banks.
+constexpr i32 staged_pieces = 5;
+
+// Stages a row as bf16 numbers times 2^64, in the order in which MxFp4::pair gives weights: of eight columns 0 4, 1 5, 2 6, 3 7.
+MX_DEVICE f32 stage(const MxInput &in, i64 row, i32 cols, u32x4 *to) {
+  return mx_prepare_row(mx_without_norm(in), row, cols, [=](i32 c, f32x4 v) {
+    u16 *const at = (u16 *)(to + c / 32 * staged_pieces + c % 32 / 8) + (c >> 2 & 1);
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) at[2 * i] = (u16)(mx_bits(v[i] * mx_prescale_value) >> 16);
+  });
+}
+
+// What a lane multiplies: row lane / 4 of each half, and where it finds their inputs.
+struct Rows {
+  const MX_GLOBAL u8 *weights[2];
+  const MX_GLOBAL u8 *scales;  // of the row whose sums this lane gets: of half lane >> 1 & 1
+  const u32x4 *x;              // staged row of the half whose column lane / 4 is, or null where its sums are to be zero
+};
+
+struct Raw {
+  u32x4 w[2];
+  u32 scale[2];
+};
+// Beyond the end the last block again; its inputs are zeros there.
+MX_DEVICE Raw load(const Rows &r, i32 step, i32 blocks) {
+  const i32 t = mx_lane() & 3, block = mx_min(4 * step + t, blocks - 1), own = 4 * step + 2 * (t & 1);
+  Raw raw;
+  MX_UNROLL
+  for (i32 h = 0; h < 2; h++) raw.w[h] = mx_load_stream((const MX_GLOBAL u32x4 *)(r.weights[h] + (i64)block * 16));
+  MX_UNROLL
+  for (i32 i = 0; i < 2; i++) raw.scale[i] = r.scales[mx_min(own + i, blocks - 1)];
+  return raw;
+}
+
+MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// Blocks 4 * step .. 4 * step + 3 of all sixteen rows; adds to the sum of row lane / 4 of half lane >> 1 & 1.
+MX_DEVICE f32 multiply(const Raw &raw, const u32x4 *x, f32 sum) {
+  f32 c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
+  MX_UNROLL
+  for (i32 i = 0; i < 4; i++) {
+    const u32x4 b = x[i];
+    const u32 w0 = raw.w[0][i], w1 = raw.w[1][i];
+    product(c, MxFp4::pair<0>(w0), MxFp4::pair<0>(w1), MxFp4::pair<1>(w0), MxFp4::pair<1>(w1), b.x, b.y);
+    product(d, MxFp4::pair<2>(w0), MxFp4::pair<2>(w1), MxFp4::pair<3>(w0), MxFp4::pair<3>(w1), b.z, b.w);
+  }
+  const bool second = mx_lane() & 2;
+  MX_UNROLL
+  for (i32 i = 0; i < 2; i++) {
+    const f32 part = second ? c[2 + i] + d[2 + i] : c[i] + d[i];
+    sum = mx_fma(part * MxFp4::unscale(0), mx_e8m0(raw.scale[i]), sum);
+  }
+  return sum;
+}
+
+// A quarter of the columns of a warp's rows.
+struct Quarter {
+  Rows rows;
+  i32 blocks, first, last;
+  Raw raw[ahead];
+
+  MX_DEVICE void start(const Rows &of, i32 cols, i32 quarter) {
+    rows = of;
+    blocks = cols / 32;
+    const i32 steps = (blocks + 3) / 4, share = (steps + quarters - 1) / quarters;
+    first = quarter * share;
+    last = mx_min(first + share, steps);
+    MX_UNROLL
+    for (i32 i = 0; i < ahead; i++) raw[i] = load(rows, first + i, blocks);
+  }
+  // Sum of row lane / 4 of half lane >> 1 & 1. `zeros` are four pieces.
+  MX_DEVICE f32 sum(const u32x4 *zeros) {
+    const i32 column = mx_lane() >> 2 & 3, end = mx_min(4 * last, blocks);
+    const bool filled = rows.x && column == (mx_lane() & 3);
+    f32 total = 0.0f;
+    for (i32 step = first; step < last; step += ahead) {
+      const bool more = step + ahead < last;
+      MX_UNROLL
+      for (i32 i = 0; i < ahead; i++) {
+        const i32 block = 4 * (step + i) + column;
+        total = multiply(raw[i], filled && block < end ? rows.x + block * staged_pieces : zeros, total);
+        if (more) raw[i] = load(rows, step + i + ahead, blocks);
+      }
+    }
+    return total + mx_shuffle_xor(total, 1);
+  }
+};
+
+MX_DEVICE f32 sum_of_quarters(const f32 *parts, i32 step) { return (parts[0] + parts[step]) + (parts[2 * step] + parts[3 * step]); }
+MX_DEVICE const MX_GLOBAL u8 *weights_of(const MxLinear &l, i32 row) { return mx_global<u8>(l.weight) + (i64)mx_min(row, l.rows - 1) * l.row_stride; }
+MX_DEVICE const MX_GLOBAL u8 *scales_of(const MxLinear &l, i32 row) { return mx_global<u8>(l.scale) + (i64)mx_min(row, l.rows - 1) * l.scale_stride; }
+
+// What is added to and multiplies the sum of a row, asked for long before it is needed.
+struct Epilogue {
+  f32 factor, bias;
+  MX_DEVICE void load(const MxLinear &l, i32 row) {
+    factor = l.tensor_scale;
+    bias = l.bias ? mx_element(l.bias, l.bias_format, row) : 0.0f;
+  }
+};
+
+// Two tiles of sixteen rows; each by four warps, a quarter of the columns a warp. Both halves belong to one expert and have one input.
+MX_TRAITS(expert_up_mxfp4_mma, 256, 32, 1, 2.5, 0)
+MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, RES)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out,
+                                               i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols, i32 n) {
+  MX_SHARED u32x4 zeros[4];
+  MX_SHARED f32 parts[quarters][4 * half_rows];
+  const MxExperts a{experts, ids, first, count, top_k, rows, cols, n};
+  const i32 slot = mx_block_y(), tid = mx_thread(), lane = mx_lane();
+  if (slot >= n * top_k) return;
+  const i32 e = mx_local_expert(a, slot);
+  if (e < 0) return;
+  u32x4 *const x = MX_LDS(u32x4);
+  const MxLinear l = mx_expert_linear(experts, e);
+  const i32 row0 = mx_block_x() * 4 * half_rows, tile = mx_group() & 1, quarter = mx_group() >> 1, half = lane >> 1 & 1;
+  const i32 row = row0 + tile * 2 * half_rows + (lane >> 2);
+  const bool finishes = tid < 4 * half_rows && row0 + tid < rows;
+  Epilogue epilogue = {};
+  if (finishes) epilogue.load(l, row0 + tid);
+  if (tid < 4) zeros[tid] = u32x4{0, 0, 0, 0};
+  Quarter q;
+#if EARLY
+  q.start(Rows{{weights_of(l, row), weights_of(l, row + half_rows)}, scales_of(l, row + half * half_rows), x}, cols, quarter);
+#endif
+  const f32 x_scale = stage(in, slot / top_k, cols, x);
+  mx_barrier();
+#if !EARLY
+  q.start(Rows{{weights_of(l, row), weights_of(l, row + half_rows)}, scales_of(l, row + half * half_rows), x}, cols, quarter);
+#endif
+  const f32 sum = q.sum(zeros);
+  if ((lane & 1) == 0) parts[quarter][tile * 2 * half_rows + half * half_rows + (lane >> 2)] = sum;
+  mx_barrier();
+  if (tid >= 4 * half_rows) return;
+  const f32 z = mx_round_if(sum_of_quarters(&parts[0][tid], 4 * half_rows) * epilogue.factor * x_scale + epilogue.bias, round);
+  const f32 next = mx_shuffle_xor(z, 1);
+  MX_GLOBAL f32 *const to = mx_global<f32>(out) + (i64)slot * out_stride;
+  if (finishes && !swiglu) to[row0 + tid] = z;
+  if (finishes && swiglu && (tid & 1) == 0) to[(row0 + tid) / 2] = mx_round_if(mx_swiglu(z, next, alpha, limit), round);
+}
+MX_EXPORT(expert_up_mxfp4_mma)
+
+// Eight rows of all chosen experts: the halves are two choices, each with its own input; four warps a pair of choices, a quarter of
+// the columns a warp.
+MX_TRAITS(expert_down_combine_mxfp4_mma, 256, 8, 1, 2.5, 0)
+MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, RES)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count,
+                                                         i32 top_k, f32 *out, i32 out_stride, i32 round, i32 accumulate, i32 rows, i32 cols, i32 n) {
+  MX_SHARED u32x4 zeros[4];
+  MX_SHARED f32 parts[most_choices][quarters][half_rows], results[most_choices][half_rows], x_scales[most_choices];
+  const MxExperts a{experts, ids, first, count, top_k, rows, cols, n};
+  const i32 token = mx_block_y(), tid = mx_thread(), lane = mx_lane();
+  if (token >= n) return;
+  u32x4 *const x = MX_LDS(u32x4);
+  const i32 x_row = cols / 32 * staged_pieces, row0 = mx_block_x() * half_rows, row = row0 + (lane >> 2);
+  const i32 half = lane >> 1 & 1, column_half = lane >> 4, quarter = mx_group() >> 1, pairs = (top_k + 1) / 2;
+  const auto rows_of = [&](i32 pair) {
+    Rows r = {{nullptr, nullptr}, nullptr, nullptr};
+    MX_UNROLL
+    for (i32 h = 0; h < 2; h++) {
+      const i32 k = 2 * pair + h, e = k < top_k ? mx_local_expert(a, token * top_k + k) : -1;
+      if (e < 0) continue;
+      const MxLinear l = mx_expert_linear(experts, e);
+      // A half without an expert reads the other's rows, with zeros for inputs.
+      r.weights[h] = weights_of(l, row);
+      if (!r.weights[1 - h]) r.weights[1 - h] = r.weights[h];
+      if (h == half || !r.scales) r.scales = scales_of(l, row);
+      if (h == column_half) r.x = x + k * x_row;
+    }
+    return r;
+  };
+  i32 pair = mx_group() & 1;
+  Quarter q;
+#if EARLY
+  const Rows own_rows = pair < pairs ? rows_of(pair) : Rows{{nullptr, nullptr}, nullptr, nullptr};
+  if (own_rows.weights[0]) q.start(own_rows, cols, quarter);
+#endif
+  // Thread (k, r) finishes row r of choice k.
+  const i32 k_own = tid / half_rows, own = row0 + tid % half_rows;
+  const bool finishes = k_own < top_k && own < rows;
+  const i32 e_own = finishes ? mx_local_expert(a, token * top_k + k_own) : -1;
+  f32 weight = 0.0f;
+  Epilogue epilogue = {};
+  if (e_own >= 0) {
+    epilogue.load(mx_expert_linear(experts, e_own), own);
+    weight = mx_global<f32>(weights)[token * top_k + k_own];
+  }
+  if (tid < 4) zeros[tid] = u32x4{0, 0, 0, 0};
+  MX_NO_UNROLL
+  for (i32 k = 0; k < top_k; k++) {
+    if (mx_local_expert(a, token * top_k + k) < 0) continue;
+    const f32 scale = stage(in, token * top_k + k, cols, x + k * x_row);
+    if (tid == 0) x_scales[k] = scale;
+  }
+  mx_barrier();
+  for (; pair < pairs; pair += groups / quarters) {
+#if EARLY
+    if (pair != (mx_group() & 1)) {
+      const Rows next = rows_of(pair);
+      if (!next.weights[0]) continue;
+      q.start(next, cols, quarter);
+    } else if (!own_rows.weights[0]) continue;
+#else
+    const Rows next = rows_of(pair);
+    if (!next.weights[0]) continue;
+    q.start(next, cols, quarter);
+#endif
+    const f32 sum = q.sum(zeros);
+    const i32 k = 2 * pair + half;
+    if ((lane & 1) == 0 && k < top_k) parts[k][quarter][lane >> 2] = sum;
+  }
+  mx_barrier();
+  if (finishes) {
+    const f32 sum = sum_of_quarters(&parts[k_own][0][tid % half_rows], half_rows);
+    results[k_own][tid % half_rows] = e_own < 0 ? 0.0f : weight * (sum * epilogue.factor * x_scales[k_own] + epilogue.bias);
+  }
+  mx_barrier();
+  if (tid >= half_rows || !finishes) return;
+  f32 total = 0.0f;
+  MX_NO_UNROLL
+  for (i32 k = 0; k < top_k; k++) total = total + results[k][tid];
+  MX_GLOBAL f32 *to = mx_global<f32>(out) + (i64)token * out_stride + own;
+  const f32 y = mx_round_if(total, round);
+  *to = accumulate ? mx_round_if(*to + y, round) : y;
+}
+MX_EXPORT(expert_down_combine_mxfp4_mma)
