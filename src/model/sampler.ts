@@ -6,6 +6,7 @@
  * order of their ids. Every token takes one random number, also where a GPU draws many.
  */
 import { FailureError, InputError } from "../errors.ts";
+import type { Sampling } from "./engine.ts";
 import type { Picker } from "./generate.ts";
 
 /** How to choose. */
@@ -119,15 +120,19 @@ export class Sampler implements Picker {
     return this.temperature === 0 ? largest : this.#pick(logits, largest, uniform);
   }
 
+  sampling(tokens: number): Sampling {
+    const { temperature, topP, topK } = this;
+    return { temperature, topP, topK, uniforms: this.upcoming(tokens) };
+  }
+
   /** The random numbers of the next tokens, which stay the next ones until {@linkcode Sampler.skip} takes them. */
   upcoming(tokens: number): Float32Array {
     const random = this.#random.clone();
     return Float32Array.from({ length: this.temperature === 0 ? 0 : tokens }, () => random.fraction());
   }
 
-  /** Takes the random numbers of tokens that were drawn elsewhere. */
   skip(tokens: number): void {
-    if (this.temperature > 0) { for (let i = 0; i < tokens; i++) this.#random.word(); }
+    for (let i = 0; i < tokens && this.temperature > 0; i++) this.#random.word();
   }
 
   #pick(logits: Float32Array, largest: number, uniform: number): number {
