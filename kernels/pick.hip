@@ -310,7 +310,7 @@ MX_DEVICE i32 draw_listed(const List &l, i32 top_k, f32 top_p, f32 u) {
   const u32 id = (u32)place;
   u64 sum = 0;
   if (mine) {
-    MX_NO_UNROLL
+    MX_UNROLL_4
     for (i32 j = 0; j < l.count; j++) sum += (u32)l.places[j] < id ? l.weights[j] : 0u;
   }
   return (i32)broadcast(sum <= left && sum + weight > left, id);

@@ -76,7 +76,13 @@ function report(
   try {
     library.version = opened.version;
     const devices = Array.from({ length: opened.deviceCount() }, (_, i) => examine(opened, i, kernels));
-    return { backend, found: true, library, problem: devices.length > 0 ? kernelProblem || null : "it finds no device", devices };
+    return {
+      backend,
+      found: true,
+      library,
+      problem: devices.length > 0 ? kernelProblem || null : "it finds no device",
+      devices,
+    };
   } catch (thrown) {
     if (!(thrown instanceof FailureError)) throw thrown;
     return { backend, found: true, library, problem: thrown.message, devices: [] };
