@@ -24,9 +24,9 @@ const HIP_ERROR_NOT_READY = 600;
 /** Both layouts of hipDeviceProp_t are shorter (at most 1,480 bytes in ROCm 7). */
 const PROPERTIES_BYTES = 16_384;
 
-/** Where libamdhip64 is looked for. */
+/** Where libamdhip64 is looked for. A bare name that was asked for is the loader's to find, or a file in the working directory. */
 export function hipCandidates(explicit?: string): readonly string[] {
-  if (explicit !== undefined) return [explicit];
+  if (explicit !== undefined) return explicit.includes("/") ? [explicit] : [explicit, `./${explicit}`];
   const roots = [...new Set(["ROCM_PATH", "HIP_PATH"].map(environment).filter((root) => root !== undefined))];
   return [
     ...roots.map((root) => `${root}/lib/libamdhip64.so`),

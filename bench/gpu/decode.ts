@@ -183,18 +183,29 @@ function* small(h: Harness): Generator<Timing> {
     args: (w) => w.pointer(logits).i64(0).i32(s.VOCAB).pointer(picked).i32(1),
   };
   yield h.time("argmax", Array.from({ length: 8 }, () => [argmax]), s.VOCAB * 4);
-  const params = h.memory(16, new Uint8Array(Float32Array.of(1, 0.95, 50, 0).buffer)),
-    uniforms = h.memory(4096, pattern("f32", 4096));
-  const sample: Launch = {
-    entry: "sample",
-    grid: [1, 1, 1],
-    lds: 0,
-    args: (w) =>
-      w.pointer(logits).i64(0).i32(s.VOCAB).pointer(params).pointer(uniforms).i32(1).pointer(slots).pointer(picked).i32(
-        1,
-      ),
-  };
-  yield h.time("sample, top-k 50, top-p 0.95", Array.from({ length: 4 }, () => [sample]), s.VOCAB * 4);
+  // Bell-shaped, as real ones are: 512 different numbers would be ties for the most part.
+  const bell = h.memory(s.VOCAB * 4, new Uint8Array(bellShaped(s.VOCAB).buffer));
+  const uniforms = h.memory(4096, new Uint8Array(Float32Array.from({ length: 1024 }, Math.random).buffer));
+  for (const [topP, topK] of [[1, 0], [0.95, 0], [1, 50], [0.95, 50], [1, 5000]] as const) {
+    const params = h.memory(16, new Uint8Array(Float32Array.of(1, topP, topK, 0).buffer));
+    const sample: Launch = {
+      entry: "sample",
+      grid: [1, 1, 1],
+      lds: 0,
+      args: (w) =>
+        w.pointer(bell).i64(0).i32(s.VOCAB).pointer(params).pointer(uniforms).i32(1).pointer(slots).pointer(picked)
+          .i32(1),
+    };
+    yield h.time(`sample, top-k ${topK}, top-p ${topP}`, Array.from({ length: 4 }, () => [sample]), s.VOCAB * 4);
+  }
+}
+
+/** Normally distributed numbers, with a standard deviation of 3. */
+function bellShaped(count: number): Float32Array {
+  return Float32Array.from(
+    { length: count },
+    () => 3 * Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
+  );
 }
 
 /** All of them; memory is freed between. */

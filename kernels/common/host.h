@@ -94,4 +94,5 @@ inline u32 mx_ballot(bool p) {
 }
 template <class T> MX_DEVICE T mx_load_stream(const T *p) { return *p; }
 MX_DEVICE void mx_lds_add(u32 *p, u32 v) { *p += v; }
-MX_DEVICE void mx_lds_add(u64 *p, u64 v) { *p += v; }
+MX_DEVICE u32 mx_lds_peek(u32 *p) { return *p; }
+MX_DEVICE u32 mx_lds_fetch_add(u32 *p, u32 v) { return (*p += v) - v; }

@@ -103,7 +103,9 @@ MX_DEVICE u32 mx_ballot(bool p) {
 }
 template <class T> MX_DEVICE T mx_load_stream(const MX_GLOBAL T *p) { return __builtin_nontemporal_load(p); }
 MX_DEVICE void mx_lds_add(u32 *p, u32 v) { __hip_atomic_fetch_add(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
-MX_DEVICE void mx_lds_add(u64 *p, u64 v) { __hip_atomic_fetch_add(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
+// What may change meanwhile.
+MX_DEVICE u32 mx_lds_peek(u32 *p) { return __hip_atomic_load(p, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
+MX_DEVICE u32 mx_lds_fetch_add(u32 *p, u32 v) { return __hip_atomic_fetch_add(p, v, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP); }
 
 #elif defined(__NVPTX__)
 
@@ -131,7 +133,8 @@ MX_DEVICE u32x2 mx_load_stream(const MX_GLOBAL u32x2 *p) {
   return v;
 }
 MX_DEVICE void mx_lds_add(u32 *p, u32 v) { __nvvm_atom_add_gen_i((i32 *)p, (i32)v); }
-MX_DEVICE void mx_lds_add(u64 *p, u64 v) { __nvvm_atom_add_gen_ll((i64 *)p, (i64)v); }
+MX_DEVICE u32 mx_lds_peek(u32 *p) { return *(volatile u32 *)p; }
+MX_DEVICE u32 mx_lds_fetch_add(u32 *p, u32 v) { return (u32)__nvvm_atom_add_gen_i((i32 *)p, (i32)v); }
 
 #endif
 

@@ -2,6 +2,43 @@
 import type { BackendInfo, Batch } from "../backends/backend.ts";
 import type { GptOss, Tap } from "./gpt_oss.ts";
 
+/** How the next tokens of a sequence are picked by an engine. */
+export interface Sampling {
+  /** 0: the largest logit, of several the one with the lowest id. */
+  readonly temperature: number;
+  /** 1: all tokens. */
+  readonly topP: number;
+  /** 0: all tokens. */
+  readonly topK: number;
+  /** A number in [0, 1) for each step, the first for the first step; unused where temperature is 0. */
+  readonly uniforms: Float32Array;
+}
+
+/** Tokens to generate. */
+export interface DecodeRequest {
+  /** One token of each sequence, the last that is known; its keys and values are computed by the first step. */
+  readonly batch: Batch;
+  /** Most steps; positions up to the last one's must fit the context. */
+  readonly steps: number;
+  /** Per token of the batch. */
+  readonly sampling: readonly Sampling[];
+  /**
+   * Receives the picked ids of each step, in the order of the batch; the array is only valid during the call. The next step's come when the
+   * answer is there.
+   *
+   * @returns False to stop. The device may have computed a few steps more by then, which changes nothing that is visible.
+   */
+  readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
+}
+
+/** What was generated. */
+export interface DecodeResult {
+  /** Steps whose tokens were handed out; each added one position to every sequence. */
+  readonly steps: number;
+  /** Time that the calling thread spent on launches and copies, not counting waits and `onTokens`. */
+  readonly hostMilliseconds: number;
+}
+
 /** Computes batches; one call at a time. */
 export interface Engine {
   readonly info: BackendInfo;
@@ -11,6 +48,14 @@ export interface Engine {
   compute(batch: Batch, rows: Int32Array, onRow: (row: number, logits: Float32Array) => void, tap?: Tap): Promise<void>;
   /** Copies the first `length` cached positions of one sequence to another. */
   copySlot(from: number, to: number, length: number): void;
+  /** Whether {@linkcode Engine.decode} takes such a batch; engines without it pick nothing themselves. */
+  canDecode?(batch: Batch): boolean;
+  /**
+   * Generates up to `steps` tokens of each sequence where the logits are, without handing them out: the tokens that `Sampler` would pick.
+   *
+   * @throws {FailureError} if logits are no numbers.
+   */
+  decode?(request: DecodeRequest): Promise<DecodeResult>;
   /** Ends threads and frees memory. */
   close(): Promise<void>;
 }

@@ -1,9 +1,15 @@
 /** Autoregressive generation on top of a session: one token at a time, from logits to ids. */
+import type { Sampling } from "./engine.ts";
+import { Relay } from "./relay.ts";
 import type { Session } from "./session.ts";
 
 /** Chooses a token id from logits [V]; see `sampler.ts`. */
 export interface Picker {
   sample(logits: Float32Array): number;
+  /** How an engine can pick the next tokens as {@linkcode Picker.sample} would; absent where that takes the logits. */
+  sampling?(tokens: number): Sampling;
+  /** Takes notice that an engine picked tokens. */
+  skip?(tokens: number): void;
 }
 
 /** What to generate. */
@@ -64,12 +70,57 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<number
     },
   });
   if (maxTokens <= 0) return finish("length");
-  while (true) {
-    generated++;
-    yield next;
-    if (stopIds.has(next)) return finish("stop");
-    if (generated >= maxTokens) return finish("length");
-    if (session.length(slot) >= session.limits.context) return finish("context");
-    await session.step([{ slot, token: next }], (_index, logits) => next = picker.sample(logits));
+  const room = () => Math.min(maxTokens - generated, session.limits.context - session.length(slot));
+  const ended = (): FinishReason | null =>
+    stopIds.has(next) ? "stop" : generated >= maxTokens ? "length" : room() <= 0 ? "context" : null;
+  generated++;
+  yield next;
+  for (let reason = ended();; reason = ended()) {
+    if (reason) return finish(reason);
+    if (picker.sampling && session.canDecode([{ slot, token: next }])) {
+      for await (const token of decoded(session, slot, next, picker, room())) {
+        next = token;
+        generated++;
+        yield next;
+        if (stopIds.has(next)) break;
+      }
+    } else {
+      await session.step([{ slot, token: next }], (_index, logits) => next = picker.sample(logits));
+      generated++;
+      yield next;
+    }
+  }
+}
+
+/**
+ * Up to `steps` tokens after `token`, picked by the engine, which computes ahead while the caller looks at one. The sequence and the picker
+ * are as if only those had been computed that were handed out.
+ */
+async function* decoded(
+  session: Session,
+  slot: number,
+  token: number,
+  picker: Picker,
+  steps: number,
+): AsyncGenerator<number, void, void> {
+  const relay = new Relay<number>();
+  const work = session.decode([{ slot, token }], {
+    steps,
+    sampling: [picker.sampling!(steps)],
+    onTokens: ([id]) => relay.put(id!),
+  }).then((done) => {
+    picker.skip?.(done);
+    relay.end();
+  }, (thrown) => {
+    relay.fail(thrown);
+    throw thrown;
+  });
+  // Whoever takes hears of it.
+  work.catch(() => {});
+  try {
+    for (let next = await relay.take(); next !== null; next = await relay.take()) yield next.value;
+  } finally {
+    relay.leave();
+    await work;
   }
 }

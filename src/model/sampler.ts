@@ -1,10 +1,12 @@
 /**
  * Chooses the next token from logits: greedily, or at random by temperature, top-k and top-p, in this order.
  *
- * Sampling is reproducible: equal logits, options and seed give equal tokens. Probabilities are float64 over float32 logits; a token
- * is drawn by walking the kept ones in the order of their ids, so no detail of the selection can change the outcome.
+ * Sampling is reproducible: equal logits, options and seed give equal tokens, here and on a GPU (kernels/pick.hip). Probabilities are
+ * integers, see {@linkcode weightOf}, whose sums no order of additions can change; a token is drawn by walking the kept ones in the
+ * order of their ids. Every token takes one random number, also where a GPU draws many.
  */
 import { FailureError, InputError } from "../errors.ts";
+import type { Sampling } from "./engine.ts";
 import type { Picker } from "./generate.ts";
 
 /** How to choose. */
@@ -22,6 +24,41 @@ export interface SamplerOptions {
   readonly seed?: number | bigint | string | undefined;
 }
 
+/** A part of a sum of weights: floor(total * u) for u in [0, 1), of which 24 bits count. */
+function fraction(total: number, u: number): number {
+  // Sums of 2^22 weights stay below 2^53; the products do too, cut in two.
+  const n = Math.min(Math.floor(u * 2 ** 24), 2 ** 24 - 1), low = total % 2 ** 24;
+  return ((total - low) / 2 ** 24) * n + Math.floor((low * n) / 2 ** 24);
+}
+
+const { fround } = Math;
+const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
+/** Below this a weight is 0. */
+const LEAST_X = -21.5;
+const LOG2_E = fround(1.44269504), LN2_HIGH = 0.693359375, LN2_LOW = fround(2.1219444e-4);
+/** Adding and subtracting it in float32 rounds to a whole number. */
+const ROUNDER = 1.5 * 2 ** 23;
+const C6 = fround(1.38888889e-3), C5 = fround(8.33333333e-3), C4 = fround(4.16666667e-2), C3 = fround(1.66666667e-1);
+
+/**
+ * exp(x) in units of 2^-31, rounded down, for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and the Taylor polynomial of degree 6, in float32
+ * operations that are rounded one by one, as `weight_of` in kernels/pick.hip does them.
+ *
+ * @param x Float32.
+ */
+export function weightOf(x: number): number {
+  if (!(x > LEAST_X)) return 0;
+  const n = fround(fround(fround(x * LOG2_E) + ROUNDER) - ROUNDER);
+  const r = fround(fround(x - fround(n * LN2_HIGH)) + fround(n * LN2_LOW));
+  let p = fround(fround(C6 * r) + C5);
+  p = fround(fround(p * r) + C4);
+  p = fround(fround(p * r) + C3);
+  p = fround(fround(p * r) + 0.5);
+  p = fround(fround(p * r) + 1);
+  p = fround(fround(p * r) + 1);
+  return Math.floor(p * 2 ** (31 + n));
+}
+
 /** Draws tokens. Buffers are kept between calls: after the first, nothing is allocated that grows with the vocabulary. */
 export class Sampler implements Picker {
   readonly temperature: number;
@@ -31,9 +68,11 @@ export class Sampler implements Picker {
   readonly seed: bigint;
 
   readonly #random: Random;
+  /** 1 / temperature. */
+  readonly #inverse: number;
   /** The largest logits seen, as a heap of ids with the least of them on top; length `topK`. */
   #heap = new Int32Array(0);
-  /** Candidates by slot, in the order of ids: id, logit, exp((logit - largest) / temperature); length V, or `topK`. */
+  /** Candidates by slot, in the order of ids: id, logit, weight of (logit - largest) / temperature; length V, or `topK`. */
   #ids = new Int32Array(0);
   #logits = new Float32Array(0);
   #weights = new Float64Array(0);
@@ -50,9 +89,11 @@ export class Sampler implements Picker {
       throw new InputError(`top-k: expected an integer of at least 0, got ${topK}`);
     }
     if (!(topP > 0 && topP <= 1)) throw new InputError(`top-p: expected a number above 0 and up to 1, got ${topP}`);
-    this.temperature = temperature;
+    // As a GPU gets them.
+    this.temperature = fround(temperature);
     this.topK = topK;
-    this.topP = topP;
+    this.topP = fround(topP);
+    this.#inverse = Math.min(fround(1 / this.temperature), LARGEST_FLOAT32);
     this.seed = seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0]! : parseSeed(seed);
     this.#random = new Random(this.seed);
   }
@@ -65,9 +106,38 @@ export class Sampler implements Picker {
    */
   sample(logits: Float32Array): number {
     const largest = argmax(logits);
-    if (this.temperature === 0 || this.topK === 1) return largest;
+    if (this.temperature === 0) return largest;
+    return this.#pick(logits, largest, this.#random.fraction());
+  }
+
+  /**
+   * The id of the next token for a given random number in [0, 1), float32; otherwise as {@linkcode Sampler.sample}.
+   *
+   * @throws {FailureError} as `sample` does.
+   */
+  pick(logits: Float32Array, uniform: number): number {
+    const largest = argmax(logits);
+    return this.temperature === 0 ? largest : this.#pick(logits, largest, uniform);
+  }
+
+  sampling(tokens: number): Sampling {
+    const { temperature, topP, topK } = this;
+    return { temperature, topP, topK, uniforms: this.upcoming(tokens) };
+  }
+
+  /** The random numbers of the next tokens, which stay the next ones until {@linkcode Sampler.skip} takes them. */
+  upcoming(tokens: number): Float32Array {
+    const random = this.#random.clone();
+    return Float32Array.from({ length: this.temperature === 0 ? 0 : tokens }, () => random.fraction());
+  }
+
+  skip(tokens: number): void {
+    for (let i = 0; i < tokens && this.temperature > 0; i++) this.#random.word();
+  }
+
+  #pick(logits: Float32Array, largest: number, uniform: number): number {
     const kept = this.#candidates(logits, logits[largest]!);
-    return this.#ids[this.#draw(kept)]!;
+    return this.#ids[this.#draw(kept, uniform)]!;
   }
 
   /** Fills the slots with the tokens that top-k and top-p leave, and returns how many they are. */
@@ -87,7 +157,7 @@ export class Sampler implements Picker {
     for (let id = 0; id < vocab; id++) {
       const logit = logits[id]!;
       if (logit < bound || (limited && logit === bound && id > least)) continue;
-      const weight = Math.exp((logit - largest) / this.temperature);
+      const weight = weightOf(fround(fround(logit - largest) * this.#inverse));
       this.#ids[count] = id;
       this.#logits[count] = logit;
       this.#weights[count] = weight;
@@ -134,10 +204,11 @@ export class Sampler implements Picker {
    * where sorting 201,088 candidates would not be.
    */
   #nucleus(count: number, mass: number): number {
+    const target = Math.max(1, fraction(mass, this.topP));
     // Tokens this unlikely hold less than 1 - topP even together, so that the set is complete before the first of them.
     const negligible = (0.5 * (1 - this.topP) * mass) / count;
     const kept = this.#compact(count, (slot) => this.#weights[slot]! >= negligible);
-    const last = this.#lastOfNucleus(kept, this.topP * mass);
+    const last = this.#lastOfNucleus(kept, target);
     const bound = this.#logits[last]!;
     return this.#compact(kept, (slot) => this.#logits[slot]! > bound || (this.#logits[slot] === bound && slot <= last));
   }
@@ -164,8 +235,7 @@ export class Sampler implements Picker {
         low = middle + 1;
       }
     }
-    // Rounding can leave nothing beyond the last slot: then all are kept.
-    return order[Math.min(low, count - 1)]!;
+    return order[low]!;
   }
 
   /** Puts what comes before a pivot in front of it and returns its place; the order is descending logits, then ascending slots. */
@@ -206,20 +276,13 @@ export class Sampler implements Picker {
     return kept;
   }
 
-  /** A slot below `count`, with probability in proportion to its weight. */
-  #draw(count: number): number {
+  /** The first slot below `count` whose running sum of weights exceeds this part of the sum of all. */
+  #draw(count: number, uniform: number): number {
     let mass = 0;
     for (let slot = 0; slot < count; slot++) mass += this.#weights[slot]!;
-    let rest = this.#random.next() * mass;
-    let drawn = 0;
-    for (let slot = 0; slot < count; slot++) {
-      const weight = this.#weights[slot]!;
-      // The last slot that has a chance is kept for the case that rounding leaves a rest.
-      if (weight > 0) drawn = slot;
-      rest -= weight;
-      if (rest < 0) break;
-    }
-    return drawn;
+    let rest = fraction(mass, uniform), slot = 0;
+    for (; rest >= this.#weights[slot]!; slot++) rest -= this.#weights[slot]!;
+    return slot;
   }
 }
 
@@ -286,11 +349,16 @@ export class Random {
     return scrambled;
   }
 
-  /** A multiple of 2^-53 in [0, 1), uniformly. */
-  next(): number {
-    const high = this.word() >>> 5;
-    const low = this.word() >>> 6;
-    return (high * 2 ** 26 + low) * 2 ** -53;
+  /** A multiple of 2^-24 in [0, 1), uniformly: the upper bits of a word. */
+  fraction(): number {
+    return (this.word() >>> 8) * 2 ** -24;
+  }
+
+  /** Another source of the numbers that come next. */
+  clone(): Random {
+    const other = new Random(0n);
+    other.#state.set(this.#state);
+    return other;
   }
 }
 

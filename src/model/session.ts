@@ -4,7 +4,7 @@
  */
 import type { Batch } from "../backends/backend.ts";
 import { InputError } from "../errors.ts";
-import type { Engine } from "./engine.ts";
+import type { DecodeRequest, Engine } from "./engine.ts";
 import type { Tap } from "./gpt_oss.ts";
 
 /** Tokens to append to one sequence. */
@@ -13,6 +13,12 @@ export interface Feed {
   readonly tokens: ArrayLike<number>;
   /** Which logits are wanted: of the last token, of all tokens, or none. */
   readonly logits: "last" | "all" | "none";
+}
+
+/** The last known token of a sequence, which is not in the cache yet. */
+export interface Last {
+  readonly slot: number;
+  readonly token: number;
 }
 
 /** Sizes that a session was opened with. */
@@ -89,12 +95,11 @@ export class Session {
    * @param onLogits Receives, for each entry in order, its index and the logits [V] of its token.
    */
   async step(
-    entries: readonly { readonly slot: number; readonly token: number }[],
+    entries: readonly Last[],
     onLogits: (index: number, logits: Float32Array) => void,
   ): Promise<void> {
     for (let at = 0; at < entries.length; at += this.limits.maxTokens) {
-      const feeds = entries.slice(at, at + this.limits.maxTokens)
-        .map((e): Feed => ({ slot: e.slot, tokens: [e.token], logits: "last" }));
+      const feeds = entries.slice(at, at + this.limits.maxTokens).map(feedOf);
       await this.run(feeds, (index, _position, logits) => onLogits(at + index, logits));
     }
   }
@@ -128,6 +133,29 @@ export class Session {
     for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
   }
 
+  /** Whether {@linkcode decode} can generate for these sequences: the engine has to pick tokens, and the context to have room for one. */
+  canDecode(entries: readonly Last[]): boolean {
+    const { engine, limits } = this;
+    return engine.decode !== undefined && entries.length <= limits.maxTokens &&
+      entries.every(({ slot }) => this.length(slot) < limits.context) &&
+      engine.canDecode?.(this.#batch(entries.map(feedOf))) === true;
+  }
+
+  /**
+   * Generates tokens of several sequences in the engine, which hands out ids instead of logits. Afterwards each sequence is as long as if
+   * {@linkcode step} had been called for every step whose tokens were handed out.
+   *
+   * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
+   * @returns Steps whose tokens were handed out.
+   * @throws {InputError} if a token id is outside the vocabulary.
+   */
+  async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
+    const batch = this.#batch(entries.map(feedOf));
+    const { steps } = await this.engine.decode!({ ...request, batch });
+    for (const { slot } of entries) this.#lengths[slot]! += steps;
+    return steps;
+  }
+
   #batch(feeds: readonly Feed[]): Batch {
     const { context, maxTokens, vocab } = this.limits;
     const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
@@ -157,3 +185,5 @@ export class Session {
     return this.engine.close();
   }
 }
+
+const feedOf = ({ slot, token }: Last): Feed => ({ slot, tokens: [token], logits: "last" });

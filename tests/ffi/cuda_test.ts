@@ -7,6 +7,13 @@ import { HipHost } from "../hip_host/control.ts";
 import { COUNT, exercise } from "./exercise.ts";
 
 const ignore = withoutCompiler();
+/** Codes for which there is advice of each kind, with their names. */
+const CODES = [
+  [2, "CUDA_ERROR_OUT_OF_MEMORY"],
+  [101, "CUDA_ERROR_INVALID_DEVICE"],
+  [719, "CUDA_ERROR_LAUNCH_FAILED"],
+  [999, "CUDA_ERROR_UNKNOWN"],
+] as const;
 
 Deno.test({ name: "openCuda() computes, records and replays on the test library", ignore }, () => {
   using host = new HipHost(buildCudaHost());
@@ -44,16 +51,18 @@ Deno.test({ name: "openCuda() turns a failure of any call into one line and leak
   assert(calls.length > 35, `${calls.length} calls`);
   for (const [call, count] of counts) {
     for (let nth = 1; nth <= count; nth++) {
-      host.reset();
-      host.fail(call, nth, 999);
-      if (releases.test(call)) {
-        run();
-      } else {
-        const error = assertThrows(run, CudaError);
-        assertEquals([error.call, error.code, error.codeName], [call, 999, "CUDA_ERROR_UNKNOWN"]);
-        assertEquals(error.message.includes("\n"), false);
+      for (const [code, name] of CODES) {
+        host.reset();
+        host.fail(call, nth, code);
+        if (releases.test(call)) {
+          run();
+        } else {
+          const error = assertThrows(run, CudaError);
+          assertEquals([error.call, error.code, error.codeName], [call, code, name]);
+          assertEquals(error.message.includes("\n"), false);
+        }
+        assertEquals(host.leaks(), "", `${call}, call ${nth}, code ${code}`);
       }
-      assertEquals(host.leaks(), "", `${call}, call ${nth}`);
     }
   }
 });

@@ -7,6 +7,8 @@ import { HipHost } from "../hip_host/control.ts";
 import { COUNT, exercise } from "./exercise.ts";
 
 const ignore = withoutCompiler();
+/** Every code that the test library has a name for, and one without. */
+const CODES = [1, 2, 3, 9, 100, 101, 200, 209, 400, 500, 600, 700, 719, 900, 903, 999] as const;
 
 Deno.test({ name: "openHip() computes, records and replays on the test library", ignore }, () => {
   using host = new HipHost(buildHipHost());
@@ -40,22 +42,30 @@ Deno.test({ name: "openHip() turns a failure of any call into one line and leaks
   const calls = [...Object.keys(HIP_SYMBOLS), "kernel"].filter((call) => host.calls(call) > 0);
   const counts = new Map(calls.map((call) => [call, host.calls(call)]));
   assert(calls.length > 35, `${calls.length} calls`);
+  let injected = 0;
   for (const [call, count] of counts) {
     for (let nth = 1; nth <= count; nth++) {
-      host.reset();
-      host.fail(call, nth, call === "kernel" ? 719 : 999);
-      if (releases.test(call)) {
-        // A release that fails is noted by the device and hides nothing.
-        run();
-      } else {
-        const error = assertThrows(run, HipError);
-        if (call !== "kernel") assertStringIncludes(error.message, `${call}`);
-        assertEquals(error.message.includes("\n"), false);
-        assertEquals(error.exitCode, 1);
+      for (const code of CODES) {
+        // "Not ready" is no failure where it is asked whether an event has passed.
+        if (code === 600 && (call === "hipEventQuery" || call === "kernel")) continue;
+        host.reset();
+        host.fail(call, nth, code);
+        if (releases.test(call)) {
+          // A release that fails is noted by the device and hides nothing.
+          run();
+        } else {
+          const error = assertThrows(run, HipError, undefined, `${call}, call ${nth}, code ${code}`);
+          if (call !== "kernel") assertStringIncludes(error.message, `${call}`);
+          assertEquals(error.code, code);
+          assertEquals(error.message.includes("\n"), false);
+          assertEquals(error.exitCode, 1);
+        }
+        assertEquals(host.leaks(), "", `${call}, call ${nth}, code ${code}`);
+        injected++;
       }
-      assertEquals(host.leaks(), "", `${call}, call ${nth}`);
     }
   }
+  assert(injected > 900, `${injected} failures`);
 });
 
 Deno.test({ name: "openHip() reads the properties of ROCm 5 and of ROCm 6", ignore }, () => {
@@ -105,7 +115,7 @@ Deno.test({ name: "GpuDevice.allocate() says how much was asked for when memory 
   assertEquals(error.code, 2);
   assertEquals(
     error.message,
-    "hipMalloc (600000 bytes): hipErrorOutOfMemory, code 2; not enough GPU memory: use a shorter --context, " +
+    "hipMalloc (600000 bytes): hipErrorOutOfMemory, code 2; not enough GPU memory: use a smaller --max-tokens or --chunk, " +
       "fewer sequences at once, or a smaller model",
   );
 });
@@ -165,7 +175,8 @@ Deno.test({ name: "Stream.upload() refuses ranges that do not fit", ignore }, ()
 });
 
 Deno.test("hipCandidates() tries ROCM_PATH, loader names, then usual folders; or one explicit library", () => {
-  const before = Deno.env.get("ROCM_PATH");
+  const before = Deno.env.get("ROCM_PATH"), hipBefore = Deno.env.get("HIP_PATH");
+  Deno.env.delete("HIP_PATH");
   Deno.env.set("ROCM_PATH", "/somewhere/rocm");
   try {
     const candidates = hipCandidates();
@@ -178,9 +189,14 @@ Deno.test("hipCandidates() tries ROCM_PATH, loader names, then usual folders; or
     ]);
     assert(candidates.includes("/opt/rocm/lib/libamdhip64.so"));
     assertEquals(hipCandidates("./mine.so"), ["./mine.so"]);
+    assertEquals(hipCandidates("mine.so"), ["mine.so", "./mine.so"]);
+    Deno.env.set("HIP_PATH", "/elsewhere");
+    assertEquals(hipCandidates()[1], "/elsewhere/lib/libamdhip64.so");
   } finally {
     if (before === undefined) Deno.env.delete("ROCM_PATH");
     else Deno.env.set("ROCM_PATH", before);
+    if (hipBefore === undefined) Deno.env.delete("HIP_PATH");
+    else Deno.env.set("HIP_PATH", hipBefore);
   }
 });
 

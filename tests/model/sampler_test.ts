@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "../assert.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
-import { Random, Sampler, type SamplerOptions } from "../../src/model/sampler.ts";
+import { Random, Sampler, type SamplerOptions, weightOf } from "../../src/model/sampler.ts";
 
 const draws = (options: SamplerOptions, logits: Float32Array, n: number): number[] => {
   const sampler = new Sampler(options);
@@ -16,18 +16,39 @@ const set = (tokens: number[]) => [...new Set(tokens)].sort((a, b) => a - b);
 Deno.test("Random gives xoshiro128** seeded by SplitMix64, as a separate implementation in Python integers does", () => {
   // That implementation also gives the published outputs: SplitMix64 of 1234567 begins 6457827717110365317, xoshiro128** from the
   // state 1, 2, 3, 4 begins 11520, 0, 5927040.
-  const cases: [bigint, number[], number[]][] = [
-    [0n, [3737715805, 2584255861, 2876756834, 3286328325], [0.870254774404272, 0.6697971505310978]],
-    [1n, [1695105466, 1423115009, 634581793, 1068227753], [0.3946724931250869, 0.1477500889354657]],
-    [42n, [1776835114, 4165204688, 17111135, 2317295270], [0.4137016681565887, 0.003983993377814743]],
-    [2n ** 64n - 1n, [477689756, 2493998634, 555695776, 607808419], [0.11122081116347982, 0.12938300625619603]],
+  const cases: [bigint, number[]][] = [
+    [0n, [3737715805, 2584255861, 2876756834, 3286328325]],
+    [1n, [1695105466, 1423115009, 634581793, 1068227753]],
+    [42n, [1776835114, 4165204688, 17111135, 2317295270]],
+    [2n ** 64n - 1n, [477689756, 2493998634, 555695776, 607808419]],
   ];
-  for (const [seed, words, fractions] of cases) {
-    const a = new Random(seed);
+  for (const [seed, words] of cases) {
+    const a = new Random(seed), b = new Random(seed);
     assertEquals(words.map(() => a.word()), words);
-    const b = new Random(seed);
-    assertEquals(fractions.map(() => b.next()), fractions);
+    // Fractions are the upper 24 bits, which float32 holds.
+    const fractions = words.map((word) => Math.floor(word / 256) / 2 ** 24);
+    assertEquals(words.map(() => b.fraction()), fractions);
+    assertEquals(fractions.map(Math.fround), fractions);
   }
+});
+
+Deno.test("Random.clone() gives the same numbers and leaves the first where it was", () => {
+  const random = new Random(3n);
+  random.word();
+  const other = random.clone(), words = [other.word(), other.word()];
+  assertEquals([random.word(), random.word()], words);
+});
+
+Deno.test("weightOf() is exp in units of 2^-31, rounded down", () => {
+  assertEquals([0, -0, -21.5, -Infinity, NaN].map(weightOf), [2 ** 31, 2 ** 31, 0, 0, 0]);
+  let worst = 0;
+  for (let i = 0; i < 100_000; i++) {
+    const x = Math.fround(-21.5 * (i / 100_000)), exact = Math.exp(x) * 2 ** 31;
+    // Of a number that is rounded down, 1 is lost at most.
+    worst = Math.max(worst, Math.abs(weightOf(x) - exact) - 1, 0) / exact;
+    assert(weightOf(x) <= exact * (1 + 1e-6) && weightOf(x) >= exact * (1 - 1e-6) - 1, `x = ${x}`);
+  }
+  assert(worst < 5e-7, `relative error ${worst}`);
 });
 
 // ---------------------------------------------------------------- greedy
@@ -131,22 +152,29 @@ Deno.test("sample() keeps the smallest set that reaches top-p, of equal tokens t
   assertEquals(kept(0.96, uneven), [0, 1, 2, 3, 4]);
 });
 
-/** The definition, by sorting: what sample() must do for one random number. */
+/** The definition, by sorting and in integers of any size: what sample() must do for one random number. */
 function reference(
   logits: Float32Array,
   { temperature = 1, topK = 0, topP = 1 }: SamplerOptions,
   random: Random,
 ): number {
-  const weight = (id: number) => Math.exp((logits[id]! - Math.max(...logits)) / temperature!);
+  const f = Math.fround, largest = logits.reduce((a, b) => Math.max(a, b)), inverse = f(1 / f(temperature));
+  const weights = Array.from(logits, (logit) => BigInt(weightOf(f(f(logit - largest) * inverse))));
+  const sum = (ids: readonly number[]) => ids.reduce((total, id) => total + weights[id]!, 0n);
+  const part = (total: bigint, u: number) => (total * BigInt(Math.floor(u * 2 ** 24))) >> 24n;
   let ids = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
-  if (topK! > 0) ids = ids.slice(0, topK);
-  const total = [...ids].sort((a, b) => a - b).reduce((sum, id) => sum + weight(id), 0);
-  let sum = 0;
-  if (topP! < 1) ids = ids.slice(0, ids.findIndex((id) => (sum += weight(id)) >= topP! * total) + 1 || ids.length);
+  if (topK > 0) ids = ids.slice(0, topK);
+  if (f(topP) < 1) {
+    const target = part(sum(ids), f(topP)), kept: number[] = [];
+    for (let total = 0n; kept.length === 0 || total < target; total += weights[kept.at(-1)!]!) {
+      kept.push(ids[kept.length]!);
+    }
+    ids = kept;
+  }
   ids.sort((a, b) => a - b);
-  const mass = ids.reduce((sum, id) => sum + weight(id), 0);
-  let rest = random.next() * mass;
-  return ids.find((id) => (rest -= weight(id)) < 0) ?? ids.at(-1)!;
+  const left = part(sum(ids), random.fraction());
+  let running = 0n;
+  return ids.find((id) => (running += weights[id]!) > left)!;
 }
 
 Deno.test("sample() agrees with sorting on random logits, sizes and options, through one sampler's buffers", () => {
@@ -165,7 +193,7 @@ Deno.test("sample() agrees with sorting on random logits, sizes and options, thr
       const length = 2 + choose.word() % 300;
       // Few different values, so that ties lie on the bounds.
       const steps = pick([3, 20, 1e6]);
-      const logits = Float32Array.from({ length }, () => Math.round((choose.next() - 0.5) * steps) * (12 / steps));
+      const logits = Float32Array.from({ length }, () => Math.round((choose.fraction() - 0.5) * steps) * (12 / steps));
       assertEquals(
         sampler.sample(logits),
         reference(logits, options, random),
@@ -177,28 +205,14 @@ Deno.test("sample() agrees with sorting on random logits, sizes and options, thr
 
 Deno.test("sample() agrees with sorting on a vocabulary of 201,088", () => {
   const choose = new Random(5n);
-  const logits = Float32Array.from({ length: 201_088 }, () => (choose.next() + choose.next() + choose.next()) * 8);
-  const largest = logits.reduce((a, b) => Math.max(a, b));
-  const weight = (id: number) => Math.exp(logits[id]! - largest);
-  const sorted = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
-  const total = logits.reduce((sum, _, id) => sum + weight(id), 0);
-  for (const options of [{ topP: 0.95 }, { topK: 50 }, { topK: 50, topP: 0.6 }]) {
-    let ids = sorted;
-    let mass = total;
-    if (options.topK) {
-      ids = ids.slice(0, options.topK);
-      mass = ids.reduce((sum, id) => sum + weight(id), 0);
-    }
-    let sum = 0;
-    if (options.topP) ids = ids.slice(0, ids.findIndex((id) => (sum += weight(id)) >= options.topP * mass) + 1);
-    ids = [...ids].sort((a, b) => a - b);
-    mass = ids.reduce((sum, id) => sum + weight(id), 0);
+  const logits = Float32Array.from(
+    { length: 201_088 },
+    () => (choose.fraction() + choose.fraction() + choose.fraction()) * 8,
+  );
+  for (const options of [{}, { topP: 0.95 }, { topK: 50 }, { topK: 50, topP: 0.6 }, { topK: 3000, topP: 0.99 }]) {
     const random = new Random(11n);
-    const expected = Array.from({ length: 5 }, () => {
-      let rest = random.next() * mass;
-      return ids.find((id) => (rest -= weight(id)) < 0)!;
-    });
-    assertEquals(draws({ ...options, temperature: 1, seed: 11 }, logits, 5), expected);
+    const expected = Array.from({ length: 3 }, () => reference(logits, { ...options, temperature: 1 }, random));
+    assertEquals(draws({ ...options, temperature: 1, seed: 11 }, logits, 3), expected);
   }
 });
 
@@ -212,6 +226,19 @@ Deno.test("sample() gives the same tokens for the same seed, others for another"
   assertEquals(of("0x7"), of(7n));
   assertNotEquals(of(8), of(7));
   assertNotEquals(of("18446744073709551615"), of("4294967295"));
+});
+
+Deno.test("upcoming() tells the numbers that the next tokens take, and skip() takes them", () => {
+  const logits = Float32Array.from({ length: 1000 }, (_, id) => id % 7),
+    options = { temperature: 2, topK: 900, seed: 5 };
+  const expected = draws(options, logits, 6), sampler = new Sampler(options);
+  assertEquals(sampler.sample(logits), expected[0]);
+  const uniforms = sampler.upcoming(5);
+  assertEquals(Array.from(uniforms.subarray(0, 3), (u) => sampler.pick(logits, u)), expected.slice(1, 4));
+  assertEquals(sampler.upcoming(5), uniforms);
+  sampler.skip(3);
+  assertEquals([sampler.sample(logits), sampler.sample(logits)], expected.slice(4));
+  assertEquals(new Sampler().upcoming(5), new Float32Array(0));
 });
 
 Deno.test("Sampler chooses a seed of its own and tells it", () => {

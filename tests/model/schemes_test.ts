@@ -4,34 +4,18 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { type BackendName, openSession } from "../../src/model/open.ts";
-import { planModel, type PlanOptions } from "../../src/model/planned.ts";
+import { planModel } from "../../src/model/planned.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";
+import { SCHEME_GOLDENS } from "./scheme_goldens.ts";
 import { argmaxAgreement, logitsOf, rmsDistance, TINY } from "./tiny.ts";
 
 const goldens = readGolden("logits.safetensors");
 const ids = integers(goldens, "two_turns.ids");
 const weightOnly = floats(goldens, "two_turns.w_mxfp4");
 
-/** What the goldens were made with: [layer][gate_up, down]. */
-const scales = floats(goldens, "static_input_scale");
-const inputScales = new Map(
-  Array.from({ length: scales.length }, (_, i): [string, number] => [
-    `model.layers.${Math.floor(i / 2)}.mlp.experts.${i % 2 === 0 ? "gate_up_proj" : "down_proj"}`,
-    scales[i]!,
-  ]),
-);
-
-const CASES: [golden: string, wishes: Partial<PlanOptions>][] = [
-  ["w_mxfp4_a_mxfp4", { scheme: "w_mxfp4_a_mxfp4" }],
-  ["w_mxfp4_a_mxfp6_e3m2", { scheme: "w_mxfp4_a_mxfp6_e3m2" }],
-  ["w_mxfp4_a_mxfp6_e2m3", { scheme: "w_mxfp4_a_mxfp6_e2m3" }],
-  ["w_mxfp4_a_fp8", { scheme: "w_mxfp4_a_fp8", inputScales }],
-  ["w_mxfp4.kv_fp8", { kvCacheDtype: "fp8" }],
-];
-
 for (const backend of ["emulate", "reference"] as const satisfies readonly BackendName[]) {
-  for (const [name, wishes] of CASES) {
+  for (const [name, wishes] of SCHEME_GOLDENS) {
     Deno.test(`${backend} computes the golden logits of ${name}`, async () => {
       const checkpoint = openCheckpoint(TINY);
       const options = { dtype: "f32", kvCacheDtype: "auto", ...wishes } as const;

@@ -3,19 +3,12 @@
  * decode step can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
  */
 import type { DeviceRange, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { LOGIT_ROWS } from "../../model/engine.ts";
+import { type DecodeRequest, type DecodeResult, LOGIT_ROWS } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import { roundToBf16 } from "../../quant/bf16.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../backend.ts";
 import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
-import {
-  decodeLoop,
-  type DecodeParts,
-  type DecodeRequest,
-  type DecodeResult,
-  enqueuePick,
-  uploadSampling,
-} from "./decode.ts";
+import { decodeLoop, type DecodeParts, enqueuePick, uploadSampling } from "./decode.ts";
 import { attentionEntry, type Executor } from "./executor.ts";
 import type { Held } from "./open.ts";
 import { fuse, type Operation, writes } from "./operations.ts";

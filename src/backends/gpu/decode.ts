@@ -3,46 +3,11 @@
  * host only launches, a little ahead, and looks at what was picked.
  */
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import type { Batch } from "../backend.ts";
+import { FailureError } from "../../errors.ts";
+import type { DecodeRequest, DecodeResult } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
 import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
-
-/** How the next token of a sequence is picked. */
-export interface Sampling {
-  /** 0: the largest logit, of several the one with the lowest id. */
-  readonly temperature: number;
-  /** 1: all tokens. */
-  readonly topP: number;
-  /** 0: all tokens. */
-  readonly topK: number;
-  /** A number in [0, 1) for each step, the first for the first step; unused where temperature is 0. */
-  readonly uniforms: Float32Array;
-}
-
-/** Tokens to generate. */
-export interface DecodeRequest {
-  /** One token of each sequence, the last that is known; its keys and values are computed by the first step. */
-  readonly batch: Batch;
-  /** Most steps; positions up to the last one's must fit the context. */
-  readonly steps: number;
-  /** Per token of the batch. */
-  readonly sampling: readonly Sampling[];
-  /**
-   * Receives the picked ids of each step, in the order of the batch; the array is only valid during the call.
-   *
-   * @returns False to stop. The device may have computed a few steps more by then, which changes nothing that is visible.
-   */
-  readonly onTokens: (ids: Int32Array, step: number) => boolean;
-}
-
-/** What was generated. */
-export interface DecodeResult {
-  /** Steps whose tokens were handed out; each added one position to every sequence. */
-  readonly steps: number;
-  /** Time that the calling thread spent on launches and copies, not counting waits and `onTokens`. */
-  readonly hostMilliseconds: number;
-}
 
 /** Steps that are launched before the oldest one's tokens are looked at. */
 const AHEAD = 2;
@@ -98,23 +63,48 @@ export async function decodeLoop(
   const rows = request.batch.ids.length, ahead = Math.max(1, Math.min(AHEAD, parts.maxTokens));
   using ring = new TokenRing(device, ahead + 1, rows);
   let launched = 0, done = 0, hostMilliseconds = 0, lastBreath = performance.now();
-  while (done < request.steps) {
-    const before = performance.now();
-    while (launched < request.steps && launched - done <= ahead) {
-      launch();
-      ring.fetch(stream, w.picked, launched++);
+  try {
+    while (done < request.steps) {
+      const before = performance.now();
+      while (launched < request.steps && launched - done <= ahead) {
+        launch();
+        ring.fetch(stream, w.picked, launched++);
+      }
+      hostMilliseconds += performance.now() - before;
+      const tokens = ring.take(done);
+      tokens.forEach(refuseNonsense);
+      if (!await request.onTokens(tokens, done++)) break;
+      if (performance.now() - lastBreath > BREATHE_MS) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        lastBreath = performance.now();
+      }
     }
-    hostMilliseconds += performance.now() - before;
-    const tokens = ring.take(done);
-    if (!request.onTokens(tokens, done++)) break;
-    if (performance.now() - lastBreath > BREATHE_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      lastBreath = performance.now();
-    }
+  } catch (thrown) {
+    settle(stream);
+    throw thrown;
   }
   // Steps that nobody wants any more still write to memory that the next batch uses.
   stream.synchronize();
   return { steps: done, hostMilliseconds };
+}
+
+/** Waits for what still writes to the ring, whatever becomes of it: an error is on its way already. */
+function settle(stream: Stream): void {
+  try {
+    stream.synchronize();
+  } catch {
+    // A device that failed writes nothing any more.
+  }
+}
+
+/** @throws {FailureError} for what `argmax` and `sample` write where logits are no numbers; see kernels/ABI.md. */
+function refuseNonsense(id: number): void {
+  if (id >= 0) return;
+  throw new FailureError(
+    ~id === 0x7fffffff
+      ? "logits: expected a token that is possible, got -Infinity for all"
+      : `logits: expected numbers, got NaN or Infinity for token ${~id}`,
+  );
 }
 
 /** Page-locked copies of the picked ids of the last few steps. */

@@ -1,6 +1,7 @@
 /** What the GPU libraries find on this machine, and why not: for `mxoss devices`. */
 import { openCuda } from "../../../ffi/cuda.ts";
 import { openHip } from "../../../ffi/hip.ts";
+import { GpuLibraryError } from "../../../ffi/errors.ts";
 import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { type Choice, choices, type CompiledKernels } from "./capabilities.ts";
@@ -18,6 +19,8 @@ export interface FoundDevice extends DeviceProperties {
   readonly freeBytes: number | null;
   /** Architecture of the code objects that run on it, or null where there are none. */
   readonly codeObject: string | null;
+  /** Architectures that there are code objects for. */
+  readonly compiled: readonly string[];
   /** How each scheme runs on it; empty without code objects. */
   readonly schemes: readonly Choice[];
 }
@@ -25,6 +28,8 @@ export interface FoundDevice extends DeviceProperties {
 /** What became of one GPU library. */
 export interface GpuReport {
   readonly backend: GpuKind;
+  /** Whether there is such a library, of use or not. */
+  readonly found: boolean;
   /** Path and version, or null where it is of no use. */
   readonly library: { readonly path: string; readonly version: string } | null;
   /** One line; null where at least one device was found. */
@@ -63,17 +68,24 @@ function report(
     runtime = openGpuLibrary(backend, options.hipLibrary);
   } catch (thrown) {
     if (!(thrown instanceof FailureError)) throw thrown;
-    return { backend, library: null, problem: thrown.message, devices: [] };
+    const found = !(thrown instanceof GpuLibraryError && thrown.why === "missing");
+    return { backend, found, library: null, problem: thrown.message, devices: [] };
   }
   using opened = runtime;
   const library = { path: opened.library, version: "" };
   try {
     library.version = opened.version;
     const devices = Array.from({ length: opened.deviceCount() }, (_, i) => examine(opened, i, kernels));
-    return { backend, library, problem: devices.length > 0 ? kernelProblem || null : "it finds no device", devices };
+    return {
+      backend,
+      found: true,
+      library,
+      problem: devices.length > 0 ? kernelProblem || null : "it finds no device",
+      devices,
+    };
   } catch (thrown) {
     if (!(thrown instanceof FailureError)) throw thrown;
-    return { backend, library, problem: thrown.message, devices: [] };
+    return { backend, found: true, library, problem: thrown.message, devices: [] };
   }
 }
 
@@ -84,6 +96,7 @@ function examine(runtime: GpuRuntime, index: number, kernels: KernelFiles | null
     ...properties,
     freeBytes: freeBytesOf(runtime, index),
     codeObject,
+    compiled: (kernels?.architectures ?? []).filter((arch) => arch.startsWith("sm_") === (runtime.kind === "cuda")),
     schemes: codeObject === null ? [] : choices(properties.arch, compiledKernels(kernels!, codeObject)),
   };
 }
@@ -109,12 +122,12 @@ function compiledKernels(kernels: KernelFiles, arch: string): CompiledKernels {
 
 /** The reports as lines of text. */
 export function formatReports(reports: readonly GpuReport[]): string[] {
-  return reports.flatMap(({ backend, library, problem, devices }) => [
+  return reports.flatMap(({ backend, found, library, problem, devices }) => [
     library
       ? `${backend}: ${devices.length} device${devices.length === 1 ? "" : "s"}, ${library.path}${
         library.version && `, version ${library.version}`
       }`
-      : `${backend}: not found`,
+      : `${backend}: ${found ? "cannot be used" : "not found"}`,
     ...(problem ? [`  ${problem}`] : []),
     ...devices.flatMap(formatDevice),
   ]);
@@ -127,7 +140,7 @@ function formatDevice(device: FoundDevice): string[] {
     `  ${device.index}: ${device.name}, ${device.arch}${device.features}, ${device.multiprocessors} processors, ` +
     `${gigabytes(device.totalBytes)}${free}`;
   if (device.codeObject === null) {
-    return [head, `     no kernels for ${device.arch}: deno task kernels:build ${device.arch}`];
+    return [head, `     no kernels for ${device.arch}: there are for ${device.compiled.join(", ")}`];
   }
   const kernels = device.codeObject === device.arch
     ? device.arch

@@ -1,11 +1,10 @@
 /** The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by operation. */
-import { type Engine, LocalEngine } from "../../model/engine.ts";
+import { type DecodeRequest, type DecodeResult, type Engine, LocalEngine } from "../../model/engine.ts";
 import { GptOss, type TensorName } from "../../model/gpt_oss.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Tap } from "../../model/gpt_oss.ts";
 import type { BackendInfo, Batch } from "../backend.ts";
 import type { GpuBackend } from "./backend.ts";
-import type { DecodeRequest, DecodeResult } from "./decode.ts";
 
 export class GpuEngine implements Engine {
   readonly model: GptOss;
@@ -36,12 +35,10 @@ export class GpuEngine implements Engine {
     rows.forEach((row, i) => onRow(row, logits.subarray(i * vocab, (i + 1) * vocab)));
   }
 
-  /** Whether {@linkcode decode} takes such a batch. */
   canDecode(batch: Batch): boolean {
     return this.backend.canReplay(batch, batch.ids.length);
   }
 
-  /** Generates up to `steps` tokens of each sequence, picked on the device. */
   decode(request: DecodeRequest): Promise<DecodeResult> {
     const { tensors, weights } = this.backend;
     return this.backend.decode(request, tensors.normed, weights.head, () => this.model.forward(request.batch));

@@ -84,7 +84,7 @@ export class KernelSet implements Disposable {
     if (found === null) {
       throw new FailureError(
         `${name} is a ${arch}, for which there are no kernels (there are for ${files.architectures.join(", ")}); ` +
-          `compile them with: deno task kernels:build ${arch}`,
+          "more are added in kernels/sources.ts",
       );
     }
     this.arch = found;

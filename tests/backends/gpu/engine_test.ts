@@ -1,6 +1,5 @@
 import { GptOss, type TensorName } from "../../../src/model/gpt_oss.ts";
-import { LocalEngine } from "../../../src/model/engine.ts";
-import type { Sampling } from "../../../src/backends/gpu/decode.ts";
+import { LocalEngine, type Sampling } from "../../../src/model/engine.ts";
 import type { GpuBackend } from "../../../src/backends/gpu/backend.ts";
 import { type InputFormat, NO_QDQ } from "../../../src/quant/format.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../../assert.ts";

@@ -5,33 +5,38 @@ import { openGpu } from "../../../src/backends/gpu/open.ts";
 import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { type TensorName, workspace } from "../../../src/model/gpt_oss.ts";
 import type { OpenRequest } from "../../../src/backends/backend.ts";
+import { generate } from "../../../src/model/generate.ts";
+import { planModel, type PlanOptions } from "../../../src/model/planned.ts";
+import { Sampler } from "../../../src/model/sampler.ts";
 import { Session } from "../../../src/model/session.ts";
+import type { Dtype } from "../../../src/quant/format.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { floats, integers, readGolden } from "../../golden.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
-import { argmaxRows, logitsOf, maxDifference, rmsDistance, TINY } from "../../model/tiny.ts";
-import { largest } from "./opened.ts";
+import { SCHEME_GOLDENS } from "../../model/scheme_goldens.ts";
+import { argmaxAgreement, argmaxRows, logitsOf, maxDifference, rmsDistance, TINY } from "../../model/tiny.ts";
 
 const ignore = await withoutKernelCompiler();
 const goldens = readGolden("logits.safetensors");
 
-async function openTinyGpu(library: string, dtype: "f32" | "bf16"): Promise<{ engine: GpuEngine; session: Session }> {
-  const { config, source } = await openCheckpoint(TINY, {});
-  const sizes = { slots: 1, context: 256, maxTokens: 128 };
+async function openTinyGpu(library: string, options: Partial<PlanOptions> & { dtype: Dtype }): Promise<Session> {
+  const checkpoint = openCheckpoint(TINY), { config } = checkpoint;
+  const { source, plan } = planModel(checkpoint, { kvCacheDtype: "auto", ...options });
+  const sizes = { slots: 1, context: 640, maxTokens: 128 };
   const request: OpenRequest<TensorName> = {
     ...sizes,
-    ...{ source, config, dtype, kvFormat: dtype, tensors: workspace(config, source) },
+    ...{ source, config, dtype: options.dtype, kvFormat: plan.kvFormat, tensors: workspace(config, source) },
   };
   const engine = new GpuEngine(await openGpu(request, openHip(library), { kernels: await hostKernels() }), config);
-  return { engine, session: new Session(engine, { ...sizes, vocab: config.vocab }) };
+  return new Session(engine, { ...sizes, vocab: config.vocab });
 }
 
 Deno.test({ name: "the GPU backend in float32 computes Hugging Face's logits within 1e-3", ignore }, async () => {
   using host = new HipHost(buildHipHost());
-  const { session } = await openTinyGpu(host.path, "f32");
-  for (const name of ["one_turn", "two_turns"]) {
+  const session = await openTinyGpu(host.path, { dtype: "f32" });
+  for (const name of ["one_turn", "two_turns", "long"]) {
     const golden = floats(goldens, `${name}.w_mxfp4`), ids = integers(goldens, `${name}.ids`);
     const { vocab } = session.limits;
     const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
@@ -45,7 +50,7 @@ Deno.test({ name: "the GPU backend in float32 computes Hugging Face's logits wit
 
 Deno.test({ name: "the GPU backend in bf16 is as near to float32 as Hugging Face's bf16", ignore }, async () => {
   using host = new HipHost(buildHipHost());
-  const { session } = await openTinyGpu(host.path, "bf16");
+  const session = await openTinyGpu(host.path, { dtype: "bf16" });
   const golden = floats(goldens, "two_turns.w_mxfp4"), theirs = floats(goldens, "two_turns.w_mxfp4.bf16");
   const ids = integers(goldens, "two_turns.ids"), { vocab } = session.limits;
   const ours = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
@@ -54,26 +59,40 @@ Deno.test({ name: "the GPU backend in bf16 is as near to float32 as Hugging Face
     distance > 0 && distance <= 1.5 * theirDistance,
     `our RMS distance is ${distance}, Hugging Face's ${theirDistance}`,
   );
+  assert(argmaxAgreement(ours, golden, vocab) >= 0.95);
   await session.close();
 });
 
 for (const dtype of ["f32", "bf16"] as const) {
   Deno.test(
-    { name: `the GPU backend in ${dtype} picks Hugging Face's greedy reply on the device`, ignore },
+    { name: `the GPU backend in ${dtype} picks Hugging Face's greedy reply token for token, on the device`, ignore },
     async () => {
       using host = new HipHost(buildHipHost());
-      const { engine, session } = await openTinyGpu(host.path, dtype);
-      const prompt = integers(goldens, "greedy.prompt"), reply = integers(goldens, "greedy.reply").slice(0, 25);
+      const session = await openTinyGpu(host.path, { dtype });
+      const prompt = integers(goldens, "greedy.prompt"), reply = integers(goldens, "greedy.reply");
       const picked: number[] = [];
-      await session.feed({ slot: 0, tokens: prompt, logits: "last" }, (_p, logits) => picked.push(largest(logits)));
-      await engine.decode({
-        batch: { ids: Int32Array.from(picked), slots: Int32Array.of(0), positions: Int32Array.of(prompt.length) },
-        steps: reply.length - 1,
-        sampling: [{ temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) }],
-        onTokens: (ids) => picked.push(ids[0]!) > 0,
+      const run = generate({
+        ...{ session, slot: 0, prompt, picker: new Sampler(), stopIds: new Set([reply.at(-1)!]), maxTokens: 120 },
       });
+      for await (const token of run) picked.push(token);
       assertEquals(picked, reply);
+      // All but the first step, which loads, were replayed, the second being recorded before.
+      assertEquals(host.calls("hipGraphLaunch") >= reply.length - 3, true);
       await session.close();
     },
   );
+}
+
+for (const [name, wishes] of SCHEME_GOLDENS) {
+  Deno.test({ name: `the GPU backend computes the golden logits of ${name}`, ignore }, async () => {
+    using host = new HipHost(buildHipHost());
+    const session = await openTinyGpu(host.path, { dtype: "f32", ...wishes });
+    const golden = floats(goldens, `two_turns.${name}`), weightOnly = floats(goldens, "two_turns.w_mxfp4");
+    const ids = integers(goldens, "two_turns.ids"), { vocab } = session.limits;
+    const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
+    const distance = rmsDistance(logits, golden), effect = rmsDistance(weightOnly, golden);
+    assert(distance <= 0.05 * effect, `RMS distance ${distance}, of the scheme's own effect of ${effect}`);
+    assert(argmaxAgreement(logits, golden, vocab) >= 0.98);
+    await session.close();
+  });
 }

@@ -1,15 +1,17 @@
 /** Cases of picking tokens: argmax, sample, advance. */
+import { Sampler } from "../../../src/model/sampler.ts";
 import { exactly, type KernelCase } from "../check.ts";
 import { i32, i64, inout, input, ints, output, pointer } from "../job.ts";
 import { Random } from "./random.ts";
 
-/** Lowest id of the largest logit; NaN never. */
+/**
+ * Lowest id of the largest logit; ~id of the first that is NaN or +Infinity, where there is one; the least i32 where all are -Infinity.
+ */
 function argmax(logits: Float32Array): number {
-  let best = -1;
-  logits.forEach((v, id) => {
-    if (!Number.isNaN(v) && (best < 0 || v > logits[best]!)) best = id;
-  });
-  return best;
+  const bad = logits.findIndex((v) => !(v < Infinity));
+  if (bad >= 0) return ~bad;
+  const most = logits.reduce((a, b) => Math.max(a, b));
+  return most === -Infinity ? -(2 ** 31) : logits.findIndex((v) => v === most);
 }
 
 function argmaxCase(name: string, rows: readonly Float32Array[]): KernelCase {
@@ -32,25 +34,6 @@ function argmaxCase(name: string, rows: readonly Float32Array[]): KernelCase {
 /** Temperature, top_p, top_k and the uniform number. */
 type Draw = readonly [number, number, number, number];
 
-/** Ids that are kept, and their weights, by the rule of kernels/ABI.md in float64. */
-function kept(logits: Float32Array, [temperature, topP, topK]: Draw): { ids: number[]; weights: number[] } {
-  const most = Math.max(...logits), weight = (id: number) => Math.exp((logits[id]! - most) / temperature);
-  let ids = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
-  const keep = (count: number) => {
-    const last = logits[ids[count - 1]!]!;
-    ids = ids.filter((id) => logits[id]! >= last);
-  };
-  if (topK > 0 && topK < ids.length) keep(topK);
-  if (topP < 1) {
-    const target = topP * ids.reduce((sum, id) => sum + weight(id), 0);
-    let sum = 0, count = 0;
-    while (count < ids.length && (count === 0 || sum < target)) sum += weight(ids[count++]!);
-    keep(count);
-  }
-  ids.sort((a, b) => a - b);
-  return { ids, weights: ids.map(weight) };
-}
-
 function sampleCase(name: string, logits: Float32Array, draws: readonly Draw[]): KernelCase {
   const rows = draws.length, vocab = logits.length, context = 3, position = 2, picked = output(4 * rows);
   const params = Float32Array.from(draws.flatMap(([t, p, k]) => [t, p, k, 0]));
@@ -69,21 +52,13 @@ function sampleCase(name: string, logits: Float32Array, draws: readonly Draw[]):
         ...[pointer(input(new Int32Array(rows).fill(position))), pointer(picked), i32(rows)],
       ],
     },
-    check: () => {
-      const got = ints(picked);
-      for (const [row, draw] of draws.entries()) {
-        const id = got[row]!;
-        if (draw[0] === 0) {
-          if (id !== argmax(logits)) return Infinity;
-          continue;
-        }
-        const { ids, weights } = kept(logits, draw), total = weights.reduce((a, b) => a + b), at = ids.indexOf(id);
-        if (at < 0) return Infinity;
-        const before = weights.slice(0, at).reduce((a, b) => a + b, 0), left = draw[3] * total, slack = 1e-6 * total;
-        if (left < before - slack || left > before + weights[at]! + slack) return Infinity;
-      }
-      return 0;
-    },
+    check: () =>
+      exactly(
+        ints(picked),
+        draws.map(([temperature, topP, topK, u]) =>
+          argmax(logits) < 0 ? argmax(logits) : new Sampler({ temperature, topP, topK }).pick(logits, u)
+        ),
+      ),
   };
 }
 
@@ -93,21 +68,42 @@ export function* pickCases(): Generator<KernelCase> {
   odd[600] = Infinity;
   ties[123] = ties[457] = -0;
   ties[456] = 0;
-  yield argmaxCase("random, NaN and infinity, ties", [r.row(700, false), odd, ties]);
-  yield argmaxCase("few", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
-  const logits = r.row(1500, false, 3);
+  const infinite = odd.slice(), masked = new Float32Array(700).fill(-Infinity);
+  infinite[5] = 1;
+  masked[699] = -5;
+  yield argmaxCase("random, NaN, infinity, ties, one left", [r.row(700, false), odd, infinite, ties, masked]);
+  yield argmaxCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
+  yield argmaxCase("loads of 16 bytes, four at once", [r.row(20_004, false, 3)]);
+  // Not a multiple of 4: loads of 4 bytes.
+  const logits = r.row(1501, false, 3);
   logits[77] = logits[78]!;
+  logits[79] = -Infinity;
   const us = [0, 0.1, 0.35, 0.62, 0.9, 0.99999];
   yield sampleCase("greedy and all", logits, [[0, 1, 0, 0.5], ...us.map((u): Draw => [1, 1, 0, u])]);
   yield sampleCase("top-k", logits, us.map((u): Draw => [0.7, 1, 20, u]));
   yield sampleCase("top-p", logits, us.map((u): Draw => [1.3, 0.8, 0, u]));
-  yield sampleCase("both, and almost nothing", logits, [[1, 0.5, 40, 0.3], [1, 0, 0, 0.9], [0.01, 0.9, 5, 0.5], [
-    2,
-    1,
-    1,
-    0.7,
-  ]]);
-  yield sampleCase("ties", new Float32Array(90).fill(1), us.map((u): Draw => [1, 0.4, 3, u]));
+  yield sampleCase("both, and almost nothing", logits, [
+    ...[[1, 0.5, 40, 0.3], [1, 1e-9, 0, 0.9], [0.01, 0.9, 5, 0.5], [2, 1, 1, 0.7]] as const,
+  ]);
+  // Of equal ones the lowest ids.
+  yield sampleCase("ties", new Float32Array(90).fill(1), us.map((u): Draw => [1, 0.4, 30, u]));
+  const even = Float32Array.from({ length: 6000 }, (_, id) => id % 3);
+  yield sampleCase("more ties than are listed", even, [
+    ...[[1, 0.55, 0, 0.99999], [1, 0.9, 0, 0.5], [1, 1, 2500, 0.999], [3, 0.99, 3100, 0.2], [
+      1,
+      1,
+      700,
+      0.99999,
+    ]] as const,
+  ]);
+  // Everything in one bin of the first round.
+  yield sampleCase("hot", logits, [[1e6, 0.5, 0, 0.7], [1e30, 0.3, 1200, 0.4], [1e39, 0.7, 0, 0.9]]);
+  const wide = r.row(20_004, false, 3);
+  yield sampleCase("loads of 16 bytes, four at once", wide, [
+    ...[[1, 1, 0, 0.4], [0.8, 0.95, 50, 0.8], [1.5, 0.9, 0, 0.99], [1, 0.99, 2000, 0.6]] as const,
+  ]);
+  yield sampleCase("NaN", odd, [[1, 0.9, 0, 0.5], [0, 1, 0, 0.5]]);
+  yield sampleCase("nothing", new Float32Array(64).fill(-Infinity), [[1, 0.9, 5, 0.5]]);
   const ids = inout(Int32Array.of(1, 2, 3)),
     positions = inout(Int32Array.of(10, 20, 30)),
     step = inout(Int32Array.of(9));

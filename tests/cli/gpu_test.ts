@@ -1,0 +1,138 @@
+/**
+ * The program on the GPU backend, as its users run it: with the test library for libamdhip64, whose kernels run on the CPU. Matrix instructions
+ * have no twin there, so that whatever runs to its end runs in float32.
+ */
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
+import { withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { hostLibrary } from "../kernels/host_machine.ts";
+import { BrokenCheckpoint } from "./broken.ts";
+import { type Finished, mxoss, program } from "./program.ts";
+
+const ignore = withoutCompiler(), ignoreRuns = ignore || await withoutKernelCompiler();
+const QUESTION = "Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?";
+
+/** The words that a run of the test library has on its command line, and its environment. */
+async function onTestLibrary(settings: Readonly<Record<string, string>> = {}) {
+  const env = { HIP_HOST_KERNELS: ignoreRuns ? "" : await hostLibrary(), ...settings };
+  return { args: ["--backend", "hip", "--hip-library", buildHipHost()], env };
+}
+
+/** One line on stderr that says `what`, nothing on stdout. */
+function assertFailed({ code, stdout, stderr }: Finished, what: RegExp, expected = 1): void {
+  assertMatch(stderr, /^error: [^\n]+\n$/);
+  assertMatch(stderr, what);
+  assertEquals({ code, stdout }, { code: expected, stdout: "" });
+}
+
+/** Environment of the test library, what `generate` says, what `devices` says. */
+const FAILURES: [what: string, env: Record<string, string>, line: RegExp, devices: RegExp][] = [
+  [
+    "there is no GPU",
+    { HIP_HOST_DEVICES: "0" },
+    /hipInit: hipErrorInvalidDevice, code 101; no usable GPU: .*`mxoss devices`/,
+    /^hip: cannot be used\n {2}hipInit: hipErrorInvalidDevice/m,
+  ],
+  [
+    "the architecture is not supported",
+    { HIP_HOST_ARCH: "gfx803" },
+    /is a gfx803, for which there are no kernels \(there are for gfx90a, gfx942/,
+    /no kernels for gfx803: there are for gfx90a, gfx942/,
+  ],
+  [
+    "the model does not fit",
+    { HIP_HOST_MEMORY: "70000000" },
+    /has 70\.0 MB of 70\.0 MB free, but the model needs [\d.]+ MB: weights 10\.9 MB, KV cache .*--max-tokens/,
+    /0\.1 GB, 0\.1 GB free/,
+  ],
+  [
+    "an allocation fails",
+    { HIP_HOST_FAIL: "hipMalloc:1:2" },
+    /hipMalloc \(\d+ bytes\): hipErrorOutOfMemory, code 2; not enough GPU memory/,
+    /kernels: gfx942/,
+  ],
+  [
+    "a kernel fails",
+    { HIP_HOST_FAIL: "kernel:30:719" },
+    /: hipErrorLaunchFailure, code 719; a kernel failed on the device/,
+    /kernels: gfx942/,
+  ],
+];
+
+for (const [what, settings, line, devices] of FAILURES) {
+  Deno.test({ name: `generate --backend hip says in one line that ${what}`, ignore: ignoreRuns }, async () => {
+    const { args, env } = await onTestLibrary(settings);
+    assertFailed(await mxoss([...args, "--dtype", "f32", "--max-tokens", "3", QUESTION], { env }), line);
+    const found = await mxoss(["devices", "--hip-library", buildHipHost()], { env });
+    assertEquals(found.code, 0);
+    assertMatch(found.stdout, devices);
+  });
+}
+
+Deno.test({ name: "generate --backend hip says in one line that the library is a wrong one", ignore }, async () => {
+  const probe = /kernels (.*)\n/.exec(new TextDecoder().decode(buildProbe()))![1]!;
+  const lines: [string, RegExp][] = [
+    ["/nowhere/libamdhip64.so", /not found as \/nowhere\/libamdhip64\.so; install ROCm/],
+    [new URL("../../README.md", import.meta.url).pathname, /README\.md: invalid ELF header; install ROCm/],
+    [probe, /libprobe\.so: has no function hip\w+, expected ROCm 5\.2 or newer/],
+  ];
+  for (const [library, line] of lines) {
+    assertFailed(await mxoss(["--backend", "hip", "--hip-library", library, QUESTION]), line);
+    const { code, stdout } = await mxoss(["devices", "--hip-library", library]);
+    assertEquals(code, 0);
+    assertMatch(stdout, line);
+  }
+});
+
+Deno.test({ name: "generate --backend hip refuses several ranks", ignore }, async () => {
+  const { args, env } = await onTestLibrary();
+  for (const ranks of [["--tp", "2"], ["--ep", "2"]]) {
+    assertFailed(await mxoss([...args, ...ranks, QUESTION], { env }), /--backend hip runs one rank so far/, 2);
+  }
+});
+
+Deno.test(
+  { name: "generate --backend hip answers as emulate does, greedily and drawn", ignore: ignoreRuns },
+  async () => {
+    const { args, env } = await onTestLibrary();
+    const common = ["--dtype", "f32", "--json", "--stats", "--max-tokens", "12"];
+    for (const draw of [[], ["--temperature", "0.9", "--top-k", "30", "--top-p", "0.95", "--seed", "7"]]) {
+      const gpu = await mxoss([...args, ...common, ...draw, QUESTION], { env });
+      const cpu = await mxoss([...common, ...draw, QUESTION]);
+      assertEquals([gpu.code, cpu.code], [0, 0], gpu.stderr);
+      const got = JSON.parse(gpu.stdout), expected = JSON.parse(cpu.stdout);
+      for (const key of ["token_ids", "text", "finish_reason"]) assertEquals(got[key], expected[key], key);
+      assertEquals(got.token_ids.length, 12);
+      assertMatch(
+        gpu.stderr,
+        /HIP 6\.2\.41134, device 0 mxoss test device \(gfx942\); float32 products, as the dtype is f32/,
+      );
+    }
+  },
+);
+
+Deno.test(
+  { name: "generate --backend hip shows text as it comes and keeps it on Ctrl-C", ignore: ignoreRuns },
+  async () => {
+    const { args, env } = await onTestLibrary();
+    using checkpoint = new BrokenCheckpoint();
+    // <|constrain|>, which the model was never taught: it goes on without end.
+    checkpoint.config((config) => config["eos_token_id"] = 1018);
+    Deno.removeSync(checkpoint.path("generation_config.json"));
+    const words = ["--model", checkpoint.dir, "--dtype", "f32", "--raw", "--max-tokens", "3000", "--stats", QUESTION];
+    const child = program([...args, ...words], { env }).spawn();
+    await child.stdin.close();
+    const stderr = new Response(child.stderr).text(), pieces: string[] = [];
+    let code = -1;
+    for await (
+      const piece of child.stdout.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
+    ) {
+      pieces.push(piece);
+      if (pieces.length === 4) child.kill("SIGINT");
+    }
+    code = (await child.status).code;
+    assertEquals(code, 130, await stderr);
+    assert(pieces.length >= 4 && pieces.length < 100, `${pieces.length} pieces`);
+    assertMatch(await stderr, /; decode \d+ tokens, [\d.]+ tok\/s; HIP /);
+  },
+);
