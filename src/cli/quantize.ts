@@ -85,7 +85,8 @@ function warnOfFurtherLoss(targets: Targets): void {
 function kvScales({ source }: Checkpoint, plan: Plan, observed: Observed | null): readonly KvScales[] | null {
   if (plan.kvFormat !== "fp8") return null;
   if (observed) return observed.kv;
-  if (source.kvScales.every(({ k, v }) => k === 1 && v === 1)) {
+  // Of a config that says so without scales, the plan has warned.
+  if (plan.kvDecidedBy === "--kv-cache-dtype" && !source.storedKvScales) {
     note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
   }
   return source.kvScales;

@@ -8,7 +8,7 @@ import { storedLinears, withPlan } from "../quant/plan_source.ts";
 /** The choices that formats depend on. */
 export interface PlanOptions {
   readonly dtype: Dtype;
-  /** `auto`: as the checkpoint's config says, else the dtype. */
+  /** `auto`: as the checkpoint says, else the dtype. */
   readonly kvCacheDtype: "auto" | "bf16" | "fp8";
   /** A scheme whose input formats replace the checkpoint's. */
   readonly scheme?: string;
@@ -35,6 +35,7 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
     configPath: checkpoint.files.config,
     dtype,
     kvCacheDtype,
+    kvScales: { layers: checkpoint.source.kvScales.length, stored: checkpoint.source.storedKvScales ?? 0 },
     ...(scheme === undefined ? {} : { scheme }),
     ...(inputScales === undefined ? {} : { inputScales }),
   });
