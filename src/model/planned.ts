@@ -41,3 +41,28 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
   });
   return { plan, source: withPlan(checkpoint.source, plan) };
 }
+
+/**
+ * The input scales of a plan that is made before calibration: linears whose scale the checkpoint lacks have one from `measured`, or 1 for
+ * the time being.
+ */
+export function missingScales(
+  { source }: Checkpoint,
+  measured: ReadonlyMap<string, number> | null = null,
+): ReadonlyMap<string, number> {
+  const missing = storedLinears(source).filter(({ inputScale }) => inputScale === null);
+  return new Map(missing.map(({ module }) => [module, measured?.get(module) ?? 1]));
+}
+
+/**
+ * The model with inputs as they are, whatever the checkpoint's own scheme: what calibration looks at.
+ *
+ * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales.
+ */
+export function planUncalibrated(
+  checkpoint: Checkpoint,
+  { dtype, kvCacheDtype }: Pick<PlanOptions, "dtype" | "kvCacheDtype">,
+): PlannedModel {
+  const { plan } = planModel(checkpoint, { dtype, kvCacheDtype, inputScales: missingScales(checkpoint) });
+  return { plan, source: checkpoint.source };
+}
