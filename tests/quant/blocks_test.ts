@@ -114,7 +114,8 @@ Deno.test(`qdqRow() is idempotent on ${BLOCKS} blocks in every format`, () => {
   );
   const fp8 = [...floats(goldens, "fp8_static.scales")].map((scale): InputFormat => ({ kind: "fp8_static", scale }));
   for (const input of [...mx, ...fp8]) {
-    for (const toBf16 of [false, true]) {
+    // What MX blocks leave are bf16 numbers.
+    for (const toBf16 of input.kind === "mx" ? [false] : [false, true]) {
       const once = qdqRow(inputs, input, toBf16);
       assertSame(qdqRow(once, input, toBf16), once, JSON.stringify(input));
     }
