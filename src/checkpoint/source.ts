@@ -103,4 +103,6 @@ export interface ModelSource {
   readonly tree: ModelTree<MatrixSource, LinearSource, VectorSource>;
   /** Per layer. */
   readonly kvScales: readonly KvScales[];
+  /** Layers whose scales of the cache the checkpoint stores; none if left out. */
+  readonly storedKvScales?: number;
 }

@@ -2,7 +2,7 @@
 import { percent, small } from "../eval/report/numbers.ts";
 import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
 import { operationName, suspectText } from "../eval/summary.ts";
-import { protocolLines } from "./eval_tables.ts";
+import { protocolLines, schemeText } from "./eval_tables.ts";
 import { tableLines } from "./table.ts";
 
 /**
@@ -52,12 +52,12 @@ function place({ logits: { max_kl_at: at }, sequences }: DivergenceResult): stri
 
 /** The setting in one line: what differs from the other side, or its main facts. */
 function settingText(own: SettingProtocol, other: SettingProtocol): string {
-  const always: (keyof SettingProtocol)[] = ["scheme", "dtype", "kv_cache_dtype"];
+  const always: (keyof SettingProtocol)[] = ["scheme", "scale_rule", "dtype", "kv_cache_dtype"];
   const rest = (Object.keys(own) as (keyof SettingProtocol)[])
     .filter((name) => !always.includes(name) && !/sha256|fingerprint/.test(name) && own[name] !== other[name]);
   const weights = own.weights_sha256 === other.weights_sha256 ? [] : [`weights ${own.weights_sha256.slice(0, 12)}`];
   return [
-    own.scheme,
+    schemeText(own),
     own.dtype,
     `kv ${own.kv_cache_dtype}`,
     ...rest.map((name) => `${name} ${own[name] ?? "none"}`),

@@ -1,7 +1,8 @@
 /** `--calibrate`: input scales for schemes with static FP8 inputs, where the checkpoint brings none. */
+import { planUncalibrated } from "../model/planned.ts";
 import { observe } from "../quantize/observe.ts";
 import { calibrationText } from "./calibration_text.ts";
-import { type CalibratedScales, openSetting, planSetting, type Setting } from "./eval_setting.ts";
+import { type CalibratedScales, openSetting, type PlannedSetting, type Setting } from "./eval_setting.ts";
 import { RateBar } from "./eval_progress.ts";
 
 /**
@@ -11,8 +12,9 @@ import { RateBar } from "./eval_progress.ts";
  */
 export async function calibratedScales(path: string, setting: Setting): Promise<CalibratedScales> {
   const { sequences, tokens, from } = await calibrationText(path, setting.checkpoint);
-  // On one rank and without a scheme: what is looked at are inputs as they are.
-  const plain = planSetting({ ...setting, scheme: null, inputScales: null, tp: 1, ep: 1 });
+  // On one rank and without a scheme, also of the checkpoint's own: what is looked at are inputs as they are.
+  const planned = planUncalibrated(setting.checkpoint, setting);
+  const plain: PlannedSetting = { ...setting, planned, scheme: null, inputScales: null, tp: 1, ep: 1 };
   const room = { slots: 1, context: Math.max(...sequences.map((s) => s.length)), chunk: 64 };
   const { session } = await openSetting(plain, room);
   try {

@@ -9,6 +9,7 @@ import { type BackendName, openSession } from "../model/open.ts";
 import { planModel, type PlannedModel } from "../model/planned.ts";
 import type { Dtype } from "../quant/format.ts";
 import { ProgressBar } from "./progress.ts";
+import { note } from "./terminal.ts";
 
 /** How a model is computed. */
 export interface Setting {
@@ -48,7 +49,7 @@ export interface PlannedSetting extends Setting {
 }
 
 /**
- * Decides every number format of a setting.
+ * Decides every number format of a setting; the plan's warnings go to stderr, each once.
  *
  * @throws {InputError} where checkpoint and scheme do not make a model that can be computed.
  */
@@ -61,6 +62,7 @@ export function planSetting(setting: Setting): PlannedSetting {
       ...(scheme === null ? {} : { scheme }),
       ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
     });
+    planned.plan.warnings.forEach(warn);
     return { ...setting, planned };
   } catch (thrown) {
     if (inputScales !== null || !(thrown instanceof InputError) || !/calibrated scale/.test(thrown.message)) {
@@ -98,6 +100,14 @@ export async function openSetting(setting: PlannedSetting, room: SettingRoom): P
   };
 }
 
+/** Lines about plans that were said already: settings of the same checkpoint have the same. */
+const said = new Set<string>();
+
+function warn(line: string): void {
+  if (!said.has(line)) note(`warning: ${line}`);
+  said.add(line);
+}
+
 /** Hashes of weight files by their paths: computed once, however many settings share them. */
 const hashes = new Map<string, string>();
 
@@ -117,6 +127,7 @@ export async function settingProtocol(setting: PlannedSetting): Promise<SettingP
     fingerprint: await checkpoint.fingerprint(),
     weights_sha256: hashes.get(key)!,
     scheme: plan.scheme,
+    scale_rule: plan.scaleRule,
     formats_sha256: createHash("sha256").update(JSON.stringify(formats)).digest("hex"),
     calibrated_on: plan.linears.some((l) => l.inputScaleFrom === "calibration") ? inputScales!.from : null,
     backend: setting.backend,

@@ -5,13 +5,18 @@ import { operationName, residualError, suspectText, worstOperation } from "../ev
 import { percent, points, small } from "../eval/report/numbers.ts";
 import { tableLines } from "./table.ts";
 
+/** The scheme, with the rule of its scales where they are made on the fly. */
+export function schemeText({ scheme, scale_rule: rule }: SettingProtocol): string {
+  return rule === null ? scheme : `${scheme}, ${rule} scales`;
+}
+
 /** What made the numbers, in lines; what differs between cells is in their labels. */
 export function protocolLines(version: string, setting: SettingProtocol, task: string): string[] {
   const { model, fingerprint, weights_sha256: weights, backend, dtype, kv_cache_dtype: kv, tp, ep, threads } = setting;
   return [
     "",
     `mxoss ${version}; ${model}, weights ${weights.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`,
-    `${setting.scheme}, ${dtype}, kv ${kv}, tp ${tp}, ep ${ep}, ${backend}, ${threads} thread${
+    `${schemeText(setting)}, ${dtype}, kv ${kv}, tp ${tp}, ep ${ep}, ${backend}, ${threads} thread${
       threads === 1 ? "" : "s"
     }; ${task}`,
   ];

@@ -69,6 +69,7 @@ async function summarize(
     file_bytes: source.files.reduce((sum, { bytes }) => sum + bytes, 0),
     weight_bytes: weightBytes(source),
     scheme: plan.scheme,
+    scale_rule: plan.scaleRule,
     kv_cache: { format: plan.kvFormat, decided_by: plan.kvDecidedBy },
     embedding: { weight: source.tree.embedding.format, bytes: matrixBytes(source.tree.embedding) },
     head: summary("lm_head", [source.tree.head], decided),

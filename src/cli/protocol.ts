@@ -14,6 +14,8 @@ export interface Protocol {
   readonly fingerprint: string;
   /** What the experts have: one scheme, or several joined by " + ". */
   readonly scheme: string;
+  /** Rule of the scales of MX inputs: see `Plan.scaleRule`. */
+  readonly scale_rule: string | null;
   readonly backend: string;
   readonly dtype: string;
   readonly kv_cache_dtype: string;
@@ -37,6 +39,7 @@ export async function protocol(checkpoint: Checkpoint, plan: Plan, options: Comp
     layout: checkpoint.layout,
     fingerprint: await checkpoint.fingerprint(),
     scheme: plan.scheme,
+    scale_rule: plan.scaleRule,
     backend: options.backend,
     dtype: options.dtype,
     kv_cache_dtype: plan.kvFormat,

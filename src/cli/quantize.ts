@@ -3,7 +3,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { KvScales } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 import { openSession } from "../model/open.ts";
-import { planModel } from "../model/planned.ts";
+import { missingScales, planModel, planUncalibrated } from "../model/planned.ts";
 import type { WeightFormat } from "../quant/format.ts";
 import type { Plan } from "../quant/plan.ts";
 import { Journal } from "../quantize/journal.ts";
@@ -29,16 +29,22 @@ const CHUNK = 64;
 export async function quantizeCommand(args: readonly string[]): Promise<number> {
   const { options } = parseCommand(QUANTIZE, args);
   const checkpoint = openModel(options.model);
-  const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: options["kv-cache-dtype"] });
+  const { calibrate } = options;
+  const planWith = (observed: Observed | null): Plan =>
+    planModel(checkpoint, {
+      ...{ dtype: "bf16", kvCacheDtype: options["kv-cache-dtype"] },
+      // Scales that the checkpoint should have and has not are what calibration is for.
+      ...(calibrate === undefined ? {} : { inputScales: missingScales(checkpoint, observed?.inputs) }),
+    }).plan;
+  const plan = planWith(null);
   for (const line of plan.warnings) note(`warning: ${line}`);
   const recipe: Recipe = {
     scheme: options.scheme,
     layers: options.layers ?? [],
     attention: options.attention ?? null,
   };
-  const { calibrate } = options;
-  const targetsWith = (scales: InputScales | "later" | null) =>
-    planTargets(recipe, checkpoint.source, checkpoint.config, plan, scales);
+  const targetsWith = (scales: InputScales | "later" | null, from = plan) =>
+    planTargets(recipe, checkpoint.source, checkpoint.config, from, scales);
   // Whatever does not fit is refused before anything is computed or written.
   warnOfFurtherLoss(targetsWith(calibrate === undefined ? null : "later"));
   const text = calibrate === undefined
@@ -54,7 +60,7 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
     journal.keep(observed);
   }
   const { observed } = journal;
-  const targets = targetsWith(observed?.inputs ?? null);
+  const targets = targetsWith(observed?.inputs ?? null, planWith(observed));
   using bar = new ProgressBar("writing");
   const written = await quantize(
     { checkpoint, targets, kvScales: kvScales(checkpoint, plan, observed), shardBytes: options["shard-size"] },
@@ -85,7 +91,8 @@ function warnOfFurtherLoss(targets: Targets): void {
 function kvScales({ source }: Checkpoint, plan: Plan, observed: Observed | null): readonly KvScales[] | null {
   if (plan.kvFormat !== "fp8") return null;
   if (observed) return observed.kv;
-  if (source.kvScales.every(({ k, v }) => k === 1 && v === 1)) {
+  // Of a config that says so without scales, the plan has warned.
+  if (plan.kvDecidedBy === "--kv-cache-dtype" && !source.storedKvScales) {
     note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
   }
   return source.kvScales;
@@ -108,7 +115,7 @@ async function calibrateOn(text: CalibrationText, checkpoint: Checkpoint, option
   using loading = new ProgressBar("loading");
   const session = await openSession(checkpoint, {
     ...formats,
-    planned: { plan: planModel(checkpoint, formats).plan, source: checkpoint.source },
+    planned: planUncalibrated(checkpoint, formats),
     backend: "emulate",
     weights,
     context: Math.max(...text.sequences.map(({ length }) => length)),

@@ -22,6 +22,9 @@ export const SettingProtocol = z.strictObject({
   fingerprint: text("SHA-256 of config.json and the safetensors headers"),
   weights_sha256: text("SHA-256 of the weight files, one after the other"),
   scheme: text("quantization scheme of the experts"),
+  scale_rule: z.string().nullable().describe(
+    "rule by which scales of MX inputs are made on the fly: even or floor; null where no input is MX",
+  ),
   formats_sha256: text("SHA-256 of the list of all linears with their weight and input formats"),
   calibrated_on: z.string().nullable().describe(
     "what static input scales were measured on, where the checkpoint has none",

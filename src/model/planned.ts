@@ -8,7 +8,7 @@ import { storedLinears, withPlan } from "../quant/plan_source.ts";
 /** The choices that formats depend on. */
 export interface PlanOptions {
   readonly dtype: Dtype;
-  /** `auto`: as the checkpoint's config says, else the dtype. */
+  /** `auto`: as the checkpoint says, else the dtype. */
   readonly kvCacheDtype: "auto" | "bf16" | "fp8";
   /** A scheme whose input formats replace the checkpoint's. */
   readonly scheme?: string;
@@ -35,8 +35,34 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
     configPath: checkpoint.files.config,
     dtype,
     kvCacheDtype,
+    kvScales: { layers: checkpoint.source.kvScales.length, stored: checkpoint.source.storedKvScales ?? 0 },
     ...(scheme === undefined ? {} : { scheme }),
     ...(inputScales === undefined ? {} : { inputScales }),
   });
   return { plan, source: withPlan(checkpoint.source, plan) };
+}
+
+/**
+ * The input scales of a plan that is made before calibration: linears whose scale the checkpoint lacks have one from `measured`, or 1 for
+ * the time being.
+ */
+export function missingScales(
+  { source }: Checkpoint,
+  measured: ReadonlyMap<string, number> | null = null,
+): ReadonlyMap<string, number> {
+  const missing = storedLinears(source).filter(({ inputScale }) => inputScale === null);
+  return new Map(missing.map(({ module }) => [module, measured?.get(module) ?? 1]));
+}
+
+/**
+ * The model with inputs as they are, whatever the checkpoint's own scheme: what calibration looks at.
+ *
+ * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales.
+ */
+export function planUncalibrated(
+  checkpoint: Checkpoint,
+  { dtype, kvCacheDtype }: Pick<PlanOptions, "dtype" | "kvCacheDtype">,
+): PlannedModel {
+  const { plan } = planModel(checkpoint, { dtype, kvCacheDtype, inputScales: missingScales(checkpoint) });
+  return { plan, source: checkpoint.source };
 }

@@ -2,6 +2,7 @@
  * Patterns of module names, as quantization_config has them: exact names, globs of file names, and `re:` with a regular expression of
  * Python. They come from a file, so none of them may take long: globs are matched greedily, expressions by regex.ts.
  */
+import { printable, show } from "../checkpoint/describe.ts";
 import { InputError } from "../errors.ts";
 import { compileRegex, type Regex } from "./regex.ts";
 
@@ -35,8 +36,10 @@ export function parsePattern(text: string, where: string): Pattern {
       regex = compileRegex(text.slice(3));
     } catch (thrown) {
       if (!(thrown instanceof SyntaxError)) throw thrown;
-      const shown = JSON.stringify(text.slice(0, SHOWN));
-      throw new InputError(`${where}: expected a regular expression, got ${shown}: ${thrown.message}`);
+      // Its message may quote a character of the file's.
+      throw new InputError(
+        `${where}: expected a regular expression, got ${show(text.slice(0, SHOWN))}: ${printable(thrown.message)}`,
+      );
     }
     return { text, kind: "regex", matches: (name) => regex.matchesStart(name) };
   }

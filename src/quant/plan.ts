@@ -39,8 +39,10 @@ export interface PlanRequest {
    * before those of the checkpoint.
    */
   readonly inputScales?: ReadonlyMap<string, number>;
-  /** `auto`: as the checkpoint's config says, else the dtype. */
+  /** `auto`: as the checkpoint says, else the dtype. */
   readonly kvCacheDtype?: "auto" | "bf16" | "fp8";
+  /** Layers, and how many of them have scales of their keys and values in the tensors. */
+  readonly kvScales?: { readonly layers: number; readonly stored: number };
   readonly dtype: Dtype;
 }
 
@@ -54,7 +56,7 @@ export interface PlannedLinear {
   readonly inputScaleFrom: "checkpoint" | "calibration" | null;
   /** Name of the scheme, or both formats where it has none. */
   readonly scheme: string;
-  /** What decided about the input: `--scheme`, an entry of quantization_config, or its absence. */
+  /** What decided about the input: `--scheme`, an entry of quantization_config, its absence, or the tensors against it. */
   readonly decidedBy: string;
 }
 
@@ -63,8 +65,10 @@ export interface Plan {
   readonly linears: readonly PlannedLinear[];
   /** What the experts have: one scheme, or several joined by " + ". */
   readonly scheme: string;
+  /** Rule by which scales of MX inputs are made on the fly: `even`, `floor`, or both joined by " + "; null where no input is MX. */
+  readonly scaleRule: string | null;
   readonly kvFormat: KvFormat;
-  /** `--kv-cache-dtype`, "quantization_config" or `--dtype`. */
+  /** `--kv-cache-dtype`, "quantization_config", "tensors" or `--dtype`. */
   readonly kvDecidedBy: string;
   /** One line each. */
   readonly warnings: readonly string[];
@@ -72,6 +76,15 @@ export interface Plan {
 
 /** An input without the scale that a static one needs. */
 type WantedInput = Exclude<InputFormat, { kind: "fp8_static" }> | { readonly kind: "fp8_static" };
+
+/** A linear, and who has a say about its input. */
+interface Configured {
+  readonly stored: StoredLinear;
+  /** What the config says; null where there is no config of Quark's. */
+  readonly spec: ModuleSpec | null;
+  /** Whether `--scheme` replaces that. */
+  readonly byScheme: boolean;
+}
 
 /** A linear whose input's scale is not found yet. */
 interface Wanted {
@@ -86,19 +99,25 @@ interface Wanted {
  * @throws {InputError} in one line where config, tensors and wishes do not make a model that can be computed.
  */
 export function makePlan(request: PlanRequest): Plan {
-  const { linears, configPath, dtype } = request;
+  const { linears, configPath } = request;
   const config = readConfig(request);
   const warnings = [...config?.warnings() ?? []];
-  const configured = linears.map((stored) => ({ stored, spec: config?.of(candidateNames(stored.module)) ?? null }));
-  if (config) warnings.push(...contradictions(configured, configPath), ...outputs(configured, configPath));
   const scheme = request.scheme === undefined ? null : parseScheme(request.scheme);
+  const configured = linears.map((stored): Configured => ({
+    stored,
+    spec: config?.of(candidateNames(stored.module)) ?? null,
+    byScheme: scheme !== null && hasWeightsOf(scheme, stored),
+  }));
+  warnings.push(...contradictions(configured, request), ...unusedInputScales(configured, request));
+  if (config) warnings.push(...outputs(configured, configPath));
   if (scheme) checkWeights(scheme, linears);
 
-  const wanted = configured.map(({ stored, spec }): Wanted => {
-    if (scheme && hasWeightsOf(scheme, stored)) return { stored, input: inputOf(scheme), decidedBy: "--scheme" };
+  const wanted = configured.map(({ stored, spec, byScheme }): Wanted => {
+    if (byScheme) return { stored, input: inputOf(scheme!), decidedBy: "--scheme" };
+    if (isCalibrated({ stored, spec })) return { stored, input: { kind: "fp8_static" }, decidedBy: "tensors" };
     if (spec === null) return { stored, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
     // Weights that are plain against the config were not quantized at all.
-    const unquantized = spec.weight !== null && stored.scale === "none";
+    const unquantized = isUnquantized({ stored, spec });
     return {
       stored,
       input: unquantized ? NO_QDQ : spec.input ?? NO_QDQ,
@@ -112,10 +131,12 @@ export function makePlan(request: PlanRequest): Plan {
 
   const experts = planned.filter(({ module }) => EXPERT.test(module));
   const schemes = new Set((experts.length > 0 ? experts : planned).map((linear) => linear.scheme));
+  const rules = new Set(planned.flatMap(({ input }) => input.kind === "mx" ? [input.rule] : []));
   return {
     linears: linears.map(({ module }) => byModule.get(module)!),
     scheme: [...schemes].join(" + "),
-    ...kvFormat(request.kvCacheDtype ?? "auto", dtype, config?.kvCacheIsFp8() ?? false),
+    scaleRule: rules.size === 0 ? null : [...rules].join(" + "),
+    ...kvFormat(request, config, warnings),
     warnings,
   };
 }
@@ -132,8 +153,10 @@ function readConfig({ quantization, configPath }: PlanRequest): QuarkConfig | nu
   );
 }
 
-const reasonWithoutSpec = ({ quantization }: PlanRequest): string =>
-  quantization?.["quant_method"] === "mxfp4" ? "quant_method mxfp4" : "no quantization_config";
+const isMxfp4Method = ({ quantization }: PlanRequest): boolean => quantization?.["quant_method"] === "mxfp4";
+
+const reasonWithoutSpec = (request: PlanRequest): string =>
+  isMxfp4Method(request) ? "quant_method mxfp4" : "no quantization_config";
 
 const EXPERT = /^(model\.layers\.\d+\.mlp\.experts)\.\d+\.(gate_up_proj|down_proj)$/;
 
@@ -148,27 +171,59 @@ function groupOf(module: string): string {
   return candidateNames(module)[1] ?? module;
 }
 
-/** Warnings about weights that are stored otherwise than the config says: one line for each pair of formats. */
-function contradictions(
-  linears: readonly { readonly stored: StoredLinear; readonly spec: ModuleSpec | null }[],
-  configPath: string,
-): string[] {
+type Said = Pick<Configured, "stored" | "spec">;
+
+/** Whether weights are plain although the config says that they are quantized. */
+const isUnquantized = ({ stored, spec }: Said): boolean => stored.scale === "none" && (spec?.weight ?? null) !== null;
+
+/** Whether the tensors have the scale of a quantized linear's static FP8 input, of which the config says nothing. */
+const isCalibrated = ({ stored, spec }: Said): boolean =>
+  stored.scale !== "none" && stored.inputScale !== null && (spec?.input ?? null) === null;
+
+/** `model.layers.0.mlp.router and 3 more`. */
+function named([first, ...others]: readonly string[]): string {
+  return others.length === 0 ? first! : `${first} and ${others.length} more`;
+}
+
+/** Warnings about linears that are stored otherwise than the config says: one line for each pair of formats. */
+function contradictions(linears: readonly Configured[], request: PlanRequest): string[] {
   const found = new Map<string, { said: string; are: string; modules: string[] }>();
-  for (const { stored, spec } of linears) {
-    if (spec === null) continue;
-    const said = spec.weight === null ? "no quantization" : weightName(spec.weight.format, spec.weight.scale);
-    const are = stored.scale === "none" ? "no quantization" : weightName(stored.weight, stored.scale);
-    if (said === are) continue;
+  for (const linear of linears) {
+    const { stored, spec, byScheme } = linear;
+    // Where the config has another method than the tensors, one line about the method says it all.
+    const calibrated = !byScheme && isCalibrated(linear) && !(spec === null && isMxfp4Method(request));
+    const weight = stored.scale === "none" ? "not quantized" : weightName(stored.weight, stored.scale);
+    const wanted = spec === null
+      ? weight
+      : spec.weight === null
+      ? "not quantized"
+      : weightName(spec.weight.format, spec.weight.scale);
+    if (wanted === weight && !calibrated) continue;
+    const what = wanted === "not quantized"
+      ? "no quantization"
+      : `${wanted}${calibrated ? " without input scales" : ""}`;
+    const said = spec === null ? reasonWithoutSpec(request) : `quantization_config says ${what}`;
+    const are = `${weight}${calibrated ? " with input scales of static FP8" : ""}`;
     const key = `${said}\n${are}`;
     const entry = found.get(key) ?? { said, are, modules: [] };
     entry.modules.push(stored.module);
     found.set(key, entry);
   }
-  return [...found.values()].map(({ said, are, modules: [first, ...others] }) => {
-    const more = others.length === 0 ? "" : ` and ${others.length} more`;
-    const stored = are === "no quantization" ? "are not quantized" : `are ${are}`;
-    return `${configPath}: quantization_config says ${said} for ${first}${more}, but the tensors ${stored}; the tensors count`;
-  });
+  return [...found.values()].map(({ said, are, modules }) =>
+    `${request.configPath}: ${said} for ${named(modules)}, but the tensors are ${are}; the tensors count`
+  );
+}
+
+/** A warning about calibrated scales of inputs that the config wants in another format. */
+function unusedInputScales(linears: readonly Configured[], { configPath }: PlanRequest): string[] {
+  const modules = linears.filter((linear) => {
+    const { stored: { inputScale }, spec, byScheme } = linear;
+    const isUsed = isCalibrated(linear) || spec?.input?.kind === "fp8_static";
+    return inputScale !== null && !byScheme && !isUsed && !isUnquantized(linear);
+  }).map(({ stored }) => stored.module);
+  return modules.length === 0
+    ? []
+    : [`${configPath}: no static FP8 inputs for ${named(modules)}: the input scales in the tensors are not used`];
 }
 
 /** MI300's FP8 is the same format to a config. */
@@ -178,10 +233,7 @@ function weightName(format: WeightFormat, scale: WeightScale): string {
 }
 
 /** Refuses quantized outputs other than those that the cache has, and warns about queries. */
-function outputs(
-  linears: readonly { readonly stored: StoredLinear; readonly spec: ModuleSpec | null }[],
-  configPath: string,
-): string[] {
+function outputs(linears: readonly Configured[], configPath: string): string[] {
   let queries = false;
   for (const { stored: { module }, spec } of linears) {
     if (!spec?.fp8Output || /\.[kv]_proj$/.test(module)) continue;
@@ -295,9 +347,35 @@ function checkScale(scale: number, module: string): number {
   throw new InputError(`input scale of ${module}: expected a finite number above 0, got ${scale}`);
 }
 
-function kvFormat(asked: "auto" | "bf16" | "fp8", dtype: Dtype, configured: boolean) {
-  if (asked !== "auto") return { kvFormat: asked, kvDecidedBy: "--kv-cache-dtype" } as const;
-  return configured
-    ? { kvFormat: "fp8", kvDecidedBy: "quantization_config" } as const
-    : { kvFormat: dtype, kvDecidedBy: "--dtype" } as const;
+/**
+ * The cache's format: what is asked for, what the config says, FP8 where the tensors have scales for it, or the dtype.
+ *
+ * @param warnings Gets a line where config and tensors contradict each other.
+ */
+function kvFormat(request: PlanRequest, config: QuarkConfig | null, warnings: string[]) {
+  const { kvCacheDtype: asked = "auto", kvScales: { layers, stored } = NO_LAYERS, configPath, dtype } = request;
+  const tensors = stored === 0
+    ? "the tensors have no scales for it"
+    : `the tensors have its scales for ${stored === layers ? "all" : stored} of ${layers} layers`;
+  const configured = config?.kvCacheIsFp8() ?? false;
+  if (asked !== "auto") {
+    if (asked === "fp8" && stored > 0 && stored < layers) {
+      warnings.push(`--kv-cache-dtype: ${tensors}; 1 is used in the others`);
+    }
+    return { kvFormat: asked, kvDecidedBy: "--kv-cache-dtype" } as const;
+  }
+  if (configured) {
+    if (stored < layers) {
+      warnings.push(
+        `${configPath}: quantization_config says FP8 for the KV cache, but ${tensors}; 1 is used where there are none`,
+      );
+    }
+    return { kvFormat: "fp8", kvDecidedBy: "quantization_config" } as const;
+  }
+  if (stored === 0) return { kvFormat: dtype, kvDecidedBy: "--dtype" } as const;
+  const said = config === null ? reasonWithoutSpec(request) : "quantization_config says no FP8";
+  warnings.push(`${configPath}: ${said} for the KV cache, but ${tensors}; the tensors count`);
+  return { kvFormat: "fp8", kvDecidedBy: "tensors" } as const;
 }
+
+const NO_LAYERS = { layers: 0, stored: 0 };

@@ -2,6 +2,7 @@
  * Quantization schemes by name: which format weights have, and what happens to the inputs of the same linears. A scheme is data; the
  * plan (plan.ts) decides which linears it is about.
  */
+import { printable, show } from "../checkpoint/describe.ts";
 import { InputError } from "../errors.ts";
 import type { InputFormat, MxElement, WeightFormat } from "./format.ts";
 
@@ -116,9 +117,13 @@ export function parseScheme(name: string): Scheme {
   const [, weight = "", input = ""] = /^w_(mxfp4|mxfp6_e[32]m[23])_a_(.+)$/.exec(name) ?? [];
   if (isMx(weight)) {
     const inputs = MX_INPUTS[weight].filter((other) => other !== "bf16").map((other) => `a_${other}`);
-    throw new InputError(`--scheme ${name}: with w_${weight} expected ${inputs.join(", ")} or nothing, got a_${input}`);
+    throw new InputError(
+      `--scheme ${printable(name)}: with w_${weight} expected ${inputs.join(", ")} or nothing, got a_${
+        printable(input)
+      }`,
+    );
   }
-  throw new InputError(`--scheme: expected ${SCHEME_NAMES.join(", ")}, got ${JSON.stringify(name)}`);
+  throw new InputError(`--scheme: expected ${SCHEME_NAMES.join(", ")}, got ${show(name)}`);
 }
 
 /** The name of an input format, without its scale. */

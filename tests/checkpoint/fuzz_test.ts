@@ -3,15 +3,12 @@ import { readConfig } from "../../src/checkpoint/config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { parseJson } from "../../src/checkpoint/read.ts";
 import { parseSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { InputError } from "../../src/errors.ts";
 import { planModel } from "../../src/model/planned.ts";
 import { type Layout, type QuarkOptions, randomConfig, type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { assert } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";
-
-/** Inputs of a kind; MXOSS_FUZZ=1000000 for the long run. */
-const INPUTS = Number(Deno.env.get("MXOSS_FUZZ") ?? 10_000);
+import { INPUTS, survive } from "./survive.ts";
 
 const encoder = new TextEncoder();
 const TINY = new URL("../../models/tiny-gpt-oss/", import.meta.url);
@@ -90,28 +87,6 @@ function damaged(random: Random, original: Uint8Array<ArrayBuffer>): Uint8Array<
     bytes = next;
   }
   return bytes;
-}
-
-/** Runs each input; gives how many were accepted. Anything but a result or a one-line InputError fails the test. */
-function survive(
-  inputs: number,
-  seed: number,
-  run: (random: Random) => { input: Uint8Array; act: () => unknown },
-): number {
-  let accepted = 0;
-  for (let i = 0; i < inputs; i++) {
-    const { input, act } = run(new Random(seed + i));
-    try {
-      act();
-      accepted++;
-    } catch (thrown) {
-      const text = () => `seed ${seed + i}: ${thrown}: ${new TextDecoder().decode(input).slice(0, 4000)}`;
-      assert(thrown instanceof InputError, text());
-      // deno-lint-ignore no-control-regex -- control characters are what must not be there
-      assert(!/[\u0000-\u001f\u2028\u2029]/.test(thrown.message) && thrown.message.length < 2000, text());
-    }
-  }
-  return accepted;
 }
 
 Deno.test("parseSafetensors() survives damaged headers", () => {

@@ -1,6 +1,6 @@
 /** Checkpoints in Quark's layout with one thing wrong, given to the program: one line that names it, exit code 2, nothing computed. */
 import { type QuarkOptions, randomConfig, SHAPES } from "../../tools/random_layouts.ts";
-import { assertEquals, assertMatch } from "../assert.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";
 import { mxoss } from "./program.ts";
@@ -233,7 +233,10 @@ for (const [wrong, { quark = {}, shape = SHAPE, tensors, config }, line] of CASE
       { writable: dir.path },
     );
     assertMatch(stderr, /^(?:warning: [^\n]+\n)*error: [^\n]+\n$/);
-    assertMatch(stderr.split("\n").at(-2)!, line);
+    const last = stderr.split("\n").at(-2)!;
+    assertMatch(last, line);
+    assertMatch(last, /^error: \S+\/(config\.json|model\.safetensors): .*(expected|need) .*got /);
+    assert(last.includes(dir.path));
     assertEquals([code, stdout], [2, ""]);
     assertEquals([...Deno.readDirSync(dir.path)].length, 2);
   });

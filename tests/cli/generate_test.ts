@@ -75,6 +75,7 @@ Deno.test("generate --json gives text, channels, timings and the protocol", asyn
   assertEquals(rest, {
     layout: "hf_mxfp4",
     scheme: "w_mxfp4",
+    scale_rule: null,
     backend: "emulate",
     dtype: "bf16",
     kv_cache_dtype: "bf16",

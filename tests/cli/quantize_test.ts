@@ -1,7 +1,8 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
-import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
+import { run, someScales } from "../quantize/run.ts";
 import { mxoss, program, TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
@@ -37,6 +38,38 @@ Deno.test("mxoss quantize calibrates on a text, and warns of experts that it doe
   const { code, stderr } = await mxoss(args, { writable: out });
   assertMatch(stderr, /^warning: no token chose \d+ of the experts; they have the largest scales of their layers\n$/);
   assertEquals(code, 0);
+});
+
+Deno.test("--calibrate makes the scales that a checkpoint of static FP8 inputs lacks, in quantize and in compare", async () => {
+  using broken = new TemporaryDirectory();
+  using dir = new TemporaryDirectory();
+  const embedded = openCheckpoint(TINY);
+  await run(embedded, broken.path, "w_mxfp4_a_fp8", { scales: someScales(embedded) });
+  rewrite(`${broken.path}/model.safetensors`, (tensors) => {
+    [...tensors.keys()].filter((name) => name.endsWith("input_scale")).forEach((name) => tensors.delete(name));
+  });
+  const text = dir.write("text.txt", "Ann has 12 pears. She buys 30 more. How many pears does Ann have now?");
+  const quantize = (model: string, out: string, ...more: string[]) =>
+    mxoss(["quantize", "--model", model, "--scheme", "w_mxfp4_a_fp8", "--out", `${dir.path}/${out}`, ...more], {
+      writable: dir.path,
+    });
+  const without = await quantize(broken.path, "none");
+  assertMatch(without.stderr, /^error: .*config\.json: .*static FP8 inputs need a calibrated scale.*--calibrate/);
+  assertEquals(without.code, 2);
+  for (const [model, out] of [[broken.path, "mended"], [TINY, "made"]] as const) {
+    assertEquals((await quantize(model, out, "--calibrate", text)).code, 0);
+  }
+  const weights = (out: string) => Deno.readFileSync(`${dir.path}/${out}/model.safetensors`);
+  assertEquals(weights("mended"), weights("made"));
+
+  // Linears that are left alone get theirs too; the scheme of the experts is another one here.
+  const other = ["--layers", "0=w_mxfp4_a_mxfp4", "--calibrate", text];
+  assertEquals((await quantize(broken.path, "mixed", ...other)).code, 0);
+
+  const sides = ["--a", `model=${broken.path}`, "--b", `model=${dir.path}/made`, "--text", text, "--calibrate", text];
+  const { stdout, stderr, code } = await mxoss(["compare", ...sides]);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /^same likeliest token +100\.00%$/m);
 });
 
 Deno.test("mxoss quantize warns where weights were quantized before, and not where they were trained so", async () => {

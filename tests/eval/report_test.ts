@@ -22,6 +22,7 @@ const setting: SettingProtocol = {
   fingerprint: "f".repeat(64),
   weights_sha256: "a".repeat(64),
   scheme: "w_mxfp4",
+  scale_rule: null,
   formats_sha256: "b".repeat(64),
   calibrated_on: null,
   backend: "emulate",

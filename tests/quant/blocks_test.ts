@@ -102,3 +102,27 @@ Deno.test(`qdqRow() equals Quark and ml_dtypes on rows of ${TOKEN_BLOCKS * BLOCK
   assertEquals(await sha256(canonical(rounded)), [...bytes("fp8_token.bf16.sha256")]);
   assertEquals(qdqRow(rows[0]!, { kind: "fp8_token" }, true)[5], roundToBf16(results[5]!));
 });
+
+function assertSame(got: Float32Array, expected: Float32Array, what: string): void {
+  const at = got.findIndex((value, i) => value !== expected[i] && !(Number.isNaN(value) && Number.isNaN(expected[i])));
+  assertEquals(at, -1, what);
+}
+
+Deno.test(`qdqRow() is idempotent on ${BLOCKS} blocks in every format`, () => {
+  const mx = (["e2m1", "e3m2", "e2m3"] as const).flatMap((element) =>
+    (["even", "floor"] as const).map((rule): InputFormat => ({ kind: "mx", element, rule }))
+  );
+  const fp8 = [...floats(goldens, "fp8_static.scales")].map((scale): InputFormat => ({ kind: "fp8_static", scale }));
+  for (const input of [...mx, ...fp8]) {
+    // What MX blocks leave are bf16 numbers.
+    for (const toBf16 of input.kind === "mx" ? [false] : [false, true]) {
+      const once = qdqRow(inputs, input, toBf16);
+      assertSame(qdqRow(once, input, toBf16), once, JSON.stringify(input));
+    }
+  }
+  // A token's scale is made of its own largest number, which bf16 may have rounded: only float32 keeps it.
+  for (const row of tokenRows(inputs)) {
+    const once = qdqRow(row, { kind: "fp8_token" }, false);
+    assertSame(qdqRow(once, { kind: "fp8_token" }, false), once, "fp8_token");
+  }
+});

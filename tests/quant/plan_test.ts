@@ -64,7 +64,8 @@ const SCHEMES: [name: string, experts: Stored, weight: unknown, input: unknown, 
 
 for (const [name, experts, weight, input, planned] of SCHEMES) {
   Deno.test(`makePlan() reads ${name} from Quark's config`, () => {
-    const made = plan(model({ experts, scale: () => 0.25 }), quark(entry(weight, input)));
+    const scale = () => input === FP8 ? 0.25 : null;
+    const made = plan(model({ experts, scale }), quark(entry(weight, input)));
     assertEquals(made.scheme, name);
     assertEquals(made.warnings, []);
     for (const linear of made.linears) {
@@ -85,11 +86,27 @@ for (const [name, experts, weight, input, planned] of SCHEMES) {
   });
 }
 
-Deno.test("makePlan() reads the rule of input scales", () => {
-  const made = plan(model(), quark(entry(FP4_WEIGHT, mxSpec("fp4", true, { scale_calculation_mode: "floor" }))));
+Deno.test("makePlan() reads the rule of input scales, and says which one there is", () => {
+  const floor = mxSpec("fp4", true, { scale_calculation_mode: "floor" });
+  const made = plan(model(), quark(entry(FP4_WEIGHT, floor)));
   assertEquals(inputs(made)["0.mlp.experts.0.down_proj"], mx("e2m1", "floor"));
   const unsaid = plan(model(), quark(entry(FP4_WEIGHT, mxSpec("fp4", true, { scale_calculation_mode: null }))));
   assertEquals(inputs(unsaid)["0.mlp.experts.0.down_proj"], mx("e2m1"));
+  const both = quark(entry(FP4_WEIGHT, floor), {
+    layer_quant_config: { "*layers.1.*": entry(FP4_WEIGHT, FP4_INPUT) },
+  });
+  assertEquals(
+    [
+      made,
+      unsaid,
+      plan(model(), both),
+      plan(model(), null),
+      plan(model(), quark(entry(FP4_WEIGHT, floor)), {
+        scheme: "w_mxfp4_a_mxfp4",
+      }),
+    ].map(({ scaleRule }) => scaleRule),
+    ["floor", "even", "floor + even", null, "even"],
+  );
 });
 
 Deno.test("makePlan() reads names of older exports", () => {
@@ -175,7 +192,7 @@ Deno.test("makePlan() merges static scales by the largest over the experts, for 
 });
 
 Deno.test("makePlan() keeps the scales of q, k and v apart", () => {
-  const scale = (module: string) => "qkvo".indexOf(module.at(-6) ?? "") + 1;
+  const scale = (module: string) => module.includes("self_attn") ? "qkvo".indexOf(module.at(-6)!) + 1 : null;
   const made = plan(
     model({ attention: FP8_TENSOR, scale }),
     quark(entry(FP4_WEIGHT, null), {
@@ -333,7 +350,8 @@ Deno.test("makePlan() refuses experts of a layer with different inputs", () => {
 });
 
 Deno.test("makePlan() plans mixed precision per layer", () => {
-  const linears = model({ experts: (layer) => layer === 0 ? mxfp6("e2m3") : MXFP4, scale: () => 1 });
+  const scale = (module: string) => module.includes("layers.1.") ? 1 : null;
+  const linears = model({ experts: (layer) => layer === 0 ? mxfp6("e2m3") : MXFP4, scale });
   const config = quark(entry(FP4_WEIGHT, FP8), {
     layer_quant_config: { "*layers.0.mlp*": entry(mxSpec("fp6_e2m3", false), null) },
   });

@@ -21,7 +21,7 @@ export interface ModelOptions {
   readonly layers?: number;
   readonly attention?: Stored;
   readonly experts?: Stored | ((layer: number, expert: number) => Stored);
-  /** Input scale of a module. */
+  /** Input scale of a module; plain linears have none. */
   readonly scale?: (module: string) => number | null;
 }
 
@@ -30,7 +30,8 @@ export function model(
   { layers = 2, attention = BF16, experts = MXFP4, scale = () => null }: ModelOptions = {},
 ): StoredLinear[] {
   const linears: StoredLinear[] = [];
-  const add = (module: string, stored: Stored) => linears.push({ module, ...stored, inputScale: scale(module) });
+  const add = (module: string, stored: Stored) =>
+    linears.push({ module, ...stored, inputScale: stored.scale === "none" ? null : scale(module) });
   for (let l = 0; l < layers; l++) {
     for (const p of "qkvo") add(`model.layers.${l}.self_attn.${p}_proj`, attention);
     add(`model.layers.${l}.mlp.router`, BF16);

@@ -32,21 +32,24 @@ export function detectLayout(names: readonly string[], quantMethod: unknown, pla
   return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;
 }
 
-/** The quant_method that each layout's writers set; undefined where none does. */
-const METHODS: Record<LayoutName, string | undefined> = {
-  hf_mxfp4: "mxfp4",
-  hf_bf16: undefined,
-  original: undefined,
-  quark: "quark",
-};
+/** What the tensors of a layout are, for a config that says something else by its quant_method alone. */
+const CONTRADICTED: readonly { layout: LayoutName; method: string; tensors: string }[] = [
+  { layout: "quark", method: "mxfp4", tensors: 'of quant_method "quark"' },
+  { layout: "hf_bf16", method: "mxfp4", tensors: "without quantization" },
+];
 
-/** A line about a config and tensors that contradict each other, or null. The tensors count. */
+/**
+ * A line about a quant_method that the tensors contradict, or null. The tensors count.
+ *
+ * AMD Quark's config names formats module by module, and the plan compares those; methods that are unknown are refused there too.
+ */
 export function methodWarning(layout: LayoutName, quantMethod: unknown, configPath: string): string | null {
-  if (quantMethod === undefined || quantMethod === null || quantMethod === METHODS[layout]) return null;
-  const method = METHODS[layout] === undefined ? "without quantization" : `of quant_method "${METHODS[layout]}"`;
-  return `${configPath}: quantization_config.quant_method is ${
-    show(quantMethod)
-  }, but the tensors are ${method}; the tensors count`;
+  const found = CONTRADICTED.find((one) => one.layout === layout && one.method === quantMethod);
+  return found === undefined
+    ? null
+    : `${configPath}: quantization_config.quant_method is ${
+      show(quantMethod)
+    }, but the tensors are ${found.tensors}; the tensors count`;
 }
 
 /** Names that one warning spells out. */

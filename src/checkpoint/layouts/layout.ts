@@ -11,6 +11,8 @@ export type LayoutName = "hf_mxfp4" | "hf_bf16" | "original" | "quark";
 export interface LayoutSource {
   readonly tree: ModelTree<MatrixSource, LinearSource, VectorSource>;
   readonly kvScales: readonly KvScales[];
+  /** Layers whose scales of the cache are among the tensors; none if left out. */
+  readonly storedKvScales?: number;
 }
 
 /** The two linears of an expert, each for all experts. */

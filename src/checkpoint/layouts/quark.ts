@@ -44,9 +44,13 @@ export function readQuark(
       down: reader.experts(layer, shapes.down),
     }),
   });
-  const kvScales = Array.from({ length: config.layers }, (_, layer) => reader.kvScales(layer));
+  const stored = Array.from({ length: config.layers }, (_, layer) => reader.kvScales(layer));
   reader.warnings().forEach(onWarning);
-  return { tree, kvScales };
+  return {
+    tree,
+    kvScales: stored.map((scales) => scales ?? { k: 1, v: 1 }),
+    storedKvScales: stored.filter((scales) => scales !== null).length,
+  };
 }
 
 class QuarkReader {
@@ -112,8 +116,8 @@ class QuarkReader {
     }
   }
 
-  /** Scales of the cache, by Quark's names or its older export's; 1 where there are none. */
-  kvScales(layer: number): KvScales {
+  /** Scales of the cache, by Quark's names or its older export's; null where there are none. */
+  kvScales(layer: number): KvScales | null {
     const attention = `${layerModule(layer)}.self_attn`;
     for (const name of ["q_proj.output_scale", "q_scale", "prob_output_scale", "prob_scale"]) {
       if (this.#tensors.find(`${attention}.${name}`) !== null) this.#unusedScales.push(`${attention}.${name}`);
@@ -125,7 +129,7 @@ class QuarkReader {
         `${this.#tensors.place}: tensor ${attention}.${missing}_proj.output_scale: expected one as for ${there}_proj, got nothing`,
       );
     }
-    return { k: k ?? 1, v: v ?? 1 };
+    return k === null || v === null ? null : { k, v };
   }
 
   #kvScale(attention: string, of: "k" | "v"): number | null {

@@ -1,0 +1,161 @@
+/** Checkpoints whose config says another thing than their tensors: the tensors count, and one warning names both. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { planModel, type PlanOptions } from "../../src/model/planned.ts";
+import { type Layout, type QuarkOptions, randomConfig, SHAPES } from "../../tools/random_layouts.ts";
+import { assertEquals } from "../assert.ts";
+import { rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
+import { makeCheckpoint, Random } from "./make.ts";
+
+const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
+type Json = Record<string, unknown>;
+
+interface Contradiction {
+  readonly layout?: Layout;
+  readonly quark?: QuarkOptions;
+  readonly tensors?: (tensors: Map<string, StoredNumbers>) => void;
+  /** Changes quantization_config, or gives another one; null: none. */
+  readonly config?: (quantization: Json) => Json | null | void;
+  readonly options?: Partial<PlanOptions>;
+}
+
+const quarkConfig = (quark: QuarkOptions = {}) => randomConfig(SHAPE, "quark", quark)["quantization_config"] as Json;
+const inputs = (spec: unknown) => (q: Json) => {
+  (q["global_quant_config"] as Json)["input_tensors"] = spec;
+};
+const FP4_INPUT = {
+  ...{ dtype: "fp4", qscheme: "per_group", group_size: 32, is_dynamic: true, scale_format: "e8m0" },
+};
+const withoutCache = (q: Json) => {
+  const entries = Object.values(q["layer_quant_config"] as Json) as Json[];
+  entries.forEach((entry) => entry["output_tensors"] = null);
+};
+const keepScales = (layers: string) => (tensors: Map<string, StoredNumbers>) => {
+  const scales = [...tensors.keys()].filter((name) => name.endsWith("output_scale"));
+  scales.filter((name) => !name.startsWith(layers)).forEach((name) => tensors.delete(name));
+};
+
+const EXPERTS = "model.layers.0.mlp.experts.0.gate_up_proj and 11 more";
+const ATTENTION = "model.layers.0.self_attn.q_proj and 7 more";
+const NO_CACHE = "says FP8 for the KV cache, but the tensors have";
+
+/** What contradicts what; the scheme of experts and of q_proj, and the cache; the warning. */
+const CASES: [string, Contradiction, planned: [string, string, string], warning: string | null][] = [
+  [
+    "formats of weights",
+    { config: () => quarkConfig({ weights: "mxfp6_e3m2" }) },
+    ["w_mxfp4", "bf16", "bf16"],
+    `quantization_config says mxfp6_e3m2 for ${EXPERTS}, but the tensors are mxfp4; the tensors count`,
+  ],
+  [
+    "quantized weights that the config excludes, with the scales of their inputs",
+    {
+      quark: { weights: "fp8", attention: "fp8", inputScales: true },
+      config: (q) => void (q["exclude"] = ["*attn*", "*router*", "lm_head"]),
+    },
+    ["fp8", "fp8", "bf16"],
+    `quantization_config says no quantization for ${ATTENTION}, but the tensors are fp8_e4m3 with input scales of static FP8; ` +
+    "the tensors count",
+  ],
+  [
+    "plain weights that the config quantizes",
+    { layout: "hf_bf16", config: () => quarkConfig() },
+    ["bf16", "bf16", "bf16"],
+    `quantization_config says mxfp4 for ${EXPERTS}, but the tensors are not quantized; the tensors count`,
+  ],
+  [
+    "quant_method mxfp4 and plain weights",
+    { layout: "hf_bf16", config: () => ({ quant_method: "mxfp4" }) },
+    ["bf16", "bf16", "bf16"],
+    'quantization_config.quant_method is "mxfp4", but the tensors are without quantization; the tensors count',
+  ],
+  [
+    "quant_method mxfp4 and Quark's tensors",
+    { quark: { weights: "fp8", inputScales: true }, config: () => ({ quant_method: "mxfp4" }) },
+    ["fp8", "bf16", "bf16"],
+    'quantization_config.quant_method is "mxfp4", but the tensors are of quant_method "quark"; the tensors count',
+  ],
+  [
+    "no format of inputs and their scales",
+    { quark: { inputScales: true }, config: inputs(null) },
+    ["w_mxfp4_a_fp8", "bf16", "bf16"],
+    `quantization_config says mxfp4 without input scales for ${EXPERTS}, but the tensors are mxfp4 with input scales of static FP8; ` +
+    "the tensors count",
+  ],
+  [
+    "no quantization_config and scales of inputs",
+    { quark: { weights: "mxfp4", inputScales: true }, config: () => null },
+    ["w_mxfp4_a_fp8", "bf16", "bf16"],
+    `no quantization_config for ${EXPERTS}, but the tensors are mxfp4 with input scales of static FP8; the tensors count`,
+  ],
+  [
+    "MX inputs and scales of static ones: no tensor says that inputs are FP8",
+    { quark: { inputScales: true }, config: inputs(FP4_INPUT) },
+    ["w_mxfp4_a_mxfp4", "bf16", "bf16"],
+    `no static FP8 inputs for ${EXPERTS}: the input scales in the tensors are not used`,
+  ],
+  [
+    "a cache like the activations and its scales",
+    { quark: { kvScales: "output_scale" }, config: withoutCache },
+    ["w_mxfp4", "bf16", "fp8"],
+    "quantization_config says no FP8 for the KV cache, but the tensors have its scales for all of 2 layers; the tensors count",
+  ],
+  [
+    "no quantization_config and scales of the cache",
+    { quark: { kvScales: "legacy" }, config: () => null },
+    ["w_mxfp4", "bf16", "fp8"],
+    "no quantization_config for the KV cache, but the tensors have its scales for all of 2 layers; the tensors count",
+  ],
+  [
+    "an FP8 cache without scales",
+    { quark: { kvScales: "output_scale" }, tensors: keepScales("none") },
+    ["w_mxfp4", "bf16", "fp8"],
+    `quantization_config ${NO_CACHE} no scales for it; 1 is used where there are none`,
+  ],
+  [
+    "an FP8 cache with scales in one layer",
+    { quark: { kvScales: "output_scale" }, tensors: keepScales("model.layers.1.") },
+    ["w_mxfp4", "bf16", "fp8"],
+    `quantization_config ${NO_CACHE} its scales for 1 of 2 layers; 1 is used where there are none`,
+  ],
+  // What a user asks for contradicts nobody.
+  [
+    "--scheme w_mxfp4",
+    { quark: { inputScales: true }, options: { scheme: "w_mxfp4" } },
+    ["w_mxfp4", "bf16", "bf16"],
+    null,
+  ],
+  [
+    "--kv-cache-dtype bf16",
+    { quark: { kvScales: "output_scale" }, config: withoutCache, options: { kvCacheDtype: "bf16" } },
+    ["w_mxfp4", "bf16", "bf16"],
+    null,
+  ],
+  ["--kv-cache-dtype fp8", { options: { kvCacheDtype: "fp8" } }, ["w_mxfp4", "bf16", "fp8"], null],
+  // OpenAI's own tensors beside a config of Hugging Face's or Quark's that says what they are.
+  ["MXFP4 in another layout", { layout: "hf_mxfp4", config: () => quarkConfig() }, ["w_mxfp4", "bf16", "bf16"], null],
+];
+
+for (const [what, { layout = "quark", quark = {}, tensors, config, options }, planned, warning] of CASES) {
+  const rest = warning === null ? "is no contradiction" : "contradict each other: one warning names both";
+  Deno.test(`${what} ${rest}`, () => {
+    using dir = new TemporaryDirectory();
+    makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout, quark });
+    if (tensors) rewrite(`${dir.path}/model.safetensors`, tensors);
+    const json = randomConfig(SHAPE, layout, quark), quantization = json["quantization_config"] as Json;
+    if (config) {
+      const changed = config(quantization);
+      if (changed === null) delete json["quantization_config"];
+      else if (changed) json["quantization_config"] = changed;
+    }
+    dir.write("config.json", json);
+    const checkpoint = openCheckpoint(dir.path);
+    const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: "auto", ...options });
+    const schemeOf = (module: string) => plan.linears.find((linear) => linear.module === module)!.scheme;
+    assertEquals(
+      [plan.scheme, schemeOf("model.layers.0.self_attn.q_proj"), plan.kvFormat],
+      planned,
+    );
+    const lines = [...checkpoint.warnings, ...plan.warnings];
+    assertEquals(lines, warning === null ? [] : [`${dir.path}/config.json: ${warning}`]);
+  });
+}

@@ -1,0 +1,48 @@
+/** QDQ of the SIMD kernels against what AMD Quark and ml_dtypes leave of 131,072 blocks, and bit for bit against src/quant. */
+import type { InputFormat } from "../../src/quant/format.ts";
+import { qdqRow } from "../../src/quant/qdq.ts";
+import { BLOCK } from "../../src/quant/scales.ts";
+import { assertEquals } from "../assert.ts";
+import { floats, readGolden } from "../golden.ts";
+import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "../quant/blocks.ts";
+import { INPUTS } from "./inputs.ts";
+import { assertSameBits, F32, Machine } from "./module.ts";
+
+const goldens = readGolden("quant/blocks.safetensors");
+const numbers = new Float32Array(blocks().buffer);
+
+/** Rows of 32 blocks: the scale of MX blocks is a block's own, whatever the row. */
+const WIDTH = 32 * BLOCK;
+const rowsOf = (all: Float32Array, width: number) =>
+  Array.from({ length: all.length / width }, (_, r) => all.subarray(r * width, (r + 1) * width));
+
+type Words = readonly (number | F32)[];
+/** Name of the golden, the input format, its words in a descriptor, and rows. */
+const CASES: (readonly [golden: string, InputFormat, Words, rows: readonly Float32Array[]])[] = [
+  ...INPUTS.flatMap(([, input, words]) =>
+    input.kind === "mx" ? [[`${input.element}.${input.rule}`, input, words, rowsOf(numbers, WIDTH)] as const] : []
+  ),
+  ...[...floats(goldens, "fp8_static.scales")].map((scale, i) => {
+    const input: InputFormat = { kind: "fp8_static", scale };
+    return [`fp8_static.${i}`, input, [4, 0, new F32(scale)], rowsOf(numbers, WIDTH)] as const;
+  }),
+  ["fp8_token", { kind: "fp8_token" }, [5, 0, 0], tokenRows(numbers)],
+];
+
+const MEBIBYTES = 2 * Math.ceil(4 * BLOCKS * BLOCK / 2 ** 20) + 4;
+
+for (const [golden, input, words, rows] of CASES) {
+  Deno.test(`qdq() of the kernels equals the goldens of ${BLOCKS} blocks (${golden})`, async () => {
+    const width = rows[0]!.length;
+    assertEquals(width, golden === "fp8_token" ? TOKEN_BLOCKS * BLOCK : WIDTH);
+    const machine = new Machine(MEBIBYTES);
+    const x = machine.floats(rows.length * width), out = machine.floats(rows.length * width);
+    rows.forEach((row, r) => x.data.set(row, r * width));
+    machine.run("qdq", [out.address, x.address, width, width, ...words, 0], rows.length, [out]);
+    const got = out.data.slice();
+    rows.forEach((row, r) => {
+      assertSameBits(got.subarray(r * width, (r + 1) * width), qdqRow(row, input, false), `row ${r}`);
+    });
+    assertEquals(await sha256(canonical(got)), [...goldens.get(`${golden}.sha256`)!.data]);
+  });
+}
