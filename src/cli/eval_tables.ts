@@ -5,15 +5,24 @@ import { operationName, residualError, suspectText, worstOperation } from "../ev
 import { percent, points, small } from "../eval/report/numbers.ts";
 import { tableLines } from "./table.ts";
 
-/** What made the numbers, in lines; what differs between cells is in their labels. */
-export function protocolLines(version: string, setting: SettingProtocol, task: string): string[] {
-  const { model, fingerprint, weights_sha256: weights, backend, dtype, kv_cache_dtype: kv, tp, ep, threads } = setting;
+/** What made the numbers, in lines. What is not the same in all settings is given for each of them: `tp 1/2/4`. */
+export function protocolLines(version: string, settings: readonly SettingProtocol[], task: string): string[] {
+  const distinct = (of: (setting: SettingProtocol) => string | number | null) =>
+    [...new Set(settings.map(of))].filter((value) => value !== null);
+  const all = (name: keyof SettingProtocol) => distinct((setting) => setting[name]).join("/");
+  const checkpoints = distinct(({ model, fingerprint, weights_sha256 }) =>
+    `${model}, weights ${weights_sha256.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`
+  );
   return [
     "",
-    `mxoss ${version}; ${model}, weights ${weights.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`,
-    `${setting.scheme}, ${dtype}, kv ${kv}, tp ${tp}, ep ${ep}, ${backend}, ${threads} thread${
-      threads === 1 ? "" : "s"
-    }; ${task}`,
+    ...checkpoints.map((checkpoint) => `mxoss ${version}; ${checkpoint}`),
+    `${all("scheme")}, ${all("dtype")}, kv ${all("kv_cache_dtype")}, tp ${all("tp")}, ep ${all("ep")}, ${
+      all("backend")
+    }, ` +
+    `${all("threads")} thread${all("threads") === "1" ? "" : "s"}; ${task}`,
+    ...distinct((setting) => setting.calibrated_on).map((on) =>
+      `static input scales from ${String(on).replace(/([0-9a-f]{16})[0-9a-f]{48}/, "$1")}`
+    ),
   ];
 }
 
@@ -63,11 +72,7 @@ export function gsm8kTables(results: Gsm8kResults): string[] {
     );
   }
   lines.push(...divergenceLines(divergences, (key) => labelOf(results, key), cells[0]!.label));
-  const { data, prompt, decoding } = protocol;
-  const task = `${format} by ${prompt.template}, seed ${prompt.seed}, at most ${decoding.max_tokens} tokens, data ${
-    data.sha256.slice(0, 16)
-  }`;
-  lines.push(...protocolLines(results.mxoss, cells[0]!.protocol, task));
+  lines.push(...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), taskText(protocol)));
   return lines;
 }
 
@@ -90,8 +95,25 @@ export function perplexityTables(results: PerplexityResults): string[] {
     }),
   ], [1, 2, 3]));
   lines.push(...divergenceLines(divergences, (key) => cells.find((c) => c.key === key)!.label, cells[0]!.label));
-  lines.push(...protocolLines(results.mxoss, cells[0]!.protocol, `text ${protocol.text.sha256.slice(0, 16)}`));
+  lines.push(
+    ...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), `text ${protocol.text.sha256.slice(0, 16)}`),
+  );
   return lines;
+}
+
+/** How problems are asked, in one line. */
+function taskText({ data, prompt, decoding }: Gsm8kResults["protocol"]): string {
+  return [
+    `${prompt.format} by ${prompt.template}`,
+    ...(prompt.system === null ? [] : [`system message ${JSON.stringify(prompt.system)}`]),
+    ...(prompt.reasoning === null ? [] : [`reasoning ${prompt.reasoning}`]),
+    ...(prompt.shots_from === null
+      ? []
+      : [`examples ${prompt.shots.map(({ index }) => index).join(" ")} of ${prompt.shots_from.sha256.slice(0, 16)}`]),
+    `seed ${prompt.seed}`,
+    `at most ${decoding.max_tokens} tokens`,
+    `data ${data.sha256.slice(0, 16)}`,
+  ].join(", ");
 }
 
 function labelOf({ cells }: Gsm8kResults, key: string): string {

@@ -232,6 +232,12 @@ Deno.test("gsm8kReport() draws a matrix of 40 settings with a panel for each num
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
   // Accuracy, difference, outcomes, KL, residual stream, KL by position, reliability.
   assertEquals(svgs.filter((part) => ["tp 1", "tp 2", "tp 4"].every((tp) => part.includes(`>${tp}</text>`))).length, 7);
+  const text = gsm8kTables(wideMatrix()).join("\n");
+  assertStringIncludes(
+    text,
+    "w_mxfp4/w_mxfp4_a_fp8/w_mxfp4_a_mxfp4/w_mxfp4_a_mxfp6_e3m2/w_mxfp4_a_mxfp6_e2m3, bf16, kv bf16/fp8, tp 1/2/4/8, ep 1, emulate, " +
+      "2 threads; chat by none, seed 0, at most 9 tokens, data dddddddddddddddd\nstatic input scales from text",
+  );
   // Seven colours at most, so that no two schemes share one in a panel.
   const legend = /w_mxfp4_a_mxfp6_e2m3<\/span>/g;
   assert([...page.matchAll(legend)].length >= 2, "schemes are named in legends");
