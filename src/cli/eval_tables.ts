@@ -1,7 +1,8 @@
 /** What `mxoss eval` prints. */
 import { FILTERS } from "../eval/filters.ts";
 import type { DivergenceResult, Gsm8kResults, PerplexityResults, SettingProtocol } from "../eval/results_schema.ts";
-import { operationName, residualError, suspectText, worstOperation } from "../eval/summary.ts";
+import { type Arrangement, arrangeRows } from "../eval/report/arrangement.ts";
+import { observedSpread, operationName, residualError, suspectText, worstOperation } from "../eval/summary.ts";
 import { percent, points, small } from "../eval/report/numbers.ts";
 import { tableLines } from "./table.ts";
 
@@ -30,6 +31,7 @@ export function protocolLines(version: string, settings: readonly SettingProtoco
 export function gsm8kTables(results: Gsm8kResults): string[] {
   const { cells, comparisons, divergences, protocol } = results;
   const lines: string[] = [];
+  const arranged = arrangeRows(cells);
   const { asked, name } = protocol.data;
   const { format, shots } = protocol.prompt;
   lines.push(`${asked} problems of ${name}, ${format}, ${shots.length} examples, greedy, 95% intervals`, "");
@@ -47,6 +49,9 @@ export function gsm8kTables(results: Gsm8kResults): string[] {
       `${cell.without_final}`,
     ]),
   ], [1, 3, 5, 6, 7, 8]));
+  lines.push(...rankTable(cells, arranged, "problems solved (flexible-extract), by number of ranks", (cell) => {
+    return `${cell.filters["flexible-extract"].correct}`;
+  }));
   if (comparisons.length > 0) {
     lines.push("", `against ${cells[0]!.label}, on the same problems (flexible-extract)`, "");
     lines.push(...tableLines([
@@ -72,6 +77,16 @@ export function gsm8kTables(results: Gsm8kResults): string[] {
     );
   }
   lines.push(...divergenceLines(divergences, (key) => labelOf(results, key), cells[0]!.label));
+  const distance = (of: (d: DivergenceResult) => number | null) => ({ key }: { readonly key: string }) => {
+    const found = divergences.find((d) => d.key === key);
+    return found === undefined ? "-" : small(of(found.divergence));
+  };
+  if (divergences.length > 0) {
+    const from = `against ${cells[0]!.label}, by number of ranks`;
+    lines.push(...rankTable(cells, arranged, `mean KL ${from}`, distance((d) => d.logits.mean_kl)));
+    lines.push(...rankTable(cells, arranged, `residual error ${from}`, distance(residualError)));
+  }
+  lines.push(...observedSpread(results).flatMap((sentence) => ["", sentence]));
   lines.push(...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), taskText(protocol)));
   return lines;
 }
@@ -114,6 +129,33 @@ function taskText({ data, prompt, decoding }: Gsm8kResults["protocol"]): string 
     `at most ${decoding.max_tokens} tokens`,
     `data ${data.sha256.slice(0, 16)}`,
   ].join(", ");
+}
+
+/** One number of every cell of a large matrix, at a glance: ranks stand side by side. None where they are rows. */
+function rankTable<C extends { readonly label: string }>(
+  cells: readonly C[],
+  { columns, rows, place }: Arrangement,
+  title: string,
+  value: (cell: C) => string,
+): string[] {
+  if (columns.length < 2) return [];
+  const at = (row: string, column: string) =>
+    cells.find(({ label }) => place(label).row === row && place(label).column === column);
+  return [
+    "",
+    title,
+    "",
+    ...tableLines([
+      ["setting", ...columns],
+      ...rows.map((row) => [
+        row,
+        ...columns.map((column) => {
+          const cell = at(row, column);
+          return cell === undefined ? "" : value(cell);
+        }),
+      ]),
+    ], columns.map((_, i) => i + 1)),
+  ];
 }
 
 function labelOf({ cells }: Gsm8kResults, key: string): string {

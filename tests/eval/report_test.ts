@@ -238,6 +238,14 @@ Deno.test("gsm8kReport() draws a matrix of 40 settings with a panel for each num
     "w_mxfp4/w_mxfp4_a_fp8/w_mxfp4_a_mxfp4/w_mxfp4_a_mxfp6_e3m2/w_mxfp4_a_mxfp6_e2m3, bf16, kv bf16/fp8, tp 1/2/4/8, ep 1, emulate, " +
       "2 threads; chat by none, seed 0, at most 9 tokens, data dddddddddddddddd\nstatic input scales from text",
   );
+  assertStringIncludes(text, "no of 39 settings differ from the first by more than noise");
+  assertStringIncludes(
+    text,
+    "mean KL against w_mxfp4, kv bf16, tp 1, by number of ranks\n\n" +
+      "setting                           tp 1     tp 2     tp 4     tp 8\n" +
+      "w_mxfp4, kv bf16                     -  0.00100  0.00200  0.00300\n" +
+      "w_mxfp4, kv fp8                0.00400  0.00500  0.00600  0.00700\n",
+  );
   // Seven colours at most, so that no two schemes share one in a panel.
   const legend = /w_mxfp4_a_mxfp6_e2m3<\/span>/g;
   assert([...page.matchAll(legend)].length >= 2, "schemes are named in legends");

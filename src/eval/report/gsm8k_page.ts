@@ -6,14 +6,9 @@ import { layerByLayer } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
 import { card, escape, page, plottedTable, remark, section, table } from "./html.ts";
-import { percent, points, small } from "./numbers.ts";
+import { CHOOSING, observedSpread } from "../summary.ts";
+import { percent, points } from "./numbers.ts";
 import { protocolSection } from "./protocol_section.ts";
-
-/** Said wherever a method is chosen. */
-export const CHOOSING =
-  "Accuracy hardly separates quantization schemes: problems that are lost and problems that are gained cancel out, and " +
-  "what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose by KL divergence " +
-  "and error per layer.";
 
 /** The page, as HTML. */
 export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
@@ -26,7 +21,7 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
     `<h1>Accuracy on ${escape(protocol.data.name)}</h1>`,
     `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} examples, greedy. ` +
     `Intervals are 95% intervals.</p>`,
-    remark([CHOOSING, ...observed(results)].join(" ")),
+    remark([CHOOSING, ...observedSpread(results)].join(" ")),
     section(
       "Accuracy",
       "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.",
@@ -68,27 +63,6 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
     ),
     protocolSection(results.mxoss, protocol, cells),
   ]);
-}
-
-/** What this run has to say about {@linkcode CHOOSING}. */
-function observed({ cells, comparisons, divergences }: Gsm8kResults): string[] {
-  if (comparisons.length === 0 || divergences.length === 0) return [];
-  const accuracies = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
-  const different = comparisons.filter(({ pairs }) =>
-    pairs.some(({ filter, p_holm }) => filter === "flexible-extract" && p_holm < 0.05)
-  );
-  const kls = divergences.map(({ divergence }) => divergence.logits.mean_kl).filter((kl) => kl !== null);
-  const settings = comparisons.length === 1 ? "setting differs" : "settings differ";
-  return [
-    `In this run accuracies lie between ${percent(Math.min(...accuracies))} and ${
-      percent(Math.max(...accuracies))
-    }, and ` +
-    `${
-      different.length === 0 ? "no" : different.length
-    } of ${comparisons.length} ${settings} from the first by more than noise ` +
-    "(p < 0.05, corrected for their number)" +
-    (kls.length < 2 ? "." : `; mean KL lies between ${small(Math.min(...kls))} and ${small(Math.max(...kls))} nats.`),
-  ];
 }
 
 function accuracyTable({ cells }: Gsm8kResults): string {
