@@ -43,6 +43,7 @@ export function suspectText({ error, explained, evidence, hints }: DivergenceRes
 export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults): string[] {
   if (comparisons.length === 0 || divergences.length === 0) return [];
   const accuracies = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
+  const low = percent(Math.min(...accuracies)), high = percent(Math.max(...accuracies));
   const pairs = comparisons.flatMap((c) => c.pairs.filter(({ filter }) => filter === "flexible-extract"));
   const different = pairs.filter(({ p_holm }) => p_holm < NOISE).length;
   const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a).difference;
@@ -50,9 +51,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   const kls = divergences.map(({ divergence }) => divergence.logits.mean_kl).filter((kl) => kl !== null);
   const settings = pairs.length === 1 ? "setting differs" : "settings differ";
   return [
-    `In this run accuracies lie between ${percent(Math.min(...accuracies))} and ${
-      percent(Math.max(...accuracies))
-    }, and ` +
+    `In this run ${low === high ? `every accuracy is ${low}` : `accuracies lie between ${low} and ${high}`}, and ` +
     `${
       different === 0 ? "no" : different
     } of ${pairs.length} ${settings} from the first by more than noise: the largest ` +

@@ -227,7 +227,11 @@ Deno.test("gsm8kReport() draws a matrix of 40 settings with a panel for each num
   const page = await gsm8kReport(wideMatrix());
   assertPage(page);
   // Both kinds of evidence, and the words that say which one to choose by.
-  assertStringIncludes(page, "no of 39 settings differ from the first by more than noise");
+  assertStringIncludes(
+    page,
+    "every accuracy is 100.00%, and no of 39 settings differ from the first by more than noise: the largest difference is 0.00 points, " +
+      "the smallest p 1.000 (1.000 corrected for their number)",
+  );
   assertStringIncludes(page, "mean KL lies between 0.00100 and 0.0390 nats");
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
   // Accuracy, difference, outcomes, KL, residual stream, KL by position, reliability.
