@@ -53,7 +53,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   return [
     `In this run ${low === high ? `every accuracy is ${low}` : `accuracies lie between ${low} and ${high}`}, and ` +
     `${
-      different === 0 ? "no" : different
+      different === 0 ? "none" : different
     } of ${pairs.length} ${settings} from the first by more than noise: the largest ` +
     `difference is ${points(widest)} points, the smallest p ${least.p.toFixed(3)} (${
       least.p_holm.toFixed(3)
