@@ -10,7 +10,7 @@ import { COMPARE, type Limit, parseSide, type SideOptions, type Watched } from "
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales } from "./eval_calibrate.ts";
 import { COMPARE_CHUNK } from "./eval_divergence.ts";
-import { makeDirectory, resultsText } from "./eval_output.ts";
+import { makeDirectory, refuseOtherResults, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
 import { openSetting, type PlannedSetting, planSetting, type Setting, settingProtocol } from "./eval_setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -42,7 +42,11 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
   }
   const length = Math.min(options["sequence-length"], maxPositions);
   const sequences = cutSequences(ids, length, options.text);
-  if (options.out !== undefined) makeDirectory(options.out);
+  if (options.out !== undefined) {
+    makeDirectory(options.out);
+    // A comparison is made anew each time, so that one replaces another; an evaluation may have taken hours.
+    refuseOtherResults(options.out, "mxoss.compare", null, () => null);
+  }
 
   using interrupt = new Interrupt();
   const divergence = await interrupt.race(compute(a, b, sequences, options.alarm));

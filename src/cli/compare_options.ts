@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { closest } from "./closest.ts";
 import { ALARM_OPTION, CALIBRATE_OPTION, schemeName } from "./eval_options.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
-import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
+import { type CommandSpec, decimal, integer, option, text, toggle, withGiven } from "./options.ts";
 
 /** Tokens of a sequence of the compared text. */
 export const COMPARE_SEQUENCE = 1024;
@@ -72,7 +72,9 @@ export function parseSide(name: "a" | "b", words: string | undefined): SideOptio
     }
     if (key in side) throw new InputError(`--${name}: ${key}: expected once, got twice`);
     const result = SIDE_KEYS[key as keyof typeof SIDE_KEYS].safeParse(value);
-    if (!result.success) throw new InputError(`--${name}: ${key}: ${result.error.issues[0]!.message}, got "${value}"`);
+    if (!result.success) {
+      throw new InputError(`--${name}: ${key}: ${withGiven(result.error.issues[0]!.message, value)}`);
+    }
     side[key] = result.data;
   }
   return side;

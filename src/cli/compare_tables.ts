@@ -42,7 +42,7 @@ export function compareTables({ mxoss, protocol, divergence: d }: CompareResults
     lines.push("suspects: none; every own error is what the settings' number formats explain");
   }
   for (const suspect of d.suspects) lines.push(`suspect: ${operationName(suspect)}: ${suspectText(suspect)}`);
-  lines.push(...protocolLines(mxoss, protocol.a, `A; text ${protocol.text.sha256.slice(0, 16)}`));
+  lines.push(...protocolLines(mxoss, [protocol.a, protocol.b], `A/B; text ${protocol.text.sha256.slice(0, 16)}`));
   return lines;
 }
 

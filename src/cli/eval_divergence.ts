@@ -7,7 +7,10 @@ import { DivergenceResult } from "../eval/results_schema.ts";
 import { openSetting, type PlannedSetting } from "./eval_setting.ts";
 import { RateBar } from "./eval_progress.ts";
 
-/** A comparison on disk: a journal of one entry, so that it is computed once. */
+/**
+ * A comparison on disk: a journal of one entry, so that it is computed once, and again where other problems or another alarm line are asked
+ * for. That it is of the same settings is known by then: their answers would have been refused.
+ */
 const Entry = z.strictObject({ index: z.literal(0), divergence: DivergenceResult });
 
 /** What to compare. */
@@ -28,7 +31,7 @@ export interface DivergenceTask {
 export async function divergenceOf(task: DivergenceTask): Promise<DivergenceResult> {
   using journal = task.kept === null
     ? null
-    : Journal.open(task.kept.path, task.kept.header, (value) => Entry.parse(value));
+    : Journal.open(task.kept.path, task.kept.header, (value) => Entry.parse(value), "replace");
   const before = journal?.entries.get(0);
   if (before !== undefined) return before.divergence;
   const divergence = await compute(task);

@@ -26,7 +26,7 @@ import { ChatRenderer } from "../text/chat.ts";
 import { type EvalOptions, matrixOf, settingsOf } from "./eval.ts";
 import { COMPARE_CHUNK, divergenceOf } from "./eval_divergence.ts";
 import { DEFAULT_REPLY_TOKENS } from "./eval_options.ts";
-import { makeDirectory, resultsText } from "./eval_output.ts";
+import { makeDirectory, refuseOtherResults, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
 import { openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
 import { gsm8kTables } from "./eval_tables.ts";
@@ -61,7 +61,10 @@ export async function evalGsm8k(options: EvalOptions): Promise<number> {
   const protocol = protocolOf(task, data, shotsFrom, chosen, options, checkpoint);
   using interrupt = new Interrupt();
   const { out } = options;
-  if (out !== undefined) makeDirectory(out);
+  if (out !== undefined) {
+    makeDirectory(out);
+    refuseOtherResults(out, "mxoss.eval.gsm8k", taskOf(protocol), (results) => taskOf(results.protocol));
+  }
   const runs = await openRuns(matrixOf(options), protocol, checkpoint, options);
   try {
     const work = runAll(runs, task, protocol, options);
@@ -189,8 +192,12 @@ async function openRuns(
 /** What answers depend on: neither threads nor how many problems are asked. */
 function answersHeader(protocol: Gsm8kResults["protocol"], setting: SettingProtocol) {
   const { threads: _, model: _model, ...numbers } = setting;
-  const { data, ...rest } = protocol;
-  return { schema: "mxoss.answers", version: SCHEMA_VERSION, ...rest, data: { sha256: data.sha256 }, setting: numbers };
+  return { schema: "mxoss.answers", version: SCHEMA_VERSION, ...taskOf(protocol), setting: numbers };
+}
+
+/** The part of the protocol that answers depend on. */
+function taskOf({ data, ...rest }: Gsm8kResults["protocol"]) {
+  return { ...rest, data: { sha256: data.sha256 } };
 }
 
 /** Answers of a run that keeps nothing. */

@@ -1,6 +1,7 @@
 /** The directory that `--out` names, and the text of what is written into it. */
 import type { z } from "zod";
 import { InputError, reason } from "../errors.ts";
+import { firstDifference } from "../eval/journal.ts";
 
 /**
  * Makes the directory if it is not there.
@@ -13,6 +14,48 @@ export function makeDirectory(path: string): void {
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     throw new InputError(`--out: ${path}: expected a directory that can be written to: ${reason(thrown)}`);
+  }
+}
+
+/** Names of the three schemas, as people know the commands. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  "mxoss.eval.gsm8k": "mxoss eval gsm8k",
+  "mxoss.eval.perplexity": "mxoss eval perplexity",
+  "mxoss.compare": "mxoss compare",
+};
+
+/**
+ * Refuses a directory whose results a run would overwrite though they are of something else.
+ *
+ * @param own What the run's results belong to.
+ * @param of The same of results that are there; what it throws at says that they are no results.
+ * @throws {InputError} naming the file and what differs.
+ */
+export function refuseOtherResults<T>(
+  directory: string,
+  schema: string,
+  own: T,
+  // deno-lint-ignore no-explicit-any
+  of: (results: any) => T,
+): void {
+  const path = `${directory}/results.json`;
+  let there: T;
+  try {
+    const results = JSON.parse(Deno.readTextFileSync(path));
+    if (results.schema !== schema) {
+      const got = COMMANDS[results.schema];
+      const what = got === undefined ? "another file" : `those of ${got}`;
+      throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got ${what}; choose another --out`);
+    }
+    there = of(results);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return;
+    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
+    throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got another file; choose another --out`);
+  }
+  const differs = firstDifference(there, own);
+  if (differs !== null) {
+    throw new InputError(`${path}: was written with other settings (${differs}); choose another --out`);
   }
 }
 

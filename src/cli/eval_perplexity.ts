@@ -10,7 +10,7 @@ import { PerplexityResults, SCHEMA_VERSION, type SettingProtocol } from "../eval
 import { decode } from "../text/stream_decoder.ts";
 import { type EvalOptions, matrixOf, settingsOf } from "./eval.ts";
 import { COMPARE_CHUNK, divergenceOf } from "./eval_divergence.ts";
-import { makeDirectory, resultsText } from "./eval_output.ts";
+import { makeDirectory, refuseOtherResults, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
 import { openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
 import { perplexityTables } from "./eval_tables.ts";
@@ -62,7 +62,10 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
   };
   using interrupt = new Interrupt();
   const { out } = options;
-  if (out !== undefined) makeDirectory(out);
+  if (out !== undefined) {
+    makeDirectory(out);
+    refuseOtherResults(out, "mxoss.eval.perplexity", textOf(task.protocol), (results) => textOf(results.protocol));
+  }
   const cells = matrixOf(options);
   const settings = await settingsOf(cells, checkpoint, options);
   const runs: CellRun[] = [];
@@ -102,10 +105,14 @@ function header({ protocol: { text } }: PerplexityTask, setting: SettingProtocol
   return {
     schema: "mxoss.nll",
     version: SCHEMA_VERSION,
-    // More tokens add sequences; only a last one that was cut short would change.
-    text: { sha256: text.sha256, sequence_length: text.sequence_length, tokens: text.tokens },
+    text: textOf({ text }),
     setting: numbers,
   };
+}
+
+/** What was predicted. More tokens add sequences; only a last one that was cut short would change. */
+function textOf({ text }: PerplexityResults["protocol"]) {
+  return { sha256: text.sha256, sequence_length: text.sequence_length, tokens: text.tokens };
 }
 
 class MemoryStore implements NllStore {

@@ -1,7 +1,8 @@
 /** What `mxoss eval` prints. */
 import { FILTERS } from "../eval/filters.ts";
 import type { DivergenceResult, Gsm8kResults, PerplexityResults, SettingProtocol } from "../eval/results_schema.ts";
-import { operationName, residualError, suspectText, worstOperation } from "../eval/summary.ts";
+import { type Arrangement, arrangeRows } from "../eval/report/arrangement.ts";
+import { observedSpread, operationName, residualError, suspectText, worstOperation } from "../eval/summary.ts";
 import { percent, points, small } from "../eval/report/numbers.ts";
 import { tableLines } from "./table.ts";
 
@@ -10,15 +11,25 @@ export function schemeText({ scheme, scale_rule: rule }: SettingProtocol): strin
   return rule === null ? scheme : `${scheme}, ${rule} scales`;
 }
 
-/** What made the numbers, in lines; what differs between cells is in their labels. */
-export function protocolLines(version: string, setting: SettingProtocol, task: string): string[] {
-  const { model, fingerprint, weights_sha256: weights, backend, dtype, kv_cache_dtype: kv, tp, ep, threads } = setting;
+/** What made the numbers, in lines. What is not the same in all settings is given for each of them: `tp 1/2/4`. */
+export function protocolLines(version: string, settings: readonly SettingProtocol[], task: string): string[] {
+  const distinct = (of: (setting: SettingProtocol) => string | number | null) =>
+    [...new Set(settings.map(of))].filter((value) => value !== null);
+  const all = (name: keyof SettingProtocol) => distinct((setting) => setting[name]).join("/");
+  const checkpoints = distinct(({ model, fingerprint, weights_sha256 }) =>
+    `${model}, weights ${weights_sha256.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`
+  );
+  const rules = distinct((setting) => setting.scale_rule);
   return [
     "",
-    `mxoss ${version}; ${model}, weights ${weights.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`,
-    `${schemeText(setting)}, ${dtype}, kv ${kv}, tp ${tp}, ep ${ep}, ${backend}, ${threads} thread${
-      threads === 1 ? "" : "s"
-    }; ${task}`,
+    ...checkpoints.map((checkpoint) => `mxoss ${version}; ${checkpoint}`),
+    `${all("scheme")}${rules.length > 0 ? `, ${rules.join("/")} scales` : ""}, ${all("dtype")}, kv ${
+      all("kv_cache_dtype")
+    }, tp ${all("tp")}, ep ${all("ep")}, ${all("backend")}, ` +
+    `${all("threads")} thread${all("threads") === "1" ? "" : "s"}; ${task}`,
+    ...distinct((setting) => setting.calibrated_on).map((on) =>
+      `static input scales from ${String(on).replace(/([0-9a-f]{16})[0-9a-f]{48}/, "$1")}`
+    ),
   ];
 }
 
@@ -26,6 +37,7 @@ export function protocolLines(version: string, setting: SettingProtocol, task: s
 export function gsm8kTables(results: Gsm8kResults): string[] {
   const { cells, comparisons, divergences, protocol } = results;
   const lines: string[] = [];
+  const arranged = arrangeRows(cells);
   const { asked, name } = protocol.data;
   const { format, shots } = protocol.prompt;
   lines.push(`${asked} problems of ${name}, ${format}, ${shots.length} examples, greedy, 95% intervals`, "");
@@ -43,6 +55,9 @@ export function gsm8kTables(results: Gsm8kResults): string[] {
       `${cell.without_final}`,
     ]),
   ], [1, 3, 5, 6, 7, 8]));
+  lines.push(...rankTable(cells, arranged, "problems solved (flexible-extract), by number of ranks", (cell) => {
+    return `${cell.filters["flexible-extract"].correct}`;
+  }));
   if (comparisons.length > 0) {
     lines.push("", `against ${cells[0]!.label}, on the same problems (flexible-extract)`, "");
     lines.push(...tableLines([
@@ -68,11 +83,17 @@ export function gsm8kTables(results: Gsm8kResults): string[] {
     );
   }
   lines.push(...divergenceLines(divergences, (key) => labelOf(results, key), cells[0]!.label));
-  const { data, prompt, decoding } = protocol;
-  const task = `${format} by ${prompt.template}, seed ${prompt.seed}, at most ${decoding.max_tokens} tokens, data ${
-    data.sha256.slice(0, 16)
-  }`;
-  lines.push(...protocolLines(results.mxoss, cells[0]!.protocol, task));
+  const distance = (of: (d: DivergenceResult) => number | null) => ({ key }: { readonly key: string }) => {
+    const found = divergences.find((d) => d.key === key);
+    return found === undefined ? "-" : small(of(found.divergence));
+  };
+  if (divergences.length > 0) {
+    const from = `against ${cells[0]!.label}, by number of ranks`;
+    lines.push(...rankTable(cells, arranged, `mean KL ${from}`, distance((d) => d.logits.mean_kl)));
+    lines.push(...rankTable(cells, arranged, `residual error ${from}`, distance(residualError)));
+  }
+  lines.push(...observedSpread(results).flatMap((sentence) => ["", sentence]));
+  lines.push(...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), taskText(protocol)));
   return lines;
 }
 
@@ -95,8 +116,52 @@ export function perplexityTables(results: PerplexityResults): string[] {
     }),
   ], [1, 2, 3]));
   lines.push(...divergenceLines(divergences, (key) => cells.find((c) => c.key === key)!.label, cells[0]!.label));
-  lines.push(...protocolLines(results.mxoss, cells[0]!.protocol, `text ${protocol.text.sha256.slice(0, 16)}`));
+  lines.push(
+    ...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), `text ${protocol.text.sha256.slice(0, 16)}`),
+  );
   return lines;
+}
+
+/** How problems are asked, in one line. */
+function taskText({ data, prompt, decoding }: Gsm8kResults["protocol"]): string {
+  return [
+    `${prompt.format} by ${prompt.template}`,
+    ...(prompt.system === null ? [] : [`system message ${JSON.stringify(prompt.system)}`]),
+    ...(prompt.reasoning === null ? [] : [`reasoning ${prompt.reasoning}`]),
+    ...(prompt.shots_from === null
+      ? []
+      : [`examples ${prompt.shots.map(({ index }) => index).join(" ")} of ${prompt.shots_from.sha256.slice(0, 16)}`]),
+    `seed ${prompt.seed}`,
+    `at most ${decoding.max_tokens} tokens`,
+    `data ${data.sha256.slice(0, 16)}`,
+  ].join(", ");
+}
+
+/** One number of every cell of a large matrix, at a glance: ranks stand side by side. None where they are rows. */
+function rankTable<C extends { readonly label: string }>(
+  cells: readonly C[],
+  { columns, rows, place }: Arrangement,
+  title: string,
+  value: (cell: C) => string,
+): string[] {
+  if (columns.length < 2) return [];
+  const at = (row: string, column: string) =>
+    cells.find(({ label }) => place(label).row === row && place(label).column === column);
+  return [
+    "",
+    title,
+    "",
+    ...tableLines([
+      ["setting", ...columns],
+      ...rows.map((row) => [
+        row,
+        ...columns.map((column) => {
+          const cell = at(row, column);
+          return cell === undefined ? "" : value(cell);
+        }),
+      ]),
+    ], columns.map((_, i) => i + 1)),
+  ];
 }
 
 function labelOf({ cells }: Gsm8kResults, key: string): string {

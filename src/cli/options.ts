@@ -168,7 +168,12 @@ function validate(name: string, { schema }: Option, given: unknown): unknown {
   const result = schema.safeParse(values[0]);
   if (result.success) return result.data;
   if (values.length === 0) throw new InputError(`--${name}: required, but not given`);
-  throw new InputError(`--${name}: ${result.error.issues[0]!.message}, got "${values[0]}"`);
+  throw new InputError(`--${name}: ${withGiven(result.error.issues[0]!.message, String(values[0]))}`);
+}
+
+/** What was expected and what was got, for messages that do not say the latter themselves, for instance of one word of a list. */
+export function withGiven(message: string, given: string): string {
+  return /, got /.test(message) ? message : `${message}, got "${given}"`;
 }
 
 function unknownOption(spec: CommandSpec, argument: string, names: readonly string[]): InputError {

@@ -90,6 +90,7 @@ export const QUANTIZE: CommandSpec<typeof OPTIONS> = {
   positional: null,
   options: OPTIONS,
   notes: [
+    "Accuracy hardly separates schemes: choose by KL divergence and error per layer, which mxoss eval and mxoss compare measure.",
     "Weights become the scheme's by the rule that Quark has for them: MX blocks of 32 by the largest magnitude (scale rule even), FP8 by " +
     "the largest magnitude of the tensor or row / 448. Weights that are stored in that format already are copied. Embeddings, norms, " +
     "biases, the router and the head stay as they are.",

@@ -26,22 +26,31 @@ export class Journal<T extends Indexed> implements Disposable {
   /**
    * Opens a journal, or starts it.
    *
-   * @param header What the results belong to. A journal with another header is refused.
+   * @param header What the results belong to.
    * @param read Validates an entry; throws where it is not one.
+   * @param others What to do about a journal with another header: refuse it, or start anew where results are soon made again.
    * @throws {InputError} if the file belongs to something else, is garbled before its last line, or another process writes it.
    */
-  static open<T extends Indexed>(path: string, header: unknown, read: (value: unknown) => T): Journal<T> {
+  static open<T extends Indexed>(
+    path: string,
+    header: unknown,
+    read: (value: unknown) => T,
+    others: "refuse" | "replace" = "refuse",
+  ): Journal<T> {
     const file = openFile(path);
     try {
       if (!lock(file)) {
         throw new InputError(`${path}: expected no other run in this directory, but one is writing this file`);
       }
       const headerLine = JSON.stringify(header);
-      const { lines, bytes } = wholeLines(readAll(file), path);
+      let { lines, bytes } = wholeLines(readAll(file), path);
       if (lines.length > 0 && lines[0] !== headerLine) {
-        throw new InputError(
-          `${path}: was written with other settings (${difference(lines[0]!, header)}); choose another --out`,
-        );
+        if (others === "refuse") {
+          throw new InputError(
+            `${path}: was written with other settings (${difference(lines[0]!, header)}); choose another --out`,
+          );
+        }
+        [lines, bytes] = [[], 0];
       }
       const entries = new Map<number, T>();
       lines.slice(1).forEach((line, i) => {
@@ -138,13 +147,14 @@ function parseEntry<T>(line: string, where: string, read: (value: unknown) => T)
 /** The first setting in which two headers differ, in words. */
 function difference(line: string, header: unknown): string {
   try {
-    return firstDifference(JSON.parse(line), header, "") ?? "in another order";
+    return firstDifference(JSON.parse(line), header) ?? "in another order";
   } catch {
     return "its first line is garbled";
   }
 }
 
-function firstDifference(old: unknown, now: unknown, name: string): string | null {
+/** The first field in which two JSON values differ, in words; null where none does. */
+export function firstDifference(old: unknown, now: unknown, name = ""): string | null {
   if (isRecord(old) && isRecord(now)) {
     for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
       const found = firstDifference(old[key], now[key], name === "" ? key : `${name}.${key}`);

@@ -1,6 +1,12 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
-import { small } from "./report/numbers.ts";
-import type { DivergenceResult } from "./results_schema.ts";
+import { percent, points, small } from "./report/numbers.ts";
+import type { DivergenceResult, Gsm8kResults } from "./results_schema.ts";
+
+/** Said wherever a method is chosen. */
+export const CHOOSING =
+  "Accuracy hardly separates quantization schemes: problems that are lost and problems that are gained cancel out, and " +
+  "what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose by KL divergence " +
+  "and error per layer.";
 
 /** An operation with its layer: `layer 3 experts.down_proj`; those before and behind the layers stand alone. */
 export function operationName({ layer, operation }: { readonly layer: number; readonly operation: string }): string {
@@ -32,3 +38,31 @@ export function suspectText({ error, explained, evidence, hints }: DivergenceRes
     ...hints,
   ].join("; ");
 }
+
+/** What a run has to say about {@linkcode CHOOSING}: one sentence, or none where nothing was compared. */
+export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults): string[] {
+  if (comparisons.length === 0 || divergences.length === 0) return [];
+  const accuracies = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
+  const low = percent(Math.min(...accuracies)), high = percent(Math.max(...accuracies));
+  const pairs = comparisons.flatMap((c) => c.pairs.filter(({ filter }) => filter === "flexible-extract"));
+  const different = pairs.filter(({ p_holm }) => p_holm < NOISE).length;
+  const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a).difference;
+  const least = pairs.reduce((a, b) => b.p < a.p ? b : a);
+  const kls = divergences.map(({ divergence }) => divergence.logits.mean_kl).filter((kl) => kl !== null);
+  const settings = pairs.length === 1 ? "setting differs" : "settings differ";
+  return [
+    `In this run ${low === high ? `every accuracy is ${low}` : `accuracies lie between ${low} and ${high}`}, and ` +
+    `${
+      different === 0 ? "none" : different
+    } of ${pairs.length} ${settings} from the first by more than noise: the largest ` +
+    `difference is ${points(widest)} points, the smallest p ${least.p.toFixed(3)} (${
+      least.p_holm.toFixed(3)
+    } corrected for ` +
+    `their number)${
+      kls.length < 2 ? "" : `; mean KL lies between ${small(Math.min(...kls))} and ${small(Math.max(...kls))} nats`
+    }.`,
+  ];
+}
+
+/** p-value below which a difference is more than noise. */
+const NOISE = 0.05;

@@ -102,6 +102,51 @@ Deno.test("eval gsm8k takes up answers that are there, also when more problems a
   });
 });
 
+Deno.test("eval gsm8k asked for more problems compares layer by layer anew, on more of them", async () => {
+  const args = ["gsm8k", "--data", PROBLEMS, "--max-tokens", "60", "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4"];
+  await evaluated([...args, "--limit", "1"], async ({ code, stderr }, out) => {
+    assertEquals(code, 0, stderr);
+    const more = await mxoss(["eval", ...args, "--limit", "2", "--alarm", "0.5", "--out", out, "--json"], {
+      writable: out,
+    });
+    assertEquals(more.code, 0, more.stderr);
+    const { divergence } = Gsm8kResults.parse(JSON.parse(more.stdout)).divergences[0]!;
+    assertEquals([divergence.sequences, divergence.alarm], [2, 0.5]);
+  });
+});
+
+Deno.test("eval and compare refuse a directory with results of something else, before anything is computed", async () => {
+  const args = ["gsm8k", "--data", PROBLEMS, "--limit", "1", "--max-tokens", "20"];
+  const text = `${GOLDENS}eval/two_turns.txt`;
+  await evaluated([...args, "--scheme", "w_mxfp4"], async ({ code, stderr }, out) => {
+    assertEquals(code, 0, stderr);
+    const before = await Deno.readFile(`${out}/results.json`);
+    const refused: [args: string[], what: RegExp][] = [
+      [
+        ["eval", "perplexity", "--text", text],
+        /expected results of mxoss eval perplexity, got those of mxoss eval gsm8k/,
+      ],
+      [["compare", "--text", text], /expected results of mxoss compare, got those of mxoss eval gsm8k/],
+      // Another scheme has another journal, and only the results tell that the problems are others.
+      [
+        ["eval", "gsm8k", "--data", HARDER, "--limit", "1", "--max-tokens", "20", "--scheme", "w_mxfp4_a_mxfp4"],
+        /results\.json: was written with other settings \(data\.sha256 was "598b.*, is "7540/,
+      ],
+    ];
+    for (const [command, what] of refused) {
+      const { code, stderr } = await mxoss([...command, "--out", out], { writable: out });
+      assertMatch(stderr, what);
+      assertMatch(stderr, /^error: [^\n]+; choose another --out\n$/);
+      assertEquals(code, 2);
+    }
+    assertEquals(await Deno.readFile(`${out}/results.json`), before);
+    await Deno.writeTextFile(`${out}/results.json`, "something");
+    const { code: last, stderr: said } = await mxoss(["eval", ...args, "--out", out], { writable: out });
+    assertMatch(said, /results\.json: expected results of mxoss eval gsm8k, got another file/);
+    assertEquals(last, 2);
+  });
+});
+
 Deno.test("eval interrupted by Ctrl-C keeps its answers and says how to go on", async () => {
   const out = await Deno.makeTempDir();
   try {
@@ -201,6 +246,10 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["perplexity"], /--text: required/],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp5"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "mxfp4"], /--scheme: .*w_mxfp4_a_mxfp4.*got "mxfp4"/],
+  [
+    ["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp4,w_mxfp4_a_fp4"],
+    /--scheme: with w_mxfp4 expected .*, got a_fp4\n$/,
+  ],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp4,w_mxfp4"], /--scheme: expected w_mxfp4 once/],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp6_e2m3"], /w_mxfp6_e2m3: expected experts stored as mxfp6_e2m3/],
   [["gsm8k", "--data", PROBLEMS, "--tp", "1,0"], /--tp: expected an integer from 1/],

@@ -1,7 +1,14 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Answer } from "../../src/eval/answers.ts";
-import { accuracies, compareWithFirst } from "../../src/eval/gsm8k.ts";
+import { readDataset } from "../../src/eval/dataset.ts";
+import { chooseShots } from "../../src/eval/fewshot.ts";
+import { accuracies, answerAll, compareWithFirst, prepareTask, roomFor } from "../../src/eval/gsm8k.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
+import { openSession } from "../../src/model/open.ts";
+import { ChatRenderer } from "../../src/text/chat.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { TINY } from "./sides.ts";
 
 function answers(outcomes: string, extracted = (i: number) => `${i}`): Answer[] {
   return [...outcomes].map((outcome, index) => ({
@@ -42,4 +49,41 @@ Deno.test("reliabilityBins() makes bins of equal size by probability", () => {
   assertEquals(bins.map((b) => b.accuracy), [0, 0, 1, 1, 1]);
   assertAlmostEquals(bins[0]!.confidence, 0.105, 1e-9);
   assertEquals(reliabilityBins(answers("1".repeat(19))), []);
+});
+
+Deno.test("answerAll() computes the examples that all prompts share once, and answers as without sharing", async () => {
+  const data = readDataset(new URL("../goldens/word-problems.jsonl", import.meta.url).pathname, "--data");
+  const checkpoint = openCheckpoint(TINY);
+  const tokenizer = await Tokenizer.fromDirectory(TINY);
+  const chat = await ChatRenderer.fromDirectory(TINY, tokenizer);
+  const { shots, asked } = chooseShots(data, data, 5, 0);
+  const task = prepareTask(asked.slice(0, 8), { format: "chat", tokenizer, chat, shots }, checkpoint.config, 40);
+  const examples = shots.reduce((sum, shot) => sum + tokenizer.encode(shot.question + shot.answer).length, 0);
+  assert(task.prefix.length > examples, `${task.prefix.length} tokens are shared, ${examples} of them are examples`);
+
+  const run = async (prefix: Int32Array) => {
+    const own = { ...task, prefix };
+    const room = roomFor(own, checkpoint.config, "bf16", 3);
+    const options = { backend: "emulate", dtype: "bf16", kvCacheDtype: "auto", maxTokens: 64, threads: 2 } as const;
+    const session = await openSession(checkpoint, { ...options, ...room });
+    const entries = new Map<number, Answer>();
+    // What the model is given, counted where it goes in.
+    let tokens = 0;
+    const compute = session.run.bind(session);
+    session.run = (feeds, ...rest) => {
+      tokens += feeds.reduce((sum, feed) => sum + feed.tokens.length, 0);
+      return compute(feeds, ...rest);
+    };
+    const store = { entries, append: (answer: Answer) => void entries.set(answer.index, answer) };
+    const answers = await answerAll(own, session, store, () => {});
+    await session.close();
+    return { answers, tokens };
+  };
+  const shared = await run(task.prefix), apart = await run(new Int32Array(0));
+  assertEquals(shared.answers, apart.answers);
+  // Of a reply, the last token is chosen and not computed any more.
+  const replies = shared.answers.reduce((sum, { generatedTokens }) => sum + generatedTokens - 1, 0);
+  const prompts = task.prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+  assertEquals(apart.tokens, prompts + replies);
+  assertEquals(shared.tokens, task.prefix.length + prompts - task.prompts.length * task.prefix.length + replies);
 });

@@ -69,6 +69,25 @@ Deno.test("Journal refuses results of other settings and says which setting diff
   });
 });
 
+Deno.test("Journal starts anew where results of other settings are to be replaced", () => {
+  withJournal((path, open) => {
+    fill(path);
+    const header = { kind: "test", settings: { scheme: "w_mxfp4", tokens: 512 } };
+    {
+      using journal = Journal.open(path, header, readEntry, "replace");
+      assertEquals(journal.entries.size, 0);
+      journal.append(ENTRIES[1]!);
+    }
+    assertEquals(
+      Deno.readTextFileSync(path),
+      [header, ENTRIES[1]].map((value) => `${JSON.stringify(value)}\n`).join(""),
+    );
+    using again = Journal.open(path, header, readEntry, "replace");
+    assertEquals([...again.entries.values()], [ENTRIES[1]!]);
+    assertThrows(() => open(), InputError);
+  });
+});
+
 Deno.test("Journal refuses a garbled line before the last one, by file and line", () => {
   withJournal((path, open) => {
     const text = new TextDecoder().decode(fill(path)).split("\n");

@@ -202,6 +202,76 @@ for (const cells of [1, 2, 9]) {
   });
 }
 
+/** The widest matrix that the documentation has: 40 settings. */
+function wideMatrix(): Gsm8kResults {
+  const results = gsm8k(40, 1);
+  const schemes = ["w_mxfp4", "w_mxfp4_a_fp8", "w_mxfp4_a_mxfp4", "w_mxfp4_a_mxfp6_e3m2", "w_mxfp4_a_mxfp6_e2m3"];
+  const settings = schemes.flatMap((scheme) =>
+    ["bf16", "fp8"].flatMap((kv) => [1, 2, 4, 8].map((tp) => ({ scheme, kv_cache_dtype: kv, tp })))
+  );
+  return {
+    ...results,
+    cells: results.cells.map((cell, i) => {
+      const own = settings[i]!;
+      return {
+        ...cell,
+        label: `${own.scheme}, kv ${own.kv_cache_dtype}, tp ${own.tp}`,
+        protocol: { ...setting, ...own, calibrated_on: own.scheme.endsWith("a_fp8") ? "text" : null },
+        reliability: [{ problems: 20, confidence: 0.8, accuracy: 0.7 }, { problems: 20, confidence: 1, accuracy: 1 }],
+      };
+    }),
+    divergences: results.divergences.map(({ key }, i) => ({ key, divergence: divergence(1e-3 * (i + 1)) })),
+  };
+}
+
+Deno.test("gsm8kReport() draws a matrix of 40 settings with a panel for each number of ranks and a colour for each scheme", async () => {
+  const page = await gsm8kReport(wideMatrix());
+  assertPage(page);
+  // Both kinds of evidence, and the words that say which one to choose by.
+  assertStringIncludes(
+    page,
+    "every accuracy is 100.00%, and none of 39 settings differ from the first by more than noise: the largest difference is 0.00 points, " +
+      "the smallest p 1.000 (1.000 corrected for their number)",
+  );
+  assertStringIncludes(page, "mean KL lies between 0.00100 and 0.0390 nats");
+  const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
+  // Accuracy, difference, outcomes, KL, residual stream, KL by position, reliability.
+  assertEquals(svgs.filter((part) => ["tp 1", "tp 2", "tp 4"].every((tp) => part.includes(`>${tp}</text>`))).length, 7);
+  const text = gsm8kTables(wideMatrix()).join("\n");
+  assertStringIncludes(
+    text,
+    "w_mxfp4/w_mxfp4_a_fp8/w_mxfp4_a_mxfp4/w_mxfp4_a_mxfp6_e3m2/w_mxfp4_a_mxfp6_e2m3, bf16, kv bf16/fp8, tp 1/2/4/8, ep 1, emulate, " +
+      "2 threads; chat by none, seed 0, at most 9 tokens, data dddddddddddddddd\nstatic input scales from text",
+  );
+  assertStringIncludes(text, "none of 39 settings differ from the first by more than noise");
+  assertStringIncludes(
+    text,
+    "mean KL against w_mxfp4, kv bf16, tp 1, by number of ranks\n\n" +
+      "setting                           tp 1     tp 2     tp 4     tp 8\n" +
+      "w_mxfp4, kv bf16                     -  0.00100  0.00200  0.00300\n" +
+      "w_mxfp4, kv fp8                0.00400  0.00500  0.00600  0.00700\n",
+  );
+  // Seven colours at most, so that no two schemes share one in a panel.
+  const legend = /w_mxfp4_a_mxfp6_e2m3<\/span>/g;
+  assert([...page.matchAll(legend)].length >= 2, "schemes are named in legends");
+  for (const name of ["weights_sha256", "dtype", "threads", "prompt.seed", "kv_cache_dtype", "calibrated_on"]) {
+    assert(page.includes(`>${name}<`), `the protocol lacks ${name}`);
+  }
+});
+
+Deno.test("reports say how many positions a dot of KL stands for", async () => {
+  const results = gsm8k(2, 1);
+  const { divergence: d } = results.divergences[0]!;
+  const long = {
+    ...d,
+    logits: { ...d.logits, kl: Array.from({ length: 2500 }, () => 1e-3), agrees: "1".repeat(2500) },
+  };
+  const page = (divergence: DivergenceResult) =>
+    gsm8kReport({ ...results, divergences: [{ ...results.divergences[0]!, divergence }] });
+  assertStringIncludes(await page(d), "One dot for each position.");
+  assertStringIncludes(await page(long), "One dot for 3 positions: the largest KL of them.");
+});
+
 Deno.test("perplexityReport() draws a page, also of what is not finite", async () => {
   const results = PerplexityResults.parse({
     schema: "mxoss.eval.perplexity",

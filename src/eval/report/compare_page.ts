@@ -1,18 +1,23 @@
 /** The report of a comparison. */
 import { operationName, residualError } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
+import { arrangeLines, arrangeRows } from "./arrangement.ts";
 import { errorTiles, klPlot, residualPlot, routerPlot } from "./divergence_plots.ts";
-import { flipTable, operationTable, suspectList, tensorTable } from "./divergence_sections.ts";
+import { flipTable, klNote, operationTable, suspectList, tensorTable } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { card, escape, page, remark, section, settings, tiles } from "./html.ts";
 import { percent, small } from "./numbers.ts";
+import { protocolSection } from "./protocol_section.ts";
 
 /** The page, as HTML. */
 export async function compareReport(results: CompareResults): Promise<string> {
   const artist = await openArtist();
   const { divergence: d, protocol: { a, b, text } } = results;
-  const named = [{ label: "B", series: 0, divergence: d }];
+  const named = [{ label: "B", divergence: d }], cells = [{ label: "B", protocol: b }];
+  const comparisons = { named, lines: arrangeLines(cells), rows: arrangeRows(cells) };
   const { logits, first_above_alarm: first } = d;
+  const { sequence, position } = logits.max_kl_at;
+  const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;
   const own = d.operations.some((o) => o.own !== null);
   return page(`A against B: ${text.name}`, [
     `<h1>What changes from A to B</h1>`,
@@ -20,11 +25,11 @@ export async function compareReport(results: CompareResults): Promise<string> {
     card(differences(a, b)),
     tiles([
       [small(logits.mean_kl), "mean KL, nats"],
-      [small(logits.max_kl), `largest, at position ${logits.max_kl_at.position}`],
+      [small(logits.max_kl), `largest KL, at ${at}`],
       [percent(logits.top1_agreement), "same likeliest token"],
       [`${logits.perplexity_a?.toFixed(4) ?? "-"} → ${logits.perplexity_b?.toFixed(4) ?? "-"}`, "perplexity"],
-      [small(residualError(d)), "error behind the last layer"],
-      [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router decisions changed"],
+      [small(residualError(d)), "residual error"],
+      [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router flips"],
     ]),
     remark(
       first === null
@@ -46,22 +51,31 @@ export async function compareReport(results: CompareResults): Promise<string> {
       "How it adds up",
       "Relative error of each operation with everything that came before it.",
       card(errorTiles(artist, d, "total")),
-      card(residualPlot(artist, named, d.alarm)),
+      card(
+        residualPlot(artist, comparisons, d.alarm),
+        "Error of the residual stream",
+        "Behind the attention and behind the experts of each layer; what leaves the last layer is the residual error above.",
+      ),
     ),
-    section("Predictions", "KL divergence of B's next-token probabilities from A's.", card(klPlot(artist, named))),
+    section(
+      "Predictions",
+      `KL divergence of B's next-token probabilities from A's. ${klNote(named)}`,
+      card(klPlot(artist, comparisons)),
+    ),
     section(
       "Router",
       "Share of tokens that B sends to another set of experts.",
-      card(routerPlot(artist, named)),
+      card(routerPlot(artist, comparisons)),
       flipTable(d),
     ),
     section(
       "Clipping",
-      "Elements that are beyond the format's largest number lose their size; the error is that of quantize-dequantize.",
+      "Elements beyond the format's largest number lose their size, those below half its smallest become 0; the error is that of " +
+        "quantizing the tensor and nothing else.",
       tensorTable(d),
     ),
     operationTable(d),
-    section("Protocol", "What made these numbers.", card(settings({ mxoss: results.mxoss, ...results.protocol }))),
+    protocolSection(results.mxoss, { text }, [{ label: "A", protocol: a }, { label: "B", protocol: b }]),
   ]);
 }
 

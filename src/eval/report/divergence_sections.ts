@@ -1,40 +1,84 @@
 /** Sections about comparisons, for all reports. */
 import { operationName, residualError, worstOperation } from "../summary.ts";
 import type { DivergenceResult } from "../results_schema.ts";
-import type { NamedDivergence } from "./divergence_plots.ts";
+import {
+  type Comparisons,
+  distancePlot,
+  klPlot,
+  type NamedDivergence,
+  ownErrorPlot,
+  positionsPerDot,
+  residualPlot,
+} from "./divergence_plots.ts";
+import type { Artist } from "./draw.ts";
 import { card, folded, remark, table } from "./html.ts";
 import { percent, small } from "./numbers.ts";
 
+/** Where an evaluation shows what each setting does, layer by layer and position by position. */
+export function layerByLayer(artist: Artist, comparisons: Comparisons): string[] {
+  const { named, lines } = comparisons;
+  const panels = lines.columns.length * lines.rows.length > 1;
+  return [
+    card(distancePlot(artist, comparisons), "KL divergence of the predictions"),
+    divergenceTable(named),
+    suspectList(named),
+    card(
+      residualPlot(artist, comparisons, named[0]!.divergence.alarm),
+      "Error of the residual stream, layer by layer",
+      "With everything that came before; where there is none, nothing is drawn." +
+        (panels ? " Colours are schemes, panels are what else differs." : "") +
+        ` The dashed red line is the alarm line, ${named[0]!.divergence.alarm}.`,
+    ),
+    card(
+      ownErrorPlot(artist, comparisons),
+      "Own error of operations, layer by layer",
+      "Relative error of one operation on equal inputs. Operations that have none anywhere are left out.",
+    ),
+    card(klPlot(artist, comparisons), "KL divergence, position by position", klNote(named)),
+  ];
+}
+
+/** What one must know to read a plot of KL by position. */
+export function klNote(named: readonly NamedDivergence[]): string {
+  const step = positionsPerDot(named);
+  return (step === 1 ? "One dot for each position." : `One dot for ${step} positions: the largest KL of them.`) +
+    " What is below 1e-10 lies on the lower edge; the dashed line is the mean.";
+}
+
 /** One line per comparison. */
-export function divergenceTable(comparisons: readonly NamedDivergence[]): string {
-  return card(table(
-    [
-      "setting",
-      "mean KL",
-      "max KL",
-      "same likeliest token",
-      "perplexity",
-      "residual error",
-      "largest own error",
-      "at",
-      "router flips",
-    ],
-    comparisons.map(({ label, divergence: d }) => {
-      const worst = worstOperation(d);
-      return [
-        label,
-        small(d.logits.mean_kl),
-        small(d.logits.max_kl),
-        percent(d.logits.top1_agreement),
-        `${d.logits.perplexity_a?.toFixed(4) ?? "-"} → ${d.logits.perplexity_b?.toFixed(4) ?? "-"}`,
-        small(residualError(d)),
-        small(worst?.own?.relative_error ?? null),
-        worst === undefined ? "" : operationName(worst),
-        percent(d.router.flipped / Math.max(1, d.router.decisions)),
-      ];
-    }),
-    { right: [1, 2, 3, 5, 6, 8] },
-  ));
+function divergenceTable(comparisons: readonly NamedDivergence[]): string {
+  return card(
+    table(
+      [
+        "setting",
+        "mean KL",
+        "max KL",
+        "same likeliest token",
+        "perplexity",
+        "residual error",
+        "largest own error",
+        "at",
+        "router flips",
+      ],
+      comparisons.map(({ label, divergence: d }) => {
+        const worst = worstOperation(d);
+        return [
+          label,
+          small(d.logits.mean_kl),
+          small(d.logits.max_kl),
+          percent(d.logits.top1_agreement),
+          d.logits.perplexity_b?.toFixed(4) ?? "-",
+          small(residualError(d)),
+          small(worst?.own?.relative_error ?? null),
+          worst === undefined ? "" : operationName(worst),
+          percent(d.router.flipped / Math.max(1, d.router.decisions)),
+        ];
+      }),
+      { right: [1, 2, 3, 4, 5, 6, 8] },
+    ),
+    "",
+    `The first setting's perplexity is ${comparisons[0]!.divergence.logits.perplexity_a?.toFixed(4) ?? "not finite"}.`,
+  );
 }
 
 /** What was found to be suspect. */

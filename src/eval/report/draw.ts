@@ -11,6 +11,11 @@ export interface Artist {
   draw(options: PlotOptions): string;
 }
 
+/** Width below which a plot is not shrunk, in pixels: its letters would be too small. A narrow window scrolls it instead. */
+const LEAST_WIDTH = 800;
+/** Width of a plot that does not say its own. */
+const WIDTH = 640;
+
 /** Loads the plotting library and a document for it to draw in. */
 export async function openArtist(): Promise<Artist> {
   const [Plot, { parseHTML }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
@@ -25,7 +30,13 @@ export async function openArtist(): Promise<Artist> {
         ...options,
         x: { labelAnchor: "center", labelArrow: "none", ...options.x },
         document,
-        style: { background: "none", color: "inherit", fontSize: "12px", overflow: "visible" },
+        style: {
+          background: "none",
+          color: "inherit",
+          fontSize: "12px",
+          overflow: "visible",
+          minWidth: `${Math.min(LEAST_WIDTH, options.width ?? WIDTH)}px`,
+        },
       });
       return (plot as unknown as { outerHTML: string }).outerHTML;
     },

@@ -1,40 +1,32 @@
 /** The report of an evaluation of word problems. */
 import { FILTERS } from "../filters.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
-import { klPlot, ownErrorPlot, residualPlot } from "./divergence_plots.ts";
-import { divergenceTable, suspectList } from "./divergence_sections.ts";
+import { arrangeLines, arrangeRows } from "./arrangement.ts";
+import { layerByLayer } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
-import { card, escape, folded, page, remark, section, settings, table } from "./html.ts";
+import { card, escape, page, plottedTable, remark, section, table } from "./html.ts";
+import { CHOOSING, observedSpread } from "../summary.ts";
 import { percent, points } from "./numbers.ts";
-
-/** Said wherever a method is chosen. */
-export const CHOOSING =
-  "Accuracy hardly separates quantization schemes: problems that are lost and problems that are gained cancel out, and " +
-  "what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose by KL divergence " +
-  "and error per layer.";
+import { protocolSection } from "./protocol_section.ts";
 
 /** The page, as HTML. */
 export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
   const artist = await openArtist();
   const { cells, comparisons, divergences, protocol } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, divergence }) => ({
-    label: label(key),
-    series: cells.findIndex((cell) => cell.key === key),
-    divergence,
-  }));
+  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
   const first = cells[0]!.label;
   return page(`Accuracy on ${protocol.data.name}`, [
     `<h1>Accuracy on ${escape(protocol.data.name)}</h1>`,
     `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} examples, greedy. ` +
     `Intervals are 95% intervals.</p>`,
-    remark(CHOOSING),
+    remark([CHOOSING, ...observedSpread(results)].join(" ")),
     section(
       "Accuracy",
       "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.",
       card(accuracyPlot(artist, results)),
-      card(accuracyTable(results)),
+      plottedTable(accuracyTable(results), cells.length),
     ),
     ...(comparisons.length === 0 ? [] : [
       section(
@@ -42,33 +34,34 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
         "The same problems under two settings (flexible-extract). The grey band holds true differences that so many problems would " +
           "miss more often than one time in five.",
         card(differencePlot(artist, results)),
-        card(pairTable(results, label)),
-        card(outcomePlot(artist, results)),
+        plottedTable(pairTable(results, label), comparisons.length),
+        card(
+          outcomePlot(artist, results),
+          "What became of each problem",
+          `gained: solved by this setting and not by ${first}; lost: the other way round.`,
+        ),
+      ),
+    ]),
+    ...(named.length === 0 ? [] : [
+      section(
+        "What accuracy does not show",
+        `Every setting computed the prompts of the first ${
+          named[0]!.divergence.sequences
+        } problems with the replies of ${first}, ` +
+          `${
+            named[0]!.divergence.tokens
+          } tokens, and was compared with it operation by operation: residual error is that of what ` +
+          "leaves the last layer, own error that of one operation on equal inputs.",
+        ...layerByLayer(artist, { named, lines: arrangeLines(cells), rows: arrangeRows(cells) }),
       ),
     ]),
     section(
       "Reliability",
-      "Problems in bins by the probability that the model gave its own whole reply, and how many of each bin are right. On the dashed " +
-        "line a model is right as often as it is sure.",
+      "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of each bin are right. " +
+        "On the dashed line a model is right as often as it is sure.",
       card(reliabilityPlot(artist, results)),
     ),
-    ...(named.length === 0 ? [] : [
-      section(
-        "What accuracy does not show",
-        `Every setting computed the prompts of the first problems with the replies of ${first}, and was compared with it operation by ` +
-          "operation: residual error is that of what leaves the last layer, own error that of one operation on equal inputs.",
-        divergenceTable(named),
-        suspectList(named),
-        card(residualPlot(artist, named, named[0]!.divergence.alarm)),
-        card(ownErrorPlot(artist, named)),
-        card(klPlot(artist, named)),
-      ),
-    ]),
-    section("Protocol", "What made these numbers.", card(settings({ mxoss: results.mxoss, ...protocol }))),
-    folded(
-      "Settings of the cells",
-      cells.map((cell) => `<h3>${escape(cell.key)}</h3>${settings(cell.protocol)}`).join(""),
-    ),
+    protocolSection(results.mxoss, protocol, cells),
   ]);
 }
 
@@ -101,7 +94,7 @@ function pairTable({ comparisons }: Gsm8kResults, label: (key: string) => string
   return table(
     ["setting", "filter", "points", "interval", "lost", "gained", "changed", "p", "p (Holm)", "noticeable"],
     comparisons.flatMap(({ key, pairs }) =>
-      pairs.map((pair) => [
+      merged(pairs).map((pair) => [
         label(key),
         pair.filter,
         points(pair.difference),
@@ -116,4 +109,12 @@ function pairTable({ comparisons }: Gsm8kResults, label: (key: string) => string
     ),
     { right: [2, 3, 4, 5, 6, 7, 8, 9] },
   );
+}
+
+type Pair = Gsm8kResults["comparisons"][number]["pairs"][number];
+
+/** One line for both filters where they agree in everything. */
+function merged(pairs: readonly Pair[]): (Omit<Pair, "filter"> & { readonly filter: string })[] {
+  const facts = ({ filter: _, ...rest }: Pair) => JSON.stringify(rest);
+  return new Set(pairs.map(facts)).size === 1 ? [{ ...pairs[0]!, filter: "both" }] : [...pairs];
 }

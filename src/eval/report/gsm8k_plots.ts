@@ -1,33 +1,66 @@
 /** Plots of accuracies. */
 import { FILTERS } from "../filters.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
-import type { Artist } from "./draw.ts";
+import { arrangeLines, arrangeRows, colourScale, panelChannels, panels } from "./arrangement.ts";
+import { labelRoom } from "./divergence_plots.ts";
+import type { Artist, PlotLibrary } from "./draw.ts";
 import { SERIES } from "./html.ts";
 import { percent, points } from "./numbers.ts";
 
 const WIDTH = 1000;
-/** Room for labels of settings, in pixels. */
-const LABELS = 230;
+/** Room for labels of columns, in pixels. */
+const TOP = 30;
+
+/** Columns of a plot with a row for each setting, and the names of its rows. */
+function rowPanels(cells: Gsm8kResults["cells"], shown = cells) {
+  const { place, columns } = arrangeRows(cells);
+  const names = [...new Set(shown.map(({ label }) => place(label).row))];
+  return {
+    place,
+    names,
+    scales: {
+      width: WIDTH,
+      marginLeft: labelRoom(names),
+      marginRight: 30,
+      ...panels({ columns, rows: [] }),
+    },
+    channels: columns.length > 1 ? { fx: "column" } : {},
+    /** Ticks that a column has room for. */
+    ticks: columns.length > 1 ? { ticks: 4, inset: 6 } : {},
+    /** What tells columns apart. */
+    frames: (Plot: PlotLibrary) => columns.length > 1 ? [Plot.frame({ stroke: "var(--line)" })] : [],
+  };
+}
 
 /** Accuracy of every setting with its interval, by both filters. */
 export function accuracyPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults): string {
-  const rows = cells.flatMap(({ label, filters }) => FILTERS.map((filter) => ({ label, filter, ...filters[filter] })));
+  const { place, names, scales, channels, ticks } = rowPanels(cells);
+  const rows = cells.flatMap(({ label, filters }) =>
+    FILTERS.map((filter) => ({ label, ...place(label), filter, ...filters[filter] }))
+  );
   return draw({
-    width: WIDTH,
-    height: 50 + 46 * cells.length,
-    marginLeft: LABELS,
-    marginRight: 30,
-    x: { label: "accuracy", tickFormat: "~%", grid: true, nice: true },
+    ...scales,
+    height: TOP + 50 + (names.length > 8 ? 34 : 46) * names.length,
+    x: { label: "accuracy", tickFormat: "~%", grid: true, nice: true, ...ticks },
     y: { label: null, axis: null },
-    fy: { domain: cells.map(({ label }) => label), label: null, axis: "left", tickSize: 0 },
+    fy: { domain: names, label: null, axis: "left", tickSize: 0 },
     color: { domain: [...FILTERS], range: [SERIES[1]!, SERIES[0]!], legend: true },
     marks: [
-      Plot.ruleY(rows, { x1: "low", x2: "high", y: "filter", fy: "label", stroke: "filter", strokeWidth: 2 }),
+      Plot.ruleY(rows, {
+        x1: "low",
+        x2: "high",
+        y: "filter",
+        fy: "row",
+        stroke: "filter",
+        strokeWidth: 2,
+        ...channels,
+      }),
       Plot.dot(rows, {
         x: "accuracy",
         y: "filter",
-        fy: "label",
+        fy: "row",
         fill: "filter",
+        ...channels,
         r: 4.5,
         title: (r) => `${r.label}, ${r.filter}: ${percent(r.accuracy)} [${percent(r.low)}, ${percent(r.high)}]`,
       }),
@@ -37,10 +70,12 @@ export function accuracyPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults): s
 
 /** Difference from the first setting with its interval. */
 export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): string {
+  const { place, names, scales, channels, ticks, frames } = rowPanels(results.cells, results.cells.slice(1));
   const rows = results.comparisons.flatMap(({ key, pairs }) => {
     const label = results.cells.find((cell) => cell.key === key)!.label;
     return pairs.filter((pair) => pair.filter === "flexible-extract").map((pair) => ({
       label,
+      ...place(label),
       ...pair,
       low: pair.low ?? -1,
       high: pair.high ?? 1,
@@ -50,17 +85,16 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): s
   // The band must not dwarf what it is there to judge.
   const reach = 1.15 * Math.max(...rows.flatMap(({ low, high }) => [-low, high]), Math.min(noticeable, 0.05));
   return draw({
-    width: WIDTH,
-    height: 50 + 30 * rows.length,
-    marginLeft: LABELS,
-    marginRight: 30,
+    ...scales,
+    height: TOP + 50 + 28 * names.length,
     x: {
       label: "percentage points against the first setting",
       grid: true,
+      ...ticks,
       domain: [-100 * reach, 100 * reach],
       transform: (d: number) => 100 * d,
     },
-    y: { type: "band", domain: rows.map(({ label }) => label), label: null, tickSize: 0 },
+    y: { type: "band", domain: names, label: null, tickSize: 0 },
     marks: [
       Plot.rectX([0], {
         x1: -Math.min(noticeable, reach),
@@ -68,11 +102,13 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): s
         fill: "var(--s6)",
         fillOpacity: 0.13,
       }),
+      ...frames(Plot),
       Plot.ruleX([0], { stroke: "var(--soft)" }),
-      Plot.ruleY(rows, { x1: "low", x2: "high", y: "label", stroke: SERIES[0]!, strokeWidth: 2 }),
+      Plot.ruleY(rows, { x1: "low", x2: "high", y: "row", stroke: SERIES[0]!, strokeWidth: 2, ...channels }),
       Plot.dot(rows, {
         x: "difference",
-        y: "label",
+        y: "row",
+        ...channels,
         fill: SERIES[0]!,
         r: 4.5,
         title: (r) => `${r.label}: ${points(r.difference)} points, p = ${r.p.toFixed(3)}`,
@@ -84,6 +120,7 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): s
 /** What became of each problem under each setting, beside the first. */
 export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults): string {
   const [first, ...others] = results.cells;
+  const { place, names, scales, channels, ticks, frames } = rowPanels(results.cells, others);
   const kinds = ["solved by both", "gained", "lost", "solved by neither"] as const;
   const rows = others.flatMap((cell) => {
     const base = first!.filters["flexible-extract"].outcomes, own = cell.filters["flexible-extract"].outcomes;
@@ -97,24 +134,24 @@ export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults): stri
       const [a, b] = [base[i] === "1", own[i] === "1"];
       counts[a && b ? "solved by both" : a ? "lost" : b ? "gained" : "solved by neither"]++;
     }
-    return kinds.map((kind) => ({ label: cell.label, kind, count: counts[kind] }));
+    return kinds.map((kind) => ({ label: cell.label, ...place(cell.label), kind, count: counts[kind] }));
   });
   return draw({
-    width: WIDTH,
-    height: 50 + 30 * others.length,
-    marginLeft: LABELS,
-    marginRight: 30,
-    x: { label: "problems" },
-    y: { type: "band", domain: others.map(({ label }) => label), label: null, tickSize: 0, padding: 0.25 },
+    ...scales,
+    height: TOP + 50 + 28 * names.length,
+    x: { label: "problems", ...ticks },
+    y: { type: "band", domain: names, label: null, tickSize: 0, padding: 0.25 },
     color: {
       domain: [...kinds],
       range: ["var(--s2)", "var(--s0)", "var(--bad)", "var(--s6)"],
       legend: true,
     },
     marks: [
+      ...frames(Plot),
       Plot.barX(rows, {
         x: "count",
-        y: "label",
+        y: "row",
+        ...channels,
         fill: "kind",
         order: [...kinds],
         title: (r) => `${r.label}: ${r.count} ${r.kind}`,
@@ -125,29 +162,41 @@ export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults): stri
 
 /** Accuracy against the probability that the model gave its own replies. */
 export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults): string {
-  const dots = cells.flatMap(({ label, reliability }) => reliability.map((bin) => ({ label, ...bin })));
+  const lines = arrangeLines(cells);
+  const dots = cells.flatMap(({ label, reliability }) =>
+    reliability.map((bin) => ({ label, ...lines.place(label), ...bin }))
+  );
   if (dots.length === 0) return `<p class="soft">Too few problems for bins of them.</p>`;
+  const channels = panelChannels(lines), { columns, rows } = lines;
+  const alone = Object.keys(channels).length === 0;
   return draw({
-    width: 640,
-    height: 420,
+    width: alone ? 640 : WIDTH,
+    height: alone ? 420 : 80 + (columns.length > 2 ? 230 : 380) * rows.length,
     marginLeft: 60,
-    x: { label: "probability of the whole reply", domain: [0, 1], tickFormat: "~%" },
+    marginRight: rows.length > 1 ? 60 : 20,
+    ...panels(lines),
+    x: { label: "probability of the whole reply", domain: [0, 1], tickFormat: "~%", ticks: alone ? 10 : [0, 0.5, 1] },
     y: { label: "correct", domain: [0, 1], tickFormat: "~%", grid: true },
-    color: {
-      domain: cells.map(({ label }) => label),
-      range: cells.map((_, i) => SERIES[i % SERIES.length]!),
-      legend: true,
-    },
+    color: colourScale(lines, cells),
     marks: [
+      ...(alone ? [] : [Plot.frame({ stroke: "var(--line)" })]),
       Plot.line([[0, 0], [1, 1]], { stroke: "var(--soft)", strokeDasharray: "4 4" }),
-      Plot.lineY(dots, { x: "confidence", y: "accuracy", stroke: "label", strokeWidth: 1.5 }),
+      Plot.lineY(dots, {
+        x: "confidence",
+        y: "accuracy",
+        z: "label",
+        stroke: "colour",
+        strokeWidth: 1.5,
+        ...channels,
+      }),
       Plot.dot(dots, {
         x: "confidence",
         y: "accuracy",
-        fill: "label",
+        fill: "colour",
         r: 3,
         title: (d) =>
           `${d.label}: ${percent(d.confidence, 1)} sure, ${percent(d.accuracy, 1)} right, ${d.problems} problems`,
+        ...channels,
       }),
     ],
   });

@@ -1,21 +1,19 @@
 /** The report of an evaluation of perplexity. */
 import type { PerplexityResults } from "../results_schema.ts";
-import { klPlot, ownErrorPlot, residualPlot } from "./divergence_plots.ts";
-import { divergenceTable, suspectList } from "./divergence_sections.ts";
+import { arrangeLines, arrangeRows, panels } from "./arrangement.ts";
+import { labelRoom } from "./divergence_plots.ts";
+import { layerByLayer } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
-import { card, escape, folded, page, section, SERIES, settings, table } from "./html.ts";
+import { card, escape, page, section, SERIES, table } from "./html.ts";
 import { small } from "./numbers.ts";
+import { protocolSection } from "./protocol_section.ts";
 
 /** The page, as HTML. */
 export async function perplexityReport(results: PerplexityResults): Promise<string> {
   const artist = await openArtist();
   const { cells, comparisons, divergences, protocol: { text } } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, divergence }) => ({
-    label: label(key),
-    series: cells.findIndex((cell) => cell.key === key),
-    divergence,
-  }));
+  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
   return page(`Perplexity of ${text.name}`, [
     `<h1>Perplexity of ${escape(text.name)}</h1>`,
     `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
@@ -49,46 +47,50 @@ export async function perplexityReport(results: PerplexityResults): Promise<stri
     )]),
     ...(named.length === 0 ? [] : [section(
       "Layer by layer",
-      `The beginning of the text under every setting and under ${
+      `The first ${named[0]!.divergence.tokens} tokens under every setting and under ${
         cells[0]!.label
-      }: residual error is that of what leaves the last ` +
-        "layer, own error that of one operation on equal inputs.",
-      divergenceTable(named),
-      suspectList(named),
-      card(residualPlot(artist, named, named[0]!.divergence.alarm)),
-      card(ownErrorPlot(artist, named)),
-      card(klPlot(artist, named)),
+      }: residual error is that of ` +
+        "what leaves the last layer, own error that of one operation on equal inputs.",
+      ...layerByLayer(artist, { named, lines: arrangeLines(cells), rows: arrangeRows(cells) }),
     )]),
-    section("Protocol", "What made these numbers.", card(settings({ mxoss: results.mxoss, ...results.protocol }))),
-    folded(
-      "Settings of the cells",
-      cells.map((cell) => `<h3>${escape(cell.key)}</h3>${settings(cell.protocol)}`).join(""),
-    ),
+    protocolSection(results.mxoss, results.protocol, cells),
   ]);
 }
 
 function increasePlot(
   { Plot, draw }: Artist,
-  { comparisons }: PerplexityResults,
+  { cells, comparisons }: PerplexityResults,
   label: (key: string) => string,
 ): string {
+  const { place, columns } = arrangeRows(cells);
   const rows = comparisons.map(({ key, nll_increase: { mean, low, high } }) => ({
     label: label(key),
+    ...place(label(key)),
     mean: mean ?? 0,
     low: low ?? mean ?? 0,
     high: high ?? mean ?? 0,
   }));
+  const names = [...new Set(rows.map(({ row }) => row))];
+  const across = columns.length > 1, channels = across ? { fx: "column" } : {};
   return draw({
     width: 1000,
-    height: 50 + 30 * rows.length,
-    marginLeft: 230,
+    height: 80 + 28 * names.length,
+    marginLeft: labelRoom(names),
     marginRight: 30,
-    x: { label: "more nats per token than the first setting", grid: true },
-    y: { type: "band", domain: rows.map((row) => row.label), label: null, tickSize: 0 },
+    ...panels({ columns, rows: [] }),
+    x: { label: "more nats per token than the first setting", grid: true, ...(across ? { ticks: 3 } : {}) },
+    y: { type: "band", domain: names, label: null, tickSize: 0 },
     marks: [
       Plot.ruleX([0], { stroke: "var(--soft)" }),
-      Plot.ruleY(rows, { x1: "low", x2: "high", y: "label", stroke: SERIES[0]!, strokeWidth: 2 }),
-      Plot.dot(rows, { x: "mean", y: "label", fill: SERIES[0]!, r: 4.5, title: (r) => `${r.label}: ${small(r.mean)}` }),
+      Plot.ruleY(rows, { x1: "low", x2: "high", y: "row", stroke: SERIES[0]!, strokeWidth: 2, ...channels }),
+      Plot.dot(rows, {
+        x: "mean",
+        y: "row",
+        fill: SERIES[0]!,
+        r: 4.5,
+        title: (r) => `${r.label}: ${small(r.mean)}`,
+        ...channels,
+      }),
     ],
   });
 }

@@ -1,0 +1,45 @@
+/** The section that says what made a page's numbers. */
+import type { SettingProtocol } from "../results_schema.ts";
+import { card, section, settings, table } from "./html.ts";
+
+/** A setting and what the page calls it. */
+export interface NamedSetting {
+  readonly label: string;
+  readonly protocol: SettingProtocol;
+}
+
+/** A hash, and its digits that tell settings apart in a table; `results.json` has them all. */
+const HASH = /\b([0-9a-f]{12})[0-9a-f]{20,}/g;
+
+/**
+ * Everything that was set: what all settings share as a list, what tells them apart as a table.
+ *
+ * @param protocol What does not belong to a setting: data, prompt, decoding.
+ */
+export function protocolSection(
+  mxoss: string,
+  protocol: Readonly<Record<string, unknown>>,
+  cells: readonly NamedSetting[],
+): string {
+  const names = Object.keys(cells[0]!.protocol) as (keyof SettingProtocol)[];
+  const differ = names.filter((name) => new Set(cells.map((cell) => cell.protocol[name])).size > 1);
+  const shared = names.filter((name) => !differ.includes(name));
+  const first = cells[0]!.protocol;
+  return section(
+    "Protocol",
+    "What made these numbers. results.json beside this page has the same, and every number that is drawn here.",
+    card(settings({ mxoss, ...Object.fromEntries(shared.map((name) => [name, first[name]])), ...protocol })),
+    ...(differ.length === 0 ? [] : [card(
+      table(
+        ["setting", ...differ],
+        cells.map((cell) => [cell.label, ...differ.map((name) => shortened(cell.protocol[name]))]),
+        { wide: differ.flatMap((name, i) => name === "model" || name === "calibrated_on" ? [i + 1] : []) },
+      ),
+      "What tells the settings apart",
+    )]),
+  );
+}
+
+function shortened(value: string | number | null): string {
+  return value === null ? "none" : String(value).replaceAll(HASH, "$1…");
+}
