@@ -46,7 +46,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
       const source = shardSource(whole.source, config, sizes, rank);
       const backend: RankBackend = {
         name: options.backend,
-        threads: Math.max(1, Math.floor(threads / world) + (rank < threads % world ? 1 : 0)),
+        threads: threadsOf(rank, threads, world),
         weights: options.weights,
       };
       const own = { ...request, source, tensors: workspace(config, source) };
@@ -57,6 +57,14 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
     ranks.close();
     throw thrown;
   }
+}
+
+/**
+ * A rank's fair share of the threads: as many as any other rank, or one more while some are left over. Every rank has one at least, its own,
+ * also where there are more ranks than threads.
+ */
+export function threadsOf(rank: number, threads: number, world: number): number {
+  return Math.max(1, Math.floor(threads / world) + (rank < threads % world ? 1 : 0));
 }
 
 function joinInfo(sizes: ParallelSizes, replies: readonly RankReply[]): BackendInfo {

@@ -1,7 +1,8 @@
 /** Tensor and expert parallel runs of the embedded model against one rank. */
 import { InputError } from "../../src/errors.ts";
 import type { TapPoint } from "../../src/model/gpt_oss.ts";
-import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { threadsOf } from "../../src/parallel/ranked_engine.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { logitsOf, openTiny, TINY } from "../model/tiny.ts";
 
@@ -107,6 +108,21 @@ Deno.test("ranks fork sequences", async () => {
   );
   await session.close();
   assertEquals(last, expected.slice(59 * vocab));
+});
+
+Deno.test("threadsOf() shares threads fairly, and gives every rank one", () => {
+  const shares = (threads: number, world: number) =>
+    Array.from({ length: world }, (_, rank) => threadsOf(rank, threads, world));
+  assertEquals(shares(16, 4), [4, 4, 4, 4]);
+  assertEquals(shares(7, 3), [3, 2, 2]);
+  assertEquals(shares(8, 8), [1, 1, 1, 1, 1, 1, 1, 1]);
+  assertEquals(shares(2, 4), [1, 1, 1, 1]);
+});
+
+Deno.test("ranks have their share of the threads", async () => {
+  const session = await openTiny({ tp: 2, threads: 4 });
+  await session.close();
+  assertMatch(session.engine.info.description, /^tp 2, ep 1, each rank: wasm simd128, 2 threads, /);
 });
 
 Deno.test("openSession() refuses more ranks than heads or experts", async () => {
