@@ -50,6 +50,22 @@ for (const [tp, ep] of SIZES) {
   });
 }
 
+for (const input of ["mxfp4", "mxfp6_e3m2", "mxfp6_e2m3"] as const) {
+  Deno.test(`ranks compute the logits of one rank with ${input} inputs, whose blocks are the same`, async () => {
+    const run = async (tp: number, ep: number) => {
+      const session = await openTiny({ dtype: "f32", scheme: `w_mxfp4_a_${input}`, tp, ep });
+      const logits = await logitsOf(session, ids);
+      await session.close();
+      return logits;
+    };
+    const expected = await run(1, 1);
+    for (const [tp, ep] of [[2, 1], [4, 1], [8, 1], [1, 2], [1, 4]] as const) {
+      const distance = nmse(await run(tp, ep), expected);
+      assert(distance <= 1e-10, `tp ${tp}, ep ${ep}: NMSE is ${distance}`);
+    }
+  });
+}
+
 Deno.test("ranks that read their part keep the file's bytes once, and compute the same bits as ranks that map", async () => {
   const bytes = Deno.statSync(`${TINY}/model.safetensors`).size;
   const run = async (weights: "map" | "read") => {
