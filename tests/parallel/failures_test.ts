@@ -60,6 +60,40 @@ async function inTime<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
+/** Ranks of which one fails, and what is seen of their ends. */
+class Faulty implements Disposable {
+  readonly worker: URL;
+  readonly #channel: BroadcastChannel;
+  readonly #ended = new Set<number>();
+  #notice = () => {};
+
+  constructor(rank: number, point: string) {
+    const name = crypto.randomUUID();
+    this.worker = new URL(`./failing_rank.ts?rank=${rank}&point=${point}&channel=${name}`, import.meta.url);
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => {
+      this.#ended.add(data);
+      this.#notice();
+    };
+  }
+
+  /** Resolves when these ranks have ended; a rank that waits in a sum cannot. */
+  async ended(ranks: readonly number[]): Promise<void> {
+    await inTime(
+      new Promise<void>((resolve) => {
+        this.#notice = () => ranks.every((rank) => this.#ended.has(rank)) && resolve();
+        this.#notice();
+      }),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel.close();
+  }
+}
+
+const RANKS = [0, 1, 2, 3];
+
 /** Before the first sum, between sums of a tensor group, between that and the sum of all, and behind the last. */
 const POINTS = ["begin", "embed", "linear", "store", "attention", "expertGateUp", "combine", "logits"] as const;
 
