@@ -168,18 +168,35 @@ const inputs = (l: LinearSource, range: Range, first: boolean): LinearSource => 
   bias: first ? l.bias : null,
 });
 
+/**
+ * Refuses heads whose columns of o_proj begin or end within a block: its scale, or that of the block of an input, is one for all of it.
+ *
+ * @throws {InputError}
+ */
+function checkHeadBlocks({ weight, input, module }: LinearSource, { start, end }: Range, tp: number): void {
+  if (weight.scale.kind !== "e8m0" && input.kind !== "mx") return;
+  if (start % BLOCK === 0 && (end % BLOCK === 0 || end === weight.cols)) return;
+  throw new InputError(
+    `--tp ${tp}: ${
+      module ?? weight.name
+    } has MX blocks of ${BLOCK} columns: expected the heads of a rank to fill whole ones, ` +
+      `got columns ${start} to ${end - 1}`,
+  );
+}
+
 const scaled = ({ start, end }: Range, by: number): Range => ({ start: start * by, end: end * by });
 
 /**
  * The part of a model that one rank owns.
  *
- * @throws {InputError} if tp or ep is out of range.
+ * @throws {InputError} if tp or ep is out of range, or heads are narrower than the MX blocks of o_proj.
  */
 export function shardSource(source: ModelSource, config: ModelConfig, sizes: ParallelSizes, rank: number): ModelSource {
   const ranges = rankRanges(config, sizes, rank);
   if (sizes.tp === 1 && sizes.ep === 1) return source;
   const first = ranges.tpRank === 0;
   const query = scaled(ranges.heads, config.headDim), keyValue = scaled(ranges.kvHeads, config.headDim);
+  for (const { o } of source.tree.layers) checkHeadBlocks(o, query, sizes.tp);
   const layer = (w: LayerTree<LinearSource, VectorSource>): LayerTree<LinearSource, VectorSource> => ({
     inputNorm: w.inputNorm,
     q: outputs(w.q, query),

@@ -50,13 +50,17 @@ async function summarize(
   const warnings = [...checkpoint.warnings, ...plan.warnings];
   const decided = new Map(plan.linears.map((linear) => [linear.module, linear]));
   const ranks = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => {
-    const { experts, heads, intermediate } = rankRanges(config, sizes, rank);
+    const { experts, heads, kvHeads, intermediate, vocab } = rankRanges(config, sizes, rank);
+    const part = shardSource(source, config, sizes, rank);
     return {
       rank,
       heads: [heads.start, heads.end],
+      kv_heads: [kvHeads.start, kvHeads.end],
+      vocabulary: [vocab.start, vocab.end],
       experts: [experts.start, experts.end],
       expert_columns: [intermediate.start, intermediate.end],
-      weight_bytes: weightBytes(shardSource(source, config, sizes, rank)),
+      shapes: shapesOf(part),
+      weight_bytes: weightBytes(part),
     };
   });
   return {
@@ -81,6 +85,26 @@ async function summarize(
     })),
     parallel: { ...sizes, ranks },
     warnings,
+  };
+}
+
+/** Output and input features of a matrix. */
+type MatrixShape = readonly [rows: number, cols: number];
+
+/** What a rank has of each matrix; the same in every layer, and for each of its experts. */
+function shapesOf({ tree: { embedding, layers, head } }: ModelSource): Record<string, MatrixShape> {
+  const { q, k, v, o, router, gateUp, down } = layers[0]!;
+  const shape = ({ rows, cols }: MatrixSource): MatrixShape => [rows, cols];
+  return {
+    embedding: shape(embedding),
+    q_proj: shape(q.weight),
+    k_proj: shape(k.weight),
+    v_proj: shape(v.weight),
+    o_proj: shape(o.weight),
+    router: shape(router.weight),
+    "experts.gate_up_proj": shape(gateUp[0]!.weight),
+    "experts.down_proj": shape(down[0]!.weight),
+    lm_head: shape(head.weight),
   };
 }
 
@@ -198,13 +222,28 @@ function text(report: Report): string {
   rows.push(["", ...cells(report.head)]);
   lines.push(...tableLines(rows, [7, 8]));
   if (parallel.ranks.length > 1) {
-    const span = ([start, end]: number[]) => start === end ? "none" : `${start}-${end! - 1}`;
-    const ranks = parallel.ranks.map((
-      { rank, heads, experts, expert_columns, weight_bytes },
-    ) => [`${rank}`, span(heads), span(experts), span(expert_columns), bytesText(weight_bytes)]);
-    lines.push("", ...tableLines([["rank", "query heads", "experts", "expert columns", "bytes"], ...ranks], [4]));
+    lines.push("", ...rankLines(parallel.ranks));
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** What each rank owns of the model, and the shapes that this makes. */
+function rankLines(ranks: Report["parallel"]["ranks"]): string[] {
+  const span = ([start, end]: number[]) => start === end ? "none" : `${start}-${end! - 1}`;
+  const owned = ranks.map(({ rank, heads, kv_heads, vocabulary, experts, expert_columns, weight_bytes }) => [
+    `${rank}`,
+    ...[heads, kv_heads, vocabulary, experts, expert_columns].map(span),
+    bytesText(weight_bytes),
+  ]);
+  const names = Object.keys(ranks[0]!.shapes);
+  const shapes = ranks.map(({ rank, shapes }) => [`${rank}`, ...names.map((name) => shapes[name]!.join(" x "))]);
+  return [
+    ...tableLines([["rank", "query heads", "KV heads", "vocabulary", "experts", "expert columns", "bytes"], ...owned], [
+      6,
+    ]),
+    "",
+    ...tableLines([["rank", ...names], ...shapes]),
+  ];
 }
 
 function cells({ name, weight, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {

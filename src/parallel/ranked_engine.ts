@@ -7,7 +7,7 @@ import { FailureError, InputError } from "../errors.ts";
 import { type Engine, LOGIT_ROWS } from "../model/engine.ts";
 import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { assemble } from "./assemble.ts";
-import { createSharedCommunication } from "./communicator.ts";
+import { abort, createSharedCommunication, type SharedCommunication } from "./communicator.ts";
 import type { RankBackend, RankCommand, RankReply, RankSetup } from "./messages.ts";
 
 /** What {@linkcode openRanks} needs besides the request for the whole model. */
@@ -17,6 +17,8 @@ export interface RanksOptions {
   /** Threads of all ranks together. */
   readonly threads: number;
   readonly weights: "auto" | "map" | "read";
+  /** For tests: the module that a rank's thread runs. */
+  readonly worker?: string | URL;
 }
 
 /**
@@ -38,13 +40,13 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
     whole.maxTokens * Math.ceil(config.hidden / 4) * 4,
   );
   const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
-  const ranks = new Ranks(world, onProgress);
+  const ranks = new Ranks(world, communication, options.worker ?? asset("src/parallel/rank_worker.ts"), onProgress);
   try {
     const replies = await ranks.all((rank): RankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);
       const backend: RankBackend = {
         name: options.backend,
-        threads: Math.max(1, Math.floor(threads / world) + (rank < threads % world ? 1 : 0)),
+        threads: threadsOf(rank, threads, world),
         weights: options.weights,
       };
       const own = { ...request, source, tensors: workspace(config, source) };
@@ -55,6 +57,14 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
     ranks.close();
     throw thrown;
   }
+}
+
+/**
+ * A rank's fair share of the threads: as many as any other rank, or one more while some are left over. Every rank has one at least, its own,
+ * also where there are more ranks than threads.
+ */
+export function threadsOf(rank: number, threads: number, world: number): number {
+  return Math.max(1, Math.floor(threads / world) + (rank < threads % world ? 1 : 0));
 }
 
 function joinInfo(sizes: ParallelSizes, replies: readonly RankReply[]): BackendInfo {
@@ -68,43 +78,63 @@ function joinInfo(sizes: ParallelSizes, replies: readonly RankReply[]): BackendI
 
 type TapReply = Extract<RankReply, { kind: "tap" }>;
 
+type Failure = Extract<RankReply, { kind: "failed" }>;
+
 /** The workers, and the promise of their answers to the question at hand. */
 class Ranks {
   readonly #workers: Worker[];
-  #pending: ((index: number, reply: RankReply) => void) | undefined;
+  #pending: { answer(rank: number, reply: RankReply): void; reject(cause: Error): void } | undefined;
+  /** The first failure. The ranks' sums are out of step from then on, so no later question is asked. */
+  #failure: Error | undefined;
   onTap: ((rank: number, tap: TapReply) => void) | undefined;
 
-  constructor(readonly count: number, onProgress?: (done: number, total: number) => void) {
+  /**
+   * @param module What each worker runs.
+   */
+  constructor(
+    readonly count: number,
+    readonly communication: SharedCommunication,
+    module: string | URL,
+    onProgress?: (done: number, total: number) => void,
+  ) {
     this.#workers = Array.from({ length: count }, (_, rank) => {
-      const url = asset("src/parallel/rank_worker.ts");
-      const worker = new Worker(url, { type: "module", name: `mxoss-rank-${rank}` });
+      const worker = new Worker(module, { type: "module", name: `mxoss-rank-${rank}` });
       worker.onmessage = ({ data }: MessageEvent<RankReply>) => {
         if (data.kind === "tap") this.onTap?.(rank, data);
         else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
-        else this.#pending?.(rank, data);
+        else if (data.kind === "failed" && !data.dragged) this.#fail(toError(rank, data));
+        else this.#pending?.answer(rank, data);
       };
       worker.onerror = (event) => {
         event.preventDefault();
-        this.#pending?.(rank, { kind: "failed", message: event.message, exitCode: 1, dragged: false });
+        this.#fail(toError(rank, { kind: "failed", message: event.message, exitCode: 1, dragged: false }));
       };
       return worker;
     });
   }
 
+  /** Remembers the first cause and wakes the ranks that wait: a thread that died could not do so itself. */
+  #fail(cause: Error): void {
+    this.#failure ??= cause;
+    abort(this.communication);
+    this.#pending?.reject(this.#failure);
+  }
+
   /** Sends each rank its message and resolves when all have answered; rejects with the first cause when any failed. */
   all(message: (rank: number) => RankSetup | RankCommand): Promise<RankReply[]> {
+    if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       const replies: RankReply[] = [];
       let answered = 0;
-      this.#pending = (rank, reply) => {
-        if (replies[rank]) return;
-        replies[rank] = reply;
-        answered++;
-        const cause = reply.kind === "failed" && !reply.dragged ? reply : undefined;
-        if (cause) return reject(toError(rank, cause));
-        if (answered < this.count) return;
-        if (replies.some((r) => r.kind === "failed")) return reject(new FailureError("the ranks stopped one another"));
-        resolve(replies);
+      this.#pending = {
+        reject,
+        // Ranks that only stopped because of another one count as well: that one's failure is on its way.
+        answer: (rank, reply) => {
+          replies[rank] = reply;
+          if (++answered < this.count) return;
+          if (replies.some((r) => r.kind === "failed")) reject(new FailureError("the ranks stopped one another"));
+          else resolve(replies);
+        },
       };
       this.#workers.forEach((worker, rank) => worker.postMessage(message(rank)));
     });
@@ -119,7 +149,7 @@ class Ranks {
   }
 }
 
-function toError(rank: number, { message, exitCode }: Extract<RankReply, { kind: "failed" }>): Error {
+function toError(rank: number, { message, exitCode }: Failure): Error {
   if (exitCode === 2) return new InputError(message);
   return new FailureError(`rank ${rank}: ${message}`);
 }

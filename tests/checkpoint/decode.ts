@@ -18,12 +18,23 @@ export const ELEMENTS = {
   fp8_e4m3: { codes: 127, value: (code: number) => smallFloat(code, 3, 8, 7) },
 };
 
-/** Reads numbers through a source, from the files that it names. */
+/** Values by code. */
+const VALUES = {
+  mxfp4: Array.from({ length: 16 }, (_, code) => ELEMENTS.mxfp4.value(code)),
+  mxfp6_e3m2: Array.from({ length: 64 }, (_, code) => ELEMENTS.mxfp6_e3m2.value(code)),
+  mxfp6_e2m3: Array.from({ length: 64 }, (_, code) => ELEMENTS.mxfp6_e2m3.value(code)),
+  fp8_e4m3: Array.from({ length: 256 }, (_, code) => ELEMENTS.fp8_e4m3.value(code)),
+};
+const BITS = new DataView(new ArrayBuffer(4));
+
+/** Reads numbers through a source, from the files that it names or from memory that stands for them. */
 export class Decoder {
   readonly #files: readonly DataView[];
 
-  constructor(source: ModelSource) {
-    this.#files = source.files.map(({ path }) => new DataView(Deno.readFileSync(path).buffer));
+  constructor(source: Pick<ModelSource, "files"> | readonly DataView[]) {
+    this.#files = "files" in source
+      ? source.files.map(({ path }) => new DataView(Deno.readFileSync(path).buffer))
+      : source;
   }
 
   vector({ file, offset, format, length }: VectorSource): Float32Array {
@@ -47,16 +58,16 @@ export class Decoder {
     switch (m.format) {
       case "mxfp4": {
         const byte = view.getUint8(start + (i >> 1));
-        return ELEMENTS.mxfp4.value(i & 1 ? byte >> 4 : byte & 15);
+        return VALUES.mxfp4[i & 1 ? byte >> 4 : byte & 15]!;
       }
       case "mxfp6_e3m2":
       case "mxfp6_e2m3": {
         const at = start + (i >> 2) * 3;
         const word = view.getUint8(at) | view.getUint8(at + 1) << 8 | view.getUint8(at + 2) << 16;
-        return ELEMENTS[m.format].value(word >> (i & 3) * 6 & 63);
+        return VALUES[m.format][word >> (i & 3) * 6 & 63]!;
       }
       case "fp8_e4m3":
-        return ELEMENTS.fp8_e4m3.value(view.getUint8(start + i));
+        return VALUES.fp8_e4m3[view.getUint8(start + i)]!;
       case "fp8_e4m3fnuz":
         throw new Error("not made here");
       default:
@@ -82,8 +93,7 @@ export class Decoder {
     const view = this.#files[file]!;
     if (format === "f32") return view.getFloat32(offset + 4 * i, true);
     if (format === "f16") return view.getFloat16(offset + 2 * i, true);
-    const bits = new DataView(new ArrayBuffer(4));
-    bits.setUint16(0, view.getUint16(offset + 2 * i, true));
-    return bits.getFloat32(0);
+    BITS.setUint16(0, view.getUint16(offset + 2 * i, true));
+    return BITS.getFloat32(0);
   }
 }

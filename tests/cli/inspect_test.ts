@@ -32,6 +32,50 @@ Deno.test("inspect --json accounts for every byte of the data", async () => {
   assertEquals(report.parallel.ranks.map((rank: { weight_bytes: number }) => rank.weight_bytes), [report.weight_bytes]);
 });
 
+Deno.test("inspect --tp 8 shows what each rank has, in whole blocks", async () => {
+  // 224 expert columns are seven blocks, so the last of eight ranks has none; the 2 key/value heads are held by four ranks each.
+  const { code, stdout, stderr } = await mxoss(["inspect", "--tp", "8"]);
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertMatch(stdout, /^rank +query heads +KV heads +vocabulary +experts +expert columns +bytes$/m);
+  assertMatch(stdout, /^3 +3-3 +0-0 +384-511 +0-15 +96-127 +\d.* MB$/m);
+  assertMatch(stdout, /^7 +7-7 +1-1 +896-1023 +0-15 +none +\d+ kB$/m);
+  assertMatch(
+    stdout,
+    /^rank +embedding +q_proj +k_proj +v_proj +o_proj +router +experts\.gate_up_proj +experts\.down_proj/m,
+  );
+  assertMatch(
+    stdout,
+    /^3 +128 x 288 +64 x 288 +64 x 288 +64 x 288 +288 x 64 +16 x 288 +64 x 288 +288 x 32 +128 x 288$/m,
+  );
+  assertMatch(stdout, /^7 +128 x 288 .* +16 x 288 +0 x 288 +288 x 0 +128 x 288$/m);
+});
+
+Deno.test("inspect --tp counts the bytes of every rank: of experts all once, of what all ranks hold as often as there are ranks", async () => {
+  const reports = await Promise.all(
+    [[], ["--tp", "8"], ["--ep", "4"], ["--tp", "3", "--ep", "5"]].map(async (args) =>
+      JSON.parse((await mxoss(["inspect", "--json", ...args])).stdout)
+    ),
+  );
+  const [one, ...many] = reports;
+  const { hidden, layers, experts, headDim, heads } = one.config;
+  const linear = (rows: number) => 2 * (rows * hidden + rows);
+  const norms = 2 * hidden * (2 * layers + 1),
+    routers = layers * linear(experts),
+    keyValueHead = 2 * layers * linear(headDim);
+  const attention = layers * (linear(heads * headDim) + 2 * heads * headDim * hidden + 2 * hidden + 2 * heads);
+  const vocabulary = 2 * 2 * one.config.vocab * hidden;
+  for (const { parallel: { tp, ep, ranks } } of many) {
+    const kvHeads = ranks.slice(0, tp).reduce(
+      (sum: number, { kv_heads: [from, to] }: { kv_heads: number[] }) => sum + to! - from!,
+      0,
+    );
+    const again = (tp * ep - 1) * (norms + routers) + (ep - 1) * (attention + vocabulary) +
+      (ep * kvHeads - one.config.kvHeads) * keyValueHead;
+    const sum = ranks.reduce((total: number, rank: { weight_bytes: number }) => total + rank.weight_bytes, 0);
+    assertEquals(sum, one.weight_bytes + again, `tp ${tp}, ep ${ep}`);
+  }
+});
+
 Deno.test("inspect --tp 2 --ep 2 gives every rank its experts", async () => {
   const { stdout } = await mxoss(["inspect", "--json", "--tp", "2", "--ep", "2"]);
   const { ranks } = JSON.parse(stdout).parallel;

@@ -5,6 +5,7 @@ interface Step {
   readonly group: "tensor" | "world";
   readonly round: boolean;
   readonly failing?: number;
+  readonly values?: readonly number[];
 }
 
 const scope = self as unknown as {
@@ -18,7 +19,7 @@ scope.onmessage = ({ data: { shared, rank, steps } }) => {
   try {
     const got = steps.map((step: Step, i: number) => {
       if (step.failing === rank) throw new Error("told to fail");
-      const values = new Float32Array(5).fill(rank + 1 + i + (step.round ? 1 / 256 : 0));
+      const values = new Float32Array(5).fill(step.values?.[rank] ?? rank + 1 + i + (step.round ? 1 / 256 : 0));
       communicator.allReduce(values, step.group, step.round);
       return [...values];
     });

@@ -22,6 +22,8 @@ interface Step {
   readonly round: boolean;
   /** Rank that fails instead of summing. */
   readonly failing?: number;
+  /** What each rank contributes, in every place; default: a number that differs by rank and step. */
+  readonly values?: readonly number[];
 }
 
 Deno.test("allReduce() sums over all ranks, many times in a row", async () => {
@@ -46,6 +48,19 @@ Deno.test("allReduce() rounds the sum to bf16, ties to even", async () => {
   // 1 + 1/256 plus 2 + 1/256 lies midway between the bf16 numbers 3 and 3 + 1/64.
   const got = await ranks(2, 1, [{ group: "world", round: true }]);
   assertEquals(got.map((g) => g[0]![0]), [3, 3]);
+});
+
+Deno.test("allReduce() sums in rank order, in float32, and rounds once", async () => {
+  const got = await ranks(4, 1, [
+    // 2^24 swallows each 1 that comes after it; in any other order some of them would be left.
+    { group: "world", round: false, values: [2 ** 24, 1, 1, -(2 ** 24)] },
+    { group: "world", round: false, values: [1, 1, 2 ** 24, -(2 ** 24)] },
+    // Rounded to bf16 after each rank, 1 would swallow each 2^-8: a tie that goes to the even 1.
+    { group: "tensor", round: true, values: [1, 2 ** -8, 2 ** -8, 0] },
+  ]);
+  // Every rank sums other places of the five, and all must have all.
+  const expected = [0, 2, 1 + 2 ** -7].map((sum) => Array(5).fill(sum));
+  assertEquals(got, [expected, expected, expected, expected]);
 });
 
 Deno.test("allReduce() throws on every rank when one fails", async () => {

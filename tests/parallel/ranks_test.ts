@@ -1,7 +1,8 @@
 /** Tensor and expert parallel runs of the embedded model against one rank. */
 import { InputError } from "../../src/errors.ts";
 import type { TapPoint } from "../../src/model/gpt_oss.ts";
-import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { threadsOf } from "../../src/parallel/ranked_engine.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { logitsOf, openTiny, TINY } from "../model/tiny.ts";
 
@@ -45,6 +46,22 @@ for (const [tp, ep] of SIZES) {
       await many.close();
       if (dtype === "f32") assert(nmse(got, expected) <= 1e-10, `NMSE is ${nmse(got, expected)}`);
       else assert(meanKl(got, expected, 1024) <= 1e-4, `mean KL is ${meanKl(got, expected, 1024)}`);
+    }
+  });
+}
+
+for (const input of ["mxfp4", "mxfp6_e3m2", "mxfp6_e2m3"] as const) {
+  Deno.test(`ranks compute the logits of one rank with ${input} inputs, whose blocks are the same`, async () => {
+    const run = async (tp: number, ep: number) => {
+      const session = await openTiny({ dtype: "f32", scheme: `w_mxfp4_a_${input}`, tp, ep });
+      const logits = await logitsOf(session, ids);
+      await session.close();
+      return logits;
+    };
+    const expected = await run(1, 1);
+    for (const [tp, ep] of [[2, 1], [4, 1], [8, 1], [1, 2], [1, 4]] as const) {
+      const distance = nmse(await run(tp, ep), expected);
+      assert(distance <= 1e-10, `tp ${tp}, ep ${ep}: NMSE is ${distance}`);
     }
   });
 }
@@ -107,6 +124,21 @@ Deno.test("ranks fork sequences", async () => {
   );
   await session.close();
   assertEquals(last, expected.slice(59 * vocab));
+});
+
+Deno.test("threadsOf() shares threads fairly, and gives every rank one", () => {
+  const shares = (threads: number, world: number) =>
+    Array.from({ length: world }, (_, rank) => threadsOf(rank, threads, world));
+  assertEquals(shares(16, 4), [4, 4, 4, 4]);
+  assertEquals(shares(7, 3), [3, 2, 2]);
+  assertEquals(shares(8, 8), [1, 1, 1, 1, 1, 1, 1, 1]);
+  assertEquals(shares(2, 4), [1, 1, 1, 1]);
+});
+
+Deno.test("ranks have their share of the threads", async () => {
+  const session = await openTiny({ tp: 2, threads: 4 });
+  await session.close();
+  assertMatch(session.engine.info.description, /^tp 2, ep 1, each rank: wasm simd128, 2 threads, /);
 });
 
 Deno.test("openSession() refuses more ranks than heads or experts", async () => {

@@ -97,6 +97,14 @@ Deno.test("qdqRow() rounds code times scale once to bfloat16", () => {
   assertEquals([...qdqRow(rounded, fp8(scale), true)], [...rounded], "idempotent");
 });
 
+Deno.test("qdqRow() gives code times scale in float32, without a detour over fp16", () => {
+  // Numbers that are codes times the scale come back as they were. fp16 would overflow above 65504, and has neither this scale nor the least.
+  for (const scale of [200, Math.fround(0.0371), 2 ** -20]) {
+    const row = Float32Array.of(448, 1.125, -13, 2 ** -9).map((code) => code * scale);
+    assertEquals(qdqRow(row, fp8(scale), false), row, `scale ${scale}`);
+  }
+});
+
 Deno.test("quantizeFp8() divides by the scale instead of multiplying by its reciprocal", () => {
   // x / scale is the tie 1.0625 exactly, and goes to the even code 1; x * fround(1 / scale) is above it, and would give 1.125.
   let found = 0;

@@ -94,7 +94,7 @@ class Placer {
       ({ address: scale, stride: scaleStride } = rowsIn(this.plan, { file, offset, stride: rowStride }));
     } else if (m.scale.kind === "tensor") {
       scale = floatBits(m.scale.value);
-    } else if (m.scale.kind === "row") {
+    } else if (m.scale.kind === "row" && !empty) {
       scale = this.#constants;
       new Float32Array(this.wasm.buffer, scale, m.rows).set(m.scale.values);
       this.#constants += Math.ceil(4 * m.rows / 16) * 16;

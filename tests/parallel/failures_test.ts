@@ -1,0 +1,165 @@
+/** A rank that fails stops the others, wherever they are, and what is reported is its own message. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { FailureError, InputError } from "../../src/errors.ts";
+import type { Engine } from "../../src/model/engine.ts";
+import { workspace } from "../../src/model/gpt_oss.ts";
+import { planModel } from "../../src/model/planned.ts";
+import { openRanks, type RanksOptions } from "../../src/parallel/ranked_engine.ts";
+import { SHAPES } from "../../tools/random_layouts.ts";
+import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { fileOf, rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
+import { makeCheckpoint, Random } from "../checkpoint/make.ts";
+import { TINY } from "../model/tiny.ts";
+
+const TOKENS = 6, CONTEXT = 16;
+/** A rank that waits for others does so for ever; no step of these tests takes a hundredth of this. */
+const PATIENCE_TICKS = 900, TICK_MS = 100;
+
+async function open(dir: string, options: Partial<RanksOptions>): Promise<Engine> {
+  const checkpoint = openCheckpoint(dir), { config } = checkpoint;
+  const { plan, source } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: "auto" });
+  const tensors = workspace(config, source);
+  return await openRanks(
+    {
+      ...{ source, config, dtype: "bf16", kvFormat: plan.kvFormat, tensors },
+      ...{ maxTokens: TOKENS, slots: 2, context: CONTEXT },
+    },
+    { sizes: { tp: 2, ep: 2 }, backend: "emulate", threads: 4, weights: "read", ...options },
+  );
+}
+
+async function compute(engine: Engine): Promise<number> {
+  let rows = 0;
+  await engine.compute(
+    {
+      ids: Int32Array.from({ length: TOKENS }, (_, i) => 5 * i + 3),
+      slots: new Int32Array(TOKENS),
+      positions: Int32Array.from({ length: TOKENS }, (_, i) => i),
+    },
+    Int32Array.of(TOKENS - 1),
+    () => rows++,
+  );
+  return rows;
+}
+
+/**
+ * Fails if a promise is still waiting after a long time. Ticks are counted, not the clock asked: a machine that stood still for a while has
+ * not waited.
+ */
+async function inTime<T>(promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setInterval> | undefined, ticks = 0;
+  const late = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      if (++ticks === PATIENCE_TICKS) reject(new Error(`still waiting after ${ticks} times ${TICK_MS} ms`));
+    }, TICK_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Ranks of which one fails, and what is seen of their ends. */
+class Faulty implements Disposable {
+  readonly worker: URL;
+  readonly #channel: BroadcastChannel;
+  readonly #ended = new Set<number>();
+  #notice = () => {};
+
+  constructor(rank: number, point: string) {
+    const name = crypto.randomUUID();
+    this.worker = new URL(`./failing_rank.ts?rank=${rank}&point=${point}&channel=${name}`, import.meta.url);
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => {
+      this.#ended.add(data);
+      this.#notice();
+    };
+  }
+
+  /** Resolves when these ranks have ended; a rank that waits in a sum cannot. */
+  async ended(ranks: readonly number[]): Promise<void> {
+    await inTime(
+      new Promise<void>((resolve) => {
+        this.#notice = () => ranks.every((rank) => this.#ended.has(rank)) && resolve();
+        this.#notice();
+      }),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel.close();
+  }
+}
+
+const RANKS = [0, 1, 2, 3];
+
+/** Before the first sum, between sums of a tensor group, between that and the sum of all, and behind the last. */
+const POINTS = ["begin", "embed", "linear", "store", "attention", "expertGateUp", "combine", "logits"] as const;
+
+for (const backend of ["emulate", "reference"] as const) {
+  for (const [i, point] of POINTS.entries()) {
+    // Logits are the first expert group's to compute.
+    const rank = point === "logits" ? 1 : i % 4;
+    Deno.test(`rank ${rank} of ${backend} stops the others when it fails in ${point}`, async () => {
+      using faulty = new Faulty(rank, point);
+      const engine = await inTime(open(TINY, { backend, worker: faulty.worker }));
+      const failure = await assertRejects(() => inTime(compute(engine)), FailureError);
+      assertEquals(failure.message, `rank ${rank}: told to fail in ${point}`);
+      // The ranks are out of step now: what was wrong is said again, and nothing computed.
+      const again = await assertRejects(() => inTime(compute(engine)), FailureError);
+      assertEquals(again.message, failure.message);
+      await engine.close();
+      await faulty.ended(RANKS);
+    });
+  }
+}
+
+for (const rank of [0, 3]) {
+  Deno.test(`openRanks() reports rank ${rank} that fails while it loads`, async () => {
+    using faulty = new Faulty(rank, "open");
+    const failure = await assertRejects(() => inTime(open(TINY, { worker: faulty.worker })), FailureError);
+    assertEquals(failure.message, `rank ${rank}: told to fail in open`);
+    await faulty.ended(RANKS);
+  });
+
+  Deno.test(`rank ${rank} stops the others when its thread ends without a word`, async () => {
+    using faulty = new Faulty(rank, "thread");
+    const engine = await inTime(open(TINY, { worker: faulty.worker }));
+    const failure = await assertRejects(() => inTime(compute(engine)), FailureError);
+    assertMatch(failure.message, new RegExp(`^rank ${rank}: .*told to fail in thread$`));
+    await engine.close();
+    await faulty.ended(RANKS.filter((other) => other !== rank));
+  });
+}
+
+Deno.test("a rank that fails to fork a sequence says so with the next batch", async () => {
+  using faulty = new Faulty(2, "copySlot");
+  const engine = await inTime(open(TINY, { worker: faulty.worker }));
+  assertEquals(await inTime(compute(engine)), 1);
+  engine.copySlot(0, 1, 3);
+  const failure = await assertRejects(() => inTime(compute(engine)), FailureError);
+  assertEquals(failure.message, "rank 2: told to fail in copySlot");
+  await engine.close();
+  await faulty.ended(RANKS);
+});
+
+Deno.test("a file that became shorter where one rank alone reads is named, as a mistake of the input", async () => {
+  const shape = { ...SHAPES.tiny, layers: 1, topK: SHAPES.tiny.experts };
+  using dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(4), { shape, layout: "quark" });
+  // The last expert's last columns, at the end of a file, belong to the last of the four ranks.
+  const name = `model.layers.0.mlp.experts.${shape.experts - 1}.down_proj.weight`, path = `${dir.path}/b.safetensors`;
+  rewrite(`${dir.path}/model.safetensors`, (tensors) => {
+    Deno.writeFileSync(path, fileOf([[name, tensors.get(name)!]]));
+    tensors.delete(name);
+  });
+  Deno.renameSync(`${dir.path}/model.safetensors`, `${dir.path}/a.safetensors`);
+  const engine = await inTime(open(dir.path, { backend: "reference" }));
+  assertEquals(await inTime(compute(engine)), 1);
+  const end = Deno.statSync(path).size - 8;
+  Deno.truncateSync(path, end);
+  const failure = await assertRejects(() => inTime(compute(engine)), InputError);
+  assertEquals(failure.message, `${path}: ends at byte ${end}, expected weights there`);
+  await engine.close();
+});
