@@ -12,11 +12,7 @@
 
 constexpr i32 groups = 8, quarters = 4, half_rows = 8, most_choices = 32;
 // Steps whose weights are in flight.
-#ifndef AHEAD
-#define AHEAD 3
-#define RES 3
-#endif
-constexpr i32 ahead = AHEAD;
+constexpr i32 ahead = 3;
 // 16-byte pieces from one staged block of inputs to the next: four, and one so that four blocks lie in different banks.
 constexpr i32 staged_pieces = 5;
 
@@ -76,26 +72,17 @@ MX_DEVICE f32 multiply(const Raw &raw, const u32x4 *x, f32 sum) {
   return sum;
 }
 
-// A quarter of the columns of a warp's rows.
-struct Quarter {
-  Rows rows;
-  i32 blocks, first, last;
-  Raw raw[ahead];
-
-  MX_DEVICE void start(const Rows &of, i32 cols, i32 quarter) {
-    rows = of;
-    blocks = cols / 32;
-    const i32 steps = (blocks + 3) / 4, share = (steps + quarters - 1) / quarters;
-    first = quarter * share;
-    last = mx_min(first + share, steps);
+// Sum over a quarter of the columns of row lane / 4 of half lane >> 1 & 1. `zeros` are four pieces.
+MX_DEVICE f32 quarter_sum(const Rows &rows, i32 cols, i32 quarter, const u32x4 *zeros) {
+  const i32 blocks = cols / 32, steps = (blocks + 3) / 4, share = (steps + quarters - 1) / quarters;
+  const i32 first = quarter * share, last = mx_min(first + share, steps), end = mx_min(4 * last, blocks);
+  const i32 column = mx_lane() >> 2 & 3;
+  const bool filled = rows.x && column == (mx_lane() & 3);
+  f32 total = 0.0f;
+  if (first < last) {
+    Raw raw[ahead];
     MX_UNROLL
     for (i32 i = 0; i < ahead; i++) raw[i] = load(rows, first + i, blocks);
-  }
-  // Sum of row lane / 4 of half lane >> 1 & 1. `zeros` are four pieces.
-  MX_DEVICE f32 sum(const u32x4 *zeros) {
-    const i32 column = mx_lane() >> 2 & 3, end = mx_min(4 * last, blocks);
-    const bool filled = rows.x && column == (mx_lane() & 3);
-    f32 total = 0.0f;
     for (i32 step = first; step < last; step += ahead) {
       const bool more = step + ahead < last;
       MX_UNROLL
@@ -105,9 +92,9 @@ struct Quarter {
         if (more) raw[i] = load(rows, step + i + ahead, blocks);
       }
     }
-    return total + mx_shuffle_xor(total, 1);
   }
-};
+  return total + mx_shuffle_xor(total, 1);
+}
 
 MX_DEVICE f32 sum_of_quarters(const f32 *parts, i32 step) { return (parts[0] + parts[step]) + (parts[2 * step] + parts[3 * step]); }
 MX_DEVICE const MX_GLOBAL u8 *weights_of(const MxLinear &l, i32 row) { return mx_global<u8>(l.weight) + (i64)mx_min(row, l.rows - 1) * l.row_stride; }
@@ -124,7 +111,7 @@ struct Epilogue {
 
 // Two tiles of sixteen rows; each by four warps, a quarter of the columns a warp. Both halves belong to one expert and have one input.
 MX_TRAITS(expert_up_mxfp4_mma, 256, 32, 1, 2.5, 0)
-MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, RES)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out,
+MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, 3)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out,
                                                i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols, i32 n) {
   MX_SHARED u32x4 zeros[4];
   MX_SHARED f32 parts[quarters][4 * half_rows];
@@ -141,16 +128,10 @@ MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, RES)(const MxLinear *experts, MxInpu
   Epilogue epilogue = {};
   if (finishes) epilogue.load(l, row0 + tid);
   if (tid < 4) zeros[tid] = u32x4{0, 0, 0, 0};
-  Quarter q;
-#if EARLY
-  q.start(Rows{{weights_of(l, row), weights_of(l, row + half_rows)}, scales_of(l, row + half * half_rows), x}, cols, quarter);
-#endif
   const f32 x_scale = stage(in, slot / top_k, cols, x);
   mx_barrier();
-#if !EARLY
-  q.start(Rows{{weights_of(l, row), weights_of(l, row + half_rows)}, scales_of(l, row + half * half_rows), x}, cols, quarter);
-#endif
-  const f32 sum = q.sum(zeros);
+  const Rows own{{weights_of(l, row), weights_of(l, row + half_rows)}, scales_of(l, row + half * half_rows), x};
+  const f32 sum = quarter_sum(own, cols, quarter, zeros);
   if ((lane & 1) == 0) parts[quarter][tile * 2 * half_rows + half * half_rows + (lane >> 2)] = sum;
   mx_barrier();
   if (tid >= 4 * half_rows) return;
@@ -165,7 +146,7 @@ MX_EXPORT(expert_up_mxfp4_mma)
 // Eight rows of all chosen experts: the halves are two choices, each with its own input; four warps a pair of choices, a quarter of
 // the columns a warp.
 MX_TRAITS(expert_down_combine_mxfp4_mma, 256, 8, 1, 2.5, 0)
-MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, RES)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count,
+MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, 3)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count,
                                                          i32 top_k, f32 *out, i32 out_stride, i32 round, i32 accumulate, i32 rows, i32 cols, i32 n) {
   MX_SHARED u32x4 zeros[4];
   MX_SHARED f32 parts[most_choices][quarters][half_rows], results[most_choices][half_rows], x_scales[most_choices];
@@ -190,12 +171,6 @@ MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, RES)(const MxLinear *exper
     }
     return r;
   };
-  i32 pair = mx_group() & 1;
-  Quarter q;
-#if EARLY
-  const Rows own_rows = pair < pairs ? rows_of(pair) : Rows{{nullptr, nullptr}, nullptr, nullptr};
-  if (own_rows.weights[0]) q.start(own_rows, cols, quarter);
-#endif
   // Thread (k, r) finishes row r of choice k.
   const i32 k_own = tid / half_rows, own = row0 + tid % half_rows;
   const bool finishes = k_own < top_k && own < rows;
@@ -214,19 +189,10 @@ MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, RES)(const MxLinear *exper
     if (tid == 0) x_scales[k] = scale;
   }
   mx_barrier();
-  for (; pair < pairs; pair += groups / quarters) {
-#if EARLY
-    if (pair != (mx_group() & 1)) {
-      const Rows next = rows_of(pair);
-      if (!next.weights[0]) continue;
-      q.start(next, cols, quarter);
-    } else if (!own_rows.weights[0]) continue;
-#else
-    const Rows next = rows_of(pair);
-    if (!next.weights[0]) continue;
-    q.start(next, cols, quarter);
-#endif
-    const f32 sum = q.sum(zeros);
+  for (i32 pair = mx_group() & 1; pair < pairs; pair += groups / quarters) {
+    const Rows chosen = rows_of(pair);
+    if (!chosen.weights[0]) continue;
+    const f32 sum = quarter_sum(chosen, cols, quarter, zeros);
     const i32 k = 2 * pair + half;
     if ((lane & 1) == 0 && k < top_k) parts[k][quarter][lane >> 2] = sum;
   }

@@ -11,6 +11,7 @@
 #include "common/platform.h"
 
 #include "common/cache.h"
+#include "common/experts.h"
 #include "common/routing.h"
 #include "common/tile.h"
 #include "common/transposed.h"

@@ -1,7 +1,8 @@
 /**
- * Reads the golden files, without the code under test: a safetensors file that is known to be well-formed is a length, a JSON
+ * Reads the golden files, without the code under test for such files: a safetensors file that is known to be well-formed is a length, a JSON
  * header and data.
  */
+import { asset } from "../src/assets.ts";
 
 /** A tensor of a golden file, row-major. */
 export interface Golden {
@@ -15,7 +16,7 @@ export interface Golden {
  * @param path A file of tests/goldens/, or an absolute path.
  */
 export function readGolden(path: string): ReadonlyMap<string, Golden> {
-  const bytes = Deno.readFileSync(new URL(path, new URL("./goldens/", import.meta.url)));
+  const bytes = Deno.readFileSync(new URL(path, asset("tests/goldens/")));
   const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> = JSON.parse(
     new TextDecoder().decode(bytes.subarray(8, 8 + length)),

@@ -6,6 +6,7 @@ import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { workspace } from "../src/model/gpt_oss.ts";
 import type { Shape } from "./random_layouts.ts";
+import { type LoadingLimits, loadingLimits } from "./device_limits.ts";
 import { writeRandomCheckpoint } from "./random_checkpoint.ts";
 
 /** What to measure. */
@@ -38,9 +39,13 @@ export async function benchmark(
     console.log(`wrote ${(bytes / 1e9).toFixed(2)} GB in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   }
   const { config, source } = await openCheckpoint(dir, {});
+  const { fileGBps, copyGBps } = await alone(openLibrary, source.files.map(({ path }) => path));
   const context = prefill + 2 * steps + 64;
+  // Bytes read and sent, and when: opening the device and making the tables takes its time before.
+  const progress: { readonly at: number; readonly bytes: number }[] = [];
   const backend = await openGpu(
     {
+      onProgress: (bytes) => progress.push({ at: performance.now(), bytes }),
       source,
       config,
       dtype: "bf16",
@@ -63,6 +68,18 @@ export async function benchmark(
       `load: ${(weightBytes / 1e9).toFixed(2)} GB in ${(loadMilliseconds / 1000).toFixed(2)} s, ${
         (weightBytes / loadMilliseconds / 1e6).toFixed(2)
       } GB/s, self-tests not included`,
+    );
+
+    const [first, last] = [progress[0]!, progress.at(-1)!], limit = Math.min(fileGBps, copyGBps);
+    const transferGBps = (last.bytes - first.bytes) / (last.at - first.at) / 1e6;
+    say(
+      "transfer",
+      { transferGBps, fileGBps, copyGBps, share: transferGBps / limit },
+      `  from the first chunk to the last ${transferGBps.toFixed(1)} GB/s; the file alone: ${
+        fileGBps.toFixed(1)
+      } GB/s, page-locked memory to the device alone: ${copyGBps.toFixed(1)} GB/s; that is ${
+        (100 * transferGBps / limit).toFixed(0)
+      } % of the lower one`,
     );
 
     const ids = Int32Array.from({ length: prefill }, (_, i) => (i * 7919 + 13) % config.vocab);
@@ -143,6 +160,13 @@ export async function benchmark(
     await engine.close();
   }
   return results;
+}
+
+/** The limits of loading, on a device that nothing else uses. */
+async function alone(openLibrary: () => GpuRuntime, paths: readonly string[]): Promise<LoadingLimits> {
+  using runtime = openLibrary();
+  using device = runtime.open(0);
+  return await loadingLimits(device, paths);
 }
 
 function table(title: string, steps: readonly StepTime[]): readonly StepTime[] {

@@ -1,10 +1,10 @@
 /**
  * What the GPU backend has to show on a machine with a GPU, in one program that needs nothing but Deno and this repository:
  *
- *     deno run -A tools/device_job.ts [--backend cuda] [--parts devices,goldens,operations,bench] [--filter TEXT]
+ *     deno run -A tools/device_job.ts [--backend cuda] [--parts devices,goldens,schemes,operations,bench] [--filter TEXT]
  *         [--layers 24] [--prefill 2048] [--chunk 512] [--dir DIR] [--out FILE.json] [--no-matrix] [--hip-library FILE] [--kernels DIR]
  *
- * `goldens` compares the embedded model with Hugging Face's logits; `operations` runs the operation list against the reference backend;
+ * `goldens` compares the embedded model with Hugging Face's logits, `schemes` under every scheme; `operations` runs the operation list against the reference backend;
  * `bench` writes a checkpoint of random weights in the shape of gpt-oss-20b to `--dir` and measures loading, prefill and
  * decode. tools/device_job.sh packs and runs all this on a machine without a network.
  */
@@ -21,6 +21,9 @@ import { type TensorName, workspace } from "../src/model/gpt_oss.ts";
 import { Session } from "../src/model/session.ts";
 import type { OpenRequest } from "../src/backends/backend.ts";
 import { floats, integers, readGolden } from "../tests/golden.ts";
+import { planModel } from "../src/model/planned.ts";
+import { SCHEME_GOLDENS } from "../tests/model/scheme_goldens.ts";
+import { argmaxAgreement, logitsOf, rmsDistance } from "../tests/model/tiny.ts";
 import { compareBackends, OPERATION_CASES } from "../tests/backends/operations.ts";
 import { benchmark } from "./device_bench.ts";
 import { SHAPES } from "./random_layouts.ts";
@@ -28,7 +31,7 @@ import { SHAPES } from "./random_layouts.ts";
 const { values: flags } = parseArgs({
   options: {
     backend: { type: "string", default: "cuda" },
-    parts: { type: "string", default: "devices,goldens,operations,bench" },
+    parts: { type: "string", default: "devices,goldens,schemes,operations,bench" },
     filter: { type: "string", default: "" },
     layers: { type: "string", default: "24" },
     prefill: { type: "string", default: "2048" },
@@ -135,6 +138,29 @@ async function goldens(): Promise<void> {
   }
 }
 
+/** The schemes' own effects, by the bounds of tests/model/schemes_test.ts. */
+async function schemes(): Promise<void> {
+  const file = readGolden(asset("tests/goldens/logits.safetensors").pathname);
+  const ids = integers(file, "two_turns.ids"), weightOnly = floats(file, "two_turns.w_mxfp4");
+  for (const [name, wishes] of SCHEME_GOLDENS) {
+    const checkpoint = openCheckpoint(asset("models/tiny-gpt-oss").pathname, {}), { vocab } = checkpoint.config;
+    const { source, plan } = planModel(checkpoint, { dtype: "f32", kvCacheDtype: "auto", ...wishes });
+    const { session } = await open({ ...checkpoint, source }, "f32", { kvFormat: plan.kvFormat });
+    const golden = floats(file, `two_turns.${name}`);
+    const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
+    const distance = rmsDistance(logits, golden) / rmsDistance(weightOnly, golden);
+    const same = argmaxAgreement(logits, golden, vocab);
+    results[`scheme ${name}`] = { distance, sameArgmax: same };
+    check(
+      distance <= 0.05 && same >= 0.98,
+      `${name}, f32: distance ${distance.toExponential(2)} of the scheme's own effect, same argmax in ${
+        (100 * same).toFixed(1)
+      } %`,
+    );
+    await session.close();
+  }
+}
+
 async function operations(): Promise<void> {
   const cases = OPERATION_CASES.filter(({ name }) => name.includes(flags.filter));
   let worst = 0, bad = 0;
@@ -172,6 +198,7 @@ const parts: Record<string, () => void | Promise<void>> = {
     results["devices"] = reports;
   },
   goldens,
+  schemes,
   operations,
   bench: async () => {
     results["bench"] = await benchmark({

@@ -61,6 +61,7 @@ struct Registration {
 } // namespace mx_host
 
 #define MX_ENTRY(name, threads) extern "C" void name
+#define MX_ENTRY_RESIDENT(name, threads, blocks) MX_ENTRY(name, threads)
 #define MX_EXPORT(name)                                                                                                          \
   static mx_host::Registration name##_registration(#name, [](void *const *args) { mx_host::call(name, args); },                \
                                                    decltype(mx_host::signature(name))());

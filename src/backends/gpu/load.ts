@@ -1,6 +1,6 @@
 /**
- * Weights from their files to the device: several readers fill page-locked buffers, and each buffer's copy to the device runs while the
- * others are being filled.
+ * Weights from their files to the device: several readers fill page-locked buffers, two each, and a buffer's copy to the device runs while
+ * its reader fills the other one.
  */
 import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import type { SourceFile } from "../../checkpoint/source.ts";
@@ -8,8 +8,8 @@ import { InputError, reason } from "../../errors.ts";
 import type { Chunk } from "./plan.ts";
 
 /** Bytes of one page-locked buffer: long enough that neither a system call nor a copy's start shows. */
-export const STAGING_BYTES = 8 * 2 ** 20;
-/** Readers, each with a buffer. One reads 6 GB/s from the page cache on the development machine; PCIe 5 takes 50. */
+export const STAGING_BYTES = 4 * 2 ** 20;
+/** Readers, each with two buffers. One reads 6 GB/s from the page cache on the development machine; PCIe 5 takes 50. */
 export const READERS = 8;
 
 /**
@@ -42,7 +42,10 @@ export async function loadWeights(
       }
       onProgress?.(done += chunk.bytes, total);
     }
-    await lane.ready();
+    for (let i = 0; i < 2; i++) {
+      await lane.ready();
+      lane.next();
+    }
   };
   const readers = Array.from({ length: Math.min(READERS, chunks.length) }, reader);
   // All readers are waited for, also after a failure: they hold buffers that the device may still read.
@@ -50,27 +53,40 @@ export async function loadWeights(
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** One reader: its buffer, its own handles of the files, and the event that says when the buffer is free again. */
+/** One reader: its buffers, each with the event that says when it is free again, and its own handles of the files. */
 class Lane implements Disposable {
-  readonly #buffer: PinnedBuffer;
-  readonly #sent: GpuEvent;
+  readonly #buffers: readonly { readonly pinned: PinnedBuffer; readonly sent: GpuEvent; busy: boolean }[];
+  readonly #held: DisposableStack;
   readonly #open = new Map<number, Deno.FsFile>();
-  #busy = false;
+  /** The buffer that is filled next. */
+  #turn = 0;
 
   constructor(device: GpuDevice, readonly files: readonly SourceFile[], bytes: number) {
-    this.#buffer = device.allocatePinned(Math.min(bytes, STAGING_BYTES));
-    this.#sent = device.createEvent();
+    // What was made before something failed is freed.
+    using held = new DisposableStack();
+    this.#buffers = Array.from({ length: 2 }, () => ({
+      pinned: held.use(device.allocatePinned(Math.min(bytes, STAGING_BYTES))),
+      sent: held.use(device.createEvent()),
+      busy: false,
+    }));
+    this.#held = held.move();
   }
 
-  /** Waits until the last copy has left the buffer, letting others work. */
+  get #buffer() {
+    return this.#buffers[this.#turn]!;
+  }
+
+  /** Waits until the last copy has left the next buffer, letting others work. */
   async ready(): Promise<void> {
-    while (this.#busy && !this.#sent.done()) await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#busy = false;
+    const buffer = this.#buffer;
+    // A timer takes a millisecond, which a buffer with a twin seldom needs.
+    while (buffer.busy && !buffer.sent.done()) await new Promise((resolve) => setTimeout(resolve, 0));
+    buffer.busy = false;
   }
 
   async read({ file: index, offset, bytes, compact }: Chunk): Promise<void> {
     const { path, bytes: size } = this.files[index]!;
-    const into = this.#buffer.view.subarray(0, bytes);
+    const into = this.#buffer.pinned.view.subarray(0, bytes);
     const file = this.#file(index);
     await file.seek(offset, Deno.SeekMode.Start);
     for (let at = 0; at < bytes;) {
@@ -85,9 +101,16 @@ class Lane implements Disposable {
   }
 
   send(stream: Stream, target: DeviceBuffer, { copies }: Chunk): void {
-    this.#busy = true;
-    for (const { at, bytes, address } of copies) stream.upload(target.range(address, bytes), this.#buffer, at, bytes);
-    stream.record(this.#sent);
+    const buffer = this.#buffer;
+    buffer.busy = true;
+    for (const { at, bytes, address } of copies) stream.upload(target.range(address, bytes), buffer.pinned, at, bytes);
+    stream.record(buffer.sent);
+    this.next();
+  }
+
+  /** Turns to the other buffer. */
+  next(): void {
+    this.#turn = 1 - this.#turn;
   }
 
   #file(index: number): Deno.FsFile {
@@ -110,13 +133,14 @@ class Lane implements Disposable {
 
   [Symbol.dispose](): void {
     for (const file of this.#open.values()) file.close();
-    try {
-      // After a failure elsewhere the device may still be reading the buffer.
-      if (this.#busy) this.#sent.synchronize();
-    } catch {
-      // A device that failed reads nothing any more, and says so elsewhere.
+    for (const { sent, busy } of this.#buffers) {
+      try {
+        // After a failure elsewhere the device may still be reading the buffer.
+        if (busy) sent.synchronize();
+      } catch {
+        // A device that failed reads nothing any more, and says so elsewhere.
+      }
     }
-    this.#sent[Symbol.dispose]();
-    this.#buffer[Symbol.dispose]();
+    this.#held[Symbol.dispose]();
   }
 }

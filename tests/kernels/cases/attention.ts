@@ -244,6 +244,13 @@ export function* attentionCases(): Generator<KernelCase> {
     2,
   );
   yield* splitCases(813, { ...shape, kv: "bf16", round: 0, tokens: [[0, 20]], kvHeads: 1, heads: 12 }, 1);
+  // Several tiles a part, and the most parts, nearly all of them empty.
+  yield* splitCases(814, { ...shape, kv: "fp8", round: 0, tokens: [[0, 300]], kvHeads: 1, heads: 8, capacity: 320 }, 1);
+  yield* splitCases(
+    815,
+    { ...shape, kv: "bf16", round: 1, tokens: [[0, 200]], kvHeads: 1, heads: 2, capacity: 256 },
+    64,
+  );
   yield tileCase(820, { ...shape, kv: "bf16", round: 1, tokens: [...run(0, 0, 9), ...run(1, 30, 33)] });
   yield tileCase(821, { ...shape, kv: "f32", round: 0, tokens: run(1, 20, 38), heads: 16 });
   for (const [seed, kv, round] of [[830, "bf16", 1], [831, "fp8", 0]] as const) {
