@@ -1,7 +1,8 @@
 /**
- * The module of a rank's thread, with a fault: of the ranks, that of `?rank=` fails at `?point=`. Points are operations of the backend, or
- * `open` (while it loads), or `thread` (an error outside of everything that catches errors, which ends the thread). Every rank that ends
- * as it was told to says its number on `?channel=`.
+ * The module of a rank's thread, with a fault that the variable MXOSS_TEST_FAULT describes: of the ranks, `rank` fails at `point`. Points are
+ * operations of the backend, or `open` (while it loads), or `thread` (an error outside of everything that catches errors, which ends the
+ * thread). Every rank that ends as it was told to says its number on `channel`. (Not in the module's URL: each new URL is type-checked anew,
+ * which takes seconds.)
  */
 import "../../src/parallel/rank_worker.ts";
 import { EmulateBackend } from "../../src/backends/emulate/backend.ts";
@@ -13,12 +14,12 @@ const scope = self as unknown as {
   onmessage: (event: MessageEvent<RankSetup | RankCommand>) => void;
   close: () => void;
 };
-const query = new URL(import.meta.url).searchParams, point = query.get("point")!;
+const fault = new URLSearchParams(Deno.env.get("MXOSS_TEST_FAULT")), point = fault.get("point")!;
 const rank = Number(/^mxoss-rank-(\d+)$/.exec(scope.name)![1]);
 
 const end = scope.close.bind(scope);
 scope.close = () => {
-  const channel = new BroadcastChannel(query.get("channel")!);
+  const channel = new BroadcastChannel(fault.get("channel")!);
   channel.postMessage(rank);
   // The message leaves with the next turn of the loop.
   setTimeout(() => {
@@ -27,7 +28,7 @@ scope.close = () => {
   }, 20);
 };
 
-if (rank === Number(query.get("rank"))) {
+if (rank === Number(fault.get("rank"))) {
   const fail = () => {
     throw new Error(`told to fail in ${point}`);
   };

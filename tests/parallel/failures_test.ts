@@ -62,14 +62,14 @@ async function inTime<T>(promise: Promise<T>): Promise<T> {
 
 /** Ranks of which one fails, and what is seen of their ends. */
 class Faulty implements Disposable {
-  readonly worker: URL;
+  readonly worker = new URL("./failing_rank.ts", import.meta.url);
   readonly #channel: BroadcastChannel;
   readonly #ended = new Set<number>();
   #notice = () => {};
 
   constructor(rank: number, point: string) {
     const name = crypto.randomUUID();
-    this.worker = new URL(`./failing_rank.ts?rank=${rank}&point=${point}&channel=${name}`, import.meta.url);
+    Deno.env.set("MXOSS_TEST_FAULT", new URLSearchParams({ rank: `${rank}`, point, channel: name }).toString());
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = ({ data }) => {
       this.#ended.add(data);
@@ -88,6 +88,7 @@ class Faulty implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    Deno.env.delete("MXOSS_TEST_FAULT");
     this.#channel.close();
   }
 }
