@@ -27,7 +27,7 @@ Deno.test("compare tells a model with the scale rule floor from one with the rul
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^A: w_mxfp4_a_mxfp4, even scales, bf16, kv bf16/m);
   assertMatch(stdout, /^B: w_mxfp4_a_mxfp4, floor scales, bf16, kv bf16/m);
-  assertMatch(stdout, /^w_mxfp4_a_mxfp4, even scales, bf16, kv bf16, tp 1/m);
+  assertMatch(stdout, /^w_mxfp4_a_mxfp4, even\/floor scales, bf16, kv bf16, tp 1/m);
 
   const { protocol, divergence } = CompareResults.parse(
     JSON.parse((await mxoss(["compare", "--json", ...args])).stdout),
