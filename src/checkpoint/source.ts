@@ -91,6 +91,26 @@ export interface LayerTree<L, V> {
   readonly down: readonly L[];
 }
 
+/** A layer with something else for its linears and vectors, made in the order of the members. */
+export function mapLayer<L, V, M, W>(
+  layer: LayerTree<L, V>,
+  linear: (l: L) => M,
+  vector: (v: V) => W,
+): LayerTree<M, W> {
+  return {
+    inputNorm: vector(layer.inputNorm),
+    q: linear(layer.q),
+    k: linear(layer.k),
+    v: linear(layer.v),
+    o: linear(layer.o),
+    sinks: vector(layer.sinks),
+    postNorm: vector(layer.postNorm),
+    router: linear(layer.router),
+    gateUp: layer.gateUp.map((l) => linear(l)),
+    down: layer.down.map((l) => linear(l)),
+  };
+}
+
 /** Scales of the FP8 KV cache of one layer: stored = saturate(x / scale). 1 where the checkpoint has none. */
 export interface KvScales {
   readonly k: number;

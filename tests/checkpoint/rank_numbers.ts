@@ -9,7 +9,13 @@ import {
 } from "../../src/backends/emulate/weights.ts";
 import { rowScale, WeightFiles } from "../../src/backends/reference/weight_files.ts";
 import { loadWeights, type ReferenceLinear, type ReferenceMatrix } from "../../src/backends/reference/weights.ts";
-import type { MatrixSource, ModelSource, ModelTree, VectorSource } from "../../src/checkpoint/source.ts";
+import {
+  mapLayer,
+  type MatrixSource,
+  type ModelSource,
+  type ModelTree,
+  type VectorSource,
+} from "../../src/checkpoint/source.ts";
 import type { InputFormat } from "../../src/quant/format.ts";
 import { Decoder } from "./decode.ts";
 
@@ -40,18 +46,7 @@ function mapTree<M, L, V>(
 ): DenseTree {
   return {
     embedding: matrix(tree.embedding),
-    layers: tree.layers.map((w) => ({
-      inputNorm: vector(w.inputNorm),
-      q: linear(w.q),
-      k: linear(w.k),
-      v: linear(w.v),
-      o: linear(w.o),
-      sinks: vector(w.sinks),
-      postNorm: vector(w.postNorm),
-      router: linear(w.router),
-      gateUp: w.gateUp.map(linear),
-      down: w.down.map(linear),
-    })),
+    layers: tree.layers.map((w) => mapLayer(w, linear, vector)),
     norm: vector(tree.norm),
     head: linear(tree.head),
   };

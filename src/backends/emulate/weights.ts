@@ -1,6 +1,13 @@
 /** Handles of loaded weights: file ranges turned into addresses in one of the memories. */
 import type { Linear, Matrix, Vector } from "../backend.ts";
-import type { LinearSource, MatrixSource, ModelSource, ModelTree, VectorSource } from "../../checkpoint/source.ts";
+import {
+  type LinearSource,
+  mapLayer,
+  type MatrixSource,
+  type ModelSource,
+  type ModelTree,
+  type VectorSource,
+} from "../../checkpoint/source.ts";
 import type { InputFormat, WeightFormat } from "../../quant/format.ts";
 import { addressOf, type MemoryPlan, type ModelPlan, rowsIn } from "./plan.ts";
 
@@ -59,18 +66,7 @@ export function placeWeights(
     embedding: placers[0]!.matrix(tree.embedding),
     layers: tree.layers.map((layer, i) => {
       const at = placers[plan.memoryOfLayer[i]!]!;
-      return {
-        inputNorm: at.vector(layer.inputNorm),
-        q: at.linear(layer.q),
-        k: at.linear(layer.k),
-        v: at.linear(layer.v),
-        o: at.linear(layer.o),
-        sinks: at.vector(layer.sinks),
-        postNorm: at.vector(layer.postNorm),
-        router: at.linear(layer.router),
-        gateUp: layer.gateUp.map((l) => at.linear(l)),
-        down: layer.down.map((l) => at.linear(l)),
-      };
+      return mapLayer(layer, (l) => at.linear(l), (v) => at.vector(v));
     }),
     norm: placers[last]!.vector(tree.norm),
     head: placers[last]!.linear(tree.head),

@@ -1,6 +1,12 @@
 /** From places in the weights' buffer to the handles that the graph holds, and to the experts' records in device memory. */
 import type { DeviceBuffer, DeviceRange, GpuDevice, Stream } from "../../../ffi/runtime.ts";
-import type { LinearSource, MatrixSource, ModelSource, VectorSource } from "../../checkpoint/source.ts";
+import {
+  type LinearSource,
+  mapLayer,
+  type MatrixSource,
+  type ModelSource,
+  type VectorSource,
+} from "../../checkpoint/source.ts";
 import { InputError } from "../../errors.ts";
 import { LINEAR_BYTES, writeLinear } from "./abi.ts";
 import type { Placement, WeightPlan } from "./plan.ts";
@@ -50,18 +56,7 @@ export function placeWeights(source: ModelSource, plan: WeightPlan, buffer: Devi
   const { tree } = source;
   return {
     embedding: embedding(tree.embedding, at(plan.matrices.get(tree.embedding)!.weight)!),
-    layers: tree.layers.map((w) => ({
-      inputNorm: vector(w.inputNorm),
-      q: linear(w.q),
-      k: linear(w.k),
-      v: linear(w.v),
-      o: linear(w.o),
-      sinks: vector(w.sinks),
-      postNorm: vector(w.postNorm),
-      router: linear(w.router),
-      gateUp: w.gateUp.map(linear),
-      down: w.down.map(linear),
-    })),
+    layers: tree.layers.map((w) => mapLayer(w, linear, vector)),
     norm: vector(tree.norm),
     head: linear(tree.head),
   };

@@ -1,5 +1,12 @@
 /** Handles of weights: matrices stay in their files, vectors are kept as float32. */
-import type { LinearSource, MatrixSource, ModelSource, ModelTree, VectorSource } from "../../checkpoint/source.ts";
+import {
+  type LinearSource,
+  mapLayer,
+  type MatrixSource,
+  type ModelSource,
+  type ModelTree,
+  type VectorSource,
+} from "../../checkpoint/source.ts";
 import type { InputFormat } from "../../quant/format.ts";
 import type { Linear, Matrix, Vector } from "../backend.ts";
 import type { WeightFiles } from "./weight_files.ts";
@@ -43,18 +50,7 @@ export function loadWeights(
   return {
     embedding: matrix(tree.embedding),
     layers: tree.layers.map((w, i) => {
-      const layer = {
-        inputNorm: vector(w.inputNorm),
-        q: linear(w.q),
-        k: linear(w.k),
-        v: linear(w.v),
-        o: linear(w.o),
-        sinks: vector(w.sinks),
-        postNorm: vector(w.postNorm),
-        router: linear(w.router),
-        gateUp: w.gateUp.map(linear),
-        down: w.down.map(linear),
-      };
+      const layer = mapLayer(w, linear, vector);
       onLayer(i + 1, tree.layers.length);
       return layer;
     }),
