@@ -25,8 +25,9 @@ export function inverseFrequencies(headDim: number, rope: RopeConfig): Float64Ar
   if (yarn.truncate) [low, high] = [Math.floor(low), Math.ceil(high)];
   low = Math.max(low, 0);
   high = Math.min(high, headDim - 1);
-  // Equal bounds make a step instead of a ramp.
-  const width = Math.max(high - low, 0.001);
+  // Equal bounds make a step instead of a ramp. Those of a small base or a short context lie outside the dimensions and may change places
+  // here: the ramp then falls, as in transformers and vLLM.
+  const width = high === low ? 0.001 : high - low;
   return plain.map((frequency, i) => {
     const ramp = Math.min(Math.max((i - low) / width, 0), 1);
     return ramp * frequency / yarn.factor + (1 - ramp) * frequency;

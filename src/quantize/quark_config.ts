@@ -183,7 +183,8 @@ export function huggingFaceConfig(config: ModelConfig): Json {
     swiglu_limit: config.swigluLimit,
     swiglu_alpha: config.swigluAlpha,
     rope_theta: theta,
-    rope_scaling: yarn === null ? null : {
+    // null would be YaRN to transformers 5.
+    rope_scaling: yarn === null ? { rope_type: "default" } : {
       rope_type: "yarn",
       factor: yarn.factor,
       beta_fast: yarn.betaFast,

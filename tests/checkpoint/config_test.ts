@@ -111,13 +111,15 @@ Deno.test("readConfig() fills in what published configs leave out", () => {
     ...{ rms_norm_eps: undefined, layer_types: undefined, swiglu_limit: undefined, experts_per_token: undefined },
     ...{ max_position_embeddings: undefined, initial_context_length: undefined, hidden_act: undefined },
     ...{ attention_bias: undefined, tie_word_embeddings: undefined, quantization_config: undefined },
-    rope_scaling: { rope_type: "yarn", factor: 32, original_max_position_embeddings: 4096 },
+    rope_scaling: { rope_type: "yarn", factor: 32, original_max_position_embeddings: 4096, truncate: false },
   });
   assertEquals(bare, model({}));
-  assertEquals(model({ num_experts_per_tok: undefined, experts_per_token: 3 }).topK, 3);
+  assertEquals(model({ num_experts_per_tok: undefined }).topK, 4);
   assertEquals(model({ swiglu_alpha: 1.5, swiglu_limit: 9 }).swigluAlpha, 1.5);
   assertEquals(config(tiny({ quantization_config: null })).quantization, null);
-  assertEquals(model({ rope_scaling: null }).rope, { theta: 150000, yarn: null });
+  const parameters = { ...ROPE, rope_theta: 150000 };
+  assertEquals(model({ rope_scaling: null, rope_parameters: parameters }), model({}));
+  assertEquals(model({ num_experts: 16, partial_rotary_factor: 1, per_layer_config: {} }), model({}));
   assertEquals(model({ rope_scaling: { rope_type: "default" } }).rope, { theta: 150000, yarn: null });
   assertEquals(model({ architectures: undefined }).layers, 4);
   assertEquals(model({ model_type: undefined }).layers, 4);
@@ -145,7 +147,32 @@ Deno.test("readConfig() warns of contradictions that have a known winner", () =>
   assertEquals(model.rope.yarn?.originalMaxPositions, 4096);
   assertEquals(warnings, [
     "d/config.json: num_experts_per_tok is 4 and experts_per_token 2; the former counts",
-    "d/config.json: initial_context_length is 2048 and original_max_position_embeddings 4096; the latter counts",
+    "d/config.json: initial_context_length is 2048 and rope_scaling.original_max_position_embeddings 4096; the latter counts",
+  ]);
+});
+
+Deno.test("readConfig() reads YaRN's missing keys as transformers 5 does, with a warning for each", () => {
+  const { truncate: _, ...noTruncate } = ROPE, { original_max_position_embeddings: __, ...noOriginal } = ROPE;
+  const read = (changes: Json) => {
+    const { model, warnings } = config(tiny(changes));
+    return [model.rope.yarn, warnings] as const;
+  };
+  const yarn = model({}).rope.yarn!;
+  assertEquals(read({ rope_scaling: noTruncate }), [
+    { ...yarn, truncate: true },
+    ["d/config.json: rope_scaling.truncate is missing; as in transformers and vLLM it is true, where GPT-OSS has false"],
+  ]);
+  assertEquals(read({ rope_scaling: { ...ROPE, truncate: null } }), [yarn, []]);
+  assertEquals(read({ rope_scaling: noOriginal, initial_context_length: undefined }), [
+    { ...yarn, originalMaxPositions: 131072 },
+    [
+      "d/config.json: rope_scaling.original_max_position_embeddings is missing; as in transformers it is " +
+      "max_position_embeddings, 131072",
+    ],
+  ]);
+  assertEquals(read({ rope_scaling: undefined }), [
+    yarn,
+    ["d/config.json: rope_scaling is missing; as in transformers it is YaRN by 32 of 4096 positions, not truncated"],
   ]);
 });
 
@@ -184,6 +211,8 @@ Deno.test("readConfig() refuses sizes that are missing or not positive integers,
   }
 });
 
+const NO_ORIGINAL = { original_max_position_embeddings: null, rope_theta: 150000 };
+
 const BROKEN: [changes: Json, line: string][] = [
   [{ num_hidden_layers: 5000 }, "num_hidden_layers: expected an integer up to 4096, got 5000"],
   [
@@ -199,7 +228,45 @@ const BROKEN: [changes: Json, line: string][] = [
   [{ layer_types: ["full_attention"] }, "layer_types: expected 4 of them (num_hidden_layers), got 1"],
   [{ layer_types: ["a", "b", "c", "d"] }, 'layer_types.0: expected sliding_attention or full_attention, got "a"'],
   [{ layer_types: "full_attention" }, 'layer_types: expected a list of layer types, got "full_attention"'],
-  [{ rope_scaling: undefined }, "rope_scaling: expected an object, got nothing"],
+  [
+    { rope_scaling: undefined, initial_context_length: 8192, rope_parameters: { ...ROPE, ...NO_ORIGINAL } },
+    "rope_parameters.original_max_position_embeddings: expected a positive integer, got nothing, which transformers reads " +
+    "as max_position_embeddings, 131072, where initial_context_length is 8192",
+  ],
+  [
+    { rope_scaling: null },
+    "rope_scaling: expected an object, got null, which transformers 5 reads as YaRN by 32 and transformers 4 as plain " +
+    "rotary embedding",
+  ],
+  [
+    { num_experts_per_tok: undefined, experts_per_token: 3 },
+    "num_experts_per_tok: expected a positive integer, got nothing, which transformers reads as 4, where " +
+    "experts_per_token is 3",
+  ],
+  [{ num_experts: 8 }, "num_experts: expected num_local_experts, 16, got 8"],
+  [
+    { per_layer_config: { 0: { sliding_window: 64 } } },
+    "per_layer_config.0: expected no settings of single layers, got an object",
+  ],
+  [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor: expected 1, got 0.5"],
+  [
+    { original_max_position_embeddings: 2048 },
+    "original_max_position_embeddings: expected rope_scaling.original_max_position_embeddings, 4096, got 2048",
+  ],
+  [
+    { rope_scaling: { ...ROPE, type: "default" } },
+    'rope_scaling.type: expected rope_scaling.rope_type, "yarn", got "default"',
+  ],
+  [{ rope_scaling: { ...ROPE, attn_factor: 2 } }, "rope_scaling.attn_factor: expected 1, got 2"],
+  [
+    { rope_scaling: { ...ROPE, full_attention: ROPE } },
+    "rope_scaling.full_attention: expected none in GPT-OSS, got an object",
+  ],
+  [
+    { rope_scaling: { ...ROPE, factor: 16 }, max_position_embeddings: undefined },
+    "max_position_embeddings: expected a positive integer, got nothing, which transformers reads as 131072, where YaRN's " +
+    "keys make 65536",
+  ],
   [{ rope_scaling: "yarn" }, 'rope_scaling: expected an object, got "yarn"'],
   [
     { rope_scaling: { ...ROPE, rope_type: "llama3" } },
@@ -222,7 +289,11 @@ const BROKEN: [changes: Json, line: string][] = [
     "rope_scaling.attention_factor: expected 1.3465735902799727 (0.1 ln factor + 1) or none, got 1",
   ],
   [
-    { rope_scaling: { rope_type: "yarn", factor: 32 }, initial_context_length: undefined },
+    {
+      rope_scaling: { rope_type: "yarn", factor: 32 },
+      initial_context_length: undefined,
+      max_position_embeddings: undefined,
+    },
     "rope_scaling.original_max_position_embeddings: expected a positive integer, got nothing",
   ],
   [{ rope_theta: undefined }, "rope_theta: expected a number above 1, got nothing"],
@@ -237,7 +308,19 @@ const BROKEN: [changes: Json, line: string][] = [
     "rope_scaling.truncate: expected rope_parameters.truncate, true, got false",
   ],
   [
-    { rope_scaling: null, max_position_embeddings: undefined },
+    { rope_parameters: { ...ROPE, truncate: undefined } },
+    "rope_scaling.truncate: expected rope_parameters.truncate, true, got false",
+  ],
+  [
+    { rope_parameters: { ...ROPE, beta_slow: 2 } },
+    "rope_scaling.beta_slow: expected rope_parameters.beta_slow, 2, got 1",
+  ],
+  [
+    { rope_parameters: { ...ROPE, rope_theta: 10000 }, rope_theta: undefined },
+    "rope_scaling.rope_theta: expected rope_parameters.rope_theta, 10000, got 150000",
+  ],
+  [
+    { rope_scaling: { rope_type: "default" }, max_position_embeddings: undefined },
     "max_position_embeddings: expected a positive integer, got nothing",
   ],
   [{ hidden_act: "gelu" }, 'hidden_act: expected "silu", got "gelu"'],
