@@ -1,16 +1,12 @@
 /** How values of a file appear in messages: always on one line, never long, whatever bytes a file holds. */
+import { printableLine } from "../printable.ts";
 
 /** Characters of a name or a value that a message shows. */
 const SHOWN_CHARACTERS = 160;
 
-/** Text with control characters, line separators and lone surrogates escaped, and cut where it is long. */
+/** Text on one line, without what a terminal would obey, and cut where it is long. */
 export function printable(text: string): string {
-  const cut = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
-  return cut.replaceAll(
-    // deno-lint-ignore no-control-regex -- control characters are what is looked for
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\p{Cs}]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return printableLine(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text);
 }
 
 /**

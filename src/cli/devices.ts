@@ -2,7 +2,7 @@
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
 import { DEVICES } from "./devices_options.ts";
 import { parseCommand } from "./options.ts";
-import { printable, writeOut } from "./terminal.ts";
+import { writeOut } from "./terminal.ts";
 
 /** Runs the command. */
 export async function devicesCommand(args: readonly string[]): Promise<number> {
@@ -21,6 +21,6 @@ export async function devicesCommand(args: readonly string[]): Promise<number> {
     "reference: plain TypeScript on one thread",
     ...(gpus === null ? ["hip, cuda: not looked for: deno was started without --allow-ffi"] : formatReports(gpus)),
   ];
-  await writeOut(printable(`${lines.join("\n")}\n`));
+  await writeOut(`${lines.join("\n")}\n`);
   return 0;
 }

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { InputError, reason } from "../errors.ts";
 import { firstDifference } from "../eval/journal.ts";
+import { printableJson } from "../printable.ts";
 
 /**
  * Makes the directory if it is not there.
@@ -61,5 +62,5 @@ export function refuseOtherResults<T>(
 
 /** The text of a results file; what does not fit its schema is a defect of the program. */
 export function resultsText<T>(schema: z.ZodType<T>, results: T): string {
-  return `${JSON.stringify(schema.parse(results), null, 1)}\n`;
+  return `${printableJson(schema.parse(results), 1)}\n`;
 }

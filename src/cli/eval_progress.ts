@@ -1,5 +1,5 @@
 /** Progress of work that may take hours: done, rate, time left. */
-import { writeError } from "./terminal.ts";
+import { eraseLine, note, redraw } from "./terminal.ts";
 
 /** Least time between two drawings on a terminal, in milliseconds. */
 const REDRAW_MS = 200;
@@ -33,12 +33,12 @@ export class RateBar implements Disposable {
     const first = this.#history[0]!;
     const rate = now > first.at ? (done - first.done) / (now - first.at) * 1000 : 0;
     const line = rateLine({ label: this.label, unit: this.unit, done, total, rate, aside });
-    writeError(this.#terminal ? `\r${line}\u001b[K` : `${line}\n`);
+    (this.#terminal ? redraw : note)(line);
   }
 
   /** Removes the line from a terminal. */
   [Symbol.dispose](): void {
-    if (this.#terminal && this.#drawn > 0) writeError("\r\u001b[K");
+    if (this.#terminal && this.#drawn > 0) eraseLine();
   }
 }
 

@@ -10,7 +10,7 @@ import { INSPECT } from "./inspect_options.ts";
 import { modelDirectory, planned } from "./open_model.ts";
 import { parseCommand } from "./options.ts";
 import { bytesText, tableLines } from "./table.ts";
-import { note, printable, writeOut } from "./terminal.ts";
+import { note, writeOut } from "./terminal.ts";
 
 /** Linears of one kind in one layer, all of the same formats and shape; experts are counted. */
 interface LinearSummary {
@@ -37,7 +37,7 @@ export async function inspectCommand(args: readonly string[]): Promise<number> {
   const model = planned(checkpoint, options);
   if (!options.json) { for (const line of model.plan.warnings) note(`warning: ${line}`); }
   const report = await summarize(checkpoint, model, { tp: options.tp, ep: options.ep });
-  await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : printable(text(report)));
+  await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
   return 0;
 }
 

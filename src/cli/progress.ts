@@ -1,5 +1,5 @@
 /** A progress bar on stderr, for work that takes long enough to wonder about. */
-import { writeError } from "./terminal.ts";
+import { eraseLine, redraw } from "./terminal.ts";
 
 /** Work that ends sooner than this shows no bar, in milliseconds. */
 const PATIENCE_MS = 300;
@@ -21,12 +21,12 @@ export class ProgressBar implements Disposable {
     const now = performance.now();
     if (!this.#enabled || now - this.#started < PATIENCE_MS || now - this.#drawn < REDRAW_MS || total <= 0) return;
     this.#drawn = now;
-    writeError(`\r${progressLine(this.label, done / total, now - this.#started)}\u001b[K`);
+    redraw(progressLine(this.label, done / total, now - this.#started));
   }
 
   /** Removes the bar. */
   [Symbol.dispose](): void {
-    if (this.#drawn > 0) writeError("\r\u001b[K");
+    if (this.#drawn > 0) eraseLine();
     this.#drawn = -Infinity;
   }
 }

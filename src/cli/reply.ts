@@ -2,7 +2,7 @@
 import { type Channels, type HarmonyEvent, HarmonyParser, ReplyCollector } from "../text/harmony.ts";
 import { StreamDecoder } from "../text/stream_decoder.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { dim, printable, writeError, writeOut } from "./terminal.ts";
+import { writeAnswer, writeAside } from "./terminal.ts";
 
 /** Where a reply is shown while it is generated. */
 export interface Display {
@@ -46,8 +46,7 @@ class Output {
 }
 
 /** Escapes that a model wrote are not obeyed by the user's terminal; a file or pipe gets them as they are. */
-const answerOutput = (shown: boolean) =>
-  new Output(shown, Deno.stdout.isTerminal() ? (piece) => writeOut(printable(piece)) : writeOut);
+const answerOutput = (shown: boolean) => new Output(shown, writeAnswer);
 
 /** A chat model's reply in harmony: final answers and remarks on stdout, reasoning and tool calls on stderr. */
 export class ChatReply implements Reply {
@@ -62,7 +61,7 @@ export class ChatReply implements Reply {
   constructor(tokenizer: Tokenizer, { answer, analysis }: Display) {
     this.#parser = new HarmonyParser(tokenizer);
     this.#answer = answerOutput(answer);
-    this.#aside = new Output(analysis, (piece) => writeError(dim(printable(piece))));
+    this.#aside = new Output(analysis, writeAside);
     this.#output = this.#answer;
   }
 

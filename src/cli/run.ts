@@ -2,7 +2,7 @@
 import { FailureError, InputError, reason } from "../errors.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
 import { confine, privileges } from "./permissions.ts";
-import { BrokenPipe, note, writeOut } from "./terminal.ts";
+import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
 
 /**
  * Runs the program and ends the process.
@@ -23,11 +23,19 @@ export async function run(args: readonly string[]): Promise<never> {
     event.preventDefault();
     fail(event.error ?? event.message);
   });
+  hushLibraries();
   try {
     Deno.exit(await dispatch(args));
   } catch (thrown) {
     return fail(thrown);
   }
+}
+
+/** What libraries say on the console quotes files, and belongs on stderr: it goes the way of every other line. */
+function hushLibraries(): void {
+  const say = (...said: unknown[]) =>
+    note(`warning: ${said.map((part) => typeof part === "string" ? part : Deno.inspect(part)).join(" ")}`);
+  for (const level of ["debug", "log", "info", "warn", "error", "trace"] as const) console[level] = say;
 }
 
 async function dispatch(args: readonly string[]): Promise<number> {
@@ -69,7 +77,7 @@ function asksForHelp(args: readonly string[]): boolean {
 /** Says what went wrong in one line on stderr, with the stack above it if that is asked for, and gives the exit code. */
 function report(thrown: unknown, traced: boolean): number {
   if (thrown instanceof BrokenPipe) return 0;
-  if (traced && thrown instanceof Error) note(thrown.stack ?? thrown.message);
+  if (traced && thrown instanceof Error) writeError(`${thrown.stack ?? thrown.message}\n`);
   if (thrown instanceof InputError || thrown instanceof FailureError) {
     note(`error: ${reason(thrown)}`);
     return thrown.exitCode;

@@ -1,4 +1,8 @@
-/** Writing to stdout and stderr: whole texts, broken pipes, dimming. */
+/**
+ * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what it has not
+ * written itself a terminal does not obey.
+ */
+import { printable, printableLine } from "../printable.ts";
 
 /** The reader of stdout went away; nothing that is left to say has a listener. */
 export class BrokenPipe extends Error {
@@ -15,7 +19,16 @@ const FULL_PIPE_MS = 2;
  *
  * @throws {BrokenPipe} when the reader has closed the pipe.
  */
-export async function writeOut(text: string): Promise<void> {
+export function writeOut(text: string): Promise<void> {
+  return writeRaw(printable(text));
+}
+
+/** Writes a piece of a model's reply to stdout: a file or a pipe gets it as it is. */
+export function writeAnswer(piece: string): Promise<void> {
+  return Deno.stdout.isTerminal() ? writeOut(piece) : writeRaw(piece);
+}
+
+async function writeRaw(text: string): Promise<void> {
   let bytes = encoder.encode(text);
   while (bytes.length > 0) {
     try {
@@ -29,8 +42,13 @@ export async function writeOut(text: string): Promise<void> {
   }
 }
 
-/** Writes text to stderr; a stderr that nobody reads is no reason to fail. */
+/** Writes text to stderr. */
 export function writeError(text: string): void {
+  writeRawError(printable(text));
+}
+
+/** Writes text to stderr that tells the terminal what to do; a stderr that nobody reads is no reason to fail. */
+function writeRawError(text: string): void {
   let bytes = encoder.encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
@@ -39,25 +57,32 @@ export function writeError(text: string): void {
   }
 }
 
-/** Writes one line to stderr; control characters that text from a file may carry are shown, not obeyed. */
+/** Writes one line to stderr; a line break in it makes no second one. */
 export function note(line: string): void {
-  writeError(`${printable(line)}\n`);
+  writeRawError(`${printableLine(line)}\n`);
 }
 
-/** Text with control characters (terminal escapes among them) written as `\u001b`. */
-export function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}--[\t\n]]/gv,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/** Writes what a model says beside its answer to stderr, dim on a terminal. */
+export function writeAside(piece: string): void {
+  writeRawError(dim(printable(piece)));
+}
+
+/** Draws a line over the last one on the terminal that stderr is. */
+export function redraw(line: string): void {
+  writeRawError(`\r${printableLine(line)}\u001b[K`);
+}
+
+/** Removes that line. */
+export function eraseLine(): void {
+  writeRawError("\r\u001b[K");
 }
 
 /** Whether stderr is a terminal that may be sent colours (`NO_COLOR` unset). */
-export function colours(): boolean {
+function colours(): boolean {
   return Deno.stderr.isTerminal() && !Deno.noColor;
 }
 
 /** Dim text, where stderr is a terminal that may be sent colours. */
-export function dim(text: string): string {
+function dim(text: string): string {
   return colours() && text !== "" ? `\u001b[2m${text}\u001b[22m` : text;
 }

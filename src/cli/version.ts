@@ -1,7 +1,7 @@
 /** What this program is: version, revision of its source, and hashes of the compiled code that it runs. */
 import manifest from "../../deno.json" with { type: "json" };
 import { asset } from "../assets.ts";
-import { printable } from "./terminal.ts";
+import { printableLine } from "../printable.ts";
 
 /** Version of the program, from deno.json. */
 export const VERSION: string = manifest.version;
@@ -47,7 +47,7 @@ async function sha256(url: URL): Promise<string> {
  */
 export function revision(root: URL = asset("")): string {
   // In a checkout the file may be left over from an older build.
-  return checkedOut(root) ?? printable(read(new URL(BUILT_FROM, root)) ?? "unknown");
+  return checkedOut(root) ?? printableLine(read(new URL(BUILT_FROM, root)) ?? "unknown");
 }
 
 /** The commit of a checkout, read from its files: git itself may be absent, and running it would take a permission. */

@@ -3,6 +3,7 @@
  * line that was cut off is dropped and computed again. The first line says what the results belong to.
  */
 import { InputError, reason } from "../errors.ts";
+import { printableJson } from "../printable.ts";
 
 /** A result that the journal can hold: `index` tells it from the others. */
 export interface Indexed {
@@ -42,7 +43,7 @@ export class Journal<T extends Indexed> implements Disposable {
       if (!lock(file)) {
         throw new InputError(`${path}: expected no other run in this directory, but one is writing this file`);
       }
-      const headerLine = JSON.stringify(header);
+      const headerLine = printableJson(header);
       let { lines, bytes } = wholeLines(readAll(file), path);
       if (lines.length > 0 && lines[0] !== headerLine) {
         if (others === "refuse") {
@@ -77,7 +78,7 @@ export class Journal<T extends Indexed> implements Disposable {
   append(entry: T): void {
     if (this.#entries.has(entry.index)) throw new RangeError(`entry ${entry.index} is in the journal already`);
     this.#entries.set(entry.index, entry);
-    this.#write(JSON.stringify(entry));
+    this.#write(printableJson(entry));
   }
 
   #write(line: string): void {

@@ -1,5 +1,6 @@
 /** Samples in the log format of lm-eval (`--log_samples`), for its tools and for scoring with its own filters. */
 import { createHash } from "node:crypto";
+import { printableJson } from "../printable.ts";
 import type { Answer } from "./answers.ts";
 import { FILTERS } from "./filters.ts";
 import type { Task } from "./gsm8k.ts";
@@ -13,7 +14,7 @@ export function lmEvalSamples(task: Task, answers: readonly Answer[]): string[] 
       const answer = byIndex.get(problem.index);
       if (answer === undefined) return [];
       const prompt = task.prompts[i]!.text;
-      return [JSON.stringify({
+      return [printableJson({
         doc_id: problem.index,
         doc: problem.record,
         target: problem.answer,

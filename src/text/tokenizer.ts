@@ -90,7 +90,7 @@ export class Tokenizer {
     const [file, { Tokenizer: Library }] = await Promise.all([promised, import("@huggingface/tokenizers")]);
     checkPieces(file.path, file.pieces, file.added);
     try {
-      return new Tokenizer(file, new Library(forLibrary(file), {}));
+      return new Tokenizer(file, withoutWarnings(() => new Library(forLibrary(file), {})));
     } catch (thrown) {
       throw new InputError(`${file.path}: not a tokenizer that can be used: ${reason(thrown)}`);
     }
@@ -211,6 +211,21 @@ export class Tokenizer {
           `but ${JSON.stringify(text.slice(0, 40))} comes out as ${bytes} of ${utf8Length(text)} bytes`,
       );
     }
+  }
+}
+
+/**
+ * Runs what warns on the console of parts that it then leaves out: such a tokenizer would make other tokens than the model was trained on.
+ */
+function withoutWarnings<T>(make: () => T): T {
+  const { warn } = console;
+  console.warn = (...said: unknown[]) => {
+    throw new Error(said.map((part) => typeof part === "string" ? part : JSON.stringify(part)).join(" "));
+  };
+  try {
+    return make();
+  } finally {
+    console.warn = warn;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Observable Plot without a browser: a plot becomes SVG text. */
 import type { PlotOptions } from "@observablehq/plot";
+import { printable } from "../../printable.ts";
 
 /** The library, loaded when a report is made and not before. */
 export type PlotLibrary = typeof import("@observablehq/plot");
@@ -38,7 +39,7 @@ export async function openArtist(): Promise<Artist> {
           minWidth: `${Math.min(LEAST_WIDTH, options.width ?? WIDTH)}px`,
         },
       });
-      return (plot as unknown as { outerHTML: string }).outerHTML;
+      return printable((plot as unknown as { outerHTML: string }).outerHTML);
     },
   };
 }

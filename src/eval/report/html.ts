@@ -1,8 +1,13 @@
 /** The page around plots and tables: one file, no script, nothing from the network, light or dark as the reader's system is. */
 
-/** Text as HTML. */
+import { printable } from "../../printable.ts";
+
+/** Text as HTML; signs that turn the direction of writing or cannot be seen are spelled out. */
 export function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+  return printable(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll(
+    '"',
+    "&quot;",
+  );
 }
 
 /** Colours of the series, for the text and lines of both themes: Okabe and Ito's, which the colour-blind can tell apart. */

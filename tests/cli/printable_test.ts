@@ -1,0 +1,116 @@
+/** What a file, a checkpoint or a model may say is shown by a terminal, and never obeyed. */
+import { printable, printableJson, printableLine } from "../../src/printable.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { BrokenCheckpoint } from "./broken.ts";
+import { mxoss } from "./program.ts";
+
+/** A window title, a bell, C1's CSI, a turn of the direction of writing and its isolate, spaces without width, a tag. */
+const EVIL = "\u001b]0;owned\u0007\u009b2J\u202egnp.\u2066\u200b\u200d\ufeff\u2028\u{e0041}\ud800";
+const SHOWN = "\\u001b]0;owned\\u0007\\u009b2J\\u202egnp.\\u2066\\u200b\\u200d\\ufeff\\u2028\\udb40\\udc41\\ud800";
+
+/** Characters that a terminal obeys or hides, but for line breaks. */
+const OBEYED = /[[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\u200b-\u200f\ufeff]--[\n]]/v;
+
+Deno.test("printable() spells out what a terminal would obey or hide, and nothing else", () => {
+  assertEquals(printable(EVIL), SHOWN);
+  const plain = "Größe ≤ 3\t日本語 שלום ❤️\n";
+  assertEquals(printable(plain), plain);
+  assertEquals(printableLine("a\nb\tc"), "a\\u000ab\\u0009c");
+  assertEquals(JSON.parse(printableJson({ [EVIL]: ["\\" + EVIL] }, 1)), { [EVIL]: ["\\" + EVIL] });
+  assert(!OBEYED.test(printableJson({ [EVIL]: EVIL }, 1)));
+});
+
+Deno.test("nothing but src/cli/terminal.ts writes to the terminal", () => {
+  const root = new URL("../../src/", import.meta.url).pathname;
+  const sources: string[] = [];
+  const walk = (dir: string) => {
+    for (const { name, isDirectory } of Deno.readDirSync(dir)) {
+      if (isDirectory) walk(`${dir}${name}/`);
+      else if (name.endsWith(".ts")) sources.push(`${dir}${name}`);
+    }
+  };
+  walk(root);
+  assert(sources.length > 100);
+  const writers = sources.filter((path) =>
+    /Deno\.std(?:out|err)\.(?:write|writable)|\bconsole\.(?:log|warn|error|info|debug|trace)\(|\bprocess\.std/
+      .test(Deno.readTextFileSync(path))
+  );
+  assertEquals(writers.map((path) => path.slice(root.length)), ["cli/terminal.ts"]);
+});
+
+Deno.test("a file's name and a tensor's are shown in error lines, on one line", async () => {
+  const name = `x\nerror: forged ${EVIL.replace("\ud800", "")}`;
+  for (const args of [["--model", name, "hi"], ["inspect", "--model", name], ["--prompt-file", name]]) {
+    const { stderr, code } = await mxoss(args);
+    assertEquals(code, 2);
+    assertMatch(stderr, /^error: [^\n]*owned[^\n]*\\u202e[^\n]*\n$/);
+    assert(!OBEYED.test(stderr), JSON.stringify(stderr));
+  }
+});
+
+Deno.test("a tokenizer's names are shown in error lines, and what its library would leave out is refused", async () => {
+  for (
+    const [edit, line] of [
+      [(json) => json["added_tokens"] = [{ id: 2000, content: EVIL, lstrip: true }], /added_tokens\[0\].*lstrip/],
+      [(json) =>
+        json["pre_tokenizer"] = {
+          type: "Sequence",
+          pretokenizers: [{ type: "Split", pattern: { [EVIL]: EVIL }, behavior: "Isolated" }, { type: "ByteLevel" }],
+        }, /tokenizer\.json: not a tokenizer that can be used: .*pattern/],
+    ] satisfies [(json: Record<string, unknown>) => unknown, RegExp][]
+  ) {
+    using checkpoint = new BrokenCheckpoint();
+    checkpoint.edit("tokenizer.json", (text) => {
+      const json = JSON.parse(text);
+      edit(json);
+      return JSON.stringify(json);
+    });
+    const { stderr, stdout, code } = await mxoss(["--model", checkpoint.dir, "--max-tokens", "1", "hi"]);
+    assertEquals([stdout, code], ["", 2]);
+    assertMatch(stderr, /^error: [^\n]*\\u202e[^\n]*\n$/);
+    assertMatch(stderr, line);
+    assert(!OBEYED.test(stderr), JSON.stringify(stderr));
+  }
+});
+
+const SCRIPT = "/usr/bin/script";
+const noTerminal = !["linux"].includes(Deno.build.os) || !exists(SCRIPT);
+
+Deno.test({
+  name: `what a model says goes to a pipe as it is, and is shown on a terminal${
+    noTerminal ? " (no script(1) here)" : ""
+  }`,
+  ignore: noTerminal,
+  fn: async () => {
+    using checkpoint = new BrokenCheckpoint();
+    const told = EVIL.replace("\ud800", "");
+    // The first thing that the model says of itself.
+    checkpoint.edit("tokenizer.json", (text) => {
+      const json = JSON.parse(text);
+      json.added_tokens.find(({ content }: { content: string }) => content === "<|channel|>").content = told;
+      delete json.model.vocab["<|channel|>"];
+      return JSON.stringify(json);
+    });
+    const prompt = "<|start|>user<|message|>2 + 2?<|end|><|start|>assistant";
+    const args = ["--model", checkpoint.dir, "--raw", "--max-tokens", "1", prompt];
+    const piped = await mxoss(args);
+    assertEquals([piped.stdout, piped.code], [`${told}\n`, 0], piped.stderr);
+    const line = ["deno", "run", "-A", new URL("../../main.ts", import.meta.url).pathname, ...args];
+    const { stdout } = await new Deno.Command(SCRIPT, {
+      args: ["-qec", line.map((word) => `'${word}'`).join(" "), "/dev/null"],
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    const seen = new TextDecoder().decode(stdout).replaceAll("\r", "");
+    assertMatch(seen, /\\u001b\]0;owned\\u0007\\u009b2J\\u202egnp/);
+    assert(!OBEYED.test(seen), JSON.stringify(seen));
+  },
+});
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
