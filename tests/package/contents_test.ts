@@ -9,7 +9,7 @@ const text = (path: string) => new TextDecoder().decode(texts.get(path));
 
 Deno.test("contents() gives the same bytes twice, and so does the binary around them", async () => {
   assertEquals(tar(await contents("0123")), tar(files));
-  const small = tar(files.filter(({ bytes }) => bytes.length < 20_000));
+  const small = files.filter(({ bytes }) => bytes.length < 20_000);
   assertEquals(await wrap(small), await wrap(small));
 });
 

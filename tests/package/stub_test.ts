@@ -1,54 +1,9 @@
-/** The script of the self-extracting binary, around a program that only says how it was started. */
+/** How the script of the self-extracting binary unpacks and starts the program. */
 import { wrap } from "../../tools/package/self_extracting.ts";
-import { concat, tar } from "../../tools/package/tar.ts";
-import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { command, type Finished, inDirectory, run, type RunOptions, whereIs, works } from "./process.ts";
-
-/** Shells that the script must run in, of those that are here. */
-const SHELLS: readonly (readonly string[])[] = [["sh"], ["dash"], ["bash", "--posix"], ["busybox", "sh"]];
-const found = await Promise.all(SHELLS.map((shell) => works([...shell, "-c", ":"])));
-const shells = SHELLS.filter((_, i) => found[i]);
-
-/** Stands in for Deno: prints its arguments, one a line, then what the script told it by the environment. */
-const RUNTIME = `#!/bin/sh
-if [ "$1" = --version ]; then [ -z "$SLOW" ] || exec sleep "$SLOW"; exit 0; fi
-printf '%s\\n' "$@" "DENO_DIR=$DENO_DIR" "LC_ALL=\${LC_ALL-unset}" "PATH=\${PATH-unset}"
-exit 7
-`;
-const encode = (text: string) => new TextEncoder().encode(text);
-
-/** Bytes that gzip cannot make small: a disk can be too full for them. */
-const FILLING = new Uint8Array(400_000);
-for (let at = 0; at < FILLING.length; at += 50_000) crypto.getRandomValues(FILLING.subarray(at, at + 50_000));
-
-const BINARY = await wrap(tar([
-  { path: "deno", bytes: encode(RUNTIME), executable: true },
-  { path: "main.js", bytes: encode("// nothing\n") },
-  { path: "models/tiny/weights", bytes: FILLING },
-]));
-
-/** A directory with the binary, for one test. */
-async function withBinary(use: (dir: string, binary: string) => Promise<void>, bytes = BINARY): Promise<void> {
-  await inDirectory(async (dir) => {
-    await Deno.writeFile(`${dir}/mxoss`, bytes, { mode: 0o755 });
-    await use(dir, `${dir}/mxoss`);
-  });
-}
-
-/** The one program that is unpacked in a place. */
-function unpacked(place: string): string {
-  const names = [...Deno.readDirSync(place)].map(({ name }) => name);
-  assertEquals(names.length, 1, names.join(" "));
-  assertMatch(names[0]!, /^\d+\.\d+\.\d+-[0-9a-f]{16}$/);
-  assertEquals(Deno.readTextFileSync(`${place}/${names[0]}/complete`), `${names[0]}\n`);
-  return `${place}/${names[0]}`;
-}
-
-function refused({ code, stdout, stderr }: Finished, reason: RegExp): void {
-  assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^error: [^\n]+\n$/);
-  assertMatch(stderr, reason);
-}
+import { concat } from "../../tools/package/tar.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { command, run, whereIs, works } from "./process.ts";
+import { BINARY, encode, exists, FILLING, refused, shells, unpacked, until, withBinary } from "./stub.ts";
 
 for (const shell of shells) {
   const name = shell.join(" ");
@@ -97,35 +52,10 @@ for (const shell of shells) {
         "deno",
         "main.js",
         "models",
+        "started",
       ]);
     }));
 }
-
-Deno.test("the script takes the first place that can be had, without any variable set, too", () =>
-  withBinary(async (dir, binary) => {
-    const directory = (name: string) => {
-      Deno.mkdirSync(`${dir}/${name}`);
-      return `${dir}/${name}`;
-    };
-    const home = directory("home"), temporary = directory("tmp"), cache = `${dir}/cache`;
-    const user = Deno.uid();
-    const places: [RunOptions["env"], string][] = [
-      [{ XDG_CACHE_HOME: cache, HOME: home, TMPDIR: temporary }, `${cache}/mxoss`],
-      [{ XDG_CACHE_HOME: "relative", HOME: home, TMPDIR: temporary }, `${home}/.cache/mxoss`],
-      // Not even root can make a directory there.
-      [{ XDG_CACHE_HOME: "/proc/cache", HOME: "/proc", TMPDIR: temporary }, `${temporary}/mxoss-${user}`],
-      [{ HOME: `${dir}/missing`, TMPDIR: "/proc" }, `/tmp/mxoss-${user}`],
-      [{}, `/tmp/mxoss-${user}`],
-    ];
-    for (const [env, place] of places) {
-      const { code, stdout, stderr } = await run([binary], { cwd: home, ...(env ? { env } : {}) });
-      assertEquals({ code, stderr }, { code: 7, stderr: "" });
-      const program = /^DENO_DIR=(.*)\/state$/m.exec(stdout)![1]!;
-      assertEquals(program.slice(0, program.lastIndexOf("/")), place);
-      await Deno.remove(program, { recursive: true });
-    }
-    assertEquals([...Deno.readDirSync(home)].map(({ name }) => name), [".cache"]);
-  }));
 
 Deno.test("the script runs with only the system's own directories and without a PATH", () =>
   withBinary(async (dir, binary) => {
@@ -144,7 +74,22 @@ Deno.test({
     withBinary(async (dir, binary) => {
       const box = (await whereIs("busybox"))!;
       await Deno.mkdir(`${dir}/bin`);
-      const tools = ["cat", "find", "gzip", "id", "mkdir", "mktemp", "mv", "rm", "rmdir", "sync", "tail", "tar", "wc"];
+      const tools = [
+        "cat",
+        "find",
+        "gzip",
+        "id",
+        "ls",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "rm",
+        "rmdir",
+        "sync",
+        "tail",
+        "tar",
+        "wc",
+      ];
       for (const tool of tools) await Deno.symlink(box, `${dir}/bin/${tool}`);
       const words = [box, "sh", binary];
       const env = { HOME: dir, PATH: `${dir}/bin` };
@@ -159,42 +104,6 @@ Deno.test({
       refused(await run(words, { env }), /(crc|corrupt|invalid|short)/);
     }),
 });
-
-Deno.test({
-  name: `a place that belongs to another user is not trusted${
-    Deno.uid() === 0 ? "" : " (skipped: needs root to set up)"
-  }`,
-  ignore: Deno.uid() !== 0,
-  fn: () =>
-    withBinary(async (dir, binary) => {
-      const env = { HOME: dir, TMPDIR: `${dir}/tmp` };
-      await run([binary], { env });
-      const place = `${dir}/.cache/mxoss`;
-      const program = unpacked(place);
-      for (const theirs of [place, program]) {
-        await Deno.chown(theirs, 65534, 65534);
-        await Deno.mkdir(`${dir}/tmp`);
-        const { stdout } = await run([binary], { env });
-        const used = /^DENO_DIR=(.*)\/state$/m.exec(stdout)![1]!;
-        assertEquals(used.startsWith(theirs === place ? `${dir}/tmp/` : `${place}/`), true);
-        assertEquals((await Deno.stat(used)).uid, 0);
-        await Deno.chown(theirs, 0, 0);
-        await Deno.remove(`${dir}/tmp`, { recursive: true });
-      }
-    }),
-});
-
-Deno.test("a link where anybody may make one is not followed", () =>
-  withBinary(async (dir, binary) => {
-    await Deno.mkdir(`${dir}/tmp`);
-    await Deno.mkdir(`${dir}/elsewhere`);
-    await Deno.symlink(`${dir}/elsewhere`, `${dir}/tmp/mxoss-${Deno.uid()}`);
-    const { stdout } = await run([binary], { env: { TMPDIR: `${dir}/tmp` } });
-    const used = /^DENO_DIR=(.*)\/state$/m.exec(stdout)![1]!;
-    assertMatch(used, /^\/tmp\/mxoss-\d+\/\d/);
-    assertEquals([...Deno.readDirSync(`${dir}/elsewhere`)], []);
-    await Deno.remove(used, { recursive: true });
-  }));
 
 Deno.test("the script is found by PATH, by a relative path and through a link", () =>
   withBinary(async (dir, binary) => {
@@ -274,18 +183,73 @@ Deno.test("a program that lost a file is unpacked again", () =>
   withBinary(async (dir, binary) => {
     const env = { HOME: dir };
     await run([binary], { env });
-    for (const name of ["main.js", "deno", "complete"]) {
+    for (const name of ["main.js", "deno", "complete", "models/tiny/weights"]) {
       await Deno.remove(`${unpacked(`${dir}/.cache/mxoss`)}/${name}`);
       assertEquals((await run([binary], { env })).code, 7);
       assert(exists(`${unpacked(`${dir}/.cache/mxoss`)}/${name}`));
     }
   }));
 
+Deno.test("the program starts where the time of its start cannot be written", () =>
+  withBinary(async (dir, binary) => {
+    const env = { HOME: dir };
+    for (const shell of shells) {
+      await run([...shell, binary], { env: { ...env, PATH: Deno.env.get("PATH")! } });
+      const program = unpacked(`${dir}/.cache/mxoss`);
+      await Deno.remove(`${program}/started`, { recursive: true });
+      await Deno.mkdir(`${program}/started`);
+      const { code, stderr } = await run([...shell, binary], { env: { ...env, PATH: Deno.env.get("PATH")! } });
+      assertEquals({ code, stderr }, { code: 7, stderr: "" }, shell.join(" "));
+    }
+  }));
+
+Deno.test("a first start removes other versions that were not used for a month", () =>
+  withBinary(async (dir, binary) => {
+    const env = { HOME: dir }, place = `${dir}/.cache/mxoss`, days = 24 * 3600;
+    const age = (path: string, seconds: number) =>
+      Deno.utime(path, Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
+    const version = async (digit: string, complete: number, started: number | null) => {
+      const program = `${place}/0.0.1-${digit.repeat(16)}`;
+      await Deno.mkdir(`${program}/models`, { recursive: true });
+      await Deno.writeTextFile(`${program}/complete`, "");
+      if (started !== null) {
+        await Deno.writeTextFile(`${program}/started`, "");
+        await age(`${program}/started`, started);
+      }
+      await age(`${program}/complete`, complete);
+      return program;
+    };
+    const old = await version("a", 40 * days, 33 * days), older = await version("b", 33 * days, null);
+    const used = await version("c", 400 * days, 29 * days), fresh = await version("d", 20 * days, null);
+    const running = await version("e", 400 * days, 400 * days);
+    await Deno.copyFile((await whereIs("sleep"))!, `${running}/deno`);
+    await Deno.chmod(`${running}/deno`, 0o755);
+    await using process = command([`${running}/deno`, "60"]).spawn();
+    // What the program has not made it does not remove.
+    await Deno.mkdir(`${place}/0.0.1-not-a-version`);
+    await Deno.mkdir(`${dir}/elsewhere`);
+    await Deno.symlink(`${dir}/elsewhere`, `${place}/0.0.1-${"f".repeat(16)}`);
+    await Deno.writeTextFile(`${dir}/elsewhere/complete`, "");
+    await age(`${dir}/elsewhere/complete`, 400 * days);
+
+    assertEquals((await run([binary], { env })).code, 7);
+    assertEquals([old, older, used, fresh, running].map(exists), [false, false, true, true, true]);
+    assert(exists(`${place}/0.0.1-not-a-version`) && exists(`${dir}/elsewhere/complete`));
+    assertEquals([...Deno.readDirSync(place)].length, 6);
+
+    process.kill();
+    await process.status;
+    const program = [...Deno.readDirSync(place)].map(({ name }) => name).find((name) => !name.startsWith("0.0.1"))!;
+    await Deno.remove(`${place}/${program}`, { recursive: true });
+    assertEquals((await run([binary], { env })).code, 7);
+    assertEquals(exists(running), false);
+  }));
+
 Deno.test("a runtime that cannot start here is not kept", async () => {
-  const broken = await wrap(tar([
+  const broken = await wrap([
     { path: "deno", bytes: encode("#!/bin/sh\necho 'libfoo.so: not found' >&2; exit 127\n"), executable: true },
     { path: "main.js", bytes: encode("// nothing\n") },
-  ]));
+  ]);
   await withBinary(async (dir, binary) => {
     const cache = `${dir}/cache`;
     const env = { XDG_CACHE_HOME: cache, TMPDIR: dir };
@@ -309,20 +273,3 @@ Deno.test("a truncated or damaged binary is refused before and after unpacking",
     assertEquals([...Deno.readDirSync(`${dir}/.cache`)], []);
   }, flipped);
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("waited in vain");
-}

@@ -3,12 +3,14 @@ import { gzipSync } from "node:zlib";
 import { VERSION } from "../../src/cli/version.ts";
 import { contents } from "./contents.ts";
 import { PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
-import { concat, tar } from "./tar.ts";
+import { concat, tar, type TarEntry } from "./tar.ts";
 
 /** Hexadecimal digits of the archive's hash in the name of the directory that it is unpacked to. */
 const ID_DIGITS = 16;
 /** zlib's own default; level 9 takes twice as long for one percent. */
 const LEVEL = 6;
+/** Paths that are one word of a shell as they are. */
+const PLAIN = /^[\w./-]+$/;
 
 /**
  * Builds the binary.
@@ -22,11 +24,19 @@ export async function selfExtracting(
   runtime: string = Deno.execPath(),
 ): Promise<Uint8Array<ArrayBuffer>> {
   const deno = { path: "deno", bytes: Deno.readFileSync(runtime), executable: true };
-  return await wrap(tar([deno, ...await contents(revision)]));
+  return await wrap([deno, ...await contents(revision)]);
 }
 
-/** Puts the script before an archive. */
-export async function wrap(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+/**
+ * Puts the script before an archive of files.
+ *
+ * @throws {RangeError} for a path that cannot be in an archive, or that the script would take for more than one word.
+ */
+export async function wrap(files: readonly TarEntry[]): Promise<Uint8Array<ArrayBuffer>> {
+  for (const { path } of files) {
+    if (!PLAIN.test(path)) throw new RangeError(`${path}: expected letters, digits and /._- only`);
+  }
+  const archive = tar(files);
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", archive)).toHex();
   // node:zlib writes no time into the header.
   const payload = gzipSync(archive, { level: LEVEL });
@@ -36,6 +46,7 @@ export async function wrap(archive: Uint8Array<ArrayBuffer>): Promise<Uint8Array
     ID: `${VERSION}-${hash.slice(0, ID_DIGITS)}`,
     FLAGS: [...SEALED, ...PERMISSIONS].join(" "),
     WRITE_PERMISSION,
+    FILES: files.map(({ path }) => path).join(" "),
     MEGABYTES: `${Math.ceil(archive.length / 1e6)}`,
   });
   return concat([new TextEncoder().encode(script), payload]);
