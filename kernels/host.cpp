@@ -1,6 +1,6 @@
 // All kernels as one host library, and the launcher that runs a block's threads as fibers. For tests on machines without a GPU.
 //
-//     clang-22 -x c++ -std=c++20 -O2 -ffp-contract=off -march=x86-64-v3 -fPIC -shared -DMX_HOST kernels/host.cpp -o libmxhost.so
+//     clang-22 -x c++ -std=c++20 -O1 -ffp-contract=off -march=x86-64-v3 -fPIC -shared -DMX_HOST kernels/host.cpp -o libmxhost.so
 #if !defined(MX_HOST)
 #error "compile with -DMX_HOST"
 #endif
@@ -88,6 +88,8 @@ char *mx_host_lds;
 namespace {
 
 constexpr int most_threads = 1024, stack_bytes = 64 * 1024;
+// Tops of stacks at equal offsets would share a few lines of the processor's caches, and every switch would miss: they are staggered.
+constexpr int stagger_lines = 64, line_bytes = 64;
 constexpr unsigned most_lds = 256 * 1024;
 
 // A switched-out thread is its stack pointer; everything a function must preserve lies on its stack.
@@ -121,7 +123,9 @@ struct Fibers {
   State state[most_threads];
   int threads = 0, running = 0, live = 0, waiting = 0;
   int group_live[most_threads / 32], group_waiting[most_threads / 32];
-  unsigned exchange[most_threads / 32][32];
+  // Two each, used by turns: nobody writes to one again before all have come to the barrier of the other, thus have read it.
+  unsigned exchange[most_threads / 32][2][32];
+  char turn[most_threads];
   void *main = nullptr;
   const MxHostKernel *kernel = nullptr;
   void *const *args = nullptr;
@@ -194,7 +198,10 @@ void mx_host_group_barrier() {
   group_arrived(f.running / 32);
   run_next();
 }
-unsigned *mx_host_exchange() { return fibers.exchange[fibers.running / 32]; }
+unsigned *mx_host_exchange() {
+  Fibers &f = fibers;
+  return f.exchange[f.running / 32][f.turn[f.running] ^= 1];
+}
 int mx_host_group_size() {
   const int first = fibers.running / 32 * 32;
   return fibers.threads - first < 32 ? fibers.threads - first : 32;
@@ -237,13 +244,14 @@ extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3
         // What a kernel does not write first must not look like zeros.
         std::memset(mx_host_lds, 0xff, lds_bytes);
         for (int i = 0; i < threads; i++) {
-          void **top = reinterpret_cast<void **>(f.stacks + (std::size_t)(i + 1) * stack_bytes);
+          void **top = reinterpret_cast<void **>(f.stacks + (std::size_t)(i + 1) * stack_bytes - i % stagger_lines * line_bytes);
           // The address above the entry point keeps the stack as a call would leave it.
           void **frame = top - frame_words;
           std::memset(static_cast<void *>(frame), 0, frame_words * sizeof(void *));
           frame[entry_word] = reinterpret_cast<void *>(&thread_main);
           f.sp[i] = frame;
           f.state[i] = runnable;
+          f.turn[i] = 0;
         }
         f.live = threads;
         f.waiting = 0;

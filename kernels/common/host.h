@@ -37,7 +37,7 @@ void mx_host_barrier();
 /** Waits for the 32 threads of the group (fewer at the end of a block). */
 void mx_host_group_barrier();
 int mx_host_group_size();
-/** 32 words of the running thread's group. */
+/** 32 words of the running thread's group, to be written before one barrier and read after it; other ones at the next call. */
 unsigned *mx_host_exchange();
 
 namespace mx_host {
@@ -78,9 +78,7 @@ inline u32 mx_host_shuffle(u32 v, i32 lane) {
   u32 *words = mx_host_exchange();
   words[mx_thread() & 31] = v;
   mx_host_group_barrier();
-  u32 result = words[lane];
-  mx_host_group_barrier();
-  return result;
+  return words[lane];
 }
 MX_DEVICE u32 mx_shuffle_xor(u32 v, i32 mask) { return mx_host_shuffle(v, (mx_thread() & 31) ^ mask); }
 MX_DEVICE u32 mx_shuffle(u32 v, i32 lane) { return mx_host_shuffle(v, lane); }
@@ -90,7 +88,6 @@ inline u32 mx_ballot(bool p) {
   words[mx_thread() & 31] = p;
   mx_host_group_barrier();
   for (i32 i = 0; i < mx_host_group_size(); i++) bits |= words[i] << i;
-  mx_host_group_barrier();
   return bits;
 }
 template <class T> MX_DEVICE T mx_load_stream(const T *p) { return *p; }
