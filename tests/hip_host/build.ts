@@ -2,6 +2,8 @@
  * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources, into the system's folder for
  * temporary files. Tests that need them are skipped where no C++ compiler is installed.
  */
+import { buildOnce, compile, ownCopy, temporaryFolder } from "../build_once.ts";
+
 const HERE = new URL("./", import.meta.url);
 
 /** C++ compilers that will do, best first. */
@@ -30,7 +32,11 @@ export function withoutCompiler(): boolean {
 }
 let told = false;
 
-/** Builds a shared library unless one of the same sources, flags and compiler is there; returns its path. */
+/**
+ * Builds a shared library unless one of the same sources, flags and compiler is there.
+ *
+ * @returns The path of a copy for this test file alone: the test library keeps what it was told, and kernels run one launch at a time.
+ */
 export function buildShared(
   name: string,
   sources: readonly URL[],
@@ -39,18 +45,13 @@ export function buildShared(
 ): string {
   const found = findCompiler();
   if (found === null) throw new Error("no C++ compiler");
-  const texts = [...sources, ...inputs].map((url) => `${url.pathname}\n${Deno.readTextFileSync(url)}`);
+  // By contents, not by place: what one checkout built serves the others.
+  const texts = [...sources, ...inputs].map((url) => Deno.readTextFileSync(url));
   const folder = `${temporaryFolder()}/mxoss-tests-${fingerprint([found, ...flags, ...texts].join("\0"))}`;
-  const path = `${folder}/${name}`;
-  if (exists(path)) return path;
-  Deno.mkdirSync(folder, { recursive: true });
-  // Another test process may build the same: each writes a file of its own and renames it.
-  const partial = `${path}.${crypto.randomUUID()}`;
-  const args = [...flags, "-fPIC", "-shared", "-o", partial, ...sources.map((url) => url.pathname)];
-  const { success, stderr } = new Deno.Command(found, { args, stdout: "null", stderr: "piped" }).outputSync();
-  if (!success) throw new Error(`${found} ${args.join(" ")}\n${new TextDecoder().decode(stderr)}`);
-  Deno.renameSync(partial, path);
-  return path;
+  const built = buildOnce(`${folder}/${name}`, (partial) => {
+    compile(found, [...flags, "-fPIC", "-shared", "-o", partial, ...sources.map((url) => url.pathname)]);
+  });
+  return ownCopy(built);
 }
 
 /** Our libamdhip64. With `rocm5` it lacks the entry points that came with ROCm 6. */
@@ -85,18 +86,6 @@ export function buildProbe(): Uint8Array<ArrayBuffer> {
 /** What the test library takes for a code object: the path of a shared library. */
 export function codeObject(library: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`mxoss host kernels ${library}\n\0`);
-}
-
-function temporaryFolder(): string {
-  return Deno.env.get("TMPDIR") ?? "/tmp";
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 /** 64-bit FNV-1a, in hexadecimal: names a cache entry, guards nothing. */
