@@ -14,6 +14,7 @@ import { readQuark } from "./layouts/quark.ts";
 import type { Mxfp6Resolver } from "./layouts/quark_weights.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "./read.ts";
+import { refuseRouters } from "./routers.ts";
 import type { ModelSource } from "./source.ts";
 import { TensorSet } from "./tensor_set.ts";
 
@@ -50,7 +51,7 @@ export interface Checkpoint {
 export interface OpenOptions {
   /** Called with each of {@linkcode Checkpoint.warnings} as it comes up. */
   readonly onWarning?: (line: string) => void;
-  /** Whether to read all e8m0 scales and refuse NaN (default); without it, nothing but headers and single scales is read. */
+  /** Whether to read all e8m0 scales and routers and refuse NaN (default); without it, nothing but headers and single scales is read. */
   readonly checkScales?: boolean;
 }
 
@@ -61,7 +62,7 @@ const CONFIG = "config.json";
 const ORIGINAL = "original";
 
 /**
- * Opens a checkpoint: headers and config only, and the scales for a check.
+ * Opens a checkpoint: headers and config only, and scales and routers for a check.
  *
  * @throws {InputError} in one line, when it is not a checkpoint of GPT-OSS, is incomplete or contradicts itself.
  */
@@ -93,7 +94,11 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
   const source = readLayout(layout, tensors, config, resolve, warn);
   const unused = checkUnused(tensors.unused(), config, tensors.place);
   if (unused !== null) warn(unused);
-  if (options.checkScales ?? true) refuseNanScales(tensors);
+  const sourceFiles = weights.files.map(({ path, bytes }) => ({ path, bytes }));
+  if (options.checkScales ?? true) {
+    refuseNanScales(tensors);
+    refuseRouters(sourceFiles, source.tree);
+  }
 
   const covered = [
     { path: files.config, bytes: readable(files.config, () => Deno.statSync(files.config).size) },
@@ -105,7 +110,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
     config,
     quantization,
     layout,
-    source: { files: weights.files.map(({ path, bytes }) => ({ path, bytes })), ...source },
+    source: { files: sourceFiles, ...source },
     warnings,
     fingerprint: () => fingerprint(covered),
   };

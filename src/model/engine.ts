@@ -1,5 +1,6 @@
 /** What computes batches: the graph on this thread, or ranks elsewhere. A session does not know which. */
 import type { BackendInfo, Batch } from "../backends/backend.ts";
+import { FailureError } from "../errors.ts";
 import type { GptOss, Tap } from "./gpt_oss.ts";
 
 /** How the next tokens of a sequence are picked by an engine. */
@@ -31,6 +32,21 @@ export interface DecodeRequest {
   readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
 }
 
+/** An engine that picks tokens itself met a logit that is no number. */
+export class NonFiniteLogits extends FailureError {
+  /**
+   * @param row Token of the batch, in the order of the request.
+   * @param token Whose logit it is; null where no token is possible.
+   */
+  constructor(readonly row: number, readonly token: number | null) {
+    super(
+      token === null
+        ? "logits: expected a token that is possible, got -Infinity for all"
+        : `logits: expected numbers, got NaN or Infinity for token ${token}`,
+    );
+  }
+}
+
 /** What was generated. */
 export interface DecodeResult {
   /** Steps whose tokens were handed out; each added one position to every sequence. */
@@ -53,7 +69,7 @@ export interface Engine {
   /**
    * Generates up to `steps` tokens of each sequence where the logits are, without handing them out: the tokens that `Sampler` would pick.
    *
-   * @throws {FailureError} if logits are no numbers.
+   * @throws {NonFiniteLogits} if logits are no numbers.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
   /** Ends threads and frees memory. */

@@ -62,12 +62,8 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
     tensors: workspace(config, source),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
   };
-  return new Session(await openEngine(request, options), {
-    slots: request.slots,
-    context: options.context,
-    maxTokens,
-    vocab: config.vocab,
-  });
+  const limits = { slots: request.slots, context: options.context, maxTokens, vocab: config.vocab };
+  return new Session(await openEngine(request, options), limits, source);
 }
 
 async function openEngine(request: OpenRequest<TensorName>, options: SessionOptions): Promise<Engine> {

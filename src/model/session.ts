@@ -3,9 +3,12 @@
  * evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
 import type { Batch } from "../backends/backend.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
-import type { DecodeRequest, Engine } from "./engine.ts";
+import { firstNonFinite } from "../quant/finite.ts";
+import { type DecodeRequest, type Engine, NonFiniteLogits } from "./engine.ts";
 import type { Tap } from "./gpt_oss.ts";
+import { explain, type Sighting } from "./origin.ts";
 
 /** Tokens to append to one sequence. */
 export interface Feed {
@@ -38,9 +41,13 @@ export type OnLogits = (index: number, position: number, logits: Float32Array) =
 export class Session {
   /** Positions computed so far, per slot. */
   readonly #lengths: Int32Array;
+  /** The tokens at those positions, per slot; what lies behind them is of no meaning. */
+  readonly #tokens: number[][];
 
-  constructor(readonly engine: Engine, readonly limits: SessionLimits) {
+  /** @param source The weights, by which a tensor that holds no numbers is named. */
+  constructor(readonly engine: Engine, readonly limits: SessionLimits, readonly source?: ModelSource) {
     this.#lengths = new Int32Array(limits.slots);
+    this.#tokens = Array.from({ length: limits.slots }, () => []);
   }
 
   /** Positions of the sequence that are in the cache. */
@@ -57,6 +64,7 @@ export class Session {
   fork(from: number, to: number): void {
     this.engine.copySlot(from, to, this.#lengths[from]!);
     this.#lengths[to] = this.#lengths[from]!;
+    this.#tokens[to] = this.#tokens[from]!.slice(0, this.#lengths[from]!);
   }
 
   /**
@@ -64,7 +72,8 @@ export class Session {
    *
    * @param onLogits Receives the logits [V] of each wanted position in order; the array is only valid during the call.
    * @param onProgress Called with the number of tokens done after each chunk.
-   * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary.
+   * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or as a
+   *   {@linkcode FailureError}, if a logit is NaN or infinite, with the operation and the tensor where that began.
    */
   async feed(
     feed: Feed,
@@ -108,7 +117,8 @@ export class Session {
    * Computes one batch made of pieces of several sequences: prefill of some beside single tokens of others.
    *
    * @param feeds Different slots; at most `maxTokens` tokens in all.
-   * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary.
+   * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or as a
+   *   {@linkcode FailureError}, if a logit is NaN or infinite. Logits of such a row are not handed out.
    */
   async run(feeds: readonly Feed[], onLogits?: OnLogits, tap?: Tap): Promise<void> {
     const batch = this.#batch(feeds);
@@ -124,13 +134,41 @@ export class Session {
       }
     });
     let done = 0;
+    let bad: (Sighting & { readonly row: number }) | null = null;
     await this.engine.compute(
       batch,
       Int32Array.from(rows),
-      (row, logits) => onLogits?.(owners[done++]!, batch.positions[row]!, logits),
+      (row, logits) => {
+        const index = owners[done++]!, position = batch.positions[row]!, at = bad === null ? firstNonFinite(logits) : 0;
+        if (at < 0) onLogits?.(index, position, logits);
+        else bad ??= { row, what: `logits of position ${position}, token ${at}`, value: logits[at]! };
+      },
       tap,
     );
+    this.#keep(batch);
     for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
+    if (bad !== null) throw await this.#explain(batch, bad);
+  }
+
+  /**
+   * Stops because something computed for a sequence is no number.
+   *
+   * @param what What it is, in words.
+   */
+  async refuse(slot: number, what: string): Promise<never> {
+    const ids = Int32Array.of(this.#tokens[slot]![this.#lengths[slot]! - 1]!);
+    const batch = { ids, slots: Int32Array.of(slot), positions: Int32Array.of(this.#lengths[slot]! - 1) };
+    throw await this.#explain(batch, { row: 0, what, value: null });
+  }
+
+  /** Remembers what a batch puts into the cache. */
+  #keep({ ids, slots, positions }: Batch): void {
+    slots.forEach((slot, row) => this.#tokens[slot]![positions[row]!] = ids[row]!);
+  }
+
+  #explain(batch: Batch, { row, ...sighting }: Sighting & { readonly row: number }): Promise<Error> {
+    const slot = batch.slots[row]!, tokens = this.#tokens[slot]!.slice(0, batch.positions[row]! + 1);
+    return explain(this.engine, batch, row, sighting, { slot, tokens }, this.source, this.limits.maxTokens);
   }
 
   /** Whether {@linkcode decode} can generate for these sequences: the engine has to pick tokens, and the context to have room for one. */
@@ -147,13 +185,27 @@ export class Session {
    *
    * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
    * @returns Steps whose tokens were handed out.
-   * @throws {InputError} if a token id is outside the vocabulary.
+   * @throws {InputError} if a token id is outside the vocabulary; for logits that are no numbers as {@linkcode Session.run}.
    */
   async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
     const batch = this.#batch(entries.map(feedOf));
-    const { steps } = await this.engine.decode!({ ...request, batch });
-    for (const { slot } of entries) this.#lengths[slot]! += steps;
-    return steps;
+    let last = batch;
+    const onTokens: DecodeRequest["onTokens"] = (ids, step) => {
+      this.#keep(last);
+      last = { ids: ids.slice(), slots: batch.slots, positions: batch.positions.map((p) => p + step + 1) };
+      return request.onTokens(ids, step);
+    };
+    try {
+      const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
+      for (const { slot } of entries) this.#lengths[slot]! += steps;
+      return steps;
+    } catch (thrown) {
+      if (!(thrown instanceof NonFiniteLogits)) throw thrown;
+      this.#keep(last);
+      const { row, token } = thrown, value = token === null ? -Infinity : null;
+      const what = `logits of position ${last.positions[row]}${token === null ? "" : `, token ${token}`}`;
+      throw await this.#explain(last, { row, what, value });
+    }
   }
 
   #batch(feeds: readonly Feed[]): Batch {

@@ -39,6 +39,8 @@ export class Observer {
   /** Of the current batch and layer: largest magnitude of each token that the experts get, and the experts that it chose. */
   #tokens: Float64Array = new Float64Array(0);
   #chosen: Int32Array = new Int32Array(0);
+  /** Whether every magnitude so far is a number. */
+  finite = true;
 
   constructor({ layers, experts, topK }: ModelConfig) {
     this.#topK = topK;
@@ -55,8 +57,9 @@ export class Observer {
     const layer = this.#layers[point.layer];
     if (layer === undefined) return;
     const all = () => {
-      const values = point.read();
-      return largestMagnitude(values, 0, values.length);
+      const values = point.read(), amax = largestMagnitude(values, 0, values.length);
+      this.finite &&= Number.isFinite(amax);
+      return amax;
     };
     switch (point.operation) {
       case "inputNorm":
@@ -126,6 +129,7 @@ function magnitudes(point: TapPoint): Float64Array {
  *
  * @param session A session of the model, with inputs as they are; its slot 0 is used.
  * @param onProgress Called with tokens done and tokens in all.
+ * @throws {InputError} or {FailureError} if what is computed is NaN or infinite, as {@linkcode Session.run} does.
  */
 export async function observe(
   session: Session,
@@ -139,7 +143,9 @@ export async function observe(
   for (const tokens of sequences) {
     session.reset(0);
     const progress = (done: number) => onProgress?.(before + done, total);
-    await session.feed({ slot: 0, tokens, logits: "none" }, undefined, observer.look, progress);
+    // The last logits are asked for because the session refuses those that are no numbers.
+    await session.feed({ slot: 0, tokens, logits: "last" }, undefined, observer.look, progress);
+    if (!observer.finite) await session.refuse(0, "--calibrate: inputs of linears");
     before += tokens.length;
   }
   return observer.result();

@@ -3,8 +3,7 @@
  * host only launches, a little ahead, and looks at what was picked.
  */
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { FailureError } from "../../errors.ts";
-import type { DecodeRequest, DecodeResult } from "../../model/engine.ts";
+import { type DecodeRequest, type DecodeResult, NonFiniteLogits } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
 import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
@@ -72,7 +71,7 @@ export async function decodeLoop(
       }
       hostMilliseconds += performance.now() - before;
       const tokens = ring.take(done);
-      tokens.forEach(refuseNonsense);
+      tokens.forEach((id, row) => refuseNonsense(id, row));
       if (!await request.onTokens(tokens, done++)) break;
       if (performance.now() - lastBreath > BREATHE_MS) {
         await new Promise((resolve) => setTimeout(resolve, 0));
@@ -97,14 +96,12 @@ function settle(stream: Stream): void {
   }
 }
 
-/** @throws {FailureError} for what `argmax` and `sample` write where logits are no numbers; see kernels/ABI.md. */
-function refuseNonsense(id: number): void {
-  if (id >= 0) return;
-  throw new FailureError(
-    ~id === 0x7fffffff
-      ? "logits: expected a token that is possible, got -Infinity for all"
-      : `logits: expected numbers, got NaN or Infinity for token ${~id}`,
-  );
+/** What `argmax` and `sample` write where no token is possible, as ~id; see kernels/ABI.md. */
+const NO_TOKEN = 0x7fffffff;
+
+/** @throws {NonFiniteLogits} for what `argmax` and `sample` write where logits are no numbers. */
+function refuseNonsense(id: number, row: number): void {
+  if (id < 0) throw new NonFiniteLogits(row, ~id === NO_TOKEN ? null : ~id);
 }
 
 /** Page-locked copies of the picked ids of the last few steps. */
