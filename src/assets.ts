@@ -8,6 +8,9 @@ const own = "src/assets.ts";
 const bundled = !import.meta.url.endsWith(own);
 const root = bundled ? new URL("./", import.meta.url).href : import.meta.url.slice(0, -own.length);
 
+/** Whether this is a standalone binary, of either kind: its user does not start Deno, and gives it no flags. */
+export const STANDALONE: boolean = bundled || Deno.build.standalone;
+
 /** URL of one of the program's own files or directories, by its path in the repository. */
 export function asset(path: string): URL {
   return new URL(bundled ? path.replace(/\.ts$/, ".js") : path, root);

@@ -13,5 +13,5 @@ export const DEVICES: CommandSpec<typeof OPTIONS> = {
   summary: "show what each backend finds on this machine, and why not",
   positional: null,
   options: OPTIONS,
-  notes: ["GPU libraries are looked for where --allow-ffi permits it."],
+  notes: ["GPU libraries are looked for where calling libraries is permitted."],
 };

@@ -62,7 +62,7 @@ export const COMPUTE_OPTIONS = {
   weights: option(
     "HOW",
     choice("auto", "map", "read").default("auto"),
-    "map the weight files (needs --allow-ffi) or read them; auto maps where that is permitted",
+    "map the weight files or read them; auto maps where calling libraries is permitted",
   ),
   chunk: option("N", integer(1, MAX_CHUNK).default(DEFAULT_CHUNK), "prompt tokens computed in one pass"),
 } satisfies OptionTable;

@@ -1,6 +1,8 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
 import { FailureError, InputError, reason } from "../errors.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
+import { denied } from "./denied.ts";
+import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
 import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
 
@@ -13,6 +15,7 @@ import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
  * @param args Arguments of the program, without its name.
  */
 export async function run(args: readonly string[]): Promise<never> {
+  closeInspector();
   const traced = tracing();
   const fail = (thrown: unknown) => Deno.exit(report(thrown, traced));
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -83,7 +86,7 @@ function report(thrown: unknown, traced: boolean): number {
     return thrown.exitCode;
   }
   if (thrown instanceof Deno.errors.NotCapable) {
-    note(`error: deno was started without a permission: ${reason(thrown)}`);
+    note(`error: ${denied(thrown)}`);
     return 2;
   }
   note(`internal error: ${reason(thrown)}; run with MXOSS_TRACE=1 for the stack`);

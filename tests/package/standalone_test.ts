@@ -52,6 +52,7 @@ const commands: ReadonlyMap<string, (bare: Bare) => string[]> = new Map<string, 
   ...[...COMMANDS.keys()].map((name) => [`help of ${name}`, () => [name, "--help"]] as [string, () => string[]]),
   ["an option that there is not", () => ["--modle", "x", "hi"]],
   ["a checkpoint that there is not", ({ empty }) => ["--model", `${empty}/none`, "hi"]],
+  ["a file that Deno opens for nobody", () => ["--prompt-file", "/proc/self/environ"]],
   ["a token id beyond the vocabulary", () => ["logits", "--tokens=99999999", "--out=x.safetensors"]],
 ]);
 
@@ -154,6 +155,13 @@ async function check(variant: Variant, t: Deno.TestContext, dir: string, binary:
     const { code, stdout, stderr } = await fromBinary(bare, ["--model", `${bare.empty}/none`, "hi"]);
     assertEquals([code, stdout], [2, ""]);
     assertMatch(stderr, /^error: [^\n]+\n$/);
+  });
+
+  await step("a denied permission is said without Deno's flags", async () => {
+    // Allowed by the command line, and then not by the system's own rules for special files.
+    const { code, stdout, stderr } = await fromBinary(bare, ["logits", "--tokens=1", "--out=/proc/self/x"]);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, /^error: "\/proc\/self\/x": the program is not permitted to [^\n]+\n$/);
   });
 }
 

@@ -1,0 +1,28 @@
+/** What Deno says where it denies something, in words that fit whoever started the program. */
+import { STANDALONE } from "../assets.ts";
+import { reason } from "../errors.ts";
+
+/** What a permission allows; "all" is what Deno wants for special files of the system, and what no command keeps. */
+const DOING: Readonly<Record<string, string>> = {
+  all: "open it",
+  env: "look at this variable",
+  ffi: "call this library",
+  read: "read it",
+  write: "write it",
+};
+
+/**
+ * One line about something that was denied. Whoever runs the sources can give permissions, by the flag that Deno names; a standalone
+ * binary takes no such flags, and asking for all permissions would not help either, since every command gives up what it has no use for.
+ *
+ * @param thrown What Deno threw.
+ * @param standalone Whether the program is a standalone binary.
+ */
+export function denied(thrown: Deno.errors.NotCapable, standalone: boolean = STANDALONE): string {
+  const message = reason(thrown);
+  const [, kind, target] = /^Requires (\w+) access(?: to (".*"))?/.exec(message) ?? [];
+  if (kind !== "all" && !standalone) return `deno was started without a permission: ${message}`;
+  if (kind === undefined) return "the program is not permitted to do this";
+  const subject = target === undefined ? "" : `${target}: `;
+  return `${subject}the program is not permitted to ${DOING[kind] ?? `do this (${kind})`}`;
+}
