@@ -23,5 +23,16 @@ export class FailureError extends Error {
 /** One line of text from anything that was thrown, with line breaks folded, for messages that quote a cause. */
 export function reason(thrown: unknown): string {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  return text.replaceAll(/\s*\n\s*/g, " ").trim();
+  // A pattern with blanks on both sides of the break would take quadratic time on many blanks.
+  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").join(" ");
+}
+
+/** Characters of the longest line that says what went wrong. */
+const MAX_LINE = 300;
+
+/** A line that is not long, however long the names in it are: its middle is left out, as its ends say what and where. */
+export function clip(line: string): string {
+  if (line.length <= MAX_LINE) return line;
+  const half = (MAX_LINE - 1) / 2;
+  return `${line.slice(0, Math.ceil(half))}…${line.slice(-Math.floor(half))}`.toWellFormed();
 }

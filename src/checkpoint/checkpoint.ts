@@ -56,7 +56,7 @@ export interface OpenOptions {
 }
 
 /** Largest config.json; one that excludes every linear of a large model by name has 3 MB. */
-const MAX_CONFIG_BYTES = 1 << 26;
+const MAX_CONFIG_BYTES = 1 << 23;
 const CONFIG = "config.json";
 /** Where OpenAI's own layout lies within a repository of theirs. */
 const ORIGINAL = "original";

@@ -5,7 +5,7 @@ import { fromHf, HfConfig } from "./hf_config.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { fromOriginal, OriginalConfig } from "./original_config.ts";
 import { checkTokens, GenerationConfig } from "./token_ids.ts";
-import { validate } from "./validate.ts";
+import { MAX_EXPERTS_IN_ALL, validate } from "./validate.ts";
 
 /** A validated config. */
 export interface ReadConfig {
@@ -76,7 +76,7 @@ function checkArchitecture(json: unknown, path: string): void {
 
 /** What no shape can show wrong. */
 function checkShape(
-  { heads, kvHeads, headDim, topK, experts, rope }: ModelConfig,
+  { layers, heads, kvHeads, headDim, topK, experts, rope }: ModelConfig,
   path: string,
   keys: { topK: string; experts: string },
 ): void {
@@ -88,6 +88,12 @@ function checkShape(
   if (headDim % 2 !== 0) throw new InputError(`${path}: head_dim: expected an even integer, got ${headDim}`);
   if (topK > experts) {
     throw new InputError(`${path}: ${keys.topK}: expected at most ${keys.experts}, ${experts}, got ${topK}`);
+  }
+  if (layers * experts > MAX_EXPERTS_IN_ALL) {
+    throw new InputError(
+      `${path}: ${keys.experts}: expected at most ${MAX_EXPERTS_IN_ALL} experts in all layers together, got ${layers} times ` +
+        `${experts}`,
+    );
   }
   if (rope.yarn && rope.yarn.betaFast <= rope.yarn.betaSlow) {
     const { betaFast, betaSlow } = rope.yarn;

@@ -2,8 +2,9 @@
 import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { printable, show } from "./describe.ts";
+import { MAX_TENSORS } from "./header.ts";
 import { readable, readJson } from "./read.ts";
-import { openSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.ts";
+import { MAX_HEADER_BYTES, openSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.ts";
 import { validate } from "./validate.ts";
 
 /** A tensor and the file it is in. */
@@ -27,13 +28,14 @@ const MAX_INDEX_BYTES = 100_000_000;
 /** What huggingface_hub puts into a snapshot directory (and its subdirectories): links to files named by their hash. */
 const CACHE_LINK = /^(?:\.\.[/\\]){2,3}blobs[/\\](?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
-const NAME_ERROR = { error: "a shard's file name" };
-const Index: z.ZodType<{ metadata?: { total_size?: unknown } | null | undefined; weight_map: Record<string, string> }> =
-  z
-    .looseObject({
-      metadata: z.looseObject({ total_size: z.unknown().optional() }, { error: "an object" }).nullish(),
-      weight_map: z.record(z.string(), z.string(NAME_ERROR), { error: "an object from tensors to shards" }),
-    }, { error: "an object" });
+const WEIGHT_MAP = { error: "an object from tensors to shards" };
+const Index = z.looseObject({
+  metadata: z.looseObject({ total_size: z.unknown().optional() }, { error: "an object" }).nullish(),
+  weight_map: z.custom<Readonly<Record<string, unknown>>>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    WEIGHT_MAP,
+  ),
+}, { error: "an object" });
 
 /**
  * Path of a file in a directory, or null if there is none.
@@ -84,19 +86,20 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
   const single = fileIn(dir, SINGLE), index = fileIn(dir, INDEX);
   if (single !== null) {
     if (index !== null) onWarning(`${dir}: ${SINGLE} and ${INDEX} are both there; the former is read`);
-    return merge([openSafetensors(single)], dir);
+    return openAll([single], dir);
   }
   if (index !== null) return openShards(dir, index, onWarning);
   const names = safetensorsIn(dir);
   if (names.length === 0) {
     throw new InputError(`${dir}: expected ${SINGLE}, ${INDEX} or other *.safetensors files, got none of them`);
   }
-  return merge(names.map((name) => openSafetensors(fileIn(dir, name)!)), dir);
+  return openAll(names.map((name) => fileIn(dir, name)!), dir);
 }
 
 function openShards(dir: string, index: string, onWarning: (line: string) => void): WeightFiles {
   const { metadata, weight_map } = validate(Index, readJson(index, MAX_INDEX_BYTES), index);
-  const names = [...new Set(Object.values(weight_map))].sort();
+  const entries = shardEntries(weight_map, index);
+  const names = [...new Set(entries.map(([, name]) => name))].sort();
   if (names.length === 0) throw new InputError(`${index}: weight_map: expected tensors, got none`);
   // All names before any file: a name that leaves the directory must not even be looked up.
   for (const name of names) {
@@ -109,17 +112,32 @@ function openShards(dir: string, index: string, onWarning: (line: string) => voi
     if (path === null) throw new InputError(`${index}: expected shard ${printable(name)} beside it, got no such file`);
     return path;
   });
-  const weights = merge(paths.map(openSafetensors), dir);
-  for (const [tensor, name] of Object.entries(weight_map)) {
+  const weights = openAll(paths, dir);
+  for (const [tensor, name] of entries) {
     const file = weights.tensors.get(tensor)?.file;
     if (file !== undefined && names[file] === name) continue;
     const found = file === undefined ? "no shard" : printable(names[file]!);
     throw new InputError(`${index}: expected tensor ${printable(tensor)} in ${printable(name)}, found it in ${found}`);
   }
-  const extra = weights.tensors.size - Object.keys(weight_map).length;
+  const extra = weights.tensors.size - entries.length;
   if (extra > 0) onWarning(`${index}: weight_map lacks ${extra} of the tensors that its shards hold`);
   checkTotal(index, metadata?.total_size, weights, onWarning);
   return weights;
+}
+
+/** Tensors and their shards. One by one, since a validator's list of what is wrong would have an entry for each. */
+function shardEntries(map: Readonly<Record<string, unknown>>, index: string): [tensor: string, shard: string][] {
+  const entries = Object.entries(map);
+  if (entries.length > MAX_TENSORS) {
+    throw new InputError(`${index}: weight_map: expected at most ${MAX_TENSORS} tensors, got ${entries.length}`);
+  }
+  for (const [tensor, name] of entries) {
+    if (typeof name === "string") continue;
+    throw new InputError(
+      `${index}: weight_map.${printable(tensor)}: expected a shard's file name, got ${show(name)}`,
+    );
+  }
+  return entries as [string, string][];
 }
 
 /** `total_size` is the bytes of all tensors; nothing is allocated by it, so a wrong one is odd and no more. */
@@ -137,10 +155,19 @@ function checkTotal(
   }
 }
 
-function merge(files: readonly SafetensorsFile[], dir: string): WeightFiles {
+/** Opens files one after the other, so that many with the same tensors end at the second. */
+function openAll(paths: readonly string[], dir: string): WeightFiles {
+  const files: SafetensorsFile[] = [];
   const tensors = new Map<string, StoredTensor>();
-  for (const [file, { tensors: own, path }] of files.entries()) {
-    for (const tensor of own.values()) {
+  let headerBytes = 0;
+  for (const [file, path] of paths.entries()) {
+    const opened = openSafetensors(path, {
+      bytes: MAX_HEADER_BYTES - headerBytes,
+      tensors: MAX_TENSORS - tensors.size,
+    });
+    files.push(opened);
+    headerBytes += opened.dataStart;
+    for (const tensor of opened.tensors.values()) {
       const other = tensors.get(tensor.name);
       if (other !== undefined) {
         throw new InputError(

@@ -25,6 +25,9 @@ export interface Header {
 /** No tensor has more dimensions. */
 const MAX_DIMENSIONS = 16;
 
+/** Most tensors of a checkpoint: AMD Quark's export of gpt-oss-120b, with a module for each expert, has 40,000. */
+export const MAX_TENSORS = 1 << 19;
+
 const QUOTE = 0x22, COMMA = 0x2c, COLON = 0x3a, BACKSLASH = 0x5c, MINUS = 0x2d, ZERO = 0x30, NINE = 0x39;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 
@@ -33,25 +36,26 @@ const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE 
  *
  * @param text The header, padding included.
  * @param where What messages begin with.
+ * @param most How many tensors it may hold.
  * @throws {InputError} for anything but an object of tensors, each with `dtype`, `shape` and `data_offsets` once, and `__metadata__`.
  */
-export function scanHeader(text: string, where: string): Header {
-  return new Scanner(text, where).header();
+export function scanHeader(text: string, where: string, most: number = MAX_TENSORS): Header {
+  return new Scanner(text, where).header(most);
 }
 
 class Scanner {
   readonly #text: string;
   readonly #where: string;
   #at = 0;
-  /** What is being read, for messages. */
-  #subject = "";
+  /** What is being read, for messages: nothing, the metadata, or a tensor of this name. */
+  #subject: "" | "__metadata__" | { readonly tensor: string } = "";
 
   constructor(text: string, where: string) {
     this.#text = text;
     this.#where = where;
   }
 
-  header(): Header {
+  header(most: number): Header {
     const entries: HeaderEntry[] = [];
     const names = new Set<string>();
     let metadata: ReadonlyMap<string, string> | null = null;
@@ -64,6 +68,7 @@ class Scanner {
         return;
       }
       if (names.has(name)) this.#fail(`duplicate tensor ${printable(name)}`);
+      if (names.size === most) this.#fail(`expected at most ${MAX_TENSORS} tensors in a checkpoint, got more`);
       names.add(name);
       entries.push(this.#entry(name));
       this.#subject = "";
@@ -74,7 +79,7 @@ class Scanner {
   }
 
   #metadata(): ReadonlyMap<string, string> {
-    this.#subject = "__metadata__: ";
+    this.#subject = "__metadata__";
     const metadata = new Map<string, string>();
     this.#object((key) => {
       if (metadata.has(key)) this.#fail(`duplicate key ${printable(key)}`);
@@ -85,7 +90,7 @@ class Scanner {
   }
 
   #entry(name: string): HeaderEntry {
-    this.#subject = `tensor ${printable(name)}: `;
+    this.#subject = { tensor: name };
     let dtype: string | undefined, shape: number[] | undefined, offsets: number[] | undefined;
     this.#object((key) => {
       if (key === "dtype") {
@@ -207,6 +212,10 @@ class Scanner {
   }
 
   #fail(what: string): never {
-    throw new InputError(`${this.#where}: header: ${this.#subject}${what} (at character ${this.#at})`);
+    const subject = this.#subject;
+    const about = subject === ""
+      ? ""
+      : `${subject === "__metadata__" ? subject : `tensor ${printable(subject.tensor)}`}: `;
+    throw new InputError(`${this.#where}: header: ${about}${what} (at character ${this.#at})`);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { InputError } from "../errors.ts";
 import { printable, shapeText } from "./describe.ts";
-import { type HeaderEntry, scanHeader } from "./header.ts";
+import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
 import { readable, readExactly } from "./read.ts";
 
 /** Bits of one element of each dtype that the format knows. */
@@ -59,16 +59,23 @@ export interface SafetensorsFile {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-/** Largest header, as in the reference implementation of the format. */
+/** Largest header, as in the reference implementation of the format; here of all files of a checkpoint together. */
 export const MAX_HEADER_BYTES = 100_000_000;
 const LENGTH_BYTES = 8;
+
+/** What files may still hold when others of their checkpoint were read. */
+export interface HeaderRoom {
+  readonly bytes: number;
+  readonly tensors: number;
+}
+const WHOLE_ROOM: HeaderRoom = { bytes: MAX_HEADER_BYTES, tensors: MAX_TENSORS };
 
 /**
  * Opens a file, reads its header and closes it.
  *
  * @throws {InputError} when it is not there, cannot be read, or is not a well-formed safetensors file.
  */
-export function openSafetensors(path: string): SafetensorsFile {
+export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): SafetensorsFile {
   return readable(path, () => {
     const { isFile, isDirectory, size } = Deno.statSync(path);
     // A pipe would block when it is opened.
@@ -78,7 +85,12 @@ export function openSafetensors(path: string): SafetensorsFile {
     }
     using file = Deno.openSync(path);
     const length = headerLength(readExactly(file, path, 0, LENGTH_BYTES), size, path);
-    return parseSafetensors(readExactly(file, path, LENGTH_BYTES, length), size, path);
+    if (length > room.bytes) {
+      throw new InputError(
+        `${path}: header length ${length}: expected at most ${MAX_HEADER_BYTES} for all files of a checkpoint together`,
+      );
+    }
+    return parseSafetensors(readExactly(file, path, LENGTH_BYTES, length), size, path, room.tensors);
   });
 }
 
@@ -88,16 +100,22 @@ export function openSafetensors(path: string): SafetensorsFile {
  * @param header The header's bytes, without the length.
  * @param fileBytes Size of the whole file.
  * @param path What messages begin with.
+ * @param most How many tensors it may describe.
  * @throws {InputError} when the header is malformed or does not fit the file.
  */
-export function parseSafetensors(header: Uint8Array<ArrayBuffer>, fileBytes: number, path: string): SafetensorsFile {
+export function parseSafetensors(
+  header: Uint8Array<ArrayBuffer>,
+  fileBytes: number,
+  path: string,
+  most: number = MAX_TENSORS,
+): SafetensorsFile {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(header);
   } catch {
     throw new InputError(`${path}: header: expected UTF-8, got other bytes`);
   }
-  const { entries, metadata } = scanHeader(text, path);
+  const { entries, metadata } = scanHeader(text, path, most);
   const dataStart = LENGTH_BYTES + header.length;
   return { path, bytes: fileBytes, dataStart, tensors: place(entries, dataStart, fileBytes, path), metadata };
 }

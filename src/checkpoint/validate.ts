@@ -6,6 +6,9 @@ import { printable, show } from "./describe.ts";
 /** Bounds on what a config may ask for: far above any model, and low enough that all sizes stay exact integers. */
 export const MAX = { width: 1 << 24, layers: 1 << 12, experts: 1 << 16, positions: 1 << 30 } as const;
 
+/** Most experts of all layers together; gpt-oss-120b has 4,608. Each becomes some objects before any weight is read. */
+export const MAX_EXPERTS_IN_ALL = 1 << 16;
+
 /** A number of things: an integer from 1 to `most`, which bounds what is allocated by it. */
 export function count(most: number): z.ZodType<number> {
   const error = `an integer up to ${most}`;
@@ -29,6 +32,21 @@ export function oneOf<T extends string | boolean>(...values: T[]): z.ZodType<T> 
   return z.literal(values, { error: values.map((value) => JSON.stringify(value)).join(" or ") });
 }
 
+/** Longest list of a config: all linears of a large model are 10,000. A validator makes an object for each entry that is wrong. */
+const MAX_LIST = 100_000;
+/** How deep lists are looked for: in the values of a file, and of the objects in it. */
+const LIST_DEPTH = 2;
+
+function refuseLongLists(value: unknown, file: string, path: readonly string[] = []): void {
+  if (Array.isArray(value)) {
+    if (value.length <= MAX_LIST) return;
+    const key = path.map(printable).join(".");
+    throw new InputError(`${file}: ${key}: expected a list of at most ${MAX_LIST}, got ${value.length}`);
+  }
+  if (typeof value !== "object" || value === null || path.length === LIST_DEPTH) return;
+  for (const [key, inner] of Object.entries(value)) refuseLongLists(inner, file, [...path, key]);
+}
+
 /**
  * A value as the schema says, where the schema's errors say what was expected.
  *
@@ -36,6 +54,7 @@ export function oneOf<T extends string | boolean>(...values: T[]): z.ZodType<T> 
  * @throws {InputError} naming the first key that is missing or wrong.
  */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+  refuseLongLists(value, file);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;

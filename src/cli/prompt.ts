@@ -10,8 +10,8 @@ export interface PromptOrigin {
   readonly file: string | undefined;
 }
 
-/** Largest prompt that is read, in bytes: beyond any model's context, and small enough to hold. */
-const MAX_PROMPT_BYTES = 64 * 1024 * 1024;
+/** Largest prompt that is read, in bytes: eight for each token of gpt-oss's context, and small enough to hold. */
+const MAX_PROMPT_BYTES = 1 << 20;
 
 /**
  * The prompt's text, exactly as it was given.
@@ -21,6 +21,7 @@ const MAX_PROMPT_BYTES = 64 * 1024 * 1024;
 export async function readPrompt({ argument, argumentName, file }: PromptOrigin): Promise<string> {
   if (argument !== undefined) {
     if (file !== undefined) throw new InputError(`--prompt-file: expected without ${argumentName}, got both`);
+    refuseLong(argument.length, argumentName);
     return notEmpty(argument, argumentName);
   }
   if (file === undefined || file === "-") {
@@ -40,7 +41,9 @@ export async function readPrompt({ argument, argumentName, file }: PromptOrigin)
 
 /** The prompt as a chat message: line breaks at its end, which editors and `echo` add, are not part of the question. */
 export function asMessage(prompt: string): string {
-  return prompt.replace(/[\r\n]+$/, "");
+  let end = prompt.length;
+  while (end > 0 && (prompt[end - 1] === "\n" || prompt[end - 1] === "\r")) end--;
+  return prompt.slice(0, end);
 }
 
 async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promise<Uint8Array> {
@@ -48,9 +51,7 @@ async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promis
   let length = 0;
   for await (const chunk of stream) {
     length += chunk.length;
-    if (length > MAX_PROMPT_BYTES) {
-      throw new InputError(`${name}: expected at most ${MAX_PROMPT_BYTES} bytes, got more`);
-    }
+    refuseLong(length, name);
     chunks.push(chunk);
   }
   const whole = new Uint8Array(length);
@@ -60,6 +61,10 @@ async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promis
     at += chunk.length;
   }
   return whole;
+}
+
+function refuseLong(bytes: number, name: string): void {
+  if (bytes > MAX_PROMPT_BYTES) throw new InputError(`${name}: expected at most ${MAX_PROMPT_BYTES} bytes, got more`);
 }
 
 function decode(bytes: Uint8Array, name: string): string {

@@ -1,5 +1,6 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
-import { FailureError, InputError, reason } from "../errors.ts";
+import { clip, FailureError, InputError, reason } from "../errors.ts";
+import { printableLine } from "../printable.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
 import { denied } from "./denied.ts";
 import { closeInspector } from "./inspector.ts";
@@ -82,15 +83,20 @@ function report(thrown: unknown, traced: boolean): number {
   if (thrown instanceof BrokenPipe) return 0;
   if (traced && thrown instanceof Error) writeError(`${thrown.stack ?? thrown.message}\n`);
   if (thrown instanceof InputError || thrown instanceof FailureError) {
-    note(`error: ${reason(thrown)}`);
+    say(`error: ${reason(thrown)}`);
     return thrown.exitCode;
   }
   if (thrown instanceof Deno.errors.NotCapable) {
-    note(`error: ${denied(thrown)}`);
+    say(`error: ${denied(thrown)}`);
     return 2;
   }
-  note(`internal error: ${reason(thrown)}; run with MXOSS_TRACE=1 for the stack`);
+  say(`internal error: ${reason(thrown)}; run with MXOSS_TRACE=1 for the stack`);
   return 1;
+}
+
+/** Writes the line that an error becomes; cut last, as control characters grow when they are shown. */
+function say(line: string): void {
+  note(clip(printableLine(line)));
 }
 
 /** Whether `MXOSS_TRACE` asks for stacks; false, without a question to the user, where the environment may not be read. */

@@ -1,5 +1,7 @@
 /** Problems in GSM8K's form: one JSON object a line, with a `question` and an `answer` that ends in `#### ` and the number. */
 import { createHash } from "node:crypto";
+import { printable, show } from "../checkpoint/describe.ts";
+import { readWhole } from "../checkpoint/read.ts";
 import { InputError, reason } from "../errors.ts";
 
 /** One problem. */
@@ -22,8 +24,12 @@ export interface Dataset {
   readonly problems: readonly Problem[];
 }
 
-/** Largest file that is read, in bytes; GSM8K's test set has 0.75 million. */
-const MAX_BYTES = 256 * 1024 * 1024;
+/** Largest file that is read, in bytes; GSM8K's test set has 0.75 million, WikiText-2 11 million. */
+const MAX_BYTES = 32 * 1024 * 1024;
+/** Most problems of a file; GSM8K's training set has 7,473. */
+const MAX_PROBLEMS = 100_000;
+/** Characters of the longest question or answer: beyond any model's context. */
+const MAX_CHARACTERS = 1 << 20;
 
 /**
  * Reads a file of problems.
@@ -36,6 +42,9 @@ export function readDataset(path: string, option: string): Dataset {
   const problems: Problem[] = [];
   decode(bytes, path).split("\n").forEach((line, i) => {
     if (line.trim() === "") return;
+    if (problems.length === MAX_PROBLEMS) {
+      throw new InputError(`${path}: expected at most ${MAX_PROBLEMS} problems, got more`);
+    }
     problems.push({ ...parseProblem(line, `${path}:${i + 1}`), index: problems.length });
   });
   if (problems.length === 0) throw new InputError(`${path}: expected one problem a line, got an empty file`);
@@ -61,15 +70,7 @@ export function readTextFile(path: string, option: string): { name: string; sha2
 }
 
 function readBytes(path: string, option: string): Uint8Array<ArrayBuffer> {
-  try {
-    const { size, isDirectory } = Deno.statSync(path);
-    if (isDirectory) throw new InputError(`${option}: ${path}: expected a file, got a directory`);
-    if (size > MAX_BYTES) throw new InputError(`${option}: ${path}: expected at most ${MAX_BYTES} bytes, got ${size}`);
-    return Deno.readFileSync(path);
-  } catch (thrown) {
-    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${option}: ${path}: cannot be read: ${reason(thrown)}`);
-  }
+  return readWhole(path, MAX_BYTES, `${option}: ${path}`);
 }
 
 function decode(bytes: Uint8Array<ArrayBuffer>, path: string): string {
@@ -85,16 +86,19 @@ function parseProblem(line: string, where: string): Omit<Problem, "index"> {
   try {
     value = JSON.parse(line);
   } catch (thrown) {
-    throw new InputError(`${where}: expected a JSON object: ${reason(thrown)}`);
+    throw new InputError(`${where}: expected a JSON object: ${printable(reason(thrown))}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new InputError(`${where}: expected a JSON object, got ${Array.isArray(value) ? "an array" : String(value)}`);
+    throw new InputError(`${where}: expected a JSON object, got ${show(value)}`);
   }
   const record = value as Record<string, unknown>;
   const { question, answer } = record as { question?: unknown; answer?: unknown };
   for (const [name, field] of [["question", question], ["answer", answer]] as const) {
     if (typeof field !== "string" || field.trim() === "") {
-      throw new InputError(`${where}: ${name}: expected a text, got ${JSON.stringify(field) ?? "nothing"}`);
+      throw new InputError(`${where}: ${name}: expected a text, got ${show(field)}`);
+    }
+    if (field.length > MAX_CHARACTERS) {
+      throw new InputError(`${where}: ${name}: expected at most ${MAX_CHARACTERS} characters, got ${field.length}`);
     }
   }
   if (!/#### -?[$0-9.,]+/.test(answer as string)) {

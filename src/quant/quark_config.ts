@@ -6,14 +6,15 @@ import * as z from "zod";
 import { printable, show } from "../checkpoint/describe.ts";
 import { validate } from "../checkpoint/validate.ts";
 import { InputError } from "../errors.ts";
+import type { Fuel } from "./automaton.ts";
 import type { InputFormat, MxElement, ScaleRule, WeightFormat } from "./format.ts";
-import { parsePattern, type Pattern } from "./pattern.ts";
+import { isPattern, parsePattern, type Pattern, patternFuel } from "./pattern.ts";
 import { MX_FORMAT, type WeightScale } from "./scheme.ts";
 import { BLOCK } from "./scales.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Patterns with special characters that a config may have: each is tried on each module. */
+/** Patterns with special characters that each of a config's lists may have: each is tried on each module. */
 const MAX_PATTERNS = 1000;
 
 /** A weight as the config describes it. */
@@ -82,15 +83,37 @@ interface Entry {
   readonly json: unknown;
 }
 
+/** The first of some things whose pattern matches; each name is tried once, however many modules it stands for. */
+class FirstMatch<T> {
+  readonly #known = new Map<string, number>();
+
+  constructor(readonly all: readonly T[], readonly patternOf: (one: T) => Pattern) {}
+
+  of(names: readonly string[]): T | undefined {
+    return this.all[Math.min(...names.map((name) => this.#index(name)))];
+  }
+
+  #index(name: string): number {
+    let index = this.#known.get(name);
+    if (index === undefined) {
+      const found = this.all.findIndex((one) => this.patternOf(one).matches(name));
+      this.#known.set(name, index = found < 0 ? this.all.length : found);
+    }
+    return index;
+  }
+}
+
 /** A config that answers for modules. */
 export class QuarkConfig {
   readonly #file: string;
   readonly #values: z.infer<typeof Config>;
   readonly #exactExcludes: ReadonlySet<string>;
-  readonly #excludes: readonly Pattern[];
+  readonly #excludes: FirstMatch<Pattern>;
   readonly #exactLayers: ReadonlyMap<string, Entry>;
-  readonly #layers: readonly Entry[];
-  readonly #types: readonly Entry[];
+  readonly #layers: FirstMatch<Entry>;
+  /** The first entry of a class that all linears have. */
+  readonly #type: Entry | undefined;
+  readonly #fuel: Fuel;
   readonly #read = new Map<string, Omit<ModuleSpec, "entry">>();
 
   /**
@@ -102,28 +125,34 @@ export class QuarkConfig {
     this.#file = `${path}: quantization_config`;
     this.#values = validate(Config, quantization, this.#file);
     const { exclude, layer_quant_config: layers, layer_type_quant_config: types } = this.#values;
-    const excludes = (exclude ?? []).map((text) => parsePattern(text, `${this.#file}.exclude`));
+    this.#fuel = patternFuel(this.#file);
+    const excludes = this.#patterns(exclude ?? [], "exclude");
     this.#exactExcludes = new Set(excludes.filter(({ kind }) => kind === "exact").map(({ text }) => text));
-    this.#excludes = excludes.filter(({ kind }) => kind !== "exact");
-    const entries = Object.entries(layers ?? {}).map(([text, json]): Entry => ({
-      pattern: parsePattern(text, `${this.#file}.layer_quant_config`),
-      key: `layer_quant_config "${printable(text)}"`,
-      json,
+    this.#excludes = new FirstMatch(excludes.filter(({ kind }) => kind !== "exact"), (pattern) => pattern);
+    const entries = this.#patterns(Object.keys(layers ?? {}), "layer_quant_config").map((pattern): Entry => ({
+      pattern,
+      key: `layer_quant_config "${printable(pattern.text)}"`,
+      json: layers![pattern.text],
     }));
     this.#exactLayers = new Map(
       entries.filter(({ pattern }) => pattern.kind === "exact").map((entry) => [entry.pattern.text, entry]),
     );
-    this.#layers = entries.filter(({ pattern }) => pattern.kind !== "exact");
-    this.#types = Object.entries(types ?? {}).map(([text, json]): Entry => ({
-      pattern: { text, kind: "exact", matches: (name) => name === className(text) },
-      key: `layer_type_quant_config "${printable(text)}"`,
-      json,
-    }));
-    if (this.#excludes.length + this.#layers.length > MAX_PATTERNS) {
-      throw new InputError(
-        `${this.#file}: expected up to ${MAX_PATTERNS} patterns, got ${this.#excludes.length + this.#layers.length}`,
-      );
+    this.#layers = new FirstMatch(entries.filter(({ pattern }) => pattern.kind !== "exact"), ({ pattern }) => pattern);
+    const type = Object.keys(types ?? {}).find((text) => LINEAR_CLASSES.includes(className(text)));
+    this.#type = type === undefined ? undefined : {
+      pattern: { text: type, kind: "exact", matches: (name) => name === className(type) },
+      key: `layer_type_quant_config "${printable(type)}"`,
+      json: types![type],
+    };
+  }
+
+  /** Reads patterns; those with special characters are counted before any is compiled. */
+  #patterns(texts: readonly string[], key: string): Pattern[] {
+    const special = texts.reduce((count, text) => count + Number(isPattern(text)), 0);
+    if (special > MAX_PATTERNS) {
+      throw new InputError(`${this.#file}.${key}: expected up to ${MAX_PATTERNS} patterns, got ${special}`);
     }
+    return texts.map((text) => parsePattern(text, `${this.#file}.${key}`, this.#fuel));
   }
 
   /**
@@ -136,13 +165,12 @@ export class QuarkConfig {
    */
   of(candidates: readonly string[]): ModuleSpec {
     const excluded = candidates.find((name) => this.#exactExcludes.has(name)) ??
-      this.#excludes.find((pattern) => candidates.some((name) => pattern.matches(name)))?.text;
+      this.#excludes.of(candidates)?.text;
     if (excluded !== undefined) {
       return { weight: null, input: null, fp8Output: false, entry: `exclude "${printable(excluded)}"` };
     }
     const entry = candidates.map((name) => this.#exactLayers.get(name)).find((found) => found !== undefined) ??
-      this.#layers.find(({ pattern }) => candidates.some((name) => pattern.matches(name))) ??
-      this.#types.find(({ pattern }) => LINEAR_CLASSES.some((name) => pattern.matches(name)));
+      this.#layers.of(candidates) ?? this.#type;
     const key = entry?.key ?? "global_quant_config";
     let spec = this.#read.get(key);
     if (!spec) this.#read.set(key, spec = this.#module(entry ? entry.json : this.#values.global_quant_config, key));
@@ -170,10 +198,10 @@ export class QuarkConfig {
   /** The group's entries of `layer_quant_config`; without a group those of k_proj and v_proj. */
   #kvGroup(): (true | null)[] {
     const group = this.#values.export?.kv_cache_group ?? [];
-    const patterns = (group.length > 0 ? group : ["*k_proj", "*v_proj"])
-      .map((text) => parsePattern(text, `${this.#file}.export.kv_cache_group`));
-    const entries = [...this.#layers, ...this.#exactLayers.values()].filter(({ pattern: { text } }) =>
-      patterns.some((pattern) => pattern.text === text || pattern.matches(text))
+    const texts = group.length > 0 ? group : ["*k_proj", "*v_proj"], same = new Set(texts);
+    const patterns = this.#patterns(texts, "export.kv_cache_group").filter(({ kind }) => kind !== "exact");
+    const entries = [...this.#layers.all, ...this.#exactLayers.values()].filter(({ pattern: { text } }) =>
+      same.has(text) || patterns.some((pattern) => pattern.matches(text))
     );
     return entries.map(({ key, json }) => this.#kvSpec(json, key));
   }

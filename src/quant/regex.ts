@@ -1,20 +1,14 @@
 /**
  * Regular expressions from config files. JavaScript's own can take exponential time on a few dozen characters, and differ from Python's;
- * these are compiled to a small program whose states are followed all at once, in time of at most program length times name length.
+ * these are compiled to a small program that automaton.ts runs in time of the name's length.
  */
+import { Automaton, type Fuel, type Instruction, isWord, type Test } from "./automaton.ts";
 
 /** A compiled expression. */
 export interface Regex {
   /** Whether the expression matches at the start of the text, as Python's re.match. */
   matchesStart(text: string): boolean;
 }
-
-type Test = (character: string) => boolean;
-type Instruction =
-  | { readonly op: "character"; readonly test: Test }
-  | { readonly op: "split"; readonly to: number; readonly or: number }
-  | { readonly op: "at"; readonly where: "start" | "end" | "word" | "not word" }
-  | { readonly op: "match" };
 
 /** A piece of program: instructions whose jumps are relative to its start, and which goes on behind its end. */
 type Piece = readonly Relative[];
@@ -25,7 +19,6 @@ const MAX_PROGRAM = 1000;
 /** Groups within groups. */
 const MAX_DEPTH = 50;
 
-const isWord = (character: string | undefined): boolean => character !== undefined && /^\w$/.test(character);
 const CLASSES: Readonly<Record<string, Test>> = {
   d: (c) => c >= "0" && c <= "9",
   w: isWord,
@@ -36,43 +29,11 @@ const CLASSES: Readonly<Record<string, Test>> = {
  * Compiles an expression: characters, `.`, sets, groups (also `(?:...)`), `|`, `* + ? {m,n}` (also lazy), `^ $`, `\d \w \s \b` and their
  * negations, and escaped punctuation.
  *
+ * @param fuel What running it uses up.
  * @throws {SyntaxError} for anything else, and for expressions that are too large.
  */
-export function compileRegex(source: string): Regex {
-  const program: readonly Instruction[] = [...new Parser(source).parse(), { op: "match" }];
-  return { matchesStart: (text) => run(program, text) };
-}
-
-function run(program: readonly Instruction[], text: string): boolean {
-  let current = new Set([0]);
-  for (let position = 0; current.size > 0; position++) {
-    const next = new Set<number>();
-    // A set is visited in order of insertion, and what is inserted meanwhile is visited too.
-    for (const state of current) {
-      const instruction = program[state]!;
-      switch (instruction.op) {
-        case "match":
-          return true;
-        case "split":
-          current.add(state + instruction.to).add(state + instruction.or);
-          break;
-        case "at":
-          if (isAt(instruction.where, text, position)) current.add(state + 1);
-          break;
-        case "character":
-          if (position < text.length && instruction.test(text[position]!)) next.add(state + 1);
-          break;
-      }
-    }
-    current = next;
-  }
-  return false;
-}
-
-function isAt(where: "start" | "end" | "word" | "not word", text: string, position: number): boolean {
-  if (where === "start") return position === 0;
-  if (where === "end") return position === text.length;
-  return (isWord(text[position - 1]) !== isWord(text[position])) === (where === "word");
+export function compileRegex(source: string, fuel: Fuel): Regex {
+  return new Automaton([...new Parser(source).parse(), { op: "match" }], fuel);
 }
 
 class Parser {

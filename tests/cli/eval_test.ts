@@ -239,7 +239,7 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [[], /TASK: expected gsm8k or perplexity, got none/],
   [["mmlu"], /TASK: expected gsm8k or perplexity, got "mmlu"/],
   [["gsm8k"], /--data: required/],
-  [["gsm8k", "--data", "/nowhere.jsonl"], /--data: \/nowhere\.jsonl: cannot be read/],
+  [["gsm8k", "--data", "/nowhere.jsonl"], /--data: \/nowhere\.jsonl: no such file/],
   [["gsm8k", "--data", `${TINY}/config.json`], /config\.json:1: expected a JSON object/],
   [["gsm8k", "--data", PROBLEMS, "--text", PROBLEMS], /--text: expected with mxoss eval perplexity only/],
   [["perplexity", "--text", PROBLEMS, "--data", PROBLEMS], /--data: expected with mxoss eval gsm8k only/],

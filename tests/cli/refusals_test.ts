@@ -128,7 +128,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["How", "many?"], /PROMPT: expected one, got also "many\?"/],
   [["--prompt-file", "questions.txt", "hi"], /--prompt-file: .*PROMPT/],
   [["--prompt-file", `${TINY}/nothing.txt`], /--prompt-file: .*nothing\.txt/],
-  [["--prompt-file", `${TINY}/model.safetensors`], /--prompt-file: .*UTF-8/],
+  [["--prompt-file", `${TINY}/model.safetensors`], /--prompt-file: .*expected at most 1048576 bytes/],
   [["--raw", "--system", "Be brief.", "hi"], /--system: .*--raw/],
   [["--raw", "--reasoning", "low", "hi"], /--reasoning: .*--raw/],
   [[""], /PROMPT: .*empty/],

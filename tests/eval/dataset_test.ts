@@ -49,6 +49,6 @@ for (const [what, content, says] of BAD) {
 }
 
 Deno.test("readDataset() refuses a missing file and a directory, naming the option", () => {
-  assertThrows(() => readDataset("/nowhere/x.jsonl", "--data"), InputError, "--data: /nowhere/x.jsonl: cannot be read");
+  assertThrows(() => readDataset("/nowhere/x.jsonl", "--data"), InputError, "--data: /nowhere/x.jsonl: no such file");
   assertThrows(() => readDataset(Deno.cwd(), "--data"), InputError, "expected a file, got a directory");
 });

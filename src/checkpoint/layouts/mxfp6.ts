@@ -17,11 +17,13 @@ const DTYPES = ["fp6_e3m2", "fp6_e2m3"] as const;
 export function mxfp6Resolver(quantization: Json | null, path: string): Mxfp6Resolver {
   if (quantization === null) return () => null;
   let config: QuarkConfig | undefined;
+  let named: Mxfp6Element | null | undefined;
   return (module) => {
     // Only now: a checkpoint without 6-bit weights may have a config of another kind.
     config ??= new QuarkConfig(quantization, path);
     const said = config.of(candidateNames(module)).weight;
-    return ELEMENT[said?.format ?? ""] ?? onlyNamed(quantization);
+    if (named === undefined) named = onlyNamed(quantization);
+    return ELEMENT[said?.format ?? ""] ?? named;
   };
 }
 
