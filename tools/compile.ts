@@ -24,22 +24,31 @@ export type Variant = (typeof VARIANTS)[number];
  * @throws {Error} if it cannot be built.
  */
 export async function build(variant: Variant, out: string): Promise<void> {
-  Deno.mkdirSync(dirname(resolve(out)), { recursive: true });
-  const temporary = `${out}.${Deno.pid}.partial`;
+  await publish(out, async (path) => {
+    if (variant === "deno-compile") await denoCompile(path, source());
+    else await Deno.writeFile(path, await selfExtracting(source()), { mode: 0o755 });
+  });
+}
+
+/**
+ * Has a file made, and puts it and its hash where they belong. Both are made in a new directory that nobody else can enter, so that no
+ * link that lies in wait under a name to be is followed.
+ *
+ * @param out Where the file goes; the hash goes to the same path with `.sha256` behind it.
+ * @param make Writes the file at the absolute path that it is given.
+ */
+export async function publish(out: string, make: (path: string) => Promise<void>): Promise<void> {
+  const parent = dirname(resolve(out)), name = basename(out);
+  Deno.mkdirSync(parent, { recursive: true });
+  const dir = Deno.makeTempDirSync({ dir: parent, prefix: `.${name}-` });
   try {
-    if (variant === "deno-compile") await denoCompile(resolve(temporary), source());
-    else await Deno.writeFile(temporary, await selfExtracting(source()), { mode: 0o755 });
-    Deno.renameSync(temporary, out);
-  } catch (thrown) {
-    try {
-      Deno.removeSync(temporary);
-    } catch {
-      // It may never have come to be.
-    }
-    throw thrown;
+    await make(`${dir}/${name}`);
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", Deno.readFileSync(`${dir}/${name}`))).toHex();
+    Deno.writeTextFileSync(`${dir}/${name}.sha256`, `${hash}  ${name}\n`);
+    for (const file of [name, `${name}.sha256`]) Deno.renameSync(`${dir}/${file}`, `${parent}/${file}`);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
   }
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", Deno.readFileSync(out))).toHex();
-  Deno.writeTextFileSync(`${out}.sha256`, `${hash}  ${basename(out)}\n`);
 }
 
 /** The revision of the source; git, where it is, knows whether it is that. */
