@@ -1,52 +1,179 @@
-/** Files that are either whole or not there: written under a temporary name, brought to the disk, renamed. */
+/**
+ * Files that are either whole or not there: written under a temporary name that nobody can guess and that must be new, brought to the
+ * disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
+ */
 import { FailureError, InputError, reason } from "../errors.ts";
 
+/** Tells this process's temporary files from everybody else's, 16 hexadecimal digits. */
+const TOKEN = crypto.getRandomValues(new Uint8Array(8)).toHex();
+
+/** Bytes that are copied at once. */
+const COPY_BYTES = 1 << 20;
+
 /** Temporary name of a file that this process writes. */
-export const temporaryName = (path: string): string => `${path}.${Deno.pid}.partial`;
+export const temporaryName = (path: string): string => `${path}.${TOKEN}.partial`;
 
 /** Whether a name is that of a file that some process was writing. */
-export const isTemporaryName = (name: string): boolean => /\.\d+\.partial$/.test(name);
+export const isTemporaryName = (name: string): boolean => /\.[0-9a-f]{16}\.partial$/.test(name);
+
+/** Temporary files that are being written. */
+const unfinished = new Set<TemporaryFile>();
+
+/** Removes them when the process is ended from within, for instance by a second Ctrl-C. */
+function removeUnfinished(): void {
+  for (const file of unfinished) file[Symbol.dispose]();
+}
+
+/** A file being written under a temporary name beside its own. */
+export class TemporaryFile implements Disposable {
+  readonly #path: string;
+  readonly #temporary: string;
+  readonly #file: Deno.FsFile;
+  #closed = false;
+
+  /**
+   * @throws {InputError} where the path cannot be written.
+   * @throws {FailureError} when the disk is full or fails.
+   */
+  constructor(path: string) {
+    this.#path = path;
+    this.#temporary = temporaryName(path);
+    try {
+      // O_EXCL: whatever has that name already, a link among it, is neither followed nor overwritten.
+      this.#file = Deno.openSync(this.#temporary, { write: true, createNew: true });
+    } catch (thrown) {
+      throw cannotWrite(path, thrown);
+    }
+    if (unfinished.size === 0) globalThis.addEventListener("unload", removeUnfinished);
+    unfinished.add(this);
+  }
+
+  /**
+   * Writes bytes, all of them, at the end of what was written last or at an offset.
+   *
+   * @throws {FailureError} when the disk is full or fails; the file is removed.
+   */
+  write(bytes: Uint8Array, offset?: number): void {
+    this.#attempt(() => {
+      if (offset !== undefined) this.#file.seekSync(offset, Deno.SeekMode.Start);
+      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    });
+  }
+
+  /**
+   * Brings the file to the disk and gives it its name.
+   *
+   * @throws {InputError} where something that is no regular file has that name; it is left alone.
+   * @throws {FailureError} when the disk is full or fails.
+   */
+  commit(): void {
+    this.#attempt(() => {
+      refuseSpecial(this.#path);
+      this.#file.syncSync();
+      Deno.renameSync(this.#temporary, this.#path);
+    });
+    this.#close();
+  }
+
+  /** Removes the file, unless {@linkcode commit} gave it its name. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#close();
+    try {
+      Deno.removeSync(this.#temporary);
+    } catch (thrown) {
+      if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+    }
+  }
+
+  #attempt(step: () => void): void {
+    try {
+      step();
+    } catch (thrown) {
+      this[Symbol.dispose]();
+      throw cannotWrite(this.#path, thrown);
+    }
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#file.close();
+    unfinished.delete(this);
+    if (unfinished.size === 0) globalThis.removeEventListener("unload", removeUnfinished);
+  }
+}
 
 /**
  * Writes a file, or replaces it.
  *
- * @throws {InputError} where the path cannot be written.
+ * @throws {InputError} where the path cannot be written, or has something else than a regular file.
  * @throws {FailureError} when the disk is full or fails.
  */
 export function writeWhole(path: string, content: string | Uint8Array): void {
-  const temporary = temporaryName(path);
-  try {
-    try {
-      using file = Deno.openSync(temporary, { write: true, create: true, truncate: true });
-      let bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-      while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
-      file.syncSync();
-    } catch (thrown) {
-      removeIfThere(temporary);
-      throw thrown;
-    }
-    Deno.renameSync(temporary, path);
-  } catch (thrown) {
-    throw cannotWrite(path, thrown);
-  }
+  using file = new TemporaryFile(path);
+  file.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
+  file.commit();
 }
 
-/** Copies a file likewise; what a link leads to is copied, not the link. */
+/** Copies a file's bytes likewise, not its permissions; what a link leads to is copied, not the link. */
 export function copyWhole(from: string, to: string): void {
-  const temporary = temporaryName(to);
+  let source: Deno.FsFile;
   try {
-    try {
-      Deno.copyFileSync(from, temporary);
-      using file = Deno.openSync(temporary, { read: true, write: true });
-      file.syncSync();
-    } catch (thrown) {
-      removeIfThere(temporary);
-      throw thrown;
-    }
-    Deno.renameSync(temporary, to);
+    source = Deno.openSync(from);
   } catch (thrown) {
     throw cannotWrite(to, thrown);
   }
+  using _source = source;
+  using file = new TemporaryFile(to);
+  const buffer = new Uint8Array(COPY_BYTES);
+  for (let got = source.readSync(buffer); got !== null; got = source.readSync(buffer)) {
+    file.write(buffer.subarray(0, got));
+  }
+  file.commit();
+}
+
+/**
+ * Opens a regular file to read and to append to it, or starts it. A link of that name is not followed: what is behind it is not ours.
+ *
+ * @throws {InputError} where the path cannot be written, or has something else than a regular file.
+ */
+export function openToAppend(path: string): Deno.FsFile {
+  const access = { read: true, append: true } as const;
+  try {
+    return Deno.openSync(path, { ...access, createNew: true });
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.AlreadyExists)) throw cannotWrite(path, thrown);
+  }
+  // Before the file is opened, which waits where it is a pipe, and after, when no other can take its place.
+  const seen = refuseSpecial(path);
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, access);
+  } catch (thrown) {
+    throw cannotWrite(path, thrown);
+  }
+  const opened = file.statSync();
+  if (opened.ino === seen?.ino && opened.dev === seen?.dev) return file;
+  file.close();
+  throw new InputError(`${path}: cannot be written: another file took its place`);
+}
+
+/**
+ * Refuses a path that has anything but a regular file, and gives what `lstat` says of the file; null where there is none.
+ *
+ * @throws {InputError} naming what is there.
+ */
+export function refuseSpecial(path: string): Deno.FileInfo | null {
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.lstatSync(path);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return null;
+    throw cannotWrite(path, thrown);
+  }
+  if (found.isFile) return found;
+  const got = found.isDirectory ? "a directory" : found.isSymlink ? "a link" : "a device or pipe";
+  throw new InputError(`${path}: cannot be written: expected a regular file or none, got ${got}`);
 }
 
 /** Brings the names of a directory's files to the disk, where the system can (Windows cannot). */
@@ -63,15 +190,8 @@ export function syncDirectory(path: string): void {
 /** Who is to blame: the path (exit code 2) or the disk (exit code 1). A permission that Deno lacks is passed on as it is. */
 export function cannotWrite(path: string, thrown: unknown): unknown {
   if (thrown instanceof Deno.errors.NotCapable || thrown instanceof InputError) return thrown;
-  const mistakes = [Deno.errors.NotFound, Deno.errors.NotADirectory, Deno.errors.PermissionDenied];
+  const { NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop } = Deno.errors;
+  const mistakes = [NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop];
   const Class = mistakes.some((mistake) => thrown instanceof mistake) ? InputError : FailureError;
   return new Class(`${path}: cannot be written: ${reason(thrown)}`);
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (thrown) {
-    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
-  }
 }

@@ -1,7 +1,7 @@
 /** Writes a safetensors file that is either whole or not there. */
 import { dirname } from "node:path";
 import { InputError } from "../errors.ts";
-import { cannotWrite, temporaryName } from "./atomic.ts";
+import { cannotWrite, refuseSpecial, TemporaryFile } from "./atomic.ts";
 
 /** Bytes of one element of each dtype that can be written. */
 const ELEMENT_BYTES = { F32: 4, I32: 4, BF16: 2, F16: 2, U8: 1, F8_E4M3: 1, F8_E4M3FNUZ: 1 } as const;
@@ -53,24 +53,17 @@ const ALIGNMENT = 8;
 export class SafetensorsWriter implements Disposable {
   readonly #path: string;
   readonly #force: boolean;
-  readonly #temporary: string;
-  readonly #file: Deno.FsFile;
+  readonly #file: TemporaryFile;
   readonly #places: ReadonlyMap<string, Place>;
-  #open = true;
 
   private constructor(path: string, tensors: readonly WrittenTensor[], options: WriteOptions) {
     const { header, places } = layOut(tensors, options.metadata);
     this.#path = path;
     this.#force = options.force ?? false;
     this.#places = places;
-    this.#temporary = temporaryName(path);
     refuseTarget(path, this.#force);
-    try {
-      this.#file = Deno.openSync(this.#temporary, { write: true, create: true, truncate: true });
-    } catch (thrown) {
-      throw cannotWrite(path, thrown);
-    }
-    this.#writeAt(0, header);
+    this.#file = new TemporaryFile(path);
+    this.#file.write(header, 0);
   }
 
   /**
@@ -93,10 +86,8 @@ export class SafetensorsWriter implements Disposable {
     if (place === undefined || place.written + elements.byteLength > place.bytes) {
       throw new RangeError(`tensor ${name}: ${elements.byteLength} bytes more than were declared`);
     }
-    this.#writeAt(
-      place.start + place.written,
-      new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength),
-    );
+    const bytes = new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+    this.#file.write(bytes, place.start + place.written);
     place.written += elements.byteLength;
   }
 
@@ -112,32 +103,12 @@ export class SafetensorsWriter implements Disposable {
       if (written !== bytes) throw new RangeError(`tensor ${name}: ${written} bytes written, ${bytes} declared`);
     }
     refuseTarget(this.#path, this.#force);
-    try {
-      this.#file.syncSync();
-      this.#file.close();
-      this.#open = false;
-      Deno.renameSync(this.#temporary, this.#path);
-    } catch (thrown) {
-      throw cannotWrite(this.#path, thrown);
-    }
+    this.#file.commit();
   }
 
   /** Removes the temporary file, unless {@linkcode commit} gave it its name. */
   [Symbol.dispose](): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#file.close();
-    Deno.removeSync(this.#temporary);
-  }
-
-  #writeAt(offset: number, bytes: Uint8Array): void {
-    try {
-      this.#file.seekSync(offset, Deno.SeekMode.Start);
-      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
-    } catch (thrown) {
-      this[Symbol.dispose]();
-      throw cannotWrite(this.#path, thrown);
-    }
+    this.#file[Symbol.dispose]();
   }
 }
 
@@ -169,21 +140,16 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
 /**
  * Refuses a file that must not be written, before anything is computed for it.
  *
- * @throws {InputError} where the file is there and `force` is not set, it is a directory, or its directory is missing.
+ * @throws {InputError} where the file is there and `force` is not set, it is not a regular file, or its directory is missing.
  */
 export function refuseTarget(path: string, force: boolean): void {
-  let found: Deno.FileInfo;
-  try {
-    found = Deno.lstatSync(path);
-  } catch (thrown) {
-    if (!(thrown instanceof Deno.errors.NotFound)) throw cannotWrite(path, thrown);
-    try {
-      Deno.statSync(dirname(path));
-    } catch (missing) {
-      throw cannotWrite(path, missing);
-    }
+  if (refuseSpecial(path) !== null) {
+    if (!force) throw new InputError(`${path}: exists already; --force replaces it`);
     return;
   }
-  if (found.isDirectory) throw new InputError(`${path}: expected a file to write, got a directory`);
-  if (!force) throw new InputError(`${path}: exists already; --force replaces it`);
+  try {
+    Deno.statSync(dirname(path));
+  } catch (missing) {
+    throw cannotWrite(path, missing);
+  }
 }

@@ -1,5 +1,6 @@
 /** The directory that `--out` names, and the text of what is written into it. */
 import type { z } from "zod";
+import { refuseSpecial } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { firstDifference } from "../eval/journal.ts";
 import { printableJson } from "../printable.ts";
@@ -30,7 +31,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
  *
  * @param own What the run's results belong to.
  * @param of The same of results that are there; what it throws at says that they are no results.
- * @throws {InputError} naming the file and what differs.
+ * @throws {InputError} naming the file and what differs, or what is there instead of a file.
  */
 export function refuseOtherResults<T>(
   directory: string,
@@ -40,6 +41,7 @@ export function refuseOtherResults<T>(
   of: (results: any) => T,
 ): void {
   const path = `${directory}/results.json`;
+  for (const name of [path, `${directory}/report.html`]) refuseSpecial(name);
   let there: T;
   try {
     const results = JSON.parse(Deno.readTextFileSync(path));

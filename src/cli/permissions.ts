@@ -5,6 +5,7 @@
  * what any command may need and this narrows it. It only ever takes away: what was not granted is not asked for here.
  */
 import { dirname, resolve } from "node:path";
+import { temporaryName } from "../checkpoint/atomic.ts";
 import type { Command } from "./commands.ts";
 
 /** Environment variables that the program reads, where GPU libraries lie among them: the launchers permit these and no others. */
@@ -32,8 +33,8 @@ export function privileges(command: Pick<Command, "ffi"> | null, args: readonly 
   const out = valueOf(args, "out");
   return {
     ffi: command.ffi && !readsOnly(args),
-    // A file is written under a temporary name beside its own, see src/checkpoint/write_safetensors.ts.
-    write: out === undefined || out === "" ? [] : [resolve(out), `${resolve(out)}.${Deno.pid}.partial`],
+    // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
+    write: out === undefined || out === "" ? [] : [resolve(out), temporaryName(resolve(out))],
   };
 }
 

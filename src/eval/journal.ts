@@ -2,6 +2,7 @@
  * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written whole is kept, a
  * line that was cut off is dropped and computed again. The first line says what the results belong to.
  */
+import { openToAppend } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { printableJson } from "../printable.ts";
 
@@ -38,7 +39,7 @@ export class Journal<T extends Indexed> implements Disposable {
     read: (value: unknown) => T,
     others: "refuse" | "replace" = "refuse",
   ): Journal<T> {
-    const file = openFile(path);
+    const file = openToAppend(path);
     try {
       if (!lock(file)) {
         throw new InputError(`${path}: expected no other run in this directory, but one is writing this file`);
@@ -102,15 +103,6 @@ function lock(file: Deno.FsFile): boolean {
     return file.tryLockSync(true);
   } catch {
     return true;
-  }
-}
-
-function openFile(path: string): Deno.FsFile {
-  try {
-    return Deno.openSync(path, { read: true, append: true, create: true });
-  } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${path}: cannot be written: ${reason(thrown)}`);
   }
 }
 

@@ -3,7 +3,7 @@
  * no reader takes the directory for a checkpoint, comes last.
  */
 import * as z from "zod";
-import { isTemporaryName, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
+import { cannotWrite, isTemporaryName, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
 import { readable, readJson } from "../checkpoint/read.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { KvScales } from "../checkpoint/source.ts";
@@ -61,7 +61,13 @@ export class Journal {
         `--out: ${dir}: holds an interrupted run with other settings; remove it, or write elsewhere`,
       );
     }
-    for (const name of names.filter(isTemporaryName)) Deno.removeSync(`${dir}/${name}`);
+    for (const name of names.filter(isTemporaryName)) {
+      try {
+        Deno.removeSync(`${dir}/${name}`);
+      } catch (thrown) {
+        throw cannotWrite(`${dir}/${name}`, thrown);
+      }
+    }
     const observed = note.observed && {
       inputs: new Map(Object.entries(note.observed.inputs)),
       kv: note.observed.kv satisfies readonly KvScales[],

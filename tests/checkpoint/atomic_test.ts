@@ -1,6 +1,15 @@
-import { copyWhole, isTemporaryName, syncDirectory, temporaryName, writeWhole } from "../../src/checkpoint/atomic.ts";
+import {
+  copyWhole,
+  isTemporaryName,
+  openToAppend,
+  syncDirectory,
+  temporaryName,
+  writeWhole,
+} from "../../src/checkpoint/atomic.ts";
+import { SafetensorsWriter } from "../../src/checkpoint/write_safetensors.ts";
+import { Journal } from "../../src/eval/journal.ts";
 import { InputError } from "../../src/errors.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
 
 const names = (dir: TemporaryDirectory) => [...Deno.readDirSync(dir.path)].map(({ name }) => name).toSorted();
@@ -38,4 +47,93 @@ Deno.test("copyWhole() copies what a link leads to", () => {
 Deno.test("isTemporaryName() knows what temporaryName() gives", () => {
   assert(isTemporaryName(temporaryName("model-00001-of-00002.safetensors")));
   for (const name of ["model.safetensors", "x.partial", "x.12.partial.safetensors"]) assert(!isTemporaryName(name));
+});
+
+Deno.test("temporary names cannot be guessed", async () => {
+  const module = new URL("../../src/checkpoint/atomic.ts", import.meta.url).href;
+  const script = `console.log((await import(${JSON.stringify(module)})).temporaryName("x"))`;
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", script], env: { NO_COLOR: "1" } })
+    .output();
+  const other = new TextDecoder().decode(stdout).trim();
+  assertMatch(other, /^x\.[0-9a-f]{16}\.partial$/);
+  assert(other !== temporaryName("x"));
+});
+
+/** Writes a file by each way that the program has. */
+const WRITERS: Readonly<Record<string, (path: string, dir: string) => void>> = {
+  "writeWhole()": (path) => writeWhole(path, "mine"),
+  "copyWhole()": (path, dir) => copyWhole(`${dir}/other`, path),
+  SafetensorsWriter: (path) => {
+    using writer = SafetensorsWriter.create(path, [], { force: true });
+    writer.commit();
+  },
+};
+
+for (const [name, write] of Object.entries(WRITERS)) {
+  Deno.test(`${name} neither follows nor replaces what somebody put at its temporary name`, () => {
+    using dir = new TemporaryDirectory();
+    const path = `${dir.path}/a`, precious = dir.write("precious", "kept");
+    dir.write("other", "other");
+    for (const put of [() => Deno.symlinkSync(precious, temporaryName(path)), () => dir.write(`a${suffix}`, "kept")]) {
+      put();
+      assertThrows(() => write(path, dir.path), InputError, `${path}: cannot be written`);
+      assertEquals(Deno.readTextFileSync(temporaryName(path)), "kept");
+      Deno.removeSync(temporaryName(path));
+    }
+    assertEquals(Deno.readTextFileSync(precious), "kept");
+    assertEquals(names(dir), ["other", "precious"]);
+  });
+
+  Deno.test(`${name} replaces no link, pipe or directory`, async () => {
+    using dir = new TemporaryDirectory();
+    const precious = dir.write("precious", "kept"), path = `${dir.path}/a`;
+    dir.write("other", "other");
+    for (
+      const [got, put] of [
+        ["a link", () => Deno.symlinkSync(precious, path)],
+        ["a link", () => Deno.symlinkSync(`${dir.path}/nowhere`, path)],
+        ["a directory", () => Deno.mkdirSync(path)],
+        ["a device or pipe", () => new Deno.Command("mkfifo", { args: [path] }).output()],
+      ] as const
+    ) {
+      await put();
+      const { ino } = Deno.lstatSync(path);
+      const line = `${path}: cannot be written: expected a regular file or none, got ${got}`;
+      assertThrows(() => write(path, dir.path), InputError, line);
+      assertEquals(Deno.lstatSync(path).ino, ino);
+      Deno.removeSync(path);
+    }
+    assertEquals(Deno.readTextFileSync(precious), "kept");
+    assertEquals(names(dir), ["other", "precious"]);
+  });
+}
+
+const suffix = temporaryName("");
+
+Deno.test("journals follow no link, and wait for no pipe", async () => {
+  using dir = new TemporaryDirectory();
+  const precious = dir.write("precious", "kept, and to be cut off nowhere"), path = `${dir.path}/a.jsonl`;
+  const open = () => Journal.open(path, { a: 1 }, (value) => value as { index: number }, "replace");
+  for (const to of [precious, `${dir.path}/nowhere`]) {
+    Deno.symlinkSync(to, path);
+    assertThrows(open, InputError, `${path}: cannot be written: expected a regular file or none, got a link`);
+    Deno.removeSync(path);
+  }
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  assertThrows(open, InputError, `${path}: cannot be written: expected a regular file or none, got a device or pipe`);
+  Deno.removeSync(path);
+  assertEquals(Deno.readTextFileSync(precious), "kept, and to be cut off nowhere");
+  openToAppend(path).close();
+  openToAppend(path).close();
+  assertEquals(names(dir), ["a.jsonl", "precious"]);
+});
+
+Deno.test("copyWhole() copies the bytes of a file that nobody may write, and not its permissions", () => {
+  using dir = new TemporaryDirectory();
+  const bytes = new Uint8Array(3 * (1 << 20) + 5).map((_, i) => i * 7 % 251);
+  const from = dir.write("a", bytes);
+  Deno.chmodSync(from, 0o444);
+  copyWhole(from, `${dir.path}/b`);
+  assertEquals(Deno.readFileSync(`${dir.path}/b`), bytes);
+  assert((Deno.statSync(`${dir.path}/b`).mode! & 0o200) !== 0);
 });

@@ -1,3 +1,4 @@
+import { temporaryName } from "../../src/checkpoint/atomic.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { privileges, VARIABLES } from "../../src/cli/permissions.ts";
 import { assertEquals, assertMatch } from "../assert.ts";
@@ -25,7 +26,7 @@ Deno.test("privileges() grants FFI to commands that map weights or reach a GPU",
 
 Deno.test("privileges() lets a command write under --out only", () => {
   const write = (args: readonly string[]) => privileges(GENERATE, args).write;
-  const f = [`${Deno.cwd()}/f,g`, `${Deno.cwd()}/f,g.${Deno.pid}.partial`];
+  const f = [`${Deno.cwd()}/f,g`, temporaryName(`${Deno.cwd()}/f,g`)];
   assertEquals(write(["--out", "f,g"]), f);
   assertEquals(write(["--out=./x/../f,g", "--force"]), f);
   assertEquals(write(["--output", "f"]), []);
@@ -40,7 +41,8 @@ async function confined(flags: readonly string[], name: string, args: readonly s
   const source = (name: string) => JSON.stringify(new URL(`../../src/cli/${name}.ts`, import.meta.url).href);
   await Deno.writeTextFile(
     script,
-    `import { COMMANDS } from ${source("commands")};
+    `import { temporaryName } from "../../src/checkpoint/atomic.ts";
+import { COMMANDS } from ${source("commands")};
     import { confine, privileges } from ${source("permissions")};
     confine(privileges(COMMANDS.get(${JSON.stringify(name)}), ${JSON.stringify(args)}));
     const granted = (descriptor) => Deno.permissions.querySync(descriptor).state === "granted";

@@ -36,7 +36,7 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
     assertThrows(() => openCheckpoint(to.path), InputError, "config.json: no such file");
     const before = left.map((name) => Deno.statSync(`${to.path}/${name}`).ino);
     // A process that was killed leaves its temporary file.
-    to.write("model-00001-of-00009.safetensors.4711.partial", "half");
+    to.write("model-00001-of-00009.safetensors.0123456789abcdef.partial", "half");
     await run(from.path, to.path, "w_mxfp4", OPTIONS);
     assertEquals(left.map((name) => Deno.statSync(`${to.path}/${name}`).ino), before);
     assertEquals(contents(to.path), contents(whole.path));
