@@ -1,4 +1,5 @@
-/** Ctrl-C and SIGTERM, heard while a command computes. */
+/** Ctrl-C, SIGTERM and a terminal that hangs up, heard while a command computes. */
+import { ignoresHangup } from "./hangup.ts";
 
 /** Exit code of a run that was interrupted. */
 export const EXIT_INTERRUPTED = 130;
@@ -6,15 +7,19 @@ export const EXIT_INTERRUPTED = 130;
 /** What {@linkcode Interrupt.race} gives when the interruption came first. */
 export const INTERRUPTED: unique symbol = Symbol("interrupted");
 
-/** Listens for Ctrl-C until disposed of; a second Ctrl-C ends the program at once. */
+/** Listens for these signals until disposed of; a second one ends the program at once. */
 export class Interrupt implements Disposable {
-  readonly #signals: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   readonly #arrived = Promise.withResolvers<typeof INTERRUPTED>();
   readonly #listener = () => {
     if (this.#heard) Deno.exit(EXIT_INTERRUPTED);
     this.#heard = true;
     this.#arrived.resolve(INTERRUPTED);
   };
+  readonly #signals: readonly Deno.Signal[] = [
+    "SIGINT",
+    ...(Deno.build.os === "windows" ? [] : ["SIGTERM" as const]),
+    ...(Deno.build.os === "windows" || ignoresHangup() ? [] : ["SIGHUP" as const]),
+  ];
   #heard = false;
 
   constructor() {

@@ -6,6 +6,7 @@ import { openSession } from "../model/open.ts";
 import { missingScales, planModel, planUncalibrated } from "../model/planned.ts";
 import type { WeightFormat } from "../quant/format.ts";
 import type { Plan } from "../quant/plan.ts";
+import { Sources } from "../quantize/hashes.ts";
 import { Journal } from "../quantize/journal.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
 import { quantize } from "../quantize/quantize.ts";
@@ -52,8 +53,11 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
     : await calibrationText(calibrate, checkpoint, options["calibrate-tokens"]);
   if (text) checkTokens(text, checkpoint);
 
-  const journal = Journal.open(options.out, await identity(checkpoint, recipe, plan, options, text));
+  const settings = await identity(checkpoint, recipe, plan, options, text);
   using interrupt = new Interrupt();
+  const sources = await readSources(checkpoint, interrupt);
+  if (sources === null) return EXIT_INTERRUPTED;
+  using journal = Journal.open(options.out, { settings, sources });
   if (text && journal.observed === null) {
     const observed = await interrupt.race(calibrateOn(text, checkpoint, options));
     if (observed === INTERRUPTED) return EXIT_INTERRUPTED;
@@ -63,9 +67,16 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   const targets = targetsWith(observed?.inputs ?? null, planWith(observed));
   using bar = new ProgressBar("writing");
   const written = await quantize(
-    { checkpoint, targets, kvScales: kvScales(checkpoint, plan, observed), shardBytes: options["shard-size"] },
+    {
+      ...{ checkpoint, sources, targets, kvScales: kvScales(checkpoint, plan, observed) },
+      shardBytes: options["shard-size"],
+    },
     journal,
-    { onProgress: (done, total) => bar.update(done, total), stop: () => interrupt.heard },
+    {
+      onProgress: (done, total) => bar.update(done, total),
+      stop: () => interrupt.heard,
+      onWarning: (line) => note(`warning: ${line}`),
+    },
   );
   if (written === null) {
     note(`interrupted; the same command goes on where it stopped`);
@@ -132,7 +143,16 @@ async function calibrateOn(text: CalibrationText, checkpoint: Checkpoint, option
   }
 }
 
-/** All that the written files depend on. */
+/** The hashes of the weight files, which an interrupted run must find again; null if Ctrl-C came first. */
+async function readSources({ source }: Checkpoint, interrupt: Interrupt): Promise<Sources | null> {
+  using bar = new ProgressBar("hashing");
+  return await Sources.read(source.files, {
+    onProgress: (done, total) => bar.update(done, total),
+    stop: () => interrupt.heard,
+  });
+}
+
+/** All settings that the written files depend on. */
 async function identity(
   checkpoint: Checkpoint,
   recipe: Recipe,
@@ -140,11 +160,9 @@ async function identity(
   options: QuantizeOptions,
   text: CalibrationText | null,
 ): Promise<string> {
-  const files = checkpoint.source.files.map(({ path, bytes }) => [path, bytes, Deno.statSync(path).mtime?.getTime()]);
   return JSON.stringify({
     mxoss: VERSION,
     fingerprint: await checkpoint.fingerprint(),
-    files,
     ...recipe,
     kv: plan.kvFormat,
     shardBytes: options["shard-size"],

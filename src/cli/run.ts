@@ -3,6 +3,7 @@ import { clip, FailureError, InputError, reason } from "../errors.ts";
 import { printableLine } from "../printable.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
 import { denied } from "./denied.ts";
+import { keepIgnoringHangup } from "./hangup.ts";
 import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
 import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
@@ -16,6 +17,7 @@ import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
  * @param args Arguments of the program, without its name.
  */
 export async function run(args: readonly string[]): Promise<never> {
+  keepIgnoringHangup();
   closeInspector();
   const traced = tracing();
   const fail = (thrown: unknown) => Deno.exit(report(thrown, traced));

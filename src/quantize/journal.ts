@@ -10,6 +10,7 @@ import type { KvScales } from "../checkpoint/source.ts";
 import { validate } from "../checkpoint/validate.ts";
 import type { WrittenTensor } from "../checkpoint/write_safetensors.ts";
 import { InputError, reason } from "../errors.ts";
+import { hashTensors, type Sources } from "./hashes.ts";
 import type { Observed } from "./observe.ts";
 
 /** Name of the note. */
@@ -24,25 +25,58 @@ const Note = z.object({
     kv: z.array(scales),
     unseenExperts: z.number(),
   }).nullable(),
+  sources: z.record(z.string(), z.string()),
+  finished: z.record(z.string(), z.string()),
 }, { error: "the note of an interrupted run" });
 
-/** A directory that is being filled. */
-export class Journal {
+type Note = z.infer<typeof Note>;
+
+/** What a run is to be the same in, to go on where another was interrupted. */
+export interface Run {
+  /** All settings that the result depends on, in one text. */
+  readonly settings: string;
+  readonly sources: Sources;
+}
+
+/** A directory that is being filled; until the journal is disposed of, this process alone may fill it. */
+export class Journal implements Disposable {
   /** Scales that were calibrated before, if any. */
   observed: Observed | null;
+  readonly #lock: Deno.FsFile | null;
+  readonly #run: Pick<Note, "run" | "sources">;
+  /** Hashes of the weight files that are whole, by name. */
+  readonly #finished: Map<string, string>;
 
-  private constructor(readonly dir: string, readonly run: string, observed: Observed | null) {
+  private constructor(
+    readonly dir: string,
+    lock: Deno.FsFile | null,
+    run: Pick<Note, "run" | "sources">,
+    { observed, finished }: { observed: Observed | null; finished: Record<string, string> },
+  ) {
+    this.#lock = lock;
+    this.#run = run;
     this.observed = observed;
+    this.#finished = new Map(Object.entries(finished));
   }
 
   /**
-   * Starts in a new or empty directory, or goes on where a run with the same settings was interrupted.
+   * Starts in a new or empty directory, or goes on where the same run was interrupted.
    *
-   * @param run All that the result depends on, in one text.
-   * @throws {InputError} where the directory holds anything else.
+   * @throws {InputError} where the directory holds anything else, the sources have changed, or another process fills it.
    */
-  static open(dir: string, run: string): Journal {
+  static open(dir: string, run: Run): Journal {
     makeDirectory(dir);
+    const lock = lockDirectory(dir);
+    try {
+      return Journal.#opened(dir, lock, run);
+    } catch (thrown) {
+      lock?.close();
+      throw thrown;
+    }
+  }
+
+  static #opened(dir: string, lock: Deno.FsFile | null, { settings, sources }: Run): Journal {
+    const run = { run: settings, sources: Object.fromEntries(sources.hashes) };
     const names = readable(dir, () => [...Deno.readDirSync(dir)].map(({ name }) => name));
     if (!names.includes(JOURNAL)) {
       if (names.length > 0) {
@@ -50,13 +84,19 @@ export class Journal {
           `--out: ${dir}: expected a new or empty directory, or one of an interrupted run, got ${names.length} other files`,
         );
       }
-      const journal = new Journal(dir, run, null);
+      const journal = new Journal(dir, lock, run, { observed: null, finished: {} });
       journal.#write();
       return journal;
     }
     const path = `${dir}/${JOURNAL}`;
     const note = validate(Note, readJson(path, MAX_JOURNAL_BYTES), path);
-    if (note.run !== run) {
+    const other = differing(note.sources, run.sources);
+    if (other !== null) {
+      throw new InputError(
+        `--out: ${dir}: holds an interrupted run from other weights: ${other} is not as it was; remove ${dir}, or write elsewhere`,
+      );
+    }
+    if (note.run !== settings) {
       throw new InputError(
         `--out: ${dir}: holds an interrupted run with other settings; remove it, or write elsewhere`,
       );
@@ -73,7 +113,7 @@ export class Journal {
       kv: note.observed.kv satisfies readonly KvScales[],
       unseenExperts: note.observed.unseenExperts,
     };
-    return new Journal(dir, run, observed);
+    return new Journal(dir, lock, run, { observed, finished: note.finished });
   }
 
   /** Keeps calibrated scales for a run that goes on. */
@@ -82,19 +122,31 @@ export class Journal {
     this.#write();
   }
 
-  /** Whether a weight file with just these tensors is there already: it got its name when it was whole. */
+  /** Keeps the hash of a weight file that is whole. */
+  record(name: string, hash: string): void {
+    this.#finished.set(name, hash);
+    this.#write();
+  }
+
+  /** Whether a weight file was finished before, whatever became of it. */
+  recorded(name: string): boolean {
+    return this.#finished.has(name);
+  }
+
+  /** Whether a weight file that was finished before is there, with just these tensors and the data that was written. */
   has(name: string, tensors: readonly WrittenTensor[]): boolean {
-    let stored;
+    const hash = this.#finished.get(name);
+    if (hash === undefined) return false;
     try {
-      stored = openSafetensors(`${this.dir}/${name}`).tensors;
+      const stored = openSafetensors(`${this.dir}/${name}`);
+      return stored.tensors.size === tensors.length && tensors.every(({ name, dtype, shape }) => {
+        const found = stored.tensors.get(name);
+        return found?.dtype === dtype && found.shape.join() === shape.join();
+      }) && hashTensors(stored) === hash;
     } catch (thrown) {
       if (thrown instanceof InputError) return false;
       throw thrown;
     }
-    return stored.size === tensors.length && tensors.every(({ name, dtype, shape }) => {
-      const found = stored.get(name);
-      return found?.dtype === dtype && found.shape.join() === shape.join();
-    });
   }
 
   /** Removes the note: the checkpoint is complete. */
@@ -104,9 +156,10 @@ export class Journal {
   }
 
   #write(): void {
-    const { run, observed } = this;
-    const note: z.infer<typeof Note> = {
-      run,
+    const { observed } = this;
+    const note: Note = {
+      ...this.#run,
+      finished: Object.fromEntries(this.#finished),
       observed: observed && {
         inputs: Object.fromEntries(observed.inputs),
         kv: observed.kv.map(({ k, v }) => ({ k, v })),
@@ -115,6 +168,42 @@ export class Journal {
     };
     writeWhole(`${this.dir}/${JOURNAL}`, `${JSON.stringify(note, null, 1)}\n`);
   }
+
+  /** Lets other processes fill the directory. */
+  [Symbol.dispose](): void {
+    this.#lock?.close();
+  }
+}
+
+/**
+ * The directory, locked: a file in it would have to be removed again, and could be while another process waits for it.
+ *
+ * @returns null where directories or the file system know no locks.
+ * @throws {InputError} if another process has it.
+ */
+function lockDirectory(dir: string): Deno.FsFile | null {
+  let opened: Deno.FsFile;
+  try {
+    opened = Deno.openSync(dir);
+  } catch (thrown) {
+    if (Deno.build.os === "windows") return null;
+    throw cannotWrite(dir, thrown);
+  }
+  let free: boolean;
+  try {
+    free = opened.tryLockSync(true);
+  } catch {
+    free = true;
+  }
+  if (free) return opened;
+  opened.close();
+  throw new InputError(`--out: ${dir}: expected no other run in this directory, but one is writing there`);
+}
+
+/** The first source that is not as it was, by its path; null where all are. */
+function differing(before: Readonly<Record<string, string>>, now: Readonly<Record<string, string>>): string | null {
+  const paths = [...Object.keys(now), ...Object.keys(before)];
+  return paths.find((path) => before[path] !== now[path]) ?? null;
 }
 
 function makeDirectory(path: string): void {

@@ -9,6 +9,7 @@ import { FailureError, reason } from "../errors.ts";
 import { planModel } from "../model/planned.ts";
 import type { InputFormat } from "../quant/format.ts";
 import { Codec } from "./codec.ts";
+import { type Sources, TensorHashes } from "./hashes.ts";
 import { type Job, jobsOf } from "./jobs.ts";
 import type { Journal } from "./journal.ts";
 import { quantizationConfig, writtenConfig } from "./quark_config.ts";
@@ -18,6 +19,8 @@ import { linearTargets, type Targets } from "./targets.ts";
 /** What is to be written. */
 export interface QuantizeRequest {
   readonly checkpoint: Checkpoint;
+  /** Its weight files as they were when the run began. */
+  readonly sources: Sources;
   readonly targets: Targets;
   /** Scales of an FP8 cache; null: the cache is not quantized. */
   readonly kvScales: readonly KvScales[] | null;
@@ -31,6 +34,8 @@ export interface Watch {
   readonly onProgress?: (done: number, total: number) => void;
   /** Asked now and then: true ends the run early, to be gone on with later. */
   readonly stop?: () => boolean;
+  /** Called with one line for each finished file that an interrupted run left and that is not as it was. */
+  readonly onWarning?: (line: string) => void;
 }
 
 /** What was written. */
@@ -61,7 +66,7 @@ const BREATHE_MS = 40;
  * @throws {FailureError} when the disk is full or fails.
  */
 export async function quantize(request: QuantizeRequest, journal: Journal, watch: Watch = {}): Promise<Written | null> {
-  const { checkpoint, targets, kvScales, shardBytes } = request;
+  const { checkpoint, sources, targets, kvScales, shardBytes } = request;
   const { dir } = journal;
   const shards = cut(jobsOf(targets, checkpoint.source, kvScales), shardBytes);
   const nameOf = (shard: number) =>
@@ -82,6 +87,10 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
       watch.onProgress?.(done, total);
       continue;
     }
+    if (journal.recorded(nameOf(i))) {
+      watch.onWarning?.(`${dir}/${nameOf(i)}: is not as it was written; it is made again`);
+    }
+    const hashes = new TensorHashes();
     using writer = SafetensorsWriter.create(`${dir}/${nameOf(i)}`, tensors, {
       force: true,
       metadata: { format: "pt" },
@@ -89,6 +98,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
     for (const job of shard) {
       job.run({ reader, codec }, (name, bytes) => {
         writer.append(name, bytes);
+        hashes.add(name, bytes);
         watch.onProgress?.(done += bytes.byteLength, total);
       });
       if (performance.now() - breath < BREATHE_MS) continue;
@@ -96,8 +106,10 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
       if (watch.stop?.()) return null;
       breath = performance.now();
     }
+    sources.refuseChanged();
     writer.commit();
     syncDirectory(dir);
+    journal.record(nameOf(i), hashes.digest());
   }
   const files = shards.map((_, i) => nameOf(i));
   if (shards.length > 1) {

@@ -137,3 +137,16 @@ Deno.test("copyWhole() copies the bytes of a file that nobody may write, and not
   assertEquals(Deno.readFileSync(`${dir.path}/b`), bytes);
   assert((Deno.statSync(`${dir.path}/b`).mode! & 0o200) !== 0);
 });
+
+Deno.test("a process that ends itself, as a second Ctrl-C does, removes what it was writing", async () => {
+  using dir = new TemporaryDirectory();
+  const module = new URL("../../src/checkpoint/atomic.ts", import.meta.url).href;
+  const script = `const { TemporaryFile } = await import(${JSON.stringify(module)});
+    new TemporaryFile(${JSON.stringify(`${dir.path}/a`)}).write(new Uint8Array(9));
+    console.log([...Deno.readDirSync(${JSON.stringify(dir.path)})].length);
+    Deno.exit(3);`;
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", script], env: { NO_COLOR: "1" } })
+    .output();
+  assertEquals([code, new TextDecoder().decode(stdout)], [3, "1\n"]);
+  assertEquals(names(dir), []);
+});

@@ -1,4 +1,6 @@
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { refuseTarget } from "../../src/checkpoint/write_safetensors.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";
 import { argmaxRows, maxDifference } from "../model/tiny.ts";
 import { mxoss } from "./program.ts";
@@ -76,3 +78,24 @@ Deno.test("logits names the permission that Deno was started without", async () 
   assertEquals({ code, stdout }, { code: 2, stdout: "" });
   assertMatch(stderr, /^error: deno was started without a permission: [^\n]*--allow-write[^\n]*\n$/);
 });
+
+Deno.test("logits --force replaces no device, no pipe and no link", async () => {
+  const writable = Deno.makeTempDirSync();
+  const out = `${writable}/logits.safetensors`;
+  try {
+    for (const put of [() => Deno.symlinkSync("/dev/null", out), () => mkfifo(out)]) {
+      await put();
+      const { ino } = Deno.lstatSync(out);
+      const { code, stderr } = await mxoss(["logits", "--tokens", "1", "--out", out, "--force"], { writable });
+      assertEquals(code, 2);
+      assertMatch(stderr, /^error: [^\n]*: cannot be written: expected a regular file or none, got [^\n]+\n$/);
+      assertEquals(Deno.lstatSync(out).ino, ino);
+      Deno.removeSync(out);
+    }
+  } finally {
+    Deno.removeSync(writable, { recursive: true });
+  }
+  assertThrows(() => refuseTarget("/dev/null", true), InputError, "/dev/null: cannot be written");
+});
+
+const mkfifo = (path: string) => new Deno.Command("mkfifo", { args: [path] }).output();

@@ -41,8 +41,7 @@ async function confined(flags: readonly string[], name: string, args: readonly s
   const source = (name: string) => JSON.stringify(new URL(`../../src/cli/${name}.ts`, import.meta.url).href);
   await Deno.writeTextFile(
     script,
-    `import { temporaryName } from "../../src/checkpoint/atomic.ts";
-import { COMMANDS } from ${source("commands")};
+    `import { COMMANDS } from ${source("commands")};
     import { confine, privileges } from ${source("permissions")};
     confine(privileges(COMMANDS.get(${JSON.stringify(name)}), ${JSON.stringify(args)}));
     const granted = (descriptor) => Deno.permissions.querySync(descriptor).state === "granted";

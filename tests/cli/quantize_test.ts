@@ -6,6 +6,7 @@ import { run, someScales } from "../quantize/run.ts";
 import { mxoss, program, TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).toSorted();
 const contents = (dir: string) => names(dir).map((name) => [name, Deno.readFileSync(`${dir}/${name}`)] as const);
 
@@ -146,4 +147,100 @@ Deno.test("mxoss quantize refuses an empty text", async () => {
   const { code, stderr } = await mxoss(args, { writable: dir.path });
   assertMatch(stderr, /^error: --calibrate: .*empty\.txt: expected a text, got an empty file\n$/);
   assertEquals(code, 2);
+});
+
+/** Runs the program as somebody who may read a file of mode 0444 and not write it: root without its privileges, or who we are. */
+async function withoutPrivileges(args: readonly string[]) {
+  const root = Deno.build.os === "linux" && Deno.uid() === 0;
+  const deno = [Deno.execPath(), "run", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", MAIN, ...args];
+  const [first, ...rest] = root ? ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", ...deno] : deno;
+  const { code, stderr } = await new Deno.Command(first!, { args: rest, env: { NO_COLOR: "1" } }).output();
+  return { code, stderr: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("mxoss quantize takes source files that nobody may write, as an ordinary user", async () => {
+  using dir = new TemporaryDirectory();
+  for (const { name } of [...Deno.readDirSync(TINY)].filter(({ isFile }) => isFile)) {
+    Deno.copyFileSync(`${TINY}/${name}`, dir.write(`from/${name}`, ""));
+    Deno.chmodSync(`${dir.path}/from/${name}`, 0o444);
+  }
+  const out = `${dir.path}/to`, from = `${dir.path}/from`;
+  const args = ["quantize", "--model", from, "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out];
+  assertEquals(await withoutPrivileges(args), { code: 0, stderr: "" });
+  assertEquals(Deno.readFileSync(`${out}/tokenizer.json`), Deno.readFileSync(`${TINY}/tokenizer.json`));
+  // And its resume, after a run whose files were copied with their mode.
+  const again = `${dir.path}/again`,
+    interrupted = program([...args.slice(0, -1), again], { writable: dir.path }).spawn();
+  const ended = interrupted.output();
+  await interrupted.stdin.close();
+  await untilFinished(again, 2);
+  interrupted.kill("SIGKILL");
+  await ended;
+  Deno.copyFileSync(`${from}/tokenizer.json`, `${again}/tokenizer.json`);
+  assertEquals(await withoutPrivileges([...args.slice(0, -1), again]), { code: 0, stderr: "" });
+  assertEquals(contents(again), contents(out));
+});
+
+/** Waits until a directory holds weight files. */
+async function untilFinished(dir: string, count: number): Promise<void> {
+  const finished = () => {
+    try {
+      return names(dir).filter((name) => name.endsWith(".safetensors")).length;
+    } catch {
+      return 0;
+    }
+  };
+  while (finished() < count) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+for (const signal of ["SIGHUP", "SIGTERM", "SIGINT"] as const) {
+  Deno.test(`mxoss quantize leaves no temporary file when ${signal} comes`, async () => {
+    using dir = new TemporaryDirectory();
+    const out = `${dir.path}/new`;
+    const child = program(["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out], {
+      writable: out,
+    }).spawn();
+    const ended = child.output();
+    await child.stdin.close();
+    await untilFinished(out, 1);
+    child.kill(signal);
+    const { code, stderr } = await ended;
+    assertEquals(code, 130);
+    assertMatch(new TextDecoder().decode(stderr), /^interrupted; the same command goes on where it stopped\n$/);
+    assertEquals(
+      names(out).filter((name) => !/^(?:quantize\.journal\.json|model-[-\w]+\.safetensors)$/.test(name)),
+      [],
+    );
+  });
+}
+
+Deno.test("mxoss quantize goes on under nohup when the terminal hangs up", async () => {
+  using dir = new TemporaryDirectory();
+  const out = `${dir.path}/new`;
+  const args = ["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", MAIN, "quantize", "--scheme"];
+  const child = new Deno.Command("nohup", {
+    args: [Deno.execPath(), ...args, "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).spawn();
+  const ended = child.output();
+  await untilFinished(out, 1);
+  child.kill("SIGHUP");
+  assertEquals((await ended).code, 0);
+  assert(names(out).includes("config.json"));
+});
+
+Deno.test("two mxoss quantize in one directory: the second is refused in one line", async () => {
+  using dir = new TemporaryDirectory();
+  const out = `${dir.path}/new`;
+  const args = ["quantize", "--scheme", "w_mxfp6_e3m2", "--out", out];
+  Deno.mkdirSync(out);
+  using held = Deno.openSync(out);
+  assert(held.tryLockSync(true));
+  const { code, stderr } = await mxoss(args, { writable: out });
+  assertEquals(code, 2);
+  assertEquals(stderr, `error: --out: ${out}: expected no other run in this directory, but one is writing there\n`);
+  assertEquals(names(out), []);
 });

@@ -1,15 +1,18 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
+import { Sources } from "../../src/quantize/hashes.ts";
 import { JOURNAL, Journal } from "../../src/quantize/journal.ts";
 import { type Shape, SHAPES } from "../../tools/random_layouts.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";
-import { run } from "./run.ts";
+import { run as quantizeInto } from "./run.ts";
 
 const SHAPE: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };
 const OPTIONS = { shardBytes: 20_000 };
 
+const SOURCES = (await Sources.read([]))!;
+const run = (settings: string) => ({ settings, sources: SOURCES });
 const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).toSorted();
 const contents = (dir: string) => names(dir).map((name) => [name, Deno.readFileSync(`${dir}/${name}`)] as const);
 
@@ -17,7 +20,7 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
   using from = new TemporaryDirectory();
   using whole = new TemporaryDirectory();
   makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
-  await run(from.path, whole.path, "w_mxfp4", OPTIONS);
+  await quantizeInto(from.path, whole.path, "w_mxfp4", OPTIONS);
   const shards = names(whole.path).filter((name) => name.endsWith(".safetensors")).length;
   for (let stopAfter = 0; stopAfter < shards; stopAfter++) {
     using to = new TemporaryDirectory();
@@ -26,7 +29,7 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
       const whole = names(to.path).filter((name) => name.endsWith(".safetensors")).length;
       if (whole === stopAfter) throw new Error("stop here");
     };
-    const failed = await run(from.path, to.path, "w_mxfp4", { ...OPTIONS, watch: { onProgress } })
+    const failed = await quantizeInto(from.path, to.path, "w_mxfp4", { ...OPTIONS, watch: { onProgress } })
       .then(() => false, (thrown) => (thrown as Error).message === "stop here");
     assert(failed);
     const left = names(to.path).filter((name) => name !== JOURNAL);
@@ -37,7 +40,7 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
     const before = left.map((name) => Deno.statSync(`${to.path}/${name}`).ino);
     // A process that was killed leaves its temporary file.
     to.write("model-00001-of-00009.safetensors.0123456789abcdef.partial", "half");
-    await run(from.path, to.path, "w_mxfp4", OPTIONS);
+    await quantizeInto(from.path, to.path, "w_mxfp4", OPTIONS);
     assertEquals(left.map((name) => Deno.statSync(`${to.path}/${name}`).ino), before);
     assertEquals(contents(to.path), contents(whole.path));
   }
@@ -52,29 +55,29 @@ Deno.test("quantize() stops when it is asked to, and says so", async () => {
     const until = performance.now() + 5;
     while (performance.now() < until);
   };
-  assertEquals(await run(from.path, to.path, "w_mxfp4", { watch: { stop: () => true, onProgress } }), null);
+  assertEquals(await quantizeInto(from.path, to.path, "w_mxfp4", { watch: { stop: () => true, onProgress } }), null);
   assertEquals(names(to.path), [JOURNAL]);
 });
 
 Deno.test("Journal.open() refuses directories that hold anything else", () => {
   using dir = new TemporaryDirectory();
-  const refused = (line: string) => assertThrows(() => Journal.open(dir.path, "a"), InputError, line);
+  const refused = (line: string) => assertThrows(() => Journal.open(dir.path, run("a")), InputError, line);
   dir.write("model.safetensors", "x");
   refused(`--out: ${dir.path}: expected a new or empty directory, or one of an interrupted run, got 1 other files`);
   Deno.removeSync(`${dir.path}/model.safetensors`);
-  Journal.open(dir.path, "b");
+  Journal.open(dir.path, run("b"))[Symbol.dispose]();
   refused(`--out: ${dir.path}: holds an interrupted run with other settings`);
   dir.write(JOURNAL, "{");
   refused(`${dir.path}/${JOURNAL}: not JSON`);
   dir.write(JOURNAL, {});
   refused(`${dir.path}/${JOURNAL}: run: expected`);
   const file = dir.write("file", "x");
-  assertThrows(() => Journal.open(file, "a"), InputError, `--out: ${file}: expected a directory`);
+  assertThrows(() => Journal.open(file, run("a")), InputError, `--out: ${file}: expected a directory`);
 });
 
 Deno.test("Journal keeps calibrated scales for the run that goes on", () => {
   using dir = new TemporaryDirectory();
-  const first = Journal.open(dir.path, "a");
+  const first = Journal.open(dir.path, run("a"));
   assertEquals(first.observed, null);
   const observed = {
     inputs: new Map([["m", Math.fround(0.1)]]),
@@ -82,5 +85,81 @@ Deno.test("Journal keeps calibrated scales for the run that goes on", () => {
     unseenExperts: 3,
   };
   first.keep(observed);
-  assertEquals(Journal.open(dir.path, "a").observed, observed);
+  first[Symbol.dispose]();
+  using second = Journal.open(dir.path, run("a"));
+  assertEquals(second.observed, observed);
+});
+
+/** Runs until a weight file is finished, then breaks off; gives the names of finished files. */
+async function interrupted(from: string, to: string): Promise<string[]> {
+  const whole = () => names(to).filter((name) => name.endsWith(".safetensors"));
+  const onProgress = () => {
+    if (whole().length === 2) throw new Error("stop here");
+  };
+  await quantizeInto(from, to, "w_mxfp4", { ...OPTIONS, watch: { onProgress } }).catch(() => {});
+  return whole();
+}
+
+/** Turns one bit of a file without changing its size and times. */
+function flip(path: string): void {
+  const { atime, mtime } = Deno.statSync(path);
+  const bytes = Deno.readFileSync(path);
+  bytes[bytes.length - 5]! ^= 1;
+  Deno.writeFileSync(path, bytes);
+  Deno.utimeSync(path, atime!, mtime!);
+}
+
+Deno.test("quantize() makes a finished file again whose data is not as it was, and says so", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  using whole = new TemporaryDirectory();
+  makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
+  await quantizeInto(from.path, whole.path, "w_mxfp4", OPTIONS);
+  const [first] = await interrupted(from.path, to.path);
+  flip(`${to.path}/${first}`);
+  const warnings: string[] = [];
+  await quantizeInto(from.path, to.path, "w_mxfp4", {
+    ...OPTIONS,
+    watch: { onWarning: (line) => warnings.push(line) },
+  });
+  assertEquals(warnings, [`${to.path}/${first}: is not as it was written; it is made again`]);
+  assertEquals(contents(to.path), contents(whole.path));
+});
+
+Deno.test("quantize() does not go on from a source with other bytes, though of the same size and time", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
+  assertEquals((await interrupted(from.path, to.path)).length, 2);
+  const before = contents(to.path), source = `${from.path}/model.safetensors`;
+  flip(source);
+  const line = `--out: ${to.path}: holds an interrupted run from other weights: ${source} is not as it was`;
+  await assertRejects(() => quantizeInto(from.path, to.path, "w_mxfp4", OPTIONS), InputError, line);
+  assertEquals(contents(to.path), before);
+});
+
+Deno.test("quantize() refuses a source that changes while it is read", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
+  const source = `${from.path}/model.safetensors`;
+  let changed = false;
+  const onProgress = () => {
+    if (changed) return;
+    changed = true;
+    Deno.writeFileSync(source, Deno.readFileSync(source));
+  };
+  const watched = () => quantizeInto(from.path, to.path, "w_mxfp4", { watch: { onProgress } });
+  await assertRejects(watched, InputError, `${source}: changed while it was read`);
+  assertEquals(names(to.path), [JOURNAL]);
+});
+
+Deno.test("Journal.open() refuses a directory that another run is filling", () => {
+  using dir = new TemporaryDirectory();
+  const first = Journal.open(dir.path, run("a"));
+  const line = `--out: ${dir.path}: expected no other run in this directory, but one is writing there`;
+  assertThrows(() => Journal.open(dir.path, run("a")), InputError, line);
+  assertEquals(names(dir.path), [JOURNAL]);
+  first[Symbol.dispose]();
+  Journal.open(dir.path, run("a"))[Symbol.dispose]();
 });

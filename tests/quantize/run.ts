@@ -2,6 +2,7 @@
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { KvScales } from "../../src/checkpoint/source.ts";
 import { planModel } from "../../src/model/planned.ts";
+import { Sources } from "../../src/quantize/hashes.ts";
 import { Journal } from "../../src/quantize/journal.ts";
 import { quantize, type Watch, type Written } from "../../src/quantize/quantize.ts";
 import { type InputScales, planTargets, type Recipe, type TargetScheme } from "../../src/quantize/targets.ts";
@@ -27,11 +28,10 @@ export async function run(
   const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: "auto" });
   const recipe: Recipe = { scheme, layers: options.layers ?? [], attention: options.attention ?? null };
   const targets = planTargets(recipe, checkpoint.source, checkpoint.config, plan, options.scales ?? null);
-  return await quantize(
-    { checkpoint, targets, kvScales: options.kvScales ?? null, shardBytes: options.shardBytes ?? 5e9 },
-    Journal.open(to, JSON.stringify([scheme, options.shardBytes])),
-    options.watch,
-  );
+  const sources = (await Sources.read(checkpoint.source.files))!;
+  using journal = Journal.open(to, { settings: JSON.stringify([scheme, options.shardBytes]), sources });
+  const { kvScales = null, shardBytes = 5e9 } = options;
+  return await quantize({ checkpoint, sources, targets, kvScales, shardBytes }, journal, options.watch);
 }
 
 /** An input scale for every linear that may want one: 0.5 plus something that differs from module to module. */
