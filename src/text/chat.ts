@@ -72,7 +72,7 @@ export class ChatRenderer {
    */
   static async fromDirectory(dir: string, tokenizer: Tokenizer): Promise<ChatRenderer> {
     const path = `${dir}/chat_template.jinja`;
-    const text = await readText(path);
+    const text = readText(path);
     if (text !== null) return new ChatRenderer(tokenizer, await parse(path, text), null);
     const where = `${dir}/tokenizer_config.json: chat_template`;
     const templates = templatesOf(where, tokenizer.config["chat_template"]);

@@ -7,8 +7,10 @@
  *   ASCII only, so its patterns are rewritten before it sees them.
  * - Where a vocabulary lacks the result of a merge, the library drops text; that is noticed and refused.
  */
+import { show } from "../checkpoint/describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece } from "./byte_level.ts";
+import { TokenTrie } from "./token_trie.ts";
 import {
   type AddedToken,
   checkPieces,
@@ -47,10 +49,10 @@ export class Tokenizer {
   readonly #pieces: readonly (string | undefined)[];
   readonly #addedById: ReadonlyMap<number, AddedToken>;
   readonly #addedByName: ReadonlyMap<string, AddedToken>;
-  /** Matches added tokens that are not special; null: there are none. */
-  readonly #ordinary: RegExp | null;
-  /** Matches all added tokens. */
-  readonly #all: RegExp | null;
+  /** Finds added tokens that are not special. */
+  readonly #ordinary: TokenTrie;
+  /** Finds all added tokens. */
+  readonly #all: TokenTrie;
   /** Whether a text's bytes and its tokens' bytes must be the same. */
   readonly #lossless: boolean;
 
@@ -65,8 +67,10 @@ export class Tokenizer {
     this.#addedByName = new Map(added.map((a) => [a.content, a]));
     this.specials = new Map(added.filter((a) => a.special).map((a) => [a.content, a.id]));
     this.vocabSize = added.reduce((size, a) => Math.max(size, a.id + 1), pieces.length);
-    this.#ordinary = matcher(added.filter((a) => !a.special));
-    this.#all = matcher(added);
+    const contents = (tokens: readonly AddedToken[]) =>
+      new TokenTrie(tokens.map((a) => a.content), `${path}: added tokens`);
+    this.#ordinary = contents(added.filter((a) => !a.special));
+    this.#all = contents(added);
     this.#lossless = (json["normalizer"] ?? null) === null && !addsPrefixSpace(json["pre_tokenizer"]);
   }
 
@@ -85,13 +89,14 @@ export class Tokenizer {
     return await Tokenizer.#fromFile(o200kHarmony());
   }
 
-  static async #fromFile(promised: Promise<TokenizerFile>): Promise<Tokenizer> {
+  static async #fromFile(promised: TokenizerFile | Promise<TokenizerFile>): Promise<Tokenizer> {
     // The library is imported only here: programs that touch no text do not pay for it.
     const [file, { Tokenizer: Library }] = await Promise.all([promised, import("@huggingface/tokenizers")]);
     checkPieces(file.path, file.pieces, file.added);
     try {
       return new Tokenizer(file, withoutWarnings(() => new Library(forLibrary(file), {})));
     } catch (thrown) {
+      if (thrown instanceof InputError) throw thrown;
       throw new InputError(`${file.path}: not a tokenizer that can be used: ${reason(thrown)}`);
     }
   }
@@ -106,12 +111,10 @@ export class Tokenizer {
     const ids: number[] = [];
     const added = options.allowSpecial ? this.#all : this.#ordinary;
     let at = 0;
-    if (added !== null) {
-      for (const match of wellFormed.matchAll(added)) {
-        this.#encodePlain(wellFormed.slice(at, match.index), ids);
-        ids.push(this.#addedByName.get(match[0])!.id);
-        at = match.index + match[0].length;
-      }
+    for (const { index, token } of added.find(wellFormed)) {
+      this.#encodePlain(wellFormed.slice(at, index), ids);
+      ids.push(this.#addedByName.get(token)!.id);
+      at = index + token.length;
     }
     this.#encodePlain(wellFormed.slice(at), ids);
     return Int32Array.from(ids);
@@ -186,11 +189,11 @@ export class Tokenizer {
     const segments: Segment[] = [];
     let at = 0;
     const push = (end: number) => end > at && segments.push({ text: text.slice(at, end) });
-    for (const match of this.#all === null ? [] : text.matchAll(this.#all)) {
-      if (!this.specials.has(match[0])) continue;
-      push(match.index);
-      segments.push({ special: match[0] });
-      at = match.index + match[0].length;
+    for (const { index, token } of this.#all.find(text)) {
+      if (!this.specials.has(token)) continue;
+      push(index);
+      segments.push({ special: token });
+      at = index + token.length;
     }
     push(text.length);
     return segments;
@@ -208,7 +211,7 @@ export class Tokenizer {
     if (this.#lossless && bytes !== utf8Length(text)) {
       throw new InputError(
         `${this.path}: model.merges: expected every merge to make an entry of model.vocab, ` +
-          `but ${JSON.stringify(text.slice(0, 40))} comes out as ${bytes} of ${utf8Length(text)} bytes`,
+          `but ${show(text.slice(0, 40))} comes out as ${bytes} of ${utf8Length(text)} bytes`,
       );
     }
   }
@@ -229,14 +232,7 @@ function withoutWarnings<T>(make: () => T): T {
   }
 }
 
-/** A pattern that finds the leftmost token, and the longest where several start there. */
-function matcher(tokens: readonly AddedToken[]): RegExp | null {
-  if (tokens.length === 0) return null;
-  const contents = tokens.map((t) => t.content).sort((a, b) => b.length - a.length);
-  return new RegExp(contents.map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|"), "gu");
-}
-
-/** What the library is built from: the file without added tokens, without a post-processor, and with patterns that it reads rightly. */
+/** What the library is built from: the file without added tokens, without what comes behind BPE, and with patterns that it reads rightly. */
 function forLibrary({ json, added }: TokenizerFile): JsonObject {
   const model = json["model"] as JsonObject;
   let vocab = model["vocab"] as JsonObject;
@@ -247,10 +243,10 @@ function forLibrary({ json, added }: TokenizerFile): JsonObject {
     for (const { content } of specials) delete (vocab as Record<string, unknown>)[content];
   }
   return {
-    decoder: null,
     normalizer: null,
     ...json,
     added_tokens: [],
+    decoder: null,
     post_processor: null,
     pre_tokenizer: foldByUnicode(json["pre_tokenizer"]),
     model: { ...model, vocab },

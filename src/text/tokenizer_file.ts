@@ -1,6 +1,9 @@
 /** Reads tokenizer.json and tokenizer_config.json, and refuses what a byte-level BPE tokenizer cannot be. */
-import { InputError, reason } from "../errors.ts";
+import { printable, show } from "../checkpoint/describe.ts";
+import { parseJson, readable, readWhole } from "../checkpoint/read.ts";
+import { InputError } from "../errors.ts";
 import { charOfByte, isByteLevel } from "./byte_level.ts";
+import { checkParts } from "./tokenizer_parts.ts";
 
 /** Any JSON object. */
 export type JsonObject = { readonly [key: string]: unknown };
@@ -26,8 +29,12 @@ export interface TokenizerFile {
   readonly config: JsonObject;
 }
 
-/** gpt-oss-20b's tokenizer.json has 28 MB; V8 strings end at 512 MB. */
-const MAX_FILE_BYTES = 256 * 1024 * 1024;
+/** gpt-oss-20b's tokenizer.json has 28 MB. */
+const MAX_FILE_BYTES = 40_000_000;
+/** gpt-oss's chat template has 17 KB. */
+const MAX_TEXT_BYTES = 1 << 20;
+/** UTF-16 units of an added token. */
+const MAX_CONTENT = 256;
 
 /** Ids above this are refused, before an array of that length is made; gpt-oss ends at 201,088. */
 const MAX_ID = 4_000_000;
@@ -38,16 +45,11 @@ const MAX_ID = 4_000_000;
  * @returns null if there is no such file.
  * @throws {InputError} if it cannot be read, is too large, or is not a JSON object.
  */
-export async function readJsonObject(path: string): Promise<JsonObject | null> {
-  const text = await readText(path);
-  if (text === null) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (thrown) {
-    throw new InputError(`${path}: expected JSON, got ${reason(thrown)}`);
-  }
-  if (!isObject(value)) throw new InputError(`${path}: expected a JSON object, got ${kindOf(value)}`);
+export function readJsonObject(path: string): JsonObject | null {
+  const bytes = readIfThere(path, MAX_FILE_BYTES);
+  if (bytes === null) return null;
+  const value = parseJson(bytes, path);
+  if (!isObject(value)) throw new InputError(`${path}: expected a JSON object, got ${show(value)}`);
   return value;
 }
 
@@ -55,18 +57,28 @@ export async function readJsonObject(path: string): Promise<JsonObject | null> {
  * Reads a text file of the checkpoint.
  *
  * @returns null if there is no such file.
- * @throws {InputError} if it cannot be read or is too large.
+ * @throws {InputError} if it cannot be read, is too large, or is not UTF-8.
  */
-export async function readText(path: string): Promise<string | null> {
+export function readText(path: string): string | null {
+  const bytes = readIfThere(path, MAX_TEXT_BYTES);
+  if (bytes === null) return null;
   try {
-    const { size } = await Deno.stat(path);
-    if (size > MAX_FILE_BYTES) throw new InputError(`${path}: has ${size} bytes, expected at most ${MAX_FILE_BYTES}`);
-    return await Deno.readTextFile(path);
-  } catch (thrown) {
-    if (thrown instanceof InputError) throw thrown;
-    if (thrown instanceof Deno.errors.NotFound) return null;
-    throw new InputError(`${path}: cannot be read: ${reason(thrown)}`);
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new InputError(`${path}: expected UTF-8, got other bytes`);
   }
+}
+
+function readIfThere(path: string, mostBytes: number): Uint8Array<ArrayBuffer> | null {
+  const found = readable(path, () => {
+    try {
+      return Deno.lstatSync(path);
+    } catch (thrown) {
+      if (thrown instanceof Deno.errors.NotFound) return null;
+      throw thrown;
+    }
+  });
+  return found === null ? null : readWhole(path, mostBytes);
 }
 
 /**
@@ -74,35 +86,37 @@ export async function readText(path: string): Promise<string | null> {
  *
  * @throws {InputError} naming the file and what is wrong with it.
  */
-export async function readTokenizerFile(dir: string): Promise<TokenizerFile> {
+export function readTokenizerFile(dir: string): TokenizerFile {
   const path = `${dir}/tokenizer.json`;
-  const [json, config] = await Promise.all([readJsonObject(path), readJsonObject(`${dir}/tokenizer_config.json`)]);
+  const configPath = `${dir}/tokenizer_config.json`;
+  const json = readJsonObject(path), config = readJsonObject(configPath);
   if (json === null) throw new InputError(`${path}: not found, expected the checkpoint's tokenizer`);
   const model = json["model"];
-  if (!isObject(model)) throw new InputError(`${path}: model: expected an object, got ${kindOf(model)}`);
+  if (!isObject(model)) throw new InputError(`${path}: model: expected an object, got ${show(model)}`);
   if (model["type"] !== "BPE") {
-    throw new InputError(`${path}: model.type: expected "BPE", got ${JSON.stringify(model["type"]) ?? "nothing"}`);
+    throw new InputError(`${path}: model.type: expected "BPE", got ${show(model["type"])}`);
   }
+  checkParts(path, json);
   if (!hasByteLevel(json["pre_tokenizer"])) {
     throw new InputError(
-      `${path}: pre_tokenizer: expected one that ends in ByteLevel, got ${kindOf(json["pre_tokenizer"])}`,
+      `${path}: pre_tokenizer: expected one that ends in ByteLevel, got ${show(json["pre_tokenizer"])}`,
     );
   }
   checkMerges(path, model["merges"]);
   const pieces = readVocab(path, model["vocab"]);
   const added = readAdded(path, json["added_tokens"], pieces);
-  addFromConfig(config ?? {}, pieces, added);
+  addFromConfig(configPath, config ?? {}, pieces, added);
   return { path, json, pieces, added, config: config ?? {} };
 }
 
 function readVocab(path: string, vocab: unknown): (string | undefined)[] {
-  if (!isObject(vocab)) throw new InputError(`${path}: model.vocab: expected an object, got ${kindOf(vocab)}`);
+  if (!isObject(vocab)) throw new InputError(`${path}: model.vocab: expected an object, got ${show(vocab)}`);
   const pieces: (string | undefined)[] = [];
   for (const piece in vocab) {
     const id = vocab[piece];
-    if (!isId(id)) throw new InputError(`${path}: model.vocab[${quote(piece)}]: expected an id, got ${quote(id)}`);
+    if (!isId(id)) throw new InputError(`${path}: model.vocab[${show(piece)}]: expected an id, got ${show(id)}`);
     if (pieces[id] !== undefined) {
-      throw new InputError(`${path}: model.vocab: id ${id} belongs to both ${quote(pieces[id])} and ${quote(piece)}`);
+      throw new InputError(`${path}: model.vocab: id ${id} belongs to both ${show(pieces[id])} and ${show(piece)}`);
     }
     pieces[id] = piece;
   }
@@ -118,7 +132,7 @@ function readVocab(path: string, vocab: unknown): (string | undefined)[] {
 }
 
 function checkMerges(path: string, merges: unknown): void {
-  if (!Array.isArray(merges)) throw new InputError(`${path}: model.merges: expected an array, got ${kindOf(merges)}`);
+  if (!Array.isArray(merges)) throw new InputError(`${path}: model.merges: expected an array, got ${show(merges)}`);
   // Both forms exist: "a b", and ["a", "b"] since tokenizers 0.20.
   const pairs = Array.isArray(merges[0]);
   for (let i = 0; i < merges.length; i++) {
@@ -126,29 +140,31 @@ function checkMerges(path: string, merges: unknown): void {
     const good = pairs
       ? Array.isArray(merge) && merge.length === 2 && typeof merge[0] === "string" && typeof merge[1] === "string"
       : typeof merge === "string" && merge.indexOf(" ") > 0;
-    if (!good) throw new InputError(`${path}: model.merges[${i}]: expected two pieces, got ${quote(merge)}`);
+    if (!good) throw new InputError(`${path}: model.merges[${i}]: expected two pieces, got ${show(merge)}`);
   }
 }
 
 function readAdded(path: string, list: unknown, pieces: (string | undefined)[]): AddedToken[] {
   if (list === undefined || list === null) return [];
-  if (!Array.isArray(list)) throw new InputError(`${path}: added_tokens: expected an array, got ${kindOf(list)}`);
+  if (!Array.isArray(list)) throw new InputError(`${path}: added_tokens: expected an array, got ${show(list)}`);
   const contents = new Set<string>();
   const ids = new Set<number>();
   return list.map((entry: unknown, i) => {
     const where = `${path}: added_tokens[${i}]`;
-    if (!isObject(entry)) throw new InputError(`${where}: expected an object, got ${kindOf(entry)}`);
+    if (!isObject(entry)) throw new InputError(`${where}: expected an object, got ${show(entry)}`);
     const { id, content } = entry as { id: unknown; content: unknown };
-    if (!isId(id)) throw new InputError(`${where}: id: expected an id, got ${quote(id)}`);
-    if (typeof content !== "string" || content === "") {
-      throw new InputError(`${where}: content: expected a text, got ${quote(content)}`);
-    }
+    if (!isId(id)) throw new InputError(`${where}: id: expected an id, got ${show(id)}`);
+    checkContent(where, content);
     for (const flag of ["lstrip", "rstrip", "single_word"]) {
-      if (entry[flag] === true) throw new InputError(`${where} (${content}): ${flag}: expected false, got true`);
+      if (entry[flag] === true) {
+        throw new InputError(`${where} (${printable(content)}): ${flag}: expected false, got true`);
+      }
     }
-    if (contents.has(content) || ids.has(id)) throw new InputError(`${where} (${content}, id ${id}): is there twice`);
+    if (contents.has(content) || ids.has(id)) {
+      throw new InputError(`${where} (${printable(content)}, id ${id}): is there twice`);
+    }
     if (pieces[id] !== undefined && pieces[id] !== content) {
-      throw new InputError(`${where} (${content}): id ${id} belongs to ${quote(pieces[id])} in model.vocab`);
+      throw new InputError(`${where} (${printable(content)}): id ${id} belongs to ${show(pieces[id])} in model.vocab`);
     }
     contents.add(content);
     ids.add(id);
@@ -156,16 +172,37 @@ function readAdded(path: string, list: unknown, pieces: (string | undefined)[]):
   });
 }
 
+/** @throws {InputError} for what cannot be the text of a token. */
+function checkContent(where: string, content: unknown): asserts content is string {
+  if (typeof content !== "string" || content === "") {
+    throw new InputError(`${where}: content: expected a text, got ${show(content)}`);
+  }
+  if (content.length > MAX_CONTENT || !content.isWellFormed()) {
+    throw new InputError(
+      `${where}: content: expected up to ${MAX_CONTENT} characters of Unicode, got ${show(content)}`,
+    );
+  }
+}
+
 /** tokenizer_config.json may name tokens that tokenizer.json lacks (`added_tokens_decoder`); where both speak, the latter wins. */
-function addFromConfig(config: JsonObject, pieces: readonly (string | undefined)[], added: AddedToken[]): void {
+function addFromConfig(
+  path: string,
+  config: JsonObject,
+  pieces: readonly (string | undefined)[],
+  added: AddedToken[],
+): void {
   const decoder = config["added_tokens_decoder"];
   if (!isObject(decoder)) return;
+  const ids = new Set(added.map(({ id }) => id)), contents = new Set(added.map(({ content }) => content));
   for (const [key, entry] of Object.entries(decoder)) {
     const id = Number(key);
     if (!isId(id) || !isObject(entry) || pieces[id] !== undefined) continue;
     const content = entry["content"];
     if (typeof content !== "string" || content === "") continue;
-    if (added.some((a) => a.id === id || a.content === content)) continue;
+    if (ids.has(id) || contents.has(content)) continue;
+    checkContent(`${path}: added_tokens_decoder.${id}`, content);
+    ids.add(id);
+    contents.add(content);
     added.push({ id, content, special: entry["special"] === true });
   }
 }
@@ -183,7 +220,7 @@ export function checkPieces(path: string, pieces: readonly (string | undefined)[
   const exempt = new Set(added.map((a) => a.id));
   pieces.forEach((piece, id) => {
     if (piece === undefined || exempt.has(id) || isByteLevel(piece)) return;
-    throw new InputError(`${path}: model.vocab[${quote(piece)}]: expected byte-level characters only`);
+    throw new InputError(`${path}: model.vocab[${show(piece)}]: expected byte-level characters only`);
   });
 }
 
@@ -194,16 +231,4 @@ export function isObject(value: unknown): value is JsonObject {
 
 function isId(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_ID;
-}
-
-function kindOf(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : isObject(value) ? "an object" : quote(value);
-}
-
-/** A value as JSON, cut to a length that fits into a message. */
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,5 +1,7 @@
 import { readDataset } from "../../src/eval/dataset.ts";
 import { InputError } from "../../src/errors.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { assertRefusedQuickly } from "../quickly.ts";
 import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
 
 function withFile(content: string | Uint8Array, use: (path: string) => void): void {
@@ -51,4 +53,15 @@ for (const [what, content, says] of BAD) {
 Deno.test("readDataset() refuses a missing file and a directory, naming the option", () => {
   assertThrows(() => readDataset("/nowhere/x.jsonl", "--data"), InputError, "--data: /nowhere/x.jsonl: no such file");
   assertThrows(() => readDataset(Deno.cwd(), "--data"), InputError, "expected a file, got a directory");
+});
+
+Deno.test("readDataset() refuses questions that no model can read, and too many problems", async () => {
+  using dir = new TemporaryDirectory();
+  const line = (question: string) => `${JSON.stringify({ question, answer: "#### 1" })}\n`;
+  const long = dir.write("long.jsonl", line("x".repeat(20_000_000)));
+  await assertRefusedQuickly(() => readDataset(long, "--data"), /long\.jsonl:1: question: expected at most 1048576/);
+  const many = dir.write("many.jsonl", line("x").repeat(100_001));
+  await assertRefusedQuickly(() => readDataset(many, "--data"), /many\.jsonl: expected at most 100000 problems/);
+  const large = dir.write("large.jsonl", new Uint8Array(50_000_000));
+  await assertRefusedQuickly(() => readDataset(large, "--data"), /large\.jsonl: expected at most 33554432 bytes/);
 });

@@ -140,13 +140,13 @@ Deno.test("fromDirectory() refuses a directory without tokenizer.json", () =>
   refuse(null, "tokenizer.json: not found, expected the checkpoint's tokenizer"));
 
 Deno.test("fromDirectory() refuses a tokenizer.json that is no JSON or no object", async () => {
-  await refuse("{", "tokenizer.json: expected JSON, got ");
+  await refuse("{", "tokenizer.json: not JSON: ");
   await refuse("[]", "tokenizer.json: expected a JSON object, got an array");
-  await refuse("version https://git-lfs.github.com/spec/v1\n", "tokenizer.json: expected JSON, got ");
+  await refuse("version https://git-lfs.github.com/spec/v1\n", "tokenizer.json: not JSON: ");
 });
 
 Deno.test("fromDirectory() refuses a garbled tokenizer_config.json", () =>
-  refuse(tinyJson(), "tokenizer_config.json: expected JSON, got ", "{,"));
+  refuse(tinyJson(), "tokenizer_config.json: not JSON: ", "{,"));
 
 const vocabOf = (json: Json) => (json["model"] as Json)["vocab"] as Json;
 const withModel = (change: (model: Json) => void): Json => {
@@ -162,7 +162,7 @@ Deno.test("fromDirectory() refuses a model that is not byte-level BPE", async ()
   await refuse(withModel((m) => m["type"] = "Unigram"), 'model.type: expected "BPE", got "Unigram"');
   await refuse({ ...tinyJson(), pre_tokenizer: null }, "pre_tokenizer: expected one that ends in ByteLevel, got null");
   await refuse(
-    { ...tinyJson(), pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }] } },
+    { ...tinyJson(), pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits" }] } },
     "pre_tokenizer: expected one that ends in ByteLevel, got an object",
   );
 });
@@ -186,7 +186,10 @@ Deno.test("fromDirectory() refuses a vocabulary with bad, doubled or missing ids
 Deno.test("fromDirectory() refuses garbled merges", async () => {
   await refuse(withModel((m) => m["merges"] = {}), "model.merges: expected an array, got an object");
   await refuse(withModel((m) => m["merges"] = ["a b", "ab"]), 'model.merges[1]: expected two pieces, got "ab"');
-  await refuse(withModel((m) => m["merges"] = [["a", "b"], ["a"]]), 'model.merges[1]: expected two pieces, got ["a"]');
+  await refuse(
+    withModel((m) => m["merges"] = [["a", "b"], ["a"]]),
+    "model.merges[1]: expected two pieces, got an array of 1",
+  );
 });
 
 Deno.test("fromDirectory() refuses garbled added tokens", async () => {

@@ -1,0 +1,95 @@
+/** The parts of tokenizer.json that cut text before BPE: of known kinds, with values of the right types, and of linear time. */
+import * as z from "zod";
+import { validate } from "../checkpoint/validate.ts";
+import { InputError } from "../errors.ts";
+import { whyNotLinear } from "./split_pattern.ts";
+
+/** Parts in one list, and lists in a list. */
+const MAX_PARTS = 16, MAX_DEPTH = 4;
+
+const flag = z.boolean({ error: "true or false" }).nullish();
+const none = z.literal([null, ""], { error: "none: the alphabet is that of bytes" }).optional();
+const parts = z.array(z.unknown(), { error: "a list" }).max(MAX_PARTS, { error: `at most ${MAX_PARTS} parts` });
+const typed = z.looseObject({ type: z.string({ error: "a name" }) }, { error: "an object with a type" });
+
+/** Normalizers by type. Those that put texts of their own in are not among them: several of them can make a text of any length. */
+const NORMALIZERS: Readonly<Record<string, z.ZodType>> = {
+  NFC: typed,
+  NFD: typed,
+  NFKC: typed,
+  NFKD: typed,
+  Lowercase: typed,
+  StripAccents: typed,
+  Strip: z.looseObject({ strip_left: flag, strip_right: flag }),
+  Sequence: z.looseObject({ normalizers: parts }),
+};
+
+const Pattern = z.union([
+  z.looseObject({ Regex: z.string().min(1) }),
+  z.looseObject({ String: z.string().min(1) }),
+], { error: "an object with Regex or String, a text" });
+
+/** Pre-tokenizers by type. */
+const PRE_TOKENIZERS: Readonly<Record<string, z.ZodType>> = {
+  ByteLevel: z.looseObject({ add_prefix_space: flag, trim_offsets: flag, use_regex: flag }),
+  Digits: z.looseObject({ individual_digits: flag }),
+  Split: z.looseObject({
+    pattern: Pattern,
+    behavior: z.literal(["Isolated", "Removed"], { error: "Isolated or Removed" }),
+    invert: flag,
+  }),
+  Sequence: z.looseObject({ pretokenizers: parts }),
+};
+
+/** The values of the model, besides vocabulary and merges, that change what BPE does. */
+const Model = z.looseObject({
+  unk_token: z.string({ error: "a token or null" }).nullish(),
+  continuing_subword_prefix: none,
+  continuing_subword_suffix: none,
+  end_of_word_suffix: none,
+  fuse_unk: flag,
+  byte_fallback: flag,
+  ignore_merges: flag,
+});
+
+/**
+ * Checks the parts.
+ *
+ * @param path Of tokenizer.json, for messages.
+ * @param json The file, whose `model` is an object.
+ * @throws {InputError} naming the part that is of an unknown kind or a wrong type, or whose pattern is not known to take linear time.
+ */
+export function checkParts(path: string, json: { readonly [key: string]: unknown }): void {
+  const { vocab: _vocab, merges: _merges, ...model } = json["model"] as Record<string, unknown>;
+  validate(Model, model, `${path}: model`);
+  checkPart(`${path}: normalizer`, json["normalizer"] ?? null, NORMALIZERS, "normalizers");
+  checkPart(`${path}: pre_tokenizer`, json["pre_tokenizer"] ?? null, PRE_TOKENIZERS, "pretokenizers");
+}
+
+function checkPart(
+  where: string,
+  part: unknown,
+  kinds: Readonly<Record<string, z.ZodType>>,
+  list: string,
+  depth = 0,
+): void {
+  if (part === null) return;
+  const values = validate(typed, part, where);
+  if (!Object.hasOwn(kinds, values.type)) {
+    const expected = z.literal(Object.keys(kinds), { error: Object.keys(kinds).join(" or ") });
+    validate(z.looseObject({ type: expected }), part, where);
+  }
+  validate(kinds[values.type]!, part, where);
+  if (values.type === "Split") checkPattern(`${where}.pattern.Regex`, (values["pattern"] as { Regex?: unknown }).Regex);
+  if (values.type !== "Sequence") return;
+  if (depth === MAX_DEPTH) throw new InputError(`${where}: expected lists of up to ${MAX_DEPTH} within each other`);
+  for (const [i, inner] of (values[list] as unknown[]).entries()) {
+    checkPart(`${where}.${list}.${i}`, inner, kinds, list, depth + 1);
+  }
+}
+
+function checkPattern(where: string, pattern: unknown): void {
+  const why = typeof pattern === "string" ? whyNotLinear(pattern) : null;
+  if (why === null) return;
+  throw new InputError(`${where}: expected a pattern that takes linear time by its form, but it ${why}`);
+}

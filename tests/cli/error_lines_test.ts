@@ -1,0 +1,40 @@
+/** The one line of an error: short, however long what it quotes is. */
+import { clip, reason } from "../../src/errors.ts";
+import { asMessage } from "../../src/cli/prompt.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { mxoss } from "./program.ts";
+
+Deno.test("clip() leaves out the middle of long lines", () => {
+  assertEquals(clip("x".repeat(300)), "x".repeat(300));
+  const long = clip(`start ${"x".repeat(1000)} end`);
+  assertEquals(long.length, 300);
+  assert(/^start x+…x+ end$/.test(long));
+  assert(clip("\u{1f600}".repeat(500)).isWellFormed());
+});
+
+Deno.test("an error about a long name is a line of 300 characters", async () => {
+  const { code, stderr } = await mxoss(["--model", `/nowhere/${"x".repeat(3000)}`, "hi"]);
+  assertEquals(code, 2);
+  assert(/^error: \/nowhere\/x+…x*.*\n$/.test(stderr) && stderr.length === 301, stderr);
+});
+
+Deno.test("reason() and asMessage() take linear time", () => {
+  // What is quadratic would not end.
+  const blanks = `${" ".repeat(1_000_000)}x`, breaks = `${"\n".repeat(1_000_000)}x`;
+  assertEquals(reason(new Error(`a \n\t b${blanks}`)), `a b${blanks}`);
+  assertEquals(asMessage(`${breaks}\r\n\n`), breaks);
+});
+
+Deno.test("a prompt of 50 MB and one without an end are refused", async () => {
+  const { code, stderr } = await mxoss(["generate", "--prompt-file", "/dev/zero"]);
+  assertEquals([code, stderr], [2, "error: --prompt-file: /dev/zero: expected at most 1048576 bytes, got more\n"]);
+  const large = await mxoss(["generate"], { stdin: "a ".repeat(25_000_000) });
+  assertEquals([large.code, large.stderr], [2, "error: stdin: expected at most 1048576 bytes, got more\n"]);
+});
+
+Deno.test("data that is a device or a pipe is refused", async () => {
+  for (const args of [["gsm8k", "--data"], ["perplexity", "--text"]]) {
+    const { code, stderr } = await mxoss(["eval", ...args, "/dev/zero"]);
+    assertEquals([code, stderr], [2, `error: ${args[1]}: /dev/zero: expected a file, got a device or a pipe\n`]);
+  }
+});
