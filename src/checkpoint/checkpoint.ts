@@ -7,6 +7,7 @@ import { fingerprint } from "./fingerprint.ts";
 import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
 import { readHfBf16 } from "./layouts/hf_bf16.ts";
 import { readHfMxfp4 } from "./layouts/hf_mxfp4.ts";
+import { type FileIdentity, identify } from "./identity.ts";
 import type { LayoutName, LayoutSource } from "./layouts/layout.ts";
 import { mxfp6Resolver } from "./layouts/mxfp6.ts";
 import { readOriginal } from "./layouts/original.ts";
@@ -45,6 +46,8 @@ export interface Checkpoint {
   readonly warnings: readonly string[];
   /** {@linkcode FINGERPRINT_COVERS}, in hexadecimal. */
   fingerprint(): Promise<string>;
+  /** Every file as it was when it was opened, for {@linkcode refuseChanged}. */
+  readonly identity: readonly FileIdentity[];
 }
 
 /** How to open. */
@@ -77,6 +80,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
 
   const weightsDir = findWeightsDir(root);
   const files = findFiles(root, weightsDir);
+  const companions = Object.values<string | null>({ ...files }).filter((path) => path !== null).map(identify);
   const json = (path: string) => ({ path, json: readJson(path, MAX_CONFIG_BYTES) });
   const { model: config, quantization, warnings: oddities } = readConfig(
     json(files.config),
@@ -113,6 +117,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
     source: { files: sourceFiles, ...source },
     warnings,
     fingerprint: () => fingerprint(covered),
+    identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };
 }
 

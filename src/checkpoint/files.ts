@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { printable, show } from "./describe.ts";
 import { MAX_TENSORS } from "./header.ts";
 import { readable, readJson } from "./read.ts";
-import { MAX_HEADER_BYTES, openSafetensors, type SafetensorsFile, type TensorInfo } from "./safetensors.ts";
+import { MAX_HEADER_BYTES, type OpenedSafetensors, openSafetensors, type TensorInfo } from "./safetensors.ts";
 import { validate } from "./validate.ts";
 
 /** A tensor and the file it is in. */
@@ -15,7 +15,7 @@ export interface StoredTensor extends TensorInfo {
 
 /** The safetensors files of a checkpoint and what they hold together. */
 export interface WeightFiles {
-  readonly files: readonly SafetensorsFile[];
+  readonly files: readonly OpenedSafetensors[];
   /** Every tensor of every file, by name; no name stands in two files. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
@@ -157,7 +157,7 @@ function checkTotal(
 
 /** Opens files one after the other, so that many with the same tensors end at the second. */
 function openAll(paths: readonly string[], dir: string): WeightFiles {
-  const files: SafetensorsFile[] = [];
+  const files: OpenedSafetensors[] = [];
   const tensors = new Map<string, StoredTensor>();
   let headerBytes = 0;
   for (const [file, path] of paths.entries()) {

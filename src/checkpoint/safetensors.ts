@@ -5,6 +5,7 @@
 import { InputError } from "../errors.ts";
 import { printable, shapeText } from "./describe.ts";
 import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
+import { type FileIdentity, identify } from "./identity.ts";
 import { readable, readExactly } from "./read.ts";
 
 /** Bits of one element of each dtype that the format knows. */
@@ -59,6 +60,12 @@ export interface SafetensorsFile {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+/** A validated file on disk. */
+export interface OpenedSafetensors extends SafetensorsFile {
+  /** As it was before anything was read of it. */
+  readonly identity: FileIdentity;
+}
+
 /** Largest header, as in the reference implementation of the format; here of all files of a checkpoint together. */
 export const MAX_HEADER_BYTES = 100_000_000;
 const LENGTH_BYTES = 8;
@@ -75,9 +82,9 @@ const WHOLE_ROOM: HeaderRoom = { bytes: MAX_HEADER_BYTES, tensors: MAX_TENSORS }
  *
  * @throws {InputError} when it is not there, cannot be read, or is not a well-formed safetensors file.
  */
-export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): SafetensorsFile {
+export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): OpenedSafetensors {
   return readable(path, () => {
-    const { isFile, isDirectory, size } = Deno.statSync(path);
+    const { isFile, isDirectory, size } = Deno.statSync(path), identity = identify(path);
     // A pipe would block when it is opened.
     if (!isFile) throw new InputError(`${path}: expected a file, got ${isDirectory ? "a directory" : "a device"}`);
     if (size < LENGTH_BYTES) {
@@ -90,7 +97,8 @@ export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): Sa
         `${path}: header length ${length}: expected at most ${MAX_HEADER_BYTES} for all files of a checkpoint together`,
       );
     }
-    return parseSafetensors(readExactly(file, path, LENGTH_BYTES, length), size, path, room.tensors);
+    const parsed = parseSafetensors(readExactly(file, path, LENGTH_BYTES, length), size, path, room.tensors);
+    return { ...parsed, identity };
   });
 }
 

@@ -1,4 +1,5 @@
 /** `--calibrate`: input scales for schemes with static FP8 inputs, where the checkpoint brings none. */
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { planUncalibrated } from "../model/planned.ts";
 import { observe } from "../quantize/observe.ts";
 import { calibrationText } from "./calibration_text.ts";
@@ -21,6 +22,7 @@ export async function calibratedScales(path: string, setting: Setting): Promise<
     using bar = new RateBar("calibrating", "tokens");
     const { config } = setting.checkpoint;
     const { inputs } = await observe(session, config, sequences, (done, total) => bar.update(done, total));
+    refuseChanged(setting.checkpoint.identity);
     return { scales: inputs, from: `${tokens} tokens of ${from}` };
   } finally {
     await session.close();

@@ -1,5 +1,6 @@
 /** Every further cell of a matrix against the first, operation by operation. */
 import { z } from "zod";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { toResult } from "../eval/divergence_result.ts";
 import { compareSides } from "../eval/divergence.ts";
 import { Journal } from "../eval/journal.ts";
@@ -35,6 +36,7 @@ export async function divergenceOf(task: DivergenceTask): Promise<DivergenceResu
   const before = journal?.entries.get(0);
   if (before !== undefined) return before.divergence;
   const divergence = await compute(task);
+  for (const { checkpoint } of [task.first, task.other]) refuseChanged(checkpoint.identity);
   journal?.append({ index: 0, divergence });
   return divergence;
 }

@@ -1,6 +1,7 @@
 /** `mxoss eval gsm8k`: word problems under a matrix of settings. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { writeWhole } from "../checkpoint/atomic.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import { Answer } from "../eval/answers.ts";
 import { type Dataset, type Problem, readDataset } from "../eval/dataset.ts";
@@ -28,7 +29,7 @@ import { COMPARE_CHUNK, divergenceOf } from "./eval_divergence.ts";
 import { DEFAULT_REPLY_TOKENS } from "./eval_options.ts";
 import { makeDirectory, refuseOtherResults, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
-import { openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
+import { guarded, openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
 import { gsm8kTables } from "./eval_tables.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer, textDirectory } from "./open_model.ts";
@@ -79,6 +80,7 @@ export async function evalGsm8k(options: EvalOptions): Promise<number> {
       );
       return EXIT_INTERRUPTED;
     }
+    for (const { setting } of runs) refuseChanged(setting.checkpoint.identity);
     const text = resultsText(Gsm8kResults, results);
     if (out !== undefined) {
       writeWhole(`${out}/results.json`, text);
@@ -240,6 +242,7 @@ async function runAll(
 }
 
 async function answerCell({ store, setting, label }: CellRun, task: Task, options: EvalOptions): Promise<void> {
+  refuseChanged(setting.checkpoint.identity);
   const before = answersInOrder(task, store).length;
   if (before === task.problems.length) return;
   if (before > 0) note(`${label}: ${before} of ${task.problems.length} answers are there already`);
@@ -250,7 +253,7 @@ async function answerCell({ store, setting, label }: CellRun, task: Task, option
   });
   try {
     using bar = new RateBar(label, "problems");
-    await answerAll(task, session, store, ({ answered, total, correct, tokens }) => {
+    await answerAll(task, session, guarded(setting, store), ({ answered, total, correct, tokens }) => {
       const right = answered === 0 ? "" : `${(100 * correct / answered).toFixed(1)}% right, `;
       bar.update(answered, total, `${right}${tokens} tokens`);
     });

@@ -1,5 +1,6 @@
 /** `mxoss eval perplexity`: how well a text is predicted under a matrix of settings. */
 import { writeWhole } from "../checkpoint/atomic.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import { readTextFile } from "../eval/dataset.ts";
 import { finite } from "../eval/divergence_result.ts";
@@ -12,7 +13,7 @@ import { type EvalOptions, matrixOf, settingsOf } from "./eval.ts";
 import { COMPARE_CHUNK, divergenceOf } from "./eval_divergence.ts";
 import { makeDirectory, refuseOtherResults, resultsText } from "./eval_output.ts";
 import { RateBar } from "./eval_progress.ts";
-import { openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
+import { guarded, openSetting, type PlannedSetting, settingProtocol } from "./eval_setting.ts";
 import { perplexityTables } from "./eval_tables.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
@@ -87,6 +88,7 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
       );
       return EXIT_INTERRUPTED;
     }
+    for (const { setting } of runs) refuseChanged(setting.checkpoint.identity);
     const json = resultsText(PerplexityResults, results);
     if (out !== undefined) {
       writeWhole(`${out}/results.json`, json);
@@ -181,6 +183,8 @@ async function runAll(
 }
 
 async function predict({ store, setting, label }: CellRun, { sequences }: PerplexityTask, options: EvalOptions) {
+  refuseChanged(setting.checkpoint.identity);
+  const kept = guarded(setting, store);
   const missing = sequences.map((_, i) => i).filter((i) => !store.entries.has(i));
   if (missing.length === 0) return;
   const total = sequences.reduce((sum, s) => sum + s.length, 0);
@@ -191,7 +195,7 @@ async function predict({ store, setting, label }: CellRun, { sequences }: Perple
     using bar = new RateBar(label, "tokens");
     for (const index of missing) {
       const tokens = sequences[index]!;
-      store.append(await sequenceNll(session, index, tokens, (part) => bar.update(done + part, total)));
+      kept.append(await sequenceNll(session, index, tokens, (part) => bar.update(done + part, total)));
       done += tokens.length;
     }
   } finally {

@@ -1,6 +1,7 @@
 /** One setting of an evaluation or comparison: from its options to an opened model. */
 import { createHash } from "node:crypto";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import type { Side } from "../eval/divergence.ts";
 import type { SettingProtocol } from "../eval/results_schema.ts";
@@ -100,6 +101,26 @@ export async function openSetting(setting: PlannedSetting, room: SettingRoom): P
   };
 }
 
+/**
+ * A store that keeps nothing that was computed with other weights than the protocol names.
+ *
+ * @throws {InputError} from `append`, if a file of the setting's checkpoint is no longer as it was opened.
+ */
+export function guarded<T>(
+  { checkpoint }: Setting,
+  store: { readonly entries: ReadonlyMap<number, T>; append(entry: T): void },
+): { readonly entries: ReadonlyMap<number, T>; append(entry: T): void } {
+  return {
+    get entries() {
+      return store.entries;
+    },
+    append: (entry) => {
+      refuseChanged(checkpoint.identity);
+      store.append(entry);
+    },
+  };
+}
+
 /** Lines about plans that were said already: settings of the same checkpoint have the same. */
 const said = new Set<string>();
 
@@ -108,18 +129,19 @@ function warn(line: string): void {
   said.add(line);
 }
 
-/** Hashes of weight files by their paths: computed once, however many settings share them. */
+/** Hashes of weight files by what identifies them: computed once, however many settings share them. */
 const hashes = new Map<string, string>();
 
 /** What goes with every number of a setting. */
 export async function settingProtocol(setting: PlannedSetting): Promise<SettingProtocol> {
   const { checkpoint, planned: { plan }, inputScales } = setting;
   const { files } = checkpoint.source;
-  const key = files.map(({ path }) => path).join("\n");
+  const key = JSON.stringify(checkpoint.identity);
   if (!hashes.has(key)) {
     using bar = new ProgressBar("hashing weights");
     hashes.set(key, weightsSha256(files, (done, total) => bar.update(done, total)));
   }
+  refuseChanged(checkpoint.identity);
   const formats = plan.linears.map(({ module, weight, weightScale, input }) => [module, weight, weightScale, input]);
   return {
     model: checkpoint.dir,

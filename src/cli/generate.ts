@@ -1,5 +1,6 @@
 /** `mxoss generate`: answers a prompt. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import { type FinishReason, generate, type Picker, type Timings } from "../model/generate.ts";
 import { Sampler } from "../model/sampler.ts";
@@ -52,6 +53,7 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
   const display = { answer: !options.json, analysis: showAnalysis(options) };
   const reply = options.raw ? new RawReply(tokenizer, stopIds, display) : new ChatReply(tokenizer, display);
   const { ids, ending, timings } = await stream({ session, prompt, picker, stopIds, maxTokens, reply });
+  if (ending !== "interrupted") refuseChanged(checkpoint.identity);
 
   if (options.json) {
     const result = {

@@ -1,5 +1,6 @@
 /** `mxoss logits`: teacher-forced logits of a sequence, into a safetensors file. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
 import { InputError } from "../errors.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -43,6 +44,7 @@ export async function logitsCommand(args: readonly string[]): Promise<number> {
     (done) => bar.update(done, ids.length),
   );
   if (await interrupt.race(computed) === INTERRUPTED) return EXIT_INTERRUPTED;
+  refuseChanged(checkpoint.identity);
   writer.commit();
   await session.close();
   return 0;

@@ -1,5 +1,6 @@
 /** `mxoss quantize`: a checkpoint in another scheme. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import type { KvScales } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 import { openSession } from "../model/open.ts";
@@ -137,7 +138,14 @@ async function calibrateOn(text: CalibrationText, checkpoint: Checkpoint, option
   loading[Symbol.dispose]();
   try {
     using bar = new ProgressBar("calibrating");
-    return await observe(session, checkpoint.config, text.sequences, (done, total) => bar.update(done, total));
+    const observed = await observe(
+      session,
+      checkpoint.config,
+      text.sequences,
+      (done, total) => bar.update(done, total),
+    );
+    refuseChanged(checkpoint.identity);
+    return observed;
   } finally {
     await session.close();
   }

@@ -1,5 +1,6 @@
 /** What files held, by SHA-256: an interrupted run goes on only where sources and finished files are still what they were. */
 import { createHash, type Hash } from "node:crypto";
+import { type FileIdentity, identify, refuseChanged } from "../checkpoint/identity.ts";
 import { readable } from "../checkpoint/read.ts";
 import type { SafetensorsFile } from "../checkpoint/safetensors.ts";
 import type { SourceFile } from "../checkpoint/source.ts";
@@ -62,14 +63,14 @@ export interface HashWatch {
 
 /** Source files as they were when a run began. */
 export class Sources {
-  readonly #stamps: ReadonlyMap<string, string>;
+  readonly #identity: readonly FileIdentity[];
 
   private constructor(
     /** SHA-256 of each file by its path, in hexadecimal. */
     readonly hashes: ReadonlyMap<string, string>,
-    stamps: ReadonlyMap<string, string>,
+    identity: readonly FileIdentity[],
   ) {
-    this.#stamps = stamps;
+    this.#identity = identity;
   }
 
   /**
@@ -80,12 +81,12 @@ export class Sources {
    */
   static async read(files: readonly SourceFile[], { onProgress, stop }: HashWatch = {}): Promise<Sources | null> {
     const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-    const hashes = new Map<string, string>(), stamps = new Map<string, string>();
+    const hashes = new Map<string, string>(), identity: FileIdentity[] = [];
     const buffer = new Uint8Array(CHUNK);
     let done = 0, breath = performance.now();
     for (const { path } of files) {
       const hash = createHash("sha256");
-      stamps.set(path, stamp(path));
+      identity.push(identify(path));
       using file = readable(path, () => Deno.openSync(path));
       while (true) {
         const got = readable(path, () => file.readSync(buffer));
@@ -99,7 +100,7 @@ export class Sources {
       }
       hashes.set(path, hash.digest("hex"));
     }
-    return new Sources(hashes, stamps);
+    return new Sources(hashes, identity);
   }
 
   /**
@@ -108,15 +109,6 @@ export class Sources {
    * @throws {InputError} naming the file.
    */
   refuseChanged(): void {
-    for (const [path, seen] of this.#stamps) {
-      if (stamp(path) !== seen) {
-        throw new InputError(`${path}: changed while it was read; start again from files at rest`);
-      }
-    }
+    refuseChanged(this.#identity);
   }
-}
-
-function stamp(path: string): string {
-  const { dev, ino, size, mtime, ctime } = readable(path, () => Deno.statSync(path));
-  return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join();
 }

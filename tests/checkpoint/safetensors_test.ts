@@ -1,3 +1,4 @@
+import { identify } from "../../src/checkpoint/identity.ts";
 import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertStrictEquals } from "../assert.ts";
@@ -28,7 +29,8 @@ Deno.test("openSafetensors() finds every tensor where it lies", () => {
   });
   const path = dir.write("x.safetensors", container(`${text}   \n`, DATA));
   const start = 8 + new TextEncoder().encode(text).length + 4;
-  const file = openSafetensors(path);
+  const { identity, ...file } = openSafetensors(path);
+  assertEquals(identity, identify(path));
   assertEquals(file, {
     path,
     bytes: start + 8,

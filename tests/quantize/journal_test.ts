@@ -150,7 +150,7 @@ Deno.test("quantize() refuses a source that changes while it is read", async () 
     Deno.writeFileSync(source, Deno.readFileSync(source));
   };
   const watched = () => quantizeInto(from.path, to.path, "w_mxfp4", { watch: { onProgress } });
-  await assertRejects(watched, InputError, `${source}: changed while it was read`);
+  await assertRejects(watched, InputError, `${source}: changed while it was in use`);
   assertEquals(names(to.path), [JOURNAL]);
 });
 

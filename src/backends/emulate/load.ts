@@ -1,6 +1,7 @@
 /** Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading them. */
 import type { SourceFile } from "../../checkpoint/source.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
+import { explainBusErrors } from "./bus_error.ts";
 import { bytesToLoad, OS_PAGE, type Run, type StridedRun } from "./plan.ts";
 
 /** Linux values of the C constants. */
@@ -47,6 +48,7 @@ export function mapRuns(
       descriptors.set(file, descriptor);
       return descriptor;
     };
+    explainBusErrors(files.map(({ path }) => path));
     for (const { view, runs } of memories) {
       for (const run of runs) {
         const target = Deno.UnsafePointer.of(view.subarray(run.address) as Uint8Array<ArrayBuffer>);
