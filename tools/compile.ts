@@ -1,15 +1,15 @@
 /**
  * Builds the standalone binary and, beside it, a file with its SHA-256.
  *
- *     deno task compile [--variant auto|deno-compile|self-extracting] [--out dist/mxoss]
+ *     deno task compile [--variant auto|deno-compile|self-extracting] [--target TARGET] [--out dist/mxoss]
  *
- * `auto` takes `deno compile` where denort can be had (DENORT_BIN, Deno's cache, the network), else the self-extracting form.
+ * `--target` makes the first kind for another system, by the names that `deno compile` has for them. `auto` takes `deno compile` where denort can be had (DENORT_BIN, Deno's cache, the network), else the self-extracting form.
  */
 import { basename, dirname, resolve } from "node:path";
 import { reason } from "../src/errors.ts";
 import { revision } from "../src/cli/version.ts";
 import { parseArgs } from "../src/cli/parse_args.ts";
-import { denoCompile } from "./package/deno_compile.ts";
+import { denoCompile, type Target, TARGETS } from "./package/deno_compile.ts";
 import { inRepository, ROOT } from "./package/files.ts";
 import { selfExtracting } from "./package/self_extracting.ts";
 
@@ -21,11 +21,12 @@ export type Variant = (typeof VARIANTS)[number];
 /**
  * Builds one kind of binary at a path; it appears there when it is whole.
  *
+ * @param target The system that `deno-compile` makes it for; without it, this one.
  * @throws {Error} if it cannot be built.
  */
-export async function build(variant: Variant, out: string): Promise<void> {
+export async function build(variant: Variant, out: string, target?: Target): Promise<void> {
   await publish(out, async (path) => {
-    if (variant === "deno-compile") await denoCompile(path, source());
+    if (variant === "deno-compile") await denoCompile(path, source(), { target });
     else await Deno.writeFile(path, await selfExtracting(source()), { mode: 0o755 });
   });
 }
@@ -69,11 +70,14 @@ function changed(): boolean {
   }
 }
 
-async function main(): Promise<number> {
-  const usage = "usage: deno task compile [--variant auto|deno-compile|self-extracting] [--out FILE]";
-  const known = ["variant", "out"];
+const USAGE = `usage: deno task compile [--variant auto|deno-compile|self-extracting] [--target TARGET] [--out FILE]
+targets, of deno-compile: ${TARGETS.join(", ")}`;
+
+/** The command line, or null where it is wrong. */
+export function parse(args: readonly string[]): { tried: readonly Variant[]; target?: Target; out: string } | null {
+  const known = ["variant", "target", "out"];
   let stranger: string | undefined;
-  const given = parseArgs(Deno.args, {
+  const given = parseArgs([...args], {
     string: ["_", ...known],
     boolean: [],
     collect: [],
@@ -82,15 +86,28 @@ async function main(): Promise<number> {
       stranger ??= argument;
     },
   });
-  const variant = given["variant"] ?? "auto", out = given["out"] ?? inRepository("dist/mxoss");
-  if (stranger !== undefined || typeof out !== "string" || !["auto", ...VARIANTS].includes(variant as string)) {
-    console.error(usage);
+  const variant = given["variant"] ?? "auto", target = TARGETS.find((name) => name === given["target"]);
+  // Windows starts what is called so.
+  const out = given["out"] ?? inRepository(`dist/mxoss${target?.includes("windows") ? ".exe" : ""}`);
+  if (stranger !== undefined || typeof out !== "string") return null;
+  if (given["target"] !== undefined) {
+    if (target === undefined || variant === "self-extracting") return null;
+    return { tried: ["deno-compile"], target, out };
+  }
+  const tried = variant === "auto" ? VARIANTS : VARIANTS.filter((name) => name === variant);
+  return tried.length === 0 ? null : { tried, out };
+}
+
+async function main(): Promise<number> {
+  const parsed = parse(Deno.args);
+  if (parsed === null) {
+    console.error(USAGE);
     return 2;
   }
-  const tried: readonly Variant[] = variant === "auto" ? VARIANTS : [variant as Variant];
+  const { tried, target, out } = parsed;
   for (const [i, kind] of tried.entries()) {
     try {
-      await build(kind, out);
+      await build(kind, out, target);
       console.log(`${out}: ${kind}, ${(Deno.statSync(out).size / 1e6).toFixed(1)} MB`);
       return 0;
     } catch (thrown) {

@@ -1,5 +1,7 @@
-import { publish } from "../../tools/compile.ts";
+import { parse, publish } from "../../tools/compile.ts";
 import { assertEquals, assertRejects } from "../assert.ts";
+import { TARGETS } from "../../tools/package/deno_compile.ts";
+import { inRepository } from "../../tools/package/files.ts";
 import { inDirectory } from "./process.ts";
 
 const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
@@ -30,3 +32,26 @@ Deno.test("publish() leaves what is there and nothing else when the file cannot 
     await assertRejects(() => publish(`${dir}/out`, failing), Error, "no denort");
     assertEquals([names(dir), await Deno.readTextFile(`${dir}/out`)], [["out"], "old"]);
   }));
+
+Deno.test("parse() reads the command line, or refuses it", () => {
+  const dist = inRepository("dist/mxoss");
+  assertEquals(parse([]), { tried: ["deno-compile", "self-extracting"], out: dist });
+  assertEquals(parse(["--variant", "self-extracting", "--out=x"]), { tried: ["self-extracting"], out: "x" });
+  for (const target of TARGETS) {
+    const out = target === "x86_64-pc-windows-msvc" ? `${dist}.exe` : dist;
+    assertEquals(parse(["--target", target]), { tried: ["deno-compile"], target, out });
+  }
+  const wrong = [["x"], ["--variant=x"], ["--target=riscv"], ["--target", TARGETS[0], "--variant=self-extracting"], [
+    "--other",
+  ]];
+  for (const args of wrong) assertEquals(parse(args), null, args.join(" "));
+});
+
+Deno.test("the release builds for every target of deno compile, with this version of Deno", () => {
+  const text = Deno.readTextFileSync(inRepository(".github/workflows/release.yml"));
+  const built = [...text.matchAll(/^ +- target: (\S+)$/gm)].map(([, target]) => target);
+  assertEquals(built, [...TARGETS]);
+  const ci = Deno.readTextFileSync(inRepository(".ci/run"));
+  const versions = (text: string) => new Set([...text.matchAll(/\bdeno@([\d.]+)/g)].map(([, version]) => version));
+  assertEquals(versions(text), versions(ci));
+});

@@ -9,7 +9,7 @@ Deno.test("denoCompile() embeds every file, starts main.js and permits no networ
   inDirectory(async (dir) => {
     // Any program will do.
     await Deno.copyFile("/bin/true", `${dir}/denort`);
-    await denoCompile(`${dir}/mxoss`, "made for a test", `${dir}/denort`);
+    await denoCompile(`${dir}/mxoss`, "made for a test", { denort: `${dir}/denort` });
     // Latin-1 has a character for each byte, and V8 searches strings fast.
     const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
     const text = latin1(await Deno.readFile(`${dir}/mxoss`));
@@ -34,7 +34,7 @@ Deno.test("denoCompile() embeds every file, starts main.js and permits no networ
 
 Deno.test("denoCompile() says in one line why it cannot", () =>
   inDirectory(async (dir) => {
-    const { message } = await assertRejects(() => denoCompile(`${dir}/mxoss`, "", `${dir}/missing`), Error);
+    const { message } = await assertRejects(() => denoCompile(`${dir}/mxoss`, "", { denort: `${dir}/missing` }), Error);
     assert(!message.includes("\n") && message.length > 0, message);
   }));
 

@@ -5,6 +5,25 @@ import { contents } from "./contents.ts";
 import { ENTRY_POINTS } from "./files.ts";
 import { PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
 
+/** The systems that `deno compile` makes programs for, as it names them. */
+export const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+] as const;
+/** One of {@linkcode TARGETS}. */
+export type Target = (typeof TARGETS)[number];
+
+/** What a binary is made for, and of. */
+export interface CompileOptions {
+  /** Without it: this system. */
+  readonly target?: Target | undefined;
+  /** What DENORT_BIN is set to, if given. */
+  readonly denort?: string;
+}
+
 /** A download of denort that takes longer is given up, in milliseconds. */
 const PATIENCE_MS = 180_000;
 
@@ -30,10 +49,13 @@ export async function localDenort(named: string | undefined = Deno.env.get("DENO
  *
  * @param out Absolute path.
  * @param revision What `--version` shall say of the source.
- * @param denort What DENORT_BIN is set to, if given.
  * @throws {Error} with Deno's reason if it cannot; mostly because denort cannot be had.
  */
-export async function denoCompile(out: string, revision: string, denort?: string): Promise<void> {
+export async function denoCompile(
+  out: string,
+  revision: string,
+  { target, denort }: CompileOptions = {},
+): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "mxoss-compile-" });
   try {
     const files = await contents(revision);
@@ -44,7 +66,7 @@ export async function denoCompile(out: string, revision: string, denort?: string
     const main = bundled(ENTRY_POINTS[0]!);
     const included = files.filter(({ path }) => path !== main).flatMap(({ path }) => ["--include", path]);
     // The command line is not known when this is decided; the program narrows writing to --out, or gives it up.
-    const flags = [...SEALED, ...PERMISSIONS, WRITE_PERMISSION];
+    const flags = [...SEALED, ...PERMISSIONS, WRITE_PERMISSION, ...(target === undefined ? [] : ["--target", target])];
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["compile", "--no-check", ...flags, ...included, `--output=${out}`, main],
       cwd: dir,
