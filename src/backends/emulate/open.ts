@@ -21,6 +21,13 @@ export interface EmulateOptions {
   readonly memoryCapacity?: number;
 }
 
+let kernels: Promise<WebAssembly.Module> | undefined;
+
+/** The kernels' module, compiled once for all models that this thread opens. */
+function compiledKernels(): Promise<WebAssembly.Module> {
+  return kernels ??= Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")).then((bytes) => WebAssembly.compile(bytes));
+}
+
 /**
  * Loads a model into WASM memories and starts the worker threads.
  *
@@ -33,9 +40,7 @@ export async function openEmulate<N extends string>(
 ): Promise<EmulateBackend<N>> {
   const started = performance.now();
   const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
-  const module = await WebAssembly.compile(
-    await Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")),
-  );
+  const module = await compiledKernels();
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const mappable = canMap() && !request.source.files.some(({ path }) => isVirtual(path));
   const mapped = options.weights === "map" || options.weights === "auto" && mappable;
