@@ -1,10 +1,11 @@
 /** Runs many inputs of which each must end in a result or in one line about it. */
 import { InputError } from "../../src/errors.ts";
 import { assert } from "../assert.ts";
+import { dose } from "../soak.ts";
 import { Random } from "./make.ts";
 
 /** Inputs of a kind; `deno task fuzz` tries a million. */
-export const INPUTS = Number(Deno.env.get("MXOSS_FUZZ") ?? 10_000);
+export const INPUTS = Number(Deno.env.get("MXOSS_FUZZ") ?? dose(1_000, 10_000));
 
 /** Runs each input; gives how many were accepted. Anything but a result or a one-line InputError fails the test. */
 export function survive(

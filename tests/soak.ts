@@ -1,0 +1,17 @@
+/**
+ * Doses of tests that try the same thing many times. `deno task test` tries it a few times; `deno task test:soak`, which sets `MXOSS_SOAK=1`
+ * and runs the files that import this one, tries all.
+ */
+
+/** Whether the full dose is asked for. */
+export const SOAK = Deno.env.get("MXOSS_SOAK") === "1";
+
+/** The full dose in `deno task test:soak`, else the quick one. */
+export function dose<T>(quick: T, full: T): T {
+  return SOAK ? full : quick;
+}
+
+/** Every nth of a list, the first included; all of it in `deno task test:soak`. */
+export function everyNth<T>(n: number, list: readonly T[]): readonly T[] {
+  return SOAK ? list : list.filter((_, i) => i % n === 0);
+}
