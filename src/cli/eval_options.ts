@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { PROMPT_FORMATS } from "../eval/prompts.ts";
 import { InputError, reason } from "../errors.ts";
-import { parseScheme, type SchemeName } from "../quant/scheme.ts";
+import { parseScheme, SCHEME_NAMES, type SchemeName } from "../quant/scheme.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { choice, type CommandSpec, decimal, integer, type Option, option, text, toggle } from "./options.ts";
 
@@ -35,11 +35,15 @@ export function list<T>(item: z.ZodType<T, string>) {
   });
 }
 
-/** Schema of the name of a quantization scheme; names that other tools use are explained. */
-export function schemeName() {
+/**
+ * Schema of the name of a quantization scheme; names that other tools use are explained.
+ *
+ * @param known Names that are said to be expected; one of the others may be taken and refused by who knows why.
+ */
+export function schemeName(known: readonly string[] = SCHEME_NAMES) {
   return z.string().transform((name, context): SchemeName => {
     try {
-      return parseScheme(name).name;
+      return parseScheme(name, known).name;
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown;
       context.addIssue({ code: "custom", message: reason(thrown).replace(/^--scheme(?: \S+)?: /, "") });

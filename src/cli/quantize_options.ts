@@ -14,12 +14,16 @@ const MAX_LAYER = 1 << 12;
 
 const isTarget = (name: SchemeName): name is TargetScheme => name !== "bf16";
 
-/** Schema of a scheme that weights can be quantized to. */
+const TARGETS: readonly string[] = SCHEME_NAMES.filter(isTarget);
+
+/** Schema of a scheme that weights can be quantized to; others are not named as what was expected. */
 function targetScheme() {
-  return schemeName().transform((name, context): TargetScheme => {
+  return schemeName(TARGETS).transform((name, context): TargetScheme => {
     if (isTarget(name)) return name;
-    const others = SCHEME_NAMES.filter(isTarget).join(", ");
-    context.addIssue({ code: "custom", message: `expected a scheme that quantizes weights (${others})` });
+    context.addIssue({
+      code: "custom",
+      message: `expected a scheme that quantizes weights (${TARGETS.join(", ")}), got "${name}"`,
+    });
     return z.NEVER;
   });
 }

@@ -9,7 +9,7 @@ import { InputError } from "../errors.ts";
 import type { Dtype, InputFormat, KvFormat, WeightFormat } from "./format.ts";
 import { NO_QDQ } from "./format.ts";
 import { type ModuleSpec, QuarkConfig } from "./quark_config.ts";
-import { describePair, parseScheme, refusedPair, type Scheme, type WeightScale } from "./scheme.ts";
+import { describePair, parseScheme, refusedPair, type Scheme, schemeOf, type WeightScale } from "./scheme.ts";
 
 /** A linear as the checkpoint stores it: all that a plan needs to know of tensors. */
 export interface StoredLinear {
@@ -266,8 +266,16 @@ function checkWeights(scheme: Scheme, linears: readonly StoredLinear[]): void {
     `--scheme ${scheme.name}: expected experts stored as ${expected}, got ${
       weightName(other.weight, other.scale)
     } in ` +
-      `${other.module}; "mxoss quantize --scheme ${scheme.name}" writes such a checkpoint`,
+      `${other.module}${writtenBy(scheme)}`,
   );
+}
+
+/** How to have a checkpoint of a scheme: what is no longer quantized cannot be had again. */
+function writtenBy({ name, input }: Scheme): string {
+  if (name === "bf16") return "";
+  return `; "mxoss quantize --scheme ${name}${
+    input === "fp8_static" ? " --calibrate FILE" : ""
+  }" writes such a checkpoint`;
 }
 
 function inputOf({ input, element }: Scheme): WantedInput {
@@ -334,11 +342,17 @@ function staticScale(
     else {
       throw new InputError(
         `${where}: static FP8 inputs need a calibrated scale, got none for ${stored.module}: expected ` +
-          `${stored.module}.input_scale in the checkpoint; "mxoss quantize --calibrate" makes them`,
+          `${stored.module}.input_scale in the checkpoint; "${calibration(stored)}" makes them`,
       );
     }
   }
   return { value: largest, from: calibrated ? "calibration" : "checkpoint" };
+}
+
+/** The command that writes a checkpoint with a scale of the linear's inputs. */
+function calibration({ module, weight, scale }: StoredLinear): string {
+  const scheme = EXPERT.test(module) ? schemeOf(weight, scale, { kind: "fp8_static", scale: 1 }) : null;
+  return `mxoss quantize --scheme ${scheme?.name ?? "NAME"} --calibrate FILE`;
 }
 
 function checkScale(scale: number, module: string): number {

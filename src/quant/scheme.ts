@@ -107,9 +107,10 @@ const QUARK_NAMES: Readonly<Record<string, SchemeName>> = {
 /**
  * The scheme of a name.
  *
+ * @param known Names that a refusal says were expected.
  * @throws {InputError} for a name that is none, with what was probably meant.
  */
-export function parseScheme(name: string): Scheme {
+export function parseScheme(name: string, known: readonly string[] = SCHEME_NAMES): Scheme {
   const found = BY_NAME.get(name);
   if (found) return found;
   const quark = Object.hasOwn(QUARK_NAMES, name) ? QUARK_NAMES[name] : undefined;
@@ -123,7 +124,7 @@ export function parseScheme(name: string): Scheme {
       }`,
     );
   }
-  throw new InputError(`--scheme: expected ${SCHEME_NAMES.join(", ")}, got ${show(name)}`);
+  throw new InputError(`--scheme: expected ${known.join(", ")}, got ${show(name)}`);
 }
 
 /** The name of an input format, without its scale. */

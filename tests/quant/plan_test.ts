@@ -245,7 +245,10 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
   assertEquals(inputs(both)["1.mlp.experts.2.down_proj"], { kind: "fp8_static", scale: 0.5 });
 
   refused("--scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale", model(), null, { scheme });
-  refused('"mxoss quantize --calibrate" makes them', model(), null, { scheme, inputScales: new Map(groups.slice(1)) });
+  refused('"mxoss quantize --scheme w_mxfp4_a_fp8 --calibrate FILE" makes them', model(), null, {
+    scheme,
+    inputScales: new Map(groups.slice(1)),
+  });
 });
 
 Deno.test("makePlan() --scheme changes inputs only: experts stored otherwise are refused", () => {

@@ -118,7 +118,7 @@ export function planMemories(request: PlanRequest): ModelPlan {
       if (next.bytes > capacity) {
         throw new FailureError(
           `${unit.label} needs ${next.bytes} bytes with its cache and work areas, but one WASM memory holds ${capacity}; ` +
-            `a smaller --max-tokens or --chunk needs less`,
+            `a shorter context or smaller chunks need less`,
         );
       }
     }

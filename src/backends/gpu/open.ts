@@ -163,7 +163,7 @@ function checkMemory(
       } for ${slots} x ${context} positions ` +
       `in ${config.layers} layers, activations ${
         size(workspace.activationBytes)
-      }; use a smaller --max-tokens, fewer sequences or a smaller --chunk`,
+      }; a shorter context, fewer sequences or smaller chunks need less`,
   );
 }
 
