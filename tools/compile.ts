@@ -3,7 +3,8 @@
  *
  *     deno task compile [--variant auto|deno-compile|self-extracting] [--target TARGET] [--out dist/mxoss]
  *
- * `--target` makes the first kind for another system, by the names that `deno compile` has for them. `auto` takes `deno compile` where denort can be had (DENORT_BIN, Deno's cache, the network), else the self-extracting form.
+ * `--target` makes the first kind for another system, by the names that `deno compile` has for them. `auto` takes `deno
+ * compile` where denort can be had (DENORT_BIN, Deno's cache, the network), else the self-extracting form.
  */
 import { basename, dirname, resolve } from "node:path";
 import { reason } from "../src/errors.ts";
@@ -32,8 +33,8 @@ export async function build(variant: Variant, out: string, target?: Target): Pro
 }
 
 /**
- * Has a file made, and puts it and its hash where they belong. Both are made in a new directory that nobody else can enter, so that no
- * link that lies in wait under a name to be is followed.
+ * Has a file made, and puts it and its hash where they belong. Both are made in a new directory that nobody else can
+ * enter, so that no link that lies in wait under a name to be is followed.
  *
  * @param out Where the file goes; the hash goes to the same path with `.sha256` behind it.
  * @param make Writes the file at the absolute path that it is given.

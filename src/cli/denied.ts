@@ -12,8 +12,9 @@ const DOING: Readonly<Record<string, string>> = {
 };
 
 /**
- * One line about something that was denied. Whoever runs the sources can give permissions, by the flag that Deno names; a standalone
- * binary takes no such flags, and asking for all permissions would not help either, since every command gives up what it has no use for.
+ * One line about something that was denied. Whoever runs the sources can give permissions, by the flag that Deno names;
+ * a standalone binary takes no such flags, and asking for all permissions would not help either, since every command
+ * gives up what it has no use for.
  *
  * @param thrown What Deno threw.
  * @param standalone Whether the program is a standalone binary.

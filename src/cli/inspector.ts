@@ -8,11 +8,12 @@ const SIG_IGN = 1n;
 const LIBC = { signal: { parameters: ["i32", "usize"], result: "usize" } } as const;
 
 /**
- * Makes the process ignore SIGUSR1, on which Deno since 2.9.2 listens at port 9229 of the machine, where any user of it could connect.
+ * Makes the process ignore SIGUSR1, on which Deno since 2.9.2 listens at port 9229 of the machine, where any user of it
+ * could connect.
  *
- * No flag and no variable turns that off; a listener of the program's only hears the signal, too. What helps is to take the signal from
- * Deno by libc. Deno sets its handler half a second after the start, but only once: a listener that comes and goes brings that forward,
- * so that it does not undo what is done here.
+ * No flag and no variable turns that off; a listener of the program's only hears the signal, too. What helps is to take
+ * the signal from Deno by libc. Deno sets its handler half a second after the start, but only once: a listener that
+ * comes and goes brings that forward, so that it does not undo what is done here.
  *
  * Does nothing where the process may not call libraries, and on other systems than Linux.
  */

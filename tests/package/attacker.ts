@@ -1,11 +1,13 @@
 /**
- * Another local user, who tries to get a program of his started by somebody who starts mxoss for the first time: run by race_test.ts.
+ * Another local user, who tries to get a program of his started by somebody who starts mxoss for the first time: run by
+ * race_test.ts.
  *
  *     attacker.ts PLACE BAIT
  *
- * PLACE is where the victim will look for the unpacked program, in a directory where anybody may write; BAIT a directory of the victim's.
- * Time and again a link to BAIT and a directory of the attacker's change places there, each in one step of the system, so that a check of
- * the one can be followed by the use of the other. What the victim makes in the directory the attacker exchanges for his own.
+ * PLACE is where the victim will look for the unpacked program, in a directory where anybody may write; BAIT a
+ * directory of the victim's. Time and again a link to BAIT and a directory of the attacker's change places there, each
+ * in one step of the system, so that a check of the one can be followed by the use of the other. What the victim makes
+ * in the directory the attacker exchanges for his own.
  */
 const [place, bait] = Deno.args as [string, string];
 const RENAME_EXCHANGE = 2;

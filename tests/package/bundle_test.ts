@@ -1,7 +1,10 @@
 import { stableNames } from "../../tools/package/bundle.ts";
 import { assertEquals, assertNotEquals } from "../assert.ts";
 
-/** What esbuild writes for a program of two entry points that share a module, on a machine that puts some text into hashes and paths. */
+/**
+ * What esbuild writes for a program of two entry points that share a module, on a machine that puts some text into
+ * hashes and paths.
+ */
 function bundleOn(
   { hash, cache, order }: { hash: string; cache: string; order: readonly number[] },
 ): Map<string, string> {

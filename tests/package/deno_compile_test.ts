@@ -1,4 +1,7 @@
-/** The `deno compile` form as far as it can be seen without denort: with a stand-in for it, the binary is built but cannot run. */
+/**
+ * The `deno compile` form as far as it can be seen without denort: with a stand-in for it, the binary is built but
+ * cannot run.
+ */
 import { Buffer } from "node:buffer";
 import { denoCompile, localDenort } from "../../tools/package/deno_compile.ts";
 import { contents } from "../../tools/package/contents.ts";

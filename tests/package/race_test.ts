@@ -1,12 +1,15 @@
-/** Two users at once: one starts the self-extracting binary for the first time, the other wants his own program started. */
+/**
+ * Two users at once: one starts the self-extracting binary for the first time, the other wants his own program started.
+ */
 import { assertEquals } from "../assert.ts";
 import { command, inDirectory, run, works } from "./process.ts";
+import { dose } from "../soak.ts";
 import { BINARY, shells } from "./stub.ts";
 
 /** Two users that need no account. */
 const VICTIM = 54321, ATTACKER = 54322;
 /** First starts that are tried in each shell. */
-const STARTS = Deno.env.get("MXOSS_SOAK") === "1" ? 100 : 3;
+const STARTS = dose(3, 30);
 /** Who runs what as somebody else. */
 const as = (user: number) => ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups"];
 

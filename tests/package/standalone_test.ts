@@ -1,6 +1,7 @@
 /**
- * The standalone binary as its users have it: one file in an empty directory, no environment, no network, no Deno and no Node on the
- * PATH. Each kind of binary is built once and must answer as `deno run` does. MXOSS_BINARY=FILE tests that file instead.
+ * The standalone binary as its users have it: one file in an empty directory, no environment, no network, no Deno and
+ * no Node on the PATH. Each kind of binary is built once and must answer as `deno run` does. MXOSS_BINARY=FILE tests
+ * that file instead.
  */
 import { build, type Variant, VARIANTS } from "../../tools/compile.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";

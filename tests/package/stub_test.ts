@@ -115,7 +115,10 @@ Deno.test("the script is found by PATH, by a relative path and through a link", 
     }
   }));
 
-/** Runs $2 from directory $1 with a full file system of 200 KiB as every place, and lists the files that are on it afterwards. */
+/**
+ * Runs $2 from directory $1 with a full file system of 200 KiB as every place, and lists the files that are on it
+ * afterwards.
+ */
 const ON_FULL_DISK = `
   mount --bind "$1" /mnt && mount -t tmpfs -o size=200k none /tmp && mount --bind /tmp /var/tmp || exit 99
   env HOME=/tmp "/mnt/$2"; code=$?; find /tmp -type f; exit $code`;

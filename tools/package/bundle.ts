@@ -11,8 +11,9 @@ const PACKAGE_COMMENT = /^\/\/ (\S*\/npm\/[^/\s]+\/)((?:@[^/\s]+\/)?[^@/\s]+\/[^
 const LICENSES = "THIRD_PARTY.txt";
 
 /**
- * Bundles the entry points: each becomes a script at its path with `.js` for `.ts`, and what they share becomes chunks beside the
- * first. Imports that the program does lazily stay lazy. A text file holds the licences of the packages, whose authors ask for that.
+ * Bundles the entry points: each becomes a script at its path with `.js` for `.ts`, and what they share becomes chunks
+ * beside the first. Imports that the program does lazily stay lazy. A text file holds the licences of the packages,
+ * whose authors ask for that.
  *
  * @throws {Error} if Deno cannot bundle them.
  */
@@ -36,8 +37,8 @@ export async function bundle(): Promise<TarEntry[]> {
 }
 
 /**
- * The same scripts without traces of the machine: packages are named by name and version in comments, and chunks by their place in an
- * order that depends on their contents only.
+ * The same scripts without traces of the machine: packages are named by name and version in comments, and chunks by
+ * their place in an order that depends on their contents only.
  *
  * @param scripts JavaScript by path.
  */

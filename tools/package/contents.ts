@@ -1,4 +1,6 @@
-/** The files of a standalone binary, of either kind: bundled scripts, data, and the note of what they were built from. */
+/**
+ * The files of a standalone binary, of either kind: bundled scripts, data, and the note of what they were built from.
+ */
 import { BUILT_FROM } from "../../src/cli/version.ts";
 import { bundle } from "./bundle.ts";
 import { dataFiles, inRepository } from "./files.ts";

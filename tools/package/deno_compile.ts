@@ -28,7 +28,8 @@ export interface CompileOptions {
 const PATIENCE_MS = 180_000;
 
 /**
- * Where denort lies on this machine: in DENORT_BIN or in Deno's cache; null where `deno compile` would have to download it.
+ * Where denort lies on this machine: in DENORT_BIN or in Deno's cache; null where `deno compile` would have to download
+ * it.
  *
  * @param named What DENORT_BIN is set to.
  */

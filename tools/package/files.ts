@@ -4,14 +4,19 @@ import { fileURLToPath } from "node:url";
 /** The repository. */
 export const ROOT: URL = new URL("../../", import.meta.url);
 
-/** Scripts that a process or a worker starts with; everything that they import comes along. The first is the program. */
+/**
+ * Scripts that a process or a worker starts with; everything that they import comes along. The first is the program.
+ */
 export const ENTRY_POINTS: readonly string[] = [
   "main.ts",
   "src/backends/emulate/worker.ts",
   "src/parallel/rank_worker.ts",
 ];
 
-/** Files and whole directories that the program reads at run time, by their paths in the repository; the revision comes on top. */
+/**
+ * Files and whole directories that the program reads at run time, by their paths in the repository; the revision comes
+ * on top.
+ */
 export const DATA: readonly string[] = [
   "LICENSE",
   "kernels/build",

@@ -2,8 +2,8 @@
 import { VARIABLES } from "../../src/cli/permissions.ts";
 
 /**
- * Permissions that every command line gets; the program gives up those that it has no use for (src/cli/permissions.ts). Without
- * `--no-prompt` Deno would ask at the terminal for what is missing.
+ * Permissions that every command line gets; the program gives up those that it has no use for (src/cli/permissions.ts).
+ * Without `--no-prompt` Deno would ask at the terminal for what is missing.
  */
 export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
@@ -12,7 +12,10 @@ export const PERMISSIONS: readonly string[] = [
   `--allow-env=${VARIABLES.join(",")}`,
 ];
 
-/** Permission that only command lines with `--out` get where the launcher can tell. Unlike `--allow-write` it can be narrowed. */
+/**
+ * Permission that only command lines with `--out` get where the launcher can tell. Unlike `--allow-write` it can be
+ * narrowed.
+ */
 export const WRITE_PERMISSION = "--allow-write=/";
 
 /** Keep Deno from looking at files and hosts outside the bundle. */

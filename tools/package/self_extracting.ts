@@ -1,4 +1,7 @@
-/** The standalone binary that needs nothing to be built but Deno itself: a shell script, and behind it an archive of everything. */
+/**
+ * The standalone binary that needs nothing to be built but Deno itself: a shell script, and behind it an archive of
+ * everything.
+ */
 import { gzipSync } from "node:zlib";
 import { VERSION } from "../../src/cli/version.ts";
 import { contents } from "./contents.ts";

@@ -1,14 +1,16 @@
 #!/bin/sh
-# mxoss @VERSION@ in one file: this script, and behind it an archive of the program, its model and the Deno runtime. Once per version it is
-# unpacked into the user's cache directory; every later start runs what lies there. To be rid of it, delete that directory.
+# mxoss @VERSION@ in one file: this script, and behind it an archive of the program, its model and the Deno runtime.
+# Once per version it is unpacked into the user's cache directory; every later start runs what lies there. To be rid of
+# it, delete that directory.
 #
-# Needs a POSIX shell and ls; the first start also tail, gzip, tar, wc, find, mktemp, id and the like, as coreutils or busybox have them.
+# Needs a POSIX shell and ls; the first start also tail, gzip, tar, wc, find, mktemp, id and the like, as coreutils or
+# busybox have them.
 version='@VERSION@' id='@ID@' offset=@OFFSET@ size=@SIZE@
 newline='
 '
 
-# The program in directory $1 takes this process over. May write only where the command line names something to write; which of the
-# permissions it keeps is then narrowed by the program itself (src/cli/permissions.ts).
+# The program in directory $1 takes this process over. May write only where the command line names something to write;
+# which of the permissions it keeps is then narrowed by the program itself (src/cli/permissions.ts).
 start() {
   program=$1 write=
   shift
@@ -31,8 +33,9 @@ die() {
   exit 1
 }
 
-# Calls $1 with each place that may hold the unpacked program, until one call succeeds: with a directory that should be there, with the
-# way from it to the place, and with whether the user chose it, who may then have made a link of it, or anybody may write there.
+# Calls $1 with each place that may hold the unpacked program, until one call succeeds: with a directory that should be
+# there, with the way from it to the place, and with whether the user chose it, who may then have made a link of it, or
+# anybody may write there.
 each_place() {
   case ${XDG_CACHE_HOME-} in
     /*) "$1" "$XDG_CACHE_HOME" mxoss chosen && return ;;
@@ -48,8 +51,9 @@ each_place() {
   done
 }
 
-# Enters a place of each_place() and checks `.` then: what is checked before one is in it, another user can exchange in between. After
-# that $PWD is a way to the place without links, which nobody else can make lead elsewhere. If it fails, $why says why.
+# Enters a place of each_place() and checks `.` then: what is checked before one is in it, another user can exchange in
+# between. After that $PWD is a way to the place without links, which nobody else can make lead elsewhere. If it fails,
+# $why says why.
 enter() {
   why='cannot be entered'
   cd -P "$1" 2>/dev/null || return
@@ -66,8 +70,8 @@ enter() {
   sheltered
 }
 
-# Whether nobody but the user and the system can write in `.`, or exchange it or a directory above it for another. Whoever owns the root
-# directory is the system, beside user 0: in a user namespace that may be somebody else.
+# Whether nobody but the user and the system can write in `.`, or exchange it or a directory above it for another.
+# Whoever owns the root directory is the system, beside user 0: in a user namespace that may be somebody else.
 sheltered() {
   why='cannot be looked at'
   case $PWD in
@@ -139,8 +143,9 @@ refuse() {
   return 1
 }
 
-# Unpacks into a place of each_place(): under a name of its own, which is given up for the real one when everything is there. So whoever
-# finds the real name finds all of it, also when several processes unpack at once or are killed. All names are relative to the place.
+# Unpacks into a place of each_place(): under a name of its own, which is given up for the real one when everything is
+# there. So whoever finds the real name finds all of it, also when several processes unpack at once or are killed. All
+# names are relative to the place.
 unpack() {
   part='' named=$1/$2 made=
   [ -d "$named" ] || made=yes
@@ -150,8 +155,8 @@ unpack() {
   # What killed first starts left; a day is more than any running one takes.
   find . -maxdepth 1 -name '.part.*' -mtime +0 -exec rm -rf {} + 2>/dev/null
 
-  # The status of a pipeline is that of its last command; a broken archive is gzip's to notice. It must not see its reader go before it is
-  # done, which a tar may at the end of the archive.
+  # The status of a pipeline is that of its last command; a broken archive is gzip's to notice. It must not see its
+  # reader go before it is done, which a tar may at the end of the archive.
   problem=$(
     exec 2>&1
     cd "$part" || exit

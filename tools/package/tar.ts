@@ -15,8 +15,8 @@ const CHECKSUM_AT = 148;
 const CHECKSUM_BYTES = 8;
 
 /**
- * An archive of files in the given order, with their directories before them. Owner is 0 and every time is 1970: they say nothing
- * about the machine that made it.
+ * An archive of files in the given order, with their directories before them. Owner is 0 and every time is 1970: they
+ * say nothing about the machine that made it.
  *
  * @throws {RangeError} for a path that does not fit.
  */
