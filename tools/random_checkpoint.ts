@@ -13,6 +13,7 @@
  * written.
  */
 import { parseArgs } from "node:util";
+import { withFloats } from "../src/quantize/quark_config.ts";
 import { SafetensorsWriter, writtenBytes } from "../src/checkpoint/write_safetensors.ts";
 import {
   type Fill,
@@ -70,7 +71,7 @@ export function writeRandomCheckpoint(dir: string, options: RandomCheckpoint): n
     const weight_map = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, nameOf(i)])));
     writeJson(`${dir}/model.safetensors.index.json`, { metadata: { total_size: total }, weight_map });
   }
-  writeJson(`${dir}/config.json`, randomConfig(shape, layout, quark));
+  writeJson(`${dir}/config.json`, withFloats(randomConfig(shape, layout, quark)));
   return total;
 }
 

@@ -1,5 +1,6 @@
 /** How values of a file appear in messages: always on one line, never long, whatever bytes a file holds. */
 import { printableLine } from "../printable.ts";
+import { isWrittenNumber } from "./json_numbers.ts";
 
 /** Characters of a name or a value that a message shows. */
 const SHOWN_CHARACTERS = 160;
@@ -17,6 +18,7 @@ export function show(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value === "string") return `"${printable(value)}"`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (isWrittenNumber(value)) return printable(value.rawJSON);
   if (typeof value === "object" && value !== null) return "an object";
   return String(value);
 }

@@ -1,6 +1,7 @@
 /** Reading files of a checkpoint, with every refusal of the operating system as one line about the file. */
 import { InputError, reason } from "../errors.ts";
 import { printable } from "./describe.ts";
+import { parseWritten } from "./json_numbers.ts";
 
 /**
  * Runs `read`; what the operating system refuses becomes an error about `path`. A permission that Deno lacks is passed on, and so is
@@ -52,6 +53,11 @@ export function readJson(path: string, mostBytes: number): unknown {
   return parseJson(readWhole(path, mostBytes), path);
 }
 
+/** Like {@linkcode readJson}, with every number in its written form: what is to be written again. */
+export function readWrittenJson(path: string, mostBytes: number): unknown {
+  return parseJson(readWhole(path, mostBytes), path, parseWritten);
+}
+
 /**
  * Bytes of a file.
  *
@@ -96,10 +102,14 @@ function refuseManyValues(bytes: Uint8Array, path: string): void {
  * @param path What messages begin with.
  * @throws {InputError} when it is not UTF-8, not JSON, or holds too many values.
  */
-export function parseJson(bytes: Uint8Array<ArrayBuffer>, path: string): unknown {
+export function parseJson(
+  bytes: Uint8Array<ArrayBuffer>,
+  path: string,
+  parse: (text: string) => unknown = JSON.parse,
+): unknown {
   refuseManyValues(bytes, path);
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (thrown) {
     if (thrown instanceof SyntaxError) throw new InputError(`${path}: not JSON: ${printable(reason(thrown))}`);
     if (thrown instanceof TypeError) throw new InputError(`${path}: expected UTF-8, got other bytes`);

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { refuseSpecial } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { firstDifference } from "../eval/journal.ts";
+import { jsonSchema, withFloats } from "../eval/json_schema.ts";
 import { printableJson } from "../printable.ts";
 
 /**
@@ -64,5 +65,5 @@ export function refuseOtherResults<T>(
 
 /** The text of a results file; what does not fit its schema is a defect of the program. */
 export function resultsText<T>(schema: z.ZodType<T>, results: T): string {
-  return `${printableJson(schema.parse(results), 1)}\n`;
+  return `${printableJson(withFloats(jsonSchema(schema), schema.parse(results)), 1)}\n`;
 }

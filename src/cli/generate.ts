@@ -1,6 +1,7 @@
 /** `mxoss generate`: answers a prompt. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
+import { float } from "../checkpoint/json_numbers.ts";
 import { InputError } from "../errors.ts";
 import { type FinishReason, generate, type Picker, type Timings } from "../model/generate.ts";
 import { Sampler } from "../model/sampler.ts";
@@ -68,9 +69,9 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
         prompt: prompt.format,
         system: options.system ?? null,
         reasoning: options.reasoning ?? null,
-        temperature: options.temperature,
+        temperature: float(options.temperature),
         top_k: options["top-k"],
-        top_p: options["top-p"],
+        top_p: float(options["top-p"]),
         seed: options.temperature > 0 ? Number(picker.seed) : null,
         max_tokens: maxTokens,
         ...machinery(session, options),
@@ -202,13 +203,13 @@ function speeds({ promptTokens, prefillMilliseconds, generatedTokens, decodeMill
 function timingsJson(timings: Timings, loadMilliseconds: number) {
   const { prefill, decode } = speeds(timings);
   return {
-    load_ms: loadMilliseconds,
+    load_ms: float(loadMilliseconds),
     prompt_tokens: timings.promptTokens,
-    prefill_ms: timings.prefillMilliseconds,
-    prefill_tokens_per_second: prefill,
+    prefill_ms: float(timings.prefillMilliseconds),
+    prefill_tokens_per_second: float(prefill),
     generated_tokens: timings.generatedTokens,
-    decode_ms: timings.decodeMilliseconds,
-    decode_tokens_per_second: decode,
+    decode_ms: float(timings.decodeMilliseconds),
+    decode_tokens_per_second: decode === null ? null : float(decode),
   };
 }
 

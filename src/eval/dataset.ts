@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { printable, show } from "../checkpoint/describe.ts";
 import { readWhole } from "../checkpoint/read.ts";
+import { isWrittenNumber, parseWritten } from "../checkpoint/json_numbers.ts";
 import { InputError, reason } from "../errors.ts";
 
 /** One problem. */
@@ -11,7 +12,7 @@ export interface Problem {
   readonly question: string;
   /** The whole answer, worked out, with the number behind the last `#### `. */
   readonly answer: string;
-  /** The object as the file has it, further keys included. */
+  /** The object as the file has it, further keys included, with its numbers as they are written: see `parseWritten`. */
   readonly record: Readonly<Record<string, unknown>>;
 }
 
@@ -86,11 +87,11 @@ function decode(bytes: Uint8Array<ArrayBuffer>, path: string): string {
 function parseProblem(line: string, where: string): Omit<Problem, "index"> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseWritten(line);
   } catch (thrown) {
     throw new InputError(`${where}: expected a JSON object: ${printable(reason(thrown))}`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || isWrittenNumber(value)) {
     throw new InputError(`${where}: expected a JSON object, got ${show(value)}`);
   }
   const record = value as Record<string, unknown>;

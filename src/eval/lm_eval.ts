@@ -1,5 +1,6 @@
 /** Samples in the log format of lm-eval (`--log_samples`), for its tools and for scoring with its own filters. */
 import { createHash } from "node:crypto";
+import { asPython, float } from "../checkpoint/json_numbers.ts";
 import { printableJson } from "../printable.ts";
 import type { Answer } from "./answers.ts";
 import { FILTERS } from "./filters.ts";
@@ -14,24 +15,26 @@ export function lmEvalSamples(task: Task, answers: readonly Answer[]): string[] 
       const answer = byIndex.get(problem.index);
       if (answer === undefined) return [];
       const prompt = task.prompts[i]!.text;
+      // As Python has it from the file: lm-eval hashes that text.
+      const doc = asPython(problem.record);
       return [printableJson({
         doc_id: problem.index,
-        doc: problem.record,
+        doc,
         target: problem.answer,
         arguments: {
           gen_args_0: {
             arg_0: prompt,
-            arg_1: { until: STOP_TEXTS, do_sample: false, temperature: 0, max_gen_toks: task.maxTokens },
+            arg_1: { until: STOP_TEXTS, do_sample: false, temperature: float(0), max_gen_toks: task.maxTokens },
           },
         },
         resps: [[answer.scored]],
         filtered_resps: [answer[filter].extracted],
         filter,
         metrics: ["exact_match"],
-        doc_hash: sha256(JSON.stringify(problem.record, null, 2)),
+        doc_hash: sha256(JSON.stringify(doc, null, 2)),
         prompt_hash: sha256(prompt),
         target_hash: sha256(problem.answer),
-        exact_match: answer[filter].correct ? 1 : 0,
+        exact_match: float(answer[filter].correct ? 1 : 0),
       })];
     })
   );

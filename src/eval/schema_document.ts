@@ -3,19 +3,9 @@
  *
  *     deno run --allow-read --allow-write src/eval/schema_document.ts
  */
-import { z } from "zod";
+import type { z } from "zod";
+import { type JsonSchema, jsonSchema, unwrap } from "./json_schema.ts";
 import { CompareResults, Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from "./results_schema.ts";
-
-/** The part of JSON Schema that zod writes for these schemas. */
-interface JsonSchema {
-  readonly description?: string;
-  readonly type?: string | readonly string[];
-  readonly const?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly anyOf?: readonly JsonSchema[];
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly items?: JsonSchema;
-}
 
 const INTRODUCTION = `<!-- deno-fmt-ignore-file -->
 # results.json
@@ -29,6 +19,8 @@ come at any time.
 - Nothing depends on when, how fast or in how many attempts the numbers were computed: the same command on the same files gives
   the same bytes. Threads are noted, but no result depends on them.
 - Numbers that are not finite are null.
+- A \`number\` is written with a point or an exponent also where it is whole (\`1.0\`), an \`integer\` never: readers that tell
+  floats from integers find the same type in every file.
 - Other files in the directory are journals, one JSON object a line, from which an interrupted run goes on:
   \`answers.CELL.jsonl\` (every reply with its tokens), \`nll.CELL.jsonl\`, \`divergence.CELL.jsonl\`.
 - \`samples_gsm8k_CELL.jsonl\` (\`--export lm-eval\`) has the form of lm-eval's \`--log_samples\`: every problem once for each filter.
@@ -45,7 +37,7 @@ export function schemaDocument(): string {
 }
 
 function table(command: string, schema: z.ZodType): string[] {
-  const rows = fields(z.toJSONSchema(schema) as JsonSchema, "");
+  const rows = fields(jsonSchema(schema), "");
   return [
     `## ${command}`,
     "",
@@ -73,15 +65,6 @@ function fields(schema: JsonSchema, prefix: string): [name: string, type: string
     const item = shape.items === undefined ? null : unwrap(shape.items).shape;
     return [row, ...fields(shape, name), ...(item === null ? [] : fields(item, `${name}[]`))];
   });
-}
-
-function unwrap(schema: JsonSchema): { shape: JsonSchema; nullable: boolean } {
-  if (Array.isArray(schema.type)) {
-    const [type] = schema.type.filter((t) => t !== "null");
-    return { shape: { ...schema, type }, nullable: schema.type.includes("null") };
-  }
-  const shapes = schema.anyOf?.filter(({ type }) => type !== "null") ?? [];
-  return shapes.length === 1 ? { shape: shapes[0]!, nullable: true } : { shape: schema, nullable: false };
 }
 
 function typeName({ type, const: constant, enum: choices, items }: JsonSchema): string {

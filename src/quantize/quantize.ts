@@ -3,7 +3,7 @@ import { copyWhole, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { fileIn } from "../checkpoint/files.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { readJson } from "../checkpoint/read.ts";
+import { readWrittenJson } from "../checkpoint/read.ts";
 import type { KvScales } from "../checkpoint/source.ts";
 import { SafetensorsWriter, writtenBytes } from "../checkpoint/write_safetensors.ts";
 import { FailureError, reason } from "../errors.ts";
@@ -122,7 +122,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   }
   files.push(...copyCompanions(checkpoint, dir));
   refuseChanged(checkpoint.identity);
-  const stored = readJson(checkpoint.files.config, MAX_CONFIG_BYTES) as Record<string, unknown>;
+  const stored = readWrittenJson(checkpoint.files.config, MAX_CONFIG_BYTES) as Record<string, unknown>;
   const quantization = quantizationConfig(targets, kvScales === null ? "as activations" : "fp8");
   writeWhole(`${dir}/${CONFIG}`, json(writtenConfig(stored, checkpoint.config, quantization)));
   files.push(CONFIG);

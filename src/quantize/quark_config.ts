@@ -1,4 +1,5 @@
 /** The `quantization_config` that AMD Quark writes, key for key, and the config.json around it. */
+import { asFloat, float } from "../checkpoint/json_numbers.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { InputFormat, WeightFormat } from "../quant/format.ts";
 import type { WeightScale } from "../quant/scheme.ts";
@@ -132,7 +133,7 @@ export function quantizationConfig(targets: Targets, kv: KvTarget): Json {
     algo_config: null,
     export: {
       kv_cache_group: kv === "fp8" ? ["*k_proj", "*v_proj"] : [],
-      min_kv_scale: 0.0,
+      min_kv_scale: float(0),
       pack_method: "reorder",
       weight_format: "real_quantized",
       weight_merge_groups: null,
@@ -149,16 +150,28 @@ function mostCommon(layers: readonly LayerTargets[]): Json {
 const same = (a: Json, b: Json): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /**
+ * Keys that transformers declares as float, and refuses as anything else: a whole number of theirs needs a point, also where a source that
+ * some other program wrote has none.
+ */
+const FLOAT_KEYS = ["rms_norm_eps", "swiglu_alpha", "swiglu_limit", "router_aux_loss_coef", "initializer_range"];
+
+/** A config with whole numbers written as floats where transformers wants floats. */
+export function withFloats(config: Json): Json {
+  const floats = FLOAT_KEYS.filter((key) => Object.hasOwn(config, key)).map((key) => [key, asFloat(config[key])]);
+  return { ...config, ...Object.fromEntries(floats) };
+}
+
+/**
  * config.json of the written checkpoint.
  *
- * @param stored config.json of the checkpoint that it was made of; OpenAI's own kind is translated.
+ * @param stored config.json of the checkpoint that it was made of, with its numbers as they are written; OpenAI's own kind is translated.
  */
 export function writtenConfig(stored: Json, config: ModelConfig, quantization: Json): Json {
   const base = Object.hasOwn(stored, "num_local_experts") ? stored : huggingFaceConfig(config);
-  return { ...base, quantization_config: quantization };
+  return { ...withFloats(base), quantization_config: quantization };
 }
 
-/** A model's config by Hugging Face's keys. */
+/** A model's config by Hugging Face's keys, floats as {@linkcode float} has them. */
 export function huggingFaceConfig(config: ModelConfig): Json {
   const { yarn, theta } = config.rope, { eosTokenIds: eos } = config;
   return {
@@ -175,20 +188,20 @@ export function huggingFaceConfig(config: ModelConfig): Json {
     num_key_value_heads: config.kvHeads,
     vocab_size: config.vocab,
     attention_bias: true,
-    attention_dropout: 0.0,
+    attention_dropout: float(0),
     hidden_act: "silu",
-    rms_norm_eps: config.rmsNormEps,
+    rms_norm_eps: float(config.rmsNormEps),
     sliding_window: config.slidingWindow,
     layer_types: config.sliding.map((sliding) => sliding ? "sliding_attention" : "full_attention"),
-    swiglu_limit: config.swigluLimit,
-    swiglu_alpha: config.swigluAlpha,
-    rope_theta: theta,
+    swiglu_limit: float(config.swigluLimit),
+    swiglu_alpha: float(config.swigluAlpha),
+    rope_theta: float(theta),
     // null would be YaRN to transformers 5.
     rope_scaling: yarn === null ? { rope_type: "default" } : {
       rope_type: "yarn",
-      factor: yarn.factor,
-      beta_fast: yarn.betaFast,
-      beta_slow: yarn.betaSlow,
+      factor: float(yarn.factor),
+      beta_fast: float(yarn.betaFast),
+      beta_slow: float(yarn.betaSlow),
       original_max_position_embeddings: yarn.originalMaxPositions,
       truncate: yarn.truncate,
     },

@@ -24,7 +24,7 @@ Deno.test("readDataset() reads GSM8K's form and keeps further keys", () => {
       [0, "1 + 1?", "It is 2.\n#### 2"],
       [1, "é?", "#### 3"],
     ]);
-    assertEquals(problems[0]!.record["id"], 7);
+    assertEquals(JSON.stringify(problems[0]!.record["id"]), "7");
     assertMatch(sha256, /^[0-9a-f]{64}$/);
     assertEquals(path.endsWith(name), true);
   });
@@ -32,6 +32,7 @@ Deno.test("readDataset() reads GSM8K's form and keeps further keys", () => {
 
 const BAD: [what: string, content: string | Uint8Array, says: RegExp][] = [
   ["a line that is not JSON", `${GOOD}\n{"question": }\n`, /:2: expected a JSON object: /],
+  ["a number", `12.50\n`, /:1: expected a JSON object, got 12\.50/],
   ["an array", `[1]\n`, /:1: expected a JSON object, got an array/],
   ["a missing question", `{"answer": "#### 1"}`, /:1: question: expected a text, got nothing/],
   ["a numeric answer", `${GOOD}\n\n{"question": "q", "answer": 5}`, /:3: answer: expected a text, got 5/],

@@ -1,5 +1,6 @@
 import { readConfig } from "../../src/checkpoint/config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { isWrittenNumber, parseWritten } from "../../src/checkpoint/json_numbers.ts";
 import { huggingFaceConfig } from "../../src/quantize/quark_config.ts";
 import { SHAPES } from "../../tools/random_layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -88,6 +89,60 @@ Deno.test("quantizationConfig() has entries for quantized attention and for laye
   assertEquals(config["exclude"], ["lm_head", ...ROUTERS]);
 });
 
+/** Every number of a JSON text with the keys that lead to it, as it is written. */
+function numbers(text: string): Map<string, string> {
+  const out = new Map<string, string>();
+  const visit = (value: unknown, path: string) => {
+    if (isWrittenNumber(value)) out.set(path, value.rawJSON);
+    else if (typeof value === "object" && value !== null) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, `${path}.${key}`);
+    }
+  };
+  visit(parseWritten(text), "");
+  return out;
+}
+
+Deno.test("quantize() writes the source's numbers as they were, and floats where transformers wants floats", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  Deno.copyFileSync(`${TINY}/model.safetensors`, `${from.path}/model.safetensors`);
+  const source = Deno.readTextFileSync(`${TINY}/config.json`)
+    .replace(`"rms_norm_eps": 1e-05`, `"rms_norm_eps": 1e-05, "odd": [12345678901234567890, 1E+2, -0.0, 1.50]`)
+    .replace(`"router_aux_loss_coef": 0.9`, `"router_aux_loss_coef": 1, "initializer_range": 0`);
+  Deno.writeTextFileSync(`${from.path}/config.json`, source);
+  await run(from.path, to.path, "w_mxfp4");
+  const written = numbers(Deno.readTextFileSync(`${to.path}/config.json`));
+  const expected = numbers(source).set(".router_aux_loss_coef", "1.0").set(".initializer_range", "0.0");
+  assertEquals(expected.get(".swiglu_limit"), "7.0");
+  assertEquals(expected.get(".odd.0"), "12345678901234567890");
+  for (const [path, number] of expected) assertEquals(written.get(path), number, path);
+  assertEquals(written.get(".quantization_config.export.min_kv_scale"), "0.0");
+
+  // What was made of integers once, by version 0.1, is made whole again.
+  using again = new TemporaryDirectory();
+  const config = `${to.path}/config.json`;
+  Deno.writeTextFileSync(config, Deno.readTextFileSync(config).replace(`"swiglu_limit": 7.0`, `"swiglu_limit": 7`));
+  await run(to.path, again.path, "w_mxfp6_e3m2");
+  assertEquals(numbers(Deno.readTextFileSync(`${again.path}/config.json`)).get(".swiglu_limit"), "7.0");
+});
+
+Deno.test("quantize() writes floats for OpenAI's own config", async () => {
+  using from = new TemporaryDirectory();
+  using to = new TemporaryDirectory();
+  writeTiny(from, "original");
+  await run(from.path, to.path, "w_mxfp4");
+  const written = numbers(Deno.readTextFileSync(`${to.path}/config.json`));
+  const floats = ["swiglu_limit", "swiglu_alpha", "rms_norm_eps", "attention_dropout", "rope_theta"]
+    .concat(["factor", "beta_fast", "beta_slow"].map((key) => `rope_scaling.${key}`));
+  assertEquals(floats.map((key) => written.get(`.${key}`)), [
+    ...["7.0", "1.702", "1e-05", "0.0", "150000.0", "32.0", "32.0", "1.0"],
+  ]);
+  const integers = [...written].filter(([path]) =>
+    !floats.includes(path.slice(1)) && !path.startsWith(".quantization")
+  );
+  for (const [path, number] of integers) assert(/^\d+$/.test(number), `${path}: ${number}`);
+});
+
 Deno.test("huggingFaceConfig() says what OpenAI's own config and others said", () => {
   using original = new TemporaryDirectory();
   writeTiny(original, "original");
@@ -103,7 +158,10 @@ Deno.test("huggingFaceConfig() says what OpenAI's own config and others said", (
   });
   models.push({ ...config, rope: { ...config.rope, yarn: { ...config.rope.yarn!, truncate: true, betaFast: 16 } } });
   for (const model of models) {
-    const { model: again, warnings } = readConfig({ path: "config.json", json: huggingFaceConfig(model) }, null);
+    const { model: again, warnings } = readConfig({
+      path: "config.json",
+      json: JSON.parse(JSON.stringify(huggingFaceConfig(model))),
+    }, null);
     assertEquals(again, model);
     assertEquals(warnings, []);
   }

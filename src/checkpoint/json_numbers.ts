@@ -1,0 +1,56 @@
+/**
+ * JSON whose numbers keep the form in which they are written. To Python, and to readers that check types, 7.0 is another number than 7;
+ * JSON.parse makes one of both.
+ */
+
+/** A number in its written form, which JSON.stringify writes again. */
+export interface WrittenNumber {
+  readonly rawJSON: string;
+}
+
+/** What the engine has and TypeScript does not declare yet. */
+interface JsonWithSource {
+  rawJSON(text: string): WrittenNumber;
+  isRawJSON(value: unknown): value is WrittenNumber;
+  parse(text: string, reviver: (key: string, value: unknown, context: { source: string }) => unknown): unknown;
+}
+
+const { rawJSON, isRawJSON, parse } = JSON as unknown as JsonWithSource;
+
+/** Whether a value is a number in its written form. */
+export const isWrittenNumber = (value: unknown): value is WrittenNumber => isRawJSON(value);
+
+/** Like JSON.parse, with every number as it is written. */
+export function parseWritten(text: string): unknown {
+  return parse(text, (_key, value, { source }) => typeof value === "number" ? rawJSON(source) : value);
+}
+
+/** A number as Python writes a float: with a point or an exponent, also where it is whole. Null for what JSON has no number for. */
+export function float(value: number): WrittenNumber | null {
+  return Number.isFinite(value) ? rawJSON(pythonFloat(value)) : null;
+}
+
+/** The same for a number or a written one; anything else stays as it is. */
+export function asFloat(value: unknown): unknown {
+  if (typeof value === "number") return float(value);
+  return isRawJSON(value) && /^-?\d+$/.test(value.rawJSON) ? float(Number(value.rawJSON)) : value;
+}
+
+/** A JSON value as Python writes what it has read: integers stay, floats get their shortest form, 1e-5 becomes 1e-05. */
+export function asPython(value: unknown): unknown {
+  if (isRawJSON(value)) return /[.eE]/.test(value.rawJSON) ? float(Number(value.rawJSON)) : value;
+  if (Array.isArray(value)) return value.map(asPython);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, asPython(inner)]));
+}
+
+/** Python's repr: an exponent of two digits at least, from 1e16 on and below 1e-4. */
+function pythonFloat(value: number): string {
+  const [digits, power] = value.toExponential().split("e") as [string, string];
+  const exponent = Number(power);
+  if (exponent < -4 || exponent >= 16) {
+    return `${digits}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  }
+  const text = Object.is(value, -0) ? "-0" : String(value);
+  return text.includes(".") ? text : `${text}.0`;
+}

@@ -1,0 +1,52 @@
+import { z } from "zod";
+import { resultsText } from "../../src/cli/eval_output.ts";
+import { lmEvalSamples } from "../../src/eval/lm_eval.ts";
+import { readDataset } from "../../src/eval/dataset.ts";
+import { FILTERS } from "../../src/eval/filters.ts";
+import { assertEquals } from "../assert.ts";
+
+Deno.test("resultsText() writes numbers as floats and integers as integers, wherever they stand", () => {
+  const schema = z.strictObject({
+    version: z.literal(1),
+    count: z.int(),
+    share: z.number().min(0).max(1),
+    p: z.number().nullable(),
+    none: z.number().nullable(),
+    list: z.array(z.number().nullable()),
+    ids: z.array(z.int()),
+    inner: z.array(z.strictObject({ low: z.number(), at: z.int().min(0) })).nullable(),
+  });
+  const written = resultsText(schema, {
+    ...{ version: 1 as const, count: 3, share: 1, p: 0, none: null, list: [1, null, 1e-7], ids: [4] },
+    inner: [{ low: -2, at: 5 }],
+  });
+  assertEquals(
+    written.replaceAll(/\s+/g, ""),
+    '{"version":1,"count":3,"share":1.0,"p":0.0,"none":null,"list":[1.0,null,1e-07],"ids":[4],"inner":[{"low":-2.0,"at":5}]}',
+  );
+});
+
+Deno.test("lmEvalSamples() writes and hashes a problem as Python reads it, its floats as floats", () => {
+  const path = Deno.makeTempFileSync({ suffix: ".jsonl" });
+  const line =
+    '{"question":"1 + 1?","answer":"#### 2","level":7.0,"share":1e-5,"id":12345678901234567890,"list":[1,2.50,{"é":1E3}]}';
+  try {
+    Deno.writeTextFileSync(path, line);
+    const { problems } = readDataset(path, "--data");
+    const filtered = { extracted: "2", correct: true };
+    const answer = { index: 0, scored: "2", ...Object.fromEntries(FILTERS.map((filter) => [filter, filtered])) };
+    const [sample] = lmEvalSamples(
+      { problems, prompts: [{ text: "p" }], maxTokens: 9 } as unknown as Parameters<typeof lmEvalSamples>[0],
+      [answer] as unknown as Parameters<typeof lmEvalSamples>[1],
+    );
+    const doc = line.replace("1e-5", "1e-05").replace("2.50", "2.5").replace("1E3", "1000.0");
+    assertEquals(sample!.includes(`"doc":${doc},`), true, sample);
+    assertEquals(sample!.includes('"temperature":0.0,'), true, sample);
+    assertEquals(sample!.endsWith('"exact_match":1.0}'), true, sample);
+    // sha256(json.dumps(doc, indent=2, ensure_ascii=False)) in Python.
+    const hash = "d72d8a06911476edbe3873d64b3f31b2ac61157f20292c48b146879647453540";
+    assertEquals(JSON.parse(sample!).doc_hash, hash);
+  } finally {
+    Deno.removeSync(path);
+  }
+});
