@@ -24,6 +24,7 @@ export class Interrupt implements Disposable {
 
   constructor() {
     for (const signal of this.#signals) Deno.addSignalListener(signal, this.#listener);
+    endAtTheSecond(this.#signals);
   }
 
   /** Whether Ctrl-C was pressed. */
@@ -44,5 +45,33 @@ export class Interrupt implements Disposable {
   /** Gives Ctrl-C back to the system. */
   [Symbol.dispose](): void {
     for (const signal of this.#signals) Deno.removeSignalListener(signal, this.#listener);
+  }
+}
+
+/** Numbers of signals on Linux. */
+const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+/** Byte of sa_flags in struct sigaction of a 64-bit libc, and the flag that gives a signal back to the system when it has come once. */
+const FLAGS_AT = 136, SA_RESETHAND = 0x80000000;
+
+/**
+ * Lets the system end the process at the second signal. The listener hears of either only when the thread that computes has a pause,
+ * which a large layer may not make for seconds. Without FFI, or elsewhere than on Linux, the listener is all there is.
+ */
+function endAtTheSecond(signals: readonly Deno.Signal[]): void {
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return;
+  try {
+    const libc = Deno.dlopen("libc.so.6", {
+      // int sigaction(int signum, const struct sigaction *act, struct sigaction *oldact)
+      sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+    });
+    for (const signal of signals) {
+      const action = new DataView(new ArrayBuffer(256)), bytes = new Uint8Array(action.buffer);
+      if (libc.symbols.sigaction(NUMBERS[signal]!, null, bytes) !== 0) continue;
+      action.setUint32(FLAGS_AT, action.getUint32(FLAGS_AT, true) | SA_RESETHAND, true);
+      libc.symbols.sigaction(NUMBERS[signal]!, bytes, null);
+    }
+    libc.close();
+  } catch {
+    // Without this libc the listener is all there is.
   }
 }

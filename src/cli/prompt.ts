@@ -49,10 +49,15 @@ export function asMessage(prompt: string): string {
 async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of stream) {
-    length += chunk.length;
-    refuseLong(length, name);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of stream) {
+      length += chunk.length;
+      refuseLong(length, name);
+      chunks.push(chunk);
+    }
+  } catch (thrown) {
+    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
+    throw new InputError(`${name}: cannot be read: ${reason(thrown)}`);
   }
   const whole = new Uint8Array(length);
   let at = 0;

@@ -1,11 +1,13 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
 import { clip, FailureError, InputError, reason } from "../errors.ts";
+import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
 import { denied } from "./denied.ts";
 import { keepIgnoringHangup } from "./hangup.ts";
 import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
+import { systemError } from "./system_errors.ts";
 import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
 
 /**
@@ -70,7 +72,10 @@ async function dispatch(args: readonly string[]): Promise<number> {
 
 /** Runs a command with the permissions that its arguments need, and no others. */
 async function start(command: Command, args: readonly string[]): Promise<number> {
-  confine(privileges(command, args));
+  const needed = privileges(command, args);
+  // Who computes without FFI has to know too, and cannot look any more.
+  if (command.ffi && !needed.ffi) availableMemory();
+  confine(needed);
   return await command.run(args);
 }
 
@@ -91,6 +96,11 @@ function report(thrown: unknown, traced: boolean): number {
   if (thrown instanceof Deno.errors.NotCapable) {
     say(`error: ${denied(thrown)}`);
     return 2;
+  }
+  const refused = systemError(thrown);
+  if (refused !== null) {
+    say(`error: ${refused}`);
+    return 1;
   }
   say(`internal error: ${reason(thrown)}; run with MXOSS_TRACE=1 for the stack`);
   return 1;

@@ -2,6 +2,7 @@
  * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what it has not
  * written itself a terminal does not obey.
  */
+import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
 
 /** The reader of stdout went away; nothing that is left to say has a listener. */
@@ -18,6 +19,7 @@ const FULL_PIPE_MS = 2;
  * Writes text to stdout, all of it. The event loop keeps turning while a slow reader makes the write wait, so Ctrl-C is heard.
  *
  * @throws {BrokenPipe} when the reader has closed the pipe.
+ * @throws {FailureError} when the system refuses, for instance for want of room on the disk.
  */
 export function writeOut(text: string): Promise<void> {
   return writeRaw(printable(text));
@@ -36,7 +38,9 @@ async function writeRaw(text: string): Promise<void> {
     } catch (thrown) {
       if (thrown instanceof Deno.errors.BrokenPipe) throw new BrokenPipe();
       // A pipe in non-blocking mode (a parent process may set that) is merely full.
-      if (!(thrown instanceof Deno.errors.WouldBlock)) throw thrown;
+      if (!(thrown instanceof Deno.errors.WouldBlock)) {
+        throw new FailureError(`stdout: cannot be written: ${reason(thrown)}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_MS));
     }
   }

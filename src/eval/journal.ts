@@ -3,6 +3,7 @@
  * line that was cut off is dropped and computed again. The first line says what the results belong to.
  */
 import { openToAppend } from "../checkpoint/atomic.ts";
+import { cannotWrite } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { printableJson } from "../printable.ts";
 
@@ -16,11 +17,13 @@ const SYNC_MS = 1000;
 
 /** Results on disk; this process alone may write them until it is disposed of. */
 export class Journal<T extends Indexed> implements Disposable {
+  readonly #path: string;
   readonly #file: Deno.FsFile;
   readonly #entries: Map<number, T>;
   #synced = performance.now();
 
-  private constructor(file: Deno.FsFile, entries: Map<number, T>) {
+  private constructor(path: string, file: Deno.FsFile, entries: Map<number, T>) {
+    this.#path = path;
     this.#file = file;
     this.#entries = entries;
   }
@@ -61,7 +64,7 @@ export class Journal<T extends Indexed> implements Disposable {
       });
       // What is left of a line that was cut off.
       file.truncateSync(bytes);
-      const journal = new Journal(file, entries);
+      const journal = new Journal(path, file, entries);
       if (lines.length === 0) journal.#write(headerLine);
       return journal;
     } catch (thrown) {
@@ -75,7 +78,11 @@ export class Journal<T extends Indexed> implements Disposable {
     return this.#entries;
   }
 
-  /** Adds a result and hands it to the operating system before it returns. */
+  /**
+   * Adds a result and hands it to the operating system before it returns.
+   *
+   * @throws {FailureError} when the disk is full or fails; what was whole before is read again by the next run.
+   */
   append(entry: T): void {
     if (this.#entries.has(entry.index)) throw new RangeError(`entry ${entry.index} is in the journal already`);
     this.#entries.set(entry.index, entry);
@@ -84,10 +91,14 @@ export class Journal<T extends Indexed> implements Disposable {
 
   #write(line: string): void {
     let bytes = new TextEncoder().encode(`${line}\n`);
-    // One call in all but strange cases, so that a line is rarely cut.
-    while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
-    if (performance.now() - this.#synced < SYNC_MS) return;
-    this.#file.syncDataSync();
+    try {
+      // One call in all but strange cases, so that a line is rarely cut.
+      while (bytes.length > 0) bytes = bytes.subarray(this.#file.writeSync(bytes));
+      if (performance.now() - this.#synced < SYNC_MS) return;
+      this.#file.syncDataSync();
+    } catch (thrown) {
+      throw cannotWrite(this.#path, thrown);
+    }
     this.#synced = performance.now();
   }
 

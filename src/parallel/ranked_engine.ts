@@ -4,6 +4,7 @@ import type { BackendInfo, Batch, OpenRequest } from "../backends/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { FailureError, InputError } from "../errors.ts";
+import { startThread } from "../thread.ts";
 import { type Engine, LOGIT_ROWS } from "../model/engine.ts";
 import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { assemble } from "./assemble.ts";
@@ -98,7 +99,7 @@ class Ranks {
     onProgress?: (done: number, total: number) => void,
   ) {
     this.#workers = Array.from({ length: count }, (_, rank) => {
-      const worker = new Worker(module, { type: "module", name: `mxoss-rank-${rank}` });
+      const worker = startThread(module, `mxoss-rank-${rank}`, `the thread of rank ${rank} of ${count}`);
       worker.onmessage = ({ data }: MessageEvent<RankReply>) => {
         if (data.kind === "tap") this.onTap?.(rank, data);
         else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);

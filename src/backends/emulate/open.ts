@@ -2,12 +2,13 @@
 import { asset, isVirtual } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
+import { type Available, refuseBeyondMemory } from "../../memory.ts";
 import type { OpenRequest } from "../backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
 import { assertPageAligned, canMap, mapRuns, readRuns } from "./load.ts";
-import { MEMORY_CAPACITY, planMemories, WASM_PAGE } from "./plan.ts";
+import { MEMORY_CAPACITY, type ModelPlan, planMemories, WASM_PAGE } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { placeWeights } from "./weights.ts";
 
@@ -19,6 +20,8 @@ export interface EmulateOptions {
   readonly weights: "auto" | "map" | "read";
   /** For tests: bytes of one memory, to see a small model cut into stages. */
   readonly memoryCapacity?: number;
+  /** For tests: what memory there is. */
+  readonly available?: Available;
 }
 
 let kernels: Promise<WebAssembly.Module> | undefined;
@@ -51,6 +54,7 @@ export async function openEmulate<N extends string>(
     mapped,
     capacity: options.memoryCapacity ?? MEMORY_CAPACITY,
   });
+  checkMemory(request, plan, areas.end, mapped, options.available);
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
   const pool = new Pool(threads, module, memories, areas);
   try {
@@ -81,6 +85,28 @@ export async function openEmulate<N extends string>(
     pool.close();
     throw thrown;
   }
+}
+
+/**
+ * All ranks hold as much as this one.
+ *
+ * @throws {FailureError} if memory cannot hold that.
+ */
+function checkMemory<N extends string>(
+  request: OpenRequest<N>,
+  { memories, weightBytes }: ModelPlan,
+  areaBytes: number,
+  mapped: boolean,
+  available?: Available,
+): void {
+  const { part, slots, context, config } = request, ranks = part?.communicator.size ?? 1;
+  const cache = config.sliding.reduce((sum, _, layer) => sum + 2 * cacheGeometry(request, layer).halfBytes, 0);
+  refuseBeyondMemory(
+    "--backend=emulate",
+    { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work: ranks * memories.length * areaBytes },
+    `${slots} x ${context} positions`,
+    available,
+  );
 }
 
 /** Minimum equals maximum, so that V8 reserves the addresses once and never moves them under a mapping. */

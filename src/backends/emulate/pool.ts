@@ -1,6 +1,7 @@
 /** The driving side of the worker threads; see `control.ts` for the protocol. */
 import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
+import { startThread } from "../../thread.ts";
 import {
   ACTIVE,
   CONTROL_BYTES,
@@ -60,8 +61,9 @@ export class Pool {
     const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
     this.#kernels = memories.map((memory) => instantiate(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
-    this.#workers = Array.from({ length: threads - 1 }, (_, i) => {
-      const worker = new Worker(asset("src/backends/emulate/worker.ts"), { type: "module", name: `mxoss-${i + 1}` });
+    this.#workers = [];
+    for (let i = 0; i < threads - 1; i++) {
+      const worker = this.#start(i + 1);
       const setup: WorkerSetup = {
         control: this.#control.buffer as SharedArrayBuffer,
         module,
@@ -74,8 +76,8 @@ export class Pool {
         this.#startFailure ??= event.message;
       };
       worker.postMessage(setup);
-      return worker;
-    });
+      this.#workers.push(worker);
+    }
   }
 
   /** Runs units 0..units of a kernel on the calling thread. */
@@ -119,6 +121,17 @@ export class Pool {
     if (Atomics.load(control, FAILED) !== 0) {
       const text = new Uint8Array(control.buffer, FAILURE_BYTE, Atomics.load(control, FAILURE_LENGTH)).slice();
       throw new FailureError(`a worker thread failed in ${name}: ${new TextDecoder().decode(text)}`);
+    }
+  }
+
+  /** Starts a thread; if the system has none left, those that were started end. */
+  #start(number: number): Worker {
+    try {
+      const which = `thread ${number + 1} of ${this.threads}`;
+      return startThread(asset("src/backends/emulate/worker.ts"), `mxoss-${number}`, which);
+    } catch (thrown) {
+      this.close();
+      throw thrown;
     }
   }
 

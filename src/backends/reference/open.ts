@@ -1,5 +1,6 @@
 /** Opens the reference backend. */
-import type { Backend, OpenRequest } from "../backend.ts";
+import { type Available, refuseBeyondMemory } from "../../memory.ts";
+import type { Backend, OpenRequest, TensorSpec } from "../backend.ts";
 import { ReferenceBackend } from "./backend.ts";
 import { WeightFiles } from "./weight_files.ts";
 import { bytesHeld, loadWeights } from "./weights.ts";
@@ -7,11 +8,17 @@ import { bytesHeld, loadWeights } from "./weights.ts";
 /**
  * Opens the model's files; matrices are read when an operation needs them, so a model larger than memory can be computed, slowly.
  *
+ * @param available For tests: what memory there is.
+ * @throws {FailureError} if memory cannot hold the cache and the activations.
  * @throws {InputError} if a weight file cannot be opened, or changed since it was checked.
  */
-export function openReference<N extends string>(request: OpenRequest<N>): Promise<Backend<N>> {
+export function openReference<N extends string>(
+  request: OpenRequest<N>,
+  available?: Available,
+): Promise<Backend<N>> {
   return Promise.try(() => {
     const started = performance.now();
+    checkMemory(request, available);
     const files = new WeightFiles(request.source.files);
     try {
       const weights = loadWeights(request.source, files, request.onProgress ?? (() => {}));
@@ -25,4 +32,21 @@ export function openReference<N extends string>(request: OpenRequest<N>): Promis
       throw thrown;
     }
   });
+}
+
+/** Everything is float32 here, also what stands for other formats. */
+function checkMemory<N extends string>(request: OpenRequest<N>, available?: Available): void {
+  const { config, source, part, slots, context, maxTokens } = request, ranks = part?.communicator.size ?? 1;
+  const cache = source.tree.layers.reduce((sum, { k, v }, layer) => {
+    const capacity = config.sliding[layer] ? Math.min(context, config.slidingWindow + maxTokens) : context;
+    return sum + 4 * slots * capacity * (k.weight.rows + v.weight.rows);
+  }, 0);
+  const work = Object.values<TensorSpec>(request.tensors)
+    .reduce((sum, { rowsPerToken, width }) => sum + 4 * rowsPerToken * maxTokens * width, 0);
+  refuseBeyondMemory(
+    "--backend=reference",
+    { weights: 0, cache: ranks * cache, work: ranks * work },
+    `${slots} x ${context} positions`,
+    available,
+  );
 }

@@ -1,0 +1,124 @@
+/** Memory of the machine that this process may still take, and refusing a model that needs more before any of it is taken. */
+import { FailureError } from "./errors.ts";
+
+/** Memory that can be had. */
+export interface Available {
+  readonly bytes: number;
+  /** Who says so. */
+  readonly by: string;
+}
+
+/** Memory that a model needs. Weights that are mapped count for nothing: the system can drop and read them again. */
+export interface Needed {
+  readonly weights: number;
+  readonly cache: number;
+  /** Activations and work areas. */
+  readonly work: number;
+}
+
+/** Text of a file of the system, or null. */
+export type ReadSystemFile = (path: string) => string | null;
+
+/** The least of what the system has and what its control groups (version 1 or 2) leave to the process; null where nobody says. */
+export function availableFrom(read: ReadSystemFile): Available | null {
+  const found: Available[] = [];
+  const free = /^MemAvailable:\s+(\d+) kB$/m.exec(read("/proc/meminfo") ?? "")?.[1];
+  if (free !== undefined) found.push({ bytes: 1024 * Number(free), by: "MemAvailable of /proc/meminfo" });
+  for (const line of (read("/proc/self/cgroup") ?? "").split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (path === undefined) continue;
+    const version1 = controllers!.split(",").includes("memory");
+    if (!version1 && controllers !== "") continue;
+    // A limit of any group above holds as well. Inside a container its own group is the root.
+    for (let at = path.replace(/\/$/, "");; at = at.slice(0, at.lastIndexOf("/"))) {
+      const limit = version1
+        ? leftOf(read, `/sys/fs/cgroup/memory${at}`, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+        : leftOf(read, `/sys/fs/cgroup${at}`, "memory.max", "memory.current", "");
+      if (limit !== null) found.push(limit);
+      if (at === "") break;
+    }
+  }
+  return found.toSorted((a, b) => a.bytes - b.bytes)[0] ?? null;
+}
+
+/** What one group leaves: its limit less its use, in which files that can be dropped do not count. */
+function leftOf(read: ReadSystemFile, dir: string, limit: string, usage: string, prefix: string): Available | null {
+  const most = Number(read(`${dir}/${limit}`)?.trim() || NaN), used = Number(read(`${dir}/${usage}`)?.trim() || NaN);
+  // Version 1 writes a number of some exabytes for none, version 2 "max".
+  if (!(most < 2 ** 60) || !(used >= 0)) return null;
+  const stat = read(`${dir}/memory.stat`) ?? "";
+  const files = ["active_file", "inactive_file"]
+    .reduce((sum, name) => sum + Number(new RegExp(`^${prefix}${name} (\\d+)$`, "m").exec(stat)?.[1] ?? 0), 0);
+  return { bytes: Math.max(0, most - used + Math.min(files, used)), by: `${dir}/${limit}` };
+}
+
+/** What was there when the process still could look. */
+let seen: Available | null = null;
+
+/**
+ * What is there now, or was when the process still might look: Deno opens files of /proc to nobody with fewer than all permissions, so
+ * they are read through libc, where calling it is permitted.
+ */
+export function availableMemory(): Available | null {
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return seen;
+  try {
+    const libc = Deno.dlopen("libc.so.6", {
+      // int open(const char *path, int flags)
+      open: { parameters: ["buffer", "i32"], result: "i32" },
+      // ssize_t read(int fd, void *buf, size_t count)
+      read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+      // int close(int fd)
+      close: { parameters: ["i32"], result: "i32" },
+    });
+    const { open, read, close } = libc.symbols, buffer = new Uint8Array(1 << 14);
+    try {
+      seen = availableFrom((path) => {
+        const descriptor = open(new TextEncoder().encode(`${path}\0`), O_RDONLY_CLOEXEC);
+        if (descriptor < 0) return null;
+        const got = Number(read(descriptor, buffer, BigInt(buffer.length)));
+        close(descriptor);
+        return got < 0 ? null : new TextDecoder().decode(buffer.subarray(0, got));
+      });
+    } finally {
+      libc.close();
+    }
+  } catch {
+    // Without this libc nobody says.
+  }
+  return seen;
+}
+/** Linux value of the C constants. */
+const O_RDONLY_CLOEXEC = 0o2000000;
+
+/** Memory that is left alone: threads, the tokenizer and the runtime itself need some. */
+const RESERVE_BYTES = 64 * 2 ** 20;
+
+/**
+ * Refuses a model that memory cannot hold.
+ *
+ * @param subject What the message begins with, for instance `--backend=emulate`.
+ * @param room For how many positions the cache is, in words.
+ * @throws {FailureError} with what was wanted and what is there.
+ */
+export function refuseBeyondMemory(
+  subject: string,
+  { weights, cache, work }: Needed,
+  room: string,
+  available: Available | null = availableMemory(),
+): void {
+  const needed = weights + cache + work;
+  if (available === null || needed + RESERVE_BYTES <= available.bytes) return;
+  throw new FailureError(
+    `${subject}: ${size(available.bytes)} of memory can be had (${available.by}), but the model needs ${
+      size(needed)
+    }: ` +
+      `${weights === 0 ? "" : `weights ${size(weights)}, `}KV cache ${size(cache)} for ${room}, activations ${
+        size(work)
+      }; ` +
+      `use a smaller --max-tokens, fewer sequences or a smaller --chunk${weights === 0 ? "" : ", or mapped weights"}`,
+  );
+}
+
+function size(bytes: number): string {
+  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}

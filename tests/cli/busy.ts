@@ -1,0 +1,6 @@
+/** Hears of Ctrl-C, but never has a pause to act on it. */
+import { Interrupt } from "../../src/cli/interrupt.ts";
+
+using _interrupt = new Interrupt();
+Deno.stdout.writeSync(new TextEncoder().encode("busy\n"));
+for (const end = Date.now() + 20_000; Date.now() < end;);

@@ -1,0 +1,121 @@
+/** What the system refuses is one line about the path, the option or the thread, and never "internal error". */
+import { systemError } from "../../src/cli/system_errors.ts";
+import { FailureError } from "../../src/errors.ts";
+import { Journal } from "../../src/eval/journal.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
+import { openTiny } from "../model/tiny.ts";
+
+const linux = Deno.build.os === "linux";
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+
+/** Runs the program through a shell, which redirects its streams. */
+async function redirected(args: readonly string[], redirection: string) {
+  const { code, stdout, stderr } = await new Deno.Command("sh", {
+    args: ["-c", `exec "$0" "$@" ${redirection}`, Deno.execPath(), "run", "--no-prompt", "--allow-read", MAIN, ...args],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+Deno.test({
+  name: "a full disk behind stdout is an error of stdout, exit code 1",
+  ignore: !linux,
+  fn: async () => {
+    for (const args of [["--help"], ["--raw", "--max-tokens", "2", "Ben"]]) {
+      const { code, stderr } = await redirected(args, ">/dev/full");
+      assertMatch(stderr, /^error: stdout: cannot be written: No space left on device/m);
+      assertEquals(code, 1);
+    }
+  },
+});
+
+Deno.test({
+  name: "a directory as stdin is an error of stdin, exit code 2",
+  ignore: !linux,
+  fn: async () => {
+    const { code, stderr } = await redirected([], "</");
+    assertEquals({ code, stderr }, { code: 2, stderr: "error: stdin: cannot be read: Is a directory (os error 21)\n" });
+  },
+});
+
+Deno.test("a full disk behind a journal is an error of its path, and what was whole stays", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "mxoss-full-" }), path = `${dir}/answers.jsonl`;
+  const read = (value: unknown) => value as { index: number };
+  const { writeSync } = Deno.FsFile.prototype;
+  try {
+    {
+      using journal = Journal.open(path, { schema: "x" }, read);
+      journal.append({ index: 0 });
+      Deno.FsFile.prototype.writeSync = () => {
+        throw Object.assign(new Error("No space left on device (os error 28)"), { code: "ENOSPC" });
+      };
+      const error = assertThrows(() => journal.append({ index: 1 }), FailureError);
+      assertEquals(error.message, `${path}: cannot be written: No space left on device (os error 28)`);
+      Deno.FsFile.prototype.writeSync = writeSync;
+    }
+    using again = Journal.open(path, { schema: "x" }, read);
+    assertEquals([...again.entries.keys()], [0]);
+  } finally {
+    Deno.FsFile.prototype.writeSync = writeSync;
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("threads that cannot start are a failure that names the thread", async () => {
+  const { Worker: real } = globalThis;
+  let left = 1;
+  globalThis.Worker = class extends real {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      if (left-- === 0) throw new Deno.errors.WouldBlock("Resource temporarily unavailable (os error 11)");
+      super(...args);
+    }
+  };
+  try {
+    const { message } = await assertRejects(() => openTiny({ threads: 4 }), FailureError);
+    assertMatch(message, /^thread 3 of 4 could not be started: Resource temporarily unavailable.*fewer --threads$/);
+    left = 0;
+    const ranks = await assertRejects(() => openTiny({ tp: 2 }), FailureError);
+    assertMatch(ranks.message, /^the thread of rank 0 of 2 could not be started: /);
+  } finally {
+    globalThis.Worker = real;
+  }
+});
+
+Deno.test("systemError() tells what the system refuses, and want of memory, from defects", () => {
+  const thrown = (act: () => unknown) => {
+    try {
+      return act();
+    } catch (thrown) {
+      return thrown;
+    }
+  };
+  assertMatch(systemError(thrown(() => Deno.statSync("/nowhere/at/all")))!, /^the system refused: /);
+  assertMatch(systemError(thrown(() => new Float32Array(2 ** 53)))!, /^out of memory: /);
+  assertMatch(systemError(thrown(() => new ArrayBuffer(2 ** 52)))!, /^out of memory: /);
+  assertMatch(systemError(thrown(() => "x".repeat(2 ** 29).repeat(4)))!, /^out of memory: /);
+  assertEquals(systemError(thrown(() => (null as unknown as { x: number }).x)), null);
+  assertEquals(systemError(thrown(() => (1).toFixed(1000))), null);
+  assertEquals(systemError(Object.assign(new TypeError("x"), { code: "ERR_INVALID_ARG_TYPE" })), null);
+});
+
+Deno.test({
+  name: "a second Ctrl-C ends a run whose thread makes no pause",
+  ignore: !linux,
+  fn: async () => {
+    const script = new URL("busy.ts", import.meta.url).pathname;
+    const args = ["run", "--no-check", "--allow-all", script];
+    const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null" }).spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    const started = performance.now();
+    for (let i = 0; i < 2; i++) {
+      child.kill("SIGINT");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const { signal } = await child.status;
+    await reader.cancel();
+    assertEquals(signal, "SIGINT");
+    assert(performance.now() - started < 10_000);
+  },
+});

@@ -1,0 +1,96 @@
+import { openEmulate } from "../src/backends/emulate/open.ts";
+import { openReference } from "../src/backends/reference/open.ts";
+import { FailureError } from "../src/errors.ts";
+import { type Available, availableFrom, availableMemory } from "../src/memory.ts";
+import { assert, assertEquals, assertRejects } from "./assert.ts";
+import { requestFor } from "./backends/gpu/opened.ts";
+import { randomModel, testConfig } from "./backends/random_model.ts";
+
+const GIB = 2 ** 30;
+
+function available(files: Readonly<Record<string, string>>): Available | null {
+  return availableFrom((path) => files[path] ?? null);
+}
+
+const MEMINFO = "MemTotal:       24684092 kB\nMemFree:         9000000 kB\nMemAvailable:    8388608 kB\n";
+
+Deno.test("availableFrom() takes the least of the system's and the control groups' memory", () => {
+  assertEquals(available({}), null);
+  const system = { "/proc/meminfo": MEMINFO };
+  assertEquals(available(system), { bytes: 8 * GIB, by: "MemAvailable of /proc/meminfo" });
+
+  const version2 = {
+    ...system,
+    "/proc/self/cgroup": "0::/user.slice/run\n",
+    "/sys/fs/cgroup/user.slice/run/memory.max": "max\n",
+  };
+  assertEquals(available(version2)?.bytes, 8 * GIB);
+  const above = {
+    ...version2,
+    "/sys/fs/cgroup/user.slice/run/memory.current": "1\n",
+    "/sys/fs/cgroup/user.slice/memory.max": `${4 * GIB}\n`,
+    "/sys/fs/cgroup/user.slice/memory.current": `${3 * GIB}\n`,
+    "/sys/fs/cgroup/user.slice/memory.stat": `anon 5\nfile 9\ninactive_file ${GIB}\nactive_file ${GIB / 2}\n`,
+  };
+  assertEquals(available(above), { bytes: 2.5 * GIB, by: "/sys/fs/cgroup/user.slice/memory.max" });
+
+  const version1 = {
+    ...system,
+    "/proc/self/cgroup": "9:cpu,cpuacct:/x\n4:memory:/job\n0::/\n",
+    "/sys/fs/cgroup/memory/job/memory.limit_in_bytes": `${2 * GIB}`,
+    "/sys/fs/cgroup/memory/job/memory.usage_in_bytes": `${GIB}`,
+    "/sys/fs/cgroup/memory/job/memory.stat": `total_inactive_file ${GIB / 2}\ninactive_file 7\n`,
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+    "/sys/fs/cgroup/memory/memory.usage_in_bytes": "5",
+  };
+  assertEquals(available(version1), { bytes: 1.5 * GIB, by: "/sys/fs/cgroup/memory/job/memory.limit_in_bytes" });
+});
+
+Deno.test({
+  name: "availableMemory() knows what this machine has",
+  ignore: Deno.build.os !== "linux",
+  fn: () => {
+    const { bytes } = availableMemory()!;
+    assert(bytes > 0 && bytes <= Deno.systemMemoryInfo().total, `${bytes}`);
+  },
+});
+
+Deno.test("emulate and reference refuse what memory cannot hold, with the numbers, before they take any of it", async () => {
+  const config = testConfig({});
+  using model = randomModel(41, { config });
+  const request = requestFor(model, { slots: 400, context: 4096 });
+  const little: Available = { bytes: 80e6, by: "a test" };
+  const { Memory } = WebAssembly;
+  let taken = 0;
+  // The module is asked for its addresses over a memory of 2 MB.
+  WebAssembly.Memory = class extends Memory {
+    constructor(limits: WebAssembly.MemoryDescriptor) {
+      if (limits.initial > 32) taken++;
+      super(limits);
+    }
+  };
+  try {
+    for (const weights of ["map", "read"] as const) {
+      const { message } = await assertRejects(
+        () => openEmulate(request, { threads: 1, weights, available: little }),
+        FailureError,
+      );
+      assertEquals(
+        message.replaceAll(/\d+\.\d (MB|GB)/g, "SIZE"),
+        "--backend=emulate: SIZE of memory can be had (a test), but the model needs SIZE: " +
+          `${weights === "read" ? "weights SIZE, " : ""}KV cache SIZE for 400 x 4096 positions, activations SIZE; ` +
+          `use a smaller --max-tokens, fewer sequences or a smaller --chunk${
+            weights === "read" ? ", or mapped weights" : ""
+          }`,
+      );
+    }
+    const { message } = await assertRejects(() => openReference(request, little), FailureError);
+    assertEquals(
+      message.startsWith("--backend=reference: 80.0 MB of memory can be had (a test), but the model needs "),
+      true,
+    );
+    assertEquals(taken, 0);
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+});
