@@ -8,7 +8,9 @@
  * without special tokens. Templates still see texts of the same length, with the same blanks and letters; only comparisons with
  * `<`, `|` and `>` in messages (checks for markup, which is harmless here) do not hold.
  */
+import { printable } from "../checkpoint/describe.ts";
 import { InputError, reason } from "../errors.ts";
+import { metered, type RuntimeClass, whyTooLarge } from "./template_meter.ts";
 import { isObject } from "./tokenizer_file.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
 
@@ -29,14 +31,14 @@ class Refusal extends Error {}
 
 /** A parsed template. */
 export class ChatTemplate {
-  readonly #render: (variables: Record<string, unknown>) => string;
+  readonly #render: (variables: Record<string, unknown>, length: number) => string;
 
   private constructor(
     /** Where it was read, for messages. */
     readonly path: string,
     /** Its text. */
     readonly source: string,
-    render: (variables: Record<string, unknown>) => string,
+    render: (variables: Record<string, unknown>, length: number) => string,
   ) {
     this.#render = render;
   }
@@ -44,21 +46,25 @@ export class ChatTemplate {
   /**
    * Parses a template.
    *
-   * @throws {InputError} if it is not Jinja.
+   * @throws {InputError} if it is not Jinja, or too large.
    */
   static async parse(path: string, source: string): Promise<ChatTemplate> {
+    const large = whyTooLarge(source);
+    if (large !== null) throw new InputError(`${path}: ${large}`);
     const { Environment, Interpreter, Template } = await import("@huggingface/jinja");
     let template: InstanceType<typeof Template>;
     try {
       template = new Template(source);
     } catch (thrown) {
-      throw new InputError(`${path}: expected a Jinja template, got ${reason(thrown)}`);
+      throw new InputError(`${path}: expected a Jinja template, got ${printable(reason(thrown))}`);
     }
-    return new ChatTemplate(path, source, (variables) => {
+    const Library = Interpreter as unknown as RuntimeClass<InstanceType<typeof Environment>>;
+    return new ChatTemplate(path, source, (variables, length) => {
       // Template.render() would bring a clock of its own, and no name can be set twice.
       const environment = new Environment();
       for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      const result = new Interpreter(environment).run(template.parsed) as { value: unknown };
+      const Metered = metered(Library, length, source.length);
+      const result = new Metered(environment).run(template.parsed) as { value: unknown };
       return String(result.value);
     });
   }
@@ -66,15 +72,19 @@ export class ChatTemplate {
   /**
    * Renders the template to segments, in which special tokens are those that the template itself wrote.
    *
-   * @throws {InputError} if the template refuses the messages or cannot be executed.
+   * @throws {InputError} if the template refuses the messages, cannot be executed, or takes too much time or memory.
    */
   render(tokenizer: Tokenizer, { trusted, untrusted, now }: TemplateVariables): Segment[] {
-    const cover = new Cover(tokenizer.specials.keys(), JSON.stringify(untrusted) + this.source);
+    const input = JSON.stringify(untrusted);
+    const cover = new Cover(tokenizer.specials.keys(), input + this.source);
     let text: string;
     try {
-      text = this.#render({ ...GLOBALS, strftime_now: clock(now), ...trusted, ...cover.hide(untrusted) as object });
+      text = this.#render(
+        { ...GLOBALS, strftime_now: clock(now), ...trusted, ...cover.hide(untrusted) as object },
+        input.length,
+      );
     } catch (thrown) {
-      const said = cover.show(reason(thrown));
+      const said = printable(cover.show(reason(thrown)));
       throw new InputError(
         thrown instanceof Refusal
           ? `${this.path}: the template refuses: ${said}`
@@ -96,13 +106,18 @@ class Cover {
    * @param taken Text whose characters cannot serve as replacements.
    */
   constructor(specials: Iterable<string>, taken: string) {
+    const used = new Set<number>();
+    for (let i = 0; i < taken.length; i++) {
+      const unit = taken.charCodeAt(i);
+      if (unit >= PRIVATE_START && unit <= PRIVATE_END) used.add(unit);
+    }
     let code = PRIVATE_START;
     for (const name of specials) {
       // Every special token needs at least one character that no outside string can supply; punctuation distorts texts least.
       const signs = [...name].filter((char) => char.length === 1 && !/[\p{L}\p{N}\s_-]/u.test(char));
       for (const char of signs.length > 0 ? signs : [name[0]!]) {
         if (this.#hidden.has(char)) continue;
-        while (code <= PRIVATE_END && taken.includes(String.fromCharCode(code))) code++;
+        while (code <= PRIVATE_END && used.has(code)) code++;
         if (code > PRIVATE_END) {
           throw new InputError("messages: use every private-use character of Unicode, expected one that is free");
         }
@@ -131,6 +146,9 @@ class Cover {
   }
 }
 
+/** Most numbers of a template's `range`. */
+const MAX_RANGE = 100_000;
+
 /** What Hugging Face's templates may use besides their variables; `namespace` is the library's. */
 const GLOBALS = {
   true: true,
@@ -143,6 +161,7 @@ const GLOBALS = {
     const numbers = args.map(Number);
     const [start = 0, stop = 0, step = 1] = numbers.length === 1 ? [0, numbers[0]!] : numbers;
     const length = Math.max(0, Math.ceil((stop - start) / step));
+    if (!(length <= MAX_RANGE)) throw new Error(`range(): expected at most ${MAX_RANGE} numbers, got ${length}`);
     return Array.from({ length }, (_, i) => start + i * step);
   },
   raise_exception: (message: unknown): never => {

@@ -1,0 +1,235 @@
+/**
+ * A chat template is a program from a file. The library that runs it knows no bounds, so each of its steps goes through here: steps, and
+ * what they read and make, use up fuel; values have a largest size; and a clock stands behind both.
+ *
+ * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory and longer than
+ * the memory as a text.
+ */
+
+/** What is needed of the library's interpreter; some of its methods are private there. */
+export interface Runtime {
+  run(program: unknown): unknown;
+  evaluate(node: Node | undefined, scope: unknown): Value;
+  applyFilter(operand: Value, filter: Node, scope: unknown): Value;
+  evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
+}
+/** The class of it. */
+export type RuntimeClass<E> = new (environment: E) => Runtime;
+
+/** A node of the library's syntax tree. */
+interface Node {
+  readonly type: string;
+  readonly value?: unknown;
+  readonly [key: string]: unknown;
+}
+
+/** A value of the library's. */
+interface Value {
+  readonly type: string;
+  value: unknown;
+  readonly builtins?: ReadonlyMap<string, Value>;
+}
+
+type Function = (args: Value[], scope: unknown) => Value;
+
+/** Steps of a template, each about a microsecond, and how many more for each character of the messages. */
+const STEPS = 400_000, STEPS_PER_CHARACTER = 2;
+/** Largest value, in characters, and how much larger for each character of the messages. */
+const SIZE = 4_000_000, SIZE_PER_CHARACTER = 4;
+/** What an element of a list counts beside its own size. */
+const ELEMENT = 16;
+/** Lists within lists. */
+const MAX_DEPTH = 100;
+/** Characters that a step's time reads or makes, one by one; and where whole texts are compared or searched. */
+const PER_STEP = 100, PER_STEP_COMPARED = 1000;
+/** Milliseconds, whatever was counted. */
+const MAX_TIME = 5000;
+/** Steps between two looks at the clock. */
+const LOOK = 64;
+
+/** Nodes that make new values, and nodes that go through the values they are given. */
+const MAKES = new Set(["BinaryExpression", "FilterExpression", "FilterStatement", "CallExpression", "CallStatement"]);
+const READS = new Set(["FilterExpression", "CallExpression", "TestExpression"]);
+/** Filters whose result may be as long as their operand times an argument. */
+const GROWS = new Set(["indent", "join", "tojson"]);
+
+/** Size of a value, and how deep it is. */
+interface Extent {
+  readonly size: number;
+  readonly depth: number;
+}
+
+/**
+ * The interpreter with bounds.
+ *
+ * @param inputLength Characters of the messages and whatever else is rendered.
+ * @param templateLength Characters of the template.
+ */
+export function metered<E>(
+  Interpreter: RuntimeClass<E>,
+  inputLength: number,
+  templateLength: number,
+): RuntimeClass<E> {
+  const mostSize = SIZE + SIZE_PER_CHARACTER * inputLength;
+  return class Metered extends Interpreter {
+    #left = STEPS + STEPS_PER_CHARACTER * inputLength;
+    #deadline = performance.now() + MAX_TIME;
+    #untilLook = LOOK;
+    /** The node whose parts are evaluated, and the size of what it takes a member of. */
+    #parent: { readonly node: Node; objectSize: number } | null = null;
+    /** The filter whose arguments come next. */
+    #filter: { readonly name: string; readonly extent: Extent } | null = null;
+    readonly #extents = new WeakMap<Value, Extent>();
+    readonly #guarded = new WeakSet<Value>();
+
+    override evaluate(node: Node | undefined, scope: unknown): Value {
+      if (node === undefined) return super.evaluate(node, scope);
+      this.#burn(node.type === "Macro" || node.type === "CallStatement" ? 1 + templateLength / ELEMENT : 1);
+      const outer = this.#parent, filter = this.#filter, own = { node, objectSize: 0 };
+      this.#parent = own;
+      this.#filter = null;
+      let value: Value;
+      try {
+        value = super.evaluate(node, scope);
+      } finally {
+        this.#parent = outer;
+        this.#filter = filter;
+      }
+      const size = this.#check(value, node, outer?.node ?? null);
+      if (MAKES.has(node.type)) this.#burn(size / PER_STEP);
+      // A method goes through its object, and so does a slice.
+      const reads = value.type === "FunctionValue" ||
+        (node["property"] as Node | undefined)?.type === "SliceExpression";
+      if (reads) this.#burn(own.objectSize / PER_STEP);
+      if (outer !== null) this.#use(value, size, node, outer);
+      return value;
+    }
+
+    /** What a node's parent does with its value. */
+    #use(value: Value, size: number, node: Node, parent: { readonly node: Node; objectSize: number }): void {
+      const outer = parent.node;
+      if (READS.has(outer.type)) this.#burn(size / PER_STEP);
+      else if (outer.type === "BinaryExpression") this.#burn(size / PER_STEP_COMPARED);
+      else if (outer.type === "For" && (outer["iterable"] as Node)["lhs"] === node || outer["iterable"] === node) {
+        // A turn of a loop whose body is empty is no step.
+        this.#burn(size / 4);
+      }
+      if (outer.type === "MemberExpression" && outer["object"] === node) {
+        parent.objectSize = size;
+        this.#guard(value);
+      }
+    }
+
+    override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
+      const name = String(filter.type === "Identifier" ? filter.value : (filter["callee"] as Node | undefined)?.value);
+      const extent = this.#extent(operand);
+      if (extent.size > mostSize) throw tooLarge();
+      this.#burn(extent.size / PER_STEP);
+      this.#guard(operand);
+      const before = this.#filter;
+      this.#filter = { name, extent };
+      try {
+        return super.applyFilter(operand, filter, scope);
+      } finally {
+        this.#filter = before;
+      }
+    }
+
+    override evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>] {
+      const filter = this.#filter;
+      const result = super.evaluateArguments(args, scope);
+      if (filter === null || !GROWS.has(filter.name)) return result;
+      for (const { value } of [...result[0], ...result[1].values()]) {
+        const length = typeof value === "string" ? value.length : typeof value === "number" ? Math.abs(value) : 0;
+        if ((filter.extent.size + 1) * (length * filter.extent.depth + 1) > mostSize) throw tooLarge();
+      }
+      return result;
+    }
+
+    #burn(steps: number): void {
+      this.#left -= steps;
+      if (this.#left < 0) throw new Error("takes too many steps");
+      if (--this.#untilLook > 0) return;
+      this.#untilLook = LOOK;
+      if (performance.now() > this.#deadline) throw new Error(`takes more than ${MAX_TIME} ms`);
+    }
+
+    /** Size of what a node came to; refuses what is too large. */
+    #check(value: Value, node: Node, outer: Node | null): number {
+      if (value.type === "NamespaceValue") {
+        // It alone can change, so its size is not kept, and no value may hold it.
+        const isHeld = outer?.type === "Set" && (outer["assignee"] as Node).type === "MemberExpression" &&
+          outer.value === node;
+        if (isHeld) throw heldNamespace();
+        if (outer?.type === "MemberExpression" || outer?.type === "Set") return 1;
+        let size = 0;
+        for (const held of (value.value as ReadonlyMap<string, Value>).values()) {
+          if (held.type === "NamespaceValue") throw heldNamespace();
+          size += ELEMENT + this.#extent(held).size;
+        }
+        if (size > mostSize) throw tooLarge();
+        return size;
+      }
+      const { size } = this.#extent(value);
+      if (size > mostSize) throw tooLarge();
+      return size;
+    }
+
+    #extent(value: Value, within = 0): Extent {
+      const { value: held } = value;
+      if (typeof held === "string") return { size: held.length, depth: 1 };
+      if (value.type === "NamespaceValue") throw heldNamespace();
+      const parts = Array.isArray(held)
+        ? held as Value[]
+        : held instanceof Map
+        ? [...held as Map<string, Value>]
+        : null;
+      if (parts === null) return { size: 1, depth: 1 };
+      const known = this.#extents.get(value);
+      if (known !== undefined) return known;
+      if (within > MAX_DEPTH) throw new Error(`holds lists more than ${MAX_DEPTH} deep`);
+      let size = 1, depth = 0;
+      for (const part of parts) {
+        const [key, inner] = Array.isArray(part) ? part : ["", part];
+        const extent = this.#extent(inner, within + 1);
+        size += ELEMENT + key.length + extent.size;
+        depth = Math.max(depth, extent.depth);
+      }
+      const extent = { size, depth: depth + 1 };
+      if (extent.depth > MAX_DEPTH) throw new Error(`holds lists more than ${MAX_DEPTH} deep`);
+      this.#extents.set(value, extent);
+      return extent;
+    }
+
+    /** A text's `replace`, which can make a text as long as two others' product, checks that first. */
+    #guard(text: Value): void {
+      const { value: old } = text;
+      if (typeof old !== "string" || this.#guarded.has(text)) return;
+      this.#guarded.add(text);
+      const replace = text.builtins?.get("replace");
+      if (replace === undefined) return;
+      const original = replace.value as Function;
+      replace.value = (args: Value[], scope: unknown): Value => {
+        const fresh = args[1]?.value;
+        if (typeof fresh === "string" && (old.length + 1) * fresh.length > mostSize) throw tooLarge();
+        return original(args, scope);
+      };
+    }
+  };
+}
+
+const tooLarge = () => new Error("makes a value that is too large");
+const heldNamespace = () => new Error("holds a namespace within another value");
+
+/** Blanks in a row, squared and added up: the library looks through each row once from each of its blanks. */
+const MAX_BLANKS = 100_000_000;
+/** Longest template in characters. */
+const MAX_TEMPLATE = 1 << 18;
+
+/** Why a template is too large to be parsed quickly, or null. */
+export function whyTooLarge(source: string): string | null {
+  if (source.length > MAX_TEMPLATE) return `expected at most ${MAX_TEMPLATE} characters, got ${source.length}`;
+  let work = 0;
+  for (const [blanks] of source.matchAll(/\s+/g)) work += blanks.length ** 2;
+  return work > MAX_BLANKS ? "expected fewer blanks in a row" : null;
+}

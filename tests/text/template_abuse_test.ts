@@ -1,0 +1,109 @@
+/** Chat templates that are made to cost time or memory: refused in one line before they do. */
+import { ChatTemplate } from "../../src/text/chat_template.ts";
+import { segmentsText } from "../../src/text/harmony_render.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assertEquals } from "../assert.ts";
+import { assertRefusedQuickly } from "../quickly.ts";
+
+const tokenizer = await Tokenizer.fromDirectory(new URL("../../models/tiny-gpt-oss", import.meta.url).pathname);
+const render = async (source: string, content = "hi") =>
+  segmentsText(
+    (await ChatTemplate.parse("x.jinja", source)).render(tokenizer, {
+      trusted: {},
+      untrusted: { messages: [{ role: "user", content }] },
+      now: new Date(0),
+    }),
+  );
+
+const STEPS = /^x\.jinja: cannot be rendered: takes (?:too many steps|more than \d+ ms)/;
+const SIZE =
+  /^x\.jinja: cannot be rendered: .*(?:too large|deep|within another|Maximum call stack|string length|Cannot call|too many steps)/;
+const TEN = "(range(100000)|list)";
+const HUNGRY: [what: string, source: string, line: RegExp, content?: string][] = [
+  ["loops in loops", "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}", STEPS],
+  ["a range that is too long", "{{ range(1000000000) }}", /range\(\): expected at most 100000 numbers/],
+  ["a range of steps of none", "{% for a in range(1, 5, 0) %}{% endfor %}", /range\(\): expected at most 100000/],
+  [
+    "a text that doubles",
+    "{% set ns = namespace(t='x') %}{% for i in range(100) %}{% set ns.t = ns.t + ns.t %}{% endfor %}{{ ns.t }}",
+    SIZE,
+  ],
+  [
+    "a list that doubles",
+    "{% set ns = namespace(t=['x']) %}{% for i in range(100) %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.t }}",
+    SIZE,
+  ],
+  [
+    "a list that is deep",
+    "{% set ns = namespace(t=['x']) %}{% for i in range(5000) %}{% set ns.t = [ns.t] %}{% endfor %}{{ ns.t|tojson(indent=4) }}",
+    SIZE,
+  ],
+  ["a joined list that doubles", `{% set a = ${TEN} %}{{ (a + a + a + a)|join('x') }}`, SIZE],
+  ["a namespace within itself", "{% set ns = namespace(a=1) %}{% set ns.a = ns %}{{ ns }}", SIZE],
+  ["a namespace within a list", "{% set ns = namespace(a=1) %}{% set ns.a = [ns, ns] %}{{ ns }}", SIZE],
+  ["a namespace within another", "{% set a = namespace(x=1) %}{% set b = namespace(x=a, y=a) %}{{ b }}", SIZE],
+  ["a macro that calls itself", "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}", SIZE],
+  [
+    "macros that call each other twice",
+    Array.from({ length: 40 }, (_, i) => `{% macro f${i}() %}{{ f${i + 1}() }}{{ f${i + 1}() }}{% endmacro %}`).join(
+      "",
+    ) +
+    "{% macro f40() %}x{% endmacro %}{{ f0() }}",
+    STEPS,
+  ],
+  ["a large product of texts", "{{ messages[0].content.replace('', messages[0].content) }}", SIZE, "x".repeat(100_000)],
+  ["the same by a filter", "{{ messages[0].content|replace('', messages[0].content) }}", SIZE, "x".repeat(100_000)],
+  [
+    "the same by a name that is put together",
+    "{% set c = messages[0].content %}{{ c['re' + 'place']('', c) }}",
+    SIZE,
+    "x".repeat(100_000),
+  ],
+  ["wide indents", "{{ messages[0].content|indent(1000000) }}", SIZE, "\nx".repeat(100_000)],
+  ["wide JSON", "{{ [1,2,3,4,5,6,7,8]|tojson(indent=100000000) }}", SIZE],
+  ["separators that are long", `{% set s = messages[0].content %}{{ ${TEN}|join(s) }}`, SIZE, "x".repeat(100_000)],
+  [
+    "output of many references",
+    `{% for i in range(100000) %}{{ messages[0].content }}{% endfor %}`,
+    SIZE,
+    "x".repeat(100_000),
+  ],
+  [
+    "a search in every turn",
+    "{% for i in range(100000) %}{{ 'y' in messages[0].content }}{% endfor %}",
+    STEPS,
+    "x".repeat(400_000),
+  ],
+  [
+    "a block that is set and used",
+    "{% set b %}{% for i in range(90000) %}{{ messages[0].content }}{% endfor %}{% endset %}{{ b|upper }}",
+    SIZE,
+    "x".repeat(10_000),
+  ],
+];
+for (const [what, source, line, content] of HUNGRY) {
+  Deno.test(`a template with ${what} is refused`, async () => {
+    await assertRefusedQuickly(() => render(source, content), line, 2000);
+  });
+}
+
+Deno.test("templates that are too large to be parsed are refused", async () => {
+  await assertRefusedQuickly(
+    () => render("x".repeat(300_000)),
+    /^x\.jinja: expected at most 262144 characters, got 300000/,
+  );
+  await assertRefusedQuickly(() => render(" ".repeat(200_000)), /^x\.jinja: expected fewer blanks in a row/);
+  await assertRefusedQuickly(
+    () => render("{{" + "(".repeat(200_000)),
+    /^x\.jinja: expected a Jinja template, got Maximum call stack/,
+    3000,
+  );
+});
+
+Deno.test("a long conversation is no reason to refuse", async () => {
+  const source =
+    "{% for m in messages %}{% for i in range(2) %}{{ m.content|trim }}{% endfor %}{{ m.content.replace('<', '[') }}{% endfor %}";
+  const content = "a<b ".repeat(250_000);
+  const text = await render(source, content);
+  assertEquals(text, content.trim().repeat(2) + content.replaceAll("<", "["));
+});
