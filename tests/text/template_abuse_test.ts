@@ -2,7 +2,7 @@
 import { ChatTemplate } from "../../src/text/chat_template.ts";
 import { segmentsText } from "../../src/text/harmony_render.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { assertEquals } from "../assert.ts";
+import { assert } from "../assert.ts";
 import { assertRefusedQuickly } from "../quickly.ts";
 
 const tokenizer = await Tokenizer.fromDirectory(new URL("../../models/tiny-gpt-oss", import.meta.url).pathname);
@@ -102,8 +102,9 @@ Deno.test("templates that are too large to be parsed are refused", async () => {
 
 Deno.test("a long conversation is no reason to refuse", async () => {
   const source =
-    "{% for m in messages %}{% for i in range(2) %}{{ m.content|trim }}{% endfor %}{{ m.content.replace('<', '[') }}{% endfor %}";
+    "{% for m in messages %}{% for i in range(2) %}{{ m.content|trim }}{% endfor %}{{ m.content.replace('a', 'cc') }}{% endfor %}";
   const content = "a<b ".repeat(250_000);
   const text = await render(source, content);
-  assertEquals(text, content.trim().repeat(2) + content.replaceAll("<", "["));
+  // An assertion of equality would spell out where texts of megabytes differ.
+  assert(text === content.trim().repeat(2) + content.replaceAll("a", "cc"));
 });
