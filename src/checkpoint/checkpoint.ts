@@ -9,10 +9,10 @@ import { readHfBf16 } from "./layouts/hf_bf16.ts";
 import { readHfMxfp4 } from "./layouts/hf_mxfp4.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { LayoutName, LayoutSource } from "./layouts/layout.ts";
-import { mxfp6Resolver } from "./layouts/mxfp6.ts";
+import { quarkSaid } from "./layouts/quark_said.ts";
 import { readOriginal } from "./layouts/original.ts";
 import { readQuark } from "./layouts/quark.ts";
-import type { Mxfp6Resolver } from "./layouts/quark_weights.ts";
+import type { QuarkSaid } from "./layouts/quark_weights.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "./read.ts";
 import { refuseRouters } from "./routers.ts";
@@ -94,8 +94,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
   const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
   const contradiction = methodWarning(layout, method, files.config);
   if (contradiction !== null) warn(contradiction);
-  const resolve = mxfp6Resolver(quantization, files.config);
-  const source = readLayout(layout, tensors, config, resolve, warn);
+  const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config), warn);
   const unused = checkUnused(tensors.unused(), config, tensors.place);
   if (unused !== null) warn(unused);
   const sourceFiles = weights.files.map(({ path, bytes }) => ({ path, bytes }));
@@ -125,7 +124,7 @@ function readLayout(
   layout: LayoutName,
   tensors: TensorSet,
   config: ModelConfig,
-  resolve: Mxfp6Resolver,
+  said: QuarkSaid,
   warn: (line: string) => void,
 ): LayoutSource {
   switch (layout) {
@@ -136,7 +135,7 @@ function readLayout(
     case "original":
       return readOriginal(tensors, config);
     case "quark":
-      return readQuark(tensors, config, resolve, warn);
+      return readQuark(tensors, config, said, warn);
   }
 }
 

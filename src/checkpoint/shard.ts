@@ -8,6 +8,7 @@
 import { InputError } from "../errors.ts";
 import { FORMAT_BITS } from "../quant/decode.ts";
 import type { WeightFormat } from "../quant/format.ts";
+import type { InputRotation } from "../quant/rotation.ts";
 import type { ModelConfig } from "./model_config.ts";
 import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "./source.ts";
 
@@ -166,7 +167,24 @@ const inputs = (l: LinearSource, range: Range, first: boolean): LinearSource => 
   ...l,
   weight: sliceCols(l.weight, range),
   bias: first ? l.bias : null,
+  ...(l.rotation === undefined ? {} : { rotation: sliceRotation(l.rotation, range, l.module ?? l.weight.name) }),
 });
+
+/**
+ * The rotation of input features `range`.
+ *
+ * @throws {InputError} if the range begins or ends within a block: its numbers would be needed on two ranks.
+ */
+function sliceRotation(rotation: InputRotation, { start, end }: Range, module: string): InputRotation {
+  const { size, prescale } = rotation;
+  if (start % size !== 0 || end % size !== 0) {
+    throw new InputError(
+      `--tp: ${module} rotates its input in blocks of ${size} columns: expected ranks to have whole ones, got columns ` +
+        `${start} to ${end - 1}`,
+    );
+  }
+  return { ...rotation, prescale: prescale && prescale.subarray(start, end) };
+}
 
 /**
  * Refuses heads whose columns of o_proj begin or end within a block: its scale, or that of the block of an input, is one for all of it.

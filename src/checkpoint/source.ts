@@ -3,6 +3,7 @@
  * sharder (which cuts it) and backends (which load it). Nothing here holds weights; everything is file ranges.
  */
 import type { InputFormat, WeightFormat } from "../quant/format.ts";
+import type { InputRotation } from "../quant/rotation.ts";
 
 /** A file of the checkpoint that weights are read from. */
 export interface SourceFile {
@@ -60,6 +61,8 @@ export interface LinearSource {
   readonly input: InputFormat;
   /** Name of the module in Hugging Face's model, whatever the layout calls it: what names in quantization_config mean. */
   readonly module?: string;
+  /** What happens to the input before its format: part of the weights, whatever the plan says. Absent: nothing. */
+  readonly rotation?: InputRotation;
   /** Calibrated scale of the input (float32, > 0) where the checkpoint stores one; whether it is used, the plan decides. */
   readonly inputScale?: number;
 }
@@ -109,6 +112,14 @@ export function mapLayer<L, V, M, W>(
     gateUp: layer.gateUp.map((l) => linear(l)),
     down: layer.down.map((l) => linear(l)),
   };
+}
+
+/** All linears of a model, layer by layer, the head last. */
+export function linearsOf({ tree }: Pick<ModelSource, "tree">): LinearSource[] {
+  const layers = tree.layers.flatMap((
+    { q, k, v, o, router, gateUp, down },
+  ) => [q, k, v, o, router, ...gateUp, ...down]);
+  return [...layers, tree.head];
 }
 
 /** Scales of the FP8 KV cache of one layer: stored = saturate(x / scale). 1 where the checkpoint has none. */

@@ -1,9 +1,11 @@
 /** A checkpoint with every number format decided: what sessions are opened from. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { ModelSource } from "../checkpoint/source.ts";
+import { linearsOf, type ModelSource } from "../checkpoint/source.ts";
+import { InputError } from "../errors.ts";
 import type { Dtype } from "../quant/format.ts";
 import { makePlan, type Plan } from "../quant/plan.ts";
 import { storedLinears, withPlan } from "../quant/plan_source.ts";
+import type { Fp8Scales } from "../quant/static_scales.ts";
 
 /** The choices that formats depend on. */
 export interface PlanOptions {
@@ -14,6 +16,8 @@ export interface PlanOptions {
   readonly scheme?: string;
   /** Calibrated input scales by module; see `PlanRequest.inputScales`. */
   readonly inputScales?: ReadonlyMap<string, number>;
+  /** Which static scale an expert's input has; default `merged`. */
+  readonly fp8Scales?: Fp8Scales;
 }
 
 /** The plan, and the checkpoint's file ranges with what happens to the inputs of linears. */
@@ -28,7 +32,7 @@ export interface PlannedModel {
  * @throws {InputError} where the checkpoint and the choices do not make a model that can be computed.
  */
 export function planModel(checkpoint: Checkpoint, options: PlanOptions): PlannedModel {
-  const { dtype, kvCacheDtype, scheme, inputScales } = options;
+  const { dtype, kvCacheDtype, scheme, inputScales, fp8Scales } = options;
   const plan = makePlan({
     linears: storedLinears(checkpoint.source),
     quantization: checkpoint.quantization,
@@ -38,6 +42,7 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
     kvScales: { layers: checkpoint.source.kvScales.length, stored: checkpoint.source.storedKvScales ?? 0 },
     ...(scheme === undefined ? {} : { scheme }),
     ...(inputScales === undefined ? {} : { inputScales }),
+    ...(fp8Scales === undefined ? {} : { fp8Scales }),
   });
   return { plan, source: withPlan(checkpoint.source, plan) };
 }
@@ -57,12 +62,30 @@ export function missingScales(
 /**
  * The model with inputs as they are, whatever the checkpoint's own scheme: what calibration looks at.
  *
- * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales.
+ * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales; and for inputs that are rotated before they
+ * are quantized, of which an observer of operations sees nothing.
  */
 export function planUncalibrated(
   checkpoint: Checkpoint,
   { dtype, kvCacheDtype }: Pick<PlanOptions, "dtype" | "kvCacheDtype">,
 ): PlannedModel {
+  refuseRotation(checkpoint.source, "calibration");
   const { plan } = planModel(checkpoint, { dtype, kvCacheDtype, inputScales: missingScales(checkpoint) });
   return { plan, source: checkpoint.source };
+}
+
+/**
+ * Refuses a model whose inputs are rotated online.
+ *
+ * @param what What cannot be done with it: `calibration`, `quantize`.
+ * @throws {InputError} naming the linear.
+ */
+export function refuseRotation(source: ModelSource, what: string): void {
+  const rotated = linearsOf(source).find(({ rotation }) => rotation !== undefined);
+  if (rotated === undefined) return;
+  throw new InputError(
+    `${rotated.module}.input_rotation: expected none for ${what}, got an online rotation of blocks of ${
+      rotated.rotation!.size
+    }`,
+  );
 }

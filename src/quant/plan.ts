@@ -8,8 +8,10 @@ import { show } from "../checkpoint/describe.ts";
 import { InputError } from "../errors.ts";
 import type { Dtype, InputFormat, KvFormat, WeightFormat } from "./format.ts";
 import { NO_QDQ } from "./format.ts";
-import { type ModuleSpec, QuarkConfig } from "./quark_config.ts";
-import { describePair, parseScheme, refusedPair, type Scheme, schemeOf, type WeightScale } from "./scheme.ts";
+import { checkRotations } from "./plan_rotation.ts";
+import { type ModuleSpec, QuarkConfig, type WeightSpec } from "./quark_config.ts";
+import { describePair, parseScheme, refusedPair, type Scheme, type WeightScale } from "./scheme.ts";
+import { type Fp8Scales, type StaticScale, staticScales } from "./static_scales.ts";
 
 /** A linear as the checkpoint stores it: all that a plan needs to know of tensors. */
 export interface StoredLinear {
@@ -22,6 +24,8 @@ export interface StoredLinear {
   readonly scale: WeightScale;
   /** Calibrated scale of its input that the checkpoint has, float32; null: none. */
   readonly inputScale: number | null;
+  /** The online rotation of its input in the tensors; null or absent: none. */
+  readonly rotation?: { readonly size: number; readonly prescale: boolean } | null;
 }
 
 /** What a plan is made of. */
@@ -39,6 +43,8 @@ export interface PlanRequest {
    * before those of the checkpoint.
    */
   readonly inputScales?: ReadonlyMap<string, number>;
+  /** Which static scale an expert's input has; default `merged`. */
+  readonly fp8Scales?: Fp8Scales;
   /** `auto`: as the checkpoint says, else the dtype. */
   readonly kvCacheDtype?: "auto" | "bf16" | "fp8";
   /** Layers, and how many of them have scales of their keys and values in the tensors. */
@@ -84,11 +90,16 @@ interface Configured {
   readonly spec: ModuleSpec | null;
   /** Whether `--scheme` replaces that. */
   readonly byScheme: boolean;
+  /** Whether the weight went through the format that the config says, and is stored as plain numbers. */
+  readonly fake: boolean;
 }
 
 /** A linear whose input's scale is not found yet. */
 interface Wanted {
   readonly stored: StoredLinear;
+  /** The format of the weight's numbers: of a fake-quantized one not that which it is stored in. */
+  readonly weight: WeightSpec;
+  readonly fake: boolean;
   readonly input: WantedInput;
   readonly decidedBy: string;
 }
@@ -103,23 +114,35 @@ export function makePlan(request: PlanRequest): Plan {
   const config = readConfig(request);
   const warnings = [...config?.warnings() ?? []];
   const scheme = request.scheme === undefined ? null : parseScheme(request.scheme);
-  const configured = linears.map((stored): Configured => ({
-    stored,
-    spec: config?.of(candidateNames(stored.module)) ?? null,
-    byScheme: scheme !== null && hasWeightsOf(scheme, stored),
-  }));
-  warnings.push(...contradictions(configured, request), ...unusedInputScales(configured, request));
+  const configured = linears.map((stored): Configured => {
+    const spec = config?.of(candidateNames(stored.module)) ?? null;
+    return {
+      stored,
+      spec,
+      byScheme: scheme !== null && hasWeightsOf(scheme, stored),
+      fake: config?.fakeQuantized === true && stored.scale === "none" && (spec?.weight ?? null) !== null,
+    };
+  });
+  warnings.push(
+    ...checkRotations(linears, config, configPath),
+    ...contradictions(configured, request),
+    ...unusedInputScales(configured, request),
+  );
   if (config) warnings.push(...outputs(configured, configPath));
   if (scheme) checkWeights(scheme, linears);
 
-  const wanted = configured.map(({ stored, spec, byScheme }): Wanted => {
-    if (byScheme) return { stored, input: inputOf(scheme!), decidedBy: "--scheme" };
-    if (isCalibrated({ stored, spec })) return { stored, input: { kind: "fp8_static" }, decidedBy: "tensors" };
-    if (spec === null) return { stored, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
+  const wanted = configured.map((linear): Wanted => {
+    const { stored, spec, byScheme, fake } = linear;
+    const weight = fake ? spec!.weight! : { format: stored.weight, scale: stored.scale };
+    if (byScheme) return { stored, weight, fake, input: inputOf(scheme!), decidedBy: "--scheme" };
+    if (isCalibrated(linear)) return { stored, weight, fake, input: { kind: "fp8_static" }, decidedBy: "tensors" };
+    if (spec === null) return { stored, weight, fake, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
     // Weights that are plain against the config were not quantized at all.
-    const unquantized = isUnquantized({ stored, spec });
+    const unquantized = isUnquantized(linear);
     return {
       stored,
+      weight,
+      fake,
       input: unquantized ? NO_QDQ : spec.input ?? NO_QDQ,
       decidedBy: unquantized ? "tensors" : spec.entry,
     };
@@ -171,10 +194,11 @@ function groupOf(module: string): string {
   return candidateNames(module)[1] ?? module;
 }
 
-type Said = Pick<Configured, "stored" | "spec">;
+type Said = Pick<Configured, "stored" | "spec" | "fake">;
 
 /** Whether weights are plain although the config says that they are quantized. */
-const isUnquantized = ({ stored, spec }: Said): boolean => stored.scale === "none" && (spec?.weight ?? null) !== null;
+const isUnquantized = ({ stored, spec, fake }: Said): boolean =>
+  !fake && stored.scale === "none" && (spec?.weight ?? null) !== null;
 
 /** Whether the tensors have the scale of a quantized linear's static FP8 input, of which the config says nothing. */
 const isCalibrated = ({ stored, spec }: Said): boolean =>
@@ -189,7 +213,8 @@ function named([first, ...others]: readonly string[]): string {
 function contradictions(linears: readonly Configured[], request: PlanRequest): string[] {
   const found = new Map<string, { said: string; are: string; modules: string[] }>();
   for (const linear of linears) {
-    const { stored, spec, byScheme } = linear;
+    const { stored, spec, byScheme, fake } = linear;
+    if (fake) continue;
     // Where the config has another method than the tensors, one line about the method says it all.
     const calibrated = !byScheme && isCalibrated(linear) && !(spec === null && isMxfp4Method(request));
     const weight = stored.scale === "none" ? "not quantized" : weightName(stored.weight, stored.scale);
@@ -300,65 +325,30 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: string
         `tokens, got ${different.decidedBy} and ${first.decidedBy}`,
     );
   }
-  const scale = first.input.kind === "fp8_static" ? staticScale(group, request, where) : null;
-  const input: InputFormat = first.input.kind === "fp8_static"
-    ? { kind: "fp8_static", scale: scale!.value }
-    : first.input;
-  return group.map(({ stored: { module, weight, scale: weightScale }, decidedBy }) => {
-    const refused = refusedPair(weight, input);
-    if (refused) throw new InputError(`${where}: ${module}: ${refused} (by ${decidedBy})`);
-    return {
-      module,
-      weight,
-      weightScale,
-      input,
-      inputScaleFrom: scale?.from ?? null,
-      scheme: describePair(weight, weightScale, input),
-      decidedBy,
-    };
-  });
-}
-
-/**
- * The one scale of a group: the largest, so that no expert's inputs saturate.
- *
- * @throws {InputError} if a member has none.
- */
-function staticScale(
-  group: readonly Wanted[],
-  { inputScales }: PlanRequest,
-  where: string,
-): { value: number; from: "checkpoint" | "calibration" } {
-  const [{ stored: { module } }] = group as [Wanted];
-  const common = inputScales?.get(groupOf(module));
-  if (common !== undefined) return { value: checkScale(common, groupOf(module)), from: "calibration" };
-  let largest = 0, calibrated = false;
-  for (const { stored } of group) {
-    const own = inputScales?.get(stored.module);
-    if (own !== undefined) {
-      calibrated = true;
-      largest = Math.max(largest, checkScale(own, stored.module));
-    } else if (stored.inputScale !== null) largest = Math.max(largest, checkScale(stored.inputScale, stored.module));
-    else {
-      throw new InputError(
-        `${where}: static FP8 inputs need a calibrated scale, got none for ${stored.module}: expected ` +
-          `${stored.module}.input_scale in the checkpoint; "${calibration(stored)}" makes them`,
-      );
-    }
-  }
-  return { value: largest, from: calibrated ? "calibration" : "checkpoint" };
-}
-
-/** The command that writes a checkpoint with a scale of the linear's inputs. */
-function calibration({ module, weight, scale }: StoredLinear): string {
-  const scheme = EXPERT.test(module) ? schemeOf(weight, scale, { kind: "fp8_static", scale: 1 }) : null;
-  return `mxoss quantize --scheme ${scheme?.name ?? "NAME"} --calibrate FILE`;
-}
-
-function checkScale(scale: number, module: string): number {
-  const value = Math.fround(scale);
-  if (value > 0 && value < Infinity) return value;
-  throw new InputError(`input scale of ${module}: expected a finite number above 0, got ${scale}`);
+  const members = group.map(({ stored }) => stored);
+  const scales: (StaticScale | null)[] = first.input.kind === "fp8_static"
+    ? staticScales(members, groupOf(members[0]!.module), request.inputScales, request.fp8Scales ?? "merged", where)
+    : members.map(() => null);
+  return group.map(
+    ({ stored: { module, weight, scale: weightScale, rotation }, weight: counted, fake, ...wanted }, i) => {
+      const scale = scales[i]!;
+      const input = wanted.input.kind === "fp8_static"
+        ? { kind: "fp8_static" as const, scale: scale!.value }
+        : wanted.input;
+      const refused = refusedPair(counted.format, input);
+      if (refused) throw new InputError(`${where}: ${module}: ${refused} (by ${wanted.decidedBy})`);
+      const scheme = describePair(counted.format, counted.scale, input);
+      return {
+        module,
+        weight,
+        weightScale,
+        input,
+        inputScaleFrom: scale?.from ?? null,
+        scheme: [fake ? "fake-quantized " : "", scheme, rotation ? ` rotated by ${rotation.size}` : ""].join(""),
+        decidedBy: wanted.decidedBy,
+      };
+    },
+  );
 }
 
 /**

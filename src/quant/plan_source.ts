@@ -1,15 +1,16 @@
 /** Between a checkpoint's file ranges and the plan: linears go in, the same linears with their input formats come out. */
-import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import { linearsOf, type LinearSource, type ModelSource } from "../checkpoint/source.ts";
 import type { InputFormat } from "./format.ts";
 import type { Plan, StoredLinear } from "./plan.ts";
 
 /** All linears of a source, layer by layer, the head last. */
-export function storedLinears({ tree }: ModelSource): StoredLinear[] {
-  return [...tree.layers.flatMap(linearsOf), tree.head].map((linear) => ({
+export function storedLinears(source: ModelSource): StoredLinear[] {
+  return linearsOf(source).map(({ rotation, ...linear }) => ({
     module: nameOf(linear),
     weight: linear.weight.format,
     scale: linear.weight.scale.kind,
     inputScale: linear.inputScale ?? null,
+    ...(rotation === undefined ? {} : { rotation: { size: rotation.size, prescale: rotation.prescale !== null } }),
   }));
 }
 
@@ -35,10 +36,6 @@ export function withPlan(source: ModelSource, plan: Plan): ModelSource {
       head: planned(tree.head),
     },
   };
-}
-
-function linearsOf({ q, k, v, o, router, gateUp, down }: LayerTree<LinearSource, VectorSource>): LinearSource[] {
-  return [q, k, v, o, router, ...gateUp, ...down];
 }
 
 function nameOf({ module, weight }: LinearSource): string {

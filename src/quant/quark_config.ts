@@ -9,6 +9,7 @@ import { InputError } from "../errors.ts";
 import type { Fuel } from "./automaton.ts";
 import type { InputFormat, MxElement, ScaleRule, WeightFormat } from "./format.ts";
 import { isPattern, parsePattern, type Pattern, patternFuel } from "./pattern.ts";
+import { type ConfiguredRotation, readAlgorithms } from "./quark_algorithms.ts";
 import { MX_FORMAT, type WeightScale } from "./scheme.ts";
 import { BLOCK } from "./scales.ts";
 
@@ -68,7 +69,12 @@ const Config = z.looseObject({
   exclude: names.nullish(),
   kv_cache_quant_config: object.nullish(),
   softmax_quant_spec: z.unknown().optional(),
-  export: z.looseObject({ kv_cache_group: names.nullish() }, { error: "an object" }).nullish(),
+  algo_config: z.unknown().optional(),
+  export: z.looseObject({
+    kv_cache_group: names.nullish(),
+    weight_format: z.enum(["real_quantized", "fake_quantized"], { error: "real_quantized or fake_quantized" })
+      .nullish(),
+  }, { error: "an object" }).nullish(),
 }, { error: "an object" });
 
 const ELEMENT: Readonly<Record<string, MxElement>> = { fp4: "e2m1", fp6_e3m2: "e3m2", fp6_e2m3: "e2m3" };
@@ -105,6 +111,8 @@ class FirstMatch<T> {
 
 /** A config that answers for modules. */
 export class QuarkConfig {
+  /** Which online rotations the tensors must have. */
+  readonly rotation: ConfiguredRotation | null;
   readonly #file: string;
   readonly #values: z.infer<typeof Config>;
   readonly #exactExcludes: ReadonlySet<string>;
@@ -144,6 +152,7 @@ export class QuarkConfig {
       key: `layer_type_quant_config "${printable(type)}"`,
       json: types![type],
     };
+    this.rotation = readAlgorithms(this.#values.algo_config, `${this.#file}.algo_config`);
   }
 
   /** Reads patterns; those with special characters are counted before any is compiled. */
@@ -175,6 +184,11 @@ export class QuarkConfig {
     let spec = this.#read.get(key);
     if (!spec) this.#read.set(key, spec = this.#module(entry ? entry.json : this.#values.global_quant_config, key));
     return { ...spec, entry: key };
+  }
+
+  /** Whether weights are plain numbers that went through their formats: quantized, and stored as what that left of them. */
+  get fakeQuantized(): boolean {
+    return this.#values.export?.weight_format === "fake_quantized";
   }
 
   /** Whether keys and values of the cache are FP8; `kv_cache_quant_config` counts before `export.kv_cache_group`. */

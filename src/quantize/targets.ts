@@ -2,6 +2,7 @@
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
+import { refuseRotation } from "../model/planned.ts";
 import type { InputFormat, WeightFormat } from "../quant/format.ts";
 import type { Plan } from "../quant/plan.ts";
 import { parseScheme, type Scheme, type SchemeName, type WeightScale } from "../quant/scheme.ts";
@@ -77,6 +78,7 @@ export function planTargets(
   plan: Plan,
   scales: InputScales | "later" | null,
 ): Targets {
+  refuseRotation(source, "quantize");
   const beyond = recipe.layers.find(({ last }) => last >= config.layers);
   if (beyond) throw new InputError(`--layers: expected layers below ${config.layers}, got ${beyond.last}`);
   const inputs = new Map(plan.linears.map(({ module, input }) => [module, input]));
@@ -85,6 +87,12 @@ export function planTargets(
     const { format, scale } = linear.weight;
     if (scheme === null) {
       const input = inputs.get(module)!;
+      if (scale.kind === "none" && input.kind !== "none") {
+        throw new InputError(
+          `${module}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized ${format}, which cannot be ` +
+            "copied",
+        );
+      }
       const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
       return { module, source: linear, weight: format, weightScale: scale.kind, input, inputScale, copied: true };
     }

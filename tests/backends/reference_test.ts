@@ -110,11 +110,14 @@ Deno.test("throughCache() saturates FP8 and gives float32(code) * scale back", (
 
 Deno.test("prepareRow() leaves FP8 inputs quantized only where the weights are FP8 too", () => {
   const row = Float32Array.of(300, 0.3), input = { kind: "fp8_static", scale: 0.5 } as const;
-  assertEquals(prepareRow(row, input, { format: "fp8_e4m3" }, true), {
+  assertEquals(prepareRow(row, { input, rotation: null, source: { format: "fp8_e4m3" } }, true), {
     values: Float32Array.of(448, 0.625),
     scale: 0.5,
   });
-  assertEquals(prepareRow(row, input, { format: "mxfp4" }, true), { values: Float32Array.of(224, 0.3125), scale: 1 });
+  assertEquals(prepareRow(row, { input, rotation: null, source: { format: "mxfp4" } }, true), {
+    values: Float32Array.of(224, 0.3125),
+    scale: 1,
+  });
 });
 
 /** A 2 x 32 matrix by hand: row 0 has 1.5 at column 0 and -3 at column 31, row 1 has 6 at column 1; scales 2^-1 and 2^2. */

@@ -1,4 +1,5 @@
 /** The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations. */
+import { linearsOf, type ModelSource } from "../../checkpoint/source.ts";
 import type { OpenRequest, Tensor, TensorSpec } from "../backend.ts";
 import type { ThreadAreas } from "./pool.ts";
 
@@ -23,6 +24,8 @@ export interface Areas<N extends string> extends ThreadAreas {
   /** Rows ready for GEMMs, float32, see `prepare` in wasm/ABI.md. */
   readonly prepared: number;
   readonly preparedRows: number;
+  /** Rows on their way from a tensor to `prepared`, float32, for linears that rotate their input. 0: no linear does. */
+  readonly rotated: number;
   /** float32 per prepared row: scales that the epilogue applies (FP8 W8A8). */
   readonly rowScales: number;
   readonly logits: number;
@@ -90,9 +93,9 @@ export function layOutAreas<N extends string>(
     const rows = rowsPerToken * maxTokens;
     return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
   })) as Record<N, EmulateTensor>;
-  const prepared = take(
-    4 * Math.max(preparedRows * widestPerSlot, Math.max(maxTokens, logitRows) * widestPerToken),
-  );
+  const preparedBytes = 4 * Math.max(preparedRows * widestPerSlot, Math.max(maxTokens, logitRows) * widestPerToken);
+  const prepared = take(preparedBytes);
+  const rotated = rotatesAny(request.source) ? take(preparedBytes) : 0;
   const logits = take(4 * logitRows * config.vocab);
   return {
     stacks,
@@ -102,6 +105,7 @@ export function layOutAreas<N extends string>(
     tensors,
     prepared,
     preparedRows,
+    rotated,
     rowScales,
     logits,
     logitRows,
@@ -118,3 +122,5 @@ export function layOutAreas<N extends string>(
     end: at,
   };
 }
+
+const rotatesAny = (source: ModelSource): boolean => linearsOf(source).some(({ rotation }) => rotation !== undefined);

@@ -1,4 +1,5 @@
 /** Operations that multiply by weights: linears, experts, logits. */
+import { rotateRow, sameRotation } from "../../quant/rotation.ts";
 import { type Areas, type EmulateTensor, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
@@ -10,6 +11,8 @@ const MX_KIND = { e2m1: 1, e3m2: 2, e2m3: 3 } as const;
 
 export class Gemm {
   readonly #perExpert: Int32Array;
+  /** Whether the experts of a layer want the same of their input. */
+  readonly #alike = new WeakMap<readonly EmulateLinear[], boolean>();
 
   /**
    * @param experts Experts of the whole model.
@@ -82,6 +85,8 @@ export class Gemm {
   /**
    * One GEMM of all chosen experts: tokens are grouped by expert, so that an expert's rows are decoded once for all its tokens.
    *
+   * Where experts want the same of their input, a row of x is prepared once for all of them; else once for each that reads it.
+   *
    * @param rows Rows of x to prepare.
    * @param shared Slot rows that share one row of x: topK for gate_up (x is per token), 1 for down.
    */
@@ -99,7 +104,9 @@ export class Gemm {
     out.home = m;
     if (!first) return this.#zero(out);
     this.machine.bring(x, m);
-    const scales = this.#prepare(first, x, rows);
+    const alike = this.#areAlike(experts);
+    if (alike) this.#prepare(first, x, rows);
+    const scales = scalesInEpilogue(first) ? a.rowScales : 0;
     const { i32 } = this.machine.views[m]!;
     const slotRows = this.machine.n * this.topK;
     const ids = a.routeIds >> 2, xRows = a.rowLists >> 2, outRows = xRows + slotRows;
@@ -121,6 +128,7 @@ export class Gemm {
       i32[outRows + at] = s;
     }
     // `ends[e]` is now the end of expert e; its start is the end of the one before.
+    if (!alike) this.#prepareEach(experts, ends, x, i32.subarray(xRows, xRows + slotRows));
     const d = this.machine.describe(m).begin(0);
     let records = 0, units = 0;
     for (let e = 0, from = 0; e < experts.length; e++) {
@@ -142,6 +150,32 @@ export class Gemm {
     this.machine.current(out).fill(0);
   }
 
+  #areAlike(experts: readonly EmulateLinear[]): boolean {
+    let alike = this.#alike.get(experts);
+    if (alike === undefined) {
+      alike = experts.every((expert) => sameInput(expert, experts[0]!));
+      this.#alike.set(experts, alike);
+    }
+    return alike;
+  }
+
+  /**
+   * Prepares every row for the expert that reads it.
+   *
+   * @param ends End of each expert's rows in the list.
+   * @param xRows Rows of x to prepare; then the prepared rows, which stand in the order of the list.
+   */
+  #prepareEach(experts: readonly EmulateLinear[], ends: Int32Array, x: EmulateTensor, xRows: Int32Array): void {
+    const { prepared, rowScales } = this.areas;
+    experts.forEach((expert, e) => {
+      for (let at = e === 0 ? 0 : ends[e - 1]!; at < ends[e]!; at++) {
+        const row = x.address + 4 * x.stride * xRows[at]!;
+        this.#prepareRows(expert, prepared + 4 * padded(expert.cols) * at, rowScales + 4 * at, row, x.stride, 1);
+        xRows[at] = at;
+      }
+    });
+  }
+
   /**
    * Prepares the first `rows` rows of x as the input of a linear.
    *
@@ -154,7 +188,16 @@ export class Gemm {
   }
 
   #prepareRows(linear: EmulateLinear, out: number, rowScales: number, x: number, stride: number, rows: number): void {
-    const { input, cols, memory } = linear;
+    const { input, cols, memory, rotation } = linear;
+    if (rotation !== null) {
+      const { f32 } = this.machine.views[memory]!, from = x >> 2, to = this.areas.rotated >> 2, width = padded(cols);
+      for (let r = 0; r < rows; r++) {
+        const row = f32.subarray(from + r * stride, from + r * stride + cols);
+        rotateRow(row, rotation, this.round === 1, f32.subarray(to + r * width, to + r * width + cols));
+      }
+      x = this.areas.rotated;
+      stride = width;
+    }
     let kind = 0, rule = 0, scale = 0;
     if (input.kind === "mx") {
       kind = MX_KIND[input.element];
@@ -191,7 +234,7 @@ const scalesInEpilogue = (linear: EmulateLinear): boolean =>
   linear.scaleKind >= 2 && (linear.input.kind === "fp8_static" || linear.input.kind === "fp8_token");
 
 function sameInput(left: EmulateLinear, right: EmulateLinear): boolean {
-  if (scalesInEpilogue(left) !== scalesInEpilogue(right)) return false;
+  if (scalesInEpilogue(left) !== scalesInEpilogue(right) || !sameRotation(left.rotation, right.rotation)) return false;
   const a = left.input, b = right.input;
   if (a.kind !== b.kind) return false;
   if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;

@@ -9,6 +9,7 @@ import {
   type VectorSource,
 } from "../../checkpoint/source.ts";
 import type { InputFormat, WeightFormat } from "../../quant/format.ts";
+import type { InputRotation } from "../../quant/rotation.ts";
 import { addressOf, type MemoryPlan, type ModelPlan, rowsIn } from "./plan.ts";
 
 /** Numbers of the weight formats in wasm/ABI.md. */
@@ -42,6 +43,7 @@ export interface EmulateLinear extends EmulateMatrix, Linear {
   readonly bias: number;
   readonly biasFormat: number;
   readonly input: InputFormat;
+  readonly rotation: InputRotation | null;
 }
 
 /** A vector in a memory. */
@@ -111,7 +113,13 @@ class Placer {
 
   linear(l: LinearSource): EmulateLinear {
     const bias = l.bias ? this.vector(l.bias) : null;
-    return { ...this.matrix(l.weight), bias: bias?.address ?? 0, biasFormat: bias?.format ?? 0, input: l.input };
+    return {
+      ...this.matrix(l.weight),
+      bias: bias?.address ?? 0,
+      biasFormat: bias?.format ?? 0,
+      input: l.input,
+      rotation: l.rotation ?? null,
+    };
   }
 
   vector(v: VectorSource): EmulateVector {

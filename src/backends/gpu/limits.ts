@@ -1,5 +1,5 @@
 /** What the kernels can compute, checked before anything is allocated; see kernels/ABI.md. */
-import type { LinearSource, ModelSource } from "../../checkpoint/source.ts";
+import { linearsOf } from "../../checkpoint/source.ts";
 import { InputError } from "../../errors.ts";
 import type { OpenRequest } from "../backend.ts";
 
@@ -7,6 +7,7 @@ const MOST_EXPERTS = 1024;
 const MOST_CHOICES = 32;
 const MOST_HEAD_DIM = 256;
 const MOST_HEADS_PER_KV = 16;
+const NO_ROTATION = "no online rotation of inputs (--backend emulate and reference do)";
 
 /**
  * Checks a request against the limits of the kernels.
@@ -21,7 +22,7 @@ export function checkLimits({ config, source }: OpenRequest): void {
   want(headDim % 8 === 0 && headDim <= MOST_HEAD_DIM, "head_dim", `multiples of 8 up to ${MOST_HEAD_DIM}`, headDim);
   want(experts <= MOST_EXPERTS, "num_local_experts", `up to ${MOST_EXPERTS}`, experts);
   want(topK <= MOST_CHOICES, "num_experts_per_tok", `up to ${MOST_CHOICES}`, topK);
-  for (const { q, k } of source.tree.layers) {
+  for (const { q, k, gateUp, down } of source.tree.layers) {
     const perKv = k.weight.rows === 0 ? 0 : q.weight.rows / k.weight.rows;
     want(
       perKv <= MOST_HEADS_PER_KV,
@@ -29,8 +30,19 @@ export function checkLimits({ config, source }: OpenRequest): void {
       `up to ${MOST_HEADS_PER_KV} for each key-value head`,
       perKv,
     );
+    for (const experts of [gateUp, down]) {
+      // A token's input is quantized once for all experts that it goes to.
+      const scales = new Set(experts.flatMap(({ input }) => input.kind === "fp8_static" ? [input.scale] : []));
+      want(
+        scales.size <= 1,
+        `--fp8-scales own: ${experts[0]?.module}`,
+        "one static scale for the experts of a layer",
+        `${scales.size} of them`,
+      );
+    }
   }
-  for (const { weight } of linearsOf(source)) {
+  for (const { weight, rotation, module } of linearsOf(source)) {
+    want(rotation === undefined, `${module ?? weight.name}.input_rotation`, NO_ROTATION, "one");
     const { name, rowBytes, format, transposed } = weight;
     // Rows are addressed in whole numbers.
     const size = ROW_UNITS[format];
@@ -49,7 +61,3 @@ const ROW_UNITS = {
   fp8_e4m3: 1,
   fp8_e4m3fnuz: 1,
 } as const;
-
-function linearsOf({ tree }: ModelSource): LinearSource[] {
-  return [tree.head, ...tree.layers.flatMap((l) => [l.q, l.k, l.v, l.o, l.router, ...l.gateUp, ...l.down])];
-}

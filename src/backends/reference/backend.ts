@@ -190,7 +190,7 @@ export class ReferenceBackend<N extends string> implements Backend<N> {
 
   logits(x: ReferenceTensor, head: ReferenceLinear, rows: Int32Array, into?: Float32Array): Float32Array {
     const result = into ?? new Float32Array(rows.length * head.rows);
-    const inputs = Array.from(rows, (t) => prepareRow(x.row(t), head.input, head.source, this.#toBf16));
+    const inputs = Array.from(rows, (t) => prepareRow(x.row(t), head, this.#toBf16));
     this.#files.forEachRow(head.source, (r, weights) => {
       const weightScale = rowScale(head.source, r), bias = head.bias?.[r] ?? 0;
       inputs.forEach(({ values, scale }, i) => {

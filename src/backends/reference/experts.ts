@@ -16,7 +16,7 @@ export interface ExpertRows {
 /**
  * Slot row s of out = QDQ(x[s / rowsPerInput]) W_e^T + b_e, with e the slot row's expert; zeros where that expert is another rank's.
  *
- * A row of x is quantized with the input format of each expert that reads it; the plan gives all experts of a layer the same.
+ * A row of x is quantized with the input format of each expert that reads it.
  */
 export function experts(
   out: ReferenceTensor,
@@ -33,7 +33,7 @@ export function experts(
     ids.forEach((id, s) => {
       if (id !== expertStart + local) return;
       const row = x.row(Math.floor(s / rowsPerInput));
-      pairs.push({ from: prepareRow(row, linear.input, linear.source, toBf16), to: s });
+      pairs.push({ from: prepareRow(row, linear, toBf16), to: s });
     });
     if (pairs.length > 0) gemm(out, pairs, linear, files, round);
   });

@@ -1,6 +1,6 @@
 import type { MatrixSource } from "../../checkpoint/source.ts";
-import type { InputFormat } from "../../quant/format.ts";
 import { qdqRow, quantizeFp8 } from "../../quant/qdq.ts";
+import { rotateRow } from "../../quant/rotation.ts";
 import type { ReferenceTensor, Round } from "./tensor.ts";
 import { rowScale, type WeightFiles } from "./weight_files.ts";
 import type { ReferenceLinear } from "./weights.ts";
@@ -12,21 +12,21 @@ export interface PreparedRow {
 }
 
 /**
- * Applies a linear's input format to a row.
+ * Applies a linear's rotation and input format to a row.
  *
  * With FP8 weights an FP8 input stays quantized, and its scale multiplies the sum, as FP8 matrix instructions work. With all other
  * weights the input is dequantized again and rounded to the dtype, so its scale is 1.
  */
 export function prepareRow(
   row: Float32Array,
-  input: InputFormat,
-  weight: Pick<MatrixSource, "format">,
+  { input, rotation, source }: Pick<ReferenceLinear, "input" | "rotation"> & { source: Pick<MatrixSource, "format"> },
   toBf16: boolean,
 ): PreparedRow {
-  if (weight.format.startsWith("fp8") && (input.kind === "fp8_static" || input.kind === "fp8_token")) {
-    return quantizeFp8(row, input);
+  const x = rotation === null ? row : rotateRow(row, rotation, toBf16);
+  if (source.format.startsWith("fp8") && (input.kind === "fp8_static" || input.kind === "fp8_token")) {
+    return quantizeFp8(x, input);
   }
-  return { values: qdqRow(row, input, toBf16), scale: 1 };
+  return { values: qdqRow(x, input, toBf16), scale: 1 };
 }
 
 /** Which row of the prepared inputs makes which row of the output. */
@@ -69,7 +69,7 @@ export function linear(
   round: Round,
 ): void {
   const pairs = Array.from({ length: n }, (_, t): RowPair => ({
-    from: prepareRow(x.row(t), weights.input, weights.source, toBf16),
+    from: prepareRow(x.row(t), weights, toBf16),
     to: t,
   }));
   gemm(out, pairs, weights, files, round);

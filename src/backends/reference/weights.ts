@@ -8,6 +8,7 @@ import {
   type VectorSource,
 } from "../../checkpoint/source.ts";
 import type { InputFormat } from "../../quant/format.ts";
+import type { InputRotation } from "../../quant/rotation.ts";
 import type { Linear, Matrix, Vector } from "../backend.ts";
 import type { WeightFiles } from "./weight_files.ts";
 
@@ -16,10 +17,11 @@ export interface ReferenceMatrix extends Matrix {
   readonly source: MatrixSource;
 }
 
-/** A linear: matrix, bias [rows] and input format. */
+/** A linear: matrix, bias [rows], and what happens to its input. */
 export interface ReferenceLinear extends ReferenceMatrix, Linear {
   readonly bias: Float32Array | null;
   readonly input: InputFormat;
+  readonly rotation: InputRotation | null;
 }
 
 /** A vector in memory. */
@@ -46,6 +48,7 @@ export function loadWeights(
     ...matrix(l.weight),
     bias: l.bias && files.vector(l.bias),
     input: l.input,
+    rotation: l.rotation ?? null,
   });
   return {
     embedding: matrix(tree.embedding),

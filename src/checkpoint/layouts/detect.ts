@@ -52,6 +52,18 @@ export function methodWarning(layout: LayoutName, quantMethod: unknown, configPa
     }, but the tensors are ${found.tensors}; the tensors count`;
 }
 
+/**
+ * Names of tensors that change what a linear, or what stands between linears, computes, in every layout: below a linear's own name, in the
+ * attention or the experts of a layer, or a rotation that several linears share.
+ */
+const COMPUTES = [
+  /^(?:model\.layers|block)\.\d+\.(?:self_attn|attn|mlp)\./,
+  /^(?:lm_head|model\.embed_tokens|model\.norm|embedding|unembedding|norm)\./,
+  /(?:^|[._])(?:rotation|prescale)(?:[._]|$)/,
+];
+/** Old files have the rotary embedding's table, which the config says too. */
+const HARMLESS = /\.rotary_emb\.inv_freq$/;
+
 /** Names that one warning spells out. */
 const NAMED = 3;
 
@@ -60,8 +72,8 @@ const NAMED = 3;
  *
  * @param place What messages begin with.
  * @returns One line, or null.
- * @throws {InputError} for tensors without which the model would be another one: of further layers or experts, and of quantizations
- * that are not read.
+ * @throws {InputError} for tensors without which the model would be another one: of further layers or experts, of quantizations
+ * that are not read, and of whatever else is part of a module that is computed here.
  */
 export function checkUnused(unused: readonly string[], { layers, experts }: ModelConfig, place: string): string | null {
   for (const name of unused) {
@@ -77,11 +89,17 @@ export function checkUnused(unused: readonly string[], { layers, experts }: Mode
         `${place}: tensor ${printable(name)}: expected ${experts} experts (num_local_experts), got another one`,
       );
     }
+    if (HARMLESS.test(name)) continue;
     if (/_zero_point(?:_2)?$|_scale_2$/.test(name)) {
       throw new InputError(
         `${place}: tensor ${printable(name)}: expected symmetric quantization in one stage, got ${
           name.endsWith("_2") ? "a second stage" : "a zero point"
         }`,
+      );
+    }
+    if (COMPUTES.some((pattern) => pattern.test(name))) {
+      throw new InputError(
+        `${place}: tensor ${printable(name)}: expected no tensor of that name: what it does to the model is not known`,
       );
     }
   }

@@ -18,24 +18,25 @@ import {
   linear,
 } from "./layout.ts";
 import { blockExperts } from "./mx_blocks.ts";
-import { type Mxfp6Resolver, QuarkWeights } from "./quark_weights.ts";
+import { RotationReader } from "./quark_rotation.ts";
+import { type QuarkSaid, QuarkWeights } from "./quark_weights.ts";
 import { ScaleReader } from "./values.ts";
 
 /**
  * Reads the layout.
  *
- * @param resolve Which of the two 6-bit formats a module has, which no tensor shows.
+ * @param said What no tensor shows.
  * @param onWarning Called with one line for tensors that are there and not used.
  * @throws {InputError} naming the first tensor that is missing, or contradicts others.
  */
 export function readQuark(
   tensors: TensorSet,
   config: ModelConfig,
-  resolve: Mxfp6Resolver,
+  said: QuarkSaid,
   onWarning: (line: string) => void,
 ): LayoutSource {
   using scales = new ScaleReader(tensors);
-  const reader = new QuarkReader(tensors, config, scales, resolve);
+  const reader = new QuarkReader(tensors, config, scales, said);
   const shapes = expertShapes(config);
   const tree = hfTree(tensors, config, {
     linear: (module, rows, cols, bias) => reader.linear(module, rows, cols, bias),
@@ -58,19 +59,23 @@ class QuarkReader {
   readonly #config: ModelConfig;
   readonly #scales: ScaleReader;
   readonly #weights: QuarkWeights;
+  readonly #rotations: RotationReader;
   readonly #unusedScales: string[] = [];
 
-  constructor(tensors: TensorSet, config: ModelConfig, scales: ScaleReader, resolve: Mxfp6Resolver) {
+  constructor(tensors: TensorSet, config: ModelConfig, scales: ScaleReader, said: QuarkSaid) {
     this.#tensors = tensors;
     this.#config = config;
     this.#scales = scales;
-    this.#weights = new QuarkWeights(tensors, scales, resolve);
+    this.#weights = new QuarkWeights(tensors, scales, said);
+    this.#rotations = new RotationReader(tensors, scales);
   }
 
   linear(module: string, rows: number, cols: number, bias: boolean): LinearSource {
     const weight = this.#weights.read(module, [], rows, cols, () => module)[0]!;
     const [inputScale] = this.#inputScales(1, `${module}.input_scale`);
-    return linear(module, weight, bias ? this.#tensors.vector(`${module}.bias`, rows) : null, inputScale);
+    const rotation = this.#rotations.read(module, cols);
+    const read = linear(module, weight, bias ? this.#tensors.vector(`${module}.bias`, rows) : null, inputScale);
+    return rotation === null ? read : { ...read, rotation };
   }
 
   /** One linear per expert, however the layer stores them. */

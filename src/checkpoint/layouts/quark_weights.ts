@@ -11,20 +11,28 @@ export type Mxfp6Element = "e3m2" | "e2m3";
 /** Tells it, or null where the config does not. */
 export type Mxfp6Resolver = (module: string) => Mxfp6Element | null;
 
+/** What the config alone says of stored weights. */
+export interface QuarkSaid {
+  /** Which of the two 6-bit formats a module has. */
+  readonly mxfp6: Mxfp6Resolver;
+  /** Whether weights are plain numbers that went through their formats; their scales stand beside them and are not needed. */
+  readonly fakeQuantized: boolean;
+}
+
 const FP8 = { F8_E4M3: "fp8_e4m3", F8_E4M3FNUZ: "fp8_e4m3fnuz" } as const;
 
 /** Reads matrices with their scales. */
 export class QuarkWeights {
-  /** Scales found beside weights that need none, as exports of fake-quantized weights have them. */
+  /** Scales found beside weights that need none, and are not said to be fake-quantized. */
   readonly plainWithScale: string[] = [];
   readonly #tensors: TensorSet;
   readonly #scales: ScaleReader;
-  readonly #resolve: Mxfp6Resolver;
+  readonly #said: QuarkSaid;
 
-  constructor(tensors: TensorSet, scales: ScaleReader, resolve: Mxfp6Resolver) {
+  constructor(tensors: TensorSet, scales: ScaleReader, said: QuarkSaid) {
     this.#tensors = tensors;
     this.#scales = scales;
-    this.#resolve = resolve;
+    this.#said = said;
   }
 
   /**
@@ -56,7 +64,7 @@ export class QuarkWeights {
     if (!Object.hasOwn(PLAIN, weight.dtype)) {
       this.#tensors.refuse(weight, "U8, F8_E4M3, BF16, F16 or F32");
     }
-    if (this.#tensors.find(scaleName) !== null) this.plainWithScale.push(scaleName);
+    if (this.#tensors.find(scaleName) !== null && !this.#said.fakeQuantized) this.plainWithScale.push(scaleName);
     return this.#tensors.matrices(weightName, lead, rows, cols);
   }
 
@@ -90,7 +98,7 @@ export class QuarkWeights {
   }
 
   #mxfp6(weight: StoredTensor, module: string): "mxfp6_e3m2" | "mxfp6_e2m3" {
-    const element = this.#resolve(module);
+    const element = this.#said.mxfp6(module);
     if (element !== null) return `mxfp6_${element}`;
     throw new InputError(
       `${

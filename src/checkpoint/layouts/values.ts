@@ -35,13 +35,17 @@ export class ScaleReader implements Disposable {
       this.#tensors.refuse(tensor, `BF16, F16, F32 or F64 with ${[...new Set(lengths)].join(" or ")} elements`);
     }
     const path = this.#tensors.pathOf(tensor);
-    const values = WIDEN[tensor.dtype](
-      readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes)).buffer,
-    );
+    const values = WIDEN[tensor.dtype](this.bytes(tensor).buffer);
     const wrong = values.findIndex((value) => !(value > 0 && value < Infinity));
     if (wrong < 0) return values;
     const at = length === 1 ? "" : ` at element ${wrong}`;
     throw new InputError(`${path}: tensor ${tensor.name}: expected finite scales above 0, got ${values[wrong]}${at}`);
+  }
+
+  /** The bytes of a tensor as they are. */
+  bytes(tensor: StoredTensor): Uint8Array<ArrayBuffer> {
+    const path = this.#tensors.pathOf(tensor);
+    return readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes));
   }
 
   #file(path: string): Deno.FsFile {

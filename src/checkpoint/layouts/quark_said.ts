@@ -1,7 +1,7 @@
-/** Which of the two MXFP6 formats a module's weight has: the one thing about stored weights that only quantization_config says. */
+/** What quantization_config alone says of stored weights: which of the two MXFP6 formats, and whether plain ones went through a format. */
 import { candidateNames } from "../../quant/plan.ts";
 import { QuarkConfig } from "../../quant/quark_config.ts";
-import type { Mxfp6Element, Mxfp6Resolver } from "./quark_weights.ts";
+import type { Mxfp6Element, Mxfp6Resolver, QuarkSaid } from "./quark_weights.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -9,12 +9,23 @@ const ELEMENT: Readonly<Record<string, Mxfp6Element>> = { mxfp6_e3m2: "e3m2", mx
 const DTYPES = ["fp6_e3m2", "fp6_e2m3"] as const;
 
 /**
+ * What a config says.
+ *
+ * @param path Path of config.json, for messages.
+ */
+export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
+  const exported = quantization?.["export"];
+  const format = typeof exported === "object" && exported !== null ? (exported as Json)["weight_format"] : null;
+  return { mxfp6: mxfp6Resolver(quantization, path), fakeQuantized: format === "fake_quantized" };
+}
+
+/**
  * The resolver for a config: what it says of the module, by the rules that the plan follows. Where that is no 6-bit format, although the
  * tensor has 6 bits, the one that the config names anywhere.
  *
  * @param path Path of config.json, for messages.
  */
-export function mxfp6Resolver(quantization: Json | null, path: string): Mxfp6Resolver {
+function mxfp6Resolver(quantization: Json | null, path: string): Mxfp6Resolver {
   if (quantization === null) return () => null;
   let config: QuarkConfig | undefined;
   let named: Mxfp6Element | null | undefined;

@@ -1,0 +1,129 @@
+/**
+ * What AMD Quark itself exported (tests/goldens/quark/schemes.py) against the logits of its own forward pass: every export is computed, or
+ * differs by as much as docs/schemes.md says, or is refused by name.
+ */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { InputError } from "../../src/errors.ts";
+import { planModel } from "../../src/model/planned.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { EXPORTS, nmse, ourLogits, quarkLogits, unpack } from "./quark_exports.ts";
+
+/** Sums in another order bring some 1e-12 at most; one number rounded to another step of its format brings 1e-6 and more. */
+const TOLERANCE = 1e-10;
+
+/** Exports whose logits are Quark's, and the scheme of their experts. */
+const COMPUTED: Readonly<Record<string, string>> = {
+  mxfp4: "w_mxfp4_a_mxfp4",
+  mxfp4_weight_only: "w_mxfp4",
+  mxfp6_e3m2: "w_mxfp6_e3m2_a_mxfp6_e3m2",
+  mxfp6_e2m3: "w_mxfp6_e2m3_a_mxfp6_e2m3",
+  mxfp4_mxfp6_e2m3: "w_mxfp4_a_mxfp6_e2m3",
+  mxfp4_mxfp6_e3m2: "w_mxfp4_a_mxfp6_e3m2",
+  mxfp4_floor: "w_mxfp4_a_mxfp4",
+  mxfp4_fp8: "w_mxfp4_a_fp8",
+  fp8: "fp8",
+  fp8_weight_only: "fp8_e4m3 weights, bf16 inputs",
+  mixed: "w_mxfp4_a_mxfp4 + w_mxfp6_e3m2_a_mxfp6_e3m2",
+  kv_fp8_post_rope: "w_mxfp4",
+  smoothquant: "w_mxfp4_a_mxfp4",
+  awq: "w_mxfp4_a_mxfp4",
+  gptq: "w_mxfp4_a_mxfp4",
+  rotation_offline: "w_mxfp4_a_mxfp4",
+  rotation_online_32: "w_mxfp4_a_mxfp4 rotated by 32 + w_mxfp4_a_mxfp4",
+  rotation_online_16: "w_mxfp4_a_fp8 rotated by 16",
+  rotation_online_full: "w_mxfp4_a_mxfp4 rotated by 64 + w_mxfp4_a_mxfp4",
+  rotation_prescale: "w_mxfp4_a_mxfp4 rotated by 32 + w_mxfp4_a_mxfp4",
+  rotation_trained: "w_mxfp4_a_mxfp4 + w_mxfp4_a_mxfp4 rotated by 16",
+  fake_mxfp4: "fake-quantized w_mxfp4_a_mxfp4",
+  fake_fp8: "fake-quantized fp8",
+  fake_rotation: "fake-quantized w_mxfp4_a_mxfp4 rotated by 32 + fake-quantized w_mxfp4_a_mxfp4",
+};
+
+/** Exports that Quark computes otherwise, and the NMSE between both that docs/schemes.md has. */
+const DIFFERENT: Readonly<Record<string, number>> = {
+  ptpc_fp8: 0.0228,
+  kv_fp8: 0.0357,
+  attention_fp8: 0.0413,
+};
+
+const TENSOR = "model.safetensors: tensor model.layers.0.self_attn.q_proj";
+const REFUSED: Readonly<Record<string, string>> = {
+  int8: `${TENSOR}.weight: expected U8, F8_E4M3, BF16, F16 or F32, got I8 [32, 64]`,
+  uint4: `${TENSOR}.weight: expected U8, F8_E4M3, BF16, F16 or F32, got I32 [64, 4]`,
+  int4_fp8: `${TENSOR}.weight: expected U8, F8_E4M3, BF16, F16 or F32, got I32 [32, 8]`,
+  nvfp4: `${TENSOR}.weight_scale: expected U8 or F8_E8M0 [32, 2], got F8_E4M3 [32, 4]`,
+  amdfp4: 'config.json: quantization_config.global_quant_config.weight.scale_format: expected e8m0, got "e5m3"',
+};
+
+Deno.test("every export of Quark's is computed, known to differ, or refused", () => {
+  assertEquals(EXPORTS, [COMPUTED, DIFFERENT, REFUSED].flatMap((some) => Object.keys(some)).sort());
+});
+
+for (const [name, scheme] of Object.entries(COMPUTED)) {
+  Deno.test(`Quark's export ${name} gives Quark's logits within NMSE ${TOLERANCE} in reference and emulate`, async () => {
+    const golden = quarkLogits(name);
+    for (const backend of ["reference", "emulate"] as const) {
+      const { logits, warnings, plan } = await ourLogits(name, { backend, fp8Scales: "own" });
+      assertEquals([plan.scheme, warnings], [scheme, []]);
+      const error = nmse(logits, golden);
+      assert(error <= TOLERANCE, `${backend}: NMSE ${error}`);
+    }
+  });
+}
+
+for (const [name, expected] of Object.entries(DIFFERENT)) {
+  Deno.test(`Quark's export ${name} differs from Quark's logits by the NMSE that the docs say, ${expected}`, async () => {
+    const { logits } = await ourLogits(name);
+    const error = nmse(logits, quarkLogits(name));
+    assert(Math.abs(error / expected - 1) < 0.01, `NMSE ${error}`);
+  });
+}
+
+for (const [name, expected] of [["mxfp4_fp8", 0.00218], ["fp8", 0.00404]] as const) {
+  Deno.test(`--fp8-scales merged differs from Quark's logits of ${name} by the NMSE that the docs say, ${expected}`, async () => {
+    for (const backend of ["reference", "emulate"] as const) {
+      const { logits } = await ourLogits(name, { backend, fp8Scales: "merged" });
+      const error = nmse(logits, quarkLogits(name));
+      assert(Math.abs(error / expected - 1) < 0.01, `${backend}: NMSE ${error}`);
+    }
+  });
+}
+
+Deno.test("ptpc_fp8 gives Quark's logits where its experts' inputs have a scale per token", async () => {
+  for (const backend of ["reference", "emulate"] as const) {
+    const error = nmse((await ourLogits("ptpc_fp8", { backend })).logits, quarkLogits("ptpc_fp8", "logits.per_token"));
+    assert(error <= TOLERANCE, `${backend}: NMSE ${error}`);
+  }
+});
+
+Deno.test("experts' own scales and rotations give Quark's logits on several ranks", async () => {
+  const cases = [["fp8", { tp: 2 }], ["mxfp4_fp8", { ep: 2 }], ["fp8", { tp: 2, ep: 2 }], ["rotation_prescale", {
+    ep: 2,
+  }]] as const;
+  for (const [name, ranks] of cases) {
+    const { logits } = await ourLogits(name, { backend: "emulate", fp8Scales: "own", ...ranks });
+    const error = nmse(logits, quarkLogits(name));
+    assert(error <= TOLERANCE, `${name}, ${JSON.stringify(ranks)}: NMSE ${error}`);
+  }
+});
+
+Deno.test("emulate and reference round alike in bf16 where inputs are rotated, fake-quantized or have scales of their own", async () => {
+  for (const name of ["rotation_prescale", "rotation_online_16", "fake_fp8", "fp8"]) {
+    const options = { dtype: "bf16", fp8Scales: "own" } as const;
+    const reference = (await ourLogits(name, { ...options, backend: "reference" })).logits;
+    const emulate = (await ourLogits(name, { ...options, backend: "emulate" })).logits;
+    const between = nmse(emulate, reference), rounding = nmse(reference, quarkLogits(name));
+    assert(between <= 0.2 * rounding, `${name}: NMSE ${between} between them, ${rounding} from float32`);
+  }
+});
+
+for (const [name, line] of Object.entries(REFUSED)) {
+  Deno.test(`Quark's export ${name} is refused by name`, () => {
+    using dir = unpack(name);
+    const thrown = assertThrows(
+      () => planModel(openCheckpoint(dir.path), { dtype: "f32", kvCacheDtype: "auto" }),
+      InputError,
+    );
+    assertEquals(thrown.message.replaceAll(`${dir.path}/`, ""), line);
+  });
+}
