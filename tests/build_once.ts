@@ -1,9 +1,7 @@
-/** Files that tests build and keep in the system's folder for temporary files, under a name that says what they were built from. */
+/** Files that tests build and keep in the checkout, where git ignores them, under a name that says what they were built from. */
 
-/** The system's folder for temporary files. */
-export function temporaryFolder(): string {
-  return Deno.env.get("TMPDIR") ?? "/tmp";
-}
+/** Where they are kept: not in the system's folder for temporary files, in which a run of the tests leaves nothing. */
+export const BUILD_FOLDER = new URL("../.cache/tests", import.meta.url).pathname;
 
 /**
  * Builds a file unless it is there. Of several threads and processes that ask at the same time one builds, and the others wait for it.

@@ -2,7 +2,8 @@ import { assertEquals, assertThrows } from "../assert.ts";
 import { GpuLibraryError } from "../../ffi/errors.ts";
 import { openCuda } from "../../ffi/cuda.ts";
 import { openHip } from "../../ffi/hip.ts";
-import { buildProbe, buildShared, withoutCompiler } from "../hip_host/build.ts";
+import { compile } from "../build_once.ts";
+import { buildProbe, findCompiler, withoutCompiler } from "../hip_host/build.ts";
 
 const ignore = withoutCompiler();
 const MODULE = new URL("../../ffi/hip.ts", import.meta.url);
@@ -50,9 +51,12 @@ Deno.test({ name: "openCuda() tells a missing dependency from a missing library"
       `${folder}/user.cpp`,
       `extern "C" int needed(); extern "C" int cuInit() { return needed(); }\n`,
     );
-    const url = (file: string) => new URL(`file://${folder}/${file}`);
-    const needed = buildShared("libneeded.so", [url("needed.cpp")], [], ["-Wl,-soname,libmxossneeded.so"]);
-    const user = buildShared("libuser.so", [url("user.cpp")], [], ["-Wl,--no-as-needed", needed]);
+    const shared = (file: string, ...args: string[]) => {
+      compile(findCompiler()!, ["-fPIC", "-shared", "-o", `${folder}/lib${file}.so`, `${folder}/${file}.cpp`, ...args]);
+      return `${folder}/lib${file}.so`;
+    };
+    const needed = shared("needed", "-Wl,-soname,libmxossneeded.so");
+    const user = shared("user", "-Wl,--no-as-needed", needed);
     const error = assertThrows(() => openCuda(user), GpuLibraryError);
     assertEquals(
       error.message,

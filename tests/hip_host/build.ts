@@ -1,8 +1,7 @@
 /**
- * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources, into the system's folder for
- * temporary files. Tests that need them are skipped where no C++ compiler is installed.
+ * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources. Tests that need them are skipped where no C++ compiler is installed.
  */
-import { buildOnce, compile, ownCopy, temporaryFolder } from "../build_once.ts";
+import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
 
 const HERE = new URL("./", import.meta.url);
 
@@ -45,9 +44,8 @@ export function buildShared(
 ): string {
   const found = findCompiler();
   if (found === null) throw new Error("no C++ compiler");
-  // By contents, not by place: what one checkout built serves the others.
   const texts = [...sources, ...inputs].map((url) => Deno.readTextFileSync(url));
-  const folder = `${temporaryFolder()}/mxoss-tests-${fingerprint([found, ...flags, ...texts].join("\0"))}`;
+  const folder = `${BUILD_FOLDER}/${fingerprint([found, ...flags, ...texts].join("\0"))}`;
   const built = buildOnce(`${folder}/${name}`, (partial) => {
     compile(found, [...flags, "-fPIC", "-shared", "-o", partial, ...sources.map((url) => url.pathname)]);
   });

@@ -1,6 +1,6 @@
 /** Runs jobs on the kernels compiled as plain C++ for this processor (kernels/host.cpp). */
 import { sourceHash } from "../../kernels/manifest.ts";
-import { buildOnce, compile, ownCopy, temporaryFolder } from "../build_once.ts";
+import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
 import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine, type Pointer } from "./job.ts";
 
 const KERNELS = new URL("../../kernels/", import.meta.url);
@@ -22,7 +22,7 @@ export async function hasClang(): Promise<boolean> {
 }
 
 /**
- * Compiles the host library, or finds the one that an earlier run compiled from the same sources in the system's temporary folder.
+ * Compiles the host library, or finds the one that an earlier run compiled from the same sources.
  *
  * @returns The path of a copy for this test file alone: the library runs one launch at a time.
  */
@@ -32,7 +32,7 @@ export async function hostLibrary(): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(launcher));
   const suffix = new Uint8Array(digest).subarray(0, 4).toHex();
   const name = `${(await sourceHash(KERNELS)).slice(0, 16)}-${suffix}.so`;
-  const built = buildOnce(`${temporaryFolder()}/mxoss-host-kernels/${name}`, (partial) => {
+  const built = buildOnce(`${BUILD_FOLDER}/host-kernels/${name}`, (partial) => {
     compile(CLANG, [...FLAGS, "host.cpp", "-o", partial], KERNELS.pathname);
   });
   return ownCopy(built);

@@ -29,6 +29,7 @@ Deno.test("the script takes the first place that can be had, without any variabl
       assertEquals(program.slice(0, program.lastIndexOf("/")), place);
       await Deno.remove(program, { recursive: true });
     }
+    leave(`/tmp/mxoss-${user}`);
     assertEquals([...Deno.readDirSync(home)].map(({ name }) => name), [".cache"]);
   }));
 
@@ -66,7 +67,13 @@ Deno.test("a link where anybody may make one is not followed", () =>
     assertMatch(used, /^\/tmp\/mxoss-\d+\/\d/);
     assertEquals([...Deno.readDirSync(`${dir}/elsewhere`)], []);
     await Deno.remove(used, { recursive: true });
+    leave(`/tmp/mxoss-${Deno.uid()}`);
   }));
+
+/** Removes a place that a test had to use, unless it holds something of the user's. */
+function leave(place: string): void {
+  if ([...Deno.readDirSync(place)].length === 0) Deno.removeSync(place);
+}
 
 /** A directory of the system's, as far as the user is concerned, with a place in it where anybody may write. */
 const WAYS: readonly {
