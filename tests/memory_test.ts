@@ -2,10 +2,12 @@ import { openEmulate } from "../src/backends/emulate/open.ts";
 import { openReference } from "../src/backends/reference/open.ts";
 import { FailureError } from "../src/errors.ts";
 import { type Available, availableFrom, availableMemory } from "../src/memory.ts";
-import { assert, assertEquals, assertRejects } from "./assert.ts";
+import { openRanks } from "../src/parallel/ranked_engine.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "./assert.ts";
 import { requestFor } from "./backends/gpu/opened.ts";
 import { randomModel, testConfig } from "./backends/random_model.ts";
 
+const LITTLE: Available = { bytes: 80e6, by: "a test" };
 const GIB = 2 ** 30;
 
 function available(files: Readonly<Record<string, string>>): Available | null {
@@ -55,11 +57,23 @@ Deno.test({
   },
 });
 
+Deno.test("ranks refuse together what memory cannot hold, by what the starting thread knows", async () => {
+  using model = randomModel(42, { config: testConfig({}) });
+  const request = requestFor(model, { slots: 400, context: 4096 });
+  for (const backend of ["emulate", "reference"] as const) {
+    const options = { sizes: { tp: 2, ep: 1 }, backend, threads: 2, weights: "read", available: LITTLE } as const;
+    const { message } = await assertRejects(() => openRanks(request, options), FailureError);
+    assertMatch(
+      message,
+      new RegExp(`^rank [01]: --backend=${backend}: 80\\.0 MB of memory can be had \\(a test\\), but`),
+    );
+  }
+});
+
 Deno.test("emulate and reference refuse what memory cannot hold, with the numbers, before they take any of it", async () => {
   const config = testConfig({});
   using model = randomModel(41, { config });
   const request = requestFor(model, { slots: 400, context: 4096 });
-  const little: Available = { bytes: 80e6, by: "a test" };
   const { Memory } = WebAssembly;
   let taken = 0;
   // The module is asked for its addresses over a memory of 2 MB.
@@ -72,7 +86,7 @@ Deno.test("emulate and reference refuse what memory cannot hold, with the number
   try {
     for (const weights of ["map", "read"] as const) {
       const { message } = await assertRejects(
-        () => openEmulate(request, { threads: 1, weights, available: little }),
+        () => openEmulate(request, { threads: 1, weights, available: LITTLE }),
         FailureError,
       );
       assertEquals(
@@ -84,7 +98,7 @@ Deno.test("emulate and reference refuse what memory cannot hold, with the number
           }`,
       );
     }
-    const { message } = await assertRejects(() => openReference(request, little), FailureError);
+    const { message } = await assertRejects(() => openReference(request, LITTLE), FailureError);
     assertEquals(
       message.startsWith("--backend=reference: 80.0 MB of memory can be had (a test), but the model needs "),
       true,

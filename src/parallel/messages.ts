@@ -1,5 +1,6 @@
 /** What the main thread and the rank workers say to each other. */
 import type { BackendInfo, Batch, OpenRequest } from "../backends/backend.ts";
+import type { Available } from "../memory.ts";
 import type { Operation, TensorName } from "../model/gpt_oss.ts";
 import type { RankRanges } from "../checkpoint/shard.ts";
 import type { SharedCommunication } from "./communicator.ts";
@@ -18,6 +19,8 @@ export interface RankSetup {
   readonly ranges: RankRanges;
   readonly backend: RankBackend;
   readonly communication: SharedCommunication;
+  /** Memory that all ranks may take together, where the starting thread knows more than they can find out. */
+  readonly available: Available | null;
   /** float32 [LOGIT_ROWS, V of the whole model]; each rank writes its columns. */
   readonly logits: SharedArrayBuffer;
 }

@@ -86,7 +86,7 @@ function writeLogits({ setup, model }: Rank, rows: Int32Array): void {
   for (let i = 0; i < rows.length; i++) all.set(mine.subarray(i * width, (i + 1) * width), i * vocab + start);
 }
 
-async function open({ request, ranges, backend, communication }: RankSetup): Promise<Backend<TensorName>> {
+async function open({ request, ranges, backend, communication, available }: RankSetup): Promise<Backend<TensorName>> {
   const full = {
     ...request,
     part: {
@@ -98,8 +98,9 @@ async function open({ request, ranges, backend, communication }: RankSetup): Pro
   };
   if (backend.name === "reference") {
     const { openReference } = await import("../backends/reference/open.ts");
-    return await openReference(full);
+    return await openReference(full, available ?? undefined);
   }
   const { openEmulate } = await import("../backends/emulate/open.ts");
-  return await openEmulate(full, { threads: backend.threads, weights: backend.weights });
+  const { threads, weights } = backend;
+  return await openEmulate(full, { threads, weights, ...(available === null ? {} : { available }) });
 }

@@ -5,6 +5,7 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { FailureError, InputError } from "../errors.ts";
 import { startThread } from "../thread.ts";
+import { type Available, availableMemory } from "../memory.ts";
 import { type Engine, LOGIT_ROWS } from "../model/engine.ts";
 import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { assemble } from "./assemble.ts";
@@ -18,6 +19,8 @@ export interface RanksOptions {
   /** Threads of all ranks together. */
   readonly threads: number;
   readonly weights: "auto" | "map" | "read";
+  /** For tests: what memory there is. */
+  readonly available?: Available;
   /** For tests: the module that a rank's thread runs. */
   readonly worker?: string | URL;
 }
@@ -40,6 +43,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
     sizes.ep,
     whole.maxTokens * Math.ceil(config.hidden / 4) * 4,
   );
+  const available = options.available ?? availableMemory();
   const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
   const ranks = new Ranks(world, communication, options.worker ?? asset("src/parallel/rank_worker.ts"), onProgress);
   try {
@@ -51,7 +55,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
         weights: options.weights,
       };
       const own = { ...request, source, tensors: workspace(config, source) };
-      return { kind: "open", request: own, ranges: ranges[rank]!, backend, communication, logits };
+      return { kind: "open", request: own, ranges: ranges[rank]!, backend, communication, available, logits };
     });
     return new RankedEngine(ranks, ranges, config, new Float32Array(logits), joinInfo(sizes, replies));
   } catch (thrown) {
