@@ -18,7 +18,7 @@ Deno.test("a header of a million tensors is refused", async () => {
   const header = encode(emptyTensors(1_000_000));
   await assertRefusedQuickly(
     () => parseSafetensors(header, 8 + header.length, "x"),
-    /^x: header: expected at most 524288 tensors in a checkpoint, got more/,
+    /^x: header: expected at most 262144 tensors in a checkpoint, got more/,
   );
 });
 
@@ -56,7 +56,7 @@ Deno.test("256 layers of 65,536 experts are refused by the config", async () => 
 Deno.test("an index of many values that are no names is refused at the first", async () => {
   using dir = new TemporaryDirectory();
   dir.write("config.json", randomConfig(SHAPES.tiny, "hf_mxfp4"));
-  const entries = Array.from({ length: 400_000 }, (_, i) => `"${i}":1`).join();
+  const entries = Array.from({ length: 200_000 }, (_, i) => `"${i}":1`).join();
   dir.write("model.safetensors.index.json", encode(`{"weight_map":{${entries}}}`));
   await assertRefusedQuickly(() => openCheckpoint(dir.path), /weight_map\.0: expected a shard's file name, got 1/);
 });
