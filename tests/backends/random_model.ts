@@ -80,6 +80,23 @@ function encodeRow(values: Float32Array, { format, scale }: Storage): StoredRow 
   return { bytes: encodePlain(values, format as "bf16" | "f16" | "f32") };
 }
 
+/** The rows of a matrix as they are stored; the columns, where it is stored transposed. */
+function encodeMatrix(
+  rows: number,
+  cols: number,
+  storage: Storage,
+  value: (r: number, c: number) => number,
+): readonly StoredRow[] {
+  const { transposed } = storage, [lines, width] = transposed ? [cols, rows] : [rows, cols];
+  const encoded: StoredRow[] = [];
+  for (let line = 0; line < lines; line++) {
+    const values = new Float32Array(width);
+    for (let i = 0; i < width; i++) values[i] = transposed ? value(i, line) : value(line, i);
+    encoded.push(encodeRow(values, storage));
+  }
+  return encoded;
+}
+
 /** A temporary file that tensors are appended to. */
 export class SourceFileBuilder implements Disposable {
   readonly path = Deno.makeTempFileSync({ prefix: "mxoss-test-", suffix: ".bin" });
@@ -105,13 +122,11 @@ export class SourceFileBuilder implements Disposable {
 
   /** Encodes and appends a matrix. */
   matrix(name: string, rows: number, cols: number, storage: Storage, value: (r: number, c: number) => number) {
-    const row = (r: number) => Float32Array.from({ length: cols }, (_, c) => value(r, c));
-    const column = (c: number) => Float32Array.from({ length: rows }, (_, r) => value(r, c));
-    const lines = storage.transposed ? Array.from({ length: cols }, (_, c) => column(c)) : Array.from(
-      { length: rows },
-      (_, r) => row(r),
-    );
-    const encoded = lines.map((line) => encodeRow(line, storage));
+    return this.encodedMatrix(name, rows, cols, storage, encodeMatrix(rows, cols, storage, value));
+  }
+
+  /** Appends a matrix that `encodeMatrix` gave. */
+  encodedMatrix(name: string, rows: number, cols: number, storage: Storage, encoded: readonly StoredRow[]) {
     const place = this.#appendRows(encoded.map(({ bytes }) => bytes), name.length % 3);
     const scale = this.#scales(encoded, storage);
     return { name, format: storage.format, rows, cols, transposed: storage.transposed, file: 0, ...place, scale };
@@ -217,6 +232,9 @@ export interface RandomModel extends Disposable {
 /** Normally distributed numbers that all models are cut from; a prime count, so that no two tensors repeat each other. */
 const POOL = normals(2026, 65_521);
 
+/** Matrices of random models: hundreds of cases differ in the inputs only, and encoding is most of what a model costs. */
+const encodedBefore = new Map<string, readonly StoredRow[]>();
+
 /** Writes a model of normally distributed numbers. */
 export function randomModel(seed: number, options: RandomModelOptions): RandomModel {
   const { config } = options;
@@ -225,7 +243,11 @@ export function randomModel(seed: number, options: RandomModelOptions): RandomMo
   const next = integers(seed);
   const matrix = (name: string, rows: number, cols: number, how: Storage): MatrixSource => {
     const start = next() % POOL.length, deviation = 1 / Math.sqrt(cols);
-    return file.matrix(name, rows, cols, how, (r, c) => deviation * POOL[(start + r * cols + c) % POOL.length]!);
+    const key = `${start} ${rows} ${cols} ${storageName(how)}`;
+    const encoded = encodedBefore.get(key) ??
+      encodeMatrix(rows, cols, how, (r, c) => deviation * POOL[(start + r * cols + c) % POOL.length]!);
+    encodedBefore.set(key, encoded);
+    return file.encodedMatrix(name, rows, cols, how, encoded);
   };
   const vector = (name: string, length: number, deviation: number, mean = 0): VectorSource =>
     file.vector(name, normals(next(), length, deviation).map((x) => x + mean), options.vectors);

@@ -18,12 +18,21 @@ export function mix(seed: number, counter: number): number {
   return (x ^ (x >>> 15)) >>> 0;
 }
 
+/** Normal distributions that were drawn before: tests ask for the same ones hundreds of times. */
+const drawn = new Map<string, Float32Array>();
+
 /** Numbers of a normal distribution, float32. */
 export function normals(seed: number, count: number, deviation = 1): Float32Array {
-  const next = integers(seed);
-  const uniform = () => (next() + 0.5) / 2 ** 32;
-  return Float32Array.from(
-    { length: count },
-    () => deviation * Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
-  );
+  const name = `${seed} ${count} ${deviation}`;
+  let numbers = drawn.get(name);
+  if (numbers === undefined) {
+    const next = integers(seed);
+    const uniform = () => (next() + 0.5) / 2 ** 32;
+    numbers = new Float32Array(count);
+    for (let i = 0; i < count; i++) {
+      numbers[i] = deviation * Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+    }
+    drawn.set(name, numbers);
+  }
+  return numbers.slice();
 }
