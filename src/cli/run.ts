@@ -32,10 +32,19 @@ export async function run(args: readonly string[]): Promise<never> {
     fail(event.error ?? event.message);
   });
   hushLibraries();
+  Deno.exit(await exitCodeOf(args, traced));
+}
+
+/**
+ * Runs a command line to its exit code, having said in one line on stderr what went wrong.
+ *
+ * @param traced Whether the stack of an error is shown, too.
+ */
+export async function exitCodeOf(args: readonly string[], traced: boolean): Promise<number> {
   try {
-    Deno.exit(await dispatch(args));
+    return await dispatch(args);
   } catch (thrown) {
-    return fail(thrown);
+    return report(thrown, traced);
   }
 }
 

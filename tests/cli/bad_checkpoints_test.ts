@@ -3,6 +3,7 @@ import { type QuarkOptions, randomConfig, SHAPES } from "../../tools/random_layo
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";
+import { refused } from "./in_process.ts";
 import { mxoss } from "./program.ts";
 
 const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
@@ -217,7 +218,7 @@ const CASES: [wrong: string, bad: Bad, line: RegExp][] = [
   ],
 ];
 
-for (const [wrong, { quark = {}, shape = SHAPE, tensors, config }, line] of CASES) {
+for (const [i, [wrong, { quark = {}, shape = SHAPE, tensors, config }, line]] of CASES.entries()) {
   Deno.test(`mxoss refuses a Quark checkpoint with ${wrong}`, async () => {
     using dir = new TemporaryDirectory();
     makeCheckpoint(dir, new Random(1), { shape, layout: "quark", quark });
@@ -228,10 +229,8 @@ for (const [wrong, { quark = {}, shape = SHAPE, tensors, config }, line] of CASE
       dir.write("config.json", json);
     }
     const out = `${dir.path}/logits.safetensors`;
-    const { code, stdout, stderr } = await mxoss(
-      ["logits", "--model", dir.path, "--tokens", "1,2", "--out", out],
-      { writable: dir.path },
-    );
+    const args = ["logits", "--model", dir.path, "--tokens", "1,2", "--out", out];
+    const { code, stdout, stderr } = await (i === 0 ? mxoss(args, { writable: dir.path }) : refused(args));
     assertMatch(stderr, /^(?:warning: [^\n]+\n)*error: [^\n]+\n$/);
     const last = stderr.split("\n").at(-2)!;
     assertMatch(last, line);

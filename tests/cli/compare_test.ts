@@ -3,7 +3,8 @@ import { CompareResults } from "../../src/eval/results_schema.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { BrokenCheckpoint } from "./broken.ts";
-import { mxoss, TINY } from "./program.ts";
+import { refused } from "./in_process.ts";
+import { type Finished, mxoss, TINY } from "./program.ts";
 
 const PROBLEM =
   "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?<|end|>" +
@@ -11,11 +12,15 @@ const PROBLEM =
   "<|channel|>final<|message|>#### 20<|return|>";
 
 /** Runs `mxoss compare` on a text of its own. */
-async function compared(args: readonly string[], text = PROBLEM) {
+async function compared(
+  args: readonly string[],
+  text = PROBLEM,
+  run: (args: readonly string[]) => Promise<Finished> = mxoss,
+) {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${dir}/text.txt`, text);
-    return await mxoss(["compare", "--text", `${dir}/text.txt`, ...args]);
+    return await run(["compare", "--text", `${dir}/text.txt`, ...args]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -96,9 +101,9 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--limit", "1"], /--limit: expected an integer of at least 2/],
 ];
 
-for (const [args, what] of REFUSED) {
+for (const [i, [args, what]] of REFUSED.entries()) {
   Deno.test(`mxoss compare ${args.join(" ").replaceAll(TINY, "MODEL")} is refused`, async () => {
-    const { code, stdout, stderr } = await compared(args);
+    const { code, stdout, stderr } = await compared(args, PROBLEM, i === 0 ? mxoss : refused);
     assertMatch(stderr, what);
     assertMatch(stderr, /^error: [^\n]+\n$/);
     assertEquals([code, stdout], [2, ""]);
@@ -107,7 +112,7 @@ for (const [args, what] of REFUSED) {
 
 Deno.test("compare refuses a missing text, an empty one, and models of different shapes", async () => {
   assertMatch((await mxoss(["compare"])).stderr, /^error: --text: required/);
-  assertMatch((await mxoss(["compare", "--text", "/nowhere.txt"])).stderr, /--text: \/nowhere\.txt: cannot be read/);
+  assertMatch((await mxoss(["compare", "--text", "/nowhere.txt"])).stderr, /--text: \/nowhere\.txt: no such file\n$/);
   assertMatch((await compared([], "")).stderr, /expected a text of at least 2 tokens, got 0/);
   using other = new BrokenCheckpoint();
   other.config((config) => config["num_experts_per_tok"] = config["experts_per_token"] = 2);

@@ -1,6 +1,9 @@
 import { Gsm8kResults, PerplexityResults } from "../../src/eval/results_schema.ts";
 import { durationText, rateLine } from "../../src/cli/eval_progress.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { SOAK } from "../soak.ts";
+import { refused } from "./in_process.ts";
 import { type Finished, mxoss, program, TINY } from "./program.ts";
 
 const GOLDENS = new URL("../goldens/", import.meta.url).pathname;
@@ -223,11 +226,20 @@ Deno.test("eval calibrates static scales that the checkpoint lacks", async () =>
   const without = await mxoss(args);
   assertEquals(without.code, 2);
   assertMatch(without.stderr, /^error: --scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale/);
-  const { code, stdout, stderr } = await mxoss([...args, "--calibrate", PROBLEMS, "--json"]);
+  // Of 1,000 problems as many as calibration takes; outside a soak the first 100 of them.
+  using dir = new TemporaryDirectory();
+  const lines = (await Deno.readTextFile(PROBLEMS)).split("\n");
+  const problems = SOAK ? PROBLEMS : dir.write("word-problems.jsonl", lines.slice(0, 100).join("\n"));
+  const { code, stdout, stderr } = await mxoss([...args, "--calibrate", problems, "--json"]);
   assertEquals(code, 0, stderr);
   const results = Gsm8kResults.parse(JSON.parse(stdout));
   assertEquals(results.cells[0]!.protocol.calibrated_on, null);
-  assertMatch(results.cells[1]!.protocol.calibrated_on!, /^16384 tokens of conversations of word-problems\.jsonl/);
+  assertMatch(
+    results.cells[1]!.protocol.calibrated_on!,
+    SOAK
+      ? /^16384 tokens of conversations of word-problems\.jsonl/
+      : /^\d{4} tokens of conversations of word-problems\.jsonl/,
+  );
   const { tensors, suspects } = results.divergences[0]!.divergence;
   assertEquals(suspects, []);
   // The model's own calibration has 56, SwiGLU's largest value, for the second GEMM of every layer.
@@ -262,9 +274,9 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["gsm8k", "--data", PROBLEMS, "--prompt", "completion", "--reasoning", "low"], /--reasoning: expected with a chat/],
 ];
 
-for (const [args, what] of REFUSED) {
+for (const [i, [args, what]] of REFUSED.entries()) {
   Deno.test(`mxoss eval ${args.join(" ").replaceAll(GOLDENS, "").replaceAll(TINY, "MODEL")} is refused`, async () => {
-    const { code, stdout, stderr } = await mxoss(["eval", ...args]);
+    const { code, stdout, stderr } = await (i === 0 ? mxoss : refused)(["eval", ...args]);
     assertMatch(stderr, what);
     assertMatch(stderr, /^error: [^\n]+\n$/);
     assertEquals([code, stdout], [2, ""]);
