@@ -39,10 +39,16 @@ MX_ENTRY(attention, 128)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, M
       i32 at = ring + first + tid;
       if (at >= cache.capacity) at -= cache.capacity;
       f32 sum = 0.0f;
-      for (i32 d = 0; d < dim; d += 8) {
-        const f32x4 a = query[d / 4], b = query[d / 4 + 1];
-        mx_cache_get8(cache.k, cache.format, base + at * row_bytes, d, cache.k_scale,
-                      [&](i32 i, f32 k) { sum = mx_fma(i < 4 ? a[i & 3] : b[i & 3], k, sum); });
+      const i64 row = base + at * row_bytes;
+      if ((dim & 7) == 0) {
+        for (i32 d = 0; d < dim; d += 8) {
+          const f32x4 a = query[d / 4], b = query[d / 4 + 1];
+          mx_cache_get8(cache.k, cache.format, row, d, cache.k_scale, [&](i32 i, f32 k) { sum = mx_fma(i < 4 ? a[i & 3] : b[i & 3], k, sum); });
+        }
+      } else {
+        // Rows of other sizes begin anywhere.
+        MX_NO_UNROLL
+        for (i32 d = 0; d < dim; d++) sum = mx_fma(((const f32 *)query)[d], mx_cache_get(cache.k, cache.format, row, d, cache.k_scale), sum);
       }
       score = sum * cache.softmax_scale;
     }

@@ -42,6 +42,8 @@ export interface ExpertTiles {
 
 /** Which blocks of 256 threads fill a processor; more of them would only stage the same input again. */
 const BLOCKS_PER_PROCESSOR = 8;
+/** More than any kernel with rows in shared memory has there besides. */
+const STATIC_SHARED_BYTES = 1024;
 /** Dynamic shared memory that needs no permission. */
 const SHARED_BYTES = 48 * 1024;
 
@@ -299,11 +301,11 @@ export class Calls {
     this.#launch(entry, [Math.ceil(rows / this.#traits(entry).rowsPerBlock), n, 1], cols, routing.topK);
   }
 
-  /** Whether the shared memory of `expert_down_combine` fits a block. */
-  canDownCombine({ first }: ExpertTable, topK: number): boolean {
-    const entry = `expert_down_combine_${first.suffix}`;
-    const most = this.kernels.device.properties.sharedBytesPerBlock;
-    return this.kernels.has(entry) && sharedBytesOf(this.#traits(entry), first.cols, topK) <= most;
+  /** Whether there is such a kernel, and `rows` input rows of `cols` columns fit the shared memory of a block. */
+  fits(entry: string, cols: number, rows = 1): boolean {
+    if (!this.kernels.has(entry)) return false;
+    const most = this.kernels.device.properties.sharedBytesPerBlock - STATIC_SHARED_BYTES;
+    return sharedBytesOf(this.#traits(entry), cols, rows) <= most;
   }
 
   expertSort(

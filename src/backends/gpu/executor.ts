@@ -96,12 +96,13 @@ export class Executor {
 
   /** Whether the norm before the router, the router and the choice are one kernel here. */
   canNormRoute(router: GpuLinear): boolean {
-    return this.#few && router.input.kind === "none" && this.calls.kernels.has(`norm_route_${router.suffix}`);
+    return this.#few && router.input.kind === "none" && this.calls.fits(`norm_route_${router.suffix}`, router.cols);
   }
 
   /** Whether the experts' outputs are weighed and summed by the kernel that computes them. */
   canDownCombine(experts: ExpertTable): boolean {
-    return !this.#few || this.calls.canDownCombine(experts, this.options.config.topK);
+    const { suffix, cols } = experts.first;
+    return !this.#few || this.calls.fits(`expert_down_combine_${suffix}`, cols, this.options.config.topK);
   }
 
   run(step: Step): void {
@@ -191,7 +192,12 @@ export class Executor {
     this.#roundInput(x, head);
     const input = { ...this.#input(x, null, quantizeFor(head)), rows: w.rows };
     const out = { range: w.logits, stride: head.rows };
-    calls.linear([head], [out], input, 0, false, rows, rows > 1 && calls.kernels.has(`linear_${head.suffix}_x4`));
+    calls.linear([head], [out], input, 0, false, rows, rows > 1 && this.#canFour(head));
+  }
+
+  /** Whether one pass over the weights can serve four rows. */
+  #canFour({ suffix, cols }: GpuLinear): boolean {
+    return this.calls.fits(`linear_${suffix}_x4`, cols);
   }
 
   get #routing(): { ids: DeviceRange; weights: DeviceRange; first: number; topK: number } {
@@ -220,7 +226,7 @@ export class Executor {
       const members = group.map((i) => linears[i]!), targets = group.map((i) => outs[i]!);
       const [first] = members, { round } = this.options, n = this.#n;
       if (this.#few) {
-        const four = n >= 4 && !this.options.invariant && this.calls.kernels.has(`linear_${first!.suffix}_x4`);
+        const four = n >= 4 && !this.options.invariant && this.#canFour(first!);
         this.calls.linear(members, targets, this.#input(x, norm, quantizeFor(first!)), round, accumulate, n, four);
       } else {
         const rows = this.#prepare(x, norm, first!, n, `gemm_${first!.suffix}_mma`);

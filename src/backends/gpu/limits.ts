@@ -1,7 +1,9 @@
 /** What the kernels can compute, checked before anything is allocated; see kernels/ABI.md. */
-import { linearsOf } from "../../checkpoint/source.ts";
+import { linearsOf, type ModelSource } from "../../checkpoint/source.ts";
 import { InputError } from "../../errors.ts";
 import type { OpenRequest } from "../backend.ts";
+import type { Calls } from "./calls.ts";
+import { suffixOf } from "./tensors.ts";
 
 const MOST_EXPERTS = 1024;
 const MOST_CHOICES = 32;
@@ -19,7 +21,7 @@ export function checkLimits({ config, source }: OpenRequest): void {
   const want = (ok: boolean, what: string, expected: string, got: number | string) => {
     if (!ok) throw new InputError(`${what}: the GPU backend supports ${expected}, got ${got}`);
   };
-  want(headDim % 8 === 0 && headDim <= MOST_HEAD_DIM, "head_dim", `multiples of 8 up to ${MOST_HEAD_DIM}`, headDim);
+  want(headDim <= MOST_HEAD_DIM, "head_dim", `up to ${MOST_HEAD_DIM}`, headDim);
   want(experts <= MOST_EXPERTS, "num_local_experts", `up to ${MOST_EXPERTS}`, experts);
   want(topK <= MOST_CHOICES, "num_experts_per_tok", `up to ${MOST_CHOICES}`, topK);
   for (const { q, k, gateUp, down } of source.tree.layers) {
@@ -48,6 +50,21 @@ export function checkLimits({ config, source }: OpenRequest): void {
     const size = ROW_UNITS[format];
     want(rowBytes % size === 0, name, `${format} rows of whole units of ${size} bytes`, `${rowBytes} bytes`);
     want(!transposed || size <= 4, name, "transposed storage of bf16, f32 and f16 only", format);
+  }
+}
+
+/**
+ * Checks that an input row of each linear fits the shared memory of a block of this device.
+ *
+ * @throws {InputError} naming the first that is too wide.
+ */
+export function checkWidths(source: ModelSource, calls: Calls): void {
+  for (const { weight: { name, format, transposed, rows, cols } } of linearsOf(source)) {
+    if (rows === 0 || calls.fits(`linear_${suffixOf(format, transposed)}`, cols)) continue;
+    const { name: device, sharedBytesPerBlock: bytes } = calls.kernels.device.properties;
+    throw new InputError(
+      `${name}: expected input rows that fit the ${bytes} bytes of shared memory that a block has on ${device}, got ${cols} columns`,
+    );
   }
 }
 

@@ -9,7 +9,7 @@ import { capabilityOf } from "./capabilities.ts";
 import { describe, type MatrixChoice } from "./describe.ts";
 import { Executor } from "./executor.ts";
 import { committedKernels, type KernelFiles, KernelSet } from "./kernels.ts";
-import { checkLimits } from "./limits.ts";
+import { checkLimits, checkWidths } from "./limits.ts";
 import { loadWeights, STAGING_BYTES } from "./load.ts";
 import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
 import { matrixKernels } from "./self_test.ts";
@@ -84,6 +84,8 @@ export async function openGpu<N extends string>(
     checkMemory(request, device, plan, workspacePlan);
 
     const stream = held.own(device.createStream());
+    const calls = new Calls(stream, kernels);
+    checkWidths(request.source, calls);
     const weightBuffer = held.own(device.allocate(plan.bytes));
     const records = held.own(device.allocate(Math.max(256, recordBytes)));
     const activations = held.own(device.allocate(workspacePlan.activationBytes));
@@ -111,7 +113,6 @@ export async function openGpu<N extends string>(
     stream.synchronize();
     const loadMilliseconds = performance.now() - started;
 
-    const calls = new Calls(stream, kernels);
     const matrix = chooseMatrix(request, options, calls, weights, workspace);
     const executor = new Executor(calls, workspace, {
       config: request.config,

@@ -236,6 +236,11 @@ export function* attentionCases(): Generator<KernelCase> {
     window: 0,
     dim: 16,
   });
+  // Heads whose rows are no whole vectors.
+  yield attentionCase(805, { ...shape, kv: "bf16", round: 0, tokens: [[0, 40], [1, 3]], dim: 2 });
+  yield attentionCase(806, { ...shape, kv: "f32", round: 0, tokens: [[1, 9]], heads: 2, dim: 6 });
+  yield attentionCase(807, { ...shape, kv: "fp8", round: 0, tokens: [[1, 150]], heads: 2, window: 9, dim: 66 });
+  yield attentionCase(808, { ...shape, kv: "bf16", round: 1, tokens: [[0, 7]], heads: 2, dim: 130 });
   yield* splitCases(810, { ...shape, kv: "bf16", round: 1, tokens: [[0, 90], [1, 3]], heads: 16 }, 2);
   yield* splitCases(811, { ...shape, kv: "f32", round: 0, tokens: [[1, 61]], kvHeads: 1, heads: 3 }, 3);
   yield* splitCases(

@@ -229,4 +229,11 @@ export function* gemmCases(): Generator<KernelCase> {
   yield sortCase(seed++, 8, 4, 0, 4, 64);
   yield sortCase(seed++, 300, 7, 2, 4, 16);
   yield sortCase(seed++, 1100, 40, 0, 40, 64);
+  // Rows of whole units whose last step is not whole.
+  for (
+    const [format, cols] of [["bf16", 40], ["f16", 72], ["fp8", 48], ["f32", 36], ["f32_t", 36], ["f32", 45]] as const
+  ) {
+    yield gemmCase(seed++, { format, rows: [18], cols, n: 5, round: 0 });
+    yield expertGemmCase(seed++, { format, rows: 18, cols, n: 12, round: 0, up: false, swiglu: 0 });
+  }
 }

@@ -77,6 +77,9 @@ function pack(values: Float32Array, format: "bf16" | "f16" | "f32"): { bytes: Ui
   return { bytes, values: decodeElements(format, bytes, values.length) };
 }
 
+/** Bytes behind a matrix and between its rows are NaNs: what a kernel reads there must not count, not even times zero. */
+const BEHIND = 64;
+
 /** A random matrix in a format, its stored bytes and its numbers. */
 export function randomLinear(
   r: Random,
@@ -108,7 +111,7 @@ export function randomLinear(
     for (let i = 0; i < rows; i++) numbers.push(pack(r.row(cols, false, 0.1), plain).values);
     const transposed = format.endsWith("_t");
     const outer = transposed ? cols : rows, inner = transposed ? rows : cols, stride = inner * size + gap;
-    const bytes = new Uint8Array(outer * stride);
+    const bytes = new Uint8Array(outer * stride + BEHIND).fill(0xff);
     for (let i = 0; i < outer; i++) {
       const line = transposed ? Float32Array.from(numbers, (row) => row[i]!) : numbers[i]!;
       bytes.set(pack(line, plain).bytes, i * stride);
@@ -116,7 +119,7 @@ export function randomLinear(
     return done({ weight: input(bytes), rowStride: stride });
   }
   if (format === "fp8") {
-    const stride = cols + gap, bytes = new Uint8Array(rows * stride);
+    const stride = cols + gap, bytes = new Uint8Array(rows * stride + BEHIND).fill(0xff);
     const disk: WeightFormat = o.fnuz ? "fp8_e4m3fnuz" : "fp8_e4m3";
     for (let i = 0; i < rows; i++) {
       const nan = o.fnuz ? [0x80] : [0x7f, 0xff];
