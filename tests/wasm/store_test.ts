@@ -20,39 +20,44 @@ export const CACHES = {
   },
 } as const;
 
-for (const [name, { word, bytes }] of Object.entries(CACHES)) {
-  Deno.test(`store() writes tokens to their places in the ring (${name})`, () => {
-    const machine = new Machine();
-    const headDim = 20, kvHeads = 3, capacity = 6, slots = 3, scale = Math.fround(0.043);
-    const size = bytes(0, 1).length;
-    const headStride = capacity * headDim * size + 16, slotStride = kvHeads * headStride + 32;
-    const cache = machine.bytes(slots * slotStride, 1);
-    const positions = [0, 5, 6, 13, 100, 2], slotOf = [0, 0, 1, 2, 1, 2];
-    const stride = kvHeads * headDim + 4;
-    const values = normals(1, positions.length * stride, 8);
-    const next = integers(2);
-    for (const special of [NaN, Infinity, -Infinity, 0, -0, 1e-9, 448 * scale, 1e9]) {
-      values[next() % values.length] = special;
-    }
-    const src = machine.floats(values);
-    machine.run(
-      "store",
-      [
-        ...[src.address, stride, cache.address, word, slotStride, headStride, capacity, headDim, kvHeads],
-        ...[machine.integers(slotOf).address, machine.integers(positions).address, new F32(scale)],
-      ],
-      positions.length,
-      [cache],
-    );
-    const expected = new Uint8Array(slots * slotStride);
-    positions.forEach((position, t) => {
-      for (let g = 0; g < kvHeads; g++) {
-        for (let d = 0; d < headDim; d++) {
-          const at = slotOf[t]! * slotStride + g * headStride + (position % capacity * headDim + d) * size;
-          expected.set(bytes(values[t * stride + g * headDim + d]!, scale), at);
-        }
+/** Stores some tokens, and looks at every byte of the cache. */
+function checkPlaces({ word, bytes }: (typeof CACHES)[keyof typeof CACHES], headDim: number): void {
+  const machine = new Machine();
+  const kvHeads = 3, capacity = 6, slots = 3, scale = Math.fround(0.043);
+  const size = bytes(0, 1).length;
+  const headStride = capacity * headDim * size + 16, slotStride = kvHeads * headStride + 32;
+  const cache = machine.bytes(slots * slotStride, 1);
+  const positions = [0, 5, 6, 13, 100, 2], slotOf = [0, 0, 1, 2, 1, 2];
+  const stride = kvHeads * headDim + 4;
+  const values = normals(1, positions.length * stride, 8);
+  const next = integers(2);
+  for (const special of [NaN, Infinity, -Infinity, 0, -0, 1e-9, 448 * scale, 1e9]) {
+    values[next() % values.length] = special;
+  }
+  const src = machine.floats(values);
+  machine.run(
+    "store",
+    [
+      ...[src.address, stride, cache.address, word, slotStride, headStride, capacity, headDim, kvHeads],
+      ...[machine.integers(slotOf).address, machine.integers(positions).address, new F32(scale)],
+    ],
+    positions.length,
+    [cache],
+  );
+  const expected = new Uint8Array(slots * slotStride);
+  positions.forEach((position, t) => {
+    for (let g = 0; g < kvHeads; g++) {
+      for (let d = 0; d < headDim; d++) {
+        const at = slotOf[t]! * slotStride + g * headStride + (position % capacity * headDim + d) * size;
+        expected.set(bytes(values[t * stride + g * headDim + d]!, scale), at);
       }
-    });
-    assertEquals(cache.data.findIndex((byte, i) => byte !== expected[i]), -1);
+    }
+  });
+  assertEquals(cache.data.findIndex((byte, i) => byte !== expected[i]), -1, `head_dim ${headDim}`);
+}
+
+for (const [name, format] of Object.entries(CACHES)) {
+  Deno.test(`store() writes tokens to their places in the ring (${name})`, () => {
+    for (const headDim of [1, 2, 3, 4, 6, 7, 20, 66]) checkPlaces(format, headDim);
   });
 }

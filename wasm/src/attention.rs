@@ -2,7 +2,8 @@
 //!
 //! Keys are counted from the first visible one. Whatever their place in the ring, each score is one dot product; weights are summed, and
 //! values too, over groups of 32 keys, then over groups. The query in prepared order, and later the sums, lie in the output itself,
-//! which nobody else reads before the unit is done.
+//! which nobody else reads before the unit is done. Behind the last eight columns of a head lies the next head, which another thread
+//! may be at: up to seven columns that are left over are read and written one vector at a time, to the lane.
 
 use crate::bf16::{Bf16, round_if};
 use crate::cache::{Cached, format};
@@ -85,7 +86,14 @@ unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32)
     }
 }
 
-/// Copies the query with every 8 numbers in prepared order; four that are left over stay as they are.
+/// Calls `f(column, lanes)` for each vector of the columns behind the last whole eight, which keep their order.
+#[inline(always)]
+fn each_left_over(head_dim: usize, mut f: impl FnMut(usize, usize)) {
+    let whole = head_dim & !7;
+    each_vector(head_dim - whole, |i, lanes| f(whole + i, lanes));
+}
+
+/// Copies the query with every 8 numbers in prepared order; those that are left over stay as they are.
 #[inline(always)]
 unsafe fn prepare_query(to: *mut f32, q: *const f32, head_dim: usize) {
     unsafe {
@@ -95,9 +103,7 @@ unsafe fn prepare_query(to: *mut f32, q: *const f32, head_dim: usize) {
             v128_store(to.add(i).cast(), even);
             v128_store(to.add(i + 4).cast(), odd);
         }
-        if whole < head_dim {
-            v128_store(to.add(whole).cast(), v128_load(q.add(whole).cast()));
-        }
+        each_left_over(head_dim, |i, lanes| store(to.add(i), lanes, load(q.add(i), lanes)));
     }
 }
 
@@ -129,12 +135,12 @@ unsafe fn products<C: Cached, const N: usize>(q: *const f32, keys: [*const u8; N
             }
             d += 8;
         }
-        if d < head_dim {
-            let q = v128_load(q.add(d).cast());
+        each_left_over(head_dim, |i, lanes| {
+            let q = load(q.add(i), lanes);
             for n in 0..N {
-                sums[n] = f32x4_relaxed_madd(C::four(keys[n].add(d * C::SIZE)), q, sums[n]);
+                sums[n] = f32x4_relaxed_madd(C::few(keys[n].add(i * C::SIZE), lanes), q, sums[n]);
             }
-        }
+        });
         sums
     }
 }
@@ -201,31 +207,30 @@ unsafe fn softmax(scores: *mut f32, count: usize, sink: f32) -> f32 {
 #[inline(always)]
 unsafe fn weigh<C: Cached>(out: *mut f32, values: &Ring, head_dim: usize, weights: *const f32) {
     unsafe {
-        for i in (0..head_dim).step_by(4) {
-            v128_store(out.add(i).cast(), f32x4_splat(0.0));
-        }
+        each_vector(head_dim, |i, lanes| store(out.add(i), lanes, f32x4_splat(0.0)));
         for first in (0..values.count).step_by(GROUP) {
             let last = min(first + GROUP, values.count);
             let mut d = 0;
             while d + BLOCK <= head_dim {
-                weigh_group(out.add(d), values, d * C::SIZE, weights, first, last, |at| C::block(at));
+                weigh_group(out.add(d), 4, values, d * C::SIZE, weights, first, last, |at| C::block(at));
                 d += BLOCK;
             }
             while d + 8 <= head_dim {
-                weigh_group(out.add(d), values, d * C::SIZE, weights, first, last, |at| C::eight(at));
+                weigh_group(out.add(d), 4, values, d * C::SIZE, weights, first, last, |at| C::eight(at));
                 d += 8;
             }
-            if d < head_dim {
-                weigh_group(out.add(d), values, d * C::SIZE, weights, first, last, |at| [C::four(at)]);
-            }
+            each_left_over(head_dim, |i, lanes| {
+                weigh_group(out.add(i), lanes, values, i * C::SIZE, weights, first, last, |at| [C::few(at, lanes)]);
+            });
         }
     }
 }
 
-/// Adds what the columns from byte `offset` on of values `first..last` give to N vectors.
+/// Adds what the columns from byte `offset` on of values `first..last` give to N vectors of `lanes` numbers.
 #[inline(always)]
 unsafe fn weigh_group<const N: usize>(
     out: *mut f32,
+    lanes: usize,
     values: &Ring,
     offset: usize,
     weights: *const f32,
@@ -243,8 +248,8 @@ unsafe fn weigh_group<const N: usize>(
             }
         }
         for n in 0..N {
-            let to = out.add(4 * n).cast();
-            v128_store(to, f32x4_add(v128_load(to), sums[n]));
+            let to = out.add(4 * n);
+            store(to, lanes, f32x4_add(load(to, lanes), sums[n]));
         }
     }
 }
@@ -260,8 +265,6 @@ unsafe fn finish(out: *mut f32, head_dim: usize, total: v128, v_scale: v128, rou
             v128_store(out.add(i).cast(), normal(first));
             v128_store(out.add(i + 4).cast(), normal(last));
         }
-        if whole < head_dim {
-            v128_store(out.add(whole).cast(), normal(v128_load(out.add(whole).cast())));
-        }
+        each_left_over(head_dim, |i, lanes| store(out.add(i), lanes, normal(load(out.add(i), lanes))));
     }
 }

@@ -5,7 +5,8 @@ use crate::dot::{BLOCK, Format};
 use crate::element::{self, Element};
 use crate::f32::F32;
 use crate::fp8::{self, E4m3fn};
-use crate::memory::{natural_pair, prepared_pair};
+use crate::memory::{self, natural_pair, prepared_pair};
+use crate::number;
 use core::arch::wasm32::*;
 
 /// Words that name a cache's format; 3 is FP8.
@@ -14,16 +15,16 @@ pub mod format {
     pub const F32: usize = 1;
 }
 
-/// Number format of a cache: besides blocks of 32 numbers it has smaller pieces, for heads of any multiple of 4.
+/// Number format of a cache: besides blocks of 32 numbers it has smaller pieces, for heads of any size.
 pub trait Cached: Format {
     /// Bytes of a number.
     const SIZE: usize = Self::BYTES / BLOCK;
     /// Eight numbers in prepared order, without the scale.
     unsafe fn eight(at: *const u8) -> [v128; 2];
-    /// Four numbers in their own order, without the scale.
-    unsafe fn four(at: *const u8) -> v128;
-    /// Stores four numbers; `scale` is that of the format, where it has one.
-    unsafe fn store(at: *mut u8, four: v128, scale: v128);
+    /// `lanes` (1..=4) numbers in their own order, without the scale; the other lanes are 0. Reads nothing behind them.
+    unsafe fn few(at: *const u8, lanes: usize) -> v128;
+    /// Stores the first `lanes` (1..=4) numbers; `scale` is that of the format, where it has one. Writes nothing behind them.
+    unsafe fn store(at: *mut u8, lanes: usize, numbers: v128, scale: v128);
 }
 
 impl Cached for Bf16 {
@@ -32,13 +33,24 @@ impl Cached for Bf16 {
         bf16::widen(unsafe { v128_load(at.cast()) })
     }
     #[inline(always)]
-    unsafe fn four(at: *const u8) -> v128 {
-        u32x4_shl(u32x4_extend_low_u16x8(unsafe { v128_load64_zero(at.cast()) }), 16)
+    unsafe fn few(at: *const u8, lanes: usize) -> v128 {
+        unsafe { number::load(at as usize, lanes, number::BF16) }
     }
     #[inline(always)]
-    unsafe fn store(at: *mut u8, four: v128, _scale: v128) {
-        let bits = u32x4_shr(bf16::round(four), 16);
-        unsafe { v128_store64_lane::<0>(u16x8_narrow_i32x4(bits, bits), at.cast()) };
+    unsafe fn store(at: *mut u8, lanes: usize, numbers: v128, _scale: v128) {
+        let bits = u32x4_shr(bf16::round(numbers), 16);
+        let halves = u16x8_narrow_i32x4(bits, bits);
+        unsafe {
+            match lanes {
+                4 => v128_store64_lane::<0>(halves, at.cast()),
+                3 => {
+                    v128_store32_lane::<0>(halves, at.cast());
+                    v128_store16_lane::<2>(halves, at.add(4).cast());
+                }
+                2 => v128_store32_lane::<0>(halves, at.cast()),
+                _ => v128_store16_lane::<0>(halves, at.cast()),
+            }
+        }
     }
 }
 
@@ -48,12 +60,12 @@ impl Cached for F32 {
         unsafe { prepared_pair(v128_load(at.cast()), v128_load(at.add(16).cast())) }
     }
     #[inline(always)]
-    unsafe fn four(at: *const u8) -> v128 {
-        unsafe { v128_load(at.cast()) }
+    unsafe fn few(at: *const u8, lanes: usize) -> v128 {
+        unsafe { memory::load(at.cast(), lanes) }
     }
     #[inline(always)]
-    unsafe fn store(at: *mut u8, four: v128, _scale: v128) {
-        unsafe { v128_store(at.cast(), four) };
+    unsafe fn store(at: *mut u8, lanes: usize, numbers: v128, _scale: v128) {
+        unsafe { memory::store(at.cast(), lanes, numbers) };
     }
 }
 
@@ -64,15 +76,34 @@ impl Cached for E4m3fn {
         [even, odd]
     }
     #[inline(always)]
-    unsafe fn four(at: *const u8) -> v128 {
-        let [even, odd, _, _] = fp8::widen_fn(unsafe { v128_load32_zero(at.cast()) });
+    unsafe fn few(at: *const u8, lanes: usize) -> v128 {
+        let codes = unsafe {
+            match lanes {
+                4 => v128_load32_zero(at.cast()),
+                3 => v128_load8_lane::<2>(v128_load16_lane::<0>(i32x4_splat(0), at.cast()), at.add(2)),
+                2 => v128_load16_lane::<0>(i32x4_splat(0), at.cast()),
+                _ => v128_load8_lane::<0>(i32x4_splat(0), at),
+            }
+        };
+        let [even, odd, _, _] = fp8::widen_fn(codes);
         natural_pair(even, odd)[0]
     }
     #[inline(always)]
-    unsafe fn store(at: *mut u8, four: v128, scale: v128) {
+    unsafe fn store(at: *mut u8, lanes: usize, numbers: v128, scale: v128) {
         // A true division: a reciprocal's error could turn a tie.
-        let codes = element::E4m3fn::encode(f32x4_div(four, scale), 0x7f);
+        let codes = element::E4m3fn::encode(f32x4_div(numbers, scale), 0x7f);
         let codes = u16x8_narrow_i32x4(codes, codes);
-        unsafe { v128_store32_lane::<0>(u8x16_narrow_i16x8(codes, codes), at.cast()) };
+        let bytes = u8x16_narrow_i16x8(codes, codes);
+        unsafe {
+            match lanes {
+                4 => v128_store32_lane::<0>(bytes, at.cast()),
+                3 => {
+                    v128_store16_lane::<0>(bytes, at.cast());
+                    v128_store8_lane::<2>(bytes, at.add(2));
+                }
+                2 => v128_store16_lane::<0>(bytes, at.cast()),
+                _ => v128_store8_lane::<0>(bytes, at),
+            }
+        }
     }
 }

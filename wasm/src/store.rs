@@ -4,7 +4,7 @@ use crate::bf16::Bf16;
 use crate::cache::{Cached, format};
 use crate::f32::F32;
 use crate::fp8::E4m3fn;
-use crate::memory::{Words, at, row};
+use crate::memory::{Words, at, each_vector, load, row};
 use core::arch::wasm32::*;
 
 #[unsafe(no_mangle)]
@@ -31,9 +31,8 @@ unsafe fn store_as<C: Cached>(d: Words, start: usize, end: usize) {
             let entry = *positions.add(token) as usize % capacity * head_dim * C::SIZE;
             for head in 0..kv_heads {
                 let to = at(slot, head, head_stride).wrapping_add(entry) as *mut u8;
-                for i in (0..head_dim).step_by(4) {
-                    C::store(to.add(i * C::SIZE), v128_load(from.add(head * head_dim + i).cast()), scale);
-                }
+                let from = from.add(head * head_dim);
+                each_vector(head_dim, |i, lanes| C::store(to.add(i * C::SIZE), lanes, load(from.add(i), lanes), scale));
             }
         }
     }

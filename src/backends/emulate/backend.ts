@@ -23,6 +23,8 @@ export interface EmulateParts<N extends string> {
   readonly pool: Pool;
   readonly weights: ModelTree<EmulateMatrix, EmulateLinear, EmulateVector>;
   readonly info: BackendInfo;
+  /** See {@linkcode Machine}. */
+  readonly worthSharing?: number | undefined;
 }
 
 export class EmulateBackend<N extends string> implements Backend<N> {
@@ -56,7 +58,8 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#kvScales = request.source.kvScales;
     this.#caches = plan.memoryOfLayer.map((_, layer) => cacheGeometry(request, layer));
     this.#part = request.part;
-    this.#machine = new Machine(memories, parts.pool, { address: areas.descriptor, words: areas.descriptorWords });
+    const descriptor = { address: areas.descriptor, words: areas.descriptorWords };
+    this.#machine = new Machine(memories, parts.pool, descriptor, parts.worthSharing);
     const { topK, experts } = request.config;
     this.#gemm = new Gemm(this.#machine, areas, topK, experts, request.part?.expertStart ?? 0, this.#round);
   }

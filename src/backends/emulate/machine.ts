@@ -19,18 +19,22 @@ export class Machine {
   readonly views: readonly Views[];
   readonly #pool: Pool;
   readonly #descriptor: number;
+  readonly #worthSharing: number;
   /** Tokens of the current batch. */
   n = 0;
 
   /**
    * @param descriptor Address of the descriptor area, and its length in words; the same in every memory.
+   * @param worthSharing Multiply-adds of an operation below which one thread runs it alone.
    */
   constructor(
     memories: readonly WebAssembly.Memory[],
     pool: Pool,
     descriptor: { readonly address: number; readonly words: number },
+    worthSharing = WORTH_SHARING,
   ) {
     this.#pool = pool;
+    this.#worthSharing = worthSharing;
     this.#descriptor = descriptor.address;
     this.views = memories.map(({ buffer }) => ({
       u8: new Uint8Array(buffer),
@@ -51,7 +55,7 @@ export class Machine {
    * @param workPerUnit Estimated multiply-adds of one unit; decides whether other threads are woken.
    */
   run(kernel: KernelName, memory: number, units: number, workPerUnit: number): void {
-    if (units * workPerUnit < WORTH_SHARING) this.#pool.runHere(kernel, memory, this.#descriptor, units);
+    if (units * workPerUnit < this.#worthSharing) this.#pool.runHere(kernel, memory, this.#descriptor, units);
     else this.#pool.run(kernel, memory, this.#descriptor, units);
   }
 

@@ -22,6 +22,8 @@ export interface EmulateOptions {
   readonly memoryCapacity?: number;
   /** For tests: what memory there is. */
   readonly available?: Available;
+  /** For tests: multiply-adds of an operation that threads share, to see a small model cut over them. */
+  readonly worthSharing?: number;
 }
 
 let kernels: Promise<WebAssembly.Module> | undefined;
@@ -74,6 +76,7 @@ export async function openEmulate<N extends string>(
       memories,
       pool,
       weights: placeWeights(request.source, plan, memories),
+      worthSharing: options.worthSharing,
       info: {
         description: `wasm simd128, ${threads} thread${threads === 1 ? "" : "s"}, ` +
           `${memories.length} memor${memories.length === 1 ? "y" : "ies"}, weights ${mapped ? "mapped" : "read"}`,
