@@ -6,7 +6,7 @@ import { asset } from "../../../src/assets.ts";
 import { floats, readGolden } from "../../golden.ts";
 import { DTYPES, randomWeights, type Sizes, type StoredDtype } from "./random_weights.ts";
 
-/** float32 against float64, where transformers' own angles and norms are float32; the worst shape has some 1e-12. */
+/** float32 against float64, in which transformers too has float32 angles and norms. */
 export const MAX_NMSE = 1e-10;
 
 type Json = Readonly<Record<string, unknown>>;
