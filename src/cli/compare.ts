@@ -80,6 +80,7 @@ async function plan(side: SideOptions, options: CompareOptions): Promise<Planned
     backend: side.backend ?? options.backend,
     dtype: side.dtype ?? options.dtype,
     kvCacheDtype: side.kv ?? options["kv-cache-dtype"],
+    fp8Scales: side["fp8-scales"] ?? options["fp8-scales"],
     tp: side.tp ?? options.tp,
     ep: side.ep ?? options.ep,
     threads: side.threads ?? options.threads,

@@ -43,6 +43,7 @@ const SIDE_KEYS = {
   scheme: schemeName().optional(),
   backend: COMPUTE_OPTIONS.backend.schema,
   dtype: COMPUTE_OPTIONS.dtype.schema,
+  "fp8-scales": COMPUTE_OPTIONS["fp8-scales"].schema,
   kv: COMPUTE_OPTIONS["kv-cache-dtype"].schema,
   tp: COMPUTE_OPTIONS.tp.schema,
   ep: COMPUTE_OPTIONS.ep.schema,
@@ -86,7 +87,7 @@ const OPTIONS = {
   a: option(
     "K=V,...",
     text("settings").optional(),
-    "first setting: model, scheme, backend, dtype, kv, tp, ep, threads, weights",
+    "first setting: model, scheme, backend, dtype, fp8-scales, kv, tp, ep, threads, weights",
   ),
   b: option("K=V,...", text("settings").optional(), "second setting"),
   text: option("F", text("a file"), "text that both compute; special tokens that it spells out count as such"),

@@ -62,6 +62,7 @@ export async function settingsOf(
     ...cell,
     backend: options.backend,
     dtype: options.dtype,
+    fp8Scales: options["fp8-scales"],
     ep: options.ep,
     threads: options.threads,
     weights: options.weights,

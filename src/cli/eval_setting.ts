@@ -9,6 +9,7 @@ import { weightsSha256 } from "../eval/weights_hash.ts";
 import { type BackendName, openSession } from "../model/open.ts";
 import { planModel, type PlannedModel } from "../model/planned.ts";
 import type { Dtype } from "../quant/format.ts";
+import type { Fp8Scales } from "../quant/static_scales.ts";
 import { ProgressBar } from "./progress.ts";
 import { note } from "./terminal.ts";
 
@@ -20,6 +21,8 @@ export interface Setting {
   readonly backend: BackendName;
   readonly dtype: Dtype;
   readonly kvCacheDtype: "auto" | "bf16" | "fp8";
+  /** Which static scale an expert's input has. */
+  readonly fp8Scales: Fp8Scales;
   readonly tp: number;
   readonly ep: number;
   readonly threads: number | undefined;
@@ -55,11 +58,12 @@ export interface PlannedSetting extends Setting {
  * @throws {InputError} where checkpoint and scheme do not make a model that can be computed.
  */
 export function planSetting(setting: Setting): PlannedSetting {
-  const { checkpoint, scheme, inputScales, kvCacheDtype, dtype } = setting;
+  const { checkpoint, scheme, inputScales, kvCacheDtype, dtype, fp8Scales } = setting;
   try {
     const planned = planModel(checkpoint, {
       kvCacheDtype,
       dtype,
+      fp8Scales,
       ...(scheme === null ? {} : { scheme }),
       ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
     });

@@ -123,17 +123,17 @@ function layerSummary(layer: LayerTree<LinearSource, VectorSource>, decided: Dec
 
 /** Experts may differ from each other: one summary for each combination of formats, in order of their first expert. */
 function byFormat(name: string, linears: readonly LinearSource[], decided: Decided): LinearSummary[] {
-  const groups = Map.groupBy(linears, (linear) => `${linear.weight.format} ${inputText(linear.input)}`);
+  const groups = Map.groupBy(linears, (linear) => `${linear.weight.format} ${inputText(linear)}`);
   return [...groups.values()].map((group) => summary(name, group, decided));
 }
 
 function summary(name: string, linears: readonly LinearSource[], decided: Decided): LinearSummary {
-  const { weight, input, module } = linears[0]!;
+  const { weight, module } = linears[0]!;
   const plan = decided.get(module ?? "");
   return {
     name,
     weight: weight.format,
-    input: inputText(input),
+    input: inputText(linears[0]!),
     scales: scalesText(weight, plan),
     decided_by: plan?.decidedBy ?? "",
     shape: [weight.rows, weight.cols],
@@ -149,7 +149,11 @@ function scalesText({ scale }: MatrixSource, plan: PlannedLinear | undefined): s
   return [weight, input].filter((part) => part !== "").join(", ");
 }
 
-function inputText(input: InputFormat): string {
+function inputText({ input, rotation }: LinearSource): string {
+  return rotation === undefined ? formatText(input) : `rotated by ${rotation.size}, ${formatText(input)}`;
+}
+
+function formatText(input: InputFormat): string {
   switch (input.kind) {
     case "none":
       return "as it is";

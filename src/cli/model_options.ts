@@ -1,6 +1,7 @@
 /** Options that several commands share: which model, and how to compute. */
 import { BACKENDS, DEFAULT_CHUNK } from "../model/open.ts";
 import { SCHEME_NAMES } from "../quant/scheme.ts";
+import { FP8_SCALES } from "../quant/static_scales.ts";
 import { choice, integer, option, type OptionTable, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
@@ -39,6 +40,11 @@ export const FORMAT_OPTIONS = {
     "TYPE",
     choice("bf16", "f32").default("bf16"),
     "bf16: every operation rounds its output to bfloat16; f32: no rounding",
+  ),
+  "fp8-scales": option(
+    "RULE",
+    choice(...FP8_SCALES).default("merged"),
+    "merged: the experts of a layer share the largest of their static FP8 scales, as in vLLM; own: each has its own, as in AMD Quark",
   ),
   "kv-cache-dtype": option(
     "TYPE",

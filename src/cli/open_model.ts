@@ -62,8 +62,10 @@ export function planned(checkpoint: Checkpoint, options: FormatOptions): Planned
   return planModel(checkpoint, formats(options));
 }
 
-function formats({ scheme, dtype, "kv-cache-dtype": kvCacheDtype }: FormatOptions): PlanOptions {
-  return { dtype, kvCacheDtype, ...(scheme === undefined ? {} : { scheme }) };
+function formats(
+  { scheme, dtype, "kv-cache-dtype": kvCacheDtype, "fp8-scales": fp8Scales }: FormatOptions,
+): PlanOptions {
+  return { dtype, kvCacheDtype, fp8Scales, ...(scheme === undefined ? {} : { scheme }) };
 }
 
 /** A session, and the number formats that it computes in. */

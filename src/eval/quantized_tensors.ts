@@ -4,6 +4,7 @@ import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../chec
 import { ELEMENTS, quantize } from "../quant/elements.ts";
 import { type InputFormat, type KvFormat, NO_QDQ } from "../quant/format.ts";
 import { mxElement, qdqRow } from "../quant/qdq.ts";
+import { type InputRotation, rotateRow, sameRotation } from "../quant/rotation.ts";
 import { BLOCK, decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../quant/scales.ts";
 
 /** A tensor that is quantized: which operation's result it is, and which format it goes through. */
@@ -14,6 +15,8 @@ export interface QuantizedTensor {
   readonly layer: number;
   readonly operation: Operation;
   readonly format: InputFormat;
+  /** What happens to the tensor's rows before. */
+  readonly rotation?: InputRotation;
 }
 
 /** Counts of a tensor's elements. */
@@ -57,10 +60,19 @@ function linearInputs(layer: LayerTree<LinearSource, VectorSource>, l: number): 
     ...inputOf("v_proj", l, "inputNorm", layer.v),
     ...inputOf("o_proj", l, "attention", layer.o),
     ...inputOf("router", l, "postNorm", layer.router),
-    // All experts of a layer have one input format: it is applied before tokens are spread over them.
-    ...inputOf("experts.gate_up_proj", l, "postNorm", layer.gateUp[0]),
-    ...inputOf("experts.down_proj", l, "experts.swiglu", layer.down[0]),
+    ...inputOf("experts.gate_up_proj", l, "postNorm", common(layer.gateUp)),
+    ...inputOf("experts.down_proj", l, "experts.swiglu", common(layer.down)),
   ];
+}
+
+/** One of the experts, if all quantize the same of their input; else what a row goes through depends on its expert. */
+function common(experts: readonly LinearSource[]): LinearSource | undefined {
+  const [first] = experts;
+  const alike = experts.every(({ input, rotation }) =>
+    (input.kind !== "fp8_static" || first!.input.kind === "fp8_static" && input.scale === first!.input.scale) &&
+    sameRotation(rotation ?? null, first!.rotation ?? null)
+  );
+  return alike ? first : undefined;
 }
 
 function inputOf(
@@ -70,7 +82,8 @@ function inputOf(
   linear: Tree["head"] | undefined,
 ): QuantizedTensor[] {
   const format = linear?.input ?? NO_QDQ;
-  return format.kind === "none" ? [] : [{ name: `${module}.input`, layer, operation, format }];
+  const rotation = linear?.rotation === undefined ? {} : { rotation: linear.rotation };
+  return format.kind === "none" ? [] : [{ name: `${module}.input`, layer, operation, format, ...rotation }];
 }
 
 function cacheHalves(source: ModelSource, kvFormat: KvFormat, layer: number): QuantizedTensor[] {
@@ -99,9 +112,9 @@ export class QuantizedCounter {
 
   /** Adds rows of `width` elements. */
   add(values: Float32Array, width: number): void {
-    const { format } = this.tensor;
+    const { format, rotation } = this.tensor;
     for (let at = 0; at + width <= values.length; at += width) {
-      const row = values.subarray(at, at + width);
+      const stored = values.subarray(at, at + width), row = rotation ? rotateRow(stored, rotation, false) : stored;
       if (format.kind === "mx") {
         const element = mxElement(format.element);
         for (let start = 0; start < width; start += BLOCK) {

@@ -7,6 +7,7 @@
 import type { LinearSource } from "../checkpoint/source.ts";
 import type { OperationDivergence, RowDetails, Side, TensorCounts } from "./divergence.ts";
 import type { ComparedOperation } from "./lockstep.ts";
+import { sameRotation } from "../quant/rotation.ts";
 import { cacheNoise, inputNoise, roundingFloor, sameInput, weightNoise } from "./noise.ts";
 
 /** An operation that is likely to be wrong, or that bears more than its share of the error. */
@@ -65,7 +66,8 @@ export function explainedError(layer: number, operation: ComparedOperation, a: S
 
 function linearNoise(a: LinearSource | undefined, b: LinearSource | undefined): number {
   if (a === undefined || b === undefined) return 0;
-  const inputs = sameInput(a.input, b.input) ? 0 : Math.hypot(inputNoise(a.input), inputNoise(b.input));
+  const alike = sameInput(a.input, b.input) && sameRotation(a.rotation ?? null, b.rotation ?? null);
+  const inputs = alike ? 0 : Math.hypot(inputNoise(a.input), inputNoise(b.input));
   return Math.hypot(inputs, matrixNoise(a.weight.format, b.weight.format));
 }
 

@@ -329,6 +329,7 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: string
   const scales: (StaticScale | null)[] = first.input.kind === "fp8_static"
     ? staticScales(members, groupOf(members[0]!.module), request.inputScales, request.fp8Scales ?? "merged", where)
     : members.map(() => null);
+  const ownScales = request.fp8Scales === "own" && first.input.kind === "fp8_static" && group.length > 1;
   return group.map(
     ({ stored: { module, weight, scale: weightScale, rotation }, weight: counted, fake, ...wanted }, i) => {
       const scale = scales[i]!;
@@ -344,7 +345,12 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: string
         weightScale,
         input,
         inputScaleFrom: scale?.from ?? null,
-        scheme: [fake ? "fake-quantized " : "", scheme, rotation ? ` rotated by ${rotation.size}` : ""].join(""),
+        scheme: [
+          fake ? "fake-quantized " : "",
+          scheme,
+          rotation ? ` rotated by ${rotation.size}` : "",
+          ownScales ? " with own scales" : "",
+        ].join(""),
         decidedBy: wanted.decidedBy,
       };
     },
