@@ -1,6 +1,7 @@
 /** The directory that `--out` names, and the text of what is written into it. */
 import type { z } from "zod";
 import { refuseSpecial } from "../checkpoint/atomic.ts";
+import { readWhole } from "../checkpoint/read.ts";
 import { InputError, reason } from "../errors.ts";
 import { firstDifference } from "../eval/journal.ts";
 import { jsonSchema, withFloats } from "../eval/json_schema.ts";
@@ -27,6 +28,9 @@ const COMMANDS: Readonly<Record<string, string>> = {
   "mxoss.compare": "mxoss compare",
 };
 
+/** Largest results.json that is read back, in bytes. */
+const MAX_RESULTS_BYTES = 128 * 1024 * 1024;
+
 /**
  * Refuses a directory whose results a run would overwrite though they are of something else.
  *
@@ -42,10 +46,11 @@ export function refuseOtherResults<T>(
   of: (results: any) => T,
 ): void {
   const path = `${directory}/results.json`;
-  for (const name of [path, `${directory}/report.html`]) refuseSpecial(name);
+  const [found] = [path, `${directory}/report.html`].map(refuseSpecial);
+  if (found === null) return;
   let there: T;
   try {
-    const results = JSON.parse(Deno.readTextFileSync(path));
+    const results = JSON.parse(new TextDecoder().decode(readWhole(path, MAX_RESULTS_BYTES)));
     if (results.schema !== schema) {
       const got = COMMANDS[results.schema];
       const what = got === undefined ? "another file" : `those of ${got}`;
@@ -53,7 +58,6 @@ export function refuseOtherResults<T>(
     }
     there = of(results);
   } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotFound) return;
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
     throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got another file; choose another --out`);
   }

@@ -15,6 +15,9 @@ export interface Indexed {
 /** Least time between two requests to the system to put the file on the disk, in milliseconds: those guard against a power cut. */
 const SYNC_MS = 1000;
 
+/** Largest journal, in bytes: a million tokens or ten thousand replies take a tenth of it. */
+const MAX_BYTES = 128 * 1024 * 1024;
+
 /** Results on disk; this process alone may write them until it is disposed of. */
 export class Journal<T extends Indexed> implements Disposable {
   readonly #path: string;
@@ -48,7 +51,7 @@ export class Journal<T extends Indexed> implements Disposable {
         throw new InputError(`${path}: expected no other run in this directory, but one is writing this file`);
       }
       const headerLine = printableJson(header);
-      let { lines, bytes } = wholeLines(readAll(file), path);
+      let { lines, bytes } = wholeLines(readAll(file, path), path);
       if (lines.length > 0 && lines[0] !== headerLine) {
         if (others === "refuse") {
           throw new InputError(
@@ -117,8 +120,10 @@ function lock(file: Deno.FsFile): boolean {
   }
 }
 
-function readAll(file: Deno.FsFile): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(file.statSync().size);
+function readAll(file: Deno.FsFile, path: string): Uint8Array<ArrayBuffer> {
+  const { size } = file.statSync();
+  if (size > MAX_BYTES) throw new InputError(`${path}: expected at most ${MAX_BYTES} bytes of results, got ${size}`);
+  const bytes = new Uint8Array(size);
   file.seekSync(0, Deno.SeekMode.Start);
   let at = 0;
   while (at < bytes.length) {

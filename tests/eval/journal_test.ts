@@ -109,3 +109,11 @@ Deno.test("Journal is written by one run at a time", () => {
 Deno.test("Journal refuses a path that cannot be written", () => {
   assertThrows(() => Journal.open("/nowhere/answers.jsonl", HEADER, readEntry), InputError, "cannot be written");
 });
+
+Deno.test("Journal refuses a file that is larger than any of its own", () => {
+  withJournal((path, open) => {
+    fill(path);
+    Deno.truncateSync(path, 2 ** 40);
+    assertThrows(() => open(), InputError, `${path}: expected at most 134217728 bytes of results, got 1099511627776`);
+  });
+});
