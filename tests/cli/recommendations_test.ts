@@ -124,7 +124,7 @@ Deno.test("what computes names options only that all commands which compute have
   for (const folder of ["src/backends", "src/model", "src/parallel", "ffi"]) {
     for (const [path, text] of sourcesIn(new URL(`../../${folder}/`, import.meta.url).pathname)) {
       const code = text.replaceAll(/^\s*(?:\/?\*|\/\/).*$/gm, "");
-      for (const [, name] of code.matchAll(/--(?!allow-)([a-z][a-z-]+)/g)) {
+      for (const [, name] of code.matchAll(/--(?!allow-)([a-z][a-z0-9-]+)/g)) {
         named++;
         const lacking = computing.filter(({ options }) => !(name! in options)).map((spec) => spec.name);
         assertEquals(lacking, [], `${path}: --${name}`);
