@@ -32,7 +32,11 @@ const OPTIONS = {
     decimal("a number above 0 and up to 1", (n) => n > 0 && n <= 1).default(1),
     "draw among the likeliest tokens that make up probability P; 1: among all",
   ),
-  seed: option("S", integer(0).optional(), "seed of the draw (default: a new one, which --json reports)"),
+  seed: option(
+    "S",
+    integer(0).optional(),
+    "seed of the draw: same seed, same tokens for one backend, --tp and --ep (default: a new one, which --json reports)",
+  ),
   json: toggle("print one JSON object: text, channels, token ids, finish reason, timings, protocol"),
   stats: toggle("print prefill and decode tokens per second to stderr"),
   ...COMPUTE_OPTIONS,
