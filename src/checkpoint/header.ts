@@ -26,7 +26,7 @@ export interface Header {
 const MAX_DIMENSIONS = 16;
 
 /** Most tensors of a checkpoint: AMD Quark's export of gpt-oss-120b, with a module for each expert, has 40,000. */
-export const MAX_TENSORS = 1 << 18;
+export const MAX_TENSORS = 1 << 17;
 
 const QUOTE = 0x22, COMMA = 0x2c, COLON = 0x3a, BACKSLASH = 0x5c, MINUS = 0x2d, ZERO = 0x30, NINE = 0x39;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
