@@ -4,7 +4,7 @@
 import { explainBusErrors } from "../src/backends/emulate/bus_error.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { refuseChanged } from "../src/checkpoint/identity.ts";
-import { allFinite } from "../src/quant/finite.ts";
+import { allFinite } from "../src/formats/finite.ts";
 
 function least(times: number, act: (i: number) => void): string {
   let best = Infinity;

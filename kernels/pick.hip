@@ -1,4 +1,4 @@
-// The next token from logits: greedy, or drawn from the softmax after top-k and top-p. src/model/sampler.ts makes the same picks.
+// The next token from logits: greedy, or drawn from the softmax after top-k and top-p. src/session/sampler.ts makes the same picks.
 //
 // One block a row; time goes into passes over the logits, of which there are two where top-k leaves few tokens, and two to four else.
 // Weights are integers, so that no order of additions shows, computed by single float32 operations that a host can repeat.

@@ -13,7 +13,7 @@
  * written.
  */
 import { parseArgs } from "node:util";
-import { withFloats } from "../src/quantize/quark_config.ts";
+import { withFloats } from "../src/quantize/write_quark_config.ts";
 import { SafetensorsWriter, writtenBytes } from "../src/checkpoint/write_safetensors.ts";
 import {
   type Fill,

@@ -14,7 +14,7 @@ import { readOriginal } from "./layouts/original.ts";
 import { readQuark } from "./layouts/quark.ts";
 import type { QuarkSaid } from "./layouts/quark_weights.ts";
 import type { ModelConfig } from "./model_config.ts";
-import { readable, readJson } from "./read.ts";
+import { readable, readJson } from "../read.ts";
 import { refuseRouters } from "./routers.ts";
 import type { ModelSource } from "./source.ts";
 import { TensorSet } from "./tensor_set.ts";

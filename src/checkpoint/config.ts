@@ -1,11 +1,11 @@
 /** config.json and generation_config.json, validated: unknown keys are tolerated, missing and contradictory ones refused by name. */
 import { InputError } from "../errors.ts";
-import { show } from "./describe.ts";
+import { show } from "../describe.ts";
 import { fromHf, HfConfig } from "./hf_config.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { fromOriginal, OriginalConfig } from "./original_config.ts";
 import { checkTokens, GenerationConfig } from "./token_ids.ts";
-import { MAX_EXPERTS_IN_ALL, validate } from "./validate.ts";
+import { MAX_EXPERTS_IN_ALL, validate } from "../validate.ts";
 
 /** A validated config. */
 export interface ReadConfig {

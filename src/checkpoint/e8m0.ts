@@ -1,7 +1,7 @@
 /** The one value that a scale must not have and that no header shows: e8m0's NaN. */
 import { InputError } from "../errors.ts";
 import type { StoredTensor } from "./files.ts";
-import { readable, readInto } from "./read.ts";
+import { readable, readInto } from "../read.ts";
 import type { TensorSet } from "./tensor_set.ts";
 
 const NAN_BYTE = 255;

@@ -1,11 +1,11 @@
 /** From a checkpoint directory to its safetensors files, none of which may lie elsewhere. */
 import * as z from "zod";
 import { InputError } from "../errors.ts";
-import { printable, show } from "./describe.ts";
+import { printable, show } from "../describe.ts";
 import { MAX_TENSORS } from "./header.ts";
-import { readable, readJson } from "./read.ts";
+import { readable, readJson } from "../read.ts";
 import { MAX_HEADER_BYTES, type OpenedSafetensors, openSafetensors, type TensorInfo } from "./safetensors.ts";
-import { validate } from "./validate.ts";
+import { validate } from "../validate.ts";
 
 /** A tensor and the file it is in. */
 export interface StoredTensor extends TensorInfo {

@@ -1,5 +1,5 @@
 /** A cheap name for what a checkpoint is, for reports. */
-import { readable, readExactly } from "./read.ts";
+import { readable, readExactly } from "../read.ts";
 
 /** What {@linkcode fingerprint} covers, in words for reports: not the weights themselves, which may be 65 GB. */
 export const FINGERPRINT_COVERS = "SHA-256 of config.json and the safetensors headers";

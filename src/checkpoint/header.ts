@@ -3,7 +3,7 @@
  * it rounds integers above 2^53, so that two readers of one file could see different tensors.
  */
 import { InputError } from "../errors.ts";
-import { printable } from "./describe.ts";
+import { printable } from "../describe.ts";
 
 /** One tensor as the header has it: syntax checked, meaning not. */
 export interface HeaderEntry {

@@ -1,11 +1,11 @@
 /** config.json as Hugging Face's transformers writes it. */
 import * as z from "zod";
 import { InputError } from "../errors.ts";
-import { show } from "./describe.ts";
+import { show } from "../describe.ts";
 import { readRope, ROPE_KEYS } from "./hf_rope.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, TOKEN_KEYS, type TokenValues } from "./token_ids.ts";
-import { count, MAX, oneOf, positive } from "./validate.ts";
+import { count, MAX, oneOf, positive } from "../validate.ts";
 
 const LAYER_TYPE = { error: "sliding_attention or full_attention" };
 

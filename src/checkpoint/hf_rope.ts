@@ -4,9 +4,9 @@
  */
 import * as z from "zod";
 import { InputError } from "../errors.ts";
-import { show } from "./describe.ts";
+import { show } from "../describe.ts";
 import type { RopeConfig } from "./model_config.ts";
-import { count, MAX, oneOf, positive, scaleFactor, theta } from "./validate.ts";
+import { count, MAX, oneOf, positive, scaleFactor, theta } from "../validate.ts";
 
 const none = z.null({ error: "none in GPT-OSS" }).optional();
 const one = z.literal([1], { error: "1" }).nullish();

@@ -1,6 +1,6 @@
 /** Whether files are still those that were opened: numbers must never be reported with the name of weights that they were not computed with. */
 import { InputError } from "../errors.ts";
-import { readable } from "./read.ts";
+import { readable } from "../read.ts";
 
 /** What changes when a file is replaced, overwritten or cut; null where the system does not say. Links are followed. */
 export interface FileIdentity {

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, type TokenValues } from "./token_ids.ts";
-import { count, MAX, positive, scaleFactor, theta } from "./validate.ts";
+import { count, MAX, positive, scaleFactor, theta } from "../validate.ts";
 
 /** The keys, all of which OpenAI's file has; its code takes gpt-oss-120b's numbers for missing ones, which are refused here. */
 export const OriginalConfig = z.looseObject({

@@ -2,11 +2,12 @@
  * Routers of numbers only. Everywhere else a NaN spreads into the logits, which are looked at; here it is a logit that is not chosen, so
  * that an expert would go missing and nothing more be seen.
  */
+import { bytesOf } from "../formats/format.ts";
 import { InputError } from "../errors.ts";
-import { bytesOf, decodeElements } from "../quant/decode.ts";
-import { firstNonFinite } from "../quant/finite.ts";
-import { printable } from "./describe.ts";
-import { readable, readExactly } from "./read.ts";
+import { decodeElements } from "../formats/decode.ts";
+import { firstNonFinite } from "../formats/finite.ts";
+import { printable } from "../describe.ts";
+import { readable, readExactly } from "../read.ts";
 import type { LinearSource, ModelSource, SourceFile } from "./source.ts";
 
 /**

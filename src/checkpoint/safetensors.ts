@@ -3,10 +3,10 @@
  * before anything is allocated by it; tensors lie side by side without hole, overlap or rest, so that a file means one thing only.
  */
 import { InputError } from "../errors.ts";
-import { printable, shapeText } from "./describe.ts";
+import { printable, shapeText } from "../describe.ts";
 import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
 import { type FileIdentity, identify } from "./identity.ts";
-import { readable, readExactly } from "./read.ts";
+import { readable, readExactly } from "../read.ts";
 
 /** Bits of one element of each dtype that the format knows. */
 const DTYPE_BITS = {

@@ -6,9 +6,8 @@
  * expert's intermediate columns over the tp ranks.
  */
 import { InputError } from "../errors.ts";
-import { FORMAT_BITS } from "../quant/decode.ts";
-import type { WeightFormat } from "../quant/format.ts";
-import type { InputRotation } from "../quant/rotation.ts";
+import { BLOCK, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
+import type { InputRotation } from "../formats/rotation.ts";
 import type { ModelConfig } from "./model_config.ts";
 import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "./source.ts";
 
@@ -44,8 +43,6 @@ const cut = (total: number, count: number, index: number): Range => ({
   end: Math.floor(total * (index + 1) / count),
 });
 
-/** MX blocks along a row. */
-const BLOCK = 32;
 /** The vocabulary is padded to a multiple of this before it is cut, as vLLM does. */
 const VOCAB_MULTIPLE = 64;
 
@@ -105,8 +102,8 @@ export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank:
 }
 
 /** Bytes of `count` stored numbers that lie together; whole bytes by construction of the slices. */
-function bytesOf(format: WeightFormat, count: number, what: string): number {
-  const bits = FORMAT_BITS[format] * count;
+function wholeBytes(format: WeightFormat, count: number, what: string): number {
+  const bits = STORED_FORMATS[format].bits * count;
   if (bits % 8 !== 0) throw new Error(`${what}: ${count} numbers of ${format} do not end on a byte`);
   return bits / 8;
 }
@@ -123,8 +120,8 @@ export function sliceRows(m: MatrixSource, range: Range): MatrixSource {
   return {
     ...m,
     rows,
-    offset: m.offset + bytesOf(m.format, range.start, m.name),
-    rowBytes: bytesOf(m.format, rows, m.name),
+    offset: m.offset + wholeBytes(m.format, range.start, m.name),
+    rowBytes: wholeBytes(m.format, rows, m.name),
     scale,
   };
 }
@@ -142,8 +139,8 @@ export function sliceCols(m: MatrixSource, range: Range): MatrixSource {
   return {
     ...m,
     cols,
-    offset: m.offset + bytesOf(m.format, range.start, m.name),
-    rowBytes: bytesOf(m.format, cols, m.name),
+    offset: m.offset + wholeBytes(m.format, range.start, m.name),
+    rowBytes: wholeBytes(m.format, cols, m.name),
     scale: m.scale.kind === "e8m0" ? { ...m.scale, offset: m.scale.offset + range.start / BLOCK } : m.scale,
   };
 }

@@ -2,8 +2,9 @@
  * Where the numbers of a model lie on disk: the one vocabulary between checkpoint layouts (which produce it), the
  * sharder (which cuts it) and backends (which load it). Nothing here holds weights; everything is file ranges.
  */
-import type { InputFormat, WeightFormat } from "../quant/format.ts";
-import type { InputRotation } from "../quant/rotation.ts";
+import type { InputFormat } from "../formats/input.ts";
+import type { WeightFormat } from "../formats/format.ts";
+import type { InputRotation } from "../formats/rotation.ts";
 
 /** A file of the checkpoint that weights are read from. */
 export interface SourceFile {
@@ -59,6 +60,8 @@ export interface LinearSource {
   readonly weight: MatrixSource;
   readonly bias: VectorSource | null;
   readonly input: InputFormat;
+  /** Whether FP8 codes are multiplied by FP8 codes and both scales multiply the sum; otherwise the input is dequantized first. */
+  readonly multipliesCodes: boolean;
   /** Name of the module in Hugging Face's model, whatever the layout calls it: what names in quantization_config mean. */
   readonly module?: string;
   /** What happens to the input before its format: part of the weights, whatever the plan says. Absent: nothing. */
@@ -94,32 +97,63 @@ export interface LayerTree<L, V> {
   readonly down: readonly L[];
 }
 
-/** A layer with something else for its linears and vectors, made in the order of the members. */
+/** A layer's linears, in the order in which everything goes through them. */
+export const LAYER_LINEARS = ["q", "k", "v", "o", "router", "gateUp", "down"] as const;
+/** One of {@linkcode LAYER_LINEARS}; `gateUp` and `down` stand for one of each expert. */
+export type LinearName = (typeof LAYER_LINEARS)[number];
+
+/** A layer's vectors. */
+export const LAYER_VECTORS = ["inputNorm", "sinks", "postNorm"] as const;
+
+/** The linears of a layer. */
+export type LayerLinears<L> = Pick<LayerTree<L, unknown>, LinearName>;
+
+/** All linears of one name in a layer: one, or one per expert. */
+export function linearsNamed<L>(layer: LayerLinears<L>, name: LinearName): readonly L[] {
+  const { [name]: found } = layer;
+  return (Array.isArray(found) ? found : [found]) as readonly L[];
+}
+
+/** All linears of a layer, expert by expert at the end. */
+export function linearsOf<L>(layer: LayerLinears<L>): L[] {
+  return LAYER_LINEARS.flatMap((name) => linearsNamed(layer, name));
+}
+
+/** All linears of a model, layer by layer, the head last. */
+export function allLinears<L>({ layers, head }: { layers: readonly LayerLinears<L>[]; head: L }): L[] {
+  return [...layers.flatMap((layer) => linearsOf(layer)), head];
+}
+
+/** All vectors of a layer. */
+export function vectorsOf<V>(layer: LayerTree<unknown, V>): V[] {
+  return LAYER_VECTORS.map((name) => layer[name]);
+}
+
+/** The linears of a layer with something else for each. */
+export function mapLinears<L, M>(layer: LayerLinears<L>, map: (linear: L, name: LinearName) => M): LayerLinears<M> {
+  return {
+    q: map(layer.q, "q"),
+    k: map(layer.k, "k"),
+    v: map(layer.v, "v"),
+    o: map(layer.o, "o"),
+    router: map(layer.router, "router"),
+    gateUp: layer.gateUp.map((l) => map(l, "gateUp")),
+    down: layer.down.map((l) => map(l, "down")),
+  };
+}
+
+/** A layer with something else for its linears and vectors. */
 export function mapLayer<L, V, M, W>(
   layer: LayerTree<L, V>,
   linear: (l: L) => M,
   vector: (v: V) => W,
 ): LayerTree<M, W> {
   return {
+    ...mapLinears(layer, linear),
     inputNorm: vector(layer.inputNorm),
-    q: linear(layer.q),
-    k: linear(layer.k),
-    v: linear(layer.v),
-    o: linear(layer.o),
     sinks: vector(layer.sinks),
     postNorm: vector(layer.postNorm),
-    router: linear(layer.router),
-    gateUp: layer.gateUp.map((l) => linear(l)),
-    down: layer.down.map((l) => linear(l)),
   };
-}
-
-/** All linears of a model, layer by layer, the head last. */
-export function linearsOf({ tree }: Pick<ModelSource, "tree">): LinearSource[] {
-  const layers = tree.layers.flatMap((
-    { q, k, v, o, router, gateUp, down },
-  ) => [q, k, v, o, router, ...gateUp, ...down]);
-  return [...layers, tree.head];
 }
 
 /** Scales of the FP8 KV cache of one layer: stored = saturate(x / scale). 1 where the checkpoint has none. */

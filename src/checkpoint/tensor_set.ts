@@ -1,6 +1,7 @@
 /** The tensors of a checkpoint as a layout takes them: by name, with the shape and dtype that it expects, each remembered as used. */
+import { bytesOf } from "../formats/format.ts";
 import { InputError } from "../errors.ts";
-import { anyOf, printable, shapeText } from "./describe.ts";
+import { anyOf, printable, shapeText } from "../describe.ts";
 import type { StoredTensor, WeightFiles } from "./files.ts";
 import type { SafetensorsDtype } from "./safetensors.ts";
 import type { MatrixSource, VectorSource } from "./source.ts";
@@ -8,12 +9,6 @@ import type { MatrixSource, VectorSource } from "./source.ts";
 /** Dtypes of plain numbers, and what the rest of the program calls them. */
 export const PLAIN = { BF16: "bf16", F16: "f16", F32: "f32" } as const;
 const PLAIN_DTYPES = ["BF16", "F16", "F32"] as const;
-/** Bytes of one plain number. */
-export const PLAIN_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
-
-/** Columns that share a scale in all MX formats. */
-export const MX_BLOCK = 32;
-
 /** Tensors by name. */
 export class TensorSet {
   /** Taken e8m0 scales, whose byte 255 (NaN) no header can show. */
@@ -78,7 +73,7 @@ export class TensorSet {
   /** The rows of a matrix of plain numbers, as vectors. */
   vectors(name: string, rows: number, length: number): VectorSource[] {
     const { dtype, file, offset } = this.take(name, PLAIN_DTYPES, [rows, length]);
-    const format = PLAIN[dtype], bytes = length * PLAIN_BYTES[format];
+    const format = PLAIN[dtype], bytes = bytesOf(format, length);
     return Array.from({ length: rows }, (_, row) => ({ name, format, length, file, offset: offset + row * bytes }));
   }
 
@@ -96,7 +91,7 @@ export class TensorSet {
     const stored = transposed ? [cols, rows] : [rows, cols];
     const { dtype, file, offset } = this.take(name, PLAIN_DTYPES, [...lead, ...stored]);
     const format = PLAIN[dtype];
-    const rowBytes = (transposed ? rows : cols) * PLAIN_BYTES[format], bytes = (transposed ? cols : rows) * rowBytes;
+    const rowBytes = bytesOf(format, transposed ? rows : cols), bytes = (transposed ? cols : rows) * rowBytes;
     return Array.from({ length: lead[0] ?? 1 }, (_, i) => ({
       name,
       format,

@@ -25,8 +25,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   }],
   ["eval", {
     ffi: true,
-    spec: async () => (await import("./eval_options.ts")).EVAL,
-    run: async (args) => await (await import("./eval.ts")).evalCommand(args),
+    spec: async () => (await import("./eval/options.ts")).EVAL,
+    run: async (args) => await (await import("./eval/eval.ts")).evalCommand(args),
   }],
   ["compare", {
     ffi: true,

@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { InputError } from "../errors.ts";
 import { closest } from "./closest.ts";
-import { ALARM_OPTION, CALIBRATE_OPTION, schemeName } from "./eval_options.ts";
+import { ALARM_OPTION, CALIBRATE_OPTION, schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle, withGiven } from "./options.ts";
 

@@ -2,7 +2,7 @@
 import { percent, small } from "../eval/report/numbers.ts";
 import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
 import { operationName, suspectText } from "../eval/summary.ts";
-import { protocolLines, schemeText } from "./eval_tables.ts";
+import { protocolLines, schemeText } from "./eval/tables.ts";
 import { tableLines } from "./table.ts";
 
 /**

@@ -1,11 +1,11 @@
 /** `mxoss generate`: answers a prompt. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { float } from "../checkpoint/json_numbers.ts";
+import { float } from "../json_numbers.ts";
 import { InputError } from "../errors.ts";
-import { type FinishReason, generate, type Picker, type Timings } from "../model/generate.ts";
-import { Sampler } from "../model/sampler.ts";
-import type { Session } from "../model/session.ts";
+import { type FinishReason, generate, type Picker, type Timings } from "../session/generate.ts";
+import { Sampler } from "../session/sampler.ts";
+import type { Session } from "../session/session.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, GENERATE } from "./generate_options.ts";

@@ -2,10 +2,22 @@
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { rankRanges, shardSource } from "../checkpoint/shard.ts";
-import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
-import type { PlannedModel } from "../model/planned.ts";
-import type { InputFormat } from "../quant/format.ts";
-import type { PlannedLinear } from "../quant/plan.ts";
+import {
+  allLinears,
+  LAYER_LINEARS,
+  type LayerTree,
+  linearsNamed,
+  type LinearSource,
+  type MatrixSource,
+  type ModelSource,
+  vectorsOf,
+  type VectorSource,
+} from "../checkpoint/source.ts";
+import { blocksOf, bytesOf } from "../formats/format.ts";
+import type { InputFormat } from "../formats/input.ts";
+import { operationWith } from "../model/operations.ts";
+import type { PlannedModel } from "../plan/planned.ts";
+import type { PlannedLinear } from "../plan/plan.ts";
 import { INSPECT } from "./inspect_options.ts";
 import { modelDirectory, planned } from "./open_model.ts";
 import { parseCommand } from "./options.ts";
@@ -93,17 +105,11 @@ type MatrixShape = readonly [rows: number, cols: number];
 
 /** What a rank has of each matrix; the same in every layer, and for each of its experts. */
 function shapesOf({ tree: { embedding, layers, head } }: ModelSource): Record<string, MatrixShape> {
-  const { q, k, v, o, router, gateUp, down } = layers[0]!;
   const shape = ({ rows, cols }: MatrixSource): MatrixShape => [rows, cols];
+  const linears = LAYER_LINEARS.map((name) => [operationWith(name).name, linearsNamed(layers[0]!, name)[0]!] as const);
   return {
     embedding: shape(embedding),
-    q_proj: shape(q.weight),
-    k_proj: shape(k.weight),
-    v_proj: shape(v.weight),
-    o_proj: shape(o.weight),
-    router: shape(router.weight),
-    "experts.gate_up_proj": shape(gateUp[0]!.weight),
-    "experts.down_proj": shape(down[0]!.weight),
+    ...Object.fromEntries(linears.map(([name, { weight }]) => [name, shape(weight)])),
     lm_head: shape(head.weight),
   };
 }
@@ -112,13 +118,7 @@ function shapesOf({ tree: { embedding, layers, head } }: ModelSource): Record<st
 type Decided = ReadonlyMap<string, PlannedLinear>;
 
 function layerSummary(layer: LayerTree<LinearSource, VectorSource>, decided: Decided): LinearSummary[] {
-  const { q, k, v, o, router, gateUp, down } = layer;
-  const single = { q_proj: q, k_proj: k, v_proj: v, o_proj: o, router };
-  return [
-    ...Object.entries(single).map(([name, linear]) => summary(name, [linear], decided)),
-    ...byFormat("experts.gate_up_proj", gateUp, decided),
-    ...byFormat("experts.down_proj", down, decided),
-  ];
+  return LAYER_LINEARS.flatMap((name) => byFormat(operationWith(name).name, linearsNamed(layer, name), decided));
 }
 
 /** Experts may differ from each other: one summary for each combination of formats, in order of their first expert. */
@@ -166,16 +166,14 @@ function formatText(input: InputFormat): string {
   }
 }
 
-const PLAIN_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
-
 function vectorBytes({ format, length }: VectorSource): number {
-  return PLAIN_BYTES[format] * length;
+  return bytesOf(format, length);
 }
 
 /** Bytes of a matrix with its scales; scales that were widened while reading count as float32. */
 function matrixBytes({ rows, cols, rowBytes, transposed, scale }: MatrixSource): number {
   const scales = scale.kind === "e8m0"
-    ? rows * Math.ceil(cols / 32)
+    ? rows * blocksOf(cols)
     : scale.kind === "tensor"
     ? 4
     : scale.kind === "row"
@@ -189,12 +187,9 @@ function linearBytes({ weight, bias }: LinearSource): number {
 }
 
 function weightBytes({ tree }: ModelSource): number {
-  const layers = tree.layers.map(({ inputNorm, q, k, v, o, sinks, postNorm, router, gateUp, down }) =>
-    [inputNorm, sinks, postNorm].reduce((sum, vector) => sum + vectorBytes(vector), 0) +
-    [q, k, v, o, router, ...gateUp, ...down].reduce((sum, linear) => sum + linearBytes(linear), 0)
-  );
-  return matrixBytes(tree.embedding) + vectorBytes(tree.norm) + linearBytes(tree.head) +
-    layers.reduce((sum, bytes) => sum + bytes, 0);
+  const vectors = [...tree.layers.flatMap(vectorsOf), tree.norm].map(vectorBytes);
+  return [matrixBytes(tree.embedding), ...vectors, ...allLinears(tree).map(linearBytes)]
+    .reduce((sum, bytes) => sum + bytes, 0);
 }
 
 type Report = Awaited<ReturnType<typeof summarize>>;

@@ -1,7 +1,7 @@
 /** Options that several commands share: which model, and how to compute. */
-import { BACKENDS, DEFAULT_CHUNK } from "../model/open.ts";
-import { SCHEME_NAMES } from "../quant/scheme.ts";
-import { FP8_SCALES } from "../quant/static_scales.ts";
+import { BACKENDS, DEFAULT_CHUNK } from "../session/open.ts";
+import { SCHEME_NAMES } from "../plan/scheme.ts";
+import { FP8_SCALES } from "../plan/static_scales.ts";
 import { choice, integer, option, type OptionTable, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */

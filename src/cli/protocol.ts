@@ -1,7 +1,7 @@
 /** What made a result: the block that goes with every reported number. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { Session } from "../model/session.ts";
-import type { Plan } from "../quant/plan.ts";
+import type { Session } from "../session/session.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { ComputeOptions } from "./open_model.ts";
 import { VERSION } from "./version.ts";
 

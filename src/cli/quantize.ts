@@ -1,17 +1,17 @@
 /** `mxoss quantize`: a checkpoint in another scheme. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import type { KvScales } from "../checkpoint/source.ts";
+import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
-import { openSession } from "../model/open.ts";
-import { missingScales, planModel, planUncalibrated } from "../model/planned.ts";
-import type { WeightFormat } from "../quant/format.ts";
-import type { Plan } from "../quant/plan.ts";
+import { openSession } from "../session/open.ts";
+import { missingScales, planModel, planUncalibrated } from "../plan/planned.ts";
+import type { WeightFormat } from "../formats/format.ts";
+import type { Plan } from "../plan/plan.ts";
 import { Sources } from "../quantize/hashes.ts";
 import { Journal } from "../quantize/journal.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
 import { quantize } from "../quantize/quantize.ts";
-import { type InputScales, linearTargets, planTargets, type Recipe, type Targets } from "../quantize/targets.ts";
+import { type InputScales, planTargets, type Recipe, type Targets } from "../quantize/targets.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
@@ -94,7 +94,7 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
 /** Warns where the numbers to quantize are no longer a trained model's own. GPT-OSS was trained to be MXFP4. */
 function warnOfFurtherLoss(targets: Targets): void {
   const trained: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
-  const formats = linearTargets(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight.format);
+  const formats = allLinears(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight.format);
   const other = [...new Set(formats.filter((format) => !trained.includes(format)))];
   if (other.length > 0) note(`warning: weights that are ${other.join(" and ")} already are quantized again`);
 }

@@ -1,9 +1,9 @@
 /** The options of `mxoss quantize`. */
 import { z } from "zod";
-import { SCHEME_NAMES, type SchemeName } from "../quant/scheme.ts";
+import { SCHEME_NAMES, type SchemeName } from "../plan/scheme.ts";
 import type { LayerScheme, TargetScheme } from "../quantize/targets.ts";
 import { CALIBRATION_TOKENS } from "./calibration_text.ts";
-import { schemeName } from "./eval_options.ts";
+import { schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, FORMAT_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { type CommandSpec, integer, option, text } from "./options.ts";
 

@@ -1,4 +1,5 @@
 /** What this program is: version, revision of its source, and hashes of the compiled code that it runs. */
+import { WASM_PATH } from "../backends/emulate/wasm.ts";
 import manifest from "../../deno.json" with { type: "json" };
 import { asset } from "../assets.ts";
 import { printableLine } from "../printable.ts";
@@ -22,7 +23,7 @@ export async function versionReport(): Promise<string> {
   return [
     `mxoss ${VERSION}`,
     `revision: ${revision()}`,
-    `wasm: sha256 ${await sha256(asset("wasm/pkg/mxoss_kernels_bg.wasm"))}`,
+    `wasm: sha256 ${await sha256(asset(WASM_PATH))}`,
     `gpu kernels: ${await kernels()}`,
     "",
   ].join("\n");

@@ -1,8 +1,8 @@
 /** Problems in GSM8K's form: one JSON object a line, with a `question` and an `answer` that ends in `#### ` and the number. */
 import { createHash } from "node:crypto";
-import { printable, show } from "../checkpoint/describe.ts";
-import { readWhole } from "../checkpoint/read.ts";
-import { isWrittenNumber, parseWritten } from "../checkpoint/json_numbers.ts";
+import { printable, show } from "../describe.ts";
+import { readWhole } from "../read.ts";
+import { isWrittenNumber, parseWritten } from "../json_numbers.ts";
 import { InputError, reason } from "../errors.ts";
 
 /** One problem. */

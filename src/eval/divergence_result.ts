@@ -1,5 +1,5 @@
 /** A comparison as results hold it. */
-import type { Divergence } from "./divergence.ts";
+import type { Divergence } from "./comparison.ts";
 import type { ErrorSummary } from "./error_sums.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
 import type { DivergenceResult } from "./results_schema.ts";

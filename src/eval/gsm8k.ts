@@ -1,8 +1,8 @@
 /** Accuracy on word problems: what is asked, how one setting of the matrix answers, and how settings differ. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { InputError } from "../errors.ts";
-import type { Session } from "../model/session.ts";
-import type { KvFormat } from "../quant/format.ts";
+import type { Session } from "../session/session.ts";
+import type { KvFormat } from "../formats/format.ts";
 import { type Answer, scoreReply } from "./answers.ts";
 import { completeAll, slotsNeeded } from "./batcher.ts";
 import type { Problem } from "./dataset.ts";

@@ -1,6 +1,6 @@
 /** The part of JSON Schema that zod writes for the schemas of results, and what is made of it. */
 import { z } from "zod";
-import { asFloat } from "../checkpoint/json_numbers.ts";
+import { asFloat } from "../json_numbers.ts";
 
 /** A schema. */
 export interface JsonSchema {

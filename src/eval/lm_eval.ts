@@ -1,6 +1,6 @@
 /** Samples in the log format of lm-eval (`--log_samples`), for its tools and for scoring with its own filters. */
 import { createHash } from "node:crypto";
-import { asPython, float } from "../checkpoint/json_numbers.ts";
+import { asPython, float } from "../json_numbers.ts";
 import { printableJson } from "../printable.ts";
 import type { Answer } from "./answers.ts";
 import { FILTERS } from "./filters.ts";

@@ -6,16 +6,14 @@
  * - once more by one of them with every result replaced by the other's before the next operation reads it: what differs then is the
  *   operation itself, not what came before it.
  */
-import type { Operation, TapPoint } from "../model/gpt_oss.ts";
-import type { Session } from "../model/session.ts";
-
-/** Operations of the tap, and the head, whose results are the logits. */
-export type ComparedOperation = Operation | "lm_head";
+import type { TapPoint } from "../model/gpt_oss.ts";
+import type { OperationName } from "../model/operations.ts";
+import type { Session } from "../session/session.ts";
 
 /** The same operation's result under two settings, for the tokens of one piece. */
 export interface Pair {
   readonly layer: number;
-  readonly operation: ComparedOperation;
+  readonly operation: OperationName;
   /** Position of the piece's first token in its sequence. */
   readonly start: number;
   /** Tokens, or slot rows. */

@@ -1,5 +1,6 @@
 /** The error that a number format is known to bring into a tensor, so that what lies far above it can be called a defect. */
-import type { Dtype, InputFormat, KvFormat, WeightFormat } from "../quant/format.ts";
+import type { InputFormat } from "../formats/input.ts";
+import { type Dtype, type KvFormat, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 
 /**
  * Relative RMS error of well-scaled, normally distributed numbers after quantization; `tests/eval/noise_test.ts` measures it with
@@ -29,33 +30,14 @@ export function inputNoise(input: InputFormat): number {
 
 /** Relative error of weights in this format, taking it that they were made from finer ones. */
 export function weightNoise(format: WeightFormat): number {
-  switch (format) {
-    case "mxfp4":
-      return FORMAT_NOISE.e2m1;
-    case "mxfp6_e3m2":
-      return FORMAT_NOISE.e3m2;
-    case "mxfp6_e2m3":
-      return FORMAT_NOISE.e2m3;
-    case "fp8_e4m3":
-    case "fp8_e4m3fnuz":
-      return FORMAT_NOISE.e4m3;
-    case "bf16":
-    case "f16":
-      return FORMAT_NOISE.bf16;
-    case "f32":
-      return 0;
-  }
+  const { element } = STORED_FORMATS[format];
+  if (element === null) return format === "f32" ? 0 : FORMAT_NOISE.bf16;
+  return element === "e4m3fn" || element === "e4m3fnuz" ? FORMAT_NOISE.e4m3 : FORMAT_NOISE[element];
 }
 
 /** Relative error of cached keys and values. */
 export function cacheNoise(format: KvFormat): number {
   return format === "fp8" ? FORMAT_NOISE.e4m3 : FORMAT_NOISE[format];
-}
-
-/** Whether two input formats do the same to a tensor, calibrated scales aside: those are no choice of format. */
-export function sameInput(a: InputFormat, b: InputFormat): boolean {
-  if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;
-  return a.kind === b.kind;
 }
 
 /** How a side computes, as far as it decides whether equal inputs give equal bits. */

@@ -1,7 +1,7 @@
 /** Perplexity of a text: how well the model predicts each next token of it. */
 import { z } from "zod";
 import { InputError } from "../errors.ts";
-import type { Session } from "../model/session.ts";
+import type { Session } from "../session/session.ts";
 import { NLL_BLOCK } from "./divergence.ts";
 import { logProbability } from "./logits_distance.ts";
 import { blockMean, type Interval } from "./statistics.ts";

@@ -1,11 +1,18 @@
 /** What quantization does to the tensors that pass through a small format: GEMM inputs and cached keys and values. */
-import type { Operation } from "../model/gpt_oss.ts";
-import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
-import { ELEMENTS, quantize } from "../quant/elements.ts";
-import { type InputFormat, type KvFormat, NO_QDQ } from "../quant/format.ts";
-import { mxElement, qdqRow } from "../quant/qdq.ts";
-import { type InputRotation, rotateRow, sameRotation } from "../quant/rotation.ts";
-import { BLOCK, decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../quant/scales.ts";
+import { type InputFormat, NO_QDQ, sameInput } from "../formats/input.ts";
+import {
+  LAYER_LINEARS,
+  type LinearName,
+  linearsNamed,
+  type LinearSource,
+  type ModelSource,
+} from "../checkpoint/source.ts";
+import { inputOperation, type OperationName, OPERATIONS, operationWith } from "../model/operations.ts";
+import { ELEMENTS, quantize } from "../formats/elements.ts";
+import { BLOCK, type KvFormat } from "../formats/format.ts";
+import { mxElement, qdqRow } from "../formats/qdq.ts";
+import { type InputRotation, rotateRow, sameRotation } from "../formats/rotation.ts";
+import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../formats/scales.ts";
 
 /** A tensor that is quantized: which operation's result it is, and which format it goes through. */
 export interface QuantizedTensor {
@@ -13,7 +20,7 @@ export interface QuantizedTensor {
   readonly name: string;
   /** -1 and the number of layers are before and behind the layers, as in the graph's taps. */
   readonly layer: number;
-  readonly operation: Operation;
+  readonly operation: OperationName;
   readonly format: InputFormat;
   /** What happens to the tensor's rows before. */
   readonly rotation?: InputRotation;
@@ -39,29 +46,16 @@ export interface QuantizedCounts {
 /** Rows on which the error is measured: quantizing in scalar TypeScript is slow, and a few rows tell as much. */
 export const SAMPLED_ROWS = 64;
 
-type Tree = ModelSource["tree"];
-
-/** The quantized tensors of a model under a plan, in the order of the forward pass. */
-export function quantizedTensors(source: ModelSource, kvFormat: KvFormat): QuantizedTensor[] {
-  const { layers, head } = source.tree;
+/** The quantized tensors of a model under a plan: of each layer the inputs of its linears, then its cache; last the head's input. */
+export function quantizedTensors({ tree, kvScales }: ModelSource, kvFormat: KvFormat): QuantizedTensor[] {
   return [
-    ...layers.flatMap((layer, l) => [
-      ...linearInputs(layer, l),
-      ...cacheHalves(source, kvFormat, l),
+    ...tree.layers.flatMap((linears, layer) => [
+      ...LAYER_LINEARS.flatMap((name) => inputOf(name, layer, common(linearsNamed(linears, name)))),
+      ...(kvFormat === "fp8"
+        ? [cached("key", layer, kvScales[layer]!.k), cached("value", layer, kvScales[layer]!.v)]
+        : []),
     ]),
-    ...inputOf("lm_head", layers.length, "finalNorm", head),
-  ];
-}
-
-function linearInputs(layer: LayerTree<LinearSource, VectorSource>, l: number): QuantizedTensor[] {
-  return [
-    ...inputOf("q_proj", l, "inputNorm", layer.q),
-    ...inputOf("k_proj", l, "inputNorm", layer.k),
-    ...inputOf("v_proj", l, "inputNorm", layer.v),
-    ...inputOf("o_proj", l, "attention", layer.o),
-    ...inputOf("router", l, "postNorm", layer.router),
-    ...inputOf("experts.gate_up_proj", l, "postNorm", common(layer.gateUp)),
-    ...inputOf("experts.down_proj", l, "experts.swiglu", common(layer.down)),
+    ...inputOf("head", tree.layers.length, tree.head),
   ];
 }
 
@@ -69,33 +63,27 @@ function linearInputs(layer: LayerTree<LinearSource, VectorSource>, l: number): 
 function common(experts: readonly LinearSource[]): LinearSource | undefined {
   const [first] = experts;
   const alike = experts.every(({ input, rotation }) =>
-    (input.kind !== "fp8_static" || first!.input.kind === "fp8_static" && input.scale === first!.input.scale) &&
-    sameRotation(rotation ?? null, first!.rotation ?? null)
+    sameInput(input, first!.input) && sameRotation(rotation ?? null, first!.rotation ?? null)
   );
   return alike ? first : undefined;
 }
 
-function inputOf(
-  module: string,
-  layer: number,
-  operation: Operation,
-  linear: Tree["head"] | undefined,
-): QuantizedTensor[] {
+function inputOf(name: LinearName | "head", layer: number, linear: LinearSource | undefined): QuantizedTensor[] {
   const format = linear?.input ?? NO_QDQ;
+  if (format.kind === "none") return [];
   const rotation = linear?.rotation === undefined ? {} : { rotation: linear.rotation };
-  return format.kind === "none" ? [] : [{ name: `${module}.input`, layer, operation, format, ...rotation }];
+  return [{
+    name: `${operationWith(name).name}.input`,
+    layer,
+    operation: inputOperation(name),
+    format,
+    ...rotation,
+  }];
 }
 
-function cacheHalves(source: ModelSource, kvFormat: KvFormat, layer: number): QuantizedTensor[] {
-  if (kvFormat !== "fp8") return [];
-  const { k, v } = source.kvScales[layer]!;
-  const half = (name: string, operation: Operation, scale: number): QuantizedTensor => ({
-    name,
-    layer,
-    operation,
-    format: { kind: "fp8_static", scale },
-  });
-  return [half("cache.key", "rotary.k", k), half("cache.value", "v_proj", v)];
+function cached(half: "key" | "value", layer: number, scale: number): QuantizedTensor {
+  const { name: operation } = OPERATIONS.find((o) => o.cache === half)!;
+  return { name: `cache.${half}`, layer, operation, format: { kind: "fp8_static", scale } };
 }
 
 /** Counts one tensor's elements as it passes by. */

@@ -4,26 +4,12 @@
  * An operation's own error is its distance from the other side's result on equal inputs, so errors do not travel from one operation to
  * the next, and a defect shows where it is and nowhere else.
  */
-import type { LinearSource } from "../checkpoint/source.ts";
-import type { OperationDivergence, RowDetails, Side, TensorCounts } from "./divergence.ts";
-import type { ComparedOperation } from "./lockstep.ts";
-import { sameRotation } from "../quant/rotation.ts";
-import { cacheNoise, inputNoise, roundingFloor, sameInput, weightNoise } from "./noise.ts";
-
-/** An operation that is likely to be wrong, or that bears more than its share of the error. */
-export interface Suspect {
-  readonly layer: number;
-  readonly operation: ComparedOperation;
-  /** Own relative error; where own errors are not known, the total one. */
-  readonly error: number;
-  readonly explained: number;
-  /** How many times the error is what the settings explain; Infinity where they leave no room for any. */
-  readonly excess: number;
-  /** `own`: measured on equal inputs. `estimated`: concluded from the errors of the operation's inputs. */
-  readonly evidence: "own" | "estimated";
-  /** What is known besides, in words. */
-  readonly hints: readonly string[];
-}
+import type { OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "./comparison.ts";
+import { sameInputFormat } from "../formats/input.ts";
+import { type LinearName, linearsNamed, type LinearSource, type ModelSource } from "../checkpoint/source.ts";
+import { inputsOf, operation as operationOf, type OperationName } from "../model/operations.ts";
+import { cacheNoise, inputNoise, roundingFloor, weightNoise } from "./noise.ts";
+import { sameRotation } from "../formats/rotation.ts";
 
 /** Times that an error may exceed what is explained before it is suspect: GEMMs amplify noise by less. */
 const EXCESS = 4;
@@ -34,39 +20,27 @@ export function tolerance(explained: number, a: Side, b: Side): number {
 }
 
 /** Relative error of an operation on equal inputs that the difference of the two settings' formats accounts for. */
-export function explainedError(layer: number, operation: ComparedOperation, a: Side, b: Side): number {
-  const of = (pick: (side: Side) => LinearSource | undefined) => linearNoise(pick(a), pick(b));
-  const layerOf = (side: Side) => side.source.tree.layers[layer];
-  switch (operation) {
-    case "q_proj":
-      return of((side) => layerOf(side)?.q);
-    case "k_proj":
-      return of((side) => layerOf(side)?.k);
-    case "v_proj":
-      return of((side) => layerOf(side)?.v);
-    case "o_proj":
-      return of((side) => layerOf(side)?.o);
-    case "router":
-      return of((side) => layerOf(side)?.router);
-    case "experts.gate_up_proj":
-      return of((side) => layerOf(side)?.gateUp[0]);
-    case "experts.down_proj":
-      return of((side) => layerOf(side)?.down[0]);
-    case "lm_head":
-      return of((side) => side.source.tree.head);
-    case "embed":
-      return matrixNoise(a.source.tree.embedding.format, b.source.tree.embedding.format);
-    case "attention":
-      // Keys and values are both read from the cache.
-      return a.kvFormat === b.kvFormat ? 0 : Math.SQRT2 * Math.hypot(cacheNoise(a.kvFormat), cacheNoise(b.kvFormat));
-    default:
-      return 0;
+export function explainedError(layer: number, operation: OperationName, a: Side, b: Side): number {
+  const { linear } = operationOf(operation);
+  if (linear !== undefined) return linearNoise(linearIn(a.source, layer, linear), linearIn(b.source, layer, linear));
+  if (operation === "embed") return matrixNoise(a.source.tree.embedding.format, b.source.tree.embedding.format);
+  // Keys and values are both read from the cache.
+  if (operation === "attention" && a.kvFormat !== b.kvFormat) {
+    return Math.SQRT2 * Math.hypot(cacheNoise(a.kvFormat), cacheNoise(b.kvFormat));
   }
+  return 0;
+}
+
+/** The linear of that name, of experts the first. */
+function linearIn({ tree }: ModelSource, layer: number, name: LinearName | "head"): LinearSource | undefined {
+  if (name === "head") return tree.head;
+  const linears = tree.layers[layer];
+  return linears && linearsNamed(linears, name)[0];
 }
 
 function linearNoise(a: LinearSource | undefined, b: LinearSource | undefined): number {
   if (a === undefined || b === undefined) return 0;
-  const alike = sameInput(a.input, b.input) && sameRotation(a.rotation ?? null, b.rotation ?? null);
+  const alike = sameInputFormat(a.input, b.input) && sameRotation(a.rotation ?? null, b.rotation ?? null);
   const inputs = alike ? 0 : Math.hypot(inputNoise(a.input), inputNoise(b.input));
   return Math.hypot(inputs, matrixNoise(a.weight.format, b.weight.format));
 }
@@ -118,36 +92,9 @@ function judgeOwn(operations: readonly OperationDivergence[], o: OperationDiverg
   return { error, excess, evidence: "own", hints };
 }
 
-/** Operations whose results an operation reads, as steps back in the pass; what the residual adds is among them. */
-const READS: Partial<Record<ComparedOperation, readonly ComparedOperation[]>> = {
-  q_proj: ["inputNorm"],
-  k_proj: ["inputNorm"],
-  v_proj: ["inputNorm"],
-  "rotary.q": ["q_proj"],
-  "rotary.k": ["k_proj"],
-  attention: ["rotary.q", "rotary.k", "v_proj"],
-  o_proj: ["attention"],
-  inputNorm: ["mlpResidual", "embed"],
-  attentionResidual: ["mlpResidual", "embed", "o_proj"],
-  postNorm: ["attentionResidual"],
-  router: ["postNorm"],
-  route: ["router"],
-  "experts.gate_up_proj": ["postNorm"],
-  "experts.swiglu": ["experts.gate_up_proj"],
-  "experts.down_proj": ["experts.swiglu"],
-  "experts.combine": ["experts.down_proj", "route"],
-  mlpResidual: ["attentionResidual", "experts.combine"],
-  finalNorm: ["mlpResidual"],
-  lm_head: ["finalNorm"],
-};
-
 function judgeTotal(operations: readonly OperationDivergence[], at: number, floor: number): Judged | null {
   const o = operations[at]!;
-  const before = operations.slice(0, at);
-  // The latest result of each name: that of this layer, or of the layer before.
-  const inputs = (READS[o.operation] ?? []).map((name) => before.findLast((p) => p.operation === name))
-    .filter((p) => p !== undefined)
-    .filter((p, _, all) => p.operation !== "embed" || !all.some((q) => q.operation === "mlpResidual"));
+  const inputs = inputsOf(o.operation, operations.slice(0, at));
   const error = o.total.relativeError;
   const expected = Math.max(Math.hypot(o.explained, ...inputs.map((p) => p.total.relativeError)), floor / EXCESS);
   return error === 0 || error / expected <= EXCESS ? null : {

@@ -1,5 +1,5 @@
 /** What computes batches: the graph on this thread, or ranks elsewhere. A session does not know which. */
-import type { BackendInfo, Batch } from "../backends/backend.ts";
+import type { BackendInfo, Batch } from "./backend.ts";
 import { FailureError } from "../errors.ts";
 import type { GptOss, Tap } from "./gpt_oss.ts";
 

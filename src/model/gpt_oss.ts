@@ -2,9 +2,10 @@
  * The GPT-OSS forward pass, top to bottom: the only place that knows what the model computes. How an operation is computed, where
  * tensors live and in which format weights are stored is the backend's business.
  */
-import type { Backend, Batch, Tensor, TensorSpec } from "../backends/backend.ts";
+import type { Backend, Batch, Tensor, TensorSpec } from "./backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
+import { operation, type TappedOperation } from "./operations.ts";
 
 /** The graph's activation tensors. */
 export type TensorName =
@@ -36,7 +37,7 @@ export type TensorName =
 export interface TapPoint {
   /** -1 for `embed`, the number of layers for `finalNorm`. */
   readonly layer: number;
-  readonly operation: Operation;
+  readonly operation: TappedOperation;
   /** Tokens of the batch, or slot rows (token * topK + k) for operations inside the experts. */
   readonly rows: number;
   readonly width: number;
@@ -53,32 +54,6 @@ export interface TapPoint {
 
 /** Looks at intermediate results of a forward pass. */
 export type Tap = (point: TapPoint) => void;
-
-/** Names of the tapped operations, in the order of the pass. */
-export const OPERATIONS = [
-  "embed",
-  "inputNorm",
-  "q_proj",
-  "k_proj",
-  "v_proj",
-  "rotary.q",
-  "rotary.k",
-  "attention",
-  "o_proj",
-  "attentionResidual",
-  "postNorm",
-  "router",
-  "route",
-  "experts.gate_up_proj",
-  "experts.swiglu",
-  "experts.down_proj",
-  "experts.combine",
-  "mlpResidual",
-  "finalNorm",
-] as const;
-
-/** One of {@linkcode OPERATIONS}. */
-export type Operation = (typeof OPERATIONS)[number];
 
 /**
  * Sizes of the activation tensors for this model or this rank's part of it (heads, intermediate columns and experts are counted
@@ -128,47 +103,49 @@ export class GptOss {
     const { backend } = this;
     const { weights, tensors: t } = backend;
     const n = batch.ids.length;
-    const slotRows = n * this.#topK;
-    const see = (layer: number, operation: Operation, tensor: Tensor, rows: number) =>
-      tap?.({
+    const see = (layer: number, name: TappedOperation, tensor: Tensor) => {
+      if (tap === undefined) return;
+      const rows = operation(name).rows === "slot" ? n * this.#topK : n;
+      tap({
         layer,
-        operation,
+        operation: name,
         rows,
         width: tensor.width,
         read: () => backend.read(tensor, rows),
         write: (values) => backend.write(tensor, values),
       });
+    };
 
     backend.begin(batch);
     backend.embed(t.hidden, weights.embedding);
     backend.allReduce(t.hidden, "tensor");
-    see(-1, "embed", t.hidden, n);
+    see(-1, "embed", t.hidden);
 
     for (let layer = 0; layer < this.#layers; layer++) {
       const w = weights.layers[layer]!;
 
       backend.rmsNorm(t.normed, t.hidden, w.inputNorm);
-      see(layer, "inputNorm", t.normed, n);
+      see(layer, "inputNorm", t.normed);
       backend.linear([t.query, t.key, t.value], t.normed, [w.q, w.k, w.v]);
-      see(layer, "q_proj", t.query, n);
-      see(layer, "k_proj", t.key, n);
-      see(layer, "v_proj", t.value, n);
+      see(layer, "q_proj", t.query);
+      see(layer, "k_proj", t.key);
+      see(layer, "v_proj", t.value);
       backend.rotate(t.query, t.key);
-      see(layer, "rotary.q", t.query, n);
-      see(layer, "rotary.k", t.key, n);
+      see(layer, "rotary.q", t.query);
+      see(layer, "rotary.k", t.key);
       backend.store(layer, t.key, t.value);
       backend.attention(t.attended, t.query, layer, w.sinks);
-      see(layer, "attention", t.attended, n);
+      see(layer, "attention", t.attended);
       backend.linear([t.projected], t.attended, [w.o]);
       backend.allReduce(t.projected, "tensor");
-      see(layer, "o_proj", t.projected, n);
+      see(layer, "o_proj", t.projected);
       backend.add(t.hidden, t.projected);
-      see(layer, "attentionResidual", t.hidden, n);
+      see(layer, "attentionResidual", t.hidden);
 
       backend.rmsNorm(t.normed, t.hidden, w.postNorm);
-      see(layer, "postNorm", t.normed, n);
+      see(layer, "postNorm", t.normed);
       backend.linear([t.router], t.normed, [w.router]);
-      see(layer, "router", t.router, n);
+      see(layer, "router", t.router);
       backend.route(t.router);
       tap?.({
         layer,
@@ -180,21 +157,21 @@ export class GptOss {
         write: (weights, experts) => backend.writeRouting(experts ?? backend.readRouting().ids, weights),
       });
       backend.expertGateUp(t.gateUp, t.normed, w.gateUp);
-      see(layer, "experts.gate_up_proj", t.gateUp, slotRows);
+      see(layer, "experts.gate_up_proj", t.gateUp);
       backend.swiglu(t.activated, t.gateUp);
-      see(layer, "experts.swiglu", t.activated, slotRows);
+      see(layer, "experts.swiglu", t.activated);
       backend.expertDown(t.expertOut, t.activated, w.down);
-      see(layer, "experts.down_proj", t.expertOut, slotRows);
+      see(layer, "experts.down_proj", t.expertOut);
       backend.combine(t.combined, t.expertOut);
       backend.allReduce(t.combined, "world");
-      see(layer, "experts.combine", t.combined, n);
+      see(layer, "experts.combine", t.combined);
       backend.add(t.hidden, t.combined);
-      see(layer, "mlpResidual", t.hidden, n);
+      see(layer, "mlpResidual", t.hidden);
       yield layer;
     }
 
     backend.rmsNorm(t.normed, t.hidden, weights.norm);
-    see(this.#layers, "finalNorm", t.normed, n);
+    see(this.#layers, "finalNorm", t.normed);
   }
 
   /** Computes one batch without pausing. */

@@ -1,7 +1,8 @@
 /** What the main thread and the rank workers say to each other. */
-import type { BackendInfo, Batch, OpenRequest } from "../backends/backend.ts";
+import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { Available } from "../memory.ts";
-import type { Operation, TensorName } from "../model/gpt_oss.ts";
+import type { TensorName } from "../model/gpt_oss.ts";
+import type { TappedOperation } from "../model/operations.ts";
 import type { RankRanges } from "../checkpoint/shard.ts";
 import type { SharedCommunication } from "./communicator.ts";
 
@@ -45,7 +46,7 @@ export type RankReply =
   | {
     readonly kind: "tap";
     readonly layer: number;
-    readonly operation: Operation;
+    readonly operation: TappedOperation;
     readonly rows: number;
     readonly width: number;
     readonly values: Float32Array;

@@ -1,5 +1,5 @@
 /** One rank of a tensor/expert parallel run, on a worker thread of its own: the same graph over the rank's part of the weights. */
-import type { Backend } from "../backends/backend.ts";
+import type { Backend } from "../model/backend.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { GptOss, type TensorName } from "../model/gpt_oss.ts";
 import { abort, DraggedError, SharedCommunicator } from "./communicator.ts";

@@ -1,6 +1,6 @@
 /** An engine whose graph runs on several ranks, each a worker thread with its part of the weights. */
 import { asset } from "../assets.ts";
-import type { BackendInfo, Batch, OpenRequest } from "../backends/backend.ts";
+import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { FailureError, InputError } from "../errors.ts";

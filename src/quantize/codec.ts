@@ -1,44 +1,29 @@
 /**
- * Decoding and encoding of stored weights in the WASM kernels, which are many times as fast as src/quant and give the same bytes
+ * Decoding and encoding of stored weights in the WASM kernels, which are many times as fast as src/formats and give the same bytes
  * (tests/wasm, tests/quantize).
  */
-import { asset } from "../assets.ts";
+import { compileKernels, heapBase, instantiate, type Kernel, WASM_PAGE } from "../backends/emulate/wasm.ts";
+import { kindNumber, ruleNumber } from "../formats/input.ts";
 import type { MatrixSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
-import { bytesOf } from "../quant/decode.ts";
-import { ELEMENTS } from "../quant/elements.ts";
-import type { MxElement, WeightFormat } from "../quant/format.ts";
-import { BLOCK } from "../quant/scales.ts";
+import { elementNumber, ELEMENTS } from "../formats/elements.ts";
+import {
+  BLOCK,
+  blocksOf,
+  bytesOf,
+  MX_FORMAT,
+  type MxElement,
+  SCALE_NUMBER,
+  STORED_FORMATS,
+} from "../formats/format.ts";
 import type { RangeReader } from "./range_reader.ts";
 
 /** Numbers that are decoded at once: an expert of the published models, so that a transposed one is read from end to end. */
 export const TILE = 1 << 24;
 
-const WASM_PAGE = 1 << 16;
 const STACK_BYTES = 64 << 10;
 /** Words of the longest descriptor, rounded up. */
 const DESCRIPTOR_WORDS = 16;
-
-// Numbers of wasm/ABI.md.
-const FORMAT_NUMBER: Record<WeightFormat, number> = {
-  bf16: 0,
-  f32: 1,
-  f16: 2,
-  mxfp4: 3,
-  mxfp6_e3m2: 4,
-  mxfp6_e2m3: 5,
-  fp8_e4m3: 6,
-  fp8_e4m3fnuz: 7,
-};
-const SCALE_NUMBER = { none: 0, e8m0: 1, tensor: 2, row: 3 } as const;
-const MX_NUMBER: Record<MxElement, number> = { e2m1: 1, e3m2: 2, e2m3: 3 };
-const E4M3FN = 3;
-const RULE_EVEN = 0;
-
-/** Bytes of 32 codes. */
-const BLOCK_BYTES: Record<MxElement, number> = { e2m1: 16, e3m2: 24, e2m3: 24 };
-
-type Kernel = (descriptor: number, start: number, end: number, scratch: number) => void;
 
 /** Rows of a matrix, dequantized. */
 export interface Tile {
@@ -58,7 +43,7 @@ export interface Encoded {
 /** One instance of the kernels, with room for one tile. */
 export class Codec {
   readonly #memory: WebAssembly.Memory;
-  readonly #kernels: Record<string, unknown>;
+  readonly #kernel: (name: string) => Kernel;
   readonly #descriptor: number;
   readonly #raw: number;
   readonly #rawScales: number;
@@ -67,9 +52,7 @@ export class Codec {
   readonly #scales: number;
 
   private constructor(module: WebAssembly.Module, matrices: readonly MatrixSource[]) {
-    const small = new WebAssembly.Memory({ initial: 32, maximum: 65_536, shared: true });
-    const base = (new WebAssembly.Instance(module, { env: { memory: small } }).exports["heap_base"] as () => number)();
-    let at = Math.ceil(base / 16) * 16 + STACK_BYTES;
+    let at = Math.ceil(heapBase(module) / 16) * 16 + STACK_BYTES;
     const stack = at;
     const take = (bytes: number) => {
       const address = at;
@@ -80,20 +63,18 @@ export class Codec {
     const elements = most((m) => tileRows(m) * m.cols);
     this.#descriptor = take(4 * DESCRIPTOR_WORDS);
     this.#raw = take(most(rawBytes));
-    this.#rawScales = take(most((m) => Math.max(4, Math.ceil(m.cols / BLOCK)) * tileRows(m)));
+    this.#rawScales = take(most((m) => Math.max(4, blocksOf(m.cols)) * tileRows(m)));
     this.#values = take(4 * elements);
     this.#codes = take(elements);
-    this.#scales = take(Math.ceil(elements / BLOCK));
+    this.#scales = take(blocksOf(elements));
     const initial = Math.ceil(at / WASM_PAGE);
     this.#memory = new WebAssembly.Memory({ initial, maximum: initial, shared: true });
-    this.#kernels = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports;
-    (this.#kernels["__stack_pointer"] as WebAssembly.Global).value = stack;
+    this.#kernel = instantiate(module, this.#memory, stack);
   }
 
   /** @param matrices Those that will be decoded: they decide how much memory is taken. */
   static async open(matrices: readonly MatrixSource[]): Promise<Codec> {
-    const module = await WebAssembly.compile(await Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")));
-    return new Codec(module, matrices);
+    return new Codec(await compileKernels(), matrices);
   }
 
   /**
@@ -110,7 +91,7 @@ export class Codec {
       let scaleWord = 0, scaleStride = 0;
       if (scale.kind === "e8m0") {
         scaleWord = this.#rawScales;
-        scaleStride = Math.ceil(cols / BLOCK);
+        scaleStride = blocksOf(cols);
         const bytes = this.#bytes(scaleWord, count * scaleStride);
         reader.rows({ ...scale, offset: scale.offset + first * scale.rowStride, rowBytes: scaleStride }, count, bytes);
       } else if (scale.kind === "tensor") {
@@ -119,7 +100,7 @@ export class Codec {
         scaleWord = this.#rawScales;
         new Float32Array(this.#memory.buffer, scaleWord, count).set(scale.values.subarray(first, first + count));
       }
-      const record = [FORMAT_NUMBER[matrix.format], matrix.transposed ? 1 : 0, count, cols, this.#raw, rowStride];
+      const record = [STORED_FORMATS[matrix.format].wasm, matrix.transposed ? 1 : 0, count, cols, this.#raw, rowStride];
       this.#run("decode", [this.#values, cols, ...record, scaleWord, scaleStride, SCALE_NUMBER[scale.kind]], count);
       const values = new Float32Array(this.#memory.buffer, this.#values, count * cols);
       refuseInfinite(values, matrix, first, reader);
@@ -129,14 +110,14 @@ export class Codec {
 
   /** Encodes the current tile as MX blocks by the rule `even`; its columns must be whole blocks. */
   encodeMx({ values }: Tile, element: MxElement): Encoded {
-    const blocks = values.length / BLOCK;
+    const blocks = values.length / BLOCK, input = { kind: "mx", element, rule: "even" } as const;
     this.#run(
       "encode_blocks",
-      [this.#codes, this.#scales, this.#values, MX_NUMBER[element], RULE_EVEN],
+      [this.#codes, this.#scales, this.#values, kindNumber(input), ruleNumber(input.rule)],
       blocks,
     );
     return {
-      codes: this.#bytes(this.#codes, blocks * BLOCK_BYTES[element]),
+      codes: this.#bytes(this.#codes, bytesOf(MX_FORMAT[element], values.length)),
       scales: this.#bytes(this.#scales, blocks),
     };
   }
@@ -152,7 +133,7 @@ export class Codec {
       const scale = scaleOf(first + row);
       for (let i = row * cols; i < (row + 1) * cols; i++) values[i] = values[i]! / scale;
     }
-    this.#run("encode", [this.#codes, this.#values, E4M3FN], values.length);
+    this.#run("encode", [this.#codes, this.#values, elementNumber("e4m3fn")], values.length);
     return this.#bytes(this.#codes, values.length);
   }
 
@@ -174,7 +155,7 @@ export class Codec {
 
   #run(kernel: string, words: readonly number[], units: number): void {
     new Uint32Array(this.#memory.buffer, this.#descriptor, words.length).set(words);
-    (this.#kernels[kernel] as Kernel)(this.#descriptor, 0, units, 0);
+    this.#kernel(kernel)(this.#descriptor, 0, units, 0);
   }
 }
 

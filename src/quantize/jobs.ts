@@ -1,8 +1,7 @@
 /** What is written, tensor by tensor: names and shapes first, data when its turn comes. */
 import type { KvScales, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
-import { bytesOf } from "../quant/decode.ts";
-import type { MxElement, WeightFormat } from "../quant/format.ts";
-import { BLOCK, largestMagnitude } from "../quant/scales.ts";
+import { BLOCK, bytesOf, isMxFormat, mxElementOf, type WeightFormat } from "../formats/format.ts";
+import { largestMagnitude } from "../formats/scales.ts";
 import type { WrittenDtype, WrittenTensor } from "../checkpoint/write_safetensors.ts";
 import { type Codec, FP8_MAX, type Tile } from "./codec.ts";
 import type { RangeReader, RowRange } from "./range_reader.ts";
@@ -35,7 +34,6 @@ const WEIGHT_DTYPE: Record<WeightFormat, WrittenDtype> = {
   fp8_e4m3: "F8_E4M3",
   fp8_e4m3fnuz: "F8_E4M3FNUZ",
 };
-const MX_ELEMENT: Partial<Record<WeightFormat, MxElement>> = { mxfp4: "e2m1", mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" };
 
 /** All jobs of a checkpoint, layer by layer. */
 export function jobsOf(targets: Targets, source: ModelSource, kvScales: readonly KvScales[] | null): Job[] {
@@ -77,7 +75,7 @@ function scalarJob(name: string, value: number): Job {
 /** A matrix whose bytes are kept. */
 function matrixJob(name: string, matrix: MatrixSource): Job {
   const { rows, cols, format } = matrix;
-  const shape = MX_ELEMENT[format] ? [rows, bytesOf(format, cols)] : [rows, cols];
+  const shape = isMxFormat(format) ? [rows, bytesOf(format, cols)] : [rows, cols];
   return {
     tensors: [{ name, dtype: WEIGHT_DTYPE[format], shape }],
     run: ({ reader }, sink) => copyRows(reader, matrix, rows, name, sink),
@@ -121,7 +119,7 @@ const both = (job: Job, tensor: WrittenTensor, run: Job["run"]): Job => ({
 
 function encodedWeight({ module, source: { weight: from }, weight: format, weightScale }: LinearTarget): Job {
   const { rows, cols } = from, name = `${module}.weight`, scaleName = `${name}_scale`;
-  const element = MX_ELEMENT[format];
+  const element = isMxFormat(format) ? mxElementOf(format) : null;
   const tensor = (shape: readonly number[]): WrittenTensor => ({ name, dtype: WEIGHT_DTYPE[format], shape });
   if (element) {
     return {

@@ -4,10 +4,10 @@
  */
 import * as z from "zod";
 import { cannotWrite, isTemporaryName, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
-import { readable, readJson } from "../checkpoint/read.ts";
+import { readable, readJson } from "../read.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { KvScales } from "../checkpoint/source.ts";
-import { validate } from "../checkpoint/validate.ts";
+import { validate } from "../validate.ts";
 import type { WrittenTensor } from "../checkpoint/write_safetensors.ts";
 import { InputError, reason } from "../errors.ts";
 import { hashTensors, type Sources } from "./hashes.ts";

@@ -3,10 +3,11 @@
  * which static scales then map to the largest FP8 number.
  */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import type { KvScales } from "../checkpoint/source.ts";
+import { type KvScales, LAYER_LINEARS, type LinearName } from "../checkpoint/source.ts";
 import type { TapPoint } from "../model/gpt_oss.ts";
-import type { Session } from "../model/session.ts";
-import { largestMagnitude } from "../quant/scales.ts";
+import { inputOperation, operation, operationWith } from "../model/operations.ts";
+import type { Session } from "../session/session.ts";
+import { largestMagnitude } from "../formats/scales.ts";
 import { fp8Scale } from "./jobs.ts";
 import type { InputScales } from "./targets.ts";
 
@@ -20,15 +21,24 @@ export interface Observed {
   readonly unseenExperts: number;
 }
 
+/** Names of the modules whose inputs get a static scale; of experts with the expert's number in the middle. */
+const MODULES: Readonly<Partial<Record<LinearName, (expert: number) => string>>> = {
+  q: () => "self_attn.q_proj",
+  k: () => "self_attn.k_proj",
+  v: () => "self_attn.v_proj",
+  o: () => "self_attn.o_proj",
+  gateUp: (expert) => `mlp.experts.${expert}.gate_up_proj`,
+  down: (expert) => `mlp.experts.${expert}.down_proj`,
+};
+
+/** The linears whose inputs are looked at. */
+const OBSERVED = LAYER_LINEARS.filter((name) => MODULES[name] !== undefined);
+
 /** Largest magnitudes of one layer. */
 interface LayerMagnitudes {
-  attentionInput: number;
-  attended: number;
-  key: number;
-  value: number;
-  /** Per expert; 0 where no token chose it. */
-  readonly gateUp: Float64Array;
-  readonly down: Float64Array;
+  readonly cache: { key: number; value: number };
+  /** Of the inputs of each linear: one number, or one per expert (0 where no token chose it). */
+  readonly inputs: ReadonlyMap<LinearName, Float64Array>;
   readonly seen: Uint8Array;
 }
 
@@ -36,7 +46,7 @@ interface LayerMagnitudes {
 export class Observer {
   readonly #layers: readonly LayerMagnitudes[];
   readonly #topK: number;
-  /** Of the current batch and layer: largest magnitude of each token that the experts get, and the experts that it chose. */
+  /** Of the current batch and layer: rows' largest magnitudes of what the experts' first linear reads, and the experts chosen. */
   #tokens: Float64Array = new Float64Array(0);
   #chosen: Int32Array = new Int32Array(0);
   /** Whether every magnitude so far is a number. */
@@ -44,10 +54,10 @@ export class Observer {
 
   constructor({ layers, experts, topK }: ModelConfig) {
     this.#topK = topK;
+    const counts = (name: LinearName) => operationWith(name).rows === "slot" ? experts : 1;
     this.#layers = Array.from({ length: layers }, () => ({
-      ...{ attentionInput: 0, attended: 0, key: 0, value: 0 },
-      gateUp: new Float64Array(experts),
-      down: new Float64Array(experts),
+      cache: { key: 0, value: 0 },
+      inputs: new Map(OBSERVED.map((name) => [name, new Float64Array(counts(name))])),
       seen: new Uint8Array(experts),
     }));
   }
@@ -56,61 +66,51 @@ export class Observer {
   readonly look = (point: TapPoint): void => {
     const layer = this.#layers[point.layer];
     if (layer === undefined) return;
-    const all = () => {
-      const values = point.read(), amax = largestMagnitude(values, 0, values.length);
-      this.finite &&= Number.isFinite(amax);
-      return amax;
-    };
-    switch (point.operation) {
-      case "inputNorm":
-        layer.attentionInput = Math.max(layer.attentionInput, all());
-        break;
-      case "rotary.k":
-        layer.key = Math.max(layer.key, all());
-        break;
-      case "v_proj":
-        layer.value = Math.max(layer.value, all());
-        break;
-      case "attention":
-        layer.attended = Math.max(layer.attended, all());
-        break;
-      case "postNorm":
-        this.#tokens = magnitudes(point);
-        break;
-      case "route":
-        this.#chosen = point.experts!();
-        this.#chosen.forEach((expert, slot) => {
-          layer.seen[expert] = 1;
-          layer.gateUp[expert] = Math.max(layer.gateUp[expert]!, this.#tokens[Math.floor(slot / this.#topK)]!);
-        });
-        break;
-      case "experts.swiglu":
-        magnitudes(point).forEach((amax, slot) => {
-          const expert = this.#chosen[slot]!;
-          layer.down[expert] = Math.max(layer.down[expert]!, amax);
-        });
-        break;
+    const { cache } = operation(point.operation);
+    if (cache) layer.cache[cache] = Math.max(layer.cache[cache], ...this.#rows(point));
+    if (point.operation === "route") {
+      this.#chosen = point.experts!();
+      for (const expert of this.#chosen) layer.seen[expert] = 1;
+      this.#perExpert(layer, "gateUp", (slot) => this.#tokens[Math.floor(slot / this.#topK)]!);
+    }
+    for (const name of OBSERVED) {
+      if (inputOperation(name) !== point.operation) continue;
+      const rows = this.#rows(point), into = layer.inputs.get(name)!;
+      if (operationWith(name).rows === "token") into[0] = Math.max(into[0]!, ...rows);
+      else if (operation(point.operation).rows === "slot") this.#perExpert(layer, name, (slot) => rows[slot]!);
+      // Which experts a token's row goes to is not known before the router's choice.
+      else this.#tokens = rows;
     }
   };
+
+  /** The rows' largest magnitudes. */
+  #rows(point: TapPoint): Float64Array {
+    const rows = magnitudes(point);
+    this.finite &&= rows.every(Number.isFinite);
+    return rows;
+  }
+
+  #perExpert({ inputs }: LayerMagnitudes, name: LinearName, ofSlot: (slot: number) => number): void {
+    const into = inputs.get(name)!;
+    this.#chosen.forEach((expert, slot) => into[expert] = Math.max(into[expert]!, ofSlot(slot)));
+  }
 
   /** The scales of what was seen so far. */
   result(): Observed {
     const inputs = new Map<string, number>();
     let unseenExperts = 0;
-    this.#layers.forEach(({ attentionInput, attended, gateUp, down, seen }, layer) => {
-      const at = `model.layers.${layer}`;
-      for (const name of ["q", "k", "v"]) inputs.set(`${at}.self_attn.${name}_proj`, fp8Scale(attentionInput));
-      inputs.set(`${at}.self_attn.o_proj`, fp8Scale(attended));
-      // A reader that merges experts takes the largest, which an expert without tokens must not change, nor fall below.
-      const most = [largestMagnitude(gateUp, 0, gateUp.length), largestMagnitude(down, 0, down.length)] as const;
-      seen.forEach((chosen, expert) => {
-        if (!chosen) unseenExperts++;
-        const name = `${at}.mlp.experts.${expert}`;
-        inputs.set(`${name}.gate_up_proj`, fp8Scale(chosen ? gateUp[expert]! : most[0]));
-        inputs.set(`${name}.down_proj`, fp8Scale(chosen ? down[expert]! : most[1]));
-      });
+    this.#layers.forEach(({ inputs: seenInputs, seen }, layer) => {
+      unseenExperts += seen.filter((chosen) => !chosen).length;
+      for (const [name, amax] of seenInputs) {
+        // A reader that merges experts takes the largest, which an expert without tokens must not change, nor fall below.
+        const most = largestMagnitude(amax, 0, amax.length);
+        const chosen = (expert: number) => operationWith(name).rows === "token" || seen[expert] === 1;
+        amax.forEach((own, i) =>
+          inputs.set(`model.layers.${layer}.${MODULES[name]!(i)}`, fp8Scale(chosen(i) ? own : most))
+        );
+      }
     });
-    const kv = this.#layers.map(({ key, value }) => ({ k: fp8Scale(key), v: fp8Scale(value) }));
+    const kv = this.#layers.map(({ cache: { key, value } }) => ({ k: fp8Scale(key), v: fp8Scale(value) }));
     return { inputs, kv, unseenExperts };
   }
 }

@@ -1,21 +1,21 @@
 /** From a checkpoint to another one in AMD Quark's layout: planned as a whole, then written file by file. */
+import { sameInputFormat } from "../formats/input.ts";
 import { copyWhole, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { fileIn } from "../checkpoint/files.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { readWrittenJson } from "../checkpoint/read.ts";
-import type { KvScales } from "../checkpoint/source.ts";
+import { readWrittenJson } from "../read.ts";
+import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { SafetensorsWriter, writtenBytes } from "../checkpoint/write_safetensors.ts";
 import { FailureError, reason } from "../errors.ts";
-import { planModel } from "../model/planned.ts";
-import type { InputFormat } from "../quant/format.ts";
+import { planModel } from "../plan/planned.ts";
 import { Codec } from "./codec.ts";
 import { type Sources, TensorHashes } from "./hashes.ts";
 import { type Job, jobsOf } from "./jobs.ts";
 import type { Journal } from "./journal.ts";
-import { quantizationConfig, writtenConfig } from "./quark_config.ts";
+import { quantizationConfig, writtenConfig } from "./write_quark_config.ts";
 import { RangeReader } from "./range_reader.ts";
-import { linearTargets, type Targets } from "./targets.ts";
+import type { Targets } from "./targets.ts";
 
 /** What is to be written. */
 export interface QuantizeRequest {
@@ -77,7 +77,7 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   const tensorsOf = (shard: readonly Job[]) => shard.flatMap(({ tensors }) => tensors);
   const total = shards.flatMap(tensorsOf).reduce((sum, tensor) => sum + writtenBytes(tensor), 0);
 
-  const encoded = linearTargets(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
+  const encoded = allLinears(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
   const codec = await Codec.open(encoded);
   using reader = new RangeReader(checkpoint.source.files, checkpoint.dir);
   let done = 0, breath = performance.now();
@@ -165,9 +165,9 @@ function verify({ targets, kvScales }: QuantizeRequest, dir: string): void {
     const written = openCheckpoint(dir, { checkScales: false });
     const { plan } = planModel(written, { dtype: "bf16", kvCacheDtype: "auto" });
     const got = new Map(plan.linears.map((linear) => [linear.module, linear]));
-    const wrong = linearTargets(targets).find(({ module, weight, weightScale, input }) => {
+    const wrong = allLinears(targets).find(({ module, weight, weightScale, input }) => {
       const linear = got.get(module);
-      return linear?.weight !== weight || linear.weightScale !== weightScale || !sameInput(linear.input, input);
+      return linear?.weight !== weight || linear.weightScale !== weightScale || !sameInputFormat(linear.input, input);
     });
     if (wrong) throw new FailureError(`${wrong.module} has other formats`);
     if (plan.warnings.length > 0) throw new FailureError(plan.warnings[0]);
@@ -176,10 +176,4 @@ function verify({ targets, kvScales }: QuantizeRequest, dir: string): void {
     Deno.removeSync(`${dir}/${CONFIG}`);
     throw new FailureError(`${dir}: reads back as another model: ${reason(thrown)}`);
   }
-}
-
-/** Whether inputs are the same but for a static scale, of which experts keep their own on the disk. */
-function sameInput(a: InputFormat, b: InputFormat): boolean {
-  if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;
-  return a.kind === b.kind;
 }

@@ -1,5 +1,5 @@
 /** Reads ranges of a checkpoint's weight files, each file opened once. */
-import { readable, readInto } from "../checkpoint/read.ts";
+import { readable, readInto } from "../read.ts";
 import type { SourceFile } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 

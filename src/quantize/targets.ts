@@ -1,12 +1,18 @@
 /** What each linear of a checkpoint becomes. */
+import type { InputFormat } from "../formats/input.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import type { LayerTree, LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
+import {
+  type LayerLinears,
+  type LinearName,
+  type LinearSource,
+  mapLinears,
+  type ModelSource,
+} from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
-import { refuseRotation } from "../model/planned.ts";
-import type { InputFormat, WeightFormat } from "../quant/format.ts";
-import type { Plan } from "../quant/plan.ts";
-import { parseScheme, type Scheme, type SchemeName, type WeightScale } from "../quant/scheme.ts";
-import { BLOCK } from "../quant/scales.ts";
+import { refuseRotation } from "../plan/planned.ts";
+import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
+import type { Plan } from "../plan/plan.ts";
+import { parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
 
 /** Schemes that a checkpoint can be quantized to. */
 export type TargetScheme = Exclude<SchemeName, "bf16">;
@@ -48,18 +54,7 @@ export interface Targets {
   readonly head: LinearTarget;
 }
 /** The linears of one layer. */
-export type LayerTargets = Pick<
-  LayerTree<LinearTarget, VectorSource>,
-  "q" | "k" | "v" | "o" | "router" | "gateUp" | "down"
->;
-
-/** All linears, layer by layer, the head last. */
-export function linearTargets({ layers, head }: Targets): LinearTarget[] {
-  return [
-    ...layers.flatMap(({ q, k, v, o, router, gateUp, down }) => [q, k, v, o, router, ...gateUp, ...down]),
-    head,
-  ];
-}
+export type LayerTargets = LayerLinears<LinearTarget>;
 
 /** What a module's input has been seen to be: scales by module name. */
 export type InputScales = ReadonlyMap<string, number>;
@@ -112,20 +107,24 @@ export function planTargets(
     };
   };
   return {
-    layers: source.tree.layers.map(({ q, k, v, o, router, gateUp, down }, layer) => ({
-      q: target(q, layer, "attention"),
-      k: target(k, layer, "attention"),
-      v: target(v, layer, "attention"),
-      o: target(o, layer, "attention"),
-      router: target(router, layer, "other"),
-      gateUp: gateUp.map((expert) => target(expert, layer, "experts")),
-      down: down.map((expert) => target(expert, layer, "experts")),
-    })),
+    layers: source.tree.layers.map((linears, layer) =>
+      mapLinears(linears, (linear, name) => target(linear, layer, ROLES[name]))
+    ),
     head: target(source.tree.head, -1, "other"),
   };
 }
 
 type Role = "experts" | "attention" | "other";
+
+const ROLES: Readonly<Record<LinearName, Role>> = {
+  q: "attention",
+  k: "attention",
+  v: "attention",
+  o: "attention",
+  router: "other",
+  gateUp: "experts",
+  down: "experts",
+};
 
 function schemeFor(recipe: Recipe, layer: number, role: Role): Scheme | null {
   if (role === "other") return null;

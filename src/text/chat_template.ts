@@ -8,7 +8,7 @@
  * without special tokens. Templates still see texts of the same length, with the same blanks and letters; only comparisons with
  * `<`, `|` and `>` in messages (checks for markup, which is harmless here) do not hold.
  */
-import { printable } from "../checkpoint/describe.ts";
+import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { metered, type RuntimeClass, whyTooLarge } from "./template_meter.ts";
 import { isObject } from "./tokenizer_file.ts";

@@ -7,7 +7,7 @@
  *   ASCII only, so its patterns are rewritten before it sees them.
  * - Where a vocabulary lacks the result of a merge, the library drops text; that is noticed and refused.
  */
-import { show } from "../checkpoint/describe.ts";
+import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece } from "./byte_level.ts";
 import { TokenTrie } from "./token_trie.ts";

@@ -1,6 +1,6 @@
 /** Reads tokenizer.json and tokenizer_config.json, and refuses what a byte-level BPE tokenizer cannot be. */
-import { printable, show } from "../checkpoint/describe.ts";
-import { parseJson, readable, readWhole } from "../checkpoint/read.ts";
+import { printable, show } from "../describe.ts";
+import { parseJson, readable, readWhole } from "../read.ts";
 import { InputError } from "../errors.ts";
 import { charOfByte, isByteLevel } from "./byte_level.ts";
 import { checkParts } from "./tokenizer_parts.ts";

@@ -1,6 +1,6 @@
 /** The parts of tokenizer.json that cut text before BPE: of known kinds, with values of the right types, and of linear time. */
 import * as z from "zod";
-import { validate } from "../checkpoint/validate.ts";
+import { validate } from "../validate.ts";
 import { InputError } from "../errors.ts";
 import { whyNotLinear } from "./split_pattern.ts";
 

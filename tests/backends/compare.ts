@@ -1,6 +1,6 @@
 /** Runs one operation case on two backends and measures how far apart their results are. */
-import type { Backend, Batch, OpenRequest } from "../../src/backends/backend.ts";
-import type { Dtype } from "../../src/quant/format.ts";
+import type { Backend, Batch, OpenRequest } from "../../src/model/backend.ts";
+import type { Dtype } from "../../src/formats/format.ts";
 import { type TensorName, workspace } from "../../src/model/gpt_oss.ts";
 import type { RandomModel } from "./random_model.ts";
 

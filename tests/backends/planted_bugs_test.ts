@@ -1,10 +1,11 @@
 /** The operation list is only worth something if it finds bugs: each of these is planted in `reference`, and a case must see it. */
-import type { Backend, Linear, OpenRequest, Tensor } from "../../src/backends/backend.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
+import type { Backend, Linear, OpenRequest, Tensor } from "../../src/model/backend.ts";
 import { openReference } from "../../src/backends/reference/open.ts";
 import { reason } from "../../src/errors.ts";
 import type { LinearSource, MatrixSource, ModelSource } from "../../src/checkpoint/source.ts";
 import type { TensorName } from "../../src/model/gpt_oss.ts";
-import type { InputFormat, WeightFormat } from "../../src/quant/format.ts";
+import type { WeightFormat } from "../../src/formats/format.ts";
 import { assert, assertMatch, assertRejects } from "../assert.ts";
 import type { OperationCase } from "./compare.ts";
 import { compareBackends, type Opener, OPERATION_CASES } from "./operations.ts";

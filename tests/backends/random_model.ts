@@ -1,4 +1,5 @@
 /** Small GPT-OSS models of random numbers, written to a temporary file that is laid out as awkwardly as a checkpoint may be. */
+import { type InputFormat, multipliesCodes, NO_QDQ } from "../../src/formats/input.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import type {
   KvScales,
@@ -8,10 +9,10 @@ import type {
   ScaleSource,
   VectorSource,
 } from "../../src/checkpoint/source.ts";
-import { encodeFp8, encodeMxRow, encodePlain } from "../../src/quant/encode.ts";
-import { ELEMENTS } from "../../src/quant/elements.ts";
-import { type InputFormat, type MxElement, NO_QDQ, type WeightFormat } from "../../src/quant/format.ts";
-import { integers, normals } from "../quant/seeded.ts";
+import { encodeFp8, encodeMxRow, encodePlain } from "../../src/formats/encode.ts";
+import { ELEMENTS } from "../../src/formats/elements.ts";
+import { isMxFormat, mxElementOf, type WeightFormat } from "../../src/formats/format.ts";
+import { integers, normals } from "../formats/seeded.ts";
 
 /** A way to store a matrix. */
 export interface Storage {
@@ -51,10 +52,8 @@ export const STORAGES: readonly Storage[] = [
 /** Plain bf16, what everything but the matrix in question is stored in. */
 export const BF16 = STORAGES[0]!;
 
-const MX_ELEMENT: Partial<Record<WeightFormat, MxElement>> = { mxfp4: "e2m1", mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" };
-
 /** True for the formats whose blocks want a multiple of 32 columns. */
-export const isMx = ({ format }: Storage): boolean => MX_ELEMENT[format] !== undefined;
+export const isMx = ({ format }: Storage): boolean => isMxFormat(format);
 
 interface StoredRow {
   readonly bytes: Uint8Array;
@@ -65,7 +64,7 @@ interface StoredRow {
 }
 
 function encodeRow(values: Float32Array, { format, scale }: Storage): StoredRow {
-  const element = MX_ELEMENT[format];
+  const element = isMxFormat(format) ? mxElementOf(format) : undefined;
   if (element) {
     const { codes, scales } = encodeMxRow(values, element, "even");
     return { bytes: codes, scales };
@@ -251,20 +250,19 @@ export function randomModel(seed: number, options: RandomModelOptions): RandomMo
   };
   const vector = (name: string, length: number, deviation: number, mean = 0): VectorSource =>
     file.vector(name, normals(next(), length, deviation).map((x) => x + mean), options.vectors);
-  const linear = (name: string, rows: number, cols: number, how = storage, input = options.input): LinearSource => ({
-    weight: matrix(name, rows, cols, how),
-    bias: vector(`${name}.bias`, rows, 0.3),
-    input: input ?? NO_QDQ,
+  const made = (weight: MatrixSource, bias: VectorSource | null, input: InputFormat = NO_QDQ): LinearSource => ({
+    ...{ weight, bias, input },
+    multipliesCodes: multipliesCodes(weight.format, input),
   });
+  const linear = (name: string, rows: number, cols: number, how = storage, input = options.input): LinearSource =>
+    made(matrix(name, rows, cols, how), vector(`${name}.bias`, rows, 0.3), input);
   const { hidden, headDim } = config, query = config.heads * headDim, keyValue = config.kvHeads * headDim;
   const layer = (l: number) => ({
     inputNorm: vector(`${l}.inputNorm`, hidden, 0.2, 1),
     q: linear(`${l}.q`, query, hidden),
     k: linear(`${l}.k`, keyValue, hidden),
     v: linear(`${l}.v`, keyValue, hidden),
-    o: l === 0 && options.probe
-      ? { weight: options.probe(file), bias: null, input: options.input ?? NO_QDQ }
-      : linear(`${l}.o`, hidden, query),
+    o: l === 0 && options.probe ? made(options.probe(file), null, options.input) : linear(`${l}.o`, hidden, query),
     sinks: options.sink === undefined
       ? vector(`${l}.sinks`, config.heads, 1)
       : vector(`${l}.sinks`, config.heads, 0, options.sink),
@@ -277,7 +275,7 @@ export function randomModel(seed: number, options: RandomModelOptions): RandomMo
     embedding: matrix("embedding", config.vocab, hidden, table),
     layers: Array.from({ length: config.layers }, (_, l) => layer(l)),
     norm: vector("norm", hidden, 0.2, 1),
-    head: { weight: matrix("head", config.vocab, hidden, table), bias: null, input: NO_QDQ },
+    head: made(matrix("head", config.vocab, hidden, table), null),
   };
   const kvScales = tree.layers.map(() => options.kvScales ?? { k: 1, v: 1 });
   return { config, source: file.finish(tree, kvScales), [Symbol.dispose]: () => file[Symbol.dispose]() };

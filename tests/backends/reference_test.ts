@@ -9,11 +9,11 @@ import { rotate } from "../../src/backends/reference/rotate.ts";
 import { route } from "../../src/backends/reference/route.ts";
 import { swiglu } from "../../src/backends/reference/swiglu.ts";
 import { rowScale, WeightFiles } from "../../src/backends/reference/weight_files.ts";
-import type { OpenRequest } from "../../src/backends/backend.ts";
+import type { OpenRequest } from "../../src/model/backend.ts";
 import { InputError } from "../../src/errors.ts";
 import { workspace } from "../../src/model/gpt_oss.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
-import { normals } from "../quant/seeded.ts";
+import { normals } from "../formats/seeded.ts";
 import { consecutive } from "./compare.ts";
 import { OPERATION_CASES } from "./operations.ts";
 import {
@@ -110,11 +110,11 @@ Deno.test("throughCache() saturates FP8 and gives float32(code) * scale back", (
 
 Deno.test("prepareRow() leaves FP8 inputs quantized only where the weights are FP8 too", () => {
   const row = Float32Array.of(300, 0.3), input = { kind: "fp8_static", scale: 0.5 } as const;
-  assertEquals(prepareRow(row, { input, rotation: null, source: { format: "fp8_e4m3" } }, true), {
+  assertEquals(prepareRow(row, { input, rotation: null, multipliesCodes: true }, true), {
     values: Float32Array.of(448, 0.625),
     scale: 0.5,
   });
-  assertEquals(prepareRow(row, { input, rotation: null, source: { format: "mxfp4" } }, true), {
+  assertEquals(prepareRow(row, { input, rotation: null, multipliesCodes: false }, true), {
     values: Float32Array.of(224, 0.3125),
     scale: 1,
   });

@@ -1,8 +1,8 @@
 /** Checkpoints that are made to cost time or memory: refused before they do. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { parseJson } from "../../src/checkpoint/read.ts";
+import { parseJson } from "../../src/read.ts";
 import { parseSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { QuarkConfig } from "../../src/quant/quark_config.ts";
+import { QuarkConfig } from "../../src/checkpoint/quark/read_config.ts";
 import { randomConfig, SHAPES } from "../../tools/random_layouts.ts";
 import { assertEquals } from "../assert.ts";
 import { assertRefusedQuickly } from "../quickly.ts";

@@ -1,7 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource, MatrixSource, VectorSource } from "../../src/checkpoint/source.ts";
 import { InputError } from "../../src/errors.ts";
-import { NO_QDQ } from "../../src/quant/format.ts";
+import { NO_QDQ } from "../../src/formats/input.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { BrokenCheckpoint } from "../cli/broken.ts";
 import { refusal, TemporaryDirectory } from "./container.ts";
@@ -35,6 +35,7 @@ Deno.test("openCheckpoint() finds every weight of the embedded model where it li
     weight: matrix(`${module}.weight`, rows, cols),
     bias: vector(`${module}.bias`, rows),
     input: NO_QDQ,
+    multipliesCodes: false,
     module,
   });
   const expert = (layer: number, e: number, projection: string, rows: number, cols: number): LinearSource => {
@@ -47,6 +48,7 @@ Deno.test("openCheckpoint() finds every weight of the embedded model where it li
       },
       bias: vector(`${name}_bias`, rows, at(`${name}_bias`) + 2 * e * rows),
       input: NO_QDQ,
+      multipliesCodes: false,
       module: `model.layers.${layer}.mlp.experts.${e}.${projection}`,
     };
   };

@@ -1,9 +1,9 @@
 /** Damaged headers, configs and indexes: whatever the bytes, the answer is a result or one line about them. */
 import { readConfig } from "../../src/checkpoint/config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { parseJson } from "../../src/checkpoint/read.ts";
+import { parseJson } from "../../src/read.ts";
 import { parseSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { type Layout, type QuarkOptions, randomConfig, type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { assert } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";

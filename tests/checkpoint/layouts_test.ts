@@ -1,7 +1,7 @@
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { InputError } from "../../src/errors.ts";
-import { NO_QDQ } from "../../src/quant/format.ts";
+import { NO_QDQ } from "../../src/formats/input.ts";
 import { FORMATS, type Layout, LAYOUTS, type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";

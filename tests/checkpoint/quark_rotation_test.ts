@@ -1,11 +1,11 @@
 /** Online rotations: what of them is refused, in the tensors, in the config, and where a checkpoint with one is used. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { shardSource } from "../../src/checkpoint/shard.ts";
-import { linearsOf } from "../../src/checkpoint/source.ts";
+import { allLinears } from "../../src/checkpoint/source.ts";
 import { checkLimits } from "../../src/backends/gpu/limits.ts";
-import type { OpenRequest } from "../../src/backends/backend.ts";
+import type { OpenRequest } from "../../src/model/backend.ts";
 import { InputError } from "../../src/errors.ts";
-import { planModel, planUncalibrated } from "../../src/model/planned.ts";
+import { planModel, planUncalibrated } from "../../src/plan/planned.ts";
 import { planTargets } from "../../src/quantize/targets.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
 import { unpack } from "../model/quark_exports.ts";
@@ -187,7 +187,7 @@ Deno.test("a rotation that the tensors have and the config does not is computed,
     `${path}: quantization_config says no online rotation for ${Q} and 13 more, but the tensors have one (input_rotation); ` +
     "the tensors count",
   ]);
-  assertEquals(linearsOf(source).filter(({ rotation }) => rotation?.size === 32).length, 14);
+  assertEquals(allLinears(source.tree).filter(({ rotation }) => rotation?.size === 32).length, 14);
 });
 
 Deno.test("an online rotation is refused by name on a GPU, by calibration and by quantize()", () => {

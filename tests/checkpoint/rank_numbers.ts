@@ -1,5 +1,6 @@
 /** The numbers that a rank holds after loading its part of a checkpoint, through each backend's own loader. */
-import { planMemories, WASM_PAGE } from "../../src/backends/emulate/plan.ts";
+import { WASM_PAGE } from "../../src/backends/emulate/wasm.ts";
+import { planMemories } from "../../src/backends/emulate/plan.ts";
 import { readRuns } from "../../src/backends/emulate/load.ts";
 import {
   type EmulateLinear,
@@ -16,7 +17,7 @@ import {
   type ModelTree,
   type VectorSource,
 } from "../../src/checkpoint/source.ts";
-import type { InputFormat } from "../../src/quant/format.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
 import { Decoder } from "./decode.ts";
 
 /** A dequantized matrix, [rows, cols]. */

@@ -7,7 +7,7 @@ import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint
 import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { planMemories } from "../../src/backends/emulate/plan.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { type Format, FORMATS, type Layout, type QuarkOptions, type Shape } from "../../tools/random_layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { SOAK } from "../soak.ts";

@@ -2,7 +2,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
 import { InputError } from "../../src/errors.ts";
-import type { InputFormat } from "../../src/quant/format.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
 import { SHAPES } from "../../tools/random_layouts.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";

@@ -1,5 +1,5 @@
 import { COMPARE, parseSide } from "../../src/cli/compare_options.ts";
-import { EVAL } from "../../src/cli/eval_options.ts";
+import { EVAL } from "../../src/cli/eval/options.ts";
 import { GENERATE } from "../../src/cli/generate_options.ts";
 import { INSPECT } from "../../src/cli/inspect_options.ts";
 import { LOGITS } from "../../src/cli/logits_options.ts";

@@ -1,8 +1,8 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { completeAll, type Completion, slotsNeeded } from "../../src/eval/batcher.ts";
 import { commonPrefix } from "../../src/eval/prompts.ts";
-import { openSession } from "../../src/model/open.ts";
-import type { Session } from "../../src/model/session.ts";
+import { openSession } from "../../src/session/open.ts";
+import type { Session } from "../../src/session/session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { TINY, TWO_TURNS } from "./sides.ts";

@@ -4,7 +4,7 @@ import { readDataset } from "../../src/eval/dataset.ts";
 import { chooseShots } from "../../src/eval/fewshot.ts";
 import { accuracies, answerAll, compareWithFirst, prepareTask, roomFor } from "../../src/eval/gsm8k.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
-import { openSession } from "../../src/model/open.ts";
+import { openSession } from "../../src/session/open.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";

@@ -1,7 +1,7 @@
-import { cacheNoise, FORMAT_NOISE, inputNoise, sameInput } from "../../src/eval/noise.ts";
-import type { InputFormat } from "../../src/quant/format.ts";
-import { roundAllToBf16 } from "../../src/quant/bf16.ts";
-import { qdqRow } from "../../src/quant/qdq.ts";
+import { cacheNoise, FORMAT_NOISE, inputNoise } from "../../src/eval/noise.ts";
+import { type InputFormat, sameInputFormat } from "../../src/formats/input.ts";
+import { roundAllToBf16 } from "../../src/formats/bf16.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
 import { assert, assertEquals } from "../assert.ts";
 
 /** Normally distributed numbers (Box-Muller over a multiplicative generator). */
@@ -45,9 +45,12 @@ Deno.test("FORMAT_NOISE is what rounding to bfloat16 does to normal numbers, wit
   assert(Math.abs(measured / cacheNoise("bf16") - 1) < 0.05, `measured ${measured}`);
 });
 
-Deno.test("sameInput() tells formats apart, not calibrated scales", () => {
-  assert(sameInput({ kind: "fp8_static", scale: 1 }, { kind: "fp8_static", scale: 2 }));
-  assert(!sameInput(mx("e2m1"), mx("e2m3")));
-  assert(!sameInput({ kind: "none" }, { kind: "fp8_token" }));
-  assert(sameInput(mx("e2m1"), mx("e2m1")) && !sameInput(mx("e2m1"), { kind: "mx", element: "e2m1", rule: "floor" }));
+Deno.test("sameInputFormat() tells formats apart, not calibrated scales", () => {
+  assert(sameInputFormat({ kind: "fp8_static", scale: 1 }, { kind: "fp8_static", scale: 2 }));
+  assert(!sameInputFormat(mx("e2m1"), mx("e2m3")));
+  assert(!sameInputFormat({ kind: "none" }, { kind: "fp8_token" }));
+  assert(
+    sameInputFormat(mx("e2m1"), mx("e2m1")) &&
+      !sameInputFormat(mx("e2m1"), { kind: "mx", element: "e2m1", rule: "floor" }),
+  );
 });

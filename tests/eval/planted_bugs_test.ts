@@ -2,8 +2,8 @@
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LayerTree, LinearSource, VectorSource } from "../../src/checkpoint/source.ts";
 import { operationName } from "../../src/eval/summary.ts";
-import type { SessionOptions } from "../../src/model/open.ts";
-import type { InputFormat } from "../../src/quant/format.ts";
+import type { SessionOptions } from "../../src/session/open.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { BrokenCheckpoint } from "../cli/broken.ts";
 import { SOAK } from "../soak.ts";

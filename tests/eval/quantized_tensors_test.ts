@@ -1,7 +1,7 @@
 import { QuantizedCounter } from "../../src/eval/quantized_tensors.ts";
-import { ELEMENTS, quantize } from "../../src/quant/elements.ts";
-import type { InputFormat } from "../../src/quant/format.ts";
-import { qdqRow } from "../../src/quant/qdq.ts";
+import { ELEMENTS, quantize } from "../../src/formats/elements.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 function counterOf(format: InputFormat): QuantizedCounter {

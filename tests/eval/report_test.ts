@@ -11,7 +11,7 @@ import {
   type SettingProtocol,
 } from "../../src/eval/results_schema.ts";
 import { compareTables } from "../../src/cli/compare_tables.ts";
-import { gsm8kTables, perplexityTables } from "../../src/cli/eval_tables.ts";
+import { gsm8kTables, perplexityTables } from "../../src/cli/eval/tables.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 
 const EVIL = '<b>&"evil".txt';

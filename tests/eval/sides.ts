@@ -1,8 +1,9 @@
 /** Opened settings for tests of comparisons. */
+import type { Divergence, Side } from "../../src/eval/comparison.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { compareSides, type Divergence, type Side } from "../../src/eval/divergence.ts";
-import { openSession, type SessionOptions } from "../../src/model/open.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { compareSides } from "../../src/eval/divergence.ts";
+import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { integers, readGolden } from "../golden.ts";
 
 /** Directory of the embedded model. */

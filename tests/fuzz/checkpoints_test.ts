@@ -6,7 +6,7 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { type Layout, type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";

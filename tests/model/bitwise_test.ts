@@ -3,7 +3,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { LocalEngine } from "../../src/model/engine.ts";
 import { GptOss, workspace } from "../../src/model/gpt_oss.ts";
-import { Session } from "../../src/model/session.ts";
+import { Session } from "../../src/session/session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { logitsOf, openTiny, TINY } from "./tiny.ts";

@@ -3,14 +3,15 @@
  * quantized once before each of the two GEMMs, static scales merged by the largest over the experts, gate and up interleaved, biases inside
  * the weighted sum.
  */
+import type { InputFormat } from "../../src/formats/input.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource } from "../../src/checkpoint/source.ts";
-import { openSession } from "../../src/model/open.ts";
-import { planModel } from "../../src/model/planned.ts";
-import type { Operation } from "../../src/model/gpt_oss.ts";
-import type { InputFormat, MxElement } from "../../src/quant/format.ts";
-import { qdqRow } from "../../src/quant/qdq.ts";
-import { SCHEME_NAMES } from "../../src/quant/scheme.ts";
+import { openSession } from "../../src/session/open.ts";
+import { planModel } from "../../src/plan/planned.ts";
+import type { TappedOperation } from "../../src/model/operations.ts";
+import type { MxElement } from "../../src/formats/format.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
+import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
 import { SHAPES } from "../../tools/random_layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -91,7 +92,7 @@ for (const scheme of SCHEME_NAMES) {
     const session = await openSession(checkpoint, {
       ...{ backend: "emulate", dtype: "f32", kvCacheDtype: "auto", context: TOKENS.length, threads: 1 },
     });
-    const seen = new Map<Operation, Float32Array>();
+    const seen = new Map<TappedOperation, Float32Array>();
     let chosen = new Int32Array(0);
     await session.feed({ slot: 0, tokens: TOKENS, logits: "none" }, undefined, (point) => {
       if (point.layer !== LAYER) return;
@@ -99,7 +100,7 @@ for (const scheme of SCHEME_NAMES) {
       if (point.experts) chosen = point.experts().slice();
     });
     await session.close();
-    const row = (operation: Operation, index: number, width: number) =>
+    const row = (operation: TappedOperation, index: number, width: number) =>
       seen.get(operation)!.subarray(index * width, (index + 1) * width);
 
     const decoder = new Decoder(checkpoint.source), { gateUp, down } = checkpoint.source.tree.layers[LAYER]!;

@@ -2,9 +2,9 @@
  * The embedded model against Hugging Face's implementation in float32 and bf16 (tests/goldens/logits.safetensors, written by
  * models/tiny-gpt-oss/training/golden.py).
  */
-import type { BackendName } from "../../src/model/open.ts";
-import { generate } from "../../src/model/generate.ts";
-import { Sampler } from "../../src/model/sampler.ts";
+import type { BackendName } from "../../src/session/open.ts";
+import { generate } from "../../src/session/generate.ts";
+import { Sampler } from "../../src/session/sampler.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";
 import { SOAK } from "../soak.ts";

@@ -3,9 +3,9 @@
  * either, whatever happens to the inputs.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import type { Dtype } from "../../src/quant/format.ts";
-import { type BackendName, openSession } from "../../src/model/open.ts";
-import { planModel } from "../../src/model/planned.ts";
+import type { Dtype } from "../../src/formats/format.ts";
+import { type BackendName, openSession } from "../../src/session/open.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import type { TargetScheme } from "../../src/quantize/targets.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";

@@ -5,9 +5,9 @@
 import { gunzipSync } from "node:zlib";
 import { asset } from "../../src/assets.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession, type SessionOptions } from "../../src/model/open.ts";
-import { planModel } from "../../src/model/planned.ts";
-import type { Plan } from "../../src/quant/plan.ts";
+import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { planModel } from "../../src/plan/planned.ts";
+import type { Plan } from "../../src/plan/plan.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { floats, integers, readGolden } from "../golden.ts";
 import { logitsOf } from "./tiny.ts";

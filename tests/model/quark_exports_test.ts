@@ -4,7 +4,7 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { EXPORTS, nmse, ourLogits, quarkLogits, unpack } from "./quark_exports.ts";
 

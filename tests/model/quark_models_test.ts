@@ -3,8 +3,8 @@
  * several ranks against one.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession, type SessionOptions } from "../../src/model/open.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { observe } from "../../src/quantize/observe.ts";
 import { SHAPES } from "../../tools/random_layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";

@@ -1,5 +1,5 @@
 /** Which schemes there are golden logits of, and how they were made. */
-import type { PlanOptions } from "../../src/model/planned.ts";
+import type { PlanOptions } from "../../src/plan/planned.ts";
 import { floats, readGolden } from "../golden.ts";
 
 /** What the goldens were made with: [layer][gate_up, down]. */

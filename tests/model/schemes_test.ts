@@ -3,8 +3,8 @@
  * (tests/goldens/logits.safetensors).
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { type BackendName, openSession } from "../../src/model/open.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { type BackendName, openSession } from "../../src/session/open.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";
 import { everyNth } from "../soak.ts";

@@ -1,7 +1,7 @@
 /** What a seed promises and where: docs/reproducibility.md. */
-import { generate } from "../../src/model/generate.ts";
-import type { SessionOptions } from "../../src/model/open.ts";
-import { Sampler } from "../../src/model/sampler.ts";
+import { generate } from "../../src/session/generate.ts";
+import type { SessionOptions } from "../../src/session/open.ts";
+import { Sampler } from "../../src/session/sampler.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { openTiny } from "./tiny.ts";

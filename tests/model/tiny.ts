@@ -1,7 +1,7 @@
 /** The embedded model opened for tests, and measures of the distance between logits. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession, type SessionOptions } from "../../src/model/open.ts";
-import type { Session } from "../../src/model/session.ts";
+import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import type { Session } from "../../src/session/session.ts";
 
 /** Directory of the embedded model. */
 export const TINY = new URL("../../models/tiny-gpt-oss", import.meta.url).pathname;

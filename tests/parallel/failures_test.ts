@@ -3,7 +3,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import { workspace } from "../../src/model/gpt_oss.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { openRanks, type RanksOptions } from "../../src/parallel/ranked_engine.ts";
 import { SHAPES } from "../../tools/random_layouts.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";

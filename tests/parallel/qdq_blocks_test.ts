@@ -2,19 +2,19 @@
  * Ranks quantize their part of an input in the very blocks of the whole input. The weights are identities, so that what a linear gives is its
  * quantized and dequantized input, and that of ranks can be compared with that of one rank bit for bit.
  */
-import type { Backend, OpenRequest } from "../../src/backends/backend.ts";
+import type { Backend, OpenRequest } from "../../src/model/backend.ts";
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { openReference } from "../../src/backends/reference/open.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { type ParallelSizes, rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { type TensorName, workspace } from "../../src/model/gpt_oss.ts";
-import type { InputFormat } from "../../src/quant/format.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
 import type { Shape } from "../../tools/random_layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";
-import { integers, normals } from "../quant/seeded.ts";
+import { integers, normals } from "../formats/seeded.ts";
 
 /** Seven blocks of expert columns: uneven over 2, 3 and 4 ranks, and none for the last of 8. */
 const SHAPE: Shape = {

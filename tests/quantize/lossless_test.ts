@@ -1,5 +1,5 @@
-import { decodeRow } from "../../src/quant/decode.ts";
-import { encodeMxRow, packFp4 } from "../../src/quant/encode.ts";
+import { decodeRow } from "../../src/formats/decode.ts";
+import { encodeMxRow, packFp4 } from "../../src/formats/encode.ts";
 import { assertEquals } from "../assert.ts";
 
 /** Scale bytes with which all numbers of a block are finite in float32: 6 * 2^(252 - 127) is, twice that is not. */

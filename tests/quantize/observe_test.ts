@@ -1,6 +1,7 @@
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import type { Operation, TapPoint } from "../../src/model/gpt_oss.ts";
+import type { TapPoint } from "../../src/model/gpt_oss.ts";
+import type { TappedOperation } from "../../src/model/operations.ts";
 import { observe, Observer } from "../../src/quantize/observe.ts";
 import { assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
@@ -8,7 +9,7 @@ import { openTiny, TINY } from "../model/tiny.ts";
 
 /** Points of layer 0 of a model with four experts, two per token. */
 const CONFIG = { layers: 1, experts: 4, topK: 2 } as ModelConfig;
-function point(operation: Operation, rows: number, values: number[], experts?: number[]): TapPoint {
+function point(operation: TappedOperation, rows: number, values: number[], experts?: number[]): TapPoint {
   return {
     layer: 0,
     operation,

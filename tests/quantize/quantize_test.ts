@@ -1,10 +1,10 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource, MatrixSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { InputError } from "../../src/errors.ts";
-import { planModel } from "../../src/model/planned.ts";
-import { encodeFp8, encodeMxRow } from "../../src/quant/encode.ts";
-import type { MxElement } from "../../src/quant/format.ts";
-import { SCHEME_NAMES, type SchemeName } from "../../src/quant/scheme.ts";
+import { planModel } from "../../src/plan/planned.ts";
+import { encodeFp8, encodeMxRow } from "../../src/formats/encode.ts";
+import type { MxElement } from "../../src/formats/format.ts";
+import { SCHEME_NAMES, type SchemeName } from "../../src/plan/scheme.ts";
 import type { TargetScheme } from "../../src/quantize/targets.ts";
 import { type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
@@ -36,7 +36,7 @@ function scalesOf(source: ModelSource, { rows, scale }: MatrixSource): Uint8Arra
   return stored(source, scale.file, scale.offset, rows * scale.rowStride);
 }
 
-/** Asserts that a written linear holds just what src/quant/encode.ts makes of the numbers. */
+/** Asserts that a written linear holds just what src/formats/encode.ts makes of the numbers. */
 function assertEncodes(source: ModelSource, linear: LinearSource, numbers: Float32Array): void {
   const { weight } = linear, { rows, cols, format, scale } = weight;
   const row = (r: number) => numbers.subarray(r * cols, (r + 1) * cols);

@@ -1,7 +1,7 @@
 /** Runs quantize() as the command does, without a command line. */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { KvScales } from "../../src/checkpoint/source.ts";
-import { planModel } from "../../src/model/planned.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { Journal } from "../../src/quantize/journal.ts";
 import { quantize, type Watch, type Written } from "../../src/quantize/quantize.ts";

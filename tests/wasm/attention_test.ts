@@ -1,7 +1,7 @@
-import { bf16ToFloat32 } from "../../src/quant/bf16.ts";
-import { ELEMENTS } from "../../src/quant/elements.ts";
-import { encodePlain } from "../../src/quant/encode.ts";
-import { normals } from "../quant/seeded.ts";
+import { bf16ToFloat32 } from "../../src/formats/bf16.ts";
+import { ELEMENTS } from "../../src/formats/elements.ts";
+import { encodePlain } from "../../src/formats/encode.ts";
+import { normals } from "../formats/seeded.ts";
 import { assert } from "../assert.ts";
 import { assertNear, assertSameBits, F32, Machine } from "./module.ts";
 import { attention, NUMBER_FORMATS, type NumberFormat, readNumber, rounded } from "./twins.ts";

@@ -1,7 +1,7 @@
-import { ELEMENTS } from "../../src/quant/elements.ts";
-import { packFp4, packFp6 } from "../../src/quant/encode.ts";
-import { decodeE8m0 } from "../../src/quant/scales.ts";
-import { normals } from "../quant/seeded.ts";
+import { ELEMENTS } from "../../src/formats/elements.ts";
+import { packFp4, packFp6 } from "../../src/formats/encode.ts";
+import { decodeE8m0 } from "../../src/formats/scales.ts";
+import { normals } from "../formats/seeded.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 import { FORMATS, storageName, STORAGES, storeMatrix } from "./weights.ts";
 

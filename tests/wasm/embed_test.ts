@@ -1,5 +1,5 @@
-import { encodePlain } from "../../src/quant/encode.ts";
-import { integers, normals } from "../quant/seeded.ts";
+import { encodePlain } from "../../src/formats/encode.ts";
+import { integers, normals } from "../formats/seeded.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { NUMBER_FORMATS, type NumberFormat, readNumber, rounded } from "./twins.ts";
 

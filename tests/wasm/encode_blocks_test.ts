@@ -1,7 +1,7 @@
-import type { MxElement } from "../../src/quant/format.ts";
-import { encodeMxRow } from "../../src/quant/encode.ts";
+import type { MxElement } from "../../src/formats/format.ts";
+import { encodeMxRow } from "../../src/formats/encode.ts";
 import { assertEquals } from "../assert.ts";
-import { TIES, TIES_EXPECTED } from "../quant/vectors.ts";
+import { TIES, TIES_EXPECTED } from "../formats/vectors.ts";
 import { awkwardRows } from "./inputs.ts";
 import { Machine } from "./module.ts";
 

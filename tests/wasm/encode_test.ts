@@ -1,7 +1,7 @@
-import { bf16ToFloat32 } from "../../src/quant/bf16.ts";
-import { type ElementName, ELEMENTS, encode } from "../../src/quant/elements.ts";
+import { bf16ToFloat32 } from "../../src/formats/bf16.ts";
+import { type ElementName, ELEMENTS, encode } from "../../src/formats/elements.ts";
 import { readGolden } from "../golden.ts";
-import { integers } from "../quant/seeded.ts";
+import { integers } from "../formats/seeded.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { Machine } from "./module.ts";
 

@@ -1,6 +1,6 @@
 /** Inputs for the tests of `qdq` and `prepare`. */
-import type { InputFormat } from "../../src/quant/format.ts";
-import { integers, normals } from "../quant/seeded.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
+import { integers, normals } from "../formats/seeded.ts";
 import { F32 } from "./module.ts";
 
 /** Input formats, and the words `kind, rule, scale` that name them. */

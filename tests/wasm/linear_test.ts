@@ -1,6 +1,6 @@
-import { encodePlain } from "../../src/quant/encode.ts";
-import { decodeE8m0 } from "../../src/quant/scales.ts";
-import { integers, normals } from "../quant/seeded.ts";
+import { encodePlain } from "../../src/formats/encode.ts";
+import { decodeE8m0 } from "../../src/formats/scales.ts";
+import { integers, normals } from "../formats/seeded.ts";
 import { assertNear, assertSameBits, type F32, Machine, type Placed } from "./module.ts";
 import { dot, NUMBER_FORMATS, type NumberFormat, preparedOrder, readNumber, rounded } from "./twins.ts";
 import { type Matrix, type Storage, storageName, STORAGES, storeMatrix } from "./weights.ts";

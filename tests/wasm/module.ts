@@ -1,11 +1,8 @@
 /** Runs kernels of wasm/pkg in a memory of their own; see wasm/ABI.md. */
+import { compileKernels, heapBase, instantiate, type Kernel } from "../../src/backends/emulate/wasm.ts";
 import { assert, assertEquals } from "../assert.ts";
 
-const module = new WebAssembly.Module(
-  Deno.readFileSync(new URL("../../wasm/pkg/mxoss_kernels_bg.wasm", import.meta.url)),
-);
-
-type Kernel = (descriptor: number, start: number, end: number, scratch: number) => void;
+const module = await compileKernels();
 
 /** An array in a {@linkcode Machine}'s memory. */
 export interface Placed<A> {
@@ -32,7 +29,7 @@ const GUARD_BYTE = 0xa5;
 export class Machine {
   readonly #memory: WebAssembly.Memory;
   readonly #bytes: Bytes;
-  readonly #exports: Record<string, unknown>;
+  readonly #kernel: (name: string) => Kernel;
   readonly #guards: number[] = [];
   #at: number;
 
@@ -40,10 +37,8 @@ export class Machine {
   constructor(mebibytes = 8) {
     this.#memory = new WebAssembly.Memory({ initial: 16 * mebibytes, maximum: 65536, shared: true });
     this.#bytes = new Uint8Array(this.#memory.buffer);
-    this.#exports = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports;
-    const stack = (this.#exports["heap_base"] as () => number)();
-    (this.#exports["__stack_pointer"] as WebAssembly.Global).value = stack + STACK_BYTES;
-    this.#at = stack + STACK_BYTES;
+    this.#at = heapBase(module) + STACK_BYTES;
+    this.#kernel = instantiate(module, this.#memory, this.#at);
   }
 
   #take(bytes: number, misaligned: number): number {
@@ -96,7 +91,7 @@ export class Machine {
     outputs: readonly Placed<Bytes | Floats | Integers>[],
     scratchBytes = 0,
   ): void {
-    const kernel = this.#exports[name] as Kernel;
+    const kernel = this.#kernel(name);
     const descriptor = this.integers(words.length).address;
     const view = new DataView(this.#memory.buffer);
     words.forEach((word, i) => {

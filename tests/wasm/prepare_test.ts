@@ -1,4 +1,4 @@
-import { qdqRow, quantizeFp8 } from "../../src/quant/qdq.ts";
+import { qdqRow, quantizeFp8 } from "../../src/formats/qdq.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 import { awkwardRows, INPUTS } from "./inputs.ts";
 import { preparedOrder } from "./twins.ts";

@@ -1,10 +1,10 @@
-/** QDQ of the SIMD kernels against what AMD Quark and ml_dtypes leave of 131,072 blocks, and bit for bit against src/quant. */
-import type { InputFormat } from "../../src/quant/format.ts";
-import { qdqRow } from "../../src/quant/qdq.ts";
-import { BLOCK } from "../../src/quant/scales.ts";
+/** QDQ of the SIMD kernels against what AMD Quark and ml_dtypes leave of 131,072 blocks, and bit for bit against src/formats. */
+import type { InputFormat } from "../../src/formats/input.ts";
+import { BLOCK } from "../../src/formats/format.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
 import { assertEquals } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
-import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "../quant/blocks.ts";
+import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "../formats/blocks.ts";
 import { INPUTS } from "./inputs.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 

@@ -1,5 +1,5 @@
-import { qdqRow } from "../../src/quant/qdq.ts";
-import { TIES, TIES_EXPECTED } from "../quant/vectors.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
+import { TIES, TIES_EXPECTED } from "../formats/vectors.ts";
 import { awkwardRows, INPUTS } from "./inputs.ts";
 import { assertSameBits, Machine } from "./module.ts";
 

@@ -1,5 +1,5 @@
-import { encodePlain } from "../../src/quant/encode.ts";
-import { normals } from "../quant/seeded.ts";
+import { encodePlain } from "../../src/formats/encode.ts";
+import { normals } from "../formats/seeded.ts";
 import { assertNear, assertSameBits, F32, Machine } from "./module.ts";
 import { NUMBER_FORMATS, type NumberFormat, readNumber, rmsNorm, rounded } from "./twins.ts";
 

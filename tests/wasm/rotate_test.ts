@@ -1,4 +1,4 @@
-import { normals } from "../quant/seeded.ts";
+import { normals } from "../formats/seeded.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { rotate } from "./twins.ts";
 

@@ -1,4 +1,4 @@
-import { integers, normals } from "../quant/seeded.ts";
+import { integers, normals } from "../formats/seeded.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { assertNear, Machine } from "./module.ts";
 import { route } from "./twins.ts";

@@ -1,6 +1,6 @@
-import { float32ToBf16 } from "../../src/quant/bf16.ts";
-import { ELEMENTS, encode } from "../../src/quant/elements.ts";
-import { integers, normals } from "../quant/seeded.ts";
+import { float32ToBf16 } from "../../src/formats/bf16.ts";
+import { ELEMENTS, encode } from "../../src/formats/elements.ts";
+import { integers, normals } from "../formats/seeded.ts";
 import { assertEquals } from "../assert.ts";
 import { F32, Machine } from "./module.ts";
 

@@ -1,4 +1,4 @@
-import { normals } from "../quant/seeded.ts";
+import { normals } from "../formats/seeded.ts";
 import { assert } from "../assert.ts";
 import { assertNear, assertSameBits, F32, Machine } from "./module.ts";
 import { rounded, swiglu } from "./twins.ts";

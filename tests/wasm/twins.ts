@@ -2,7 +2,7 @@
  * Plain twins of the kernels: the same operations on arrays, with float64 sums and no regard for speed. What is exact in a kernel is
  * float32 here too, operation by operation.
  */
-import { bf16ToFloat32, roundToBf16 } from "../../src/quant/bf16.ts";
+import { bf16ToFloat32, roundToBf16 } from "../../src/formats/bf16.ts";
 
 const f32 = Math.fround;
 

@@ -1,8 +1,8 @@
 /** Stored matrices for the tests of `linear` and `decode`: bytes in every format, and what they stand for. */
-import { decodeRow } from "../../src/quant/decode.ts";
-import { encodeFp8, encodeMxRow, encodePlain } from "../../src/quant/encode.ts";
-import { ELEMENTS } from "../../src/quant/elements.ts";
-import type { WeightFormat } from "../../src/quant/format.ts";
+import { decodeRow } from "../../src/formats/decode.ts";
+import { encodeFp8, encodeMxRow, encodePlain } from "../../src/formats/encode.ts";
+import { ELEMENTS } from "../../src/formats/elements.ts";
+import type { WeightFormat } from "../../src/formats/format.ts";
 import { F32, type Machine } from "./module.ts";
 
 /** Formats in the order of their numbers in descriptors. */

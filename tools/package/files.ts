@@ -1,4 +1,5 @@
 /** What is inside a standalone binary: the one list that both kinds of binary are built from. */
+import { WASM_PATH } from "../../src/backends/emulate/wasm.ts";
 import { fileURLToPath } from "node:url";
 
 /** The repository. */
@@ -26,7 +27,7 @@ export const DATA: readonly string[] = [
   "models/tiny-gpt-oss/model.safetensors",
   "models/tiny-gpt-oss/tokenizer.json",
   "models/tiny-gpt-oss/tokenizer_config.json",
-  "wasm/pkg/mxoss_kernels_bg.wasm",
+  WASM_PATH,
 ];
 
 /**

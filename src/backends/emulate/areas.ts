@@ -1,6 +1,7 @@
 /** The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations. */
-import { linearsOf, type ModelSource } from "../../checkpoint/source.ts";
-import type { OpenRequest, Tensor, TensorSpec } from "../backend.ts";
+import { BLOCK, blocksOf } from "../../formats/format.ts";
+import { allLinears, type ModelSource } from "../../checkpoint/source.ts";
+import type { OpenRequest, Tensor, TensorSpec } from "../../model/backend.ts";
 import type { ThreadAreas } from "./pool.ts";
 
 const STACK_BYTES = 64 << 10;
@@ -50,7 +51,7 @@ export interface Areas<N extends string> extends ThreadAreas {
 export const LINEAR_WORDS = 24;
 
 /** Columns rounded up to whole blocks. */
-export const padded = (cols: number): number => Math.ceil(cols / 32) * 32;
+export const padded = (cols: number): number => blocksOf(cols) * BLOCK;
 
 /**
  * Lays the areas out.
@@ -69,7 +70,7 @@ export function layOutAreas<N extends string>(
   const slotRows = maxTokens * config.topK;
   const widest = Math.max(...specs.map(([, s]) => padded(s.width)));
   const widestPerToken = Math.max(...specs.filter(([, s]) => s.rowsPerToken === 1).map(([, s]) => padded(s.width)));
-  const widestPerSlot = Math.max(32, ...specs.filter(([, s]) => s.rowsPerToken > 1).map(([, s]) => padded(s.width)));
+  const widestPerSlot = Math.max(BLOCK, ...specs.filter(([, s]) => s.rowsPerToken > 1).map(([, s]) => padded(s.width)));
   const preparedRows = Math.max(slotRows, logitRows);
   const experts = Math.min(config.experts, slotRows);
 
@@ -123,4 +124,5 @@ export function layOutAreas<N extends string>(
   };
 }
 
-const rotatesAny = (source: ModelSource): boolean => linearsOf(source).some(({ rotation }) => rotation !== undefined);
+const rotatesAny = (source: ModelSource): boolean =>
+  allLinears(source.tree).some(({ rotation }) => rotation !== undefined);

@@ -2,8 +2,8 @@
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { ModelTree } from "../../checkpoint/source.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import type { Dtype, KvFormat } from "../../quant/format.ts";
-import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../backend.ts";
+import type { Dtype, KvFormat } from "../../formats/format.ts";
+import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
 import type { Areas, EmulateTensor } from "./areas.ts";
 import { type CacheGeometry, cacheGeometry } from "./cache.ts";
 import { Gemm } from "./gemm.ts";

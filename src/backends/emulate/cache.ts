@@ -1,6 +1,6 @@
 /** Geometry of one layer's KV cache: [slot][kv head][position mod capacity][head dim], keys first, values after them. */
-import type { OpenRequest } from "../backend.ts";
-import type { KvFormat } from "../../quant/format.ts";
+import type { OpenRequest } from "../../model/backend.ts";
+import type { KvFormat } from "../../formats/format.ts";
 
 const ELEMENT_BYTES: Record<KvFormat, number> = { f32: 4, bf16: 2, fp8: 1 };
 

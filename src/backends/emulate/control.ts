@@ -6,6 +6,7 @@
  * shows the value it saw, and only then touches the fields; the driver closes the gate (even value) when the units are gone and waits for
  * `active` to reach 0. A worker that wakes late therefore never delays an operation, and fields are never rewritten under a reader.
  */
+import { instantiate, type Kernel } from "./wasm.ts";
 
 /** Int32 indices into the control block. */
 export const GATE = 0;
@@ -42,9 +43,6 @@ export const KERNELS = [
 ] as const;
 export type KernelName = (typeof KERNELS)[number];
 
-/** Signature of every kernel; see wasm/ABI.md. */
-export type Kernel = (descriptor: number, start: number, end: number, scratch: number) => void;
-
 /** What a worker needs to join; sent once. */
 export interface WorkerSetup {
   readonly control: SharedArrayBuffer;
@@ -56,12 +54,13 @@ export interface WorkerSetup {
   readonly scratch: number;
 }
 
-/** Instantiates the module over one memory for one thread. */
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, stackTop: number): Kernel[] {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  // Instances share the memory, so each thread must leave the others' stack alone.
-  (exports["__stack_pointer"] as WebAssembly.Global).value = stackTop;
-  return KERNELS.map((name) => exports[name] as Kernel);
+/** The kernels over one memory for one thread, in the order of {@linkcode KERNELS}. */
+export function numberedKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  stackTop: number,
+): Kernel[] {
+  return KERNELS.map(instantiate(module, memory, stackTop));
 }
 
 /** Takes units of the current operation until none are left. */

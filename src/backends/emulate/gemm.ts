@@ -1,5 +1,6 @@
 /** Operations that multiply by weights: linears, experts, logits. */
-import { rotateRow, sameRotation } from "../../quant/rotation.ts";
+import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
+import { rotateRow, sameRotation } from "../../formats/rotation.ts";
 import { type Areas, type EmulateTensor, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
@@ -7,7 +8,6 @@ import type { EmulateLinear } from "./weights.ts";
 
 /** Output rows of one unit of the `linear` kernel. */
 const LINEAR_TILE = 8;
-const MX_KIND = { e2m1: 1, e3m2: 2, e2m3: 3 } as const;
 
 export class Gemm {
   readonly #perExpert: Int32Array;
@@ -36,7 +36,7 @@ export class Gemm {
     for (let from = 0; from < linears.length;) {
       const first = linears[from]!;
       let to = from + 1;
-      while (to < linears.length && sameInput(first, linears[to]!)) to++;
+      while (to < linears.length && samePreparation(first, linears[to]!)) to++;
       const m = first.memory;
       this.machine.bring(x, m);
       const scales = this.#prepare(first, x, this.machine.n);
@@ -72,7 +72,7 @@ export class Gemm {
       }
       const d = this.machine.describe(m).begin(1);
       const out = { address: a.logits, stride: vocab };
-      const scales = scalesInEpilogue(head) ? a.rowScales : 0;
+      const scales = head.multipliesCodes ? a.rowScales : 0;
       this.#record(d, head, out, count, 0, 0, scales, 0, 0);
       this.machine.run("linear", m, Math.ceil(head.rows / LINEAR_TILE), head.cols * LINEAR_TILE * count);
       if (into || rows.length > a.logitRows) {
@@ -106,7 +106,7 @@ export class Gemm {
     this.machine.bring(x, m);
     const alike = this.#areAlike(experts);
     if (alike) this.#prepare(first, x, rows);
-    const scales = scalesInEpilogue(first) ? a.rowScales : 0;
+    const scales = first.multipliesCodes ? a.rowScales : 0;
     const { i32 } = this.machine.views[m]!;
     const slotRows = this.machine.n * this.topK;
     const ids = a.routeIds >> 2, xRows = a.rowLists >> 2, outRows = xRows + slotRows;
@@ -153,7 +153,7 @@ export class Gemm {
   #areAlike(experts: readonly EmulateLinear[]): boolean {
     let alike = this.#alike.get(experts);
     if (alike === undefined) {
-      alike = experts.every((expert) => sameInput(expert, experts[0]!));
+      alike = experts.every((expert) => samePreparation(expert, experts[0]!));
       this.#alike.set(experts, alike);
     }
     return alike;
@@ -184,7 +184,7 @@ export class Gemm {
   #prepare(linear: EmulateLinear, x: EmulateTensor, rows: number): number {
     const { prepared, rowScales } = this.areas;
     this.#prepareRows(linear, prepared, rowScales, x.address, x.stride, rows);
-    return scalesInEpilogue(linear) ? rowScales : 0;
+    return linear.multipliesCodes ? rowScales : 0;
   }
 
   #prepareRows(linear: EmulateLinear, out: number, rowScales: number, x: number, stride: number, rows: number): void {
@@ -198,16 +198,10 @@ export class Gemm {
       x = this.areas.rotated;
       stride = width;
     }
-    let kind = 0, rule = 0, scale = 0;
-    if (input.kind === "mx") {
-      kind = MX_KIND[input.element];
-      rule = input.rule === "floor" ? 1 : 0;
-    } else if (input.kind === "fp8_static") {
-      kind = 4;
-      scale = input.scale;
-    } else if (input.kind === "fp8_token") kind = 5;
-    this.machine.describe(memory).begin(out, padded(cols), x, stride, cols, kind, rule).f32(scale)
-      .u32(this.round, scalesInEpilogue(linear) ? rowScales : 0);
+    const rule = input.kind === "mx" ? ruleNumber(input.rule) : 0,
+      scale = input.kind === "fp8_static" ? input.scale : 0;
+    this.machine.describe(memory).begin(out, padded(cols), x, stride, cols, kindNumber(input), rule).f32(scale)
+      .u32(this.round, linear.multipliesCodes ? rowScales : 0);
     this.machine.run("prepare", memory, rows, 4 * cols);
   }
 
@@ -229,15 +223,8 @@ export class Gemm {
   }
 }
 
-/** FP8 weights with FP8 inputs multiply codes; both scales are applied to the sum. Everywhere else the input is dequantized first. */
-const scalesInEpilogue = (linear: EmulateLinear): boolean =>
-  linear.scaleKind >= 2 && (linear.input.kind === "fp8_static" || linear.input.kind === "fp8_token");
-
-function sameInput(left: EmulateLinear, right: EmulateLinear): boolean {
-  if (scalesInEpilogue(left) !== scalesInEpilogue(right) || !sameRotation(left.rotation, right.rotation)) return false;
-  const a = left.input, b = right.input;
-  if (a.kind !== b.kind) return false;
-  if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;
-  if (a.kind === "fp8_static" && b.kind === "fp8_static") return a.scale === b.scale;
-  return true;
+/** Whether two linears read their input prepared in the same way. */
+function samePreparation(a: EmulateLinear, b: EmulateLinear): boolean {
+  return a.multipliesCodes === b.multipliesCodes && sameRotation(a.rotation, b.rotation) &&
+    sameInput(a.input, b.input);
 }

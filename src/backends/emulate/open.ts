@@ -1,14 +1,15 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
-import { asset, isVirtual } from "../../assets.ts";
+import { compileKernels, heapBase, WASM_PAGE } from "./wasm.ts";
+import { isVirtual } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import { type Available, refuseBeyondMemory } from "../../memory.ts";
-import type { OpenRequest } from "../backend.ts";
+import type { OpenRequest } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
 import { assertPageAligned, canMap, mapRuns, readRuns } from "./load.ts";
-import { MEMORY_CAPACITY, type ModelPlan, planMemories, WASM_PAGE } from "./plan.ts";
+import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { placeWeights } from "./weights.ts";
 
@@ -26,13 +27,6 @@ export interface EmulateOptions {
   readonly worthSharing?: number;
 }
 
-let kernels: Promise<WebAssembly.Module> | undefined;
-
-/** The kernels' module, compiled once for all models that this thread opens. */
-function compiledKernels(): Promise<WebAssembly.Module> {
-  return kernels ??= Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")).then((bytes) => WebAssembly.compile(bytes));
-}
-
 /**
  * Loads a model into WASM memories and starts the worker threads.
  *
@@ -45,7 +39,7 @@ export async function openEmulate<N extends string>(
 ): Promise<EmulateBackend<N>> {
   const started = performance.now();
   const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
-  const module = await compiledKernels();
+  const module = await compileKernels();
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const mappable = canMap() && !request.source.files.some(({ path }) => isVirtual(path));
   const mapped = options.weights === "map" || options.weights === "auto" && mappable;
@@ -120,11 +114,4 @@ function allocate(bytes: number): WebAssembly.Memory {
   } catch (thrown) {
     throw new FailureError(`a WASM memory of ${bytes} bytes could not be had: ${reason(thrown)}`);
   }
-}
-
-/** The module says where its own data and stack end. */
-function heapBase(module: WebAssembly.Module): number {
-  const memory = new WebAssembly.Memory({ initial: 32, maximum: 65_536, shared: true });
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  return (exports["heap_base"] as () => number)();
 }

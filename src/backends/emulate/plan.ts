@@ -5,11 +5,19 @@
  * A wasm32 memory holds 4 GiB, so a model is cut into stages of whole layers, one memory each. Every memory starts with the same
  * areas at the same addresses (stacks, scratch, descriptors, activations), so that an activation crosses from one stage to the next by a plain copy.
  */
-import type { ModelSource, VectorSource } from "../../checkpoint/source.ts";
-import type { LayerTree, LinearSource, MatrixSource } from "../../checkpoint/source.ts";
+import { WASM_PAGE } from "./wasm.ts";
+import {
+  type LayerTree,
+  linearsOf,
+  type LinearSource,
+  type MatrixSource,
+  type ModelSource,
+  vectorsOf,
+  type VectorSource,
+} from "../../checkpoint/source.ts";
 import { FailureError } from "../../errors.ts";
+import { blocksOf, bytesOf } from "../../formats/format.ts";
 
-export const WASM_PAGE = 65_536;
 /** What one wasm32 memory can hold. The last page stays free, so that no address computation can wrap. */
 export const MEMORY_CAPACITY = 65_535 * WASM_PAGE;
 /** Pages of the operating system, for mapping. */
@@ -215,8 +223,6 @@ export function addressOf(memory: MemoryPlan, file: number, offset: number): num
   return run.address + (offset - run.offset);
 }
 
-const VECTOR_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
-
 class Collector {
   readonly spans: Span[] = [];
   readonly strided: Strided[] = [];
@@ -230,7 +236,7 @@ class Collector {
     this.#rows({ file: m.file, offset: m.offset, pieces: stored, pieceBytes: m.rowBytes, stride: m.rowStride });
     if (m.scale.kind === "e8m0") {
       const { file, offset, rowStride } = m.scale;
-      this.#rows({ file, offset, pieces: m.rows, pieceBytes: Math.ceil(m.cols / 32), stride: rowStride });
+      this.#rows({ file, offset, pieces: m.rows, pieceBytes: blocksOf(m.cols), stride: rowStride });
     }
     if (m.scale.kind === "row") this.constants += align(4 * m.rows, 16);
   }
@@ -242,7 +248,7 @@ class Collector {
   }
 
   vector(v: VectorSource): void {
-    this.spans.push({ file: v.file, offset: v.offset, bytes: v.length * VECTOR_BYTES[v.format] });
+    this.spans.push({ file: v.file, offset: v.offset, bytes: bytesOf(v.format, v.length) });
   }
 
   linear(l: LinearSource): void {
@@ -251,8 +257,8 @@ class Collector {
   }
 
   layer(w: LayerTree<LinearSource, VectorSource>): void {
-    for (const v of [w.inputNorm, w.sinks, w.postNorm]) this.vector(v);
-    for (const l of [w.q, w.k, w.v, w.o, w.router, ...w.gateUp, ...w.down]) this.linear(l);
+    for (const v of vectorsOf(w)) this.vector(v);
+    for (const l of linearsOf(w)) this.linear(l);
   }
 }
 

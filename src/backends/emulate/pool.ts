@@ -1,4 +1,5 @@
 /** The driving side of the worker threads; see `control.ts` for the protocol. */
+import type { Kernel } from "./wasm.ts";
 import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";
@@ -11,13 +12,12 @@ import {
   FAILURE_LENGTH,
   GATE,
   GRAIN,
-  instantiate,
   KERNEL,
-  type Kernel,
   type KernelName,
   KERNELS,
   MEMORY,
   NEXT,
+  numberedKernels,
   STOP,
   takeUnits,
   UNITS,
@@ -59,7 +59,7 @@ export class Pool {
     areas: ThreadAreas,
   ) {
     const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
-    this.#kernels = memories.map((memory) => instantiate(module, memory, stackTop(0)));
+    this.#kernels = memories.map((memory) => numberedKernels(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
     this.#workers = [];
     for (let i = 0; i < threads - 1; i++) {

@@ -1,5 +1,7 @@
 /** Handles of loaded weights: file ranges turned into addresses in one of the memories. */
-import type { Linear, Matrix, Vector } from "../backend.ts";
+import type { InputFormat } from "../../formats/input.ts";
+import { SCALE_NUMBER, STORED_FORMATS } from "../../formats/format.ts";
+import type { Linear, Matrix, Vector } from "../../model/backend.ts";
 import {
   type LinearSource,
   mapLayer,
@@ -8,23 +10,8 @@ import {
   type ModelTree,
   type VectorSource,
 } from "../../checkpoint/source.ts";
-import type { InputFormat, WeightFormat } from "../../quant/format.ts";
-import type { InputRotation } from "../../quant/rotation.ts";
+import type { InputRotation } from "../../formats/rotation.ts";
 import { addressOf, type MemoryPlan, type ModelPlan, rowsIn } from "./plan.ts";
-
-/** Numbers of the weight formats in wasm/ABI.md. */
-const FORMAT_NUMBER: Record<WeightFormat, number> = {
-  bf16: 0,
-  f32: 1,
-  f16: 2,
-  mxfp4: 3,
-  mxfp6_e3m2: 4,
-  mxfp6_e2m3: 5,
-  fp8_e4m3: 6,
-  fp8_e4m3fnuz: 7,
-};
-
-const SCALE_NUMBER = { none: 0, e8m0: 1, tensor: 2, row: 3 } as const;
 
 /** A matrix in a memory; the fields are words of the `linear` record. */
 export interface EmulateMatrix extends Matrix {
@@ -44,6 +31,7 @@ export interface EmulateLinear extends EmulateMatrix, Linear {
   readonly biasFormat: number;
   readonly input: InputFormat;
   readonly rotation: InputRotation | null;
+  readonly multipliesCodes: boolean;
 }
 
 /** A vector in a memory. */
@@ -101,7 +89,7 @@ class Placer {
       rows: m.rows,
       cols: m.cols,
       memory: this.memory,
-      format: FORMAT_NUMBER[m.format],
+      format: STORED_FORMATS[m.format].wasm,
       transposed: m.transposed ? 1 : 0,
       weight: rows.address,
       rowStride: rows.stride,
@@ -113,11 +101,13 @@ class Placer {
 
   linear(l: LinearSource): EmulateLinear {
     const bias = l.bias ? this.vector(l.bias) : null;
+    const { input, multipliesCodes } = l;
     return {
       ...this.matrix(l.weight),
       bias: bias?.address ?? 0,
       biasFormat: bias?.format ?? 0,
-      input: l.input,
+      input,
+      multipliesCodes,
       rotation: l.rotation ?? null,
     };
   }
@@ -128,7 +118,7 @@ class Placer {
       memory: this.memory,
       // A rank may own nothing of a vector; nobody reads that address.
       address: v.length === 0 ? 0 : addressOf(this.plan, v.file, v.offset),
-      format: FORMAT_NUMBER[v.format],
+      format: STORED_FORMATS[v.format].wasm,
     };
   }
 }

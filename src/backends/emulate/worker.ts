@@ -1,4 +1,5 @@
 /** One worker thread of the emulate backend: waits at the gate, takes units, waits again. See `control.ts` for the protocol. */
+import type { Kernel } from "./wasm.ts";
 import {
   ACTIVE,
   FAILED,
@@ -6,10 +7,9 @@ import {
   FAILURE_CAPACITY,
   FAILURE_LENGTH,
   GATE,
-  instantiate,
   KERNEL,
-  type Kernel,
   MEMORY,
+  numberedKernels,
   STOP,
   takeUnits,
   type WorkerSetup,
@@ -44,7 +44,7 @@ function serve({ control: buffer, module, memories, stackTop, scratch }: WorkerS
     if (Atomics.load(control, GATE) === gate) {
       try {
         const memory = control[MEMORY]!;
-        const kernels = instances[memory] ??= instantiate(module, memories[memory]!, stackTop);
+        const kernels = instances[memory] ??= numberedKernels(module, memories[memory]!, stackTop);
         takeUnits(control, kernels[control[KERNEL]!]!, scratch);
       } catch (thrown) {
         reportFailure(control, buffer, thrown);

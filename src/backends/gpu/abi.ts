@@ -1,7 +1,7 @@
 /** Writes the by-value structs of kernels/ABI.md. Field by field in the order of that page; C layout comes from the writer. */
+import { kindNumber, ruleNumber } from "../../formats/input.ts";
 import type { ArgumentWriter, DeviceRange } from "../../../ffi/runtime.ts";
-import type { InputFormat } from "../../quant/format.ts";
-import { type GpuLinear, type GpuTensor, type GpuVector, scalesInEpilogue } from "./tensors.ts";
+import type { GpuLinear, GpuVector } from "./tensors.ts";
 
 /** Bytes of one `MxLinear`. */
 export const LINEAR_BYTES = 64;
@@ -33,25 +33,16 @@ export interface Quantize {
 /** The input stays as it is. */
 export const NO_QUANTIZE: Quantize = { kind: 0, rule: 0, scale: 0 };
 
-const MX_KIND = { e2m1: 1, e3m2: 2, e2m3: 3 } as const;
+/** Added to the number of an FP8 kind: the row holds codes' values, and the scale is left to whoever multiplies them. */
+const CODES = 2;
 
 /** The QDQ that a linear wants of its input. */
-export function quantizeFor(linear: GpuLinear): Quantize {
-  return quantize(linear.input, scalesInEpilogue(linear));
-}
-
-/** @param epilogue Whether the scale is left to the epilogue. */
-export function quantize(input: InputFormat, epilogue: boolean): Quantize {
-  switch (input.kind) {
-    case "none":
-      return NO_QUANTIZE;
-    case "mx":
-      return { kind: MX_KIND[input.element], rule: input.rule === "floor" ? 1 : 0, scale: 0 };
-    case "fp8_static":
-      return { kind: epilogue ? 6 : 4, rule: 0, scale: input.scale };
-    case "fp8_token":
-      return { kind: epilogue ? 7 : 5, rule: 0, scale: 0 };
-  }
+export function quantizeFor({ input, multipliesCodes }: Pick<GpuLinear, "input" | "multipliesCodes">): Quantize {
+  return {
+    kind: kindNumber(input) + (multipliesCodes ? CODES : 0),
+    rule: input.kind === "mx" ? ruleNumber(input.rule) : 0,
+    scale: input.kind === "fp8_static" ? input.scale : 0,
+  };
 }
 
 /** Members of `MxLinear`, inside a struct or an array of records. */
@@ -115,9 +106,4 @@ export function writeCache(w: ArgumentWriter, c: Cache): void {
   w.struct().pointer(c.keys).pointer(c.values).i64(c.slotStride).i64(c.headStride).i32(c.format).i32(c.capacity)
     .i32(c.heads).i32(c.kvHeads).i32(c.headDim).i32(c.window).f32(c.keyScale).f32(c.valueScale)
     .f32(1 / Math.sqrt(c.headDim)).i32(0).end();
-}
-
-/** A tensor as an input that stays as it is. */
-export function plainInput(x: GpuTensor, round: number): Input {
-  return { x: x.range, stride: x.stride, rows: null, norm: null, eps: 0, quantize: NO_QUANTIZE, round };
 }

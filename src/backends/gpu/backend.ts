@@ -2,23 +2,31 @@
  * The GPU backend: operations are collected, joined where one kernel computes several, and launched when somebody needs a result. A
  * decode step can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
  */
-import type { DeviceRange, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import type { DeviceRange, GpuDevice, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, LOGIT_ROWS } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import { roundToBf16 } from "../../quant/bf16.ts";
-import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../backend.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../../model/backend.ts";
 import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
 import { decodeLoop, type DecodeParts, enqueuePick, uploadSampling } from "./decode.ts";
 import { attentionEntry, type Executor } from "./executor.ts";
-import type { Held } from "./open.ts";
+import type { Held } from "./held.ts";
 import { fuse, type Operation, writes } from "./operations.ts";
-import type { MeasuringTools } from "./profile.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuTree, GpuVector } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 const NO_ROWS = new Int32Array(0);
 const NO_BATCH: Batch = { ids: NO_ROWS, slots: NO_ROWS, positions: NO_ROWS };
+
+/** What a backend lends for a measurement. */
+export interface MeasuringTools {
+  readonly device: GpuDevice;
+  readonly stream: Stream;
+  readonly executor: Executor;
+  /** Launches what was asked for; only `keep` and the residual stream are looked at afterwards. */
+  readonly launch: (keep: GpuTensor) => void;
+}
 
 /** What {@linkcode GpuBackend} is made of. */
 export interface GpuParts<N extends string> {

@@ -1,4 +1,5 @@
 /** Launches of single kernels: arguments in the order of kernels/ABI.md, grids from the launch traits. No decisions are taken here. */
+import { BLOCK, blocksOf } from "../../formats/format.ts";
 import type { ArgumentWriter, DeviceRange, LaunchShape, Stream } from "../../../ffi/runtime.ts";
 import { type Cache, type Input, writeCache, writeGroup, writeInput, writeLinear } from "./abi.ts";
 import type { KernelSet, LoadedKernel } from "./kernels.ts";
@@ -428,5 +429,5 @@ export class Calls {
 }
 
 function sharedBytesOf(traits: LoadedKernel["traits"], cols: number, rows: number): number {
-  return traits.ldsFixed + rows * traits.ldsPerColumn * Math.ceil(cols / 32) * 32;
+  return traits.ldsFixed + rows * traits.ldsPerColumn * blocksOf(cols) * BLOCK;
 }

@@ -5,7 +5,7 @@
  * float32 arithmetic. It gives the scheme's numbers on any device; "native" means that the matrix instruction takes the codes
  * and the scales themselves.
  */
-import type { InputFormat, WeightFormat } from "../../quant/format.ts";
+import { type Scheme, SCHEMES } from "../../plan/scheme.ts";
 
 /** What an architecture's matrix instructions take. */
 export interface Capability {
@@ -23,7 +23,6 @@ const CAPABILITIES: Readonly<Record<string, Capability>> = {
   gfx950: { family: "CDNA 4 (MI350)", bf16: "MFMA", mx: true },
   gfx1100: { family: "RDNA 3", bf16: "WMMA", mx: false },
   gfx1201: { family: "RDNA 4", bf16: "WMMA", mx: false },
-  sm_80: { family: "Ampere", bf16: "mma", mx: false },
   sm_90: { family: "Hopper", bf16: "mma", mx: false },
 };
 
@@ -31,33 +30,6 @@ const CAPABILITIES: Readonly<Record<string, Capability>> = {
 export function capabilityOf(arch: string): Capability {
   return CAPABILITIES[arch] ?? { family: "unknown", bf16: null, mx: false };
 }
-
-/** A weight format and an input format that a linear can have, under the name that users know. */
-export interface Scheme {
-  readonly name: string;
-  readonly weight: WeightFormat;
-  readonly input: InputFormat["kind"];
-  /** The input's element, for MX inputs. */
-  readonly element?: "e2m1" | "e3m2" | "e2m3";
-}
-
-/** The schemes of AMD Quark that GPT-OSS checkpoints come in, and the plain ones. */
-export const SCHEMES: readonly Scheme[] = [
-  { name: "w_mxfp4", weight: "mxfp4", input: "none" },
-  { name: "w_mxfp4_a_mxfp4", weight: "mxfp4", input: "mx", element: "e2m1" },
-  { name: "w_mxfp4_a_mxfp6_e3m2", weight: "mxfp4", input: "mx", element: "e3m2" },
-  { name: "w_mxfp4_a_mxfp6_e2m3", weight: "mxfp4", input: "mx", element: "e2m3" },
-  { name: "w_mxfp4_a_fp8", weight: "mxfp4", input: "fp8_static" },
-  { name: "w_mxfp6_e3m2", weight: "mxfp6_e3m2", input: "none" },
-  { name: "w_mxfp6_e3m2_a_mxfp6_e3m2", weight: "mxfp6_e3m2", input: "mx", element: "e3m2" },
-  { name: "w_mxfp6_e3m2_a_fp8", weight: "mxfp6_e3m2", input: "fp8_static" },
-  { name: "w_mxfp6_e2m3", weight: "mxfp6_e2m3", input: "none" },
-  { name: "w_mxfp6_e2m3_a_mxfp6_e2m3", weight: "mxfp6_e2m3", input: "mx", element: "e2m3" },
-  { name: "w_mxfp6_e2m3_a_fp8", weight: "mxfp6_e2m3", input: "fp8_static" },
-  { name: "fp8", weight: "fp8_e4m3", input: "fp8_static" },
-  { name: "ptpc_fp8", weight: "fp8_e4m3", input: "fp8_token" },
-  { name: "bf16", weight: "bf16", input: "none" },
-];
 
 /** How a scheme runs on a device, and why. */
 export interface Choice {
@@ -74,7 +46,7 @@ export interface CompiledKernels {
   readonly scaled: (scheme: Scheme) => boolean;
 }
 
-/** How each scheme runs on an architecture. A capability that no compiled kernel uses is not counted. */
+/** How each scheme runs in the code object of an architecture. A capability that no compiled kernel uses is not counted. */
 export function choices(arch: string, compiled: CompiledKernels): readonly Choice[] {
   const { bf16, mx } = capabilityOf(arch);
   const matrix = bf16 !== null && compiled.matrix;

@@ -97,7 +97,7 @@ function examine(runtime: GpuRuntime, index: number, kernels: KernelFiles | null
     freeBytes: freeBytesOf(runtime, index),
     codeObject,
     compiled: (kernels?.architectures ?? []).filter((arch) => arch.startsWith("sm_") === (runtime.kind === "cuda")),
-    schemes: codeObject === null ? [] : choices(properties.arch, compiledKernels(kernels!, codeObject)),
+    schemes: codeObject === null ? [] : choices(codeObject, compiledKernels(kernels!, codeObject)),
   };
 }
 

@@ -3,7 +3,7 @@ import { type DecodeRequest, type DecodeResult, type Engine, LocalEngine } from 
 import { GptOss, type TensorName } from "../../model/gpt_oss.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Tap } from "../../model/gpt_oss.ts";
-import type { BackendInfo, Batch } from "../backend.ts";
+import type { BackendInfo, Batch } from "../../model/backend.ts";
 import type { GpuBackend } from "./backend.ts";
 
 export class GpuEngine implements Engine {

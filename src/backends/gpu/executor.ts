@@ -5,17 +5,10 @@
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Cache, Input, Quantize } from "./abi.ts";
-import { GROUP_LINEARS, NO_QUANTIZE, quantize, quantizeFor } from "./abi.ts";
+import { GROUP_LINEARS, NO_QUANTIZE, quantizeFor } from "./abi.ts";
 import type { Calls, Codes, Prepared, Swiglu } from "./calls.ts";
 import type { Step } from "./operations.ts";
-import {
-  type ExpertTable,
-  type GpuLinear,
-  type GpuTensor,
-  type GpuVector,
-  sameInput,
-  scalesInEpilogue,
-} from "./tensors.ts";
+import { type ExpertTable, type GpuLinear, type GpuTensor, type GpuVector, samePreparation } from "./tensors.ts";
 import { SPLIT_TOKENS, splitsFor, strideOf, type Workspace } from "./workspace.ts";
 
 /** Largest batch that vector kernels compute: above it the weights would be read more often than a matrix kernel takes. */
@@ -297,7 +290,7 @@ export class Executor {
   #quantize(x: GpuTensor, linear: GpuLinear, rows: number): Codes {
     const { prepared, rowScales } = this.workspace;
     const out = codesIn(prepared, rows, x.width, linear, rowScales);
-    this.calls.quantize(out, this.#input(x, null, quantize(linear.input, true)), x.width, rows);
+    this.calls.quantize(out, this.#input(x, null, quantizeFor({ ...linear, multipliesCodes: true })), x.width, rows);
     this.#prepared = null;
     return out;
   }
@@ -317,7 +310,7 @@ export class Executor {
       range: prepared,
       stride: strideOf(x.width),
       bf16,
-      scales: scalesInEpilogue(linear) ? rowScales : null,
+      scales: linear.multipliesCodes ? rowScales : null,
     };
     this.calls.qdq(into, this.#input(x, norm, how), x.width, rows);
     this.#prepared = { x, norm, key, rows: into };
@@ -386,7 +379,8 @@ function groups(linears: readonly GpuLinear[]): number[][] {
   const found: number[][] = [];
   linears.forEach((linear, i) => {
     const last = found.at(-1), first = last ? linears[last[0]!]! : null;
-    const joins = first && last!.length < GROUP_LINEARS && first.suffix === linear.suffix && sameInput(first, linear);
+    const joins = first && last!.length < GROUP_LINEARS && first.suffix === linear.suffix &&
+      samePreparation(first, linear);
     if (joins) last!.push(i);
     else found.push([i]);
   });

@@ -1,7 +1,8 @@
 /** What the kernels can compute, checked before anything is allocated; see kernels/ABI.md. */
-import { linearsOf, type ModelSource } from "../../checkpoint/source.ts";
+import { BLOCK, bytesOf, isMxFormat } from "../../formats/format.ts";
+import { allLinears, type ModelSource } from "../../checkpoint/source.ts";
 import { InputError } from "../../errors.ts";
-import type { OpenRequest } from "../backend.ts";
+import type { OpenRequest } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
 import { suffixOf } from "./tensors.ts";
 
@@ -43,11 +44,11 @@ export function checkLimits({ config, source }: OpenRequest): void {
       );
     }
   }
-  for (const { weight, rotation, module } of linearsOf(source)) {
+  for (const { weight, rotation, module } of allLinears(source.tree)) {
     want(rotation === undefined, `${module ?? weight.name}.input_rotation`, NO_ROTATION, "one");
     const { name, rowBytes, format, transposed } = weight;
     // Rows are addressed in whole numbers.
-    const size = ROW_UNITS[format];
+    const size = bytesOf(format, isMxFormat(format) ? BLOCK : 1);
     want(rowBytes % size === 0, name, `${format} rows of whole units of ${size} bytes`, `${rowBytes} bytes`);
     want(!transposed || size <= 4, name, "transposed storage of bf16, f32 and f16 only", format);
   }
@@ -59,7 +60,7 @@ export function checkLimits({ config, source }: OpenRequest): void {
  * @throws {InputError} naming the first that is too wide.
  */
 export function checkWidths(source: ModelSource, calls: Calls): void {
-  for (const { weight: { name, format, transposed, rows, cols } } of linearsOf(source)) {
+  for (const { weight: { name, format, transposed, rows, cols } } of allLinears(source.tree)) {
     if (rows === 0 || calls.fits(`linear_${suffixOf(format, transposed)}`, cols)) continue;
     const { name: device, sharedBytesPerBlock: bytes } = calls.kernels.device.properties;
     throw new InputError(
@@ -67,14 +68,3 @@ export function checkWidths(source: ModelSource, calls: Calls): void {
     );
   }
 }
-
-const ROW_UNITS = {
-  bf16: 2,
-  f16: 2,
-  f32: 4,
-  mxfp4: 16,
-  mxfp6_e3m2: 24,
-  mxfp6_e2m3: 24,
-  fp8_e4m3: 1,
-  fp8_e4m3fnuz: 1,
-} as const;

@@ -1,8 +1,9 @@
 /** Opens the GPU backend: plan, check against free memory, allocate, load, self-test. */
+import { Held } from "./held.ts";
 import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { FailureError } from "../../errors.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import type { OpenRequest } from "../backend.ts";
+import type { OpenRequest } from "../../model/backend.ts";
 import { GpuBackend } from "./backend.ts";
 import { Calls } from "./calls.ts";
 import { capabilityOf } from "./capabilities.ts";
@@ -35,25 +36,6 @@ export interface GpuOptions {
 
 /** Memory that is left alone: the driver, other programs and the code objects need some. */
 const RESERVE_BYTES = 64 * 2 ** 20;
-
-/** Everything that a backend must give back, in reverse order of acquisition. */
-export class Held implements Disposable {
-  readonly #stack = new DisposableStack();
-
-  constructor(readonly device: GpuDevice, readonly runtime: GpuRuntime) {
-    this.#stack.use(runtime);
-    this.#stack.use(device);
-  }
-
-  /** Takes over something that the backend owns from now on. */
-  own<T extends Disposable>(owned: T): T {
-    return this.#stack.use(owned);
-  }
-
-  [Symbol.dispose](): void {
-    this.#stack.dispose();
-  }
-}
 
 /**
  * Loads a model onto a GPU.

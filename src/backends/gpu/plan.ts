@@ -5,7 +5,16 @@
  * Weights keep the layout of the file, so that a stretch of the file is usually one copy. They are only moved where the kernels
  * need another alignment, or where a rank takes a part of each row.
  */
-import type { LayerTree, LinearSource, MatrixSource, ModelSource, VectorSource } from "../../checkpoint/source.ts";
+import {
+  type LayerTree,
+  linearsOf,
+  type LinearSource,
+  type MatrixSource,
+  type ModelSource,
+  vectorsOf,
+  type VectorSource,
+} from "../../checkpoint/source.ts";
+import { blocksOf, bytesOf } from "../../formats/format.ts";
 
 /** Kernels want weights, scales, biases to begin at multiples of this. */
 const ALIGNMENT = 16;
@@ -63,8 +72,6 @@ export interface WeightPlan {
   readonly constants: readonly Constant[];
   readonly placements: readonly Placement[];
 }
-
-const VECTOR_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
 
 /** Lays out all weights of a source. */
 export function planWeights(source: ModelSource): WeightPlan {
@@ -133,7 +140,7 @@ class Collector {
     const weight = this.#place(m.file, m.offset, m.transposed ? m.cols : m.rows, m.rowBytes, m.rowStride);
     let scale: Placement | null = null, rowScales: Constant | null = null, scaleStride = 0;
     if (weight && m.scale.kind === "e8m0") {
-      scaleStride = Math.ceil(m.cols / 32);
+      scaleStride = blocksOf(m.cols);
       scale = this.#place(m.scale.file, m.scale.offset, m.rows, scaleStride, m.scale.rowStride);
     }
     if (weight && m.scale.kind === "row") {
@@ -144,7 +151,7 @@ class Collector {
   }
 
   vector(v: VectorSource): void {
-    const placement = this.#place(v.file, v.offset, 1, v.length * VECTOR_BYTES[v.format], 0);
+    const placement = this.#place(v.file, v.offset, 1, bytesOf(v.format, v.length), 0);
     if (placement) this.vectors.set(v, placement);
   }
 
@@ -154,8 +161,8 @@ class Collector {
   }
 
   layer(w: LayerTree<LinearSource, VectorSource>): void {
-    for (const v of [w.inputNorm, w.sinks, w.postNorm]) this.vector(v);
-    for (const l of [w.q, w.k, w.v, w.o, w.router, ...w.gateUp, ...w.down]) this.linear(l);
+    for (const v of vectorsOf(w)) this.vector(v);
+    for (const l of linearsOf(w)) this.linear(l);
   }
 }
 

@@ -1,11 +1,9 @@
 /** What each kind of step takes on the device: recordings that hold only the steps of one kind, replayed many times. */
-import type { GpuDevice, Stream } from "../../../ffi/runtime.ts";
+import type { MeasuringTools } from "./backend.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
-import type { Batch } from "../backend.ts";
+import type { Batch } from "../../model/backend.ts";
 import type { GpuEngine } from "./engine.ts";
-import type { Executor } from "./executor.ts";
 import { labelOf } from "./operations.ts";
-import type { GpuTensor } from "./tensors.ts";
 
 /** One kind of step. */
 export interface StepTime {
@@ -13,15 +11,6 @@ export interface StepTime {
   /** All steps of the kind together. */
   readonly milliseconds: number;
   readonly launches: number;
-}
-
-/** What a backend lends for a measurement. */
-export interface MeasuringTools {
-  readonly device: GpuDevice;
-  readonly stream: Stream;
-  readonly executor: Executor;
-  /** Launches what was asked for; only `keep` and the residual stream are looked at afterwards. */
-  readonly launch: (keep: GpuTensor) => void;
 }
 
 /**

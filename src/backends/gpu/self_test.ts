@@ -2,9 +2,10 @@
  * Kernels with matrix instructions are only used after they agreed, on this very device, with the generic kernels: their layouts of
  * registers differ between architectures, and a wrong one still gives fluent text. Takes some milliseconds at start-up.
  */
+import { isMxFormat } from "../../formats/format.ts";
 import type { DeviceRange, GpuDevice, PinnedBuffer } from "../../../ffi/runtime.ts";
-import { float32ToBf16 } from "../../quant/bf16.ts";
-import { type Cache, type Input, NO_QUANTIZE, quantize, writeLinear } from "./abi.ts";
+import { float32ToBf16 } from "../../formats/bf16.ts";
+import { type Cache, type Input, NO_QUANTIZE, quantizeFor, writeLinear } from "./abi.ts";
 import type { Calls, Codes, ExpertTiles, Prepared } from "./calls.ts";
 import { codesIn, scaledEntry } from "./executor.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
@@ -140,7 +141,7 @@ class Bench implements Disposable {
     const scales = this.#take(4 * TOKENS);
     // The generic kernel multiplies by the factor in its epilogue as well, so that both see the same numbers.
     const format = like.input.kind === "fp8_static" ? { ...like.input, scale: STATIC_SCALE } : like.input;
-    const input = { ...this.#plain(x), quantize: quantize(format, true) };
+    const input = { ...this.#plain(x), quantize: quantizeFor({ input: format, multipliesCodes: true }) };
     const rows: Prepared = {
       range: this.#take(4 * TOKENS * x.stride),
       stride: x.stride,
@@ -229,7 +230,7 @@ class Bench implements Disposable {
       new Uint16Array(bytes.buffer).forEach((_, i, all) => all[i] = float32ToBf16(this.#random()));
     } else if (format === "f32") new Float32Array(bytes.buffer).forEach((_, i, all) => all[i] = this.#random());
     else bytes.forEach((_, i) => bytes[i] = this.#next() & CODE_MASK[format]);
-    const isMx = format.startsWith("mx");
+    const isMx = isMxFormat(format);
     const scales = Uint8Array.from({ length: ROWS * COLS / 32 }, () => 125 + this.#next() % 4);
     return {
       ...like,

@@ -1,8 +1,9 @@
 /** What the GPU backend's handles are behind the opaque types of the contract. */
+import { type InputFormat, sameInput } from "../../formats/input.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelTree } from "../../checkpoint/source.ts";
-import type { InputFormat, WeightFormat } from "../../quant/format.ts";
-import type { Linear, Matrix, Tensor, Vector } from "../backend.ts";
+import { STORED_FORMATS, type WeightFormat } from "../../formats/format.ts";
+import type { Linear, Matrix, Tensor, Vector } from "../../model/backend.ts";
 
 /** Number formats of vectors, tables and caches in kernels/ABI.md. */
 export const NUMBER_FORMAT = { bf16: 0, f32: 1, f16: 2, fp8: 3 } as const;
@@ -48,6 +49,8 @@ export interface GpuLinear extends Linear {
   /** What entry points of its format end in: "mxfp4", "bf16_t", ... */
   readonly suffix: string;
   readonly input: InputFormat;
+  /** See `LinearSource.multipliesCodes`. */
+  readonly multipliesCodes: boolean;
 }
 
 /** The weights of a GPU model. */
@@ -63,20 +66,11 @@ export interface ExpertTable {
 
 /** What entry points for a weight format end in. */
 export function suffixOf(format: WeightFormat, transposed: boolean): string {
-  const name = format === "fp8_e4m3" || format === "fp8_e4m3fnuz" ? "fp8" : format;
-  return transposed ? `${name}_t` : name;
+  const { gpu } = STORED_FORMATS[format];
+  return transposed ? `${gpu}_t` : gpu;
 }
 
-/** Whether both scales of FP8 weights and inputs multiply the sum, instead of the input being dequantized first. */
-export function scalesInEpilogue({ suffix, input }: GpuLinear): boolean {
-  return suffix === "fp8" && (input.kind === "fp8_static" || input.kind === "fp8_token");
-}
-
-/** Whether two linears want the same of their input. */
-export function sameInput(a: GpuLinear, b: GpuLinear): boolean {
-  if (scalesInEpilogue(a) !== scalesInEpilogue(b)) return false;
-  const x = a.input, y = b.input;
-  if (x.kind === "mx" && y.kind === "mx") return x.element === y.element && x.rule === y.rule;
-  if (x.kind === "fp8_static" && y.kind === "fp8_static") return x.scale === y.scale;
-  return x.kind === y.kind;
+/** Whether two linears read their input prepared in the same way. */
+export function samePreparation(a: GpuLinear, b: GpuLinear): boolean {
+  return a.multipliesCodes === b.multipliesCodes && sameInput(a.input, b.input);
 }

@@ -17,7 +17,7 @@ import {
   type GpuTree,
   type GpuVector,
   NUMBER_FORMAT,
-  sameInput,
+  samePreparation,
   suffixOf,
 } from "./tensors.ts";
 
@@ -34,7 +34,7 @@ export function placeWeights(source: ModelSource, plan: WeightPlan, buffer: Devi
     range: at(plan.vectors.get(v) ?? null) ?? buffer.range(0, 0),
     format: NUMBER_FORMAT[v.format],
   });
-  const linear = ({ weight: m, bias, input }: LinearSource): GpuLinear => {
+  const linear = ({ weight: m, bias, input, multipliesCodes }: LinearSource): GpuLinear => {
     const placed = plan.matrices.get(m)!;
     const { rowScales } = placed;
     return {
@@ -51,6 +51,7 @@ export function placeWeights(source: ModelSource, plan: WeightPlan, buffer: Devi
       format: m.format,
       suffix: suffixOf(m.format, m.transposed),
       input,
+      multipliesCodes,
     };
   };
   const { tree } = source;
@@ -99,7 +100,7 @@ export function writeExperts(
     const first = group[0]!;
     group.forEach((linear, e) => {
       const equal = linear.suffix === first.suffix && linear.rows === first.rows && linear.cols === first.cols &&
-        sameInput(linear, first);
+        samePreparation(linear, first);
       if (!equal) {
         throw new InputError(
           `expert ${e}: is ${linear.suffix} [${linear.rows}, ${linear.cols}], expected ${first.suffix} [${first.rows}, ` +

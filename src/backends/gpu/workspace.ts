@@ -4,7 +4,7 @@
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
-import type { OpenRequest } from "../backend.ts";
+import type { OpenRequest } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
 import { type GpuTensor, NUMBER_FORMAT } from "./tensors.ts";
 

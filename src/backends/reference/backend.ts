@@ -4,7 +4,7 @@
  */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import { type RotaryTables, rotaryTables } from "../../model/yarn.ts";
-import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../backend.ts";
+import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
 import { attendHead } from "./attention.ts";
 import { CacheHalf } from "./cache.ts";
 import { combine } from "./combine.ts";

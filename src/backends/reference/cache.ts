@@ -1,7 +1,7 @@
 /** Keys and values of one layer, for all slots. */
-import { roundToBf16 } from "../../quant/bf16.ts";
-import { ELEMENTS, quantize } from "../../quant/elements.ts";
-import type { KvFormat } from "../../quant/format.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { ELEMENTS, quantize } from "../../formats/elements.ts";
+import type { KvFormat } from "../../formats/format.ts";
 
 /** Sizes of a layer's cache. */
 export interface CacheSizes {

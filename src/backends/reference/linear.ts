@@ -1,6 +1,6 @@
-import type { MatrixSource } from "../../checkpoint/source.ts";
-import { qdqRow, quantizeFp8 } from "../../quant/qdq.ts";
-import { rotateRow } from "../../quant/rotation.ts";
+import { isFp8 } from "../../formats/input.ts";
+import { qdqRow, quantizeFp8 } from "../../formats/qdq.ts";
+import { rotateRow } from "../../formats/rotation.ts";
 import type { ReferenceTensor, Round } from "./tensor.ts";
 import { rowScale, type WeightFiles } from "./weight_files.ts";
 import type { ReferenceLinear } from "./weights.ts";
@@ -19,13 +19,11 @@ export interface PreparedRow {
  */
 export function prepareRow(
   row: Float32Array,
-  { input, rotation, source }: Pick<ReferenceLinear, "input" | "rotation"> & { source: Pick<MatrixSource, "format"> },
+  { input, rotation, multipliesCodes }: Pick<ReferenceLinear, "input" | "rotation" | "multipliesCodes">,
   toBf16: boolean,
 ): PreparedRow {
   const x = rotation === null ? row : rotateRow(row, rotation, toBf16);
-  if (source.format.startsWith("fp8") && (input.kind === "fp8_static" || input.kind === "fp8_token")) {
-    return quantizeFp8(x, input);
-  }
+  if (multipliesCodes && isFp8(input)) return quantizeFp8(x, input);
   return { values: qdqRow(x, input, toBf16), scale: 1 };
 }
 

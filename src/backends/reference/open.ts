@@ -1,6 +1,6 @@
 /** Opens the reference backend. */
 import { type Available, refuseBeyondMemory } from "../../memory.ts";
-import type { Backend, OpenRequest, TensorSpec } from "../backend.ts";
+import type { Backend, OpenRequest, TensorSpec } from "../../model/backend.ts";
 import { ReferenceBackend } from "./backend.ts";
 import { WeightFiles } from "./weight_files.ts";
 import { bytesHeld, loadWeights } from "./weights.ts";

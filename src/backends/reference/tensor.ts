@@ -1,7 +1,7 @@
 /** Activation tensors of the reference backend, and the rounding that ends every operation. */
-import { roundToBf16 } from "../../quant/bf16.ts";
-import type { Dtype } from "../../quant/format.ts";
-import type { Tensor } from "../backend.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import type { Dtype } from "../../formats/format.ts";
+import type { Tensor } from "../../model/backend.ts";
 
 /** A [rows, width] tensor of float32, row-major without gaps. */
 export class ReferenceTensor implements Tensor {

@@ -1,8 +1,8 @@
 /** Reads weights from their files when they are needed; nothing dequantized is kept. */
 import type { MatrixSource, SourceFile, VectorSource } from "../../checkpoint/source.ts";
 import { InputError, reason } from "../../errors.ts";
-import { applyBlockScales, decodeElements } from "../../quant/decode.ts";
-import { BLOCK } from "../../quant/scales.ts";
+import { applyBlockScales, decodeElements } from "../../formats/decode.ts";
+import { BLOCK } from "../../formats/format.ts";
 
 /** Bytes that are read at once, at least one row. */
 const STRIP_BYTES = 1 << 20;

@@ -1,15 +1,17 @@
 /** Handles of weights: matrices stay in their files, vectors are kept as float32. */
+import type { InputFormat } from "../../formats/input.ts";
 import {
+  linearsOf,
   type LinearSource,
   mapLayer,
   type MatrixSource,
   type ModelSource,
   type ModelTree,
+  vectorsOf,
   type VectorSource,
 } from "../../checkpoint/source.ts";
-import type { InputFormat } from "../../quant/format.ts";
-import type { InputRotation } from "../../quant/rotation.ts";
-import type { Linear, Matrix, Vector } from "../backend.ts";
+import type { InputRotation } from "../../formats/rotation.ts";
+import type { Linear, Matrix, Vector } from "../../model/backend.ts";
 import type { WeightFiles } from "./weight_files.ts";
 
 /** A matrix in its file. */
@@ -22,6 +24,8 @@ export interface ReferenceLinear extends ReferenceMatrix, Linear {
   readonly bias: Float32Array | null;
   readonly input: InputFormat;
   readonly rotation: InputRotation | null;
+  /** See `LinearSource.multipliesCodes`. */
+  readonly multipliesCodes: boolean;
 }
 
 /** A vector in memory. */
@@ -49,6 +53,7 @@ export function loadWeights(
     bias: l.bias && files.vector(l.bias),
     input: l.input,
     rotation: l.rotation ?? null,
+    multipliesCodes: l.multipliesCodes,
   });
   return {
     embedding: matrix(tree.embedding),
@@ -66,8 +71,8 @@ export function loadWeights(
 export function bytesHeld(tree: ReferenceTree): number {
   const bytes = (values: Float32Array | null | undefined) => values?.byteLength ?? 0;
   const layers = tree.layers.map((w) => [
-    ...[w.inputNorm, w.sinks, w.postNorm].map((v) => bytes(v.values)),
-    ...[w.q, w.k, w.v, w.o, w.router, ...w.gateUp, ...w.down].map((l) => bytes(l.bias)),
+    ...vectorsOf(w).map((v) => bytes(v.values)),
+    ...linearsOf(w).map((l) => bytes(l.bias)),
   ]);
   return [bytes(tree.norm.values), bytes(tree.head.bias), ...layers.flat()].reduce((sum, count) => sum + count, 0);
 }

@@ -1,6 +1,6 @@
 /** Which layout a checkpoint has, and what its layout leaves over. */
 import { InputError } from "../../errors.ts";
-import { printable, show } from "../describe.ts";
+import { printable, show } from "../../describe.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { LayoutName } from "./layout.ts";
 

@@ -1,5 +1,5 @@
 /** What every layout does: from disk names to a {@linkcode ModelSource}. */
-import { NO_QDQ } from "../../quant/format.ts";
+import { NO_QDQ } from "../../formats/input.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { KvScales, LayerTree, LinearSource, MatrixSource, ModelTree, VectorSource } from "../source.ts";
 import type { TensorSet } from "../tensor_set.ts";
@@ -49,7 +49,14 @@ export function linear(
   bias: VectorSource | null,
   inputScale?: number,
 ): LinearSource {
-  return { weight, bias, input: NO_QDQ, module, ...(inputScale === undefined ? {} : { inputScale }) };
+  return {
+    weight,
+    bias,
+    input: NO_QDQ,
+    multipliesCodes: false,
+    module,
+    ...(inputScale === undefined ? {} : { inputScale }),
+  };
 }
 
 /** Scales of a cache whose checkpoint has none. */

@@ -1,8 +1,9 @@
 /** Fused MXFP4 experts as OpenAI and Hugging Face store them: blocks [E, rows, cols/32, 16], scales [E, rows, cols/32]. */
+import { BLOCK } from "../../formats/format.ts";
 import { InputError } from "../../errors.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { LinearSource, MatrixSource } from "../source.ts";
-import { MX_BLOCK, type TensorSet } from "../tensor_set.ts";
+import type { TensorSet } from "../tensor_set.ts";
 import { expertModule, type ExpertShape, linear } from "./layout.ts";
 
 /** Names of the three tensors of a projection on disk. */
@@ -67,8 +68,8 @@ export function blockExperts(
  * @throws {InputError} where the config's width is not made of whole blocks.
  */
 export function mxBlocksPerRow(place: string, name: string, cols: number): number {
-  if (cols % MX_BLOCK === 0) return cols / MX_BLOCK;
+  if (cols % BLOCK === 0) return cols / BLOCK;
   throw new InputError(
-    `${place}: tensor ${name}: expected input features in blocks of ${MX_BLOCK}, but by config.json they are ${cols}`,
+    `${place}: tensor ${name}: expected input features in blocks of ${BLOCK}, but by config.json they are ${cols}`,
   );
 }

@@ -1,7 +1,7 @@
 /** AMD Quark's online rotations: `<module>.input_rotation` and `<module>.input_prescale`. */
 import { InputError } from "../../errors.ts";
-import type { InputRotation } from "../../quant/rotation.ts";
-import { shapeText } from "../describe.ts";
+import type { InputRotation } from "../../formats/rotation.ts";
+import { shapeText } from "../../describe.ts";
 import type { StoredTensor } from "../files.ts";
 import { isOneOf, type TensorSet } from "../tensor_set.ts";
 import type { ScaleReader } from "./values.ts";

@@ -1,6 +1,6 @@
 /** What quantization_config alone says of stored weights: which of the two MXFP6 formats, and whether plain ones went through a format. */
-import { candidateNames } from "../../quant/plan.ts";
-import { QuarkConfig } from "../../quant/quark_config.ts";
+import { candidateNames } from "../quark/module_names.ts";
+import { QuarkConfig } from "../quark/read_config.ts";
 import type { Mxfp6Element, Mxfp6Resolver, QuarkSaid } from "./quark_weights.ts";
 
 type Json = Readonly<Record<string, unknown>>;

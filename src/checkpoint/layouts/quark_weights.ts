@@ -1,8 +1,9 @@
 /** AMD Quark's weights: the format follows from dtype and row bytes of the weight and from its scale. */
+import { BLOCK, bytesOf } from "../../formats/format.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
-import { isOneOf, MX_BLOCK, PLAIN, type TensorSet } from "../tensor_set.ts";
+import { isOneOf, PLAIN, type TensorSet } from "../tensor_set.ts";
 import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
 import type { ScaleReader } from "./values.ts";
 
@@ -77,7 +78,7 @@ export class QuarkWeights {
     moduleOf: (matrix: number) => string,
   ): MatrixSource[] {
     const blocks = mxBlocksPerRow(this.#tensors.place, weight.name, cols);
-    const fp4 = blocks * MX_BLOCK / 2, fp6 = blocks * MX_BLOCK / 4 * 3;
+    const fp4 = bytesOf("mxfp4", blocks * BLOCK), fp6 = bytesOf("mxfp6_e3m2", blocks * BLOCK);
     const rowBytes = weight.shape.at(-1) === fp6 ? fp6 : fp4;
     if (rowBytes === fp4 && weight.shape.at(-1) !== fp4) {
       this.#tensors.refuse(weight, `U8 with rows of ${fp4} bytes (MXFP4) or ${fp6} (MXFP6)`);

@@ -1,7 +1,7 @@
 /** Reading the few numbers that a plan needs at once: calibrated scales. */
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
-import { readable, readExactly } from "../read.ts";
+import { readable, readExactly } from "../../read.ts";
 import { isOneOf, type TensorSet } from "../tensor_set.ts";
 
 /** Dtypes that scales come in; all are widened (or for F64 rounded) to float32. */

@@ -1,5 +1,5 @@
 /** Plots of comparisons: where the error comes from, and what it does to predictions. */
-import { OPERATIONS } from "../../model/gpt_oss.ts";
+import { OPERATIONS } from "../../model/operations.ts";
 import type { DivergenceResult } from "../results_schema.ts";
 import type { Artist } from "./draw.ts";
 import { type Arrangement, colourScale, panelChannels, panels } from "./arrangement.ts";
@@ -56,7 +56,7 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
   const last = Math.max(...layers);
   return draw({
     width: Math.min(WIDTH, 190 + 62 * layers.length),
-    height: 30 + 19 * (OPERATIONS.length + 1) + 30,
+    height: 30 + 19 * OPERATIONS.length + 30,
     marginLeft: 150,
     x: {
       type: "band",
@@ -66,7 +66,7 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
       tickSize: 0,
       padding: 0.06,
     },
-    y: { type: "band", domain: [...OPERATIONS, "lm_head"], label: null, tickSize: 0, padding: 0.1 },
+    y: { type: "band", domain: OPERATIONS.map(({ name }) => name), label: null, tickSize: 0, padding: 0.1 },
     color: STEP_SCALE,
     marks: [
       Plot.cell(tiles, { x: "layer", y: "operation", fill: "step", stroke: "var(--line)", title: "title", rx: 2 }),

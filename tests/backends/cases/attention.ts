@@ -1,8 +1,8 @@
 /** The KV cache and attention over it. */
-import type { Batch } from "../../../src/backends/backend.ts";
+import type { Batch } from "../../../src/model/backend.ts";
 import type { TensorName } from "../../../src/model/gpt_oss.ts";
-import { roundAllToBf16 } from "../../../src/quant/bf16.ts";
-import type { Dtype, KvFormat } from "../../../src/quant/format.ts";
+import { roundAllToBf16 } from "../../../src/formats/bf16.ts";
+import type { Dtype, KvFormat } from "../../../src/formats/format.ts";
 import { consecutive, type Observation, type OperationCase } from "../compare.ts";
 import { awkwardRows, DTYPES, EVEN, fill, type Graph, plain, see, UNEVEN } from "./common.ts";
 

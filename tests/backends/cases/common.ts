@@ -1,10 +1,10 @@
 /** What the operation cases share: formats, shapes, inputs. */
-import type { Backend } from "../../../src/backends/backend.ts";
+import type { Backend } from "../../../src/model/backend.ts";
 import type { ModelConfig } from "../../../src/checkpoint/model_config.ts";
 import type { TensorName } from "../../../src/model/gpt_oss.ts";
-import { roundToBf16 } from "../../../src/quant/bf16.ts";
-import { type InputFormat, NO_QDQ } from "../../../src/quant/format.ts";
-import { integers, normals } from "../../quant/seeded.ts";
+import { roundToBf16 } from "../../../src/formats/bf16.ts";
+import { type InputFormat, NO_QDQ } from "../../../src/formats/input.ts";
+import { integers, normals } from "../../formats/seeded.ts";
 import type { Observation } from "../compare.ts";
 import { randomModel, type RandomModelOptions, testConfig } from "../random_model.ts";
 

@@ -1,7 +1,7 @@
 /** Norm, rotation, residual sum, routing, activation, combination. */
 import { consecutive, type OperationCase } from "../compare.ts";
 import { randomModel } from "../random_model.ts";
-import { normals } from "../../quant/seeded.ts";
+import { normals } from "../../formats/seeded.ts";
 import { DTYPES, EVEN, fill, plain, see, UNEVEN, unevenRouting } from "./common.ts";
 
 const MODEL_OF_VECTORS = (["bf16", "f32", "f16"] as const).flatMap((vectors) =>

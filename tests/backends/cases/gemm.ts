@@ -1,5 +1,5 @@
 /** Linears and expert GEMMs in every weight and input format; dequantization and QDQ on their own, which are exact. */
-import type { Dtype } from "../../../src/quant/format.ts";
+import type { Dtype } from "../../../src/formats/format.ts";
 import { consecutive, type Observation, type OperationCase } from "../compare.ts";
 import {
   BF16,
@@ -11,7 +11,7 @@ import {
   storageName,
   STORAGES,
 } from "../random_model.ts";
-import { integers, normals } from "../../quant/seeded.ts";
+import { integers, normals } from "../../formats/seeded.ts";
 import {
   awkwardRows,
   DTYPES,

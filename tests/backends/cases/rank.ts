@@ -1,8 +1,8 @@
 /** What a rank of a parallel run does with its part of the model. */
-import type { Communicator } from "../../../src/backends/backend.ts";
+import type { Communicator } from "../../../src/model/backend.ts";
 import { consecutive, type OperationCase } from "../compare.ts";
 import { randomModel } from "../random_model.ts";
-import { normals } from "../../quant/seeded.ts";
+import { normals } from "../../formats/seeded.ts";
 import { DTYPES, EVEN, fill, see } from "./common.ts";
 
 /** Adds 1 to everything instead of summing, so that a call can be seen. */

@@ -1,8 +1,8 @@
 /** A pool with one descriptor to run, for tests of the pool. */
-import { asset } from "../../../src/assets.ts";
+import { compileKernels } from "../../../src/backends/emulate/wasm.ts";
 import { Pool } from "../../../src/backends/emulate/pool.ts";
 
-const module = await WebAssembly.compile(await Deno.readFile(asset("wasm/pkg/mxoss_kernels_bg.wasm")));
+const module = await compileKernels();
 /** WASM pages of its memory. */
 export const PAGES = 64;
 /** Addresses of the descriptor and of the operands of `add`. */

@@ -1,7 +1,7 @@
 import { addressOf, merge, OS_PAGE, planMemories } from "../../../src/backends/emulate/plan.ts";
 import type { LinearSource, MatrixSource, ModelSource, VectorSource } from "../../../src/checkpoint/source.ts";
 import { FailureError } from "../../../src/errors.ts";
-import { NO_QDQ } from "../../../src/quant/format.ts";
+import { NO_QDQ } from "../../../src/formats/input.ts";
 import { assert, assertEquals, assertThrows } from "../../assert.ts";
 
 Deno.test("merge() joins ranges that touch and keeps others apart", () => {
@@ -50,7 +50,12 @@ function model(layers: number, layerBytes: number): ModelSource {
       scale: { kind: "none" },
     };
   };
-  const linear = (bytes: number): LinearSource => ({ weight: matrix(bytes), bias: null, input: NO_QDQ });
+  const linear = (bytes: number): LinearSource => ({
+    weight: matrix(bytes),
+    bias: null,
+    input: NO_QDQ,
+    multipliesCodes: false,
+  });
   const vector = (): VectorSource => {
     const offset = at;
     at += 64;

@@ -1,4 +1,5 @@
-import { capabilityOf, choices, SCHEMES } from "../../../src/backends/gpu/capabilities.ts";
+import { SCHEMES } from "../../../src/plan/scheme.ts";
+import { capabilityOf, choices } from "../../../src/backends/gpu/capabilities.ts";
 import { findGpus, formatReports } from "../../../src/backends/gpu/devices.ts";
 import { codeObjectFor, committedKernels, type KernelFiles } from "../../../src/backends/gpu/kernels.ts";
 import { assert, assertEquals, assertStringIncludes } from "../../assert.ts";

@@ -1,7 +1,7 @@
 import { GptOss, type TensorName } from "../../../src/model/gpt_oss.ts";
 import { LocalEngine, type Sampling } from "../../../src/model/engine.ts";
 import type { GpuBackend } from "../../../src/backends/gpu/backend.ts";
-import { type InputFormat, NO_QDQ } from "../../../src/quant/format.ts";
+import { type InputFormat, NO_QDQ } from "../../../src/formats/input.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";

@@ -2,9 +2,9 @@
 import type { GpuEngine } from "../../../src/backends/gpu/engine.ts";
 import { FailureError } from "../../../src/errors.ts";
 import type { Engine } from "../../../src/model/engine.ts";
-import { type Finish, generate, type GenerateOptions } from "../../../src/model/generate.ts";
-import { Sampler, type SamplerOptions } from "../../../src/model/sampler.ts";
-import { Session } from "../../../src/model/session.ts";
+import { type Finish, generate, type GenerateOptions } from "../../../src/session/generate.ts";
+import { Sampler, type SamplerOptions } from "../../../src/session/sampler.ts";
+import { Session } from "../../../src/session/session.ts";
 import { assert, assertEquals, assertRejects } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";

@@ -2,7 +2,7 @@
 import { openHip } from "../../../ffi/hip.ts";
 import { GpuEngine } from "../../../src/backends/gpu/engine.ts";
 import { type GpuOptions, openGpu } from "../../../src/backends/gpu/open.ts";
-import type { Batch, OpenRequest } from "../../../src/backends/backend.ts";
+import type { Batch, OpenRequest } from "../../../src/model/backend.ts";
 import { type TensorName, workspace } from "../../../src/model/gpt_oss.ts";
 import type { RandomModel } from "../random_model.ts";
 

@@ -1,14 +1,14 @@
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { fuse, type Fused, labelOf, type Operation, type Step } from "../../../src/backends/gpu/operations.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "../../../src/backends/gpu/tensors.ts";
-import { NO_QDQ } from "../../../src/quant/format.ts";
+import { NO_QDQ } from "../../../src/formats/input.ts";
 import { assertEquals } from "../../assert.ts";
 
 const range = {} as DeviceRange;
 const tensor = (name: string): GpuTensor => ({ name, rows: 1, rowsPerToken: 1, width: 32, stride: 32, range });
 const linear: GpuLinear = {
   ...{ rows: 32, cols: 32, weight: range, scale: null, bias: null, rowStride: 64, scaleStride: 0, tensorScale: 1 },
-  ...{ biasFormat: 0, flags: 0, format: "bf16", suffix: "bf16", input: NO_QDQ },
+  ...{ biasFormat: 0, flags: 0, format: "bf16", suffix: "bf16", input: NO_QDQ, multipliesCodes: false },
 };
 const vector: GpuVector = { length: 32, range, format: 0 };
 const experts: ExpertTable = { records: range, count: 1, first: linear };

@@ -3,7 +3,7 @@
  * thread cannot wait for each other, so they take turns: each turn computes a forward pass in every rank, with the sums that earlier turns
  * made known, and makes known one more.
  */
-import type { Communicator, RankGroup } from "../../../src/backends/backend.ts";
+import type { Communicator, RankGroup } from "../../../src/model/backend.ts";
 import { rankRanges, shardSource } from "../../../src/checkpoint/shard.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";

@@ -1,4 +1,4 @@
-import type { BackendInfo } from "../../../src/backends/backend.ts";
+import type { BackendInfo } from "../../../src/model/backend.ts";
 import { assertEquals, assertStringIncludes } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";

@@ -1,4 +1,4 @@
-"""The inputs of the block goldens: float32 bits from integer arithmetic alone, so that tests/quant/blocks.ts makes the same."""
+"""The inputs of the block goldens: float32 bits from integer arithmetic alone, so that tests/formats/blocks.ts makes the same."""
 
 import numpy as np
 

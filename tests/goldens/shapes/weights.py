@@ -5,7 +5,7 @@ import numpy as np
 
 
 def mix(seed, counter):
-    """Integer number `counter` (an array or a number) of the stream `seed`, as tests/quant/seeded.ts has it."""
+    """Integer number `counter` (an array or a number) of the stream `seed`, as tests/formats/seeded.ts has it."""
     with np.errstate(over="ignore"):
         x = (np.uint32(seed) * np.uint32(0x9E3779B1)) ^ np.asarray(counter, dtype=np.uint32)
         x = (x ^ (x >> np.uint32(16))) * np.uint32(0x21F0AAAD)

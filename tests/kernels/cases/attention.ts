@@ -1,10 +1,10 @@
 /** Cases of rotary embedding, the KV cache and attention. */
 import { softmaxWithSink } from "../../../src/backends/reference/attention.ts";
 import { throughCache } from "../../../src/backends/reference/cache.ts";
-import { roundToBf16 } from "../../../src/quant/bf16.ts";
-import { ELEMENTS, encode } from "../../../src/quant/elements.ts";
-import { encodePlain } from "../../../src/quant/encode.ts";
-import type { KvFormat } from "../../../src/quant/format.ts";
+import { roundToBf16 } from "../../../src/formats/bf16.ts";
+import { ELEMENTS, encode } from "../../../src/formats/elements.ts";
+import { encodePlain } from "../../../src/formats/encode.ts";
+import type { KvFormat } from "../../../src/formats/format.ts";
 import { exactly, type KernelCase, near, worstOf } from "../check.ts";
 import { type Argument, type DeviceBuffer, floats, i32, inout, input, type Job, output, pointer } from "../job.ts";
 import { type CacheFields, cacheStruct } from "../structs.ts";

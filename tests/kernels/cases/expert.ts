@@ -1,5 +1,5 @@
 /** Cases of the experts' linears for few tokens. */
-import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { roundToBf16 } from "../../../src/formats/bf16.ts";
 import { type KernelCase, near } from "../check.ts";
 import { type DeviceBuffer, f32, floats, i32, inout, input, output, pointer, StructWriter } from "../job.ts";
 import { inputStruct, linearStruct } from "../structs.ts";

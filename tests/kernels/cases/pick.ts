@@ -1,5 +1,5 @@
 /** Cases of picking tokens: argmax, sample, advance. */
-import { Sampler } from "../../../src/model/sampler.ts";
+import { Sampler } from "../../../src/session/sampler.ts";
 import { exactly, type KernelCase } from "../check.ts";
 import { i32, i64, inout, input, ints, output, pointer } from "../job.ts";
 import { Random } from "./random.ts";

@@ -1,9 +1,9 @@
 /** Random inputs, the same in every run. */
-import { roundToBf16 } from "../../../src/quant/bf16.ts";
-import { decodeElements } from "../../../src/quant/decode.ts";
-import { encodePlain } from "../../../src/quant/encode.ts";
-import type { WeightFormat } from "../../../src/quant/format.ts";
-import { decodeE8m0 } from "../../../src/quant/scales.ts";
+import { roundToBf16 } from "../../../src/formats/bf16.ts";
+import { decodeElements } from "../../../src/formats/decode.ts";
+import { encodePlain } from "../../../src/formats/encode.ts";
+import type { WeightFormat } from "../../../src/formats/format.ts";
+import { decodeE8m0 } from "../../../src/formats/scales.ts";
 import { input } from "../job.ts";
 import type { LinearFields } from "../structs.ts";
 

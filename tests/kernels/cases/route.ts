@@ -1,7 +1,7 @@
 /** Cases of the router: `route`, `norm_route_F`. */
-import { encodePlain } from "../../../src/quant/encode.ts";
+import { encodePlain } from "../../../src/formats/encode.ts";
 import { route } from "../../../src/backends/reference/route.ts";
-import { roundToBf16 } from "../../../src/quant/bf16.ts";
+import { roundToBf16 } from "../../../src/formats/bf16.ts";
 import { exactly, type KernelCase, near, worstOf } from "../check.ts";
 import { floats, i32, input, ints, output, pointer } from "../job.ts";
 import { inputStruct, linearStruct } from "../structs.ts";

@@ -1,8 +1,8 @@
 /** Cases of the operations on rows: embed, rms_norm, qdq, add, round_rows, swiglu, combine. */
-import { roundToBf16 } from "../../../src/quant/bf16.ts";
-import { encodePlain } from "../../../src/quant/encode.ts";
-import { decodeElements } from "../../../src/quant/decode.ts";
-import { decodeE8m0 } from "../../../src/quant/scales.ts";
+import { roundToBf16 } from "../../../src/formats/bf16.ts";
+import { encodePlain } from "../../../src/formats/encode.ts";
+import { decodeElements } from "../../../src/formats/decode.ts";
+import { decodeE8m0 } from "../../../src/formats/scales.ts";
 import { exactly, type KernelCase, near, worstOf } from "../check.ts";
 import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "../job.ts";
 import { inputStruct } from "../structs.ts";

@@ -1,5 +1,5 @@
 /** Weights of the random models of tests/goldens/shapes, made from their seeds as weights.py there makes them. */
-import { mix } from "../../quant/seeded.ts";
+import { mix } from "../../formats/seeded.ts";
 import type { StoredNumbers } from "../../checkpoint/container.ts";
 
 /** The sizes of a Hugging Face config that shapes depend on. */

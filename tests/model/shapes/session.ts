@@ -1,10 +1,10 @@
 /** Sessions of small checkpoints on any backend, in this process. */
-import type { Backend, OpenRequest } from "../../../src/backends/backend.ts";
+import type { Backend, OpenRequest } from "../../../src/model/backend.ts";
 import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { LocalEngine } from "../../../src/model/engine.ts";
 import { GptOss, type TensorName, workspace } from "../../../src/model/gpt_oss.ts";
-import { planModel, type PlanOptions } from "../../../src/model/planned.ts";
-import { Session } from "../../../src/model/session.ts";
+import { planModel, type PlanOptions } from "../../../src/plan/planned.ts";
+import { Session } from "../../../src/session/session.ts";
 
 /** Opens a backend. */
 export type OpenAny = (request: OpenRequest<TensorName>) => Promise<Backend<TensorName>>;

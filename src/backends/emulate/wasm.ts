@@ -1,0 +1,40 @@
+/** The WASM module of the kernels: compiling it, and instances of it over a memory. What the kernels take is in wasm/ABI.md. */
+import { asset } from "../../assets.ts";
+
+/** Where the module lies. */
+export const WASM_PATH = "wasm/pkg/mxoss_kernels_bg.wasm";
+
+/** Bytes of a page, in which memories are sized. */
+export const WASM_PAGE = 65_536;
+
+/** Signature of every kernel: computes units `start` to `end - 1` of what the descriptor at an address describes. */
+export type Kernel = (descriptor: number, start: number, end: number, scratch: number) => void;
+
+let kernels: Promise<WebAssembly.Module> | undefined;
+
+/** The module, compiled once for all models that this thread opens. */
+export function compileKernels(): Promise<WebAssembly.Module> {
+  return kernels ??= Deno.readFile(asset(WASM_PATH)).then((bytes) => WebAssembly.compile(bytes));
+}
+
+/**
+ * The kernels over one memory, for one thread.
+ *
+ * @param stackTop Top of the thread's own stack, 16-byte aligned: instances share the memory, so each must leave the others' stacks alone.
+ */
+export function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  stackTop: number,
+): (name: string) => Kernel {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  (exports["__stack_pointer"] as WebAssembly.Global).value = stackTop;
+  return (name) => exports[name] as Kernel;
+}
+
+/** The first address that the module leaves to its host. */
+export function heapBase(module: WebAssembly.Module): number {
+  const memory = new WebAssembly.Memory({ initial: 32, maximum: 65_536, shared: true });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  return (exports["heap_base"] as () => number)();
+}

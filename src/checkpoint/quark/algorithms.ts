@@ -1,0 +1,90 @@
+/**
+ * `algo_config` of AMD Quark's `quantization_config`: what was done to a model before its weights were quantized. Most of it is part of the
+ * weights and needs nothing more; what must be computed at every token is read, and all else is refused: a model without it would speak
+ * fluent nonsense.
+ */
+import * as z from "zod";
+import { show } from "../../describe.ts";
+import { validate } from "../../validate.ts";
+import { InputError } from "../../errors.ts";
+
+/** Online rotations that a config says a model has. */
+export interface ConfiguredRotation {
+  /** Modules with one by name; null where the config does not list them. */
+  readonly modules: readonly string[] | null;
+  /** Whether each has a prescale too. */
+  readonly prescale: boolean;
+  /** Key that says so, for messages. */
+  readonly key: string;
+}
+
+/** Algorithms that leave nothing but other weights. */
+const FOLDED = ["smooth", "autosmoothquant", "awq", "gptq", "gptaq", "qronos", "autoround"];
+
+const BOOL = { error: "true or false" };
+const Entry = z.looseObject({ name: z.string({ error: "a name" }) }, { error: "an object with a name" });
+
+/** An object all of whose keys are declared. */
+const known = <T extends z.ZodRawShape>(shape: T) =>
+  z.strictObject(shape, {
+    error: ({ code, keys }) => code === "unrecognized_keys" ? `no key ${show((keys as string[])[0])}` : "an object",
+  });
+
+/** Keys of a rotation; those that are not declared more narrowly say where it was folded in, and how it was found. */
+const Rotation = known({
+  name: z.string(),
+  r1: z.boolean(BOOL).nullish(),
+  r2: z.boolean(BOOL).nullish(),
+  r3: z.boolean(BOOL).nullish(),
+  r4: z.boolean(BOOL).nullish(),
+  online_r1_rotation: z.boolean(BOOL).nullish(),
+  online_config: known({
+    shared_parallel: z.unknown().optional(),
+    online_rotation_layers: z.array(z.string({ error: "a name" }), { error: "a list of names" }).nullish(),
+    use_input_prescale: z.boolean(BOOL).nullish(),
+  }).nullish(),
+  scaling_layers: z.unknown().optional(),
+  rotation_size: z.unknown().optional(),
+  random_r1: z.unknown().optional(),
+  random_r2: z.unknown().optional(),
+  backbone: z.unknown().optional(),
+  model_decoder_layers: z.unknown().optional(),
+  v_proj: z.unknown().optional(),
+  o_proj: z.unknown().optional(),
+  self_attn: z.unknown().optional(),
+  mlp: z.unknown().optional(),
+  trainable: z.unknown().optional(),
+  train_smooth: z.unknown().optional(),
+  smooth_positions: z.unknown().optional(),
+});
+
+/**
+ * Reads the entries.
+ *
+ * @param json A list, one entry (as older exports have it), or nothing.
+ * @param where What messages begin with: file and key.
+ * @returns The online rotation, or null where there is none.
+ * @throws {InputError} naming the entry that is not understood.
+ */
+export function readAlgorithms(json: unknown, where: string): ConfiguredRotation | null {
+  if (json === null || json === undefined) return null;
+  const entries = Array.isArray(json) ? json : [json];
+  let rotation: ConfiguredRotation | null = null;
+  entries.forEach((entry, i) => {
+    const key = Array.isArray(json) ? `${where}[${i}]` : where;
+    const { name } = validate(Entry, entry, key);
+    if (name === "rotation") rotation = readRotation(entry, key) ?? rotation;
+    else if (!FOLDED.includes(name)) {
+      throw new InputError(`${key}.name: expected ${[...FOLDED, "rotation"].join(", ")}, got ${show(name)}`);
+    }
+  });
+  return rotation;
+}
+
+function readRotation(json: unknown, key: string): ConfiguredRotation | null {
+  const { r1, r3, r4, online_r1_rotation: online, online_config: config } = validate(Rotation, json, key);
+  // R3 turns queries and keys behind the rotary embedding; no tensor shows it.
+  if (r3) throw new InputError(`${key}.r3: expected false, got true: rotation of cached keys is not supported`);
+  if (!(r1 !== false && online) && !r4) return null;
+  return { modules: config?.online_rotation_layers ?? null, prescale: config?.use_input_prescale ?? false, key };
+}

@@ -1,0 +1,33 @@
+/** `mxoss eval`: accuracy and perplexity under a matrix of settings. */
+import type { EvalOptions } from "./cells.ts";
+import { InputError } from "../../errors.ts";
+import { EVAL } from "./options.ts";
+import { parseCommand } from "../options.ts";
+
+/** Options that mean something to one task only. */
+const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof EvalOptions)[]>> = {
+  gsm8k: ["data", "shots-from", "system", "reasoning", "max-tokens", "sequences", "export"],
+  perplexity: ["text"],
+};
+
+/** Runs the command. */
+export async function evalCommand(args: readonly string[]): Promise<number> {
+  const { options, positional } = parseCommand(EVAL, args);
+  switch (positional) {
+    case "gsm8k":
+      refuseOthers("perplexity", options);
+      return await (await import("./gsm8k.ts")).evalGsm8k(options);
+    case "perplexity":
+      refuseOthers("gsm8k", options);
+      return await (await import("./perplexity.ts")).evalPerplexity(options);
+    default:
+      throw new InputError(
+        `TASK: expected gsm8k or perplexity, got ${positional === undefined ? "none" : `"${positional}"`}`,
+      );
+  }
+}
+
+function refuseOthers(other: "gsm8k" | "perplexity", options: EvalOptions): void {
+  const given = ONLY[other].find((name) => options[name] !== undefined);
+  if (given !== undefined) throw new InputError(`--${given}: expected with mxoss eval ${other} only`);
+}

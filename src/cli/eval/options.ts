@@ -1,0 +1,159 @@
+/** The options of `mxoss eval`. */
+import { z } from "zod";
+import { PROMPT_FORMATS } from "../../eval/prompts.ts";
+import { InputError, reason } from "../../errors.ts";
+import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
+import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "../model_options.ts";
+import { choice, type CommandSpec, decimal, integer, type Option, option, text, toggle } from "../options.ts";
+
+/** Tokens of a reply at most, where `--max-tokens` is not given: lm-eval's limit of a completion, and room for reasoning in a chat. */
+export const DEFAULT_REPLY_TOKENS = { completion: 256, chat: 2048 } as const;
+/** Tokens of a sequence whose perplexity is measured. */
+export const DEFAULT_SEQUENCE = 1024;
+/** Problems, or sequences, on which settings are compared operation by operation. */
+export const DEFAULT_DIVERGENCE = 8;
+/** Relative error above which an operation is named. */
+export const DEFAULT_ALARM = 1e-2;
+
+/** Schema of a list of words separated by commas, each of which `item` accepts; no word twice. */
+export function list<T>(item: z.ZodType<T, string>) {
+  return z.string().transform((words, context) => {
+    const values: T[] = [];
+    for (const word of words.split(",")) {
+      const result = item.safeParse(word.trim());
+      if (!result.success) {
+        context.addIssue({ code: "custom", message: result.error.issues[0]!.message });
+        return z.NEVER;
+      }
+      if (values.includes(result.data)) {
+        context.addIssue({ code: "custom", message: `expected ${word.trim()} once` });
+        return z.NEVER;
+      }
+      values.push(result.data);
+    }
+    return values as readonly T[];
+  });
+}
+
+/**
+ * Schema of the name of a quantization scheme; names that other tools use are explained.
+ *
+ * @param known Names that are said to be expected; one of the others may be taken and refused by who knows why.
+ */
+export function schemeName(known: readonly string[] = SCHEME_NAMES) {
+  return z.string().transform((name, context): SchemeName => {
+    try {
+      return parseScheme(name, known).name;
+    } catch (thrown) {
+      if (!(thrown instanceof InputError)) throw thrown;
+      context.addIssue({ code: "custom", message: reason(thrown).replace(/^--scheme(?: \S+)?: /, "") });
+      return z.NEVER;
+    }
+  });
+}
+
+/** Schema of a relative error. */
+export function positive(expected: string) {
+  return decimal(expected, (n) => n > 0);
+}
+
+const { scheme: _scheme, tp: _tp, "kv-cache-dtype": _kv, ...SHARED } = COMPUTE_OPTIONS;
+
+/** The relative error above which operations are named, in `eval` and `compare`. */
+export const ALARM_OPTION: Option<number> = option(
+  "X",
+  positive("a number above 0").default(DEFAULT_ALARM),
+  "relative error above which an operation is named",
+);
+
+/** Where static input scales come from that the checkpoint lacks, in `eval` and `compare`. */
+export const CALIBRATE_OPTION: Option<string | undefined> = option(
+  "F",
+  text("a file").optional(),
+  "measure the scales of static FP8 inputs, which the checkpoint lacks, on this text or these problems (.jsonl)",
+);
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  data: option("F", text("a file").optional(), "gsm8k: problems, one JSON object a line, as GSM8K has them"),
+  text: option("F", text("a file").optional(), "perplexity: the text; special tokens that it spells out count as such"),
+  limit: option("N", integer(1).optional(), "only the first N problems, or tokens of the text"),
+  scheme: option("LIST", list(schemeName()).optional(), "quantization schemes (default: as the checkpoint is stored)"),
+  calibrate: CALIBRATE_OPTION,
+  "kv-cache-dtype": option(
+    "LIST",
+    list(choice("auto", "bf16", "fp8")).optional(),
+    "number formats of cached keys and values (default: auto, which follows --dtype)",
+  ),
+  tp: option(
+    "LIST",
+    list(integer(1, 64)).optional(),
+    "numbers of ranks that share heads, vocabulary and expert columns (default: 1)",
+  ),
+  prompt: option(
+    "FORMAT",
+    choice(...PROMPT_FORMATS).default("chat"),
+    "chat: the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: lm-eval's text is continued",
+  ),
+  shots: option("N", integer(0, 100).default(0), "examples before the question, the same for all"),
+  "shots-from": option(
+    "F",
+    text("a file").optional(),
+    "where examples come from (default: --data, less what is shown)",
+  ),
+  seed: option("S", integer(0, 2 ** 32 - 1).default(0), "seed of the choice of examples"),
+  system: option("TEXT", text("a text").optional(), "system message of the chat"),
+  reasoning: option("EFFORT", choice("low", "medium", "high").optional(), "reasoning effort: low, medium or high"),
+  "max-tokens": option(
+    "N",
+    integer(1).optional(),
+    `most tokens of a reply (default: ${DEFAULT_REPLY_TOKENS.chat}, of a completion ${DEFAULT_REPLY_TOKENS.completion})`,
+  ),
+  sequences: option(
+    "N",
+    integer(1, 1024).optional(),
+    "replies that are generated at once (default: up to 64, as memory allows)",
+  ),
+  "sequence-length": option(
+    "N",
+    integer(2).default(DEFAULT_SEQUENCE),
+    "perplexity: tokens of the sequences that the text is cut into",
+  ),
+  divergence: option(
+    "N",
+    integer(0).default(DEFAULT_DIVERGENCE),
+    "problems, or sequences, on which each setting is compared with the first layer by layer; 0: none",
+  ),
+  alarm: ALARM_OPTION,
+  out: option(
+    "DIR",
+    text("a directory").optional(),
+    "keep answers, results.json and report.html here; an interrupted run goes on here",
+  ),
+  export: option(
+    "FORMAT",
+    z.literal("lm-eval", { error: "expected lm-eval" }).optional(),
+    "gsm8k: also write every sample in this harness's log format (needs --out)",
+  ),
+  json: toggle("print results.json instead of tables"),
+  ...SHARED,
+};
+
+/** Accuracy and perplexity under a matrix of settings. */
+export const EVAL: CommandSpec<typeof OPTIONS> = {
+  name: "eval",
+  summary: "measure accuracy (gsm8k) or perplexity under several quantization schemes",
+  positional: {
+    name: "TASK",
+    help: "gsm8k: word problems with a number for an answer; perplexity: how well a text is predicted",
+  },
+  options: OPTIONS,
+  notes: [
+    "Schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on the same problems or " +
+    "tokens (McNemar's test), and so are its intermediate results and predictions.",
+    "Accuracy hardly separates quantization schemes: what is lost and what is gained cancel out. Choose by KL divergence and error " +
+    "per layer, which are measured here too, and take accuracy for a check that nothing is broken.",
+    "With --out every answer is written down as it is found. Started again with the same options, an interrupted or killed run goes " +
+    "on where it was, and ends in the same files, byte for byte.",
+  ],
+};

@@ -1,0 +1,107 @@
+/** Error sums of one operation of one layer, over all rows that the two settings' tokens have in common. */
+import type { OperationDivergence, RowDetails } from "./comparison.ts";
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import type { Pair } from "./lockstep.ts";
+import { operation, type OperationName } from "../model/operations.ts";
+import { ErrorSums, relativeErrorOf, type RowSums } from "./error_sums.ts";
+/** Sums of one operation in one layer. */
+export class OperationSums {
+  readonly #free: ErrorSums;
+  readonly #forced: ErrorSums;
+  /** Without channels: there are many experts. */
+  readonly #perExpert = new Map<number, RowSums>();
+  #unmatched = 0;
+  #affected = 0;
+  #firstPosition: number | null = null;
+
+  /** @param tolerance Own relative error from which a row is not explained. */
+  constructor(
+    readonly layer: number,
+    readonly operation: OperationName,
+    readonly width: number,
+    readonly explained: number,
+    readonly tolerance: number,
+  ) {
+    this.#free = new ErrorSums(width);
+    this.#forced = new ErrorSums(width);
+  }
+
+  addFree(pair: Pair, config: ModelConfig): void {
+    forEachRow(pair, config, (atA, atB, a, b) => {
+      if (atB === null) this.#unmatched++;
+      else this.#free.add(a, atA, b, atB);
+    });
+  }
+
+  addForced(pair: Pair, config: ModelConfig): void {
+    const perToken = operation(this.operation).rows === "slot" ? config.topK : 1;
+    forEachRow(pair, config, (atA, atB, a, b, row) => {
+      if (atB === null) return;
+      const sums = this.#forced.add(a, atA, b, atB);
+      if (perToken > 1) this.#addExpert(pair.expertsA![row]!, sums);
+      if (relativeErrorOf(sums) <= this.tolerance) return;
+      this.#affected++;
+      const position = pair.start + Math.floor(row / perToken);
+      this.#firstPosition = Math.min(this.#firstPosition ?? position, position);
+    });
+  }
+
+  #addExpert(expert: number, { signal, error }: RowSums): void {
+    const before = this.#perExpert.get(expert) ?? { signal: 0, error: 0 };
+    this.#perExpert.set(expert, { signal: before.signal + signal, error: before.error + error });
+  }
+
+  result(): OperationDivergence {
+    const own = this.#forced.rows > 0 ? this.#forced : null;
+    return {
+      layer: this.layer,
+      operation: this.operation,
+      total: this.#free.summary(),
+      unmatchedRows: this.#unmatched,
+      own: own?.summary() ?? null,
+      explained: this.explained,
+      outliers: (own !== null && own.summary().relativeError > 0 ? own : this.#free).outliers(),
+    };
+  }
+
+  details(): RowDetails {
+    return {
+      firstPosition: this.#firstPosition,
+      affectedRows: this.#forced.rows === 0 ? 0 : this.#affected / this.#forced.rows,
+      experts: new Map([...this.#perExpert].map(([expert, sums]) => [expert, relativeErrorOf(sums)])),
+    };
+  }
+}
+
+/** Calls `use` with the offsets of every row of A and of its counterpart in B, null where there is none. */
+function forEachRow(
+  pair: Pair,
+  { topK, experts }: ModelConfig,
+  use: (atA: number, atB: number | null, a: Float32Array, b: Float32Array, row: number) => void,
+): void {
+  const { a, b, width, rows, expertsA, expertsB } = pair;
+  if (pair.operation === "route") {
+    // As weights of all experts, most of them zero: the same choice in another order is no difference.
+    const left = new Float32Array(experts), right = new Float32Array(experts);
+    for (let t = 0; t < rows; t++) {
+      left.fill(0);
+      right.fill(0);
+      for (let k = 0; k < topK; k++) {
+        left[expertsA![t * topK + k]!] = a[t * topK + k]!;
+        right[expertsB![t * topK + k]!] = b[t * topK + k]!;
+      }
+      use(0, 0, left, right, t);
+    }
+    return;
+  }
+  const slots = operation(pair.operation).rows === "slot";
+  for (let row = 0; row < rows; row++) {
+    let other: number | null = row;
+    if (slots) {
+      const first = row - row % topK;
+      const k = expertsB!.subarray(first, first + topK).indexOf(expertsA![row]!);
+      other = k < 0 ? null : first + k;
+    }
+    use(row * width, other === null ? null : other * width, a, b, row);
+  }
+}

@@ -1,0 +1,97 @@
+/** The formats in which weights, activations and cached keys and values are stored: every fact about each, once. */
+import type { ElementName } from "./elements.ts";
+
+/** Facts of a stored number format. */
+export interface StoredFormat {
+  /** Bits of one number, scales apart. */
+  readonly bits: number;
+  /** The small floating-point format of its codes; null for plain numbers. */
+  readonly element: ElementName | null;
+  /** Whether blocks of 32 columns share an e8m0 scale; other scales are of the whole tensor or of a row. */
+  readonly mx: boolean;
+  /** Number in wasm/ABI.md. */
+  readonly wasm: number;
+  /** What GPU entry points for it end in. */
+  readonly gpu: string;
+}
+
+/**
+ * How a stored matrix encodes its numbers.
+ *
+ * - `bf16`, `f32`, `f16`: plain numbers.
+ * - `mxfp4`: two e2m1 codes a byte, even column in the low nibble; one e8m0 scale byte per 32 columns.
+ * - `mxfp6_e3m2`, `mxfp6_e2m3`: four codes in three bytes, little-endian; one e8m0 scale byte per 32 columns.
+ * - `fp8_e4m3`, `fp8_e4m3fnuz`: one byte a number; a scale per tensor or per row.
+ */
+export const STORED_FORMATS = {
+  bf16: { bits: 16, element: null, mx: false, wasm: 0, gpu: "bf16" },
+  f32: { bits: 32, element: null, mx: false, wasm: 1, gpu: "f32" },
+  f16: { bits: 16, element: null, mx: false, wasm: 2, gpu: "f16" },
+  mxfp4: { bits: 4, element: "e2m1", mx: true, wasm: 3, gpu: "mxfp4" },
+  mxfp6_e3m2: { bits: 6, element: "e3m2", mx: true, wasm: 4, gpu: "mxfp6_e3m2" },
+  mxfp6_e2m3: { bits: 6, element: "e2m3", mx: true, wasm: 5, gpu: "mxfp6_e2m3" },
+  fp8_e4m3: { bits: 8, element: "e4m3fn", mx: false, wasm: 6, gpu: "fp8" },
+  fp8_e4m3fnuz: { bits: 8, element: "e4m3fnuz", mx: false, wasm: 7, gpu: "fp8" },
+} as const satisfies Readonly<Record<string, StoredFormat>>;
+
+/** One of {@linkcode STORED_FORMATS}. */
+export type WeightFormat = keyof typeof STORED_FORMATS;
+
+/** Formats of plain numbers. */
+export type PlainFormat = "bf16" | "f32" | "f16";
+
+/** Numbers that share one scale in every MX format, along the input axis. */
+export const BLOCK = 32;
+
+/** Elements of an OCP-MX block: FP4 e2m1, FP6 e3m2, FP6 e2m3. */
+export type MxElement = "e2m1" | "e3m2" | "e2m3";
+
+/** Formats of MX blocks. */
+export type MxFormat = "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3";
+
+/** The format of blocks of an element. */
+export const MX_FORMAT: Readonly<Record<MxElement, MxFormat>> = {
+  e2m1: "mxfp4",
+  e3m2: "mxfp6_e3m2",
+  e2m3: "mxfp6_e2m3",
+};
+
+/** Whether a format is one of MX blocks. */
+export function isMxFormat(format: string): format is MxFormat {
+  return Object.hasOwn(STORED_FORMATS, format) && STORED_FORMATS[format as WeightFormat].mx;
+}
+
+/** The element of a format of MX blocks. */
+export function mxElementOf(format: MxFormat): MxElement {
+  return STORED_FORMATS[format].element;
+}
+
+/** Whether a format stores plain numbers. */
+export function isPlain(format: WeightFormat): format is PlainFormat {
+  return STORED_FORMATS[format].element === null;
+}
+
+/** Bytes of `count` stored numbers that lie together, scales apart. */
+export function bytesOf(format: WeightFormat, count: number): number {
+  return Math.ceil(STORED_FORMATS[format].bits * count / 8);
+}
+
+/** Blocks of {@linkcode BLOCK} numbers, the last of which may be shorter; one scale byte each. */
+export function blocksOf(count: number): number {
+  return Math.ceil(count / BLOCK);
+}
+
+/** How weights of a format are scaled: not, by e8m0 bytes per block, by one float32, or by one float32 per row. */
+export type WeightScale = "none" | "e8m0" | "tensor" | "row";
+
+/** Numbers of the kinds of scales in wasm/ABI.md. */
+export const SCALE_NUMBER: Readonly<Record<WeightScale, number>> = { none: 0, e8m0: 1, tensor: 2, row: 3 };
+
+/** How the shared exponent of a block follows from the block's largest magnitude: `even` everywhere but on request. */
+export type ScaleRule = "even" | "floor";
+
+/** Number format of cached keys and values. */
+export type KvFormat = "f32" | "bf16" | "fp8";
+
+/** Number format of activations between operations. */
+export type Dtype = "bf16" | "f32";

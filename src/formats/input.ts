@@ -1,0 +1,65 @@
+/** What happens to the input of a linear before its GEMM: which formats it goes through, and the numbers that kernels know them by. */
+import type { MxElement, ScaleRule, WeightFormat } from "./format.ts";
+import { STORED_FORMATS } from "./format.ts";
+
+/** Quantize, then dequantize (QDQ). */
+export type InputFormat =
+  | { readonly kind: "none" }
+  | { readonly kind: "mx"; readonly element: MxElement; readonly rule: ScaleRule }
+  /** FP8 e4m3 with one calibrated scale (float32, > 0) for the whole tensor. */
+  | { readonly kind: "fp8_static"; readonly scale: number }
+  /** FP8 e4m3 with one scale per token, max|x|/448, computed on the fly ("ptpc"). */
+  | { readonly kind: "fp8_token" };
+
+/** Inputs in FP8. */
+export type Fp8Input = Extract<InputFormat, { kind: "fp8_static" | "fp8_token" }>;
+
+/** The input stays as it is. */
+export const NO_QDQ: InputFormat = { kind: "none" };
+
+/** Whether an input goes through FP8. */
+export function isFp8(input: InputFormat): input is Fp8Input {
+  return input.kind === "fp8_static" || input.kind === "fp8_token";
+}
+
+/** Whether two input formats are the same choice, calibrated scales aside. */
+export function sameInputFormat(a: InputFormat, b: InputFormat): boolean {
+  if (a.kind === "mx" && b.kind === "mx") return a.element === b.element && a.rule === b.rule;
+  return a.kind === b.kind;
+}
+
+/** Whether two input formats do the same to every tensor, calibrated scales included. */
+export function sameInput(a: InputFormat, b: InputFormat): boolean {
+  if (a.kind === "fp8_static" && b.kind === "fp8_static") return a.scale === b.scale;
+  return sameInputFormat(a, b);
+}
+
+/**
+ * Whether a linear multiplies FP8 codes by FP8 codes, and both scales multiply the sum (W8A8), as FP8 matrix instructions work. Everywhere
+ * else the input is dequantized, and rounded to the dtype, before it is multiplied.
+ */
+export function multipliesCodes(weight: WeightFormat, input: InputFormat): boolean {
+  const { element } = STORED_FORMATS[weight];
+  return (element === "e4m3fn" || element === "e4m3fnuz") && isFp8(input);
+}
+
+const MX_KINDS: Readonly<Record<MxElement, number>> = { e2m1: 1, e3m2: 2, e2m3: 3 };
+
+/** Number of a QDQ kind in wasm/ABI.md and kernels/ABI.md; there 6 and 7 stand for 4 and 5 without the multiplication by the scale. */
+export function kindNumber(input: InputFormat): number {
+  switch (input.kind) {
+    case "none":
+      return 0;
+    case "mx":
+      return MX_KINDS[input.element];
+    case "fp8_static":
+      return 4;
+    case "fp8_token":
+      return 5;
+  }
+}
+
+/** Number of a scale rule in both pages. */
+export function ruleNumber(rule: ScaleRule): number {
+  return rule === "floor" ? 1 : 0;
+}

@@ -1,0 +1,44 @@
+/** Between a checkpoint's file ranges and the plan: linears go in, the same linears with their input formats come out. */
+import type { StoredLinear } from "./stored_linear.ts";
+import { allLinears, type LinearSource, mapLinears, type ModelSource } from "../checkpoint/source.ts";
+import type { Plan, PlannedLinear } from "./plan.ts";
+
+/** All linears of a source, layer by layer, the head last. */
+export function storedLinears(source: ModelSource): StoredLinear[] {
+  return allLinears(source.tree).map(({ rotation, ...linear }) => ({
+    module: nameOf(linear),
+    weight: linear.weight.format,
+    scale: linear.weight.scale.kind,
+    inputScale: linear.inputScale ?? null,
+    ...(rotation === undefined ? {} : { rotation: { size: rotation.size, prescale: rotation.prescale !== null } }),
+  }));
+}
+
+/** The source with the input formats of a plan that was made of its linears. */
+export function withPlan(source: ModelSource, plan: Plan): ModelSource {
+  const planned = new Map(plan.linears.map((linear) => [linear.module, linear]));
+  const withInput = (linear: LinearSource): LinearSource => {
+    const { input, multipliesCodes } = plannedFor(planned, nameOf(linear));
+    return { ...linear, input, multipliesCodes };
+  };
+  const { tree } = source;
+  return {
+    ...source,
+    tree: {
+      ...tree,
+      layers: tree.layers.map((layer) => ({ ...layer, ...mapLinears(layer, withInput) })),
+      head: withInput(tree.head),
+    },
+  };
+}
+
+function nameOf({ module, weight }: LinearSource): string {
+  if (module === undefined) throw new TypeError(`${weight.name} has no module name`);
+  return module;
+}
+
+function plannedFor(linears: ReadonlyMap<string, PlannedLinear>, module: string): PlannedLinear {
+  const linear = linears.get(module);
+  if (linear === undefined) throw new TypeError(`the plan has no ${module}`);
+  return linear;
+}

@@ -1,0 +1,91 @@
+/** A checkpoint with every number format decided: what sessions are opened from. */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { allLinears, type ModelSource } from "../checkpoint/source.ts";
+import { InputError } from "../errors.ts";
+import type { Dtype } from "../formats/format.ts";
+import { makePlan, type Plan } from "./plan.ts";
+import { storedLinears, withPlan } from "./plan_source.ts";
+import type { Fp8Scales } from "./static_scales.ts";
+
+/** The choices that formats depend on. */
+export interface PlanOptions {
+  readonly dtype: Dtype;
+  /** `auto`: as the checkpoint says, else the dtype. */
+  readonly kvCacheDtype: "auto" | "bf16" | "fp8";
+  /** A scheme whose input formats replace the checkpoint's. */
+  readonly scheme?: string;
+  /** Calibrated input scales by module; see `PlanRequest.inputScales`. */
+  readonly inputScales?: ReadonlyMap<string, number>;
+  /** Which static scale an expert's input has; default `merged`. */
+  readonly fp8Scales?: Fp8Scales;
+}
+
+/** The plan, and the checkpoint's file ranges with what happens to the inputs of linears. */
+export interface PlannedModel {
+  readonly plan: Plan;
+  readonly source: ModelSource;
+}
+
+/**
+ * Decides every number format, before anything is loaded.
+ *
+ * @throws {InputError} where the checkpoint and the choices do not make a model that can be computed.
+ */
+export function planModel(checkpoint: Checkpoint, options: PlanOptions): PlannedModel {
+  const { dtype, kvCacheDtype, scheme, inputScales, fp8Scales } = options;
+  const plan = makePlan({
+    linears: storedLinears(checkpoint.source),
+    quantization: checkpoint.quantization,
+    configPath: checkpoint.files.config,
+    dtype,
+    kvCacheDtype,
+    kvScales: { layers: checkpoint.source.kvScales.length, stored: checkpoint.source.storedKvScales ?? 0 },
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(inputScales === undefined ? {} : { inputScales }),
+    ...(fp8Scales === undefined ? {} : { fp8Scales }),
+  });
+  return { plan, source: withPlan(checkpoint.source, plan) };
+}
+
+/**
+ * The input scales of a plan that is made before calibration: linears whose scale the checkpoint lacks have one from `measured`, or 1 for
+ * the time being.
+ */
+export function missingScales(
+  { source }: Checkpoint,
+  measured: ReadonlyMap<string, number> | null = null,
+): ReadonlyMap<string, number> {
+  const missing = storedLinears(source).filter(({ inputScale }) => inputScale === null);
+  return new Map(missing.map(({ module }) => [module, measured?.get(module) ?? 1]));
+}
+
+/**
+ * The model with inputs as they are, whatever the checkpoint's own scheme: what calibration looks at.
+ *
+ * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales; and for inputs that are rotated before they
+ * are quantized, of which an observer of operations sees nothing.
+ */
+export function planUncalibrated(
+  checkpoint: Checkpoint,
+  { dtype, kvCacheDtype }: Pick<PlanOptions, "dtype" | "kvCacheDtype">,
+): PlannedModel {
+  refuseRotation(checkpoint.source, "calibration");
+  const { plan } = planModel(checkpoint, { dtype, kvCacheDtype, inputScales: missingScales(checkpoint) });
+  return { plan, source: checkpoint.source };
+}
+
+/**
+ * Refuses a model whose inputs are rotated online.
+ *
+ * @param what What cannot be done with it: `calibration`, `quantize`.
+ * @throws {InputError} naming the linear.
+ */
+export function refuseRotation(source: ModelSource, what: string): void {
+  const rotated = allLinears(source.tree).find(({ rotation }) => rotation !== undefined);
+  if (rotated === undefined) return;
+  throw new InputError(
+    `${rotated.module}.input_rotation: expected none for ${what}, got an online rotation of blocks of ${
+      rotated.rotation!.size
+    }`,
+  );
+}

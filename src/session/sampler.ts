@@ -1,0 +1,367 @@
+/**
+ * Chooses the next token from logits: greedily, or at random by temperature, top-k and top-p, in this order.
+ *
+ * Sampling is reproducible: equal logits, options and seed give equal tokens, here and on a GPU (kernels/pick.hip). Probabilities are
+ * integers, see {@linkcode weightOf}, whose sums no order of additions can change; a token is drawn by walking the kept ones in the
+ * order of their ids. Every token takes one random number, also where a GPU draws many.
+ */
+import { FailureError, InputError } from "../errors.ts";
+import type { Sampling } from "../model/engine.ts";
+import type { Picker } from "./generate.ts";
+
+/** How to choose. */
+export interface SamplerOptions {
+  /** 0 (default): the token with the largest logit, of several the one with the lowest id. Above 0: logits are divided by it. */
+  readonly temperature?: number | undefined;
+  /** Only this many of the likeliest tokens, of equal ones those with lower ids; 0 (default): all. */
+  readonly topK?: number | undefined;
+  /**
+   * Only the likeliest tokens (after `topK`) that together reach this share of the probability, the one that reaches it included;
+   * 1 (default): all.
+   */
+  readonly topP?: number | undefined;
+  /** 0 to 2^64 - 1, as a safe integer, a bigint, or decimal or `0x` digits; default: a random one. */
+  readonly seed?: number | bigint | string | undefined;
+}
+
+/** A part of a sum of weights: floor(total * u) for u in [0, 1), of which 24 bits count. */
+function fraction(total: number, u: number): number {
+  // Sums of 2^22 weights stay below 2^53; the products do too, cut in two.
+  const n = Math.min(Math.floor(u * 2 ** 24), 2 ** 24 - 1), low = total % 2 ** 24;
+  return ((total - low) / 2 ** 24) * n + Math.floor((low * n) / 2 ** 24);
+}
+
+const { fround } = Math;
+const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
+/** Below this a weight is 0. */
+const LEAST_X = -21.5;
+const LOG2_E = fround(1.44269504), LN2_HIGH = 0.693359375, LN2_LOW = fround(2.1219444e-4);
+/** Adding and subtracting it in float32 rounds to a whole number. */
+const ROUNDER = 1.5 * 2 ** 23;
+const C6 = fround(1.38888889e-3), C5 = fround(8.33333333e-3), C4 = fround(4.16666667e-2), C3 = fround(1.66666667e-1);
+
+/**
+ * exp(x) in units of 2^-31, rounded down, for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and the Taylor polynomial of degree 6, in float32
+ * operations that are rounded one by one, as `weight_of` in kernels/pick.hip does them.
+ *
+ * @param x Float32.
+ */
+export function weightOf(x: number): number {
+  if (!(x > LEAST_X)) return 0;
+  const n = fround(fround(fround(x * LOG2_E) + ROUNDER) - ROUNDER);
+  const r = fround(fround(x - fround(n * LN2_HIGH)) + fround(n * LN2_LOW));
+  let p = fround(fround(C6 * r) + C5);
+  p = fround(fround(p * r) + C4);
+  p = fround(fround(p * r) + C3);
+  p = fround(fround(p * r) + 0.5);
+  p = fround(fround(p * r) + 1);
+  p = fround(fround(p * r) + 1);
+  return Math.floor(p * 2 ** (31 + n));
+}
+
+/** Draws tokens. Buffers are kept between calls: after the first, nothing is allocated that grows with the vocabulary. */
+export class Sampler implements Picker {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  /** The seed in use, for reports. */
+  readonly seed: bigint;
+
+  readonly #random: Random;
+  /** 1 / temperature. */
+  readonly #inverse: number;
+  /** The largest logits seen, as a heap of ids with the least of them on top; length `topK`. */
+  #heap = new Int32Array(0);
+  /** Candidates by slot, in the order of ids: id, logit, weight of (logit - largest) / temperature; length V, or `topK`. */
+  #ids = new Int32Array(0);
+  #logits = new Float32Array(0);
+  #weights = new Float64Array(0);
+  /** A permutation of slots, for selection by top-p. */
+  #order = new Int32Array(0);
+
+  /** @throws {InputError} if an option is out of range. */
+  constructor(options: SamplerOptions = {}) {
+    const { temperature = 0, topK = 0, topP = 1, seed } = options;
+    if (!(temperature >= 0 && temperature < Infinity)) {
+      throw new InputError(`temperature: expected a number of at least 0, got ${temperature}`);
+    }
+    if (!Number.isSafeInteger(topK) || topK < 0) {
+      throw new InputError(`top-k: expected an integer of at least 0, got ${topK}`);
+    }
+    if (!(topP > 0 && topP <= 1)) throw new InputError(`top-p: expected a number above 0 and up to 1, got ${topP}`);
+    // As a GPU gets them.
+    this.temperature = fround(temperature);
+    this.topK = topK;
+    this.topP = fround(topP);
+    this.#inverse = Math.min(fround(1 / this.temperature), LARGEST_FLOAT32);
+    this.seed = seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0]! : parseSeed(seed);
+    this.#random = new Random(this.seed);
+  }
+
+  /**
+   * The id of the next token.
+   *
+   * @param logits Float32 [V]; -Infinity excludes a token.
+   * @throws {FailureError} if a logit is NaN or +Infinity, or all are -Infinity: the computation before went wrong.
+   */
+  sample(logits: Float32Array): number {
+    const largest = argmax(logits);
+    if (this.temperature === 0) return largest;
+    return this.#pick(logits, largest, this.#random.fraction());
+  }
+
+  /**
+   * The id of the next token for a given random number in [0, 1), float32; otherwise as {@linkcode Sampler.sample}.
+   *
+   * @throws {FailureError} as `sample` does.
+   */
+  pick(logits: Float32Array, uniform: number): number {
+    const largest = argmax(logits);
+    return this.temperature === 0 ? largest : this.#pick(logits, largest, uniform);
+  }
+
+  sampling(tokens: number): Sampling {
+    const { temperature, topP, topK } = this;
+    return { temperature, topP, topK, uniforms: this.upcoming(tokens) };
+  }
+
+  /** The random numbers of the next tokens, which stay the next ones until {@linkcode Sampler.skip} takes them. */
+  upcoming(tokens: number): Float32Array {
+    const random = this.#random.clone();
+    return Float32Array.from({ length: this.temperature === 0 ? 0 : tokens }, () => random.fraction());
+  }
+
+  skip(tokens: number): void {
+    for (let i = 0; i < tokens && this.temperature > 0; i++) this.#random.word();
+  }
+
+  #pick(logits: Float32Array, largest: number, uniform: number): number {
+    const kept = this.#candidates(logits, logits[largest]!);
+    return this.#ids[this.#draw(kept, uniform)]!;
+  }
+
+  /** Fills the slots with the tokens that top-k and top-p leave, and returns how many they are. */
+  #candidates(logits: Float32Array, largest: number): number {
+    const vocab = logits.length;
+    const limited = this.topK > 0 && this.topK < vocab;
+    const room = limited ? this.topK : vocab;
+    if (this.#ids.length < room) {
+      this.#ids = new Int32Array(room);
+      this.#logits = new Float32Array(room);
+      this.#weights = new Float64Array(room);
+    }
+    const least = limited ? this.#leastOfTop(logits) : -1;
+    const bound = limited ? logits[least]! : -Infinity;
+    let count = 0;
+    let mass = 0;
+    for (let id = 0; id < vocab; id++) {
+      const logit = logits[id]!;
+      if (logit < bound || (limited && logit === bound && id > least)) continue;
+      const weight = weightOf(fround(fround(logit - largest) * this.#inverse));
+      this.#ids[count] = id;
+      this.#logits[count] = logit;
+      this.#weights[count] = weight;
+      mass += weight;
+      count++;
+    }
+    return this.topP < 1 ? this.#nucleus(count, mass) : count;
+  }
+
+  /** Id of the `topK`-th token in the order of descending logits, then ascending ids. */
+  #leastOfTop(logits: Float32Array): number {
+    const k = this.topK;
+    if (this.#heap.length !== k) this.#heap = new Int32Array(k);
+    const heap = this.#heap;
+    // Whether token a comes after token b.
+    const after = (a: number, b: number) => logits[a]! < logits[b]! || (logits[a]! === logits[b]! && a > b);
+    const sink = (from: number) => {
+      const id = heap[from]!;
+      let at = from;
+      while (true) {
+        let child = 2 * at + 1;
+        if (child >= k) break;
+        if (child + 1 < k && after(heap[child + 1]!, heap[child]!)) child++;
+        if (!after(heap[child]!, id)) break;
+        heap[at] = heap[child]!;
+        at = child;
+      }
+      heap[at] = id;
+    };
+    for (let i = 0; i < k; i++) heap[i] = i;
+    for (let i = (k >> 1) - 1; i >= 0; i--) sink(i);
+    for (let id = k; id < logits.length; id++) {
+      // Ids ascend, so that an equal logit never displaces.
+      if (logits[id]! > logits[heap[0]!]!) {
+        heap[0] = id;
+        sink(0);
+      }
+    }
+    return heap[0]!;
+  }
+
+  /**
+   * Keeps of `count` slots the likeliest that reach `topP` of `mass`, by quickselect on cumulative weight: linear time on average,
+   * where sorting 201,088 candidates would not be.
+   */
+  #nucleus(count: number, mass: number): number {
+    const target = Math.max(1, fraction(mass, this.topP));
+    // Tokens this unlikely hold less than 1 - topP even together, so that the set is complete before the first of them.
+    const negligible = (0.5 * (1 - this.topP) * mass) / count;
+    const kept = this.#compact(count, (slot) => this.#weights[slot]! >= negligible);
+    const last = this.#lastOfNucleus(kept, target);
+    const bound = this.#logits[last]!;
+    return this.#compact(kept, (slot) => this.#logits[slot]! > bound || (this.#logits[slot] === bound && slot <= last));
+  }
+
+  /** The slot with which the cumulative weight, likeliest first, reaches `target`. */
+  #lastOfNucleus(count: number, target: number): number {
+    if (this.#order.length < count) this.#order = new Int32Array(count);
+    const order = this.#order;
+    for (let slot = 0; slot < count; slot++) order[slot] = slot;
+    let low = 0;
+    let high = count;
+    let need = target;
+    while (high - low > 1) {
+      const middle = this.#partition(low, high);
+      let before = 0;
+      for (let i = low; i < middle; i++) before += this.#weights[order[i]!]!;
+      const withPivot = before + this.#weights[order[middle]!]!;
+      if (before >= need) {
+        high = middle;
+      } else if (withPivot >= need) {
+        return order[middle]!;
+      } else {
+        need -= withPivot;
+        low = middle + 1;
+      }
+    }
+    return order[low]!;
+  }
+
+  /** Puts what comes before a pivot in front of it and returns its place; the order is descending logits, then ascending slots. */
+  #partition(low: number, high: number): number {
+    const order = this.#order;
+    const logits = this.#logits;
+    const before = (a: number, b: number) => logits[a]! > logits[b]! || (logits[a]! === logits[b]! && a < b);
+    const swap = (i: number, j: number) => {
+      const slot = order[i]!;
+      order[i] = order[j]!;
+      order[j] = slot;
+    };
+    // Median of three, moved to the end.
+    const middle = (low + high) >> 1;
+    const last = high - 1;
+    if (before(order[middle]!, order[low]!)) swap(middle, low);
+    if (before(order[last]!, order[low]!)) swap(last, low);
+    if (before(order[middle]!, order[last]!)) swap(middle, last);
+    const pivot = order[last]!;
+    let place = low;
+    for (let i = low; i < last; i++) {
+      if (before(order[i]!, pivot)) swap(i, place++);
+    }
+    swap(place, last);
+    return place;
+  }
+
+  /** Moves the slots that satisfy a condition to the front, in order, and returns how many they are. */
+  #compact(count: number, keeps: (slot: number) => boolean): number {
+    let kept = 0;
+    for (let slot = 0; slot < count; slot++) {
+      if (!keeps(slot)) continue;
+      this.#ids[kept] = this.#ids[slot]!;
+      this.#logits[kept] = this.#logits[slot]!;
+      this.#weights[kept] = this.#weights[slot]!;
+      kept++;
+    }
+    return kept;
+  }
+
+  /** The first slot below `count` whose running sum of weights exceeds this part of the sum of all. */
+  #draw(count: number, uniform: number): number {
+    let mass = 0;
+    for (let slot = 0; slot < count; slot++) mass += this.#weights[slot]!;
+    let rest = fraction(mass, uniform), slot = 0;
+    for (; rest >= this.#weights[slot]!; slot++) rest -= this.#weights[slot]!;
+    return slot;
+  }
+}
+
+/** Id of the largest logit, the lowest of several. */
+function argmax(logits: Float32Array): number {
+  let largest = -Infinity;
+  let at = -1;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (logit <= largest) continue;
+    if (!(logit < Infinity)) throw new FailureError(`logits: expected numbers, got ${logit} for token ${id}`);
+    largest = logit;
+    at = id;
+  }
+  if (at < 0) throw new FailureError(`logits: expected a token that is possible, got ${logits.length} times -Infinity`);
+  return at;
+}
+
+const SEED_LIMIT = 1n << 64n;
+
+function parseSeed(seed: number | bigint | string): bigint {
+  const expected = "expected an integer from 0 to 18446744073709551615";
+  if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new InputError(`seed: ${expected}, got ${seed}`);
+  if (typeof seed === "string" && !/^(?:\d+|0x[0-9a-f]+)$/i.test(seed)) {
+    throw new InputError(`seed: ${expected}, got "${seed}"`);
+  }
+  const value = BigInt(seed);
+  if (value < 0n || value >= SEED_LIMIT) throw new InputError(`seed: ${expected}, got ${seed}`);
+  return value;
+}
+
+/**
+ * Random numbers by xoshiro128** (Blackman and Vigna), whose 32-bit words need no big integers. Two outputs of SplitMix64 on the seed
+ * are its state, low words first; all 2^64 seeds give different states, none of them zero.
+ */
+export class Random {
+  readonly #state = new Uint32Array(4);
+
+  /** @param seed 0 to 2^64 - 1. */
+  constructor(seed: bigint) {
+    let counter = seed;
+    for (let i = 0; i < 4; i += 2) {
+      counter = BigInt.asUintN(64, counter + 0x9e3779b97f4a7c15n);
+      let z = counter;
+      z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+      z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+      z ^= z >> 31n;
+      this.#state[i] = Number(z & 0xffffffffn);
+      this.#state[i + 1] = Number(z >> 32n);
+    }
+  }
+
+  /** The next 32 bits. */
+  word(): number {
+    const s = this.#state;
+    const scrambled = Math.imul(rotate(Math.imul(s[1]!, 5), 7), 9) >>> 0;
+    const t = s[1]! << 9;
+    s[2]! ^= s[0]!;
+    s[3]! ^= s[1]!;
+    s[1]! ^= s[2]!;
+    s[0]! ^= s[3]!;
+    s[2]! ^= t;
+    s[3] = rotate(s[3]!, 11);
+    return scrambled;
+  }
+
+  /** A multiple of 2^-24 in [0, 1), uniformly: the upper bits of a word. */
+  fraction(): number {
+    return (this.word() >>> 8) * 2 ** -24;
+  }
+
+  /** Another source of the numbers that come next. */
+  clone(): Random {
+    const other = new Random(0n);
+    other.#state.set(this.#state);
+    return other;
+  }
+}
+
+function rotate(word: number, bits: number): number {
+  return (word << bits) | (word >>> (32 - bits));
+}

@@ -1,0 +1,241 @@
+/**
+ * A model ready to compute: sequences are fed token by token or in chunks, and logits come back. Everything above (generation,
+ * evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
+ */
+import type { Batch } from "../model/backend.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
+import { InputError } from "../errors.ts";
+import { firstNonFinite } from "../formats/finite.ts";
+import { type DecodeRequest, type Engine, NonFiniteLogits } from "../model/engine.ts";
+import type { Tap } from "../model/gpt_oss.ts";
+import { explain, type Sighting } from "./origin.ts";
+
+/** Tokens to append to one sequence. */
+export interface Feed {
+  readonly slot: number;
+  readonly tokens: ArrayLike<number>;
+  /** Which logits are wanted: of the last token, of all tokens, or none. */
+  readonly logits: "last" | "all" | "none";
+}
+
+/** The last known token of a sequence, which is not in the cache yet. */
+export interface Last {
+  readonly slot: number;
+  readonly token: number;
+}
+
+/** Sizes that a session was opened with. */
+export interface SessionLimits {
+  /** Sequences alive at once. */
+  readonly slots: number;
+  /** Positions of one sequence. */
+  readonly context: number;
+  /** Tokens of one batch. */
+  readonly maxTokens: number;
+  readonly vocab: number;
+}
+
+/** Receives logits [V] of a position of feed `index`; the array is only valid during the call. */
+export type OnLogits = (index: number, position: number, logits: Float32Array) => void;
+
+export class Session {
+  /** Positions computed so far, per slot. */
+  readonly #lengths: Int32Array;
+  /** The tokens at those positions, per slot; what lies behind them is of no meaning. */
+  readonly #tokens: number[][];
+
+  /** @param source The weights, by which a tensor that holds no numbers is named. */
+  constructor(readonly engine: Engine, readonly limits: SessionLimits, readonly source?: ModelSource) {
+    this.#lengths = new Int32Array(limits.slots);
+    this.#tokens = Array.from({ length: limits.slots }, () => []);
+  }
+
+  /** Positions of the sequence that are in the cache. */
+  length(slot: number): number {
+    return this.#lengths[slot]!;
+  }
+
+  /** Forgets a sequence. */
+  reset(slot: number): void {
+    this.#lengths[slot] = 0;
+  }
+
+  /** Makes slot `to` a copy of slot `from` (its cache and its length). */
+  fork(from: number, to: number): void {
+    this.engine.copySlot(from, to, this.#lengths[from]!);
+    this.#lengths[to] = this.#lengths[from]!;
+    this.#tokens[to] = this.#tokens[from]!.slice(0, this.#lengths[from]!);
+  }
+
+  /**
+   * Appends tokens to one sequence, in chunks of at most `maxTokens`.
+   *
+   * @param onLogits Receives the logits [V] of each wanted position in order; the array is only valid during the call.
+   * @param onProgress Called with the number of tokens done after each chunk.
+   * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or as a
+   *   {@linkcode FailureError}, if a logit is NaN or infinite, with the operation and the tensor where that began.
+   */
+  async feed(
+    feed: Feed,
+    onLogits?: (position: number, logits: Float32Array) => void,
+    tap?: Tap,
+    onProgress?: (done: number) => void,
+  ): Promise<void> {
+    const { slot, tokens, logits } = feed;
+    for (let at = 0; at < tokens.length; at += this.limits.maxTokens) {
+      const part = Array.from(
+        { length: Math.min(this.limits.maxTokens, tokens.length - at) },
+        (_, i) => tokens[at + i]!,
+      );
+      const done = at + part.length;
+      const wanted = logits === "last" && done < tokens.length ? "none" : logits;
+      await this.run(
+        [{ slot, tokens: part, logits: wanted }],
+        (_index, position, row) => onLogits?.(position, row),
+        tap,
+      );
+      onProgress?.(done);
+    }
+  }
+
+  /**
+   * Appends one token to each of several sequences in one pass.
+   *
+   * @param onLogits Receives, for each entry in order, its index and the logits [V] of its token.
+   */
+  async step(
+    entries: readonly Last[],
+    onLogits: (index: number, logits: Float32Array) => void,
+  ): Promise<void> {
+    for (let at = 0; at < entries.length; at += this.limits.maxTokens) {
+      const feeds = entries.slice(at, at + this.limits.maxTokens).map(feedOf);
+      await this.run(feeds, (index, _position, logits) => onLogits(at + index, logits));
+    }
+  }
+
+  /**
+   * Computes one batch made of pieces of several sequences: prefill of some beside single tokens of others.
+   *
+   * @param feeds Different slots; at most `maxTokens` tokens in all.
+   * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or as a
+   *   {@linkcode FailureError}, if a logit is NaN or infinite. Logits of such a row are not handed out.
+   */
+  async run(feeds: readonly Feed[], onLogits?: OnLogits, tap?: Tap): Promise<void> {
+    const batch = this.#batch(feeds);
+    const rows: number[] = [], owners: number[] = [];
+    let end = 0;
+    feeds.forEach((feed, index) => {
+      const start = end;
+      end += feed.tokens.length;
+      if (feed.logits === "none") return;
+      for (let row = feed.logits === "all" ? start : end - 1; row < end; row++) {
+        rows.push(row);
+        owners.push(index);
+      }
+    });
+    let done = 0;
+    let bad: (Sighting & { readonly row: number }) | null = null;
+    await this.engine.compute(
+      batch,
+      Int32Array.from(rows),
+      (row, logits) => {
+        const index = owners[done++]!, position = batch.positions[row]!, at = bad === null ? firstNonFinite(logits) : 0;
+        if (at < 0) onLogits?.(index, position, logits);
+        else bad ??= { row, what: `logits of position ${position}, token ${at}`, value: logits[at]! };
+      },
+      tap,
+    );
+    this.#keep(batch);
+    for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
+    if (bad !== null) throw await this.#explain(batch, bad);
+  }
+
+  /**
+   * Stops because something computed for a sequence is no number.
+   *
+   * @param what What it is, in words.
+   */
+  async refuse(slot: number, what: string): Promise<never> {
+    const ids = Int32Array.of(this.#tokens[slot]![this.#lengths[slot]! - 1]!);
+    const batch = { ids, slots: Int32Array.of(slot), positions: Int32Array.of(this.#lengths[slot]! - 1) };
+    throw await this.#explain(batch, { row: 0, what, value: null });
+  }
+
+  /** Remembers what a batch puts into the cache. */
+  #keep({ ids, slots, positions }: Batch): void {
+    slots.forEach((slot, row) => this.#tokens[slot]![positions[row]!] = ids[row]!);
+  }
+
+  #explain(batch: Batch, { row, ...sighting }: Sighting & { readonly row: number }): Promise<Error> {
+    const slot = batch.slots[row]!, tokens = this.#tokens[slot]!.slice(0, batch.positions[row]! + 1);
+    return explain(this.engine, batch, row, sighting, { slot, tokens }, this.source, this.limits.maxTokens);
+  }
+
+  /** Whether {@linkcode decode} can generate for these sequences: the engine has to pick tokens, and the context to have room for one. */
+  canDecode(entries: readonly Last[]): boolean {
+    const { engine, limits } = this;
+    return engine.decode !== undefined && entries.length <= limits.maxTokens &&
+      entries.every(({ slot }) => this.length(slot) < limits.context) &&
+      engine.canDecode?.(this.#batch(entries.map(feedOf))) === true;
+  }
+
+  /**
+   * Generates tokens of several sequences in the engine, which hands out ids instead of logits. Afterwards each sequence is as long as if
+   * {@linkcode step} had been called for every step whose tokens were handed out.
+   *
+   * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
+   * @returns Steps whose tokens were handed out.
+   * @throws {InputError} if a token id is outside the vocabulary; for logits that are no numbers as {@linkcode Session.run}.
+   */
+  async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
+    const batch = this.#batch(entries.map(feedOf));
+    let last = batch;
+    const onTokens: DecodeRequest["onTokens"] = (ids, step) => {
+      this.#keep(last);
+      last = { ids: ids.slice(), slots: batch.slots, positions: batch.positions.map((p) => p + step + 1) };
+      return request.onTokens(ids, step);
+    };
+    try {
+      const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
+      for (const { slot } of entries) this.#lengths[slot]! += steps;
+      return steps;
+    } catch (thrown) {
+      if (!(thrown instanceof NonFiniteLogits)) throw thrown;
+      this.#keep(last);
+      const { row, token } = thrown, value = token === null ? -Infinity : null;
+      const what = `logits of position ${last.positions[row]}${token === null ? "" : `, token ${token}`}`;
+      throw await this.#explain(last, { row, what, value });
+    }
+  }
+
+  #batch(feeds: readonly Feed[]): Batch {
+    const { context, maxTokens, vocab } = this.limits;
+    const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
+    if (n < 1 || n > maxTokens) throw new RangeError(`a batch has ${n} tokens, expected 1 to ${maxTokens}`);
+    const batch = { ids: new Int32Array(n), slots: new Int32Array(n), positions: new Int32Array(n) };
+    let row = 0;
+    for (const { slot, tokens } of feeds) {
+      let position = this.#lengths[slot]!;
+      if (position + tokens.length > context) {
+        throw new InputError(
+          `context: the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
+        );
+      }
+      for (let i = 0; i < tokens.length; i++, row++) {
+        const id = tokens[i]!;
+        if (!(id >= 0 && id < vocab)) throw new InputError(`token id ${id}: expected 0 to ${vocab - 1}`);
+        batch.ids[row] = id;
+        batch.slots[row] = slot;
+        batch.positions[row] = position++;
+      }
+    }
+    return batch;
+  }
+
+  /** Stops workers and frees memory. */
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+}
+
+const feedOf = ({ slot, token }: Last): Feed => ({ slot, tokens: [token], logits: "last" });

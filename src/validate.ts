@@ -1,0 +1,67 @@
+/** Validation by zod with messages of one line: `<file>: <key>: expected <what>, got <what>`. */
+import * as z from "zod";
+import { InputError } from "./errors.ts";
+import { printable, show } from "./describe.ts";
+
+/** Bounds on what a config may ask for: far above any model, and low enough that all sizes stay exact integers. */
+export const MAX = { width: 1 << 24, layers: 1 << 12, experts: 1 << 16, positions: 1 << 30 } as const;
+
+/** Most experts of all layers together; gpt-oss-120b has 4,608. Each becomes some objects before any weight is read. */
+export const MAX_EXPERTS_IN_ALL = 1 << 16;
+
+/** A number of things: an integer from 1 to `most`, which bounds what is allocated by it. */
+export function count(most: number): z.ZodType<number> {
+  const error = `an integer up to ${most}`;
+  return z.int({ error: "a positive integer" }).min(1, { error: "a positive integer" }).max(most, { error });
+}
+
+/** A finite number above 0. */
+export const positive: z.ZodType<number> = z.number({ error: "a positive number" }).gt(0, {
+  error: "a positive number",
+});
+
+/** Base of rotary embedding; YaRN divides by its logarithm. */
+export const theta: z.ZodType<number> = z.number({ error: "a number above 1" }).gt(1, { error: "a number above 1" });
+
+const FACTOR = { error: "a number from 1 to 1000000" };
+/** How much longer YaRN makes the context. */
+export const scaleFactor: z.ZodType<number> = z.number(FACTOR).min(1, FACTOR).max(1e6, FACTOR);
+
+/** One of some texts, or another fixed value. */
+export function oneOf<T extends string | boolean>(...values: T[]): z.ZodType<T> {
+  return z.literal(values, { error: values.map((value) => JSON.stringify(value)).join(" or ") });
+}
+
+/** Longest list of a config: all linears of a large model are 10,000. A validator makes an object for each entry that is wrong. */
+const MAX_LIST = 100_000;
+/** How deep lists are looked for: in the values of a file, and of the objects in it. */
+const LIST_DEPTH = 2;
+
+function refuseLongLists(value: unknown, file: string, path: readonly string[] = []): void {
+  if (Array.isArray(value)) {
+    if (value.length <= MAX_LIST) return;
+    const key = path.map(printable).join(".");
+    throw new InputError(`${file}: ${key}: expected a list of at most ${MAX_LIST}, got ${value.length}`);
+  }
+  if (typeof value !== "object" || value === null || path.length === LIST_DEPTH) return;
+  for (const [key, inner] of Object.entries(value)) refuseLongLists(inner, file, [...path, key]);
+}
+
+/**
+ * A value as the schema says, where the schema's errors say what was expected.
+ *
+ * @param file What messages begin with.
+ * @throws {InputError} naming the first key that is missing or wrong.
+ */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+  refuseLongLists(value, file);
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  const got = path.reduce<unknown>(
+    (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  );
+  const key = path.length === 0 ? "" : `${path.map((part) => printable(String(part))).join(".")}: `;
+  throw new InputError(`${file}: ${key}expected ${message}, got ${show(got)}`);
+}

@@ -1,0 +1,134 @@
+/** QDQ against what AMD Quark and ml_dtypes leave of 131,072 blocks; see tests/goldens/quant/README.md. */
+import type { InputFormat } from "../../src/formats/input.ts";
+import { roundAllToBf16, roundToBf16 } from "../../src/formats/bf16.ts";
+import { ELEMENTS, encode } from "../../src/formats/elements.ts";
+import { BLOCK, type MxElement } from "../../src/formats/format.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
+import { fp8TokenScale, largestMagnitude, scaleByte } from "../../src/formats/scales.ts";
+import { assertEquals } from "../assert.ts";
+import { floats, readGolden } from "../golden.ts";
+import { dose, everyNth } from "../soak.ts";
+import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "./blocks.ts";
+
+const goldens = readGolden("quant/blocks.safetensors");
+const bytes = (name: string) => {
+  const data = goldens.get(name)?.data;
+  if (!(data instanceof Uint8Array)) throw new Error(`no golden ${name}`);
+  return data;
+};
+const inputBits = blocks();
+const inputs = new Float32Array(inputBits.buffer);
+
+/** Blocks whose results are stored whole. */
+const SAMPLE = 4096;
+
+/** Compares the first results with the sample, so that a mistake shows where it is, before the hash of all. */
+async function assertGolden(name: string, results: Float32Array, sample: (i: number) => number, count: number) {
+  for (let i = 0; i < count; i++) {
+    const expected = sample(i), got = results[i]!;
+    if (got !== expected && !(Number.isNaN(got) && Number.isNaN(expected))) {
+      const start = i - i % BLOCK;
+      throw new Error(`${name}: block ${start / BLOCK}, column ${i % BLOCK}: ${got}, expected ${expected}`);
+    }
+  }
+  assertEquals(await sha256(canonical(results)), [...bytes(`${name}.sha256`)], `hash of all results of ${name}`);
+}
+
+Deno.test("blocks() makes the inputs that the goldens were made of", async () => {
+  assertEquals(await sha256(inputBits), [...bytes("inputs.sha256")]);
+});
+
+for (const element of ["e2m1", "e3m2", "e2m3"] as const satisfies readonly MxElement[]) {
+  for (const rule of ["even", "floor"] as const) {
+    const witnesses = rule === "even" ? "Quark and ml_dtypes" : "ml_dtypes";
+    Deno.test(`qdqRow() equals ${witnesses} on ${BLOCKS} blocks (${element}, ${rule})`, async () => {
+      const results = qdqRow(inputs, { kind: "mx", element, rule }, false);
+      const sample = new Uint16Array(bytes(`${element}.sample`).slice().buffer);
+      const float = new Float32Array(1), word = new Uint32Array(float.buffer);
+      const stored = (i: number) => {
+        word[0] = sample[i]! << 16;
+        return float[0]!;
+      };
+      await assertGolden(`${element}.${rule}`, results, stored, rule === "even" ? SAMPLE * BLOCK : 0);
+      const rounded = qdqRow(inputs, { kind: "mx", element, rule }, true);
+      assertEquals(canonical(rounded), canonical(results), "results are bf16 numbers");
+    });
+
+    Deno.test(`scaleByte() equals ml_dtypes on ${BLOCKS} blocks (${element}, ${rule})`, async () => {
+      const scales = new Uint32Array(BLOCKS);
+      for (let b = 0; b < BLOCKS; b++) {
+        scales[b] = scaleByte(largestMagnitude(inputs, b * BLOCK, (b + 1) * BLOCK), ELEMENTS[element], rule);
+      }
+      assertEquals(await sha256(scales), [...bytes(`${element}.${rule}.scales.sha256`)]);
+    });
+  }
+}
+
+floats(goldens, "fp8_static.scales").forEach((scale, index) => {
+  Deno.test(`qdqRow() equals Quark and ml_dtypes on ${BLOCKS} blocks (fp8 static, scale ${scale})`, async () => {
+    const input: InputFormat = { kind: "fp8_static", scale };
+    const results = qdqRow(inputs, input, false);
+    const codes = bytes(`fp8_static.${index}.codes`);
+    const value = (i: number) => Math.fround(ELEMENTS.e4m3fn.values[codes[i]!]! * scale);
+    await assertGolden(`fp8_static.${index}`, results, value, SAMPLE * BLOCK);
+    const rounded = qdqRow(inputs, input, true);
+    assertEquals(await sha256(canonical(rounded)), [...bytes(`fp8_static.${index}.bf16.sha256`)]);
+    for (let i = 0; i < SAMPLE * BLOCK; i++) {
+      const code = encode(ELEMENTS.e4m3fn, Math.fround(inputs[i]! / scale));
+      if ((code & 127) !== (codes[i]! & 127)) throw new Error(`code of ${inputs[i]}: ${code}, expected ${codes[i]}`);
+    }
+  });
+});
+
+Deno.test(`qdqRow() equals Quark and ml_dtypes on rows of ${TOKEN_BLOCKS * BLOCK} numbers (fp8 per token)`, async () => {
+  const rows = tokenRows(inputs), width = TOKEN_BLOCKS * BLOCK;
+  const results = new Float32Array(rows.length * width);
+  rows.forEach((row, r) => results.set(qdqRow(row, { kind: "fp8_token" }, false), r * width));
+  // The sample has the first rows of every family.
+  const codes = bytes("fp8_token.codes");
+  const perFamily = rows.length / 16, sampled = codes.length / width / 16;
+  for (let s = 0; s < 16 * sampled; s++) {
+    const r = Math.floor(s / sampled) * perFamily + s % sampled;
+    const scale = fp8TokenScale(largestMagnitude(rows[r]!, 0, width));
+    for (let i = 0; i < width; i++) {
+      const expected = Math.fround(ELEMENTS.e4m3fn.values[codes[s * width + i]!]! * scale),
+        got = results[r * width + i]!;
+      if (got !== expected && !(Number.isNaN(got) && Number.isNaN(expected))) {
+        throw new Error(`row ${r}, column ${i}: ${got}, expected ${expected}`);
+      }
+    }
+  }
+  assertEquals(await sha256(canonical(results)), [...bytes("fp8_token.sha256")]);
+  const rounded = results.slice();
+  roundAllToBf16(rounded);
+  assertEquals(await sha256(canonical(rounded)), [...bytes("fp8_token.bf16.sha256")]);
+  assertEquals(qdqRow(rows[0]!, { kind: "fp8_token" }, true)[5], roundToBf16(results[5]!));
+});
+
+function assertSame(got: Float32Array, expected: Float32Array, what: string): void {
+  const at = got.findIndex((value, i) => value !== expected[i] && !(Number.isNaN(value) && Number.isNaN(expected[i])));
+  assertEquals(at, -1, what);
+}
+
+/** Blocks of every family. */
+const REPEATED = dose(BLOCKS / 16, BLOCKS);
+
+Deno.test(`qdqRow() is idempotent on ${REPEATED} blocks in every format`, () => {
+  const values = inputs.subarray(0, REPEATED * BLOCK);
+  const mx = (["e2m1", "e3m2", "e2m3"] as const).flatMap((element) =>
+    (["even", "floor"] as const).map((rule): InputFormat => ({ kind: "mx", element, rule }))
+  );
+  const fp8 = [...floats(goldens, "fp8_static.scales")].map((scale): InputFormat => ({ kind: "fp8_static", scale }));
+  for (const input of [...mx, ...fp8]) {
+    // What MX blocks leave are bf16 numbers.
+    for (const toBf16 of input.kind === "mx" ? [false] : [false, true]) {
+      const once = qdqRow(values, input, toBf16);
+      assertSame(qdqRow(once, input, toBf16), once, JSON.stringify(input));
+    }
+  }
+  // A token's scale is made of its own largest number, which bf16 may have rounded: only float32 keeps it.
+  for (const row of everyNth(16, tokenRows(inputs))) {
+    const once = qdqRow(row, { kind: "fp8_token" }, false);
+    assertSame(qdqRow(once, { kind: "fp8_token" }, false), once, "fp8_token");
+  }
+});

@@ -1,0 +1,55 @@
+import { asFloat, asPython, float, parseWritten } from "../src/json_numbers.ts";
+import { assertEquals } from "./assert.ts";
+
+const text = (value: unknown) => JSON.stringify(value);
+
+Deno.test("parseWritten() keeps numbers as they are written, and everything else as JSON.parse has it", () => {
+  const json =
+    '{"a":7.0,"b":[1e-05,12345678901234567890,-0],"c":{"d":"7.0","e":null,"f":1E5,"__proto__":1.50},"g":true}';
+  assertEquals(text(parseWritten(json)), json);
+  assertEquals(text(parseWritten('"x"')), '"x"');
+  const { c, g } = parseWritten(json) as { c: Record<string, unknown>; g: boolean };
+  assertEquals([c["d"], c["e"], g], ["7.0", null, true]);
+});
+
+/** Numbers and what Python's json.dumps makes of them. */
+const FLOATS: [number: number, python: string][] = [
+  [7, "7.0"],
+  [0, "0.0"],
+  [-0, "-0.0"],
+  [1e-5, "1e-05"],
+  [0.0001, "0.0001"],
+  [0.00012345, "0.00012345"],
+  [9.999e-5, "9.999e-05"],
+  [1e15, "1000000000000000.0"],
+  [9999999999999998, "9999999999999998.0"],
+  [1e16, "1e+16"],
+  [123456789012345680, "1.2345678901234568e+17"],
+  [1e22, "1e+22"],
+  [1e100, "1e+100"],
+  [1.7976931348623157e308, "1.7976931348623157e+308"],
+  [5e-324, "5e-324"],
+  [0.1, "0.1"],
+  [-2.5e-7, "-2.5e-07"],
+  [1000000.5, "1000000.5"],
+];
+
+Deno.test("float() writes numbers as Python writes floats, and null for none", () => {
+  for (const [number, python] of FLOATS) assertEquals(text(float(number)), python);
+  assertEquals([float(NaN), float(Infinity)], [null, null]);
+});
+
+Deno.test("asFloat() gives whole numbers a point, and leaves what has one as it is written", () => {
+  const { a, b, c, d, e } = parseWritten('{"a":7,"b":7.50,"c":1e-5,"d":"7","e":-3}') as Record<string, unknown>;
+  assertEquals([a, b, c, d, e, 7, null].map((value) => text(asFloat(value))), [
+    ...["7.0", "7.50", "1e-5", '"7"', "-3.0", "7.0", "null"],
+  ]);
+});
+
+Deno.test("asPython() writes what Python's json.dumps writes of the same text", () => {
+  const read = parseWritten('{"level":7.0,"share":1e-5,"id":12345678901234567890,"list":[1,2.50,{"é":1E3}],"no":null}');
+  assertEquals(
+    text(asPython(read)),
+    '{"level":7.0,"share":1e-05,"id":12345678901234567890,"list":[1,2.5,{"é":1000.0}],"no":null}',
+  );
+});

@@ -1,0 +1,384 @@
+import { assert, assertEquals } from "../assert.ts";
+import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
+import {
+  BF16,
+  EXPERTS,
+  FP8_ROW,
+  FP8_TENSOR,
+  inputs,
+  model,
+  MXFP4,
+  mxfp6,
+  plan,
+  refused,
+  type Stored,
+} from "./stored_models.ts";
+
+const EXPERT = "model.layers.0.mlp.experts.1.gate_up_proj";
+const mx = (element: string, rule = "even") => ({ kind: "mx", element, rule });
+const NONE = { kind: "none" };
+
+Deno.test("makePlan() without quantization_config leaves all inputs as they are", () => {
+  for (const experts of [MXFP4, BF16, FP8_TENSOR]) {
+    const made = plan(model({ experts }), null);
+    assert(made.linears.every(({ input }) => input.kind === "none"));
+    assertEquals(made.linears.map(({ module }) => module), model().map(({ module }) => module), "in order");
+    assertEquals(made.warnings, []);
+    assertEquals(made.linears[0]!.decidedBy, "no quantization_config");
+  }
+  assertEquals(plan(model(), null).scheme, "w_mxfp4");
+  assertEquals(plan(model({ experts: BF16 }), null).scheme, "bf16");
+});
+
+Deno.test("makePlan() of Hugging Face's mxfp4 leaves inputs as they are", () => {
+  const config = { quant_method: "mxfp4", modules_to_not_convert: ["model.layers.*.self_attn"] };
+  const made = plan(model(), config);
+  assertEquals(made.scheme, "w_mxfp4");
+  assertEquals(made.warnings, []);
+  assertEquals(made.linears[0]!.decidedBy, "quant_method mxfp4");
+});
+
+Deno.test("makePlan() refuses other quantization methods", () => {
+  refused('quantization_config.quant_method: expected "mxfp4" or "quark", got "awq"', model(), { quant_method: "awq" });
+  refused('expected "mxfp4" or "quark", got nothing', model(), { bits: 4 });
+  refused('expected "mxfp4" or "quark", got 7', model(), { quant_method: 7 });
+});
+
+/** Scheme, how experts are stored, their entry in the config, what becomes of their inputs. */
+const SCHEMES: [name: string, experts: Stored, weight: unknown, input: unknown, planned: unknown][] = [
+  ["w_mxfp4", MXFP4, FP4_WEIGHT, null, NONE],
+  ["w_mxfp4_a_mxfp4", MXFP4, FP4_WEIGHT, FP4_INPUT, mx("e2m1")],
+  ["w_mxfp4_a_mxfp6_e3m2", MXFP4, FP4_WEIGHT, mxSpec("fp6_e3m2", true), mx("e3m2")],
+  ["w_mxfp4_a_mxfp6_e2m3", MXFP4, FP4_WEIGHT, mxSpec("fp6_e2m3", true), mx("e2m3")],
+  ["w_mxfp4_a_fp8", MXFP4, FP4_WEIGHT, FP8, { kind: "fp8_static", scale: 0.25 }],
+  ["w_mxfp6_e3m2", mxfp6("e3m2"), mxSpec("fp6_e3m2", false), null, NONE],
+  ["w_mxfp6_e3m2_a_mxfp6_e3m2", mxfp6("e3m2"), mxSpec("fp6_e3m2", false), mxSpec("fp6_e3m2", true), mx("e3m2")],
+  ["w_mxfp6_e3m2_a_fp8", mxfp6("e3m2"), mxSpec("fp6_e3m2", false), FP8, { kind: "fp8_static", scale: 0.25 }],
+  ["w_mxfp6_e2m3", mxfp6("e2m3"), mxSpec("fp6_e2m3", false), null, NONE],
+  ["w_mxfp6_e2m3_a_mxfp6_e2m3", mxfp6("e2m3"), mxSpec("fp6_e2m3", false), mxSpec("fp6_e2m3", true), mx("e2m3")],
+  ["w_mxfp6_e2m3_a_fp8", mxfp6("e2m3"), mxSpec("fp6_e2m3", false), FP8, { kind: "fp8_static", scale: 0.25 }],
+  ["fp8", FP8_TENSOR, FP8, FP8, { kind: "fp8_static", scale: 0.25 }],
+  ["ptpc_fp8", FP8_ROW, ptpc(false), ptpc(true), { kind: "fp8_token" }],
+  ["bf16", BF16, null, null, NONE],
+];
+
+for (const [name, experts, weight, input, planned] of SCHEMES) {
+  Deno.test(`makePlan() reads ${name} from Quark's config`, () => {
+    const scale = () => input === FP8 ? 0.25 : null;
+    const made = plan(model({ experts, scale }), quark(entry(weight, input)));
+    assertEquals(made.scheme, name);
+    assertEquals(made.warnings, []);
+    for (const linear of made.linears) {
+      const expert = linear.module.includes(".experts.");
+      assertEquals(linear.input, expert ? planned : NONE, linear.module);
+      assertEquals(linear.decidedBy.startsWith(expert ? "global_quant_config" : "exclude"), true);
+    }
+  });
+
+  Deno.test(`makePlan() applies --scheme ${name} to the experts only`, () => {
+    const made = plan(model({ experts, scale: () => 0.25 }), null, { scheme: name });
+    assertEquals(made.scheme, name);
+    for (const { module, input, decidedBy } of made.linears) {
+      const expert = module.includes(".experts.");
+      assertEquals(input, expert ? planned : NONE, module);
+      assertEquals(decidedBy === "--scheme", expert || name === "bf16");
+    }
+  });
+}
+
+Deno.test("makePlan() reads the rule of input scales, and says which one there is", () => {
+  const floor = mxSpec("fp4", true, { scale_calculation_mode: "floor" });
+  const made = plan(model(), quark(entry(FP4_WEIGHT, floor)));
+  assertEquals(inputs(made)["0.mlp.experts.0.down_proj"], mx("e2m1", "floor"));
+  const unsaid = plan(model(), quark(entry(FP4_WEIGHT, mxSpec("fp4", true, { scale_calculation_mode: null }))));
+  assertEquals(inputs(unsaid)["0.mlp.experts.0.down_proj"], mx("e2m1"));
+  const both = quark(entry(FP4_WEIGHT, floor), {
+    layer_quant_config: { "*layers.1.*": entry(FP4_WEIGHT, FP4_INPUT) },
+  });
+  assertEquals(
+    [
+      made,
+      unsaid,
+      plan(model(), both),
+      plan(model(), null),
+      plan(model(), quark(entry(FP4_WEIGHT, floor)), {
+        scheme: "w_mxfp4_a_mxfp4",
+      }),
+    ].map(({ scaleRule }) => scaleRule),
+    ["floor", "even", "floor + even", null, "even"],
+  );
+});
+
+Deno.test("makePlan() reads names of older exports", () => {
+  const older = (dtype: string, dynamic: boolean) => ({
+    dtype: "mx",
+    mx_element_dtype: dtype,
+    qscheme: "per_group",
+    dynamic,
+    axis: -1,
+    block_size: 32,
+  });
+  const made = plan(
+    model(),
+    quark([entry(older("fp4", false), older("fp4", true))][0], { layer_quant_config: null, exclude: null }),
+  );
+  assertEquals(inputs(made)["1.mlp.experts.2.gate_up_proj"], mx("e2m1"));
+  // A list of one spec is that spec.
+  const listed = plan(model(), quark(entry([FP4_WEIGHT], [FP4_INPUT])));
+  assertEquals(listed.scheme, "w_mxfp4_a_mxfp4");
+});
+
+Deno.test("makePlan() lets layer_quant_config count before global: exact names, then patterns in order, then the class", () => {
+  const config = quark(entry(FP4_WEIGHT, null), {
+    exclude: ["lm_head", "*router*"],
+    layer_quant_config: {
+      "*self_attn*": entry(ptpc(false), ptpc(true)),
+      "*.0.self_attn.o_proj": entry(null, null),
+      "model.layers.1.self_attn.o_proj": entry(FP8, FP8),
+      "*layers.1.mlp.experts*": entry(FP4_WEIGHT, FP4_INPUT),
+      "re:model\\.layers\\.0\\.mlp\\.experts\\.\\d+\\.down": entry(FP4_WEIGHT, mxSpec("fp6_e2m3", true)),
+    },
+    layer_type_quant_config: {
+      "<class 'torch.nn.modules.linear.Linear'>": entry(FP4_WEIGHT, mxSpec("fp6_e3m2", true)),
+    },
+  });
+  const linears = model({ attention: FP8_ROW, scale: () => 2 });
+  const made = inputs(plan(linears, config));
+  assertEquals(made["0.self_attn.q_proj"], { kind: "fp8_token" });
+  assertEquals(made["0.self_attn.o_proj"], { kind: "fp8_token" }, "the first pattern wins");
+  assertEquals(made["1.self_attn.o_proj"], { kind: "fp8_static", scale: 2 }, "the exact name wins");
+  assertEquals(made["1.mlp.experts.0.gate_up_proj"], mx("e2m1"));
+  assertEquals(made["0.mlp.experts.2.down_proj"], mx("e2m3"));
+  assertEquals(made["0.mlp.experts.2.gate_up_proj"], mx("e3m2"), "the class counts before the global entry");
+});
+
+Deno.test("makePlan() lets exclude count first: exact, pattern and re:", () => {
+  for (
+    const exclude of [["lm_head", EXPERT.replace(".1.", ".0."), EXPERT, EXPERT.replace(".1.", ".2.")], [
+      "*layers.0.mlp.experts.*.gate_up_proj",
+    ], ["re:.*layers\\.0.*gate"]]
+  ) {
+    const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
+      exclude,
+      layer_quant_config: { [EXPERT]: entry(FP4_WEIGHT, FP4_INPUT) },
+    });
+    const made = plan(model({ layers: 1 }), config);
+    assertEquals(inputs(made)["0.mlp.experts.1.gate_up_proj"], NONE, `${exclude}`);
+    assertEquals(inputs(made)["0.mlp.experts.1.down_proj"], mx("e2m1"));
+    assertEquals(made.scheme, "w_mxfp4 + w_mxfp4_a_mxfp4");
+  }
+});
+
+Deno.test("makePlan() knows experts by the fused module's name too", () => {
+  const fused = "model.layers.0.mlp.experts.gate_up_proj";
+  const config = quark(entry(FP4_WEIGHT, null), { layer_quant_config: { [fused]: entry(FP4_WEIGHT, FP4_INPUT) } });
+  assertEquals(inputs(plan(model(), config))["0.mlp.experts.1.gate_up_proj"], mx("e2m1"));
+  const excluded = quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude: ["model.layers.0.mlp.experts"] });
+  assertEquals(inputs(plan(model(), excluded))["0.mlp.experts.1.down_proj"], NONE);
+  assertEquals(inputs(plan(model(), excluded))["1.mlp.experts.1.down_proj"], mx("e2m1"));
+});
+
+Deno.test("makePlan() merges static scales by the largest over the experts, for both GEMMs apart", () => {
+  const scale = (module: string) => {
+    const expert = Number(/experts\.(\d)/.exec(module)?.[1] ?? 9);
+    return module.endsWith("down_proj") ? [0.1, 0.3, 0.2][expert]! : [7, 5, 6][expert] ?? 100;
+  };
+  const made = plan(model({ scale }), quark(entry(FP4_WEIGHT, FP8)));
+  for (let e = 0; e < EXPERTS; e++) {
+    assertEquals(inputs(made)[`0.mlp.experts.${e}.gate_up_proj`], { kind: "fp8_static", scale: 7 });
+    assertEquals(inputs(made)[`1.mlp.experts.${e}.down_proj`], { kind: "fp8_static", scale: Math.fround(0.3) });
+  }
+  assertEquals(made.linears.find(({ module }) => module === EXPERT)!.inputScaleFrom, "checkpoint");
+});
+
+Deno.test("makePlan() keeps the scales of q, k and v apart", () => {
+  const scale = (module: string) => module.includes("self_attn") ? "qkvo".indexOf(module.at(-6)!) + 1 : null;
+  const made = plan(
+    model({ attention: FP8_TENSOR, scale }),
+    quark(entry(FP4_WEIGHT, null), {
+      exclude: ["lm_head", "*router*"],
+      layer_quant_config: { "*self_attn*": entry(FP8, FP8) },
+    }),
+  );
+  assertEquals(["q", "k", "v", "o"].map((p) => (inputs(made)[`1.self_attn.${p}_proj`] as { scale: number }).scale), [
+    1,
+    2,
+    3,
+    4,
+  ]);
+});
+
+Deno.test("makePlan() refuses static inputs without a scale for every expert", () => {
+  const config = quark(entry(FP4_WEIGHT, FP8));
+  refused("got none for model.layers.0.mlp.experts.0.gate_up_proj", model(), config);
+  const lacks = "model.layers.1.mlp.experts.2.down_proj";
+  refused(`expected ${lacks}.input_scale in the checkpoint`, model({ scale: (m) => m === lacks ? null : 1 }), config);
+  for (const bad of [0, -1, NaN, Infinity, 1e-60]) {
+    refused(
+      `input scale of ${EXPERT}: expected a finite number above 0`,
+      model({ scale: (m) => m === EXPERT ? bad : 1 }),
+      config,
+    );
+  }
+});
+
+Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group or by module", () => {
+  const scheme = "w_mxfp4_a_fp8";
+  const groups = ["0", "1"].flatMap((l) =>
+    ["gate_up_proj", "down_proj"].map((
+      p,
+    ): [string, number] => [`model.layers.${l}.mlp.experts.${p}`, p === "down_proj" ? 0.5 : 0.125])
+  );
+  const made = plan(model(), null, { scheme, inputScales: new Map(groups) });
+  assertEquals(inputs(made)["1.mlp.experts.2.down_proj"], { kind: "fp8_static", scale: 0.5 });
+  assertEquals(inputs(made)["0.mlp.experts.0.gate_up_proj"], { kind: "fp8_static", scale: 0.125 });
+  assertEquals(made.linears.find(({ module }) => module === EXPERT)!.inputScaleFrom, "calibration");
+
+  const modules = model().filter(({ module }) => module.includes(".experts."))
+    .map(({ module }, i): [string, number] => [module, i + 1]);
+  assertEquals(
+    inputs(plan(model({ layers: 1 }), null, { scheme, inputScales: new Map(modules) }))["0.mlp.experts.0.gate_up_proj"],
+    { kind: "fp8_static", scale: 3 },
+  );
+  // Calibrated ones count before the checkpoint's.
+  const both = plan(model({ scale: () => 9 }), null, { scheme, inputScales: new Map(groups) });
+  assertEquals(inputs(both)["1.mlp.experts.2.down_proj"], { kind: "fp8_static", scale: 0.5 });
+
+  refused("--scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale", model(), null, { scheme });
+  refused('"mxoss quantize --scheme w_mxfp4_a_fp8 --calibrate FILE" makes them', model(), null, {
+    scheme,
+    inputScales: new Map(groups.slice(1)),
+  });
+});
+
+Deno.test("makePlan() --scheme changes inputs only: experts stored otherwise are refused", () => {
+  refused(
+    `--scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2, got mxfp4 in model.layers.0.mlp.experts.0.gate_up_proj; ` +
+      `"mxoss quantize --scheme w_mxfp6_e3m2" writes such a checkpoint`,
+    model(),
+    null,
+    { scheme: "w_mxfp6_e3m2" },
+  );
+  refused("--scheme bf16: expected experts stored as bf16, got mxfp4", model(), null, { scheme: "bf16" });
+  refused(
+    "--scheme ptpc_fp8: expected experts stored as fp8_e4m3 per channel, got fp8_e4m3 in",
+    model({ experts: FP8_TENSOR }),
+    null,
+    {
+      scheme: "ptpc_fp8",
+    },
+  );
+  const mixed = model({ experts: (layer) => layer === 1 ? FP8_TENSOR : MXFP4 });
+  refused("got fp8_e4m3 in model.layers.1.mlp.experts.0.gate_up_proj", mixed, null, { scheme: "w_mxfp4" });
+  refused("--scheme: expected w_mxfp4,", model(), null, { scheme: "w4a4" });
+});
+
+Deno.test("makePlan() --scheme replaces what the config says, and leaves other linears to it", () => {
+  const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
+    exclude: ["lm_head", "*router*"],
+    layer_quant_config: { "*self_attn*": entry(ptpc(false), ptpc(true)) },
+  });
+  const linears = model({ attention: FP8_ROW });
+  const made = plan(linears, config, { scheme: "w_mxfp4" });
+  assertEquals(made.scheme, "w_mxfp4");
+  assertEquals(inputs(made)["0.self_attn.q_proj"], { kind: "fp8_token" });
+  // Attention that is stored as the scheme's weights are is part of it.
+  const all = plan(model({ attention: MXFP4 }), null, { scheme: "w_mxfp4_a_mxfp4" });
+  assertEquals(inputs(all)["0.self_attn.q_proj"], mx("e2m1"));
+  assertEquals(inputs(all)["0.mlp.router"], NONE);
+});
+
+Deno.test("makePlan() lets tensors count where the config contradicts them, with one warning that names both", () => {
+  const said = plan(model(), quark(entry(mxSpec("fp6_e3m2", false), FP4_INPUT)));
+  assertEquals(said.warnings, [
+    "config.json: quantization_config says mxfp6_e3m2 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but the tensors are " +
+    "mxfp4; the tensors count",
+  ]);
+  assertEquals(said.scheme, "w_mxfp4_a_mxfp4");
+
+  const plain = plan(model({ experts: BF16 }), quark(entry(FP4_WEIGHT, FP4_INPUT)));
+  assertEquals(plain.warnings, [
+    "config.json: quantization_config says mxfp4 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but the tensors are not " +
+    "quantized; the tensors count",
+  ]);
+  assertEquals(plain.scheme, "bf16");
+  assertEquals(plain.linears.find(({ module }) => module === EXPERT)!.decidedBy, "tensors");
+
+  const excluded = plan(model(), quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude: ["*"] }));
+  assertEquals(excluded.scheme, "w_mxfp4");
+  assertEquals(excluded.warnings.length, 1);
+  assert(
+    excluded.warnings[0]!.includes("says no quantization for") &&
+      excluded.warnings[0]!.includes("but the tensors are mxfp4"),
+  );
+
+  const channel = plan(model({ experts: FP8_ROW, scale: () => 1 }), quark(entry(FP8, FP8)));
+  assert(
+    channel.warnings[0]!.includes("says fp8_e4m3 for") && channel.warnings[0]!.includes("are fp8_e4m3 per channel"),
+  );
+  const fnuz = plan(
+    model({ experts: { weight: "fp8_e4m3fnuz", scale: "tensor" }, scale: () => 1 }),
+    quark(entry(FP8, FP8)),
+  );
+  assertEquals(fnuz.warnings, [], "MI300's bytes are FP8 to a config");
+});
+
+Deno.test("makePlan() refuses pairs that are no scheme", () => {
+  const pair = quark(entry(mxSpec("fp6_e3m2", false), FP4_INPUT));
+  refused(
+    "config.json: quantization_config: model.layers.0.mlp.experts.0.gate_up_proj: expected bf16, mxfp6_e3m2, fp8, fp8_token inputs with " +
+      "mxfp6_e3m2 weights, got mxfp4 (by global_quant_config)",
+    model({ experts: mxfp6("e3m2") }),
+    pair,
+  );
+  refused(
+    "expected mxfp4 weights with mxfp4 inputs, got fp8_e4m3",
+    model({ experts: FP8_TENSOR }),
+    quark(entry(FP8, FP4_INPUT)),
+  );
+  refused(
+    "expected mxfp4 weights with mxfp4 inputs, got bf16",
+    model({ experts: BF16 }),
+    quark(entry(null, FP4_INPUT)),
+  );
+});
+
+Deno.test("makePlan() refuses experts of a layer with different inputs", () => {
+  const config = quark(entry(FP4_WEIGHT, FP4_INPUT), { layer_quant_config: { [EXPERT]: entry(FP4_WEIGHT, null) } });
+  refused(
+    `expected the same inputs for ${EXPERT} as for model.layers.0.mlp.experts.0.gate_up_proj, which reads the same tokens`,
+    model(),
+    config,
+  );
+});
+
+Deno.test("makePlan() plans mixed precision per layer", () => {
+  const scale = (module: string) => module.includes("layers.1.") ? 1 : null;
+  const linears = model({ experts: (layer) => layer === 0 ? mxfp6("e2m3") : MXFP4, scale });
+  const config = quark(entry(FP4_WEIGHT, FP8), {
+    layer_quant_config: { "*layers.0.mlp*": entry(mxSpec("fp6_e2m3", false), null) },
+  });
+  const made = plan(linears, config);
+  assertEquals(made.warnings, []);
+  assertEquals(made.scheme, "w_mxfp6_e2m3 + w_mxfp4_a_fp8");
+});
+
+Deno.test("makePlan() plans a model of many layers with excludes by name", () => {
+  const linears = model({ layers: 36 });
+  const exclude = linears.filter(({ module }) => module.includes("self_attn")).map(({ module }) => module);
+  const made = plan(linears, quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude: [...exclude, "lm_head", "re:.*router"] }));
+  assertEquals(made.linears.length, linears.length);
+  assertEquals(made.scheme, "w_mxfp4_a_mxfp4");
+});
+
+Deno.test("makePlan() compares specs by what they say: order of keys, unknown keys and lists of one make no difference", () => {
+  const reversed = (spec: Record<string, unknown>) => ({
+    ...Object.fromEntries(Object.entries(spec).reverse()),
+    enable_buffer_reuse: true,
+  });
+  const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
+    layer_quant_config: { [EXPERT]: entry([reversed(FP4_WEIGHT)], [reversed(FP4_INPUT)]) },
+  });
+  const made = plan(model(), config);
+  assertEquals([made.scheme, made.warnings], ["w_mxfp4_a_mxfp4", []]);
+});
