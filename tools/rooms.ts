@@ -133,9 +133,15 @@ export function picture(imports: readonly Import[]): string {
 /** The page that holds the picture. */
 export const PAGE: URL = new URL("docs/architecture.md", ROOT);
 
-/** The page's text with the picture replaced. */
+/**
+ * The page's text with the picture replaced.
+ *
+ * @throws {Error} if the page has no place for a picture: a picture that is nowhere would be compared with nothing.
+ */
 export function withPicture(page: string, drawn: string): string {
-  return page.replace(/```mermaid\n[^]*?\n```/, () => `\`\`\`mermaid\n${drawn}\n\`\`\``);
+  const place = /```mermaid\n[^]*?```/;
+  if (!place.test(page)) throw new Error("the page has no mermaid block");
+  return page.replace(place, () => `\`\`\`mermaid\n${drawn}\n\`\`\``);
 }
 
 if (import.meta.main) {
