@@ -3,7 +3,8 @@
  *
  *     deno run --allow-all bench/cold_start.ts
  *
- * "Cold" means a new process; the files are in the page cache and Deno has the modules in its own cache after a first, uncounted run.
+ * "Cold" means a new process; the files are in the page cache and Deno has the modules in its own cache after a first,
+ * uncounted run.
  */
 import { machine, median } from "./machine.ts";
 
@@ -16,7 +17,10 @@ interface Reply {
   readonly timings: { readonly prefill_tokens_per_second: number; readonly decode_tokens_per_second: number };
 }
 
-/** Runs the program as the README's command does; gives its stdout and the wall-clock time of the process in milliseconds. */
+/**
+ * Runs the program as the README's command does; gives its stdout and the wall-clock time of the process in
+ * milliseconds.
+ */
 async function run(args: readonly string[]): Promise<{ stdout: string; milliseconds: number }> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--allow-read", "--allow-ffi", MAIN, ...args, QUESTION],

@@ -1,5 +1,6 @@
 /**
- * What it costs a sound run to notice faults: `deno run --allow-all bench/faults.ts`. Each figure is the least of many, in microseconds.
+ * What it costs a sound run to notice faults: `deno run --allow-all bench/faults.ts`. Each figure is the least of many,
+ * in microseconds.
  */
 import { explainBusErrors } from "../src/backends/emulate/bus_error.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";

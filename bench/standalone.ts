@@ -1,10 +1,11 @@
 /**
- * The standalone binary's start to the first token of the embedded model, against that of `deno run`: medians of whole processes.
+ * The standalone binary's start to the first token of the embedded model, against that of `deno run`: medians of whole
+ * processes.
  *
  *     deno task compile && deno run --allow-all bench/standalone.ts [dist/mxoss]
  *
- * Both kinds of process take turns, so that a machine that is busy for a while slows both. The files are in the page cache, the binary
- * is unpacked and Deno has compiled code in its cache after a first, uncounted run of each.
+ * Both kinds of process take turns, so that a machine that is busy for a while slows both. The files are in the page
+ * cache, the binary is unpacked and Deno has compiled code in its cache after a first, uncounted run of each.
  */
 import { machine, median } from "./machine.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Times the WASM kernel `linear` on one thread, with weights that stay in cache; prints multiply-accumulates (for one token: weights) per
- * second of the best run.
+ * Times the WASM kernel `linear` on one thread, with weights that stay in cache; prints multiply-accumulates (for one
+ * token: weights) per second of the best run.
  *
  *     deno bench --allow-read bench/wasm_linear.bench.ts
  */

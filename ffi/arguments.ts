@@ -1,7 +1,10 @@
 /** Packs kernel arguments and device records with C layout. The only place where a device address becomes a number. */
 import type { ArgumentWriter, DeviceRange } from "./runtime.ts";
 
-/** Room for one call; the longest entry point of kernels/ABI.md takes less than half of it. Records for device memory may be longer. */
+/**
+ * Room for one call; the longest entry point of kernels/ABI.md takes less than half of it. Records for device memory
+ * may be longer.
+ */
 const INITIAL_BYTES = 2048;
 /** A by-value struct starts at a multiple of this, as the longest C number of the kernels' structs does. */
 const STRUCT_ALIGNMENT = 8;

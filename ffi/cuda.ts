@@ -1,7 +1,9 @@
 /**
- * CUDA (NVIDIA) through the driver API in libcuda.so.1, which comes with the driver; no toolkit is needed. CUDA 11.4 or newer.
+ * CUDA (NVIDIA) through the driver API in libcuda.so.1, which comes with the driver; no toolkit is needed. CUDA 11.4 or
+ * newer.
  *
- * The functions that changed carry the suffix `_v2` that `cuda.h` hides behind macros. The names without it take 32-bit sizes.
+ * The functions that changed carry the suffix `_v2` that `cuda.h` hides behind macros. The names without it take 32-bit
+ * sizes.
  */
 import type { Driver, Handle } from "./driver.ts";
 import { CudaError } from "./errors.ts";

@@ -1,8 +1,8 @@
 /** The functions of libcuda that are called, and nothing else. */
 
 /**
- * Every function that is called, with its C parameters. `CUresult` and `CUdevice` are ints. Handles (`CUcontext`, `CUstream`, `CUevent`,
- * `CUmodule`, `CUfunction`, `CUgraph`, `CUgraphExec`) and `CUdeviceptr` are 64-bit numbers.
+ * Every function that is called, with its C parameters. `CUresult` and `CUdevice` are ints. Handles (`CUcontext`,
+ * `CUstream`, `CUevent`, `CUmodule`, `CUfunction`, `CUgraph`, `CUgraphExec`) and `CUdeviceptr` are 64-bit numbers.
  */
 export const CUDA_SYMBOLS = {
   cuInit: { parameters: [/* unsigned flags */ "u32"], result: "i32" },

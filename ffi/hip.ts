@@ -1,9 +1,10 @@
 /**
  * HIP (AMD) through libamdhip64, from ROCm 5.2 to 7.
  *
- * Only calls whose C signatures and enumeration values are the same in all of these versions are used. `hipDeviceProp_t` is not one of
- * them (it changed its layout with ROCm 6, and its entry point its name), so numbers come from `hipDeviceGetAttribute`, and the one thing
- * that only the structure holds, the architecture's name, is found in it by its form (see {@linkcode findArchitecture}).
+ * Only calls whose C signatures and enumeration values are the same in all of these versions are used.
+ * `hipDeviceProp_t` is not one of them (it changed its layout with ROCm 6, and its entry point its name), so numbers
+ * come from `hipDeviceGetAttribute`, and the one thing that only the structure holds, the architecture's name, is found
+ * in it by its form (see {@linkcode findArchitecture}).
  */
 import { FailureError } from "../src/errors.ts";
 import type { Driver, Handle } from "./driver.ts";
@@ -24,7 +25,10 @@ const HIP_ERROR_NOT_READY = 600;
 /** Both layouts of hipDeviceProp_t are shorter (at most 1,480 bytes in ROCm 7). */
 const PROPERTIES_BYTES = 16_384;
 
-/** Where libamdhip64 is looked for. A bare name that was asked for is the loader's to find, or a file in the working directory. */
+/**
+ * Where libamdhip64 is looked for. A bare name that was asked for is the loader's to find, or a file in the working
+ * directory.
+ */
 export function hipCandidates(explicit?: string): readonly string[] {
   if (explicit !== undefined) return explicit.includes("/") ? [explicit] : [explicit, `./${explicit}`];
   const roots = [...new Set(["ROCM_PATH", "HIP_PATH"].map(environment).filter((root) => root !== undefined))];
@@ -59,8 +63,8 @@ export function openHip(explicit?: string): GpuRuntime {
 }
 
 /**
- * The architecture in a `hipDeviceProp_t` of any layout: the last NUL-terminated text of the form "gfx942:sramecc+:xnack-". The device's
- * own name comes first and may have the same form.
+ * The architecture in a `hipDeviceProp_t` of any layout: the last NUL-terminated text of the form
+ * "gfx942:sramecc+:xnack-". The device's own name comes first and may have the same form.
  *
  * @throws {FailureError} if there is none.
  */

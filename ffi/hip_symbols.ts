@@ -1,8 +1,9 @@
 /** The functions of libamdhip64 that are called, and nothing else. */
 
 /**
- * Every function that is called, with its C parameters. `hipError_t` is an int, `hipDevice_t` an int. Handles (`hipStream_t`,
- * `hipEvent_t`, `hipModule_t`, `hipFunction_t`, `hipGraph_t`, `hipGraphExec_t`) and device pointers are 64-bit numbers.
+ * Every function that is called, with its C parameters. `hipError_t` is an int, `hipDevice_t` an int. Handles
+ * (`hipStream_t`, `hipEvent_t`, `hipModule_t`, `hipFunction_t`, `hipGraph_t`, `hipGraphExec_t`) and device pointers are
+ * 64-bit numbers.
  */
 export const HIP_SYMBOLS = {
   hipInit: { parameters: [/* unsigned flags */ "u32"], result: "i32" },

@@ -1,4 +1,7 @@
-/** Finding and opening a shared library: in which places it is looked for, which permission is needed, and why it was not opened. */
+/**
+ * Finding and opening a shared library: in which places it is looked for, which permission is needed, and why it was
+ * not opened.
+ */
 import { reason } from "../src/errors.ts";
 import { GpuLibraryError } from "./errors.ts";
 
@@ -32,8 +35,8 @@ export interface LibraryRequest<S extends Deno.ForeignLibraryInterface> {
 /**
  * Opens the first candidate that can be opened.
  *
- * Never prompts. All of FFI must be permitted and not one library's path only: Deno lets a program with less open the library, but not take the
- * address of its own buffers, without which nothing can be called.
+ * Never prompts. All of FFI must be permitted and not one library's path only: Deno lets a program with less open the
+ * library, but not take the address of its own buffers, without which nothing can be called.
  *
  * @throws {GpuLibraryError} with one line that says what was tried.
  */
@@ -68,8 +71,8 @@ const LIBC = {
 const NOW_AND_FOREVER = 0x1002;
 
 /**
- * Keeps an opened library in the process after its handle is closed: GPU drivers have threads and exit handlers of their own, which do not
- * survive being unloaded.
+ * Keeps an opened library in the process after its handle is closed: GPU drivers have threads and exit handlers of
+ * their own, which do not survive being unloaded.
  */
 function keepLoaded(path: string): void {
   if (Deno.build.os !== "linux") return;
@@ -78,7 +81,8 @@ function keepLoaded(path: string): void {
     libc.symbols.dlopen(new TextEncoder().encode(`${path}\0`), NOW_AND_FOREVER);
     libc.close();
   } catch {
-    // A C library without dlopen, as before glibc 2.34: the handle is then closed at the end of the process at the latest.
+    // A C library without dlopen, as before glibc 2.34: the handle is then closed at the end of the process at the
+    // latest.
   }
 }
 

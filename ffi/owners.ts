@@ -1,4 +1,7 @@
-/** Owners of what a GPU library hands out. Written once over {@linkcode Driver}; addresses and handles stay in private fields. */
+/**
+ * Owners of what a GPU library hands out. Written once over {@linkcode Driver}; addresses and handles stay in private
+ * fields.
+ */
 import { FailureError, reason } from "../src/errors.ts";
 import { PackedArguments } from "./arguments.ts";
 import type { Driver, Handle } from "./driver.ts";

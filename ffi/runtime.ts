@@ -1,10 +1,11 @@
 /**
- * One view of a GPU for HIP (AMD) and CUDA (NVIDIA): devices, memory, streams, events, modules, launches, graphs, pinned staging.
+ * One view of a GPU for HIP (AMD) and CUDA (NVIDIA): devices, memory, streams, events, modules, launches, graphs,
+ * pinned staging.
  *
- * Nothing here shows an address. What lies on a device is named by a {@linkcode DeviceRange}, and only the code in `ffi/` turns it
- * into a number, when it writes kernel arguments. Everything that is allocated is an owner to be disposed of (`using`);
- * disposing twice is harmless. Disposing never throws: a failed release is kept in {@linkcode GpuDevice.releaseFailures}, because it would otherwise
- * hide the error that led to it.
+ * Nothing here shows an address. What lies on a device is named by a {@linkcode DeviceRange}, and only the code in
+ * `ffi/` turns it into a number, when it writes kernel arguments. Everything that is allocated is an owner to be
+ * disposed of (`using`); disposing twice is harmless. Disposing never throws: a failed release is kept in
+ * {@linkcode GpuDevice.releaseFailures}, because it would otherwise hide the error that led to it.
  */
 
 /** The two libraries. */
@@ -111,7 +112,10 @@ export interface LaunchShape {
   readonly sharedBytes: number;
 }
 
-/** An ordered queue of work. Copies from and to pinned memory return at once; the memory must stay as it is until they are done. */
+/**
+ * An ordered queue of work. Copies from and to pinned memory return at once; the memory must stay as it is until they
+ * are done.
+ */
 export interface Stream extends Disposable {
   launch(kernel: Kernel, shape: LaunchShape, args: ArgumentWriter): void;
   /** Copies `bytes` from `source` at `offset` to the start of `target`. */
@@ -120,7 +124,10 @@ export interface Stream extends Disposable {
   download(target: PinnedBuffer, offset: number, source: DeviceRange, bytes: number): void;
   /** Copies inside the device. */
   copy(target: DeviceRange, source: DeviceRange, bytes: number): void;
-  /** Copies records that an {@linkcode ArgumentWriter} wrote (they may hold device addresses), and waits until they are there. */
+  /**
+   * Copies records that an {@linkcode ArgumentWriter} wrote (they may hold device addresses), and waits until they are
+   * there.
+   */
   uploadRecords(target: DeviceRange, records: ArgumentWriter): void;
   /** Fills a range with a byte. */
   fill(target: DeviceRange, byte: number): void;
@@ -168,10 +175,11 @@ export interface Graph extends Disposable {
 }
 
 /**
- * Writes the arguments of a launch, or records for device memory, with C layout: every number is aligned to its own size.
+ * Writes the arguments of a launch, or records for device memory, with C layout: every number is aligned to its own
+ * size.
  *
- * Outside `struct` .. `end` each call adds one argument. Between them calls add members of one by-value struct, which is
- * aligned to 8 bytes and padded to a multiple of 8.
+ * Outside `struct` .. `end` each call adds one argument. Between them calls add members of one by-value struct, which
+ * is aligned to 8 bytes and padded to a multiple of 8.
  */
 export interface ArgumentWriter {
   /** Forgets what was written. */

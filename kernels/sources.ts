@@ -1,6 +1,12 @@
-/** What is compiled from the kernel sources: one object per operation, and per weight format where an operation depends on it. */
+/**
+ * What is compiled from the kernel sources: one object per operation, and per weight format where an operation depends
+ * on it.
+ */
 
-/** Architectures with committed code objects. `sm_90` is PTX, which the driver compiles for any later NVIDIA GPU as well. */
+/**
+ * Architectures with committed code objects. `sm_90` is PTX, which the driver compiles for any later NVIDIA GPU as
+ * well.
+ */
 export const ARCHITECTURES = ["gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201", "sm_90"] as const;
 /** One of {@linkcode ARCHITECTURES}. */
 export type Architecture = (typeof ARCHITECTURES)[number];
@@ -100,8 +106,8 @@ export function extensionOf(arch: Architecture): "co" | "ptx" {
 
 /** Arguments of clang for one object. */
 export function compileArguments(arch: Architecture, unit: Unit, output: string): string[] {
-  // No contraction: fma only where the source says so, so that every machine computes the same bits.
-  // No vectorization: packed float32 on CDNA made the kernels for four tokens spill, and bytes were loaded as unaligned pairs.
+  // No contraction: fma only where the source says so, so that every machine computes the same bits. No vectorization:
+  // packed float32 on CDNA made the kernels for four tokens spill, and bytes were loaded as unaligned pairs.
   const common = [
     "-std=c++20",
     "-O3",

@@ -1,8 +1,9 @@
 /**
  * Where the program's own files lie: the embedded model, the WASM module, worker scripts, GPU code objects.
  *
- * In a checkout and in a `deno compile` binary this script is `<root>/src/assets.ts`; in the bundle of the self-extracting binary it is part of
- * a script that lies in the root itself. Everything else keeps its repository path below the root, but that bundled scripts are JavaScript.
+ * In a checkout and in a `deno compile` binary this script is `<root>/src/assets.ts`; in the bundle of the
+ * self-extracting binary it is part of a script that lies in the root itself. Everything else keeps its repository path
+ * below the root, but that bundled scripts are JavaScript.
  */
 const own = "src/assets.ts";
 const bundled = !import.meta.url.endsWith(own);
@@ -16,7 +17,10 @@ export function asset(path: string): URL {
   return new URL(bundled ? path.replace(/\.ts$/, ".js") : path, root);
 }
 
-/** Whether a path leads into an executable that `deno compile` made: Deno can read it, but the system knows no such file. */
+/**
+ * Whether a path leads into an executable that `deno compile` made: Deno can read it, but the system knows no such
+ * file.
+ */
 export function isVirtual(path: string): boolean {
   return Deno.build.standalone && `file://${path}`.startsWith(root);
 }

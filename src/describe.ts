@@ -11,8 +11,8 @@ export function printable(text: string): string {
 }
 
 /**
- * What a message says was got. Objects and arrays are not spelled out: one from a file may be as deep as the file is long.
- * `nothing`, `"yarn"` with its quotes, `an array of 2`, `an object`, `null`, `1.5`.
+ * What a message says was got. Objects and arrays are not spelled out: one from a file may be as deep as the file is
+ * long. `nothing`, `"yarn"` with its quotes, `an array of 2`, `an object`, `null`, `1.5`.
  */
 export function show(value: unknown): string {
   if (value === undefined) return "nothing";

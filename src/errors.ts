@@ -30,7 +30,9 @@ export function reason(thrown: unknown): string {
 /** Characters of the longest line that says what went wrong. */
 const MAX_LINE = 300;
 
-/** A line that is not long, however long the names in it are: its middle is left out, as its ends say what and where. */
+/**
+ * A line that is not long, however long the names in it are: its middle is left out, as its ends say what and where.
+ */
 export function clip(line: string): string {
   if (line.length <= MAX_LINE) return line;
   const half = (MAX_LINE - 1) / 2;

@@ -1,6 +1,6 @@
 /**
- * JSON whose numbers keep the form in which they are written. To Python, and to readers that check types, 7.0 is another number than 7;
- * JSON.parse makes one of both.
+ * JSON whose numbers keep the form in which they are written. To Python, and to readers that check types, 7.0 is
+ * another number than 7; JSON.parse makes one of both.
  */
 
 /** A number in its written form, which JSON.stringify writes again. */
@@ -25,7 +25,10 @@ export function parseWritten(text: string): unknown {
   return parse(text, (_key, value, { source }) => typeof value === "number" ? rawJSON(source) : value);
 }
 
-/** A number as Python writes a float: with a point or an exponent, also where it is whole. Null for what JSON has no number for. */
+/**
+ * A number as Python writes a float: with a point or an exponent, also where it is whole. Null for what JSON has no
+ * number for.
+ */
 export function float(value: number): WrittenNumber | null {
   return Number.isFinite(value) ? rawJSON(pythonFloat(value)) : null;
 }
@@ -36,7 +39,9 @@ export function asFloat(value: unknown): unknown {
   return isRawJSON(value) && /^-?\d+$/.test(value.rawJSON) ? float(Number(value.rawJSON)) : value;
 }
 
-/** A JSON value as Python writes what it has read: integers stay, floats get their shortest form, 1e-5 becomes 1e-05. */
+/**
+ * A JSON value as Python writes what it has read: integers stay, floats get their shortest form, 1e-5 becomes 1e-05.
+ */
 export function asPython(value: unknown): unknown {
   if (isRawJSON(value)) return /[.eE]/.test(value.rawJSON) ? float(Number(value.rawJSON)) : value;
   if (Array.isArray(value)) return value.map(asPython);

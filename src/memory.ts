@@ -1,4 +1,7 @@
-/** Memory of the machine that this process may still take, and refusing a model that needs more before any of it is taken. */
+/**
+ * Memory of the machine that this process may still take, and refusing a model that needs more before any of it is
+ * taken.
+ */
 import { FailureError } from "./errors.ts";
 
 /** Memory that can be had. */
@@ -19,7 +22,10 @@ export interface Needed {
 /** Text of a file of the system, or null. */
 export type ReadSystemFile = (path: string) => string | null;
 
-/** The least of what the system has and what its control groups (version 1 or 2) leave to the process; null where nobody says. */
+/**
+ * The least of what the system has and what its control groups (version 1 or 2) leave to the process; null where nobody
+ * says.
+ */
 export function availableFrom(read: ReadSystemFile): Available | null {
   const found: Available[] = [];
   const free = /^MemAvailable:\s+(\d+) kB$/m.exec(read("/proc/meminfo") ?? "")?.[1];
@@ -56,8 +62,8 @@ function leftOf(read: ReadSystemFile, dir: string, limit: string, usage: string,
 let seen: Available | null = null;
 
 /**
- * What is there now, or was when the process still might look: Deno opens files of /proc to nobody with fewer than all permissions, so
- * they are read through libc, where calling it is permitted.
+ * What is there now, or was when the process still might look: Deno opens files of /proc to nobody with fewer than all
+ * permissions, so they are read through libc, where calling it is permitted.
  */
 export function availableMemory(): Available | null {
   if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return seen;

@@ -1,17 +1,18 @@
 /**
- * Text from outside (a file's name, a tensor's, a tokenizer's token, a model's reply) as it may be shown to a person. Every other way to
- * a terminal, a table or a report leads through here.
+ * Text from outside (a file's name, a tensor's, a tokenizer's token, a model's reply) as it may be shown to a person.
+ * Every other way to a terminal, a table or a report leads through here.
  */
 
 /**
- * What a terminal or a browser would obey, or would not show at all: control characters of both sets (ESC, BEL, CSI), signs that turn the
- * direction of writing, characters without width, line and paragraph separators, halves of surrogate pairs. The two selectors that only
- * choose between an emoji's forms stay.
+ * What a terminal or a browser would obey, or would not show at all: control characters of both sets (ESC, BEL, CSI),
+ * signs that turn the direction of writing, characters without width, line and paragraph separators, halves of
+ * surrogate pairs. The two selectors that only choose between an emoji's forms stay.
  */
 const OBEYED = /[[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]--[\t\n\ufe0e\ufe0f]]/gv;
 
 /**
- * Text with everything of that kind written as `\u001b`; tabs and line breaks stay. Of JSON it makes JSON with the same meaning.
+ * Text with everything of that kind written as `\u001b`; tabs and line breaks stay. Of JSON it makes JSON with the same
+ * meaning.
  */
 export function printable(text: string): string {
   return text.replaceAll(OBEYED, escaped);

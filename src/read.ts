@@ -4,8 +4,8 @@ import { printable } from "./describe.ts";
 import { parseWritten } from "./json_numbers.ts";
 
 /**
- * Runs `read`; what the operating system refuses becomes an error about `path`. A permission that Deno lacks is passed on, and so is
- * any error that no system call made.
+ * Runs `read`; what the operating system refuses becomes an error about `path`. A permission that Deno lacks is passed
+ * on, and so is any error that no system call made.
  *
  * @throws {InputError}
  */
@@ -77,8 +77,9 @@ export function readWhole(path: string, mostBytes: number, where = path): Uint8A
 }
 
 /**
- * Most objects, arrays, and commas of a JSON text, by their bytes: what a parsed value takes in memory is some hundred bytes for an
- * object with a key of its own, and some ten for other values. tokenizer.json of gpt-oss has 446,000 arrays and 1,100,000 commas.
+ * Most objects, arrays, and commas of a JSON text, by their bytes: what a parsed value takes in memory is some hundred
+ * bytes for an object with a key of its own, and some ten for other values. tokenizer.json of gpt-oss has 446,000
+ * arrays and 1,100,000 commas.
  */
 const MOST: readonly (readonly [byte: number, count: number, what: string])[] = [
   [0x7b, 500_000, "objects"],

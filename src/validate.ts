@@ -32,7 +32,10 @@ export function oneOf<T extends string | boolean>(...values: T[]): z.ZodType<T> 
   return z.literal(values, { error: values.map((value) => JSON.stringify(value)).join(" or ") });
 }
 
-/** Longest list of a config: all linears of a large model are 10,000. A validator makes an object for each entry that is wrong. */
+/**
+ * Longest list of a config: all linears of a large model are 10,000. A validator makes an object for each entry that is
+ * wrong.
+ */
 const MAX_LIST = 100_000;
 /** How deep lists are looked for: in the values of a file, and of the objects in it. */
 const LIST_DEPTH = 2;

@@ -1,10 +1,14 @@
-/** Files that tests build and keep in the checkout, where git ignores them, under a name that says what they were built from. */
+/**
+ * Files that tests build and keep in the checkout, where git ignores them, under a name that says what they were built
+ * from.
+ */
 
 /** Where they are kept: not in the system's folder for temporary files, in which a run of the tests leaves nothing. */
 export const BUILD_FOLDER = new URL("../.cache/tests", import.meta.url).pathname;
 
 /**
- * Builds a file unless it is there. Of several threads and processes that ask at the same time one builds, and the others wait for it.
+ * Builds a file unless it is there. Of several threads and processes that ask at the same time one builds, and the
+ * others wait for it.
  *
  * @param path Where the file shall lie; its folder is made.
  * @param build Writes the file at the path it is given, which is renamed when that is done: nobody sees half of it.
@@ -24,8 +28,9 @@ export function buildOnce(path: string, build: (partial: string) => void): strin
 }
 
 /**
- * A shared library's copy for this test file alone. The files of a parallel run are threads of one process, where a library that is
- * loaded twice from one path is there once, with one state for all. The copy is gone when the file's tests have ended.
+ * A shared library's copy for this test file alone. The files of a parallel run are threads of one process, where a
+ * library that is loaded twice from one path is there once, with one state for all. The copy is gone when the file's
+ * tests have ended.
  */
 export function ownCopy(path: string): string {
   let copy = copies.get(path);

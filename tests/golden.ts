@@ -1,6 +1,6 @@
 /**
- * Reads the golden files, without the code under test for such files: a safetensors file that is known to be well-formed is a length, a JSON
- * header and data.
+ * Reads the golden files, without the code under test for such files: a safetensors file that is known to be
+ * well-formed is a length, a JSON header and data.
  */
 import { asset } from "../src/assets.ts";
 

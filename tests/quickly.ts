@@ -2,14 +2,17 @@
 import { InputError } from "../src/errors.ts";
 import { assert, assertMatch } from "./assert.ts";
 
-/** Most processor time, in milliseconds: a second by itself; beside other tests, which share caches and memory, up to twice that. */
+/**
+ * Most processor time, in milliseconds: a second by itself; beside other tests, which share caches and memory, up to
+ * twice that.
+ */
 const MOST_CPU = 2000;
 /** Most memory that may be held when the refusal is there, in bytes above what was held before. */
 const MOST_MEMORY = 500_000_000;
 
 /**
- * Processor time of this thread so far, in milliseconds: neither a busy machine nor tests in other threads make a difference. Where the
- * system does not tell it, time as it goes by.
+ * Processor time of this thread so far, in milliseconds: neither a busy machine nor tests in other threads make a
+ * difference. Where the system does not tell it, time as it goes by.
  */
 export function threadTime(): number {
   try {

@@ -1,6 +1,6 @@
 /**
- * Doses of tests that try the same thing many times. `deno task test` tries it a few times; `deno task test:soak`, which sets `MXOSS_SOAK=1`
- * and runs the files that import this one, tries all.
+ * Doses of tests that try the same thing many times. `deno task test` tries it a few times; `deno task test:soak`,
+ * which sets `MXOSS_SOAK=1` and runs the files that import this one, tries all.
  */
 
 /** Whether the full dose is asked for. */

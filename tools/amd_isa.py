@@ -62,7 +62,8 @@ def prepare(emu):
     """Properties of a real GPU that our kernels rely on and the emulator lacks."""
     # It flushes subnormal float32 numbers, as its own compiler's kernels ask for; ours ask for them to be kept.
     emu._get_ftz_lib = lambda: (None, 0)
-    # Lanes that are switched off access LDS, at whatever address is in their registers: give every 32-bit address memory.
+    # Lanes that are switched off access LDS, at whatever address is in their registers: give every 32-bit address
+    # memory.
     space = mmap.mmap(-1, 1 << 32, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0))
     emu.lds_space = space  # keeps it mapped
     emu.lds_address = ctypes.addressof(ctypes.c_char.from_buffer(space))

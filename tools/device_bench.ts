@@ -1,4 +1,7 @@
-/** Loading, prefill and decode of a model of random weights in the shape of gpt-oss-20b, and what each kind of kernel takes of it. */
+/**
+ * Loading, prefill and decode of a model of random weights in the shape of gpt-oss-20b, and what each kind of kernel
+ * takes of it.
+ */
 import type { GpuRuntime } from "../ffi/runtime.ts";
 import { profileSteps, type StepTime } from "../src/backends/gpu/profile.ts";
 import { GpuEngine } from "../src/backends/gpu/engine.ts";

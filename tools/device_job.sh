@@ -1,11 +1,12 @@
 #!/bin/sh
-# Runs tools/device_job.ts on a bare Linux x86-64 machine with a GPU: no Deno, no network, only this repository and the folder .device.
+# Runs tools/device_job.ts on a bare Linux x86-64 machine with a GPU: no Deno, no network, only this repository and the
+# folder .device.
 #
 #     tools/device_job.sh pack               here: writes .device/ (ignored by git): Deno, compressed, and the program as one script
 #     tools/device_job.sh run [FLAGS]        there, in the repository's root: unpacks to /tmp and runs; see tools/device_job.ts for FLAGS
 #
-# With OUT set, `run` leaves $OUT/device.json and $OUT/device.log. Deno's archive takes two minutes to make and is made once;
-# `pack` again after every change of a source.
+# With OUT set, `run` leaves $OUT/device.json and $OUT/device.log. Deno's archive takes two minutes to make and is made
+# once; `pack` again after every change of a source.
 set -eu
 cd "$(dirname "$0")/.."
 

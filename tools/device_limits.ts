@@ -1,4 +1,7 @@
-/** What loading cannot be faster than: the files alone, read by as many readers into page-locked memory, and the way to the device alone. */
+/**
+ * What loading cannot be faster than: the files alone, read by as many readers into page-locked memory, and the way to
+ * the device alone.
+ */
 import type { GpuDevice } from "../ffi/runtime.ts";
 import { READERS, STAGING_BYTES } from "../src/backends/gpu/load.ts";
 

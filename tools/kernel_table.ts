@@ -1,10 +1,11 @@
 /**
- * Writes docs/kernels.md: for each kernel and architecture, whether it was compiled, run on an ISA emulator, run on a GPU.
+ * Writes docs/kernels.md: for each kernel and architecture, whether it was compiled, run on an ISA emulator, run on a
+ * GPU.
  *
  *     deno run --allow-read --allow-write=docs tools/kernel_table.ts
  *
- * From kernels/build/manifest.json, tests/kernels/isa_results.json (tests/kernels/isa_test.ts) and tests/kernels/gpu_results.json
- * (tests/kernels/gpu_check.ts --json, on the device that it names).
+ * From kernels/build/manifest.json, tests/kernels/isa_results.json (tests/kernels/isa_test.ts) and
+ * tests/kernels/gpu_results.json (tests/kernels/gpu_check.ts --json, on the device that it names).
  */
 import type { Manifest } from "../kernels/manifest.ts";
 

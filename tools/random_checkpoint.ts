@@ -3,14 +3,14 @@
  *
  *     deno run -A tools/random_checkpoint.ts --shape gpt-oss-20b --layers 24 --out DIR [--layout hf_mxfp4|hf_bf16|original|quark]
  *
- * `--small` stands for `--shape tiny`; `--layers`, `--hidden`, `--intermediate`, `--experts`, `--top-k`, `--heads`, `--kv-heads`,
- * `--head-dim`, `--vocab` and `--window` change a shape. Layout quark: `--weights` and `--attention`
- * bf16|mxfp4|mxfp6_e3m2|mxfp6_e2m3|fp8|fp8_channel, `--experts-as` each|fused|blocks, `--input-scales`, `--kv-scales` output_scale|legacy.
- * `--shard-bytes N` (5e9) and `--seed N` (1).
+ * `--small` stands for `--shape tiny`; `--layers`, `--hidden`, `--intermediate`, `--experts`, `--top-k`, `--heads`,
+ * `--kv-heads`, `--head-dim`, `--vocab` and `--window` change a shape. Layout quark: `--weights` and `--attention`
+ * bf16|mxfp4|mxfp6_e3m2|mxfp6_e2m3|fp8|fp8_channel, `--experts-as` each|fused|blocks, `--input-scales`, `--kv-scales`
+ * output_scale|legacy. `--shard-bytes N` (5e9) and `--seed N` (1).
  *
- * Numbers are sane, so that a forward pass stays finite: weights of 2^-8 to 2^-4, norms of 1, small biases. They come from one pool of
- * random numbers per kind, read from a random place for each piece: tensors differ, but the pool's numbers come again. No tokenizer is
- * written.
+ * Numbers are sane, so that a forward pass stays finite: weights of 2^-8 to 2^-4, norms of 1, small biases. They come
+ * from one pool of random numbers per kind, read from a random place for each piece: tensors differ, but the pool's
+ * numbers come again. No tokenizer is written.
  */
 import { parseArgs } from "node:util";
 import { withFloats } from "../src/quantize/write_quark_config.ts";

@@ -1,4 +1,7 @@
-/** Names, shapes and configs of random checkpoints, in every layout that the program reads. Data comes from random_checkpoint.ts. */
+/**
+ * Names, shapes and configs of random checkpoints, in every layout that the program reads. Data comes from
+ * random_checkpoint.ts.
+ */
 import type { WrittenDtype, WrittenTensor } from "../src/checkpoint/write_safetensors.ts";
 
 /** The sizes of a model. */

@@ -1,11 +1,13 @@
 /**
- * The rooms of the house and the imports between them, read from the code: what tests/house holds against the rule that every arrow runs
- * down, and what the picture in docs/architecture.md is drawn from.
+ * The rooms of the house and the imports between them, read from the code: what tests/house holds against the rule that
+ * every arrow runs down, and what the picture in docs/architecture.md is drawn from.
  *
  *     deno run --allow-read --allow-write=docs tools/rooms.ts    # draws the picture anew
  */
 
-/** The rooms, floor by floor from the ground up: a room may import from itself and from any floor below, types included. */
+/**
+ * The rooms, floor by floor from the ground up: a room may import from itself and from any floor below, types included.
+ */
 export const FLOORS: readonly (readonly string[])[] = [
   ["ground"],
   ["formats", "text", "ffi", "kernels"],

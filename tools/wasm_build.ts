@@ -4,14 +4,15 @@
  *     deno task wasm:build     writes wasm/pkg
  *     deno task wasm:check     builds, and exits with 1 if wasm/pkg holds anything else
  *
- * wasm-pack's last step, wasm-bindgen, would turn a module that already has a shared memory into one whose start function
- * allocates a stack and thread-local storage inside the memory, with an allocator that this module does not have: here TypeScript owns
- * every byte of the memory, and gives every instance its stack. So the crate is linked with an ordinary imported memory, and
- * {@linkcode importSharedMemory} writes the import that the module really has into wasm-pack's output. That is sound because the
- * module has no data segment (checked), hence no initialization that two instances could repeat, and no mutable statics.
+ * wasm-pack's last step, wasm-bindgen, would turn a module that already has a shared memory into one whose start
+ * function allocates a stack and thread-local storage inside the memory, with an allocator that this module does not
+ * have: here TypeScript owns every byte of the memory, and gives every instance its stack. So the crate is linked with
+ * an ordinary imported memory, and {@linkcode importSharedMemory} writes the import that the module really has into
+ * wasm-pack's output. That is sound because the module has no data segment (checked), hence no initialization that two
+ * instances could repeat, and no mutable statics.
  *
- * The JavaScript glue of wasm-pack is not kept: the kernels are plain exports over addresses, instantiated directly. No wasm-opt: it gained
- * nothing, and the one that Debian packages cannot read relaxed SIMD.
+ * The JavaScript glue of wasm-pack is not kept: the kernels are plain exports over addresses, instantiated directly. No
+ * wasm-opt: it gained nothing, and the one that Debian packages cannot read relaxed SIMD.
  */
 
 const CRATE = new URL("../wasm/", import.meta.url);
@@ -107,8 +108,8 @@ function leb(value: number): number[] {
 }
 
 /**
- * Replaces the import section of a module, which must import one memory and nothing else, by `env.memory`: shared, at least the pages
- * that the module asked for, at most 65536 pages (4 GiB). Everything else stays as it is.
+ * Replaces the import section of a module, which must import one memory and nothing else, by `env.memory`: shared, at
+ * least the pages that the module asked for, at most 65536 pages (4 GiB). Everything else stays as it is.
  *
  * @throws {Error} if the module imports anything else, or has a data segment or a start function.
  */

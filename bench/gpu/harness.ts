@@ -1,4 +1,7 @@
-/** Times launches of single kernels on a GPU: data that is larger than the caches, launches recorded in a graph, device events. */
+/**
+ * Times launches of single kernels on a GPU: data that is larger than the caches, launches recorded in a graph, device
+ * events.
+ */
 import type {
   ArgumentWriter,
   DeviceBuffer,
@@ -109,7 +112,8 @@ export class Harness implements Disposable {
   /**
    * Times chains of launches.
    *
-   * @param chains One or more chains that do the same on different data, so that no data is in the caches when its turn comes.
+   * @param chains One or more chains that do the same on different data, so that no data is in the caches when its turn
+   *   comes.
    */
   time(name: string, chains: readonly (readonly Launch[])[], bytes: number, macs = 0, repeat = 7): Timing {
     // Loads modules and sets limits before the recording.

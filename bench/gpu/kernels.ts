@@ -1,12 +1,12 @@
 /**
- * Times the kernels of a decode step and of a prefill at the shapes of gpt-oss-20b, and what part of the memory bandwidth and
- * of the multiply-adds per second they reach.
+ * Times the kernels of a decode step and of a prefill at the shapes of gpt-oss-20b, and what part of the memory
+ * bandwidth and of the multiply-adds per second they reach.
  *
  *     deno run --allow-ffi --allow-read --allow-env bench/gpu/kernels.ts [decode|prefill] [--bandwidth=4.3e12] [--filter=TEXT]
  *         [--kernels=DIR] [--json]
  *
- * Weights lie in several copies that together are larger than the caches; launches are replayed from a graph. Bytes are those
- * that must be moved: weights once, activations once.
+ * Weights lie in several copies that together are larger than the caches; launches are replayed from a graph. Bytes are
+ * those that must be moved: weights once, activations once.
  */
 import { openFirstGpu } from "../../tests/kernels/gpu_machine.ts";
 import type { Manifest } from "../../kernels/manifest.ts";

@@ -1,6 +1,6 @@
 /**
- * Files that are either whole or not there: written under a temporary name that nobody can guess and that must be new, brought to the
- * disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
+ * Files that are either whole or not there: written under a temporary name that nobody can guess and that must be new,
+ * brought to the disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
  */
 import { FailureError, InputError, reason } from "../errors.ts";
 
@@ -133,7 +133,8 @@ export function copyWhole(from: string, to: string): void {
 }
 
 /**
- * Opens a regular file to read and to append to it, or starts it. A link of that name is not followed: what is behind it is not ours.
+ * Opens a regular file to read and to append to it, or starts it. A link of that name is not followed: what is behind
+ * it is not ours.
  *
  * @throws {InputError} where the path cannot be written, or has something else than a regular file.
  */
@@ -159,7 +160,8 @@ export function openToAppend(path: string): Deno.FsFile {
 }
 
 /**
- * Refuses a path that has anything but a regular file, and gives what `lstat` says of the file; null where there is none.
+ * Refuses a path that has anything but a regular file, and gives what `lstat` says of the file; null where there is
+ * none.
  *
  * @throws {InputError} naming what is there.
  */
@@ -187,7 +189,10 @@ export function syncDirectory(path: string): void {
   }
 }
 
-/** Who is to blame: the path (exit code 2) or the disk (exit code 1). A permission that Deno lacks is passed on as it is. */
+/**
+ * Who is to blame: the path (exit code 2) or the disk (exit code 1). A permission that Deno lacks is passed on as it
+ * is.
+ */
 export function cannotWrite(path: string, thrown: unknown): unknown {
   if (thrown instanceof Deno.errors.NotCapable || thrown instanceof InputError) return thrown;
   const { NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop } = Deno.errors;

@@ -1,4 +1,6 @@
-/** A directory on disk becomes a validated config and named packed tensors; its layout is found out, never asked for. */
+/**
+ * A directory on disk becomes a validated config and named packed tensors; its layout is found out, never asked for.
+ */
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
 import { refuseNanScales } from "./e8m0.ts";
@@ -54,7 +56,10 @@ export interface Checkpoint {
 export interface OpenOptions {
   /** Called with each of {@linkcode Checkpoint.warnings} as it comes up. */
   readonly onWarning?: (line: string) => void;
-  /** Whether to read all e8m0 scales and routers and refuse NaN (default); without it, nothing but headers and single scales is read. */
+  /**
+   * Whether to read all e8m0 scales and routers and refuse NaN (default); without it, nothing but headers and single
+   * scales is read.
+   */
   readonly checkScales?: boolean;
 }
 

@@ -1,4 +1,7 @@
-/** config.json and generation_config.json, validated: unknown keys are tolerated, missing and contradictory ones refused by name. */
+/**
+ * config.json and generation_config.json, validated: unknown keys are tolerated, missing and contradictory ones refused
+ * by name.
+ */
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
 import { fromHf, HfConfig } from "./hf_config.ts";

@@ -76,8 +76,8 @@ function lookAt(path: string): Deno.FileInfo | null {
 }
 
 /**
- * Opens the files of a checkpoint: model.safetensors, or the shards of model.safetensors.index.json, or else every *.safetensors
- * (OpenAI's own layout has shards without an index).
+ * Opens the files of a checkpoint: model.safetensors, or the shards of model.safetensors.index.json, or else every
+ * *.safetensors (OpenAI's own layout has shards without an index).
  *
  * @param onWarning Called with one line for each oddity that does not change the model.
  * @throws {InputError} when there are none, one is malformed, or index and shards contradict each other.

@@ -5,8 +5,8 @@ import { readable, readExactly } from "../read.ts";
 export const FINGERPRINT_COVERS = "SHA-256 of config.json and the safetensors headers";
 
 /**
- * SHA-256, in hexadecimal, over config.json and the headers of the safetensors files, each with its length before it. Checkpoints that
- * differ in weights only have the same one.
+ * SHA-256, in hexadecimal, over config.json and the headers of the safetensors files, each with its length before it.
+ * Checkpoints that differ in weights only have the same one.
  *
  * @param files Paths in order, and how many bytes of each are covered.
  * @throws {InputError} when a file cannot be read any more.

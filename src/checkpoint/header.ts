@@ -1,6 +1,6 @@
 /**
- * The JSON header of a safetensors file. `JSON.parse` would not do: of two tensors with one name it keeps the second in silence, and
- * it rounds integers above 2^53, so that two readers of one file could see different tensors.
+ * The JSON header of a safetensors file. `JSON.parse` would not do: of two tensors with one name it keeps the second in
+ * silence, and it rounds integers above 2^53, so that two readers of one file could see different tensors.
  */
 import { InputError } from "../errors.ts";
 import { printable } from "../describe.ts";
@@ -37,7 +37,8 @@ const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE 
  * @param text The header, padding included.
  * @param where What messages begin with.
  * @param most How many tensors it may hold.
- * @throws {InputError} for anything but an object of tensors, each with `dtype`, `shape` and `data_offsets` once, and `__metadata__`.
+ * @throws {InputError} for anything but an object of tensors, each with `dtype`, `shape` and `data_offsets` once, and
+ *   `__metadata__`.
  */
 export function scanHeader(text: string, where: string, most: number = MAX_TENSORS): Header {
   return new Scanner(text, where).header(most);

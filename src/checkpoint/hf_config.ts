@@ -12,8 +12,8 @@ const LAYER_TYPE = { error: "sliding_attention or full_attention" };
 /**
  * Hugging Face's config.json.
  *
- * Nothing that changes what the model computes is guessed in silence. A missing key gets a default only where every published config that
- * lacks the key means that value.
+ * Nothing that changes what the model computes is guessed in silence. A missing key gets a default only where every
+ * published config that lacks the key means that value.
  */
 export const HfConfig = z.looseObject({
   num_hidden_layers: count(MAX.layers),

@@ -1,6 +1,6 @@
 /**
- * Rotary embedding as Hugging Face's config.json describes it. A missing key means what transformers 5 and vLLM read; where readers differ,
- * or other keys of the file say otherwise, the file is refused.
+ * Rotary embedding as Hugging Face's config.json describes it. A missing key means what transformers 5 and vLLM read;
+ * where readers differ, or other keys of the file say otherwise, the file is refused.
  */
 import * as z from "zod";
 import { InputError } from "../errors.ts";
@@ -162,7 +162,8 @@ function read(rope: RopeDictionary, values: RopeValues, place: Place): Reading {
   if (truncate === undefined) {
     place.warnings.push(`${key}.truncate is missing; as in transformers and vLLM it is true, where GPT-OSS has false`);
   }
-  // The graph computes the concentration from the factor, as GPT-OSS does, and in float32, where a few digits less make no difference.
+  // The graph computes the concentration from the factor, as GPT-OSS does, and in float32, where a few digits less make
+  // no difference.
   const concentration = 0.1 * Math.log(factor) + 1;
   if (attention && Math.fround(attention) !== Math.fround(concentration)) {
     throw new InputError(

@@ -1,4 +1,7 @@
-/** Whether files are still those that were opened: numbers must never be reported with the name of weights that they were not computed with. */
+/**
+ * Whether files are still those that were opened: numbers must never be reported with the name of weights that they
+ * were not computed with.
+ */
 import { InputError } from "../errors.ts";
 import { readable } from "../read.ts";
 
@@ -8,7 +11,10 @@ export interface FileIdentity {
   readonly device: number;
   readonly inode: number | null;
   readonly bytes: number;
-  /** Milliseconds since 1970: of the last write, and of the last change of anything about the file (seconds on some systems). */
+  /**
+   * Milliseconds since 1970: of the last write, and of the last change of anything about the file (seconds on some
+   * systems).
+   */
   readonly modified: number | null;
   readonly changed: number | null;
 }

@@ -4,7 +4,10 @@ import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, type TokenValues } from "./token_ids.ts";
 import { count, MAX, positive, scaleFactor, theta } from "../validate.ts";
 
-/** The keys, all of which OpenAI's file has; its code takes gpt-oss-120b's numbers for missing ones, which are refused here. */
+/**
+ * The keys, all of which OpenAI's file has; its code takes gpt-oss-120b's numbers for missing ones, which are refused
+ * here.
+ */
 export const OriginalConfig = z.looseObject({
   num_hidden_layers: count(MAX.layers),
   num_experts: count(MAX.experts),
@@ -27,10 +30,14 @@ export const OriginalConfig = z.looseObject({
 /** A validated config. */
 export type OriginalValues = z.infer<typeof OriginalConfig>;
 
-/** The model that a config describes. Layers alternate, and rotary embedding is never truncated: OpenAI's code has no keys for these. */
+/**
+ * The model that a config describes. Layers alternate, and rotary embedding is never truncated: OpenAI's code has no
+ * keys for these.
+ */
 export function fromOriginal(values: OriginalValues, generation: TokenValues): ModelConfig {
   const { rope_scaling_factor: factor, initial_context_length: original } = values;
-  // Ids of o200k_harmony, whose tokenizer the original layout comes with: end of reply, end of text; padding; beginning.
+  // Ids of o200k_harmony, whose tokenizer the original layout comes with: end of reply, end of text; padding;
+  // beginning.
   const harmony = values.vocab_size > 200_012
     ? { eos_token_id: [200_002, 199_999], pad_token_id: 199_999, bos_token_id: 199_998 }
     : {};

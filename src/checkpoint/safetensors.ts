@@ -1,6 +1,7 @@
 /**
- * The safetensors container: eight bytes of header length, a JSON header, and data. Everything that the header claims is checked
- * before anything is allocated by it; tensors lie side by side without hole, overlap or rest, so that a file means one thing only.
+ * The safetensors container: eight bytes of header length, a JSON header, and data. Everything that the header claims
+ * is checked before anything is allocated by it; tensors lie side by side without hole, overlap or rest, so that a file
+ * means one thing only.
  */
 import { InputError } from "../errors.ts";
 import { printable, shapeText } from "../describe.ts";

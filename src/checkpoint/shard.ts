@@ -1,9 +1,9 @@
 /**
- * Which bytes of each tensor a rank of a tensor (TP) and expert (EP) parallel run owns. Pure arithmetic on file ranges: a rank's
- * part is a {@linkcode ModelSource} again, whose matrices are row or column slices of the whole ones.
+ * Which bytes of each tensor a rank of a tensor (TP) and expert (EP) parallel run owns. Pure arithmetic on file ranges:
+ * a rank's part is a {@linkcode ModelSource} again, whose matrices are row or column slices of the whole ones.
  *
- * World rank = epRank * tp + tpRank. Heads and vocabulary are cut over the tp ranks of each expert group; experts over the ep groups; each
- * expert's intermediate columns over the tp ranks.
+ * World rank = epRank * tp + tpRank. Heads and vocabulary are cut over the tp ranks of each expert group; experts over
+ * the ep groups; each expert's intermediate columns over the tp ranks.
  */
 import { InputError } from "../errors.ts";
 import { BLOCK, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
@@ -58,8 +58,8 @@ function cutVocab(vocab: number, count: number, index: number): Range {
 }
 
 /**
- * Query and KV heads of a tp rank. A rank gets whole KV heads with all their query heads while there are enough; with more ranks than KV
- * heads, ranks that share a KV head each hold a copy of it and a part of its query heads.
+ * Query and KV heads of a tp rank. A rank gets whole KV heads with all their query heads while there are enough; with
+ * more ranks than KV heads, ranks that share a KV head each hold a copy of it and a part of its query heads.
  */
 function cutHeads(config: ModelConfig, tp: number, index: number): { heads: Range; kvHeads: Range } {
   const group = config.heads / config.kvHeads;
@@ -127,8 +127,8 @@ export function sliceRows(m: MatrixSource, range: Range): MatrixSource {
 }
 
 /**
- * Input features `range` of a matrix, with their scales. For MX formats the range starts at a multiple of 32 and ends at one or at the
- * last column, so that no block is cut.
+ * Input features `range` of a matrix, with their scales. For MX formats the range starts at a multiple of 32 and ends
+ * at one or at the last column, so that no block is cut.
  */
 export function sliceCols(m: MatrixSource, range: Range): MatrixSource {
   const cols = length(range);
@@ -184,7 +184,8 @@ function sliceRotation(rotation: InputRotation, { start, end }: Range, module: s
 }
 
 /**
- * Refuses heads whose columns of o_proj begin or end within a block: its scale, or that of the block of an input, is one for all of it.
+ * Refuses heads whose columns of o_proj begin or end within a block: its scale, or that of the block of an input, is
+ * one for all of it.
  *
  * @throws {InputError}
  */

@@ -28,8 +28,8 @@ export type ScaleSource =
  * A weight matrix W of y = x W^T, logically [rows = out features, cols = in features].
  *
  * Row r occupies `rowBytes` bytes from `offset + r * rowStride`. With `transposed` the file holds [cols, rows] instead
- * (Hugging Face's bf16 experts): stored row c (an input feature) starts at `offset + c * rowStride` and holds `rows` numbers
- * in its `rowBytes` bytes.
+ * (Hugging Face's bf16 experts): stored row c (an input feature) starts at `offset + c * rowStride` and holds `rows`
+ * numbers in its `rowBytes` bytes.
  */
 export interface MatrixSource {
   /** Tensor name on disk, for messages. */
@@ -60,19 +60,26 @@ export interface LinearSource {
   readonly weight: MatrixSource;
   readonly bias: VectorSource | null;
   readonly input: InputFormat;
-  /** Whether FP8 codes are multiplied by FP8 codes and both scales multiply the sum; otherwise the input is dequantized first. */
+  /**
+   * Whether FP8 codes are multiplied by FP8 codes and both scales multiply the sum; otherwise the input is dequantized
+   * first.
+   */
   readonly multipliesCodes: boolean;
-  /** Name of the module in Hugging Face's model, whatever the layout calls it: what names in quantization_config mean. */
+  /**
+   * Name of the module in Hugging Face's model, whatever the layout calls it: what names in quantization_config mean.
+   */
   readonly module?: string;
   /** What happens to the input before its format: part of the weights, whatever the plan says. Absent: nothing. */
   readonly rotation?: InputRotation;
-  /** Calibrated scale of the input (float32, > 0) where the checkpoint stores one; whether it is used, the plan decides. */
+  /**
+   * Calibrated scale of the input (float32, > 0) where the checkpoint stores one; whether it is used, the plan decides.
+   */
   readonly inputScale?: number;
 }
 
 /**
- * The weights of a GPT-OSS model, with `M` standing for a plain matrix, `L` for a linear and `V` for a vector. Layouts produce
- * it with sources; a backend maps it to handles of its own.
+ * The weights of a GPT-OSS model, with `M` standing for a plain matrix, `L` for a linear and `V` for a vector. Layouts
+ * produce it with sources; a backend maps it to handles of its own.
  */
 export interface ModelTree<M, L, V> {
   readonly embedding: M;

@@ -1,4 +1,7 @@
-/** The tensors of a checkpoint as a layout takes them: by name, with the shape and dtype that it expects, each remembered as used. */
+/**
+ * The tensors of a checkpoint as a layout takes them: by name, with the shape and dtype that it expects, each
+ * remembered as used.
+ */
 import { bytesOf } from "../formats/format.ts";
 import { InputError } from "../errors.ts";
 import { anyOf, printable, shapeText } from "../describe.ts";

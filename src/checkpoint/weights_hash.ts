@@ -1,4 +1,6 @@
-/** A name for the weights themselves: a checkpoint's fingerprint does not tell apart two that differ in weights only. */
+/**
+ * A name for the weights themselves: a checkpoint's fingerprint does not tell apart two that differ in weights only.
+ */
 import { createHash } from "node:crypto";
 import type { SourceFile } from "./source.ts";
 import { InputError, reason } from "../errors.ts";

@@ -40,8 +40,8 @@ interface Place {
 const ALIGNMENT = 8;
 
 /**
- * A safetensors file being written under a temporary name beside its own. The header is known from the start, so tensors larger
- * than memory can be appended piece by piece, several of them in turns.
+ * A safetensors file being written under a temporary name beside its own. The header is known from the start, so
+ * tensors larger than memory can be appended piece by piece, several of them in turns.
  *
  * @example
  * ```ts ignore
@@ -112,7 +112,9 @@ export class SafetensorsWriter implements Disposable {
   }
 }
 
-/** Header bytes, and where each tensor's data goes: wide elements first, so that every tensor is aligned to its element. */
+/**
+ * Header bytes, and where each tensor's data goes: wide elements first, so that every tensor is aligned to its element.
+ */
 function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metadata"]) {
   const ordered = tensors.toSorted((a, b) =>
     ELEMENT_BYTES[b.dtype] - ELEMENT_BYTES[a.dtype] || (a.name < b.name ? -1 : 1)
@@ -140,7 +142,8 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
 /**
  * Refuses a file that must not be written, before anything is computed for it.
  *
- * @throws {InputError} where the file is there and `force` is not set, it is not a regular file, or its directory is missing.
+ * @throws {InputError} where the file is there and `force` is not set, it is not a regular file, or its directory is
+ *   missing.
  */
 export function refuseTarget(path: string, force: boolean): void {
   if (refuseSpecial(path) !== null) {

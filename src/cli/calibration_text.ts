@@ -1,4 +1,6 @@
-/** The tokens that `--calibrate` names: a text, or problems (`.jsonl`), which are made conversations with their answers. */
+/**
+ * The tokens that `--calibrate` names: a text, or problems (`.jsonl`), which are made conversations with their answers.
+ */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
 import { readDataset, readTextFile } from "../eval/dataset.ts";

@@ -65,7 +65,9 @@ function settingText(own: SettingProtocol, other: SettingProtocol): string {
   ].join(", ");
 }
 
-/** One row per layer: the residual stream behind attention and experts, and the operation with the largest own error. */
+/**
+ * One row per layer: the residual stream behind attention and experts, and the operation with the largest own error.
+ */
 function layerRows({ operations, router, tensors }: DivergenceResult): string[][] {
   const rows = [[
     "layer",

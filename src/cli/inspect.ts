@@ -254,7 +254,9 @@ function windows({ sliding, slidingWindow, layers }: ModelConfig): string {
   return limited === 0 ? "no window" : `window ${slidingWindow} on ${limited} of ${layers} layers`;
 }
 
-/** Consecutive layers whose linears are the same but for the layer's number in an entry that names the module, joined. */
+/**
+ * Consecutive layers whose linears are the same but for the layer's number in an entry that names the module, joined.
+ */
 function runs(layers: Report["layers"]) {
   const joined: { first: number; last: number; linears: readonly LinearSummary[]; key: string }[] = [];
   for (const { layer, linears: own } of layers) {

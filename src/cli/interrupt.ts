@@ -33,8 +33,8 @@ export class Interrupt implements Disposable {
   }
 
   /**
-   * The promise's value, or {@linkcode INTERRUPTED} as soon as Ctrl-C is pressed. The work behind the promise is not stopped:
-   * the caller saves what there is and ends the program.
+   * The promise's value, or {@linkcode INTERRUPTED} as soon as Ctrl-C is pressed. The work behind the promise is not
+   * stopped: the caller saves what there is and ends the program.
    */
   race<T>(promise: Promise<T>): Promise<T | typeof INTERRUPTED> {
     // The work may still fail after the race is over, when nobody listens any more.
@@ -50,12 +50,16 @@ export class Interrupt implements Disposable {
 
 /** Numbers of signals on Linux. */
 const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
-/** Byte of sa_flags in struct sigaction of a 64-bit libc, and the flag that gives a signal back to the system when it has come once. */
+/**
+ * Byte of sa_flags in struct sigaction of a 64-bit libc, and the flag that gives a signal back to the system when it
+ * has come once.
+ */
 const FLAGS_AT = 136, SA_RESETHAND = 0x80000000;
 
 /**
- * Lets the system end the process at the second signal. The listener hears of either only when the thread that computes has a pause,
- * which a large layer may not make for seconds. Without FFI, or elsewhere than on Linux, the listener is all there is.
+ * Lets the system end the process at the second signal. The listener hears of either only when the thread that computes
+ * has a pause, which a large layer may not make for seconds. Without FFI, or elsewhere than on Linux, the listener is
+ * all there is.
  */
 function endAtTheSecond(signals: readonly Deno.Signal[]): void {
   if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return;

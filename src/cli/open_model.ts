@@ -40,7 +40,8 @@ export function textDirectory({ dir, files }: Checkpoint): string {
 }
 
 /**
- * The checkpoint's tokenizer; of a checkpoint that brings none, as OpenAI's own layout does, that of gpt-oss where it fits.
+ * The checkpoint's tokenizer; of a checkpoint that brings none, as OpenAI's own layout does, that of gpt-oss where it
+ * fits.
  *
  * @throws {InputError} when it has none that can be read.
  */

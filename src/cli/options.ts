@@ -1,6 +1,6 @@
 /**
- * Commands as data: each command is a table of options with zod schemas, from which both its parser and its `--help` follow,
- * so that the two cannot drift apart.
+ * Commands as data: each command is a table of options with zod schemas, from which both its parser and its `--help`
+ * follow, so that the two cannot drift apart.
  */
 import { z } from "zod";
 import { InputError } from "../errors.ts";
@@ -124,8 +124,8 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
 }
 
 /**
- * Writes every option as `--name=value` and refuses unknown ones. The library would take a value that begins with a dash
- * (`--temperature -1`) for an option, the word `true` after a switch for its value, and `--no-NAME=x` for NAME.
+ * Writes every option as `--name=value` and refuses unknown ones. The library would take a value that begins with a
+ * dash (`--temperature -1`) for an option, the word `true` after a switch for its value, and `--no-NAME=x` for NAME.
  */
 function joinValues(
   spec: CommandSpec,
@@ -171,7 +171,10 @@ function validate(name: string, { schema }: Option, given: unknown): unknown {
   throw new InputError(`--${name}: ${withGiven(result.error.issues[0]!.message, String(values[0]))}`);
 }
 
-/** What was expected and what was got, for messages that do not say the latter themselves, for instance of one word of a list. */
+/**
+ * What was expected and what was got, for messages that do not say the latter themselves, for instance of one word of a
+ * list.
+ */
 export function withGiven(message: string, given: string): string {
   return /, got /.test(message) ? message : `${message}, got "${given}"`;
 }

@@ -1,14 +1,18 @@
 /**
  * Least privilege: before a command starts, the process gives up every permission that the command does not need.
  *
- * The launchers (the tasks of deno.json, both kinds of standalone binary) cannot know what a command line will need, so they pass
- * what any command may need and this narrows it. It only ever takes away: what was not granted is not asked for here.
+ * The launchers (the tasks of deno.json, both kinds of standalone binary) cannot know what a command line will need, so
+ * they pass what any command may need and this narrows it. It only ever takes away: what was not granted is not asked
+ * for here.
  */
 import { dirname, resolve } from "node:path";
 import { temporaryName } from "../checkpoint/atomic.ts";
 import type { Command } from "./commands.ts";
 
-/** Environment variables that the program reads, where GPU libraries lie among them: the launchers permit these and no others. */
+/**
+ * Environment variables that the program reads, where GPU libraries lie among them: the launchers permit these and no
+ * others.
+ */
 export const VARIABLES: readonly string[] = ["MXOSS_TRACE", "ROCM_PATH", "HIP_PATH"];
 
 /** Kinds of permission that no command uses. */
@@ -39,7 +43,8 @@ export function privileges(command: Pick<Command, "ffi"> | null, args: readonly 
 }
 
 /**
- * Gives up every permission beyond reading files and the given privileges. Workers that are started later inherit what is left.
+ * Gives up every permission beyond reading files and the given privileges. Workers that are started later inherit what
+ * is left.
  *
  * A blanket `--allow-write` cannot be narrowed to a path; `--allow-write=/`, which the launchers pass, can.
  */
@@ -50,7 +55,8 @@ export function confine({ ffi, write }: Privileges): void {
   if (write.length === 0) Deno.permissions.revokeSync({ name: "write" });
   for (const path of write) {
     const descriptor = { name: "write", path } as const;
-    // Where it is granted, asking for it asks nobody, and makes it an entry of its own that outlives that of a directory above.
+    // Where it is granted, asking for it asks nobody, and makes it an entry of its own that outlives that of a
+    // directory above.
     if (Deno.permissions.querySync(descriptor).state === "granted") Deno.permissions.requestSync(descriptor);
   }
   // Takes away every granted path that contains the directory.
@@ -67,7 +73,10 @@ function readsOnly(args: readonly string[]): boolean {
   return !overridden && (backend === "reference" || backend === "emulate" && valueOf(args, "weights") === "read");
 }
 
-/** The value of `--name VALUE` or `--name=VALUE` before `--`, by the rules of `parseCommand` in options.ts, which refuses two. */
+/**
+ * The value of `--name VALUE` or `--name=VALUE` before `--`, by the rules of `parseCommand` in options.ts, which
+ * refuses two.
+ */
 function valueOf(args: readonly string[], name: string): string | undefined {
   const end = args.indexOf("--");
   const options = end < 0 ? args : args.slice(0, end);

@@ -1,4 +1,6 @@
-/** What a reply looks like to the user while it is generated: the answer on stdout, the reasoning beside it on stderr. */
+/**
+ * What a reply looks like to the user while it is generated: the answer on stdout, the reasoning beside it on stderr.
+ */
 import { type Channels, type HarmonyEvent, HarmonyParser, ReplyCollector } from "../text/harmony.ts";
 import { StreamDecoder } from "../text/stream_decoder.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";

@@ -13,8 +13,9 @@ import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
 /**
  * Runs the program and ends the process.
  *
- * Exit codes: 0 done; 1 a failure of the program or the hardware; 2 a mistake in the arguments, the config or the checkpoint; 130
- * interrupted. Ending by `Deno.exit` and not by running out of work keeps a worker that still waits from holding the process.
+ * Exit codes: 0 done; 1 a failure of the program or the hardware; 2 a mistake in the arguments, the config or the
+ * checkpoint; 130 interrupted. Ending by `Deno.exit` and not by running out of work keeps a worker that still waits
+ * from holding the process.
  *
  * @param args Arguments of the program, without its name.
  */
@@ -94,7 +95,9 @@ function asksForHelp(args: readonly string[]): boolean {
   return args.slice(0, end < 0 ? args.length : end).some((argument) => argument === "--help" || argument === "-h");
 }
 
-/** Says what went wrong in one line on stderr, with the stack above it if that is asked for, and gives the exit code. */
+/**
+ * Says what went wrong in one line on stderr, with the stack above it if that is asked for, and gives the exit code.
+ */
 function report(thrown: unknown, traced: boolean): number {
   if (thrown instanceof BrokenPipe) return 0;
   if (traced && thrown instanceof Error) writeError(`${thrown.stack ?? thrown.message}\n`);
@@ -120,7 +123,9 @@ function say(line: string): void {
   note(clip(printableLine(line)));
 }
 
-/** Whether `MXOSS_TRACE` asks for stacks; false, without a question to the user, where the environment may not be read. */
+/**
+ * Whether `MXOSS_TRACE` asks for stacks; false, without a question to the user, where the environment may not be read.
+ */
 function tracing(): boolean {
   const permission = Deno.permissions.querySync({ name: "env", variable: "MXOSS_TRACE" });
   return permission.state === "granted" && ["1", "true"].includes(Deno.env.get("MXOSS_TRACE") ?? "");

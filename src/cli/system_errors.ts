@@ -6,8 +6,8 @@ const NO_MEMORY =
   /allocation failed|could not allocate|Cannot allocate|out of memory|Invalid (?:typed )?array length|Invalid string length/i;
 
 /**
- * One line about an error that is the system's, with no path because whoever met it knew of none; null for anything else, which is a
- * defect of the program.
+ * One line about an error that is the system's, with no path because whoever met it knew of none; null for anything
+ * else, which is a defect of the program.
  */
 export function systemError(thrown: unknown): string | null {
   if (!(thrown instanceof Error)) return null;

@@ -1,6 +1,6 @@
 /**
- * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what it has not
- * written itself a terminal does not obey.
+ * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what
+ * it has not written itself a terminal does not obey.
  */
 import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
@@ -16,7 +16,8 @@ const encoder = new TextEncoder();
 const FULL_PIPE_MS = 2;
 
 /**
- * Writes text to stdout, all of it. The event loop keeps turning while a slow reader makes the write wait, so Ctrl-C is heard.
+ * Writes text to stdout, all of it. The event loop keeps turning while a slow reader makes the write wait, so Ctrl-C is
+ * heard.
  *
  * @throws {BrokenPipe} when the reader has closed the pipe.
  * @throws {FailureError} when the system refuses, for instance for want of room on the disk.

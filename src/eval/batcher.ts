@@ -1,6 +1,7 @@
 /**
- * Greedy completions of many prompts at once: sequences share batches, and as one ends the next takes its place, so that weights are
- * read once for many tokens and all cores have work. A sequence's tokens do not depend on what shares its batches.
+ * Greedy completions of many prompts at once: sequences share batches, and as one ends the next takes its place, so
+ * that weights are read once for many tokens and all cores have work. A sequence's tokens do not depend on what shares
+ * its batches.
  */
 import type { Feed, Session } from "../session/session.ts";
 import { argmax, logProbability } from "./logits_distance.ts";

@@ -1,4 +1,7 @@
-/** Problems in GSM8K's form: one JSON object a line, with a `question` and an `answer` that ends in `#### ` and the number. */
+/**
+ * Problems in GSM8K's form: one JSON object a line, with a `question` and an `answer` that ends in `#### ` and the
+ * number.
+ */
 import { createHash } from "node:crypto";
 import { printable, show } from "../describe.ts";
 import { readWhole } from "../read.ts";
@@ -27,7 +30,10 @@ export interface Dataset {
 
 /** Largest file of problems, in bytes; GSM8K's test set has 0.75 million. */
 const MAX_BYTES = 32 * 1024 * 1024;
-/** Largest text, in bytes: tokens take 80 times as much memory while they are made. WikiText-2's test set has 1.3 million. */
+/**
+ * Largest text, in bytes: tokens take 80 times as much memory while they are made. WikiText-2's test set has 1.3
+ * million.
+ */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 /** Most problems of a file; GSM8K's training set has 7,473. */
 const MAX_PROBLEMS = 100_000;

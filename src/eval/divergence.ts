@@ -1,6 +1,6 @@
 /**
- * What a change of settings does to a model: both are computed on the same tokens, teacher-forced, and compared operation by operation,
- * layer by layer, and in their predictions.
+ * What a change of settings does to a model: both are computed on the same tokens, teacher-forced, and compared
+ * operation by operation, layer by layer, and in their predictions.
  */
 import { OperationSums } from "./operation_sums.ts";
 import type { Divergence, LogitsDivergence, Side, TensorCounts } from "./comparison.ts";
@@ -47,7 +47,8 @@ export function checkComparable(a: ModelConfig, b: ModelConfig): void {
 }
 
 /**
- * Compares two settings on token sequences. What is held at a time is bounded by one piece (`maxTokens` of the sessions).
+ * Compares two settings on token sequences. What is held at a time is bounded by one piece (`maxTokens` of the
+ * sessions).
  *
  * @throws {InputError} if the models have different shapes.
  */

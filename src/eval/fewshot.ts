@@ -11,11 +11,12 @@ export interface FewShot {
 }
 
 /**
- * Chooses examples: the `count` problems with the smallest SHA-256 of `<seed>\n<question>` (as hexadecimal text), smallest first.
+ * Chooses examples: the `count` problems with the smallest SHA-256 of `<seed>\n<question>` (as hexadecimal text),
+ * smallest first.
  *
- * Every problem that is asked sees the same examples, so their part of the prompt is computed once; the choice can be repeated by hand
- * and does not depend on the order of the file. lm-eval draws other examples for every problem, with Python's generator: accuracies
- * agree with it in distribution, not digit by digit.
+ * Every problem that is asked sees the same examples, so their part of the prompt is computed once; the choice can be
+ * repeated by hand and does not depend on the order of the file. lm-eval draws other examples for every problem, with
+ * Python's generator: accuracies agree with it in distribution, not digit by digit.
  *
  * @param data Problems to ask.
  * @param from Where examples come from; the same file as `data` gives examples that are then not asked.

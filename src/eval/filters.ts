@@ -1,10 +1,11 @@
 /**
- * How a number is taken out of a reply and compared: the two filters and the comparison of lm-eval's `gsm8k` task, version 3.0, rule for
- * rule, so that accuracies can be set beside those of that harness. `tests/eval/lm_eval_test.ts` runs lm-eval's own code on the same
- * replies.
+ * How a number is taken out of a reply and compared: the two filters and the comparison of lm-eval's `gsm8k` task,
+ * version 3.0, rule for rule, so that accuracies can be set beside those of that harness. `tests/eval/lm_eval_test.ts`
+ * runs lm-eval's own code on the same replies.
  *
- * Rules that surprise: the flexible filter takes the last number of the text, whatever it counts ("18 (see step 3)" gives 3); its first
- * alternative also matches punctuation alone (".." gives ".."); comparison is of text, so "18.0" is not "18".
+ * Rules that surprise: the flexible filter takes the last number of the text, whatever it counts ("18 (see step 3)"
+ * gives 3); its first alternative also matches punctuation alone (".." gives ".."); comparison is of text, so "18.0" is
+ * not "18".
  */
 
 /** Names of the filters, as lm-eval has them. */
@@ -30,7 +31,10 @@ export function extractAnswer(filter: FilterName, reply: string): string {
   }
 }
 
-/** An answer as it is compared: without commas, dollar signs, everything up to the last `#### `, and a full stop at the end. */
+/**
+ * An answer as it is compared: without commas, dollar signs, everything up to the last `#### `, and a full stop at the
+ * end.
+ */
 export function normalizeAnswer(answer: string): string {
   return answer
     .replaceAll(",", "")

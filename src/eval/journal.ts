@@ -1,6 +1,6 @@
 /**
- * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written whole is kept, a
- * line that was cut off is dropped and computed again. The first line says what the results belong to.
+ * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written
+ * whole is kept, a line that was cut off is dropped and computed again. The first line says what the results belong to.
  */
 import { openToAppend } from "../checkpoint/atomic.ts";
 import { cannotWrite } from "../checkpoint/atomic.ts";
@@ -12,7 +12,10 @@ export interface Indexed {
   readonly index: number;
 }
 
-/** Least time between two requests to the system to put the file on the disk, in milliseconds: those guard against a power cut. */
+/**
+ * Least time between two requests to the system to put the file on the disk, in milliseconds: those guard against a
+ * power cut.
+ */
 const SYNC_MS = 1000;
 
 /** Largest journal, in bytes: a million tokens or ten thousand replies take a tenth of it. */
@@ -36,8 +39,10 @@ export class Journal<T extends Indexed> implements Disposable {
    *
    * @param header What the results belong to.
    * @param read Validates an entry; throws where it is not one.
-   * @param others What to do about a journal with another header: refuse it, or start anew where results are soon made again.
-   * @throws {InputError} if the file belongs to something else, is garbled before its last line, or another process writes it.
+   * @param others What to do about a journal with another header: refuse it, or start anew where results are soon made
+   *   again.
+   * @throws {InputError} if the file belongs to something else, is garbled before its last line, or another process
+   *   writes it.
    */
   static open<T extends Indexed>(
     path: string,

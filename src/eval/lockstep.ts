@@ -1,10 +1,10 @@
 /**
- * Two models on the same tokens, piece by piece, so that only one piece's intermediate results are held at a time. Each piece is computed
- * up to three times:
+ * Two models on the same tokens, piece by piece, so that only one piece's intermediate results are held at a time. Each
+ * piece is computed up to three times:
  *
  * - by A and by B, each on its own: differences grow from operation to operation, as they do in use;
- * - once more by one of them with every result replaced by the other's before the next operation reads it: what differs then is the
- *   operation itself, not what came before it.
+ * - once more by one of them with every result replaced by the other's before the next operation reads it: what differs
+ *   then is the operation itself, not what came before it.
  */
 import type { TapPoint } from "../model/gpt_oss.ts";
 import type { OperationName } from "../model/operations.ts";

@@ -1,10 +1,13 @@
-/** The error that a number format is known to bring into a tensor, so that what lies far above it can be called a defect. */
+/**
+ * The error that a number format is known to bring into a tensor, so that what lies far above it can be called a
+ * defect.
+ */
 import type { InputFormat } from "../formats/input.ts";
 import { type Dtype, type KvFormat, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 
 /**
- * Relative RMS error of well-scaled, normally distributed numbers after quantization; `tests/eval/noise_test.ts` measures it with
- * `qdqRow` and the MX encoder.
+ * Relative RMS error of well-scaled, normally distributed numbers after quantization; `tests/eval/noise_test.ts`
+ * measures it with `qdqRow` and the MX encoder.
  */
 export const FORMAT_NOISE = {
   e2m1: 0.115,
@@ -48,8 +51,8 @@ export interface Numerics {
 }
 
 /**
- * Relative error that an operation may show on equal inputs where no number format differs: none at all where both sides compute in the
- * same order, else what rounding of its result and sums in another order bring.
+ * Relative error that an operation may show on equal inputs where no number format differs: none at all where both
+ * sides compute in the same order, else what rounding of its result and sums in another order bring.
  */
 export function roundingFloor(a: Numerics, b: Numerics): number {
   if (a.dtype === b.dtype && a.engine === b.engine) return 0;

@@ -46,7 +46,10 @@ export interface QuantizedCounts {
 /** Rows on which the error is measured: quantizing in scalar TypeScript is slow, and a few rows tell as much. */
 export const SAMPLED_ROWS = 64;
 
-/** The quantized tensors of a model under a plan: of each layer the inputs of its linears, then its cache; last the head's input. */
+/**
+ * The quantized tensors of a model under a plan: of each layer the inputs of its linears, then its cache; last the
+ * head's input.
+ */
 export function quantizedTensors({ tree, kvScales }: ModelSource, kvFormat: KvFormat): QuantizedTensor[] {
   return [
     ...tree.layers.flatMap((linears, layer) => [

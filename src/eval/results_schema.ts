@@ -1,8 +1,9 @@
 /**
- * The form of `results.json`, one schema for each command. What a field means is said here once: `docs/report-schema.md` is made from
- * it, and every file is checked against it before it is written.
+ * The form of `results.json`, one schema for each command. What a field means is said here once:
+ * `docs/report-schema.md` is made from it, and every file is checked against it before it is written.
  *
- * Nothing in it depends on when, how fast or in how many attempts it was computed. Numbers that are not finite are null.
+ * Nothing in it depends on when, how fast or in how many attempts it was computed. Numbers that are not finite are
+ * null.
  */
 import { z } from "zod";
 import { FILTERS } from "./filters.ts";

@@ -12,7 +12,10 @@ export interface RouterFlip {
   /** Experts that only A chose, and that only B chose. */
   readonly lost: readonly number[];
   readonly gained: readonly number[];
-  /** How much larger A's smallest router logit among the lost is than the largest among the gained: near 0 it was a near tie. */
+  /**
+   * How much larger A's smallest router logit among the lost is than the largest among the gained: near 0 it was a near
+   * tie.
+   */
   readonly margin: number;
 }
 

@@ -1,4 +1,7 @@
-/** How sure one can be of an accuracy, and of a difference between two. All intervals are 95% intervals, all tests two-sided. */
+/**
+ * How sure one can be of an accuracy, and of a difference between two. All intervals are 95% intervals, all tests
+ * two-sided.
+ */
 
 /** 97.5% quantile of the normal distribution: a 95% interval leaves out 2.5% at either end. */
 const Z_95 = 1.959963984540054;
@@ -12,8 +15,8 @@ export interface Interval {
 }
 
 /**
- * Wilson's score interval of a proportion. Unlike the textbook one it is sound near 0 and 1, where saturated tasks live, and never
- * leaves [0, 1].
+ * Wilson's score interval of a proportion. Unlike the textbook one it is sound near 0 and 1, where saturated tasks
+ * live, and never leaves [0, 1].
  *
  * @param successes 0 to `trials`.
  * @param trials At least 1.
@@ -56,8 +59,8 @@ export interface McNemar {
 }
 
 /**
- * McNemar's test that two settings solve equally many problems. Only problems on which they differ count: under the null hypothesis
- * each is a toss of a coin.
+ * McNemar's test that two settings solve equally many problems. Only problems on which they differ count: under the
+ * null hypothesis each is a toss of a coin.
  */
 export function mcnemar({ lost, gained }: Discordance): McNemar {
   const tosses = lost + gained;
@@ -72,8 +75,8 @@ export function mcnemar({ lost, gained }: Discordance): McNemar {
 }
 
 /**
- * Difference of two accuracies on the same problems (second minus first), with Agresti and Min's interval: Wald's, after half a problem
- * was added to each of the four outcomes, so that "no problem differed" does not claim certainty.
+ * Difference of two accuracies on the same problems (second minus first), with Agresti and Min's interval: Wald's,
+ * after half a problem was added to each of the four outcomes, so that "no problem differed" does not claim certainty.
  *
  * @param trials Number of problems, at least 1.
  */
@@ -89,8 +92,9 @@ export function pairedDifference({ lost, gained }: Discordance, trials: number):
 }
 
 /**
- * The smallest true difference that McNemar's test would notice with 80% power on so many problems, when the two settings disagree on
- * as many of them as was seen, or on as many as the difference itself takes. Smaller differences are noise to an evaluation of this size.
+ * The smallest true difference that McNemar's test would notice with 80% power on so many problems, when the two
+ * settings disagree on as many of them as was seen, or on as many as the difference itself takes. Smaller differences
+ * are noise to an evaluation of this size.
  *
  * @returns A difference of accuracies, 0 to 1.
  */

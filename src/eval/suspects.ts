@@ -1,8 +1,8 @@
 /**
  * Which operation is broken: the one whose own error is far above what the settings' number formats explain.
  *
- * An operation's own error is its distance from the other side's result on equal inputs, so errors do not travel from one operation to
- * the next, and a defect shows where it is and nowhere else.
+ * An operation's own error is its distance from the other side's result on equal inputs, so errors do not travel from
+ * one operation to the next, and a defect shows where it is and nowhere else.
  */
 import type { OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "./comparison.ts";
 import { sameInputFormat } from "../formats/input.ts";

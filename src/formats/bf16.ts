@@ -4,8 +4,8 @@ const float = new Float32Array(1);
 const word = new Uint32Array(float.buffer);
 
 /**
- * The bfloat16 nearest to a float32 number, ties to even. Numbers beyond the largest bfloat16 become infinite; a NaN stays a NaN and
- * keeps its sign.
+ * The bfloat16 nearest to a float32 number, ties to even. Numbers beyond the largest bfloat16 become infinite; a NaN
+ * stays a NaN and keeps its sign.
  *
  * @param value Rounded to float32 first, if it is not one.
  * @returns The 16 bits.

@@ -1,11 +1,13 @@
 /**
  * The small floating-point formats, as tables generated from their parameters.
  *
- * A code is a sign bit, exponent bits and mantissa bits, from the highest; exponent field 0 holds zero and the subnormals. Without
- * the sign bit, codes ascend with their values.
+ * A code is a sign bit, exponent bits and mantissa bits, from the highest; exponent field 0 holds zero and the
+ * subnormals. Without the sign bit, codes ascend with their values.
  */
 
-/** Names of the element formats: exponent and mantissa bits; `fn` finite with NaN, `fnuz` without negative zero besides. */
+/**
+ * Names of the element formats: exponent and mantissa bits; `fn` finite with NaN, `fnuz` without negative zero besides.
+ */
 export type ElementName = "e2m1" | "e3m2" | "e2m3" | "e4m3fn" | "e4m3fnuz" | "e5m2";
 
 /** What the codes that are not ordinary numbers mean. */
@@ -36,8 +38,8 @@ export interface ElementFormat {
 }
 
 /**
- * What {@linkcode encode} returns for NaN in every format. In e4m3fn and e5m2 it is a NaN; in FP4 and FP6 it is no code, and in
- * e4m3fnuz it is -240, so whoever writes those must look for NaN before.
+ * What {@linkcode encode} returns for NaN in every format. In e4m3fn and e5m2 it is a NaN; in FP4 and FP6 it is no
+ * code, and in e4m3fnuz it is -240, so whoever writes those must look for NaN before.
  */
 export const NAN_CODE = 255;
 
@@ -93,9 +95,9 @@ const word = new Uint32Array(float.buffer);
 const ROUNDER = 2 ** 52;
 
 /**
- * The code of the number of the format that is nearest to `value`; between two equally near ones, that with the even mantissa.
- * Numbers beyond the largest, and infinities, give the largest. The sign is kept, also of what becomes zero (save in e4m3fnuz, which has
- * one zero).
+ * The code of the number of the format that is nearest to `value`; between two equally near ones, that with the even
+ * mantissa. Numbers beyond the largest, and infinities, give the largest. The sign is kept, also of what becomes zero
+ * (save in e4m3fnuz, which has one zero).
  *
  * @param value Rounded to float32 first, if it is not one.
  * @returns {@linkcode NAN_CODE} for NaN.
@@ -109,7 +111,8 @@ export function encode(format: ElementFormat, value: number): number {
   float[0] = magnitude;
   // A float32 subnormal is far below every format's smallest number, so the field -127 need not be exact.
   const exponent = Math.max((word[0]! >>> 23) - 127, minExponent);
-  // The number in units of its last mantissa bit, in [2^m, 2^(m+1)] for normal numbers; the upper end carries into the exponent field.
+  // The number in units of its last mantissa bit, in [2^m, 2^(m+1)] for normal numbers; the upper end carries into the
+  // exponent field.
   const units = magnitude * 2 ** (mantissaBits - exponent) + ROUNDER - ROUNDER;
   const code = ((exponent - minExponent) << mantissaBits) + units;
   return name === "e4m3fnuz" && code === 0 ? 0 : (sign << (bits - 1)) + code;

@@ -9,7 +9,10 @@ export function packFp4(codes: ArrayLike<number>): Uint8Array<ArrayBuffer> {
   return pack(codes, 4);
 }
 
-/** Packs codes of 6 bits: four in three bytes, the first in the lowest bits, little-endian. Padded with zero bits to a whole byte. */
+/**
+ * Packs codes of 6 bits: four in three bytes, the first in the lowest bits, little-endian. Padded with zero bits to a
+ * whole byte.
+ */
 export function packFp6(codes: ArrayLike<number>): Uint8Array<ArrayBuffer> {
   return pack(codes, 6);
 }

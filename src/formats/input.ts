@@ -1,4 +1,7 @@
-/** What happens to the input of a linear before its GEMM: which formats it goes through, and the numbers that kernels know them by. */
+/**
+ * What happens to the input of a linear before its GEMM: which formats it goes through, and the numbers that kernels
+ * know them by.
+ */
 import type { MxElement, ScaleRule, WeightFormat } from "./format.ts";
 import { STORED_FORMATS } from "./format.ts";
 
@@ -35,8 +38,8 @@ export function sameInput(a: InputFormat, b: InputFormat): boolean {
 }
 
 /**
- * Whether a linear multiplies FP8 codes by FP8 codes, and both scales multiply the sum (W8A8), as FP8 matrix instructions work. Everywhere
- * else the input is dequantized, and rounded to the dtype, before it is multiplied.
+ * Whether a linear multiplies FP8 codes by FP8 codes, and both scales multiply the sum (W8A8), as FP8 matrix
+ * instructions work. Everywhere else the input is dequantized, and rounded to the dtype, before it is multiplied.
  */
 export function multipliesCodes(weight: WeightFormat, input: InputFormat): boolean {
   const { element } = STORED_FORMATS[weight];
@@ -45,7 +48,10 @@ export function multipliesCodes(weight: WeightFormat, input: InputFormat): boole
 
 const MX_KINDS: Readonly<Record<MxElement, number>> = { e2m1: 1, e3m2: 2, e2m3: 3 };
 
-/** Number of a QDQ kind in wasm/ABI.md and kernels/ABI.md; there 6 and 7 stand for 4 and 5 without the multiplication by the scale. */
+/**
+ * Number of a QDQ kind in wasm/ABI.md and kernels/ABI.md; there 6 and 7 stand for 4 and 5 without the multiplication by
+ * the scale.
+ */
 export function kindNumber(input: InputFormat): number {
   switch (input.kind) {
     case "none":

@@ -1,8 +1,8 @@
 /**
  * Quantize-dequantize: what is left of a linear's input after it went through a small format.
  *
- * All arithmetic is float32 (single operations, correctly rounded), whatever the model's dtype; then the result is rounded once to the
- * dtype.
+ * All arithmetic is float32 (single operations, correctly rounded), whatever the model's dtype; then the result is
+ * rounded once to the dtype.
  */
 import type { InputFormat } from "./input.ts";
 import { roundAllToBf16 } from "./bf16.ts";
@@ -16,8 +16,8 @@ export const mxElement = (name: MxElement): ElementFormat => ELEMENTS[name];
 /**
  * QDQ of MX blocks: 32 columns from column 0 share a scale; the last block may be shorter.
  *
- * Each number is divided by the scale, rounded to the element format (nearest-even, saturating) and multiplied by the scale; signs
- * survive, also of zeros. A NaN makes its whole block NaN, as there is no scale for it.
+ * Each number is divided by the scale, rounded to the element format (nearest-even, saturating) and multiplied by the
+ * scale; signs survive, also of zeros. A NaN makes its whole block NaN, as there is no scale for it.
  *
  * @param values One row, changed in place.
  */
@@ -44,8 +44,8 @@ export interface Fp8Row {
 /**
  * Quantizes a row to FP8 e4m3 with one scale: a static one, or the row's own.
  *
- * True division, saturation at +-448 (infinities too), NaN stays NaN. A row whose own scale is infinite or NaN, because it holds an
- * infinity or NaN, is NaN all over once it is multiplied.
+ * True division, saturation at +-448 (infinities too), NaN stays NaN. A row whose own scale is infinite or NaN, because
+ * it holds an infinity or NaN, is NaN all over once it is multiplied.
  */
 export function quantizeFp8(row: Float32Array, input: InputFormat & { kind: "fp8_static" | "fp8_token" }): Fp8Row {
   const scale = input.kind === "fp8_static" ? input.scale : fp8TokenScale(largestMagnitude(row, 0, row.length));

@@ -1,7 +1,7 @@
 /**
- * Online rotation of a linear's input, as AMD Quark exports it: the row is multiplied by a prescale, then block by block by one small
- * matrix (mostly a Hadamard matrix), and only then quantized. The weights were multiplied by its inverse when they were made, so without
- * quantization nothing would change.
+ * Online rotation of a linear's input, as AMD Quark exports it: the row is multiplied by a prescale, then block by
+ * block by one small matrix (mostly a Hadamard matrix), and only then quantized. The weights were multiplied by its
+ * inverse when they were made, so without quantization nothing would change.
  */
 import { roundAllToBf16 } from "./bf16.ts";
 

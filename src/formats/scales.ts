@@ -16,9 +16,9 @@ const word = new Uint32Array(float.buffer);
 /**
  * The scale byte of an MX block.
  *
- * `even`: half of the element format's last mantissa bit is added to the largest magnitude before its power of two is taken, so that a
- * block whose largest number would round up to the next power of two gets the larger scale. `floor`: the power of two itself. From it
- * the exponent of the format's largest number is subtracted.
+ * `even`: half of the element format's last mantissa bit is added to the largest magnitude before its power of two is
+ * taken, so that a block whose largest number would round up to the next power of two gets the larger scale. `floor`:
+ * the power of two itself. From it the exponent of the format's largest number is subtracted.
  *
  * @param amax Largest magnitude of the block, a float32 number; 0 and subnormals give byte 0.
  * @returns 0 to 254, or {@linkcode E8M0_NAN} if `amax` is NaN. A magnitude that the addition makes infinite gives 254.

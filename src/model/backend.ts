@@ -2,10 +2,11 @@
  * What the model graph may ask a backend for: operations on opaque tensors.
  *
  * Contract shared by all backends
- * - Activations are float32 values in [rows, width] tensors, row-major; with `dtype: "bf16"` every operation marked (round)
- *   rounds each output element to bfloat16 (nearest, ties to even), and accumulates in float32 or better before.
- * - Rows of a tensor are the tokens of the current batch, in batch order; "slot rows" are (token, k) pairs, k-th chosen expert of the
- *   token, at row `token * topK + k`.
+ * - Activations are float32 values in [rows, width] tensors, row-major; with `dtype: "bf16"` every operation marked
+ *   (round) rounds each output element to bfloat16 (nearest, ties to even), and accumulates in float32 or better
+ *   before.
+ * - Rows of a tensor are the tokens of the current batch, in batch order; "slot rows" are (token, k) pairs, k-th chosen
+ *   expert of the token, at row `token * topK + k`.
  * - An output element never depends on which other tokens share its batch, on thread count or on chunking.
  * - Operations never allocate; everything is sized by the {@linkcode OpenRequest}.
  */
@@ -42,28 +43,29 @@ export interface TensorSpec {
 }
 
 /**
- * Ranks that a sum runs over: `tensor`, those that share the attention heads and the vocabulary; `world`, all, which share the experts
- * and their columns.
+ * Ranks that a sum runs over: `tensor`, those that share the attention heads and the vocabulary; `world`, all, which
+ * share the experts and their columns.
  */
 export type RankGroup = "tensor" | "world";
 
 /**
- * What joins the ranks of a tensor/expert parallel run; one rank has none. `V` is how the backend holds float32 values: an array of the
- * host's memory, or a range of a device's.
+ * What joins the ranks of a tensor/expert parallel run; one rank has none. `V` is how the backend holds float32 values:
+ * an array of the host's memory, or a range of a device's.
  *
- * Sums take their place among the operations that the caller orders before and after. Over arrays that means that the call blocks. Over a
- * device's memory it queues the sum on the stream that computes the values (which the communicator was made for) and returns, so that a
- * graph of the stream can hold it; the host waits for nothing.
+ * Sums take their place among the operations that the caller orders before and after. Over arrays that means that the
+ * call blocks. Over a device's memory it queues the sum on the stream that computes the values (which the communicator
+ * was made for) and returns, so that a graph of the stream can hold it; the host waits for nothing.
  */
 export interface Communicator<V = Float32Array> {
   readonly rank: number;
   readonly size: number;
   /**
-   * values = sum over the group's ranks of values, in rank order, in float32, then rounded to bf16 if `round`; every rank of the group
-   * must call it, with equally many values. With `round` each rank's values are bf16 numbers already, so 16 bits of each are enough to send.
+   * values = sum over the group's ranks of values, in rank order, in float32, then rounded to bf16 if `round`; every
+   * rank of the group must call it, with equally many values. With `round` each rank's values are bf16 numbers already,
+   * so 16 bits of each are enough to send.
    *
-   * The order is part of the result: a library that sums in an order of its own (NCCL's allReduce does, and rounds every partial sum to
-   * the type that it sends) is to gather the ranks' values instead and leave the sum to a kernel.
+   * The order is part of the result: a library that sums in an order of its own (NCCL's allReduce does, and rounds
+   * every partial sum to the type that it sends) is to gather the ranks' values instead and leave the sum to a kernel.
    *
    * @throws {FailureError} if another rank failed; where sums are queued, the wait for the stream throws it.
    */
@@ -80,8 +82,8 @@ export interface RankPart<V = Float32Array> {
 }
 
 /**
- * Everything that a backend must know before it allocates anything. `N` are the graph's names of its tensors, `V` is what its communicator
- * sums.
+ * Everything that a backend must know before it allocates anything. `N` are the graph's names of its tensors, `V` is
+ * what its communicator sums.
  */
 export interface OpenRequest<N extends string = string, V = Float32Array> {
   readonly source: ModelSource;
@@ -137,11 +139,16 @@ export interface Backend<N extends string = string> {
   attention(out: Tensor, q: Tensor, layer: number, sinks: Vector): void;
   /** h = h + y (round). */
   add(h: Tensor, y: Tensor): void;
-  /** Chooses topK experts of each token from router logits [n, E]: descending, ties to the lower index, softmax over the chosen. */
+  /**
+   * Chooses topK experts of each token from router logits [n, E]: descending, ties to the lower index, softmax over the
+   * chosen.
+   */
   route(logits: Tensor): void;
   /** Slot rows: out[t,k] = QDQ(x[t]) gateUp[e]^T + b, e the k-th chosen expert of t (round). QDQ once per token. */
   expertGateUp(out: Tensor, x: Tensor, gateUp: readonly Linear[]): void;
-  /** Slot rows: g = min(z[2n], limit), u = clamp(z[2n+1], +-limit), out[n] = (u + 1) * g * sigmoid(alpha * g) (round). */
+  /**
+   * Slot rows: g = min(z[2n], limit), u = clamp(z[2n+1], +-limit), out[n] = (u + 1) * g * sigmoid(alpha * g) (round).
+   */
   swiglu(out: Tensor, z: Tensor): void;
   /** Slot rows: out[t,k] = QDQ(a[t,k]) down[e]^T + b, float32, not rounded. */
   expertDown(out: Tensor, a: Tensor, down: readonly Linear[]): void;
@@ -150,8 +157,8 @@ export interface Backend<N extends string = string> {
   /** Sums x over the ranks of the group, in rank order, in float32; nothing to do for one rank (round). */
   allReduce(x: Tensor, group: RankGroup): void;
   /**
-   * Logits of the given batch rows: x[rows[i]] W^T, float32, not rounded. The result [rows.length, V] is valid until the next call.
-   * Written to `into` when given. Of a rank, V is the number of rows of its part of the head.
+   * Logits of the given batch rows: x[rows[i]] W^T, float32, not rounded. The result [rows.length, V] is valid until
+   * the next call. Written to `into` when given. Of a rank, V is the number of rows of its part of the head.
    */
   logits(x: Tensor, head: Linear, rows: Int32Array, into?: Float32Array): Float32Array;
 

@@ -24,10 +24,11 @@ export interface DecodeRequest {
   /** Per token of the batch. */
   readonly sampling: readonly Sampling[];
   /**
-   * Receives the picked ids of each step, in the order of the batch; the array is only valid during the call. The next step's come when the
-   * answer is there.
+   * Receives the picked ids of each step, in the order of the batch; the array is only valid during the call. The next
+   * step's come when the answer is there.
    *
-   * @returns False to stop. The device may have computed a few steps more by then, which changes nothing that is visible.
+   * @returns False to stop. The device may have computed a few steps more by then, which changes nothing that is
+   *   visible.
    */
   readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
 }
@@ -59,7 +60,8 @@ export interface DecodeResult {
 export interface Engine {
   readonly info: BackendInfo;
   /**
-   * Computes one batch and hands out logits of the rows asked for, in order; each array [V] is only valid during the call.
+   * Computes one batch and hands out logits of the rows asked for, in order; each array [V] is only valid during the
+   * call.
    */
   compute(batch: Batch, rows: Int32Array, onRow: (row: number, logits: Float32Array) => void, tap?: Tap): Promise<void>;
   /** Copies the first `length` cached positions of one sequence to another. */
@@ -67,7 +69,8 @@ export interface Engine {
   /** Whether {@linkcode Engine.decode} takes such a batch; engines without it pick nothing themselves. */
   canDecode?(batch: Batch): boolean;
   /**
-   * Generates up to `steps` tokens of each sequence where the logits are, without handing them out: the tokens that `Sampler` would pick.
+   * Generates up to `steps` tokens of each sequence where the logits are, without handing them out: the tokens that
+   * `Sampler` would pick.
    *
    * @throws {NonFiniteLogits} if logits are no numbers.
    */
@@ -79,7 +82,9 @@ export interface Engine {
 /** Logit rows computed at once: logits of a long chunk over 201,088 words would be larger than the model's layers. */
 export const LOGIT_ROWS = 16;
 
-/** How long the event loop may be kept waiting while a batch is computed, in milliseconds; bounds the delay of Ctrl-C. */
+/**
+ * How long the event loop may be kept waiting while a batch is computed, in milliseconds; bounds the delay of Ctrl-C.
+ */
 const BREATHE_MS = 40;
 
 /** The graph on the calling thread. */

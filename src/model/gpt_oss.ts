@@ -1,6 +1,6 @@
 /**
- * The GPT-OSS forward pass, top to bottom: the only place that knows what the model computes. How an operation is computed, where
- * tensors live and in which format weights are stored is the backend's business.
+ * The GPT-OSS forward pass, top to bottom: the only place that knows what the model computes. How an operation is
+ * computed, where tensors live and in which format weights are stored is the backend's business.
  */
 import type { Backend, Batch, Tensor, TensorSpec } from "./backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
@@ -46,8 +46,8 @@ export interface TapPoint {
   /** For `route`: the chosen experts [rows, topK], in descending order of weight. */
   readonly experts?: () => Int32Array;
   /**
-   * Replaces the result, [rows, width], for the operations that follow; for `route` with the chosen experts. Absent where the graph runs
-   * on other threads.
+   * Replaces the result, [rows, width], for the operations that follow; for `route` with the chosen experts. Absent
+   * where the graph runs on other threads.
    */
   readonly write?: (values: Float32Array, experts?: Int32Array) => void;
 }
@@ -56,8 +56,8 @@ export interface TapPoint {
 export type Tap = (point: TapPoint) => void;
 
 /**
- * Sizes of the activation tensors for this model or this rank's part of it (heads, intermediate columns and experts are counted
- * from the source, which holds only what the rank owns).
+ * Sizes of the activation tensors for this model or this rank's part of it (heads, intermediate columns and experts are
+ * counted from the source, which holds only what the rank owns).
  */
 export function workspace(config: ModelConfig, source: ModelSource): Record<TensorName, TensorSpec> {
   const layers = source.tree.layers;
@@ -184,7 +184,8 @@ export class GptOss {
    * Logits of rows of the batch that was computed last.
    *
    * @param rows Indices into the batch.
-   * @param into Receives [rows.length, V] float32; otherwise the backend's own buffer is returned, valid until the next call.
+   * @param into Receives [rows.length, V] float32; otherwise the backend's own buffer is returned, valid until the next
+   *   call.
    */
   logits(rows: Int32Array, into?: Float32Array): Float32Array {
     const { tensors, weights } = this.backend;

@@ -1,7 +1,8 @@
 /**
- * The operations of a GPT-OSS forward pass as data, in the order of the pass: what each reads, what its rows are, which weights it
- * multiplies by, and how the results of a tensor or expert parallel run's ranks make the whole. Taps, comparisons, calibration, the assembly
- * of ranks and `inspect` all follow from this table; gpt_oss.ts beside it computes them.
+ * The operations of a GPT-OSS forward pass as data, in the order of the pass: what each reads, what its rows are, which
+ * weights it multiplies by, and how the results of a tensor or expert parallel run's ranks make the whole. Taps,
+ * comparisons, calibration, the assembly of ranks and `inspect` all follow from this table; gpt_oss.ts beside it
+ * computes them.
  */
 import type { LinearName } from "../checkpoint/source.ts";
 
@@ -9,10 +10,10 @@ import type { LinearName } from "../checkpoint/source.ts";
  * How one operation's results of all ranks make the result of the whole model.
  *
  * - `same`: every rank holds all of it.
- * - `heads`, `kvHeads`: a rank holds the columns of its query heads, or of its key-value heads. Expert groups hold the same, and ranks may
- *   share a key-value head.
- * - `gateUp`, `intermediate`: a rank holds the columns of its part of the experts' width (gate and up interleaved: twice as many), and
- *   zeros for experts that another group owns.
+ * - `heads`, `kvHeads`: a rank holds the columns of its query heads, or of its key-value heads. Expert groups hold the
+ *   same, and ranks may share a key-value head.
+ * - `gateUp`, `intermediate`: a rank holds the columns of its part of the experts' width (gate and up interleaved:
+ *   twice as many), and zeros for experts that another group owns.
  * - `terms`: the ranks' results are terms of a sum.
  */
 export type Join = "same" | "heads" | "kvHeads" | "gateUp" | "intermediate" | "terms";

@@ -1,7 +1,10 @@
 /** Rotary position embedding with YaRN: which angles the pairs of a head are turned by, and how much they grow. */
 import type { ModelConfig, RopeConfig } from "../checkpoint/model_config.ts";
 
-/** Cosines and sines of a batch, float32 [n, D/2]: row t belongs to token t, column i to dimensions i and i + D/2 of every head. */
+/**
+ * Cosines and sines of a batch, float32 [n, D/2]: row t belongs to token t, column i to dimensions i and i + D/2 of
+ * every head.
+ */
 export interface RotaryTables {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
@@ -10,8 +13,8 @@ export interface RotaryTables {
 /**
  * Angle per position of each pair of dimensions, float64 [D/2].
  *
- * Pair i turns by theta^(-2i/D). YaRN divides the slow pairs by its factor, leaves the fast ones, and blends between the two pairs that
- * turn `betaFast` and `betaSlow` times within the original context.
+ * Pair i turns by theta^(-2i/D). YaRN divides the slow pairs by its factor, leaves the fast ones, and blends between
+ * the two pairs that turn `betaFast` and `betaSlow` times within the original context.
  */
 export function inverseFrequencies(headDim: number, rope: RopeConfig): Float64Array {
   const pairs = headDim / 2;
@@ -25,8 +28,8 @@ export function inverseFrequencies(headDim: number, rope: RopeConfig): Float64Ar
   if (yarn.truncate) [low, high] = [Math.floor(low), Math.ceil(high)];
   low = Math.max(low, 0);
   high = Math.min(high, headDim - 1);
-  // Equal bounds make a step instead of a ramp. Those of a small base or a short context lie outside the dimensions and may change places
-  // here: the ramp then falls, as in transformers and vLLM.
+  // Equal bounds make a step instead of a ramp. Those of a small base or a short context lie outside the dimensions and
+  // may change places here: the ramp then falls, as in transformers and vLLM.
   const width = high === low ? 0.001 : high - low;
   return plain.map((frequency, i) => {
     const ramp = Math.min(Math.max((i - low) / width, 0), 1);
@@ -34,7 +37,9 @@ export function inverseFrequencies(headDim: number, rope: RopeConfig): Float64Ar
   });
 }
 
-/** What YaRN multiplies cosines and sines with ("concentration"), so that attention stays sharp over a longer context. */
+/**
+ * What YaRN multiplies cosines and sines with ("concentration"), so that attention stays sharp over a longer context.
+ */
 export function concentration(rope: RopeConfig): number {
   return rope.yarn !== null && rope.yarn.factor > 1 ? 0.1 * Math.log(rope.yarn.factor) + 1 : 1;
 }

@@ -16,7 +16,10 @@ interface Columns {
   readonly own: (ranges: RankRanges) => Range;
   /** Columns of one unit. */
   readonly unit: (config: ModelConfig) => number;
-  /** `sum`: every rank adds its own, and what it does not own is zero; `copy`: ranks of one expert group hold them, some of them the same. */
+  /**
+   * `sum`: every rank adds its own, and what it does not own is zero; `copy`: ranks of one expert group hold them, some
+   * of them the same.
+   */
   readonly join: "sum" | "copy";
 }
 

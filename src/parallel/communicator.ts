@@ -1,6 +1,7 @@
 /**
- * Sums over ranks that are threads of one process: shared memory and a barrier of a few atomics. The other kind of {@linkcode Communicator}
- * is to be one over a device's memory, by a collective library between GPUs; until then GPUs' values come here over the host's memory.
+ * Sums over ranks that are threads of one process: shared memory and a barrier of a few atomics. The other kind of
+ * {@linkcode Communicator} is to be one over a device's memory, by a collective library between GPUs; until then GPUs'
+ * values come here over the host's memory.
  */
 import type { Communicator, RankGroup } from "../model/backend.ts";
 import { FailureError } from "../errors.ts";

@@ -1,4 +1,7 @@
-/** One rank of a tensor/expert parallel run, on a worker thread of its own: the same graph over the rank's part of the weights. */
+/**
+ * One rank of a tensor/expert parallel run, on a worker thread of its own: the same graph over the rank's part of the
+ * weights.
+ */
 import type { Backend } from "../model/backend.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { GptOss, type TensorName } from "../model/gpt_oss.ts";

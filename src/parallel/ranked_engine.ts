@@ -65,8 +65,8 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
 }
 
 /**
- * A rank's fair share of the threads: as many as any other rank, or one more while some are left over. Every rank has one at least, its own,
- * also where there are more ranks than threads.
+ * A rank's fair share of the threads: as many as any other rank, or one more while some are left over. Every rank has
+ * one at least, its own, also where there are more ranks than threads.
  */
 export function threadsOf(rank: number, threads: number, world: number): number {
   return Math.max(1, Math.floor(threads / world) + (rank < threads % world ? 1 : 0));

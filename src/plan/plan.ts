@@ -1,6 +1,7 @@
 /**
- * The plan: for every linear of a model, how its weight is stored and what happens to its input. It is made once, of what the tensors
- * are, what quantization_config says, and what the user asks for; nothing after it asks what scheme a model has.
+ * The plan: for every linear of a model, how its weight is stored and what happens to its input. It is made once, of
+ * what the tensors are, what quantization_config says, and what the user asks for; nothing after it asks what scheme a
+ * model has.
  *
  * Where config and tensors disagree about a weight, the tensors count, and one warning names both.
  */
@@ -26,8 +27,8 @@ export interface PlanRequest {
   /** Name of a scheme whose input format replaces the checkpoint's. */
   readonly scheme?: string;
   /**
-   * Calibrated input scales by module; an entry for `model.layers.0.mlp.experts.gate_up_proj` is for all experts of the layer. They count
-   * before those of the checkpoint.
+   * Calibrated input scales by module; an entry for `model.layers.0.mlp.experts.gate_up_proj` is for all experts of the
+   * layer. They count before those of the checkpoint.
    */
   readonly inputScales?: ReadonlyMap<string, number>;
   /** Which static scale an expert's input has; default `merged`. */
@@ -51,7 +52,9 @@ export interface PlannedLinear {
   readonly inputScaleFrom: "checkpoint" | "calibration" | null;
   /** Name of the scheme, or both formats where it has none. */
   readonly scheme: string;
-  /** What decided about the input: `--scheme`, an entry of quantization_config, its absence, or the tensors against it. */
+  /**
+   * What decided about the input: `--scheme`, an entry of quantization_config, its absence, or the tensors against it.
+   */
   readonly decidedBy: string;
 }
 
@@ -60,7 +63,10 @@ export interface Plan {
   readonly linears: readonly PlannedLinear[];
   /** What the experts have: one scheme, or several joined by " + ". */
   readonly scheme: string;
-  /** Rule by which scales of MX inputs are made on the fly: `even`, `floor`, or both joined by " + "; null where no input is MX. */
+  /**
+   * Rule by which scales of MX inputs are made on the fly: `even`, `floor`, or both joined by " + "; null where no
+   * input is MX.
+   */
   readonly scaleRule: string | null;
   readonly kvFormat: KvFormat;
   /** `--kv-cache-dtype`, "quantization_config", "tensors" or `--dtype`. */

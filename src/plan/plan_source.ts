@@ -1,4 +1,6 @@
-/** Between a checkpoint's file ranges and the plan: linears go in, the same linears with their input formats come out. */
+/**
+ * Between a checkpoint's file ranges and the plan: linears go in, the same linears with their input formats come out.
+ */
 import type { StoredLinear } from "./stored_linear.ts";
 import { allLinears, type LinearSource, mapLinears, type ModelSource } from "../checkpoint/source.ts";
 import type { Plan, PlannedLinear } from "./plan.ts";

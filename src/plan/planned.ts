@@ -48,8 +48,8 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
 }
 
 /**
- * The input scales of a plan that is made before calibration: linears whose scale the checkpoint lacks have one from `measured`, or 1 for
- * the time being.
+ * The input scales of a plan that is made before calibration: linears whose scale the checkpoint lacks have one from
+ * `measured`, or 1 for the time being.
  */
 export function missingScales(
   { source }: Checkpoint,
@@ -62,8 +62,8 @@ export function missingScales(
 /**
  * The model with inputs as they are, whatever the checkpoint's own scheme: what calibration looks at.
  *
- * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales; and for inputs that are rotated before they
- * are quantized, of which an observer of operations sees nothing.
+ * @throws {InputError} as {@linkcode planModel}, but for static inputs that lack their scales; and for inputs that are
+ *   rotated before they are quantized, of which an observer of operations sees nothing.
  */
 export function planUncalibrated(
   checkpoint: Checkpoint,

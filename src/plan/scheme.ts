@@ -1,6 +1,6 @@
 /**
- * Quantization schemes by name: which format weights have, and what happens to the inputs of the same linears. A scheme is data; the
- * plan (plan.ts) decides which linears it is about.
+ * Quantization schemes by name: which format weights have, and what happens to the inputs of the same linears. A scheme
+ * is data; the plan (plan.ts) decides which linears it is about.
  */
 import type { InputFormat } from "../formats/input.ts";
 import { printable, show } from "../describe.ts";
@@ -154,8 +154,9 @@ export function describePair(weight: WeightFormat, weightScale: WeightScale, inp
 }
 
 /**
- * Why weights of a format cannot have inputs of another, or null where they can. Pairs with an MX format are limited to the schemes, and to
- * FP8 inputs with a scale per token, an extension; without one, everything goes that is computed with plain products.
+ * Why weights of a format cannot have inputs of another, or null where they can. Pairs with an MX format are limited to
+ * the schemes, and to FP8 inputs with a scale per token, an extension; without one, everything goes that is computed
+ * with plain products.
  */
 export function refusedPair(weight: WeightFormat, input: InputFormat): string | null {
   const name = nameOfInput(input);

@@ -4,8 +4,8 @@ import { InputError } from "../errors.ts";
 import { schemeOf } from "./scheme.ts";
 
 /**
- * `merged`: the experts of a layer share one scale for each projection, the largest of theirs, as vLLM computes; `own`: each has its own,
- * as AMD Quark computes.
+ * `merged`: the experts of a layer share one scale for each projection, the largest of theirs, as vLLM computes; `own`:
+ * each has its own, as AMD Quark computes.
  */
 export const FP8_SCALES = ["merged", "own"] as const;
 /** One of {@linkcode FP8_SCALES}. */

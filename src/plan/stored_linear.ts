@@ -3,7 +3,8 @@ import type { WeightFormat, WeightScale } from "../formats/format.ts";
 export interface StoredLinear {
   /**
    * Its name in Hugging Face's model, whatever the layout calls it; experts by AMD Quark's names, one module each:
-   * `model.layers.0.self_attn.q_proj`, `model.layers.0.mlp.router`, `model.layers.0.mlp.experts.3.gate_up_proj`, `lm_head`.
+   * `model.layers.0.self_attn.q_proj`, `model.layers.0.mlp.router`, `model.layers.0.mlp.experts.3.gate_up_proj`,
+   * `lm_head`.
    */
   readonly module: string;
   readonly weight: WeightFormat;

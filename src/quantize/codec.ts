@@ -1,6 +1,6 @@
 /**
- * Decoding and encoding of stored weights in the WASM kernels, which are many times as fast as src/formats and give the same bytes
- * (tests/wasm, tests/quantize).
+ * Decoding and encoding of stored weights in the WASM kernels, which are many times as fast as src/formats and give the
+ * same bytes (tests/wasm, tests/quantize).
  */
 import { compileKernels, heapBase, instantiate, type Kernel, WASM_PAGE } from "../backends/emulate/wasm.ts";
 import { kindNumber, ruleNumber } from "../formats/input.ts";
@@ -18,7 +18,10 @@ import {
 } from "../formats/format.ts";
 import type { RangeReader } from "./range_reader.ts";
 
-/** Numbers that are decoded at once: an expert of the published models, so that a transposed one is read from end to end. */
+/**
+ * Numbers that are decoded at once: an expert of the published models, so that a transposed one is read from end to
+ * end.
+ */
 export const TILE = 1 << 24;
 
 const STACK_BYTES = 64 << 10;

@@ -1,4 +1,7 @@
-/** What files held, by SHA-256: an interrupted run goes on only where sources and finished files are still what they were. */
+/**
+ * What files held, by SHA-256: an interrupted run goes on only where sources and finished files are still what they
+ * were.
+ */
 import { createHash, type Hash } from "node:crypto";
 import { type FileIdentity, identify, refuseChanged } from "../checkpoint/identity.ts";
 import { readable } from "../read.ts";

@@ -1,6 +1,6 @@
 /**
- * The directory that a checkpoint is written into, and the note in it that lets an interrupted run go on. config.json, without which
- * no reader takes the directory for a checkpoint, comes last.
+ * The directory that a checkpoint is written into, and the note in it that lets an interrupted run go on. config.json,
+ * without which no reader takes the directory for a checkpoint, comes last.
  */
 import * as z from "zod";
 import { cannotWrite, isTemporaryName, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
@@ -62,7 +62,8 @@ export class Journal implements Disposable {
   /**
    * Starts in a new or empty directory, or goes on where the same run was interrupted.
    *
-   * @throws {InputError} where the directory holds anything else, the sources have changed, or another process fills it.
+   * @throws {InputError} where the directory holds anything else, the sources have changed, or another process fills
+   *   it.
    */
   static open(dir: string, run: Run): Journal {
     makeDirectory(dir);

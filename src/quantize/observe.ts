@@ -1,6 +1,6 @@
 /**
- * Calibration: what a running model's linears and cache get to see on given tokens. Quark's observers do the same: the largest magnitude,
- * which static scales then map to the largest FP8 number.
+ * Calibration: what a running model's linears and cache get to see on given tokens. Quark's observers do the same: the
+ * largest magnitude, which static scales then map to the largest FP8 number.
  */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type KvScales, LAYER_LINEARS, type LinearName } from "../checkpoint/source.ts";
@@ -46,7 +46,10 @@ interface LayerMagnitudes {
 export class Observer {
   readonly #layers: readonly LayerMagnitudes[];
   readonly #topK: number;
-  /** Of the current batch and layer: rows' largest magnitudes of what the experts' first linear reads, and the experts chosen. */
+  /**
+   * Of the current batch and layer: rows' largest magnitudes of what the experts' first linear reads, and the experts
+   * chosen.
+   */
   #tokens: Float64Array = new Float64Array(0);
   #chosen: Int32Array = new Int32Array(0);
   /** Whether every magnitude so far is a number. */
@@ -102,7 +105,8 @@ export class Observer {
     this.#layers.forEach(({ inputs: seenInputs, seen }, layer) => {
       unseenExperts += seen.filter((chosen) => !chosen).length;
       for (const [name, amax] of seenInputs) {
-        // A reader that merges experts takes the largest, which an expert without tokens must not change, nor fall below.
+        // A reader that merges experts takes the largest, which an expert without tokens must not change, nor fall
+        // below.
         const most = largestMagnitude(amax, 0, amax.length);
         const chosen = (expert: number) => operationWith(name).rows === "token" || seen[expert] === 1;
         amax.forEach((own, i) =>

@@ -159,7 +159,10 @@ function copyCompanions({ files, dir }: Checkpoint, to: string): string[] {
   });
 }
 
-/** Reads the new checkpoint back: whatever it means to a reader must be what was meant. Else it loses its config.json again. */
+/**
+ * Reads the new checkpoint back: whatever it means to a reader must be what was meant. Else it loses its config.json
+ * again.
+ */
 function verify({ targets, kvScales }: QuantizeRequest, dir: string): void {
   try {
     const written = openCheckpoint(dir, { checkScales: false });

@@ -150,8 +150,8 @@ function mostCommon(layers: readonly LayerTargets[]): Json {
 const same = (a: Json, b: Json): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /**
- * Keys that transformers declares as float, and refuses as anything else: a whole number of theirs needs a point, also where a source that
- * some other program wrote has none.
+ * Keys that transformers declares as float, and refuses as anything else: a whole number of theirs needs a point, also
+ * where a source that some other program wrote has none.
  */
 const FLOAT_KEYS = ["rms_norm_eps", "swiglu_alpha", "swiglu_limit", "router_aux_loss_coef", "initializer_range"];
 
@@ -164,7 +164,8 @@ export function withFloats(config: Json): Json {
 /**
  * config.json of the written checkpoint.
  *
- * @param stored config.json of the checkpoint that it was made of, with its numbers as they are written; OpenAI's own kind is translated.
+ * @param stored config.json of the checkpoint that it was made of, with its numbers as they are written; OpenAI's own
+ *   kind is translated.
  */
 export function writtenConfig(stored: Json, config: ModelConfig, quantization: Json): Json {
   const base = Object.hasOwn(stored, "num_local_experts") ? stored : huggingFaceConfig(config);

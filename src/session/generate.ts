@@ -93,8 +93,8 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<number
 }
 
 /**
- * Up to `steps` tokens after `token`, picked by the engine, which computes ahead while the caller looks at one. The sequence and the picker
- * are as if only those had been computed that were handed out.
+ * Up to `steps` tokens after `token`, picked by the engine, which computes ahead while the caller looks at one. The
+ * sequence and the picker are as if only those had been computed that were handed out.
  */
 async function* decoded(
   session: Session,

@@ -1,6 +1,6 @@
 /**
- * Where a NaN or an infinity began: a batch whose logits are no numbers is computed once more, and each operation's result is looked at.
- * Nothing here runs while logits are numbers.
+ * Where a NaN or an infinity began: a batch whose logits are no numbers is computed once more, and each operation's
+ * result is looked at. Nothing here runs while logits are numbers.
  */
 import type { OperationName } from "../model/operations.ts";
 import type { Batch } from "../model/backend.ts";

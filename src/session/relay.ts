@@ -1,4 +1,7 @@
-/** Values handed from a callback to a loop, one at a time: the callback's promise is kept until the loop wants the next one. */
+/**
+ * Values handed from a callback to a loop, one at a time: the callback's promise is kept until the loop wants the next
+ * one.
+ */
 export class Relay<T> {
   /** The value that nobody took yet, or how it ended. */
   #waiting: { readonly value: T } | null = null;

@@ -1,9 +1,9 @@
 /**
  * Chooses the next token from logits: greedily, or at random by temperature, top-k and top-p, in this order.
  *
- * Sampling is reproducible: equal logits, options and seed give equal tokens, here and on a GPU (kernels/pick.hip). Probabilities are
- * integers, see {@linkcode weightOf}, whose sums no order of additions can change; a token is drawn by walking the kept ones in the
- * order of their ids. Every token takes one random number, also where a GPU draws many.
+ * Sampling is reproducible: equal logits, options and seed give equal tokens, here and on a GPU (kernels/pick.hip).
+ * Probabilities are integers, see {@linkcode weightOf}, whose sums no order of additions can change; a token is drawn
+ * by walking the kept ones in the order of their ids. Every token takes one random number, also where a GPU draws many.
  */
 import { FailureError, InputError } from "../errors.ts";
 import type { Sampling } from "../model/engine.ts";
@@ -11,13 +11,16 @@ import type { Picker } from "./generate.ts";
 
 /** How to choose. */
 export interface SamplerOptions {
-  /** 0 (default): the token with the largest logit, of several the one with the lowest id. Above 0: logits are divided by it. */
+  /**
+   * 0 (default): the token with the largest logit, of several the one with the lowest id. Above 0: logits are divided
+   * by it.
+   */
   readonly temperature?: number | undefined;
   /** Only this many of the likeliest tokens, of equal ones those with lower ids; 0 (default): all. */
   readonly topK?: number | undefined;
   /**
-   * Only the likeliest tokens (after `topK`) that together reach this share of the probability, the one that reaches it included;
-   * 1 (default): all.
+   * Only the likeliest tokens (after `topK`) that together reach this share of the probability, the one that reaches it
+   * included; 1 (default): all.
    */
   readonly topP?: number | undefined;
   /** 0 to 2^64 - 1, as a safe integer, a bigint, or decimal or `0x` digits; default: a random one. */
@@ -41,8 +44,8 @@ const ROUNDER = 1.5 * 2 ** 23;
 const C6 = fround(1.38888889e-3), C5 = fround(8.33333333e-3), C4 = fround(4.16666667e-2), C3 = fround(1.66666667e-1);
 
 /**
- * exp(x) in units of 2^-31, rounded down, for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and the Taylor polynomial of degree 6, in float32
- * operations that are rounded one by one, as `weight_of` in kernels/pick.hip does them.
+ * exp(x) in units of 2^-31, rounded down, for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and the Taylor polynomial of
+ * degree 6, in float32 operations that are rounded one by one, as `weight_of` in kernels/pick.hip does them.
  *
  * @param x Float32.
  */
@@ -59,7 +62,9 @@ export function weightOf(x: number): number {
   return Math.floor(p * 2 ** (31 + n));
 }
 
-/** Draws tokens. Buffers are kept between calls: after the first, nothing is allocated that grows with the vocabulary. */
+/**
+ * Draws tokens. Buffers are kept between calls: after the first, nothing is allocated that grows with the vocabulary.
+ */
 export class Sampler implements Picker {
   readonly temperature: number;
   readonly topK: number;
@@ -72,7 +77,9 @@ export class Sampler implements Picker {
   readonly #inverse: number;
   /** The largest logits seen, as a heap of ids with the least of them on top; length `topK`. */
   #heap = new Int32Array(0);
-  /** Candidates by slot, in the order of ids: id, logit, weight of (logit - largest) / temperature; length V, or `topK`. */
+  /**
+   * Candidates by slot, in the order of ids: id, logit, weight of (logit - largest) / temperature; length V, or `topK`.
+   */
   #ids = new Int32Array(0);
   #logits = new Float32Array(0);
   #weights = new Float64Array(0);
@@ -200,8 +207,8 @@ export class Sampler implements Picker {
   }
 
   /**
-   * Keeps of `count` slots the likeliest that reach `topP` of `mass`, by quickselect on cumulative weight: linear time on average,
-   * where sorting 201,088 candidates would not be.
+   * Keeps of `count` slots the likeliest that reach `topP` of `mass`, by quickselect on cumulative weight: linear time
+   * on average, where sorting 201,088 candidates would not be.
    */
   #nucleus(count: number, mass: number): number {
     const target = Math.max(1, fraction(mass, this.topP));
@@ -238,7 +245,10 @@ export class Sampler implements Picker {
     return order[low]!;
   }
 
-  /** Puts what comes before a pivot in front of it and returns its place; the order is descending logits, then ascending slots. */
+  /**
+   * Puts what comes before a pivot in front of it and returns its place; the order is descending logits, then ascending
+   * slots.
+   */
   #partition(low: number, high: number): number {
     const order = this.#order;
     const logits = this.#logits;
@@ -315,8 +325,8 @@ function parseSeed(seed: number | bigint | string): bigint {
 }
 
 /**
- * Random numbers by xoshiro128** (Blackman and Vigna), whose 32-bit words need no big integers. Two outputs of SplitMix64 on the seed
- * are its state, low words first; all 2^64 seeds give different states, none of them zero.
+ * Random numbers by xoshiro128** (Blackman and Vigna), whose 32-bit words need no big integers. Two outputs of
+ * SplitMix64 on the seed are its state, low words first; all 2^64 seeds give different states, none of them zero.
  */
 export class Random {
   readonly #state = new Uint32Array(4);

@@ -1,6 +1,6 @@
 /**
- * A model ready to compute: sequences are fed token by token or in chunks, and logits come back. Everything above (generation,
- * evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
+ * A model ready to compute: sequences are fed token by token or in chunks, and logits come back. Everything above
+ * (generation, evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
 import type { Batch } from "../model/backend.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
@@ -72,8 +72,9 @@ export class Session {
    *
    * @param onLogits Receives the logits [V] of each wanted position in order; the array is only valid during the call.
    * @param onProgress Called with the number of tokens done after each chunk.
-   * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or as a
-   *   {@linkcode FailureError}, if a logit is NaN or infinite, with the operation and the tensor where that began.
+   * @throws {InputError} if the sequence would outgrow the context, or a token id is outside the vocabulary; likewise,
+   *   or as a {@linkcode FailureError}, if a logit is NaN or infinite, with the operation and the tensor where that
+   *   began.
    */
   async feed(
     feed: Feed,
@@ -117,8 +118,8 @@ export class Session {
    * Computes one batch made of pieces of several sequences: prefill of some beside single tokens of others.
    *
    * @param feeds Different slots; at most `maxTokens` tokens in all.
-   * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or as a
-   *   {@linkcode FailureError}, if a logit is NaN or infinite. Logits of such a row are not handed out.
+   * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary; likewise, or
+   *   as a {@linkcode FailureError}, if a logit is NaN or infinite. Logits of such a row are not handed out.
    */
   async run(feeds: readonly Feed[], onLogits?: OnLogits, tap?: Tap): Promise<void> {
     const batch = this.#batch(feeds);
@@ -171,7 +172,10 @@ export class Session {
     return explain(this.engine, batch, row, sighting, { slot, tokens }, this.source, this.limits.maxTokens);
   }
 
-  /** Whether {@linkcode decode} can generate for these sequences: the engine has to pick tokens, and the context to have room for one. */
+  /**
+   * Whether {@linkcode decode} can generate for these sequences: the engine has to pick tokens, and the context to have
+   * room for one.
+   */
   canDecode(entries: readonly Last[]): boolean {
     const { engine, limits } = this;
     return engine.decode !== undefined && entries.length <= limits.maxTokens &&
@@ -180,12 +184,13 @@ export class Session {
   }
 
   /**
-   * Generates tokens of several sequences in the engine, which hands out ids instead of logits. Afterwards each sequence is as long as if
-   * {@linkcode step} had been called for every step whose tokens were handed out.
+   * Generates tokens of several sequences in the engine, which hands out ids instead of logits. Afterwards each
+   * sequence is as long as if {@linkcode step} had been called for every step whose tokens were handed out.
    *
    * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
    * @returns Steps whose tokens were handed out.
-   * @throws {InputError} if a token id is outside the vocabulary; for logits that are no numbers as {@linkcode Session.run}.
+   * @throws {InputError} if a token id is outside the vocabulary; for logits that are no numbers as
+   *   {@linkcode Session.run}.
    */
   async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
     const batch = this.#batch(entries.map(feedOf));

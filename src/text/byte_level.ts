@@ -1,6 +1,7 @@
 /**
- * The byte-level alphabet of GPT-2's BPE: every byte is written as one printable character, so that vocabularies of arbitrary bytes
- * fit into JSON strings. Printable Latin-1 bytes stand for themselves; the 68 others, in order, for U+0100 and up.
+ * The byte-level alphabet of GPT-2's BPE: every byte is written as one printable character, so that vocabularies of
+ * arbitrary bytes fit into JSON strings. Printable Latin-1 bytes stand for themselves; the 68 others, in order, for
+ * U+0100 and up.
  */
 
 /** Characters that the alphabet uses lie below this code: 256 + 68. */

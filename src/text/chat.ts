@@ -1,4 +1,6 @@
-/** From messages to the token ids of a prompt: by the checkpoint's chat template, or in harmony where it brings none. */
+/**
+ * From messages to the token ids of a prompt: by the checkpoint's chat template, or in harmony where it brings none.
+ */
 import { InputError } from "../errors.ts";
 import { ChatTemplate, isoDay } from "./chat_template.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
@@ -89,7 +91,8 @@ export class ChatRenderer {
   /**
    * Renders a conversation.
    *
-   * @throws {InputError} if there is no message, the template refuses the messages, or a tool answers that nobody called.
+   * @throws {InputError} if there is no message, the template refuses the messages, or a tool answers that nobody
+   *   called.
    */
   render(request: ChatRequest): RenderedChat {
     const { system, now = new Date() } = request;
@@ -178,8 +181,8 @@ function argumentsOf(call: ChatToolCall): unknown {
 }
 
 /**
- * The conversation in harmony's terms, as Hugging Face's GPT-OSS template has it: a system message always, system text as
- * instructions of a developer, and two line breaks after instructions without tools.
+ * The conversation in harmony's terms, as Hugging Face's GPT-OSS template has it: a system message always, system text
+ * as instructions of a developer, and two line breaks after instructions without tools.
  */
 function harmonyMessages(messages: readonly ChatMessage[], request: ChatRequest, now: Date): HarmonyMessage[] {
   const { reasoning = "medium", tools = [], builtinTools = [] } = request;

@@ -1,12 +1,13 @@
 /**
  * A checkpoint's Jinja chat template, rendered so that messages cannot pose as structure.
  *
- * A template mixes markup and messages into one string, and `<|end|>` typed by a user looks there like `<|end|>` written by the
- * template. So before rendering, every character of which special tokens are built (`<`, `|`, `>`) is replaced, in all strings that
- * come from outside, by a private-use character that occurs nowhere in them; the rendered text is cut at the special tokens that
- * are left, which only the template can have written; and the characters are put back in the text between, which is then encoded
- * without special tokens. Templates still see texts of the same length, with the same blanks and letters; only comparisons with
- * `<`, `|` and `>` in messages (checks for markup, which is harmless here) do not hold.
+ * A template mixes markup and messages into one string, and `<|end|>` typed by a user looks there like `<|end|>`
+ * written by the template. So before rendering, every character of which special tokens are built (`<`, `|`, `>`) is
+ * replaced, in all strings that come from outside, by a private-use character that occurs nowhere in them; the rendered
+ * text is cut at the special tokens that are left, which only the template can have written; and the characters are put
+ * back in the text between, which is then encoded without special tokens. Templates still see texts of the same length,
+ * with the same blanks and letters; only comparisons with `<`, `|` and `>` in messages (checks for markup, which is
+ * harmless here) do not hold.
  */
 import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
@@ -113,7 +114,8 @@ class Cover {
     }
     let code = PRIVATE_START;
     for (const name of specials) {
-      // Every special token needs at least one character that no outside string can supply; punctuation distorts texts least.
+      // Every special token needs at least one character that no outside string can supply; punctuation distorts texts
+      // least.
       const signs = [...name].filter((char) => char.length === 1 && !/[\p{L}\p{N}\s_-]/u.test(char));
       for (const char of signs.length > 0 ? signs : [name[0]!]) {
         if (this.#hidden.has(char)) continue;

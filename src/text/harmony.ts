@@ -1,12 +1,12 @@
 /**
  * Reads what a GPT-OSS model replies in harmony, token by token, into channels and tool calls.
  *
- * A quantized model may break the format anywhere, so nothing here throws and nothing is lost: every event says what it was made
- * of, and the `raw` texts of all events, joined, are the reply. What is read out of a broken reply:
+ * A quantized model may break the format anywhere, so nothing here throws and nothing is lost: every event says what it
+ * was made of, and the `raw` texts of all events, joined, are the reply. What is read out of a broken reply:
  *
  * - `<|channel|>` or `<|start|>` inside content begins another message, as if the one before had ended (`end: "none"`).
- * - A header that cannot become one any more (see `#hopeless`), or that ends before `<|message|>`, is cut: a header as far as it
- *   goes, then content.
+ * - A header that cannot become one any more (see `#hopeless`), or that ends before `<|message|>`, is cut: a header as
+ *   far as it goes, then content.
  * - Other special tokens inside content, and blanks between messages, become `stray` events.
  */
 import type { TextMessage } from "./harmony_render.ts";
@@ -16,8 +16,8 @@ import { StreamDecoder, type TokenBytes } from "./stream_decoder.ts";
 export type ChannelKind = "analysis" | "commentary" | "final" | "other";
 
 /**
- * How a message ended: `<|end|>`, `<|return|>`, `<|call|>`, the end of the reply (`eof`: the stream ended, or `<|endoftext|>`), or
- * the start of another message (`none`).
+ * How a message ended: `<|end|>`, `<|return|>`, `<|call|>`, the end of the reply (`eof`: the stream ended, or
+ * `<|endoftext|>`), or the start of another message (`none`).
  */
 export type MessageEnd = "end" | "return" | "call" | "eof" | "none";
 
@@ -28,7 +28,10 @@ export interface Header {
   readonly channelName: string | null;
   /** `assistant` unless the model wrote something else. */
   readonly role: string;
-  /** Whom the message addresses, for example `functions.get_weather`; null: nobody. A message with a recipient is a tool call. */
+  /**
+   * Whom the message addresses, for example `functions.get_weather`; null: nobody. A message with a recipient is a tool
+   * call.
+   */
   readonly recipient: string | null;
   /** Format of the content, for example `json` or `code`; null: none given. */
   readonly contentType: string | null;
@@ -88,7 +91,10 @@ export class HarmonyParser {
   /** Channel of the message whose content is being read; null: between messages, or in a header. */
   #channel: ChannelKind | null = null;
 
-  /** @param tokenizer For {@linkcode push}; a parser that is only fed by {@linkcode text} and {@linkcode special} needs none. */
+  /**
+   * @param tokenizer For {@linkcode push}; a parser that is only fed by {@linkcode text} and {@linkcode special} needs
+   * none.
+   */
   constructor(tokenizer?: TokenBytes) {
     this.#tokenizer = tokenizer ?? null;
     this.#decoder = tokenizer ? new StreamDecoder(tokenizer, "keep") : null;
@@ -186,8 +192,9 @@ export class HarmonyParser {
   }
 
   /**
-   * Whether the pending text cannot be part of a header any more, so that waiting would only hold an answer back: it is too long, it
-   * goes on after a line break, or it stands before any special token and is neither a role nor a recipient.
+   * Whether the pending text cannot be part of a header any more, so that waiting would only hold an answer back: it is
+   * too long, it goes on after a line break, or it stands before any special token and is neither a role nor a
+   * recipient.
    */
   #hopeless(): boolean {
     if (this.#headerLength > MAX_HEADER || /\S\s*\n\s*\S/.test(this.#section)) return true;
@@ -206,12 +213,14 @@ export class HarmonyParser {
   }
 }
 
-/** A role that the format knows or that a special token follows at once, or any before a recipient; and the recipient. */
+/**
+ * A role that the format knows or that a special token follows at once, or any before a recipient; and the recipient.
+ */
 const ROLE = /^\s*(?:(?:system|developer|user|assistant|tool)(?!\S)|\S+(?=\s+to=)|\S+\s*$)?\s*(?:to=\S+\s*)?/;
 
 /**
- * Cuts a header that lacks `<|message|>` where its content seems to begin: after the name of the channel, and what follows it in the
- * way of a recipient and a constraint; without a channel, after the role and a recipient.
+ * Cuts a header that lacks `<|message|>` where its content seems to begin: after the name of the channel, and what
+ * follows it in the way of a recipient and a constraint; without a channel, after the role and a recipient.
  */
 function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { head: Piece[]; content: Piece[] } {
   const head: Piece[] = [];
@@ -239,7 +248,10 @@ function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { head: Piec
   return { head, content: [] };
 }
 
-/** Reads a header: words of the role's part, of the channel's and of the constraint's, with the recipient in any of them. */
+/**
+ * Reads a header: words of the role's part, of the channel's and of the constraint's, with the recipient in any of
+ * them.
+ */
 function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken: boolean): Header {
   const parts = { role: "", channel: "", constrain: "" };
   let part: keyof typeof parts = "role";

@@ -1,8 +1,9 @@
 /**
  * Conversations in harmony, the message format of GPT-OSS models, for checkpoints that bring no chat template.
  *
- * A message is `<|start|>` header `<|message|>` content and an end: `<|call|>` after a call to a tool, else `<|end|>`. What comes
- * out are segments in which special tokens stand apart from text, so that nothing in a message can pose as structure.
+ * A message is `<|start|>` header `<|message|>` content and an end: `<|call|>` after a call to a tool, else `<|end|>`.
+ * What comes out are segments in which special tokens stand apart from text, so that nothing in a message can pose as
+ * structure.
  */
 import { type FunctionTool, type ToolNamespace, toolsSection } from "./harmony_tools.ts";
 import type { Segment } from "./tokenizer.ts";
@@ -34,7 +35,10 @@ export interface DeveloperContent {
 /** A message of the user, the model or a tool. */
 export interface TextMessage {
   readonly role: "user" | "assistant" | "tool";
-  /** Name of the tool (for example `functions.get_weather`), which takes the role's place; of others, shown after the role. */
+  /**
+   * Name of the tool (for example `functions.get_weather`), which takes the role's place; of others, shown after the
+   * role.
+   */
   readonly name?: string | null;
   /** Whom the message addresses: a tool in a call, `assistant` in a tool's answer. */
   readonly recipient?: string | null;
@@ -54,8 +58,8 @@ export type HarmonyMessage =
 /** How to render a conversation. */
 export interface HarmonyOptions {
   /**
-   * What the text is for. `prompt` (default) ends in `<|start|>assistant`, for the model to go on; `history` ends with the last
-   * message; `training` does too, but a last message on the final channel ends in `<|return|>`.
+   * What the text is for. `prompt` (default) ends in `<|start|>assistant`, for the model to go on; `history` ends with
+   * the last message; `training` does too, but a last message on the final channel ends in `<|return|>`.
    */
   readonly purpose?: "prompt" | "history" | "training";
   /** Keep all reasoning; default: it is dropped once its answer is history. */
@@ -89,11 +93,12 @@ export function segmentsText(segments: Iterable<Segment>): string {
 }
 
 /**
- * Leaves out reasoning whose answer is history: what stands on the analysis channel before a final message, unless that final message
- * is the end of the conversation itself. Reasoning that led to a tool call thus stays until the answer is given.
+ * Leaves out reasoning whose answer is history: what stands on the analysis channel before a final message, unless that
+ * final message is the end of the conversation itself. Reasoning that led to a tool call thus stays until the answer is
+ * given.
  *
- * OpenAI's renderer (0.0.8) looks for the first final message only and keeps the reasoning of later turns; its description of the
- * format and Hugging Face's template drop that of every answered turn, as here.
+ * OpenAI's renderer (0.0.8) looks for the first final message only and keeps the reasoning of later turns; its
+ * description of the format and Hugging Face's template drop that of every answered turn, as here.
  */
 function dropAnalysis(messages: readonly HarmonyMessage[], goesOn: boolean): readonly HarmonyMessage[] {
   const end = goesOn ? messages.length : messages.length - 1;

@@ -1,6 +1,7 @@
 /**
- * How tools are described to a GPT-OSS model: JSON schemas as TypeScript-like types in a namespace, and the two tools that the models
- * were trained with. The layout is that of OpenAI's harmony renderer, blank for blank: models have seen no other.
+ * How tools are described to a GPT-OSS model: JSON schemas as TypeScript-like types in a namespace, and the two tools
+ * that the models were trained with. The layout is that of OpenAI's harmony renderer, blank for blank: models have seen
+ * no other.
  */
 import { isObject, type JsonObject } from "./tokenizer_file.ts";
 

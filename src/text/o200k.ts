@@ -1,6 +1,6 @@
 /**
- * The tokenizer of gpt-oss where a checkpoint brings none, as OpenAI's own layout does: o200k_harmony, which is o200k_base
- * (199,998 byte sequences by rank, from the package js-tiktoken) with harmony's special tokens behind it.
+ * The tokenizer of gpt-oss where a checkpoint brings none, as OpenAI's own layout does: o200k_harmony, which is
+ * o200k_base (199,998 byte sequences by rank, from the package js-tiktoken) with harmony's special tokens behind it.
  *
  * It is made into what Hugging Face's tokenizer.json of gpt-oss says, so that both go through the same code.
  */
@@ -31,7 +31,10 @@ const SPECIALS: Readonly<Record<number, string>> = {
 };
 const LAST_SPECIAL = 200_018;
 
-/** How text is cut into words: letters by case with an English ending, numbers by three digits, signs, line ends, spaces. */
+/**
+ * How text is cut into words: letters by case with an English ending, numbers by three digits, signs, line ends,
+ * spaces.
+ */
 const SPLIT = [
   String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?`,
   String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?`,
@@ -96,8 +99,9 @@ function byteLevel(bytes: Uint8Array): string {
 }
 
 /**
- * Merges that do what ranks do: of neighbours whose joining has a rank, the lowest rank is joined first. So every way to cut an entry into
- * two entries is a merge, in the order of the whole's rank, and for the same whole in that of the parts'.
+ * Merges that do what ranks do: of neighbours whose joining has a rank, the lowest rank is joined first. So every way
+ * to cut an entry into two entries is a merge, in the order of the whole's rank, and for the same whole in that of the
+ * parts'.
  */
 function mergesOf(pieces: readonly string[]): (readonly [string, string])[] {
   const rankOf = new Map(pieces.map((piece, rank) => [piece, rank]));

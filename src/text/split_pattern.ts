@@ -1,12 +1,14 @@
 /**
- * Patterns by which a pre-tokenizer cuts text. They run on JavaScript's own engine, which can take exponential or quadratic time; so only
- * patterns are let through of which their form alone shows that the whole text takes linear time:
+ * Patterns by which a pre-tokenizer cuts text. They run on JavaScript's own engine, which can take exponential or
+ * quadratic time; so only patterns are let through of which their form alone shows that the whole text takes linear
+ * time:
  *
- * - A pattern is branches joined by `|`, a branch a sequence of characters and sets, each with a quantifier or none, of groups with
- *   bounded content, and of lookaheads at one character. So nothing is repeated that is itself repeated.
- * - Of what repeats without bound, at most one stands before something that must follow, so that a branch gives up after one run.
- * - The next branch begins with the same run and, if it too may give up, so does the one after it, to the last one that may not. So a run
- *   that was scanned in vain is consumed, and never scanned again from each of its characters.
+ * - A pattern is branches joined by `|`, a branch a sequence of characters and sets, each with a quantifier or none, of
+ *   groups with bounded content, and of lookaheads at one character. So nothing is repeated that is itself repeated.
+ * - Of what repeats without bound, at most one stands before something that must follow, so that a branch gives up
+ *   after one run.
+ * - The next branch begins with the same run and, if it too may give up, so does the one after it, to the last one that
+ *   may not. So a run that was scanned in vain is consumed, and never scanned again from each of its characters.
  *
  * The patterns of GPT-2, GPT-4, GPT-OSS, Llama and Qwen are of this kind.
  */

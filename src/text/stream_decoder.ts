@@ -10,8 +10,8 @@ export type SpecialMode = "keep" | "skip";
 /**
  * Decodes a stream of token ids.
  *
- * Characters whose bytes are spread over several tokens are held back until they are whole. Bytes that can never become a
- * character come out as U+FFFD, as soon as that is certain; a special token ends a character that is still open.
+ * Characters whose bytes are spread over several tokens are held back until they are whole. Bytes that can never become
+ * a character come out as U+FFFD, as soon as that is certain; a special token ends a character that is still open.
  *
  * @example
  * ```ts ignore
@@ -32,7 +32,10 @@ export class StreamDecoder {
     return this.flush() + (this.special === "keep" ? name : "");
   }
 
-  /** What is left at the end: U+FFFD if the last character never became whole, else nothing. The decoder can be used again. */
+  /**
+   * What is left at the end: U+FFFD if the last character never became whole, else nothing. The decoder can be used
+   * again.
+   */
   flush(): string {
     return this.#utf8.decode();
   }

@@ -1,9 +1,9 @@
 /**
- * A chat template is a program from a file. The library that runs it knows no bounds, so each of its steps goes through here: steps, and
- * what they read and make, use up fuel; values have a largest size; and a clock stands behind both.
+ * A chat template is a program from a file. The library that runs it knows no bounds, so each of its steps goes through
+ * here: steps, and what they read and make, use up fuel; values have a largest size; and a clock stands behind both.
  *
- * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory and longer than
- * the memory as a text.
+ * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory
+ * and longer than the memory as a text.
  */
 
 /** What is needed of the library's interpreter; some of its methods are private there. */

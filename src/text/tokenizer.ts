@@ -1,10 +1,10 @@
 /**
- * Text to token ids and back. Splitting and byte-level BPE are Hugging Face's `tokenizers` library in JavaScript; special tokens,
- * bytes and the differences from the Rust library that tests/goldens/text found are handled here:
+ * Text to token ids and back. Splitting and byte-level BPE are Hugging Face's `tokenizers` library in JavaScript;
+ * special tokens, bytes and the differences from the Rust library that tests/goldens/text found are handled here:
  *
  * - Special tokens are matched here and never by the library, which cannot be told to read them as plain text.
- * - Rust's regular expressions fold case by Unicode: `(?i:'s)` also matches `'ſ` (U+017F) and `k` the Kelvin sign. The library folds
- *   ASCII only, so its patterns are rewritten before it sees them.
+ * - Rust's regular expressions fold case by Unicode: `(?i:'s)` also matches `'ſ` (U+017F) and `k` the Kelvin sign. The
+ *   library folds ASCII only, so its patterns are rewritten before it sees them.
  * - Where a vocabulary lacks the result of a merge, the library drops text; that is noticed and refused.
  */
 import { show } from "../describe.ts";
@@ -27,7 +27,10 @@ interface Library {
 
 /** How to read special tokens that a text spells out. */
 export interface EncodeOptions {
-  /** true: `<|end|>` in the text becomes the special token; false (default): it is plain text. Never true for what a user typed. */
+  /**
+   * true: `<|end|>` in the text becomes the special token; false (default): it is plain text. Never true for what a
+   * user typed.
+   */
   readonly allowSpecial?: boolean;
 }
 
@@ -121,7 +124,8 @@ export class Tokenizer {
   }
 
   /**
-   * Token ids of a sequence of segments. Special tokens come from `special` segments alone; neighbouring texts are one text to BPE.
+   * Token ids of a sequence of segments. Special tokens come from `special` segments alone; neighbouring texts are one
+   * text to BPE.
    *
    * @throws {InputError} if the tokenizer lacks a special token that a segment names.
    */
@@ -162,14 +166,17 @@ export class Tokenizer {
     return id;
   }
 
-  /** Whether an id is structure instead of text: a special token, or an id of the model's padded vocabulary that has no name. */
+  /**
+   * Whether an id is structure instead of text: a special token, or an id of the model's padded vocabulary that has no
+   * name.
+   */
   isSpecial(id: number): boolean {
     return this.#addedById.get(id)?.special ?? this.#pieces[id] === undefined;
   }
 
   /**
-   * The bytes that a token stands for; they need not be whole UTF-8 characters. Special tokens give their name, ids without a name
-   * `<|reserved_ID|>`.
+   * The bytes that a token stands for; they need not be whole UTF-8 characters. Special tokens give their name, ids
+   * without a name `<|reserved_ID|>`.
    */
   bytes(id: number): Uint8Array<ArrayBuffer> {
     const added = this.#addedById.get(id);
@@ -218,7 +225,8 @@ export class Tokenizer {
 }
 
 /**
- * Runs what warns on the console of parts that it then leaves out: such a tokenizer would make other tokens than the model was trained on.
+ * Runs what warns on the console of parts that it then leaves out: such a tokenizer would make other tokens than the
+ * model was trained on.
  */
 function withoutWarnings<T>(make: () => T): T {
   const { warn } = console;
@@ -232,7 +240,10 @@ function withoutWarnings<T>(make: () => T): T {
   }
 }
 
-/** What the library is built from: the file without added tokens, without what comes behind BPE, and with patterns that it reads rightly. */
+/**
+ * What the library is built from: the file without added tokens, without what comes behind BPE, and with patterns that
+ * it reads rightly.
+ */
 function forLibrary({ json, added }: TokenizerFile): JsonObject {
   const model = json["model"] as JsonObject;
   let vocab = model["vocab"] as JsonObject;

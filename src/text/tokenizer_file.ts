@@ -184,7 +184,10 @@ function checkContent(where: string, content: unknown): asserts content is strin
   }
 }
 
-/** tokenizer_config.json may name tokens that tokenizer.json lacks (`added_tokens_decoder`); where both speak, the latter wins. */
+/**
+ * tokenizer_config.json may name tokens that tokenizer.json lacks (`added_tokens_decoder`); where both speak, the
+ * latter wins.
+ */
 function addFromConfig(
   path: string,
   config: JsonObject,

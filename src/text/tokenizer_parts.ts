@@ -1,4 +1,7 @@
-/** The parts of tokenizer.json that cut text before BPE: of known kinds, with values of the right types, and of linear time. */
+/**
+ * The parts of tokenizer.json that cut text before BPE: of known kinds, with values of the right types, and of linear
+ * time.
+ */
 import * as z from "zod";
 import { validate } from "../validate.ts";
 import { InputError } from "../errors.ts";
@@ -12,7 +15,10 @@ const none = z.literal([null, ""], { error: "none: the alphabet is that of bytes
 const parts = z.array(z.unknown(), { error: "a list" }).max(MAX_PARTS, { error: `at most ${MAX_PARTS} parts` });
 const typed = z.looseObject({ type: z.string({ error: "a name" }) }, { error: "an object with a type" });
 
-/** Normalizers by type. Those that put texts of their own in are not among them: several of them can make a text of any length. */
+/**
+ * Normalizers by type. Those that put texts of their own in are not among them: several of them can make a text of any
+ * length.
+ */
 const NORMALIZERS: Readonly<Record<string, z.ZodType>> = {
   NFC: typed,
   NFD: typed,
@@ -57,7 +63,8 @@ const Model = z.looseObject({
  *
  * @param path Of tokenizer.json, for messages.
  * @param json The file, whose `model` is an object.
- * @throws {InputError} naming the part that is of an unknown kind or a wrong type, or whose pattern is not known to take linear time.
+ * @throws {InputError} naming the part that is of an unknown kind or a wrong type, or whose pattern is not known to
+ *   take linear time.
  */
 export function checkParts(path: string, json: { readonly [key: string]: unknown }): void {
   const { vocab: _vocab, merges: _merges, ...model } = json["model"] as Record<string, unknown>;

@@ -12,8 +12,8 @@ export interface Observation {
   readonly name: string;
   readonly values: Float32Array | Int32Array;
   /**
-   * `exact`: equal numbers, where -0 equals 0 and NaN equals NaN. `sum`: small normalized mean square error after rounding to the
-   * dtype. `float32`: the same for results that stay float32 in every dtype.
+   * `exact`: equal numbers, where -0 equals 0 and NaN equals NaN. `sum`: small normalized mean square error after
+   * rounding to the dtype. `float32`: the same for results that stay float32 in every dtype.
    */
   readonly agreement: "exact" | "sum" | "float32";
 }
@@ -33,8 +33,8 @@ export interface OperationCase {
 export const MAX_NMSE = 1e-12;
 
 /**
- * bf16 results are equal but where a value lay next to the middle between two bf16 numbers: one of them may be one unit off, and not
- * many are.
+ * bf16 results are equal but where a value lay next to the middle between two bf16 numbers: one of them may be one unit
+ * off, and not many are.
  */
 const MAX_NMSE_BF16 = 1e-6;
 const BF16_UNIT = 2 ** -7;

@@ -1,4 +1,6 @@
-/** Every operation of `emulate` against `reference`, with one thread and with several, over one memory and over several. */
+/**
+ * Every operation of `emulate` against `reference`, with one thread and with several, over one memory and over several.
+ */
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { openReference } from "../../src/backends/reference/open.ts";
 import { SOAK } from "../soak.ts";

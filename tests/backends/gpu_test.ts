@@ -1,4 +1,7 @@
-/** The GPU backend, on the test library that runs the kernels on the CPU, against `reference` on the whole operation list. */
+/**
+ * The GPU backend, on the test library that runs the kernels on the CPU, against `reference` on the whole operation
+ * list.
+ */
 import { openHip } from "../../ffi/hip.ts";
 import { openGpu } from "../../src/backends/gpu/open.ts";
 import { openReference } from "../../src/backends/reference/open.ts";

@@ -1,9 +1,10 @@
 /**
- * The operation list: operation x weight format x input format x shape x tokens. A backend passes when `compareBackends` finds it
- * equal to `reference` on all of it: exactly where the operation is exact, by NMSE where it sums.
+ * The operation list: operation x weight format x input format x shape x tokens. A backend passes when
+ * `compareBackends` finds it equal to `reference` on all of it: exactly where the operation is exact, by NMSE where it
+ * sums.
  *
- * To add a weight format: a line of `STORAGES` and a case of `encodeRow` in random_model.ts. To add an input format: a line of `INPUTS`
- * in cases/common.ts.
+ * To add a weight format: a line of `STORAGES` and a case of `encodeRow` in random_model.ts. To add an input format: a
+ * line of `INPUTS` in cases/common.ts.
  *
  * @example
  * ```ts ignore

@@ -1,4 +1,7 @@
-/** The operation list is only worth something if it finds bugs: each of these is planted in `reference`, and a case must see it. */
+/**
+ * The operation list is only worth something if it finds bugs: each of these is planted in `reference`, and a case must
+ * see it.
+ */
 import type { InputFormat } from "../../src/formats/input.ts";
 import type { Backend, Linear, OpenRequest, Tensor } from "../../src/model/backend.ts";
 import { openReference } from "../../src/backends/reference/open.ts";

@@ -1,4 +1,7 @@
-/** Small GPT-OSS models of random numbers, written to a temporary file that is laid out as awkwardly as a checkpoint may be. */
+/**
+ * Small GPT-OSS models of random numbers, written to a temporary file that is laid out as awkwardly as a checkpoint may
+ * be.
+ */
 import { type InputFormat, multipliesCodes, NO_QDQ } from "../../src/formats/input.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import type {
@@ -228,10 +231,14 @@ export interface RandomModel extends Disposable {
   readonly source: ModelSource;
 }
 
-/** Normally distributed numbers that all models are cut from; a prime count, so that no two tensors repeat each other. */
+/**
+ * Normally distributed numbers that all models are cut from; a prime count, so that no two tensors repeat each other.
+ */
 const POOL = normals(2026, 65_521);
 
-/** Matrices of random models: hundreds of cases differ in the inputs only, and encoding is most of what a model costs. */
+/**
+ * Matrices of random models: hundreds of cases differ in the inputs only, and encoding is most of what a model costs.
+ */
 const encodedBefore = new Map<string, readonly StoredRow[]>();
 
 /** Writes a model of normally distributed numbers. */

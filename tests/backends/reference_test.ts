@@ -1,4 +1,7 @@
-/** The reference backend against arithmetic that was done elsewhere: by hand, or by the defining formula in another form. */
+/**
+ * The reference backend against arithmetic that was done elsewhere: by hand, or by the defining formula in another
+ * form.
+ */
 import { attendHead, softmaxWithSink } from "../../src/backends/reference/attention.ts";
 import { throughCache } from "../../src/backends/reference/cache.ts";
 import { combine } from "../../src/backends/reference/combine.ts";
@@ -120,7 +123,9 @@ Deno.test("prepareRow() leaves FP8 inputs quantized only where the weights are F
   });
 });
 
-/** A 2 x 32 matrix by hand: row 0 has 1.5 at column 0 and -3 at column 31, row 1 has 6 at column 1; scales 2^-1 and 2^2. */
+/**
+ * A 2 x 32 matrix by hand: row 0 has 1.5 at column 0 and -3 at column 31, row 1 has 6 at column 1; scales 2^-1 and 2^2.
+ */
 const HAND_MADE: Record<string, readonly number[]> = {
   mxfp4: [0x3, ...new Array<number>(14).fill(0), 0xd0, 0x70, ...new Array<number>(15).fill(0)],
   // e3m2: 1.5 = 0 011 10, -3 = 1 100 10 (its low bits end byte 23), 6 = 0 101 10.

@@ -1,4 +1,7 @@
-/** Keys of config.json that are left out mean what transformers reads, or are refused: tests/goldens/configs/make_configs.py. */
+/**
+ * Keys of config.json that are left out mean what transformers reads, or are refused:
+ * tests/goldens/configs/make_configs.py.
+ */
 import { readConfig } from "../../src/checkpoint/config.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import { InputError } from "../../src/errors.ts";
@@ -104,8 +107,8 @@ const SIZES = "num_hidden_layers num_local_experts hidden_size intermediate_size
   "num_key_value_heads vocab_size sliding_window";
 
 /**
- * By family: keys that are refused where they are left out, beside {@linkcode SIZES} and each dictionary's rope_type, factor and
- * original_max_position_embeddings; the same for null; and pairs whose outcome is not that of their members.
+ * By family: keys that are refused where they are left out, beside {@linkcode SIZES} and each dictionary's rope_type,
+ * factor and original_max_position_embeddings; the same for null; and pairs whose outcome is not that of their members.
  */
 const EXPECTED: readonly { absent: string; null: string; pairs: readonly string[] }[] = [
   {

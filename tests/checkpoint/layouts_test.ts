@@ -51,7 +51,10 @@ function assertMeans({ source }: Checkpoint, made: Made): void {
   assertEquals(source.kvScales, made.kvScales);
 }
 
-/** Asserts that the source's ranges cover the files' data, each byte once; `single` bytes are scalars that were read already. */
+/**
+ * Asserts that the source's ranges cover the files' data, each byte once; `single` bytes are scalars that were read
+ * already.
+ */
 function assertTiles(source: ModelSource, tensorBytes: number): void {
   const spans: [file: number, start: number, bytes: number][] = [];
   const { tree } = source;

@@ -1,6 +1,7 @@
 /**
- * Small checkpoints whose every number is known: a model is drawn at random, then stored in a layout by plain loops over its numbers. What a
- * reader makes of the files can so be compared with the numbers themselves, by `Decoder`, which knows formats but no layouts.
+ * Small checkpoints whose every number is known: a model is drawn at random, then stored in a layout by plain loops
+ * over its numbers. What a reader makes of the files can so be compared with the numbers themselves, by `Decoder`,
+ * which knows formats but no layouts.
  */
 import { type Format, type Layout, type QuarkOptions, randomConfig, type Shape } from "../../tools/random_layouts.ts";
 import { container, type StoredNumbers, type TemporaryDirectory } from "./container.ts";

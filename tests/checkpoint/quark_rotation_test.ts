@@ -1,4 +1,6 @@
-/** Online rotations: what of them is refused, in the tensors, in the config, and where a checkpoint with one is used. */
+/**
+ * Online rotations: what of them is refused, in the tensors, in the config, and where a checkpoint with one is used.
+ */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { shardSource } from "../../src/checkpoint/shard.ts";
 import { allLinears } from "../../src/checkpoint/source.ts";

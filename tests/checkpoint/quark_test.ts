@@ -272,7 +272,8 @@ Deno.test("openCheckpoint() asks the config which 6-bit format a module has", ()
     formats({ "model.layers.1.mlp.experts.down_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }),
     [e3m2, e2m3],
   );
-  // A name that is no pattern matches nothing but itself, and the global fp4 gives way to the one format that fits the tensors.
+  // A name that is no pattern matches nothing but itself, and the global fp4 gives way to the one format that fits the
+  // tensors.
   assertEquals(formats({ "q_proj": "fp6_e2m3" }), [e2m3, e2m3]);
   assertEquals(formats({}, { dtype: "fp6_e2m3" }, ["*q_proj"]), [e2m3, e2m3]);
 });

@@ -72,7 +72,10 @@ export function loadByReference(source: ModelSource): DenseTree {
 /** Weight formats by their numbers in wasm/ABI.md. */
 const FORMATS = ["bf16", "f32", "f16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8_e4m3", "fp8_e4m3fnuz"] as const;
 
-/** Where `emulate` reads to. Every loading begins with other numbers in it, so that what is not read does not look right. */
+/**
+ * Where `emulate` reads to. Every loading begins with other numbers in it, so that what is not read does not look
+ * right.
+ */
 const memory = new WebAssembly.Memory({ initial: 64, maximum: 1024, shared: true });
 
 /** As `emulate` reads: everything into a WASM memory, where kernels find it by the addresses of the handles. */
@@ -111,7 +114,8 @@ export function loadByEmulate(source: ModelSource): DenseTree {
   };
   const vector = ({ format, length, address }: EmulateVector): Float32Array =>
     decoder.vector({ name: "", format: FORMATS[format] as VectorSource["format"], length, file: 0, offset: address });
-  // Handles of linears do not say whether there is a bias or one at address 0; areas end behind 0, so the latter cannot be.
+  // Handles of linears do not say whether there is a bias or one at address 0; areas end behind 0, so the latter cannot
+  // be.
   const linear = (l: EmulateLinear): DenseLinear => ({
     ...matrix(l),
     bias: l.bias === 0 ? null : vector({ format: l.biasFormat, length: l.rows, address: l.bias, memory: 0 }),

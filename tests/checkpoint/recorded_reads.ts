@@ -8,8 +8,8 @@ export interface ReadRange {
 }
 
 /**
- * Runs `act` and gives every stretch that it read of files that it opened. Only synchronous reads are seen, and no mappings; whatever else
- * could read is refused meanwhile, so that nothing is missed in silence.
+ * Runs `act` and gives every stretch that it read of files that it opened. Only synchronous reads are seen, and no
+ * mappings; whatever else could read is refused meanwhile, so that nothing is missed in silence.
  */
 export function recordReads<T>(act: () => T): { result: T; reads: ReadRange[] } {
   const reads: ReadRange[] = [];

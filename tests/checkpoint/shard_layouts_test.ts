@@ -1,7 +1,7 @@
 /**
- * The parts of all ranks put together are the whole model, bit for bit: random models that do not divide, written in every layout and format,
- * found out and opened as any checkpoint is, cut, and loaded by the backends' own loaders. What is expected are the numbers that were drawn,
- * which none of that code has touched.
+ * The parts of all ranks put together are the whole model, bit for bit: random models that do not divide, written in
+ * every layout and format, found out and opened as any checkpoint is, cut, and loaded by the backends' own loaders.
+ * What is expected are the numbers that were drawn, which none of that code has touched.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
@@ -67,8 +67,8 @@ function formatsOf({ layout, quark }: Case): { experts: Format; attention: Forma
 /**
  * Sizes of which few divide by the ranks.
  *
- * @param large As many blocks of intermediate columns as give each of eight ranks some, and the last one fewer, as 2880 columns do; else
- * so few that ranks are left without.
+ * @param large As many blocks of intermediate columns as give each of eight ranks some, and the last one fewer, as 2880
+ *   columns do; else so few that ranks are left without.
  */
 function randomShape(
   random: Random,
@@ -125,7 +125,9 @@ function assertVectors(parts: readonly Float32Array[], whole: Float32Array, what
   assertEquals(at, whole.length, `${what}: length`);
 }
 
-/** Asserts that output features with their biases, one rank's after the other's, are the whole; gives where each begins. */
+/**
+ * Asserts that output features with their biases, one rank's after the other's, are the whole; gives where each begins.
+ */
 function assertRows(parts: readonly DenseLinear[], whole: Numbers, what: string): number[] {
   let at = 0;
   const starts = parts.map((part, i) => {
@@ -140,7 +142,10 @@ function assertRows(parts: readonly DenseLinear[], whole: Numbers, what: string)
   return starts;
 }
 
-/** Asserts that input features, side by side, are the whole, and that the first rank alone has the bias; gives where each begins. */
+/**
+ * Asserts that input features, side by side, are the whole, and that the first rank alone has the bias; gives where
+ * each begins.
+ */
 function assertColumns(parts: readonly DenseLinear[], whole: Numbers, what: string): number[] {
   let at = 0;
   const starts = parts.map((part, i) => {

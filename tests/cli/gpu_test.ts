@@ -1,6 +1,6 @@
 /**
- * The program on the GPU backend, as its users run it: with the test library for libamdhip64, whose kernels run on the CPU. Matrix instructions
- * have no twin there, so that whatever runs to its end runs in float32.
+ * The program on the GPU backend, as its users run it: with the test library for libamdhip64, whose kernels run on the
+ * CPU. Matrix instructions have no twin there, so that whatever runs to its end runs in float32.
  */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";

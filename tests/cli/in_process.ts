@@ -1,11 +1,15 @@
 /**
- * Runs the program in the test's own thread, which saves the start of a process: for command lines that are refused. What the start and the
- * end of a process do (permissions given up, exit code, pipes) is tested by `mxoss` of program.ts.
+ * Runs the program in the test's own thread, which saves the start of a process: for command lines that are refused.
+ * What the start and the end of a process do (permissions given up, exit code, pipes) is tested by `mxoss` of
+ * program.ts.
  */
 import { exitCodeOf } from "../../src/cli/run.ts";
 import type { Finished } from "./program.ts";
 
-/** Runs a command line that is to be refused. Nothing is on stdin, and permissions are kept: this thread's are the tests'. */
+/**
+ * Runs a command line that is to be refused. Nothing is on stdin, and permissions are kept: this thread's are the
+ * tests'.
+ */
 export async function refused(args: readonly string[]): Promise<Finished> {
   const { stdout, stderr, permissions } = Deno;
   const before = {

@@ -33,7 +33,8 @@ Deno.test("inspect --json accounts for every byte of the data", async () => {
 });
 
 Deno.test("inspect --tp 8 shows what each rank has, in whole blocks", async () => {
-  // 224 expert columns are seven blocks, so the last of eight ranks has none; the 2 key/value heads are held by four ranks each.
+  // 224 expert columns are seven blocks, so the last of eight ranks has none; the 2 key/value heads are held by four
+  // ranks each.
   const { code, stdout, stderr } = await mxoss(["inspect", "--tp", "8"]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   assertMatch(stdout, /^rank +query heads +KV heads +vocabulary +experts +expert columns +bytes$/m);

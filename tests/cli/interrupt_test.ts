@@ -37,7 +37,9 @@ class Listener {
   }
 }
 
-/** Starts a generation without end and sends the signals one after the other, the first when `on` says the first word. */
+/**
+ * Starts a generation without end and sends the signals one after the other, the first when `on` says the first word.
+ */
 async function interrupt(on: "stdout" | "stderr", args: readonly string[], signals: readonly Deno.Signal[]) {
   using checkpoint = endless();
   const child = program(["--model", checkpoint.dir, "--max-tokens", "100000", ...args, QUESTION]).spawn();

@@ -103,7 +103,10 @@ async function asked(flags: readonly string[], args: readonly string[]): Promise
   }
 }
 
-/** Kinds of permission that were asked for; of write, the paths. Opening a file to read it is in Deno's log as "write", too. */
+/**
+ * Kinds of permission that were asked for; of write, the paths. Opening a file to read it is in Deno's log as "write",
+ * too.
+ */
 function summary(log: readonly Asked[]): { kinds: string[]; written: string[] } {
   const kinds = new Set(log.map(({ permission }) => permission).filter((kind) => kind !== "write"));
   const readBefore = ({ value }: Asked, i: number) => log[i - 1]?.permission === "read" && log[i - 1]?.value === value;

@@ -4,7 +4,9 @@ import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { mxoss } from "./program.ts";
 
-/** A window title, a bell, C1's CSI, a turn of the direction of writing and its isolate, spaces without width, a tag. */
+/**
+ * A window title, a bell, C1's CSI, a turn of the direction of writing and its isolate, spaces without width, a tag.
+ */
 const EVIL = "\u001b]0;owned\u0007\u009b2J\u202egnp.\u2066\u200b\u200d\ufeff\u2028\u{e0041}\ud800";
 const SHOWN = "\\u001b]0;owned\\u0007\\u009b2J\\u202egnp.\\u2066\\u200b\\u200d\\ufeff\\u2028\\udb40\\udc41\\ud800";
 

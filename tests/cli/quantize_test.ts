@@ -151,7 +151,10 @@ Deno.test("mxoss quantize refuses an empty text", async () => {
   assertEquals(code, 2);
 });
 
-/** Runs the program as somebody who may read a file of mode 0444 and not write it: root without its privileges, or who we are. */
+/**
+ * Runs the program as somebody who may read a file of mode 0444 and not write it: root without its privileges, or who
+ * we are.
+ */
 async function withoutPrivileges(args: readonly string[]) {
   const root = Deno.build.os === "linux" && Deno.uid() === 0;
   const deno = [Deno.execPath(), "run", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", MAIN, ...args];

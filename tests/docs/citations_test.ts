@@ -3,7 +3,9 @@ import { assert } from "../assert.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** A path in backquotes, and the quoted parts of test names that follow it before the next path or the end of the cell. */
+/**
+ * A path in backquotes, and the quoted parts of test names that follow it before the next path or the end of the cell.
+ */
 const CITATION = /`(tests\/[\w./-]+)`([^`|\n]*)/g;
 
 for (const name of ["docs/schemes.md", "docs/traps.md", "SECURITY.md"]) {

@@ -1,4 +1,7 @@
-/** Exported samples, scored by lm-eval's own code where Python has it (`pip install lm_eval`; MXOSS_PYTHON names another Python). */
+/**
+ * Exported samples, scored by lm-eval's own code where Python has it (`pip install lm_eval`; MXOSS_PYTHON names another
+ * Python).
+ */
 import { FILTERS } from "../../src/eval/filters.ts";
 import { Gsm8kResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals } from "../assert.ts";

@@ -1,4 +1,6 @@
-/** Defects planted in a copy of the model: `compare` must name the layer and the operation of each, and nothing else. */
+/**
+ * Defects planted in a copy of the model: `compare` must name the layer and the operation of each, and nothing else.
+ */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LayerTree, LinearSource, VectorSource } from "../../src/checkpoint/source.ts";
 import { operationName } from "../../src/eval/summary.ts";
@@ -150,7 +152,9 @@ function withFp8(scaleOf: (layer: number, gemm: "gateUp" | "down") => number): C
   }));
 }
 
-/** From the model's report.json: largest inputs 3.3, 4.56, 4.53, 6.84 before the first GEMM and 56 before the second. */
+/**
+ * From the model's report.json: largest inputs 3.3, 4.56, 4.53, 6.84 before the first GEMM and 56 before the second.
+ */
 const calibrated = (layer: number, gemm: "gateUp" | "down") =>
   (gemm === "down" ? 56 : [3.296875, 4.5625, 4.53125, 6.84375][layer]!) / 448;
 

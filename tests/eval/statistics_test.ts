@@ -50,7 +50,8 @@ Deno.test("discordance() counts problems that one setting alone solves", () => {
 Deno.test("pairedDifference() is centred near the difference and admits doubt without discordant problems", () => {
   const some = pairedDifference({ lost: 30, gained: 10 }, 1000);
   assertAlmostEquals(some.difference, -0.02, 1e-15);
-  // Wald's interval: -0.02 +- 1.96 * sqrt(40 - 20^2 / 1000) / 1000 = [-0.0323, -0.0077]; half a problem in each outcome widens it a little.
+  // Wald's interval: -0.02 +- 1.96 * sqrt(40 - 20^2 / 1000) / 1000 = [-0.0323, -0.0077]; half a problem in each outcome
+  // widens it a little.
   assertAlmostEquals(some.low, -0.0323, 3e-4);
   assertAlmostEquals(some.high, -0.0077, 3e-4);
   const none = pairedDifference({ lost: 0, gained: 0 }, 1000);
@@ -59,7 +60,8 @@ Deno.test("pairedDifference() is centred near the difference and admits doubt wi
 });
 
 Deno.test("detectableDifference() has 80% power", () => {
-  // The exact power of the mid-p test at these differences, summed over the multinomial with SciPy: 0.812, 0.803, 0.862.
+  // The exact power of the mid-p test at these differences, summed over the multinomial with SciPy: 0.812, 0.803,
+  // 0.862.
   assertAlmostEquals(detectableDifference({ lost: 20, gained: 20 }, 1000), 0.0178999, 1e-6);
   assertAlmostEquals(detectableDifference({ lost: 60, gained: 60 }, 1000), 0.0307504, 1e-6);
   assertAlmostEquals(detectableDifference({ lost: 5, gained: 5 }, 1319), 0.00703296, 1e-7);

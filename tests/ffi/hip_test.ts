@@ -24,7 +24,8 @@ Deno.test({ name: "openHip() calls every function of its symbol table", ignore }
   using host = new HipHost(buildHipHost());
   using runtime = openHip(host.path);
   exercise(runtime, buildProbe());
-  // The names of errors are not counted, and the properties of ROCm 5 are not asked for where those of ROCm 6 are there.
+  // The names of errors are not counted, and the properties of ROCm 5 are not asked for where those of ROCm 6 are
+  // there.
   const exempt = ["hipGetErrorName", "hipGetDeviceProperties"];
   const idle = Object.keys(HIP_SYMBOLS).filter((call) => !exempt.includes(call) && host.calls(call) === 0);
   assertEquals(idle, []);

@@ -98,7 +98,8 @@ Deno.test("qdqRow() rounds code times scale once to bfloat16", () => {
 });
 
 Deno.test("qdqRow() gives code times scale in float32, without a detour over fp16", () => {
-  // Numbers that are codes times the scale come back as they were. fp16 would overflow above 65504, and has neither this scale nor the least.
+  // Numbers that are codes times the scale come back as they were. fp16 would overflow above 65504, and has neither
+  // this scale nor the least.
   for (const scale of [200, Math.fround(0.0371), 2 ** -20]) {
     const row = Float32Array.of(448, 1.125, -13, 2 ** -9).map((code) => code * scale);
     assertEquals(qdqRow(row, fp8(scale), false), row, `scale ${scale}`);
@@ -106,7 +107,8 @@ Deno.test("qdqRow() gives code times scale in float32, without a detour over fp1
 });
 
 Deno.test("quantizeFp8() divides by the scale instead of multiplying by its reciprocal", () => {
-  // x / scale is the tie 1.0625 exactly, and goes to the even code 1; x * fround(1 / scale) is above it, and would give 1.125.
+  // x / scale is the tie 1.0625 exactly, and goes to the even code 1; x * fround(1 / scale) is above it, and would give
+  // 1.125.
   let found = 0;
   for (let bits = 1; bits < 2000; bits++) {
     const scale = Math.fround(1 + bits / 2000), reciprocal = Math.fround(1 / scale);

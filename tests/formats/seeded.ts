@@ -1,7 +1,8 @@
 /** Reproducible numbers for tests. */
 
 /**
- * A stream of 32-bit integers: the multiplicative hash that tests/goldens/quant/make_blocks.py also computes, of a counter.
+ * A stream of 32-bit integers: the multiplicative hash that tests/goldens/quant/make_blocks.py also computes, of a
+ * counter.
  *
  * @returns A function whose every call gives the next integer, 0 to 2^32 - 1.
  */

@@ -1,6 +1,6 @@
 /**
- * Damaged checkpoints, whole: config, generation config, index, headers, tokenizer and chat template. Whatever is in them, they are read or
- * refused in one line, within a second and half a gigabyte.
+ * Damaged checkpoints, whole: config, generation config, index, headers, tokenizer and chat template. Whatever is in
+ * them, they are read or refused in one line, within a second and half a gigabyte.
  *
  * `deno task fuzz:checkpoints` tries 100,000 of them; MXOSS_MUTANTS says how many, MXOSS_SEED where to begin.
  */

@@ -1,5 +1,6 @@
 /**
- * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources. Tests that need them are skipped where no C++ compiler is installed.
+ * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources. Tests that
+ * need them are skipped where no C++ compiler is installed.
  */
 import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
 
@@ -34,7 +35,8 @@ let told = false;
 /**
  * Builds a shared library unless one of the same sources, flags and compiler is there.
  *
- * @returns The path of a copy for this test file alone: the test library keeps what it was told, and kernels run one launch at a time.
+ * @returns The path of a copy for this test file alone: the test library keeps what it was told, and kernels run one
+ *   launch at a time.
  */
 export function buildShared(
   name: string,

@@ -1,4 +1,5 @@
-// libcuda for tests: the functions of ffi/cuda_symbols.ts with the driver API's C signatures, over the HIP of this folder.
+// libcuda for tests: the functions of ffi/cuda_symbols.ts with the driver API's C signatures, over the HIP of this
+// folder.
 #include "hip_host.h"
 
 using namespace host;

@@ -1,7 +1,8 @@
-// libamdhip64 for tests: the functions of ffi/hip_symbols.ts with HIP's C signatures, running kernels that were compiled for the CPU.
+// libamdhip64 for tests: the functions of ffi/hip_symbols.ts with HIP's C signatures, running kernels that were
+// compiled for the CPU.
 //
-// Work that is asynchronous on a GPU waits here for a synchronisation, so that a program which forgets one reads stale data (or NaNs)
-// here as well. Handles and pointers are checked as strictly as HIP's documentation allows.
+// Work that is asynchronous on a GPU waits here for a synchronisation, so that a program which forgets one reads stale
+// data (or NaNs) here as well. Handles and pointers are checked as strictly as HIP's documentation allows.
 #include "hip_host.h"
 #include <cstdlib>
 #include <dlfcn.h>
@@ -272,8 +273,9 @@ hipError_t hipStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
   return submit(queue, [event] { return reach(event); });
 }
 
-// A code object of this library is a line of text, "mxoss host kernels PATH\n": a shared library made of the same kernels for the CPU. With
-// HIP_HOST_KERNELS=PATH real code objects stand for that library, so that the whole program can be run, as its users do.
+// A code object of this library is a line of text, "mxoss host kernels PATH\n": a shared library made of the same
+// kernels for the CPU. With HIP_HOST_KERNELS=PATH real code objects stand for that library, so that the whole program
+// can be run, as its users do.
 static const char MAGIC[] = "mxoss host kernels ";
 hipError_t hipModuleLoadData(Module **module, const void *image) {
   ENTER(hipModuleLoadData)

@@ -22,7 +22,10 @@ export interface HostKernelOptions {
   readonly matrix?: "right" | "wrong";
 }
 
-/** The generic kernels under the name of a real architecture, with its launch traits. Matrix instructions have no twin on a CPU. */
+/**
+ * The generic kernels under the name of a real architecture, with its launch traits. Matrix instructions have no twin
+ * on a CPU.
+ */
 export async function hostKernels({ arch = "gfx942", matrix }: HostKernelOptions = {}): Promise<KernelFiles> {
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};

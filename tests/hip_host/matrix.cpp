@@ -1,5 +1,6 @@
-// Stand-ins for kernels with matrix instructions, written out: gemm_bf16_mma, and the experts' GEMMs on FP4 codes with inputs as FP4 or FP8
-// codes. With -DWRONG they have the kind of mistake that a wrong register layout makes: two output rows change places.
+// Stand-ins for kernels with matrix instructions, written out: gemm_bf16_mma, and the experts' GEMMs on FP4 codes with
+// inputs as FP4 or FP8 codes. With -DWRONG they have the kind of mistake that a wrong register layout makes: two output
+// rows change places.
 #include "hip_host.h"
 #include <cmath>
 
@@ -76,8 +77,8 @@ static float e8m0(uint8_t byte) { return std::ldexp(1.0f, byte - 127); }
 
 constexpr int tile_tokens = 128;
 
-// experts, x, x_stride, x_blocks, x_block_stride, x_scales, divisor, sorted, offsets, tiles, tile_count, out, out_stride, round, swiglu,
-// alpha, limit, rows, cols
+// experts, x, x_stride, x_blocks, x_block_stride, x_scales, divisor, sorted, offsets, tiles, tile_count, out,
+// out_stride, round, swiglu, alpha, limit, rows, cols
 template <bool is_fp4> static void scaled(void *const *args) {
   const Linear *experts = argument<const Linear *>(args, 0);
   const uint8_t *x = argument<const uint8_t *>(args, 1), *x_blocks = argument<const uint8_t *>(args, 3);

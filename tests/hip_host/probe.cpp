@@ -1,4 +1,5 @@
-// A small set of kernels for the tests of ffi/, with the interface of the kernels' host build and without their sources.
+// A small set of kernels for the tests of ffi/, with the interface of the kernels' host build and without their
+// sources.
 #include "hip_host.h"
 
 struct Pair {

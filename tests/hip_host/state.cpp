@@ -1,4 +1,5 @@
-// What the test library keeps: allocations with guard pages, streams whose work waits for a synchronisation, failures on demand.
+// What the test library keeps: allocations with guard pages, streams whose work waits for a synchronisation, failures
+// on demand.
 #include "hip_host.h"
 #include <chrono>
 #include <cstdlib>
@@ -79,8 +80,8 @@ bool inside(const void *pointer, size_t bytes, bool onDevice) {
   return it->second.onDevice == onDevice && at + bytes <= it->first + it->second.bytes;
 }
 
-// The end of an allocation touches a page that cannot be accessed, and its contents are NaNs: a kernel that reads or writes past the end stops the
-// program, and one that uses what nobody wrote gives NaN.
+// The end of an allocation touches a page that cannot be accessed, and its contents are NaNs: a kernel that reads or
+// writes past the end stops the program, and one that uses what nobody wrote gives NaN.
 int allocate(void **out, size_t bytes, bool onDevice) {
   State &s = state();
   if (bytes == 0) return InvalidValue;
@@ -162,7 +163,8 @@ void hip_host_configure(const char *arch, int devices, size_t memory) {
   s.memory = memory;
 }
 
-// What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable graphs, 7 device bytes.
+// What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable
+// graphs, 7 device bytes.
 size_t hip_host_live(int kind) {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);

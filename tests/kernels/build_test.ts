@@ -1,4 +1,7 @@
-/** The committed kernels are those of the sources, as far as that can be told without a compiler; `deno task kernels:check` compiles. */
+/**
+ * The committed kernels are those of the sources, as far as that can be told without a compiler; `deno task
+ * kernels:check` compiles.
+ */
 import { assert, assertEquals } from "../assert.ts";
 import { type Manifest, sha256, sourceHash } from "../../kernels/manifest.ts";
 import { ARCHITECTURES, extensionOf, unitsOf } from "../../kernels/sources.ts";

@@ -6,13 +6,15 @@ import type { Job } from "./job.ts";
 export interface KernelCase {
   readonly name: string;
   readonly job: Job;
-  /** Largest deviation in units of what is allowed: at most 1 is right, Infinity is wrong. Only after the job has run. */
+  /**
+   * Largest deviation in units of what is allowed: at most 1 is right, Infinity is wrong. Only after the job has run.
+   */
   check(): number;
 }
 
 /**
- * How far results are from exact values, in units of: half a bf16 step of the exact value where the kernel rounds, plus `slack` times
- * the root mean square of all exact values for float32 summation.
+ * How far results are from exact values, in units of: half a bf16 step of the exact value where the kernel rounds, plus
+ * `slack` times the root mean square of all exact values for float32 summation.
  *
  * @param exact float64, before rounding.
  */

@@ -1,6 +1,6 @@
 /**
- * The cases of gpu_test.ts as a program without dependencies, for machines that only have Deno: prints what deviates, and how far the
- * worst case of each entry point is from the allowed deviation.
+ * The cases of gpu_test.ts as a program without dependencies, for machines that only have Deno: prints what deviates,
+ * and how far the worst case of each entry point is from the allowed deviation.
  *
  *     deno run --allow-ffi --allow-read --allow-env tests/kernels/gpu_check.ts [--json]
  */

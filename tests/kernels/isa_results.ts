@@ -6,7 +6,10 @@ export interface IsaResults {
   readonly sourceHash: string;
   /** Commit of the emulator's checkout. */
   readonly emulator: string;
-  /** By architecture and entry point: cases, how many agree, and the largest deviation in units of what is allowed (-1: not finite). */
+  /**
+   * By architecture and entry point: cases, how many agree, and the largest deviation in units of what is allowed (-1:
+   * not finite).
+   */
   readonly architectures: Record<string, Record<string, { cases: number; agree: number; worst: number }>>;
 }
 

@@ -1,9 +1,11 @@
 /**
- * The committed AMD code objects, run instruction by instruction on an ISA emulator, against the reference implementation.
+ * The committed AMD code objects, run instruction by instruction on an ISA emulator, against the reference
+ * implementation.
  *
  *     MXOSS_TINYGRAD=CHECKOUT deno test --allow-all tests/kernels/isa_test.ts
  *
- * takes about five minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON (tests/kernels/isa_results.json).
+ * takes about five minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON
+ * (tests/kernels/isa_results.json).
  */
 import { assert, assertEquals } from "../assert.ts";
 import type { Manifest } from "../../kernels/manifest.ts";

@@ -1,4 +1,7 @@
-/** The emulate backend gives the same bits however a sequence is cut, however many threads work, and wherever the weights lie. */
+/**
+ * The emulate backend gives the same bits however a sequence is cut, however many threads work, and wherever the
+ * weights lie.
+ */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { LocalEngine } from "../../src/model/engine.ts";

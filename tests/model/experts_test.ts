@@ -1,7 +1,7 @@
 /**
- * What the experts of a Quark checkpoint compute, in every scheme, against plain loops in float64 over the numbers in the files: the input
- * quantized once before each of the two GEMMs, static scales merged by the largest over the experts, gate and up interleaved, biases inside
- * the weighted sum.
+ * What the experts of a Quark checkpoint compute, in every scheme, against plain loops in float64 over the numbers in
+ * the files: the input quantized once before each of the two GEMMs, static scales merged by the largest over the
+ * experts, gate and up interleaved, biases inside the weighted sum.
  */
 import type { InputFormat } from "../../src/formats/input.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";

@@ -1,6 +1,6 @@
 /**
- * The embedded model against Hugging Face's implementation in float32 and bf16 (tests/goldens/logits.safetensors, written by
- * models/tiny-gpt-oss/training/golden.py).
+ * The embedded model against Hugging Face's implementation in float32 and bf16 (tests/goldens/logits.safetensors,
+ * written by models/tiny-gpt-oss/training/golden.py).
  */
 import type { BackendName } from "../../src/session/open.ts";
 import { generate } from "../../src/session/generate.ts";
@@ -12,7 +12,10 @@ import { argmaxAgreement, argmaxRows, logitsOf, maxDifference, openTiny, rmsDist
 
 const goldens = readGolden("logits.safetensors");
 const backends: BackendName[] = ["emulate", "reference"];
-/** What the scalar backend, which takes a minute for it, computes only in `deno task test:soak`: the long case, and the end of the reply. */
+/**
+ * What the scalar backend, which takes a minute for it, computes only in `deno task test:soak`: the long case, and the
+ * end of the reply.
+ */
 const whole = (backend: BackendName) => backend === "emulate" || SOAK;
 
 for (const backend of backends) {

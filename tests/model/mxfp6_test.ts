@@ -1,6 +1,6 @@
 /**
- * Storing MXFP4 weights in MXFP6 loses nothing (tests/quantize/lossless_test.ts), so the embedded model must give the very same logits from
- * either, whatever happens to the inputs.
+ * Storing MXFP4 weights in MXFP6 loses nothing (tests/quantize/lossless_test.ts), so the embedded model must give the
+ * very same logits from either, whatever happens to the inputs.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Dtype } from "../../src/formats/format.ts";

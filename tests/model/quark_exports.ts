@@ -1,6 +1,6 @@
 /**
- * Models that AMD Quark itself exported, with the logits of its own forward pass (tests/goldens/quark/make_exports.py), unpacked to where
- * a checkpoint can be opened.
+ * Models that AMD Quark itself exported, with the logits of its own forward pass (tests/goldens/quark/make_exports.py),
+ * unpacked to where a checkpoint can be opened.
  */
 import { gunzipSync } from "node:zlib";
 import { asset } from "../../src/assets.ts";

@@ -1,6 +1,6 @@
 /**
- * What AMD Quark itself exported (tests/goldens/quark/schemes.py) against the logits of its own forward pass: every export is computed, or
- * differs by as much as docs/schemes.md says, or is refused by name.
+ * What AMD Quark itself exported (tests/goldens/quark/schemes.py) against the logits of its own forward pass: every
+ * export is computed, or differs by as much as docs/schemes.md says, or is refused by name.
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
@@ -8,7 +8,10 @@ import { planModel } from "../../src/plan/planned.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { EXPORTS, nmse, ourLogits, quarkLogits, unpack } from "./quark_exports.ts";
 
-/** Sums in another order bring some 1e-12 at most; one number rounded to another step of its format brings 1e-6 and more. */
+/**
+ * Sums in another order bring some 1e-12 at most; one number rounded to another step of its format brings 1e-6 and
+ * more.
+ */
 const TOLERANCE = 1e-10;
 
 /** Exports whose logits are Quark's, and the scheme of their experts. */

@@ -1,6 +1,6 @@
 /**
- * Small random models in every format that AMD Quark exports, from quantize() through the files to logits: emulate against reference, and
- * several ranks against one.
+ * Small random models in every format that AMD Quark exports, from quantize() through the files to logits: emulate
+ * against reference, and several ranks against one.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openSession, type SessionOptions } from "../../src/session/open.ts";

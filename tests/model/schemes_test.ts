@@ -1,6 +1,6 @@
 /**
- * The embedded model under each scheme, planned from its name, against logits of another implementation under the same scheme
- * (tests/goldens/logits.safetensors).
+ * The embedded model under each scheme, planned from its name, against logits of another implementation under the same
+ * scheme (tests/goldens/logits.safetensors).
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { type BackendName, openSession } from "../../src/session/open.ts";
@@ -28,7 +28,8 @@ for (const backend of ["emulate", "reference"] as const satisfies readonly Backe
         const golden = floats(goldens, `two_turns.${name}`);
         const { vocab } = session.limits;
         const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
-        // The scheme's own effect must be there, not just something near the model; a last-bit difference may flip a rounding.
+        // The scheme's own effect must be there, not just something near the model; a last-bit difference may flip a
+        // rounding.
         const distance = rmsDistance(logits, golden), effect = rmsDistance(weightOnly, golden);
         assert(distance <= 0.05 * effect, `RMS distance ${distance}, of the scheme's own effect of ${effect}`);
         assert(argmaxAgreement(logits, golden, vocab) >= 0.98);

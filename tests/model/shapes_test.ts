@@ -1,6 +1,7 @@
 /**
- * Models of every odd shape that a config may have, against Hugging Face's implementation in float64 (tests/goldens/shapes): every head
- * size, width, count and window that leaves a remainder by what kernels work on at a time.
+ * Models of every odd shape that a config may have, against Hugging Face's implementation in float64
+ * (tests/goldens/shapes): every head size, width, count and window that leaves a remainder by what kernels work on at a
+ * time.
  */
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { openReference } from "../../src/backends/reference/open.ts";

@@ -1,6 +1,6 @@
 /**
- * The embedded model stored in every layout, by plain loops over its bytes and the tables of the formats: none of the code under test is
- * used.
+ * The embedded model stored in every layout, by plain loops over its bytes and the tables of the formats: none of the
+ * code under test is used.
  */
 import { container, type StoredNumbers, type TemporaryDirectory } from "../checkpoint/container.ts";
 import { ELEMENTS } from "../checkpoint/decode.ts";

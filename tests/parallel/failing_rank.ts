@@ -1,8 +1,8 @@
 /**
- * The module of a rank's thread, with a fault that the variable MXOSS_TEST_FAULT describes: of the ranks, `rank` fails at `point`. Points are
- * operations of the backend, or `open` (while it loads), or `thread` (an error outside of everything that catches errors, which ends the
- * thread). Every rank that ends as it was told to says its number on `channel`. (Not in the module's URL: each new URL is type-checked anew,
- * which takes seconds.)
+ * The module of a rank's thread, with a fault that the variable MXOSS_TEST_FAULT describes: of the ranks, `rank` fails
+ * at `point`. Points are operations of the backend, or `open` (while it loads), or `thread` (an error outside of
+ * everything that catches errors, which ends the thread). Every rank that ends as it was told to says its number on
+ * `channel`. (Not in the module's URL: each new URL is type-checked anew, which takes seconds.)
  */
 import "../../src/parallel/rank_worker.ts";
 import { EmulateBackend } from "../../src/backends/emulate/backend.ts";

@@ -43,8 +43,8 @@ async function compute(engine: Engine): Promise<number> {
 }
 
 /**
- * Fails if a promise is still waiting after a long time. Ticks are counted, not the clock asked: a machine that stood still for a while has
- * not waited.
+ * Fails if a promise is still waiting after a long time. Ticks are counted, not the clock asked: a machine that stood
+ * still for a while has not waited.
  */
 async function inTime<T>(promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setInterval> | undefined, ticks = 0;

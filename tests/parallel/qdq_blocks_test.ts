@@ -1,6 +1,7 @@
 /**
- * Ranks quantize their part of an input in the very blocks of the whole input. The weights are identities, so that what a linear gives is its
- * quantized and dequantized input, and that of ranks can be compared with that of one rank bit for bit.
+ * Ranks quantize their part of an input in the very blocks of the whole input. The weights are identities, so that what
+ * a linear gives is its quantized and dequantized input, and that of ranks can be compared with that of one rank bit
+ * for bit.
  */
 import type { Backend, OpenRequest } from "../../src/model/backend.ts";
 import { openEmulate } from "../../src/backends/emulate/open.ts";

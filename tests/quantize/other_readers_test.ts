@@ -1,6 +1,6 @@
 /**
- * What quantize() writes, opened by transformers and by AMD Quark, where Python has them (`pip install torch transformers==5.24.0
- * amd-quark==0.13`; MXOSS_PYTHON names another Python).
+ * What quantize() writes, opened by transformers and by AMD Quark, where Python has them (`pip install torch
+ * transformers==5.24.0 amd-quark==0.13`; MXOSS_PYTHON names another Python).
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { concentration, inverseFrequencies } from "../../src/model/yarn.ts";

@@ -83,7 +83,8 @@ async function checkPlaces(open: Open, names = Object.keys(PLACES)): Promise<voi
   for (const name of names) {
     const { at, of } = PLACES[name]!;
     for (const [value, bytes] of [["NaN", NAN_BF16], ["Infinity", INFINITY_BF16]] as const) {
-      // An infinite sink takes all attention and leaves zeros, which are numbers. Of the rest, one of each kind will do.
+      // An infinite sink takes all attention and leaves zeros, which are numbers. Of the rest, one of each kind will
+      // do.
       if (value === "Infinity" && name !== "q" && name !== "norm") continue;
       const place = at(model.source.tree);
       using _sound = poison(model.source, place.file, place.offset, bytes);

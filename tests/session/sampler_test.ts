@@ -14,8 +14,8 @@ const set = (tokens: number[]) => [...new Set(tokens)].sort((a, b) => a - b);
 // ---------------------------------------------------------------- random numbers
 
 Deno.test("Random gives xoshiro128** seeded by SplitMix64, as a separate implementation in Python integers does", () => {
-  // That implementation also gives the published outputs: SplitMix64 of 1234567 begins 6457827717110365317, xoshiro128** from the
-  // state 1, 2, 3, 4 begins 11520, 0, 5927040.
+  // That implementation also gives the published outputs: SplitMix64 of 1234567 begins 6457827717110365317,
+  // xoshiro128** from the state 1, 2, 3, 4 begins 11520, 0, 5927040.
   const cases: [bigint, number[]][] = [
     [0n, [3737715805, 2584255861, 2876756834, 3286328325]],
     [1n, [1695105466, 1423115009, 634581793, 1068227753]],
@@ -81,7 +81,10 @@ Deno.test("sample() fails on logits that a computation should not give", () => {
 
 // ---------------------------------------------------------------- distribution
 
-/** Upper 0.1% point of chi-square by degrees of freedom (from tables). A right sampler exceeds it for one seed in a thousand. */
+/**
+ * Upper 0.1% point of chi-square by degrees of freedom (from tables). A right sampler exceeds it for one seed in a
+ * thousand.
+ */
 const CHI_SQUARE_999: Record<number, number> = { 1: 10.828, 2: 13.816, 3: 16.266, 7: 24.322 };
 
 function fits(options: SamplerOptions, logits: Float32Array, expected: number[]): void {

@@ -11,8 +11,8 @@ import { BROWSER, PYTHON } from "../../src/text/harmony_tools.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { path, TINY } from "./goldens.ts";
 
-// The fixtures are OpenAI's (openai/harmony, test-data); its tests say which conversation each renders. They compare after
-// trimming the end of the file.
+// The fixtures are OpenAI's (openai/harmony, test-data); its tests say which conversation each renders. They compare
+// after trimming the end of the file.
 const fixture = (name: string) => Deno.readTextFileSync(path(`tests/goldens/harmony/${name}.txt`)).trimEnd();
 
 const tokenizer = await Tokenizer.fromDirectory(TINY);

@@ -42,7 +42,8 @@ Deno.test("wasm/pkg holds the module that ABI.md describes", () => {
 });
 
 Deno.test("wasm/pkg uses no relaxed instruction but relaxed_madd and relaxed_swizzle", () => {
-  // LLVM may turn other SIMD instructions into relaxed ones, which differ from machine to machine. Opcodes 0xfd 0x100 .. 0x113.
+  // LLVM may turn other SIMD instructions into relaxed ones, which differ from machine to machine. Opcodes 0xfd 0x100
+  // .. 0x113.
   const found = new Set<number>();
   for (let i = 0; i + 2 < wasm.length; i++) {
     const opcode = 0x100 + (wasm[i + 1]! & 0x7f);

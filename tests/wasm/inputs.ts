@@ -16,7 +16,10 @@ export const INPUTS: readonly (readonly [string, InputFormat, readonly (number |
   ["fp8 token", { kind: "fp8_token" }, [5, 0, 0]],
 ];
 
-/** Rows of a width that try every rounding: normal numbers of many sizes, bf16 values near ties, and what is not ordinary. */
+/**
+ * Rows of a width that try every rounding: normal numbers of many sizes, bf16 values near ties, and what is not
+ * ordinary.
+ */
 export function awkwardRows(width: number): Float32Array[] {
   const next = integers(width);
   const rows = Array.from({ length: 60 }, (_, i) => normals(i, width, 2 ** (i < 30 ? i % 7 - 3 : next() % 250 - 125)));

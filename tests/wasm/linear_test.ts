@@ -120,7 +120,8 @@ Deno.test("linear() gives the same bits for the same numbers in every format", (
 });
 
 Deno.test("linear() sums in the order that ABI.md names", () => {
-  // Numbers of 8 bits and many sizes: a product is exact, so whether it is fused with the sum changes nothing, but every sum rounds.
+  // Numbers of 8 bits and many sizes: a product is exact, so whether it is fused with the sum changes nothing, but
+  // every sum rounds.
   const machine = new Machine(), cols = 96, rows = 40;
   const next = integers(9);
   const numbers = () => Float32Array.from({ length: cols }, () => (next() % 512 - 256) * 2 ** (next() % 10 - 5));

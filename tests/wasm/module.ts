@@ -77,8 +77,8 @@ export class Machine {
   }
 
   /**
-   * Runs all units of a kernel, twice: each for itself in descending order, and all in one call. Checks that both give the same bits, and
-   * that nothing but the outputs was written.
+   * Runs all units of a kernel, twice: each for itself in descending order, and all in one call. Checks that both give
+   * the same bits, and that nothing but the outputs was written.
    *
    * @param words The descriptor.
    * @param outputs Arrays that the kernel writes.

@@ -1,4 +1,7 @@
-/** QDQ of the SIMD kernels against what AMD Quark and ml_dtypes leave of 131,072 blocks, and bit for bit against src/formats. */
+/**
+ * QDQ of the SIMD kernels against what AMD Quark and ml_dtypes leave of 131,072 blocks, and bit for bit against
+ * src/formats.
+ */
 import type { InputFormat } from "../../src/formats/input.ts";
 import { BLOCK } from "../../src/formats/format.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";

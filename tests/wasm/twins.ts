@@ -1,6 +1,6 @@
 /**
- * Plain twins of the kernels: the same operations on arrays, with float64 sums and no regard for speed. What is exact in a kernel is
- * float32 here too, operation by operation.
+ * Plain twins of the kernels: the same operations on arrays, with float64 sums and no regard for speed. What is exact
+ * in a kernel is float32 here too, operation by operation.
  */
 import { bf16ToFloat32, roundToBf16 } from "../../src/formats/bf16.ts";
 
@@ -76,7 +76,9 @@ export function swiglu(z: ArrayLike<number>, alpha: number, limit: number): numb
   });
 }
 
-/** Columns in prepared order: of every 8 first the even ones, then the odd ones; padded with zeros to a multiple of 32. */
+/**
+ * Columns in prepared order: of every 8 first the even ones, then the odd ones; padded with zeros to a multiple of 32.
+ */
 export function preparedOrder(row: ArrayLike<number>): number[] {
   const width = Math.ceil(row.length / 32) * 32;
   return Array.from({ length: width }, (_, i) => row[8 * Math.floor(i / 8) + [0, 2, 4, 6, 1, 3, 5, 7][i % 8]!] ?? 0);

@@ -1,9 +1,10 @@
 //! `attention`: softmax over the cached keys of a window, with a sink, then the weighted sum of values.
 //!
-//! Keys are counted from the first visible one. Whatever their place in the ring, each score is one dot product; weights are summed, and
-//! values too, over groups of 32 keys, then over groups. The query in prepared order, and later the sums, lie in the output itself,
-//! which nobody else reads before the unit is done. Behind the last eight columns of a head lies the next head, which another thread
-//! may be at: up to seven columns that are left over are read and written one vector at a time, to the lane.
+//! Keys are counted from the first visible one. Whatever their place in the ring, each score is one dot product;
+//! weights are summed, and values too, over groups of 32 keys, then over groups. The query in prepared order, and later
+//! the sums, lie in the output itself, which nobody else reads before the unit is done. Behind the last eight columns
+//! of a head lies the next head, which another thread may be at: up to seven columns that are left over are read and
+//! written one vector at a time, to the lane.
 
 use crate::bf16::{Bf16, round_if};
 use crate::cache::{Cached, format};
@@ -117,7 +118,8 @@ unsafe fn products<C: Cached, const N: usize>(q: *const f32, keys: [*const u8; N
             let q = *q.add(d).cast::<[v128; 8]>();
             for n in 0..N {
                 let k = C::block(keys[n].add(d * C::SIZE));
-                // Short chains: a score's rounding errors become relative errors of its weight, so they count more than a GEMM's.
+                // Short chains: a score's rounding errors become relative errors of its weight, so they count more than
+                // a GEMM's.
                 let [mut a, mut b] = [f32x4_mul(k[0], q[0]), f32x4_mul(k[4], q[4])];
                 for v in 1..4 {
                     a = f32x4_relaxed_madd(k[v], q[v], a);

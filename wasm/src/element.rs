@@ -15,8 +15,8 @@ pub trait Element {
     /// Whether there is a code for -0.
     const NEGATIVE_ZERO: bool;
 
-    /// The nearest number of the format, ties to the even mantissa, for lanes of any size; beyond the largest number the largest. Keeps
-    /// signs, also of what becomes zero. NaN becomes a number.
+    /// The nearest number of the format, ties to the even mantissa, for lanes of any size; beyond the largest number
+    /// the largest. Keeps signs, also of what becomes zero. NaN becomes a number.
     #[inline(always)]
     fn quantize(y: v128) -> v128 {
         v128_or(Self::round(Self::clamp(y)), v128_and(y, i32x4_splat(i32::MIN)))
@@ -28,16 +28,16 @@ pub trait Element {
         v128_bitselect(y, Self::quantize(y), f32x4_ne(y, y))
     }
 
-    /// Magnitudes, at most [`Self::MAX`]. As integers, because magnitudes are ordered like their bits, and because with relaxed SIMD
-    /// allowed LLVM 22 compiles `f32x4_pmin` to `f32x4.relaxed_min`, which may or may not keep a NaN.
+    /// Magnitudes, at most [`Self::MAX`]. As integers, because magnitudes are ordered like their bits, and because with
+    /// relaxed SIMD allowed LLVM 22 compiles `f32x4_pmin` to `f32x4.relaxed_min`, which may or may not keep a NaN.
     #[inline(always)]
     fn clamp(y: v128) -> v128 {
         i32x4_min(v128_and(y, i32x4_splat(i32::MAX)), f32x4_splat(Self::MAX))
     }
 
-    /// Rounds magnitudes up to [`Self::MAX`]. Adding and subtracting 2^23 quanta leaves a multiple of the quantum, rounded as float32
-    /// addition rounds: to nearest, ties to even. The quantum is 2^-MANTISSA of the number's own power of two, or of the smallest
-    /// normal one.
+    /// Rounds magnitudes up to [`Self::MAX`]. Adding and subtracting 2^23 quanta leaves a multiple of the quantum,
+    /// rounded as float32 addition rounds: to nearest, ties to even. The quantum is 2^-MANTISSA of the number's own
+    /// power of two, or of the smallest normal one.
     #[inline(always)]
     fn round(magnitude: v128) -> v128 {
         let power = v128_and(magnitude, i32x4_splat(0x7f80_0000));
@@ -50,7 +50,8 @@ pub trait Element {
     #[inline(always)]
     fn encode(y: v128, nan: u32) -> v128 {
         let rounded = Self::round(Self::clamp(y));
-        // The format's bits are those of a float32 with another exponent bias: scaling lines them up, its subnormals with float32's.
+        // The format's bits are those of a float32 with another exponent bias: scaling lines them up, its subnormals
+        // with float32's.
         let unit = f32x4_splat(f32::from_bits(((1 - Self::MIN_EXPONENT) as u32) << 23));
         let magnitude = u32x4_shr(f32x4_mul(rounded, unit), 23 - Self::MANTISSA);
         let sign = v128_and(u32x4_shr(y, 31 - Self::SIGN_BIT), i32x4_splat(1 << Self::SIGN_BIT));

@@ -16,7 +16,8 @@ unsafe extern "C" fn kernel(desc: *const u32, start: u32, end: u32, _scratch: *m
     }
 }
 
-/// e^x, within 1 unit in the last place where the result is a normal number; infinity from 88.73 on, 0 below -104; NaN stays NaN.
+/// e^x, within 1 unit in the last place where the result is a normal number; infinity from 88.73 on, 0 below -104; NaN
+/// stays NaN.
 ///
 /// Plain multiplications and additions only: the relaxed ones may differ from machine to machine.
 #[inline(always)]

@@ -4,8 +4,9 @@ use crate::bf16::widen_bytes;
 use crate::dot::Format;
 use core::arch::wasm32::*;
 
-/// Sixteen codes as float32 in prepared order. All values fit bfloat16, whose bytes are computed: a normal number's exponent and mantissa
-/// bits only move by four, and get another bias. The 16 smallest magnitudes, half of them subnormal, differ by what the tables hold.
+/// Sixteen codes as float32 in prepared order. All values fit bfloat16, whose bytes are computed: a normal number's
+/// exponent and mantissa bits only move by four, and get another bias. The 16 smallest magnitudes, half of them
+/// subnormal, differ by what the tables hold.
 #[inline(always)]
 fn widen(codes: v128, bias: u8, low_fix: v128, high_fix: v128, nan: v128) -> [v128; 4] {
     let magnitude = v128_and(codes, i8x16_splat(0x7f));

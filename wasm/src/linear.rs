@@ -1,6 +1,6 @@
-//! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded, up to four input rows
-//! at a time. For more, and for transposed matrices, a tile of 8 output rows is decoded into scratch, a panel of columns at a time.
-//! Both sum in the order of `dot.rs`.
+//! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded, up
+//! to four input rows at a time. For more, and for transposed matrices, a tile of 8 output rows is decoded into
+//! scratch, a panel of columns at a time. Both sum in the order of `dot.rs`.
 
 use crate::bf16::Bf16;
 use crate::dot::{BLOCK, Format, block_sum, cut_block};

@@ -38,7 +38,8 @@ pub fn row(base: usize, index: usize, stride: usize) -> *mut f32 {
     at(base, index, stride.wrapping_mul(4)) as *mut f32
 }
 
-/// Calls `f(column, lanes)` for each vector of a row; `lanes` is 4 but for the last vector of a width that is no multiple of 4.
+/// Calls `f(column, lanes)` for each vector of a row; `lanes` is 4 but for the last vector of a width that is no
+/// multiple of 4.
 #[inline(always)]
 pub fn each_vector(width: usize, mut f: impl FnMut(usize, usize)) {
     let whole = width & !3;

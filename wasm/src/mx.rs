@@ -6,7 +6,8 @@ use core::arch::wasm32::*;
 /// How the shared exponent follows from the largest magnitude of the block.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Rule {
-    /// The magnitude is rounded up to the next power of two where its significand would round up to it in the element format.
+    /// The magnitude is rounded up to the next power of two where its significand would round up to it in the element
+    /// format.
     Even,
     /// The magnitude's own power of two.
     Floor,

@@ -45,8 +45,9 @@ impl Panel {
         }
     }
 
-    /// Adds the products of the first `count` blocks to the sums of N pairs from `pair` on. The weights of a block stay in registers for
-    /// all N: tiles of 4 x 2, 2 x 4, 4 x 3 and 2 x 6 rows and input rows, with sums in memory, were slower.
+    /// Adds the products of the first `count` blocks to the sums of N pairs from `pair` on. The weights of a block stay
+    /// in registers for all N: tiles of 4 x 2, 2 x 4, 4 x 3 and 2 x 6 rows and input rows, with sums in memory, were
+    /// slower.
     #[inline(never)]
     pub unsafe fn multiply<const N: usize>(&self, x: [*const v128; N], pair: usize, rows: usize, count: usize) {
         unsafe {
@@ -108,7 +109,8 @@ unsafe fn decode_as<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
     }
 }
 
-/// Decodes a matrix that is stored [cols, rows], in a format without scales: brings a block's bytes into the order of rows first.
+/// Decodes a matrix that is stored [cols, rows], in a format without scales: brings a block's bytes into the order of
+/// rows first.
 #[inline(never)]
 unsafe fn transpose<F: Format>(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
     unsafe {

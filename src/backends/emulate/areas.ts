@@ -1,4 +1,6 @@
-/** The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations. */
+/**
+ * The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations.
+ */
 import { BLOCK, blocksOf } from "../../formats/format.ts";
 import { allLinears, type ModelSource } from "../../checkpoint/source.ts";
 import type { OpenRequest, Tensor, TensorSpec } from "../../model/backend.ts";

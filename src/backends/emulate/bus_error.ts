@@ -1,8 +1,9 @@
 /**
- * One line instead of a silent death where a mapped file becomes shorter: whoever then touches a page behind its end gets SIGBUS, in any
- * thread, at any instruction. No check before a pass can rule that out, and copying the weights would give up what mapping is for; so the
- * signal gets a handler, which costs nothing until it is needed. It cannot be JavaScript, since the thread that is hit never comes back to
- * it: it is ten instructions that write a text made beforehand and end the process with exit code 1.
+ * One line instead of a silent death where a mapped file becomes shorter: whoever then touches a page behind its end
+ * gets SIGBUS, in any thread, at any instruction. No check before a pass can rule that out, and copying the weights
+ * would give up what mapping is for; so the signal gets a handler, which costs nothing until it is needed. It cannot be
+ * JavaScript, since the thread that is hit never comes back to it: it is ten instructions that write a text made
+ * beforehand and end the process with exit code 1.
  */
 import { printableLine } from "../../printable.ts";
 

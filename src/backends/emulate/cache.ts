@@ -1,4 +1,6 @@
-/** Geometry of one layer's KV cache: [slot][kv head][position mod capacity][head dim], keys first, values after them. */
+/**
+ * Geometry of one layer's KV cache: [slot][kv head][position mod capacity][head dim], keys first, values after them.
+ */
 import type { OpenRequest } from "../../model/backend.ts";
 import type { KvFormat } from "../../formats/format.ts";
 
@@ -16,8 +18,8 @@ export interface CacheGeometry {
 }
 
 /**
- * A sliding layer keeps its window and one batch: while a batch of n tokens is written, its first token still sees the window - 1
- * positions before it.
+ * A sliding layer keeps its window and one batch: while a batch of n tokens is written, its first token still sees the
+ * window - 1 positions before it.
  */
 export function cacheGeometry(request: OpenRequest, layer: number): CacheGeometry {
   const { config, source, context, maxTokens, slots, kvFormat } = request;

@@ -1,10 +1,11 @@
 /**
  * The shared control block through which one driving thread hands operations to worker threads.
  *
- * Protocol: the driver writes the fields of an operation, opens the gate (odd value) and wakes sleepers; every thread, the driver too,
- * takes units by `next += grain` until none are left. A worker that joins counts itself in `active`, then looks whether the gate still
- * shows the value it saw, and only then touches the fields; the driver closes the gate (even value) when the units are gone and waits for
- * `active` to reach 0. A worker that wakes late therefore never delays an operation, and fields are never rewritten under a reader.
+ * Protocol: the driver writes the fields of an operation, opens the gate (odd value) and wakes sleepers; every thread,
+ * the driver too, takes units by `next += grain` until none are left. A worker that joins counts itself in `active`,
+ * then looks whether the gate still shows the value it saw, and only then touches the fields; the driver closes the
+ * gate (even value) when the units are gone and waits for `active` to reach 0. A worker that wakes late therefore never
+ * delays an operation, and fields are never rewritten under a reader.
  */
 import { instantiate, type Kernel } from "./wasm.ts";
 

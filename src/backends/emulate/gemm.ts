@@ -83,9 +83,11 @@ export class Gemm {
   }
 
   /**
-   * One GEMM of all chosen experts: tokens are grouped by expert, so that an expert's rows are decoded once for all its tokens.
+   * One GEMM of all chosen experts: tokens are grouped by expert, so that an expert's rows are decoded once for all its
+   * tokens.
    *
-   * Where experts want the same of their input, a row of x is prepared once for all of them; else once for each that reads it.
+   * Where experts want the same of their input, a row of x is prepared once for all of them; else once for each that
+   * reads it.
    *
    * @param rows Rows of x to prepare.
    * @param shared Slot rows that share one row of x: topK for gate_up (x is per token), 1 for down.
@@ -111,7 +113,8 @@ export class Gemm {
     const slotRows = this.machine.n * this.topK;
     const ids = a.routeIds >> 2, xRows = a.rowLists >> 2, outRows = xRows + slotRows;
 
-    // Counting sort of the slot rows by local expert; ascending rows within an expert. Rows of other ranks' experts stay zero.
+    // Counting sort of the slot rows by local expert; ascending rows within an expert. Rows of other ranks' experts
+    // stay zero.
     const ends = this.#perExpert.fill(0);
     const owned = (s: number): number => {
       const e = i32[ids + s]! - expertStart;

@@ -1,4 +1,7 @@
-/** Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading them. */
+/**
+ * Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading
+ * them.
+ */
 import type { SourceFile } from "../../checkpoint/source.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
 import { explainBusErrors } from "./bus_error.ts";
@@ -25,8 +28,8 @@ export function canMap(): boolean {
 }
 
 /**
- * Maps each run of the files privately over its address: the operating system's page cache is the weights' memory, and nothing is
- * copied. Relies on V8 never moving a shared memory, whose maximum is reserved when it is made.
+ * Maps each run of the files privately over its address: the operating system's page cache is the weights' memory, and
+ * nothing is copied. Relies on V8 never moving a shared memory, whose maximum is reserved when it is made.
  *
  * @param views One view of each memory that the runs belong to.
  * @throws {FailureError} when the system refuses.
@@ -171,7 +174,10 @@ function openFile(path: string): Deno.FsFile {
   }
 }
 
-/** A file that shrank since it was checked would end the process with SIGBUS when a mapped page behind its end is touched. */
+/**
+ * A file that shrank since it was checked would end the process with SIGBUS when a mapped page behind its end is
+ * touched.
+ */
 function checkSize(path: string, expected: number): void {
   const { size } = Deno.statSync(path);
   if (size !== expected) throw new InputError(`${path}: has ${size} bytes now, ${expected} when it was checked`);

@@ -4,7 +4,10 @@ import type { KernelName } from "./control.ts";
 import { DescriptorWriter } from "./descriptor.ts";
 import type { Pool } from "./pool.ts";
 
-/** Multiply-adds below which waking other threads costs more than it saves (a wake is some 5 us, a core makes some 5 per ns). */
+/**
+ * Multiply-adds below which waking other threads costs more than it saves (a wake is some 5 us, a core makes some 5 per
+ * ns).
+ */
 const WORTH_SHARING = 24_000;
 
 /** Typed views of one memory. */

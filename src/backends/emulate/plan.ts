@@ -1,9 +1,10 @@
 /**
- * The memory plan of the emulate backend: which layers live in which WASM memory, and at which address every byte range of the
- * checkpoint files lies. Pure arithmetic; nothing is allocated here.
+ * The memory plan of the emulate backend: which layers live in which WASM memory, and at which address every byte range
+ * of the checkpoint files lies. Pure arithmetic; nothing is allocated here.
  *
- * A wasm32 memory holds 4 GiB, so a model is cut into stages of whole layers, one memory each. Every memory starts with the same
- * areas at the same addresses (stacks, scratch, descriptors, activations), so that an activation crosses from one stage to the next by a plain copy.
+ * A wasm32 memory holds 4 GiB, so a model is cut into stages of whole layers, one memory each. Every memory starts with
+ * the same areas at the same addresses (stacks, scratch, descriptors, activations), so that an activation crosses from
+ * one stage to the next by a plain copy.
  */
 import { WASM_PAGE } from "./wasm.ts";
 import {

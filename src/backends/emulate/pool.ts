@@ -142,8 +142,8 @@ export class Pool {
   }
 
   /**
-   * Lets the workers end. A worker that has not finished loading yet still gets its setup message and then sees the gate, so none is
-   * left behind, and `terminate()`, which hangs on a waiting worker, is never needed.
+   * Lets the workers end. A worker that has not finished loading yet still gets its setup message and then sees the
+   * gate, so none is left behind, and `terminate()`, which hangs on a waiting worker, is never needed.
    */
   close(): void {
     if (this.#closed) return;

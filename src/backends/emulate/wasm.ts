@@ -1,4 +1,7 @@
-/** The WASM module of the kernels: compiling it, and instances of it over a memory. What the kernels take is in wasm/ABI.md. */
+/**
+ * The WASM module of the kernels: compiling it, and instances of it over a memory. What the kernels take is in
+ * wasm/ABI.md.
+ */
 import { asset } from "../../assets.ts";
 
 /** Where the module lies. */
@@ -20,7 +23,8 @@ export function compileKernels(): Promise<WebAssembly.Module> {
 /**
  * The kernels over one memory, for one thread.
  *
- * @param stackTop Top of the thread's own stack, 16-byte aligned: instances share the memory, so each must leave the others' stacks alone.
+ * @param stackTop Top of the thread's own stack, 16-byte aligned: instances share the memory, so each must leave the
+ *   others' stacks alone.
  */
 export function instantiate(
   module: WebAssembly.Module,

@@ -1,4 +1,7 @@
-/** One worker thread of the emulate backend: waits at the gate, takes units, waits again. See `control.ts` for the protocol. */
+/**
+ * One worker thread of the emulate backend: waits at the gate, takes units, waits again. See `control.ts` for the
+ * protocol.
+ */
 import type { Kernel } from "./wasm.ts";
 import {
   ACTIVE,
@@ -16,8 +19,8 @@ import {
 } from "./control.ts";
 
 /**
- * Loads of the gate before a worker goes to sleep: some tens of microseconds, longer than the driver's gap between two operations of
- * one token, far shorter than a person's pause. A sleeping worker costs nothing.
+ * Loads of the gate before a worker goes to sleep: some tens of microseconds, longer than the driver's gap between two
+ * operations of one token, far shorter than a person's pause. A sleeping worker costs nothing.
  */
 const SPINS = 4000;
 

@@ -1,4 +1,7 @@
-/** Writes the by-value structs of kernels/ABI.md. Field by field in the order of that page; C layout comes from the writer. */
+/**
+ * Writes the by-value structs of kernels/ABI.md. Field by field in the order of that page; C layout comes from the
+ * writer.
+ */
 import { kindNumber, ruleNumber } from "../../formats/input.ts";
 import type { ArgumentWriter, DeviceRange } from "../../../ffi/runtime.ts";
 import type { GpuLinear, GpuVector } from "./tensors.ts";
@@ -33,7 +36,9 @@ export interface Quantize {
 /** The input stays as it is. */
 export const NO_QUANTIZE: Quantize = { kind: 0, rule: 0, scale: 0 };
 
-/** Added to the number of an FP8 kind: the row holds codes' values, and the scale is left to whoever multiplies them. */
+/**
+ * Added to the number of an FP8 kind: the row holds codes' values, and the scale is left to whoever multiplies them.
+ */
 const CODES = 2;
 
 /** The QDQ that a linear wants of its input. */

@@ -1,6 +1,6 @@
 /**
- * The GPU backend: operations are collected, joined where one kernel computes several, and launched when somebody needs a result. A
- * decode step can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
+ * The GPU backend: operations are collected, joined where one kernel computes several, and launched when somebody needs
+ * a result. A decode step can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
  */
 import type { DeviceRange, GpuDevice, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, LOGIT_ROWS } from "../../model/engine.ts";
@@ -166,7 +166,8 @@ export class GpuBackend<N extends string> implements Backend<N> {
   allReduce(x: GpuTensor, group: RankGroup): void {
     const communicator = this.#request.part?.communicator;
     if (!communicator) return;
-    // Over the host's memory: correct on any machine. Sums between devices replace it where there is a library for them.
+    // Over the host's memory: correct on any machine. Sums between devices replace it where there is a library for
+    // them.
     const values = this.read(x, this.#n);
     communicator.allReduce(values, group, this.#executor.options.round === 1);
     this.write(x, values);
@@ -193,8 +194,9 @@ export class GpuBackend<N extends string> implements Backend<N> {
   }
 
   /**
-   * Computes a batch whose operations `walk` enqueues, and the logits of rows of it, as one recorded graph where that batch has the shape
-   * of an earlier one. `walk` runs the first two times that a shape is seen: plainly, so that everything is loaded, then to record.
+   * Computes a batch whose operations `walk` enqueues, and the logits of rows of it, as one recorded graph where that
+   * batch has the shape of an earlier one. `walk` runs the first two times that a shape is seen: plainly, so that
+   * everything is loaded, then to record.
    *
    * @param walk The forward pass of `batch`.
    * @param rows At most LOGIT_ROWS rows of the batch.
@@ -216,7 +218,8 @@ export class GpuBackend<N extends string> implements Backend<N> {
   }
 
   /**
-   * Generates tokens, picked on the device; see {@linkcode DecodeRequest}. The batch must be one that {@linkcode canReplay} accepts.
+   * Generates tokens, picked on the device; see {@linkcode DecodeRequest}. The batch must be one that
+   * {@linkcode canReplay} accepts.
    *
    * @param walk The forward pass of the request's batch.
    */
@@ -253,7 +256,9 @@ export class GpuBackend<N extends string> implements Backend<N> {
     this.#flush(true);
   }
 
-  /** Whether {@linkcode replay} can record a batch: nothing in its launches may depend on where sequences begin and end. */
+  /**
+   * Whether {@linkcode replay} can record a batch: nothing in its launches may depend on where sequences begin and end.
+   */
   canReplay(batch: Batch, rows: number): boolean {
     return !this.#request.part && rows <= LOGIT_ROWS && batch.ids.length <= LOGIT_ROWS && isSingle(batch) &&
       batch.positions.every((p) => p < this.#request.context);
@@ -356,7 +361,8 @@ export class GpuBackend<N extends string> implements Backend<N> {
   /**
    * Launches what was asked for.
    *
-   * @param final Whether tensors between operations are of no interest any more; all but `keep` and the residual stream.
+   * @param final Whether tensors between operations are of no interest any more; all but `keep` and the residual
+   *   stream.
    */
   #flush(final: boolean, keep?: GpuTensor): void {
     if (this.#queue.length === 0) return;

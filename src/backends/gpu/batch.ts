@@ -1,4 +1,7 @@
-/** What the host tells the device about a batch: token ids, slots, positions, the rows whose logits are wanted, attention tiles. */
+/**
+ * What the host tells the device about a batch: token ids, slots, positions, the rows whose logits are wanted,
+ * attention tiles.
+ */
 import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { Batch } from "../../model/backend.ts";

@@ -1,4 +1,7 @@
-/** Launches of single kernels: arguments in the order of kernels/ABI.md, grids from the launch traits. No decisions are taken here. */
+/**
+ * Launches of single kernels: arguments in the order of kernels/ABI.md, grids from the launch traits. No decisions are
+ * taken here.
+ */
 import { BLOCK, blocksOf } from "../../formats/format.ts";
 import type { ArgumentWriter, DeviceRange, LaunchShape, Stream } from "../../../ffi/runtime.ts";
 import { type Cache, type Input, writeCache, writeGroup, writeInput, writeLinear } from "./abi.ts";

@@ -1,9 +1,10 @@
 /**
- * What a device does in hardware: the one table of architectures, and which scheme therefore runs natively and which is emulated.
+ * What a device does in hardware: the one table of architectures, and which scheme therefore runs natively and which is
+ * emulated.
  *
- * "Emulated" means: the input is quantized and dequantized exactly as the scheme says, and the product is computed with bf16 or
- * float32 arithmetic. It gives the scheme's numbers on any device; "native" means that the matrix instruction takes the codes
- * and the scales themselves.
+ * "Emulated" means: the input is quantized and dequantized exactly as the scheme says, and the product is computed with
+ * bf16 or float32 arithmetic. It gives the scheme's numbers on any device; "native" means that the matrix instruction
+ * takes the codes and the scales themselves.
  */
 import { type Scheme, SCHEMES } from "../../plan/scheme.ts";
 
@@ -46,7 +47,9 @@ export interface CompiledKernels {
   readonly scaled: (scheme: Scheme) => boolean;
 }
 
-/** How each scheme runs in the code object of an architecture. A capability that no compiled kernel uses is not counted. */
+/**
+ * How each scheme runs in the code object of an architecture. A capability that no compiled kernel uses is not counted.
+ */
 export function choices(arch: string, compiled: CompiledKernels): readonly Choice[] {
   const { bf16, mx } = capabilityOf(arch);
   const matrix = bf16 !== null && compiled.matrix;

@@ -1,6 +1,6 @@
 /**
- * Generation without the host in the loop: each recorded step picks the next tokens on the device and feeds them to the step after it. The
- * host only launches, a little ahead, and looks at what was picked.
+ * Generation without the host in the loop: each recorded step picks the next tokens on the device and feeds them to the
+ * step after it. The host only launches, a little ahead, and looks at what was picked.
  */
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, NonFiniteLogits } from "../../model/engine.ts";

@@ -1,4 +1,7 @@
-/** The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by operation. */
+/**
+ * The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by
+ * operation.
+ */
 import { type DecodeRequest, type DecodeResult, type Engine, LocalEngine } from "../../model/engine.ts";
 import { GptOss, type TensorName } from "../../model/gpt_oss.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";

@@ -1,6 +1,7 @@
 /**
- * Decides by which kernels a step is computed: vector kernels for few tokens, matrix kernels for many, matrix instructions where the device has
- * them and the numbers are bf16. Everything here may be recorded in a graph: sizes are fixed, data comes from device memory.
+ * Decides by which kernels a step is computed: vector kernels for few tokens, matrix kernels for many, matrix
+ * instructions where the device has them and the numbers are bf16. Everything here may be recorded in a graph: sizes
+ * are fixed, data comes from device memory.
  */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
@@ -11,7 +12,9 @@ import type { Step } from "./operations.ts";
 import { type ExpertTable, type GpuLinear, type GpuTensor, type GpuVector, samePreparation } from "./tensors.ts";
 import { SPLIT_TOKENS, splitsFor, strideOf, type Workspace } from "./workspace.ts";
 
-/** Largest batch that vector kernels compute: above it the weights would be read more often than a matrix kernel takes. */
+/**
+ * Largest batch that vector kernels compute: above it the weights would be read more often than a matrix kernel takes.
+ */
 export const VECTOR_TOKENS = 8;
 
 /** What the executor must know of the current batch. */
@@ -82,7 +85,10 @@ export class Executor {
     else this.#unrounded.add(tensor);
   }
 
-  /** What a GEMM reads is rounded to the dtype, after QDQ if there is any; only tensors that were written from outside may need it. */
+  /**
+   * What a GEMM reads is rounded to the dtype, after QDQ if there is any; only tensors that were written from outside
+   * may need it.
+   */
   #roundInput(x: GpuTensor, { input }: GpuLinear): void {
     if (input.kind === "none" && this.#unrounded.delete(x)) this.calls.roundRows(x, x.rowsPerToken * this.#n);
   }
@@ -347,7 +353,10 @@ export class Executor {
   }
 }
 
-/** The kernel that takes a linear's codes and its input's as they are, whether or not there is one; null for other formats. */
+/**
+ * The kernel that takes a linear's codes and its input's as they are, whether or not there is one; null for other
+ * formats.
+ */
 export function scaledEntry({ format, input }: GpuLinear): string | null {
   if (format !== "mxfp4") return null;
   if (input.kind === "mx") return input.element === "e2m1" ? "expert_gemm_mxfp4_e2m1_mma" : null;

@@ -1,6 +1,6 @@
 /**
- * The compiled kernels: which there are for an architecture, in which file, how they are launched. Code objects are loaded when
- * a kernel of theirs is first asked for.
+ * The compiled kernels: which there are for an architecture, in which file, how they are launched. Code objects are
+ * loaded when a kernel of theirs is first asked for.
  */
 import type { LaunchTraits, Manifest, ManifestArchitecture } from "../../../kernels/manifest.ts";
 import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
@@ -50,8 +50,8 @@ export function committedKernels(folder: URL = asset("kernels/build/")): KernelF
 }
 
 /**
- * The architecture whose code objects run on a device, or null. PTX is compiled by the driver, so that for NVIDIA any older
- * architecture will do; AMD's code objects fit one architecture.
+ * The architecture whose code objects run on a device, or null. PTX is compiled by the driver, so that for NVIDIA any
+ * older architecture will do; AMD's code objects fit one architecture.
  */
 export function codeObjectFor(files: KernelFiles, arch: string): string | null {
   if (files.architecture(arch)) return arch;

@@ -1,6 +1,6 @@
 /**
- * Weights from their files to the device: several readers fill page-locked buffers, two each, and a buffer's copy to the device runs while
- * its reader fills the other one.
+ * Weights from their files to the device: several readers fill page-locked buffers, two each, and a buffer's copy to
+ * the device runs while its reader fills the other one.
  */
 import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import type { SourceFile } from "../../checkpoint/source.ts";

@@ -28,8 +28,8 @@ export interface GpuOptions {
   /** False: no matrix instructions, even where the device has them. */
   readonly matrix?: boolean;
   /**
-   * Computes a token by the same kernels whatever else is in its batch, so that its results never depend on chunking. Slower: weights are
-   * read once for each token.
+   * Computes a token by the same kernels whatever else is in its batch, so that its results never depend on chunking.
+   * Slower: weights are read once for each token.
    */
   readonly invariant?: boolean;
 }
@@ -41,7 +41,8 @@ const RESERVE_BYTES = 64 * 2 ** 20;
  * Loads a model onto a GPU.
  *
  * @param runtime The opened library; it belongs to the backend from now on, also when opening fails.
- * @throws {FailureError} if there is no such device, no kernels for it, or not enough memory; before anything is loaded.
+ * @throws {FailureError} if there is no such device, no kernels for it, or not enough memory; before anything is
+ *   loaded.
  * @throws {InputError} if a weight file changed since it was checked, or a format is not supported.
  */
 export async function openGpu<N extends string>(

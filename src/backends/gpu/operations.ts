@@ -1,7 +1,7 @@
 /**
- * The operations that the graph asked for and that have not been launched yet, and their fusion: neighbouring operations that one kernel
- * computes become one step. Every fused kernel gives the bits of the operations it stands for; what it leaves out is only the
- * intermediate tensor, and only where nobody looks at it.
+ * The operations that the graph asked for and that have not been launched yet, and their fusion: neighbouring
+ * operations that one kernel computes become one step. Every fused kernel gives the bits of the operations it stands
+ * for; what it leaves out is only the intermediate tensor, and only where nobody looks at it.
  */
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
 

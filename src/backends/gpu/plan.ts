@@ -1,9 +1,9 @@
 /**
- * Where each matrix and vector of the checkpoint goes in device memory, and in which pieces the files are read for that. Pure arithmetic;
- * nothing is allocated here.
+ * Where each matrix and vector of the checkpoint goes in device memory, and in which pieces the files are read for
+ * that. Pure arithmetic; nothing is allocated here.
  *
- * Weights keep the layout of the file, so that a stretch of the file is usually one copy. They are only moved where the kernels
- * need another alignment, or where a rank takes a part of each row.
+ * Weights keep the layout of the file, so that a stretch of the file is usually one copy. They are only moved where the
+ * kernels need another alignment, or where a rank takes a part of each row.
  */
 import {
   type LayerTree,
@@ -18,12 +18,18 @@ import { blocksOf, bytesOf } from "../../formats/format.ts";
 
 /** Kernels want weights, scales, biases to begin at multiples of this. */
 const ALIGNMENT = 16;
-/** What starts a new stretch begins at multiples of this, so that rows of common widths share cache lines as in the file. */
+/**
+ * What starts a new stretch begins at multiples of this, so that rows of common widths share cache lines as in the
+ * file.
+ */
 const STRETCH_ALIGNMENT = 256;
 /** Unused bytes between two tensors of a file that are rather read and dropped than skipped. */
 const LARGEST_GAP = 65_536;
 
-/** Bytes of a file that go to device memory: `pieces` of `pieceBytes`, `stride` apart in the file and side by side in memory. */
+/**
+ * Bytes of a file that go to device memory: `pieces` of `pieceBytes`, `stride` apart in the file and side by side in
+ * memory.
+ */
 export interface Placement {
   readonly file: number;
   readonly offset: number;

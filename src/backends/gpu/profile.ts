@@ -14,7 +14,8 @@ export interface StepTime {
 }
 
 /**
- * Measures a batch: the whole of it, each kind of step, and the logits of up to LOGIT_ROWS rows. Results of the batch are garbage.
+ * Measures a batch: the whole of it, each kind of step, and the logits of up to LOGIT_ROWS rows. Results of the batch
+ * are garbage.
  *
  * @param repeats Replays of each recording.
  */

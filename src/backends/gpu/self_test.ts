@@ -1,6 +1,7 @@
 /**
- * Kernels with matrix instructions are only used after they agreed, on this very device, with the generic kernels: their layouts of
- * registers differ between architectures, and a wrong one still gives fluent text. Takes some milliseconds at start-up.
+ * Kernels with matrix instructions are only used after they agreed, on this very device, with the generic kernels:
+ * their layouts of registers differ between architectures, and a wrong one still gives fluent text. Takes some
+ * milliseconds at start-up.
  */
 import { isMxFormat } from "../../formats/format.ts";
 import type { DeviceRange, GpuDevice, PinnedBuffer } from "../../../ffi/runtime.ts";
@@ -25,7 +26,10 @@ export interface SelfTest {
   readonly rejected: readonly string[];
 }
 
-/** Tolerated sum of squared differences, in parts of the sum of squares: what another order of sums, and another exponential, may change. */
+/**
+ * Tolerated sum of squared differences, in parts of the sum of squares: what another order of sums, and another
+ * exponential, may change.
+ */
 const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 
 /** Sizes that leave the last tile of every kernel incomplete. */

@@ -1,4 +1,6 @@
-/** Copies of any size through a page-locked buffer, waiting for each piece; for tests, taps and what is uploaded once. */
+/**
+ * Copies of any size through a page-locked buffer, waiting for each piece; for tests, taps and what is uploaded once.
+ */
 import type { DeviceRange, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 
 /** Copies float32 numbers to the start of a range. */

@@ -1,4 +1,6 @@
-/** From places in the weights' buffer to the handles that the graph holds, and to the experts' records in device memory. */
+/**
+ * From places in the weights' buffer to the handles that the graph holds, and to the experts' records in device memory.
+ */
 import type { DeviceBuffer, DeviceRange, GpuDevice, Stream } from "../../../ffi/runtime.ts";
 import {
   type LinearSource,

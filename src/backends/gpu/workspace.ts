@@ -1,6 +1,6 @@
 /**
- * Everything in device memory that is not a weight: activations, KV caches, and what kernels need between them. Sizes are known before
- * anything is allocated, so that a model which does not fit is refused with numbers.
+ * Everything in device memory that is not a weight: activations, KV caches, and what kernels need between them. Sizes
+ * are known before anything is allocated, so that a model which does not fit is refused with numbers.
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
@@ -10,7 +10,10 @@ import { type GpuTensor, NUMBER_FORMAT } from "./tensors.ts";
 
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
 export const SPLIT_TOKENS = 64;
-/** Keys of one tile of a cut attention; a block walks over one while the context allows it, because a tile is mostly waiting. */
+/**
+ * Keys of one tile of a cut attention; a block walks over one while the context allows it, because a tile is mostly
+ * waiting.
+ */
 const SPLIT_KEYS = 64;
 /** `attention_reduce` merges no more. */
 const MOST_SPLITS = 64;
@@ -18,8 +21,8 @@ const MOST_SPLITS = 64;
 export const HISTORY_STEPS = 256;
 
 /**
- * Parts that a token's visible keys are cut into. Depends on the context that was set aside and not on how much of it is used, so that a
- * token's sums do not depend on its batch.
+ * Parts that a token's visible keys are cut into. Depends on the context that was set aside and not on how much of it
+ * is used, so that a token's sums do not depend on its batch.
  *
  * @param window Keys of a sliding layer, or 0.
  */
@@ -68,7 +71,10 @@ export interface WorkspacePlan<N extends string> {
 export interface Workspace<N extends string> {
   readonly tensors: Readonly<Record<N, GpuTensor>>;
   readonly caches: readonly Cache[];
-  /** What is uploaded for each batch: ids, slots, positions [maxTokens], rows [LOGIT_ROWS], attention tiles [2 * maxTokens]. */
+  /**
+   * What is uploaded for each batch: ids, slots, positions [maxTokens], rows [LOGIT_ROWS], attention tiles [2 *
+   * maxTokens].
+   */
   readonly batch: DeviceRange;
   readonly ids: DeviceRange;
   readonly slots: DeviceRange;

@@ -2,8 +2,8 @@ import { dot } from "./linear.ts";
 import type { Round } from "./tensor.ts";
 
 /**
- * One query head over the keys that it may see: p_j = exp(s_j - m) / (exp(sink - m) + sum exp(s - m)), out = sum p_j v_j, with
- * s_j = q.k_j / sqrt(D) and m the largest of the sink and all s.
+ * One query head over the keys that it may see: p_j = exp(s_j - m) / (exp(sink - m) + sum exp(s - m)), out = sum p_j
+ * v_j, with s_j = q.k_j / sqrt(D) and m the largest of the sink and all s.
  *
  * @param out, query [D]
  * @param keys, values One [D] row per visible position, ascending.

@@ -1,6 +1,6 @@
 /**
- * The operations of `backend.ts` in plain scalar TypeScript: the meaning of the other backends. Sums run in float64 and are rounded to
- * float32 (and to bfloat16 where the dtype is that) once, at the end.
+ * The operations of `backend.ts` in plain scalar TypeScript: the meaning of the other backends. Sums run in float64 and
+ * are rounded to float32 (and to bfloat16 where the dtype is that) once, at the end.
  */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import { type RotaryTables, rotaryTables } from "../../model/yarn.ts";
@@ -20,7 +20,10 @@ import type { ReferenceLinear, ReferenceMatrix, ReferenceTree, ReferenceVector }
 
 const NO_BATCH: Batch = { ids: new Int32Array(0), slots: new Int32Array(0), positions: new Int32Array(0) };
 
-/** An opened model; see `backend.ts` of the folder above for what each operation means, and `open.ts` for how one is made. */
+/**
+ * An opened model; see `backend.ts` of the folder above for what each operation means, and `open.ts` for how one is
+ * made.
+ */
 export class ReferenceBackend<N extends string> implements Backend<N> {
   readonly name = "reference";
   readonly tensors: Readonly<Record<N, ReferenceTensor>>;

@@ -14,7 +14,8 @@ export interface ExpertRows {
 }
 
 /**
- * Slot row s of out = QDQ(x[s / rowsPerInput]) W_e^T + b_e, with e the slot row's expert; zeros where that expert is another rank's.
+ * Slot row s of out = QDQ(x[s / rowsPerInput]) W_e^T + b_e, with e the slot row's expert; zeros where that expert is
+ * another rank's.
  *
  * A row of x is quantized with the input format of each expert that reads it.
  */

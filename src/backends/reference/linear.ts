@@ -14,8 +14,8 @@ export interface PreparedRow {
 /**
  * Applies a linear's rotation and input format to a row.
  *
- * With FP8 weights an FP8 input stays quantized, and its scale multiplies the sum, as FP8 matrix instructions work. With all other
- * weights the input is dequantized again and rounded to the dtype, so its scale is 1.
+ * With FP8 weights an FP8 input stays quantized, and its scale multiplies the sum, as FP8 matrix instructions work.
+ * With all other weights the input is dequantized again and rounded to the dtype, so its scale is 1.
  */
 export function prepareRow(
   row: Float32Array,

@@ -6,7 +6,8 @@ import { WeightFiles } from "./weight_files.ts";
 import { bytesHeld, loadWeights } from "./weights.ts";
 
 /**
- * Opens the model's files; matrices are read when an operation needs them, so a model larger than memory can be computed, slowly.
+ * Opens the model's files; matrices are read when an operation needs them, so a model larger than memory can be
+ * computed, slowly.
  *
  * @param available For tests: what memory there is.
  * @throws {FailureError} if memory cannot hold the cache and the activations.

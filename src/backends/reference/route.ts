@@ -5,8 +5,8 @@ export interface Route {
 }
 
 /**
- * The topK largest logits, descending, of equal ones the lower index first; weights are the softmax over the chosen. NaN counts as the
- * least.
+ * The topK largest logits, descending, of equal ones the lower index first; weights are the softmax over the chosen.
+ * NaN counts as the least.
  *
  * @param logits [E]
  */

@@ -13,8 +13,8 @@ const SIGNS: readonly (readonly [LayoutName, RegExp])[] = [
 ];
 
 /**
- * The layout that the tensors show. The config is asked only where tensors leave it open: AMD Quark can leave experts in the blocks that
- * Hugging Face has as well.
+ * The layout that the tensors show. The config is asked only where tensors leave it open: AMD Quark can leave experts
+ * in the blocks that Hugging Face has as well.
  *
  * @param names Of all tensors.
  * @param quantMethod `quantization_config.quant_method`.
@@ -41,7 +41,8 @@ const CONTRADICTED: readonly { layout: LayoutName; method: string; tensors: stri
 /**
  * A line about a quant_method that the tensors contradict, or null. The tensors count.
  *
- * AMD Quark's config names formats module by module, and the plan compares those; methods that are unknown are refused there too.
+ * AMD Quark's config names formats module by module, and the plan compares those; methods that are unknown are refused
+ * there too.
  */
 export function methodWarning(layout: LayoutName, quantMethod: unknown, configPath: string): string | null {
   const found = CONTRADICTED.find((one) => one.layout === layout && one.method === quantMethod);
@@ -53,8 +54,8 @@ export function methodWarning(layout: LayoutName, quantMethod: unknown, configPa
 }
 
 /**
- * Names of tensors that change what a linear, or what stands between linears, computes, in every layout: below a linear's own name, in the
- * attention or the experts of a layer, or a rotation that several linears share.
+ * Names of tensors that change what a linear, or what stands between linears, computes, in every layout: below a
+ * linear's own name, in the attention or the experts of a layer, or a rotation that several linears share.
  */
 const COMPUTES = [
   /^(?:model\.layers|block)\.\d+\.(?:self_attn|attn|mlp)\./,
@@ -72,8 +73,8 @@ const NAMED = 3;
  *
  * @param place What messages begin with.
  * @returns One line, or null.
- * @throws {InputError} for tensors without which the model would be another one: of further layers or experts, of quantizations
- * that are not read, and of whatever else is part of a module that is computed here.
+ * @throws {InputError} for tensors without which the model would be another one: of further layers or experts, of
+ *   quantizations that are not read, and of whatever else is part of a module that is computed here.
  */
 export function checkUnused(unused: readonly string[], { layers, experts }: ModelConfig, place: string): string | null {
   for (const name of unused) {

@@ -1,6 +1,7 @@
 /**
- * Hugging Face's layout without quantization. Experts are fused and TRANSPOSED: gate_up_proj is [E, H, 2I] and down_proj [E, I, H],
- * to be used as x W. The models' down_proj is square, so that no shape shows a missing transposition.
+ * Hugging Face's layout without quantization. Experts are fused and TRANSPOSED: gate_up_proj is [E, H, 2I] and
+ * down_proj [E, I, H], to be used as x W. The models' down_proj is square, so that no shape shows a missing
+ * transposition.
  */
 import type { ModelConfig } from "../model_config.ts";
 import type { LinearSource } from "../source.ts";

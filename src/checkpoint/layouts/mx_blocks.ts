@@ -1,4 +1,6 @@
-/** Fused MXFP4 experts as OpenAI and Hugging Face store them: blocks [E, rows, cols/32, 16], scales [E, rows, cols/32]. */
+/**
+ * Fused MXFP4 experts as OpenAI and Hugging Face store them: blocks [E, rows, cols/32, 16], scales [E, rows, cols/32].
+ */
 import { BLOCK } from "../../formats/format.ts";
 import { InputError } from "../../errors.ts";
 import type { ModelConfig } from "../model_config.ts";

@@ -1,4 +1,7 @@
-/** OpenAI's own layout, `original/`: other names, q, k and v in one matrix, experts in the blocks that Hugging Face took over. */
+/**
+ * OpenAI's own layout, `original/`: other names, q, k and v in one matrix, experts in the blocks that Hugging Face took
+ * over.
+ */
 import type { ModelConfig } from "../model_config.ts";
 import { sliceRows, sliceVector } from "../shard.ts";
 import type { LinearSource } from "../source.ts";

@@ -6,7 +6,9 @@ import type { StoredTensor } from "../files.ts";
 import { isOneOf, type TensorSet } from "../tensor_set.ts";
 import type { ScaleReader } from "./values.ts";
 
-/** Largest block that is read: a matrix of the whole width of gpt-oss-20b would take longer than the linear behind it. */
+/**
+ * Largest block that is read: a matrix of the whole width of gpt-oss-20b would take longer than the linear behind it.
+ */
 const MOST = 1024;
 
 /** Reads rotations; equal matrices are held once, since thousands of linears have the same. */

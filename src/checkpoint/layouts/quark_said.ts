@@ -1,4 +1,7 @@
-/** What quantization_config alone says of stored weights: which of the two MXFP6 formats, and whether plain ones went through a format. */
+/**
+ * What quantization_config alone says of stored weights: which of the two MXFP6 formats, and whether plain ones went
+ * through a format.
+ */
 import { candidateNames } from "../quark/module_names.ts";
 import { QuarkConfig } from "../quark/read_config.ts";
 import type { Mxfp6Element, Mxfp6Resolver, QuarkSaid } from "./quark_weights.ts";
@@ -20,8 +23,8 @@ export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
 }
 
 /**
- * The resolver for a config: what it says of the module, by the rules that the plan follows. Where that is no 6-bit format, although the
- * tensor has 6 bits, the one that the config names anywhere.
+ * The resolver for a config: what it says of the module, by the rules that the plan follows. Where that is no 6-bit
+ * format, although the tensor has 6 bits, the one that the config names anywhere.
  *
  * @param path Path of config.json, for messages.
  */

@@ -16,7 +16,10 @@ export type Mxfp6Resolver = (module: string) => Mxfp6Element | null;
 export interface QuarkSaid {
   /** Which of the two 6-bit formats a module has. */
   readonly mxfp6: Mxfp6Resolver;
-  /** Whether weights are plain numbers that went through their formats; their scales stand beside them and are not needed. */
+  /**
+   * Whether weights are plain numbers that went through their formats; their scales stand beside them and are not
+   * needed.
+   */
   readonly fakeQuantized: boolean;
 }
 

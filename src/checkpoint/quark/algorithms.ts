@@ -1,7 +1,7 @@
 /**
- * `algo_config` of AMD Quark's `quantization_config`: what was done to a model before its weights were quantized. Most of it is part of the
- * weights and needs nothing more; what must be computed at every token is read, and all else is refused: a model without it would speak
- * fluent nonsense.
+ * `algo_config` of AMD Quark's `quantization_config`: what was done to a model before its weights were quantized. Most
+ * of it is part of the weights and needs nothing more; what must be computed at every token is read, and all else is
+ * refused: a model without it would speak fluent nonsense.
  */
 import * as z from "zod";
 import { show } from "../../describe.ts";

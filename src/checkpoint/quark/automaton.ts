@@ -41,7 +41,10 @@ interface State {
 
 export const isWord = (character: string | undefined): boolean => character !== undefined && /^\w$/.test(character);
 
-/** A program that answers whether it matches at the start of a text, in time of the text's length once its states are known. */
+/**
+ * A program that answers whether it matches at the start of a text, in time of the text's length once its states are
+ * known.
+ */
 export class Automaton {
   readonly #program: readonly Instruction[];
   readonly #fuel: Fuel;

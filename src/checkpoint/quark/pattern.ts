@@ -1,7 +1,7 @@
 /**
- * Patterns of module names, as quantization_config has them: exact names, globs of file names, and `re:` with a regular expression of
- * Python. They come from a file, so none of them may take long: globs are matched greedily, expressions by regex.ts, and all that share
- * a {@linkcode patternFuel} together do bounded work.
+ * Patterns of module names, as quantization_config has them: exact names, globs of file names, and `re:` with a regular
+ * expression of Python. They come from a file, so none of them may take long: globs are matched greedily, expressions
+ * by regex.ts, and all that share a {@linkcode patternFuel} together do bounded work.
  */
 import { printable, show } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
@@ -13,7 +13,10 @@ const MAX_LENGTH = 1000;
 /** Characters of a pattern that a message shows. */
 const SHOWN = 80;
 
-/** Steps of {@linkcode patternFuel}: half a second. 70 expressions that match all 9,000 modules of gpt-oss-120b use them up. */
+/**
+ * Steps of {@linkcode patternFuel}: half a second. 70 expressions that match all 9,000 modules of gpt-oss-120b use them
+ * up.
+ */
 const STEPS = 30_000_000;
 /** What compiling one character of an expression costs. */
 const COMPILE = 100;
@@ -75,7 +78,10 @@ export function parsePattern(text: string, where: string, fuel: Fuel = patternFu
 
 type GlobToken = "star" | ((character: string) => boolean);
 
-/** Python's fnmatch: `*` any characters, dots too; `?` one; `[abc]`, `[a-z]`, `[!abc]`; a `[` that is not closed is itself. */
+/**
+ * Python's fnmatch: `*` any characters, dots too; `?` one; `[abc]`, `[a-z]`, `[!abc]`; a `[` that is not closed is
+ * itself.
+ */
 function globTokens(text: string): GlobToken[] {
   const tokens: GlobToken[] = [];
   for (let i = 0; i < text.length; i++) {

@@ -1,6 +1,6 @@
 /**
- * AMD Quark's `quantization_config`: which formats it says a module has. Keys that change nothing here are not read; entries are read when
- * a module of the model first needs them, so that only what matters is refused.
+ * AMD Quark's `quantization_config`: which formats it says a module has. Keys that change nothing here are not read;
+ * entries are read when a module of the model first needs them, so that only what matters is refused.
  */
 import type { InputFormat } from "../../formats/input.ts";
 import * as z from "zod";
@@ -171,11 +171,11 @@ export class QuarkConfig {
   }
 
   /**
-   * What the config says of a module: excluded ones are not quantized; then the entry of its own name, the first pattern that matches, its
-   * class, and the global entry, in this order.
+   * What the config says of a module: excluded ones are not quantized; then the entry of its own name, the first
+   * pattern that matches, its class, and the global entry, in this order.
    *
-   * @param candidates The module's names in Hugging Face's model, the most specific first: a single expert is also part of the
-   * fused module.
+   * @param candidates The module's names in Hugging Face's model, the most specific first: a single expert is also part
+   *   of the fused module.
    * @throws {InputError} naming the key that asks for what is not supported.
    */
   of(candidates: readonly string[]): ModuleSpec {
@@ -192,7 +192,9 @@ export class QuarkConfig {
     return { ...spec, entry: key };
   }
 
-  /** Whether weights are plain numbers that went through their formats: quantized, and stored as what that left of them. */
+  /**
+   * Whether weights are plain numbers that went through their formats: quantized, and stored as what that left of them.
+   */
   get fakeQuantized(): boolean {
     return this.#values.export?.weight_format === "fake_quantized";
   }

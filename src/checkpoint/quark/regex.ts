@@ -1,6 +1,6 @@
 /**
- * Regular expressions from config files. JavaScript's own can take exponential time on a few dozen characters, and differ from Python's;
- * these are compiled to a small program that automaton.ts runs in time of the name's length.
+ * Regular expressions from config files. JavaScript's own can take exponential time on a few dozen characters, and
+ * differ from Python's; these are compiled to a small program that automaton.ts runs in time of the name's length.
  */
 import { Automaton, type Fuel, type Instruction, isWord, type Test } from "./automaton.ts";
 
@@ -26,8 +26,8 @@ const CLASSES: Readonly<Record<string, Test>> = {
 };
 
 /**
- * Compiles an expression: characters, `.`, sets, groups (also `(?:...)`), `|`, `* + ? {m,n}` (also lazy), `^ $`, `\d \w \s \b` and their
- * negations, and escaped punctuation.
+ * Compiles an expression: characters, `.`, sets, groups (also `(?:...)`), `|`, `* + ? {m,n}` (also lazy), `^ $`, `\d \w
+ * \s \b` and their negations, and escaped punctuation.
  *
  * @param fuel What running it uses up.
  * @throws {SyntaxError} for anything else, and for expressions that are too large.

@@ -6,7 +6,10 @@ import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "../model_options.ts";
 import { choice, type CommandSpec, decimal, integer, type Option, option, text, toggle } from "../options.ts";
 
-/** Tokens of a reply at most, where `--max-tokens` is not given: lm-eval's limit of a completion, and room for reasoning in a chat. */
+/**
+ * Tokens of a reply at most, where `--max-tokens` is not given: lm-eval's limit of a completion, and room for reasoning
+ * in a chat.
+ */
 export const DEFAULT_REPLY_TOKENS = { completion: 256, chat: 2048 } as const;
 /** Tokens of a sequence whose perplexity is measured. */
 export const DEFAULT_SEQUENCE = 1024;

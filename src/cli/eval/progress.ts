@@ -52,7 +52,9 @@ export interface RateLine {
   readonly aside: string;
 }
 
-/** The text of a line, for instance `w_mxfp4 [######      ] 120/1000 problems, 11.2/s, 1 min 19 s left, 99.2% right`. */
+/**
+ * The text of a line, for instance `w_mxfp4 [######      ] 120/1000 problems, 11.2/s, 1 min 19 s left, 99.2% right`.
+ */
 export function rateLine({ label, unit, done, total, rate, aside }: RateLine): string {
   const bar = "#".repeat(Math.round(done / total * WIDTH)).padEnd(WIDTH);
   const speed = rate > 0 ? `, ${rate.toPrecision(3)}/s, ${durationText((total - done) / rate)} left` : "";

@@ -1,6 +1,6 @@
 /**
- * How the settings of a matrix share a page's plots. A handful get a colour each; more would be told apart by nobody, so that schemes get
- * the colours, and KV formats and numbers of ranks get panels side by side.
+ * How the settings of a matrix share a page's plots. A handful get a colour each; more would be told apart by nobody,
+ * so that schemes get the colours, and KV formats and numbers of ranks get panels side by side.
  */
 import type { SettingProtocol } from "../results_schema.ts";
 import { SERIES } from "./html.ts";

@@ -124,7 +124,9 @@ export function residualPlot({ Plot, draw }: Artist, { named, lines }: Compariso
   });
 }
 
-/** Own error of the operations that have any, as tiles: one row per comparison, one panel per operation, layer by layer. */
+/**
+ * Own error of the operations that have any, as tiles: one row per comparison, one panel per operation, layer by layer.
+ */
 export function ownErrorPlot({ Plot, draw }: Artist, { named }: Comparisons): string {
   const tiles = named.flatMap(({ label, divergence }) =>
     divergence.operations.filter((o) => o.own !== null)

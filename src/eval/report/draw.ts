@@ -12,7 +12,10 @@ export interface Artist {
   draw(options: PlotOptions): string;
 }
 
-/** Width below which a plot is not shrunk, in pixels: its letters would be too small. A narrow window scrolls it instead. */
+/**
+ * Width below which a plot is not shrunk, in pixels: its letters would be too small. A narrow window scrolls it
+ * instead.
+ */
 const LEAST_WIDTH = 800;
 /** Width of a plot that does not say its own. */
 const WIDTH = 640;

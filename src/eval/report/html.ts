@@ -1,4 +1,7 @@
-/** The page around plots and tables: one file, no script, nothing from the network, light or dark as the reader's system is. */
+/**
+ * The page around plots and tables: one file, no script, nothing from the network, light or dark as the reader's system
+ * is.
+ */
 
 import { printable } from "../../printable.ts";
 
@@ -10,7 +13,9 @@ export function escape(text: string): string {
   );
 }
 
-/** Colours of the series, for the text and lines of both themes: Okabe and Ito's, which the colour-blind can tell apart. */
+/**
+ * Colours of the series, for the text and lines of both themes: Okabe and Ito's, which the colour-blind can tell apart.
+ */
 export const SERIES = ["var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)"];
 
 const STYLE = `

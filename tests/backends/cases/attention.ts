@@ -6,7 +6,9 @@ import type { Dtype, KvFormat } from "../../../src/formats/format.ts";
 import { consecutive, type Observation, type OperationCase } from "../compare.ts";
 import { awkwardRows, DTYPES, EVEN, fill, type Graph, plain, see, UNEVEN } from "./common.ts";
 
-/** Rotated, stored and attended: one batch of random keys, values and queries in both layers (one slides, one does not). */
+/**
+ * Rotated, stored and attended: one batch of random keys, values and queries in both layers (one slides, one does not).
+ */
 function attend(backend: Graph, dtype: Dtype, batch: Batch, seed: number, label: string): Observation[] {
   const { tensors: t } = backend, n = batch.ids.length;
   backend.begin(batch);

@@ -1,7 +1,7 @@
 /**
- * Ranks on the GPU backend: the loader's slices in device memory, and the sums between them through the communicator's seam. Ranks of one
- * thread cannot wait for each other, so they take turns: each turn computes a forward pass in every rank, with the sums that earlier turns
- * made known, and makes known one more.
+ * Ranks on the GPU backend: the loader's slices in device memory, and the sums between them through the communicator's
+ * seam. Ranks of one thread cannot wait for each other, so they take turns: each turn computes a forward pass in every
+ * rank, with the sums that earlier turns made known, and makes known one more.
  */
 import type { Communicator, RankGroup } from "../../../src/model/backend.ts";
 import { rankRanges, shardSource } from "../../../src/checkpoint/shard.ts";

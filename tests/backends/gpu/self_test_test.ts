@@ -68,8 +68,8 @@ for (const operation of OPERATION_CASES) {
 }
 
 /**
- * Cases that the stand-ins of gfx950's scaled instructions compute. Their FP8 scale multiplies the sum, where `reference` rounds every
- * scaled input to bf16 first; with a power of two that is the same.
+ * Cases that the stand-ins of gfx950's scaled instructions compute. Their FP8 scale multiplies the sum, where
+ * `reference` rounds every scaled input to bf16 first; with a power of two that is the same.
  */
 const SCALED: readonly OperationCase[] = OPERATION_CASES.flatMap((operation) => {
   const [, input] = /^GEMMs, mxfp4 weights, (.*) input, even widths, bf16/.exec(operation.name) ?? [];

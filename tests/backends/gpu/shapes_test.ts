@@ -1,4 +1,7 @@
-/** The GPU backend, on the test library that runs the kernels on the CPU, on models of every odd shape (tests/goldens/shapes). */
+/**
+ * The GPU backend, on the test library that runs the kernels on the CPU, on models of every odd shape
+ * (tests/goldens/shapes).
+ */
 import { openHip } from "../../../ffi/hip.ts";
 import { openGpu } from "../../../src/backends/gpu/open.ts";
 import { openReference } from "../../../src/backends/reference/open.ts";
@@ -27,7 +30,8 @@ Deno.test({ name: "the GPU backend in float32 computes Hugging Face's logits of 
   let computed = 0;
   for (const one of SHAPE_CASES) {
     using dir = new TemporaryDirectory();
-    // More than eight tokens run the kernels of many, and one that follows those of few, which take the test library longer.
+    // More than eight tokens run the kernels of many, and one that follows those of few, which take the test library
+    // longer.
     const maxTokens = Math.max(1, one.ids.length - one.index % 2);
     try {
       const session = await sessionOf(

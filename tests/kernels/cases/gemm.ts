@@ -8,7 +8,10 @@ import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
 import { rowsOf } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
 
-/** Rows as a kernel reads them: float32, or bf16 for matrix instructions (columns padded with zeros to a multiple of 32). */
+/**
+ * Rows as a kernel reads them: float32, or bf16 for matrix instructions (columns padded with zeros to a multiple of
+ * 32).
+ */
 function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean): DeviceBuffer {
   const all = new Float32Array(xs.length * stride).fill(bf16 ? 0 : NaN);
   xs.forEach((row, i) => all.set(row, i * stride));

@@ -5,7 +5,8 @@ import { i32, i64, inout, input, ints, output, pointer } from "../job.ts";
 import { Random } from "./random.ts";
 
 /**
- * Lowest id of the largest logit; ~id of the first that is NaN or +Infinity, where there is one; the least i32 where all are -Infinity.
+ * Lowest id of the largest logit; ~id of the first that is NaN or +Infinity, where there is one; the least i32 where
+ * all are -Infinity.
  */
 function argmax(logits: Float32Array): number {
   const bad = logits.findIndex((v) => !(v < Infinity));

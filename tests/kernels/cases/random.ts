@@ -77,7 +77,9 @@ function pack(values: Float32Array, format: "bf16" | "f16" | "f32"): { bytes: Ui
   return { bytes, values: decodeElements(format, bytes, values.length) };
 }
 
-/** Bytes behind a matrix and between its rows are NaNs: what a kernel reads there must not count, not even times zero. */
+/**
+ * Bytes behind a matrix and between its rows are NaNs: what a kernel reads there must not count, not even times zero.
+ */
 const BEHIND = 64;
 
 /** A random matrix in a format, its stored bytes and its numbers. */

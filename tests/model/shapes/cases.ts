@@ -1,4 +1,7 @@
-/** Random tiny models of every odd shape, and the logits that transformers computes of them (tests/goldens/shapes/make_shapes.py). */
+/**
+ * Random tiny models of every odd shape, and the logits that transformers computes of them
+ * (tests/goldens/shapes/make_shapes.py).
+ */
 import { type Checkpoint, openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import type { Session } from "../../../src/session/session.ts";
 import { container, type TemporaryDirectory } from "../../checkpoint/container.ts";
