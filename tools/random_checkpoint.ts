@@ -15,13 +15,13 @@
 import { parseArgs } from "node:util";
 import { withFloats } from "../src/quantize/write_quark_config.ts";
 import { SafetensorsWriter, writtenBytes } from "../src/checkpoint/write_safetensors.ts";
+import { randomConfig } from "./random_config.ts";
 import {
   type Fill,
   FORMATS,
   type Layout,
   LAYOUTS,
   type QuarkOptions,
-  randomConfig,
   type RandomTensor,
   randomTensors,
   type Shape,

@@ -1,7 +1,8 @@
 /**
  * What a reply looks like to the user while it is generated: the answer on stdout, the reasoning beside it on stderr.
  */
-import { type Channels, type HarmonyEvent, HarmonyParser, ReplyCollector } from "../text/harmony.ts";
+import { type HarmonyEvent, HarmonyParser } from "../text/harmony.ts";
+import { type Channels, ReplyCollector } from "../text/harmony_reply.ts";
 import { StreamDecoder } from "../text/stream_decoder.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { writeAnswer, writeAside } from "./terminal.ts";

@@ -1,7 +1,7 @@
 /** How a problem is put to the model. */
 import { decode, StreamDecoder } from "../text/stream_decoder.ts";
 import type { ChatMessage, ChatRenderer } from "../text/chat.ts";
-import { parseReply } from "../text/harmony.ts";
+import { parseReply } from "../text/harmony_reply.ts";
 import type { ReasoningEffort } from "../text/harmony_render.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Problem } from "./dataset.ts";

@@ -9,37 +9,14 @@
  *   far as it goes, then content.
  * - Other special tokens inside content, and blanks between messages, become `stray` events.
  */
-import type { TextMessage } from "./harmony_render.ts";
+import { type ChannelKind, type Header, parseHeader, type Piece, splitBroken } from "./harmony_header.ts";
 import { StreamDecoder, type TokenBytes } from "./stream_decoder.ts";
-
-/** What a channel is for: reasoning, calls and remarks, the answer, or anything that the format does not know. */
-export type ChannelKind = "analysis" | "commentary" | "final" | "other";
 
 /**
  * How a message ended: `<|end|>`, `<|return|>`, `<|call|>`, the end of the reply (`eof`: the stream ended, or
  * `<|endoftext|>`), or the start of another message (`none`).
  */
 export type MessageEnd = "end" | "return" | "call" | "eof" | "none";
-
-/** What precedes the content of a message. */
-export interface Header {
-  readonly channel: ChannelKind;
-  /** The channel as the model wrote it; null: none. */
-  readonly channelName: string | null;
-  /** `assistant` unless the model wrote something else. */
-  readonly role: string;
-  /**
-   * Whom the message addresses, for example `functions.get_weather`; null: nobody. A message with a recipient is a tool
-   * call.
-   */
-  readonly recipient: string | null;
-  /** Format of the content, for example `json` or `code`; null: none given. */
-  readonly contentType: string | null;
-  /** Whether the content type stood after `<|constrain|>`. */
-  readonly constrain: boolean;
-  /** Whether the header broke the format. */
-  readonly malformed: boolean;
-}
 
 /** What the parser saw; `raw` is the piece of the reply that made the event. */
 export type HarmonyEvent =
@@ -59,9 +36,6 @@ const ENDS: ReadonlyMap<string, MessageEnd> = new Map([
   ["<|call|>", "call"],
   ["<|endoftext|>", "eof"],
 ]);
-
-/** A piece of a header in the order of the reply. */
-type Piece = { readonly special: boolean; readonly text: string };
 
 /**
  * The streaming parser. It begins as after a prompt that ends in `<|start|>assistant`.
@@ -211,183 +185,4 @@ export class HarmonyParser {
     for (const piece of content) events.push(...(piece.special ? this.special(piece.text) : this.text(piece.text)));
     return events;
   }
-}
-
-/**
- * A role that the format knows or that a special token follows at once, or any before a recipient; and the recipient.
- */
-const ROLE = /^\s*(?:(?:system|developer|user|assistant|tool)(?!\S)|\S+(?=\s+to=)|\S+\s*$)?\s*(?:to=\S+\s*)?/;
-
-/**
- * Cuts a header that lacks `<|message|>` where its content seems to begin: after the name of the channel, and what
- * follows it in the way of a recipient and a constraint; without a channel, after the role and a recipient.
- */
-function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { head: Piece[]; content: Piece[] } {
-  const head: Piece[] = [];
-  // What the text after each special token may begin with and still be header.
-  let pattern = roleGiven ? /^(?:\s*to=\S+\s*)?/ : /^/;
-  for (let i = 0; i < pieces.length; i++) {
-    const piece = pieces[i]!;
-    if (piece.special) {
-      head.push(piece);
-      if (piece.text === "<|start|>") pattern = ROLE;
-      if (piece.text === "<|channel|>") pattern = /^\s*\S+\s*(?:to=\S+\s*)?/;
-      if (piece.text === "<|constrain|>") pattern = /^\s*\S+\s*/;
-      continue;
-    }
-    // Tokens cut text anywhere: read on to the next special token.
-    let text = piece.text;
-    while (i + 1 < pieces.length && !pieces[i + 1]!.special) text += pieces[++i]!.text;
-    const length = pattern.exec(text)?.[0].length ?? 0;
-    if (length > 0) head.push({ special: false, text: text.slice(0, length) });
-    if (length < text.length) {
-      return { head, content: [{ special: false, text: text.slice(length) }, ...pieces.slice(i + 1)] };
-    }
-    pattern = /^\s*/;
-  }
-  return { head, content: [] };
-}
-
-/**
- * Reads a header: words of the role's part, of the channel's and of the constraint's, with the recipient in any of
- * them.
- */
-function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken: boolean): Header {
-  const parts = { role: "", channel: "", constrain: "" };
-  let part: keyof typeof parts = "role";
-  let malformed = broken;
-  const seen = new Set<string>();
-  for (const piece of pieces) {
-    if (!piece.special) {
-      parts[part] += piece.text;
-      continue;
-    }
-    if (piece.text === "<|channel|>") {
-      // Of several channels the last counts.
-      part = "channel";
-      parts.channel = "";
-    } else if (piece.text === "<|constrain|>") {
-      part = "constrain";
-    } else if (piece.text !== "<|start|>" && piece.text !== "<|message|>") {
-      malformed = true;
-    }
-    // Special tokens part words.
-    parts[part] += " ";
-    if (seen.has(piece.text)) malformed = true;
-    seen.add(piece.text);
-  }
-  let recipient: string | null = null;
-  const words = (text: string): string[] => {
-    const rest: string[] = [];
-    for (const word of text.split(/\s+/).filter(Boolean)) {
-      if (!word.startsWith("to=")) rest.push(word);
-      else if (recipient === null) recipient = word.slice("to=".length);
-      else malformed = true;
-    }
-    return rest;
-  };
-  const roleWords = words(parts.role);
-  const role = !roleGiven || roleWords[0] === "assistant" ? roleWords.shift() : "assistant";
-  const [channelName = null, ...channelWords] = words(parts.channel);
-  const constrainWords = words(parts.constrain);
-  const types = [...constrainWords, ...channelWords, ...roleWords];
-  return {
-    channel: kindOf(channelName),
-    channelName,
-    role: role ?? "assistant",
-    recipient: recipient || null,
-    contentType: types[0] ?? null,
-    constrain: constrainWords.length > 0,
-    malformed: malformed || types.length > 1 || role === undefined || recipient === "" ||
-      (seen.has("<|channel|>") && channelName === null),
-  };
-}
-
-function kindOf(channel: string | null): ChannelKind {
-  return channel === "analysis" || channel === "commentary" || channel === "final" ? channel : "other";
-}
-
-/** A message of the reply. */
-export interface ReplyMessage extends Header {
-  content: string;
-  /** null while the message goes on. */
-  end: MessageEnd | null;
-}
-
-/** A reply, sorted by channel. */
-export interface Channels {
-  /** Contents of the channel's messages that are not tool calls, joined by line breaks. */
-  readonly analysis: string;
-  readonly commentary: string;
-  readonly final: string;
-  /** Text without a channel, or on one that the format does not know. */
-  readonly other: string;
-  readonly toolCalls: readonly ToolCall[];
-}
-
-/** A call to a tool. */
-export interface ToolCall {
-  /** For example `functions.get_weather`. */
-  readonly recipient: string;
-  /** What the model wrote: JSON for functions, if all went well. */
-  readonly arguments: string;
-  readonly channel: ChannelKind;
-  readonly contentType: string | null;
-  /** How the message ended; only `call` means that the model finished the call. */
-  readonly end: MessageEnd | null;
-}
-
-/** Collects a reply from the parser's events. */
-export class ReplyCollector {
-  readonly messages: ReplyMessage[] = [];
-
-  /** Takes events in order. */
-  add(events: Iterable<HarmonyEvent>): void {
-    for (const event of events) {
-      if (event.type === "start") this.messages.push({ ...event.header, content: "", end: null });
-      // A text or an end event always follows a start event.
-      if (event.type === "text") this.messages.at(-1)!.content += event.text;
-      if (event.type === "end") this.messages.at(-1)!.end = event.end;
-    }
-  }
-
-  /** What was said so far. */
-  channels(): Channels {
-    const joined = (kind: ChannelKind) =>
-      this.messages.filter((m) => m.channel === kind && m.recipient === null && m.content !== "").map((m) => m.content)
-        .join("\n");
-    const toolCalls = this.messages.flatMap((m) =>
-      m.recipient === null
-        ? []
-        : [{ recipient: m.recipient, arguments: m.content, channel: m.channel, contentType: m.contentType, end: m.end }]
-    );
-    return {
-      analysis: joined("analysis"),
-      commentary: joined("commentary"),
-      final: joined("final"),
-      other: joined("other"),
-      toolCalls,
-    };
-  }
-}
-
-/** The messages of a reply as part of a conversation: rendered, `<|return|>` becomes `<|end|>`. */
-export function toHistory(messages: readonly ReplyMessage[]): TextMessage[] {
-  return messages.map(({ role, channelName, recipient, contentType, constrain, content }) => ({
-    ...(role === "assistant" || role === "user" ? { role } : { role: "tool", name: role }),
-    channel: channelName,
-    recipient,
-    contentType,
-    constrain,
-    content,
-  }));
-}
-
-/** Reads a whole reply. */
-export function parseReply(tokenizer: TokenBytes, ids: Iterable<number>): ReplyCollector {
-  const parser = new HarmonyParser(tokenizer);
-  const collector = new ReplyCollector();
-  for (const id of ids) collector.add(parser.push(id));
-  collector.add(parser.finish());
-  return collector;
 }

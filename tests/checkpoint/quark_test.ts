@@ -1,6 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
-import { type QuarkOptions, randomConfig, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { randomConfig } from "../../tools/random_config.ts";
+import { type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
 import { assertEquals } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";

@@ -2,7 +2,8 @@
 import type { StoredLinear } from "../../src/plan/stored_linear.ts";
 import { InputError } from "../../src/errors.ts";
 import type { WeightFormat, WeightScale } from "../../src/formats/format.ts";
-import { makePlan, type Plan, type PlanRequest } from "../../src/plan/plan.ts";
+import { makePlan, type Plan } from "../../src/plan/plan.ts";
+import type { PlanRequest } from "../../src/plan/request.ts";
 import { assert, assertThrows } from "../assert.ts";
 
 export interface Stored {

@@ -1,12 +1,6 @@
 import { assert, assertEquals, assertThrows } from "../assert.ts";
-import {
-  type HarmonyEvent,
-  HarmonyParser,
-  parseReply,
-  ReplyCollector,
-  type ReplyMessage,
-  toHistory,
-} from "../../src/text/harmony.ts";
+import { type HarmonyEvent, HarmonyParser } from "../../src/text/harmony.ts";
+import { parseReply, ReplyCollector, type ReplyMessage, toHistory } from "../../src/text/harmony_reply.ts";
 import { renderHarmony, segmentsText } from "../../src/text/harmony_render.ts";
 import { decode } from "../../src/text/stream_decoder.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";

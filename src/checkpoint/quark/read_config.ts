@@ -2,70 +2,26 @@
  * AMD Quark's `quantization_config`: which formats it says a module has. Keys that change nothing here are not read;
  * entries are read when a module of the model first needs them, so that only what matters is refused.
  */
-import type { InputFormat } from "../../formats/input.ts";
 import * as z from "zod";
-import { printable, show } from "../../describe.ts";
+import { printable } from "../../describe.ts";
 import { validate } from "../../validate.ts";
 import { InputError } from "../../errors.ts";
 import type { Fuel } from "./automaton.ts";
-import {
-  BLOCK,
-  MX_FORMAT,
-  type MxElement,
-  type ScaleRule,
-  type WeightFormat,
-  type WeightScale,
-} from "../../formats/format.ts";
 import { isPattern, parsePattern, type Pattern, patternFuel } from "./pattern.ts";
+import { EntryReader, type EntrySpec, object } from "./entry_spec.ts";
 import { type ConfiguredRotation, readAlgorithms } from "./algorithms.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Patterns with special characters that each of a config's lists may have: each is tried on each module. */
-const MAX_PATTERNS = 1000;
-
-/** A weight as the config describes it. */
-export interface WeightSpec {
-  readonly format: WeightFormat;
-  readonly scale: WeightScale;
-}
-
-/** An input as the config describes it; the scale of a static one is in the tensors. */
-export type InputSpec = Exclude<InputFormat, { kind: "none" | "fp8_static" }> | { readonly kind: "fp8_static" };
-
 /** What a config says of a module. */
-export interface ModuleSpec {
-  /** null: not quantized. */
-  readonly weight: WeightSpec | null;
-  readonly input: InputSpec | null;
-  /** Whether outputs are FP8 with one static scale, as those of k_proj and v_proj are for the cache. */
-  readonly fp8Output: boolean;
+export interface ModuleSpec extends EntrySpec {
   /** The entry that says so: `exclude "lm_head"`, `layer_quant_config "*k_proj"`, `global_quant_config`, ... */
   readonly entry: string;
 }
 
-const TEXT = { error: "a name" };
-const BOOL = { error: "true or false" };
-const INTEGER = { error: "an integer" };
+/** Patterns with special characters that each of a config's lists may have: each is tried on each module. */
+const MAX_PATTERNS = 1000;
 
-const Spec = z.looseObject({
-  dtype: z.string(TEXT),
-  is_dynamic: z.boolean(BOOL).nullish(),
-  /** Older name of is_dynamic. */
-  dynamic: z.boolean(BOOL).nullish(),
-  qscheme: z.string(TEXT).nullish(),
-  ch_axis: z.int(INTEGER).nullish(),
-  /** Older name of ch_axis. */
-  axis: z.int(INTEGER).nullish(),
-  group_size: z.int(INTEGER).nullish(),
-  block_size: z.int(INTEGER).nullish(),
-  scale_format: z.string(TEXT).nullish(),
-  scale_calculation_mode: z.string(TEXT).nullish(),
-  mx_element_dtype: z.string(TEXT).nullish(),
-}, { error: "an object" });
-type SpecValues = z.infer<typeof Spec>;
-
-const object = z.record(z.string(), z.unknown(), { error: "an object" });
 const names = z.array(z.string({ error: "a name" }), { error: "a list of names" });
 
 const Config = z.looseObject({
@@ -83,9 +39,6 @@ const Config = z.looseObject({
   }, { error: "an object" }).nullish(),
 }, { error: "an object" });
 
-const ELEMENT: Readonly<Record<string, MxElement>> = { fp4: "e2m1", fp6_e3m2: "e3m2", fp6_e2m3: "e2m3" };
-/** Dtypes that are no quantization. */
-const PLAIN = ["bfloat16", "float16", "float32"];
 /** Last parts of the class names of all linears, of plain ones and of Quark's. */
 const LINEAR_CLASSES = ["Linear", "QuantLinear", "QParamsLinear"];
 
@@ -120,6 +73,7 @@ export class QuarkConfig {
   /** Which online rotations the tensors must have. */
   readonly rotation: ConfiguredRotation | null;
   readonly #file: string;
+  readonly #entries: EntryReader;
   readonly #values: z.infer<typeof Config>;
   readonly #exactExcludes: ReadonlySet<string>;
   readonly #excludes: FirstMatch<Pattern>;
@@ -128,7 +82,7 @@ export class QuarkConfig {
   /** The first entry of a class that all linears have. */
   readonly #type: Entry | undefined;
   readonly #fuel: Fuel;
-  readonly #read = new Map<string, Omit<ModuleSpec, "entry">>();
+  readonly #read = new Map<string, EntrySpec>();
 
   /**
    * @param quantization `quantization_config` of config.json.
@@ -137,6 +91,7 @@ export class QuarkConfig {
    */
   constructor(quantization: Json, path: string) {
     this.#file = `${path}: quantization_config`;
+    this.#entries = new EntryReader(this.#file);
     this.#values = validate(Config, quantization, this.#file);
     const { exclude, layer_quant_config: layers, layer_type_quant_config: types } = this.#values;
     this.#fuel = patternFuel(this.#file);
@@ -188,7 +143,9 @@ export class QuarkConfig {
       this.#layers.of(candidates) ?? this.#type;
     const key = entry?.key ?? "global_quant_config";
     let spec = this.#read.get(key);
-    if (!spec) this.#read.set(key, spec = this.#module(entry ? entry.json : this.#values.global_quant_config, key));
+    if (!spec) {
+      this.#read.set(key, spec = this.#entries.module(entry ? entry.json : this.#values.global_quant_config, key));
+    }
     return { ...spec, entry: key };
   }
 
@@ -232,114 +189,9 @@ export class QuarkConfig {
   #kvSpec(json: unknown, key: string): true | null {
     const entry = validate(object, json, `${this.#file}.${key}`);
     const value = Object.hasOwn(entry, "dtype") ? entry : entry["output_tensors"];
-    return this.#fp8Output(value, `${key}.output_tensors`) ? true : null;
-  }
-
-  #module(json: unknown, key: string): Omit<ModuleSpec, "entry"> {
-    if (json === null || json === undefined) return { weight: null, input: null, fp8Output: false };
-    const entry = validate(object, json, `${this.#file}.${key}`);
-    if (this.#spec(entry["bias"], `${key}.bias`) !== null) {
-      throw this.#unsupported(`${key}.bias`, "null: biases are not quantized", "a spec");
-    }
-    return {
-      weight: this.#weight(entry["weight"], `${key}.weight`),
-      input: this.#input(entry["input_tensors"], `${key}.input_tensors`),
-      fp8Output: this.#fp8Output(entry["output_tensors"], `${key}.output_tensors`),
-    };
-  }
-
-  /** A spec, or null for none and for plain numbers. */
-  #spec(json: unknown, key: string): SpecValues | null {
-    let value = json;
-    if (Array.isArray(value)) {
-      if (value.length > 1) {
-        const stages = `a list of ${value.length}: quantization in stages ("progressive") is not supported`;
-        throw this.#unsupported(key, "one spec", stages);
-      }
-      value = value[0];
-    }
-    if (value === null || value === undefined) return null;
-    const spec = validate(Spec, value, `${this.#file}.${key}`);
-    return PLAIN.includes(spec.dtype) ? null : spec;
-  }
-
-  #weight(json: unknown, key: string): WeightSpec | null {
-    const spec = this.#spec(json, key);
-    if (spec === null) return null;
-    const element = this.#mxElement(spec, key);
-    if (element) return { format: MX_FORMAT[element], scale: "e8m0" };
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.keys(ELEMENT), "fp8_e4m3"], spec.dtype);
-    if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for a weight", "true");
-    if (spec.qscheme === "per_tensor") return { format: "fp8_e4m3", scale: "tensor" };
-    this.#expect(spec.qscheme === "per_channel", `${key}.qscheme`, ["per_tensor", "per_channel"], spec.qscheme);
-    this.#expect((spec.ch_axis ?? spec.axis ?? 0) === 0, `${key}.ch_axis`, ["0"], spec.ch_axis ?? spec.axis);
-    return { format: "fp8_e4m3", scale: "row" };
-  }
-
-  #input(json: unknown, key: string): InputSpec | null {
-    const spec = this.#spec(json, key);
-    if (spec === null) return null;
-    const element = this.#mxElement(spec, key);
-    if (element) {
-      if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, "true for MX inputs", "false");
-      return { kind: "mx", element, rule: this.#rule(spec, key) };
-    }
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.keys(ELEMENT), "fp8_e4m3"], spec.dtype);
-    const { qscheme } = spec;
-    if (qscheme === "per_tensor") {
-      // One scale for whatever tokens are in a batch would make an answer depend on its neighbours.
-      if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for per_tensor", "true");
-      return { kind: "fp8_static" };
-    }
-    const perToken = qscheme === "per_channel" || qscheme === "per_token";
-    this.#expect(perToken, `${key}.qscheme`, ["per_tensor", "per_channel"], qscheme);
-    if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, `true for ${qscheme} inputs`, "false");
-    return { kind: "fp8_token" };
-  }
-
-  #fp8Output(json: unknown, key: string): boolean {
-    const spec = this.#spec(json, key);
-    if (spec === null) return false;
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, ["fp8_e4m3"], spec.dtype);
-    this.#expect(spec.qscheme === "per_tensor", `${key}.qscheme`, ["per_tensor"], spec.qscheme);
-    if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false", "true");
-    return true;
-  }
-
-  /** The element of an MX spec, or null for another dtype. */
-  #mxElement(spec: SpecValues, key: string): MxElement | null {
-    // Older files have the dtype "mx" and the element beside it.
-    const dtype = spec.dtype === "mx" ? spec.mx_element_dtype ?? "nothing" : spec.dtype;
-    const element = Object.hasOwn(ELEMENT, dtype) ? ELEMENT[dtype]! : null;
-    if (element === null) {
-      this.#expect(spec.dtype !== "mx", `${key}.mx_element_dtype`, Object.keys(ELEMENT), dtype);
-      return null;
-    }
-    const size = spec.group_size ?? spec.block_size;
-    this.#expect(size === BLOCK, `${key}.group_size`, [`${BLOCK}`], size);
-    if (spec.dtype !== "mx") {
-      this.#expect(spec.qscheme === "per_group", `${key}.qscheme`, ["per_group"], spec.qscheme);
-      this.#expect(spec.scale_format === "e8m0", `${key}.scale_format`, ["e8m0"], spec.scale_format);
-    }
-    return element;
-  }
-
-  #rule(spec: SpecValues, key: string): ScaleRule {
-    const mode = spec.scale_calculation_mode ?? "even";
-    this.#expect(mode === "even" || mode === "floor", `${key}.scale_calculation_mode`, ["even", "floor"], mode);
-    return mode as ScaleRule;
-  }
-
-  #expect(holds: boolean, key: string, choices: readonly string[], got: unknown): void {
-    if (!holds) throw this.#unsupported(key, choices.join(" or "), show(got));
-  }
-
-  #unsupported(key: string, expected: string, got: string): InputError {
-    return new InputError(`${this.#file}.${key}: expected ${expected}, got ${got}`);
+    return this.#entries.fp8Output(value, `${key}.output_tensors`) ? true : null;
   }
 }
-
-const isDynamic = ({ is_dynamic: now, dynamic: older }: SpecValues): boolean | null => now ?? older ?? null;
 
 /** The class in `Linear`, `nn.Linear` or `<class 'torch.nn.modules.linear.Linear'>`. */
 const className = (text: string): string => /(\w+)'?>?$/.exec(text.slice(-200))?.[1] ?? text;

@@ -1,6 +1,6 @@
 /** What AMD Quark's config may ask for, and what is refused; through makePlan(), as a user meets it. */
 import { InputError } from "../../../src/errors.ts";
-import type { PlanRequest } from "../../../src/plan/plan.ts";
+import type { PlanRequest } from "../../../src/plan/request.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { entry, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "./quark_specs.ts";
 import { model, plan, refused } from "../../plan/stored_models.ts";

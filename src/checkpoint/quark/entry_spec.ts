@@ -1,0 +1,187 @@
+/**
+ * One entry of AMD Quark's `quantization_config`: the formats of weight, input and output that it gives to the modules
+ * it is for.
+ */
+import * as z from "zod";
+import { show } from "../../describe.ts";
+import { InputError } from "../../errors.ts";
+import {
+  BLOCK,
+  MX_FORMAT,
+  type MxElement,
+  type ScaleRule,
+  type WeightFormat,
+  type WeightScale,
+} from "../../formats/format.ts";
+import type { InputFormat } from "../../formats/input.ts";
+import { validate } from "../../validate.ts";
+
+/** A weight as the config describes it. */
+export interface WeightSpec {
+  readonly format: WeightFormat;
+  readonly scale: WeightScale;
+}
+
+/** An input as the config describes it; the scale of a static one is in the tensors. */
+export type InputSpec = Exclude<InputFormat, { kind: "none" | "fp8_static" }> | { readonly kind: "fp8_static" };
+
+/** What an entry of the config says of the modules that it is for. */
+export interface EntrySpec {
+  /** null: not quantized. */
+  readonly weight: WeightSpec | null;
+  readonly input: InputSpec | null;
+  /** Whether outputs are FP8 with one static scale, as those of k_proj and v_proj are for the cache. */
+  readonly fp8Output: boolean;
+}
+
+const TEXT = { error: "a name" };
+const BOOL = { error: "true or false" };
+const INTEGER = { error: "an integer" };
+
+const Spec = z.looseObject({
+  dtype: z.string(TEXT),
+  is_dynamic: z.boolean(BOOL).nullish(),
+  /** Older name of is_dynamic. */
+  dynamic: z.boolean(BOOL).nullish(),
+  qscheme: z.string(TEXT).nullish(),
+  ch_axis: z.int(INTEGER).nullish(),
+  /** Older name of ch_axis. */
+  axis: z.int(INTEGER).nullish(),
+  group_size: z.int(INTEGER).nullish(),
+  block_size: z.int(INTEGER).nullish(),
+  scale_format: z.string(TEXT).nullish(),
+  scale_calculation_mode: z.string(TEXT).nullish(),
+  mx_element_dtype: z.string(TEXT).nullish(),
+}, { error: "an object" });
+
+type SpecValues = z.infer<typeof Spec>;
+
+/** Any JSON object. */
+export const object = z.record(z.string(), z.unknown(), { error: "an object" });
+
+const ELEMENT: Readonly<Record<string, MxElement>> = { fp4: "e2m1", fp6_e3m2: "e3m2", fp6_e2m3: "e2m3" };
+/** Dtypes that are no quantization. */
+const PLAIN = ["bfloat16", "float16", "float32"];
+
+/** Reads entries; see {@linkcode EntryReader.module}. */
+export class EntryReader {
+  readonly #file: string;
+
+  /** @param file What messages begin with: path of config.json and `quantization_config`. */
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /**
+   * What an entry says of the modules that it is for.
+   *
+   * @param json The entry; null and undefined quantize nothing.
+   * @param key Where it stands in `quantization_config`, for messages.
+   * @throws {InputError} naming the key that asks for what is not supported.
+   */
+  module(json: unknown, key: string): EntrySpec {
+    if (json === null || json === undefined) return { weight: null, input: null, fp8Output: false };
+    const entry = validate(object, json, `${this.#file}.${key}`);
+    if (this.#spec(entry["bias"], `${key}.bias`) !== null) {
+      throw this.#unsupported(`${key}.bias`, "null: biases are not quantized", "a spec");
+    }
+    return {
+      weight: this.#weight(entry["weight"], `${key}.weight`),
+      input: this.#input(entry["input_tensors"], `${key}.input_tensors`),
+      fp8Output: this.fp8Output(entry["output_tensors"], `${key}.output_tensors`),
+    };
+  }
+
+  /** A spec, or null for none and for plain numbers. */
+  #spec(json: unknown, key: string): SpecValues | null {
+    let value = json;
+    if (Array.isArray(value)) {
+      if (value.length > 1) {
+        const stages = `a list of ${value.length}: quantization in stages ("progressive") is not supported`;
+        throw this.#unsupported(key, "one spec", stages);
+      }
+      value = value[0];
+    }
+    if (value === null || value === undefined) return null;
+    const spec = validate(Spec, value, `${this.#file}.${key}`);
+    return PLAIN.includes(spec.dtype) ? null : spec;
+  }
+
+  #weight(json: unknown, key: string): WeightSpec | null {
+    const spec = this.#spec(json, key);
+    if (spec === null) return null;
+    const element = this.#mxElement(spec, key);
+    if (element) return { format: MX_FORMAT[element], scale: "e8m0" };
+    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.keys(ELEMENT), "fp8_e4m3"], spec.dtype);
+    if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for a weight", "true");
+    if (spec.qscheme === "per_tensor") return { format: "fp8_e4m3", scale: "tensor" };
+    this.#expect(spec.qscheme === "per_channel", `${key}.qscheme`, ["per_tensor", "per_channel"], spec.qscheme);
+    this.#expect((spec.ch_axis ?? spec.axis ?? 0) === 0, `${key}.ch_axis`, ["0"], spec.ch_axis ?? spec.axis);
+    return { format: "fp8_e4m3", scale: "row" };
+  }
+
+  #input(json: unknown, key: string): InputSpec | null {
+    const spec = this.#spec(json, key);
+    if (spec === null) return null;
+    const element = this.#mxElement(spec, key);
+    if (element) {
+      if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, "true for MX inputs", "false");
+      return { kind: "mx", element, rule: this.#rule(spec, key) };
+    }
+    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.keys(ELEMENT), "fp8_e4m3"], spec.dtype);
+    const { qscheme } = spec;
+    if (qscheme === "per_tensor") {
+      // One scale for whatever tokens are in a batch would make an answer depend on its neighbours.
+      if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for per_tensor", "true");
+      return { kind: "fp8_static" };
+    }
+    const perToken = qscheme === "per_channel" || qscheme === "per_token";
+    this.#expect(perToken, `${key}.qscheme`, ["per_tensor", "per_channel"], qscheme);
+    if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, `true for ${qscheme} inputs`, "false");
+    return { kind: "fp8_token" };
+  }
+
+  /** Whether outputs are FP8 with one static scale; other formats of outputs are refused. */
+  fp8Output(json: unknown, key: string): boolean {
+    const spec = this.#spec(json, key);
+    if (spec === null) return false;
+    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, ["fp8_e4m3"], spec.dtype);
+    this.#expect(spec.qscheme === "per_tensor", `${key}.qscheme`, ["per_tensor"], spec.qscheme);
+    if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false", "true");
+    return true;
+  }
+
+  /** The element of an MX spec, or null for another dtype. */
+  #mxElement(spec: SpecValues, key: string): MxElement | null {
+    // Older files have the dtype "mx" and the element beside it.
+    const dtype = spec.dtype === "mx" ? spec.mx_element_dtype ?? "nothing" : spec.dtype;
+    const element = Object.hasOwn(ELEMENT, dtype) ? ELEMENT[dtype]! : null;
+    if (element === null) {
+      this.#expect(spec.dtype !== "mx", `${key}.mx_element_dtype`, Object.keys(ELEMENT), dtype);
+      return null;
+    }
+    const size = spec.group_size ?? spec.block_size;
+    this.#expect(size === BLOCK, `${key}.group_size`, [`${BLOCK}`], size);
+    if (spec.dtype !== "mx") {
+      this.#expect(spec.qscheme === "per_group", `${key}.qscheme`, ["per_group"], spec.qscheme);
+      this.#expect(spec.scale_format === "e8m0", `${key}.scale_format`, ["e8m0"], spec.scale_format);
+    }
+    return element;
+  }
+
+  #rule(spec: SpecValues, key: string): ScaleRule {
+    const mode = spec.scale_calculation_mode ?? "even";
+    this.#expect(mode === "even" || mode === "floor", `${key}.scale_calculation_mode`, ["even", "floor"], mode);
+    return mode as ScaleRule;
+  }
+
+  #expect(holds: boolean, key: string, choices: readonly string[], got: unknown): void {
+    if (!holds) throw this.#unsupported(key, choices.join(" or "), show(got));
+  }
+
+  #unsupported(key: string, expected: string, got: string): InputError {
+    return new InputError(`${this.#file}.${key}: expected ${expected}, got ${got}`);
+  }
+}
+
+const isDynamic = ({ is_dynamic: now, dynamic: older }: SpecValues): boolean | null => now ?? older ?? null;

@@ -1,0 +1,92 @@
+/** Where config and tensors disagree about linears: one warning for each kind of disagreement, or a refusal. */
+import { InputError } from "../errors.ts";
+import type { ModuleSpec } from "../checkpoint/quark/read_config.ts";
+import { isMxfp4Method, type PlanRequest, reasonWithoutSpec } from "./request.ts";
+import { weightName } from "./scheme_weights.ts";
+import type { StoredLinear } from "./stored_linear.ts";
+
+/** A linear, and who has a say about its input. */
+export interface Configured {
+  readonly stored: StoredLinear;
+  /** What the config says; null where there is no config of Quark's. */
+  readonly spec: ModuleSpec | null;
+  /** Whether `--scheme` replaces that. */
+  readonly byScheme: boolean;
+  /** Whether the weight went through the format that the config says, and is stored as plain numbers. */
+  readonly fake: boolean;
+}
+
+type Said = Pick<Configured, "stored" | "spec" | "fake">;
+
+/** Whether weights are plain although the config says that they are quantized. */
+export const isUnquantized = ({ stored, spec, fake }: Said): boolean =>
+  !fake && stored.scale === "none" && (spec?.weight ?? null) !== null;
+
+/** Whether the tensors have the scale of a quantized linear's static FP8 input, of which the config says nothing. */
+export const isCalibrated = ({ stored, spec }: Said): boolean =>
+  stored.scale !== "none" && stored.inputScale !== null && (spec?.input ?? null) === null;
+
+/** `model.layers.0.mlp.router and 3 more`. */
+function named([first, ...others]: readonly string[]): string {
+  return others.length === 0 ? first! : `${first} and ${others.length} more`;
+}
+
+/** Warnings about linears that are stored otherwise than the config says: one line for each pair of formats. */
+export function contradictions(linears: readonly Configured[], request: PlanRequest): string[] {
+  const found = new Map<string, { said: string; are: string; modules: string[] }>();
+  for (const linear of linears) {
+    const { stored, spec, byScheme, fake } = linear;
+    if (fake) continue;
+    // Where the config has another method than the tensors, one line about the method says it all.
+    const calibrated = !byScheme && isCalibrated(linear) && !(spec === null && isMxfp4Method(request));
+    const weight = stored.scale === "none" ? "not quantized" : weightName(stored.weight, stored.scale);
+    const wanted = spec === null
+      ? weight
+      : spec.weight === null
+      ? "not quantized"
+      : weightName(spec.weight.format, spec.weight.scale);
+    if (wanted === weight && !calibrated) continue;
+    const what = wanted === "not quantized"
+      ? "no quantization"
+      : `${wanted}${calibrated ? " without input scales" : ""}`;
+    const said = spec === null ? reasonWithoutSpec(request) : `quantization_config says ${what}`;
+    const are = `${weight}${calibrated ? " with input scales of static FP8" : ""}`;
+    const key = `${said}\n${are}`;
+    const entry = found.get(key) ?? { said, are, modules: [] };
+    entry.modules.push(stored.module);
+    found.set(key, entry);
+  }
+  return [...found.values()].map(({ said, are, modules }) =>
+    `${request.configPath}: ${said} for ${named(modules)}, but the tensors are ${are}; the tensors count`
+  );
+}
+
+/** A warning about calibrated scales of inputs that the config wants in another format. */
+export function unusedInputScales(linears: readonly Configured[], { configPath }: PlanRequest): string[] {
+  const modules = linears.filter((linear) => {
+    const { stored: { inputScale }, spec, byScheme } = linear;
+    const isUsed = isCalibrated(linear) || spec?.input?.kind === "fp8_static";
+    return inputScale !== null && !byScheme && !isUsed && !isUnquantized(linear);
+  }).map(({ stored }) => stored.module);
+  return modules.length === 0
+    ? []
+    : [`${configPath}: no static FP8 inputs for ${named(modules)}: the input scales in the tensors are not used`];
+}
+
+/** Refuses quantized outputs other than those that the cache has, and warns about queries. */
+export function outputs(linears: readonly Configured[], configPath: string): string[] {
+  let queries = false;
+  for (const { stored: { module }, spec } of linears) {
+    if (!spec?.fp8Output || /\.[kv]_proj$/.test(module)) continue;
+    if (!module.endsWith(".q_proj")) {
+      throw new InputError(
+        `${configPath}: quantization_config.${spec.entry}.output_tensors: expected null for ${module}, got a spec: ` +
+          "only keys and values are quantized behind their linears",
+      );
+    }
+    queries = true;
+  }
+  return queries
+    ? [`${configPath}: quantization_config quantizes queries for attention; they are left as they are`]
+    : [];
+}

@@ -1,0 +1,36 @@
+/** The number format of cached keys and values. */
+import type { QuarkConfig } from "../checkpoint/quark/read_config.ts";
+import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
+
+const NO_LAYERS = { layers: 0, stored: 0 };
+
+/**
+ * The cache's format: what is asked for, what the config says, FP8 where the tensors have scales for it, or the dtype.
+ *
+ * @param warnings Gets a line where config and tensors contradict each other.
+ */
+export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warnings: string[]) {
+  const { kvCacheDtype: asked = "auto", kvScales: { layers, stored } = NO_LAYERS, configPath, dtype } = request;
+  const tensors = stored === 0
+    ? "the tensors have no scales for it"
+    : `the tensors have its scales for ${stored === layers ? "all" : stored} of ${layers} layers`;
+  const configured = config?.kvCacheIsFp8() ?? false;
+  if (asked !== "auto") {
+    if (asked === "fp8" && stored > 0 && stored < layers) {
+      warnings.push(`--kv-cache-dtype: ${tensors}; 1 is used in the others`);
+    }
+    return { kvFormat: asked, kvDecidedBy: "--kv-cache-dtype" } as const;
+  }
+  if (configured) {
+    if (stored < layers) {
+      warnings.push(
+        `${configPath}: quantization_config says FP8 for the KV cache, but ${tensors}; 1 is used where there are none`,
+      );
+    }
+    return { kvFormat: "fp8", kvDecidedBy: "quantization_config" } as const;
+  }
+  if (stored === 0) return { kvFormat: dtype, kvDecidedBy: "--dtype" } as const;
+  const said = config === null ? reasonWithoutSpec(request) : "quantization_config says no FP8";
+  warnings.push(`${configPath}: ${said} for the KV cache, but ${tensors}; the tensors count`);
+  return { kvFormat: "fp8", kvDecidedBy: "tensors" } as const;
+}

@@ -1,0 +1,124 @@
+/**
+ * The header of a harmony message: role, channel, recipient and content type, read from the text and special tokens
+ * before `<|message|>`.
+ */
+
+/** What a channel is for: reasoning, calls and remarks, the answer, or anything that the format does not know. */
+export type ChannelKind = "analysis" | "commentary" | "final" | "other";
+
+/** What precedes the content of a message. */
+export interface Header {
+  readonly channel: ChannelKind;
+  /** The channel as the model wrote it; null: none. */
+  readonly channelName: string | null;
+  /** `assistant` unless the model wrote something else. */
+  readonly role: string;
+  /**
+   * Whom the message addresses, for example `functions.get_weather`; null: nobody. A message with a recipient is a tool
+   * call.
+   */
+  readonly recipient: string | null;
+  /** Format of the content, for example `json` or `code`; null: none given. */
+  readonly contentType: string | null;
+  /** Whether the content type stood after `<|constrain|>`. */
+  readonly constrain: boolean;
+  /** Whether the header broke the format. */
+  readonly malformed: boolean;
+}
+
+/** A piece of a header in the order of the reply. */
+export type Piece = { readonly special: boolean; readonly text: string };
+
+/**
+ * A role that the format knows or that a special token follows at once, or any before a recipient; and the recipient.
+ */
+const ROLE = /^\s*(?:(?:system|developer|user|assistant|tool)(?!\S)|\S+(?=\s+to=)|\S+\s*$)?\s*(?:to=\S+\s*)?/;
+
+/**
+ * Cuts a header that lacks `<|message|>` where its content seems to begin: after the name of the channel, and what
+ * follows it in the way of a recipient and a constraint; without a channel, after the role and a recipient.
+ */
+export function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { head: Piece[]; content: Piece[] } {
+  const head: Piece[] = [];
+  // What the text after each special token may begin with and still be header.
+  let pattern = roleGiven ? /^(?:\s*to=\S+\s*)?/ : /^/;
+  for (let i = 0; i < pieces.length; i++) {
+    const piece = pieces[i]!;
+    if (piece.special) {
+      head.push(piece);
+      if (piece.text === "<|start|>") pattern = ROLE;
+      if (piece.text === "<|channel|>") pattern = /^\s*\S+\s*(?:to=\S+\s*)?/;
+      if (piece.text === "<|constrain|>") pattern = /^\s*\S+\s*/;
+      continue;
+    }
+    // Tokens cut text anywhere: read on to the next special token.
+    let text = piece.text;
+    while (i + 1 < pieces.length && !pieces[i + 1]!.special) text += pieces[++i]!.text;
+    const length = pattern.exec(text)?.[0].length ?? 0;
+    if (length > 0) head.push({ special: false, text: text.slice(0, length) });
+    if (length < text.length) {
+      return { head, content: [{ special: false, text: text.slice(length) }, ...pieces.slice(i + 1)] };
+    }
+    pattern = /^\s*/;
+  }
+  return { head, content: [] };
+}
+
+/**
+ * Reads a header: words of the role's part, of the channel's and of the constraint's, with the recipient in any of
+ * them.
+ */
+export function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken: boolean): Header {
+  const parts = { role: "", channel: "", constrain: "" };
+  let part: keyof typeof parts = "role";
+  let malformed = broken;
+  const seen = new Set<string>();
+  for (const piece of pieces) {
+    if (!piece.special) {
+      parts[part] += piece.text;
+      continue;
+    }
+    if (piece.text === "<|channel|>") {
+      // Of several channels the last counts.
+      part = "channel";
+      parts.channel = "";
+    } else if (piece.text === "<|constrain|>") {
+      part = "constrain";
+    } else if (piece.text !== "<|start|>" && piece.text !== "<|message|>") {
+      malformed = true;
+    }
+    // Special tokens part words.
+    parts[part] += " ";
+    if (seen.has(piece.text)) malformed = true;
+    seen.add(piece.text);
+  }
+  let recipient: string | null = null;
+  const words = (text: string): string[] => {
+    const rest: string[] = [];
+    for (const word of text.split(/\s+/).filter(Boolean)) {
+      if (!word.startsWith("to=")) rest.push(word);
+      else if (recipient === null) recipient = word.slice("to=".length);
+      else malformed = true;
+    }
+    return rest;
+  };
+  const roleWords = words(parts.role);
+  const role = !roleGiven || roleWords[0] === "assistant" ? roleWords.shift() : "assistant";
+  const [channelName = null, ...channelWords] = words(parts.channel);
+  const constrainWords = words(parts.constrain);
+  const types = [...constrainWords, ...channelWords, ...roleWords];
+  return {
+    channel: kindOf(channelName),
+    channelName,
+    role: role ?? "assistant",
+    recipient: recipient || null,
+    contentType: types[0] ?? null,
+    constrain: constrainWords.length > 0,
+    malformed: malformed || types.length > 1 || role === undefined || recipient === "" ||
+      (seen.has("<|channel|>") && channelName === null),
+  };
+}
+
+function kindOf(channel: string | null): ChannelKind {
+  return channel === "analysis" || channel === "commentary" || channel === "final" ? channel : "other";
+}

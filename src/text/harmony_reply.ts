@@ -1,0 +1,90 @@
+/** A model's reply in harmony, sorted by channel, from the events of {@linkcode HarmonyParser}. */
+import { type HarmonyEvent, HarmonyParser, type MessageEnd } from "./harmony.ts";
+import type { ChannelKind, Header } from "./harmony_header.ts";
+import type { TextMessage } from "./harmony_render.ts";
+import type { TokenBytes } from "./stream_decoder.ts";
+
+/** A message of the reply. */
+export interface ReplyMessage extends Header {
+  content: string;
+  /** null while the message goes on. */
+  end: MessageEnd | null;
+}
+
+/** A reply, sorted by channel. */
+export interface Channels {
+  /** Contents of the channel's messages that are not tool calls, joined by line breaks. */
+  readonly analysis: string;
+  readonly commentary: string;
+  readonly final: string;
+  /** Text without a channel, or on one that the format does not know. */
+  readonly other: string;
+  readonly toolCalls: readonly ToolCall[];
+}
+
+/** A call to a tool. */
+export interface ToolCall {
+  /** For example `functions.get_weather`. */
+  readonly recipient: string;
+  /** What the model wrote: JSON for functions, if all went well. */
+  readonly arguments: string;
+  readonly channel: ChannelKind;
+  readonly contentType: string | null;
+  /** How the message ended; only `call` means that the model finished the call. */
+  readonly end: MessageEnd | null;
+}
+
+/** Collects a reply from the parser's events. */
+export class ReplyCollector {
+  readonly messages: ReplyMessage[] = [];
+
+  /** Takes events in order. */
+  add(events: Iterable<HarmonyEvent>): void {
+    for (const event of events) {
+      if (event.type === "start") this.messages.push({ ...event.header, content: "", end: null });
+      // A text or an end event always follows a start event.
+      if (event.type === "text") this.messages.at(-1)!.content += event.text;
+      if (event.type === "end") this.messages.at(-1)!.end = event.end;
+    }
+  }
+
+  /** What was said so far. */
+  channels(): Channels {
+    const joined = (kind: ChannelKind) =>
+      this.messages.filter((m) => m.channel === kind && m.recipient === null && m.content !== "").map((m) => m.content)
+        .join("\n");
+    const toolCalls = this.messages.flatMap((m) =>
+      m.recipient === null
+        ? []
+        : [{ recipient: m.recipient, arguments: m.content, channel: m.channel, contentType: m.contentType, end: m.end }]
+    );
+    return {
+      analysis: joined("analysis"),
+      commentary: joined("commentary"),
+      final: joined("final"),
+      other: joined("other"),
+      toolCalls,
+    };
+  }
+}
+
+/** The messages of a reply as part of a conversation: rendered, `<|return|>` becomes `<|end|>`. */
+export function toHistory(messages: readonly ReplyMessage[]): TextMessage[] {
+  return messages.map(({ role, channelName, recipient, contentType, constrain, content }) => ({
+    ...(role === "assistant" || role === "user" ? { role } : { role: "tool", name: role }),
+    channel: channelName,
+    recipient,
+    contentType,
+    constrain,
+    content,
+  }));
+}
+
+/** Reads a whole reply. */
+export function parseReply(tokenizer: TokenBytes, ids: Iterable<number>): ReplyCollector {
+  const parser = new HarmonyParser(tokenizer);
+  const collector = new ReplyCollector();
+  for (const id of ids) collector.add(parser.push(id));
+  collector.add(parser.finish());
+  return collector;
+}
