@@ -4,6 +4,8 @@
  */
 import { assert, assertEquals } from "../assert.ts";
 import { type Manifest, sha256, sourceHash } from "../../kernels/manifest.ts";
+import { ALL_SIGNATURES, familiesOf } from "../../kernels/abi/signatures.ts";
+import { NUMBERS, type NumberType, sizeOf, STRUCTS } from "../../kernels/abi/types.ts";
 import { ARCHITECTURES, extensionOf, unitsOf } from "../../kernels/sources.ts";
 import { allCases } from "./cases/all.ts";
 
@@ -50,10 +52,24 @@ Deno.test("no kernel of an AMD architecture spills or uses scratch memory", () =
   }
 });
 
+const CASES = allCases();
+
 Deno.test("every entry point has a test case", () => {
-  const tested = new Set(allCases().map(({ job }) => job.entry));
+  const tested = new Set(CASES.map(({ job }) => job.entry));
   const untested = Object.keys(manifest.architectures["sm_90"]!.entries).filter((name) => !tested.has(name));
   assertEquals(untested.filter((name) => !name.endsWith("_mma")), []);
+});
+
+Deno.test("the tests' own launches pass the arguments of the signatures", () => {
+  for (const { job } of CASES) {
+    const passed = job.arguments.map((argument) => argument.kind === "struct" ? argument.bytes.length : argument.kind);
+    const types = Object.values(ALL_SIGNATURES[familiesOf(job.entry)[0]!].arguments);
+    const expected = types.map((type) => {
+      if (type.includes("*")) return "pointer";
+      return type in STRUCTS ? sizeOf(type).bytes : NUMBERS[type as NumberType].c;
+    });
+    assertEquals(passed, expected, job.entry);
+  }
 });
 
 Deno.test("launch traits do not differ between architectures", () => {

@@ -1,0 +1,108 @@
+/** Attention over the caches, and what follows the logits: picking tokens, and the next step. */
+import { OUT, PLACE, signature } from "./signature.ts";
+
+const ATTENTION = {
+  ...OUT,
+  q: "const f32*",
+  qStride: "i32",
+  cache: "MxCache",
+  ...PLACE,
+  sinks: "const void*",
+  sinksFormat: "format",
+  round: "flag",
+  n: "i32",
+} as const;
+
+/** Attention. */
+export const ATTENTIONS = {
+  attention: signature({
+    section: "attention",
+    names: ["attention"],
+    arguments: ATTENTION,
+    grid: "(heads, n)",
+    blocks: ({ cache, n }) => [cache.heads, n, 1],
+  }),
+  attentionSplit: signature({
+    section: "attention",
+    names: ["attention_split"],
+    arguments: {
+      partial: "f32*",
+      q: "const f32*",
+      qStride: "i32",
+      cache: "MxCache",
+      ...PLACE,
+      splits: "i32",
+      n: "i32",
+    },
+    // A block serves eight query heads of a kv head.
+    grid: "(splits, kv_heads * ceil(heads / kv_heads / 8), n)",
+    blocks: ({ splits, cache, n }) => [splits, cache.kvHeads * Math.ceil(cache.heads / cache.kvHeads / 8), n],
+  }),
+  attentionReduce: signature({
+    section: "attention",
+    names: ["attention_reduce"],
+    arguments: {
+      ...OUT,
+      partial: "const f32*",
+      sinks: "const void*",
+      sinksFormat: "format",
+      heads: "i32",
+      headDim: "i32",
+      splits: "i32",
+      round: "flag",
+      n: "i32",
+    },
+    grid: "(heads, n)",
+    blocks: ({ heads, n }) => [heads, n, 1],
+  }),
+  attentionTile: signature({
+    section: "attention",
+    names: ["attention_tile", "attention_tile_mma"],
+    arguments: { ...ATTENTION, tiles: "const i32*", tileCount: "i32" },
+    grid: "(tile_count, kv_heads)",
+    blocks: ({ tileCount, cache }) => [tileCount, cache.kvHeads, 1],
+  }),
+} as const;
+
+/** Picking of tokens, and the step to the next ones. */
+export const PICKING = {
+  argmax: signature({
+    section: "picking",
+    names: ["argmax"],
+    arguments: { logits: "const f32*", stride: "i64", vocab: "i32", picked: "i32*", rows: "i32" },
+    grid: "(rows)",
+    blocks: ({ rows }) => [rows, 1, 1],
+  }),
+  sample: signature({
+    section: "picking",
+    names: ["sample"],
+    arguments: {
+      logits: "const f32*",
+      stride: "i64",
+      vocab: "i32",
+      params: "const f32*",
+      uniforms: "const f32*",
+      uniformStride: "i32",
+      positions: "const i32*",
+      picked: "i32*",
+      rows: "i32",
+    },
+    grid: "(rows)",
+    blocks: ({ rows }) => [rows, 1, 1],
+  }),
+  advance: signature({
+    section: "picking",
+    names: ["advance"],
+    arguments: {
+      ids: "i32*",
+      positions: "i32*",
+      picked: "const i32*",
+      history: "i32*",
+      step: "i32*",
+      historyCapacity: "i32",
+      n: "i32",
+    },
+    grid: "(1)",
+    blocks: () => [1, 1, 1],
+  }),
+} as const;

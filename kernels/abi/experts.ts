@@ -1,0 +1,121 @@
+/** Experts: few tokens by vector kernels, many sorted by expert and multiplied by GEMMs. */
+import type { LaunchTraits } from "../manifest.ts";
+import { OUT, rowTiles, signature } from "./signature.ts";
+import type { ArgumentType } from "./types.ts";
+
+const EXPERT_INPUT = { experts: "const MxLinear*", in: "MxInput", ids: "const i32*" } as const;
+const LOCAL_EXPERTS = { first: "i32", count: "i32", topK: "i32" } as const;
+const SHAPE = { rows: "i32", cols: "i32" } as const;
+const SWIGLU = { swiglu: "flag", alpha: "f32", limit: "f32" } as const;
+
+const SORTED = {
+  divisor: "i32",
+  sorted: "const i32*",
+  offsets: "const i32*",
+  tiles: "const i32*",
+  tileCount: "const i32*",
+  ...OUT,
+  round: "flag",
+  ...SWIGLU,
+  ...SHAPE,
+} as const;
+
+const expertGemm = <X extends ArgumentType>(x: X) =>
+  ({ experts: "const MxLinear*", x, xStride: "i32", xScales: "const f32*|0", ...SORTED }) as const;
+
+/** Largest number of tiles that `expert_sort` makes of so many slot rows. */
+const mostTiles = (v: { readonly slotRows: number; readonly expertCount: number }, { tokensPerBlock }: LaunchTraits) =>
+  Math.ceil(v.slotRows / tokensPerBlock) + v.expertCount;
+const EXPERT_GEMM_GRID = "(tiles(rows), ceil(slot_rows / tokensPerBlock) + expert_count)";
+
+/** Experts. */
+export const EXPERTS = {
+  expertUp: signature({
+    section: "experts",
+    names: ["expert_up_F", "expert_up_F_mma"],
+    arguments: { ...EXPERT_INPUT, ...LOCAL_EXPERTS, ...OUT, round: "flag", ...SWIGLU, ...SHAPE, n: "i32" },
+    grid: "(tiles(rows), n*top_k)",
+    blocks: ({ rows, n, topK }, traits) => [rowTiles(rows, traits), n * topK, 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+  expertDown: signature({
+    section: "experts",
+    names: ["expert_down_F"],
+    arguments: { ...EXPERT_INPUT, ...LOCAL_EXPERTS, ...OUT, ...SHAPE, n: "i32" },
+    grid: "(tiles(rows), n*top_k)",
+    blocks: ({ rows, n, topK }, traits) => [rowTiles(rows, traits), n * topK, 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+  expertDownCombine: signature({
+    section: "experts",
+    names: ["expert_down_combine_F", "expert_down_combine_F_mma"],
+    arguments: {
+      ...EXPERT_INPUT,
+      weights: "const f32*",
+      ...LOCAL_EXPERTS,
+      ...OUT,
+      round: "flag",
+      accumulate: "flag",
+      ...SHAPE,
+      n: "i32",
+    },
+    grid: "(tiles(rows), n)",
+    blocks: ({ rows, n }, traits) => [rowTiles(rows, traits), n, 1],
+    staged: ({ cols, topK }) => ({ cols, rows: topK }),
+  }),
+  expertSort: signature({
+    section: "prefill",
+    names: ["expert_sort"],
+    arguments: {
+      ids: "const i32*",
+      slotRows: "i32",
+      first: "i32",
+      count: "i32",
+      tileRows: "i32",
+      sorted: "i32*",
+      offsets: "i32*",
+      tiles: "i32*",
+      tileCount: "i32*",
+    },
+    notes: { slotRows: "n*top_k" },
+    grid: "(1)",
+    blocks: () => [1, 1, 1],
+  }),
+  expertGemm: signature({
+    section: "prefill",
+    names: ["expert_gemm_F"],
+    arguments: expertGemm("const f32*"),
+    sizes: ["slotRows", "expertCount"],
+    grid: EXPERT_GEMM_GRID,
+    blocks: (v, traits) => [rowTiles(v.rows, traits), mostTiles(v, traits), 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+  expertGemmMma: signature({
+    section: "prefill",
+    names: ["expert_gemm_F_mma"],
+    arguments: expertGemm("const u16*"),
+    notes: { x: "bf16" },
+    sizes: ["slotRows", "expertCount"],
+    grid: EXPERT_GEMM_GRID,
+    blocks: (v, traits) => [rowTiles(v.rows, traits), mostTiles(v, traits), 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+  expertGemmScaled: signature({
+    section: "scaled",
+    names: ["expert_gemm_mxfp4_e2m1_mma", "expert_gemm_mxfp4_fp8_mma"],
+    arguments: {
+      experts: "const MxLinear*",
+      x: "const u8*",
+      xStride: "i32",
+      xBlocks: "const u8*|0",
+      xBlockStride: "i32",
+      xScales: "const f32*|0",
+      ...SORTED,
+    },
+    notes: { x: "codes", xStride: "bytes", xBlocks: "scales", xBlockStride: "bytes" },
+    sizes: ["slotRows", "expertCount"],
+    grid: EXPERT_GEMM_GRID,
+    blocks: (v, traits) => [rowTiles(v.rows, traits), mostTiles(v, traits), 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+} as const;

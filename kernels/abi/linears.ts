@@ -1,0 +1,54 @@
+/** Linears: few tokens by vector kernels, many by GEMMs. */
+import type { LaunchTraits } from "../manifest.ts";
+import { rowTiles, signature } from "./signature.ts";
+import type { ArgumentType } from "./types.ts";
+
+/** Tiles of all linears of a group. */
+function groupTiles(
+  { linear }: { readonly linear: readonly { readonly rows: number }[] },
+  traits: LaunchTraits,
+): number {
+  return linear.reduce((sum, { rows }) => sum + rowTiles(rows, traits), 0);
+}
+
+const tokenTiles = (n: number, { tokensPerBlock }: LaunchTraits) => Math.ceil(n / tokensPerBlock);
+
+const gemm = <X extends ArgumentType>(x: X) =>
+  ({
+    group: "MxGroup",
+    x,
+    xStride: "i32",
+    xScales: "const f32*|0",
+    round: "flag",
+    accumulate: "flag",
+    n: "i32",
+  }) as const;
+
+/** Linears. */
+export const LINEARS = {
+  linear: signature({
+    section: "linears",
+    names: ["linear_F", "linear_F_x4"],
+    arguments: { group: "MxGroup", in: "MxInput", round: "flag", accumulate: "flag", n: "i32" },
+    grid: "(tiles(group), ceil(n / tokensPerBlock))",
+    blocks: ({ group, n }, traits) => [groupTiles(group, traits), tokenTiles(n, traits), 1],
+    staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
+  }),
+  gemm: signature({
+    section: "prefill",
+    names: ["gemm_F"],
+    arguments: gemm("const f32*"),
+    grid: "(tiles(group), ceil(n / tokensPerBlock))",
+    blocks: ({ group, n }, traits) => [groupTiles(group, traits), tokenTiles(n, traits), 1],
+    staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
+  }),
+  gemmMma: signature({
+    section: "prefill",
+    names: ["gemm_F_mma"],
+    arguments: gemm("const u16*"),
+    notes: { x: "bf16" },
+    grid: "(tiles(group), ceil(n / tokensPerBlock))",
+    blocks: ({ group, n }, traits) => [groupTiles(group, traits), tokenTiles(n, traits), 1],
+    staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
+  }),
+} as const;

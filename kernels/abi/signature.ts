@@ -1,0 +1,54 @@
+/** What a signature of an entry point of the GPU kernels says; kernels/abi/signatures.ts lists them all. */
+import type { LaunchTraits } from "../manifest.ts";
+import type { ArgumentType, ValuesOf } from "./types.ts";
+
+/** Arguments by name, in order. */
+export type Arguments = Readonly<Record<string, ArgumentType>>;
+
+/** Blocks of a launch. */
+export type Grid = readonly [x: number, y: number, z: number];
+
+/** Tables of kernels/ABI.md. */
+export type Section = "rows" | "linears" | "experts" | "prefill" | "scaled" | "attention" | "picking";
+
+/**
+ * One signature. Whatever a function computes of the values is also written as text, for the page; a test compares the
+ * two.
+ */
+export interface Signature<A extends Arguments = Arguments, S extends string = string> {
+  readonly section: Section;
+  /** Entry points with this signature; `F` stands for the name of a weight format. */
+  readonly names: readonly string[];
+  readonly arguments: A;
+  /** Unit or meaning of an argument, where its name does not tell. */
+  readonly notes?: { readonly [K in keyof A]?: string };
+  /** What the grid depends on and the kernel does not get. */
+  readonly sizes?: readonly S[];
+  /** The grid as the page has it. */
+  readonly grid: string;
+  readonly blocks: (v: LaunchValues<A, S, unknown>, traits: LaunchTraits) => Grid;
+  /** Width of the rows in dynamic shared memory, and how many of them, where there are any. */
+  readonly staged?: (v: LaunchValues<A, S, unknown>) => { readonly cols: number; readonly rows: number };
+  /** What the entry computes, where a line is enough. */
+  readonly meaning?: string;
+}
+
+/** What a launch is given: every argument, and the sizes that only the grid needs. */
+export type LaunchValues<A, S extends string, P> = ValuesOf<A, P> & Readonly<Record<S, number>>;
+
+/** Gives a signature the types of its own arguments. */
+export function signature<const A extends Arguments, const S extends string = never>(
+  s: Signature<A, S>,
+): Signature<A, S> {
+  return s;
+}
+
+/** Tiles of `rows` rows of weights. */
+export function rowTiles(rows: number, { rowsPerBlock }: LaunchTraits): number {
+  return Math.ceil(rows / rowsPerBlock);
+}
+
+/** Arguments that say where the output goes. */
+export const OUT = { out: "f32*", outStride: "i32" } as const;
+/** Arguments that say where in the caches a token is. */
+export const PLACE = { slots: "const i32*", positions: "const i32*" } as const;
