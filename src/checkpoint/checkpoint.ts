@@ -20,6 +20,7 @@ import { readable, readJson } from "../read.ts";
 import { refuseRouters } from "./routers.ts";
 import type { ModelSource } from "./source.ts";
 import { TensorSet } from "./tensor_set.ts";
+import { weightsSha256 } from "./weights_hash.ts";
 
 export type { LayoutName } from "./layouts/layout.ts";
 export { FINGERPRINT_COVERS } from "./fingerprint.ts";
@@ -48,6 +49,13 @@ export interface Checkpoint {
   readonly warnings: readonly string[];
   /** {@linkcode FINGERPRINT_COVERS}, in hexadecimal. */
   fingerprint(): Promise<string>;
+  /**
+   * SHA-256 of all weight files, see `weightsSha256`; they are read at the first call only.
+   *
+   * @param onProgress Called with bytes done and bytes in all.
+   * @throws {InputError} if a file cannot be read.
+   */
+  weightsSha256(onProgress?: (done: number, total: number) => void): string;
   /** Every file as it was when it was opened, for {@linkcode refuseChanged}. */
   readonly identity: readonly FileIdentity[];
 }
@@ -112,6 +120,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
     { path: files.config, bytes: readable(files.config, () => Deno.statSync(files.config).size) },
     ...weights.files.map(({ path, dataStart }) => ({ path, bytes: dataStart })),
   ];
+  let hash: string | undefined;
   return {
     dir: root,
     files,
@@ -121,6 +130,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
     source: { files: sourceFiles, ...source },
     warnings,
     fingerprint: () => fingerprint(covered),
+    weightsSha256: (onProgress) => hash ??= weightsSha256(sourceFiles, onProgress),
     identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };
 }

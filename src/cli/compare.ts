@@ -1,21 +1,25 @@
 /** `mxoss compare`: two settings on the same tokens. */
 import { writeWhole } from "../checkpoint/atomic.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
 import { readTextFile } from "../eval/dataset.ts";
 import { toResult } from "../eval/divergence_result.ts";
 import { checkComparable, compareSides } from "../eval/divergence.ts";
 import { cutSequences } from "../eval/perplexity.ts";
 import { CompareResults, type DivergenceResult, SCHEMA_VERSION } from "../eval/results_schema.ts";
-import { COMPARE, type Limit, parseSide, type SideOptions, type Watched } from "./compare_options.ts";
+import { sideOf } from "../eval/side.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+import { COMPARE, type Limit, type Watched } from "./compare_options.ts";
+import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
-import { calibratedScales } from "./eval/calibrate.ts";
+import { calibratedScales, planCalibrated } from "./calibrate.ts";
 import { COMPARE_CHUNK } from "./eval/divergence.ts";
 import { makeDirectory, refuseOtherResults, resultsText } from "./eval/output.ts";
 import { RateBar } from "./eval/progress.ts";
-import { openSetting, type PlannedSetting, planSetting, type Setting, settingProtocol } from "./eval/setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import { type OptionValues, parseCommand } from "./options.ts";
+import { hashedProtocol, loadSetting, warnOnce } from "./settings.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -27,9 +31,9 @@ export const EXIT_EXCEEDED = 3;
 /** Runs the command. */
 export async function compareCommand(args: readonly string[]): Promise<number> {
   const { options } = parseCommand(COMPARE, args);
-  const sides = [parseSide("a", options.a), parseSide("b", options.b)] as const;
+  const sides = sideChoices(options);
   const { name, sha256, text } = readTextFile(options.text, "--text");
-  const [a, b] = [await plan(sides[0], options), await plan(sides[1], options)];
+  const [a, b] = await planSides(sides, options) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
 
   const ids = (await openTokenizer(a.checkpoint)).encode(text, { allowSpecial: true }).slice(0, options.limit);
@@ -56,8 +60,8 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
     version: SCHEMA_VERSION,
     mxoss: VERSION,
     protocol: {
-      a: await settingProtocol(a),
-      b: await settingProtocol(b),
+      a: await hashedProtocol(a),
+      b: await hashedProtocol(b),
       text: { name, sha256, tokens: ids.length, sequence_length: length },
     },
     divergence,
@@ -72,26 +76,19 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
   return judge(options["fail-above"] ?? [], divergence);
 }
 
-/** A side with its formats decided; what it does not say of itself, the command line's other options say. */
-async function plan(side: SideOptions, options: CompareOptions): Promise<PlannedSetting> {
-  const setting: Setting = {
-    checkpoint: openModel(side.model ?? options.model),
-    scheme: side.scheme ?? null,
-    backend: side.backend ?? options.backend,
-    dtype: side.dtype ?? options.dtype,
-    kvCacheDtype: side.kv ?? options["kv-cache-dtype"],
-    fp8Scales: side["fp8-scales"] ?? options["fp8-scales"],
-    tp: side.tp ?? options.tp,
-    ep: side.ep ?? options.ep,
-    threads: side.threads ?? options.threads,
-    weights: side.weights ?? options.weights,
-    inputScales: null,
-  };
-  const { calibrate } = options;
-  return planSetting({
-    ...setting,
-    inputScales: calibrate === undefined ? null : await calibratedScales(calibrate, setting),
-  });
+/** The sides with their formats decided; a model that both compute is opened and read once. */
+async function planSides(choices: readonly SideChoices[], { calibrate }: CompareOptions): Promise<PlannedSetting[]> {
+  const opened = new Map<string | undefined, Checkpoint>();
+  const warn = warnOnce();
+  const planned: PlannedSetting[] = [];
+  for (const { model, ...side } of choices) {
+    const checkpoint = opened.get(model) ?? openModel(model);
+    opened.set(model, checkpoint);
+    const setting = { checkpoint, ...side };
+    const inputScales = calibrate === undefined ? null : await calibratedScales(calibrate, setting);
+    planned.push(planCalibrated({ ...setting, inputScales }, warn));
+  }
+  return planned;
 }
 
 async function compute(
@@ -101,8 +98,8 @@ async function compute(
   alarm: number,
 ): Promise<DivergenceResult> {
   const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk: COMPARE_CHUNK };
-  const left = await openSetting(a, room);
-  const right = await openSetting(b, room);
+  const left = sideOf(a, await loadSetting(a, room));
+  const right = sideOf(b, await loadSetting(b, room));
   using bar = new RateBar("comparing", "tokens");
   const result = await compareSides(left, right, sequences, {
     alarm,

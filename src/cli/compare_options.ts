@@ -1,10 +1,7 @@
 /** The options of `mxoss compare`. */
-import type { z } from "zod";
-import { InputError } from "../errors.ts";
-import { closest } from "./closest.ts";
-import { ALARM_OPTION, CALIBRATE_OPTION, schemeName } from "./eval/options.ts";
+import { ALARM_OPTION, CALIBRATE_OPTION } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
-import { type CommandSpec, decimal, integer, option, text, toggle, withGiven } from "./options.ts";
+import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
 /** Tokens of a sequence of the compared text. */
 export const COMPARE_SEQUENCE = 1024;
@@ -37,57 +34,13 @@ function limits() {
   });
 }
 
-/** What a side of the comparison can say of itself: options of the command line by their short names. */
-const SIDE_KEYS = {
-  model: MODEL_OPTIONS.model.schema,
-  scheme: schemeName().optional(),
-  backend: COMPUTE_OPTIONS.backend.schema,
-  dtype: COMPUTE_OPTIONS.dtype.schema,
-  "fp8-scales": COMPUTE_OPTIONS["fp8-scales"].schema,
-  kv: COMPUTE_OPTIONS["kv-cache-dtype"].schema,
-  tp: COMPUTE_OPTIONS.tp.schema,
-  ep: COMPUTE_OPTIONS.ep.schema,
-  threads: COMPUTE_OPTIONS.threads.schema,
-  weights: COMPUTE_OPTIONS.weights.schema,
-} as const;
-
-/** A side's own settings; what is absent is as the command line's other options say. */
-export type SideOptions = { readonly [K in keyof typeof SIDE_KEYS]?: z.output<(typeof SIDE_KEYS)[K]> };
-
-/**
- * Reads `k=v,k=v`.
- *
- * @throws {InputError} naming the option and the key.
- */
-export function parseSide(name: "a" | "b", words: string | undefined): SideOptions {
-  const side: Record<string, unknown> = {};
-  for (const word of words === undefined ? [] : words.split(",")) {
-    const at = word.indexOf("=");
-    const key = word.slice(0, Math.max(0, at)).trim(), value = word.slice(at + 1).trim();
-    if (at < 0) throw new InputError(`--${name}: expected settings such as scheme=w_mxfp4_a_fp8,kv=fp8, got "${word}"`);
-    const keys = Object.keys(SIDE_KEYS);
-    if (!keys.includes(key)) {
-      const near = closest(key, keys);
-      const hint = near === undefined ? `expected ${keys.join(", ")}` : `did you mean ${near}?`;
-      throw new InputError(`--${name}: ${key}: unknown setting; ${hint}`);
-    }
-    if (key in side) throw new InputError(`--${name}: ${key}: expected once, got twice`);
-    const result = SIDE_KEYS[key as keyof typeof SIDE_KEYS].safeParse(value);
-    if (!result.success) {
-      throw new InputError(`--${name}: ${key}: ${withGiven(result.error.issues[0]!.message, value)}`);
-    }
-    side[key] = result.data;
-  }
-  return side;
-}
-
 const { chunk: _chunk, scheme: _scheme, ...SHARED } = COMPUTE_OPTIONS;
 
 const OPTIONS = {
   a: option(
     "K=V,...",
     text("settings").optional(),
-    "first setting: model, scheme, backend, dtype, fp8-scales, kv, tp, ep, threads, weights",
+    "first setting: model, scheme, backend, dtype, fp8-scales, kv, tp, ep, threads, weights, device, hip-library",
   ),
   b: option("K=V,...", text("settings").optional(), "second setting"),
   text: option("F", text("a file"), "text that both compute; special tokens that it spells out count as such"),
@@ -123,7 +76,7 @@ export const COMPARE: CommandSpec<typeof OPTIONS> = {
     "Both settings compute the same tokens. Errors are relative (||B - A|| / ||A||) and given twice: in total, with all that came " +
     "before, and own: of the operation alone, on equal inputs. An operation whose own error is larger than the number formats of the two " +
     "settings explain is named as a suspect: that is how a broken scale or a wrong layout shows.",
-    "Options other than --a and --b hold for both sides.",
+    "Options other than --a and --b hold for both sides, or for the one whose backend has a use for them.",
     `--fail-above: kl, max-kl: KL divergence in nats, mean and largest; error, own-error: largest relative error of an operation; ` +
     "disagreement: share of positions with another likeliest token; flips: share of router decisions that changed; nll: increase of the " +
     "negative log probability per token; suspects: number of suspects. Exit code 3 when one is exceeded.",

@@ -4,19 +4,22 @@ import { refuseChanged } from "../checkpoint/identity.ts";
 import { float } from "../json_numbers.ts";
 import { InputError } from "../errors.ts";
 import { type FinishReason, generate, type Picker, type Timings } from "../session/generate.ts";
+import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session } from "../session/session.ts";
+import { planSetting } from "../session/setting.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, GENERATE } from "./generate_options.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { loadModel, openModel, openTokenizer, textDirectory } from "./open_model.ts";
+import { openModel, openTokenizer, textDirectory } from "./open_model.ts";
 import { type OptionValues, parseCommand } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
-import { machinery, protocol } from "./protocol.ts";
 import { ChatReply, RawReply, type Reply } from "./reply.ts";
+import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
 import { note, writeOut } from "./terminal.ts";
+import { VERSION } from "./version.ts";
 
 type GenerateOptions = OptionValues<typeof GENERATE.options>;
 
@@ -35,12 +38,14 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
   const started = performance.now();
   const { options, positional } = parseCommand(GENERATE, args);
   refuseContradictions(options);
+  const choices = choicesOf(options);
   const text = await readPrompt({ argument: positional, argumentName: "PROMPT", file: options["prompt-file"] });
   const checkpoint = openModel(options.model);
   const tokenizer = await openTokenizer(checkpoint);
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
   const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);
-  const { session, plan } = await loadModel(checkpoint, options, prompt.ids.length + maxTokens);
+  const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  const session = await loadSetting(setting, { slots: 1, context: prompt.ids.length + maxTokens });
   const loaded = performance.now();
 
   const picker = new Sampler({
@@ -65,7 +70,8 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
       finish_reason: ending,
       timings: timingsJson(timings, loaded - started),
       protocol: {
-        ...await protocol(checkpoint, plan, options),
+        mxoss: VERSION,
+        ...await protocolOf(setting),
         prompt: prompt.format,
         system: options.system ?? null,
         reasoning: options.reasoning ?? null,
@@ -74,7 +80,7 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
         top_p: float(options["top-p"]),
         seed: options.temperature > 0 ? Number(picker.seed) : null,
         max_tokens: maxTokens,
-        ...machinery(session, options),
+        ...machineryOf(setting, session),
       },
     };
     await writeOut(`${JSON.stringify(result, null, 2)}\n`);

@@ -18,9 +18,11 @@ import type { InputFormat } from "../formats/input.ts";
 import { operationWith } from "../model/operations.ts";
 import type { PlannedModel } from "../plan/planned.ts";
 import type { PlannedLinear } from "../plan/plan.ts";
+import { planSetting } from "../session/setting.ts";
 import { INSPECT } from "./inspect_options.ts";
-import { modelDirectory, planned } from "./open_model.ts";
+import { modelDirectory } from "./open_model.ts";
 import { parseCommand } from "./options.ts";
+import { formatChoices } from "./settings.ts";
 import { bytesText, tableLines } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 
@@ -42,13 +44,10 @@ interface LinearSummary {
 /** Runs the command. */
 export async function inspectCommand(args: readonly string[]): Promise<number> {
   const { options } = parseCommand(INSPECT, args);
-  const checkpoint = openCheckpoint(modelDirectory(options.model), {
-    checkScales: false,
-    ...(options.json ? {} : { onWarning: (line) => note(`warning: ${line}`) }),
-  });
-  const model = planned(checkpoint, options);
-  if (!options.json) { for (const line of model.plan.warnings) note(`warning: ${line}`); }
-  const report = await summarize(checkpoint, model, { tp: options.tp, ep: options.ep });
+  const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
+  const checkpoint = openCheckpoint(modelDirectory(options.model), { checkScales: false, onWarning: warn });
+  const { planned } = planSetting({ checkpoint, ...formatChoices(options) }, warn);
+  const report = await summarize(checkpoint, planned, { tp: options.tp, ep: options.ep });
   await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
   return 0;
 }

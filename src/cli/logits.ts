@@ -3,13 +3,16 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
 import { InputError } from "../errors.ts";
+import { protocolOf } from "../session/protocol.ts";
+import { planSetting } from "../session/setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { LOGITS } from "./logits_options.ts";
-import { loadModel, openModel, openTokenizer } from "./open_model.ts";
+import { openModel, openTokenizer } from "./open_model.ts";
 import { type OptionValues, parseCommand } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { readPrompt } from "./prompt.ts";
-import { protocol } from "./protocol.ts";
+import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
+import { VERSION } from "./version.ts";
 
 type LogitsOptions = OptionValues<typeof LOGITS.options>;
 
@@ -21,10 +24,13 @@ export async function logitsCommand(args: readonly string[]): Promise<number> {
     const got = given.length === 0 ? "none" : given.map((name) => `--${name}`).join(" and ");
     throw new InputError(`mxoss logits: expected one of --tokens, --prompt and --prompt-file, got ${got}`);
   }
+  const choices = choicesOf(options);
   refuseTarget(options.out, options.force);
   const checkpoint = openModel(options.model);
   const ids = await tokensOf(checkpoint, options);
-  const { session, plan } = await loadModel(checkpoint, options, ids.length);
+  const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  const session = await loadSetting(setting, { slots: 1, context: ids.length });
+  const protocol = JSON.stringify({ mxoss: VERSION, ...await protocolOf(setting) });
 
   using interrupt = new Interrupt();
   using writer = SafetensorsWriter.create(
@@ -33,7 +39,7 @@ export async function logitsCommand(args: readonly string[]): Promise<number> {
       { name: "logits", dtype: "F32", shape: [ids.length, checkpoint.config.vocab] },
       { name: "ids", dtype: "I32", shape: [ids.length] },
     ],
-    { force: options.force, metadata: { protocol: JSON.stringify(await protocol(checkpoint, plan, options)) } },
+    { force: options.force, metadata: { protocol } },
   );
   writer.append("ids", ids);
   using bar = new ProgressBar("computing");

@@ -1,5 +1,5 @@
 /** Options that several commands share: which model, and how to compute. */
-import { BACKENDS, DEFAULT_CHUNK } from "../session/open.ts";
+import { BACKENDS, DEFAULTS } from "../session/setting.ts";
 import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { FP8_SCALES } from "../plan/static_scales.ts";
 import { choice, integer, option, type OptionTable, text } from "./options.ts";
@@ -57,7 +57,7 @@ export const FORMAT_OPTIONS = {
 export const COMPUTE_OPTIONS = {
   backend: option(
     "NAME",
-    choice(...BACKENDS).default("emulate"),
+    choice(...BACKENDS).default(DEFAULTS.backend),
     "emulate (WASM SIMD, all cores), hip (AMD GPU), cuda (NVIDIA GPU) or reference (plain TypeScript: slow, obvious)",
   ),
   device: option("N", integer(0, 255).optional(), "which GPU, as `mxoss devices` counts them (default: 0)"),
@@ -67,8 +67,8 @@ export const COMPUTE_OPTIONS = {
   threads: option("N", integer(1, MAX_THREADS).optional(), "worker threads of emulate (default: all cores)"),
   weights: option(
     "HOW",
-    choice("auto", "map", "read").default("auto"),
-    "map the weight files or read them; auto maps where calling libraries is permitted",
+    choice("auto", "map", "read").optional(),
+    "emulate maps the weight files or reads them; auto maps where calling libraries is permitted (default: auto)",
   ),
-  chunk: option("N", integer(1, MAX_CHUNK).default(DEFAULT_CHUNK), "prompt tokens computed in one pass"),
+  chunk: option("N", integer(1, MAX_CHUNK).default(DEFAULTS.chunk), "prompt tokens computed in one pass"),
 } satisfies OptionTable;

@@ -1,45 +1,44 @@
 /** `mxoss quantize`: a checkpoint in another scheme. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { refuseChanged } from "../checkpoint/identity.ts";
 import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
-import { openSession } from "../session/open.ts";
-import { missingScales, planModel, planUncalibrated } from "../plan/planned.ts";
+import { missingScales } from "../plan/planned.ts";
 import type { WeightFormat } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
 import { Sources } from "../quantize/hashes.ts";
 import { Journal } from "../quantize/journal.ts";
-import { observe, type Observed } from "../quantize/observe.ts";
+import type { Observed } from "../quantize/observe.ts";
 import { quantize } from "../quantize/quantize.ts";
 import { type InputScales, planTargets, type Recipe, type Targets } from "../quantize/targets.ts";
+import { DEFAULTS, planSetting, type Setting } from "../session/setting.ts";
+import { calibrate } from "./calibrate.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
 import { type OptionValues, parseCommand } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { QUANTIZE } from "./quantize_options.ts";
+import { warnOnce } from "./settings.ts";
 import { bytesText } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
 
-/** Tokens that are computed at once while calibrating. */
-const CHUNK = 64;
-
 /** Runs the command. */
 export async function quantizeCommand(args: readonly string[]): Promise<number> {
   const { options } = parseCommand(QUANTIZE, args);
+  const { calibrate: file, threads, weights, "kv-cache-dtype": kvCacheDtype } = options;
+  refuseInVain(options);
   const checkpoint = openModel(options.model);
-  const { calibrate } = options;
-  const planWith = (observed: Observed | null): Plan =>
-    planModel(checkpoint, {
-      ...{ dtype: "bf16", kvCacheDtype: options["kv-cache-dtype"] },
+  const setting: Setting = { ...DEFAULTS, checkpoint, kvCacheDtype, threads, weights };
+  const planWith = (observed: Observed | null, onWarning?: (line: string) => void): Plan =>
+    planSetting({
+      ...setting,
       // Scales that the checkpoint should have and has not are what calibration is for.
-      ...(calibrate === undefined ? {} : { inputScales: missingScales(checkpoint, observed?.inputs) }),
-    }).plan;
-  const plan = planWith(null);
-  for (const line of plan.warnings) note(`warning: ${line}`);
+      inputScales: file === undefined ? null : { scales: missingScales(checkpoint, observed?.inputs), from: file },
+    }, onWarning).planned.plan;
+  const plan = planWith(null, warnOnce());
   const recipe: Recipe = {
     scheme: options.scheme,
     layers: options.layers ?? [],
@@ -48,10 +47,8 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   const targetsWith = (scales: InputScales | "later" | null, from = plan) =>
     planTargets(recipe, checkpoint.source, checkpoint.config, from, scales);
   // Whatever does not fit is refused before anything is computed or written.
-  warnOfFurtherLoss(targetsWith(calibrate === undefined ? null : "later"));
-  const text = calibrate === undefined
-    ? null
-    : await calibrationText(calibrate, checkpoint, options["calibrate-tokens"]);
+  warnOfFurtherLoss(targetsWith(file === undefined ? null : "later"));
+  const text = file === undefined ? null : await calibrationText(file, checkpoint, options["calibrate-tokens"]);
   if (text) checkTokens(text, checkpoint);
 
   const settings = await identity(checkpoint, recipe, plan, options, text);
@@ -60,7 +57,8 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   if (sources === null) return EXIT_INTERRUPTED;
   using journal = Journal.open(options.out, { settings, sources });
   if (text && journal.observed === null) {
-    const observed = await interrupt.race(calibrateOn(text, checkpoint, options));
+    // What the experts and the cache get to see: keys and values as they are, whatever the checkpoint's own format.
+    const observed = await interrupt.race(calibrate({ ...setting, kvCacheDtype: "bf16" }, text));
     if (observed === INTERRUPTED) return EXIT_INTERRUPTED;
     journal.keep(observed);
   }
@@ -91,6 +89,13 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   return 0;
 }
 
+/** Only calibration computes: without it, how to compute must not be given in vain. */
+function refuseInVain(options: QuantizeOptions): void {
+  if (options.calibrate !== undefined) return;
+  const given = (["calibrate-tokens", "threads", "weights"] as const).find((name) => options[name] !== undefined);
+  if (given !== undefined) throw new InputError(`--${given}: expected with --calibrate`);
+}
+
 /** Warns where the numbers to quantize are no longer a trained model's own. GPT-OSS was trained to be MXFP4. */
 function warnOfFurtherLoss(targets: Targets): void {
   const trained: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
@@ -117,37 +122,6 @@ function checkTokens({ sequences, from }: CalibrationText, { config }: Checkpoin
     throw new InputError(
       `--calibrate: ${from}: token id ${unknown}: expected 0 to ${config.vocab - 1}, the model's vocabulary`,
     );
-  }
-}
-
-/** What the experts and the cache get to see: inputs as they are, whatever the checkpoint's own scheme. */
-async function calibrateOn(text: CalibrationText, checkpoint: Checkpoint, options: QuantizeOptions): Promise<Observed> {
-  const { threads, weights } = options;
-  const formats = { dtype: "bf16", kvCacheDtype: "bf16" } as const;
-  using loading = new ProgressBar("loading");
-  const session = await openSession(checkpoint, {
-    ...formats,
-    planned: planUncalibrated(checkpoint, formats),
-    backend: "emulate",
-    weights,
-    context: Math.max(...text.sequences.map(({ length }) => length)),
-    maxTokens: CHUNK,
-    ...(threads === undefined ? {} : { threads }),
-    onProgress: (done, total) => loading.update(done, total),
-  });
-  loading[Symbol.dispose]();
-  try {
-    using bar = new ProgressBar("calibrating");
-    const observed = await observe(
-      session,
-      checkpoint.config,
-      text.sequences,
-      (done, total) => bar.update(done, total),
-    );
-    refuseChanged(checkpoint.identity);
-    return observed;
-  } finally {
-    await session.close();
   }
 }
 

@@ -80,7 +80,11 @@ const OPTIONS = {
     text("a file").optional(),
     "measure scales of static FP8 inputs and of an FP8 cache on this text or these problems (.jsonl)",
   ),
-  "calibrate-tokens": option("N", integer(1).default(CALIBRATION_TOKENS), "tokens of that file at most"),
+  "calibrate-tokens": option(
+    "N",
+    integer(1).optional(),
+    `tokens of that file at most (default: ${CALIBRATION_TOKENS})`,
+  ),
   out: option("DIR", text("a directory to write"), "directory to write: new, empty, or of an interrupted run"),
   "shard-size": option("SIZE", byteCount().default(SHARD_SIZE), "size of a weight file"),
   threads: COMPUTE_OPTIONS.threads,

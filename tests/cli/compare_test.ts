@@ -1,4 +1,4 @@
-import { parseSide } from "../../src/cli/compare_options.ts";
+import { parseSide } from "../../src/cli/compare_sides.ts";
 import { CompareResults } from "../../src/eval/results_schema.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";

@@ -1,12 +1,14 @@
-import { COMPARE, parseSide } from "../../src/cli/compare_options.ts";
+import { COMPARE } from "../../src/cli/compare_options.ts";
+import { parseSide } from "../../src/cli/compare_sides.ts";
 import { EVAL } from "../../src/cli/eval/options.ts";
 import { GENERATE } from "../../src/cli/generate_options.ts";
 import { INSPECT } from "../../src/cli/inspect_options.ts";
 import { LOGITS } from "../../src/cli/logits_options.ts";
-import { planned } from "../../src/cli/open_model.ts";
+import { formatChoices } from "../../src/cli/settings.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { parseCommand } from "../../src/cli/options.ts";
 import { assert, assertEquals } from "../assert.ts";
+import { planSetting } from "../../src/session/setting.ts";
 import { unpack } from "../model/quark_exports.ts";
 
 Deno.test("--fp8-scales is an option of every command that computes in a scheme", () => {
@@ -21,7 +23,7 @@ Deno.test("--fp8-scales decides in the plan which static scale an expert has", (
   const checkpoint = openCheckpoint(dir.path);
   const scales = (...words: string[]) => {
     const { options } = parseCommand(INSPECT, words);
-    const { plan } = planned(checkpoint, options);
+    const { plan } = planSetting({ checkpoint, ...formatChoices(options) }).planned;
     const down = plan.linears.filter(({ module }) =>
       module.startsWith("model.layers.0.mlp.experts.") && module.endsWith("down_proj")
     );

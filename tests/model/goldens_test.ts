@@ -2,7 +2,7 @@
  * The embedded model against Hugging Face's implementation in float32 and bf16 (tests/goldens/logits.safetensors,
  * written by models/tiny-gpt-oss/training/golden.py).
  */
-import type { BackendName } from "../../src/session/open.ts";
+import type { BackendName } from "../../src/session/setting.ts";
 import { generate } from "../../src/session/generate.ts";
 import { Sampler } from "../../src/session/sampler.ts";
 import { assert, assertEquals } from "../assert.ts";

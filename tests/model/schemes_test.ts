@@ -3,7 +3,8 @@
  * scheme (tests/goldens/logits.safetensors).
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { type BackendName, openSession } from "../../src/session/open.ts";
+import { openSession } from "../../src/session/open.ts";
+import type { BackendName } from "../../src/session/setting.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";

@@ -1,6 +1,7 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
-import { calibratedScales } from "./calibrate.ts";
-import { type PlannedSetting, planSetting, type Setting } from "./setting.ts";
+import { calibratedScales, planCalibrated } from "../calibrate.ts";
+import { sharedChoices, warnOnce } from "../settings.ts";
+import type { PlannedSetting, Setting } from "../../session/setting.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type Cell, cellsOf } from "../../eval/matrix.ts";
 import type { EVAL } from "./options.ts";
@@ -20,25 +21,16 @@ export function matrixOf(options: EvalOptions): Cell[] {
 /**
  * The settings of the cells, in order, with every number format decided.
  *
- * @throws {InputError} where a scheme does not fit the checkpoint.
+ * @throws {InputError} where a scheme does not fit the checkpoint, or an option means nothing to the backend.
  */
 export async function settingsOf(
   cells: readonly Cell[],
   checkpoint: Checkpoint,
   options: EvalOptions,
 ): Promise<PlannedSetting[]> {
-  const settings = cells.map((cell): Setting => ({
-    checkpoint,
-    ...cell,
-    backend: options.backend,
-    dtype: options.dtype,
-    fp8Scales: options["fp8-scales"],
-    ep: options.ep,
-    threads: options.threads,
-    weights: options.weights,
-    inputScales: null,
-  }));
+  const settings = cells.map((cell): Setting => ({ checkpoint, ...sharedChoices(options), ...cell }));
   const { calibrate } = options;
   const inputScales = calibrate === undefined ? null : await calibratedScales(calibrate, settings[0]!);
-  return settings.map((setting) => planSetting({ ...setting, inputScales }));
+  const warn = warnOnce();
+  return settings.map((setting) => planCalibrated({ ...setting, inputScales }, warn));
 }

@@ -5,7 +5,9 @@ import { toResult } from "../../eval/divergence_result.ts";
 import { compareSides } from "../../eval/divergence.ts";
 import { Journal } from "../../eval/journal.ts";
 import { DivergenceResult } from "../../eval/results_schema.ts";
-import { openSetting, type PlannedSetting } from "./setting.ts";
+import { sideOf } from "../../eval/side.ts";
+import type { PlannedSetting } from "../../session/setting.ts";
+import { loadSetting } from "../settings.ts";
 import { RateBar } from "./progress.ts";
 
 /**
@@ -47,9 +49,9 @@ async function compute(
   const sequences = make();
   // The second slot is for the pass on equal inputs.
   const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk };
-  const a = await openSetting(first, room);
+  const a = sideOf(first, await loadSetting(first, room));
   try {
-    const b = await openSetting(other, room);
+    const b = sideOf(other, await loadSetting(other, room));
     try {
       using bar = new RateBar(`${label}: layers`, "tokens");
       return toResult(

@@ -29,7 +29,9 @@ import { COMPARE_CHUNK, divergenceOf } from "./divergence.ts";
 import { DEFAULT_REPLY_TOKENS } from "./options.ts";
 import { makeDirectory, refuseOtherResults, resultsText } from "./output.ts";
 import { RateBar } from "./progress.ts";
-import { guarded, openSetting, type PlannedSetting, settingProtocol } from "./setting.ts";
+import type { PlannedSetting } from "../../session/setting.ts";
+import { hashedProtocol, loadSetting } from "../settings.ts";
+import { guarded } from "./setting.ts";
 import { gsm8kTables } from "./tables.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
 import { openModel, openTokenizer, textDirectory } from "../open_model.ts";
@@ -182,7 +184,7 @@ async function openRuns(
   const schemeName = (cell: Cell) => settings[cells.indexOf(cell)]!.planned.plan.scheme;
   for (const [i, cell] of cells.entries()) {
     const setting = settings[i]!, key = cellKey(cell);
-    const own = await settingProtocol(setting);
+    const own = await hashedProtocol(setting);
     const store = options.out === undefined
       ? new MemoryStore()
       : Journal.open(`${options.out}/answers.${key}.jsonl`, answersHeader(protocol, own), (v) => Answer.parse(v));
@@ -247,7 +249,7 @@ async function answerCell({ store, setting, label }: CellRun, task: Task, option
   if (before === task.problems.length) return;
   if (before > 0) note(`${label}: ${before} of ${task.problems.length} answers are there already`);
   const room = roomFor(task, setting.checkpoint.config, setting.planned.plan.kvFormat, options.sequences);
-  const { session } = await openSetting(setting, {
+  const session = await loadSetting(setting, {
     ...room,
     chunk: Math.min(options.chunk, room.slots * room.context),
   });

@@ -13,7 +13,9 @@ import { type EvalOptions, matrixOf, settingsOf } from "./cells.ts";
 import { COMPARE_CHUNK, divergenceOf } from "./divergence.ts";
 import { makeDirectory, refuseOtherResults, resultsText } from "./output.ts";
 import { RateBar } from "./progress.ts";
-import { guarded, openSetting, type PlannedSetting, settingProtocol } from "./setting.ts";
+import type { PlannedSetting } from "../../session/setting.ts";
+import { hashedProtocol, loadSetting } from "../settings.ts";
+import { guarded } from "./setting.ts";
 import { perplexityTables } from "./tables.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
 import { openModel, openTokenizer } from "../open_model.ts";
@@ -72,7 +74,7 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
   const runs: CellRun[] = [];
   try {
     for (const [i, setting] of settings.entries()) {
-      const cell = cells[i]!, key = cellKey(cell), protocol = await settingProtocol(setting);
+      const cell = cells[i]!, key = cellKey(cell), protocol = await hashedProtocol(setting);
       const label = cellLabel(cell, cells, (c) => settings[cells.indexOf(c)]!.planned.plan.scheme);
       const store = out === undefined
         ? new MemoryStore()
@@ -190,7 +192,7 @@ async function predict({ store, setting, label }: CellRun, { sequences }: Perple
   const total = sequences.reduce((sum, s) => sum + s.length, 0);
   let done = total - missing.reduce((sum, i) => sum + sequences[i]!.length, 0);
   const context = Math.max(...sequences.map((s) => s.length));
-  const { session } = await openSetting(setting, { slots: 1, context, chunk: options.chunk });
+  const session = await loadSetting(setting, { slots: 1, context, chunk: options.chunk });
   try {
     using bar = new RateBar(label, "tokens");
     for (const index of missing) {

@@ -1,0 +1,116 @@
+/** From a command's options to a setting, and from a setting to a session, with warnings and progress on stderr. */
+import { InputError } from "../errors.ts";
+import { openSetting, type Room } from "../session/open.ts";
+import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
+import type { Session } from "../session/session.ts";
+import {
+  type BackendChoice,
+  type BackendName,
+  type Choices,
+  DEFAULTS,
+  type PlannedSetting,
+  USED_BY,
+  uses,
+} from "../session/setting.ts";
+import type { COMPUTE_OPTIONS, FORMAT_OPTIONS, PARALLEL_OPTIONS } from "./model_options.ts";
+import type { OptionValues } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
+import { note } from "./terminal.ts";
+
+/** The options that decide number formats. */
+type FormatOptions = OptionValues<typeof FORMAT_OPTIONS>;
+/** The options that say how to compute. */
+export type ComputeOptions = OptionValues<typeof COMPUTE_OPTIONS>;
+/** Options of which `eval` has lists instead. */
+type Axis = "scheme" | "kv-cache-dtype" | "tp";
+/** The options that say how to compute, without those of which `eval` has lists. */
+export type SharedOptions = Omit<ComputeOptions, Axis>;
+
+/** The names of options that only some backends have a use for. */
+export const BACKEND_OPTIONS = {
+  threads: "threads",
+  weights: "weights",
+  device: "device",
+  hipLibrary: "hip-library",
+} as const satisfies Record<BackendChoice, keyof ComputeOptions>;
+
+/** {@linkcode BACKEND_OPTIONS} as a list. */
+export const BACKEND_CHOICES: readonly BackendChoice[] = ["threads", "weights", "device", "hipLibrary"];
+
+/** Choices that only some backends have a use for; undefined where nothing was chosen. */
+export type BackendChoices = Pick<Choices, BackendChoice>;
+
+/** The same, of a command line. */
+export function backendChoices(options: Pick<ComputeOptions, (typeof BACKEND_OPTIONS)[BackendChoice]>): BackendChoices {
+  const { threads, weights, device, "hip-library": hipLibrary } = options;
+  return { threads, weights, device, hipLibrary };
+}
+
+/**
+ * Refuses what none of the backends has a use for.
+ *
+ * @param backends Those that the command computes with.
+ * @throws {InputError} naming the option and the backends.
+ */
+export function refuseUnused(choices: BackendChoices, backends: readonly BackendName[]): void {
+  for (const choice of BACKEND_CHOICES) {
+    if (choices[choice] === undefined || backends.some((backend) => uses(backend, choice))) continue;
+    const got = [...new Set(backends)].join(" and ");
+    throw new InputError(
+      `--${BACKEND_OPTIONS[choice]}: expected with --backend ${USED_BY[choice].join(" or ")}, got --backend ${got}`,
+    );
+  }
+}
+
+/**
+ * The choices that every command which computes takes from its options.
+ *
+ * @throws {InputError} where an option means nothing to the backend.
+ */
+export function sharedChoices(options: SharedOptions): Omit<Choices, "scheme" | "kvCacheDtype" | "tp"> {
+  const { backend, dtype, ep, chunk, "fp8-scales": fp8Scales } = options;
+  const own = backendChoices(options);
+  refuseUnused(own, [backend]);
+  return { backend, dtype, fp8Scales, ep, chunk, ...own, inputScales: null };
+}
+
+/**
+ * All choices of a command that computes one setting.
+ *
+ * @throws {InputError} as {@linkcode sharedChoices}.
+ */
+export function choicesOf(options: ComputeOptions): Choices {
+  return {
+    ...sharedChoices(options),
+    scheme: options.scheme ?? null,
+    kvCacheDtype: options["kv-cache-dtype"],
+    tp: options.tp,
+  };
+}
+
+/** The choices of a command that computes nothing: number formats, and ranks. */
+export function formatChoices(options: FormatOptions & OptionValues<typeof PARALLEL_OPTIONS>): Choices {
+  const { scheme = null, dtype, tp, ep, "kv-cache-dtype": kvCacheDtype, "fp8-scales": fp8Scales } = options;
+  return { ...DEFAULTS, scheme, dtype, kvCacheDtype, fp8Scales, tp, ep };
+}
+
+/** Makes what writes warnings to stderr; a line that was written is not written again, as settings of one checkpoint have the same. */
+export function warnOnce(): (line: string) => void {
+  const written = new Set<string>();
+  return (line) => {
+    if (!written.has(line)) note(`warning: ${line}`);
+    written.add(line);
+  };
+}
+
+/** Loads a setting, with a progress bar where that takes long; the caller closes the session. */
+export async function loadSetting(setting: PlannedSetting, room: Room): Promise<Session> {
+  using bar = new ProgressBar("loading");
+  return await openSetting(setting, room, (done, total) => bar.update(done, total));
+}
+
+/** What goes with every number of a setting in result files, with a progress bar while weights are hashed. */
+export async function hashedProtocol(setting: PlannedSetting): Promise<FullProtocol> {
+  using bar = new ProgressBar("hashing weights");
+  return await fullProtocolOf(setting, (done, total) => bar.update(done, total));
+}

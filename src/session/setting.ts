@@ -1,0 +1,134 @@
+/**
+ * A setting: a checkpoint and every choice about how it is computed. All commands go one road: a setting is made of their options, planned,
+ * opened (see open.ts), and written down beside what it computed (see protocol.ts). Nothing here prints.
+ */
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { InputError } from "../errors.ts";
+import type { Dtype } from "../formats/format.ts";
+import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.ts";
+import type { Fp8Scales } from "../plan/static_scales.ts";
+
+/** The backends, the default one first. */
+export const BACKENDS = ["emulate", "reference", "hip", "cuda"] as const;
+/** One of {@linkcode BACKENDS}. */
+export type BackendName = (typeof BACKENDS)[number];
+
+/** Tokens that prefill computes in one pass, where nothing else is chosen. */
+export const DEFAULT_CHUNK = 128;
+
+/** Scales of static FP8 inputs. */
+export interface CalibratedScales {
+  /** By module; see `PlanRequest.inputScales`. */
+  readonly scales: ReadonlyMap<string, number>;
+  /** What they were measured on, in words. */
+  readonly from: string;
+}
+
+/** How a model is computed. */
+export interface Setting {
+  readonly checkpoint: Checkpoint;
+  /** Name of a scheme whose input formats replace the checkpoint's; null: as the checkpoint is. */
+  readonly scheme: string | null;
+  /** Number format of activations between operations. */
+  readonly dtype: Dtype;
+  /** `auto`: as the checkpoint says, else the dtype. */
+  readonly kvCacheDtype: "auto" | "bf16" | "fp8";
+  /** Which static scale an expert's input has. */
+  readonly fp8Scales: Fp8Scales;
+  /** Input scales that the checkpoint may lack. */
+  readonly inputScales: CalibratedScales | null;
+  readonly backend: BackendName;
+  /** Ranks that share heads, vocabulary and expert columns. */
+  readonly tp: number;
+  /** Groups of ranks that share the experts. */
+  readonly ep: number;
+  /** Tokens computed in one pass during prefill. */
+  readonly chunk: number;
+  /** `emulate`: worker threads, the calling one included; undefined: all cores. */
+  readonly threads: number | undefined;
+  /** `emulate`: map the weight files or read them; `auto` and undefined: map where FFI is permitted. */
+  readonly weights: "auto" | "map" | "read" | undefined;
+  /** `hip` and `cuda`: ordinal of the GPU; undefined: 0. */
+  readonly device: number | undefined;
+  /** `hip`: path of the library to load; undefined: it is looked for. */
+  readonly hipLibrary: string | undefined;
+}
+
+/** A setting without its checkpoint. */
+export type Choices = Omit<Setting, "checkpoint">;
+
+/** What is chosen where nobody chooses. */
+export const DEFAULTS: Choices = {
+  scheme: null,
+  dtype: "bf16",
+  kvCacheDtype: "auto",
+  fp8Scales: "merged",
+  inputScales: null,
+  backend: BACKENDS[0],
+  tp: 1,
+  ep: 1,
+  chunk: DEFAULT_CHUNK,
+  threads: undefined,
+  weights: undefined,
+  device: undefined,
+  hipLibrary: undefined,
+};
+
+/** The choices that only some backends have a use for, and which those are. */
+export const USED_BY = {
+  threads: ["emulate"],
+  weights: ["emulate"],
+  device: ["hip", "cuda"],
+  hipLibrary: ["hip"],
+} as const satisfies Partial<Record<keyof Choices, readonly BackendName[]>>;
+/** A choice that only some backends have a use for. */
+export type BackendChoice = keyof typeof USED_BY;
+
+/** Whether a backend has a use for a choice. */
+export function uses(backend: BackendName, choice: BackendChoice): boolean {
+  return (USED_BY[choice] as readonly BackendName[]).includes(backend);
+}
+
+/** A setting whose number formats are decided: only what loading finds can still be refused. */
+export interface PlannedSetting extends Setting {
+  readonly planned: PlannedModel;
+}
+
+/**
+ * Decides every number format of a setting, before anything is loaded.
+ *
+ * @param onWarning Called with each of the plan's warnings, one line each.
+ * @throws {InputError} where checkpoint and choices do not make a model that can be computed.
+ */
+export function planSetting(setting: Setting, onWarning?: (line: string) => void): PlannedSetting {
+  refuseRanks(setting);
+  const { checkpoint, scheme, inputScales, kvCacheDtype, dtype, fp8Scales } = setting;
+  const planned = planModel(checkpoint, {
+    kvCacheDtype,
+    dtype,
+    fp8Scales,
+    ...(scheme === null ? {} : { scheme }),
+    ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
+  });
+  for (const line of planned.plan.warnings) onWarning?.(line);
+  return { ...setting, planned };
+}
+
+/** Tokens that calibration computes in one pass: every observed result of so many is held at once. */
+const CALIBRATION_CHUNK = 64;
+
+/**
+ * The setting that calibration looks at: inputs of linears as they are, whatever the scheme, on one rank.
+ *
+ * @throws {InputError} as `planUncalibrated`.
+ */
+export function planForCalibration(setting: Setting): PlannedSetting {
+  const planned = planUncalibrated(setting.checkpoint, setting);
+  return { ...setting, scheme: null, inputScales: null, tp: 1, ep: 1, chunk: CALIBRATION_CHUNK, planned };
+}
+
+/** @throws {InputError} where the backend cannot run so many ranks. */
+export function refuseRanks({ backend, tp, ep }: Setting): void {
+  if ((backend !== "hip" && backend !== "cuda") || (tp === 1 && ep === 1)) return;
+  throw new InputError(`--tp ${tp} --ep ${ep}: --backend ${backend} runs one rank so far; emulate runs several`);
+}
