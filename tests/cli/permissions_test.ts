@@ -172,9 +172,13 @@ Deno.test("mxoss --version and --help ask for no permission but read", async () 
 
 for (
   const { args, out, files } of [
-    { args: ["logits", "--tokens=1,2"], out: "a, b.safetensors", files: ["a, b.safetensors"] },
-    { args: ["eval", "gsm8k", "--limit=2", "--divergence=0", "--data", PROBLEMS], out: "new/a,b", files: ["new"] },
-    { args: COMPARED, out: "new/a,b", files: ["new"] },
+    { args: ["logits", "--weights=read", "--tokens=1,2"], out: "a, b.safetensors", files: ["a, b.safetensors"] },
+    {
+      args: ["eval", "--weights=read", "gsm8k", "--limit=2", "--divergence=0", "--data", PROBLEMS],
+      out: "new/a,b",
+      files: ["new"],
+    },
+    { args: [...COMPARED, "--weights=read"], out: "new/a,b", files: ["new"] },
     { args: ["quantize", "--scheme=w_mxfp4_a_mxfp4"], out: "new/a,b", files: ["new"] },
   ]
 ) {
@@ -182,7 +186,7 @@ for (
     const dir = await Deno.makeTempDir();
     try {
       const flags = ["--allow-read", "--allow-write=/"];
-      const log = await asked(flags, [...args, "--weights=read", "--out", `${dir}/${out}`]);
+      const log = await asked(flags, [...args, "--out", `${dir}/${out}`]);
       const { kinds, written } = summary(log);
       assertEquals(kinds, ["read"]);
       assertEquals(written.length > 0, true);
