@@ -54,11 +54,13 @@ export class GpuLibraryError extends FailureError {
 }
 
 const NO_DEVICE =
-  "no usable GPU: check that the driver is loaded and that this user may open the device; `mxoss devices` lists what is found";
+  "no usable GPU: check that the driver is loaded and that this user may open the device; `mxoss devices` lists what " +
+  "is found";
 const MEMORY =
   "not enough GPU memory: a shorter context, smaller chunks, fewer sequences at once or a smaller model need less";
 const FAULT =
-  "a kernel failed on the device: this is a defect of mxoss or of the GPU; the device can be used again by a new process";
+  "a kernel failed on the device: this is a defect of mxoss or of the GPU; the device can be used again by a new " +
+  "process";
 const NO_BINARY =
   "the kernels do not fit this GPU or driver: `mxoss devices` says which architectures they were compiled for";
 const OLD = "the driver is older than the library: update the driver";

@@ -70,7 +70,7 @@ Deno.test("ranks refuse together what memory cannot hold, by what the starting t
   }
 });
 
-Deno.test("emulate and reference refuse what memory cannot hold, with the numbers, before they take any of it", async () => {
+Deno.test("emulate and reference refuse what memory cannot hold before they take any of it", async () => {
   const config = testConfig({});
   using model = randomModel(41, { config });
   const request = requestFor(model, { slots: 400, context: 4096 });

@@ -3,19 +3,20 @@
 
     CC=clang-22 python3 tools/amd_isa.py --tinygrad CHECKOUT --arch gfx1100 JOBS.json MEMORY.bin
 
-CHECKOUT is a source checkout of tinygrad, whose test/mockgpu/amd/emu.py is the emulator; it compiles each instruction's meaning
-with a C compiler (CC). JOBS.json is a list of launches:
+CHECKOUT is a source checkout of tinygrad, whose test/mockgpu/amd/emu.py is the emulator; it compiles each instruction's
+meaning with a C compiler (CC). JOBS.json is a list of launches:
 
     {"object": FILE.co, "kernel": NAME, "grid": [x, y, z] (workgroups), "threads": n, "lds": bytes of dynamic LDS,
      "buffers": [{"at": offset in MEMORY.bin, "size": bytes, "pointers": [{"at": offset, "buffer": index}]}],
      "args": [{"buffer": index or -1} | {"i32": n} | {"i64": n} | {"f32": x}
               | {"struct": hexadecimal bytes, "pointers": [{"at": offset, "buffer": index}]}]}
 
-Arguments are packed with C alignment. MEMORY.bin holds all buffers and receives their contents after the runs. One line of JSON
-per launch goes to stdout: {"kernel", "seconds"} or {"kernel", "error"}.
+Arguments are packed with C alignment. MEMORY.bin holds all buffers and receives their contents after the runs. One line
+of JSON per launch goes to stdout: {"kernel", "seconds"} or {"kernel", "error"}.
 
-The emulator has no scratch (private arrays), no ds_swizzle, no fences of agent scope, no FP4/FP6 mfma_scale; v_dot2 with an
-inline-constant accumulator is silently wrong. It runs about half a million multiply-adds a second: use small shapes.
+The emulator has no scratch (private arrays), no ds_swizzle, no fences of agent scope, no FP4/FP6 mfma_scale; v_dot2
+with an inline-constant accumulator is silently wrong. It runs about half a million multiply-adds a second: use small
+shapes.
 """
 import argparse
 import ctypes
@@ -26,7 +27,8 @@ import struct
 import sys
 import time
 
-FAMILY = {"gfx1100": "rdna3", "gfx1200": "rdna4", "gfx1201": "rdna4", "gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna"}
+FAMILY = {"gfx1100": "rdna3", "gfx1200": "rdna4", "gfx1201": "rdna4",
+          "gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna"}
 SCALARS = {"i32": ("i", 4), "i64": ("q", 8), "f32": ("f", 4)}
 
 
@@ -40,7 +42,8 @@ class CodeObject:
         phoff, shoff = struct.unpack_from("<QQ", blob, 32)
         phsize, phnum, shsize, shnum = struct.unpack_from("<HHHH", blob, 54)
         segments = [struct.unpack_from("<IIQQQQQQ", blob, phoff + i * phsize) for i in range(phnum)]
-        loads = [(offset, vaddr, filesz, memsz) for kind, _, offset, vaddr, _, filesz, memsz, _ in segments if kind == 1]
+        loads = [(offset, vaddr, filesz, memsz)
+                 for kind, _, offset, vaddr, _, filesz, memsz, _ in segments if kind == 1]
         image = bytearray(max(vaddr + memsz for _, vaddr, _, memsz in loads) + 4096)
         for offset, vaddr, filesz, _ in loads:
             image[vaddr:vaddr + filesz] = blob[offset:offset + filesz]
@@ -71,15 +74,17 @@ def prepare(emu):
     small = "lds_buf = Buffer('CPU', max(lds_size // 4, 1), dtypes.uint32)"
     if small not in source:
         raise SystemExit("amd_isa: this emulator allocates LDS in a way that is not known here")
-    exec(source.replace(small, "lds_buf = Buffer('CPU', 1 << 30, dtypes.uint32, options=BufferSpec(external_ptr=lds_address))"), emu.__dict__)
+    large = "lds_buf = Buffer('CPU', 1 << 30, dtypes.uint32, options=BufferSpec(external_ptr=lds_address))"
+    exec(source.replace(small, large), emu.__dict__)
     # The same for ds_bpermute, whose lane number must be cut to the wave whatever a lane that is switched off holds.
     original = emu.get_pcode
 
     def get_pcode(op):
         text = original(op)
         if op.name == "DS_BPERMUTE_B32":
-            text = text.replace("(VGPR[i][ADDR].u32 + OFFSET.u32) / 4U % 64U", "((VGPR[i][ADDR].u32 + OFFSET.u32) >> 2U) & 63U")
-            text = text.replace("32'I(VGPR[i][ADDR] + OFFSET.b32) / 4 % 32", "((VGPR[i][ADDR].u32 + OFFSET.u32) >> 2U) & 31U")
+            lane = "((VGPR[i][ADDR].u32 + OFFSET.u32) >> 2U)"
+            text = text.replace("(VGPR[i][ADDR].u32 + OFFSET.u32) / 4U % 64U", f"{lane} & 63U")
+            text = text.replace("32'I(VGPR[i][ADDR] + OFFSET.b32) / 4 % 32", f"{lane} & 31U")
         return text
 
     emu.get_pcode = get_pcode
@@ -130,8 +135,8 @@ def launch(run_asm, arch, objects, job, memory):
     kernargs = ctypes.create_string_buffer(packed + hidden)
     lds = group + job["lds"]
     rsrc2 = rsrc2 & ~(0x1ff << 15) | -(-lds // 512) << 15
-    error = run_asm(ctypes.addressof(code.memory) + kd + entry_offset, code.symbols[kernel][1], *job["grid"], job["threads"], 1, 1,
-                    ctypes.addressof(kernargs), rsrc2, private, FAMILY[arch])
+    error = run_asm(ctypes.addressof(code.memory) + kd + entry_offset, code.symbols[kernel][1],
+                    *job["grid"], job["threads"], 1, 1, ctypes.addressof(kernargs), rsrc2, private, FAMILY[arch])
     if error:
         raise RuntimeError(f"the emulator returned {error}")
     for buffer, address in zip(job["buffers"], addresses):

@@ -2,8 +2,10 @@
 # Runs tools/device_job.ts on a bare Linux x86-64 machine with a GPU: no Deno, no network, only this repository and the
 # folder .device.
 #
-#     tools/device_job.sh pack               here: writes .device/ (ignored by git): Deno, compressed, and the program as one script
-#     tools/device_job.sh run [FLAGS]        there, in the repository's root: unpacks to /tmp and runs; see tools/device_job.ts for FLAGS
+#     tools/device_job.sh pack           here: writes .device/ (ignored by git): Deno, compressed, and the program
+#                                        as one script
+#     tools/device_job.sh run [FLAGS]    there, in the repository's root: unpacks to /tmp and runs; tools/device_job.ts
+#                                        has the FLAGS
 #
 # With OUT set, `run` leaves $OUT/device.json and $OUT/device.log. Deno's archive takes two minutes to make and is made
 # once; `pack` again after every change of a source.
@@ -29,7 +31,8 @@ run)
   cp .device/job.js job.js
   out=${OUT:-/tmp}
   status=0
-  { "$deno" run -A --no-config --no-lock --no-prompt job.js --out "$out/device.json" "$@" 2>&1 || echo "exit status $?"; } | tee "$out/device.log"
+  { "$deno" run -A --no-config --no-lock --no-prompt job.js --out "$out/device.json" "$@" 2>&1 ||
+    echo "exit status $?"; } | tee "$out/device.log"
   rm -f job.js
   if grep -q '^exit status' "$out/device.log"; then status=1; fi
   exit $status

@@ -2,8 +2,9 @@
  * What the GPU backend has to show on a machine with a GPU, in one program that needs nothing but Deno and this
  * repository:
  *
- *     deno run -A tools/device_job.ts [--backend cuda] [--parts devices,goldens,schemes,operations,bench] [--filter TEXT]
- *         [--layers 24] [--prefill 2048] [--chunk 512] [--dir DIR] [--out FILE.json] [--no-matrix] [--hip-library FILE] [--kernels DIR]
+ *     deno run -A tools/device_job.ts [--backend cuda] [--parts devices,goldens,schemes,operations,bench]
+ *         [--filter TEXT] [--layers 24] [--prefill 2048] [--chunk 512] [--dir DIR] [--out FILE.json] [--no-matrix]
+ *         [--hip-library FILE] [--kernels DIR]
  *
  * `goldens` compares the embedded model with Hugging Face's logits, `schemes` under every scheme; `operations` runs the
  * operation list against the reference backend; `bench` writes a checkpoint of random weights in the shape of

@@ -44,14 +44,17 @@ const stale = (hash: string) => hash === manifest.sourceHash ? "" : " (of an ear
 const lines = [
   "# GPU kernels: what was run where",
   "",
-  "Written by `tools/kernel_table.ts`. *compiled*: by clang-22, reproduced in CI. *emulated n/m*: the compiled code object itself agreed with",
+  "Written by `tools/kernel_table.ts`. *compiled*: by clang-22, reproduced in CI. *emulated n/m*: the compiled code " +
+  "object itself agreed with",
   `plain arithmetic in n of m cases on an ISA emulator (${isa.emulator})${
     stale(isa.sourceHash)
   }, \`tests/kernels/isa_test.ts\`. *silicon`,
   `n/m*: the same on an ${gpu.device}${stale(gpu.sourceHash)}, \`tests/kernels/gpu_check.ts\`.`,
   "",
-  "**Nothing has been run on AMD silicon.** gfx90a is compiled only. The scaled FP4/FP8 matrix kernels of gfx950 are compiled only: the emulator",
-  "does not know their instructions. At run time matrix kernels are used only after a self-test on the device agrees with the generic ones.",
+  "**Nothing has been run on AMD silicon.** gfx90a is compiled only. The scaled FP4/FP8 matrix kernels of gfx950 are " +
+  "compiled only: the emulator",
+  "does not know their instructions. At run time matrix kernels are used only after a self-test on the device agrees " +
+  "with the generic ones.",
   "",
   `| kernel | ${architectures.join(" | ")} |`,
   `| --- |${architectures.map(() => " --- |").join("")}`,

@@ -1,7 +1,8 @@
 /**
  * Writes a checkpoint of random weights in any layout that the program reads, of any size, in bounded memory:
  *
- *     deno run -A tools/random_checkpoint.ts --shape gpt-oss-20b --layers 24 --out DIR [--layout hf_mxfp4|hf_bf16|original|quark]
+ *     deno run -A tools/random_checkpoint.ts --shape gpt-oss-20b --layers 24 --out DIR
+ *         [--layout hf_mxfp4|hf_bf16|original|quark]
  *
  * `--small` stands for `--shape tiny`; `--layers`, `--hidden`, `--intermediate`, `--experts`, `--top-k`, `--heads`,
  * `--kv-heads`, `--head-dim`, `--vocab` and `--window` change a shape. Layout quark: `--weights` and `--attention`

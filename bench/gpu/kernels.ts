@@ -2,8 +2,8 @@
  * Times the kernels of a decode step and of a prefill at the shapes of gpt-oss-20b, and what part of the memory
  * bandwidth and of the multiply-adds per second they reach.
  *
- *     deno run --allow-ffi --allow-read --allow-env bench/gpu/kernels.ts [decode|prefill] [--bandwidth=4.3e12] [--filter=TEXT]
- *         [--kernels=DIR] [--json]
+ *     deno run --allow-ffi --allow-read --allow-env bench/gpu/kernels.ts [decode|prefill]
+ *         [--bandwidth=4.3e12] [--filter=TEXT] [--kernels=DIR] [--json]
  *
  * Weights lie in several copies that together are larger than the caches; launches are replayed from a graph. Bytes are
  * those that must be moved: weights once, activations once.

@@ -94,8 +94,8 @@ function checkShape(
   }
   if (layers * experts > MAX_EXPERTS_IN_ALL) {
     throw new InputError(
-      `${path}: ${keys.experts}: expected at most ${MAX_EXPERTS_IN_ALL} experts in all layers together, got ${layers} times ` +
-        `${experts}`,
+      `${path}: ${keys.experts}: expected at most ${MAX_EXPERTS_IN_ALL} experts in all layers together, got ` +
+        `${layers} times ${experts}`,
     );
   }
   if (rope.yarn && rope.yarn.betaFast <= rope.yarn.betaSlow) {

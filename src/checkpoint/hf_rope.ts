@@ -113,8 +113,8 @@ export function readRope(values: RopeValues, path: string, warnings: string[]): 
 function readNothing(values: RopeValues, path: string, warnings: string[]): Reading {
   if (values.rope_scaling === null) {
     throw new InputError(
-      `${path}: rope_scaling: expected an object, got null, which transformers 5 reads as YaRN by 32 and transformers 4 ` +
-        "as plain rotary embedding",
+      `${path}: rope_scaling: expected an object, got null, which transformers 5 reads as YaRN by 32 and ` +
+        "transformers 4 as plain rotary embedding",
     );
   }
   const { initial_context_length: initial } = values, original = DEFAULT_ROPE.original_max_position_embeddings;
@@ -197,8 +197,8 @@ function originalPositions(rope: RopeDictionary, values: RopeValues, { path, key
     }
   } else if (initial && initial !== original) {
     throw new InputError(
-      `${path}: ${key}.${name}: expected a positive integer, got nothing, which transformers reads as max_position_embeddings, ` +
-        `${original}, where initial_context_length is ${initial}`,
+      `${path}: ${key}.${name}: expected a positive integer, got nothing, which transformers reads as ` +
+        `max_position_embeddings, ${original}, where initial_context_length is ${initial}`,
     );
   } else {
     warnings.push(`${key}.${name} is missing; as in transformers it is max_position_embeddings, ${original}`);

@@ -176,8 +176,8 @@ function sliceRotation(rotation: InputRotation, { start, end }: Range, module: s
   const { size, prescale } = rotation;
   if (start % size !== 0 || end % size !== 0) {
     throw new InputError(
-      `--tp: ${module} rotates its input in blocks of ${size} columns: expected ranks to have whole ones, got columns ` +
-        `${start} to ${end - 1}`,
+      `--tp: ${module} rotates its input in blocks of ${size} columns: expected ranks to have whole ones, got ` +
+        `columns ${start} to ${end - 1}`,
     );
   }
   return { ...rotation, prescale: prescale && prescale.subarray(start, end) };

@@ -34,8 +34,8 @@ export async function calibrate(setting: Setting, { sequences }: CalibrationText
 }
 
 /**
- * Measures the input scales that a checkpoint may lack on a file: a text, or problems (`.jsonl`), which are made conversations with their
- * answers.
+ * Measures the input scales that a checkpoint may lack on a file: a text, or problems (`.jsonl`), which are made
+ * conversations with their answers.
  *
  * @param setting How to compute; see {@linkcode calibrate}.
  */

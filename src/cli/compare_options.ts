@@ -73,12 +73,14 @@ export const COMPARE: CommandSpec<typeof OPTIONS> = {
   positional: null,
   options: OPTIONS,
   notes: [
-    "Both settings compute the same tokens. Errors are relative (||B - A|| / ||A||) and given twice: in total, with all that came " +
-    "before, and own: of the operation alone, on equal inputs. An operation whose own error is larger than the number formats of the two " +
-    "settings explain is named as a suspect: that is how a broken scale or a wrong layout shows.",
+    "Both settings compute the same tokens. Errors are relative (||B - A|| / ||A||) and given twice: in total, with " +
+    "all that came before, and own: of the operation alone, on equal inputs. An operation whose own error is larger " +
+    "than the number formats of the two settings explain is named as a suspect: that is how a broken scale or a " +
+    "wrong layout shows.",
     "Options other than --a and --b hold for both sides, or for the one whose backend has a use for them.",
-    `--fail-above: kl, max-kl: KL divergence in nats, mean and largest; error, own-error: largest relative error of an operation; ` +
-    "disagreement: share of positions with another likeliest token; flips: share of router decisions that changed; nll: increase of the " +
-    "negative log probability per token; suspects: number of suspects. Exit code 3 when one is exceeded.",
+    "--fail-above: kl, max-kl: KL divergence in nats, mean and largest; error, own-error: largest relative error of " +
+    "an operation; disagreement: share of positions with another likeliest token; flips: share of router decisions " +
+    "that changed; nll: increase of the negative log probability per token; suspects: number of suspects. Exit code " +
+    "3 when one is exceeded.",
   ],
 };

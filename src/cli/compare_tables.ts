@@ -113,7 +113,8 @@ function tensorLines(tensors: DivergenceResult["tensors"]): string[] {
   const cell = (counts: DivergenceResult["tensors"][number]["a"]) =>
     counts === null
       ? "-"
-      : `${counts.clipped} clipped, ${counts.at_max} at the maximum, ${counts.flushed} to zero of ${counts.elements} (${counts.format})`;
+      : `${counts.clipped} clipped, ${counts.at_max} at the maximum, ${counts.flushed} to zero of ${counts.elements} ` +
+        `(${counts.format})`;
   return tableLines([
     ["quantized tensor", "A", "B"],
     ...tensors.map(({ layer, name, a, b }) => [operationName({ layer, operation: name }), cell(a), cell(b)]),

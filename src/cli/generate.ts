@@ -136,8 +136,8 @@ function tokensToGenerate(promptTokens: number, checkpoint: Checkpoint, options:
   }
   if (wanted !== undefined && wanted > room) {
     throw new InputError(
-      `--max-tokens: expected at most ${room} (the model's context of ${maxPositions} less ${promptTokens} of the prompt), ` +
-        `got ${wanted}`,
+      `--max-tokens: expected at most ${room} (the model's context of ${maxPositions} less ${promptTokens} of the ` +
+        `prompt), got ${wanted}`,
     );
   }
   return wanted ?? Math.min(room, DEFAULT_MAX_TOKENS);

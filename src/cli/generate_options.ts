@@ -35,7 +35,8 @@ const OPTIONS = {
   seed: option(
     "S",
     integer(0).optional(),
-    "seed of the draw: same seed, same tokens for one backend, --tp and --ep (default: a new one, which --json reports)",
+    "seed of the draw: same seed, same tokens for one backend, --tp and --ep (default: a new one, which --json " +
+      "reports)",
   ),
   json: toggle("print one JSON object: text, channels, token ids, finish reason, timings, protocol"),
   stats: toggle("print prefill and decode tokens per second to stderr"),
@@ -49,8 +50,8 @@ export const GENERATE: CommandSpec<typeof OPTIONS> = {
   positional: { name: "PROMPT", help: "the question; without it and without --prompt-file it is read from stdin" },
   options: OPTIONS,
   notes: [
-    "The answer (the final channel) goes to stdout as it is generated, everything else to stderr. In a chat, line breaks at " +
-    "the end of the prompt are dropped; with --raw every byte of it counts.",
+    "The answer (the final channel) goes to stdout as it is generated, everything else to stderr. In a chat, line " +
+    "breaks at the end of the prompt are dropped; with --raw every byte of it counts.",
     "Ctrl-C keeps what was generated so far and ends with exit code 130.",
   ],
 };

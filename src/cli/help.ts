@@ -21,8 +21,8 @@ export function programHelp(commands: readonly CommandSpec[]): string {
     ]),
     "",
     ...wrap(
-      "Exit codes: 0 done; 1 a failure of the program or the machine; 2 a mistake in the arguments, the config or the " +
-        "checkpoint; 3 a comparison exceeded a limit of --fail-above; 130 interrupted.",
+      "Exit codes: 0 done; 1 a failure of the program or the machine; 2 a mistake in the arguments, the config or " +
+        "the checkpoint; 3 a comparison exceeded a limit of --fail-above; 130 interrupted.",
     ),
     "",
   ].join("\n");

@@ -23,7 +23,7 @@ export const LOGITS: CommandSpec<typeof OPTIONS> = {
   positional: null,
   options: OPTIONS,
   notes: [
-    "The file holds `logits`, float32 [T, V], and `ids`, int32 [T]; row t is the prediction of the token after ids[t]. It is " +
-    "written under a temporary name and renamed when it is whole.",
+    "The file holds `logits`, float32 [T, V], and `ids`, int32 [T]; row t is the prediction of the token after " +
+    "ids[t]. It is written under a temporary name and renamed when it is whole.",
   ],
 };

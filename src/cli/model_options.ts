@@ -44,7 +44,8 @@ export const FORMAT_OPTIONS = {
   "fp8-scales": option(
     "RULE",
     choice(...FP8_SCALES).default("merged"),
-    "merged: the experts of a layer share the largest of their static FP8 scales, as in vLLM; own: each has its own, as in AMD Quark",
+    "merged: the experts of a layer share the largest of their static FP8 scales, as in vLLM; own: each has its own, " +
+      "as in AMD Quark",
   ),
   "kv-cache-dtype": option(
     "TYPE",

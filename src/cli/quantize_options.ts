@@ -98,13 +98,15 @@ export const QUANTIZE: CommandSpec<typeof OPTIONS> = {
   positional: null,
   options: OPTIONS,
   notes: [
-    "Accuracy hardly separates schemes: choose by KL divergence and error per layer, which mxoss eval and mxoss compare measure.",
-    "Weights become the scheme's by the rule that Quark has for them: MX blocks of 32 by the largest magnitude (scale rule even), FP8 by " +
-    "the largest magnitude of the tensor or row / 448. Weights that are stored in that format already are copied. Embeddings, norms, " +
-    "biases, the router and the head stay as they are.",
-    "Static scales are the largest magnitude / 448 that the model, with inputs as they are, shows on the text of --calibrate: every " +
-    "expert has its own, from the tokens that chose it. Keys are measured behind the rotary embedding, where they are cached.",
-    "Files are written under temporary names and renamed when they are whole, config.json last. An interrupted run goes on when it is " +
-    "started again with the same arguments.",
+    "Accuracy hardly separates schemes: choose by KL divergence and error per layer, which mxoss eval and mxoss " +
+    "compare measure.",
+    "Weights become the scheme's by the rule that Quark has for them: MX blocks of 32 by the largest magnitude " +
+    "(scale rule even), FP8 by the largest magnitude of the tensor or row / 448. Weights that are stored in that " +
+    "format already are copied. Embeddings, norms, biases, the router and the head stay as they are.",
+    "Static scales are the largest magnitude / 448 that the model, with inputs as they are, shows on the text of " +
+    "--calibrate: every expert has its own, from the tokens that chose it. Keys are measured behind the rotary " +
+    "embedding, where they are cached.",
+    "Files are written under temporary names and renamed when they are whole, config.json last. An interrupted run " +
+    "goes on when it is started again with the same arguments.",
   ],
 };

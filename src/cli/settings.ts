@@ -94,7 +94,10 @@ export function formatChoices(options: FormatOptions & OptionValues<typeof PARAL
   return { ...DEFAULTS, scheme, dtype, kvCacheDtype, fp8Scales, tp, ep };
 }
 
-/** Makes what writes warnings to stderr; a line that was written is not written again, as settings of one checkpoint have the same. */
+/**
+ * Makes what writes warnings to stderr; a line that was written is not written again, as settings of one checkpoint
+ * have the same.
+ */
 export function warnOnce(): (line: string) => void {
   const written = new Set<string>();
   return (line) => {

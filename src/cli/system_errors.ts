@@ -3,7 +3,7 @@ import { reason } from "../errors.ts";
 
 /** What V8 says where an array or a text cannot be had. */
 const NO_MEMORY =
-  /allocation failed|could not allocate|Cannot allocate|out of memory|Invalid (?:typed )?array length|Invalid string length/i;
+  /allocation failed|could not allocate|Cannot allocate|out of memory|Invalid (?:(?:typed )?array|string) length/i;
 
 /**
  * One line about an error that is the system's, with no path because whoever met it knew of none; null for anything

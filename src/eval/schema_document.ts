@@ -10,20 +10,21 @@ import { CompareResults, Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from 
 const INTRODUCTION = `<!-- deno-fmt-ignore-file -->
 # results.json
 
-\`mxoss eval\` and \`mxoss compare\` write \`results.json\` into the directory that \`--out\` names, beside \`report.html\`.
-This page is made from the schemas that every file is checked against before it is written
-(\`src/eval/results_schema.ts\`), version ${SCHEMA_VERSION}. The version grows when a field changes its meaning or goes away; new fields may
-come at any time.
+\`mxoss eval\` and \`mxoss compare\` write \`results.json\` into the directory that \`--out\` names,
+beside \`report.html\`. This page is made from the schemas that every file is checked against before it is written
+(\`src/eval/results_schema.ts\`), version ${SCHEMA_VERSION}. The version grows when a field changes its meaning or goes
+away; new fields may come at any time.
 
 - \`schema\` says which of the three forms a file has.
-- Nothing depends on when, how fast or in how many attempts the numbers were computed: the same command on the same files gives
-  the same bytes. Threads are noted, but no result depends on them.
+- Nothing depends on when, how fast or in how many attempts the numbers were computed: the same command on the same
+  files gives the same bytes. Threads are noted, but no result depends on them.
 - Numbers that are not finite are null.
-- A \`number\` is written with a point or an exponent also where it is whole (\`1.0\`), an \`integer\` never: readers that tell
-  floats from integers find the same type in every file.
+- A \`number\` is written with a point or an exponent also where it is whole (\`1.0\`), an \`integer\` never:
+  readers that tell floats from integers find the same type in every file.
 - Other files in the directory are journals, one JSON object a line, from which an interrupted run goes on:
   \`answers.CELL.jsonl\` (every reply with its tokens), \`nll.CELL.jsonl\`, \`divergence.CELL.jsonl\`.
-- \`samples_gsm8k_CELL.jsonl\` (\`--export lm-eval\`) has the form of lm-eval's \`--log_samples\`: every problem once for each filter.
+- \`samples_gsm8k_CELL.jsonl\` (\`--export lm-eval\`) has the form of lm-eval's \`--log_samples\`:
+  every problem once for each filter.
 `;
 
 /** The whole page. */

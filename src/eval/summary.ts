@@ -4,9 +4,9 @@ import type { DivergenceResult, Gsm8kResults } from "./results_schema.ts";
 
 /** Said wherever a method is chosen. */
 export const CHOOSING =
-  "Accuracy hardly separates quantization schemes: problems that are lost and problems that are gained cancel out, and " +
-  "what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose by KL divergence " +
-  "and error per layer.";
+  "Accuracy hardly separates quantization schemes: problems that are lost and problems that are gained cancel out, " +
+  "and what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose " +
+  "by KL divergence and error per layer.";
 
 /** An operation with its layer: `layer 3 experts.down_proj`; those before and behind the layers stand alone. */
 export function operationName({ layer, operation }: { readonly layer: number; readonly operation: string }): string {

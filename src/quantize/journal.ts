@@ -82,7 +82,8 @@ export class Journal implements Disposable {
     if (!names.includes(JOURNAL)) {
       if (names.length > 0) {
         throw new InputError(
-          `--out: ${dir}: expected a new or empty directory, or one of an interrupted run, got ${names.length} other files`,
+          `--out: ${dir}: expected a new or empty directory, or one of an interrupted run, got ${names.length} other ` +
+            "files",
         );
       }
       const journal = new Journal(dir, lock, run, { observed: null, finished: {} });
@@ -94,7 +95,8 @@ export class Journal implements Disposable {
     const other = differing(note.sources, run.sources);
     if (other !== null) {
       throw new InputError(
-        `--out: ${dir}: holds an interrupted run from other weights: ${other} is not as it was; remove ${dir}, or write elsewhere`,
+        `--out: ${dir}: holds an interrupted run from other weights: ${other} is not as it was; remove ${dir}, or ` +
+          "write elsewhere",
       );
     }
     if (note.run !== settings) {

@@ -84,8 +84,8 @@ export function planTargets(
       const input = inputs.get(module)!;
       if (scale.kind === "none" && input.kind !== "none") {
         throw new InputError(
-          `${module}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized ${format}, which cannot be ` +
-            "copied",
+          `${module}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized ` +
+            `${format}, which cannot be copied`,
         );
       }
       const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
@@ -93,7 +93,8 @@ export function planTargets(
     }
     if (scheme.weightScale === "e8m0" && linear.weight.cols % BLOCK !== 0) {
       throw new InputError(
-        `--scheme ${scheme.name}: expected input features in blocks of ${BLOCK}, got ${linear.weight.cols} in ${module}`,
+        `--scheme ${scheme.name}: expected input features in blocks of ${BLOCK}, got ${linear.weight.cols} in ` +
+          `${module}`,
       );
     }
     return {
@@ -154,6 +155,7 @@ function staticScale(
   const scale = scales?.get(module!) ?? inputScale;
   if (scale !== undefined) return scale;
   throw new InputError(
-    `--scheme ${name}: static FP8 inputs need calibrated scales, which the checkpoint lacks for ${module}: expected --calibrate FILE`,
+    `--scheme ${name}: static FP8 inputs need calibrated scales, which the checkpoint lacks for ${module}: expected ` +
+      "--calibrate FILE",
   );
 }

@@ -1,6 +1,7 @@
 /**
- * A setting: a checkpoint and every choice about how it is computed. All commands go one road: a setting is made of their options, planned,
- * opened (see open.ts), and written down beside what it computed (see protocol.ts). Nothing here prints.
+ * A setting: a checkpoint and every choice about how it is computed. All commands go one road: a setting is made of
+ * their options, planned, opened (see open.ts), and written down beside what it computed (see protocol.ts). Nothing
+ * here prints.
  */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";

@@ -152,12 +152,14 @@ const BROKEN: [wrong: string, make: (checkpoint: BrokenCheckpoint) => void, line
   [
     "a scale byte 255",
     (c) => c.tensor(`${EXPERTS}.down_proj_scales`, (data) => data[3 * 288 * 7 + 5 * 7 + 6] = 255),
-    `model.safetensors: tensor ${EXPERTS}.down_proj_scales: expected e8m0 scales from 0 to 254, got 255 (NaN) at [3, 5, 6]`,
+    `model.safetensors: tensor ${EXPERTS}.down_proj_scales: expected e8m0 scales from 0 to 254, got 255 (NaN) at [3, ` +
+    "5, 6]",
   ],
   [
     "a config with fewer layers than the tensors",
     (c) => c.config((config) => Object.assign(config, { num_hidden_layers: 3, layer_types: null })),
-    "model.safetensors: tensor model.layers.3.input_layernorm.weight: expected 3 layers (num_hidden_layers), got another one",
+    "model.safetensors: tensor model.layers.3.input_layernorm.weight: expected 3 layers (num_hidden_layers), got " +
+    "another one",
   ],
   [
     "a config with more layers than the tensors",
@@ -167,12 +169,14 @@ const BROKEN: [wrong: string, make: (checkpoint: BrokenCheckpoint) => void, line
   [
     "an intermediate size that the tensors do not have",
     (c) => c.config((config) => config["intermediate_size"] = 225),
-    "model.safetensors: tensor model.layers.0.mlp.experts.gate_up_proj_blocks: expected U8 [16, 450, 9, 16], got U8 [16, 448, 9, 16]",
+    "model.safetensors: tensor model.layers.0.mlp.experts.gate_up_proj_blocks: expected U8 [16, 450, 9, 16], got U8 " +
+    "[16, 448, 9, 16]",
   ],
   [
     "no layout",
     (c) => c.headerText((text) => text.replaceAll("mlp.experts.", "mlp.specialists.")),
-    "model.safetensors: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, got 79 others, e.g. lm_head.weight",
+    "model.safetensors: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, " +
+    "got 79 others, e.g. lm_head.weight",
   ],
   ["a truncated file", (c) => c.bytes((b) => b.subarray(0, b.length - 100)), ""],
   ["a config that is not JSON", (c) => c.edit("config.json", (text) => text.slice(0, -20)), ""],
@@ -202,7 +206,8 @@ const BROKEN: [wrong: string, make: (checkpoint: BrokenCheckpoint) => void, line
       Deno.removeSync(c.path("model.safetensors"));
       Deno.symlinkSync(`${TINY}/model.safetensors`, c.path("model.safetensors"));
     },
-    `model.safetensors: expected a file, or a link ../../blobs/<hash> as in a Hugging Face cache, got a link to ${TINY}/model.safetensors`,
+    "model.safetensors: expected a file, or a link ../../blobs/<hash> as in a Hugging Face cache, got a link to " +
+    `${TINY}/model.safetensors`,
   ],
 ];
 
@@ -250,6 +255,7 @@ Deno.test("openCheckpoint() warns of tensors that are not part of the model", ()
   assertEquals(layout, "hf_mxfp4");
   assertEquals(warnings, warned);
   assertEquals(warnings.map((line) => line.replace(`${checkpoint.dir}/`, "")), [
-    "model.safetensors: not part of the model and not read: model.layers.0.extra0, model.layers.1.extra1, model.layers.2.extra2 and 2 more",
+    "model.safetensors: not part of the model and not read: model.layers.0.extra0, model.layers.1.extra1, " +
+    "model.layers.2.extra2 and 2 more",
   ]);
 });

@@ -210,7 +210,7 @@ for (const [i, family] of GOLDEN.families.entries()) {
   });
 }
 
-Deno.test("inverseFrequencies() are transformers' where YaRN's bounds lie outside the dimensions or change places", () => {
+Deno.test("inverseFrequencies() are transformers' where YaRN's bounds lie outside the head or change places", () => {
   const kinds = { inside: 0, reversed: 0 };
   for (const { headDim, rope, frequencies, growth } of GOLDEN.yarn) {
     const { rope_scaling: _, ...config } = GOLDEN.families[0]!.config;

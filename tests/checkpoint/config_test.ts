@@ -147,7 +147,8 @@ Deno.test("readConfig() warns of contradictions that have a known winner", () =>
   assertEquals(model.rope.yarn?.originalMaxPositions, 4096);
   assertEquals(warnings, [
     "d/config.json: num_experts_per_tok is 4 and experts_per_token 2; the former counts",
-    "d/config.json: initial_context_length is 2048 and rope_scaling.original_max_position_embeddings 4096; the latter counts",
+    "d/config.json: initial_context_length is 2048 and rope_scaling.original_max_position_embeddings 4096; the " +
+    "latter counts",
   ]);
 });
 
@@ -160,7 +161,10 @@ Deno.test("readConfig() reads YaRN's missing keys as transformers 5 does, with a
   const yarn = model({}).rope.yarn!;
   assertEquals(read({ rope_scaling: noTruncate }), [
     { ...yarn, truncate: true },
-    ["d/config.json: rope_scaling.truncate is missing; as in transformers and vLLM it is true, where GPT-OSS has false"],
+    [
+      "d/config.json: rope_scaling.truncate is missing; as in transformers and vLLM it is true, where GPT-OSS has " +
+      "false",
+    ],
   ]);
   assertEquals(read({ rope_scaling: { ...ROPE, truncate: null } }), [yarn, []]);
   assertEquals(read({ rope_scaling: noOriginal, initial_context_length: undefined }), [
@@ -230,13 +234,13 @@ const BROKEN: [changes: Json, line: string][] = [
   [{ layer_types: "full_attention" }, 'layer_types: expected a list of layer types, got "full_attention"'],
   [
     { rope_scaling: undefined, initial_context_length: 8192, rope_parameters: { ...ROPE, ...NO_ORIGINAL } },
-    "rope_parameters.original_max_position_embeddings: expected a positive integer, got nothing, which transformers reads " +
-    "as max_position_embeddings, 131072, where initial_context_length is 8192",
+    "rope_parameters.original_max_position_embeddings: expected a positive integer, got nothing, which transformers " +
+    "reads as max_position_embeddings, 131072, where initial_context_length is 8192",
   ],
   [
     { rope_scaling: null },
-    "rope_scaling: expected an object, got null, which transformers 5 reads as YaRN by 32 and transformers 4 as plain " +
-    "rotary embedding",
+    "rope_scaling: expected an object, got null, which transformers 5 reads as YaRN by 32 and transformers 4 as " +
+    "plain rotary embedding",
   ],
   [
     { num_experts_per_tok: undefined, experts_per_token: 3 },
@@ -264,8 +268,8 @@ const BROKEN: [changes: Json, line: string][] = [
   ],
   [
     { rope_scaling: { ...ROPE, factor: 16 }, max_position_embeddings: undefined },
-    "max_position_embeddings: expected a positive integer, got nothing, which transformers reads as 131072, where YaRN's " +
-    "keys make 65536",
+    "max_position_embeddings: expected a positive integer, got nothing, which transformers reads as 131072, where " +
+    "YaRN's keys make 65536",
   ],
   [{ rope_scaling: "yarn" }, 'rope_scaling: expected an object, got "yarn"'],
   [

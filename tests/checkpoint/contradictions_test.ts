@@ -54,8 +54,8 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
       config: (q) => void (q["exclude"] = ["*attn*", "*router*", "lm_head"]),
     },
     ["fp8", "fp8", "bf16"],
-    `quantization_config says no quantization for ${ATTENTION}, but the tensors are fp8_e4m3 with input scales of static FP8; ` +
-    "the tensors count",
+    `quantization_config says no quantization for ${ATTENTION}, but the tensors are fp8_e4m3 with input scales of ` +
+    "static FP8; the tensors count",
   ],
   [
     "plain weights that the config quantizes",
@@ -79,14 +79,15 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
     "no format of inputs and their scales",
     { quark: { inputScales: true }, config: inputs(null) },
     ["w_mxfp4_a_fp8", "bf16", "bf16"],
-    `quantization_config says mxfp4 without input scales for ${EXPERTS}, but the tensors are mxfp4 with input scales of static FP8; ` +
-    "the tensors count",
+    `quantization_config says mxfp4 without input scales for ${EXPERTS}, but the tensors are mxfp4 with input scales ` +
+    "of static FP8; the tensors count",
   ],
   [
     "no quantization_config and scales of inputs",
     { quark: { weights: "mxfp4", inputScales: true }, config: () => null },
     ["w_mxfp4_a_fp8", "bf16", "bf16"],
-    `no quantization_config for ${EXPERTS}, but the tensors are mxfp4 with input scales of static FP8; the tensors count`,
+    `no quantization_config for ${EXPERTS}, but the tensors are mxfp4 with input scales of static FP8; the tensors ` +
+    "count",
   ],
   [
     "MX inputs and scales of static ones: no tensor says that inputs are FP8",
@@ -98,7 +99,8 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
     "a cache like the activations and its scales",
     { quark: { kvScales: "output_scale" }, config: withoutCache },
     ["w_mxfp4", "bf16", "fp8"],
-    "quantization_config says no FP8 for the KV cache, but the tensors have its scales for all of 2 layers; the tensors count",
+    "quantization_config says no FP8 for the KV cache, but the tensors have its scales for all of 2 layers; the " +
+    "tensors count",
   ],
   [
     "no quantization_config and scales of the cache",

@@ -127,7 +127,8 @@ Deno.test("openWeightFiles() refuses an index that contradicts the shards", () =
   using other = sharded({ c: "model-00001-of-00002.safetensors", b: "model-00002-of-00002.safetensors" });
   assertEquals(
     refused(other),
-    "model.safetensors.index.json: expected tensor b in model-00002-of-00002.safetensors, found it in model-00001-of-00002.safetensors",
+    "model.safetensors.index.json: expected tensor b in model-00002-of-00002.safetensors, found it in " +
+      "model-00001-of-00002.safetensors",
   );
   using missing = sharded({ d: "model-00002-of-00002.safetensors" });
   assertEquals(

@@ -101,7 +101,8 @@ for (const layout of LAYOUTS) {
 
 for (const weights of FORMATS) {
   for (const experts of ["each", "fused"] as const) {
-    Deno.test(`openCheckpoint() gives Quark's ${experts === "each" ? "experts" : "fused experts"} in ${weights} their meaning`, () => {
+    const what = experts === "each" ? "experts" : "fused experts";
+    Deno.test(`openCheckpoint() gives Quark's ${what} in ${weights} their meaning`, () => {
       opened("quark", { weights, experts, inputScales: true }, 3);
     });
   }

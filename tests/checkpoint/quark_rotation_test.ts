@@ -62,8 +62,8 @@ const TENSORS: [string, (t: Tensors) => void, string][] = [
   ): [string, (t: Tensors) => void, string] => [
     `a matrix ${got}`,
     (t) => t.set(`${Q}.input_rotation`, numbers("I8", shape as number[], 1)),
-    `tensor ${Q}.input_rotation: expected a square matrix, no wider than 1024, whose width divides the 64 input features of ${Q}, ` +
-    `got I8 ${got}`,
+    `tensor ${Q}.input_rotation: expected a square matrix, no wider than 1024, whose width divides the 64 input ` +
+    `features of ${Q}, got I8 ${got}`,
   ]),
   [
     "a prescale of another width",
@@ -169,7 +169,8 @@ const CONFIGS: [string, string, (t: Tensors) => void, (algorithm: Json, quantiza
     (_, quantization) => {
       (quantization["export"] as Json)["weight_format"] = "half_quantized";
     },
-    'config.json: quantization_config: export.weight_format: expected real_quantized or fake_quantized, got "half_quantized"',
+    "config.json: quantization_config: export.weight_format: expected real_quantized or fake_quantized, " +
+    'got "half_quantized"',
   ],
 ];
 
@@ -186,8 +187,8 @@ Deno.test("a rotation that the tensors have and the config does not is computed,
   Deno.writeTextFileSync(path, JSON.stringify(json));
   const { plan, source } = planModel(openCheckpoint(dir.path), OPTIONS);
   assertEquals(plan.warnings, [
-    `${path}: quantization_config says no online rotation for ${Q} and 13 more, but the tensors have one (input_rotation); ` +
-    "the tensors count",
+    `${path}: quantization_config says no online rotation for ${Q} and 13 more, but the tensors have one ` +
+    "(input_rotation); the tensors count",
   ]);
   assertEquals(allLinears(source.tree).filter(({ rotation }) => rotation?.size === 32).length, 14);
 });
@@ -198,7 +199,8 @@ Deno.test("an online rotation is refused by name on a GPU, by calibration and by
   const refused = (run: () => unknown) => assertThrows(run, InputError).message;
   assertEquals(
     refused(() => checkLimits({ config: checkpoint.config, source } as OpenRequest)),
-    `${Q}.input_rotation: the GPU backend supports no online rotation of inputs (--backend emulate and reference do), got one`,
+    `${Q}.input_rotation: the GPU backend supports no online rotation of inputs (--backend emulate and reference ` +
+      "do), got one",
   );
   const got = "an online rotation of blocks of 32";
   assertEquals(
@@ -219,7 +221,8 @@ Deno.test("quantize() refuses to copy fake-quantized weights beside quantized in
   const { message } = assertThrows(() => planTargets(recipe, source, checkpoint.config, plan, null), InputError);
   assertEquals(
     message,
-    `${Q}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized f32, which cannot be copied`,
+    `${Q}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized f32, which cannot ` +
+      "be copied",
   );
 });
 
@@ -233,8 +236,8 @@ Deno.test("experts' own static scales are refused by name on a GPU", () => {
   limits("merged");
   assertEquals(
     assertThrows(() => limits("own"), InputError).message,
-    "--fp8-scales own: model.layers.0.mlp.experts.0.down_proj: the GPU backend supports one static scale for the experts of a layer, " +
-      "got 4 of them",
+    "--fp8-scales own: model.layers.0.mlp.experts.0.down_proj: the GPU backend supports one static scale for the " +
+      "experts of a layer, got 4 of them",
   );
 });
 
@@ -257,7 +260,7 @@ Deno.test("shardSource() cuts rotated inputs between blocks, with their prescale
   assertEquals([second.weight.cols, second.rotation!.prescale![0], second.rotation!.prescale!.length], [16, 16, 16]);
   assertEquals(
     assertThrows(() => shardSource(rotated(32), config, { tp: 2, ep: 1 }, 0), InputError).message,
-    "--tp: model.layers.0.self_attn.o_proj rotates its input in blocks of 32 columns: expected ranks to have whole ones, got columns " +
-      "0 to 15",
+    "--tp: model.layers.0.self_attn.o_proj rotates its input in blocks of 32 columns: expected ranks to have whole " +
+      "ones, got columns 0 to 15",
   );
 });

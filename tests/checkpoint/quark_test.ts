@@ -74,7 +74,8 @@ const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, 
     "6 bits that the config does not explain",
     MX4,
     (t) => t.set(`${EXPERT}.weight`, u8(64, 48)),
-    `${EXPERT}.weight: has 6 bits an element: expected quantization_config to say fp6_e3m2 or fp6_e2m3 for ${EXPERT}, got neither`,
+    `${EXPERT}.weight: has 6 bits an element: expected quantization_config to say fp6_e3m2 or fp6_e2m3 for ` +
+    `${EXPERT}, got neither`,
   ],
   [
     "a missing expert",

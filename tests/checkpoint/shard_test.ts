@@ -79,8 +79,8 @@ Deno.test("shardSource() refuses heads that cut a block of o_proj's weights or i
     assertThrows(
       () => shardSource(attention === "mxfp4" ? source : planned, config, { tp: 8, ep: 1 }, 0),
       InputError,
-      "--tp 8: model.layers.0.self_attn.o_proj has MX blocks of 32 columns: expected the heads of a rank to fill whole ones, " +
-        "got columns 0 to 15",
+      "--tp 8: model.layers.0.self_attn.o_proj has MX blocks of 32 columns: expected the heads of a rank to fill " +
+        "whole ones, got columns 0 to 15",
     );
     if (attention === "bf16") shardSource(source, config, { tp: 8, ep: 1 }, 0);
   }

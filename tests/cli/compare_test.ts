@@ -6,10 +6,9 @@ import { BrokenCheckpoint } from "./broken.ts";
 import { refused } from "./in_process.ts";
 import { type Finished, mxoss, TINY } from "./program.ts";
 
-const PROBLEM =
-  "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?<|end|>" +
-  "<|start|>assistant<|channel|>analysis<|message|>Ben has 14 - 8 = 6. Together they have 14 + 6 = 20.<|end|><|start|>assistant" +
-  "<|channel|>final<|message|>#### 20<|return|>";
+const PROBLEM = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have " +
+  "together?<|end|><|start|>assistant<|channel|>analysis<|message|>Ben has 14 - 8 = 6. Together they have 14 + 6 = " +
+  "20.<|end|><|start|>assistant<|channel|>final<|message|>#### 20<|return|>";
 
 /** Runs `mxoss compare` on a text of its own. */
 async function compared(

@@ -23,7 +23,7 @@ Deno.test("denied() names no flag of Deno's in a standalone binary", () => {
   assertEquals(denied(new Deno.errors.NotCapable("no"), true), "the program is not permitted to do this");
 });
 
-Deno.test("denied() names the flag where the sources run, but for all permissions at once, which would not help", () => {
+Deno.test("denied() names the flag of a source run, but not all permissions at once, which would not help", () => {
   const message = 'Requires read access to "x", run again with the --allow-read flag';
   assertEquals(denied(new Deno.errors.NotCapable(message), false), `deno was started without a permission: ${message}`);
   const all = 'Requires all access to "/dev/mem", run again with the --allow-all flag';

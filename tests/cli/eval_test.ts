@@ -118,7 +118,7 @@ Deno.test("eval gsm8k asked for more problems compares layer by layer anew, on m
   });
 });
 
-Deno.test("eval and compare refuse a directory with results of something else, before anything is computed", async () => {
+Deno.test("eval and compare refuse a directory with other results before anything is computed", async () => {
   const args = ["gsm8k", "--data", PROBLEMS, "--limit", "1", "--max-tokens", "20"];
   const text = `${GOLDENS}eval/two_turns.txt`;
   await evaluated([...args, "--scheme", "w_mxfp4"], async ({ code, stderr }, out) => {
@@ -183,7 +183,8 @@ Deno.test("eval perplexity measures a text under a matrix", async () => {
   try {
     const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, 12).map((line) => {
       const { question, answer } = JSON.parse(line);
-      return `<|start|>user<|message|>${question}<|end|><|start|>assistant<|channel|>final<|message|>${answer}<|return|>`;
+      const asked = `<|start|>user<|message|>${question}<|end|>`;
+      return `${asked}<|start|>assistant<|channel|>final<|message|>${answer}<|return|>`;
     }).join("");
     await Deno.writeTextFile(`${dir}/text.txt`, text);
     const args = ["perplexity", "--text", `${dir}/text.txt`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--dtype", "f32"];

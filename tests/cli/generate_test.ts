@@ -180,7 +180,7 @@ Deno.test("generate --top-k 1 is greedy at any temperature, and a drawn seed is 
   assert(typeof seed === "number" && seed >= 0 && seed < 2 ** 32);
 });
 
-Deno.test("generate sends a system message through the template and warns where effort has no place in it", async () => {
+Deno.test("generate sends a system message through the template and warns where it ignores the effort", async () => {
   const plain = await json(["--max-tokens", "1", QUESTION]);
   const system = await json(["--max-tokens", "1", "--system", "Reasoning: low", QUESTION]);
   assert(system.prompt_token_ids.length > plain.prompt_token_ids.length);

@@ -51,7 +51,7 @@ Deno.test("inspect --tp 8 shows what each rank has, in whole blocks", async () =
   assertMatch(stdout, /^7 +128 x 288 .* +16 x 288 +0 x 288 +288 x 0 +128 x 288$/m);
 });
 
-Deno.test("inspect --tp counts the bytes of every rank: of experts all once, of what all ranks hold as often as there are ranks", async () => {
+Deno.test("inspect --tp counts the bytes of every rank: experts once, what all ranks hold once a rank", async () => {
   const reports = await Promise.all(
     [[], ["--tp", "8"], ["--ep", "4"], ["--tp", "3", "--ep", "5"]].map(async (args) =>
       JSON.parse((await mxoss(["inspect", "--json", ...args])).stdout)

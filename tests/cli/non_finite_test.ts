@@ -12,7 +12,7 @@ function spoil(name: string): BrokenCheckpoint {
   return checkpoint;
 }
 
-Deno.test("generate, logits, eval and compare stop at a NaN in lm_head: one line, exit code 2, no results", async () => {
+Deno.test("generate, logits, eval and compare stop at a NaN in lm_head: one line, code 2, no results", async () => {
   using checkpoint = spoil("lm_head.weight");
   const { dir } = checkpoint, out = `${dir}/results`, text = checkpoint.path("config.json");
   const commands = [
@@ -35,7 +35,7 @@ Deno.test("generate, logits, eval and compare stop at a NaN in lm_head: one line
   assertEquals([...Deno.readDirSync(out)].map(({ name }) => name).filter((name) => /results|report/.test(name)), []);
 });
 
-Deno.test("a NaN in a router, which would hide an expert and nothing more, is refused before anything is computed", async () => {
+Deno.test("a NaN in a router, which would only hide an expert, is refused before anything is computed", async () => {
   using checkpoint = spoil("model.layers.1.mlp.router.weight");
   using bias = spoil("model.layers.0.mlp.router.bias");
   const said = await Promise.all([checkpoint, bias].map(async ({ dir }) => await mxoss(["--model", dir, "Ben"])));

@@ -42,7 +42,7 @@ Deno.test("mxoss quantize calibrates on a text, and warns of experts that it doe
   assertEquals(code, 0);
 });
 
-Deno.test("--calibrate makes the scales that a checkpoint of static FP8 inputs lacks, in quantize and in compare", async () => {
+Deno.test("--calibrate makes the static FP8 scales that a checkpoint lacks, in quantize and in compare", async () => {
   using broken = new TemporaryDirectory();
   using dir = new TemporaryDirectory();
   const embedded = openCheckpoint(TINY);

@@ -23,7 +23,7 @@ Deno.test("arrangeLines() gives up to seven settings a colour each, in one panel
   assertEquals([columns, rows], [[""], [""]]);
 });
 
-Deno.test("arrangeLines() gives colours to schemes and panels to KV formats and ranks where there are many settings", () => {
+Deno.test("arrangeLines() gives many settings colours by scheme and panels by KV format and ranks", () => {
   const cells = matrix(SCHEMES, ["bf16", "fp8"], [1, 2, 4, 8]);
   const lines = arrangeLines(cells);
   assertEquals(lines.colours, SCHEMES);

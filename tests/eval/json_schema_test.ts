@@ -22,14 +22,15 @@ Deno.test("resultsText() writes numbers as floats and integers as integers, wher
   });
   assertEquals(
     written.replaceAll(/\s+/g, ""),
-    '{"version":1,"count":3,"share":1.0,"p":0.0,"none":null,"list":[1.0,null,1e-07],"ids":[4],"inner":[{"low":-2.0,"at":5}]}',
+    '{"version":1,"count":3,"share":1.0,"p":0.0,"none":null,"list":[1.0,null,1e-07],"ids":[4],' +
+      '"inner":[{"low":-2.0,"at":5}]}',
   );
 });
 
 Deno.test("lmEvalSamples() writes and hashes a problem as Python reads it, its floats as floats", () => {
   const path = Deno.makeTempFileSync({ suffix: ".jsonl" });
-  const line =
-    '{"question":"1 + 1?","answer":"#### 2","level":7.0,"share":1e-5,"id":12345678901234567890,"list":[1,2.50,{"é":1E3}]}';
+  const line = '{"question":"1 + 1?","answer":"#### 2","level":7.0,"share":1e-5,"id":12345678901234567890,' +
+    '"list":[1,2.50,{"é":1E3}]}';
   try {
     Deno.writeTextFileSync(path, line);
     const { problems } = readDataset(path, "--data");

@@ -22,7 +22,8 @@ for path in sys.argv[1:]:
     for f in task["filter_list"]:
         own = [s for s in samples if s["filter"] == f["name"]]
         instances = [
-            Instance("generate_until", s["doc"], (s["arguments"]["gen_args_0"]["arg_0"],), 0, resps=s["resps"][0]) for s in own
+            Instance("generate_until", s["doc"], (s["arguments"]["gen_args_0"]["arg_0"],), 0, resps=s["resps"][0])
+            for s in own
         ]
         steps = [[s["function"], {k: v for k, v in s.items() if k != "function"}] for s in f["filter"]]
         build_filter_ensemble(f["name"], steps).apply(instances)
@@ -38,6 +39,7 @@ for path in sys.argv[1:]:
                 "prompt_hash": hash_string(sample["arguments"]["gen_args_0"]["arg_0"]),
                 "target_hash": hash_string(sample["target"]),
             }
-            mistakes += [f"{sample['doc_id']} {k}: {sample[k]!r} != {v!r}" for k, v in expected.items() if sample[k] != v]
+            mistakes += [f"{sample['doc_id']} {k}: {sample[k]!r} != {v!r}"
+                         for k, v in expected.items() if sample[k] != v]
         accuracy[f["name"]] = sum(scores) / len(scores)
     print(json.dumps({"samples": len(samples), "accuracy": accuracy, "mistakes": mistakes}))

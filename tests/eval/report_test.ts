@@ -224,14 +224,14 @@ function wideMatrix(): Gsm8kResults {
   };
 }
 
-Deno.test("gsm8kReport() draws a matrix of 40 settings with a panel for each number of ranks and a colour for each scheme", async () => {
+Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a colour for each scheme", async () => {
   const page = await gsm8kReport(wideMatrix());
   assertPage(page);
   // Both kinds of evidence, and the words that say which one to choose by.
   assertStringIncludes(
     page,
-    "every accuracy is 100.00%, and none of 39 settings differ from the first by more than noise: the largest difference is 0.00 points, " +
-      "the smallest p 1.000 (1.000 corrected for their number)",
+    "every accuracy is 100.00%, and none of 39 settings differ from the first by more than noise: the largest " +
+      "difference is 0.00 points, the smallest p 1.000 (1.000 corrected for their number)",
   );
   assertStringIncludes(page, "mean KL lies between 0.00100 and 0.0390 nats");
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
@@ -240,8 +240,9 @@ Deno.test("gsm8kReport() draws a matrix of 40 settings with a panel for each num
   const text = gsm8kTables(wideMatrix()).join("\n");
   assertStringIncludes(
     text,
-    "w_mxfp4/w_mxfp4_a_fp8/w_mxfp4_a_mxfp4/w_mxfp4_a_mxfp6_e3m2/w_mxfp4_a_mxfp6_e2m3, bf16, kv bf16/fp8, tp 1/2/4/8, ep 1, emulate, " +
-      "2 threads; chat by none, seed 0, at most 9 tokens, data dddddddddddddddd\nstatic input scales from text",
+    "w_mxfp4/w_mxfp4_a_fp8/w_mxfp4_a_mxfp4/w_mxfp4_a_mxfp6_e3m2/w_mxfp4_a_mxfp6_e2m3, bf16, kv bf16/fp8, tp 1/2/4/8, " +
+      "ep 1, emulate, 2 threads; chat by none, seed 0, at most 9 tokens, data dddddddddddddddd\nstatic input scales " +
+      "from text",
   );
   assertStringIncludes(text, "none of 39 settings differ from the first by more than noise");
   assertStringIncludes(

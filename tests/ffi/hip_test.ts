@@ -116,8 +116,8 @@ Deno.test({ name: "GpuDevice.allocate() says how much was asked for when memory 
   assertEquals(error.code, 2);
   assertEquals(
     error.message,
-    "hipMalloc (600000 bytes): hipErrorOutOfMemory, code 2; not enough GPU memory: a shorter context, smaller chunks, " +
-      "fewer sequences at once or a smaller model need less",
+    "hipMalloc (600000 bytes): hipErrorOutOfMemory, code 2; not enough GPU memory: a shorter context, smaller " +
+      "chunks, fewer sequences at once or a smaller model need less",
   );
 });
 

@@ -80,7 +80,8 @@ floats(goldens, "fp8_static.scales").forEach((scale, index) => {
   });
 });
 
-Deno.test(`qdqRow() equals Quark and ml_dtypes on rows of ${TOKEN_BLOCKS * BLOCK} numbers (fp8 per token)`, async () => {
+const TOKEN = TOKEN_BLOCKS * BLOCK;
+Deno.test(`qdqRow() equals Quark and ml_dtypes on rows of ${TOKEN} numbers (fp8 per token)`, async () => {
   const rows = tokenRows(inputs), width = TOKEN_BLOCKS * BLOCK;
   const results = new Float32Array(rows.length * width);
   rows.forEach((row, r) => results.set(qdqRow(row, { kind: "fp8_token" }, false), r * width));

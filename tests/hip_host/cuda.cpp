@@ -32,8 +32,8 @@ int hipEventElapsedTime(float *, Event *, Event *);
 int hipModuleLoadData(Module **, const void *);
 int hipModuleUnload(Module *);
 int hipModuleGetFunction(Function **, Module *, const char *);
-int hipModuleLaunchKernel(Function *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream *, void **,
-                          void **);
+int hipModuleLaunchKernel(Function *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream *,
+                          void **, void **);
 int hipStreamBeginCapture(Stream *, int);
 int hipStreamEndCapture(Stream *, Graph **);
 int hipGraphInstantiate(Executable **, Graph *, void **, char *, size_t);
@@ -41,16 +41,16 @@ int hipGraphLaunch(Executable *, Stream *);
 int hipGraphDestroy(Graph *);
 int hipGraphExecDestroy(Executable *);
 
-#define CALL(name, parameters, does)                                                                                             \
-  CUresult name parameters {                                                                                                     \
-    if (int failure = enter(#name)) return failure;                                                                              \
-    return does;                                                                                                                 \
+#define CALL(name, parameters, does)                                                                                   \
+  CUresult name parameters {                                                                                           \
+    if (int failure = enter(#name)) return failure;                                                                    \
+    return does;                                                                                                       \
   }
 // Gives back even where it reports a failure.
-#define RELEASE(name, parameters, does)                                                                                          \
-  CUresult name parameters {                                                                                                     \
-    int failure = enter(#name), code = does;                                                                                     \
-    return failure ? failure : code;                                                                                             \
+#define RELEASE(name, parameters, does)                                                                                \
+  CUresult name parameters {                                                                                           \
+    int failure = enter(#name), code = does;                                                                           \
+    return failure ? failure : code;                                                                                   \
   }
 
 static int retained = 0;
@@ -134,11 +134,13 @@ CALL(cuEventElapsedTime, (float *ms, Event *start, Event *end), hipEventElapsedT
 CALL(cuModuleLoadDataEx, (Module * *module, const void *image, unsigned n, const int *options, void **values),
      load(module, image, n, options, values))
 RELEASE(cuModuleUnload, (Module * module), hipModuleUnload(module))
-CALL(cuModuleGetFunction, (Function * *function, Module *module, const char *name), hipModuleGetFunction(function, module, name))
-CALL(cuFuncSetAttribute, (Function * function, int which, int value), function && which == 8 && value <= 65536 ? Success : InvalidValue)
+CALL(cuModuleGetFunction, (Function * *function, Module *module, const char *name),
+     hipModuleGetFunction(function, module, name))
+CALL(cuFuncSetAttribute, (Function * function, int which, int value),
+     function && which == 8 && value <= 65536 ? Success : InvalidValue)
 CALL(cuLaunchKernel,
-     (Function * f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned lds, Stream *s,
-      void **params, void **extra),
+     (Function * f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned lds,
+      Stream *s, void **params, void **extra),
      hipModuleLaunchKernel(f, gx, gy, gz, bx, by, bz, lds, s, params, extra))
 CALL(cuStreamBeginCapture_v2, (Stream * stream, int mode), hipStreamBeginCapture(stream, mode))
 CUresult cuStreamEndCapture(Stream *stream, Graph **graph) {

@@ -10,15 +10,15 @@
 using namespace host;
 using hipError_t = int;
 
-#define ENTER(function)                                                                                                          \
-  std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                                     \
+#define ENTER(function)                                                                                                \
+  std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                           \
   if (int failure = enter(#function)) return failure;
 // Calls that give something back do so even where they report a failure, as drivers do after a device was lost.
-#define ENTER_RELEASE(function)                                                                                                  \
-  std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                                     \
+#define ENTER_RELEASE(function)                                                                                        \
+  std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                           \
   int failure = enter(#function);
 // Not allowed while a stream of this thread records.
-#define NOT_CAPTURING                                                                                                            \
+#define NOT_CAPTURING                                                                                                  \
   if (state().capturing) return CaptureUnsupported;
 
 static Stream default_stream;

@@ -47,7 +47,8 @@ static int swapped(int r, int rows) {
 static void gemm(void *const *args) {
   const Group &g = *(const Group *)args[0];
   const uint16_t *x = argument<const uint16_t *>(args, 1);
-  const int stride = argument<int>(args, 2), round = argument<int>(args, 4), accumulate = argument<int>(args, 5), n = argument<int>(args, 6);
+  const int stride = argument<int>(args, 2), round = argument<int>(args, 4);
+  const int accumulate = argument<int>(args, 5), n = argument<int>(args, 6);
   for (int l = 0; l < g.count; l++) {
     const Linear &w = g.linear[l];
     for (int t = 0; t < n; t++)
@@ -82,9 +83,11 @@ constexpr int tile_tokens = 128;
 template <bool is_fp4> static void scaled(void *const *args) {
   const Linear *experts = argument<const Linear *>(args, 0);
   const uint8_t *x = argument<const uint8_t *>(args, 1), *x_blocks = argument<const uint8_t *>(args, 3);
-  const int x_stride = argument<int>(args, 2), x_block_stride = argument<int>(args, 4), divisor = argument<int>(args, 6);
+  const int x_stride = argument<int>(args, 2), x_block_stride = argument<int>(args, 4);
+  const int divisor = argument<int>(args, 6);
   const float *x_scales = argument<const float *>(args, 5);
-  const int *sorted = argument<const int *>(args, 7), *offsets = argument<const int *>(args, 8), *tiles = argument<const int *>(args, 9);
+  const int *sorted = argument<const int *>(args, 7), *offsets = argument<const int *>(args, 8);
+  const int *tiles = argument<const int *>(args, 9);
   float *out = argument<float *>(args, 11);
   const int out_stride = argument<int>(args, 12), round = argument<int>(args, 13), swiglu = argument<int>(args, 14);
   const float alpha = argument<float>(args, 15), limit = argument<float>(args, 16);
@@ -98,10 +101,12 @@ template <bool is_fp4> static void scaled(void *const *args) {
       const uint8_t *codes = x + (int64_t)from * x_stride;
       z.assign(w.rows, 0);
       for (int r = 0; r < w.rows; r++) {
-        const uint8_t *row = (const uint8_t *)w.weight + r * w.row_stride, *scales = (const uint8_t *)w.scale + r * w.scale_stride;
+        const uint8_t *row = (const uint8_t *)w.weight + r * w.row_stride;
+        const uint8_t *scales = (const uint8_t *)w.scale + r * w.scale_stride;
         float sum = 0;
         for (int c = 0; c < w.cols; c++) {
-          const float input = is_fp4 ? fp4(codes, c) * e8m0(x_blocks[(int64_t)from * x_block_stride + c / 32]) : fp8(codes[c]);
+          const float input =
+              is_fp4 ? fp4(codes, c) * e8m0(x_blocks[(int64_t)from * x_block_stride + c / 32]) : fp8(codes[c]);
           sum += fp4(row, c) * e8m0(scales[c / 32]) * input;
         }
         if (x_scales) sum *= x_scales[from];
@@ -111,7 +116,8 @@ template <bool is_fp4> static void scaled(void *const *args) {
       for (int r = 0; r < w.rows; r += swiglu ? 2 : 1) {
         float value = z[r];
         if (swiglu) {
-          const float gate = z[r] < limit ? z[r] : limit, up = z[r + 1] < -limit ? -limit : z[r + 1] > limit ? limit : z[r + 1];
+          const float gate = z[r] < limit ? z[r] : limit;
+          const float up = z[r + 1] < -limit ? -limit : z[r + 1] > limit ? limit : z[r + 1];
           value = (up + 1) * gate / (1 + std::exp(-alpha * gate));
           if (round) value = rounded(value);
         }
@@ -135,4 +141,6 @@ extern "C" const MxHostKernel *mx_host_kernel(const char *name) {
   return nullptr;
 }
 // The whole product is one block's work.
-extern "C" void mx_host_launch(const MxHostKernel *k, const unsigned *, const unsigned *, unsigned, void *const *args) { k->run(args); }
+extern "C" void mx_host_launch(const MxHostKernel *k, const unsigned *, const unsigned *, unsigned, void *const *args) {
+  k->run(args);
+}

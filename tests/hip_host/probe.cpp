@@ -30,6 +30,7 @@ extern "C" const MxHostKernel *mx_host_kernel(const char *name) {
     if (!strcmp(k->name, name)) return k;
   return nullptr;
 }
-extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned *grid, const unsigned *, unsigned, void *const *args) {
+extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned *grid, const unsigned *, unsigned,
+                               void *const *args) {
   for (block_x = 0; block_x < grid[0]; block_x++) kernel->run(args);
 }

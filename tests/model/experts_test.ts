@@ -78,7 +78,7 @@ function relative(got: ArrayLike<number>, expected: ArrayLike<number>): number {
 
 for (const scheme of SCHEME_NAMES) {
   if (scheme === "bf16") continue;
-  Deno.test(`the experts of a ${scheme} checkpoint quantize both GEMMs' inputs once, and compute what the files say`, async () => {
+  Deno.test(`experts of ${scheme} quantize both GEMMs' inputs once, and compute what the files say`, async () => {
     using dir = new TemporaryDirectory();
     await run(source.path, dir.path, scheme, { scales });
     const checkpoint = openCheckpoint(dir.path);

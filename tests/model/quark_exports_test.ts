@@ -63,7 +63,7 @@ Deno.test("every export of Quark's is computed, known to differ, or refused", ()
 });
 
 for (const [name, scheme] of Object.entries(COMPUTED)) {
-  Deno.test(`Quark's export ${name} gives Quark's logits within NMSE ${TOLERANCE} in reference and emulate`, async () => {
+  Deno.test(`Quark's export ${name} gives Quark's logits within NMSE ${TOLERANCE} in both backends`, async () => {
     const golden = quarkLogits(name);
     for (const backend of ["reference", "emulate"] as const) {
       const { logits, warnings, plan } = await ourLogits(name, { backend, fp8Scales: "own" });
@@ -75,7 +75,7 @@ for (const [name, scheme] of Object.entries(COMPUTED)) {
 }
 
 for (const [name, expected] of Object.entries(DIFFERENT)) {
-  Deno.test(`Quark's export ${name} differs from Quark's logits by the NMSE that the docs say, ${expected}`, async () => {
+  Deno.test(`Quark's export ${name} differs from Quark's logits by the docs' NMSE, ${expected}`, async () => {
     const { logits } = await ourLogits(name);
     const error = nmse(logits, quarkLogits(name));
     assert(Math.abs(error / expected - 1) < 0.01, `NMSE ${error}`);
@@ -83,7 +83,7 @@ for (const [name, expected] of Object.entries(DIFFERENT)) {
 }
 
 for (const [name, expected] of [["mxfp4_fp8", 0.00218], ["fp8", 0.00404]] as const) {
-  Deno.test(`--fp8-scales merged differs from Quark's logits of ${name} by the NMSE that the docs say, ${expected}`, async () => {
+  Deno.test(`--fp8-scales merged differs from Quark's logits of ${name} by the docs' NMSE, ${expected}`, async () => {
     for (const backend of ["reference", "emulate"] as const) {
       const { logits } = await ourLogits(name, { backend, fp8Scales: "merged" });
       const error = nmse(logits, quarkLogits(name));
@@ -110,7 +110,7 @@ Deno.test("experts' own scales and rotations give Quark's logits on several rank
   }
 });
 
-Deno.test("emulate and reference round alike in bf16 where inputs are rotated, fake-quantized or have scales of their own", async () => {
+Deno.test("both backends round alike in bf16 with rotated, fake-quantized and separately scaled inputs", async () => {
   for (const name of ["rotation_prescale", "rotation_online_16", "fake_fp8", "fp8"]) {
     const options = { dtype: "bf16", fp8Scales: "own" } as const;
     const reference = (await ourLogits(name, { ...options, backend: "reference" })).logits;

@@ -123,7 +123,7 @@ const CASES: Case[] = [
 ];
 
 for (const { name, scheme, options, change, expected } of CASES) {
-  Deno.test(`a Quark checkpoint of ${name} computes the same in emulate and reference, on one rank and several`, async () => {
+  Deno.test(`Quark's ${name} computes the same in emulate and reference, on one rank and several`, async () => {
     using dir = new TemporaryDirectory();
     await run(plain, dir.path, scheme, { scales: calibrated.inputs, ...options });
     change?.(dir.path);

@@ -13,7 +13,8 @@ function bundleOn(
     ["src/worker.js", `import { a } from "../chunk-${hash}A.js";\n`],
     [
       `chunk-${hash}A.js`,
-      `// ${cache}/npm/registry.example/zod/4.6.7/index.js\nvar a = cjs({ "${cache}/npm/registry.example/zod/4.6.7/index.js"() {} });\nimport "./chunk-${hash}B.js";\n`,
+      `// ${cache}/npm/registry.example/zod/4.6.7/index.js\nvar a = cjs({ ` +
+      `"${cache}/npm/registry.example/zod/4.6.7/index.js"() {} });\nimport "./chunk-${hash}B.js";\n`,
     ],
     [`chunk-${hash}B.js`, "// src/b.ts\n"],
     [`lazy-${hash}C.js`, `import "./chunk-${hash}B.js";\nconst text = "not-ABCDEFGH.json, see //x/npm/y";\n`],

@@ -104,7 +104,7 @@ const ROUTING = Int32Array.from({ length: SLOT_ROWS }, (_, i) => (3 * i + Math.f
 for (const [name, openBackend] of Object.entries(BACKENDS)) {
   for (const [format, input] of SCHEMES) {
     const element = input.kind === "mx" ? `${input.element}, ${input.rule}` : "";
-    Deno.test(`ranks of ${name} quantize inputs (${element}) of ${format} weights in the whole model's blocks`, async () => {
+    Deno.test(`ranks of ${name} quantize inputs (${element}, ${format}) in the whole model's blocks`, async () => {
       using dir = new TemporaryDirectory();
       makeIdentities(dir, format);
       const { config, source: plain } = openCheckpoint(dir.path), whole = withInput(plain, input);

@@ -76,7 +76,7 @@ for (const input of ["mxfp4", "mxfp6_e3m2", "mxfp6_e2m3"] as const) {
   });
 }
 
-Deno.test("ranks that read their part keep the file's bytes once, and compute the same bits as ranks that map", async () => {
+Deno.test("ranks that read keep the file's bytes once, and compute the same bits as ranks that map", async () => {
   const bytes = Deno.statSync(`${TINY}/model.safetensors`).size;
   const run = async (weights: "map" | "read") => {
     const session = await openTiny({ dtype: "f32", tp: 2, weights });

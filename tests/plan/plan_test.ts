@@ -128,7 +128,7 @@ Deno.test("makePlan() reads names of older exports", () => {
   assertEquals(listed.scheme, "w_mxfp4_a_mxfp4");
 });
 
-Deno.test("makePlan() lets layer_quant_config count before global: exact names, then patterns in order, then the class", () => {
+Deno.test("makePlan() lets layer_quant_config count before global: names, then patterns in order, then class", () => {
   const config = quark(entry(FP4_WEIGHT, null), {
     exclude: ["lm_head", "*router*"],
     layer_quant_config: {
@@ -253,8 +253,8 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
 
 Deno.test("makePlan() --scheme changes inputs only: experts stored otherwise are refused", () => {
   refused(
-    `--scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2, got mxfp4 in model.layers.0.mlp.experts.0.gate_up_proj; ` +
-      `"mxoss quantize --scheme w_mxfp6_e3m2" writes such a checkpoint`,
+    "--scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2, got mxfp4 in " +
+      `model.layers.0.mlp.experts.0.gate_up_proj; "mxoss quantize --scheme w_mxfp6_e3m2" writes such a checkpoint`,
     model(),
     null,
     { scheme: "w_mxfp6_e3m2" },
@@ -291,15 +291,15 @@ Deno.test("makePlan() --scheme replaces what the config says, and leaves other l
 Deno.test("makePlan() lets tensors count where the config contradicts them, with one warning that names both", () => {
   const said = plan(model(), quark(entry(mxSpec("fp6_e3m2", false), FP4_INPUT)));
   assertEquals(said.warnings, [
-    "config.json: quantization_config says mxfp6_e3m2 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but the tensors are " +
-    "mxfp4; the tensors count",
+    "config.json: quantization_config says mxfp6_e3m2 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but " +
+    "the tensors are mxfp4; the tensors count",
   ]);
   assertEquals(said.scheme, "w_mxfp4_a_mxfp4");
 
   const plain = plan(model({ experts: BF16 }), quark(entry(FP4_WEIGHT, FP4_INPUT)));
   assertEquals(plain.warnings, [
-    "config.json: quantization_config says mxfp4 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but the tensors are not " +
-    "quantized; the tensors count",
+    "config.json: quantization_config says mxfp4 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but the " +
+    "tensors are not quantized; the tensors count",
   ]);
   assertEquals(plain.scheme, "bf16");
   assertEquals(plain.linears.find(({ module }) => module === EXPERT)!.decidedBy, "tensors");
@@ -326,8 +326,8 @@ Deno.test("makePlan() lets tensors count where the config contradicts them, with
 Deno.test("makePlan() refuses pairs that are no scheme", () => {
   const pair = quark(entry(mxSpec("fp6_e3m2", false), FP4_INPUT));
   refused(
-    "config.json: quantization_config: model.layers.0.mlp.experts.0.gate_up_proj: expected bf16, mxfp6_e3m2, fp8, fp8_token inputs with " +
-      "mxfp6_e3m2 weights, got mxfp4 (by global_quant_config)",
+    "config.json: quantization_config: model.layers.0.mlp.experts.0.gate_up_proj: expected bf16, mxfp6_e3m2, fp8, " +
+      "fp8_token inputs with mxfp6_e3m2 weights, got mxfp4 (by global_quant_config)",
     model({ experts: mxfp6("e3m2") }),
     pair,
   );
@@ -346,7 +346,8 @@ Deno.test("makePlan() refuses pairs that are no scheme", () => {
 Deno.test("makePlan() refuses experts of a layer with different inputs", () => {
   const config = quark(entry(FP4_WEIGHT, FP4_INPUT), { layer_quant_config: { [EXPERT]: entry(FP4_WEIGHT, null) } });
   refused(
-    `expected the same inputs for ${EXPERT} as for model.layers.0.mlp.experts.0.gate_up_proj, which reads the same tokens`,
+    `expected the same inputs for ${EXPERT} as for model.layers.0.mlp.experts.0.gate_up_proj, which reads the same ` +
+      "tokens",
     model(),
     config,
   );
@@ -371,7 +372,7 @@ Deno.test("makePlan() plans a model of many layers with excludes by name", () =>
   assertEquals(made.scheme, "w_mxfp4_a_mxfp4");
 });
 
-Deno.test("makePlan() compares specs by what they say: order of keys, unknown keys and lists of one make no difference", () => {
+Deno.test("makePlan() compares specs by what they say, whatever their order of keys and lists of one", () => {
   const reversed = (spec: Record<string, unknown>) => ({
     ...Object.fromEntries(Object.entries(spec).reverse()),
     enable_buffer_reuse: true,

@@ -53,7 +53,7 @@ Deno.test("Observer measures keys behind the rotary embedding, values, and the i
   assertEquals(attention, [by448(4), by448(4), by448(4), by448(0.25)]);
 });
 
-Deno.test("observe() computes every sequence from its own beginning, and its largest scales are those of all experts' inputs", async () => {
+Deno.test("observe() computes every sequence from its beginning; its largest scales are all experts'", async () => {
   const { config } = openCheckpoint(TINY);
   const ids = Int32Array.from(integers(readGolden("logits.safetensors"), "two_turns.ids"));
   const session = await openTiny({ dtype: "bf16", maxTokens: 48 });

@@ -1,4 +1,5 @@
-"""Opens checkpoints that quantize wrote as other programs do: JSON with what transformers' AutoConfig read and Quark's logits.
+"""Opens checkpoints that quantize wrote as other programs do: JSON with what transformers' AutoConfig read and
+Quark's logits.
 
     python open_written.py IDS DIRECTORY...
 
@@ -33,7 +34,8 @@ def main() -> None:
         config = AutoConfig.from_pretrained(directory)
         rotary = GptOssRotaryEmbedding(config)
         answers.append(dict(
-            floats={key: isinstance(getattr(config, key), float) for key in ("swiglu_limit", "swiglu_alpha", "rms_norm_eps")},
+            floats={key: isinstance(getattr(config, key), float)
+                    for key in ("swiglu_limit", "swiglu_alpha", "rms_norm_eps")},
             swiglu_limit=config.swiglu_limit, topK=config.num_experts_per_tok, layer_types=config.layer_types,
             growth=rotary.attention_scaling, frequencies=rotary.inv_freq.tolist(),
             eos=GenerationConfig.from_pretrained(directory).eos_token_id, logits=logits(directory, ids)))

@@ -180,7 +180,7 @@ Deno.test("quantize() writes mixed precision per layer, quantized attention and 
   assertEquals([second.scheme, second.kvFormat], ["w_mxfp6_e3m2", "fp8"]);
 });
 
-Deno.test("quantize() cuts files at the size, none larger but for a single tensor, and lists them in an index", async () => {
+Deno.test("quantize() cuts files at the size, but for a single larger tensor, and writes an index", async () => {
   using from = new TemporaryDirectory();
   using to = new TemporaryDirectory();
   makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });

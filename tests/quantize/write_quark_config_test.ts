@@ -102,7 +102,7 @@ function numbers(text: string): Map<string, string> {
   return out;
 }
 
-Deno.test("quantize() writes the source's numbers as they were, and floats where transformers wants floats", async () => {
+Deno.test("quantize() keeps the source's numbers, and writes floats where transformers wants them", async () => {
   using from = new TemporaryDirectory();
   using to = new TemporaryDirectory();
   Deno.copyFileSync(`${TINY}/model.safetensors`, `${from.path}/model.safetensors`);

@@ -13,7 +13,7 @@ const set = (tokens: number[]) => [...new Set(tokens)].sort((a, b) => a - b);
 
 // ---------------------------------------------------------------- random numbers
 
-Deno.test("Random gives xoshiro128** seeded by SplitMix64, as a separate implementation in Python integers does", () => {
+Deno.test("Random gives xoshiro128** seeded by SplitMix64, as a separate implementation in Python does", () => {
   // That implementation also gives the published outputs: SplitMix64 of 1234567 begins 6457827717110365317,
   // xoshiro128** from the state 1, 2, 3, 4 begins 11520, 0, 5927040.
   const cases: [bigint, number[]][] = [

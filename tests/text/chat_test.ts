@@ -254,11 +254,12 @@ Deno.test("render() without a template gives system text as instructions, with H
   const { text } = harmony.render({ ...one, system: "Be brief.", now: NOW });
   assertEquals(
     text,
-    `${SYSTEM}<|start|>developer<|message|># Instructions\n\nBe brief.\n\n<|end|><|start|>user<|message|>a<|end|><|start|>assistant`,
+    `${SYSTEM}<|start|>developer<|message|># Instructions\n\nBe ` +
+      "brief.\n\n<|end|><|start|>user<|message|>a<|end|><|start|>assistant",
   );
 });
 
-Deno.test("render() without a template renders calls, answers and tools, and drops what was thought before an answer", () => {
+Deno.test("render() without a template renders calls, answers and tools, and drops thoughts before an answer", () => {
   const call = { name: "f", arguments: '{"a":[1,"b"]}' };
   const turn: ChatMessage[] = [
     user("q"),
@@ -280,7 +281,8 @@ Deno.test("render() without a template renders calls, answers and tools, and dro
   const done: ChatMessage[] = [...turn, { role: "assistant", content: "r", thinking: "so" }];
   assertEquals(
     harmony.render({ messages: [...done, user("s")], tools, now: NOW }).text,
-    `${head}${called}<|start|>assistant<|channel|>final<|message|>r<|end|><|start|>user<|message|>s<|end|><|start|>assistant`,
+    `${head}${called}<|start|>assistant<|channel|>final<|message|>r<|end|>` +
+      "<|start|>user<|message|>s<|end|><|start|>assistant",
   );
   assertEquals(
     harmony.render({ messages: [user("q"), done[3]!], prompt: false, now: NOW }).text,

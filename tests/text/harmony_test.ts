@@ -147,7 +147,7 @@ const CALL = {
   end: "call",
 } as const;
 
-Deno.test("parseReply() finds the recipient before and after the channel, and the content type with and without <|constrain|>", () => {
+Deno.test("parseReply() finds the recipient on both sides of the channel, types with and without <|constrain|>", () => {
   const constrained = { ...CALL, constrain: true };
   says(" to=functions.f<|channel|>commentary <|constrain|>json<|message|>{}<|call|>", constrained);
   says("<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>", constrained);
@@ -160,7 +160,8 @@ Deno.test("parseReply() finds the recipient before and after the channel, and th
 
 Deno.test("parseReply() takes the role from messages after the first", () =>
   says(
-    "<|channel|>analysis<|message|>a<|end|><|start|>assistant to=python<|channel|>analysis code<|message|>1<|call|><|start|>user<|message|>b",
+    "<|channel|>analysis<|message|>a<|end|><|start|>assistant to=python<|channel|>analysis " +
+      "code<|message|>1<|call|><|start|>user<|message|>b",
     { channel: "analysis", content: "a" },
     { channel: "analysis", recipient: "python", contentType: "code", content: "1", end: "call" },
     { role: "user", content: "b", end: "eof" },
@@ -399,8 +400,8 @@ Deno.test("sound replies survive a random token lost, doubled or replaced withou
   const next = lehmer(7);
   const sound = [
     ...tokenizer.encode(
-      "<|channel|>analysis<|message|>Think.<|end|><|start|>assistant to=functions.f<|channel|>commentary <|constrain|>json" +
-        "<|message|>{}<|call|><|start|>assistant<|channel|>final<|message|>Done.<|return|>",
+      "<|channel|>analysis<|message|>Think.<|end|><|start|>assistant to=functions.f<|channel|>commentary " +
+        "<|constrain|>json<|message|>{}<|call|><|start|>assistant<|channel|>final<|message|>Done.<|return|>",
       { allowSpecial: true },
     ),
   ];

@@ -19,7 +19,8 @@ Deno.test("toolsSection() puts sections in the order given, and a namespace with
   ]);
   assertEquals(
     section,
-    "# Tools\n\n## notes\n\nFirst line.\nSecond line.\n\n## clock\n\nnamespace clock {\n\ntype now = () => any;\n\n} // namespace clock",
+    "# Tools\n\n## notes\n\nFirst line.\nSecond line.\n\n## clock\n\nnamespace clock {\n\ntype now = () => any;\n\n} " +
+      "// namespace clock",
   );
 });
 

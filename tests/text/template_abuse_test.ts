@@ -17,7 +17,7 @@ const render = async (source: string, content = "hi") =>
 
 const STEPS = /^x\.jinja: cannot be rendered: takes (?:too many steps|more than \d+ ms)/;
 const SIZE =
-  /^x\.jinja: cannot be rendered: .*(?:too large|deep|within another|Maximum call stack|string length|Cannot call|too many steps)/;
+  /^x\.jinja: cannot be rendered: .*(?:too (?:large|many steps)|deep|within another|call stack|string length|Cannot)/;
 const TEN = "(range(100000)|list)";
 const HUNGRY: [what: string, source: string, line: RegExp, content?: string][] = [
   ["loops in loops", "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}", STEPS],
@@ -35,7 +35,8 @@ const HUNGRY: [what: string, source: string, line: RegExp, content?: string][] =
   ],
   [
     "a list that is deep",
-    "{% set ns = namespace(t=['x']) %}{% for i in range(5000) %}{% set ns.t = [ns.t] %}{% endfor %}{{ ns.t|tojson(indent=4) }}",
+    "{% set ns = namespace(t=['x']) %}{% for i in range(5000) %}{% set ns.t = [ns.t] %}{% endfor %}{{ " +
+    "ns.t|tojson(indent=4) }}",
     SIZE,
   ],
   ["a joined list that doubles", `{% set a = ${TEN} %}{{ (a + a + a + a)|join('x') }}`, SIZE],
@@ -102,7 +103,8 @@ Deno.test("templates that are too large to be parsed are refused", async () => {
 
 Deno.test("a long conversation is no reason to refuse", async () => {
   const source =
-    "{% for m in messages %}{% for i in range(2) %}{{ m.content|trim }}{% endfor %}{{ m.content.replace('a', 'cc') }}{% endfor %}";
+    "{% for m in messages %}{% for i in range(2) %}{{ m.content|trim }}{% endfor %}{{ m.content.replace('a', 'cc') " +
+    "}}{% endfor %}";
   const content = "a<b ".repeat(250_000);
   const text = await render(source, content);
   // An assertion of equality would spell out where texts of megabytes differ.

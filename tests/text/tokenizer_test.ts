@@ -218,7 +218,7 @@ Deno.test("encode() refuses a vocabulary that lacks the result of a merge", asyn
   assertThrows(() => broken.encode(text), InputError, "expected every merge to make an entry of model.vocab");
 });
 
-Deno.test("fromDirectory() reads special tokens that only tokenizer_config.json names, and a vocabulary that spells one", async () => {
+Deno.test("fromDirectory() reads special tokens that only tokenizer_config.json names, one like a word", async () => {
   const json = tinyJson();
   vocabOf(json)["<|end|>"] = 1021;
   const config = {

@@ -61,7 +61,10 @@ pub trait Element {
 }
 
 macro_rules! element {
-    ($(#[$doc:meta])* $name:ident, $mantissa:literal, $min:literal, $max_exponent:literal, $max:literal, $sign:literal, $zero:literal) => {
+    (
+        $(#[$doc:meta])* $name:ident, $mantissa:literal, $min:literal, $max_exponent:literal, $max:literal,
+        $sign:literal, $zero:literal
+    ) => {
         $(#[$doc])*
         pub struct $name;
         impl Element for $name {

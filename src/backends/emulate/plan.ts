@@ -126,8 +126,8 @@ export function planMemories(request: PlanRequest): ModelPlan {
       next = layOut([unit], areasEnd, mapped);
       if (next.bytes > capacity) {
         throw new FailureError(
-          `${unit.label} needs ${next.bytes} bytes with its cache and work areas, but one WASM memory holds ${capacity}; ` +
-            `a shorter context or smaller chunks need less`,
+          `${unit.label} needs ${next.bytes} bytes with its cache and work areas, but one WASM memory holds ` +
+            `${capacity}; a shorter context or smaller chunks need less`,
         );
       }
     }

@@ -64,7 +64,8 @@ export function checkWidths(source: ModelSource, calls: Calls): void {
     if (rows === 0 || calls.fits(`linear_${suffixOf(format, transposed)}`, cols)) continue;
     const { name: device, sharedBytesPerBlock: bytes } = calls.kernels.device.properties;
     throw new InputError(
-      `${name}: expected input rows that fit the ${bytes} bytes of shared memory that a block has on ${device}, got ${cols} columns`,
+      `${name}: expected input rows that fit the ${bytes} bytes of shared memory that a block has on ${device}, got ` +
+        `${cols} columns`,
     );
   }
 }

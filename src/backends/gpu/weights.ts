@@ -105,8 +105,9 @@ export function writeExperts(
         samePreparation(linear, first);
       if (!equal) {
         throw new InputError(
-          `expert ${e}: is ${linear.suffix} [${linear.rows}, ${linear.cols}], expected ${first.suffix} [${first.rows}, ` +
-            `${first.cols}] and the same input as expert 0; the GPU backend wants the experts of a layer alike`,
+          `expert ${e}: is ${linear.suffix} [${linear.rows}, ${linear.cols}], expected ${first.suffix} ` +
+            `[${first.rows}, ${first.cols}] and the same input as expert 0; the GPU backend wants the experts of a ` +
+            "layer alike",
         );
       }
     });

@@ -103,8 +103,10 @@ export interface Workspace<N extends string> {
   readonly batchSin: DeviceRange;
   /** 0, 1, 2, .. [maxTokens] */
   readonly rowNumbers: DeviceRange;
-  /** Generation on the device: picked ids [LOGIT_ROWS], past ids [HISTORY_STEPS][LOGIT_ROWS], step counter, sampling parameters and
-   * random numbers [LOGIT_ROWS][4] and [LOGIT_ROWS][context]. */
+  /**
+   * Generation on the device: picked ids [LOGIT_ROWS], past ids [HISTORY_STEPS][LOGIT_ROWS], step counter, sampling
+   * parameters [LOGIT_ROWS][4] and random numbers [LOGIT_ROWS][context].
+   */
   readonly picked: DeviceRange;
   readonly history: DeviceRange;
   readonly step: DeviceRange;

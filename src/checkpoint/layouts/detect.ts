@@ -26,7 +26,8 @@ export function detectLayout(names: readonly string[], quantMethod: unknown, pla
   if (found === undefined) {
     const got = names.length === 0 ? "no tensors" : `${names.length} others, e.g. ${printable(names[0]!)}`;
     throw new InputError(
-      `${place}: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, got ${got}`,
+      `${place}: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, got ` +
+        `${got}`,
     );
   }
   return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;

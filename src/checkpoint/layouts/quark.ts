@@ -116,7 +116,8 @@ class QuarkReader {
       if ((expert.inputScale === undefined) !== (first!.inputScale === undefined)) {
         const [missing, other] = expert.inputScale === undefined ? [expert, first!] : [first!, expert];
         throw new InputError(
-          `${this.#tensors.place}: tensor ${missing.module}.input_scale: expected one as for ${other.module}, got nothing`,
+          `${this.#tensors.place}: tensor ${missing.module}.input_scale: expected one as for ${other.module}, got ` +
+            "nothing",
         );
       }
     }
@@ -132,7 +133,8 @@ class QuarkReader {
     if ((k === null) !== (v === null)) {
       const [missing, there] = k === null ? ["k", "v"] : ["v", "k"];
       throw new InputError(
-        `${this.#tensors.place}: tensor ${attention}.${missing}_proj.output_scale: expected one as for ${there}_proj, got nothing`,
+        `${this.#tensors.place}: tensor ${attention}.${missing}_proj.output_scale: expected one as for ` +
+          `${there}_proj, got nothing`,
       );
     }
     return k === null || v === null ? null : { k, v };

@@ -34,7 +34,8 @@ export class RotationReader {
     if (tensor === null) {
       if (prescale === null) return null;
       throw new InputError(
-        `${this.#tensors.place}: tensor ${module}.input_rotation: expected one as there is ${module}.input_prescale, got nothing`,
+        `${this.#tensors.place}: tensor ${module}.input_rotation: expected one as there is ${module}.input_prescale, ` +
+          "got nothing",
       );
     }
     const [size = 0, width] = tensor.shape;

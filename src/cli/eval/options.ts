@@ -96,7 +96,8 @@ const OPTIONS = {
   prompt: option(
     "FORMAT",
     choice(...PROMPT_FORMATS).default("chat"),
-    "chat: the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: lm-eval's text is continued",
+    "chat: the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: lm-eval's " +
+      "text is continued",
   ),
   shots: option("N", integer(0, 100).default(0), "examples before the question, the same for all"),
   "shots-from": option(
@@ -110,7 +111,8 @@ const OPTIONS = {
   "max-tokens": option(
     "N",
     integer(1).optional(),
-    `most tokens of a reply (default: ${DEFAULT_REPLY_TOKENS.chat}, of a completion ${DEFAULT_REPLY_TOKENS.completion})`,
+    `most tokens of a reply (default: ${DEFAULT_REPLY_TOKENS.chat}, of a completion ` +
+      `${DEFAULT_REPLY_TOKENS.completion})`,
   ),
   sequences: option(
     "N",
@@ -152,11 +154,12 @@ export const EVAL: CommandSpec<typeof OPTIONS> = {
   },
   options: OPTIONS,
   notes: [
-    "Schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on the same problems or " +
-    "tokens (McNemar's test), and so are its intermediate results and predictions.",
-    "Accuracy hardly separates quantization schemes: what is lost and what is gained cancel out. Choose by KL divergence and error " +
-    "per layer, which are measured here too, and take accuracy for a check that nothing is broken.",
-    "With --out every answer is written down as it is found. Started again with the same options, an interrupted or killed run goes " +
-    "on where it was, and ends in the same files, byte for byte.",
+    "Schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on the same " +
+    "problems or tokens (McNemar's test), and so are its intermediate results and predictions.",
+    "Accuracy hardly separates quantization schemes: what is lost and what is gained cancel out. Choose by KL " +
+    "divergence and error per layer, which are measured here too, and take accuracy for a check that nothing is " +
+    "broken.",
+    "With --out every answer is written down as it is found. Started again with the same options, an interrupted or " +
+    "killed run goes on where it was, and ends in the same files, byte for byte.",
   ],
 };

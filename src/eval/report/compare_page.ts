@@ -42,8 +42,8 @@ export async function compareReport(results: CompareResults): Promise<string> {
     ...(own
       ? [section(
         "Where error comes from",
-        "Relative error of each operation by itself: it was given equal inputs on both sides, so nothing that came before it counts. A change of " +
-          "number formats shows where the format is, and so does a defect.",
+        "Relative error of each operation by itself: it was given equal inputs on both sides, so nothing that came " +
+          "before it counts. A change of number formats shows where the format is, and so does a defect.",
         card(errorTiles(artist, d, "own")),
       )]
       : []),
@@ -54,7 +54,8 @@ export async function compareReport(results: CompareResults): Promise<string> {
       card(
         residualPlot(artist, comparisons, d.alarm),
         "Error of the residual stream",
-        "Behind the attention and behind the experts of each layer; what leaves the last layer is the residual error above.",
+        "Behind the attention and behind the experts of each layer; what leaves the last layer is the residual error " +
+          "above.",
       ),
     ),
     section(
@@ -70,8 +71,8 @@ export async function compareReport(results: CompareResults): Promise<string> {
     ),
     section(
       "Clipping",
-      "Elements beyond the format's largest number lose their size, those below half its smallest become 0; the error is that of " +
-        "quantizing the tensor and nothing else.",
+      "Elements beyond the format's largest number lose their size, those below half its smallest become 0; the " +
+        "error is that of quantizing the tensor and nothing else.",
       tensorTable(d),
     ),
     operationTable(d),

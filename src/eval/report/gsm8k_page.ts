@@ -19,8 +19,8 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
   const first = cells[0]!.label;
   return page(`Accuracy on ${protocol.data.name}`, [
     `<h1>Accuracy on ${escape(protocol.data.name)}</h1>`,
-    `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} examples, greedy. ` +
-    `Intervals are 95% intervals.</p>`,
+    `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} ` +
+    "examples, greedy. Intervals are 95% intervals.</p>",
     remark([CHOOSING, ...observedSpread(results)].join(" ")),
     section(
       "Accuracy",
@@ -31,8 +31,8 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
     ...(comparisons.length === 0 ? [] : [
       section(
         `Against ${first}`,
-        "The same problems under two settings (flexible-extract). The grey band holds true differences that so many problems would " +
-          "miss more often than one time in five.",
+        "The same problems under two settings (flexible-extract). The grey band holds true differences that so many " +
+          "problems would miss more often than one time in five.",
         card(differencePlot(artist, results)),
         plottedTable(pairTable(results, label), comparisons.length),
         card(
@@ -57,8 +57,8 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
     ]),
     section(
       "Reliability",
-      "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of each bin are right. " +
-        "On the dashed line a model is right as often as it is sure.",
+      "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of " +
+        "each bin are right. On the dashed line a model is right as often as it is sure.",
       card(reliabilityPlot(artist, results)),
     ),
     protocolSection(results.mxoss, protocol, cells),

@@ -20,13 +20,17 @@ export const SERIES = ["var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)", "var(
 
 const STYLE = `
 :root { color-scheme: light dark;
-  --bg: #fbfbfa; --card: #ffffff; --ink: #1c1e21; --soft: #5d6470; --line: #dfe2e6; --grid: #e8eaed; --bad: #b3261e; --good: #1a7f4b;
+  --bg: #fbfbfa; --card: #ffffff; --ink: #1c1e21; --soft: #5d6470;
+  --line: #dfe2e6; --grid: #e8eaed; --bad: #b3261e; --good: #1a7f4b;
   --s0: #0b6bb0; --s1: #c2570c; --s2: #0a7f62; --s3: #9b3d83; --s4: #8a6d00; --s5: #1c1e21; --s6: #6b6f76;
-  --d0: #f4f5f6; --d1: #e4edf5; --d2: #cfe0ef; --d3: #b0cee6; --d4: #89b7da; --d5: #5d9bcb; --d6: #357ab2; --d7: #195489; --d8: #08284b; }
+  --d0: #f4f5f6; --d1: #e4edf5; --d2: #cfe0ef; --d3: #b0cee6; --d4: #89b7da;
+  --d5: #5d9bcb; --d6: #357ab2; --d7: #195489; --d8: #08284b; }
 @media (prefers-color-scheme: dark) { :root {
-  --bg: #15171a; --card: #1d2024; --ink: #e8e9eb; --soft: #a0a6b0; --line: #343940; --grid: #2b3036; --bad: #ff8a80; --good: #6fd3a0;
+  --bg: #15171a; --card: #1d2024; --ink: #e8e9eb; --soft: #a0a6b0;
+  --line: #343940; --grid: #2b3036; --bad: #ff8a80; --good: #6fd3a0;
   --s0: #6bb7f0; --s1: #f2a35e; --s2: #56c9a5; --s3: #dd97c9; --s4: #dcc25a; --s5: #f4f5f7; --s6: #a9aeb6;
-  --d0: #22262b; --d1: #243240; --d2: #263f56; --d3: #294f70; --d4: #2f658f; --d5: #3a7fb3; --d6: #5a9fd4; --d7: #8fc4ed; --d8: #d7ecfd; } }
+  --d0: #22262b; --d1: #243240; --d2: #263f56; --d3: #294f70; --d4: #2f658f;
+  --d5: #3a7fb3; --d6: #5a9fd4; --d7: #8fc4ed; --d8: #d7ecfd; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 60px; }
@@ -36,10 +40,12 @@ h3 { font-size: 14.5px; margin: 0 0 4px; }
 p { margin: 4px 0 10px; max-width: 78ch; }
 .soft, figcaption { color: var(--soft); }
 .tiles { display: flex; flex-wrap: wrap; gap: 10px; margin: 18px 0 6px; }
-.tile { flex: 1 1 auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 9px 13px; min-width: 130px; }
+.tile { flex: 1 1 auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 9px 13px;
+  min-width: 130px; }
 .tile b { display: block; font-size: 20px; line-height: 1.3; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .tile span { color: var(--soft); font-size: 13px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; margin: 10px 0; overflow-x: auto; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; margin: 10px 0;
+  overflow-x: auto; }
 .card > figure, figure { margin: 0; }
 .card svg { max-width: 100%; height: auto; }
 .card .soft { font-size: 13.5px; }
@@ -47,7 +53,8 @@ p { margin: 4px 0 10px; max-width: 78ch; }
 .note.bad { border-color: var(--bad); }
 .note.good { border-color: var(--good); }
 table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
+  border-bottom: 1px solid var(--grid); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
 td.r, th.r { text-align: right; }
 td.w { white-space: normal; overflow-wrap: anywhere; min-width: 16em; }

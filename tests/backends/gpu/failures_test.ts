@@ -26,8 +26,9 @@ Deno.test(
     );
     assertEquals(
       error.message.replaceAll(/\d+\.\d (MB|GB)/g, "SIZE"),
-      "--backend=hip: mxoss test device has SIZE of SIZE free, but the model needs SIZE: weights SIZE, KV cache SIZE for " +
-        "3 x 4096 positions in 2 layers, activations SIZE; a shorter context, fewer sequences or smaller chunks need less",
+      "--backend=hip: mxoss test device has SIZE of SIZE free, but the model needs SIZE: weights SIZE, KV cache SIZE " +
+        "for 3 x 4096 positions in 2 layers, activations SIZE; a shorter context, fewer sequences or smaller chunks " +
+        "need less",
     );
     assertEquals(host.calls("hipMalloc"), 0);
     assertEquals(host.leaks(), "");

@@ -38,7 +38,8 @@ function everything(model: ReturnType<typeof randomModel>): { matrices: MatrixSo
 
 for (const storage of STORAGES) {
   const config = testConfig({ layers: 1, experts: 2, topK: 2 });
-  Deno.test(`planWeights() brings every byte of a model to its place (${storage.format} ${storage.scale} ${storage.transposed})`, () => {
+  const { format, scale, transposed } = storage;
+  Deno.test(`planWeights() brings every byte of a model to its place (${format} ${scale} ${transposed})`, () => {
     using model = randomModel(1, { config, storage });
     const plan = planWeights(model.source);
     const { matrices, vectors } = everything(model);

@@ -19,7 +19,8 @@ const BAD: [what: string, config: Record<string, unknown>, line: string][] = [
   [
     "stages of weights",
     quark(entry([FP8, { ...FP8, dtype: "int4" }], null)),
-    'global_quant_config.weight: expected one spec, got a list of 2: quantization in stages ("progressive") is not supported',
+    "global_quant_config.weight: expected one spec, got a list of 2: quantization in stages " +
+    '("progressive") is not supported',
   ],
   [
     "stages of inputs",
