@@ -19,7 +19,7 @@ const NOTES: { readonly [S in StructType]: { readonly [M in keyof (typeof STRUCT
     weight: "a null weight means: not on this rank",
     scale: "mx: u8 e8m0 [rows][cols/32]; fp8: f32[rows] or null; else null",
     bias: "[rows] or null",
-    rowStride: "bytes between rows (transposed formats: between stored rows, i.e. input features)",
+    rowStride: "bytes between rows (transposed formats: between input features)",
     scaleStride: "bytes between rows of e8m0 scales",
     rows: "outputs",
     cols: "inputs",
