@@ -73,7 +73,10 @@ Deno.test("openCheckpoint() finds every weight of the embedded model where it li
         };
       }),
       norm: vector("model.norm.weight", H),
-      head: { weight: matrix("lm_head.weight", V, H), bias: null, input: NO_QDQ, module: "lm_head" },
+      head: {
+        ...{ weight: matrix("lm_head.weight", V, H), bias: null, input: NO_QDQ },
+        ...{ multipliesCodes: false, module: "lm_head" },
+      },
     },
     kvScales: Array(LAYERS).fill({ k: 1, v: 1 }),
   });

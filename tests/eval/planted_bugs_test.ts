@@ -6,7 +6,8 @@ import type { LayerTree, LinearSource, VectorSource } from "../../src/checkpoint
 import { operationName } from "../../src/eval/summary.ts";
 import type { SessionOptions } from "../../src/session/open.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { BrokenCheckpoint } from "../cli/broken.ts";
 import { SOAK } from "../soak.ts";
 import { compared, openSide, TINY } from "./sides.ts";
@@ -99,13 +100,12 @@ const IN_FILES: Planted[] = [
     suspects: [0, 1, 2, 3].flatMap((layer) => [`layer ${layer} rotary.q`, `layer ${layer} rotary.k`]),
   },
   {
-    name: "a NaN in a norm",
+    // The clamp before SwiGLU makes a number of it again, so that no logit shows it.
+    name: "an infinite bias of one expert",
     plant: (c) =>
-      c.tensor("model.layers.1.post_attention_layernorm.weight", (data) => {
-        [data[20], data[21]] = [0xc0, 0x7f];
-      }),
-    suspects: ["layer 1 postNorm"],
-    hint: /^210 elements are NaN or infinite$/,
+      c.tensor(experts(1, "gate_up_proj_bias"), (data) => data.set([0x80, 0x7f], 2 * (2 * INTERMEDIATE * 4 + 6))),
+    suspects: ["layer 1 experts.gate_up_proj"],
+    hint: /^[1-9]\d* elements are NaN or infinite$/,
   },
   {
     name: "a router row of zeros",
@@ -130,6 +130,19 @@ for (const [i, { name, plant, suspects, hint }] of IN_FILES.entries()) {
     }
   });
 }
+
+Deno.test("compare names the operation and the tensor where a NaN in the logits of a side began", async () => {
+  using broken = new BrokenCheckpoint();
+  broken.tensor("model.layers.1.post_attention_layernorm.weight", (data) => data.set([0xc0, 0x7f], 20));
+  for (const dtype of DTYPES) {
+    const sides = [openSide(openCheckpoint(TINY), { dtype }), openSide(openCheckpoint(broken.dir), { dtype })] as const;
+    const error = await assertRejects(() => compared(...sides), InputError);
+    assertMatch(
+      error.message,
+      /^logits of position 0, .*NaN; it began in layer 1, postNorm at position 0 .*: tensor model\.layers\.1\.post_attention_layernorm\.weight holds NaN in/,
+    );
+  }
+});
 
 /** The embedded checkpoint with changes to what is in memory of it. */
 function changed(

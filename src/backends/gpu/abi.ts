@@ -2,7 +2,7 @@
  * Writes the by-value structs of kernels/ABI.md. Field by field in the order of that page; C layout comes from the
  * writer.
  */
-import { kindNumber, ruleNumber } from "../../formats/input.ts";
+import { isFp8, kindNumber, ruleNumber } from "../../formats/input.ts";
 import type { ArgumentWriter, DeviceRange } from "../../../ffi/runtime.ts";
 import type { GpuLinear, GpuVector } from "./tensors.ts";
 
@@ -44,7 +44,7 @@ const CODES = 2;
 /** The QDQ that a linear wants of its input. */
 export function quantizeFor({ input, multipliesCodes }: Pick<GpuLinear, "input" | "multipliesCodes">): Quantize {
   return {
-    kind: kindNumber(input) + (multipliesCodes ? CODES : 0),
+    kind: kindNumber(input) + (multipliesCodes && isFp8(input) ? CODES : 0),
     rule: input.kind === "mx" ? ruleNumber(input.rule) : 0,
     scale: input.kind === "fp8_static" ? input.scale : 0,
   };
