@@ -1,8 +1,8 @@
 /**
- * Writes docs/kernels.md: for each kernel and architecture, whether it was compiled, run on an ISA emulator, run on a
- * GPU.
+ * Writes docs/measurements/kernels.md: for each kernel and architecture, whether it was compiled, run on an ISA
+ * emulator, run on a GPU.
  *
- *     deno run --allow-read --allow-write=docs tools/kernel_table.ts
+ *     deno run --allow-read --allow-write=docs tools/kernel_table.ts && deno fmt --quiet docs
  *
  * From kernels/build/manifest.json, tests/kernels/isa_results.json (tests/kernels/isa_test.ts) and
  * tests/kernels/gpu_results.json (tests/kernels/gpu_check.ts --json, on the device that it names).
@@ -41,23 +41,27 @@ function cell(architecture: string, kernel: string): string {
 }
 
 const stale = (hash: string) => hash === manifest.sourceHash ? "" : " (of an earlier state of the sources)";
-const lines = [
-  "# GPU kernels: what was run where",
-  "",
-  "Written by `tools/kernel_table.ts`. *compiled*: by clang-22, reproduced in CI. *emulated n/m*: the compiled code " +
-  "object itself agreed with",
-  `plain arithmetic in n of m cases on an ISA emulator (${isa.emulator})${
-    stale(isa.sourceHash)
-  }, \`tests/kernels/isa_test.ts\`. *silicon`,
-  `n/m*: the same on an ${gpu.device}${stale(gpu.sourceHash)}, \`tests/kernels/gpu_check.ts\`.`,
-  "",
-  "**Nothing has been run on AMD silicon.** gfx90a is compiled only. The scaled FP4/FP8 matrix kernels of gfx950 are " +
-  "compiled only: the emulator",
-  "does not know their instructions. At run time matrix kernels are used only after a self-test on the device agrees " +
-  "with the generic ones.",
-  "",
-  `| kernel | ${architectures.join(" | ")} |`,
-  `| --- |${architectures.map(() => " --- |").join("")}`,
-  ...kernels.map((kernel) => `| \`${kernel}\` | ${architectures.map((a) => cell(a, kernel)).join(" | ")} |`),
-];
-Deno.writeTextFileSync(new URL("../docs/kernels.md", import.meta.url), `${lines.join("\n")}\n`);
+
+/** The page, but for the widths of its columns and its line breaks, which `deno fmt` makes. */
+export function kernelTable(): string {
+  const lines = [
+    "# GPU kernels: what was run where",
+    "",
+    "Written by `tools/kernel_table.ts`. _compiled_: by clang-22, reproduced in CI. _emulated n/m_: the compiled code",
+    `object itself agreed with plain arithmetic in n of m cases on an ISA emulator (${isa.emulator})${
+      stale(isa.sourceHash)
+    },`,
+    `\`tests/kernels/isa_test.ts\`. _silicon n/m_: the same on an ${gpu.device}${stale(gpu.sourceHash)},`,
+    "`tests/kernels/gpu_check.ts`. What that means is in [docs/kernels.md](../kernels.md).",
+    "",
+    `| kernel | ${architectures.join(" | ")} |`,
+    `| --- |${architectures.map(() => " --- |").join("")}`,
+    ...kernels.map((kernel) => `| \`${kernel}\` | ${architectures.map((a) => cell(a, kernel)).join(" | ")} |`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The page that holds the table. */
+export const KERNEL_PAGE: URL = new URL("../docs/measurements/kernels.md", import.meta.url);
+
+if (import.meta.main) Deno.writeTextFileSync(KERNEL_PAGE, kernelTable());
