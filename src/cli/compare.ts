@@ -1,20 +1,20 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
 import { readTextFile } from "../eval/dataset.ts";
-import { toResult } from "../eval/divergence_result.ts";
-import { checkComparable, compareSides } from "../eval/divergence.ts";
+import { compareSettings } from "../eval/compare_cells.ts";
+import { checkComparable } from "../eval/divergence.ts";
 import { cutSequences } from "../eval/perplexity.ts";
+import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, type DivergenceResult, SCHEMA_VERSION } from "../eval/results_schema.ts";
-import { sideOf } from "../eval/side.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { COMPARE, type Limit, type Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, planCalibrated } from "./calibrate.ts";
-import { COMPARE_CHUNK } from "./eval/divergence.ts";
-import { makeDirectory, refuseOtherResults, resultsText } from "./eval/output.ts";
+import { makeDirectory, refuseOtherResults } from "./eval/output.ts";
 import { RateBar } from "./eval/progress.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
@@ -48,12 +48,13 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
   const sequences = cutSequences(ids, length, options.text);
   if (options.out !== undefined) {
     makeDirectory(options.out);
-    // A comparison is made anew each time, so that one replaces another; an evaluation may have taken hours.
-    refuseOtherResults(options.out, "mxoss.compare", null, () => null);
+    refuseOtherResults(options.out, COMPARISONS, null);
   }
 
   using interrupt = new Interrupt();
-  const divergence = await interrupt.race(compute(a, b, sequences, options.alarm));
+  const divergence = await interrupt.race(
+    compareSettings([a, b], sequences, options.alarm, loadSetting, () => new RateBar("comparing", "tokens")),
+  );
   if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;
   const results: CompareResults = {
     schema: "mxoss.compare",
@@ -91,23 +92,8 @@ async function planSides(choices: readonly SideChoices[], { calibrate }: Compare
   return planned;
 }
 
-async function compute(
-  a: PlannedSetting,
-  b: PlannedSetting,
-  sequences: readonly Int32Array[],
-  alarm: number,
-): Promise<DivergenceResult> {
-  const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk: COMPARE_CHUNK };
-  const left = sideOf(a, await loadSetting(a, room));
-  const right = sideOf(b, await loadSetting(b, room));
-  using bar = new RateBar("comparing", "tokens");
-  const result = await compareSides(left, right, sequences, {
-    alarm,
-    onProgress: (done, total) => bar.update(done, total),
-  });
-  for (const { session } of [left, right]) await session.close();
-  return toResult(result);
-}
+/** Results of comparisons replace one another: each is made anew, while an evaluation may have taken hours. */
+const COMPARISONS = { schema: "mxoss.compare", protocol: z.unknown(), identity: () => null };
 
 /** What a limit is about. */
 const MEASURES: Readonly<Record<Watched, (d: DivergenceResult) => number | null>> = {

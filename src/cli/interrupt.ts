@@ -9,10 +9,11 @@ export const INTERRUPTED: unique symbol = Symbol("interrupted");
 
 /** Listens for these signals until disposed of; a second one ends the program at once. */
 export class Interrupt implements Disposable {
+  readonly #controller = new AbortController();
   readonly #arrived = Promise.withResolvers<typeof INTERRUPTED>();
   readonly #listener = () => {
-    if (this.#heard) Deno.exit(EXIT_INTERRUPTED);
-    this.#heard = true;
+    if (this.heard) Deno.exit(EXIT_INTERRUPTED);
+    this.#controller.abort();
     this.#arrived.resolve(INTERRUPTED);
   };
   readonly #signals: readonly Deno.Signal[] = [
@@ -20,7 +21,6 @@ export class Interrupt implements Disposable {
     ...(Deno.build.os === "windows" ? [] : ["SIGTERM" as const]),
     ...(Deno.build.os === "windows" || ignoresHangup() ? [] : ["SIGHUP" as const]),
   ];
-  #heard = false;
 
   constructor() {
     for (const signal of this.#signals) Deno.addSignalListener(signal, this.#listener);
@@ -29,7 +29,12 @@ export class Interrupt implements Disposable {
 
   /** Whether Ctrl-C was pressed. */
   get heard(): boolean {
-    return this.#heard;
+    return this.signal.aborted;
+  }
+
+  /** Fires when Ctrl-C is pressed. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
   }
 
   /**

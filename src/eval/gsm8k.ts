@@ -7,6 +7,8 @@ import { type Answer, scoreReply } from "./answers.ts";
 import { completeAll, slotsNeeded } from "./batcher.ts";
 import type { Problem } from "./dataset.ts";
 import { type FilterName, FILTERS } from "./filters.ts";
+import type { Store } from "./task.ts";
+import type { Room } from "../session/open.ts";
 import { commonPrefix, makePrompt, type Prompt, type PromptOptions, readReply, StopWatch } from "./prompts.ts";
 import {
   detectableDifference,
@@ -19,7 +21,7 @@ import {
 } from "./statistics.ts";
 
 /** What every cell of the matrix is asked. */
-export interface Task {
+export interface Questions {
   /** In the order of the file. */
   readonly problems: readonly Problem[];
   /** Prompt of each problem, in the same order. */
@@ -29,12 +31,6 @@ export interface Task {
   readonly prompting: PromptOptions;
   readonly maxTokens: number;
   readonly stopIds: ReadonlySet<number>;
-}
-
-/** What a session must have room for. */
-export interface Room {
-  readonly slots: number;
-  readonly context: number;
 }
 
 /** Most sequences at once: more share no further work, and each takes memory. */
@@ -47,12 +43,12 @@ const CACHE_BYTES = 2 ** 31;
  *
  * @throws {InputError} if a prompt and its reply do not fit the model's context.
  */
-export function prepareTask(
+export function makeQuestions(
   problems: readonly Problem[],
   prompting: PromptOptions,
   config: ModelConfig,
   maxTokens: number,
-): Task {
+): Questions {
   const prompts = problems.map((problem) => makePrompt(problem, prompting));
   prompts.forEach(({ ids }, i) => {
     if (ids.length + maxTokens > config.maxPositions) {
@@ -79,17 +75,22 @@ export function prepareTask(
  *
  * @param asked Sequences at once that the user wants, or undefined.
  */
-export function roomFor(task: Task, config: ModelConfig, kvFormat: KvFormat, asked?: number): Room {
-  const longest = Math.max(...task.prompts.map(({ ids }) => ids.length));
-  const context = Math.min(config.maxPositions, longest + task.maxTokens);
+export function roomFor(
+  questions: Questions,
+  config: ModelConfig,
+  kvFormat: KvFormat,
+  asked?: number,
+): Pick<Room, "slots" | "context"> {
+  const longest = Math.max(...questions.prompts.map(({ ids }) => ids.length));
+  const context = Math.min(config.maxPositions, longest + questions.maxTokens);
   const perPosition = 2 * config.kvHeads * config.headDim * { f32: 4, bf16: 2, fp8: 1 }[kvFormat];
   const positions = config.sliding.reduce(
     (sum, sliding) => sum + (sliding ? Math.min(context, 2 * config.slidingWindow) : context),
     0,
   );
   const fitting = Math.max(1, Math.floor(CACHE_BYTES / (perPosition * positions)) - 1);
-  const sequences = Math.min(task.problems.length, asked ?? Math.min(MOST_SEQUENCES, fitting));
-  return { slots: slotsNeeded(sequences, task.prefix.length), context };
+  const sequences = Math.min(questions.problems.length, asked ?? Math.min(MOST_SEQUENCES, fitting));
+  return { slots: slotsNeeded(sequences, questions.prefix.length), context };
 }
 
 /** Progress of one cell. */
@@ -102,39 +103,35 @@ export interface CellProgress {
   readonly tokens: number;
 }
 
-/** Where answers are kept; see {@linkcode Journal}. */
-export interface AnswerStore {
-  readonly entries: ReadonlyMap<number, Answer>;
-  append(answer: Answer): void;
-}
-
 /**
  * Answers what the store does not hold yet.
  *
  * @returns Answers in the order of the problems; fewer if the signal fired.
  */
 export async function answerAll(
-  task: Task,
+  questions: Questions,
   session: Session,
-  store: AnswerStore,
+  store: Store<Answer>,
   onProgress: (progress: CellProgress) => void,
   signal?: AbortSignal,
 ): Promise<Answer[]> {
-  const byIndex = new Map(task.problems.map((problem, i) => [problem.index, { problem, prompt: task.prompts[i]! }]));
-  const { format, tokenizer } = task.prompting;
+  const byIndex = new Map(
+    questions.problems.map((problem, i) => [problem.index, { problem, prompt: questions.prompts[i]! }]),
+  );
+  const { format, tokenizer } = questions.prompting;
   let tokens = 0;
   const progress = () => {
-    const answers = answersInOrder(task, store);
+    const answers = answersInOrder(questions, store);
     const correct = answers.filter((a) => a["flexible-extract"].correct).length;
-    onProgress({ answered: answers.length, total: task.problems.length, correct, tokens });
+    onProgress({ answered: answers.length, total: questions.problems.length, correct, tokens });
   };
   await completeAll({
     session,
     requests: [...byIndex].filter(([index]) => !store.entries.has(index))
       .map(([index, { prompt }]) => ({ index, prompt: prompt.ids })),
-    prefix: task.prefix,
-    maxTokens: task.maxTokens,
-    stopIds: task.stopIds,
+    prefix: questions.prefix,
+    maxTokens: questions.maxTokens,
+    stopIds: questions.stopIds,
     ...(format === "completion" ? { watch: () => new StopWatch(tokenizer) } : {}),
     onDone: (completion) => {
       const { problem } = byIndex.get(completion.index)!;
@@ -146,12 +143,12 @@ export async function answerAll(
     },
     ...(signal ? { signal } : {}),
   });
-  return answersInOrder(task, store);
+  return answersInOrder(questions, store);
 }
 
-/** The answers that the store holds to the task's problems, in their order. */
-export function answersInOrder(task: Task, store: AnswerStore): Answer[] {
-  return task.problems.map(({ index }) => store.entries.get(index)).filter((a) => a !== undefined);
+/** The answers that the store holds to the problems, in their order. */
+export function answersInOrder(questions: Questions, store: Store<Answer>): Answer[] {
+  return questions.problems.map(({ index }) => store.entries.get(index)).filter((a) => a !== undefined);
 }
 
 /** Accuracy by one filter. */

@@ -4,17 +4,17 @@ import { asPython, float } from "../json_numbers.ts";
 import { printableJson } from "../printable.ts";
 import type { Answer } from "./answers.ts";
 import { FILTERS } from "./filters.ts";
-import type { Task } from "./gsm8k.ts";
+import type { Questions } from "./gsm8k.ts";
 import { STOP_TEXTS } from "./prompts.ts";
 
 /** Lines of a samples file: every problem once for each filter, filter by filter. */
-export function lmEvalSamples(task: Task, answers: readonly Answer[]): string[] {
+export function lmEvalSamples(questions: Questions, answers: readonly Answer[]): string[] {
   const byIndex = new Map(answers.map((answer) => [answer.index, answer]));
   return FILTERS.flatMap((filter) =>
-    task.problems.flatMap((problem, i) => {
+    questions.problems.flatMap((problem, i) => {
       const answer = byIndex.get(problem.index);
       if (answer === undefined) return [];
-      const prompt = task.prompts[i]!.text;
+      const prompt = questions.prompts[i]!.text;
       // As Python has it from the file: lm-eval hashes that text.
       const doc = asPython(problem.record);
       return [printableJson({
@@ -24,7 +24,7 @@ export function lmEvalSamples(task: Task, answers: readonly Answer[]): string[] 
         arguments: {
           gen_args_0: {
             arg_0: prompt,
-            arg_1: { until: STOP_TEXTS, do_sample: false, temperature: float(0), max_gen_toks: task.maxTokens },
+            arg_1: { until: STOP_TEXTS, do_sample: false, temperature: float(0), max_gen_toks: questions.maxTokens },
           },
         },
         resps: [[answer.scored]],

@@ -2,7 +2,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Answer } from "../../src/eval/answers.ts";
 import { readDataset } from "../../src/eval/dataset.ts";
 import { chooseShots } from "../../src/eval/fewshot.ts";
-import { accuracies, answerAll, compareWithFirst, prepareTask, roomFor } from "../../src/eval/gsm8k.ts";
+import { accuracies, answerAll, compareWithFirst, makeQuestions, roomFor } from "../../src/eval/gsm8k.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
 import { openSession } from "../../src/session/open.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
@@ -57,7 +57,7 @@ Deno.test("answerAll() computes the examples that all prompts share once, and an
   const tokenizer = await Tokenizer.fromDirectory(TINY);
   const chat = await ChatRenderer.fromDirectory(TINY, tokenizer);
   const { shots, asked } = chooseShots(data, data, 5, 0);
-  const task = prepareTask(asked.slice(0, 8), { format: "chat", tokenizer, chat, shots }, checkpoint.config, 40);
+  const task = makeQuestions(asked.slice(0, 8), { format: "chat", tokenizer, chat, shots }, checkpoint.config, 40);
   const examples = shots.reduce((sum, shot) => sum + tokenizer.encode(shot.question + shot.answer).length, 0);
   assert(task.prefix.length > examples, `${task.prefix.length} tokens are shared, ${examples} of them are examples`);
 

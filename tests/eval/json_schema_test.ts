@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { resultsText } from "../../src/cli/eval/output.ts";
+import { resultsText } from "../../src/eval/results_file.ts";
 import { lmEvalSamples } from "../../src/eval/lm_eval.ts";
 import { readDataset } from "../../src/eval/dataset.ts";
 import { FILTERS } from "../../src/eval/filters.ts";

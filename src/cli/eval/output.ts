@@ -1,11 +1,9 @@
-/** The directory that `--out` names, and the text of what is written into it. */
-import type { z } from "zod";
+/** The directory that `--out` names. */
+import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
 import { InputError, reason } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
-import { jsonSchema, withFloats } from "../../eval/json_schema.ts";
-import { printableJson } from "../../printable.ts";
 
 /**
  * Makes the directory if it is not there.
@@ -31,32 +29,36 @@ const COMMANDS: Readonly<Record<string, string>> = {
 /** Largest results.json that is read back, in bytes. */
 const MAX_RESULTS_BYTES = 128 * 1024 * 1024;
 
+/** Results of one kind: what their protocol looks like, and which part of it tells whether two of them belong together. */
+export interface ResultsKind<Protocol> {
+  readonly schema: string;
+  readonly protocol: z.ZodType<Protocol>;
+  identity(protocol: Protocol): unknown;
+}
+
+/** As much of a results file as is looked at. */
+const Head = z.object({ schema: z.string(), protocol: z.unknown() });
+
 /**
  * Refuses a directory whose results a run would overwrite though they are of something else.
  *
- * @param own What the run's results belong to.
- * @param of The same of results that are there; what it throws at says that they are no results.
+ * @param own Identity of the run's own results.
  * @throws {InputError} naming the file and what differs, or what is there instead of a file.
  */
-export function refuseOtherResults<T>(
-  directory: string,
-  schema: string,
-  own: T,
-  // deno-lint-ignore no-explicit-any
-  of: (results: any) => T,
-): void {
+export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKind<Protocol>, own: unknown): void {
+  const { schema } = kind;
   const path = `${directory}/results.json`;
   const [found] = [path, `${directory}/report.html`].map(refuseSpecial);
   if (found === null) return;
-  let there: T;
+  let there: unknown;
   try {
-    const results = JSON.parse(new TextDecoder().decode(readWhole(path, MAX_RESULTS_BYTES)));
+    const results = Head.parse(JSON.parse(new TextDecoder().decode(readWhole(path, MAX_RESULTS_BYTES))));
     if (results.schema !== schema) {
       const got = COMMANDS[results.schema];
       const what = got === undefined ? "another file" : `those of ${got}`;
       throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got ${what}; choose another --out`);
     }
-    there = of(results);
+    there = kind.identity(kind.protocol.parse(results.protocol));
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
     throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got another file; choose another --out`);
@@ -65,9 +67,4 @@ export function refuseOtherResults<T>(
   if (differs !== null) {
     throw new InputError(`${path}: was written with other settings (${differs}); choose another --out`);
   }
-}
-
-/** The text of a results file; what does not fit its schema is a defect of the program. */
-export function resultsText<T>(schema: z.ZodType<T>, results: T): string {
-  return `${printableJson(withFloats(jsonSchema(schema), schema.parse(results)), 1)}\n`;
 }

@@ -1,0 +1,80 @@
+/** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import type { Indexed } from "../../eval/journal.ts";
+import { cellKey, cellLabel } from "../../eval/matrix.ts";
+import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
+import type { Asked, ResultsHead, RunCell, Task } from "../../eval/task.ts";
+import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
+import { note, writeOut } from "../terminal.ts";
+import { VERSION } from "../version.ts";
+import { type EvalOptions, matrixOf, settingsOf } from "./cells.ts";
+import { makeDirectory, refuseOtherResults } from "./output.ts";
+import { RateBar } from "./progress.ts";
+import { hashedProtocol, loadSetting } from "../settings.ts";
+
+/** What a task prints. */
+export interface Printing<Results> {
+  /** The tables, line by line. */
+  tables(results: Results): string[];
+  /** What an interrupted run says. */
+  interrupted(outcome: Extract<Outcome<Results>, { kind: "interrupted" }>): string;
+  /** What a run says that takes up a cell which is partly done; null: nothing. */
+  resumed: ((label: string, done: number, total: number) => string) | null;
+}
+
+/** Runs a task whose work is prepared, and prints its results. */
+export async function runEval<
+  Work extends Asked<Results["protocol"]>,
+  Entry extends Indexed,
+  Results extends ResultsHead,
+>(
+  task: Task<never, Work, Entry, Results>,
+  work: Work,
+  checkpoint: Checkpoint,
+  options: EvalOptions,
+  printing: Printing<Results>,
+): Promise<number> {
+  using interrupt = new Interrupt();
+  const { out = null, divergence, alarm } = options;
+  if (out !== null) {
+    makeDirectory(out);
+    refuseOtherResults(out, task, task.identity(work.protocol));
+  }
+  const watcher: Watcher = {
+    resumed: (...part) => printing.resumed === null ? undefined : note(printing.resumed(...part)),
+    progress: (label, unit) => new RateBar(label, unit),
+  };
+  const cells = await openCells(checkpoint, options);
+  const outcome = await runTask(task, work, cells, {
+    mxoss: VERSION,
+    out,
+    divergence,
+    alarm,
+    load: loadSetting,
+    watcher,
+    signal: interrupt.signal,
+  });
+  if (outcome.kind === "interrupted") {
+    note(printing.interrupted(outcome));
+    return EXIT_INTERRUPTED;
+  }
+  await writeOut(options.json ? outcome.text : `${printing.tables(outcome.results).join("\n")}\n`);
+  return 0;
+}
+
+/** The cells of the matrix, with all that can be known of them before a weight is loaded. */
+async function openCells(checkpoint: Checkpoint, options: EvalOptions): Promise<RunCell[]> {
+  const matrix = matrixOf(options);
+  const settings = await settingsOf(matrix, checkpoint, options);
+  const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
+  const cells: RunCell[] = [];
+  for (const [i, setting] of settings.entries()) {
+    cells.push({
+      key: cellKey(matrix[i]!),
+      label: cellLabel(matrix[i]!, matrix, (cell) => schemes.get(cell)!),
+      protocol: await hashedProtocol(setting),
+      setting,
+    });
+  }
+  return cells;
+}

@@ -1,0 +1,89 @@
+/** Two settings operation by operation, from opening them to the result; and such results on disk. */
+import { z } from "zod";
+import { refuseChanged } from "../checkpoint/identity.ts";
+import { compareSides } from "./divergence.ts";
+import { toResult } from "./divergence_result.ts";
+import { Journal } from "./journal.ts";
+import { DivergenceResult } from "./results_schema.ts";
+import { sideOf } from "./side.ts";
+import type { RunCell } from "./task.ts";
+import type { Room } from "../session/open.ts";
+import type { Session } from "../session/session.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+
+/** Tokens of one piece of a comparison: every intermediate result of so many tokens is held at once. */
+const CHUNK = 32;
+
+/** Loads a setting; the caller closes the session. */
+export type LoadSetting = (setting: PlannedSetting, room: Room) => Promise<Session>;
+
+/** How far a comparison is, in tokens. */
+export interface TokenProgress extends Disposable {
+  update(done: number, total: number): void;
+}
+
+/**
+ * Opens two settings, compares B with A, and closes both.
+ *
+ * @param alarm Relative error above which an operation is named.
+ * @param progress Shown once both are open.
+ */
+export async function compareSettings(
+  [a, b]: readonly [PlannedSetting, PlannedSetting],
+  sequences: readonly Int32Array[],
+  alarm: number,
+  load: LoadSetting,
+  progress: () => TokenProgress,
+): Promise<DivergenceResult> {
+  // The second slot is for the pass on equal inputs.
+  const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk: CHUNK };
+  const first = await load(a, room);
+  try {
+    const second = await load(b, room);
+    try {
+      using bar = progress();
+      return toResult(
+        await compareSides(sideOf(a, first), sideOf(b, second), sequences, {
+          alarm,
+          onProgress: (done, total) => bar.update(done, total),
+        }),
+      );
+    } finally {
+      await second.close();
+    }
+  } finally {
+    await first.close();
+  }
+}
+
+/**
+ * A comparison on disk: a journal of one entry, so that it is computed once, and again where other problems or another alarm line are asked
+ * for. That it is of the same settings is known by then: their answers would have been refused.
+ */
+const Entry = z.strictObject({ index: z.literal(0), divergence: DivergenceResult });
+
+/** Two cells to compare. */
+export interface CellPair {
+  readonly first: RunCell;
+  readonly other: RunCell;
+  /** Given when they are needed; what they are must follow from the header of `kept`. */
+  readonly sequences: () => readonly Int32Array[];
+  readonly alarm: number;
+  readonly progress: () => TokenProgress;
+  /** Where the comparison is kept, and what it belongs to; null: nowhere. */
+  readonly kept: { readonly path: string; readonly header: unknown } | null;
+}
+
+/** Compares, or reads what was compared before. */
+export async function compareCells(
+  { first, other, sequences, alarm, progress, kept }: CellPair,
+  load: LoadSetting,
+): Promise<DivergenceResult> {
+  using journal = kept === null ? null : Journal.open(kept.path, kept.header, (value) => Entry.parse(value), "replace");
+  const before = journal?.entries.get(0);
+  if (before !== undefined) return before.divergence;
+  const divergence = await compareSettings([first.setting, other.setting], sequences(), alarm, load, progress);
+  for (const { setting } of [first, other]) refuseChanged(setting.checkpoint.identity);
+  journal?.append({ index: 0, divergence });
+  return divergence;
+}

@@ -1,0 +1,198 @@
+/** Carries out a task on every cell of a matrix: a journal for each, taken up where it was left, and a results file at the end. */
+import { writeWhole } from "../checkpoint/atomic.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
+import { compareCells, type LoadSetting } from "./compare_cells.ts";
+import { type Indexed, Journal } from "./journal.ts";
+import { resultsText } from "./results_file.ts";
+import { SCHEMA_VERSION, type SettingProtocol } from "./results_schema.ts";
+import type { AnsweredCell, Asked, Common, ResultsHead, RunCell, Store, Task } from "./task.ts";
+
+/** Shows how far a piece of the work is, until it is disposed of. */
+export interface Progress extends Disposable {
+  update(done: number, total: number, aside?: string): void;
+}
+
+/** Is told what a run does, for people to see. */
+export interface Watcher {
+  /** Part of a cell was answered by an earlier run. */
+  resumed(label: string, done: number, total: number): void;
+  /** A piece of work begins that may take long. */
+  progress(label: string, unit: string): Progress;
+}
+
+/** How to run. */
+export interface RunOptions {
+  /** Version of the program, for the results. */
+  readonly mxoss: string;
+  /** Directory of journals and results, which is there; null: nothing is kept. */
+  readonly out: string | null;
+  /** Sequences on which each cell is compared with the first operation by operation; 0: none. */
+  readonly divergence: number;
+  /** Relative error above which an operation is named. */
+  readonly alarm: number;
+  readonly load: LoadSetting;
+  readonly watcher: Watcher;
+  /** Interrupts: the run ends at once, and the work behind it is left to the end of the process. */
+  readonly signal: AbortSignal;
+}
+
+/** What became of a run. */
+export type Outcome<Results> =
+  | { readonly kind: "done"; readonly results: Results; /** Of results.json. */ readonly text: string }
+  | {
+    readonly kind: "interrupted";
+    /** Answers that there are, of how many. */
+    readonly answered: number;
+    readonly asked: number;
+  };
+
+/** A cell with its journal. */
+interface CellRun<Entry> {
+  readonly cell: RunCell;
+  readonly store: Store<Entry>;
+}
+
+/**
+ * Runs.
+ *
+ * @param work What `task.prepare` made.
+ * @param cells The matrix; the others are compared with its first.
+ * @throws {InputError} before anything is computed, where a journal is of other settings; and as soon as it is seen that a file of a
+ * checkpoint is no longer as it was opened.
+ */
+export async function runTask<
+  Work extends Asked<Results["protocol"]>,
+  Entry extends Indexed,
+  Results extends ResultsHead,
+>(
+  task: Task<never, Work, Entry, Results>,
+  work: Work,
+  cells: readonly RunCell[],
+  options: RunOptions,
+): Promise<Outcome<Results>> {
+  const { out, signal } = options;
+  const header = (setting: SettingProtocol) => journalHeader(task.journal.name, task.header(work.protocol), setting);
+  using journals = new DisposableStack();
+  const open = ({ key, protocol }: RunCell): Store<Entry> => {
+    if (out === null) return new MemoryStore<Entry>();
+    const path = `${out}/${task.journal.name}.${key}.jsonl`;
+    return journals.use(Journal.open(path, header(protocol), (value) => task.journal.entry.parse(value)));
+  };
+  const runs = cells.map((cell): CellRun<Entry> => ({ cell, store: open(cell) }));
+
+  const compute = async (): Promise<AnsweredCell<Entry>[]> => {
+    for (const run of runs) await answerCell(task, work, run, options);
+    return runs.map(({ cell, store }) => ({ cell, entries: work.indices.map((index) => store.entries.get(index)!) }));
+  };
+  const compare = async ([first, ...others]: readonly AnsweredCell<Entry>[]) => {
+    const divergences: Common["divergences"] = [];
+    for (const { cell: other } of options.divergence === 0 ? [] : others) {
+      const { header: compared, make } = task.compared(work, first!.entries, options.divergence);
+      const kept = out === null ? null : {
+        path: `${out}/divergence.${other.key}.jsonl`,
+        header: {
+          schema: "mxoss.divergence",
+          version: SCHEMA_VERSION,
+          first: header(first!.cell.protocol),
+          other: header(other.protocol),
+          ...compared,
+          alarm: options.alarm,
+        },
+      };
+      const progress = () => options.watcher.progress(`${other.label}: layers`, "tokens");
+      const pair = { first: first!.cell, other, sequences: make, alarm: options.alarm, progress, kept };
+      divergences.push({ key: other.key, divergence: await compareCells(pair, options.load) });
+    }
+    return divergences;
+  };
+  const all = async () => {
+    const answered = await compute();
+    return { answered, divergences: await compare(answered) };
+  };
+
+  const done = await unlessInterrupted(all(), signal);
+  if (done === null) {
+    const answered = runs.reduce((sum, { store }) => sum + countAnswered(work, store), 0);
+    return { kind: "interrupted", answered, asked: cells.length * work.indices.length };
+  }
+  for (const { setting } of cells) refuseChanged(setting.checkpoint.identity);
+  const { answered, divergences } = done;
+  const results = task.summarize(work, answered, { mxoss: options.mxoss, divergences });
+  const text = resultsText(task.results, results);
+  if (out !== null) {
+    writeWhole(`${out}/results.json`, text);
+    for await (const [name, content] of task.files(work, answered, results)) writeWhole(`${out}/${name}`, content);
+  }
+  return { kind: "done", results, text };
+}
+
+/** The first line of a cell's journal. Neither threads nor the path of the model change an answer. */
+function journalHeader(name: string, identity: Readonly<Record<string, unknown>>, setting: SettingProtocol) {
+  const { threads: _, model: _model, ...numbers } = setting;
+  return { schema: `mxoss.${name}`, version: SCHEMA_VERSION, ...identity, setting: numbers };
+}
+
+function countAnswered<Entry>({ indices }: Asked<unknown>, { entries }: Store<Entry>): number {
+  return indices.filter((index) => entries.has(index)).length;
+}
+
+async function answerCell<
+  Work extends Asked<Results["protocol"]>,
+  Entry extends Indexed,
+  Results extends ResultsHead,
+>(
+  task: Task<never, Work, Entry, Results>,
+  work: Work,
+  { cell, store }: CellRun<Entry>,
+  { load, watcher }: RunOptions,
+): Promise<void> {
+  refuseChanged(cell.setting.checkpoint.identity);
+  const before = countAnswered(work, store), total = work.indices.length;
+  if (before === total) return;
+  if (before > 0) watcher.resumed(cell.label, before, total);
+  const session = await load(cell.setting, task.room(work, cell.setting));
+  try {
+    using bar = watcher.progress(cell.label, task.unit);
+    await task.answer(work, session, guarded(cell, store), (...said) => bar.update(...said));
+  } finally {
+    await session.close();
+  }
+}
+
+/**
+ * A store that keeps nothing that was computed with other weights than the protocol names.
+ *
+ * @throws {InputError} from `append`, if a file of the checkpoint is no longer as it was opened.
+ */
+function guarded<Entry>({ setting: { checkpoint } }: RunCell, store: Store<Entry>): Store<Entry> {
+  return {
+    entries: store.entries,
+    append: (entry) => {
+      refuseChanged(checkpoint.identity);
+      store.append(entry);
+    },
+  };
+}
+
+/** Entries of a run that keeps nothing. */
+class MemoryStore<Entry extends Indexed> implements Store<Entry> {
+  readonly entries = new Map<number, Entry>();
+  append(entry: Entry): void {
+    this.entries.set(entry.index, entry);
+  }
+}
+
+/** The value of the work, or null where the signal fires first; the work itself is not stopped. */
+async function unlessInterrupted<T extends object>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  const interrupted = Promise.withResolvers<null>();
+  const hear = () => interrupted.resolve(null);
+  if (signal.aborted) hear();
+  signal.addEventListener("abort", hear);
+  // The work may still fail when nobody waits for it any more.
+  work.catch(() => {});
+  try {
+    return await Promise.race([interrupted.promise, work]);
+  } finally {
+    signal.removeEventListener("abort", hear);
+  }
+}

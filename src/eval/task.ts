@@ -1,0 +1,108 @@
+/** What can be measured under every setting of a matrix: the interface of a task, which `runTask` of run.ts carries out. */
+import type { z } from "zod";
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import type { Room } from "../session/open.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+import type { Session } from "../session/session.ts";
+import type { Indexed } from "./journal.ts";
+import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
+
+/** One cell of the matrix, its number formats decided. */
+export interface RunCell {
+  /** Its name in files and results. */
+  readonly key: string;
+  /** What people call it beside the others. */
+  readonly label: string;
+  /** What goes with every number of it. */
+  readonly protocol: SettingProtocol;
+  readonly setting: PlannedSetting;
+}
+
+/** What a task asks of every cell, the same of all. */
+export interface Asked<Protocol> {
+  readonly protocol: Protocol;
+  /** Numbers of what is asked, in order; the entries of a cell's journal have the same. */
+  readonly indices: readonly number[];
+}
+
+/** Where the entries of a cell are kept; see {@linkcode Journal}. */
+export interface Store<Entry> {
+  readonly entries: ReadonlyMap<number, Entry>;
+  append(entry: Entry): void;
+}
+
+/** A cell and what it answered, in the order in which it was asked. */
+export interface AnsweredCell<Entry> {
+  readonly cell: RunCell;
+  readonly entries: readonly Entry[];
+}
+
+/** Token sequences on which cells are compared operation by operation. */
+export interface ComparedSequences {
+  /** What they are, for the header of the journal. */
+  readonly header: Readonly<Record<string, unknown>>;
+  /** Made when they are needed. */
+  readonly make: () => readonly Int32Array[];
+}
+
+/** What tells the results of one task from those of another. */
+export interface ResultsHead {
+  readonly schema: string;
+  readonly protocol: unknown;
+}
+
+/** What every results file has besides the task's own measures. */
+export interface Common {
+  /** Version of the program. */
+  readonly mxoss: string;
+  readonly divergences: { key: string; divergence: DivergenceResult }[];
+}
+
+/** Says how far a cell is, in the task's unit; `aside` is a preliminary result in words, or empty. */
+export type OnProgress = (done: number, total: number, aside: string) => void;
+
+/**
+ * A task. `prepare` makes what is asked out of a request, `answer` lets one cell answer it, `summarize` makes the results of all cells' answers.
+ * The rest describes what it keeps on disk.
+ */
+export interface Task<
+  Request,
+  Work extends Asked<Results["protocol"]>,
+  Entry extends Indexed,
+  Results extends ResultsHead,
+> {
+  /** Schema of results.json, and its name. */
+  readonly results: z.ZodType<Results>;
+  readonly schema: Results["schema"];
+  /** Schema of the `protocol` of the results. */
+  readonly protocol: z.ZodType<Results["protocol"]>;
+  /** A cell's journal: what it is called in file names and headers, and an entry of it. */
+  readonly journal: { readonly name: string; readonly entry: z.ZodType<Entry> };
+  /** What progress is counted in, for instance "problems". */
+  readonly unit: string;
+
+  /**
+   * Makes what is asked.
+   *
+   * @throws {InputError} where the model cannot be asked that.
+   */
+  prepare(request: Request, config: ModelConfig): Work;
+  /** The part of the protocol that answers depend on: results of another identity are not mixed. */
+  identity(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
+  /** The identity as headers of journals have it. */
+  header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
+  /** What the session of a setting must have room for. */
+  room(work: Work, setting: PlannedSetting): Room;
+  /** Answers what the store does not hold yet. */
+  answer(work: Work, session: Session, store: Store<Entry>, onProgress: OnProgress): Promise<void>;
+  /** The first `count` sequences to compare cells on, given the first cell's answers. */
+  compared(work: Work, first: readonly Entry[], count: number): ComparedSequences;
+  /** The results; the first cell is the one that the others are compared with. */
+  summarize(work: Work, cells: readonly AnsweredCell<Entry>[], common: Common): Results;
+  /** Files beside results.json, by name: the report, and what was asked for besides. */
+  files(
+    work: Work,
+    cells: readonly AnsweredCell<Entry>[],
+    results: Results,
+  ): AsyncIterable<readonly [name: string, text: string]>;
+}

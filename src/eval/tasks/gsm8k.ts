@@ -1,0 +1,182 @@
+/** The task gsm8k: accuracy on word problems. */
+import type { ModelConfig } from "../../checkpoint/model_config.ts";
+import { percent } from "../report/numbers.ts";
+import { Answer } from "../answers.ts";
+import type { Dataset } from "../dataset.ts";
+import type { FewShot } from "../fewshot.ts";
+import { FILTERS } from "../filters.ts";
+import {
+  accuracies,
+  answerAll,
+  compareWithFirst,
+  makeQuestions,
+  type PairedComparison,
+  type Questions,
+  roomFor,
+} from "../gsm8k.ts";
+import { lmEvalSamples } from "../lm_eval.ts";
+import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
+import { reliabilityBins } from "../reliability.ts";
+import { Gsm8kResults, SCHEMA_VERSION } from "../results_schema.ts";
+import type { AnsweredCell, Asked, Common, OnProgress, Store, Task } from "../task.ts";
+import type { Session } from "../../session/session.ts";
+import type { PlannedSetting } from "../../session/setting.ts";
+
+type Protocol = Gsm8kResults["protocol"];
+
+/** What to ask, and how. */
+export interface Gsm8kRequest {
+  readonly data: Dataset;
+  /** Where examples come from. */
+  readonly shotsFrom: Dataset;
+  readonly chosen: FewShot;
+  /** Seed of the choice of examples. */
+  readonly seed: number;
+  /** Only the first so many problems. */
+  readonly limit: number | undefined;
+  readonly prompting: Omit<PromptOptions, "shots">;
+  /** Most tokens of a reply. */
+  readonly maxTokens: number;
+  /** Replies that are generated at once; undefined: as many as memory allows. */
+  readonly sequences: number | undefined;
+  /** Whether to write every sample in lm-eval's log format. */
+  readonly samples: boolean;
+}
+
+/** What every cell is asked. */
+export interface Gsm8kWork extends Asked<Protocol> {
+  readonly questions: Questions;
+  readonly sequences: number | undefined;
+  readonly samples: boolean;
+}
+
+/** The task. */
+export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
+  results: Gsm8kResults,
+  schema: "mxoss.eval.gsm8k",
+  protocol: Gsm8kResults.shape.protocol,
+  journal: { name: "answers", entry: Answer },
+  unit: "problems",
+  prepare,
+  identity,
+  header: identity,
+  room,
+  answer,
+  compared: ({ questions }, first, count) => {
+    const answers = first.slice(0, count);
+    return {
+      header: { problems: answers.map(({ index }) => index) },
+      // The first cell's replies, so that all settings compute the same tokens.
+      make: () => answers.map(({ ids }, i) => Int32Array.from([...questions.prompts[i]!.ids, ...ids])),
+    };
+  },
+  summarize,
+  files,
+};
+
+function prepare(request: Gsm8kRequest, config: ModelConfig): Gsm8kWork {
+  const { chosen, limit, prompting, maxTokens, sequences, samples } = request;
+  const asked = chosen.asked.slice(0, limit);
+  const questions = makeQuestions(asked, { ...prompting, shots: chosen.shots }, config, maxTokens);
+  return {
+    protocol: protocolOf(questions, request, config),
+    indices: asked.map(({ index }) => index),
+    questions,
+    sequences,
+    samples,
+  };
+}
+
+function protocolOf({ prompting, problems, maxTokens }: Questions, request: Gsm8kRequest, config: ModelConfig) {
+  const { data, shotsFrom, seed } = request, { format, chat, shots } = prompting;
+  return {
+    data: { name: data.name, sha256: data.sha256, problems: data.problems.length, asked: problems.length },
+    prompt: {
+      format,
+      template: chat === null ? "none" : chat.template === null ? "built-in harmony" : "the checkpoint's chat template",
+      system: prompting.system ?? null,
+      reasoning: prompting.reasoning ?? null,
+      date: PROMPT_DATE,
+      shots: shots.map(({ index, question }) => ({ index, question })),
+      shots_from: shots.length === 0 ? null : { name: shotsFrom.name, sha256: shotsFrom.sha256 },
+      seed,
+    },
+    decoding: {
+      method: "greedy" as const,
+      max_tokens: maxTokens,
+      stop_ids: [...config.eosTokenIds],
+      stop_texts: format === "completion" ? [...STOP_TEXTS] : [],
+    },
+    scoring: "lm-eval's gsm8k filters, version 3.0, " +
+      (format === "completion"
+        ? "on the completion"
+        : "on the final channel, or on the whole reply where there is none"),
+  };
+}
+
+/** Answers depend neither on how many problems are asked nor on what their file is called. */
+function identity({ data, ...rest }: Protocol) {
+  return { ...rest, data: { sha256: data.sha256 } };
+}
+
+function room({ questions, sequences }: Gsm8kWork, { checkpoint, planned, chunk }: PlannedSetting) {
+  const { slots, context } = roomFor(questions, checkpoint.config, planned.plan.kvFormat, sequences);
+  return { slots, context, chunk: Math.min(chunk, slots * context) };
+}
+
+async function answer({ questions }: Gsm8kWork, session: Session, store: Store<Answer>, onProgress: OnProgress) {
+  await answerAll(questions, session, store, ({ answered, total, correct, tokens }) => {
+    const right = answered === 0 ? "" : `${percent(correct / answered, 1)} right, `;
+    onProgress(answered, total, `${right}${tokens} tokens`);
+  });
+}
+
+function summarize({ protocol }: Gsm8kWork, cells: readonly AnsweredCell<Answer>[], common: Common): Gsm8kResults {
+  const [first, ...others] = cells;
+  const pairs = FILTERS.map((filter) => compareWithFirst(first!.entries, others.map(({ entries }) => entries), filter));
+  return {
+    schema: "mxoss.eval.gsm8k",
+    version: SCHEMA_VERSION,
+    mxoss: common.mxoss,
+    protocol,
+    cells: cells.map(cellResult),
+    comparisons: others.map(({ cell }, i) => ({
+      key: cell.key,
+      pairs: pairs.map((byFilter) => pairResult(byFilter[i]!)),
+    })),
+    divergences: common.divergences,
+  };
+}
+
+function pairResult({ pHolm, ...pair }: PairedComparison) {
+  return { ...pair, p_holm: pHolm };
+}
+
+function cellResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8kResults["cells"][number] {
+  const sum = (of: (answer: Answer) => number) => answers.reduce((total, answer) => total + of(answer), 0);
+  const ends = (end: Answer["end"]) => answers.filter((answer) => answer.end === end).length;
+  return {
+    key: cell.key,
+    label: cell.label,
+    protocol: cell.protocol,
+    filters: accuracies(answers),
+    prompt_tokens: sum(({ promptTokens }) => promptTokens),
+    generated_tokens: sum(({ generatedTokens }) => generatedTokens),
+    ends: { stop: ends("stop"), text: ends("text"), length: ends("length") },
+    without_final: answers.filter(({ origin }) => origin === "whole").length,
+    reliability: reliabilityBins(answers),
+  };
+}
+
+async function* files(
+  { questions, samples }: Gsm8kWork,
+  cells: readonly AnsweredCell<Answer>[],
+  results: Gsm8kResults,
+): AsyncGenerator<readonly [name: string, text: string]> {
+  const { gsm8kReport } = await import("../report/gsm8k_page.ts");
+  yield ["report.html", await gsm8kReport(results)];
+  for (const { cell, entries } of samples ? cells : []) {
+    const lines = lmEvalSamples(questions, entries);
+    yield [`samples_gsm8k_${cell.key}.jsonl`, lines.map((line) => `${line}\n`).join("")];
+  }
+}

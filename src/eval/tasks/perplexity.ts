@@ -1,0 +1,123 @@
+/** The task perplexity: how well a text is predicted. */
+import type { ModelConfig } from "../../checkpoint/model_config.ts";
+import type { Session } from "../../session/session.ts";
+import { decode } from "../../text/stream_decoder.ts";
+import type { Tokenizer } from "../../text/tokenizer.ts";
+import { finite } from "../divergence_result.ts";
+import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
+import { PerplexityResults, SCHEMA_VERSION } from "../results_schema.ts";
+import type { AnsweredCell, Asked, Common, OnProgress, Store, Task } from "../task.ts";
+
+type Protocol = PerplexityResults["protocol"];
+
+/** The text, and how it is cut. */
+export interface PerplexityRequest {
+  /** Path of the file, for messages. */
+  readonly path: string;
+  readonly file: { readonly name: string; readonly sha256: string; readonly text: string };
+  readonly tokenizer: Tokenizer;
+  /** Only the first so many tokens. */
+  readonly limit: number | undefined;
+  /** Tokens of a sequence; fewer where the model has a shorter context. */
+  readonly sequenceLength: number;
+}
+
+/** What every cell predicts. */
+export interface PerplexityWork extends Asked<Protocol> {
+  readonly sequences: readonly Int32Array[];
+}
+
+/** The task. */
+export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, PerplexityResults> = {
+  results: PerplexityResults,
+  schema: "mxoss.eval.perplexity",
+  protocol: PerplexityResults.shape.protocol,
+  journal: { name: "nll", entry: SequenceNll },
+  unit: "tokens",
+  prepare,
+  identity,
+  header: (protocol) => ({ text: identity(protocol) }),
+  room: ({ sequences }) => ({ slots: 1, context: Math.max(...sequences.map((s) => s.length)) }),
+  answer,
+  compared: ({ sequences }, _, count) => ({
+    header: { sequences: count },
+    make: () => sequences.slice(0, count),
+  }),
+  summarize,
+  files,
+};
+
+function prepare(request: PerplexityRequest, config: ModelConfig): PerplexityWork {
+  const { path, file: { name, sha256, text }, tokenizer, limit } = request;
+  const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, limit);
+  const length = Math.min(request.sequenceLength, config.maxPositions);
+  const sequences = cutSequences(ids, length, path);
+  const bytes = new TextEncoder().encode(decode(tokenizer, ids, "keep")).length;
+  return {
+    protocol: { text: { name, sha256, bytes, tokens: ids.length, sequence_length: length } },
+    indices: sequences.map((_, i) => i),
+    sequences,
+  };
+}
+
+/** What was predicted. More tokens add sequences; only a last one that was cut short would change. */
+function identity({ text }: Protocol) {
+  return { sha256: text.sha256, sequence_length: text.sequence_length, tokens: text.tokens };
+}
+
+async function answer(
+  { sequences, indices }: PerplexityWork,
+  session: Session,
+  store: Store<SequenceNll>,
+  onProgress: OnProgress,
+): Promise<void> {
+  const tokensOf = (of: readonly number[]) => of.reduce((sum, i) => sum + sequences[i]!.length, 0);
+  const missing = indices.filter((i) => !store.entries.has(i));
+  const total = tokensOf(indices);
+  let done = total - tokensOf(missing);
+  for (const index of missing) {
+    const tokens = sequences[index]!;
+    store.append(await sequenceNll(session, index, tokens, (part) => onProgress(done + part, total, "")));
+    done += tokens.length;
+  }
+}
+
+function summarize(
+  { protocol }: PerplexityWork,
+  cells: readonly AnsweredCell<SequenceNll>[],
+  common: Common,
+): PerplexityResults {
+  const [first, ...others] = cells;
+  return {
+    schema: "mxoss.eval.perplexity",
+    version: SCHEMA_VERSION,
+    mxoss: common.mxoss,
+    protocol,
+    cells: cells.map(({ cell, entries }) => {
+      const { predicted, nll, perplexity, bitsPerByte } = perplexityOf(entries, protocol.text.bytes);
+      return {
+        key: cell.key,
+        label: cell.label,
+        protocol: cell.protocol,
+        predicted,
+        nll: finite(nll),
+        perplexity: finite(perplexity),
+        bits_per_byte: finite(bitsPerByte),
+      };
+    }),
+    comparisons: others.map(({ cell, entries }) => {
+      const { mean, low, high } = nllIncrease(first!.entries, entries);
+      return { key: cell.key, nll_increase: { mean: finite(mean), low: finite(low), high: finite(high) } };
+    }),
+    divergences: common.divergences,
+  };
+}
+
+async function* files(
+  _work: PerplexityWork,
+  _cells: readonly AnsweredCell<SequenceNll>[],
+  results: PerplexityResults,
+): AsyncGenerator<readonly [name: string, text: string]> {
+  const { perplexityReport } = await import("../report/perplexity_page.ts");
+  yield ["report.html", await perplexityReport(results)];
+}
