@@ -8,6 +8,8 @@
 import { FailureError, InputError } from "../errors.ts";
 import type { Sampling } from "../model/engine.ts";
 import type { Picker } from "./generate.ts";
+import { fraction, weightOf } from "./probability.ts";
+import { parseSeed, Random } from "./random.ts";
 
 /** How to choose. */
 export interface SamplerOptions {
@@ -27,40 +29,8 @@ export interface SamplerOptions {
   readonly seed?: number | bigint | string | undefined;
 }
 
-/** A part of a sum of weights: floor(total * u) for u in [0, 1), of which 24 bits count. */
-function fraction(total: number, u: number): number {
-  // Sums of 2^22 weights stay below 2^53; the products do too, cut in two.
-  const n = Math.min(Math.floor(u * 2 ** 24), 2 ** 24 - 1), low = total % 2 ** 24;
-  return ((total - low) / 2 ** 24) * n + Math.floor((low * n) / 2 ** 24);
-}
-
 const { fround } = Math;
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
-/** Below this a weight is 0. */
-const LEAST_X = -21.5;
-const LOG2_E = fround(1.44269504), LN2_HIGH = 0.693359375, LN2_LOW = fround(2.1219444e-4);
-/** Adding and subtracting it in float32 rounds to a whole number. */
-const ROUNDER = 1.5 * 2 ** 23;
-const C6 = fround(1.38888889e-3), C5 = fround(8.33333333e-3), C4 = fround(4.16666667e-2), C3 = fround(1.66666667e-1);
-
-/**
- * exp(x) in units of 2^-31, rounded down, for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and the Taylor polynomial of
- * degree 6, in float32 operations that are rounded one by one, as `weight_of` in kernels/pick.hip does them.
- *
- * @param x Float32.
- */
-export function weightOf(x: number): number {
-  if (!(x > LEAST_X)) return 0;
-  const n = fround(fround(fround(x * LOG2_E) + ROUNDER) - ROUNDER);
-  const r = fround(fround(x - fround(n * LN2_HIGH)) + fround(n * LN2_LOW));
-  let p = fround(fround(C6 * r) + C5);
-  p = fround(fround(p * r) + C4);
-  p = fround(fround(p * r) + C3);
-  p = fround(fround(p * r) + 0.5);
-  p = fround(fround(p * r) + 1);
-  p = fround(fround(p * r) + 1);
-  return Math.floor(p * 2 ** (31 + n));
-}
 
 /**
  * Draws tokens. Buffers are kept between calls: after the first, nothing is allocated that grows with the vocabulary.
@@ -309,69 +279,4 @@ function argmax(logits: Float32Array): number {
   }
   if (at < 0) throw new FailureError(`logits: expected a token that is possible, got ${logits.length} times -Infinity`);
   return at;
-}
-
-const SEED_LIMIT = 1n << 64n;
-
-function parseSeed(seed: number | bigint | string): bigint {
-  const expected = "expected an integer from 0 to 18446744073709551615";
-  if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new InputError(`seed: ${expected}, got ${seed}`);
-  if (typeof seed === "string" && !/^(?:\d+|0x[0-9a-f]+)$/i.test(seed)) {
-    throw new InputError(`seed: ${expected}, got "${seed}"`);
-  }
-  const value = BigInt(seed);
-  if (value < 0n || value >= SEED_LIMIT) throw new InputError(`seed: ${expected}, got ${seed}`);
-  return value;
-}
-
-/**
- * Random numbers by xoshiro128** (Blackman and Vigna), whose 32-bit words need no big integers. Two outputs of
- * SplitMix64 on the seed are its state, low words first; all 2^64 seeds give different states, none of them zero.
- */
-export class Random {
-  readonly #state = new Uint32Array(4);
-
-  /** @param seed 0 to 2^64 - 1. */
-  constructor(seed: bigint) {
-    let counter = seed;
-    for (let i = 0; i < 4; i += 2) {
-      counter = BigInt.asUintN(64, counter + 0x9e3779b97f4a7c15n);
-      let z = counter;
-      z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
-      z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
-      z ^= z >> 31n;
-      this.#state[i] = Number(z & 0xffffffffn);
-      this.#state[i + 1] = Number(z >> 32n);
-    }
-  }
-
-  /** The next 32 bits. */
-  word(): number {
-    const s = this.#state;
-    const scrambled = Math.imul(rotate(Math.imul(s[1]!, 5), 7), 9) >>> 0;
-    const t = s[1]! << 9;
-    s[2]! ^= s[0]!;
-    s[3]! ^= s[1]!;
-    s[1]! ^= s[2]!;
-    s[0]! ^= s[3]!;
-    s[2]! ^= t;
-    s[3] = rotate(s[3]!, 11);
-    return scrambled;
-  }
-
-  /** A multiple of 2^-24 in [0, 1), uniformly: the upper bits of a word. */
-  fraction(): number {
-    return (this.word() >>> 8) * 2 ** -24;
-  }
-
-  /** Another source of the numbers that come next. */
-  clone(): Random {
-    const other = new Random(0n);
-    other.#state.set(this.#state);
-    return other;
-  }
-}
-
-function rotate(word: number, bits: number): number {
-  return (word << bits) | (word >>> (32 - bits));
 }

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "../assert.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
-import { Random, Sampler, type SamplerOptions, weightOf } from "../../src/session/sampler.ts";
+import { weightOf } from "../../src/session/probability.ts";
+import { Random } from "../../src/session/random.ts";
+import { Sampler, type SamplerOptions } from "../../src/session/sampler.ts";
 
 const draws = (options: SamplerOptions, logits: Float32Array, n: number): number[] => {
   const sampler = new Sampler(options);

@@ -3,6 +3,7 @@ import type { EvalOptions } from "./cells.ts";
 import { InputError } from "../../errors.ts";
 import { EVAL } from "./options.ts";
 import { parseCommand } from "../options.ts";
+import { backendChoices, refuseUnused } from "../settings.ts";
 
 /** Options that mean something to one task only. */
 const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof EvalOptions)[]>> = {
@@ -13,6 +14,7 @@ const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof EvalOptions)
 /** Runs the command. */
 export async function evalCommand(args: readonly string[]): Promise<number> {
   const { options, positional } = parseCommand(EVAL, args);
+  refuseUnused(backendChoices(options), [options.backend]);
   switch (positional) {
     case "gsm8k":
       refuseOthers("perplexity", options);
