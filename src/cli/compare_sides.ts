@@ -1,7 +1,7 @@
 /** The two sides of `mxoss compare`: what `--a` and `--b` say, and what the other options say for both. */
 import type { z } from "zod";
 import { InputError } from "../errors.ts";
-import { type Choices, DEFAULTS, USED_BY, uses } from "../session/setting.ts";
+import { type Choices, DEFAULTS, refuseRanks, USED_BY, uses } from "../session/setting.ts";
 import { closest } from "./closest.ts";
 import type { COMPARE } from "./compare_options.ts";
 import { schemeName } from "./eval/options.ts";
@@ -70,7 +70,8 @@ export function sideChoices(options: OptionValues<typeof COMPARE.options>): read
   const shared = backendChoices(options);
   refuseUnused(shared, sides.map(({ own }) => own.backend ?? options.backend));
   return sides.map(({ name, own }): SideChoices => {
-    const backend = own.backend ?? options.backend;
+    const backend = own.backend ?? options.backend, tp = own.tp ?? options.tp, ep = own.ep ?? options.ep;
+    refuseRanks({ backend, tp, ep });
     return {
       ...DEFAULTS,
       model: own.model ?? options.model,
@@ -79,8 +80,8 @@ export function sideChoices(options: OptionValues<typeof COMPARE.options>): read
       dtype: own.dtype ?? options.dtype,
       kvCacheDtype: own.kv ?? options["kv-cache-dtype"],
       fp8Scales: own["fp8-scales"] ?? options["fp8-scales"],
-      tp: own.tp ?? options.tp,
-      ep: own.ep ?? options.ep,
+      tp,
+      ep,
       ...ownBackendChoices(name, own, shared, backend),
     };
   });

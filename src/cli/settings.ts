@@ -9,6 +9,7 @@ import {
   type Choices,
   DEFAULTS,
   type PlannedSetting,
+  refuseRanks,
   USED_BY,
   uses,
 } from "../session/setting.ts";
@@ -80,6 +81,7 @@ export function sharedChoices(options: SharedOptions): Omit<Choices, "scheme" | 
  * @throws {InputError} as {@linkcode sharedChoices}.
  */
 export function choicesOf(options: ComputeOptions): Choices {
+  refuseRanks(options);
   return {
     ...sharedChoices(options),
     scheme: options.scheme ?? null,

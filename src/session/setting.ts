@@ -128,8 +128,12 @@ export function planForCalibration(setting: Setting): PlannedSetting {
   return { ...setting, scheme: null, inputScales: null, tp: 1, ep: 1, chunk: CALIBRATION_CHUNK, planned };
 }
 
-/** @throws {InputError} where the backend cannot run so many ranks. */
-export function refuseRanks({ backend, tp, ep }: Setting): void {
+/**
+ * Refuses ranks that a backend cannot run.
+ *
+ * @throws {InputError} naming the numbers of ranks and the backend.
+ */
+export function refuseRanks({ backend, tp, ep }: Pick<Setting, "backend" | "tp" | "ep">): void {
   if ((backend !== "hip" && backend !== "cuda") || (tp === 1 && ep === 1)) return;
   throw new InputError(`--tp ${tp} --ep ${ep}: --backend ${backend} runs one rank so far; emulate runs several`);
 }

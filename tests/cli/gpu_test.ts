@@ -91,6 +91,17 @@ Deno.test({ name: "generate --backend hip refuses several ranks", ignore }, asyn
   }
 });
 
+Deno.test({ name: "compare and eval compute on the GPU that --device names", ignore }, async () => {
+  const { args, env } = await onTestLibrary();
+  const text = ["--text", new URL("../../README.md", import.meta.url).pathname, "--limit", "2"];
+  for (const command of [["compare"], ["eval", "perplexity"]]) {
+    assertFailed(
+      await mxoss([...command, ...text, ...args, "--device", "7"], { env }),
+      /device 7 was asked for, but there is 1/,
+    );
+  }
+});
+
 Deno.test(
   { name: "generate --backend hip answers as emulate does, greedily and drawn", ignore: ignoreRuns },
   async () => {
