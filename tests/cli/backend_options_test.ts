@@ -1,6 +1,6 @@
 /**
- * Options that only some backends have a use for: every command that lists one honours it, or refuses it in one line that names the option and
- * the backend, before anything is read.
+ * Options that only some backends have a use for: every command that lists one honours it, or refuses it in one line
+ * that names the option and the backend, before anything is read.
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
@@ -31,7 +31,7 @@ const LIBRARY = "/nowhere/libamdhip64.so";
 /** Never written: whatever asks for it here is refused before. */
 const LOGITS_FILE = new URL("refused.safetensors", import.meta.url).pathname;
 
-/** Each option: what is given on the command line, what the setting then has, and the backends that have a use for it. */
+/** Each option: what is given on the command line, what the setting then has, and the backends that use it. */
 const OPTIONS: Readonly<
   Record<BackendChoice, { given: string; value: string | number; used: readonly BackendName[] }>
 > = {
@@ -71,7 +71,7 @@ const COMPUTING: Readonly<Record<string, Computing>> = {
 for (const [command, { args, settings }] of Object.entries(COMPUTING)) {
   for (const choice of Object.keys(OPTIONS) as BackendChoice[]) {
     const { given, value, used } = OPTIONS[choice], option = BACKEND_OPTIONS[choice];
-    Deno.test(`${command} --${option} is honoured by ${used.join(" and ")}, and refused by all other backends`, async () => {
+    Deno.test(`${command} --${option} is honoured by ${used.join(" and ")}, and refused by others`, async () => {
       for (const backend of BACKENDS) {
         const words = [...args.slice(1), "--backend", backend, `--${option}`, given];
         if (used.includes(backend)) {
