@@ -11,6 +11,8 @@ export interface StoredFormat {
   readonly mx: boolean;
   /** Number in wasm/ABI.md. */
   readonly wasm: number;
+  /** Of MX formats: number of their quantization of inputs (QDQ kind) in wasm/ABI.md and kernels/ABI.md. */
+  readonly qdq?: number;
   /** What GPU entry points for it end in. */
   readonly gpu: string;
 }
@@ -27,9 +29,9 @@ export const STORED_FORMATS = {
   bf16: { bits: 16, element: null, mx: false, wasm: 0, gpu: "bf16" },
   f32: { bits: 32, element: null, mx: false, wasm: 1, gpu: "f32" },
   f16: { bits: 16, element: null, mx: false, wasm: 2, gpu: "f16" },
-  mxfp4: { bits: 4, element: "e2m1", mx: true, wasm: 3, gpu: "mxfp4" },
-  mxfp6_e3m2: { bits: 6, element: "e3m2", mx: true, wasm: 4, gpu: "mxfp6_e3m2" },
-  mxfp6_e2m3: { bits: 6, element: "e2m3", mx: true, wasm: 5, gpu: "mxfp6_e2m3" },
+  mxfp4: { bits: 4, element: "e2m1", mx: true, wasm: 3, qdq: 1, gpu: "mxfp4" },
+  mxfp6_e3m2: { bits: 6, element: "e3m2", mx: true, wasm: 4, qdq: 2, gpu: "mxfp6_e3m2" },
+  mxfp6_e2m3: { bits: 6, element: "e2m3", mx: true, wasm: 5, qdq: 3, gpu: "mxfp6_e2m3" },
   fp8_e4m3: { bits: 8, element: "e4m3fn", mx: false, wasm: 6, gpu: "fp8" },
   fp8_e4m3fnuz: { bits: 8, element: "e4m3fnuz", mx: false, wasm: 7, gpu: "fp8" },
 } as const satisfies Readonly<Record<string, StoredFormat>>;
@@ -37,24 +39,30 @@ export const STORED_FORMATS = {
 /** One of {@linkcode STORED_FORMATS}. */
 export type WeightFormat = keyof typeof STORED_FORMATS;
 
-/** Formats of plain numbers. */
-export type PlainFormat = "bf16" | "f32" | "f16";
+/** Formats whose facts have a value in a field. */
+type FormatWith<K extends keyof StoredFormat, V> = {
+  [F in WeightFormat]: (typeof STORED_FORMATS)[F] extends Readonly<Record<K, V>> ? F : never;
+}[WeightFormat];
+
+/** Formats of plain numbers: bf16, f32, f16. */
+export type PlainFormat = FormatWith<"element", null>;
 
 /** Numbers that share one scale in every MX format, along the input axis. */
 export const BLOCK = 32;
 
-/** Elements of an OCP-MX block: FP4 e2m1, FP6 e3m2, FP6 e2m3. */
-export type MxElement = "e2m1" | "e3m2" | "e2m3";
+/** Formats of OCP-MX blocks. */
+export type MxFormat = FormatWith<"mx", true>;
 
-/** Formats of MX blocks. */
-export type MxFormat = "mxfp4" | "mxfp6_e3m2" | "mxfp6_e2m3";
+/** Elements of an OCP-MX block: FP4 e2m1, FP6 e3m2, FP6 e2m3. */
+export type MxElement = (typeof STORED_FORMATS)[MxFormat]["element"];
+
+/** All formats of OCP-MX blocks. */
+export const MX_FORMATS: readonly MxFormat[] = (Object.keys(STORED_FORMATS) as WeightFormat[]).filter(isMxFormat);
 
 /** The format of blocks of an element. */
-export const MX_FORMAT: Readonly<Record<MxElement, MxFormat>> = {
-  e2m1: "mxfp4",
-  e3m2: "mxfp6_e3m2",
-  e2m3: "mxfp6_e2m3",
-};
+export const MX_FORMAT: Readonly<Record<MxElement, MxFormat>> = Object.fromEntries(
+  MX_FORMATS.map((format) => [mxElementOf(format), format]),
+) as Record<MxElement, MxFormat>;
 
 /** Whether a format is one of MX blocks. */
 export function isMxFormat(format: string): format is MxFormat {

@@ -3,7 +3,7 @@
  * know them by.
  */
 import type { MxElement, ScaleRule, WeightFormat } from "./format.ts";
-import { STORED_FORMATS } from "./format.ts";
+import { MX_FORMAT, STORED_FORMATS } from "./format.ts";
 
 /** Quantize, then dequantize (QDQ). */
 export type InputFormat =
@@ -46,8 +46,6 @@ export function multipliesCodes(weight: WeightFormat, input: InputFormat): boole
   return (element === "e4m3fn" || element === "e4m3fnuz") && isFp8(input);
 }
 
-const MX_KINDS: Readonly<Record<MxElement, number>> = { e2m1: 1, e3m2: 2, e2m3: 3 };
-
 /**
  * Number of a QDQ kind in wasm/ABI.md and kernels/ABI.md; there 6 and 7 stand for 4 and 5 without the multiplication by
  * the scale.
@@ -57,7 +55,7 @@ export function kindNumber(input: InputFormat): number {
     case "none":
       return 0;
     case "mx":
-      return MX_KINDS[input.element];
+      return STORED_FORMATS[MX_FORMAT[input.element]].qdq;
     case "fp8_static":
       return 4;
     case "fp8_token":

@@ -111,7 +111,7 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
   if (found) return found;
   const quark = Object.hasOwn(QUARK_NAMES, name) ? QUARK_NAMES[name] : undefined;
   if (quark) throw new InputError(`--scheme ${name}: AMD Quark's name; expected ${quark}, as it is called here`);
-  const [, weight = "", input = ""] = /^w_(mxfp4|mxfp6_e[32]m[23])_a_(.+)$/.exec(name) ?? [];
+  const [, weight = "", input = ""] = /^w_(mxfp\d(?:_e\dm\d)?)_a_(.+)$/.exec(name) ?? [];
   if (isMxFormat(weight)) {
     const inputs = MX_INPUTS[weight].filter((other) => other !== "bf16").map((other) => `a_${other}`);
     throw new InputError(

@@ -1,6 +1,6 @@
 /** What is written, tensor by tensor: names and shapes first, data when its turn comes. */
 import type { KvScales, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
-import { BLOCK, bytesOf, isMxFormat, mxElementOf, type WeightFormat } from "../formats/format.ts";
+import { BLOCK, bytesOf, isMxFormat, mxElementOf, type MxFormat, type WeightFormat } from "../formats/format.ts";
 import { largestMagnitude } from "../formats/scales.ts";
 import type { WrittenDtype, WrittenTensor } from "../checkpoint/write_safetensors.ts";
 import { type Codec, FP8_MAX, type Tile } from "./codec.ts";
@@ -26,14 +26,14 @@ export interface Job {
 const COPY_BYTES = 1 << 24;
 
 const PLAIN_DTYPE = { bf16: "BF16", f16: "F16", f32: "F32" } as const;
-const WEIGHT_DTYPE: Record<WeightFormat, WrittenDtype> = {
+const DTYPE: Record<Exclude<WeightFormat, MxFormat>, WrittenDtype> = {
   ...PLAIN_DTYPE,
-  mxfp4: "U8",
-  mxfp6_e3m2: "U8",
-  mxfp6_e2m3: "U8",
   fp8_e4m3: "F8_E4M3",
   fp8_e4m3fnuz: "F8_E4M3FNUZ",
 };
+
+/** The dtype of a tensor that holds weights: packed codes of MX blocks are bytes. */
+const weightDtype = (format: WeightFormat): WrittenDtype => isMxFormat(format) ? "U8" : DTYPE[format];
 
 /** All jobs of a checkpoint, layer by layer. */
 export function jobsOf(targets: Targets, source: ModelSource, kvScales: readonly KvScales[] | null): Job[] {
@@ -77,7 +77,7 @@ function matrixJob(name: string, matrix: MatrixSource): Job {
   const { rows, cols, format } = matrix;
   const shape = isMxFormat(format) ? [rows, bytesOf(format, cols)] : [rows, cols];
   return {
-    tensors: [{ name, dtype: WEIGHT_DTYPE[format], shape }],
+    tensors: [{ name, dtype: weightDtype(format), shape }],
     run: ({ reader }, sink) => copyRows(reader, matrix, rows, name, sink),
   };
 }
@@ -120,7 +120,7 @@ const both = (job: Job, tensor: WrittenTensor, run: Job["run"]): Job => ({
 function encodedWeight({ module, source: { weight: from }, weight: format, weightScale }: LinearTarget): Job {
   const { rows, cols } = from, name = `${module}.weight`, scaleName = `${name}_scale`;
   const element = isMxFormat(format) ? mxElementOf(format) : null;
-  const tensor = (shape: readonly number[]): WrittenTensor => ({ name, dtype: WEIGHT_DTYPE[format], shape });
+  const tensor = (shape: readonly number[]): WrittenTensor => ({ name, dtype: weightDtype(format), shape });
   if (element) {
     return {
       tensors: [tensor([rows, bytesOf(format, cols)]), { name: scaleName, dtype: "U8", shape: [rows, cols / BLOCK] }],

@@ -1,7 +1,8 @@
 /** The `quantization_config` that AMD Quark writes, key for key, and the config.json around it. */
 import { asFloat, float } from "../json_numbers.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import type { WeightFormat, WeightScale } from "../formats/format.ts";
+import { MX_DTYPE } from "../checkpoint/quark/mx_dtypes.ts";
+import { isMxFormat, type MxElement, mxElementOf, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { InputFormat } from "../formats/input.ts";
 import type { LayerTargets, LinearTarget, Targets } from "./targets.ts";
 
@@ -11,15 +12,9 @@ type Json = Readonly<Record<string, unknown>>;
 const QUARK_VERSION = "0.11+mxoss";
 
 const COMMON = { round_method: "half_even", scale_type: "float" };
-const MX_DTYPE = { e2m1: "fp4", e3m2: "fp6_e3m2", e2m3: "fp6_e2m3" } as const;
-const WEIGHT_ELEMENT: Partial<Record<WeightFormat, keyof typeof MX_DTYPE>> = {
-  mxfp4: "e2m1",
-  mxfp6_e3m2: "e3m2",
-  mxfp6_e2m3: "e2m3",
-};
 
 /** A spec of an MX format. */
-const mxSpec = (element: keyof typeof MX_DTYPE, dynamic: boolean, mode = "even"): Json => ({
+const mxSpec = (element: MxElement, dynamic: boolean, mode = "even"): Json => ({
   dtype: MX_DTYPE[element],
   is_dynamic: dynamic,
   qscheme: "per_group",
@@ -53,8 +48,7 @@ const fp8Spec = (axis: number | null, dynamic: boolean): Json => ({
 const STATIC_FP8 = fp8Spec(null, false);
 
 function weightSpec(weight: WeightFormat, scale: WeightScale): Json | null {
-  const element = WEIGHT_ELEMENT[weight];
-  if (element) return mxSpec(element, false);
+  if (isMxFormat(weight)) return mxSpec(mxElementOf(weight), false);
   if (scale === "none") return null;
   return scale === "tensor" ? STATIC_FP8 : fp8Spec(0, false);
 }

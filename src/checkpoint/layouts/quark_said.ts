@@ -4,12 +4,14 @@
  */
 import { candidateNames } from "../quark/module_names.ts";
 import { QuarkConfig } from "../quark/read_config.ts";
-import type { Mxfp6Element, Mxfp6Resolver, QuarkSaid } from "./quark_weights.ts";
+import { isMxFormat, type MxFormat, STORED_FORMATS } from "../../formats/format.ts";
+import { formatOfDtype } from "../quark/mx_dtypes.ts";
+import type { Mxfp6Resolver, QuarkSaid } from "./quark_weights.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-const ELEMENT: Readonly<Record<string, Mxfp6Element>> = { mxfp6_e3m2: "e3m2", mxfp6_e2m3: "e2m3" };
-const DTYPES = ["fp6_e3m2", "fp6_e2m3"] as const;
+const hasSixBits = (format: string | undefined): format is MxFormat =>
+  format !== undefined && isMxFormat(format) && STORED_FORMATS[format].bits === 6;
 
 /**
  * What a config says.
@@ -31,24 +33,27 @@ export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
 function mxfp6Resolver(quantization: Json | null, path: string): Mxfp6Resolver {
   if (quantization === null) return () => null;
   let config: QuarkConfig | undefined;
-  let named: Mxfp6Element | null | undefined;
+  let named: MxFormat | null | undefined;
   return (module) => {
     // Only now: a checkpoint without 6-bit weights may have a config of another kind.
     config ??= new QuarkConfig(quantization, path);
-    const said = config.of(candidateNames(module)).weight;
+    const said = config.of(candidateNames(module)).weight?.format;
     if (named === undefined) named = onlyNamed(quantization);
-    return ELEMENT[said?.format ?? ""] ?? named;
+    return hasSixBits(said) ? said : named;
   };
 }
 
 /** The 6-bit format that a config names in its global entry or one of its layers', if it is always the same one. */
-function onlyNamed(quantization: Json): Mxfp6Element | null {
+function onlyNamed(quantization: Json): MxFormat | null {
   const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null;
   const layers = quantization["layer_quant_config"];
   const entries = [quantization["global_quant_config"], ...isObject(layers) ? Object.values(layers) : []];
   const named = new Set(entries.flatMap((entry) => {
     const weight = isObject(entry) ? entry["weight"] : null;
-    return isObject(weight) ? DTYPES.filter((d) => d === weight["dtype"] || d === weight["mx_element_dtype"]) : [];
+    return isObject(weight)
+      ? [weight["dtype"], weight["mx_element_dtype"]].map((dtype) => formatOfDtype(String(dtype))).filter(hasSixBits)
+      : [];
   }));
-  return named.size === 1 ? ELEMENT[`mx${[...named][0]!}`]! : null;
+  const [only = null, another] = named;
+  return another === undefined ? only : null;
 }

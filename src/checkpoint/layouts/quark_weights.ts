@@ -1,5 +1,5 @@
 /** AMD Quark's weights: the format follows from dtype and row bytes of the weight and from its scale. */
-import { BLOCK, bytesOf } from "../../formats/format.ts";
+import { BLOCK, bytesOf, type MxFormat } from "../../formats/format.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
@@ -7,10 +7,11 @@ import { isOneOf, PLAIN, type TensorSet } from "../tensor_set.ts";
 import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
 import type { ScaleReader } from "./values.ts";
 
-/** Elements of MXFP6. Both have 24 bytes a block: only the config says which one a module has. */
-export type Mxfp6Element = "e3m2" | "e2m3";
-/** Tells it, or null where the config does not. */
-export type Mxfp6Resolver = (module: string) => Mxfp6Element | null;
+/**
+ * Tells which format of 6 bits a module has, or null where the config does not say. All have 24 bytes a block: the
+ * tensor does not show it.
+ */
+export type Mxfp6Resolver = (module: string) => MxFormat | null;
 
 /** What the config alone says of stored weights. */
 export interface QuarkSaid {
@@ -101,9 +102,9 @@ export class QuarkWeights {
     });
   }
 
-  #mxfp6(weight: StoredTensor, module: string): "mxfp6_e3m2" | "mxfp6_e2m3" {
-    const element = this.#said.mxfp6(module);
-    if (element !== null) return `mxfp6_${element}`;
+  #mxfp6(weight: StoredTensor, module: string): MxFormat {
+    const format = this.#said.mxfp6(module);
+    if (format !== null) return format;
     throw new InputError(
       `${
         this.#tensors.pathOf(weight)

@@ -15,6 +15,7 @@ import {
 } from "../../formats/format.ts";
 import type { InputFormat } from "../../formats/input.ts";
 import { validate } from "../../validate.ts";
+import { elementOfDtype, MX_DTYPE } from "./mx_dtypes.ts";
 
 /** A weight as the config describes it. */
 export interface WeightSpec {
@@ -59,7 +60,6 @@ type SpecValues = z.infer<typeof Spec>;
 /** Any JSON object. */
 export const object = z.record(z.string(), z.unknown(), { error: "an object" });
 
-const ELEMENT: Readonly<Record<string, MxElement>> = { fp4: "e2m1", fp6_e3m2: "e3m2", fp6_e2m3: "e2m3" };
 /** Dtypes that are no quantization. */
 const PLAIN = ["bfloat16", "float16", "float32"];
 
@@ -112,7 +112,7 @@ export class EntryReader {
     if (spec === null) return null;
     const element = this.#mxElement(spec, key);
     if (element) return { format: MX_FORMAT[element], scale: "e8m0" };
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.keys(ELEMENT), "fp8_e4m3"], spec.dtype);
+    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.values(MX_DTYPE), "fp8_e4m3"], spec.dtype);
     if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for a weight", "true");
     if (spec.qscheme === "per_tensor") return { format: "fp8_e4m3", scale: "tensor" };
     this.#expect(spec.qscheme === "per_channel", `${key}.qscheme`, ["per_tensor", "per_channel"], spec.qscheme);
@@ -128,7 +128,7 @@ export class EntryReader {
       if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, "true for MX inputs", "false");
       return { kind: "mx", element, rule: this.#rule(spec, key) };
     }
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.keys(ELEMENT), "fp8_e4m3"], spec.dtype);
+    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.values(MX_DTYPE), "fp8_e4m3"], spec.dtype);
     const { qscheme } = spec;
     if (qscheme === "per_tensor") {
       // One scale for whatever tokens are in a batch would make an answer depend on its neighbours.
@@ -155,9 +155,9 @@ export class EntryReader {
   #mxElement(spec: SpecValues, key: string): MxElement | null {
     // Older files have the dtype "mx" and the element beside it.
     const dtype = spec.dtype === "mx" ? spec.mx_element_dtype ?? "nothing" : spec.dtype;
-    const element = Object.hasOwn(ELEMENT, dtype) ? ELEMENT[dtype]! : null;
-    if (element === null) {
-      this.#expect(spec.dtype !== "mx", `${key}.mx_element_dtype`, Object.keys(ELEMENT), dtype);
+    const element = elementOfDtype(dtype);
+    if (element === undefined) {
+      this.#expect(spec.dtype !== "mx", `${key}.mx_element_dtype`, Object.values(MX_DTYPE), dtype);
       return null;
     }
     const size = spec.group_size ?? spec.block_size;
