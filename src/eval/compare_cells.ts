@@ -57,8 +57,8 @@ export async function compareSettings(
 }
 
 /**
- * A comparison on disk: a journal of one entry, so that it is computed once, and again where other problems or another alarm line are asked
- * for. That it is of the same settings is known by then: their answers would have been refused.
+ * A comparison on disk: a journal of one entry, so that it is computed once, and again where other problems or another
+ * alarm line are asked for. That it is of the same settings is known by then: their answers would have been refused.
  */
 const Entry = z.strictObject({ index: z.literal(0), divergence: DivergenceResult });
 

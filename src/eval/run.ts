@@ -1,4 +1,7 @@
-/** Carries out a task on every cell of a matrix: a journal for each, taken up where it was left, and a results file at the end. */
+/**
+ * Carries out a task on every cell of a matrix: a journal for each, taken up where it was left, and a results file at
+ * the end.
+ */
 import { writeWhole } from "../checkpoint/atomic.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { compareCells, type LoadSetting } from "./compare_cells.ts";
@@ -57,8 +60,8 @@ interface CellRun<Entry> {
  *
  * @param work What `task.prepare` made.
  * @param cells The matrix; the others are compared with its first.
- * @throws {InputError} before anything is computed, where a journal is of other settings; and as soon as it is seen that a file of a
- * checkpoint is no longer as it was opened.
+ * @throws {InputError} before anything is computed, where a journal is of other settings; and as soon as it is seen
+ *   that a file of a checkpoint is no longer as it was opened.
  */
 export async function runTask<
   Work extends Asked<Results["protocol"]>,

@@ -1,4 +1,6 @@
-/** What can be measured under every setting of a matrix: the interface of a task, which `runTask` of run.ts carries out. */
+/**
+ * What can be measured under every setting of a matrix: the interface of a task, which `runTask` of run.ts carries out.
+ */
 import type { z } from "zod";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Room } from "../session/open.ts";
@@ -62,8 +64,8 @@ export interface Common {
 export type OnProgress = (done: number, total: number, aside: string) => void;
 
 /**
- * A task. `prepare` makes what is asked out of a request, `answer` lets one cell answer it, `summarize` makes the results of all cells' answers.
- * The rest describes what it keeps on disk.
+ * A task. `prepare` makes what is asked out of a request, `answer` lets one cell answer it, `summarize` makes the
+ * results of all cells' answers. The rest describes what it keeps on disk.
  */
 export interface Task<
   Request,

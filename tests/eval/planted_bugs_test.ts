@@ -139,7 +139,10 @@ Deno.test("compare names the operation and the tensor where a NaN in the logits 
     const error = await assertRejects(() => compared(...sides), InputError);
     assertMatch(
       error.message,
-      /^logits of position 0, .*NaN; it began in layer 1, postNorm at position 0 .*: tensor model\.layers\.1\.post_attention_layernorm\.weight holds NaN in/,
+      new RegExp(
+        "^logits of position 0, .*NaN; it began in layer 1, postNorm at position 0 .*: " +
+          String.raw`tensor model\.layers\.1\.post_attention_layernorm\.weight holds NaN in`,
+      ),
     );
   }
 });
