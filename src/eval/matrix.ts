@@ -27,17 +27,32 @@ export function cellKey({ scheme, kvCacheDtype, tp }: Cell): string {
   return `${scheme ?? "as-stored"}.kv-${kvCacheDtype}.tp${tp}`;
 }
 
+/** What a cell is called beside the others, part by part; null is what all of them have in common. */
+export interface CellName {
+  readonly scheme: string | null;
+  readonly kvCacheDtype: Cell["kvCacheDtype"] | null;
+  readonly tp: number | null;
+}
+
 /**
- * What a cell is called beside the others: only what differs among them is said.
+ * The name of a cell: only what differs among the cells is said.
  *
  * @param schemeName Name of a cell's scheme for people, also where none was asked for.
  */
-export function cellLabel(cell: Cell, among: readonly Cell[], schemeName: (cell: Cell) => string): string {
+export function cellName(cell: Cell, among: readonly Cell[], schemeName: (cell: Cell) => string): CellName {
   const differs = (pick: (c: Cell) => unknown) => new Set(among.map(pick)).size > 1;
-  const parts = [
-    ...(differs((c) => c.scheme) || among.length === 1 ? [schemeName(cell)] : []),
-    ...(differs((c) => c.kvCacheDtype) ? [`kv ${cell.kvCacheDtype}`] : []),
-    ...(differs((c) => c.tp) ? [`tp ${cell.tp}`] : []),
-  ];
-  return parts.join(", ");
+  return {
+    scheme: differs((c) => c.scheme) || among.length === 1 ? schemeName(cell) : null,
+    kvCacheDtype: differs((c) => c.kvCacheDtype) ? cell.kvCacheDtype : null,
+    tp: differs((c) => c.tp) ? cell.tp : null,
+  };
+}
+
+/** A name, or some parts of one, in words, for instance `w_mxfp4, kv fp8, tp 2`. */
+export function cellLabel({ scheme, kvCacheDtype, tp }: Partial<CellName>): string {
+  return [
+    ...(scheme == null ? [] : [scheme]),
+    ...(kvCacheDtype == null ? [] : [`kv ${kvCacheDtype}`]),
+    ...(tp == null ? [] : [`tp ${tp}`]),
+  ].join(", ");
 }

@@ -1,6 +1,6 @@
 /**
- * Carries out a task on every cell of a matrix: a journal for each, taken up where it was left, and a results file at
- * the end.
+ * Carries out a task on every cell of a matrix: a journal for each cell, taken up where an earlier run left it, and a
+ * results file at the end.
  */
 import { writeWhole } from "../checkpoint/atomic.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
@@ -60,8 +60,8 @@ interface CellRun<Entry> {
  *
  * @param work What `task.prepare` made.
  * @param cells The matrix; the others are compared with its first.
- * @throws {InputError} before anything is computed, where a journal is of other settings; and as soon as it is seen
- *   that a file of a checkpoint is no longer as it was opened.
+ * @throws {InputError} before anything is computed, where a journal is of other settings; and as soon as a file of a
+ * checkpoint is seen to be no longer as it was opened.
  */
 export async function runTask<
   Work extends Asked<Results["protocol"]>,

@@ -1,11 +1,10 @@
-/**
- * What can be measured under every setting of a matrix: the interface of a task, which `runTask` of run.ts carries out.
- */
+/** The interface of a task: what is measured under every setting of a matrix. `runTask` of run.ts carries it out. */
 import type { z } from "zod";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Room } from "../session/open.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import type { Session } from "../session/session.ts";
+import type { CellName } from "./matrix.ts";
 import type { Indexed } from "./journal.ts";
 import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
 
@@ -13,7 +12,9 @@ import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
 export interface RunCell {
   /** Its name in files and results. */
   readonly key: string;
-  /** What people call it beside the others. */
+  /** What people call it beside the others, part by part. */
+  readonly name: CellName;
+  /** The same in words. */
   readonly label: string;
   /** What goes with every number of it. */
   readonly protocol: SettingProtocol;
@@ -64,8 +65,8 @@ export interface Common {
 export type OnProgress = (done: number, total: number, aside: string) => void;
 
 /**
- * A task. `prepare` makes what is asked out of a request, `answer` lets one cell answer it, `summarize` makes the
- * results of all cells' answers. The rest describes what it keeps on disk.
+ * A task. `prepare` makes what is asked out of a request, `answer` lets one cell answer it, and `summarize` makes the
+ * results of all cells' answers. The rest describes what is kept on disk.
  */
 export interface Task<
   Request,

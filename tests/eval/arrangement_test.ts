@@ -1,5 +1,5 @@
 import { type ArrangedCell, arrangeLines, arrangeRows, colourScale } from "../../src/eval/report/arrangement.ts";
-import { cellLabel, cellsOf } from "../../src/eval/matrix.ts";
+import { cellLabel, cellName, cellsOf } from "../../src/eval/matrix.ts";
 import { assertEquals } from "../assert.ts";
 
 const SCHEMES = ["w_mxfp4", "w_mxfp4_a_fp8", "w_mxfp4_a_mxfp4", "w_mxfp4_a_mxfp6_e3m2", "w_mxfp4_a_mxfp6_e2m3"];
@@ -10,10 +10,10 @@ function matrix(
   tps: readonly number[],
 ): ArrangedCell[] {
   const cells = cellsOf({ schemes, kvCacheDtypes, tps });
-  return cells.map((cell) => ({
-    label: cellLabel(cell, cells, ({ scheme }) => scheme!),
-    protocol: { scheme: cell.scheme!, tp: cell.tp },
-  }));
+  return cells.map((cell) => {
+    const name = cellName(cell, cells, ({ scheme }) => scheme!);
+    return { label: cellLabel(name), name };
+  });
 }
 
 Deno.test("arrangeLines() gives up to seven settings a colour each, in one panel", () => {

@@ -1,4 +1,4 @@
-import { type Cell, cellKey, cellLabel, cellsOf } from "../../src/eval/matrix.ts";
+import { type Cell, cellKey, cellLabel, cellName, cellsOf } from "../../src/eval/matrix.ts";
 import { assertEquals } from "../assert.ts";
 
 const axes = {
@@ -19,9 +19,9 @@ Deno.test("cellKey() is a file name", () => {
   assertEquals(cellKey({ scheme: null, kvCacheDtype: "auto", tp: 1 }), "as-stored.kv-auto.tp1");
 });
 
-Deno.test("cellLabel() says what differs and no more", () => {
+Deno.test("cellName() says what differs and no more", () => {
   const name = (cell: Cell) => cell.scheme ?? "w_mxfp4";
-  const labels = (cells: readonly Cell[]) => cells.map((cell) => cellLabel(cell, cells, name));
+  const labels = (cells: readonly Cell[]) => cells.map((cell) => cellLabel(cellName(cell, cells, name)));
   assertEquals(labels(cellsOf(axes)).slice(0, 3), [
     "w_mxfp4, kv auto, tp 1",
     "w_mxfp4, kv auto, tp 4",

@@ -1,4 +1,5 @@
 /** Pages from results at the edges: nothing differs, nothing is finite, one problem, names that are markup. */
+import type { CellName } from "../../src/eval/matrix.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
@@ -192,24 +193,30 @@ function gsm8k(cells: number, problems: number): Gsm8kResults {
 for (const cells of [1, 2, 9]) {
   Deno.test(`gsm8kReport() draws a page of ${cells} cell${cells === 1 ? "" : "s"} and one problem`, async () => {
     const results = gsm8k(cells, 1);
-    const page = await gsm8kReport(results);
+    const page = await gsm8kReport(results, namesOf(results));
     assertPage(page);
     assertEquals(page.includes("What accuracy does not show"), cells > 1);
     assertStringIncludes(page, "Accuracy hardly separates quantization schemes");
-    const text = gsm8kTables(results).join("\n");
+    const text = gsm8kTables(results, namesOf(results)).join("\n");
     assertStringIncludes(text, "chat by none, seed 0");
     assert(!/NaN|undefined|Infinity/.test(text), text);
   });
 }
 
-/** The widest matrix that the documentation has: 40 settings. */
-function wideMatrix(): Gsm8kResults {
+/** Names of cells that are called by their keys. */
+function namesOf({ cells }: { readonly cells: readonly { readonly label: string }[] }): CellName[] {
+  return cells.map(({ label }) => ({ scheme: label, kvCacheDtype: null, tp: null }));
+}
+
+/** The widest matrix that the documentation has: 40 settings, and their names. */
+function wideMatrix(): [Gsm8kResults, CellName[]] {
   const results = gsm8k(40, 1);
   const schemes = ["w_mxfp4", "w_mxfp4_a_fp8", "w_mxfp4_a_mxfp4", "w_mxfp4_a_mxfp6_e3m2", "w_mxfp4_a_mxfp6_e2m3"];
   const settings = schemes.flatMap((scheme) =>
-    ["bf16", "fp8"].flatMap((kv) => [1, 2, 4, 8].map((tp) => ({ scheme, kv_cache_dtype: kv, tp })))
+    (["bf16", "fp8"] as const).flatMap((kv) => [1, 2, 4, 8].map((tp) => ({ scheme, kv_cache_dtype: kv, tp })))
   );
-  return {
+  const names = settings.map(({ scheme, kv_cache_dtype: kvCacheDtype, tp }) => ({ scheme, kvCacheDtype, tp }));
+  return [{
     ...results,
     cells: results.cells.map((cell, i) => {
       const own = settings[i]!;
@@ -221,11 +228,11 @@ function wideMatrix(): Gsm8kResults {
       };
     }),
     divergences: results.divergences.map(({ key }, i) => ({ key, divergence: divergence(1e-3 * (i + 1)) })),
-  };
+  }, names];
 }
 
 Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a colour for each scheme", async () => {
-  const page = await gsm8kReport(wideMatrix());
+  const page = await gsm8kReport(...wideMatrix());
   assertPage(page);
   // Both kinds of evidence, and the words that say which one to choose by.
   assertStringIncludes(
@@ -237,7 +244,7 @@ Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a 
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
   // Accuracy, difference, outcomes, KL, residual stream, KL by position, reliability.
   assertEquals(svgs.filter((part) => ["tp 1", "tp 2", "tp 4"].every((tp) => part.includes(`>${tp}</text>`))).length, 7);
-  const text = gsm8kTables(wideMatrix()).join("\n");
+  const text = gsm8kTables(...wideMatrix()).join("\n");
   assertStringIncludes(
     text,
     "w_mxfp4/w_mxfp4_a_fp8/w_mxfp4_a_mxfp4/w_mxfp4_a_mxfp6_e3m2/w_mxfp4_a_mxfp6_e2m3, bf16, kv bf16/fp8, tp 1/2/4/8, " +
@@ -268,7 +275,7 @@ Deno.test("reports say how many positions a dot of KL stands for", async () => {
     logits: { ...d.logits, kl: Array.from({ length: 2500 }, () => 1e-3), agrees: "1".repeat(2500) },
   };
   const page = (divergence: DivergenceResult) =>
-    gsm8kReport({ ...results, divergences: [{ ...results.divergences[0]!, divergence }] });
+    gsm8kReport({ ...results, divergences: [{ ...results.divergences[0]!, divergence }] }, namesOf(results));
   assertStringIncludes(await page(d), "One dot for each position.");
   assertStringIncludes(await page(long), "One dot for 3 positions: the largest KL of them.");
 });
@@ -291,6 +298,6 @@ Deno.test("perplexityReport() draws a page, also of what is not finite", async (
     comparisons: [{ key: "b", nll_increase: { mean: null, low: null, high: null } }],
     divergences: [{ key: "b", divergence: divergence(null) }],
   });
-  assertPage(await perplexityReport(results));
+  assertPage(await perplexityReport(results, namesOf(results)));
   assert(!/NaN|undefined|Infinity/.test(perplexityTables(results).join("\n")));
 });

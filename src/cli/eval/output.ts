@@ -29,9 +29,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
 /** Largest results.json that is read back, in bytes. */
 const MAX_RESULTS_BYTES = 128 * 1024 * 1024;
 
-/**
- * Results of one kind: what their protocol looks like, and which part of it tells whether two of them belong together.
- */
+/** Results of one kind: what their protocol looks like, and by which part of it two of them belong together. */
 export interface ResultsKind<Protocol> {
   readonly schema: string;
   readonly protocol: z.ZodType<Protocol>;

@@ -1,7 +1,7 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { Indexed } from "../../eval/journal.ts";
-import { cellKey, cellLabel } from "../../eval/matrix.ts";
+import { cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
 import type { Asked, ResultsHead, RunCell, Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
@@ -15,7 +15,7 @@ import { hashedProtocol, loadSetting } from "../settings.ts";
 /** What a task prints. */
 export interface Printing<Results> {
   /** The tables, line by line. */
-  tables(results: Results): string[];
+  tables(results: Results, names: readonly CellName[]): string[];
   /** What an interrupted run says. */
   interrupted(outcome: Extract<Outcome<Results>, { kind: "interrupted" }>): string;
   /** What a run says that takes up a cell which is partly done; null: nothing. */
@@ -58,7 +58,9 @@ export async function runEval<
     note(printing.interrupted(outcome));
     return EXIT_INTERRUPTED;
   }
-  await writeOut(options.json ? outcome.text : `${printing.tables(outcome.results).join("\n")}\n`);
+  await writeOut(
+    options.json ? outcome.text : `${printing.tables(outcome.results, cells.map(({ name }) => name)).join("\n")}\n`,
+  );
   return 0;
 }
 
@@ -69,9 +71,11 @@ async function openCells(checkpoint: Checkpoint, options: EvalOptions): Promise<
   const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
   const cells: RunCell[] = [];
   for (const [i, setting] of settings.entries()) {
+    const name = cellName(matrix[i]!, matrix, (cell) => schemes.get(cell)!);
     cells.push({
       key: cellKey(matrix[i]!),
-      label: cellLabel(matrix[i]!, matrix, (cell) => schemes.get(cell)!),
+      name,
+      label: cellLabel(name),
       protocol: await hashedProtocol(setting),
       setting,
     });

@@ -1,7 +1,8 @@
 /** What `mxoss eval` prints. */
+import type { CellName } from "../../eval/matrix.ts";
 import { FILTERS } from "../../eval/filters.ts";
 import type { DivergenceResult, Gsm8kResults, PerplexityResults, SettingProtocol } from "../../eval/results_schema.ts";
-import { type Arrangement, arrangeRows } from "../../eval/report/arrangement.ts";
+import { arrange, type Arrangement } from "../../eval/report/arrangement.ts";
 import { observedSpread, operationName, residualError, suspectText, worstOperation } from "../../eval/summary.ts";
 import { percent, points, small } from "../../eval/report/numbers.ts";
 import { tableLines } from "../table.ts";
@@ -34,10 +35,10 @@ export function protocolLines(version: string, settings: readonly SettingProtoco
 }
 
 /** The tables of an evaluation of word problems. */
-export function gsm8kTables(results: Gsm8kResults): string[] {
+export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): string[] {
   const { cells, comparisons, divergences, protocol } = results;
   const lines: string[] = [];
-  const arranged = arrangeRows(cells);
+  const arranged = arrange(cells, names).rows;
   const { asked, name } = protocol.data;
   const { format, shots } = protocol.prompt;
   lines.push(`${asked} problems of ${name}, ${format}, ${shots.length} examples, greedy, 95% intervals`, "");

@@ -2,13 +2,21 @@
  * How the settings of a matrix share a page's plots. A handful get a colour each; more would be told apart by nobody,
  * so that schemes get the colours, and KV formats and numbers of ranks get panels side by side.
  */
-import type { SettingProtocol } from "../results_schema.ts";
+import { cellLabel, type CellName } from "../matrix.ts";
 import { SERIES } from "./html.ts";
 
 /** What is known of a cell. */
 export interface ArrangedCell {
   readonly label: string;
-  readonly protocol: Pick<SettingProtocol, "scheme" | "tp">;
+  readonly name: CellName;
+}
+
+/** How the settings share plots of both kinds. */
+export interface Arrangements {
+  /** Plots with lines: colours and panels. */
+  readonly lines: Arrangement;
+  /** Plots with a row, or a panel, for each setting. */
+  readonly rows: Arrangement;
 }
 
 /** Where one setting is drawn. */
@@ -35,31 +43,45 @@ const MOST_ROWS = 10;
 /** Panels side by side: more are too narrow to read. */
 const MOST_COLUMNS = 4;
 
+/**
+ * Both arrangements of the cells of some results.
+ *
+ * @param names Of the cells, in the same order.
+ */
+export function arrange(cells: readonly { readonly label: string }[], names: readonly CellName[]): Arrangements {
+  const named = cells.map(({ label }, i): ArrangedCell => ({ label, name: names[i]! }));
+  return { lines: arrangeLines(named), rows: arrangeRows(named) };
+}
+
 /** For plots with lines: colours and panels. */
 export function arrangeLines(cells: readonly ArrangedCell[]): Arrangement {
-  const schemes = distinct(cells.map(({ protocol }) => protocol.scheme));
+  const schemes = distinct(cells.map(({ name }) => name.scheme));
   if (cells.length <= MOST_COLOURS || schemes.length < 2 || schemes.length > MOST_COLOURS) {
     return arrangement(cells, ({ label }) => ({ colour: label, column: "", row: "" }));
   }
-  const ranks = manyRanks(cells);
-  const rest = (cell: ArrangedCell) => without(cell.label, [cell.protocol.scheme, ...(ranks ? [tpName(cell)] : [])]);
+  const ranks = fewRanks(cells);
+  const rest = ({ name: { kvCacheDtype, tp } }: ArrangedCell) =>
+    cellLabel(ranks ? { kvCacheDtype } : { kvCacheDtype, tp });
   // Without ranks, KV formats stand side by side.
   const aside = !ranks && distinct(cells.map(rest)).length <= MOST_COLUMNS;
   return arrangement(cells, (cell) => ({
-    colour: cell.protocol.scheme,
-    column: ranks ? tpName(cell) : aside ? rest(cell) : "",
+    colour: cellLabel({ scheme: cell.name.scheme }),
+    column: ranks ? ranksOf(cell) : aside ? rest(cell) : "",
     row: aside ? "" : rest(cell),
   }));
 }
 
 /** For plots with a row for each setting: numbers of ranks stand side by side where there would be too many rows. */
 export function arrangeRows(cells: readonly ArrangedCell[]): Arrangement {
-  const ranks = cells.length > MOST_ROWS && manyRanks(cells);
-  return arrangement(cells, (cell) => ({
-    colour: cell.protocol.scheme,
-    column: ranks ? tpName(cell) : "",
-    row: ranks ? without(cell.label, [tpName(cell)]) : cell.label,
-  }));
+  const ranks = cells.length > MOST_ROWS && fewRanks(cells);
+  return arrangement(cells, (cell) => {
+    const { tp: _, ...others } = cell.name;
+    return {
+      colour: cellLabel({ scheme: cell.name.scheme }),
+      column: ranks ? ranksOf(cell) : "",
+      row: ranks ? cellLabel(others) : cell.label,
+    };
+  });
 }
 
 /** Scales of panels, for a plot's options; `rows` as well as columns. */
@@ -99,19 +121,14 @@ function arrangement(cells: readonly ArrangedCell[], placeOf: (cell: ArrangedCel
   };
 }
 
-function tpName({ protocol: { tp } }: ArrangedCell): string {
-  return `tp ${tp}`;
+function ranksOf({ name: { tp } }: ArrangedCell): string {
+  return cellLabel({ tp });
 }
 
-/** Whether the labels say the number of ranks, and so few that columns hold them. */
-function manyRanks(cells: readonly ArrangedCell[]): boolean {
-  const count = distinct(cells.map(tpName)).length;
-  return count > 1 && count <= MOST_COLUMNS && cells.every((cell) => cell.label.split(", ").includes(tpName(cell)));
-}
-
-/** The label without some of its parts. */
-function without(label: string, parts: readonly string[]): string {
-  return label.split(", ").filter((part) => !parts.includes(part)).join(", ");
+/** Whether numbers of ranks differ, and are so few that columns hold them. */
+function fewRanks(cells: readonly ArrangedCell[]): boolean {
+  const counts = distinct(cells.map(({ name }) => name.tp));
+  return counts.length > 1 && counts.length <= MOST_COLUMNS;
 }
 
 function distinct<T>(values: readonly T[]): T[] {

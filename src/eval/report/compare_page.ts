@@ -1,8 +1,9 @@
 /** The report of a comparison. */
 import { operationName, residualError } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
-import { arrangeLines, arrangeRows } from "./arrangement.ts";
-import { errorTiles, klPlot, residualPlot, routerPlot } from "./divergence_plots.ts";
+import { arrange } from "./arrangement.ts";
+import { errorTiles, residualPlot } from "./error_plots.ts";
+import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipTable, klNote, operationTable, suspectList, tensorTable } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { card, escape, page, remark, section, settings, tiles } from "./html.ts";
@@ -13,8 +14,8 @@ import { protocolSection } from "./protocol_section.ts";
 export async function compareReport(results: CompareResults): Promise<string> {
   const artist = await openArtist();
   const { divergence: d, protocol: { a, b, text } } = results;
-  const named = [{ label: "B", divergence: d }], cells = [{ label: "B", protocol: b }];
-  const comparisons = { named, lines: arrangeLines(cells), rows: arrangeRows(cells) };
+  const named = [{ label: "B", divergence: d }];
+  const comparisons = { named, ...arrange([{ label: "B" }], [{ scheme: null, kvCacheDtype: null, tp: null }]) };
   const { logits, first_above_alarm: first } = d;
   const { sequence, position } = logits.max_kl_at;
   const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;

@@ -1,15 +1,9 @@
 /** Sections about comparisons, for all reports. */
 import { operationName, residualError, worstOperation } from "../summary.ts";
 import type { DivergenceResult } from "../results_schema.ts";
-import {
-  type Comparisons,
-  distancePlot,
-  klPlot,
-  type NamedDivergence,
-  ownErrorPlot,
-  positionsPerDot,
-  residualPlot,
-} from "./divergence_plots.ts";
+import { ownErrorPlot, residualPlot } from "./error_plots.ts";
+import type { Comparisons, NamedDivergence } from "./plot_parts.ts";
+import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";
 import type { Artist } from "./draw.ts";
 import { card, folded, remark, table } from "./html.ts";
 import { percent, small } from "./numbers.ts";

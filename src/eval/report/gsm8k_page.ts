@@ -1,7 +1,8 @@
 /** The report of an evaluation of word problems. */
 import { FILTERS } from "../filters.ts";
+import type { CellName } from "../matrix.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
-import { arrangeLines, arrangeRows } from "./arrangement.ts";
+import { arrange } from "./arrangement.ts";
 import { layerByLayer } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
@@ -10,9 +11,14 @@ import { CHOOSING, observedSpread } from "../summary.ts";
 import { percent, points } from "./numbers.ts";
 import { protocolSection } from "./protocol_section.ts";
 
-/** The page, as HTML. */
-export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
+/**
+ * The page, as HTML.
+ *
+ * @param names Of the cells, in their order.
+ */
+export async function gsm8kReport(results: Gsm8kResults, names: readonly CellName[]): Promise<string> {
   const artist = await openArtist();
+  const arranged = arrange(results.cells, names);
   const { cells, comparisons, divergences, protocol } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
   const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
@@ -25,7 +31,7 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
     section(
       "Accuracy",
       "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.",
-      card(accuracyPlot(artist, results)),
+      card(accuracyPlot(artist, results, arranged)),
       plottedTable(accuracyTable(results), cells.length),
     ),
     ...(comparisons.length === 0 ? [] : [
@@ -33,10 +39,10 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
         `Against ${first}`,
         "The same problems under two settings (flexible-extract). The grey band holds true differences that so many " +
           "problems would miss more often than one time in five.",
-        card(differencePlot(artist, results)),
+        card(differencePlot(artist, results, arranged)),
         plottedTable(pairTable(results, label), comparisons.length),
         card(
-          outcomePlot(artist, results),
+          outcomePlot(artist, results, arranged),
           "What became of each problem",
           `gained: solved by this setting and not by ${first}; lost: the other way round.`,
         ),
@@ -52,14 +58,14 @@ export async function gsm8kReport(results: Gsm8kResults): Promise<string> {
             named[0]!.divergence.tokens
           } tokens, and was compared with it operation by operation: residual error is that of what ` +
           "leaves the last layer, own error that of one operation on equal inputs.",
-        ...layerByLayer(artist, { named, lines: arrangeLines(cells), rows: arrangeRows(cells) }),
+        ...layerByLayer(artist, { named, ...arranged }),
       ),
     ]),
     section(
       "Reliability",
       "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of " +
         "each bin are right. On the dashed line a model is right as often as it is sure.",
-      card(reliabilityPlot(artist, results)),
+      card(reliabilityPlot(artist, results, arranged)),
     ),
     protocolSection(results.mxoss, protocol, cells),
   ]);

@@ -1,19 +1,17 @@
 /** Plots of accuracies. */
 import { FILTERS } from "../filters.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
-import { arrangeLines, arrangeRows, colourScale, panelChannels, panels } from "./arrangement.ts";
-import { labelRoom } from "./divergence_plots.ts";
+import { type Arrangement, type Arrangements, colourScale, panelChannels, panels } from "./arrangement.ts";
+import { labelRoom, WIDTH } from "./plot_parts.ts";
 import type { Artist, PlotLibrary } from "./draw.ts";
 import { SERIES } from "./html.ts";
 import { percent, points } from "./numbers.ts";
 
-const WIDTH = 1000;
 /** Room for labels of columns, in pixels. */
 const TOP = 30;
 
 /** Columns of a plot with a row for each setting, and the names of its rows. */
-function rowPanels(cells: Gsm8kResults["cells"], shown = cells) {
-  const { place, columns } = arrangeRows(cells);
+function rowPanels({ place, columns }: Arrangement, shown: Gsm8kResults["cells"]) {
   const names = [...new Set(shown.map(({ label }) => place(label).row))];
   return {
     place,
@@ -33,8 +31,8 @@ function rowPanels(cells: Gsm8kResults["cells"], shown = cells) {
 }
 
 /** Accuracy of every setting with its interval, by both filters. */
-export function accuracyPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults): string {
-  const { place, names, scales, channels, ticks } = rowPanels(cells);
+export function accuracyPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults, arranged: Arrangements): string {
+  const { place, names, scales, channels, ticks } = rowPanels(arranged.rows, cells);
   const rows = cells.flatMap(({ label, filters }) =>
     FILTERS.map((filter) => ({ label, ...place(label), filter, ...filters[filter] }))
   );
@@ -69,8 +67,8 @@ export function accuracyPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults): s
 }
 
 /** Difference from the first setting with its interval. */
-export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): string {
-  const { place, names, scales, channels, ticks, frames } = rowPanels(results.cells, results.cells.slice(1));
+export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults, arranged: Arrangements): string {
+  const { place, names, scales, channels, ticks, frames } = rowPanels(arranged.rows, results.cells.slice(1));
   const rows = results.comparisons.flatMap(({ key, pairs }) => {
     const label = results.cells.find((cell) => cell.key === key)!.label;
     return pairs.filter((pair) => pair.filter === "flexible-extract").map((pair) => ({
@@ -118,9 +116,9 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults): s
 }
 
 /** What became of each problem under each setting, beside the first. */
-export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults): string {
+export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults, arranged: Arrangements): string {
   const [first, ...others] = results.cells;
-  const { place, names, scales, channels, ticks, frames } = rowPanels(results.cells, others);
+  const { place, names, scales, channels, ticks, frames } = rowPanels(arranged.rows, others);
   const kinds = ["solved by both", "gained", "lost", "solved by neither"] as const;
   const rows = others.flatMap((cell) => {
     const base = first!.filters["flexible-extract"].outcomes, own = cell.filters["flexible-extract"].outcomes;
@@ -161,8 +159,7 @@ export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults): stri
 }
 
 /** Accuracy against the probability that the model gave its own replies. */
-export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults): string {
-  const lines = arrangeLines(cells);
+export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults, { lines }: Arrangements): string {
   const dots = cells.flatMap(({ label, reliability }) =>
     reliability.map((bin) => ({ label, ...lines.place(label), ...bin }))
   );

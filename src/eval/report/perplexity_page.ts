@@ -1,16 +1,22 @@
 /** The report of an evaluation of perplexity. */
 import type { PerplexityResults } from "../results_schema.ts";
-import { arrangeLines, arrangeRows, panels } from "./arrangement.ts";
-import { labelRoom } from "./divergence_plots.ts";
+import { arrange, type Arrangement, panels } from "./arrangement.ts";
+import { labelRoom } from "./plot_parts.ts";
+import type { CellName } from "../matrix.ts";
 import { layerByLayer } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
 import { card, escape, page, section, SERIES, table } from "./html.ts";
 import { small } from "./numbers.ts";
 import { protocolSection } from "./protocol_section.ts";
 
-/** The page, as HTML. */
-export async function perplexityReport(results: PerplexityResults): Promise<string> {
+/**
+ * The page, as HTML.
+ *
+ * @param names Of the cells, in their order.
+ */
+export async function perplexityReport(results: PerplexityResults, names: readonly CellName[]): Promise<string> {
   const artist = await openArtist();
+  const arranged = arrange(results.cells, names);
   const { cells, comparisons, divergences, protocol: { text } } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
   const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
@@ -34,7 +40,7 @@ export async function perplexityReport(results: PerplexityResults): Promise<stri
     ...(comparisons.length === 0 ? [] : [section(
       `Against ${cells[0]!.label}`,
       "Negative log probability per token, each setting minus the first, on the same tokens.",
-      card(increasePlot(artist, results, label)),
+      card(increasePlot(artist, results, arranged.rows, label)),
       card(table(
         ["setting", "more nats per token", "interval"],
         comparisons.map(({ key, nll_increase: { mean, low, high } }) => [
@@ -51,7 +57,7 @@ export async function perplexityReport(results: PerplexityResults): Promise<stri
         cells[0]!.label
       }: residual error is that of ` +
         "what leaves the last layer, own error that of one operation on equal inputs.",
-      ...layerByLayer(artist, { named, lines: arrangeLines(cells), rows: arrangeRows(cells) }),
+      ...layerByLayer(artist, { named, ...arranged }),
     )]),
     protocolSection(results.mxoss, results.protocol, cells),
   ]);
@@ -59,10 +65,10 @@ export async function perplexityReport(results: PerplexityResults): Promise<stri
 
 function increasePlot(
   { Plot, draw }: Artist,
-  { cells, comparisons }: PerplexityResults,
+  { comparisons }: PerplexityResults,
+  { place, columns }: Arrangement,
   label: (key: string) => string,
 ): string {
-  const { place, columns } = arrangeRows(cells);
   const rows = comparisons.map(({ key, nll_increase: { mean, low, high } }) => ({
     label: label(key),
     ...place(label(key)),

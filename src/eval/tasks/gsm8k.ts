@@ -174,7 +174,7 @@ async function* files(
   results: Gsm8kResults,
 ): AsyncGenerator<readonly [name: string, text: string]> {
   const { gsm8kReport } = await import("../report/gsm8k_page.ts");
-  yield ["report.html", await gsm8kReport(results)];
+  yield ["report.html", await gsm8kReport(results, cells.map(({ cell }) => cell.name))];
   for (const { cell, entries } of samples ? cells : []) {
     const lines = lmEvalSamples(questions, entries);
     yield [`samples_gsm8k_${cell.key}.jsonl`, lines.map((line) => `${line}\n`).join("")];

@@ -115,9 +115,9 @@ function summarize(
 
 async function* files(
   _work: PerplexityWork,
-  _cells: readonly AnsweredCell<SequenceNll>[],
+  cells: readonly AnsweredCell<SequenceNll>[],
   results: PerplexityResults,
 ): AsyncGenerator<readonly [name: string, text: string]> {
   const { perplexityReport } = await import("../report/perplexity_page.ts");
-  yield ["report.html", await perplexityReport(results)];
+  yield ["report.html", await perplexityReport(results, cells.map(({ cell }) => cell.name))];
 }

@@ -1,0 +1,62 @@
+/** What plots share: sizes, axes, words that stand for what cannot be drawn. */
+import type { DivergenceResult } from "../results_schema.ts";
+import type { Arrangement, Arrangements } from "./arrangement.ts";
+
+/** One comparison and what it is called. */
+export interface NamedDivergence {
+  readonly label: string;
+  readonly divergence: DivergenceResult;
+}
+
+/** Comparisons, and how they share plots. */
+export interface Comparisons extends Arrangements {
+  readonly named: readonly NamedDivergence[];
+}
+
+/** Width of a plot, in pixels. */
+export const WIDTH = 1000;
+
+/** What is said of a number that is not finite. */
+export const BROKEN = "not finite";
+
+/** What stands where there is nothing to draw. */
+export const EMPTY = `<p class="soft">Nothing to draw: there is no such error.</p>`;
+
+/** Keeps text legible over dots. */
+export const HALO = { fill: "currentColor", stroke: "var(--card)", strokeWidth: 4 } as const;
+
+/** A logarithmic axis with ticks at whole decades, every `step`-th of them, that holds all values. */
+export function decades(values: readonly number[], step = 1) {
+  const low = Math.floor(Math.log10(Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
+  const count = Math.floor(Math.max(1, high - low) / step) + 1;
+  const ticks = Array.from({ length: count }, (_, i) => 10 ** (low + i * step));
+  return {
+    domain: [10 ** low, 10 ** Math.max(high, low + 1)],
+    ticks,
+    tickFormat: (tick: number) => tick.toExponential(0),
+  };
+}
+
+export function layersOf(named: readonly NamedDivergence[]): number[] {
+  const layers = named.flatMap(({ divergence }) => divergence.router.per_layer.map((_, layer) => layer));
+  return [...new Set(layers)];
+}
+
+/** Ticks of an axis of layers; panels side by side have room for few. */
+export function layerTicks(named: readonly NamedDivergence[], { columns }: Arrangement): number[] {
+  return spread(layersOf(named), columns.length > 1 ? 6 : 40);
+}
+
+/** At most `count` of the values, evenly apart. */
+export function spread(values: readonly number[], count: number): number[] {
+  const step = Math.ceil(values.length / count);
+  return values.filter((_, i) => i % step === 0);
+}
+
+/** Room for names of rows at the right edge, in pixels. */
+export const ROW_NAMES = 150;
+
+/** Room for labels at the left edge, in pixels. */
+export function labelRoom(labels: readonly string[]): number {
+  return 20 + 6.8 * Math.max(0, ...labels.map((label) => label.length));
+}
