@@ -8,15 +8,40 @@
  * A mistake in the arguments, the config or the checkpoint: exit code 2.
  *
  * The message is one line that names the file, the tensor or the option, what was expected and what was got.
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint } from "@mxoss/mxoss/checkpoint";
+ * import { InputError } from "@mxoss/mxoss/errors";
+ * import { assert, assertThrows } from "@std/assert";
+ *
+ * const { message } = assertThrows(() => openCheckpoint("no/such/place"), InputError);
+ * assert(message.startsWith("no/such/place: "));
+ * ```
  */
 export class InputError extends Error {
+  /** "InputError". */
   override readonly name = "InputError";
+  /** With which the program ends. */
   readonly exitCode = 2;
 }
 
-/** A failure of the program or of the hardware (out of memory, no such device, a worker that died): exit code 1. */
+/**
+ * A failure of the program or of the hardware (out of memory, no such device, a worker that died): exit code 1.
+ *
+ * @example
+ * ```ts
+ * import { FailureError, InputError } from "@mxoss/mxoss/errors";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const codeOf = (thrown: InputError | FailureError) => thrown.exitCode;
+ * assertEquals([codeOf(new InputError("one")), codeOf(new FailureError("two"))], [2, 1]);
+ * ```
+ */
 export class FailureError extends Error {
+  /** "FailureError". */
   override readonly name = "FailureError";
+  /** With which the program ends. */
   readonly exitCode = 1;
 }
 

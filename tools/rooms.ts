@@ -18,7 +18,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["parallel"],
   ["session"],
   ["eval", "quantize"],
-  ["cli"],
+  ["cli", "library"],
 ];
 
 /** What lies in each room, in a few words, for the picture. */
@@ -39,6 +39,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   eval: "accuracy, divergence, reports",
   quantize: "writes checkpoints",
   cli: "options and printing",
+  library: "what programs import",
 };
 
 const ROOT = new URL("../", import.meta.url);

@@ -9,8 +9,33 @@ import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import { readable, readExactly } from "../read.ts";
 
+/** Safetensors' names of element types; `F8_E4M3` is float8_e4m3fn. */
+export type SafetensorsDtype =
+  | "BOOL"
+  | "F4"
+  | "F6_E2M3"
+  | "F6_E3M2"
+  | "U8"
+  | "I8"
+  | "F8_E4M3"
+  | "F8_E4M3FNUZ"
+  | "F8_E5M2"
+  | "F8_E5M2FNUZ"
+  | "F8_E8M0"
+  | "U16"
+  | "I16"
+  | "F16"
+  | "BF16"
+  | "U32"
+  | "I32"
+  | "F32"
+  | "U64"
+  | "I64"
+  | "F64"
+  | "C64";
+
 /** Bits of one element of each dtype that the format knows. */
-const DTYPE_BITS = {
+const DTYPE_BITS: Readonly<Record<SafetensorsDtype, number>> = {
   BOOL: 8,
   F4: 4,
   F6_E2M3: 6,
@@ -33,18 +58,19 @@ const DTYPE_BITS = {
   I64: 64,
   F64: 64,
   C64: 64,
-} as const;
-
-/** Safetensors' names of element types; `F8_E4M3` is float8_e4m3fn. */
-export type SafetensorsDtype = keyof typeof DTYPE_BITS;
+};
 
 /** A tensor in a file, row-major, little-endian. */
 export interface TensorInfo {
+  /** Name in the header. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: SafetensorsDtype;
+  /** Sizes, the outermost first; `[]` is a single element. */
   readonly shape: readonly number[];
   /** Bytes from the start of the file. Nothing is promised about its alignment. */
   readonly offset: number;
+  /** Bytes of its data. */
   readonly bytes: number;
 }
 

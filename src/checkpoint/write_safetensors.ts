@@ -3,16 +3,27 @@ import { dirname } from "node:path";
 import { InputError } from "../errors.ts";
 import { cannotWrite, refuseSpecial, TemporaryFile } from "./atomic.ts";
 
-/** Bytes of one element of each dtype that can be written. */
-const ELEMENT_BYTES = { F32: 4, I32: 4, BF16: 2, F16: 2, U8: 1, F8_E4M3: 1, F8_E4M3FNUZ: 1 } as const;
+/** Safetensors' names of the dtypes that can be written. */
+export type WrittenDtype = "F32" | "I32" | "BF16" | "F16" | "U8" | "F8_E4M3" | "F8_E4M3FNUZ";
 
-/** Safetensors' names of dtypes. */
-export type WrittenDtype = keyof typeof ELEMENT_BYTES;
+/** Bytes of one element of each dtype that can be written. */
+const ELEMENT_BYTES: Readonly<Record<WrittenDtype, number>> = {
+  F32: 4,
+  I32: 4,
+  BF16: 2,
+  F16: 2,
+  U8: 1,
+  F8_E4M3: 1,
+  F8_E4M3FNUZ: 1,
+};
 
 /** A tensor that the file shall hold, row-major. */
 export interface WrittenTensor {
+  /** Name in the header. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: WrittenDtype;
+  /** Sizes, the outermost first; `[]` is a single element. */
   readonly shape: readonly number[];
 }
 
@@ -44,9 +55,13 @@ const ALIGNMENT = 8;
  * tensors larger than memory can be appended piece by piece, several of them in turns.
  *
  * @example
- * ```ts ignore
- * using writer = SafetensorsWriter.create("out.safetensors", [{ name: "ids", dtype: "I32", shape: [2] }]);
+ * ```ts
+ * import { SafetensorsWriter } from "@mxoss/mxoss/safetensors";
+ *
+ * const path = `${Deno.makeTempDirSync()}/ids.safetensors`;
+ * using writer = SafetensorsWriter.create(path, [{ name: "ids", dtype: "I32", shape: [4] }]);
  * writer.append("ids", Int32Array.of(7, 8));
+ * writer.append("ids", Int32Array.of(9, 10));
  * writer.commit();
  * ```
  */
@@ -69,6 +84,10 @@ export class SafetensorsWriter implements Disposable {
   /**
    * Starts a file.
    *
+   * @param path Where the file will be.
+   * @param tensors What it will hold.
+   * @param options Whether a file that is there is replaced, and texts for the header.
+   * @returns The writer, which is disposed of in every case: without a commit it leaves nothing.
    * @throws {InputError} where the file is there and `force` is not set, or cannot be written.
    */
   static create(path: string, tensors: readonly WrittenTensor[], options: WriteOptions = {}): SafetensorsWriter {
@@ -78,6 +97,8 @@ export class SafetensorsWriter implements Disposable {
   /**
    * Appends little-endian elements to a tensor.
    *
+   * @param name The tensor's name.
+   * @param elements The elements that follow those appended before.
    * @throws {RangeError} for a name that was not declared, or more bytes than its shape has.
    * @throws {FailureError} when the disk is full or fails.
    */

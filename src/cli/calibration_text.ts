@@ -7,7 +7,8 @@ import { readDataset, readTextFile } from "../eval/dataset.ts";
 import { PROMPT_DATE } from "../eval/prompts.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { openTokenizer, textDirectory } from "./open_model.ts";
+import { openTokenizer } from "./open_model.ts";
+import { textDirectory } from "../session/tokenizer.ts";
 
 /** Tokens that are computed at most; the largest of so many values moves little when more come. */
 export const CALIBRATION_TOKENS = 16_384;

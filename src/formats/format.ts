@@ -24,6 +24,14 @@ export interface StoredFormat {
  * - `mxfp4`: two e2m1 codes a byte, even column in the low nibble; one e8m0 scale byte per 32 columns.
  * - `mxfp6_e3m2`, `mxfp6_e2m3`: four codes in three bytes, little-endian; one e8m0 scale byte per 32 columns.
  * - `fp8_e4m3`, `fp8_e4m3fnuz`: one byte a number; a scale per tensor or per row.
+ *
+ * @example
+ * ```ts
+ * import { STORED_FORMATS } from "@mxoss/mxoss/formats";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(STORED_FORMATS.mxfp4.bits, 4);
+ * ```
  */
 export const STORED_FORMATS = {
   bf16: { bits: 16, element: null, mx: false, wasm: 0, gpu: "bf16" },
@@ -40,7 +48,7 @@ export const STORED_FORMATS = {
 export type WeightFormat = keyof typeof STORED_FORMATS;
 
 /** Formats whose facts have a value in a field. */
-type FormatWith<K extends keyof StoredFormat, V> = {
+export type FormatWith<K extends keyof StoredFormat, V> = {
   [F in WeightFormat]: (typeof STORED_FORMATS)[F] extends Readonly<Record<K, V>> ? F : never;
 }[WeightFormat];
 

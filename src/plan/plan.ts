@@ -30,9 +30,13 @@ import { type StaticScale, staticScales } from "./static_scales.ts";
 
 /** A linear of the plan. */
 export interface PlannedLinear {
+  /** Name of the module in Hugging Face's model. */
   readonly module: string;
+  /** How its weight is stored. */
   readonly weight: WeightFormat;
+  /** What the stored numbers of the weight are multiplied by. */
   readonly weightScale: WeightScale;
+  /** What its input goes through. */
   readonly input: InputFormat;
   /** Whether both scales multiply the sum of products of codes (W8A8); see `multipliesCodes()`. */
   readonly multipliesCodes: boolean;
@@ -48,6 +52,7 @@ export interface PlannedLinear {
 
 /** The plan. */
 export interface Plan {
+  /** All linears, layer by layer, the head last. */
   readonly linears: readonly PlannedLinear[];
   /** What the experts have: one scheme, or several joined by " + ". */
   readonly scheme: string;
@@ -56,6 +61,7 @@ export interface Plan {
    * input is MX.
    */
   readonly scaleRule: string | null;
+  /** Number format of cached keys and values. */
   readonly kvFormat: KvFormat;
   /** `--kv-cache-dtype`, "quantization_config", "tensors" or `--dtype`. */
   readonly kvDecidedBy: string;

@@ -30,7 +30,17 @@ export interface Scheme {
   readonly element?: MxElement;
 }
 
-/** The eleven OCP-MX schemes, and those without MX formats. */
+/**
+ * The eleven OCP-MX schemes, and those without MX formats: the format of weights, then that of their linears' inputs.
+ *
+ * @example
+ * ```ts
+ * import { SCHEME_NAMES } from "@mxoss/mxoss/checkpoint";
+ * import { assert } from "@std/assert";
+ *
+ * assert(SCHEME_NAMES.includes("w_mxfp4_a_mxfp4"));
+ * ```
+ */
 export const SCHEME_NAMES = [
   "w_mxfp4",
   "w_mxfp4_a_mxfp4",

@@ -6,6 +6,14 @@ import { schemeOf } from "./scheme.ts";
 /**
  * `merged`: the experts of a layer share one scale for each projection, the largest of theirs, as vLLM computes; `own`:
  * each has its own, as AMD Quark computes.
+ *
+ * @example
+ * ```ts
+ * import { FP8_SCALES } from "@mxoss/mxoss/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(FP8_SCALES[0], "merged");
+ * ```
  */
 export const FP8_SCALES = ["merged", "own"] as const;
 /** One of {@linkcode FP8_SCALES}. */

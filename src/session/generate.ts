@@ -31,15 +31,21 @@ export type FinishReason = "stop" | "length" | "context";
 
 /** Wall-clock times of one generation, in milliseconds, and token counts. */
 export interface Timings {
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
+  /** From the start to the logits of the prompt's last token. */
   readonly prefillMilliseconds: number;
+  /** Tokens of the reply; the first comes out of the prefill. */
   readonly generatedTokens: number;
+  /** From then to the last token. */
   readonly decodeMilliseconds: number;
 }
 
 /** How generation ended. */
 export interface Finish {
+  /** Why. */
   readonly reason: FinishReason;
+  /** How long it took. */
   readonly timings: Timings;
 }
 

@@ -9,7 +9,17 @@ import type { Dtype } from "../formats/format.ts";
 import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.ts";
 import type { Fp8Scales } from "../plan/static_scales.ts";
 
-/** The backends, the default one first. */
+/**
+ * The backends, the default one first.
+ *
+ * @example
+ * ```ts
+ * import { BACKENDS } from "@mxoss/mxoss/session";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(BACKENDS[0], "emulate");
+ * ```
+ */
 export const BACKENDS = ["emulate", "reference", "hip", "cuda"] as const;
 /** One of {@linkcode BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];

@@ -15,10 +15,13 @@ export interface ReplyMessage extends Header {
 export interface Channels {
   /** Contents of the channel's messages that are not tool calls, joined by line breaks. */
   readonly analysis: string;
+  /** Likewise: remarks to the user before a call. */
   readonly commentary: string;
+  /** Likewise: the answer. */
   readonly final: string;
   /** Text without a channel, or on one that the format does not know. */
   readonly other: string;
+  /** Messages to tools, in order. */
   readonly toolCalls: readonly ToolCall[];
 }
 
@@ -28,7 +31,9 @@ export interface ToolCall {
   readonly recipient: string;
   /** What the model wrote: JSON for functions, if all went well. */
   readonly arguments: string;
+  /** Channel of the message. */
   readonly channel: ChannelKind;
+  /** Format that the model named, for example `json`; null: none. */
   readonly contentType: string | null;
   /** How the message ended; only `call` means that the model finished the call. */
   readonly end: MessageEnd | null;

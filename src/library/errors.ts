@@ -1,0 +1,7 @@
+/**
+ * What the library throws: {@linkcode InputError} for a mistake in what it was given, {@linkcode FailureError} for a
+ * failure of the machine. Anything else is a defect of the library.
+ *
+ * @module
+ */
+export { FailureError, InputError } from "../errors.ts";

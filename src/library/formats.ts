@@ -1,0 +1,115 @@
+/**
+ * Number formats: what is left of numbers that go through one.
+ *
+ * @module
+ */
+import { roundAllToBf16 } from "../formats/bf16.ts";
+import { ELEMENTS, quantize } from "../formats/elements.ts";
+import { isMxFormat, mxElementOf, type ScaleRule, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
+import { qdqMx, quantizeFp8 } from "../formats/qdq.ts";
+
+export type { ElementName } from "../formats/elements.ts";
+export { STORED_FORMATS } from "../formats/format.ts";
+export type {
+  Dtype,
+  FormatWith,
+  KvFormat,
+  MxElement,
+  MxFormat,
+  PlainFormat,
+  ScaleRule,
+  StoredFormat,
+  WeightFormat,
+  WeightScale,
+} from "../formats/format.ts";
+export type { InputFormat } from "../formats/input.ts";
+
+/**
+ * Names of all formats that {@linkcode qdq} knows.
+ *
+ * @example
+ * ```ts
+ * import { FORMATS } from "@mxoss/mxoss/formats";
+ * import { assert } from "@std/assert";
+ *
+ * assert(FORMATS.includes("mxfp4"));
+ * ```
+ */
+export const FORMATS: readonly WeightFormat[] = Object.keys(STORED_FORMATS) as WeightFormat[];
+
+/** What {@linkcode qdq} may be told besides the format. */
+export interface QdqOptions {
+  /** Numbers of a row; default: all numbers are one row. Blocks and scales per token begin anew with each row. */
+  readonly columns?: number;
+  /** MX formats: how a block's shared exponent follows from its largest magnitude; default `even`. */
+  readonly rule?: ScaleRule;
+  /**
+   * FP8 formats: the scale, a positive number; or `token` (default), which gives each row its own, max|x| / 448.
+   * `fp8_e4m3fnuz` has no `token`.
+   */
+  readonly scale?: number | "token";
+}
+
+/**
+ * Quantizes rows to a format and dequantizes them again (QDQ): the numbers that a model computes with whose weights or
+ * activations are stored in that format.
+ *
+ * Arithmetic is float32, each operation correctly rounded; codes are rounded to nearest, ties to even, and saturate.
+ * A NaN makes its whole MX block NaN, and a NaN or an infinity its whole row where FP8 has a scale for each token.
+ *
+ * @param values Float32 numbers, row after row; left as they are.
+ * @param format One of {@linkcode FORMATS}.
+ * @param options Length of a row, and how scales are chosen.
+ * @returns A new array of the same length.
+ * @throws {RangeError} if the format is unknown, `values` is not whole rows, or a scale is not a positive number.
+ *
+ * @example
+ * ```ts
+ * import { qdq } from "@mxoss/mxoss/formats";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // A block of MXFP4 has one scale, a power of two; its codes are 0, 0.5, 1, 1.5, 2, 3, 4 and 6, and their negatives.
+ * assertEquals(qdq(Float32Array.of(1, 2.4, -5, 0.3), "mxfp4"), Float32Array.of(1, 2, -4, 0.5));
+ * // FP8 with a scale for each token: the largest magnitude is exact.
+ * assertEquals(qdq(Float32Array.of(3, -448), "fp8_e4m3"), Float32Array.of(3, -448));
+ * ```
+ */
+export function qdq(values: Float32Array, format: WeightFormat, options: QdqOptions = {}): Float32Array {
+  if (!FORMATS.includes(format)) throw new RangeError(`format: expected ${FORMATS.join(", ")}, got ${format}`);
+  const { columns = values.length } = options;
+  if (values.length === 0) return new Float32Array();
+  if (!Number.isInteger(columns) || columns < 1 || values.length % columns !== 0) {
+    throw new RangeError(`columns: expected a divisor of ${values.length}, the numbers given, got ${columns}`);
+  }
+  const out = values.slice();
+  for (let start = 0; start < out.length; start += columns) {
+    qdqRow(out.subarray(start, start + columns), format, options);
+  }
+  return out;
+}
+
+/** One row, in place. */
+function qdqRow(row: Float32Array, format: WeightFormat, { rule = "even", scale = "token" }: QdqOptions): void {
+  if (isMxFormat(format)) {
+    qdqMx(row, mxElementOf(format), rule);
+  } else if (format === "bf16") {
+    roundAllToBf16(row);
+  } else if (format === "f16") {
+    row.forEach((x, i) => row[i] = Math.f16round(x));
+  } else if (format !== "f32") {
+    qdqFp8(row, format, scale);
+  }
+}
+
+function qdqFp8(row: Float32Array, format: "fp8_e4m3" | "fp8_e4m3fnuz", scale: number | "token"): void {
+  if (scale === "token") {
+    if (format !== "fp8_e4m3") throw new RangeError(`scale: expected a positive number for ${format}, got token`);
+    const { values, scale: own } = quantizeFp8(row, { kind: "fp8_token" });
+    values.forEach((value, i) => row[i] = value * own);
+    return;
+  }
+  const factor = Math.fround(scale);
+  if (!(factor > 0 && factor < Infinity)) throw new RangeError(`scale: expected a positive number, got ${scale}`);
+  const element = ELEMENTS[STORED_FORMATS[format].element];
+  row.forEach((x, i) => row[i] = quantize(element, Math.fround(x / factor)) * factor);
+}

@@ -1,0 +1,156 @@
+/**
+ * Loads a checkpoint into a backend, and computes logits and replies.
+ *
+ * @module
+ */
+import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
+import { InputError } from "../errors.ts";
+import type { Plan } from "../plan/plan.ts";
+import { type Finish, generate } from "../session/generate.ts";
+import { openSetting } from "../session/open.ts";
+import { Sampler } from "../session/sampler.ts";
+import type { Session as Computing } from "../session/session.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { behind } from "./opened.ts";
+import { plannedSetting, type SessionOptions } from "./setting.ts";
+
+export type { Finish, FinishReason, Timings } from "../session/generate.ts";
+export { type BackendName, BACKENDS } from "../session/setting.ts";
+export type { SessionOptions } from "./setting.ts";
+
+/** How to choose tokens, and when to stop. */
+export interface GenerateOptions {
+  /** Most tokens to generate; default: as many as the context has room for. */
+  readonly maxTokens?: number;
+  /** 0 (default): the token with the largest logit. Above 0: logits are divided by it and a token is drawn. */
+  readonly temperature?: number;
+  /** Only so many of the likeliest tokens; default 0: all. */
+  readonly topK?: number;
+  /** Only the likeliest tokens that together have this share of the probability; default 1: all. */
+  readonly topP?: number;
+  /** Equal logits, options and seed give equal tokens; default: a random one. */
+  readonly seed?: number | bigint | string;
+  /** Ids that end the reply; default: those of the checkpoint's config. */
+  readonly stopIds?: Iterable<number>;
+}
+
+/** A loaded model. Each call computes a sequence of its own; one call at a time. */
+export interface Session extends AsyncDisposable {
+  /** The number format of every linear, and what was contradictory about it. */
+  readonly plan: Plan;
+  /** What computes, in words. */
+  readonly description: string;
+  /**
+   * Teacher-forced logits of a sequence.
+   *
+   * @param tokens Token ids; at most {@linkcode SessionOptions.context}.
+   * @returns For each token the logits [V] of the one after it, float32.
+   * @throws {InputError} if an id is outside the vocabulary, the sequence outgrows the context, or a weight file
+   *   changed.
+   * @throws {FailureError} if a logit is NaN or infinite and no tensor of the checkpoint is.
+   */
+  logits(tokens: ArrayLike<number>): Promise<Float32Array[]>;
+  /**
+   * Generates a reply, token by token. The caller may stop at any time.
+   *
+   * @param prompt Token ids; at least one.
+   * @param options How to choose tokens, and when to stop.
+   * @returns Yields the ids of the reply, the stop token included; returns why it ended and how long it took.
+   * @throws {InputError} as {@linkcode Session.logits}, and if an option is out of range.
+   * @throws {FailureError} as {@linkcode Session.logits}.
+   */
+  generate(prompt: ArrayLike<number>, options?: GenerateOptions): AsyncGenerator<number, Finish, void>;
+  /** Stops worker threads and frees memory; `await using` calls it. */
+  close(): Promise<void>;
+}
+
+/** Positions set aside where nobody says how many. */
+const DEFAULT_CONTEXT = 4096;
+
+/**
+ * Loads a checkpoint.
+ *
+ * @param checkpoint What `openCheckpoint()` of `@mxoss/mxoss/checkpoint` returned.
+ * @param options How to compute.
+ * @returns The loaded model, which the caller closes.
+ * @throws {InputError} if checkpoint and options do not fit together.
+ * @throws {FailureError} if memory, workers or a device cannot be had.
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint } from "@mxoss/mxoss/checkpoint";
+ * import { openSession } from "@mxoss/mxoss/session";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const checkpoint = openCheckpoint("models/tiny-gpt-oss");
+ * await using session = await openSession(checkpoint, { scheme: "w_mxfp4_a_mxfp4", context: 32 });
+ * const logits = await session.logits([1, 2, 3]);
+ * assertEquals([logits.length, logits[0]!.length], [3, checkpoint.config.vocab]);
+ *
+ * const reply: number[] = [];
+ * for await (const id of session.generate([1, 2, 3], { maxTokens: 2 })) reply.push(id);
+ * assertEquals(reply.length, 2);
+ * ```
+ */
+export async function openSession(checkpoint: Checkpoint, options: SessionOptions = {}): Promise<Session> {
+  const opened = behind(checkpoint);
+  const { maxPositions } = opened.config;
+  const { context = Math.min(maxPositions, DEFAULT_CONTEXT) } = options;
+  if (!Number.isInteger(context) || context < 1 || context > maxPositions) {
+    throw new InputError(`context: expected 1 to ${maxPositions}, the model's positions, got ${context}`);
+  }
+  const setting = plannedSetting(opened, options);
+  const computing = await openSetting(setting, { slots: 1, context }, options.onProgress);
+  return new LoadedModel(opened, setting.planned.plan, computing);
+}
+
+class LoadedModel implements Session {
+  readonly #opened: Opened;
+  readonly #computing: Computing;
+  #busy = false;
+
+  constructor(opened: Opened, readonly plan: Plan, computing: Computing) {
+    this.#opened = opened;
+    this.#computing = computing;
+  }
+
+  get description(): string {
+    return this.#computing.engine.info.description;
+  }
+
+  async logits(tokens: ArrayLike<number>): Promise<Float32Array[]> {
+    using _turn = this.#begin();
+    const rows: Float32Array[] = [];
+    await this.#computing.feed({ slot: 0, tokens, logits: "all" }, (_position, logits) => rows.push(logits.slice()));
+    refuseChanged(this.#opened.identity);
+    return rows;
+  }
+
+  async *generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, Finish, void> {
+    if (prompt.length === 0) throw new InputError("prompt: expected at least one token, got none");
+    const { maxTokens = Infinity, stopIds = this.#opened.config.eosTokenIds, ...sampling } = options;
+    const picker = new Sampler(sampling);
+    using _turn = this.#begin();
+    const request = { session: this.#computing, slot: 0, prompt, picker, stopIds: new Set(stopIds), maxTokens };
+    const finish = yield* generate(request);
+    refuseChanged(this.#opened.identity);
+    return finish;
+  }
+
+  /** Begins a sequence, whose turn ends when the result is disposed of. */
+  #begin(): Disposable {
+    if (this.#busy) throw new TypeError("session: expected one call at a time, got a second before the first ended");
+    this.#busy = true;
+    this.#computing.reset(0);
+    return { [Symbol.dispose]: () => this.#busy = false };
+  }
+
+  close(): Promise<void> {
+    return this.#computing.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,104 @@
+/** The choices that the library takes, and the setting that they make. */
+import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
+import { show } from "../describe.ts";
+import { InputError } from "../errors.ts";
+import type { Dtype } from "../formats/format.ts";
+import type { SchemeName } from "../plan/scheme.ts";
+import { FP8_SCALES, type Fp8Scales } from "../plan/static_scales.ts";
+import {
+  type BackendChoice,
+  type BackendName,
+  BACKENDS,
+  type Choices,
+  DEFAULTS,
+  type PlannedSetting,
+  planSetting,
+  USED_BY,
+  uses,
+} from "../session/setting.ts";
+
+/** The choices that number formats depend on. */
+export interface PlanOptions {
+  /** A scheme whose input formats replace the checkpoint's; its weights must be those of the checkpoint. */
+  readonly scheme?: SchemeName;
+  /** Number format of activations: `bf16` (default) rounds every operation's output, `f32` rounds nothing. */
+  readonly dtype?: Dtype;
+  /** Number format of cached keys and values; default `auto`: as the checkpoint says, else the dtype. */
+  readonly kvCacheDtype?: "auto" | "bf16" | "fp8";
+  /** Which static FP8 scale an expert's input has: the largest of its layer (`merged`, default) or its `own`. */
+  readonly fp8Scales?: Fp8Scales;
+  /** Calibrated input scales by module; they count before those of the checkpoint. */
+  readonly inputScales?: ReadonlyMap<string, number>;
+}
+
+/** How to compute. */
+export interface SessionOptions extends PlanOptions {
+  /** What computes: `emulate` (default; WebAssembly), `reference` (TypeScript: slow), or a GPU by `hip` or `cuda`. */
+  readonly backend?: BackendName;
+  /** Positions of the longest sequence, prompt and reply together; default 4,096, or fewer if the model has fewer. */
+  readonly context?: number;
+  /** Tokens computed in one pass while a prompt is read; default 128. */
+  readonly chunk?: number;
+  /** `emulate`: worker threads, the calling one included; default: all cores. */
+  readonly threads?: number;
+  /** `emulate`: map the weight files, read them, or (`auto`, default) map them where FFI is permitted. */
+  readonly weights?: "auto" | "map" | "read";
+  /** Ranks that share heads, vocabulary and expert columns; default 1. */
+  readonly tp?: number;
+  /** Groups of ranks that share the experts; default 1. */
+  readonly ep?: number;
+  /** `hip` and `cuda`: ordinal of the GPU; default 0. */
+  readonly device?: number;
+  /** `hip`: the library to load, instead of looking for one. */
+  readonly hipLibrary?: string;
+  /** Called while weights are loaded. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Words that a choice may be. */
+const WORDS = {
+  backend: BACKENDS,
+  dtype: ["bf16", "f32"],
+  kvCacheDtype: ["auto", "bf16", "fp8"],
+  fp8Scales: FP8_SCALES,
+  weights: ["auto", "map", "read"],
+} as const satisfies Partial<Record<keyof SessionOptions, readonly string[]>>;
+
+/** Choices that are whole numbers, and the least that each may be. */
+const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1, device: 0 } as const;
+
+/**
+ * Plans a checkpoint as the options say.
+ *
+ * @throws {InputError} for an option that is not what it must be, that the backend has no use for, or that does not fit
+ *   the checkpoint.
+ */
+export function plannedSetting(checkpoint: Opened, options: SessionOptions): PlannedSetting {
+  const { inputScales, context: _context, onProgress: _onProgress, ...given } = options;
+  refuseOthers(given);
+  const choices: Choices = {
+    ...DEFAULTS,
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    inputScales: inputScales === undefined ? null : { scales: inputScales, from: "the caller" },
+  };
+  for (const choice of Object.keys(USED_BY) as BackendChoice[]) {
+    if (choices[choice] === undefined || uses(choices.backend, choice)) continue;
+    throw new InputError(
+      `${choice}: expected with backend ${USED_BY[choice].join(" or ")}, got backend ${choices.backend}`,
+    );
+  }
+  return planSetting({ ...choices, checkpoint });
+}
+
+function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | "onProgress">): void {
+  for (const [name, words] of Object.entries(WORDS)) {
+    const got = options[name as keyof typeof WORDS];
+    if (got === undefined || (words as readonly string[]).includes(got)) continue;
+    throw new InputError(`${name}: expected ${words.join(" or ")}, got ${show(got)}`);
+  }
+  for (const [name, least] of Object.entries(NUMBERS)) {
+    const got = options[name as keyof typeof NUMBERS];
+    if (got === undefined || (Number.isSafeInteger(got) && got >= least)) continue;
+    throw new InputError(`${name}: expected a whole number of at least ${least}, got ${show(got)}`);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Turns text into a checkpoint's token ids and back, and replies in harmony into channels.
+ *
+ * @module
+ */
+import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
+import { ChatRenderer } from "../text/chat.ts";
+import { type Channels, parseReply } from "../text/harmony_reply.ts";
+import type { ReasoningEffort } from "../text/harmony_render.ts";
+import { decode } from "../text/stream_decoder.ts";
+import type { EncodeOptions } from "../text/tokenizer.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { behind } from "./opened.ts";
+
+export type { ChannelKind } from "../text/harmony_header.ts";
+export type { MessageEnd } from "../text/harmony.ts";
+export type { Channels, ToolCall } from "../text/harmony_reply.ts";
+export type { ReasoningEffort } from "../text/harmony_render.ts";
+export type { EncodeOptions } from "../text/tokenizer.ts";
+
+/** What a question is rendered with. */
+export interface QuestionOptions {
+  /** Instructions that come first. */
+  readonly system?: string;
+  /** How much to reason; default: the template's own. */
+  readonly reasoning?: ReasoningEffort;
+}
+
+/** A checkpoint's tokenizer and chat template. */
+export interface Tokenizer {
+  /**
+   * Token ids of a text; none is added at the start or the end.
+   *
+   * @param text Any text.
+   * @param options Whether special tokens that it spells out are read as such; default: no.
+   * @returns Its token ids.
+   * @throws {InputError} if the tokenizer's merges and vocabulary contradict each other.
+   */
+  encode(text: string, options?: EncodeOptions): Int32Array;
+  /**
+   * The text of token ids. Bytes that are no UTF-8 become U+FFFD.
+   *
+   * @param ids Token ids.
+   * @param special Special tokens are written by name (`keep`) or left out (`skip`, default).
+   * @returns Their text.
+   */
+  decode(ids: Iterable<number>, special?: "keep" | "skip"): string;
+  /**
+   * Token ids of a prompt that asks the model one question, by the checkpoint's chat template, else in harmony.
+   *
+   * @param question What the user says.
+   * @param options What comes before it.
+   * @returns Token ids up to where the model's reply begins.
+   * @throws {InputError} if the template refuses it.
+   */
+  question(question: string, options?: QuestionOptions): Int32Array;
+  /**
+   * A reply in harmony, sorted by channel. Whatever breaks the format is kept as text.
+   *
+   * @param ids Token ids of the reply.
+   * @returns Its reasoning, its answer and its tool calls.
+   */
+  reply(ids: Iterable<number>): Channels;
+}
+
+/**
+ * Opens a checkpoint's tokenizer; of a checkpoint without one, as OpenAI's own layout is, that of gpt-oss where it
+ * fits.
+ *
+ * @param checkpoint What `openCheckpoint()` of `@mxoss/mxoss/checkpoint` returned.
+ * @param onWarning Called with a line if the tokenizer is not the checkpoint's own.
+ * @returns The tokenizer.
+ * @throws {InputError} if there is none that can be read, or its chat template is not Jinja.
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint } from "@mxoss/mxoss/checkpoint";
+ * import { openSession } from "@mxoss/mxoss/session";
+ * import { openTokenizer } from "@mxoss/mxoss/text";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const checkpoint = openCheckpoint("models/tiny-gpt-oss");
+ * const tokenizer = await openTokenizer(checkpoint);
+ * assertEquals(tokenizer.decode(tokenizer.encode("Sam has 47 marbles.")), "Sam has 47 marbles.");
+ *
+ * await using session = await openSession(checkpoint, { context: 512 });
+ * const ids: number[] = [];
+ * const prompt = tokenizer.question("Tom has 3 apples. Tom buys 4 more. How many apples does Tom have now?");
+ * for await (const id of session.generate(prompt)) ids.push(id);
+ * assertEquals(tokenizer.reply(ids).final, "#### 7");
+ * ```
+ */
+export async function openTokenizer(
+  checkpoint: Checkpoint,
+  onWarning?: (line: string) => void,
+): Promise<Tokenizer> {
+  const opened = behind(checkpoint);
+  const tokenizer = await checkpointTokenizer(opened, onWarning);
+  const chat = await ChatRenderer.fromDirectory(textDirectory(opened), tokenizer);
+  return {
+    encode: (text, options) => tokenizer.encode(text, options),
+    decode: (ids, special = "skip") => decode(tokenizer, ids, special),
+    question: (question, options = {}) =>
+      chat.render({ messages: [{ role: "user", content: question }], ...options }).ids,
+    reply: (ids) => parseReply(tokenizer, ids).channels(),
+  };
+}

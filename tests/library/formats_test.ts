@@ -1,0 +1,52 @@
+/** `qdq` of the library against what the program stores and computes. */
+import { decodeRow } from "../../src/formats/decode.ts";
+import { ELEMENTS } from "../../src/formats/elements.ts";
+import { encodeFp8, encodeMxRow, encodePlain } from "../../src/formats/encode.ts";
+import { isMxFormat, isPlain, mxElementOf } from "../../src/formats/format.ts";
+import { qdqRow } from "../../src/formats/qdq.ts";
+import { FORMATS, qdq } from "../../src/library/formats.ts";
+import { assertEquals, assertThrows } from "../assert.ts";
+import { integers, normals } from "../formats/seeded.ts";
+
+const COLUMNS = 80;
+const exponent = integers(2);
+// From far below what every format can hold to far above.
+const values = normals(1, 5 * COLUMNS).map((x) => x * 2 ** (exponent() % 40 - 20));
+const rows = Array.from({ length: 5 }, (_, r) => values.subarray(r * COLUMNS, (r + 1) * COLUMNS));
+const bits = (numbers: Float32Array) => [...new Uint32Array(numbers.slice().buffer)];
+const joined = (parts: readonly Float32Array[]) => Float32Array.from(parts.flatMap((part) => [...part]));
+
+for (const format of FORMATS) {
+  Deno.test(`library: qdq() of ${format} is what its stored bytes decode to`, () => {
+    const before = bits(values);
+    for (const rule of ["even", "floor"] as const) {
+      const expected = rows.map((row) => {
+        if (isMxFormat(format)) {
+          const { codes, scales } = encodeMxRow(row, mxElementOf(format), rule);
+          return decodeRow(format, codes, COLUMNS, scales);
+        }
+        if (isPlain(format)) return decodeRow(format, encodePlain(row, format), COLUMNS, null);
+        const element = format === "fp8_e4m3" ? ELEMENTS.e4m3fn : ELEMENTS.e4m3fnuz;
+        return decodeRow(format, encodeFp8(row, 0.375, element), COLUMNS, 0.375);
+      });
+      assertEquals(bits(qdq(values, format, { columns: COLUMNS, rule, scale: 0.375 })), bits(joined(expected)));
+    }
+    assertEquals(bits(values), before);
+  });
+}
+
+Deno.test("library: qdq() of fp8_e4m3 without a scale is what an input with a scale per token goes through", () => {
+  const expected = joined(rows.map((row) => qdqRow(row, { kind: "fp8_token" }, false)));
+  assertEquals(bits(qdq(values, "fp8_e4m3", { columns: COLUMNS })), bits(expected));
+});
+
+Deno.test("library: qdq() refuses what is no format, no rows or no scale", () => {
+  assertThrows(() => qdq(values, "mxfp8" as "mxfp4"), RangeError, "expected bf16, f32");
+  assertThrows(() => qdq(values, "mxfp4", { columns: 7 }), RangeError, "a divisor of 400");
+  assertThrows(() => qdq(values, "mxfp4", { columns: 0 }), RangeError, "got 0");
+  for (const scale of [0, -1, NaN, Infinity, 1e-60]) {
+    assertThrows(() => qdq(values, "fp8_e4m3", { scale }), RangeError, "a positive number");
+  }
+  assertThrows(() => qdq(values, "fp8_e4m3fnuz"), RangeError, "got token");
+  assertEquals(qdq(new Float32Array(), "mxfp4").length, 0);
+});

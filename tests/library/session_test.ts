@@ -1,0 +1,64 @@
+/** The library computes what the program's own session computes, and refuses what it cannot. */
+import { openCheckpoint as openInside } from "../../src/checkpoint/checkpoint.ts";
+import { openCheckpoint, plan } from "../../src/library/checkpoint.ts";
+import { InputError } from "../../src/library/errors.ts";
+import { openSession } from "../../src/library/session.ts";
+import { openSession as openInsideSession } from "../../src/session/open.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
+import { SHAPES } from "../../tools/random_layouts.ts";
+
+const IDS = [5, 17, 250, 3, 99, 0, 31, 8, 8];
+const bits = (numbers: Float32Array) => [...new Uint32Array(numbers.slice().buffer)];
+
+Deno.test("library: logits and replies are those of the program's session, in any order of calls", async () => {
+  using dir = new TemporaryDirectory();
+  writeRandomCheckpoint(dir.path, { shape: SHAPES.tiny, layout: "hf_mxfp4", seed: 3 });
+  const scheme = "w_mxfp4_a_mxfp4", checkpoint = openCheckpoint(dir.path);
+  const inside = await openInsideSession(openInside(dir.path), {
+    ...{ backend: "reference", dtype: "bf16", kvCacheDtype: "auto", scheme, context: 16 },
+  });
+  const expected: number[][] = [];
+  await inside.feed({ slot: 0, tokens: IDS, logits: "all" }, (_position, logits) => expected.push(bits(logits)));
+  await inside.close();
+
+  await using session = await openSession(checkpoint, { backend: "reference", scheme, context: 16 });
+  assertEquals(session.plan.scheme, scheme);
+  const greedy = expected.at(-1)!, first = new Float32Array(new Uint32Array(greedy).buffer);
+  for (let round = 0; round < 2; round++) {
+    assertEquals((await session.logits(IDS)).map(bits), expected);
+    const reply = session.generate(IDS, { maxTokens: 2, stopIds: [] });
+    assertEquals((await reply.next()).value, first.indexOf(first.reduce((a, b) => Math.max(a, b))));
+    await assertRejects(() => session.logits(IDS), TypeError, "one call at a time");
+    // Left halfway, the reply makes way for the next call.
+    await reply.return({ reason: "stop", timings: undefined as never });
+  }
+
+  await assertRejects(() => session.logits([256]), InputError, "token id 256: expected 0 to 255");
+  await assertRejects(() => session.logits(new Array(17).fill(1)), InputError, "only 16 were set aside");
+  await assertRejects(() => session.generate([]).next(), InputError, "at least one token");
+  await assertRejects(() => session.generate(IDS, { temperature: -1 }).next(), InputError, "temperature");
+  assertEquals((await session.logits(IDS)).map(bits), expected);
+
+  Deno.utimeSync(`${dir.path}/config.json`, 1, 1);
+  await assertRejects(() => session.logits(IDS), InputError, "changed while it was in use");
+});
+
+Deno.test("library: choices that make no model are refused before weights are loaded", async () => {
+  using dir = new TemporaryDirectory();
+  writeRandomCheckpoint(dir.path, { shape: SHAPES.tiny, layout: "hf_mxfp4", seed: 3 });
+  const checkpoint = openCheckpoint(dir.path);
+  assertThrows(() => plan(checkpoint, { scheme: "fp8" }), InputError, "expected experts stored as");
+  assertThrows(() => plan(checkpoint, { dtype: "f16" as "f32" }), InputError, 'dtype: expected bf16 or f32, got "f16"');
+  assertThrows(() => plan({ ...checkpoint }), TypeError, "openCheckpoint()");
+  const refused = (options: Parameters<typeof openSession>[1], line: string) =>
+    assertRejects(() => openSession(checkpoint, options), InputError, line);
+  await refused({ context: 0 }, "context: expected 1 to");
+  await refused({ backend: "gpu" as "cuda" }, 'backend: expected emulate or reference or hip or cuda, got "gpu"');
+  await refused({ threads: 1.5 }, "threads: expected a whole number of at least 1, got 1.5");
+  await refused({ backend: "reference", threads: 2 }, "threads: expected with backend emulate, got backend reference");
+  await refused({ device: 0 }, "device: expected with backend hip or cuda, got backend emulate");
+  await refused({ fp8Scales: "all" as "own" }, 'fp8Scales: expected merged or own, got "all"');
+  assert(plan(checkpoint).linears.length > 0);
+});
