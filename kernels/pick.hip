@@ -43,8 +43,8 @@ MX_DEVICE u32 key_of(f32 v) {
 }
 MX_DEVICE f32 value_of(u32 key) { return mx_float(key & 0x80000000u ? key & 0x7fffffffu : ~key); }
 
-// The id of the largest logit, of several the lowest one. ~id of the first logit that is NaN or +infinity, where there is one; ~no_id
-// where all are -infinity. `largest`: of this thread's logits.
+// The id of the largest logit, of several the lowest one; ~id of the first logit that is NaN or infinite, where there is one.
+// `largest`: of this thread's logits.
 MX_DEVICE i32 block_best(const MX_GLOBAL f32 *logits, i32 vocab, f32 &largest) {
   MX_SHARED u32 keys[32];
   MX_SHARED i32 ids[32];
@@ -53,7 +53,7 @@ MX_DEVICE i32 block_best(const MX_GLOBAL f32 *logits, i32 vocab, f32 &largest) {
   i32 id = no_id, bad = no_id;
   each(logits, vocab, [&](f32 v, i32 i) __attribute__((always_inline)) {
     if (v > best) best = v, id = i;
-    if (!(v < infinity)) bad = mx_min(bad, i);
+    if (!(__builtin_fabsf(v) < infinity)) bad = mx_min(bad, i);
   });
   largest = best;
   u32 key = key_of(best);
@@ -71,7 +71,7 @@ MX_DEVICE i32 block_best(const MX_GLOBAL f32 *logits, i32 vocab, f32 &largest) {
       key = keys[mx_lane()], id = ids[mx_lane()];
     }
   }
-  return key == ~0u || id == no_id ? ~id : id;
+  return key == ~0u ? ~id : id;
 }
 
 MX_TRAITS(argmax, 1024, 0, 1, 0, 0)

@@ -5,7 +5,7 @@
 //   number of a matrix that has not (formats without blocks only), in the scaling of `dot`.
 // - `dot<T>(raw, x, token_stride, parts, nan)` gives the sums of the unit's products with T inputs; columns 4j..4j+3 of the unit of input t are
 //   x[j + t * token_stride].
-// - `decode8` gives eight consecutive numbers, for tiles. `bf16x8` gives them as packed pairs of bf16 (rounded where they are not bf16 numbers).
+// - `decode8` gives eight consecutive numbers, for tiles.
 //
 // The small formats decode without tables: a code's exponent and fraction bits, moved to where float32 has them, are the number times
 // a power of two that only depends on the format (a subnormal float32, exact). The caller multiplies x by 2^64 beforehand and block sums by
@@ -95,14 +95,6 @@ template <i32 Kind> struct MxPlain {
       }
     }
   }
-  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
-    if constexpr (Kind == MX_BF16) {
-      if (fast) return *(const MX_GLOBAL u32x4 *)(row + (i64)col * 2);
-    }
-    f32 v[8];
-    decode8(l, row, scales, col, fast, v);
-    return u32x4{mx_pack(v[0], v[1]), mx_pack(v[2], v[3]), mx_pack(v[4], v[5]), mx_pack(v[6], v[7])};
-  }
 };
 
 // -- MXFP4: 32 columns in 16 bytes, even column in the low nibble --
@@ -161,11 +153,6 @@ struct MxFp4 {
     out[0] = mx_low(p0) * 0x1p126f * s, out[1] = mx_low(p1) * 0x1p126f * s, out[2] = mx_low(p2) * 0x1p126f * s, out[3] = mx_low(p3) * 0x1p126f * s;
     out[4] = mx_high(p0) * 0x1p126f * s, out[5] = mx_high(p1) * 0x1p126f * s, out[6] = mx_high(p2) * 0x1p126f * s, out[7] = mx_high(p3) * 0x1p126f * s;
   }
-  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
-    f32 v[8];
-    decode8(l, row, scales, col, fast, v);
-    return u32x4{mx_pack_exact(v[0], v[1]), mx_pack_exact(v[2], v[3]), mx_pack_exact(v[4], v[5]), mx_pack_exact(v[6], v[7])};
-  }
 };
 
 // -- MXFP6: 32 columns in 24 bytes, code c of a group of four at bits 6c of three bytes --
@@ -219,11 +206,6 @@ template <i32 Mantissa> struct MxFp6 {
     f32 s = mx_e8m0(scales[col >> 5]);
     MX_UNROLL
     for (i32 i = 0; i < 8; i++) out[i] = number((u32)(w >> (6 * i))) * Factor * s;
-  }
-  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
-    f32 v[8];
-    decode8(l, row, scales, col, fast, v);
-    return u32x4{mx_pack_exact(v[0], v[1]), mx_pack_exact(v[2], v[3]), mx_pack_exact(v[4], v[5]), mx_pack_exact(v[6], v[7])};
   }
 };
 
@@ -297,11 +279,6 @@ struct MxFp8 {
     }
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) out[i] = one((low >> (8 * i)) & 255u, l.flags), out[i + 4] = one((high >> (8 * i)) & 255u, l.flags);
-  }
-  static MX_DEVICE u32x4 bf16x8(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool fast) {
-    f32 v[8];
-    decode8(l, row, scales, col, fast, v);
-    return u32x4{mx_pack_exact(v[0], v[1]), mx_pack_exact(v[2], v[3]), mx_pack_exact(v[4], v[5]), mx_pack_exact(v[6], v[7])};
   }
 };
 

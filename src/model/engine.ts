@@ -37,14 +37,10 @@ export interface DecodeRequest {
 export class NonFiniteLogits extends FailureError {
   /**
    * @param row Token of the batch, in the order of the request.
-   * @param token Whose logit it is; null where no token is possible.
+   * @param token Whose logit it is.
    */
-  constructor(readonly row: number, readonly token: number | null) {
-    super(
-      token === null
-        ? "logits: expected a token that is possible, got -Infinity for all"
-        : `logits: expected numbers, got NaN or Infinity for token ${token}`,
-    );
+  constructor(readonly row: number, readonly token: number) {
+    super(`logits: expected numbers, got NaN or Infinity for token ${token}`);
   }
 }
 

@@ -207,9 +207,9 @@ export class Session {
     } catch (thrown) {
       if (!(thrown instanceof NonFiniteLogits)) throw thrown;
       this.#keep(last);
-      const { row, token } = thrown, value = token === null ? -Infinity : null;
-      const what = `logits of position ${last.positions[row]}${token === null ? "" : `, token ${token}`}`;
-      throw await this.#explain(last, { row, what, value });
+      const { row, token } = thrown;
+      const what = `logits of position ${last.positions[row]}, token ${token}`;
+      throw await this.#explain(last, { row, what, value: null });
     }
   }
 

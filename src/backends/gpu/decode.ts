@@ -96,12 +96,9 @@ function settle(stream: Stream): void {
   }
 }
 
-/** What `argmax` and `sample` write where no token is possible, as ~id; see kernels/ABI.md. */
-const NO_TOKEN = 0x7fffffff;
-
-/** @throws {NonFiniteLogits} for what `argmax` and `sample` write where logits are no numbers. */
+/** @throws {NonFiniteLogits} for what `argmax` and `sample` write where a logit is NaN or infinite; see kernels/ABI.md. */
 function refuseNonsense(id: number, row: number): void {
-  if (id < 0) throw new NonFiniteLogits(row, ~id === NO_TOKEN ? null : ~id);
+  if (id < 0) throw new NonFiniteLogits(row, ~id);
 }
 
 /** Page-locked copies of the picked ids of the last few steps. */

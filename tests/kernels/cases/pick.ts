@@ -4,15 +4,15 @@ import { exactly, type KernelCase } from "../check.ts";
 import { i32, i64, inout, input, ints, output, pointer } from "../job.ts";
 import { Random } from "./random.ts";
 
-/**
- * Lowest id of the largest logit; ~id of the first that is NaN or +Infinity, where there is one; the least i32 where
- * all are -Infinity.
- */
+/** The lowest float32, which stands for a token that must not be drawn. */
+const LOWEST = -3.4028234663852886e38;
+
+/** Lowest id of the largest logit; ~id of the first that is NaN or infinite, where there is one. */
 function argmax(logits: Float32Array): number {
-  const bad = logits.findIndex((v) => !(v < Infinity));
+  const bad = logits.findIndex((v) => !Number.isFinite(v));
   if (bad >= 0) return ~bad;
   const most = logits.reduce((a, b) => Math.max(a, b));
-  return most === -Infinity ? -(2 ** 31) : logits.findIndex((v) => v === most);
+  return logits.findIndex((v) => v === most);
 }
 
 function argmaxCase(name: string, rows: readonly Float32Array[]): KernelCase {
@@ -71,14 +71,17 @@ export function* pickCases(): Generator<KernelCase> {
   ties[456] = 0;
   const infinite = odd.slice(), masked = new Float32Array(700).fill(-Infinity);
   infinite[5] = 1;
+  const low = new Float32Array(700).fill(LOWEST), negative = odd.slice();
+  low[699] = -5;
+  negative.set([1, -Infinity], 5);
   masked[699] = -5;
-  yield argmaxCase("random, NaN, infinity, ties, one left", [r.row(700, false), odd, infinite, ties, masked]);
+  yield argmaxCase("random, NaN, infinity, ties, one left", [r.row(700, false), odd, infinite, ties, masked, negative, low]);
   yield argmaxCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
   yield argmaxCase("loads of 16 bytes, four at once", [r.row(20_004, false, 3)]);
   // Not a multiple of 4: loads of 4 bytes.
   const logits = r.row(1501, false, 3);
   logits[77] = logits[78]!;
-  logits[79] = -Infinity;
+  logits[79] = LOWEST;
   const us = [0, 0.1, 0.35, 0.62, 0.9, 0.99999];
   yield sampleCase("greedy and all", logits, [[0, 1, 0, 0.5], ...us.map((u): Draw => [1, 1, 0, u])]);
   yield sampleCase("top-k", logits, us.map((u): Draw => [0.7, 1, 20, u]));
