@@ -75,7 +75,15 @@ export function* pickCases(): Generator<KernelCase> {
   low[699] = -5;
   negative.set([1, -Infinity], 5);
   masked[699] = -5;
-  yield argmaxCase("random, NaN, infinity, ties, one left", [r.row(700, false), odd, infinite, ties, masked, negative, low]);
+  yield argmaxCase("random, NaN, infinity, ties, one left", [
+    r.row(700, false),
+    odd,
+    infinite,
+    ties,
+    masked,
+    negative,
+    low,
+  ]);
   yield argmaxCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
   yield argmaxCase("loads of 16 bytes, four at once", [r.row(20_004, false, 3)]);
   // Not a multiple of 4: loads of 4 bytes.
