@@ -31,6 +31,7 @@ export const EXIT_EXCEEDED = 3;
 /** Runs the command. */
 export async function compareCommand(args: readonly string[]): Promise<number> {
   const { options } = parseCommand(COMPARE, args);
+  if (options.all && options.json) throw new InputError("--all: expected without --json, which prints everything");
   const sides = sideChoices(options);
   const { name, sha256, text } = readTextFile(options.text, "--text");
   const [a, b] = await planSides(sides, options) as [PlannedSetting, PlannedSetting];

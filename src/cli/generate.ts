@@ -95,14 +95,14 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
 
 /** What `--raw` leaves out of use must not be given in vain. */
 function refuseContradictions(options: GenerateOptions): void {
-  for (const name of ["system", "reasoning"] as const) {
+  for (const name of ["system", "reasoning", "analysis"] as const) {
     if (options.raw && options[name] !== undefined) {
       throw new InputError(`--${name}: expected without --raw, which uses no chat template`);
     }
   }
 }
 
-function showAnalysis({ analysis, json }: GenerateOptions): boolean {
+function showAnalysis({ analysis = "auto", json }: GenerateOptions): boolean {
   return analysis === "always" || (analysis === "auto" && !json && Deno.stderr.isTerminal());
 }
 

@@ -13,8 +13,8 @@ const OPTIONS = {
   reasoning: option("EFFORT", choice("low", "medium", "high").optional(), "reasoning effort: low, medium or high"),
   analysis: option(
     "WHEN",
-    choice("auto", "always", "never").default("auto"),
-    "show the model's reasoning on stderr: always, never, or auto: when stderr is a terminal",
+    choice("auto", "always", "never").optional(),
+    "show the model's reasoning on stderr: always, never, or auto: when stderr is a terminal (default: auto)",
   ),
   "max-tokens": option(
     "N",

@@ -96,6 +96,7 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--b", `model=${TINY}/nowhere`], /tiny-gpt-oss\/nowhere/],
   [["--fail-above", "kl=high"], /--fail-above: expected kl=NUMBER, got "kl=high"/],
   [["--fail-above", "loss=1"], /--fail-above: expected kl, max-kl, .* got "loss=1"/],
+  [["--all", "--json"], /--all: expected without --json/],
   [["--alarm", "0"], /--alarm: expected a number above 0/],
   [["--limit", "1"], /--limit: expected an integer of at least 2/],
 ];

@@ -133,6 +133,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--prompt-file", `${TINY}/model.safetensors`], /--prompt-file: .*expected at most 1048576 bytes/],
   [["--raw", "--system", "Be brief.", "hi"], /--system: .*--raw/],
   [["--raw", "--reasoning", "low", "hi"], /--reasoning: .*--raw/],
+  [["--raw", "--analysis", "always", "hi"], /--analysis: .*--raw/],
   [[""], /PROMPT: .*empty/],
   [[], /stdin: .*empty/],
   [["logits", "--tokens", "1,2"], /--out: required/],

@@ -1,16 +1,34 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
 import { calibratedScales, planCalibrated } from "../calibrate.ts";
-import { sharedChoices, warnOnce } from "../settings.ts";
+import { sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
 import type { PlannedSetting, Setting } from "../../session/setting.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type Cell, cellsOf } from "../../eval/matrix.ts";
-import type { EVAL } from "./options.ts";
+import { type EVAL, TASK_DEFAULTS } from "./options.ts";
 import type { OptionValues } from "../options.ts";
+
 /** What the command line holds. */
-export type EvalOptions = OptionValues<typeof EVAL.options>;
+export type GivenOptions = OptionValues<typeof EVAL.options>;
+
+/** The same, with defaults for options of one task that are not given. */
+export type EvalOptions =
+  & Omit<GivenOptions, keyof typeof TASK_DEFAULTS>
+  & { readonly [K in keyof typeof TASK_DEFAULTS]: NonNullable<GivenOptions[K]> };
+
+/** Fills in the defaults. */
+export function completed(options: GivenOptions): EvalOptions {
+  const { prompt, shots, seed, "sequence-length": length } = options;
+  return {
+    ...options,
+    prompt: prompt ?? TASK_DEFAULTS.prompt,
+    shots: shots ?? TASK_DEFAULTS.shots,
+    seed: seed ?? TASK_DEFAULTS.seed,
+    "sequence-length": length ?? TASK_DEFAULTS["sequence-length"],
+  };
+}
 
 /** The cells that the options ask for. */
-export function matrixOf(options: EvalOptions): Cell[] {
+export function matrixOf(options: Pick<GivenOptions, "scheme" | "kv-cache-dtype" | "tp">): Cell[] {
   return cellsOf({
     schemes: options.scheme ?? [null],
     kvCacheDtypes: options["kv-cache-dtype"] ?? ["auto"],
@@ -26,7 +44,7 @@ export function matrixOf(options: EvalOptions): Cell[] {
 export async function settingsOf(
   cells: readonly Cell[],
   checkpoint: Checkpoint,
-  options: EvalOptions,
+  options: SharedOptions & Pick<GivenOptions, "calibrate">,
 ): Promise<PlannedSetting[]> {
   const settings = cells.map((cell): Setting => ({ checkpoint, ...sharedChoices(options), ...cell }));
   const { calibrate } = options;

@@ -1,14 +1,25 @@
 /** `mxoss eval`: accuracy and perplexity under a matrix of settings. */
-import type { EvalOptions } from "./cells.ts";
+import { completed, type GivenOptions } from "./cells.ts";
 import { InputError } from "../../errors.ts";
 import { EVAL } from "./options.ts";
 import { parseCommand } from "../options.ts";
 import { backendChoices, refuseUnused } from "../settings.ts";
 
 /** Options that mean something to one task only. */
-const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof EvalOptions)[]>> = {
-  gsm8k: ["data", "shots-from", "system", "reasoning", "max-tokens", "sequences", "export"],
-  perplexity: ["text"],
+const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof GivenOptions)[]>> = {
+  gsm8k: [
+    "data",
+    "prompt",
+    "shots",
+    "shots-from",
+    "seed",
+    "system",
+    "reasoning",
+    "max-tokens",
+    "sequences",
+    "export",
+  ],
+  perplexity: ["text", "sequence-length"],
 };
 
 /** Runs the command. */
@@ -18,10 +29,11 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   switch (positional) {
     case "gsm8k":
       refuseOthers("perplexity", options);
-      return await (await import("./gsm8k.ts")).evalGsm8k(options);
+      refuseWithoutShots(options);
+      return await (await import("./gsm8k.ts")).evalGsm8k(completed(options));
     case "perplexity":
       refuseOthers("gsm8k", options);
-      return await (await import("./perplexity.ts")).evalPerplexity(options);
+      return await (await import("./perplexity.ts")).evalPerplexity(completed(options));
     default:
       throw new InputError(
         `TASK: expected gsm8k or perplexity, got ${positional === undefined ? "none" : `"${positional}"`}`,
@@ -29,7 +41,14 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
   }
 }
 
-function refuseOthers(other: "gsm8k" | "perplexity", options: EvalOptions): void {
+function refuseOthers(other: "gsm8k" | "perplexity", options: GivenOptions): void {
   const given = ONLY[other].find((name) => options[name] !== undefined);
   if (given !== undefined) throw new InputError(`--${given}: expected with mxoss eval ${other} only`);
+}
+
+/** What chooses examples must not be given in vain. */
+function refuseWithoutShots(options: GivenOptions): void {
+  if ((options.shots ?? 0) > 0) return;
+  const given = (["shots-from", "seed"] as const).find((name) => options[name] !== undefined);
+  if (given !== undefined) throw new InputError(`--${given}: expected with --shots, which is 0`);
 }

@@ -11,8 +11,14 @@ import { choice, type CommandSpec, decimal, integer, type Option, option, text, 
  * in a chat.
  */
 export const DEFAULT_REPLY_TOKENS = { completion: 256, chat: 2048 } as const;
-/** Tokens of a sequence whose perplexity is measured. */
-export const DEFAULT_SEQUENCE = 1024;
+/** What options of one task are that are not given. */
+export const TASK_DEFAULTS = {
+  prompt: "chat",
+  shots: 0,
+  seed: 0,
+  /** Tokens of a sequence whose perplexity is measured. */
+  "sequence-length": 1024,
+} as const;
 /** Problems, or sequences, on which settings are compared operation by operation. */
 export const DEFAULT_DIVERGENCE = 8;
 /** Relative error above which an operation is named. */
@@ -95,17 +101,25 @@ const OPTIONS = {
   ),
   prompt: option(
     "FORMAT",
-    choice(...PROMPT_FORMATS).default("chat"),
-    "chat: the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: lm-eval's " +
+    choice(...PROMPT_FORMATS).optional(),
+    "chat (default): the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: lm-eval's " +
       "text is continued",
   ),
-  shots: option("N", integer(0, 100).default(0), "examples before the question, the same for all"),
+  shots: option(
+    "N",
+    integer(0, 100).optional(),
+    `examples before the question, the same for all (default: ${TASK_DEFAULTS.shots})`,
+  ),
   "shots-from": option(
     "F",
     text("a file").optional(),
     "where examples come from (default: --data, less what is shown)",
   ),
-  seed: option("S", integer(0, 2 ** 32 - 1).default(0), "seed of the choice of examples"),
+  seed: option(
+    "S",
+    integer(0, 2 ** 32 - 1).optional(),
+    `seed of the choice of examples (default: ${TASK_DEFAULTS.seed})`,
+  ),
   system: option("TEXT", text("a text").optional(), "system message of the chat"),
   reasoning: option("EFFORT", choice("low", "medium", "high").optional(), "reasoning effort: low, medium or high"),
   "max-tokens": option(
@@ -121,8 +135,8 @@ const OPTIONS = {
   ),
   "sequence-length": option(
     "N",
-    integer(2).default(DEFAULT_SEQUENCE),
-    "perplexity: tokens of the sequences that the text is cut into",
+    integer(2).optional(),
+    `perplexity: tokens of the sequences that the text is cut into (default: ${TASK_DEFAULTS["sequence-length"]})`,
   ),
   divergence: option(
     "N",
