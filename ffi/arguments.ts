@@ -16,6 +16,8 @@ export type AddressOf = (range: DeviceRange) => bigint;
 export class PackedArguments implements ArgumentWriter {
   #buffer = new ArrayBuffer(INITIAL_BYTES);
   #view = new DataView(this.#buffer);
+  /** Where the buffer lies, once that was asked for; an ArrayBuffer does not move. */
+  #base: bigint | null = null;
   #end = 0;
   #inStruct = false;
   /** Byte offset of each argument. */
@@ -83,9 +85,10 @@ export class PackedArguments implements ArgumentWriter {
     if (this.#pointers.length < this.#starts.length) {
       this.#pointers = new BigUint64Array(new ArrayBuffer(16 * this.#starts.length));
     }
-    const base = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(this.#buffer)));
-    this.#starts.forEach((start, i) => this.#pointers[i] = base + BigInt(start));
-    return this.#pointers;
+    const starts = this.#starts, pointers = this.#pointers;
+    const base = this.#base ??= BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(this.#buffer)));
+    for (let i = 0; i < starts.length; i++) pointers[i] = base + BigInt(starts[i]!);
+    return pointers;
   }
 
   #place(size: number): number {
@@ -100,6 +103,7 @@ export class PackedArguments implements ArgumentWriter {
   /** Padding is zeroed: records in device memory are compared and hashed by tests. */
   #pad(alignment: number): void {
     const end = Math.ceil(this.#end / alignment) * alignment;
+    if (end === this.#end) return;
     this.#grow(end);
     new Uint8Array(this.#buffer, this.#end, end - this.#end).fill(0);
     this.#end = end;
@@ -111,5 +115,6 @@ export class PackedArguments implements ArgumentWriter {
     new Uint8Array(larger).set(new Uint8Array(this.#buffer, 0, this.#end));
     this.#buffer = larger;
     this.#view = new DataView(larger);
+    this.#base = null;
   }
 }

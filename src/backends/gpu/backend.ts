@@ -9,7 +9,8 @@ import { roundToBf16 } from "../../formats/bf16.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../../model/backend.ts";
 import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
 import { decodeLoop, type DecodeParts, enqueuePick, uploadSampling } from "./decode.ts";
-import { attentionEntry, type Executor } from "./executor.ts";
+import { attentionEntry } from "./attention.ts";
+import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
 import { fuse, type Operation, writes } from "./operations.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
@@ -169,7 +170,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
     // Over the host's memory: correct on any machine. Sums between devices replace it where there is a library for
     // them.
     const values = this.read(x, this.#n);
-    communicator.allReduce(values, group, this.#executor.options.round === 1);
+    communicator.allReduce(values, group, this.#executor.options.round);
     this.write(x, values);
   }
 
@@ -306,7 +307,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
     for (const cache of this.#workspace.caches) {
       const bytes = Math.min(length, cache.capacity) * cache.headDim * cache.elementBytes;
       if (bytes === 0) continue;
-      for (const half of [cache.keys, cache.values]) {
+      for (const half of [cache.k, cache.v]) {
         for (let head = 0; head < cache.kvHeads; head++) {
           const at = (slot: number) => part(half, slot * cache.slotStride + head * cache.headStride, bytes);
           this.#stream.copy(at(to), at(from), bytes);
@@ -337,7 +338,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
     }
     uploadFloats(this.#stream, this.#staging, tensor.range, padded);
     this.#elided.delete(tensor);
-    const rounded = this.#executor.options.round === 0 || values.every((value) => roundToBf16(value) === value);
+    const rounded = !this.#executor.options.round || values.every((value) => roundToBf16(value) === value);
     this.#executor.changed(tensor, rounded);
   }
 

@@ -28,9 +28,14 @@ export interface DecodeParts {
 
 /** Adds the choice of the next tokens to a step whose logits are in the workspace. */
 export function enqueuePick({ calls, workspace: w, context, vocab }: DecodeParts, rows: number, greedy: boolean): void {
-  if (greedy) calls.argmax(w.logits, vocab, vocab, w.picked, rows);
-  else calls.sample(w.logits, vocab, vocab, w.sampling, w.uniforms, context, w.positions, w.picked, rows);
-  calls.advance(w.ids, w.positions, w.picked, w.history, w.step, HISTORY_STEPS, rows);
+  const common = { logits: w.logits, stride: vocab, vocab, picked: w.picked, rows };
+  if (greedy) calls.launch("argmax", common);
+  else {
+    const { sampling: params, uniforms, positions } = w;
+    calls.launch("sample", { ...common, params, uniforms, uniformStride: context, positions });
+  }
+  const { ids, positions, picked, history, step } = w;
+  calls.launch("advance", { ids, positions, picked, history, step, historyCapacity: HISTORY_STEPS, n: rows });
 }
 
 /** Uploads what {@linkcode enqueuePick} reads. */

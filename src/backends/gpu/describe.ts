@@ -1,5 +1,5 @@
 /** What a GPU run uses and why, in one line for `--stats`. */
-import { scaledEntry } from "./executor.ts";
+import { scaledEntry } from "./products.ts";
 import type { KernelSet } from "./kernels.ts";
 import type { GpuLinear, GpuTree } from "./tensors.ts";
 

@@ -100,7 +100,7 @@ export async function openGpu<N extends string>(
     const executor = new Executor(calls, workspace, {
       config: request.config,
       context: request.context,
-      round: request.dtype === "bf16" ? 1 : 0,
+      round: request.dtype === "bf16",
       firstId: request.part?.vocabStart ?? 0,
       firstExpert: request.part?.expertStart ?? 0,
       matrixKernels: matrix.accepted,

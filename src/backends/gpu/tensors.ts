@@ -1,12 +1,10 @@
 /** What the GPU backend's handles are behind the opaque types of the contract. */
 import { type InputFormat, sameInput } from "../../formats/input.ts";
+import type { NumberFormat } from "../../../kernels/abi/types.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelTree } from "../../checkpoint/source.ts";
 import { STORED_FORMATS, type WeightFormat } from "../../formats/format.ts";
 import type { Linear, Matrix, Tensor, Vector } from "../../model/backend.ts";
-
-/** Number formats of vectors, tables and caches in kernels/ABI.md. */
-export const NUMBER_FORMAT = { bf16: 0, f32: 1, f16: 2, fp8: 3 } as const;
 
 /** float32 activations [rows, width] in device memory. */
 export interface GpuTensor extends Tensor {
@@ -22,15 +20,13 @@ export interface GpuMatrix extends Matrix {
   readonly range: DeviceRange;
   /** Bytes. */
   readonly rowStride: number;
-  /** See {@linkcode NUMBER_FORMAT}. */
-  readonly format: number;
+  readonly format: NumberFormat;
 }
 
 /** A vector. */
 export interface GpuVector extends Vector {
   readonly range: DeviceRange;
-  /** See {@linkcode NUMBER_FORMAT}. */
-  readonly format: number;
+  readonly format: NumberFormat;
 }
 
 /** A linear; the fields of `MxLinear` in kernels/ABI.md, and what happens to its input. */
@@ -43,7 +39,7 @@ export interface GpuLinear extends Linear {
   readonly rowStride: number;
   readonly scaleStride: number;
   readonly tensorScale: number;
-  readonly biasFormat: number;
+  readonly biasFormat: NumberFormat;
   readonly flags: number;
   readonly format: WeightFormat;
   /** What entry points of its format end in: "mxfp4", "bf16_t", ... */

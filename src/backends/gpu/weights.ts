@@ -10,7 +10,9 @@ import {
   type VectorSource,
 } from "../../checkpoint/source.ts";
 import { InputError } from "../../errors.ts";
-import { LINEAR_BYTES, writeLinear } from "./abi.ts";
+import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import { LINEAR_BYTES } from "./abi.ts";
+import { writeLinear } from "./arguments.ts";
 import type { Placement, WeightPlan } from "./plan.ts";
 import {
   type ExpertTable,
@@ -18,7 +20,6 @@ import {
   type GpuMatrix,
   type GpuTree,
   type GpuVector,
-  NUMBER_FORMAT,
   samePreparation,
   suffixOf,
 } from "./tensors.ts";
@@ -48,7 +49,7 @@ export function placeWeights(source: ModelSource, plan: WeightPlan, buffer: Devi
       rowStride: placed.rowStride,
       scaleStride: placed.scaleStride,
       tensorScale: m.scale.kind === "tensor" ? m.scale.value : 1,
-      biasFormat: bias ? NUMBER_FORMAT[bias.format] : 0,
+      biasFormat: bias ? NUMBER_FORMAT[bias.format] : NUMBER_FORMAT.bf16,
       flags: m.format === "fp8_e4m3fnuz" ? FNUZ : 0,
       format: m.format,
       suffix: suffixOf(m.format, m.transposed),

@@ -6,7 +6,8 @@ import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
-import { type GpuTensor, NUMBER_FORMAT } from "./tensors.ts";
+import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import type { GpuTensor } from "./tensors.ts";
 
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
 export const SPLIT_TOKENS = 64;
@@ -158,8 +159,8 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
     const cache = cacheGeometry(request, l);
     return {
       ...cache,
-      keys: caches.region(request.slots * cache.slotStride),
-      values: caches.region(request.slots * cache.slotStride),
+      k: caches.region(request.slots * cache.slotStride),
+      v: caches.region(request.slots * cache.slotStride),
     };
   });
   return {
@@ -177,8 +178,8 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
         ])) as Record<N, GpuTensor>,
         caches: geometry.map((g) => ({
           ...g,
-          keys: cacheBuffer.range(g.keys.offset, g.keys.bytes),
-          values: cacheBuffer.range(g.values.offset, g.values.bytes),
+          k: cacheBuffer.range(g.k.offset, g.k.bytes),
+          v: cacheBuffer.range(g.v.offset, g.v.bytes),
         })),
         batch: at(batch),
         ids: words(0, maxTokens),
@@ -195,7 +196,7 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
 const ELEMENT_BYTES = { bf16: 2, f32: 4, fp8: 1 } as const;
 
 /** Shape of a layer's cache; sliding layers keep a ring that the window and one batch fit. */
-function cacheGeometry(request: OpenRequest, layer: number): Omit<Cache, "keys" | "values"> {
+function cacheGeometry(request: OpenRequest, layer: number): Omit<Cache, "k" | "v"> {
   const { config, context, maxTokens, kvFormat, source } = request;
   const { headDim } = config, { q, k } = source.tree.layers[layer]!;
   const window = config.sliding[layer] ? config.slidingWindow : 0;
@@ -213,7 +214,8 @@ function cacheGeometry(request: OpenRequest, layer: number): Omit<Cache, "keys" 
     kvHeads,
     headDim,
     window,
-    keyScale: scale.k,
-    valueScale: scale.v,
+    kScale: scale.k,
+    vScale: scale.v,
+    softmaxScale: 1 / Math.sqrt(headDim),
   };
 }

@@ -1,0 +1,69 @@
+/**
+ * What the launches of a batch share: the device's kernels and memory, the backend's fixed choices, the shape of the
+ * batch.
+ */
+import type { DeviceRange } from "../../../ffi/runtime.ts";
+import type { ModelConfig } from "../../checkpoint/model_config.ts";
+import type { Calls } from "./calls.ts";
+import type { Workspace } from "./workspace.ts";
+
+/**
+ * Largest batch that vector kernels compute: above it the weights would be read more often than a matrix kernel takes.
+ */
+export const VECTOR_TOKENS = 8;
+
+/** What the executor must know of the current batch. */
+export interface BatchShape {
+  readonly n: number;
+  /** Whether no two tokens belong to one sequence. */
+  readonly single: boolean;
+  /** Pieces of sequences that attention tiles are made of: number of tiles in the workspace's list. */
+  readonly attentionTiles: number;
+  /** Where rotation angles are looked up. */
+  readonly rotary: { readonly cos: DeviceRange; readonly sin: DeviceRange; readonly rows: DeviceRange };
+}
+
+/** Fixed choices of an opened backend. */
+export interface ExecutorOptions {
+  readonly config: ModelConfig;
+  readonly context: number;
+  /** Whether results are rounded: dtype bf16. */
+  readonly round: boolean;
+  /** Row of the whole vocabulary and expert that are this rank's first. */
+  readonly firstId: number;
+  readonly firstExpert: number;
+  /** Entry points with matrix instructions that agreed with the generic ones on this device. */
+  readonly matrixKernels: ReadonlySet<string>;
+  /** Computes every token by the same kernels, however many there are. */
+  readonly invariant: boolean;
+}
+
+/** See above. */
+export class LaunchContext {
+  #shape: BatchShape | null = null;
+
+  constructor(
+    readonly calls: Calls,
+    readonly workspace: Workspace<string>,
+    readonly options: ExecutorOptions,
+  ) {}
+
+  /** Says what the next launches work on. */
+  begin(shape: BatchShape): void {
+    this.#shape = shape;
+  }
+
+  get shape(): BatchShape {
+    return this.#shape!;
+  }
+
+  /** Tokens of the batch. */
+  get n(): number {
+    return this.#shape!.n;
+  }
+
+  /** Whether vector kernels compute the batch. */
+  get few(): boolean {
+    return this.options.invariant || this.n <= VECTOR_TOKENS;
+  }
+}

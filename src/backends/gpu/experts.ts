@@ -1,0 +1,131 @@
+/** The experts' products: by vector kernels for few tokens, sorted by expert and by GEMMs for many. */
+import type { DeviceRange } from "../../../ffi/runtime.ts";
+import { quantizeFor } from "./abi.ts";
+import type { LaunchContext } from "./context.ts";
+import type { Inputs } from "./inputs.ts";
+import {
+  launchExpertDownCombine,
+  launchExpertGemm,
+  launchExpertUp,
+  type Routing,
+  scaledEntry,
+  type Stored,
+  type Swiglu,
+} from "./products.ts";
+import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
+
+export class Experts {
+  constructor(readonly context: LaunchContext, readonly inputs: Inputs) {}
+
+  /** Whether the experts' outputs are weighed and summed by the kernel that computes them. */
+  canDownCombine({ first: { suffix, cols } }: ExpertTable): boolean {
+    const { few, calls, options: { config } } = this.context;
+    return !few || calls.fits(`expert_down_combine_${suffix}`, cols, config.topK);
+  }
+
+  /** Slot rows of the first product, with SwiGLU where it is fused. */
+  gateUp(experts: ExpertTable, x: GpuTensor, out: GpuTensor, fused: boolean): void {
+    const { calls, few, n, options: { config, round } } = this.context;
+    this.inputs.round(x, experts.first);
+    const swiglu: Swiglu = fused ? { alpha: config.swigluAlpha, limit: config.swigluLimit } : null;
+    // Rows of experts that other ranks have are zeros.
+    if (experts.count < config.experts) calls.stream.fill(rowsOf(out, n * config.topK), 0);
+    if (few) {
+      const input = this.inputs.of(x, null, quantizeFor(experts.first)), { routing } = this;
+      const entry = this.#fewEntry("expert_up", experts.first);
+      launchExpertUp(calls, entry, { experts, input, routing, out, round, swiglu, n });
+    } else this.#gemm(experts, { x, rows: n, divisor: config.topK, out, round, swiglu });
+  }
+
+  /** Slot rows of the second product, unrounded. */
+  down(experts: ExpertTable, a: GpuTensor, out: GpuTensor): void {
+    const { calls, few, n, options: { config } } = this.context, slotRows = n * config.topK;
+    this.inputs.round(a, experts.first);
+    if (few) {
+      const { rows, cols, suffix } = experts.first, { ids, first, topK } = this.routing;
+      const values = { experts: experts.records, ids, first, count: experts.count, topK, rows, cols, n };
+      const input = this.inputs.of(a, null, quantizeFor(experts.first));
+      const entry = `expert_down_${suffix}`;
+      return calls.launch("expertDown", { ...values, in: input, out: out.range, outStride: out.stride }, entry);
+    }
+    if (experts.count < config.experts) calls.stream.fill(rowsOf(out, slotRows), 0);
+    this.#gemm(experts, { x: a, rows: slotRows, divisor: 1, out, round: false, swiglu: null });
+  }
+
+  /** The second product and the weighted sum. `y` is room for slot rows. */
+  downCombine(experts: ExpertTable, a: GpuTensor, y: GpuTensor, out: GpuTensor, accumulate: boolean): void {
+    const { calls, few, n, options: { round } } = this.context;
+    this.inputs.round(a, experts.first);
+    if (few) {
+      const input = this.inputs.of(a, null, quantizeFor(experts.first)), { routing } = this;
+      const entry = this.#fewEntry("expert_down_combine", experts.first);
+      launchExpertDownCombine(calls, entry, { experts, input, routing, out, round, accumulate, n });
+    } else {
+      this.down(experts, a, y);
+      this.combine(y, out, accumulate);
+    }
+  }
+
+  /** The weighted sum of slot rows. */
+  combine(y: GpuTensor, out: GpuTensor, accumulate: boolean): void {
+    const { calls, n, options: { config, round }, workspace } = this.context;
+    calls.launch("combine", {
+      out: out.range,
+      outStride: out.stride,
+      y: y.range,
+      yStride: y.stride,
+      weights: workspace.routeWeights,
+      width: out.width,
+      topK: config.topK,
+      round,
+      accumulate,
+      n,
+    });
+  }
+
+  get routing(): Routing {
+    const { workspace: { routeIds, routeWeights }, options: { firstExpert, config } } = this.context;
+    return { ids: routeIds, weights: routeWeights, first: firstExpert, topK: config.topK };
+  }
+
+  /** The kernel of few tokens for the experts' weights, on matrix instructions where they passed. */
+  #fewEntry(stem: "expert_up" | "expert_down_combine", { suffix }: GpuLinear): string {
+    const entry = `${stem}_${suffix}`;
+    return this.context.options.matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
+  }
+
+  /** @param product `rows` of x, each of which `divisor` slot rows share. */
+  #gemm(
+    experts: ExpertTable,
+    { x, rows, divisor, out, round, swiglu }: Stored & {
+      readonly x: GpuTensor;
+      readonly rows: number;
+      readonly divisor: number;
+      readonly swiglu: Swiglu;
+    },
+  ): void {
+    const { calls, workspace: w, options: { config, matrixKernels }, n } = this.context, { first } = experts;
+    const scaled = scaledEntry(first);
+    const native = scaled !== null && matrixKernels.has(scaled);
+    const prepared = native
+      ? this.inputs.quantize(x, first, rows)
+      : this.inputs.prepare(x, null, first, rows, `expert_gemm_${first.suffix}_mma`);
+    const entry = "codes" in prepared ? scaled! : `expert_gemm_${first.suffix}${prepared.bf16 ? "_mma" : ""}`;
+    launchExpertGemm(calls, entry, {
+      experts,
+      x: prepared,
+      divisor,
+      routing: this.routing,
+      tiles: { sorted: w.sorted, offsets: w.expertOffsets, tiles: w.expertTiles, tileCount: w.expertTileCount },
+      out,
+      round,
+      swiglu,
+      slotRows: n * config.topK,
+    });
+  }
+}
+
+/** The first rows of a tensor as bytes. */
+function rowsOf(tensor: GpuTensor, rows: number): DeviceRange {
+  return tensor.range.buffer.range(tensor.range.offset, 4 * rows * tensor.stride);
+}

@@ -1,0 +1,109 @@
+/** The inputs of linears: how a kernel reads them, and rows that are prepared once for several GEMMs. */
+import { QDQ_KIND } from "../../../kernels/abi/types.ts";
+import { type Input, type Quantize, quantizeFor } from "./abi.ts";
+import type { LaunchContext } from "./context.ts";
+import type { Step } from "./operations.ts";
+import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
+import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+import { strideOf } from "./workspace.ts";
+
+export class Inputs {
+  /** What the prepared rows are of, so that two linears can share them. */
+  #prepared:
+    | { readonly x: GpuTensor; readonly norm: GpuVector | null; readonly key: string; readonly rows: Prepared }
+    | null = null;
+  readonly #unrounded = new Set<GpuTensor>();
+
+  constructor(readonly context: LaunchContext) {}
+
+  /** Another batch begins. */
+  reset(): void {
+    this.#prepared = null;
+  }
+
+  /**
+   * Says that a tensor got new contents from outside.
+   *
+   * @param rounded Whether they are numbers of the dtype, as those of all operations are that a linear reads.
+   */
+  changed(tensor: GpuTensor, rounded: boolean): void {
+    if (this.#prepared?.x === tensor) this.#prepared = null;
+    if (rounded) this.#unrounded.delete(tensor);
+    else this.#unrounded.add(tensor);
+  }
+
+  /**
+   * What a GEMM reads is rounded to the dtype, after QDQ if there is any; only tensors that were written from outside
+   * may need it.
+   */
+  round(x: GpuTensor, { input }: GpuLinear): void {
+    if (input.kind !== "none" || !this.#unrounded.delete(x)) return;
+    const { calls, n } = this.context;
+    calls.launch("roundRows", { x: x.range, stride: x.stride, width: x.width, n: x.rowsPerToken * n });
+  }
+
+  /** How a kernel reads rows of x. */
+  of(x: GpuTensor, norm: GpuVector | null, how: Quantize): Input {
+    const { config, round } = this.context.options;
+    return {
+      x: x.range,
+      xRows: null,
+      norm: norm?.range ?? null,
+      xStride: x.stride,
+      normFormat: norm?.format ?? 0,
+      eps: config.rmsNormEps,
+      kind: how.kind,
+      rule: how.rule,
+      scale: how.scale,
+      round,
+    };
+  }
+
+  /** Rows of x as codes, for the scaled matrix instructions. */
+  quantize(x: GpuTensor, linear: GpuLinear, rows: number): Codes {
+    const { calls, workspace: { prepared, rowScales } } = this.context;
+    const out = codesIn(prepared, rows, x.width, linear, rowScales);
+    const input = this.of(x, null, quantizeFor({ ...linear, multipliesCodes: true }));
+    launchQuantize(calls, out, input, x.width, rows);
+    this.#prepared = null;
+    return out;
+  }
+
+  /** Rows of x as a GEMM reads them. */
+  prepare(x: GpuTensor, norm: GpuVector | null, linear: GpuLinear, rows: number, matrixEntry: string): Prepared {
+    const { calls, options, workspace: { prepared, rowScales } } = this.context;
+    const bf16 = options.matrixKernels.has(matrixEntry);
+    const how = quantizeFor(linear);
+    // A float32 GEMM reads activations as they are.
+    if (!bf16 && !norm && how.kind === QDQ_KIND.none) return { range: x.range, stride: x.stride, bf16, scales: null };
+    const key = [bf16, rows, how.kind, how.rule, how.scale].join(" ");
+    if (this.#prepared?.x === x && this.#prepared.norm === norm && this.#prepared.key === key) {
+      return this.#prepared.rows;
+    }
+    const into: Prepared = {
+      range: prepared,
+      stride: strideOf(x.width),
+      bf16,
+      scales: linear.multipliesCodes ? rowScales : null,
+    };
+    launchQdq(calls, into, this.of(x, norm, how), x.width, rows);
+    this.#prepared = { x, norm, key, rows: into };
+    return into;
+  }
+
+  /** Prepared rows are of no use any more once their source changes. */
+  forget(step: Step): void {
+    const x = this.#prepared?.x;
+    if (!x) return;
+    const out = "outs" in step
+      ? step.outs
+      : "out" in step
+      ? [step.out]
+      : "h" in step
+      ? [step.h]
+      : "q" in step
+      ? [step.q]
+      : [];
+    if (out.includes(x) || step.kind === "normRoute") this.#prepared = null;
+  }
+}

@@ -1,0 +1,178 @@
+/** Launches of linears and experts, for a model's steps and for the self-test. */
+import type { DeviceRange } from "../../../ffi/runtime.ts";
+import { groupOf, type Input, type Rows } from "./abi.ts";
+import type { Calls } from "./calls.ts";
+import type { Codes, Prepared } from "./prepared.ts";
+import type { ExpertTable, GpuLinear } from "./tensors.ts";
+
+/** SwiGLU's constants, or null where it is not fused. */
+export type Swiglu = { readonly alpha: number; readonly limit: number } | null;
+
+/** The experts that were chosen, [n * topK], and this rank's first one. */
+export interface Routing {
+  readonly ids: DeviceRange;
+  readonly weights: DeviceRange;
+  readonly first: number;
+  readonly topK: number;
+}
+
+/** The sorted slot rows of a batch. */
+export interface ExpertTiles {
+  readonly sorted: DeviceRange;
+  readonly offsets: DeviceRange;
+  readonly tiles: DeviceRange;
+  readonly tileCount: DeviceRange;
+}
+
+/** How an output is stored. */
+export interface Stored {
+  readonly out: Rows;
+  readonly round: boolean;
+}
+
+/** Linears that read the same prepared rows. */
+export function launchGemm(
+  calls: Calls,
+  { linears, outs, x, round, accumulate, n }: {
+    readonly linears: readonly GpuLinear[];
+    readonly outs: readonly Rows[];
+    readonly x: Prepared;
+    readonly round: boolean;
+    readonly accumulate: boolean;
+    readonly n: number;
+  },
+): void {
+  const { suffix } = linears[0]!;
+  const values = {
+    group: groupOf(linears, outs),
+    x: x.range,
+    xStride: x.stride,
+    xScales: x.scales,
+    round,
+    accumulate,
+    n,
+  };
+  if (x.bf16) calls.launch("gemmMma", values, `gemm_${suffix}_mma`);
+  else calls.launch("gemm", values, `gemm_${suffix}`);
+}
+
+/** The first product of the experts for few tokens. */
+export function launchExpertUp(
+  calls: Calls,
+  entry: string,
+  { experts, input, routing, out, round, swiglu, n }: Stored & {
+    readonly experts: ExpertTable;
+    readonly input: Input;
+    readonly routing: Omit<Routing, "weights">;
+    readonly swiglu: Swiglu;
+    readonly n: number;
+  },
+): void {
+  calls.launch("expertUp", {
+    experts: experts.records,
+    in: input,
+    ids: routing.ids,
+    first: routing.first,
+    count: experts.count,
+    topK: routing.topK,
+    out: out.range,
+    outStride: out.stride,
+    round,
+    ...constantsOf(swiglu),
+    rows: experts.first.rows,
+    cols: experts.first.cols,
+    n,
+  }, entry);
+}
+
+/** The second product of the experts for few tokens, with the weighted sum. */
+export function launchExpertDownCombine(
+  calls: Calls,
+  entry: string,
+  { experts, input, routing, out, round, accumulate, n }: Stored & {
+    readonly experts: ExpertTable;
+    readonly input: Input;
+    readonly routing: Routing;
+    readonly accumulate: boolean;
+    readonly n: number;
+  },
+): void {
+  calls.launch("expertDownCombine", {
+    experts: experts.records,
+    in: input,
+    ids: routing.ids,
+    weights: routing.weights,
+    first: routing.first,
+    count: experts.count,
+    topK: routing.topK,
+    out: out.range,
+    outStride: out.stride,
+    round,
+    accumulate,
+    rows: experts.first.rows,
+    cols: experts.first.cols,
+    n,
+  }, entry);
+}
+
+/**
+ * Sorts slot rows by expert and multiplies them.
+ *
+ * @param entry `expert_gemm_F` or `expert_gemm_F_mma` for prepared rows, `expert_gemm_F_G_mma` for codes.
+ */
+export function launchExpertGemm(
+  calls: Calls,
+  entry: string,
+  { experts, x, divisor, routing, tiles, out, round, swiglu, slotRows }: Stored & {
+    readonly experts: ExpertTable;
+    readonly x: Prepared | Codes;
+    /** Slot rows that share a row of x. */
+    readonly divisor: number;
+    readonly routing: Pick<Routing, "ids" | "first">;
+    readonly tiles: ExpertTiles;
+    readonly swiglu: Swiglu;
+    readonly slotRows: number;
+  },
+): void {
+  const { count, records, first: { rows, cols } } = experts;
+  calls.launch("expertSort", {
+    ids: routing.ids,
+    slotRows,
+    first: routing.first,
+    count,
+    tileRows: calls.kernels.traits(entry).tokensPerBlock,
+    ...tiles,
+  });
+  const common = {
+    experts: records,
+    xStride: x.stride,
+    xScales: x.scales,
+    divisor,
+    ...tiles,
+    out: out.range,
+    outStride: out.stride,
+    round,
+    ...constantsOf(swiglu),
+    rows,
+    cols,
+    slotRows,
+    expertCount: count,
+  };
+  if ("codes" in x) {
+    calls.launch("expertGemmScaled", { ...common, x: x.codes, xBlocks: x.blocks, xBlockStride: x.blockStride }, entry);
+  } else calls.launch(x.bf16 ? "expertGemmMma" : "expertGemm", { ...common, x: x.range }, entry);
+}
+
+function constantsOf(swiglu: Swiglu): { readonly swiglu: boolean; readonly alpha: number; readonly limit: number } {
+  return { swiglu: swiglu !== null, alpha: swiglu?.alpha ?? 0, limit: swiglu?.limit ?? 0 };
+}
+
+/**
+ * The kernel that takes a linear's codes and its input's as they are, whether or not there is one; null for other
+ * formats.
+ */
+export function scaledEntry({ format, input }: GpuLinear): string | null {
+  if (format !== "mxfp4") return null;
+  if (input.kind === "mx") return input.element === "e2m1" ? "expert_gemm_mxfp4_e2m1_mma" : null;
+  return input.kind === "none" ? null : "expert_gemm_mxfp4_fp8_mma";
+}

@@ -1,0 +1,185 @@
+/** Runs a kernel with matrix instructions and the generic one on the same numbers, and compares what they give. */
+import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import { type Cache, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
+import { writeLinear } from "./arguments.ts";
+import { type Attention, launchTiles } from "./attention.ts";
+import type { Calls } from "./calls.ts";
+import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
+import { launchExpertDownCombine, launchExpertGemm, launchExpertUp, launchGemm, scaledEntry } from "./products.ts";
+import { COLS, ROWS, Samples } from "./self_test_samples.ts";
+import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+
+const TOKENS = 75, FEW = 3, EXPERTS = 3, TOP_K = 2;
+const HEADS_PER_KV = 8;
+/** Elements of a head; the attention kernels that are tested know no other size. */
+export const HEAD_DIM = 64;
+/** FP8 scale of inputs below 2. */
+const STATIC_SCALE = Math.fround(2 / 448);
+
+/** Every method gives a normalized mean square error, of a kernel in the format of `like`. */
+export class Bench implements Disposable {
+  readonly #samples: Samples;
+
+  constructor(readonly calls: Calls) {
+    this.#samples = new Samples(calls);
+  }
+
+  /** Normalized mean square error of a dense linear by matrix instructions. */
+  gemm(like: GpuLinear): number {
+    this.#samples.reset();
+    const linear = this.#samples.linear(like),
+      x = this.#samples.rows(TOKENS, COLS),
+      prepared = this.#prepared(x, TOKENS);
+    const [expected, got] = [this.#samples.tensor(TOKENS, ROWS), this.#samples.tensor(TOKENS, ROWS)];
+    const run = (out: GpuTensor, rows: Prepared) => {
+      const how = { round: false, accumulate: false, n: TOKENS };
+      launchGemm(this.calls, { linears: [linear], outs: [out], x: rows, ...how });
+    };
+    run(expected, { range: x.range, stride: x.stride, bf16: false, scales: null });
+    run(got, prepared);
+    return this.#samples.compare(expected, got, TOKENS);
+  }
+
+  /** The same of the experts' kernel. */
+  expertGemm(like: GpuLinear): number {
+    const { experts, x, run } = this.#expertBench(like);
+    const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
+    const expected = run(`expert_gemm_${experts.first.suffix}`, plain);
+    const got = run(`expert_gemm_${experts.first.suffix}_mma`, this.#prepared(x, TOKENS));
+    return this.#samples.compare(expected, got, TOKENS * TOP_K);
+  }
+
+  /** The same of the experts' first kernel for few tokens. */
+  expertUp(like: GpuLinear): number {
+    const { experts, ids, x } = this.#expertBench(like), slotRows = FEW * TOP_K;
+    const run = (entry: string): GpuTensor => {
+      const out = this.#samples.tensor(slotRows, ROWS), routing = { ids, first: 0, topK: TOP_K };
+      const input = this.#plain(x);
+      launchExpertUp(this.calls, entry, { experts, input, routing, out, round: false, swiglu: null, n: FEW });
+      return out;
+    };
+    const entry = `expert_up_${like.suffix}`;
+    return this.#samples.compare(run(entry), run(`${entry}_mma`), slotRows);
+  }
+
+  /** The same of their second, with the weighted sum. */
+  expertDownCombine(like: GpuLinear): number {
+    const { experts, ids, x } = this.#expertBench(like);
+    const weights = this.#samples.floats(Float32Array.from({ length: FEW * TOP_K }, () => this.#samples.random()));
+    const run = (entry: string): GpuTensor => {
+      const out = this.#samples.tensor(FEW, ROWS), routing = { ids, weights, first: 0, topK: TOP_K };
+      const input = this.#plain(x), how = { round: false, accumulate: false, n: FEW };
+      launchExpertDownCombine(this.calls, entry, { experts, input, routing, out, ...how });
+      return out;
+    };
+    const entry = `expert_down_combine_${like.suffix}`;
+    return this.#samples.compare(run(entry), run(`${entry}_mma`), FEW);
+  }
+
+  /** The same of the experts' kernel that takes codes, for the input format of `like`. */
+  scaledGemm(like: GpuLinear): number {
+    const { x, run } = this.#expertBench(like);
+    const scales = this.#samples.take(4 * TOKENS);
+    // The generic kernel multiplies by the factor in its epilogue as well, so that both see the same numbers.
+    const format = like.input.kind === "fp8_static" ? { ...like.input, scale: STATIC_SCALE } : like.input;
+    const input = { ...this.#plain(x), ...quantizeFor({ input: format, multipliesCodes: true }) };
+    const rows: Prepared = {
+      range: this.#samples.take(4 * TOKENS * x.stride),
+      stride: x.stride,
+      bf16: false,
+      scales: like.input.kind === "mx" ? null : scales,
+    };
+    launchQdq(this.calls, rows, input, COLS, TOKENS);
+    const codes = codesIn(this.#samples.take(TOKENS * COLS * 2), TOKENS, COLS, like, scales);
+    launchQuantize(this.calls, codes, input, COLS, TOKENS);
+    return this.#samples.compare(run("expert_gemm_mxfp4", rows), run(scaledEntry(like)!, codes), TOKENS * TOP_K);
+  }
+
+  /** Experts, rows of x, and a function that multiplies them. */
+  #expertBench(like: GpuLinear) {
+    this.#samples.reset();
+    const slotRows = TOKENS * TOP_K;
+    const linears = Array.from({ length: EXPERTS }, () => this.#samples.linear(like));
+    const records = this.#samples.device.createArguments();
+    for (const linear of linears) writeLinear(records, linear);
+    const range = this.#samples.take(records.bytes);
+    this.calls.stream.uploadRecords(range, records);
+    const experts: ExpertTable = { records: range, count: EXPERTS, first: linears[0]! };
+    const ids = this.#samples.words(Int32Array.from({ length: slotRows }, (_, s) => (s * s + 1) % EXPERTS));
+    const x = this.#samples.rows(TOKENS, COLS);
+    const tiles = {
+      sorted: this.#samples.take(4 * slotRows),
+      offsets: this.#samples.take(4 * (EXPERTS + 1)),
+      tiles: this.#samples.take(8 * (slotRows + EXPERTS)),
+      tileCount: this.#samples.take(4),
+    };
+    const run = (entry: string, rows: Prepared | Codes): GpuTensor => {
+      const out = this.#samples.tensor(slotRows, ROWS);
+      const routing = { ids, first: 0 }, how = { divisor: TOP_K, round: false, swiglu: null, slotRows };
+      launchExpertGemm(this.calls, entry, { experts, x: rows, routing, tiles, out, ...how });
+      return out;
+    };
+    return { experts, ids, x, run };
+  }
+
+  /** The same of attention, with all keys and with a window, over a cache of the model's format. */
+  attention(like: Cache): number {
+    return Math.max(...[0, 24].map((window) => {
+      this.#samples.reset();
+      const kvHeads = 2, heads = kvHeads * HEADS_PER_KV, capacity = 128;
+      const headStride = capacity * HEAD_DIM * like.elementBytes, slotStride = kvHeads * headStride;
+      const cache: Cache = {
+        ...like,
+        ...{ heads, kvHeads, capacity, headStride, slotStride, window },
+        k: this.#samples.take(slotStride),
+        v: this.#samples.take(slotStride),
+        // Not powers of two, so that a factor in the wrong place shows.
+        ...(like.format === NUMBER_FORMAT.fp8 ? { kScale: 0.011, vScale: 0.013 } : {}),
+      };
+      this.calls.stream.fill(cache.k, 0);
+      this.calls.stream.fill(cache.v, 0);
+      const q = this.#samples.rows(TOKENS, heads * HEAD_DIM), k = this.#samples.rows(TOKENS, kvHeads * HEAD_DIM);
+      const v = this.#samples.rows(TOKENS, kvHeads * HEAD_DIM);
+      const slots = this.#samples.words(new Int32Array(TOKENS));
+      const positions = this.#samples.words(Int32Array.from({ length: TOKENS }, (_, t) => t));
+      const sinks: GpuVector = {
+        length: heads,
+        range: this.#samples.floats(Float32Array.from({ length: heads }, () => this.#samples.random())),
+        format: NUMBER_FORMAT.f32,
+      };
+      const keys = { k: k.range, kStride: k.stride }, values = { v: v.range, vStride: v.stride };
+      this.calls.launch("store", { ...keys, ...values, cache, slots, positions, n: TOKENS });
+      const run = (entry: string): GpuTensor => {
+        const out = this.#samples.tensor(TOKENS, heads * HEAD_DIM);
+        const most = Math.max(1, Math.floor(this.calls.kernels.traits(entry).tokensPerBlock / HEADS_PER_KV));
+        const list: number[] = [];
+        for (let row = 0; row < TOKENS; row += most) list.push(row, Math.min(most, TOKENS - row));
+        const tiles = this.#samples.words(Int32Array.from(list));
+        const attention: Attention = { out, q, cache, slots, positions, sinks, round: false, n: TOKENS };
+        launchTiles(this.calls, entry, attention, tiles, list.length / 2);
+        return out;
+      };
+      return this.#samples.compare(run("attention_tile"), run("attention_tile_mma"), TOKENS);
+    }));
+  }
+
+  #prepared(x: GpuTensor, rows: number): Prepared {
+    const out: Prepared = {
+      range: this.#samples.take(2 * rows * x.stride),
+      stride: x.stride,
+      bf16: true,
+      scales: null,
+    };
+    launchQdq(this.calls, out, this.#plain(x), x.width, rows);
+    return out;
+  }
+
+  #plain(x: GpuTensor): Input {
+    const nothing = { xRows: null, norm: null, normFormat: NUMBER_FORMAT.bf16, eps: 0, ...NO_QUANTIZE };
+    return { x: x.range, xStride: x.stride, ...nothing, round: true };
+  }
+
+  [Symbol.dispose](): void {
+    this.#samples[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,155 @@
+/** Memory of the self-test and what lies in it: random numbers, linears, rows. Always the same ones. */
+import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import type { DeviceRange, GpuDevice, PinnedBuffer } from "../../../ffi/runtime.ts";
+import { float32ToBf16 } from "../../formats/bf16.ts";
+import { isMxFormat } from "../../formats/format.ts";
+import type { Calls } from "./calls.ts";
+import { downloadFloats, uploadFloats } from "./staging.ts";
+import type { GpuLinear, GpuTensor } from "./tensors.ts";
+
+/** Shape of the linears: sizes that leave the last tile of every kernel incomplete. */
+export const ROWS = 144, COLS = 192;
+
+/** Bytes of the memory that the tests share. */
+const ARENA_BYTES = 4 * 2 ** 20;
+
+export class Samples implements Disposable {
+  readonly device: GpuDevice;
+  readonly #staging: PinnedBuffer;
+  readonly #arena: DeviceRange;
+  #used = 0;
+  #state = 1;
+
+  constructor(readonly calls: Calls) {
+    this.device = calls.kernels.device;
+    this.#staging = this.device.allocatePinned(2 ** 20);
+    this.#arena = this.device.allocate(ARENA_BYTES).range();
+  }
+
+  /** Takes all memory back, for another test. */
+  reset(): void {
+    this.#used = 0;
+  }
+
+  /** A linear of random weights in the format of another one. */
+  linear(like: GpuLinear): GpuLinear {
+    const { format, suffix } = like, transposed = suffix.endsWith("_t");
+    const [lines, numbers] = transposed ? [COLS, ROWS] : [ROWS, COLS];
+    const rowStride = ROW_BYTES[format](numbers);
+    const bytes = new Uint8Array(lines * rowStride);
+    if (format === "bf16") {
+      new Uint16Array(bytes.buffer).forEach((_, i, all) => all[i] = float32ToBf16(this.random()));
+    } else if (format === "f32") new Float32Array(bytes.buffer).forEach((_, i, all) => all[i] = this.random());
+    else bytes.forEach((_, i) => bytes[i] = this.#next() & CODE_MASK[format]);
+    const isMx = isMxFormat(format);
+    const scales = Uint8Array.from({ length: ROWS * COLS / 32 }, () => 125 + this.#next() % 4);
+    return {
+      ...like,
+      rows: ROWS,
+      cols: COLS,
+      rowStride,
+      weight: this.#bytes(bytes),
+      scale: isMx ? this.#bytes(scales) : null,
+      scaleStride: isMx ? COLS / 32 : 0,
+      tensorScale: 1,
+      bias: this.floats(Float32Array.from({ length: ROWS }, () => this.random())),
+      biasFormat: NUMBER_FORMAT.f32,
+    };
+  }
+
+  /** Rows of random bf16 numbers as float32. */
+  rows(rows: number, width: number): GpuTensor {
+    const tensor = this.tensor(rows, width), word = new Uint32Array(1), float = new Float32Array(word.buffer);
+    const values = Float32Array.from({ length: rows * tensor.stride }, () => {
+      word[0] = float32ToBf16(this.random()) << 16;
+      return float[0]!;
+    });
+    uploadFloats(this.calls.stream, this.#staging, tensor.range, values);
+    return tensor;
+  }
+
+  /** Rows of zeros. */
+  tensor(rows: number, width: number): GpuTensor {
+    const stride = Math.ceil(width / 32) * 32, range = this.take(4 * rows * stride);
+    this.calls.stream.fill(range, 0);
+    return { name: "self-test", rows, rowsPerToken: 1, width, stride, range };
+  }
+
+  /** Normalized mean square error of b, for rows of two tensors. */
+  compare(a: GpuTensor, b: GpuTensor, rows: number): number {
+    const read = (t: GpuTensor) => downloadFloats(this.calls.stream, this.#staging, t.range, rows * t.stride);
+    const x = read(a), y = read(b);
+    let squares = 0, error = 0;
+    for (let i = 0; i < x.length; i++) {
+      squares += x[i]! ** 2;
+      error += (x[i]! - y[i]!) ** 2;
+    }
+    return error / squares;
+  }
+
+  /** Undefined memory. */
+  take(bytes: number): DeviceRange {
+    const range = this.#arena.buffer.range(this.#used, bytes);
+    this.#used = Math.ceil((this.#used + bytes) / 256) * 256;
+    return range;
+  }
+
+  #bytes(bytes: Uint8Array<ArrayBuffer>): DeviceRange {
+    const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+    padded.set(bytes);
+    return this.floats(new Float32Array(padded.buffer));
+  }
+
+  /** Integers in device memory. */
+  words(values: Int32Array<ArrayBuffer>): DeviceRange {
+    return this.floats(new Float32Array(values.buffer));
+  }
+
+  /** Numbers in device memory. */
+  floats(values: Float32Array): DeviceRange {
+    const range = this.take(values.byteLength);
+    uploadFloats(this.calls.stream, this.#staging, range, values);
+    return range;
+  }
+
+  /** Pseudo-random 16 bits; always the same sequence. */
+  #next(): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
+    return this.#state >>> 16;
+  }
+
+  /** A number in [-2, 2), about the size of an activation. */
+  random(): number {
+    return this.#next() / 16384 - 2;
+  }
+
+  [Symbol.dispose](): void {
+    this.#arena.buffer[Symbol.dispose]();
+    this.#staging[Symbol.dispose]();
+  }
+}
+
+/** Bytes of a stored row of so many numbers. */
+const ROW_BYTES = {
+  bf16: (n: number) => 2 * n,
+  f16: (n: number) => 2 * n,
+  f32: (n: number) => 4 * n,
+  mxfp4: (n: number) => n / 2,
+  mxfp6_e3m2: (n: number) => 3 * n / 4,
+  mxfp6_e2m3: (n: number) => 3 * n / 4,
+  fp8_e4m3: (n: number) => n,
+  fp8_e4m3fnuz: (n: number) => n,
+} as const;
+
+/** Bits of random bytes that give finite numbers below 2 in size; f16 bytes stay below 2^-14 to 2 in both halves. */
+const CODE_MASK = {
+  bf16: 0xff,
+  f32: 0xff,
+  f16: 0x3b,
+  mxfp4: 0xff,
+  mxfp6_e3m2: 0xff,
+  mxfp6_e2m3: 0xff,
+  fp8_e4m3: 0xbf,
+  // The sign is left out: a negative zero is its NaN.
+  fp8_e4m3fnuz: 0x3f,
+} as const;
