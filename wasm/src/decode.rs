@@ -1,15 +1,9 @@
 //! `decode`: rows of a stored matrix as float32, in natural order.
 
-use crate::bf16::Bf16;
 use crate::dot::{BLOCK, Format, cut_block};
-use crate::f16::F16;
-use crate::f32::F32;
-use crate::fp4::Fp4;
-use crate::fp6::{E2m3, E3m2, Fp6};
-use crate::fp8::{E4m3fn, E4m3fnuz};
 use crate::memory::{Words, at, each_vector, natural_pair, row, store};
 use crate::number;
-use crate::record::{Weights, format};
+use crate::record::{Weights, by_format};
 use core::arch::wasm32::*;
 use core::cmp::min;
 
@@ -21,16 +15,10 @@ unsafe extern "C" fn decode(desc: *const u32, start: u32, end: u32, _scratch: *m
         let weights = Weights::from(d.from(2));
         for unit in start as usize..end as usize {
             let out = row(out, unit, out_stride);
-            match weights.format {
-                _ if weights.transposed => transposed(&weights, unit, out),
-                format::BF16 => stored::<Bf16>(&weights, unit, out),
-                format::F32 => stored::<F32>(&weights, unit, out),
-                format::F16 => stored::<F16>(&weights, unit, out),
-                format::MXFP4 => stored::<Fp4>(&weights, unit, out),
-                format::MXFP6_E3M2 => stored::<Fp6<E3m2>>(&weights, unit, out),
-                format::MXFP6_E2M3 => stored::<Fp6<E2m3>>(&weights, unit, out),
-                format::FP8_E4M3FN => stored::<E4m3fn>(&weights, unit, out),
-                _ => stored::<E4m3fnuz>(&weights, unit, out),
+            if weights.transposed {
+                transposed(&weights, unit, out);
+            } else {
+                by_format!(weights.format, stored(&weights, unit, out));
             }
         }
     }

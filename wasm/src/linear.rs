@@ -2,17 +2,11 @@
 //! to four input rows at a time. For more, and for transposed matrices, a tile of 8 output rows is decoded into
 //! scratch, a panel of columns at a time. Both sum in the order of `dot.rs`.
 
-use crate::bf16::Bf16;
 use crate::dot::{BLOCK, Format, block_sum, cut_block};
-use crate::f16::F16;
-use crate::f32::F32;
-use crate::fp4::Fp4;
-use crate::fp6::{E2m3, E3m2, Fp6};
-use crate::fp8::{E4m3fn, E4m3fnuz};
 use crate::memory::{Words, sum_lanes};
 use crate::mx;
 use crate::panel::{Panel, decode};
-use crate::record::{Record, TILE, WORDS, Weights, format};
+use crate::record::{Record, TILE, WORDS, Weights, by_format};
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
 
@@ -43,16 +37,7 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
             return panels(r, first, last, scratch);
         }
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
-        match r.weights.format {
-            format::BF16 => direct::<Bf16>(r, from, to),
-            format::F32 => direct::<F32>(r, from, to),
-            format::F16 => direct::<F16>(r, from, to),
-            format::MXFP4 => direct::<Fp4>(r, from, to),
-            format::MXFP6_E3M2 => direct::<Fp6<E3m2>>(r, from, to),
-            format::MXFP6_E2M3 => direct::<Fp6<E2m3>>(r, from, to),
-            format::FP8_E4M3FN => direct::<E4m3fn>(r, from, to),
-            _ => direct::<E4m3fnuz>(r, from, to),
-        }
+        by_format!(r.weights.format, direct(r, from, to))
     }
 }
 

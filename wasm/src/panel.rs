@@ -4,11 +4,8 @@ use crate::bf16::Bf16;
 use crate::dot::{BLOCK, Format, block_sum, cut_block};
 use crate::f16::F16;
 use crate::f32::F32;
-use crate::fp4::Fp4;
-use crate::fp6::{E2m3, E3m2, Fp6};
-use crate::fp8::{E4m3fn, E4m3fnuz};
 use crate::memory::at;
-use crate::record::{TILE, Weights, format};
+use crate::record::{TILE, Weights, by_format, format};
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
 
@@ -76,14 +73,7 @@ pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: 
             format::BF16 if w.transposed => transpose::<Bf16>(w, row, rows, block, count, panel),
             format::F32 if w.transposed => transpose::<F32>(w, row, rows, block, count, panel),
             _ if w.transposed => transpose::<F16>(w, row, rows, block, count, panel),
-            format::BF16 => decode_as::<Bf16>(w, row, rows, block, count, panel),
-            format::F32 => decode_as::<F32>(w, row, rows, block, count, panel),
-            format::F16 => decode_as::<F16>(w, row, rows, block, count, panel),
-            format::MXFP4 => decode_as::<Fp4>(w, row, rows, block, count, panel),
-            format::MXFP6_E3M2 => decode_as::<Fp6<E3m2>>(w, row, rows, block, count, panel),
-            format::MXFP6_E2M3 => decode_as::<Fp6<E2m3>>(w, row, rows, block, count, panel),
-            format::FP8_E4M3FN => decode_as::<E4m3fn>(w, row, rows, block, count, panel),
-            _ => decode_as::<E4m3fnuz>(w, row, rows, block, count, panel),
+            _ => by_format!(w.format, decode_as(w, row, rows, block, count, panel)),
         }
     }
 }

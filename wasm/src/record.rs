@@ -20,6 +20,23 @@ pub mod format {
     pub const FP8_E4M3FN: usize = 6;
 }
 
+/// Calls a function of the type that reads a stored format, by the format's number: the one list of what can be read.
+macro_rules! by_format {
+    ($number:expr, $function:ident($($argument:expr),*)) => {
+        match $number {
+            $crate::record::format::BF16 => $function::<$crate::bf16::Bf16>($($argument),*),
+            $crate::record::format::F32 => $function::<$crate::f32::F32>($($argument),*),
+            $crate::record::format::F16 => $function::<$crate::f16::F16>($($argument),*),
+            $crate::record::format::MXFP4 => $function::<$crate::fp4::Fp4>($($argument),*),
+            $crate::record::format::MXFP6_E3M2 => $function::<$crate::fp6::Fp6<$crate::fp6::E3m2>>($($argument),*),
+            $crate::record::format::MXFP6_E2M3 => $function::<$crate::fp6::Fp6<$crate::fp6::E2m3>>($($argument),*),
+            $crate::record::format::FP8_E4M3FN => $function::<$crate::fp8::E4m3fn>($($argument),*),
+            _ => $function::<$crate::fp8::E4m3fnuz>($($argument),*),
+        }
+    };
+}
+pub(crate) use by_format;
+
 /// Values of [`Record::scale_kind`].
 pub mod scale {
     pub const E8M0: usize = 1;
