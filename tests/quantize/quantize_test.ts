@@ -12,6 +12,7 @@ import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { Decoder } from "../checkpoint/decode.ts";
 import { type Made, makeCheckpoint, Random } from "../checkpoint/make.ts";
 import { TINY } from "../model/tiny.ts";
+import { SOAK } from "../soak.ts";
 import { tinyTensors, writeTiny } from "../model/tiny_layouts.ts";
 import { run, someScales } from "./run.ts";
 
@@ -75,9 +76,12 @@ function assertKept(source: ModelSource, made: Made, attention: boolean): void {
   assertEquals(decoder.matrix(tree.head.weight), made.linears.get("lm_head")!.weight);
 }
 
-for (const scheme of TARGETS) {
+const LAYOUTS = ["hf_bf16", "original", "hf_mxfp4"] as const;
+
+for (const [i, scheme] of TARGETS.entries()) {
   Deno.test(`quantize() writes ${scheme} from every layout as src/quant encodes it`, async () => {
-    for (const layout of ["hf_bf16", "original", "hf_mxfp4"] as const) {
+    // Outside a soak one layout after the other.
+    for (const layout of SOAK ? LAYOUTS : [LAYOUTS[i % 3]!]) {
       using from = new TemporaryDirectory();
       using to = new TemporaryDirectory();
       const made = makeCheckpoint(from, new Random(7), { shape: SHAPE, layout, shards: 2 });

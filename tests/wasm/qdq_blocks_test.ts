@@ -8,6 +8,7 @@ import { qdqRow } from "../../src/formats/qdq.ts";
 import { assertEquals } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
 import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "../formats/blocks.ts";
+import { everyNth } from "../soak.ts";
 import { INPUTS } from "./inputs.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
 
@@ -43,9 +44,10 @@ for (const [golden, input, words, rows] of CASES) {
     rows.forEach((row, r) => x.data.set(row, r * width));
     machine.run("qdq", [out.address, x.address, width, width, ...words, 0], rows.length, [out]);
     const got = out.data.slice();
-    rows.forEach((row, r) => {
-      assertSameBits(got.subarray(r * width, (r + 1) * width), qdqRow(row, input, false), `row ${r}`);
-    });
+    // The golden hash below holds every row, of this and of src/formats (tests/formats/blocks_test.ts).
+    for (const r of everyNth(16, [...rows.keys()])) {
+      assertSameBits(got.subarray(r * width, (r + 1) * width), qdqRow(rows[r]!, input, false), `row ${r}`);
+    }
     assertEquals(await sha256(canonical(got)), [...goldens.get(`${golden}.sha256`)!.data]);
   });
 }
