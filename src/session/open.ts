@@ -1,11 +1,9 @@
 /** From a planned setting to a session that computes. */
 import type { Backend, OpenRequest } from "../model/backend.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
-import type { PlannedModel, PlanOptions } from "../plan/planned.ts";
 import { Session } from "./session.ts";
-import { type BackendName, DEFAULTS, type PlannedSetting, planSetting, refuseRanks, type Setting } from "./setting.ts";
+import { type PlannedSetting, refuseRanks, type Setting } from "./setting.ts";
 
 /** What a session has room for. */
 export interface Room {
@@ -43,41 +41,6 @@ export async function openSetting(
     ...(onProgress ? { onProgress } : {}),
   };
   return new Session(await openEngine(request, setting), { slots, context, maxTokens, vocab: config.vocab }, source);
-}
-
-/** What {@linkcode openSession} is told: choices of a {@linkcode Setting}, and room. */
-export interface SessionOptions
-  extends PlanOptions, Partial<Pick<Setting, "threads" | "tp" | "ep" | "weights" | "device" | "hipLibrary">> {
-  readonly backend: BackendName;
-  /** What `planModel` decided; absent: it is asked. */
-  readonly planned?: PlannedModel;
-  /** Positions set aside for each sequence, prompt and reply together. */
-  readonly context: number;
-  /** Sequences alive at once; default 1. */
-  readonly slots?: number;
-  /** Tokens computed in one pass during prefill. */
-  readonly maxTokens?: number;
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
-/**
- * Plans and loads a checkpoint in one call.
- *
- * @throws {InputError} when the checkpoint and the options do not fit together.
- * @throws {FailureError} when memory, workers or a device cannot be had.
- */
-export async function openSession(checkpoint: Checkpoint, options: SessionOptions): Promise<Session> {
-  const { planned, context, slots = 1, maxTokens, onProgress, inputScales, scheme, ...choices } = options;
-  const setting: Setting = {
-    ...DEFAULTS,
-    ...choices,
-    checkpoint,
-    scheme: scheme ?? null,
-    inputScales: inputScales === undefined ? null : { scales: inputScales, from: "the caller" },
-    chunk: maxTokens ?? DEFAULTS.chunk,
-  };
-  const ready = planned === undefined ? planSetting(setting) : { ...setting, planned };
-  return await openSetting(ready, { slots, context }, onProgress);
 }
 
 async function openEngine(request: OpenRequest<TensorName>, setting: Setting): Promise<Engine> {

@@ -1,6 +1,6 @@
 /** Maps the weights of the checkpoint in the directory that is given, cuts the file, and computes. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 
 const dir = Deno.args[0]!;
 const session = await openSession(openCheckpoint(dir), {

@@ -1,7 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { completeAll, type Completion, slotsNeeded } from "../../src/eval/batcher.ts";
 import { commonPrefix } from "../../src/eval/prompts.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import type { Session } from "../../src/session/session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";

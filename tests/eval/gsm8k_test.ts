@@ -4,7 +4,7 @@ import { readDataset } from "../../src/eval/dataset.ts";
 import { chooseShots } from "../../src/eval/fewshot.ts";
 import { accuracies, answerAll, compareWithFirst, makeQuestions, roomFor } from "../../src/eval/gsm8k.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";

@@ -4,7 +4,7 @@
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LayerTree, LinearSource, VectorSource } from "../../src/checkpoint/source.ts";
 import { operationName } from "../../src/eval/summary.ts";
-import type { SessionOptions } from "../../src/session/open.ts";
+import type { SessionOptions } from "../session/open_session.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";

@@ -2,7 +2,7 @@
 import type { Divergence, Side } from "../../src/eval/comparison.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { compareSides } from "../../src/eval/divergence.ts";
-import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { integers, readGolden } from "../golden.ts";
 

@@ -3,7 +3,7 @@ import { openCheckpoint as openInside } from "../../src/checkpoint/checkpoint.ts
 import { openCheckpoint, plan } from "../../src/library/checkpoint.ts";
 import { InputError } from "../../src/library/errors.ts";
 import { openSession } from "../../src/library/session.ts";
-import { openSession as openInsideSession } from "../../src/session/open.ts";
+import { openSession as openInsideSession } from "../session/open_session.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";

@@ -6,7 +6,7 @@
 import type { InputFormat } from "../../src/formats/input.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LinearSource } from "../../src/checkpoint/source.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import type { TappedOperation } from "../../src/model/operations.ts";
 import type { MxElement } from "../../src/formats/format.ts";

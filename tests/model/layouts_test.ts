@@ -1,7 +1,7 @@
 /** The embedded model gives the same logits bit for bit from whatever layout it is read. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Dtype } from "../../src/formats/format.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import type { BackendName } from "../../src/session/setting.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";

@@ -4,7 +4,7 @@
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Dtype } from "../../src/formats/format.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import type { BackendName } from "../../src/session/setting.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import type { TargetScheme } from "../../src/quantize/targets.ts";

@@ -5,7 +5,7 @@
 import { gunzipSync } from "node:zlib";
 import { asset } from "../../src/assets.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";

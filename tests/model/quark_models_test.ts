@@ -3,7 +3,7 @@
  * against reference, and several ranks against one.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { observe } from "../../src/quantize/observe.ts";
 import { SHAPES } from "../../tools/random_layouts.ts";

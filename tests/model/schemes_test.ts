@@ -3,7 +3,7 @@
  * scheme (tests/goldens/logits.safetensors).
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import type { BackendName } from "../../src/session/setting.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { assert, assertEquals } from "../assert.ts";

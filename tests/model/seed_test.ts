@@ -1,6 +1,6 @@
 /** What a seed promises and where: docs/reproducibility.md. */
 import { generate } from "../../src/session/generate.ts";
-import type { SessionOptions } from "../../src/session/open.ts";
+import type { SessionOptions } from "../session/open_session.ts";
 import { Sampler } from "../../src/session/sampler.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";

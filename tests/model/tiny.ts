@@ -1,6 +1,6 @@
 /** The embedded model opened for tests, and measures of the distance between logits. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { openSession, type SessionOptions } from "../../src/session/open.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
 import type { Session } from "../../src/session/session.ts";
 
 /** Directory of the embedded model. */

@@ -1,7 +1,7 @@
 /** Tensor and expert parallel runs of the embedded model against one rank. */
 import { InputError } from "../../src/errors.ts";
 import type { TapPoint } from "../../src/model/gpt_oss.ts";
-import type { SessionOptions } from "../../src/session/open.ts";
+import type { SessionOptions } from "../session/open_session.ts";
 import { threadsOf } from "../../src/parallel/ranked_engine.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";

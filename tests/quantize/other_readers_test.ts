@@ -4,7 +4,7 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { concentration, inverseFrequencies } from "../../src/model/yarn.ts";
-import { openSession } from "../../src/session/open.ts";
+import { openSession } from "../session/open_session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { integers, readGolden } from "../golden.ts";

@@ -102,8 +102,8 @@ const OPTIONS = {
   prompt: option(
     "FORMAT",
     choice(...PROMPT_FORMATS).optional(),
-    "chat (default): the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: lm-eval's " +
-      "text is continued",
+    "chat (default): the question is the user's message; chat-lm-eval: lm-eval's wording as a message; completion: " +
+      "lm-eval's text is continued",
   ),
   shots: option(
     "N",
