@@ -101,7 +101,9 @@ function settle(stream: Stream): void {
   }
 }
 
-/** @throws {NonFiniteLogits} for what `argmax` and `sample` write where a logit is NaN or infinite; see kernels/ABI.md. */
+/**
+ * @throws {NonFiniteLogits} for what `argmax` and `sample` write where a logit is NaN or infinite; see kernels/ABI.md.
+ */
 function refuseNonsense(id: number, row: number): void {
   if (id < 0) throw new NonFiniteLogits(row, ~id);
 }
