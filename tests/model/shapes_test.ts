@@ -36,7 +36,10 @@ async function compute(one: ShapeCase, open: OpenAny, options: ShapeSession): Pr
   }
 }
 
-/** Outside a soak every so many shapes are computed: a number that shares no factor with the turns that shapes are made by. */
+/**
+ * Outside a soak every so many shapes are computed: a number that shares no factor with the turns that shapes are made
+ * by.
+ */
 const SHAPE_STEP = 5;
 
 /** Tokens of a batch: whole sequences, and pieces that end within a window. */
