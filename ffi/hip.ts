@@ -7,21 +7,18 @@
  * in it by its form (see {@linkcode findArchitecture}).
  */
 import { FailureError } from "../src/errors.ts";
-import type { Driver, Handle } from "./driver.ts";
+import type { Handle } from "./driver.ts";
 import { HipError } from "./errors.ts";
 import { environment, openLibrary } from "./library.ts";
-import { HIP_SYMBOLS } from "./hip_symbols.ts";
+import { HIP_NAMES, HIP_SYMBOLS } from "./hip_symbols.ts";
+import { type Attributes, LibraryDriver } from "./library_driver.ts";
 import { Runtime } from "./owners.ts";
-import type { DeviceProperties, GpuRuntime, MemoryInfo } from "./runtime.ts";
+import type { DeviceProperties, GpuRuntime } from "./runtime.ts";
 
 /** hipDeviceAttribute_t: the same values in the headers of ROCm 5.2, 6.2 and 7. */
-const ATTRIBUTE = { multiprocessorCount: 63, maxSharedMemoryPerBlock: 74, warpSize: 87 } as const;
+const ATTRIBUTES: Attributes = { multiprocessorCount: 63, sharedBytesPerBlock: 74, warpSize: 87 };
 /** hipMemcpyKind */
 const HOST_TO_DEVICE = 1, DEVICE_TO_HOST = 2, DEVICE_TO_DEVICE = 3;
-const HIP_STREAM_NON_BLOCKING = 1;
-/** Other threads (ranks) may go on allocating while one records. */
-const CAPTURE_MODE_THREAD_LOCAL = 1;
-const HIP_ERROR_NOT_READY = 600;
 /** Both layouts of hipDeviceProp_t are shorter (at most 1,480 bytes in ROCm 7). */
 const PROPERTIES_BYTES = 16_384;
 
@@ -75,233 +72,81 @@ export function findArchitecture(properties: Uint8Array): { arch: string; featur
   return { arch: found[1]!, features: found[2]! };
 }
 
-class HipDriver implements Driver {
+class HipDriver extends LibraryDriver {
   readonly kind = "hip";
-  readonly #library: Deno.DynamicLibrary<typeof HIP_SYMBOLS>;
+  protected readonly attributes = ATTRIBUTES;
   readonly #c: Deno.DynamicLibrary<typeof HIP_SYMBOLS>["symbols"];
-  /** Receives one handle, pointer or size. */
-  readonly #out = new BigUint64Array(new ArrayBuffer(16));
-  readonly #outInt = new Int32Array(this.#out.buffer);
-  readonly #outFloat = new Float32Array(this.#out.buffer);
 
-  constructor(library: Deno.DynamicLibrary<typeof HIP_SYMBOLS>, readonly path: string) {
-    this.#library = library;
+  constructor(library: Deno.DynamicLibrary<typeof HIP_SYMBOLS>, path: string) {
+    super(library.symbols, HIP_NAMES, path, () => library.close());
     this.#c = library.symbols;
-    this.#unwrap("hipInit", this.#c.hipInit(0));
+    this.init();
   }
 
-  /** Every return code passes here. */
-  #unwrap(call: keyof typeof HIP_SYMBOLS, code: number, detail = ""): void {
-    if (code === 0) return;
+  protected override error(call: string, code: number, detail: string): HipError {
     const name = this.#c.hipGetErrorName(code);
-    throw new HipError(call, code, name === null ? "unknown" : Deno.UnsafePointerView.getCString(name), detail);
+    return new HipError(call, code, name === null ? "unknown" : Deno.UnsafePointerView.getCString(name), detail);
   }
 
-  version(): string {
-    this.#unwrap("hipRuntimeGetVersion", this.#c.hipRuntimeGetVersion(this.#out));
-    const version = this.#outInt[0]!;
+  protected override versionText(version: number): string {
     return `${Math.floor(version / 1e7)}.${Math.floor(version / 1e5) % 100}.${version % 1e5}`;
   }
 
-  deviceCount(): number {
-    this.#unwrap("hipGetDeviceCount", this.#c.hipGetDeviceCount(this.#out));
-    return this.#outInt[0]!;
+  protected override device(ordinal: number): number {
+    return ordinal;
   }
 
-  properties(device: number): DeviceProperties {
-    const c = this.#c;
-    const name = new Uint8Array(new ArrayBuffer(256));
-    this.#unwrap("hipDeviceGetName", c.hipDeviceGetName(name, name.length, device));
-    this.#unwrap("hipDeviceTotalMem", c.hipDeviceTotalMem(this.#out, device));
-    const totalBytes = Number(this.#out[0]);
-    const structure = new Uint8Array(new ArrayBuffer(PROPERTIES_BYTES));
+  protected override architecture(device: number): Pick<DeviceProperties, "arch" | "features"> {
+    const c = this.#c, structure = new Uint8Array(new ArrayBuffer(PROPERTIES_BYTES));
     if (c.hipGetDevicePropertiesR0600) {
-      this.#unwrap("hipGetDevicePropertiesR0600", c.hipGetDevicePropertiesR0600(structure, device));
+      this.unwrap("hipGetDevicePropertiesR0600", c.hipGetDevicePropertiesR0600(structure, device));
     } else if (c.hipGetDeviceProperties) {
-      this.#unwrap("hipGetDeviceProperties", c.hipGetDeviceProperties(structure, device));
+      this.unwrap("hipGetDeviceProperties", c.hipGetDeviceProperties(structure, device));
     }
-    return {
-      index: device,
-      name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
-      ...findArchitecture(structure),
-      totalBytes,
-      multiprocessors: this.#attribute(ATTRIBUTE.multiprocessorCount, device),
-      waveSize: this.#attribute(ATTRIBUTE.warpSize, device),
-      sharedBytesPerBlock: this.#attribute(ATTRIBUTE.maxSharedMemoryPerBlock, device),
-    };
+    return findArchitecture(structure);
   }
 
-  #attribute(attribute: number, device: number): number {
-    const code = this.#c.hipDeviceGetAttribute(this.#out, attribute, device);
-    this.#unwrap("hipDeviceGetAttribute", code, `attribute ${attribute}`);
-    return this.#outInt[0]!;
-  }
-
-  retain(device: number): Handle {
-    this.#unwrap("hipSetDevice", this.#c.hipSetDevice(device), `device ${device}`);
+  override retain(device: number): Handle {
+    this.unwrap("hipSetDevice", this.#c.hipSetDevice(device), `device ${device}`);
     return 0n;
   }
 
-  release(_device: number): void {
+  override release(_device: number): void {
     // HIP has no context to give back.
   }
 
-  memory(): MemoryInfo {
-    const total = this.#out.subarray(1);
-    this.#unwrap("hipMemGetInfo", this.#c.hipMemGetInfo(this.#out, total));
-    return { freeBytes: Number(this.#out[0]), totalBytes: Number(total[0]) };
-  }
-
-  synchronize(): void {
-    this.#unwrap("hipDeviceSynchronize", this.#c.hipDeviceSynchronize());
-  }
-
-  allocate(bytes: number): Handle {
-    this.#unwrap("hipMalloc", this.#c.hipMalloc(this.#out, BigInt(bytes)), `${bytes} bytes`);
-    return this.#out[0]!;
-  }
-
-  free(address: Handle): void {
-    this.#unwrap("hipFree", this.#c.hipFree(address));
-  }
-
-  allocateHost(bytes: number): Handle {
-    this.#unwrap("hipHostMalloc", this.#c.hipHostMalloc(this.#out, BigInt(bytes), 0), `${bytes} bytes`);
-    return this.#out[0]!;
-  }
-
-  freeHost(address: Handle): void {
-    this.#unwrap("hipHostFree", this.#c.hipHostFree(address));
-  }
-
-  copyToDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void {
+  override copyToDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void {
     this.#copy(target, source, bytes, HOST_TO_DEVICE, stream);
   }
 
-  copyToHost(target: Handle, source: Handle, bytes: number, stream: Handle): void {
+  override copyToHost(target: Handle, source: Handle, bytes: number, stream: Handle): void {
     this.#copy(target, source, bytes, DEVICE_TO_HOST, stream);
   }
 
-  copyOnDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void {
+  override copyOnDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void {
     this.#copy(target, source, bytes, DEVICE_TO_DEVICE, stream);
   }
 
   #copy(target: Handle, source: Handle, bytes: number, kind: number, stream: Handle): void {
     const code = this.#c.hipMemcpyAsync(target, source, BigInt(bytes), kind, stream);
-    this.#unwrap("hipMemcpyAsync", code, `${bytes} bytes`);
+    this.unwrap("hipMemcpyAsync", code, `${bytes} bytes`);
   }
 
-  fill(target: Handle, byte: number, bytes: number, stream: Handle): void {
-    this.#unwrap("hipMemsetAsync", this.#c.hipMemsetAsync(target, byte, BigInt(bytes), stream), `${bytes} bytes`);
+  override fill(target: Handle, byte: number, bytes: number, stream: Handle): void {
+    this.unwrap("hipMemsetAsync", this.#c.hipMemsetAsync(target, byte, BigInt(bytes), stream), `${bytes} bytes`);
   }
 
-  createStream(): Handle {
-    const code = this.#c.hipStreamCreateWithFlags(this.#out, HIP_STREAM_NON_BLOCKING);
-    this.#unwrap("hipStreamCreateWithFlags", code);
-    return this.#out[0]!;
+  override loadModule(image: Uint8Array<ArrayBuffer>, name: string): Handle {
+    this.unwrap("hipModuleLoadData", this.#c.hipModuleLoadData(this.out, image), name);
+    return this.out[0]!;
   }
 
-  destroyStream(stream: Handle): void {
-    this.#unwrap("hipStreamDestroy", this.#c.hipStreamDestroy(stream));
-  }
-
-  synchronizeStream(stream: Handle): void {
-    this.#unwrap("hipStreamSynchronize", this.#c.hipStreamSynchronize(stream));
-  }
-
-  waitEvent(stream: Handle, event: Handle): void {
-    this.#unwrap("hipStreamWaitEvent", this.#c.hipStreamWaitEvent(stream, event, 0));
-  }
-
-  createEvent(): Handle {
-    this.#unwrap("hipEventCreateWithFlags", this.#c.hipEventCreateWithFlags(this.#out, 0));
-    return this.#out[0]!;
-  }
-
-  destroyEvent(event: Handle): void {
-    this.#unwrap("hipEventDestroy", this.#c.hipEventDestroy(event));
-  }
-
-  recordEvent(event: Handle, stream: Handle): void {
-    this.#unwrap("hipEventRecord", this.#c.hipEventRecord(event, stream));
-  }
-
-  synchronizeEvent(event: Handle): void {
-    this.#unwrap("hipEventSynchronize", this.#c.hipEventSynchronize(event));
-  }
-
-  eventDone(event: Handle): boolean {
-    const code = this.#c.hipEventQuery(event);
-    if (code === HIP_ERROR_NOT_READY) return false;
-    this.#unwrap("hipEventQuery", code);
-    return true;
-  }
-
-  elapsedMilliseconds(start: Handle, end: Handle): number {
-    this.#unwrap("hipEventElapsedTime", this.#c.hipEventElapsedTime(this.#out, start, end));
-    return this.#outFloat[0]!;
-  }
-
-  loadModule(image: Uint8Array<ArrayBuffer>, name: string): Handle {
-    this.#unwrap("hipModuleLoadData", this.#c.hipModuleLoadData(this.#out, image), name);
-    return this.#out[0]!;
-  }
-
-  unloadModule(module: Handle): void {
-    this.#unwrap("hipModuleUnload", this.#c.hipModuleUnload(module));
-  }
-
-  function(module: Handle, entry: string): Handle {
-    const name = new TextEncoder().encode(entry + "\0");
-    this.#unwrap("hipModuleGetFunction", this.#c.hipModuleGetFunction(this.#out, module, name), entry);
-    return this.#out[0]!;
-  }
-
-  allowSharedBytes(_kernel: Handle, _bytes: number): void {
+  override allowSharedBytes(_kernel: Handle, _bytes: number): void {
     // Local memory needs no permission in HIP; a launch with too much of it fails.
   }
 
-  launch(
-    kernel: Handle,
-    name: string,
-    [x, y, z]: readonly [number, number, number],
-    threads: number,
-    sharedBytes: number,
-    stream: Handle,
-    parameters: BigUint64Array<ArrayBuffer>,
-  ): void {
-    const code = this.#c.hipModuleLaunchKernel(kernel, x, y, z, threads, 1, 1, sharedBytes, stream, parameters, 0n);
-    if (code !== 0) this.#unwrap("hipModuleLaunchKernel", code, `${name}, grid ${x}x${y}x${z}, ${threads} threads`);
-  }
-
-  beginCapture(stream: Handle): void {
-    this.#unwrap("hipStreamBeginCapture", this.#c.hipStreamBeginCapture(stream, CAPTURE_MODE_THREAD_LOCAL));
-  }
-
-  endCapture(stream: Handle): Handle {
-    this.#out[0] = 0n;
-    this.#unwrap("hipStreamEndCapture", this.#c.hipStreamEndCapture(stream, this.#out));
-    return this.#out[0]!;
-  }
-
-  instantiate(graph: Handle): Handle {
-    this.#unwrap("hipGraphInstantiate", this.#c.hipGraphInstantiate(this.#out, graph, 0n, 0n, 0n));
-    return this.#out[0]!;
-  }
-
-  launchGraph(executable: Handle, stream: Handle): void {
-    this.#unwrap("hipGraphLaunch", this.#c.hipGraphLaunch(executable, stream));
-  }
-
-  destroyGraph(graph: Handle): void {
-    this.#unwrap("hipGraphDestroy", this.#c.hipGraphDestroy(graph));
-  }
-
-  destroyExecutable(executable: Handle): void {
-    this.#unwrap("hipGraphExecDestroy", this.#c.hipGraphExecDestroy(executable));
-  }
-
-  close(): void {
-    this.#library.close();
+  override instantiate(graph: Handle): Handle {
+    this.unwrap("hipGraphInstantiate", this.#c.hipGraphInstantiate(this.out, graph, 0n, 0n, 0n));
+    return this.out[0]!;
   }
 }

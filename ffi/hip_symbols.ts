@@ -1,26 +1,48 @@
 /** The functions of libamdhip64 that are called, and nothing else. */
+import { type SharedNames, sharedSymbols } from "./symbols.ts";
+
+/** Names of the functions that CUDA has as well. */
+export const HIP_NAMES: SharedNames = {
+  init: "hipInit",
+  version: "hipRuntimeGetVersion",
+  deviceCount: "hipGetDeviceCount",
+  deviceName: "hipDeviceGetName",
+  totalMemory: "hipDeviceTotalMem",
+  attribute: "hipDeviceGetAttribute",
+  synchronize: "hipDeviceSynchronize",
+  memory: "hipMemGetInfo",
+  allocate: "hipMalloc",
+  free: "hipFree",
+  allocateHost: "hipHostMalloc",
+  freeHost: "hipHostFree",
+  createStream: "hipStreamCreateWithFlags",
+  destroyStream: "hipStreamDestroy",
+  synchronizeStream: "hipStreamSynchronize",
+  waitEvent: "hipStreamWaitEvent",
+  createEvent: "hipEventCreateWithFlags",
+  destroyEvent: "hipEventDestroy",
+  recordEvent: "hipEventRecord",
+  synchronizeEvent: "hipEventSynchronize",
+  queryEvent: "hipEventQuery",
+  elapsedTime: "hipEventElapsedTime",
+  unloadModule: "hipModuleUnload",
+  function: "hipModuleGetFunction",
+  launch: "hipModuleLaunchKernel",
+  beginCapture: "hipStreamBeginCapture",
+  endCapture: "hipStreamEndCapture",
+  launchGraph: "hipGraphLaunch",
+  destroyGraph: "hipGraphDestroy",
+  destroyExecutable: "hipGraphExecDestroy",
+};
 
 /**
- * Every function that is called, with its C parameters. `hipError_t` is an int, `hipDevice_t` an int. Handles
- * (`hipStream_t`, `hipEvent_t`, `hipModule_t`, `hipFunction_t`, `hipGraph_t`, `hipGraphExec_t`) and device pointers are
- * 64-bit numbers.
+ * All functions that are called. `hipError_t` and `hipDevice_t` are ints; handles (`hipStream_t`, `hipModule_t`,
+ * `hipGraph_t`, `hipGraphExec_t`) and device pointers are 64-bit numbers.
  */
 export const HIP_SYMBOLS = {
-  hipInit: { parameters: [/* unsigned flags */ "u32"], result: "i32" },
-  hipRuntimeGetVersion: { parameters: [/* int *version */ "buffer"], result: "i32" },
+  ...sharedSymbols(HIP_NAMES),
   hipGetErrorName: { parameters: [/* hipError_t */ "i32"], result: /* const char * */ "pointer" },
-  hipGetDeviceCount: { parameters: [/* int *count */ "buffer"], result: "i32" },
   hipSetDevice: { parameters: [/* int device */ "i32"], result: "i32" },
-  hipDeviceSynchronize: { parameters: [], result: "i32" },
-  hipDeviceGetName: {
-    parameters: [/* char *name */ "buffer", /* int length */ "i32", /* hipDevice_t */ "i32"],
-    result: "i32",
-  },
-  hipDeviceTotalMem: { parameters: [/* size_t *bytes */ "buffer", /* hipDevice_t */ "i32"], result: "i32" },
-  hipDeviceGetAttribute: {
-    parameters: [/* int *value */ "buffer", /* hipDeviceAttribute_t */ "i32", /* int device */ "i32"],
-    result: "i32",
-  },
   // ROCm 6 and later; the older name remains for the older layout.
   hipGetDevicePropertiesR0600: {
     parameters: [/* hipDeviceProp_tR0600 * */ "buffer", /* int device */ "i32"],
@@ -32,14 +54,6 @@ export const HIP_SYMBOLS = {
     result: "i32",
     optional: true,
   },
-  hipMemGetInfo: { parameters: [/* size_t *free */ "buffer", /* size_t *total */ "buffer"], result: "i32" },
-  hipMalloc: { parameters: [/* void **address */ "buffer", /* size_t bytes */ "u64"], result: "i32" },
-  hipFree: { parameters: [/* void *address */ "u64"], result: "i32" },
-  hipHostMalloc: {
-    parameters: [/* void **address */ "buffer", /* size_t bytes */ "u64", /* unsigned flags */ "u32"],
-    result: "i32",
-  },
-  hipHostFree: { parameters: [/* void *address */ "u64"], result: "i32" },
   hipMemcpyAsync: {
     parameters: [
       /* void *target */ "u64",
@@ -51,54 +65,10 @@ export const HIP_SYMBOLS = {
     result: "i32",
   },
   hipMemsetAsync: {
-    parameters: [
-      /* void *target */ "u64",
-      /* int value */ "i32",
-      /* size_t bytes */ "u64",
-      /* hipStream_t */ "u64",
-    ],
-    result: "i32",
-  },
-  hipStreamCreateWithFlags: { parameters: [/* hipStream_t * */ "buffer", /* unsigned flags */ "u32"], result: "i32" },
-  hipStreamDestroy: { parameters: [/* hipStream_t */ "u64"], result: "i32" },
-  hipStreamSynchronize: { parameters: [/* hipStream_t */ "u64"], result: "i32" },
-  hipStreamWaitEvent: {
-    parameters: [/* hipStream_t */ "u64", /* hipEvent_t */ "u64", /* unsigned flags */ "u32"],
-    result: "i32",
-  },
-  hipEventCreateWithFlags: { parameters: [/* hipEvent_t * */ "buffer", /* unsigned flags */ "u32"], result: "i32" },
-  hipEventDestroy: { parameters: [/* hipEvent_t */ "u64"], result: "i32" },
-  hipEventRecord: { parameters: [/* hipEvent_t */ "u64", /* hipStream_t */ "u64"], result: "i32" },
-  hipEventSynchronize: { parameters: [/* hipEvent_t */ "u64"], result: "i32" },
-  hipEventQuery: { parameters: [/* hipEvent_t */ "u64"], result: "i32" },
-  hipEventElapsedTime: {
-    parameters: [/* float *milliseconds */ "buffer", /* hipEvent_t start */ "u64", /* hipEvent_t stop */ "u64"],
+    parameters: [/* void *target */ "u64", /* int value */ "i32", /* size_t bytes */ "u64", /* hipStream_t */ "u64"],
     result: "i32",
   },
   hipModuleLoadData: { parameters: [/* hipModule_t * */ "buffer", /* const void *image */ "buffer"], result: "i32" },
-  hipModuleUnload: { parameters: [/* hipModule_t */ "u64"], result: "i32" },
-  hipModuleGetFunction: {
-    parameters: [/* hipFunction_t * */ "buffer", /* hipModule_t */ "u64", /* const char *name */ "buffer"],
-    result: "i32",
-  },
-  hipModuleLaunchKernel: {
-    parameters: [
-      /* hipFunction_t */ "u64",
-      /* unsigned gridDimX, gridDimY, gridDimZ (blocks) */ "u32",
-      "u32",
-      "u32",
-      /* unsigned blockDimX, blockDimY, blockDimZ (threads) */ "u32",
-      "u32",
-      "u32",
-      /* unsigned sharedMemBytes */ "u32",
-      /* hipStream_t */ "u64",
-      /* void **kernelParams */ "buffer",
-      /* void **extra */ "u64",
-    ],
-    result: "i32",
-  },
-  hipStreamBeginCapture: { parameters: [/* hipStream_t */ "u64", /* hipStreamCaptureMode */ "i32"], result: "i32" },
-  hipStreamEndCapture: { parameters: [/* hipStream_t */ "u64", /* hipGraph_t * */ "buffer"], result: "i32" },
   hipGraphInstantiate: {
     parameters: [
       /* hipGraphExec_t * */ "buffer",
@@ -109,7 +79,4 @@ export const HIP_SYMBOLS = {
     ],
     result: "i32",
   },
-  hipGraphLaunch: { parameters: [/* hipGraphExec_t */ "u64", /* hipStream_t */ "u64"], result: "i32" },
-  hipGraphDestroy: { parameters: [/* hipGraph_t */ "u64"], result: "i32" },
-  hipGraphExecDestroy: { parameters: [/* hipGraphExec_t */ "u64"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { openCuda } from "../../ffi/cuda.ts";
 import { CUDA_SYMBOLS } from "../../ffi/cuda_symbols.ts";
+import { namesOf } from "../../ffi/symbols.ts";
 import { CudaError } from "../../ffi/errors.ts";
 import { buildCudaHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
@@ -33,7 +34,7 @@ Deno.test({ name: "openCuda() computes, records and replays on the test library"
   assertEquals(values, Float32Array.from({ length: COUNT }, (_, i) => 2 * i + 0.5));
   assertEquals(counter, 6n);
   assertEquals(host.leaks(), "");
-  const idle = Object.keys(CUDA_SYMBOLS).filter((call) => call !== "cuGetErrorName" && host.calls(call) === 0);
+  const idle = namesOf(CUDA_SYMBOLS).filter((call) => call !== "cuGetErrorName" && host.calls(call) === 0);
   assertEquals(idle, []);
 });
 
@@ -46,7 +47,7 @@ Deno.test({ name: "openCuda() turns a failure of any call into one line and leak
     exercise(runtime, image);
   };
   run();
-  const calls = Object.keys(CUDA_SYMBOLS).filter((call) => host.calls(call) > 0);
+  const calls = namesOf(CUDA_SYMBOLS).filter((call) => host.calls(call) > 0);
   const counts = new Map(calls.map((call) => [call, host.calls(call)]));
   assert(calls.length > 35, `${calls.length} calls`);
   for (const [call, count] of counts) {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "../ass
 import { HipError } from "../../ffi/errors.ts";
 import { findArchitecture, hipCandidates, openHip } from "../../ffi/hip.ts";
 import { HIP_SYMBOLS } from "../../ffi/hip_symbols.ts";
+import { namesOf } from "../../ffi/symbols.ts";
 import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { COUNT, exercise } from "./exercise.ts";
@@ -27,7 +28,7 @@ Deno.test({ name: "openHip() calls every function of its symbol table", ignore }
   // The names of errors are not counted, and the properties of ROCm 5 are not asked for where those of ROCm 6 are
   // there.
   const exempt = ["hipGetErrorName", "hipGetDeviceProperties"];
-  const idle = Object.keys(HIP_SYMBOLS).filter((call) => !exempt.includes(call) && host.calls(call) === 0);
+  const idle = namesOf(HIP_SYMBOLS).filter((call) => !exempt.includes(call) && host.calls(call) === 0);
   assertEquals(idle, []);
 });
 
@@ -40,7 +41,7 @@ Deno.test({ name: "openHip() turns a failure of any call into one line and leaks
     exercise(runtime, image);
   };
   run();
-  const calls = [...Object.keys(HIP_SYMBOLS), "kernel"].filter((call) => host.calls(call) > 0);
+  const calls = [...namesOf(HIP_SYMBOLS), "kernel"].filter((call) => host.calls(call) > 0);
   const counts = new Map(calls.map((call) => [call, host.calls(call)]));
   assert(calls.length > 35, `${calls.length} calls`);
   let injected = 0;

@@ -1,6 +1,7 @@
 /** What the GPU backend says, and gives back, when something goes wrong. */
 import { openHip } from "../../../ffi/hip.ts";
 import { HIP_SYMBOLS } from "../../../ffi/hip_symbols.ts";
+import { namesOf } from "../../../ffi/symbols.ts";
 import { openGpu } from "../../../src/backends/gpu/open.ts";
 import { FailureError, InputError } from "../../../src/errors.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../../assert.ts";
@@ -95,7 +96,7 @@ Deno.test({ name: "the GPU backend turns a failure of any call into one line and
   };
   await run();
   assertEquals(host.leaks(), "");
-  const counts = new Map([...Object.keys(HIP_SYMBOLS), "kernel"].map((call) => [call, host.calls(call)] as const));
+  const counts = new Map([...namesOf(HIP_SYMBOLS), "kernel"].map((call) => [call, host.calls(call)] as const));
   const releases = /Free$|Destroy$|Unload$/;
   let injected = 0;
   for (const [call, count] of counts) {
