@@ -5,7 +5,7 @@ import { rotaryTables } from "../../model/yarn.ts";
 import type { Dtype, KvFormat } from "../../formats/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
 import type { Areas, EmulateTensor } from "./areas.ts";
-import { type CacheGeometry, cacheGeometry } from "./cache.ts";
+import { type CacheGeometry, cacheGeometry, copyCacheSlot } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
 import { Machine } from "./machine.ts";
 import type { ModelPlan } from "./plan.ts";
@@ -247,12 +247,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#caches.forEach((g, layer) => {
       const { u8 } = this.#machine.views[this.#plan.memoryOfLayer[layer]!]!;
       const kept = Math.min(length, g.capacity) * this.#config.headDim * g.elementBytes;
-      for (const half of [0, g.halfBytes]) {
-        for (let head = 0; head < g.kvHeads; head++) {
-          const at = this.#cacheAddress(layer) + half + head * g.headBytes;
-          u8.copyWithin(at + to * g.slotBytes, at + from * g.slotBytes, at + from * g.slotBytes + kept);
-        }
-      }
+      copyCacheSlot(u8, this.#cacheAddress(layer), g, from, to, kept);
     });
   }
 

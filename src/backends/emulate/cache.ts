@@ -30,3 +30,20 @@ export function cacheGeometry(request: OpenRequest, layer: number): CacheGeometr
   const slotBytes = kvHeads * headBytes;
   return { kvHeads, elementBytes, capacity, headBytes, slotBytes, halfBytes: slots * slotBytes };
 }
+
+/** Copies the first `bytes` of every head from one slot to another, in the memory that has the cache at `address`. */
+export function copyCacheSlot(
+  memory: Uint8Array,
+  address: number,
+  g: CacheGeometry,
+  from: number,
+  to: number,
+  bytes: number,
+): void {
+  for (const half of [0, g.halfBytes]) {
+    for (let head = 0; head < g.kvHeads; head++) {
+      const at = address + half + head * g.headBytes;
+      memory.copyWithin(at + to * g.slotBytes, at + from * g.slotBytes, at + from * g.slotBytes + bytes);
+    }
+  }
+}

@@ -1,20 +1,21 @@
 /**
- * The GPU backend: operations are collected, joined where one kernel computes several, and launched when somebody needs
- * a result. A decode step can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
+ * The GPU backend: operations are collected (see collector.ts) and launched when somebody needs a result. A decode step
+ * can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
  */
-import type { DeviceRange, GpuDevice, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import type { GpuDevice, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, LOGIT_ROWS } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../../model/backend.ts";
 import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
+import { copyCacheSlot } from "./cache.ts";
 import { decodeLoop, type DecodeParts, enqueuePick, uploadSampling } from "./decode.ts";
 import { attentionEntry } from "./attention.ts";
+import { type ExpertTables, OperationCollector } from "./collector.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
-import { fuse, type Operation, writes } from "./operations.ts";
-import { downloadFloats, uploadFloats } from "./staging.ts";
-import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuTree, GpuVector } from "./tensors.ts";
+import { downloadFloats, downloadRows, uploadFloats, uploadRows } from "./staging.ts";
+import type { GpuLinear, GpuTensor, GpuTree } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 const NO_ROWS = new Int32Array(0);
@@ -34,7 +35,7 @@ export interface GpuParts<N extends string> {
   readonly request: OpenRequest<N>;
   readonly weights: GpuTree;
   /** By the arrays of `weights`. */
-  readonly experts: ReadonlyMap<readonly GpuLinear[], ExpertTable>;
+  readonly experts: ExpertTables;
   readonly workspace: Workspace<N>;
   readonly executor: Executor;
   readonly stream: Stream;
@@ -43,37 +44,32 @@ export interface GpuParts<N extends string> {
   readonly name: string;
 }
 
-export class GpuBackend<N extends string> implements Backend<N> {
+export class GpuBackend<N extends string> extends OperationCollector implements Backend<N> {
   readonly name: string;
   readonly tensors: Readonly<Record<N, GpuTensor>>;
   readonly weights: GpuTree;
   readonly info: BackendInfo;
   readonly #request: OpenRequest<N>;
-  readonly #experts: ReadonlyMap<readonly GpuLinear[], ExpertTable>;
   readonly #workspace: Workspace<N>;
-  readonly #executor: Executor;
   readonly #stream: Stream;
   readonly #held: Held;
   readonly #uploads: BatchUploads;
   /** Page-locked memory for results and for what tests write. */
   readonly #staging: PinnedBuffer;
-  readonly #queue: Operation[] = [];
-  readonly #elided = new Set<GpuTensor>();
   readonly #graphs = new Map<string, Graph | "seen">();
   #batch: Batch = NO_BATCH;
   #recording: Batch | null = null;
   #closed = false;
 
   constructor(parts: GpuParts<N>) {
+    super(parts.executor, parts.experts);
     const { request, workspace, held, stream } = parts;
     this.name = parts.name;
     this.#request = request;
     this.weights = parts.weights;
     this.tensors = workspace.tensors;
     this.info = parts.info;
-    this.#experts = parts.experts;
     this.#workspace = workspace;
-    this.#executor = parts.executor;
     this.#stream = stream;
     this.#held = held;
     this.#uploads = held.own(new BatchUploads(held.device, stream, workspace, request.maxTokens));
@@ -87,13 +83,13 @@ export class GpuBackend<N extends string> implements Backend<N> {
   begin(batch: Batch): void {
     // A batch that is being recorded was uploaded before.
     if (this.#recording === batch) return;
-    this.#flush(true);
+    this.flush(true);
     this.#prepare(batch, NO_ROWS);
   }
 
   /** Makes a batch current and uploads it. */
   #prepare(batch: Batch, rows: Int32Array): void {
-    const { config, context, maxTokens } = this.#request, w = this.#workspace, { calls, options } = this.#executor;
+    const { config, context, maxTokens } = this.#request, w = this.#workspace, { calls, options } = this.executor;
     this.#batch = batch;
     const n = batch.ids.length, single = isSingle(batch);
     let tiles: Int32Array = NO_ROWS;
@@ -113,55 +109,7 @@ export class GpuBackend<N extends string> implements Backend<N> {
       rotary = { cos: w.batchCos, sin: w.batchSin, rows: w.rowNumbers };
     }
     if (n > maxTokens) throw new RangeError(`a batch of ${n} tokens, but the backend was opened for ${maxTokens}`);
-    this.#executor.begin({ n, single, attentionTiles: tiles.length / 2, rotary });
-  }
-
-  embed(out: GpuTensor, table: GpuMatrix): void {
-    this.#queue.push({ kind: "embed", out, table });
-  }
-
-  rmsNorm(out: GpuTensor, x: GpuTensor, weight: GpuVector): void {
-    this.#queue.push({ kind: "rmsNorm", out, x, weight });
-  }
-
-  linear(outs: readonly GpuTensor[], x: GpuTensor, linears: readonly GpuLinear[]): void {
-    this.#queue.push({ kind: "linear", outs, x, linears });
-  }
-
-  rotate(q: GpuTensor, k: GpuTensor): void {
-    this.#queue.push({ kind: "rotate", q, k });
-  }
-
-  store(layer: number, k: GpuTensor, v: GpuTensor): void {
-    this.#queue.push({ kind: "store", layer, k, v });
-  }
-
-  attention(out: GpuTensor, q: GpuTensor, layer: number, sinks: GpuVector): void {
-    this.#queue.push({ kind: "attention", out, q, layer, sinks });
-  }
-
-  add(h: GpuTensor, y: GpuTensor): void {
-    this.#queue.push({ kind: "add", h, y });
-  }
-
-  route(logits: GpuTensor): void {
-    this.#queue.push({ kind: "route", logits });
-  }
-
-  expertGateUp(out: GpuTensor, x: GpuTensor, gateUp: readonly GpuLinear[]): void {
-    this.#queue.push({ kind: "expertGateUp", out, x, experts: this.#experts.get(gateUp)! });
-  }
-
-  swiglu(out: GpuTensor, z: GpuTensor): void {
-    this.#queue.push({ kind: "swiglu", out, z });
-  }
-
-  expertDown(out: GpuTensor, a: GpuTensor, down: readonly GpuLinear[]): void {
-    this.#queue.push({ kind: "expertDown", out, a, experts: this.#experts.get(down)! });
-  }
-
-  combine(out: GpuTensor, y: GpuTensor): void {
-    this.#queue.push({ kind: "combine", out, y });
+    this.executor.begin({ n, single, attentionTiles: tiles.length / 2, rotary });
   }
 
   allReduce(x: GpuTensor, group: RankGroup): void {
@@ -170,18 +118,18 @@ export class GpuBackend<N extends string> implements Backend<N> {
     // Over the host's memory: correct on any machine. Sums between devices replace it where there is a library for
     // them.
     const values = this.read(x, this.#n);
-    communicator.allReduce(values, group, this.#executor.options.round);
+    communicator.allReduce(values, group, this.executor.options.round);
     this.write(x, values);
   }
 
   logits(x: GpuTensor, head: GpuLinear, rows: Int32Array, into?: Float32Array): Float32Array {
     const vocab = head.rows;
-    this.#flush(true, x);
+    this.flush(true, x);
     const result = into ?? (rows.length > LOGIT_ROWS ? new Float32Array(rows.length * vocab) : null);
     for (let from = 0; from < rows.length; from += LOGIT_ROWS) {
       const part = rows.subarray(from, from + LOGIT_ROWS);
       this.#uploads.sendRows(part);
-      this.#executor.logits(x, head, part.length);
+      this.executor.logits(x, head, part.length);
       this.#stream.download(this.#staging, 0, this.#workspace.logits, 4 * part.length * vocab);
       this.#stream.synchronize();
       result?.set(this.#staged(part.length * vocab), from * vocab);
@@ -204,14 +152,14 @@ export class GpuBackend<N extends string> implements Backend<N> {
    * @returns Logits [rows.length, V], valid until the next call.
    */
   replay(batch: Batch, rows: Int32Array, x: GpuTensor, head: GpuLinear, walk: () => void): Float32Array {
-    this.#flush(true);
+    this.flush(true);
     this.#prepare(batch, rows);
     const logits = rows.length * head.rows;
     this.#recorded(`logits ${batch.ids.length} ${rows.length}`, batch, () => {
       walk();
-      this.#flush(true, x);
+      this.flush(true, x);
       if (rows.length === 0) return;
-      this.#executor.logits(x, head, rows.length);
+      this.executor.logits(x, head, rows.length);
       this.#stream.download(this.#staging, 0, this.#workspace.logits, 4 * logits);
     });
     this.#stream.synchronize();
@@ -233,28 +181,28 @@ export class GpuBackend<N extends string> implements Backend<N> {
       device: this.#held.device,
       stream: this.#stream,
       staging: this.#staging,
-      calls: this.#executor.calls,
+      calls: this.executor.calls,
       workspace: this.#workspace,
       context,
       maxTokens,
       vocab: head.rows,
     };
-    this.#flush(true);
+    this.flush(true);
     this.#prepare(batch, Int32Array.from({ length: rows }, (_, i) => i));
     uploadSampling(parts, request);
     const greedy = sampling.every(({ temperature }) => temperature === 0);
     return decodeLoop(parts, request, () =>
       this.#recorded(`${greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
         walk();
-        this.#flush(true, x);
-        this.#executor.logits(x, head, rows);
+        this.flush(true, x);
+        this.executor.logits(x, head, rows);
         enqueuePick(parts, rows, greedy);
       }));
   }
 
   /** Launches what was asked for; nobody looks at tensors between operations any more. */
   launch(): void {
-    this.#flush(true);
+    this.flush(true);
   }
 
   /**
@@ -286,64 +234,45 @@ export class GpuBackend<N extends string> implements Backend<N> {
 
   /** Makes a batch current and hands out what profile.ts measures with. */
   measure<T>(batch: Batch, rows: Int32Array, use: (tools: MeasuringTools) => T): T {
-    this.#flush(true);
+    this.flush(true);
     this.#prepare(batch, rows);
     this.#recording = batch;
     try {
       return use({
         device: this.#held.device,
         stream: this.#stream,
-        executor: this.#executor,
-        launch: (keep) => this.#flush(true, keep),
+        executor: this.executor,
+        launch: (keep) => this.flush(true, keep),
       });
     } finally {
-      this.#executor.only = null;
+      this.executor.only = null;
       this.#recording = null;
     }
   }
 
   copySlot(from: number, to: number, length: number): void {
-    this.#flush(true);
-    for (const cache of this.#workspace.caches) {
-      const bytes = Math.min(length, cache.capacity) * cache.headDim * cache.elementBytes;
-      if (bytes === 0) continue;
-      for (const half of [cache.k, cache.v]) {
-        for (let head = 0; head < cache.kvHeads; head++) {
-          const at = (slot: number) => part(half, slot * cache.slotStride + head * cache.headStride, bytes);
-          this.#stream.copy(at(to), at(from), bytes);
-        }
-      }
-    }
+    this.flush(true);
+    for (const cache of this.#workspace.caches) copyCacheSlot(this.#stream, cache, from, to, length);
   }
 
   read(tensor: GpuTensor, rows: number): Float32Array {
-    this.#flush(false);
-    if (this.#elided.has(tensor)) {
+    this.flush(false);
+    if (this.elided.has(tensor)) {
       throw new Error(`${tensor.name} was not kept by a fused kernel; read it before logits are computed`);
     }
-    const padded = downloadFloats(this.#stream, this.#staging, tensor.range, rows * tensor.stride);
-    const values = new Float32Array(rows * tensor.width);
-    for (let r = 0; r < rows; r++) {
-      values.set(padded.subarray(r * tensor.stride, r * tensor.stride + tensor.width), r * tensor.width);
-    }
-    return values;
+    return downloadRows(this.#stream, this.#staging, tensor, rows);
   }
 
   write(tensor: GpuTensor, values: Float32Array): void {
-    this.#flush(false);
-    const rows = values.length / tensor.width;
-    const padded = new Float32Array(rows * tensor.stride);
-    for (let r = 0; r < rows; r++) {
-      padded.set(values.subarray(r * tensor.width, (r + 1) * tensor.width), r * tensor.stride);
-    }
-    uploadFloats(this.#stream, this.#staging, tensor.range, padded);
-    this.#elided.delete(tensor);
-    const rounded = !this.#executor.options.round || values.every((value) => roundToBf16(value) === value);
-    this.#executor.changed(tensor, rounded);
+    this.flush(false);
+    uploadRows(this.#stream, this.#staging, tensor, values);
+    this.elided.delete(tensor);
+    const rounded = !this.executor.options.round || values.every((value) => roundToBf16(value) === value);
+    this.executor.changed(tensor, rounded);
   }
 
   readRouting(): { ids: Int32Array; weights: Float32Array } {
-    this.#flush(false);
+    this.flush(false);
     const count = this.#n * this.#request.config.topK, { routeIds, routeWeights } = this.#workspace;
     const ids = downloadFloats(this.#stream, this.#staging, routeIds, count);
     return {
@@ -353,29 +282,10 @@ export class GpuBackend<N extends string> implements Backend<N> {
   }
 
   writeRouting(ids: Int32Array, weights: Float32Array): void {
-    this.#flush(false);
+    this.flush(false);
     const { routeIds, routeWeights } = this.#workspace;
     uploadFloats(this.#stream, this.#staging, routeIds, new Float32Array(ids.slice().buffer));
     uploadFloats(this.#stream, this.#staging, routeWeights, weights);
-  }
-
-  /**
-   * Launches what was asked for.
-   *
-   * @param final Whether tensors between operations are of no interest any more; all but `keep` and the residual
-   *   stream.
-   */
-  #flush(final: boolean, keep?: GpuTensor): void {
-    if (this.#queue.length === 0) return;
-    const executor = this.#executor;
-    const { steps, elided } = fuse(this.#queue, (tensor) => !final || tensor === keep || tensor.name === "hidden", {
-      normRoute: (router) => executor.canNormRoute(router),
-      downCombine: (experts) => executor.canDownCombine(experts),
-    });
-    for (const operation of this.#queue) for (const tensor of writes(operation)) this.#elided.delete(tensor);
-    for (const tensor of elided) this.#elided.add(tensor);
-    this.#queue.length = 0;
-    for (const step of steps) executor.run(step);
   }
 
   close(): Promise<void> {
@@ -387,7 +297,3 @@ export class GpuBackend<N extends string> implements Backend<N> {
 
 /** Room for what tests read and write; results of any size pass through it piece by piece. */
 const STAGING_BYTES = 2 ** 20;
-
-function part(range: DeviceRange, offset: number, bytes: number): DeviceRange {
-  return range.buffer.range(range.offset + offset, bytes);
-}

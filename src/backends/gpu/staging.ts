@@ -2,6 +2,7 @@
  * Copies of any size through a page-locked buffer, waiting for each piece; for tests, taps and what is uploaded once.
  */
 import type { DeviceRange, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import type { GpuTensor } from "./tensors.ts";
 
 /** Copies float32 numbers to the start of a range. */
 export function uploadFloats(stream: Stream, staging: PinnedBuffer, target: DeviceRange, values: Float32Array): void {
@@ -35,4 +36,21 @@ export function downloadFloats(
     values.set(view.subarray(0, length), from);
   }
   return values;
+}
+
+/** Rows of a tensor, [rows, width] without the padding between them. */
+export function downloadRows(stream: Stream, staging: PinnedBuffer, tensor: GpuTensor, rows: number): Float32Array {
+  const { range, stride, width } = tensor;
+  const padded = downloadFloats(stream, staging, range, rows * stride);
+  const values = new Float32Array(rows * width);
+  for (let r = 0; r < rows; r++) values.set(padded.subarray(r * stride, r * stride + width), r * width);
+  return values;
+}
+
+/** Writes the first rows of a tensor, and zeros between them. */
+export function uploadRows(stream: Stream, staging: PinnedBuffer, tensor: GpuTensor, values: Float32Array): void {
+  const { range, stride, width } = tensor, rows = values.length / width;
+  const padded = new Float32Array(rows * stride);
+  for (let r = 0; r < rows; r++) padded.set(values.subarray(r * width, (r + 1) * width), r * stride);
+  uploadFloats(stream, staging, range, padded);
 }
