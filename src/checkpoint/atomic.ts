@@ -63,7 +63,7 @@ export class TemporaryFile implements Disposable {
   /**
    * Brings the file to the disk and gives it its name.
    *
-   * @throws {InputError} where something that is no regular file has that name; it is left alone.
+   * @throws {InputError} if something other than a regular file has that name; it is left alone.
    * @throws {FailureError} when the disk is full or fails.
    */
   commit(): void {

@@ -44,7 +44,7 @@ export function identify(path: string): FileIdentity {
 /**
  * Costs a system call for each file: cheap enough to be asked before every result that is kept.
  *
- * @throws {InputError} naming the first file that is no longer as it was.
+ * @throws {InputError} naming the first file that has changed.
  */
 export function refuseChanged(files: readonly FileIdentity[]): void {
   for (const before of files) {

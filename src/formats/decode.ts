@@ -48,7 +48,7 @@ export function fp6Code(bytes: Uint8Array, i: number): number {
 }
 
 /**
- * Multiplies the elements of an MX row by their blocks' scales, in place. Exact, but for results below float32's
+ * Multiplies the elements of an MX row by their blocks' scales, in place. Exact, except for results below float32's
  * subnormals; byte 255 makes its block NaN.
  *
  * @param scales e8m0 bytes, one per 32 elements.

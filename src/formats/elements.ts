@@ -6,7 +6,8 @@
  */
 
 /**
- * Names of the element formats: exponent and mantissa bits; `fn` finite with NaN, `fnuz` without negative zero besides.
+ * Names of the element formats: exponent and mantissa bits; `fn` finite with NaN, `fnuz` finite with NaN and without
+ * negative zero.
  */
 export type ElementName = "e2m1" | "e3m2" | "e2m3" | "e4m3fn" | "e4m3fnuz" | "e5m2";
 
@@ -39,7 +40,7 @@ export interface ElementFormat {
 
 /**
  * What {@linkcode encode} returns for NaN in every format. In e4m3fn and e5m2 it is a NaN; in FP4 and FP6 it is no
- * code, and in e4m3fnuz it is -240, so whoever writes those must look for NaN before.
+ * code, and in e4m3fnuz it is -240, so code that writes those must look for NaN first.
  */
 export const NAN_CODE = 255;
 
@@ -97,7 +98,7 @@ const ROUNDER = 2 ** 52;
 /**
  * The code of the number of the format that is nearest to `value`; between two equally near ones, that with the even
  * mantissa. Numbers beyond the largest, and infinities, give the largest. The sign is kept, also of what becomes zero
- * (save in e4m3fnuz, which has one zero).
+ * (except in e4m3fnuz, which has one zero).
  *
  * @param value Rounded to float32 first, if it is not one.
  * @returns {@linkcode NAN_CODE} for NaN.

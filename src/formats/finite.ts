@@ -1,4 +1,4 @@
-/** Values that are no numbers: how they are noticed, at the cost of one pass over them. */
+/** Finds NaN and infinities among values, at the cost of one pass over them. */
 
 /** Whether every value is a number, neither NaN nor infinite. */
 export function allFinite(values: Float32Array): boolean {

@@ -44,7 +44,7 @@ export function fp8TokenScale(amax: number): number {
   return Math.max(Math.fround(amax / ELEMENTS.e4m3fn.max), MIN_TOKEN_SCALE);
 }
 
-/** Largest magnitude of `values[start..end)`; NaN if one of them is NaN; 0 of none. */
+/** Largest magnitude of `values[start..end)`; NaN if one of them is NaN; 0 if there are none. */
 export function largestMagnitude(values: ArrayLike<number>, start: number, end: number): number {
   let amax = 0;
   // Math.max keeps a NaN that came before.

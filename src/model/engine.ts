@@ -33,7 +33,7 @@ export interface DecodeRequest {
   readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
 }
 
-/** An engine that picks tokens itself met a logit that is no number. */
+/** An engine that picks tokens itself found a logit that is NaN or infinite. */
 export class NonFiniteLogits extends FailureError {
   /**
    * @param row Token of the batch, in the order of the request.
@@ -68,7 +68,7 @@ export interface Engine {
    * Generates up to `steps` tokens of each sequence where the logits are, without handing them out: the tokens that
    * `Sampler` would pick.
    *
-   * @throws {NonFiniteLogits} if logits are no numbers.
+   * @throws {NonFiniteLogits} if a logit is NaN or infinite.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
   /** Ends threads and frees memory. */

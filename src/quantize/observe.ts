@@ -15,7 +15,7 @@ import type { InputScales } from "./targets.ts";
 export interface Observed {
   /** By module; every expert has its own, from the tokens that chose it. */
   readonly inputs: InputScales;
-  /** Per layer: of keys behind the rotary embedding, and of values. */
+  /** Per layer: of keys after the rotary embedding, and of values. */
   readonly kv: readonly KvScales[];
   /** Experts that no token chose, of all layers: they have the largest scale of their layer. */
   readonly unseenExperts: number;
@@ -147,7 +147,7 @@ export async function observe(
   for (const tokens of sequences) {
     session.reset(0);
     const progress = (done: number) => onProgress?.(before + done, total);
-    // The last logits are asked for because the session refuses those that are no numbers.
+    // The last logits are asked for because the session refuses NaN and infinities among them.
     await session.feed({ slot: 0, tokens, logits: "last" }, undefined, observer.look, progress);
     if (!observer.finite) await session.refuse(0, "--calibrate: inputs of linears");
     before += tokens.length;

@@ -35,7 +35,7 @@ export class RangeReader implements Disposable {
     readable(path, () => readInto(this.#file(file), path, offset, into as Uint8Array<ArrayBuffer>));
   }
 
-  /** `count` rows, one behind the other. */
+  /** `count` rows, one after the other. */
   rows({ file, offset, rowBytes, rowStride }: RowRange, count: number, into: Uint8Array): void {
     if (rowBytes === rowStride) return this.read(file, offset, into.subarray(0, count * rowBytes));
     if (rowBytes > WINDOW_BYTES) {

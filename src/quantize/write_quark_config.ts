@@ -8,7 +8,7 @@ import type { LayerTargets, LinearTarget, Targets } from "./targets.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Version of Quark whose format is written; the part behind the plus sign says by whom. */
+/** Version of Quark whose format is written; the part after the plus sign says who wrote it. */
 const QUARK_VERSION = "0.11+mxoss";
 
 const COMMON = { round_method: "half_even", scale_type: "float" };
@@ -121,7 +121,7 @@ export function quantizationConfig(targets: Targets, kv: KvTarget): Json {
     layer_type_quant_config: {},
     exclude,
     kv_cache_quant_config: {},
-    // Scales of keys are measured behind the rotary embedding, where keys are cached.
+    // Scales of keys are measured after the rotary embedding, where keys are cached.
     kv_cache_post_rope: kv === "fp8",
     softmax_quant_spec: null,
     algo_config: null,

@@ -170,7 +170,7 @@ function huggingFaceMessage({ role, content, thinking, toolCalls, name }: ChatMe
   };
 }
 
-/** Arguments as a value; a text that is no JSON stays a text. */
+/** Arguments as a value; a text that is not JSON stays a text. */
 function argumentsOf(call: ChatToolCall): unknown {
   if (typeof call.arguments !== "string") return call.arguments;
   try {

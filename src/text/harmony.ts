@@ -23,7 +23,7 @@ export type HarmonyEvent =
   | { readonly type: "start"; readonly header: Header; readonly raw: string }
   /** Content of the message that started last. */
   | { readonly type: "text"; readonly channel: ChannelKind; readonly text: string; readonly raw: string }
-  /** A special token where none belongs; it is no content. */
+  /** A special token where none belongs; it is not part of the content. */
   | { readonly type: "stray"; readonly raw: string }
   | { readonly type: "end"; readonly end: MessageEnd; readonly raw: string };
 

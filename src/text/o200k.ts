@@ -1,6 +1,6 @@
 /**
  * The tokenizer of gpt-oss where a checkpoint brings none, as OpenAI's own layout does: o200k_harmony, which is
- * o200k_base (199,998 byte sequences by rank, from the package js-tiktoken) with harmony's special tokens behind it.
+ * o200k_base (199,998 byte sequences by rank, from the package js-tiktoken) followed by harmony's special tokens.
  *
  * It is made into what Hugging Face's tokenizer.json of gpt-oss says, so that both go through the same code.
  */

@@ -53,7 +53,7 @@ class NotLinear extends Error {}
 
 function checkBranch(branches: readonly (readonly Item[])[], i: number): void {
   const branch = branches[i]!;
-  // Behind the last item that must match nothing can make the branch fail.
+  // After the last item that must match, nothing can make the branch fail.
   const last = branch.findLastIndex(({ least }) => least > 0);
   const before = branch.slice(0, Math.max(0, last));
   const required = branch[last];

@@ -1,6 +1,7 @@
 /**
  * A chat template is a program from a file. The library that runs it knows no bounds, so each of its steps goes through
- * here: steps, and what they read and make, use up fuel; values have a largest size; and a clock stands behind both.
+ * here: steps, and what they read and make, use up fuel; values have a largest size; and a clock limits what both let
+ * through.
  *
  * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory
  * and longer than the memory as a text.
@@ -111,7 +112,7 @@ export function metered<E>(
       if (READS.has(outer.type)) this.#burn(size / PER_STEP);
       else if (outer.type === "BinaryExpression") this.#burn(size / PER_STEP_COMPARED);
       else if (outer.type === "For" && (outer["iterable"] as Node)["lhs"] === node || outer["iterable"] === node) {
-        // A turn of a loop whose body is empty is no step.
+        // An iteration of a loop with an empty body takes no step.
         this.#burn(size / 4);
       }
       if (outer.type === "MemberExpression" && outer["object"] === node) {

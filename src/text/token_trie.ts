@@ -32,7 +32,7 @@ export class TokenTrie {
     }
   }
 
-  /** Finds the leftmost text, and the longest where several begin there; then goes on behind it. */
+  /** Finds the leftmost text, and the longest where several begin there; then continues after it. */
   *find(text: string): Generator<{ readonly index: number; readonly token: string }, void> {
     for (let index = 0; index < text.length;) {
       const token = this.#longestAt(text, index);

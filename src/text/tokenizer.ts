@@ -241,7 +241,7 @@ function withoutWarnings<T>(make: () => T): T {
 }
 
 /**
- * What the library is built from: the file without added tokens, without what comes behind BPE, and with patterns that
+ * What the library is built from: the file without added tokens, without what comes after BPE, and with patterns that
  * it reads rightly.
  */
 function forLibrary({ json, added }: TokenizerFile): JsonObject {

@@ -45,7 +45,7 @@ export interface Areas<N extends string> extends ThreadAreas {
   readonly rowLists: number;
   readonly descriptor: number;
   readonly descriptorWords: number;
-  /** First free address behind the areas. */
+  /** First free address after the areas. */
   readonly end: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * One line instead of a silent death where a mapped file becomes shorter: whoever then touches a page behind its end
- * gets SIGBUS, in any thread, at any instruction. No check before a pass can rule that out, and copying the weights
+ * One line instead of a silent death where a mapped file becomes shorter: a thread that then touches a page after its
+ * end gets SIGBUS, in any thread, at any instruction. No check before a pass can rule that out, and copying the weights
  * would give up what mapping is for; so the signal gets a handler, which costs nothing until it is needed. It cannot be
  * JavaScript, since the thread that is hit never comes back to it: it is ten instructions that write a text made
  * beforehand and end the process with exit code 1.
@@ -50,7 +50,7 @@ export function explainBusErrors(paths: readonly string[]): void {
   }
 }
 
-/** write(2, text, length); exit_group(1) in machine code of x86-64, with the text behind it. */
+/** write(2, text, length); exit_group(1) in machine code of x86-64, followed by the text. */
 function handler(text: Uint8Array): Uint8Array<ArrayBuffer> {
   const word = (value: number) => [...new Uint8Array(Uint32Array.of(value).buffer)];
   const CODE_BYTES = 36;

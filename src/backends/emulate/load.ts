@@ -175,7 +175,7 @@ function openFile(path: string): Deno.FsFile {
 }
 
 /**
- * A file that shrank since it was checked would end the process with SIGBUS when a mapped page behind its end is
+ * A file that shrank since it was checked would end the process with SIGBUS when a mapped page after its end is
  * touched.
  */
 function checkSize(path: string, expected: number): void {

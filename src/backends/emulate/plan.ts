@@ -75,7 +75,7 @@ export interface ModelPlan {
 /** What {@linkcode planMemories} needs to know besides the source. */
 export interface PlanRequest {
   readonly source: ModelSource;
-  /** First free address behind the areas that every memory has. */
+  /** First free address after the areas that every memory has. */
   readonly areasEnd: number;
   /** Bytes of keys and values of a layer's cache. */
   readonly cacheBytes: (layer: number) => number;

@@ -204,7 +204,7 @@ export class ReferenceBackend<N extends string> implements Backend<N> {
   }
 
   copySlot(from: number, to: number, _length: number): void {
-    // What lies behind `length` is written before it is read.
+    // What lies after `length` is written before it is read.
     for (const half of [...this.#keys, ...this.#values]) half.copySlot(from, to);
   }
 

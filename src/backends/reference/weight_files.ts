@@ -51,7 +51,7 @@ export class WeightFiles implements Disposable {
   }
 
   /**
-   * Visits the rows of a matrix in order, dequantized but for the scale of {@linkcode rowScale}: block scales are in
+   * Visits the rows of a matrix in order, dequantized except for the scale of {@linkcode rowScale}: block scales are in
    * the values.
    *
    * @param visit Receives the row's number and its `cols` values.

@@ -7,7 +7,7 @@ import { isOneOf, type TensorSet } from "../tensor_set.ts";
 import type { ScaleReader } from "./values.ts";
 
 /**
- * Largest block that is read: a matrix of the whole width of gpt-oss-20b would take longer than the linear behind it.
+ * Largest block that is read: a matrix of the whole width of gpt-oss-20b would take longer than the linear after it.
  */
 const MOST = 1024;
 

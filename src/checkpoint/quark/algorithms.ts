@@ -83,7 +83,7 @@ export function readAlgorithms(json: unknown, where: string): ConfiguredRotation
 
 function readRotation(json: unknown, key: string): ConfiguredRotation | null {
   const { r1, r3, r4, online_r1_rotation: online, online_config: config } = validate(Rotation, json, key);
-  // R3 turns queries and keys behind the rotary embedding; no tensor shows it.
+  // R3 rotates queries and keys after the rotary embedding; no tensor shows it.
   if (r3) throw new InputError(`${key}.r3: expected false, got true: rotation of cached keys is not supported`);
   if (!(r1 !== false && online) && !r4) return null;
   return { modules: config?.online_rotation_layers ?? null, prescale: config?.use_input_prescale ?? false, key };

@@ -60,7 +60,7 @@ type SpecValues = z.infer<typeof Spec>;
 /** Any JSON object. */
 export const object = z.record(z.string(), z.unknown(), { error: "an object" });
 
-/** Dtypes that are no quantization. */
+/** Dtypes of plain numbers: a spec with one of them quantizes nothing. */
 const PLAIN = ["bfloat16", "float16", "float32"];
 
 /** Reads entries; see {@linkcode EntryReader.module}. */

@@ -10,7 +10,7 @@ export interface Regex {
   matchesStart(text: string): boolean;
 }
 
-/** A piece of program: instructions whose jumps are relative to its start, and which goes on behind its end. */
+/** A piece of program: instructions whose jumps are relative to its start; it continues after its end. */
 type Piece = readonly Relative[];
 type Relative = Exclude<Instruction, { op: "match" }>;
 
