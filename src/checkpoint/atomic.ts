@@ -133,8 +133,8 @@ export function copyWhole(from: string, to: string): void {
 }
 
 /**
- * Opens a regular file to read and to append to it, or starts it. A link of that name is not followed: what is behind
- * it is not ours.
+ * Opens a regular file to read and to append to it, or starts it. A link of that name is not followed: what it leads to
+ * is not ours.
  *
  * @throws {InputError} where the path cannot be written, or has something else than a regular file.
  */

@@ -1,5 +1,5 @@
 /**
- * A directory on disk becomes a validated config and named packed tensors; its layout is found out, never asked for.
+ * A directory on disk becomes a validated config and named packed tensors; its layout is detected, never asked for.
  */
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";

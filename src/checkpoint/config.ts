@@ -77,7 +77,7 @@ function checkArchitecture(json: unknown, path: string): void {
   }
 }
 
-/** What no shape can show wrong. */
+/** Checks what no tensor's shape would contradict. */
 function checkShape(
   { layers, heads, kvHeads, headDim, topK, experts, rope }: ModelConfig,
   path: string,

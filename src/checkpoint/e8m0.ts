@@ -1,4 +1,4 @@
-/** The one value that a scale must not have and that no header shows: e8m0's NaN. */
+/** Finds e8m0's NaN, the one value that a scale must not have and that no header shows. */
 import { InputError } from "../errors.ts";
 import type { StoredTensor } from "./files.ts";
 import { readable, readInto } from "../read.ts";

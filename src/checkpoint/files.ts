@@ -1,4 +1,4 @@
-/** From a checkpoint directory to its safetensors files, none of which may lie elsewhere. */
+/** Finds the safetensors files of a checkpoint, none of which may lie outside its directory. */
 import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { printable, show } from "../describe.ts";
@@ -140,7 +140,7 @@ function shardEntries(map: Readonly<Record<string, unknown>>, index: string): [t
   return entries as [string, string][];
 }
 
-/** `total_size` is the bytes of all tensors; nothing is allocated by it, so a wrong one is odd and no more. */
+/** `total_size` is the bytes of all tensors; nothing depends on it, so a wrong one is worth a warning only. */
 function checkTotal(
   index: string,
   claimed: unknown,

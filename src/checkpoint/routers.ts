@@ -1,6 +1,6 @@
 /**
- * Routers of numbers only. Everywhere else a NaN spreads into the logits, which are looked at; here it is a logit that
- * is not chosen, so that an expert would go missing and nothing more be seen.
+ * Refuses NaN and infinities in routers. Anywhere else a NaN spreads to the logits, which are checked; in a router it
+ * only keeps an expert from being chosen, and nothing would show that.
  */
 import { bytesOf } from "../formats/format.ts";
 import { InputError } from "../errors.ts";

@@ -97,7 +97,7 @@ export interface OpenedSafetensors extends SafetensorsFile {
 export const MAX_HEADER_BYTES = 100_000_000;
 const LENGTH_BYTES = 8;
 
-/** What files may still hold when others of their checkpoint were read. */
+/** What the remaining files of a checkpoint may still hold. */
 export interface HeaderRoom {
   readonly bytes: number;
   readonly tensors: number;

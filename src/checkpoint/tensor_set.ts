@@ -30,7 +30,7 @@ export class TensorSet {
     return this.#weights.tensors.has(name);
   }
 
-  /** A tensor whatever it is; null if there is none. */
+  /** A tensor of any dtype and shape; null if there is none. */
   find(name: string): StoredTensor | null {
     const tensor = this.#weights.tensors.get(name);
     if (tensor === undefined) return null;

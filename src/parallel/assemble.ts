@@ -1,4 +1,4 @@
-/** Puts the ranks' parts of a tapped tensor together to what one rank would have seen. */
+/** Joins the ranks' parts of a tapped tensor into what a single rank would have seen. */
 import type { Range, RankRanges } from "../checkpoint/shard.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type Join, operation, type TappedOperation } from "../model/operations.ts";

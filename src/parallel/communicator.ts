@@ -55,7 +55,7 @@ export class DraggedError extends FailureError {
   }
 }
 
-/** Loads before a rank that waits for others goes to sleep. */
+/** How often a waiting rank looks before it goes to sleep. */
 const SPINS = 2000;
 
 /** One rank's end of the shared memory. */
@@ -80,7 +80,7 @@ export class SharedCommunicator implements Communicator {
     const all = this.#values;
     all.set(values, this.rank * capacity);
     this.#wait(barrier, count);
-    // Every rank sums one stretch in rank order, so that the result does not depend on who comes first.
+    // Every rank sums one stretch in rank order, so that the result does not depend on which comes first.
     const member = this.rank - first;
     const from = Math.floor(values.length * member / count), to = Math.floor(values.length * (member + 1) / count);
     for (let i = from; i < to; i++) {

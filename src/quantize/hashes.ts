@@ -1,6 +1,5 @@
 /**
- * What files held, by SHA-256: an interrupted run goes on only where sources and finished files are still what they
- * were.
+ * SHA-256 of files: an interrupted run continues only if its sources and finished files are unchanged.
  */
 import { createHash, type Hash } from "node:crypto";
 import { type FileIdentity, identify, refuseChanged } from "../checkpoint/identity.ts";
@@ -31,7 +30,7 @@ export class TensorHashes {
 }
 
 /**
- * The same hash from a file that is there.
+ * The same hash of a file on disk.
  *
  * @throws {InputError} if it cannot be read.
  */

@@ -160,7 +160,7 @@ function eachRow({ values, first, rows }: Tile, cols: number, visit: (row: numbe
   for (let r = 0; r < rows; r++) visit(first + r, largestMagnitude(values, r * cols, (r + 1) * cols));
 }
 
-/** Scale of what is zero all along: any will do that is above 0. */
+/** Scale of zeros only: any number above 0 will do. */
 const SCALE_OF_ZERO = 2 ** -23;
 const SMALLEST_NORMAL = 2 ** -126;
 

@@ -31,7 +31,7 @@ const Note = z.object({
 
 type Note = z.infer<typeof Note>;
 
-/** What a run is to be the same in, to go on where another was interrupted. */
+/** What a run must have in common with an interrupted one to continue it. */
 export interface Run {
   /** All settings that the result depends on, in one text. */
   readonly settings: string;
@@ -131,7 +131,7 @@ export class Journal implements Disposable {
     this.#write();
   }
 
-  /** Whether a weight file was finished before, whatever became of it. */
+  /** Whether a weight file was finished once; it may be gone or damaged now. */
   recorded(name: string): boolean {
     return this.#finished.has(name);
   }
@@ -179,9 +179,9 @@ export class Journal implements Disposable {
 }
 
 /**
- * The directory, locked: a file in it would have to be removed again, and could be while another process waits for it.
+ * Locks the directory itself: a lock file would have to be removed again, perhaps while another process waits for it.
  *
- * @returns null where directories or the file system know no locks.
+ * @returns null where directories cannot be locked.
  * @throws {InputError} if another process has it.
  */
 function lockDirectory(dir: string): Deno.FsFile | null {
@@ -203,7 +203,7 @@ function lockDirectory(dir: string): Deno.FsFile | null {
   throw new InputError(`--out: ${dir}: expected no other run in this directory, but one is writing there`);
 }
 
-/** The first source that is not as it was, by its path; null where all are. */
+/** Path of the first source that has changed; null if none has. */
 function differing(before: Readonly<Record<string, string>>, now: Readonly<Record<string, string>>): string | null {
   const paths = [...Object.keys(now), ...Object.keys(before)];
   return paths.find((path) => before[path] !== now[path]) ?? null;

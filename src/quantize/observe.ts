@@ -1,6 +1,6 @@
 /**
- * Calibration: what a running model's linears and cache get to see on given tokens. Quark's observers do the same: the
- * largest magnitude, which static scales then map to the largest FP8 number.
+ * Calibration: what the linears and the cache of a running model are given on some tokens. Quark's observers do the
+ * same: the largest magnitude, which static scales then map to the largest FP8 number.
  */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type KvScales, LAYER_LINEARS, type LinearName } from "../checkpoint/source.ts";

@@ -33,9 +33,9 @@ export interface QuantizeRequest {
 export interface Watch {
   /** Called with bytes written and bytes in all. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Asked now and then: true ends the run early, to be gone on with later. */
+  /** Asked now and then: true stops the run, which can be continued later. */
   readonly stop?: () => boolean;
-  /** Called with one line for each finished file that an interrupted run left and that is not as it was. */
+  /** Called with one line for each finished file that an interrupted run left and that has changed since. */
   readonly onWarning?: (line: string) => void;
 }
 
@@ -160,7 +160,7 @@ function copyCompanions({ files, dir }: Checkpoint, to: string): string[] {
 }
 
 /**
- * Reads the new checkpoint back: whatever it means to a reader must be what was meant. Else it loses its config.json
+ * Reads the new checkpoint back: a reader must understand just what was asked for. Otherwise its config.json is removed
  * again.
  */
 function verify({ targets, kvScales }: QuantizeRequest, dir: string): void {

@@ -40,7 +40,7 @@ export interface LinearTarget {
   readonly source: LinearSource;
   readonly weight: WeightFormat;
   readonly weightScale: WeightScale;
-  /** What the config says of its input; the scale of a static one counts for nothing here. */
+  /** What the config says of its input; a static scale is ignored here. */
   readonly input: InputFormat;
   /** Scale of a static input; null: the input has none. */
   readonly inputScale: number | null;
@@ -63,7 +63,7 @@ export type InputScales = ReadonlyMap<string, number>;
  * Decides what each linear becomes.
  *
  * @param plan What the checkpoint's linears are now; those that the recipe leaves alone stay so.
- * @param scales Calibrated input scales, which count before those of the checkpoint; `later`: they will be there.
+ * @param scales Calibrated input scales, which count before those of the checkpoint; `later`: they will be measured.
  * @throws {InputError} where the recipe and the model do not fit together.
  */
 export function planTargets(

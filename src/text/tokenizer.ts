@@ -241,8 +241,8 @@ function withoutWarnings<T>(make: () => T): T {
 }
 
 /**
- * What the library is built from: the file without added tokens, without what comes after BPE, and with patterns that
- * it reads rightly.
+ * What the library is built from: the file without added tokens, without what comes after BPE, and with patterns
+ * rewritten so that it reads them correctly.
  */
 function forLibrary({ json, added }: TokenizerFile): JsonObject {
   const model = json["model"] as JsonObject;

@@ -24,7 +24,7 @@ const LIBC = {
 /** Directories with mapped weights, of all models of this process that are known to this thread. */
 const mapped = new Set<string>();
 
-/** Installs the handler; where the system does not let it, a cut file ends the process without a word, as before. */
+/** Installs the handler; where the system forbids it, a file cut short ends the process without a message. */
 export function explainBusErrors(paths: readonly string[]): void {
   const known = mapped.size;
   for (const path of paths) mapped.add(path.slice(0, Math.max(0, path.lastIndexOf("/"))) || "/");

@@ -1,4 +1,4 @@
-/** Which layout a checkpoint has, and what its layout leaves over. */
+/** Which layout a checkpoint has, and what to say of tensors that it does not use. */
 import { InputError } from "../../errors.ts";
 import { printable, show } from "../../describe.ts";
 import type { ModelConfig } from "../model_config.ts";

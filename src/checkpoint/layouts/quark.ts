@@ -1,7 +1,7 @@
 /**
  * AMD Quark's export: Hugging Face's names, with one module per expert, or experts fused in one of three ways. Each
- * linear's format is read off its tensors, module by module, so mixed precision is no special case; what happens to
- * inputs is the plan's to say.
+ * linear's format is read off its tensors, module by module, so mixed precision is no special case; the plan decides
+ * what happens to inputs.
  */
 import { InputError } from "../../errors.ts";
 import type { ModelConfig } from "../model_config.ts";

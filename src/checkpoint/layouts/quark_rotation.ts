@@ -26,7 +26,7 @@ export class RotationReader {
    * The rotation of a linear's input, or null.
    *
    * @param cols Input features.
-   * @throws {InputError} for a matrix that is none, and for a prescale without one.
+   * @throws {InputError} for a malformed matrix, and for a prescale without a matrix.
    */
   read(module: string, cols: number): InputRotation | null {
     const tensor = this.#tensors.find(`${module}.input_rotation`);
