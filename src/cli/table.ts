@@ -1,4 +1,5 @@
 /** Aligned columns of text. */
+import type { Table } from "../eval/report/table.ts";
 
 /**
  * Rows as lines, columns two blanks apart, each as wide as its widest cell.
@@ -13,6 +14,11 @@ export function tableLines(rows: readonly (readonly string[])[], right: readonly
   const align = (cell: string, column: number) =>
     right.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!);
   return rows.map((row) => row.map(align).join("  ").trimEnd());
+}
+
+/** A table of results as lines, with its heads. */
+export function linesOf({ heads, rows, right }: Table): string[] {
+  return tableLines([heads, ...rows], right);
 }
 
 /** A number of bytes for people: `13.8 GB`, decimal units, three digits. */

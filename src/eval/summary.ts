@@ -1,5 +1,5 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
-import { percent, points, small } from "./report/numbers.ts";
+import { percent, points, pValue, small } from "./report/numbers.ts";
 import type { DivergenceResult, Gsm8kResults } from "./results_schema.ts";
 
 /** Said wherever a method is chosen. */
@@ -55,8 +55,8 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
     `${
       different === 0 ? "none" : different
     } of ${pairs.length} ${settings} from the first by more than noise: the largest ` +
-    `difference is ${points(widest)} points, the smallest p ${least.p.toFixed(3)} (${
-      least.p_holm.toFixed(3)
+    `difference is ${points(widest)} points, the smallest p ${pValue(least.p)} (${
+      pValue(least.p_holm)
     } corrected for ` +
     `their number)${
       kls.length < 2 ? "" : `; mean KL lies between ${small(Math.min(...kls))} and ${small(Math.max(...kls))} nats`

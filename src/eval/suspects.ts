@@ -4,6 +4,7 @@
  * An operation's own error is its distance from the other side's result on equal inputs, so errors do not travel from
  * one operation to the next, and a defect shows where it is and nowhere else.
  */
+import { roughPercent, times } from "./report/numbers.ts";
 import type { OperationDivergence, RowDetails, Side, Suspect, TensorCounts } from "./comparison.ts";
 import { sameInputFormat } from "../formats/input.ts";
 import { type LinearName, linearsNamed, type LinearSource, type ModelSource } from "../checkpoint/source.ts";
@@ -88,7 +89,7 @@ function judgeOwn(operations: readonly OperationDivergence[], o: OperationDiverg
     .sort((x, y) => x - y);
   const median = peers[Math.floor(peers.length / 2)];
   if (median === undefined || o.explained === 0 || error <= EXCESS / 2 * Math.max(median, o.explained)) return null;
-  const hints = [`${(error / median).toFixed(1)} times the median of the other layers`];
+  const hints = [`${times(error / median)} times the median of the other layers`];
   return { error, excess, evidence: "own", hints };
 }
 
@@ -124,7 +125,7 @@ function hintsFor(
   }
   if (firstPosition !== null && firstPosition > 0 && bad.length === 0) hints.push(`from position ${firstPosition} on`);
   if (affectedRows > 0 && affectedRows < 0.5 && bad.length === 0) {
-    hints.push(`${(100 * affectedRows).toPrecision(2)}% of rows`);
+    hints.push(`${roughPercent(affectedRows)} of rows`);
   }
   if (o.own !== null && o.own.nonFinite > 0) hints.push(`${o.own.nonFinite} elements are NaN or infinite`);
   for (const { name, layer, a, b } of tensors) {
@@ -136,7 +137,7 @@ function hintsFor(
     }
     if (a === null || b === null) {
       const [side, counts] = a === null ? ["B", b!] as const : ["A", a] as const;
-      if (counts.clipped > 0) hints.push(`${name}: ${side} clips ${percent(counts.clipped, counts.elements)}`);
+      if (counts.clipped > 0) hints.push(`${name}: ${side} clips ${roughPercent(counts.clipped, counts.elements)}`);
       continue;
     }
     if (a.scale !== b.scale) {
@@ -144,17 +145,13 @@ function hintsFor(
     }
     const clips = [a.clipped / a.elements, b.clipped / b.elements] as const;
     if (Math.max(...clips) > MUCH_MORE * Math.min(...clips)) {
-      hints.push(`${name}: A clips ${percent(a.clipped, a.elements)}, B ${percent(b.clipped, b.elements)}`);
+      hints.push(`${name}: A clips ${roughPercent(a.clipped, a.elements)}, B ${roughPercent(b.clipped, b.elements)}`);
     }
     if (Math.max(a.error, b.error) > MUCH_MORE * Math.min(a.error, b.error)) {
       hints.push(
-        `${name} loses ${(100 * a.error).toPrecision(2)}% under A, ${(100 * b.error).toPrecision(2)}% under B`,
+        `${name} loses ${roughPercent(a.error)} under A, ${roughPercent(b.error)} under B`,
       );
     }
   }
   return hints;
-}
-
-function percent(part: number, whole: number): string {
-  return `${(100 * part / whole).toPrecision(2)}%`;
 }

@@ -4,10 +4,10 @@ import type { CompareResults } from "../results_schema.ts";
 import { arrange } from "./arrangement.ts";
 import { errorTiles, residualPlot } from "./error_plots.ts";
 import { klPlot, routerPlot } from "./prediction_plots.ts";
-import { flipTable, klNote, operationTable, suspectList, tensorTable } from "./divergence_sections.ts";
+import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { card, escape, page, remark, section, settings, tiles } from "./html.ts";
-import { percent, small } from "./numbers.ts";
+import { percent, perplexityText, small } from "./numbers.ts";
 import { protocolSection } from "./protocol_section.ts";
 
 /** The page, as HTML. */
@@ -28,7 +28,7 @@ export async function compareReport(results: CompareResults): Promise<string> {
       [small(logits.mean_kl), "mean KL, nats"],
       [small(logits.max_kl), `largest KL, at ${at}`],
       [percent(logits.top1_agreement), "same likeliest token"],
-      [`${logits.perplexity_a?.toFixed(4) ?? "-"} → ${logits.perplexity_b?.toFixed(4) ?? "-"}`, "perplexity"],
+      [`${perplexityText(logits.perplexity_a)} → ${perplexityText(logits.perplexity_b)}`, "perplexity"],
       [small(residualError(d)), "residual error"],
       [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router flips"],
     ]),
@@ -68,15 +68,15 @@ export async function compareReport(results: CompareResults): Promise<string> {
       "Router",
       "Share of tokens that B sends to another set of experts.",
       card(routerPlot(artist, comparisons)),
-      flipTable(d),
+      flipFold(d),
     ),
     section(
       "Clipping",
       "Elements beyond the format's largest number lose their size, those below half its smallest become 0; the " +
         "error is that of quantizing the tensor and nothing else.",
-      tensorTable(d),
+      tensorCard(d),
     ),
-    operationTable(d),
+    operationFold(d),
     protocolSection(results.mxoss, { text }, [{ label: "A", protocol: a }, { label: "B", protocol: b }]),
   ]);
 }

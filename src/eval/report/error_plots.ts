@@ -3,8 +3,8 @@ import { OPERATIONS } from "../../model/operations.ts";
 import type { DivergenceResult } from "../results_schema.ts";
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
+import { errorText, exponent } from "./numbers.ts";
 import {
-  BROKEN,
   type Comparisons,
   decades,
   EMPTY,
@@ -19,7 +19,7 @@ import {
 
 /** Upper ends of the steps that tiles are coloured by, and what stands before and behind them. */
 const STEPS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3] as const;
-const STEP_NAMES = ["0", ...STEPS.map((step) => `< ${step < 1e-2 ? step.toExponential(0) : step}`), "≥ 0.3"];
+const STEP_NAMES = ["0", ...STEPS.map((step) => `< ${step < 1e-2 ? exponent(step) : step}`), "≥ 0.3"];
 /** Colours of the steps, with their legend. */
 const STEP_SCALE = {
   type: "ordinal",
@@ -46,7 +46,7 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
       layer: o.layer,
       operation: o.operation,
       step: stepOf(error.relative_error),
-      title: `${o.operation}, layer ${o.layer}: ${error.relative_error?.toPrecision(3) ?? "not finite"}`,
+      title: `${o.operation}, layer ${o.layer}: ${errorText(error.relative_error)}`,
     }];
   });
   const layers = [...new Set(operations.map((o) => o.layer))].sort((a, b) => a - b);
@@ -114,7 +114,7 @@ export function residualPlot({ Plot, draw }: Artist, { named, lines }: Compariso
         y: "error",
         fill: "colour",
         r: 2.6,
-        title: (p) => `${p.label}: ${p.error.toPrecision(3)}`,
+        title: (p) => `${p.label}: ${errorText(p.error)}`,
         ...channels,
       }),
     ],
@@ -155,7 +155,7 @@ export function ownErrorPlot({ Plot, draw }: Artist, { named }: Comparisons): st
         fx: "operation",
         fill: (t) => stepOf(t.error),
         stroke: "var(--line)",
-        title: (t) => `${t.label}: ${t.operation}, layer ${t.layer}: ${t.error?.toPrecision(3) ?? BROKEN}`,
+        title: (t) => `${t.label}: ${t.operation}, layer ${t.layer}: ${errorText(t.error)}`,
       }),
     ],
   });

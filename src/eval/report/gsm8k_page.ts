@@ -1,14 +1,14 @@
 /** The report of an evaluation of word problems. */
-import { FILTERS } from "../filters.ts";
 import type { CellName } from "../matrix.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
 import { arrange } from "./arrangement.ts";
 import { layerByLayer } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
-import { card, escape, page, plottedTable, remark, section, table } from "./html.ts";
+import { card, escape, page, plottedTable, remark, section } from "./html.ts";
 import { CHOOSING, observedSpread } from "../summary.ts";
-import { percent, points } from "./numbers.ts";
+import { accuracyTable, pairTable } from "./accuracy_tables.ts";
+import { PAGE } from "./table.ts";
 import { protocolSection } from "./protocol_section.ts";
 
 /**
@@ -32,7 +32,7 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
       "Accuracy",
       "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.",
       card(accuracyPlot(artist, results, arranged)),
-      plottedTable(accuracyTable(results), cells.length),
+      plottedTable(accuracyTable(results, PAGE)),
     ),
     ...(comparisons.length === 0 ? [] : [
       section(
@@ -40,7 +40,7 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
         "The same problems under two settings (flexible-extract). The grey band holds true differences that so many " +
           "problems would miss more often than one time in five.",
         card(differencePlot(artist, results, arranged)),
-        plottedTable(pairTable(results, label), comparisons.length),
+        plottedTable(pairTable(results, PAGE)),
         card(
           outcomePlot(artist, results, arranged),
           "What became of each problem",
@@ -69,58 +69,4 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
     ),
     protocolSection(results.mxoss, protocol, cells),
   ]);
-}
-
-function accuracyTable({ cells }: Gsm8kResults): string {
-  return table(
-    [
-      "setting",
-      ...FILTERS.flatMap((filter) => [filter, "interval"]),
-      "solved",
-      "reply tokens",
-      "cut off",
-      "no final channel",
-    ],
-    cells.map((cell) => [
-      cell.label,
-      ...FILTERS.flatMap((filter) => {
-        const { accuracy, low, high } = cell.filters[filter];
-        return [percent(accuracy), `${(100 * low).toFixed(2)} – ${(100 * high).toFixed(2)}`];
-      }),
-      `${cell.filters["flexible-extract"].correct}`,
-      `${cell.generated_tokens}`,
-      `${cell.ends.length}`,
-      `${cell.without_final}`,
-    ]),
-    { right: [1, 2, 3, 4, 5, 6, 7, 8] },
-  );
-}
-
-function pairTable({ comparisons }: Gsm8kResults, label: (key: string) => string): string {
-  return table(
-    ["setting", "filter", "points", "interval", "lost", "gained", "changed", "p", "p (Holm)", "noticeable"],
-    comparisons.flatMap(({ key, pairs }) =>
-      merged(pairs).map((pair) => [
-        label(key),
-        pair.filter,
-        points(pair.difference),
-        `${points(pair.low)} to ${points(pair.high)}`,
-        `${pair.lost}`,
-        `${pair.gained}`,
-        `${pair.changed}`,
-        pair.p.toFixed(3),
-        pair.p_holm.toFixed(3),
-        pair.detectable >= 1 ? "any" : (100 * pair.detectable).toFixed(1),
-      ])
-    ),
-    { right: [2, 3, 4, 5, 6, 7, 8, 9] },
-  );
-}
-
-type Pair = Gsm8kResults["comparisons"][number]["pairs"][number];
-
-/** One line for both filters where they agree in everything. */
-function merged(pairs: readonly Pair[]): (Omit<Pair, "filter"> & { readonly filter: string })[] {
-  const facts = ({ filter: _, ...rest }: Pair) => JSON.stringify(rest);
-  return new Set(pairs.map(facts)).size === 1 ? [{ ...pairs[0]!, filter: "both" }] : [...pairs];
 }

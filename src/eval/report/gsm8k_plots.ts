@@ -5,7 +5,7 @@ import { type Arrangement, type Arrangements, colourScale, panelChannels, panels
 import { labelRoom, WIDTH } from "./plot_parts.ts";
 import type { Artist, PlotLibrary } from "./draw.ts";
 import { SERIES } from "./html.ts";
-import { percent, points } from "./numbers.ts";
+import { percent, points, pValue } from "./numbers.ts";
 
 /** Room for labels of columns, in pixels. */
 const TOP = 30;
@@ -109,7 +109,7 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults, ar
         ...channels,
         fill: SERIES[0]!,
         r: 4.5,
-        title: (r) => `${r.label}: ${points(r.difference)} points, p = ${r.p.toFixed(3)}`,
+        title: (r) => `${r.label}: ${points(r.difference)} points, p = ${pValue(r.p)}`,
       }),
     ],
   });

@@ -4,6 +4,7 @@
  */
 
 import { printable } from "../../printable.ts";
+import type { Table } from "./table.ts";
 
 /** Text as HTML; signs that turn the direction of writing or cannot be seen are spelled out. */
 export function escape(text: string): string {
@@ -119,18 +120,14 @@ export function remark(text: string, kind: "plain" | "good" | "bad" = "plain"): 
   return `<p class="note${kind === "plain" ? "" : ` ${kind}`}">${unbroken}</p>`;
 }
 
-/** A table of texts. `right`: columns of numbers; `wide`: columns whose text may wrap. */
-export function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  { right = [], wide = [] }: { right?: readonly number[]; wide?: readonly number[] } = {},
-): string {
+/** A table. */
+export function tableHtml({ heads, rows, right, wraps }: Table): string {
   const cell = (tag: "td" | "th") => (text: string, column: number) => {
-    const classes = [...(right.includes(column) ? ["r"] : []), ...(wide.includes(column) ? ["w"] : [])];
+    const classes = [...(right.includes(column) ? ["r"] : []), ...(wraps.includes(column) ? ["w"] : [])];
     return `<${tag}${classes.length ? ` class="${classes.join(" ")}"` : ""}>${escape(text)}</${tag}>`;
   };
   const line = (tag: "td" | "th", cells: readonly string[]) => `<tr>${cells.map(cell(tag)).join("")}</tr>`;
-  return `<table><thead>${line("th", head)}</thead><tbody>\n${
+  return `<table><thead>${line("th", heads)}</thead><tbody>\n${
     rows.map((row) => line("td", row)).join("\n")
   }\n</tbody></table>`;
 }
@@ -139,8 +136,9 @@ export function table(
 const OPEN_ROWS = 12;
 
 /** A table below a plot of the same numbers: on demand where it is long. */
-export function plottedTable(content: string, rows: number): string {
-  return rows > OPEN_ROWS ? folded(`These numbers as a table of ${rows} rows`, content) : card(content);
+export function plottedTable(table: Table): string {
+  const content = tableHtml(table), { length } = table.rows;
+  return length > OPEN_ROWS ? folded(`These numbers as a table of ${length} rows`, content) : card(content);
 }
 
 /** Something long that is shown on demand. */

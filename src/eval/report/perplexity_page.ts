@@ -5,8 +5,9 @@ import { labelRoom } from "./plot_parts.ts";
 import type { CellName } from "../matrix.ts";
 import { layerByLayer } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
-import { card, escape, page, section, SERIES, table } from "./html.ts";
+import { card, escape, page, section, SERIES, tableHtml } from "./html.ts";
 import { small } from "./numbers.ts";
+import { increaseTable, perplexityTable } from "./perplexity_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
 
 /**
@@ -26,30 +27,13 @@ export async function perplexityReport(results: PerplexityResults, names: readon
     section(
       "Perplexity",
       "e to the mean negative log probability of a token; bits per byte can be compared between tokenizers.",
-      card(table(
-        ["setting", "perplexity", "bits per byte", "nats per token"],
-        cells.map((cell) => [
-          cell.label,
-          cell.perplexity?.toFixed(4) ?? "-",
-          cell.bits_per_byte?.toFixed(5) ?? "-",
-          cell.nll?.toFixed(6) ?? "-",
-        ]),
-        { right: [1, 2, 3] },
-      )),
+      card(tableHtml(perplexityTable(results))),
     ),
     ...(comparisons.length === 0 ? [] : [section(
       `Against ${cells[0]!.label}`,
       "Negative log probability per token, each setting minus the first, on the same tokens.",
       card(increasePlot(artist, results, arranged.rows, label)),
-      card(table(
-        ["setting", "more nats per token", "interval"],
-        comparisons.map(({ key, nll_increase: { mean, low, high } }) => [
-          label(key),
-          small(mean),
-          `${small(low)} to ${small(high)}`,
-        ]),
-        { right: [1, 2] },
-      )),
+      card(tableHtml(increaseTable(results, label))),
     )]),
     ...(named.length === 0 ? [] : [section(
       "Layer by layer",

@@ -1,6 +1,7 @@
 /** What plots share: sizes, axes, words that stand for what cannot be drawn. */
 import type { DivergenceResult } from "../results_schema.ts";
 import type { Arrangement, Arrangements } from "./arrangement.ts";
+import { exponent } from "./numbers.ts";
 
 /** One comparison and what it is called. */
 export interface NamedDivergence {
@@ -33,7 +34,7 @@ export function decades(values: readonly number[], step = 1) {
   return {
     domain: [10 ** low, 10 ** Math.max(high, low + 1)],
     ticks,
-    tickFormat: (tick: number) => tick.toExponential(0),
+    tickFormat: (tick: number) => exponent(tick),
   };
 }
 

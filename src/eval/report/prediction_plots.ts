@@ -2,7 +2,7 @@
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { SERIES } from "./html.ts";
-import { small } from "./numbers.ts";
+import { exponent, percent, small } from "./numbers.ts";
 import {
   BROKEN,
   type Comparisons,
@@ -135,12 +135,12 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
         r: across ? 1.4 : 1.8,
         ...channels,
         // A title for each of tens of thousands of dots would make the page slow.
-        ...(across ? {} : { title: (d) => `position ${d.position}: ${d.kl.toExponential(2)}` }),
+        ...(across ? {} : { title: (d) => `position ${d.position}: ${exponent(d.kl, 2)}` }),
       }),
       Plot.ruleY(means, { y: "kl", stroke: "currentColor", strokeDasharray: "5 4", ...channels }),
       Plot.text(means, {
         y: "kl",
-        text: (m) => `mean ${m.kl.toExponential(1)}`,
+        text: (m) => `mean ${exponent(m.kl, 1)}`,
         frameAnchor: "right",
         textAnchor: "end",
         dy: -7,
@@ -187,7 +187,7 @@ export function routerPlot({ Plot, draw }: Artist, { named, lines }: Comparisons
         y: "share",
         fill: "colour",
         r: 3,
-        title: (b) => `${b.label}, layer ${b.layer}: ${(100 * b.share).toFixed(2)}%`,
+        title: (b) => `${b.label}, layer ${b.layer}: ${percent(b.share)}`,
         ...channels,
       }),
       Plot.ruleY([0], { stroke: "var(--line)" }),

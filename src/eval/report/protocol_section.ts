@@ -1,6 +1,7 @@
 /** The section that says what made a page's numbers. */
 import type { SettingProtocol } from "../results_schema.ts";
-import { card, section, settings, table } from "./html.ts";
+import { card, section, settings, tableHtml } from "./html.ts";
+import { type Column, makeTable, PAGE } from "./table.ts";
 
 /** A setting and what the page calls it. */
 export interface NamedSetting {
@@ -30,14 +31,18 @@ export function protocolSection(
     "What made these numbers. results.json beside this page has the same, and every number that is drawn here.",
     card(settings({ mxoss, ...Object.fromEntries(shared.map((name) => [name, first[name]])), ...protocol })),
     ...(differ.length === 0 ? [] : [card(
-      table(
-        ["setting", ...differ],
-        cells.map((cell) => [cell.label, ...differ.map((name) => shortened(cell.protocol[name]))]),
-        { wide: differ.flatMap((name, i) => name === "model" || name === "calibrated_on" ? [i + 1] : []) },
-      ),
+      tableHtml(makeTable([{ head: "setting", cell: ({ label }) => label }, ...differ.map(columnOf)], cells, PAGE)),
       "What tells the settings apart",
     )]),
   );
+}
+
+function columnOf(name: keyof SettingProtocol): Column<NamedSetting> {
+  return {
+    head: name,
+    ...(name === "model" || name === "calibrated_on" ? { kind: "wraps" } : {}),
+    cell: ({ protocol }) => shortened(protocol[name]),
+  };
 }
 
 function shortened(value: string | number | null): string {

@@ -1,0 +1,167 @@
+/** Tables of comparisons, for terminal and page. */
+import { operationName, residualError, worstOperation } from "../summary.ts";
+import type { DivergenceResult } from "../results_schema.ts";
+import { decibels, percent, perplexityText, small, times } from "./numbers.ts";
+import type { NamedDivergence } from "./plot_parts.ts";
+import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
+
+const SETTING: Column<NamedDivergence> = { head: "setting", cell: ({ label }) => label };
+const KL: readonly Column<NamedDivergence>[] = [
+  { head: "mean KL", kind: "right", cell: ({ divergence: { logits } }) => small(logits.mean_kl) },
+  { head: "max KL", kind: "right", cell: ({ divergence: { logits } }) => small(logits.max_kl) },
+  {
+    head: "same likeliest token",
+    short: "same top-1",
+    kind: "right",
+    cell: ({ divergence: { logits } }) => percent(logits.top1_agreement),
+  },
+];
+const PERPLEXITY: Column<NamedDivergence> = {
+  head: "perplexity",
+  kind: "right",
+  cell: ({ divergence: { logits } }) => perplexityText(logits.perplexity_b),
+};
+const RESIDUAL: Column<NamedDivergence> = {
+  head: "residual error",
+  kind: "right",
+  cell: ({ divergence }) => small(residualError(divergence)),
+};
+const OWN: readonly Column<NamedDivergence>[] = [
+  {
+    head: "largest own error",
+    kind: "right",
+    cell: ({ divergence }) => small(worstOperation(divergence)?.own?.relative_error ?? null),
+  },
+  {
+    head: "at",
+    cell: ({ divergence }) => {
+      const worst = worstOperation(divergence);
+      return worst === undefined ? "" : operationName(worst);
+    },
+  },
+];
+const FLIPS: Column<NamedDivergence> = {
+  head: "router flips",
+  kind: "right",
+  cell: ({ divergence: { router } }) => percent(router.flipped / Math.max(1, router.decisions)),
+};
+
+/** One row for each comparison, on a terminal. */
+export function divergenceLines(named: readonly NamedDivergence[]): Table {
+  return makeTable([SETTING, ...KL, ...OWN, RESIDUAL, FLIPS], named, TERMINAL);
+}
+
+/** One row for each comparison, on a page. */
+export function divergenceTable(named: readonly NamedDivergence[]): Table {
+  return makeTable([SETTING, ...KL, PERPLEXITY, RESIDUAL, ...OWN, FLIPS], named, PAGE);
+}
+
+/** What was found to be suspect, on a page; null where nothing was. */
+export function suspectTable(named: readonly NamedDivergence[]): Table | null {
+  const rows = named.flatMap(({ label, divergence }) => divergence.suspects.map((suspect) => ({ label, ...suspect })));
+  if (rows.length === 0) return null;
+  type Row = (typeof rows)[number];
+  const setting: Column<Row> = { head: "setting", cell: ({ label }) => label };
+  return makeTable<Row>(
+    [
+      ...(named.length > 1 ? [setting] : []),
+      { head: "operation", cell: operationName },
+      { head: "error", kind: "right", cell: ({ error }) => small(error) },
+      { head: "explained", kind: "right", cell: ({ explained }) => small(explained) },
+      { head: "evidence", cell: ({ evidence }) => evidence },
+      { head: "what is known", kind: "wraps", cell: ({ hints }) => hints.join("; ") },
+    ],
+    rows,
+    PAGE,
+  );
+}
+
+type Operation = DivergenceResult["operations"][number];
+
+const OPERATION: Column<Operation> = { head: "operation", cell: operationName };
+const TOTAL_ERROR: Column<Operation> = {
+  head: "total error",
+  kind: "right",
+  cell: ({ total }) => small(total.relative_error),
+};
+const OWN_ERROR: Column<Operation> = {
+  head: "own error",
+  kind: "right",
+  cell: ({ own }) => own === null ? "-" : small(own.relative_error),
+};
+const EXPLAINED: Column<Operation> = { head: "explained", kind: "right", cell: ({ explained }) => small(explained) };
+
+/** Every operation, on a terminal. */
+export function operationLines({ operations }: DivergenceResult): Table {
+  return makeTable(
+    [
+      OPERATION,
+      TOTAL_ERROR,
+      { head: "SQNR, dB", kind: "right", cell: ({ total }) => decibels(total.sqnr_db, "") },
+      OWN_ERROR,
+      { head: "SQNR, dB", kind: "right", cell: ({ own }) => decibels(own?.sqnr_db ?? null, "") },
+      EXPLAINED,
+      {
+        head: "rerouted rows",
+        kind: "right",
+        cell: (o) => o.unmatched_rows === 0 ? "" : `${o.unmatched_rows} of ${o.unmatched_rows + o.rows}`,
+      },
+      { head: "outlier channels", cell: ({ outliers }) => outlierText(outliers.slice(0, 3), " x RMS") },
+    ],
+    operations,
+    TERMINAL,
+  );
+}
+
+/** Every operation, on a page. */
+export function operationTable({ operations }: DivergenceResult): Table {
+  return makeTable(
+    [
+      OPERATION,
+      TOTAL_ERROR,
+      { head: "SQNR, dB", kind: "right", cell: ({ total }) => decibels(total.sqnr_db, "∞") },
+      OWN_ERROR,
+      { head: "own SQNR, dB", kind: "right", cell: ({ own }) => own === null ? "-" : decibels(own.sqnr_db, "∞") },
+      EXPLAINED,
+      { head: "largest difference", kind: "right", cell: ({ total }) => small(total.max_error) },
+      {
+        head: "rows",
+        kind: "right",
+        cell: (o) => o.unmatched_rows > 0 ? `${o.rows} (+${o.unmatched_rows} rerouted)` : `${o.rows}`,
+      },
+      { head: "outlier channels", kind: "wraps", cell: ({ outliers }) => outlierText(outliers.slice(0, 4), "×") },
+    ],
+    operations,
+    PAGE,
+  );
+}
+
+function outlierText(outliers: Operation["outliers"], unit: string): string {
+  return outliers.map((c) => `${c.channel} (${times(c.magnitude)}${unit}, ${percent(c.error_share ?? 0, 0)} of error)`)
+    .join(", ");
+}
+
+type Flip = DivergenceResult["router"]["flips"][number];
+
+/** Router flips one by one; `separator` stands between experts. */
+function flipColumns(separator: string): Column<Flip>[] {
+  return [
+    { head: "layer", kind: "right", cell: ({ layer }) => `${layer}` },
+    { head: "sequence", kind: "right", cell: ({ sequence }) => `${sequence}` },
+    { head: "position", kind: "right", cell: ({ position }) => `${position}` },
+    { head: "token id", kind: "right", cell: ({ token }) => `${token}` },
+    { head: "only A", cell: ({ lost }) => lost.join(separator) },
+    { head: "only B", cell: ({ gained }) => gained.join(separator) },
+    { head: "A's margin", kind: "right", cell: ({ margin }) => small(margin) },
+  ];
+}
+
+/** Router flips on a terminal. */
+export function flipLines(flips: readonly Flip[]): Table {
+  return makeTable(flipColumns(","), flips, TERMINAL);
+}
+
+/** Router flips on a page. */
+export function flipTable(flips: readonly Flip[]): Table {
+  return makeTable(flipColumns(", "), flips, PAGE);
+}

@@ -1,0 +1,49 @@
+/** Tables of perplexities, for terminal and page. */
+import type { PerplexityResults } from "../results_schema.ts";
+import { bitsText, bracketed, type Estimate, estimateText, natsText, perplexityText } from "./numbers.ts";
+import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
+
+type Cell = PerplexityResults["cells"][number];
+type Comparison = PerplexityResults["comparisons"][number];
+
+const PERPLEXITY: readonly Column<Cell>[] = [
+  { head: "setting", cell: ({ label }) => label },
+  { head: "perplexity", kind: "right", cell: ({ perplexity }) => perplexityText(perplexity) },
+  { head: "bits per byte", kind: "right", cell: (cell) => bitsText(cell.bits_per_byte) },
+  { head: "nats per token", kind: "right", cell: ({ nll }) => natsText(nll) },
+];
+
+function increaseOf({ nll_increase: { mean, low, high } }: Comparison): Estimate {
+  return { kind: "nats", value: mean, low, high };
+}
+
+/** Every cell, on a page, which shows comparisons in a table of their own. */
+export function perplexityTable({ cells }: PerplexityResults): Table {
+  return makeTable(PERPLEXITY, cells, PAGE);
+}
+
+/** Every cell and how far it is from the first, on a terminal. */
+export function comparedPerplexityTable({ cells, comparisons }: PerplexityResults): Table {
+  const increase: Column<Cell> = {
+    head: "more nats per token than the first",
+    cell: ({ key }) => {
+      const comparison = comparisons.find((c) => c.key === key);
+      if (comparison === undefined) return "";
+      const estimate = increaseOf(comparison);
+      return `${estimateText(estimate)} ${bracketed(estimate)}`;
+    },
+  };
+  return makeTable([...PERPLEXITY, increase], cells, TERMINAL);
+}
+
+/** Every further cell against the first, on a page. */
+export function increaseTable({ comparisons }: PerplexityResults, label: (key: string) => string): Table {
+  return makeTable<Comparison>(
+    [
+      { head: "setting", cell: ({ key }) => label(key) },
+      { head: "more nats per token", kind: "interval", cell: increaseOf },
+    ],
+    comparisons,
+    PAGE,
+  );
+}

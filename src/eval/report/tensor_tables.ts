@@ -1,0 +1,105 @@
+/** Tables of a comparison's quantized tensors and layers. */
+import { operationName } from "../summary.ts";
+import type { DivergenceResult } from "../results_schema.ts";
+import { percent, small } from "./numbers.ts";
+import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
+
+type Tensor = DivergenceResult["tensors"][number];
+type Counts = Tensor["a"];
+
+const nameOf = ({ layer, name }: Tensor) => operationName({ layer, operation: name });
+
+/** What quantization clips and flushes, tensor by tensor, in words. */
+export function tensorLines(tensors: readonly Tensor[]): Table {
+  const words = (counts: Counts) =>
+    counts === null ? "-" : `${counts.clipped} clipped, ${counts.at_max} at the maximum, ` +
+      `${counts.flushed} to zero of ${counts.elements} (${counts.format})`;
+  return makeTable<Tensor>(
+    [
+      { head: "quantized tensor", cell: nameOf },
+      { head: "A", cell: ({ a }) => words(a) },
+      { head: "B", cell: ({ b }) => words(b) },
+    ],
+    tensors,
+    TERMINAL,
+  );
+}
+
+const COUNTS: readonly Column<NonNullable<Counts>>[] = [
+  { head: "format", cell: ({ format }) => format },
+  { head: "scale", kind: "right", cell: ({ scale }) => scale === null ? "" : small(scale) },
+  { head: "clipped", kind: "right", cell: (c) => percent(c.clipped / c.elements, 3) },
+  { head: "at maximum", kind: "right", cell: (c) => percent(c.at_max / c.elements, 3) },
+  { head: "flushed to 0", kind: "right", cell: (c) => percent(c.flushed / c.elements, 3) },
+  { head: "error", kind: "right", cell: ({ error }) => small(error) },
+];
+
+/** The same in columns, for the sides that quantize anything. */
+export function tensorTable(tensors: readonly Tensor[]): Table {
+  const sides = (["a", "b"] as const).filter((side) => tensors.some((tensor) => tensor[side] !== null));
+  const columns = sides.flatMap((side) =>
+    COUNTS.map(({ head, cell, ...column }, i): Column<Tensor> => ({
+      ...column,
+      head: sides.length > 1 ? `${side.toUpperCase()}: ${head}` : head,
+      cell: ({ [side]: counts }) => counts !== null ? cell(counts) : i === 0 ? "-" : "",
+    }))
+  );
+  return makeTable([{ head: "tensor", cell: nameOf }, ...columns], tensors, PAGE);
+}
+
+type Operation = DivergenceResult["operations"][number];
+
+/** One layer of a comparison; the embedding and the head are layers of their own, before and after. */
+interface Layer {
+  readonly name: string;
+  readonly operations: readonly Operation[];
+  readonly worstTotal: Operation;
+  readonly worstOwn: Operation;
+  /** Null before and after the layers. */
+  readonly inside: { readonly flips: number; readonly clipped: number } | null;
+}
+
+const ofResidual = (name: string) => ({ inside, operations }: Layer) =>
+  inside === null ? "" : small(operations.find((o) => o.operation === name)?.total.relative_error ?? null);
+const ownKnown = ({ operations }: Layer) => operations.some((o) => o.own !== null);
+
+const LAYER: readonly Column<Layer>[] = [
+  { head: "layer", cell: ({ name }) => name },
+  { head: "behind attention", kind: "right", cell: ofResidual("attentionResidual") },
+  { head: "behind experts", kind: "right", cell: ofResidual("mlpResidual") },
+  { head: "largest total", kind: "right", cell: ({ worstTotal }) => small(worstTotal.total.relative_error) },
+  {
+    head: "largest own",
+    kind: "right",
+    cell: (layer) => ownKnown(layer) ? small(layer.worstOwn.own?.relative_error ?? null) : "-",
+  },
+  {
+    head: "of",
+    cell: (layer) => ownKnown(layer) && layer.worstOwn.own?.relative_error !== 0 ? layer.worstOwn.operation : "",
+  },
+  { head: "flips", kind: "right", cell: ({ inside }) => inside === null ? "" : percent(inside.flips) },
+  { head: "clipped", kind: "right", cell: ({ inside }) => inside === null ? "" : `${inside.clipped}` },
+];
+
+/** One row for each layer: the residual stream after attention and after experts, and the largest own error. */
+export function layerTable({ operations, router, tensors }: DivergenceResult): Table {
+  const layers = [...new Set(operations.map((o) => o.layer))].sort((x, y) => x - y);
+  const rows = layers.map((layer): Layer => {
+    const own = operations.filter((o) => o.layer === layer);
+    const flips = router.per_layer[layer];
+    const clipped = tensors.filter((t) => t.layer === layer)
+      .reduce((sum, { a, b }) => sum + Math.max(a?.clipped ?? 0, b?.clipped ?? 0), 0);
+    return {
+      name: flips !== undefined ? `${layer}` : layer < 0 ? "before" : "behind",
+      operations: own,
+      worstTotal: largest(own, (o) => o.total.relative_error),
+      worstOwn: largest(own, (o) => o.own?.relative_error ?? 0),
+      inside: flips === undefined ? null : { flips, clipped },
+    };
+  });
+  return makeTable(LAYER, rows, TERMINAL);
+}
+
+function largest(operations: readonly Operation[], error: (o: Operation) => number | null): Operation {
+  return operations.reduce((worst, o) => (error(o) ?? Infinity) > (error(worst) ?? Infinity) ? o : worst);
+}
