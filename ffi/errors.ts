@@ -4,6 +4,7 @@
  * All of them are {@linkcode FailureError}s: exit code 1.
  */
 import { FailureError } from "../src/errors.ts";
+import type { Text } from "../src/words.ts";
 import type { GpuKind } from "./runtime.ts";
 
 /** A call of a GPU library that returned an error code. */
@@ -48,8 +49,8 @@ export class CudaError extends GpuError {
 /** A GPU library that cannot be used at all: not there, not permitted, or without a function that is needed. */
 export class GpuLibraryError extends FailureError {
   /** @param why `missing` also covers a library whose own dependencies are missing. */
-  constructor(message: string, readonly why: "missing" | "permission" | "symbol") {
-    super(message);
+  constructor(text: Text, readonly why: "missing" | "permission" | "symbol") {
+    super(text);
   }
 }
 

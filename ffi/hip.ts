@@ -14,6 +14,7 @@ import { HIP_NAMES, HIP_SYMBOLS } from "./hip_symbols.ts";
 import { type Attributes, LibraryDriver } from "./library_driver.ts";
 import { Runtime } from "./owners.ts";
 import type { DeviceProperties, GpuRuntime } from "./runtime.ts";
+import { option, words } from "../src/words.ts";
 
 /** hipDeviceAttribute_t: the same values in the headers of ROCm 5.2, 6.2 and 7. */
 const ATTRIBUTES: Attributes = { multiprocessorCount: 63, sharedBytesPerBlock: 74, warpSize: 87 };
@@ -48,7 +49,7 @@ export function openHip(explicit?: string): GpuRuntime {
     title: "libamdhip64 (HIP)",
     candidates: hipCandidates(explicit),
     symbols: HIP_SYMBOLS,
-    advice: "install ROCm, or name the library with --hip-library or ROCM_PATH",
+    advice: words`install ROCm, or name the library with ${option("hip-library")} or ROCM_PATH`,
     needs: "ROCm 5.2 or newer",
   });
   try {

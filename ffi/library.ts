@@ -4,6 +4,7 @@
  */
 import { reason } from "../src/errors.ts";
 import { GpuLibraryError } from "./errors.ts";
+import { option, type Text, words } from "../src/words.ts";
 
 /** A place that was tried. */
 export interface Attempt {
@@ -27,7 +28,7 @@ export interface LibraryRequest<S extends Deno.ForeignLibraryInterface> {
   readonly candidates: readonly string[];
   readonly symbols: S;
   /** What to install or pass where it is not found. */
-  readonly advice: string;
+  readonly advice: Text;
   /** What to say where a function is missing, for instance "ROCm 5.2 or newer". */
   readonly needs: string;
 }
@@ -42,7 +43,10 @@ export interface LibraryRequest<S extends Deno.ForeignLibraryInterface> {
  */
 export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: LibraryRequest<S>): OpenedLibrary<S> {
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") {
-    throw new GpuLibraryError(`${request.title}: loading it is not permitted; run with --allow-ffi`, "permission");
+    throw new GpuLibraryError(
+      words`${request.title}: loading it is not permitted; run with ${option("allow-ffi")}`,
+      "permission",
+    );
   }
   const attempts: Attempt[] = [];
   for (const path of request.candidates) {
@@ -60,7 +64,7 @@ export function openLibrary<S extends Deno.ForeignLibraryInterface>(request: Lib
       attempts.push({ path, problem });
     }
   }
-  throw new GpuLibraryError(`${request.title}: ${summary(attempts)}; ${request.advice}`, "missing");
+  throw new GpuLibraryError(words`${request.title}: ${summary(attempts)}; ${request.advice}`, "missing");
 }
 
 const LIBC = {

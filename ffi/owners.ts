@@ -22,6 +22,7 @@ import type {
   PinnedBuffer,
   Stream,
 } from "./runtime.ts";
+import { option, words } from "../src/words.ts";
 
 /** A runtime over a library's driver. */
 export class Runtime implements GpuRuntime {
@@ -57,7 +58,9 @@ export class Runtime implements GpuRuntime {
     const count = this.deviceCount();
     if (!(device >= 0 && device < count)) {
       throw new FailureError(
-        `--backend=${this.kind}: device ${device} was asked for, but there ${count === 1 ? "is 1" : `are ${count}`}`,
+        words`${option("backend")}=${this.kind}: device ${device} was asked for, but there ${
+          count === 1 ? "is 1" : `are ${count}`
+        }`,
       );
     }
     const opened = new Device(this, this.#driver, device, (d) => this.#devices.delete(d));

@@ -3,6 +3,60 @@
  *
  * Anything else that escapes is a defect of the program and is reported as such by `src/cli/run.ts`.
  */
+import { option, spelled, type Spelling, type Text, words } from "./words.ts";
+
+/**
+ * What kind of mistake it is; code decides by it and never by a message's words.
+ *
+ * - `missing`: a file, a tensor, a key or an option that must be there is not.
+ * - `unreadable`: the system refuses to read or to write.
+ * - `malformed`: not the format that it should have: no JSON, no UTF-8, a file that is cut short.
+ * - `too_large`: more than is taken.
+ * - `wrong_value`: another type, number, shape or word than is expected.
+ * - `contradiction`: two facts, each right alone, that cannot both be.
+ * - `unsupported`: known, and not computed here.
+ * - `changed`: not as it was when it was looked at before.
+ * - `occupied`: something is in the place that is to be written, or another run writes there.
+ * - `uncalibrated`: static FP8 inputs whose scales nobody measured.
+ * - `other`: none of these.
+ */
+export type MistakeCode =
+  | "missing"
+  | "unreadable"
+  | "malformed"
+  | "too_large"
+  | "wrong_value"
+  | "contradiction"
+  | "unsupported"
+  | "changed"
+  | "occupied"
+  | "uncalibrated"
+  | "other";
+
+/** What a mistake is about: from the file to the key in it. Messages begin with these, in this order. */
+export interface Subject {
+  /** An option of the program, by its name. */
+  readonly option?: string;
+  /** What was given for the option. */
+  readonly value?: string | number;
+  /** A path. */
+  readonly file?: string;
+  /** A tensor of the file, as it may be shown. */
+  readonly tensor?: string;
+  /** A key of the file's JSON. */
+  readonly key?: string;
+  /** Anything else that has a name, for instance a linear. */
+  readonly name?: Text;
+}
+
+/** A mistake as data. */
+export type Mistake =
+  & { readonly code: MistakeCode; readonly subject: Subject }
+  & (
+    | { readonly expected: Text; readonly got?: Text | number; readonly problem?: never }
+    /** What is wrong, in a sentence that "expected ..., got ..." does not fit. */
+    | { readonly problem: Text; readonly expected?: never; readonly got?: never }
+  );
 
 /**
  * A mistake in the arguments, the config or the checkpoint: exit code 2.
@@ -24,6 +78,52 @@ export class InputError extends Error {
   override readonly name = "InputError";
   /** With which the program ends. */
   readonly exitCode = 2;
+  /** The kind of mistake. */
+  readonly code: MistakeCode;
+  /** What it is about. */
+  readonly subject: Subject;
+  /** What would have been right; null where the line says it in other words. */
+  readonly expected: string | null;
+  /** What is there instead; null where the line says it in other words, or nothing is to be said. */
+  readonly got: string | null;
+  /** All of it, which can be sent to another thread. */
+  readonly mistake: Mistake;
+
+  /**
+   * Makes the error and its line.
+   *
+   * @param mistake A text stands for a mistake of code `other` without a subject.
+   * @param spelling How `message` spells options and commands.
+   */
+  constructor(mistake: Mistake | string, spelling?: Spelling) {
+    const data: Mistake = typeof mistake === "string" ? { code: "other", subject: {}, problem: mistake } : mistake;
+    super(spelled(lineOf(data), spelling));
+    this.mistake = data;
+    this.code = data.code;
+    this.subject = data.subject;
+    this.expected = data.expected === undefined ? null : spelled(data.expected);
+    this.got = data.got === undefined ? null : spelled(words`${data.got}`);
+  }
+
+  /** A mistake that "expected ..., got ..." fits. */
+  static of(code: MistakeCode, subject: Subject, expected: Text, got?: Text | number): InputError {
+    return new this({ code, subject, expected, ...(got === undefined ? {} : { got }) });
+  }
+
+  /** A mistake that is said in a sentence of its own, after the subject. */
+  static saying(code: MistakeCode, subject: Subject, problem: Text): InputError {
+    return new this({ code, subject, problem });
+  }
+
+  /** The message with options and commands spelled in another way. */
+  line(spelling?: Spelling): string {
+    return spelled(lineOf(this.mistake), spelling);
+  }
+
+  /** The part of the message after its subject. */
+  complaint(spelling?: Spelling): string {
+    return spelled(complaintOf(this.mistake), spelling);
+  }
 }
 
 /**
@@ -43,11 +143,50 @@ export class FailureError extends Error {
   override readonly name = "FailureError";
   /** With which the program ends. */
   readonly exitCode = 1;
+
+  /**
+   * Makes the error.
+   *
+   * @param text What failed, in one line.
+   */
+  constructor(readonly text: Text) {
+    super(spelled(text));
+  }
+
+  /** The message with options and commands spelled in another way. */
+  line(spelling?: Spelling): string {
+    return spelled(this.text, spelling);
+  }
+}
+
+/** The one line that a mistake becomes. */
+function lineOf(mistake: Mistake): Text {
+  const subject = subjectText(mistake.subject);
+  return words`${subject}${subject === "" ? "" : ": "}${complaintOf(mistake)}`;
+}
+
+function complaintOf({ problem, expected, got }: Mistake): Text {
+  if (problem !== undefined) return problem;
+  return words`expected ${expected}${got === undefined ? "" : words`, got ${got}`}`;
+}
+
+function subjectText({ option: name, value, ...subject }: Subject): Text {
+  const parts: Text[] = [];
+  if (name !== undefined) parts.push(value === undefined ? option(name) : words`${option(name)} ${value}`);
+  if (subject.file !== undefined) parts.push(subject.file);
+  if (subject.tensor !== undefined) parts.push(`tensor ${subject.tensor}`);
+  if (subject.key !== undefined) parts.push(subject.key);
+  if (subject.name !== undefined) parts.push(subject.name);
+  return parts.reduce((text, part, i) => i === 0 ? part : words`${text}: ${part}`, "");
 }
 
 /** One line of text from anything that was thrown, with line breaks folded, for messages that quote a cause. */
 export function reason(thrown: unknown): string {
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return oneLine(thrown instanceof Error ? thrown.message : String(thrown));
+}
+
+/** A text with its line breaks folded. */
+export function oneLine(text: string): string {
   // A pattern with blanks on both sides of the break would take quadratic time on many blanks.
   return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").join(" ");
 }

@@ -3,6 +3,7 @@
  * taken.
  */
 import { FailureError } from "./errors.ts";
+import { option, type Text, words } from "./words.ts";
 
 /** Memory that can be had. */
 export interface Available {
@@ -102,26 +103,28 @@ const RESERVE_BYTES = 64 * 2 ** 20;
 /**
  * Refuses a model that memory cannot hold.
  *
- * @param subject What the message begins with, for instance `--backend=emulate`.
+ * @param subject What the message begins with, for instance the backend.
  * @param room For how many positions the cache is, in words.
  * @throws {FailureError} with what was wanted and what is there.
  */
 export function refuseBeyondMemory(
-  subject: string,
+  subject: Text,
   { weights, cache, work }: Needed,
   room: string,
   available: Available | null = availableMemory(),
 ): void {
   const needed = weights + cache + work;
   if (available === null || needed + RESERVE_BYTES <= available.bytes) return;
+  const parts = [
+    ...(weights === 0 ? [] : [`weights ${size(weights)}`]),
+    `KV cache ${size(cache)} for ${room}`,
+    `activations ${size(work)}`,
+  ].join(", ");
+  const had = `${size(available.bytes)} of memory can be had (${available.by})`;
   throw new FailureError(
-    `${subject}: ${size(available.bytes)} of memory can be had (${available.by}), but the model needs ${
-      size(needed)
-    }: ` +
-      `${weights === 0 ? "" : `weights ${size(weights)}, `}KV cache ${size(cache)} for ${room}, activations ${
-        size(work)
-      }; ` +
-      `use a smaller --max-tokens, fewer sequences or a smaller --chunk${weights === 0 ? "" : ", or mapped weights"}`,
+    words`${subject}: ${had}, but the model needs ${size(needed)}: ${parts}; use a smaller ${
+      option("max-tokens")
+    }, fewer sequences or a smaller ${option("chunk")}${weights === 0 ? "" : ", or mapped weights"}`,
   );
 }
 

@@ -14,9 +14,11 @@ export function readable<T>(path: string, read: () => T): T {
     return read();
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    if (thrown instanceof Deno.errors.NotFound) throw new InputError(`${path}: no such file`);
+    if (thrown instanceof Deno.errors.NotFound) throw InputError.saying("missing", { file: path }, "no such file");
     // Only system calls give errors a code.
-    if (thrown instanceof Error && "code" in thrown) throw new InputError(`${path}: cannot be read: ${reason(thrown)}`);
+    if (thrown instanceof Error && "code" in thrown) {
+      throw InputError.saying("unreadable", { file: path }, `cannot be read: ${reason(thrown)}`);
+    }
     throw thrown;
   }
 }
@@ -38,7 +40,9 @@ export function readInto(file: Deno.FsFile, path: string, offset: number, buffer
   file.seekSync(offset, Deno.SeekMode.Start);
   for (let at = 0; at < buffer.length;) {
     const got = file.readSync(buffer.subarray(at));
-    if (got === null) throw new InputError(`${path}: ends at byte ${offset + at}: it changed while it was read`);
+    if (got === null) {
+      throw InputError.saying("changed", { file: path }, `ends at byte ${offset + at}: it changed while it was read`);
+    }
     at += got;
   }
 }
@@ -68,9 +72,9 @@ export function readWhole(path: string, mostBytes: number, where = path): Uint8A
   return readable(where, () => {
     const { isFile, isDirectory, size } = Deno.statSync(path);
     if (!isFile) {
-      throw new InputError(`${where}: expected a file, got ${isDirectory ? "a directory" : "a device or a pipe"}`);
+      throw InputError.of("wrong_value", { file: where }, "a file", isDirectory ? "a directory" : "a device or a pipe");
     }
-    if (size > mostBytes) throw new InputError(`${where}: expected at most ${mostBytes} bytes, got ${size}`);
+    if (size > mostBytes) throw InputError.of("too_large", { file: where }, `at most ${mostBytes} bytes`, size);
     using file = Deno.openSync(path);
     return readExactly(file, where, 0, size);
   });
@@ -92,7 +96,7 @@ function refuseManyValues(bytes: Uint8Array, path: string): void {
   for (const [byte, most, what] of MOST) {
     let count = 0;
     for (let at = bytes.indexOf(byte); at >= 0; at = bytes.indexOf(byte, at + 1)) {
-      if (++count > most) throw new InputError(`${path}: expected JSON of at most ${most} ${what}, got more`);
+      if (++count > most) throw InputError.of("too_large", { file: path }, `JSON of at most ${most} ${what}`, "more");
     }
   }
 }
@@ -112,8 +116,10 @@ export function parseJson(
   try {
     return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (thrown) {
-    if (thrown instanceof SyntaxError) throw new InputError(`${path}: not JSON: ${printable(reason(thrown))}`);
-    if (thrown instanceof TypeError) throw new InputError(`${path}: expected UTF-8, got other bytes`);
+    if (thrown instanceof SyntaxError) {
+      throw InputError.saying("malformed", { file: path }, `not JSON: ${printable(reason(thrown))}`);
+    }
+    if (thrown instanceof TypeError) throw InputError.of("malformed", { file: path }, "UTF-8", "other bytes");
     throw thrown;
   }
 }

@@ -1,5 +1,9 @@
 /** Starting threads, of which a system may have no more to give. */
 import { FailureError, reason } from "./errors.ts";
+import { option, words } from "./words.ts";
+
+/** Where systems set that limit. */
+const LIMITS = "(ulimit -u, a container's pids limit)";
 
 /**
  * Starts a worker.
@@ -12,10 +16,9 @@ export function startThread(module: string | URL, name: string, which: string): 
     return new Worker(module, { type: "module", name });
   } catch (thrown) {
     throw new FailureError(
-      `${which} could not be started: ${
-        reason(thrown)
-      }; a limit on processes or memory (ulimit -u, a container's pids limit) ` +
-        "allows fewer --threads",
+      words`${which} could not be started: ${reason(thrown)}; a limit on processes or memory ${LIMITS} allows fewer ${
+        option("threads")
+      }`,
     );
   }
 }

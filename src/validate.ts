@@ -44,7 +44,7 @@ function refuseLongLists(value: unknown, file: string, path: readonly string[] =
   if (Array.isArray(value)) {
     if (value.length <= MAX_LIST) return;
     const key = path.map(printable).join(".");
-    throw new InputError(`${file}: ${key}: expected a list of at most ${MAX_LIST}, got ${value.length}`);
+    throw InputError.of("too_large", { file, key }, `a list of at most ${MAX_LIST}`, value.length);
   }
   if (typeof value !== "object" || value === null || path.length === LIST_DEPTH) return;
   for (const [key, inner] of Object.entries(value)) refuseLongLists(inner, file, [...path, key]);
@@ -65,6 +65,6 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string):
     (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     value,
   );
-  const key = path.length === 0 ? "" : `${path.map((part) => printable(String(part))).join(".")}: `;
-  throw new InputError(`${file}: ${key}expected ${message}, got ${show(got)}`);
+  const key = path.map((part) => printable(String(part))).join(".");
+  throw InputError.of("wrong_value", path.length === 0 ? { file } : { file, key }, message, show(got));
 }

@@ -65,7 +65,7 @@ Deno.test("ranks refuse together what memory cannot hold, by what the starting t
     const { message } = await assertRejects(() => openRanks(request, options), FailureError);
     assertMatch(
       message,
-      new RegExp(`^rank [01]: --backend=${backend}: 80\\.0 MB of memory can be had \\(a test\\), but`),
+      new RegExp(`^rank [01]: backend=${backend}: 80\\.0 MB of memory can be had \\(a test\\), but`),
     );
   }
 });
@@ -91,16 +91,16 @@ Deno.test("emulate and reference refuse what memory cannot hold before they take
       );
       assertEquals(
         message.replaceAll(/\d+\.\d (MB|GB)/g, "SIZE"),
-        "--backend=emulate: SIZE of memory can be had (a test), but the model needs SIZE: " +
+        "backend=emulate: SIZE of memory can be had (a test), but the model needs SIZE: " +
           `${weights === "read" ? "weights SIZE, " : ""}KV cache SIZE for 400 x 4096 positions, activations SIZE; ` +
-          `use a smaller --max-tokens, fewer sequences or a smaller --chunk${
+          `use a smaller max-tokens, fewer sequences or a smaller chunk${
             weights === "read" ? ", or mapped weights" : ""
           }`,
       );
     }
     const { message } = await assertRejects(() => openReference(request, LITTLE), FailureError);
     assertEquals(
-      message.startsWith("--backend=reference: 80.0 MB of memory can be had (a test), but the model needs "),
+      message.startsWith("backend=reference: 80.0 MB of memory can be had (a test), but the model needs "),
       true,
     );
     assertEquals(taken, 0);

@@ -156,7 +156,7 @@ export function openToAppend(path: string): Deno.FsFile {
   const opened = file.statSync();
   if (opened.ino === seen?.ino && opened.dev === seen?.dev) return file;
   file.close();
-  throw new InputError(`${path}: cannot be written: another file took its place`);
+  throw InputError.saying("changed", { file: path }, "cannot be written: another file took its place");
 }
 
 /**
@@ -175,7 +175,7 @@ export function refuseSpecial(path: string): Deno.FileInfo | null {
   }
   if (found.isFile) return found;
   const got = found.isDirectory ? "a directory" : found.isSymlink ? "a link" : "a device or pipe";
-  throw new InputError(`${path}: cannot be written: expected a regular file or none, got ${got}`);
+  throw InputError.of("unreadable", { file: path, name: "cannot be written" }, "a regular file or none", got);
 }
 
 /** Brings the names of a directory's files to the disk, where the system can (Windows cannot). */

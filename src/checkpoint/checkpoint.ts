@@ -159,12 +159,12 @@ function checkDirectory(dir: string): void {
   try {
     found = readable(dir, () => Deno.statSync(dir));
   } catch (thrown) {
-    if (thrown instanceof InputError && thrown.message.endsWith("no such file")) {
-      throw new InputError(`${dir}: expected a checkpoint directory, got nothing of that name`);
+    if (thrown instanceof InputError && thrown.code === "missing") {
+      throw InputError.of("missing", { file: dir }, "a checkpoint directory", "nothing of that name");
     }
     throw thrown;
   }
-  if (!found.isDirectory) throw new InputError(`${dir}: expected a checkpoint directory, got a file`);
+  if (!found.isDirectory) throw InputError.of("wrong_value", { file: dir }, "a checkpoint directory", "a file");
 }
 
 /** The directory itself, or its `original/` where only that was downloaded. */
@@ -175,7 +175,7 @@ function findWeightsDir(root: string): string {
     isDirectory && name === ORIGINAL
   );
   if (isThere && fileIn(original, CONFIG) !== null) return original;
-  throw new InputError(`${root}/${CONFIG}: no such file; a checkpoint directory has one`);
+  throw InputError.saying("missing", { file: `${root}/${CONFIG}` }, "no such file; a checkpoint directory has one");
 }
 
 function findFiles(root: string, weightsDir: string): CheckpointFiles {

@@ -65,15 +65,15 @@ function isOriginal(json: unknown): boolean {
 }
 
 function checkArchitecture(json: unknown, path: string): void {
-  if (!isObject(json)) throw new InputError(`${path}: expected an object, got ${show(json)}`);
+  if (!isObject(json)) throw InputError.of("wrong_value", { file: path }, "an object", show(json));
   const { architectures, model_type: type } = json;
   const names = Array.isArray(architectures) ? architectures : [];
   if (architectures !== undefined && architectures !== null && !names.includes("GptOssForCausalLM")) {
     const got = typeof names[0] === "string" ? names[0] : architectures;
-    throw new InputError(`${path}: architectures: expected "GptOssForCausalLM", got ${show(got)}`);
+    throw InputError.of("wrong_value", { file: path, key: "architectures" }, '"GptOssForCausalLM"', show(got));
   }
   if (type !== "gpt_oss" && (type !== undefined || names.length === 0)) {
-    throw new InputError(`${path}: model_type: expected "gpt_oss", got ${show(type)}`);
+    throw InputError.of("wrong_value", { file: path, key: "model_type" }, '"gpt_oss"', show(type));
   }
 }
 
@@ -84,24 +84,34 @@ function checkShape(
   keys: { topK: string; experts: string },
 ): void {
   if (heads % kvHeads !== 0) {
-    throw new InputError(
-      `${path}: num_attention_heads: expected a multiple of num_key_value_heads, ${kvHeads}, got ${heads}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: "num_attention_heads" },
+      `a multiple of num_key_value_heads, ${kvHeads}`,
+      heads,
     );
   }
-  if (headDim % 2 !== 0) throw new InputError(`${path}: head_dim: expected an even integer, got ${headDim}`);
+  if (headDim % 2 !== 0) {
+    throw InputError.of("wrong_value", { file: path, key: "head_dim" }, "an even integer", headDim);
+  }
   if (topK > experts) {
-    throw new InputError(`${path}: ${keys.topK}: expected at most ${keys.experts}, ${experts}, got ${topK}`);
+    throw InputError.of("too_large", { file: path, key: keys.topK }, `at most ${keys.experts}, ${experts}`, topK);
   }
   if (layers * experts > MAX_EXPERTS_IN_ALL) {
-    throw new InputError(
-      `${path}: ${keys.experts}: expected at most ${MAX_EXPERTS_IN_ALL} experts in all layers together, got ` +
-        `${layers} times ${experts}`,
+    throw InputError.of(
+      "too_large",
+      { file: path, key: keys.experts },
+      `at most ${MAX_EXPERTS_IN_ALL} experts in all layers together`,
+      `${layers} times ${experts}`,
     );
   }
   if (rope.yarn && rope.yarn.betaFast <= rope.yarn.betaSlow) {
     const { betaFast, betaSlow } = rope.yarn;
-    throw new InputError(
-      `${path}: beta_fast (rope_ntk_beta): expected more than beta_slow, ${betaSlow}, got ${betaFast}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path, name: "beta_fast (rope_ntk_beta)" },
+      `more than beta_slow, ${betaSlow}`,
+      betaFast,
     );
   }
 }

@@ -32,8 +32,11 @@ function scan(file: Deno.FsFile, path: string, tensor: StoredTensor, buffer: Uin
     const found = chunk.indexOf(NAN_BYTE);
     if (found < 0) continue;
     const index = unravel(at + found, tensor.shape).join(", ");
-    throw new InputError(
-      `${path}: tensor ${tensor.name}: expected e8m0 scales from 0 to 254, got 255 (NaN) at [${index}]`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path, tensor: tensor.name },
+      "e8m0 scales from 0 to 254",
+      `255 (NaN) at [${index}]`,
     );
   }
 }

@@ -48,18 +48,19 @@ export function fileIn(dir: string, name: string): string | null {
   if (found === null) return null;
   if (found.isFile) return path;
   if (!found.isSymlink) {
-    throw new InputError(`${path}: expected a file, got ${found.isDirectory ? "a directory" : "a device"}`);
+    throw InputError.of("wrong_value", { file: path }, "a file", found.isDirectory ? "a directory" : "a device");
   }
   const target = readable(path, () => Deno.readLinkSync(path));
   if (!CACHE_LINK.test(target)) {
-    throw new InputError(
-      `${path}: expected a file, or a link ../../blobs/<hash> as in a Hugging Face cache, got a link to ${
-        printable(target)
-      }`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path },
+      "a file, or a link ../../blobs/<hash> as in a Hugging Face cache",
+      `a link to ${printable(target)}`,
     );
   }
   const blob = lookAt(`${dir}/${target}`);
-  if (!blob?.isFile) throw new InputError(`${path}: expected its link ${target} to lead to a file, got none`);
+  if (!blob?.isFile) throw InputError.of("missing", { file: path }, `its link ${target} to lead to a file`, "none");
   return path;
 }
 
@@ -91,7 +92,7 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
   if (index !== null) return openShards(dir, index, onWarning);
   const names = safetensorsIn(dir);
   if (names.length === 0) {
-    throw new InputError(`${dir}: expected ${SINGLE}, ${INDEX} or other *.safetensors files, got none of them`);
+    throw InputError.of("missing", { file: dir }, `${SINGLE}, ${INDEX} or other *.safetensors files`, "none of them");
   }
   return openAll(names.map((name) => fileIn(dir, name)!), dir);
 }
@@ -100,16 +101,23 @@ function openShards(dir: string, index: string, onWarning: (line: string) => voi
   const { metadata, weight_map } = validate(Index, readJson(index, MAX_INDEX_BYTES), index);
   const entries = shardEntries(weight_map, index);
   const names = [...new Set(entries.map(([, name]) => name))].sort();
-  if (names.length === 0) throw new InputError(`${index}: weight_map: expected tensors, got none`);
+  if (names.length === 0) throw InputError.of("missing", { file: index, key: "weight_map" }, "tensors", "none");
   // All names before any file: a name that leaves the directory must not even be looked up.
   for (const name of names) {
     if (!isFileName(name)) {
-      throw new InputError(`${index}: expected shards to be files of this directory, got "${printable(name)}"`);
+      throw InputError.of(
+        "wrong_value",
+        { file: index },
+        "shards to be files of this directory",
+        `"${printable(name)}"`,
+      );
     }
   }
   const paths = names.map((name) => {
     const path = fileIn(dir, name);
-    if (path === null) throw new InputError(`${index}: expected shard ${printable(name)} beside it, got no such file`);
+    if (path === null) {
+      throw InputError.of("missing", { file: index }, `shard ${printable(name)} beside it`, "no such file");
+    }
     return path;
   });
   const weights = openAll(paths, dir);
@@ -117,7 +125,11 @@ function openShards(dir: string, index: string, onWarning: (line: string) => voi
     const file = weights.tensors.get(tensor)?.file;
     if (file !== undefined && names[file] === name) continue;
     const found = file === undefined ? "no shard" : printable(names[file]!);
-    throw new InputError(`${index}: expected tensor ${printable(tensor)} in ${printable(name)}, found it in ${found}`);
+    throw InputError.of(
+      "contradiction",
+      { file: index },
+      `tensor ${printable(tensor)} in ${printable(name)}, found it in ${found}`,
+    );
   }
   const extra = weights.tensors.size - entries.length;
   if (extra > 0) onWarning(`${index}: weight_map lacks ${extra} of the tensors that its shards hold`);
@@ -129,12 +141,20 @@ function openShards(dir: string, index: string, onWarning: (line: string) => voi
 function shardEntries(map: Readonly<Record<string, unknown>>, index: string): [tensor: string, shard: string][] {
   const entries = Object.entries(map);
   if (entries.length > MAX_TENSORS) {
-    throw new InputError(`${index}: weight_map: expected at most ${MAX_TENSORS} tensors, got ${entries.length}`);
+    throw InputError.of(
+      "too_large",
+      { file: index, key: "weight_map" },
+      `at most ${MAX_TENSORS} tensors`,
+      entries.length,
+    );
   }
   for (const [tensor, name] of entries) {
     if (typeof name === "string") continue;
-    throw new InputError(
-      `${index}: weight_map.${printable(tensor)}: expected a shard's file name, got ${show(name)}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: index, key: `weight_map.${printable(tensor)}` },
+      "a shard's file name",
+      show(name),
     );
   }
   return entries as [string, string][];
@@ -170,8 +190,10 @@ function openAll(paths: readonly string[], dir: string): WeightFiles {
     for (const tensor of opened.tensors.values()) {
       const other = tensors.get(tensor.name);
       if (other !== undefined) {
-        throw new InputError(
-          `${dir}: tensor ${printable(tensor.name)} stands in two files, ${files[other.file]!.path} and ${path}`,
+        throw InputError.saying(
+          "contradiction",
+          { file: dir },
+          `tensor ${printable(tensor.name)} stands in two files, ${files[other.file]!.path} and ${path}`,
         );
       }
       tensors.set(tensor.name, { ...tensor, file });

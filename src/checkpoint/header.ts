@@ -217,6 +217,10 @@ class Scanner {
     const about = subject === ""
       ? ""
       : `${subject === "__metadata__" ? subject : `tensor ${printable(subject.tensor)}`}: `;
-    throw new InputError(`${this.#where}: header: ${about}${what} (at character ${this.#at})`);
+    throw InputError.saying(
+      "wrong_value",
+      { name: `${this.#where}: header` },
+      `${about}${what} (at character ${this.#at})`,
+    );
   }
 }

@@ -62,10 +62,15 @@ export function fromHf(values: HfValues, generation: TokenValues, path: string, 
   const topK = expertsPerToken(values, path, warnings);
   const { num_local_experts: experts, num_experts: alias } = values;
   if (alias && alias !== experts) {
-    throw new InputError(`${path}: num_experts: expected num_local_experts, ${experts}, got ${alias}`);
+    throw InputError.of("wrong_value", { file: path, key: "num_experts" }, `num_local_experts, ${experts}`, alias);
   }
   if (sliding.includes(true) && !values.sliding_window) {
-    throw new InputError(`${path}: sliding_window: expected a positive integer, got ${show(values.sliding_window)}`);
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: "sliding_window" },
+      "a positive integer",
+      show(values.sliding_window),
+    );
   }
   const { rope, maxPositions } = readRope(values, path, warnings);
   return {
@@ -105,13 +110,18 @@ function expertsPerToken(values: HfValues, path: string, warnings: string[]): nu
   const others = synonym
     ? `, which transformers reads as ${DEFAULT_EXPERTS_PER_TOKEN}, where experts_per_token is ${synonym}`
     : "";
-  throw new InputError(`${path}: num_experts_per_tok: expected a positive integer, got nothing${others}`);
+  throw InputError.of("missing", { file: path, key: "num_experts_per_tok" }, "a positive integer", `nothing${others}`);
 }
 
 function slidingLayers({ layer_types: types, num_hidden_layers: layers }: HfValues, path: string): boolean[] {
   if (!types) return Array.from({ length: layers }, (_, layer) => layer % 2 === 0);
   if (types.length !== layers) {
-    throw new InputError(`${path}: layer_types: expected ${layers} of them (num_hidden_layers), got ${types.length}`);
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: "layer_types" },
+      `${layers} of them (num_hidden_layers)`,
+      types.length,
+    );
   }
   return types.map((type) => type === "sliding_attention");
 }

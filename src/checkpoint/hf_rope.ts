@@ -101,8 +101,11 @@ export function readRope(values: RopeValues, path: string, warnings: string[]): 
   if (reading && other) {
     for (const key of Object.keys(reading) as (keyof typeof reading)[]) {
       if (key === "key" || reading[key] === other[key]) continue;
-      throw new InputError(
-        `${path}: ${other.key}.${key}: expected ${reading.key}.${key}, ${show(reading[key])}, got ${show(other[key])}`,
+      throw InputError.of(
+        "wrong_value",
+        { file: path, key: `${other.key}.${key}` },
+        `${reading.key}.${key}, ${show(reading[key])}`,
+        show(other[key]),
       );
     }
   }
@@ -112,16 +115,21 @@ export function readRope(values: RopeValues, path: string, warnings: string[]): 
 /** The reading of a file without a dictionary. */
 function readNothing(values: RopeValues, path: string, warnings: string[]): Reading {
   if (values.rope_scaling === null) {
-    throw new InputError(
-      `${path}: rope_scaling: expected an object, got null, which transformers 5 reads as YaRN by 32 and ` +
-        "transformers 4 as plain rotary embedding",
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: "rope_scaling" },
+      "an object",
+      "null, which transformers 5 reads as YaRN by 32 and transformers 4 as plain rotary embedding",
     );
   }
   const { initial_context_length: initial } = values, original = DEFAULT_ROPE.original_max_position_embeddings;
   if (initial && initial !== original) {
-    throw new InputError(
-      `${path}: rope_scaling: expected an object, got nothing, which transformers reads as YaRN by 32 of ${original} ` +
-        `positions, where initial_context_length is ${initial}`,
+    throw InputError.of(
+      "missing",
+      { file: path, key: "rope_scaling" },
+      "an object",
+      `nothing, which transformers reads as YaRN by 32 of ${original} positions, ` +
+        `where initial_context_length is ${initial}`,
     );
   }
   warnings.push("rope_scaling is missing; as in transformers it is YaRN by 32 of 4096 positions, not truncated");
@@ -140,15 +148,25 @@ interface Place {
 function read(rope: RopeDictionary, values: RopeValues, place: Place): Reading {
   const { path, key } = place;
   const type = rope.rope_type ?? rope.type;
-  if (!type) throw new InputError(`${path}: ${key}.rope_type: expected "yarn" or "default", got nothing`);
+  if (!type) throw InputError.of("missing", { file: path, key: `${key}.rope_type` }, '"yarn" or "default"', "nothing");
   if (rope.type && rope.type !== type) {
-    throw new InputError(`${path}: ${key}.type: expected ${key}.rope_type, ${show(type)}, got ${show(rope.type)}`);
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: `${key}.type` },
+      `${key}.rope_type, ${show(type)}`,
+      show(rope.type),
+    );
   }
   const theta = rope.rope_theta ?? values.rope_theta ?? place.base;
-  if (!theta) throw new InputError(`${path}: rope_theta: expected a number above 1, got ${show(values.rope_theta)}`);
+  if (!theta) {
+    throw InputError.of("wrong_value", { file: path, key: "rope_theta" }, "a number above 1", show(values.rope_theta));
+  }
   if (values.rope_theta && values.rope_theta !== theta) {
-    throw new InputError(
-      `${path}: rope_theta: expected ${key}.rope_theta, ${show(theta)}, got ${show(values.rope_theta)}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: "rope_theta" },
+      `${key}.rope_theta, ${show(theta)}`,
+      show(values.rope_theta),
     );
   }
   if (type === "default") {
@@ -158,7 +176,9 @@ function read(rope: RopeDictionary, values: RopeValues, place: Place): Reading {
     };
   }
   const { factor, truncate, attention_factor: attention } = rope;
-  if (!factor) throw new InputError(`${path}: ${key}.factor: expected a number from 1 to 1000000, got nothing`);
+  if (!factor) {
+    throw InputError.of("missing", { file: path, key: `${key}.factor` }, "a number from 1 to 1000000", "nothing");
+  }
   if (truncate === undefined) {
     place.warnings.push(`${key}.truncate is missing; as in transformers and vLLM it is true, where GPT-OSS has false`);
   }
@@ -166,8 +186,11 @@ function read(rope: RopeDictionary, values: RopeValues, place: Place): Reading {
   // no difference.
   const concentration = 0.1 * Math.log(factor) + 1;
   if (attention && Math.fround(attention) !== Math.fround(concentration)) {
-    throw new InputError(
-      `${path}: ${key}.attention_factor: expected ${concentration} (0.1 ln factor + 1) or none, got ${attention}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: `${key}.attention_factor` },
+      `${concentration} (0.1 ln factor + 1) or none`,
+      attention,
     );
   }
   return {
@@ -187,18 +210,21 @@ function originalPositions(rope: RopeDictionary, values: RopeValues, { path, key
   const { initial_context_length: initial, original_max_position_embeddings: outer, max_position_embeddings } = values;
   const name = "original_max_position_embeddings", inner = rope[name], most = max_position_embeddings;
   const original = inner ?? most;
-  if (!original) throw new InputError(`${path}: ${key}.${name}: expected a positive integer, got nothing`);
+  if (!original) throw InputError.of("missing", { file: path, key: `${key}.${name}` }, "a positive integer", "nothing");
   if (outer && outer !== original) {
-    throw new InputError(`${path}: ${name}: expected ${key}.${name}, ${original}, got ${outer}`);
+    throw InputError.of("wrong_value", { file: path, key: name }, `${key}.${name}, ${original}`, outer);
   }
   if (inner) {
     if (initial && initial !== inner) {
       warnings.push(`initial_context_length is ${initial} and ${key}.${name} ${inner}; the latter counts`);
     }
   } else if (initial && initial !== original) {
-    throw new InputError(
-      `${path}: ${key}.${name}: expected a positive integer, got nothing, which transformers reads as ` +
-        `max_position_embeddings, ${original}, where initial_context_length is ${initial}`,
+    throw InputError.of(
+      "missing",
+      { file: path, key: `${key}.${name}` },
+      "a positive integer",
+      `nothing, which transformers reads as max_position_embeddings, ${original}, ` +
+        `where initial_context_length is ${initial}`,
     );
   } else {
     warnings.push(`${key}.${name} is missing; as in transformers it is max_position_embeddings, ${original}`);
@@ -211,12 +237,15 @@ function positionsOf(reading: Reading, values: RopeValues, path: string): Positi
   const implied = factor && originalMaxPositions ? Math.floor(factor * originalMaxPositions) : null;
   const maxPositions = values.max_position_embeddings ?? implied;
   if (maxPositions === null) {
-    throw new InputError(`${path}: max_position_embeddings: expected a positive integer, got nothing`);
+    throw InputError.of("missing", { file: path, key: "max_position_embeddings" }, "a positive integer", "nothing");
   }
   if (!values.max_position_embeddings && maxPositions !== DEFAULTS.max_position_embeddings) {
-    throw new InputError(
-      `${path}: max_position_embeddings: expected a positive integer, got nothing, which transformers reads as ` +
-        `${DEFAULTS.max_position_embeddings}, where YaRN's keys make ${maxPositions}`,
+    throw InputError.of(
+      "missing",
+      { file: path, key: "max_position_embeddings" },
+      "a positive integer",
+      `nothing, which transformers reads as ${DEFAULTS.max_position_embeddings}, ` +
+        `where YaRN's keys make ${maxPositions}`,
     );
   }
   if (reading.rope_type === "default") return { rope: { theta, yarn: null }, maxPositions };

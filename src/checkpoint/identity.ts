@@ -53,9 +53,12 @@ export function refuseChanged(files: readonly FileIdentity[]): void {
       now[key] !== before[key]
     );
     if (differs === undefined) continue;
-    throw new InputError(
-      `${before.path}: changed while it was in use (${WORDS[differs]}); ` +
-        "what was computed since is not kept, as nobody could say of which weights it is",
+    throw InputError.saying(
+      "changed",
+      { file: before.path },
+      `changed while it was in use (${
+        WORDS[differs]
+      }); what was computed since is not kept, as nobody could say of which weights it is`,
     );
   }
 }

@@ -54,7 +54,10 @@ function refuse(
 ): void {
   const at = firstNonFinite(values);
   if (at < 0) return;
-  throw new InputError(
-    `${files[file]!.path}: tensor ${printable(name)}: expected numbers, got ${values[at]} at [${row}${at}]`,
+  throw InputError.of(
+    "wrong_value",
+    { file: files[file]!.path, tensor: printable(name) },
+    "numbers",
+    `${values[at]} at [${row}${at}]`,
   );
 }

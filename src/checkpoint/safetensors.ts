@@ -113,15 +113,22 @@ export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): Op
   return readable(path, () => {
     const { isFile, isDirectory, size } = Deno.statSync(path), identity = identify(path);
     // A pipe would block when it is opened.
-    if (!isFile) throw new InputError(`${path}: expected a file, got ${isDirectory ? "a directory" : "a device"}`);
+    if (!isFile) throw InputError.of("wrong_value", { file: path }, "a file", isDirectory ? "a directory" : "a device");
     if (size < LENGTH_BYTES) {
-      throw new InputError(`${path}: expected at least ${LENGTH_BYTES} bytes of header length, got ${size} bytes`);
+      throw InputError.of(
+        "wrong_value",
+        { file: path },
+        `at least ${LENGTH_BYTES} bytes of header length`,
+        `${size} bytes`,
+      );
     }
     using file = Deno.openSync(path);
     const length = headerLength(readExactly(file, path, 0, LENGTH_BYTES), size, path);
     if (length > room.bytes) {
-      throw new InputError(
-        `${path}: header length ${length}: expected at most ${MAX_HEADER_BYTES} for all files of a checkpoint together`,
+      throw InputError.of(
+        "too_large",
+        { file: path, name: `header length ${length}` },
+        `at most ${MAX_HEADER_BYTES} for all files of a checkpoint together`,
       );
     }
     const parsed = parseSafetensors(readExactly(file, path, LENGTH_BYTES, length), size, path, room.tensors);
@@ -148,7 +155,7 @@ export function parseSafetensors(
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(header);
   } catch {
-    throw new InputError(`${path}: header: expected UTF-8, got other bytes`);
+    throw InputError.of("malformed", { file: path, key: "header" }, "UTF-8", "other bytes");
   }
   const { entries, metadata } = scanHeader(text, path, most);
   const dataStart = LENGTH_BYTES + header.length;
@@ -158,10 +165,14 @@ export function parseSafetensors(
 function headerLength(bytes: Uint8Array<ArrayBuffer>, fileBytes: number, path: string): number {
   const length = new DataView(bytes.buffer).getBigUint64(0, true);
   if (length > BigInt(fileBytes - LENGTH_BYTES)) {
-    throw new InputError(`${path}: header length ${length} goes beyond the file's ${fileBytes} bytes`);
+    throw InputError.saying(
+      "malformed",
+      { file: path },
+      `header length ${length} goes beyond the file's ${fileBytes} bytes`,
+    );
   }
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw new InputError(`${path}: header length ${length}: expected at most ${MAX_HEADER_BYTES}`);
+    throw InputError.of("too_large", { file: path, name: `header length ${length}` }, `at most ${MAX_HEADER_BYTES}`);
   }
   return Number(length);
 }
@@ -179,18 +190,26 @@ function place(
     const { name, begin, end } = entry;
     const bytes = sizeOf(entry, path);
     if (begin < last.end) {
-      throw new InputError(
-        `${path}: tensors ${printable(last.name)} and ${
+      throw InputError.saying(
+        "malformed",
+        { file: path },
+        `tensors ${printable(last.name)} and ${
           printable(name)
         } overlap: one ends at ${last.end}, one begins at ${begin}`,
       );
     }
     if (begin > last.end) {
-      throw new InputError(`${path}: a hole of ${begin - last.end} bytes before tensor ${printable(name)}`);
+      throw InputError.saying(
+        "malformed",
+        { file: path },
+        `a hole of ${begin - last.end} bytes before tensor ${printable(name)}`,
+      );
     }
     if (dataStart + end > fileBytes) {
-      throw new InputError(
-        `${path}: truncated: tensor ${printable(name)} ends at byte ${dataStart + end}, the file at ${fileBytes}`,
+      throw InputError.saying(
+        "malformed",
+        { file: path },
+        `truncated: tensor ${printable(name)} ends at byte ${dataStart + end}, the file at ${fileBytes}`,
       );
     }
     tensors.set(name, {
@@ -203,7 +222,7 @@ function place(
     last = { name, end };
   }
   const rest = fileBytes - dataStart - last.end;
-  if (rest !== 0) throw new InputError(`${path}: ${rest} trailing bytes after the last tensor`);
+  if (rest !== 0) throw InputError.saying("malformed", { file: path }, `${rest} trailing bytes after the last tensor`);
   return tensors;
 }
 
@@ -211,19 +230,23 @@ function place(
 function sizeOf({ name, dtype, shape, begin, end }: HeaderEntry, path: string): number {
   const subject = `${path}: tensor ${printable(name)}`;
   if (!Object.hasOwn(DTYPE_BITS, dtype)) {
-    throw new InputError(`${subject}: expected a dtype of safetensors, got "${printable(dtype)}"`);
+    throw InputError.of("wrong_value", { name: subject }, "a dtype of safetensors", `"${printable(dtype)}"`);
   }
   let bits: number = DTYPE_BITS[dtype as SafetensorsDtype];
   for (const size of shape) {
     bits *= size;
-    if (bits > Number.MAX_SAFE_INTEGER) throw new InputError(`${subject}: shape ${shapeText(shape)} overflows`);
+    if (bits > Number.MAX_SAFE_INTEGER) {
+      throw InputError.saying("wrong_value", { name: subject }, `shape ${shapeText(shape)} overflows`);
+    }
   }
-  if (end < begin) throw new InputError(`${subject}: data_offsets: expected begin before end, got [${begin}, ${end}]`);
+  if (end < begin) {
+    throw InputError.of("wrong_value", { name: `${subject}: data_offsets` }, "begin before end", `[${begin}, ${end}]`);
+  }
   if (bits !== (end - begin) * 8) {
-    throw new InputError(
-      `${subject}: ${dtype} ${shapeText(shape)} takes ${bits / 8} bytes, but data_offsets [${begin}, ${end}] hold ${
-        end - begin
-      }`,
+    throw InputError.saying(
+      "wrong_value",
+      { name: subject },
+      `${dtype} ${shapeText(shape)} takes ${bits / 8} bytes, but data_offsets [${begin}, ${end}] hold ${end - begin}`,
     );
   }
   return end - begin;

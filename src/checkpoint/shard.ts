@@ -82,12 +82,22 @@ function cutHeads(config: ModelConfig, tp: number, index: number): { heads: Rang
  * @throws {InputError} if tp, ep or the rank is out of range.
  */
 export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank: number): RankRanges {
-  if (!Number.isInteger(tp) || tp < 1) throw new InputError(`--tp: expected a positive integer, got ${tp}`);
-  if (!Number.isInteger(ep) || ep < 1) throw new InputError(`--ep: expected a positive integer, got ${ep}`);
+  if (!Number.isInteger(tp) || tp < 1) throw InputError.of("wrong_value", { option: "tp" }, "a positive integer", tp);
+  if (!Number.isInteger(ep) || ep < 1) throw InputError.of("wrong_value", { option: "ep" }, "a positive integer", ep);
   if (tp > config.heads) {
-    throw new InputError(`--tp ${tp}: the model has ${config.heads} attention heads, so at most that`);
+    throw InputError.saying(
+      "too_large",
+      { option: "tp", value: tp },
+      `the model has ${config.heads} attention heads, so at most that`,
+    );
   }
-  if (ep > config.experts) throw new InputError(`--ep ${ep}: the model has ${config.experts} experts, so at most that`);
+  if (ep > config.experts) {
+    throw InputError.saying(
+      "too_large",
+      { option: "ep", value: ep },
+      `the model has ${config.experts} experts, so at most that`,
+    );
+  }
   if (!(rank >= 0 && rank < tp * ep)) throw new RangeError(`rank ${rank}: expected 0 to ${tp * ep - 1}`);
   const tpRank = rank % tp, epRank = Math.floor(rank / tp);
   return {
@@ -175,9 +185,11 @@ const inputs = (l: LinearSource, range: Range, first: boolean): LinearSource => 
 function sliceRotation(rotation: InputRotation, { start, end }: Range, module: string): InputRotation {
   const { size, prescale } = rotation;
   if (start % size !== 0 || end % size !== 0) {
-    throw new InputError(
-      `--tp: ${module} rotates its input in blocks of ${size} columns: expected ranks to have whole ones, got ` +
-        `columns ${start} to ${end - 1}`,
+    throw InputError.of(
+      "wrong_value",
+      { option: "tp", name: `${module} rotates its input in blocks of ${size} columns` },
+      "ranks to have whole ones",
+      `columns ${start} to ${end - 1}`,
     );
   }
   return { ...rotation, prescale: prescale && prescale.subarray(start, end) };
@@ -192,11 +204,11 @@ function sliceRotation(rotation: InputRotation, { start, end }: Range, module: s
 function checkHeadBlocks({ weight, input, module }: LinearSource, { start, end }: Range, tp: number): void {
   if (weight.scale.kind !== "e8m0" && input.kind !== "mx") return;
   if (start % BLOCK === 0 && (end % BLOCK === 0 || end === weight.cols)) return;
-  throw new InputError(
-    `--tp ${tp}: ${
-      module ?? weight.name
-    } has MX blocks of ${BLOCK} columns: expected the heads of a rank to fill whole ones, ` +
-      `got columns ${start} to ${end - 1}`,
+  throw InputError.of(
+    "wrong_value",
+    { option: "tp", value: tp, name: `${module ?? weight.name} has MX blocks of ${BLOCK} columns` },
+    "the heads of a rank to fill whole ones",
+    `columns ${start} to ${end - 1}`,
   );
 }
 

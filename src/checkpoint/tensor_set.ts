@@ -50,7 +50,7 @@ export class TensorSet {
   ): StoredTensor & { readonly dtype: T } {
     const expected = `${anyOf(dtypes)} ${shapeText(shape)}`;
     const tensor = this.find(name);
-    if (tensor === null) throw new InputError(`${this.place}: tensor ${name}: expected ${expected}, got nothing`);
+    if (tensor === null) throw InputError.of("missing", { file: this.place, tensor: name }, expected, "nothing");
     const sameShape = tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size);
     if (!sameShape || !isOneOf(tensor, dtypes)) this.refuse(tensor, expected);
     return tensor as StoredTensor & { readonly dtype: T };
@@ -59,7 +59,7 @@ export class TensorSet {
   /** Refuses a tensor for its dtype or shape. */
   refuse(tensor: StoredTensor, expected: string): never {
     const got = `${tensor.dtype} ${shapeText(tensor.shape)}`;
-    throw new InputError(`${this.pathOf(tensor)}: tensor ${printable(tensor.name)}: expected ${expected}, got ${got}`);
+    throw InputError.of("wrong_value", { file: this.pathOf(tensor), tensor: printable(tensor.name) }, expected, got);
   }
 
   /** Path of the file that a tensor is in. */

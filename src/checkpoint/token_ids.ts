@@ -41,5 +41,5 @@ export function mergeTokens(config: TokenValues, generation: TokenValues): Token
 export function checkTokens({ vocab, eosTokenIds, padTokenId, bosTokenId }: ModelConfig, files: string): void {
   const wrong = [...eosTokenIds, padTokenId ?? 0, bosTokenId ?? 0].find((id) => id >= vocab);
   if (wrong === undefined) return;
-  throw new InputError(`${files}: expected token ids below vocab_size, ${vocab}, got ${wrong}`);
+  throw InputError.of("wrong_value", { name: files }, `token ids below vocab_size, ${vocab}`, wrong);
 }

@@ -31,7 +31,7 @@ export function weightsSha256(
       }
     } catch (thrown) {
       if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-      throw new InputError(`${path}: cannot be read: ${reason(thrown)}`);
+      throw InputError.saying("unreadable", { file: path }, `cannot be read: ${reason(thrown)}`);
     }
   }
   return hash.digest("hex");

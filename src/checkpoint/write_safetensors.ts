@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { InputError } from "../errors.ts";
 import { cannotWrite, refuseSpecial, TemporaryFile } from "./atomic.ts";
+import { option, words } from "../words.ts";
 
 /** Safetensors' names of the dtypes that can be written. */
 export type WrittenDtype = "F32" | "I32" | "BF16" | "F16" | "U8" | "F8_E4M3" | "F8_E4M3FNUZ";
@@ -168,7 +169,9 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
  */
 export function refuseTarget(path: string, force: boolean): void {
   if (refuseSpecial(path) !== null) {
-    if (!force) throw new InputError(`${path}: exists already; --force replaces it`);
+    if (!force) {
+      throw InputError.saying("occupied", { file: path }, words`exists already; ${option("force")} replaces it`);
+    }
     return;
   }
   try {

@@ -1,4 +1,5 @@
 /** `--calibrate`: what inputs of linears, keys and values are on a text. */
+import { UsageError } from "./spelling.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
@@ -12,6 +13,7 @@ import {
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { RateBar } from "./eval/progress.ts";
 import { loadSetting } from "./settings.ts";
+import { option, words } from "../words.ts";
 
 /**
  * Computes a text and observes it.
@@ -54,8 +56,8 @@ export function planCalibrated(setting: Setting, onWarning: (line: string) => vo
   try {
     return planSetting(setting, onWarning);
   } catch (thrown) {
-    const lacks = thrown instanceof InputError && /calibrated scale/.test(thrown.message);
-    if (setting.inputScales !== null || !lacks) throw thrown;
-    throw new InputError(`${thrown.message}, or --calibrate F measures them here`);
+    if (setting.inputScales !== null || !(thrown instanceof InputError) || thrown.code !== "uncalibrated") throw thrown;
+    const { code, subject, expected } = thrown.mistake;
+    throw UsageError.of(code, subject, words`${expected ?? ""}, or ${option("calibrate")} F measures them here`);
   }
 }

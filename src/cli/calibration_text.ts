@@ -1,8 +1,8 @@
 /**
  * The tokens that `--calibrate` names: a text, or problems (`.jsonl`), which are made conversations with their answers.
  */
+import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { InputError } from "../errors.ts";
 import { readDataset, readTextFile } from "../eval/dataset.ts";
 import { PROMPT_DATE } from "../eval/prompts.ts";
 import { ChatRenderer } from "../text/chat.ts";
@@ -46,7 +46,7 @@ export async function calibrationText(
     kept.push(part);
     tokens += part.length;
   }
-  if (tokens === 0) throw new InputError(`--calibrate: ${path}: expected a text, got an empty file`);
+  if (tokens === 0) throw UsageError.of("wrong_value", { option: "calibrate", file: path }, "a text", "an empty file");
   return { sequences: kept, tokens, from };
 }
 

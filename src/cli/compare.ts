@@ -1,8 +1,8 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { InputError } from "../errors.ts";
 import { readTextFile } from "../eval/dataset.ts";
 import { compareSettings } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
@@ -31,7 +31,9 @@ export const EXIT_EXCEEDED = 3;
 /** Runs the command. */
 export async function compareCommand(args: readonly string[]): Promise<number> {
   const { options } = parseCommand(COMPARE, args);
-  if (options.all && options.json) throw new InputError("--all: expected without --json, which prints everything");
+  if (options.all && options.json) {
+    throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");
+  }
   const sides = sideChoices(options);
   const { name, sha256, text } = readTextFile(options.text, "--text");
   const [a, b] = await planSides(sides, options) as [PlannedSetting, PlannedSetting];
@@ -41,8 +43,10 @@ export async function compareCommand(args: readonly string[]): Promise<number> {
   const { vocab, maxPositions } = a.checkpoint.config;
   const unknown = ids.find((id) => id >= vocab);
   if (unknown !== undefined) {
-    throw new InputError(
-      `${a.checkpoint.files.tokenizer}: token id ${unknown}: expected 0 to ${vocab - 1}, the vocabulary`,
+    throw UsageError.of(
+      "wrong_value",
+      { name: `${a.checkpoint.files.tokenizer}: token id ${unknown}` },
+      `0 to ${vocab - 1}, the vocabulary`,
     );
   }
   const length = Math.min(options["sequence-length"], maxPositions);

@@ -1,6 +1,6 @@
 /** The two sides of `mxoss compare`: what `--a` and `--b` say, and what the other options say for both. */
+import { UsageError } from "./spelling.ts";
 import type { z } from "zod";
-import { InputError } from "../errors.ts";
 import { type Choices, DEFAULTS, refuseRanks, USED_BY, uses } from "../session/setting.ts";
 import { closest } from "./closest.ts";
 import type { COMPARE } from "./compare_options.ts";
@@ -38,17 +38,23 @@ export function parseSide(name: "a" | "b", words: string | undefined): SideOptio
   for (const word of words === undefined ? [] : words.split(",")) {
     const at = word.indexOf("=");
     const key = word.slice(0, Math.max(0, at)).trim(), value = word.slice(at + 1).trim();
-    if (at < 0) throw new InputError(`--${name}: expected settings such as scheme=w_mxfp4_a_fp8,kv=fp8, got "${word}"`);
+    if (at < 0) {
+      throw UsageError.of("wrong_value", { option: name }, "settings such as scheme=w_mxfp4_a_fp8,kv=fp8", `"${word}"`);
+    }
     const keys = Object.keys(SIDE_KEYS);
     if (!keys.includes(key)) {
       const near = closest(key, keys);
       const hint = near === undefined ? `expected ${keys.join(", ")}` : `did you mean ${near}?`;
-      throw new InputError(`--${name}: ${key}: unknown setting; ${hint}`);
+      throw UsageError.saying("wrong_value", { option: name, name: key }, `unknown setting; ${hint}`);
     }
-    if (key in side) throw new InputError(`--${name}: ${key}: expected once, got twice`);
+    if (key in side) throw UsageError.of("contradiction", { option: name, name: key }, "once", "twice");
     const result = SIDE_KEYS[key as keyof typeof SIDE_KEYS].safeParse(value);
     if (!result.success) {
-      throw new InputError(`--${name}: ${key}: ${withGiven(result.error.issues[0]!.message, value)}`);
+      throw UsageError.saying(
+        "wrong_value",
+        { option: name, name: key },
+        withGiven(result.error.issues[0]!.message, value),
+      );
     }
     side[key] = result.data;
   }
@@ -100,8 +106,11 @@ function ownBackendChoices(
   const refused = unused.find((choice) => own[choice] !== undefined);
   if (refused !== undefined) {
     const expected = USED_BY[refused].join(" or ");
-    throw new InputError(
-      `--${name}: ${BACKEND_OPTIONS[refused]}: expected with backend=${expected}, got backend=${backend}`,
+    throw UsageError.of(
+      "contradiction",
+      { option: name, name: BACKEND_OPTIONS[refused] },
+      `with backend=${expected}`,
+      `backend=${backend}`,
     );
   }
   return {

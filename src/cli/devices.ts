@@ -2,6 +2,7 @@
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
 import { DEVICES } from "./devices_options.ts";
 import { parseCommand } from "./options.ts";
+import { said } from "./spelling.ts";
 import { writeOut } from "./terminal.ts";
 
 /** Runs the command. */
@@ -13,13 +14,16 @@ export async function devicesCommand(args: readonly string[]): Promise<number> {
     ? findGpus(library === undefined ? {} : { hipLibrary: library })
     : null;
   if (options.json) {
-    await writeOut(`${JSON.stringify({ emulate: { threads }, gpus }, null, 2)}\n`);
+    const reports = gpus?.map((gpu) => ({ ...gpu, problem: gpu.problem && said(gpu.problem) })) ?? null;
+    await writeOut(`${JSON.stringify({ emulate: { threads }, gpus: reports }, null, 2)}\n`);
     return 0;
   }
   const lines = [
     `emulate: WebAssembly SIMD on ${threads} threads`,
     "reference: plain TypeScript on one thread",
-    ...(gpus === null ? ["hip, cuda: not looked for: deno was started without --allow-ffi"] : formatReports(gpus)),
+    ...(gpus === null
+      ? ["hip, cuda: not looked for: deno was started without --allow-ffi"]
+      : formatReports(gpus, said)),
   ];
   await writeOut(`${lines.join("\n")}\n`);
   return 0;

@@ -1,8 +1,8 @@
 /** `mxoss generate`: answers a prompt. */
+import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { float } from "../json_numbers.ts";
-import { InputError } from "../errors.ts";
 import { type FinishReason, generate, type Picker, type Timings } from "../session/generate.ts";
 import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { Sampler } from "../session/sampler.ts";
@@ -97,7 +97,7 @@ export async function generateCommand(args: readonly string[]): Promise<number> 
 function refuseContradictions(options: GenerateOptions): void {
   for (const name of ["system", "reasoning", "analysis"] as const) {
     if (options.raw && options[name] !== undefined) {
-      throw new InputError(`--${name}: expected without --raw, which uses no chat template`);
+      throw UsageError.of("contradiction", { option: name }, "without --raw, which uses no chat template");
     }
   }
 }
@@ -131,14 +131,19 @@ function tokensToGenerate(promptTokens: number, checkpoint: Checkpoint, options:
   const room = maxPositions - promptTokens;
   const wanted = options["max-tokens"];
   if (room < 1) {
-    throw new InputError(
-      `PROMPT: expected fewer than ${maxPositions} tokens, the model's context, got ${promptTokens}`,
+    throw UsageError.of(
+      "too_large",
+      { name: "PROMPT" },
+      `fewer than ${maxPositions} tokens, the model's context`,
+      promptTokens,
     );
   }
   if (wanted !== undefined && wanted > room) {
-    throw new InputError(
-      `--max-tokens: expected at most ${room} (the model's context of ${maxPositions} less ${promptTokens} of the ` +
-        `prompt), got ${wanted}`,
+    throw UsageError.of(
+      "too_large",
+      { option: "max-tokens" },
+      `at most ${room} (the model's context of ${maxPositions} less ${promptTokens} of the prompt)`,
+      wanted,
     );
   }
   return wanted ?? Math.min(room, DEFAULT_MAX_TOKENS);

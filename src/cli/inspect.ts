@@ -24,6 +24,7 @@ import { modelDirectory } from "./open_model.ts";
 import { parseCommand } from "./options.ts";
 import { formatChoices } from "./settings.ts";
 import { bytesText, tableLines } from "./table.ts";
+import { said } from "./spelling.ts";
 import { note, writeOut } from "./terminal.ts";
 
 /** Linears of one kind in one layer, all of the same formats and shape; experts are counted. */
@@ -85,7 +86,7 @@ async function summarize(
     weight_bytes: weightBytes(source),
     scheme: plan.scheme,
     scale_rule: plan.scaleRule,
-    kv_cache: { format: plan.kvFormat, decided_by: plan.kvDecidedBy },
+    kv_cache: { format: plan.kvFormat, decided_by: said(plan.kvDecidedBy) },
     embedding: { weight: source.tree.embedding.format, bytes: matrixBytes(source.tree.embedding) },
     head: summary("lm_head", [source.tree.head], decided),
     layers: source.tree.layers.map((layer, index) => ({
@@ -134,7 +135,7 @@ function summary(name: string, linears: readonly LinearSource[], decided: Decide
     weight: weight.format,
     input: inputText(linears[0]!),
     scales: scalesText(weight, plan),
-    decided_by: plan?.decidedBy ?? "",
+    decided_by: said(plan?.decidedBy ?? ""),
     shape: [weight.rows, weight.cols],
     count: linears.length,
     bytes: linears.reduce((sum, linear) => sum + linearBytes(linear), 0),

@@ -1,8 +1,8 @@
 /** `mxoss logits`: teacher-forced logits of a sequence, into a safetensors file. */
+import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
-import { InputError } from "../errors.ts";
 import { protocolOf } from "../session/protocol.ts";
 import { planSetting } from "../session/setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
@@ -22,7 +22,7 @@ export async function logitsCommand(args: readonly string[]): Promise<number> {
   const given = (["tokens", "prompt", "prompt-file"] as const).filter((name) => options[name] !== undefined);
   if (given.length !== 1) {
     const got = given.length === 0 ? "none" : given.map((name) => `--${name}`).join(" and ");
-    throw new InputError(`mxoss logits: expected one of --tokens, --prompt and --prompt-file, got ${got}`);
+    throw UsageError.of("wrong_value", { name: "mxoss logits" }, "one of --tokens, --prompt and --prompt-file", got);
   }
   const choices = choicesOf(options);
   refuseTarget(options.out, options.force);
@@ -63,11 +63,14 @@ async function tokensOf(checkpoint: Checkpoint, options: LogitsOptions): Promise
   const unknown = ids.find((id) => id >= vocab);
   if (unknown !== undefined) {
     const origin = options.tokens === undefined ? `${checkpoint.files.tokenizer}: token id` : "--tokens:";
-    throw new InputError(`${origin} ${unknown}: expected 0 to ${vocab - 1}, the model's vocabulary`);
+    throw UsageError.of("wrong_value", { name: `${origin} ${unknown}` }, `0 to ${vocab - 1}, the model's vocabulary`);
   }
   if (ids.length > maxPositions) {
-    throw new InputError(
-      `mxoss logits: expected at most ${maxPositions} tokens, the model's context, got ${ids.length}`,
+    throw UsageError.of(
+      "too_large",
+      { name: "mxoss logits" },
+      `at most ${maxPositions} tokens, the model's context`,
+      ids.length,
     );
   }
   return ids;

@@ -2,8 +2,9 @@
  * Commands as data: each command is a table of options with zod schemas, from which both its parser and its `--help`
  * follow, so that the two cannot drift apart.
  */
+import { UsageError } from "./spelling.ts";
 import { z } from "zod";
-import { InputError } from "../errors.ts";
+import type { InputError } from "../errors.ts";
 import { closest } from "./closest.ts";
 import { parseArgs } from "./parse_args.ts";
 
@@ -113,11 +114,11 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
   });
   const [positional, second] = parsed._;
   if (positional !== undefined && spec.positional === null) {
-    throw new InputError(`mxoss ${spec.name}: expected options only, got "${positional}"`);
+    throw UsageError.of("wrong_value", { name: `mxoss ${spec.name}` }, "options only", `"${positional}"`);
   }
   if (second !== undefined) {
     const name = spec.positional!.name;
-    throw new InputError(`${name}: expected one, got also "${second}" (put a ${name} of several words in quotes)`);
+    throw UsageError.of("wrong_value", { name }, "one", `also "${second}" (put a ${name} of several words in quotes)`);
   }
   const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
   return { options: Object.fromEntries(entries) as OptionValues<O>, positional };
@@ -143,12 +144,16 @@ function joinValues(
     } else if (!names.includes(name)) {
       throw unknownOption(spec, argument, names);
     } else if (isSwitch(name)) {
-      if (value !== null) throw new InputError(`--${name}: takes no value, got "${value}"`);
+      if (value !== null) throw UsageError.saying("unsupported", { option: name }, `takes no value, got "${value}"`);
       joined.push(`--${name}=true`);
     } else {
       const next = value ?? args[++i];
       if (next === undefined || (value === null && /^--([a-z]|$)/.test(next))) {
-        throw new InputError(`--${name}: expected a value${next === undefined ? "" : `, got the option ${next}`}`);
+        throw UsageError.of(
+          "missing",
+          { option: name },
+          `a value${next === undefined ? "" : `, got the option ${next}`}`,
+        );
       }
       joined.push(`--${name}=${next}`);
     }
@@ -164,11 +169,15 @@ function splitOption(argument: string): [name: string | null, value: string | nu
 
 function validate(name: string, { schema }: Option, given: unknown): unknown {
   const values = Array.isArray(given) ? given : given === undefined ? [] : [given];
-  if (values.length > 1) throw new InputError(`--${name}: expected once, got ${values.length} times`);
+  if (values.length > 1) throw UsageError.of("contradiction", { option: name }, "once", `${values.length} times`);
   const result = schema.safeParse(values[0]);
   if (result.success) return result.data;
-  if (values.length === 0) throw new InputError(`--${name}: required, but not given`);
-  throw new InputError(`--${name}: ${withGiven(result.error.issues[0]!.message, String(values[0]))}`);
+  if (values.length === 0) throw UsageError.saying("missing", { option: name }, "required, but not given");
+  throw UsageError.saying(
+    "wrong_value",
+    { option: name },
+    withGiven(result.error.issues[0]!.message, String(values[0])),
+  );
 }
 
 /**
@@ -183,9 +192,9 @@ function unknownOption(spec: CommandSpec, argument: string, names: readonly stri
   const [name] = splitOption(argument);
   if (name === null) {
     const positional = spec.positional ? `; a ${spec.positional.name} that begins with a dash goes after --` : "";
-    return new InputError(`${argument}: unknown option of mxoss ${spec.name}${positional}`);
+    return UsageError.saying("wrong_value", { name: argument }, `unknown option of mxoss ${spec.name}${positional}`);
   }
   const near = closest(name, names);
   const hint = near === undefined ? `; mxoss ${spec.name} --help lists them` : `; did you mean --${near}?`;
-  return new InputError(`--${name}: unknown option of mxoss ${spec.name}${hint}`);
+  return UsageError.saying("wrong_value", { option: name }, `unknown option of mxoss ${spec.name}${hint}`);
 }

@@ -1,4 +1,5 @@
 /** Where a prompt comes from: an argument, a file, or stdin. */
+import { UsageError } from "./spelling.ts";
 import { InputError, reason } from "../errors.ts";
 
 /** The three places, as the command line names them. */
@@ -20,7 +21,9 @@ const MAX_PROMPT_BYTES = 1 << 20;
  */
 export async function readPrompt({ argument, argumentName, file }: PromptOrigin): Promise<string> {
   if (argument !== undefined) {
-    if (file !== undefined) throw new InputError(`--prompt-file: expected without ${argumentName}, got both`);
+    if (file !== undefined) {
+      throw UsageError.of("contradiction", { option: "prompt-file" }, `without ${argumentName}`, "both");
+    }
     refuseLong(argument.length, argumentName);
     return notEmpty(argument, argumentName);
   }
@@ -31,10 +34,10 @@ export async function readPrompt({ argument, argumentName, file }: PromptOrigin)
   let opened: Deno.FsFile;
   try {
     opened = await Deno.open(file);
-    if ((await opened.stat()).isDirectory) throw new InputError(`${name}: expected a file, got a directory`);
+    if ((await opened.stat()).isDirectory) throw UsageError.of("wrong_value", { name }, "a file", "a directory");
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${name}: cannot be read: ${reason(thrown)}`);
+    throw UsageError.saying("unreadable", { name }, `cannot be read: ${reason(thrown)}`);
   }
   return notEmpty(decode(await readAll(opened.readable, name), name), name);
 }
@@ -57,7 +60,7 @@ async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promis
     }
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${name}: cannot be read: ${reason(thrown)}`);
+    throw UsageError.saying("unreadable", { name }, `cannot be read: ${reason(thrown)}`);
   }
   const whole = new Uint8Array(length);
   let at = 0;
@@ -69,18 +72,18 @@ async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promis
 }
 
 function refuseLong(bytes: number, name: string): void {
-  if (bytes > MAX_PROMPT_BYTES) throw new InputError(`${name}: expected at most ${MAX_PROMPT_BYTES} bytes, got more`);
+  if (bytes > MAX_PROMPT_BYTES) throw UsageError.of("too_large", { name }, `at most ${MAX_PROMPT_BYTES} bytes`, "more");
 }
 
 function decode(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new InputError(`${name}: expected UTF-8 text, got other bytes`);
+    throw UsageError.of("malformed", { name }, "UTF-8 text", "other bytes");
   }
 }
 
 function notEmpty(text: string, name: string): string {
-  if (asMessage(text) === "") throw new InputError(`${name}: expected a prompt, got an empty text`);
+  if (asMessage(text) === "") throw UsageError.of("wrong_value", { name }, "a prompt", "an empty text");
   return text;
 }

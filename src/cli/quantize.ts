@@ -1,7 +1,7 @@
 /** `mxoss quantize`: a checkpoint in another scheme. */
+import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { allLinears, type KvScales } from "../checkpoint/source.ts";
-import { InputError } from "../errors.ts";
 import { missingScales } from "../plan/planned.ts";
 import type { WeightFormat } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -67,7 +67,7 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
   using bar = new ProgressBar("writing");
   const written = await quantize(
     {
-      ...{ checkpoint, sources, targets, kvScales: kvScales(checkpoint, plan, observed) },
+      ...{ checkpoint, sources, targets, kvScales: kvScales(checkpoint, plan, observed, options["kv-cache-dtype"]) },
       shardBytes: options["shard-size"],
     },
     journal,
@@ -93,7 +93,7 @@ export async function quantizeCommand(args: readonly string[]): Promise<number> 
 function refuseInVain(options: QuantizeOptions): void {
   if (options.calibrate !== undefined) return;
   const given = (["calibrate-tokens", "threads", "weights"] as const).find((name) => options[name] !== undefined);
-  if (given !== undefined) throw new InputError(`--${given}: expected with --calibrate`);
+  if (given !== undefined) throw UsageError.of("contradiction", { option: given }, "with --calibrate");
 }
 
 /** Warns where the numbers to quantize are no longer a trained model's own. GPT-OSS was trained to be MXFP4. */
@@ -105,11 +105,16 @@ function warnOfFurtherLoss(targets: Targets): void {
 }
 
 /** Scales of the cache, or null where the written checkpoint has a cache like its activations. */
-function kvScales({ source }: Checkpoint, plan: Plan, observed: Observed | null): readonly KvScales[] | null {
+function kvScales(
+  { source }: Checkpoint,
+  plan: Plan,
+  observed: Observed | null,
+  asked: QuantizeOptions["kv-cache-dtype"],
+): readonly KvScales[] | null {
   if (plan.kvFormat !== "fp8") return null;
   if (observed) return observed.kv;
   // Of a config that says so without scales, the plan has warned.
-  if (plan.kvDecidedBy === "--kv-cache-dtype" && !source.storedKvScales) {
+  if (asked !== "auto" && !source.storedKvScales) {
     note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
   }
   return source.kvScales;
@@ -119,8 +124,10 @@ function checkTokens({ sequences, from }: CalibrationText, { config }: Checkpoin
   for (const sequence of sequences) {
     const unknown = sequence.find((id) => id >= config.vocab);
     if (unknown === undefined) continue;
-    throw new InputError(
-      `--calibrate: ${from}: token id ${unknown}: expected 0 to ${config.vocab - 1}, the model's vocabulary`,
+    throw UsageError.of(
+      "wrong_value",
+      { option: "calibrate", name: `${from}: token id ${unknown}` },
+      `0 to ${config.vocab - 1}, the model's vocabulary`,
     );
   }
 }

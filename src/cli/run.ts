@@ -1,5 +1,5 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
-import { clip, FailureError, InputError, reason } from "../errors.ts";
+import { clip, FailureError, InputError, oneLine, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
@@ -8,6 +8,7 @@ import { keepIgnoringHangup } from "./hangup.ts";
 import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
 import { systemError } from "./system_errors.ts";
+import { COMMAND_LINE } from "./spelling.ts";
 import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
 
 /**
@@ -102,7 +103,7 @@ function report(thrown: unknown, traced: boolean): number {
   if (thrown instanceof BrokenPipe) return 0;
   if (traced && thrown instanceof Error) writeError(`${thrown.stack ?? thrown.message}\n`);
   if (thrown instanceof InputError || thrown instanceof FailureError) {
-    say(`error: ${reason(thrown)}`);
+    say(`error: ${oneLine(thrown.line(COMMAND_LINE))}`);
     return thrown.exitCode;
   }
   if (thrown instanceof Deno.errors.NotCapable) {

@@ -1,5 +1,5 @@
 /** From a command's options to a setting, and from a setting to a session, with warnings and progress on stderr. */
-import { InputError } from "../errors.ts";
+import { UsageError } from "./spelling.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
 import type { Session } from "../session/session.ts";
@@ -57,8 +57,11 @@ export function refuseUnused(choices: BackendChoices, backends: readonly Backend
   for (const choice of BACKEND_CHOICES) {
     if (choices[choice] === undefined || backends.some((backend) => uses(backend, choice))) continue;
     const got = [...new Set(backends)].join(" and ");
-    throw new InputError(
-      `--${BACKEND_OPTIONS[choice]}: expected with --backend ${USED_BY[choice].join(" or ")}, got --backend ${got}`,
+    throw UsageError.of(
+      "contradiction",
+      { option: BACKEND_OPTIONS[choice] },
+      `with --backend ${USED_BY[choice].join(" or ")}`,
+      `--backend ${got}`,
     );
   }
 }

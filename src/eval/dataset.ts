@@ -52,11 +52,11 @@ export function readDataset(path: string, option: string): Dataset {
   decode(bytes, path).split("\n").forEach((line, i) => {
     if (line.trim() === "") return;
     if (problems.length === MAX_PROBLEMS) {
-      throw new InputError(`${path}: expected at most ${MAX_PROBLEMS} problems, got more`);
+      throw InputError.of("too_large", { file: path }, `at most ${MAX_PROBLEMS} problems`, "more");
     }
     problems.push({ ...parseProblem(line, `${path}:${i + 1}`), index: problems.length });
   });
-  if (problems.length === 0) throw new InputError(`${path}: expected one problem a line, got an empty file`);
+  if (problems.length === 0) throw InputError.of("wrong_value", { file: path }, "one problem a line", "an empty file");
   return {
     name: path.split(/[/\\]/).at(-1)!,
     sha256: createHash("sha256").update(bytes).digest("hex"),
@@ -86,7 +86,7 @@ function decode(bytes: Uint8Array<ArrayBuffer>, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new InputError(`${path}: expected UTF-8 text, got other bytes`);
+    throw InputError.of("malformed", { file: path }, "UTF-8 text", "other bytes");
   }
 }
 
@@ -95,23 +95,28 @@ function parseProblem(line: string, where: string): Omit<Problem, "index"> {
   try {
     value = parseWritten(line);
   } catch (thrown) {
-    throw new InputError(`${where}: expected a JSON object: ${printable(reason(thrown))}`);
+    throw InputError.of("malformed", { name: where }, `a JSON object: ${printable(reason(thrown))}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value) || isWrittenNumber(value)) {
-    throw new InputError(`${where}: expected a JSON object, got ${show(value)}`);
+    throw InputError.of("malformed", { name: where }, "a JSON object", show(value));
   }
   const record = value as Record<string, unknown>;
   const { question, answer } = record as { question?: unknown; answer?: unknown };
   for (const [name, field] of [["question", question], ["answer", answer]] as const) {
     if (typeof field !== "string" || field.trim() === "") {
-      throw new InputError(`${where}: ${name}: expected a text, got ${show(field)}`);
+      throw InputError.of("wrong_value", { name: `${where}: ${name}` }, "a text", show(field));
     }
     if (field.length > MAX_CHARACTERS) {
-      throw new InputError(`${where}: ${name}: expected at most ${MAX_CHARACTERS} characters, got ${field.length}`);
+      throw InputError.of(
+        "too_large",
+        { name: `${where}: ${name}` },
+        `at most ${MAX_CHARACTERS} characters`,
+        field.length,
+      );
     }
   }
   if (!/#### -?[$0-9.,]+/.test(answer as string)) {
-    throw new InputError(`${where}: answer: expected "#### " and a number at its end, got none`);
+    throw InputError.of("missing", { name: `${where}: answer` }, '"#### " and a number at its end', "none");
   }
   return { question: question as string, answer: answer as string, record };
 }

@@ -41,7 +41,11 @@ export function checkComparable(a: ModelConfig, b: ModelConfig): void {
     ] as const
   ) {
     if (a[name] !== b[name]) {
-      throw new InputError(`compare: expected models of one shape, but A has ${name} ${a[name]} and B ${b[name]}`);
+      throw InputError.of(
+        "wrong_value",
+        { name: "compare" },
+        `models of one shape, but A has ${name} ${a[name]} and B ${b[name]}`,
+      );
     }
   }
 }

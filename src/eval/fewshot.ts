@@ -27,7 +27,7 @@ export function chooseShots(data: Dataset, from: Dataset, count: number, seed: n
   const same = from.sha256 === data.sha256;
   const room = from.problems.length - (same ? 1 : 0);
   if (count > room) {
-    throw new InputError(`--shots: expected at most ${room}, the examples that ${from.name} has, got ${count}`);
+    throw InputError.of("too_large", { option: "shots" }, `at most ${room}, the examples that ${from.name} has`, count);
   }
   const keyed = from.problems.map((problem) => ({
     problem,

@@ -19,6 +19,7 @@ import {
   pairedDifference,
   wilsonInterval,
 } from "./statistics.ts";
+import { option, words } from "../words.ts";
 
 /** What every cell of the matrix is asked. */
 export interface Questions {
@@ -52,11 +53,11 @@ export function makeQuestions(
   const prompts = problems.map((problem) => makePrompt(problem, prompting));
   prompts.forEach(({ ids }, i) => {
     if (ids.length + maxTokens > config.maxPositions) {
-      throw new InputError(
-        `problem ${
-          problems[i]!.index
-        }: expected its ${ids.length} prompt tokens and ${maxTokens} of the reply (--max-tokens) to ` +
-          `fit the model's context of ${config.maxPositions}`,
+      const reply = words`${maxTokens} of the reply (${option("max-tokens")})`;
+      throw InputError.of(
+        "too_large",
+        { name: `problem ${problems[i]!.index}` },
+        words`its ${ids.length} prompt tokens and ${reply} to fit the model's context of ${config.maxPositions}`,
       );
     }
   });

@@ -6,6 +6,7 @@ import { openToAppend } from "../checkpoint/atomic.ts";
 import { cannotWrite } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { printableJson } from "../printable.ts";
+import { option, words } from "../words.ts";
 
 /** A result that the journal can hold: `index` tells it from the others. */
 export interface Indexed {
@@ -53,14 +54,16 @@ export class Journal<T extends Indexed> implements Disposable {
     const file = openToAppend(path);
     try {
       if (!lock(file)) {
-        throw new InputError(`${path}: expected no other run in this directory, but one is writing this file`);
+        throw InputError.of("occupied", { file: path }, "no other run in this directory, but one is writing this file");
       }
       const headerLine = printableJson(header);
       let { lines, bytes } = wholeLines(readAll(file, path), path);
       if (lines.length > 0 && lines[0] !== headerLine) {
         if (others === "refuse") {
-          throw new InputError(
-            `${path}: was written with other settings (${difference(lines[0]!, header)}); choose another --out`,
+          throw InputError.saying(
+            "occupied",
+            { file: path },
+            words`was written with other settings (${difference(lines[0]!, header)}); choose another ${option("out")}`,
           );
         }
         [lines, bytes] = [[], 0];
@@ -127,7 +130,7 @@ function lock(file: Deno.FsFile): boolean {
 
 function readAll(file: Deno.FsFile, path: string): Uint8Array<ArrayBuffer> {
   const { size } = file.statSync();
-  if (size > MAX_BYTES) throw new InputError(`${path}: expected at most ${MAX_BYTES} bytes of results, got ${size}`);
+  if (size > MAX_BYTES) throw InputError.of("too_large", { file: path }, `at most ${MAX_BYTES} bytes of results`, size);
   const bytes = new Uint8Array(size);
   file.seekSync(0, Deno.SeekMode.Start);
   let at = 0;
@@ -146,7 +149,7 @@ function wholeLines(file: Uint8Array<ArrayBuffer>, path: string): { lines: strin
     const text = new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(0, bytes));
     return { lines: text.split("\n").slice(0, -1), bytes };
   } catch {
-    throw new InputError(`${path}: expected UTF-8 text, got other bytes`);
+    throw InputError.of("malformed", { file: path }, "UTF-8 text", "other bytes");
   }
 }
 
@@ -154,7 +157,7 @@ function parseEntry<T>(line: string, where: string, read: (value: unknown) => T)
   try {
     return read(JSON.parse(line));
   } catch (thrown) {
-    throw new InputError(`${where}: not a result that this program wrote: ${reason(thrown)}`);
+    throw InputError.saying("wrong_value", { name: where }, `not a result that this program wrote: ${reason(thrown)}`);
   }
 }
 

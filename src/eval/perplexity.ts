@@ -34,7 +34,7 @@ export interface PerplexityResult {
  * @throws {InputError} if there are not two tokens.
  */
 export function cutSequences(ids: Int32Array, length: number, name: string): Int32Array[] {
-  if (ids.length < 2) throw new InputError(`${name}: expected a text of at least 2 tokens, got ${ids.length}`);
+  if (ids.length < 2) throw InputError.of("wrong_value", { name }, "a text of at least 2 tokens", ids.length);
   const sequences: Int32Array[] = [];
   for (let at = 0; at < ids.length; at += length) sequences.push(ids.slice(at, at + length));
   // A single token predicts nothing.

@@ -5,3 +5,5 @@
  * @module
  */
 export { FailureError, InputError } from "../errors.ts";
+export type { Mistake, MistakeCode, Subject } from "../errors.ts";
+export type { CommandName, OptionName, Piece, Spelling, Text } from "../words.ts";

@@ -66,7 +66,7 @@ export function readSafetensors(path: string): SafetensorsReader {
   const { tensors, metadata, identity } = openSafetensors(path);
   const find = (name: string): TensorInfo => {
     const found = tensors.get(name);
-    if (found === undefined) throw new InputError(`${path}: no tensor ${printable(name)}`);
+    if (found === undefined) throw InputError.saying("wrong_value", { file: path }, `no tensor ${printable(name)}`);
     return found;
   };
   const bytes = (name: string): Uint8Array<ArrayBuffer> => {
@@ -81,7 +81,7 @@ export function readSafetensors(path: string): SafetensorsReader {
   const numbers = (name: string): Float32Array => {
     const { dtype, shape } = find(name), format = PLAIN[dtype];
     if (format === undefined) {
-      throw new InputError(`${path}: tensor ${printable(name)}: expected F32, BF16 or F16, got ${dtype}`);
+      throw InputError.of("wrong_value", { file: path, tensor: printable(name) }, "F32, BF16 or F16", dtype);
     }
     return decodeElements(format, bytes(name), shape.reduce((product, size) => product * size, 1));
   };

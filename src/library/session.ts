@@ -98,7 +98,7 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
   const { maxPositions } = opened.config;
   const { context = Math.min(maxPositions, DEFAULT_CONTEXT) } = options;
   if (!Number.isInteger(context) || context < 1 || context > maxPositions) {
-    throw new InputError(`context: expected 1 to ${maxPositions}, the model's positions, got ${context}`);
+    throw InputError.of("wrong_value", { name: "context" }, `1 to ${maxPositions}, the model's positions`, context);
   }
   const setting = plannedSetting(opened, options);
   const computing = await openSetting(setting, { slots: 1, context }, options.onProgress);
@@ -128,7 +128,7 @@ class LoadedModel implements Session {
   }
 
   async *generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, Finish, void> {
-    if (prompt.length === 0) throw new InputError("prompt: expected at least one token, got none");
+    if (prompt.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
     const { maxTokens = Infinity, stopIds = this.#opened.config.eosTokenIds, ...sampling } = options;
     const picker = new Sampler(sampling);
     using _turn = this.#begin();

@@ -83,8 +83,11 @@ export function plannedSetting(checkpoint: Opened, options: SessionOptions): Pla
   };
   for (const choice of Object.keys(USED_BY) as BackendChoice[]) {
     if (choices[choice] === undefined || uses(choices.backend, choice)) continue;
-    throw new InputError(
-      `${choice}: expected with backend ${USED_BY[choice].join(" or ")}, got backend ${choices.backend}`,
+    throw InputError.of(
+      "contradiction",
+      { name: choice },
+      `with backend ${USED_BY[choice].join(" or ")}`,
+      `backend ${choices.backend}`,
     );
   }
   return planSetting({ ...choices, checkpoint });
@@ -94,11 +97,11 @@ function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | 
   for (const [name, words] of Object.entries(WORDS)) {
     const got = options[name as keyof typeof WORDS];
     if (got === undefined || (words as readonly string[]).includes(got)) continue;
-    throw new InputError(`${name}: expected ${words.join(" or ")}, got ${show(got)}`);
+    throw InputError.of("wrong_value", { name }, words.join(" or "), show(got));
   }
   for (const [name, least] of Object.entries(NUMBERS)) {
     const got = options[name as keyof typeof NUMBERS];
     if (got === undefined || (Number.isSafeInteger(got) && got >= least)) continue;
-    throw new InputError(`${name}: expected a whole number of at least ${least}, got ${show(got)}`);
+    throw InputError.of("wrong_value", { name }, `a whole number of at least ${least}`, show(got));
   }
 }

@@ -1,5 +1,7 @@
 /** What the main thread and the rank workers say to each other. */
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
+import type { Mistake } from "../errors.ts";
+import type { Text } from "../words.ts";
 import type { Available } from "../memory.ts";
 import type { TensorName } from "../model/gpt_oss.ts";
 import type { TappedOperation } from "../model/operations.ts";
@@ -54,8 +56,9 @@ export type RankReply =
   }
   | {
     readonly kind: "failed";
-    readonly message: string;
-    readonly exitCode: number | null;
+    readonly text: Text;
+    /** The mistake in the input, if that is the cause. */
+    readonly mistake: Mistake | null;
     /** It only failed because another rank did. */
     readonly dragged: boolean;
   };

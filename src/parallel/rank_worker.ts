@@ -30,8 +30,8 @@ scope.onmessage = ({ data }) => {
     if (setupOf) abort(setupOf.communication);
     scope.postMessage({
       kind: "failed",
-      message: reason(thrown),
-      exitCode: thrown instanceof InputError || thrown instanceof FailureError ? thrown.exitCode : null,
+      text: thrown instanceof FailureError ? thrown.text : reason(thrown),
+      mistake: thrown instanceof InputError ? thrown.mistake : null,
       dragged: thrown instanceof DraggedError,
     });
   });

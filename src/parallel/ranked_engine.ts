@@ -11,6 +11,7 @@ import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { assemble } from "./assemble.ts";
 import { abort, createSharedCommunication, type SharedCommunication } from "./communicator.ts";
 import type { RankBackend, RankCommand, RankReply, RankSetup } from "./messages.ts";
+import { words } from "../words.ts";
 
 /** What {@linkcode openRanks} needs besides the request for the whole model. */
 export interface RanksOptions {
@@ -112,7 +113,7 @@ class Ranks {
       };
       worker.onerror = (event) => {
         event.preventDefault();
-        this.#fail(toError(rank, { kind: "failed", message: event.message, exitCode: 1, dragged: false }));
+        this.#fail(toError(rank, { kind: "failed", text: event.message, mistake: null, dragged: false }));
       };
       return worker;
     });
@@ -154,9 +155,8 @@ class Ranks {
   }
 }
 
-function toError(rank: number, { message, exitCode }: Failure): Error {
-  if (exitCode === 2) return new InputError(message);
-  return new FailureError(`rank ${rank}: ${message}`);
+function toError(rank: number, { text, mistake }: Failure): Error {
+  return mistake === null ? new FailureError(words`rank ${rank}: ${text}`) : new InputError(mistake);
 }
 
 class RankedEngine implements Engine {

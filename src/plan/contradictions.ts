@@ -10,7 +10,7 @@ export interface Configured {
   readonly stored: StoredLinear;
   /** What the config says; null where there is no config of Quark's. */
   readonly spec: ModuleSpec | null;
-  /** Whether `--scheme` replaces that. */
+  /** Whether the scheme that is asked for replaces that. */
   readonly byScheme: boolean;
   /** Whether the weight went through the format that the config says, and is stored as plain numbers. */
   readonly fake: boolean;
@@ -79,9 +79,11 @@ export function outputs(linears: readonly Configured[], configPath: string): str
   for (const { stored: { module }, spec } of linears) {
     if (!spec?.fp8Output || /\.[kv]_proj$/.test(module)) continue;
     if (!module.endsWith(".q_proj")) {
-      throw new InputError(
-        `${configPath}: quantization_config.${spec.entry}.output_tensors: expected null for ${module}, got a spec: ` +
-          "only keys and values are quantized behind their linears",
+      throw InputError.of(
+        "wrong_value",
+        { file: configPath, key: `quantization_config.${spec.entry}.output_tensors` },
+        `null for ${module}`,
+        "a spec: only keys and values are quantized behind their linears",
       );
     }
     queries = true;

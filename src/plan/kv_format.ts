@@ -1,6 +1,7 @@
 /** The number format of cached keys and values. */
 import type { QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
+import { option } from "../words.ts";
 
 const NO_LAYERS = { layers: 0, stored: 0 };
 
@@ -17,9 +18,9 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
   const configured = config?.kvCacheIsFp8() ?? false;
   if (asked !== "auto") {
     if (asked === "fp8" && stored > 0 && stored < layers) {
-      warnings.push(`--kv-cache-dtype: ${tensors}; 1 is used in the others`);
+      warnings.push(`FP8 is asked for the KV cache, but ${tensors}; 1 is used in the others`);
     }
-    return { kvFormat: asked, kvDecidedBy: "--kv-cache-dtype" } as const;
+    return { kvFormat: asked, kvDecidedBy: option("kv-cache-dtype") } as const;
   }
   if (configured) {
     if (stored < layers) {
@@ -29,7 +30,7 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
     }
     return { kvFormat: "fp8", kvDecidedBy: "quantization_config" } as const;
   }
-  if (stored === 0) return { kvFormat: dtype, kvDecidedBy: "--dtype" } as const;
+  if (stored === 0) return { kvFormat: dtype, kvDecidedBy: option("dtype") } as const;
   const said = config === null ? reasonWithoutSpec(request) : "quantization_config says no FP8";
   warnings.push(`${configPath}: ${said} for the KV cache, but ${tensors}; the tensors count`);
   return { kvFormat: "fp8", kvDecidedBy: "tensors" } as const;

@@ -27,6 +27,7 @@ import type { WeightSpec } from "../checkpoint/quark/entry_spec.ts";
 import { QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { describePair, parseScheme, refusedPair, type Scheme } from "./scheme.ts";
 import { type StaticScale, staticScales } from "./static_scales.ts";
+import { option, type Text, words } from "../words.ts";
 
 /** A linear of the plan. */
 export interface PlannedLinear {
@@ -45,9 +46,9 @@ export interface PlannedLinear {
   /** Name of the scheme, or both formats where it has none. */
   readonly scheme: string;
   /**
-   * What decided about the input: `--scheme`, an entry of quantization_config, its absence, or the tensors against it.
+   * What decided about the input: the option `scheme`, an entry of quantization_config, its absence, or the tensors.
    */
-  readonly decidedBy: string;
+  readonly decidedBy: Text;
 }
 
 /** The plan. */
@@ -63,8 +64,8 @@ export interface Plan {
   readonly scaleRule: string | null;
   /** Number format of cached keys and values. */
   readonly kvFormat: KvFormat;
-  /** `--kv-cache-dtype`, "quantization_config", "tensors" or `--dtype`. */
-  readonly kvDecidedBy: string;
+  /** The option `kv-cache-dtype` or `dtype`, "quantization_config" or "tensors". */
+  readonly kvDecidedBy: Text;
   /** One line each. */
   readonly warnings: readonly string[];
 }
@@ -79,7 +80,7 @@ interface Wanted {
   readonly weight: WeightSpec;
   readonly fake: boolean;
   readonly input: WantedInput;
-  readonly decidedBy: string;
+  readonly decidedBy: Text;
 }
 
 /**
@@ -112,7 +113,7 @@ export function makePlan(request: PlanRequest): Plan {
   const wanted = configured.map((linear): Wanted => {
     const { stored, spec, byScheme, fake } = linear;
     const weight = fake ? spec!.weight! : { format: stored.weight, scale: stored.scale };
-    if (byScheme) return { stored, weight, fake, input: inputOf(scheme!), decidedBy: "--scheme" };
+    if (byScheme) return { stored, weight, fake, input: inputOf(scheme!), decidedBy: option("scheme") };
     if (isCalibrated(linear)) return { stored, weight, fake, input: { kind: "fp8_static" }, decidedBy: "tensors" };
     if (spec === null) return { stored, weight, fake, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
     // Weights that are plain against the config were not quantized at all.
@@ -125,7 +126,7 @@ export function makePlan(request: PlanRequest): Plan {
       decidedBy: unquantized ? "tensors" : spec.entry,
     };
   });
-  const where = scheme ? `--scheme ${scheme.name}` : `${configPath}: quantization_config`;
+  const where = scheme ? words`${option("scheme")} ${scheme.name}` : `${configPath}: quantization_config`;
   const planned = [...Map.groupBy(wanted, ({ stored }) => groupOf(stored.module)).values()]
     .flatMap((group) => planGroup(group, request, where));
   const byModule = new Map(planned.map((linear) => [linear.module, linear]));
@@ -149,8 +150,11 @@ function readConfig({ quantization, configPath }: PlanRequest): QuarkConfig | nu
   if (method === "quark") return new QuarkConfig(quantization, configPath);
   // Weights in MXFP4, inputs as they are; which modules it leaves out, the tensors show.
   if (method === "mxfp4") return null;
-  throw new InputError(
-    `${configPath}: quantization_config.quant_method: expected "mxfp4" or "quark", got ${show(method)}`,
+  throw InputError.of(
+    "wrong_value",
+    { file: configPath, key: "quantization_config.quant_method" },
+    '"mxfp4" or "quark"',
+    show(method),
   );
 }
 
@@ -172,13 +176,15 @@ function inputOf({ input, element }: Scheme): WantedInput {
 }
 
 /** Finds the static scale of linears that share their input, and checks what they make together. */
-function planGroup(group: readonly Wanted[], request: PlanRequest, where: string): PlannedLinear[] {
+function planGroup(group: readonly Wanted[], request: PlanRequest, where: Text): PlannedLinear[] {
   const [first] = group as [Wanted];
   const different = group.find(({ input }) => JSON.stringify(input) !== JSON.stringify(first.input));
   if (different) {
-    throw new InputError(
-      `${where}: expected the same inputs for ${different.stored.module} as for ${first.stored.module}, which reads ` +
-        `the same tokens, got ${different.decidedBy} and ${first.decidedBy}`,
+    throw InputError.of(
+      "contradiction",
+      { name: where },
+      `the same inputs for ${different.stored.module} as for ${first.stored.module}, which reads the same tokens`,
+      words`${different.decidedBy} and ${first.decidedBy}`,
     );
   }
   const members = group.map(({ stored }) => stored);
@@ -193,7 +199,13 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: string
         ? { kind: "fp8_static" as const, scale: scale!.value }
         : wanted.input;
       const refused = refusedPair(counted.format, input);
-      if (refused) throw new InputError(`${where}: ${module}: ${refused} (by ${wanted.decidedBy})`);
+      if (refused) {
+        throw InputError.saying(
+          "wrong_value",
+          { name: words`${where}: ${module}` },
+          words`${refused} (by ${wanted.decidedBy})`,
+        );
+      }
       const scheme = describePair(counted.format, counted.scale, input);
       return {
         module,

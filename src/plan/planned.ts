@@ -83,9 +83,10 @@ export function planUncalibrated(
 export function refuseRotation(source: ModelSource, what: string): void {
   const rotated = allLinears(source.tree).find(({ rotation }) => rotation !== undefined);
   if (rotated === undefined) return;
-  throw new InputError(
-    `${rotated.module}.input_rotation: expected none for ${what}, got an online rotation of blocks of ${
-      rotated.rotation!.size
-    }`,
+  throw InputError.of(
+    "wrong_value",
+    { name: `${rotated.module}.input_rotation` },
+    `none for ${what}`,
+    `an online rotation of blocks of ${rotated.rotation!.size}`,
   );
 }

@@ -23,10 +23,10 @@ export function checkRotations(
       ? rotated.length === 0 ? "any module" : undefined
       : said.modules.find((module) => !stored.has(module));
     if (missing !== undefined) {
-      throw new InputError(`${said.key}: expected the tensor input_rotation of ${missing}, got nothing`);
+      throw InputError.of("missing", { name: said.key }, `the tensor input_rotation of ${missing}`, "nothing");
     }
     const bare = said.prescale ? rotated.find(({ rotation }) => !rotation!.prescale) : undefined;
-    if (bare) throw new InputError(`${said.key}: expected the tensor ${bare.module}.input_prescale, got nothing`);
+    if (bare) throw InputError.of("missing", { name: said.key }, `the tensor ${bare.module}.input_prescale`, "nothing");
   }
   const unsaid = rotated.filter(({ module }) => said === null || said.modules?.includes(module) === false);
   if (unsaid.length === 0) return [];

@@ -120,17 +120,23 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
   const found = BY_NAME.get(name);
   if (found) return found;
   const quark = Object.hasOwn(QUARK_NAMES, name) ? QUARK_NAMES[name] : undefined;
-  if (quark) throw new InputError(`--scheme ${name}: AMD Quark's name; expected ${quark}, as it is called here`);
+  if (quark) {
+    throw InputError.saying(
+      "wrong_value",
+      { option: "scheme", value: name },
+      `AMD Quark's name; expected ${quark}, as it is called here`,
+    );
+  }
   const [, weight = "", input = ""] = /^w_(mxfp\d(?:_e\dm\d)?)_a_(.+)$/.exec(name) ?? [];
   if (isMxFormat(weight)) {
     const inputs = MX_INPUTS[weight].filter((other) => other !== "bf16").map((other) => `a_${other}`);
-    throw new InputError(
-      `--scheme ${printable(name)}: with w_${weight} expected ${inputs.join(", ")} or nothing, got a_${
-        printable(input)
-      }`,
+    throw InputError.saying(
+      "wrong_value",
+      { option: "scheme", value: printable(name) },
+      `with w_${weight} expected ${inputs.join(", ")} or nothing, got a_${printable(input)}`,
     );
   }
-  throw new InputError(`--scheme: expected ${known.join(", ")}, got ${show(name)}`);
+  throw InputError.of("wrong_value", { option: "scheme" }, known.join(", "), show(name));
 }
 
 /** The name of an input format, without its scale. */

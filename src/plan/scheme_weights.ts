@@ -4,6 +4,7 @@ import { InputError } from "../errors.ts";
 import type { WeightFormat, WeightScale } from "../formats/format.ts";
 import type { Scheme } from "./scheme.ts";
 import type { StoredLinear } from "./stored_linear.ts";
+import { command, type Text, words } from "../words.ts";
 
 /** MI300's FP8 is the same format to a config. */
 export function weightName(format: WeightFormat, scale: WeightScale): string {
@@ -23,18 +24,17 @@ export function checkWeights(scheme: Scheme, linears: readonly StoredLinear[]): 
   const other = experts.find((stored) => !hasWeightsOf(scheme, stored));
   if (!other) return;
   const expected = weightName(scheme.weight, scheme.weightScale);
-  throw new InputError(
-    `--scheme ${scheme.name}: expected experts stored as ${expected}, got ${
-      weightName(other.weight, other.scale)
-    } in ` +
-      `${other.module}${writtenBy(scheme)}`,
+  throw InputError.of(
+    "wrong_value",
+    { option: "scheme", value: scheme.name },
+    `experts stored as ${expected}`,
+    words`${weightName(other.weight, other.scale)} in ${other.module}${writtenBy(scheme)}`,
   );
 }
 
 /** How to have a checkpoint of a scheme: what is no longer quantized cannot be had again. */
-function writtenBy({ name, input }: Scheme): string {
+function writtenBy({ name, input }: Scheme): Text {
   if (name === "bf16") return "";
-  return `; "mxoss quantize --scheme ${name}${
-    input === "fp8_static" ? " --calibrate FILE" : ""
-  }" writes such a checkpoint`;
+  const how = command("quantize", { scheme: name, ...(input === "fp8_static" ? { calibrate: "FILE" } : {}) });
+  return words`; "${how}" writes such a checkpoint`;
 }

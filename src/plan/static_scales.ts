@@ -2,6 +2,7 @@
 import type { StoredLinear } from "./stored_linear.ts";
 import { InputError } from "../errors.ts";
 import { schemeOf } from "./scheme.ts";
+import { command, type CommandName, type Text, words } from "../words.ts";
 
 /**
  * `merged`: the experts of a layer share one scale for each projection, the largest of theirs, as vLLM computes; `own`:
@@ -39,7 +40,7 @@ export function staticScales(
   common: string,
   calibrated: ReadonlyMap<string, number> | undefined,
   rule: Fp8Scales,
-  where: string,
+  where: Text,
 ): StaticScale[] {
   const shared = calibrated?.get(common);
   if (shared !== undefined) {
@@ -51,9 +52,10 @@ export function staticScales(
     const measured = calibrated?.get(module);
     if (measured !== undefined) return { value: checked(measured, module), from: "calibration" };
     if (inputScale !== null) return { value: checked(inputScale, module), from: "checkpoint" };
-    throw new InputError(
-      `${where}: static FP8 inputs need a calibrated scale, got none for ${module}: expected ` +
-        `${module}.input_scale in the checkpoint; "${calibration(stored)}" makes them`,
+    throw InputError.of(
+      "uncalibrated",
+      { name: words`${where}: static FP8 inputs need a calibrated scale, got none for ${module}` },
+      words`${module}.input_scale in the checkpoint; "${calibration(stored)}" makes them`,
     );
   });
   if (rule === "own") return own;
@@ -64,14 +66,14 @@ export function staticScales(
 }
 
 /** The command that writes a checkpoint with a scale of the linear's inputs. */
-function calibration({ module, weight, scale }: StoredLinear): string {
+function calibration({ module, weight, scale }: StoredLinear): CommandName {
   const isExpert = module.includes(".mlp.experts.");
   const scheme = isExpert ? schemeOf(weight, scale, { kind: "fp8_static", scale: 1 }) : null;
-  return `mxoss quantize --scheme ${scheme?.name ?? "NAME"} --calibrate FILE`;
+  return command("quantize", { scheme: scheme?.name ?? "NAME", calibrate: "FILE" });
 }
 
 function checked(scale: number, module: string): number {
   const value = Math.fround(scale);
   if (value > 0 && value < Infinity) return value;
-  throw new InputError(`input scale of ${module}: expected a finite number above 0, got ${scale}`);
+  throw InputError.of("wrong_value", { name: `input scale of ${module}` }, "a finite number above 0", scale);
 }

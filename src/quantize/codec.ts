@@ -183,5 +183,5 @@ function refuseInfinite(values: Float32Array, { name, cols }: MatrixSource, firs
   if (!found) return;
   const at = values.findIndex((value) => !Number.isFinite(value));
   const place = `row ${first + Math.floor(at / cols)}, column ${at % cols}`;
-  throw new InputError(`${reader.dir}: tensor ${name}: expected finite numbers, got ${values[at]} in ${place}`);
+  throw InputError.of("wrong_value", { file: reader.dir, tensor: name }, "finite numbers", `${values[at]} in ${place}`);
 }

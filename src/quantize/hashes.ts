@@ -43,7 +43,7 @@ export function hashTensors({ path, tensors }: SafetensorsFile): string {
       hashes.add(name, new Uint8Array(0));
       for (let left = bytes; left > 0;) {
         const got = file.readSync(buffer.subarray(0, Math.min(buffer.length, left)));
-        if (got === null) throw new InputError(`${path}: ends before its tensor ${name}`);
+        if (got === null) throw InputError.saying("changed", { file: path }, `ends before its tensor ${name}`);
         hashes.add(name, buffer.subarray(0, got));
         left -= got;
       }

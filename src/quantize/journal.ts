@@ -81,9 +81,11 @@ export class Journal implements Disposable {
     const names = readable(dir, () => [...Deno.readDirSync(dir)].map(({ name }) => name));
     if (!names.includes(JOURNAL)) {
       if (names.length > 0) {
-        throw new InputError(
-          `--out: ${dir}: expected a new or empty directory, or one of an interrupted run, got ${names.length} other ` +
-            "files",
+        throw InputError.of(
+          "occupied",
+          { option: "out", file: dir },
+          "a new or empty directory, or one of an interrupted run",
+          `${names.length} other files`,
         );
       }
       const journal = new Journal(dir, lock, run, { observed: null, finished: {} });
@@ -94,14 +96,17 @@ export class Journal implements Disposable {
     const note = validate(Note, readJson(path, MAX_JOURNAL_BYTES), path);
     const other = differing(note.sources, run.sources);
     if (other !== null) {
-      throw new InputError(
-        `--out: ${dir}: holds an interrupted run from other weights: ${other} is not as it was; remove ${dir}, or ` +
-          "write elsewhere",
+      throw InputError.saying(
+        "changed",
+        { option: "out", file: dir },
+        `holds an interrupted run from other weights: ${other} is not as it was; remove ${dir}, or write elsewhere`,
       );
     }
     if (note.run !== settings) {
-      throw new InputError(
-        `--out: ${dir}: holds an interrupted run with other settings; remove it, or write elsewhere`,
+      throw InputError.saying(
+        "occupied",
+        { option: "out", file: dir },
+        "holds an interrupted run with other settings; remove it, or write elsewhere",
       );
     }
     for (const name of names.filter(isTemporaryName)) {
@@ -200,7 +205,11 @@ function lockDirectory(dir: string): Deno.FsFile | null {
   }
   if (free) return opened;
   opened.close();
-  throw new InputError(`--out: ${dir}: expected no other run in this directory, but one is writing there`);
+  throw InputError.of(
+    "occupied",
+    { option: "out", file: dir },
+    "no other run in this directory, but one is writing there",
+  );
 }
 
 /** Path of the first source that has changed; null if none has. */
@@ -214,6 +223,10 @@ function makeDirectory(path: string): void {
     Deno.mkdirSync(path, { recursive: true });
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`--out: ${path}: expected a directory that can be written to: ${reason(thrown)}`);
+    throw InputError.of(
+      "unreadable",
+      { option: "out", file: path },
+      `a directory that can be written to: ${reason(thrown)}`,
+    );
   }
 }

@@ -10,6 +10,7 @@ import type { Session } from "../session/session.ts";
 import { largestMagnitude } from "../formats/scales.ts";
 import { fp8Scale } from "./jobs.ts";
 import type { InputScales } from "./targets.ts";
+import { option, words } from "../words.ts";
 
 /** Calibrated scales. */
 export interface Observed {
@@ -149,7 +150,7 @@ export async function observe(
     const progress = (done: number) => onProgress?.(before + done, total);
     // The last logits are asked for because the session refuses NaN and infinities among them.
     await session.feed({ slot: 0, tokens, logits: "last" }, undefined, observer.look, progress);
-    if (!observer.finite) await session.refuse(0, "--calibrate: inputs of linears");
+    if (!observer.finite) await session.refuse(0, words`${option("calibrate")}: inputs of linears`);
     before += tokens.length;
   }
   return observer.result();

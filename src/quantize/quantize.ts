@@ -173,7 +173,7 @@ function verify({ targets, kvScales }: QuantizeRequest, dir: string): void {
       return linear?.weight !== weight || linear.weightScale !== weightScale || !sameInputFormat(linear.input, input);
     });
     if (wrong) throw new FailureError(`${wrong.module} has other formats`);
-    if (plan.warnings.length > 0) throw new FailureError(plan.warnings[0]);
+    if (plan.warnings.length > 0) throw new FailureError(plan.warnings[0]!);
     if ((plan.kvFormat === "fp8") !== (kvScales !== null)) throw new FailureError(`the KV cache is ${plan.kvFormat}`);
   } catch (thrown) {
     Deno.removeSync(`${dir}/${CONFIG}`);

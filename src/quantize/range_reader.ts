@@ -63,7 +63,7 @@ export class RangeReader implements Disposable {
     const file = Deno.openSync(path);
     this.#open.set(index, file);
     const { size } = file.statSync();
-    if (size !== bytes) throw new InputError(`${path}: expected ${bytes} bytes as when it was checked, got ${size}`);
+    if (size !== bytes) throw InputError.of("changed", { file: path }, `${bytes} bytes as when it was checked`, size);
     return file;
   }
 

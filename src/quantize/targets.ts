@@ -13,6 +13,7 @@ import { refuseRotation } from "../plan/planned.ts";
 import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
 import { parseScheme, type Scheme, type SchemeName } from "../plan/scheme.ts";
+import { option, words } from "../words.ts";
 
 /** Schemes that a checkpoint can be quantized to. */
 export type TargetScheme = Exclude<SchemeName, "bf16">;
@@ -75,7 +76,7 @@ export function planTargets(
 ): Targets {
   refuseRotation(source, "quantize");
   const beyond = recipe.layers.find(({ last }) => last >= config.layers);
-  if (beyond) throw new InputError(`--layers: expected layers below ${config.layers}, got ${beyond.last}`);
+  if (beyond) throw InputError.of("wrong_value", { option: "layers" }, `layers below ${config.layers}`, beyond.last);
   const inputs = new Map(plan.linears.map(({ module, input }) => [module, input]));
   const target = (linear: LinearSource, layer: number, role: Role): LinearTarget => {
     const module = linear.module!, scheme = schemeFor(recipe, layer, role);
@@ -83,18 +84,22 @@ export function planTargets(
     if (scheme === null) {
       const input = inputs.get(module)!;
       if (scale.kind === "none" && input.kind !== "none") {
-        throw new InputError(
-          `${module}: expected plain weights with inputs as they are, or quantized ones, got fake-quantized ` +
-            `${format}, which cannot be copied`,
+        throw InputError.of(
+          "wrong_value",
+          { name: module },
+          "plain weights with inputs as they are, or quantized ones",
+          `fake-quantized ${format}, which cannot be copied`,
         );
       }
       const inputScale = input.kind === "fp8_static" ? linear.inputScale ?? input.scale : null;
       return { module, source: linear, weight: format, weightScale: scale.kind, input, inputScale, copied: true };
     }
     if (scheme.weightScale === "e8m0" && linear.weight.cols % BLOCK !== 0) {
-      throw new InputError(
-        `--scheme ${scheme.name}: expected input features in blocks of ${BLOCK}, got ${linear.weight.cols} in ` +
-          `${module}`,
+      throw InputError.of(
+        "wrong_value",
+        { option: "scheme", value: scheme.name },
+        `input features in blocks of ${BLOCK}`,
+        `${linear.weight.cols} in ${module}`,
       );
     }
     return {
@@ -154,8 +159,7 @@ function staticScale(
   if (scales === "later") return 1;
   const scale = scales?.get(module!) ?? inputScale;
   if (scale !== undefined) return scale;
-  throw new InputError(
-    `--scheme ${name}: static FP8 inputs need calibrated scales, which the checkpoint lacks for ${module}: expected ` +
-      "--calibrate FILE",
-  );
+  const what = `static FP8 inputs need calibrated scales, which the checkpoint lacks for ${module}`;
+  const expected = words`${option("calibrate")} FILE`;
+  throw InputError.of("uncalibrated", { option: "scheme", value: name, name: what }, expected);
 }

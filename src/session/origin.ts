@@ -9,6 +9,7 @@ import { FailureError, InputError } from "../errors.ts";
 import { allFinite, firstNonFinite } from "../formats/finite.ts";
 import type { Engine } from "../model/engine.ts";
 import { type Culprit, culpritOf, type Origin } from "./origin_weights.ts";
+import { type Text, words } from "../words.ts";
 
 /** A sequence's tokens, from its first. */
 export interface Sequence {
@@ -19,7 +20,7 @@ export interface Sequence {
 /** What was seen, for the first words of the message. */
 export interface Sighting {
   /** What is not a number, for instance `logits of position 7`. */
-  readonly what: string;
+  readonly what: Text;
   readonly value: number | null;
 }
 
@@ -45,14 +46,16 @@ export async function explain(
   if (origin === null || origin.operation === "attention") {
     origin = await originOf(engine, sequence, maxTokens);
   }
-  const seen = `${sighting.what}: expected numbers, got ${sighting.value ?? "NaN or Infinity"}`;
+  const seen = words`${sighting.what}: expected numbers, got ${sighting.value ?? "NaN or Infinity"}`;
   if (origin === null) {
-    return new FailureError(`${seen}; computed once more, all are numbers: memory or files changed meanwhile`);
+    return new FailureError(words`${seen}; computed once more, all are numbers: memory or files changed meanwhile`);
   }
   const place = placeOf(origin), culprit = source && await culpritOf(origin, source);
-  if (culprit) return new InputError(`${seen}; it began in ${place}: ${culpritText(culprit)}`);
+  if (culprit) {
+    return InputError.saying("wrong_value", { name: words`${seen}; it began in ${place}` }, culpritText(culprit));
+  }
   return new FailureError(
-    `${seen}; it began in ${place} with ${origin.value}, of input${
+    words`${seen}; it began in ${place} with ${origin.value}, of input${
       source ? " and weights that are numbers: they exceed what the dtype holds" : " that is numbers"
     }`,
   );

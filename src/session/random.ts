@@ -10,12 +10,16 @@ const SEED_LIMIT = 1n << 64n;
  */
 export function parseSeed(seed: number | bigint | string): bigint {
   const expected = "expected an integer from 0 to 18446744073709551615";
-  if (typeof seed === "number" && !Number.isSafeInteger(seed)) throw new InputError(`seed: ${expected}, got ${seed}`);
+  if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
+    throw InputError.saying("wrong_value", { name: "seed" }, `${expected}, got ${seed}`);
+  }
   if (typeof seed === "string" && !/^(?:\d+|0x[0-9a-f]+)$/i.test(seed)) {
-    throw new InputError(`seed: ${expected}, got "${seed}"`);
+    throw InputError.saying("wrong_value", { name: "seed" }, `${expected}, got "${seed}"`);
   }
   const value = BigInt(seed);
-  if (value < 0n || value >= SEED_LIMIT) throw new InputError(`seed: ${expected}, got ${seed}`);
+  if (value < 0n || value >= SEED_LIMIT) {
+    throw InputError.saying("wrong_value", { name: "seed" }, `${expected}, got ${seed}`);
+  }
   return value;
 }
 

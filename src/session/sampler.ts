@@ -60,12 +60,14 @@ export class Sampler implements Picker {
   constructor(options: SamplerOptions = {}) {
     const { temperature = 0, topK = 0, topP = 1, seed } = options;
     if (!(temperature >= 0 && temperature < Infinity)) {
-      throw new InputError(`temperature: expected a number of at least 0, got ${temperature}`);
+      throw InputError.of("wrong_value", { name: "temperature" }, "a number of at least 0", temperature);
     }
     if (!Number.isSafeInteger(topK) || topK < 0) {
-      throw new InputError(`top-k: expected an integer of at least 0, got ${topK}`);
+      throw InputError.of("wrong_value", { name: "top-k" }, "an integer of at least 0", topK);
     }
-    if (!(topP > 0 && topP <= 1)) throw new InputError(`top-p: expected a number above 0 and up to 1, got ${topP}`);
+    if (!(topP > 0 && topP <= 1)) {
+      throw InputError.of("wrong_value", { name: "top-p" }, "a number above 0 and up to 1", topP);
+    }
     // As a GPU gets them.
     this.temperature = fround(temperature);
     this.topK = topK;

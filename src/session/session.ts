@@ -9,6 +9,7 @@ import { firstNonFinite } from "../formats/finite.ts";
 import { type DecodeRequest, type Engine, NonFiniteLogits } from "../model/engine.ts";
 import type { Tap } from "../model/gpt_oss.ts";
 import { explain, type Sighting } from "./origin.ts";
+import type { Text } from "../words.ts";
 
 /** Tokens to append to one sequence. */
 export interface Feed {
@@ -156,7 +157,7 @@ export class Session {
    *
    * @param what What it is, in words.
    */
-  async refuse(slot: number, what: string): Promise<never> {
+  async refuse(slot: number, what: Text): Promise<never> {
     const ids = Int32Array.of(this.#tokens[slot]![this.#lengths[slot]! - 1]!);
     const batch = { ids, slots: Int32Array.of(slot), positions: Int32Array.of(this.#lengths[slot]! - 1) };
     throw await this.#explain(batch, { row: 0, what, value: null });
@@ -222,13 +223,17 @@ export class Session {
     for (const { slot, tokens } of feeds) {
       let position = this.#lengths[slot]!;
       if (position + tokens.length > context) {
-        throw new InputError(
-          `context: the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
+        throw InputError.saying(
+          "wrong_value",
+          { name: "context" },
+          `the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
         );
       }
       for (let i = 0; i < tokens.length; i++, row++) {
         const id = tokens[i]!;
-        if (!(id >= 0 && id < vocab)) throw new InputError(`token id ${id}: expected 0 to ${vocab - 1}`);
+        if (!(id >= 0 && id < vocab)) {
+          throw InputError.of("wrong_value", { name: `token id ${id}` }, `0 to ${vocab - 1}`);
+        }
         batch.ids[row] = id;
         batch.slots[row] = slot;
         batch.positions[row] = position++;

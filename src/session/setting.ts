@@ -8,6 +8,7 @@ import { InputError } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
 import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.ts";
 import type { Fp8Scales } from "../plan/static_scales.ts";
+import { option, words } from "../words.ts";
 
 /**
  * The backends, the default one first.
@@ -145,5 +146,9 @@ export function planForCalibration(setting: Setting): PlannedSetting {
  */
 export function refuseRanks({ backend, tp, ep }: Pick<Setting, "backend" | "tp" | "ep">): void {
   if ((backend !== "hip" && backend !== "cuda") || (tp === 1 && ep === 1)) return;
-  throw new InputError(`--tp ${tp} --ep ${ep}: --backend ${backend} runs one rank so far; emulate runs several`);
+  throw InputError.saying(
+    "unsupported",
+    { name: words`${option("tp")} ${tp} ${option("ep")} ${ep}` },
+    words`${option("backend")} ${backend} runs one rank so far; emulate runs several`,
+  );
 }

@@ -99,7 +99,7 @@ export class ChatRenderer {
     const messages = system === undefined
       ? request.messages
       : [{ role: "system" as const, content: system }, ...request.messages];
-    if (messages.length === 0) throw new InputError("messages: expected at least one, got none");
+    if (messages.length === 0) throw InputError.of("missing", { name: "messages" }, "at least one", "none");
     const template = request.tools?.length ? this.toolTemplate ?? this.template : this.template;
     const segments = template === null
       ? renderHarmony(harmonyMessages(messages, request, now), {
@@ -134,7 +134,7 @@ export class ChatRenderer {
 }
 
 async function parse(path: string, text: string): Promise<ChatTemplate> {
-  if (text.trim() === "") throw new InputError(`${path}: expected a Jinja template, got nothing`);
+  if (text.trim() === "") throw InputError.of("malformed", { file: path }, "a Jinja template", "nothing");
   return await ChatTemplate.parse(path, text);
 }
 
@@ -143,11 +143,11 @@ function templatesOf(where: string, value: unknown): Map<string, string> {
   const templates = new Map<string, string>();
   if (value === undefined || value === null) return templates;
   if (typeof value === "string") return templates.set("default", value);
-  if (!Array.isArray(value)) throw new InputError(`${where}: expected a text or a list of templates`);
+  if (!Array.isArray(value)) throw InputError.of("wrong_value", { name: where }, "a text or a list of templates");
   for (const entry of value as unknown[]) {
     const { name, template } = isObject(entry) ? entry as { name?: unknown; template?: unknown } : {};
     if (typeof name !== "string" || typeof template !== "string") {
-      throw new InputError(`${where}: expected a name and a template in each entry of the list`);
+      throw InputError.of("wrong_value", { name: where }, "a name and a template in each entry of the list");
     }
     templates.set(name, template);
   }
@@ -232,8 +232,11 @@ function harmonyMessages(messages: readonly ChatMessage[], request: ChatRequest,
       case "tool": {
         const name = message.name ?? called;
         if (name === null) {
-          throw new InputError(
-            `messages[${i}]: expected a tool call of the assistant before the answer of a tool, got none`,
+          throw InputError.of(
+            "missing",
+            { name: `messages[${i}]` },
+            "a tool call of the assistant before the answer of a tool",
+            "none",
           );
         }
         const answer = { channel: "commentary", content: JSON.stringify(content) };

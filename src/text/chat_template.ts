@@ -51,13 +51,13 @@ export class ChatTemplate {
    */
   static async parse(path: string, source: string): Promise<ChatTemplate> {
     const large = whyTooLarge(source);
-    if (large !== null) throw new InputError(`${path}: ${large}`);
+    if (large !== null) throw InputError.saying("wrong_value", { file: path }, large);
     const { Environment, Interpreter, Template } = await import("@huggingface/jinja");
     let template: InstanceType<typeof Template>;
     try {
       template = new Template(source);
     } catch (thrown) {
-      throw new InputError(`${path}: expected a Jinja template, got ${printable(reason(thrown))}`);
+      throw InputError.of("malformed", { file: path }, "a Jinja template", printable(reason(thrown)));
     }
     const Library = Interpreter as unknown as RuntimeClass<InstanceType<typeof Environment>>;
     return new ChatTemplate(path, source, (variables, length) => {
@@ -86,11 +86,8 @@ export class ChatTemplate {
       );
     } catch (thrown) {
       const said = printable(cover.show(reason(thrown)));
-      throw new InputError(
-        thrown instanceof Refusal
-          ? `${this.path}: the template refuses: ${said}`
-          : `${this.path}: cannot be rendered: ${said}`,
-      );
+      const what = thrown instanceof Refusal ? "the template refuses" : "cannot be rendered";
+      throw InputError.saying("unsupported", { file: this.path }, `${what}: ${said}`);
     }
     return tokenizer.split(text).map((part) => "text" in part ? { text: cover.show(part.text) } : part);
   }
@@ -121,7 +118,11 @@ class Cover {
         if (this.#hidden.has(char)) continue;
         while (code <= PRIVATE_END && used.has(code)) code++;
         if (code > PRIVATE_END) {
-          throw new InputError("messages: use every private-use character of Unicode, expected one that is free");
+          throw InputError.saying(
+            "wrong_value",
+            { name: "messages" },
+            "use every private-use character of Unicode, expected one that is free",
+          );
         }
         const stand = String.fromCharCode(code++);
         this.#hidden.set(char, stand);

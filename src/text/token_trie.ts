@@ -23,7 +23,9 @@ export class TokenTrie {
         let next = this.#next.get(key);
         if (next === undefined) {
           next = this.#next.size + 1;
-          if (next > MAX_PLACES) throw new InputError(`${where}: expected at most ${MAX_PLACES} different beginnings`);
+          if (next > MAX_PLACES) {
+            throw InputError.of("too_large", { name: where }, `at most ${MAX_PLACES} different beginnings`);
+          }
           this.#next.set(key, next);
         }
         place = next;

@@ -100,7 +100,7 @@ export class Tokenizer {
       return new Tokenizer(file, withoutWarnings(() => new Library(forLibrary(file), {})));
     } catch (thrown) {
       if (thrown instanceof InputError) throw thrown;
-      throw new InputError(`${file.path}: not a tokenizer that can be used: ${reason(thrown)}`);
+      throw InputError.saying("malformed", { file: file.path }, `not a tokenizer that can be used: ${reason(thrown)}`);
     }
   }
 
@@ -161,7 +161,7 @@ export class Tokenizer {
   requireSpecial(name: string): number {
     const id = this.specials.get(name);
     if (id === undefined) {
-      throw new InputError(`${this.path}: added_tokens: expected the special token ${name}, got none`);
+      throw InputError.of("missing", { file: this.path, key: "added_tokens" }, `the special token ${name}`, "none");
     }
     return id;
   }
@@ -216,9 +216,12 @@ export class Tokenizer {
       bytes += this.#pieces[id]?.length ?? 0;
     }
     if (this.#lossless && bytes !== utf8Length(text)) {
-      throw new InputError(
-        `${this.path}: model.merges: expected every merge to make an entry of model.vocab, ` +
-          `but ${show(text.slice(0, 40))} comes out as ${bytes} of ${utf8Length(text)} bytes`,
+      throw InputError.of(
+        "contradiction",
+        { file: this.path, key: "model.merges" },
+        `every merge to make an entry of model.vocab, but ${show(text.slice(0, 40))} comes out as ${bytes} of ${
+          utf8Length(text)
+        } bytes`,
       );
     }
   }

@@ -49,7 +49,7 @@ export function readJsonObject(path: string): JsonObject | null {
   const bytes = readIfThere(path, MAX_FILE_BYTES);
   if (bytes === null) return null;
   const value = parseJson(bytes, path);
-  if (!isObject(value)) throw new InputError(`${path}: expected a JSON object, got ${show(value)}`);
+  if (!isObject(value)) throw InputError.of("malformed", { file: path }, "a JSON object", show(value));
   return value;
 }
 
@@ -65,7 +65,7 @@ export function readText(path: string): string | null {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new InputError(`${path}: expected UTF-8, got other bytes`);
+    throw InputError.of("malformed", { file: path }, "UTF-8", "other bytes");
   }
 }
 
@@ -90,16 +90,21 @@ export function readTokenizerFile(dir: string): TokenizerFile {
   const path = `${dir}/tokenizer.json`;
   const configPath = `${dir}/tokenizer_config.json`;
   const json = readJsonObject(path), config = readJsonObject(configPath);
-  if (json === null) throw new InputError(`${path}: not found, expected the checkpoint's tokenizer`);
+  if (json === null) {
+    throw InputError.saying("missing", { file: path }, "not found, expected the checkpoint's tokenizer");
+  }
   const model = json["model"];
-  if (!isObject(model)) throw new InputError(`${path}: model: expected an object, got ${show(model)}`);
+  if (!isObject(model)) throw InputError.of("wrong_value", { file: path, key: "model" }, "an object", show(model));
   if (model["type"] !== "BPE") {
-    throw new InputError(`${path}: model.type: expected "BPE", got ${show(model["type"])}`);
+    throw InputError.of("wrong_value", { file: path, key: "model.type" }, '"BPE"', show(model["type"]));
   }
   checkParts(path, json);
   if (!hasByteLevel(json["pre_tokenizer"])) {
-    throw new InputError(
-      `${path}: pre_tokenizer: expected one that ends in ByteLevel, got ${show(json["pre_tokenizer"])}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: "pre_tokenizer" },
+      "one that ends in ByteLevel",
+      show(json["pre_tokenizer"]),
     );
   }
   checkMerges(path, model["merges"]);
@@ -110,21 +115,32 @@ export function readTokenizerFile(dir: string): TokenizerFile {
 }
 
 function readVocab(path: string, vocab: unknown): (string | undefined)[] {
-  if (!isObject(vocab)) throw new InputError(`${path}: model.vocab: expected an object, got ${show(vocab)}`);
+  if (!isObject(vocab)) {
+    throw InputError.of("wrong_value", { file: path, key: "model.vocab" }, "an object", show(vocab));
+  }
   const pieces: (string | undefined)[] = [];
   for (const piece in vocab) {
     const id = vocab[piece];
-    if (!isId(id)) throw new InputError(`${path}: model.vocab[${show(piece)}]: expected an id, got ${show(id)}`);
+    if (!isId(id)) {
+      throw InputError.of("wrong_value", { file: path, key: `model.vocab[${show(piece)}]` }, "an id", show(id));
+    }
     if (pieces[id] !== undefined) {
-      throw new InputError(`${path}: model.vocab: id ${id} belongs to both ${show(pieces[id])} and ${show(piece)}`);
+      throw InputError.saying(
+        "contradiction",
+        { file: path, key: "model.vocab" },
+        `id ${id} belongs to both ${show(pieces[id])} and ${show(piece)}`,
+      );
     }
     pieces[id] = piece;
   }
   for (let byte = 0; byte < 256; byte++) {
     // Without all of them some texts would silently lose characters.
     if (!Object.hasOwn(vocab, charOfByte(byte))) {
-      throw new InputError(
-        `${path}: model.vocab: expected an entry for each of the 256 bytes, got none for byte ${byte}`,
+      throw InputError.of(
+        "missing",
+        { file: path, key: "model.vocab" },
+        "an entry for each of the 256 bytes",
+        `none for byte ${byte}`,
       );
     }
   }
@@ -132,7 +148,9 @@ function readVocab(path: string, vocab: unknown): (string | undefined)[] {
 }
 
 function checkMerges(path: string, merges: unknown): void {
-  if (!Array.isArray(merges)) throw new InputError(`${path}: model.merges: expected an array, got ${show(merges)}`);
+  if (!Array.isArray(merges)) {
+    throw InputError.of("wrong_value", { file: path, key: "model.merges" }, "an array", show(merges));
+  }
   // Both forms exist: "a b", and ["a", "b"] since tokenizers 0.20.
   const pairs = Array.isArray(merges[0]);
   for (let i = 0; i < merges.length; i++) {
@@ -140,31 +158,41 @@ function checkMerges(path: string, merges: unknown): void {
     const good = pairs
       ? Array.isArray(merge) && merge.length === 2 && typeof merge[0] === "string" && typeof merge[1] === "string"
       : typeof merge === "string" && merge.indexOf(" ") > 0;
-    if (!good) throw new InputError(`${path}: model.merges[${i}]: expected two pieces, got ${show(merge)}`);
+    if (!good) throw InputError.of("wrong_value", { file: path, key: `model.merges[${i}]` }, "two pieces", show(merge));
   }
 }
 
 function readAdded(path: string, list: unknown, pieces: (string | undefined)[]): AddedToken[] {
   if (list === undefined || list === null) return [];
-  if (!Array.isArray(list)) throw new InputError(`${path}: added_tokens: expected an array, got ${show(list)}`);
+  if (!Array.isArray(list)) {
+    throw InputError.of("wrong_value", { file: path, key: "added_tokens" }, "an array", show(list));
+  }
   const contents = new Set<string>();
   const ids = new Set<number>();
   return list.map((entry: unknown, i) => {
     const where = `${path}: added_tokens[${i}]`;
-    if (!isObject(entry)) throw new InputError(`${where}: expected an object, got ${show(entry)}`);
+    if (!isObject(entry)) throw InputError.of("wrong_value", { name: where }, "an object", show(entry));
     const { id, content } = entry as { id: unknown; content: unknown };
-    if (!isId(id)) throw new InputError(`${where}: id: expected an id, got ${show(id)}`);
+    if (!isId(id)) throw InputError.of("wrong_value", { name: `${where}: id` }, "an id", show(id));
     checkContent(where, content);
     for (const flag of ["lstrip", "rstrip", "single_word"]) {
       if (entry[flag] === true) {
-        throw new InputError(`${where} (${printable(content)}): ${flag}: expected false, got true`);
+        throw InputError.of("wrong_value", { name: `${where} (${printable(content)}): ${flag}` }, "false", "true");
       }
     }
     if (contents.has(content) || ids.has(id)) {
-      throw new InputError(`${where} (${printable(content)}, id ${id}): is there twice`);
+      throw InputError.saying(
+        "contradiction",
+        { name: `${where} (${printable(content)}, id ${id})` },
+        "is there twice",
+      );
     }
     if (pieces[id] !== undefined && pieces[id] !== content) {
-      throw new InputError(`${where} (${printable(content)}): id ${id} belongs to ${show(pieces[id])} in model.vocab`);
+      throw InputError.saying(
+        "contradiction",
+        { name: `${where} (${printable(content)})` },
+        `id ${id} belongs to ${show(pieces[id])} in model.vocab`,
+      );
     }
     contents.add(content);
     ids.add(id);
@@ -175,11 +203,14 @@ function readAdded(path: string, list: unknown, pieces: (string | undefined)[]):
 /** @throws {InputError} for what cannot be the text of a token. */
 function checkContent(where: string, content: unknown): asserts content is string {
   if (typeof content !== "string" || content === "") {
-    throw new InputError(`${where}: content: expected a text, got ${show(content)}`);
+    throw InputError.of("wrong_value", { name: `${where}: content` }, "a text", show(content));
   }
   if (content.length > MAX_CONTENT || !content.isWellFormed()) {
-    throw new InputError(
-      `${where}: content: expected up to ${MAX_CONTENT} characters of Unicode, got ${show(content)}`,
+    throw InputError.of(
+      "too_large",
+      { name: `${where}: content` },
+      `up to ${MAX_CONTENT} characters of Unicode`,
+      show(content),
     );
   }
 }
@@ -223,7 +254,11 @@ export function checkPieces(path: string, pieces: readonly (string | undefined)[
   const exempt = new Set(added.map((a) => a.id));
   pieces.forEach((piece, id) => {
     if (piece === undefined || exempt.has(id) || isByteLevel(piece)) return;
-    throw new InputError(`${path}: model.vocab[${show(piece)}]: expected byte-level characters only`);
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: `model.vocab[${show(piece)}]` },
+      "byte-level characters only",
+    );
   });
 }
 

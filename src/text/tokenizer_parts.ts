@@ -89,7 +89,9 @@ function checkPart(
   validate(kinds[values.type]!, part, where);
   if (values.type === "Split") checkPattern(`${where}.pattern.Regex`, (values["pattern"] as { Regex?: unknown }).Regex);
   if (values.type !== "Sequence") return;
-  if (depth === MAX_DEPTH) throw new InputError(`${where}: expected lists of up to ${MAX_DEPTH} within each other`);
+  if (depth === MAX_DEPTH) {
+    throw InputError.of("wrong_value", { name: where }, `lists of up to ${MAX_DEPTH} within each other`);
+  }
   for (const [i, inner] of (values[list] as unknown[]).entries()) {
     checkPart(`${where}.${list}.${i}`, inner, kinds, list, depth + 1);
   }
@@ -98,5 +100,5 @@ function checkPart(
 function checkPattern(where: string, pattern: unknown): void {
   const why = typeof pattern === "string" ? whyNotLinear(pattern) : null;
   if (why === null) return;
-  throw new InputError(`${where}: expected a pattern that takes linear time by its form, but it ${why}`);
+  throw InputError.of("wrong_value", { name: where }, `a pattern that takes linear time by its form, but it ${why}`);
 }

@@ -199,7 +199,7 @@ Deno.test("an online rotation is refused by name on a GPU, by calibration and by
   const refused = (run: () => unknown) => assertThrows(run, InputError).message;
   assertEquals(
     refused(() => checkLimits({ config: checkpoint.config, source } as OpenRequest)),
-    `${Q}.input_rotation: the GPU backend supports no online rotation of inputs (--backend emulate and reference ` +
+    `${Q}.input_rotation: the GPU backend supports no online rotation of inputs (backend emulate and reference ` +
       "do), got one",
   );
   const got = "an online rotation of blocks of 32";
@@ -236,7 +236,7 @@ Deno.test("experts' own static scales are refused by name on a GPU", () => {
   limits("merged");
   assertEquals(
     assertThrows(() => limits("own"), InputError).message,
-    "--fp8-scales own: model.layers.0.mlp.experts.0.down_proj: the GPU backend supports one static scale for the " +
+    "fp8-scales own: model.layers.0.mlp.experts.0.down_proj: the GPU backend supports one static scale for the " +
       "experts of a layer, got 4 of them",
   );
 });
@@ -260,7 +260,7 @@ Deno.test("shardSource() cuts rotated inputs between blocks, with their prescale
   assertEquals([second.weight.cols, second.rotation!.prescale![0], second.rotation!.prescale!.length], [16, 16, 16]);
   assertEquals(
     assertThrows(() => shardSource(rotated(32), config, { tp: 2, ep: 1 }, 0), InputError).message,
-    "--tp: model.layers.0.self_attn.o_proj rotates its input in blocks of 32 columns: expected ranks to have whole " +
+    "tp: model.layers.0.self_attn.o_proj rotates its input in blocks of 32 columns: expected ranks to have whole " +
       "ones, got columns 0 to 15",
   );
 });

@@ -61,9 +61,9 @@ Deno.test("rankRanges() leaves a rank without columns when the model is too smal
 
 Deno.test("rankRanges() refuses sizes that make no sense", () => {
   const c = sizes({});
-  assertThrows(() => rankRanges(c, { tp: 0, ep: 1 }, 0), InputError, "--tp: expected a positive integer, got 0");
-  assertThrows(() => rankRanges(c, { tp: 1, ep: 5 }, 0), InputError, "--ep 5: the model has 4 experts");
-  assertThrows(() => rankRanges(c, { tp: 5, ep: 1 }, 0), InputError, "--tp 5: the model has 4 attention heads");
+  assertThrows(() => rankRanges(c, { tp: 0, ep: 1 }, 0), InputError, "tp: expected a positive integer, got 0");
+  assertThrows(() => rankRanges(c, { tp: 1, ep: 5 }, 0), InputError, "ep 5: the model has 4 experts");
+  assertThrows(() => rankRanges(c, { tp: 5, ep: 1 }, 0), InputError, "tp 5: the model has 4 attention heads");
 });
 
 Deno.test("shardSource() refuses heads that cut a block of o_proj's weights or inputs", () => {
@@ -79,7 +79,7 @@ Deno.test("shardSource() refuses heads that cut a block of o_proj's weights or i
     assertThrows(
       () => shardSource(attention === "mxfp4" ? source : planned, config, { tp: 8, ep: 1 }, 0),
       InputError,
-      "--tp 8: model.layers.0.self_attn.o_proj has MX blocks of 32 columns: expected the heads of a rank to fill " +
+      "tp 8: model.layers.0.self_attn.o_proj has MX blocks of 32 columns: expected the heads of a rank to fill " +
         "whole ones, got columns 0 to 15",
     );
     if (attention === "bf16") shardSource(source, config, { tp: 8, ep: 1 }, 0);

@@ -75,7 +75,7 @@ Deno.test("SafetensorsWriter replaces a file only with force", () =>
   withPath((path) => {
     Deno.writeTextFileSync(path, "precious");
     const tensors = [{ name: "a", dtype: "U8", shape: [1] }] as const;
-    assertThrows(() => SafetensorsWriter.create(path, tensors), InputError, "--force");
+    assertThrows(() => SafetensorsWriter.create(path, tensors), InputError, "force replaces it");
     assertEquals(Deno.readTextFileSync(path), "precious");
     {
       using writer = SafetensorsWriter.create(path, tensors, { force: true });

@@ -3,6 +3,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { type CommandSpec, parseCommand } from "../../src/cli/options.ts";
 import { QUANTIZE } from "../../src/cli/quantize_options.ts";
+import { COMMAND_LINE } from "../../src/cli/spelling.ts";
 import { InputError } from "../../src/errors.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
@@ -21,7 +22,7 @@ function refused(attempt: () => unknown): string | null {
     attempt();
     return null;
   } catch (thrown) {
-    if (thrown instanceof InputError) return thrown.message;
+    if (thrown instanceof InputError) return thrown.line(COMMAND_LINE);
     throw thrown;
   }
 }
@@ -108,7 +109,7 @@ Deno.test("an option that is asked back after a typing error is accepted", () =>
   for (const spec of SPECS) {
     for (const name of Object.keys(spec.options)) {
       const typed = `--${name.slice(0, 2)}${name.slice(3)}x`;
-      const { message } = assertThrows(() => parseCommand(spec, [typed]), InputError);
+      const message = assertThrows(() => parseCommand(spec, [typed]), InputError).line(COMMAND_LINE);
       const asked = /did you mean --([\w-]+)\?/.exec(message)?.[1];
       assert(asked === undefined ? message.includes(`mxoss ${spec.name} --help`) : asked in spec.options, message);
       if (asked !== undefined) tried++;
@@ -124,7 +125,7 @@ Deno.test("what computes names options only that all commands which compute have
   for (const folder of ["src/backends", "src/model", "src/parallel", "ffi"]) {
     for (const [path, text] of sourcesIn(new URL(`../../${folder}/`, import.meta.url).pathname)) {
       const code = text.replaceAll(/^\s*(?:\/?\*|\/\/).*$/gm, "");
-      for (const [, name] of code.matchAll(/--(?!allow-)([a-z][a-z0-9-]+)/g)) {
+      for (const [, name] of code.matchAll(/\boption(?:\(|: )"(?!allow-)([a-z][a-z0-9-]+)"/g)) {
         named++;
         const lacking = computing.filter(({ options }) => !(name! in options)).map((spec) => spec.name);
         assertEquals(lacking, [], `${path}: --${name}`);

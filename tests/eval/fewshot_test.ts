@@ -34,8 +34,8 @@ Deno.test("chooseShots() never asks a problem that it shows", () => {
 });
 
 Deno.test("chooseShots() refuses more examples than there are", () => {
-  assertThrows(() => chooseShots(test, test, 20, 0), InputError, "--shots: expected at most 19");
-  assertThrows(() => chooseShots(test, train, 51, 0), InputError, "--shots: expected at most 50");
+  assertThrows(() => chooseShots(test, test, 20, 0), InputError, "shots: expected at most 19");
+  assertThrows(() => chooseShots(test, train, 51, 0), InputError, "shots: expected at most 50");
 });
 
 /** SHA-256 by the system's own tool, hexadecimal. */

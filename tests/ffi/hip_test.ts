@@ -103,7 +103,7 @@ Deno.test({ name: "openHip() says what to do without a device", ignore }, () => 
 Deno.test({ name: "GpuRuntime.open() refuses a device that is not there", ignore }, () => {
   using host = new HipHost(buildHipHost());
   using runtime = openHip(host.path);
-  assertThrows(() => runtime.open(1), Error, "--backend=hip: device 1 was asked for, but there is 1");
+  assertThrows(() => runtime.open(1), Error, "backend=hip: device 1 was asked for, but there is 1");
 });
 
 Deno.test({ name: "GpuDevice.allocate() says how much was asked for when memory runs out", ignore }, () => {

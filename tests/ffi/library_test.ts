@@ -14,7 +14,7 @@ Deno.test("openHip() says where it looked for a library that is not there", () =
   assertEquals(
     error.message,
     "libamdhip64 (HIP): not found as /nowhere/libamdhip64.so; " +
-      "install ROCm, or name the library with --hip-library or ROCM_PATH",
+      "install ROCm, or name the library with hip-library or ROCM_PATH",
   );
 });
 
@@ -73,7 +73,7 @@ Deno.test("openHip() asks for the permission it needs, and does not prompt", () 
   const { stdout } = runScript(script);
   assertEquals(
     new TextDecoder().decode(stdout).trim(),
-    "libamdhip64 (HIP): loading it is not permitted; run with --allow-ffi",
+    "libamdhip64 (HIP): loading it is not permitted; run with allow-ffi",
   );
 });
 

@@ -155,6 +155,6 @@ Deno.test("ranks have their share of the threads", async () => {
 });
 
 Deno.test("openSession() refuses more ranks than heads or experts", async () => {
-  await assertRejects(() => openTiny({ tp: 9 }), InputError, "--tp 9: the model has 8 attention heads");
-  await assertRejects(() => openTiny({ ep: 17 }), InputError, "--ep 17: the model has 16 experts");
+  await assertRejects(() => openTiny({ tp: 9 }), InputError, "tp 9: the model has 8 attention heads");
+  await assertRejects(() => openTiny({ ep: 17 }), InputError, "ep 17: the model has 16 experts");
 });

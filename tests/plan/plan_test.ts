@@ -1,3 +1,4 @@
+import { spelled } from "../../src/words.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
 import {
@@ -71,7 +72,7 @@ for (const [name, experts, weight, input, planned] of SCHEMES) {
     for (const linear of made.linears) {
       const expert = linear.module.includes(".experts.");
       assertEquals(linear.input, expert ? planned : NONE, linear.module);
-      assertEquals(linear.decidedBy.startsWith(expert ? "global_quant_config" : "exclude"), true);
+      assertEquals(spelled(linear.decidedBy).startsWith(expert ? "global_quant_config" : "exclude"), true);
     }
   });
 
@@ -81,7 +82,7 @@ for (const [name, experts, weight, input, planned] of SCHEMES) {
     for (const { module, input, decidedBy } of made.linears) {
       const expert = module.includes(".experts.");
       assertEquals(input, expert ? planned : NONE, module);
-      assertEquals(decidedBy === "--scheme", expert || name === "bf16");
+      assertEquals(spelled(decidedBy) === "scheme", expert || name === "bf16");
     }
   });
 }
@@ -244,8 +245,8 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
   const both = plan(model({ scale: () => 9 }), null, { scheme, inputScales: new Map(groups) });
   assertEquals(inputs(both)["1.mlp.experts.2.down_proj"], { kind: "fp8_static", scale: 0.5 });
 
-  refused("--scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale", model(), null, { scheme });
-  refused('"mxoss quantize --scheme w_mxfp4_a_fp8 --calibrate FILE" makes them', model(), null, {
+  refused("scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale", model(), null, { scheme });
+  refused('"quantize scheme=w_mxfp4_a_fp8 calibrate=FILE" makes them', model(), null, {
     scheme,
     inputScales: new Map(groups.slice(1)),
   });
@@ -253,15 +254,15 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
 
 Deno.test("makePlan() --scheme changes inputs only: experts stored otherwise are refused", () => {
   refused(
-    "--scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2, got mxfp4 in " +
-      `model.layers.0.mlp.experts.0.gate_up_proj; "mxoss quantize --scheme w_mxfp6_e3m2" writes such a checkpoint`,
+    "scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2, got mxfp4 in " +
+      `model.layers.0.mlp.experts.0.gate_up_proj; "quantize scheme=w_mxfp6_e3m2" writes such a checkpoint`,
     model(),
     null,
     { scheme: "w_mxfp6_e3m2" },
   );
-  refused("--scheme bf16: expected experts stored as bf16, got mxfp4", model(), null, { scheme: "bf16" });
+  refused("scheme bf16: expected experts stored as bf16, got mxfp4", model(), null, { scheme: "bf16" });
   refused(
-    "--scheme ptpc_fp8: expected experts stored as fp8_e4m3 per channel, got fp8_e4m3 in",
+    "scheme ptpc_fp8: expected experts stored as fp8_e4m3 per channel, got fp8_e4m3 in",
     model({ experts: FP8_TENSOR }),
     null,
     {
@@ -270,7 +271,7 @@ Deno.test("makePlan() --scheme changes inputs only: experts stored otherwise are
   );
   const mixed = model({ experts: (layer) => layer === 1 ? FP8_TENSOR : MXFP4 });
   refused("got fp8_e4m3 in model.layers.1.mlp.experts.0.gate_up_proj", mixed, null, { scheme: "w_mxfp4" });
-  refused("--scheme: expected w_mxfp4,", model(), null, { scheme: "w4a4" });
+  refused("scheme: expected w_mxfp4,", model(), null, { scheme: "w4a4" });
 });
 
 Deno.test("makePlan() --scheme replaces what the config says, and leaves other linears to it", () => {

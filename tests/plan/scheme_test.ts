@@ -51,7 +51,7 @@ const BAD: [name: string, line: string][] = [
   ["mxfp4_fp8", "AMD Quark's name; expected w_mxfp4_a_fp8"],
   [
     "W_MXFP4",
-    "--scheme: expected w_mxfp4, w_mxfp4_a_mxfp4, w_mxfp4_a_mxfp6_e3m2, w_mxfp4_a_mxfp6_e2m3, w_mxfp4_a_fp8, ",
+    "scheme: expected w_mxfp4, w_mxfp4_a_mxfp4, w_mxfp4_a_mxfp6_e3m2, w_mxfp4_a_mxfp6_e2m3, w_mxfp4_a_fp8, ",
   ],
   ["", 'got ""'],
   ["toString", 'got "toString"'],

@@ -63,16 +63,16 @@ Deno.test("Journal.open() refuses directories that hold anything else", () => {
   using dir = new TemporaryDirectory();
   const refused = (line: string) => assertThrows(() => Journal.open(dir.path, run("a")), InputError, line);
   dir.write("model.safetensors", "x");
-  refused(`--out: ${dir.path}: expected a new or empty directory, or one of an interrupted run, got 1 other files`);
+  refused(`out: ${dir.path}: expected a new or empty directory, or one of an interrupted run, got 1 other files`);
   Deno.removeSync(`${dir.path}/model.safetensors`);
   Journal.open(dir.path, run("b"))[Symbol.dispose]();
-  refused(`--out: ${dir.path}: holds an interrupted run with other settings`);
+  refused(`out: ${dir.path}: holds an interrupted run with other settings`);
   dir.write(JOURNAL, "{");
   refused(`${dir.path}/${JOURNAL}: not JSON`);
   dir.write(JOURNAL, {});
   refused(`${dir.path}/${JOURNAL}: run: expected`);
   const file = dir.write("file", "x");
-  assertThrows(() => Journal.open(file, run("a")), InputError, `--out: ${file}: expected a directory`);
+  assertThrows(() => Journal.open(file, run("a")), InputError, `out: ${file}: expected a directory`);
 });
 
 Deno.test("Journal keeps calibrated scales for the run that goes on", () => {
@@ -133,7 +133,7 @@ Deno.test("quantize() does not go on from a source with other bytes, though of t
   assertEquals((await interrupted(from.path, to.path)).length, 2);
   const before = contents(to.path), source = `${from.path}/model.safetensors`;
   flip(source);
-  const line = `--out: ${to.path}: holds an interrupted run from other weights: ${source} is not as it was`;
+  const line = `out: ${to.path}: holds an interrupted run from other weights: ${source} is not as it was`;
   await assertRejects(() => quantizeInto(from.path, to.path, "w_mxfp4", OPTIONS), InputError, line);
   assertEquals(contents(to.path), before);
 });
@@ -157,7 +157,7 @@ Deno.test("quantize() refuses a source that changes while it is read", async () 
 Deno.test("Journal.open() refuses a directory that another run is filling", () => {
   using dir = new TemporaryDirectory();
   const first = Journal.open(dir.path, run("a"));
-  const line = `--out: ${dir.path}: expected no other run in this directory, but one is writing there`;
+  const line = `out: ${dir.path}: expected no other run in this directory, but one is writing there`;
   assertThrows(() => Journal.open(dir.path, run("a")), InputError, line);
   assertEquals(names(dir.path), [JOURNAL]);
   first[Symbol.dispose]();

@@ -6,6 +6,7 @@ import type { SourceFile } from "../../checkpoint/source.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
 import { explainBusErrors } from "./bus_error.ts";
 import { bytesToLoad, OS_PAGE, type Run, type StridedRun } from "./plan.ts";
+import { option, words } from "../../words.ts";
 
 /** Linux values of the C constants. */
 const PROT_READ_WRITE = 3;
@@ -47,7 +48,7 @@ export function mapRuns(
       const { path, bytes } = files[file]!;
       checkSize(path, bytes);
       const descriptor = libc.symbols.open(new TextEncoder().encode(path + "\0"), O_RDONLY_CLOEXEC);
-      if (descriptor < 0) throw new InputError(`${path}: cannot be opened for mapping`);
+      if (descriptor < 0) throw InputError.saying("unreadable", { file: path }, "cannot be opened for mapping");
       descriptors.set(file, descriptor);
       return descriptor;
     };
@@ -65,7 +66,9 @@ export function mapRuns(
         );
         if (!Deno.UnsafePointer.equals(got, target)) {
           throw new FailureError(
-            `${files[run.file]!.path}: the system refused to map ${run.bytes} bytes; --weights=read avoids mapping`,
+            words`${files[run.file]!.path}: the system refused to map ${run.bytes} bytes; ${
+              option("weights")
+            }=read avoids mapping`,
           );
         }
       }
@@ -150,7 +153,9 @@ class Reader {
     file.seekSync(offset, Deno.SeekMode.Start);
     for (let at = 0; at < into.length;) {
       const got = file.readSync(into.subarray(at));
-      if (got === null) throw new InputError(`${path}: ended at byte ${offset + at}, expected ${bytes} bytes`);
+      if (got === null) {
+        throw InputError.saying("changed", { file: path }, `ended at byte ${offset + at}, expected ${bytes} bytes`);
+      }
       at += got;
     }
   }
@@ -170,7 +175,7 @@ function openFile(path: string): Deno.FsFile {
   try {
     return Deno.openSync(path);
   } catch (thrown) {
-    throw new InputError(`${path}: cannot be opened: ${reason(thrown)}`);
+    throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);
   }
 }
 
@@ -180,7 +185,9 @@ function openFile(path: string): Deno.FsFile {
  */
 function checkSize(path: string, expected: number): void {
   const { size } = Deno.statSync(path);
-  if (size !== expected) throw new InputError(`${path}: has ${size} bytes now, ${expected} when it was checked`);
+  if (size !== expected) {
+    throw InputError.saying("changed", { file: path }, `has ${size} bytes now, ${expected} when it was checked`);
+  }
 }
 
 /** Mappings start on page borders; the plan must have seen to that. */

@@ -12,6 +12,7 @@ import { assertPageAligned, canMap, mapRuns, readRuns } from "./load.ts";
 import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { placeWeights } from "./weights.ts";
+import { option, words } from "../../words.ts";
 
 /** Choices of the emulate backend. */
 export interface EmulateOptions {
@@ -99,7 +100,7 @@ function checkMemory<N extends string>(
   const { part, slots, context, config } = request, ranks = part?.communicator.size ?? 1;
   const cache = config.sliding.reduce((sum, _, layer) => sum + 2 * cacheGeometry(request, layer).halfBytes, 0);
   refuseBeyondMemory(
-    "--backend=emulate",
+    words`${option("backend")}=emulate`,
     { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work: ranks * memories.length * areaBytes },
     `${slots} x ${context} positions`,
     available,

@@ -6,6 +6,7 @@ import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime
 import { FailureError, reason } from "../../errors.ts";
 import { type Choice, choices, type CompiledKernels } from "./capabilities.ts";
 import { codeObjectFor, committedKernels, type KernelFiles } from "./kernels.ts";
+import { spelled, type Text } from "../../words.ts";
 
 /** Where to look. */
 export interface SearchOptions {
@@ -33,7 +34,7 @@ export interface GpuReport {
   /** Path and version, or null where it is of no use. */
   readonly library: { readonly path: string; readonly version: string } | null;
   /** One line; null where at least one device was found. */
-  readonly problem: string | null;
+  readonly problem: Text | null;
   readonly devices: readonly FoundDevice[];
 }
 
@@ -69,7 +70,7 @@ function report(
   } catch (thrown) {
     if (!(thrown instanceof FailureError)) throw thrown;
     const found = !(thrown instanceof GpuLibraryError && thrown.why === "missing");
-    return { backend, found, library: null, problem: thrown.message, devices: [] };
+    return { backend, found, library: null, problem: thrown.text, devices: [] };
   }
   using opened = runtime;
   const library = { path: opened.library, version: "" };
@@ -85,7 +86,7 @@ function report(
     };
   } catch (thrown) {
     if (!(thrown instanceof FailureError)) throw thrown;
-    return { backend, found: true, library, problem: thrown.message, devices: [] };
+    return { backend, found: true, library, problem: thrown.text, devices: [] };
   }
 }
 
@@ -120,15 +121,19 @@ function compiledKernels(kernels: KernelFiles, arch: string): CompiledKernels {
   };
 }
 
-/** The reports as lines of text. */
-export function formatReports(reports: readonly GpuReport[]): string[] {
+/**
+ * The reports as lines of text.
+ *
+ * @param say How options are spelled in them.
+ */
+export function formatReports(reports: readonly GpuReport[], say: (text: Text) => string = spelled): string[] {
   return reports.flatMap(({ backend, found, library, problem, devices }) => [
     library
       ? `${backend}: ${devices.length} device${devices.length === 1 ? "" : "s"}, ${library.path}${
         library.version && `, version ${library.version}`
       }`
       : `${backend}: ${found ? "cannot be used" : "not found"}`,
-    ...(problem ? [`  ${problem}`] : []),
+    ...(problem === null ? [] : [`  ${say(problem)}`]),
     ...devices.flatMap(formatDevice),
   ]);
 }

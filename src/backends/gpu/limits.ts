@@ -5,12 +5,13 @@ import { InputError } from "../../errors.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
 import { suffixOf } from "./tensors.ts";
+import { option, type Text, words } from "../../words.ts";
 
 const MOST_EXPERTS = 1024;
 const MOST_CHOICES = 32;
 const MOST_HEAD_DIM = 256;
 const MOST_HEADS_PER_KV = 16;
-const NO_ROTATION = "no online rotation of inputs (--backend emulate and reference do)";
+const NO_ROTATION = words`no online rotation of inputs (${option("backend")} emulate and reference do)`;
 
 /**
  * Checks a request against the limits of the kernels.
@@ -19,8 +20,10 @@ const NO_ROTATION = "no online rotation of inputs (--backend emulate and referen
  */
 export function checkLimits({ config, source }: OpenRequest): void {
   const { headDim, experts, topK } = config;
-  const want = (ok: boolean, what: string, expected: string, got: number | string) => {
-    if (!ok) throw new InputError(`${what}: the GPU backend supports ${expected}, got ${got}`);
+  const want = (ok: boolean, what: Text, expected: Text, got: number | string) => {
+    if (!ok) {
+      throw InputError.saying("unsupported", { name: what }, words`the GPU backend supports ${expected}, got ${got}`);
+    }
   };
   want(headDim <= MOST_HEAD_DIM, "head_dim", `up to ${MOST_HEAD_DIM}`, headDim);
   want(experts <= MOST_EXPERTS, "num_local_experts", `up to ${MOST_EXPERTS}`, experts);
@@ -38,7 +41,7 @@ export function checkLimits({ config, source }: OpenRequest): void {
       const scales = new Set(experts.flatMap(({ input }) => input.kind === "fp8_static" ? [input.scale] : []));
       want(
         scales.size <= 1,
-        `--fp8-scales own: ${experts[0]?.module}`,
+        words`${option("fp8-scales")} own: ${experts[0]?.module ?? ""}`,
         "one static scale for the experts of a layer",
         `${scales.size} of them`,
       );
@@ -63,9 +66,11 @@ export function checkWidths(source: ModelSource, calls: Calls): void {
   for (const { weight: { name, format, transposed, rows, cols } } of allLinears(source.tree)) {
     if (rows === 0 || calls.fits(`linear_${suffixOf(format, transposed)}`, cols)) continue;
     const { name: device, sharedBytesPerBlock: bytes } = calls.kernels.device.properties;
-    throw new InputError(
-      `${name}: expected input rows that fit the ${bytes} bytes of shared memory that a block has on ${device}, got ` +
-        `${cols} columns`,
+    throw InputError.of(
+      "too_large",
+      { name },
+      `input rows that fit the ${bytes} bytes of shared memory that a block has on ${device}`,
+      `${cols} columns`,
     );
   }
 }

@@ -91,7 +91,9 @@ class Lane implements Disposable {
     await file.seek(offset, Deno.SeekMode.Start);
     for (let at = 0; at < bytes;) {
       const got = await file.read(into.subarray(at));
-      if (got === null) throw new InputError(`${path}: ended at byte ${offset + at}, expected ${size} bytes`);
+      if (got === null) {
+        throw InputError.saying("changed", { file: path }, `ended at byte ${offset + at}, expected ${size} bytes`);
+      }
       at += got;
     }
     if (compact) {
@@ -121,12 +123,16 @@ class Lane implements Disposable {
     try {
       file = Deno.openSync(path);
     } catch (thrown) {
-      throw new InputError(`${path}: cannot be opened: ${reason(thrown)}`);
+      throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);
     }
     this.#open.set(index, file);
     const { size } = file.statSync();
     if (size !== bytes) {
-      throw new InputError(`${path}: has ${size} bytes now, expected ${bytes} bytes as when it was checked`);
+      throw InputError.saying(
+        "changed",
+        { file: path },
+        `has ${size} bytes now, expected ${bytes} bytes as when it was checked`,
+      );
     }
     return file;
   }

@@ -18,6 +18,7 @@ import { uploadFloats } from "./staging.ts";
 import type { GpuTree } from "./tensors.ts";
 import { expertRecordBytes, placeWeights, writeExperts } from "./weights.ts";
 import { planWorkspace, type Workspace } from "./workspace.ts";
+import { option, words } from "../../words.ts";
 
 /** Choices of the GPU backend. */
 export interface GpuOptions {
@@ -127,6 +128,9 @@ export async function openGpu<N extends string>(
   }
 }
 
+/** What makes a model fit. */
+const LESS = "a shorter context, fewer sequences or smaller chunks need less";
+
 /** @throws {FailureError} with the numbers, if the model will not fit. */
 function checkMemory(
   { slots, context, config }: OpenRequest,
@@ -138,16 +142,14 @@ function checkMemory(
   const needed = plan.bytes + workspace.activationBytes + workspace.cacheBytes;
   if (needed + RESERVE_BYTES <= freeBytes) return;
   const size = (bytes: number) => bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  const parts = [
+    `weights ${size(plan.bytes)}`,
+    `KV cache ${size(workspace.cacheBytes)} for ${slots} x ${context} positions in ${config.layers} layers`,
+    `activations ${size(workspace.activationBytes)}`,
+  ].join(", ");
+  const free = `${device.properties.name} has ${size(freeBytes)} of ${size(totalBytes)} free`;
   throw new FailureError(
-    `--backend=${device.runtime.kind}: ${device.properties.name} has ${size(freeBytes)} of ${
-      size(totalBytes)
-    } free, but the model needs ` +
-      `${size(needed)}: weights ${size(plan.bytes)}, KV cache ${
-        size(workspace.cacheBytes)
-      } for ${slots} x ${context} positions ` +
-      `in ${config.layers} layers, activations ${
-        size(workspace.activationBytes)
-      }; a shorter context, fewer sequences or smaller chunks need less`,
+    words`${option("backend")}=${device.runtime.kind}: ${free}, but the model needs ${size(needed)}: ${parts}; ${LESS}`,
   );
 }
 

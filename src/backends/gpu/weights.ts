@@ -68,8 +68,10 @@ export function placeWeights(source: ModelSource, plan: WeightPlan, buffer: Devi
 
 function embedding(m: MatrixSource, range: DeviceRange): GpuMatrix {
   if (m.format !== "bf16" && m.format !== "f32" && m.format !== "f16" || m.transposed) {
-    throw new InputError(
-      `${m.name}: the GPU backend reads embeddings as bf16, f32 or f16, got ${suffixOf(m.format, m.transposed)}`,
+    throw InputError.saying(
+      "unsupported",
+      { name: m.name },
+      `the GPU backend reads embeddings as bf16, f32 or f16, got ${suffixOf(m.format, m.transposed)}`,
     );
   }
   return { rows: m.rows, cols: m.cols, range, rowStride: m.rowBytes, format: NUMBER_FORMAT[m.format] };
@@ -105,10 +107,12 @@ export function writeExperts(
       const equal = linear.suffix === first.suffix && linear.rows === first.rows && linear.cols === first.cols &&
         samePreparation(linear, first);
       if (!equal) {
-        throw new InputError(
-          `expert ${e}: is ${linear.suffix} [${linear.rows}, ${linear.cols}], expected ${first.suffix} ` +
-            `[${first.rows}, ${first.cols}] and the same input as expert 0; the GPU backend wants the experts of a ` +
-            "layer alike",
+        const shown = ({ suffix, rows, cols }: typeof linear) => `${suffix} [${rows}, ${cols}]`;
+        throw InputError.saying(
+          "unsupported",
+          { name: `expert ${e}` },
+          `is ${shown(linear)}, expected ${shown(first)} and the same input as expert 0; ` +
+            "the GPU backend wants the experts of a layer alike",
         );
       }
     });

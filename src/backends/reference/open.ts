@@ -4,6 +4,7 @@ import type { Backend, OpenRequest, TensorSpec } from "../../model/backend.ts";
 import { ReferenceBackend } from "./backend.ts";
 import { WeightFiles } from "./weight_files.ts";
 import { bytesHeld, loadWeights } from "./weights.ts";
+import { option, words } from "../../words.ts";
 
 /**
  * Opens the model's files; matrices are read when an operation needs them, so a model larger than memory can be
@@ -45,7 +46,7 @@ function checkMemory<N extends string>(request: OpenRequest<N>, available?: Avai
   const work = Object.values<TensorSpec>(request.tensors)
     .reduce((sum, { rowsPerToken, width }) => sum + 4 * rowsPerToken * maxTokens * width, 0);
   refuseBeyondMemory(
-    "--backend=reference",
+    words`${option("backend")}=reference`,
     { weights: 0, cache: ranks * cache, work: ranks * work },
     `${slots} x ${context} positions`,
     available,

@@ -25,7 +25,7 @@ export class WeightFiles implements Disposable {
         this.#files.push(file);
         const { size } = file.statSync();
         if (size !== bytes) {
-          throw new InputError(`${path}: expected ${bytes} bytes as when it was checked, got ${size}`);
+          throw InputError.of("changed", { file: path }, `${bytes} bytes as when it was checked`, size);
         }
       }
     } catch (thrown) {
@@ -110,7 +110,11 @@ export class WeightFiles implements Disposable {
     for (let at = 0; at < length;) {
       const count = handle.readSync(bytes.subarray(at));
       if (count === null) {
-        throw new InputError(`${this.#sources[file]!.path}: ends at byte ${offset + at}, expected weights there`);
+        throw InputError.saying(
+          "changed",
+          { file: this.#sources[file]!.path },
+          `ends at byte ${offset + at}, expected weights there`,
+        );
       }
       at += count;
     }
@@ -123,7 +127,7 @@ function openFile(path: string): Deno.FsFile {
     return Deno.openSync(path);
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${path}: cannot be opened: ${reason(thrown)}`);
+    throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);
   }
 }
 

@@ -25,9 +25,11 @@ export function detectLayout(names: readonly string[], quantMethod: unknown, pla
   const found = SIGNS.find(([, sign]) => names.some((name) => sign.test(name)))?.[0];
   if (found === undefined) {
     const got = names.length === 0 ? "no tensors" : `${names.length} others, e.g. ${printable(names[0]!)}`;
-    throw new InputError(
-      `${place}: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, got ` +
-        `${got}`,
+    throw InputError.of(
+      "wrong_value",
+      { file: place },
+      "tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks",
+      got,
     );
   }
   return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;
@@ -81,27 +83,36 @@ export function checkUnused(unused: readonly string[], { layers, experts }: Mode
   for (const name of unused) {
     const layer = Number(/^(?:model\.layers|block)\.(\d+)\./.exec(name)?.[1] ?? -1);
     if (layer >= layers) {
-      throw new InputError(
-        `${place}: tensor ${printable(name)}: expected ${layers} layers (num_hidden_layers), got another one`,
+      throw InputError.of(
+        "wrong_value",
+        { file: place, tensor: printable(name) },
+        `${layers} layers (num_hidden_layers)`,
+        "another one",
       );
     }
     const expert = Number(/\.mlp\.experts\.(\d+)\./.exec(name)?.[1] ?? -1);
     if (expert >= experts) {
-      throw new InputError(
-        `${place}: tensor ${printable(name)}: expected ${experts} experts (num_local_experts), got another one`,
+      throw InputError.of(
+        "wrong_value",
+        { file: place, tensor: printable(name) },
+        `${experts} experts (num_local_experts)`,
+        "another one",
       );
     }
     if (HARMLESS.test(name)) continue;
     if (/_zero_point(?:_2)?$|_scale_2$/.test(name)) {
-      throw new InputError(
-        `${place}: tensor ${printable(name)}: expected symmetric quantization in one stage, got ${
-          name.endsWith("_2") ? "a second stage" : "a zero point"
-        }`,
+      throw InputError.of(
+        "wrong_value",
+        { file: place, tensor: printable(name) },
+        "symmetric quantization in one stage",
+        name.endsWith("_2") ? "a second stage" : "a zero point",
       );
     }
     if (COMPUTES.some((pattern) => pattern.test(name))) {
-      throw new InputError(
-        `${place}: tensor ${printable(name)}: expected no tensor of that name: what it does to the model is not known`,
+      throw InputError.of(
+        "unsupported",
+        { file: place, tensor: printable(name) },
+        "no tensor of that name: what it does to the model is not known",
       );
     }
   }

@@ -71,7 +71,9 @@ export function blockExperts(
  */
 export function mxBlocksPerRow(place: string, name: string, cols: number): number {
   if (cols % BLOCK === 0) return cols / BLOCK;
-  throw new InputError(
-    `${place}: tensor ${name}: expected input features in blocks of ${BLOCK}, but by config.json they are ${cols}`,
+  throw InputError.of(
+    "contradiction",
+    { file: place, tensor: name },
+    `input features in blocks of ${BLOCK}, but by config.json they are ${cols}`,
   );
 }

@@ -107,17 +107,20 @@ class QuarkReader {
     const [first] = linears;
     for (const expert of linears) {
       if (describe(expert) !== describe(first!)) {
-        throw new InputError(
-          `${this.#tensors.place}: tensor ${expert.weight.name}: expected ${describe(first!)} as in expert 0, got ${
-            describe(expert)
-          }`,
+        throw InputError.of(
+          "contradiction",
+          { file: this.#tensors.place, tensor: expert.weight.name },
+          `${describe(first!)} as in expert 0`,
+          describe(expert),
         );
       }
       if ((expert.inputScale === undefined) !== (first!.inputScale === undefined)) {
         const [missing, other] = expert.inputScale === undefined ? [expert, first!] : [first!, expert];
-        throw new InputError(
-          `${this.#tensors.place}: tensor ${missing.module}.input_scale: expected one as for ${other.module}, got ` +
-            "nothing",
+        throw InputError.of(
+          "missing",
+          { file: this.#tensors.place, tensor: `${missing.module}.input_scale` },
+          `one as for ${other.module}`,
+          "nothing",
         );
       }
     }
@@ -132,9 +135,11 @@ class QuarkReader {
     const k = this.#kvScale(attention, "k"), v = this.#kvScale(attention, "v");
     if ((k === null) !== (v === null)) {
       const [missing, there] = k === null ? ["k", "v"] : ["v", "k"];
-      throw new InputError(
-        `${this.#tensors.place}: tensor ${attention}.${missing}_proj.output_scale: expected one as for ` +
-          `${there}_proj, got nothing`,
+      throw InputError.of(
+        "missing",
+        { file: this.#tensors.place, tensor: `${attention}.${missing}_proj.output_scale` },
+        `one as for ${there}_proj`,
+        "nothing",
       );
     }
     return k === null || v === null ? null : { k, v };
@@ -145,8 +150,11 @@ class QuarkReader {
     const found = names.flatMap((name) => this.#tensors.find(name) ?? []);
     const values = found.map((tensor) => this.#scales.read(tensor, [1])[0]!);
     if (values.length === 2 && values[0] !== values[1]) {
-      throw new InputError(
-        `${this.#tensors.place}: tensor ${names[1]}: expected ${values[0]} as in ${names[0]}, got ${values[1]}`,
+      throw InputError.of(
+        "contradiction",
+        { file: this.#tensors.place, tensor: names[1]! },
+        `${values[0]} as in ${names[0]}`,
+        values[1],
       );
     }
     return values[0] ?? null;

@@ -33,9 +33,11 @@ export class RotationReader {
     const prescale = this.#tensors.find(`${module}.input_prescale`);
     if (tensor === null) {
       if (prescale === null) return null;
-      throw new InputError(
-        `${this.#tensors.place}: tensor ${module}.input_rotation: expected one as there is ${module}.input_prescale, ` +
-          "got nothing",
+      throw InputError.of(
+        "missing",
+        { file: this.#tensors.place, tensor: `${module}.input_rotation` },
+        `one as there is ${module}.input_prescale`,
+        "nothing",
       );
     }
     const [size = 0, width] = tensor.shape;
@@ -62,10 +64,11 @@ export class RotationReader {
       tensor.dtype === "I8" ? (x: number) => !isSign(x) : (x: number) => !Number.isFinite(x),
     );
     if (wrong >= 0) {
-      throw new InputError(
-        `${this.#tensors.pathOf(tensor)}: tensor ${tensor.name}: expected ${
-          tensor.dtype === "I8" ? "1 and -1" : "finite numbers"
-        }, got ${stored[wrong]} at element ${wrong}`,
+      throw InputError.of(
+        "wrong_value",
+        { file: this.#tensors.pathOf(tensor), tensor: tensor.name },
+        tensor.dtype === "I8" ? "1 and -1" : "finite numbers",
+        `${stored[wrong]} at element ${wrong}`,
       );
     }
     // Quark divides in float32.

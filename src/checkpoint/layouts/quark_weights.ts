@@ -56,8 +56,11 @@ export class QuarkWeights {
     const weightName = `${name}.weight`, scaleName = `${name}.weight_scale`;
     const weight = this.#tensors.find(weightName);
     if (weight === null) {
-      throw new InputError(
-        `${this.#tensors.place}: tensor ${weightName}: expected U8, F8_E4M3, BF16, F16 or F32, got nothing`,
+      throw InputError.of(
+        "missing",
+        { file: this.#tensors.place, tensor: weightName },
+        "U8, F8_E4M3, BF16, F16 or F32",
+        "nothing",
       );
     }
     if (isOneOf(weight, ["F8_E4M3", "F8_E4M3FNUZ"])) {
@@ -105,11 +108,11 @@ export class QuarkWeights {
   #mxfp6(weight: StoredTensor, module: string): MxFormat {
     const format = this.#said.mxfp6(module);
     if (format !== null) return format;
-    throw new InputError(
-      `${
-        this.#tensors.pathOf(weight)
-      }: tensor ${weight.name}: has 6 bits an element: expected quantization_config to say fp6_e3m2 or ` +
-        `fp6_e2m3 for ${module}, got neither`,
+    throw InputError.of(
+      "wrong_value",
+      { file: this.#tensors.pathOf(weight), name: `tensor ${weight.name}: has 6 bits an element` },
+      `quantization_config to say fp6_e3m2 or fp6_e2m3 for ${module}`,
+      "neither",
     );
   }
 
@@ -117,7 +120,12 @@ export class QuarkWeights {
   #floatScales(name: string, weightName: string, count: number, rows: number): ScaleSource[] {
     const tensor = this.#tensors.find(name);
     if (tensor === null) {
-      throw new InputError(`${this.#tensors.place}: tensor ${name}: expected the scale of ${weightName}, got nothing`);
+      throw InputError.of(
+        "missing",
+        { file: this.#tensors.place, tensor: name },
+        `the scale of ${weightName}`,
+        "nothing",
+      );
     }
     const values = this.#scales.read(tensor, [1, count, count * rows]);
     return Array.from({ length: count }, (_, i): ScaleSource => {

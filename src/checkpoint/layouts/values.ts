@@ -39,7 +39,12 @@ export class ScaleReader implements Disposable {
     const wrong = values.findIndex((value) => !(value > 0 && value < Infinity));
     if (wrong < 0) return values;
     const at = length === 1 ? "" : ` at element ${wrong}`;
-    throw new InputError(`${path}: tensor ${tensor.name}: expected finite scales above 0, got ${values[wrong]}${at}`);
+    throw InputError.of(
+      "wrong_value",
+      { file: path, tensor: tensor.name },
+      "finite scales above 0",
+      `${values[wrong]}${at}`,
+    );
   }
 
   /** The bytes of a tensor as they are. */

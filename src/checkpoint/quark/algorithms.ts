@@ -75,7 +75,7 @@ export function readAlgorithms(json: unknown, where: string): ConfiguredRotation
     const { name } = validate(Entry, entry, key);
     if (name === "rotation") rotation = readRotation(entry, key) ?? rotation;
     else if (!FOLDED.includes(name)) {
-      throw new InputError(`${key}.name: expected ${[...FOLDED, "rotation"].join(", ")}, got ${show(name)}`);
+      throw InputError.of("wrong_value", { name: `${key}.name` }, [...FOLDED, "rotation"].join(", "), show(name));
     }
   });
   return rotation;
@@ -84,7 +84,14 @@ export function readAlgorithms(json: unknown, where: string): ConfiguredRotation
 function readRotation(json: unknown, key: string): ConfiguredRotation | null {
   const { r1, r3, r4, online_r1_rotation: online, online_config: config } = validate(Rotation, json, key);
   // R3 rotates queries and keys after the rotary embedding; no tensor shows it.
-  if (r3) throw new InputError(`${key}.r3: expected false, got true: rotation of cached keys is not supported`);
+  if (r3) {
+    throw InputError.of(
+      "unsupported",
+      { name: `${key}.r3` },
+      "false",
+      "true: rotation of cached keys is not supported",
+    );
+  }
   if (!(r1 !== false && online) && !r4) return null;
   return { modules: config?.online_rotation_layers ?? null, prescale: config?.use_input_prescale ?? false, key };
 }

@@ -180,7 +180,7 @@ export class EntryReader {
   }
 
   #unsupported(key: string, expected: string, got: string): InputError {
-    return new InputError(`${this.#file}.${key}: expected ${expected}, got ${got}`);
+    return InputError.of("wrong_value", { name: `${this.#file}.${key}` }, expected, got);
   }
 }
 

@@ -25,7 +25,8 @@ const COMPILE = 100;
 export function patternFuel(where: string): Fuel {
   return new Fuel(
     STEPS,
-    () => new InputError(`${where}: expected patterns that can be tried quickly, got too many or too long ones`),
+    () =>
+      InputError.of("too_large", { name: where }, "patterns that can be tried quickly", "too many or too long ones"),
   );
 }
 
@@ -50,7 +51,7 @@ export interface Pattern {
  */
 export function parsePattern(text: string, where: string, fuel: Fuel = patternFuel(where)): Pattern {
   if (text.length > MAX_LENGTH) {
-    throw new InputError(`${where}: expected names of up to ${MAX_LENGTH} characters, got ${text.length}`);
+    throw InputError.of("wrong_value", { name: where }, `names of up to ${MAX_LENGTH} characters`, text.length);
   }
   if (text.startsWith("re:")) {
     let regex: Regex;
@@ -60,8 +61,11 @@ export function parsePattern(text: string, where: string, fuel: Fuel = patternFu
     } catch (thrown) {
       if (!(thrown instanceof SyntaxError)) throw thrown;
       // Its message may quote a character of the file's.
-      throw new InputError(
-        `${where}: expected a regular expression, got ${show(text.slice(0, SHOWN))}: ${printable(thrown.message)}`,
+      throw InputError.of(
+        "wrong_value",
+        { name: where },
+        "a regular expression",
+        `${show(text.slice(0, SHOWN))}: ${printable(thrown.message)}`,
       );
     }
     return { text, kind: "regex", matches: (name) => regex.matchesStart(name) };

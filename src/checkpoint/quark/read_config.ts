@@ -120,7 +120,7 @@ export class QuarkConfig {
   #patterns(texts: readonly string[], key: string): Pattern[] {
     const special = texts.reduce((count, text) => count + Number(isPattern(text)), 0);
     if (special > MAX_PATTERNS) {
-      throw new InputError(`${this.#file}.${key}: expected up to ${MAX_PATTERNS} patterns, got ${special}`);
+      throw InputError.of("too_large", { name: `${this.#file}.${key}` }, `up to ${MAX_PATTERNS} patterns`, special);
     }
     return texts.map((text) => parsePattern(text, `${this.#file}.${key}`, this.#fuel));
   }

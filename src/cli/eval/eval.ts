@@ -1,6 +1,6 @@
 /** `mxoss eval`: accuracy and perplexity under a matrix of settings. */
+import { UsageError } from "../spelling.ts";
 import { completed, type GivenOptions } from "./cells.ts";
-import { InputError } from "../../errors.ts";
 import { EVAL } from "./options.ts";
 import { parseCommand } from "../options.ts";
 import { backendChoices, refuseUnused } from "../settings.ts";
@@ -35,20 +35,23 @@ export async function evalCommand(args: readonly string[]): Promise<number> {
       refuseOthers("gsm8k", options);
       return await (await import("./perplexity.ts")).evalPerplexity(completed(options));
     default:
-      throw new InputError(
-        `TASK: expected gsm8k or perplexity, got ${positional === undefined ? "none" : `"${positional}"`}`,
+      throw UsageError.of(
+        "wrong_value",
+        { name: "TASK" },
+        "gsm8k or perplexity",
+        positional === undefined ? "none" : `"${positional}"`,
       );
   }
 }
 
 function refuseOthers(other: "gsm8k" | "perplexity", options: GivenOptions): void {
   const given = ONLY[other].find((name) => options[name] !== undefined);
-  if (given !== undefined) throw new InputError(`--${given}: expected with mxoss eval ${other} only`);
+  if (given !== undefined) throw UsageError.of("contradiction", { option: given }, `with mxoss eval ${other} only`);
 }
 
 /** What chooses examples must not be given in vain. */
 function refuseWithoutShots(options: GivenOptions): void {
   if ((options.shots ?? 0) > 0) return;
   const given = (["shots-from", "seed"] as const).find((name) => options[name] !== undefined);
-  if (given !== undefined) throw new InputError(`--${given}: expected with --shots, which is 0`);
+  if (given !== undefined) throw UsageError.of("contradiction", { option: given }, "with --shots, which is 0");
 }

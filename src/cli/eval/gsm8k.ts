@@ -1,6 +1,6 @@
 /** `mxoss eval gsm8k`: word problems under a matrix of settings. */
+import { UsageError } from "../spelling.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
-import { InputError } from "../../errors.ts";
 import { type Dataset, readDataset } from "../../eval/dataset.ts";
 import { chooseShots, type FewShot } from "../../eval/fewshot.ts";
 import type { PromptOptions } from "../../eval/prompts.ts";
@@ -16,9 +16,11 @@ import { gsm8kTables } from "./tables.ts";
 
 /** Runs the task. */
 export async function evalGsm8k(options: EvalOptions): Promise<number> {
-  if (options.data === undefined) throw new InputError("--data: required by mxoss eval gsm8k, but not given");
+  if (options.data === undefined) {
+    throw UsageError.saying("missing", { option: "data" }, "required by mxoss eval gsm8k, but not given");
+  }
   if (options.export !== undefined && options.out === undefined) {
-    throw new InputError("--export: expected together with --out, which says where to");
+    throw UsageError.of("contradiction", { option: "export" }, "together with --out, which says where to");
   }
   const data = readDataset(options.data, "--data");
   const shotsFrom = options["shots-from"] === undefined ? data : readDataset(options["shots-from"], "--shots-from");
@@ -57,7 +59,7 @@ async function promptingOf(checkpoint: Checkpoint, options: EvalOptions): Promis
   const chat = completion ? null : await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
   for (const name of ["system", "reasoning"] as const) {
     if (completion && options[name] !== undefined) {
-      throw new InputError(`--${name}: expected with a chat, got --prompt completion`);
+      throw UsageError.of("contradiction", { option: name }, "with a chat", "--prompt completion");
     }
   }
   if (reasoning !== undefined && !chat!.takesReasoning) {

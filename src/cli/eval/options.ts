@@ -1,8 +1,9 @@
 /** The options of `mxoss eval`. */
 import { z } from "zod";
 import { PROMPT_FORMATS } from "../../eval/prompts.ts";
-import { InputError, reason } from "../../errors.ts";
+import { InputError } from "../../errors.ts";
 import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
+import { COMMAND_LINE } from "../spelling.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "../model_options.ts";
 import { choice, type CommandSpec, decimal, integer, type Option, option, text, toggle } from "../options.ts";
 
@@ -55,7 +56,7 @@ export function schemeName(known: readonly string[] = SCHEME_NAMES) {
       return parseScheme(name, known).name;
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown;
-      context.addIssue({ code: "custom", message: reason(thrown).replace(/^--scheme(?: \S+)?: /, "") });
+      context.addIssue({ code: "custom", message: thrown.complaint(COMMAND_LINE) });
       return z.NEVER;
     }
   });

@@ -1,4 +1,5 @@
 /** The directory that `--out` names. */
+import { UsageError } from "../spelling.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
@@ -15,7 +16,11 @@ export function makeDirectory(path: string): void {
     Deno.mkdirSync(path, { recursive: true });
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`--out: ${path}: expected a directory that can be written to: ${reason(thrown)}`);
+    throw UsageError.of(
+      "unreadable",
+      { option: "out", file: path },
+      `a directory that can be written to: ${reason(thrown)}`,
+    );
   }
 }
 
@@ -56,15 +61,29 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
     if (results.schema !== schema) {
       const got = COMMANDS[results.schema];
       const what = got === undefined ? "another file" : `those of ${got}`;
-      throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got ${what}; choose another --out`);
+      throw UsageError.of(
+        "wrong_value",
+        { file: path },
+        `results of ${COMMANDS[schema]}`,
+        `${what}; choose another --out`,
+      );
     }
     there = kind.identity(kind.protocol.parse(results.protocol));
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw new InputError(`${path}: expected results of ${COMMANDS[schema]}, got another file; choose another --out`);
+    throw UsageError.of(
+      "wrong_value",
+      { file: path },
+      `results of ${COMMANDS[schema]}`,
+      "another file; choose another --out",
+    );
   }
   const differs = firstDifference(there, own);
   if (differs !== null) {
-    throw new InputError(`${path}: was written with other settings (${differs}); choose another --out`);
+    throw UsageError.saying(
+      "changed",
+      { file: path },
+      `was written with other settings (${differs}); choose another --out`,
+    );
   }
 }

@@ -1,5 +1,5 @@
 /** `mxoss eval perplexity`: how well a text is predicted under a matrix of settings. */
-import { InputError } from "../../errors.ts";
+import { UsageError } from "../spelling.ts";
 import { readTextFile } from "../../eval/dataset.ts";
 import { PERPLEXITY } from "../../eval/tasks/perplexity.ts";
 import { openModel, openTokenizer } from "../open_model.ts";
@@ -9,7 +9,9 @@ import { perplexityTables } from "./tables.ts";
 
 /** Runs the task. */
 export async function evalPerplexity(options: EvalOptions): Promise<number> {
-  if (options.text === undefined) throw new InputError("--text: required by mxoss eval perplexity, but not given");
+  if (options.text === undefined) {
+    throw UsageError.saying("missing", { option: "text" }, "required by mxoss eval perplexity, but not given");
+  }
   const file = readTextFile(options.text, "--text");
   const checkpoint = openModel(options.model);
   const work = PERPLEXITY.prepare({

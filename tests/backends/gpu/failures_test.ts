@@ -27,7 +27,7 @@ Deno.test(
     );
     assertEquals(
       error.message.replaceAll(/\d+\.\d (MB|GB)/g, "SIZE"),
-      "--backend=hip: mxoss test device has SIZE of SIZE free, but the model needs SIZE: weights SIZE, KV cache SIZE " +
+      "backend=hip: mxoss test device has SIZE of SIZE free, but the model needs SIZE: weights SIZE, KV cache SIZE " +
         "for 3 x 4096 positions in 2 layers, activations SIZE; a shorter context, fewer sequences or smaller chunks " +
         "need less",
     );

@@ -4,6 +4,7 @@ import type { PlanRequest } from "../../../src/plan/request.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { entry, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "./quark_specs.ts";
 import { model, plan, refused } from "../../plan/stored_models.ts";
+import { spelled } from "../../../src/words.ts";
 
 Deno.test("makePlan() reads a config that has nothing but the global entry", () => {
   const made = plan(model(), { quant_method: "quark", global_quant_config: { weight: FP4_WEIGHT } });
@@ -155,22 +156,22 @@ Deno.test("makePlan() takes the KV format from the config only where it is asked
     dtype: "bf16" | "f32" = "bf16",
   ) => {
     const made = plan(model(), quantization, { dtype, ...(asked ? { kvCacheDtype: asked } : {}) });
-    return `${made.kvFormat} by ${made.kvDecidedBy}`;
+    return `${made.kvFormat} by ${spelled(made.kvDecidedBy)}`;
   };
   assertEquals(kv("auto", config), "fp8 by quantization_config");
   assertEquals(kv(undefined, config, "f32"), "fp8 by quantization_config");
-  assertEquals(kv("bf16", config), "bf16 by --kv-cache-dtype");
-  assertEquals(kv("auto", null), "bf16 by --dtype");
-  assertEquals(kv("auto", null, "f32"), "f32 by --dtype");
-  assertEquals(kv("fp8", null), "fp8 by --kv-cache-dtype");
-  assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null))), "bf16 by --dtype");
+  assertEquals(kv("bf16", config), "bf16 by kv-cache-dtype");
+  assertEquals(kv("auto", null), "bf16 by dtype");
+  assertEquals(kv("auto", null, "f32"), "f32 by dtype");
+  assertEquals(kv("fp8", null), "fp8 by kv-cache-dtype");
+  assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null))), "bf16 by dtype");
   // kv_cache_quant_config counts first, and a group that no entry belongs to says nothing.
   const newer = { "*k_proj": entry(null, null, FP8), "*v_proj": entry(null, null, FP8) };
   assertEquals(
     kv("auto", quark(entry(FP4_WEIGHT, null), { kv_cache_quant_config: newer })),
     "fp8 by quantization_config",
   );
-  assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null), { export: group })), "bf16 by --dtype");
+  assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null), { export: group })), "bf16 by dtype");
 });
 
 Deno.test("makePlan() refuses KV formats other than FP8 with one scale", () => {

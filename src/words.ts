@@ -1,0 +1,72 @@
+/**
+ * Text that names options and commands of the program without spelling them: rooms below the command line know that
+ * `scheme` is asked for, and only `src/cli/` that this is written `--scheme`.
+ */
+
+/** An option, by its name. */
+export interface OptionName {
+  /** Its name, without dashes. */
+  readonly option: string;
+}
+
+/** A command of the program with options, by their names. */
+export interface CommandName {
+  /** Its name. */
+  readonly command: string;
+  /** Values of options by name. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** A piece of a text. */
+export type Piece = string | OptionName | CommandName;
+
+/** A text, or its pieces. Plain data: it can be sent to another thread. */
+export type Text = Piece | readonly Piece[];
+
+/** How options and commands are spelled. */
+export interface Spelling {
+  /** Spells an option. */
+  option(name: string): string;
+  /** Spells a command with its options. */
+  command(name: CommandName): string;
+}
+
+/** The spelling of messages outside the command line: names as they are. */
+const PLAIN: Spelling = {
+  option: (name) => name,
+  command: ({ command, options }) =>
+    [command, ...Object.entries(options).map(([name, value]) => `${name}=${value}`)].join(" "),
+};
+
+/** A template of a text: `` words`use a smaller ${option("chunk")}` ``. */
+export function words(parts: TemplateStringsArray, ...values: readonly (Text | number)[]): Text {
+  const pieces: Piece[] = [parts[0]!];
+  values.forEach((value, i) => {
+    pieces.push(...typeof value === "number" ? [String(value)] : piecesOf(value), parts[i + 1]!);
+  });
+  return pieces;
+}
+
+/** An option in a text. */
+export function option(name: string): OptionName {
+  return { option: name };
+}
+
+/** A command in a text. */
+export function command(name: string, options: CommandName["options"]): CommandName {
+  return { command: name, options };
+}
+
+/** A text as one string. */
+export function spelled(text: Text, { option, command }: Spelling = PLAIN): string {
+  return piecesOf(text).map((piece) => {
+    if (typeof piece === "string") return piece;
+    return "option" in piece ? option(piece.option) : command(piece);
+  }).join("");
+}
+
+const isList = (text: Text): text is readonly Piece[] => Array.isArray(text);
+
+function piecesOf(text: Text): readonly Piece[] {
+  return isList(text) ? text : [text];
+}
