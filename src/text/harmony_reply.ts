@@ -1,7 +1,6 @@
 /** A model's reply in harmony, sorted by channel, from the events of {@linkcode HarmonyParser}. */
 import { type HarmonyEvent, HarmonyParser, type MessageEnd } from "./harmony.ts";
 import type { ChannelKind, Header } from "./harmony_header.ts";
-import type { TextMessage } from "./harmony_render.ts";
 import type { TokenBytes } from "./stream_decoder.ts";
 
 /** A message of the reply. */
@@ -71,18 +70,6 @@ export class ReplyCollector {
       toolCalls,
     };
   }
-}
-
-/** The messages of a reply as part of a conversation: rendered, `<|return|>` becomes `<|end|>`. */
-export function toHistory(messages: readonly ReplyMessage[]): TextMessage[] {
-  return messages.map(({ role, channelName, recipient, contentType, constrain, content }) => ({
-    ...(role === "assistant" || role === "user" ? { role } : { role: "tool", name: role }),
-    channel: channelName,
-    recipient,
-    contentType,
-    constrain,
-    content,
-  }));
 }
 
 /** Reads a whole reply. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { type HarmonyEvent, HarmonyParser } from "../../src/text/harmony.ts";
-import { parseReply, ReplyCollector, type ReplyMessage, toHistory } from "../../src/text/harmony_reply.ts";
-import { renderHarmony, segmentsText } from "../../src/text/harmony_render.ts";
+import { parseReply, ReplyCollector, type ReplyMessage } from "../../src/text/harmony_reply.ts";
+import { renderHarmony, segmentsText, type TextMessage } from "../../src/text/harmony_render.ts";
 import { decode } from "../../src/text/stream_decoder.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { int32Tensors, lehmer, path, problems, TINY } from "./goldens.ts";
@@ -314,7 +314,19 @@ Deno.test("channels() sorts by channel and keeps tool calls apart", () => {
   });
 });
 
-Deno.test("toHistory() makes messages that render back to the reply, <|return|> as <|end|>", () => {
+/** The messages of a reply as part of a conversation: rendered, `<|return|>` becomes `<|end|>`. */
+function toHistory(messages: readonly ReplyMessage[]): TextMessage[] {
+  return messages.map(({ role, channelName, recipient, contentType, constrain, content }) => ({
+    ...(role === "assistant" || role === "user" ? { role } : { role: "tool", name: role }),
+    channel: channelName,
+    recipient,
+    contentType,
+    constrain,
+    content,
+  }));
+}
+
+Deno.test("messages of a reply render back to it, <|return|> as <|end|>", () => {
   const history = (reply: string) =>
     segmentsText(renderHarmony(toHistory(parse(reply).messages), { purpose: "history" }));
   const reply = "<|channel|>analysis<|message|>t<|end|><|start|>assistant to=functions.f<|channel|>commentary " +

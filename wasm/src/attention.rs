@@ -2,7 +2,7 @@
 //!
 //! Keys are counted from the first visible one. Whatever their place in the ring, each score is one dot product;
 //! weights are summed, and values too, over groups of 32 keys, then over groups. The query in prepared order, and later
-//! the sums, lie in the output itself, which nobody else reads before the unit is done. Behind the last eight columns
+//! the sums, lie in the output itself, which nobody else reads before the unit is done. After the last eight columns
 //! of a head lies the next head, which another thread may be at: up to seven columns that are left over are read and
 //! written one vector at a time, to the lane.
 
@@ -87,7 +87,7 @@ unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32)
     }
 }
 
-/// Calls `f(column, lanes)` for each vector of the columns behind the last whole eight, which keep their order.
+/// Calls `f(column, lanes)` for each vector of the columns after the last whole eight, which keep their order.
 #[inline(always)]
 fn each_left_over(head_dim: usize, mut f: impl FnMut(usize, usize)) {
     let whole = head_dim & !7;

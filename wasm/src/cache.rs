@@ -21,9 +21,9 @@ pub trait Cached: Format {
     const SIZE: usize = Self::BYTES / BLOCK;
     /// Eight numbers in prepared order, without the scale.
     unsafe fn eight(at: *const u8) -> [v128; 2];
-    /// `lanes` (1..=4) numbers in their own order, without the scale; the other lanes are 0. Reads nothing behind them.
+    /// `lanes` (1..=4) numbers in their own order, without the scale; the other lanes are 0. Reads nothing after them.
     unsafe fn few(at: *const u8, lanes: usize) -> v128;
-    /// Stores the first `lanes` (1..=4) numbers; `scale` is that of the format, where it has one. Writes nothing behind
+    /// Stores the first `lanes` (1..=4) numbers; `scale` is that of the format, where it has one. Writes nothing after
     /// them.
     unsafe fn store(at: *mut u8, lanes: usize, numbers: v128, scale: v128);
 }
