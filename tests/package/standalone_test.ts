@@ -9,7 +9,7 @@ import { revision } from "../../src/cli/version.ts";
 import { PERMISSIONS, WRITE_PERMISSION } from "../../tools/package/launch.ts";
 import { localDenort } from "../../tools/package/deno_compile.ts";
 import { inRepository } from "../../tools/package/files.ts";
-import { dose } from "../soak.ts";
+import { dose, SOAK } from "../soak.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { type Finished, inDirectory, run, whereIs, works } from "./process.ts";
 
@@ -122,6 +122,8 @@ async function check(variant: Variant, t: Deno.TestContext, dir: string, binary:
   });
 
   for (const [name, args] of commands) {
+    // Outside a soak only with its report, below.
+    if (name === "compare" && !SOAK) continue;
     const right = name === "the demo" ? ", rightly" : "";
     await step(`${name}: stdout, stderr and exit code of deno run${right}`, async () => {
       const words = args(bare);

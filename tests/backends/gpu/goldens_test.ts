@@ -92,7 +92,7 @@ for (const dtype of ["f32", "bf16"] as const) {
   );
 }
 
-for (const [name, wishes] of everyNth(2, SCHEME_GOLDENS)) {
+for (const [name, wishes] of everyNth(3, SCHEME_GOLDENS)) {
   Deno.test({ name: `the GPU backend computes the golden logits of ${name}`, ignore }, async () => {
     using host = new HipHost(buildHipHost());
     const session = await openTinyGpu(host.path, { dtype: "f32", ...wishes });
