@@ -1,0 +1,86 @@
+/** The runner with a task whose answers cost nothing. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { SequenceNll } from "../../src/eval/perplexity.ts";
+import { type RunOptions, runTask } from "../../src/eval/run.ts";
+import type { RunCell, Store } from "../../src/eval/task.ts";
+import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
+import { fullProtocolOf } from "../../src/session/protocol.ts";
+import type { Session } from "../../src/session/session.ts";
+import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assertEquals } from "../assert.ts";
+import { TINY } from "./sides.ts";
+
+const checkpoint = openCheckpoint(TINY);
+const work = PERPLEXITY.prepare({
+  path: "text.txt",
+  file: { name: "text.txt", sha256: "0".repeat(64), text: "one two three four five six seven eight nine ten" },
+  tokenizer: await Tokenizer.fromDirectory(TINY),
+  limit: undefined,
+  sequenceLength: 4,
+}, checkpoint.config);
+const setting = planSetting({ checkpoint, ...DEFAULTS });
+const name = { scheme: "w_mxfp4", kvCacheDtype: null, tp: null };
+const cell: RunCell = { key: "cell", name, label: "w_mxfp4", protocol: await fullProtocolOf(setting), setting };
+const session = { close: () => Promise.resolve() } as unknown as Session;
+
+/** Runs; `answer` is asked for what the store lacks. */
+async function run(out: string, answer: (store: Store<SequenceNll>) => Promise<void>, signal?: AbortSignal) {
+  const said: string[] = [];
+  const options: RunOptions = {
+    mxoss: "1.2.3",
+    out,
+    divergence: 0,
+    alarm: 1,
+    load: () => Promise.resolve(session),
+    watcher: {
+      resumed: (label, done, total) => said.push(`${label}: ${done} of ${total}`),
+      progress: () => ({ update: () => {}, [Symbol.dispose]: () => {} }),
+    },
+    signal: signal ?? new AbortController().signal,
+  };
+  const task = {
+    ...PERPLEXITY,
+    answer: (_work: unknown, _session: Session, store: Store<SequenceNll>) => answer(store),
+  };
+  return { outcome: await runTask(task, work, [cell], options), said };
+}
+
+const entry = (index: number): SequenceNll => ({
+  index,
+  nll: work.sequences[index]!.slice(1).reduce<number[]>((a) => [...a, 1], []),
+});
+
+Deno.test("runTask() interrupted keeps its answers, and the next run computes the rest into the same files", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    const interrupt = new AbortController();
+    const first = await run(out, (store) => {
+      store.append(entry(0));
+      interrupt.abort();
+      return new Promise(() => {});
+    }, interrupt.signal);
+    assertEquals(first.outcome, { kind: "interrupted", answered: 1, asked: work.indices.length });
+    assertEquals([...Deno.readDirSync(out)].map((file) => file.name), ["nll.cell.jsonl"]);
+
+    const asked: number[] = [];
+    const second = await run(out, (store) => {
+      for (const index of work.indices.filter((i) => !store.entries.has(i))) {
+        asked.push(index);
+        store.append(entry(index));
+      }
+      return Promise.resolve();
+    });
+    assertEquals(asked, work.indices.slice(1));
+    assertEquals(second.said, [`w_mxfp4: 1 of ${work.indices.length}`]);
+    assertEquals(second.outcome.kind === "done" && second.outcome.results.cells[0]!.nll, 1);
+    const text = Deno.readTextFileSync(`${out}/results.json`);
+    assertEquals(second.outcome.kind === "done" && second.outcome.text, text);
+
+    // A third run has nothing to ask.
+    const third = await run(out, () => Promise.reject(new Error("asked again")));
+    assertEquals([third.outcome.kind, Deno.readTextFileSync(`${out}/results.json`)], ["done", text]);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
