@@ -13,8 +13,8 @@ import { argmaxAgreement, argmaxRows, logitsOf, maxDifference, openTiny, rmsDist
 const goldens = readGolden("logits.safetensors");
 const backends: BackendName[] = ["emulate", "reference"];
 /**
- * What the scalar backend, which takes a minute for it, computes only in `deno task test:soak`: the longer cases (schemes_test.ts has
- * it compute one of them), and the end of the reply.
+ * What the scalar backend, which takes a minute for it, computes only in `deno task test:soak`: the longer cases
+ * (schemes_test.ts has it compute one of them), and the end of the reply.
  */
 const whole = (backend: BackendName) => backend === "emulate" || SOAK;
 
