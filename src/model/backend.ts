@@ -167,11 +167,11 @@ export interface Backend<N extends string = string> {
 
   /** A copy of the first `rows` rows of a tensor, for taps and tests. */
   read(tensor: Tensor, rows: number): Float32Array;
-  /** Overwrites the first rows of a tensor, for tests. */
+  /** Overwrites the first rows of a tensor, for comparisons on equal inputs and for tests. */
   write(tensor: Tensor, values: Float32Array): void;
   /** A copy of the current routing: [n * topK] expert ids and weights, for taps and tests. */
   readRouting(): { ids: Int32Array; weights: Float32Array };
-  /** Overwrites the routing of the current batch, for tests. */
+  /** Overwrites the routing of the current batch, for comparisons on equal inputs and for tests. */
   writeRouting(ids: Int32Array, weights: Float32Array): void;
 
   /** What was measured while loading, and what the backend chose, for `--stats`. */

@@ -51,7 +51,7 @@ const entry = (index: number): SequenceNll => ({
   nll: work.sequences[index]!.slice(1).reduce<number[]>((a) => [...a, 1], []),
 });
 
-Deno.test("runTask() interrupted keeps its answers, and the next run computes the rest into the same files", async () => {
+Deno.test("runTask() interrupted keeps its answers, and the next run computes the rest of the files", async () => {
   const out = await Deno.makeTempDir();
   try {
     const interrupt = new AbortController();

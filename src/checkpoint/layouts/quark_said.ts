@@ -1,6 +1,6 @@
 /**
- * What quantization_config alone says of stored weights: which of the two MXFP6 formats, and whether plain ones went
- * through a format.
+ * What quantization_config alone says of stored weights: which MXFP6 format they have, and whether plain ones were
+ * quantized and dequantized.
  */
 import { candidateNames } from "../quark/module_names.ts";
 import { QuarkConfig } from "../quark/read_config.ts";

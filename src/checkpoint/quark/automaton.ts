@@ -69,7 +69,7 @@ export class Automaton {
     return state;
   }
 
-  /** true: the program matches before this character; false: it can no more. */
+  /** true: the program matches before this character; false: it cannot match any more. */
   #follow({ program, afterWord }: State, character: string): State | boolean {
     const here = new Set(program), next = new Set<number>();
     // A set is visited in order of insertion, and what is inserted meanwhile is visited too.

@@ -150,7 +150,7 @@ export class QuarkConfig {
   }
 
   /**
-   * Whether weights are plain numbers that went through their formats: quantized, and stored as what that left of them.
+   * Whether weights are stored as plain numbers that were quantized and dequantized (fake quantization).
    */
   get fakeQuantized(): boolean {
     return this.#values.export?.weight_format === "fake_quantized";
