@@ -1,4 +1,8 @@
 /** Suggestions for mistyped names. */
+import * as std from "@std/text/levenshtein-distance";
+
+/** Insertions, deletions and substitutions between two words; typed here because the npm form has no declarations. */
+const { levenshteinDistance } = std as unknown as { levenshteinDistance(a: string, b: string): number };
 
 /**
  * The candidate that is fewest edits away from a word, or undefined where none is within a third of the word's length.
@@ -14,25 +18,11 @@ export function closest(word: string, candidates: readonly string[]): string | u
   let best: string | undefined;
   let fewest = limit + 1;
   for (const candidate of candidates) {
-    const edits = editDistance(word, candidate);
+    const edits = levenshteinDistance(word, candidate);
     if (edits < fewest) {
       fewest = edits;
       best = candidate;
     }
   }
   return best;
-}
-
-/** Levenshtein distance: insertions, deletions and substitutions of UTF-16 units. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substituted));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }
