@@ -46,10 +46,9 @@ async function run(out: string, answer: (store: Store<SequenceNll>) => Promise<v
   return { outcome: await runTask(task, work, [cell], options), said };
 }
 
-const entry = (index: number): SequenceNll => ({
-  index,
-  nll: work.sequences[index]!.slice(1).reduce<number[]>((a) => [...a, 1], []),
-});
+function entry(index: number): SequenceNll {
+  return { index, nll: Array<number>(work.sequences[index]!.length - 1).fill(1) };
+}
 
 Deno.test("runTask() interrupted keeps its answers, and the next run computes the rest of the files", async () => {
   const out = await Deno.makeTempDir();
