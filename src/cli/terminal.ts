@@ -72,9 +72,19 @@ export function writeAside(piece: string): void {
   writeRawError(dim(printable(piece)));
 }
 
-/** Draws a line over the last one on the terminal that stderr is. */
+/** Draws a line over the last one on the terminal that stderr is, never wider than its window. */
 export function redraw(line: string): void {
-  writeRawError(`\r${printableLine(line)}\u001b[K`);
+  // One column stays free: a terminal may wrap what fills its last one, and a wrapped line cannot be drawn over.
+  writeRawError(`\r${printableLine(line).slice(0, windowColumns() - 1)}\u001b[K`);
+}
+
+/** Columns of the window now, as it may be resized at any time; 80 where nobody knows. */
+function windowColumns(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80;
+  }
 }
 
 /** Removes that line. */
