@@ -1,4 +1,5 @@
 /** What the system refuses is one line about the path, the option or the thread, and never "internal error". */
+import { COMMAND_LINE } from "../../src/cli/spelling.ts";
 import { systemError } from "../../src/cli/system_errors.ts";
 import { FailureError } from "../../src/errors.ts";
 import { Journal } from "../../src/eval/journal.ts";
@@ -72,8 +73,11 @@ Deno.test("threads that cannot start are a failure that names the thread", async
     }
   };
   try {
-    const { message } = await assertRejects(() => openTiny({ threads: 4 }), FailureError);
-    assertMatch(message, /^thread 3 of 4 could not be started: Resource temporarily unavailable.*fewer --threads$/);
+    const failure = await assertRejects(() => openTiny({ threads: 4 }), FailureError);
+    assertMatch(
+      failure.line(COMMAND_LINE),
+      /^thread 3 of 4 could not be started: Resource temporarily unavailable.*fewer --threads$/,
+    );
     left = 0;
     const ranks = await assertRejects(() => openTiny({ tp: 2 }), FailureError);
     assertMatch(ranks.message, /^the thread of rank 0 of 2 could not be started: /);

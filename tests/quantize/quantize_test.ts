@@ -79,7 +79,7 @@ function assertKept(source: ModelSource, made: Made, attention: boolean): void {
 const LAYOUTS = ["hf_bf16", "original", "hf_mxfp4"] as const;
 
 for (const [i, scheme] of TARGETS.entries()) {
-  Deno.test(`quantize() writes ${scheme} from every layout as src/quant encodes it`, async () => {
+  Deno.test(`quantize() writes ${scheme} from every layout as src/formats encodes it`, async () => {
     // Outside a soak one layout after the other.
     for (const layout of SOAK ? LAYOUTS : [LAYOUTS[i % 3]!]) {
       using from = new TemporaryDirectory();
