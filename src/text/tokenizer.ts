@@ -7,6 +7,7 @@
  *   library folds ASCII only, so its patterns are rewritten before it sees them.
  * - Where a vocabulary lacks the result of a merge, the library drops text; that is noticed and refused.
  */
+import { foldByUnicode } from "./fold_unicode.ts";
 import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece } from "./byte_level.ts";
@@ -265,23 +266,6 @@ function forLibrary({ json, added }: TokenizerFile): JsonObject {
     pre_tokenizer: foldByUnicode(json["pre_tokenizer"]),
     model: { ...model, vocab },
   };
-}
-
-/** Rewrites the patterns of a pre-tokenizer so that `(?i:...)` folds the two letters that have non-ASCII forms. */
-function foldByUnicode(preTokenizer: unknown): unknown {
-  if (!isObject(preTokenizer)) return preTokenizer;
-  const out: Record<string, unknown> = { ...preTokenizer };
-  const pattern = out["pattern"];
-  if (isObject(pattern) && typeof pattern["Regex"] === "string") {
-    out["pattern"] = { ...pattern, Regex: pattern["Regex"].replace(/\(\?i:[^()[\]\\]*\)/g, foldLetters) };
-  }
-  if (Array.isArray(out["pretokenizers"])) out["pretokenizers"] = out["pretokenizers"].map(foldByUnicode);
-  return out;
-}
-
-function foldLetters(group: string): string {
-  const body = group.slice("(?i:".length);
-  return "(?i:" + body.replaceAll(/s/gi, "[sSſ]").replaceAll(/k/gi, "[kK\u212A]");
 }
 
 function addsPrefixSpace(preTokenizer: unknown): boolean {
