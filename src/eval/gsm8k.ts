@@ -1,4 +1,4 @@
-/** Accuracy on word problems: what is asked, how one setting of the matrix answers, and how settings differ. */
+/** Word problems: what every setting of the matrix is asked, and how one answers. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
@@ -6,19 +6,9 @@ import type { KvFormat } from "../formats/format.ts";
 import { type Answer, scoreReply } from "./answers.ts";
 import { completeAll, slotsNeeded } from "./batcher.ts";
 import type { Problem } from "./dataset.ts";
-import { type FilterName, FILTERS } from "./filters.ts";
 import type { Store } from "./task.ts";
 import type { Room } from "../session/open.ts";
 import { commonPrefix, makePrompt, type Prompt, type PromptOptions, readReply, StopWatch } from "./prompts.ts";
-import {
-  detectableDifference,
-  discordance,
-  holm,
-  type Interval,
-  mcnemar,
-  pairedDifference,
-  wilsonInterval,
-} from "./statistics.ts";
 import { option, words } from "../words.ts";
 
 /** What every cell of the matrix is asked. */
@@ -150,64 +140,4 @@ export async function answerAll(
 /** The answers that the store holds to the problems, in their order. */
 export function answersInOrder(questions: Questions, store: Store<Answer>): Answer[] {
   return questions.problems.map(({ index }) => store.entries.get(index)).filter((a) => a !== undefined);
-}
-
-/** Accuracy by one filter. */
-export interface Accuracy extends Interval {
-  readonly correct: number;
-  readonly accuracy: number;
-  /** One character per problem: 1 right, 0 wrong. */
-  readonly outcomes: string;
-}
-
-/** Accuracy by each filter, with 95% intervals. */
-export function accuracies(answers: readonly Answer[]): Record<FilterName, Accuracy> {
-  return Object.fromEntries(FILTERS.map((filter) => {
-    const outcomes = answers.map((answer) => answer[filter].correct);
-    const correct = outcomes.filter(Boolean).length;
-    return [filter, {
-      correct,
-      accuracy: correct / answers.length,
-      ...wilsonInterval(correct, answers.length),
-      outcomes: outcomes.map(Number).join(""),
-    }];
-  })) as Record<FilterName, Accuracy>;
-}
-
-/** A setting against the first one, on the same problems. */
-export interface PairedComparison extends Interval {
-  readonly filter: FilterName;
-  readonly lost: number;
-  readonly gained: number;
-  /** Problems whose extracted answer is another one, right or wrong. */
-  readonly changed: number;
-  readonly difference: number;
-  /** McNemar's mid-p. */
-  readonly p: number;
-  /** The same, corrected for the number of settings compared with the first (Holm). */
-  readonly pHolm: number;
-  /** Smallest true difference that this many problems would show with 80% power. */
-  readonly detectable: number;
-}
-
-/** Compares settings with the first, all of which answered the same problems. */
-export function compareWithFirst(
-  first: readonly Answer[],
-  others: readonly (readonly Answer[])[],
-  filter: FilterName,
-): PairedComparison[] {
-  const outcomes = (answers: readonly Answer[]) => answers.map((a) => a[filter].correct);
-  const base = outcomes(first);
-  const pairs = others.map((answers) => discordance(base, outcomes(answers)));
-  const ps = pairs.map((pair) => mcnemar(pair).mid);
-  const corrected = holm(ps);
-  return pairs.map((pair, i) => ({
-    filter,
-    ...pair,
-    changed: others[i]!.filter((answer, j) => answer[filter].extracted !== first[j]![filter].extracted).length,
-    ...pairedDifference(pair, base.length),
-    p: ps[i]!,
-    pHolm: corrected[i]!,
-    detectable: detectableDifference(pair, base.length),
-  }));
 }

@@ -1,19 +1,12 @@
 /** The task gsm8k: accuracy on word problems. */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import { percent } from "../report/numbers.ts";
+import { accuracies, compareWithFirst, type PairedComparison } from "../accuracy.ts";
 import { Answer } from "../answers.ts";
 import type { Dataset } from "../dataset.ts";
 import type { FewShot } from "../fewshot.ts";
 import { FILTERS } from "../filters.ts";
-import {
-  accuracies,
-  answerAll,
-  compareWithFirst,
-  makeQuestions,
-  type PairedComparison,
-  type Questions,
-  roomFor,
-} from "../gsm8k.ts";
+import { answerAll, makeQuestions, type Questions, roomFor } from "../gsm8k.ts";
 import { lmEvalSamples } from "../lm_eval.ts";
 import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
 import { reliabilityBins } from "../reliability.ts";
