@@ -104,7 +104,7 @@ export const QUANTIZE: CommandSpec<typeof OPTIONS> = {
     "(scale rule even), FP8 by the largest magnitude of the tensor or row / 448. Weights that are stored in that " +
     "format already are copied. Embeddings, norms, biases, the router and the head stay as they are.",
     "Static scales are the largest magnitude / 448 that the model, with inputs as they are, shows on the text of " +
-    "--calibrate: every expert has its own, from the tokens that chose it. Keys are measured behind the rotary " +
+    "--calibrate: every expert has its own, from the tokens that chose it. Keys are measured after the rotary " +
     "embedding, where they are cached.",
     "Files are written under temporary names and renamed when they are whole, config.json last. An interrupted run " +
     "goes on when it is started again with the same arguments.",

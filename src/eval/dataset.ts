@@ -13,7 +13,7 @@ export interface Problem {
   /** Number of the problem in its file, from 0; blank lines are not counted. */
   readonly index: number;
   readonly question: string;
-  /** The whole answer, worked out, with the number behind the last `#### `. */
+  /** The whole answer, worked out, with the number after the last `#### `. */
   readonly answer: string;
   /** The object as the file has it, further keys included, with its numbers as they are written: see `parseWritten`. */
   readonly record: Readonly<Record<string, unknown>>;

@@ -18,7 +18,7 @@ import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../forma
 export interface QuantizedTensor {
   /** For instance `experts.down_proj.input` or `cache.key`. */
   readonly name: string;
-  /** -1 and the number of layers are before and behind the layers, as in the graph's taps. */
+  /** -1 and the number of layers are before the first and after the last layer, as in the graph's taps. */
   readonly layer: number;
   readonly operation: OperationName;
   readonly format: InputFormat;

@@ -81,7 +81,7 @@ export const DivergenceResult = z.strictObject({
   }).describe("distance of the predictions"),
   alarm: z.number().describe("relative error above which an operation is named"),
   first_above_alarm: z.strictObject({
-    layer: z.int().describe("layer; -1 before the layers, their number behind them"),
+    layer: z.int().describe("layer; -1 before the first, the number of layers after the last"),
     operation: text("operation"),
     relative_error: number("its total relative error"),
   }).nullable().describe("first operation of the pass above the alarm line"),
@@ -97,7 +97,7 @@ export const DivergenceResult = z.strictObject({
     hints: z.array(z.string()).describe("what is known besides"),
   })).describe("operations whose own error is far above what the settings explain, in the order of the pass"),
   operations: z.array(z.strictObject({
-    layer: z.int().describe("layer; -1 before the layers, their number behind them"),
+    layer: z.int().describe("layer; -1 before the first, the number of layers after the last"),
     operation: text("operation"),
     rows: count("rows compared"),
     unmatched_rows: count("rows of expert operations without a counterpart, because the token went to other experts"),

@@ -8,7 +8,10 @@ export const CHOOSING =
   "and what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose " +
   "by KL divergence and error per layer.";
 
-/** An operation with its layer: `layer 3 experts.down_proj`; those before and behind the layers stand alone. */
+/**
+ * An operation with its layer: `layer 3 experts.down_proj`; those before the first and after the last layer stand
+ * alone.
+ */
 export function operationName({ layer, operation }: { readonly layer: number; readonly operation: string }): string {
   return operation === "embed" || operation === "finalNorm" || operation === "lm_head"
     ? operation

@@ -83,7 +83,7 @@ export function outputs(linears: readonly Configured[], configPath: string): str
         "wrong_value",
         { file: configPath, key: `quantization_config.${spec.entry}.output_tensors` },
         `null for ${module}`,
-        "a spec: only keys and values are quantized behind their linears",
+        "a spec: only keys and values are quantized after their linears",
       );
     }
     queries = true;

@@ -70,7 +70,7 @@ function checkBranch(branches: readonly (readonly Item[])[], i: number): void {
     next[at]!.text === run.text && next[at]!.most === Infinity && next[at]!.least <= 1;
   if (!alike) {
     throw new NotLinear(
-      `expected a branch that begins like ${JSON.stringify(run.text)} behind the one that repeats it`,
+      `expected a branch that begins like ${JSON.stringify(run.text)} after the one that repeats it`,
     );
   }
 }

@@ -38,7 +38,7 @@ Deno.test("Observer gives every expert the scale of the tokens that chose it, fo
   assertEquals(unseenExperts, 1);
 });
 
-Deno.test("Observer measures keys behind the rotary embedding, values, and the inputs of attention's linears", () => {
+Deno.test("Observer measures keys after the rotary embedding, values, and the inputs of attention's linears", () => {
   const observer = new Observer(CONFIG);
   observer.look({ ...point("embed", 1, [99, 99]), layer: -1 });
   observer.look(point("inputNorm", 1, [1, -4]));

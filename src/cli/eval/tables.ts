@@ -117,7 +117,8 @@ function divergenceSection(
   const { tokens } = divergences[0]!.divergence;
   return [
     "",
-    `layer by layer against ${first}, on ${tokens} tokens: here schemes differ that accuracy does not separate`,
+    `layer by layer against ${first}, on ${tokens} tokens: these errors differ between schemes even where ` +
+    "accuracy does not",
     "",
     ...linesOf(divergenceLines(divergences.map(({ key, divergence }) => ({ label: label(key), divergence })))),
     "",

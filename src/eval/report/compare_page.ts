@@ -55,7 +55,7 @@ export async function compareReport(results: CompareResults): Promise<string> {
       card(
         residualPlot(artist, comparisons, d.alarm),
         "Error of the residual stream",
-        "Behind the attention and behind the experts of each layer; what leaves the last layer is the residual error " +
+        "After the attention and after the experts of each layer; what leaves the last layer is the residual error " +
           "above.",
       ),
     ),

@@ -17,7 +17,7 @@ import {
   WIDTH,
 } from "./plot_parts.ts";
 
-/** Upper ends of the steps that tiles are coloured by, and what stands before and behind them. */
+/** Upper ends of the steps that tiles are coloured by, and the names of the steps. */
 const STEPS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3] as const;
 const STEP_NAMES = ["0", ...STEPS.map((step) => `< ${step < 1e-2 ? exponent(step) : step}`), "≥ 0.3"];
 /** Colours of the steps, with their legend. */
@@ -59,7 +59,7 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
       type: "band",
       domain: layers,
       label: "layer",
-      tickFormat: (layer: number) => layer < 0 ? "before" : layer === last ? "behind" : String(layer),
+      tickFormat: (layer: number) => layer < 0 ? "before" : layer === last ? "after" : String(layer),
       tickSize: 0,
       padding: 0.06,
     },
@@ -71,7 +71,7 @@ export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceRes
   });
 }
 
-/** Error of the residual stream behind each layer, one line per comparison. */
+/** Error of the residual stream after each layer, one line per comparison. */
 export function residualPlot({ Plot, draw }: Artist, { named, lines }: Comparisons, alarm: number): string {
   const points = named.flatMap(({ label, divergence }) =>
     divergence.operations
@@ -144,7 +144,7 @@ export function ownErrorPlot({ Plot, draw }: Artist, { named }: Comparisons): st
     marginLeft: labelRoom(labels),
     marginTop: 40,
     fx: { domain: operations, label: null, padding: 0.06 },
-    // The embedding and the head stand before and behind the layers, without a number.
+    // The embedding and the head stand before and after the layers, without a number.
     x: { type: "band", domain: layers, label: "layer", tickSize: 0, padding: 0.04, ticks: spread(inside, 4) },
     y: { type: "band", domain: labels, label: null, tickSize: 0, padding: 0.12 },
     color: STEP_SCALE,

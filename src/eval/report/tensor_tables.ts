@@ -65,8 +65,8 @@ const ownKnown = ({ operations }: Layer) => operations.some((o) => o.own !== nul
 
 const LAYER: readonly Column<Layer>[] = [
   { head: "layer", cell: ({ name }) => name },
-  { head: "behind attention", kind: "right", cell: ofResidual("attentionResidual") },
-  { head: "behind experts", kind: "right", cell: ofResidual("mlpResidual") },
+  { head: "after attention", kind: "right", cell: ofResidual("attentionResidual") },
+  { head: "after experts", kind: "right", cell: ofResidual("mlpResidual") },
   { head: "largest total", kind: "right", cell: ({ worstTotal }) => small(worstTotal.total.relative_error) },
   {
     head: "largest own",
@@ -90,7 +90,7 @@ export function layerTable({ operations, router, tensors }: DivergenceResult): T
     const clipped = tensors.filter((t) => t.layer === layer)
       .reduce((sum, { a, b }) => sum + Math.max(a?.clipped ?? 0, b?.clipped ?? 0), 0);
     return {
-      name: flips !== undefined ? `${layer}` : layer < 0 ? "before" : "behind",
+      name: flips !== undefined ? `${layer}` : layer < 0 ? "before" : "after",
       operations: own,
       worstTotal: largest(own, (o) => o.total.relative_error),
       worstOwn: largest(own, (o) => o.own?.relative_error ?? 0),
