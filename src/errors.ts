@@ -55,7 +55,12 @@ export type Mistake =
   & (
     | { readonly expected: Text; readonly got?: Text | number; readonly problem?: never }
     /** What is wrong, in a sentence that "expected ..., got ..." does not fit. */
-    | { readonly problem: Text; readonly expected?: never; readonly got?: never }
+    | {
+      readonly problem: Text;
+      readonly expected?: never;
+      /** What was got, where that sentence says it. */
+      readonly got?: Text | number;
+    }
   );
 
 /**
@@ -84,7 +89,7 @@ export class InputError extends Error {
   readonly subject: Subject;
   /** What would have been right; null where the line says it in other words. */
   readonly expected: string | null;
-  /** What is there instead; null where the line says it in other words, or nothing is to be said. */
+  /** What is there instead; null where the line does not say it. */
   readonly got: string | null;
   /** All of it, which can be sent to another thread. */
   readonly mistake: Mistake;
@@ -110,9 +115,13 @@ export class InputError extends Error {
     return new this({ code, subject, expected, ...(got === undefined ? {} : { got }) });
   }
 
-  /** A mistake that is said in a sentence of its own, after the subject. */
-  static saying(code: MistakeCode, subject: Subject, problem: Text): InputError {
-    return new this({ code, subject, problem });
+  /**
+   * A mistake that is said in a sentence of its own, after the subject.
+   *
+   * @param got What was got, where the sentence says it.
+   */
+  static saying(code: MistakeCode, subject: Subject, problem: Text, got?: Text | number): InputError {
+    return new this({ code, subject, problem, ...(got === undefined ? {} : { got }) });
   }
 
   /** The message with options and commands spelled in another way. */

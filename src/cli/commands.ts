@@ -1,5 +1,6 @@
 /** The program's commands. Each is imported when it is asked for: a run pays only for its own. */
-import type { CommandSpec } from "./options.ts";
+import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
+import { callsLibraries, type Needs } from "./permissions.ts";
 
 /** A command before it is imported. */
 export interface Command {
@@ -7,47 +8,101 @@ export interface Command {
   readonly ffi: boolean;
   /** What the command line may hold. */
   readonly spec: () => Promise<CommandSpec>;
-  /** Runs with the arguments after the command's name and gives the exit code. */
-  readonly run: (args: readonly string[]) => Promise<number>;
+  /**
+   * Reads the arguments after the command's name.
+   *
+   * @throws {InputError} naming the option, what was expected and what was got.
+   */
+  readonly parse: (args: readonly string[]) => Promise<ParsedCommand>;
+}
+
+/** A command with its arguments, which nothing after this reads again. */
+export interface ParsedCommand {
+  readonly needs: Needs;
+  /** Gives the exit code. */
+  readonly run: () => Promise<number>;
+}
+
+/** A command as it is declared, with the types of its own options. */
+interface Declared<O extends OptionTable> {
+  readonly spec: () => Promise<CommandSpec<O>>;
+  /** What of the permissions the options have a use for. */
+  readonly needs: (options: OptionValues<O>) => Needs | Promise<Needs>;
+  readonly run: (parsed: Parsed<O>) => Promise<number>;
+}
+
+function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Declared<O>): Command {
+  return {
+    ffi,
+    spec,
+    parse: async (args) => {
+      const parsed = parseCommand(await spec(), args);
+      return { needs: await needs(parsed.options), run: () => run(parsed) };
+    },
+  };
 }
 
 /** Commands by name; the first is the default. */
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ["generate", {
-    ffi: true,
-    spec: async () => (await import("./generate_options.ts")).GENERATE,
-    run: async (args) => await (await import("./generate.ts")).generateCommand(args),
-  }],
-  ["logits", {
-    ffi: true,
-    spec: async () => (await import("./logits_options.ts")).LOGITS,
-    run: async (args) => await (await import("./logits.ts")).logitsCommand(args),
-  }],
-  ["eval", {
-    ffi: true,
-    spec: async () => (await import("./eval/options.ts")).EVAL,
-    run: async (args) => await (await import("./eval/eval.ts")).evalCommand(args),
-  }],
-  ["compare", {
-    ffi: true,
-    spec: async () => (await import("./compare_options.ts")).COMPARE,
-    run: async (args) => await (await import("./compare.ts")).compareCommand(args),
-  }],
-  ["inspect", {
-    ffi: false,
-    spec: async () => (await import("./inspect_options.ts")).INSPECT,
-    run: async (args) => await (await import("./inspect.ts")).inspectCommand(args),
-  }],
-  ["quantize", {
-    ffi: true,
-    spec: async () => (await import("./quantize_options.ts")).QUANTIZE,
-    run: async (args) => await (await import("./quantize.ts")).quantizeCommand(args),
-  }],
-  ["devices", {
-    ffi: true,
-    spec: async () => (await import("./devices_options.ts")).DEVICES,
-    run: async (args) => await (await import("./devices.ts")).devicesCommand(args),
-  }],
+  [
+    "generate",
+    command(true, {
+      spec: async () => (await import("./generate_options.ts")).GENERATE,
+      needs: (options) => ({ libraries: callsLibraries(options) }),
+      run: async (parsed) => await (await import("./generate.ts")).generateCommand(parsed),
+    }),
+  ],
+  [
+    "logits",
+    command(true, {
+      spec: async () => (await import("./logits_options.ts")).LOGITS,
+      needs: (options) => ({ libraries: callsLibraries(options), out: options.out }),
+      run: async (parsed) => await (await import("./logits.ts")).logitsCommand(parsed),
+    }),
+  ],
+  [
+    "eval",
+    command(true, {
+      spec: async () => (await import("./eval/options.ts")).EVAL,
+      needs: (options) => ({ libraries: callsLibraries(options), out: options.out }),
+      run: async (parsed) => await (await import("./eval/eval.ts")).evalCommand(parsed),
+    }),
+  ],
+  [
+    "compare",
+    command(true, {
+      spec: async () => (await import("./compare_options.ts")).COMPARE,
+      needs: async (options) => {
+        const { sideChoices } = await import("./compare_sides.ts");
+        return { libraries: sideChoices(options).some(callsLibraries), out: options.out };
+      },
+      run: async (parsed) => await (await import("./compare.ts")).compareCommand(parsed),
+    }),
+  ],
+  [
+    "inspect",
+    command(false, {
+      spec: async () => (await import("./inspect_options.ts")).INSPECT,
+      needs: () => ({ libraries: false }),
+      run: async (parsed) => await (await import("./inspect.ts")).inspectCommand(parsed),
+    }),
+  ],
+  [
+    "quantize",
+    command(true, {
+      spec: async () => (await import("./quantize_options.ts")).QUANTIZE,
+      needs: ({ weights, out }) => ({ libraries: callsLibraries({ backend: "emulate", weights }), out }),
+      run: async (parsed) => await (await import("./quantize.ts")).quantizeCommand(parsed),
+    }),
+  ],
+  [
+    "devices",
+    command(true, {
+      spec: async () => (await import("./devices_options.ts")).DEVICES,
+      needs: () => ({ libraries: true }),
+      run: async (parsed) => await (await import("./devices.ts")).devicesCommand(parsed),
+    }),
+  ],
 ]);
 
 /** What runs when the first argument names no command: that argument is then a prompt or an option. */

@@ -10,7 +10,7 @@ import { cutSequences } from "../eval/perplexity.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, type DivergenceResult, SCHEMA_VERSION } from "../eval/results_schema.ts";
 import type { PlannedSetting } from "../session/setting.ts";
-import { COMPARE, type Limit, type Watched } from "./compare_options.ts";
+import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, planCalibrated } from "./calibrate.ts";
@@ -18,7 +18,7 @@ import { makeDirectory, refuseOtherResults } from "./eval/output.ts";
 import { RateBar } from "./eval/progress.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
-import { type OptionValues, parseCommand } from "./options.ts";
+import type { OptionValues, Parsed } from "./options.ts";
 import { hashedProtocol, loadSetting, warnOnce } from "./settings.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -29,8 +29,7 @@ type CompareOptions = OptionValues<typeof COMPARE.options>;
 export const EXIT_EXCEEDED = 3;
 
 /** Runs the command. */
-export async function compareCommand(args: readonly string[]): Promise<number> {
-  const { options } = parseCommand(COMPARE, args);
+export async function compareCommand({ options }: Parsed<typeof COMPARE.options>): Promise<number> {
   if (options.all && options.json) {
     throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");
   }

@@ -53,7 +53,7 @@ export function parseSide(name: "a" | "b", words: string | undefined): SideOptio
       throw UsageError.saying(
         "wrong_value",
         { option: name, name: key },
-        withGiven(result.error.issues[0]!.message, value),
+        withGiven(result.error.issues[0]!, value),
       );
     }
     side[key] = result.data;

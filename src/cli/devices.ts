@@ -1,13 +1,12 @@
 /** `mxoss devices`: what each backend finds on this machine. */
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
-import { DEVICES } from "./devices_options.ts";
-import { parseCommand } from "./options.ts";
+import type { DEVICES } from "./devices_options.ts";
+import type { Parsed } from "./options.ts";
 import { said } from "./spelling.ts";
 import { writeOut } from "./terminal.ts";
 
 /** Runs the command. */
-export async function devicesCommand(args: readonly string[]): Promise<number> {
-  const { options } = parseCommand(DEVICES, args);
+export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>): Promise<number> {
   const threads = navigator.hardwareConcurrency;
   const library = options["hip-library"];
   const gpus = Deno.permissions.querySync({ name: "ffi" }).state === "granted"

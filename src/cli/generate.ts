@@ -10,11 +10,11 @@ import type { Session } from "../session/session.ts";
 import { planSetting } from "../session/setting.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { DEFAULT_MAX_TOKENS, GENERATE } from "./generate_options.ts";
+import { DEFAULT_MAX_TOKENS, type GENERATE } from "./generate_options.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import { textDirectory } from "../session/tokenizer.ts";
-import { type OptionValues, parseCommand } from "./options.ts";
+import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
 import { ChatReply, RawReply, type Reply } from "./reply.ts";
@@ -35,9 +35,8 @@ interface Prompt {
 }
 
 /** Runs the command. */
-export async function generateCommand(args: readonly string[]): Promise<number> {
+export async function generateCommand({ options, positional }: Parsed<typeof GENERATE.options>): Promise<number> {
   const started = performance.now();
-  const { options, positional } = parseCommand(GENERATE, args);
   refuseContradictions(options);
   const choices = choicesOf(options);
   const text = await readPrompt({ argument: positional, argumentName: "PROMPT", file: options["prompt-file"] });

@@ -19,9 +19,9 @@ import { operationWith } from "../model/operations.ts";
 import type { PlannedModel } from "../plan/planned.ts";
 import type { PlannedLinear } from "../plan/plan.ts";
 import { planSetting } from "../session/setting.ts";
-import { INSPECT } from "./inspect_options.ts";
+import type { INSPECT } from "./inspect_options.ts";
 import { modelDirectory } from "./open_model.ts";
-import { parseCommand } from "./options.ts";
+import type { Parsed } from "./options.ts";
 import { formatChoices } from "./settings.ts";
 import { bytesText, tableLines } from "./table.ts";
 import { said } from "./spelling.ts";
@@ -43,8 +43,7 @@ interface LinearSummary {
 }
 
 /** Runs the command. */
-export async function inspectCommand(args: readonly string[]): Promise<number> {
-  const { options } = parseCommand(INSPECT, args);
+export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>): Promise<number> {
   const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
   const checkpoint = openCheckpoint(modelDirectory(options.model), { checkScales: false, onWarning: warn });
   const { planned } = planSetting({ checkpoint, ...formatChoices(options) }, warn);

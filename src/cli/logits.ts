@@ -6,9 +6,9 @@ import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors
 import { protocolOf } from "../session/protocol.ts";
 import { planSetting } from "../session/setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { LOGITS } from "./logits_options.ts";
+import type { LOGITS } from "./logits_options.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
-import { type OptionValues, parseCommand } from "./options.ts";
+import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { readPrompt } from "./prompt.ts";
 import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
@@ -17,8 +17,7 @@ import { VERSION } from "./version.ts";
 type LogitsOptions = OptionValues<typeof LOGITS.options>;
 
 /** Runs the command. */
-export async function logitsCommand(args: readonly string[]): Promise<number> {
-  const { options } = parseCommand(LOGITS, args);
+export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>): Promise<number> {
   const given = (["tokens", "prompt", "prompt-file"] as const).filter((name) => options[name] !== undefined);
   if (given.length !== 1) {
     const got = given.length === 0 ? "none" : given.map((name) => `--${name}`).join(" and ");

@@ -103,7 +103,7 @@ const MAX_TOKEN_ID = 2 ** 31 - 1;
 export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: readonly string[]): Parsed<O> {
   const names = Object.keys(spec.options);
   const isSwitch = (name: string) => spec.options[name]!.value === null;
-  const parsed = parseArgs(joinValues(spec, args, names, isSwitch), {
+  const parsed = parseArgs(bindValues(spec, args, names, isSwitch), {
     string: ["_", ...names.filter((name) => !isSwitch(name))],
     boolean: names.filter(isSwitch),
     collect: names,
@@ -125,27 +125,29 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
 }
 
 /**
- * Writes every option as `--name=value` and refuses unknown ones. The library would take a value that begins with a
- * dash (`--temperature -1`) for an option, the word `true` after a switch for its value, and `--no-NAME=x` for NAME.
+ * Writes every option as `--name=value`, which `parseArgs` reads in one way only, and refuses what it has no way to
+ * tell apart. Of other spellings it would take a value that begins with a dash (`--temperature -1`) for an option, an
+ * empty one (`--out ""`) for a positional argument, a value that is missing for an empty one, the word `true` after a
+ * switch for its value, any value of a switch (`--json=no`) for true, and `--no-NAME=x` for NAME.
  */
-function joinValues(
+function bindValues(
   spec: CommandSpec,
   args: readonly string[],
   names: readonly string[],
   isSwitch: (name: string) => boolean,
 ): string[] {
-  const joined: string[] = [];
+  const bound: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const argument = args[i]!;
-    if (argument === "--") return [...joined, ...args.slice(i)];
+    if (argument === "--") return [...bound, ...args.slice(i)];
     const [name, value] = splitOption(argument);
     if (name === null) {
-      joined.push(argument);
+      bound.push(argument);
     } else if (!names.includes(name)) {
       throw unknownOption(spec, argument, names);
     } else if (isSwitch(name)) {
       if (value !== null) throw UsageError.saying("unsupported", { option: name }, `takes no value, got "${value}"`);
-      joined.push(`--${name}=true`);
+      bound.push(`--${name}=true`);
     } else {
       const next = value ?? args[++i];
       if (next === undefined || (value === null && /^--([a-z]|$)/.test(next))) {
@@ -155,10 +157,10 @@ function joinValues(
           `a value${next === undefined ? "" : `, got the option ${next}`}`,
         );
       }
-      joined.push(`--${name}=${next}`);
+      bound.push(`--${name}=${next}`);
     }
   }
-  return joined;
+  return bound;
 }
 
 /** Name and inline value of `--name` or `--name=value`; nulls where there are none. */
@@ -176,16 +178,30 @@ function validate(name: string, { schema }: Option, given: unknown): unknown {
   throw UsageError.saying(
     "wrong_value",
     { option: name },
-    withGiven(result.error.issues[0]!.message, String(values[0])),
+    withGiven(result.error.issues[0]!, String(values[0])),
   );
 }
 
-/**
- * What was expected and what was got, for messages that do not say the latter themselves, for instance of one word of a
- * list.
- */
-export function withGiven(message: string, given: string): string {
-  return /, got /.test(message) ? message : `${message}, got "${given}"`;
+/** An issue of a schema whose message says what was got itself, for instance of one word of a list. */
+export function sayingGot(message: string) {
+  return { code: "custom", message, params: { [SAYS_GOT]: true } } as const;
+}
+
+/** An issue of a schema for a part of the value, as one of the whole value. */
+export function ofPart(issue: z.core.$ZodIssue, message = issue.message) {
+  return saysGot(issue) ? sayingGot(message) : { code: "custom", message } as const;
+}
+
+/** What was expected and what was got. */
+export function withGiven(issue: z.core.$ZodIssue, given: string): string {
+  return saysGot(issue) ? issue.message : `${issue.message}, got "${given}"`;
+}
+
+/** The parameter of an issue that marks {@linkcode sayingGot}. */
+const SAYS_GOT = "saysGot";
+
+function saysGot(issue: z.core.$ZodIssue): boolean {
+  return issue.code === "custom" && issue.params?.[SAYS_GOT] === true;
 }
 
 function unknownOption(spec: CommandSpec, argument: string, names: readonly string[]): InputError {

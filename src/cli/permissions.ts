@@ -1,5 +1,6 @@
 /**
- * Least privilege: before a command starts, the process gives up every permission that the command does not need.
+ * Least privilege: after the command line is parsed and before its command runs, the process gives up every permission
+ * that the command does not need.
  *
  * The launchers (the tasks of deno.json, both kinds of standalone binary) cannot know what a command line will need, so
  * they pass what any command may need and this narrows it. It only ever takes away: what was not granted is not asked
@@ -7,7 +8,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { temporaryName } from "../checkpoint/atomic.ts";
-import type { Command } from "./commands.ts";
+import type { Choices } from "../session/setting.ts";
 
 /**
  * Environment variables that the program reads, where GPU libraries lie among them: the launchers permit these and no
@@ -26,20 +27,25 @@ export interface Privileges {
   readonly write: readonly string[];
 }
 
-/**
- * The privileges that a command line needs.
- *
- * @param command The command, or null where only a help text or the version is printed.
- * @param args Arguments after the command's name.
- */
-export function privileges(command: Pick<Command, "ffi"> | null, args: readonly string[]): Privileges {
-  if (command === null) return { ffi: false, write: [] };
-  const out = valueOf(args, "out");
-  return {
-    ffi: command.ffi && !readsOnly(args),
-    // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
-    write: out === undefined || out === "" ? [] : [resolve(out), temporaryName(resolve(out))],
-  };
+/** What a parsed command line has a use for. */
+export interface Needs {
+  /** Whether it calls libraries. */
+  readonly libraries: boolean;
+  /** `--out`: the one path that it writes. */
+  readonly out?: string | undefined;
+}
+
+/** Whether a way to compute calls libraries: libc to map weight files, or a GPU's. */
+export function callsLibraries({ backend, weights }: Pick<Choices, "backend" | "weights">): boolean {
+  return backend === "emulate" ? weights !== "read" : backend !== "reference";
+}
+
+/** The privileges that a command line needs; null where only a help text or the version is printed. */
+export function privileges(needs: Needs | null): Privileges {
+  if (needs === null) return { ffi: false, write: [] };
+  const { libraries, out } = needs;
+  // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
+  return { ffi: libraries, write: out === undefined ? [] : [resolve(out), temporaryName(resolve(out))] };
 }
 
 /**
@@ -63,26 +69,4 @@ export function confine({ ffi, write }: Privileges): void {
   for (const path of write) {
     if (dirname(path) !== path) Deno.permissions.revokeSync({ name: "write", path: dirname(path) });
   }
-}
-
-/** Whether the command line chooses to do without libraries. */
-function readsOnly(args: readonly string[]): boolean {
-  // The settings that `compare` compares override these options, each on its side.
-  const overridden = ["a", "b"].some((side) => /\b(?:backend|weights)=/.test(valueOf(args, side) ?? ""));
-  const backend = valueOf(args, "backend") ?? "emulate";
-  return !overridden && (backend === "reference" || backend === "emulate" && valueOf(args, "weights") === "read");
-}
-
-/**
- * The value of `--name VALUE` or `--name=VALUE` before `--`, by the rules of `parseCommand` in options.ts, which
- * refuses two.
- */
-function valueOf(args: readonly string[], name: string): string | undefined {
-  const end = args.indexOf("--");
-  const options = end < 0 ? args : args.slice(0, end);
-  for (const [i, argument] of options.entries()) {
-    if (argument === `--${name}`) return options[i + 1];
-    if (argument.startsWith(`--${name}=`)) return argument.slice(name.length + 3);
-  }
-  return undefined;
 }

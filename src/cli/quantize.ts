@@ -15,9 +15,9 @@ import { calibrate } from "./calibrate.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
-import { type OptionValues, parseCommand } from "./options.ts";
+import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
-import { QUANTIZE } from "./quantize_options.ts";
+import type { QUANTIZE } from "./quantize_options.ts";
 import { warnOnce } from "./settings.ts";
 import { bytesText } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
@@ -26,8 +26,7 @@ import { VERSION } from "./version.ts";
 type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
 
 /** Runs the command. */
-export async function quantizeCommand(args: readonly string[]): Promise<number> {
-  const { options } = parseCommand(QUANTIZE, args);
+export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.options>): Promise<number> {
   const { calibrate: file, threads, weights, "kv-cache-dtype": kvCacheDtype } = options;
   refuseInVain(options);
   const checkpoint = openModel(options.model);

@@ -5,7 +5,7 @@ import type { LayerScheme, TargetScheme } from "../quantize/targets.ts";
 import { CALIBRATION_TOKENS } from "./calibration_text.ts";
 import { schemeName } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, FORMAT_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
-import { type CommandSpec, integer, option, text } from "./options.ts";
+import { type CommandSpec, integer, ofPart, option, sayingGot, text } from "./options.ts";
 
 /** Size of a weight file when none is given, as Hugging Face's tools cut. */
 const SHARD_SIZE = 5e9;
@@ -20,10 +20,7 @@ const TARGETS: readonly string[] = SCHEME_NAMES.filter(isTarget);
 function targetScheme() {
   return schemeName(TARGETS).transform((name, context): TargetScheme => {
     if (isTarget(name)) return name;
-    context.addIssue({
-      code: "custom",
-      message: `expected a scheme that quantizes weights (${TARGETS.join(", ")}), got "${name}"`,
-    });
+    context.addIssue(sayingGot(`expected a scheme that quantizes weights (${TARGETS.join(", ")}), got "${name}"`));
     return z.NEVER;
   });
 }
@@ -37,8 +34,11 @@ function layerSchemes() {
       const scheme = targetScheme().safeParse(name);
       const layers = { first: Number(first), last: Number(last) };
       if (!(layers.first <= layers.last && layers.last <= MAX_LAYER) || !scheme.success) {
-        const reason = first === undefined || scheme.success ? "" : `: ${scheme.error.issues[0]!.message}`;
-        context.addIssue({ code: "custom", message: `expected LAYERS=SCHEME,... such as 0-3=w_mxfp6_e2m3${reason}` });
+        const expected = "expected LAYERS=SCHEME,... such as 0-3=w_mxfp6_e2m3";
+        const reason = first === undefined || scheme.success ? null : scheme.error.issues[0]!;
+        context.addIssue(
+          reason === null ? { code: "custom", message: expected } : ofPart(reason, `${expected}: ${reason.message}`),
+        );
         return z.NEVER;
       }
       entries.push({ ...layers, scheme: scheme.data });

@@ -62,18 +62,18 @@ async function dispatch(args: readonly string[]): Promise<number> {
   const command = first === undefined ? undefined : COMMANDS.get(first);
   if (command !== undefined) {
     if (!asksForHelp(rest)) return await start(command, rest);
-    confine(privileges(null, rest));
+    confine(privileges(null));
     const { commandHelp } = await import("./help.ts");
     await writeOut(commandHelp(await command.spec()));
     return 0;
   }
   if (first === "--version") {
-    confine(privileges(null, rest));
+    confine(privileges(null));
     await writeOut(await (await import("./version.ts")).versionReport());
     return 0;
   }
   if (asksForHelp(args) || (first === undefined && Deno.stdin.isTerminal())) {
-    confine(privileges(null, args));
+    confine(privileges(null));
     const { programHelp } = await import("./help.ts");
     await writeOut(programHelp(await Promise.all([...COMMANDS.values()].map((command) => command.spec()))));
     return 0;
@@ -81,13 +81,14 @@ async function dispatch(args: readonly string[]): Promise<number> {
   return await start(COMMANDS.get(DEFAULT_COMMAND)!, args);
 }
 
-/** Runs a command with the permissions that its arguments need, and no others. */
+/** Reads the arguments, gives up the permissions that they have no use for, and runs the command with what was read. */
 async function start(command: Command, args: readonly string[]): Promise<number> {
-  const needed = privileges(command, args);
+  const { needs, run } = await command.parse(args);
+  const needed = privileges(needs);
   // Who computes without FFI has to know too, and cannot look any more.
   if (command.ffi && !needed.ffi) availableMemory();
   confine(needed);
-  return await command.run(args);
+  return await run();
 }
 
 /** Whether the options, up to `--`, hold `--help` or `-h`. */

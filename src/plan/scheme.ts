@@ -134,6 +134,7 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
       "wrong_value",
       { option: "scheme", value: printable(name) },
       `with w_${weight} expected ${inputs.join(", ")} or nothing, got a_${printable(input)}`,
+      `a_${printable(input)}`,
     );
   }
   throw InputError.of("wrong_value", { option: "scheme" }, known.join(", "), show(name));

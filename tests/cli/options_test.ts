@@ -8,6 +8,10 @@ import {
   toggle,
   tokenIds,
 } from "../../src/cli/options.ts";
+import { EVAL } from "../../src/cli/eval/options.ts";
+import { QUANTIZE } from "../../src/cli/quantize_options.ts";
+import { COMMAND_LINE } from "../../src/cli/spelling.ts";
+import { z } from "zod";
 import { commandHelp, programHelp } from "../../src/cli/help.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { InputError } from "../../src/errors.ts";
@@ -27,6 +31,8 @@ const SPEC: CommandSpec<typeof OPTIONS> = {
   options: OPTIONS,
   notes: [],
 };
+const WORD_OPTIONS = { word: option("W", z.string(), "a word") };
+const WORDS: CommandSpec<typeof WORD_OPTIONS> = { ...SPEC, options: WORD_OPTIONS };
 const DEFAULTS = { count: 3, heat: undefined, kind: "plain", ids: undefined, json: false };
 
 Deno.test("parseCommand() fills in defaults", () => {
@@ -83,8 +89,34 @@ Deno.test("tokenIds() reads ids and refuses what int32 cannot hold", () => {
   }
 });
 
+Deno.test("parseCommand() says what was got once, in the words of the option where it has its own", () => {
+  const message = (spec: CommandSpec, ...args: string[]) =>
+    assertThrows(() => parseCommand(spec, args), InputError).line(COMMAND_LINE);
+  const endings: [spec: CommandSpec, option: string, value: string, ending: string][] = [
+    [SPEC, "kind", "x, got y", 'expected plain or fancy, got "x, got y"'],
+    [EVAL, "scheme", "bf16,nonsense", ', got "nonsense"'],
+    [EVAL, "scheme", "bf16,w_mxfp4_a_x", " or nothing, got a_x"],
+    [EVAL, "tp", "1,two", 'expected an integer from 1 to 64, got "1,two"'],
+    [QUANTIZE, "layers", "0=nonsense", ', got "nonsense"'],
+    [QUANTIZE, "layers", "0", ' such as 0-3=w_mxfp6_e2m3, got "0"'],
+    [QUANTIZE, "scheme", "bf16", ', got "bf16"'],
+  ];
+  for (const [spec, option, value, ending] of endings) {
+    const line = message(spec, `--${option}=${value}`, ...option === "layers" ? ["--scheme=ptpc_fp8"] : []);
+    assert(line.endsWith(ending), line);
+    if (!value.includes("got")) assertEquals(line.split(", got ").length, 2, line);
+  }
+});
+
+Deno.test("parseCommand() takes an empty value and one with a dash for what they are", () => {
+  for (const value of ["", "-", "-1", "--", "--json=1", "a=b"]) {
+    if (!value.startsWith("--")) assertEquals(parseCommand(WORDS, ["--word", value]).options.word, value);
+    assertEquals(parseCommand(WORDS, [`--word=${value}`]).options.word, value);
+  }
+});
+
 Deno.test("parseCommand() refuses names that JavaScript objects have anyway", () => {
-  for (const name of ["__proto__", "constructor", "toString", "count.x", "no-json"]) {
+  for (const name of ["__proto__", "constructor", "toString", "count.x", "no-json", "_"]) {
     assertThrows(() => parseCommand(SPEC, [`--${name}=1`]), InputError, `--${name}: unknown option of mxoss try`);
   }
 });

@@ -1,38 +1,54 @@
 import { temporaryName } from "../../src/checkpoint/atomic.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { privileges, VARIABLES } from "../../src/cli/permissions.ts";
-import { assertEquals, assertMatch } from "../assert.ts";
+import { type Privileges, privileges, VARIABLES } from "../../src/cli/permissions.ts";
+import { InputError } from "../../src/errors.ts";
+import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { TINY } from "./program.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-const GENERATE = COMMANDS.get("generate")!;
-const INSPECT = COMMANDS.get("inspect")!;
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+/** The privileges of a command line that was parsed. */
+async function needed(name: string, args: readonly string[]): Promise<Privileges> {
+  return privileges((await COMMANDS.get(name)!.parse(args)).needs);
+}
 
-Deno.test("privileges() grants FFI to commands that map weights or reach a GPU", () => {
-  const ffi = (args: readonly string[]) => privileges(GENERATE, args).ffi;
-  assertEquals(ffi(["hi"]), true);
-  assertEquals(ffi(["--weights", "map"]), true);
-  assertEquals(ffi(["--weights", "read"]), false);
-  assertEquals(ffi(["--weights=read"]), false);
-  assertEquals(ffi(["--backend=reference"]), false);
-  assertEquals(ffi(["--", "--weights=read"]), true);
-  assertEquals(ffi(["--backend=hip", "--weights=read"]), true);
-  assertEquals(ffi(["--backend=reference", "--b", "dtype=f32,backend=emulate"]), true);
-  assertEquals(ffi(["--weights=read", "--a=weights=map"]), true);
-  assertEquals(ffi(["--weights=read", "--a=dtype=f32"]), false);
-  assertEquals(privileges(INSPECT, []).ffi, false);
-  assertEquals(privileges(null, ["--help"]), { ffi: false, write: [] });
+Deno.test("privileges() grants FFI to commands that map weights or reach a GPU", async () => {
+  const ffi = async (args: readonly string[]) => (await needed("generate", args)).ffi;
+  assertEquals(await ffi(["hi"]), true);
+  assertEquals(await ffi(["--weights", "map"]), true);
+  assertEquals(await ffi(["--weights", "read"]), false);
+  assertEquals(await ffi(["--weights=read"]), false);
+  assertEquals(await ffi(["--backend=reference"]), false);
+  assertEquals(await ffi(["--", "--weights=read"]), true);
+  assertEquals(await ffi(["--backend=hip", "--weights=read"]), true);
+  // The value of another option is none of these.
+  assertEquals(await ffi(["--system=--weights=read"]), true);
+  assertEquals(await ffi(["--prompt-file", "-", "--weights=read"]), false);
+  await assertRejects(() => ffi(["--system", "--weights=read"]), InputError);
+  assertEquals((await needed("inspect", [])).ffi, false);
+  assertEquals((await needed("devices", [])).ffi, true);
+  assertEquals(privileges(null), { ffi: false, write: [] });
 });
 
-Deno.test("privileges() lets a command write under --out only", () => {
-  const write = (args: readonly string[]) => privileges(GENERATE, args).write;
+Deno.test("privileges() grants FFI to compare where one of its sides needs it", async () => {
+  const ffi = async (args: readonly string[]) => (await needed("compare", ["--text", "f", ...args])).ffi;
+  assertEquals(await ffi([]), true);
+  assertEquals(await ffi(["--backend=reference", "--b", "dtype=f32,backend=emulate"]), true);
+  assertEquals(await ffi(["--weights=read", "--a=weights=map"]), true);
+  assertEquals(await ffi(["--weights=read", "--a=dtype=f32"]), false);
+  assertEquals(await ffi(["--a=backend=reference", "--b=weights=read"]), false);
+  assertEquals(await ffi(["--b=weights=read"]), true);
+});
+
+Deno.test("privileges() lets a command write under --out only", async () => {
+  const write = async (args: readonly string[]) => (await needed("eval", args)).write;
   const f = [`${Deno.cwd()}/f,g`, temporaryName(`${Deno.cwd()}/f,g`)];
-  assertEquals(write(["--out", "f,g"]), f);
-  assertEquals(write(["--out=./x/../f,g", "--force"]), f);
-  assertEquals(write(["--output", "f"]), []);
-  assertEquals(write(["--out="]), []);
-  assertEquals(write(["--out"]), []);
-  assertEquals(write(["--", "--out", "f"]), []);
+  assertEquals(await write(["--out", "f,g"]), f);
+  assertEquals(await write(["--out=./x/../f,g", "--json"]), f);
+  assertEquals(await write(["--", "--out"]), []);
+  for (const refused of [["--output", "f"], ["--out="], ["--out"], ["--", "--out", "f"]]) {
+    await assertRejects(() => write(refused), InputError);
+  }
 });
 
 /** What a process with the given flags may still do once it has confined itself to what a command line needs. */
@@ -43,7 +59,7 @@ async function confined(flags: readonly string[], name: string, args: readonly s
     script,
     `import { COMMANDS } from ${source("commands")};
     import { confine, privileges } from ${source("permissions")};
-    confine(privileges(COMMANDS.get(${JSON.stringify(name)}), ${JSON.stringify(args)}));
+    confine(privileges((await COMMANDS.get(${JSON.stringify(name)}).parse(${JSON.stringify(args)})).needs));
     const granted = (descriptor) => Deno.permissions.querySync(descriptor).state === "granted";
     const paths = ["/", "/tmp", "/tmp/out", "/tmp/out/below", "/tmp/out-not", "/var"];
     console.log(JSON.stringify({
@@ -53,7 +69,7 @@ async function confined(flags: readonly string[], name: string, args: readonly s
   );
   try {
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", ...flags, script],
+      args: ["run", "--no-prompt", "--config", CONFIG, ...flags, script],
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals(new TextDecoder().decode(stderr), "");

@@ -1,8 +1,8 @@
 /** `mxoss eval`: accuracy and perplexity under a matrix of settings. */
 import { UsageError } from "../spelling.ts";
 import { completed, type GivenOptions } from "./cells.ts";
-import { EVAL } from "./options.ts";
-import { parseCommand } from "../options.ts";
+import type { EVAL } from "./options.ts";
+import type { Parsed } from "../options.ts";
 import { backendChoices, refuseUnused } from "../settings.ts";
 
 /** Options that mean something to one task only. */
@@ -23,8 +23,7 @@ const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof GivenOptions
 };
 
 /** Runs the command. */
-export async function evalCommand(args: readonly string[]): Promise<number> {
-  const { options, positional } = parseCommand(EVAL, args);
+export async function evalCommand({ options, positional }: Parsed<typeof EVAL.options>): Promise<number> {
   refuseUnused(backendChoices(options), [options.backend]);
   switch (positional) {
     case "gsm8k":

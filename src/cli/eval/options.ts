@@ -5,7 +5,18 @@ import { InputError } from "../../errors.ts";
 import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
 import { COMMAND_LINE } from "../spelling.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "../model_options.ts";
-import { choice, type CommandSpec, decimal, integer, type Option, option, text, toggle } from "../options.ts";
+import {
+  choice,
+  type CommandSpec,
+  decimal,
+  integer,
+  ofPart,
+  type Option,
+  option,
+  sayingGot,
+  text,
+  toggle,
+} from "../options.ts";
 
 /**
  * Tokens of a reply at most, where `--max-tokens` is not given: lm-eval's limit of a completion, and room for reasoning
@@ -32,7 +43,7 @@ export function list<T>(item: z.ZodType<T, string>) {
     for (const word of words.split(",")) {
       const result = item.safeParse(word.trim());
       if (!result.success) {
-        context.addIssue({ code: "custom", message: result.error.issues[0]!.message });
+        context.addIssue(ofPart(result.error.issues[0]!));
         return z.NEVER;
       }
       if (values.includes(result.data)) {
@@ -56,7 +67,8 @@ export function schemeName(known: readonly string[] = SCHEME_NAMES) {
       return parseScheme(name, known).name;
     } catch (thrown) {
       if (!(thrown instanceof InputError)) throw thrown;
-      context.addIssue({ code: "custom", message: thrown.complaint(COMMAND_LINE) });
+      const message = thrown.complaint(COMMAND_LINE);
+      context.addIssue(thrown.got === null ? { code: "custom", message } : sayingGot(message));
       return z.NEVER;
     }
   });
