@@ -9,7 +9,7 @@ const INITIAL_BYTES = 2048;
 /** A by-value struct starts at a multiple of this, as the longest C number of the kernels' structs does. */
 const STRUCT_ALIGNMENT = 8;
 
-/** Gives the address of a range; known to `ffi/owners.ts`. */
+/** Gives the address of a range; known to `ffi/memory.ts`. */
 export type AddressOf = (range: DeviceRange) => bigint;
 
 /** See {@linkcode ArgumentWriter}. */

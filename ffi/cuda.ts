@@ -10,7 +10,7 @@ import { CudaError } from "./errors.ts";
 import { openLibrary } from "./library.ts";
 import { CUDA_NAMES, CUDA_SYMBOLS } from "./cuda_symbols.ts";
 import { type Attributes, LibraryDriver } from "./library_driver.ts";
-import { Runtime } from "./owners.ts";
+import { Runtime } from "./device.ts";
 import type { DeviceProperties, GpuRuntime } from "./runtime.ts";
 
 /** CUdevice_attribute */

@@ -1,6 +1,7 @@
 /**
- * What `ffi/owners.ts` asks a GPU library for. `ffi/hip.ts` and `ffi/cuda.ts` implement it, call by call, so that
- * ownership is written once. Handles and addresses are numbers here; this interface does not leave `ffi/`.
+ * What devices and owners (`ffi/device.ts`, `ffi/owner.ts`) ask a GPU library for. `ffi/hip.ts` and `ffi/cuda.ts`
+ * implement it, call by call, so that ownership is written once. Handles and addresses are numbers here; this interface
+ * does not leave `ffi/`.
  */
 import type { DeviceProperties, GpuKind, MemoryInfo } from "./runtime.ts";
 

@@ -12,7 +12,7 @@ import { HipError } from "./errors.ts";
 import { environment, openLibrary } from "./library.ts";
 import { HIP_NAMES, HIP_SYMBOLS } from "./hip_symbols.ts";
 import { type Attributes, LibraryDriver } from "./library_driver.ts";
-import { Runtime } from "./owners.ts";
+import { Runtime } from "./device.ts";
 import type { DeviceProperties, GpuRuntime } from "./runtime.ts";
 import { option, words } from "../src/words.ts";
 

@@ -1,0 +1,140 @@
+/** The runtime over a library's driver, and the devices that it opens: each owns what was made on it. */
+import { FailureError, reason } from "../src/errors.ts";
+import { option, words } from "../src/words.ts";
+import { PackedArguments } from "./arguments.ts";
+import type { Driver } from "./driver.ts";
+import { Buffer, Pinned } from "./memory.ts";
+import { CodeModule } from "./module.ts";
+import type { OwnerDevice } from "./owner.ts";
+import type { ArgumentWriter, DeviceProperties, GpuDevice, GpuKind, GpuRuntime, MemoryInfo } from "./runtime.ts";
+import { Mark, Queue } from "./stream.ts";
+
+/** A runtime over a library's driver. */
+export class Runtime implements GpuRuntime {
+  readonly #driver: Driver;
+  readonly #devices = new Set<Device>();
+  #closed = false;
+
+  constructor(driver: Driver) {
+    this.#driver = driver;
+  }
+
+  get kind(): GpuKind {
+    return this.#driver.kind;
+  }
+
+  get library(): string {
+    return this.#driver.path;
+  }
+
+  get version(): string {
+    return this.#driver.version();
+  }
+
+  deviceCount(): number {
+    return this.#driver.deviceCount();
+  }
+
+  properties(device: number): DeviceProperties {
+    return this.#driver.properties(device);
+  }
+
+  open(device: number): GpuDevice {
+    const count = this.deviceCount();
+    if (!(device >= 0 && device < count)) {
+      throw new FailureError(
+        words`${option("backend")}=${this.kind}: device ${device} was asked for, but there ${
+          count === 1 ? "is 1" : `are ${count}`
+        }`,
+      );
+    }
+    const opened = new Device(this, this.#driver, device, (d) => this.#devices.delete(d));
+    this.#devices.add(opened);
+    return opened;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const device of this.#devices) device[Symbol.dispose]();
+    this.#driver.close();
+  }
+}
+
+class Device implements GpuDevice, OwnerDevice {
+  readonly properties: DeviceProperties;
+  readonly #failures: string[] = [];
+  /** In order of creation; given back in reverse. */
+  readonly #owners = new Set<Disposable>();
+  #open = true;
+
+  constructor(
+    readonly runtime: GpuRuntime,
+    readonly driver: Driver,
+    readonly index: number,
+    readonly onClose: (device: Device) => void,
+  ) {
+    this.properties = driver.properties(index);
+    driver.retain(index);
+  }
+
+  get releaseFailures(): readonly string[] {
+    return this.#failures;
+  }
+
+  adopt(owner: Disposable): void {
+    this.#owners.add(owner);
+  }
+
+  abandon(owner: Disposable): void {
+    this.#owners.delete(owner);
+  }
+
+  attempt(release: () => void): void {
+    try {
+      release();
+    } catch (thrown) {
+      this.#failures.push(reason(thrown));
+    }
+  }
+
+  memory(): MemoryInfo {
+    return this.driver.memory();
+  }
+
+  allocate(bytes: number): Buffer {
+    return new Buffer(this, bytes, this.driver.allocate(bytes));
+  }
+
+  allocatePinned(bytes: number): Pinned {
+    return new Pinned(this, bytes, this.driver.allocateHost(bytes));
+  }
+
+  createStream(): Queue {
+    return new Queue(this, this.driver.createStream());
+  }
+
+  createEvent(): Mark {
+    return new Mark(this, this.driver.createEvent());
+  }
+
+  loadModule(image: Uint8Array<ArrayBuffer>, name: string): CodeModule {
+    return new CodeModule(this, name, this.driver.loadModule(image, name));
+  }
+
+  createArguments(): ArgumentWriter {
+    return new PackedArguments(Buffer.addressOf);
+  }
+
+  synchronize(): void {
+    this.driver.synchronize();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const owner of [...this.#owners].reverse()) owner[Symbol.dispose]();
+    this.attempt(() => this.driver.release(this.index));
+    this.onClose(this);
+  }
+}
