@@ -1,9 +1,7 @@
-/**
- * The numbers by which TypeScript and the kernels know formats. A kernel takes a number that it does not know for the
- * last of its list, and would compute something else without an error: so each must be in the sources.
- */
+/** The numbers by which TypeScript and the kernels know formats: each is in the sources, and others trap. */
 import { MX_FORMATS, mxElementOf, STORED_FORMATS } from "../../src/formats/format.ts";
-import { assertEquals } from "../assert.ts";
+import { assertEquals, assertThrows } from "../assert.ts";
+import { Machine } from "./module.ts";
 
 /** Constants of a Rust source, by name. */
 function constants(file: string, from = ""): Record<string, number> {
@@ -15,20 +13,79 @@ function constants(file: string, from = ""): Record<string, number> {
 }
 
 Deno.test("the kernels know the number of every stored format", () => {
-  // The last one is what is left over.
-  const { fp8_e4m3fnuz: last, ...others } = STORED_FORMATS;
   const known = constants("record.rs", "pub mod format {");
-  const expected = Object.entries(others).map(([name, { wasm }]) => [
+  const expected = Object.entries(STORED_FORMATS).map(([name, { wasm }]) => [
     name === "fp8_e4m3" ? "FP8_E4M3FN" : name.toUpperCase(),
     wasm as number,
   ]);
   assertEquals(Object.fromEntries(expected), known);
-  assertEquals(Object.values(known).includes(last.wasm), false);
 });
 
 Deno.test("the kernels know the number of the QDQ of every MX format", () => {
   const known = constants("quantize.rs", "const NONE");
   for (const format of MX_FORMATS) {
     assertEquals(known[mxElementOf(format).toUpperCase()], STORED_FORMATS[format].qdq, format);
+  }
+});
+
+/** Words of one small unit of each kernel, by their place; the others are 0. */
+const UNIT: Readonly<Record<string, Readonly<Record<number, number>>>> = {
+  // One matrix of 8 rows and no columns, and one pair of rows.
+  linear: { 0: 1, 3: 8, 16: 1 },
+  store: { 6: 1 },
+  attention: { 9: 1, 11: 1, 12: 1 },
+};
+
+/** The numbers of lists that kernels read: the word that holds one, the last that is known, and some that are not. */
+const LISTS: readonly (readonly [kernel: string, word: number, last: number, ...unknown: number[]])[] = [
+  ["embed", 4, 2, 3],
+  ["rms_norm", 5, 2, 3],
+  ["prepare", 5, 5, 6],
+  ["prepare", 6, 1, 2],
+  ["qdq", 4, 5, 6],
+  ["qdq", 5, 1, 2],
+  ["encode", 2, 5, 6],
+  ["encode_blocks", 3, 3, 0, 4],
+  ["encode_blocks", 4, 1, 2],
+  ["decode", 2, 7, 8],
+  ["decode", 10, 3, 4],
+  ["linear", 1, 7, 8],
+  ["linear", 9, 3, 4],
+  ["linear", 11, 2, 3],
+  ["store", 3, 3, 2, 4],
+  ["attention", 6, 3, 2, 4],
+  ["attention", 17, 2, 3],
+];
+
+for (const [kernel, word, last, ...unknown] of LISTS) {
+  const run = (number: number, more: Readonly<Record<number, number>> = {}) => {
+    const words = Array.from({ length: 25 }, (_, i) => UNIT[kernel]?.[i] ?? more[i] ?? 0);
+    words[word] = number;
+    new Machine().run(kernel, words, 1, [], 4096);
+  };
+  // Where another word of the kernel has no 0 in its list.
+  const others = kernel === "encode_blocks" ? { 3: 1 } : {};
+
+  Deno.test(`${kernel}() traps on a number in word ${word} that its list lacks`, () => {
+    run(last, others);
+    for (const number of [...unknown, 0xffff_ffff]) {
+      assertThrows(() => run(number, others), WebAssembly.RuntimeError, "unreachable", `${number}`);
+    }
+  });
+}
+
+Deno.test("matrices that are stored transposed have a format without blocks, or the kernels trap", () => {
+  const { bf16, f32, f16, ...others } = STORED_FORMATS;
+  const words = (first: number, format: number, unit: Readonly<Record<number, number>>) =>
+    Array.from({ length: 25 }, (_, i) => i === first ? format : i === first + 1 ? 1 : unit[i] ?? 0);
+  const decode = (format: number) => new Machine().run("decode", words(2, format, {}), 1, [], 4096);
+  // Some columns, so that there are blocks to bring into order.
+  const linear = (format: number) =>
+    new Machine().run("linear", words(1, format, { ...UNIT["linear"], 4: 32 }), 1, [], 16 << 10);
+  for (const run of [decode, linear]) {
+    for (const { wasm } of [bf16, f32, f16]) run(wasm);
+    for (const { wasm } of Object.values(others)) {
+      assertThrows(() => run(wasm), WebAssembly.RuntimeError, "unreachable", `${wasm}`);
+    }
   }
 });

@@ -27,7 +27,8 @@ unsafe extern "C" fn attention(desc: *const u32, start: u32, end: u32, scratch: 
         match d.get(6) {
             format::BF16 => units::<Bf16>(d, start as usize, end as usize, scratch.cast()),
             format::F32 => units::<F32>(d, start as usize, end as usize, scratch.cast()),
-            _ => units::<E4m3fn>(d, start as usize, end as usize, scratch.cast()),
+            format::FP8 => units::<E4m3fn>(d, start as usize, end as usize, scratch.cast()),
+            _ => unreachable(),
         }
     }
 }
@@ -59,7 +60,7 @@ unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32)
         let (slot_stride, head_stride, capacity, window) = (d.get(7), d.get(8), d.get(9), d.get(10));
         let (heads, kv_heads, head_dim) = (d.get(11), d.get(12), d.get(13));
         let (slots, positions) = (d.get(14) as *const u32, d.get(15) as *const u32);
-        let (sinks, sinks_format, k_scale, v_scale) = (d.get(16), d.get(17), d.float(18), d.float(19));
+        let (sinks, sinks_format, k_scale, v_scale) = (d.get(16), d.listed(17, number::F16), d.float(18), d.float(19));
         let (softmax_scale, round) = (d.float(20), d.get(21) != 0);
         for unit in start..end {
             let (token, head) = (unit / heads, unit % heads);

@@ -9,10 +9,11 @@ use crate::memory::{self, natural_pair, prepared_pair};
 use crate::number;
 use core::arch::wasm32::*;
 
-/// Words that name a cache's format; 3 is FP8.
+/// Words that name a cache's format.
 pub mod format {
     pub const BF16: usize = 0;
     pub const F32: usize = 1;
+    pub const FP8: usize = 3;
 }
 
 /// Number format of a cache: besides blocks of 32 numbers it has smaller pieces, for heads of any size.

@@ -13,6 +13,9 @@ unsafe extern "C" fn decode(desc: *const u32, start: u32, end: u32, _scratch: *m
         let d = Words(desc);
         let (out, out_stride) = (d.get(0), d.get(1));
         let weights = Weights::from(d.from(2));
+        if weights.transposed && weights.format > number::F16 {
+            unreachable();
+        }
         for unit in start as usize..end as usize {
             let out = row(out, unit, out_stride);
             if weights.transposed {

@@ -8,7 +8,8 @@ use crate::number;
 unsafe extern "C" fn embed(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
-        let (out, out_stride, table, row_stride, format) = (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4));
+        let (out, out_stride, table, row_stride, format) =
+            (d.get(0), d.get(1), d.get(2), d.get(3), d.listed(4, number::F16));
         let (ids, width, round) = (d.get(5) as *const u32, d.get(6), d.get(7) != 0);
         for token in start as usize..end as usize {
             let out = row(out, token, out_stride);

@@ -16,7 +16,8 @@ unsafe extern "C" fn encode(desc: *const u32, start: u32, end: u32, _scratch: *m
             2 => encode_as::<E2m3>(out, x, start, end),
             3 => encode_as::<E4m3fn>(out, x, start, end),
             4 => encode_as::<E4m3fnuz>(out, x, start, end),
-            _ => encode_as::<E5m2>(out, x, start, end),
+            5 => encode_as::<E5m2>(out, x, start, end),
+            _ => unreachable(),
         }
     }
 }

@@ -9,7 +9,7 @@ use core::arch::wasm32::*;
 unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
-        let (codes, scales, x, element, rule) = (d.get(0), d.get(1), d.get(2), d.get(3), Rule::from(d.get(4)));
+        let (codes, scales, x, element, rule) = (d.get(0), d.get(1), d.get(2), d.get(3), Rule::from(d.listed(4, 1)));
         for unit in start as usize..end as usize {
             let block = load_block(at(x, unit, 128) as *const f32, 0, 32);
             let scale = at(scales, unit, 1) as *mut u8;
@@ -24,11 +24,12 @@ unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scra
                     *scale = byte;
                     store_sixes(at(codes, unit, 24) as *mut u8, codes_of_block);
                 }
-                _ => {
+                3 => {
                     let (byte, codes_of_block) = quantize::<E2m3>(&block, rule);
                     *scale = byte;
                     store_sixes(at(codes, unit, 24) as *mut u8, codes_of_block);
                 }
+                _ => unreachable(),
             }
         }
     }

@@ -13,6 +13,13 @@ impl Words {
         unsafe { *self.0.add(i) as usize }
     }
 
+    /// Word `i` as a number of a list that ends with `last`. Traps on others: they would be taken for one of the list.
+    #[inline(always)]
+    pub unsafe fn listed(self, i: usize, last: usize) -> usize {
+        let number = unsafe { self.get(i) };
+        if number > last { unreachable() } else { number }
+    }
+
     /// Word `i` as the bits of a float32.
     #[inline(always)]
     pub unsafe fn float(self, i: usize) -> f32 {

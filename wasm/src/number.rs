@@ -1,10 +1,11 @@
-//! Numbers of vectors and tables, in the formats that ABI.md numbers; 2 is half precision.
+//! Numbers of vectors and tables, in the formats that ABI.md numbers.
 
 use crate::f16;
 use core::arch::wasm32::*;
 
 pub const BF16: usize = 0;
 pub const F32: usize = 1;
+pub const F16: usize = 2;
 
 /// Bytes of a number.
 #[inline(always)]

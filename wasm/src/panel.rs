@@ -72,7 +72,8 @@ pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: 
         match w.format {
             format::BF16 if w.transposed => transpose::<Bf16>(w, row, rows, block, count, panel),
             format::F32 if w.transposed => transpose::<F32>(w, row, rows, block, count, panel),
-            _ if w.transposed => transpose::<F16>(w, row, rows, block, count, panel),
+            format::F16 if w.transposed => transpose::<F16>(w, row, rows, block, count, panel),
+            _ if w.transposed => unreachable(),
             _ => by_format!(w.format, decode_as(w, row, rows, block, count, panel)),
         }
     }

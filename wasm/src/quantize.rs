@@ -20,14 +20,15 @@ const E2M1: usize = 1;
 const E3M2: usize = 2;
 const E2M3: usize = 3;
 const FP8_STATIC: usize = 4;
+const FP8_ROW: usize = 5;
 
 impl Quantizer {
     #[inline(always)]
     pub unsafe fn from(words: Words) -> Quantizer {
         unsafe {
             Quantizer {
-                kind: words.get(0),
-                rule: Rule::from(words.get(1)),
+                kind: words.listed(0, FP8_ROW),
+                rule: Rule::from(words.listed(1, 1)),
                 scale: words.float(2),
                 round: words.get(3) != 0,
             }

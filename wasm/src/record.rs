@@ -18,6 +18,7 @@ pub mod format {
     pub const MXFP6_E3M2: usize = 4;
     pub const MXFP6_E2M3: usize = 5;
     pub const FP8_E4M3FN: usize = 6;
+    pub const FP8_E4M3FNUZ: usize = 7;
 }
 
 /// Calls a function of the type that reads a stored format, by the format's number: the one list of what can be read.
@@ -31,7 +32,8 @@ macro_rules! by_format {
             $crate::record::format::MXFP6_E3M2 => $function::<$crate::fp6::Fp6<$crate::fp6::E3m2>>($($argument),*),
             $crate::record::format::MXFP6_E2M3 => $function::<$crate::fp6::Fp6<$crate::fp6::E2m3>>($($argument),*),
             $crate::record::format::FP8_E4M3FN => $function::<$crate::fp8::E4m3fn>($($argument),*),
-            _ => $function::<$crate::fp8::E4m3fnuz>($($argument),*),
+            $crate::record::format::FP8_E4M3FNUZ => $function::<$crate::fp8::E4m3fnuz>($($argument),*),
+            _ => core::arch::wasm32::unreachable(),
         }
     };
 }
@@ -71,7 +73,7 @@ impl Weights {
                 row_stride: d.get(5),
                 scale: d.get(6),
                 scale_stride: d.get(7),
-                scale_kind: d.get(8),
+                scale_kind: d.listed(8, scale::ROW),
             }
         }
     }
@@ -136,7 +138,7 @@ impl Record {
             Record {
                 weights: Weights::from(d),
                 bias: d.get(9),
-                bias_format: d.get(10),
+                bias_format: d.listed(10, number::F16),
                 x: d.get(11),
                 x_stride: d.get(12),
                 out: d.get(13),

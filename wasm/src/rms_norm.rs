@@ -13,7 +13,7 @@ unsafe extern "C" fn rms_norm(desc: *const u32, start: u32, end: u32, _scratch: 
     unsafe {
         let d = Words(desc);
         let (out, x, stride, width) = (d.get(0), d.get(1), d.get(2), d.get(3));
-        let (weight, format, eps, round) = (d.get(4), d.get(5), d.float(6), d.get(7) != 0);
+        let (weight, format, eps, round) = (d.get(4), d.listed(5, number::F16), d.float(6), d.get(7) != 0);
         for unit in start as usize..end as usize {
             let (out, x) = (row(out, unit, stride), row(x, unit, stride));
             let mut squares = f64x2_splat(0.0);

@@ -14,7 +14,8 @@ unsafe extern "C" fn store(desc: *const u32, start: u32, end: u32, _scratch: *mu
         match d.get(3) {
             format::BF16 => store_as::<Bf16>(d, start as usize, end as usize),
             format::F32 => store_as::<F32>(d, start as usize, end as usize),
-            _ => store_as::<E4m3fn>(d, start as usize, end as usize),
+            format::FP8 => store_as::<E4m3fn>(d, start as usize, end as usize),
+            _ => unreachable(),
         }
     }
 }
