@@ -11,7 +11,7 @@ import {
   type Setting,
 } from "../session/setting.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
-import { RateBar } from "./eval/progress.ts";
+import { ProgressBar } from "./progress.ts";
 import { loadSetting } from "./settings.ts";
 import { option, words } from "../words.ts";
 
@@ -25,7 +25,7 @@ export async function calibrate(setting: Setting, { sequences }: CalibrationText
   const context = Math.max(...sequences.map(({ length }) => length));
   const session = await loadSetting(planForCalibration(setting), { slots: 1, context });
   try {
-    using bar = new RateBar("calibrating", "tokens");
+    using bar = new ProgressBar("calibrating", "tokens");
     const { config } = checkpoint;
     const observed = await observe(session, config, sequences, (done, total) => bar.update(done, total));
     refuseChanged(checkpoint.identity);

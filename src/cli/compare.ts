@@ -15,10 +15,10 @@ import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, planCalibrated } from "./calibrate.ts";
 import { makeDirectory, refuseOtherResults } from "./eval/output.ts";
-import { RateBar } from "./eval/progress.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
 import { hashedProtocol, loadSetting, warnOnce } from "./settings.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -57,7 +57,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
 
   using interrupt = new Interrupt();
   const divergence = await interrupt.race(
-    compareSettings([a, b], sequences, options.alarm, loadSetting, () => new RateBar("comparing", "tokens")),
+    compareSettings([a, b], sequences, options.alarm, loadSetting, () => new ProgressBar("comparing", "tokens")),
   );
   if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;
   const results: CompareResults = {

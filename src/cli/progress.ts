@@ -1,45 +1,129 @@
-/** A progress bar on stderr, for work that takes long enough to wonder about. */
-import { eraseLine, redraw } from "./terminal.ts";
+/**
+ * A progress bar on stderr, for work that takes long enough to wonder about.
+ *
+ * It is our own, as deno-std 1.4.0, the npm form of Deno's standard library, has none.
+ */
+import { eraseLine, lineColumns, note, redraw } from "./terminal.ts";
 
 /** Work that ends sooner than this shows no bar, in milliseconds. */
 const PATIENCE_MS = 300;
-/** Least time between two drawings, in milliseconds. */
-const REDRAW_MS = 80;
-/** Width of the bar, in characters. */
-const WIDTH = 28;
+/** Least time between two drawings on a terminal, in milliseconds. */
+const REDRAW_MS = 100;
+/** Time between two lines where stderr is no terminal, in milliseconds. */
+const LINE_MS = 30_000;
+/** The rate is that of about so long a time before, in milliseconds. */
+const MEMORY_MS = 20_000;
+/** Widths of the bar where the window has room, in characters: the line with counts says more beside it. */
+const WIDTH = 28, COUNTED_WIDTH = 24;
+/** A bar that would be narrower than this says nothing. */
+const LEAST_WIDTH = 4;
 
-/** Draws `label [#####     ] 42% (12.3 s left)` over itself; does nothing where stderr is not a terminal. */
+/**
+ * Shows how far work has come: on a terminal in one line that is drawn over itself, which is never wider than the
+ * window. Elsewhere work whose parts are counted, which may take hours, writes a line now and then, and other work
+ * nothing.
+ */
 export class ProgressBar implements Disposable {
+  readonly #terminal = Deno.stderr.isTerminal();
   readonly #started = performance.now();
-  readonly #enabled = Deno.stderr.isTerminal();
-  #drawn = -Infinity;
+  readonly #history: { at: number; done: number }[] = [];
+  /** Time of the last drawing or line. */
+  #written: number | null = null;
 
-  constructor(readonly label: string) {}
+  /** @param unit What is counted, for instance "problems"; null where the part that is done says enough. */
+  constructor(readonly label: string, readonly unit: string | null = null) {}
 
-  /** Shows that `done` of `total` is done, in any unit. */
-  update(done: number, total: number): void {
+  /**
+   * Shows that `done` of `total` is done, in any unit.
+   *
+   * @param aside Appended where parts are counted, for instance a preliminary result.
+   */
+  update(done: number, total: number, aside = ""): void {
+    if (!(total > 0) || (!this.#terminal && this.unit === null)) return;
     const now = performance.now();
-    if (!this.#enabled || now - this.#started < PATIENCE_MS || now - this.#drawn < REDRAW_MS || total <= 0) return;
-    this.#drawn = now;
-    redraw(progressLine(this.label, done / total, now - this.#started));
+    if (this.unit !== null) this.#remember(now, done);
+    if (!this.#isDue(now)) return;
+    this.#written = now;
+    // A pipe has no width.
+    const columns = this.#terminal ? lineColumns() : Infinity;
+    const line = this.unit === null
+      ? progressLine(this.label, done / total, now - this.#started, columns)
+      : rateLine({ label: this.label, unit: this.unit, done, total, rate: this.#rate(), aside }, columns);
+    (this.#terminal ? redraw : note)(line);
   }
 
-  /** Removes the bar. */
+  /** Removes the bar from a terminal; lines elsewhere stay. */
   [Symbol.dispose](): void {
-    if (this.#drawn > 0) eraseLine();
-    this.#drawn = -Infinity;
+    if (this.#terminal && this.#written !== null) eraseLine();
+    this.#written = null;
+  }
+
+  #isDue(now: number): boolean {
+    if (!this.#terminal) return now - (this.#written ?? this.#started) >= LINE_MS;
+    return now - this.#started >= PATIENCE_MS && (this.#written === null || now - this.#written >= REDRAW_MS);
+  }
+
+  #remember(at: number, done: number): void {
+    this.#history.push({ at, done });
+    while (this.#history.length > 2 && at - this.#history[0]!.at > MEMORY_MS) this.#history.shift();
+  }
+
+  /** Parts done per second of late. */
+  #rate(): number {
+    const first = this.#history[0]!, last = this.#history.at(-1)!;
+    return last.at > first.at ? (last.done - first.done) / (last.at - first.at) * 1000 : 0;
   }
 }
 
 /**
- * The text of a bar.
+ * The text of a bar: `label [#####     ] 42% (12.3 s left)`.
  *
  * @param fraction Part of the work that is done, 0 to 1.
  * @param elapsed Time that it took, in milliseconds.
+ * @param columns That a line may take. Where they are few the bar gets shorter, and then is left out.
  */
-export function progressLine(label: string, fraction: number, elapsed: number): string {
+export function progressLine(label: string, fraction: number, elapsed: number, columns = Infinity): string {
   const part = Math.min(1, Math.max(0, fraction));
-  const bar = "#".repeat(Math.round(part * WIDTH)).padEnd(WIDTH);
   const left = part > 0 ? ` (${(elapsed * (1 - part) / part / 1000).toFixed(1)} s left)` : "";
-  return `${label} [${bar}] ${Math.floor(part * 100)}%${left}`;
+  return withBar(label, part, `${Math.floor(part * 100)}%${left}`, WIDTH, columns);
+}
+
+/** What a line of progress says where parts are counted; `rate` is per second. */
+export interface RateLine {
+  readonly label: string;
+  readonly unit: string;
+  readonly done: number;
+  readonly total: number;
+  readonly rate: number;
+  readonly aside: string;
+}
+
+/**
+ * The text of such a line, for instance
+ * `w_mxfp4 [###                     ] 120/1000 problems, 11.2/s, 1 min 19 s left, 99.2% right`.
+ *
+ * @param columns As for {@linkcode progressLine}.
+ */
+export function rateLine({ label, unit, done, total, rate, aside }: RateLine, columns = Infinity): string {
+  const speed = rate > 0 ? `, ${rate.toPrecision(3)}/s, ${durationText((total - done) / rate)} left` : "";
+  const said = `${done}/${total} ${unit}${speed}${aside === "" ? "" : `, ${aside}`}`;
+  return withBar(label, Math.min(1, Math.max(0, done / total)), said, COUNTED_WIDTH, columns);
+}
+
+function withBar(label: string, part: number, said: string, most: number, columns: number): string {
+  const width = Math.min(most, columns - `${label} [] ${said}`.length);
+  if (width < LEAST_WIDTH) return `${label} ${said}`;
+  return `${label} [${"#".repeat(Math.round(part * width)).padEnd(width)}] ${said}`;
+}
+
+/**
+ * A time in words: `45 s`, `12 min 5 s`, `3 h 20 min`. The standard library's `fmt/duration` would write `12m 5s` or
+ * `12 minutes, 5 seconds`, and of hours also the seconds.
+ */
+export function durationText(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

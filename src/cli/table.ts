@@ -21,7 +21,10 @@ export function linesOf({ heads, rows, right }: Table): string[] {
   return tableLines([heads, ...rows], right);
 }
 
-/** A number of bytes for people: `13.8 GB`, decimal units, three digits. */
+/**
+ * A number of bytes for people: `13.8 GB`, decimal units, three digits. The standard library's `fmt/bytes` leaves out
+ * zeros at the end (`5 GB` for `5.00 GB`), which hides how exact the number is, and makes `1000 kB` of 999,999 bytes.
+ */
 export function bytesText(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let value = bytes;

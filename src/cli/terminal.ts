@@ -2,6 +2,7 @@
  * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what
  * it has not written itself a terminal does not obey.
  */
+import * as std from "@std/fmt/colors";
 import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
 
@@ -9,6 +10,9 @@ import { printable, printableLine } from "../printable.ts";
 export class BrokenPipe extends Error {
   override readonly name = "BrokenPipe";
 }
+
+/** Typed here because the npm form has no declarations. */
+const colours = std as unknown as { dim(text: string): string };
 
 const encoder = new TextEncoder();
 
@@ -74,11 +78,18 @@ export function writeAside(piece: string): void {
 
 /** Draws a line over the last one on the terminal that stderr is, never wider than its window. */
 export function redraw(line: string): void {
-  // One column stays free: a terminal may wrap what fills its last one, and a wrapped line cannot be drawn over.
-  writeRawError(`\r${printableLine(line).slice(0, windowColumns() - 1)}\u001b[K`);
+  writeRawError(`\r${printableLine(line).slice(0, lineColumns())}\u001b[K`);
 }
 
-/** Columns of the window now, as it may be resized at any time; 80 where nobody knows. */
+/**
+ * Columns that a line which is drawn over may take now, as the window may be resized at any time. One of the window's
+ * stays free: a terminal may wrap what fills its last one, and a wrapped line cannot be drawn over.
+ */
+export function lineColumns(): number {
+  return windowColumns() - 1;
+}
+
+/** Columns of the window; 80 where nobody knows. */
 function windowColumns(): number {
   try {
     return Deno.consoleSize().columns || 80;
@@ -92,12 +103,7 @@ export function eraseLine(): void {
   writeRawError("\r\u001b[K");
 }
 
-/** Whether stderr is a terminal that may be sent colours (`NO_COLOR` unset). */
-function colours(): boolean {
-  return Deno.stderr.isTerminal() && !Deno.noColor;
-}
-
-/** Dim text, where stderr is a terminal that may be sent colours. */
+/** Dim text, where stderr is a terminal that may be sent colours: the library leaves them out under `NO_COLOR`. */
 function dim(text: string): string {
-  return colours() && text !== "" ? `\u001b[2m${text}\u001b[22m` : text;
+  return Deno.stderr.isTerminal() && text !== "" ? colours.dim(text) : text;
 }

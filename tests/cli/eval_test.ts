@@ -1,5 +1,5 @@
 import { Gsm8kResults, PerplexityResults } from "../../src/eval/results_schema.ts";
-import { durationText, rateLine } from "../../src/cli/eval/progress.ts";
+import { durationText, rateLine } from "../../src/cli/progress.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose, SOAK } from "../soak.ts";

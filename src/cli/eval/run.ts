@@ -9,7 +9,7 @@ import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import { type EvalOptions, matrixOf, settingsOf } from "./cells.ts";
 import { makeDirectory, refuseOtherResults } from "./output.ts";
-import { RateBar } from "./progress.ts";
+import { ProgressBar } from "../progress.ts";
 import { hashedProtocol, loadSetting } from "../settings.ts";
 
 /** What a task prints. */
@@ -42,7 +42,7 @@ export async function runEval<
   }
   const watcher: Watcher = {
     resumed: (...part) => printing.resumed === null ? undefined : note(printing.resumed(...part)),
-    progress: (label, unit) => new RateBar(label, unit),
+    progress: (label, unit) => new ProgressBar(label, unit),
   };
   const cells = await openCells(checkpoint, options);
   const outcome = await runTask(task, work, cells, {
