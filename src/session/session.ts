@@ -42,7 +42,7 @@ export type OnLogits = (index: number, position: number, logits: Float32Array) =
 export class Session {
   /** Positions computed so far, per slot. */
   readonly #lengths: Int32Array;
-  /** The tokens at those positions, per slot; what lies behind them is of no meaning. */
+  /** The tokens at those positions, per slot; what lies after them means nothing. */
   readonly #tokens: number[][];
 
   /** @param source The weights, by which a tensor that holds no numbers is named. */

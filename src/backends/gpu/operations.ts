@@ -171,7 +171,7 @@ export function fuse(
   }
   return { steps, elided };
 
-  /** Emits the step that begins at operation i; returns the index behind it. */
+  /** Emits the step that begins at operation i; returns the index after it. */
   function next(i: number): number {
     const o = operations[i]!, second = operations[i + 1], third = operations[i + 2];
     switch (o.kind) {
