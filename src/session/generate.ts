@@ -121,7 +121,7 @@ async function* decoded(
     relay.fail(thrown);
     throw thrown;
   });
-  // Whoever takes hears of it.
+  // The relay throws a failure where tokens are taken; without this it would count as an unhandled rejection besides.
   work.catch(() => {});
   try {
     for (let next = await relay.take(); next !== null; next = await relay.take()) yield next.value;
