@@ -59,11 +59,12 @@ const ALIGNMENT = 8;
  * ```ts
  * import { SafetensorsWriter } from "@mxoss/mxoss/safetensors";
  *
- * const path = `${Deno.makeTempDirSync()}/ids.safetensors`;
- * using writer = SafetensorsWriter.create(path, [{ name: "ids", dtype: "I32", shape: [4] }]);
+ * const path = Deno.makeTempFileSync({ suffix: ".safetensors" });
+ * using writer = SafetensorsWriter.create(path, [{ name: "ids", dtype: "I32", shape: [4] }], { force: true });
  * writer.append("ids", Int32Array.of(7, 8));
  * writer.append("ids", Int32Array.of(9, 10));
  * writer.commit();
+ * Deno.removeSync(path);
  * ```
  */
 export class SafetensorsWriter implements Disposable {

@@ -113,9 +113,10 @@ export interface TensorData {
  * import { readSafetensors, writeSafetensors } from "@mxoss/mxoss/safetensors";
  * import { assertEquals } from "@std/assert";
  *
- * const path = `${Deno.makeTempDirSync()}/ids.safetensors`;
- * writeSafetensors(path, { ids: { dtype: "F32", shape: [2], data: Float32Array.of(7, 8) } });
+ * const path = Deno.makeTempFileSync({ suffix: ".safetensors" });
+ * writeSafetensors(path, { ids: { dtype: "F32", shape: [2], data: Float32Array.of(7, 8) } }, { force: true });
  * assertEquals(readSafetensors(path).numbers("ids"), Float32Array.of(7, 8));
+ * Deno.removeSync(path);
  * ```
  */
 export function writeSafetensors(
