@@ -3,6 +3,8 @@
  * their layouts of registers differ between architectures, and a wrong one still gives fluent text. Takes some
  * milliseconds at start-up.
  */
+import { LAYER_LINEARS, linearsNamed } from "../../checkpoint/source.ts";
+import { operationWith } from "../../model/operations.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { Cache } from "./abi.ts";
 import type { Calls } from "./calls.ts";
@@ -26,9 +28,13 @@ const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 /** Tests the matrix kernels that a model's weights would use. */
 export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | undefined): SelfTest {
   const dense = new Map<string, GpuLinear>(), expert = new Map<string, GpuLinear>();
-  for (const { q, k, v, o, router, gateUp, down } of weights.layers) {
-    for (const l of [q, k, v, o, router]) dense.set(l.suffix, l);
-    for (const l of [gateUp[0], down[0]]) if (l) expert.set(l.suffix, l);
+  for (const name of LAYER_LINEARS) {
+    const kind = operationWith(name).rows === "slot" ? expert : dense;
+    for (const layer of weights.layers) {
+      // A layer's experts are alike.
+      const [l] = linearsNamed(layer, name);
+      if (l !== undefined) kind.set(l.suffix, l);
+    }
   }
   const expertInputs = new Map(
     weights.layers.flatMap(({ gateUp, down }) => [gateUp[0], down[0]])
