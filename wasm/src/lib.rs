@@ -22,6 +22,7 @@ mod fp4;
 mod fp6;
 mod fp8;
 mod linear;
+mod matvec;
 mod memory;
 mod mx;
 mod number;
