@@ -134,7 +134,7 @@ export function compileArguments(arch: Architecture, unit: Unit, output: string)
       "-o",
       output,
     ]
-    // No cuid, ident or symbol table: their bytes depend on the path or on nothing that is needed.
+    // No cuid, ident or symbol table: their bytes depend on the path, or are not needed.
     : [
       "-x",
       "hip",

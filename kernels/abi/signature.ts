@@ -1,4 +1,4 @@
-/** What a signature of an entry point of the GPU kernels says; kernels/abi/signatures.ts lists them all. */
+/** The type of a signature of the GPU kernels' entry points; kernels/abi/signatures.ts lists them all. */
 import type { LaunchTraits } from "../manifest.ts";
 import type { ArgumentType, ValuesOf } from "./types.ts";
 
@@ -12,8 +12,7 @@ export type Grid = readonly [x: number, y: number, z: number];
 export type Section = "rows" | "linears" | "experts" | "prefill" | "scaled" | "attention" | "picking";
 
 /**
- * One signature. Whatever a function computes of the values is also written as text, for the page; a test compares the
- * two.
+ * One signature. Each function of the values is also written as text, for kernels/ABI.md; a test compares the two.
  */
 export interface Signature<A extends Arguments = Arguments, S extends string = string> {
   readonly section: Section;
@@ -22,9 +21,9 @@ export interface Signature<A extends Arguments = Arguments, S extends string = s
   readonly arguments: A;
   /** Unit or meaning of an argument, where its name does not tell. */
   readonly notes?: { readonly [K in keyof A]?: string };
-  /** What the grid depends on and the kernel does not get. */
+  /** Sizes that the grid depends on and that are not passed to the kernel. */
   readonly sizes?: readonly S[];
-  /** The grid as the page has it. */
+  /** The grid as kernels/ABI.md writes it. */
   readonly grid: string;
   readonly blocks: (v: LaunchValues<A, S, unknown>, traits: LaunchTraits) => Grid;
   /** Width of the rows in dynamic shared memory, and how many of them, where there are any. */

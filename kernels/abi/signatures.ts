@@ -16,10 +16,10 @@ export const SIGNATURES = { ...ROWS, ...LINEARS, ...EXPERTS, ...ATTENTIONS, ...P
 /** Name of a signature. */
 export type Family = keyof typeof SIGNATURES;
 
-/** The same without the types of their own arguments, for what treats all alike. */
+/** The same with the arguments' types erased, for code that treats all families alike. */
 export const ALL_SIGNATURES = SIGNATURES as unknown as Readonly<Record<Family, Signature>>;
 
-/** The families that an entry point belongs to: exactly one, for those that there are. */
+/** The families that an entry point belongs to; exactly one for an entry point that exists. */
 export function familiesOf(entry: string): Family[] {
   return (Object.keys(SIGNATURES) as Family[]).filter((family) =>
     ALL_SIGNATURES[family].names.some((pattern) => matches(pattern, entry))

@@ -1,10 +1,11 @@
 //! `attention`: softmax over the cached keys of a window, with a sink, then the weighted sum of values.
 //!
-//! Keys are counted from the first visible one. Whatever their place in the ring, each score is one dot product;
-//! weights are summed, and values too, over groups of 32 keys, then over groups. The query in prepared order, and later
-//! the sums, lie in the output itself, which nobody else reads before the unit is done. After the last eight columns
-//! of a head lies the next head, which another thread may be at: up to seven columns that are left over are read and
-//! written one vector at a time, to the lane.
+//! Keys are counted from the first visible one, so the sums do not depend on where in the ring a key is stored. Each
+//! score is one dot product; weights and values are summed over groups of 32 keys, then over the groups.
+//!
+//! The output row doubles as scratch: it first holds the query in prepared order, then the sums; nothing else reads it
+//! before the unit is done. The next head follows directly in memory, and another thread may be writing it, so the up
+//! to seven columns after the last whole eight are read and written without touching a byte beyond them.
 
 use crate::bf16::{Bf16, round_if};
 use crate::cache::{Cached, format};
@@ -88,14 +89,14 @@ unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32)
     }
 }
 
-/// Calls `f(column, lanes)` for each vector of the columns after the last whole eight, which keep their order.
+/// Calls `f(column, lanes)` for each vector of the columns after the last whole eight; those stay in natural order.
 #[inline(always)]
 fn each_left_over(head_dim: usize, mut f: impl FnMut(usize, usize)) {
     let whole = head_dim & !7;
     each_vector(head_dim - whole, |i, lanes| f(whole + i, lanes));
 }
 
-/// Copies the query with every 8 numbers in prepared order; those that are left over stay as they are.
+/// Copies the query with each whole 8 numbers in prepared order; the rest stays in natural order.
 #[inline(always)]
 unsafe fn prepare_query(to: *mut f32, q: *const f32, head_dim: usize) {
     unsafe {
@@ -178,7 +179,8 @@ unsafe fn score<C: Cached>(
     }
 }
 
-/// Replaces scores by e^(score - m), m the largest of them and the sink; returns their sum, and the sink's share.
+/// Replaces scores by e^(score - m), where m is the largest of the scores and the sink. Returns the sum of these and of
+/// e^(sink - m).
 #[inline(always)]
 unsafe fn softmax(scores: *mut f32, count: usize, sink: f32) -> f32 {
     unsafe {
@@ -229,7 +231,7 @@ unsafe fn weigh<C: Cached>(out: *mut f32, values: &Ring, head_dim: usize, weight
     }
 }
 
-/// Adds what the columns from byte `offset` on of values `first..last` give to N vectors of `lanes` numbers.
+/// Adds the weighted values `first..last` to N vectors of `lanes` columns, which begin at byte `offset` of a row.
 #[inline(always)]
 unsafe fn weigh_group<const N: usize>(
     out: *mut f32,
@@ -257,7 +259,7 @@ unsafe fn weigh_group<const N: usize>(
     }
 }
 
-/// Normalizes the sums, and puts them into their natural order.
+/// Normalizes the sums and brings them back to natural order.
 #[inline(always)]
 unsafe fn finish(out: *mut f32, head_dim: usize, total: v128, v_scale: v128, round: bool) {
     unsafe {

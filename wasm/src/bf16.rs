@@ -10,12 +10,12 @@ const UPPER: i32 = 0xffff_0000_u32 as i32;
 pub fn round(x: v128) -> v128 {
     let odd = v128_and(u32x4_shr(x, 16), i32x4_splat(1));
     let rounded = i32x4_add(i32x4_add(x, i32x4_splat(0x7fff)), odd);
-    // Rounding could carry a NaN's payload into the sign, and cutting it could leave an infinity.
+    // For a NaN, rounding could carry into the sign bit, and truncation could clear the payload and leave an infinity.
     let nan = v128_or(x, i32x4_splat(0x7fc0_0000));
     v128_and(v128_bitselect(nan, rounded, f32x4_ne(x, x)), i32x4_splat(UPPER))
 }
 
-/// [`round`] where the descriptor asks for it.
+/// [`round`] if the descriptor asks for bf16 results.
 #[inline(always)]
 pub fn round_if(wanted: bool, x: v128) -> v128 {
     if wanted { round(x) } else { x }

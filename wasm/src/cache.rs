@@ -16,7 +16,7 @@ pub mod format {
     pub const FP8: usize = 3;
 }
 
-/// Number format of a cache: besides blocks of 32 numbers it has smaller pieces, for heads of any size.
+/// Number format of a cache. Besides blocks of 32 numbers it reads and writes shorter pieces, for heads of any size.
 pub trait Cached: Format {
     /// Bytes of a number.
     const SIZE: usize = Self::BYTES / BLOCK;
@@ -24,8 +24,7 @@ pub trait Cached: Format {
     unsafe fn eight(at: *const u8) -> [v128; 2];
     /// `lanes` (1..=4) numbers in their own order, without the scale; the other lanes are 0. Reads nothing after them.
     unsafe fn few(at: *const u8, lanes: usize) -> v128;
-    /// Stores the first `lanes` (1..=4) numbers; `scale` is that of the format, where it has one. Writes nothing after
-    /// them.
+    /// Stores the first `lanes` (1..=4) numbers, divided by `scale` if the format has one. Writes nothing after them.
     unsafe fn store(at: *mut u8, lanes: usize, numbers: v128, scale: v128);
 }
 

@@ -35,7 +35,7 @@ unsafe fn stored<F: Format>(w: &Weights, row: usize, out: *mut f32) {
             let columns = min(BLOCK, w.cols - b * BLOCK);
             let at = from.add(b * F::BYTES);
             let block = if columns == BLOCK { F::block(at) } else { cut_block::<F>(at, columns) };
-            // One of the two is 1: MX formats have block scales only, FP8 a factor only.
+            // At most one of the two differs from 1: MX formats have only block scales, FP8 has only a factor.
             let scale = f32x4_splat(Weights::block_scale(scales, b) * factor);
             each_vector(columns, |i, lanes| {
                 let pair = natural_pair(block[i / 8 * 2], block[i / 8 * 2 + 1]);

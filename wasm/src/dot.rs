@@ -1,4 +1,5 @@
-//! The one order of summation of all dot products; see ABI.md. Every path of `linear` is made of these pieces.
+//! The order in which every dot product is summed (see ABI.md). All paths of `linear` are built from these functions,
+//! so that they give the same bits.
 
 use core::arch::wasm32::*;
 
@@ -28,7 +29,7 @@ pub unsafe fn block_sum(w: &[v128; 8], x: *const v128) -> v128 {
     sum
 }
 
-/// A block that is cut at the end of a row: `columns` (below 32) stored numbers, then zeros.
+/// The incomplete block at the end of a row: `columns` (below 32) stored numbers, then zeros.
 #[inline(never)]
 pub unsafe fn cut_block<F: Format>(at: *const u8, columns: usize) -> [v128; 8] {
     let mut bytes = [0u8; 128];

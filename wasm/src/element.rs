@@ -15,8 +15,8 @@ pub trait Element {
     /// Whether there is a code for -0.
     const NEGATIVE_ZERO: bool;
 
-    /// The nearest number of the format, ties to the even mantissa, for lanes of any size; beyond the largest number
-    /// the largest. Keeps signs, also of what becomes zero. NaN becomes a number.
+    /// The nearest number of the format, ties to the even mantissa; magnitudes beyond the largest number become it.
+    /// Keeps the sign, also of zeros. NaN becomes a number; [`Self::quantize_or_nan`] keeps it.
     #[inline(always)]
     fn quantize(y: v128) -> v128 {
         v128_or(Self::round(Self::clamp(y)), v128_and(y, i32x4_splat(i32::MIN)))

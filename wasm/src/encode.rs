@@ -22,7 +22,7 @@ unsafe extern "C" fn encode(desc: *const u32, start: u32, end: u32, _scratch: *m
     }
 }
 
-/// NaN gives 255, which no number of a format of less than 8 bits, and no number of the others but -NaN, has.
+/// NaN gives 255: not a code of formats below 8 bits, and in the 8-bit formats itself a NaN.
 unsafe fn encode_as<E: Element>(out: usize, x: usize, start: usize, end: usize) {
     unsafe {
         for i in (start..end).step_by(4) {

@@ -35,7 +35,7 @@ unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scra
     }
 }
 
-/// The scale byte of a block, and its codes, one a byte. A block with a NaN gets the scale NaN, and codes 0.
+/// The scale byte of a block and its codes, one per byte. A block that holds a NaN gets the NaN scale and codes 0.
 #[inline(always)]
 fn quantize<E: Element>(block: &[v128; 8], rule: Rule) -> (u8, [v128; 2]) {
     let byte = mx::scale_byte::<E>(mx::amax_bits(block), rule);
@@ -51,7 +51,7 @@ fn quantize<E: Element>(block: &[v128; 8], rule: Rule) -> (u8, [v128; 2]) {
     (byte as u8, [half(0), half(4)])
 }
 
-/// Sixteen 4-bit codes as eight bytes, each in a half; the even code lower.
+/// Sixteen 4-bit codes packed into eight bytes, the even code in the low nibble.
 #[inline(always)]
 fn nibbles(codes: v128) -> v128 {
     v128_or(v128_and(codes, i16x8_splat(0x0f)), u16x8_shr(codes, 4))

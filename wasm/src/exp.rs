@@ -4,7 +4,7 @@ use crate::memory::{Words, at, load, store};
 use core::arch::wasm32::*;
 use core::cmp::min;
 
-/// The kernel `exp`, for tests of the function below.
+/// The kernel `exp`, through which tests reach the function below.
 #[unsafe(export_name = "exp")]
 unsafe extern "C" fn kernel(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {

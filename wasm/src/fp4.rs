@@ -12,7 +12,7 @@ const LOW: v128 = u8x16(0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0, 0x00, 0x
 /// Sixteen codes as float32, four vectors in code order.
 #[inline(always)]
 fn widen(codes: v128) -> [v128; 4] {
-    // Relaxed: the indices are below 16, where all machines agree.
+    // The relaxed swizzle is safe: machines differ only for indices of 16 and above.
     let (low, high) = (i8x16_relaxed_swizzle(LOW, codes), i8x16_relaxed_swizzle(HIGH, codes));
     let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
     let last = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);

@@ -4,7 +4,7 @@ use crate::bf16::widen_bytes;
 use crate::dot::Format;
 use core::arch::wasm32::*;
 
-/// Low and high bytes of the bfloat16s that the 32 magnitudes of a format stand for.
+/// The 32 magnitudes of a format as bfloat16: a table of their low bytes and one of their high bytes.
 trait Table {
     const LOW: [v128; 2];
     const HIGH: [v128; 2];

@@ -20,7 +20,7 @@ fn widen(codes: v128, bias: u8, low_fix: v128, high_fix: v128, nan: v128) -> [v1
     widen_bytes(v128_or(low, v128_and(nan, i8x16_splat(0xc0_u8 as i8))), high)
 }
 
-/// What turns byte `byte` of the shifted bits into that of the bfloat16, for magnitudes 0..16.
+/// For magnitudes 0..16: the correction from byte `byte` of the shifted code to that byte of the bfloat16.
 const fn fix(exponent_bias: i32, byte: usize) -> v128 {
     let mut table = [0; 16];
     let mut code = 0u32;
@@ -51,7 +51,8 @@ pub fn widen_fn(codes: v128) -> [v128; 4] {
 /// Sixteen e4m3fnuz codes as float32 in prepared order.
 #[inline(always)]
 fn widen_fnuz(codes: v128) -> [v128; 4] {
-    // Half of what the same bits are worth as e4m3fn without its NaN, whose bias is odd, as the bytes need it. Exact.
+    // The bias of fnuz is one larger: a code is half of what the same bits are in e4m3fn, and halving is exact. The
+    // byte arithmetic needs an odd bias, which e4m3fn's is.
     let nan = i8x16_eq(codes, i8x16_splat(i8::MIN));
     widen(codes, high_bias(7), const { fix(7, 0) }, const { fix(7, 1) }, nan).map(|v| f32x4_mul(v, f32x4_splat(0.5)))
 }

@@ -9,9 +9,9 @@ use crate::panel::{Panel, decode};
 use crate::record::{Record, TILE, WORDS, by_format};
 use core::cmp::{max, min};
 
-/// Most pairs for which weights are decoded anew for every four.
+/// Up to this many pairs, weights are decoded again for every four pairs instead of once into scratch.
 const MOST_DIRECT: usize = 8;
-/// Most pairs whose input rows pass over all tiles before the next ones do: 64 rows of 2880 columns fit an L2 cache.
+/// Pairs that are multiplied with all tiles before the next pairs are: 64 input rows of 2880 columns fit an L2 cache.
 const MOST_TOGETHER: usize = 64;
 
 #[unsafe(no_mangle)]

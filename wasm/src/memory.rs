@@ -13,7 +13,8 @@ impl Words {
         unsafe { *self.0.add(i) as usize }
     }
 
-    /// Word `i` as a number of a list that ends with `last`. Traps on others: they would be taken for one of the list.
+    /// Word `i` as an enumeration whose largest value is `last`. Traps on a larger one, which a `match` would otherwise
+    /// take for one of the known values.
     #[inline(always)]
     pub unsafe fn listed(self, i: usize, last: usize) -> usize {
         let number = unsafe { self.get(i) };

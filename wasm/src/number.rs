@@ -13,7 +13,7 @@ pub fn size(format: usize) -> usize {
     if format == F32 { 4 } else { 2 }
 }
 
-/// The number at an address of any alignment, in the lowest lane or more.
+/// The number at an address of any alignment, as float32.
 #[inline(always)]
 pub unsafe fn read(address: usize, format: usize) -> f32 {
     unsafe {

@@ -27,8 +27,8 @@ unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, _scratch: *
     }
 }
 
-/// Stores 32 numbers in the order in which nibbles and bf16 pairs unpack: of every 8 first the even ones, then the odd
-/// ones.
+/// Stores 32 numbers in prepared order: of every 8, first the even ones, then the odd ones. Nibbles and bf16 pairs
+/// unpack in that order.
 #[inline(always)]
 unsafe fn store_prepared(to: *mut f32, block: &[v128; 8]) {
     for i in (0..8).step_by(2) {

@@ -1,4 +1,4 @@
-//! `qdq`: what `prepare` makes of a row, in natural order.
+//! `qdq`: the same quantization as `prepare`, with the result in natural order.
 
 use crate::memory::{Words, each_vector, load_block, row, store};
 use crate::quantize::Quantizer;

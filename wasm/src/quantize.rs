@@ -54,8 +54,8 @@ impl Quantizer {
         }
     }
 
-    /// Replaces 32 numbers by what is left of them; `quantum` is the row's FP8 scale, `unit` what an FP8 number is
-    /// multiplied with again (the same scale, or 1 where it is applied later).
+    /// Replaces 32 numbers by their values after QDQ. FP8 divides by `quantum`, the row's scale, and multiplies the
+    /// result with `unit`: the same scale, or 1 where the scale is applied to the sum instead.
     #[inline(always)]
     pub fn apply(self, block: &mut [v128; 8], quantum: f32, unit: f32) {
         match self.kind {

@@ -21,7 +21,8 @@ pub mod format {
     pub const FP8_E4M3FNUZ: usize = 7;
 }
 
-/// Calls a function of the type that reads a stored format, by the format's number: the one list of what can be read.
+/// Calls a function with the type that reads a stored format, chosen by the format's number. The only list of the
+/// stored formats.
 macro_rules! by_format {
     ($number:expr, $function:ident($($argument:expr),*)) => {
         match $number {
@@ -100,7 +101,7 @@ impl Weights {
         if scales.is_null() { 1.0 } else { unsafe { mx::scale(u32::from(*scales.add(block))) } }
     }
 
-    /// What a row's sums are multiplied with.
+    /// The factor that a row's sums are multiplied with (FP8 scales).
     #[inline(always)]
     pub unsafe fn row_factor(&self, row: usize) -> f32 {
         match self.scale_kind {

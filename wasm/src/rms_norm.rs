@@ -1,7 +1,7 @@
 //! `rms_norm`: x / sqrt(mean of squares + eps) * weight.
 //!
-//! In float64, which costs nothing beside the GEMMs: what follows is often quantized, and a last-bit difference here
-//! moves a whole code there.
+//! In float64, whose cost does not show beside the GEMMs: the result is often quantized next, and there a difference in
+//! the last bit here can change a whole code.
 
 use crate::bf16::round_if;
 use crate::memory::{Words, at, each_vector, load, row, store};

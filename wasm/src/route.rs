@@ -31,7 +31,7 @@ unsafe extern "C" fn route(desc: *const u32, start: u32, end: u32, _scratch: *mu
     }
 }
 
-/// The expert with the largest logit that is not taken; of equal ones the first. NaN loses to every number.
+/// The expert with the largest logit among those not chosen yet; the first of equal ones. NaN is below every number.
 #[inline(always)]
 unsafe fn best(logits: *const f32, experts: usize, taken: &[u32]) -> u32 {
     let mut best: Option<(u32, f32)> = None;

@@ -27,9 +27,9 @@ export interface Areas<N extends string> extends ThreadAreas {
   /** Rows ready for GEMMs, float32, see `prepare` in wasm/ABI.md. */
   readonly prepared: number;
   readonly preparedRows: number;
-  /** Rows on their way from a tensor to `prepared`, float32, for linears that rotate their input. 0: no linear does. */
+  /** Rotated input rows, float32, from which `prepared` is made; 0 where no linear rotates its input. */
   readonly rotated: number;
-  /** float32 per prepared row: scales that the epilogue applies (FP8 W8A8). */
+  /** One float32 per prepared row: the input scale that is applied to finished sums (FP8 W8A8). */
   readonly rowScales: number;
   readonly logits: number;
   readonly logitRows: number;

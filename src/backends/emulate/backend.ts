@@ -42,7 +42,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly #kvScales: readonly { readonly k: number; readonly v: number }[];
   readonly #caches: readonly CacheGeometry[];
   readonly #part: RankPart | undefined;
-  /** Tokens of the current batch, in the whole vocabulary. */
+  /** Token ids of the current batch; ids of the whole vocabulary, also where a rank holds a part of it. */
   #ids: Int32Array = new Int32Array(0);
 
   constructor(parts: EmulateParts<N>) {
@@ -71,7 +71,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#ids = batch.ids;
     const start = this.#part?.vocabStart ?? 0, local = this.weights.embedding.rows;
     for (const { i32, f32 } of this.#machine.views) {
-      // Ids that another rank owns read row 0 and are zeroed after.
+      // Ids that another rank owns read row 0; their rows are zeroed afterwards.
       batch.ids.forEach((id, t) => i32[(a.ids >> 2) + t] = id >= start && id < start + local ? id - start : 0);
       i32.set(batch.slots, a.slots >> 2);
       i32.set(batch.positions, a.positions >> 2);
@@ -179,7 +179,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       sinks.address,
       sinks.format,
     ).f32(scale.k).f32(scale.v).f32(1 / Math.sqrt(headDim)).u32(this.#round);
-    // The visible length differs by token; the last one's bounds it.
+    // Tokens see different numbers of keys; the last token's is an upper bound.
     const keys = Math.min(this.#machine.views[m]!.i32[(a.positions >> 2) + this.#machine.n - 1]! + 1, g.capacity);
     this.#machine.run("attention", m, this.#machine.n * heads, 2 * headDim * keys);
     out.home = m;

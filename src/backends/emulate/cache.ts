@@ -6,7 +6,7 @@ import type { KvFormat } from "../../formats/format.ts";
 
 const ELEMENT_BYTES: Record<KvFormat, number> = { f32: 4, bf16: 2, fp8: 1 };
 
-/** Sizes in bytes; `capacity` in positions. */
+/** Sizes of a layer's cache: `capacity` in positions, all else but `kvHeads` in bytes. */
 export interface CacheGeometry {
   readonly kvHeads: number;
   readonly elementBytes: number;

@@ -44,7 +44,7 @@ export const KERNELS = [
 ] as const;
 export type KernelName = (typeof KERNELS)[number];
 
-/** What a worker needs to join; sent once. */
+/** What a worker thread is sent once, when it starts. */
 export interface WorkerSetup {
   readonly control: SharedArrayBuffer;
   readonly module: WebAssembly.Module;

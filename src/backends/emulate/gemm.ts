@@ -11,7 +11,7 @@ const LINEAR_TILE = 8;
 
 export class Gemm {
   readonly #perExpert: Int32Array;
-  /** Whether the experts of a layer want the same of their input. */
+  /** Whether all experts of a layer quantize their input in the same way, so that it is prepared once. */
   readonly #alike = new WeakMap<readonly EmulateLinear[], boolean>();
 
   /**
@@ -32,7 +32,7 @@ export class Gemm {
 
   /** outs[i] = QDQ(x) W_i^T + b_i. */
   linear(outs: readonly EmulateTensor[], x: EmulateTensor, linears: readonly EmulateLinear[]): void {
-    // Linears that want the same input format share one prepared input and one pass over the threads.
+    // Linears with the same input format share one prepared input and run as one operation of the threads.
     for (let from = 0; from < linears.length;) {
       const first = linears[from]!;
       let to = from + 1;
@@ -86,7 +86,7 @@ export class Gemm {
    * One GEMM of all chosen experts: tokens are grouped by expert, so that an expert's rows are decoded once for all its
    * tokens.
    *
-   * Where experts want the same of their input, a row of x is prepared once for all of them; else once for each that
+   * Where all experts quantize their input in the same way, a row of x is prepared once; else once for each expert that
    * reads it.
    *
    * @param rows Rows of x to prepare.

@@ -79,7 +79,7 @@ export function mapRuns(
   }
 }
 
-/** Largest single read, so that progress moves. */
+/** Largest single read: short enough that the progress line moves. */
 const READ_BYTES = 64 << 20;
 /** Bytes of a file read at once where only pieces of them are kept. */
 const WINDOW_BYTES = 4 << 20;
@@ -121,7 +121,10 @@ export function readRuns(
   }
 }
 
-/** Keeps the pieces of some rows at a time; a system call per piece would cost more than the bytes between them. */
+/**
+ * Reads some rows at a time and copies the wanted pieces out of them: reading the bytes between the pieces costs less
+ * than a system call for each.
+ */
 function readStrided(reader: Reader, run: StridedRun, view: Uint8Array): void {
   const { file, offset, pieces, pieceBytes, stride, address } = run;
   const group = Math.max(1, Math.floor(WINDOW_BYTES / stride));
@@ -190,7 +193,7 @@ function checkSize(path: string, expected: number): void {
   }
 }
 
-/** Mappings start on page borders; the plan must have seen to that. */
+/** Checks that a mapping starts on a page border, as the plan must have arranged. */
 export function assertPageAligned(runs: readonly Run[]): void {
   for (const run of runs) {
     if (run.address % OS_PAGE !== 0 || run.offset % OS_PAGE !== 0) {

@@ -1,4 +1,4 @@
-/** The memories of a model with the thread pool over them: what operations are run on. */
+/** The WASM memories of a model and the thread pool that runs kernels over them. */
 import type { EmulateTensor } from "./areas.ts";
 import type { KernelName } from "./control.ts";
 import { DescriptorWriter } from "./descriptor.ts";

@@ -32,9 +32,9 @@ export interface ThreadAreas {
   readonly scratchBytes: number;
 }
 
-/** Grabs per thread that balance cores of unequal speed without paying for many atomics. */
+/** Times that each thread takes units in an operation: enough to balance cores of unequal speed, few enough atomics. */
 const GRABS_PER_THREAD = 6;
-/** Loads of the counter before the driver sleeps until the last worker is done. */
+/** Reads of the counter before the driver stops spinning and sleeps until the last worker is done. */
 const SPINS = 20_000;
 
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
@@ -143,7 +143,7 @@ export class Pool {
 
   /**
    * Lets the workers end. A worker that has not finished loading yet still gets its setup message and then sees the
-   * gate, so none is left behind, and `terminate()`, which hangs on a waiting worker, is never needed.
+   * gate. So every worker ends, and `terminate()`, which hangs on a waiting worker, is never needed.
    */
   close(): void {
     if (this.#closed) return;

@@ -19,8 +19,8 @@ import {
 } from "./control.ts";
 
 /**
- * Loads of the gate before a worker goes to sleep: some tens of microseconds, longer than the driver's gap between two
- * operations of one token, far shorter than a person's pause. A sleeping worker costs nothing.
+ * Reads of the gate before a spinning worker goes to sleep: some tens of microseconds, longer than the driver's gap
+ * between two operations of a token. A sleeping worker costs nothing.
  */
 const SPINS = 4000;
 

@@ -1,4 +1,4 @@
-/** What launches pass by value, made of what the backend has: the input of a kernel, a group of linears, a cache. */
+/** Makes the structs that launches pass by value: the input of a kernel, a group of linears, a KV cache. */
 import { QDQ_KIND, type QdqKind, SCALE_RULE, sizeOf, STRUCTS } from "../../../kernels/abi/types.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { InputFormat } from "../../formats/input.ts";
@@ -28,7 +28,7 @@ export function quantizeFor({ input, multipliesCodes }: Pick<GpuLinear, "input" 
   };
 }
 
-/** @param codes Whether an FP8 row holds codes' values, and the scale is left to what multiplies them. */
+/** @param codes Whether FP8 rows keep their codes' values, the scale being applied to the products' sum. */
 function kindOf(input: InputFormat, codes: boolean): QdqKind {
   switch (input.kind) {
     case "none":

@@ -4,7 +4,7 @@ import type { LaunchValues } from "../../../kernels/abi/signature.ts";
 import { elementOf, STRUCTS, type StructType, type StructValue } from "../../../kernels/abi/types.ts";
 import type { ArgumentWriter, DeviceRange } from "../../../ffi/runtime.ts";
 
-/** What a launch of a family is given. */
+/** The values that a launch of a family takes, by name. */
 export type Values<F extends Family> = LaunchValues<
   (typeof SIGNATURES)[F]["arguments"],
   NonNullable<(typeof SIGNATURES)[F]["sizes"]>[number],
@@ -14,7 +14,7 @@ export type Values<F extends Family> = LaunchValues<
 /** The value of a by-value struct. */
 export type Struct<S extends StructType> = StructValue<S, DeviceRange>;
 
-/** Adds one value to what is written; its type is that of the signature. */
+/** Appends one value of the type that the signature has in its place. */
 type Write = (w: ArgumentWriter, value: unknown) => void;
 
 const i32: Write = (w, value) => w.i32(value as number);

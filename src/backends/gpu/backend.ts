@@ -21,12 +21,12 @@ import type { Workspace } from "./workspace.ts";
 const NO_ROWS = new Int32Array(0);
 const NO_BATCH: Batch = { ids: NO_ROWS, slots: NO_ROWS, positions: NO_ROWS };
 
-/** What a backend lends for a measurement. */
+/** What profile.ts measures a batch with. */
 export interface MeasuringTools {
   readonly device: GpuDevice;
   readonly stream: Stream;
   readonly executor: Executor;
-  /** Launches what was asked for; only `keep` and the residual stream are looked at afterwards. */
+  /** Launches the collected operations; afterwards only `keep` and the residual stream are defined. */
   readonly launch: (keep: GpuTensor) => void;
 }
 
@@ -115,8 +115,7 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
   allReduce(x: GpuTensor, group: RankGroup): void {
     const communicator = this.#request.part?.communicator;
     if (!communicator) return;
-    // Over the host's memory: correct on any machine. Sums between devices replace it where there is a library for
-    // them.
+    // Over the host's memory, which works on every machine.
     const values = this.read(x, this.#n);
     communicator.allReduce(values, group, this.executor.options.round);
     this.write(x, values);
@@ -144,8 +143,8 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
 
   /**
    * Computes a batch whose operations `walk` enqueues, and the logits of rows of it, as one recorded graph where that
-   * batch has the shape of an earlier one. `walk` runs the first two times that a shape is seen: plainly, so that
-   * everything is loaded, then to record.
+   * batch has the shape of an earlier one. `walk` runs only the first two times that a shape is seen: once launched
+   * directly, so that every kernel is loaded, then once to be recorded.
    *
    * @param walk The forward pass of `batch`.
    * @param rows At most LOGIT_ROWS rows of the batch.
@@ -200,13 +199,13 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
       }));
   }
 
-  /** Launches what was asked for; nobody looks at tensors between operations any more. */
+  /** Launches the collected operations; intermediate tensors are not read afterwards, so that steps may be fused. */
   launch(): void {
     this.flush(true);
   }
 
   /**
-   * Whether {@linkcode replay} can record a batch: nothing in its launches may depend on where sequences begin and end.
+   * Whether {@linkcode replay} can record a batch: its launches must not depend on where sequences begin and end.
    */
   canReplay(batch: Batch, rows: number): boolean {
     return !this.#request.part && rows <= LOGIT_ROWS && batch.ids.length <= LOGIT_ROWS && isSingle(batch) &&

@@ -1,13 +1,12 @@
 /**
- * What the host tells the device about a batch: token ids, slots, positions, the rows whose logits are wanted,
- * attention tiles.
+ * What the host uploads for a batch: token ids, slots, positions, the rows whose logits are computed, attention tiles.
  */
 import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { Batch } from "../../model/backend.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** Batches that may be under way at once; the host waits before it writes over the memory of an older one. */
+/** Batches in flight at most; before the host reuses the memory of an older one, it waits for that batch. */
 const RING = 4;
 
 /**

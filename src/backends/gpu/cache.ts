@@ -2,7 +2,7 @@
 import type { DeviceRange, Stream } from "../../../ffi/runtime.ts";
 import type { Cache } from "./abi.ts";
 
-/** Copies the first `length` positions of a sequence, or what a ring keeps of them, from one slot to another. */
+/** Copies the first `length` positions of a sequence from one slot to another; of a ring, those that it still holds. */
 export function copyCacheSlot(stream: Stream, cache: Cache, from: number, to: number, length: number): void {
   const bytes = Math.min(length, cache.capacity) * cache.headDim * cache.elementBytes;
   if (bytes === 0) return;

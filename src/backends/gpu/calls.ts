@@ -1,4 +1,4 @@
-/** Launches of single kernels by the signatures of kernels/abi. What is launched is decided elsewhere. */
+/** Launches single kernels by the signatures of kernels/abi; executor.ts decides which. */
 import { BLOCK, blocksOf } from "../../formats/format.ts";
 import type { LaunchTraits } from "../../../kernels/manifest.ts";
 import { ALL_SIGNATURES, type Family } from "../../../kernels/abi/signatures.ts";
@@ -7,9 +7,9 @@ import type { ArgumentWriter, Kernel, Stream } from "../../../ffi/runtime.ts";
 import { argumentsWriter, type Values } from "./arguments.ts";
 import type { KernelSet } from "./kernels.ts";
 
-/** Which blocks of 256 threads fill a processor; more of them would only stage the same input again. */
+/** Blocks of 256 threads that fill a multiprocessor; more would only stage the same input again. */
 const BLOCKS_PER_PROCESSOR = 8;
-/** More than any kernel with rows in shared memory has there besides. */
+/** An upper bound of the static shared memory of the kernels that also stage rows there. */
 const STATIC_SHARED_BYTES = 1024;
 /** Dynamic shared memory that needs no permission. */
 const SHARED_BYTES = 48 * 1024;
@@ -51,7 +51,7 @@ export class Calls {
     mostBlocks = Infinity,
   ): void {
     const known = this.#known.get(entry) ?? this.#load(family, entry), { signature, traits } = known;
-    // Erased only here: `values` is of this very signature.
+    // The type is erased here only: `values` has the type of this signature.
     const erased = values as unknown as Parameters<Signature["blocks"]>[0];
     const [x, y, z] = signature.blocks(erased, traits);
     if (x === 0 || y === 0) return;

@@ -39,7 +39,7 @@ export interface Choice {
   readonly how: string;
 }
 
-/** Which matrix kernels the compiled code objects of an architecture hold. */
+/** Which matrix kernels were compiled for an architecture. */
 export interface CompiledKernels {
   /** bf16 products by matrix instructions. */
   readonly matrix: boolean;

@@ -1,18 +1,18 @@
 /**
- * Collects the operations that the graph asks for, until somebody needs a result; then joins those that one kernel
- * computes, and launches them.
+ * Collects the operations that the graph asks for until a result is read; then fuses those that one kernel computes,
+ * and launches them.
  */
 import type { Executor } from "./executor.ts";
 import { fuse, type Operation, writes } from "./operations.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
 
-/** Experts by the arrays of linears that the graph names them by. */
+/** The device's tables of experts, by the arrays of linears that the graph passes. */
 export type ExpertTables = ReadonlyMap<readonly GpuLinear[], ExpertTable>;
 
-/** The half of a backend that takes operations. */
+/** The operations of the backend contract: each is recorded here and launched later. */
 export abstract class OperationCollector {
   readonly #queue: Operation[] = [];
-  /** Tensors whose last contents were never written, because a fused step had no need of them. */
+  /** Tensors whose last contents were never written, because a fused step skipped them. */
   protected readonly elided = new Set<GpuTensor>();
 
   constructor(protected readonly executor: Executor, protected readonly experts: ExpertTables) {}
@@ -66,10 +66,9 @@ export abstract class OperationCollector {
   }
 
   /**
-   * Launches what was asked for.
+   * Launches the collected operations.
    *
-   * @param final Whether tensors between operations are of no interest any more; all but `keep` and the residual
-   *   stream.
+   * @param final Whether no tensor but `keep` and the residual stream is read afterwards.
    */
   protected flush(final: boolean, keep?: GpuTensor): void {
     if (this.#queue.length === 0) return;

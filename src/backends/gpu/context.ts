@@ -8,7 +8,8 @@ import type { Calls } from "./calls.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**
- * Largest batch that vector kernels compute: above it the weights would be read more often than a matrix kernel takes.
+ * Largest batch that vector kernels compute: beyond it, reading the weights for every few tokens takes longer than a
+ * matrix kernel.
  */
 export const VECTOR_TOKENS = 8;
 
@@ -17,7 +18,7 @@ export interface BatchShape {
   readonly n: number;
   /** Whether no two tokens belong to one sequence. */
   readonly single: boolean;
-  /** Pieces of sequences that attention tiles are made of: number of tiles in the workspace's list. */
+  /** Number of attention tiles in the workspace's list. */
   readonly attentionTiles: number;
   /** Where rotation angles are looked up. */
   readonly rotary: { readonly cos: DeviceRange; readonly sin: DeviceRange; readonly rows: DeviceRange };
@@ -29,7 +30,7 @@ export interface ExecutorOptions {
   readonly context: number;
   /** Whether results are rounded: dtype bf16. */
   readonly round: boolean;
-  /** Row of the whole vocabulary and expert that are this rank's first. */
+  /** This rank's first row of the vocabulary and its first expert. */
   readonly firstId: number;
   readonly firstExpert: number;
   /** Entry points with matrix instructions that agreed with the generic ones on this device. */

@@ -92,12 +92,12 @@ export async function decodeLoop(
   return { steps: done, hostMilliseconds };
 }
 
-/** Waits for what still writes to the ring, whatever becomes of it: an error is on its way already. */
+/** Waits until no step writes to the ring any more; errors are ignored, since one is being thrown already. */
 function settle(stream: Stream): void {
   try {
     stream.synchronize();
   } catch {
-    // A device that failed writes nothing any more.
+    // A failed device no longer writes.
   }
 }
 

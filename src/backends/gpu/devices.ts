@@ -10,7 +10,7 @@ import { spelled, type Text } from "../../words.ts";
 
 /** Where to look. */
 export interface SearchOptions {
-  /** The library of `--hip-library`; nothing else is tried for HIP then. */
+  /** Path of the HIP library; no other is tried for HIP then. */
   readonly hipLibrary?: string;
   readonly kernels?: KernelFiles;
 }
@@ -29,9 +29,9 @@ export interface FoundDevice extends DeviceProperties {
 /** What became of one GPU library. */
 export interface GpuReport {
   readonly backend: GpuKind;
-  /** Whether there is such a library, of use or not. */
+  /** Whether the library was found, whether or not it can be used. */
   readonly found: boolean;
-  /** Path and version, or null where it is of no use. */
+  /** Path and version, or null where it cannot be used. */
   readonly library: { readonly path: string; readonly version: string } | null;
   /** One line; null where at least one device was found. */
   readonly problem: Text | null;
@@ -47,7 +47,7 @@ export function openGpuLibrary(kind: GpuKind, hipLibrary?: string): GpuRuntime {
   return kind === "hip" ? openHip(hipLibrary) : openCuda();
 }
 
-/** Looks for GPUs through every library. Does not throw: what is wrong is in the reports. */
+/** Looks for GPUs through every library. Does not throw: reports say what failed. */
 export function findGpus(options: SearchOptions = {}): readonly GpuReport[] {
   let kernels: KernelFiles | null = null, kernelProblem = "";
   try {

@@ -17,7 +17,7 @@ import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
 export class Experts {
   constructor(readonly context: LaunchContext, readonly inputs: Inputs) {}
 
-  /** Whether the experts' outputs are weighed and summed by the kernel that computes them. */
+  /** Whether the kernel that computes the experts' outputs also weights and sums them. */
   canDownCombine({ first: { suffix, cols } }: ExpertTable): boolean {
     const { few, calls, options: { config } } = this.context;
     return !few || calls.fits(`expert_down_combine_${suffix}`, cols, config.topK);

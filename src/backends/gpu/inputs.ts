@@ -8,7 +8,7 @@ import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 import { strideOf } from "./workspace.ts";
 
 export class Inputs {
-  /** What the prepared rows are of, so that two linears can share them. */
+  /** The tensor and QDQ that the prepared rows were made of, so that linears with the same ones share them. */
   #prepared:
     | { readonly x: GpuTensor; readonly norm: GpuVector | null; readonly key: string; readonly rows: Prepared }
     | null = null;
@@ -22,7 +22,7 @@ export class Inputs {
   }
 
   /**
-   * Says that a tensor got new contents from outside.
+   * Records that a tensor was written from outside the graph.
    *
    * @param rounded Whether they are numbers of the dtype, as those of all operations are that a linear reads.
    */
@@ -91,7 +91,7 @@ export class Inputs {
     return into;
   }
 
-  /** Prepared rows are of no use any more once their source changes. */
+  /** Forgets prepared rows whose source changes. */
   forget(step: Step): void {
     const x = this.#prepared?.x;
     if (!x) return;

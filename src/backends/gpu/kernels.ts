@@ -1,6 +1,6 @@
 /**
- * The compiled kernels: which there are for an architecture, in which file, how they are launched. Code objects are
- * loaded when a kernel of theirs is first asked for.
+ * The compiled kernels of an architecture: their files and launch traits. A code object is loaded when one of its
+ * kernels is first asked for.
  */
 import type { LaunchTraits, Manifest, ManifestArchitecture } from "../../../kernels/manifest.ts";
 import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";

@@ -1,7 +1,7 @@
 /**
- * The operations that the graph asked for and that have not been launched yet, and their fusion: neighbouring
- * operations that one kernel computes become one step. Every fused kernel gives the bits of the operations it stands
- * for; what it leaves out is only the intermediate tensor, and only where nobody looks at it.
+ * Operations that were recorded and not launched yet, and their fusion: neighbouring operations that one kernel
+ * computes become one step. A fused kernel gives the same bits as the operations it replaces; it only leaves out
+ * intermediate tensors that are not read.
  */
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
 
@@ -52,7 +52,7 @@ export type Step =
     readonly v: GpuTensor;
     readonly layer: number;
   }
-  /** Norm, router and choice; null for what nobody looks at. */
+  /** Norm, router and choice of experts; null for a result that is not read. */
   | {
     readonly kind: "normRoute";
     readonly x: GpuTensor;
@@ -80,7 +80,7 @@ export function labelOf(step: Step): string {
   return step.kind === "linear" ? `linear of ${step.x.name}` : step.kind;
 }
 
-/** Tensors that an operation looks at. */
+/** Tensors that an operation reads. */
 function reads(o: Operation): readonly GpuTensor[] {
   switch (o.kind) {
     case "embed":
@@ -108,7 +108,7 @@ function reads(o: Operation): readonly GpuTensor[] {
   }
 }
 
-/** Tensors that an operation gives new contents. */
+/** Tensors that an operation writes. */
 export function writes(o: Operation): readonly GpuTensor[] {
   switch (o.kind) {
     case "linear":
@@ -125,18 +125,18 @@ export function writes(o: Operation): readonly GpuTensor[] {
   }
 }
 
-/** What {@linkcode fuse} found. */
+/** The result of {@linkcode fuse}. */
 export interface Fused {
   readonly steps: readonly Step[];
-  /** Tensors whose last contents were never written, because a fused step had no need of them. */
+  /** Tensors whose last contents are never written, because a fused step skips them. */
   readonly elided: ReadonlySet<GpuTensor>;
 }
 
 /**
  * Joins operations into steps.
  *
- * @param seen Whether a tensor is looked at after the last operation.
- * @param canFuse Which of the fused kernels there are for the weights in question.
+ * @param seen Whether a tensor is read after the last operation.
+ * @param canFuse Which fused kernels exist for the weights in question.
  */
 export function fuse(
   operations: readonly Operation[],
@@ -149,7 +149,7 @@ export function fuse(
   const steps: Step[] = [];
   const elided = new Set<GpuTensor>();
 
-  /** True if nobody looks at what `tensor` holds after operation `index`. */
+  /** True if the contents of `tensor` after operation `index` are not read. */
   const dead = (tensor: GpuTensor, index: number): boolean => {
     for (let j = index + 1; j < operations.length; j++) {
       const next = operations[j]!;
@@ -160,7 +160,7 @@ export function fuse(
   };
   const elide = (tensor: GpuTensor) => void elided.add(tensor);
   const put = (step: Step, index: number): number => {
-    // What is written has contents again.
+    // A tensor that is written holds its contents again.
     for (const tensor of writtenBy(step)) elided.delete(tensor);
     steps.push(step);
     return index;
@@ -232,7 +232,7 @@ export function fuse(
     return put(o, i + 1);
   }
 
-  /** The tensor that the operation after `index` adds `y` to, if `y` is not looked at otherwise. */
+  /** The tensor that the operation after `index` adds `y` to, if `y` is read nowhere else. */
   function sumAfter(index: number, y: GpuTensor): GpuTensor | null {
     const add = operations[index + 1];
     return add?.kind === "add" && add.y === y && add.h !== y && dead(y, index + 1) ? add.h : null;

@@ -16,14 +16,14 @@ import {
 } from "../../checkpoint/source.ts";
 import { blocksOf, bytesOf } from "../../formats/format.ts";
 
-/** Kernels want weights, scales, biases to begin at multiples of this. */
+/** Alignment in bytes that kernels need of weights, scales and biases. */
 const ALIGNMENT = 16;
 /**
- * What starts a new stretch begins at multiples of this, so that rows of common widths share cache lines as in the
- * file.
+ * Alignment in bytes of the start of a stretch (neighbouring tensors of a file that are copied at once), so that rows
+ * of common widths lie in cache lines as in the file.
  */
 const STRETCH_ALIGNMENT = 256;
-/** Unused bytes between two tensors of a file that are rather read and dropped than skipped. */
+/** Up to this many unused bytes between two tensors of a file are read and dropped rather than skipped. */
 const LARGEST_GAP = 65_536;
 
 /**
@@ -51,7 +51,7 @@ export interface PlacedMatrix {
   readonly rowScales: Constant | null;
 }
 
-/** Numbers that come from the host. */
+/** float32 numbers that are not copied from a file but computed on the host. */
 export interface Constant {
   readonly values: Float32Array;
   address: number;
@@ -121,7 +121,7 @@ function addressAfter(previous: Placement | null, end: number, next: Placement):
   return align(end, STRETCH_ALIGNMENT);
 }
 
-/** Collects what has to be placed; equal ranges once. */
+/** Collects the ranges to be placed, equal ones once. */
 class Collector {
   readonly placements = new Map<string, Placement>();
   readonly matrices = new Map<MatrixSource, PlacedMatrix>();
@@ -202,7 +202,7 @@ export function chunksOf(placements: readonly Placement[], limit: number): Chunk
       open = { file, offset, end: offset, copies: [] };
     }
     const at = offset - open!.offset, last = open!.copies.at(-1);
-    // One copy where file and memory have the same distance; what lies between is nobody's.
+    // One copy where two pieces are as far apart in memory as in the file: no tensor is placed between them.
     if (last && address - last.address === at - last.at) {
       open!.copies[open!.copies.length - 1] = { ...last, bytes: at + bytes - last.at };
     } else open!.copies.push({ at, bytes, address });

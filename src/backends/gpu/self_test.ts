@@ -1,7 +1,7 @@
 /**
- * Kernels with matrix instructions are only used after they agreed, on this very device, with the generic kernels:
- * their layouts of registers differ between architectures, and a wrong one still gives fluent text. Takes some
- * milliseconds at start-up.
+ * Kernels with matrix instructions are used only after their results agreed with the generic kernels' on this device:
+ * register layouts differ between architectures, and a wrong one still gives fluent text. Takes some milliseconds at
+ * start-up.
  */
 import { LAYER_LINEARS, linearsNamed } from "../../checkpoint/source.ts";
 import { operationWith } from "../../model/operations.ts";
@@ -15,7 +15,7 @@ import type { GpuLinear, GpuTree } from "./tensors.ts";
 /** Which matrix kernels may be used. */
 export interface SelfTest {
   readonly accepted: ReadonlySet<string>;
-  /** Entry points that gave something else than the generic ones. */
+  /** Entry points whose results differed from the generic ones'. */
   readonly rejected: readonly string[];
 }
 

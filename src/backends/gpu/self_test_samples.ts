@@ -1,4 +1,4 @@
-/** Memory of the self-test and what lies in it: random numbers, linears, rows. Always the same ones. */
+/** The self-test's memory and its pseudo-random contents: numbers, linears, rows. The same in every run. */
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { DeviceRange, GpuDevice, PinnedBuffer } from "../../../ffi/runtime.ts";
 import { float32ToBf16 } from "../../formats/bf16.ts";

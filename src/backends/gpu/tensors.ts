@@ -1,4 +1,4 @@
-/** What the GPU backend's handles are behind the opaque types of the contract. */
+/** The GPU backend's handles, which are opaque types in the contract. */
 import { type InputFormat, sameInput } from "../../formats/input.ts";
 import type { NumberFormat } from "../../../kernels/abi/types.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
@@ -29,7 +29,7 @@ export interface GpuVector extends Vector {
   readonly format: NumberFormat;
 }
 
-/** A linear; the fields of `MxLinear` in kernels/ABI.md, and what happens to its input. */
+/** A linear: the fields of `MxLinear` in kernels/ABI.md, and the QDQ of its input. */
 export interface GpuLinear extends Linear {
   /** Null where this rank has no row or column of it. */
   readonly weight: DeviceRange | null;

@@ -12,18 +12,18 @@ import type { GpuTensor } from "./tensors.ts";
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
 export const SPLIT_TOKENS = 64;
 /**
- * Keys of one tile of a cut attention; a block walks over one while the context allows it, because a tile is mostly
- * waiting.
+ * Keys of a tile where attention is split over time. A tile's time is mostly waiting for memory, so a block takes only
+ * one as long as the number of parts allows it.
  */
 const SPLIT_KEYS = 64;
 /** `attention_reduce` merges no more. */
 const MOST_SPLITS = 64;
-/** Steps of generation that the device may be ahead of the host, and whose tokens it keeps. */
+/** Steps of generation that the device may be ahead of the host; it keeps their tokens. */
 export const HISTORY_STEPS = 256;
 
 /**
- * Parts that a token's visible keys are cut into. Depends on the context that was set aside and not on how much of it
- * is used, so that a token's sums do not depend on its batch.
+ * Parts that a token's visible keys are split into. Follows from the size of the context, not from how much of it is
+ * used, so that a token's sums do not depend on its batch.
  *
  * @param window Keys of a sliding layer, or 0.
  */
@@ -64,7 +64,7 @@ export const strideOf = (width: number) => Math.max(32, align(width, 32));
 export interface WorkspacePlan<N extends string> {
   readonly activationBytes: number;
   readonly cacheBytes: number;
-  /** Makes the tensors and caches out of allocated memory. */
+  /** Makes the tensors and caches once memory is allocated. */
   place(activations: DeviceBuffer, caches: DeviceBuffer): Workspace<N>;
 }
 

@@ -1,10 +1,10 @@
-/** Which layout a checkpoint has, and what to say of tensors that it does not use. */
+/** Which layout a checkpoint has, and the warning about tensors that the layout does not use. */
 import { InputError } from "../../errors.ts";
 import { printable, show } from "../../describe.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { LayoutName } from "./layout.ts";
 
-/** Signs of a layout in tensor names, the more specific first. */
+/** Tensor names that identify a layout, the more specific first. */
 const SIGNS: readonly (readonly [LayoutName, RegExp])[] = [
   ["original", /^block\.\d+\.(?:attn|mlp)\./],
   ["quark", /^model\.layers\.\d+\.(?:mlp\.experts\.(?:\d+\.)?(?:gate_up|down)_proj\.weight$|.*_scale$)/],
@@ -13,10 +13,10 @@ const SIGNS: readonly (readonly [LayoutName, RegExp])[] = [
 ];
 
 /**
- * The layout that the tensors show. The config is asked only where tensors leave it open: AMD Quark can leave experts
- * in the blocks that Hugging Face has as well.
+ * The layout, judged by the tensors' names. The config decides only where these do not: AMD Quark can keep experts in
+ * the blocks that Hugging Face's own layout uses.
  *
- * @param names Of all tensors.
+ * @param names Names of all tensors.
  * @param quantMethod `quantization_config.quant_method`.
  * @param place What messages begin with.
  * @throws {InputError} where no tensor is one of GPT-OSS's.
@@ -35,14 +35,14 @@ export function detectLayout(names: readonly string[], quantMethod: unknown, pla
   return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;
 }
 
-/** What the tensors of a layout are, for a config that says something else by its quant_method alone. */
+/** How a message describes the tensors of a layout whose config names another quant_method. */
 const CONTRADICTED: readonly { layout: LayoutName; method: string; tensors: string }[] = [
   { layout: "quark", method: "mxfp4", tensors: 'of quant_method "quark"' },
   { layout: "hf_bf16", method: "mxfp4", tensors: "without quantization" },
 ];
 
 /**
- * A line about a quant_method that the tensors contradict, or null. The tensors count.
+ * A warning, one line, where the tensors contradict the config's quant_method, or null. The tensors are believed.
  *
  * AMD Quark's config names formats module by module, and the plan compares those; methods that are unknown are refused
  * there too.
@@ -57,27 +57,27 @@ export function methodWarning(layout: LayoutName, quantMethod: unknown, configPa
 }
 
 /**
- * Names of tensors that change what a linear, or what stands between linears, computes, in every layout: below a
- * linear's own name, in the attention or the experts of a layer, or a rotation that several linears share.
+ * Names of tensors that change what the model computes, in every layout: below a linear's own name, in the attention or
+ * the experts of a layer, or a rotation that several linears share.
  */
 const COMPUTES = [
   /^(?:model\.layers|block)\.\d+\.(?:self_attn|attn|mlp)\./,
   /^(?:lm_head|model\.embed_tokens|model\.norm|embedding|unembedding|norm)\./,
   /(?:^|[._])(?:rotation|prescale)(?:[._]|$)/,
 ];
-/** Old files have the rotary embedding's table, which the config says too. */
+/** Old files hold the rotary embedding's table, which follows from the config. */
 const HARMLESS = /\.rotary_emb\.inv_freq$/;
 
-/** Names that one warning spells out. */
+/** Most names that one warning lists. */
 const NAMED = 3;
 
 /**
- * What to say of tensors that no part of the model took.
+ * The warning about tensors that the layout did not read.
  *
  * @param place What messages begin with.
  * @returns One line, or null.
- * @throws {InputError} for tensors without which the model would be another one: of further layers or experts, of
- *   quantizations that are not read, and of whatever else is part of a module that is computed here.
+ * @throws {InputError} for tensors that would change the model's results: of further layers or experts, of
+ *   quantizations that are not supported, or of anything else within a module that is computed here.
  */
 export function checkUnused(unused: readonly string[], { layers, experts }: ModelConfig, place: string): string | null {
   for (const name of unused) {

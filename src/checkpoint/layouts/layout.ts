@@ -1,24 +1,24 @@
-/** What every layout does: from disk names to a {@linkcode ModelSource}. */
+/** What the layouts share: the way from tensors' names on disk to a {@linkcode ModelSource}. */
 import { NO_QDQ } from "../../formats/input.ts";
 import type { ModelConfig } from "../model_config.ts";
 import type { KvScales, LayerTree, LinearSource, MatrixSource, ModelTree, VectorSource } from "../source.ts";
 import type { TensorSet } from "../tensor_set.ts";
 
-/** The layouts, by what messages and reports call them. */
+/** The layouts by the names that messages and reports have for them. */
 export type LayoutName = "hf_mxfp4" | "hf_bf16" | "original" | "quark";
 
 /** The weights as file ranges; the files themselves are the same for every layout. */
 export interface LayoutSource {
   readonly tree: ModelTree<MatrixSource, LinearSource, VectorSource>;
   readonly kvScales: readonly KvScales[];
-  /** Layers whose scales of the cache are among the tensors; none if left out. */
+  /** Layers whose KV cache scales are among the tensors; none if left out. */
   readonly storedKvScales?: number;
 }
 
 /** The two linears of an expert, each for all experts. */
 export type Experts = Pick<LayerTree<LinearSource, VectorSource>, "gateUp" | "down">;
 
-/** One of the two linears of the experts, by its place. */
+/** One of the two linears of the experts. */
 export interface ExpertShape {
   /** Name that Hugging Face gives it. */
   readonly projection: "gate_up_proj" | "down_proj";
@@ -42,7 +42,7 @@ export const layerModule = (layer: number): string => `model.layers.${layer}`;
 export const expertModule = (layer: number, expert: number, { projection }: ExpertShape): string =>
   `${layerModule(layer)}.mlp.experts.${expert}.${projection}`;
 
-/** A linear whose input stays as it is, until the plan says otherwise. */
+/** A linear whose input is not quantized, unless the plan changes that. */
 export function linear(
   module: string,
   weight: MatrixSource,
@@ -59,7 +59,7 @@ export function linear(
   };
 }
 
-/** Scales of a cache whose checkpoint has none. */
+/** The KV cache scales of a checkpoint that has none: 1. */
 export function noKvScales({ layers }: ModelConfig): KvScales[] {
   return Array.from({ length: layers }, () => ({ k: 1, v: 1 }));
 }

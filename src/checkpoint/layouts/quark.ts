@@ -26,8 +26,8 @@ import { ScaleReader } from "./values.ts";
 /**
  * Reads the layout.
  *
- * @param said What no tensor shows.
- * @param onWarning Called with one line for tensors that are there and not used.
+ * @param said What only the config says of the stored weights.
+ * @param onWarning Called with one line about tensors that exist but are not used.
  * @throws {InputError} naming the first tensor that is missing, or contradicts others.
  */
 export function readQuark(
@@ -100,7 +100,7 @@ class QuarkReader {
     return linears;
   }
 
-  /** Experts of a layer are computed together: one format, and a calibrated scale for all or none. */
+  /** Checks that a layer's experts, which are computed together, have one format and static scales all or none. */
   #checkAlike(linears: readonly LinearSource[]): void {
     const describe = ({ weight: { format, scale } }: LinearSource) =>
       scale.kind === "row" ? `${format} with a scale per row` : format;

@@ -7,11 +7,11 @@ import { isOneOf, type TensorSet } from "../tensor_set.ts";
 import type { ScaleReader } from "./values.ts";
 
 /**
- * Largest block that is read: a matrix of the whole width of gpt-oss-20b would take longer than the linear after it.
+ * Largest rotation matrix that is accepted: one as wide as gpt-oss-20b would cost more than the linear that follows.
  */
 const MOST = 1024;
 
-/** Reads rotations; equal matrices are held once, since thousands of linears have the same. */
+/** Reads rotations; equal matrices are kept in memory once, since thousands of linears share one. */
 export class RotationReader {
   readonly #tensors: TensorSet;
   readonly #scales: ScaleReader;
@@ -55,7 +55,7 @@ export class RotationReader {
   }
 
   #matrix(tensor: StoredTensor, size: number): Float64Array {
-    // Hadamard matrices are stored as signs, trained ones as they are.
+    // Hadamard matrices are stored as signs (-1, 1), trained ones with their own values.
     if (!isOneOf(tensor, ["I8", "F64"])) this.#tensors.refuse(tensor, `I8 or F64 ${shapeText(tensor.shape)}`);
     const { buffer } = this.#scales.bytes(tensor);
     const stored = tensor.dtype === "I8" ? new Int8Array(buffer) : new Float64Array(buffer);

@@ -1,6 +1,6 @@
 /**
- * What quantization_config alone says of stored weights: which MXFP6 format they have, and whether plain ones were
- * quantized and dequantized.
+ * What only quantization_config says of stored weights: which MXFP6 format they have, and whether weights that are
+ * stored as plain numbers were quantized and dequantized.
  */
 import { candidateNames } from "../quark/module_names.ts";
 import { QuarkConfig } from "../quark/read_config.ts";
@@ -14,7 +14,7 @@ const hasSixBits = (format: string | undefined): format is MxFormat =>
   format !== undefined && isMxFormat(format) && STORED_FORMATS[format].bits === 6;
 
 /**
- * What a config says.
+ * Reads what the config says of stored weights.
  *
  * @param path Path of config.json, for messages.
  */
@@ -25,8 +25,9 @@ export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
 }
 
 /**
- * The resolver for a config: what it says of the module, by the rules that the plan follows. Where that is no 6-bit
- * format, although the tensor has 6 bits, the one that the config names anywhere.
+ * A function from a module's name to its 6-bit format: what the config says of the module, by the rules that the plan
+ * follows. Where the config has no 6-bit format for a module whose tensor has 6 bits: the one 6-bit format that the
+ * config names elsewhere.
  *
  * @param path Path of config.json, for messages.
  */
@@ -35,7 +36,7 @@ function mxfp6Resolver(quantization: Json | null, path: string): Mxfp6Resolver {
   let config: QuarkConfig | undefined;
   let named: MxFormat | null | undefined;
   return (module) => {
-    // Only now: a checkpoint without 6-bit weights may have a config of another kind.
+    // Parsed only when asked for: a checkpoint without 6-bit weights may have a config of another form.
     config ??= new QuarkConfig(quantization, path);
     const said = config.of(candidateNames(module)).weight?.format;
     if (named === undefined) named = onlyNamed(quantization);

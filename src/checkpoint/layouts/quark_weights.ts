@@ -8,18 +8,18 @@ import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
 import type { ScaleReader } from "./values.ts";
 
 /**
- * Tells which format of 6 bits a module has, or null where the config does not say. All have 24 bytes a block: the
- * tensor does not show it.
+ * Which 6-bit format a module has, or null where the config does not say. The tensor cannot tell: every 6-bit format
+ * has 24 bytes per block.
  */
 export type Mxfp6Resolver = (module: string) => MxFormat | null;
 
-/** What the config alone says of stored weights. */
+/** What only the config says of stored weights. */
 export interface QuarkSaid {
   /** Which of the two 6-bit formats a module has. */
   readonly mxfp6: Mxfp6Resolver;
   /**
-   * Whether weights are plain numbers that went through their formats; their scales stand beside them and are not
-   * needed.
+   * Whether the weights are fake-quantized: plain numbers that were quantized and dequantized already. Their scales are
+   * stored beside them and not needed.
    */
   readonly fakeQuantized: boolean;
 }
@@ -28,7 +28,7 @@ const FP8 = { F8_E4M3: "fp8_e4m3", F8_E4M3FNUZ: "fp8_e4m3fnuz" } as const;
 
 /** Reads matrices with their scales. */
 export class QuarkWeights {
-  /** Scales found beside weights that need none, and are not said to be fake-quantized. */
+  /** Names of scales beside plain weights that the config does not call fake-quantized. */
   readonly plainWithScale: string[] = [];
   readonly #tensors: TensorSet;
   readonly #scales: ScaleReader;

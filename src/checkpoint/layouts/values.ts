@@ -1,10 +1,10 @@
-/** Reading the few numbers that a plan needs at once: calibrated scales. */
+/** Reads calibrated scales: the few numbers that a plan needs before weights are loaded. */
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import { readable, readExactly } from "../../read.ts";
 import { isOneOf, type TensorSet } from "../tensor_set.ts";
 
-/** Dtypes that scales come in; all are widened (or for F64 rounded) to float32. */
+/** Dtypes of stored scales; all are widened to float32, F64 is rounded. */
 export const SCALE_DTYPES = ["BF16", "F16", "F32", "F64"] as const;
 
 const WIDEN: Record<(typeof SCALE_DTYPES)[number], (buffer: ArrayBuffer) => Float32Array<ArrayBuffer>> = {
@@ -26,7 +26,7 @@ export class ScaleReader implements Disposable {
   /**
    * All numbers of a tensor.
    *
-   * @param lengths How many numbers it may hold; its shape is free otherwise: scalars are stored as [] and as [1].
+   * @param lengths Allowed counts of numbers. The shape is not checked otherwise: a scalar may be stored as [] or [1].
    * @throws {InputError} for another dtype or number of numbers, and for numbers that are not finite and above 0.
    */
   read(tensor: StoredTensor, lengths: readonly number[]): Float32Array<ArrayBuffer> {
@@ -47,7 +47,7 @@ export class ScaleReader implements Disposable {
     );
   }
 
-  /** The bytes of a tensor as they are. */
+  /** The raw bytes of a tensor. */
   bytes(tensor: StoredTensor): Uint8Array<ArrayBuffer> {
     const path = this.#tensors.pathOf(tensor);
     return readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes));
