@@ -5,7 +5,7 @@
  *     deno bench --allow-read bench/wasm_linear.bench.ts
  */
 import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS } from "../src/formats/format.ts";
-import { compileKernels, instantiate } from "../src/backends/emulate/wasm.ts";
+import { compileKernels, instantiate } from "../src/wasm.ts";
 const ROWS = 2880, COLS = 2880;
 
 /** Storages: format, and whether [cols, rows] is stored. */

@@ -8,10 +8,24 @@ import type { InputRotation } from "../formats/rotation.ts";
 
 /** A file of the checkpoint that weights are read from. */
 export interface SourceFile {
-  /** Path to open. */
+  /** Path to open; of a made file, that of the matrix which it is made of, for messages. */
   readonly path: string;
   /** Size in bytes when it was validated. */
   readonly bytes: number;
+  /** Of a file that nobody wrote: its bytes are made whenever they are read. */
+  readonly made?: MadeMatrix;
+}
+
+/**
+ * A matrix in another format than it is stored in: packed codes row by row, then its e8m0 scales row by row where the
+ * format has them. Other scales are part of the {@linkcode MatrixSource} that lies in it.
+ */
+export interface MadeMatrix {
+  /** The stored matrix; its files are in the same list. */
+  readonly from: MatrixSource;
+  readonly format: WeightFormat;
+  /** float32, length 1 or one per row, what numbers are divided by; null for formats that need none. */
+  readonly scales: Float32Array | null;
 }
 
 /** Scales of a stored matrix. `offset`s are bytes from the start of `file`. */

@@ -31,6 +31,8 @@ import { note, writeOut } from "./terminal.ts";
 interface LinearSummary {
   readonly name: string;
   readonly weight: string;
+  /** How it is stored, where it is converted while it is loaded; null: as it is computed. */
+  readonly stored_as: string | null;
   readonly input: string;
   readonly scales: string;
   /** What decided about the input. */
@@ -80,8 +82,8 @@ async function summarize(
     fingerprint: await checkpoint.fingerprint(),
     fingerprint_covers: FINGERPRINT_COVERS,
     config,
-    files: source.files,
-    file_bytes: source.files.reduce((sum, { bytes }) => sum + bytes, 0),
+    files: checkpoint.source.files,
+    file_bytes: checkpoint.source.files.reduce((sum, { bytes }) => sum + bytes, 0),
     weight_bytes: weightBytes(source),
     scheme: plan.scheme,
     scale_rule: plan.scaleRule,
@@ -132,6 +134,7 @@ function summary(name: string, linears: readonly LinearSource[], decided: Decide
   return {
     name,
     weight: weight.format,
+    stored_as: plan?.storedAs?.format ?? null,
     input: inputText(linears[0]!),
     scales: scalesText(weight, plan),
     decided_by: said(plan?.decidedBy ?? ""),
@@ -244,8 +247,17 @@ function rankLines(ranks: Report["parallel"]["ranks"]): string[] {
   ];
 }
 
-function cells({ name, weight, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {
-  return [name, weight, input, scales, decided_by, shape.join(" x "), `${count}`, bytesText(bytes)];
+function cells({ name, weight, stored_as, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {
+  return [
+    name,
+    stored_as === null ? weight : `${weight} (stored as ${stored_as})`,
+    input,
+    scales,
+    decided_by,
+    shape.join(" x "),
+    `${count}`,
+    bytesText(bytes),
+  ];
 }
 
 function windows({ sliding, slidingWindow, layers }: ModelConfig): string {

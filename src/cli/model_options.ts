@@ -34,7 +34,8 @@ export const FORMAT_OPTIONS = {
   scheme: option(
     "NAME",
     choice(...SCHEME_NAMES).optional(),
-    "quantization scheme whose inputs replace the checkpoint's, for instance w_mxfp4_a_mxfp4",
+    "quantization scheme of the experts, for instance w_mxfp6_e3m2_a_fp8: what their inputs go through, and weights, " +
+      "which are converted while they are loaded where they are stored otherwise",
   ),
   dtype: option(
     "TYPE",

@@ -3,8 +3,8 @@ import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { missingScales } from "../plan/planned.ts";
-import type { WeightFormat } from "../formats/format.ts";
 import type { Plan } from "../plan/plan.ts";
+import { furtherLoss } from "../plan/scheme_weights.ts";
 import { Sources } from "../quantize/hashes.ts";
 import { Journal } from "../quantize/journal.ts";
 import type { Observed } from "../quantize/observe.ts";
@@ -95,12 +95,12 @@ function refuseInVain(options: QuantizeOptions): void {
   if (given !== undefined) throw UsageError.of("contradiction", { option: given }, "with --calibrate");
 }
 
-/** Warns where the numbers to quantize are no longer a trained model's own. GPT-OSS was trained to be MXFP4. */
+/** Warns where the numbers to quantize are no longer a trained model's own. */
 function warnOfFurtherLoss(targets: Targets): void {
-  const trained: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
-  const formats = allLinears(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight.format);
-  const other = [...new Set(formats.filter((format) => !trained.includes(format)))];
-  if (other.length > 0) note(`warning: weights that are ${other.join(" and ")} already are quantized again`);
+  const encoded = allLinears(targets).filter(({ copied }) => !copied);
+  for (const line of furtherLoss(encoded.map(({ source }) => ({ weight: source.weight.format })))) {
+    note(`warning: ${line}`);
+  }
 }
 
 /** Scales of the cache, or null where the written checkpoint has a cache like its activations. */

@@ -1,5 +1,5 @@
 /** What this program is: version, revision of its source, and hashes of the compiled code that it runs. */
-import { WASM_PATH } from "../backends/emulate/wasm.ts";
+import { WASM_PATH } from "../wasm.ts";
 import manifest from "../../deno.json" with { type: "json" };
 import { asset } from "../assets.ts";
 import { printableLine } from "../printable.ts";

@@ -26,6 +26,9 @@ export const SettingProtocol = z.strictObject({
   scale_rule: z.string().nullable().describe(
     "rule by which scales of MX inputs are made on the fly: even or floor; null where no input is MX",
   ),
+  converted_from: z.string().nullable().describe(
+    "formats that the experts' weights are stored in and converted from while they are loaded; null where none are",
+  ),
   formats_sha256: text("SHA-256 of the list of all linears with their weight and input formats"),
   calibrated_on: z.string().nullable().describe(
     "what static input scales were measured on, where the checkpoint has none",

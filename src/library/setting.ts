@@ -19,7 +19,10 @@ import {
 
 /** The choices that number formats depend on. */
 export interface PlanOptions {
-  /** A scheme whose input formats replace the checkpoint's; its weights must be those of the checkpoint. */
+  /**
+   * A scheme whose input formats replace the checkpoint's; experts that are stored in other formats are converted
+   * while they are loaded.
+   */
   readonly scheme?: SchemeName;
   /** Number format of activations: `bf16` (default) rounds every operation's output, `f32` rounds nothing. */
   readonly dtype?: Dtype;

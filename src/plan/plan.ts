@@ -15,7 +15,7 @@ import {
 } from "./contradictions.ts";
 import { kvFormat } from "./kv_format.ts";
 import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
-import { checkWeights, hasWeightsOf } from "./scheme_weights.ts";
+import { convertedBy, furtherLoss, hasWeightsOf } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 import { type InputFormat, multipliesCodes, NO_QDQ } from "../formats/input.ts";
 import { candidateNames, EXPERT } from "../checkpoint/quark/module_names.ts";
@@ -33,10 +33,12 @@ import { option, type Text, words } from "../words.ts";
 export interface PlannedLinear {
   /** Name of the module in Hugging Face's model. */
   readonly module: string;
-  /** How its weight is stored. */
+  /** The format that its weight is computed in. */
   readonly weight: WeightFormat;
-  /** What the stored numbers of the weight are multiplied by. */
+  /** What the numbers of that format are multiplied by. */
   readonly weightScale: WeightScale;
+  /** How its weight is stored, where it is converted while it is loaded; null: as it is computed. */
+  readonly storedAs: { readonly format: WeightFormat; readonly scale: WeightScale } | null;
   /** What its input goes through. */
   readonly input: InputFormat;
   /** Whether both scales multiply the sum of products of codes (W8A8); see `multipliesCodes()`. */
@@ -79,6 +81,8 @@ interface Wanted {
   /** The format of the weight's numbers: of a fake-quantized one not that which it is stored in. */
   readonly weight: WeightSpec;
   readonly fake: boolean;
+  /** Whether the weight is converted to that format. */
+  readonly converted: boolean;
   readonly input: WantedInput;
   readonly decidedBy: Text;
 }
@@ -93,12 +97,13 @@ export function makePlan(request: PlanRequest): Plan {
   const config = readConfig(request);
   const warnings = [...config?.warnings() ?? []];
   const scheme = request.scheme === undefined ? null : parseScheme(request.scheme);
+  const converted = scheme === null ? new Set<StoredLinear>() : convertedBy(scheme, linears);
   const configured = linears.map((stored): Configured => {
     const spec = config?.of(candidateNames(stored.module)) ?? null;
     return {
       stored,
       spec,
-      byScheme: scheme !== null && hasWeightsOf(scheme, stored),
+      byScheme: scheme !== null && (hasWeightsOf(scheme, stored) || converted.has(stored)),
       fake: config?.fakeQuantized === true && stored.scale === "none" && (spec?.weight ?? null) !== null,
     };
   });
@@ -108,20 +113,23 @@ export function makePlan(request: PlanRequest): Plan {
     ...unusedInputScales(configured, request),
   );
   if (config) warnings.push(...outputs(configured, configPath));
-  if (scheme) checkWeights(scheme, linears);
+  if (scheme?.weightScale !== "none") warnings.push(...furtherLoss(converted));
 
   const wanted = configured.map((linear): Wanted => {
     const { stored, spec, byScheme, fake } = linear;
+    if (converted.has(stored)) {
+      const weight = { format: scheme!.weight, scale: scheme!.weightScale };
+      return { stored, weight, fake: false, converted: true, input: inputOf(scheme!), decidedBy: option("scheme") };
+    }
     const weight = fake ? spec!.weight! : { format: stored.weight, scale: stored.scale };
-    if (byScheme) return { stored, weight, fake, input: inputOf(scheme!), decidedBy: option("scheme") };
-    if (isCalibrated(linear)) return { stored, weight, fake, input: { kind: "fp8_static" }, decidedBy: "tensors" };
-    if (spec === null) return { stored, weight, fake, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
+    const kept = { stored, weight, fake, converted: false };
+    if (byScheme) return { ...kept, input: inputOf(scheme!), decidedBy: option("scheme") };
+    if (isCalibrated(linear)) return { ...kept, input: { kind: "fp8_static" }, decidedBy: "tensors" };
+    if (spec === null) return { ...kept, input: NO_QDQ, decidedBy: reasonWithoutSpec(request) };
     // Weights that are plain against the config were not quantized at all.
     const unquantized = isUnquantized(linear);
     return {
-      stored,
-      weight,
-      fake,
+      ...kept,
       input: unquantized ? NO_QDQ : spec.input ?? NO_QDQ,
       decidedBy: unquantized ? "tensors" : spec.entry,
     };
@@ -187,13 +195,17 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: Text):
       words`${different.decidedBy} and ${first.decidedBy}`,
     );
   }
-  const members = group.map(({ stored }) => stored);
+  const members = group.map(({ stored, weight, converted }) =>
+    converted ? { ...stored, weight: weight.format, scale: weight.scale } : stored
+  );
   const scales: (StaticScale | null)[] = first.input.kind === "fp8_static"
     ? staticScales(members, groupOf(members[0]!.module), request.inputScales, request.fp8Scales ?? "merged", where)
     : members.map(() => null);
   const ownScales = request.fp8Scales === "own" && first.input.kind === "fp8_static" && group.length > 1;
   return group.map(
-    ({ stored: { module, weight, scale: weightScale, rotation }, weight: counted, fake, ...wanted }, i) => {
+    ({ stored, weight: counted, fake, converted, ...wanted }, i) => {
+      const { module, rotation } = stored;
+      const { weight, scale: weightScale } = members[i]!;
       const scale = scales[i]!;
       const input = wanted.input.kind === "fp8_static"
         ? { kind: "fp8_static" as const, scale: scale!.value }
@@ -211,6 +223,7 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: Text):
         module,
         weight,
         weightScale,
+        storedAs: converted ? { format: stored.weight, scale: stored.scale } : null,
         input,
         multipliesCodes: multipliesCodes(weight, input),
         inputScaleFrom: scale?.from ?? null,

@@ -1,6 +1,7 @@
 /**
  * Between a checkpoint's file ranges and the plan: linears go in, the same linears with their input formats come out.
  */
+import { madeOf } from "./made_matrix.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 import { allLinears, type LinearSource, mapLinears, type ModelSource } from "../checkpoint/source.ts";
 import type { Plan, PlannedLinear } from "./plan.ts";
@@ -12,26 +13,24 @@ export function storedLinears(source: ModelSource): StoredLinear[] {
     weight: linear.weight.format,
     scale: linear.weight.scale.kind,
     inputScale: linear.inputScale ?? null,
+    cols: linear.weight.cols,
     ...(rotation === undefined ? {} : { rotation: { size: rotation.size, prescale: rotation.prescale !== null } }),
   }));
 }
 
-/** The source with the input formats of a plan that was made of its linears. */
+/** The source with the formats of a plan that was made of its linears. */
 export function withPlan(source: ModelSource, plan: Plan): ModelSource {
   const planned = new Map(plan.linears.map((linear) => [linear.module, linear]));
-  const withInput = (linear: LinearSource): LinearSource => {
-    const { input, multipliesCodes } = plannedFor(planned, nameOf(linear));
-    return { ...linear, input, multipliesCodes };
+  const files = [...source.files];
+  const withFormats = (linear: LinearSource): LinearSource => {
+    const { input, multipliesCodes, weight: format, weightScale, storedAs } = plannedFor(planned, nameOf(linear));
+    const weight = storedAs === null ? linear.weight : madeOf(linear.weight, { format, scale: weightScale }, files);
+    return { ...linear, weight, input, multipliesCodes };
   };
   const { tree } = source;
-  return {
-    ...source,
-    tree: {
-      ...tree,
-      layers: tree.layers.map((layer) => ({ ...layer, ...mapLinears(layer, withInput) })),
-      head: withInput(tree.head),
-    },
-  };
+  const layers = tree.layers.map((layer) => ({ ...layer, ...mapLinears(layer, withFormats) }));
+  const head = withFormats(tree.head);
+  return { ...source, files, tree: { ...tree, layers, head } };
 }
 
 function nameOf({ module, weight }: LinearSource): string {

@@ -1,10 +1,10 @@
 /** A checkpoint with every number format decided: what sessions are opened from. */
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { allLinears, type ModelSource } from "../checkpoint/source.ts";
-import { InputError } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { storedLinears, withPlan } from "./plan_source.ts";
+import { refuseRotated } from "./rotation.ts";
 import type { Fp8Scales } from "./static_scales.ts";
 
 /** The choices that formats depend on. */
@@ -12,7 +12,10 @@ export interface PlanOptions {
   readonly dtype: Dtype;
   /** `auto`: as the checkpoint says, else the dtype. */
   readonly kvCacheDtype: "auto" | "bf16" | "fp8";
-  /** A scheme whose input formats replace the checkpoint's. */
+  /**
+   * A scheme whose input formats replace the checkpoint's; experts in other formats than its weights are converted
+   * while they are loaded.
+   */
   readonly scheme?: string;
   /** Calibrated input scales by module; see `PlanRequest.inputScales`. */
   readonly inputScales?: ReadonlyMap<string, number>;
@@ -83,10 +86,5 @@ export function planUncalibrated(
 export function refuseRotation(source: ModelSource, what: string): void {
   const rotated = allLinears(source.tree).find(({ rotation }) => rotation !== undefined);
   if (rotated === undefined) return;
-  throw InputError.of(
-    "wrong_value",
-    { name: `${rotated.module}.input_rotation` },
-    `none for ${what}`,
-    `an online rotation of blocks of ${rotated.rotation!.size}`,
-  );
+  refuseRotated(rotated.module!, rotated.rotation!.size, what);
 }

@@ -11,7 +11,7 @@ export interface PlanRequest {
   readonly quantization: Readonly<Record<string, unknown>> | null;
   /** Path of config.json, for messages. */
   readonly configPath: string;
-  /** Name of a scheme whose input format replaces the checkpoint's. */
+  /** Name of a scheme whose input format replaces the checkpoint's, and to whose weights experts are converted. */
   readonly scheme?: string;
   /**
    * Calibrated input scales by module; an entry for `model.layers.0.mlp.experts.gate_up_proj` is for all experts of the

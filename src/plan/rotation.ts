@@ -35,3 +35,16 @@ export function checkRotations(
   const what = config === null ? "no quantization_config" : "quantization_config says no online rotation";
   return [`${configPath}: ${what} for ${names}, but the tensors have one (input_rotation); the tensors count`];
 }
+
+/**
+ * @param what What cannot be done with the model: `calibration`, `quantize`.
+ * @throws {InputError} naming the linear, whose input is rotated in blocks of `size`.
+ */
+export function refuseRotated(module: string, size: number, what: string): never {
+  throw InputError.of(
+    "wrong_value",
+    { name: `${module}.input_rotation` },
+    `none for ${what}`,
+    `an online rotation of blocks of ${size}`,
+  );
+}

@@ -1,10 +1,10 @@
 /** Whether linears are stored as the weights of a scheme are. */
 import { EXPERT } from "../checkpoint/quark/module_names.ts";
 import { InputError } from "../errors.ts";
-import type { WeightFormat, WeightScale } from "../formats/format.ts";
+import { BLOCK, type WeightFormat, type WeightScale } from "../formats/format.ts";
+import { refuseRotated } from "./rotation.ts";
 import type { Scheme } from "./scheme.ts";
 import type { StoredLinear } from "./stored_linear.ts";
-import { command, type Text, words } from "../words.ts";
 
 /** MI300's FP8 is the same format to a config. */
 export function weightName(format: WeightFormat, scale: WeightScale): string {
@@ -18,23 +18,35 @@ export function hasWeightsOf(scheme: Scheme, { weight, scale }: StoredLinear): b
   return scale === "none" || weightName(weight, scale) === weightName(scheme.weight, scale);
 }
 
-/** @throws {InputError} if the experts are not stored as the scheme says. */
-export function checkWeights(scheme: Scheme, linears: readonly StoredLinear[]): void {
-  const experts = linears.filter(({ module }) => EXPERT.test(module));
-  const other = experts.find((stored) => !hasWeightsOf(scheme, stored));
-  if (!other) return;
-  const expected = weightName(scheme.weight, scheme.weightScale);
-  throw InputError.of(
-    "wrong_value",
-    { option: "scheme", value: scheme.name },
-    `experts stored as ${expected}`,
-    words`${weightName(other.weight, other.scale)} in ${other.module}${writtenBy(scheme)}`,
-  );
+/**
+ * The linears whose weights a scheme converts: experts that are stored otherwise.
+ *
+ * @throws {InputError} where they cannot be: rows that do not fill MX blocks, inputs that are rotated online.
+ */
+export function convertedBy(scheme: Scheme, linears: readonly StoredLinear[]): ReadonlySet<StoredLinear> {
+  const converted = linears.filter((stored) => EXPERT.test(stored.module) && !hasWeightsOf(scheme, stored));
+  if (converted.length === 0) return new Set();
+  const rotated = linears.find(({ rotation }) => rotation);
+  if (rotated) {
+    refuseRotated(rotated.module, rotated.rotation!.size, "weights that are converted while they are loaded");
+  }
+  const ragged = scheme.weightScale === "e8m0" ? converted.find(({ cols }) => cols % BLOCK !== 0) : undefined;
+  if (ragged) {
+    throw InputError.of(
+      "wrong_value",
+      { option: "scheme", value: scheme.name },
+      `input features in blocks of ${BLOCK}`,
+      `${ragged.cols} in ${ragged.module}`,
+    );
+  }
+  return new Set(converted);
 }
 
-/** How to have a checkpoint of a scheme: what is no longer quantized cannot be had again. */
-function writtenBy({ name, input }: Scheme): Text {
-  if (name === "bf16") return "";
-  const how = command("quantize", { scheme: name, ...(input === "fp8_static" ? { calibrate: "FILE" } : {}) });
-  return words`; "${how}" writes such a checkpoint`;
+/** Formats in which the numbers are a trained model's own: GPT-OSS was trained to be MXFP4. */
+const TRAINED: readonly WeightFormat[] = ["bf16", "f16", "f32", "mxfp4"];
+
+/** A warning where numbers that a format has changed already are quantized once more. */
+export function furtherLoss(converted: Iterable<Pick<StoredLinear, "weight">>): string[] {
+  const other = new Set([...converted].map(({ weight }) => weight).filter((format) => !TRAINED.includes(format)));
+  return other.size === 0 ? [] : [`weights that are ${[...other].join(" and ")} already are quantized again`];
 }

@@ -1,17 +1,10 @@
 /** What is written, tensor by tensor: names and shapes first, data when its turn comes. */
 import type { KvScales, MatrixSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
-import { BLOCK, bytesOf, isMxFormat, mxElementOf, type MxFormat, type WeightFormat } from "../formats/format.ts";
-import { largestMagnitude } from "../formats/scales.ts";
+import { BLOCK, bytesOf, isMxFormat, type MxFormat, type WeightFormat } from "../formats/format.ts";
 import type { WrittenDtype, WrittenTensor } from "../checkpoint/write_safetensors.ts";
-import { type Codec, FP8_MAX, type Tile } from "./codec.ts";
-import type { RangeReader, RowRange } from "./range_reader.ts";
+import { encodeMatrix, fp8Scales, type Tools } from "../conversion/encode_matrix.ts";
+import type { RangeReader, RowRange } from "../conversion/range_reader.ts";
 import type { LinearTarget, Targets } from "./targets.ts";
-
-/** What jobs work with. */
-export interface Tools {
-  readonly reader: RangeReader;
-  readonly codec: Codec;
-}
 
 /** Takes the data of a tensor, piece by piece in order; a piece may be overwritten after the call. */
 export type Sink = (name: string, bytes: ArrayBufferView) => void;
@@ -119,14 +112,12 @@ const both = (job: Job, tensor: WrittenTensor, run: Job["run"]): Job => ({
 
 function encodedWeight({ module, source: { weight: from }, weight: format, weightScale }: LinearTarget): Job {
   const { rows, cols } = from, name = `${module}.weight`, scaleName = `${name}_scale`;
-  const element = isMxFormat(format) ? mxElementOf(format) : null;
   const tensor = (shape: readonly number[]): WrittenTensor => ({ name, dtype: weightDtype(format), shape });
-  if (element) {
+  if (isMxFormat(format)) {
     return {
       tensors: [tensor([rows, bytesOf(format, cols)]), { name: scaleName, dtype: "U8", shape: [rows, cols / BLOCK] }],
-      run: ({ codec, reader }, sink) => {
-        for (const tile of codec.tiles(from, reader)) {
-          const { codes, scales } = codec.encodeMx(tile, element);
+      run: (tools, sink) => {
+        for (const { codes, scales } of encodeMatrix(from, format, null, tools)) {
           sink(name, codes);
           sink(scaleName, scales);
         }
@@ -136,37 +127,12 @@ function encodedWeight({ module, source: { weight: from }, weight: format, weigh
   const perRow = weightScale === "row";
   return {
     tensors: [tensor([rows, cols]), { name: scaleName, dtype: "F32", shape: perRow ? [rows] : [] }],
-    run: ({ codec, reader }, sink) => {
-      const scales = new Float32Array(perRow ? rows : 1);
-      const scaleOf = (row: number) => scales[perRow ? row : 0]!;
-      if (perRow) {
-        for (const tile of codec.tiles(from, reader)) {
-          eachRow(tile, cols, (row, amax) => scales[row] = fp8Scale(amax));
-          sink(name, codec.encodeFp8(tile, scaleOf));
-        }
-      } else {
-        let most = 0;
-        for (const tile of codec.tiles(from, reader)) eachRow(tile, cols, (_, amax) => most = Math.max(most, amax));
-        scales[0] = fp8Scale(most);
-        for (const tile of codec.tiles(from, reader)) sink(name, codec.encodeFp8(tile, scaleOf));
-      }
+    run: (tools, sink) => {
+      const scales = perRow ? new Float32Array(rows) : fp8Scales(from, "tensor", tools);
+      for (const { codes } of encodeMatrix(from, format, scales, tools, perRow)) sink(name, codes);
       sink(scaleName, scales);
     },
   };
-}
-
-/** Visits the largest magnitude of each row of a tile. */
-function eachRow({ values, first, rows }: Tile, cols: number, visit: (row: number, amax: number) => void): void {
-  for (let r = 0; r < rows; r++) visit(first + r, largestMagnitude(values, r * cols, (r + 1) * cols));
-}
-
-/** Scale of zeros only: any number above 0 will do. */
-const SCALE_OF_ZERO = 2 ** -23;
-const SMALLEST_NORMAL = 2 ** -126;
-
-/** The scale by which the largest magnitude becomes the largest FP8 number, float32. */
-export function fp8Scale(amax: number): number {
-  return amax === 0 ? SCALE_OF_ZERO : Math.max(Math.fround(amax / FP8_MAX), SMALLEST_NORMAL);
 }
 
 /** Copies rows through one buffer, packed. */

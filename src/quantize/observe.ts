@@ -8,7 +8,7 @@ import type { TapPoint } from "../model/gpt_oss.ts";
 import { inputOperation, operation, operationWith } from "../model/operations.ts";
 import type { Session } from "../session/session.ts";
 import { largestMagnitude } from "../formats/scales.ts";
-import { fp8Scale } from "./jobs.ts";
+import { fp8Scale } from "../conversion/encode_matrix.ts";
 import type { InputScales } from "./targets.ts";
 import { option, words } from "../words.ts";
 

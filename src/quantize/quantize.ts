@@ -9,12 +9,12 @@ import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { SafetensorsWriter, writtenBytes } from "../checkpoint/write_safetensors.ts";
 import { FailureError, reason } from "../errors.ts";
 import { planModel } from "../plan/planned.ts";
-import { Codec } from "./codec.ts";
+import { Codec } from "../conversion/codec.ts";
 import { type Sources, TensorHashes } from "./hashes.ts";
 import { type Job, jobsOf } from "./jobs.ts";
 import type { Journal } from "./journal.ts";
 import { quantizationConfig, writtenConfig } from "./write_quark_config.ts";
-import { RangeReader } from "./range_reader.ts";
+import { RangeReader } from "../conversion/range_reader.ts";
 import type { Targets } from "./targets.ts";
 
 /** What is to be written. */

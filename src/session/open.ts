@@ -1,5 +1,6 @@
 /** From a planned setting to a session that computes. */
 import type { Backend, OpenRequest } from "../model/backend.ts";
+import { withMadeScales } from "../conversion/made_files.ts";
 import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
 import { Session } from "./session.ts";
@@ -27,7 +28,8 @@ export async function openSetting(
   { slots, context, chunk = setting.chunk }: Room,
   onProgress?: (done: number, total: number) => void,
 ): Promise<Session> {
-  const { checkpoint: { config }, planned: { plan, source }, dtype } = setting;
+  const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
+  const source = await withMadeScales(planned, onProgress);
   const maxTokens = Math.max(1, Math.min(chunk, context));
   const request: OpenRequest<TensorName> = {
     source,

@@ -30,7 +30,7 @@ export interface Culprit {
 /** Looks through the weights that the origin's element was computed of; null if all are numbers. */
 export async function culpritOf(origin: Origin, source: ModelSource): Promise<Culprit | null> {
   const { rowScale, WeightFiles } = await import("../backends/reference/weight_files.ts");
-  using files = new WeightFiles(source.files);
+  using files = await WeightFiles.open(source.files);
   const { tree } = source, { column, operation, expert } = origin;
   const layer = tree.layers[origin.layer];
 

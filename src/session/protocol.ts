@@ -26,6 +26,8 @@ export interface Protocol {
 export interface FullProtocol extends Protocol {
   /** SHA-256 of the weight files, one after the other. */
   readonly weights_sha256: string;
+  /** Formats that experts are stored in, where they are converted while they are loaded; joined by " + ". */
+  readonly converted_from: string | null;
   /** SHA-256 of the list of all linears with their weight and input formats. */
   readonly formats_sha256: string;
   /** What static input scales were measured on, where the checkpoint has none. */
@@ -70,10 +72,12 @@ export async function fullProtocolOf(
   const { checkpoint, planned: { plan }, inputScales } = setting;
   const weights = checkpoint.weightsSha256(onProgress);
   refuseChanged(checkpoint.identity);
+  const storedFormats = new Set(plan.linears.flatMap(({ storedAs }) => storedAs === null ? [] : [storedAs.format]));
   const formats = plan.linears.map(({ module, weight, weightScale, input }) => [module, weight, weightScale, input]);
   const { model, layout, fingerprint, scheme, scale_rule, ...computed } = await protocolOf(setting);
   return {
     ...{ model, layout, fingerprint, weights_sha256: weights, scheme, scale_rule },
+    converted_from: storedFormats.size === 0 ? null : [...storedFormats].join(" + "),
     formats_sha256: createHash("sha256").update(JSON.stringify(formats)).digest("hex"),
     calibrated_on: plan.linears.some((l) => l.inputScaleFrom === "calibration") ? inputScales!.from : null,
     ...computed,

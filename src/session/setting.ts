@@ -39,7 +39,7 @@ export interface CalibratedScales {
 /** How a model is computed. */
 export interface Setting {
   readonly checkpoint: Checkpoint;
-  /** Name of a scheme whose input formats replace the checkpoint's; null: as the checkpoint is. */
+  /** Name of a scheme whose formats replace the checkpoint's, see `PlanOptions`; null: as the checkpoint is. */
   readonly scheme: string | null;
   /** Number format of activations between operations. */
   readonly dtype: Dtype;
@@ -123,6 +123,15 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
     ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
   });
   for (const line of planned.plan.warnings) onWarning?.(line);
+  const converted = planned.plan.linears.find(({ storedAs }) => storedAs !== null);
+  if (converted !== undefined && setting.weights === "map") {
+    throw InputError.of(
+      "contradiction",
+      { option: "weights" },
+      words`${option("weights")} read, or none: nobody wrote the bytes of converted weights`,
+      `map, with ${converted.storedAs!.format} converted to ${converted.weight}`,
+    );
+  }
   return { ...setting, planned };
 }
 

@@ -1,5 +1,5 @@
 /** The numbers that a rank holds after loading its part of a checkpoint, through each backend's own loader. */
-import { WASM_PAGE } from "../../src/backends/emulate/wasm.ts";
+import { WASM_PAGE } from "../../src/wasm.ts";
 import { planMemories } from "../../src/backends/emulate/plan.ts";
 import { readRuns } from "../../src/backends/emulate/load.ts";
 import {

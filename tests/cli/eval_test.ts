@@ -273,7 +273,11 @@ const REFUSED: [args: string[], what: RegExp][] = [
     /--scheme: with w_mxfp4 expected .*, got a_fp4\n$/,
   ],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp4,w_mxfp4"], /--scheme: expected w_mxfp4 once/],
-  [["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp6_e2m3"], /w_mxfp6_e2m3: expected experts stored as mxfp6_e2m3/],
+  [
+    ["gsm8k", "--data", PROBLEMS, "--scheme", "w_mxfp4,w_mxfp6_e2m3", "--weights", "map"],
+    /--weights: expected --weights read, or none.*got map, with mxfp4 converted to mxfp6_e2m3/,
+  ],
+  [["gsm8k", "--data", PROBLEMS, "--scheme", "fp8"], /scheme fp8: static FP8 inputs need a calibrated scale/],
   [["gsm8k", "--data", PROBLEMS, "--tp", "1,0"], /--tp: expected an integer from 1/],
   [["gsm8k", "--data", PROBLEMS, "--tp", "9"], /--tp 9: the model has 8 attention heads/],
   [["gsm8k", "--data", PROBLEMS, "--kv-cache-dtype", "fp4"], /--kv-cache-dtype: expected auto, bf16 or fp8/],

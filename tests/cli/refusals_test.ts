@@ -118,7 +118,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--chunk", "0", "hi"], /--chunk: expected an integer/],
   [["--dtype", "f16", "hi"], /--dtype: expected bf16 or f32, got "f16"/],
   [["--scheme", "w_mxfp5", "hi"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],
-  [["--scheme", "w_mxfp6_e3m2", "hi"], /--scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2/],
+  [["--scheme", "w_mxfp6_e3m2", "--weights", "map", "hi"], /--weights: .*mxfp4 converted to mxfp6_e3m2/],
   [["--scheme", "w_mxfp4_a_fp8", "hi"], /input_scale/],
   [["--backend", "tpu", "hi"], /--backend: expected .*emulate.* got "tpu"/],
   [["--reasoning", "extreme", "hi"], /--reasoning: expected low, medium or high, got "extreme"/],

@@ -24,6 +24,7 @@ const setting: SettingProtocol = {
   weights_sha256: "a".repeat(64),
   scheme: "w_mxfp4",
   scale_rule: null,
+  converted_from: null,
   formats_sha256: "b".repeat(64),
   calibrated_on: null,
   backend: "emulate",

@@ -49,7 +49,7 @@ Deno.test("library: choices that make no model are refused before weights are lo
   using dir = new TemporaryDirectory();
   writeRandomCheckpoint(dir.path, { shape: SHAPES.tiny, layout: "hf_mxfp4", seed: 3 });
   const checkpoint = openCheckpoint(dir.path);
-  assertThrows(() => plan(checkpoint, { scheme: "fp8" }), InputError, "expected experts stored as");
+  assertThrows(() => plan(checkpoint, { scheme: "fp8" }), InputError, "static FP8 inputs need a calibrated scale");
   assertThrows(() => plan(checkpoint, { dtype: "f16" as "f32" }), InputError, 'dtype: expected bf16 or f32, got "f16"');
   assertThrows(() => plan({ ...checkpoint }), TypeError, "openCheckpoint()");
   const refused = (options: Parameters<typeof openSession>[1], line: string) =>

@@ -14,12 +14,14 @@ Deno.test("storedLinears() lists every linear of a checkpoint by its name in Hug
     weight: "bf16",
     scale: "none",
     inputScale: null,
+    cols: 288,
   });
   assertEquals(linears[36], {
     module: "model.layers.0.mlp.experts.15.down_proj",
     weight: "mxfp4",
     scale: "e8m0",
     inputScale: null,
+    cols: 224,
   });
   assertEquals(linears.at(-1)!.module, "lm_head");
 });

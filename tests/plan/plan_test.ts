@@ -1,3 +1,4 @@
+import type { Plan } from "../../src/plan/plan.ts";
 import { spelled } from "../../src/words.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
@@ -252,25 +253,45 @@ Deno.test("makePlan() --scheme with static FP8 takes calibrated scales, by group
   });
 });
 
-Deno.test("makePlan() --scheme changes inputs only: experts stored otherwise are refused", () => {
+/** How the experts of layer 0 are computed, and how they are stored where that is otherwise. */
+function firstExpert({ linears }: Plan) {
+  const { weight, weightScale, storedAs, scheme } = linears.find(({ module }) => module.includes("experts.0.down"))!;
+  return { weight, weightScale, storedAs, scheme };
+}
+
+Deno.test("makePlan() --scheme converts experts that are stored otherwise, and nothing else", () => {
+  const six = plan(model(), null, { scheme: "w_mxfp6_e3m2" });
+  assertEquals(firstExpert(six), {
+    weight: "mxfp6_e3m2",
+    weightScale: "e8m0",
+    storedAs: { format: "mxfp4", scale: "e8m0" },
+    scheme: "w_mxfp6_e3m2",
+  });
+  assertEquals(six.warnings, []);
+  const converted = six.linears.filter(({ storedAs }) => storedAs !== null).map(({ module }) => module);
+  assert(converted.length === 2 * 2 * EXPERTS && converted.every((module) => module.includes(".experts.")));
+  assertEquals(firstExpert(plan(model(), null, { scheme: "bf16" })).weight, "bf16");
+  assertEquals(firstExpert(plan(model({ experts: BF16 }), null, { scheme: "bf16" })).storedAs, null);
+  const rows = plan(model({ experts: FP8_TENSOR }), null, { scheme: "ptpc_fp8" });
+  assertEquals([firstExpert(rows).weight, firstExpert(rows).weightScale], ["fp8_e4m3", "row"]);
+  assertEquals(rows.warnings, ["weights that are fp8_e4m3 already are quantized again"]);
+  refused('"quantize scheme=fp8 calibrate=FILE" makes them', model({ experts: BF16 }), null, { scheme: "fp8" });
+  const narrow = model({ experts: BF16 }).map((linear) => ({ ...linear, cols: 48 }));
   refused(
-    "scheme w_mxfp6_e3m2: expected experts stored as mxfp6_e3m2, got mxfp4 in " +
-      `model.layers.0.mlp.experts.0.gate_up_proj; "quantize scheme=w_mxfp6_e3m2" writes such a checkpoint`,
-    model(),
-    null,
-    { scheme: "w_mxfp6_e3m2" },
-  );
-  refused("scheme bf16: expected experts stored as bf16, got mxfp4", model(), null, { scheme: "bf16" });
-  refused(
-    "scheme ptpc_fp8: expected experts stored as fp8_e4m3 per channel, got fp8_e4m3 in",
-    model({ experts: FP8_TENSOR }),
+    "scheme w_mxfp4: expected input features in blocks of 32, got 48 in model.layers.0.mlp.experts.0",
+    narrow,
     null,
     {
-      scheme: "ptpc_fp8",
+      scheme: "w_mxfp4",
     },
   );
-  const mixed = model({ experts: (layer) => layer === 1 ? FP8_TENSOR : MXFP4 });
-  refused("got fp8_e4m3 in model.layers.1.mlp.experts.0.gate_up_proj", mixed, null, { scheme: "w_mxfp4" });
+  const rotated = model({ experts: BF16 }).map((linear) => ({ ...linear, rotation: { size: 32, prescale: false } }));
+  refused("input_rotation: expected none for weights that are converted while they are loaded", rotated, null, {
+    scheme: "w_mxfp4",
+  });
+  const mixed = plan(model({ experts: (layer) => layer === 1 ? FP8_TENSOR : MXFP4 }), null, { scheme: "w_mxfp4" });
+  assertEquals([firstExpert(mixed).storedAs, mixed.scheme], [null, "w_mxfp4"]);
+  assertEquals(mixed.linears.filter(({ storedAs }) => storedAs !== null).length, 2 * EXPERTS);
   refused("scheme: expected w_mxfp4,", model(), null, { scheme: "w4a4" });
 });
 

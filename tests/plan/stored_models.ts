@@ -32,7 +32,7 @@ export function model(
 ): StoredLinear[] {
   const linears: StoredLinear[] = [];
   const add = (module: string, stored: Stored) =>
-    linears.push({ module, ...stored, inputScale: stored.scale === "none" ? null : scale(module) });
+    linears.push({ module, ...stored, inputScale: stored.scale === "none" ? null : scale(module), cols: 64 });
   for (let l = 0; l < layers; l++) {
     for (const p of "qkvo") add(`model.layers.${l}.self_attn.${p}_proj`, attention);
     add(`model.layers.${l}.mlp.router`, BF16);

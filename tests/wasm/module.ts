@@ -1,5 +1,5 @@
 /** Runs kernels of wasm/pkg in a memory of their own; see wasm/ABI.md. */
-import { compileKernels, heapBase, instantiate, type Kernel } from "../../src/backends/emulate/wasm.ts";
+import { compileKernels, heapBase, instantiate, type Kernel } from "../../src/wasm.ts";
 import { assert, assertEquals } from "../assert.ts";
 
 const module = await compileKernels();

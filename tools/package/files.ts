@@ -1,5 +1,5 @@
 /** What is inside a standalone binary: the one list that both kinds of binary are built from. */
-import { WASM_PATH } from "../../src/backends/emulate/wasm.ts";
+import { WASM_PATH } from "../../src/wasm.ts";
 import { fileURLToPath } from "node:url";
 
 /** The repository. */

@@ -7,7 +7,7 @@
  * gate (even value) when the units are gone and waits for `active` to reach 0. A worker that wakes late therefore never
  * delays an operation, and fields are never rewritten under a reader.
  */
-import { instantiate, type Kernel } from "./wasm.ts";
+import { instantiate, type Kernel } from "../../wasm.ts";
 
 /** Int32 indices into the control block. */
 export const GATE = 0;

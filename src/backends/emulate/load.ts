@@ -3,6 +3,7 @@
  * them.
  */
 import type { SourceFile } from "../../checkpoint/source.ts";
+import type { MadeFiles } from "../../conversion/made_files.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
 import { explainBusErrors } from "./bus_error.ts";
 import { bytesToLoad, OS_PAGE, type Run, type StridedRun } from "./plan.ts";
@@ -87,6 +88,7 @@ const WINDOW_BYTES = 4 << 20;
 /**
  * Reads each run of the files to its address, straight into the memory.
  *
+ * @param made Makes the files that are made; null where there are none.
  * @throws {InputError} when a file ends early: it changed since it was checked.
  */
 export function readRuns(
@@ -96,12 +98,13 @@ export function readRuns(
     readonly runs: readonly Run[];
     readonly strided: readonly StridedRun[];
   }[],
+  made: MadeFiles | null = null,
   onProgress?: (done: number, total: number) => void,
 ): void {
   const total = memories.reduce((sum, m) => sum + bytesToLoad(m), 0);
   let done = 0;
   const progress = (bytes: number) => onProgress?.(done += bytes, total);
-  const reader = new Reader(files);
+  const reader = new Reader(files, made);
   try {
     for (const { view, runs, strided } of memories) {
       for (const run of runs) {
@@ -143,11 +146,12 @@ class Reader {
   readonly #open = new Map<number, Deno.FsFile>();
   #buffer = new Uint8Array(0);
 
-  constructor(readonly files: readonly SourceFile[]) {}
+  constructor(readonly files: readonly SourceFile[], readonly made: MadeFiles | null) {}
 
   /** Fills `into` from an offset. */
   read(index: number, offset: number, into: Uint8Array): void {
-    const { path, bytes } = this.files[index]!;
+    const { path, bytes, made } = this.files[index]!;
+    if (made !== undefined) return this.made!.read(index, offset, into);
     let file = this.#open.get(index);
     if (!file) {
       checkSize(path, bytes);

@@ -1,9 +1,10 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
-import { compileKernels, heapBase, WASM_PAGE } from "./wasm.ts";
+import { compileKernels, heapBase, WASM_PAGE } from "../../wasm.ts";
 import { isVirtual } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import { type Available, refuseBeyondMemory } from "../../memory.ts";
+import { MadeFiles } from "../../conversion/made_files.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
@@ -42,7 +43,8 @@ export async function openEmulate<N extends string>(
   const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
   const module = await compileKernels();
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
-  const mappable = canMap() && !request.source.files.some(({ path }) => isVirtual(path));
+  const { files } = request.source;
+  const mappable = canMap() && !files.some(({ path, made }) => isVirtual(path) || made !== undefined);
   const mapped = options.weights === "map" || options.weights === "auto" && mappable;
   const plan = planMemories({
     source: request.source,
@@ -52,6 +54,7 @@ export async function openEmulate<N extends string>(
     capacity: options.memoryCapacity ?? MEMORY_CAPACITY,
   });
   checkMemory(request, plan, areas.end, mapped, options.available);
+  using made = await MadeFiles.open(files);
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
   const pool = new Pool(threads, module, memories, areas);
   try {
@@ -62,8 +65,8 @@ export async function openEmulate<N extends string>(
     }));
     if (mapped) {
       targets.forEach(({ runs }) => assertPageAligned(runs));
-      mapRuns(request.source.files, targets);
-    } else readRuns(request.source.files, targets, request.onProgress);
+      mapRuns(files, targets);
+    } else readRuns(files, targets, made, request.onProgress);
     return new EmulateBackend({
       request,
       areas,

@@ -6,7 +6,7 @@
  * the same areas at the same addresses (stacks, scratch, descriptors, activations), so that an activation crosses from
  * one stage to the next by a plain copy.
  */
-import { WASM_PAGE } from "./wasm.ts";
+import { WASM_PAGE } from "../../wasm.ts";
 import {
   type LayerTree,
   linearsOf,

@@ -1,5 +1,5 @@
 /** The driving side of the worker threads; see `control.ts` for the protocol. */
-import type { Kernel } from "./wasm.ts";
+import type { Kernel } from "../../wasm.ts";
 import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";

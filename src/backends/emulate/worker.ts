@@ -2,7 +2,7 @@
  * One worker thread of the emulate backend: waits at the gate, takes units, waits again. See `control.ts` for the
  * protocol.
  */
-import type { Kernel } from "./wasm.ts";
+import type { Kernel } from "../../wasm.ts";
 import {
   ACTIVE,
   FAILED,

@@ -4,6 +4,7 @@
  */
 import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import type { SourceFile } from "../../checkpoint/source.ts";
+import type { MadeFiles } from "../../conversion/made_files.ts";
 import { InputError, reason } from "../../errors.ts";
 import type { Chunk } from "./plan.ts";
 
@@ -15,6 +16,7 @@ export const READERS = 8;
 /**
  * Reads all chunks and copies them to `target`; returns when everything is there.
  *
+ * @param made Makes the files that are made; null where there are none.
  * @param onProgress Called with bytes done and bytes in all.
  * @throws {InputError} if a file cannot be opened, or is not as long as it was when it was checked.
  */
@@ -24,12 +26,13 @@ export async function loadWeights(
   target: DeviceBuffer,
   files: readonly SourceFile[],
   chunks: readonly Chunk[],
+  made: MadeFiles | null,
   onProgress?: (done: number, total: number) => void,
 ): Promise<void> {
   const total = chunks.reduce((sum, { bytes }) => sum + bytes, 0);
   let next = 0, done = 0, failed = false;
   const reader = async () => {
-    using lane = new Lane(device, files, Math.max(...chunks.map(({ bytes }) => bytes)));
+    using lane = new Lane(device, files, made, Math.max(...chunks.map(({ bytes }) => bytes)));
     while (!failed && next < chunks.length) {
       const chunk = chunks[next++]!;
       try {
@@ -61,7 +64,12 @@ class Lane implements Disposable {
   /** The buffer that is filled next. */
   #turn = 0;
 
-  constructor(device: GpuDevice, readonly files: readonly SourceFile[], bytes: number) {
+  constructor(
+    device: GpuDevice,
+    readonly files: readonly SourceFile[],
+    readonly made: MadeFiles | null,
+    bytes: number,
+  ) {
     // What was made before something failed is freed.
     using held = new DisposableStack();
     this.#buffers = Array.from({ length: 2 }, () => ({
@@ -85,20 +93,25 @@ class Lane implements Disposable {
   }
 
   async read({ file: index, offset, bytes, compact }: Chunk): Promise<void> {
-    const { path, bytes: size } = this.files[index]!;
+    const { made } = this.files[index]!;
     const into = this.#buffer.pinned.view.subarray(0, bytes);
-    const file = this.#file(index);
+    if (made !== undefined) this.made!.read(index, offset, into);
+    else await this.#fill(into, index, offset);
+    if (compact) {
+      const { pieces, pieceBytes, stride } = compact;
+      for (let i = 1; i < pieces; i++) into.copyWithin(i * pieceBytes, i * stride, i * stride + pieceBytes);
+    }
+  }
+
+  async #fill(into: Uint8Array, index: number, offset: number): Promise<void> {
+    const { path, bytes: size } = this.files[index]!, file = this.#file(index);
     await file.seek(offset, Deno.SeekMode.Start);
-    for (let at = 0; at < bytes;) {
+    for (let at = 0; at < into.length;) {
       const got = await file.read(into.subarray(at));
       if (got === null) {
         throw InputError.saying("changed", { file: path }, `ended at byte ${offset + at}, expected ${size} bytes`);
       }
       at += got;
-    }
-    if (compact) {
-      const { pieces, pieceBytes, stride } = compact;
-      for (let i = 1; i < pieces; i++) into.copyWithin(i * pieceBytes, i * stride, i * stride + pieceBytes);
     }
   }
 

@@ -2,6 +2,7 @@
 import { Held } from "./held.ts";
 import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { FailureError } from "../../errors.ts";
+import { MadeFiles } from "../../conversion/made_files.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 import { GpuBackend } from "./backend.ts";
@@ -86,12 +87,14 @@ export async function openGpu<N extends string>(
       uploadConstants(stream, staging, weightBuffer, plan);
       uploadTables(stream, staging, request, workspace);
     }
+    using made = await MadeFiles.open(request.source.files);
     await loadWeights(
       device,
       stream,
       weightBuffer,
       request.source.files,
       chunksOf(plan.placements, STAGING_BYTES),
+      made,
       request.onProgress,
     );
     stream.synchronize();

@@ -14,26 +14,24 @@ import { option, words } from "../../words.ts";
  * @throws {FailureError} if memory cannot hold the cache and the activations.
  * @throws {InputError} if a weight file cannot be opened, or changed since it was checked.
  */
-export function openReference<N extends string>(
+export async function openReference<N extends string>(
   request: OpenRequest<N>,
   available?: Available,
 ): Promise<Backend<N>> {
-  return Promise.try(() => {
-    const started = performance.now();
-    checkMemory(request, available);
-    const files = new WeightFiles(request.source.files);
-    try {
-      const weights = loadWeights(request.source, files, request.onProgress ?? (() => {}));
-      return new ReferenceBackend(request, weights, files, {
-        description: "plain TypeScript, 1 thread, weights read when needed",
-        weightBytes: bytesHeld(weights),
-        loadMilliseconds: performance.now() - started,
-      });
-    } catch (thrown) {
-      files[Symbol.dispose]();
-      throw thrown;
-    }
-  });
+  const started = performance.now();
+  checkMemory(request, available);
+  const files = await WeightFiles.open(request.source.files);
+  try {
+    const weights = loadWeights(request.source, files, request.onProgress ?? (() => {}));
+    return new ReferenceBackend(request, weights, files, {
+      description: "plain TypeScript, 1 thread, weights read when needed",
+      weightBytes: bytesHeld(weights),
+      loadMilliseconds: performance.now() - started,
+    });
+  } catch (thrown) {
+    files[Symbol.dispose]();
+    throw thrown;
+  }
 }
 
 /** Everything is float32 here, also what stands for other formats. */

@@ -3,6 +3,7 @@ import type { MatrixSource, SourceFile, VectorSource } from "../../checkpoint/so
 import { InputError, reason } from "../../errors.ts";
 import { applyBlockScales, decodeElements } from "../../formats/decode.ts";
 import { BLOCK } from "../../formats/format.ts";
+import { MadeFiles } from "../../conversion/made_files.ts";
 
 /** Bytes that are read at once, at least one row. */
 const STRIP_BYTES = 1 << 20;
@@ -10,17 +11,28 @@ const STRIP_BYTES = 1 << 20;
 /** The open files of a checkpoint. */
 export class WeightFiles implements Disposable {
   readonly #sources: readonly SourceFile[];
-  readonly #files: Deno.FsFile[] = [];
+  /** null: of a made file. */
+  readonly #files: (Deno.FsFile | null)[] = [];
+  readonly #made: MadeFiles | null;
+
+  /** Opens all files, some of which may be made. */
+  static async open(sources: readonly SourceFile[]): Promise<WeightFiles> {
+    return new WeightFiles(sources, await MadeFiles.open(sources));
+  }
 
   /**
-   * Opens all files.
-   *
+   * @param made Makes the files that are made; null where there are none.
    * @throws {InputError} if one cannot be opened, or is not as long as it was when it was checked.
    */
-  constructor(sources: readonly SourceFile[]) {
+  constructor(sources: readonly SourceFile[], made: MadeFiles | null = null) {
     this.#sources = sources;
+    this.#made = made;
     try {
-      for (const { path, bytes } of sources) {
+      for (const { path, bytes, made } of sources) {
+        if (made !== undefined) {
+          this.#files.push(null);
+          continue;
+        }
         const file = openFile(path);
         this.#files.push(file);
         const { size } = file.statSync();
@@ -35,7 +47,8 @@ export class WeightFiles implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const file of this.#files.splice(0)) file.close();
+    for (const file of this.#files.splice(0)) file?.close();
+    this.#made?.[Symbol.dispose]();
   }
 
   /** The numbers of a vector. */
@@ -106,6 +119,10 @@ export class WeightFiles implements Disposable {
   #read(file: number, offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
     const handle = this.#files[file]!;
+    if (handle === null) {
+      this.#made!.read(file, offset, bytes);
+      return bytes;
+    }
     handle.seekSync(offset, Deno.SeekMode.Start);
     for (let at = 0; at < length;) {
       const count = handle.readSync(bytes.subarray(at));

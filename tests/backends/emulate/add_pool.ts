@@ -1,5 +1,5 @@
 /** A pool with one descriptor to run, for tests of the pool. */
-import { compileKernels } from "../../../src/backends/emulate/wasm.ts";
+import { compileKernels } from "../../../src/wasm.ts";
 import { Pool } from "../../../src/backends/emulate/pool.ts";
 
 const module = await compileKernels();

@@ -2,7 +2,7 @@
  * Decoding and encoding of stored weights in the WASM kernels, which are many times as fast as src/formats and give the
  * same bytes (tests/wasm, tests/quantize).
  */
-import { compileKernels, heapBase, instantiate, type Kernel, WASM_PAGE } from "../backends/emulate/wasm.ts";
+import { compileKernels, heapBase, instantiate, type Kernel, WASM_PAGE } from "../wasm.ts";
 import { kindNumber, ruleNumber } from "../formats/input.ts";
 import type { MatrixSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
@@ -68,7 +68,7 @@ export class Codec {
     this.#raw = take(most(rawBytes));
     this.#rawScales = take(most((m) => Math.max(4, blocksOf(m.cols)) * tileRows(m)));
     this.#values = take(4 * elements);
-    this.#codes = take(elements);
+    this.#codes = take(2 * elements);
     this.#scales = take(blocksOf(elements));
     const initial = Math.ceil(at / WASM_PAGE);
     this.#memory = new WebAssembly.Memory({ initial, maximum: initial, shared: true });
@@ -138,6 +138,18 @@ export class Codec {
     }
     this.#run("encode", [this.#codes, this.#values, elementNumber("e4m3fn")], values.length);
     return this.#bytes(this.#codes, values.length);
+  }
+
+  /** Encodes the current tile as bfloat16, nearest, ties to even. */
+  encodeBf16({ values }: Tile): Uint8Array {
+    const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    const codes = new Uint16Array(this.#memory.buffer, this.#codes, values.length);
+    // All are finite: no NaN's payload can carry into the sign.
+    for (let i = 0; i < words.length; i++) {
+      const bits = words[i]!;
+      codes[i] = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+    }
+    return this.#bytes(this.#codes, 2 * values.length);
   }
 
   /** Reads rows as they are stored; gives the bytes between the starts of stored rows. */

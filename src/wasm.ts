@@ -2,7 +2,7 @@
  * The WASM module of the kernels: compiling it, and instances of it over a memory. What the kernels take is in
  * wasm/ABI.md.
  */
-import { asset } from "../../assets.ts";
+import { asset } from "./assets.ts";
 
 /** Where the module lies. */
 export const WASM_PATH = "wasm/pkg/mxoss_kernels_bg.wasm";
