@@ -109,7 +109,7 @@ template <i32 Format> MX_DEVICE void attend(const MxCache &cache, const Part &pa
     for (i32 h = 0; h < block_heads; h++) acc[h] = acc[h] * lds.shrink[h];
     MX_UNROLL
     for (i32 i = 0; i < group_keys; i++) {
-      // Rows after the last key repeat it and must not count, whatever it holds.
+      // Rows behind the last key repeat it and must not count, whatever it holds.
       const i32 key = group * group_keys + i;
       if (key >= keys) break;
       const f32x2 v = now.value_at(i, cache.v_scale);

@@ -78,7 +78,7 @@ template <i32 Kind> struct MxPlain {
     if (fast) {
       u32x4 w = *(const MX_GLOBAL u32x4 *)(row + (i64)col * Size);
       if constexpr (Kind == MX_F32) {
-        // A unit is four columns: after the row's last unit there may be anything, also a NaN.
+        // A unit is four columns: behind a row's last one lies what may be a NaN.
         u32x4 v = {0, 0, 0, 0};
         if (col + 4 < l.cols) v = *(const MX_GLOBAL u32x4 *)(row + (i64)col * Size + 16);
         out[0] = mx_float(w.x), out[1] = mx_float(w.y), out[2] = mx_float(w.z), out[3] = mx_float(w.w);
