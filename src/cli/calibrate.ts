@@ -1,5 +1,7 @@
 /** `--calibrate`: what inputs of linears, keys and values are on a text. */
 import { UsageError } from "./spelling.ts";
+import { z } from "zod";
+import { Journal } from "../eval/journal.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
@@ -12,8 +14,11 @@ import {
 } from "../session/setting.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { ProgressBar } from "./progress.ts";
-import { loadSetting } from "./settings.ts";
+import { hashedWeights, loadSetting } from "./settings.ts";
 import { option, words } from "../words.ts";
+
+/** Grows when a scale is measured otherwise. */
+const CALIBRATION_VERSION = 1;
 
 /**
  * Computes a text and observes it.
@@ -35,16 +40,34 @@ export async function calibrate(setting: Setting, { sequences }: CalibrationText
   }
 }
 
+/** Scales by module, as they are kept. */
+const Kept = z.strictObject({ index: z.literal(0), scales: z.record(z.string(), z.number()) });
+
 /**
  * Measures the input scales that a checkpoint may lack on a file: a text, or problems (`.jsonl`), which are made
  * conversations with their answers.
  *
  * @param setting How to compute; see {@linkcode calibrate}.
+ * @param kept Where the scales are kept, so that the same command need not measure them again; null: nowhere.
  */
-export async function calibratedScales(path: string, setting: Setting): Promise<CalibratedScales> {
-  const text = await calibrationText(path, setting.checkpoint);
-  const { inputs } = await calibrate(setting, text);
-  return { scales: inputs, from: `${text.tokens} tokens of ${text.from}` };
+export async function calibratedScales(path: string, setting: Setting, kept: string | null): Promise<CalibratedScales> {
+  const { checkpoint, dtype, kvCacheDtype, backend } = setting;
+  const text = await calibrationText(path, checkpoint);
+  const from = `${text.tokens} tokens of ${text.from}`;
+  if (kept === null) return { scales: (await calibrate(setting, text)).inputs, from };
+  const header = {
+    schema: "mxoss.calibration",
+    version: CALIBRATION_VERSION,
+    weights_sha256: hashedWeights(checkpoint),
+    fingerprint: await checkpoint.fingerprint(),
+    ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: from },
+  };
+  using journal = Journal.open(kept, header, (value) => Kept.parse(value), "replace");
+  const before = journal.entries.get(0);
+  if (before !== undefined) return { scales: new Map(Object.entries(before.scales)), from };
+  const scales = (await calibrate(setting, text)).inputs;
+  journal.append({ index: 0, scales: Object.fromEntries(scales) });
+  return { scales, from };
 }
 
 /**

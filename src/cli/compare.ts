@@ -4,12 +4,12 @@ import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readTextFile } from "../eval/dataset.ts";
-import { compareSettings } from "../eval/compare_cells.ts";
+import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
 import { cutSequences } from "../eval/perplexity.ts";
 import { resultsText } from "../eval/results_file.ts";
-import { CompareResults, type DivergenceResult, SCHEMA_VERSION } from "../eval/results_schema.ts";
-import type { PlannedSetting } from "../session/setting.ts";
+import { CompareResults, type DivergenceResult, SCHEMA_VERSION, type SettingProtocol } from "../eval/results_schema.ts";
+import type { CalibratedScales, PlannedSetting } from "../session/setting.ts";
 import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
@@ -33,7 +33,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   if (options.all && options.json) {
     throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");
   }
-  const sides = sideChoices(options);
+  const sides = sideChoices(options), { out = null } = options;
   const { name, sha256, text } = readTextFile(options.text, "--text");
   const [a, b] = await planSides(sides, options) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
@@ -50,50 +50,75 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   }
   const length = Math.min(options["sequence-length"], maxPositions);
   const sequences = cutSequences(ids, length, options.text);
-  if (options.out !== undefined) {
-    makeDirectory(options.out);
-    refuseOtherResults(options.out, COMPARISONS, null);
-  }
+  if (out !== null) openDirectory(out);
 
   using interrupt = new Interrupt();
-  const divergence = await interrupt.race(
-    compareSettings([a, b], sequences, options.alarm, loadSetting, () => new ProgressBar("comparing", "tokens")),
-  );
+  const protocol = {
+    a: await hashedProtocol(a),
+    b: await hashedProtocol(b),
+    text: { name, sha256, tokens: ids.length, sequence_length: length },
+  };
+  const divergence = await interrupt.race(compareCells({
+    settings: [a, b],
+    sequences: () => sequences,
+    alarm: options.alarm,
+    progress: () => new ProgressBar("comparing", "tokens"),
+    kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, options.alarm) },
+  }, loadSetting));
   if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;
   const results: CompareResults = {
     schema: "mxoss.compare",
     version: SCHEMA_VERSION,
     mxoss: VERSION,
-    protocol: {
-      a: await hashedProtocol(a),
-      b: await hashedProtocol(b),
-      text: { name, sha256, tokens: ids.length, sequence_length: length },
-    },
+    protocol,
     divergence,
   };
   const json = resultsText(CompareResults, results);
-  if (options.out !== undefined) {
-    writeWhole(`${options.out}/results.json`, json);
+  if (out !== null) {
+    writeWhole(`${out}/results.json`, json);
     const { compareReport } = await import("../eval/report/compare_page.ts");
-    writeWhole(`${options.out}/report.html`, await compareReport(results));
+    writeWhole(`${out}/report.html`, await compareReport(results));
   }
   await writeOut(options.json ? json : `${compareTables(results, options.all).join("\n")}\n`);
   return judge(options["fail-above"] ?? [], divergence);
 }
 
 /** The sides with their formats decided; a model that both compute is opened and read once. */
-async function planSides(choices: readonly SideChoices[], { calibrate }: CompareOptions): Promise<PlannedSetting[]> {
+async function planSides(
+  choices: readonly SideChoices[],
+  { calibrate, out }: CompareOptions,
+): Promise<PlannedSetting[]> {
+  if (calibrate !== undefined && out !== undefined) openDirectory(out);
   const opened = new Map<string | undefined, Checkpoint>();
   const warn = warnOnce();
   const planned: PlannedSetting[] = [];
-  for (const { model, ...side } of choices) {
+  /** What both sides need is measured once. */
+  const measured = new Map<string, CalibratedScales>();
+  for (const [i, { model, ...side }] of choices.entries()) {
     const checkpoint = opened.get(model) ?? openModel(model);
     opened.set(model, checkpoint);
     const setting = { checkpoint, ...side };
-    const inputScales = calibrate === undefined ? null : await calibratedScales(calibrate, setting);
+    let inputScales: CalibratedScales | null = null;
+    if (calibrate !== undefined) {
+      const { backend, dtype, kvCacheDtype } = side, key = JSON.stringify([model, backend, dtype, kvCacheDtype]);
+      const kept = out === undefined ? null : `${out}/calibration.${"ab"[i]}.jsonl`;
+      inputScales = measured.get(key) ?? await calibratedScales(calibrate, setting, kept);
+      measured.set(key, inputScales);
+    }
     planned.push(planCalibrated({ ...setting, inputScales }, warn));
   }
   return planned;
+}
+
+function openDirectory(out: string): void {
+  makeDirectory(out);
+  refuseOtherResults(out, COMPARISONS, null);
+}
+
+/** What a comparison that is kept belongs to: neither threads nor the paths of models change it. */
+function keptHeader({ a, b, text: { name: _, ...text } }: CompareResults["protocol"], alarm: number) {
+  const numbers = ({ threads: _threads, model: _model, ...rest }: SettingProtocol) => rest;
+  return { schema: "mxoss.divergence", version: SCHEMA_VERSION, a: numbers(a), b: numbers(b), text, alarm };
 }
 
 /** Results of comparisons replace one another: each is made anew, while an evaluation may have taken hours. */

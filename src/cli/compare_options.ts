@@ -1,6 +1,6 @@
 /** The options of `mxoss compare`. */
 import { ALARM_OPTION, CALIBRATE_OPTION } from "./eval/options.ts";
-import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
+import { COMPUTE_OPTIONS, MODELS_OPTION } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
 /** Tokens of a sequence of the compared text. */
@@ -57,12 +57,16 @@ const OPTIONS = {
     `exit with code 3 above these limits, for instance kl=1e-3,error=0.05 (${WATCHED.join(", ")}; a number alone: kl)`,
   ),
   calibrate: CALIBRATE_OPTION,
-  out: option("DIR", text("a directory").optional(), "write results.json and report.html here"),
+  out: option(
+    "DIR",
+    text("a directory").optional(),
+    "write results.json and report.html here; what is kept is not computed again",
+  ),
   all: toggle(
     "print every operation with SQNR and outlier channels, every quantized tensor, and router flips one by one",
   ),
   json: toggle("print results.json instead of tables"),
-  ...MODEL_OPTIONS,
+  model: { ...MODELS_OPTION, help: "checkpoint directory of both; given twice, of A and of B (default: tiny-gpt-oss)" },
   ...SHARED,
 };
 

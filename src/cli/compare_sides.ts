@@ -75,12 +75,21 @@ export function sideChoices(options: OptionValues<typeof COMPARE.options>): read
   const sides = (["a", "b"] as const).map((name) => ({ name, own: parseSide(name, options[name]) }));
   const shared = backendChoices(options);
   refuseUnused(shared, sides.map(({ own }) => own.backend ?? options.backend));
-  return sides.map(({ name, own }): SideChoices => {
+  const models = options.model ?? [];
+  if (models.length > sides.length) {
+    throw UsageError.of(
+      "wrong_value",
+      { option: "model" },
+      "once, or twice: for A, then for B",
+      `${models.length} times`,
+    );
+  }
+  return sides.map(({ name, own }, i): SideChoices => {
     const backend = own.backend ?? options.backend, tp = own.tp ?? options.tp, ep = own.ep ?? options.ep;
     refuseRanks({ backend, tp, ep });
     return {
       ...DEFAULTS,
-      model: own.model ?? options.model,
+      model: own.model ?? models[i] ?? models[0],
       scheme: own.scheme ?? null,
       backend,
       dtype: own.dtype ?? options.dtype,

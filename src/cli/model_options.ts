@@ -2,7 +2,7 @@
 import { BACKENDS, DEFAULTS } from "../session/setting.ts";
 import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { FP8_SCALES } from "../plan/static_scales.ts";
-import { choice, integer, option, type OptionTable, text } from "./options.ts";
+import { choice, integer, type Option, option, type OptionTable, repeated, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
 const MAX_CHUNK = 4096;
@@ -15,6 +15,13 @@ const MAX_THREADS = 256;
 export const MODEL_OPTIONS = {
   model: option("DIR", text("a directory").optional(), "checkpoint directory (without it: the embedded tiny-gpt-oss)"),
 } satisfies OptionTable;
+
+/** Which checkpoints, of commands that compare several. */
+export const MODELS_OPTION: Option<readonly [string, ...string[]] | undefined> = repeated(
+  "DIR",
+  text("a directory"),
+  "checkpoint directory (without it: the embedded tiny-gpt-oss)",
+);
 
 /** Where libamdhip64 lies. */
 export const HIP_LIBRARY_OPTION = option(

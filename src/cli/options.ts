@@ -13,6 +13,8 @@ export interface Option<T = unknown> {
   /** What the value is called in help, for instance `N`; null for a switch that takes no value. */
   readonly value: string | null;
   readonly help: string;
+  /** Whether it may be given several times; `schema` then gets all texts in order. */
+  readonly many?: true;
   /** From the text on the command line (undefined where the option is absent) to the value; for a switch from true. */
   readonly schema: z.ZodType<T>;
 }
@@ -44,6 +46,15 @@ export interface Parsed<O extends OptionTable> {
 /** Declares an option that takes a value. */
 export function option<T>(value: string, schema: z.ZodType<T>, help: string): Option<T> {
   return { value, schema, help };
+}
+
+/** Declares an option that takes a value and may be given several times. */
+export function repeated<T>(
+  value: string,
+  item: z.ZodType<T, string>,
+  help: string,
+): Option<readonly [T, ...T[]] | undefined> {
+  return { value, many: true, schema: z.tuple([item], item).optional(), help: `${help}; may be given several times` };
 }
 
 /** Declares a switch, false unless given. */
@@ -169,8 +180,14 @@ function splitOption(argument: string): [name: string | null, value: string | nu
   return [match?.[1] ?? null, match?.[2] ?? null];
 }
 
-function validate(name: string, { schema }: Option, given: unknown): unknown {
+function validate(name: string, { schema, many }: Option, given: unknown): unknown {
   const values = Array.isArray(given) ? given : given === undefined ? [] : [given];
+  if (many) {
+    const all = schema.safeParse(values.length === 0 ? undefined : values);
+    if (all.success) return all.data;
+    const [issue] = all.error.issues as [z.core.$ZodIssue];
+    throw UsageError.saying("wrong_value", { option: name }, withGiven(issue, String(values[Number(issue.path[0])])));
+  }
   if (values.length > 1) throw UsageError.of("contradiction", { option: name }, "once", `${values.length} times`);
   const result = schema.safeParse(values[0]);
   if (result.success) return result.data;

@@ -1,5 +1,6 @@
 /** From a command's options to a setting, and from a setting to a session, with warnings and progress on stderr. */
 import { UsageError } from "./spelling.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
 import type { Session } from "../session/session.ts";
@@ -23,7 +24,7 @@ type FormatOptions = OptionValues<typeof FORMAT_OPTIONS>;
 /** The options that say how to compute. */
 export type ComputeOptions = OptionValues<typeof COMPUTE_OPTIONS>;
 /** Options of which `eval` has lists instead. */
-type Axis = "scheme" | "kv-cache-dtype" | "tp";
+type Axis = "scheme" | "kv-cache-dtype" | "tp" | "ep";
 /** The options that say how to compute, without those of which `eval` has lists. */
 export type SharedOptions = Omit<ComputeOptions, Axis>;
 
@@ -71,11 +72,11 @@ export function refuseUnused(choices: BackendChoices, backends: readonly Backend
  *
  * @throws {InputError} where an option means nothing to the backend.
  */
-export function sharedChoices(options: SharedOptions): Omit<Choices, "scheme" | "kvCacheDtype" | "tp"> {
-  const { backend, dtype, ep, chunk, "fp8-scales": fp8Scales } = options;
+export function sharedChoices(options: SharedOptions): Omit<Choices, "scheme" | "kvCacheDtype" | "tp" | "ep"> {
+  const { backend, dtype, chunk, "fp8-scales": fp8Scales } = options;
   const own = backendChoices(options);
   refuseUnused(own, [backend]);
-  return { backend, dtype, fp8Scales, ep, chunk, ...own, inputScales: null };
+  return { backend, dtype, fp8Scales, chunk, ...own, inputScales: null };
 }
 
 /**
@@ -90,6 +91,7 @@ export function choicesOf(options: ComputeOptions): Choices {
     scheme: options.scheme ?? null,
     kvCacheDtype: options["kv-cache-dtype"],
     tp: options.tp,
+    ep: options.ep,
   };
 }
 
@@ -115,6 +117,12 @@ export function warnOnce(): (line: string) => void {
 export async function loadSetting(setting: PlannedSetting, room: Room): Promise<Session> {
   using bar = new ProgressBar("loading");
   return await openSetting(setting, room, (done, total) => bar.update(done, total));
+}
+
+/** SHA-256 of a checkpoint's weights, with a progress bar while they are hashed. */
+export function hashedWeights(checkpoint: Checkpoint): string {
+  using bar = new ProgressBar("hashing weights");
+  return checkpoint.weightsSha256((done, total) => bar.update(done, total));
 }
 
 /** What goes with every number of a setting in result files, with a progress bar while weights are hashed. */

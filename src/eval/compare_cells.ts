@@ -6,7 +6,6 @@ import { toResult } from "./divergence_result.ts";
 import { Journal } from "./journal.ts";
 import { DivergenceResult } from "./results_schema.ts";
 import { sideOf } from "./side.ts";
-import type { RunCell } from "./task.ts";
 import type { Room } from "../session/open.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
@@ -57,15 +56,14 @@ export async function compareSettings(
 }
 
 /**
- * A comparison on disk: a journal of one entry, so that it is computed once, and again where other problems or another
- * alarm line are asked for. That it is of the same settings is known by then: their answers would have been refused.
+ * A comparison on disk: a journal of one entry, so that it is computed once, and again where anything that it depends
+ * on is another one.
  */
 const Entry = z.strictObject({ index: z.literal(0), divergence: DivergenceResult });
 
-/** Two cells to compare. */
+/** Two settings to compare. */
 export interface CellPair {
-  readonly first: RunCell;
-  readonly other: RunCell;
+  readonly settings: readonly [PlannedSetting, PlannedSetting];
   /** Given when they are needed; what they are must follow from the header of `kept`. */
   readonly sequences: () => readonly Int32Array[];
   readonly alarm: number;
@@ -76,14 +74,14 @@ export interface CellPair {
 
 /** Compares, or reads what was compared before. */
 export async function compareCells(
-  { first, other, sequences, alarm, progress, kept }: CellPair,
+  { settings, sequences, alarm, progress, kept }: CellPair,
   load: LoadSetting,
 ): Promise<DivergenceResult> {
   using journal = kept === null ? null : Journal.open(kept.path, kept.header, (value) => Entry.parse(value), "replace");
   const before = journal?.entries.get(0);
   if (before !== undefined) return before.divergence;
-  const divergence = await compareSettings([first.setting, other.setting], sequences(), alarm, load, progress);
-  for (const { setting } of [first, other]) refuseChanged(setting.checkpoint.identity);
+  const divergence = await compareSettings(settings, sequences(), alarm, load, progress);
+  for (const { checkpoint } of settings) refuseChanged(checkpoint.identity);
   journal?.append({ index: 0, divergence });
   return divergence;
 }

@@ -43,7 +43,7 @@ export function checkComparable(a: ModelConfig, b: ModelConfig): void {
     if (a[name] !== b[name]) {
       throw InputError.of(
         "wrong_value",
-        { name: "compare" },
+        { name: "layer by layer" },
         `models of one shape, but A has ${name} ${a[name]} and B ${b[name]}`,
       );
     }

@@ -103,7 +103,8 @@ export async function runTask<
         },
       };
       const progress = () => options.watcher.progress(`${other.label}: layers`, "tokens");
-      const pair = { first: first!.cell, other, sequences: make, alarm: options.alarm, progress, kept };
+      const settings = [first!.cell.setting, other.setting] as const;
+      const pair = { settings, sequences: make, alarm: options.alarm, progress, kept };
       divergences.push({ key: other.key, divergence: await compareCells(pair, options.load) });
     }
     return divergences;

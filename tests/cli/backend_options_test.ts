@@ -49,7 +49,8 @@ interface Computing {
 
 const evalSettings = async (words: readonly string[]) => {
   const { options } = parseCommand(EVAL, words);
-  return await settingsOf(matrixOf(options), openCheckpoint(TINY), options);
+  const models = [{ name: null, checkpoint: openCheckpoint(TINY) }];
+  return await settingsOf(matrixOf(models, options), models, options);
 };
 const COMPUTING: Readonly<Record<string, Computing>> = {
   generate: {

@@ -9,7 +9,7 @@ function matrix(
   kvCacheDtypes: readonly ("bf16" | "fp8")[],
   tps: readonly number[],
 ): ArrangedCell[] {
-  const cells = cellsOf({ schemes, kvCacheDtypes, tps });
+  const cells = cellsOf({ models: [null], schemes, kvCacheDtypes, tps, eps: [1] });
   return cells.map((cell) => {
     const name = cellName(cell, cells, ({ scheme }) => scheme!);
     return { label: cellLabel(name), name };

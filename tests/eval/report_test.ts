@@ -206,7 +206,7 @@ for (const cells of [1, 2, 9]) {
 
 /** Names of cells that are called by their keys. */
 function namesOf({ cells }: { readonly cells: readonly { readonly label: string }[] }): CellName[] {
-  return cells.map(({ label }) => ({ scheme: label, kvCacheDtype: null, tp: null }));
+  return cells.map(({ label }) => ({ model: null, scheme: label, kvCacheDtype: null, tp: null, ep: null }));
 }
 
 /** The widest matrix that the documentation has: 40 settings, and their names. */
@@ -216,7 +216,9 @@ function wideMatrix(): [Gsm8kResults, CellName[]] {
   const settings = schemes.flatMap((scheme) =>
     (["bf16", "fp8"] as const).flatMap((kv) => [1, 2, 4, 8].map((tp) => ({ scheme, kv_cache_dtype: kv, tp })))
   );
-  const names = settings.map(({ scheme, kv_cache_dtype: kvCacheDtype, tp }) => ({ scheme, kvCacheDtype, tp }));
+  const names = settings.map(({ scheme, kv_cache_dtype: kvCacheDtype, tp }) => ({
+    ...{ model: null, scheme, kvCacheDtype, tp, ep: null },
+  }));
   return [{
     ...results,
     cells: results.cells.map((cell, i) => {

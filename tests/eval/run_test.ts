@@ -20,7 +20,7 @@ const work = PERPLEXITY.prepare({
   sequenceLength: 4,
 }, checkpoint.config);
 const setting = planSetting({ checkpoint, ...DEFAULTS });
-const name = { scheme: "w_mxfp4", kvCacheDtype: null, tp: null };
+const name = { scheme: "w_mxfp4", kvCacheDtype: null, tp: null, ep: null, model: null };
 const cell: RunCell = { key: "cell", name, label: "w_mxfp4", protocol: await fullProtocolOf(setting), setting };
 const session = { close: () => Promise.resolve() } as unknown as Session;
 

@@ -1,9 +1,10 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
 import { calibratedScales, planCalibrated } from "../calibrate.ts";
 import { sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
-import type { PlannedSetting, Setting } from "../../session/setting.ts";
+import type { CalibratedScales, PlannedSetting, Setting } from "../../session/setting.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
-import { type Cell, cellsOf } from "../../eval/matrix.ts";
+import { type Cell, cellsOf, modelNames } from "../../eval/matrix.ts";
+import { modelDirectory, openModel } from "../open_model.ts";
 import { type EVAL, TASK_DEFAULTS } from "./options.ts";
 import type { OptionValues } from "../options.ts";
 
@@ -27,12 +28,31 @@ export function completed(options: GivenOptions): EvalOptions {
   };
 }
 
+/** A model of the matrix. */
+export interface NamedModel {
+  /** See {@linkcode modelNames}. */
+  readonly name: string | null;
+  readonly checkpoint: Checkpoint;
+}
+
+/** Opens the models that the options name. */
+export function openModels({ model }: Pick<GivenOptions, "model">): [NamedModel, ...NamedModel[]] {
+  const directories = model ?? [undefined];
+  const names = modelNames(directories.map(modelDirectory));
+  return directories.map((directory, i) => ({ name: names[i]!, checkpoint: openModel(directory) })) as [NamedModel];
+}
+
 /** The cells that the options ask for. */
-export function matrixOf(options: Pick<GivenOptions, "scheme" | "kv-cache-dtype" | "tp">): Cell[] {
+export function matrixOf(
+  models: readonly NamedModel[],
+  options: Pick<GivenOptions, "scheme" | "kv-cache-dtype" | "tp" | "ep">,
+): Cell[] {
   return cellsOf({
+    models: models.map(({ name }) => name),
     schemes: options.scheme ?? [null],
     kvCacheDtypes: options["kv-cache-dtype"] ?? ["auto"],
     tps: options.tp ?? [1],
+    eps: options.ep ?? [1],
   });
 }
 
@@ -43,12 +63,22 @@ export function matrixOf(options: Pick<GivenOptions, "scheme" | "kv-cache-dtype"
  */
 export async function settingsOf(
   cells: readonly Cell[],
-  checkpoint: Checkpoint,
-  options: SharedOptions & Pick<GivenOptions, "calibrate">,
+  models: readonly NamedModel[],
+  options: SharedOptions & Pick<GivenOptions, "calibrate" | "out">,
 ): Promise<PlannedSetting[]> {
-  const settings = cells.map((cell): Setting => ({ checkpoint, ...sharedChoices(options), ...cell }));
-  const { calibrate } = options;
-  const inputScales = calibrate === undefined ? null : await calibratedScales(calibrate, settings[0]!);
+  const shared = sharedChoices(options), { calibrate, out = null } = options;
+  const checkpoints = new Map(models.map(({ name, checkpoint }) => [name, checkpoint]));
+  const settings = cells.map((cell): Setting => ({ checkpoint: checkpoints.get(cell.model)!, ...shared, ...cell }));
+  const measured = new Map<Checkpoint, CalibratedScales>();
+  for (const [i, setting] of settings.entries()) {
+    const { model } = cells[i]!;
+    if (calibrate === undefined || measured.has(setting.checkpoint)) continue;
+    const kept = out === null ? null : `${out}/calibration${model === null ? "" : `.model-${model}`}.jsonl`;
+    measured.set(setting.checkpoint, await calibratedScales(calibrate, setting, kept));
+  }
   const warn = warnOnce();
-  return settings.map((setting) => planCalibrated({ ...setting, inputScales }, warn));
+  return settings.map((setting) => {
+    const inputScales = measured.get(setting.checkpoint) ?? null;
+    return planCalibrated({ ...setting, inputScales }, warn);
+  });
 }

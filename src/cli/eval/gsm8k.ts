@@ -4,14 +4,14 @@ import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type Dataset, readDataset } from "../../eval/dataset.ts";
 import { chooseShots, type FewShot } from "../../eval/fewshot.ts";
 import type { PromptOptions } from "../../eval/prompts.ts";
-import { GSM8K } from "../../eval/tasks/gsm8k.ts";
+import { GSM8K, type Gsm8kWork } from "../../eval/tasks/gsm8k.ts";
 import { ChatRenderer } from "../../text/chat.ts";
-import { openModel, openTokenizer } from "../open_model.ts";
+import { openTokenizer } from "../open_model.ts";
 import { textDirectory } from "../../session/tokenizer.ts";
 import { note } from "../terminal.ts";
-import type { EvalOptions } from "./cells.ts";
+import { type EvalOptions, openModels } from "./cells.ts";
 import { DEFAULT_REPLY_TOKENS } from "./options.ts";
-import { runEval } from "./run.ts";
+import { refuseOtherModels, runEval } from "./run.ts";
 import { gsm8kTables } from "./tables.ts";
 
 /** Runs the task. */
@@ -26,20 +26,23 @@ export async function evalGsm8k(options: EvalOptions): Promise<number> {
   const shotsFrom = options["shots-from"] === undefined ? data : readDataset(options["shots-from"], "--shots-from");
   const { seed, limit, sequences, out } = options;
   const chosen = chooseShots(data, shotsFrom, options.shots, seed);
-  const checkpoint = openModel(options.model);
-  const work = GSM8K.prepare({
-    data,
-    shotsFrom,
-    chosen,
-    seed,
-    limit,
-    prompting: await promptingOf(checkpoint, options),
-    maxTokens: options["max-tokens"] ?? defaultReplyTokens(checkpoint, options),
-    sequences,
-    samples: options.export === "lm-eval",
-  }, checkpoint.config);
+  const models = openModels(options), works: Gsm8kWork[] = [];
+  for (const { checkpoint } of models) {
+    works.push(GSM8K.prepare({
+      data,
+      shotsFrom,
+      chosen,
+      seed,
+      limit,
+      prompting: await promptingOf(checkpoint, options),
+      maxTokens: options["max-tokens"] ?? defaultReplyTokens(checkpoint, options),
+      sequences,
+      samples: options.export === "lm-eval",
+    }, checkpoint.config));
+  }
+  refuseOtherModels(models, works, ({ questions }) => questions.prompts.map(({ ids }) => ids), options);
   printShots(chosen, shotsFrom);
-  return await runEval(GSM8K, work, checkpoint, options, {
+  return await runEval(GSM8K, works[0]!, models, options, {
     tables: gsm8kTables,
     interrupted: ({ answered, asked }) => {
       const kept = out === undefined

@@ -4,7 +4,7 @@ import { PROMPT_FORMATS } from "../../eval/prompts.ts";
 import { InputError } from "../../errors.ts";
 import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
 import { COMMAND_LINE } from "../spelling.ts";
-import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "../model_options.ts";
+import { COMPUTE_OPTIONS, MODELS_OPTION } from "../model_options.ts";
 import {
   choice,
   type CommandSpec,
@@ -79,7 +79,7 @@ export function positive(expected: string) {
   return decimal(expected, (n) => n > 0);
 }
 
-const { scheme: _scheme, tp: _tp, "kv-cache-dtype": _kv, ...SHARED } = COMPUTE_OPTIONS;
+const { scheme: _scheme, tp: _tp, ep: _ep, "kv-cache-dtype": _kv, ...SHARED } = COMPUTE_OPTIONS;
 
 /** The relative error above which operations are named, in `eval` and `compare`. */
 export const ALARM_OPTION: Option<number> = option(
@@ -96,7 +96,7 @@ export const CALIBRATE_OPTION: Option<string | undefined> = option(
 );
 
 const OPTIONS = {
-  ...MODEL_OPTIONS,
+  model: MODELS_OPTION,
   data: option("F", text("a file").optional(), "gsm8k: problems, one JSON object a line, as GSM8K has them"),
   text: option("F", text("a file").optional(), "perplexity: the text; special tokens that it spells out count as such"),
   limit: option("N", integer(1).optional(), "only the first N problems, or tokens of the text"),
@@ -112,6 +112,7 @@ const OPTIONS = {
     list(integer(1, 64)).optional(),
     "numbers of ranks that share heads, vocabulary and expert columns (default: 1)",
   ),
+  ep: option("LIST", list(integer(1, 64)).optional(), "numbers of groups of ranks that share the experts (default: 1)"),
   prompt: option(
     "FORMAT",
     choice(...PROMPT_FORMATS).optional(),
@@ -181,8 +182,8 @@ export const EVAL: CommandSpec<typeof OPTIONS> = {
   },
   options: OPTIONS,
   notes: [
-    "Schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on the same " +
-    "problems or tokens (McNemar's test), and so are its intermediate results and predictions.",
+    "Models, schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on the " +
+    "same problems or tokens (McNemar's test), and so are its intermediate results and predictions.",
     "Accuracy hardly separates quantization schemes: what is lost and what is gained cancel out. Choose by KL " +
     "divergence and error per layer, which are measured here too, and take accuracy for a check that nothing is " +
     "broken.",

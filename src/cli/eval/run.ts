@@ -1,13 +1,14 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
-import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
-import type { Indexed } from "../../eval/journal.ts";
+import { checkComparable } from "../../eval/divergence.ts";
+import { firstDifference, type Indexed } from "../../eval/journal.ts";
+import { UsageError } from "../spelling.ts";
 import { cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
 import type { Asked, ResultsHead, RunCell, Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
-import { type EvalOptions, matrixOf, settingsOf } from "./cells.ts";
+import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
 import { makeDirectory, refuseOtherResults } from "./output.ts";
 import { ProgressBar } from "../progress.ts";
 import { hashedProtocol, loadSetting } from "../settings.ts";
@@ -30,7 +31,7 @@ export async function runEval<
 >(
   task: Task<never, Work, Entry, Results>,
   work: Work,
-  checkpoint: Checkpoint,
+  models: readonly NamedModel[],
   options: EvalOptions,
   printing: Printing<Results>,
 ): Promise<number> {
@@ -44,7 +45,7 @@ export async function runEval<
     resumed: (...part) => printing.resumed === null ? undefined : note(printing.resumed(...part)),
     progress: (label, unit) => new ProgressBar(label, unit),
   };
-  const cells = await openCells(checkpoint, options);
+  const cells = await openCells(models, options);
   const outcome = await runTask(task, work, cells, {
     mxoss: VERSION,
     out,
@@ -65,9 +66,9 @@ export async function runEval<
 }
 
 /** The cells of the matrix, with all that can be known of them before a weight is loaded. */
-async function openCells(checkpoint: Checkpoint, options: EvalOptions): Promise<RunCell[]> {
-  const matrix = matrixOf(options);
-  const settings = await settingsOf(matrix, checkpoint, options);
+async function openCells(models: readonly NamedModel[], options: EvalOptions): Promise<RunCell[]> {
+  const matrix = matrixOf(models, options);
+  const settings = await settingsOf(matrix, models, options);
   const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
   const cells: RunCell[] = [];
   for (const [i, setting] of settings.entries()) {
@@ -81,4 +82,31 @@ async function openCells(checkpoint: Checkpoint, options: EvalOptions): Promise<
     });
   }
   return cells;
+}
+
+/**
+ * Models answer the same tokens, and are compared layer by layer, or not at all.
+ *
+ * @param tokensOf What a model is asked, sequence by sequence.
+ * @throws {InputError} naming the models that cannot be compared.
+ */
+export function refuseOtherModels<Work extends { readonly protocol: unknown }>(
+  models: readonly NamedModel[],
+  works: readonly Work[],
+  tokensOf: (work: Work) => readonly ArrayLike<number>[],
+  { divergence }: Pick<EvalOptions, "divergence">,
+): void {
+  const [first] = works, sequences = tokensOf(first!);
+  models.forEach(({ name, checkpoint }, i) => {
+    const differs = firstDifference(first!.protocol, works[i]!.protocol);
+    const same = tokensOf(works[i]!).every((ids, s) => {
+      const others = sequences[s]!;
+      return ids.length === others.length && Array.from(ids).every((id, t) => id === others[t]);
+    });
+    if (differs !== null || !same) {
+      const got = differs ?? "other tokens of the same text";
+      throw UsageError.of("wrong_value", { option: "model", name: name! }, `what ${models[0]!.name} is asked`, got);
+    }
+    if (divergence > 0) checkComparable(models[0]!.checkpoint.config, checkpoint.config);
+  });
 }

@@ -60,8 +60,8 @@ export function arrangeLines(cells: readonly ArrangedCell[]): Arrangement {
     return arrangement(cells, ({ label }) => ({ colour: label, column: "", row: "" }));
   }
   const ranks = fewRanks(cells);
-  const rest = ({ name: { kvCacheDtype, tp } }: ArrangedCell) =>
-    cellLabel(ranks ? { kvCacheDtype } : { kvCacheDtype, tp });
+  const rest = ({ name: { model, kvCacheDtype, tp, ep } }: ArrangedCell) =>
+    cellLabel(ranks ? { model, kvCacheDtype } : { model, kvCacheDtype, tp, ep });
   // Without ranks, KV formats stand side by side.
   const aside = !ranks && distinct(cells.map(rest)).length <= MOST_COLUMNS;
   return arrangement(cells, (cell) => ({
@@ -75,7 +75,7 @@ export function arrangeLines(cells: readonly ArrangedCell[]): Arrangement {
 export function arrangeRows(cells: readonly ArrangedCell[]): Arrangement {
   const ranks = cells.length > MOST_ROWS && fewRanks(cells);
   return arrangement(cells, (cell) => {
-    const { tp: _, ...others } = cell.name;
+    const { tp: _tp, ep: _ep, ...others } = cell.name;
     return {
       colour: cellLabel({ scheme: cell.name.scheme }),
       column: ranks ? ranksOf(cell) : "",
@@ -121,13 +121,13 @@ function arrangement(cells: readonly ArrangedCell[], placeOf: (cell: ArrangedCel
   };
 }
 
-function ranksOf({ name: { tp } }: ArrangedCell): string {
-  return cellLabel({ tp });
+function ranksOf({ name: { tp, ep } }: ArrangedCell): string {
+  return cellLabel({ tp, ep });
 }
 
 /** Whether numbers of ranks differ, and are so few that columns hold them. */
 function fewRanks(cells: readonly ArrangedCell[]): boolean {
-  const counts = distinct(cells.map(({ name }) => name.tp));
+  const counts = distinct(cells.map(ranksOf));
   return counts.length > 1 && counts.length <= MOST_COLUMNS;
 }
 

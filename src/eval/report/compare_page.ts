@@ -1,6 +1,7 @@
 /** The report of a comparison. */
 import { operationName, residualError } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
+import type { CellName } from "../matrix.ts";
 import { arrange } from "./arrangement.ts";
 import { errorTiles, residualPlot } from "./error_plots.ts";
 import { klPlot, routerPlot } from "./prediction_plots.ts";
@@ -10,12 +11,15 @@ import { card, escape, page, remark, section, settings, tiles } from "./html.ts"
 import { percent, perplexityText, small } from "./numbers.ts";
 import { protocolSection } from "./protocol_section.ts";
 
+/** B stands alone. */
+const UNNAMED: CellName = { model: null, scheme: null, kvCacheDtype: null, tp: null, ep: null };
+
 /** The page, as HTML. */
 export async function compareReport(results: CompareResults): Promise<string> {
   const artist = await openArtist();
   const { divergence: d, protocol: { a, b, text } } = results;
   const named = [{ label: "B", divergence: d }];
-  const comparisons = { named, ...arrange([{ label: "B" }], [{ scheme: null, kvCacheDtype: null, tp: null }]) };
+  const comparisons = { named, ...arrange([{ label: "B" }], [UNNAMED]) };
   const { logits, first_above_alarm: first } = d;
   const { sequence, position } = logits.max_kl_at;
   const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;

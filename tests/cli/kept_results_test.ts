@@ -1,0 +1,91 @@
+/** What `--out` keeps is not computed again, and several models and numbers of expert groups make one matrix. */
+import { CompareResults, PerplexityResults } from "../../src/eval/results_schema.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { writeTiny } from "../model/tiny_layouts.ts";
+import { refused as run } from "./in_process.ts";
+import { TINY } from "./program.ts";
+
+const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many do they have?<|end|>";
+const SMALL = ["--limit", "24", "--threads", "1"];
+
+function inDirectory(use: (dir: string, text: string) => Promise<void>) {
+  return async () => {
+    using dir = new TemporaryDirectory();
+    Deno.writeTextFileSync(`${dir.path}/text.txt`, TEXT);
+    await use(dir.path, `${dir.path}/text.txt`);
+  };
+}
+
+/** Changes the first number that follows a key in a file. */
+function tamper(path: string, key: string, value: number): void {
+  const text = Deno.readTextFileSync(path), changed = text.replace(new RegExp(`(${key}":)[^,}]+`), `$1${value}`);
+  assert(changed !== text);
+  Deno.writeTextFileSync(path, changed);
+}
+
+Deno.test(
+  "eval measures the scales of --calibrate once",
+  inDirectory(async (dir, text) => {
+    const args = ["eval", "perplexity", "--text", text, "--scheme", "w_mxfp4,fp8", "--calibrate", text, ...SMALL];
+    const first = await run([...args, "--divergence", "1", "--out", `${dir}/out`]);
+    assertEquals(first.code, 0, first.stderr);
+    const again = await run([...args, "--divergence", "1", "--out", `${dir}/out`]);
+    assertEquals([again.code, again.stdout], [0, first.stdout]);
+    // Other scales are other formats, of which the answers that are there are not.
+    tamper(`${dir}/out/calibration.jsonl`, "experts\\.0\\.down_proj", 3);
+    const { code, stderr } = await run([...args, "--divergence", "1", "--out", `${dir}/out`]);
+    assertEquals(code, 2);
+    assertMatch(stderr, /fp8\.kv-auto\.tp1\.jsonl: was written with other settings \(setting\.formats_sha256/);
+    // Another text is measured anew.
+    Deno.writeTextFileSync(`${dir}/other.txt`, `${TEXT} ${TEXT}`);
+    const other = await run(args.with(7, `${dir}/other.txt`).concat("--out", `${dir}/out`, "--divergence", "0"));
+    assertMatch(other.stderr, /was written with other settings/);
+  }),
+);
+
+Deno.test(
+  "compare prints at once what it has compared before",
+  inDirectory(async (dir, text) => {
+    const args = ["compare", "--text", text, "--a", "scheme=w_mxfp4", "--b", "scheme=w_mxfp6_e3m2", ...SMALL, "--json"];
+    const first = await run([...args, "--out", `${dir}/out`]);
+    assertEquals(first.code, 0, first.stderr);
+    const { protocol, divergence } = CompareResults.parse(JSON.parse(first.stdout));
+    assertEquals([protocol.a.converted_from, protocol.b.converted_from], [null, "mxfp4"]);
+    // MXFP6 holds what MXFP4 holds.
+    assertEquals([divergence.logits.max_kl, divergence.suspects.length], [0, 0]);
+    tamper(`${dir}/out/divergence.jsonl`, "max_error", 7);
+    const again = CompareResults.parse(JSON.parse((await run([...args, "--out", `${dir}/out`])).stdout));
+    assertEquals(again.divergence.operations[0]!.total.max_error, 7);
+    const other = await run([...args, "--out", `${dir}/out`, "--alarm", "0.5"]);
+    assertEquals(CompareResults.parse(JSON.parse(other.stdout)).divergence.operations[0]!.total.max_error, 0);
+  }),
+);
+
+Deno.test(
+  "eval takes several models and numbers of expert groups",
+  inDirectory(async (_dir, text) => {
+    using plain = new TemporaryDirectory();
+    writeTiny(plain, "hf_bf16");
+    const args = ["eval", "perplexity", "--text", text, ...SMALL, "--divergence", "0", "--json"];
+    const both = await run([...args, "--model", TINY, "--model", plain.path, "--scheme", "bf16", "--ep", "1,2"]);
+    assertEquals(both.code, 0, both.stderr);
+    const { cells } = PerplexityResults.parse(JSON.parse(both.stdout));
+    const other = plain.path.split("/").at(-1)!;
+    assertEquals(cells.map(({ label }) => label), [
+      "tiny-gpt-oss, ep 1",
+      "tiny-gpt-oss, ep 2",
+      `${other}, ep 1`,
+      `${other}, ep 2`,
+    ]);
+    assertEquals(cells.map(({ key }) => key).slice(0, 3), [
+      "bf16.kv-auto.tp1.model-tiny-gpt-oss",
+      "bf16.kv-auto.tp1.ep2.model-tiny-gpt-oss",
+      `bf16.kv-auto.tp1.model-${other}`,
+    ]);
+    assertEquals([cells[0]!.nll, cells[1]!.nll], [cells[2]!.nll, cells[3]!.nll]);
+    assertEquals(cells.map(({ protocol }) => protocol.converted_from), ["mxfp4", "mxfp4", null, null]);
+    const thrice = await run(["compare", "--text", text, ...["a", "b", "c"].flatMap((model) => ["--model", model])]);
+    assertMatch(thrice.stderr, /--model: expected once, or twice: for A, then for B, got 3 times/);
+  }),
+);
