@@ -2,6 +2,7 @@
  * Memory of the machine that this process may still take, and refusing a model that needs more before any of it is
  * taken.
  */
+import { bytesText } from "./amounts.ts";
 import { FailureError } from "./errors.ts";
 import { option, type Text, words } from "./words.ts";
 
@@ -116,18 +117,14 @@ export function refuseBeyondMemory(
   const needed = weights + cache + work;
   if (available === null || needed + RESERVE_BYTES <= available.bytes) return;
   const parts = [
-    ...(weights === 0 ? [] : [`weights ${size(weights)}`]),
-    `KV cache ${size(cache)} for ${room}`,
-    `activations ${size(work)}`,
+    ...(weights === 0 ? [] : [`weights ${bytesText(weights)}`]),
+    `KV cache ${bytesText(cache)} for ${room}`,
+    `activations ${bytesText(work)}`,
   ].join(", ");
-  const had = `${size(available.bytes)} of memory can be had (${available.by})`;
+  const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
   throw new FailureError(
-    words`${subject}: ${had}, but the model needs ${size(needed)}: ${parts}; use a smaller ${
+    words`${subject}: ${had}, but the model needs ${bytesText(needed)}: ${parts}; use a smaller ${
       option("max-tokens")
     }, fewer sequences or a smaller ${option("chunk")}${weights === 0 ? "" : ", or mapped weights"}`,
   );
-}
-
-function size(bytes: number): string {
-  return bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,4 +1,5 @@
 /** `--calibrate`: what inputs of linears, keys and values are on a text. */
+import { missingScales } from "../plan/planned.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import { Journal } from "../eval/journal.ts";
@@ -14,7 +15,7 @@ import {
 } from "../session/setting.ts";
 import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { ProgressBar } from "./progress.ts";
-import { hashedWeights, loadSetting } from "./settings.ts";
+import { hashedWeights, hasStaticInputs, loadSetting } from "./settings.ts";
 import { option, words } from "../words.ts";
 
 /** Grows when a scale is measured otherwise. */
@@ -68,6 +69,19 @@ export async function calibratedScales(path: string, setting: Setting, kept: str
   const scales = (await calibrate(setting, text)).inputs;
   journal.append({ index: 0, scales: Object.fromEntries(scales) });
   return { scales, from };
+}
+
+/**
+ * Refuses calibration that no setting would use.
+ *
+ * @throws {InputError} naming the option, and as {@linkcode planSetting}.
+ */
+export function refuseNeedless(settings: readonly Setting[]): void {
+  const used = settings.some((setting) => {
+    const inputScales = { scales: missingScales(setting.checkpoint), from: "" };
+    return hasStaticInputs(planSetting({ ...setting, inputScales }));
+  });
+  if (!used) throw UsageError.of("contradiction", { option: "calibrate" }, "a setting with static FP8 inputs", "none");
 }
 
 /**

@@ -1,4 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { DEFAULT_ALARM } from "./eval/options.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
@@ -9,17 +10,17 @@ import { checkComparable } from "../eval/divergence.ts";
 import { cutSequences } from "../eval/perplexity.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, type DivergenceResult, SCHEMA_VERSION, type SettingProtocol } from "../eval/results_schema.ts";
-import type { CalibratedScales, PlannedSetting } from "../session/setting.ts";
+import type { CalibratedScales, PlannedSetting, Setting } from "../session/setting.ts";
 import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
-import { calibratedScales, planCalibrated } from "./calibrate.ts";
+import { calibratedScales, planCalibrated, refuseNeedless } from "./calibrate.ts";
 import { makeDirectory, refuseOtherResults } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
-import { hashedProtocol, loadSetting, warnOnce } from "./settings.ts";
+import { hashedProtocol, loadSetting, refuseIdleRule, warnOnce } from "./settings.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -53,6 +54,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   if (out !== null) openDirectory(out);
 
   using interrupt = new Interrupt();
+  const { alarm = DEFAULT_ALARM } = options;
   const protocol = {
     a: await hashedProtocol(a),
     b: await hashedProtocol(b),
@@ -61,9 +63,9 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const divergence = await interrupt.race(compareCells({
     settings: [a, b],
     sequences: () => sequences,
-    alarm: options.alarm,
+    alarm,
     progress: () => new ProgressBar("comparing", "tokens"),
-    kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, options.alarm) },
+    kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, alarm) },
   }, loadSetting));
   if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;
   const results: CompareResults = {
@@ -88,25 +90,32 @@ async function planSides(
   choices: readonly SideChoices[],
   { calibrate, out }: CompareOptions,
 ): Promise<PlannedSetting[]> {
-  if (calibrate !== undefined && out !== undefined) openDirectory(out);
   const opened = new Map<string | undefined, Checkpoint>();
+  const settings = choices.map(({ model, ...side }): Setting => {
+    const checkpoint = opened.get(model) ?? openModel(model);
+    opened.set(model, checkpoint);
+    return { checkpoint, ...side };
+  });
+  if (calibrate !== undefined) {
+    refuseNeedless(settings);
+    if (out !== undefined) openDirectory(out);
+  }
   const warn = warnOnce();
   const planned: PlannedSetting[] = [];
   /** What both sides need is measured once. */
   const measured = new Map<string, CalibratedScales>();
-  for (const [i, { model, ...side }] of choices.entries()) {
-    const checkpoint = opened.get(model) ?? openModel(model);
-    opened.set(model, checkpoint);
-    const setting = { checkpoint, ...side };
+  for (const [i, setting] of settings.entries()) {
     let inputScales: CalibratedScales | null = null;
     if (calibrate !== undefined) {
-      const { backend, dtype, kvCacheDtype } = side, key = JSON.stringify([model, backend, dtype, kvCacheDtype]);
+      const { backend, dtype, kvCacheDtype } = setting;
+      const key = JSON.stringify([choices[i]!.model, backend, dtype, kvCacheDtype]);
       const kept = out === undefined ? null : `${out}/calibration.${"ab"[i]}.jsonl`;
       inputScales = measured.get(key) ?? await calibratedScales(calibrate, setting, kept);
       measured.set(key, inputScales);
     }
     planned.push(planCalibrated({ ...setting, inputScales }, warn));
   }
+  refuseIdleRule(planned);
   return planned;
 }
 

@@ -7,7 +7,6 @@ import { type FinishReason, generate, type Picker, type Timings } from "../sessi
 import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session } from "../session/session.ts";
-import { planSetting } from "../session/setting.ts";
 import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, type GENERATE } from "./generate_options.ts";
@@ -18,7 +17,7 @@ import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
 import { ChatReply, RawReply, type Reply } from "./reply.ts";
-import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
+import { choicesOf, loadSetting, planOnce } from "./settings.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -44,7 +43,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   const tokenizer = await openTokenizer(checkpoint);
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
   const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);
-  const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  const setting = planOnce({ checkpoint, ...choices });
   const session = await loadSetting(setting, { slots: 1, context: prompt.ids.length + maxTokens });
   const loaded = performance.now();
 
@@ -92,8 +91,14 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   return 0;
 }
 
-/** What `--raw` leaves out of use must not be given in vain. */
+/** What `--raw`, or taking the likeliest token, leaves out of use must not be given in vain. */
 function refuseContradictions(options: GenerateOptions): void {
+  const { temperature, "top-k": topK, "top-p": topP, seed } = options;
+  const drawn = [["top-k", topK !== 0], ["top-p", topP !== 1], ["seed", seed !== undefined]] as const;
+  for (const [name, given] of drawn) {
+    if (temperature > 0 || !given) continue;
+    throw UsageError.of("contradiction", { option: name }, "with --temperature above 0", "0");
+  }
   for (const name of ["system", "reasoning", "analysis"] as const) {
     if (options.raw && options[name] !== undefined) {
       throw UsageError.of("contradiction", { option: name }, "without --raw, which uses no chat template");

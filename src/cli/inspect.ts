@@ -13,17 +13,17 @@ import {
   vectorsOf,
   type VectorSource,
 } from "../checkpoint/source.ts";
+import { bytesText } from "../amounts.ts";
 import { blocksOf, bytesOf } from "../formats/format.ts";
 import type { InputFormat } from "../formats/input.ts";
 import { operationWith } from "../model/operations.ts";
 import type { PlannedModel } from "../plan/planned.ts";
 import type { PlannedLinear } from "../plan/plan.ts";
-import { planSetting } from "../session/setting.ts";
 import type { INSPECT } from "./inspect_options.ts";
 import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
-import { formatChoices } from "./settings.ts";
-import { bytesText, tableLines } from "./table.ts";
+import { formatChoices, planOnce } from "./settings.ts";
+import { tableLines } from "./table.ts";
 import { said } from "./spelling.ts";
 import { note, writeOut } from "./terminal.ts";
 
@@ -48,7 +48,7 @@ interface LinearSummary {
 export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>): Promise<number> {
   const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
   const checkpoint = openCheckpoint(modelDirectory(options.model), { checkScales: false, onWarning: warn });
-  const { planned } = planSetting({ checkpoint, ...formatChoices(options) }, warn);
+  const { planned } = planOnce({ checkpoint, ...formatChoices(options) }, warn);
   const report = await summarize(checkpoint, planned, { tp: options.tp, ep: options.ep });
   await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
   return 0;

@@ -4,14 +4,13 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
 import { protocolOf } from "../session/protocol.ts";
-import { planSetting } from "../session/setting.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import type { LOGITS } from "./logits_options.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { readPrompt } from "./prompt.ts";
-import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
+import { choicesOf, loadSetting, planOnce } from "./settings.ts";
 import { VERSION } from "./version.ts";
 
 type LogitsOptions = OptionValues<typeof LOGITS.options>;
@@ -27,7 +26,7 @@ export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>):
   refuseTarget(options.out, options.force);
   const checkpoint = openModel(options.model);
   const ids = await tokensOf(checkpoint, options);
-  const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  const setting = planOnce({ checkpoint, ...choices });
   const session = await loadSetting(setting, { slots: 1, context: ids.length });
   const protocol = JSON.stringify({ mxoss: VERSION, ...await protocolOf(setting) });
 

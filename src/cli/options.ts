@@ -136,10 +136,15 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
 }
 
 /**
- * Writes every option as `--name=value`, which `parseArgs` reads in one way only, and refuses what it has no way to
- * tell apart. Of other spellings it would take a value that begins with a dash (`--temperature -1`) for an option, an
- * empty one (`--out ""`) for a positional argument, a value that is missing for an empty one, the word `true` after a
- * switch for its value, any value of a switch (`--json=no`) for true, and `--no-NAME=x` for NAME.
+ * Writes every option as `--name=value`, the one spelling that `parseArgs` never guesses at, and refuses what it would
+ * accept in silence. No setting of it reads the following as it is meant (`tests/cli/options_test.ts` holds each):
+ *
+ * - `--temperature -1`: no temperature, and an unknown option `-1`.
+ * - `--out ""`: an empty positional argument.
+ * - `--out` without a value: an empty one, as `--out=` gives.
+ * - `--json true`: `true` is the switch's value and no prompt.
+ * - `--json=no`: the switch is on.
+ * - `--no-out=x`: `--out`, although `out` is no switch.
  */
 function bindValues(
   spec: CommandSpec,

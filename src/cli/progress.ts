@@ -1,9 +1,14 @@
 /**
  * A progress bar on stderr, for work that takes long enough to wonder about.
  *
- * It is our own, as deno-std 1.4.0, the npm form of Deno's standard library, has none.
+ * It is our own. deno-std 1.4.0, the npm form of Deno's standard library, has none. cli-progress 3.12.0 was tried in a
+ * terminal of 80 columns, in a pipe and in a window made narrower: its bar keeps its width, so that the window cuts off
+ * the numbers after it; it switches the terminal's line wrap off, which stays off where the process is killed; and it
+ * writes to the stream itself, past what makes text printable (terminal.ts).
  */
+import { durationText } from "../amounts.ts";
 import { eraseLine, lineColumns, note, redraw } from "./terminal.ts";
+import { widthOf } from "./width.ts";
 
 /** Work that ends sooner than this shows no bar, in milliseconds. */
 const PATIENCE_MS = 300;
@@ -76,7 +81,7 @@ export class ProgressBar implements Disposable {
 }
 
 /**
- * The text of a bar: `label [#####     ] 42% (12.3 s left)`.
+ * The text of a bar: `label [#####     ] 42% (13s left)`.
  *
  * @param fraction Part of the work that is done, 0 to 1.
  * @param elapsed Time that it took, in milliseconds.
@@ -84,7 +89,7 @@ export class ProgressBar implements Disposable {
  */
 export function progressLine(label: string, fraction: number, elapsed: number, columns = Infinity): string {
   const part = Math.min(1, Math.max(0, fraction));
-  const left = part > 0 ? ` (${(elapsed * (1 - part) / part / 1000).toFixed(1)} s left)` : "";
+  const left = part > 0 ? ` (${durationText(elapsed * (1 - part) / part / 1000)} left)` : "";
   return withBar(label, part, `${Math.floor(part * 100)}%${left}`, WIDTH, columns);
 }
 
@@ -100,7 +105,7 @@ export interface RateLine {
 
 /**
  * The text of such a line, for instance
- * `w_mxfp4 [###                     ] 120/1000 problems, 11.2/s, 1 min 19 s left, 99.2% right`.
+ * `w_mxfp4 [###                     ] 120/1000 problems, 11.2/s, 1m 19s left, 99.2% right`.
  *
  * @param columns As for {@linkcode progressLine}.
  */
@@ -111,19 +116,7 @@ export function rateLine({ label, unit, done, total, rate, aside }: RateLine, co
 }
 
 function withBar(label: string, part: number, said: string, most: number, columns: number): string {
-  const width = Math.min(most, columns - `${label} [] ${said}`.length);
+  const width = Math.min(most, columns - widthOf(`${label} [] ${said}`));
   if (width < LEAST_WIDTH) return `${label} ${said}`;
   return `${label} [${"#".repeat(Math.round(part * width)).padEnd(width)}] ${said}`;
-}
-
-/**
- * A time in words: `45 s`, `12 min 5 s`, `3 h 20 min`. The standard library's `fmt/duration` would write `12m 5s` or
- * `12 minutes, 5 seconds`, and of hours also the seconds.
- */
-export function durationText(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  if (whole < 60) return `${whole} s`;
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

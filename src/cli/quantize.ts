@@ -1,5 +1,6 @@
 /** `mxoss quantize`: a checkpoint in another scheme. */
 import { UsageError } from "./spelling.ts";
+import { bytesText } from "../amounts.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { missingScales } from "../plan/planned.ts";
@@ -19,7 +20,6 @@ import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import type { QUANTIZE } from "./quantize_options.ts";
 import { warnOnce } from "./settings.ts";
-import { bytesText } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -46,7 +46,9 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   const targetsWith = (scales: InputScales | "later" | null, from = plan) =>
     planTargets(recipe, checkpoint.source, checkpoint.config, from, scales);
   // Whatever does not fit is refused before anything is computed or written.
-  warnOfFurtherLoss(targetsWith(file === undefined ? null : "later"));
+  const intended = targetsWith(file === undefined ? null : "later");
+  if (file !== undefined) refuseNeedless(intended, plan);
+  warnOfFurtherLoss(intended);
   const text = file === undefined ? null : await calibrationText(file, checkpoint, options["calibrate-tokens"]);
   if (text) checkTokens(text, checkpoint);
 
@@ -93,6 +95,12 @@ function refuseInVain(options: QuantizeOptions): void {
   if (options.calibrate !== undefined) return;
   const given = (["calibrate-tokens", "threads", "weights"] as const).find((name) => options[name] !== undefined);
   if (given !== undefined) throw UsageError.of("contradiction", { option: given }, "with --calibrate");
+}
+
+/** Calibration measures static input scales and scales of an FP8 cache: it must not be asked for neither. */
+function refuseNeedless(targets: Targets, { kvFormat }: Plan): void {
+  if (kvFormat === "fp8" || allLinears(targets).some(({ input }) => input.kind === "fp8_static")) return;
+  throw UsageError.of("contradiction", { option: "calibrate" }, "with static FP8 inputs or an FP8 cache", "neither");
 }
 
 /** Warns where the numbers to quantize are no longer a trained model's own. */

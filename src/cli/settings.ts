@@ -10,7 +10,9 @@ import {
   type Choices,
   DEFAULTS,
   type PlannedSetting,
+  planSetting,
   refuseRanks,
+  type Setting,
   USED_BY,
   uses,
 } from "../session/setting.ts";
@@ -111,6 +113,33 @@ export function warnOnce(): (line: string) => void {
     if (!written.has(line)) note(`warning: ${line}`);
     written.add(line);
   };
+}
+
+/**
+ * Plans the setting of a command that has one.
+ *
+ * @throws {InputError} as `planSetting`, and as {@linkcode refuseIdleRule}.
+ */
+export function planOnce(setting: Setting, onWarning: (line: string) => void = warnOnce()): PlannedSetting {
+  const planned = planSetting(setting, onWarning);
+  refuseIdleRule([planned]);
+  return planned;
+}
+
+/**
+ * Refuses a rule of static scales that is for none of the settings.
+ *
+ * @throws {InputError} naming the option.
+ */
+export function refuseIdleRule(settings: readonly PlannedSetting[]): void {
+  const own = settings.filter(({ fp8Scales }) => fp8Scales === "own");
+  if (own.length === 0 || own.some(hasStaticInputs)) return;
+  throw UsageError.of("contradiction", { option: "fp8-scales", value: "own" }, "static FP8 inputs", "none");
+}
+
+/** Whether any linear reads inputs that are quantized with a static scale. */
+export function hasStaticInputs({ planned }: PlannedSetting): boolean {
+  return planned.plan.linears.some(({ input }) => input.kind === "fp8_static");
 }
 
 /** Loads a setting, with a progress bar where that takes long; the caller closes the session. */

@@ -5,6 +5,7 @@
 import * as std from "@std/fmt/colors";
 import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
+import { cutTo } from "./width.ts";
 
 /** The reader of stdout went away; nothing that is left to say has a listener. */
 export class BrokenPipe extends Error {
@@ -78,7 +79,7 @@ export function writeAside(piece: string): void {
 
 /** Draws a line over the last one on the terminal that stderr is, never wider than its window. */
 export function redraw(line: string): void {
-  writeRawError(`\r${printableLine(line).slice(0, lineColumns())}\u001b[K`);
+  writeRawError(`\r${cutTo(printableLine(line), lineColumns())}\u001b[K`);
 }
 
 /**

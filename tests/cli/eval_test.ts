@@ -1,5 +1,4 @@
 import { Gsm8kResults, PerplexityResults } from "../../src/eval/results_schema.ts";
-import { durationText, rateLine } from "../../src/cli/progress.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose, SOAK } from "../soak.ts";
@@ -296,23 +295,3 @@ for (const [i, [args, what]] of REFUSED.entries()) {
     assertEquals([code, stdout], [2, ""]);
   });
 }
-
-Deno.test("rateLine() says what is done, how fast, and what is left", () => {
-  const line = { label: "w_mxfp4", unit: "problems", done: 120, total: 1000, rate: 11.14, aside: "99.2% right" };
-  assertEquals(
-    rateLine(line),
-    "w_mxfp4 [###                     ] 120/1000 problems, 11.1/s, 1 min 19 s left, 99.2% right",
-  );
-  assertEquals(rateLine({ ...line, rate: 0, aside: "" }), "w_mxfp4 [###                     ] 120/1000 problems");
-});
-
-Deno.test("durationText() changes units", () => {
-  assertEquals([0.2, 59, 60, 3599, 3600, 86400].map(durationText), [
-    "1 s",
-    "59 s",
-    "1 min 0 s",
-    "59 min 59 s",
-    "1 h 0 min",
-    "24 h 0 min",
-  ]);
-});

@@ -1,16 +1,12 @@
 /**
- * Runs the program in the test's own thread, which saves the start of a process: for command lines that are refused.
- * What the start and the end of a process do (permissions given up, exit code, pipes) is tested by `mxoss` of
- * program.ts.
+ * Runs the program in the test's own thread, which saves the start of a process. What the start and the end of a
+ * process do (permissions given up, exit code, pipes) is tested by `mxoss` of program.ts.
  */
 import { exitCodeOf } from "../../src/cli/run.ts";
 import type { Finished } from "./program.ts";
 
-/**
- * Runs a command line that is to be refused. Nothing is on stdin, and permissions are kept: this thread's are the
- * tests'.
- */
-export async function refused(args: readonly string[]): Promise<Finished> {
+/** Runs a command line. Nothing is on stdin, and permissions are kept: this thread's are the tests'. */
+export async function inProcess(args: readonly string[]): Promise<Finished> {
   const { stdout, stderr, permissions } = Deno;
   const before = {
     write: stdout.write,
@@ -38,3 +34,6 @@ export async function refused(args: readonly string[]): Promise<Finished> {
     Object.assign(permissions, { revokeSync: before.revokeSync, requestSync: before.requestSync });
   }
 }
+
+/** {@linkcode inProcess}, where a command line is to be refused. */
+export const refused = inProcess;

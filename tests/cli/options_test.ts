@@ -1,3 +1,4 @@
+import { parseArgs } from "../../src/cli/parse_args.ts";
 import {
   choice,
   type CommandSpec,
@@ -15,7 +16,7 @@ import { z } from "zod";
 import { commandHelp, programHelp } from "../../src/cli/help.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { InputError } from "../../src/errors.ts";
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "../assert.ts";
 
 const OPTIONS = {
   count: option("N", integer(1, 9).default(3), "how many"),
@@ -113,6 +114,24 @@ Deno.test("parseCommand() takes an empty value and one with a dash for what they
     if (!value.startsWith("--")) assertEquals(parseCommand(WORDS, ["--word", value]).options.word, value);
     assertEquals(parseCommand(WORDS, [`--word=${value}`]).options.word, value);
   }
+});
+
+Deno.test("parseCommand() reads as they are meant spellings that std's parser by itself does not", () => {
+  const alone = (...args: string[]) =>
+    parseArgs(args, { string: ["_", "word"], boolean: ["switch"], collect: ["word"], alias: {}, unknown: () => {} });
+  const spec = { ...SPEC, options: { word: option("W", z.string().optional(), "a word"), switch: toggle("a switch") } };
+  const ours = (...args: string[]) => parseCommand(spec, args);
+  const message = (...args: string[]) => assertThrows(() => ours(...args), InputError).message;
+
+  assertEquals([alone("--word", "-1")["word"], ours("--word", "-1").options.word], [[""], "-1"]);
+  assertEquals([alone("--word", "")["word"], alone("--word", "")._, ours("--word", "").options.word], [[""], [""], ""]);
+  assertEquals(alone("--word")["word"], [""]);
+  assertEquals(message("--word"), "--word: expected a value");
+  assertEquals([alone("--switch", "true")._, ours("--switch", "true").positional], [[], "true"]);
+  assertEquals(alone("--switch=no")["switch"], true);
+  assertEquals(message("--switch=no"), '--switch: takes no value, got "no"');
+  assertEquals(alone("--no-word=x")["word"], ["x"]);
+  assertMatch(message("--no-word=x"), /^--no-word: unknown option/);
 });
 
 Deno.test("parseCommand() refuses names that JavaScript objects have anyway", () => {

@@ -1,18 +1,34 @@
+import { widthOf } from "../../src/cli/width.ts";
 import { ProgressBar, progressLine, rateLine } from "../../src/cli/progress.ts";
+import { redraw } from "../../src/cli/terminal.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 
 Deno.test("progressLine() shows the part that is done and the time that is left", () => {
-  assertEquals(progressLine("loading", 0.25, 1000), "loading [#######                     ] 25% (3.0 s left)");
+  assertEquals(progressLine("loading", 0.25, 1000), "loading [#######                     ] 25% (3s left)");
   assertEquals(progressLine("loading", 0, 1000), "loading [                            ] 0%");
-  assertEquals(progressLine("loading", 1, 1000), "loading [############################] 100% (0.0 s left)");
+  assertEquals(progressLine("loading", 1, 1000), "loading [############################] 100% (0s left)");
 });
 
 Deno.test("progressLine() and rateLine() make the bar shorter where columns are few, and say the rest", () => {
-  assertEquals(progressLine("loading", 0.5, 1000, 40), "loading [#######      ] 50% (1.0 s left)");
-  assertEquals(progressLine("loading", 0.5, 1000, 26), "loading 50% (1.0 s left)");
+  assertEquals(progressLine("loading", 0.5, 1000, 40), "loading [########        ] 50% (1s left)");
+  assertEquals(progressLine("loading", 0.5, 1000, 26), "loading 50% (1s left)");
   const line = { label: "w_mxfp4", unit: "problems", done: 5, total: 10, rate: 1, aside: "" };
-  assertEquals(rateLine(line, 50), "w_mxfp4 [####    ] 5/10 problems, 1.00/s, 5 s left");
+  assertEquals(rateLine(line, 50), "w_mxfp4 [#####    ] 5/10 problems, 1.00/s, 5s left");
   for (let columns = 40; columns < 100; columns++) assert(rateLine(line, columns).length <= columns, `${columns}`);
+});
+
+Deno.test("rateLine() says what is done, how fast, and what is left", () => {
+  const line = { label: "w_mxfp4", unit: "problems", done: 120, total: 1000, rate: 11.14, aside: "99.2% right" };
+  assertEquals(
+    rateLine(line),
+    "w_mxfp4 [###                     ] 120/1000 problems, 11.1/s, 1m 19s left, 99.2% right",
+  );
+  assertEquals(rateLine({ ...line, rate: 0, aside: "" }), "w_mxfp4 [###                     ] 120/1000 problems");
+});
+
+Deno.test("rateLine() counts the columns of wide characters", () => {
+  const line = { label: "模型", unit: "problems", done: 5, total: 10, rate: 1, aside: "日本語" };
+  for (let columns = 60; columns < 100; columns++) assert(widthOf(rateLine(line, columns)) <= columns, `${columns}`);
 });
 
 /** What bars write to a stderr that is a terminal of so many columns, or a pipe (null), by a clock that is set. */
@@ -58,11 +74,16 @@ for (const columns of [20, 40, 80, 200]) {
       for (const text of written) {
         // deno-lint-ignore no-control-regex
         const [, line] = /^\r([^\r\n\x1b]*)\x1b\[K$/.exec(text)!;
-        assert(line!.length < columns, text);
+        assert(widthOf(line!) < columns, text);
       }
     }
   });
 }
+
+Deno.test("redraw() takes no more columns of wide characters than the window has", () => {
+  const [text] = drawn(20, () => redraw("模型".repeat(20)));
+  assertEquals(text, `\r${"模型".repeat(4)}模\u001b[K`);
+});
 
 Deno.test("ProgressBar shows nothing of work that is done at once, and does not draw all the time", () => {
   const times = (...ms: number[]) =>
@@ -90,6 +111,6 @@ Deno.test("ProgressBar writes whole lines now and then to a pipe where parts are
   assertEquals(updates(null), []);
   const lines = updates("tokens");
   assertEquals(lines.length, 2);
-  assertMatch(lines[0]!, /^calibrating \[#{7} {17}\] 30\/100 tokens, 1\.00\/s, 1 min 10 s left\n$/);
-  assertMatch(lines[1]!, /^calibrating \[#{14} {10}\] 60\/100 tokens, 1\.00\/s, 40 s left\n$/);
+  assertMatch(lines[0]!, /^calibrating \[#{7} {17}\] 30\/100 tokens, 1\.00\/s, 1m 10s left\n$/);
+  assertMatch(lines[1]!, /^calibrating \[#{14} {10}\] 60\/100 tokens, 1\.00\/s, 40s left\n$/);
 });

@@ -1,4 +1,5 @@
 /** What the GPU libraries find on this machine, and why not: for `mxoss devices`. */
+import { bytesText } from "../../amounts.ts";
 import { openCuda } from "../../../ffi/cuda.ts";
 import { openHip } from "../../../ffi/hip.ts";
 import { GpuLibraryError } from "../../../ffi/errors.ts";
@@ -139,11 +140,10 @@ export function formatReports(reports: readonly GpuReport[], say: (text: Text) =
 }
 
 function formatDevice(device: FoundDevice): string[] {
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  const free = device.freeBytes === null ? "" : `, ${gigabytes(device.freeBytes)} free`;
+  const free = device.freeBytes === null ? "" : `, ${bytesText(device.freeBytes)} free`;
   const head =
     `  ${device.index}: ${device.name}, ${device.arch}${device.features}, ${device.multiprocessors} processors, ` +
-    `${gigabytes(device.totalBytes)}${free}`;
+    `${bytesText(device.totalBytes)}${free}`;
   if (device.codeObject === null) {
     return [head, `     no kernels for ${device.arch}: there are for ${device.compiled.join(", ")}`];
   }

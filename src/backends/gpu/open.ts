@@ -1,4 +1,5 @@
 /** Opens the GPU backend: plan, check against free memory, allocate, load, self-test. */
+import { bytesText } from "../../amounts.ts";
 import { Held } from "./held.ts";
 import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { FailureError } from "../../errors.ts";
@@ -144,15 +145,16 @@ function checkMemory(
   const { freeBytes, totalBytes } = device.memory();
   const needed = plan.bytes + workspace.activationBytes + workspace.cacheBytes;
   if (needed + RESERVE_BYTES <= freeBytes) return;
-  const size = (bytes: number) => bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
   const parts = [
-    `weights ${size(plan.bytes)}`,
-    `KV cache ${size(workspace.cacheBytes)} for ${slots} x ${context} positions in ${config.layers} layers`,
-    `activations ${size(workspace.activationBytes)}`,
+    `weights ${bytesText(plan.bytes)}`,
+    `KV cache ${bytesText(workspace.cacheBytes)} for ${slots} x ${context} positions in ${config.layers} layers`,
+    `activations ${bytesText(workspace.activationBytes)}`,
   ].join(", ");
-  const free = `${device.properties.name} has ${size(freeBytes)} of ${size(totalBytes)} free`;
+  const free = `${device.properties.name} has ${bytesText(freeBytes)} of ${bytesText(totalBytes)} free`;
   throw new FailureError(
-    words`${option("backend")}=${device.runtime.kind}: ${free}, but the model needs ${size(needed)}: ${parts}; ${LESS}`,
+    words`${option("backend")}=${device.runtime.kind}: ${free}, but the model needs ${
+      bytesText(needed)
+    }: ${parts}; ${LESS}`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
-import { calibratedScales, planCalibrated } from "../calibrate.ts";
-import { sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
+import { calibratedScales, planCalibrated, refuseNeedless } from "../calibrate.ts";
+import { refuseIdleRule, sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../../session/setting.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type Cell, cellsOf, modelNames } from "../../eval/matrix.ts";
@@ -69,6 +69,7 @@ export async function settingsOf(
   const shared = sharedChoices(options), { calibrate, out = null } = options;
   const checkpoints = new Map(models.map(({ name, checkpoint }) => [name, checkpoint]));
   const settings = cells.map((cell): Setting => ({ checkpoint: checkpoints.get(cell.model)!, ...shared, ...cell }));
+  if (calibrate !== undefined) refuseNeedless(settings);
   const measured = new Map<Checkpoint, CalibratedScales>();
   for (const [i, setting] of settings.entries()) {
     const { model } = cells[i]!;
@@ -77,8 +78,10 @@ export async function settingsOf(
     measured.set(setting.checkpoint, await calibratedScales(calibrate, setting, kept));
   }
   const warn = warnOnce();
-  return settings.map((setting) => {
+  const planned = settings.map((setting) => {
     const inputScales = measured.get(setting.checkpoint) ?? null;
     return planCalibrated({ ...setting, inputScales }, warn);
   });
+  refuseIdleRule(planned);
+  return planned;
 }

@@ -25,6 +25,7 @@ const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof GivenOptions
 /** Runs the command. */
 export async function evalCommand({ options, positional }: Parsed<typeof EVAL.options>): Promise<number> {
   refuseUnused(backendChoices(options), [options.backend]);
+  refuseWithoutPairs(options);
   switch (positional) {
     case "gsm8k":
       refuseOthers("perplexity", options);
@@ -46,6 +47,19 @@ export async function evalCommand({ options, positional }: Parsed<typeof EVAL.op
 function refuseOthers(other: "gsm8k" | "perplexity", options: GivenOptions): void {
   const given = ONLY[other].find((name) => options[name] !== undefined);
   if (given !== undefined) throw UsageError.of("contradiction", { option: given }, `with mxoss eval ${other} only`);
+}
+
+/** What is asked of the comparison with the first setting must not be asked where none is compared. */
+function refuseWithoutPairs(options: GivenOptions): void {
+  const { divergence, alarm } = options;
+  const lists = [options.model, options.scheme, options["kv-cache-dtype"], options.tp, options.ep];
+  if (lists.every((list) => (list?.length ?? 1) === 1)) {
+    const given = divergence ? "divergence" : alarm === undefined ? null : "alarm";
+    if (given !== null) throw UsageError.of("contradiction", { option: given }, "with two settings or more", "one");
+  }
+  if (divergence === 0 && alarm !== undefined) {
+    throw UsageError.of("contradiction", { option: "alarm" }, "with --divergence above 0", 0);
+  }
 }
 
 /** What chooses examples must not be given in vain. */

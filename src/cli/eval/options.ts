@@ -82,10 +82,10 @@ export function positive(expected: string) {
 const { scheme: _scheme, tp: _tp, ep: _ep, "kv-cache-dtype": _kv, ...SHARED } = COMPUTE_OPTIONS;
 
 /** The relative error above which operations are named, in `eval` and `compare`. */
-export const ALARM_OPTION: Option<number> = option(
+export const ALARM_OPTION: Option<number | undefined> = option(
   "X",
-  positive("a number above 0").default(DEFAULT_ALARM),
-  "relative error above which an operation is named",
+  positive("a number above 0").optional(),
+  `relative error above which an operation is named (default: ${DEFAULT_ALARM})`,
 );
 
 /** Where static input scales come from that the checkpoint lacks, in `eval` and `compare`. */
@@ -154,8 +154,9 @@ const OPTIONS = {
   ),
   divergence: option(
     "N",
-    integer(0).default(DEFAULT_DIVERGENCE),
-    "problems, or sequences, on which each setting is compared with the first layer by layer; 0: none",
+    integer(0).optional(),
+    "problems, or sequences, on which each setting is compared with the first layer by layer; 0: none (default: " +
+      `${DEFAULT_DIVERGENCE})`,
   ),
   alarm: ALARM_OPTION,
   out: option(

@@ -2,6 +2,7 @@
 import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
+import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
 import { cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
 import type { Asked, ResultsHead, RunCell, Task } from "../../eval/task.ts";
@@ -36,7 +37,7 @@ export async function runEval<
   printing: Printing<Results>,
 ): Promise<number> {
   using interrupt = new Interrupt();
-  const { out = null, divergence, alarm } = options;
+  const { out = null, divergence = DEFAULT_DIVERGENCE, alarm = DEFAULT_ALARM } = options;
   if (out !== null) {
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
@@ -107,6 +108,6 @@ export function refuseOtherModels<Work extends { readonly protocol: unknown }>(
       const got = differs ?? "other tokens of the same text";
       throw UsageError.of("wrong_value", { option: "model", name: name! }, `what ${models[0]!.name} is asked`, got);
     }
-    if (divergence > 0) checkComparable(models[0]!.checkpoint.config, checkpoint.config);
+    if (divergence !== 0) checkComparable(models[0]!.checkpoint.config, checkpoint.config);
   });
 }

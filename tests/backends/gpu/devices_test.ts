@@ -70,7 +70,7 @@ Deno.test({ name: "findGpus() reports devices, memory and how schemes run", igno
   assertEquals(lines[0], `hip: 2 devices, ${host.path}, version 6.2.41134`);
   assertEquals(
     lines[1],
-    "  0: mxoss test device, gfx942:sramecc+:xnack-, 4 processors, 192.0 GB, 192.0 GB free",
+    "  0: mxoss test device, gfx942:sramecc+:xnack-, 4 processors, 192 GB, 192 GB free",
   );
   assertStringIncludes(lines.join("\n"), "w_mxfp4_a_fp8");
   assertEquals(host.leaks(), "");

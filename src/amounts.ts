@@ -1,0 +1,21 @@
+/** Bytes and times for people, as Deno's standard library writes them. */
+import * as bytesFormat from "@std/fmt/bytes";
+import * as durationFormat from "@std/fmt/duration";
+
+/** Typed here because the npm form has no declarations. */
+const { format: formatBytes } = bytesFormat as unknown as { format(bytes: number): string };
+const { format: formatDuration } = durationFormat as unknown as {
+  format(milliseconds: number, options: { readonly ignoreZero: boolean }): string;
+};
+
+/** A number of bytes in decimal units, to three digits: `13.8 GB`, `737 kB`. */
+export function bytesText(bytes: number): string {
+  return formatBytes(bytes);
+}
+
+/** A time, rounded up to seconds, or from an hour on to minutes: `45s`, `12m 5s`, `3h 20m`. */
+export function durationText(seconds: number): string {
+  const unit = seconds > 3600 ? 60 : 1;
+  const rounded = Math.ceil(seconds / unit) * unit;
+  return rounded === 0 ? "0s" : formatDuration(rounded * 1000, { ignoreZero: true });
+}
