@@ -4,6 +4,7 @@
  */
 import { bytesText } from "./amounts.ts";
 import { FailureError } from "./errors.ts";
+import { type ReadSystemFile, withSystemFiles } from "./system_files.ts";
 import { option, type Text, words } from "./words.ts";
 
 /** Memory that can be had. */
@@ -20,9 +21,6 @@ export interface Needed {
   /** Activations and work areas. */
   readonly work: number;
 }
-
-/** Text of a file of the system, or null. */
-export type ReadSystemFile = (path: string) => string | null;
 
 /**
  * The least of what the system has and what its control groups (version 1 or 2) leave to the process; null where nobody
@@ -63,40 +61,11 @@ function leftOf(read: ReadSystemFile, dir: string, limit: string, usage: string,
 /** What was there when the process still could look. */
 let seen: Available | null = null;
 
-/**
- * What is there now, or was when the process still might look: Deno opens files of /proc to nobody with fewer than all
- * permissions, so they are read through libc, where calling it is permitted.
- */
+/** What is there now, or was when the process still might look: see {@linkcode withSystemFiles}. */
 export function availableMemory(): Available | null {
-  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return seen;
-  try {
-    const libc = Deno.dlopen("libc.so.6", {
-      // int open(const char *path, int flags)
-      open: { parameters: ["buffer", "i32"], result: "i32" },
-      // ssize_t read(int fd, void *buf, size_t count)
-      read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-      // int close(int fd)
-      close: { parameters: ["i32"], result: "i32" },
-    });
-    const { open, read, close } = libc.symbols, buffer = new Uint8Array(1 << 14);
-    try {
-      seen = availableFrom((path) => {
-        const descriptor = open(new TextEncoder().encode(`${path}\0`), O_RDONLY_CLOEXEC);
-        if (descriptor < 0) return null;
-        const got = Number(read(descriptor, buffer, BigInt(buffer.length)));
-        close(descriptor);
-        return got < 0 ? null : new TextDecoder().decode(buffer.subarray(0, got));
-      });
-    } finally {
-      libc.close();
-    }
-  } catch {
-    // Without this libc nobody says.
-  }
+  withSystemFiles((read) => seen = availableFrom(read));
   return seen;
 }
-/** Linux value of the C constants. */
-const O_RDONLY_CLOEXEC = 0o2000000;
 
 /** Memory that is left alone: threads, the tokenizer and the runtime itself need some. */
 const RESERVE_BYTES = 64 * 2 ** 20;
@@ -106,6 +75,7 @@ const RESERVE_BYTES = 64 * 2 ** 20;
  *
  * @param subject What the message begins with, for instance the backend.
  * @param room For how many positions the cache is, in words.
+ * @param remedy What would need less, in words; weights that are read need none where they can be mapped.
  * @throws {FailureError} with what was wanted and what is there.
  */
 export function refuseBeyondMemory(
@@ -113,6 +83,9 @@ export function refuseBeyondMemory(
   { weights, cache, work }: Needed,
   room: string,
   available: Available | null = availableMemory(),
+  remedy: Text = words`use a smaller ${option("max-tokens")}, fewer sequences or a smaller ${option("chunk")}${
+    weights === 0 ? "" : ", or mapped weights"
+  }`,
 ): void {
   const needed = weights + cache + work;
   if (available === null || needed + RESERVE_BYTES <= available.bytes) return;
@@ -122,9 +95,5 @@ export function refuseBeyondMemory(
     `activations ${bytesText(work)}`,
   ].join(", ");
   const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
-  throw new FailureError(
-    words`${subject}: ${had}, but the model needs ${bytesText(needed)}: ${parts}; use a smaller ${
-      option("max-tokens")
-    }, fewer sequences or a smaller ${option("chunk")}${weights === 0 ? "" : ", or mapped weights"}`,
-  );
+  throw new FailureError(words`${subject}: ${had}, but the model needs ${bytesText(needed)}: ${parts}; ${remedy}`);
 }

@@ -8,7 +8,7 @@ import { GpuEngine } from "../src/backends/gpu/engine.ts";
 import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { workspace } from "../src/model/gpt_oss.ts";
-import type { Shape } from "./random_layouts.ts";
+import type { Shape } from "../src/checkpoint/random/layouts.ts";
 import { type LoadingLimits, loadingLimits } from "./device_limits.ts";
 import { writeRandomCheckpoint } from "./random_checkpoint.ts";
 

@@ -29,7 +29,7 @@ import { SCHEME_GOLDENS } from "../tests/model/scheme_goldens.ts";
 import { argmaxAgreement, logitsOf, rmsDistance } from "../tests/model/tiny.ts";
 import { compareBackends, OPERATION_CASES } from "../tests/backends/operations.ts";
 import { benchmark } from "./device_bench.ts";
-import { SHAPES } from "./random_layouts.ts";
+import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 
 const { values: flags } = parseArgs({
   options: {

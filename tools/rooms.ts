@@ -17,7 +17,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["backends/reference", "backends/emulate", "backends/gpu"],
   ["parallel"],
   ["session"],
-  ["eval", "quantize"],
+  ["bench", "eval", "quantize"],
   ["cli", "library"],
 ];
 
@@ -37,6 +37,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   "backends/gpu": "HIP and CUDA",
   parallel: "ranks and their sums",
   session: "open, feed, sample, generate",
+  bench: "how fast, and how near to the limits",
   eval: "accuracy, divergence, reports",
   quantize: "writes checkpoints",
   cli: "options and printing",

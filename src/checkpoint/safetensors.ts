@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import { printable, shapeText } from "../describe.ts";
 import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
 import { type FileIdentity, identify } from "./identity.ts";
+import type { RandomContents } from "./random/contents.ts";
 import { readable, readExactly } from "../read.ts";
 
 /** Safetensors' names of element types; `F8_E4M3` is float8_e4m3fn. */
@@ -91,6 +92,8 @@ export interface SafetensorsFile {
 export interface OpenedSafetensors extends SafetensorsFile {
   /** As it was before anything was read of it. */
   readonly identity: FileIdentity;
+  /** See `SourceFile.random`. */
+  readonly random?: RandomContents;
 }
 
 /** Largest header, as in the reference implementation of the format; here of all files of a checkpoint together. */

@@ -5,6 +5,7 @@
 import type { InputFormat } from "../formats/input.ts";
 import type { WeightFormat } from "../formats/format.ts";
 import type { InputRotation } from "../formats/rotation.ts";
+import type { RandomContents } from "./random/contents.ts";
 
 /** A file of the checkpoint that weights are read from. */
 export interface SourceFile {
@@ -14,6 +15,13 @@ export interface SourceFile {
   readonly bytes: number;
   /** Of a file that nobody wrote: its bytes are made whenever they are read. */
   readonly made?: MadeMatrix;
+  /** Of a file of random weights that is nowhere: its bytes come from `readRandom`, and the path is for messages. */
+  readonly random?: RandomContents;
+}
+
+/** Whether a file's bytes are made when they are read, by `MadeFiles`. */
+export function isMade({ made, random }: SourceFile): boolean {
+  return made !== undefined || random !== undefined;
 }
 
 /**

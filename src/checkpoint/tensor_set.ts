@@ -6,6 +6,7 @@ import { bytesOf } from "../formats/format.ts";
 import { InputError } from "../errors.ts";
 import { anyOf, printable, shapeText } from "../describe.ts";
 import type { StoredTensor, WeightFiles } from "./files.ts";
+import type { RandomContents } from "./random/contents.ts";
 import type { SafetensorsDtype } from "./safetensors.ts";
 import type { MatrixSource, VectorSource } from "./source.ts";
 
@@ -65,6 +66,11 @@ export class TensorSet {
   /** Path of the file that a tensor is in. */
   pathOf(tensor: StoredTensor): string {
     return this.#weights.files[tensor.file]!.path;
+  }
+
+  /** What a tensor's bytes are made of, where they are in no file. */
+  randomOf(tensor: StoredTensor): RandomContents | undefined {
+    return this.#weights.files[tensor.file]!.random;
   }
 
   /** A vector of plain numbers. */

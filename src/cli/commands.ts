@@ -96,6 +96,14 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     }),
   ],
   [
+    "bench",
+    command(true, {
+      spec: async () => (await import("./bench_options.ts")).BENCH,
+      needs: (options) => ({ libraries: callsLibraries(options), out: options.out }),
+      run: async (parsed) => await (await import("./bench.ts")).benchCommand(parsed),
+    }),
+  ],
+  [
     "devices",
     command(true, {
       spec: async () => (await import("./devices_options.ts")).DEVICES,

@@ -1,6 +1,14 @@
-/** Files that nobody wrote: matrices in another format than they are stored in, made while they are read. */
+/** Files that nobody wrote, made while they are read: matrices in another format than stored, and random weights. */
 import { dirname } from "node:path";
-import { allLinears, type LinearSource, mapLinears, type ModelSource, type SourceFile } from "../checkpoint/source.ts";
+import { readRandom } from "../checkpoint/random/contents.ts";
+import {
+  allLinears,
+  isMade,
+  type LinearSource,
+  mapLinears,
+  type ModelSource,
+  type SourceFile,
+} from "../checkpoint/source.ts";
 import { blocksOf, isMxFormat } from "../formats/format.ts";
 import { Codec } from "./codec.ts";
 import { encodeMatrix, fp8Scales, type Tools } from "./encode_matrix.ts";
@@ -23,8 +31,8 @@ export class MadeFiles implements Disposable {
 
   /** @returns null where no file is made. */
   static async open(files: readonly SourceFile[]): Promise<MadeFiles | null> {
+    if (!files.some(isMade)) return null;
     const matrices = files.flatMap(({ made }) => made === undefined ? [] : [made.from]);
-    if (matrices.length === 0) return null;
     return new MadeFiles(files, { codec: await Codec.open(matrices), reader: readerOf(files) });
   }
 
@@ -34,7 +42,9 @@ export class MadeFiles implements Disposable {
    * @throws {InputError} where the stored matrix holds NaN or infinity, or its file is not what it was.
    */
   read(file: number, offset: number, into: Uint8Array): void {
-    into.set(this.#matrix(file).subarray(offset, offset + into.length));
+    const { random } = this.#files[file]!;
+    if (random !== undefined) readRandom(random, offset, into);
+    else into.set(this.#matrix(file).subarray(offset, offset + into.length));
   }
 
   #matrix(file: number): Uint8Array {

@@ -1,5 +1,6 @@
 /** Reads ranges of a checkpoint's weight files, each file opened once. */
 import { readable, readInto } from "../read.ts";
+import { readRandom } from "../checkpoint/random/contents.ts";
 import type { SourceFile } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 
@@ -31,7 +32,8 @@ export class RangeReader implements Disposable {
    * @throws {InputError} when the file is not what it was when it was checked.
    */
   read(file: number, offset: number, into: Uint8Array): void {
-    const { path } = this.#files[file]!;
+    const { path, random } = this.#files[file]!;
+    if (random !== undefined) return readRandom(random, offset, into);
     readable(path, () => readInto(this.#file(file), path, offset, into as Uint8Array<ArrayBuffer>));
   }
 

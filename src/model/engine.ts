@@ -62,6 +62,8 @@ export interface Engine {
   compute(batch: Batch, rows: Int32Array, onRow: (row: number, logits: Float32Array) => void, tap?: Tap): Promise<void>;
   /** Copies the first `length` cached positions of one sequence to another. */
   copySlot(from: number, to: number, length: number): void;
+  /** Fills the cache at a batch's positions without computing; see `GptOss.pretend`. Absent where that cannot be. */
+  pretend?(batch: Batch): void;
   /** Whether {@linkcode Engine.decode} takes such a batch; engines without it pick nothing themselves. */
   canDecode?(batch: Batch): boolean;
   /**
@@ -110,6 +112,10 @@ export class LocalEngine implements Engine {
 
   copySlot(from: number, to: number, length: number): void {
     this.model.backend.copySlot(from, to, length);
+  }
+
+  pretend(batch: Batch): void {
+    this.model.pretend(batch);
   }
 
   close(): Promise<void> {

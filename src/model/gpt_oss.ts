@@ -174,6 +174,20 @@ export class GptOss {
     see(this.#layers, "finalNorm", t.normed);
   }
 
+  /**
+   * Puts made-up keys and values into the cache at a batch's positions, and computes nothing: a measurement at a depth
+   * need not compute its way there.
+   */
+  pretend(batch: Batch): void {
+    const { backend } = this, { tensors: { key, value } } = backend, n = batch.ids.length;
+    backend.begin(batch);
+    for (const tensor of [key, value]) {
+      // Small bf16 numbers; which ones they are is of no concern, but nothing may take them for zeros.
+      backend.write(tensor, Float32Array.from({ length: n * tensor.width }, (_, i) => (i * 37 % 255 - 127) / 128));
+    }
+    for (let layer = 0; layer < this.#layers; layer++) backend.store(layer, key, value);
+  }
+
   /** Computes one batch without pausing. */
   forward(batch: Batch, tap?: Tap): void {
     const layers = this.layersOf(batch, tap);

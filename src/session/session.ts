@@ -101,6 +101,25 @@ export class Session {
   }
 
   /**
+   * Makes a sequence `length` positions long. Where the engine can, the new ones' keys and values are made up instead
+   * of computed: for measurements at a depth, whose results mean nothing.
+   */
+  async pretend(slot: number, length: number): Promise<void> {
+    const missing = length - this.length(slot), { maxTokens } = this.limits;
+    if (this.engine.pretend === undefined) {
+      if (missing > 0) await this.feed({ slot, tokens: new Int32Array(missing), logits: "none" });
+      return;
+    }
+    for (let at = 0; at < missing; at += maxTokens) {
+      const tokens = new Int32Array(Math.min(maxTokens, missing - at));
+      const batch = this.#batch([{ slot, tokens, logits: "none" }]);
+      this.engine.pretend(batch);
+      this.#keep(batch);
+      this.#lengths[slot]! += tokens.length;
+    }
+  }
+
+  /**
    * Appends one token to each of several sequences in one pass.
    *
    * @param onLogits Receives, for each entry in order, its index and the logits [V] of its token.

@@ -1,8 +1,8 @@
 /** Checkpoints whose config says another thing than their tensors: the tensors count, and one warning names both. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { planModel, type PlanOptions } from "../../src/plan/planned.ts";
-import { randomConfig } from "../../tools/random_config.ts";
-import { type Layout, type QuarkOptions, SHAPES } from "../../tools/random_layouts.ts";
+import { randomConfig } from "../../src/checkpoint/random/config.ts";
+import { type Layout, type QuarkOptions, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assertEquals } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";

@@ -2,7 +2,14 @@ import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { InputError } from "../../src/errors.ts";
 import { NO_QDQ } from "../../src/formats/input.ts";
-import { FORMATS, type Layout, LAYOUTS, type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import {
+  FORMATS,
+  type Layout,
+  LAYOUTS,
+  type QuarkOptions,
+  type Shape,
+  SHAPES,
+} from "../../src/checkpoint/random/layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";

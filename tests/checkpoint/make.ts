@@ -3,8 +3,8 @@
  * over its numbers. What a reader makes of the files can so be compared with the numbers themselves, by `Decoder`,
  * which knows formats but no layouts.
  */
-import { randomConfig } from "../../tools/random_config.ts";
-import type { Format, Layout, QuarkOptions, Shape } from "../../tools/random_layouts.ts";
+import { randomConfig } from "../../src/checkpoint/random/config.ts";
+import type { Format, Layout, QuarkOptions, Shape } from "../../src/checkpoint/random/layouts.ts";
 import { container, type StoredNumbers, type TemporaryDirectory } from "./container.ts";
 import { ELEMENTS } from "./decode.ts";
 

@@ -1,7 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
-import { randomConfig } from "../../tools/random_config.ts";
-import { type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { randomConfig } from "../../src/checkpoint/random/config.ts";
+import { type QuarkOptions, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assertEquals } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";

@@ -8,7 +8,13 @@ import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { planMemories } from "../../src/backends/emulate/plan.ts";
 import { planModel } from "../../src/plan/planned.ts";
-import { type Format, FORMATS, type Layout, type QuarkOptions, type Shape } from "../../tools/random_layouts.ts";
+import {
+  type Format,
+  FORMATS,
+  type Layout,
+  type QuarkOptions,
+  type Shape,
+} from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { SOAK } from "../soak.ts";
 import { TemporaryDirectory } from "./container.ts";

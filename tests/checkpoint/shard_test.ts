@@ -3,7 +3,7 @@ import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
 import { InputError } from "../../src/errors.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";

@@ -4,6 +4,7 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { BENCH } from "../../src/cli/bench_options.ts";
 import { COMPARE } from "../../src/cli/compare_options.ts";
 import { sideChoices } from "../../src/cli/compare_sides.ts";
 import { matrixOf, settingsOf } from "../../src/cli/eval/cells.ts";
@@ -63,6 +64,10 @@ const COMPUTING: Readonly<Record<string, Computing>> = {
   },
   "eval gsm8k": { args: ["eval", "gsm8k", "--data", PROBLEMS], settings: evalSettings },
   "eval perplexity": { args: ["eval", "perplexity", "--text", README], settings: evalSettings },
+  bench: {
+    args: ["bench"],
+    settings: (words) => [choicesOf(parseCommand(BENCH, words).options)],
+  },
   compare: {
     args: ["compare", "--text", README],
     settings: (words) => sideChoices(parseCommand(COMPARE, words).options),
@@ -126,8 +131,14 @@ Deno.test("every command that lists an option about a backend is tried here", as
     const spec = await command.spec();
     if (names.some((option) => option in spec.options)) listing.push(name);
   }
-  assertEquals(listing, ["generate", "logits", "eval", "compare", "quantize", "devices"]);
-  assertEquals([...new Set(Object.keys(COMPUTING).map((name) => name.split(" ")[0]!))], listing.slice(0, 4));
+  assertEquals(listing, ["generate", "logits", "eval", "compare", "quantize", "bench", "devices"]);
+  assertEquals([...new Set(Object.keys(COMPUTING).map((name) => name.split(" ")[0]!))], [
+    "generate",
+    "logits",
+    "eval",
+    "bench",
+    "compare",
+  ]);
 });
 
 Deno.test("quantize takes options about computing with --calibrate only, which computes", async () => {

@@ -2,8 +2,8 @@
  * Checkpoints in Quark's layout with one thing wrong, given to the program: one line that names it, exit code 2,
  * nothing computed.
  */
-import { randomConfig } from "../../tools/random_config.ts";
-import { type QuarkOptions, SHAPES } from "../../tools/random_layouts.ts";
+import { randomConfig } from "../../src/checkpoint/random/config.ts";
+import { type QuarkOptions, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";

@@ -1,5 +1,5 @@
 /** OpenAI's own layout as it is downloaded: weights and config alone. */
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";

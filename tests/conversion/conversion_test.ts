@@ -11,7 +11,7 @@ import { planModel } from "../../src/plan/planned.ts";
 import { SCHEME_NAMES, type SchemeName } from "../../src/plan/scheme.ts";
 import type { TargetScheme } from "../../src/quantize/targets.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
-import { type Layout, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { type Layout, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { logitsOf, TINY } from "../model/tiny.ts";

@@ -9,7 +9,7 @@ import { InputError } from "../../src/errors.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { type Layout, type QuarkOptions, type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { type Layout, type QuarkOptions, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";

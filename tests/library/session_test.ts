@@ -7,7 +7,7 @@ import { openSession as openInsideSession } from "../session/open_session.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 
 const IDS = [5, 17, 250, 3, 99, 0, 31, 8, 8];
 const bits = (numbers: Float32Array) => [...new Uint32Array(numbers.slice().buffer)];

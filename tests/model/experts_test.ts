@@ -12,7 +12,7 @@ import type { TappedOperation } from "../../src/model/operations.ts";
 import type { MxElement } from "../../src/formats/format.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";

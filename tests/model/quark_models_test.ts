@@ -6,7 +6,7 @@ import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint
 import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { observe } from "../../src/quantize/observe.ts";
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";

@@ -5,7 +5,7 @@ import type { Engine } from "../../src/model/engine.ts";
 import { workspace } from "../../src/model/gpt_oss.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { openRanks, type RanksOptions } from "../../src/parallel/ranked_engine.ts";
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { fileOf, rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";

@@ -11,7 +11,7 @@ import { type ParallelSizes, rankRanges, shardSource } from "../../src/checkpoin
 import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
 import { type TensorName, workspace } from "../../src/model/gpt_oss.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
-import type { Shape } from "../../tools/random_layouts.ts";
+import type { Shape } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";

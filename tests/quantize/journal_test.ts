@@ -2,7 +2,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
 import { Sources } from "../../src/quantize/hashes.ts";
 import { JOURNAL, Journal } from "../../src/quantize/journal.ts";
-import { type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";

@@ -6,7 +6,7 @@ import { encodeFp8, encodeMxRow } from "../../src/formats/encode.ts";
 import type { MxElement } from "../../src/formats/format.ts";
 import { SCHEME_NAMES, type SchemeName } from "../../src/plan/scheme.ts";
 import type { TargetScheme } from "../../src/quantize/targets.ts";
-import { type Shape, SHAPES } from "../../tools/random_layouts.ts";
+import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { Decoder } from "../checkpoint/decode.ts";

@@ -2,7 +2,7 @@ import { readConfig } from "../../src/checkpoint/config.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { isWrittenNumber, parseWritten } from "../../src/json_numbers.ts";
 import { huggingFaceConfig } from "../../src/quantize/write_quark_config.ts";
-import { SHAPES } from "../../tools/random_layouts.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";

@@ -11,6 +11,7 @@ export const ROOT: URL = new URL("../../", import.meta.url);
 export const ENTRY_POINTS: readonly string[] = [
   "main.ts",
   "src/backends/emulate/worker.ts",
+  "src/bench/probe_worker.ts",
   "src/parallel/rank_worker.ts",
 ];
 

@@ -28,6 +28,7 @@ mod mx;
 mod number;
 mod panel;
 mod prepare;
+mod probe;
 mod qdq;
 mod quantize;
 mod record;

@@ -2,7 +2,7 @@
  * Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading
  * them.
  */
-import type { SourceFile } from "../../checkpoint/source.ts";
+import { isMade, type SourceFile } from "../../checkpoint/source.ts";
 import type { MadeFiles } from "../../conversion/made_files.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
 import { explainBusErrors } from "./bus_error.ts";
@@ -150,8 +150,8 @@ class Reader {
 
   /** Fills `into` from an offset. */
   read(index: number, offset: number, into: Uint8Array): void {
-    const { path, bytes, made } = this.files[index]!;
-    if (made !== undefined) return this.made!.read(index, offset, into);
+    const source = this.files[index]!, { path, bytes } = source;
+    if (isMade(source)) return this.made!.read(index, offset, into);
     let file = this.#open.get(index);
     if (!file) {
       checkSize(path, bytes);

@@ -5,6 +5,7 @@ import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import { type Available, refuseBeyondMemory } from "../../memory.ts";
 import { MadeFiles } from "../../conversion/made_files.ts";
+import { isMade } from "../../checkpoint/source.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
@@ -44,7 +45,7 @@ export async function openEmulate<N extends string>(
   const module = await compileKernels();
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const { files } = request.source;
-  const mappable = canMap() && !files.some(({ path, made }) => isVirtual(path) || made !== undefined);
+  const mappable = canMap() && !files.some((file) => isVirtual(file.path) || isMade(file));
   const mapped = options.weights === "map" || options.weights === "auto" && mappable;
   const plan = planMemories({
     source: request.source,

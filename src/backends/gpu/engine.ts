@@ -51,6 +51,11 @@ export class GpuEngine implements Engine {
     this.backend.copySlot(from, to, length);
   }
 
+  pretend(batch: Batch): void {
+    this.model.pretend(batch);
+    this.backend.launch();
+  }
+
   close(): Promise<void> {
     return this.backend.close();
   }

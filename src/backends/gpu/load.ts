@@ -3,7 +3,7 @@
  * the device runs while its reader fills the other one.
  */
 import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import type { SourceFile } from "../../checkpoint/source.ts";
+import { isMade, type SourceFile } from "../../checkpoint/source.ts";
 import type { MadeFiles } from "../../conversion/made_files.ts";
 import { InputError, reason } from "../../errors.ts";
 import type { Chunk } from "./plan.ts";
@@ -93,9 +93,8 @@ class Lane implements Disposable {
   }
 
   async read({ file: index, offset, bytes, compact }: Chunk): Promise<void> {
-    const { made } = this.files[index]!;
     const into = this.#buffer.pinned.view.subarray(0, bytes);
-    if (made !== undefined) this.made!.read(index, offset, into);
+    if (isMade(this.files[index]!)) this.made!.read(index, offset, into);
     else await this.#fill(into, index, offset);
     if (compact) {
       const { pieces, pieceBytes, stride } = compact;

@@ -1,5 +1,5 @@
 /** Reads weights from their files when they are needed; nothing dequantized is kept. */
-import type { MatrixSource, SourceFile, VectorSource } from "../../checkpoint/source.ts";
+import { isMade, type MatrixSource, type SourceFile, type VectorSource } from "../../checkpoint/source.ts";
 import { InputError, reason } from "../../errors.ts";
 import { applyBlockScales, decodeElements } from "../../formats/decode.ts";
 import { BLOCK } from "../../formats/format.ts";
@@ -28,8 +28,9 @@ export class WeightFiles implements Disposable {
     this.#sources = sources;
     this.#made = made;
     try {
-      for (const { path, bytes, made } of sources) {
-        if (made !== undefined) {
+      for (const source of sources) {
+        const { path, bytes } = source;
+        if (isMade(source)) {
           this.#files.push(null);
           continue;
         }

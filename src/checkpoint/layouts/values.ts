@@ -1,6 +1,7 @@
 /** Reads calibrated scales: the few numbers that a plan needs before weights are loaded. */
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
+import { readRandom } from "../random/contents.ts";
 import { readable, readExactly } from "../../read.ts";
 import { isOneOf, type TensorSet } from "../tensor_set.ts";
 
@@ -49,7 +50,12 @@ export class ScaleReader implements Disposable {
 
   /** The raw bytes of a tensor. */
   bytes(tensor: StoredTensor): Uint8Array<ArrayBuffer> {
-    const path = this.#tensors.pathOf(tensor);
+    const path = this.#tensors.pathOf(tensor), random = this.#tensors.randomOf(tensor);
+    if (random !== undefined) {
+      const bytes = new Uint8Array(tensor.bytes);
+      readRandom(random, tensor.offset, bytes);
+      return bytes;
+    }
     return readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes));
   }
 

@@ -1,0 +1,145 @@
+/**
+ * What this machine can do at most with so many threads: bytes that it reads from memory, and multiply-adds, by plain
+ * loops in the same WebAssembly that `emulate` computes with.
+ */
+import { asset } from "../assets.ts";
+import { compileKernels, heapBase, WASM_PAGE } from "../wasm.ts";
+import { availableMemory } from "../memory.ts";
+import { startThread } from "../thread.ts";
+import {
+  MACS_PER_ROUND,
+  type Probe,
+  type ProbeRun,
+  type ProbeSetup,
+  type ProbeTimes,
+  UNIT_BYTES,
+  UNIT_ROUNDS,
+} from "./probe_messages.ts";
+import { type Spread, spreadOf } from "./spread.ts";
+
+/** Limits per second, of all threads together. */
+export interface Limits {
+  readonly threads: number;
+  /** Bytes that are read from memory. */
+  readonly read: Spread;
+  /** Multiply-adds of float32. */
+  readonly float32: Spread;
+  /** Multiply-adds of bytes with sums of 32 bits. */
+  readonly int8: Spread;
+}
+
+/** The most of the memory at hand that may be taken to be read. */
+const MEMORY_SHARE = 1 / 8;
+const STACK_BYTES = 64 << 10;
+/** Bytes set aside for a thread's stack, descriptor and scratch. */
+const THREAD_BYTES = STACK_BYTES + 4096;
+/** Runs of each loop. */
+const RUNS = 7;
+
+/** How thoroughly limits are measured. */
+export interface Thoroughness {
+  /** How long a run of a loop shall take. */
+  readonly milliseconds: number;
+  /** Bytes that are read over and over. */
+  readonly bytes: number;
+}
+/** More bytes than the caches of most machines hold. */
+const THOROUGH: Thoroughness = { milliseconds: 60, bytes: 512 << 20 };
+
+/**
+ * Measures the limits.
+ *
+ * @param threads How many compute at once.
+ * @throws {FailureError} when threads cannot be had.
+ */
+export async function measureLimits(threads: number, how = THOROUGH): Promise<Limits> {
+  const module = await compileKernels(), crew = await Crew.gather(module, threads, how);
+  try {
+    const read = await crew.measure("probe_read"), float32 = await crew.measure("probe_float");
+    return { threads, read, float32, int8: await crew.measure("probe_integer") };
+  } finally {
+    crew.dismiss();
+  }
+}
+
+/** What a unit of a loop counts. */
+const perUnit = (probe: Probe): number => probe === "probe_read" ? UNIT_BYTES : UNIT_ROUNDS * MACS_PER_ROUND[probe];
+
+/** The threads. */
+class Crew {
+  readonly #workers: readonly Worker[];
+  readonly #milliseconds: number;
+
+  private constructor(workers: readonly Worker[], milliseconds: number) {
+    this.#workers = workers;
+    this.#milliseconds = milliseconds;
+  }
+
+  static async gather(module: WebAssembly.Module, threads: number, how: Thoroughness): Promise<Crew> {
+    const base = Math.ceil(heapBase(module) / 4096) * 4096, start = base + threads * THREAD_BYTES;
+    const wanted = Math.min(how.bytes, (availableMemory()?.bytes ?? Infinity) * MEMORY_SHARE);
+    const units = Math.max(1, Math.floor(wanted / threads / UNIT_BYTES));
+    const pages = Math.ceil((start + threads * units * UNIT_BYTES) / WASM_PAGE);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const gate = new SharedArrayBuffer(4), workers: Worker[] = [];
+    const crew = new Crew(workers, how.milliseconds);
+    try {
+      for (let i = 0; i < threads; i++) {
+        const worker = startThread(asset("src/bench/probe_worker.ts"), `probe-${i}`, `thread ${i + 1} of ${threads}`);
+        workers.push(worker);
+        const own = base + i * THREAD_BYTES, stackTop = own + STACK_BYTES;
+        const setup: ProbeSetup = {
+          ...{ module, memory, gate, threads, stackTop, units },
+          descriptor: stackTop,
+          scratch: stackTop + 64,
+          address: start + i * units * UNIT_BYTES,
+        };
+        worker.postMessage(setup);
+      }
+      await crew.#answers();
+    } catch (thrown) {
+      crew.dismiss();
+      throw thrown;
+    }
+    return crew;
+  }
+
+  /** Figures per second of a loop, of several runs of a length that the first ones show. */
+  async measure(probe: Probe): Promise<Spread> {
+    let units = 1;
+    for (let elapsed = 0; elapsed < this.#milliseconds / 2;) {
+      elapsed = await this.#run(probe, units);
+      units = Math.ceil(units * Math.min(16, Math.max(1, this.#milliseconds / Math.max(elapsed, 0.1))));
+    }
+    const rates: number[] = [];
+    for (let i = 0; i < RUNS; i++) {
+      const milliseconds = await this.#run(probe, units);
+      rates.push(this.#workers.length * units * perUnit(probe) / milliseconds * 1000);
+    }
+    return spreadOf(rates);
+  }
+
+  /** Milliseconds from the first thread's beginning to the last one's end. */
+  async #run(probe: Probe, units: number): Promise<number> {
+    const run: ProbeRun = { probe, units };
+    for (const worker of this.#workers) worker.postMessage(run);
+    const times = await this.#answers();
+    return Math.max(...times.map(({ ended }) => ended)) - Math.min(...times.map(({ began }) => began));
+  }
+
+  #answers(): Promise<ProbeTimes[]> {
+    return Promise.all(this.#workers.map((worker) =>
+      new Promise<ProbeTimes>((resolve, reject) => {
+        worker.onmessage = ({ data }: MessageEvent<ProbeTimes>) => resolve(data);
+        worker.onerror = (event) => {
+          event.preventDefault();
+          reject(new Error(event.message));
+        };
+      })
+    ));
+  }
+
+  dismiss(): void {
+    for (const worker of this.#workers) worker.terminate();
+  }
+}

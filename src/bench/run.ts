@@ -1,0 +1,266 @@
+/** A benchmark: which subjects are measured, with which sessions, and for how long. */
+import { InputError } from "../errors.ts";
+import { refuseBeyondMemory } from "../memory.ts";
+import type { Room } from "../session/open.ts";
+import { machineryOf } from "../session/protocol.ts";
+import type { Session } from "../session/session.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+import { option, words } from "../words.ts";
+import { type Computed, type Figure, type Skipped, type Subject, subjectText } from "./figures.ts";
+import { type Limits, measureLimits } from "./limits.ts";
+import { DECODE_ROOM, LEAST_RUNS, measure, type Sample } from "./measure.ts";
+import { scaled, spreadOf } from "./spread.ts";
+import { Costs } from "./work.ts";
+
+/** What to measure. */
+export interface BenchRequest {
+  readonly setting: PlannedSetting;
+  /** Sizes in words, where weights are random; else null. */
+  readonly shape: string | null;
+  /** Tokens of prompts. */
+  readonly prefill: readonly number[];
+  /** Positions before the decoded token, for one sequence. */
+  readonly contexts: readonly number[];
+  /** Sequences that are decoded at once, at {@linkcode BATCH_CONTEXT}. */
+  readonly batches: readonly number[];
+  /** What the whole shall take; what would take longer is left out. */
+  readonly seconds: number;
+  /** The most that a single figure is measured for, in milliseconds, however much time there is; default 5000. */
+  readonly longest?: number;
+}
+
+/** What a benchmark needs of its caller, and tells it. */
+export interface BenchHost {
+  readonly open: (setting: PlannedSetting, room: Room) => Promise<Session>;
+  /** Instead of {@linkcode measureLimits}, for tests. */
+  readonly limits?: (threads: number) => Promise<Limits>;
+  /** Called as a subject begins: how many are done, and how many there are. */
+  readonly onProgress: (done: number, total: number, now: string) => void;
+}
+
+/** What was measured so far; grows while a benchmark runs. */
+export interface BenchSoFar {
+  computed: Computed | null;
+  limits: Limits | null;
+  readonly figures: Figure[];
+  readonly skipped: Skipped[];
+}
+
+/** Positions of each sequence of a batch. */
+export const BATCH_CONTEXT = 128;
+/** See `BenchRequest.longest`. */
+const LONGEST_MS = 5000;
+
+/**
+ * Refuses what cannot be measured, before anything is loaded.
+ *
+ * @throws {InputError} naming the option.
+ * @throws {FailureError} if memory cannot hold the model.
+ */
+export function refuseBench(request: BenchRequest): void {
+  const { maxPositions } = request.setting.checkpoint.config;
+  const most = { prefill: Math.max(0, ...request.prefill), contexts: Math.max(0, ...request.contexts) + DECODE_ROOM };
+  for (const name of ["prefill", "contexts"] as const) {
+    if (most[name] <= maxPositions) continue;
+    const room = name === "contexts" ? ` less ${DECODE_ROOM} that are decoded` : "";
+    throw InputError.of(
+      "too_large",
+      { option: name },
+      `at most ${maxPositions} positions, the model's context${room}`,
+    );
+  }
+  for (const room of Object.values(roomsOf(request))) refuseRoom(request.setting, room);
+}
+
+/** Rooms of the two sessions: one sequence of many positions, and many of few. */
+function roomsOf({ prefill, contexts, batches, setting: { chunk } }: BenchRequest): { deep?: Room; wide?: Room } {
+  const deepest = Math.max(0, ...prefill, ...contexts.map((context) => context + DECODE_ROOM));
+  const widest = Math.max(0, ...batches);
+  return {
+    ...(deepest > 0 ? { deep: { slots: 1, context: deepest, chunk } } : {}),
+    ...(widest > 0
+      ? { wide: { slots: widest, context: BATCH_CONTEXT + DECODE_ROOM, chunk: Math.max(chunk, widest) } }
+      : {}),
+  };
+}
+
+function refuseRoom(setting: PlannedSetting, { slots, context, chunk = setting.chunk }: Room): void {
+  const { backend, weights, planned: { plan, source }, checkpoint: { config } } = setting;
+  if (backend === "hip" || backend === "cuda") return;
+  const costs = new Costs(config, source, backend === "reference" ? "f32" : plan.kvFormat);
+  const made = source.files.some(({ random }) => random !== undefined);
+  const held = backend === "emulate" && (made || weights === "read");
+  refuseBeyondMemory(
+    words`${option("backend")}=${backend}`,
+    { weights: held ? costs.weightBytes : 0, cache: costs.cacheBytes(slots, context, chunk), work: 0 },
+    `${slots} x ${context} positions`,
+    undefined,
+    words`use fewer ${option("layers")}, or smaller ${option("contexts")} and ${option("batches")}`,
+  );
+}
+
+/**
+ * Runs a benchmark.
+ *
+ * @param found Receives each result as it is there.
+ * @throws {FailureError} when the backend cannot be had.
+ */
+export async function bench(request: BenchRequest, host: BenchHost, found: BenchSoFar): Promise<void> {
+  await new Bench(request, host, found).run();
+}
+
+class Bench {
+  readonly #request: BenchRequest;
+  readonly #host: BenchHost;
+  readonly #found: BenchSoFar;
+  readonly #costs: Costs;
+  readonly #deadline: number;
+  readonly #left: Set<Subject>;
+  readonly #total: number;
+  /** Milliseconds that opening a session took. */
+  #loading = 0;
+  /** Milliseconds of a token, as the last sample of each kind had it. */
+  readonly #pace = new Map<Subject["kind"], number>();
+
+  constructor(request: BenchRequest, host: BenchHost, found: BenchSoFar) {
+    const { setting: { checkpoint, planned } } = request;
+    this.#request = request;
+    this.#host = host;
+    this.#found = found;
+    this.#costs = new Costs(checkpoint.config, planned.source, planned.plan.kvFormat);
+    this.#deadline = performance.now() + 1000 * request.seconds;
+    this.#left = new Set([...this.#deep(), ...this.#wide()]);
+    this.#total = this.#left.size;
+  }
+
+  /** What is measured with one sequence: first what shows the pace, then what takes longer and longer. */
+  #deep(): Subject[] {
+    const { contexts, prefill } = this.#request;
+    const decode = sorted(contexts).map((context): Subject => ({ kind: "decode", sequences: 1, context }));
+    const prompts = sorted(prefill).map((tokens): Subject => ({ kind: "prefill", tokens }));
+    return [...decode.slice(0, 1), ...prompts.slice(0, 1), ...decode.slice(1), ...prompts.slice(1)];
+  }
+
+  #wide(): Subject[] {
+    const { batches, contexts } = this.#request;
+    return sorted(batches)
+      // One sequence is decoded there anyway.
+      .filter((sequences) => sequences > 1 || !contexts.includes(BATCH_CONTEXT))
+      .map((sequences) => ({ kind: "decode", sequences, context: BATCH_CONTEXT }));
+  }
+
+  async run(): Promise<void> {
+    const { setting } = this.#request, { deep, wide } = roomsOf(this.#request);
+    const threads = setting.backend === "reference" ? 1 : setting.threads ?? navigator.hardwareConcurrency;
+    if (setting.backend === "emulate" || setting.backend === "reference") {
+      this.#host.onProgress(0, this.#total, "what this machine can do");
+      this.#found.limits = await (this.#host.limits ?? measureLimits)(threads);
+    }
+    if (deep) await this.#with(deep, this.#deep());
+    if (wide) await this.#with(wide, this.#wide());
+  }
+
+  async #with(room: Room, subjects: readonly Subject[]): Promise<void> {
+    // Opening takes as long as it did before.
+    if (this.#timeLeft < this.#loading) return subjects.forEach((subject) => this.#skip(subject));
+    const began = performance.now(), session = await this.#host.open(this.#request.setting, room);
+    this.#loading = performance.now() - began;
+    try {
+      this.#found.computed ??= this.#computed(session);
+      for (const subject of subjects) {
+        this.#host.onProgress(this.#total - this.#left.size, this.#total, subjectText(subject));
+        await this.#measure(session, subject);
+        this.#left.delete(subject);
+      }
+    } finally {
+      await session.close();
+    }
+  }
+
+  get #timeLeft(): number {
+    return this.#deadline - performance.now();
+  }
+
+  /** Milliseconds of a run, as far as those before show; null where they show nothing. */
+  #expected(subject: Subject): number | null {
+    const pace = this.#pace.get(subject.kind);
+    return pace === undefined ? null : pace * (subject.kind === "prefill" ? subject.tokens : subject.sequences);
+  }
+
+  /** What a measurement takes at least: its runs, and the look at operations. */
+  #whole(run: number): number {
+    return (1 + LEAST_RUNS) * run;
+  }
+
+  /** Milliseconds that the batches need, which come after prompts that may take any time. */
+  #reserve(subject: Subject): number {
+    if (subject.kind !== "prefill") return 0;
+    const batches = [...this.#left].filter((other) => other.kind === "decode" && other.sequences > 1);
+    const runs = batches.map((batch) => this.#whole(this.#expected(batch) ?? 0));
+    return batches.length === 0 ? 0 : this.#loading + runs.reduce((sum, run) => sum + run, 0);
+  }
+
+  #skip(subject: Subject, run = this.#expected(subject)): void {
+    this.#found.skipped.push({ subject, seconds: run === null ? null : this.#whole(run) / 1000 });
+    this.#left.delete(subject);
+  }
+
+  async #measure(session: Session, subject: Subject): Promise<void> {
+    const left = this.#timeLeft - this.#reserve(subject), expected = this.#expected(subject);
+    if (left <= 0 || this.#whole(expected ?? 0) > left) return this.#skip(subject);
+    const { tp, ep, backend } = this.#request.setting;
+    const sample = await measure(session, this.#costs, subject, {
+      tapped: tp === 1 && ep === 1 && backend !== "hip" && backend !== "cuda",
+      milliseconds: Math.min(this.#request.longest ?? LONGEST_MS, left / Math.max(1, this.#left.size)),
+      goesOn: (warmUp) => {
+        const enough = LEAST_RUNS * warmUp <= this.#timeLeft;
+        if (!enough) this.#skip(subject, warmUp);
+        return enough;
+      },
+    });
+    if (sample === null) return;
+    this.#pace.set(subject.kind, Math.min(...sample.milliseconds) / sample.tokens);
+    this.#found.figures.push(figureOf(subject, sample, this.#found.limits));
+  }
+
+  #computed(session: Session): Computed {
+    const { setting, shape } = this.#request, { checkpoint, planned: { plan } } = setting;
+    const { threads, engine } = machineryOf(setting, session);
+    return {
+      model: checkpoint.dir,
+      shape,
+      layers: checkpoint.config.layers,
+      scheme: plan.scheme,
+      backend: setting.backend,
+      dtype: setting.dtype,
+      kv_cache_dtype: plan.kvFormat,
+      tp: setting.tp,
+      ep: setting.ep,
+      chunk: setting.chunk,
+      threads: setting.backend === "reference" ? 1 : threads,
+      engine,
+      weight_bytes: this.#costs.weightBytes,
+    };
+  }
+}
+
+const sorted = (numbers: readonly number[]): number[] => [...new Set(numbers)].sort((a, b) => a - b);
+
+function figureOf(subject: Subject, { milliseconds, tokens, work, shares }: Sample, limits: Limits | null): Figure {
+  const runs = spreadOf(milliseconds.map((time) => 1000 / time));
+  const macs = scaled(runs, work.macs), bytes = scaled(runs, work.bytes);
+  return {
+    subject,
+    tokens_per_second: scaled(runs, tokens),
+    macs: work.macs,
+    bytes: work.bytes,
+    macs_per_second: macs,
+    bytes_per_second: bytes,
+    of_limits: limits && {
+      read: scaled(bytes, 1 / limits.read.median),
+      float32: scaled(macs, 1 / limits.float32.median),
+      int8: scaled(macs, 1 / limits.int8.median),
+    },
+    shares,
+  };
+}

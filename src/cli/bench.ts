@@ -1,0 +1,82 @@
+/** `mxoss bench`: how fast a model is computed here. */
+import { UsageError } from "./spelling.ts";
+import { bench, type BenchRequest, type BenchSoFar, refuseBench } from "../bench/run.ts";
+import { BENCH_SCHEMA, BENCH_VERSION, type BenchResults } from "../bench/figures.ts";
+import { machineFacts } from "../bench/machine.ts";
+import { writeWhole } from "../checkpoint/atomic.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { randomCheckpoint, type RandomModel } from "../checkpoint/random/checkpoint.ts";
+import { SHAPES } from "../checkpoint/random/layouts.ts";
+import { refuseTarget } from "../checkpoint/write_safetensors.ts";
+import { parseScheme } from "../plan/scheme.ts";
+import { planSetting } from "../session/setting.ts";
+import { type BENCH, DEFAULT_LAYERS, DEFAULT_SHAPE } from "./bench_options.ts";
+import { benchLines } from "./bench_tables.ts";
+import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { openModel } from "./open_model.ts";
+import type { OptionValues, Parsed } from "./options.ts";
+import { ProgressBar } from "./progress.ts";
+import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
+import { writeOut } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+type BenchOptions = OptionValues<typeof BENCH.options>;
+
+/** Runs the command. */
+export async function benchCommand({ options }: Parsed<typeof BENCH.options>): Promise<number> {
+  const choices = choicesOf(options), { out, force, prefill, contexts, batches, seconds } = options;
+  if (out !== undefined) refuseTarget(out, force);
+  const { checkpoint, shape } = modelOf(options);
+  const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  const request: BenchRequest = { setting, shape, prefill, contexts, batches, seconds };
+  refuseBench(request);
+
+  const machine = machineFacts(), found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
+  using interrupt = new Interrupt();
+  const ended = await interrupt.race(measured(request, found));
+  if (found.computed === null) return EXIT_INTERRUPTED;
+  const interrupted = ended === INTERRUPTED, { computed, limits, figures, skipped } = found;
+  const results: BenchResults = {
+    ...{ schema: BENCH_SCHEMA, version: BENCH_VERSION, mxoss: VERSION },
+    ...{ machine, computed, limits, figures, skipped, interrupted },
+  };
+  if (out !== undefined && !interrupted) {
+    const { benchPage } = await import("./bench_page.ts");
+    writeWhole(out, await benchPage(results));
+  }
+  await writeOut(options.json ? `${JSON.stringify(results, null, 2)}\n` : `${benchLines(results).join("\n")}\n`);
+  return interrupted ? EXIT_INTERRUPTED : 0;
+}
+
+async function measured(request: BenchRequest, found: BenchSoFar): Promise<void> {
+  using bar = new ProgressBar("measuring", "figures");
+  await bench(request, { open: loadSetting, onProgress: (done, total, now) => bar.update(done, total, now) }, found);
+}
+
+/** The checkpoint that is measured, and its sizes in words where its weights are random. */
+function modelOf(options: BenchOptions): { checkpoint: Checkpoint; shape: string | null } {
+  const { model, shape: named, layers, scheme, weights } = options;
+  if (model !== undefined) {
+    const other = named !== undefined ? "shape" : layers !== undefined ? "layers" : null;
+    if (other !== null) throw UsageError.of("contradiction", { option: other }, "without --model, which has its own");
+    return { checkpoint: openModel(model), shape: null };
+  }
+  if (weights === "map") {
+    throw UsageError.of("contradiction", { option: "weights" }, "read without --model: random weights are in no file");
+  }
+  const name = named ?? DEFAULT_SHAPE, own = SHAPES[name];
+  const shape = { ...own, layers: layers ?? Math.min(own.layers, DEFAULT_LAYERS) };
+  return { checkpoint: randomCheckpoint({ shape, ...layoutFor(scheme ?? "w_mxfp4") }), shape: name };
+}
+
+/** The layout whose weights a scheme computes with. */
+function layoutFor(name: string): Omit<RandomModel, "shape"> {
+  const { weight, weightScale, inputName } = parseScheme(name);
+  if (weight === "bf16") return { layout: "hf_bf16" };
+  if (weight === "mxfp4") return { layout: "hf_mxfp4" };
+  const format = weight === "fp8_e4m3" ? weightScale === "row" ? "fp8_channel" : "fp8" : weight;
+  if (format !== "mxfp6_e3m2" && format !== "mxfp6_e2m3" && format !== "fp8" && format !== "fp8_channel") {
+    throw new TypeError(`no random weights of ${weight}`);
+  }
+  return { layout: "quark", quark: { weights: format, experts: "fused", inputScales: inputName === "fp8" } };
+}

@@ -1,0 +1,62 @@
+/** The options of `mxoss bench`. */
+import { SHAPES } from "../checkpoint/random/layouts.ts";
+import { list } from "./eval/options.ts";
+import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
+import { choice, type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
+
+/** Layers of random weights, where nobody says: of a large shape enough to show its pace, of a small one all. */
+export const DEFAULT_LAYERS = 4;
+/** The shape where nobody says. */
+export const DEFAULT_SHAPE = "gpt-oss-20b";
+/** Most layers, positions and sequences: a mistyped number should not ask for more memory than there can be. */
+const MAX_LAYERS = 256, MAX_POSITIONS = 1 << 20, MAX_SEQUENCES = 1024;
+
+const numbers = (max: number, normal: string) => list(integer(1, max)).default(normal.split(",").map(Number));
+const normally = { prefill: "128,512,2048", contexts: "128,2048,8192,32768", batches: "1,4,16,64" };
+
+const OPTIONS = {
+  ...MODEL_OPTIONS,
+  model: { ...MODEL_OPTIONS.model, help: "checkpoint directory (without it: random weights)" },
+  shape: option(
+    "NAME",
+    choice(...Object.keys(SHAPES) as (keyof typeof SHAPES)[]).optional(),
+    `sizes of a model of random weights, made in memory (default: ${DEFAULT_SHAPE})`,
+  ),
+  layers: option("N", integer(1, MAX_LAYERS).optional(), `its layers (default: ${DEFAULT_LAYERS}, of tiny 2)`),
+  ...COMPUTE_OPTIONS,
+  prefill: option("LIST", numbers(MAX_POSITIONS, normally.prefill), `tokens of prompts (default: ${normally.prefill})`),
+  contexts: option(
+    "LIST",
+    numbers(MAX_POSITIONS, normally.contexts),
+    `positions after which one sequence is decoded (default: ${normally.contexts})`,
+  ),
+  batches: option(
+    "LIST",
+    numbers(MAX_SEQUENCES, normally.batches),
+    `sequences that are decoded at once after 128 positions each (default: ${normally.batches})`,
+  ),
+  seconds: option(
+    "S",
+    decimal("a number of seconds above 0", (n) => n > 0).default(60),
+    "what the whole shall take; what takes longer is left out, and said (default: 60)",
+  ),
+  json: toggle("print one JSON object"),
+  out: option("F", text("a file to write").optional(), "also write a page with charts (HTML)"),
+  force: toggle("replace the file if it is there"),
+};
+
+/** How fast a model is computed. */
+export const BENCH: CommandSpec<typeof OPTIONS> = {
+  name: "bench",
+  summary: "measure how fast a model is computed here, and how near that is to what the machine can do",
+  positional: null,
+  options: OPTIONS,
+  notes: [
+    "Figures are medians of several runs, with an interval that covers the median of all runs with 95% (of fewer " +
+    "than six runs: from the least to the largest), and no digit that the interval does not allow.",
+    "Limits are measured first, by plain loops of WebAssembly on as many threads: bytes read from memory, and " +
+    "multiply-adds of float32 and of bytes. What stays in the processor's caches can be read faster than that.",
+    "Random weights have the format that --scheme says, attention and head bf16. Keys and values before a decoded " +
+    "token are made up, not computed; operations are timed in runs of their own.",
+  ],
+};

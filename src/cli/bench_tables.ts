@@ -1,0 +1,135 @@
+/** What `mxoss bench` prints. */
+import { bytesText, durationText } from "../amounts.ts";
+import { type BenchResults, type Figure, type Skipped, subjectText } from "../bench/figures.ts";
+import { intervalText, medianText, quotient, scaled, type Spread } from "../bench/spread.ts";
+import { tableLines } from "./table.ts";
+
+/** All of it, line by line. */
+export function benchLines(results: BenchResults): string[] {
+  const figures = inOrder(results.figures), { skipped } = results, depth = depthLine(figures);
+  return [
+    ...tableLines(facts(results)),
+    "",
+    ...tableLines([FIGURE_HEADS, ...figures.map(figureRow)], [1, 3, 4, 5, 6, 7, 8]),
+    ...(depth === null ? [] : ["", depth]),
+    ...shareLines(figures),
+    ...skippedLines(skipped),
+  ];
+}
+
+/** Names and values of what was measured, and on what. */
+export function facts({ machine, computed, limits }: BenchResults): string[][] {
+  const { processor, threads, memory_bytes, load, system, deno } = machine;
+  const weights = `${bytesText(computed.weight_bytes)} of weights`;
+  return [
+    [
+      "machine",
+      [
+        processor ?? "unknown processor",
+        `${threads} threads`,
+        ...(memory_bytes === null ? [] : [bytesText(memory_bytes)]),
+        system,
+        `Deno ${deno}`,
+        ...(load === null ? [] : [`load ${load} before`]),
+      ].join(", "),
+    ],
+    ["model", [computed.shape ?? computed.model, `${computed.layers} layers`, weights].join(", ")],
+    [
+      "computed",
+      [
+        computed.scheme,
+        `${computed.dtype}, KV cache ${computed.kv_cache_dtype}`,
+        ...(computed.tp * computed.ep > 1 ? [`tp ${computed.tp}, ep ${computed.ep}`] : []),
+        `chunks of ${computed.chunk}`,
+        computed.engine,
+      ].join("; "),
+    ],
+    ...(limits === null ? [] : [[
+      "limits",
+      [
+        `${rateText(limits.read, 1e9)} GB/s read`,
+        `${rateText(limits.float32, 1e9)} GMAC/s float32`,
+        `${rateText(limits.int8, 1e9)} GMAC/s int8`,
+      ].join(", ") + ` (${limits.threads} thread${limits.threads === 1 ? "" : "s"})`,
+    ]]),
+  ];
+}
+
+const rateText = (spread: Spread, unit: number): string => {
+  const rate = scaled(spread, 1 / unit);
+  return `${medianText(rate)} ${intervalText(rate)}`;
+};
+
+/** Prompts, then one sequence, then batches, the smaller first: figures are measured in another order. */
+export function inOrder(figures: readonly Figure[]): Figure[] {
+  const place = ({ subject }: Figure): number[] =>
+    subject.kind === "prefill" ? [0, subject.tokens, 0] : [1, subject.sequences, subject.context];
+  const before = (a: readonly number[], b: readonly number[]) =>
+    a.map((value, i) => value - b[i]!).find((difference) => difference !== 0) ?? 0;
+  return figures.toSorted((a, b) => before(place(a), place(b)));
+}
+
+/** Heads of the table of figures. */
+export const FIGURE_HEADS: string[] = [
+  ...["", "tok/s", "interval", "runs", "GMAC/s", "GB/s"],
+  ...["of read", "of float32", "of int8"],
+];
+
+/** A row of it. */
+export function figureRow(figure: Figure): string[] {
+  const { tokens_per_second: rate, macs_per_second: macs, bytes_per_second: bytes, of_limits: limits } = figure;
+  const part = (spread: Spread | undefined) => spread === undefined ? "-" : `${medianText(scaled(spread, 100), 3)}%`;
+  return [
+    subjectText(figure.subject),
+    medianText(rate),
+    intervalText(rate),
+    `${rate.runs}`,
+    medianText(scaled(macs, 1e-9)),
+    medianText(scaled(bytes, 1e-9)),
+    ...[part(limits?.read), part(limits?.float32), part(limits?.int8)],
+  ];
+}
+
+/** How much of its rate decoding keeps at the deepest context. */
+function depthLine(figures: readonly Figure[]): string | null {
+  const single = figures.filter(({ subject }) => subject.kind === "decode" && subject.sequences === 1);
+  const [first, last] = [single[0], single.at(-1)];
+  if (first === undefined || last === undefined || first === last) return null;
+  const kept = quotient(last.tokens_per_second, first.tokens_per_second);
+  return `${subjectText(last.subject)} : ${subjectText(first.subject)} = ${medianText(kept)} ${intervalText(kept)}`;
+}
+
+/** Shares below this, in every column, are left to the JSON; and the digits of the others. */
+const LEAST_SHARE = 0.01, SHARE_DIGITS = 2;
+
+/** Shares of the figures that differ most: prompts and contexts at both ends, and the largest batch. */
+function shareLines(figures: readonly Figure[]): string[] {
+  const seen = figures.filter(({ shares }) => shares !== null);
+  const of = (which: (figure: Figure) => boolean) => seen.filter(which);
+  const prompts = of(({ subject }) => subject.kind === "prefill");
+  const single = of(({ subject }) => subject.kind === "decode" && subject.sequences === 1);
+  const batches = of(({ subject }) => subject.kind === "decode" && subject.sequences > 1);
+  const shown = new Set([prompts[0], prompts.at(-1), single[0], single.at(-1), batches.at(-1)]);
+  const columns = seen.filter((figure) => shown.has(figure));
+  if (columns.length === 0) return [];
+  const share = ({ shares }: Figure, name: string) => shares!.find(({ operation }) => operation === name)?.share;
+  const names = new Set(columns.flatMap(({ shares }) => shares!.map(({ operation }) => operation)));
+  const rows = [...names].filter((name) => columns.some((figure) => (share(figure, name)?.median ?? 0) >= LEAST_SHARE))
+    .map((name) => [
+      name,
+      ...columns.map((figure) => {
+        const found = share(figure, name);
+        return found === undefined ? "-" : `${medianText(scaled(found, 100), SHARE_DIGITS)}%`;
+      }),
+    ]);
+  const heads = ["share of time", ...columns.map(({ subject }) => subjectText(subject))];
+  return ["", ...tableLines([heads, ...rows], columns.map((_, i) => i + 1))];
+}
+
+function skippedLines(skipped: readonly Skipped[]): string[] {
+  if (skipped.length === 0) return [];
+  const lines = skipped.map(({ subject, seconds }) =>
+    `  ${subjectText(subject)}${seconds === null ? "" : `: some ${durationText(seconds)}`}`
+  );
+  return ["", "not measured, as it takes longer than was left of --seconds:", ...lines];
+}
