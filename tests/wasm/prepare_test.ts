@@ -11,7 +11,7 @@ for (const width of [1, 31, 64, 72]) {
         const rows = awkwardRows(width), stride = Math.ceil(width / 4) * 4, outStride = Math.ceil(width / 32) * 32;
         const x = machine.floats(rows.length * stride), out = machine.floats(rows.length * outStride);
         rows.forEach((row, r) => x.data.set(row, r * stride));
-        const all = [out.address, outStride, x.address, stride, width, ...words, +round, 0];
+        const all = [out.address, outStride, x.address, stride, width, ...words, +round, 0, 0, 0, 0];
         machine.run("prepare", all, rows.length, [out]);
         rows.forEach((row, r) => {
           const got = out.data.subarray(r * outStride, (r + 1) * outStride);
@@ -40,7 +40,7 @@ for (const [name, input, words] of INPUTS.slice(-2)) {
     const x = machine.floats(rows.length * width), out = machine.floats(rows.length * 96);
     const scales = machine.floats(rows.length);
     rows.forEach((row, r) => x.data.set(row, r * width));
-    const all = [out.address, 96, x.address, width, width, ...words, 1, scales.address];
+    const all = [out.address, 96, x.address, width, width, ...words, 1, scales.address, 0, 0, 0];
     machine.run("prepare", all, rows.length, [out, scales]);
     rows.forEach((row, r) => {
       if (input.kind !== "fp8_static" && input.kind !== "fp8_token") throw new TypeError(input.kind);
@@ -60,7 +60,7 @@ for (const [name, input, words] of INPUTS.slice(-2)) {
 Deno.test("prepare() writes the order that ABI.md names", () => {
   const machine = new Machine();
   const x = machine.floats(Array.from({ length: 20 }, (_, i) => i)), out = machine.floats(32);
-  machine.run("prepare", [out.address, 32, x.address, 20, 20, 0, 0, new F32(0), 0, 0], 1, [out]);
+  machine.run("prepare", [out.address, 32, x.address, 20, 20, 0, 0, new F32(0), 0, 0, 0, 0, 0], 1, [out]);
   const zeros = [0, 0, 0, 0];
   const tail = [16, 18, 0, 0, 17, 19, 0, 0, ...zeros, ...zeros];
   assertSameBits(out.data, [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15, ...tail]);

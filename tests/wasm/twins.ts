@@ -83,3 +83,52 @@ export function preparedOrder(row: ArrayLike<number>): number[] {
   const width = Math.ceil(row.length / 32) * 32;
   return Array.from({ length: width }, (_, i) => row[8 * Math.floor(i / 8) + [0, 2, 4, 6, 1, 3, 5, 7][i % 8]!] ?? 0);
 }
+
+/**
+ * Digits to the base 256 that the numbers of a fixed row's block need, see wasm/ABI.md; 0 where they do not fit.
+ *
+ * @param lanes The numbers of each lane.
+ * @param offset The largest magnitude of a weight as an integer.
+ */
+export function fixedDigits(lanes: readonly (readonly number[])[], offset: number): number {
+  const units = lanes.map((lane) => {
+    const most = Math.max(...lane.map(Math.abs));
+    return most === 0 ? 1 : 2 ** Math.floor(Math.log2(most));
+  });
+  if (!units.every((power) => power >= 2 ** -80 && power <= 2 ** 80)) return 0;
+  for (const bits of [6, 14, 16, 17, 18, 19, 20]) {
+    const digits = Math.floor(bits / 8) + 1, ones = (256 ** digits - 1) / 255;
+    const fits = lanes.every((lane, l) => {
+      const integers = lane.map((x) => x * 2 ** bits / units[l]!);
+      const sum = integers.reduce((sum, x) => sum + Math.abs(x), 0);
+      return sum * offset < 2 ** 24 &&
+        integers.every((x) => Number.isInteger(x) && x >= -128 * ones && x <= 127 * ones);
+    });
+    if (fits) return digits;
+  }
+  return 0;
+}
+
+/**
+ * A lane of a fixed row's block, as wasm/ABI.md lays it out.
+ *
+ * @returns The integers of its columns; their unit; what is added to sums of products, as an integer.
+ */
+export function fixedLane(
+  view: DataView,
+  block: number,
+  lane: number,
+  digits: number,
+  offset: number,
+): { integers: number[]; unit: number; start: number } {
+  const unit = view.getFloat32(block + 4 * lane, true), at = block + 16 + 4 * lane;
+  const integers = Array.from({ length: 8 }, (_, v) => {
+    let x = 0;
+    for (let d = 0; d < digits; d++) {
+      x = 256 * x + view.getInt8(block + 32 + 32 * d + 16 * (v % 2) + 4 * lane + (v >> 1));
+    }
+    return x;
+  });
+  const asFloat = 8 * 2 ** (8 * digits - 1) * 2 * offset <= 2 ** 24;
+  return { integers, unit, start: asFloat ? view.getFloat32(at, true) / unit : view.getInt32(at, true) };
+}

@@ -1,12 +1,14 @@
 //! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded
-//! (`matvec.rs`). For more, and for transposed matrices, a tile of 8 output rows is decoded into scratch, a panel of
-//! columns at a time. Both sum in the order of `dot.rs`.
+//! (`matvec.rs`, on integers `matvec_fixed.rs`). For more, and for transposed matrices, a tile of 8 output rows is
+//! decoded into scratch, a panel of columns at a time. All sum in the order of `dot.rs`.
 
 use crate::dot::BLOCK;
+use crate::fp4::Fp4;
 use crate::matvec::direct;
+use crate::matvec_fixed;
 use crate::memory::{Words, sum_lanes};
 use crate::panel::{Panel, decode};
-use crate::record::{Record, TILE, WORDS, by_format};
+use crate::record::{Record, TILE, WORDS, by_format, format};
 use core::cmp::{max, min};
 
 /// Up to this many pairs, weights are decoded again for every four pairs instead of once into scratch.
@@ -36,7 +38,10 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
             return panels(r, first, last, scratch);
         }
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
-        by_format!(r.weights.format, direct(r, from, to))
+        match r.weights.format {
+            format::MXFP4 if r.has_fixed() => matvec_fixed::direct::<Fp4>(r, from, to, scratch),
+            _ => by_format!(r.weights.format, direct(r, from, to, scratch)),
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! The few-rows path of `linear`: weights multiply as they are decoded, up to four input rows at a time. Sums in the
-//! order of `dot.rs`.
+//! The few-rows path of `linear`: weights multiply as they are decoded. Sums in the order of `dot.rs`.
 
 use crate::dot::{BLOCK, Format, block_sum, cut_block};
 use crate::memory::sum_lanes;
@@ -7,77 +6,96 @@ use crate::mx;
 use crate::record::{Record, Weights};
 use core::arch::wasm32::*;
 
-/// Multiplies all input rows with output rows `from..to`.
+/// Multiplies all input rows with output rows `from..to`. Tiles of rows and input rows that have about as many sums as
+/// fit in registers: every load costs three instructions (V8 checks bounds), so tiles share what they load.
 #[inline(always)]
-pub unsafe fn direct<F: Format>(r: &Record, from: usize, to: usize) {
+pub unsafe fn direct<F: Format>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
+    unsafe {
+        let scales = scratch.cast::<f32>();
+        if F::SCALED {
+            write_scales(scales, 1.0);
+        }
+        let mut row = from;
+        while row + 4 <= to {
+            tile::<F, 4>(r, row, scales);
+            row += 4;
+        }
+        while row < to {
+            tile::<F, 1>(r, row, scales);
+            row += 1;
+        }
+    }
+}
+
+/// Multiplies all input rows with R output rows from `row` on.
+#[inline(always)]
+unsafe fn tile<F: Format, const R: usize>(r: &Record, row: usize, scales: *const f32) {
     unsafe {
         let mut pair = 0;
-        while pair + 4 <= r.pairs {
-            rows::<F, 4>(r, from, to, pair);
-            pair += 4;
-        }
         while pair + 2 <= r.pairs {
-            rows::<F, 2>(r, from, to, pair);
+            rows::<F, R, 2>(r, row, pair, scales);
             pair += 2;
         }
         if pair < r.pairs {
-            rows::<F, 1>(r, from, to, pair);
+            rows::<F, R, 1>(r, row, pair, scales);
         }
     }
 }
 
-/// Multiplies N input rows, of pairs from `pair` on, with output rows `from..to`.
+/// Multiplies N input rows, of pairs from `pair` on, with R output rows from `row` on.
 #[inline(never)]
-unsafe fn rows<F: Format, const N: usize>(r: &Record, from: usize, to: usize, pair: usize) {
+unsafe fn rows<F: Format, const R: usize, const N: usize>(r: &Record, row: usize, pair: usize, scales: *const f32) {
     unsafe {
         let w = &r.weights;
         let x: [*const v128; N] = core::array::from_fn(|n| r.x(pair + n));
-        for row in from..to {
-            let sums = dots::<F, N>(w.row(row), w.row_scales(row), x, w.cols);
-            for n in 0..N {
-                r.finish(row, pair + n, sum_lanes(sums[n]));
+        let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i));
+        let bytes: [*const u8; R] = core::array::from_fn(|i| w.row_scales(row + i));
+        let mut sums = [[f32x4_splat(0.0); N]; R];
+        for b in 0..w.cols / BLOCK {
+            for i in 0..R {
+                let block = F::block(weights[i].wrapping_add(b * F::BYTES));
+                for n in 0..N {
+                    let t = block_sum(&block, x[n].add(b * 8));
+                    sums[i][n] = if F::SCALED {
+                        let scale = scales.add(*bytes[i].wrapping_add(b) as usize);
+                        f32x4_relaxed_madd(t, v128_load32_splat(scale.cast()), sums[i][n])
+                    } else {
+                        f32x4_add(sums[i][n], t)
+                    };
+                }
+            }
+        }
+        // A copy: what is indexed in a loop that is not unrolled lies in memory.
+        let sums = sums;
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (n, sum) in sums.into_iter().enumerate() {
+                finish::<F>(r, row + i, pair + n, sum);
             }
         }
     }
 }
 
-/// Products of a stored row and N prepared rows, in four lanes each.
-#[inline(always)]
-unsafe fn dots<F: Format, const N: usize>(
-    w: *const u8,
-    scales: *const u8,
-    x: [*const v128; N],
-    cols: usize,
-) -> [v128; N] {
+/// Adds a last block that is cut to the sum of an output, and stores it.
+#[inline(never)]
+pub unsafe fn finish<F: Format>(r: &Record, row: usize, pair: usize, mut sum: v128) {
     unsafe {
-        let blocks = cols / BLOCK;
-        let mut sums = [f32x4_splat(0.0); N];
-        let add = |sums: &mut [v128; N], b: usize, w: [v128; 8], scale: v128| {
-            for n in 0..N {
-                let t = block_sum(&w, x[n].add(b * 8));
-                sums[n] = if F::SCALED { f32x4_relaxed_madd(t, scale, sums[n]) } else { f32x4_add(sums[n], t) };
-            }
-        };
-        let mut b = 0;
-        if F::SCALED {
-            while b + 4 <= blocks {
-                let s = mx::four_scales(scales.add(b));
-                let block = |i: usize| F::block(w.add((b + i) * F::BYTES));
-                add(&mut sums, b, block(0), i32x4_shuffle::<0, 0, 0, 0>(s, s));
-                add(&mut sums, b + 1, block(1), i32x4_shuffle::<1, 1, 1, 1>(s, s));
-                add(&mut sums, b + 2, block(2), i32x4_shuffle::<2, 2, 2, 2>(s, s));
-                add(&mut sums, b + 3, block(3), i32x4_shuffle::<3, 3, 3, 3>(s, s));
-                b += 4;
-            }
+        let (w, blocks) = (&r.weights, r.weights.cols / BLOCK);
+        if w.cols % BLOCK != 0 {
+            let cut = cut_block::<F>(w.row(row).add(blocks * F::BYTES), w.cols % BLOCK);
+            let scale = f32x4_splat(Weights::block_scale(w.row_scales(row), blocks));
+            let t = block_sum(&cut, r.x(pair).add(blocks * 8));
+            sum = if F::SCALED { f32x4_relaxed_madd(t, scale, sum) } else { f32x4_add(sum, t) };
         }
-        while b < blocks {
-            add(&mut sums, b, F::block(w.add(b * F::BYTES)), f32x4_splat(Weights::block_scale(scales, b)));
-            b += 1;
+        r.finish(row, pair, sum_lanes(sum));
+    }
+}
+
+/// Writes [`mx::scale`] of all 256 bytes, times a unit: looking a scale up costs less than computing it.
+pub unsafe fn write_scales(to: *mut f32, unit: f32) {
+    unsafe {
+        for i in (0..256u32).step_by(4) {
+            let bytes = (i | (i + 1) << 8 | (i + 2) << 16 | (i + 3) << 24).to_le_bytes();
+            v128_store(to.add(i as usize).cast(), f32x4_mul(mx::four_scales(bytes.as_ptr()), f32x4_splat(unit)));
         }
-        if cols % BLOCK != 0 {
-            let cut = cut_block::<F>(w.add(b * F::BYTES), cols % BLOCK);
-            add(&mut sums, b, cut, f32x4_splat(Weights::block_scale(scales, b)));
-        }
-        sums
     }
 }

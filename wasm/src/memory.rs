@@ -118,3 +118,15 @@ pub fn prepared_pair(first: v128, last: v128) -> [v128; 2] {
 pub fn natural_pair(even: v128, odd: v128) -> [v128; 2] {
     [i32x4_shuffle::<0, 4, 1, 5>(even, odd), i32x4_shuffle::<2, 6, 3, 7>(even, odd)]
 }
+
+/// A value that the compilers take for unknown. V8 makes constant vectors anew wherever they are used, four
+/// instructions each, inside of loops too; an unknown one stays in a register.
+#[inline(always)]
+pub fn opaque<T: Copy>(value: T) -> T {
+    let mut slot = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: written, then read.
+    unsafe {
+        slot.as_mut_ptr().write_volatile(value);
+        slot.as_ptr().read_volatile()
+    }
+}

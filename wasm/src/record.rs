@@ -1,5 +1,7 @@
 //! The 24 words that describe one matrix of a `linear`.
 
+use crate::dot::BLOCK;
+use crate::fixed::Row;
 use crate::memory::{Words, at};
 use crate::mx;
 use crate::number;
@@ -130,6 +132,8 @@ pub struct Record {
     round: bool,
     /// Units of the records before this one.
     pub first_unit: usize,
+    fixed: usize,
+    fixed_stride: usize,
 }
 
 impl Record {
@@ -150,6 +154,8 @@ impl Record {
                 x_scales: d.get(18),
                 round: d.get(19) != 0,
                 first_unit: d.get(20),
+                fixed: d.get(21),
+                fixed_stride: d.get(22),
             }
         }
     }
@@ -169,6 +175,18 @@ impl Record {
     #[inline(always)]
     pub unsafe fn x(&self, pair: usize) -> *const v128 {
         unsafe { crate::memory::row(self.x, self.x_row(pair), self.x_stride) as *const v128 }
+    }
+
+    /// Whether there are fixed rows beside the prepared ones.
+    #[inline(always)]
+    pub fn has_fixed(&self) -> bool {
+        self.fixed != 0
+    }
+
+    /// The fixed row that a pair reads.
+    #[inline(always)]
+    pub unsafe fn fixed(&self, pair: usize) -> Row {
+        Row::from(self.fixed, unsafe { self.x_row(pair) }, self.fixed_stride, self.weights.cols / BLOCK)
     }
 
     /// Makes an output of a dot product, and stores it.

@@ -27,6 +27,8 @@ export interface Areas<N extends string> extends ThreadAreas {
   /** Rows ready for GEMMs, float32, see `prepare` in wasm/ABI.md. */
   readonly prepared: number;
   readonly preparedRows: number;
+  /** The same rows as integers, `fixedStride` bytes apart, see "Fixed rows" in wasm/ABI.md. */
+  readonly fixed: number;
   /** Rotated input rows, float32, from which `prepared` is made; 0 where no linear rotates its input. */
   readonly rotated: number;
   /** One float32 per prepared row: the input scale that is applied to finished sums (FP8 W8A8). */
@@ -51,6 +53,9 @@ export interface Areas<N extends string> extends ThreadAreas {
 
 /** Words of one record of the `linear` kernel. */
 export const LINEAR_WORDS = 24;
+
+/** Bytes of a fixed row; see wasm/ABI.md. */
+export const fixedStride = (cols: number): number => 128 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
 
 /** Columns rounded up to whole blocks. */
 export const padded = (cols: number): number => blocksOf(cols) * BLOCK;
@@ -96,8 +101,10 @@ export function layOutAreas<N extends string>(
     const rows = rowsPerToken * maxTokens;
     return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
   })) as Record<N, EmulateTensor>;
-  const preparedBytes = 4 * Math.max(preparedRows * widestPerSlot, Math.max(maxTokens, logitRows) * widestPerToken);
-  const prepared = take(preparedBytes);
+  const ofRows = (bytesOfRow: (width: number) => number) =>
+    Math.max(preparedRows * bytesOfRow(widestPerSlot), Math.max(maxTokens, logitRows) * bytesOfRow(widestPerToken));
+  const preparedBytes = ofRows((width) => 4 * width);
+  const prepared = take(preparedBytes), fixed = take(ofRows(fixedStride));
   const rotated = rotatesAny(request.source) ? take(preparedBytes) : 0;
   const logits = take(4 * logitRows * config.vocab);
   return {
@@ -108,6 +115,7 @@ export function layOutAreas<N extends string>(
     tensors,
     prepared,
     preparedRows,
+    fixed,
     rotated,
     rowScales,
     logits,

@@ -1,7 +1,8 @@
 /** Operations that multiply by weights: linears, experts, logits. */
+import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
-import { type Areas, type EmulateTensor, padded } from "./areas.ts";
+import { type Areas, type EmulateTensor, fixedStride, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
@@ -65,10 +66,9 @@ export class Gemm {
         : new Float32Array(rows.length * vocab));
     for (let from = 0; from < rows.length; from += a.logitRows) {
       const count = Math.min(a.logitRows, rows.length - from);
-      const width = padded(head.cols);
       for (let i = 0; i < count; i++) {
         const row = x.address + 4 * x.stride * rows[from + i]!;
-        this.#prepareRows(head, a.prepared + 4 * width * i, a.rowScales + 4 * i, row, x.stride, 1);
+        this.#prepareRows(head, i, row, x.stride, 1);
       }
       const d = this.machine.describe(m).begin(1);
       const out = { address: a.logits, stride: vocab };
@@ -169,11 +169,10 @@ export class Gemm {
    * @param xRows Rows of x to prepare; then the prepared rows, which stand in the order of the list.
    */
   #prepareEach(experts: readonly EmulateLinear[], ends: Int32Array, x: EmulateTensor, xRows: Int32Array): void {
-    const { prepared, rowScales } = this.areas;
     experts.forEach((expert, e) => {
       for (let at = e === 0 ? 0 : ends[e - 1]!; at < ends[e]!; at++) {
         const row = x.address + 4 * x.stride * xRows[at]!;
-        this.#prepareRows(expert, prepared + 4 * padded(expert.cols) * at, rowScales + 4 * at, row, x.stride, 1);
+        this.#prepareRows(expert, at, row, x.stride, 1);
         xRows[at] = at;
       }
     });
@@ -185,26 +184,33 @@ export class Gemm {
    * @returns Address of the rows' scales where the epilogue must apply them, else 0.
    */
   #prepare(linear: EmulateLinear, x: EmulateTensor, rows: number): number {
-    const { prepared, rowScales } = this.areas;
-    this.#prepareRows(linear, prepared, rowScales, x.address, x.stride, rows);
-    return linear.multipliesCodes ? rowScales : 0;
+    this.#prepareRows(linear, 0, x.address, x.stride, rows);
+    return linear.multipliesCodes ? this.areas.rowScales : 0;
   }
 
-  #prepareRows(linear: EmulateLinear, out: number, rowScales: number, x: number, stride: number, rows: number): void {
-    const { input, cols, memory, rotation } = linear;
+  /**
+   * Prepares rows.
+   *
+   * @param first Place of the first one among the prepared rows.
+   * @param x Address of the first one; they are `stride` elements apart.
+   */
+  #prepareRows(linear: EmulateLinear, first: number, x: number, stride: number, rows: number): void {
+    const { input, cols, memory, rotation } = linear, a = this.areas;
     if (rotation !== null) {
-      const { f32 } = this.machine.views[memory]!, from = x >> 2, to = this.areas.rotated >> 2, width = padded(cols);
+      const { f32 } = this.machine.views[memory]!, from = x >> 2, to = a.rotated >> 2, width = padded(cols);
       for (let r = 0; r < rows; r++) {
         const row = f32.subarray(from + r * stride, from + r * stride + cols);
         rotateRow(row, rotation, this.round === 1, f32.subarray(to + r * width, to + r * width + cols));
       }
-      x = this.areas.rotated;
+      x = a.rotated;
       stride = width;
     }
     const rule = input.kind === "mx" ? ruleNumber(input.rule) : 0,
       scale = input.kind === "fp8_static" ? input.scale : 0;
+    const out = a.prepared + 4 * padded(cols) * first, rowScales = a.rowScales + 4 * first;
+    const offset = fixedOffset(linear), fixed = offset === 0 ? 0 : a.fixed + fixedStride(cols) * first;
     this.machine.describe(memory).begin(out, padded(cols), x, stride, cols, kindNumber(input), rule).f32(scale)
-      .u32(this.round, linear.multipliesCodes ? rowScales : 0);
+      .u32(this.round, linear.multipliesCodes ? rowScales : 0, fixed, fixedStride(cols), offset);
     this.machine.run("prepare", memory, rows, 4 * cols);
   }
 
@@ -222,12 +228,18 @@ export class Gemm {
   ): void {
     d.u32(w.format, w.transposed, w.rows, w.cols, w.weight, w.rowStride, w.scale, w.scaleStride, w.scaleKind);
     d.u32(w.bias, w.biasFormat, this.areas.prepared, padded(w.cols), out.address, out.stride, n, xRows, outRows);
-    d.u32(xScales, round, firstUnit, 0, 0, 0);
+    d.u32(xScales, round, firstUnit, fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
   }
+}
+
+/** What the kernels add to a linear's weights as integers, see "Fixed rows" in wasm/ABI.md; 0: they multiply floats. */
+function fixedOffset({ format, transposed }: EmulateLinear): number {
+  return format === STORED_FORMATS.mxfp4.wasm && transposed === 0 ? 12 : 0;
 }
 
 /** Whether two linears read their input prepared in the same way. */
 function samePreparation(a: EmulateLinear, b: EmulateLinear): boolean {
-  return a.multipliesCodes === b.multipliesCodes && sameRotation(a.rotation, b.rotation) &&
+  return fixedOffset(a) === fixedOffset(b) && a.multipliesCodes === b.multipliesCodes &&
+    sameRotation(a.rotation, b.rotation) &&
     sameInput(a.input, b.input);
 }

@@ -1,0 +1,129 @@
+import { roundToBf16 } from "../../src/formats/bf16.ts";
+import { fixedStride } from "../../src/backends/emulate/areas.ts";
+import { integers, normals } from "../formats/seeded.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { assertSameBits, type F32, Machine } from "./module.ts";
+import { awkwardRows, INPUTS } from "./inputs.ts";
+import { fixedDigits, fixedLane } from "./twins.ts";
+import { type Matrix, storeMatrix } from "./weights.ts";
+
+/** Stored formats that are multiplied as integers, and what is added to those. */
+const OFFSETS = { mxfp4: 12 } as const;
+const BLOCK_BYTES = 128;
+const padded = (cols: number) => Math.ceil(cols / 32) * 32;
+
+/** Rows in a machine's memory, as floats and as integers. */
+function prepare(machine: Machine, rows: readonly Float32Array[], words: readonly (number | F32)[], offset: number) {
+  const width = rows[0]!.length, stride = Math.ceil(width / 4) * 4;
+  const x = machine.floats(rows.length * stride), out = machine.floats(rows.length * padded(width));
+  const fixed = machine.bytes(rows.length * fixedStride(width));
+  rows.forEach((row, r) => x.data.set(row, r * stride));
+  machine.run(
+    "prepare",
+    [
+      ...[out.address, padded(width), x.address, stride, width, ...words, 1, 0],
+      ...[fixed.address, fixedStride(width), offset],
+    ],
+    rows.length,
+    [out, fixed],
+  );
+  return { out, fixed, width };
+}
+
+for (const [name, , words] of INPUTS) {
+  Deno.test(`prepare() writes as integers what fits, exactly and in the fewest digits (${name})`, () => {
+    for (const offset of [12, 60]) {
+      const width = 96, rows = awkwardRows(width), machine = new Machine();
+      const { out, fixed } = prepare(machine, rows, words, offset);
+      const view = new DataView(fixed.data.buffer, fixed.data.byteOffset, fixed.data.length);
+      for (let r = 0; r < rows.length; r++) {
+        const row = r * fixedStride(width);
+        assertEquals(view.getUint8(row + 3 * BLOCK_BYTES + 3), 255, "the end");
+        for (let b = 0; b < 3; b++) {
+          const at = row + b * BLOCK_BYTES;
+          const numbers = out.data.subarray(r * width + 32 * b, r * width + 32 * (b + 1));
+          const lanes = [0, 1, 2, 3].map((lane) => Array.from({ length: 8 }, (_, v) => numbers[4 * v + lane]!));
+          const digits = view.getUint8(row + 3 * BLOCK_BYTES + b);
+          assertEquals(digits, fixedDigits(lanes, offset), `row ${r}, block ${b}: digits`);
+          if (digits === 0) continue;
+          lanes.forEach((lane, l) => {
+            const { integers, unit, start } = fixedLane(view, at, l, digits, offset);
+            integers.forEach((x, v) =>
+              assert(x * unit === lane[v], `row ${r}, block ${b}, lane ${l}: ${x} * ${unit}, expected ${lane[v]}`)
+            );
+            assert(start === -offset * integers.reduce((sum, x) => sum + x), `row ${r}, block ${b}: start ${start}`);
+          });
+        }
+      }
+    }
+  });
+}
+
+/** Products of all rows with a matrix, by one call. */
+function linear(machine: Machine, matrix: Matrix, rows: ReturnType<typeof prepare>, n: number, integers: boolean) {
+  const outRows = matrix.values.length, { out, fixed, width } = rows;
+  const y = machine.floats(n * outRows);
+  machine.run(
+    "linear",
+    [
+      ...[1, ...matrix.words, 0, 0, out.address, padded(width), y.address, outRows, n, 0, 0, 0, 0, 0],
+      ...[integers ? fixed.address : 0, fixedStride(width), 0],
+    ],
+    Math.ceil(outRows / 8),
+    [y],
+    4 * 8 * padded(width) + 4096,
+  );
+  return y.data.slice();
+}
+
+for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
+  for (const [name, , words] of INPUTS) {
+    Deno.test(`linear() gives the bits of floats from integers (${format}, inputs ${name})`, () => {
+      const next = integers(5);
+      for (const width of [320, 77, 20]) {
+        const machine = new Machine(16);
+        const weights = Array.from({ length: 13 }, (_, r) => normals(900 + r, width, 2 ** (next() % 9 - 4)));
+        const matrix = storeMatrix(machine, weights, { format });
+        const rows = awkwardRows(width);
+        for (let from = 0; from < rows.length; from += 8) {
+          const some = rows.slice(from, from + 8);
+          const prepared = prepare(machine, some, words, OFFSETS[format]);
+          const floats = linear(machine, matrix, prepared, some.length, false);
+          assertSameBits(linear(machine, matrix, prepared, some.length, true), floats, `rows from ${from}`);
+        }
+      }
+    });
+  }
+}
+
+Deno.test("linear() gives the bits of floats from integers under every scale byte", () => {
+  const machine = new Machine(), blocks = 4, rows = 256;
+  const next = integers(6);
+  const codes = machine.bytes(Uint8Array.from({ length: rows * blocks * 16 }, () => next() % 256));
+  const scales = machine.bytes(Uint8Array.from({ length: rows * blocks }, (_, i) => (i >> 2) ^ (i & 3)));
+  const words = [3, 0, rows, blocks * 32, codes.address, blocks * 16, scales.address, blocks, 1];
+  const matrix = { values: Array.from({ length: rows }, () => new Float32Array(1)), factors: [], words };
+  for (const size of [1, 1e-6, 1e6]) {
+    const x = prepare(machine, [normals(3, blocks * 32, size)], [0, 0, 0], 12);
+    assertSameBits(linear(machine, matrix, x, 1, true), linear(machine, matrix, x, 1, false), `inputs of ${size}`);
+  }
+});
+
+Deno.test("most blocks fit: bf16 numbers of a normal distribution, and all quantized ones", () => {
+  const counts = (rows: readonly Float32Array[], words: readonly (number | F32)[]): number[] => {
+    const machine = new Machine(32), width = 2880;
+    const { fixed } = prepare(machine, rows, words, 12), counts = [0, 0, 0, 0];
+    rows.forEach((_, r) => {
+      const at = r * fixedStride(width) + BLOCK_BYTES * width / 32;
+      fixed.data.subarray(at, at + width / 32).forEach((digits) => counts[digits]!++);
+    });
+    return counts;
+  };
+  const rows = Array.from({ length: 20 }, (_, r) => normals(70 + r, 2880).map(roundToBf16));
+  const [unfit, , two] = counts(rows, [0, 0, 0]);
+  // Of 1,800 blocks: some 2 in 100 do not fit, 14 need a third digit.
+  assert(unfit! < 60 && two! > 1400, `${unfit} do not fit, ${two} have two digits`);
+  for (const [name, { kind }, words] of INPUTS) {
+    if (kind === "mx") assertEquals(counts(rows, words)[0], 0, name);
+  }
+});

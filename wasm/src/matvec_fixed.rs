@@ -1,0 +1,154 @@
+//! The few-rows path of `linear` on integers, for weights of few bits and rows that `prepare` wrote as fixed ones too.
+//! Sums in the order of `dot.rs`: the same bits, see `fixed.rs`.
+
+use crate::dot::{BLOCK, Format, block_sum};
+use crate::fixed::{Block, starts_as_float};
+use crate::fp4::Fp4;
+use crate::matvec::{finish, write_scales};
+use crate::memory::opaque;
+use crate::record::{Record, Weights};
+use core::arch::wasm32::*;
+
+/// A stored format whose numbers are integers of 7 bits, times one unit.
+pub trait Integers: Format {
+    /// What is added to every integer so that none is negative; their largest magnitude.
+    const OFFSET: i32;
+    /// The unit.
+    const UNIT: f32;
+    /// Constants.
+    type Tables;
+    /// The constants, each of them [`opaque`].
+    fn tables() -> Self::Tables;
+    /// The integers of a block, `OFFSET` added, in the order of [`Block::digits`].
+    unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
+}
+
+/// Constants of [`Fp4`].
+pub struct Fp4Tables {
+    values: v128,
+    turn: v128,
+    low: v128,
+}
+
+impl Integers for Fp4 {
+    const OFFSET: i32 = 12;
+    const UNIT: f32 = 0.5;
+    type Tables = Fp4Tables;
+
+    #[inline(always)]
+    fn tables() -> Fp4Tables {
+        Fp4Tables {
+            values: opaque(i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0)),
+            // Brings the bytes together whose columns one lane sums.
+            turn: opaque(i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
+            low: opaque(i8x16_splat(0x0f)),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn integers(at: *const u8, t: &Fp4Tables) -> [v128; 2] {
+        // Relaxed: the indices are below 16, where all machines agree.
+        let packed = i8x16_relaxed_swizzle(unsafe { v128_load(at.cast()) }, t.turn);
+        let (even, odd) = (v128_and(packed, t.low), v128_and(u16x8_shr(packed, 4), t.low));
+        [i8x16_relaxed_swizzle(t.values, even), i8x16_relaxed_swizzle(t.values, odd)]
+    }
+}
+
+/// Output rows whose sums are made together: they share what is loaded of the input row.
+const TOGETHER: usize = 4;
+
+/// Multiplies all input rows with output rows `from..to`.
+pub unsafe fn direct<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
+    unsafe {
+        let scales = scratch.cast::<f32>();
+        write_scales(scales, F::UNIT);
+        let mut row = from;
+        while row + TOGETHER <= to {
+            for pair in 0..r.pairs {
+                rows::<F, TOGETHER>(r, row, pair, scales);
+            }
+            row += TOGETHER;
+        }
+        while row < to {
+            for pair in 0..r.pairs {
+                rows::<F, 1>(r, row, pair, scales);
+            }
+            row += 1;
+        }
+    }
+}
+
+/// Multiplies the input row of a pair with R output rows from `row` on.
+
+#[inline(never)]
+unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, pair: usize, scales: *const f32) {
+    unsafe {
+        let w = &r.weights;
+        let tables = F::tables();
+        let (x, blocks) = (r.x(pair), w.cols / BLOCK);
+        let fixed = r.fixed(pair);
+        let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i));
+        let bytes: [*const u8; R] = core::array::from_fn(|i| w.row_scales(row + i));
+        let mut sums = [f32x4_splat(0.0); R];
+        // Blocks of equal digits in loops of their own: one loop of all would have more values than registers.
+        let mut b = 0;
+        macro_rules! while_digits {
+            ($digits:literal, $add:expr) => {
+                while fixed.digits(b) == $digits {
+                    for i in 0..R {
+                        sums[i] = $add(sums[i], weights[i].wrapping_add(b * F::BYTES), bytes[i].wrapping_add(b));
+                    }
+                    b += 1;
+                }
+            };
+        }
+        while b < blocks {
+            while_digits!(1, |sum, w, s| add::<F, 1>(sum, &*fixed.block(b), w, &tables, scales, s));
+            while_digits!(2, |sum, w, s| add::<F, 2>(sum, &*fixed.block(b), w, &tables, scales, s));
+            while_digits!(3, |sum, w, s| add::<F, 3>(sum, &*fixed.block(b), w, &tables, scales, s));
+            while_digits!(0, |sum, w, s| add_floats::<F>(sum, x.add(b * 8), w, s));
+        }
+        // A copy: what is indexed in a loop that is not unrolled lies in memory.
+        let sums = sums;
+        for (i, sum) in sums.into_iter().enumerate() {
+            finish::<F>(r, row + i, pair, sum);
+        }
+    }
+}
+
+/// Adds the products of a block whose numbers have D digits.
+#[inline(always)]
+unsafe fn add<F: Integers, const D: usize>(
+    sum: v128,
+    x: &Block,
+    weights: *const u8,
+    tables: &F::Tables,
+    scales: *const f32,
+    byte: *const u8,
+) -> v128 {
+    unsafe {
+        let [even, odd] = F::integers(weights, tables);
+        let mut t = i32x4_splat(0);
+        for d in 0..D {
+            t = if d > 0 { i32x4_shl(t, 8) } else { t };
+            t = i32x4_relaxed_dot_i8x16_i7x16_add(x.digits[d][0], even, t);
+            t = i32x4_relaxed_dot_i8x16_i7x16_add(x.digits[d][1], odd, t);
+        }
+        // Exact either way.
+        let t = if starts_as_float(D, F::OFFSET) {
+            f32x4_relaxed_madd(f32x4_convert_i32x4(t), x.unit, x.start)
+        } else {
+            f32x4_mul(f32x4_convert_i32x4(i32x4_add(t, x.start)), x.unit)
+        };
+        f32x4_relaxed_madd(t, v128_load32_splat(scales.add(*byte as usize).cast()), sum)
+    }
+}
+
+/// Adds the products of a block whose numbers do not fit.
+#[inline(never)]
+unsafe fn add_floats<F: Format>(sum: v128, x: *const v128, weights: *const u8, byte: *const u8) -> v128 {
+    unsafe {
+        let scale = f32x4_splat(Weights::block_scale(byte, 0));
+        f32x4_relaxed_madd(block_sum(&F::block(weights), x), scale, sum)
+    }
+}
