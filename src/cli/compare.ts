@@ -64,7 +64,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     settings: [a, b],
     sequences: () => sequences,
     alarm,
-    progress: () => new ProgressBar("comparing", "tokens"),
+    progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
     kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, alarm) },
   }, loadSetting));
   if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;

@@ -1,7 +1,9 @@
 /** What `mxoss compare` prints. */
 import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
 import { percent, perplexityText, small } from "../eval/report/numbers.ts";
+import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
+import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
 import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
 import { operationName, suspectText } from "../eval/summary.ts";
 import { protocolLines, schemeText } from "./eval/tables.ts";
@@ -34,6 +36,8 @@ export function compareTables({ mxoss, protocol, divergence: d }: CompareResults
       ],
     ]),
   ];
+  lines.push("", ...linesOf(all ? projectionTable(d, TERMINAL) : linearTable(d, TERMINAL)));
+  if (!all) lines.push("", ...LINEAR_NOTE);
   const clipped = d.tensors.filter(({ a, b }) => (a?.clipped ?? 0) + (b?.clipped ?? 0) > 0);
   if (all && d.tensors.length > 0) lines.push("", ...linesOf(tensorLines(d.tensors)));
   else if (clipped.length > 0) lines.push("", ...linesOf(tensorLines(clipped)));

@@ -15,15 +15,26 @@ export interface RowRange {
 /** Bytes of a file read at once where only pieces of them are kept. */
 const WINDOW_BYTES = 4 << 20;
 
+/** What makes the bytes of files that nobody wrote. */
+export interface MadeBytes {
+  read(file: number, offset: number, into: Uint8Array): void;
+}
+
 /** The open files of a checkpoint. */
 export class RangeReader implements Disposable {
   readonly #files: readonly SourceFile[];
   readonly #open = new Map<number, Deno.FsFile>();
   #window = new Uint8Array(0);
 
-  /** @param dir The checkpoint, for messages. */
-  constructor(files: readonly SourceFile[], readonly dir: string) {
+  readonly #made: MadeBytes | null;
+
+  /**
+   * @param dir The checkpoint, for messages.
+   * @param made Makes the files that are made; null where none are read.
+   */
+  constructor(files: readonly SourceFile[], readonly dir: string, made: MadeBytes | null = null) {
     this.#files = files;
+    this.#made = made;
   }
 
   /**
@@ -32,8 +43,9 @@ export class RangeReader implements Disposable {
    * @throws {InputError} when the file is not what it was when it was checked.
    */
   read(file: number, offset: number, into: Uint8Array): void {
-    const { path, random } = this.#files[file]!;
+    const { path, random, made } = this.#files[file]!;
     if (random !== undefined) return readRandom(random, offset, into);
+    if (made !== undefined && this.#made !== null) return this.#made.read(file, offset, into);
     readable(path, () => readInto(this.#file(file), path, offset, into as Uint8Array<ArrayBuffer>));
   }
 

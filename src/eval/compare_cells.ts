@@ -5,7 +5,9 @@ import { compareSides } from "./divergence.ts";
 import { toResult } from "./divergence_result.ts";
 import { Journal } from "./journal.ts";
 import { DivergenceResult } from "./results_schema.ts";
+import { projectionsOf } from "./projections.ts";
 import { sideOf } from "./side.ts";
+import { compareWeights } from "./weight_errors.ts";
 import type { Room } from "../session/open.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
@@ -16,31 +18,48 @@ const CHUNK = 32;
 /** Loads a setting; the caller closes the session. */
 export type LoadSetting = (setting: PlannedSetting, room: Room) => Promise<Session>;
 
-/** How far a comparison is, in tokens. */
-export interface TokenProgress extends Disposable {
+/** How far a part of a comparison is. */
+export interface PartProgress extends Disposable {
   update(done: number, total: number): void;
 }
+
+/** Shows a part of a comparison: the computing of tokens, then the weights themselves. */
+export type ShowPart = (unit: "tokens" | "matrices") => PartProgress;
 
 /**
  * Opens two settings, compares B with A, and closes both.
  *
  * @param alarm Relative error above which an operation is named.
- * @param progress Shown once both are open.
+ * @param progress Called for each part once both are open.
  */
 export async function compareSettings(
+  settings: readonly [PlannedSetting, PlannedSetting],
+  sequences: readonly Int32Array[],
+  alarm: number,
+  load: LoadSetting,
+  progress: ShowPart,
+): Promise<DivergenceResult> {
+  const result = await computeBoth(settings, sequences, alarm, load, progress);
+  const [a, b] = settings;
+  using bar = progress("matrices");
+  const weights = await compareWeights(a.planned.source, b.planned.source, (...part) => bar.update(...part));
+  return { ...result, projections: projectionsOf(result, weights) };
+}
+
+async function computeBoth(
   [a, b]: readonly [PlannedSetting, PlannedSetting],
   sequences: readonly Int32Array[],
   alarm: number,
   load: LoadSetting,
-  progress: () => TokenProgress,
-): Promise<DivergenceResult> {
+  progress: ShowPart,
+): Promise<Omit<DivergenceResult, "projections">> {
   // The second slot is for the pass on equal inputs.
   const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk: CHUNK };
   const first = await load(a, room);
   try {
     const second = await load(b, room);
     try {
-      using bar = progress();
+      using bar = progress("tokens");
       return toResult(
         await compareSides(sideOf(a, first), sideOf(b, second), sequences, {
           alarm,
@@ -67,7 +86,7 @@ export interface CellPair {
   /** Given when they are needed; what they are must follow from the header of `kept`. */
   readonly sequences: () => readonly Int32Array[];
   readonly alarm: number;
-  readonly progress: () => TokenProgress;
+  readonly progress: ShowPart;
   /** Where the comparison is kept, and what it belongs to; null: nowhere. */
   readonly kept: { readonly path: string; readonly header: unknown } | null;
 }

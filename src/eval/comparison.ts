@@ -1,5 +1,6 @@
 /** The result of a comparison of two settings, and what is compared. */
 import type { RouterSummary } from "./router_flips.ts";
+import type { Changes } from "./quantized_changes.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
 import type { Interval } from "./statistics.ts";
 import type { ErrorSummary, OutlierChannel } from "./error_sums.ts";
@@ -61,6 +62,8 @@ export interface TensorCounts {
   /** Null where that side leaves the tensor as it is. */
   readonly a: QuantizedCounts | null;
   readonly b: QuantizedCounts | null;
+  /** What differs between the sides' scales and codes; null where they have none in common. */
+  readonly changes: Changes | null;
 }
 
 /** An operation that is likely to be wrong, or that bears more than its share of the error. */

@@ -9,7 +9,8 @@ import { InputError } from "../errors.ts";
 import { type OperationName, placeInPass } from "../model/operations.ts";
 import { lockstep, type Observer, type Pair } from "./lockstep.ts";
 import { argmax, klDivergence, logProbability } from "./logits_distance.ts";
-import { QuantizedCounter, quantizedTensors } from "./quantized_tensors.ts";
+import { QuantizedChanges } from "./quantized_changes.ts";
+import { QuantizedCounter, type QuantizedTensor, quantizedTensors } from "./quantized_tensors.ts";
 import { RouterFlips } from "./router_flips.ts";
 import { blockMean } from "./statistics.ts";
 import { explainedError, findSuspects, tolerance } from "./suspects.ts";
@@ -78,7 +79,7 @@ export async function compareSides(
 class Measures implements Observer {
   readonly #operations = new Map<string, OperationSums>();
   readonly #flips: RouterFlips;
-  readonly #counters: { name: string; layer: number; a: QuantizedCounter | null; b: QuantizedCounter | null }[];
+  readonly #counters: ReturnType<typeof pairCounters>;
   readonly #kl: number[] = [];
   readonly #agrees: (0 | 1)[] = [];
   readonly #nllA: number[] = [];
@@ -107,10 +108,11 @@ class Measures implements Observer {
       this.#flips.add(pair, this.#routerLogits, at);
     }
     sums.addFree(pair, this.a.config);
-    for (const { layer, a, b } of this.#counters) {
-      if (layer !== pair.layer) continue;
-      if (a?.tensor.operation === pair.operation) a.add(pair.a, pair.width);
-      if (b?.tensor.operation === pair.operation) b.add(pair.b, pair.width);
+    for (const { layer, operation, a, b, changes } of this.#counters) {
+      if (layer !== pair.layer || operation !== pair.operation) continue;
+      changes?.add(pair);
+      a?.add(pair.a, pair.width);
+      b?.add(pair.b, pair.width);
     }
   }
 
@@ -133,11 +135,12 @@ class Measures implements Observer {
   result(tokens: number, sequences: number): Divergence {
     const operations = [...this.#operations.values()].map((sums) => sums.result());
     const first = operations.find((o) => !(o.total.relativeError <= this.alarm));
-    const tensors = this.#counters.map(({ name, layer, a, b }): TensorCounts => ({
+    const tensors = this.#counters.map(({ name, layer, a, b, changes }): TensorCounts => ({
       name,
       layer,
       a: a?.counts() ?? null,
       b: b?.counts() ?? null,
+      changes: changes?.result() ?? null,
     }));
     const details = new Map([...this.#operations].map(([key, sums]) => [key, sums.details()]));
     return {
@@ -194,11 +197,10 @@ function pairCounters(a: Side, b: Side) {
   const inOrder = [...names.values()].sort((x, y) =>
     x.layer - y.layer || placeInPass(x.operation) - placeInPass(y.operation)
   );
-  return inOrder.map(({ name, layer }) => {
-    const find = (tensors: typeof tensorsA) => {
-      const tensor = tensors.find((t) => t.name === name && t.layer === layer);
-      return tensor === undefined ? null : new QuantizedCounter(tensor);
-    };
-    return { name, layer, a: find(tensorsA), b: find(tensorsB) };
+  return inOrder.map(({ name, layer, operation }) => {
+    const [left, right] = [tensorsA, tensorsB].map((all) => all.find((t) => t.name === name && t.layer === layer));
+    const counter = (tensor: QuantizedTensor | undefined) => tensor === undefined ? null : new QuantizedCounter(tensor);
+    const changes = QuantizedChanges.of(left, right);
+    return { name, layer, operation, a: counter(left), b: counter(right), changes };
   });
 }

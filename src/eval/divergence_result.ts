@@ -10,7 +10,7 @@ export function finite(value: number): number | null {
 }
 
 /** Renames and rounds nothing away: only what is not finite becomes null. */
-export function toResult(d: Divergence): DivergenceResult {
+export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
   const { logits } = d;
   return {
     tokens: d.tokens,
@@ -66,11 +66,13 @@ export function toResult(d: Divergence): DivergenceResult {
       per_layer: [...d.router.perLayer],
       flips: d.router.flips.map((f) => ({ ...f, lost: [...f.lost], gained: [...f.gained], margin: finite(f.margin) })),
     },
-    tensors: d.tensors.map(({ name, layer, a, b }) => ({
+    tensors: d.tensors.map(({ name, layer, a, b, changes }) => ({
       name,
       layer,
       a: a === null ? null : countsResult(a),
       b: b === null ? null : countsResult(b),
+      scales_changed: changes?.scales ?? null,
+      codes_changed: changes?.codes ?? null,
     })),
   };
 }

@@ -62,6 +62,19 @@ const Counts = z.strictObject({
   error: number("relative error of quantize-dequantize over the first 64 rows"),
 });
 
+const InputShares = z.strictObject({
+  format: text("what it goes through"),
+  relative_error: number("error of quantize-dequantize over the first 64 rows"),
+  flushed: share("share that is not zero and becomes zero"),
+  at_max: share("share that becomes the format's largest number"),
+  clipped: share("share beyond the format's largest number"),
+});
+
+const changed = (what: string, over: string) => ({
+  scales_changed: share(`share of the ${what}'s scales that differ, ${over}; null where the formats do`).nullable(),
+  codes_changed: share(`share of the ${what}'s codes that differ, ${over}; null where the formats do`).nullable(),
+});
+
 /** The comparison of two settings on the same tokens. */
 export const DivergenceResult = z.strictObject({
   tokens: count("tokens computed"),
@@ -132,7 +145,32 @@ export const DivergenceResult = z.strictObject({
     layer: z.int().describe("layer"),
     a: Counts.nullable().describe("under A; null where it is not quantized"),
     b: Counts.nullable().describe("under B; null where it is not quantized"),
+    ...changed("tensor", "over the first 64 rows"),
   })).describe("GEMM inputs and cached keys and values that are quantized on either side"),
+  projections: z.array(z.strictObject({
+    layer: z.int().describe("layer; the number of layers for the head"),
+    operation: text("the linear"),
+    weights: z.strictObject({
+      format_a: text("format under A; several are joined by +"),
+      format_b: text("format under B"),
+      relative_error: number("||B - A|| / ||A|| over all weights, of experts all together"),
+      ...changed("weights", "all of them"),
+      flushed: share("share that is not zero under A and zero under B"),
+      at_max: share("share that has the largest magnitude of B's format; null of plain numbers or equal files")
+        .nullable(),
+    }).describe("what the settings multiply by"),
+    input: z.strictObject({
+      a: InputShares.nullable().describe("under A; null where it is not quantized"),
+      b: InputShares.nullable().describe("under B; null where it is not quantized"),
+      ...changed("input", "over the first 64 rows"),
+      outlier_channels: count("channels whose RMS is four times that of the tensor or more, eight at most"),
+      loudest: z.number().describe("RMS of the loudest of them over that of the tensor; 0 where there is none"),
+    }).describe("what they multiply"),
+    output: z.strictObject({
+      own: number("relative error on equal inputs; null where unknown"),
+      total: number("relative error with everything that came before"),
+    }).describe("the products"),
+  })).describe("where the error comes from: every linear of every layer, the head last"),
 });
 /** The comparison of two settings, as results hold it. */
 export type DivergenceResult = z.infer<typeof DivergenceResult>;

@@ -102,7 +102,8 @@ export async function runTask<
           alarm: options.alarm,
         },
       };
-      const progress = () => options.watcher.progress(`${other.label}: layers`, "tokens");
+      const progress = (unit: string) =>
+        options.watcher.progress(`${other.label}: ${unit === "tokens" ? "layers" : "weights"}`, unit);
       const settings = [first!.cell.setting, other.setting] as const;
       const pair = { settings, sequences: make, alarm: options.alarm, progress, kept };
       divergences.push({ key: other.key, divergence: await compareCells(pair, options.load) });

@@ -35,6 +35,9 @@ const setting: SettingProtocol = {
   threads: 2,
 };
 
+/** Of formats that have no codes in common. */
+const UNCHANGED = { scales_changed: null, codes_changed: null };
+
 /** A comparison of two layers in which every error is `error`. */
 function divergence(error: number | null, own = true): DivergenceResult {
   const summary = {
@@ -91,9 +94,32 @@ function divergence(error: number | null, own = true): DivergenceResult {
         : [{ layer: 1, sequence: 0, position: 2, token: 5, lost: [1], gained: [2], margin: null }],
     },
     tensors: [
-      { name: "experts.down_proj.input", layer: 1, a: null, b: counts },
-      { name: "cache.key", layer: 1, a: counts, b: counts },
+      { name: "experts.down_proj.input", layer: 1, a: null, b: counts, ...UNCHANGED },
+      { name: "cache.key", layer: 1, a: counts, b: counts, scales_changed: 0.25, codes_changed: 1 },
     ],
+    projections: ["q_proj", "experts.down_proj"].flatMap((name) =>
+      [0, 1].map((layer) => ({
+        layer,
+        operation: name,
+        weights: {
+          format_a: "mxfp4",
+          format_b: "fp8_e4m3",
+          relative_error: error,
+          ...UNCHANGED,
+          flushed: 0,
+          at_max: null,
+        },
+        input: {
+          a: null,
+          b: { format: "mxfp4", relative_error: error, flushed: 0.7, at_max: 0.05, clipped: 0 },
+          scales_changed: 0.25,
+          codes_changed: 1,
+          outlier_channels: 1,
+          loudest: 9,
+        },
+        output: { own: own ? error : null, total: error },
+      }))
+    ),
   });
 }
 

@@ -8,6 +8,7 @@ import { divergenceLines } from "../../eval/report/divergence_tables.ts";
 import { small } from "../../eval/report/numbers.ts";
 import { comparedPerplexityTable } from "../../eval/report/perplexity_tables.ts";
 import { type Table, TERMINAL } from "../../eval/report/table.ts";
+import { sourceTable } from "../../eval/report/where_from.ts";
 import { linesOf } from "../table.ts";
 
 /** The scheme, with the rule of its scales where they are made on the fly. */
@@ -123,6 +124,8 @@ function divergenceSection(
     ...linesOf(divergenceLines(divergences.map(({ key, divergence }) => ({ label: label(key), divergence })))),
     "",
     "own error: of an operation on equal inputs; residual error: of what leaves the last layer; both relative",
+    "",
+    ...linesOf(sourceTable(divergences.map(({ key, divergence }) => ({ label: label(key), divergence })), TERMINAL)),
     ...divergences.flatMap(({ key, divergence: d }) =>
       d.suspects.map((s) => `suspect under ${label(key)}: ${operationName(s)}: ${suspectText(s)}`)
     ),

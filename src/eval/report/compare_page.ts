@@ -7,9 +7,11 @@ import { errorTiles, residualPlot } from "./error_plots.ts";
 import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
-import { card, escape, page, remark, section, settings, tiles } from "./html.ts";
+import { card, escape, folded, page, remark, section, settings, tableHtml, tiles } from "./html.ts";
 import { percent, perplexityText, small } from "./numbers.ts";
 import { protocolSection } from "./protocol_section.ts";
+import { PAGE } from "./table.ts";
+import { LINEAR_NOTE, linearTable, projectionTable } from "./where_from.ts";
 
 /** B stands alone. */
 const UNNAMED: CellName = { model: null, scheme: null, kvCacheDtype: null, tp: null, ep: null };
@@ -52,6 +54,12 @@ export async function compareReport(results: CompareResults): Promise<string> {
         card(errorTiles(artist, d, "own")),
       )]
       : []),
+    section(
+      "Weights, inputs, outputs",
+      `What each linear multiplies: ${LINEAR_NOTE.join("; ")}.`,
+      card(tableHtml(linearTable(d, PAGE))),
+      folded(`All ${d.projections.length} linears`, tableHtml(projectionTable(d, PAGE))),
+    ),
     section(
       "How it adds up",
       "Relative error of each operation with everything that came before it.",

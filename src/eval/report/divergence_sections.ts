@@ -7,7 +7,9 @@ import type { Artist } from "./draw.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
 import { card, folded, remark, tableHtml } from "./html.ts";
 import { perplexityText } from "./numbers.ts";
+import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
+import { sourceTable } from "./where_from.ts";
 
 /** Where an evaluation shows what each setting does, layer by layer and position by position. */
 export function layerByLayer(artist: Artist, comparisons: Comparisons): string[] {
@@ -16,6 +18,7 @@ export function layerByLayer(artist: Artist, comparisons: Comparisons): string[]
   return [
     card(distancePlot(artist, comparisons), "KL divergence of the predictions"),
     divergenceCard(named),
+    card(tableHtml(sourceTable(named, PAGE)), "Where most is lost"),
     suspectList(named),
     card(
       residualPlot(artist, comparisons, named[0]!.divergence.alarm),

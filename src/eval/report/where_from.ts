@@ -1,0 +1,160 @@
+/** Tables of where a setting's error comes from: weights, inputs and outputs of its linears. */
+import { operationName } from "../summary.ts";
+import type { DivergenceResult } from "../results_schema.ts";
+import { percent, roughPercent, small } from "./numbers.ts";
+import type { NamedDivergence } from "./plot_parts.ts";
+import { type Column, makeTable, type Medium, type Table } from "./table.ts";
+
+type Projection = DivergenceResult["projections"][number];
+
+/** One linear of all layers. */
+interface Linear {
+  readonly operation: string;
+  readonly layers: readonly Projection[];
+}
+
+/** What is said of a number: the largest of the layers, or the mean of those that have it. */
+const largest = (layers: readonly Projection[], of: (p: Projection) => number | null) =>
+  layers.reduce<number | null>((most, p) => {
+    const value = of(p);
+    return value === null ? most : Math.max(most ?? 0, value);
+  }, null);
+
+function mean(layers: readonly Projection[], of: (p: Projection) => number | null): string {
+  const values = layers.map(of).filter((value) => value !== null);
+  return values.length === 0 ? "-" : share(values.reduce((sum, value) => sum + value, 0) / values.length);
+}
+
+const share = (value: number | null) =>
+  value === null ? "-" : value === 0 ? "0" : value === 1 ? "100%" : roughPercent(value);
+
+/** The side whose inputs are shown: B, or A where only that quantizes. */
+const input = ({ input: { a, b } }: Projection) => b ?? a;
+
+const LINEAR: readonly Column<Linear>[] = [
+  { head: "linear", cell: ({ operation }) => operation },
+  {
+    head: "weight error",
+    short: "weights",
+    kind: "right",
+    cell: ({ layers }) => small(largest(layers, (p) => p.weights.relative_error)),
+  },
+  {
+    head: "scales changed",
+    short: "scales",
+    kind: "right",
+    cell: ({ layers }) => mean(layers, (p) => p.weights.scales_changed),
+  },
+  {
+    head: "codes changed",
+    short: "codes",
+    kind: "right",
+    cell: ({ layers }) => mean(layers, (p) => p.weights.codes_changed),
+  },
+  {
+    head: "input error",
+    short: "inputs",
+    kind: "right",
+    cell: ({ layers }) => small(largest(layers, (p) => input(p)?.relative_error ?? null)),
+  },
+  { head: "to zero", kind: "right", cell: ({ layers }) => mean(layers, (p) => input(p)?.flushed ?? null) },
+  {
+    head: "at maximum",
+    short: "at max",
+    kind: "right",
+    cell: ({ layers }) => mean(layers, (p) => input(p)?.at_max ?? null),
+  },
+  {
+    head: "loud channels",
+    short: "loud",
+    kind: "right",
+    cell: ({ layers }) => `${largest(layers, (p) => p.input.outlier_channels)}`,
+  },
+  {
+    head: "own error",
+    short: "own",
+    kind: "right",
+    cell: ({ layers }) => small(largest(layers, (p) => p.output.own)),
+  },
+  {
+    head: "in layer",
+    kind: "right",
+    cell: ({ layers }) => {
+      const most = largest(layers, (p) => p.output.own);
+      if (most === null || most === 0 || layers.length === 1) return "";
+      return `${layers.find((p) => p.output.own === most)!.layer}`;
+    },
+  },
+];
+
+/** What must be known to read {@linkcode linearTable}. */
+export const LINEAR_NOTE: readonly string[] = [
+  "errors: the largest of all layers; shares: their mean; inputs: of B, or of A where only that quantizes them",
+  "loud: channels of the input with four times its RMS; own: of the product on equal inputs",
+];
+
+/** One row for each linear, over all layers. */
+export function linearTable({ projections }: DivergenceResult, medium: Medium): Table {
+  const groups = Map.groupBy(projections, ({ operation }) => operation);
+  return makeTable(LINEAR, [...groups].map(([operation, layers]) => ({ operation, layers })), medium);
+}
+
+/** One row for each linear of each layer. */
+export function projectionTable({ projections }: DivergenceResult, medium: Medium): Table {
+  const side = (name: "a" | "b"): Column<Projection>[] => {
+    if (projections.every((p) => p.input[name] === null)) return [];
+    const of = (text: (counts: NonNullable<Projection["input"]["a"]>) => string) => (p: Projection) =>
+      p.input[name] === null ? "-" : text(p.input[name]);
+    const who = name.toUpperCase();
+    return [
+      { head: `${who}: input error`, kind: "right", cell: of((c) => small(c.relative_error)) },
+      { head: `${who}: to zero`, kind: "right", cell: of((c) => percent(c.flushed)) },
+      { head: `${who}: at max`, kind: "right", cell: of((c) => percent(c.at_max)) },
+    ];
+  };
+  return makeTable<Projection>(
+    [
+      { head: "linear", cell: operationName },
+      { head: "weight error", kind: "right", cell: ({ weights }) => small(weights.relative_error) },
+      { head: "scales changed", kind: "right", cell: ({ weights }) => share(weights.scales_changed) },
+      { head: "codes changed", kind: "right", cell: ({ weights }) => share(weights.codes_changed) },
+      ...side("a"),
+      ...side("b"),
+      { head: "input scales", kind: "right", cell: (p) => share(p.input.scales_changed) },
+      { head: "input codes", kind: "right", cell: (p) => share(p.input.codes_changed) },
+      {
+        head: "loud channels",
+        kind: "right",
+        cell: ({ input: { outlier_channels: count, loudest } }) =>
+          count === 0 ? "0" : `${count} (${loudest.toFixed(1)} x)`,
+      },
+      { head: "own error", kind: "right", cell: ({ output }) => small(output.own) },
+      { head: "total error", kind: "right", cell: ({ output }) => small(output.total) },
+    ],
+    projections,
+    medium,
+  );
+}
+
+/** One row for each setting: where most is lost. */
+export function sourceTable(named: readonly NamedDivergence[], medium: Medium): Table {
+  const worst = (
+    { divergence: { projections } }: NamedDivergence,
+    of: (p: Projection) => number | null,
+    text: (value: number) => string,
+  ) => {
+    const most = largest(projections, of);
+    if (most === null || most === 0) return most === null ? "-" : "0";
+    return `${text(most)} in ${operationName(projections.find((p) => of(p) === most)!)}`;
+  };
+  return makeTable<NamedDivergence>(
+    [
+      { head: "setting", cell: ({ label }) => label },
+      { head: "largest error of weights", cell: (d) => worst(d, (p) => p.weights.relative_error, small) },
+      { head: "of inputs", cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, small) },
+      { head: "most inputs to zero", cell: (d) => worst(d, (p) => p.input.b?.flushed ?? null, share) },
+    ],
+    named,
+    medium,
+  );
+}

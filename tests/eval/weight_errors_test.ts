@@ -1,0 +1,105 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { QuantizedChanges } from "../../src/eval/quantized_changes.ts";
+import { compareWeights, type WeightDivergence } from "../../src/eval/weight_errors.ts";
+import { encodeMxRow } from "../../src/formats/encode.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
+import { planModel } from "../../src/plan/planned.ts";
+import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
+import { type Layout, SHAPES } from "../../tools/random_layouts.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { Decoder } from "../checkpoint/decode.ts";
+import { run } from "../quantize/run.ts";
+
+const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };
+const FORMATS = { dtype: "bf16", kvCacheDtype: "auto" } as const;
+
+function open(dir: TemporaryDirectory, layout: Layout, seed: number) {
+  writeRandomCheckpoint(dir.path, { shape: SHAPE, layout, seed });
+  return openCheckpoint(dir.path);
+}
+
+const find = (all: readonly WeightDivergence[], layer: number, operation: string) =>
+  all.find((one) => one.layer === layer && one.operation === operation)!;
+
+Deno.test("compareWeights() gives the errors that plain decoding gives, of converted weights too", async () => {
+  using first = new TemporaryDirectory(), second = new TemporaryDirectory(), written = new TemporaryDirectory();
+  const a = open(first, "hf_bf16", 1), b = open(second, "hf_mxfp4", 2);
+  await run(a, written.path, "ptpc_fp8");
+  const eight = openCheckpoint(written.path);
+  const cases = [
+    [a.source, b.source, b.source],
+    [a.source, planModel(a, { ...FORMATS, scheme: "ptpc_fp8" }).source, eight.source],
+  ] as const;
+  for (const [left, right, decoded] of cases) {
+    const results = await compareWeights(left, right);
+    assertEquals(results.length, SHAPE.layers * 7 + 1);
+    const [x, y] = [new Decoder(left), new Decoder(decoded)];
+    for (const layer of [0, 1]) {
+      let signal = 0, error = 0, flushed = 0;
+      left.tree.layers[layer]!.down.forEach(({ weight }, expert) => {
+        const before = x.matrix(weight), after = y.matrix(decoded.tree.layers[layer]!.down[expert]!.weight);
+        before.forEach((value, i) => {
+          signal += value ** 2;
+          error += (after[i]! - value) ** 2;
+          if (value !== 0 && after[i] === 0) flushed++;
+        });
+      });
+      const got = find(results, layer, "experts.down_proj");
+      assertAlmostEquals(got.relativeError, Math.sqrt(error / signal), 1e-6);
+      assertEquals([got.flushed, got.codesChanged, got.scalesChanged], [flushed, null, null]);
+      assert(got.relativeError > 0 && got.atMax! > 0);
+    }
+  }
+  const [, converted] = cases[1];
+  assertEquals(find(await compareWeights(a.source, converted), 0, "q_proj").relativeError, 0);
+});
+
+Deno.test("compareWeights() counts the scale bytes and codes that change", async () => {
+  using first = new TemporaryDirectory(), second = new TemporaryDirectory();
+  const a = open(first, "hf_mxfp4", 1), b = open(second, "hf_mxfp4", 1);
+  const { weight } = b.source.tree.layers[1]!.gateUp[2]!;
+  const change = (offset: number, to: (byte: number) => number) => {
+    using file = Deno.openSync(b.source.files[weight.file]!.path, { read: true, write: true });
+    const byte = new Uint8Array(1);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    file.readSync(byte);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    file.writeSync(Uint8Array.of(to(byte[0]!)));
+  };
+  assert(weight.scale.kind === "e8m0");
+  change(weight.offset + 5, (byte) => byte ^ 0x10);
+  change(weight.offset + 9, (byte) => byte ^ 0x21);
+  change(weight.scale.offset + 3, (byte) => byte + 1);
+  const results = await compareWeights(a.source, b.source);
+  const { elements, codesChanged, scalesChanged, relativeError } = find(results, 1, "experts.gate_up_proj");
+  assertEquals(elements, 3 * 2 * 96 * 64);
+  assertEquals([codesChanged! * elements, scalesChanged! * elements / 32], [3, 1]);
+  assert(relativeError > 0);
+  for (const other of results) {
+    if (other.layer === 1 && other.operation === "experts.gate_up_proj") continue;
+    assertEquals([other.relativeError, other.codesChanged], [0, 0]);
+    assertEquals(other.scalesChanged, other.formatA === "mxfp4" ? 0 : null);
+  }
+});
+
+Deno.test("QuantizedChanges counts as encoding both rows does, of the same experts only", () => {
+  const format: InputFormat = { kind: "mx", element: "e3m2", rule: "even" };
+  const tensor = { name: "x", layer: 0, operation: "experts.swiglu", format } as const;
+  const row = (seed: number) => Float32Array.from({ length: 64 }, (_, i) => Math.sin(seed + i * i) * 2 ** (i % 5));
+  const a = new Float32Array([...row(1), ...row(2)]), b = new Float32Array([...row(1.01), ...row(9)]);
+  const changes = QuantizedChanges.of(tensor, tensor)!;
+  changes.add({
+    ...{ layer: 0, operation: "experts.swiglu", start: 0, rows: 2, width: 64, a, b },
+    expertsA: Int32Array.of(4, 5),
+    expertsB: Int32Array.of(4, 6),
+  });
+  const [x, y] = [encodeMxRow(row(1), "e3m2", "even"), encodeMxRow(row(1.01), "e3m2", "even")];
+  const code = (bytes: Uint8Array, i: number) =>
+    bytes.subarray(3 * (i >> 2)).slice(0, 3).reduce((w, v, k) => w | v << 8 * k, 0) >> 6 * (i & 3) & 63;
+  const codes = Array.from({ length: 64 }, (_, i) => code(x.codes, i) !== code(y.codes, i)).filter(Boolean).length;
+  const scales = [0, 1].filter((i) => x.scales[i] !== y.scales[i]).length;
+  assertEquals(changes.result(), { scales: scales / 2, codes: codes / 64 });
+  assert(codes > 0);
+  assertEquals(QuantizedChanges.of(tensor, { ...tensor, format: { kind: "fp8_token" } }), null);
+});
