@@ -5,6 +5,7 @@ import { show } from "../describe.ts";
 import { readRope, ROPE_KEYS } from "./hf_rope.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, TOKEN_KEYS, type TokenValues } from "./token_ids.ts";
+import { SIZE_KEYS } from "./size_keys.ts";
 import { count, MAX, oneOf, positive } from "../validate.ts";
 
 const LAYER_TYPE = { error: "sliding_attention or full_attention" };
@@ -16,16 +17,10 @@ const LAYER_TYPE = { error: "sliding_attention or full_attention" };
  * published config that lacks the key means that value.
  */
 export const HfConfig = z.looseObject({
-  num_hidden_layers: count(MAX.layers),
+  ...SIZE_KEYS,
   num_local_experts: count(MAX.experts),
   num_experts_per_tok: count(MAX.experts).nullish(),
   experts_per_token: count(MAX.experts).nullish(),
-  hidden_size: count(MAX.width),
-  intermediate_size: count(MAX.width),
-  head_dim: count(MAX.width),
-  num_attention_heads: count(MAX.width),
-  num_key_value_heads: count(MAX.width),
-  vocab_size: count(MAX.width),
   rms_norm_eps: positive.nullish(),
   sliding_window: count(MAX.positions).nullish(),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"], LAYER_TYPE), { error: "a list of layer types" })

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, type TokenValues } from "./token_ids.ts";
+import { SIZE_KEYS } from "./size_keys.ts";
 import { count, MAX, positive, scaleFactor, theta } from "../validate.ts";
 
 /**
@@ -9,15 +10,9 @@ import { count, MAX, positive, scaleFactor, theta } from "../validate.ts";
  * here.
  */
 export const OriginalConfig = z.looseObject({
-  num_hidden_layers: count(MAX.layers),
+  ...SIZE_KEYS,
   num_experts: count(MAX.experts),
   experts_per_token: count(MAX.experts),
-  hidden_size: count(MAX.width),
-  intermediate_size: count(MAX.width),
-  head_dim: count(MAX.width),
-  num_attention_heads: count(MAX.width),
-  num_key_value_heads: count(MAX.width),
-  vocab_size: count(MAX.width),
   sliding_window: count(MAX.positions),
   swiglu_limit: positive.nullish(),
   rope_theta: theta,

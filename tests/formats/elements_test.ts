@@ -1,3 +1,4 @@
+import { ELEMENT_GOLDENS } from "./element_goldens.ts";
 import { bf16ToFloat32 } from "../../src/formats/bf16.ts";
 import { decode, type ElementName, ELEMENTS, encode, NAN_CODE, quantize } from "../../src/formats/elements.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -5,16 +6,7 @@ import { floats, readGolden } from "../golden.ts";
 
 const goldens = readGolden("elements.safetensors");
 
-const GOLDEN_NAMES: Record<ElementName, string> = {
-  e2m1: "float4_e2m1fn",
-  e3m2: "float6_e3m2fn",
-  e2m3: "float6_e2m3fn",
-  e4m3fn: "float8_e4m3fn",
-  e4m3fnuz: "float8_e4m3fnuz",
-  e5m2: "float8_e5m2",
-};
-
-for (const [name, golden] of Object.entries(GOLDEN_NAMES)) {
+for (const [name, golden] of Object.entries(ELEMENT_GOLDENS)) {
   const format = ELEMENTS[name as ElementName];
 
   Deno.test(`encode() gives the golden code of every bf16 value (${name})`, () => {

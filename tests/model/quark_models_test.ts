@@ -2,6 +2,7 @@
  * Small random models in every format that AMD Quark exports, from quantize() through the files to logits: emulate
  * against reference, and several ranks against one.
  */
+import { nmse } from "../nmse.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { openSession, type SessionOptions } from "../session/open_session.ts";
 import { planModel } from "../../src/plan/planned.ts";
@@ -46,16 +47,6 @@ const calibrated = await (async () => {
   await session.close();
   return observed;
 })();
-
-/** Sum of squared differences over sum of squares. */
-function nmse(a: Float32Array, b: Float32Array): number {
-  let difference = 0, power = 0;
-  b.forEach((x, i) => {
-    difference += (a[i]! - x) ** 2;
-    power += x * x;
-  });
-  return difference / power;
-}
 
 /** Stores two linears of quantized attention as they were: mixed precision within a layer. */
 function restore(dir: string): void {

@@ -3,6 +3,7 @@
  * (tests/goldens/shapes): every head size, width, count and window that leaves a remainder by what kernels work on at a
  * time.
  */
+import { nmse } from "../nmse.ts";
 import { openEmulate } from "../../src/backends/emulate/open.ts";
 import { openReference } from "../../src/backends/reference/open.ts";
 import { InputError } from "../../src/errors.ts";
@@ -13,7 +14,6 @@ import {
   describeShape,
   logitsOfShape,
   MAX_NMSE,
-  nmse,
   openShape,
   REFUSED_SHAPES,
   SHAPE_CASES,

@@ -1,4 +1,5 @@
 /** Tensor and expert parallel runs of the embedded model against one rank. */
+import { nmse } from "../nmse.ts";
 import { InputError } from "../../src/errors.ts";
 import type { TapPoint } from "../../src/model/gpt_oss.ts";
 import type { SessionOptions } from "../session/open_session.ts";
@@ -9,16 +10,6 @@ import { logitsOf, openTiny, TINY } from "../model/tiny.ts";
 import { SOAK } from "../soak.ts";
 
 const ids = integers(readGolden("logits.safetensors"), "two_turns.ids");
-
-/** Sum of squared differences over sum of squares. */
-function nmse(a: Float32Array, b: Float32Array): number {
-  let difference = 0, power = 0;
-  b.forEach((x, i) => {
-    difference += (a[i]! - x) ** 2;
-    power += x * x;
-  });
-  return difference / power;
-}
 
 /** Mean over rows of KL(softmax(b) || softmax(a)), in nats. */
 function meanKl(a: Float32Array, b: Float32Array, vocab: number): number {

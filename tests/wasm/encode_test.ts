@@ -1,3 +1,4 @@
+import { ELEMENT_GOLDENS } from "../formats/element_goldens.ts";
 import { bf16ToFloat32 } from "../../src/formats/bf16.ts";
 import { type ElementName, ELEMENTS, encode } from "../../src/formats/elements.ts";
 import { readGolden } from "../golden.ts";
@@ -6,15 +7,6 @@ import { assert, assertEquals } from "../assert.ts";
 import { Machine } from "./module.ts";
 
 const FORMATS: readonly ElementName[] = ["e2m1", "e3m2", "e2m3", "e4m3fn", "e4m3fnuz", "e5m2"];
-const GOLDENS: Record<ElementName, string> = {
-  e2m1: "float4_e2m1fn",
-  e3m2: "float6_e3m2fn",
-  e2m3: "float6_e2m3fn",
-  e4m3fn: "float8_e4m3fn",
-  e4m3fnuz: "float8_e4m3fnuz",
-  e5m2: "float8_e5m2",
-};
-
 function codes(name: ElementName, values: Float32Array): Uint8Array {
   const machine = new Machine();
   const x = machine.floats(values), out = machine.bytes(values.length, 5);
@@ -24,7 +16,7 @@ function codes(name: ElementName, values: Float32Array): Uint8Array {
 
 for (const name of FORMATS) {
   Deno.test(`encode() gives the golden code of every bfloat16 (${name})`, () => {
-    const golden = readGolden("elements.safetensors").get(GOLDENS[name])!.data;
+    const golden = readGolden("elements.safetensors").get(ELEMENT_GOLDENS[name])!.data;
     const values = Float32Array.from({ length: 65536 }, (_, bits) => bf16ToFloat32(bits));
     const got = codes(name, values);
     for (let i = 0; i < values.length; i++) {

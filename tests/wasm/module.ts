@@ -1,4 +1,5 @@
 /** Runs kernels of wasm/pkg in a memory of their own; see wasm/ABI.md. */
+import { nmse } from "../nmse.ts";
 import { compileKernels, heapBase, instantiate, type Kernel } from "../../src/wasm.ts";
 import { assert, assertEquals } from "../assert.ts";
 
@@ -136,17 +137,6 @@ export function assertSameBits(actual: ArrayLike<number>, expected: ArrayLike<nu
 }
 
 const show = (x: number): string => Object.is(x, -0) ? "-0" : String(x);
-
-/** Normalized mean squared error: squared distance over the expected values' squared length. */
-export function nmse(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  assertEquals(actual.length, expected.length);
-  let distance = 0, length = 0;
-  for (let i = 0; i < expected.length; i++) {
-    distance += (actual[i]! - expected[i]!) ** 2;
-    length += expected[i]! ** 2;
-  }
-  return distance / length;
-}
 
 /** Largest NMSE of a float32 sum against the exact one. */
 export const MAX_NMSE = 1e-12;

@@ -2,21 +2,16 @@
  * Names, dtypes and shapes of the tensors of random checkpoints, in every layout that the program reads. Data comes
  * from pools.ts, config.json from config.ts.
  */
+import type { ModelConfig } from "../model_config.ts";
 import type { WrittenDtype, WrittenTensor } from "../write_safetensors.ts";
 
 /** The sizes of a model. */
-export interface Shape {
-  readonly layers: number;
-  readonly hidden: number;
-  readonly intermediate: number;
-  readonly experts: number;
-  readonly topK: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly vocab: number;
+export interface Shape extends Pick<ModelConfig, Sizes> {
+  /** Of sliding layers. */
   readonly window: number;
 }
+
+type Sizes = "layers" | "hidden" | "intermediate" | "experts" | "topK" | "heads" | "kvHeads" | "headDim" | "vocab";
 
 const GPT_OSS = {
   ...{ hidden: 2880, intermediate: 2880, topK: 4, heads: 64, kvHeads: 8, headDim: 64, vocab: 201_088, window: 128 },

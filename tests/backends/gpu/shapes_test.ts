@@ -2,6 +2,7 @@
  * The GPU backend, on the test library that runs the kernels on the CPU, on models of every odd shape
  * (tests/goldens/shapes).
  */
+import { nmse } from "../../nmse.ts";
 import { openHip } from "../../../ffi/hip.ts";
 import { openGpu } from "../../../src/backends/gpu/open.ts";
 import { openReference } from "../../../src/backends/reference/open.ts";
@@ -14,7 +15,7 @@ import { TemporaryDirectory } from "../../checkpoint/container.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
-import { describeShape, logitsOfShape, MAX_NMSE, nmse, openShape, SHAPE_CASES } from "../../model/shapes/cases.ts";
+import { describeShape, logitsOfShape, MAX_NMSE, openShape, SHAPE_CASES } from "../../model/shapes/cases.ts";
 import { dose, everyNth } from "../../soak.ts";
 import { sessionOf } from "../../model/shapes/session.ts";
 import { randomModel, testConfig } from "../random_model.ts";

@@ -1,4 +1,5 @@
 /** Cases of the linears for many tokens: `gemm_F`, `expert_sort`, `expert_gemm_F`. */
+import type { LinearSpec } from "./linear.ts";
 import { exactly, type KernelCase, near, worstOf } from "../check.ts";
 import { roundToBf16 } from "../../../src/formats/bf16.ts";
 import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer } from "../job.ts";
@@ -18,15 +19,8 @@ function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean):
   return input(bf16 ? Uint16Array.from(new Uint32Array(all.buffer), (w) => w >>> 16) : all);
 }
 
-interface GemmSpec {
-  readonly format: KernelFormat;
-  readonly suffix?: string;
-  readonly rows: readonly number[];
-  readonly cols: number;
-  readonly n: number;
-  readonly round: number;
+interface GemmSpec extends Pick<LinearSpec, "format" | "suffix" | "rows" | "cols" | "n" | "round" | "accumulate"> {
   readonly scales?: boolean;
-  readonly accumulate?: boolean;
 }
 
 /** A launch of `gemm_*` with random data. */

@@ -87,13 +87,3 @@ export async function logitsOfShape(session: Session, { ids, rows }: ShapeCase):
   });
   return logits;
 }
-
-/** Sum of squared differences over the sum of squares. */
-export function nmse(actual: Float32Array, expected: Float32Array): number {
-  let error = 0, squares = 0;
-  expected.forEach((x, i) => {
-    error += (actual[i]! - x) ** 2;
-    squares += x * x;
-  });
-  return error / squares;
-}
