@@ -29,8 +29,8 @@ run)
   [ -x "$deno" ] || { xz -dc .device/deno.xz > "$deno" && chmod +x "$deno"; }
   out=${OUT:-/tmp}
   lscpu | grep -E '^(Model name|CPU\(s\)|Thread|Core|Socket|NUMA|L[23])' || true
-  (cd .device/threads && "$deno" run -A --no-config --no-lock --no-prompt main.js --json "$out/threads.json" "$@") 2>&1 |
-    tee "$out/threads.log"
+  cd .device/threads
+  "$deno" run -A --no-config --no-lock --no-prompt main.js --json "$out/threads.json" "$@" 2>&1 | tee "$out/threads.log"
   ;;
 *)
   sed -n '2,9p' "$0" >&2

@@ -5,8 +5,8 @@
  *     deno run --allow-all bench/threads.ts [--threads 1,2,4,8,16,32] [--layers 4] [--scheme w_mxfp4]
  *         [--prefill 256] [--context 128] [--seconds 60] [--json FILE]
  *
- * `--seconds` is for each number of threads; figures that take longer are left out. bench/threads.sh runs it on a machine
- * without Deno.
+ * `--seconds` is for each number of threads; figures that take longer are left out. bench/threads.sh runs it on a
+ * machine without Deno.
  */
 import { parseArgs } from "node:util";
 import type { Figure } from "../src/bench/figures.ts";
