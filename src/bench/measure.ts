@@ -2,7 +2,7 @@
 import type { Session } from "../session/session.ts";
 import type { Share, Subject } from "./figures.ts";
 import { type OperationTimes, sharesOf, Stopwatch } from "./shares.ts";
-import type { Costs, Load, Work } from "./work.ts";
+import type { Costs, Load, Work } from "../model/work.ts";
 
 /** What was seen of a subject. */
 export interface Sample {

@@ -10,7 +10,7 @@ import { type Computed, type Figure, type Skipped, type Subject, subjectText } f
 import { type Limits, measureLimits } from "./limits.ts";
 import { DECODE_ROOM, LEAST_RUNS, measure, type Sample } from "./measure.ts";
 import { scaled, spreadOf } from "./spread.ts";
-import { Costs } from "./work.ts";
+import { Costs } from "../model/work.ts";
 
 /** What to measure. */
 export interface BenchRequest {

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readTextFile } from "../eval/dataset.ts";
+import { costOf } from "../eval/cost.ts";
 import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
 import { cutSequences } from "../eval/perplexity.ts";
@@ -73,6 +74,8 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     version: SCHEMA_VERSION,
     mxoss: VERSION,
     protocol,
+    cost: { a: costOf(a), b: costOf(b) },
+    bandwidth: options.bandwidth ?? null,
     divergence,
   };
   const json = resultsText(CompareResults, results);

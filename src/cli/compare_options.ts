@@ -1,5 +1,5 @@
 /** The options of `mxoss compare`. */
-import { ALARM_OPTION, CALIBRATE_OPTION } from "./eval/options.ts";
+import { ALARM_OPTION, BANDWIDTH_OPTION, CALIBRATE_OPTION } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
@@ -57,6 +57,7 @@ const OPTIONS = {
     `exit with code 3 above these limits, for instance kl=1e-3,error=0.05 (${WATCHED.join(", ")}; a number alone: kl)`,
   ),
   calibrate: CALIBRATE_OPTION,
+  bandwidth: BANDWIDTH_OPTION,
   out: option(
     "DIR",
     text("a directory").optional(),

@@ -1,4 +1,5 @@
 /** What `mxoss compare` prints. */
+import { comparedCosts } from "../eval/report/cost_tables.ts";
 import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
 import { percent, perplexityText, small } from "../eval/report/numbers.ts";
 import { TERMINAL } from "../eval/report/table.ts";
@@ -6,7 +7,7 @@ import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
 import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
 import { operationName, suspectText } from "../eval/summary.ts";
-import { protocolLines, schemeText } from "./eval/tables.ts";
+import { costLines, protocolLines, schemeText } from "./eval/tables.ts";
 import { linesOf, tableLines } from "./table.ts";
 
 /**
@@ -14,7 +15,8 @@ import { linesOf, tableLines } from "./table.ts";
  *
  * @param all Every operation, every quantized tensor and router flips one by one.
  */
-export function compareTables({ mxoss, protocol, divergence: d }: CompareResults, all = false): string[] {
+export function compareTables(results: CompareResults, all = false): string[] {
+  const { mxoss, protocol, divergence: d } = results;
   const { logits, first_above_alarm: first } = d;
   const lines = [
     `A: ${settingText(protocol.a, protocol.b)}`,
@@ -36,6 +38,7 @@ export function compareTables({ mxoss, protocol, divergence: d }: CompareResults
       ],
     ]),
   ];
+  lines.push("", ...costLines(comparedCosts(results), results.bandwidth));
   lines.push("", ...linesOf(all ? projectionTable(d, TERMINAL) : linearTable(d, TERMINAL)));
   if (!all) lines.push("", ...LINEAR_NOTE);
   const clipped = d.tensors.filter(({ a, b }) => (a?.clipped ?? 0) + (b?.clipped ?? 0) > 0);

@@ -43,6 +43,23 @@ export const SettingProtocol = z.strictObject({
 /** What a setting computes with. */
 export type SettingProtocol = z.infer<typeof SettingProtocol>;
 
+/** What a setting costs. */
+export const SettingCost = z.strictObject({
+  weight_bytes: count("bytes of all weights with their scales, as they are computed"),
+  bits_per_weight: z.number().describe("the same in bits, over the number of weights"),
+  kv_bytes_per_token: count("bytes of the keys and values of a token, all layers together"),
+  active_bytes_per_token: count(
+    "bytes of weights that a token needs: all but the experts that it does not choose, and one row of the embedding",
+  ),
+}).describe("what the setting costs, all ranks together");
+/** What a setting costs. */
+export type SettingCost = z.infer<typeof SettingCost>;
+
+const Bandwidth = z.strictObject({
+  name: text("as it was given: a device, or a figure"),
+  bytes_per_second: z.number().describe("bytes per second"),
+}).nullable().describe("memory bandwidth that tokens per second are estimated for; null where none was named");
+
 const interval = { low: number("lower end of the 95% interval"), high: number("upper end of the 95% interval") };
 
 const ErrorSummary = {
@@ -192,6 +209,8 @@ export const CompareResults = z.strictObject({
     text: z.strictObject({ ...file, tokens: count("tokens used"), sequence_length: count("tokens of a sequence") })
       .describe("what was computed"),
   }).describe("what made the numbers"),
+  cost: z.strictObject({ a: SettingCost, b: SettingCost }).describe("what both settings cost"),
+  bandwidth: Bandwidth,
   divergence: DivergenceResult.describe("A against B"),
 });
 /** results.json of `mxoss compare`. */
@@ -221,6 +240,7 @@ const cell = {
   key: text("name of the cell in file names"),
   label: text("what tells it from the others"),
   protocol: SettingProtocol,
+  cost: SettingCost,
 };
 
 /** results.json of `mxoss eval gsm8k`. */
@@ -250,6 +270,7 @@ export const Gsm8kResults = z.strictObject({
     }).describe("how a reply is made"),
     scoring: text("how it is scored"),
   }).describe("what made the numbers; what differs between cells is in each cell"),
+  bandwidth: Bandwidth,
   cells: z.array(z.strictObject({
     ...cell,
     filters: z.strictObject(
@@ -290,6 +311,7 @@ export const PerplexityResults = z.strictObject({
       sequence_length: count("tokens of a sequence"),
     }).describe("what was predicted; special tokens that it spells out count as such"),
   }).describe("what made the numbers; what differs between cells is in each cell"),
+  bandwidth: Bandwidth,
   cells: z.array(z.strictObject({
     ...cell,
     predicted: count("tokens predicted"),

@@ -4,6 +4,7 @@
  */
 import { writeWhole } from "../checkpoint/atomic.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
+import type { Bandwidth } from "./cost.ts";
 import { compareCells, type LoadSetting } from "./compare_cells.ts";
 import { type Indexed, Journal } from "./journal.ts";
 import { resultsText } from "./results_file.ts";
@@ -27,6 +28,8 @@ export interface Watcher {
 export interface RunOptions {
   /** Version of the program, for the results. */
   readonly mxoss: string;
+  /** Tokens per second are estimated for it; null: for none. */
+  readonly bandwidth: Bandwidth | null;
   /** Directory of journals and results, which is there; null: nothing is kept. */
   readonly out: string | null;
   /** Sequences on which each cell is compared with the first operation by operation; 0: none. */
@@ -122,7 +125,7 @@ export async function runTask<
   }
   for (const { setting } of cells) refuseChanged(setting.checkpoint.identity);
   const { answered, divergences } = done;
-  const results = task.summarize(work, answered, { mxoss: options.mxoss, divergences });
+  const results = task.summarize(work, answered, { mxoss: options.mxoss, bandwidth: options.bandwidth, divergences });
   const text = resultsText(task.results, results);
   if (out !== null) {
     writeWhole(`${out}/results.json`, text);

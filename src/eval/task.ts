@@ -6,7 +6,8 @@ import type { PlannedSetting } from "../session/setting.ts";
 import type { Session } from "../session/session.ts";
 import type { CellName } from "./matrix.ts";
 import type { Indexed } from "./journal.ts";
-import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
+import type { Bandwidth } from "./cost.ts";
+import type { DivergenceResult, SettingCost, SettingProtocol } from "./results_schema.ts";
 
 /** One cell of the matrix, its number formats decided. */
 export interface RunCell {
@@ -18,6 +19,7 @@ export interface RunCell {
   readonly label: string;
   /** What goes with every number of it. */
   readonly protocol: SettingProtocol;
+  readonly cost: SettingCost;
   readonly setting: PlannedSetting;
 }
 
@@ -58,6 +60,8 @@ export interface ResultsHead {
 export interface Common {
   /** Version of the program. */
   readonly mxoss: string;
+  /** Tokens per second are estimated for it; null: for none. */
+  readonly bandwidth: Bandwidth | null;
   readonly divergences: { key: string; divergence: DivergenceResult }[];
 }
 

@@ -1,4 +1,4 @@
-import { Costs } from "../../src/bench/work.ts";
+import { Costs } from "../../src/model/work.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { randomTensors, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { writtenBytes } from "../../src/checkpoint/write_safetensors.ts";

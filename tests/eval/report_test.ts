@@ -35,6 +35,9 @@ const setting: SettingProtocol = {
   threads: 2,
 };
 
+const COST = { weight_bytes: 4e9, bits_per_weight: 4.25, kv_bytes_per_token: 512, active_bytes_per_token: 1e9 };
+const BANDWIDTH = { name: "h100", bytes_per_second: 3.35e12 };
+
 /** Of formats that have no codes in common. */
 const UNCHANGED = { scales_changed: null, codes_changed: null };
 
@@ -139,6 +142,8 @@ for (
         schema: "mxoss.compare",
         version: SCHEMA_VERSION,
         mxoss: "1.2.3",
+        cost: { a: COST, b: { ...COST, weight_bytes: 3e9 } },
+        bandwidth: BANDWIDTH,
         protocol: {
           a: setting,
           b: { ...setting, scheme: EVIL },
@@ -186,6 +191,7 @@ function gsm8k(cells: number, problems: number): Gsm8kResults {
     schema: "mxoss.eval.gsm8k",
     version: SCHEMA_VERSION,
     mxoss: "1.2.3",
+    bandwidth: null,
     protocol: {
       data: { name: EVIL, sha256: "d".repeat(64), problems, asked: problems },
       prompt: {
@@ -205,6 +211,7 @@ function gsm8k(cells: number, problems: number): Gsm8kResults {
       key,
       label: key,
       protocol: setting,
+      cost: COST,
       filters: { "strict-match": filter, "flexible-extract": filter },
       prompt_tokens: 10,
       generated_tokens: 10,
@@ -314,11 +321,13 @@ Deno.test("perplexityReport() draws a page, also of what is not finite", async (
     schema: "mxoss.eval.perplexity",
     version: SCHEMA_VERSION,
     mxoss: "1.2.3",
+    bandwidth: BANDWIDTH,
     protocol: { text: { name: EVIL, sha256: "e".repeat(64), bytes: 9, tokens: 4, sequence_length: 4 } },
     cells: ["a", "b"].map((key, i) => ({
       key,
       label: key,
       protocol: setting,
+      cost: COST,
       predicted: 3,
       nll: i === 0 ? 1 : null,
       perplexity: i === 0 ? 2.7 : null,

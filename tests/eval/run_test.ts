@@ -1,4 +1,5 @@
 /** The runner with a task whose answers cost nothing. */
+import { costOf } from "../../src/eval/cost.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { SequenceNll } from "../../src/eval/perplexity.ts";
 import { type RunOptions, runTask } from "../../src/eval/run.ts";
@@ -21,13 +22,15 @@ const work = PERPLEXITY.prepare({
 }, checkpoint.config);
 const setting = planSetting({ checkpoint, ...DEFAULTS });
 const name = { scheme: "w_mxfp4", kvCacheDtype: null, tp: null, ep: null, model: null };
-const cell: RunCell = { key: "cell", name, label: "w_mxfp4", protocol: await fullProtocolOf(setting), setting };
+const protocol = await fullProtocolOf(setting);
+const cell: RunCell = { key: "cell", name, label: "w_mxfp4", protocol, cost: costOf(setting), setting };
 const session = { close: () => Promise.resolve() } as unknown as Session;
 
 /** Runs; `answer` is asked for what the store lacks. */
 async function run(out: string, answer: (store: Store<SequenceNll>) => Promise<void>, signal?: AbortSignal) {
   const said: string[] = [];
   const options: RunOptions = {
+    bandwidth: null,
     mxoss: "1.2.3",
     out,
     divergence: 0,

@@ -1,5 +1,6 @@
 /** The options of `mxoss eval`. */
 import { z } from "zod";
+import { type Bandwidth, DEVICE_BANDWIDTHS } from "../../eval/cost.ts";
 import { PROMPT_FORMATS } from "../../eval/prompts.ts";
 import { InputError } from "../../errors.ts";
 import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
@@ -95,6 +96,27 @@ export const CALIBRATE_OPTION: Option<string | undefined> = option(
   "measure the scales of static FP8 inputs, which the checkpoint lacks, on this text or these problems (.jsonl)",
 );
 
+/** A rate in bytes per second, for instance `3.35TB/s`, or a device of which it is published. */
+function bandwidth() {
+  return z.string().transform((given, context): Bandwidth => {
+    const published = DEVICE_BANDWIDTHS.get(given.toLowerCase());
+    if (published !== undefined) return { name: given.toLowerCase(), bytes_per_second: published };
+    const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([MGT])B\/s$/i.exec(given) ?? [];
+    const rate = Number(number) * 10 ** (6 + 3 * "mgt".indexOf(unit.toLowerCase()));
+    if (number !== "" && rate > 0) return { name: given, bytes_per_second: rate };
+    const devices = [...DEVICE_BANDWIDTHS.keys()].join(", ");
+    context.addIssue({ code: "custom", message: `expected a rate such as 3.35TB/s; or a device: ${devices}` });
+    return z.NEVER;
+  });
+}
+
+/** The bandwidth that tokens per second are estimated for, in `eval`, `compare` and `report`. */
+export const BANDWIDTH_OPTION: Option<Bandwidth | undefined> = option(
+  "RATE",
+  bandwidth().optional(),
+  "estimate the tokens per second that this memory bandwidth allows: 3.35TB/s, or a device such as h100 or mi300x",
+);
+
 const OPTIONS = {
   model: MODELS_OPTION,
   data: option("F", text("a file").optional(), "gsm8k: problems, one JSON object a line, as GSM8K has them"),
@@ -169,6 +191,7 @@ const OPTIONS = {
     z.literal("lm-eval", { error: "expected lm-eval" }).optional(),
     "gsm8k: also write every sample in this harness's log format (needs --out)",
   ),
+  bandwidth: BANDWIDTH_OPTION,
   json: toggle("print results.json instead of tables"),
   ...SHARED,
 };

@@ -1,4 +1,5 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import { costOf } from "../../eval/cost.ts";
 import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
@@ -49,6 +50,7 @@ export async function runEval<
   const cells = await openCells(models, options);
   const outcome = await runTask(task, work, cells, {
     mxoss: VERSION,
+    bandwidth: options.bandwidth ?? null,
     out,
     divergence,
     alarm,
@@ -79,6 +81,7 @@ async function openCells(models: readonly NamedModel[], options: EvalOptions): P
       name,
       label: cellLabel(name),
       protocol: await hashedProtocol(setting),
+      cost: costOf(setting),
       setting,
     });
   }

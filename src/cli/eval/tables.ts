@@ -1,4 +1,6 @@
 /** What `mxoss eval` prints. */
+import type { Bandwidth } from "../../eval/cost.ts";
+import { type CostedSetting, costedSettings, costNotes, costTable } from "../../eval/report/cost_tables.ts";
 import type { CellName } from "../../eval/matrix.ts";
 import type { DivergenceResult, Gsm8kResults, PerplexityResults, SettingProtocol } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
@@ -14,6 +16,12 @@ import { linesOf } from "../table.ts";
 /** The scheme, with the rule of its scales where they are made on the fly. */
 export function schemeText({ scheme, scale_rule: rule }: SettingProtocol): string {
   return rule === null ? scheme : `${scheme}, ${rule} scales`;
+}
+
+/** What settings cost, with what must be known to read it. */
+export function costLines(settings: readonly CostedSetting[], bandwidth: Bandwidth | null): string[] {
+  const notes = costNotes(settings, bandwidth);
+  return [...linesOf(costTable(settings, bandwidth, TERMINAL)), ...(notes.length === 0 ? [] : ["", ...notes])];
 }
 
 /** What made the numbers, in lines. What is not the same in all settings is given for each of them: `tp 1/2/4`. */
@@ -32,6 +40,9 @@ export function protocolLines(version: string, settings: readonly SettingProtoco
       all("kv_cache_dtype")
     }, tp ${all("tp")}, ep ${all("ep")}, ${all("backend")}, ` +
     `${all("threads")} thread${all("threads") === "1" ? "" : "s"}; ${task}`,
+    ...distinct((setting) => setting.converted_from).map((from) =>
+      `experts' weights converted while loading, from ${from}`
+    ),
     ...distinct((setting) => setting.calibrated_on).map((on) =>
       `static input scales from ${String(on).replace(/([0-9a-f]{16})[0-9a-f]{48}/, "$1")}`
     ),
@@ -67,6 +78,7 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
     lines.push(...titled(`mean KL ${from}`, rankTable(cells, arranged, distance((d) => d.logits.mean_kl))));
     lines.push(...titled(`residual error ${from}`, rankTable(cells, arranged, distance(residualError))));
   }
+  lines.push("", ...costLines(costedSettings(results), results.bandwidth));
   lines.push(...observedSpread(results).flatMap((sentence) => ["", sentence]));
   lines.push(...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), taskText(protocol)));
   return lines;
@@ -79,6 +91,7 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const lines = [`${tokens} tokens of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
   lines.push(...divergenceSection(divergences, (key) => cells.find((c) => c.key === key)!.label, cells[0]!.label));
+  lines.push("", ...costLines(costedSettings(results), results.bandwidth));
   lines.push(
     ...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), `text ${protocol.text.sha256.slice(0, 16)}`),
   );

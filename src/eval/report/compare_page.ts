@@ -3,6 +3,7 @@ import { operationName, residualError } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
 import type { CellName } from "../matrix.ts";
 import { arrange } from "./arrangement.ts";
+import { comparedCosts, costNotes, costTable } from "./cost_tables.ts";
 import { errorTiles, residualPlot } from "./error_plots.ts";
 import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
@@ -25,6 +26,7 @@ export async function compareReport(results: CompareResults): Promise<string> {
   const { logits, first_above_alarm: first } = d;
   const { sequence, position } = logits.max_kl_at;
   const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;
+  const costs = comparedCosts(results);
   const own = d.operations.some((o) => o.own !== null);
   return page(`A against B: ${text.name}`, [
     `<h1>What changes from A to B</h1>`,
@@ -59,6 +61,12 @@ export async function compareReport(results: CompareResults): Promise<string> {
       `What each linear multiplies: ${LINEAR_NOTE.join("; ")}.`,
       card(tableHtml(linearTable(d, PAGE))),
       folded(`All ${d.projections.length} linears`, tableHtml(projectionTable(d, PAGE))),
+    ),
+    section(
+      "Cost",
+      ["Bytes of the weights, and the bytes that one token reads of them.", ...costNotes(costs, results.bandwidth)]
+        .join(" "),
+      card(tableHtml(costTable(costs, results.bandwidth, PAGE))),
     ),
     section(
       "How it adds up",

@@ -3,9 +3,11 @@ import type { DivergenceResult } from "../results_schema.ts";
 import { ownErrorPlot, residualPlot } from "./error_plots.ts";
 import type { Comparisons, NamedDivergence } from "./plot_parts.ts";
 import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";
+import { costPlot } from "./cost_plot.ts";
+import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
-import { card, folded, remark, tableHtml } from "./html.ts";
+import { card, folded, remark, section, tableHtml } from "./html.ts";
 import { perplexityText } from "./numbers.ts";
 import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
@@ -34,6 +36,24 @@ export function layerByLayer(artist: Artist, comparisons: Comparisons): string[]
     ),
     card(klPlot(artist, comparisons), "KL divergence, position by position", klNote(named)),
   ];
+}
+
+/** What settings cost, beside how far they are from the first. */
+export function costSection(artist: Artist, results: CostedResults): string {
+  const settings = costedSettings(results), { bandwidth, divergences } = results;
+  const found = new Map(divergences.map(({ key, divergence }) => [key, divergence]));
+  const plotted = settings.map((setting, i) => ({ ...setting, divergence: found.get(results.cells[i]!.key) ?? null }));
+  return section(
+    "Cost",
+    ["Bytes of the weights, and the bytes that one token reads of them.", ...costNotes(settings, bandwidth)].join(" "),
+    ...(divergences.length === 0 ? [] : [card(
+      costPlot(artist, plotted),
+      "KL divergence against bytes",
+      `The dashed line joins the settings that no other one beats in both; ${settings[0]!.label}, from which the ` +
+        "others are measured, stands on the lower edge. Bars are 95% intervals over blocks of 32 tokens.",
+    )]),
+    card(tableHtml(costTable(settings, bandwidth, PAGE))),
+  );
 }
 
 /** What one must know to read a plot of KL by position. */

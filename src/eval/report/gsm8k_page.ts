@@ -2,7 +2,7 @@
 import type { CellName } from "../matrix.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
 import { arrange } from "./arrangement.ts";
-import { layerByLayer } from "./divergence_sections.ts";
+import { costSection, layerByLayer } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
 import { card, escape, page, plottedTable, remark, section } from "./html.ts";
@@ -61,6 +61,7 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
         ...layerByLayer(artist, { named, ...arranged }),
       ),
     ]),
+    costSection(artist, results),
     section(
       "Reliability",
       "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of " +

@@ -3,7 +3,7 @@ import type { PerplexityResults } from "../results_schema.ts";
 import { arrange, type Arrangement, panels } from "./arrangement.ts";
 import { labelRoom } from "./plot_parts.ts";
 import type { CellName } from "../matrix.ts";
-import { layerByLayer } from "./divergence_sections.ts";
+import { costSection, layerByLayer } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
 import { card, escape, page, section, SERIES, tableHtml } from "./html.ts";
 import { small } from "./numbers.ts";
@@ -43,6 +43,7 @@ export async function perplexityReport(results: PerplexityResults, names: readon
         "what leaves the last layer, own error that of one operation on equal inputs.",
       ...layerByLayer(artist, { named, ...arranged }),
     )]),
+    costSection(artist, results),
     protocolSection(results.mxoss, results.protocol, cells),
   ]);
 }

@@ -132,6 +132,7 @@ function summarize({ protocol }: Gsm8kWork, cells: readonly AnsweredCell<Answer>
     version: SCHEMA_VERSION,
     mxoss: common.mxoss,
     protocol,
+    bandwidth: common.bandwidth,
     cells: cells.map(cellResult),
     comparisons: others.map(({ cell }, i) => ({
       key: cell.key,
@@ -152,6 +153,7 @@ function cellResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8kResu
     key: cell.key,
     label: cell.label,
     protocol: cell.protocol,
+    cost: cell.cost,
     filters: accuracies(answers),
     prompt_tokens: sum(({ promptTokens }) => promptTokens),
     generated_tokens: sum(({ generatedTokens }) => generatedTokens),

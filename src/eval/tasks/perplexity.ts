@@ -93,12 +93,14 @@ function summarize(
     version: SCHEMA_VERSION,
     mxoss: common.mxoss,
     protocol,
+    bandwidth: common.bandwidth,
     cells: cells.map(({ cell, entries }) => {
       const { predicted, nll, perplexity, bitsPerByte } = perplexityOf(entries, protocol.text.bytes);
       return {
         key: cell.key,
         label: cell.label,
         protocol: cell.protocol,
+        cost: cell.cost,
         predicted,
         nll: finite(nll),
         perplexity: finite(perplexity),

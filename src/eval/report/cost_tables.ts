@@ -1,0 +1,92 @@
+/** Tables of what settings cost, beside how far they are from the first. */
+import { type Bandwidth, paretoFront, tokensPerSecond } from "../cost.ts";
+import type { CompareResults, DivergenceResult, SettingCost } from "../results_schema.ts";
+import { small } from "./numbers.ts";
+import { type Column, makeTable, type Medium, type Table } from "./table.ts";
+
+/** A setting with its cost. */
+export interface CostedSetting {
+  readonly label: string;
+  readonly cost: SettingCost;
+  /** Mean KL from the first setting, which is 0 from itself; null where it was not compared, or is not finite. */
+  readonly kl: number | null;
+}
+
+/** What of an evaluation's results is about cost. */
+export interface CostedResults {
+  readonly cells: readonly { readonly key: string; readonly label: string; readonly cost: SettingCost }[];
+  readonly bandwidth: Bandwidth | null;
+  readonly divergences: readonly { readonly key: string; readonly divergence: DivergenceResult }[];
+}
+
+/** Settings of an evaluation with their costs; the first is what the others are compared with. */
+export function costedSettings({ cells, divergences }: Omit<CostedResults, "bandwidth">): CostedSetting[] {
+  const found = new Map(divergences.map(({ key, divergence }) => [key, divergence.logits.mean_kl]));
+  return cells.map(({ key, label, cost }, i) => ({ label, cost, kl: i === 0 ? 0 : found.get(key) ?? null }));
+}
+
+/** Both sides of a comparison. */
+export function comparedCosts({ cost: { a, b }, divergence }: CompareResults): CostedSetting[] {
+  return [{ label: "A", cost: a, kl: 0 }, { label: "B", cost: b, kl: divergence.logits.mean_kl }];
+}
+
+/** Settings that no other one beats in both bytes and KL. */
+export function onFront(settings: readonly CostedSetting[]): ReadonlySet<CostedSetting> {
+  const points = settings.flatMap((setting) =>
+    setting.kl === null ? [] : [{ bytes: setting.cost.weight_bytes, kl: setting.kl, setting }]
+  );
+  return new Set(paretoFront(points).map(({ setting }) => setting));
+}
+
+/** A size with three digits, in decimal units. */
+export function sizeText(bytes: number): string {
+  const unit = [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]] as const;
+  const [name, size] = unit.find(([, least]) => bytes >= least) ?? ["B", 1];
+  const value = bytes / size;
+  return `${value >= 100 || size === 1 ? value.toFixed(0) : value.toPrecision(3)} ${name}`;
+}
+
+/** One row for each setting. */
+export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwidth | null, medium: Medium): Table {
+  const front = onFront(settings), compared = settings.filter(({ kl }) => kl !== null).length > 1;
+  const columns: Column<CostedSetting>[] = [
+    { head: "setting", cell: ({ label }) => label },
+    { head: "weights", kind: "right", cell: ({ cost }) => sizeText(cost.weight_bytes) },
+    { head: "bits per weight", short: "bits/w", kind: "right", cell: ({ cost }) => cost.bits_per_weight.toFixed(2) },
+    { head: "KV per token", short: "KV/token", kind: "right", cell: ({ cost }) => sizeText(cost.kv_bytes_per_token) },
+    {
+      head: "read per token",
+      short: "read/token",
+      kind: "right",
+      cell: ({ cost }) => sizeText(cost.active_bytes_per_token),
+    },
+  ];
+  if (bandwidth !== null) {
+    columns.push({
+      head: `tokens/s at most, ${bandwidth.name}`,
+      short: "tok/s",
+      kind: "right",
+      cell: ({ cost }) => tokensPerSecond(cost, bandwidth).toPrecision(3),
+    });
+  }
+  if (compared) {
+    columns.push({ head: "mean KL", kind: "right", cell: ({ kl }) => small(kl) });
+    columns.push({ head: "front", cell: (setting) => front.has(setting) ? "*" : "" });
+  }
+  return makeTable(columns, settings, medium);
+}
+
+/** What must be known to read {@linkcode costTable}. */
+export function costNotes(settings: readonly CostedSetting[], bandwidth: Bandwidth | null): string[] {
+  return [
+    ...(settings.some(({ kl }, i) => i > 0 && kl !== null)
+      ? ["front *: no other setting has both fewer bytes of weights and a smaller KL"]
+      : []),
+    ...(bandwidth === null ? [] : [
+      `tok/s: what ${
+        sizeText(bandwidth.bytes_per_second)
+      }/s (${bandwidth.name}) allow one sequence at its beginning, ` +
+      "on all devices together",
+    ]),
+  ];
+}

@@ -1,0 +1,62 @@
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { costOf, DEVICE_BANDWIDTHS, paretoFront, tokensPerSecond } from "../../src/eval/cost.ts";
+import { costedSettings, onFront, sizeText } from "../../src/eval/report/cost_tables.ts";
+import { BANDWIDTH_OPTION } from "../../src/cli/eval/options.ts";
+import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { TINY } from "../model/tiny.ts";
+import { tinyTensors } from "../model/tiny_layouts.ts";
+
+const checkpoint = openCheckpoint(TINY);
+const cost = (scheme: string | null, kvCacheDtype: "auto" | "fp8" = "auto") =>
+  costOf(planSetting({ ...DEFAULTS, checkpoint, scheme, kvCacheDtype }));
+
+/** Bytes of the tensors whose names match. */
+const stored = (pattern: RegExp) =>
+  tinyTensors().entries().reduce((sum, [name, { bytes }]) => sum + (pattern.test(name) ? bytes.length : 0), 0);
+
+Deno.test("costOf() counts the bytes of the tensors, and of those that a token needs", () => {
+  const { weight_bytes: bytes, active_bytes_per_token: active, kv_bytes_per_token: kv } = cost(null);
+  const { layers, kvHeads, headDim, vocab, topK, experts } = checkpoint.config;
+  const all = stored(/./) - stored(/norm|sinks/);
+  assertEquals(bytes, all);
+  const embedding = stored(/embed_tokens/), inExperts = stored(/experts/);
+  assertEquals(active, all - embedding + embedding / vocab - inExperts * (1 - topK / experts));
+  assertEquals(kv, layers * 2 * kvHeads * headDim * 2);
+  assertEquals(cost(null, "fp8").kv_bytes_per_token, kv / 2);
+});
+
+Deno.test("costOf() counts converted weights as they are computed", () => {
+  const four = cost("w_mxfp4"), six = cost("w_mxfp6_e3m2"), rows = cost("ptpc_fp8"), plain = cost("bf16");
+  const numbers = stored(/_blocks$/) * 2;
+  assertAlmostEquals(six.weight_bytes - four.weight_bytes, numbers * 2 / 8, 1);
+  assertEquals(plain.weight_bytes - four.weight_bytes, numbers * (16 - 4.25) / 8);
+  assert(rows.weight_bytes > six.weight_bytes && rows.weight_bytes < plain.weight_bytes);
+  assertAlmostEquals(plain.bits_per_weight, 16, 0.1);
+  assertEquals(tokensPerSecond(four, { name: "x", bytes_per_second: 2 * four.active_bytes_per_token }), 2);
+});
+
+Deno.test("paretoFront() keeps what nothing beats in both", () => {
+  const points = [[5, 0], [3, 0.2], [4, 0.1], [4, 0.3], [6, 0], [3, 0.2], [2, 0.9]] as const;
+  const front = paretoFront(points.map(([bytes, kl]) => ({ bytes, kl })));
+  assertEquals(front.map(({ bytes, kl }) => [bytes, kl]), [[2, 0.9], [3, 0.2], [3, 0.2], [4, 0.1], [5, 0]]);
+  const cells = [4, 5].map((bytes, i) => ({
+    key: `${i}`,
+    label: `${i}`,
+    cost: { ...cost(null), weight_bytes: bytes },
+  }));
+  const settings = costedSettings({ cells, divergences: [] });
+  assertEquals(settings.map(({ kl }) => kl), [0, null]);
+  assertEquals([...onFront(settings)], [settings[0]]);
+});
+
+Deno.test("--bandwidth takes rates and devices, and nothing else", () => {
+  const rate = (given: string) => BANDWIDTH_OPTION.schema.safeParse(given).data?.bytes_per_second;
+  assertEquals([rate("3.35TB/s"), rate("900 GB/s"), rate("80MB/s")], [3.35e12, 9e11, 8e7]);
+  assertEquals([rate("H100"), rate("mi300x")], [DEVICE_BANDWIDTHS.get("h100"), 5.3e12]);
+  for (const wrong of ["", "0TB/s", "3.35TB", "3.35", "-1GB/s", "h1000"]) assertEquals(rate(wrong), undefined, wrong);
+});
+
+Deno.test("sizeText() gives three digits", () => {
+  assertEquals([12_800_000_000, 999_000, 512, 6_340_000].map(sizeText), ["12.8 GB", "999 kB", "512 B", "6.34 MB"]);
+});
