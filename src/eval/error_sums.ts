@@ -20,6 +20,8 @@ export interface ErrorSummary {
   readonly maxError: number;
   /** Elements that are NaN or infinite in one tensor and not the same in the other; they are in no sum. */
   readonly nonFinite: number;
+  /** Of those, the ones that are so in the first tensor, and in the second. */
+  readonly nonFiniteIn: { readonly a: number; readonly b: number };
 }
 
 /** Magnitude from which a channel counts as an outlier: what static and per-token scales are stretched by. */
@@ -47,6 +49,8 @@ export class ErrorSums {
   #rows = 0;
   #maxError = 0;
   #nonFinite = 0;
+  #nonFiniteA = 0;
+  #nonFiniteB = 0;
 
   /** @param width Columns of the tensors. */
   constructor(readonly width: number) {
@@ -71,7 +75,10 @@ export class ErrorSums {
       const d = y - x;
       // NaN and infinities fail this comparison; equal infinities are no error.
       if (!(Math.abs(d) < Infinity && Math.abs(x) < Infinity)) {
-        if (!Object.is(x, y)) bad++;
+        if (Object.is(x, y)) continue;
+        bad++;
+        if (!Number.isFinite(x)) this.#nonFiniteA++;
+        if (!Number.isFinite(y)) this.#nonFiniteB++;
         continue;
       }
       const x2 = x * x, d2 = d * d;
@@ -95,6 +102,7 @@ export class ErrorSums {
       sqnrDb: this.#nonFinite > 0 ? -Infinity : error === 0 ? Infinity : 10 * Math.log10(signal / error),
       maxError: this.#maxError,
       nonFinite: this.#nonFinite,
+      nonFiniteIn: { a: this.#nonFiniteA, b: this.#nonFiniteB },
     };
   }
 

@@ -23,7 +23,7 @@ export function tolerance(explained: number, a: Side, b: Side): number {
 /** Relative error of an operation on equal inputs that the difference of the two settings' formats accounts for. */
 export function explainedError(layer: number, operation: OperationName, a: Side, b: Side): number {
   const { linear } = operationOf(operation);
-  if (linear !== undefined) return linearNoise(linearIn(a.source, layer, linear), linearIn(b.source, layer, linear));
+  if (linear !== undefined) return linearNoise(linearsIn(a.source, layer, linear), linearsIn(b.source, layer, linear));
   if (operation === "embed") return matrixNoise(a.source.tree.embedding.format, b.source.tree.embedding.format);
   // Keys and values are both read from the cache.
   if (operation === "attention" && a.kvFormat !== b.kvFormat) {
@@ -32,18 +32,31 @@ export function explainedError(layer: number, operation: OperationName, a: Side,
   return 0;
 }
 
-/** The linear of that name, of experts the first. */
-function linearIn({ tree }: ModelSource, layer: number, name: LinearName | "head"): LinearSource | undefined {
-  if (name === "head") return tree.head;
+/** The linears of that name: one, or one for each expert, which all have the same formats. */
+function linearsIn({ tree }: ModelSource, layer: number, name: LinearName | "head"): readonly LinearSource[] {
+  if (name === "head") return [tree.head];
   const linears = tree.layers[layer];
-  return linears && linearsNamed(linears, name)[0];
+  return linears === undefined ? [] : linearsNamed(linears, name);
 }
 
-function linearNoise(a: LinearSource | undefined, b: LinearSource | undefined): number {
+function linearNoise(allOfA: readonly LinearSource[], allOfB: readonly LinearSource[]): number {
+  const [a] = allOfA, [b] = allOfB;
   if (a === undefined || b === undefined) return 0;
-  const alike = sameInputFormat(a.input, b.input) && sameRotation(a.rotation ?? null, b.rotation ?? null);
+  const alike = sameInputFormat(a.input, b.input) && sameRotation(a.rotation ?? null, b.rotation ?? null) &&
+    !isMerged(allOfA, allOfB) && !isMerged(allOfB, allOfA);
   const inputs = alike ? 0 : Math.hypot(inputNoise(a.input), inputNoise(b.input));
   return Math.hypot(inputs, matrixNoise(a.weight.format, b.weight.format));
+}
+
+/**
+ * Whether one side's experts share the largest of the static scales that the other side's have each: a choice of the
+ * settings, while any other difference of scales between equal formats is what a defect looks like.
+ */
+function isMerged(merged: readonly LinearSource[], own: readonly LinearSource[]): boolean {
+  const scales = (linears: readonly LinearSource[]) =>
+    linears.map(({ input }) => input.kind === "fp8_static" ? input.scale : NaN);
+  const shared = new Set(scales(merged)), each = scales(own);
+  return shared.size === 1 && new Set(each).size > 1 && shared.has(Math.max(...each));
 }
 
 function matrixNoise(a: LinearSource["weight"]["format"], b: LinearSource["weight"]["format"]): number {
@@ -127,7 +140,15 @@ function hintsFor(
   if (affectedRows > 0 && affectedRows < 0.5 && bad.length === 0) {
     hints.push(`${roughPercent(affectedRows)} of rows`);
   }
-  if (o.own !== null && o.own.nonFinite > 0) hints.push(`${o.own.nonFinite} elements are NaN or infinite`);
+  if (o.own !== null && o.own.nonFinite > 0) {
+    const sides = Object.entries(o.own.nonFiniteIn).filter(([, count]) => count > 0);
+    const counts = sides.map(([side, count]) => `${count} under ${side.toUpperCase()}`);
+    hints.push(
+      counts.length > 0
+        ? `elements that are NaN or infinite: ${counts.join(", ")}`
+        : `${o.own.nonFinite} differences beyond float32`,
+    );
+  }
   for (const { name, layer, a, b } of tensors) {
     if (
       layer !== o.layer ||

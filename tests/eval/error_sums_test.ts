@@ -24,8 +24,9 @@ Deno.test("ErrorSums counts NaN and infinities that are not in both", () => {
   const sums = new ErrorSums(5);
   const a = Float32Array.of(1, Infinity, NaN, 4, 5), b = Float32Array.of(1, Infinity, NaN, NaN, -Infinity);
   assertEquals(relativeErrorOf(sums.add(a, 0, b, 0)), Infinity);
-  const { nonFinite, relativeError, maxError } = sums.summary();
+  const { nonFinite, nonFiniteIn, relativeError, maxError } = sums.summary();
   assertEquals([nonFinite, relativeError, maxError], [2, Infinity, 0]);
+  assertEquals(nonFiniteIn, { a: 0, b: 2 });
 });
 
 Deno.test("ErrorSums.outliers() names loud channels and channels that bear the error", () => {
