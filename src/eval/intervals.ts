@@ -1,0 +1,223 @@
+/**
+ * How sure one can be of a mean over tokens. Divergences of tokens break what textbook intervals rest on: neighbours
+ * are alike, sequences differ, and a handful of tokens holds most of the sum, so that the spread of a sample says too
+ * little about the tokens that it missed. Three things are done about it:
+ *
+ * - Sums over whole sequences, and over blocks of {@linkcode BLOCK} tokens, are the observations, never tokens. The
+ *   wider of both intervals counts: there may be few sequences, and blocks of one sequence may be alike.
+ * - Student's t has as many degrees of freedom as observations that the spread effectively comes from,
+ *   (sum d^2)^2 / sum d^4 for deviations d, or half of them. Where one observation holds everything, t is 12.7.
+ * - A mean of what cannot be negative gets its interval on the scale of cube roots, on which its skewed distribution is
+ *   nearly symmetric (Wilson and Hilferty's transformation).
+ *
+ * - A mean of what cannot be negative gets its interval on the scale of cube roots, on which its skewed distribution
+ *   is nearly symmetric (Wilson and Hilferty's transformation).
+ */
+import { studentP, studentQuantile } from "./student.ts";
+import { type Interval, wilsonInterval } from "./statistics.ts";
+
+/** Tokens of a block that counts as one observation. */
+export const BLOCK = 32;
+
+/** An estimate with its 95% interval; bounds are infinite where the data do not bound it. */
+export interface Estimate extends Interval {
+  readonly value: number;
+}
+
+/** Values of the tokens of each sequence, in order. */
+export type Sequences = readonly ArrayLike<number>[];
+
+/** Sums over the tokens of one observation: of the values, and of what they are divided by. */
+export interface Observation {
+  readonly sum: number;
+  readonly weight: number;
+}
+
+/** The same tokens as observations of several sizes. */
+export type Groupings = readonly (readonly Observation[])[];
+
+/** Whole sequences, and blocks of them; what is left over of a sequence joins its last block. */
+export function groupings(sequences: Sequences): Groupings {
+  const used = sequences.filter((values) => values.length > 0);
+  return [
+    used.map((values) => observation(values, 0, values.length)),
+    used.flatMap((values) => blocksOf(values.length).map(([start, end]) => observation(values, start, end))),
+  ];
+}
+
+/** Where the blocks of a sequence begin and end. */
+export function blocksOf(length: number): [start: number, end: number][] {
+  const count = Math.max(1, Math.floor(length / BLOCK));
+  return Array.from({ length: count }, (_, i) => [i * BLOCK, i === count - 1 ? length : (i + 1) * BLOCK]);
+}
+
+function observation(values: ArrayLike<number>, start: number, end: number): Observation {
+  let sum = 0;
+  for (let i = start; i < end; i++) sum += values[i]!;
+  return { sum, weight: end - start };
+}
+
+/** Half the width of the interval of a ratio of sums, and what tells how far from 0 the ratio is. */
+interface Spread {
+  readonly value: number;
+  readonly half: number;
+  readonly error: number;
+  readonly freedom: number;
+}
+
+/** 97.5% quantile of the normal distribution, and the part that an interval leaves out at either end. */
+const Z_95 = 1.959963984540054, TAIL = 0.025;
+
+/**
+ * Part of the effective number of observations that counts as degrees of freedom: half of them where all values are of
+ * one sign, as a sample without the largest of them looks more alike than it is.
+ */
+const CAUTION = { positive: 0.5, signed: 1 } as const;
+
+function spreadOf(observations: readonly Observation[], kind: keyof typeof CAUTION): Spread {
+  const n = observations.length;
+  let sum = 0, weight = 0;
+  for (const o of observations) {
+    sum += o.sum;
+    weight += o.weight;
+  }
+  const value = sum / weight;
+  if (n < 2) return { value, half: Infinity, error: Infinity, freedom: 1 };
+  let squares = 0, fourths = 0;
+  for (const o of observations) {
+    const square = (o.sum - value * o.weight) ** 2;
+    squares += square;
+    fourths += square * square;
+  }
+  // Too small for their squares to be told from 0: as good as equal.
+  if (fourths === 0) return { value, half: 0, error: 0, freedom: n - 1 };
+  const error = Math.sqrt(squares * n / (n - 1)) / weight;
+  const freedom = Math.max(1, Math.min(n - 1, CAUTION[kind] * squares * squares / fourths));
+  return { value, half: error * studentQuantile(0.975, freedom), error, freedom };
+}
+
+/** The grouping with the widest interval. */
+function widest(groups: Groupings, kind: keyof typeof CAUTION): Spread {
+  return groups.map((observations) => spreadOf(observations, kind)).reduce((a, b) =>
+    a.half === Infinity ? b : b.half === Infinity || a.half > b.half ? a : b
+  );
+}
+
+/** A ratio of sums, for instance a mean, that may be negative. */
+export function signedRatio(groups: Groupings): Estimate {
+  const { value, half } = widest(groups, "signed");
+  return { value, low: value - half, high: value + half };
+}
+
+/** A ratio of sums that cannot be negative. */
+export function positiveRatio(groups: Groupings): Estimate {
+  const { value, half } = widest(groups, "positive");
+  if (value === 0 || half === 0) return { value, low: value, high: value };
+  const third = half / value / 3;
+  return { value, low: value * Math.max(0, 1 - third) ** 3, high: value * (1 + third) ** 3 };
+}
+
+/** Mean of values that may be negative. */
+export function signedMean(sequences: Sequences): Estimate {
+  return signedRatio(groupings(sequences));
+}
+
+/** Mean of values none of which is negative. */
+export function positiveMean(sequences: Sequences): Estimate {
+  return positiveRatio(groupings(sequences));
+}
+
+/** A difference between two settings on the same tokens. */
+export interface PairedMean extends Estimate {
+  /** Two-sided p-value of the hypothesis that there is none. */
+  readonly p: number;
+  /** Standard error of the difference. */
+  readonly error: number;
+}
+
+/**
+ * Mean difference of two settings on the same tokens, given what the observations of each sum up to. Its interval is as
+ * cautious as that of a mean of positive values, because one setting may have rare large values that the other has not.
+ */
+export function pairedMean(first: Groupings, second: Groupings): PairedMean {
+  const differences = first.map((observations, g) =>
+    observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
+  );
+  const { value, half } = widest(differences, "positive");
+  const { error, freedom } = widest(differences, "signed");
+  // Nothing differs anywhere, or there is a single observation: neither tells the two apart.
+  const p = error === 0 ? (value === 0 ? 1 : 0) : error === Infinity ? 1 : studentP(value / error, freedom);
+  return { value, low: value - half, high: value + half, p, error };
+}
+
+/**
+ * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
+ * over whole sequences or blocks.
+ */
+export function effectiveTokens(sequences: Sequences): number {
+  const groups = groupings(sequences);
+  const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
+  const { value, half } = widest(groups, "signed");
+  const variance = value * (1 - value);
+  if (!(variance > 0) || half === Infinity) return tokens;
+  return Math.min(tokens, variance * (Z_95 / half) ** 2);
+}
+
+/** A share of tokens: values are 0 and 1. Wilson's interval with as many trials as there are effective tokens. */
+export function shareOf(sequences: Sequences): Estimate {
+  const all = flatten(sequences);
+  const value = all.reduce((sum, x) => sum + x, 0) / all.length;
+  const trials = effectiveTokens(sequences);
+  // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
+  const successes = value === 1 ? trials : value * trials;
+  return { value, ...wilsonInterval(successes, trials) };
+}
+
+/**
+ * A quantile with Woodruff's interval: which ranks the true one may have in the sample, by the binomial distribution of
+ * as many trials as there are effective tokens.
+ *
+ * @param p 0.5 to 1.
+ * @returns An infinite upper bound where larger values than all that were seen may have the rank.
+ */
+export function quantileOf(sequences: Sequences, p: number): Estimate {
+  const sorted = flatten(sequences).sort((a, b) => a - b);
+  const value = quantileOfSorted(sorted, p);
+  const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
+  const trials = Math.max(1, Math.floor(effectiveTokens(below)));
+  const [fewest, most] = likelyCounts(trials, 1 - p);
+  return {
+    value,
+    low: quantileOfSorted(sorted, Math.max(0, 1 - (most + 1) / trials)),
+    high: fewest === 0 ? Infinity : quantileOfSorted(sorted, 1 - (fewest - 1) / trials),
+  };
+}
+
+/** The least and the largest number of successes that 95% of experiments have, 2.5% at most beyond either. */
+function likelyCounts(trials: number, p: number): [fewest: number, most: number] {
+  let log = trials * Math.log1p(-p), sum = Math.exp(log), fewest = sum > TAIL ? 0 : null, k = 0;
+  for (; sum < 1 - TAIL && k < trials; k++) {
+    log += Math.log((trials - k) / (k + 1)) + Math.log(p / (1 - p));
+    sum += Math.exp(log);
+    if (fewest === null && sum > TAIL) fewest = k + 1;
+  }
+  return [fewest ?? 0, k];
+}
+
+/** A quantile of values in ascending order, interpolated between neighbours. */
+export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
+  const at = p * (sorted.length - 1), below = Math.floor(at), above = Math.min(below + 1, sorted.length - 1);
+  const low = sorted[below]!, high = sorted[above]!;
+  return low + (at - below) * (high - low);
+}
+
+/** All values, one after the other. */
+export function flatten(sequences: Sequences): Float64Array {
+  const all = new Float64Array(sequences.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const values of sequences) {
+    all.set(values, at);
+    at += values.length;
+  }
+  return all;
+}
