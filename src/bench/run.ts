@@ -7,6 +7,7 @@ import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { option, words } from "../words.ts";
 import { type Computed, type Figure, type Skipped, type Subject, subjectText } from "./figures.ts";
+import { collectGarbage } from "./garbage.ts";
 import { type Limits, measureLimits } from "./limits.ts";
 import { DECODE_ROOM, LEAST_RUNS, measure, type Sample } from "./measure.ts";
 import { scaled, spreadOf } from "./spread.ts";
@@ -163,8 +164,7 @@ class Bench {
   async #with(room: Room, subjects: readonly Subject[]): Promise<void> {
     // Opening takes as long as it did before.
     if (this.#timeLeft < this.#loading) return subjects.forEach((subject) => this.#skip(subject));
-    const began = performance.now(), session = await this.#host.open(this.#request.setting, room);
-    this.#loading = performance.now() - began;
+    const session = await this.#open(room);
     try {
       this.#found.computed ??= this.#computed(session);
       for (const subject of subjects) {
@@ -175,6 +175,14 @@ class Bench {
     } finally {
       await session.close();
     }
+  }
+
+  /** Opens a session when nothing holds the memory of the last one any more. */
+  async #open(room: Room): Promise<Session> {
+    await collectGarbage();
+    const began = performance.now(), session = await this.#host.open(this.#request.setting, room);
+    this.#loading = performance.now() - began;
+    return session;
   }
 
   get #timeLeft(): number {

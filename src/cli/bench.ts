@@ -28,6 +28,13 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
   if (out !== undefined) refuseTarget(out, force);
   const { checkpoint, shape } = modelOf(options);
   const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  if (prefill.length + contexts.length + batches.length === 0) {
+    throw UsageError.of(
+      "missing",
+      { name: "mxoss bench" },
+      "something to measure in --prefill, --contexts or --batches",
+    );
+  }
   const request: BenchRequest = { setting, shape, prefill, contexts, batches, seconds };
   refuseBench(request);
 

@@ -1,8 +1,9 @@
 /** The options of `mxoss bench`. */
+import { z } from "zod";
 import { SHAPES } from "../checkpoint/random/layouts.ts";
 import { list } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
-import { choice, type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
+import { choice, type CommandSpec, decimal, integer, ofPart, option, text, toggle } from "./options.ts";
 
 /** Layers of random weights, where nobody says: of a large shape enough to show its pace, of a small one all. */
 export const DEFAULT_LAYERS = 4;
@@ -11,7 +12,18 @@ export const DEFAULT_SHAPE = "gpt-oss-20b";
 /** Most layers, positions and sequences: a mistyped number should not ask for more memory than there can be. */
 const MAX_LAYERS = 256, MAX_POSITIONS = 1 << 20, MAX_SEQUENCES = 1024;
 
-const numbers = (max: number, normal: string) => list(integer(1, max)).default(normal.split(",").map(Number));
+/** Numbers separated by commas, or `none`. */
+function numbers(max: number, normal: string) {
+  const listed = list(integer(1, max));
+  return z.string().transform((words, context) => {
+    if (words === "none") return [];
+    const { data, error } = listed.safeParse(words);
+    if (error === undefined) return data;
+    context.addIssue(ofPart(error.issues[0]!));
+    return z.NEVER;
+  }).default(normal.split(",").map(Number));
+}
+
 const normally = { prefill: "128,512,2048", contexts: "128,2048,8192,32768", batches: "1,4,16,64" };
 
 const OPTIONS = {
@@ -24,16 +36,20 @@ const OPTIONS = {
   ),
   layers: option("N", integer(1, MAX_LAYERS).optional(), `its layers (default: ${DEFAULT_LAYERS}, of tiny 2)`),
   ...COMPUTE_OPTIONS,
-  prefill: option("LIST", numbers(MAX_POSITIONS, normally.prefill), `tokens of prompts (default: ${normally.prefill})`),
+  prefill: option(
+    "LIST",
+    numbers(MAX_POSITIONS, normally.prefill),
+    `tokens of prompts, or none (default: ${normally.prefill})`,
+  ),
   contexts: option(
     "LIST",
     numbers(MAX_POSITIONS, normally.contexts),
-    `positions after which one sequence is decoded (default: ${normally.contexts})`,
+    `positions after which one sequence is decoded, or none (default: ${normally.contexts})`,
   ),
   batches: option(
     "LIST",
     numbers(MAX_SEQUENCES, normally.batches),
-    `sequences that are decoded at once after 128 positions each (default: ${normally.batches})`,
+    `sequences that are decoded at once after 128 positions each, or none (default: ${normally.batches})`,
   ),
   seconds: option(
     "S",

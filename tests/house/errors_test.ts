@@ -10,6 +10,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "src/eval/report/": "variables of CSS are called so",
   "src/eval/schema_document.ts": "writes a document about what the command writes",
+  "src/bench/garbage.ts": "a flag of V8",
   "src/backends/emulate/bus_error.ts": "the line is written by a signal handler, with no JavaScript left to spell it",
 };
 
