@@ -1,80 +1,10 @@
 import { encodePlain } from "../../src/formats/encode.ts";
 import { decodeE8m0 } from "../../src/formats/scales.ts";
 import { integers, normals } from "../formats/seeded.ts";
-import { assertNear, assertSameBits, type F32, Machine, type Placed } from "./module.ts";
+import { type Bias, linear, matrixRows } from "./linear.ts";
+import { assertNear, assertSameBits, Machine } from "./module.ts";
 import { dot, NUMBER_FORMATS, type NumberFormat, preparedOrder, readNumber, rounded } from "./twins.ts";
-import { type Matrix, type Storage, storageName, STORAGES, storeMatrix } from "./weights.ts";
-
-/** A bias in a format, or none. */
-interface Bias {
-  readonly format: NumberFormat;
-  readonly values: number[];
-}
-
-/** One matrix of a call, with its rows. */
-interface Product {
-  readonly matrix: Matrix;
-  readonly bias?: Bias;
-  readonly x: readonly Float32Array[];
-  /** Pairs (x row, out row); by default row i to row i. */
-  readonly pairs?: readonly (readonly [number, number])[];
-  readonly xScales?: readonly number[];
-  readonly round?: boolean;
-}
-
-const TILE = 8;
-const padded = (cols: number) => Math.ceil(cols / 32) * 32;
-/** What ABI.md promises a linear. */
-const scratchBytes = (cols: number) => 4 * 8 * padded(cols) + 4096;
-
-/** Runs products in one call; returns their outputs, [out row][rows]. */
-function linear(machine: Machine, products: readonly Product[]): Float32Array[][] {
-  let units = 0;
-  const records: (number | F32)[] = [];
-  const outputs: { placed: Placed<Float32Array<ArrayBufferLike>>; rows: number; stride: number; count: number }[] = [];
-  for (const { matrix, bias, x, pairs, xScales, round = false } of products) {
-    const rows = matrix.values.length, cols = matrix.values[0]!.length;
-    const xStride = padded(cols) + 32, stride = rows + 3;
-    const xs = machine.floats(x.length * xStride);
-    xs.data.fill(NaN);
-    x.forEach((row, r) => xs.data.set(preparedOrder(row), r * xStride));
-    const count = pairs === undefined ? x.length : Math.max(-1, ...pairs.map(([, to]) => to)) + 1;
-    const placed = machine.floats(count * stride);
-    const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
-    records.push(
-      ...matrix.words,
-      bias === undefined ? 0 : machine.bytes(encodePlain(Float32Array.from(bias.values), bias.format), 1).address,
-      bias === undefined ? 0 : NUMBER_FORMATS[bias.format],
-      xs.address,
-      xStride,
-      placed.address,
-      stride,
-      pairs?.length ?? x.length,
-      list(pairs?.map(([from]) => from)),
-      list(pairs?.map(([, to]) => to)),
-      xScales === undefined ? 0 : machine.floats(xScales).address,
-      +round,
-      units,
-      ...[0, 0, 0],
-    );
-    units += Math.ceil(rows / TILE);
-    outputs.push({ placed, rows, stride, count });
-  }
-  const widest = Math.max(...products.map(({ matrix }) => matrix.values[0]!.length));
-  machine.run(
-    "linear",
-    [products.length, ...records],
-    units,
-    outputs.map(({ placed }) => placed),
-    scratchBytes(widest),
-  );
-  return outputs.map(({ placed, rows, stride, count }) =>
-    Array.from({ length: count }, (_, r) => placed.data.slice(r * stride, r * stride + rows))
-  );
-}
-
-const matrixRows = (rows: number, cols: number, seed = 1) =>
-  Array.from({ length: rows }, (_, r) => normals(100 * seed + r, cols, 0.5));
+import { type Storage, storageName, STORAGES, storeMatrix } from "./weights.ts";
 
 for (const storage of STORAGES) {
   for (const [rows, cols] of [[8, 32], [13, 77], [21, 608], [3, 1]] as const) {

@@ -5,7 +5,7 @@ use crate::dot::Format;
 use core::arch::wasm32::*;
 
 /// The 32 magnitudes of a format as bfloat16: a table of their low bytes and one of their high bytes.
-trait Table {
+pub trait Table {
     const LOW: [v128; 2];
     const HIGH: [v128; 2];
 }

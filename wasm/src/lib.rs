@@ -22,6 +22,8 @@ mod fixed;
 mod fp4;
 mod fp6;
 mod fp8;
+mod gemm;
+mod integer;
 mod linear;
 mod matvec;
 mod matvec_fixed;

@@ -1,9 +1,10 @@
 //! A panel: some columns of 8 output rows, decoded to float32 in scratch.
 
 use crate::bf16::Bf16;
-use crate::dot::{BLOCK, Format, block_sum, cut_block};
+use crate::dot::{BLOCK, Format, cut_block};
 use crate::f16::F16;
 use crate::f32::F32;
+use crate::gemm::GROUP;
 use crate::memory::at;
 use crate::record::{TILE, Weights, by_format, format};
 use core::arch::wasm32::*;
@@ -12,61 +13,62 @@ use core::cmp::{max, min};
 /// Blocks of columns: 16 KiB of weights, and as many bytes of eight input rows, stay in an L1 cache.
 const BLOCKS: usize = 16;
 
+/// Output rows of a register tile.
+pub const COUPLE: usize = 2;
+
 /// Where a panel lies in scratch.
 pub struct Panel {
-    /// Weights: [block][row], without block scales.
-    weights: *mut [v128; 8],
-    /// Scales of the blocks: [block][row].
+    /// Weights: [couple][block][vector][row], without block scales.
+    weights: *mut v128,
+    /// Scales of the blocks: [couple][block][row].
     scales: *mut f32,
     /// Sums: [pair][row].
     pub sums: *mut v128,
     /// Most blocks at a time.
     pub blocks: usize,
-    /// Pairs for whose sums there is room.
-    pub pairs: usize,
 }
 
 impl Panel {
-    /// Lays out a panel in the scratch that ABI.md promises for a matrix of `cols` columns.
+    const WEIGHT_BYTES: usize = TILE * BLOCK * 4;
+    const SCALE_BYTES: usize = TILE * 4;
+
+    /// Lays out a panel for a matrix of `cols` columns.
     pub fn new(scratch: *mut u8, cols: usize) -> Panel {
-        const WEIGHT_BYTES: usize = TILE * BLOCK * 4;
-        let all = max(1, cols.div_ceil(BLOCK));
-        let blocks = min(BLOCKS, all);
-        let used = blocks * (WEIGHT_BYTES + TILE * 4);
+        let blocks = min(BLOCKS, max(1, cols.div_ceil(BLOCK)));
+        let scales = scratch.wrapping_add(blocks * Self::WEIGHT_BYTES);
         Panel {
             weights: scratch.cast(),
-            scales: scratch.wrapping_add(blocks * WEIGHT_BYTES).cast(),
-            sums: scratch.wrapping_add(used).cast(),
+            scales: scales.cast(),
+            sums: scales.wrapping_add(blocks * Self::SCALE_BYTES).cast(),
             blocks,
-            pairs: (all * WEIGHT_BYTES + 4096 - used) / (TILE * 16),
         }
     }
 
-    /// Adds the products of the first `count` blocks to the sums of N pairs from `pair` on. The weights of a block stay
-    /// in registers for all N: tiles of 4 x 2, 2 x 4, 4 x 3 and 2 x 6 rows and input rows, with sums in memory, were
-    /// slower.
-    #[inline(never)]
-    pub unsafe fn multiply<const N: usize>(&self, x: [*const v128; N], pair: usize, rows: usize, count: usize) {
+    /// Bytes of scratch that it takes.
+    pub fn bytes(&self) -> usize {
+        self.blocks * (Self::WEIGHT_BYTES + Self::SCALE_BYTES) + GROUP * TILE * 16
+    }
+
+    /// The first weights and the first scales of a couple.
+    pub unsafe fn couple(&self, couple: usize) -> (*const v128, *const f32) {
+        unsafe { (self.weights.add(couple * self.blocks * 8 * COUPLE), self.scales.add(couple * self.blocks * COUPLE)) }
+    }
+
+    /// Stores a block of a row.
+    #[inline(always)]
+    unsafe fn put(&self, block: usize, row: usize, weights: [v128; 8], scale: f32) {
         unsafe {
-            for row in 0..rows {
-                let to = self.sums.add(pair * TILE + row);
-                let mut sums: [v128; N] = core::array::from_fn(|n| *to.add(n * TILE));
-                for b in 0..count {
-                    let w = *self.weights.add(b * TILE + row);
-                    let scale = v128_load32_splat(self.scales.add(b * TILE + row).cast());
-                    for n in 0..N {
-                        sums[n] = f32x4_relaxed_madd(block_sum(&w, x[n].add(b * 8)), scale, sums[n]);
-                    }
-                }
-                for n in 0..N {
-                    *to.add(n * TILE) = sums[n];
-                }
+            let at = row / COUPLE * self.blocks + block;
+            for (v, vector) in weights.into_iter().enumerate() {
+                *self.weights.add((at * 8 + v) * COUPLE + row % COUPLE) = vector;
             }
+            *self.scales.add(at * COUPLE + row % COUPLE) = scale;
         }
     }
 }
 
-/// Decodes `count` blocks from `block` on of `rows` (1..=8) rows from `row` on. Columns beyond the matrix become zeros.
+/// Decodes `count` blocks from `block` on of `rows` (1..=8) rows from `row` on; what fills up a couple is of no
+/// importance. Columns beyond the matrix become zeros.
 pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
     unsafe {
         match w.format {
@@ -83,18 +85,16 @@ pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: 
 unsafe fn decode_as<F: Format>(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
     unsafe {
         let whole = min(count, (w.cols / BLOCK).saturating_sub(block));
-        for i in 0..rows {
-            let to = panel.weights.add(i);
-            let from = w.row(row + i).wrapping_add(block * F::BYTES);
+        for i in 0..rows.next_multiple_of(COUPLE) {
+            let row = row + min(i, rows - 1);
+            let from = w.row(row).wrapping_add(block * F::BYTES);
+            let scales = w.row_scales(row);
             for b in 0..whole {
-                *to.add(b * TILE) = F::block(from.add(b * F::BYTES));
+                panel.put(b, i, F::block(from.add(b * F::BYTES)), Weights::block_scale(scales, block + b));
             }
             if whole < count {
-                *to.add(whole * TILE) = cut_block::<F>(from.add(whole * F::BYTES), w.cols % BLOCK);
-            }
-            let scales = w.row_scales(row + i);
-            for b in 0..count {
-                *panel.scales.add(b * TILE + i) = Weights::block_scale(scales, block + b);
+                let cut = cut_block::<F>(from.add(whole * F::BYTES), w.cols % BLOCK);
+                panel.put(whole, i, cut, Weights::block_scale(scales, block + whole));
             }
         }
     }
@@ -150,9 +150,8 @@ unsafe fn transpose<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
                     }
                 }
             }
-            for i in 0..rows {
-                *panel.weights.add(b * TILE + i) = F::block(turned[i].as_ptr().cast());
-                *panel.scales.add(b * TILE + i) = 1.0;
+            for i in 0..rows.next_multiple_of(COUPLE) {
+                panel.put(b, i, F::block(turned[i].as_ptr().cast()), 1.0);
             }
         }
     }

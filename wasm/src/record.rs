@@ -114,6 +114,13 @@ impl Weights {
     }
 }
 
+/// How a tile was multiplied: the word of `ways` that counts it.
+#[derive(Clone, Copy)]
+pub enum Way {
+    Integers = 1,
+    Float32 = 2,
+}
+
 /// A matrix, its input rows and its output rows.
 #[derive(Clone, Copy)]
 pub struct Record {
@@ -134,6 +141,8 @@ pub struct Record {
     pub first_unit: usize,
     fixed: usize,
     fixed_stride: usize,
+    /// Where tests ask for a way of multiplying, and count what was taken; 0 elsewhere.
+    ways: usize,
 }
 
 impl Record {
@@ -156,6 +165,7 @@ impl Record {
                 first_unit: d.get(20),
                 fixed: d.get(21),
                 fixed_stride: d.get(22),
+                ways: d.get(23),
             }
         }
     }
@@ -164,6 +174,20 @@ impl Record {
     #[inline(always)]
     pub fn units(&self) -> usize {
         self.weights.rows.div_ceil(TILE)
+    }
+
+    /// Whether blocks may be multiplied as integers.
+    #[inline(always)]
+    pub unsafe fn integers(&self) -> bool {
+        self.ways == 0 || unsafe { *(self.ways as *const u32) } == 0
+    }
+
+    /// Counts a tile's pairs, where a test asks for it.
+    #[inline(always)]
+    pub unsafe fn count(&self, way: Way, pairs: usize) {
+        if self.ways != 0 {
+            unsafe { *(self.ways as *mut u32).add(way as usize) += pairs as u32 };
+        }
     }
 
     #[inline(always)]

@@ -88,7 +88,7 @@ export function layOutAreas<N extends string>(
     return address;
   };
   const stacks = take(threads * STACK_BYTES, 4096);
-  const scratchBytes = Math.ceil(Math.max(4 * context, 4 * 8 * widest + 4096) / 4096) * 4096;
+  const scratchBytes = Math.ceil(Math.max(4 * context, 4 * 32 * widest + 8192) / 4096) * 4096;
   const scratch = take(threads * scratchBytes, 4096);
   const descriptorWords = 1 + LINEAR_WORDS * Math.max(4, experts);
   const descriptor = take(4 * descriptorWords);

@@ -1,0 +1,115 @@
+/**
+ * Times the WASM kernel `linear` on one thread at gpt-oss-20b's width: multiply-accumulates per second of processor
+ * time, medians, beside plain loops of the instructions that it is made of, in one run.
+ *
+ *     deno run -A bench/linear.ts                          the module of this tree
+ *     deno run -A bench/linear.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
+ *     deno run -A bench/linear.ts --tokens 64 --weights mxfp4,bf16 --inputs none,e2m1
+ *
+ * With `--v8-flags=--no-enable-avx-vnni` V8 compiles as it does for processors that have AVX2 alone.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import process from "node:process";
+import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
+import { compileKernels, instantiate, type Kernel } from "../src/wasm.ts";
+import { PEAK_INSTRUCTIONS, peakLoop } from "./peak.ts";
+
+/** Numbers of `prepare`'s kinds in wasm/ABI.md. */
+const KINDS = { none: 0, e2m1: 1, e3m2: 2, e2m3: 3, fp8: 5 } as const;
+type Kind = keyof typeof KINDS;
+
+const options = parseArgs(Deno.args, {
+  string: ["against", "tokens", "weights", "inputs", "rounds", "rows"],
+  default: { tokens: "64", weights: "mxfp4,bf16", inputs: "none,e2m1,e2m3,e3m2,fp8", rounds: "9", rows: "2880" },
+});
+const ROWS = Number(options.rows), COLS = 2880, ROUNDS = Number(options.rounds);
+const MIB = 2 ** 20;
+const DESCRIPTOR = 1 * MIB, SCRATCH = 2 * MIB, SCALES = 4 * MIB, X = 8 * MIB, PREPARED = 24 * MIB, OUT = 48 * MIB;
+const WEIGHTS = 80 * MIB;
+
+const memory = new WebAssembly.Memory({ initial: 2048, maximum: 65536, shared: true });
+const bytes = new Uint8Array(memory.buffer), words = new Uint32Array(memory.buffer);
+const floats = new Float32Array(memory.buffer);
+
+/** A build of the kernels. */
+interface Build {
+  readonly name: string;
+  readonly linear: Kernel;
+  readonly prepare: Kernel;
+}
+
+function build(name: string, module: WebAssembly.Module): Build {
+  const kernel = instantiate(module, memory, MIB);
+  return { name, linear: kernel("linear"), prepare: kernel("prepare") };
+}
+
+const builds = [build("this tree", await compileKernels())];
+if (options.against) {
+  builds.push(build(options.against, await WebAssembly.compile(await Deno.readFile(options.against))));
+}
+
+/** Seconds of processor time that a function takes. */
+function seconds(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** Normally distributed numbers. */
+function fillNormal(address: number, count: number): void {
+  for (let i = 0; i < count; i++) {
+    floats[address / 4 + i] = Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+  }
+}
+
+function placeWeights(format: WeightFormat): number[] {
+  const stride = bytesOf(format, COLS), { wasm, mx } = STORED_FORMATS[format];
+  for (let i = 0; i < stride * ROWS; i++) bytes[WEIGHTS + i] = Math.random() * 256;
+  // Exponents of ordinary size, so that nothing is infinite or NaN.
+  if (format === "bf16") {
+    for (let i = 1; i < stride * ROWS; i += 2) bytes[WEIGHTS + i] = bytes[WEIGHTS + i]! & 0x83 | 0x3c;
+  }
+  for (let i = 0; i < ROWS * COLS / BLOCK; i++) bytes[SCALES + i] = 118 + Math.random() * 6;
+  return [wasm, 0, ROWS, COLS, WEIGHTS, stride, ...(mx ? [SCALES, COLS / BLOCK, SCALE_NUMBER.e8m0] : [0, 0, 0])];
+}
+
+const peaks = PEAK_INSTRUCTIONS.map((instruction) => ({ instruction, loop: peakLoop(instruction), rates: [0] }));
+for (const weights of options.weights.split(",") as WeightFormat[]) {
+  for (const inputs of options.inputs.split(",") as Kind[]) {
+    for (const tokens of options.tokens.split(",").map(Number)) {
+      const matrix = placeWeights(weights);
+      fillNormal(X, tokens * COLS);
+      const timings = builds.map(() => ({ linear: [] as number[], prepare: [] as number[] }));
+      const outputs: Float32Array[] = [];
+      for (let round = -1; round < ROUNDS; round++) {
+        for (const [i, { linear, prepare }] of builds.entries()) {
+          words.set([PREPARED, COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0], DESCRIPTOR / 4);
+          const preparing = seconds(() => prepare(DESCRIPTOR, 0, tokens, SCRATCH));
+          words.set([1, ...matrix, 0, 0, PREPARED, COLS, OUT, ROWS, tokens, 0, 0, 0, 0, 0, 0, 0, 0], DESCRIPTOR / 4);
+          const multiplying = seconds(() => linear(DESCRIPTOR, 0, ROWS / 8, SCRATCH));
+          outputs[i] = floats.slice(OUT / 4, OUT / 4 + tokens * ROWS);
+          if (round < 0) continue;
+          timings[i]!.linear.push(multiplying);
+          timings[i]!.prepare.push(preparing);
+        }
+        for (const { loop, rates } of peaks) {
+          let products = 0;
+          const time = seconds(() => products = loop(3e8));
+          if (round >= 0) rates.push(products / time / 1e9);
+        }
+      }
+      const rates = timings.map(({ linear }) => ROWS * COLS * tokens / median(linear) / 1e9);
+      const [first, second] = outputs;
+      if (second?.some((value, i) => !Object.is(value, first![i]))) throw new Error("outputs differ");
+      const label = `${weights} x ${inputs}, ${tokens} tokens`;
+      const ratio = rates.length > 1 ? `  (${(rates[0]! / rates[1]!).toFixed(2)} times)` : "";
+      console.log(label.padEnd(32), rates.map((rate) => `${rate.toFixed(1).padStart(6)} GMAC/s`).join("  "), ratio);
+    }
+  }
+}
+for (const { instruction, rates } of peaks) {
+  console.log(`plain loop of ${instruction.padEnd(10)} ${median(rates).toFixed(1).padStart(6)} GMAC/s`);
+}
