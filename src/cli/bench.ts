@@ -9,14 +9,13 @@ import { randomCheckpoint, type RandomModel } from "../checkpoint/random/checkpo
 import { SHAPES } from "../checkpoint/random/layouts.ts";
 import { refuseTarget } from "../checkpoint/write_safetensors.ts";
 import { parseScheme } from "../plan/scheme.ts";
-import { planSetting } from "../session/setting.ts";
 import { type BENCH, DEFAULT_LAYERS, DEFAULT_SHAPE } from "./bench_options.ts";
 import { benchLines } from "./bench_tables.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
-import { choicesOf, loadSetting, warnOnce } from "./settings.ts";
+import { choicesOf, loadSetting, planOnce } from "./settings.ts";
 import { writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -27,7 +26,7 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
   const choices = choicesOf(options), { out, force, prefill, contexts, batches, seconds } = options;
   if (out !== undefined) refuseTarget(out, force);
   const { checkpoint, shape } = modelOf(options);
-  const setting = planSetting({ checkpoint, ...choices }, warnOnce());
+  const setting = planOnce({ checkpoint, ...choices });
   if (prefill.length + contexts.length + batches.length === 0) {
     throw UsageError.of(
       "missing",

@@ -64,7 +64,7 @@ const OPTIONS = {
 /** How fast a model is computed. */
 export const BENCH: CommandSpec<typeof OPTIONS> = {
   name: "bench",
-  summary: "measure how fast a model is computed here, and how near that is to what the machine can do",
+  summary: "measure how fast a model is computed here, beside what the machine can do",
   positional: null,
   options: OPTIONS,
   notes: [

@@ -1,233 +1,14 @@
 /**
  * Every option of every command: it changes what the command writes, or it is refused. What an option is tried with
- * stands in {@linkcode trials}, in which none may be missing; `deno task test` carries out those that compute nothing,
+ * stands in option_trials.ts, in which none may be missing; `deno task test` carries out those that compute nothing,
  * `deno task test:soak` all.
  */
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
-import { unpack } from "../model/quark_exports.ts";
 import { SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
-
-const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
-const HARDER = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
-
-/** One option tried: the command line without it, what is added, and whether that computes anything. */
-interface Trial {
-  readonly base: readonly string[];
-  readonly added: readonly string[];
-  readonly computes: boolean;
-  /** What the line of a refusal says; null where output changes. */
-  readonly refused: RegExp | null;
-}
-
-/** Files that trials read and write, in a directory of their own. */
-class Files extends TemporaryDirectory {
-  readonly #fp8 = unpack("fp8");
-  readonly fp8 = this.#fp8.path;
-  readonly text = this.write("text.txt", "Ann has 4 apples and buys 12 more, of which she gives half to Bo.");
-  readonly other = this.write("other.txt", "Bo has 3 plums.");
-
-  override [Symbol.dispose](): void {
-    this.#fp8[Symbol.dispose]();
-    super[Symbol.dispose]();
-  }
-}
-
-/** Everything that is tried, by command and option; `OUT` stands for a path that is there for one run only. */
-function trials({ fp8, text, other }: Files): Readonly<Record<string, Readonly<Record<string, readonly Trial[]>>>> {
-  const changes = (base: readonly string[], added: readonly string[], computes = true): Trial => ({
-    base,
-    added,
-    computes,
-    refused: null,
-  });
-  const refuses = (base: readonly string[], added: readonly string[], refused: RegExp): Trial => ({
-    base,
-    added,
-    computes: false,
-    refused,
-  });
-  const NO_THREADS = /--threads: expected with --backend emulate, got --backend reference/;
-  /** What the commands that compute have in common. */
-  const computing = (base: readonly string[]) => ({
-    backend: [changes(base, ["--backend", "cuda", "--device", "9"])],
-    device: [refuses(base, ["--device", "1"], /--device: expected with --backend hip or cuda/)],
-    "hip-library": [refuses(base, ["--hip-library", "x"], /--hip-library: expected with --backend hip/)],
-    "fp8-scales": [refuses(base, ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/)],
-    dtype: [changes(base, ["--dtype", "f32"])],
-    ep: [changes(base, ["--ep", "2"])],
-    threads: [refuses([...base, "--backend", "reference"], ["--threads", "2"], NO_THREADS)],
-    weights: [
-      refuses([...base, "--backend", "reference"], ["--weights", "read"], /--weights: expected with --backend emulate/),
-    ],
-  });
-  const formats = (base: readonly string[]) => ({
-    scheme: [changes(base, ["--scheme", "w_mxfp4_a_mxfp4"])],
-    "kv-cache-dtype": [changes(base, ["--kv-cache-dtype", "fp8"])],
-    tp: [changes(base, ["--tp", "2"])],
-  });
-
-  const asked = ["Hi", "--max-tokens", "4", "--json"];
-  const drawn = [...asked, "--temperature", "2", "--seed", "1"];
-  const raw = [...asked, "--raw"];
-  const greedy = /expected with --temperature above 0, got 0/;
-  const generate = {
-    ...computing(asked),
-    ...formats(asked),
-    model: [changes(asked, ["--model", fp8])],
-    "prompt-file": [changes(asked.slice(1), ["--prompt-file", text])],
-    raw: [changes(asked, ["--raw"])],
-    system: [changes(asked, ["--system", "Be brief."]), refuses(raw, ["--system", "x"], /--system: expected without/)],
-    reasoning: [
-      changes(asked, ["--reasoning", "high"]),
-      refuses(raw, ["--reasoning", "low"], /--reasoning: expected without --raw/),
-    ],
-    analysis: [
-      changes(["Ann has 3 plums and buys 4. How many?", "--max-tokens", "20"], ["--analysis", "always"]),
-      refuses(raw, ["--analysis", "always"], /--analysis: expected without --raw/),
-    ],
-    "max-tokens": [changes(["Hi", "--json"], ["--max-tokens", "5"])],
-    temperature: [changes(asked, ["--temperature", "2"])],
-    "top-k": [changes(drawn, ["--top-k", "1"]), refuses(asked, ["--top-k", "5"], greedy)],
-    "top-p": [changes(drawn, ["--top-p", "0.01"]), refuses(asked, ["--top-p", "0.5"], greedy)],
-    seed: [changes([...asked, "--temperature", "2"], ["--seed", "5"]), refuses(asked, ["--seed", "5"], greedy)],
-    json: [changes(["Hi", "--max-tokens", "4"], ["--json"])],
-    stats: [changes(asked, ["--stats"])],
-    chunk: [changes(asked, ["--chunk", "3"])],
-  };
-
-  const file = ["--tokens", "1,2,3", "--out", "OUT/x"];
-  const logits = {
-    ...computing(file),
-    ...formats(file),
-    model: [changes(file, ["--model", fp8])],
-    tokens: [changes(["--out", "OUT/x"], ["--tokens", "1"])],
-    prompt: [changes(["--out", "OUT/x"], ["--prompt", "Hi"])],
-    "prompt-file": [changes(["--out", "OUT/x"], ["--prompt-file", text])],
-    out: [changes(["--tokens", "1,2,3"], ["--out", "OUT/x"])],
-    force: [changes(["--tokens", "1,2,3", "--out", other], ["--force"])],
-    // No row depends on it: only memory, time and what the bar counts do.
-    chunk: [],
-  };
-
-  const two = ["--scheme", "w_mxfp4,w_mxfp4_a_mxfp4"];
-  const problems = ["gsm8k", "--data", PROBLEMS, "--limit", "2", "--max-tokens", "8", "--json"];
-  const predicted = ["perplexity", "--text", text, "--json"];
-  const completion = [...problems, "--prompt", "completion"];
-  const evaluate = {
-    ...computing(predicted),
-    ...formats(predicted),
-    model: [changes(predicted, ["--model", fp8])],
-    data: [refuses(predicted, ["--data", PROBLEMS], /--data: expected with mxoss eval gsm8k only/)],
-    text: [refuses(problems, ["--text", text], /--text: expected with mxoss eval perplexity only/)],
-    limit: [changes(predicted, ["--limit", "9"])],
-    calibrate: [refuses(predicted, ["--calibrate", text], /--calibrate: expected a setting with static FP8 inputs/)],
-    prompt: [changes(problems, ["--prompt", "completion"])],
-    shots: [changes(problems, ["--shots", "1"])],
-    "shots-from": [
-      changes([...problems, "--shots", "1"], ["--shots-from", HARDER]),
-      refuses(problems, ["--shots-from", HARDER], /--shots-from: expected with --shots/),
-    ],
-    seed: [
-      changes([...problems, "--shots", "1"], ["--seed", "7"]),
-      refuses(problems, ["--seed", "7"], /--seed: expected with --shots/),
-    ],
-    system: [
-      changes(problems, ["--system", "Be brief."]),
-      refuses(completion, ["--system", "x"], /--system: expected with a chat, got --prompt completion/),
-    ],
-    reasoning: [
-      changes(problems, ["--reasoning", "high"]),
-      refuses(completion, ["--reasoning", "low"], /--reasoning: expected with a chat, got --prompt completion/),
-    ],
-    "max-tokens": [changes(problems.toSpliced(5, 2), ["--max-tokens", "9"])],
-    "sequence-length": [changes(predicted, ["--sequence-length", "8"])],
-    divergence: [
-      changes([...predicted, ...two], ["--divergence", "0"]),
-      refuses(predicted, ["--divergence", "2"], /--divergence: expected with two settings or more, got one/),
-    ],
-    alarm: [
-      changes([...predicted, ...two], ["--alarm", "0.5"]),
-      refuses(predicted, ["--alarm", "0.5"], /--alarm: expected with two settings or more, got one/),
-      refuses([...predicted, ...two, "--divergence", "0"], ["--alarm", "0.5"], /--alarm: expected with --divergence/),
-    ],
-    out: [changes(predicted, ["--out", "OUT"])],
-    export: [
-      changes([...problems, "--out", "OUT"], ["--export", "lm-eval"]),
-      refuses(problems, ["--export", "lm-eval"], /--export: expected together with --out/),
-    ],
-    json: [changes(predicted.slice(0, -1), ["--json"])],
-    // No result depends on these: only memory, time and what the bar counts do.
-    sequences: [],
-    chunk: [],
-  };
-
-  const pair = ["--text", text, "--json", "--b", "scheme=w_mxfp4_a_mxfp4"];
-  const tables = pair.filter((word) => word !== "--json");
-  const compare = {
-    ...computing(pair),
-    "kv-cache-dtype": formats(pair)["kv-cache-dtype"],
-    tp: formats(pair).tp,
-    model: [changes(pair, ["--model", fp8])],
-    a: [changes(pair, ["--a", "dtype=f32"])],
-    b: [changes(pair.slice(0, 3), ["--b", "kv=fp8"])],
-    text: [changes(pair.slice(2), ["--text", text])],
-    limit: [changes(pair, ["--limit", "5"])],
-    "sequence-length": [changes(pair, ["--sequence-length", "8"])],
-    alarm: [changes(pair, ["--alarm", "0.5"])],
-    "fail-above": [changes(pair, ["--fail-above", "kl=0"])],
-    calibrate: [refuses(pair, ["--calibrate", text], /--calibrate: expected a setting with static FP8 inputs/)],
-    out: [changes(pair, ["--out", "OUT"])],
-    all: [changes(tables, ["--all"]), refuses(pair, ["--all"], /--all: expected without --json/)],
-    json: [changes(tables, ["--json"])],
-  };
-
-  const looked = (added: readonly string[]) => [changes([], added, false)];
-  const inspect = {
-    model: looked(["--model", fp8]),
-    scheme: looked(["--scheme", "w_mxfp4_a_mxfp4"]),
-    dtype: looked(["--dtype", "f32"]),
-    "fp8-scales": [
-      changes(["--model", fp8], ["--fp8-scales", "own"], false),
-      refuses([], ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/),
-    ],
-    "kv-cache-dtype": looked(["--kv-cache-dtype", "fp8"]),
-    tp: looked(["--tp", "2"]),
-    ep: looked(["--ep", "2"]),
-    json: looked(["--json"]),
-  };
-
-  const made = ["--scheme", "w_mxfp4_a_mxfp4", "--out", "OUT/m"];
-  const measured = ["--scheme", "fp8", "--out", "OUT/m", "--calibrate", text];
-  const without = (name: string) => new RegExp(`--${name}: expected with --calibrate`);
-  const quantize = {
-    model: [changes(made, ["--model", fp8])],
-    scheme: [changes(["--out", "OUT/m"], ["--scheme", "w_mxfp6_e2m3"])],
-    layers: [changes(made, ["--layers", "0=w_mxfp6_e2m3"])],
-    attention: [changes(made, ["--attention", "ptpc_fp8"])],
-    "kv-cache-dtype": [changes(made, ["--kv-cache-dtype", "fp8"])],
-    calibrate: [
-      changes(["--scheme", "fp8", "--out", "OUT/m"], ["--calibrate", text]),
-      refuses(made, ["--calibrate", text], /--calibrate: expected with static FP8 inputs or an FP8 cache, got neither/),
-    ],
-    "calibrate-tokens": [
-      changes(measured, ["--calibrate-tokens", "5"]),
-      refuses(made, ["--calibrate-tokens", "5"], without("calibrate-tokens")),
-    ],
-    out: [changes(made.slice(0, 2), ["--out", "OUT/m"])],
-    "shard-size": [changes(made, ["--shard-size", "4MB"])],
-    threads: [refuses(made, ["--threads", "1"], without("threads"))],
-    weights: [refuses(made, ["--weights", "read"], without("weights"))],
-  };
-
-  const devices = {
-    "hip-library": looked(["--hip-library", "/nowhere/libamdhip64.so"]),
-    json: looked(["--json"]),
-  };
-  return { generate, logits, eval: evaluate, compare, inspect, quantize, devices };
-}
+import { Files, trials } from "./option_trials.ts";
 
 /** Paths and contents below a directory. */
 function contents(path: string): string[] {
@@ -240,11 +21,19 @@ function contents(path: string): string[] {
 /** A command line that writes into a directory. */
 const inside = (path: string, args: readonly string[]) => args.map((word) => word.replace("OUT", path));
 
+/** What a benchmark measured, without the figures, which are others every time. */
+function subjects(json: string): string {
+  if (json === "") return json;
+  const { computed, figures } = JSON.parse(json) as { computed: unknown; figures: { subject: unknown }[] };
+  return JSON.stringify([computed, figures.map(({ subject }) => subject)]);
+}
+
 /** What a command line leaves: exit code, output without times, files. */
 async function traces(command: string, args: readonly string[]): Promise<string> {
   using out = new TemporaryDirectory();
   const { code, stdout, stderr } = await inProcess([command, ...inside(out.path, args)]);
-  const written = `${code}\n${stdout}\n${stderr}\n${contents(out.path).join("\n")}`;
+  const said = command === "bench" && args.includes("--json") ? subjects(stdout) : stdout;
+  const written = `${code}\n${said}\n${stderr}\n${contents(out.path).join("\n")}`;
   return written.replaceAll(out.path, "OUT").replaceAll(/("\w+(?:_ms|per_second)": )[\d.]+/g, "$1 TIME");
 }
 
@@ -259,6 +48,7 @@ Deno.test("every option of every command is tried", async () => {
 for (const command of COMMANDS.keys()) {
   Deno.test(`mxoss ${command}: every option changes what is written, or is refused`, async () => {
     using files = new Files();
+    const known = new Map<string, string>();
     for (const [name, list] of Object.entries(trials(files)[command]!)) {
       for (const { base, added, computes, refused } of list) {
         if (computes && !SOAK) continue;
@@ -269,7 +59,8 @@ for (const command of COMMANDS.keys()) {
           assertEquals([code, stdout], [2, ""], line);
           continue;
         }
-        const without = await traces(command, base);
+        const key = JSON.stringify(base), without = known.get(key) ?? await traces(command, base);
+        known.set(key, without);
         assert(without !== await traces(command, [...base, ...added]), `${line}: --${name} changes nothing`);
       }
     }
