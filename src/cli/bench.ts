@@ -40,7 +40,10 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
   const machine = machineFacts(), found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
   using interrupt = new Interrupt();
   const ended = await interrupt.race(measured(request, found));
-  if (found.computed === null) return EXIT_INTERRUPTED;
+  if (found.computed === null) {
+    if (ended === INTERRUPTED) return EXIT_INTERRUPTED;
+    throw UsageError.of("wrong_value", { option: "seconds" }, "time enough to measure at least one figure", seconds);
+  }
   const interrupted = ended === INTERRUPTED, { computed, limits, figures, skipped } = found;
   const results: BenchResults = {
     ...{ schema: BENCH_SCHEMA, version: BENCH_VERSION, mxoss: VERSION },

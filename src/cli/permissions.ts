@@ -37,7 +37,7 @@ export interface Needs {
 
 /** Whether a way to compute calls libraries: libc to map weight files, or a GPU's. */
 export function callsLibraries({ backend, weights }: Pick<Choices, "backend" | "weights">): boolean {
-  return backend === "emulate" ? weights !== "read" : backend !== "reference";
+  return backend === "emulate" ? weights !== "read" : backend === "hip" || backend === "cuda";
 }
 
 /** The privileges that a command line needs; null where only a help text or the version is printed. */

@@ -1,4 +1,5 @@
 /** What the main thread and the rank workers say to each other. */
+import type { ProcessorBackend } from "./open_backend.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { Mistake } from "../errors.ts";
 import type { Text } from "../words.ts";
@@ -10,7 +11,7 @@ import type { SharedCommunication } from "./communicator.ts";
 
 /** How a rank computes. */
 export interface RankBackend {
-  readonly name: "emulate" | "reference";
+  readonly name: ProcessorBackend;
   readonly threads: number;
   readonly weights: "auto" | "map" | "read";
 }

@@ -6,6 +6,7 @@ import type { Backend } from "../model/backend.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { GptOss, type TensorName } from "../model/gpt_oss.ts";
 import { abort, DraggedError, SharedCommunicator } from "./communicator.ts";
+import { openOnProcessor } from "./open_backend.ts";
 import type { RankCommand, RankReply, RankSetup } from "./messages.ts";
 
 const scope = self as unknown as {
@@ -99,11 +100,6 @@ async function open({ request, ranges, backend, communication, available }: Rank
     },
     onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
   };
-  if (backend.name === "reference") {
-    const { openReference } = await import("../backends/reference/open.ts");
-    return await openReference(full, available ?? undefined);
-  }
-  const { openEmulate } = await import("../backends/emulate/open.ts");
-  const { threads, weights } = backend;
-  return await openEmulate(full, { threads, weights, ...(available === null ? {} : { available }) });
+  const { name, threads, weights } = backend;
+  return await openOnProcessor(name, full, { threads, weights, available: available ?? undefined });
 }

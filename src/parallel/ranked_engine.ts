@@ -1,4 +1,5 @@
 /** An engine whose graph runs on several ranks, each a worker thread with its part of the weights. */
+import type { ProcessorBackend } from "./open_backend.ts";
 import { asset } from "../assets.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
@@ -16,7 +17,7 @@ import { words } from "../words.ts";
 /** What {@linkcode openRanks} needs besides the request for the whole model. */
 export interface RanksOptions {
   readonly sizes: ParallelSizes;
-  readonly backend: "emulate" | "reference";
+  readonly backend: ProcessorBackend;
   /** Threads of all ranks together. */
   readonly threads: number;
   readonly weights: "auto" | "map" | "read";

@@ -1,5 +1,6 @@
 /** From a planned setting to a session that computes. */
-import type { Backend, OpenRequest } from "../model/backend.ts";
+import { openOnProcessor } from "../parallel/open_backend.ts";
+import type { OpenRequest } from "../model/backend.ts";
 import { withMadeScales } from "../conversion/made_files.ts";
 import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
@@ -50,7 +51,9 @@ async function openEngine(request: OpenRequest<TensorName>, setting: Setting): P
   refuseRanks(setting);
   if (backend === "hip" || backend === "cuda") return await openGpuEngine(backend, request, setting);
   if (tp === 1 && ep === 1) {
-    return new LocalEngine(new GptOss(await open(backend, request, setting), request.config), request.config.vocab);
+    const { threads, weights = "auto" } = setting;
+    const opened = await openOnProcessor(backend, request, { threads, weights });
+    return new LocalEngine(new GptOss(opened, request.config), request.config.vocab);
   }
   const { openRanks } = await import("../parallel/ranked_engine.ts");
   return await openRanks(request, {
@@ -71,22 +74,4 @@ async function openGpuEngine(
   const { GpuEngine } = await import("../backends/gpu/engine.ts");
   const backend = await openGpu(request, openGpuLibrary(kind, hipLibrary), device === undefined ? {} : { device });
   return new GpuEngine(backend, request.config);
-}
-
-/** Backends are imported when they are chosen: a run pays only for its own. */
-async function open(
-  backend: "emulate" | "reference",
-  request: OpenRequest<TensorName>,
-  { threads, weights = "auto" }: Setting,
-): Promise<Backend<TensorName>> {
-  switch (backend) {
-    case "emulate": {
-      const { openEmulate } = await import("../backends/emulate/open.ts");
-      return await openEmulate(request, { ...(threads === undefined ? {} : { threads }), weights });
-    }
-    case "reference": {
-      const { openReference } = await import("../backends/reference/open.ts");
-      return await openReference(request);
-    }
-  }
 }

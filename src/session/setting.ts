@@ -3,6 +3,7 @@
  * their options, planned, opened (see open.ts), and written down beside what it computed (see protocol.ts). Nothing
  * here prints.
  */
+import { PROCESSOR_BACKENDS } from "../parallel/open_backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { InputError } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
@@ -21,7 +22,7 @@ import { option, words } from "../words.ts";
  * assertEquals(BACKENDS[0], "emulate");
  * ```
  */
-export const BACKENDS = ["emulate", "reference", "hip", "cuda"] as const;
+export const BACKENDS = [...PROCESSOR_BACKENDS, "hip", "cuda"] as const;
 /** One of {@linkcode BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
 

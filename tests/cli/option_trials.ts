@@ -159,7 +159,7 @@ export function trials(
     chunk: [],
   };
 
-  const figures = ["--shape", "tiny", "--contexts", "none", "--batches", "none", "--seconds", "4", "--json"];
+  const figures = ["--shape", "tiny", "--contexts", "none", "--batches", "none", "--seconds", "20", "--json"];
   const prompts = [...figures, "--prefill", "8"];
   const { "fp8-scales": _rule, ...timing } = computing(prompts);
   const bench = {
@@ -182,8 +182,12 @@ export function trials(
     json: [changes(prompts.filter((word) => word !== "--json"), ["--json"])],
     out: [changes(prompts, ["--out", "OUT/x.html"])],
     force: [changes([...prompts, "--out", other], ["--force"])],
-    // How much is measured depends on it, as far as the machine's speed does.
-    seconds: [],
+    seconds: [
+      refuses([...figures.filter((word) => word !== "--seconds" && word !== "20"), "--prefill", "16"], [
+        "--seconds",
+        "1e-6",
+      ], /--seconds: expected time enough/),
+    ],
   };
 
   const pair = ["--text", text, "--json", "--b", "scheme=w_mxfp4_a_mxfp4"];
