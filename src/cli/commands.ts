@@ -80,6 +80,14 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     }),
   ],
   [
+    "report",
+    command(false, {
+      spec: async () => (await import("./report_options.ts")).REPORT,
+      needs: ({ out }) => ({ libraries: false, out }),
+      run: async (parsed) => await (await import("./report.ts")).reportCommand(parsed),
+    }),
+  ],
+  [
     "inspect",
     command(false, {
       spec: async () => (await import("./inspect_options.ts")).INSPECT,

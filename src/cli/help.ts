@@ -31,7 +31,9 @@ export function programHelp(commands: readonly CommandSpec[]): string {
 /** Help of one command. */
 export function commandHelp(command: CommandSpec): string {
   const { name, summary, positional, options, notes } = command;
-  const usage = `usage: mxoss ${name} [OPTIONS]${positional === null ? "" : ` [${positional.name}]`}`;
+  const usage = `usage: mxoss ${name} [OPTIONS]${
+    positional === null ? "" : ` [${positional.name}${positional.many ? " ..." : ""}]`
+  }`;
   const rows = Object.entries(options).map(([name, option]) => [flag(name, option), describe(option)] as const);
   return [
     usage,

@@ -30,8 +30,8 @@ export interface CommandSpec<O extends OptionTable = OptionTable> {
   readonly name: string;
   /** One line for the program's help. */
   readonly summary: string;
-  /** The one positional argument that the command takes, or null. */
-  readonly positional: { readonly name: string; readonly help: string } | null;
+  /** The one positional argument that the command takes, or with `many` each of them; or null. */
+  readonly positional: { readonly name: string; readonly help: string; readonly many?: true } | null;
   readonly options: O;
   /** Paragraphs below the options in the command's help. */
   readonly notes: readonly string[];
@@ -41,6 +41,8 @@ export interface CommandSpec<O extends OptionTable = OptionTable> {
 export interface Parsed<O extends OptionTable> {
   readonly options: OptionValues<O>;
   readonly positional: string | undefined;
+  /** All of them, where the command takes many. */
+  readonly positionals?: readonly string[];
 }
 
 /** Declares an option that takes a value. */
@@ -127,12 +129,14 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
   if (positional !== undefined && spec.positional === null) {
     throw UsageError.of("wrong_value", { name: `mxoss ${spec.name}` }, "options only", `"${positional}"`);
   }
-  if (second !== undefined) {
+  const many = spec.positional?.many === true;
+  if (second !== undefined && !many) {
     const name = spec.positional!.name;
     throw UsageError.of("wrong_value", { name }, "one", `also "${second}" (put a ${name} of several words in quotes)`);
   }
   const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
-  return { options: Object.fromEntries(entries) as OptionValues<O>, positional };
+  const options = Object.fromEntries(entries) as OptionValues<O>;
+  return { options, positional, ...(many ? { positionals: parsed._ } : {}) };
 }
 
 /**

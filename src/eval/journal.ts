@@ -5,6 +5,7 @@
 import { openToAppend } from "../checkpoint/atomic.ts";
 import { cannotWrite } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
+import { readWhole } from "../read.ts";
 import { printableJson } from "../printable.ts";
 import { option, words } from "../words.ts";
 
@@ -119,6 +120,31 @@ export class Journal<T extends Indexed> implements Disposable {
   }
 }
 
+/**
+ * The results of a journal that nobody writes any more, by index.
+ *
+ * @param header What the results must belong to.
+ * @param read Validates an entry; throws where it is not one.
+ * @throws {InputError} if the file cannot be read, belongs to something else, or is garbled before its last line.
+ */
+export function readJournal<T extends Indexed>(
+  path: string,
+  header: unknown,
+  read: (value: unknown) => T,
+): ReadonlyMap<number, T> {
+  const { lines } = wholeLines(readWhole(path, MAX_BYTES), path);
+  if (lines[0] !== printableJson(header)) {
+    const found = difference(lines[0] ?? "{}", header);
+    throw InputError.saying("wrong_value", { file: path }, `is not of the results.json beside it (${found})`);
+  }
+  const entries = new Map<number, T>();
+  lines.slice(1).forEach((line, i) => {
+    const entry = parseEntry(line, `${path}:${i + 2}`, read);
+    if (!entries.has(entry.index)) entries.set(entry.index, entry);
+  });
+  return entries;
+}
+
 /** Whether this process has the file for itself; where the file system knows no locks, that is taken for granted. */
 function lock(file: Deno.FsFile): boolean {
   try {
@@ -170,17 +196,31 @@ function difference(line: string, header: unknown): string {
   }
 }
 
-/** The first field in which two JSON values differ, in words; null where none does. */
-export function firstDifference(old: unknown, now: unknown, name = ""): string | null {
+/** A field of two JSON values in which they differ, with its values in words. */
+export interface Difference {
+  /** Keys joined by points. */
+  readonly field: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** The first field in which two JSON values differ; null where none does. */
+export function findDifference(old: unknown, now: unknown, field = ""): Difference | null {
   if (isRecord(old) && isRecord(now)) {
     for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
-      const found = firstDifference(old[key], now[key], name === "" ? key : `${name}.${key}`);
+      const found = findDifference(old[key], now[key], field === "" ? key : `${field}.${key}`);
       if (found !== null) return found;
     }
     return null;
   }
   const [before, after] = [JSON.stringify(old) ?? "nothing", JSON.stringify(now) ?? "nothing"];
-  return before === after ? null : `${name} was ${short(before)}, is ${short(after)}`;
+  return before === after ? null : { field, before: short(before), after: short(after) };
+}
+
+/** {@linkcode findDifference} in words. */
+export function firstDifference(old: unknown, now: unknown): string | null {
+  const found = findDifference(old, now);
+  return found === null ? null : `${found.field} was ${found.before}, is ${found.after}`;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -236,9 +236,21 @@ const Pair = z.strictObject({
   detectable: share("smallest true difference that so many problems show with 80% power"),
 });
 
+/** A cell's place on the axes of its matrix. */
+const AskedCell = z.strictObject({
+  model: z.string().nullable().describe("what its model is called beside the others; null where there is one only"),
+  scheme: z.string().nullable().describe("quantization scheme; null: as the checkpoint is stored"),
+  kv_cache_dtype: z.enum(["auto", "bf16", "fp8"]).describe("number format of cached keys and values"),
+  tp: count("ranks that share heads, vocabulary and expert columns"),
+  ep: count("groups of ranks that share the experts"),
+}).describe("what was asked for on each axis of the matrix");
+/** A cell's place on the axes of its matrix. */
+export type AskedCell = z.infer<typeof AskedCell>;
+
 const cell = {
   key: text("name of the cell in file names"),
   label: text("what tells it from the others"),
+  asked: AskedCell,
   protocol: SettingProtocol,
   cost: SettingCost,
 };

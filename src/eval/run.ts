@@ -86,11 +86,11 @@ export async function runTask<
   };
   const runs = cells.map((cell): CellRun<Entry> => ({ cell, store: open(cell) }));
 
-  const compute = async (): Promise<AnsweredCell<Entry>[]> => {
+  const compute = async (): Promise<AnsweredCell<Entry, RunCell>[]> => {
     for (const run of runs) await answerCell(task, work, run, options);
     return runs.map(({ cell, store }) => ({ cell, entries: work.indices.map((index) => store.entries.get(index)!) }));
   };
-  const compare = async ([first, ...others]: readonly AnsweredCell<Entry>[]) => {
+  const compare = async ([first, ...others]: readonly AnsweredCell<Entry, RunCell>[]) => {
     const divergences: Common["divergences"] = [];
     for (const { cell: other } of options.divergence === 0 ? [] : others) {
       const { header: compared, make } = task.compared(work, first!.entries, options.divergence);
@@ -125,17 +125,22 @@ export async function runTask<
   }
   for (const { setting } of cells) refuseChanged(setting.checkpoint.identity);
   const { answered, divergences } = done;
-  const results = task.summarize(work, answered, { mxoss: options.mxoss, bandwidth: options.bandwidth, divergences });
+  const results = task.summarize(work.protocol, answered, {
+    mxoss: options.mxoss,
+    bandwidth: options.bandwidth,
+    divergences,
+  });
   const text = resultsText(task.results, results);
   if (out !== null) {
     writeWhole(`${out}/results.json`, text);
-    for await (const [name, content] of task.files(work, answered, results)) writeWhole(`${out}/${name}`, content);
+    writeWhole(`${out}/report.html`, await task.page(results));
+    for (const [name, content] of task.files(work, answered)) writeWhole(`${out}/${name}`, content);
   }
   return { kind: "done", results, text };
 }
 
 /** The first line of a cell's journal. Neither threads nor the path of the model change an answer. */
-function journalHeader(name: string, identity: Readonly<Record<string, unknown>>, setting: SettingProtocol) {
+export function journalHeader(name: string, identity: Readonly<Record<string, unknown>>, setting: SettingProtocol) {
   const { threads: _, model: _model, ...numbers } = setting;
   return { schema: `mxoss.${name}`, version: SCHEMA_VERSION, ...identity, setting: numbers };
 }

@@ -10,7 +10,7 @@ import { CompareResults, Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from 
 const INTRODUCTION = `<!-- deno-fmt-ignore-file -->
 # results.json
 
-\`mxoss eval\` and \`mxoss compare\` write \`results.json\` into the directory that \`--out\` names,
+\`mxoss eval\`, \`mxoss compare\` and \`mxoss report\` write \`results.json\` into the directory that \`--out\` names,
 beside \`report.html\`. This page is made from the schemas that every file is checked against before it is written
 (\`src/eval/results_schema.ts\`), version ${SCHEMA_VERSION}. The version grows when a field changes its meaning or goes
 away; new fields may come at any time.

@@ -4,23 +4,69 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Room } from "../session/open.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import type { Session } from "../session/session.ts";
-import type { CellName } from "./matrix.ts";
+import { type Cell, cellKey, cellLabel, type CellName, cellName } from "./matrix.ts";
 import type { Indexed } from "./journal.ts";
 import type { Bandwidth } from "./cost.ts";
-import type { DivergenceResult, SettingCost, SettingProtocol } from "./results_schema.ts";
+import type { AskedCell, DivergenceResult, SettingCost, SettingProtocol } from "./results_schema.ts";
 
-/** One cell of the matrix, its number formats decided. */
-export interface RunCell {
+/** A cell of the matrix, as results have it. */
+export interface CellHead extends CellFacts {
   /** Its name in files and results. */
   readonly key: string;
   /** What people call it beside the others, part by part. */
   readonly name: CellName;
   /** The same in words. */
   readonly label: string;
+}
+
+/** What a cell is by itself. */
+export interface CellFacts {
+  /** Its place on the axes. */
+  readonly asked: Cell;
   /** What goes with every number of it. */
   readonly protocol: SettingProtocol;
   readonly cost: SettingCost;
+}
+
+/** A cell whose number formats are decided, so that it can be computed. */
+export interface RunCell extends CellHead {
   readonly setting: PlannedSetting;
+}
+
+/** Names of cells, each beside the others. */
+export function headsOf<Facts extends CellFacts>(cells: readonly Facts[]): (Facts & CellHead)[] {
+  const among = cells.map(({ asked }) => asked);
+  const schemes = new Map(cells.map(({ asked, protocol: { scheme } }) => [asked, scheme]));
+  return cells.map((facts) => {
+    const name = cellName(facts.asked, among, (cell) => schemes.get(cell)!);
+    return { ...facts, key: cellKey(facts.asked), name, label: cellLabel(name) };
+  });
+}
+
+/** What every results file says of a cell. */
+export interface CellResult {
+  readonly key: string;
+  readonly label: string;
+  readonly asked: AskedCell;
+  readonly protocol: SettingProtocol;
+  readonly cost: SettingCost;
+}
+
+/** What results say of a cell besides its measures. */
+export function cellResult({ key, label, asked, protocol, cost }: CellHead): CellResult {
+  const { kvCacheDtype: kv_cache_dtype, model, scheme, tp, ep } = asked;
+  return { key, label, asked: { model, scheme, kv_cache_dtype, tp, ep }, protocol, cost };
+}
+
+/** A cell's place on the axes, from its results. */
+export function askedOf({ asked: { kv_cache_dtype: kvCacheDtype, ...asked } }: CellResult): Cell {
+  return { ...asked, kvCacheDtype };
+}
+
+/** What the cells of results are called, part by part. */
+export function namesOf({ cells }: { readonly cells: readonly CellResult[] }): CellName[] {
+  const facts = cells.map((cell) => ({ asked: askedOf(cell), protocol: cell.protocol, cost: cell.cost }));
+  return headsOf(facts).map(({ name }) => name);
 }
 
 /** What a task asks of every cell, the same of all. */
@@ -37,8 +83,8 @@ export interface Store<Entry> {
 }
 
 /** A cell and what it answered, in the order in which it was asked. */
-export interface AnsweredCell<Entry> {
-  readonly cell: RunCell;
+export interface AnsweredCell<Entry, Head extends CellHead = CellHead> {
+  readonly cell: Head;
   readonly entries: readonly Entry[];
 }
 
@@ -105,11 +151,11 @@ export interface Task<
   /** The first `count` sequences to compare cells on, given the first cell's answers. */
   compared(work: Work, first: readonly Entry[], count: number): ComparedSequences;
   /** The results; the first cell is the one that the others are compared with. */
-  summarize(work: Work, cells: readonly AnsweredCell<Entry>[], common: Common): Results;
-  /** Files beside results.json, by name: the report, and what was asked for besides. */
-  files(
-    work: Work,
-    cells: readonly AnsweredCell<Entry>[],
-    results: Results,
-  ): AsyncIterable<readonly [name: string, text: string]>;
+  summarize(protocol: Results["protocol"], cells: readonly AnsweredCell<Entry>[], common: Common): Results;
+  /** Entries that a finished cell has. */
+  asked(protocol: Results["protocol"]): number;
+  /** The report of the results, as HTML. */
+  page(results: Results): Promise<string>;
+  /** Files that were asked for beside results.json and the report, by name. */
+  files(work: Work, cells: readonly AnsweredCell<Entry>[]): Iterable<readonly [name: string, text: string]>;
 }

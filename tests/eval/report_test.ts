@@ -210,6 +210,7 @@ function gsm8k(cells: number, problems: number): Gsm8kResults {
     cells: keys.map((key) => ({
       key,
       label: key,
+      asked: { model: null, scheme: null, kv_cache_dtype: "auto", tp: 1, ep: 1 },
       protocol: setting,
       cost: COST,
       filters: { "strict-match": filter, "flexible-extract": filter },
@@ -326,6 +327,7 @@ Deno.test("perplexityReport() draws a page, also of what is not finite", async (
     cells: ["a", "b"].map((key, i) => ({
       key,
       label: key,
+      asked: { model: null, scheme: null, kv_cache_dtype: "auto", tp: 1, ep: 1 },
       protocol: setting,
       cost: COST,
       predicted: 3,

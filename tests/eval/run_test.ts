@@ -23,7 +23,8 @@ const work = PERPLEXITY.prepare({
 const setting = planSetting({ checkpoint, ...DEFAULTS });
 const name = { scheme: "w_mxfp4", kvCacheDtype: null, tp: null, ep: null, model: null };
 const protocol = await fullProtocolOf(setting);
-const cell: RunCell = { key: "cell", name, label: "w_mxfp4", protocol, cost: costOf(setting), setting };
+const asked = { model: null, scheme: null, kvCacheDtype: "auto", tp: 1, ep: 1 } as const;
+const cell: RunCell = { key: "cell", asked, name, label: "w_mxfp4", protocol, cost: costOf(setting), setting };
 const session = { close: () => Promise.resolve() } as unknown as Session;
 
 /** Runs; `answer` is asked for what the store lacks. */

@@ -25,14 +25,14 @@ export function makeDirectory(path: string): void {
 }
 
 /** Names of the three schemas, as people know the commands. */
-const COMMANDS: Readonly<Record<string, string>> = {
+export const COMMANDS_OF_SCHEMAS: Readonly<Record<string, string>> = {
   "mxoss.eval.gsm8k": "mxoss eval gsm8k",
   "mxoss.eval.perplexity": "mxoss eval perplexity",
   "mxoss.compare": "mxoss compare",
 };
 
 /** Largest results.json that is read back, in bytes. */
-const MAX_RESULTS_BYTES = 128 * 1024 * 1024;
+export const MAX_RESULTS_BYTES = 128 * 1024 * 1024;
 
 /** Results of one kind: what their protocol looks like, and by which part of it two of them belong together. */
 export interface ResultsKind<Protocol> {
@@ -59,12 +59,12 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
   try {
     const results = Head.parse(JSON.parse(new TextDecoder().decode(readWhole(path, MAX_RESULTS_BYTES))));
     if (results.schema !== schema) {
-      const got = COMMANDS[results.schema];
+      const got = COMMANDS_OF_SCHEMAS[results.schema];
       const what = got === undefined ? "another file" : `those of ${got}`;
       throw UsageError.of(
         "wrong_value",
         { file: path },
-        `results of ${COMMANDS[schema]}`,
+        `results of ${COMMANDS_OF_SCHEMAS[schema]}`,
         `${what}; choose another --out`,
       );
     }
@@ -74,7 +74,7 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
     throw UsageError.of(
       "wrong_value",
       { file: path },
-      `results of ${COMMANDS[schema]}`,
+      `results of ${COMMANDS_OF_SCHEMAS[schema]}`,
       "another file; choose another --out",
     );
   }

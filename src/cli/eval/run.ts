@@ -4,9 +4,9 @@ import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
-import { cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
+import type { CellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
-import type { Asked, ResultsHead, RunCell, Task } from "../../eval/task.ts";
+import { type Asked, headsOf, type ResultsHead, type RunCell, type Task } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
@@ -70,22 +70,11 @@ export async function runEval<
 
 /** The cells of the matrix, with all that can be known of them before a weight is loaded. */
 async function openCells(models: readonly NamedModel[], options: EvalOptions): Promise<RunCell[]> {
-  const matrix = matrixOf(models, options);
-  const settings = await settingsOf(matrix, models, options);
-  const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
-  const cells: RunCell[] = [];
-  for (const [i, setting] of settings.entries()) {
-    const name = cellName(matrix[i]!, matrix, (cell) => schemes.get(cell)!);
-    cells.push({
-      key: cellKey(matrix[i]!),
-      name,
-      label: cellLabel(name),
-      protocol: await hashedProtocol(setting),
-      cost: costOf(setting),
-      setting,
-    });
+  const matrix = matrixOf(models, options), cells: Omit<RunCell, "key" | "name" | "label">[] = [];
+  for (const [i, setting] of (await settingsOf(matrix, models, options)).entries()) {
+    cells.push({ asked: matrix[i]!, protocol: await hashedProtocol(setting), cost: costOf(setting), setting });
   }
-  return cells;
+  return headsOf(cells);
 }
 
 /**

@@ -25,10 +25,11 @@ export function costPlot({ Plot, draw }: Artist, settings: readonly PlottedCost[
   const axis = decades(positive.length === 0 ? [LEAST_KL, 1] : positive),
     [bottom, top] = axis.domain as [number, number];
   const front = onFront(settings), at = (kl: number) => Math.min(top, Math.max(bottom, kl));
+  const [unit, size] = known.some(({ cost }) => cost.weight_bytes >= 1e9) ? ["GB", 1e9] as const : ["MB", 1e6] as const;
   const points = known.map((setting) => {
     const { low, high } = intervalOf(setting);
     const { label, cost: { weight_bytes: bytes }, kl } = setting;
-    return { label, bytes: bytes / 1e9, size: sizeText(bytes), kl: at(kl!), exact: kl!, low: at(low), high: at(high) };
+    return { label, bytes: bytes / size, size: sizeText(bytes), kl: at(kl!), exact: kl!, low: at(low), high: at(high) };
   });
   const best = points.filter((_, i) => front.has(known[i]!)).sort((a, b) => a.bytes - b.bytes || b.kl - a.kl);
   const sizes = points.map(({ bytes }) => bytes), [least, most] = [Math.min(...sizes), Math.max(...sizes)];
@@ -38,7 +39,7 @@ export function costPlot({ Plot, draw }: Artist, settings: readonly PlottedCost[
     height: 420,
     marginLeft: 70,
     marginRight: 30,
-    x: { label: "weights, GB", domain: [least - room, most + 2 * room], grid: true },
+    x: { label: `weights, ${unit}`, domain: [least - room, most + 2 * room], grid: true },
     y: { type: "log", label: "mean KL from the first setting, nats", grid: true, ...axis },
     marks: [
       Plot.line(best, { x: "bytes", y: "kl", stroke: "var(--soft)", strokeDasharray: "4 4", curve: "step-after" }),

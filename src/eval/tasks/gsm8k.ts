@@ -11,7 +11,16 @@ import { lmEvalSamples } from "../lm_eval.ts";
 import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
 import { reliabilityBins } from "../reliability.ts";
 import { Gsm8kResults, SCHEMA_VERSION } from "../results_schema.ts";
-import type { AnsweredCell, Asked, Common, OnProgress, Store, Task } from "../task.ts";
+import {
+  type AnsweredCell,
+  type Asked,
+  cellResult,
+  type Common,
+  namesOf,
+  type OnProgress,
+  type Store,
+  type Task,
+} from "../task.ts";
 import type { Session } from "../../session/session.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
 
@@ -64,6 +73,8 @@ export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
     };
   },
   summarize,
+  asked: ({ data }) => data.asked,
+  page: async (results) => (await import("../report/gsm8k_page.ts")).gsm8kReport(results, namesOf(results)),
   files,
 };
 
@@ -124,7 +135,7 @@ async function answer({ questions }: Gsm8kWork, session: Session, store: Store<A
   });
 }
 
-function summarize({ protocol }: Gsm8kWork, cells: readonly AnsweredCell<Answer>[], common: Common): Gsm8kResults {
+function summarize(protocol: Protocol, cells: readonly AnsweredCell<Answer>[], common: Common): Gsm8kResults {
   const [first, ...others] = cells;
   const pairs = FILTERS.map((filter) => compareWithFirst(first!.entries, others.map(({ entries }) => entries), filter));
   return {
@@ -133,7 +144,7 @@ function summarize({ protocol }: Gsm8kWork, cells: readonly AnsweredCell<Answer>
     mxoss: common.mxoss,
     protocol,
     bandwidth: common.bandwidth,
-    cells: cells.map(cellResult),
+    cells: cells.map(answeredResult),
     comparisons: others.map(({ cell }, i) => ({
       key: cell.key,
       pairs: pairs.map((byFilter) => pairResult(byFilter[i]!)),
@@ -146,14 +157,11 @@ function pairResult({ pHolm, ...pair }: PairedComparison) {
   return { ...pair, p_holm: pHolm };
 }
 
-function cellResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8kResults["cells"][number] {
+function answeredResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8kResults["cells"][number] {
   const sum = (of: (answer: Answer) => number) => answers.reduce((total, answer) => total + of(answer), 0);
   const ends = (end: Answer["end"]) => answers.filter((answer) => answer.end === end).length;
   return {
-    key: cell.key,
-    label: cell.label,
-    protocol: cell.protocol,
-    cost: cell.cost,
+    ...cellResult(cell),
     filters: accuracies(answers),
     prompt_tokens: sum(({ promptTokens }) => promptTokens),
     generated_tokens: sum(({ generatedTokens }) => generatedTokens),
@@ -163,13 +171,10 @@ function cellResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8kResu
   };
 }
 
-async function* files(
+function* files(
   { questions, samples }: Gsm8kWork,
   cells: readonly AnsweredCell<Answer>[],
-  results: Gsm8kResults,
-): AsyncGenerator<readonly [name: string, text: string]> {
-  const { gsm8kReport } = await import("../report/gsm8k_page.ts");
-  yield ["report.html", await gsm8kReport(results, cells.map(({ cell }) => cell.name))];
+): Generator<readonly [name: string, text: string]> {
   for (const { cell, entries } of samples ? cells : []) {
     const lines = lmEvalSamples(questions, entries);
     yield [`samples_gsm8k_${cell.key}.jsonl`, lines.map((line) => `${line}\n`).join("")];

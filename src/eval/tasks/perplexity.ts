@@ -6,7 +6,16 @@ import type { Tokenizer } from "../../text/tokenizer.ts";
 import { finite } from "../divergence_result.ts";
 import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
 import { PerplexityResults, SCHEMA_VERSION } from "../results_schema.ts";
-import type { AnsweredCell, Asked, Common, OnProgress, Store, Task } from "../task.ts";
+import {
+  type AnsweredCell,
+  type Asked,
+  cellResult,
+  type Common,
+  namesOf,
+  type OnProgress,
+  type Store,
+  type Task,
+} from "../task.ts";
 
 type Protocol = PerplexityResults["protocol"];
 
@@ -44,7 +53,9 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
     make: () => sequences.slice(0, count),
   }),
   summarize,
-  files,
+  asked: ({ text: { tokens, sequence_length: length } }) => Math.ceil((tokens - 1) / length),
+  page: async (results) => (await import("../report/perplexity_page.ts")).perplexityReport(results, namesOf(results)),
+  files: () => [],
 };
 
 function prepare(request: PerplexityRequest, config: ModelConfig): PerplexityWork {
@@ -83,7 +94,7 @@ async function answer(
 }
 
 function summarize(
-  { protocol }: PerplexityWork,
+  protocol: Protocol,
   cells: readonly AnsweredCell<SequenceNll>[],
   common: Common,
 ): PerplexityResults {
@@ -97,10 +108,7 @@ function summarize(
     cells: cells.map(({ cell, entries }) => {
       const { predicted, nll, perplexity, bitsPerByte } = perplexityOf(entries, protocol.text.bytes);
       return {
-        key: cell.key,
-        label: cell.label,
-        protocol: cell.protocol,
-        cost: cell.cost,
+        ...cellResult(cell),
         predicted,
         nll: finite(nll),
         perplexity: finite(perplexity),
@@ -113,13 +121,4 @@ function summarize(
     }),
     divergences: common.divergences,
   };
-}
-
-async function* files(
-  _work: PerplexityWork,
-  cells: readonly AnsweredCell<SequenceNll>[],
-  results: PerplexityResults,
-): AsyncGenerator<readonly [name: string, text: string]> {
-  const { perplexityReport } = await import("../report/perplexity_page.ts");
-  yield ["report.html", await perplexityReport(results, cells.map(({ cell }) => cell.name))];
 }

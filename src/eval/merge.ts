@@ -1,0 +1,187 @@
+/** Runs of one task that were made apart, as the one run that would have given all their cells. */
+import type { z } from "zod";
+import { InputError } from "../errors.ts";
+import type { Bandwidth } from "./cost.ts";
+import { findDifference, type Indexed, readJournal } from "./journal.ts";
+import { type Cell, cellKey, modelNames } from "./matrix.ts";
+import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
+import { journalHeader } from "./run.ts";
+import { type AnsweredCell, askedOf, type CellResult, headsOf, type ResultsHead, type Task } from "./task.ts";
+
+/** What every results file of an evaluation has. */
+export interface MergedResults extends ResultsHead {
+  readonly mxoss: string;
+  readonly bandwidth: Bandwidth | null;
+  readonly cells: readonly CellResult[];
+  readonly divergences: readonly { readonly key: string; readonly divergence: DivergenceResult }[];
+}
+
+/** A directory with what its results.json says. */
+export interface FinishedRun<Results> {
+  readonly dir: string;
+  readonly results: Results;
+}
+
+/** A cell of one of the runs. */
+interface Found<Results> {
+  readonly run: FinishedRun<Results>;
+  readonly cell: CellResult;
+  /** Its place on the axes, with the name that its model has among all. */
+  readonly asked: Cell;
+}
+
+/**
+ * The results of all runs together; cells that several of them have count once.
+ *
+ * @param bandwidth What tokens per second are estimated for; undefined: as all runs have it.
+ * @throws {InputError} naming the field in which two runs differ that one run could not have, or a cell that is not
+ *   compared with the first.
+ */
+export function mergeRuns<Work, Entry extends Indexed, Results extends MergedResults>(
+  task: Task<
+    never,
+    Work & { readonly protocol: Results["protocol"]; readonly indices: readonly number[] },
+    Entry,
+    Results
+  >,
+  runs: readonly [FinishedRun<Results>, ...FinishedRun<Results>[]],
+  bandwidth: Bandwidth | undefined,
+): Results {
+  const [first] = runs;
+  for (const run of runs) {
+    refuseDifference(first, run, "mxoss");
+    refuseDifference(first, run, "protocol");
+    if (bandwidth === undefined) refuseDifference(first, run, "bandwidth");
+  }
+  const cells = inOrder(named(runs));
+  const [reference] = cells as [Found<Results>];
+  for (const other of cells) refuseOtherCell(reference, other);
+  const heads = headsOf(cells.map(({ asked, cell: { protocol, cost } }) => ({ asked, protocol, cost })));
+  const answered = cells.map((cell, i): AnsweredCell<Entry> => ({ cell: heads[i]!, entries: entriesOf(task, cell) }));
+  const compared = runs.every(({ results }) => results.divergences.length === 0)
+    ? []
+    : cells.slice(1).map((cell, i) => ({ key: heads[i + 1]!.key, ...divergenceOf(runs, reference, cell) }));
+  for (const { key, dir, divergence } of compared) {
+    const made = ({ tokens, sequences, alarm }: DivergenceResult) => ({ tokens, sequences, alarm });
+    refuseOther(made(compared[0]!.divergence), made(divergence), `divergences ${key}`, compared[0]!.dir, dir);
+  }
+  const divergences = compared.map(({ key, divergence }) => ({ key, divergence }));
+  return task.summarize(first.results.protocol, answered, {
+    mxoss: first.results.mxoss,
+    bandwidth: bandwidth ?? first.results.bandwidth,
+    divergences,
+  });
+}
+
+const path = (dir: string) => `${dir}/results.json`;
+
+function refuseDifference<Results extends MergedResults>(
+  first: FinishedRun<Results>,
+  { dir, results }: FinishedRun<Results>,
+  field: "mxoss" | "protocol" | "bandwidth",
+): void {
+  refuseOther(first.results[field], results[field], field, first.dir, dir);
+}
+
+/** Refuses a field of one run in which another differs. */
+function refuseOther(first: unknown, other: unknown, field: string, from: string, dir: string): void {
+  const found = findDifference(first, other, field);
+  if (found === null) return;
+  const { field: name, before, after } = found;
+  throw InputError.saying("contradiction", { file: path(dir) }, `${name} is ${after}, not ${before} as in ${from}`);
+}
+
+/** What makes a model another one. */
+const modelOf = ({ protocol: { fingerprint, weights_sha256, layout } }: CellResult) =>
+  `${fingerprint} ${weights_sha256} ${layout}`;
+
+/** All cells, each once, with the names that their models have among all. */
+function named<Results extends MergedResults>(runs: readonly FinishedRun<Results>[]): Found<Results>[] {
+  const directories = new Map<string, string>();
+  for (const { results } of runs) {
+    for (const cell of results.cells) {
+      if (!directories.has(modelOf(cell))) directories.set(modelOf(cell), cell.protocol.model);
+    }
+  }
+  const names = modelNames([...directories.values()]), models = [...directories.keys()];
+  const found = new Map<string, Found<Results>>();
+  for (const run of runs) {
+    for (const cell of run.results.cells) {
+      const asked = { ...askedOf(cell), model: names[models.indexOf(modelOf(cell))]! }, key = cellKey(asked);
+      const before = found.get(key);
+      if (before !== undefined) refuseOtherTwin(before, { run, cell, asked });
+      else found.set(key, { run, cell, asked });
+    }
+  }
+  return [...found.values()];
+}
+
+/** The order of the matrix: values of an axis in the order in which they first come up. */
+function inOrder<Results>(cells: readonly Found<Results>[]): Found<Results>[] {
+  const axes = (["model", "scheme", "kvCacheDtype", "tp", "ep"] as const).map((axis) => {
+    const values = [...new Set(cells.map(({ asked }) => asked[axis]))];
+    return ({ asked }: Found<Results>) => values.indexOf(asked[axis]);
+  });
+  return cells.toSorted((a, b) => axes.reduce((order, place) => order || place(a) - place(b), 0));
+}
+
+/** Two runs of one setting: neither threads nor the path of the model change an answer. */
+function refuseOtherTwin<Results>(a: Found<Results>, b: Found<Results>): void {
+  const numbers = ({ threads: _threads, model: _model, ...rest }: SettingProtocol) => rest;
+  const [x, y] = [numbers(a.cell.protocol), numbers(b.cell.protocol)];
+  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.dir);
+}
+
+/** Refuses what no axis of one run could vary. */
+function refuseOtherCell<Results>(a: Found<Results>, b: Found<Results>): void {
+  const fixed = ({ cell: { protocol: { backend, dtype, calibrated_on } } }: Found<Results>) => ({
+    backend,
+    dtype,
+    calibrated_on,
+  });
+  const [x, y] = [fixed(a), fixed(b)];
+  // Only some schemes need calibration.
+  if (x.calibrated_on === null || y.calibrated_on === null) x.calibrated_on = y.calibrated_on = null;
+  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.dir);
+}
+
+/** The answers of a cell, in the order in which they were asked. */
+function entriesOf<Entry extends Indexed, Results extends MergedResults>(
+  task: {
+    readonly journal: { readonly name: string; readonly entry: z.ZodType<Entry> };
+    header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
+    asked(protocol: Results["protocol"]): number;
+  },
+  { run: { dir, results }, cell: { key, protocol } }: Found<Results>,
+): Entry[] {
+  const header = journalHeader(task.journal.name, task.header(results.protocol), protocol);
+  const file = `${dir}/${task.journal.name}.${key}.jsonl`, asked = task.asked(results.protocol);
+  const entries = readJournal(file, header, (value) => task.journal.entry.parse(value));
+  const found = [...entries.values()].sort((a, b) => a.index - b.index).slice(0, asked);
+  if (found.length === asked) return found;
+  throw InputError.of("wrong_value", { file }, `${asked} answers, as results.json says`, found.length);
+}
+
+/** The comparison of a cell with the first, from a run that has both and begins with that. */
+function divergenceOf<Results extends MergedResults>(
+  runs: readonly FinishedRun<Results>[],
+  { asked, cell: first }: Found<Results>,
+  other: Found<Results>,
+): { readonly dir: string; readonly divergence: DivergenceResult } {
+  const same = (x: CellResult, y: Found<Results>["cell"]) => modelOf(x) === modelOf(y) && cellKeyOf(x) === cellKeyOf(y);
+  for (const { dir, results } of runs) {
+    if (!same(results.cells[0]!, first)) continue;
+    const key = results.cells.find((cell) => same(cell, other.cell))?.key;
+    const found = results.divergences.find((one) => one.key === key);
+    if (found !== undefined) return { dir, divergence: found.divergence };
+  }
+  throw InputError.of(
+    "missing",
+    { file: path(other.run.dir) },
+    `${cellKey(asked)} as the first setting, which ${cellKey(other.asked)} is to be compared with`,
+    other.run.results.cells[0]!.key,
+  );
+}
+
+/** A cell's place on the axes, whatever its model is called. */
+const cellKeyOf = (cell: CellResult) => cellKey({ ...askedOf(cell), model: null });

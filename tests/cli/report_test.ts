@@ -1,0 +1,109 @@
+/** `mxoss report`: runs that were made apart are the one run that would have given all their settings. */
+import { PerplexityResults } from "../../src/eval/results_schema.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { writeTiny } from "../model/tiny_layouts.ts";
+import { refused as run } from "./in_process.ts";
+import { TINY } from "./program.ts";
+
+const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many do they have?<|end|>";
+const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+
+const contents = (dir: string) =>
+  ["results.json", "report.html"].map((name) => Deno.readTextFileSync(`${dir}/${name}`));
+
+async function done(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(args);
+  assertEquals(code, 0, stderr);
+  return stdout;
+}
+
+Deno.test("report of runs made apart is what one run gives, and others are refused by field", async () => {
+  using dir = new TemporaryDirectory();
+  const at = (name: string) => `${dir.path}/${name}`;
+  Deno.writeTextFileSync(at("text.txt"), TEXT);
+  const evaluate = (out: string, schemes: string, ...more: string[]) => {
+    const args = ["--text", at("text.txt"), "--threads", "1", "--divergence", "1", "--sequence-length", "12"];
+    return done(["eval", "perplexity", ...args, "--limit", "20", "--scheme", schemes, "--out", at(out), ...more]);
+  };
+  const printed = await evaluate("one", "w_mxfp4,w_mxfp4_a_mxfp4,ptpc_fp8", "--bandwidth", "h100");
+  await evaluate("a", "w_mxfp4,ptpc_fp8");
+  await evaluate("c", "w_mxfp4,w_mxfp4_a_mxfp4");
+  const report = (...args: string[]) => done(["report", ...args, "--bandwidth", "h100", "--out", at("merged")]);
+  assertEquals(await report(at("c"), at("a")), printed);
+  assertEquals(contents(at("merged")), contents(at("one")));
+  // Of one that has all, and of one again.
+  assertEquals(await report(at("one")), printed);
+  assertEquals(await report(`${at("c")}/`, at("c"), at("a")), printed);
+
+  const refusal = async (line: RegExp, ...dirs: string[]) => {
+    const { code, stderr } = await run(["report", ...dirs]);
+    assertEquals(code, 2, stderr);
+    assertMatch(stderr, line);
+  };
+  await refusal(/one\/results\.json: bandwidth is .*h100.*, not null as in .*a\n$/, at("a"), at("one"));
+  /** A copy of a run with another results.json. */
+  const changed = (change: (results: PerplexityResults) => unknown) => {
+    for (const { name } of Deno.readDirSync(at("a"))) {
+      Deno.mkdirSync(at("other"), { recursive: true }), Deno.copyFileSync(at(`a/${name}`), at(`other/${name}`));
+    }
+    const results = PerplexityResults.parse(JSON.parse(Deno.readTextFileSync(at("a/results.json"))));
+    change(results);
+    Deno.writeTextFileSync(at("other/results.json"), JSON.stringify(results));
+    return [at("a"), at("other")];
+  };
+  await refusal(
+    /other\/results\.json: protocol\.text\.tokens is 12, not 20 as in .*a\n/,
+    ...changed((r) => r.protocol.text.tokens = 12),
+  );
+  await refusal(/mxoss is "9", not ".*" as in/, ...changed((r) => r.mxoss = "9"));
+  const f32 = changed(({ cells }) => cells.forEach(({ protocol }) => protocol.dtype = "f32"));
+  await refusal(/cells w_mxfp4\.kv-auto\.tp1: protocol\.dtype is "f32", not "bf16" as in/, ...f32);
+  const hip = changed(({ cells }) => cells.forEach((cell) => (cell.asked.tp = 2, cell.protocol.backend = "hip")));
+  await refusal(/cells w_mxfp4\.kv-auto\.tp1: protocol\.backend is "hip", not "emulate" as in/, ...hip);
+  const alone = changed((r) => (r.cells.splice(0, 1), r.cells[0]!.asked.tp = 2, r.divergences.splice(0)));
+  await refusal(/other.*expected w_mxfp4\.kv-auto\.tp1 as the first setting, which ptpc_fp8\.kv-auto\.tp2/, ...alone);
+  const alarm = changed((r) => (r.cells[1]!.asked.tp = 2, r.divergences[0]!.divergence.alarm = 0.5));
+  await refusal(/divergences ptpc_fp8\.kv-auto\.tp2\.alarm is 0\.5, not 0\.01 as in/, ...alarm);
+  Deno.writeTextFileSync(at("c/nll.w_mxfp4_a_mxfp4.kv-auto.tp1.jsonl"), "{}\n");
+  await refusal(/tp1\.jsonl: is not of the results\.json beside it/, at("a"), at("c"));
+  await refusal(/none\/results\.json: no such file/, at("none"));
+  await refusal(/DIR: expected a directory of results, got none/);
+});
+
+Deno.test("report joins models and problems that share no first setting, where nothing was compared", async () => {
+  using dir = new TemporaryDirectory(), plain = new TemporaryDirectory();
+  writeTiny(plain, "hf_bf16");
+  const args = [
+    "gsm8k",
+    "--data",
+    PROBLEMS,
+    "--limit",
+    "2",
+    "--max-tokens",
+    "6",
+    "--threads",
+    "1",
+    "--divergence",
+    "0",
+  ];
+  const evaluate = (out: string, ...more: string[]) => done(["eval", ...args, "--out", `${dir.path}/${out}`, ...more]);
+  const printed = await evaluate("one", "--model", TINY, "--model", plain.path);
+  await evaluate("a", "--model", TINY);
+  await evaluate("b", "--model", plain.path);
+  const merged = ["report", `${dir.path}/a`, `${dir.path}/b`, "--out", `${dir.path}/merged`];
+  assertEquals(await done(merged), printed);
+  assertEquals(contents(`${dir.path}/merged`), contents(`${dir.path}/one`));
+  assert(printed.includes("tiny-gpt-oss, w_mxfp4"));
+});
+
+Deno.test("report shows a comparison again, and refuses to join two", async () => {
+  using dir = new TemporaryDirectory();
+  Deno.writeTextFileSync(`${dir.path}/text.txt`, TEXT);
+  const out = `${dir.path}/out`;
+  const args = ["--text", `${dir.path}/text.txt`, "--limit", "12", "--threads", "1", "--b", "kv=fp8", "--out", out];
+  const printed = await done(["compare", ...args]);
+  assertEquals(await done(["report", out]), printed);
+  const { stderr } = await run(["report", out, out]);
+  assertMatch(stderr, /DIR: expected one of mxoss compare, which compares two settings/);
+});
