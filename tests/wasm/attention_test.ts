@@ -21,14 +21,16 @@ interface Case {
   readonly positions: readonly number[];
   readonly sinks?: NumberFormat;
   readonly round?: boolean;
+  /** Heads of a unit. */
+  readonly together?: number;
 }
 
-const HEADS = 6, KV_HEADS = 2, SLOTS = 2;
+const HEADS = 12, KV_HEADS = 2, SLOTS = 2;
 /** Every remainder by 8, which is that of a head behind its last whole vectors; below, at and above a block of 32. */
 const HEAD_DIMS = [1, 2, 3, 4, 5, 6, 7, 20, 30, 31, 33, 34, 64, 66, 103, 104, 130];
 
 /** Attention of some tokens over caches of random numbers, by the kernel and by its twin. */
-function run({ cache, headDim, window, capacity, positions, sinks = "bf16", round = false }: Case) {
+function run({ cache, headDim, window, capacity, positions, sinks = "bf16", round = false, together = 1 }: Case) {
   const machine = new Machine();
   const { word, size, read } = CACHES[cache];
   const fp8 = cache === "fp8";
@@ -54,11 +56,11 @@ function run({ cache, headDim, window, capacity, positions, sinks = "bf16", roun
       ...[slotStride, headStride, capacity, window, HEADS, KV_HEADS, headDim],
       ...[machine.integers(slots).address, machine.integers(positions).address],
       ...[machine.bytes(sinkBytes, 1).address, NUMBER_FORMATS[sinks]],
-      ...[new F32(kScale), new F32(vScale), new F32(scale), +round],
+      ...[new F32(kScale), new F32(vScale), new F32(scale), +round, together],
     ],
-    positions.length * HEADS,
+    positions.length * HEADS / together,
     [out],
-    4 * capacity,
+    4 * together * Math.ceil(capacity / 4) * 4,
   );
   const expected = positions.flatMap((p, t) =>
     Array.from({ length: HEADS }, (_, h) => {
@@ -95,6 +97,19 @@ for (const cache of Object.keys(CACHES) as (keyof typeof CACHES)[]) {
   }
 }
 
+Deno.test("attention() gives the same bits however many heads are computed together", () => {
+  for (const cache of Object.keys(CACHES) as (keyof typeof CACHES)[]) {
+    for (const headDim of [64, 66, 24, 5]) {
+      const positions = [0, 2, 31, 36, 39, 75, 1000];
+      const alike = { cache, headDim, window: 37, capacity: 40, positions };
+      const alone = run(alike).got;
+      for (const together of [2, 3, 6]) {
+        assertSameBits(run({ ...alike, together }).got, alone, `${cache}, head_dim ${headDim}, ${together} together`);
+      }
+    }
+  }
+});
+
 const results = ({ got, expected }: ReturnType<typeof run>) => [got, expected] as const;
 
 Deno.test("attention() reads sinks in every format, and rounds", () => {
@@ -127,7 +142,7 @@ Deno.test("attention() gives the same bits wherever the keys lie in the ring", (
         ...[out.address, headDim, machine.floats(normals(3, headDim)).address, headDim, place(keys), place(values), 0],
         ...[0, 0, capacity, count, 1, 1, headDim, machine.integers([0]).address],
         machine.integers([capacity + entry + count - 1]).address,
-        ...[machine.bytes([0, 0]).address, 0, new F32(1), new F32(1), new F32(0.125), 0],
+        ...[machine.bytes([0, 0]).address, 0, new F32(1), new F32(1), new F32(0.125), 0, 1],
       ],
       1,
       [out],

@@ -33,7 +33,7 @@ const UNIT: Readonly<Record<string, Readonly<Record<number, number>>>> = {
   // One matrix of 8 rows and no columns, and one pair of rows.
   linear: { 0: 1, 3: 8, 16: 1 },
   store: { 6: 1 },
-  attention: { 9: 1, 11: 1, 12: 1 },
+  attention: { 9: 1, 11: 1, 12: 1, 22: 1 },
 };
 
 /** The numbers of lists that kernels read: the word that holds one, the last that is known, and some that are not. */

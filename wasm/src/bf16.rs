@@ -23,16 +23,26 @@ pub fn round_if(wanted: bool, x: v128) -> v128 {
 
 /// Eight bfloat16s of consecutive columns as float32: the even columns, the odd columns.
 #[inline(always)]
-pub fn widen(pairs: v128) -> [v128; 2] {
-    [i32x4_shl(pairs, 16), v128_and(pairs, i32x4_splat(UPPER))]
+pub fn widen(pairs: v128, upper: &Upper) -> [v128; 2] {
+    [i32x4_shl(pairs, 16), v128_and(pairs, upper.0)]
+}
+
+/// The mask of the upper half of each lane.
+pub struct Upper(v128);
+
+impl Upper {
+    #[inline(always)]
+    pub fn new(known: impl Fn(v128) -> v128) -> Upper {
+        Upper(known(i32x4_splat(UPPER)))
+    }
 }
 
 /// Sixteen bfloat16s, given by their low and high bytes, as float32 in prepared order.
 #[inline(always)]
-pub fn widen_bytes(low: v128, high: v128) -> [v128; 4] {
+pub fn widen_bytes(low: v128, high: v128, upper: &Upper) -> [v128; 4] {
     let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
     let last = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
-    let ([a, b], [c, d]) = (widen(first), widen(last));
+    let ([a, b], [c, d]) = (widen(first, upper), widen(last, upper));
     [a, b, c, d]
 }
 
@@ -43,9 +53,16 @@ impl Format for Bf16 {
     const BYTES: usize = 64;
     const SCALED: bool = false;
 
+    type Constants = Upper;
+
     #[inline(always)]
-    unsafe fn block(at: *const u8) -> [v128; 8] {
-        let pairs = |i: usize| widen(unsafe { v128_load(at.add(16 * i).cast()) });
+    fn constants(known: impl Fn(v128) -> v128) -> Upper {
+        Upper::new(known)
+    }
+
+    #[inline(always)]
+    unsafe fn block_with(at: *const u8, upper: &Upper) -> [v128; 8] {
+        let pairs = |i: usize| widen(unsafe { v128_load(at.add(16 * i).cast()) }, upper);
         let ([a, b], [c, d], [e, f], [g, h]) = (pairs(0), pairs(1), pairs(2), pairs(3));
         [a, b, c, d, e, f, g, h]
     }

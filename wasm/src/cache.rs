@@ -1,6 +1,6 @@
 //! Ring buffers of keys and values. Position p of a sequence has entry p mod capacity.
 
-use crate::bf16::{self, Bf16};
+use crate::bf16::{self, Bf16, Upper};
 use crate::dot::{BLOCK, Format};
 use crate::element::{self, Element};
 use crate::f32::F32;
@@ -21,7 +21,8 @@ pub trait Cached: Format {
     /// Bytes of a number.
     const SIZE: usize = Self::BYTES / BLOCK;
     /// Eight numbers in prepared order, without the scale.
-    unsafe fn eight(at: *const u8) -> [v128; 2];
+    /// The constants are those of [`Format`].
+    unsafe fn eight(at: *const u8, constants: &Self::Constants) -> [v128; 2];
     /// `lanes` (1..=4) numbers in their own order, without the scale; the other lanes are 0. Reads nothing after them.
     unsafe fn few(at: *const u8, lanes: usize) -> v128;
     /// Stores the first `lanes` (1..=4) numbers, divided by `scale` if the format has one. Writes nothing after them.
@@ -30,8 +31,8 @@ pub trait Cached: Format {
 
 impl Cached for Bf16 {
     #[inline(always)]
-    unsafe fn eight(at: *const u8) -> [v128; 2] {
-        bf16::widen(unsafe { v128_load(at.cast()) })
+    unsafe fn eight(at: *const u8, upper: &Upper) -> [v128; 2] {
+        bf16::widen(unsafe { v128_load(at.cast()) }, upper)
     }
     #[inline(always)]
     unsafe fn few(at: *const u8, lanes: usize) -> v128 {
@@ -57,7 +58,7 @@ impl Cached for Bf16 {
 
 impl Cached for F32 {
     #[inline(always)]
-    unsafe fn eight(at: *const u8) -> [v128; 2] {
+    unsafe fn eight(at: *const u8, (): &()) -> [v128; 2] {
         unsafe { prepared_pair(v128_load(at.cast()), v128_load(at.add(16).cast())) }
     }
     #[inline(always)]
@@ -72,8 +73,8 @@ impl Cached for F32 {
 
 impl Cached for E4m3fn {
     #[inline(always)]
-    unsafe fn eight(at: *const u8) -> [v128; 2] {
-        let [even, odd, _, _] = fp8::widen_fn(unsafe { v128_load64_zero(at.cast()) });
+    unsafe fn eight(at: *const u8, constants: &fp8::Constants) -> [v128; 2] {
+        let [even, odd, _, _] = fp8::widen_fn(unsafe { v128_load64_zero(at.cast()) }, constants);
         [even, odd]
     }
     #[inline(always)]
@@ -86,7 +87,7 @@ impl Cached for E4m3fn {
                 _ => v128_load8_lane::<0>(i32x4_splat(0), at),
             }
         };
-        let [even, odd, _, _] = fp8::widen_fn(codes);
+        let [even, odd, _, _] = fp8::widen_fn(codes, &Self::constants(|c| c));
         natural_pair(even, odd)[0]
     }
     #[inline(always)]

@@ -13,7 +13,18 @@ pub trait Format {
     /// The numbers of a block in prepared order, without an MX block's scale.
     ///
     /// Reads exactly `BYTES` bytes.
-    unsafe fn block(at: *const u8) -> [v128; 8];
+    #[inline(always)]
+    unsafe fn block(at: *const u8) -> [v128; 8] {
+        unsafe { Self::block_with(at, &Self::constants(|c| c)) }
+    }
+
+    /// Constants of the format.
+    type Constants;
+    /// The constants, each of them passed through `known`: the identity, or [`crate::memory::opaque`] ahead of a loop.
+    fn constants(known: impl Fn(v128) -> v128) -> Self::Constants;
+
+    /// [`Format::block`], given the constants.
+    unsafe fn block_with(at: *const u8, constants: &Self::Constants) -> [v128; 8];
 }
 
 /// Columns of a block.

@@ -16,29 +16,73 @@ unsafe extern "C" fn kernel(desc: *const u32, start: u32, end: u32, _scratch: *m
     }
 }
 
+/// Constants of [`exp_with`].
+pub struct Constants {
+    most: v128,
+    least: v128,
+    log2_e: v128,
+    magic: v128,
+    ln2: [v128; 2],
+    /// Of (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2: a weighted minimax fit.
+    fit: [v128; 6],
+    one: v128,
+    bias: v128,
+}
+
+impl Constants {
+    /// The constants, each of them passed through `known`: the identity, or [`crate::memory::opaque`] ahead of a loop.
+    #[inline(always)]
+    pub fn new(known: impl Fn(v128) -> v128) -> Constants {
+        let splat = |x| known(f32x4_splat(x));
+        Constants {
+            most: splat(90.0),
+            least: splat(-105.0),
+            log2_e: splat(core::f32::consts::LOG2_E),
+            magic: splat(12_582_912.0),
+            // ln 2 in two parts, the first short enough that n times it is exact.
+            ln2: [splat(0.693_359_375), splat(2.121_944_4e-4)],
+            fit: [
+                splat(1.979_037_4e-4),
+                splat(1.394_468_6e-3),
+                splat(8.333_497e-3),
+                splat(4.166_629_5e-2),
+                splat(0.166_666_66),
+                splat(0.5),
+            ],
+            one: splat(1.0),
+            bias: known(i32x4_splat(127)),
+        }
+    }
+}
+
+/// [`exp_with`], where it is not called in a loop.
+#[inline(always)]
+pub fn exp(x: v128) -> v128 {
+    exp_with(x, &Constants::new(|c| c))
+}
+
 /// e^x, within 1 unit in the last place where the result is a normal number; infinity from 88.73 on, 0 below -104; NaN
 /// stays NaN.
 ///
 /// Plain multiplications and additions only: the relaxed ones may differ from machine to machine.
 #[inline(always)]
-pub fn exp(x: v128) -> v128 {
-    let x = f32x4_max(f32x4_min(x, f32x4_splat(90.0)), f32x4_splat(-105.0));
+pub fn exp_with(x: v128, c: &Constants) -> v128 {
+    // Not with the instructions for the smaller and the larger, which are eight instructions of x86 each.
+    let x = v128_bitselect(c.most, x, f32x4_gt(x, c.most));
+    let x = v128_bitselect(c.least, x, f32x4_lt(x, c.least));
     // n = x / ln 2 to the nearest integer, in the low bits of a float32 of 1.5 * 2^23.
-    let magic = f32x4_splat(12_582_912.0);
-    let shifted = f32x4_add(f32x4_mul(x, f32x4_splat(core::f32::consts::LOG2_E)), magic);
-    let n = f32x4_sub(shifted, magic);
-    // ln 2 in two parts, the first short enough that n times it is exact.
-    let r = f32x4_sub(x, f32x4_mul(n, f32x4_splat(0.693_359_375)));
-    let r = f32x4_add(r, f32x4_mul(n, f32x4_splat(2.121_944_4e-4)));
-    // (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2: a weighted minimax fit.
-    let mut q = f32x4_splat(1.979_037_4e-4);
-    for c in [1.394_468_6e-3, 8.333_497e-3, 4.166_629_5e-2, 0.166_666_66, 0.5] {
-        q = f32x4_add(f32x4_mul(q, r), f32x4_splat(c));
+    let shifted = f32x4_add(f32x4_mul(x, c.log2_e), c.magic);
+    let n = f32x4_sub(shifted, c.magic);
+    let r = f32x4_sub(x, f32x4_mul(n, c.ln2[0]));
+    let r = f32x4_add(r, f32x4_mul(n, c.ln2[1]));
+    let mut q = c.fit[0];
+    for i in 1..6 {
+        q = f32x4_add(f32x4_mul(q, r), c.fit[i]);
     }
-    let y = f32x4_add(f32x4_splat(1.0), f32x4_add(r, f32x4_mul(f32x4_mul(r, r), q)));
+    let y = f32x4_add(c.one, f32x4_add(r, f32x4_mul(f32x4_mul(r, r), q)));
     // 2^n in two factors, because neither 2^128 nor 2^-150 is a float32.
-    let n = i32x4_sub(shifted, magic);
+    let n = i32x4_sub(shifted, c.magic);
     let half = i32x4_shr(n, 1);
-    let power = |n| i32x4_shl(i32x4_add(n, i32x4_splat(127)), 23);
+    let power = |n| i32x4_shl(i32x4_add(n, c.bias), 23);
     f32x4_mul(f32x4_mul(y, power(half)), power(i32x4_sub(n, half)))
 }

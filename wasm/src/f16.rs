@@ -21,8 +21,13 @@ impl Format for F16 {
     const BYTES: usize = 64;
     const SCALED: bool = false;
 
+    type Constants = ();
+
     #[inline(always)]
-    unsafe fn block(at: *const u8) -> [v128; 8] {
+    fn constants(_known: impl Fn(v128) -> v128) {}
+
+    #[inline(always)]
+    unsafe fn block_with(at: *const u8, (): &()) -> [v128; 8] {
         let mut block = [i32x4_splat(0); 8];
         for i in 0..4 {
             let pairs = unsafe { v128_load(at.add(16 * i).cast()) };

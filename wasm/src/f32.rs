@@ -10,8 +10,13 @@ impl Format for F32 {
     const BYTES: usize = 128;
     const SCALED: bool = false;
 
+    type Constants = ();
+
     #[inline(always)]
-    unsafe fn block(at: *const u8) -> [v128; 8] {
+    fn constants(_known: impl Fn(v128) -> v128) {}
+
+    #[inline(always)]
+    unsafe fn block_with(at: *const u8, (): &()) -> [v128; 8] {
         let eight = |i: usize| unsafe {
             prepared_pair(v128_load(at.add(32 * i).cast()), v128_load(at.add(32 * i + 16).cast()))
         };

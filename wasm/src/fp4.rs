@@ -11,9 +11,9 @@ const LOW: v128 = u8x16(0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0, 0x00, 0x
 
 /// Sixteen codes as float32, four vectors in code order.
 #[inline(always)]
-fn widen(codes: v128) -> [v128; 4] {
+fn widen(codes: v128, t: &Tables) -> [v128; 4] {
     // The relaxed swizzle is safe: machines differ only for indices of 16 and above.
-    let (low, high) = (i8x16_relaxed_swizzle(LOW, codes), i8x16_relaxed_swizzle(HIGH, codes));
+    let (low, high) = (i8x16_relaxed_swizzle(t.low, codes), i8x16_relaxed_swizzle(t.high, codes));
     let first = i8x16_shuffle::<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>(low, high);
     let last = i8x16_shuffle::<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>(low, high);
     let zero = i32x4_splat(0);
@@ -25,6 +25,13 @@ fn widen(codes: v128) -> [v128; 4] {
     ]
 }
 
+/// Constants of the format.
+pub struct Tables {
+    low: v128,
+    high: v128,
+    nibble: v128,
+}
+
 /// Stored MXFP4 weights, without their scales.
 pub struct Fp4;
 
@@ -32,11 +39,18 @@ impl Format for Fp4 {
     const BYTES: usize = 16;
     const SCALED: bool = true;
 
+    type Constants = Tables;
+
     #[inline(always)]
-    unsafe fn block(at: *const u8) -> [v128; 8] {
+    fn constants(known: impl Fn(v128) -> v128) -> Tables {
+        Tables { low: known(LOW), high: known(HIGH), nibble: known(i8x16_splat(0x0f)) }
+    }
+
+    #[inline(always)]
+    unsafe fn block_with(at: *const u8, t: &Tables) -> [v128; 8] {
         let packed = unsafe { v128_load(at.cast()) };
-        let [a, c, e, g] = widen(v128_and(packed, i8x16_splat(0x0f)));
-        let [b, d, f, h] = widen(v128_and(u16x8_shr(packed, 4), i8x16_splat(0x0f)));
+        let [a, c, e, g] = widen(v128_and(packed, t.nibble), t);
+        let [b, d, f, h] = widen(v128_and(u16x8_shr(packed, 4), t.nibble), t);
         [a, b, c, d, e, f, g, h]
     }
 }

@@ -6,6 +6,7 @@
 
 mod add;
 mod attention;
+mod attention_products;
 mod bf16;
 mod cache;
 mod combine;

@@ -1,7 +1,7 @@
 //! The few-rows path of `linear`: weights multiply as they are decoded. Sums in the order of `dot.rs`.
 
 use crate::dot::{BLOCK, Format, block_sum, cut_block};
-use crate::memory::sum_lanes;
+use crate::memory::{opaque, sum_lanes};
 use crate::mx;
 use crate::record::{Record, Weights};
 use core::arch::wasm32::*;
@@ -50,10 +50,11 @@ unsafe fn rows<F: Format, const R: usize, const N: usize>(r: &Record, row: usize
         let x: [*const v128; N] = core::array::from_fn(|n| r.x(pair + n));
         let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i));
         let bytes: [*const u8; R] = core::array::from_fn(|i| w.row_scales(row + i));
+        let constants = F::constants(opaque);
         let mut sums = [[f32x4_splat(0.0); N]; R];
         for b in 0..w.cols / BLOCK {
             for i in 0..R {
-                let block = F::block(weights[i].wrapping_add(b * F::BYTES));
+                let block = F::block_with(weights[i].wrapping_add(b * F::BYTES), &constants);
                 for n in 0..N {
                     let t = block_sum(&block, x[n].add(b * 8));
                     sums[i][n] = if F::SCALED {

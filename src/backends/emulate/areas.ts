@@ -33,6 +33,8 @@ export interface Areas<N extends string> extends ThreadAreas {
   readonly rotated: number;
   /** One float32 per prepared row: the input scale that is applied to finished sums (FP8 W8A8). */
   readonly rowScales: number;
+  /** Most query heads of one unit of attention. */
+  readonly headsTogether: number;
   readonly logits: number;
   readonly logitRows: number;
   readonly ids: number;
@@ -56,6 +58,25 @@ export const LINEAR_WORDS = 24;
 
 /** Bytes of a fixed row; see wasm/ABI.md. */
 export const fixedStride = (cols: number): number => 128 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
+
+/** The most that the scores of one unit of attention may take in a thread's scratch, where one head takes less. */
+const SCORE_BYTES = 1 << 20;
+const scoreBytes = (context: number, heads: number): number => 4 * Math.ceil(context / 4) * 4 * heads;
+
+/** Most query heads that are computed together: a part of those that share a key-value head, for their scores' size. */
+function headsTogether({ source, config, context }: OpenRequest): number {
+  const sharing = source.tree.layers.map(({ q, k }) => Math.max(1, Math.floor(q.weight.rows / (k.weight.rows || 1))));
+  return greatestPart(
+    Math.min(...sharing, config.heads),
+    (heads) => sharing.every((all) => all % heads === 0) && scoreBytes(context, heads) <= SCORE_BYTES,
+  );
+}
+
+/** The greatest divisor of `all` that will do; 1 if none does. */
+export function greatestPart(all: number, willDo: (part: number) => boolean): number {
+  for (let part = all; part > 1; part--) if (all % part === 0 && willDo(part)) return part;
+  return 1;
+}
 
 /** Columns rounded up to whole blocks. */
 export const padded = (cols: number): number => blocksOf(cols) * BLOCK;
@@ -88,7 +109,8 @@ export function layOutAreas<N extends string>(
     return address;
   };
   const stacks = take(threads * STACK_BYTES, 4096);
-  const scratchBytes = Math.ceil(Math.max(4 * context, 4 * 32 * widest + 8192) / 4096) * 4096;
+  const together = headsTogether(request);
+  const scratchBytes = Math.ceil(Math.max(scoreBytes(context, together), 4 * 32 * widest + 8192) / 4096) * 4096;
   const scratch = take(threads * scratchBytes, 4096);
   const descriptorWords = 1 + LINEAR_WORDS * Math.max(4, experts);
   const descriptor = take(4 * descriptorWords);
@@ -118,6 +140,7 @@ export function layOutAreas<N extends string>(
     fixed,
     rotated,
     rowScales,
+    headsTogether: together,
     logits,
     logitRows,
     ids,

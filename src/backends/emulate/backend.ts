@@ -4,7 +4,7 @@ import type { ModelTree } from "../../checkpoint/source.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import type { Dtype, KvFormat } from "../../formats/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
-import type { Areas, EmulateTensor } from "./areas.ts";
+import { type Areas, type EmulateTensor, greatestPart } from "./areas.ts";
 import { type CacheGeometry, cacheGeometry, copyCacheSlot } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
 import { Machine } from "./machine.ts";
@@ -13,6 +13,9 @@ import type { Pool } from "./pool.ts";
 import type { EmulateLinear, EmulateMatrix, EmulateVector } from "./weights.ts";
 
 const CACHE_FORMAT: Record<KvFormat, number> = { bf16: 0, f32: 1, fp8: 3 };
+
+/** Units of attention that each thread is to have: they are of different lengths. */
+const UNITS_PER_THREAD = 4;
 
 /** Everything an {@linkcode EmulateBackend} is made of; see `open.ts`. */
 export interface EmulateParts<N extends string> {
@@ -158,6 +161,9 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       scale = this.#kvScales[layer]!;
     const { headDim, sliding, slidingWindow } = this.#config;
     const heads = q.width / headDim, base = this.#cacheAddress(layer);
+    // Heads that share keys and values are computed together, but so that each thread still gets some units.
+    const units = UNITS_PER_THREAD * this.#machine.threads;
+    const together = greatestPart(a.headsTogether, (part) => this.#machine.n * heads / part >= units);
     this.#machine.bring(q, m);
     this.#machine.describe(m).begin(
       out.address,
@@ -178,10 +184,10 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       a.positions,
       sinks.address,
       sinks.format,
-    ).f32(scale.k).f32(scale.v).f32(1 / Math.sqrt(headDim)).u32(this.#round);
+    ).f32(scale.k).f32(scale.v).f32(1 / Math.sqrt(headDim)).u32(this.#round, together);
     // Tokens see different numbers of keys; the last token's is an upper bound.
     const keys = Math.min(this.#machine.views[m]!.i32[(a.positions >> 2) + this.#machine.n - 1]! + 1, g.capacity);
-    this.#machine.run("attention", m, this.#machine.n * heads, 2 * headDim * keys);
+    this.#machine.run("attention", m, this.#machine.n * heads / together, 2 * headDim * keys * together);
     out.home = m;
   }
 

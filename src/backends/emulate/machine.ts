@@ -62,6 +62,11 @@ export class Machine {
     else this.#pool.run(kernel, memory, this.#descriptor, units);
   }
 
+  /** Threads in all. */
+  get threads(): number {
+    return this.#pool.threads;
+  }
+
   /** Makes the tensor's current contents available in a memory. */
   bring(tensor: EmulateTensor, memory: number): void {
     if (tensor.home === memory) return;
