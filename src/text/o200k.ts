@@ -2,9 +2,11 @@
  * The tokenizer of gpt-oss where a checkpoint brings none, as OpenAI's own layout does: o200k_harmony, which is
  * o200k_base (199,998 byte sequences by rank, from the package js-tiktoken) followed by harmony's special tokens.
  *
- * It is made into what Hugging Face's tokenizer.json of gpt-oss says, so that both go through the same code.
+ * It is made into what Hugging Face's tokenizer.json of gpt-oss says, but that its merges are those of its ranks.
  */
-import { charOfByte } from "./byte_level.ts";
+import { BytePairs } from "./byte_pairs.ts";
+import { RankMerges } from "./merges.ts";
+import { Pieces } from "./pieces.ts";
 import type { TokenizerFile } from "./tokenizer_file.ts";
 
 /** What messages call it. */
@@ -48,13 +50,12 @@ const SPLIT = [
 /** The tokenizer, as if it had been read from a file. */
 export async function o200kHarmony(): Promise<TokenizerFile> {
   const { default: { bpe_ranks: ranks } } = await import("js-tiktoken/ranks/o200k_base");
-  const pieces = piecesOf(ranks);
+  const pieces = new Pieces(piecesOf(ranks));
   const added = Array.from({ length: LAST_SPECIAL + 1 - RANKS }, (_, i) => {
     const id = RANKS + i;
     return { id, content: SPECIALS[id] ?? `<|reserved_${id}|>`, special: true };
   });
   const json = {
-    added_tokens: added,
     pre_tokenizer: {
       type: "Sequence",
       pretokenizers: [
@@ -62,59 +63,34 @@ export async function o200kHarmony(): Promise<TokenizerFile> {
         { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
       ],
     },
-    model: {
-      type: "BPE",
-      // A whole word that has an entry is that entry, whatever its merges would lead to.
-      ignore_merges: true,
-      vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])),
-      merges: mergesOf(pieces),
-    },
+    model: { type: "BPE" },
   };
-  return { path: O200K_NAME, json, pieces, added, config: {} };
+  // A whole word that has an entry is that entry, whatever its merges would lead to.
+  return {
+    path: O200K_NAME,
+    json,
+    pieces,
+    pairs: new BytePairs(pieces, new RankMerges(pieces), true),
+    added,
+    config: {},
+  };
 }
 
 /**
- * Entries in the byte-level alphabet, by rank.
+ * Entries by rank.
  *
  * @param ranks As the package has them: lines of `!`, the rank of the first entry, and entries in base64, by blanks.
  */
-function piecesOf(ranks: string): string[] {
-  const pieces: string[] = [];
+function piecesOf(ranks: string): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
   for (const line of ranks.split("\n")) {
     const [mark, first, ...entries] = line.split(" ");
     if (mark !== "!") continue;
-    entries.forEach((entry, i) => pieces[Number(first) + i] = byteLevel(Uint8Array.fromBase64(entry)));
+    entries.forEach((entry, i) => pieces[Number(first) + i] = Uint8Array.fromBase64(entry));
   }
   // Object.keys() gives holes away, which forEach() and length do not.
   if (pieces.length !== RANKS || Object.keys(pieces).length !== RANKS) {
     throw new TypeError(`o200k_base has ${pieces.length} ranks, expected ${RANKS} without holes`);
   }
   return pieces;
-}
-
-function byteLevel(bytes: Uint8Array): string {
-  let piece = "";
-  for (const byte of bytes) piece += charOfByte(byte);
-  return piece;
-}
-
-/**
- * Merges that do what ranks do: of neighbours whose joining has a rank, the lowest rank is joined first. So every way
- * to cut an entry into two entries is a merge, in the order of the whole's rank, and for the same whole in that of the
- * parts'.
- */
-function mergesOf(pieces: readonly string[]): (readonly [string, string])[] {
-  const rankOf = new Map(pieces.map((piece, rank) => [piece, rank]));
-  const merges: (readonly [string, string])[] = [];
-  for (const piece of pieces) {
-    const cuts: { left: number; right: number; merge: readonly [string, string] }[] = [];
-    for (let at = 1; at < piece.length; at++) {
-      const merge = [piece.slice(0, at), piece.slice(at)] as const;
-      const left = rankOf.get(merge[0]), right = rankOf.get(merge[1]);
-      if (left !== undefined && right !== undefined) cuts.push({ left, right, merge });
-    }
-    cuts.sort((a, b) => a.left - b.left || a.right - b.right);
-    for (const { merge } of cuts) merges.push(merge);
-  }
-  return merges;
 }

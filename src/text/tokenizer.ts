@@ -1,29 +1,29 @@
 /**
- * Text to token ids and back. Splitting and byte-level BPE are Hugging Face's `tokenizers` library in JavaScript;
- * special tokens, bytes and the differences from the Rust library that tests/goldens/text found are handled here:
+ * Text to token ids and back. Normalization and the cutting of text into words are Hugging Face's `tokenizers` library
+ * in JavaScript; byte-pair encoding is byte_pairs.ts, as the library takes a second to learn 200,000 entries. Special
+ * tokens and the differences from the Rust library that tests/goldens/text found are handled here:
  *
  * - Special tokens are matched here and never by the library, which cannot be told to read them as plain text.
  * - Rust's regular expressions fold case by Unicode: `(?i:'s)` also matches `'ſ` (U+017F) and `k` the Kelvin sign. The
  *   library folds ASCII only, so its patterns are rewritten before it sees them.
- * - Where a vocabulary lacks the result of a merge, the library drops text; that is noticed and refused.
+ * - Where a vocabulary lacks a part or the result of a merge, the library encodes, and drops text; that is noticed and
+ *   refused.
  */
 import { foldByUnicode } from "./fold_unicode.ts";
 import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece } from "./byte_level.ts";
+import type { BytePairs } from "./byte_pairs.ts";
+import type { Pieces } from "./pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
-import {
-  type AddedToken,
-  checkPieces,
-  isObject,
-  type JsonObject,
-  readTokenizerFile,
-  type TokenizerFile,
-} from "./tokenizer_file.ts";
+import { type AddedToken, isObject, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** The part of the library's tokenizer that is used. */
 interface Library {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  readonly normalizer: ((text: string) => string) | null;
+  /** Cuts a text into words in the byte-level alphabet; null where nothing is cut. */
+  readonly pre_tokenizer: ((text: string) => string[]) | null;
 }
 
 /** How to read special tokens that a text spells out. */
@@ -50,7 +50,8 @@ export class Tokenizer {
   readonly config: JsonObject;
 
   readonly #library: Library;
-  readonly #pieces: readonly (string | undefined)[];
+  readonly #pieces: Pieces;
+  readonly #pairs: BytePairs | null;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
   readonly #addedByName: ReadonlyMap<string, AddedToken>;
   /** Finds added tokens that are not special. */
@@ -62,15 +63,16 @@ export class Tokenizer {
 
   /** Use {@linkcode Tokenizer.fromDirectory}. */
   constructor(file: TokenizerFile, library: Library) {
-    const { path, pieces, added, config, json } = file;
+    const { path, pieces, pairs, added, config, json } = file;
     this.path = path;
     this.config = config;
     this.#library = library;
     this.#pieces = pieces;
+    this.#pairs = pairs;
     this.#addedById = new Map(added.map((a) => [a.id, a]));
     this.#addedByName = new Map(added.map((a) => [a.content, a]));
     this.specials = new Map(added.filter((a) => a.special).map((a) => [a.content, a.id]));
-    this.vocabSize = added.reduce((size, a) => Math.max(size, a.id + 1), pieces.length);
+    this.vocabSize = added.reduce((size, a) => Math.max(size, a.id + 1), pieces.count);
     const contents = (tokens: readonly AddedToken[]) =>
       new TokenTrie(tokens.map((a) => a.content), `${path}: added tokens`);
     this.#ordinary = contents(added.filter((a) => !a.special));
@@ -96,7 +98,6 @@ export class Tokenizer {
   static async #fromFile(promised: TokenizerFile | Promise<TokenizerFile>): Promise<Tokenizer> {
     // The library is imported only here: programs that touch no text do not pay for it.
     const [file, { Tokenizer: Library }] = await Promise.all([promised, import("@huggingface/tokenizers")]);
-    checkPieces(file.path, file.pieces, file.added);
     try {
       return new Tokenizer(file, withoutWarnings(() => new Library(forLibrary(file), {})));
     } catch (thrown) {
@@ -172,7 +173,7 @@ export class Tokenizer {
    * name.
    */
   isSpecial(id: number): boolean {
-    return this.#addedById.get(id)?.special ?? this.#pieces[id] === undefined;
+    return this.#addedById.get(id)?.special ?? !this.#pieces.has(id);
   }
 
   /**
@@ -182,8 +183,7 @@ export class Tokenizer {
   bytes(id: number): Uint8Array<ArrayBuffer> {
     const added = this.#addedById.get(id);
     if (added !== undefined) return new TextEncoder().encode(added.content);
-    const piece = this.#pieces[id];
-    return piece === undefined ? new TextEncoder().encode(`<|reserved_${id}|>`) : bytesOfPiece(piece);
+    return this.#pieces.has(id) ? this.#pieces.bytes(id) : new TextEncoder().encode(`<|reserved_${id}|>`);
   }
 
   /** Name of a special token, `<|reserved_ID|>` for an id without a name, null for a token of text. */
@@ -207,14 +207,22 @@ export class Tokenizer {
     return segments;
   }
 
+  /** Ids of a text without added tokens. */
+  *#idsOf(text: string): Generator<number, void> {
+    const pairs = this.#pairs, { normalizer, pre_tokenizer: cut } = this.#library;
+    if (pairs === null || cut === null) return yield* this.#library.encode(text, { add_special_tokens: false }).ids;
+    const normal = normalizer === null ? text : normalizer(text);
+    if (normal === "") return;
+    for (const word of cut(normal)) yield* pairs.encode(word, bytesOfPiece);
+  }
+
   /** Appends the ids of a text without added tokens. */
   #encodePlain(text: string, into: number[]): void {
     if (text === "") return;
-    const { ids } = this.#library.encode(text, { add_special_tokens: false });
     let bytes = 0;
-    for (const id of ids) {
+    for (const id of this.#idsOf(text)) {
       into.push(id);
-      bytes += this.#pieces[id]?.length ?? 0;
+      bytes += this.#pieces.byteLength(id);
     }
     if (this.#lossless && bytes !== utf8Length(text)) {
       throw InputError.of(
@@ -248,9 +256,10 @@ function withoutWarnings<T>(make: () => T): T {
  * What the library is built from: the file without added tokens, without what comes after BPE, and with patterns
  * rewritten so that it reads them correctly.
  */
-function forLibrary({ json, added }: TokenizerFile): JsonObject {
+function forLibrary({ json, pairs, added }: TokenizerFile): JsonObject {
   const model = json["model"] as JsonObject;
-  let vocab = model["vocab"] as JsonObject;
+  // Where it only cuts text into words, it needs to know none.
+  let vocab = pairs === null ? model["vocab"] as JsonObject : {};
   const specials = added.filter((a) => a.special && Object.hasOwn(vocab, a.content));
   if (specials.length > 0) {
     // BPE must not be able to make a special token.
@@ -264,7 +273,7 @@ function forLibrary({ json, added }: TokenizerFile): JsonObject {
     decoder: null,
     post_processor: null,
     pre_tokenizer: foldByUnicode(json["pre_tokenizer"]),
-    model: { ...model, vocab },
+    model: { ...model, vocab, ...(pairs === null ? {} : { merges: [] }) },
   };
 }
 

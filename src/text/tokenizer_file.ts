@@ -2,7 +2,10 @@
 import { printable, show } from "../describe.ts";
 import { parseJson, readable, readWhole } from "../read.ts";
 import { InputError } from "../errors.ts";
-import { charOfByte, isByteLevel } from "./byte_level.ts";
+import { bytesOfPiece, charOfByte, isByteLevel } from "./byte_level.ts";
+import { BytePairs } from "./byte_pairs.ts";
+import { PairMerges } from "./merges.ts";
+import { Pieces } from "./pieces.ts";
 import { checkParts } from "./tokenizer_parts.ts";
 
 /** Any JSON object. */
@@ -20,10 +23,12 @@ export interface AddedToken {
 export interface TokenizerFile {
   /** Path of tokenizer.json, for messages. */
   readonly path: string;
-  /** The whole file, for the library. */
+  /** The whole file, for the library; without vocabulary and merges where {@linkcode TokenizerFile.pairs} has them. */
   readonly json: JsonObject;
-  /** BPE entries in the byte-level alphabet by id; holes are undefined. */
-  readonly pieces: readonly (string | undefined)[];
+  /** BPE entries by id. */
+  readonly pieces: Pieces;
+  /** What encodes words; null: the library has to, as merges and vocabulary do not fit together. */
+  readonly pairs: BytePairs | null;
   readonly added: readonly AddedToken[];
   /** tokenizer_config.json, or an empty object where there is none. */
   readonly config: JsonObject;
@@ -108,10 +113,35 @@ export function readTokenizerFile(dir: string): TokenizerFile {
     );
   }
   checkMerges(path, model["merges"]);
-  const pieces = readVocab(path, model["vocab"]);
-  const added = readAdded(path, json["added_tokens"], pieces);
-  addFromConfig(configPath, config ?? {}, pieces, added);
-  return { path, json, pieces, added, config: config ?? {} };
+  const vocab = readVocab(path, model["vocab"]);
+  const added = readAdded(path, json["added_tokens"], vocab);
+  addFromConfig(configPath, config ?? {}, vocab, added);
+  checkPieces(path, vocab, added);
+  return { path, json, ...pairsOf(vocab, model, added), added, config: config ?? {} };
+}
+
+/** The vocabulary as bytes, and what encodes with it. */
+function pairsOf(
+  vocab: readonly (string | undefined)[],
+  model: JsonObject,
+  added: readonly AddedToken[],
+): Pick<TokenizerFile, "pieces" | "pairs"> {
+  // BPE must not be able to make a special token.
+  const specials = new Set(
+    added.filter(({ id, special, content }) => special && vocab[id] === content).map((a) => a.id),
+  );
+  const bytes = Array.from(
+    vocab,
+    (piece) => piece !== undefined && isByteLevel(piece) ? bytesOfPiece(piece) : undefined,
+  );
+  const pieces = new Pieces(bytes, specials), list = model["merges"] as readonly (string | readonly string[])[];
+  const ids = new Map<string, number>();
+  vocab.forEach((piece, id) => piece !== undefined && bytes[id] !== undefined && ids.set(piece, id));
+  const merges = PairMerges.of(pieces, list.length, (i) => {
+    const merge = list[i]!, [left = "", right = ""] = typeof merge === "string" ? merge.split(" ", 2) : merge;
+    return [ids.get(left) ?? -1, ids.get(right) ?? -1];
+  });
+  return { pieces, pairs: merges && new BytePairs(pieces, merges, model["ignore_merges"] === true) };
 }
 
 function readVocab(path: string, vocab: unknown): (string | undefined)[] {
@@ -250,7 +280,7 @@ function hasByteLevel(preTokenizer: unknown): boolean {
 }
 
 /** Every entry that is not an added token must be spelt in the byte-level alphabet. */
-export function checkPieces(path: string, pieces: readonly (string | undefined)[], added: readonly AddedToken[]): void {
+function checkPieces(path: string, pieces: readonly (string | undefined)[], added: readonly AddedToken[]): void {
   const exempt = new Set(added.map((a) => a.id));
   pieces.forEach((piece, id) => {
     if (piece === undefined || exempt.has(id) || isByteLevel(piece)) return;

@@ -1,0 +1,98 @@
+import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { charOfByte } from "../../src/text/byte_level.ts";
+import { BytePairs } from "../../src/text/byte_pairs.ts";
+import { PairMerges, RankMerges } from "../../src/text/merges.ts";
+import { Pieces } from "../../src/text/pieces.ts";
+import { readTokenizerFile } from "../../src/text/tokenizer_file.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { lehmer, path, TINY } from "./goldens.ts";
+
+const latin = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
+
+Deno.test("Pieces finds every entry by its bytes and by those of two others, and nothing else", () => {
+  const texts = ["a", "b", undefined, "ab", "aba", "", "\xff\x00"];
+  const pieces = new Pieces(texts.map((text) => text === undefined ? undefined : latin(text)), new Set([1]));
+  assertEquals(pieces.count, 7);
+  assertEquals(texts.map((_, id) => pieces.has(id)), [true, true, false, true, true, true, true]);
+  assertEquals([pieces.has(-1), pieces.has(7), pieces.byteLength(2), pieces.byteLength(4)], [false, false, 0, 3]);
+  assertEquals([...pieces.bytes(6)], [255, 0]);
+  // 1 is hidden, 2 is none.
+  assertEquals(texts.map((text) => pieces.find(latin(text ?? "?"))), [0, -1, -1, 3, 4, 5, 6]);
+  assertEquals([pieces.findJoined(0, 1), pieces.findJoined(3, 0), pieces.findJoined(1, 0)], [3, 4, -1]);
+});
+
+/** Byte-pair encoding as it is defined: of all neighbours the one of the first merge, the leftmost of them. */
+function slowly(word: string, merges: readonly (readonly [string, string])[]): string[] {
+  const symbols = [...word];
+  while (true) {
+    let best: { rank: number; at: number } | null = null;
+    for (let at = 0; at + 1 < symbols.length; at++) {
+      const rank = merges.findIndex(([left, right]) => left === symbols[at] && right === symbols[at + 1]);
+      if (rank >= 0 && (best === null || rank < best.rank)) best = { rank, at };
+    }
+    if (best === null) return symbols;
+    symbols.splice(best.at, 2, symbols[best.at]! + symbols[best.at + 1]!);
+  }
+}
+
+/** All ways to cut an entry into two entries, in the order of the whole's rank, then of the parts'. */
+function mergesOf(vocabulary: readonly string[]): (readonly [string, string])[] {
+  const rank = (text: string) => vocabulary.indexOf(text);
+  return vocabulary.flatMap((piece) =>
+    Array.from({ length: piece.length - 1 }, (_, i) => [piece.slice(0, i + 1), piece.slice(i + 1)] as const)
+      .filter((cut) => cut.every((part) => rank(part) >= 0))
+      .sort(([a, b], [c, d]) => rank(a) - rank(c) || rank(b) - rank(d))
+  );
+}
+
+Deno.test("BytePairs joins by ranks as by their merges: all words of two letters, with entries that overlap", () => {
+  const vocabularies = [
+    ["a", "b", "aa", "ab", "aaa", "ba", "aab", "bab", "aaaa"],
+    ["a", "b", "ba", "ab", "bb", "aba", "abab", "aa", "aaa", "aaaaa", "babb"],
+    ["b", "a", "aaa", "aa", "bb", "bbbb"],
+  ];
+  for (const vocabulary of vocabularies) {
+    const pieces = new Pieces(vocabulary.map(latin)), merges = mergesOf(vocabulary);
+    const pairs = PairMerges.of(pieces, merges.length, (i) => {
+      const [left, right] = merges[i]!;
+      return [vocabulary.indexOf(left), vocabulary.indexOf(right)];
+    });
+    const byRank = new BytePairs(pieces, new RankMerges(pieces), false), byPair = new BytePairs(pieces, pairs!, false);
+    for (let length = 1; length <= 7; length++) {
+      for (let bits = 0; bits < 2 ** length; bits++) {
+        const word = Array.from({ length }, (_, i) => bits >> i & 1 ? "b" : "a").join("");
+        const expected = slowly(word, merges).map((piece) => vocabulary.indexOf(piece));
+        assertEquals([...byRank.encode(word, latin)], expected, word);
+        assertEquals([...byPair.encode(word, latin)], expected, word);
+      }
+    }
+  }
+});
+
+Deno.test("PairMerges is null where a part or a result is no entry", () => {
+  const pieces = new Pieces(["a", "b", "ab"].map(latin));
+  assert(PairMerges.of(pieces, 1, () => [0, 1]) !== null);
+  assertEquals(PairMerges.of(pieces, 1, () => [1, 0]), null);
+  assertEquals(PairMerges.of(pieces, 1, () => [-1, 0]), null);
+});
+
+for (const [name, dir] of [["tiny", TINY], ["odd", path("tests/goldens/text/odd")]] as const) {
+  Deno.test(`BytePairs encodes words of any bytes as Hugging Face's library does (${name})`, () => {
+    const { json, pairs, added } = readTokenizerFile(dir);
+    const model = json["model"] as Record<string, unknown>, vocab = { ...model["vocab"] as Record<string, number> };
+    for (const { content, special } of added) if (special) delete vocab[content];
+    const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] };
+    const library = new Library({ ...parts, model: { ...model, vocab } }, {});
+    const below = lehmer(7), common = [..."etaoinshrdlu 0123"].map((letter) => letter.charCodeAt(0));
+    for (let i = 0; i < dose(400, 20_000); i++) {
+      const bytes = Array.from(
+        { length: 1 + below(24) },
+        () => i % 4 === 0 ? below(256) : common[below(common.length)]!,
+      );
+      const word = bytes.map(charOfByte).join("");
+      const { ids } = library.encode(word, { add_special_tokens: false });
+      assertEquals([...pairs!.encode(word, () => Uint8Array.from(bytes))], ids, word);
+    }
+  });
+}
