@@ -1,9 +1,12 @@
 /** What every option of every command is tried with; see every_option_test.ts. */
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { unpack } from "../model/quark_exports.ts";
+import { SOAK } from "../soak.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 const HARDER = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 /** One option tried: the command line without it, what is added, and whether that computes anything. */
 interface Trial {
@@ -20,6 +23,15 @@ export class Files extends TemporaryDirectory {
   readonly fp8 = this.#fp8.path;
   readonly text = this.write("text.txt", "Ann has 4 apples and buys 12 more, of which she gives half to Bo.");
   readonly other = this.write("other.txt", "Bo has 3 plums.");
+  /** Results of `mxoss compare`; only trials that compute need them. */
+  readonly results = SOAK ? this.#compared() : "nowhere";
+
+  #compared(): string {
+    const out = `${this.path}/results`, args = ["compare", "--text", this.text, "--b", "kv=fp8", "--out", out];
+    const { success } = new Deno.Command(Deno.execPath(), { args: ["run", "-A", MAIN, ...args] }).outputSync();
+    if (!success) throw new Error("no results to try mxoss report with");
+    return out;
+  }
 
   override [Symbol.dispose](): void {
     this.#fp8[Symbol.dispose]();
@@ -29,7 +41,7 @@ export class Files extends TemporaryDirectory {
 
 /** Everything that is tried, by command and option; `OUT` stands for a path that is there for one run only. */
 export function trials(
-  { fp8, text, other }: Files,
+  { fp8, text, other, results }: Files,
 ): Readonly<Record<string, Readonly<Record<string, readonly Trial[]>>>> {
   const changes = (base: readonly string[], added: readonly string[], computes = true): Trial => ({
     base,
@@ -211,6 +223,12 @@ export function trials(
     json: [changes(tables, ["--json"])],
   };
 
+  const report = {
+    out: [changes([results], ["--out", "OUT"])],
+    bandwidth: [changes([results], ["--bandwidth", "h100"])],
+    json: [changes([results], ["--json"])],
+  };
+
   const looked = (added: readonly string[]) => [changes([], added, false)];
   const inspect = {
     model: looked(["--model", fp8]),
@@ -253,5 +271,5 @@ export function trials(
     "hip-library": looked(["--hip-library", "/nowhere/libamdhip64.so"]),
     json: looked(["--json"]),
   };
-  return { generate, logits, eval: evaluate, compare, inspect, quantize, bench, devices };
+  return { generate, logits, eval: evaluate, compare, report, inspect, quantize, bench, devices };
 }
