@@ -51,7 +51,13 @@ export function rewrite(path: string, change: (tensors: Map<string, StoredNumber
 
 /** An empty directory that is removed at the end of the scope. */
 export class TemporaryDirectory implements Disposable {
-  readonly path = Deno.makeTempDirSync({ prefix: "mxoss-test-" });
+  readonly path: string;
+
+  /** @param parent Where it is made; without it in the system's folder for temporary files. */
+  constructor(parent?: string) {
+    if (parent !== undefined) Deno.mkdirSync(parent, { recursive: true });
+    this.path = Deno.makeTempDirSync({ prefix: "mxoss-test-", ...(parent === undefined ? {} : { dir: parent }) });
+  }
 
   /** Writes a file and gives its path. */
   write(name: string, content: string | Uint8Array | Record<string, unknown>): string {

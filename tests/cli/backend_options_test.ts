@@ -23,7 +23,7 @@ import {
   planSetting,
 } from "../../src/session/setting.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
-import { refused } from "./in_process.ts";
+import { inProcess } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
 const README = new URL("../../README.md", import.meta.url).pathname;
@@ -86,7 +86,7 @@ for (const [command, { args, settings }] of Object.entries(COMPUTING)) {
           for (const setting of made) assertEquals([setting.backend, setting[choice]], [backend, value]);
           continue;
         }
-        assertEquals(await refused([args[0]!, ...words]), {
+        assertEquals(await inProcess([args[0]!, ...words]), {
           code: 2,
           stdout: "",
           stderr: `error: --${option}: expected with --backend ${used.join(" or ")}, got --backend ${backend}\n`,
@@ -106,7 +106,7 @@ Deno.test("compare honours options of a side, and refuses those that its backend
         assertEquals([a!.backend, a![choice], b!.backend, b![choice]], ["emulate", undefined, backend, value]);
         continue;
       }
-      assertEquals(await refused(["compare", ...words]), {
+      assertEquals(await inProcess(["compare", ...words]), {
         code: 2,
         stdout: "",
         stderr: `error: --b: ${option}: expected with backend=${used.join(" or ")}, got backend=${backend}\n`,
@@ -119,7 +119,7 @@ Deno.test("compare gives an option of both sides to the one whose backend has a 
   const { options } = parseCommand(COMPARE, ["--text", README, "--a", "backend=reference", "--threads", "3"]);
   assertEquals(sideChoices(options).map(({ threads }) => threads), [undefined, 3]);
   const neither = ["--a", "backend=hip", "--b", "backend=reference", "--threads", "3"];
-  const { code, stderr } = await refused(["compare", "--text", README, ...neither]);
+  const { code, stderr } = await inProcess(["compare", "--text", README, ...neither]);
   assertEquals(code, 2);
   assertEquals(stderr, "error: --threads: expected with --backend emulate, got --backend hip and reference\n");
 });
@@ -144,7 +144,7 @@ Deno.test("every command that lists an option about a backend is tried here", as
 Deno.test("quantize takes options about computing with --calibrate only, which computes", async () => {
   for (const [option, given] of [["threads", "2"], ["weights", "read"], ["calibrate-tokens", "9"]]) {
     const args = ["quantize", "--scheme", "ptpc_fp8", "--out", "/nowhere/new", `--${option}`, given!];
-    const { code, stderr } = await refused(args);
+    const { code, stderr } = await inProcess(args);
     assertEquals([code, stderr], [2, `error: --${option}: expected with --calibrate\n`]);
   }
 });
@@ -152,7 +152,7 @@ Deno.test("quantize takes options about computing with --calibrate only, which c
 Deno.test("every command that computes loads the library that --hip-library names", async () => {
   for (const { args } of Object.values(COMPUTING)) {
     const limit = args[0] === "eval" || args[0] === "compare" ? ["--limit", "2"] : [];
-    const { code, stderr } = await refused([...args, ...limit, "--backend", "hip", "--hip-library", LIBRARY]);
+    const { code, stderr } = await inProcess([...args, ...limit, "--backend", "hip", "--hip-library", LIBRARY]);
     assertEquals(code, 1, stderr);
     assertStringIncludes(stderr, LIBRARY);
   }
@@ -179,7 +179,7 @@ Deno.test("openSetting() computes with the threads of a setting, and loads weigh
 Deno.test("every command that computes refuses several ranks of a GPU", async () => {
   for (const { args } of Object.values(COMPUTING)) {
     for (const ranks of ["--tp", "--ep"]) {
-      const { code, stderr } = await refused([...args, "--backend", "cuda", ranks, "2"]);
+      const { code, stderr } = await inProcess([...args, "--backend", "cuda", ranks, "2"]);
       assertEquals(code, 2, stderr);
       assertMatch(stderr, /^error: --tp \d --ep \d: --backend cuda runs one rank so far; emulate runs several\n$/);
     }

@@ -3,7 +3,7 @@ import { CompareResults } from "../../src/eval/results_schema.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { BrokenCheckpoint } from "./broken.ts";
-import { refused } from "./in_process.ts";
+import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, TINY } from "./program.ts";
 
 const PROBLEM = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have " +
@@ -14,7 +14,7 @@ const PROBLEM = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer tha
 async function compared(
   args: readonly string[],
   text = PROBLEM,
-  run: (args: readonly string[]) => Promise<Finished> = mxoss,
+  run: (args: readonly string[]) => Promise<Finished> = inProcess,
 ) {
   const dir = await Deno.makeTempDir();
   try {
@@ -26,7 +26,11 @@ async function compared(
 }
 
 Deno.test("compare prints errors by layer, KL, and no suspect where a scheme explains the error", async () => {
-  const { code, stdout, stderr } = await compared(["--a", "scheme=w_mxfp4", "--b", "scheme=w_mxfp4_a_mxfp4"]);
+  const { code, stdout, stderr } = await compared(
+    ["--a", "scheme=w_mxfp4", "--b", "scheme=w_mxfp4_a_mxfp4"],
+    PROBLEM,
+    mxoss,
+  );
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^A: w_mxfp4, bf16, kv bf16$/m);
   assertMatch(stdout, /^B: w_mxfp4_a_mxfp4, even scales, bf16, kv bf16$/m);
@@ -65,7 +69,7 @@ Deno.test("compare writes results and a page that loads nothing", async () => {
       `${out}/report`,
       "--json",
     ];
-    const { code, stdout, stderr } = await mxoss(["compare", ...args, "--fail-above", "0.5"], { writable: out });
+    const { code, stdout, stderr } = await inProcess(["compare", ...args, "--fail-above", "0.5"]);
     assertEquals([code, stderr], [0, ""]);
     assertEquals(await Deno.readTextFile(`${out}/report/results.json`), stdout);
     const { protocol, divergence } = CompareResults.parse(JSON.parse(stdout));
@@ -103,7 +107,7 @@ const REFUSED: [args: string[], what: RegExp][] = [
 
 for (const [i, [args, what]] of REFUSED.entries()) {
   Deno.test(`mxoss compare ${args.join(" ").replaceAll(TINY, "MODEL")} is refused`, async () => {
-    const { code, stdout, stderr } = await compared(args, PROBLEM, i === 0 ? mxoss : refused);
+    const { code, stdout, stderr } = await compared(args, PROBLEM, i === 0 ? mxoss : inProcess);
     assertMatch(stderr, what);
     assertMatch(stderr, /^error: [^\n]+\n$/);
     assertEquals([code, stdout], [2, ""]);
@@ -111,8 +115,11 @@ for (const [i, [args, what]] of REFUSED.entries()) {
 }
 
 Deno.test("compare refuses a missing text, an empty one, and models of different shapes", async () => {
-  assertMatch((await mxoss(["compare"])).stderr, /^error: --text: required/);
-  assertMatch((await mxoss(["compare", "--text", "/nowhere.txt"])).stderr, /--text: \/nowhere\.txt: no such file\n$/);
+  assertMatch((await inProcess(["compare"])).stderr, /^error: --text: required/);
+  assertMatch(
+    (await inProcess(["compare", "--text", "/nowhere.txt"])).stderr,
+    /--text: \/nowhere\.txt: no such file\n$/,
+  );
   assertMatch((await compared([], "")).stderr, /expected a text of at least 2 tokens, got 0/);
   using other = new BrokenCheckpoint();
   other.config((config) => config["num_experts_per_tok"] = config["experts_per_token"] = 2);

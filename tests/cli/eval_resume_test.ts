@@ -4,7 +4,7 @@ import { dose } from "../soak.ts";
 import { mxoss, program } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
-const ASKED = dose(10, 20);
+const ASKED = dose(8, 20);
 const KILLS = dose(3, 20);
 const KEYS = ["w_mxfp4.kv-auto.tp1", "w_mxfp4_a_mxfp4.kv-auto.tp1"];
 

@@ -2,29 +2,37 @@ import { Gsm8kResults, PerplexityResults } from "../../src/eval/results_schema.t
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { dose, SOAK } from "../soak.ts";
-import { refused } from "./in_process.ts";
-import { type Finished, mxoss, program, TINY } from "./program.ts";
+import { inProcess } from "./in_process.ts";
+import { type Finished, mxoss, program, type RunOptions, TINY } from "./program.ts";
 
 const GOLDENS = new URL("../goldens/", import.meta.url).pathname;
 const PROBLEMS = `${GOLDENS}word-problems.jsonl`;
 const HARDER = `${GOLDENS}word-problems-harder.jsonl`;
 
 /** Runs `mxoss eval` with a directory of its own to write to. */
-async function evaluated(args: readonly string[], use: (finished: Finished, out: string) => void | Promise<void>) {
+async function evaluated(
+  args: readonly string[],
+  use: (finished: Finished, out: string) => void | Promise<void>,
+  run: (args: readonly string[], options: RunOptions) => Promise<Finished> = inProcess,
+) {
   const out = await Deno.makeTempDir();
   try {
-    await use(await mxoss(["eval", ...args, "--out", out], { writable: out }), out);
+    await use(await run(["eval", ...args, "--out", out], { writable: out }), out);
   } finally {
     await Deno.remove(out, { recursive: true });
   }
 }
 
 Deno.test("eval gsm8k solves held-out problems and says how sure that is", async () => {
-  const { code, stdout, stderr } = await mxoss(["eval", "gsm8k", "--data", PROBLEMS, "--limit", "50"]);
+  const asked = dose(25, 50);
+  const { code, stdout, stderr } = await inProcess(["eval", "gsm8k", "--data", PROBLEMS, "--limit", `${asked}`]);
   assertEquals(code, 0, stderr);
-  assertMatch(stdout, /^50 problems of word-problems\.jsonl, chat, 0 examples, greedy, 95% intervals$/m);
+  assertMatch(
+    stdout,
+    new RegExp(String.raw`^${asked} problems of word-problems\.jsonl, chat, 0 examples, greedy, 95% intervals$`, "m"),
+  );
   const [, accuracy, low] = /^w_mxfp4 +(\d+\.\d\d)% +\[(\d+\.\d), 100\.0\]/m.exec(stdout) ?? [];
-  // 0.997 of all 1,000: at most one of 50 may be wrong.
+  // 0.997 of all 1,000: at most one of 50 may be wrong, none of 25.
   assert(Number(accuracy) >= 98, stdout);
   assert(Number(low) > 85 && Number(low) < Number(accuracy));
 });
@@ -32,31 +40,34 @@ Deno.test("eval gsm8k solves held-out problems and says how sure that is", async
 Deno.test("eval gsm8k runs a matrix, pairs its cells with the first and measures divergence", async () => {
   const asked = dose(4, 12);
   const args = ["gsm8k", "--data", HARDER, "--limit", `${asked}`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--tp", "1,2"];
-  await evaluated([...args, "--max-tokens", "150", "--divergence", "2"], async ({ code, stdout, stderr }, out) => {
-    assertEquals(code, 0, stderr);
-    const results = Gsm8kResults.parse(JSON.parse(await Deno.readTextFile(`${out}/results.json`)));
-    assertEquals(results.cells.map(({ label }) => label), [
-      "w_mxfp4, tp 1",
-      "w_mxfp4, tp 2",
-      "w_mxfp4_a_mxfp4, tp 1",
-      "w_mxfp4_a_mxfp4, tp 2",
-    ]);
-    assertEquals(results.comparisons.length, 3);
-    const [tp, scheme] = results.divergences.map(({ divergence }) => divergence);
-    // Ranks change the order of sums; a scheme changes numbers.
-    assert(tp!.logits.mean_kl! > 0 && tp!.logits.mean_kl! < 1e-4, `mean KL of tp 2 is ${tp!.logits.mean_kl}`);
-    assert(scheme!.logits.mean_kl! > 10 * tp!.logits.mean_kl!);
-    for (const { filters, protocol } of results.cells) {
-      assertEquals(filters["strict-match"].outcomes.length, asked);
-      assertEquals(protocol.dtype, "bf16");
-      assertMatch(protocol.weights_sha256, /^[0-9a-f]{64}$/);
-    }
-    assertEquals([...new Set(results.cells.map(({ protocol }) => protocol.tp))], [1, 2]);
-    const page = await Deno.readTextFile(`${out}/report.html`);
-    assert(page.includes("<svg") && page.includes("prefers-color-scheme: dark"));
-    assert(!/<script|<link|https?:\/\/(?!www\.w3\.org)/.test(page), "the page must load nothing");
-    assertMatch(stdout, /Accuracy|accuracy/);
-  });
+  await evaluated(
+    [...args, "--max-tokens", "150", "--divergence", `${dose(1, 2)}`],
+    async ({ code, stdout, stderr }, out) => {
+      assertEquals(code, 0, stderr);
+      const results = Gsm8kResults.parse(JSON.parse(await Deno.readTextFile(`${out}/results.json`)));
+      assertEquals(results.cells.map(({ label }) => label), [
+        "w_mxfp4, tp 1",
+        "w_mxfp4, tp 2",
+        "w_mxfp4_a_mxfp4, tp 1",
+        "w_mxfp4_a_mxfp4, tp 2",
+      ]);
+      assertEquals(results.comparisons.length, 3);
+      const [tp, scheme] = results.divergences.map(({ divergence }) => divergence);
+      // Ranks change the order of sums; a scheme changes numbers.
+      assert(tp!.logits.mean_kl! > 0 && tp!.logits.mean_kl! < 1e-4, `mean KL of tp 2 is ${tp!.logits.mean_kl}`);
+      assert(scheme!.logits.mean_kl! > 10 * tp!.logits.mean_kl!);
+      for (const { filters, protocol } of results.cells) {
+        assertEquals(filters["strict-match"].outcomes.length, asked);
+        assertEquals(protocol.dtype, "bf16");
+        assertMatch(protocol.weights_sha256, /^[0-9a-f]{64}$/);
+      }
+      assertEquals([...new Set(results.cells.map(({ protocol }) => protocol.tp))], [1, 2]);
+      const page = await Deno.readTextFile(`${out}/report.html`);
+      assert(page.includes("<svg") && page.includes("prefers-color-scheme: dark"));
+      assert(!/<script|<link|https?:\/\/(?!www\.w3\.org)/.test(page), "the page must load nothing");
+      assertMatch(stdout, /Accuracy|accuracy/);
+    },
+  );
 });
 
 Deno.test("eval gsm8k shows its examples and never asks them", async () => {
@@ -74,14 +85,14 @@ Deno.test("eval gsm8k shows its examples and never asks them", async () => {
     "--max-tokens",
     "8",
   ];
-  const { code, stdout, stderr } = await mxoss([...args, "--json"]);
+  const { code, stdout, stderr } = await inProcess([...args, "--json"]);
   assertEquals(code, 0, stderr);
   const { protocol } = Gsm8kResults.parse(JSON.parse(stdout));
   assertEquals(protocol.prompt.shots.length, 2);
   protocol.prompt.shots.forEach(({ index, question }, i) => {
     assert(stderr.includes(`example ${i + 1} of 2: word-problems-harder.jsonl problem ${index}: ${question}`), stderr);
   });
-  const other = await mxoss([...args, "--json", "--seed", "7"]);
+  const other = await inProcess([...args, "--json", "--seed", "7"]);
   const chosen = Gsm8kResults.parse(JSON.parse(other.stdout)).protocol.prompt.shots;
   assert(chosen.some(({ index }) => protocol.prompt.shots.every((shot) => shot.index !== index)));
 });
@@ -91,27 +102,23 @@ Deno.test("eval gsm8k takes up answers that are there, also when more problems a
   await evaluated([...args, "--limit", "6"], async ({ code, stderr }, out) => {
     assertEquals(code, 0, stderr);
     const first = await Deno.readTextFile(`${out}/answers.as-stored.kv-auto.tp1.jsonl`);
-    const more = await mxoss(["eval", ...args, "--limit", "9", "--out", out, "--json"], { writable: out });
+    const more = await inProcess(["eval", ...args, "--limit", "9", "--out", out, "--json"]);
     assertEquals(more.code, 0, more.stderr);
     assertMatch(more.stderr, /6 of 9 answers are there already/);
     assert((await Deno.readTextFile(`${out}/answers.as-stored.kv-auto.tp1.jsonl`)).startsWith(first));
     assertEquals(Gsm8kResults.parse(JSON.parse(more.stdout)).cells[0]!.filters["strict-match"].outcomes.length, 9);
 
-    const others = await mxoss(["eval", ...args, "--limit", "9", "--max-tokens", "121", "--out", out], {
-      writable: out,
-    });
+    const others = await inProcess(["eval", ...args, "--limit", "9", "--max-tokens", "121", "--out", out]);
     assertEquals(others.code, 2);
     assertMatch(others.stderr, /^error: .*--max-tokens: expected once|^error: .*decoding\.max_tokens was 120, is 121/);
-  });
+  }, mxoss);
 });
 
 Deno.test("eval gsm8k asked for more problems compares layer by layer anew, on more of them", async () => {
   const args = ["gsm8k", "--data", PROBLEMS, "--max-tokens", "60", "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4"];
   await evaluated([...args, "--limit", "1"], async ({ code, stderr }, out) => {
     assertEquals(code, 0, stderr);
-    const more = await mxoss(["eval", ...args, "--limit", "2", "--alarm", "0.5", "--out", out, "--json"], {
-      writable: out,
-    });
+    const more = await inProcess(["eval", ...args, "--limit", "2", "--alarm", "0.5", "--out", out, "--json"]);
     assertEquals(more.code, 0, more.stderr);
     const { divergence } = Gsm8kResults.parse(JSON.parse(more.stdout)).divergences[0]!;
     assertEquals([divergence.sequences, divergence.alarm], [2, 0.5]);
@@ -137,14 +144,14 @@ Deno.test("eval and compare refuse a directory with other results before anythin
       ],
     ];
     for (const [command, what] of refused) {
-      const { code, stderr } = await mxoss([...command, "--out", out], { writable: out });
+      const { code, stderr } = await inProcess([...command, "--out", out]);
       assertMatch(stderr, what);
       assertMatch(stderr, /^error: [^\n]+; choose another --out\n$/);
       assertEquals(code, 2);
     }
     assertEquals(await Deno.readFile(`${out}/results.json`), before);
     await Deno.writeTextFile(`${out}/results.json`, "something");
-    const { code: last, stderr: said } = await mxoss(["eval", ...args, "--out", out], { writable: out });
+    const { code: last, stderr: said } = await inProcess(["eval", ...args, "--out", out]);
     assertMatch(said, /results\.json: expected results of mxoss eval gsm8k, got another file/);
     assertEquals(last, 2);
   });
@@ -181,7 +188,7 @@ Deno.test("eval interrupted by Ctrl-C keeps its answers and says how to go on", 
 Deno.test("eval perplexity measures a text under a matrix", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, 12).map((line) => {
+    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, dose(7, 12)).map((line) => {
       const { question, answer } = JSON.parse(line);
       const asked = `<|start|>user<|message|>${question}<|end|>`;
       return `${asked}<|start|>assistant<|channel|>final<|message|>${answer}<|return|>`;
@@ -200,9 +207,7 @@ Deno.test("eval perplexity measures a text under a matrix", async () => {
       assert(results.divergences[0]!.divergence.logits.mean_kl! > 1e-5);
       // Again: everything is there already.
       const before = await Deno.readFile(`${out}/results.json`);
-      const again = await mxoss(["eval", ...args, "--sequence-length", "256", "--divergence", "1", "--out", out], {
-        writable: out,
-      });
+      const again = await inProcess(["eval", ...args, "--sequence-length", "256", "--divergence", "1", "--out", out]);
       assertEquals(again.code, 0, again.stderr);
       assertEquals(await Deno.readFile(`${out}/results.json`), before);
     });
@@ -224,14 +229,14 @@ Deno.test("eval calibrates static scales that the checkpoint lacks", async () =>
     "--scheme",
     "w_mxfp4,w_mxfp4_a_fp8",
   ];
-  const without = await mxoss(args);
+  const without = await inProcess(args);
   assertEquals(without.code, 2);
   assertMatch(without.stderr, /^error: --scheme w_mxfp4_a_fp8: static FP8 inputs need a calibrated scale/);
-  // Of 1,000 problems as many as calibration takes; outside a soak the first 30 of them.
+  // Of 1,000 problems as many as calibration takes; outside a soak the first 16 of them.
   using dir = new TemporaryDirectory();
   const lines = (await Deno.readTextFile(PROBLEMS)).split("\n");
-  const problems = SOAK ? PROBLEMS : dir.write("word-problems.jsonl", lines.slice(0, 30).join("\n"));
-  const { code, stdout, stderr } = await mxoss([...args, "--calibrate", problems, "--json"]);
+  const problems = SOAK ? PROBLEMS : dir.write("word-problems.jsonl", lines.slice(0, 16).join("\n"));
+  const { code, stdout, stderr } = await inProcess([...args, "--calibrate", problems, "--json"]);
   assertEquals(code, 0, stderr);
   const results = Gsm8kResults.parse(JSON.parse(stdout));
   assertEquals(results.cells[0]!.protocol.calibrated_on, null);
@@ -289,7 +294,7 @@ const REFUSED: [args: string[], what: RegExp][] = [
 
 for (const [i, [args, what]] of REFUSED.entries()) {
   Deno.test(`mxoss eval ${args.join(" ").replaceAll(GOLDENS, "").replaceAll(TINY, "MODEL")} is refused`, async () => {
-    const { code, stdout, stderr } = await (i === 0 ? mxoss : refused)(["eval", ...args]);
+    const { code, stdout, stderr } = await (i === 0 ? mxoss : inProcess)(["eval", ...args]);
     assertMatch(stderr, what);
     assertMatch(stderr, /^error: [^\n]+\n$/);
     assertEquals([code, stdout], [2, ""]);

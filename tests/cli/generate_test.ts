@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
+import { inProcess } from "./in_process.ts";
 import { mxoss, TINY } from "./program.ts";
 
 const GOLDENS = readGolden("logits.safetensors");
@@ -24,9 +25,10 @@ interface Result {
   protocol: Record<string, unknown>;
 }
 
-/** Runs with `--json` and returns the object; stderr must be empty. */
+/** Runs with `--json`, as a process of its own where there is a stdin, and returns the object; stderr must be empty. */
 async function json(args: readonly string[], stdin?: string): Promise<Result> {
-  const { code, stdout, stderr } = await mxoss(["generate", "--json", ...args], stdin === undefined ? {} : { stdin });
+  const words = ["generate", "--json", ...args];
+  const { code, stdout, stderr } = await (stdin === undefined ? inProcess(words) : mxoss(words, { stdin }));
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   return JSON.parse(stdout);
 }
@@ -50,7 +52,7 @@ Deno.test("generate answers a word problem on stdout, its reasoning only where i
   assertMatch(quiet.stdout, /^#### \d+\n$/);
   assertEquals(quiet.stderr, "");
   assertEquals(quiet.code, 0);
-  const shown = await mxoss(["--analysis", "always", QUESTION]);
+  const shown = await inProcess(["--analysis", "always", QUESTION]);
   assertEquals(shown.stdout, quiet.stdout);
   assertMatch(shown.stderr, /^[^\n]+ = \d+\.\n$/);
 });
@@ -119,7 +121,7 @@ Deno.test("generate --raw continues text as it stands, special tokens by name", 
   assertEquals(result.token_ids, REPLY_IDS);
   assertEquals(result.channels, null);
   assertMatch(result.text, /^<\|channel\|>analysis<\|message\|>.* = .*<\|channel\|>final<\|message\|>#### \d+$/);
-  const { stdout } = await mxoss(["--raw", RAW]);
+  const { stdout } = await inProcess(["--raw", RAW]);
   assertEquals(stdout, `${result.text}\n`);
   const longer = await json(["--raw", "--max-tokens", "1"], `${RAW}\n`);
   assert(longer.prompt_token_ids.length > PROMPT_IDS.length, "a line break at the end is part of a raw prompt");
@@ -135,7 +137,7 @@ Deno.test("generate takes markup in a chat prompt for text", async () => {
 });
 
 Deno.test("generate stops at --max-tokens, says so, and shows what there is", async () => {
-  const cut = await mxoss(["--max-tokens", "9", "--analysis", "always", QUESTION]);
+  const cut = await inProcess(["--max-tokens", "9", "--analysis", "always", QUESTION]);
   assertEquals(cut.code, 0);
   assertMatch(cut.stderr, /\nnote: cut off after 9 tokens \(--max-tokens 9\)\n$/);
   const result = await json(["--max-tokens", "9", QUESTION]);
@@ -144,7 +146,7 @@ Deno.test("generate stops at --max-tokens, says so, and shows what there is", as
 });
 
 Deno.test("generate --stats prints speeds on stderr", async () => {
-  const { stdout, stderr } = await mxoss(["--stats", QUESTION]);
+  const { stdout, stderr } = await inProcess(["--stats", QUESTION]);
   assertMatch(stdout, /^#### \d+\n$/);
   assertMatch(
     stderr,
@@ -184,7 +186,7 @@ Deno.test("generate sends a system message through the template and warns where 
   const plain = await json(["--max-tokens", "1", QUESTION]);
   const system = await json(["--max-tokens", "1", "--system", "Reasoning: low", QUESTION]);
   assert(system.prompt_token_ids.length > plain.prompt_token_ids.length);
-  const effort = await mxoss(["--max-tokens", "1", "--json", "--reasoning", "low", QUESTION]);
+  const effort = await inProcess(["--max-tokens", "1", "--json", "--reasoning", "low", QUESTION]);
   assertMatch(effort.stderr, /^warning: --reasoning: [^\n]*chat_template\.jinja takes no reasoning effort\n$/);
 });
 

@@ -1,39 +1,72 @@
 /**
- * Runs the program in the test's own thread, which saves the start of a process. What the start and the end of a
- * process do (permissions given up, exit code, pipes) is tested by `mxoss` of program.ts.
+ * Runs the program in the test's own thread, which saves the start of a process and what it compiles anew. What the
+ * start and the end of a process do (permissions given up, exit code, pipes, signals) is tested by `mxoss` of
+ * program.ts.
  */
 import { exitCodeOf } from "../../src/cli/run.ts";
 import type { Finished } from "./program.ts";
 
-/** Runs a command line. Nothing is on stdin, and permissions are kept: this thread's are the tests'. */
+/**
+ * Runs a command line to its end, with stdout and stderr that are no terminals. Nothing is on stdin. Permissions are
+ * kept, as this thread's are the tests', and no signal is listened for, as signals are the process's. One at a time:
+ * what a run writes is caught where all of the thread's is.
+ */
 export async function inProcess(args: readonly string[]): Promise<Finished> {
   const { stdout, stderr, permissions } = Deno;
-  const before = {
-    write: stdout.write,
-    writeSync: stderr.writeSync,
-    revokeSync: permissions.revokeSync,
-    requestSync: permissions.requestSync,
-  };
   const decoder = new TextDecoder();
   const written = { stdout: "", stderr: "" };
-  stdout.write = (bytes) => {
-    written.stdout += decoder.decode(bytes);
-    return Promise.resolve(bytes.length);
-  };
-  stderr.writeSync = (bytes) => {
-    written.stderr += decoder.decode(bytes);
-    return bytes.length;
-  };
-  permissions.revokeSync = permissions.requestSync = (descriptor) => permissions.querySync(descriptor);
-  try {
-    const code = await exitCodeOf(args, false);
-    return { code, ...written };
-  } finally {
-    stdout.write = before.write;
-    stderr.writeSync = before.writeSync;
-    Object.assign(permissions, { revokeSync: before.revokeSync, requestSync: before.requestSync });
-  }
+  const no = () => false, nothing = () => {};
+  const kept = (descriptor: Deno.PermissionDescriptor) => permissions.querySync(descriptor);
+  const dlopen = Deno.dlopen;
+  using _replaced = replaced(
+    [stdout, {
+      write: (bytes: Uint8Array) => {
+        written.stdout += decoder.decode(bytes);
+        return Promise.resolve(bytes.length);
+      },
+      isTerminal: no,
+    }],
+    [stderr, {
+      writeSync: (bytes: Uint8Array) => {
+        written.stderr += decoder.decode(bytes);
+        return bytes.length;
+      },
+      isTerminal: no,
+    }],
+    [permissions, { revokeSync: kept, requestSync: kept }],
+    [Deno, {
+      addSignalListener: nothing,
+      removeSignalListener: nothing,
+      // What signals do is set by libc, for the process.
+      dlopen: (name: string, symbols: Deno.ForeignLibraryInterface) => {
+        if (Object.keys(symbols).join() === "sigaction") throw new Error("signals are the process's");
+        return dlopen(name, symbols);
+      },
+    }],
+  );
+  const code = await exitCodeOf(args, false);
+  return { code, ...written };
 }
 
-/** {@linkcode inProcess}, where a command line is to be refused. */
-export const refused = inProcess;
+/** Replaces properties of objects until disposed of. */
+function replaced(...all: readonly (readonly [object: object, properties: object])[]): Disposable {
+  const before = all.map(([object, properties]) => {
+    const descriptors = Object.keys(properties).map((name) =>
+      [name, Object.getOwnPropertyDescriptor(object, name)] as const
+    );
+    for (const [name, value] of Object.entries(properties)) {
+      Object.defineProperty(object, name, { value, configurable: true, writable: true });
+    }
+    return [object, descriptors] as const;
+  });
+  return {
+    [Symbol.dispose]: () => {
+      for (const [object, descriptors] of before) {
+        for (const [name, descriptor] of descriptors) {
+          if (descriptor === undefined) Reflect.deleteProperty(object, name);
+          else Object.defineProperty(object, name, descriptor);
+        }
+      }
+    },
+  };
+}

@@ -3,6 +3,7 @@ import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { floats, integers, readGolden } from "../golden.ts";
 import { argmaxRows, maxDifference } from "../model/tiny.ts";
+import { inProcess } from "./in_process.ts";
 import { mxoss } from "./program.ts";
 
 const GOLDENS = readGolden("logits.safetensors");
@@ -14,7 +15,7 @@ async function logits(args: readonly string[]) {
   const writable = Deno.makeTempDirSync();
   try {
     const out = `${writable}/logits.safetensors`;
-    const { code, stdout, stderr } = await mxoss(["logits", "--out", out, ...args], { writable });
+    const { code, stdout, stderr } = await inProcess(["logits", "--out", out, ...args]);
     assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
     assertEquals([...Deno.readDirSync(writable)].map(({ name }) => name), ["logits.safetensors"]);
     return { tensors: readGolden(`file://${out}`), bytes: Deno.readFileSync(out) };
@@ -56,7 +57,7 @@ Deno.test("logits does not replace a file without --force, and does with it", as
   try {
     Deno.writeTextFileSync(out, "precious");
     const args = ["logits", "--tokens", "1,2", "--out", out];
-    const refused = await mxoss(args, { writable });
+    const refused = await inProcess(args);
     assertEquals(refused.code, 2);
     assertMatch(refused.stderr, /^error: [^\n]*logits\.safetensors: exists already; --force replaces it\n$/);
     assertEquals(Deno.readTextFileSync(out), "precious");
@@ -86,7 +87,7 @@ Deno.test("logits --force replaces no device, no pipe and no link", async () => 
     for (const put of [() => Deno.symlinkSync("/dev/null", out), () => mkfifo(out)]) {
       await put();
       const { ino } = Deno.lstatSync(out);
-      const { code, stderr } = await mxoss(["logits", "--tokens", "1", "--out", out, "--force"], { writable });
+      const { code, stderr } = await inProcess(["logits", "--tokens", "1", "--out", out, "--force"]);
       assertEquals(code, 2);
       assertMatch(stderr, /^error: [^\n]*: cannot be written: expected a regular file or none, got [^\n]+\n$/);
       assertEquals(Deno.lstatSync(out).ino, ino);

@@ -4,7 +4,7 @@ import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { integers, readGolden } from "../golden.ts";
-import { mxoss } from "./program.ts";
+import { inProcess } from "./in_process.ts";
 
 Deno.test("mxoss takes o200k_harmony for an original/ checkpoint without a tokenizer, and says so", async () => {
   using dir = new TemporaryDirectory();
@@ -14,12 +14,12 @@ Deno.test("mxoss takes o200k_harmony for an original/ checkpoint without a token
 
   const out = `${dir.path}/logits.safetensors`;
   const args = ["logits", "--model", dir.path, "--prompt", "<|start|>user<|message|>Hello world<|end|>", "--out", out];
-  const logits = await mxoss(args, { writable: dir.path });
+  const logits = await inProcess(args);
   assertMatch(logits.stderr, warning);
   assertEquals(logits.code, 0);
   assertEquals(integers(readGolden(out), "ids"), [200006, 1428, 200008, 13225, 2375, 200007]);
 
-  const reply = await mxoss(["--model", dir.path, "--max-tokens", "3", "--json", "Hello world"]);
+  const reply = await inProcess(["--model", dir.path, "--max-tokens", "3", "--json", "Hello world"]);
   assertMatch(reply.stderr, warning);
   assertEquals(reply.code, 0);
   const { prompt_token_ids: prompt, token_ids: ids } = JSON.parse(reply.stdout);

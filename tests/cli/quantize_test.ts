@@ -3,7 +3,7 @@ import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { run, someScales } from "../quantize/run.ts";
-import { refused } from "./in_process.ts";
+import { inProcess } from "./in_process.ts";
 import { mxoss, program, TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
@@ -19,7 +19,7 @@ Deno.test("mxoss quantize writes a calibrated checkpoint that mxoss runs by itse
   const done = await mxoss(["quantize", ...args, ...calibration], { writable: out });
   assertMatch(done.stdout, /new: 6 files, [\d.]+ MB\n$/);
   assertEquals([done.stderr, done.code], ["", 0]);
-  const report = JSON.parse((await mxoss(["inspect", "--model", out, "--json"])).stdout);
+  const report = JSON.parse((await inProcess(["inspect", "--model", out, "--json"])).stdout);
   assertEquals([report.scheme, report.kv_cache.format, report.layout], ["w_mxfp4_a_fp8", "fp8", "quark"]);
   const linears = new Map<string, { input: string; scales: string; weight: string }>(
     report.layers[3].linears.map((linear: { name: string }) => [linear.name, linear]),
@@ -28,7 +28,11 @@ Deno.test("mxoss quantize writes a calibrated checkpoint that mxoss runs by itse
   assertEquals(linears.get("q_proj")!.input, "fp8, scale per token");
   assertEquals(linears.get("experts.down_proj")!.scales, "e8m0 per 32, input from checkpoint");
   assert(report.layers.every(({ kv_scales: { k, v } }: { kv_scales: { k: number; v: number } }) => k !== 1 && v !== 1));
-  const answer = await mxoss(["--model", out, "Ann has 12 pears. She buys 30 more. How many pears does Ann have now?"]);
+  const answer = await inProcess([
+    "--model",
+    out,
+    "Ann has 12 pears. She buys 30 more. How many pears does Ann have now?",
+  ]);
   assertEquals([answer.stdout, answer.code], ["#### 42\n", 0]);
 });
 
@@ -37,7 +41,7 @@ Deno.test("mxoss quantize calibrates on a text, and warns of experts that it doe
   const text = dir.write("text.txt", "Ann has 3 pears.");
   const out = `${dir.path}/new`;
   const args = ["quantize", "--scheme", "fp8", "--calibrate", text, "--out", out];
-  const { code, stderr } = await mxoss(args, { writable: out });
+  const { code, stderr } = await inProcess(args);
   assertMatch(stderr, /^warning: no token chose \d+ of the experts; they have the largest scales of their layers\n$/);
   assertEquals(code, 0);
 });
@@ -52,9 +56,7 @@ Deno.test("--calibrate makes the static FP8 scales that a checkpoint lacks, in q
   });
   const text = dir.write("text.txt", "Ann has 12 pears. She buys 30 more. How many pears does Ann have now?");
   const quantize = (model: string, out: string, ...more: string[]) =>
-    mxoss(["quantize", "--model", model, "--scheme", "w_mxfp4_a_fp8", "--out", `${dir.path}/${out}`, ...more], {
-      writable: dir.path,
-    });
+    inProcess(["quantize", "--model", model, "--scheme", "w_mxfp4_a_fp8", "--out", `${dir.path}/${out}`, ...more]);
   const without = await quantize(broken.path, "none");
   assertMatch(without.stderr, /^error: .*config\.json: .*static FP8 inputs need a calibrated scale.*--calibrate/);
   assertEquals(without.code, 2);
@@ -69,7 +71,7 @@ Deno.test("--calibrate makes the static FP8 scales that a checkpoint lacks, in q
   assertEquals((await quantize(broken.path, "mixed", ...other)).code, 0);
 
   const sides = ["--a", `model=${broken.path}`, "--b", `model=${dir.path}/made`, "--text", text, "--calibrate", text];
-  const { stdout, stderr, code } = await mxoss(["compare", ...sides]);
+  const { stdout, stderr, code } = await inProcess(["compare", ...sides]);
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^same likeliest token +100\.00%$/m);
 });
@@ -77,7 +79,7 @@ Deno.test("--calibrate makes the static FP8 scales that a checkpoint lacks, in q
 Deno.test("mxoss quantize warns where weights were quantized before, and not where they were trained so", async () => {
   using dir = new TemporaryDirectory();
   const quantized = (model: string[], scheme: string, out: string) =>
-    mxoss(["quantize", ...model, "--scheme", scheme, "--out", `${dir.path}/${out}`], { writable: dir.path });
+    inProcess(["quantize", ...model, "--scheme", scheme, "--out", `${dir.path}/${out}`]);
   const first = await quantized([], "ptpc_fp8", "a");
   assertEquals([first.stderr, first.code], ["", 0]);
   const second = await quantized(["--model", `${dir.path}/a`], "w_mxfp6_e3m2", "b");
@@ -88,7 +90,7 @@ Deno.test("mxoss quantize goes on after it was killed", async () => {
   using dir = new TemporaryDirectory();
   const [whole, out] = [`${dir.path}/whole`, `${dir.path}/cut`];
   const args = (to: string) => ["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", to];
-  assertEquals((await mxoss(args(whole), { writable: whole })).code, 0);
+  assertEquals((await inProcess(args(whole))).code, 0);
   const child = program(args(out), { writable: out }).spawn();
   const finished = child.output();
   await child.stdin.close();
@@ -103,11 +105,11 @@ Deno.test("mxoss quantize goes on after it was killed", async () => {
   child.kill("SIGKILL");
   await finished;
   assertThrows(() => openCheckpoint(out), InputError, "config.json: no such file");
-  const other = await mxoss(["quantize", "--scheme", "w_mxfp4", "--out", out], { writable: out });
+  const other = await inProcess(["quantize", "--scheme", "w_mxfp4", "--out", out]);
   assertMatch(other.stderr, /^error: --out: .*: holds an interrupted run with other settings/);
   assertEquals((await mxoss(args(out), { writable: out })).code, 0);
   assertEquals(contents(out), contents(whole));
-  const again = await mxoss(args(out), { writable: out });
+  const again = await inProcess(args(out));
   assertMatch(again.stderr, /^error: --out: .*: expected a new or empty directory, .* got \d+ other files\n$/);
   assertEquals(again.code, 2);
 });
@@ -135,7 +137,7 @@ for (const [i, [args, what]] of REFUSED.entries()) {
   Deno.test(`mxoss quantize ${args.join(" ").replaceAll(TINY, "MODEL")} is refused`, async () => {
     const before = names(TINY);
     const words = ["quantize", ...args];
-    const { code, stdout, stderr } = await (i === 0 ? mxoss(words, { writable: "/" }) : refused(words));
+    const { code, stdout, stderr } = await (i === 0 ? mxoss(words, { writable: "/" }) : inProcess(words));
     assertMatch(stderr, /^error: [^\n]+\n$/);
     assertMatch(stderr, what);
     assertEquals([stdout, code], ["", 2]);
@@ -146,7 +148,7 @@ for (const [i, [args, what]] of REFUSED.entries()) {
 Deno.test("mxoss quantize refuses an empty text", async () => {
   using dir = new TemporaryDirectory();
   const args = ["quantize", "--scheme", "fp8", "--calibrate", dir.write("empty.txt", ""), "--out", `${dir.path}/new`];
-  const { code, stderr } = await mxoss(args, { writable: dir.path });
+  const { code, stderr } = await inProcess(args);
   assertMatch(stderr, /^error: --calibrate: .*empty\.txt: expected a text, got an empty file\n$/);
   assertEquals(code, 2);
 });

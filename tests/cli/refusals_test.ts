@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "../assert.ts";
 import { BrokenCheckpoint } from "./broken.ts";
-import { refused } from "./in_process.ts";
+import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, TINY } from "./program.ts";
 
 const NORM = "model.norm.weight";
@@ -90,7 +90,7 @@ for (const [i, [wrong, names, make]] of CHECKPOINTS.entries()) {
   Deno.test(`generate refuses ${wrong}`, async () => {
     using checkpoint = new BrokenCheckpoint();
     make(checkpoint);
-    const run = i === 0 ? mxoss : refused;
+    const run = i === 0 ? mxoss : inProcess;
     assertRefused(await run(["--model", checkpoint.dir, "--max-tokens", "1", "2 + 2?"]), names);
   });
 }
@@ -146,7 +146,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
 
 for (const [i, [args, what]] of ARGUMENTS.entries()) {
   Deno.test(`mxoss ${args.join(" ").replaceAll(TINY, "MODEL")} is refused`, async () => {
-    assertRefused(await (i === 0 || args.length === 0 ? mxoss(args) : refused(args)), what);
+    assertRefused(await (i === 0 || args.length === 0 ? mxoss(args) : inProcess(args)), what);
   });
 }
 

@@ -3,7 +3,7 @@ import { PerplexityResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
-import { refused as run } from "./in_process.ts";
+import { inProcess as run } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
 const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many do they have?<|end|>";

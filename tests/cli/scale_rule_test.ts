@@ -4,7 +4,8 @@ import { CompareResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { run } from "../quantize/run.ts";
-import { mxoss, TINY } from "./program.ts";
+import { inProcess } from "./in_process.ts";
+import { TINY } from "./program.ts";
 
 const TEXT = "Wen has 14 peaches. Ben has 8 fewer than Wen.";
 
@@ -23,14 +24,14 @@ Deno.test("compare tells a model with the scale rule floor from one with the rul
   using text = new TemporaryDirectory();
   Deno.writeTextFileSync(`${text.path}/text.txt`, TEXT);
   const args = ["--text", `${text.path}/text.txt`, "--a", "scheme=w_mxfp4_a_mxfp4", "--b", `model=${dir.path}`];
-  const { stdout, stderr, code } = await mxoss(["compare", ...args]);
+  const { stdout, stderr, code } = await inProcess(["compare", ...args]);
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^A: w_mxfp4_a_mxfp4, even scales, bf16, kv bf16/m);
   assertMatch(stdout, /^B: w_mxfp4_a_mxfp4, floor scales, bf16, kv bf16/m);
   assertMatch(stdout, /^w_mxfp4_a_mxfp4, even\/floor scales, bf16, kv bf16, tp 1/m);
 
   const { protocol, divergence } = CompareResults.parse(
-    JSON.parse((await mxoss(["compare", "--json", ...args])).stdout),
+    JSON.parse((await inProcess(["compare", "--json", ...args])).stdout),
   );
   assertEquals([protocol.a.scale_rule, protocol.b.scale_rule], ["even", "floor"]);
   assert(protocol.a.formats_sha256 !== protocol.b.formats_sha256);
@@ -40,14 +41,14 @@ Deno.test("compare tells a model with the scale rule floor from one with the rul
 Deno.test("inspect, generate and logits name the scale rule", async () => {
   using dir = await floorModel();
   const model = ["--model", dir.path];
-  assertMatch((await mxoss(["inspect", ...model])).stdout, /experts\.down_proj +mxfp4 +mx e2m1, floor scales/);
+  assertMatch((await inProcess(["inspect", ...model])).stdout, /experts\.down_proj +mxfp4 +mx e2m1, floor scales/);
   const ruleOf = (json: string) => JSON.parse(json).scale_rule;
-  assertEquals(ruleOf((await mxoss(["inspect", "--json", ...model])).stdout), "floor");
-  assertEquals(ruleOf((await mxoss(["inspect", "--json"])).stdout), null);
+  assertEquals(ruleOf((await inProcess(["inspect", "--json", ...model])).stdout), "floor");
+  assertEquals(ruleOf((await inProcess(["inspect", "--json"])).stdout), null);
 
-  const { stdout } = await mxoss(["generate", "--json", "--raw", "--max-tokens", "1", ...model, TEXT]);
+  const { stdout } = await inProcess(["generate", "--json", "--raw", "--max-tokens", "1", ...model, TEXT]);
   assertEquals(JSON.parse(stdout).protocol.scale_rule, "floor");
   const out = `${dir.path}/logits.safetensors`;
-  await mxoss(["logits", "--tokens", "1,2", "--scheme", "w_mxfp4_a_mxfp4", "--out", out], { writable: dir.path });
+  await inProcess(["logits", "--tokens", "1,2", "--scheme", "w_mxfp4_a_mxfp4", "--out", out]);
   assertEquals(ruleOf(openSafetensors(out).metadata.get("protocol")!), "even");
 });

@@ -5,6 +5,7 @@ import { openSession } from "../session/open_session.ts";
 import type { Session } from "../../src/session/session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
+import { dose } from "../soak.ts";
 import { TINY, TWO_TURNS } from "./sides.ts";
 
 const goldens = readGolden("logits.safetensors");
@@ -65,7 +66,8 @@ Deno.test("completeAll() gives the same replies one by one, a few or all at once
   const alone = await complete({ slots: 1, maxTokens: 128 });
   assertEquals(alone.order, [0, 1, 2, 3, 4, 5]);
   assertEquals(alone.done.length, PROMPTS.length);
-  for (const [slots, maxTokens] of [[2, 5], [3, 64], [6, 128], [9, 7]] as const) {
+  const others = [[2, 5], [9, 7], [3, 64], [6, 128]] as const;
+  for (const [slots, maxTokens] of others.slice(0, dose(2, 4))) {
     const { done, tokens } = await complete({ slots, maxTokens });
     assertEquals(done, alone.done, `${slots} slots, batches of ${maxTokens}`);
     assertEquals(tokens, alone.tokens, "no token is computed twice");

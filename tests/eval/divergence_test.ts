@@ -8,9 +8,12 @@ import type { InputFormat } from "../../src/formats/input.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
+import { dose } from "../soak.ts";
 import { compared, openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 const goldens = readGolden("logits.safetensors");
+/** For what no golden is compared with. */
+const SOME_TOKENS = TWO_TURNS.subarray(0, dose(72, Infinity));
 
 /** The embedded model with quantized inputs of the expert GEMMs. */
 function quantized(input: (layer: number, gemm: 0 | 1) => InputFormat) {
@@ -52,7 +55,7 @@ Deno.test("two_turns.txt spells the golden tokens", async () => {
 });
 
 Deno.test("compare finds nothing between a setting and itself", async () => {
-  const result = await compared(openSide(), openSide());
+  const result = await compared(openSide(), openSide(), [SOME_TOKENS]);
   assert(result.operations.every((o) => o.total.relativeError === 0 && o.own!.relativeError === 0));
   assertEquals(result.operations.length, 4 * (OPERATIONS.length - 3) + 3);
   assertEquals([result.logits.meanKl, result.logits.top1Agreement, result.router.flipped], [0, 1, 0]);
@@ -78,7 +81,7 @@ Deno.test("compare measures the perplexity that the logits have", async () => {
 Deno.test("compare gives the same numbers whatever the size of the pieces", async () => {
   const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
   const run = (maxTokens: number) =>
-    compared(openSide(undefined, { maxTokens }), openSide(quantized(() => input), { maxTokens }));
+    compared(openSide(undefined, { maxTokens }), openSide(quantized(() => input), { maxTokens }), [SOME_TOKENS]);
   const [one, other] = [await run(64), await run(23)];
   assertEquals(other.logits, one.logits);
   assertEquals(other.router.flipped, one.router.flipped);
@@ -90,10 +93,10 @@ Deno.test("compare gives the same numbers whatever the size of the pieces", asyn
 
 Deno.test("compare starts every sequence afresh", async () => {
   const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
-  const half = TWO_TURNS.subarray(0, 100);
-  const twice = await compared(openSide(), openSide(quantized(() => input)), [half, half]);
-  assertEquals(twice.logits.kl.slice(100), twice.logits.kl.slice(0, 100));
-  assertEquals([twice.tokens, twice.sequences], [200, 2]);
+  const { length } = SOME_TOKENS;
+  const twice = await compared(openSide(), openSide(quantized(() => input)), [SOME_TOKENS, SOME_TOKENS]);
+  assertEquals(twice.logits.kl.slice(length), twice.logits.kl.slice(0, length));
+  assertEquals([twice.tokens, twice.sequences], [2 * length, 2]);
 });
 
 Deno.test("compare lists router flips with their margins", async () => {
@@ -113,7 +116,7 @@ Deno.test("compare lists router flips with their margins", async () => {
 Deno.test("compare works against several ranks, on either side and on both", async () => {
   const many = { tp: 2, ep: 2 };
   for (const [a, b, known] of [[{}, many, true], [many, {}, true], [many, { tp: 4 }, false]] as const) {
-    const result = await compared(openSide(undefined, a), openSide(undefined, b));
+    const result = await compared(openSide(undefined, a), openSide(undefined, b), [SOME_TOKENS]);
     assert(result.operations.every((o) => o.total.relativeError < 1e-4));
     assertEquals(result.operations.every((o) => o.own !== null), known);
   }
@@ -126,7 +129,7 @@ Deno.test("compare estimates suspects where both sides run on several ranks", as
   const good = quantized((layer, gemm) =>
     layer === 2 && gemm === 1 ? { kind: "fp8_static", scale: 0.125 } : { kind: "none" }
   );
-  const { suspects } = await compared(openSide(good, { tp: 2 }), openSide(broken, { tp: 2 }));
+  const { suspects } = await compared(openSide(good, { tp: 2 }), openSide(broken, { tp: 2 }), [SOME_TOKENS]);
   assertEquals(operationName(suspects[0]!), "layer 2 experts.down_proj");
   assertEquals(suspects[0]!.evidence, "estimated");
 });

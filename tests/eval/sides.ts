@@ -10,7 +10,7 @@ import { integers, readGolden } from "../golden.ts";
 export const TINY = new URL("../../models/tiny-gpt-oss", import.meta.url).pathname;
 
 /** 210 tokens: two problems with their answers. */
-export const TWO_TURNS = Int32Array.from(integers(readGolden("logits.safetensors"), "two_turns.ids"));
+export const TWO_TURNS: Int32Array = Int32Array.from(integers(readGolden("logits.safetensors"), "two_turns.ids"));
 
 /** Opens a checkpoint as one side of a comparison; the caller closes its session. */
 export async function openSide(

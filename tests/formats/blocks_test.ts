@@ -7,7 +7,7 @@ import { qdqRow } from "../../src/formats/qdq.ts";
 import { fp8TokenScale, largestMagnitude, scaleByte } from "../../src/formats/scales.ts";
 import { assertEquals } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
-import { dose, everyNth } from "../soak.ts";
+import { dose, everyNth, SOAK } from "../soak.ts";
 import { BLOCKS, blocks, canonical, sha256, TOKEN_BLOCKS, tokenRows } from "./blocks.ts";
 
 const goldens = readGolden("quant/blocks.safetensors");
@@ -21,6 +21,9 @@ const inputs = new Float32Array(inputBits.buffer);
 
 /** Blocks whose results are stored whole. */
 const SAMPLE = 4096;
+
+/** Blocks, of every family, that are tried another way too. */
+const REPEATED = dose(BLOCKS / 16, BLOCKS);
 
 /** Compares the first results with the sample, so that a mistake shows where it is, before the hash of all. */
 async function assertGolden(name: string, results: Float32Array, sample: (i: number) => number, count: number) {
@@ -50,8 +53,8 @@ for (const element of ["e2m1", "e3m2", "e2m3"] as const satisfies readonly MxEle
         return float[0]!;
       };
       await assertGolden(`${element}.${rule}`, results, stored, rule === "even" ? SAMPLE * BLOCK : 0);
-      const rounded = qdqRow(inputs, { kind: "mx", element, rule }, true);
-      assertEquals(canonical(rounded), canonical(results), "results are bf16 numbers");
+      const rounded = qdqRow(inputs.subarray(0, REPEATED * BLOCK), { kind: "mx", element, rule }, true);
+      assertEquals(canonical(rounded), canonical(results.subarray(0, rounded.length)), "results are bf16 numbers");
     });
 
     Deno.test(`scaleByte() equals ml_dtypes on ${BLOCKS} blocks (${element}, ${rule})`, async () => {
@@ -71,8 +74,11 @@ floats(goldens, "fp8_static.scales").forEach((scale, index) => {
     const codes = bytes(`fp8_static.${index}.codes`);
     const value = (i: number) => Math.fround(ELEMENTS.e4m3fn.values[codes[i]!]! * scale);
     await assertGolden(`fp8_static.${index}`, results, value, SAMPLE * BLOCK);
-    const rounded = qdqRow(inputs, input, true);
-    assertEquals(await sha256(canonical(rounded)), [...bytes(`fp8_static.${index}.bf16.sha256`)]);
+    // Rounding does not know the scale: outside a soak with one of them.
+    if (SOAK || index === 0) {
+      const rounded = qdqRow(inputs, input, true);
+      assertEquals(await sha256(canonical(rounded)), [...bytes(`fp8_static.${index}.bf16.sha256`)]);
+    }
     for (let i = 0; i < SAMPLE * BLOCK; i++) {
       const code = encode(ELEMENTS.e4m3fn, Math.fround(inputs[i]! / scale));
       if ((code & 127) !== (codes[i]! & 127)) throw new Error(`code of ${inputs[i]}: ${code}, expected ${codes[i]}`);
@@ -110,9 +116,6 @@ function assertSame(got: Float32Array, expected: Float32Array, what: string): vo
   const at = got.findIndex((value, i) => value !== expected[i] && !(Number.isNaN(value) && Number.isNaN(expected[i])));
   assertEquals(at, -1, what);
 }
-
-/** Blocks of every family. */
-const REPEATED = dose(BLOCKS / 16, BLOCKS);
 
 Deno.test(`qdqRow() is idempotent on ${REPEATED} blocks in every format`, () => {
   const values = inputs.subarray(0, REPEATED * BLOCK);

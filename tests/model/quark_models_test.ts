@@ -13,6 +13,7 @@ import { assert, assertEquals } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
 import { run, type RunOptions } from "../quantize/run.ts";
 import type { TargetScheme } from "../../src/quantize/targets.ts";
+import { SOAK } from "../soak.ts";
 import { logitsOf } from "./tiny.ts";
 
 /** Intermediate 160 is five blocks: uneven over two ranks. */
@@ -113,7 +114,7 @@ const CASES: Case[] = [
   },
 ];
 
-for (const { name, scheme, options, change, expected } of CASES) {
+for (const [i, { name, scheme, options, change, expected }] of CASES.entries()) {
   Deno.test(`Quark's ${name} computes the same in emulate and reference, on one rank and several`, async () => {
     using dir = new TemporaryDirectory();
     await run(plain, dir.path, scheme, { scales: calibrated.inputs, ...options });
@@ -142,9 +143,12 @@ for (const { name, scheme, options, change, expected } of CASES) {
     };
     const stored = Deno.readFileSync(`${dir.path}/model.safetensors`);
     assertNear(await logits(checkpoint, { backend: "reference" }), one, "reference");
-    assertNear(await logits(checkpoint, { ep: 2 }), one, "ep 2");
+    // Outside a soak by turns.
+    if (SOAK || i % 2 === 0) assertNear(await logits(checkpoint, { ep: 2 }), one, "ep 2");
     const two = await logits(checkpoint, { tp: 2 });
-    assertNear(await logits(checkpoint, { backend: "reference", tp: 2 }), two, "reference, tp 2");
+    if (SOAK || i % 2 === 1) {
+      assertNear(await logits(checkpoint, { backend: "reference", tp: 2 }), two, "reference, tp 2");
+    }
     if (!perToken) assertNear(two, one, "tp 2");
     // Ranks that do not add the biases of down_proj have none; nobody zeroes what the files, which are mapped, hold.
     assertEquals(Deno.readFileSync(`${dir.path}/model.safetensors`), stored);

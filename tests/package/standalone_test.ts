@@ -58,6 +58,12 @@ const commands: ReadonlyMap<string, (bare: Bare) => string[]> = new Map<string, 
   ["a token id beyond the vocabulary", () => ["logits", "--tokens=99999999", "--out=x.safetensors"]],
 ]);
 
+/**
+ * Commands that are run in a soak only: others load the model from elsewhere, map it, print help and a table, and
+ * compare writes its report below.
+ */
+const IN_SOAKS = /^(?:compare|generate on .*|mapped weights|backend reference|inspect|help of (?!compare).*)$/;
+
 /** `deno run` with the permissions that the binary's launcher gives, on the sources. */
 async function fromSources(args: readonly string[], cwd: string): Promise<Finished> {
   const words = [Deno.execPath(), "run", ...PERMISSIONS, WRITE_PERMISSION, inRepository("main.ts"), ...args];
@@ -122,8 +128,7 @@ async function check(variant: Variant, t: Deno.TestContext, dir: string, binary:
   });
 
   for (const [name, args] of commands) {
-    // Outside a soak only with its report, below.
-    if (name === "compare" && !SOAK) continue;
+    if (!SOAK && IN_SOAKS.test(name)) continue;
     const right = name === "the demo" ? ", rightly" : "";
     await step(`${name}: stdout, stderr and exit code of deno run${right}`, async () => {
       const words = args(bare);

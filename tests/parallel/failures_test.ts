@@ -10,6 +10,7 @@ import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { fileOf, rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";
 import { TINY } from "../model/tiny.ts";
+import { SOAK } from "../soak.ts";
 
 const TOKENS = 6, CONTEXT = 16;
 /** A rank that waits for others does so for ever; no step of these tests takes a hundredth of this. */
@@ -100,6 +101,8 @@ const POINTS = ["begin", "embed", "linear", "store", "attention", "expertGateUp"
 
 for (const backend of ["emulate", "reference"] as const) {
   for (const [i, point] of POINTS.entries()) {
+    // The ranks are the same of either: outside a soak half of the points.
+    if (backend === "reference" && i % 2 === 1 && !SOAK) continue;
     // Logits are the first expert group's to compute.
     const rank = point === "logits" ? 1 : i % 4;
     Deno.test(`rank ${rank} of ${backend} stops the others when it fails in ${point}`, async () => {
