@@ -12,6 +12,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
 import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
 import { compileKernels, instantiate, type Kernel } from "../src/wasm.ts";
+import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { PEAK_INSTRUCTIONS, peakLoop } from "./peak.ts";
 
 /** Numbers of `prepare`'s kinds in wasm/ABI.md. */
@@ -24,8 +25,8 @@ const options = parseArgs(Deno.args, {
 });
 const ROWS = Number(options.rows), COLS = 2880, ROUNDS = Number(options.rounds);
 const MIB = 2 ** 20;
-const DESCRIPTOR = 1 * MIB, SCRATCH = 2 * MIB, SCALES = 4 * MIB, X = 8 * MIB, PREPARED = 24 * MIB, OUT = 48 * MIB;
-const WEIGHTS = 80 * MIB;
+const DESCRIPTOR = 1 * MIB, SCRATCH = 2 * MIB, SCALES = 4 * MIB, X = 8 * MIB, PREPARED = 20 * MIB, FIXED = 32 * MIB;
+const OUT = 48 * MIB, WEIGHTS = 80 * MIB;
 
 const memory = new WebAssembly.Memory({ initial: 2048, maximum: 65536, shared: true });
 const bytes = new Uint8Array(memory.buffer), words = new Uint32Array(memory.buffer);
@@ -86,9 +87,11 @@ for (const weights of options.weights.split(",") as WeightFormat[]) {
       const outputs: Float32Array[] = [];
       for (let round = -1; round < ROUNDS; round++) {
         for (const [i, { linear, prepare }] of builds.entries()) {
-          words.set([PREPARED, COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0], DESCRIPTOR / 4);
+          const fixed = weights === "mxfp4" ? [FIXED, fixedStride(COLS), 12] : [0, 0, 0];
+          words.set([PREPARED, COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0, ...fixed], DESCRIPTOR / 4);
           const preparing = seconds(() => prepare(DESCRIPTOR, 0, tokens, SCRATCH));
-          words.set([1, ...matrix, 0, 0, PREPARED, COLS, OUT, ROWS, tokens, 0, 0, 0, 0, 0, 0, 0, 0], DESCRIPTOR / 4);
+          const rows = [0, 0, PREPARED, COLS, OUT, ROWS, tokens, 0, 0, 0, 0];
+          words.set([1, ...matrix, ...rows, 0, ...fixed.slice(0, 2), 0], DESCRIPTOR / 4);
           const multiplying = seconds(() => linear(DESCRIPTOR, 0, ROWS / 8, SCRATCH));
           outputs[i] = floats.slice(OUT / 4, OUT / 4 + tokens * ROWS);
           if (round < 0) continue;

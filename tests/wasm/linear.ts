@@ -29,7 +29,7 @@ export interface Product {
 export const TILE = 8;
 export const padded = (cols: number) => Math.ceil(cols / 32) * 32;
 /** What ABI.md promises a linear. */
-export const scratchBytes = (cols: number) => 4 * 32 * padded(cols) + 8192;
+export const scratchBytes = (cols: number) => 4 * 48 * padded(cols) + 16384;
 
 /** Runs products in one call; returns their outputs, [out row][rows]. */
 export function linear(machine: Machine, products: readonly Product[]): Float32Array[][] {

@@ -4,17 +4,19 @@
 
 use crate::dot::BLOCK;
 use crate::integer::{self, QUAD, TILE_BYTES, X_BYTES};
+use crate::integer_tile::multiply_quad;
 use crate::memory::sum_lanes;
 use crate::panel::{COUPLE, Panel, decode};
 use crate::record::{Record, TILE, Way, scale};
+use crate::register_tile::{register_tile_plain, register_tile_scaled};
 use core::arch::wasm32::*;
 use core::cmp::min;
 use core::hint::black_box;
 
-/// Most pairs whose input rows pass over all tiles before the next ones do: 64 rows of 2880 columns fit an L2 cache.
-pub const GROUP: usize = 64;
-/// Pairs of a float32 register tile, which is two output rows tall: 12 sums, two weights and an input in 15 registers.
-const WIDE: usize = 6;
+/// Most pairs whose input rows pass over all tiles before the next ones do: 128 rows of a panel fit an L2 cache.
+pub const GROUP: usize = 128;
+/// Pairs of a float32 register tile, which is two output rows tall.
+const WIDE: usize = 5;
 
 /// Multiplies all input rows with tiles `first..last`.
 pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
@@ -45,7 +47,7 @@ pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
                     if fits >> quad & 1 == 1 {
                         let count = min(QUAD, pairs - pair);
                         r.count(Way::Integers, count);
-                        integer::multiply_quad(r, row, rows, from + pair, count, tile_at, quad_at(quad));
+                        multiply_quad(r, row, rows, from + pair, count, tile_at, quad_at(quad));
                         quad += 1;
                     } else {
                         // Up to the next quad that fits.
@@ -98,8 +100,16 @@ unsafe fn multiply<const SCALED: bool>(
             let x = core::array::from_fn(|i| r.x(from + pair + min(i, n - 1)).wrapping_add(8 * block));
             for couple in 0..rows.div_ceil(COUPLE) {
                 match n {
-                    6 => register_tile::<SCALED, 6>(&x, pair, couple, count, panel),
-                    5 => register_tile::<SCALED, 5>(&x, pair, couple, count, panel),
+                    5 => {
+                        let (w, scales) = panel.couple(couple);
+                        let (w, sums) = (w.cast(), panel.sums.add(pair * TILE + couple * COUPLE).cast());
+                        let [x0, x1, x2, x3, x4] = x.map(|x| x.cast());
+                        if SCALED {
+                            register_tile_scaled(count, w, scales, sums, x0, x1, x2, x3, x4);
+                        } else {
+                            register_tile_plain(count, w, scales, sums, x0, x1, x2, x3, x4);
+                        }
+                    }
                     4 => register_tile::<SCALED, 4>(&x, pair, couple, count, panel),
                     3 => register_tile::<SCALED, 3>(&x, pair, couple, count, panel),
                     2 => register_tile::<SCALED, 2>(&x, pair, couple, count, panel),

@@ -5,7 +5,7 @@
 use crate::dot::{BLOCK, Format};
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
-use crate::memory::sum_lanes;
+use crate::memory::opaque;
 use crate::mx;
 use crate::record::{Record, TILE, Weights, format};
 use core::arch::wasm32::*;
@@ -14,11 +14,11 @@ use core::cmp::min;
 /// Input rows that are multiplied together.
 pub const QUAD: usize = 4;
 /// Output rows that are multiplied together.
-const COUPLE: usize = 2;
+pub const COUPLE: usize = 2;
 /// Bytes of a packed block of four input rows: two vectors of integers each, then the bits to add to a scale.
 pub const X_BYTES: usize = QUAD * 32 + QUAD * 4;
 /// Bytes of a packed block of two output rows: two vectors of integers and one of corrections each, then two scales.
-const W_BYTES: usize = COUPLE * 48 + 16;
+pub const W_BYTES: usize = COUPLE * 48 + 16;
 /// Bytes of a packed block of a tile.
 pub const TILE_BYTES: usize = TILE / COUPLE * W_BYTES;
 
@@ -36,40 +36,68 @@ const ROUNDER: f32 = 12_582_912.0;
 trait Integers: Format {
     /// The exponent of that power.
     const EXPONENT: i32;
-
+    /// Constants.
+    type Tables;
+    /// The constants, each of them [`opaque`].
+    fn tables() -> Self::Tables;
     /// The integers of a block. Lane l of the two vectors holds, a byte each, lanes l of [`Format::block`]'s vectors 0
-    /// to 3 and 4 to 7.
-    #[inline(always)]
-    unsafe fn integers(at: *const u8) -> [v128; 2] {
-        let inverse = f32x4_splat(power(-Self::EXPONENT));
-        pack(unsafe { Self::block(at) }.map(|v| integer(f32x4_mul(v, inverse), 0)))
-    }
+    /// 2 4 6 and 1 3 5 7.
+    unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
+}
+
+/// Constants of [`Fp4`].
+struct Fp4Tables {
+    twice: v128,
+    turn: v128,
+    low: v128,
 }
 
 impl Integers for Fp4 {
     const EXPONENT: i32 = -1;
+    type Tables = Fp4Tables;
 
     #[inline(always)]
-    unsafe fn integers(at: *const u8) -> [v128; 2] {
-        const TWICE: v128 = i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-        let packed = unsafe { v128_load(at.cast()) };
+    fn tables() -> Fp4Tables {
+        Fp4Tables {
+            twice: opaque(i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)),
+            // Brings the bytes together whose columns one lane sums.
+            turn: opaque(i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
+            low: opaque(i8x16_splat(0x0f)),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn integers(at: *const u8, t: &Fp4Tables) -> [v128; 2] {
         // Relaxed: the indices are below 16, where all machines agree.
-        let even = i8x16_relaxed_swizzle(TWICE, v128_and(packed, i8x16_splat(0x0f)));
-        let odd = i8x16_relaxed_swizzle(TWICE, v128_and(u16x8_shr(packed, 4), i8x16_splat(0x0f)));
-        [
-            i8x16_shuffle::<0, 16, 4, 20, 1, 17, 5, 21, 2, 18, 6, 22, 3, 19, 7, 23>(even, odd),
-            i8x16_shuffle::<8, 24, 12, 28, 9, 25, 13, 29, 10, 26, 14, 30, 11, 27, 15, 31>(even, odd),
-        ]
+        let packed = i8x16_relaxed_swizzle(unsafe { v128_load(at.cast()) }, t.turn);
+        let (even, odd) = (v128_and(packed, t.low), v128_and(u16x8_shr(packed, 4), t.low));
+        [i8x16_relaxed_swizzle(t.twice, even), i8x16_relaxed_swizzle(t.twice, odd)]
     }
 }
 
 impl Integers for Fp6<E2m3> {
     const EXPONENT: i32 = -3;
+    type Tables = v128;
+
+    #[inline(always)]
+    fn tables() -> v128 {
+        opaque(f32x4_splat(power(-Self::EXPONENT)))
+    }
+
+    #[inline(always)]
+    unsafe fn integers(at: *const u8, inverse: &v128) -> [v128; 2] {
+        pack(unsafe { Self::block(at) }.map(|v| integer(f32x4_mul(v, *inverse), 0)))
+    }
 }
 
 /// Whether weights can be multiplied as integers.
 pub fn has_integers(w: &Weights) -> bool {
     !w.transposed && matches!(w.format, format::MXFP4 | format::MXFP6_E2M3)
+}
+
+/// Whether the first input rows can be multiplied as integers, as others can then too in all likelihood.
+pub unsafe fn are_integers(r: &Record, scratch: *mut u8) -> bool {
+    unsafe { r.integers() && has_integers(&r.weights) && pack_quad(r, 0, min(QUAD, r.pairs), scratch) }
 }
 
 /// 2^exponent, which must be normal.
@@ -84,15 +112,14 @@ fn integer(y: v128, offset: i32) -> v128 {
     i32x4_sub(f32x4_add(y, f32x4_splat(ROUNDER)), i32x4_splat(ROUNDER.to_bits() as i32 - offset))
 }
 
-/// The lowest bytes of lanes l of vectors 0 to 3, and 4 to 7, as lanes l of two vectors.
+/// The lowest bytes of lanes l of vectors 0 2 4 6, and 1 3 5 7, as lanes l of two vectors.
 #[inline(always)]
 fn pack(v: [v128; 8]) -> [v128; 2] {
     let byte = |v: v128| v128_and(v, i32x4_splat(0xff));
-    let four = |a, b, c, d| {
-        let low = v128_or(byte(a), i32x4_shl(byte(b), 8));
-        v128_or(v128_or(low, i32x4_shl(byte(c), 16)), i32x4_shl(d, 24))
-    };
-    [four(v[0], v[1], v[2], v[3]), four(v[4], v[5], v[6], v[7])]
+    [0, 1].map(|i| {
+        let low = v128_or(byte(v[i]), i32x4_shl(byte(v[i + 2]), 8));
+        v128_or(low, v128_or(i32x4_shl(byte(v[i + 4]), 16), i32x4_shl(v[i + 6], 24)))
+    })
 }
 
 /// Packs `pairs` (1..=4) input rows, of pairs from `pair` on. False if some block does not fit.
@@ -133,10 +160,10 @@ unsafe fn pack_input(block: &[v128; 8], to: *mut v128) -> Option<i32> {
     if !i32x4_all_true(same) {
         return None;
     }
-    let [first, last] = pack(integers);
+    let [even, odd] = pack(integers);
     unsafe {
-        v128_store(to, first);
-        v128_store(to.add(1), last);
+        v128_store(to, even);
+        v128_store(to.add(1), odd);
     }
     Some(exponent)
 }
@@ -156,28 +183,31 @@ pub unsafe fn pack_tile(w: &Weights, row: usize, rows: usize, to: *mut u8) -> bo
 unsafe fn pack_rows<F: Integers>(w: &Weights, row: usize, rows: usize, to: *mut u8) -> bool {
     unsafe {
         let blocks = w.cols.div_ceil(BLOCK);
+        let (tables, ones) = (F::tables(), opaque(i8x16_splat(1)));
         for i in 0..rows.next_multiple_of(COUPLE) {
             let row = row + min(i, rows - 1);
-            let (from, scales) = (w.row(row), w.row_scales(row));
-            let to = to.add(i / COUPLE * blocks * W_BYTES);
+            let (mut from, scales) = (w.row(row), w.row_scales(row));
+            let mut to = to.add(i / COUPLE * blocks * W_BYTES + i % COUPLE * 48).cast::<v128>();
+            let mut scale_to = to.add(3 * COUPLE - i % COUPLE * 3).cast::<i32>().add(i % COUPLE);
             for b in 0..blocks {
                 let scale = i32::from(*scales.add(b));
                 if (scale - 127).abs() > MOST_EXPONENT {
                     return false;
                 }
-                let from = from.add(b * F::BYTES);
                 let columns = min(BLOCK, w.cols - b * BLOCK);
-                let [first, last] = if columns == BLOCK { F::integers(from) } else { cut_integers::<F>(from, columns) };
-                let to = to.add(b * W_BYTES);
-                let vectors = to.add(i % COUPLE * 48).cast::<v128>();
-                v128_store(vectors, first);
-                v128_store(vectors.add(1), last);
+                let [even, odd] =
+                    if columns == BLOCK { F::integers(from, &tables) } else { cut_integers::<F>(from, columns) };
+                v128_store(to, even);
+                v128_store(to.add(1), odd);
                 // What the inputs' offset adds to the sum of each lane, to be taken away.
-                let ones = i8x16_splat(1);
                 let pairs =
-                    i16x8_add(i16x8_relaxed_dot_i8x16_i7x16(first, ones), i16x8_relaxed_dot_i8x16_i7x16(last, ones));
-                v128_store(vectors.add(2), i32x4_mul(i32x4_extadd_pairwise_i16x8(pairs), i32x4_splat(-OFFSET)));
-                *to.add(COUPLE * 48).cast::<i32>().add(i % COUPLE) = (scale + F::EXPONENT) << 23;
+                    i16x8_add(i16x8_relaxed_dot_i8x16_i7x16(even, ones), i16x8_relaxed_dot_i8x16_i7x16(odd, ones));
+                let sum = i32x4_extadd_pairwise_i16x8(pairs);
+                v128_store(to.add(2), i32x4_neg(i32x4_shl(sum, OFFSET.trailing_zeros())));
+                *scale_to = (scale + F::EXPONENT) << 23;
+                from = from.add(F::BYTES);
+                to = to.add(W_BYTES / 16);
+                scale_to = scale_to.add(W_BYTES / 4);
             }
         }
         true
@@ -190,88 +220,6 @@ unsafe fn cut_integers<F: Integers>(at: *const u8, columns: usize) -> [v128; 2] 
     let mut bytes = [0u8; BLOCK];
     unsafe {
         core::ptr::copy_nonoverlapping(at, bytes.as_mut_ptr(), (columns * F::BYTES).div_ceil(BLOCK));
-        F::integers(bytes.as_ptr())
-    }
-}
-
-/// Computes output rows `row .. row + rows` of `pairs` (1..=4) pairs from `pair` on, from what was packed.
-pub unsafe fn multiply_quad(
-    r: &Record,
-    row: usize,
-    rows: usize,
-    pair: usize,
-    pairs: usize,
-    w: *const u8,
-    x: *const u8,
-) {
-    unsafe {
-        let blocks = r.weights.cols.div_ceil(BLOCK);
-        for couple in 0..rows.div_ceil(COUPLE) {
-            let sums = multiply(w.add(couple * blocks * W_BYTES), x, blocks);
-            for i in 0..min(COUPLE, rows - couple * COUPLE) {
-                for n in 0..pairs {
-                    r.finish(row + couple * COUPLE + i, pair + n, sum_lanes(sums[i][n]));
-                }
-            }
-        }
-    }
-}
-
-/// Lane `I` in all lanes.
-macro_rules! splat_lane {
-    ($v:expr, 0) => {
-        i32x4_shuffle::<0, 0, 0, 0>($v, $v)
-    };
-    ($v:expr, 1) => {
-        i32x4_shuffle::<1, 1, 1, 1>($v, $v)
-    };
-    ($v:expr, 2) => {
-        i32x4_shuffle::<2, 2, 2, 2>($v, $v)
-    };
-    ($v:expr, 3) => {
-        i32x4_shuffle::<3, 3, 3, 3>($v, $v)
-    };
-}
-
-/// The sums of two output rows and four input rows, in the four lanes of `dot.rs`.
-///
-/// A product of two vectors is one instruction on every processor (i16x8.relaxed_dot); four of them fit a 16-bit lane.
-#[inline(never)]
-unsafe fn multiply(mut w: *const u8, mut x: *const u8, blocks: usize) -> [[v128; QUAD]; COUPLE] {
-    unsafe {
-        let mut sums = [[f32x4_splat(0.0); QUAD]; COUPLE];
-        for _ in 0..blocks {
-            let exponents = v128_load(x.add(32 * QUAD).cast());
-            let rows: [[v128; 2]; COUPLE] = core::array::from_fn(|i| {
-                let at = w.add(48 * i).cast();
-                [v128_load(at), v128_load(at.add(1))]
-            });
-            // The bits of both scales' product: exponents add up.
-            let scales: [v128; COUPLE] =
-                core::array::from_fn(|i| i32x4_add(v128_load32_splat(w.add(48 * COUPLE + 4 * i).cast()), exponents));
-            macro_rules! input {
-                ($n:tt) => {
-                    let at = x.add(32 * $n).cast();
-                    let (first, last) = (v128_load(at), v128_load(at.add(1)));
-                    for i in 0..COUPLE {
-                        let pairs = i16x8_add(
-                            i16x8_relaxed_dot_i8x16_i7x16(rows[i][0], first),
-                            i16x8_relaxed_dot_i8x16_i7x16(rows[i][1], last),
-                        );
-                        let offset = v128_load(w.add(48 * i + 32).cast());
-                        let sum = i32x4_add(i32x4_dot_i16x8(pairs, i16x8_splat(1)), offset);
-                        let scale = splat_lane!(scales[i], $n);
-                        sums[i][$n] = f32x4_relaxed_madd(f32x4_convert_i32x4(sum), scale, sums[i][$n]);
-                    }
-                };
-            }
-            input!(0);
-            input!(1);
-            input!(2);
-            input!(3);
-            w = w.add(W_BYTES);
-            x = x.add(X_BYTES);
-        }
-        sums
+        F::integers(bytes.as_ptr(), &F::tables())
     }
 }

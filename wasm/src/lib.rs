@@ -3,6 +3,7 @@
 //! No allocation, no statics, no panic with a message: the module must have no data segment (`tools/wasm_build.ts`
 //! checks), because many instances share one memory that TypeScript owns.
 #![no_std]
+#![feature(asm_experimental_arch)]
 
 mod add;
 mod attention;
@@ -25,6 +26,7 @@ mod fp6;
 mod fp8;
 mod gemm;
 mod integer;
+mod integer_tile;
 mod linear;
 mod matvec;
 mod matvec_fixed;
@@ -37,6 +39,7 @@ mod probe;
 mod qdq;
 mod quantize;
 mod record;
+mod register_tile;
 mod rms_norm;
 mod rotate;
 mod route;

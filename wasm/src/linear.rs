@@ -4,14 +4,17 @@
 
 use crate::fp4::Fp4;
 use crate::gemm::many;
+use crate::integer;
 use crate::matvec::direct;
 use crate::matvec_fixed;
 use crate::memory::Words;
 use crate::record::{Record, TILE, WORDS, by_format, format};
 use core::cmp::{max, min};
 
-/// Up to this many pairs, weights are decoded again for every four pairs instead of once into scratch.
-const MOST_DIRECT: usize = 8;
+/// Up to this many pairs, weights are decoded again for a few pairs at a time instead of once into scratch.
+const MOST_DIRECT: usize = 10;
+/// The same where input rows and weights can be multiplied as integers of 8 bits.
+const MOST_DIRECT_INTEGERS: usize = 6;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn linear(desc: *const u32, start: u32, end: u32, scratch: *mut u8) {
@@ -31,7 +34,10 @@ unsafe extern "C" fn linear(desc: *const u32, start: u32, end: u32, scratch: *mu
 /// Computes tiles `first..last` of a matrix.
 unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
-        if r.weights.transposed || r.pairs > MOST_DIRECT {
+        if r.weights.transposed
+            || r.pairs > MOST_DIRECT
+            || (r.pairs > MOST_DIRECT_INTEGERS && integer::are_integers(r, scratch))
+        {
             return many(r, first, last, scratch);
         }
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
