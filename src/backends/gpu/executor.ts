@@ -156,6 +156,9 @@ export class Executor {
       case "expertDownCombine":
         this.#experts.downCombine(step.experts, step.a, step.y, step.out, step.accumulate);
         break;
+      default:
+        // Without this a kind that nobody launches would compile, and compute nothing.
+        step satisfies never;
     }
     this.#inputs.forget(step);
   }
