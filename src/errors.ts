@@ -17,7 +17,7 @@ import { option, spelled, type Spelling, type Text, words } from "./words.ts";
  * - `unsupported`: known, and not computed here.
  * - `changed`: not as it was when it was looked at before.
  * - `occupied`: something is in the place that is to be written, or another run writes there.
- * - `uncalibrated`: static FP8 inputs whose scales nobody measured.
+ * - `uncalibrated`: static FP8 inputs without measured scales.
  * - `other`: none of these.
  */
 export type MistakeCode =

@@ -36,7 +36,7 @@ export async function build(variant: Variant, out: string, target?: Target): Pro
  * Has a file made, and puts it and its hash where they belong. Both are made in a new directory that nobody else can
  * enter, so that no link that lies in wait under a name to be is followed.
  *
- * @param out Where the file goes; the hash goes to the same path with `.sha256` behind it.
+ * @param out Where the file goes; the hash goes to the same path with `.sha256` appended.
  * @param make Writes the file at the absolute path that it is given.
  */
 export async function publish(out: string, make: (path: string) => Promise<void>): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * Files that are either whole or not there: written under a temporary name that nobody can guess and that must be new,
+ * Files that are either whole or not there: written under a temporary name that cannot be guessed and must be new,
  * brought to the disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
  */
 import { FailureError, InputError, reason } from "../errors.ts";

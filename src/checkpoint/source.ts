@@ -13,7 +13,7 @@ export interface SourceFile {
   readonly path: string;
   /** Size in bytes when it was validated. */
   readonly bytes: number;
-  /** Of a file that nobody wrote: its bytes are made whenever they are read. */
+  /** Of a virtual file: its bytes are made whenever they are read. */
   readonly made?: MadeMatrix;
   /** Of a file of random weights that is nowhere: its bytes come from `readRandom`, and the path is for messages. */
   readonly random?: RandomContents;

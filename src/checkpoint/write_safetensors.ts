@@ -18,7 +18,7 @@ const ELEMENT_BYTES: Readonly<Record<WrittenDtype, number>> = {
   F8_E4M3FNUZ: 1,
 };
 
-/** A tensor that the file shall hold, row-major. */
+/** A tensor to be written, row-major. */
 export interface WrittenTensor {
   /** Name in the header. */
   readonly name: string;

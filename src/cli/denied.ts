@@ -1,4 +1,4 @@
-/** What Deno says where it denies something, in words that fit whoever started the program. */
+/** What Deno says where it denies something, in words for those who run the sources and those who run a binary. */
 import { STANDALONE } from "../assets.ts";
 import { reason } from "../errors.ts";
 

@@ -91,7 +91,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   return 0;
 }
 
-/** What `--raw`, or taking the likeliest token, leaves out of use must not be given in vain. */
+/** Refuses options that have no effect with `--raw`, or where the likeliest token is taken. */
 function refuseContradictions(options: GenerateOptions): void {
   const { temperature, "top-k": topK, "top-p": topP, seed } = options;
   const drawn = [["top-k", topK !== 0], ["top-p", topP !== 1], ["seed", seed !== undefined]] as const;

@@ -42,7 +42,7 @@ export class Interrupt implements Disposable {
    * stopped: the caller saves what there is and ends the program.
    */
   race<T>(promise: Promise<T>): Promise<T | typeof INTERRUPTED> {
-    // The work may still fail after the race is over, when nobody listens any more.
+    // The work may still fail after the race is over; that error is ignored.
     promise.catch(() => {});
     return Promise.race([this.#arrived.promise, promise]);
   }

@@ -14,7 +14,7 @@ import { widthOf } from "./width.ts";
 const PATIENCE_MS = 300;
 /** Least time between two drawings on a terminal, in milliseconds. */
 const REDRAW_MS = 100;
-/** Time between two lines where stderr is no terminal, in milliseconds. */
+/** Time between two lines where stderr is not a terminal, in milliseconds. */
 const LINE_MS = 30_000;
 /** The rate is that of about so long a time before, in milliseconds. */
 const MEMORY_MS = 20_000;
@@ -73,7 +73,7 @@ export class ProgressBar implements Disposable {
     while (this.#history.length > 2 && at - this.#history[0]!.at > MEMORY_MS) this.#history.shift();
   }
 
-  /** Parts done per second of late. */
+  /** Parts done per second, over the last {@linkcode MEMORY_MS}. */
   #rate(): number {
     const first = this.#history[0]!, last = this.#history.at(-1)!;
     return last.at > first.at ? (last.done - first.done) / (last.at - first.at) * 1000 : 0;

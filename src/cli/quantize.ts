@@ -90,7 +90,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   return 0;
 }
 
-/** Only calibration computes: without it, how to compute must not be given in vain. */
+/** Refuses options of calibration, which alone computes, without --calibrate. */
 function refuseInVain(options: QuantizeOptions): void {
   if (options.calibrate !== undefined) return;
   const given = (["calibrate-tokens", "threads", "weights"] as const).find((name) => options[name] !== undefined);

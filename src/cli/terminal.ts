@@ -57,13 +57,13 @@ export function writeError(text: string): void {
   writeRawError(printable(text));
 }
 
-/** Writes text to stderr that tells the terminal what to do; a stderr that nobody reads is no reason to fail. */
+/** Writes text to stderr, control sequences included; a stderr that was closed is ignored. */
 function writeRawError(text: string): void {
   let bytes = encoder.encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
   } catch {
-    // There is no third stream to say it on.
+    // There is no other stream to report it on.
   }
 }
 
@@ -90,7 +90,7 @@ export function lineColumns(): number {
   return windowColumns() - 1;
 }
 
-/** Columns of the window; 80 where nobody knows. */
+/** Columns of the window; 80 where the system does not say. */
 function windowColumns(): number {
   try {
     return Deno.consoleSize().columns || 80;

@@ -44,7 +44,7 @@ async function sha256(url: URL): Promise<string> {
 
 /**
  * The git revision of the source: of the checkout that runs, or the one that the binary was built from (with `-dirty`
- * behind it where files differed from it); "unknown" in a copy without either.
+ * appended where files differed from it); "unknown" in a copy without either.
  */
 export function revision(root: URL = asset("")): string {
   // In a checkout the file may be left over from an older build.

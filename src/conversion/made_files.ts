@@ -1,4 +1,4 @@
-/** Files that nobody wrote, made while they are read: matrices in another format than stored, and random weights. */
+/** Virtual files, made while they are read: matrices in another format than stored, and random weights. */
 import { dirname } from "node:path";
 import { readRandom } from "../checkpoint/random/contents.ts";
 import {

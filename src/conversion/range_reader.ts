@@ -15,7 +15,7 @@ export interface RowRange {
 /** Bytes of a file read at once where only pieces of them are kept. */
 const WINDOW_BYTES = 4 << 20;
 
-/** What makes the bytes of files that nobody wrote. */
+/** What makes the bytes of virtual files. */
 export interface MadeBytes {
   read(file: number, offset: number, into: Uint8Array): void;
 }

@@ -9,7 +9,7 @@ export interface OutlierChannel {
   readonly errorShare: number;
 }
 
-/** Distance of two tensors, the first being what is right. */
+/** Distance of a tensor from the reference, which is the first one. */
 export interface ErrorSummary {
   /** Rows compared. */
   readonly rows: number;

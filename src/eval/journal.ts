@@ -121,7 +121,7 @@ export class Journal<T extends Indexed> implements Disposable {
 }
 
 /**
- * The results of a journal that nobody writes any more, by index.
+ * The results of a journal that is no longer written, by index.
  *
  * @param header What the results must belong to.
  * @param read Validates an entry; throws where it is not one.

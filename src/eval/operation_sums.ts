@@ -81,7 +81,7 @@ function forEachRow(
 ): void {
   const { a, b, width, rows, expertsA, expertsB } = pair;
   if (pair.operation === "route") {
-    // As weights of all experts, most of them zero: the same choice in another order is no difference.
+    // As weights of all experts, most of them zero: the same choice in another order is not a difference.
     const left = new Float32Array(experts), right = new Float32Array(experts);
     for (let t = 0; t < rows; t++) {
       left.fill(0);

@@ -201,7 +201,7 @@ async function unlessInterrupted<T extends object>(work: Promise<T>, signal: Abo
   const hear = () => interrupted.resolve(null);
   if (signal.aborted) hear();
   signal.addEventListener("abort", hear);
-  // The work may still fail when nobody waits for it any more.
+  // The work may still fail when it is not waited for any more.
   work.catch(() => {});
   try {
     return await Promise.race([interrupted.promise, work]);

@@ -119,7 +119,7 @@ export function encode(format: ElementFormat, value: number): number {
   return name === "e4m3fnuz" && code === 0 ? 0 : (sign << (bits - 1)) + code;
 }
 
-/** `decode(encode(value))`, with NaN kept: what is left of a number in the format. */
+/** `decode(encode(value))`, with NaN kept: the number rounded to the format. */
 export function quantize(format: ElementFormat, value: number): number {
   return value !== value ? value : format.values[encode(format, value)]!;
 }

@@ -17,7 +17,7 @@ export const mxElement = (name: MxElement): ElementFormat => ELEMENTS[name];
  * QDQ of MX blocks: 32 columns from column 0 share a scale; the last block may be shorter.
  *
  * Each number is divided by the scale, rounded to the element format (nearest-even, saturating) and multiplied by the
- * scale; signs survive, also of zeros. A NaN makes its whole block NaN, as there is no scale for it.
+ * scale; signs survive, also of zeros. A NaN makes its whole block NaN: no scale can represent it.
  *
  * @param values One row, changed in place.
  */

@@ -65,7 +65,7 @@ export interface Session extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Positions set aside where nobody says how many. */
+/** Positions set aside by default. */
 const DEFAULT_CONTEXT = 4096;
 
 /**

@@ -9,7 +9,7 @@ export interface StoredAs {
 }
 
 /**
- * The matrix in its new format. FP8 scales are 0 until it is loaded: they follow from numbers that nobody has read yet.
+ * The matrix in its new format. FP8 scales are 0 until it is loaded: they follow from numbers that are not read before.
  *
  * @param files Gets the made file.
  */

@@ -60,7 +60,7 @@ export const SCHEME_NAMES = [
 /** One of {@linkcode SCHEME_NAMES}. */
 export type SchemeName = (typeof SCHEME_NAMES)[number];
 
-/** MX weights and what inputs each may have: other pairs with an MX format are no scheme. */
+/** MX weights and what inputs each may have: other pairs with an MX format are not a scheme. */
 const MX_INPUTS = {
   mxfp4: ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"],
   mxfp6_e3m2: ["bf16", "mxfp6_e3m2", "fp8"],

@@ -1,6 +1,6 @@
 /**
- * Where a NaN or an infinity began: a batch whose logits are no numbers is computed once more, and each operation's
- * result is looked at. Nothing here runs while logits are numbers.
+ * Where a NaN or an infinity began: a batch whose logits are not finite is computed once more, and each operation's
+ * result is looked at. Nothing here runs while logits are finite.
  */
 import type { OperationName } from "../model/operations.ts";
 import type { Batch } from "../model/backend.ts";
@@ -42,7 +42,7 @@ export async function explain(
   maxTokens: number,
 ): Promise<Error> {
   let origin = await originIn(engine, batch, row);
-  // Keys and values of earlier batches can be what is no number: then the sequence is looked at from its beginning.
+  // Keys and values of earlier batches may not be finite: then the sequence is searched from its beginning.
   if (origin === null || origin.operation === "attention") {
     origin = await originOf(engine, sequence, maxTokens);
   }
@@ -71,7 +71,7 @@ function placeOf({ layer, operation, expert, position, id }: Origin): string {
     `at position ${position} (token ${id})`;
 }
 
-/** Computes a sequence from its beginning, batch by batch, up to the first result that is no number. */
+/** Computes a sequence from its beginning, batch by batch, up to the first result that is not finite. */
 async function originOf(engine: Engine, sequence: Sequence, maxTokens: number): Promise<Origin | null> {
   const { slot, tokens } = sequence;
   for (let at = 0; at < tokens.length; at += maxTokens) {

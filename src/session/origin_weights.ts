@@ -1,8 +1,8 @@
-/** The weight behind a result that is no number: a NaN or an infinity among the numbers that made it. */
+/** The weight that made a result NaN or infinite: a NaN or an infinity among the numbers that it was computed from. */
 import type { OperationName } from "../model/operations.ts";
 import type { LinearSource, ModelSource, VectorSource } from "../checkpoint/source.ts";
 
-/** The first value of a pass that is no number. */
+/** The first value of a pass that is NaN or infinite. */
 export interface Origin {
   /** -1 for `embed`, the number of layers for `finalNorm` and `lm_head`. */
   readonly layer: number;

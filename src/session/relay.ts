@@ -3,7 +3,7 @@
  * one.
  */
 export class Relay<T> {
-  /** The value that nobody took yet, or how it ended. */
+  /** The value that was not taken yet, or how it ended. */
   #waiting: { readonly value: T } | null = null;
   #ended = false;
   #failure: { readonly thrown: unknown } | null = null;

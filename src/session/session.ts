@@ -172,7 +172,7 @@ export class Session {
   }
 
   /**
-   * Stops because something computed for a sequence is no number.
+   * Stops because something computed for a sequence is NaN or infinite.
    *
    * @param what What it is, in words.
    */
@@ -209,7 +209,7 @@ export class Session {
    *
    * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
    * @returns Steps whose tokens were handed out.
-   * @throws {InputError} if a token id is outside the vocabulary; for logits that are no numbers as
+   * @throws {InputError} if a token id is outside the vocabulary; for logits that are NaN or infinite as
    *   {@linkcode Session.run}.
    */
   async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {

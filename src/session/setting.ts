@@ -70,7 +70,7 @@ export interface Setting {
 /** A setting without its checkpoint. */
 export type Choices = Omit<Setting, "checkpoint">;
 
-/** What is chosen where nobody chooses. */
+/** The default choices. */
 export const DEFAULTS: Choices = {
   scheme: null,
   dtype: "bf16",

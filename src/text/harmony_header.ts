@@ -14,7 +14,7 @@ export interface Header {
   /** `assistant` unless the model wrote something else. */
   readonly role: string;
   /**
-   * Whom the message addresses, for example `functions.get_weather`; null: nobody. A message with a recipient is a tool
+   * Recipient of the message, for example `functions.get_weather`; null where there is none. A message with a recipient is a tool
    * call.
    */
   readonly recipient: string | null;

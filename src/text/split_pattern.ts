@@ -8,7 +8,7 @@
  * - Of what repeats without bound, at most one stands before something that must follow, so that a branch gives up
  *   after one run.
  * - The next branch begins with the same run and, if it too may give up, so does the one after it, to the last one that
- *   may not. So a run that was scanned in vain is consumed, and never scanned again from each of its characters.
+ *   may not. So a run that did not match is consumed, and never scanned again from each of its characters.
  *
  * The patterns of GPT-2, GPT-4, GPT-OSS, Llama and Qwen are of this kind.
  */

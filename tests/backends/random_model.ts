@@ -105,7 +105,7 @@ export class SourceFileBuilder implements Disposable {
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
 
-  /** Appends bytes behind a gap, so that nothing is aligned. */
+  /** Appends bytes after a gap, so that nothing is aligned. */
   append(bytes: Uint8Array): number {
     const gap = new Uint8Array(3 + this.#chunks.length % 5).fill(0xff);
     this.#chunks.push(gap, bytes);
@@ -114,7 +114,7 @@ export class SourceFileBuilder implements Disposable {
     return offset;
   }
 
-  /** Appends rows with a gap of 0xff behind each, as between the rows of a slice. */
+  /** Appends rows with a gap of 0xff after each, as between the rows of a slice. */
   #appendRows(rows: readonly Uint8Array[], gap: number): { offset: number; rowBytes: number; rowStride: number } {
     const rowBytes = rows[0]!.length, rowStride = rowBytes + gap;
     const all = new Uint8Array((rows.length - 1) * rowStride + rowBytes).fill(0xff);

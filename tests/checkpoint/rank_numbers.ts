@@ -114,7 +114,7 @@ export function loadByEmulate(source: ModelSource): DenseTree {
   };
   const vector = ({ format, length, address }: EmulateVector): Float32Array =>
     decoder.vector({ name: "", format: FORMATS[format] as VectorSource["format"], length, file: 0, offset: address });
-  // Handles of linears do not say whether there is a bias or one at address 0; areas end behind 0, so the latter cannot
+  // Handles of linears do not say whether there is a bias or one at address 0; areas end after 0, so the latter cannot
   // be.
   const linear = (l: EmulateLinear): DenseLinear => ({
     ...matrix(l),

@@ -316,7 +316,7 @@ function checkNumbers(opened: Opened, tp: number, ep: number, ranks: readonly De
             `${expert}: columns of ${i}`,
           );
           const last = columns[i]! + part.cols === config.intermediate;
-          assert(last || part.cols % BLOCK === 0, `${expert}: a block is cut behind rank ${i}`);
+          assert(last || part.cols % BLOCK === 0, `${expert}: a block is cut after rank ${i}`);
           if (part.cols === 0) seen.noColumns++;
           else if (part.cols * tp !== config.intermediate) seen.unevenColumns++;
         });

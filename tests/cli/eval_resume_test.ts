@@ -16,7 +16,7 @@ const args = (out: string) => [
   ...["--max-tokens", "120", "--sequences", "3", "--divergence", "2", "--export", "lm-eval", "--out", out],
 ];
 
-/** Lines of a journal behind its header; none where there is no file. */
+/** Lines of a journal after its header; none where there is no file. */
 function answers(out: string, key: string): string[] {
   try {
     return Deno.readTextFileSync(`${out}/answers.${key}.jsonl`).split("\n").slice(1, -1);

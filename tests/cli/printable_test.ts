@@ -114,7 +114,7 @@ Deno.test({
       env: { NO_COLOR: "1" },
       stdin: "null",
     }).output();
-    // A progress bar erases what is behind it.
+    // A progress bar erases what follows it.
     const seen = new TextDecoder().decode(stdout).replaceAll("\r", "").replaceAll("\u001b[K", "");
     assertMatch(seen, /\\u001b\]0;owned\\u0007\\u009b2J\\u202egnp/);
     assert(!OBEYED.test(seen), JSON.stringify(seen));

@@ -203,7 +203,7 @@ Deno.test("hipCandidates() tries ROCM_PATH, loader names, then usual folders; or
   }
 });
 
-Deno.test("findArchitecture() finds the name behind the device's own name", () => {
+Deno.test("findArchitecture() finds the name after the device's own name", () => {
   const structure = (name: string, at: number, arch: string) => {
     const bytes = new Uint8Array(2048);
     bytes.set(new TextEncoder().encode(name));

@@ -246,7 +246,7 @@ const BYTES = [
 ]
   .map((text) => encoder.encode(text)).concat([0x00, 0x80, 0xc3, 0xff].map((byte) => Uint8Array.of(byte)));
 
-/** Bytes changed, put in, cut, doubled, or all behind some place gone. */
+/** Bytes changed, put in, cut, doubled, or all after some place gone. */
 export function mutateBytes(random: Random, original: Uint8Array): Uint8Array<ArrayBuffer> {
   let bytes = Uint8Array.from(original);
   for (let changes = 1 + random.below(3); changes > 0; changes--) {

@@ -96,7 +96,7 @@ class Faulty implements Disposable {
 
 const RANKS = [0, 1, 2, 3];
 
-/** Before the first sum, between sums of a tensor group, between that and the sum of all, and behind the last. */
+/** Before the first sum, between sums of a tensor group, between that and the sum of all, and after the last. */
 const POINTS = ["begin", "embed", "linear", "store", "attention", "expertGateUp", "combine", "logits"] as const;
 
 for (const backend of ["emulate", "reference"] as const) {

@@ -105,7 +105,7 @@ for (
   });
 }
 
-Deno.test("what stands behind BPE is not read, whatever it is", async () => {
+Deno.test("what follows BPE is not read, whatever it is", async () => {
   const tokenizer = await load({ ...tiny(), decoder: 7, post_processor: { type: "x" } });
   assert(tokenizer.encode("hello").length > 0);
 });

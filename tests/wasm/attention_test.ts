@@ -26,7 +26,7 @@ interface Case {
 }
 
 const HEADS = 12, KV_HEADS = 2, SLOTS = 2;
-/** Every remainder by 8, which is that of a head behind its last whole vectors; below, at and above a block of 32. */
+/** Every remainder by 8, which is what a head has after its last whole vectors; below, at and above a block of 32. */
 const HEAD_DIMS = [1, 2, 3, 4, 5, 6, 7, 20, 30, 31, 33, 34, 64, 66, 103, 104, 130];
 
 /** Attention of some tokens over caches of random numbers, by the kernel and by its twin. */

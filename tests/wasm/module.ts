@@ -22,7 +22,7 @@ export class F32 {
 }
 
 const STACK_BYTES = 64 << 10;
-/** Bytes before and behind every array, which no kernel may touch. */
+/** Bytes before and after every array, which no kernel may touch. */
 const GUARD = 32;
 const GUARD_BYTE = 0xa5;
 
@@ -53,7 +53,7 @@ export class Machine {
     return address;
   }
 
-  /** Places bytes, `misaligned` bytes behind a multiple of 16. */
+  /** Places bytes, `misaligned` bytes after a multiple of 16. */
   bytes(values: ArrayLike<number> | number, misaligned = 0): Placed<Bytes> {
     const address = this.#take(typeof values === "number" ? values : values.length, misaligned);
     const data = this.#bytes.subarray(address, address + (typeof values === "number" ? values : values.length));

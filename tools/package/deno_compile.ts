@@ -81,7 +81,7 @@ export async function denoCompile(
   }
 }
 
-/** Deno says what it does line by line, and why it failed behind "error:" or in a numbered list of causes. */
+/** Deno says what it does line by line, and why it failed after "error:" or in a numbered list of causes. */
 function cause(text: string): string {
   if (text.includes("error sending request for url")) {
     return "denort is neither in DENORT_BIN nor in Deno's cache, and cannot be downloaded";

@@ -1,5 +1,5 @@
 /**
- * The standalone binary that needs nothing to be built but Deno itself: a shell script, and behind it an archive of
+ * The standalone binary that needs nothing to be built but Deno itself: a shell script, followed by an archive of
  * everything.
  */
 import { gzipSync } from "node:zlib";

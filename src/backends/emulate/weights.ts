@@ -116,7 +116,7 @@ class Placer {
     return {
       length: v.length,
       memory: this.memory,
-      // A rank may own nothing of a vector; nobody reads that address.
+      // A rank may own nothing of a vector; its address is not read then.
       address: v.length === 0 ? 0 : addressOf(this.plan, v.file, v.offset),
       format: STORED_FORMATS[v.format].wasm,
     };

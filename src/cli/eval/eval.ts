@@ -49,7 +49,7 @@ function refuseOthers(other: "gsm8k" | "perplexity", options: GivenOptions): voi
   if (given !== undefined) throw UsageError.of("contradiction", { option: given }, `with mxoss eval ${other} only`);
 }
 
-/** What is asked of the comparison with the first setting must not be asked where none is compared. */
+/** Refuses options of the comparison with the first setting where no other is compared with it. */
 function refuseWithoutPairs(options: GivenOptions): void {
   const { divergence, alarm } = options;
   const lists = [options.model, options.scheme, options["kv-cache-dtype"], options.tp, options.ep];
@@ -62,7 +62,7 @@ function refuseWithoutPairs(options: GivenOptions): void {
   }
 }
 
-/** What chooses examples must not be given in vain. */
+/** Refuses options that choose examples where there are none. */
 function refuseWithoutShots(options: GivenOptions): void {
   if ((options.shots ?? 0) > 0) return;
   const given = (["shots-from", "seed"] as const).find((name) => options[name] !== undefined);

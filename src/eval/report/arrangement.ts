@@ -1,5 +1,5 @@
 /**
- * How the settings of a matrix share a page's plots. A handful get a colour each; more would be told apart by nobody,
+ * How the settings of a matrix share a page's plots. A handful get a colour each; more could not be told apart,
  * so that schemes get the colours, and KV formats and numbers of ranks get panels side by side.
  */
 import { cellLabel, type CellName } from "../matrix.ts";

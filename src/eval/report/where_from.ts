@@ -13,7 +13,7 @@ interface Linear {
   readonly layers: readonly Projection[];
 }
 
-/** What is said of a number: the largest of the layers, or the mean of those that have it. */
+/** How a figure sums up the layers: the largest, or the mean of those that have the figure. */
 const largest = (layers: readonly Projection[], of: (p: Projection) => number | null) =>
   layers.reduce<number | null>((most, p) => {
     const value = of(p);

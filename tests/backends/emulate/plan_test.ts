@@ -99,8 +99,8 @@ for (const mapped of [false, true]) {
         layer.down[0]!.weight.offset + 63 - layer.q.weight.offset,
         "a layer's bytes stay together",
       );
-      assert(memory.caches.get(i)! >= 100_000, "the cache lies behind the common areas");
-      assert(memory.caches.get(i)! + 10_000 <= memory.runs[0]!.address, "weights lie behind the caches");
+      assert(memory.caches.get(i)! >= 100_000, "the cache lies after the common areas");
+      assert(memory.caches.get(i)! + 10_000 <= memory.runs[0]!.address, "weights lie after the caches");
       if (mapped) assertEquals((start - layer.q.weight.offset) % OS_PAGE, 0);
     });
   });
