@@ -2,7 +2,7 @@
 import { TINY } from "../text/goldens.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { assertEquals, assertStringIncludes } from "../assert.ts";
-import { refused as run } from "./in_process.ts";
+import { inProcess as run } from "./in_process.ts";
 
 Deno.test("inspect and logits --tokens run on a checkpoint whose tokenizer nobody could read", async () => {
   using dir = new TemporaryDirectory();
