@@ -14,8 +14,8 @@ export interface Header {
   /** `assistant` unless the model wrote something else. */
   readonly role: string;
   /**
-   * Recipient of the message, for example `functions.get_weather`; null where there is none. A message with a recipient is a tool
-   * call.
+   * Recipient of the message, for example `functions.get_weather`; null where there is none. A message with a
+   * recipient is a tool call.
    */
   readonly recipient: string | null;
   /** Format of the content, for example `json` or `code`; null: none given. */
