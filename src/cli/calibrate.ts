@@ -1,10 +1,10 @@
 /** `--calibrate`: what inputs of linears, keys and values are on a text. */
-import { missingScales } from "../plan/planned.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import { Journal } from "../eval/journal.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
+import { missingScales } from "../plan/planned.ts";
 import { observe, type Observed } from "../quantize/observe.ts";
 import {
   type CalibratedScales,
@@ -82,6 +82,22 @@ export function refuseNeedless(settings: readonly Setting[]): void {
     return hasStaticInputs(planSetting({ ...setting, inputScales }));
   });
   if (!used) throw UsageError.of("contradiction", { option: "calibrate" }, "a setting with static FP8 inputs", "none");
+}
+
+/** How the input scales that a checkpoint may lack are had: {@linkcode calibratedScales}, or what stands for it. */
+export type MeasureScales = typeof calibratedScales;
+
+/**
+ * Stands for {@linkcode calibratedScales} where nothing is computed: scales of 1 where the checkpoint has none.
+ *
+ * @param found Gets the tokens that would be computed for each setting.
+ */
+export function pretendedScales(found: { readonly setting: Setting; readonly tokens: number }[]): MeasureScales {
+  return async (path, setting) => {
+    const { tokens } = await calibrationText(path, setting.checkpoint);
+    found.push({ setting, tokens });
+    return { scales: missingScales(setting.checkpoint), from: path };
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { dryRun } from "./dry_run.ts";
 import { DEFAULT_ALARM } from "./eval/options.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
@@ -15,7 +16,7 @@ import type { CalibratedScales, PlannedSetting, Setting } from "../session/setti
 import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
-import { calibratedScales, planCalibrated, refuseNeedless } from "./calibrate.ts";
+import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
 import { makeDirectory, refuseOtherResults } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
@@ -37,7 +38,9 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   }
   const sides = sideChoices(options), { out = null } = options;
   const { name, sha256, text } = readTextFile(options.text, "--text");
-  const [a, b] = await planSides(sides, options) as [PlannedSetting, PlannedSetting];
+  const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
+  const measure = options["dry-run"] ? pretendedScales(calibrations) : calibratedScales;
+  const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
 
   const ids = (await openTokenizer(a.checkpoint)).encode(text, { allowSpecial: true }).slice(0, options.limit);
@@ -52,6 +55,11 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   }
   const length = Math.min(options["sequence-length"], maxPositions);
   const sequences = cutSequences(ids, length, options.text);
+  if (options["dry-run"]) {
+    const context = Math.max(...sequences.map((sequence) => sequence.length)),
+      tokens = { low: ids.length, high: ids.length };
+    return await dryRun([], [{ label: "A and B", settings: [a, b], tokens, context }], calibrations, options.json);
+  }
   if (out !== null) openDirectory(out);
 
   using interrupt = new Interrupt();
@@ -91,7 +99,8 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
 /** The sides with their formats decided; a model that both compute is opened and read once. */
 async function planSides(
   choices: readonly SideChoices[],
-  { calibrate, out }: CompareOptions,
+  { calibrate, out, "dry-run": dry }: CompareOptions,
+  measure: MeasureScales,
 ): Promise<PlannedSetting[]> {
   const opened = new Map<string | undefined, Checkpoint>();
   const settings = choices.map(({ model, ...side }): Setting => {
@@ -101,7 +110,7 @@ async function planSides(
   });
   if (calibrate !== undefined) {
     refuseNeedless(settings);
-    if (out !== undefined) openDirectory(out);
+    if (out !== undefined && !dry) openDirectory(out);
   }
   const warn = warnOnce();
   const planned: PlannedSetting[] = [];
@@ -113,7 +122,7 @@ async function planSides(
       const { backend, dtype, kvCacheDtype } = setting;
       const key = JSON.stringify([choices[i]!.model, backend, dtype, kvCacheDtype]);
       const kept = out === undefined ? null : `${out}/calibration.${"ab"[i]}.jsonl`;
-      inputScales = measured.get(key) ?? await calibratedScales(calibrate, setting, kept);
+      inputScales = measured.get(key) ?? await measure(calibrate, setting, kept);
       measured.set(key, inputScales);
     }
     planned.push(planCalibrated({ ...setting, inputScales }, warn));

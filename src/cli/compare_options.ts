@@ -1,5 +1,5 @@
 /** The options of `mxoss compare`. */
-import { ALARM_OPTION, BANDWIDTH_OPTION, CALIBRATE_OPTION } from "./eval/options.ts";
+import { ALARM_OPTION, BANDWIDTH_OPTION, CALIBRATE_OPTION, DRY_RUN_OPTION } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
@@ -58,6 +58,7 @@ const OPTIONS = {
   ),
   calibrate: CALIBRATE_OPTION,
   bandwidth: BANDWIDTH_OPTION,
+  "dry-run": DRY_RUN_OPTION,
   out: option(
     "DIR",
     text("a directory").optional(),

@@ -76,6 +76,18 @@ export interface Asked<Protocol> {
   readonly indices: readonly number[];
 }
 
+/** How much is asked of a cell. */
+export interface WorkSize {
+  /** Tokens that are read, shared beginnings once. */
+  readonly prompt: number;
+  /** Tokens of all replies: as many as the data's own answers have, and as many as are allowed. */
+  readonly replies: { readonly low: number; readonly high: number };
+  /** Tokens that a reply has before it, in the mean; 0 where there are no replies. */
+  readonly before: number;
+  /** Tokens of the first `count` sequences on which cells are compared, with replies as above. */
+  compared(count: number): { readonly low: number; readonly high: number };
+}
+
 /** Where the entries of a cell are kept; see {@linkcode Journal}. */
 export interface Store<Entry> {
   readonly entries: ReadonlyMap<number, Entry>;
@@ -146,6 +158,8 @@ export interface Task<
   header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
   /** What the session of a setting must have room for. */
   room(work: Work, setting: PlannedSetting): Room;
+  /** How much is asked of every cell. */
+  size(work: Work): WorkSize;
   /** Answers what the store does not hold yet. */
   answer(work: Work, session: Session, store: Store<Entry>, onProgress: OnProgress): Promise<void>;
   /** The first `count` sequences to compare cells on, given the first cell's answers. */

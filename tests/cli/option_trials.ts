@@ -165,6 +165,7 @@ export function trials(
       refuses(problems, ["--export", "lm-eval"], /--export: expected together with --out/),
     ],
     bandwidth: [changes(predicted, ["--bandwidth", "h100"])],
+    "dry-run": [changes(predicted, ["--dry-run"])],
     json: [changes(predicted.slice(0, -1), ["--json"])],
     // No result depends on these: only memory, time and what the bar counts do.
     sequences: [],
@@ -219,6 +220,7 @@ export function trials(
     calibrate: [refuses(pair, ["--calibrate", text], /--calibrate: expected a setting with static FP8 inputs/)],
     out: [changes(pair, ["--out", "OUT"])],
     bandwidth: [changes(pair, ["--bandwidth", "h100"])],
+    "dry-run": [changes(pair, ["--dry-run"])],
     all: [changes(tables, ["--all"]), refuses(pair, ["--all"], /--all: expected without --json/)],
     json: [changes(tables, ["--json"])],
   };

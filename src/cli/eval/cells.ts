@@ -1,5 +1,5 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
-import { calibratedScales, planCalibrated, refuseNeedless } from "../calibrate.ts";
+import { calibratedScales, type MeasureScales, planCalibrated, refuseNeedless } from "../calibrate.ts";
 import { refuseIdleRule, sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../../session/setting.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
@@ -59,12 +59,14 @@ export function matrixOf(
 /**
  * The settings of the cells, in order, with every number format decided.
  *
+ * @param measure What `calibrate` is carried out by.
  * @throws {InputError} where a scheme does not fit the checkpoint, or an option means nothing to the backend.
  */
 export async function settingsOf(
   cells: readonly Cell[],
   models: readonly NamedModel[],
   options: SharedOptions & Pick<GivenOptions, "calibrate" | "out">,
+  measure: MeasureScales = calibratedScales,
 ): Promise<PlannedSetting[]> {
   const shared = sharedChoices(options), { calibrate, out = null } = options;
   const checkpoints = new Map(models.map(({ name, checkpoint }) => [name, checkpoint]));
@@ -75,7 +77,7 @@ export async function settingsOf(
     const { model } = cells[i]!;
     if (calibrate === undefined || measured.has(setting.checkpoint)) continue;
     const kept = out === null ? null : `${out}/calibration${model === null ? "" : `.model-${model}`}.jsonl`;
-    measured.set(setting.checkpoint, await calibratedScales(calibrate, setting, kept));
+    measured.set(setting.checkpoint, await measure(calibrate, setting, kept));
   }
   const warn = warnOnce();
   const planned = settings.map((setting) => {

@@ -117,6 +117,11 @@ export const BANDWIDTH_OPTION: Option<Bandwidth | undefined> = option(
   "estimate the tokens per second that this memory bandwidth allows: 3.35TB/s, or a device such as h100 or mi300x",
 );
 
+/** What would be done, in `eval` and `compare`. */
+export const DRY_RUN_OPTION: Option<boolean> = toggle(
+  "compute nothing, but say what it would take: bytes, memory and time on this machine, from a few layers timed here",
+);
+
 const OPTIONS = {
   model: MODELS_OPTION,
   data: option("F", text("a file").optional(), "gsm8k: problems, one JSON object a line, as GSM8K has them"),
@@ -192,6 +197,7 @@ const OPTIONS = {
     "gsm8k: also write every sample in this harness's log format (needs --out)",
   ),
   bandwidth: BANDWIDTH_OPTION,
+  "dry-run": DRY_RUN_OPTION,
   json: toggle("print results.json instead of tables"),
   ...SHARED,
 };

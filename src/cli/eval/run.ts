@@ -1,12 +1,16 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import type { Room } from "../../session/open.ts";
+import { dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
+import { pretendedScales } from "../calibrate.ts";
+import type { PlannedSetting, Setting } from "../../session/setting.ts";
 import { costOf } from "../../eval/cost.ts";
 import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
-import type { CellName } from "../../eval/matrix.ts";
+import { type Cell, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
-import { type Asked, headsOf, type ResultsHead, type RunCell, type Task } from "../../eval/task.ts";
+import { type Asked, headsOf, type ResultsHead, type RunCell, type Task, type WorkSize } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
@@ -37,6 +41,7 @@ export async function runEval<
   options: EvalOptions,
   printing: Printing<Results>,
 ): Promise<number> {
+  if (options["dry-run"]) return await dryRunEval(task, work, models, options);
   using interrupt = new Interrupt();
   const { out = null, divergence = DEFAULT_DIVERGENCE, alarm = DEFAULT_ALARM } = options;
   if (out !== null) {
@@ -66,6 +71,37 @@ export async function runEval<
     options.json ? outcome.text : `${printing.tables(outcome.results, cells.map(({ name }) => name)).join("\n")}\n`,
   );
   return 0;
+}
+
+/** What the run would take. */
+async function dryRunEval<Work>(
+  task: { room(work: Work, setting: PlannedSetting): Room; size(work: Work): WorkSize },
+  work: Work,
+  models: readonly NamedModel[],
+  options: EvalOptions,
+): Promise<number> {
+  const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
+  const matrix = matrixOf(models, options), size = task.size(work);
+  const settings = await settingsOf(matrix, models, options, pretendedScales(calibrations));
+  const heads = cellLabels(matrix, settings);
+  const { divergence = DEFAULT_DIVERGENCE } = options, compared = size.compared(divergence);
+  const works = settings.map((setting, i): SettingWork => {
+    const room = task.room(work, setting), replies = size.replies.high > 0;
+    const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
+    return { label: heads[i]!, setting, room, prompt: size.prompt, replies: size.replies, paced };
+  });
+  const pairs = divergence === 0 ? [] : settings.slice(1).map((other, i): PairWork => ({
+    label: heads[i + 1]!,
+    settings: [settings[0]!, other],
+    tokens: compared,
+    context: works[0]!.room.context,
+  }));
+  return await dryRun(works, pairs, calibrations, options.json);
+}
+
+function cellLabels(matrix: readonly Cell[], settings: readonly PlannedSetting[]): string[] {
+  const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
+  return matrix.map((cell) => cellLabel(cellName(cell, matrix, (one) => schemes.get(one)!)));
 }
 
 /** The cells of the matrix, with all that can be known of them before a weight is loaded. */

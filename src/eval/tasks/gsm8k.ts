@@ -20,6 +20,7 @@ import {
   type OnProgress,
   type Store,
   type Task,
+  type WorkSize,
 } from "../task.ts";
 import type { Session } from "../../session/session.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
@@ -63,6 +64,7 @@ export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
   identity,
   header: identity,
   room,
+  size,
   answer,
   compared: ({ questions }, first, count) => {
     const answers = first.slice(0, count);
@@ -133,6 +135,21 @@ async function answer({ questions }: Gsm8kWork, session: Session, store: Store<A
     const right = answered === 0 ? "" : `${percent(correct / answered, 1)} right, `;
     onProgress(answered, total, `${right}${tokens} tokens`);
   });
+}
+
+function size({ questions: { problems, prompts, prompting: { tokenizer }, prefix, maxTokens } }: Gsm8kWork): WorkSize {
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+  const lengths = prompts.map(({ ids }) => ids.length);
+  const own = problems.map(({ answer }) => Math.min(maxTokens, tokenizer.encode(answer).length + 1));
+  return {
+    prompt: prefix.length + sum(lengths) - problems.length * prefix.length,
+    replies: { low: sum(own), high: problems.length * maxTokens },
+    before: Math.round(sum(lengths) / problems.length),
+    compared: (count) => {
+      const asked = sum(lengths.slice(0, count));
+      return { low: asked + sum(own.slice(0, count)), high: asked + Math.min(count, problems.length) * maxTokens };
+    },
+  };
 }
 
 function summarize(protocol: Protocol, cells: readonly AnsweredCell<Answer>[], common: Common): Gsm8kResults {

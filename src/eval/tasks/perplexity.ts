@@ -47,6 +47,11 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
   identity,
   header: (protocol) => ({ text: identity(protocol) }),
   room: ({ sequences }) => ({ slots: 1, context: Math.max(...sequences.map((s) => s.length)) }),
+  size: ({ sequences }) => {
+    const tokens = (count: number) => sequences.slice(0, count).reduce((sum, { length }) => sum + length, 0);
+    const bounds = (count: number) => ({ low: count, high: count });
+    return { prompt: tokens(Infinity), replies: bounds(0), before: 0, compared: (count) => bounds(tokens(count)) };
+  },
   answer,
   compared: ({ sequences }, _, count) => ({
     header: { sequences: count },

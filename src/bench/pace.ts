@@ -1,0 +1,129 @@
+/**
+ * How long work takes on this machine, from a short look: a few layers of the model are loaded and timed, and what a
+ * layer takes is multiplied by their number.
+ */
+import type { Room } from "../session/open.ts";
+import type { Session } from "../session/session.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+import { DECODE_ROOM, measure } from "./measure.ts";
+import { Costs } from "../model/work.ts";
+
+/** Layers that are timed: two numbers of them tell what a layer takes from what all of it takes once. */
+const FEW = 2, MORE = 4;
+/** Positions before the decoded token at most: what attention takes after more is not looked at. */
+const MOST_CONTEXT = 512;
+/** How long a figure is measured for at least, in milliseconds, once its three runs are made. */
+const PATIENCE_MS = 300;
+
+/** The first layers of a setting's model, with its embedding and its head. */
+export function truncated(setting: PlannedSetting, layers: number): PlannedSetting {
+  const { checkpoint, planned } = setting, { config } = checkpoint, { source } = planned;
+  return {
+    ...setting,
+    checkpoint: { ...checkpoint, config: { ...config, layers, sliding: config.sliding.slice(0, layers) } },
+    planned: {
+      ...planned,
+      source: {
+        ...source,
+        tree: { ...source.tree, layers: source.tree.layers.slice(0, layers) },
+        kvScales: source.kvScales.slice(0, layers),
+      },
+    },
+  };
+}
+
+/**
+ * Figures of a whole model from those of its first layers.
+ *
+ * @param measured What so many layers take.
+ */
+export async function forAllLayers<K extends string>(
+  layers: number,
+  measured: (layers: number) => Promise<Readonly<Record<K, number>>>,
+): Promise<Readonly<Record<K, number>>> {
+  if (layers <= MORE) return await measured(layers);
+  const few = await measured(FEW), more = await measured(MORE);
+  const whole = (Object.keys(few) as K[]).map((name) => {
+    const layer = Math.max(0, (more[name] - few[name]) / (MORE - FEW));
+    return [name, Math.max(more[name], more[name] + layer * (layers - MORE))] as const;
+  });
+  return Object.fromEntries(whole) as Readonly<Record<K, number>>;
+}
+
+/** What a setting takes, in milliseconds. */
+export interface Pace {
+  /** Until it can compute. */
+  readonly load: number;
+  /** A token of a prompt, in chunks. */
+  readonly prompt: number;
+  /** One token for each of the sequences; 0 where none is decoded. */
+  readonly step: number;
+}
+
+/** What is to be timed. */
+export interface Paced {
+  /** Sequences that are decoded at once; 0: none. */
+  readonly sequences: number;
+  /** Positions before the decoded token. */
+  readonly context: number;
+  /** Whether logits of every token of a prompt are wanted. */
+  readonly allLogits: boolean;
+}
+
+/** Times a setting. */
+export async function paceOf(
+  setting: PlannedSetting,
+  { sequences, context: asked, allLogits }: Paced,
+  open: (setting: PlannedSetting, room: Room) => Promise<Session>,
+): Promise<Pace> {
+  const { maxPositions, layers } = setting.checkpoint.config;
+  const context = Math.max(1, Math.min(asked, MOST_CONTEXT, maxPositions - DECODE_ROOM));
+  const chunk = Math.min(setting.chunk, maxPositions);
+  const room: Room = {
+    slots: Math.max(1, sequences),
+    context: Math.min(maxPositions, Math.max(chunk, context + DECODE_ROOM)),
+    chunk: Math.max(chunk, sequences),
+  };
+  return await forAllLayers(layers, async (count) => {
+    const began = performance.now(), few = truncated(setting, count), session = await open(few, room);
+    try {
+      const load = performance.now() - began, prompt = await promptTime(session, chunk, allLogits);
+      return { load, prompt, step: sequences === 0 ? 0 : await stepTime(session, few, sequences, context) };
+    } finally {
+      await session.close();
+    }
+  });
+}
+
+/** Milliseconds of a token of a prompt. */
+async function promptTime(session: Session, tokens: number, allLogits: boolean): Promise<number> {
+  const ids = Array.from({ length: tokens }, (_, i) => (i * 7919 + 13) % session.limits.vocab), times: number[] = [];
+  const began = performance.now();
+  while (times.length < 4 || performance.now() - began < PATIENCE_MS) {
+    session.reset(0);
+    const started = performance.now();
+    await session.feed({ slot: 0, tokens: ids, logits: allLogits ? "all" : "last" }, () => {});
+    times.push(performance.now() - started);
+  }
+  // The first one loads what later ones find.
+  return median(times.slice(1)) / tokens;
+}
+
+async function stepTime(
+  session: Session,
+  { checkpoint: { config }, planned: { plan, source } }: PlannedSetting,
+  sequences: number,
+  context: number,
+): Promise<number> {
+  const costs = new Costs(config, source, plan.kvFormat);
+  const sample = await measure(session, costs, { kind: "decode", sequences, context }, {
+    tapped: false,
+    milliseconds: PATIENCE_MS,
+    goesOn: () => true,
+  });
+  return median(sample!.milliseconds);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
