@@ -6,7 +6,7 @@ use crate::fixed::{Block, starts_as_float};
 use crate::fp4::Fp4;
 use crate::matvec::{finish, write_scales};
 use crate::memory::opaque;
-use crate::record::{Record, Weights};
+use crate::record::Record;
 use core::arch::wasm32::*;
 
 /// A stored format whose numbers are integers of 7 bits, times one unit.
@@ -54,6 +54,8 @@ impl Integers for Fp4 {
     }
 }
 
+/// Block scales for floats lie this far after those for integers.
+const PLAIN: usize = 256;
 /// Output rows whose sums are made together: they share what is loaded of the input row.
 const TOGETHER: usize = 4;
 
@@ -62,6 +64,7 @@ pub unsafe fn direct<F: Integers>(r: &Record, from: usize, to: usize, scratch: *
     unsafe {
         let scales = scratch.cast::<f32>();
         write_scales(scales, F::UNIT);
+        write_scales(scales.add(PLAIN), 1.0);
         let mut row = from;
         while row + TOGETHER <= to {
             for pair in 0..r.pairs {
@@ -79,12 +82,11 @@ pub unsafe fn direct<F: Integers>(r: &Record, from: usize, to: usize, scratch: *
 }
 
 /// Multiplies the input row of a pair with R output rows from `row` on.
-
 #[inline(never)]
 unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, pair: usize, scales: *const f32) {
     unsafe {
         let w = &r.weights;
-        let tables = F::tables();
+        let (tables, constants) = (F::tables(), F::constants(opaque));
         let (x, blocks) = (r.x(pair), w.cols / BLOCK);
         let fixed = r.fixed(pair);
         let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i));
@@ -106,7 +108,7 @@ unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, pair: usize,
             while_digits!(1, |sum, w, s| add::<F, 1>(sum, &*fixed.block(b), w, &tables, scales, s));
             while_digits!(2, |sum, w, s| add::<F, 2>(sum, &*fixed.block(b), w, &tables, scales, s));
             while_digits!(3, |sum, w, s| add::<F, 3>(sum, &*fixed.block(b), w, &tables, scales, s));
-            while_digits!(0, |sum, w, s| add_floats::<F>(sum, x.add(b * 8), w, s));
+            while_digits!(0, |sum, w, s| add_floats::<F>(sum, x.add(b * 8), w, &constants, scales, s));
         }
         // A copy: what is indexed in a loop that is not unrolled lies in memory.
         let sums = sums;
@@ -145,10 +147,17 @@ unsafe fn add<F: Integers, const D: usize>(
 }
 
 /// Adds the products of a block whose numbers do not fit.
-#[inline(never)]
-unsafe fn add_floats<F: Format>(sum: v128, x: *const v128, weights: *const u8, byte: *const u8) -> v128 {
+#[inline(always)]
+unsafe fn add_floats<F: Format>(
+    sum: v128,
+    x: *const v128,
+    weights: *const u8,
+    constants: &F::Constants,
+    scales: *const f32,
+    byte: *const u8,
+) -> v128 {
     unsafe {
-        let scale = f32x4_splat(Weights::block_scale(byte, 0));
-        f32x4_relaxed_madd(block_sum(&F::block(weights), x), scale, sum)
+        let t = block_sum(&F::block_with(weights, constants), x);
+        f32x4_relaxed_madd(t, v128_load32_splat(scales.add(PLAIN + *byte as usize).cast()), sum)
     }
 }
