@@ -2,26 +2,29 @@
  * The shared control block through which one driving thread hands operations to worker threads.
  *
  * Protocol: the driver writes the fields of an operation, opens the gate (odd value) and wakes sleepers; every thread,
- * the driver too, takes units by `next += grain` until none are left. A worker that joins counts itself in `active`,
- * then looks whether the gate still shows the value it saw, and only then touches the fields; the driver closes the
- * gate (even value) when the units are gone and waits for `active` to reach 0. A worker that wakes late therefore never
- * delays an operation, and fields are never rewritten under a reader.
+ * the driver too, takes one share of the units after the other by `next += 1` until none are left. A worker that joins
+ * counts itself in `active`, then looks whether the gate still shows the value it saw, and only then touches the
+ * fields; the driver closes the gate (even value) when the units are gone and waits for `active` to reach 0. A worker
+ * that wakes late therefore never delays an operation, and fields are never rewritten under a reader.
  */
 import { instantiate, type Kernel } from "../../wasm.ts";
 
-/** Int32 indices into the control block. */
+/**
+ * Int32 indices into the control block. What is written while others wait for something else has 128 bytes of its own:
+ * two cache lines, which some processors fetch together.
+ */
 export const GATE = 0;
-export const NEXT = 1;
-export const ACTIVE = 2;
-export const UNITS = 3;
-export const GRAIN = 4;
-export const KERNEL = 5;
-export const MEMORY = 6;
-export const DESCRIPTOR = 7;
-export const FAILED = 8;
-export const FAILURE_LENGTH = 9;
+export const NEXT = 32;
+export const ACTIVE = 64;
+export const UNITS = 96;
+export const THREADS = 97;
+export const KERNEL = 98;
+export const MEMORY = 99;
+export const DESCRIPTOR = 100;
+export const FAILED = 101;
+export const FAILURE_LENGTH = 102;
 /** UTF-8 text of the first failure, from this byte on. */
-export const FAILURE_BYTE = 64;
+export const FAILURE_BYTE = 512;
 export const FAILURE_CAPACITY = 448;
 export const CONTROL_BYTES = FAILURE_BYTE + FAILURE_CAPACITY;
 
@@ -64,12 +67,27 @@ export function numberedKernels(
   return KERNELS.map(instantiate(module, memory, stackTop));
 }
 
-/** Takes units of the current operation until none are left. */
+/** Takes shares of the current operation's units until none are left. */
 export function takeUnits(control: Int32Array, kernel: Kernel, scratch: number): void {
-  const units = control[UNITS]!, grain = control[GRAIN]!, descriptor = control[DESCRIPTOR]!;
+  const units = control[UNITS]!, threads = control[THREADS]!, descriptor = control[DESCRIPTOR]!;
   while (true) {
-    const start = Atomics.add(control, NEXT, grain);
-    if (start >= units) return;
-    kernel(descriptor, start, Math.min(start + grain, units), scratch);
+    const share = Atomics.add(control, NEXT, 1);
+    if (share >= ROUNDS * threads) return;
+    const start = startOfShare(share, units, threads), end = startOfShare(share + 1, units, threads);
+    if (start < end) kernel(descriptor, start, end, scratch);
   }
+}
+
+/** Rounds of shares: enough that the last are small beside what a thread computes in all. */
+const ROUNDS = 5;
+
+/**
+ * The first unit of a share. There is one for each thread and round, each round half of what is left, the last one all
+ * of it: large shares keep a thread in its part of the memory, small ones let all threads end at about the same time.
+ */
+export function startOfShare(share: number, units: number, threads: number): number {
+  const round = Math.floor(share / threads), place = share - round * threads, whole = 1 << ROUNDS - 1;
+  if (round >= ROUNDS) return units;
+  const left = whole >> round, size = Math.max(1, left >> 1);
+  return Math.floor(units * ((whole - left) * threads + size * place) / (whole * threads));
 }

@@ -11,7 +11,6 @@ import {
   FAILURE_BYTE,
   FAILURE_LENGTH,
   GATE,
-  GRAIN,
   KERNEL,
   type KernelName,
   KERNELS,
@@ -20,6 +19,7 @@ import {
   numberedKernels,
   STOP,
   takeUnits,
+  THREADS,
   UNITS,
   type WorkerSetup,
 } from "./control.ts";
@@ -32,10 +32,8 @@ export interface ThreadAreas {
   readonly scratchBytes: number;
 }
 
-/** Times that each thread takes units in an operation: enough to balance cores of unequal speed, few enough atomics. */
-const GRABS_PER_THREAD = 6;
 /** Reads of the counter before the driver stops spinning and sleeps until the last worker is done. */
-const SPINS = 20_000;
+const SPINS = 5000;
 
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
 
@@ -103,7 +101,7 @@ export class Pool {
     const control = this.#control;
     const number = NUMBER_OF[name];
     control[UNITS] = units;
-    control[GRAIN] = Math.max(1, Math.ceil(units / (this.threads * GRABS_PER_THREAD)));
+    control[THREADS] = this.threads;
     control[KERNEL] = number;
     control[MEMORY] = memory;
     control[DESCRIPTOR] = descriptor;
@@ -137,7 +135,10 @@ export class Pool {
 
   #awaitWorkers(): void {
     const control = this.#control;
-    for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(control, ACTIVE) === 0) return;
+    for (let spin = 0; spin < SPINS; spin++) {
+      if (Atomics.load(control, ACTIVE) === 0) return;
+      Atomics.pause();
+    }
     for (let active: number; (active = Atomics.load(control, ACTIVE)) !== 0;) Atomics.wait(control, ACTIVE, active);
   }
 

@@ -19,7 +19,7 @@ import {
 } from "./control.ts";
 
 /**
- * Reads of the gate before a spinning worker goes to sleep: some tens of microseconds, longer than the driver's gap
+ * Reads of the gate before a spinning worker goes to sleep: some hundred microseconds, longer than the driver's gap
  * between two operations of a token. A sleeping worker costs nothing.
  */
 const SPINS = 4000;
@@ -64,6 +64,8 @@ function awaitGate(control: Int32Array, seen: number): number {
     for (let spin = 0; spin < SPINS; spin++) {
       gate = Atomics.load(control, GATE);
       if (gate === STOP || (gate & 1) === 1 && gate !== seen) return gate;
+      // Leaves the core to its other thread, where cores have two.
+      Atomics.pause();
     }
     Atomics.wait(control, GATE, gate);
   }

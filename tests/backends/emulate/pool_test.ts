@@ -1,4 +1,5 @@
 import { addPool, DESCRIPTOR, H, PAGES, ROWS, Y } from "./add_pool.ts";
+import { startOfShare } from "../../../src/backends/emulate/control.ts";
 import { FailureError } from "../../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../../assert.ts";
 
@@ -11,6 +12,18 @@ Deno.test("Pool.run() computes every unit once, whoever takes it", () => {
     for (let i = 0; i < 300; i++) pool.run("add", 0, DESCRIPTOR, rows);
     pool.close();
     assertEquals(h.findIndex((x) => x !== 300), -1, `${threads} threads`);
+  }
+});
+
+Deno.test("shares of units follow one another from the first unit to the last, and become smaller", () => {
+  for (const threads of [1, 2, 3, 16, 64]) {
+    for (const units of [1, 2, 7, 360, 25_136]) {
+      const starts = Array.from({ length: 5 * threads + 1 }, (_, share) => startOfShare(share, units, threads));
+      assertEquals([starts[0], starts.at(-1)], [0, units], `${units} units, ${threads} threads`);
+      assert(starts.every((start, i) => i === 0 || start >= starts[i - 1]!), `${units} units, ${threads} threads`);
+    }
+    const first = startOfShare(1, 25_136, threads), last = 25_136 - startOfShare(5 * threads - 1, 25_136, threads);
+    assert(first > 7 * last && last <= Math.ceil(25_136 / 16 / threads), `${first} and ${last} units`);
   }
 });
 
