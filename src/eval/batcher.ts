@@ -4,7 +4,8 @@
  * its batches.
  */
 import type { Feed, Session } from "../session/session.ts";
-import { argmax, logProbability } from "./logits_distance.ts";
+import { argmax } from "./logits_distance.ts";
+import { Scorer, sumInOrder } from "./scorer.ts";
 
 /** A prompt to complete. */
 export interface CompletionRequest {
@@ -43,6 +44,8 @@ export interface BatchOptions {
   readonly onBatch?: (tokens: number) => void;
   /** Ends the work between two batches. */
   readonly signal?: AbortSignal;
+  /** Instead of one of the vocabulary's size, for tests. */
+  readonly scorer?: Scorer;
 }
 
 /** Shared beginnings shorter than this are not worth a copy of the cache. */
@@ -62,12 +65,20 @@ interface Active {
   /** The token to feed next, once the prompt is done. */
   next: number | null;
   readonly ids: number[];
-  logProbability: number;
+  /** Log probabilities of the chosen tokens, which may still be computed. */
+  readonly scores: (number | Promise<number>)[];
   readonly watch: { push(id: number): boolean } | undefined;
 }
 
 /** Completes all requests; resolves when the last is done or the signal fires. */
 export async function completeAll(options: BatchOptions): Promise<void> {
+  using own = options.scorer ? null : new Scorer(options.session.limits.vocab);
+  const results = new Results(options.onDone);
+  await completeWith(options, options.scorer ?? own!, results);
+  await results.all();
+}
+
+async function completeWith(options: BatchOptions, scorer: Scorer, results: Results): Promise<void> {
   const { session, requests, prefix, signal } = options;
   const shares = prefix.length >= SHORTEST_PREFIX;
   const prefixSlot = session.limits.slots - 1;
@@ -84,7 +95,7 @@ export async function completeAll(options: BatchOptions): Promise<void> {
     session.reset(slot);
     if (shares) session.fork(prefixSlot, slot);
     const fed = shares ? prefix.length : 0;
-    active.push({ slot, request, fed, next: null, ids: [], logProbability: 0, watch: options.watch?.() });
+    active.push({ slot, request, fed, next: null, ids: [], scores: [], watch: options.watch?.() });
   };
   while (!signal?.aborted) {
     while (free.length > 0 && waiting.length > 0) start(waiting.pop()!);
@@ -93,11 +104,12 @@ export async function completeAll(options: BatchOptions): Promise<void> {
     const ended = new Set<Active>();
     await session.run(batch.map(({ feed }) => feed), (index, _position, logits) => {
       const sequence = batch[index]!.sequence;
-      const end = choose(sequence, logits, options);
+      const end = choose(sequence, logits, options, scorer);
       if (end === null) return;
       ended.add(sequence);
-      options.onDone(finished(sequence, end));
+      results.add(sequence, end);
     });
+    results.check();
     for (const { sequence, feed } of batch) {
       if (sequence.fed < sequence.request.prompt.length) sequence.fed += feed.tokens.length;
     }
@@ -127,9 +139,14 @@ function fillBatch(active: readonly Active[], room: number): { sequence: Active;
 }
 
 /** Takes the likeliest token; says how the sequence ended, or null if it goes on. */
-function choose(sequence: Active, logits: Float32Array, options: BatchOptions): CompletionEnd | null {
+function choose(
+  sequence: Active,
+  logits: Float32Array,
+  options: BatchOptions,
+  scorer: Scorer,
+): CompletionEnd | null {
   const token = argmax(logits);
-  sequence.logProbability += logProbability(logits, token);
+  sequence.scores.push(scorer.score(logits, token));
   sequence.next = token;
   if (options.stopIds.has(token)) return "stop";
   sequence.ids.push(token);
@@ -137,13 +154,45 @@ function choose(sequence: Active, logits: Float32Array, options: BatchOptions): 
   return sequence.ids.length >= options.maxTokens ? "length" : null;
 }
 
-function finished(sequence: Active, end: CompletionEnd): Completion {
+/** Finished completions, which are handed out when their log probabilities are there. */
+class Results {
+  readonly #onDone: BatchOptions["onDone"];
+  readonly #pending: Promise<void>[] = [];
+  #failure: { readonly thrown: unknown } | null = null;
+
+  constructor(onDone: BatchOptions["onDone"]) {
+    this.#onDone = onDone;
+  }
+
+  add(sequence: Active, end: CompletionEnd): void {
+    const sum = sumInOrder(sequence.scores), done = (sum: number) => this.#onDone(finished(sequence, end, sum));
+    if (typeof sum === "number") return done(sum);
+    this.#pending.push(
+      sum.then(done).catch((thrown) => {
+        this.#failure ??= { thrown };
+      }),
+    );
+  }
+
+  /** Throws what failed so far. */
+  check(): void {
+    if (this.#failure !== null) throw this.#failure.thrown;
+  }
+
+  /** Waits for all that were added. */
+  async all(): Promise<void> {
+    await Promise.all(this.#pending);
+    this.check();
+  }
+}
+
+function finished(sequence: Active, end: CompletionEnd, logProbability: number): Completion {
   return {
     index: sequence.request.index,
     promptTokens: sequence.request.prompt.length,
     ids: sequence.ids,
     end,
     generatedTokens: sequence.ids.length + (end === "stop" ? 1 : 0),
-    logProbability: sequence.logProbability,
+    logProbability,
   };
 }

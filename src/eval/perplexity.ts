@@ -3,7 +3,7 @@ import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
 import { NLL_BLOCK } from "./divergence.ts";
-import { logProbability } from "./logits_distance.ts";
+import type { Scorer } from "./scorer.ts";
 import { blockMean, type Interval } from "./statistics.ts";
 
 /** What one sequence of the text came to, as the journal holds it. */
@@ -46,20 +46,23 @@ export async function sequenceNll(
   session: Session,
   index: number,
   tokens: Int32Array,
+  scorer: Scorer,
   onProgress?: (done: number) => void,
 ): Promise<SequenceNll> {
-  const nll: (number | null)[] = [];
+  const scores: (number | Promise<number>)[] = [];
   session.reset(0);
   await session.feed(
     { slot: 0, tokens, logits: "all" },
     (position, logits) => {
       const next = tokens[position + 1];
       if (next === undefined) return;
-      const value = -logProbability(logits, next);
-      nll.push(Number.isFinite(value) ? Number(value.toPrecision(9)) : null);
+      scores.push(scorer.score(logits, next));
     },
     undefined,
     onProgress,
+  );
+  const nll = (await Promise.all(scores)).map((score) =>
+    Number.isFinite(score) ? Number((-score).toPrecision(9)) : null
   );
   return { index, nll };
 }

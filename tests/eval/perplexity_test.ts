@@ -1,4 +1,5 @@
 import { InputError } from "../../src/errors.ts";
+import { Scorer } from "../../src/eval/scorer.ts";
 import { cutSequences, nllIncrease, perplexityOf, sequenceNll } from "../../src/eval/perplexity.ts";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
@@ -7,7 +8,8 @@ import { openSide, TWO_TURNS } from "./sides.ts";
 Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
   const golden = floats(readGolden("logits.safetensors"), "two_turns.w_mxfp4"), vocab = 1024;
   const { session } = await openSide();
-  const { nll, index } = await sequenceNll(session, 5, TWO_TURNS);
+  using scorer = new Scorer(session.limits.vocab);
+  const { nll, index } = await sequenceNll(session, 5, TWO_TURNS, scorer);
   await session.close();
   assertEquals([index, nll.length], [5, TWO_TURNS.length - 1]);
   // The golden holds the last 64 positions; the last of them predicts nothing.

@@ -5,6 +5,7 @@ import { decode } from "../../text/stream_decoder.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { finite } from "../divergence_result.ts";
 import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
+import { Scorer } from "../scorer.ts";
 import { PerplexityResults, SCHEMA_VERSION } from "../results_schema.ts";
 import {
   type AnsweredCell,
@@ -91,9 +92,10 @@ async function answer(
   const missing = indices.filter((i) => !store.entries.has(i));
   const total = tokensOf(indices);
   let done = total - tokensOf(missing);
+  using scorer = new Scorer(session.limits.vocab);
   for (const index of missing) {
     const tokens = sequences[index]!;
-    store.append(await sequenceNll(session, index, tokens, (part) => onProgress(done + part, total, "")));
+    store.append(await sequenceNll(session, index, tokens, scorer, (part) => onProgress(done + part, total, "")));
     done += tokens.length;
   }
 }
