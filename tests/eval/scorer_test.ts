@@ -35,7 +35,7 @@ Deno.test("sumInOrder() adds in the order of the list, whatever comes first", as
   assertEquals(await sumInOrder([late, 1, Promise.resolve(-1e16), 3.5]), expected);
 });
 
-Deno.test("completeAll() gives the same with a thread for log probabilities, and throws what onDone throws", async () => {
+Deno.test("completeAll() gives the same with a thread for log probabilities, and throws what onDone does", async () => {
   const choices = { backend: "emulate", dtype: "bf16", kvCacheDtype: "auto", threads: 1 } as const;
   const session = await openSession(openCheckpoint(TINY), { ...choices, context: 60, slots: 2, maxTokens: 32 });
   const complete = async (worth: number, onDone: (completion: Completion) => void) => {
