@@ -13,7 +13,8 @@ const args = (out: string) => [
   "eval",
   "gsm8k",
   ...["--data", PROBLEMS, "--limit", `${ASKED}`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4"],
-  ...["--max-tokens", "120", "--sequences", "3", "--divergence", "2", "--export", "lm-eval", "--out", out],
+  ...["--max-tokens", `${dose(60, 120)}`, "--sequences", "3", "--divergence", `${dose(1, 2)}`],
+  ...["--export", "lm-eval", "--out", out],
 ];
 
 /** Lines of a journal after its header; none where there is no file. */

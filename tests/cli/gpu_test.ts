@@ -7,6 +7,7 @@ import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts"
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
 import { BrokenCheckpoint } from "./broken.ts";
+import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, program } from "./program.ts";
 
 const ignore = withoutCompiler(), ignoreRuns = ignore || await withoutKernelCompiler();
@@ -89,9 +90,9 @@ Deno.test({ name: "generate --backend hip says in one line that the library is a
 });
 
 Deno.test({ name: "generate --backend hip refuses several ranks", ignore }, async () => {
-  const { args, env } = await onTestLibrary();
+  const { args } = await onTestLibrary();
   for (const ranks of [["--tp", "2"], ["--ep", "2"]]) {
-    assertFailed(await mxoss([...args, ...ranks, QUESTION], { env }), /--backend hip runs one rank so far/, 2);
+    assertFailed(await inProcess([...args, ...ranks, QUESTION]), /--backend hip runs one rank so far/, 2);
   }
 });
 
@@ -113,7 +114,7 @@ Deno.test(
     const common = ["--dtype", "f32", "--json", "--stats", "--max-tokens", "12"];
     for (const draw of [[], ["--temperature", "0.9", "--top-k", "30", "--top-p", "0.95", "--seed", "7"]]) {
       const gpu = await mxoss([...args, ...common, ...draw, QUESTION], { env });
-      const cpu = await mxoss([...common, ...draw, QUESTION]);
+      const cpu = await inProcess([...common, ...draw, QUESTION]);
       assertEquals([gpu.code, cpu.code], [0, 0], gpu.stderr);
       const got = JSON.parse(gpu.stdout), expected = JSON.parse(cpu.stdout);
       for (const key of ["token_ids", "text", "finish_reason"]) assertEquals(got[key], expected[key], key);

@@ -11,6 +11,7 @@ import { localDenort } from "../../tools/package/deno_compile.ts";
 import { inRepository } from "../../tools/package/files.ts";
 import { dose, SOAK } from "../soak.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { inProcess } from "../cli/in_process.ts";
 import { type Finished, inDirectory, run, whereIs, works } from "./process.ts";
 
 const given = Deno.env.get("MXOSS_BINARY");
@@ -23,6 +24,9 @@ const QUESTION = /'(.+)'/.exec(JSON.parse(await Deno.readTextFile(inRepository("
 
 const PROBLEMS = inRepository("tests/goldens/word-problems.jsonl");
 const COMPARED = ["--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", `--limit=${dose(2, 8)}`, "--text", PROBLEMS];
+
+/** A file that Deno opens only for who may do anything, as these tests may. */
+const PRIVATE = "/proc/self/environ";
 
 /** A machine with nothing on it but the binary, as far as one process can be made to see it. */
 interface Bare {
@@ -54,7 +58,7 @@ const commands: ReadonlyMap<string, (bare: Bare) => string[]> = new Map<string, 
   ...[...COMMANDS.keys()].map((name) => [`help of ${name}`, () => [name, "--help"]] as [string, () => string[]]),
   ["an option that there is not", () => ["--modle", "x", "hi"]],
   ["a checkpoint that there is not", ({ empty }) => ["--model", `${empty}/none`, "hi"]],
-  ["a file that Deno opens for nobody", () => ["--prompt-file", "/proc/self/environ"]],
+  ["a file that Deno opens for nobody", () => ["--prompt-file", PRIVATE]],
   ["a token id beyond the vocabulary", () => ["logits", "--tokens=99999999", "--out=x.safetensors"]],
 ]);
 
@@ -64,8 +68,12 @@ const commands: ReadonlyMap<string, (bare: Bare) => string[]> = new Map<string, 
  */
 const IN_SOAKS = /^(?:compare|generate on .*|mapped weights|backend reference|inspect|help of (?!compare).*)$/;
 
-/** `deno run` with the permissions that the binary's launcher gives, on the sources. */
+/**
+ * `deno run` with the permissions that the binary's launcher gives, on the sources; outside a soak in this thread, where
+ * the directory and the permissions are the tests'.
+ */
 async function fromSources(args: readonly string[], cwd: string): Promise<Finished> {
+  if (!SOAK && !args.includes(PRIVATE)) return withoutProgress(await inProcess(args));
   const words = [Deno.execPath(), "run", ...PERMISSIONS, WRITE_PERMISSION, inRepository("main.ts"), ...args];
   const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
   const env = Object.fromEntries(names.flatMap((name) => Deno.env.has(name) ? [[name, Deno.env.get(name)!]] : []));

@@ -62,21 +62,25 @@ function run({ cache, headDim, window, capacity, positions, sinks = "bf16", roun
     [out],
     4 * together * Math.ceil(capacity / 4) * 4,
   );
-  const expected = positions.flatMap((p, t) =>
-    Array.from({ length: HEADS }, (_, h) => {
-      const rows = (bytes: Uint8Array, factor: number) => {
-        const view = new DataView(bytes.buffer, bytes.byteOffset);
-        const first = window === 0 ? 0 : Math.max(0, p - window + 1);
-        return Array.from({ length: p - first + 1 }, (_, j) => {
-          const base = slots[t]! * slotStride + Math.floor(h / (HEADS / KV_HEADS)) * headStride;
-          const at = base + (first + j) % capacity * headDim * size;
-          return Array.from({ length: headDim }, (_, d) => read(view, at + d * size) * factor);
-        });
-      };
+  const expected = positions.flatMap((p, t) => {
+    const rows = (bytes: Uint8Array, factor: number, kvHead: number) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      const first = window === 0 ? 0 : Math.max(0, p - window + 1);
+      return Array.from({ length: p - first + 1 }, (_, j) => {
+        const at = slots[t]! * slotStride + kvHead * headStride + (first + j) % capacity * headDim * size;
+        return Array.from({ length: headDim }, (_, d) => read(view, at + d * size) * factor);
+      });
+    };
+    const caches = Array.from(
+      { length: KV_HEADS },
+      (_, h) => [rows(kBytes, kScale, h), rows(vBytes, vScale, h)] as const,
+    );
+    return Array.from({ length: HEADS }, (_, h) => {
+      const [keys, values] = caches[Math.floor(h / (HEADS / KV_HEADS))]!;
       const q = queries.subarray(t * stride + h * headDim, t * stride + (h + 1) * headDim);
-      return attention(q, rows(kBytes, kScale), rows(vBytes, vScale), readNumber(sinkBytes, sinks, h), scale);
-    })
-  );
+      return attention(q, keys, values, readNumber(sinkBytes, sinks, h), scale);
+    });
+  });
   return { got: out.data.slice(), expected: expected.flat() };
 }
 
