@@ -69,8 +69,8 @@ const commands: ReadonlyMap<string, (bare: Bare) => string[]> = new Map<string, 
 const IN_SOAKS = /^(?:compare|generate on .*|mapped weights|backend reference|inspect|help of (?!compare).*)$/;
 
 /**
- * `deno run` with the permissions that the binary's launcher gives, on the sources; outside a soak in this thread, whose
- * directory and permissions are the tests'.
+ * `deno run` with the permissions that the binary's launcher gives, on the sources. Outside a soak this thread runs
+ * them, with the tests' directory and permissions.
  */
 async function fromSources(args: readonly string[], cwd: string): Promise<Finished> {
   if (!SOAK && !args.includes(PRIVATE)) return withoutProgress(await inProcess(args));
