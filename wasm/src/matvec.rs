@@ -6,8 +6,13 @@ use crate::mx;
 use crate::record::{Record, Weights};
 use core::arch::wasm32::*;
 
+/// Output rows that are multiplied together.
+const TOGETHER: usize = 4;
+
 /// Multiplies all input rows with output rows `from..to`. Tiles of rows and input rows that have about as many sums as
-/// fit in registers: every load costs three instructions (V8 checks bounds), so tiles share what they load.
+/// fit in registers: every load costs three instructions (V8 checks bounds), so tiles share what they load. The rows of
+/// a tile lie as far apart as they can, so that each is the next piece of a long stretch of memory, which processors
+/// read ahead.
 #[inline(always)]
 pub unsafe fn direct<F: Format>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
     unsafe {
@@ -15,41 +20,45 @@ pub unsafe fn direct<F: Format>(r: &Record, from: usize, to: usize, scratch: *mu
         if F::SCALED {
             write_scales(scales, 1.0);
         }
-        let mut row = from;
-        while row + 4 <= to {
-            tile::<F, 4>(r, row, scales);
-            row += 4;
+        let apart = (to - from) / TOGETHER;
+        for row in from..from + apart {
+            tile::<F, TOGETHER>(r, row, apart, scales);
         }
-        while row < to {
-            tile::<F, 1>(r, row, scales);
-            row += 1;
+        for row in from + TOGETHER * apart..to {
+            tile::<F, 1>(r, row, 0, scales);
         }
     }
 }
 
-/// Multiplies all input rows with R output rows from `row` on.
+/// Multiplies all input rows with R output rows: `row` and every `apart`-th one after it.
 #[inline(always)]
-unsafe fn tile<F: Format, const R: usize>(r: &Record, row: usize, scales: *const f32) {
+unsafe fn tile<F: Format, const R: usize>(r: &Record, row: usize, apart: usize, scales: *const f32) {
     unsafe {
         let mut pair = 0;
         while pair + 2 <= r.pairs {
-            rows::<F, R, 2>(r, row, pair, scales);
+            rows::<F, R, 2>(r, row, apart, pair, scales);
             pair += 2;
         }
         if pair < r.pairs {
-            rows::<F, R, 1>(r, row, pair, scales);
+            rows::<F, R, 1>(r, row, apart, pair, scales);
         }
     }
 }
 
-/// Multiplies N input rows, of pairs from `pair` on, with R output rows from `row` on.
+/// Multiplies N input rows, of pairs from `pair` on, with R output rows.
 #[inline(never)]
-unsafe fn rows<F: Format, const R: usize, const N: usize>(r: &Record, row: usize, pair: usize, scales: *const f32) {
+unsafe fn rows<F: Format, const R: usize, const N: usize>(
+    r: &Record,
+    row: usize,
+    apart: usize,
+    pair: usize,
+    scales: *const f32,
+) {
     unsafe {
         let w = &r.weights;
         let x: [*const v128; N] = core::array::from_fn(|n| r.x(pair + n));
-        let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i));
-        let bytes: [*const u8; R] = core::array::from_fn(|i| w.row_scales(row + i));
+        let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i * apart));
+        let bytes: [*const u8; R] = core::array::from_fn(|i| w.row_scales(row + i * apart));
         let constants = F::constants(opaque);
         let mut sums = [[f32x4_splat(0.0); N]; R];
         for b in 0..w.cols / BLOCK {
@@ -70,7 +79,7 @@ unsafe fn rows<F: Format, const R: usize, const N: usize>(r: &Record, row: usize
         let sums = sums;
         for (i, sums) in sums.into_iter().enumerate() {
             for (n, sum) in sums.into_iter().enumerate() {
-                finish::<F>(r, row + i, pair + n, sum);
+                finish::<F>(r, row + i * apart, pair + n, sum);
             }
         }
     }
