@@ -58,7 +58,8 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   if (options["dry-run"]) {
     const context = Math.max(...sequences.map((sequence) => sequence.length)),
       tokens = { low: ids.length, high: ids.length };
-    return await dryRun([], [{ label: "A and B", settings: [a, b], tokens, context }], calibrations, options.json);
+    const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
+    return await dryRun([], [pair], calibrations, options.json);
   }
   if (out !== null) openDirectory(out);
 
@@ -71,7 +72,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   };
   const divergence = await interrupt.race(compareCells({
     settings: [a, b],
-    sequences: () => sequences,
+    sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),
     alarm,
     progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
     kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, alarm) },
@@ -147,13 +148,13 @@ const COMPARISONS = { schema: "mxoss.compare", protocol: z.unknown(), identity: 
 
 /** What a limit is about. */
 const MEASURES: Readonly<Record<Watched, (d: DivergenceResult) => number | null>> = {
-  kl: ({ logits }) => logits.mean_kl,
-  "max-kl": ({ logits }) => logits.max_kl,
+  kl: ({ logits }) => logits.all.kl.mean.value,
+  "max-kl": ({ logits }) => logits.all.kl.max,
   error: ({ operations }) => largest(operations.map(({ total }) => total.relative_error)),
   "own-error": ({ operations }) => largest(operations.map(({ own }) => own === null ? 0 : own.relative_error)),
-  disagreement: ({ logits }) => 1 - logits.top1_agreement,
+  disagreement: ({ logits }) => 1 - (logits.all.same_top.value ?? 0),
   flips: ({ router }) => router.flipped / Math.max(1, router.decisions),
-  nll: ({ logits }) => logits.nll_increase.mean,
+  nll: ({ logits }) => logits.all.next?.nll_increase.value ?? null,
   suspects: ({ suspects }) => suspects.length,
 };
 

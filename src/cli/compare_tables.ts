@@ -1,12 +1,13 @@
 /** What `mxoss compare` prints. */
 import { comparedCosts } from "../eval/report/cost_tables.ts";
 import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
-import { percent, perplexityText, small } from "../eval/report/numbers.ts";
+import { roughPercent, small } from "../eval/report/numbers.ts";
+import { errorText, predictionRows } from "../eval/report/prediction_tables.ts";
 import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
 import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
-import { operationName, suspectText } from "../eval/summary.ts";
+import { operationName, residualOperation, suspectText } from "../eval/summary.ts";
 import { costLines, protocolLines, schemeText } from "./eval/tables.ts";
 import { linesOf, tableLines } from "./table.ts";
 
@@ -28,14 +29,17 @@ export function compareTables(results: CompareResults, all = false): string[] {
     "total error: with all that came before; own: of the operation alone, on equal inputs; relative, ||B - A|| / ||A||",
     "",
     ...tableLines([
-      ["KL of B from A", `mean ${small(logits.mean_kl)}, largest ${small(logits.max_kl)} at ${place(d)}`],
-      ["same likeliest token", percent(logits.top1_agreement)],
-      ["perplexity", `A ${perplexityText(logits.perplexity_a)}, B ${perplexityText(logits.perplexity_b)}`],
+      ...predictionRows(logits.all),
+      [
+        "largest KL",
+        `${small(logits.all.kl.max)} at ${place(d)}, ${roughPercent(logits.all.kl.max_share ?? 1)} of all`,
+      ],
       ["router decisions changed", `${d.router.flipped} of ${d.router.decisions}`],
       [
         `first above the alarm line ${d.alarm}`,
         first === null ? "none" : `${operationName(first)}, ${small(first.relative_error)}`,
       ],
+      ["error of the residual stream", errorText(residualOperation(d)?.total)],
     ]),
   ];
   lines.push("", ...costLines(comparedCosts(results), results.bandwidth));
@@ -55,7 +59,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
   return lines;
 }
 
-function place({ logits: { max_kl_at: at }, sequences }: DivergenceResult): string {
+function place({ logits: { all: { kl: { max_at: at } } }, sequences }: DivergenceResult): string {
   return sequences === 1 ? `position ${at.position}` : `sequence ${at.sequence}, position ${at.position}`;
 }
 

@@ -27,6 +27,8 @@ export interface PairWork {
   readonly label: string;
   readonly settings: readonly [PlannedSetting, PlannedSetting];
   readonly tokens: Bounds;
+  /** Tokens on which predictions alone are compared. */
+  readonly predicted: Bounds;
   /** Of the longest sequence. */
   readonly context: number;
 }
@@ -72,7 +74,7 @@ export async function dryRun(
   calibrations: readonly { readonly setting: Setting; readonly tokens: number }[],
   json: boolean,
 ): Promise<number> {
-  const steps: Step[] = [], total = settings.length + pairs.length + calibrations.length;
+  const steps: Step[] = [], total = settings.length + 2 * pairs.length + calibrations.length;
   using bar = new ProgressBar("timing a few layers", "steps");
   const add = (step: Step) => bar.update(steps.push(step), total);
   for (const { setting: asked, tokens } of calibrations) {
@@ -90,6 +92,14 @@ export async function dryRun(
     const tokens = { low: prompt + replies.low, high: prompt + replies.high };
     const took = { low: seconds(replies.low), high: seconds(replies.high) };
     add({ ...held("evaluate", label, [setting], room), tokens, seconds: took });
+  }
+  for (const { label, settings: both, predicted: tokens, context } of pairs) {
+    if (tokens.high === 0) continue;
+    const paced = { sequences: 0, context: 1, allLogits: true };
+    const [a, b] = [await paceOf(both[0], paced, openSetting), await paceOf(both[1], paced, openSetting)];
+    const seconds = (count: number) => (a.load + b.load + count * (a.prompt + b.prompt)) / 1000;
+    const took = { low: seconds(tokens.low), high: seconds(tokens.high) };
+    add({ ...held("predictions", label, both, { slots: 1, context }), tokens, seconds: took });
   }
   for (const { label, settings: both, tokens, context } of pairs) {
     const { once, token } = await pairPace(both);
@@ -133,7 +143,7 @@ async function pairPace(both: readonly [PlannedSetting, PlannedSetting]) {
     const few = both.map((setting) => truncated(setting, count)) as unknown as typeof both;
     const began = performance.now();
     let tokens = 0;
-    await compareSettings(few, [ids], 1, openSetting, (unit) => {
+    await compareSettings(few, [{ tokens: ids, replyFrom: null }], 1, openSetting, (unit) => {
       const started = performance.now();
       return {
         update: () => {},

@@ -1,7 +1,7 @@
 /** Two settings operation by operation, from opening them to the result; and such results on disk. */
 import { z } from "zod";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { compareSides } from "./divergence.ts";
+import { type ComparedTokens, compareSides } from "./divergence.ts";
 import { toResult } from "./divergence_result.ts";
 import { Journal } from "./journal.ts";
 import { DivergenceResult } from "./results_schema.ts";
@@ -34,7 +34,7 @@ export type ShowPart = (unit: "tokens" | "matrices") => PartProgress;
  */
 export async function compareSettings(
   settings: readonly [PlannedSetting, PlannedSetting],
-  sequences: readonly Int32Array[],
+  sequences: readonly ComparedTokens[],
   alarm: number,
   load: LoadSetting,
   progress: ShowPart,
@@ -48,13 +48,13 @@ export async function compareSettings(
 
 async function computeBoth(
   [a, b]: readonly [PlannedSetting, PlannedSetting],
-  sequences: readonly Int32Array[],
+  sequences: readonly ComparedTokens[],
   alarm: number,
   load: LoadSetting,
   progress: ShowPart,
 ): Promise<Omit<DivergenceResult, "projections">> {
   // The second slot is for the pass on equal inputs.
-  const room = { slots: 2, context: Math.max(...sequences.map((s) => s.length)), chunk: CHUNK };
+  const room = { slots: 2, context: Math.max(...sequences.map(({ tokens }) => tokens.length)), chunk: CHUNK };
   const first = await load(a, room);
   try {
     const second = await load(b, room);
@@ -84,7 +84,7 @@ const Entry = z.strictObject({ index: z.literal(0), divergence: DivergenceResult
 export interface CellPair {
   readonly settings: readonly [PlannedSetting, PlannedSetting];
   /** Given when they are needed; what they are must follow from the header of `kept`. */
-  readonly sequences: () => readonly Int32Array[];
+  readonly sequences: () => readonly ComparedTokens[];
   readonly alarm: number;
   readonly progress: ShowPart;
   /** Where the comparison is kept, and what it belongs to; null: nowhere. */

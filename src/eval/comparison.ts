@@ -1,6 +1,8 @@
 /** The result of a comparison of two settings, and what is compared. */
 import type { RouterSummary } from "./router_flips.ts";
 import type { Changes } from "./quantized_changes.ts";
+import type { PredictionSummary } from "./prediction_summary.ts";
+import type { SequencePredictions } from "./predictions.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
 import type { Interval } from "./statistics.ts";
 import type { ErrorSummary, OutlierChannel } from "./error_sums.ts";
@@ -19,16 +21,22 @@ export interface Side extends Numerics {
   readonly kvFormat: KvFormat;
 }
 
+/** A distance, and how sure it is. */
+export interface MeasuredError extends ErrorSummary {
+  /** 95% interval of the relative error; null where there are too few tokens for one. */
+  readonly interval: Interval | null;
+}
+
 /** Distance of one operation's results. */
 export interface OperationDivergence {
   readonly layer: number;
   readonly operation: OperationName;
   /** Each side on its own: errors of earlier operations included. */
-  readonly total: ErrorSummary;
+  readonly total: MeasuredError;
   /** Rows of an expert operation that have no counterpart, because a token went to other experts. */
   readonly unmatchedRows: number;
   /** The operation alone, on equal inputs; null where neither side can be given the other's. */
-  readonly own: ErrorSummary | null;
+  readonly own: MeasuredError | null;
   /** Relative error that the declared difference of the settings' number formats accounts for. */
   readonly explained: number;
   /** Channels of the result that stand out, by their own error where it is known. */
@@ -37,22 +45,9 @@ export interface OperationDivergence {
 
 /** Distance of the predictions. */
 export interface LogitsDivergence {
-  readonly positions: number;
-  /** KL(A || B) in nats. */
-  readonly meanKl: number;
-  readonly maxKl: number;
-  /** Where the largest is: sequence and position in it. */
-  readonly maxKlAt: { readonly sequence: number; readonly position: number };
-  /** Share of positions where both hold the same token for the likeliest. */
-  readonly top1Agreement: number;
-  readonly perplexityA: number;
-  readonly perplexityB: number;
-  /** Mean of log p_A - log p_B of the next token, over blocks of {@linkcode NLL_BLOCK} tokens. */
-  readonly nllIncrease: Interval & { readonly mean: number };
-  /** KL of every position, sequence after sequence. */
-  readonly kl: readonly number[];
-  /** Per position 1 where the likeliest token is the same, else 0. */
-  readonly agrees: readonly (0 | 1)[];
+  readonly summary: PredictionSummary;
+  /** Token by token; the summary is made of them. */
+  readonly sequences: readonly SequencePredictions[];
 }
 
 /** A tensor that is quantized on either side. */

@@ -8,11 +8,11 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { InputError } from "../errors.ts";
 import { type OperationName, placeInPass } from "../model/operations.ts";
 import { lockstep, type Observer, type Pair } from "./lockstep.ts";
-import { argmax, klDivergence, logProbability } from "./logits_distance.ts";
+import { summarizePredictions } from "./prediction_summary.ts";
+import { type ForcedSequence, PredictionRecorder } from "./predictions.ts";
 import { QuantizedChanges } from "./quantized_changes.ts";
 import { QuantizedCounter, type QuantizedTensor, quantizedTensors } from "./quantized_tensors.ts";
 import { RouterFlips } from "./router_flips.ts";
-import { blockMean } from "./statistics.ts";
 import { explainedError, findSuspects, tolerance } from "./suspects.ts";
 
 /** Options of {@linkcode compareSides}. */
@@ -23,8 +23,8 @@ export interface DivergenceOptions {
   readonly onProgress?: (done: number, total: number) => void | Promise<void>;
 }
 
-/** Tokens of a block whose mean counts as one observation of the perplexity's change. */
-export const NLL_BLOCK = 32;
+/** A sequence of {@linkcode compareSides}. */
+export type ComparedTokens = Omit<ForcedSequence, "index">;
 
 /** @throws {InputError} if the models have different shapes. */
 export function checkComparable(a: ModelConfig, b: ModelConfig): void {
@@ -60,15 +60,16 @@ export function checkComparable(a: ModelConfig, b: ModelConfig): void {
 export async function compareSides(
   a: Side,
   b: Side,
-  sequences: readonly Int32Array[],
+  sequences: readonly ComparedTokens[],
   options: DivergenceOptions,
 ): Promise<Divergence> {
   checkComparable(a.config, b.config);
-  const total = sequences.reduce((sum, s) => sum + s.length, 0);
+  const total = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const measures = new Measures(a, b, options.alarm);
   let before = 0;
-  for (const [index, tokens] of sequences.entries()) {
-    measures.begin(index, tokens);
+  for (const [index, sequence] of sequences.entries()) {
+    const { tokens } = sequence;
+    measures.begin(index, sequence);
     await lockstep(a, b, tokens, measures, (done) => options.onProgress?.(before + done, total));
     before += tokens.length;
   }
@@ -80,13 +81,9 @@ class Measures implements Observer {
   readonly #operations = new Map<string, OperationSums>();
   readonly #flips: RouterFlips;
   readonly #counters: ReturnType<typeof pairCounters>;
-  readonly #kl: number[] = [];
-  readonly #agrees: (0 | 1)[] = [];
-  readonly #nllA: number[] = [];
-  readonly #nllB: number[] = [];
+  readonly #recorders: PredictionRecorder[] = [];
   #tokens: Int32Array = new Int32Array(0);
   #sequence = 0;
-  #worst = { kl: -1, sequence: 0, position: 0 };
   /** Router logits of A, for the margins of flips. */
   #routerLogits: Float32Array = new Float32Array(0);
 
@@ -95,9 +92,10 @@ class Measures implements Observer {
     this.#counters = pairCounters(a, b);
   }
 
-  begin(sequence: number, tokens: Int32Array): void {
+  begin(sequence: number, { tokens, replyFrom }: ComparedTokens): void {
     this.#sequence = sequence;
     this.#tokens = tokens;
+    this.#recorders.push(new PredictionRecorder({ index: sequence, tokens, replyFrom }));
   }
 
   free(pair: Pair): void {
@@ -107,7 +105,7 @@ class Measures implements Observer {
       const at = { sequence: this.#sequence, start: pair.start, tokens: this.#tokens };
       this.#flips.add(pair, this.#routerLogits, at);
     }
-    sums.addFree(pair, this.a.config);
+    sums.addFree(pair, this.a.config, this.#sequence);
     for (const { layer, operation, a, b, changes } of this.#counters) {
       if (layer !== pair.layer || operation !== pair.operation) continue;
       changes?.add(pair);
@@ -117,19 +115,11 @@ class Measures implements Observer {
   }
 
   forced(pair: Pair): void {
-    this.#sums(pair).addForced(pair, this.a.config);
+    this.#sums(pair).addForced(pair, this.a.config, this.#sequence);
   }
 
-  logits(position: number, a: Float32Array, b: Float32Array): void {
-    const kl = klDivergence(a, b);
-    this.#kl.push(kl);
-    this.#agrees.push(argmax(a) === argmax(b) ? 1 : 0);
-    // A NaN must not hide behind a comparison that it fails.
-    if (!(kl <= this.#worst.kl)) this.#worst = { kl, sequence: this.#sequence, position };
-    const next = this.#tokens[position + 1];
-    if (next === undefined) return;
-    this.#nllA.push(-logProbability(a, next));
-    this.#nllB.push(-logProbability(b, next));
+  logits(_position: number, a: Float32Array, b: Float32Array): void {
+    this.#recorders.at(-1)!.add(a, b);
   }
 
   result(tokens: number, sequences: number): Divergence {
@@ -159,19 +149,8 @@ class Measures implements Observer {
   }
 
   #logits(): LogitsDivergence {
-    const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
-    return {
-      positions: this.#kl.length,
-      meanKl: mean(this.#kl),
-      maxKl: this.#worst.kl,
-      maxKlAt: { sequence: this.#worst.sequence, position: this.#worst.position },
-      top1Agreement: mean(this.#agrees),
-      perplexityA: Math.exp(mean(this.#nllA)),
-      perplexityB: Math.exp(mean(this.#nllB)),
-      nllIncrease: blockMean(this.#nllB.map((x, i) => x - this.#nllA[i]!), NLL_BLOCK),
-      kl: this.#kl,
-      agrees: this.#agrees,
-    };
+    const sequences = this.#recorders.map((recorder) => recorder.result());
+    return { summary: summarizePredictions(sequences), sequences };
   }
 
   #sums(pair: Pair): OperationSums {

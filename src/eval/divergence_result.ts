@@ -1,13 +1,9 @@
 /** A comparison as results hold it. */
-import type { Divergence } from "./comparison.ts";
-import type { ErrorSummary } from "./error_sums.ts";
+import type { Divergence, MeasuredError } from "./comparison.ts";
+import { finite } from "./finite.ts";
+import { predictionsResult } from "./predictions_result.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
 import type { DivergenceResult } from "./results_schema.ts";
-
-/** A number, or null where JSON has none for it. */
-export function finite(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
-}
 
 /** Renames and rounds nothing away: only what is not finite becomes null. */
 export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
@@ -16,20 +12,9 @@ export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
     tokens: d.tokens,
     sequences: d.sequences,
     logits: {
-      positions: logits.positions,
-      mean_kl: finite(logits.meanKl),
-      max_kl: finite(logits.maxKl),
-      max_kl_at: { ...logits.maxKlAt },
-      top1_agreement: logits.top1Agreement,
-      perplexity_a: finite(logits.perplexityA),
-      perplexity_b: finite(logits.perplexityB),
-      nll_increase: {
-        mean: finite(logits.nllIncrease.mean),
-        low: finite(logits.nllIncrease.low),
-        high: finite(logits.nllIncrease.high),
-      },
-      kl: logits.kl.map(finite),
-      agrees: logits.agrees.join(""),
+      ...predictionsResult(logits.summary),
+      kl: logits.sequences.flatMap(({ kl }) => kl),
+      agrees: logits.sequences.map(({ agrees }) => agrees).join(""),
     },
     alarm: d.alarm,
     first_above_alarm: d.firstAboveAlarm === null ? null : {
@@ -77,9 +62,10 @@ export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
   };
 }
 
-function summaryResult({ relativeError, sqnrDb, maxError, nonFinite }: ErrorSummary) {
+function summaryResult({ relativeError, interval, sqnrDb, maxError, nonFinite }: MeasuredError) {
   return {
     relative_error: finite(relativeError),
+    interval: interval && { low: finite(interval.low), high: finite(interval.high) },
     sqnr_db: finite(sqnrDb),
     max_error: finite(maxError),
     non_finite: nonFinite,

@@ -145,6 +145,14 @@ export function readJournal<T extends Indexed>(
   return entries;
 }
 
+/** Results of a run that keeps nothing. */
+export class MemoryStore<T extends Indexed> {
+  readonly entries = new Map<number, T>();
+  append(entry: T): void {
+    this.entries.set(entry.index, entry);
+  }
+}
+
 /** Whether this process has the file for itself; where the file system knows no locks, that is taken for granted. */
 function lock(file: Deno.FsFile): boolean {
   try {

@@ -5,15 +5,27 @@ import type { Bandwidth } from "./cost.ts";
 import { findDifference, type Indexed, readJournal } from "./journal.ts";
 import { type Cell, cellKey, modelNames } from "./matrix.ts";
 import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
+import { comparedHeader } from "./compare_all.ts";
+import { summarizePredictions } from "./prediction_summary.ts";
+import { SequencePredictions } from "./predictions.ts";
+import { type KeyedPredictions, predictionsResult, rankingOf } from "./predictions_result.ts";
 import { journalHeader } from "./run.ts";
-import { type AnsweredCell, askedOf, type CellResult, headsOf, type ResultsHead, type Task } from "./task.ts";
+import {
+  type AnsweredCell,
+  askedOf,
+  type CellResult,
+  type Common,
+  headsOf,
+  type ResultsHead,
+  type Task,
+} from "./task.ts";
 
 /** What every results file of an evaluation has. */
 export interface MergedResults extends ResultsHead {
   readonly mxoss: string;
   readonly bandwidth: Bandwidth | null;
   readonly cells: readonly CellResult[];
-  readonly divergences: readonly { readonly key: string; readonly divergence: DivergenceResult }[];
+  readonly divergences: Common["divergences"];
 }
 
 /** A directory with what its results.json says. */
@@ -61,15 +73,28 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends MergedRes
   const compared = runs.every(({ results }) => results.divergences.length === 0)
     ? []
     : cells.slice(1).map((cell, i) => ({ key: heads[i + 1]!.key, ...divergenceOf(runs, reference, cell) }));
-  for (const { key, dir, divergence } of compared) {
+  for (const { key, run, found: { divergence } } of compared) {
     const made = ({ tokens, sequences, alarm }: DivergenceResult) => ({ tokens, sequences, alarm });
-    refuseOther(made(compared[0]!.divergence), made(divergence), `divergences ${key}`, compared[0]!.dir, dir);
+    const [one] = compared;
+    refuseOther(made(one!.found.divergence), made(divergence), `divergences ${key}`, one!.run.dir, run.dir);
   }
-  const divergences = compared.map(({ key, divergence }) => ({ key, divergence }));
+  // Runs that chose their numbers of sequences themselves have the first of them in common.
+  const count = Math.min(...compared.map(({ found }) => found.predictions.sequences));
+  const predictions = compared.map(({ key, run, found }, i): KeyedPredictions => ({
+    key,
+    sequences: predictionsOf(task, run, reference.cell, cells[i + 1]!.cell, found.key).slice(0, count),
+  }));
+  const divergences = compared.map(({ key, found: { stopped, divergence } }, i) => ({
+    key,
+    predictions: predictionsResult(summarizePredictions(predictions[i]!.sequences)),
+    stopped,
+    divergence,
+  }));
   return task.summarize(first.results.protocol, answered, {
     mxoss: first.results.mxoss,
     bandwidth: bandwidth ?? first.results.bandwidth,
     divergences,
+    ranking: rankingOf(predictions),
   });
 }
 
@@ -162,18 +187,39 @@ function entriesOf<Entry extends Indexed, Results extends MergedResults>(
   throw InputError.of("wrong_value", { file }, `${asked} answers, as results.json says`, found.length);
 }
 
+/** The predictions of a cell beside the first, in the order in which they were computed. */
+function predictionsOf<Results extends MergedResults>(
+  task: {
+    readonly journal: { readonly name: string };
+    header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
+  },
+  { dir, results: { protocol } }: FinishedRun<Results>,
+  first: CellResult,
+  other: CellResult,
+  key: string,
+): SequencePredictions[] {
+  const header = (cell: CellResult) => journalHeader(task.journal.name, task.header(protocol), cell.protocol);
+  const entries = readJournal(
+    `${dir}/predictions.${key}.jsonl`,
+    comparedHeader("predictions", header(first), header(other)),
+    (value) => SequencePredictions.parse(value),
+  );
+  return [...entries.values()].sort((a, b) => a.index - b.index);
+}
+
 /** The comparison of a cell with the first, from a run that has both and begins with that. */
 function divergenceOf<Results extends MergedResults>(
   runs: readonly FinishedRun<Results>[],
   { asked, cell: first }: Found<Results>,
   other: Found<Results>,
-): { readonly dir: string; readonly divergence: DivergenceResult } {
+): { readonly run: FinishedRun<Results>; readonly found: Common["divergences"][number] } {
   const same = (x: CellResult, y: Found<Results>["cell"]) => modelOf(x) === modelOf(y) && cellKeyOf(x) === cellKeyOf(y);
-  for (const { dir, results } of runs) {
+  for (const run of runs) {
+    const { results } = run;
     if (!same(results.cells[0]!, first)) continue;
     const key = results.cells.find((cell) => same(cell, other.cell))?.key;
     const found = results.divergences.find((one) => one.key === key);
-    if (found !== undefined) return { dir, divergence: found.divergence };
+    if (found !== undefined) return { run, found };
   }
   throw InputError.of(
     "missing",

@@ -4,12 +4,42 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Pair } from "./lockstep.ts";
 import { operation, type OperationName } from "../model/operations.ts";
 import { ErrorSums, relativeErrorOf, type RowSums } from "./error_sums.ts";
+import { BLOCK, type Groupings, type Observation, positiveRatio } from "./intervals.ts";
+import type { Interval } from "./statistics.ts";
+
+/** Squared sums by whole sequence and by block of tokens. */
+class ObservedSums {
+  readonly #sequences = new Map<number, RowSums>();
+  readonly #blocks = new Map<string, RowSums>();
+
+  add(sequence: number, position: number, row: RowSums): void {
+    addTo(this.#sequences, sequence, row);
+    addTo(this.#blocks, `${sequence} ${Math.floor(position / BLOCK)}`, row);
+  }
+
+  /** The 95% interval of the relative error; null where there are too few tokens for one, or no finite error. */
+  interval(): Interval | null {
+    const groups: Groupings = [this.#sequences, this.#blocks].map((sums) =>
+      Array.from(sums.values(), ({ signal, error }: RowSums): Observation => ({ sum: error, weight: signal }))
+    );
+    const { low, high } = positiveRatio(groups);
+    return Number.isFinite(high) ? { low: Math.sqrt(low), high: Math.sqrt(high) } : null;
+  }
+}
+
+function addTo<K>(sums: Map<K, RowSums>, key: K, { signal, error }: RowSums): void {
+  const before = sums.get(key) ?? { signal: 0, error: 0 };
+  sums.set(key, { signal: before.signal + signal, error: before.error + error });
+}
+
 /** Sums of one operation in one layer. */
 export class OperationSums {
   readonly #free: ErrorSums;
   readonly #forced: ErrorSums;
   /** Without channels: there are many experts. */
   readonly #perExpert = new Map<number, RowSums>();
+  readonly #freeObserved = new ObservedSums();
+  readonly #forcedObserved = new ObservedSums();
   #unmatched = 0;
   #affected = 0;
   #firstPosition: number | null = null;
@@ -26,29 +56,31 @@ export class OperationSums {
     this.#forced = new ErrorSums(width);
   }
 
-  addFree(pair: Pair, config: ModelConfig): void {
-    forEachRow(pair, config, (atA, atB, a, b) => {
+  /** @param sequence Number of the sequence that the rows are of. */
+  addFree(pair: Pair, config: ModelConfig, sequence: number): void {
+    const perToken = this.#rowsPerToken(config);
+    forEachRow(pair, config, (atA, atB, a, b, row) => {
       if (atB === null) this.#unmatched++;
-      else this.#free.add(a, atA, b, atB);
+      else this.#freeObserved.add(sequence, pair.start + Math.floor(row / perToken), this.#free.add(a, atA, b, atB));
     });
   }
 
-  addForced(pair: Pair, config: ModelConfig): void {
-    const perToken = operation(this.operation).rows === "slot" ? config.topK : 1;
+  /** @param sequence Number of the sequence that the rows are of. */
+  addForced(pair: Pair, config: ModelConfig, sequence: number): void {
+    const perToken = this.#rowsPerToken(config);
     forEachRow(pair, config, (atA, atB, a, b, row) => {
       if (atB === null) return;
-      const sums = this.#forced.add(a, atA, b, atB);
+      const sums = this.#forced.add(a, atA, b, atB), position = pair.start + Math.floor(row / perToken);
+      this.#forcedObserved.add(sequence, position, sums);
       if (perToken > 1) this.#addExpert(pair.expertsA![row]!, sums);
       if (relativeErrorOf(sums) <= this.tolerance) return;
       this.#affected++;
-      const position = pair.start + Math.floor(row / perToken);
       this.#firstPosition = Math.min(this.#firstPosition ?? position, position);
     });
   }
 
   #addExpert(expert: number, { signal, error }: RowSums): void {
-    const before = this.#perExpert.get(expert) ?? { signal: 0, error: 0 };
-    this.#perExpert.set(expert, { signal: before.signal + signal, error: before.error + error });
+    addTo(this.#perExpert, expert, { signal, error });
   }
 
   result(): OperationDivergence {
@@ -56,12 +88,16 @@ export class OperationSums {
     return {
       layer: this.layer,
       operation: this.operation,
-      total: this.#free.summary(),
+      total: { ...this.#free.summary(), interval: this.#freeObserved.interval() },
       unmatchedRows: this.#unmatched,
-      own: own?.summary() ?? null,
+      own: own === null ? null : { ...own.summary(), interval: this.#forcedObserved.interval() },
       explained: this.explained,
       outliers: (own !== null && own.summary().relativeError > 0 ? own : this.#free).outliers(),
     };
+  }
+
+  #rowsPerToken({ topK }: ModelConfig): number {
+    return operation(this.operation).rows === "slot" ? topK : 1;
   }
 
   details(): RowDetails {

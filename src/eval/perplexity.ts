@@ -2,9 +2,8 @@
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
-import { NLL_BLOCK } from "./divergence.ts";
+import { type Estimate, signedMean } from "./intervals.ts";
 import type { Scorer } from "./scorer.ts";
-import { blockMean, type Interval } from "./statistics.ts";
 
 /** What one sequence of the text came to, as the journal holds it. */
 export const SequenceNll = z.strictObject({
@@ -80,12 +79,10 @@ export function perplexityOf(sequences: readonly SequenceNll[], bytes: number): 
 }
 
 /** Mean increase of the negative log probability per token, second setting minus first, with a 95% interval. */
-export function nllIncrease(
-  first: readonly SequenceNll[],
-  second: readonly SequenceNll[],
-): Interval & { readonly mean: number } {
-  const base = flatten(first);
-  return blockMean(flatten(second).map((x, i) => x - base[i]!), NLL_BLOCK);
+export function nllIncrease(first: readonly SequenceNll[], second: readonly SequenceNll[]): Estimate {
+  return signedMean(
+    second.map(({ nll }, i) => nll.map((value, at) => (value ?? NaN) - (first[i]!.nll[at] ?? NaN))),
+  );
 }
 
 function flatten(sequences: readonly SequenceNll[]): number[] {

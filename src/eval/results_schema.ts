@@ -7,9 +7,10 @@
  */
 import { z } from "zod";
 import { FILTERS } from "./filters.ts";
+import { estimated, PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";
 
 /** Version of the three schemas; it grows when a field changes its meaning or goes away. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 const text = (what: string) => z.string().describe(what);
 const count = (what: string) => z.int().min(0).describe(what);
@@ -64,6 +65,9 @@ const interval = { low: number("lower end of the 95% interval"), high: number("u
 
 const ErrorSummary = {
   relative_error: number("||B - A|| / ||A|| over all elements; null if it is not finite"),
+  interval: z.strictObject(interval).nullable().describe(
+    "its 95% interval; null where there are too few tokens for one",
+  ),
   sqnr_db: number("signal to quantization noise, 10 log10(||A||^2 / ||B - A||^2); null where the two are equal"),
   max_error: number("largest |B - A|"),
   non_finite: count("elements that are NaN or infinite on one side only"),
@@ -97,18 +101,7 @@ export const DivergenceResult = z.strictObject({
   tokens: count("tokens computed"),
   sequences: count("sequences that they form"),
   logits: z.strictObject({
-    positions: count("positions compared"),
-    mean_kl: number("mean of KL(A || B), in nats"),
-    max_kl: number("largest KL(A || B)"),
-    max_kl_at: z.strictObject({ sequence: count("sequence"), position: count("position in it") }).describe(
-      "where it is",
-    ),
-    top1_agreement: share("share of positions where both hold the same token for the likeliest"),
-    perplexity_a: number("perplexity under A"),
-    perplexity_b: number("perplexity under B"),
-    nll_increase: z.strictObject({ mean: number("mean"), ...interval }).describe(
-      "negative log probability of the next token, B minus A, in nats",
-    ),
+    ...PredictionsResult.shape,
     kl: z.array(z.number().nullable()).describe("KL(A || B) of every position, sequence after sequence"),
     agrees: text("one character per position: 1 where the likeliest token is the same, else 0"),
   }).describe("distance of the predictions"),
@@ -197,6 +190,8 @@ const head = <const K extends string>(kind: K) => ({
   version: z.literal(SCHEMA_VERSION).describe("version of the schema"),
   mxoss: text("version of the program"),
 });
+
+const Ranking = RankingResult.nullable().describe("how far settings are from the first; null where fewer than two are");
 
 const file = { name: text("name of the file"), sha256: text("SHA-256 of the file") };
 
@@ -306,8 +301,11 @@ export const Gsm8kResults = z.strictObject({
   })).describe("every further cell against the first, on the same problems"),
   divergences: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
-    divergence: DivergenceResult.describe("A is the first cell"),
+    predictions: PredictionsResult.describe("A is the first cell"),
+    stopped: Stopped,
+    divergence: DivergenceResult.describe("operation by operation, on the first sequences of them"),
   })).describe("every further cell against the first, teacher-forced on the first one's replies"),
+  ranking: Ranking,
 });
 /** results.json of `mxoss eval gsm8k`. */
 export type Gsm8kResults = z.infer<typeof Gsm8kResults>;
@@ -333,14 +331,15 @@ export const PerplexityResults = z.strictObject({
   })).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
-    nll_increase: z.strictObject({ mean: number("mean"), ...interval }).describe(
-      "negative log probability per token, this cell minus the first, in nats; spread taken from blocks of 32 tokens",
-    ),
+    nll_increase: estimated("negative log probability per token, this cell minus the first, in nats"),
   })).describe("every further cell against the first, on the same tokens"),
   divergences: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
-    divergence: DivergenceResult.describe("A is the first cell"),
-  })).describe("every further cell against the first, on the beginning of the text"),
+    predictions: PredictionsResult.describe("A is the first cell"),
+    stopped: Stopped,
+    divergence: DivergenceResult.describe("operation by operation, on the first sequences of them"),
+  })).describe("every further cell against the first, on the text"),
+  ranking: Ranking,
 });
 /** results.json of `mxoss eval perplexity`. */
 export type PerplexityResults = z.infer<typeof PerplexityResults>;

@@ -5,11 +5,12 @@
 import { writeWhole } from "../checkpoint/atomic.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import type { Bandwidth } from "./cost.ts";
-import { compareCells, type LoadSetting } from "./compare_cells.ts";
-import { type Indexed, Journal } from "./journal.ts";
+import { compareAll, type Compared, type CompareOptions } from "./compare_all.ts";
+import type { KeyedPredictions } from "./predictions_result.ts";
+import { type Indexed, Journal, MemoryStore } from "./journal.ts";
 import { resultsText } from "./results_file.ts";
 import { SCHEMA_VERSION, type SettingProtocol } from "./results_schema.ts";
-import type { AnsweredCell, Asked, Common, ResultsHead, RunCell, Store, Task } from "./task.ts";
+import type { AnsweredCell, Asked, ResultsHead, RunCell, Store, Task } from "./task.ts";
 
 /** Shows how far a piece of the work is, until it is disposed of. */
 export interface Progress extends Disposable {
@@ -25,18 +26,11 @@ export interface Watcher {
 }
 
 /** How to run. */
-export interface RunOptions {
+export interface RunOptions extends CompareOptions {
   /** Version of the program, for the results. */
   readonly mxoss: string;
   /** Tokens per second are estimated for it; null: for none. */
   readonly bandwidth: Bandwidth | null;
-  /** Directory of journals and results, which is there; null: nothing is kept. */
-  readonly out: string | null;
-  /** Sequences on which each cell is compared with the first operation by operation; 0: none. */
-  readonly divergence: number;
-  /** Relative error above which an operation is named. */
-  readonly alarm: number;
-  readonly load: LoadSetting;
   readonly watcher: Watcher;
   /** Interrupts: the run ends at once, and the work behind it is left to the end of the process. */
   readonly signal: AbortSignal;
@@ -44,7 +38,14 @@ export interface RunOptions {
 
 /** What became of a run. */
 export type Outcome<Results> =
-  | { readonly kind: "done"; readonly results: Results; /** Of results.json. */ readonly text: string }
+  | {
+    readonly kind: "done";
+    readonly results: Results;
+    /** Of results.json. */
+    readonly text: string;
+    /** Of every further cell, token by token. */
+    readonly predictions: readonly KeyedPredictions[];
+  }
   | {
     readonly kind: "interrupted";
     /** Answers that there are, of how many. */
@@ -90,32 +91,15 @@ export async function runTask<
     for (const run of runs) await answerCell(task, work, run, options);
     return runs.map(({ cell, store }) => ({ cell, entries: work.indices.map((index) => store.entries.get(index)!) }));
   };
-  const compare = async ([first, ...others]: readonly AnsweredCell<Entry, RunCell>[]) => {
-    const divergences: Common["divergences"] = [];
-    for (const { cell: other } of options.divergence === 0 ? [] : others) {
-      const { header: compared, make } = task.compared(work, first!.entries, options.divergence);
-      const kept = out === null ? null : {
-        path: `${out}/divergence.${other.key}.jsonl`,
-        header: {
-          schema: "mxoss.divergence",
-          version: SCHEMA_VERSION,
-          first: header(first!.cell.protocol),
-          other: header(other.protocol),
-          ...compared,
-          alarm: options.alarm,
-        },
-      };
-      const progress = (unit: string) =>
-        options.watcher.progress(`${other.label}: ${unit === "tokens" ? "layers" : "weights"}`, unit);
-      const settings = [first!.cell.setting, other.setting] as const;
-      const pair = { settings, sequences: make, alarm: options.alarm, progress, kept };
-      divergences.push({ key: other.key, divergence: await compareCells(pair, options.load) });
-    }
-    return divergences;
+  const compare = async (answered: readonly AnsweredCell<Entry, RunCell>[]): Promise<Compared> => {
+    const [first, ...others] = answered.map(({ cell }) => cell);
+    if (others.length === 0 || options.divergence === 0) return { divergences: [], ranking: null, predictions: [] };
+    const sequences = task.compared(work, answered[0]!.entries);
+    return await compareAll(first!, others, sequences, (cell) => header(cell.protocol), options);
   };
   const all = async () => {
     const answered = await compute();
-    return { answered, divergences: await compare(answered) };
+    return { answered, compared: await compare(answered) };
   };
 
   const done = await unlessInterrupted(all(), signal);
@@ -124,19 +108,16 @@ export async function runTask<
     return { kind: "interrupted", answered, asked: cells.length * work.indices.length };
   }
   for (const { setting } of cells) refuseChanged(setting.checkpoint.identity);
-  const { answered, divergences } = done;
-  const results = task.summarize(work.protocol, answered, {
-    mxoss: options.mxoss,
-    bandwidth: options.bandwidth,
-    divergences,
-  });
+  const { answered, compared: { divergences, ranking, predictions } } = done;
+  const { mxoss, bandwidth } = options;
+  const results = task.summarize(work.protocol, answered, { mxoss, bandwidth, divergences, ranking });
   const text = resultsText(task.results, results);
   if (out !== null) {
     writeWhole(`${out}/results.json`, text);
     writeWhole(`${out}/report.html`, await task.page(results));
     for (const [name, content] of task.files(work, answered)) writeWhole(`${out}/${name}`, content);
   }
-  return { kind: "done", results, text };
+  return { kind: "done", results, text, predictions };
 }
 
 /** The first line of a cell's journal. Neither threads nor the path of the model change an answer. */
@@ -185,14 +166,6 @@ function guarded<Entry>({ setting: { checkpoint } }: RunCell, store: Store<Entry
       store.append(entry);
     },
   };
-}
-
-/** Entries of a run that keeps nothing. */
-class MemoryStore<Entry extends Indexed> implements Store<Entry> {
-  readonly entries = new Map<number, Entry>();
-  append(entry: Entry): void {
-    this.entries.set(entry.index, entry);
-  }
 }
 
 /** The value of the work, or null where the signal fires first; the work itself is not stopped. */

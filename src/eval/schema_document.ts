@@ -22,7 +22,8 @@ away; new fields may come at any time.
 - A \`number\` is written with a point or an exponent also where it is whole (\`1.0\`), an \`integer\` never:
   readers that tell floats from integers find the same type in every file.
 - Other files in the directory are journals, one JSON object a line, from which an interrupted run goes on:
-  \`answers.CELL.jsonl\` (every reply with its tokens), \`nll.CELL.jsonl\`, \`divergence.CELL.jsonl\`.
+  \`answers.CELL.jsonl\` (every reply with its tokens), \`nll.CELL.jsonl\`, \`divergence.CELL.jsonl\`,
+  \`predictions.CELL.jsonl\` (every token's KL and log probabilities).
 - \`samples_gsm8k_CELL.jsonl\` (\`--export lm-eval\`) has the form of lm-eval's \`--log_samples\`:
   every problem once for each filter.
 `;

@@ -126,26 +126,3 @@ export function holm(values: readonly number[]): number[] {
   });
   return adjusted;
 }
-
-/**
- * Mean of a series with an interval that allows for neighbours being alike: the spread is taken from means of blocks.
- *
- * @param block Values of one block, in order; what is left over joins the last one.
- * @returns Infinite bounds where there are fewer than two blocks.
- */
-export function blockMean(values: ArrayLike<number>, block: number): Interval & { mean: number } {
-  const blocks = Math.floor(values.length / block);
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  const mean = sum / values.length;
-  if (blocks < 2) return { mean, low: -Infinity, high: Infinity };
-  let squares = 0;
-  for (let b = 0; b < blocks; b++) {
-    const end = b === blocks - 1 ? values.length : (b + 1) * block;
-    let part = 0;
-    for (let i = b * block; i < end; i++) part += values[i]!;
-    squares += (part / (end - b * block) - mean) ** 2;
-  }
-  const half = Z_95 * Math.sqrt(squares / (blocks - 1) / blocks);
-  return { mean, low: mean - half, high: mean + half };
-}

@@ -1,5 +1,6 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
-import { percent, points, pValue, small } from "./report/numbers.ts";
+import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts";
+import { measured, percent, points, pValue, small } from "./report/numbers.ts";
 import type { DivergenceResult, Gsm8kResults } from "./results_schema.ts";
 
 /** Said wherever a method is chosen. */
@@ -28,9 +29,21 @@ export function worstOperation({ operations }: DivergenceResult): DivergenceResu
   return worst;
 }
 
+/** What leaves the last layer; undefined where no layer was compared. */
+export function residualOperation(
+  { operations }: DivergenceResult,
+): DivergenceResult["operations"][number] | undefined {
+  return operations.findLast((o) => o.operation === "mlpResidual");
+}
+
 /** Relative error of what leaves the last layer. */
-export function residualError({ operations }: DivergenceResult): number | null {
-  return operations.findLast((o) => o.operation === "mlpResidual")?.total.relative_error ?? null;
+export function residualError(divergence: DivergenceResult): number | null {
+  return residualOperation(divergence)?.total.relative_error ?? null;
+}
+
+/** The tokens that settings are judged by: those of replies, or all where there are no replies. */
+export function headline({ all, reply }: PredictionsResult): PredictionsPart {
+  return reply ?? all;
 }
 
 /** Why an operation is suspect, in words. */
@@ -51,7 +64,8 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   const different = pairs.filter(({ p_holm }) => p_holm < NOISE).length;
   const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a).difference;
   const least = pairs.reduce((a, b) => b.p < a.p ? b : a);
-  const kls = divergences.map(({ divergence }) => divergence.logits.mean_kl).filter((kl) => kl !== null);
+  const kls = divergences.map(({ predictions }) => headline(predictions).kl.log_mean)
+    .filter(({ value }) => value !== null).sort((a, b) => a.value! - b.value!);
   const settings = pairs.length === 1 ? "setting differs" : "settings differ";
   return [
     `In this run ${low === high ? `every accuracy is ${low}` : `accuracies lie between ${low} and ${high}`}, and ` +
@@ -62,7 +76,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
       pValue(least.p_holm)
     } corrected for ` +
     `their number)${
-      kls.length < 2 ? "" : `; mean KL lies between ${small(Math.min(...kls))} and ${small(Math.max(...kls))} nats`
+      kls.length < 2 ? "" : `; typical KL lies between ${measured(kls[0]!)} and ${measured(kls.at(-1)!)} nats`
     }.`,
   ];
 }

@@ -8,6 +8,8 @@ import { type Cell, cellKey, cellLabel, type CellName, cellName } from "./matrix
 import type { Indexed } from "./journal.ts";
 import type { Bandwidth } from "./cost.ts";
 import type { AskedCell, DivergenceResult, SettingCost, SettingProtocol } from "./results_schema.ts";
+import type { ForcedSequence } from "./predictions.ts";
+import type { PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";
 
 /** A cell of the matrix, as results have it. */
 export interface CellHead extends CellFacts {
@@ -100,14 +102,6 @@ export interface AnsweredCell<Entry, Head extends CellHead = CellHead> {
   readonly entries: readonly Entry[];
 }
 
-/** Token sequences on which cells are compared operation by operation. */
-export interface ComparedSequences {
-  /** What they are, for the header of the journal. */
-  readonly header: Readonly<Record<string, unknown>>;
-  /** Made when they are needed. */
-  readonly make: () => readonly Int32Array[];
-}
-
 /** What tells the results of one task from those of another. */
 export interface ResultsHead {
   readonly schema: string;
@@ -120,7 +114,14 @@ export interface Common {
   readonly mxoss: string;
   /** Tokens per second are estimated for it; null: for none. */
   readonly bandwidth: Bandwidth | null;
-  readonly divergences: { key: string; divergence: DivergenceResult }[];
+  readonly divergences: {
+    key: string;
+    predictions: PredictionsResult;
+    stopped: Stopped;
+    divergence: DivergenceResult;
+  }[];
+  /** Null where fewer than two settings are compared with the first. */
+  readonly ranking: RankingResult | null;
 }
 
 /** Says how far a cell is, in the task's unit; `aside` is a preliminary result in words, or empty. */
@@ -162,8 +163,8 @@ export interface Task<
   size(work: Work): WorkSize;
   /** Answers what the store does not hold yet. */
   answer(work: Work, session: Session, store: Store<Entry>, onProgress: OnProgress): Promise<void>;
-  /** The first `count` sequences to compare cells on, given the first cell's answers. */
-  compared(work: Work, first: readonly Entry[], count: number): ComparedSequences;
+  /** The sequences that cells can be compared on, in order, given the first cell's answers. */
+  compared(work: Work, first: readonly Entry[]): readonly ForcedSequence[];
   /** The results; the first cell is the one that the others are compared with. */
   summarize(protocol: Results["protocol"], cells: readonly AnsweredCell<Entry>[], common: Common): Results;
   /** Entries that a finished cell has. */

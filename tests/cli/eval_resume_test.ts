@@ -48,7 +48,7 @@ Deno.test(`eval killed ${KILLS} times at random moments resumes to the same file
       const child = program(args(killed), { writable: dir }).spawn();
       const output = child.output();
       // Long enough to come further now and then, short enough to be killed many times on the way.
-      const timer = setTimeout(() => child.kill("SIGKILL"), (0.1 + 0.5 * random()) * duration);
+      const timer = setTimeout(() => child.kill("SIGKILL"), (0.1 + 0.35 * random()) * duration);
       const { signal } = await output;
       clearTimeout(timer);
       const counts = KEYS.map((key) => answers(killed, key).length);

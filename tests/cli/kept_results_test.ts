@@ -53,7 +53,7 @@ Deno.test(
     const { protocol, divergence } = CompareResults.parse(JSON.parse(first.stdout));
     assertEquals([protocol.a.converted_from, protocol.b.converted_from], [null, "mxfp4"]);
     // MXFP6 holds what MXFP4 holds.
-    assertEquals([divergence.logits.max_kl, divergence.suspects.length], [0, 0]);
+    assertEquals([divergence.logits.all.kl.max, divergence.suspects.length], [0, 0]);
     tamper(`${dir}/out/divergence.jsonl`, "max_error", 7);
     const again = CompareResults.parse(JSON.parse((await run([...args, "--out", `${dir}/out`])).stdout));
     assertEquals(again.divergence.operations[0]!.total.max_error, 7);

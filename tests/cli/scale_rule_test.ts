@@ -35,7 +35,7 @@ Deno.test("compare tells a model with the scale rule floor from one with the rul
   );
   assertEquals([protocol.a.scale_rule, protocol.b.scale_rule], ["even", "floor"]);
   assert(protocol.a.formats_sha256 !== protocol.b.formats_sha256);
-  assert(divergence.logits.mean_kl! > 0);
+  assert(divergence.logits.all.kl.mean.value! > 0);
 });
 
 Deno.test("inspect, generate and logits name the scale rule", async () => {

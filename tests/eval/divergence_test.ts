@@ -40,11 +40,15 @@ const REFERENCE: [scheme: string, input: (layer: number, gemm: 0 | 1) => InputFo
 for (const [scheme, input, meanKl] of REFERENCE) {
   Deno.test(`compare gives the reference implementation's mean KL for w_mxfp4_${scheme}, within 10%`, async () => {
     const { logits } = await compared(openSide(), openSide(quantized(input)));
-    assertEquals([logits.positions, logits.kl.length, logits.agrees.length], [210, 210, 210]);
-    assert(Math.abs(logits.meanKl / meanKl - 1) <= 0.1, `mean KL is ${logits.meanKl}, expected ${meanKl}`);
-    assertAlmostEquals(logits.kl.reduce((sum, x) => sum + x, 0) / 210, logits.meanKl, 1e-15);
-    assertEquals(logits.kl[logits.maxKlAt.position], logits.maxKl);
-    assertEquals(logits.maxKl, Math.max(...logits.kl));
+    const { summary: { all: { positions, kl } }, sequences: [sequence] } = logits;
+    assertEquals([positions, sequence!.kl.length, sequence!.agrees.length], [210, 210, 210]);
+    assert(Math.abs(kl.mean.value / meanKl - 1) <= 0.1, `mean KL is ${kl.mean.value}, expected ${meanKl}`);
+    const each = sequence!.kl.map((x) => x!);
+    assertAlmostEquals(each.reduce((sum, x) => sum + x, 0) / 210, kl.mean.value, 1e-15);
+    assertEquals(each[kl.mostAt.position], kl.most);
+    assertEquals(kl.most, Math.max(...each));
+    // The reference's own value is inside the interval that one sequence of 210 tokens leaves.
+    assert(kl.mean.low <= meanKl && meanKl <= kl.mean.high);
   });
 }
 
@@ -58,9 +62,10 @@ Deno.test("compare finds nothing between a setting and itself", async () => {
   const result = await compared(openSide(), openSide(), [SOME_TOKENS]);
   assert(result.operations.every((o) => o.total.relativeError === 0 && o.own!.relativeError === 0));
   assertEquals(result.operations.length, 4 * (OPERATIONS.length - 3) + 3);
-  assertEquals([result.logits.meanKl, result.logits.top1Agreement, result.router.flipped], [0, 1, 0]);
+  const { all } = result.logits.summary;
+  assertEquals([all.kl.mean.value, all.kl.logMean.value, all.sameTop.value, result.router.flipped], [0, 0, 1, 0]);
   assertEquals([result.firstAboveAlarm, result.suspects], [null, []]);
-  assertEquals(result.logits.perplexityA, result.logits.perplexityB);
+  assertEquals(all.next!.perplexityA, all.next!.perplexityB);
 });
 
 Deno.test("compare measures the perplexity that the logits have", async () => {
@@ -74,7 +79,7 @@ Deno.test("compare measures the perplexity that the logits have", async () => {
   }
   const whole = await compared(openSide(), openSide(undefined, { dtype: "bf16" }));
   const head = await compared(openSide(), openSide(undefined, { dtype: "bf16" }), [TWO_TURNS.subarray(0, first + 1)]);
-  const sum = (d: typeof whole) => Math.log(d.logits.perplexityA) * (d.tokens - 1);
+  const sum = (d: typeof whole) => Math.log(d.logits.summary.all.next!.perplexityA) * (d.tokens - 1);
   assertAlmostEquals(sum(whole) - sum(head), nll, 1e-2);
 });
 
@@ -95,7 +100,8 @@ Deno.test("compare starts every sequence afresh", async () => {
   const input: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
   const { length } = SOME_TOKENS;
   const twice = await compared(openSide(), openSide(quantized(() => input)), [SOME_TOKENS, SOME_TOKENS]);
-  assertEquals(twice.logits.kl.slice(length), twice.logits.kl.slice(0, length));
+  const [first, second] = twice.logits.sequences;
+  assertEquals(second!.kl, first!.kl);
   assertEquals([twice.tokens, twice.sequences], [2 * length, 2]);
 });
 
@@ -137,7 +143,7 @@ Deno.test("compare estimates suspects where both sides run on several ranks", as
 Deno.test("compareSides() refuses models of different shapes", async () => {
   const a = await openSide(), b = { ...a, config: { ...a.config, experts: 32 } };
   await assertRejects(
-    () => compareSides(a, b, [TWO_TURNS], { alarm: 1e-2 }),
+    () => compareSides(a, b, [{ tokens: TWO_TURNS, replyFrom: null }], { alarm: 1e-2 }),
     InputError,
     "A has experts 16 and B 32",
   );

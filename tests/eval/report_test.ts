@@ -3,6 +3,7 @@ import type { CellName } from "../../src/eval/matrix.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
+import type { PredictionsPart, PredictionsResult } from "../../src/eval/predictions_schema.ts";
 import {
   CompareResults,
   DivergenceResult,
@@ -41,10 +42,45 @@ const BANDWIDTH = { name: "h100", bytes_per_second: 3.35e12 };
 /** Of formats that have no codes in common. */
 const UNCHANGED = { scales_changed: null, codes_changed: null };
 
+/** Predictions of which every distance is `error`, the reply's twice as much. */
+function predictions(error: number | null, replies = false): PredictionsResult {
+  const part = (value: number | null): PredictionsPart => {
+    const around = { value, low: value === null ? null : value / 2, high: value };
+    return {
+      positions: 4,
+      kl: {
+        mean: around,
+        log_mean: around,
+        median: around,
+        p90: around,
+        p95: around,
+        p99: around,
+        p99_9: { ...around, high: null },
+        max: value,
+        max_at: { sequence: 0, position: 2 },
+        max_share: value === null ? null : 0.5,
+      },
+      same_top: { value: 0.75, low: 0.3, high: 0.95 },
+      predicted: 3,
+      next: {
+        probability_change: { value: 0, low: null, high: null },
+        probability_change_rms: around,
+        nll_increase: { value: error, low: null, high: null },
+        perplexity_a: 1.5,
+        perplexity_b: error === null ? null : 1.6,
+        perplexity_ratio: around,
+      },
+    };
+  };
+  const half = replies ? part(error) : null;
+  return { sequences: 1, tokens: 4, all: part(error), reply: half, prompt: half };
+}
+
 /** A comparison of two layers in which every error is `error`. */
 function divergence(error: number | null, own = true): DivergenceResult {
   const summary = {
     relative_error: error,
+    interval: error === null || !own ? null : { low: 0.9 * error, high: 1.1 * error },
     sqnr_db: error === 0 ? null : 20,
     max_error: error,
     non_finite: error === null ? 3 : 0,
@@ -63,18 +99,7 @@ function divergence(error: number | null, own = true): DivergenceResult {
   return DivergenceResult.parse({
     tokens: 4,
     sequences: 1,
-    logits: {
-      positions: 4,
-      mean_kl: error,
-      max_kl: error,
-      max_kl_at: { sequence: 0, position: 2 },
-      top1_agreement: 0.75,
-      perplexity_a: 1.5,
-      perplexity_b: error === null ? null : 1.6,
-      nll_increase: { mean: error, low: null, high: null },
-      kl: [error, 0, error, error],
-      agrees: "1101",
-    },
+    logits: { ...predictions(error), kl: [error, 0, error, error], agrees: "1101" },
     alarm: 0.01,
     first_above_alarm: error === 0 ? null : { layer: 0, operation: "attention", relative_error: error },
     suspects: error === 0 ? [] : [
@@ -124,6 +149,11 @@ function divergence(error: number | null, own = true): DivergenceResult {
       }))
     ),
   });
+}
+
+/** The same as evaluations have it. */
+function compared(error: number | null) {
+  return { predictions: predictions(error, true), stopped: "asked" as const, divergence: divergence(error) };
 }
 
 function assertPage(page: string): void {
@@ -221,7 +251,8 @@ function gsm8k(cells: number, problems: number): Gsm8kResults {
       reliability: [],
     })),
     comparisons: keys.slice(1).map((key) => ({ key, pairs: [pair("strict-match"), pair("flexible-extract")] })),
-    divergences: keys.slice(1).map((key, i) => ({ key, divergence: divergence([0, 0.1, null][i % 3]!) })),
+    divergences: keys.slice(1).map((key, i) => ({ key, ...compared([0, 0.1, null][i % 3]!) })),
+    ranking: null,
   });
 }
 
@@ -264,7 +295,7 @@ function wideMatrix(): [Gsm8kResults, CellName[]] {
         reliability: [{ problems: 20, confidence: 0.8, accuracy: 0.7 }, { problems: 20, confidence: 1, accuracy: 1 }],
       };
     }),
-    divergences: results.divergences.map(({ key }, i) => ({ key, divergence: divergence(1e-3 * (i + 1)) })),
+    divergences: results.divergences.map(({ key }, i) => ({ key, ...compared(1e-3 * (i + 1)) })),
   }, names];
 }
 
@@ -277,7 +308,7 @@ Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a 
     "every accuracy is 100.00%, and none of 39 settings differ from the first by more than noise: the largest " +
       "difference is 0.00 points, the smallest p 1.000 (1.000 corrected for their number)",
   );
-  assertStringIncludes(page, "mean KL lies between 0.00100 and 0.0390 nats");
+  assertStringIncludes(page, "typical KL lies between 0.0010 [0.0005, 0.0010] and 0.039 [0.019, 0.039] nats");
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));
   // Accuracy, difference, outcomes, KL, residual stream, KL by position, reliability.
   assertEquals(svgs.filter((part) => ["tp 1", "tp 2", "tp 4"].every((tp) => part.includes(`>${tp}</text>`))).length, 7);
@@ -291,10 +322,10 @@ Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a 
   assertStringIncludes(text, "none of 39 settings differ from the first by more than noise");
   assertStringIncludes(
     text,
-    "mean KL against w_mxfp4, kv bf16, tp 1, by number of ranks\n\n" +
-      "setting                           tp 1     tp 2     tp 4     tp 8\n" +
-      "w_mxfp4, kv bf16                     -  0.00100  0.00200  0.00300\n" +
-      "w_mxfp4, kv fp8                0.00400  0.00500  0.00600  0.00700\n",
+    "typical KL against w_mxfp4, kv bf16, tp 1, by number of ranks\n\n" +
+      "setting                         tp 1    tp 2    tp 4    tp 8\n" +
+      "w_mxfp4, kv bf16                   -  0.0010  0.0020  0.0030\n" +
+      "w_mxfp4, kv fp8                0.004   0.005   0.006   0.007\n",
   );
   // Seven colours at most, so that no two schemes share one in a panel.
   const legend = /w_mxfp4_a_mxfp6_e2m3<\/span>/g;
@@ -335,8 +366,9 @@ Deno.test("perplexityReport() draws a page, also of what is not finite", async (
       perplexity: i === 0 ? 2.7 : null,
       bits_per_byte: i === 0 ? 1.4 : null,
     })),
-    comparisons: [{ key: "b", nll_increase: { mean: null, low: null, high: null } }],
-    divergences: [{ key: "b", divergence: divergence(null) }],
+    comparisons: [{ key: "b", nll_increase: { value: null, low: null, high: null } }],
+    divergences: [{ key: "b", ...compared(null) }],
+    ranking: null,
   });
   assertPage(await perplexityReport(results, namesOf(results)));
   assert(!/NaN|undefined|Infinity/.test(perplexityTables(results).join("\n")));

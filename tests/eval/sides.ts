@@ -47,7 +47,7 @@ export async function compared(
 ): Promise<Divergence> {
   const sides = await Promise.all([a, b]);
   try {
-    return await compareSides(...sides, sequences, { alarm: 1e-2 });
+    return await compareSides(...sides, sequences.map((tokens) => ({ tokens, replyFrom: null })), { alarm: 1e-2 });
   } finally {
     for (const { session } of sides) await session.close();
   }

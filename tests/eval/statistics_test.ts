@@ -1,6 +1,5 @@
 /** Expected values from SciPy 1.17.1 and statsmodels (binomtest, binom, multipletests). */
 import {
-  blockMean,
   detectableDifference,
   discordance,
   holm,
@@ -8,7 +7,7 @@ import {
   pairedDifference,
   wilsonInterval,
 } from "../../src/eval/statistics.ts";
-import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { assertAlmostEquals, assertEquals } from "../assert.ts";
 
 Deno.test("wilsonInterval() gives SciPy's intervals", () => {
   const expected: [successes: number, trials: number, low: number, high: number][] = [
@@ -73,13 +72,4 @@ Deno.test("detectableDifference() has 80% power", () => {
 Deno.test("holm() gives statsmodels' corrected p-values", () => {
   holm([0.01, 0.04, 0.03, 0.005]).forEach((p, i) => assertAlmostEquals(p, [0.03, 0.06, 0.06, 0.02][i]!, 1e-12));
   assertEquals(holm([]), []);
-});
-
-Deno.test("blockMean() widens the interval when neighbours are alike", () => {
-  const alternating = Float64Array.from({ length: 400 }, (_, i) => i % 2);
-  const runs = Float64Array.from({ length: 400 }, (_, i) => Math.floor(i / 20) % 2);
-  const narrow = blockMean(alternating, 20), wide = blockMean(runs, 20);
-  assertEquals([narrow.mean, wide.mean], [0.5, 0.5]);
-  assert(wide.high - wide.low > 0.4 && narrow.high - narrow.low < 1e-9);
-  assertEquals(blockMean([1, 2, 3], 2).high, Infinity);
 });

@@ -1,5 +1,7 @@
 /** The options of `mxoss eval`. */
 import { z } from "zod";
+import { LAYERED } from "../../eval/compare_all.ts";
+import type { Amount } from "../../eval/prediction_run.ts";
 import { type Bandwidth, DEVICE_BANDWIDTHS } from "../../eval/cost.ts";
 import { PROMPT_FORMATS } from "../../eval/prompts.ts";
 import { InputError } from "../../errors.ts";
@@ -32,8 +34,10 @@ export const TASK_DEFAULTS = {
   /** Tokens of a sequence whose perplexity is measured. */
   "sequence-length": 1024,
 } as const;
-/** Problems, or sequences, on which settings are compared operation by operation. */
-export const DEFAULT_DIVERGENCE = 8;
+/** Half the width that the interval of a mean KL shall have, relative to it. */
+const DEFAULT_PRECISION = 0.2;
+/** Sequences on which predictions are compared, where nothing is said about it. */
+export const DEFAULT_DIVERGENCE: Amount = { precision: DEFAULT_PRECISION };
 /** Relative error above which an operation is named. */
 export const DEFAULT_ALARM = 1e-2;
 
@@ -122,6 +126,20 @@ export const DRY_RUN_OPTION: Option<boolean> = toggle(
   "compute nothing, but say what it would take: bytes, memory and time on this machine, from a few layers timed here",
 );
 
+/** A number of sequences, `auto`, or `auto=10%`. */
+function amount() {
+  const sequences = integer(0);
+  return z.string().transform((given, context): Amount => {
+    if (given === "auto") return { precision: DEFAULT_PRECISION };
+    const percent = /^auto=(\d+(?:\.\d+)?)%$/.exec(given)?.[1];
+    if (percent !== undefined && Number(percent) > 0) return { precision: Number(percent) / 100 };
+    const number = sequences.safeParse(given);
+    if (number.success) return number.data;
+    context.addIssue({ code: "custom", message: "expected an integer of at least 0, auto, or auto=PERCENT%" });
+    return z.NEVER;
+  });
+}
+
 const OPTIONS = {
   model: MODELS_OPTION,
   data: option("F", text("a file").optional(), "gsm8k: problems, one JSON object a line, as GSM8K has them"),
@@ -181,9 +199,10 @@ const OPTIONS = {
   ),
   divergence: option(
     "N",
-    integer(0).optional(),
-    "problems, or sequences, on which each setting is compared with the first layer by layer; 0: none (default: " +
-      `${DEFAULT_DIVERGENCE})`,
+    amount().optional(),
+    "problems, or sequences, on which predictions are compared with the first setting's; 0: none; auto: as many as " +
+      `tell all settings apart or bound every mean KL by ${100 * DEFAULT_PRECISION}% (auto=10%: by so much), at most ` +
+      `all (default: auto). The first ${LAYERED} of them are compared layer by layer`,
   ),
   alarm: ALARM_OPTION,
   out: option(

@@ -4,6 +4,8 @@ import { dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
 import { pretendedScales } from "../calibrate.ts";
 import type { PlannedSetting, Setting } from "../../session/setting.ts";
 import { costOf } from "../../eval/cost.ts";
+import { LAYERED } from "../../eval/compare_all.ts";
+import { FIRST_ROUND } from "../../eval/prediction_run.ts";
 import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
@@ -84,7 +86,11 @@ async function dryRunEval<Work>(
   const matrix = matrixOf(models, options), size = task.size(work);
   const settings = await settingsOf(matrix, models, options, pretendedScales(calibrations));
   const heads = cellLabels(matrix, settings);
-  const { divergence = DEFAULT_DIVERGENCE } = options, compared = size.compared(divergence);
+  const { divergence = DEFAULT_DIVERGENCE } = options, given = typeof divergence === "number" ? divergence : null;
+  const layered = size.compared(Math.min(LAYERED, given ?? LAYERED));
+  const predicted = given === null
+    ? { low: size.compared(FIRST_ROUND).low, high: size.compared(Infinity).high }
+    : size.compared(given);
   const works = settings.map((setting, i): SettingWork => {
     const room = task.room(work, setting), replies = size.replies.high > 0;
     const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
@@ -93,7 +99,8 @@ async function dryRunEval<Work>(
   const pairs = divergence === 0 ? [] : settings.slice(1).map((other, i): PairWork => ({
     label: heads[i + 1]!,
     settings: [settings[0]!, other],
-    tokens: compared,
+    tokens: layered,
+    predicted,
     context: works[0]!.room.context,
   }));
   return await dryRun(works, pairs, calibrations, options.json);

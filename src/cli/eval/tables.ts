@@ -2,12 +2,15 @@
 import type { Bandwidth } from "../../eval/cost.ts";
 import { type CostedSetting, costedSettings, costNotes, costTable } from "../../eval/report/cost_tables.ts";
 import type { CellName } from "../../eval/matrix.ts";
-import type { DivergenceResult, Gsm8kResults, PerplexityResults, SettingProtocol } from "../../eval/results_schema.ts";
+import type { Gsm8kResults, PerplexityResults, SettingProtocol } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
-import { observedSpread, operationName, residualError, suspectText } from "../../eval/summary.ts";
+import { headline, observedSpread, operationName, residualOperation, suspectText } from "../../eval/summary.ts";
 import { accuracyTable, flexiblePairTable, rankTable } from "../../eval/report/accuracy_tables.ts";
 import { divergenceLines } from "../../eval/report/divergence_tables.ts";
-import { small } from "../../eval/report/numbers.ts";
+import { measuredValue } from "../../eval/report/numbers.ts";
+import type { NamedDivergence } from "../../eval/report/plot_parts.ts";
+import { predictionLines, promptLines, ranked, rankingText } from "../../eval/report/prediction_tables.ts";
+import type { Estimated, RankingResult, Stopped } from "../../eval/predictions_schema.ts";
 import { comparedPerplexityTable } from "../../eval/report/perplexity_tables.ts";
 import { type Table, TERMINAL } from "../../eval/report/table.ts";
 import { sourceTable } from "../../eval/report/where_from.ts";
@@ -68,15 +71,22 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
       "points: accuracy minus the first setting's; noticeable: smaller true differences are noise to so many problems",
     );
   }
-  lines.push(...divergenceSection(divergences, (key) => labelOf(results, key), cells[0]!.label));
-  const distance = (of: (d: DivergenceResult) => number | null) => ({ key }: { readonly key: string }) => {
+  const ranking = results.ranking;
+  lines.push(...divergenceSection(divergences, ranking, (key) => labelOf(results, key), cells[0]!.label));
+  const distance = (of: (found: (typeof divergences)[number]) => Estimated) => ({ key }: { readonly key: string }) => {
     const found = divergences.find((d) => d.key === key);
-    return found === undefined ? "-" : small(of(found.divergence));
+    return found === undefined ? "-" : measuredValue(of(found));
+  };
+  const residual = ({ divergence }: (typeof divergences)[number]): Estimated => {
+    const { relative_error: value = null, interval = null } = residualOperation(divergence)?.total ?? {};
+    return { value, low: interval?.low ?? null, high: interval?.high ?? null };
   };
   if (divergences.length > 0) {
     const from = `against ${cells[0]!.label}, by number of ranks`;
-    lines.push(...titled(`mean KL ${from}`, rankTable(cells, arranged, distance((d) => d.logits.mean_kl))));
-    lines.push(...titled(`residual error ${from}`, rankTable(cells, arranged, distance(residualError))));
+    lines.push(
+      ...titled(`typical KL ${from}`, rankTable(cells, arranged, distance((d) => headline(d.predictions).kl.log_mean))),
+    );
+    lines.push(...titled(`residual error ${from}`, rankTable(cells, arranged, distance(residual))));
   }
   lines.push("", ...costLines(costedSettings(results), results.bandwidth));
   lines.push(...observedSpread(results).flatMap((sentence) => ["", sentence]));
@@ -90,7 +100,8 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const { tokens, name, sequence_length: length } = protocol.text;
   const lines = [`${tokens} tokens of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
-  lines.push(...divergenceSection(divergences, (key) => cells.find((c) => c.key === key)!.label, cells[0]!.label));
+  const label = (key: string) => cells.find((c) => c.key === key)!.label;
+  lines.push(...divergenceSection(divergences, results.ranking, label, cells[0]!.label));
   lines.push("", ...costLines(costedSettings(results), results.bandwidth));
   lines.push(
     ...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), `text ${protocol.text.sha256.slice(0, 16)}`),
@@ -123,22 +134,34 @@ function labelOf({ cells }: Gsm8kResults, key: string): string {
 }
 
 function divergenceSection(
-  divergences: readonly { key: string; divergence: DivergenceResult }[],
+  divergences: readonly Omit<NamedDivergence & { key: string; stopped: Stopped }, "label">[],
+  ranking: RankingResult | null,
   label: (key: string) => string,
   first: string,
 ): string[] {
   if (divergences.length === 0) return [];
-  const { tokens } = divergences[0]!.divergence;
+  const named = divergences.map((found) => ({ ...found, label: label(found.key) })), inOrder = ranked(named, ranking);
+  const { predictions, divergence: { tokens } } = named[0]!;
+  const prompts = promptLines(inOrder), { positions } = headline(predictions);
   return [
+    "",
+    `predictions against ${first}, on ${positions} ${prompts === null ? "tokens" : "tokens of its own replies"}, the ` +
+    "closest first",
+    "",
+    ...linesOf(predictionLines(inOrder)),
+    ...titled(`on ${predictions.prompt?.positions} tokens of prompts`, prompts),
+    "",
+    "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
+    ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${tokens} tokens: these errors differ between schemes even where ` +
     "accuracy does not",
     "",
-    ...linesOf(divergenceLines(divergences.map(({ key, divergence }) => ({ label: label(key), divergence })))),
+    ...linesOf(divergenceLines(named)),
     "",
     "own error: of an operation on equal inputs; residual error: of what leaves the last layer; both relative",
     "",
-    ...linesOf(sourceTable(divergences.map(({ key, divergence }) => ({ label: label(key), divergence })), TERMINAL)),
+    ...linesOf(sourceTable(named, TERMINAL)),
     ...divergences.flatMap(({ key, divergence: d }) =>
       d.suspects.map((s) => `suspect under ${label(key)}: ${operationName(s)}: ${suspectText(s)}`)
     ),

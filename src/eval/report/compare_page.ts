@@ -1,5 +1,5 @@
 /** The report of a comparison. */
-import { operationName, residualError } from "../summary.ts";
+import { operationName, residualOperation } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
 import type { CellName } from "../matrix.ts";
 import { arrange } from "./arrangement.ts";
@@ -9,7 +9,8 @@ import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { card, escape, folded, page, remark, section, settings, tableHtml, tiles } from "./html.ts";
-import { percent, perplexityText, small } from "./numbers.ts";
+import { measured, measuredShare, percent, perplexityText, small } from "./numbers.ts";
+import { errorText } from "./prediction_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
 import { PAGE } from "./table.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "./where_from.ts";
@@ -21,10 +22,10 @@ const UNNAMED: CellName = { model: null, scheme: null, kvCacheDtype: null, tp: n
 export async function compareReport(results: CompareResults): Promise<string> {
   const artist = await openArtist();
   const { divergence: d, protocol: { a, b, text } } = results;
-  const named = [{ label: "B", divergence: d }];
+  const named = [{ label: "B", predictions: d.logits, divergence: d }];
   const comparisons = { named, ...arrange([{ label: "B" }], [UNNAMED]) };
-  const { logits, first_above_alarm: first } = d;
-  const { sequence, position } = logits.max_kl_at;
+  const { logits: { all }, first_above_alarm: first } = d;
+  const { sequence, position } = all.kl.max_at;
   const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;
   const costs = comparedCosts(results);
   const own = d.operations.some((o) => o.own !== null);
@@ -33,11 +34,15 @@ export async function compareReport(results: CompareResults): Promise<string> {
     `<p class="soft">Both computed ${d.tokens} tokens of ${escape(text.name)}, each given the same tokens before.</p>`,
     card(differences(a, b)),
     tiles([
-      [small(logits.mean_kl), "mean KL, nats"],
-      [small(logits.max_kl), `largest KL, at ${at}`],
-      [percent(logits.top1_agreement), "same likeliest token"],
-      [`${perplexityText(logits.perplexity_a)} → ${perplexityText(logits.perplexity_b)}`, "perplexity"],
-      [small(residualError(d)), "residual error"],
+      [measured(all.kl.mean), "mean KL, nats"],
+      [measured(all.kl.log_mean), "typical KL, nats"],
+      [small(all.kl.max), `largest KL, at ${at}`],
+      [measuredShare(all.same_top), "same likeliest token"],
+      [
+        `${perplexityText(all.next?.perplexity_a ?? null)} → ${perplexityText(all.next?.perplexity_b ?? null)}`,
+        "perplexity",
+      ],
+      [errorText(residualOperation(d)?.total), "residual error"],
       [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router flips"],
     ]),
     remark(

@@ -1,24 +1,15 @@
 /** The picture of a choice: KL from the first setting against bytes of weights, with the front that none beats. */
-import { blockMean } from "../statistics.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import { type CostedSetting, onFront, sizeText } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { SERIES } from "./html.ts";
-import { small } from "./numbers.ts";
+import { measured } from "./numbers.ts";
 import { decades, EMPTY, HALO, WIDTH } from "./plot_parts.ts";
 
-/** Tokens whose mean is one observation of the interval. */
-const BLOCK = 32;
 /** What is below stands on the lower edge. */
 const LEAST_KL = 1e-10;
 
-/** A setting, and its comparison with the first where there is one. */
-export interface PlottedCost extends CostedSetting {
-  readonly divergence: DivergenceResult | null;
-}
-
 /** The plot; the first setting, from which there is no distance, stands on the lower edge. */
-export function costPlot({ Plot, draw }: Artist, settings: readonly PlottedCost[]): string {
+export function costPlot({ Plot, draw }: Artist, settings: readonly CostedSetting[]): string {
   const known = settings.filter(({ kl }) => kl !== null);
   if (known.length < 2) return EMPTY;
   const positive = known.map(({ kl }) => kl!).filter((kl) => kl > LEAST_KL);
@@ -27,9 +18,9 @@ export function costPlot({ Plot, draw }: Artist, settings: readonly PlottedCost[
   const front = onFront(settings), at = (kl: number) => Math.min(top, Math.max(bottom, kl));
   const [unit, size] = known.some(({ cost }) => cost.weight_bytes >= 1e9) ? ["GB", 1e9] as const : ["MB", 1e6] as const;
   const points = known.map((setting) => {
-    const { low, high } = intervalOf(setting);
-    const { label, cost: { weight_bytes: bytes }, kl } = setting;
-    return { label, bytes: bytes / size, size: sizeText(bytes), kl: at(kl!), exact: kl!, low: at(low), high: at(high) };
+    const { label, cost: { weight_bytes: bytes }, kl, mean } = setting;
+    const low = mean?.low ?? bottom, high = mean?.high ?? top, text = mean === null ? "-" : measured(mean);
+    return { label, bytes: bytes / size, size: sizeText(bytes), kl: at(kl!), text, low: at(low), high: at(high) };
   });
   const best = points.filter((_, i) => front.has(known[i]!)).sort((a, b) => a.bytes - b.bytes || b.kl - a.kl);
   const sizes = points.map(({ bytes }) => bytes), [least, most] = [Math.min(...sizes), Math.max(...sizes)];
@@ -49,16 +40,9 @@ export function costPlot({ Plot, draw }: Artist, settings: readonly PlottedCost[
         y: "kl",
         r: 5,
         fill: SERIES[0]!,
-        title: (d) => `${d.label}: ${small(d.exact)} nats, ${d.size}`,
+        title: (d) => `${d.label}: ${d.text} nats, ${d.size}`,
       }),
       Plot.text(points, { x: "bytes", y: "kl", text: "label", dx: 9, textAnchor: "start", ...HALO }),
     ],
   });
-}
-
-/** The 95% interval of the mean KL; the point itself for the first setting. */
-function intervalOf({ divergence, kl }: PlottedCost): { low: number; high: number } {
-  if (divergence === null) return { low: kl!, high: kl! };
-  const { low, high } = blockMean(divergence.logits.kl.map((value) => value ?? 0), BLOCK);
-  return { low, high };
 }

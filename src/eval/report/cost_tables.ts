@@ -1,7 +1,9 @@
 /** Tables of what settings cost, beside how far they are from the first. */
 import { type Bandwidth, paretoFront, tokensPerSecond } from "../cost.ts";
 import type { CompareResults, DivergenceResult, SettingCost } from "../results_schema.ts";
-import { small } from "./numbers.ts";
+import type { Estimated, PredictionsResult } from "../predictions_schema.ts";
+import { headline } from "../summary.ts";
+import { measuredValue } from "./numbers.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
 
 /** A setting with its cost. */
@@ -10,24 +12,37 @@ export interface CostedSetting {
   readonly cost: SettingCost;
   /** Mean KL from the first setting, which is 0 from itself; null where it was not compared, or is not finite. */
   readonly kl: number | null;
+  /** The same with its interval. */
+  readonly mean: Estimated | null;
 }
+
+/** How far a setting is from itself. */
+const NONE: Estimated = { value: 0, low: 0, high: 0 };
 
 /** What of an evaluation's results is about cost. */
 export interface CostedResults {
   readonly cells: readonly { readonly key: string; readonly label: string; readonly cost: SettingCost }[];
   readonly bandwidth: Bandwidth | null;
-  readonly divergences: readonly { readonly key: string; readonly divergence: DivergenceResult }[];
+  readonly divergences: readonly {
+    readonly key: string;
+    readonly predictions: PredictionsResult;
+    readonly divergence: DivergenceResult;
+  }[];
 }
 
 /** Settings of an evaluation with their costs; the first is what the others are compared with. */
 export function costedSettings({ cells, divergences }: Omit<CostedResults, "bandwidth">): CostedSetting[] {
-  const found = new Map(divergences.map(({ key, divergence }) => [key, divergence.logits.mean_kl]));
-  return cells.map(({ key, label, cost }, i) => ({ label, cost, kl: i === 0 ? 0 : found.get(key) ?? null }));
+  const found = new Map(divergences.map(({ key, predictions }) => [key, headline(predictions).kl.mean]));
+  return cells.map(({ key, label, cost }, i): CostedSetting => {
+    const mean = i === 0 ? NONE : found.get(key) ?? null;
+    return { label, cost, kl: mean?.value ?? null, mean };
+  });
 }
 
 /** Both sides of a comparison. */
 export function comparedCosts({ cost: { a, b }, divergence }: CompareResults): CostedSetting[] {
-  return [{ label: "A", cost: a, kl: 0 }, { label: "B", cost: b, kl: divergence.logits.mean_kl }];
+  const { mean } = divergence.logits.all.kl;
+  return [{ label: "A", cost: a, kl: 0, mean: NONE }, { label: "B", cost: b, kl: mean.value, mean }];
 }
 
 /** Settings that no other one beats in both bytes and KL. */
@@ -70,7 +85,7 @@ export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwid
     });
   }
   if (compared) {
-    columns.push({ head: "mean KL", kind: "right", cell: ({ kl }) => small(kl) });
+    columns.push({ head: "mean KL", kind: "right", cell: ({ mean }) => mean === null ? "-" : measuredValue(mean) });
     columns.push({ head: "front", cell: (setting) => front.has(setting) ? "*" : "" });
   }
   return makeTable(columns, settings, medium);

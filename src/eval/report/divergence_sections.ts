@@ -6,6 +6,7 @@ import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";
 import { costPlot } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
+import { predictionTable } from "./prediction_tables.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
 import { card, folded, remark, section, tableHtml } from "./html.ts";
 import { perplexityText } from "./numbers.ts";
@@ -41,16 +42,14 @@ export function layerByLayer(artist: Artist, comparisons: Comparisons): string[]
 /** What settings cost, beside how far they are from the first. */
 export function costSection(artist: Artist, results: CostedResults): string {
   const settings = costedSettings(results), { bandwidth, divergences } = results;
-  const found = new Map(divergences.map(({ key, divergence }) => [key, divergence]));
-  const plotted = settings.map((setting, i) => ({ ...setting, divergence: found.get(results.cells[i]!.key) ?? null }));
   return section(
     "Cost",
     ["Bytes of the weights, and the bytes that one token reads of them.", ...costNotes(settings, bandwidth)].join(" "),
     ...(divergences.length === 0 ? [] : [card(
-      costPlot(artist, plotted),
+      costPlot(artist, settings),
       "KL divergence against bytes",
       `The dashed line joins the settings that no other one beats in both; ${settings[0]!.label}, from which the ` +
-        "others are measured, stands on the lower edge. Bars are 95% intervals over blocks of 32 tokens.",
+        "others are measured, stands on the lower edge. Bars are 95% intervals.",
     )]),
     card(tableHtml(costTable(settings, bandwidth, PAGE))),
   );
@@ -65,8 +64,9 @@ export function klNote(named: readonly NamedDivergence[]): string {
 
 /** One line per comparison. */
 function divergenceCard(named: readonly NamedDivergence[]): string {
-  const perplexity = perplexityText(named[0]!.divergence.logits.perplexity_a, "not finite");
-  return card(tableHtml(divergenceTable(named)), "", `The first setting's perplexity is ${perplexity}.`);
+  const perplexity = perplexityText(named[0]!.predictions.all.next?.perplexity_a ?? null, "not finite");
+  return card(tableHtml(predictionTable(named)), "", `The first setting's perplexity is ${perplexity}.`) +
+    card(tableHtml(divergenceTable(named)));
 }
 
 /** What was found to be suspect. */

@@ -1,30 +1,15 @@
 /** Tables of comparisons, for terminal and page. */
-import { operationName, residualError, worstOperation } from "../summary.ts";
+import { operationName, residualOperation, worstOperation } from "../summary.ts";
 import type { DivergenceResult } from "../results_schema.ts";
-import { decibels, percent, perplexityText, small, times } from "./numbers.ts";
+import { decibels, percent, small, times } from "./numbers.ts";
+import { errorText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
 const SETTING: Column<NamedDivergence> = { head: "setting", cell: ({ label }) => label };
-const KL: readonly Column<NamedDivergence>[] = [
-  { head: "mean KL", kind: "right", cell: ({ divergence: { logits } }) => small(logits.mean_kl) },
-  { head: "max KL", kind: "right", cell: ({ divergence: { logits } }) => small(logits.max_kl) },
-  {
-    head: "same likeliest token",
-    short: "same top-1",
-    kind: "right",
-    cell: ({ divergence: { logits } }) => percent(logits.top1_agreement),
-  },
-];
-const PERPLEXITY: Column<NamedDivergence> = {
-  head: "perplexity",
-  kind: "right",
-  cell: ({ divergence: { logits } }) => perplexityText(logits.perplexity_b),
-};
 const RESIDUAL: Column<NamedDivergence> = {
   head: "residual error",
-  kind: "right",
-  cell: ({ divergence }) => small(residualError(divergence)),
+  cell: ({ divergence }) => errorText(residualOperation(divergence)?.total),
 };
 const OWN: readonly Column<NamedDivergence>[] = [
   {
@@ -48,12 +33,12 @@ const FLIPS: Column<NamedDivergence> = {
 
 /** One row for each comparison, on a terminal. */
 export function divergenceLines(named: readonly NamedDivergence[]): Table {
-  return makeTable([SETTING, ...KL, ...OWN, RESIDUAL, FLIPS], named, TERMINAL);
+  return makeTable([SETTING, ...OWN, RESIDUAL, FLIPS], named, TERMINAL);
 }
 
 /** One row for each comparison, on a page. */
 export function divergenceTable(named: readonly NamedDivergence[]): Table {
-  return makeTable([SETTING, ...KL, PERPLEXITY, RESIDUAL, ...OWN, FLIPS], named, PAGE);
+  return makeTable([SETTING, RESIDUAL, ...OWN, FLIPS], named, PAGE);
 }
 
 /** What was found to be suspect, on a page; null where nothing was. */

@@ -21,7 +21,7 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
   const arranged = arrange(results.cells, names);
   const { cells, comparisons, divergences, protocol } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
+  const named = divergences.map(({ key, ...found }) => ({ label: label(key), ...found }));
   const first = cells[0]!.label;
   return page(`Accuracy on ${protocol.data.name}`, [
     `<h1>Accuracy on ${escape(protocol.data.name)}</h1>`,

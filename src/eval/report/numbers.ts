@@ -1,4 +1,5 @@
 /** Numbers as reports and tables write them; `-` stands for one that is not there or not finite. */
+import type { Estimated } from "../predictions_schema.ts";
 
 /** A share in percent. */
 export function percent(share: number, digits = 2): string {
@@ -68,30 +69,95 @@ export function exponent(value: number, digits = 0): string {
   return value.toExponential(digits);
 }
 
+/**
+ * A number with its 95% interval, for instance `0.0013 [0.0006, 0.0022]`: no more digits than the interval leaves sure.
+ */
+export function measured(estimate: Estimated): string {
+  return `${measuredValue(estimate)} ${measuredInterval(estimate)}`;
+}
+
+/** Such a number alone. */
+export function measuredValue(estimate: Estimated): string {
+  return estimate.value === null ? "-" : toPlace(estimate.value, placeOf(estimate), withExponent(estimate));
+}
+
+/** Its interval alone, in brackets. */
+export function measuredInterval(estimate: Estimated): string {
+  const place = placeOf(estimate), exponential = withExponent(estimate);
+  const end = (x: number | null) => x === null ? "-" : toPlace(x, place, exponential);
+  return `[${end(estimate.low)}, ${end(estimate.high)}]`;
+}
+
+/** A share in percent with its interval, likewise. */
+export function measuredShare({ value, low, high }: Estimated): string {
+  const hundred = (x: number | null) => x === null ? null : 100 * x;
+  return measured({ value: hundred(value), low: hundred(low), high: hundred(high) }).replace(" ", "% ");
+}
+
+/** Most significant digits of a number with an interval. */
+const MOST_DIGITS = 4;
+
+/**
+ * Power of ten of the last digit that is written: that of the leading digit of half the interval, or of all of it where
+ * one end is open.
+ */
+function placeOf({ value, low, high }: Estimated): number {
+  const least = Math.floor(Math.log10(Math.abs(value ?? 0)));
+  const half = low === null || high === null
+    ? Math.max(Math.abs((value ?? 0) - (low ?? value ?? 0)), Math.abs((high ?? value ?? 0) - (value ?? 0)))
+    : (high - low) / 2;
+  const place = half > 0 ? Math.floor(Math.log10(half)) : -Infinity;
+  if (!Number.isFinite(least)) return place;
+  return Math.min(least, Math.max(place, least - MOST_DIGITS + 1));
+}
+
+/** Whether a number is written with an exponent; its interval is then, too. */
+function withExponent({ value, low, high }: Estimated): boolean {
+  const size = Math.abs(value !== null && value !== 0 ? value : Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0)));
+  return size > 0 && (size < 1e-3 || size >= 1e4);
+}
+
+function toPlace(x: number, place: number, exponential: boolean): string {
+  const units = x === 0 ? 0 : Math.round(x / 10 ** place), digits = `${Math.abs(units)}`;
+  if (units === 0) return "0";
+  // The other end may be far away, and is written with as many digits as the number itself could have.
+  if (digits.length > MOST_DIGITS) return exponential ? x.toExponential(MOST_DIGITS - 1) : plain(x, place);
+  if (!exponential) return plain(x, place);
+  const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`, power = place + digits.length - 1;
+  return `${units < 0 ? "-" : ""}${mantissa}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;
+}
+
+function plain(x: number, place: number): string {
+  return place >= 0 ? `${Math.round(x / 10 ** place) * 10 ** place}` : x.toFixed(-place);
+}
+
 /** A number with its 95% interval. */
 export interface Estimate {
-  /** What it is: a share, a difference of shares, or a difference in nats. */
-  readonly kind: "share" | "points" | "nats";
+  /** What it is: a share, a difference of shares, or another number, whose digits follow its interval. */
+  readonly kind: "share" | "points" | "measured";
   readonly value: number | null;
   readonly low: number | null;
   readonly high: number | null;
 }
 
 /** The number itself. */
-export function estimateText({ kind, value }: Estimate): string {
+export function estimateText(estimate: Estimate): string {
+  const { kind, value } = estimate;
   if (kind === "share") return percent(value!);
-  return kind === "points" ? points(value) : small(value);
+  return kind === "points" ? points(value) : measuredValue(estimate);
 }
 
 /** Its interval on a terminal: `[98.2, 99.6]`, with fewer digits than on a page. */
-export function bracketed({ kind, low, high }: Estimate): string {
-  const end = (value: number | null) =>
-    kind === "share" ? (100 * value!).toFixed(1) : kind === "points" ? points(value) : small(value);
+export function bracketed(estimate: Estimate): string {
+  const { kind, low, high } = estimate;
+  if (kind === "measured") return measuredInterval(estimate);
+  const end = (value: number | null) => kind === "share" ? (100 * value!).toFixed(1) : points(value);
   return `[${end(low)}, ${end(high)}]`;
 }
 
 /** Its interval on a page: `98.21 – 99.57`, and `-0.20 to +0.70` where ends have signs. */
-export function ranged({ kind, low, high }: Estimate): string {
+export function ranged(estimate: Estimate): string {
+  const { kind, low, high } = estimate;
   if (kind === "share") return `${(100 * low!).toFixed(2)} – ${(100 * high!).toFixed(2)}`;
-  return kind === "points" ? `${points(low)} to ${points(high)}` : `${small(low)} to ${small(high)}`;
+  return kind === "points" ? `${points(low)} to ${points(high)}` : measuredInterval(estimate);
 }

@@ -20,7 +20,7 @@ export async function perplexityReport(results: PerplexityResults, names: readon
   const arranged = arrange(results.cells, names);
   const { cells, comparisons, divergences, protocol: { text } } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, divergence }) => ({ label: label(key), divergence }));
+  const named = divergences.map(({ key, ...found }) => ({ label: label(key), ...found }));
   return page(`Perplexity of ${text.name}`, [
     `<h1>Perplexity of ${escape(text.name)}</h1>`,
     `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
@@ -54,7 +54,7 @@ function increasePlot(
   { place, columns }: Arrangement,
   label: (key: string) => string,
 ): string {
-  const rows = comparisons.map(({ key, nll_increase: { mean, low, high } }) => ({
+  const rows = comparisons.map(({ key, nll_increase: { value: mean, low, high } }) => ({
     label: label(key),
     ...place(label(key)),
     mean: mean ?? 0,

@@ -13,8 +13,8 @@ const PERPLEXITY: readonly Column<Cell>[] = [
   { head: "nats per token", kind: "right", cell: ({ nll }) => natsText(nll) },
 ];
 
-function increaseOf({ nll_increase: { mean, low, high } }: Comparison): Estimate {
-  return { kind: "nats", value: mean, low, high };
+function increaseOf({ nll_increase }: Comparison): Estimate {
+  return { kind: "measured", ...nll_increase };
 }
 
 /** Every cell, on a page, which shows comparisons in a table of their own. */

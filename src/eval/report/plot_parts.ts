@@ -1,4 +1,5 @@
 /** What plots share: sizes, axes, words that stand for what cannot be drawn. */
+import type { PredictionsResult } from "../predictions_schema.ts";
 import type { DivergenceResult } from "../results_schema.ts";
 import type { Arrangement, Arrangements } from "./arrangement.ts";
 import { exponent } from "./numbers.ts";
@@ -6,6 +7,8 @@ import { exponent } from "./numbers.ts";
 /** One comparison and what it is called. */
 export interface NamedDivergence {
   readonly label: string;
+  /** On more sequences than the rest, or on the same. */
+  readonly predictions: PredictionsResult;
   readonly divergence: DivergenceResult;
 }
 

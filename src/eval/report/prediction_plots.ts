@@ -2,6 +2,7 @@
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { SERIES } from "./html.ts";
+import { headline } from "../summary.ts";
 import { exponent, percent, small } from "./numbers.ts";
 import {
   BROKEN,
@@ -23,13 +24,16 @@ const MOST_DOTS = 1000, MOST_DOTS_OF_ALL = 10_000;
 
 /** Mean and largest KL of every comparison. */
 export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparisons): string {
-  const MEAN = "mean over all positions", LARGEST = "largest";
-  const pairs = named.map(({ label, divergence: { logits } }) => ({
-    label,
-    ...rows.place(label),
-    mean: logits.mean_kl === null ? null : Math.max(LEAST_KL, logits.mean_kl),
-    largest: logits.max_kl === null ? null : Math.max(LEAST_KL, logits.max_kl),
-  }));
+  const MEAN = "mean", LARGEST = "largest";
+  const pairs = named.map(({ label, predictions }) => {
+    const { kl: { mean: { value: mean }, max } } = headline(predictions);
+    return {
+      label,
+      ...rows.place(label),
+      mean: mean === null ? null : Math.max(LEAST_KL, mean),
+      largest: max === null ? null : Math.max(LEAST_KL, max),
+    };
+  });
   const dots = pairs.flatMap(({ mean, largest, ...pair }) => [
     ...(mean === null ? [] : [{ ...pair, kind: MEAN, kl: mean }]),
     ...(largest === null ? [] : [{ ...pair, kind: LARGEST, kl: largest }]),
@@ -107,7 +111,7 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
   const means = named.map(({ label, divergence }) => ({
     ...rows.place(label),
     label,
-    kl: divergence.logits.mean_kl ?? 0,
+    kl: divergence.logits.all.kl.mean.value ?? 0,
   })).filter(({ kl }) => kl > LEAST_KL);
   const names = rows.rows.filter((row) => named.some(({ label }) => rows.place(label).row === row));
   const across = rows.columns.length > 1;

@@ -4,6 +4,7 @@ import { percent } from "../report/numbers.ts";
 import { accuracies, compareWithFirst, type PairedComparison } from "../accuracy.ts";
 import { Answer } from "../answers.ts";
 import type { Dataset } from "../dataset.ts";
+import type { ForcedSequence } from "../predictions.ts";
 import type { FewShot } from "../fewshot.ts";
 import { FILTERS } from "../filters.ts";
 import { answerAll, makeQuestions, type Questions, roomFor } from "../gsm8k.ts";
@@ -66,14 +67,12 @@ export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
   room,
   size,
   answer,
-  compared: ({ questions }, first, count) => {
-    const answers = first.slice(0, count);
-    return {
-      header: { problems: answers.map(({ index }) => index) },
-      // The first cell's replies, so that all settings compute the same tokens.
-      make: () => answers.map(({ ids }, i) => Int32Array.from([...questions.prompts[i]!.ids, ...ids])),
-    };
-  },
+  compared: ({ questions }, first) =>
+    // The first cell's replies, so that all settings compute the same tokens.
+    first.map(({ index, ids }, i): ForcedSequence => {
+      const prompt = questions.prompts[i]!.ids;
+      return { index, tokens: Int32Array.from([...prompt, ...ids]), replyFrom: prompt.length - 1 };
+    }),
   summarize,
   asked: ({ data }) => data.asked,
   page: async (results) => (await import("../report/gsm8k_page.ts")).gsm8kReport(results, namesOf(results)),
@@ -167,6 +166,7 @@ function summarize(protocol: Protocol, cells: readonly AnsweredCell<Answer>[], c
       pairs: pairs.map((byFilter) => pairResult(byFilter[i]!)),
     })),
     divergences: common.divergences,
+    ranking: common.ranking,
   };
 }
 

@@ -3,7 +3,9 @@ import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Session } from "../../session/session.ts";
 import { decode } from "../../text/stream_decoder.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
-import { finite } from "../divergence_result.ts";
+import { finite } from "../finite.ts";
+import { estimatedResult } from "../predictions_result.ts";
+import type { ForcedSequence } from "../predictions.ts";
 import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
 import { Scorer } from "../scorer.ts";
 import { PerplexityResults, SCHEMA_VERSION } from "../results_schema.ts";
@@ -54,10 +56,7 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
     return { prompt: tokens(Infinity), replies: bounds(0), before: 0, compared: (count) => bounds(tokens(count)) };
   },
   answer,
-  compared: ({ sequences }, _, count) => ({
-    header: { sequences: count },
-    make: () => sequences.slice(0, count),
-  }),
+  compared: ({ sequences }) => sequences.map((tokens, index): ForcedSequence => ({ index, tokens, replyFrom: null })),
   summarize,
   asked: ({ text: { tokens, sequence_length: length } }) => Math.ceil((tokens - 1) / length),
   page: async (results) => (await import("../report/perplexity_page.ts")).perplexityReport(results, namesOf(results)),
@@ -122,10 +121,11 @@ function summarize(
         bits_per_byte: finite(bitsPerByte),
       };
     }),
-    comparisons: others.map(({ cell, entries }) => {
-      const { mean, low, high } = nllIncrease(first!.entries, entries);
-      return { key: cell.key, nll_increase: { mean: finite(mean), low: finite(low), high: finite(high) } };
-    }),
+    comparisons: others.map(({ cell, entries }) => ({
+      key: cell.key,
+      nll_increase: estimatedResult(nllIncrease(first!.entries, entries)),
+    })),
     divergences: common.divergences,
+    ranking: common.ranking,
   };
 }

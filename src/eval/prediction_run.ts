@@ -1,0 +1,122 @@
+/**
+ * Predictions of every setting beside those of the first: in rounds of ever more sequences until enough is known, each
+ * setting with a journal from which an interrupted run goes on.
+ */
+import { refuseChanged } from "../checkpoint/identity.ts";
+import type { Room } from "../session/open.ts";
+import type { LoadSetting } from "./compare_cells.ts";
+import { Journal } from "./journal.ts";
+import { type ForcedSequence, predictSequence, ReferenceLogits, SequencePredictions } from "./predictions.ts";
+import type { Stopped } from "./predictions_schema.ts";
+import { type KeyedPredictions, rankPredictions } from "./predictions_result.ts";
+import { klGroups } from "./prediction_summary.ts";
+import { positiveRatio } from "./intervals.ts";
+import { APART } from "./ranking.ts";
+import type { RunCell, Store } from "./task.ts";
+
+/** How many sequences to compute: a number, or as many as intervals of that half width need, relative to the mean. */
+export type Amount = number | { readonly precision: number };
+
+/** Sequences of the first round, where their number is not given. */
+export const FIRST_ROUND = 16;
+
+/** What to compute. */
+export interface PredictionRun {
+  /** What all settings are compared with. */
+  readonly first: RunCell;
+  readonly others: readonly RunCell[];
+  /** All that could be computed. */
+  readonly sequences: readonly ForcedSequence[];
+  readonly amount: Amount;
+  readonly load: LoadSetting;
+  /** Opens the store of a setting; the caller closes it. */
+  readonly open: (cell: RunCell) => Store<SequencePredictions>;
+  /** Shows how many tokens of a setting are done. */
+  readonly progress: (cell: RunCell) => Disposable & { update(done: number, total: number): void };
+}
+
+/** What was computed. */
+export interface PredictionOutcome {
+  /** By setting, in the order of the others. */
+  readonly settings: readonly KeyedPredictions[];
+  readonly stopped: Stopped;
+}
+
+/** Computes what the stores do not hold yet. */
+export async function runPredictions(run: PredictionRun): Promise<PredictionOutcome> {
+  const { first, others, sequences, amount, load, open } = run;
+  const stores = others.map((cell) => ({ cell, store: open(cell) }));
+  const room = { slots: 1, context: Math.max(...sequences.map(({ tokens }) => tokens.length)) };
+  await using reference = new ReferenceLogits(() => load(first.setting, room));
+  const upTo = (count: number) =>
+    stores.map(({ cell: { key }, store }): KeyedPredictions => ({
+      key,
+      sequences: sequences.slice(0, count).map(({ index }) => store.entries.get(index)!),
+    }));
+  const compute = async (count: number) => {
+    for (const { cell, store } of stores) {
+      await predictMissing(run, cell, store, sequences.slice(0, count), reference, room);
+      // Only logits are kept for the next setting: two models at a time are enough.
+      await reference.release();
+    }
+    return upTo(count);
+  };
+  if (typeof amount === "number") {
+    return { settings: await compute(Math.min(amount, sequences.length)), stopped: "asked" };
+  }
+  for (let count = FIRST_ROUND;; count *= 2) {
+    const settings = await compute(Math.min(count, sequences.length));
+    const stopped = stopsAt(settings, amount.precision);
+    if (stopped !== null) return { settings, stopped };
+    if (count >= sequences.length) return { settings, stopped: "spent" };
+  }
+}
+
+async function predictMissing(
+  { load, progress, first }: PredictionRun,
+  cell: RunCell,
+  store: Store<SequencePredictions>,
+  sequences: readonly ForcedSequence[],
+  reference: ReferenceLogits,
+  room: Room,
+): Promise<void> {
+  const missing = sequences.filter(({ index }) => !store.entries.has(index));
+  if (missing.length === 0) return;
+  const total = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  let done = total - missing.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const session = await load(cell.setting, room);
+  try {
+    using bar = progress(cell);
+    for (const sequence of missing) {
+      const predictions = await predictSequence(reference, session, sequence);
+      for (const { setting } of [first, cell]) refuseChanged(setting.checkpoint.identity);
+      store.append(predictions);
+      done += sequence.tokens.length;
+      bar.update(done, total);
+    }
+  } finally {
+    await session.close();
+  }
+}
+
+/**
+ * Why enough is known: all settings are told apart by typical divergence, or the interval of every mean is as narrow as
+ * wanted. A mean without a spread counts as known.
+ */
+export function stopsAt(
+  settings: readonly KeyedPredictions[],
+  precision: number,
+): "settled" | "precise" | null {
+  const { part, typical } = rankPredictions(settings);
+  if (typical.pairs.length > 0 && typical.pairs.every(({ pHolm }) => pHolm < APART)) return "settled";
+  const precise = settings.every(({ sequences }) => {
+    const { value, low, high } = positiveRatio(klGroups(sequences, part));
+    return high - low <= 2 * precision * value;
+  });
+  return precise ? "precise" : null;
+}
+
+/** The journal of a setting's predictions. */
+export function openPredictions(path: string, header: unknown): Journal<SequencePredictions> {
+  return Journal.open(path, header, (value) => SequencePredictions.parse(value), "replace");
+}

@@ -1,0 +1,160 @@
+/** What a setting's predictions come to beside the reference's, with an interval for everything that can have one. */
+import {
+  type Estimate,
+  flatten,
+  type Groupings,
+  groupings,
+  positiveMean,
+  quantileOf,
+  type Sequences,
+  shareOf,
+  signedMean,
+} from "./intervals.ts";
+import type { SequencePredictions } from "./predictions.ts";
+
+/** Which tokens are summed up. */
+export type PartName = "all" | "reply" | "prompt";
+
+/** Divergences below it count as this much in a mean of logarithms: what float32 logits can show. */
+export const LEAST_KL = 1e-12;
+
+/** Quantiles of divergences that are given, beside the largest. */
+export const KL_QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.999] as const;
+
+/** Some of the tokens of a comparison. */
+export interface PredictionPart {
+  /** Positions whose predictions are compared. */
+  readonly positions: number;
+  readonly kl: {
+    readonly mean: Estimate;
+    /** e to the mean logarithm: what a token has that no single one owns. */
+    readonly logMean: Estimate;
+    /** By {@linkcode KL_QUANTILES}. */
+    readonly quantiles: readonly Estimate[];
+    readonly most: number;
+    /** Where that is. */
+    readonly mostAt: { readonly sequence: number; readonly position: number };
+    /** Part of the sum that the largest holds. */
+    readonly mostShare: number;
+  };
+  /** Share of positions with the same likeliest token. */
+  readonly sameTop: Estimate;
+  /** Positions whose next token is known: what follows is about its probability. Null where there are none. */
+  readonly predicted: number;
+  readonly next: {
+    /** B's probability minus A's. */
+    readonly change: Estimate;
+    readonly changeRms: Estimate;
+    /** Mean of log p_A - log p_B. */
+    readonly nllIncrease: Estimate;
+    readonly perplexityA: number;
+    readonly perplexityB: number;
+    /** Perplexity under B over that under A. */
+    readonly perplexityRatio: Estimate;
+  } | null;
+}
+
+/** A whole comparison. */
+export interface PredictionSummary {
+  readonly sequences: number;
+  readonly tokens: number;
+  readonly all: PredictionPart;
+  /** Null where sequences have no replies. */
+  readonly reply: PredictionPart | null;
+  readonly prompt: PredictionPart | null;
+}
+
+/** Sums up. The sequences are not empty. */
+export function summarizePredictions(sequences: readonly SequencePredictions[]): PredictionSummary {
+  const replies = sequences.some(({ replyFrom }) => replyFrom !== null);
+  return {
+    sequences: sequences.length,
+    tokens: sequences.reduce((sum, { kl }) => sum + kl.length, 0),
+    all: partOf(sequences, "all"),
+    reply: replies ? partOf(sequences, "reply") : null,
+    prompt: replies ? partOf(sequences, "prompt") : null,
+  };
+}
+
+/** The positions of a sequence that belong to a part. */
+export function rangeOf({ kl, replyFrom }: SequencePredictions, part: PartName): [start: number, end: number] {
+  const reply = replyFrom ?? kl.length;
+  return part === "all" ? [0, kl.length] : part === "reply" ? [reply, kl.length] : [0, reply];
+}
+
+/** Divergences of a part, for pairing settings. */
+export function klGroups(sequences: readonly SequencePredictions[], part: PartName): Groupings {
+  return groupings(klOf(sequences, part));
+}
+
+/** Their logarithms. */
+export function logKlGroups(sequences: readonly SequencePredictions[], part: PartName): Groupings {
+  return groupings(logsOf(klOf(sequences, part)));
+}
+
+function logsOf(kl: readonly Float64Array[]): Float64Array[] {
+  return kl.map((values) => values.map((x) => Math.log(Math.max(LEAST_KL, x))));
+}
+
+function klOf(sequences: readonly SequencePredictions[], part: PartName): Float64Array[] {
+  return sequences.map((s) => numbers(s.kl, ...rangeOf(s, part)));
+}
+
+function partOf(sequences: readonly SequencePredictions[], part: PartName): PredictionPart {
+  const kl = klOf(sequences, part), all = flatten(kl), mean = positiveMean(kl);
+  const most = all.reduce((a, b) => a >= b || a !== a ? a : b, -1);
+  const at = kl.findIndex((values) => values.some((x) => Object.is(x, most)));
+  const within = kl[at]?.findIndex((x) => Object.is(x, most)) ?? 0;
+  return {
+    positions: all.length,
+    kl: {
+      mean,
+      logMean: logMean(kl),
+      quantiles: KL_QUANTILES.map((p) => quantileOf(kl, p)),
+      most,
+      mostAt: {
+        sequence: sequences[at]?.index ?? 0,
+        position: within + (sequences[at] === undefined ? 0 : rangeOf(sequences[at], part)[0]),
+      },
+      mostShare: most === 0 ? 0 : most / (mean.value * all.length),
+    },
+    sameTop: shareOf(sequences.map((s) => Array.from(s.agrees.slice(...rangeOf(s, part)), Number))),
+    ...nextOf(sequences, part),
+  };
+}
+
+function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick<PredictionPart, "predicted" | "next"> {
+  const nllA = sequences.map((s) => numbers(s.nllA, ...rangeOf(s, part)));
+  const nllB = sequences.map((s) => numbers(s.nllB, ...rangeOf(s, part)));
+  const predicted = nllA.reduce((sum, { length }) => sum + length, 0);
+  if (predicted === 0) return { predicted, next: null };
+  const change = nllA.map((a, i) => a.map((x, j) => Math.exp(-nllB[i]![j]!) - Math.exp(-x)));
+  const square = positiveMean(change.map((values) => values.map((x) => x * x)));
+  const nllIncrease = signedMean(nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)));
+  const mean = (values: Sequences) => flatten(values).reduce((sum, x) => sum + x, 0) / predicted;
+  return {
+    predicted,
+    next: {
+      change: signedMean(change),
+      changeRms: mapped(square, Math.sqrt),
+      nllIncrease,
+      perplexityA: Math.exp(mean(nllA)),
+      perplexityB: Math.exp(mean(nllB)),
+      perplexityRatio: mapped(nllIncrease, Math.exp),
+    },
+  };
+}
+
+function logMean(kl: readonly Float64Array[]): Estimate {
+  if (kl.every((values) => values.every((x) => x === 0))) return { value: 0, low: 0, high: 0 };
+  return mapped(signedMean(logsOf(kl)), Math.exp);
+}
+
+/** An estimate of what a rising function makes of the quantity. */
+export function mapped({ value, low, high }: Estimate, rising: (x: number) => number): Estimate {
+  return { value: rising(value), low: rising(low), high: rising(high) };
+}
+
+function numbers(values: readonly (number | null)[], start: number, end: number): Float64Array {
+  return Float64Array.from(values.slice(start, end), (x) => x ?? NaN);
+}

@@ -1,0 +1,132 @@
+/**
+ * What two settings predict, token by token, teacher-forced on the same sequences. Only logits are compared, so that
+ * many more tokens can be had than operation by operation.
+ */
+import { z } from "zod";
+import type { Session } from "../session/session.ts";
+import { argmax, klDivergence, logProbability } from "./logits_distance.ts";
+
+/** A sequence that settings are forced through. */
+export interface ForcedSequence {
+  /** Number of the problem or of the part of the text. */
+  readonly index: number;
+  readonly tokens: Int32Array;
+  /** First position that predicts a token of the reply; null where the sequence has no reply. */
+  readonly replyFrom: number | null;
+}
+
+/** Distance of two settings' predictions along one sequence. */
+export const SequencePredictions = z.strictObject({
+  index: z.int().min(0),
+  replyFrom: z.int().min(0).nullable(),
+  /** KL(A || B) at every position, in nats, nine digits; null where it is not finite. */
+  kl: z.array(z.number().nullable()),
+  /** Per position 1 where the likeliest token is the same, else 0. */
+  agrees: z.string().regex(/^[01]*$/),
+  /** Negative log probability of the next token under A, at every position that has one; nine digits. */
+  nllA: z.array(z.number().nullable()),
+  /** The same under B. */
+  nllB: z.array(z.number().nullable()),
+});
+/** Distance of two settings' predictions along one sequence. */
+export type SequencePredictions = z.infer<typeof SequencePredictions>;
+
+/** Collects the predictions of one sequence. */
+export class PredictionRecorder {
+  readonly #kl: (number | null)[] = [];
+  readonly #agrees: (0 | 1)[] = [];
+  readonly #nllA: (number | null)[] = [];
+  readonly #nllB: (number | null)[] = [];
+
+  constructor(readonly sequence: ForcedSequence) {}
+
+  /** Adds the logits [V] of both settings at the next position. */
+  add(a: Float32Array, b: Float32Array): void {
+    const next = this.sequence.tokens[this.#kl.length + 1];
+    this.#kl.push(rounded(klDivergence(a, b)));
+    this.#agrees.push(argmax(a) === argmax(b) ? 1 : 0);
+    if (next === undefined) return;
+    this.#nllA.push(rounded(-logProbability(a, next)));
+    this.#nllB.push(rounded(-logProbability(b, next)));
+  }
+
+  result(): SequencePredictions {
+    return {
+      index: this.sequence.index,
+      replyFrom: this.sequence.replyFrom,
+      kl: this.#kl,
+      agrees: this.#agrees.join(""),
+      nllA: this.#nllA,
+      nllB: this.#nllB,
+    };
+  }
+}
+
+/** Nine digits: a tenth of what float32 logits resolve; a journal must not hold digits that mean nothing. */
+function rounded(value: number): number | null {
+  return Number.isFinite(value) ? Number(value.toPrecision(9)) : null;
+}
+
+/** Most memory that logits of the reference take between two settings, in bytes. */
+const KEPT_BYTES = 2 ** 29;
+
+/**
+ * Logits of the setting that the others are compared with. As many as memory allows are kept from one setting to the
+ * next; the rest is computed again, by a session that is opened when the first is needed.
+ */
+export class ReferenceLogits implements AsyncDisposable {
+  readonly #kept = new Map<number, Float32Array>();
+  #bytes = 0;
+  #session: Promise<Session> | null = null;
+
+  /** @param load Opens the reference with one slot and room for the longest sequence. */
+  constructor(readonly load: () => Promise<Session>, readonly most = KEPT_BYTES) {}
+
+  /** Logits [tokens, V] of a sequence. */
+  async of(sequence: ForcedSequence): Promise<Float32Array> {
+    const kept = this.#kept.get(sequence.index);
+    if (kept !== undefined) return kept;
+    const session = await (this.#session ??= this.load());
+    const { vocab } = session.limits;
+    const all = new Float32Array(sequence.tokens.length * vocab);
+    session.reset(0);
+    await session.feed(
+      { slot: 0, tokens: sequence.tokens, logits: "all" },
+      (position, logits) => all.set(logits, position * vocab),
+    );
+    if (this.#bytes + all.byteLength <= this.most) {
+      this.#kept.set(sequence.index, all);
+      this.#bytes += all.byteLength;
+    }
+    return all;
+  }
+
+  /** Closes the session; what is kept stays. */
+  async release(): Promise<void> {
+    const session = this.#session;
+    this.#session = null;
+    await (await session)?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#kept.clear();
+    return this.release();
+  }
+}
+
+/** Forces one setting, in slot 0 of a session, through a sequence, beside the reference. */
+export async function predictSequence(
+  reference: ReferenceLogits,
+  session: Session,
+  sequence: ForcedSequence,
+): Promise<SequencePredictions> {
+  const given = await reference.of(sequence);
+  const { vocab } = session.limits;
+  const recorder = new PredictionRecorder(sequence);
+  session.reset(0);
+  await session.feed(
+    { slot: 0, tokens: sequence.tokens, logits: "all" },
+    (position, logits) => recorder.add(given.subarray(position * vocab, (position + 1) * vocab), logits),
+  );
+  return recorder.result();
+}

@@ -1,0 +1,101 @@
+/** Settings in the order of their divergence, and which of them the tokens at hand can tell apart. */
+import { type Groupings, type PairedMean, pairedMean } from "./intervals.ts";
+import { holm } from "./statistics.ts";
+
+/** A setting to rank: values of the same tokens as every other's, the smaller the better. */
+export interface Ranked {
+  readonly key: string;
+  readonly values: Groupings;
+}
+
+/** Two settings on the same tokens. */
+export interface RankedPair {
+  readonly a: string;
+  readonly b: string;
+  /** Mean of `a` minus that of `b`. */
+  readonly difference: PairedMean;
+  /** Its p-value, corrected for the number of pairs (Holm). */
+  readonly pHolm: number;
+  /** Tokens, of all sequences together, that would tell them apart four times in five; null where nothing differs. */
+  readonly tokensToSeparate: number | null;
+}
+
+/** The order of the settings. */
+export interface Ranking {
+  /** Keys, the least mean first. */
+  readonly order: readonly string[];
+  /**
+   * Neighbours in that order no two of which can be told apart, the longest such runs. A setting may be in several:
+   * that two cannot be told from a third does not mean that they cannot be told from one another.
+   */
+  readonly groups: readonly (readonly string[])[];
+  readonly pairs: readonly RankedPair[];
+}
+
+/** p-value below which two settings are told apart. */
+export const APART = 0.05;
+/** 80% quantile of the normal distribution: the power that a number of tokens shall have. */
+const Z_POWER = 0.8416212335729143;
+
+/** Ranks. */
+export function rank(settings: readonly Ranked[]): Ranking {
+  const means = new Map(settings.map(({ key, values }) => [key, meanOf(values)]));
+  // Equal settings stay in the order in which they were asked for; what is not finite comes last.
+  const ranked = settings.toSorted((x, y) => compare(means.get(x.key)!, means.get(y.key)!));
+  const found = ranked.flatMap((a, i) =>
+    ranked.slice(i + 1).map((b) => ({
+      a: a.key,
+      b: b.key,
+      difference: pairedMean(a.values, b.values),
+      tokens: tokensOf(a.values),
+    }))
+  );
+  const corrected = holm(found.map(({ difference: { p } }) => Number.isNaN(p) ? 1 : p));
+  const pairs = found.map(({ tokens, ...pair }, i): RankedPair => ({
+    ...pair,
+    pHolm: corrected[i]!,
+    tokensToSeparate: tokensNeeded(pair.difference, tokens, found.length),
+  }));
+  const order = ranked.map(({ key }) => key);
+  return { order, groups: groupsOf(order, pairs), pairs };
+}
+
+function compare(x: number, y: number): number {
+  return (Number.isNaN(x) ? Infinity : x) < (Number.isNaN(y) ? Infinity : y) ? -1 : x === y ? 0 : 1;
+}
+
+function meanOf([sequences]: Groupings): number {
+  return sequences!.reduce((total, { sum }) => total + sum, 0) / tokensOf([sequences!]);
+}
+
+function tokensOf([sequences]: Groupings): number {
+  return sequences!.reduce((total, { weight }) => total + weight, 0);
+}
+
+/** Settings that are in a group with no other are no group. */
+function groupsOf(order: readonly string[], pairs: readonly RankedPair[]): string[][] {
+  const apart = new Set(pairs.filter(({ pHolm }) => pHolm < APART).map(({ a, b }) => `${a} ${b}`));
+  const groups: string[][] = [];
+  let covered = 0;
+  for (let start = 0; start < order.length; start++) {
+    let end = start + 1;
+    while (end < order.length && order.slice(start, end).every((key) => !apart.has(`${key} ${order[end]}`))) end++;
+    // A run that ends where an earlier one does is a part of it.
+    if (end > covered && end - start > 1) groups.push(order.slice(start, end));
+    covered = Math.max(covered, end);
+  }
+  return groups;
+}
+
+/** Tokens for 80% power, at the level that the strictest of so many corrected comparisons has. */
+function tokensNeeded({ value, error }: PairedMean, tokens: number, comparisons: number): number | null {
+  if (value === 0 || !Number.isFinite(error) || !Number.isFinite(value)) return null;
+  const level = normalQuantile(1 - APART / 2 / comparisons);
+  return Math.ceil(tokens * ((level + Z_POWER) * error / value) ** 2);
+}
+
+/** Quantile of the normal distribution above its median, by Abramowitz and Stegun's 26.2.23: good to 4.5e-4. */
+function normalQuantile(p: number): number {
+  const t = Math.sqrt(-2 * Math.log(1 - p));
+  return t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+}

@@ -1,0 +1,118 @@
+/** Tables of predictions beside the first setting's, for terminal and page. */
+import type { PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
+import type { DivergenceResult } from "../results_schema.ts";
+import { headline } from "../summary.ts";
+import { measured, measuredShare, measuredValue, perplexityText, small } from "./numbers.ts";
+import type { NamedDivergence } from "./plot_parts.ts";
+import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
+
+/** A relative error with its interval. */
+export function errorText(error: DivergenceResult["operations"][number]["total"] | undefined): string {
+  if (error === undefined) return "-";
+  const { relative_error: value, interval } = error;
+  return interval === null ? small(value) : measured({ value, ...interval });
+}
+
+/** What a comparison of two settings says of its predictions, row by row. */
+export function predictionRows({ kl, same_top: top, next }: PredictionsPart): [what: string, text: string][] {
+  return [
+    ["KL of B from A", `mean ${measured(kl.mean)}, typical ${measured(kl.log_mean)}`],
+    [
+      "KL that so many do not exceed",
+      `50% ${measuredValue(kl.median)}, 90% ${measuredValue(kl.p90)}, 95% ${measuredValue(kl.p95)}, ` +
+      `99% ${measured(kl.p99)}, 99.9% ${measured(kl.p99_9)}`,
+    ],
+    ["same likeliest token", measuredShare(top)],
+    ...(next === null ? [] : [
+      ["perplexity", `A ${perplexityText(next.perplexity_a)}, B ${perplexityText(next.perplexity_b)}`],
+      ["more nats per token", measured(next.nll_increase)],
+      ["RMS change of the next token's probability", measured(next.probability_change_rms)],
+    ] as [string, string][]),
+  ];
+}
+
+const SETTING: Column<NamedDivergence> = { head: "setting", cell: ({ label }) => label };
+
+function columns(part: (named: NamedDivergence) => PredictionsPart): Column<NamedDivergence>[] {
+  return [
+    { head: "typical KL", cell: (named) => measured(part(named).kl.log_mean) },
+    { head: "mean KL", cell: (named) => measured(part(named).kl.mean) },
+    { head: "99.9%", cell: (named) => measured(part(named).kl.p99_9) },
+    { head: "same top", cell: (named) => measuredShare(part(named).same_top) },
+  ];
+}
+
+/** More of it, where there is room. */
+const MORE: readonly Column<NamedDivergence>[] = [
+  { head: "median", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.median) },
+  { head: "90%", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.p90) },
+  { head: "95%", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.p95) },
+  { head: "99%", kind: "right", cell: ({ predictions }) => measuredValue(headline(predictions).kl.p99) },
+  { head: "largest", kind: "right", cell: ({ predictions }) => small(headline(predictions).kl.max) },
+  {
+    head: "RMS Δp",
+    cell: ({ predictions }) => nextText(predictions.reply ?? predictions.all, (next) => next.probability_change_rms),
+  },
+  { head: "more nats per token", cell: ({ predictions }) => nextText(headline(predictions), (n) => n.nll_increase) },
+];
+
+type Next = NonNullable<PredictionsPart["next"]>;
+
+function nextText({ next }: PredictionsPart, of: (next: Next) => Next["nll_increase"]): string {
+  return next === null ? "-" : measured(of(next));
+}
+
+/** Settings in the order of their typical divergence; as they come where they were not ranked. */
+export function ranked<T extends { readonly key: string }>(settings: readonly T[], ranking: RankingResult | null): T[] {
+  if (ranking === null) return [...settings];
+  const place = ({ key }: T) => ranking.typical.order.indexOf(key);
+  return settings.toSorted((a, b) => place(a) - place(b));
+}
+
+/** One row for each setting, on a terminal; of replies, or of all tokens. */
+export function predictionLines(named: readonly NamedDivergence[]): Table {
+  return makeTable([SETTING, ...columns(({ predictions }) => headline(predictions))], named, TERMINAL);
+}
+
+/** The same of the tokens of prompts; null where there are none. */
+export function promptLines(named: readonly NamedDivergence[]): Table | null {
+  if (named.some(({ predictions }) => predictions.prompt === null)) return null;
+  return makeTable([SETTING, ...columns(({ predictions }) => predictions.prompt!)], named, TERMINAL);
+}
+
+/** One row for each setting, on a page. */
+export function predictionTable(named: readonly NamedDivergence[]): Table {
+  return makeTable([SETTING, ...columns(({ predictions }) => headline(predictions)), ...MORE], named, PAGE);
+}
+
+/** What a ranking says, in sentences. */
+export function rankingText(
+  { part, tokens, typical, mean, pairs }: RankingResult,
+  stopped: Stopped,
+  label: (key: string) => string,
+): string[] {
+  const list = (keys: readonly string[]) => keys.map(label).join(" | ");
+  const what = part === "reply" ? "tokens of replies" : "tokens";
+  const groups = (name: string, { groups }: { readonly groups: readonly (readonly string[])[] }) =>
+    groups.length === 0
+      ? [`By ${name} KL all ${typical.order.length} settings can be told apart.`]
+      : groups.map((group) => `By ${name} KL these cannot be told apart: ${list(group)}.`);
+  const undecided = pairs.filter(({ typical_p: p, typical_tokens: needed }) => (p ?? 1) >= 0.05 && needed !== null);
+  const hardest = undecided.toSorted((a, b) => b.typical_tokens! - a.typical_tokens!)[0];
+  return [
+    `From ${tokens} ${what}${STOPPED[stopped]}, the closest first: ${typical.order.map(label).join(" < ")}.`,
+    ...groups("typical", typical),
+    ...groups("mean", mean),
+    ...(hardest === undefined ? [] : [
+      `Some ${hardest.typical_tokens!.toPrecision(1)} tokens would tell ${label(hardest.a)} from ${label(hardest.b)} ` +
+      "by typical KL.",
+    ]),
+  ];
+}
+
+const STOPPED: Readonly<Record<Stopped, string>> = {
+  asked: "",
+  settled: " (enough to tell all settings apart)",
+  precise: " (enough for intervals as narrow as wanted)",
+  spent: " (all there are)",
+};

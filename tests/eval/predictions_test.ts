@@ -1,0 +1,87 @@
+import { predictSequence, ReferenceLogits, type SequencePredictions } from "../../src/eval/predictions.ts";
+import { openPredictions, runPredictions } from "../../src/eval/prediction_run.ts";
+import { summarizePredictions } from "../../src/eval/prediction_summary.ts";
+import type { RunCell, Store } from "../../src/eval/task.ts";
+import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
+import type { Session } from "../../src/session/session.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { TINY } from "./sides.ts";
+
+/** A session whose logits are made of the token and a number that tells one session from another. */
+function session(own: number, fed: number[] = []): Session {
+  const limits = { slots: 1, context: 9, maxTokens: 9, vocab: 3 };
+  const feed = ({ tokens }: { tokens: ArrayLike<number> }, onLogits: (position: number, row: Float32Array) => void) => {
+    fed.push(tokens.length);
+    Array.from(tokens).forEach((token, at) => onLogits(at, Float32Array.of(token, own * token, 1)));
+    return Promise.resolve();
+  };
+  return { limits, feed, reset: () => {}, close: () => Promise.resolve() } as unknown as Session;
+}
+
+const sequence = (index: number, ...tokens: number[]) => ({ index, tokens: Int32Array.from(tokens), replyFrom: 1 });
+
+Deno.test("ReferenceLogits computes again what memory does not hold, and gives the same", async () => {
+  for (const [most, passes] of [[1e9, 2], [0, 4]] as const) {
+    const fed: number[] = [];
+    await using reference = new ReferenceLogits(() => Promise.resolve(session(1, fed)), most);
+    const both = [sequence(0, 1, 2), sequence(1, 2, 0, 1)];
+    const run = async () => await Promise.all([...both].map((s) => predictSequence(reference, session(0.5), s)));
+    const [first, second] = [await run(), await run()];
+    assertEquals(second, first);
+    assertEquals(fed.length, passes);
+  }
+});
+
+Deno.test("predictions of replies and of prompts are summed up apart, and the next token is under both", async () => {
+  await using reference = new ReferenceLogits(() => Promise.resolve(session(1)));
+  const predicted = await predictSequence(reference, session(0.5), sequence(0, 1, 2, 0));
+  const { all, reply, prompt } = summarizePredictions([predicted]);
+  assertEquals([all.positions, prompt!.positions, reply!.positions], [3, 1, 2]);
+  assertEquals([all.predicted, prompt!.predicted, reply!.predicted], [2, 1, 1]);
+  assertEquals(all.kl.most, Math.max(...predicted.kl.map((x) => x!)));
+  assert(Math.abs(all.kl.mean.value * 3 - prompt!.kl.mean.value - 2 * reply!.kl.mean.value) < 1e-12);
+  // Position 0 of A: logits 1, 1, 1; the next token is 2.
+  assertEquals(Math.round(predicted.nllA[0]! * 1e6), Math.round(Math.log(3) * 1e6));
+  const change = Math.exp(-predicted.nllB[0]!) - Math.exp(-predicted.nllA[0]!);
+  assert(Math.abs(prompt!.next!.changeRms.value - Math.abs(change)) < 1e-12);
+  // One block bounds nothing.
+  assertEquals(all.kl.mean.high, Infinity);
+});
+
+Deno.test("runPredictions() goes on from its journals, to the same numbers", async () => {
+  using dir = new TemporaryDirectory();
+  const checkpoint = openCheckpoint(TINY), setting = planSetting({ checkpoint, ...DEFAULTS });
+  // The number of ranks tells the settings apart.
+  const cell = (key: string, tp: number) => ({ key, label: key, setting: { ...setting, tp } }) as unknown as RunCell;
+  const sequences = Array.from({ length: 40 }, (_, i) => sequence(i, i % 3, (i * 7) % 3, 1, i % 2));
+  const outcome = async (out: string, stopAfter = Infinity) => {
+    let left = stopAfter;
+    using journals = new DisposableStack();
+    return await runPredictions({
+      first: cell("first", 1),
+      others: [cell("a", 2), cell("b", 2)],
+      sequences,
+      amount: { precision: 1e-9 },
+      load: ({ tp }) => Promise.resolve(session(1 / tp)),
+      open: ({ key }): Store<SequencePredictions> => {
+        const journal = journals.use(openPredictions(`${out}/${key}.jsonl`, { key }));
+        return {
+          entries: journal.entries,
+          append: (entry) => {
+            if (left-- <= 0) throw new Error("killed");
+            journal.append(entry);
+          },
+        };
+      },
+      progress: () => ({ update: () => {}, [Symbol.dispose]: () => {} }),
+    });
+  };
+  Deno.mkdirSync(`${dir.path}/whole`);
+  Deno.mkdirSync(`${dir.path}/cut`);
+  const whole = await outcome(`${dir.path}/whole`);
+  assertEquals([whole.stopped, whole.settings[0]!.sequences.length], ["spent", 40]);
+  for (const after of [5, 20, 1]) await outcome(`${dir.path}/cut`, after).catch(() => {});
+  assertEquals(await outcome(`${dir.path}/cut`), whole);
+});

@@ -1,0 +1,69 @@
+import { groupings } from "../../src/eval/intervals.ts";
+import { rank } from "../../src/eval/ranking.ts";
+import { stopsAt } from "../../src/eval/prediction_run.ts";
+import { rankingResult, rankPredictions } from "../../src/eval/predictions_result.ts";
+import type { SequencePredictions } from "../../src/eval/predictions.ts";
+import { rankingText } from "../../src/eval/report/prediction_tables.ts";
+import { Random } from "../../src/session/random.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { population, sample, SMOOTH } from "./simulated.ts";
+
+/** Settings on the same simulated tokens: `near` differs from `same` by luck alone, `far` is three times as far. */
+function settings(count: number) {
+  const drawn = sample(population(400, { ...SMOOTH, own: 1.4 }), count, new Random(5n));
+  const of = (key: string, values: (s: (typeof drawn)[number]) => ArrayLike<number>) => ({
+    key,
+    sequences: drawn.map((s, index): SequencePredictions => {
+      const kl = Array.from(values(s));
+      return { index, replyFrom: 4, kl, agrees: "1".repeat(kl.length), nllA: [], nllB: [] };
+    }),
+  });
+  return [of("far", ({ b }) => b.map((x) => 3 * x)), of("near", ({ a }) => a), of("same", ({ b }) => b)];
+}
+
+Deno.test("rank() tells apart what differs, groups what does not, and says how many tokens would", () => {
+  const rankings = rankPredictions(settings(100));
+  for (const { order, groups, pairs } of [rankings.typical, rankings.mean]) {
+    assertEquals(order[2], "far");
+    assertEquals(groups, [order.slice(0, 2)]);
+    for (const { b, pHolm, tokensToSeparate } of pairs) assertEquals(pHolm < 0.05, b === "far", `${tokensToSeparate}`);
+    const tokens = pairs.map(({ tokensToSeparate }) => tokensToSeparate!);
+    assert(tokens[0]! > 10 * Math.max(tokens[1]!, tokens[2]!), `${tokens}`);
+  }
+  assertEquals(rankings.part, "reply");
+});
+
+Deno.test("rank() takes equal settings for a group that no number of tokens separates", () => {
+  const values = groupings([[1, 2, 3], [2, 1]]);
+  const { order, groups, pairs } = rank(["b", "a"].map((key) => ({ key, values })));
+  assertEquals([order, groups], [["b", "a"], [["b", "a"]]]);
+  assertEquals([pairs[0]!.pHolm, pairs[0]!.tokensToSeparate, pairs[0]!.difference.value], [1, null, 0]);
+});
+
+Deno.test("rank() puts what is not finite last", () => {
+  const of = (key: string, x: number) => ({ key, values: groupings([[x, 1], [1, x]]) });
+  assertEquals(rank([of("nan", NaN), of("big", 9), of("small", 2)]).order, ["small", "big", "nan"]);
+});
+
+Deno.test("the ranking is said in sentences, both orders, with what would be needed", () => {
+  const rankings = rankPredictions(settings(100));
+  const result = rankingResult(rankings, 7000);
+  const [order, typical, mean, needed] = rankingText(result, "spent", (key) => key.toUpperCase());
+  assertMatch(
+    order!,
+    /^From 7000 tokens of replies \(all there are\), the closest first: (NEAR < SAME|SAME < NEAR) < FAR\.$/,
+  );
+  assertMatch(typical!, /^By typical KL these cannot be told apart: (NEAR \| SAME|SAME \| NEAR)\.$/);
+  assertMatch(mean!, /^By mean KL these cannot be told apart/);
+  assertMatch(needed!, /^Some [\de+]+ tokens would tell (NEAR from SAME|SAME from NEAR) by typical KL\.$/);
+  const pair = result.pairs.find(({ b }) => b === "far")!;
+  assert(pair.typical_ratio.low! < 3 && 3 < pair.typical_ratio.high! && pair.mean_difference.low! > 0);
+});
+
+Deno.test("enough is known when all settings are told apart, or every mean is as precise as wanted", () => {
+  const [far, near, same] = settings(100);
+  assertEquals(stopsAt([far!, near!], 1e-9), "settled");
+  assertEquals(stopsAt([near!, same!], 1e-9), null);
+  assertEquals(stopsAt([near!, same!], 0.5), "precise");
+  assertEquals(stopsAt([near!], 1e-9), null);
+});
