@@ -51,9 +51,10 @@ Deno.test("--dry-run says bytes, memory and time, and writes nothing", async () 
     "calibrate ",
     "evaluate w_mxfp4",
     "evaluate fp8",
+    "predictions fp8",
     "layer by layer fp8",
   ]);
-  const [calibrate, four, eight, pair] = steps;
+  const [calibrate, four, eight, , pair] = steps;
   assertEquals(calibrate.tokens, { low: 16384, high: 16384 });
   // Prompts as they are, and 3 replies of at most 50 tokens.
   assert(four.tokens.high > 150 && four.tokens.high - four.tokens.low < 150 && four.tokens.low > 20);
