@@ -38,7 +38,7 @@ Deno.test("eval gsm8k solves held-out problems and says how sure that is", async
 });
 
 Deno.test("eval gsm8k runs a matrix, pairs its cells with the first and measures divergence", async () => {
-  const asked = dose(4, 12);
+  const asked = dose(3, 12);
   const args = ["gsm8k", "--data", HARDER, "--limit", `${asked}`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--tp", "1,2"];
   await evaluated(
     [...args, "--max-tokens", "150", "--divergence", `${dose(1, 2)}`],

@@ -61,6 +61,11 @@ export class HostMachine implements Machine {
     return new HostMachine(await hostLibrary());
   }
 
+  /** Whether there is a kernel of this name. */
+  has(entry: string): boolean {
+    return this.#library.symbols.mx_host_kernel(new TextEncoder().encode(`${entry}\0`)) !== null;
+  }
+
   run(jobs: readonly Job[]): Promise<void> {
     for (const job of jobs) this.#launch(job);
     return Promise.resolve();

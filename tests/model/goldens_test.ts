@@ -12,31 +12,15 @@ import { argmaxAgreement, argmaxRows, logitsOf, maxDifference, openTiny, rmsDist
 
 const goldens = readGolden("logits.safetensors");
 const backends: BackendName[] = ["emulate", "reference"];
+const DTYPES = ["f32", "bf16"] as const;
 /**
- * What the scalar backend, which takes a minute for it, computes only in `deno task test:soak`: the longer cases
- * (schemes_test.ts has it compute one of them), and the end of the reply.
+ * The scalar backend, which takes a minute for the whole, computes outside a soak only how the reply in f32 begins:
+ * tests/cli has it compute logits and the reply in bf16, and schemes_test.ts one of the longer cases.
  */
 const whole = (backend: BackendName) => backend === "emulate" || SOAK;
 
 for (const backend of backends) {
-  Deno.test(`${backend} in float32 computes Hugging Face's logits within 1e-3`, async () => {
-    const session = await openTiny({ backend, dtype: "f32" });
-    try {
-      for (const name of ["one_turn", ...whole(backend) ? ["two_turns", "long"] : []]) {
-        const golden = floats(goldens, `${name}.w_mxfp4`);
-        const ids = integers(goldens, `${name}.ids`);
-        const { vocab } = session.limits;
-        const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
-        const most = maxDifference(logits, golden);
-        assert(most <= 1e-3, `${name}: max |difference| is ${most}`);
-        assertEquals(argmaxRows(logits, vocab), argmaxRows(golden, vocab), name);
-      }
-    } finally {
-      await session.close();
-    }
-  });
-
-  for (const dtype of ["f32", "bf16"] as const) {
+  for (const dtype of whole(backend) ? DTYPES : DTYPES.slice(0, 1)) {
     Deno.test(`${backend} in ${dtype} generates Hugging Face's greedy reply token for token`, async () => {
       const session = await openTiny({ backend, dtype });
       try {
@@ -59,6 +43,24 @@ for (const backend of backends) {
   }
 
   if (!whole(backend)) continue;
+
+  Deno.test(`${backend} in float32 computes Hugging Face's logits within 1e-3`, async () => {
+    const session = await openTiny({ backend, dtype: "f32" });
+    try {
+      for (const name of ["one_turn", "two_turns", "long"]) {
+        const golden = floats(goldens, `${name}.w_mxfp4`);
+        const ids = integers(goldens, `${name}.ids`);
+        const { vocab } = session.limits;
+        const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
+        const most = maxDifference(logits, golden);
+        assert(most <= 1e-3, `${name}: max |difference| is ${most}`);
+        assertEquals(argmaxRows(logits, vocab), argmaxRows(golden, vocab), name);
+      }
+    } finally {
+      await session.close();
+    }
+  });
+
   Deno.test(`${backend} in bf16 is as near to float32 as Hugging Face's bf16`, async () => {
     const session = await openTiny({ backend, dtype: "bf16" });
     try {
