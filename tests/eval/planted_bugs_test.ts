@@ -1,16 +1,22 @@
 /**
- * Defects planted in a copy of the model: `compare` must name the layer and the operation of each, and nothing else.
+ * Defects planted in a copy of the model: `compare` must name the layer and the operation of each, and nothing else,
+ * and its page must show them first.
  */
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { LayerTree, LinearSource, VectorSource } from "../../src/checkpoint/source.ts";
-import type { Side } from "../../src/eval/comparison.ts";
+import type { Divergence, Side } from "../../src/eval/comparison.ts";
+import { toResult } from "../../src/eval/divergence_result.ts";
+import { compareAnswer } from "../../src/eval/report/compare_page.ts";
+import { CompareResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
 import { operationName } from "../../src/eval/summary.ts";
 import type { SessionOptions } from "../session/open_session.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { InputError } from "../../src/errors.ts";
-import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { BrokenCheckpoint } from "../cli/broken.ts";
 import { dose, SOAK } from "../soak.ts";
+import { readPage } from "./dom.ts";
+import { COST, settingResult } from "./results.ts";
 import { compared as comparedOn, openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 /** A defect in a file of the checkpoint. */
@@ -129,16 +135,38 @@ for (const [i, { name, plant, suspects, hint, tokens }] of IN_FILES.entries()) {
     plant(broken);
     // Outside a soak by turns.
     for (const dtype of SOAK ? DTYPES : [DTYPES[i % 2]!]) {
-      const { suspects: found } = await compared(
+      const divergence = await compared(
         openSide(openCheckpoint(TINY), { dtype }),
         openSide(openCheckpoint(broken.dir), { dtype }),
         tokens,
       );
+      const { suspects: found } = divergence;
       assertEquals(found.map(operationName), suspects, dtype);
+      assertFirstScreen(divergence, suspects);
       if (hint) assert(found[0]!.hints.some((h) => hint.test(h)), found[0]!.hints.join("; "));
       assert(found.every((s) => s.evidence === "own"));
     }
   });
+}
+
+/** The page of a comparison shows every suspect, and the sentence of its first, before anything is scrolled. */
+function assertFirstScreen(divergence: Divergence, suspects: readonly string[]): void {
+  const setting = settingResult("w_mxfp4"), cost = COST;
+  const html = compareAnswer(
+    CompareResults.parse({
+      schema: "mxoss.compare",
+      version: SCHEMA_VERSION,
+      mxoss: "1.2.3",
+      protocol: { a: setting, b: setting, text: { name: "t", sha256: "t", tokens: 210, sequence_length: 210 } },
+      cost: { a: cost, b: cost },
+      bandwidth: null,
+      divergence: { ...toResult(divergence), projections: [] },
+    }),
+  );
+  const { texts } = readPage(html);
+  const [sentence] = texts("#first > .note.bad");
+  assertStringIncludes(sentence!, suspects[0]!);
+  assertEquals(texts("#first tbody tr > td:first-child"), [...suspects]);
 }
 
 Deno.test("compare names the operation and the tensor where a NaN in the logits of a side began", async () => {
@@ -186,7 +214,9 @@ const calibrated = (layer: number, gemm: "gateUp" | "down") =>
 
 Deno.test("compare names a static scale that was halved, between equal schemes", async () => {
   const halved = withFp8((l, gemm) => calibrated(l, gemm) / (l === 2 && gemm === "gateUp" ? 2 : 1));
-  const { suspects, tensors } = await compared(openSide(withFp8(calibrated)), openSide(halved));
+  const divergence = await compared(openSide(withFp8(calibrated)), openSide(halved));
+  const { suspects, tensors } = divergence;
+  assertFirstScreen(divergence, ["layer 2 experts.gate_up_proj"]);
   assertEquals(suspects.map(operationName), ["layer 2 experts.gate_up_proj"]);
   assert(suspects[0]!.hints.some((h) => h === "experts.gate_up_proj.input: scale 0.01011 under A, 0.005057 under B"));
   const { a, b } = tensors.find((t) => t.layer === 2 && t.name === "experts.gate_up_proj.input")!;
@@ -203,7 +233,8 @@ Deno.test("compare suspects nothing where each expert has its own static scale o
 
 Deno.test("compare names a static scale that is far too small, against a scheme that does not quantize", async () => {
   const halved = withFp8((l, gemm) => calibrated(l, gemm) / (l === 2 && gemm === "gateUp" ? 4 : 1));
-  const { suspects } = await compared(openSide(), openSide(halved));
+  const divergence = await compared(openSide(), openSide(halved)), { suspects } = divergence;
+  assertFirstScreen(divergence, ["layer 2 experts.gate_up_proj"]);
   assertEquals(suspects.map(operationName), ["layer 2 experts.gate_up_proj"]);
   assert(suspects[0]!.hints.some((h) => /B clips/.test(h)), suspects[0]!.hints.join("; "));
 });
@@ -214,7 +245,9 @@ Deno.test("compare names a KV scale that is missing", async () => {
   const one = all.map((s, l) => l === 3 ? { k: 1, v: 1 } : s);
   const fp8: Partial<SessionOptions> = { kvCacheDtype: "fp8" };
   const same = (layer: LayerTree<LinearSource, VectorSource>) => layer;
-  const { suspects } = await compared(openSide(changed(same, all), fp8), openSide(changed(same, one), fp8));
+  const divergence = await compared(openSide(changed(same, all), fp8), openSide(changed(same, one), fp8));
+  const { suspects } = divergence;
+  assertFirstScreen(divergence, ["layer 3 attention"]);
   assertEquals(suspects.map(operationName), ["layer 3 attention"]);
   assert(suspects[0]!.hints.includes("cache.key: scale 0.03000 under A, 1.000 under B"), suspects[0]!.hints.join("; "));
 });

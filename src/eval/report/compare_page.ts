@@ -3,14 +3,15 @@ import { operationName, residualOperation } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
 import type { CellName } from "../matrix.ts";
 import { arrange } from "./arrangement.ts";
-import { comparedCosts, costNotes, costTable } from "./cost_tables.ts";
+import { comparedCosts, costNotes, costTable, sizeText } from "./cost_tables.ts";
 import { errorTiles, residualPlot } from "./error_plots.ts";
 import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
-import { card, escape, folded, page, remark, section, settings, tableHtml, tiles } from "./html.ts";
+import { card, escape, firstScreen, folded, page, remark, section, settings, tableHtml, tiles } from "./html.ts";
 import { measured, measuredShare, percent, perplexityText, small } from "./numbers.ts";
 import { errorText } from "./prediction_tables.ts";
+import { conclusion, sourceText } from "./ranked.ts";
 import { protocolSection } from "./protocol_section.ts";
 import { PAGE } from "./table.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "./where_from.ts";
@@ -24,41 +25,16 @@ export async function compareReport(results: CompareResults): Promise<string> {
   const { divergence: d, protocol: { a, b, text } } = results;
   const named = [{ label: "B", predictions: d.logits, divergence: d }];
   const comparisons = { named, ...arrange([{ label: "B" }], [UNNAMED]) };
-  const { logits: { all }, first_above_alarm: first } = d;
-  const { sequence, position } = all.kl.max_at;
-  const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;
   const costs = comparedCosts(results);
   const own = d.operations.some((o) => o.own !== null);
   return page(`A against B: ${text.name}`, [
-    `<h1>What changes from A to B</h1>`,
-    `<p class="soft">Both computed ${d.tokens} tokens of ${escape(text.name)}, each given the same tokens before.</p>`,
-    card(differences(a, b)),
-    tiles([
-      [measured(all.kl.mean), "mean KL, nats"],
-      [measured(all.kl.log_mean), "typical KL, nats"],
-      [small(all.kl.max), `largest KL, at ${at}`],
-      [measuredShare(all.same_top), "same likeliest token"],
-      [
-        `${perplexityText(all.next?.perplexity_a ?? null)} → ${perplexityText(all.next?.perplexity_b ?? null)}`,
-        "perplexity",
-      ],
-      [errorText(residualOperation(d)?.total), "residual error"],
-      [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router flips"],
-    ]),
-    remark(
-      first === null
-        ? `No operation's error exceeds the alarm line of ${d.alarm}.`
-        : `The first operation above the alarm line of ${d.alarm} is ${operationName(first)}, with ${
-          small(first.relative_error)
-        }.`,
-    ),
-    suspectList(named),
+    compareAnswer(results),
     ...(own
       ? [section(
         "Where error comes from",
         "Relative error of each operation by itself: it was given equal inputs on both sides, so nothing that came " +
           "before it counts. A change of number formats shows where the format is, and so does a defect.",
-        card(errorTiles(artist, d, "own")),
+        card(errorTiles(d, "own")),
       )]
       : []),
     section(
@@ -68,15 +44,9 @@ export async function compareReport(results: CompareResults): Promise<string> {
       folded(`All ${d.projections.length} linears`, tableHtml(projectionTable(d, PAGE))),
     ),
     section(
-      "Cost",
-      ["Bytes of the weights, and the bytes that one token reads of them.", ...costNotes(costs, results.bandwidth)]
-        .join(" "),
-      card(tableHtml(costTable(costs, results.bandwidth, PAGE))),
-    ),
-    section(
       "How it adds up",
       "Relative error of each operation with everything that came before it.",
-      card(errorTiles(artist, d, "total")),
+      card(errorTiles(d, "total")),
       card(
         residualPlot(artist, comparisons, d.alarm),
         "Error of the residual stream",
@@ -102,8 +72,51 @@ export async function compareReport(results: CompareResults): Promise<string> {
       tensorCard(d),
     ),
     operationFold(d),
+    section(
+      "Cost",
+      ["Bytes of the weights, and the bytes that one token reads of them.", ...costNotes(costs, results.bandwidth)]
+        .join(" "),
+      card(tableHtml(costTable(costs, results.bandwidth, PAGE))),
+    ),
     protocolSection(results.mxoss, { text }, [{ label: "A", protocol: a }, { label: "B", protocol: b }]),
   ]);
+}
+
+/** What a comparison has found, as its page shows it first. */
+export function compareAnswer({ divergence: d, protocol: { a, b, text }, cost }: CompareResults): string {
+  const { logits: { all }, first_above_alarm: first } = d;
+  const { sequence, position } = all.kl.max_at;
+  const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;
+  const setting = { key: "b", label: "B", cost: cost.b, predictions: d.logits, divergence: d };
+  const found = conclusion({ key: "a", label: "A", cost: cost.a }, [setting], null);
+  return firstScreen(
+    `<h1>What changes from A to B</h1>`,
+    `<p class="soft">Both computed ${d.tokens} tokens of ${escape(text.name)}, each given the same tokens before.</p>`,
+    remark(found.text, found.kind),
+    ...(d.suspects.length === 0 ? [] : [suspectList([{ label: "B", divergence: d }])]),
+    card(differences(a, b)),
+    tiles([
+      [measured(all.kl.mean), "mean KL, nats"],
+      [measured(all.kl.log_mean), "typical KL, nats"],
+      [small(all.kl.max), `largest KL, at ${at}`],
+      [measuredShare(all.same_top), "same likeliest token"],
+      [
+        `${perplexityText(all.next?.perplexity_a ?? null)} → ${perplexityText(all.next?.perplexity_b ?? null)}`,
+        "perplexity",
+      ],
+      [errorText(residualOperation(d)?.total), "residual error"],
+      [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router flips"],
+      [`${sizeText(cost.a.weight_bytes)} → ${sizeText(cost.b.weight_bytes)}`, "weights"],
+      [sourceText(d), "where most of it comes from"],
+    ]),
+    remark(
+      first === null
+        ? `No operation's error exceeds the alarm line of ${d.alarm}.`
+        : `The first operation above the alarm line of ${d.alarm} is ${operationName(first)}, with ${
+          small(first.relative_error)
+        }.`,
+    ),
+  );
 }
 
 /** The settings that are not the same on both sides. */

@@ -1,12 +1,14 @@
 /** Sections about comparisons, for all reports. */
 import type { DivergenceResult } from "../results_schema.ts";
-import { ownErrorPlot, residualPlot } from "./error_plots.ts";
+import { errorTiles, ownErrorTable, residualPlot } from "./error_plots.ts";
 import type { Comparisons, NamedDivergence } from "./plot_parts.ts";
 import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";
-import { costPlot } from "./cost_plot.ts";
+import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
-import { predictionTable } from "./prediction_tables.ts";
+import { predictionTable, ranked } from "./prediction_tables.ts";
+import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
+import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
 import { card, folded, remark, section, tableHtml } from "./html.ts";
 import { perplexityText } from "./numbers.ts";
@@ -14,43 +16,100 @@ import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
 import { sourceTable } from "./where_from.ts";
 
-/** Where an evaluation shows what each setting does, layer by layer and position by position. */
-export function layerByLayer(artist: Artist, comparisons: Comparisons): string[] {
-  const { named, lines } = comparisons;
-  const panels = lines.columns.length * lines.rows.length > 1;
+/** Comparisons of an evaluation with its first setting, by the settings' names, the closest first. */
+export function rankedSettings(
+  { cells, divergences, ranking }: Pick<CostedResults, "cells" | "divergences"> & {
+    readonly ranking: RankingResult | null;
+  },
+): RankedSetting[] {
+  const cellOf = new Map(cells.map((cell) => [cell.key, cell]));
+  return ranked(divergences, ranking).map(({ key, predictions, divergence }) => {
+    const { label, cost } = cellOf.get(key)!;
+    return { key, label, cost, predictions, divergence };
+  });
+}
+
+/** What an evaluation has found: a sentence, what is suspect, the settings in order, and KL against bytes. */
+export function answer(
+  artist: Artist,
+  results: CostedResults & { readonly ranking: RankingResult | null },
+  settings: readonly RankedSetting[],
+): string[] {
+  const [reference] = results.cells, { text, kind } = conclusion(reference!, settings, results.ranking);
+  const inOrder = new Map([reference!, ...settings].map(({ key }, place) => [key, place]));
+  const costed = costedSettings({
+    ...results,
+    cells: results.cells.filter(({ key }) => inOrder.has(key)).toSorted((a, b) =>
+      inOrder.get(a.key)! - inOrder.get(b.key)!
+    ),
+  });
+  const suspicious = settings.some(({ divergence }) => divergence.suspects.length > 0);
   return [
-    card(distancePlot(artist, comparisons), "KL divergence of the predictions"),
-    divergenceCard(named),
-    card(tableHtml(sourceTable(named, PAGE)), "Where most is lost"),
-    suspectList(named),
+    remark(text, kind),
+    ...(suspicious ? [suspectList(settings)] : []),
     card(
-      residualPlot(artist, comparisons, named[0]!.divergence.alarm),
-      "Error of the residual stream, layer by layer",
-      "With everything that came before; where there is none, nothing is drawn." +
-        (panels ? " Colours are schemes, panels are what else differs." : "") +
-        ` The dashed red line is the alarm line, ${named[0]!.divergence.alarm}.`,
+      tableHtml(rankedTable(reference!, settings, results.ranking), "stack") +
+        `<p class="soft">Where its error comes from: in brackets the part of the squares of all own errors. Not ` +
+        "separable: a paired test on the same tokens, corrected for all pairs, finds no difference of typical KL.</p>",
     ),
     card(
-      ownErrorPlot(artist, comparisons),
-      "Own error of operations, layer by layer",
-      "Relative error of one operation on equal inputs. Operations that have none anywhere are left out.",
+      `<div class="wide">${costPlot(artist, costed, WIDE)}</div>` +
+        `<div class="narrow">${costPlot(artist, costed, NARROW)}</div>`,
+      "KL divergence against bytes",
+      `The dashed line joins the settings that no other one beats in both; ${
+        reference!.label
+      }, from which the others ` +
+        "are measured, stands on the lower edge. Bars are 95% intervals.",
     ),
-    card(klPlot(artist, comparisons), "KL divergence, position by position", klNote(named)),
   ];
 }
 
-/** What settings cost, beside how far they are from the first. */
-export function costSection(artist: Artist, results: CostedResults): string {
-  const settings = costedSettings(results), { bandwidth, divergences } = results;
+/** Where an evaluation shows what each setting does, layer by layer and position by position. */
+export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
+  const { named, lines } = comparisons;
+  const panels = lines.columns.length * lines.rows.length > 1;
+  const [{ divergence }] = named as [NamedDivergence];
+  return [
+    card(
+      ownErrorTable(comparisons),
+      "Own error of operations",
+      "Relative error of one operation on equal inputs, the largest of all layers. Operations that have none " +
+        "anywhere are left out.",
+    ),
+    ...(named.some(({ divergence: { suspects } }) => suspects.length > 0) ? [] : [suspectList(named)]),
+    card(tableHtml(sourceTable(named, PAGE)), "Where most is lost"),
+    ...named.map(({ label, divergence }) => folded(`${label}, layer by layer`, errorTiles(divergence, "own"))),
+    card(
+      residualPlot(artist, comparisons, divergence.alarm),
+      "Error of the residual stream, layer by layer",
+      "With everything that came before; where there is none, nothing is drawn." +
+        (panels ? " Colours are schemes, panels are what else differs." : "") +
+        ` The dashed red line is the alarm line, ${divergence.alarm}.`,
+    ),
+    card(tableHtml(divergenceTable(named))),
+  ];
+}
+
+/** How far predictions are apart, in all numbers that there are. */
+export function predictionSection(artist: Artist, comparisons: Comparisons): string {
+  const { named } = comparisons;
+  const perplexity = perplexityText(named[0]!.predictions.all.next?.perplexity_a ?? null, "not finite");
+  return section(
+    "Predictions",
+    "KL divergence of next-token probabilities from the first setting's: typical is e to the mean logarithm, which " +
+      `no single token decides. The first setting's perplexity is ${perplexity}.`,
+    card(tableHtml(predictionTable(named))),
+    card(distancePlot(artist, comparisons), "Mean and largest"),
+    card(klPlot(artist, comparisons), "Position by position", klNote(named)),
+  );
+}
+
+/** What settings cost; how far they are from the first is told by {@linkcode answer}. */
+export function costSection(results: CostedResults): string {
+  const settings = costedSettings(results), { bandwidth } = results;
   return section(
     "Cost",
     ["Bytes of the weights, and the bytes that one token reads of them.", ...costNotes(settings, bandwidth)].join(" "),
-    ...(divergences.length === 0 ? [] : [card(
-      costPlot(artist, settings),
-      "KL divergence against bytes",
-      `The dashed line joins the settings that no other one beats in both; ${settings[0]!.label}, from which the ` +
-        "others are measured, stands on the lower edge. Bars are 95% intervals.",
-    )]),
     card(tableHtml(costTable(settings, bandwidth, PAGE))),
   );
 }
@@ -59,18 +118,11 @@ export function costSection(artist: Artist, results: CostedResults): string {
 export function klNote(named: readonly NamedDivergence[]): string {
   const step = positionsPerDot(named);
   return (step === 1 ? "One dot for each position." : `One dot for ${step} positions: the largest KL of them.`) +
-    " What is below 1e-10 lies on the lower edge; the dashed line is the mean.";
-}
-
-/** One line per comparison. */
-function divergenceCard(named: readonly NamedDivergence[]): string {
-  const perplexity = perplexityText(named[0]!.predictions.all.next?.perplexity_a ?? null, "not finite");
-  return card(tableHtml(predictionTable(named)), "", `The first setting's perplexity is ${perplexity}.`) +
-    card(tableHtml(divergenceTable(named)));
+    " What is below the axis lies on its lower edge; the dashed line is the mean.";
 }
 
 /** What was found to be suspect. */
-export function suspectList(named: readonly NamedDivergence[]): string {
+export function suspectList(named: readonly Pick<NamedDivergence, "label" | "divergence">[]): string {
   const table = suspectTable(named);
   if (table === null) {
     return remark("No operation's own error is larger than the number formats of the settings explain.", "good");

@@ -42,7 +42,7 @@ export function divergenceTable(named: readonly NamedDivergence[]): Table {
 }
 
 /** What was found to be suspect, on a page; null where nothing was. */
-export function suspectTable(named: readonly NamedDivergence[]): Table | null {
+export function suspectTable(named: readonly Pick<NamedDivergence, "label" | "divergence">[]): Table | null {
   const rows = named.flatMap(({ label, divergence }) => divergence.suspects.map((suspect) => ({ label, ...suspect })));
   if (rows.length === 0) return null;
   type Row = (typeof rows)[number];

@@ -3,73 +3,9 @@ import { OPERATIONS } from "../../model/operations.ts";
 import type { DivergenceResult } from "../results_schema.ts";
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
-import { errorText, exponent } from "./numbers.ts";
-import {
-  type Comparisons,
-  decades,
-  EMPTY,
-  HALO,
-  labelRoom,
-  layersOf,
-  layerTicks,
-  ROW_NAMES,
-  spread,
-  WIDTH,
-} from "./plot_parts.ts";
-
-/** Upper ends of the steps that tiles are coloured by, and the names of the steps. */
-const STEPS = [1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3] as const;
-const STEP_NAMES = ["0", ...STEPS.map((step) => `< ${step < 1e-2 ? exponent(step) : step}`), "≥ 0.3"];
-/** Colours of the steps, with their legend. */
-const STEP_SCALE = {
-  type: "ordinal",
-  domain: STEP_NAMES,
-  range: STEP_NAMES.map((_, i) => `var(--d${i})`),
-  legend: true,
-} as const;
-
-function stepOf(error: number | null): string {
-  if (error === 0) return STEP_NAMES[0]!;
-  const index = STEPS.findIndex((step) => (error ?? Infinity) < step);
-  return index < 0 ? STEP_NAMES.at(-1)! : STEP_NAMES[index + 1]!;
-}
-
-/** Own errors below this are rounding of the comparison itself. */
-const LEAST_ERROR = 1e-9;
-
-/** Error of every operation of every layer, as tiles; `kind` says which error. */
-export function errorTiles({ Plot, draw }: Artist, { operations }: DivergenceResult, kind: "own" | "total"): string {
-  const tiles = operations.flatMap((o) => {
-    const error = kind === "own" ? o.own : o.total;
-    if (error === null) return [];
-    return [{
-      layer: o.layer,
-      operation: o.operation,
-      step: stepOf(error.relative_error),
-      title: `${o.operation}, layer ${o.layer}: ${errorText(error.relative_error)}`,
-    }];
-  });
-  const layers = [...new Set(operations.map((o) => o.layer))].sort((a, b) => a - b);
-  const last = Math.max(...layers);
-  return draw({
-    width: Math.min(WIDTH, 190 + 62 * layers.length),
-    height: 30 + 19 * OPERATIONS.length + 30,
-    marginLeft: 150,
-    x: {
-      type: "band",
-      domain: layers,
-      label: "layer",
-      tickFormat: (layer: number) => layer < 0 ? "before" : layer === last ? "after" : String(layer),
-      tickSize: 0,
-      padding: 0.06,
-    },
-    y: { type: "band", domain: OPERATIONS.map(({ name }) => name), label: null, tickSize: 0, padding: 0.1 },
-    color: STEP_SCALE,
-    marks: [
-      Plot.cell(tiles, { x: "layer", y: "operation", fill: "step", stroke: "var(--line)", title: "title", rx: 2 }),
-    ],
-  });
-}
+import { heatTable, type HeatValue } from "./heat.ts";
+import { errorText } from "./numbers.ts";
+import { type Comparisons, decades, EMPTY, HALO, layerTicks, ROW_NAMES, WIDTH } from "./plot_parts.ts";
 
 /** Error of the residual stream after each layer, one line per comparison. */
 export function residualPlot({ Plot, draw }: Artist, { named, lines }: Comparisons, alarm: number): string {
@@ -121,42 +57,61 @@ export function residualPlot({ Plot, draw }: Artist, { named, lines }: Compariso
   });
 }
 
+/** Own errors below this are rounding of the comparison itself. */
+const LEAST_ERROR = 1e-9;
+
+type Operation = DivergenceResult["operations"][number];
+
+/** The error that a table shows; undefined where there is none. */
+function errorOf({ own, total }: Operation, kind: "own" | "total"): HeatValue {
+  return kind === "total" ? total.relative_error : own?.relative_error;
+}
+
+/** Whether there is something to see of an error. */
+const shows = (error: HeatValue) => error === null || (error ?? 0) >= LEAST_ERROR;
+
+/** In the order of the pass. */
+const NAMES = ["embed", ...OPERATIONS.map(({ name }) => name).filter((name) => name !== "embed")];
+
 /**
- * Own error of the operations that have any, as tiles: one row per comparison, one panel per operation, layer by layer.
+ * Error of every operation of every layer, a row for each operation that has any; `kind` says which error. The
+ * embedding and the head stand before and after the layers.
  */
-export function ownErrorPlot({ Plot, draw }: Artist, { named }: Comparisons): string {
-  const tiles = named.flatMap(({ label, divergence }) =>
-    divergence.operations.filter((o) => o.own !== null)
-      .map(({ layer, operation, own }) => ({ label, layer, operation, error: own!.relative_error }))
-  );
-  if (tiles.length === 0) return `<p class="soft">Not known: each side runs on several ranks.</p>`;
-  const operations = [...OPERATIONS, "lm_head"].filter((name) =>
-    tiles.some(({ operation, error }) => operation === name && !(error !== null && error < LEAST_ERROR))
-  );
-  if (operations.length === 0) return EMPTY;
-  const shown = tiles.filter(({ operation }) => operations.includes(operation));
-  const labels = named.map(({ label }) => label);
+export function errorTiles({ operations }: DivergenceResult, kind: "own" | "total"): string {
+  const known = operations.filter((o) => errorOf(o, kind) !== undefined);
+  const names = NAMES.filter((name) => known.some((o) => o.operation === name && shows(errorOf(o, kind))));
+  if (names.length === 0) return EMPTY;
+  const shown = known.filter(({ operation }) => (names as string[]).includes(operation));
   const layers = [...new Set(shown.map(({ layer }) => layer))].sort((a, b) => a - b);
-  const inside = layersOf(named);
-  return draw({
-    width: WIDTH,
-    height: 80 + 18 * labels.length,
-    marginLeft: labelRoom(labels),
-    marginTop: 40,
-    fx: { domain: operations, label: null, padding: 0.06 },
-    // The embedding and the head stand before and after the layers, without a number.
-    x: { type: "band", domain: layers, label: "layer", tickSize: 0, padding: 0.04, ticks: spread(inside, 4) },
-    y: { type: "band", domain: labels, label: null, tickSize: 0, padding: 0.12 },
-    color: STEP_SCALE,
-    marks: [
-      Plot.cell(shown, {
-        x: "layer",
-        y: "label",
-        fx: "operation",
-        fill: (t) => stepOf(t.error),
-        stroke: "var(--line)",
-        title: (t) => `${t.label}: ${t.operation}, layer ${t.layer}: ${errorText(t.error)}`,
+  const last = Math.max(...operations.map(({ layer }) => layer));
+  return heatTable({
+    what: "layer",
+    columns: layers.map((layer) => layer < 0 ? "before" : layer === last ? "after" : `${layer}`),
+    rows: names.map((name) => ({
+      name,
+      values: layers.map((layer) => {
+        const found = shown.find((o) => o.operation === name && o.layer === layer);
+        return found === undefined ? undefined : errorOf(found, kind);
       }),
-    ],
+    })),
+  });
+}
+
+/** Own error of the operations that have any: a row for each setting, the largest of all layers. */
+export function ownErrorTable({ named }: Pick<Comparisons, "named">): string {
+  if (named.every(({ divergence: { operations } }) => operations.every(({ own }) => own === null))) {
+    return `<p class="soft">Not known: each side runs on several ranks.</p>`;
+  }
+  const worst = ({ operations }: DivergenceResult, name: string): HeatValue => {
+    const errors = operations.filter((o) => o.operation === name && o.own !== null).map((o) => o.own!.relative_error);
+    if (errors.length === 0) return undefined;
+    return errors.includes(null) ? null : Math.max(...errors.map((error) => error!));
+  };
+  const names = NAMES.filter((name) => named.some(({ divergence }) => shows(worst(divergence, name))));
+  if (names.length === 0) return EMPTY;
+  return heatTable({
+    what: "setting",
+    columns: names,
+    rows: named.map(({ label, divergence }) => ({ name: label, values: names.map((name) => worst(divergence, name)) })),
   });
 }

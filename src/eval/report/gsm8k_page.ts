@@ -1,13 +1,14 @@
 /** The report of an evaluation of word problems. */
 import type { CellName } from "../matrix.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
-import { arrange } from "./arrangement.ts";
-import { costSection, layerByLayer } from "./divergence_sections.ts";
-import { openArtist } from "./draw.ts";
+import { arrange, type Arrangements } from "./arrangement.ts";
+import { answer, costSection, predictionSection, rankedSettings, whereFrom } from "./divergence_sections.ts";
+import { type Artist, openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
-import { card, escape, page, plottedTable, remark, section } from "./html.ts";
+import { card, escape, firstScreen, page, plottedTable, remark, section } from "./html.ts";
 import { CHOOSING, observedSpread } from "../summary.ts";
 import { accuracyTable, pairTable } from "./accuracy_tables.ts";
+import { percent } from "./numbers.ts";
 import { PAGE } from "./table.ts";
 import { protocolSection } from "./protocol_section.ts";
 
@@ -19,38 +20,19 @@ import { protocolSection } from "./protocol_section.ts";
 export async function gsm8kReport(results: Gsm8kResults, names: readonly CellName[]): Promise<string> {
   const artist = await openArtist();
   const arranged = arrange(results.cells, names);
-  const { cells, comparisons, divergences, protocol } = results;
-  const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, ...found }) => ({ label: label(key), ...found }));
-  const first = cells[0]!.label;
-  return page(`Accuracy on ${protocol.data.name}`, [
-    `<h1>Accuracy on ${escape(protocol.data.name)}</h1>`,
-    `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} ` +
-    "examples, greedy. Intervals are 95% intervals.</p>",
-    remark([CHOOSING, ...observedSpread(results)].join(" ")),
-    section(
-      "Accuracy",
-      "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.",
-      card(accuracyPlot(artist, results, arranged)),
-      plottedTable(accuracyTable(results, PAGE)),
+  const { cells, protocol } = results;
+  const settings = rankedSettings(results), first = cells[0]!.label;
+  const named = settings, compared = { named, ...arranged };
+  return page(`${protocol.data.name} under ${cells.length} setting${cells.length === 1 ? "" : "s"}`, [
+    firstScreen(
+      `<h1>${escape(protocol.data.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
+      `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} ` +
+        "examples, greedy. Intervals are 95% intervals.</p>",
+      ...(named.length === 0 ? [] : answer(artist, results, settings)),
     ),
-    ...(comparisons.length === 0 ? [] : [
-      section(
-        `Against ${first}`,
-        "The same problems under two settings (flexible-extract). The grey band holds true differences that so many " +
-          "problems would miss more often than one time in five.",
-        card(differencePlot(artist, results, arranged)),
-        plottedTable(pairTable(results, PAGE)),
-        card(
-          outcomePlot(artist, results, arranged),
-          "What became of each problem",
-          `gained: solved by this setting and not by ${first}; lost: the other way round.`,
-        ),
-      ),
-    ]),
     ...(named.length === 0 ? [] : [
       section(
-        "What accuracy does not show",
+        "Where error comes from",
         `Every setting computed the prompts of the first ${
           named[0]!.divergence.sequences
         } problems with the replies of ${first}, ` +
@@ -58,16 +40,54 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
             named[0]!.divergence.tokens
           } tokens, and was compared with it operation by operation: residual error is that of what ` +
           "leaves the last layer, own error that of one operation on equal inputs.",
-        ...layerByLayer(artist, { named, ...arranged }),
+        ...whereFrom(artist, compared),
+      ),
+      predictionSection(artist, compared),
+    ]),
+    accuracySection(artist, results, arranged),
+    costSection(results),
+    protocolSection(results.mxoss, protocol, cells),
+  ]);
+}
+
+/** p-value below which accuracy has changed by more than noise. */
+const NOISE = 0.05;
+
+/** Accuracy; on demand where settings were compared and none is better or worse than the first. */
+function accuracySection(artist: Artist, results: Gsm8kResults, arranged: Arrangements): string {
+  const { cells, comparisons } = results, first = cells[0]!.label;
+  const changed = comparisons.some(({ pairs }) => pairs.some(({ p_holm }) => p_holm < NOISE));
+  const parts = [
+    remark([CHOOSING, ...observedSpread(results)].join(" ")),
+    card(accuracyPlot(artist, results, arranged)),
+    plottedTable(accuracyTable(results, PAGE)),
+    ...(comparisons.length === 0 ? [] : [
+      card(
+        differencePlot(artist, results, arranged),
+        `Against ${first}`,
+        "The same problems under two settings (flexible-extract). The grey band holds true differences that so many " +
+          "problems would miss more often than one time in five.",
+      ),
+      plottedTable(pairTable(results, PAGE)),
+      card(
+        outcomePlot(artist, results, arranged),
+        "What became of each problem",
+        `gained: solved by this setting and not by ${first}; lost: the other way round.`,
       ),
     ]),
-    costSection(artist, results),
-    section(
+    ...(cells.every(({ reliability }) => reliability.length === 0) ? [] : [card(
+      reliabilityPlot(artist, results, arranged),
       "Reliability",
       "Problems in bins of equal size by the probability that the model gave its own whole reply, and how many of " +
         "each bin are right. On the dashed line a model is right as often as it is sure.",
-      card(reliabilityPlot(artist, results, arranged)),
-    ),
-    protocolSection(results.mxoss, protocol, cells),
-  ]);
+    )]),
+  ];
+  const about = "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.";
+  if (changed || comparisons.length === 0) return section("Accuracy", about, ...parts);
+  const shares = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
+  const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
+  const summary = `No setting differs from ${first} by more than noise: ${
+    low === high ? low : `${low} to ${high}`
+  } solved`;
+  return section("Accuracy", about, `<details><summary>${escape(summary)}</summary>${parts.join("\n")}</details>`);
 }

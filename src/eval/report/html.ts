@@ -1,9 +1,11 @@
 /**
- * The page around plots and tables: one file, no script, nothing from the network, light or dark as the reader's system
- * is.
+ * The page around plots and tables: one file, nothing from the network, light or dark as the reader's system is. Its
+ * script sorts tables and filters samples; without it everything is there to read.
  */
 
 import { printable } from "../../printable.ts";
+import { SCRIPT } from "./script.ts";
+import { STYLE } from "./style.ts";
 import type { Table } from "./table.ts";
 
 /** Text as HTML; signs that turn the direction of writing or cannot be seen are spelled out. */
@@ -19,55 +21,6 @@ export function escape(text: string): string {
  */
 export const SERIES = ["var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)"];
 
-const STYLE = `
-:root { color-scheme: light dark;
-  --bg: #fbfbfa; --card: #ffffff; --ink: #1c1e21; --soft: #5d6470;
-  --line: #dfe2e6; --grid: #e8eaed; --bad: #b3261e; --good: #1a7f4b;
-  --s0: #0b6bb0; --s1: #c2570c; --s2: #0a7f62; --s3: #9b3d83; --s4: #8a6d00; --s5: #1c1e21; --s6: #6b6f76;
-  --d0: #f4f5f6; --d1: #e4edf5; --d2: #cfe0ef; --d3: #b0cee6; --d4: #89b7da;
-  --d5: #5d9bcb; --d6: #357ab2; --d7: #195489; --d8: #08284b; }
-@media (prefers-color-scheme: dark) { :root {
-  --bg: #15171a; --card: #1d2024; --ink: #e8e9eb; --soft: #a0a6b0;
-  --line: #343940; --grid: #2b3036; --bad: #ff8a80; --good: #6fd3a0;
-  --s0: #6bb7f0; --s1: #f2a35e; --s2: #56c9a5; --s3: #dd97c9; --s4: #dcc25a; --s5: #f4f5f7; --s6: #a9aeb6;
-  --d0: #22262b; --d1: #243240; --d2: #263f56; --d3: #294f70; --d4: #2f658f;
-  --d5: #3a7fb3; --d6: #5a9fd4; --d7: #8fc4ed; --d8: #d7ecfd; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1060px; margin: 0 auto; padding: 28px 20px 60px; }
-h1 { font-size: 25px; line-height: 1.25; margin: 0 0 4px; }
-h2 { font-size: 18px; margin: 34px 0 4px; }
-h3 { font-size: 14.5px; margin: 0 0 4px; }
-p { margin: 4px 0 10px; max-width: 78ch; }
-.soft, figcaption { color: var(--soft); }
-.tiles { display: flex; flex-wrap: wrap; gap: 10px; margin: 18px 0 6px; }
-.tile { flex: 1 1 auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 9px 13px;
-  min-width: 130px; }
-.tile b { display: block; font-size: 20px; line-height: 1.3; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.tile span { color: var(--soft); font-size: 13px; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 14px 16px; margin: 10px 0;
-  overflow-x: auto; }
-.card > figure, figure { margin: 0; }
-.card svg { max-width: 100%; height: auto; }
-.card .soft { font-size: 13.5px; }
-.note { border-left: 3px solid var(--s0); padding: 2px 0 2px 12px; margin: 12px 0; }
-.note.bad { border-color: var(--bad); }
-.note.good { border-color: var(--good); }
-table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--grid); white-space: nowrap; }
-th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
-td.r, th.r { text-align: right; }
-td.w { white-space: normal; overflow-wrap: anywhere; min-width: 16em; }
-details { margin: 10px 0; } summary { cursor: pointer; color: var(--soft); }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; font-size: 13.5px; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-code { font: 12.5px ui-monospace, monospace; }
-div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.5px; }
-[aria-label$="grid"] { stroke: var(--grid); stroke-opacity: 1; }
-@media print { .card { break-inside: avoid; } }
-`;
-
 /** A whole page. */
 export function page(title: string, body: readonly string[]): string {
   return `<!doctype html>
@@ -82,6 +35,7 @@ export function page(title: string, body: readonly string[]): string {
 <main>
 ${body.join("\n")}
 </main>
+<script>${SCRIPT}</script>
 </body>
 </html>
 `;
@@ -120,14 +74,23 @@ export function remark(text: string, kind: "plain" | "good" | "bad" = "plain"): 
   return `<p class="note${kind === "plain" ? "" : ` ${kind}`}">${unbroken}</p>`;
 }
 
-/** A table. */
-export function tableHtml({ heads, rows, right, wraps }: Table): string {
+/** Rows from which on sorting a table is worth the while. */
+const SORTED_ROWS = 3;
+
+/**
+ * A table, which readers sort by a click on a head.
+ *
+ * @param form `stack`: in a narrow window each row becomes a list, with the heads before its cells.
+ */
+export function tableHtml({ heads, rows, right, wraps }: Table, form: "plain" | "stack" = "plain"): string {
   const cell = (tag: "td" | "th") => (text: string, column: number) => {
     const classes = [...(right.includes(column) ? ["r"] : []), ...(wraps.includes(column) ? ["w"] : [])];
-    return `<${tag}${classes.length ? ` class="${classes.join(" ")}"` : ""}>${escape(text)}</${tag}>`;
+    const named = tag === "td" && form === "stack" ? ` data-head="${escape(heads[column]!)}"` : "";
+    return `<${tag}${classes.length ? ` class="${classes.join(" ")}"` : ""}${named}>${escape(text)}</${tag}>`;
   };
   const line = (tag: "td" | "th", cells: readonly string[]) => `<tr>${cells.map(cell(tag)).join("")}</tr>`;
-  return `<table><thead>${line("th", heads)}</thead><tbody>\n${
+  const classes = [...(rows.length >= SORTED_ROWS ? ["sort"] : []), ...(form === "stack" ? ["stack"] : [])];
+  return `<table class="${classes.join(" ")}"><thead>${line("th", heads)}</thead><tbody>\n${
     rows.map((row) => line("td", row)).join("\n")
   }\n</tbody></table>`;
 }
@@ -139,6 +102,11 @@ const OPEN_ROWS = 12;
 export function plottedTable(table: Table): string {
   const content = tableHtml(table), { length } = table.rows;
   return length > OPEN_ROWS ? folded(`These numbers as a table of ${length} rows`, content) : card(content);
+}
+
+/** The part of a page that is seen before anything is scrolled: what was found, and how sure that is. */
+export function firstScreen(...content: readonly string[]): string {
+  return `<section id="first">\n${content.join("\n")}\n</section>`;
 }
 
 /** Something long that is shown on demand. */

@@ -8,7 +8,9 @@ export function percent(share: number, digits = 2): string {
 
 /** A part of a whole in percent, two digits of it. */
 export function roughPercent(part: number, whole = 1): string {
-  return `${(100 * part / whole).toPrecision(2)}%`;
+  const hundredths = 100 * part / whole;
+  // Two digits of 99.5 and more would be those of a power of ten.
+  return `${hundredths >= 99.5 ? hundredths.toFixed(0) : hundredths.toPrecision(2)}%`;
 }
 
 /** A small number: three digits, with an exponent where it is tiny. */
@@ -61,12 +63,18 @@ export function times(value: number | null): string {
 
 /** An error beside a mark of a plot. */
 export function errorText(error: number | null): string {
-  return error?.toPrecision(3) ?? "not finite";
+  return error === null ? "not finite" : small(error);
 }
 
-/** A power of ten, or a number of which the size matters. */
-export function exponent(value: number, digits = 0): string {
-  return value.toExponential(digits);
+/** A number that a tick of an axis stands for, as {@linkcode small} would write it, without zeros at its end. */
+export function tickText(value: number): string {
+  return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential().replace("+", "") : `${value}`;
+}
+
+/** A small number with two digits, for the cells of a table that is looked at as a picture. */
+export function brief(value: number): string {
+  if (value === 0) return "0";
+  return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential(0) : `${Number(value.toPrecision(2))}`;
 }
 
 /**

@@ -3,9 +3,9 @@ import type { PerplexityResults } from "../results_schema.ts";
 import { arrange, type Arrangement, panels } from "./arrangement.ts";
 import { labelRoom } from "./plot_parts.ts";
 import type { CellName } from "../matrix.ts";
-import { costSection, layerByLayer } from "./divergence_sections.ts";
+import { answer, costSection, predictionSection, rankedSettings, whereFrom } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
-import { card, escape, page, section, SERIES, tableHtml } from "./html.ts";
+import { card, escape, firstScreen, page, section, SERIES, tableHtml } from "./html.ts";
 import { small } from "./numbers.ts";
 import { increaseTable, perplexityTable } from "./perplexity_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
@@ -18,32 +18,40 @@ import { protocolSection } from "./protocol_section.ts";
 export async function perplexityReport(results: PerplexityResults, names: readonly CellName[]): Promise<string> {
   const artist = await openArtist();
   const arranged = arrange(results.cells, names);
-  const { cells, comparisons, divergences, protocol: { text } } = results;
+  const { cells, comparisons, protocol: { text } } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
-  const named = divergences.map(({ key, ...found }) => ({ label: label(key), ...found }));
+  const settings = rankedSettings(results), compared = { named: settings, ...arranged };
   return page(`Perplexity of ${text.name}`, [
-    `<h1>Perplexity of ${escape(text.name)}</h1>`,
-    `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
+    firstScreen(
+      `<h1>${escape(text.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
+      `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
+      ...(settings.length === 0 ? [] : answer(artist, results, settings)),
+    ),
+    ...(settings.length === 0 ? [] : [
+      section(
+        "Where error comes from",
+        `The first ${settings[0]!.divergence.tokens} tokens under every setting and under ${
+          cells[0]!.label
+        }: residual error is that of ` +
+          "what leaves the last layer, own error that of one operation on equal inputs.",
+        ...whereFrom(artist, compared),
+      ),
+      predictionSection(artist, compared),
+    ]),
     section(
       "Perplexity",
       "e to the mean negative log probability of a token; bits per byte can be compared between tokenizers.",
       card(tableHtml(perplexityTable(results))),
+      ...(comparisons.length === 0 ? [] : [
+        card(
+          increasePlot(artist, results, arranged.rows, label),
+          `Against ${cells[0]!.label}`,
+          "Negative log probability per token, each setting minus the first, on the same tokens.",
+        ),
+        card(tableHtml(increaseTable(results, label))),
+      ]),
     ),
-    ...(comparisons.length === 0 ? [] : [section(
-      `Against ${cells[0]!.label}`,
-      "Negative log probability per token, each setting minus the first, on the same tokens.",
-      card(increasePlot(artist, results, arranged.rows, label)),
-      card(tableHtml(increaseTable(results, label))),
-    )]),
-    ...(named.length === 0 ? [] : [section(
-      "Layer by layer",
-      `The first ${named[0]!.divergence.tokens} tokens under every setting and under ${
-        cells[0]!.label
-      }: residual error is that of ` +
-        "what leaves the last layer, own error that of one operation on equal inputs.",
-      ...layerByLayer(artist, { named, ...arranged }),
-    )]),
-    costSection(artist, results),
+    costSection(results),
     protocolSection(results.mxoss, results.protocol, cells),
   ]);
 }

@@ -2,7 +2,7 @@
 import type { PredictionsResult } from "../predictions_schema.ts";
 import type { DivergenceResult } from "../results_schema.ts";
 import type { Arrangement, Arrangements } from "./arrangement.ts";
-import { exponent } from "./numbers.ts";
+import { tickText } from "./numbers.ts";
 
 /** One comparison and what it is called. */
 export interface NamedDivergence {
@@ -29,16 +29,24 @@ export const EMPTY = `<p class="soft">Nothing to draw: there is no such error.</
 /** Keeps text legible over dots. */
 export const HALO = { fill: "currentColor", stroke: "var(--card)", strokeWidth: 4 } as const;
 
-/** A logarithmic axis with ticks at whole decades, every `step`-th of them, that holds all values. */
+/** Room that a logarithmic axis leaves beyond its values, as a factor. */
+const AROUND = 1.3;
+/** Decades up to which ticks stand at 1, 2 and 5 times each power of ten. */
+const FEW_DECADES = 1.6;
+
+/**
+ * A logarithmic axis that holds all values and not a decade more; ticks stand at powers of ten, at every `step`-th of
+ * them where they are many.
+ */
 export function decades(values: readonly number[], step = 1) {
-  const low = Math.floor(Math.log10(Math.min(...values))), high = Math.ceil(Math.log10(Math.max(...values)));
-  const count = Math.floor(Math.max(1, high - low) / step) + 1;
-  const ticks = Array.from({ length: count }, (_, i) => 10 ** (low + i * step));
-  return {
-    domain: [10 ** low, 10 ** Math.max(high, low + 1)],
-    ticks,
-    tickFormat: (tick: number) => exponent(tick),
-  };
+  const low = Math.min(...values) / AROUND, high = Math.max(...values) * AROUND;
+  const span = Math.log10(high / low), first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
+  const powers = Array.from({ length: last - first + 1 }, (_, i) => Number(`1e${first + i}`));
+  const inside = (ticks: readonly number[]) => ticks.filter((tick) => tick >= low && tick <= high);
+  const ticks = span <= FEW_DECADES
+    ? inside(powers.flatMap((power) => [1, 2, 5].map((n) => Number((n * power).toPrecision(1)))))
+    : inside(powers).filter((_, i) => span / step <= 2 || i % step === 0);
+  return { domain: [low, high], ticks, tickFormat: tickText };
 }
 
 export function layersOf(named: readonly NamedDivergence[]): number[] {

@@ -3,7 +3,7 @@ import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { SERIES } from "./html.ts";
 import { headline } from "../summary.ts";
-import { exponent, percent, small } from "./numbers.ts";
+import { brief, percent, small } from "./numbers.ts";
 import {
   BROKEN,
   type Comparisons,
@@ -19,6 +19,8 @@ import {
 
 /** Smallest KL that is drawn: below it there is nothing to see. */
 const LEAST_KL = 1e-10;
+/** Powers of ten of a plot by position: what is further below the largest stands on the lower edge. */
+const MOST_DECADES = 6;
 /** Most dots of one comparison, and of all: longer texts are thinned to the largest KL of neighbours. */
 const MOST_DOTS = 1000, MOST_DOTS_OF_ALL = 10_000;
 
@@ -104,6 +106,8 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
       return { ...rows.place(label), position: i * step, kl: Math.max(LEAST_KL, ...finite), kind };
     })
   );
+  const floor = Math.max(LEAST_KL, Math.max(...dots.map(({ kl }) => kl)) / 10 ** MOST_DECADES);
+  for (const dot of dots) dot.kl = Math.max(floor, dot.kl);
   // What is not finite stands above everything else.
   const top = Math.max(1, ...dots.map(({ kl }) => kl));
   for (const dot of dots) if (dot.kind === BROKEN) dot.kl = top;
@@ -112,7 +116,7 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
     ...rows.place(label),
     label,
     kl: divergence.logits.all.kl.mean.value ?? 0,
-  })).filter(({ kl }) => kl > LEAST_KL);
+  })).filter(({ kl }) => kl > floor);
   const names = rows.rows.filter((row) => named.some(({ label }) => rows.place(label).row === row));
   const across = rows.columns.length > 1;
   const channels = { fy: "row", ...(across ? { fx: "column" } : {}) };
@@ -139,12 +143,12 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
         r: across ? 1.4 : 1.8,
         ...channels,
         // A title for each of tens of thousands of dots would make the page slow.
-        ...(across ? {} : { title: (d) => `position ${d.position}: ${exponent(d.kl, 2)}` }),
+        ...(across ? {} : { title: (d) => `position ${d.position}: ${small(d.kl)}` }),
       }),
       Plot.ruleY(means, { y: "kl", stroke: "currentColor", strokeDasharray: "5 4", ...channels }),
       Plot.text(means, {
         y: "kl",
-        text: (m) => `mean ${exponent(m.kl, 1)}`,
+        text: (m) => `mean ${brief(m.kl)}`,
         frameAnchor: "right",
         textAnchor: "end",
         dy: -7,

@@ -1,0 +1,44 @@
+/** Tables that are looked at as pictures: a continuous scale of colours, with the number in every cell. */
+import { escape } from "./html.ts";
+import { brief, errorText } from "./numbers.ts";
+
+/** A number of such a table; null where it is not finite, undefined where there is none. */
+export type HeatValue = number | null | undefined;
+
+/** A table of relative errors. */
+export interface Heat {
+  /** What the rows are, in a word. */
+  readonly what: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly { readonly name: string; readonly values: readonly HeatValue[] }[];
+}
+
+/** Most powers of ten that the colours tell apart: what is smaller looks like 0. */
+const MOST_DECADES = 4;
+/** Part of the scale from which letters are light in a light page. */
+const DARK = 0.55;
+
+/** The table with its scale; rows and columns that are 0 or nothing throughout must be left out by the caller. */
+export function heatTable({ what, columns, rows }: Heat): string {
+  const values = rows.flatMap(({ values }) => values).filter((value) => typeof value === "number" && value > 0);
+  const high = Math.max(...values as number[]),
+    low = Math.max(Math.min(...values as number[]), high / 10 ** MOST_DECADES);
+  const part = (value: number) =>
+    high > low ? Math.min(1, Math.max(0, Math.log(value / low) / Math.log(high / low))) : 1;
+  const cell = (name: string, column: string, value: HeatValue) => {
+    if (value === undefined) return "<td></td>";
+    const title = ` title="${escape(`${name}, ${column}: ${errorText(value)}`)}"`;
+    if (value === null) return `<td class="hi" style="--v: 100%"${title}>not finite</td>`;
+    if (value === 0) return `<td${title}>0</td>`;
+    const at = part(value);
+    return `<td${at > DARK ? ' class="hi"' : ""} style="--v: ${(100 * at).toFixed(0)}%"${title}>${brief(value)}</td>`;
+  };
+  const head = [what, ...columns].map((name) => `<th>${escape(name)}</th>`).join("");
+  const body = rows.map(({ name, values }) =>
+    `<tr><th>${escape(name)}</th>${values.map((value, i) => cell(name, columns[i]!, value)).join("")}</tr>`
+  );
+  const ramp = values.length === 0 || low === high
+    ? ""
+    : `<p class="soft">${brief(low)}<span class="ramp"></span>${brief(high)}</p>`;
+  return `${ramp}<table class="heat"><thead><tr>${head}</tr></thead><tbody>\n${body.join("\n")}\n</tbody></table>`;
+}

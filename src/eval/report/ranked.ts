@@ -1,0 +1,170 @@
+/** The answer of a page: settings in their order, and one sentence that says how sure it is. */
+import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
+import type { DivergenceResult, SettingCost } from "../results_schema.ts";
+import { headline, operationName, suspectText } from "../summary.ts";
+import { sizeText } from "./cost_tables.ts";
+import { measured, measuredShare, roughPercent, small } from "./numbers.ts";
+import { type Column, makeTable, PAGE, type Table } from "./table.ts";
+
+/** A setting that was compared with the first. */
+export interface RankedSetting {
+  readonly key: string;
+  readonly label: string;
+  readonly cost: SettingCost;
+  readonly predictions: PredictionsResult;
+  readonly divergence: DivergenceResult;
+}
+
+/** The first setting, which the others are compared with. */
+export type Reference = Pick<RankedSetting, "key" | "label" | "cost">;
+
+/** p-value, corrected for the number of pairs, from which two settings count as not told apart. */
+const NOT_APART = 0.05;
+/** Names of settings that a cell of the table spells out. */
+const NAMED_OTHERS = 3;
+
+type Pair = RankingResult["pairs"][number];
+
+/** The paired test of two settings; undefined where none was made. */
+function pairOf(ranking: RankingResult | null, x: string, y: string): Pair | undefined {
+  return ranking?.pairs.find(({ a, b }) => a === x && b === y || a === y && b === x);
+}
+
+/** Keys of the settings that cannot be told from this one by typical KL. */
+function notApart(ranking: RankingResult, key: string): string[] {
+  return ranking.typical.order.filter((other) => {
+    const pair = pairOf(ranking, key, other);
+    return pair !== undefined && (pair.typical_p ?? 1) >= NOT_APART;
+  });
+}
+
+/**
+ * Where most of a setting's error comes from, in a few words: a suspect if there is one, else the linear or the cache
+ * with the largest own errors, which of its operands was made coarser, and its share of the squares of all own errors.
+ */
+export function sourceText({ suspects, operations, projections }: DivergenceResult): string {
+  const [suspect] = suspects;
+  if (suspect !== undefined) {
+    const more = suspects.length > 1 ? ` and ${suspects.length - 1} more` : "";
+    return `suspect: ${operationName(suspect)}${more}`;
+  }
+  const squares = new Map<string, number>();
+  for (const { operation, own, total } of operations) {
+    const error = (own ?? (operation === "embed" ? total : null))?.relative_error;
+    if (error !== undefined) squares.set(operation, (squares.get(operation) ?? 0) + (error ?? Infinity) ** 2);
+  }
+  const [worst, square] = [...squares].reduce(
+    (most, entry) => entry[1] > most[1] ? entry : most,
+    ["", 0] as [string, number],
+  );
+  if (square === 0) return operations.some(({ own }) => own !== null) ? "nothing differs" : "unknown: several ranks";
+  const total = [...squares.values()].reduce((sum, one) => sum + one, 0);
+  const share = Number.isFinite(total) ? ` (${roughPercent(square, total)})` : "";
+  const layers = projections.filter(({ operation }) => operation === worst);
+  const most = (of: (p: DivergenceResult["projections"][number]) => number | null | undefined) =>
+    Math.max(0, ...layers.map((p) => of(p) ?? 0));
+  const weights = most((p) => p.weights.relative_error), inputs = most((p) => p.input.b?.relative_error);
+  if (weights === 0 && inputs === 0) return `${worst}${share}`;
+  const { weights: { format_b: weightFormat }, input: { b } } = layers[0]!;
+  return inputs > weights
+    ? `${worst}: inputs as ${b?.format ?? "other numbers"}${share}`
+    : `${worst}: weights as ${weightFormat}${share}`;
+}
+
+/** One row for each setting, the closest to the first on top, which stands above them. */
+export function rankedTable(
+  reference: Reference,
+  settings: readonly RankedSetting[],
+  ranking: RankingResult | null,
+): Table {
+  type Row = Reference & Partial<RankedSetting>;
+  const label = new Map(settings.map((setting) => [setting.key, setting.label]));
+  const of = (text: (setting: RankedSetting) => string) => (row: Row) =>
+    row.predictions === undefined ? "" : text(row as RankedSetting);
+  const columns: Column<Row>[] = [
+    { head: "setting", cell: ({ label }) => label },
+    {
+      head: "typical KL, nats",
+      cell: (row) => row.predictions === undefined ? "reference" : measured(headline(row.predictions).kl.log_mean),
+    },
+    { head: "mean KL, nats", cell: of(({ predictions }) => measured(headline(predictions).kl.mean)) },
+    { head: "same top", cell: of(({ predictions }) => measuredShare(headline(predictions).same_top)) },
+    { head: "weights", kind: "right", cell: ({ cost }) => sizeText(cost.weight_bytes) },
+    { head: "where its error comes from", kind: "wraps", cell: of(({ divergence }) => sourceText(divergence)) },
+  ];
+  if (ranking !== null) {
+    columns.push({
+      head: "not separable from",
+      kind: "wraps",
+      cell: of(({ key }) => {
+        const others = notApart(ranking, key).map((other) => label.get(other)!);
+        if (others.length === 0) return "none";
+        if (others.length === settings.length - 1 && others.length > 1) return "any other";
+        const more = others.length - NAMED_OTHERS;
+        return more > 1 ? `${others.slice(0, NAMED_OTHERS).join("; ")}; ${more} more` : others.join("; ");
+      }),
+    });
+  }
+  return makeTable<Row>(columns, [reference, ...settings], PAGE);
+}
+
+/** What the page has found, in one sentence, and whether it is good news. */
+export function conclusion(
+  { label: first }: Reference,
+  settings: readonly RankedSetting[],
+  ranking: RankingResult | null,
+): { readonly text: string; readonly kind: "plain" | "good" | "bad" } {
+  const suspicious = settings.filter(({ divergence }) => divergence.suspects.length > 0);
+  const [bad] = suspicious;
+  if (bad !== undefined) {
+    const [suspect] = bad.divergence.suspects, many = suspicious.length;
+    const whose = many === 1 ? bad.label : `${bad.label} and ${many - 1} more`;
+    const text = `Look here before choosing: ${whose} compute${many === 1 ? "s" : ""} something that the number ` +
+      `formats do not explain, first ${operationName(suspect!)} (${suspectText(suspect!)}).`;
+    return { text, kind: "bad" };
+  }
+  const same = settings.filter(({ predictions: { all } }) => all.kl.max === 0).map(({ label }) => label);
+  const rest = settings.filter(({ predictions: { all } }) => all.kl.max !== 0);
+  const [best] = rest;
+  if (best === undefined) {
+    const whose = settings.length === 1 ? settings[0]!.label : "every setting";
+    const { positions } = headline(settings[0]!.predictions);
+    return { text: `On ${positions} tokens, ${whose} predicts exactly what ${first} does.`, kind: "good" };
+  }
+  const but = same.length === 0
+    ? ""
+    : `${same.join(" and ")} predict${same.length === 1 ? "s" : ""} exactly the same; `;
+  const { positions, kl: { log_mean: typical, mean }, same_top: top } = headline(best.predictions);
+  const on = `On ${positions} ${best.predictions.reply === null ? "tokens" : "tokens of replies"}`;
+  if (mean.value === null) return { text: `${on}, predictions of ${best.label} are not finite.`, kind: "bad" };
+  const distance = `typical KL ${measured(typical)} nats`;
+  if (ranking === null) {
+    const text = `${on}, ${best.label} is ${measured(mean)} nats of mean KL from ${first} (${distance}) and agrees ` +
+      `in ${
+        measuredShare(top)
+      } of the likeliest tokens, with 95% confidence each; every operation's own error is one ` +
+      "that the number formats explain.";
+    return { text, kind: "good" };
+  }
+  const close = notApart(ranking, best.key), pairs = ranking.pairs.length;
+  const label = (key: string) => settings.find((setting) => setting.key === key)!.label;
+  if (close.length === 0) {
+    const next = rest[1];
+    if (next === undefined) {
+      return { text: `${on}, ${but}${best.label} is the only setting that does not (${distance}).`, kind: "good" };
+    }
+    const p = pairOf(ranking, best.key, next.key)?.typical_p ?? null;
+    const text =
+      `${on}, ${but}${best.label} stays closest to ${first} (${distance}), closer than every other one with ` +
+      `95% confidence (p = ${small(p)} against ${next.label}, corrected for ${pairs} pairs).`;
+    return { text, kind: "good" };
+  }
+  const tokens = Math.max(...close.map((key) => pairOf(ranking, best.key, key)!.typical_tokens ?? 0));
+  const enough = tokens > 0 ? `; some ${Number(tokens.toPrecision(1))} tokens would tell them all apart` : "";
+  const names = close.slice(0, NAMED_OTHERS).map(label).join(", ");
+  const others = close.length > NAMED_OTHERS ? `${names} and ${close.length - NAMED_OTHERS} more` : names;
+  const text =
+    `${on}, ${but}${best.label} comes closest to ${first} (${distance}), but cannot be told from ${others} with ` +
+    `95% confidence (corrected for ${pairs} pairs)${enough}.`;
+  return { text, kind: "plain" };
+}
