@@ -25,6 +25,11 @@ export function charOfByte(byte: number): string {
   return CHAR_OF_BYTE[byte]!;
 }
 
+/** The byte that the character of a code stands for, or -1. */
+export function byteOfCode(code: number): number {
+  return code < ALPHABET_END ? BYTE_OF_CHAR[code]! : -1;
+}
+
 /** Whether every character of a vocabulary entry belongs to the alphabet. */
 export function isByteLevel(piece: string): boolean {
   for (let i = 0; i < piece.length; i++) {
@@ -38,4 +43,11 @@ export function bytesOfPiece(piece: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(piece.length);
   for (let i = 0; i < piece.length; i++) bytes[i] = BYTE_OF_CHAR[piece.charCodeAt(i)]!;
   return bytes;
+}
+
+/** The vocabulary entry of some bytes. */
+export function byteLevel(bytes: Uint8Array): string {
+  let piece = "";
+  for (const byte of bytes) piece += CHAR_OF_BYTE[byte];
+  return piece;
 }

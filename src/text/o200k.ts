@@ -6,7 +6,7 @@
  */
 import { BytePairs } from "./byte_pairs.ts";
 import { RankMerges } from "./merges.ts";
-import { Pieces } from "./pieces.ts";
+import { pack, Pieces } from "./pieces.ts";
 import type { TokenizerFile } from "./tokenizer_file.ts";
 
 /** What messages call it. */
@@ -50,7 +50,7 @@ const SPLIT = [
 /** The tokenizer, as if it had been read from a file. */
 export async function o200kHarmony(): Promise<TokenizerFile> {
   const { default: { bpe_ranks: ranks } } = await import("js-tiktoken/ranks/o200k_base");
-  const pieces = new Pieces(piecesOf(ranks));
+  const pieces = new Pieces(pack(piecesOf(ranks)));
   const added = Array.from({ length: LAST_SPECIAL + 1 - RANKS }, (_, i) => {
     const id = RANKS + i;
     return { id, content: SPECIALS[id] ?? `<|reserved_${id}|>`, special: true };

@@ -1,40 +1,50 @@
 /** The entries of a byte-level vocabulary as bytes, found by id and by bytes: in arrays, as there are 200,000. */
 
-/** What a vocabulary is made of: the bytes of each entry, by id; undefined for ids without one. */
-export type PieceBytes = ArrayLike<Uint8Array | undefined>;
+/** Entries one after the other. */
+export interface PackedPieces {
+  readonly bytes: Uint8Array;
+  /** By id: where an entry's bytes begin and end; a beginning of -1: no such id. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+}
 
 /** No entry of that id, or no such entry. */
 const NONE = -1;
+
+/** Packs entries; undefined stands for ids without one. */
+export function pack(pieces: ArrayLike<Uint8Array | undefined>): PackedPieces {
+  let length = 0;
+  for (let id = 0; id < pieces.length; id++) length += pieces[id]?.length ?? 0;
+  const bytes = new Uint8Array(length), starts = new Int32Array(pieces.length).fill(NONE), ends = starts.slice();
+  let end = 0;
+  for (let id = 0; id < pieces.length; id++) {
+    const piece = pieces[id];
+    if (piece === undefined) continue;
+    bytes.set(piece, end);
+    starts[id] = end;
+    ends[id] = end += piece.length;
+  }
+  return { bytes, starts, ends };
+}
 
 /** A vocabulary. */
 export class Pieces {
   /** One more than the highest id. */
   readonly count: number;
   readonly #bytes: Uint8Array;
-  /** Where an entry's bytes begin and end; a beginning of {@linkcode NONE}: no such id. */
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
   /** Ids by the hash of their bytes, in a table with room for twice as many. */
   readonly #table: Int32Array;
 
   /** @param hidden Ids that {@linkcode find} must not give. */
-  constructor(pieces: PieceBytes, hidden: ReadonlySet<number> = new Set()) {
-    this.count = pieces.length;
-    let length = 0;
-    for (let id = 0; id < this.count; id++) length += pieces[id]?.length ?? 0;
-    this.#bytes = new Uint8Array(length);
-    this.#starts = new Int32Array(this.count).fill(NONE);
-    this.#ends = new Int32Array(this.count).fill(NONE);
+  constructor({ bytes, starts, ends }: PackedPieces, hidden: ReadonlySet<number> = new Set()) {
+    this.count = starts.length;
+    this.#bytes = bytes;
+    this.#starts = starts;
+    this.#ends = ends;
     this.#table = new Int32Array(2 ** Math.ceil(Math.log2(2 * this.count + 2))).fill(NONE);
-    let end = 0;
-    for (let id = 0; id < this.count; id++) {
-      const piece = pieces[id];
-      if (piece === undefined) continue;
-      this.#bytes.set(piece, end);
-      this.#starts[id] = end;
-      this.#ends[id] = end += piece.length;
-      if (!hidden.has(id)) this.#insert(id);
-    }
+    for (let id = 0; id < this.count; id++) if (starts[id] !== NONE && !hidden.has(id)) this.#insert(id);
   }
 
   /** Whether an id has an entry. */
@@ -52,10 +62,10 @@ export class Pieces {
     return this.has(id) ? this.#ends[id]! - this.#starts[id]! : 0;
   }
 
-  /** The entry of these bytes, or -1. */
-  find(bytes: Uint8Array): number {
-    return this.#search(hash(bytes, 0, bytes.length, SEED), bytes.length, (start) => {
-      for (let i = 0; i < bytes.length; i++) if (this.#bytes[start + i] !== bytes[i]) return false;
+  /** The entry of these bytes, or of some of them, or -1. */
+  find(bytes: Uint8Array, from = 0, to = bytes.length): number {
+    return this.#search(hash(bytes, from, to, SEED), to - from, (start) => {
+      for (let i = from; i < to; i++) if (this.#bytes[start + i - from] !== bytes[i]) return false;
       return true;
     });
   }

@@ -2,33 +2,27 @@
 import { printable, show } from "../describe.ts";
 import { parseJson, readable, readWhole } from "../read.ts";
 import { InputError } from "../errors.ts";
-import { bytesOfPiece, charOfByte, isByteLevel } from "./byte_level.ts";
-import { BytePairs } from "./byte_pairs.ts";
-import { PairMerges } from "./merges.ts";
-import { Pieces } from "./pieces.ts";
+import { scanTokenizer } from "./tokenizer_scan.ts";
+import {
+  type AddedToken,
+  type Encoding,
+  isId,
+  isObject,
+  type JsonObject,
+  parsedWords,
+  type PieceOf,
+  scannedWords,
+} from "./tokenizer_words.ts";
+
+export { type AddedToken, isObject, type JsonObject } from "./tokenizer_words.ts";
 import { checkParts } from "./tokenizer_parts.ts";
 
-/** Any JSON object. */
-export type JsonObject = { readonly [key: string]: unknown };
-
-/** A token that is matched in the text before BPE sees it. */
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  /** Special tokens are structure: they are never made from text unless that is asked for. */
-  readonly special: boolean;
-}
-
 /** A tokenizer.json that was checked. */
-export interface TokenizerFile {
+export interface TokenizerFile extends Encoding {
   /** Path of tokenizer.json, for messages. */
   readonly path: string;
-  /** The whole file, for the library; without vocabulary and merges where {@linkcode TokenizerFile.pairs} has them. */
+  /** The whole file, for the library; perhaps without vocabulary and merges where `pairs` has them. */
   readonly json: JsonObject;
-  /** BPE entries by id. */
-  readonly pieces: Pieces;
-  /** What encodes words; null: the library has to, as merges and vocabulary do not fit together. */
-  readonly pairs: BytePairs | null;
   readonly added: readonly AddedToken[];
   /** tokenizer_config.json, or an empty object where there is none. */
   readonly config: JsonObject;
@@ -41,9 +35,6 @@ const MAX_TEXT_BYTES = 1 << 20;
 /** UTF-16 units of an added token. */
 const MAX_CONTENT = 256;
 
-/** Ids above this are refused, before an array of that length is made; gpt-oss ends at 201,088. */
-const MAX_ID = 4_000_000;
-
 /**
  * Reads a JSON object from a file.
  *
@@ -52,7 +43,10 @@ const MAX_ID = 4_000_000;
  */
 export function readJsonObject(path: string): JsonObject | null {
   const bytes = readIfThere(path, MAX_FILE_BYTES);
-  if (bytes === null) return null;
+  return bytes === null ? null : objectOf(bytes, path);
+}
+
+function objectOf(bytes: Uint8Array<ArrayBuffer>, path: string): JsonObject {
   const value = parseJson(bytes, path);
   if (!isObject(value)) throw InputError.of("malformed", { file: path }, "a JSON object", show(value));
   return value;
@@ -89,15 +83,31 @@ function readIfThere(path: string, mostBytes: number): Uint8Array<ArrayBuffer> |
 /**
  * Reads the tokenizer of a checkpoint directory.
  *
+ * @param scans Whether vocabulary and merges may be read by {@linkcode scanTokenizer}; what comes out is the same.
  * @throws {InputError} naming the file and what is wrong with it.
  */
-export function readTokenizerFile(dir: string): TokenizerFile {
+export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
   const path = `${dir}/tokenizer.json`;
   const configPath = `${dir}/tokenizer_config.json`;
-  const json = readJsonObject(path), config = readJsonObject(configPath);
-  if (json === null) {
+  const bytes = readIfThere(path, MAX_FILE_BYTES);
+  if (bytes === null) {
     throw InputError.saying("missing", { file: path }, "not found, expected the checkpoint's tokenizer");
   }
+  const scanned = scans ? scanTokenizer(bytes) : null;
+  const json = objectOf(scanned?.rest ?? bytes, path), config = readJsonObject(configPath) ?? {};
+  checkModel(path, json);
+  const model = json["model"] as JsonObject;
+  const { pieceOf, made } = scanned === null ? parsedWords(path, model) : scannedWords(scanned, model);
+  const added = readAdded(path, json["added_tokens"], pieceOf);
+  addFromConfig(configPath, config, pieceOf, added);
+  // BPE must not be able to make a special token.
+  const hidden = added.filter(({ id, special, content }) => special && pieceOf(id) === content).map(({ id }) => id);
+  const found = made(new Set(hidden), added);
+  // What is unusual about them is said, or done, by what reads all of the file as JSON.
+  return found === null ? readTokenizerFile(dir, false) : { path, json, ...found, added, config };
+}
+
+function checkModel(path: string, json: JsonObject): void {
   const model = json["model"];
   if (!isObject(model)) throw InputError.of("wrong_value", { file: path, key: "model" }, "an object", show(model));
   if (model["type"] !== "BPE") {
@@ -112,87 +122,9 @@ export function readTokenizerFile(dir: string): TokenizerFile {
       show(json["pre_tokenizer"]),
     );
   }
-  checkMerges(path, model["merges"]);
-  const vocab = readVocab(path, model["vocab"]);
-  const added = readAdded(path, json["added_tokens"], vocab);
-  addFromConfig(configPath, config ?? {}, vocab, added);
-  checkPieces(path, vocab, added);
-  return { path, json, ...pairsOf(vocab, model, added), added, config: config ?? {} };
 }
 
-/** The vocabulary as bytes, and what encodes with it. */
-function pairsOf(
-  vocab: readonly (string | undefined)[],
-  model: JsonObject,
-  added: readonly AddedToken[],
-): Pick<TokenizerFile, "pieces" | "pairs"> {
-  // BPE must not be able to make a special token.
-  const specials = new Set(
-    added.filter(({ id, special, content }) => special && vocab[id] === content).map((a) => a.id),
-  );
-  const bytes = Array.from(
-    vocab,
-    (piece) => piece !== undefined && isByteLevel(piece) ? bytesOfPiece(piece) : undefined,
-  );
-  const pieces = new Pieces(bytes, specials), list = model["merges"] as readonly (string | readonly string[])[];
-  const ids = new Map<string, number>();
-  vocab.forEach((piece, id) => piece !== undefined && bytes[id] !== undefined && ids.set(piece, id));
-  const merges = PairMerges.of(pieces, list.length, (i) => {
-    const merge = list[i]!, [left = "", right = ""] = typeof merge === "string" ? merge.split(" ", 2) : merge;
-    return [ids.get(left) ?? -1, ids.get(right) ?? -1];
-  });
-  return { pieces, pairs: merges && new BytePairs(pieces, merges, model["ignore_merges"] === true) };
-}
-
-function readVocab(path: string, vocab: unknown): (string | undefined)[] {
-  if (!isObject(vocab)) {
-    throw InputError.of("wrong_value", { file: path, key: "model.vocab" }, "an object", show(vocab));
-  }
-  const pieces: (string | undefined)[] = [];
-  for (const piece in vocab) {
-    const id = vocab[piece];
-    if (!isId(id)) {
-      throw InputError.of("wrong_value", { file: path, key: `model.vocab[${show(piece)}]` }, "an id", show(id));
-    }
-    if (pieces[id] !== undefined) {
-      throw InputError.saying(
-        "contradiction",
-        { file: path, key: "model.vocab" },
-        `id ${id} belongs to both ${show(pieces[id])} and ${show(piece)}`,
-      );
-    }
-    pieces[id] = piece;
-  }
-  for (let byte = 0; byte < 256; byte++) {
-    // Without all of them some texts would silently lose characters.
-    if (!Object.hasOwn(vocab, charOfByte(byte))) {
-      throw InputError.of(
-        "missing",
-        { file: path, key: "model.vocab" },
-        "an entry for each of the 256 bytes",
-        `none for byte ${byte}`,
-      );
-    }
-  }
-  return pieces;
-}
-
-function checkMerges(path: string, merges: unknown): void {
-  if (!Array.isArray(merges)) {
-    throw InputError.of("wrong_value", { file: path, key: "model.merges" }, "an array", show(merges));
-  }
-  // Both forms exist: "a b", and ["a", "b"] since tokenizers 0.20.
-  const pairs = Array.isArray(merges[0]);
-  for (let i = 0; i < merges.length; i++) {
-    const merge: unknown = merges[i];
-    const good = pairs
-      ? Array.isArray(merge) && merge.length === 2 && typeof merge[0] === "string" && typeof merge[1] === "string"
-      : typeof merge === "string" && merge.indexOf(" ") > 0;
-    if (!good) throw InputError.of("wrong_value", { file: path, key: `model.merges[${i}]` }, "two pieces", show(merge));
-  }
-}
-
-function readAdded(path: string, list: unknown, pieces: (string | undefined)[]): AddedToken[] {
+function readAdded(path: string, list: unknown, pieceOf: PieceOf): AddedToken[] {
   if (list === undefined || list === null) return [];
   if (!Array.isArray(list)) {
     throw InputError.of("wrong_value", { file: path, key: "added_tokens" }, "an array", show(list));
@@ -217,11 +149,12 @@ function readAdded(path: string, list: unknown, pieces: (string | undefined)[]):
         "is there twice",
       );
     }
-    if (pieces[id] !== undefined && pieces[id] !== content) {
+    const piece = pieceOf(id);
+    if (piece !== undefined && piece !== content) {
       throw InputError.saying(
         "contradiction",
         { name: `${where} (${printable(content)})` },
-        `id ${id} belongs to ${show(pieces[id])} in model.vocab`,
+        `id ${id} belongs to ${show(piece)} in model.vocab`,
       );
     }
     contents.add(content);
@@ -252,7 +185,7 @@ function checkContent(where: string, content: unknown): asserts content is strin
 function addFromConfig(
   path: string,
   config: JsonObject,
-  pieces: readonly (string | undefined)[],
+  pieceOf: PieceOf,
   added: AddedToken[],
 ): void {
   const decoder = config["added_tokens_decoder"];
@@ -260,7 +193,7 @@ function addFromConfig(
   const ids = new Set(added.map(({ id }) => id)), contents = new Set(added.map(({ content }) => content));
   for (const [key, entry] of Object.entries(decoder)) {
     const id = Number(key);
-    if (!isId(id) || !isObject(entry) || pieces[id] !== undefined) continue;
+    if (!isId(id) || !isObject(entry) || pieceOf(id) !== undefined) continue;
     const content = entry["content"];
     if (typeof content !== "string" || content === "") continue;
     if (ids.has(id) || contents.has(content)) continue;
@@ -277,26 +210,4 @@ function hasByteLevel(preTokenizer: unknown): boolean {
   if (preTokenizer["type"] === "ByteLevel") return true;
   const parts = preTokenizer["pretokenizers"];
   return Array.isArray(parts) && hasByteLevel(parts.at(-1));
-}
-
-/** Every entry that is not an added token must be spelt in the byte-level alphabet. */
-function checkPieces(path: string, pieces: readonly (string | undefined)[], added: readonly AddedToken[]): void {
-  const exempt = new Set(added.map((a) => a.id));
-  pieces.forEach((piece, id) => {
-    if (piece === undefined || exempt.has(id) || isByteLevel(piece)) return;
-    throw InputError.of(
-      "wrong_value",
-      { file: path, key: `model.vocab[${show(piece)}]` },
-      "byte-level characters only",
-    );
-  });
-}
-
-/** Whether a value is a JSON object. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isId(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_ID;
 }

@@ -1,0 +1,265 @@
+/**
+ * The two large members of a tokenizer.json, vocabulary and merges, read from its bytes: as JavaScript's values they
+ * would be a million strings. Only what is written as such files are is read here; of anything else nothing is said,
+ * and the file is to be read as JSON, which also finds the words for what is wrong with it.
+ */
+import { byteOfCode } from "./byte_level.ts";
+import type { PackedPieces } from "./pieces.ts";
+
+/** What was read. */
+export interface Scanned {
+  /** The file with an empty vocabulary and no merges, JSON. */
+  readonly rest: Uint8Array<ArrayBuffer>;
+  readonly vocab: PackedPieces;
+  /** Left and right parts of the merges, one after the other: part i ends at `ends[i]`. */
+  readonly parts: { readonly bytes: Uint8Array; readonly ends: Int32Array };
+}
+
+/** Above these the file is read as JSON, which refuses what is too large. */
+const MOST_ID = 1_000_000, MOST_MERGES = 1_000_000;
+
+const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a, SPACE = 0x20;
+const OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d, OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d;
+
+/** The file is not written as expected. */
+class Unusual extends Error {}
+
+/** Reads the members; null where the file is not written as such files are. */
+export function scanTokenizer(file: Uint8Array): Scanned | null {
+  try {
+    return new Scan(file).read();
+  } catch (thrown) {
+    if (thrown instanceof Unusual) return null;
+    throw thrown;
+  }
+}
+
+/** A place in the file. */
+class Scan {
+  readonly #file: Uint8Array;
+  #at = 0;
+  /** Texts that were read, as bytes. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #end = 0;
+
+  constructor(file: Uint8Array) {
+    this.#file = file;
+  }
+
+  read(): Scanned {
+    let vocab: Member | null = null, merges: Member | null = null, model = false;
+    for (const key of this.#members()) {
+      if (key !== "model") {
+        this.#skip();
+        continue;
+      }
+      if (model) throw new Unusual();
+      model = true;
+      for (const inner of this.#members()) {
+        const from = this.#at;
+        this.#skip();
+        const member = { from, to: this.#at };
+        if (inner === "vocab" && vocab === null) vocab = member;
+        else if (inner === "merges" && merges === null) merges = member;
+        else if (inner === "vocab" || inner === "merges") throw new Unusual();
+      }
+    }
+    this.#blanks();
+    if (this.#at !== this.#file.length || vocab === null || merges === null) throw new Unusual();
+    return { vocab: this.#vocab(vocab), parts: this.#merges(merges), rest: this.#without(vocab, merges) };
+  }
+
+  #without(vocab: Member, merges: Member): Uint8Array<ArrayBuffer> {
+    const file = this.#file, [first, second] = vocab.from < merges.from ? [vocab, merges] : [merges, vocab];
+    const empty = (member: Member) => new TextEncoder().encode(member === vocab ? "{}" : "[]");
+    const pieces = [
+      ...[file.subarray(0, first.from), empty(first), file.subarray(first.to, second.from)],
+      ...[empty(second), file.subarray(second.to)],
+    ];
+    const rest = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of pieces) {
+      rest.set(piece, at);
+      at += piece.length;
+    }
+    return rest;
+  }
+
+  /** The entries; an entry takes fewer bytes than its text. */
+  #vocab({ from, to }: Member): PackedPieces {
+    this.#begin(from, to);
+    const starts: number[] = [], ends: number[] = [];
+    this.#expect(OPEN_BRACE);
+    do {
+      const start = this.#end;
+      this.#text();
+      this.#expect(COLON);
+      const id = this.#id();
+      if ((starts[id] ?? -1) !== -1) throw new Unusual();
+      // Holes of arrays would be slow.
+      while (starts.length < id) starts.push(-1), ends.push(-1);
+      starts[id] = start;
+      ends[id] = this.#end;
+    } while (this.#goesOn(CLOSE_BRACE));
+    return { bytes: this.#bytes.subarray(0, this.#end), starts: Int32Array.from(starts), ends: Int32Array.from(ends) };
+  }
+
+  #merges({ from, to }: Member): Scanned["parts"] {
+    this.#begin(from, to);
+    const ends: number[] = [];
+    this.#expect(OPEN_BRACKET);
+    this.#blanks();
+    if (this.#file[this.#at] === CLOSE_BRACKET) return { bytes: this.#bytes, ends: new Int32Array(0) };
+    const pairs = this.#file[this.#at] === OPEN_BRACKET;
+    do {
+      if (pairs) {
+        this.#expect(OPEN_BRACKET);
+        this.#text();
+        ends.push(this.#end);
+        this.#expect(COMMA);
+        this.#text();
+        this.#expect(CLOSE_BRACKET);
+      } else ends.push(this.#text(true));
+      ends.push(this.#end);
+      if (ends.length > 2 * MOST_MERGES) throw new Unusual();
+    } while (this.#goesOn(CLOSE_BRACKET));
+    return { bytes: this.#bytes, ends: Int32Array.from(ends) };
+  }
+
+  /** Goes to a member, with room for its texts. */
+  #begin(from: number, to: number): void {
+    this.#at = from;
+    this.#bytes = new Uint8Array(to - from);
+    this.#end = 0;
+  }
+
+  /** Keys of an object; the caller passes over the value after each. */
+  *#members(): Generator<string, void> {
+    this.#expect(OPEN_BRACE);
+    do yield this.#key(); while (this.#goesOn(CLOSE_BRACE));
+  }
+
+  #key(): string {
+    this.#blanks();
+    const from = this.#at;
+    this.#skipText();
+    const key = this.#file.subarray(from + 1, this.#at - 1);
+    // It may be another way to write one that counts.
+    if (key.includes(BACKSLASH)) throw new Unusual();
+    this.#expect(COLON);
+    this.#blanks();
+    return String.fromCharCode(...key.subarray(0, 16));
+  }
+
+  /** Passes over a value, whatever it is: what stays in the file is parsed later, what is taken out is read here. */
+  #skip(): void {
+    const file = this.#file;
+    this.#blanks();
+    let depth = 0;
+    do {
+      const byte = file[this.#at];
+      if (byte === undefined) throw new Unusual();
+      if (byte === QUOTE) {
+        this.#skipText();
+        continue;
+      }
+      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
+      else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
+      this.#at++;
+      // A number or a word has no brackets around it: its first byte was passed over.
+    } while (depth > 0);
+    while (this.#at < file.length && !ENDS.has(file[this.#at]!)) this.#at++;
+  }
+
+  #skipText(): void {
+    const file = this.#file;
+    if (file[this.#at] !== QUOTE) throw new Unusual();
+    for (this.#at++; file[this.#at] !== QUOTE; this.#at++) {
+      if (file[this.#at] === BACKSLASH) this.#at++;
+      if (this.#at >= file.length) throw new Unusual();
+    }
+    this.#at++;
+  }
+
+  /**
+   * Reads a text of the byte-level alphabet, as the bytes that it stands for.
+   *
+   * @param cut Whether it is two texts with a blank between them; else it has none.
+   * @returns Where the first of two ends.
+   */
+  #text(cut = false): number {
+    const file = this.#file;
+    this.#expect(QUOTE);
+    let middle = -1;
+    for (let byte = file[this.#at++]!; byte !== QUOTE; byte = file[this.#at++]!) {
+      if (byte === SPACE && cut && middle < 0) {
+        middle = this.#end;
+        continue;
+      }
+      let code = byte;
+      if (byte === BACKSLASH) code = this.#escaped();
+      else if (byte >= 0xc4 && byte <= 0xc5 || byte === 0xc2 || byte === 0xc3) {
+        const next = file[this.#at++]!;
+        code = (next & 0xc0) === 0x80 ? (byte & 0x1f) << 6 | next & 0x3f : -1;
+      } else if (!(byte < 0x80)) code = -1;
+      const stands = code < 0 ? -1 : byteOfCode(code);
+      if (stands < 0) throw new Unusual();
+      this.#bytes[this.#end++] = stands;
+    }
+    if (cut && middle < 0) throw new Unusual();
+    return middle;
+  }
+
+  /** The code of an escaped character. */
+  #escaped(): number {
+    const byte = this.#file[this.#at++]!;
+    if (byte === QUOTE || byte === BACKSLASH) return byte;
+    const digits = String.fromCharCode(...this.#file.subarray(this.#at, this.#at + 4));
+    if (byte !== 0x75 || !/^[0-9a-fA-F]{4}$/.test(digits)) throw new Unusual();
+    this.#at += 4;
+    return parseInt(digits, 16);
+  }
+
+  #id(): number {
+    const file = this.#file;
+    this.#blanks();
+    const from = this.#at;
+    let id = 0;
+    for (let digit = file[this.#at]! - 0x30; digit >= 0 && digit <= 9; digit = file[++this.#at]! - 0x30) {
+      id = 10 * id + digit;
+      if (id > MOST_ID) throw new Unusual();
+    }
+    if (this.#at === from || (file[from] === 0x30 && this.#at > from + 1)) throw new Unusual();
+    return id;
+  }
+
+  /** Whether a comma follows, and not the end. */
+  #goesOn(end: number): boolean {
+    this.#blanks();
+    const byte = this.#file[this.#at++];
+    if (byte === COMMA) return true;
+    if (byte === end) return false;
+    throw new Unusual();
+  }
+
+  #expect(byte: number): void {
+    this.#blanks();
+    if (this.#file[this.#at++] !== byte) throw new Unusual();
+  }
+
+  #blanks(): void {
+    const file = this.#file;
+    for (let byte = file[this.#at]; byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;) {
+      byte = file[++this.#at];
+    }
+  }
+}
+
+/** Bytes from `from` to `to` of the file. */
+interface Member {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What ends a number or a word. */
+const ENDS: ReadonlySet<number> = new Set([COMMA, CLOSE_BRACE, CLOSE_BRACKET, 0x20, 0x0a, 0x0d, 0x09]);

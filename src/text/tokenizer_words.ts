@@ -1,0 +1,159 @@
+/** Vocabulary and merges of a tokenizer.json: checked, and made into what encodes words. */
+import { show } from "../describe.ts";
+import { InputError } from "../errors.ts";
+import { byteLevel, bytesOfPiece, charOfByte, isByteLevel } from "./byte_level.ts";
+import { BytePairs } from "./byte_pairs.ts";
+import { PairMerges } from "./merges.ts";
+import { pack, Pieces } from "./pieces.ts";
+import type { Scanned } from "./tokenizer_scan.ts";
+
+/** Any JSON object. */
+export type JsonObject = { readonly [key: string]: unknown };
+
+/** A token that is matched in the text before BPE sees it. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Special tokens are structure: they are never made from text unless that is asked for. */
+  readonly special: boolean;
+}
+
+/** An entry in the byte-level alphabet by its id. */
+export type PieceOf = (id: number) => string | undefined;
+
+/** What encodes words. */
+export interface Encoding {
+  /** BPE entries by id. */
+  readonly pieces: Pieces;
+  /** null: the library has to, as merges and vocabulary do not fit together. */
+  readonly pairs: BytePairs | null;
+}
+
+/** Vocabulary and merges, before it is known which entries are special tokens. */
+export interface Words {
+  readonly pieceOf: PieceOf;
+  /**
+   * @param hidden Ids that text never becomes.
+   * @returns null where the file is to be read as JSON.
+   */
+  readonly made: (hidden: ReadonlySet<number>, added: readonly AddedToken[]) => Encoding | null;
+}
+
+/** Ids above this are refused, before an array of that length is made; gpt-oss ends at 201,088. */
+const MAX_ID = 4_000_000;
+
+/** Words that were scanned. */
+export function scannedWords({ vocab, parts }: Scanned, model: JsonObject): Words {
+  const { bytes, starts, ends } = vocab;
+  const made = (hidden: ReadonlySet<number>): Encoding | null => {
+    const pieces = new Pieces(vocab, hidden);
+    for (let id = 0; id < pieces.count; id++) {
+      // Another id is found where an entry stands there twice.
+      if (starts[id] !== -1 && !hidden.has(id) && pieces.find(bytes, starts[id], ends[id]) !== id) return null;
+    }
+    for (let byte = 0; byte < 256; byte++) if (pieces.find(Uint8Array.of(byte)) < 0) return null;
+    const part = (i: number) => pieces.find(parts.bytes, i === 0 ? 0 : parts.ends[i - 1], parts.ends[i]);
+    const merges = PairMerges.of(pieces, parts.ends.length / 2, (i) => [part(2 * i), part(2 * i + 1)]);
+    return merges && { pieces, pairs: new BytePairs(pieces, merges, model["ignore_merges"] === true) };
+  };
+  return {
+    pieceOf: (id) => (starts[id] ?? -1) === -1 ? undefined : byteLevel(bytes.subarray(starts[id], ends[id])),
+    made,
+  };
+}
+
+/**
+ * Words as JSON has them.
+ *
+ * @throws {InputError} naming what is wrong with them; from `made` too.
+ */
+export function parsedWords(path: string, model: JsonObject): Words {
+  checkMerges(path, model["merges"]);
+  const list = model["merges"] as readonly (string | readonly string[])[], vocab = readVocab(path, model["vocab"]);
+  const made = (hidden: ReadonlySet<number>, added: readonly AddedToken[]): Encoding => {
+    checkPieces(path, vocab, added);
+    const bytes = Array.from(
+      vocab,
+      (piece) => piece !== undefined && isByteLevel(piece) ? bytesOfPiece(piece) : undefined,
+    );
+    const pieces = new Pieces(pack(bytes), hidden), ids = new Map<string, number>();
+    vocab.forEach((piece, id) => piece !== undefined && bytes[id] !== undefined && ids.set(piece, id));
+    const merges = PairMerges.of(pieces, list.length, (i) => {
+      const merge = list[i]!, [left = "", right = ""] = typeof merge === "string" ? merge.split(" ", 2) : merge;
+      return [ids.get(left) ?? -1, ids.get(right) ?? -1];
+    });
+    return { pieces, pairs: merges && new BytePairs(pieces, merges, model["ignore_merges"] === true) };
+  };
+  return { pieceOf: (id) => vocab[id], made };
+}
+
+function readVocab(path: string, vocab: unknown): (string | undefined)[] {
+  if (!isObject(vocab)) {
+    throw InputError.of("wrong_value", { file: path, key: "model.vocab" }, "an object", show(vocab));
+  }
+  const pieces: (string | undefined)[] = [];
+  for (const piece in vocab) {
+    const id = vocab[piece];
+    if (!isId(id)) {
+      throw InputError.of("wrong_value", { file: path, key: `model.vocab[${show(piece)}]` }, "an id", show(id));
+    }
+    if (pieces[id] !== undefined) {
+      throw InputError.saying(
+        "contradiction",
+        { file: path, key: "model.vocab" },
+        `id ${id} belongs to both ${show(pieces[id])} and ${show(piece)}`,
+      );
+    }
+    pieces[id] = piece;
+  }
+  for (let byte = 0; byte < 256; byte++) {
+    // Without all of them some texts would silently lose characters.
+    if (!Object.hasOwn(vocab, charOfByte(byte))) {
+      throw InputError.of(
+        "missing",
+        { file: path, key: "model.vocab" },
+        "an entry for each of the 256 bytes",
+        `none for byte ${byte}`,
+      );
+    }
+  }
+  return pieces;
+}
+
+function checkMerges(path: string, merges: unknown): void {
+  if (!Array.isArray(merges)) {
+    throw InputError.of("wrong_value", { file: path, key: "model.merges" }, "an array", show(merges));
+  }
+  // Both forms exist: "a b", and ["a", "b"] since tokenizers 0.20.
+  const pairs = Array.isArray(merges[0]);
+  for (let i = 0; i < merges.length; i++) {
+    const merge: unknown = merges[i];
+    const good = pairs
+      ? Array.isArray(merge) && merge.length === 2 && typeof merge[0] === "string" && typeof merge[1] === "string"
+      : typeof merge === "string" && merge.indexOf(" ") > 0;
+    if (!good) throw InputError.of("wrong_value", { file: path, key: `model.merges[${i}]` }, "two pieces", show(merge));
+  }
+}
+
+/** Every entry that is not an added token must be spelt in the byte-level alphabet. */
+function checkPieces(path: string, pieces: readonly (string | undefined)[], added: readonly AddedToken[]): void {
+  const exempt = new Set(added.map((a) => a.id));
+  pieces.forEach((piece, id) => {
+    if (piece === undefined || exempt.has(id) || isByteLevel(piece)) return;
+    throw InputError.of(
+      "wrong_value",
+      { file: path, key: `model.vocab[${show(piece)}]` },
+      "byte-level characters only",
+    );
+  });
+}
+
+/** Whether a value is a JSON object. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Whether a value is an id. */
+export function isId(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_ID;
+}
