@@ -1,4 +1,6 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { predictionsIn } from "../eval/divergence_result.ts";
+import { llamaCppLines } from "../eval/report/llama_cpp.ts";
 import { dryRun } from "./dry_run.ts";
 import { DEFAULT_ALARM } from "./eval/options.ts";
 import { UsageError } from "./spelling.ts";
@@ -28,6 +30,12 @@ import { VERSION } from "./version.ts";
 
 type CompareOptions = OptionValues<typeof COMPARE.options>;
 
+/** What is printed has one form. */
+function refuseTwoForms({ format, json, all }: Pick<CompareOptions, "format" | "json" | "all">): void {
+  if (format === undefined || !(json || all)) return;
+  throw UsageError.of("contradiction", { option: "format" }, `without --${json ? "json" : "all"}`);
+}
+
 /** Exit code of a comparison that exceeds a limit of `--fail-above`. */
 export const EXIT_EXCEEDED = 3;
 
@@ -36,6 +44,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   if (options.all && options.json) {
     throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");
   }
+  refuseTwoForms(options);
   const sides = sideChoices(options), { out = null } = options;
   const { name, sha256, text } = readTextFile(options.text, "--text");
   const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
@@ -93,7 +102,10 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     const { compareReport } = await import("../eval/report/compare_page.ts");
     writeWhole(`${out}/report.html`, await compareReport(results));
   }
-  await writeOut(options.json ? json : `${compareTables(results, options.all).join("\n")}\n`);
+  const lines = options.format === undefined
+    ? compareTables(results, options.all)
+    : llamaCppLines(predictionsIn(divergence));
+  await writeOut(options.json ? json : `${lines.join("\n")}\n`);
   return judge(options["fail-above"] ?? [], divergence);
 }
 

@@ -1,5 +1,5 @@
 /** The options of `mxoss compare`. */
-import { ALARM_OPTION, BANDWIDTH_OPTION, CALIBRATE_OPTION, DRY_RUN_OPTION } from "./eval/options.ts";
+import { ALARM_OPTION, BANDWIDTH_OPTION, CALIBRATE_OPTION, DRY_RUN_OPTION, FORMAT_OPTION } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
@@ -67,6 +67,7 @@ const OPTIONS = {
   all: toggle(
     "print every operation with SQNR and outlier channels, every quantized tensor, and router flips one by one",
   ),
+  format: FORMAT_OPTION,
   json: toggle("print results.json instead of tables"),
   model: { ...MODELS_OPTION, help: "checkpoint directory of both; given twice, of A and of B (default: tiny-gpt-oss)" },
   ...SHARED,

@@ -1,9 +1,23 @@
 /** A comparison as results hold it. */
 import type { Divergence, MeasuredError } from "./comparison.ts";
+import type { SequencePredictions } from "./predictions.ts";
 import { finite } from "./finite.ts";
 import { predictionsResult } from "./predictions_result.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
 import type { DivergenceResult } from "./results_schema.ts";
+
+/** The predictions of a comparison token by token, as they were before {@linkcode toResult}. */
+export function predictionsIn({ logits }: DivergenceResult): SequencePredictions[] {
+  let start = 0, predicted = 0;
+  return logits.lengths.map((length, index): SequencePredictions => {
+    const kl = logits.kl.slice(start, start + length), agrees = logits.agrees.slice(start, start + length);
+    const next = (values: readonly (number | null)[]) => values.slice(predicted, predicted + length - 1);
+    const sequence = { index, replyFrom: null, kl, agrees, nllA: next(logits.nll_a), nllB: next(logits.nll_b) };
+    start += length;
+    predicted += length - 1;
+    return sequence;
+  });
+}
 
 /** Renames and rounds nothing away: only what is not finite becomes null. */
 export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
@@ -15,6 +29,9 @@ export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
       ...predictionsResult(logits.summary),
       kl: logits.sequences.flatMap(({ kl }) => kl),
       agrees: logits.sequences.map(({ agrees }) => agrees).join(""),
+      lengths: logits.sequences.map(({ kl }) => kl.length),
+      nll_a: logits.sequences.flatMap(({ nllA }) => nllA),
+      nll_b: logits.sequences.flatMap(({ nllB }) => nllB),
     },
     alarm: d.alarm,
     first_above_alarm: d.firstAboveAlarm === null ? null : {

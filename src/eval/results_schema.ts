@@ -104,6 +104,11 @@ export const DivergenceResult = z.strictObject({
     ...PredictionsResult.shape,
     kl: z.array(z.number().nullable()).describe("KL(A || B) of every position, sequence after sequence"),
     agrees: text("one character per position: 1 where the likeliest token is the same, else 0"),
+    lengths: z.array(z.int().min(1)).describe("tokens of each sequence"),
+    nll_a: z.array(z.number().nullable()).describe(
+      "negative log probability of the next token under A, in nats, of every position but each sequence's last",
+    ),
+    nll_b: z.array(z.number().nullable()).describe("the same under B"),
   }).describe("distance of the predictions"),
   alarm: z.number().describe("relative error above which an operation is named"),
   first_above_alarm: z.strictObject({

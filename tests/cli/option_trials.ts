@@ -159,6 +159,10 @@ export function trials(
       refuses(predicted, ["--alarm", "0.5"], /--alarm: expected with two settings or more, got one/),
       refuses([...predicted, ...two, "--divergence", "0"], ["--alarm", "0.5"], /--alarm: expected with --divergence/),
     ],
+    format: [
+      changes([...predicted.filter((word) => word !== "--json"), ...two], ["--format", "llama.cpp"]),
+      refuses([...predicted, ...two], ["--format", "llama.cpp"], /--format: expected without --json/),
+    ],
     out: [changes(predicted, ["--out", "OUT"])],
     export: [
       changes([...problems, "--out", "OUT"], ["--export", "lm-eval"]),
@@ -223,6 +227,10 @@ export function trials(
     "dry-run": [changes(pair, ["--dry-run"])],
     all: [changes(tables, ["--all"]), refuses(pair, ["--all"], /--all: expected without --json/)],
     json: [changes(tables, ["--json"])],
+    format: [
+      changes(tables, ["--format", "llama.cpp"]),
+      refuses(pair, ["--format", "llama.cpp"], /--format: expected without --json/),
+    ],
   };
 
   const report = {

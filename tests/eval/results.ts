@@ -66,6 +66,9 @@ export function predictions(error: number | null, replies = false): PredictionsR
   return { sequences: 1, tokens: 4, all: part(error), reply: half, prompt: half };
 }
 
+/** Four tokens in one sequence, and what is said of their successors. */
+const NEXT = { lengths: [4], nll_a: [1, 1, 1], nll_b: [1, 1, 1] };
+
 /** A comparison of two layers in which every error is `error`. */
 export function divergence(error: number | null, own = true): DivergenceResult {
   const summary = {
@@ -89,7 +92,7 @@ export function divergence(error: number | null, own = true): DivergenceResult {
   return DivergenceResult.parse({
     tokens: 4,
     sequences: 1,
-    logits: { ...predictions(error), kl: [error, 0, error, error], agrees: "1101" },
+    logits: { ...predictions(error), kl: [error, 0, error, error], agrees: "1101", ...NEXT },
     alarm: 0.01,
     first_above_alarm: error === 0 ? null : { layer: 0, operation: "attention", relative_error: error },
     suspects: error === 0 ? [] : [

@@ -51,14 +51,16 @@ function refuseOthers(other: "gsm8k" | "perplexity", options: GivenOptions): voi
 
 /** Refuses options of the comparison with the first setting where no other is compared with it. */
 function refuseWithoutPairs(options: GivenOptions): void {
-  const { divergence, alarm } = options;
+  const { divergence, alarm, format, json } = options;
+  if (format !== undefined && json) throw UsageError.of("contradiction", { option: "format" }, "without --json");
   const lists = [options.model, options.scheme, options["kv-cache-dtype"], options.tp, options.ep];
   if (lists.every((list) => (list?.length ?? 1) === 1)) {
-    const given = divergence ? "divergence" : alarm === undefined ? null : "alarm";
+    const given = divergence ? "divergence" : format ? "format" : alarm === undefined ? null : "alarm";
     if (given !== null) throw UsageError.of("contradiction", { option: given }, "with two settings or more", "one");
   }
-  if (divergence === 0 && alarm !== undefined) {
-    throw UsageError.of("contradiction", { option: "alarm" }, "with --divergence above 0", 0);
+  const unused = alarm !== undefined ? "alarm" : format !== undefined ? "format" : null;
+  if (divergence === 0 && unused !== null) {
+    throw UsageError.of("contradiction", { option: unused }, "with --divergence above 0", 0);
   }
 }
 

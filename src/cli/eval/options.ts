@@ -126,6 +126,13 @@ export const DRY_RUN_OPTION: Option<boolean> = toggle(
   "compute nothing, but say what it would take: bytes, memory and time on this machine, from a few layers timed here",
 );
 
+/** Another form of what is printed, in `eval` and `compare`. */
+export const FORMAT_OPTION: Option<"llama.cpp" | undefined> = option(
+  "FORMAT",
+  z.literal("llama.cpp", { error: "expected llama.cpp" }).optional(),
+  "print the statistics of predictions as llama-perplexity --kl-divergence does, label for label, instead of tables",
+);
+
 /** A number of sequences, `auto`, or `auto=10%`. */
 function amount() {
   const sequences = integer(0);
@@ -217,6 +224,7 @@ const OPTIONS = {
   ),
   bandwidth: BANDWIDTH_OPTION,
   "dry-run": DRY_RUN_OPTION,
+  format: FORMAT_OPTION,
   json: toggle("print results.json instead of tables"),
   ...SHARED,
 };

@@ -1,4 +1,6 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import { llamaCppLines } from "../../eval/report/llama_cpp.ts";
+import type { KeyedPredictions } from "../../eval/predictions_result.ts";
 import type { Room } from "../../session/open.ts";
 import { dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
 import { pretendedScales } from "../calibrate.ts";
@@ -69,10 +71,21 @@ export async function runEval<
     note(printing.interrupted(outcome));
     return EXIT_INTERRUPTED;
   }
-  await writeOut(
-    options.json ? outcome.text : `${printing.tables(outcome.results, cells.map(({ name }) => name)).join("\n")}\n`,
-  );
+  const lines = options.format === undefined
+    ? printing.tables(outcome.results, cells.map(({ name }) => name))
+    : llamaCppBlocks(cells, outcome.predictions);
+  await writeOut(options.json ? outcome.text : `${lines.join("\n")}\n`);
   return 0;
+}
+
+/** Every further cell beside the first, as llama.cpp would say it. */
+function llamaCppBlocks([first, ...others]: readonly RunCell[], predictions: readonly KeyedPredictions[]): string[] {
+  return others.flatMap(({ key, label }) => [
+    `${label} (Q) against ${first!.label} (base)`,
+    "",
+    ...llamaCppLines(predictions.find((found) => found.key === key)!.sequences),
+    "",
+  ]);
 }
 
 /** What the run would take. */
