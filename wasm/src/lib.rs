@@ -39,6 +39,7 @@ mod probe;
 mod qdq;
 mod quantize;
 mod record;
+#[rustfmt::skip] // Text of instructions, a few a line.
 mod register_tile;
 mod rms_norm;
 mod rotate;

@@ -4,8 +4,8 @@ use crate::bf16::Bf16;
 use crate::dot::{BLOCK, Format, cut_block};
 use crate::f16::F16;
 use crate::f32::F32;
-use crate::gemm::GROUP;
-use crate::memory::at;
+use crate::gemm::{GROUP, WIDE};
+use crate::memory::{at, opaque};
 use crate::record::{TILE, Weights, by_format, format};
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
@@ -24,6 +24,8 @@ pub struct Panel {
     scales: *mut f32,
     /// Sums: [pair][row].
     pub sums: *mut v128,
+    /// Addresses of the pairs' input rows.
+    pub inputs: *mut u32,
     /// Most blocks at a time.
     pub blocks: usize,
 }
@@ -31,22 +33,27 @@ pub struct Panel {
 impl Panel {
     const WEIGHT_BYTES: usize = TILE * BLOCK * 4;
     const SCALE_BYTES: usize = TILE * 4;
+    const SUM_BYTES: usize = (GROUP + WIDE - 1) * TILE * 16;
 
     /// Lays out a panel for a matrix of `cols` columns.
     pub fn new(scratch: *mut u8, cols: usize) -> Panel {
         let blocks = min(BLOCKS, max(1, cols.div_ceil(BLOCK)));
         let scales = scratch.wrapping_add(blocks * Self::WEIGHT_BYTES);
+        let sums = scales.wrapping_add(blocks * Self::SCALE_BYTES);
         Panel {
             weights: scratch.cast(),
             scales: scales.cast(),
-            sums: scales.wrapping_add(blocks * Self::SCALE_BYTES).cast(),
+            sums: sums.cast(),
+            inputs: sums.wrapping_add(Self::SUM_BYTES).cast(),
             blocks,
         }
     }
 
     /// Bytes of scratch that it takes.
     pub fn bytes(&self) -> usize {
-        self.blocks * (Self::WEIGHT_BYTES + Self::SCALE_BYTES) + GROUP * TILE * 16
+        self.blocks * (Self::WEIGHT_BYTES + Self::SCALE_BYTES)
+            + Self::SUM_BYTES
+            + (GROUP + WIDE - 1).next_multiple_of(4) * 4
     }
 
     /// The first weights and the first scales of a couple.
@@ -85,12 +92,14 @@ pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: 
 unsafe fn decode_as<F: Format>(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
     unsafe {
         let whole = min(count, (w.cols / BLOCK).saturating_sub(block));
+        let constants = F::constants(opaque);
         for i in 0..rows.next_multiple_of(COUPLE) {
             let row = row + min(i, rows - 1);
             let from = w.row(row).wrapping_add(block * F::BYTES);
             let scales = w.row_scales(row);
             for b in 0..whole {
-                panel.put(b, i, F::block(from.add(b * F::BYTES)), Weights::block_scale(scales, block + b));
+                let weights = F::block_with(from.add(b * F::BYTES), &constants);
+                panel.put(b, i, weights, Weights::block_scale(scales, block + b));
             }
             if whole < count {
                 let cut = cut_block::<F>(from.add(whole * F::BYTES), w.cols % BLOCK);
