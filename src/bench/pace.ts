@@ -13,7 +13,7 @@ const FEW = 2, MORE = 4;
 /** Positions before the decoded token at most: what attention takes after more is not looked at. */
 const MOST_CONTEXT = 512;
 /** Runs are made until so much time is used, in milliseconds, or so many. */
-const PATIENCE_MS = 300, MOST_RUNS = 32;
+const PATIENCE_MS = 150, MOST_RUNS = 32;
 
 /** The first layers of a setting's model, with its embedding and its head. */
 export function truncated(setting: PlannedSetting, layers: number): PlannedSetting {

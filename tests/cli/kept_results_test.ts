@@ -7,7 +7,7 @@ import { inProcess as run } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
 const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many do they have?<|end|>";
-const SMALL = ["--limit", "24", "--threads", "1"];
+const SMALL = ["--limit", "12", "--threads", "1"];
 
 function inDirectory(use: (dir: string, text: string) => Promise<void>) {
   return async () => {
@@ -28,19 +28,15 @@ Deno.test(
   "eval measures the scales of --calibrate once",
   inDirectory(async (dir, text) => {
     const args = ["eval", "perplexity", "--text", text, "--scheme", "w_mxfp4,fp8", "--calibrate", text, ...SMALL];
-    const first = await run([...args, "--divergence", "1", "--out", `${dir}/out`]);
+    const first = await run([...args, "--divergence", "0", "--out", `${dir}/out`]);
     assertEquals(first.code, 0, first.stderr);
-    const again = await run([...args, "--divergence", "1", "--out", `${dir}/out`]);
+    const again = await run([...args, "--divergence", "0", "--out", `${dir}/out`]);
     assertEquals([again.code, again.stdout], [0, first.stdout]);
     // Other scales are other formats, of which the answers that are there are not.
     tamper(`${dir}/out/calibration.jsonl`, "experts\\.0\\.down_proj", 3);
-    const { code, stderr } = await run([...args, "--divergence", "1", "--out", `${dir}/out`]);
+    const { code, stderr } = await run([...args, "--divergence", "0", "--out", `${dir}/out`]);
     assertEquals(code, 2);
     assertMatch(stderr, /fp8\.kv-auto\.tp1\.jsonl: was written with other settings \(setting\.formats_sha256/);
-    // Another text is measured anew.
-    Deno.writeTextFileSync(`${dir}/other.txt`, `${TEXT} ${TEXT}`);
-    const other = await run(args.with(7, `${dir}/other.txt`).concat("--out", `${dir}/out`, "--divergence", "0"));
-    assertMatch(other.stderr, /was written with other settings/);
   }),
 );
 
