@@ -60,7 +60,7 @@ function run({ cache, headDim, window, capacity, positions, sinks = "bf16", roun
     ],
     positions.length * HEADS / together,
     [out],
-    4 * together * Math.ceil(capacity / 4) * 4,
+    4 * together * Math.ceil(capacity / 4) * 4 + 128 * headDim,
   );
   const expected = positions.flatMap((p, t) => {
     const rows = (bytes: Uint8Array, factor: number, kvHead: number) => {

@@ -9,6 +9,7 @@
 //! to seven columns after the last whole eight are read and written without touching a byte beyond them.
 
 use crate::attention_products::{GROUP, Heads, score, weigh};
+use crate::attention_rows::Ring;
 use crate::bf16::{Bf16, round_if};
 use crate::cache::{Cached, format};
 use crate::exp::{self, exp, exp_with};
@@ -31,32 +32,6 @@ unsafe extern "C" fn attention(desc: *const u32, start: u32, end: u32, scratch: 
             format::FP8 => units::<E4m3fn>(d, start as usize, end as usize, scratch.cast()),
             _ => unreachable(),
         }
-    }
-}
-
-/// The cached rows (keys or values) of a head that a token sees: `count` of them from position `first` on.
-#[derive(Clone, Copy)]
-pub struct Ring {
-    base: usize,
-    pub row_bytes: usize,
-    capacity: usize,
-    /// Entry of the first row.
-    entry: usize,
-    pub count: usize,
-}
-
-impl Ring {
-    #[inline(always)]
-    pub fn row(&self, i: usize) -> *const u8 {
-        let entry = self.entry + i;
-        let entry = if entry < self.capacity { entry } else { entry - self.capacity };
-        (self.base + entry * self.row_bytes) as *const u8
-    }
-
-    /// The first row that lies at the ring's start, where the one before it lies at its end.
-    #[inline(always)]
-    pub fn wrap(&self) -> usize {
-        self.capacity - self.entry
     }
 }
 
@@ -90,6 +65,7 @@ unsafe fn units<C: Cached>(d: Words, start: usize, end: usize, scores: *mut f32)
                 scores,
                 stride: keys.count.next_multiple_of(4),
                 count: together,
+                room: scores.add(together * keys.count.next_multiple_of(4)),
             };
             for i in 0..together {
                 prepare_query(some.row(i), row(q, token, q_stride).add((head + i) * head_dim), head_dim);

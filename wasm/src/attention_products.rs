@@ -3,7 +3,8 @@
 //! A load costs three instructions (V8 checks bounds), so a tile of keys and heads shares what it loads, and tiles go
 //! over all heads before the next keys come into an L1 cache. What is summed in which order depends on neither.
 
-use crate::attention::{Ring, each_left_over};
+use crate::attention::each_left_over;
+use crate::attention_rows::{Copy, Ring, Row, copy};
 use crate::cache::Cached;
 use crate::dot::BLOCK;
 use crate::memory::{load, opaque, store, sum_lanes};
@@ -25,6 +26,8 @@ pub struct Heads {
     pub scores: *mut f32,
     pub stride: usize,
     pub count: usize,
+    /// Room for a group of keys or values as float32.
+    pub room: *mut f32,
 }
 
 impl Heads {
@@ -46,21 +49,41 @@ pub unsafe fn score<C: Cached>(heads: &Heads, keys: &Ring, k_scale: v128, softma
     unsafe {
         for first in (0..keys.count).step_by(GROUP) {
             let last = min(first + GROUP, keys.count);
-            let mut head = 0;
-            while head + 2 <= heads.count {
-                score_group::<C, 2>(heads, head, keys, first, last, k_scale, softmax_scale);
-                head += 2;
+            if C::COPIED && heads.count > 2 {
+                let copy = copy::<C>(heads.room, heads.head_dim, keys, first, last);
+                score_heads::<Copy>(heads, &copy, first, last, k_scale, softmax_scale);
+            } else {
+                score_heads::<C>(heads, keys, first, last, k_scale, softmax_scale);
             }
-            if head < heads.count {
-                score_group::<C, 1>(heads, head, keys, first, last, k_scale, softmax_scale);
-            }
+        }
+    }
+}
+
+/// Scores of keys `first..last`, for all heads.
+#[inline(always)]
+unsafe fn score_heads<C: Row>(
+    heads: &Heads,
+    keys: &Ring,
+    first: usize,
+    last: usize,
+    k_scale: v128,
+    softmax_scale: v128,
+) {
+    unsafe {
+        let mut head = 0;
+        while head + 2 <= heads.count {
+            score_group::<C, 2>(heads, head, keys, first, last, k_scale, softmax_scale);
+            head += 2;
+        }
+        if head < heads.count {
+            score_group::<C, 1>(heads, head, keys, first, last, k_scale, softmax_scale);
         }
     }
 }
 
 /// Scores of keys `first..last`, for H heads from `head` on.
 #[inline(never)]
-unsafe fn score_group<C: Cached, const H: usize>(
+unsafe fn score_group<C: Row, const H: usize>(
     heads: &Heads,
     head: usize,
     keys: &Ring,
@@ -104,7 +127,7 @@ fn sums_of_four([a, b, c, d]: [v128; 4]) -> v128 {
 
 /// Products of H queries and N cached keys, in four lanes each.
 #[inline(always)]
-unsafe fn products<C: Cached, const N: usize, const H: usize>(
+unsafe fn products<C: Row, const N: usize, const H: usize>(
     q: [*const f32; H],
     keys: [*const u8; N],
     head_dim: usize,
@@ -169,21 +192,34 @@ pub unsafe fn weigh<C: Cached>(heads: &Heads, values: &Ring) {
     unsafe {
         for first in (0..values.count).step_by(GROUP) {
             let last = min(first + GROUP, values.count);
-            let mut head = 0;
-            while head + 2 <= heads.count {
-                weigh_group::<C, 2>(heads, head, values, first, last);
-                head += 2;
+            if C::COPIED && heads.count > 2 {
+                let copy = copy::<C>(heads.room, heads.head_dim, values, first, last);
+                weigh_heads::<Copy>(heads, &copy, first, last);
+            } else {
+                weigh_heads::<C>(heads, values, first, last);
             }
-            if head < heads.count {
-                weigh_group::<C, 1>(heads, head, values, first, last);
-            }
+        }
+    }
+}
+
+/// Adds values `first..last` to the sums of all heads.
+#[inline(always)]
+unsafe fn weigh_heads<C: Row>(heads: &Heads, values: &Ring, first: usize, last: usize) {
+    unsafe {
+        let mut head = 0;
+        while head + 2 <= heads.count {
+            weigh_group::<C, 2>(heads, head, values, first, last);
+            head += 2;
+        }
+        if head < heads.count {
+            weigh_group::<C, 1>(heads, head, values, first, last);
         }
     }
 }
 
 /// Adds values `first..last` to the sums of H heads from `head` on.
 #[inline(never)]
-unsafe fn weigh_group<C: Cached, const H: usize>(heads: &Heads, head: usize, values: &Ring, first: usize, last: usize) {
+unsafe fn weigh_group<C: Row, const H: usize>(heads: &Heads, head: usize, values: &Ring, first: usize, last: usize) {
     unsafe {
         let constants = C::constants(opaque);
         let columns = Columns { heads, head, values, first, last };

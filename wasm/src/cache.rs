@@ -20,6 +20,8 @@ pub mod format {
 pub trait Cached: Format {
     /// Bytes of a number.
     const SIZE: usize = Self::BYTES / BLOCK;
+    /// Whether reading a number costs so much that more than two heads are worth a copy as float32.
+    const COPIED: bool = false;
     /// Eight numbers in prepared order, without the scale.
     /// The constants are those of [`Format`].
     unsafe fn eight(at: *const u8, constants: &Self::Constants) -> [v128; 2];
@@ -72,6 +74,8 @@ impl Cached for F32 {
 }
 
 impl Cached for E4m3fn {
+    const COPIED: bool = true;
+
     #[inline(always)]
     unsafe fn eight(at: *const u8, constants: &fp8::Constants) -> [v128; 2] {
         let [even, odd, _, _] = fp8::widen_fn(unsafe { v128_load64_zero(at.cast()) }, constants);

@@ -8,6 +8,7 @@
 mod add;
 mod attention;
 mod attention_products;
+mod attention_rows;
 mod bf16;
 mod cache;
 mod combine;

@@ -1,0 +1,98 @@
+/**
+ * Times the WASM kernel `linear` for one input row on one thread, over weights that no cache holds: bytes of weights
+ * per second of processor time, medians, in turns with a plain loop that reads as many bytes.
+ *
+ *     deno run -A bench/matvec.ts                          the module of this tree
+ *     deno run -A bench/matvec.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
+ *     deno run -A bench/matvec.ts --weights mxfp4 --inputs bf16,wide,e2m1 --rounds 40
+ *
+ * Inputs: `bf16`, numbers of a normal distribution; `wide`, of one whose sizes differ by up to 2^16, which do not fit
+ * integers; `e2m1`, MXFP4.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import process from "node:process";
+import { fixedStride } from "../src/backends/emulate/areas.ts";
+import { bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
+import { compileKernels, instantiate } from "../src/wasm.ts";
+import { median } from "./machine.ts";
+
+const options = parseArgs(Deno.args, {
+  string: ["against", "weights", "inputs", "rounds"],
+  default: { weights: "mxfp4,mxfp6_e3m2,fp8_e4m3,bf16", inputs: "bf16,wide,e2m1", rounds: "60" },
+});
+const MIB = 2 ** 20, COLS = 2880, ROUNDS = Number(options.rounds);
+/** Output rows of one timed call, and bytes of all weights. */
+const CALL = 512, WEIGHT_BYTES = 800 * MIB;
+const DESCRIPTOR = MIB, SCRATCH = 2 * MIB, X = 4 * MIB, PREPARED = 5 * MIB, FIXED = 6 * MIB, OUT = 8 * MIB;
+const SCALES = 16 * MIB, WEIGHTS = 96 * MIB;
+
+const memory = new WebAssembly.Memory({ initial: 16_384, maximum: 65_536, shared: true });
+const bytes = new Uint8Array(memory.buffer), words = new Uint32Array(memory.buffer);
+const builds = [{ name: "this tree", kernel: instantiate(await compileKernels(), memory, MIB) }];
+if (options.against) {
+  const other = await WebAssembly.compile(await Deno.readFile(options.against));
+  builds.push({ name: options.against, kernel: instantiate(other, memory, MIB) });
+}
+
+/** Seconds of processor time that a function takes. */
+function seconds(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+let state = 1;
+const uniform = () => (state = Math.imul(state, 1_103_515_245) + 12_345 >>> 0) / 2 ** 32;
+const normal = () => Math.sqrt(-2 * Math.log(uniform() + 1e-12)) * Math.cos(2 * Math.PI * uniform());
+
+for (const format of options.weights.split(",") as WeightFormat[]) {
+  const { wasm, mx } = STORED_FORMATS[format], stride = bytesOf(format, COLS);
+  const rows = Math.floor(WEIGHT_BYTES / stride / CALL) * CALL;
+  // Finite numbers in every format, of many exponents.
+  for (let i = 0; i < MIB; i++) bytes[WEIGHTS + i] = format === "bf16" && i % 2 === 1 ? 0x3f : uniform() * 127;
+  for (let at = MIB; at < rows * stride; at += MIB) {
+    bytes.copyWithin(WEIGHTS + at, WEIGHTS, WEIGHTS + Math.min(MIB, rows * stride - at));
+  }
+  if (mx) { for (let i = 0; i < rows * COLS / 32; i++) bytes[SCALES + i] = 118 + i % 4; }
+  for (const input of options.inputs.split(",")) {
+    const x = new Float32Array(memory.buffer, X, COLS);
+    x.forEach((_, i) => x[i] = normal() * (input === "wide" ? 2 ** (-16 * uniform()) : 1));
+    words.subarray(X / 4, X / 4 + COLS).forEach((bits, i) => words[X / 4 + i] = bits & 0xffff0000);
+    words.set(
+      [PREPARED, COLS, X, COLS, COLS, +(input === "e2m1"), 0, 0, 1, 0, FIXED, fixedStride(COLS), 12],
+      DESCRIPTOR / 4,
+    );
+    builds[0]!.kernel("prepare")(DESCRIPTOR, 0, 1, SCRATCH);
+    const scales = mx ? [SCALES, COLS / 32, SCALE_NUMBER.e8m0] : [0, 0, 0];
+    const fixed = format === "mxfp4" ? FIXED : 0;
+    const record = [wasm, 0, rows, COLS, WEIGHTS, stride, ...scales, 0, 0, PREPARED, COLS, OUT, rows, 1, 0, 0, 0, 0, 0];
+    words.set([1, ...record, fixed, fixedStride(COLS), 0], DESCRIPTOR / 4);
+    const outs = builds.map(({ kernel }) => {
+      kernel("linear")(DESCRIPTOR, 0, CALL / 8, SCRATCH);
+      return words.slice(OUT / 4, OUT / 4 + CALL);
+    });
+    if (outs.some((out) => out.some((bits, i) => bits !== outs[0]![i]))) throw new Error(`${format}, ${input}: bits`);
+    const times = builds.map((): number[] => []), reads: number[] = [];
+    let at = 0;
+    const next = () => at = (at + CALL) % rows;
+    for (let round = 0; round < ROUNDS; round++) {
+      words.set([1, ...record, fixed, fixedStride(COLS), 0], DESCRIPTOR / 4);
+      builds.forEach(({ kernel }, i) => {
+        const first = next() / 8;
+        times[i]!.push(seconds(() => kernel("linear")(DESCRIPTOR, first, first + CALL / 8, SCRATCH)));
+      });
+      words.set([WEIGHTS + next() * stride, Math.floor(CALL * stride / 128) * 128], DESCRIPTOR / 4);
+      reads.push(seconds(() => builds[0]!.kernel("probe_read")(DESCRIPTOR, 0, 1, SCRATCH)));
+    }
+    const read = CALL * stride / median(reads) / 1e9;
+    builds.forEach(({ name }, i) => {
+      const rate = CALL * (stride + (mx ? COLS / 32 : 0)) / median(times[i]!) / 1e9;
+      const per = median(times[i]!) / (CALL * COLS / 32) * 1e9;
+      console.log(
+        `${format}, ${input} inputs, ${name}: ${rate.toFixed(1)} GB/s of ${read.toFixed(1)} read ` +
+          `(${(rate / read).toFixed(2)}), ${per.toFixed(2)} ns a block of 32`,
+      );
+    });
+  }
+}
