@@ -149,7 +149,7 @@ for (
     {
       title: "eval",
       flags: ["--allow-ffi"],
-      args: ["eval", "gsm8k", "--limit=2", "--data", PROBLEMS],
+      args: ["eval", "gsm8k", "--limit=2", "--max-tokens=4", "--data", PROBLEMS],
       kinds: ["ffi", "read"],
     },
     { title: "compare", flags: ["--allow-ffi"], args: COMPARED, kinds: ["ffi", "read"] },
@@ -190,7 +190,7 @@ for (
   const { args, out, files } of [
     { args: ["logits", "--weights=read", "--tokens=1,2"], out: "a, b.safetensors", files: ["a, b.safetensors"] },
     {
-      args: ["eval", "--weights=read", "gsm8k", "--limit=2", "--divergence=0", "--data", PROBLEMS],
+      args: ["eval", "--weights=read", "gsm8k", "--limit=2", "--max-tokens=4", "--divergence=0", "--data", PROBLEMS],
       out: "new/a,b",
       files: ["new"],
     },
