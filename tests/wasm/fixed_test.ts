@@ -8,7 +8,7 @@ import { fixedDigits, fixedLane } from "./twins.ts";
 import { type Matrix, storeMatrix } from "./weights.ts";
 
 /** Stored formats that are multiplied as integers, and what is added to those. */
-const OFFSETS = { mxfp4: 12 } as const;
+const OFFSETS = { mxfp4: 12, mxfp6_e2m3: 60 } as const;
 const BLOCK_BYTES = 128;
 const padded = (cols: number) => Math.ceil(cols / 32) * 32;
 

@@ -3,6 +3,7 @@
 //! decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
 
 use crate::fp4::Fp4;
+use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
 use crate::integer;
 use crate::matvec::direct;
@@ -43,6 +44,7 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
         match r.weights.format {
             format::MXFP4 if r.has_fixed() => matvec_fixed::direct::<Fp4>(r, from, to, scratch),
+            format::MXFP6_E2M3 if r.has_fixed() => matvec_fixed::direct::<Fp6<E2m3>>(r, from, to, scratch),
             _ => by_format!(r.weights.format, direct(r, from, to, scratch)),
         }
     }

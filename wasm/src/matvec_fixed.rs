@@ -4,6 +4,7 @@
 use crate::dot::{BLOCK, Format, block_sum};
 use crate::fixed::{Block, starts_as_float};
 use crate::fp4::Fp4;
+use crate::fp6::{E2m3, Fp6};
 use crate::matvec::{finish, write_scales};
 use crate::memory::opaque;
 use crate::record::Record;
@@ -51,6 +52,61 @@ impl Integers for Fp4 {
         let packed = i8x16_relaxed_swizzle(unsafe { v128_load(at.cast()) }, t.turn);
         let (even, odd) = (v128_and(packed, t.low), v128_and(u16x8_shr(packed, 4), t.low));
         [i8x16_relaxed_swizzle(t.values, even), i8x16_relaxed_swizzle(t.values, odd)]
+    }
+}
+
+/// Constants of [`Fp6`].
+pub struct Fp6Tables {
+    /// Which bytes of a vector make pairs of codes: of the first twelve, of the last twelve.
+    pairs: [v128; 2],
+    /// Brings a pair's codes to bits 4..10 and 10..16.
+    align: v128,
+    code: v128,
+    swap: v128,
+    magnitude: v128,
+    bends: [v128; 2],
+    offset: v128,
+}
+
+impl Integers for Fp6<E2m3> {
+    const OFFSET: i32 = 60;
+    const UNIT: f32 = 0.125;
+    type Tables = Fp6Tables;
+
+    #[inline(always)]
+    fn tables() -> Fp6Tables {
+        Fp6Tables {
+            // Pairs 0 4 1 5 2 6 3 7 of eight.
+            pairs: [
+                opaque(i8x16(0, 1, 6, 7, 1, 2, 7, 8, 3, 4, 9, 10, 4, 5, 10, 11)),
+                opaque(i8x16(4, 5, 10, 11, 5, 6, 11, 12, 7, 8, 13, 14, 8, 9, 14, 15)),
+            ],
+            align: opaque(i16x8(16, 16, 1, 1, 16, 16, 1, 1)),
+            code: opaque(i16x8_splat(0x3f)),
+            swap: opaque(i8x16(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15)),
+            magnitude: opaque(i8x16_splat(0x1f)),
+            bends: [opaque(i8x16_splat(16)), opaque(i8x16_splat(24))],
+            offset: opaque(i8x16_splat(60)),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn integers(at: *const u8, t: &Fp6Tables) -> [v128; 2] {
+        // The second load starts 8 bytes in, not 12, so as not to read beyond the block.
+        let (first, last) = unsafe { (v128_load(at.cast()), v128_load(at.add(8).cast())) };
+        let [first, last] = [i8x16_relaxed_swizzle(first, t.pairs[0]), i8x16_relaxed_swizzle(last, t.pairs[1])]
+            .map(|pairs| i16x8_mul(pairs, t.align));
+        let even = |v: v128| v128_and(u16x8_shr(v, 4), t.code);
+        let odd = |v: v128| u16x8_shr(v, 10);
+        [(even(first), even(last)), (odd(first), odd(last))].map(|(first, last)| {
+            let codes = i8x16_relaxed_swizzle(v128_or(first, i16x8_shl(last, 8)), t.swap);
+            // The magnitudes as integers: steps of 1 up to 16, of 2 up to code 24, then of 4.
+            let magnitude = v128_and(codes, t.magnitude);
+            let (two, four) = (u8x16_sub_sat(magnitude, t.bends[0]), u8x16_sub_sat(magnitude, t.bends[1]));
+            let integer = i8x16_add(i8x16_add(magnitude, two), i8x16_add(four, four));
+            let negative = i8x16_gt(codes, t.magnitude);
+            i8x16_add(v128_xor(integer, negative), i8x16_sub(t.offset, negative))
+        })
     }
 }
 

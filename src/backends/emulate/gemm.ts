@@ -234,7 +234,8 @@ export class Gemm {
 
 /** What the kernels add to a linear's weights as integers, see "Fixed rows" in wasm/ABI.md; 0: they multiply floats. */
 function fixedOffset({ format, transposed }: EmulateLinear): number {
-  return format === STORED_FORMATS.mxfp4.wasm && transposed === 0 ? 12 : 0;
+  if (transposed !== 0) return 0;
+  return format === STORED_FORMATS.mxfp4.wasm ? 12 : format === STORED_FORMATS.mxfp6_e2m3.wasm ? 60 : 0;
 }
 
 /** Whether two linears read their input prepared in the same way. */
