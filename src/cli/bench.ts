@@ -16,7 +16,7 @@ import { openModel } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { choicesOf, loadSetting, planOnce } from "./settings.ts";
-import { writeOut } from "./terminal.ts";
+import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 type BenchOptions = OptionValues<typeof BENCH.options>;
@@ -54,7 +54,9 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
     writeWhole(out, await benchPage(results));
   }
   await writeOut(options.json ? `${JSON.stringify(results, null, 2)}\n` : `${benchLines(results).join("\n")}\n`);
-  return interrupted ? EXIT_INTERRUPTED : 0;
+  if (!interrupted) return 0;
+  note(`interrupted: ${figures.length} figures were measured${out === undefined ? "" : `, ${out} was not written`}`);
+  return EXIT_INTERRUPTED;
 }
 
 async function measured(request: BenchRequest, found: BenchSoFar): Promise<void> {

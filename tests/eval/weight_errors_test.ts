@@ -5,7 +5,7 @@ import { encodeMxRow } from "../../src/formats/encode.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
-import { type Layout, SHAPES } from "../../tools/random_layouts.ts";
+import { type Layout, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { Decoder } from "../checkpoint/decode.ts";
