@@ -35,3 +35,16 @@ export function klDivergence(p: Float32Array, q: Float32Array): number {
   // Rounding can leave a few 1e-17 below zero.
   return sum !== sum ? NaN : Math.max(0, sum);
 }
+
+/** The likeliest tokens with their probabilities, four digits, the likeliest first; of equal ones the first. */
+export function likeliest(logits: Float32Array, count: number): [token: number, probability: number][] {
+  const best: number[] = [];
+  for (let i = 0; i < logits.length; i++) {
+    if (best.length === count && !(logits[i]! > logits[best.at(-1)!]!)) continue;
+    const place = best.findIndex((token) => logits[i]! > logits[token]!);
+    best.splice(place < 0 ? best.length : place, 0, i);
+    if (best.length > count) best.pop();
+  }
+  const all = logSumExp(logits);
+  return best.map((token) => [token, Number(Math.exp(logits[token]! - all).toPrecision(4))]);
+}

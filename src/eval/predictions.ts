@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { Session } from "../session/session.ts";
-import { argmax, klDivergence, logProbability } from "./logits_distance.ts";
+import { argmax, klDivergence, likeliest, logProbability } from "./logits_distance.ts";
 
 /** A sequence that settings are forced through. */
 export interface ForcedSequence {
@@ -14,6 +14,14 @@ export interface ForcedSequence {
   /** First position that predicts a token of the reply; null where the sequence has no reply. */
   readonly replyFrom: number | null;
 }
+
+/** Tokens with their probabilities, four digits, the likeliest first. */
+const Likeliest = z.array(z.tuple([z.int().min(0), z.number()]));
+
+/** Positions of a sequence that are kept with both predictions, and tokens that are kept of each. */
+const KEPT_POSITIONS = 4, KEPT_TOKENS = 4;
+/** A KL below it is not worth a look. */
+const NOTABLE_KL = 1e-6;
 
 /** Distance of two settings' predictions along one sequence. */
 export const SequencePredictions = z.strictObject({
@@ -27,6 +35,8 @@ export const SequencePredictions = z.strictObject({
   nllA: z.array(z.number().nullable()),
   /** The same under B. */
   nllB: z.array(z.number().nullable()),
+  /** The positions with the largest KL, the largest first; journals of earlier days have none. */
+  worst: z.array(z.strictObject({ position: z.int().min(0), kl: z.number(), a: Likeliest, b: Likeliest })).optional(),
 });
 /** Distance of two settings' predictions along one sequence. */
 export type SequencePredictions = z.infer<typeof SequencePredictions>;
@@ -37,17 +47,31 @@ export class PredictionRecorder {
   readonly #agrees: (0 | 1)[] = [];
   readonly #nllA: (number | null)[] = [];
   readonly #nllB: (number | null)[] = [];
+  #worst: NonNullable<SequencePredictions["worst"]> = [];
 
   constructor(readonly sequence: ForcedSequence) {}
 
   /** Adds the logits [V] of both settings at the next position. */
   add(a: Float32Array, b: Float32Array): void {
     const next = this.sequence.tokens[this.#kl.length + 1];
-    this.#kl.push(rounded(klDivergence(a, b)));
+    const kl = rounded(klDivergence(a, b));
+    this.#keep(this.#kl.length, kl, a, b);
+    this.#kl.push(kl);
     this.#agrees.push(argmax(a) === argmax(b) ? 1 : 0);
     if (next === undefined) return;
     this.#nllA.push(rounded(-logProbability(a, next)));
     this.#nllB.push(rounded(-logProbability(b, next)));
+  }
+
+  #keep(position: number, kl: number | null, a: Float32Array, b: Float32Array): void {
+    const least = this.#worst.length < KEPT_POSITIONS ? NOTABLE_KL : this.#worst.at(-1)!.kl;
+    if (kl === null || kl <= least) return;
+    const [ofA, ofB] = [a, b].map((logits) => likeliest(logits, KEPT_TOKENS)) as [
+      [number, number][],
+      [number, number][],
+    ];
+    this.#worst.push({ position, kl, a: ofA, b: ofB });
+    this.#worst = this.#worst.sort((x, y) => y.kl - x.kl).slice(0, KEPT_POSITIONS);
   }
 
   result(): SequencePredictions {
@@ -58,6 +82,7 @@ export class PredictionRecorder {
       agrees: this.#agrees.join(""),
       nllA: this.#nllA,
       nllB: this.#nllB,
+      worst: this.#worst,
     };
   }
 }

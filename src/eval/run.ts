@@ -115,7 +115,7 @@ export async function runTask<
   if (out !== null) {
     writeWhole(`${out}/results.json`, text);
     writeWhole(`${out}/report.html`, await task.page(results));
-    for (const [name, content] of task.files(work, answered)) writeWhole(`${out}/${name}`, content);
+    for (const [name, content] of task.files(work, answered, predictions)) writeWhole(`${out}/${name}`, content);
   }
   return { kind: "done", results, text, predictions };
 }

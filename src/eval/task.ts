@@ -9,6 +9,7 @@ import type { Indexed } from "./journal.ts";
 import type { Bandwidth } from "./cost.ts";
 import type { AskedCell, DivergenceResult, SettingCost, SettingProtocol } from "./results_schema.ts";
 import type { ForcedSequence } from "./predictions.ts";
+import type { KeyedPredictions } from "./predictions_result.ts";
 import type { PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";
 
 /** A cell of the matrix, as results have it. */
@@ -171,6 +172,10 @@ export interface Task<
   asked(protocol: Results["protocol"]): number;
   /** The report of the results, as HTML. */
   page(results: Results): Promise<string>;
-  /** Files that were asked for beside results.json and the report, by name. */
-  files(work: Work, cells: readonly AnsweredCell<Entry>[]): Iterable<readonly [name: string, text: string]>;
+  /** Files beside results.json and the report, by name. */
+  files(
+    work: Work,
+    cells: readonly AnsweredCell<Entry>[],
+    predictions: readonly KeyedPredictions[],
+  ): Iterable<readonly [name: string, text: string]>;
 }

@@ -82,7 +82,8 @@ function accuracySection(artist: Artist, results: Gsm8kResults, arranged: Arrang
         "each bin are right. On the dashed line a model is right as often as it is sure.",
     )]),
   ];
-  const about = "Share of problems solved, by lm-eval's two filters, with Wilson's intervals.";
+  const about = "Share of problems solved, by lm-eval's two filters, with Wilson's intervals." +
+    (comparisons.length === 0 ? "" : " samples.html of a run's directory shows replies that differ side by side.");
   if (changed || comparisons.length === 0) return section("Accuracy", about, ...parts);
   const shares = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
   const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];

@@ -1,5 +1,6 @@
 /**
- * What a page does when it is read in a browser: a click on a head sorts its table. It is text, as it runs in the
+ * What a page does when it is read in a browser: a click on a head sorts its table, and samples are searched
+ * and filtered. It is text, as it runs in the
  * reader's browser and not in ours; a test runs it on a page.
  */
 
@@ -34,6 +35,25 @@ export const SCRIPT: string = `
         if (event.key === "Enter") sort();
       });
     });
+  }
+  for (const controls of document.querySelectorAll(".controls")) {
+    const samples = [...controls.parentElement.querySelectorAll(".sample")];
+    const search = controls.querySelector("input"), selects = [...controls.querySelectorAll("select")];
+    const filter = () => {
+      const words = search.value.toLowerCase();
+      let shown = 0;
+      for (const sample of samples) {
+        const fits = selects.every((select) =>
+          !select.value || sample.getAttribute("data-" + select.getAttribute("data-filter")) === select.value
+        );
+        sample.hidden = !(fits && sample.textContent.toLowerCase().includes(words));
+        if (!sample.hidden) shown++;
+      }
+      controls.querySelector("span").textContent = shown + " of " + samples.length;
+    };
+    for (const control of [search, ...selects]) control.addEventListener("input", filter);
+    controls.hidden = false;
+    filter();
   }
 })();
 `;

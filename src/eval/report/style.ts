@@ -51,6 +51,9 @@ code { font: 12.5px ui-monospace, monospace; }
 div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.5px; }
 [aria-label$="grid"] { stroke: var(--grid); stroke-opacity: 1; }
 #first .note { font-size: 16px; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; }
+.reply { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13.5px; }
+.controls input, .controls select { font: inherit; max-width: 100%; padding: 2px 6px; }
 .narrow { display: none; }
 .heat td { text-align: center; padding: 2px 5px; font-size: 12px; border: 1px solid var(--card); min-width: 34px; }
 .heat td[style] { background: color-mix(in oklab, var(--d8) var(--v), var(--d0)); print-color-adjust: exact; }
@@ -72,6 +75,7 @@ div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.
   table.stack td:first-child { font-weight: 600; counter-increment: place; }
   table.stack td:first-child::before { content: counter(place) ". "; } table.stack td:empty { display: none; }
   table.stack td:not(:first-child)::before { content: attr(data-head) ": "; color: var(--soft); }
+  .pair { grid-template-columns: 1fr; }
   dl { grid-template-columns: 1fr; } dd { margin: 0 0 6px; }
 }
 @media print {

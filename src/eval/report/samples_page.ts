@@ -1,0 +1,129 @@
+/** Answers side by side, where a setting's reply is not the first setting's, and the tokens that differ the most. */
+import { card, escape, page, section, tableHtml } from "./html.ts";
+import { percent, small } from "./numbers.ts";
+import { makeTable, PAGE } from "./table.ts";
+
+/** A reply, cut at the first token that is another one under the other setting. */
+export interface CutReply {
+  readonly before: string;
+  /** Empty where the reply ends there. */
+  readonly token: string;
+  readonly after: string;
+  /** What the filter took out of it. */
+  readonly extracted: string;
+}
+
+/** What became of a problem under another setting. */
+export const OUTCOMES = ["lost", "gained", "other answer", "same answer"] as const;
+
+/** A problem whose replies differ. */
+export interface Sample {
+  readonly setting: string;
+  readonly problem: number;
+  readonly question: string;
+  readonly outcome: (typeof OUTCOMES)[number];
+  /** Number of the first token of the reply that differs, from 1. */
+  readonly token: number;
+  readonly first: CutReply;
+  readonly other: CutReply;
+}
+
+/** A token and its probability. */
+export type Likely = readonly [text: string, probability: number];
+
+/** A token at which a setting's prediction is far from the first one's. */
+export interface WorstToken {
+  readonly setting: string;
+  readonly problem: number;
+  readonly position: number;
+  readonly kl: number;
+  /** The text that ends with the token from which the next is predicted. */
+  readonly text: string;
+  readonly first: readonly Likely[];
+  readonly other: readonly Likely[];
+}
+
+/** What such a page shows. */
+export interface Samples {
+  /** What was asked. */
+  readonly name: string;
+  /** The first setting. */
+  readonly reference: string;
+  /** Replies of further settings that are those of the first, token by token, of so many. */
+  readonly same: number;
+  readonly replies: number;
+  readonly samples: readonly Sample[];
+  readonly worst: readonly WorstToken[];
+}
+
+/** Most samples of a page; what was gained and lost comes first. */
+const MOST_SAMPLES = 400;
+
+/** The page, as HTML. */
+export function samplesPage({ name, reference, same, replies, samples, worst }: Samples): string {
+  const shown = samples.toSorted((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome))
+    .slice(0, MOST_SAMPLES);
+  const left = samples.length > shown.length ? ` The first ${shown.length} of them are here.` : "";
+  return page(`Answers to ${name}`, [
+    `<h1>Answers to ${escape(name)}</h1>`,
+    `<p class="soft">${same} of ${replies} replies are those of ${escape(reference)}, token by token.</p>`,
+    section(
+      "Replies that differ",
+      samples.length === 0
+        ? "None."
+        : `Up to the marked token a reply is that of ${reference}, then it goes its own way.${left}`,
+      ...(shown.length === 0 ? [] : [controls(shown), ...shown.map((sample) => sampleHtml(sample, reference))]),
+    ),
+    ...(worst.length === 0 ? [] : [section(
+      "Tokens that differ the most",
+      `Predictions with the largest KL from ${reference}, given the same text: the likeliest next tokens under both.`,
+      card(tableHtml(worstTable(worst, reference), "stack")),
+    )]),
+  ]);
+}
+
+/** Shown by the script, which makes them work. */
+function controls(samples: readonly Sample[]): string {
+  const select = (name: string, values: readonly string[]) =>
+    `<select data-filter="${name}" aria-label="${name}"><option value="">every ${name}</option>${
+      values.map((value) => `<option>${escape(value)}</option>`).join("")
+    }</select>`;
+  const settings = [...new Set(samples.map(({ setting }) => setting))];
+  const outcomes = OUTCOMES.filter((outcome) => samples.some((sample) => sample.outcome === outcome));
+  return `<p class="controls" hidden><input type="search" aria-label="search" placeholder="search"> ${
+    select("setting", settings)
+  } ${select("outcome", outcomes)} <span class="soft"></span></p>`;
+}
+
+function sampleHtml({ setting, problem, question, outcome, token, first, other }: Sample, reference: string): string {
+  const reply = (who: string, { before, token, after, extracted }: CutReply) =>
+    `<div><h3>${escape(who)}: ${escape(extracted)}</h3><p class="reply"><span class="soft">${
+      escape(before)
+    }</span><mark>${token === "" ? "(end)" : escape(token)}</mark>${escape(after)}</p></div>`;
+  const names = `data-setting="${escape(setting)}" data-outcome="${outcome}"`;
+  return `<details class="sample" ${names}><summary>Problem ${problem}, ${
+    escape(setting)
+  }: ${outcome}, from token ${token} on</summary>${
+    card(
+      `<p>${escape(question)}</p><div class="pair">${reply(reference, first)}${reply(setting, other)}</div>`,
+    )
+  }</details>`;
+}
+
+function worstTable(worst: readonly WorstToken[], reference: string) {
+  const list = (tokens: readonly Likely[]) =>
+    tokens.map(([text, probability]) => `${JSON.stringify(text)} ${percent(probability, 1)}`).join(", ");
+  return makeTable<WorstToken>(
+    [
+      { head: "setting", cell: ({ setting }) => setting },
+      { head: "KL, nats", kind: "right", cell: ({ kl }) => small(kl) },
+      { head: "problem", kind: "right", cell: ({ problem }) => `${problem}` },
+      { head: "position", kind: "right", cell: ({ position }) => `${position}` },
+      { head: "text up to there", kind: "wraps", cell: ({ text }) => `…${text}` },
+      { head: reference, kind: "wraps", cell: ({ first }) => list(first) },
+      { head: "this setting", kind: "wraps", cell: ({ other }) => list(other) },
+    ],
+    worst,
+    PAGE,
+  );
+}
