@@ -43,7 +43,7 @@ th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--grid); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom; }
 td.r, th.r { text-align: right; }
-td.w { white-space: normal; overflow-wrap: anywhere; min-width: 16em; }
+td.w { white-space: normal; overflow-wrap: break-word; min-width: 16em; }
 details { margin: 10px 0; } summary { cursor: pointer; color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; font-size: 13.5px; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
