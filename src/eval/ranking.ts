@@ -50,11 +50,15 @@ export function rank(settings: readonly Ranked[]): Ranking {
       tokens: tokensOf(a.values),
     }))
   );
-  const corrected = holm(found.map(({ difference: { p } }) => Number.isNaN(p) ? 1 : p));
-  const pairs = found.map(({ tokens, ...pair }, i): RankedPair => ({
+  // Settings with the same bits make one question of several pairs, which is asked once.
+  const question = ({ value, error }: PairedMean) => `${Math.abs(value)} ${error}`;
+  const asked = new Map(found.map(({ difference }) => [question(difference), difference.p]));
+  const corrected = holm(Array.from(asked.values(), (p) => Number.isNaN(p) ? 1 : p));
+  const answers = new Map([...asked.keys()].map((key, i) => [key, corrected[i]!]));
+  const pairs = found.map(({ tokens, ...pair }): RankedPair => ({
     ...pair,
-    pHolm: corrected[i]!,
-    tokensToSeparate: tokensNeeded(pair.difference, tokens, found.length),
+    pHolm: answers.get(question(pair.difference))!,
+    tokensToSeparate: tokensNeeded(pair.difference, tokens, asked.size),
   }));
   const order = ranked.map(({ key }) => key);
   return { order, groups: groupsOf(order, pairs), pairs };

@@ -14,7 +14,8 @@ import {
   signedMean,
 } from "../../src/eval/intervals.ts";
 import { Random } from "../../src/session/random.ts";
-import { assert } from "../assert.ts";
+import { FIRST_ROUND } from "../../src/eval/prediction_run.ts";
+import { assert, assertEquals } from "../assert.ts";
 import { dose, SOAK } from "../soak.ts";
 import { population, RARE, sample, type Shape, type SimulatedSequence, SMOOTH } from "./simulated.ts";
 
@@ -105,6 +106,28 @@ for (const [name, shape] of Object.entries(SHAPES)) {
         assert(share >= COVERAGE, `${what} of ${count} sequences: ${share}`);
       }
     }
+  });
+}
+
+for (const name of ["rare", "smooth"]) {
+  Deno.test(`intervals hold the truth where they decide when to stop, of divergences that are ${name}`, () => {
+    const all = population(dose(1000, 4000), SHAPES[name]!), truth = mean(flatten(all.map(({ a }) => a)));
+    const random = new Random(23n), tries = dose(50, 600);
+    let held = 0, early = 0;
+    for (let i = 0; i < tries; i++) {
+      const drawn = sample(all, 128, random);
+      for (let count = FIRST_ROUND;; count *= 2) {
+        const { value, low, high } = positiveMean(drawn.slice(0, count).map(({ a }) => a));
+        // The rule of --divergence auto.
+        const stops = high - low <= 0.4 * value;
+        if (!stops && count < drawn.length) continue;
+        if (low <= truth && truth <= high) held++;
+        if (stops) early++;
+        break;
+      }
+    }
+    assert(held / tries >= COVERAGE, `${held} of ${tries}`);
+    assertEquals(early > tries / 2, name === "smooth", `${early} of ${tries} stopped early`);
   });
 }
 

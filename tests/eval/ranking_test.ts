@@ -1,5 +1,6 @@
 import { groupings } from "../../src/eval/intervals.ts";
 import { rank } from "../../src/eval/ranking.ts";
+import { klGroups } from "../../src/eval/prediction_summary.ts";
 import { stopsAt } from "../../src/eval/prediction_run.ts";
 import { rankingResult, rankPredictions } from "../../src/eval/predictions_result.ts";
 import type { SequencePredictions } from "../../src/eval/predictions.ts";
@@ -38,6 +39,15 @@ Deno.test("rank() takes equal settings for a group that no number of tokens sepa
   const { order, groups, pairs } = rank(["b", "a"].map((key) => ({ key, values })));
   assertEquals([order, groups], [["b", "a"], [["b", "a"]]]);
   assertEquals([pairs[0]!.pHolm, pairs[0]!.tokensToSeparate, pairs[0]!.difference.value], [1, null, 0]);
+});
+
+Deno.test("rank() asks once what settings with the same bits make several pairs of", () => {
+  const [far, near] = settings(30).map(({ key, sequences }) => ({ key, values: klGroups(sequences, "reply") }));
+  const p = ({ pairs }: ReturnType<typeof rank>) => pairs.find(({ b }) => b === "far")!.pHolm;
+  const alone = p(rank([far!, near!]));
+  // The twins are a second question, whose answer is 1.
+  const twins = p(rank([far!, near!, { ...near!, key: "twin" }, { ...near!, key: "third" }]));
+  assert(alone > 0 && Math.abs(twins / alone - 2) < 1e-9, `${alone} ${twins}`);
 });
 
 Deno.test("rank() puts what is not finite last", () => {
