@@ -1,6 +1,7 @@
 /**
  * Times the WASM kernel `linear` on one thread at gpt-oss-20b's width: multiply-accumulates per second of processor
- * time, medians, beside plain loops of the instructions that it is made of, in one run.
+ * time, and input bytes per second of `prepare` without fixed rows; medians, beside plain loops of the instructions
+ * that `linear` is made of, in one run.
  *
  *     deno run -A bench/linear.ts                          the module of this tree
  *     deno run -A bench/linear.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
@@ -24,6 +25,8 @@ const options = parseArgs(Deno.args, {
   default: { tokens: "64", weights: "mxfp4,bf16", inputs: "none,e2m1,e2m3,e3m2,fp8", rounds: "9", rows: "2880" },
 });
 const ROWS = Number(options.rows), COLS = 2880, ROUNDS = Number(options.rounds);
+/** Times that inputs are prepared for one look at the clock. */
+const PREPARATIONS = 20;
 const MIB = 2 ** 20;
 const DESCRIPTOR = 1 * MIB, SCRATCH = 2 * MIB, SCALES = 4 * MIB, X = 8 * MIB, PREPARED = 20 * MIB, FIXED = 32 * MIB;
 const OUT = 48 * MIB, WEIGHTS = 80 * MIB;
@@ -87,9 +90,14 @@ for (const weights of options.weights.split(",") as WeightFormat[]) {
       const outputs: Float32Array[] = [];
       for (let round = -1; round < ROUNDS; round++) {
         for (const [i, { linear, prepare }] of builds.entries()) {
+          const prepared = [PREPARED, COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0];
+          words.set([...prepared, 0, 0, 0], DESCRIPTOR / 4);
+          const preparing = seconds(() => {
+            for (let i = 0; i < PREPARATIONS; i++) prepare(DESCRIPTOR, 0, tokens, SCRATCH);
+          });
           const fixed = weights === "mxfp4" ? [FIXED, fixedStride(COLS), 12] : [0, 0, 0];
-          words.set([PREPARED, COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0, ...fixed], DESCRIPTOR / 4);
-          const preparing = seconds(() => prepare(DESCRIPTOR, 0, tokens, SCRATCH));
+          words.set([...prepared, ...fixed], DESCRIPTOR / 4);
+          prepare(DESCRIPTOR, 0, tokens, SCRATCH);
           const rows = [0, 0, PREPARED, COLS, OUT, ROWS, tokens, 0, 0, 0, 0];
           words.set([1, ...matrix, ...rows, 0, ...fixed.slice(0, 2), 0], DESCRIPTOR / 4);
           const multiplying = seconds(() => linear(DESCRIPTOR, 0, ROWS / 8, SCRATCH));
@@ -110,6 +118,10 @@ for (const weights of options.weights.split(",") as WeightFormat[]) {
       const label = `${weights} x ${inputs}, ${tokens} tokens`;
       const ratio = rates.length > 1 ? `  (${(rates[0]! / rates[1]!).toFixed(2)} times)` : "";
       console.log(label.padEnd(32), rates.map((rate) => `${rate.toFixed(1).padStart(6)} GMAC/s`).join("  "), ratio);
+      const bytes = PREPARATIONS * tokens * COLS * 4;
+      const preparing = timings.map(({ prepare }) => bytes / median(prepare) / 1e9);
+      const text = preparing.map((rate) => `${rate.toFixed(1).padStart(6)} GB/s  `);
+      console.log(`  prepare`.padEnd(32), text.join("  "));
     }
   }
 }

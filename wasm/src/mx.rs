@@ -1,7 +1,9 @@
 //! OCP-MX blocks: 32 elements that share a power of two, stored as a byte `exponent + 127` (255: NaN).
 
 use crate::element::Element;
+use crate::memory::opaque;
 use core::arch::wasm32::*;
+use core::marker::PhantomData;
 
 /// How the shared exponent follows from the largest magnitude of the block.
 #[derive(Clone, Copy, PartialEq)]
@@ -66,6 +68,54 @@ pub fn qdq<E: Element>(block: &mut [v128; 8], rule: Rule) {
     let (inverse, scale) = (f32x4_splat(inverse_scale(byte)), f32x4_splat(scale(byte)));
     for v in block {
         *v = f32x4_mul(E::quantize(f32x4_mul(*v, inverse)), scale);
+    }
+}
+
+/// Quantizes and dequantizes blocks as [`qdq`] does, with constants that stay in registers.
+pub struct Qdq<E> {
+    rule: Rule,
+    magnitude: v128,
+    most: v128,
+    power: v128,
+    least: v128,
+    quanta: v128,
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Qdq<E> {
+    pub fn new(rule: Rule) -> Self {
+        Qdq {
+            rule,
+            magnitude: opaque(i32x4_splat(i32::MAX)),
+            most: opaque(f32x4_splat(E::MAX)),
+            power: opaque(i32x4_splat(0x7f80_0000)),
+            least: opaque(i32x4_splat((E::MIN_EXPONENT + 127) << 23)),
+            quanta: opaque(i32x4_splat((23 - E::MANTISSA as i32) << 23)),
+            element: PhantomData,
+        }
+    }
+
+    /// The results are numbers of bf16, so that rounding to it would change nothing.
+    #[inline(always)]
+    pub fn apply(&self, block: &mut [v128; 8]) {
+        let m = |i: usize, j: usize| i32x4_max(v128_and(block[i], self.magnitude), v128_and(block[j], self.magnitude));
+        let all = i32x4_max(i32x4_max(m(0, 1), m(2, 3)), i32x4_max(m(4, 5), m(6, 7)));
+        let halves = i32x4_max(all, i32x4_shuffle::<2, 3, 0, 1>(all, all));
+        let amax = i32x4_extract_lane::<0>(i32x4_max(halves, i32x4_shuffle::<1, 0, 3, 2>(halves, halves))) as u32;
+        let byte = scale_byte::<E>(amax, self.rule);
+        if byte == 255 {
+            *block = [f32x4_splat(f32::NAN); 8];
+            return;
+        }
+        let (inverse, scale) = (f32x4_splat(inverse_scale(byte)), f32x4_splat(scale(byte)));
+        for v in block {
+            // As in `Element::quantize`.
+            let y = f32x4_mul(*v, inverse);
+            let magnitude = i32x4_min(v128_and(y, self.magnitude), self.most);
+            let quanta = i32x4_add(i32x4_max(v128_and(magnitude, self.power), self.least), self.quanta);
+            let rounded = f32x4_sub(f32x4_add(magnitude, quanta), quanta);
+            *v = f32x4_mul(v128_or(rounded, v128_andnot(y, self.magnitude)), scale);
+        }
     }
 }
 

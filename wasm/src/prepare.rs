@@ -1,17 +1,51 @@
 //! `prepare`: quantizes and dequantizes the rows that a linear reads, and stores them in prepared order, and as fixed
 //! rows where that is asked for.
 
+use crate::element::{E2m1, E2m3, E3m2, Element};
 use crate::fixed::Row;
 use crate::memory::{Words, load_block, prepared_pair, row};
-use crate::quantize::Quantizer;
+use crate::mx::{Qdq, Rule};
+use crate::quantize::{self, Quantizer};
 use core::arch::wasm32::*;
+
+/// What is done to each block.
+trait Block {
+    fn apply(&self, block: &mut [v128; 8], quantum: f32, unit: f32);
+}
+
+impl Block for Quantizer {
+    #[inline(always)]
+    fn apply(&self, block: &mut [v128; 8], quantum: f32, unit: f32) {
+        Quantizer::apply(*self, block, quantum, unit);
+    }
+}
+
+impl<E: Element> Block for Qdq<E> {
+    #[inline(always)]
+    fn apply(&self, block: &mut [v128; 8], _: f32, _: f32) {
+        Qdq::apply(self, block);
+    }
+}
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
-        let (out, out_stride, x, x_stride, width) = (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4));
         let quantizer = Quantizer::from(d.from(5));
+        let rule = Rule::from(d.get(6));
+        match d.get(5) {
+            quantize::E2M1 => rows(d, start, end, quantizer, &Qdq::<E2m1>::new(rule)),
+            quantize::E3M2 => rows(d, start, end, quantizer, &Qdq::<E3m2>::new(rule)),
+            quantize::E2M3 => rows(d, start, end, quantizer, &Qdq::<E2m3>::new(rule)),
+            _ => rows(d, start, end, quantizer, &quantizer),
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn rows(d: Words, start: u32, end: u32, quantizer: Quantizer, blocks: &impl Block) {
+    unsafe {
+        let (out, out_stride, x, x_stride, width) = (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4));
         let row_scales = d.get(9);
         let (fixed, fixed_stride, offset) = (d.get(10), d.get(11), d.get(12) as i32);
         for unit in start as usize..end as usize {
@@ -23,14 +57,19 @@ unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, _scratch: *
             }
             let unit = if row_scales == 0 { scale } else { 1.0 };
             for column in (0..width).step_by(32) {
-                let mut block = load_block(x, column, width);
-                quantizer.apply(&mut block, scale, unit);
-                for pair in block.chunks_exact_mut(2) {
-                    pair.copy_from_slice(&prepared_pair(pair[0], pair[1]));
-                }
-                *out.add(column).cast::<[v128; 8]>() = block;
+                let mut block = if column + 32 <= width {
+                    *x.add(column).cast::<[v128; 8]>()
+                } else {
+                    load_block(x, column, width)
+                };
+                blocks.apply(&mut block, scale, unit);
+                let [a, b, c, d, e, f, g, h] = block;
+                let to = out.add(column).cast::<[v128; 8]>();
+                let ([a, b], [c, d]) = (prepared_pair(a, b), prepared_pair(c, d));
+                let ([e, f], [g, h]) = (prepared_pair(e, f), prepared_pair(g, h));
+                *to = [a, b, c, d, e, f, g, h];
                 if fixed != 0 && column + 32 <= width {
-                    fixed_row.fix(column / 32, &block, offset);
+                    fixed_row.fix(column / 32, &*to, offset);
                 }
             }
             if fixed != 0 {

@@ -16,9 +16,9 @@ pub struct Quantizer {
 }
 
 const NONE: usize = 0;
-const E2M1: usize = 1;
-const E3M2: usize = 2;
-const E2M3: usize = 3;
+pub const E2M1: usize = 1;
+pub const E3M2: usize = 2;
+pub const E2M3: usize = 3;
 const FP8_STATIC: usize = 4;
 const FP8_ROW: usize = 5;
 

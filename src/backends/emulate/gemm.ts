@@ -9,8 +9,12 @@ import type { EmulateLinear } from "./weights.ts";
 
 /** Output rows of one unit of the `linear` kernel. */
 const LINEAR_TILE = 8;
+/** Input rows a matrix from which on the kernel `linear` takes no fixed rows, so that none are made. */
+const MANY_ROWS = 12;
 
 export class Gemm {
+  /** Input rows that each matrix of the current operation multiplies, on average. */
+  #rowsPerMatrix = 0;
   readonly #perExpert: Int32Array;
   /** Whether all experts of a layer quantize their input in the same way, so that it is prepared once. */
   readonly #alike = new WeakMap<readonly EmulateLinear[], boolean>();
@@ -33,6 +37,7 @@ export class Gemm {
 
   /** outs[i] = QDQ(x) W_i^T + b_i. */
   linear(outs: readonly EmulateTensor[], x: EmulateTensor, linears: readonly EmulateLinear[]): void {
+    this.#rowsPerMatrix = this.machine.n;
     // Linears with the same input format share one prepared input and run as one operation of the threads.
     for (let from = 0; from < linears.length;) {
       const first = linears[from]!;
@@ -65,7 +70,7 @@ export class Gemm {
         ? f32.subarray(a.logits >> 2, (a.logits >> 2) + rows.length * vocab)
         : new Float32Array(rows.length * vocab));
     for (let from = 0; from < rows.length; from += a.logitRows) {
-      const count = Math.min(a.logitRows, rows.length - from);
+      const count = this.#rowsPerMatrix = Math.min(a.logitRows, rows.length - from);
       for (let i = 0; i < count; i++) {
         const row = x.address + 4 * x.stride * rows[from + i]!;
         this.#prepareRows(head, i, row, x.stride, 1);
@@ -107,6 +112,7 @@ export class Gemm {
     if (!first) return this.#zero(out);
     this.machine.bring(x, m);
     const alike = this.#areAlike(experts);
+    this.#rowsPerMatrix = this.machine.n * this.topK / this.experts;
     if (alike) this.#prepare(first, x, rows);
     const scales = first.multipliesCodes ? a.rowScales : 0;
     const { i32 } = this.machine.views[m]!;
@@ -208,10 +214,15 @@ export class Gemm {
     const rule = input.kind === "mx" ? ruleNumber(input.rule) : 0,
       scale = input.kind === "fp8_static" ? input.scale : 0;
     const out = a.prepared + 4 * padded(cols) * first, rowScales = a.rowScales + 4 * first;
-    const offset = fixedOffset(linear), fixed = offset === 0 ? 0 : a.fixed + fixedStride(cols) * first;
+    const offset = this.#fixedOffset(linear), fixed = offset === 0 ? 0 : a.fixed + fixedStride(cols) * first;
     this.machine.describe(memory).begin(out, padded(cols), x, stride, cols, kindNumber(input), rule).f32(scale)
       .u32(this.round, linear.multipliesCodes ? rowScales : 0, fixed, fixedStride(cols), offset);
     this.machine.run("prepare", memory, rows, 4 * cols);
+  }
+
+  /** {@linkcode fixedOffset}, or 0 where so many rows share a matrix that fixed ones are of no use. */
+  #fixedOffset(linear: EmulateLinear): number {
+    return this.#rowsPerMatrix < MANY_ROWS ? fixedOffset(linear) : 0;
   }
 
   /** One record of the `linear` kernel. */
@@ -228,7 +239,7 @@ export class Gemm {
   ): void {
     d.u32(w.format, w.transposed, w.rows, w.cols, w.weight, w.rowStride, w.scale, w.scaleStride, w.scaleKind);
     d.u32(w.bias, w.biasFormat, this.areas.prepared, padded(w.cols), out.address, out.stride, n, xRows, outRows);
-    d.u32(xScales, round, firstUnit, fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
+    d.u32(xScales, round, firstUnit, this.#fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
   }
 }
 
