@@ -1,0 +1,127 @@
+/**
+ * mxoss beside llama.cpp on a machine that others use as well: one thread of each, in turns, by processor time.
+ *
+ *     deno run -A bench/peers/processor_time.ts [--layers 4] [--rounds 3] [--schemes w_mxfp4,w_mxfp4_a_mxfp4]
+ *         [--dir .cache/peers]
+ *
+ * Threads that wait for each other, and the memory that cores share, are left out: bench/peers/llama.ts measures those,
+ * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
+ * start out; of mxoss the thread's own time, after a first prompt and token. Prompts have 128 tokens; tokens are decoded
+ * at the beginning of a context. Linux, with GNU time.
+ */
+import { parseArgs } from "node:util";
+import { intervalText, medianText, spreadOf } from "../../src/bench/spread.ts";
+import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { openSetting } from "../../src/session/open.ts";
+import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
+import { collectGarbage } from "../../src/bench/garbage.ts";
+import { machine } from "../machine.ts";
+import { buildPeer, makeModel, type Peer, PeerError } from "./build.ts";
+
+const PROMPT = 128, DECODED = 6;
+/** Repetitions of the peer's shorter and longer runs, and tokens that one decodes. */
+const FEW = 1, MANY = 3, PEER_DECODED = 4;
+
+/** Tokens per second of processor time. */
+interface Rates {
+  readonly prefill: number;
+  readonly decode: number;
+}
+
+/** User time of a run of the peer, in seconds. */
+async function userTime(program: string, args: readonly string[]): Promise<number> {
+  const command = new Deno.Command("/usr/bin/time", { args: ["-f", "%U user", program, ...args], stdin: "null" });
+  const { success, stderr } = await command.output(), said = new TextDecoder().decode(stderr);
+  const seconds = /^([\d.]+) user$/m.exec(said)?.[1];
+  if (!success || seconds === undefined) throw new PeerError(`${program}: ${said}`);
+  return Number(seconds);
+}
+
+async function theirs({ bench }: Peer, model: string): Promise<Rates> {
+  const common = ["-m", model, "-ngl", "0", "-t", "1", "--no-warmup"];
+  const perToken = async (test: readonly string[], tokens: number) => {
+    const few = await userTime(bench, [...common, ...test, "-r", `${FEW}`]);
+    return (await userTime(bench, [...common, ...test, "-r", `${MANY}`]) - few) / ((MANY - FEW) * tokens);
+  };
+  return {
+    prefill: 1 / await perToken(["-p", `${PROMPT}`, "-n", "0"], PROMPT),
+    decode: 1 / await perToken(["-p", "0", "-n", `${PEER_DECODED}`], PEER_DECODED),
+  };
+}
+
+/** Processor time of this thread, in seconds. */
+const threadTime = () => Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e9;
+
+async function ours(layers: number, scheme: string): Promise<Rates> {
+  const checkpoint = randomCheckpoint({ shape: { ...SHAPES["gpt-oss-20b"], layers }, layout: "hf_mxfp4" });
+  const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, threads: 1 });
+  const session = await openSetting(setting, { slots: 1, context: 2 * PROMPT });
+  const ids = Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13) % checkpoint.config.vocab);
+  const timed = async (work: () => Promise<void>) => {
+    const began = threadTime();
+    await work();
+    return threadTime() - began;
+  };
+  const prompt = (tokens: readonly number[]) => {
+    session.reset(0);
+    return session.feed({ slot: 0, tokens, logits: "last" });
+  };
+  const step = (token: number) => session.step([{ slot: 0, token }], () => {});
+  await prompt(ids.slice(0, PROMPT / 4));
+  const prefill = PROMPT / await timed(() => prompt(ids));
+  session.reset(0);
+  await step(5);
+  const decode = DECODED / await timed(async () => {
+    for (let i = 0; i < DECODED; i++) await step(ids[i]!);
+  });
+  await session.close();
+  await collectGarbage();
+  return { prefill, decode };
+}
+
+async function main(): Promise<void> {
+  const { values: flags } = parseArgs({
+    options: {
+      layers: { type: "string", default: "4" },
+      rounds: { type: "string", default: "3" },
+      schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4" },
+      dir: { type: "string", default: new URL("../../.cache/peers", import.meta.url).pathname },
+    },
+  });
+  const count = (name: "layers" | "rounds"): number => {
+    if (/^[1-9]\d{0,3}$/.test(flags[name])) return Number(flags[name]);
+    throw new PeerError(`--${name}: expected a number of at least 1, got "${flags[name]}"`);
+  };
+  const layers = count("layers"), schemes = flags.schemes.split(",");
+  const say = (line: string) => console.error(line);
+  const peer = await buildPeer(flags.dir, say);
+  const model = await makeModel(flags.dir, { ...SHAPES["gpt-oss-20b"], layers }, say);
+  const turns: { readonly peer: Rates; readonly own: readonly Rates[] }[] = [];
+  for (let round = 0; round < count("rounds"); round++) {
+    const own: Rates[] = [], other = await theirs(peer, model);
+    for (const scheme of schemes) own.push(await ours(layers, scheme));
+    turns.push({ peer: other, own });
+    say(`round ${round + 1}: ${JSON.stringify(turns.at(-1))}`);
+  }
+  const text = (values: readonly number[]) => `${medianText(spreadOf(values), 3)} ${intervalText(spreadOf(values))}`;
+  console.log(`${machine()}; load ${Deno.loadavg()[0]!.toFixed(1)}; one thread, by processor time, ${layers} layers`);
+  for (const what of ["prefill", "decode"] as const) {
+    console.log(`llama.cpp ${what}: ${text(turns.map((turn) => turn.peer[what]))} tok/s`);
+    schemes.forEach((scheme, i) => {
+      const ratios = turns.map((turn) => turn.own[i]![what] / turn.peer[what]);
+      console.log(`${scheme} ${what}: ${text(turns.map((t) => t.own[i]![what]))} tok/s, ratio ${text(ratios)}`);
+    });
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+    Deno.exit(0);
+  } catch (thrown) {
+    if (!(thrown instanceof PeerError || thrown instanceof TypeError)) throw thrown;
+    console.error(`error: ${thrown.message}`);
+    Deno.exit(2);
+  }
+}
