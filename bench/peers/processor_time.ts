@@ -6,8 +6,8 @@
  *
  * Threads that wait for each other, and the memory that cores share, are left out: bench/peers/llama.ts measures those,
  * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
- * start out; of mxoss the thread's own time, after a first prompt and token. Prompts have 128 tokens; tokens are decoded
- * at the beginning of a context. Linux, with GNU time.
+ * start out; of mxoss the thread's own time, after a first prompt and token. Prompts have 128 tokens, and tokens are
+ * decoded at the beginning of a context. Linux, with GNU time.
  */
 import { parseArgs } from "node:util";
 import { intervalText, medianText, spreadOf } from "../../src/bench/spread.ts";
