@@ -9,7 +9,7 @@ import type { Handle } from "./driver.ts";
 import { CudaError } from "./errors.ts";
 import { openLibrary } from "./library.ts";
 import { CUDA_NAMES, CUDA_SYMBOLS } from "./cuda_symbols.ts";
-import { type Attributes, LibraryDriver } from "./library_driver.ts";
+import { type Attributes, launchText, LibraryDriver } from "./library_driver.ts";
 import { Runtime } from "./device.ts";
 import type { DeviceProperties, GpuRuntime } from "./runtime.ts";
 
@@ -23,6 +23,10 @@ const CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 /** CUjit_option: where the compiler of PTX writes what it does not like. */
 const CU_JIT_ERROR_LOG_BUFFER = 5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6;
 const JIT_LOG_BYTES = 4096;
+/** CUlaunchAttributeID */
+const CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+/** Sizes of CUlaunchConfig and CUlaunchAttribute in bytes, and places in the former. */
+const LAUNCH_CONFIG = { bytes: 56, stream: 32, attributes: 40, count: 48 } as const, LAUNCH_ATTRIBUTE_BYTES = 72;
 
 /** Where libcuda is looked for; its soname has been the same since CUDA 1. */
 export function cudaCandidates(explicit?: string): readonly string[] {
@@ -59,12 +63,20 @@ class CudaDriver extends LibraryDriver {
   /** The last is what a block may have where it asks for it. */
   protected readonly attributes = ATTRIBUTES;
   readonly #c: Deno.DynamicLibrary<typeof CUDA_SYMBOLS>["symbols"];
+  /** A CUlaunchConfig with the one attribute that lets launches overlap. */
+  readonly #config = new DataView(new ArrayBuffer(LAUNCH_CONFIG.bytes));
+  readonly #attribute = new Int32Array(new ArrayBuffer(LAUNCH_ATTRIBUTE_BYTES));
   /** CUdevice by ordinal. */
   readonly #devices = new Map<number, number>();
 
   constructor(library: Deno.DynamicLibrary<typeof CUDA_SYMBOLS>, path: string) {
     super(library.symbols, CUDA_NAMES, path, () => library.close());
     this.#c = library.symbols;
+    // The value lies 8 bytes from the start.
+    this.#attribute.set([CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, 0, 1]);
+    const attribute = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(this.#attribute)));
+    this.#config.setBigUint64(LAUNCH_CONFIG.attributes, attribute, true);
+    this.#config.setUint32(LAUNCH_CONFIG.count, 1, true);
     this.init();
   }
 
@@ -153,6 +165,26 @@ class CudaDriver extends LibraryDriver {
   override allowSharedBytes(kernel: Handle, bytes: number): void {
     const attribute = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
     this.unwrap("cuFuncSetAttribute", this.#c.cuFuncSetAttribute(kernel, attribute, bytes), `${bytes} bytes`);
+  }
+
+  override launch(
+    kernel: Handle,
+    name: string,
+    grid: readonly [number, number, number],
+    threads: number,
+    sharedBytes: number,
+    stream: Handle,
+    parameters: BigUint64Array<ArrayBuffer>,
+    overlaps: boolean,
+  ): void {
+    const { cuLaunchKernelEx } = this.#c;
+    if (!overlaps || cuLaunchKernelEx === null) {
+      return super.launch(kernel, name, grid, threads, sharedBytes, stream, parameters, false);
+    }
+    [...grid, threads, 1, 1, sharedBytes].forEach((value, i) => this.#config.setUint32(4 * i, value, true));
+    this.#config.setBigUint64(LAUNCH_CONFIG.stream, stream, true);
+    const code = cuLaunchKernelEx(new Uint8Array(this.#config.buffer), kernel, parameters, 0n);
+    if (code !== 0) this.unwrap("cuLaunchKernelEx", code, launchText(name, grid, threads));
   }
 
   override instantiate(graph: Handle): Handle {

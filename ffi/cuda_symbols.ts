@@ -83,6 +83,17 @@ export const CUDA_SYMBOLS = {
     parameters: [/* CUfunction */ "u64", /* CUfunction_attribute */ "i32", /* int value */ "i32"],
     result: "i32",
   },
+  // Of CUDA 12, as the committed PTX is; a driver without it refuses that.
+  cuLaunchKernelEx: {
+    parameters: [
+      /* const CUlaunchConfig * */ "buffer",
+      /* CUfunction */ "u64",
+      /* void **kernelParams */ "buffer",
+      /* void **extra */ "u64",
+    ],
+    result: "i32",
+    optional: true,
+  },
   cuGraphInstantiateWithFlags: {
     parameters: [/* CUgraphExec * */ "buffer", /* CUgraph */ "u64", /* unsigned long long flags */ "u64"],
     result: "i32",

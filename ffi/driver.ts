@@ -54,6 +54,8 @@ export interface Driver {
     sharedBytes: number,
     stream: Handle,
     parameters: BigUint64Array<ArrayBuffer>,
+    /** See `LaunchShape.overlaps`. */
+    overlaps: boolean,
   ): void;
 
   beginCapture(stream: Handle): void;

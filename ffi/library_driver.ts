@@ -18,6 +18,11 @@ export interface Attributes {
   readonly warpSize: number;
 }
 
+/** A launch in words. */
+export function launchText(name: string, [x, y, z]: readonly [number, number, number], threads: number): string {
+  return `${name}, grid ${x}x${y}x${z}, ${threads} threads`;
+}
+
 /** A driver over {@linkcode SharedFunctions}; what differs is abstract. */
 export abstract class LibraryDriver implements Driver {
   abstract readonly kind: GpuKind;
@@ -194,9 +199,10 @@ export abstract class LibraryDriver implements Driver {
     sharedBytes: number,
     stream: Handle,
     parameters: BigUint64Array<ArrayBuffer>,
+    _overlaps: boolean,
   ): void {
     const code = this.#c.launch(kernel, x, y, z, threads, 1, 1, sharedBytes, stream, parameters, 0n);
-    if (code !== 0) this.#check("launch", code, `${name}, grid ${x}x${y}x${z}, ${threads} threads`);
+    if (code !== 0) this.#check("launch", code, launchText(name, [x, y, z], threads));
   }
 
   beginCapture(stream: Handle): void {

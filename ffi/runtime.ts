@@ -110,6 +110,12 @@ export interface LaunchShape {
   readonly threads: number;
   /** Dynamic shared memory in bytes. */
   readonly sharedBytes: number;
+  /**
+   * Whether the launch may begin before the launch ahead of it has ended, where the platform can do that. Only for
+   * kernels that wait for it themselves before they touch memory (`mx_follow` of kernels/common/platform.h), which the
+   * one ahead must do as well.
+   */
+  readonly overlaps?: boolean;
 }
 
 /**

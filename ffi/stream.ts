@@ -26,10 +26,10 @@ export class Queue extends Owner implements Stream {
     this.#handle = handle;
   }
 
-  launch(kernel: Kernel, { grid, threads, sharedBytes }: LaunchShape, args: ArgumentWriter): void {
+  launch(kernel: Kernel, { grid, threads, sharedBytes, overlaps = false }: LaunchShape, args: ArgumentWriter): void {
     const parameters = (args as PackedArguments).parameterTable();
     const { handle, name } = kernel as EntryPoint;
-    this.device.driver.launch(handle, name, grid, threads, sharedBytes, this.#handle, parameters);
+    this.device.driver.launch(handle, name, grid, threads, sharedBytes, this.#handle, parameters, overlaps);
     this.#recorded++;
   }
 

@@ -3,6 +3,7 @@
 
 MX_TRAITS(add, 256, 0, 1, 0, 0)
 MX_ENTRY(add, 256)(f32 *h, i32 h_stride, const f32 *y, i32 y_stride, i32 width, i32 round, i32 n) {
+  mx_follow();
   const i32 t = mx_block_x();
   if (t >= n) return;
   MX_GLOBAL f32 *a = mx_global<f32>(h) + (i64)t * h_stride;

@@ -19,6 +19,7 @@ MX_DEVICE f32 block_sum(f32 v, f32 *parts) {
 MX_TRAITS(attention, 128, 0, 1, 0, 0)
 MX_ENTRY(attention, 128)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
                          const void *sinks, i32 sinks_format, i32 round, i32 n) {
+  mx_follow();
   MX_SHARED f32x4 query[most_dims / 4];
   MX_SHARED f32 weights[threads], maxima[4], sums[4], parts[threads * 2];
   const i32 head = mx_block_x(), t = mx_block_y(), tid = mx_thread(), dim = cache.head_dim;

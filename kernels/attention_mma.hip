@@ -45,6 +45,7 @@ MX_TRAITS(attention_tile_mma, 256, 0, 128, 0, 0)
 MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
                                              const void *sinks, i32 sinks_format, i32 round, [[maybe_unused]] i32 n, const i32 *tiles,
                                              i32 tile_count) {
+  mx_follow();
   MX_SHARED u32x4 keys_lds[tile * pitch / 8], values_lds[tile * pitch / 8];
   u16 *const keys = (u16 *)keys_lds, *const values = (u16 *)values_lds;
   if (mx_block_x() >= tile_count) return;

@@ -131,6 +131,7 @@ template <i32 Format> MX_DEVICE void attend(const MxCache &cache, const Part &pa
 
 MX_TRAITS(attention_split, 256, 0, 1, 0, 0)
 MX_ENTRY_RESIDENT(attention_split, 256, 2)(f32 *partial, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions, i32 splits, i32 n) {
+  mx_follow();
   MX_SHARED Shared lds;
   const i32 tid = mx_thread(), lane = mx_lane(), group = mx_group(), split = mx_block_x(), t = mx_block_z();
   if (t >= n) return;
@@ -173,6 +174,7 @@ MX_EXPORT(attention_split)
 MX_TRAITS(attention_reduce, 256, 0, 1, 0, 0)
 MX_ENTRY(attention_reduce, 256)(f32 *out, i32 out_stride, const f32 *partial, const void *sinks, i32 sinks_format, i32 heads, i32 head_dim, i32 splits,
                                 i32 round, i32 n) {
+  mx_follow();
   constexpr i32 lots = 4, most_each = most_splits / lots;
   MX_SHARED f32 factors[most_splits], totals[lots][dims], maxima[2], weights[2];
   const i32 head = mx_block_x(), t = mx_block_y(), tid = mx_thread(), lot = tid / dims, d = tid % dims;

@@ -8,6 +8,7 @@ constexpr i32 dims = 64, query_rows = 64, tile = 32;
 MX_TRAITS(attention_tile, 256, 0, 64, 0, 0)
 MX_ENTRY(attention_tile, 256)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
                               const void *sinks, i32 sinks_format, i32 round, [[maybe_unused]] i32 n, const i32 *tiles, i32 tile_count) {
+  mx_follow();
   MX_SHARED f32x4 queries[dims][query_rows / 4], values[tile][dims / 4], weights[tile][query_rows / 4];
   // Keys by dimension, then the same memory holds values by key.
   f32 *keys = (f32 *)values;

@@ -4,6 +4,7 @@
 MX_TRAITS(combine, 256, 0, 1, 0, 0)
 MX_ENTRY(combine, 256)(f32 *out, i32 out_stride, const f32 *y, i32 y_stride, const f32 *weights, i32 width, i32 top_k, i32 round, i32 accumulate,
                        i32 n) {
+  mx_follow();
   const i32 t = mx_block_x();
   if (t >= n) return;
   MX_GLOBAL f32 *to = mx_global<f32>(out) + (i64)t * out_stride;

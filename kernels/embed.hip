@@ -4,6 +4,7 @@
 MX_TRAITS(embed, 256, 0, 1, 0, 0)
 MX_ENTRY(embed, 256)(f32 *out, i32 out_stride, const void *table, i64 row_stride, i32 format, const i32 *ids, i32 width, i32 first_id,
                      i32 id_count, i32 round, i32 n) {
+  mx_follow();
   const i32 t = mx_block_x();
   if (t >= n) return;
   const i32 id = mx_global<i32>(ids)[t] - first_id;

@@ -137,7 +137,8 @@ MX_DEVICE void expert_down_combine(const MxExperts &a, const MxInput &in, const 
 #define EXPERT_UP_ENTRY(name)                                                                                                          \
   MX_TRAITS(name, 256, EXPERT_UP_ROWS, 1, 4.5, 0)                                                                                        \
   MX_ENTRY(name, 256)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out, i32 out_stride, \
-                      i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols, i32 n) {                                        \
+                      i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols, i32 n) {                                       \
+    mx_follow();                                                                                                                      \
     expert_up<EXPERT_FORMAT>(MxExperts{experts, ids, first, count, top_k, rows, cols, n}, in,                                         \
                              MxUpOut{rows, round, swiglu, out_stride, alpha, limit, out});                                              \
   }                                                                                                                                    \
@@ -145,14 +146,16 @@ MX_DEVICE void expert_down_combine(const MxExperts &a, const MxInput &in, const 
 #define EXPERT_DOWN_ENTRY(name)                                                                                                        \
   MX_TRAITS(name, 256, EXPERT_DOWN_ROWS, 1, 4.5, 0)                                                                                      \
   MX_ENTRY(name, 256)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out, i32 out_stride, \
-                      i32 rows, i32 cols, i32 n) {                                                                                     \
+                      i32 rows, i32 cols, i32 n) {                                                                                    \
+    mx_follow();                                                                                                                      \
     expert_down<EXPERT_FORMAT>(MxExperts{experts, ids, first, count, top_k, rows, cols, n}, in, out, out_stride);                     \
   }                                                                                                                                    \
   MX_EXPORT(name)
 #define EXPERT_COMBINE_ENTRY(name)                                                                                                     \
   MX_TRAITS(name, 256, EXPERT_DOWN_ROWS, 1, 4.5, 0)                                                                                      \
   MX_ENTRY(name, 256)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count, i32 top_k,       \
-                      f32 *out, i32 out_stride, i32 round, i32 accumulate, i32 rows, i32 cols, i32 n) {                                \
+                      f32 *out, i32 out_stride, i32 round, i32 accumulate, i32 rows, i32 cols, i32 n) {                               \
+    mx_follow();                                                                                                                      \
     expert_down_combine<EXPERT_FORMAT>(MxExperts{experts, ids, first, count, top_k, rows, cols, n}, in, weights, out, out_stride,     \
                                        round, accumulate);                                                                             \
   }                                                                                                                                    \

@@ -6,7 +6,7 @@
 // elsewhere, column 4 + t those of the second. So every sum that comes out is one of one block, which its scale may multiply.
 //
 // Decoding is two operations a weight instead of three in expert.hip, and the products cost none of the ordinary units. A block's
-// products are exact; the instruction adds them in float32. What was tried beside it is in docs/performance.md.
+// products are exact; the instruction adds them in float32. What was tried beside it is in docs/measurements/h100.md.
 #include "common/experts.h"
 #include "common/vector.h"
 
@@ -113,6 +113,7 @@ struct Epilogue {
 MX_TRAITS(expert_up_mxfp4_mma, 256, 32, 1, 2.5, 0)
 MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, 3)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out,
                                                i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols, i32 n) {
+  mx_follow();
   MX_SHARED u32x4 zeros[4];
   MX_SHARED f32 parts[quarters][4 * half_rows];
   const MxExperts a{experts, ids, first, count, top_k, rows, cols, n};
@@ -148,6 +149,7 @@ MX_EXPORT(expert_up_mxfp4_mma)
 MX_TRAITS(expert_down_combine_mxfp4_mma, 256, 8, 1, 2.5, 0)
 MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, 3)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count,
                                                          i32 top_k, f32 *out, i32 out_stride, i32 round, i32 accumulate, i32 rows, i32 cols, i32 n) {
+  mx_follow();
   MX_SHARED u32x4 zeros[4];
   MX_SHARED f32 parts[most_choices][quarters][half_rows], results[most_choices][half_rows], x_scales[most_choices];
   const MxExperts a{experts, ids, first, count, top_k, rows, cols, n};

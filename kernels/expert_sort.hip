@@ -4,6 +4,7 @@
 MX_TRAITS(expert_sort, 1024, 0, 0, 0, 0)
 MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count, i32 tile_rows, i32 *sorted, i32 *offsets, i32 *tiles,
                             i32 *tile_count) {
+  mx_follow();
   MX_SHARED u32 counts[mx_most_experts];
   MX_SHARED i32 starts[mx_most_experts + 1], tile_starts[mx_most_experts + 1];
   const i32 tid = mx_thread();

@@ -86,7 +86,8 @@ template <class F> MX_DEVICE void gemm_tile(const MxTile &t, const f32 *x, i32 x
 
 #define GEMM_ENTRY(name)                                                                                                               \
   MX_TRAITS(name, 256, 64, 64, 0, 0)                                                                                                   \
-  MX_ENTRY(name, 256)(MxGroup group, const f32 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n) {             \
+  MX_ENTRY(name, 256)(MxGroup group, const f32 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n) {              \
+    mx_follow();                                                                                                                       \
     gemm_tile<MX_PASTE(mx_format_, MX_FORMAT)>(mx_group_tile(group, x_scales, round, accumulate, n, tile_rows, tile_tokens), x, x_stride); \
   }                                                                                                                                    \
   MX_EXPORT(name)
@@ -95,6 +96,7 @@ template <class F> MX_DEVICE void gemm_tile(const MxTile &t, const f32 *x, i32 x
   MX_ENTRY(name, 256)(const MxLinear *experts, const f32 *x, i32 x_stride, const f32 *x_scales, i32 divisor, const i32 *sorted,       \
                       const i32 *offsets, const i32 *tiles, const i32 *tile_count, f32 *out, i32 out_stride, i32 round, i32 swiglu,    \
                       f32 alpha, f32 limit, [[maybe_unused]] i32 rows, [[maybe_unused]] i32 cols) {                                    \
+    mx_follow();                                                                                                                       \
     gemm_tile<MX_PASTE(mx_format_, MX_FORMAT)>(mx_expert_tile(experts, x_scales, divisor, sorted, offsets, tiles, tile_count, out,     \
                                                               out_stride, round, swiglu, alpha, limit, tile_rows, tile_tokens),        \
                                                x, x_stride);                                                                           \

@@ -93,7 +93,8 @@ template <class F> MX_DEVICE void gemm_matrix(const MxTile &t, const u16 *x, i32
 
 #define GEMM_ENTRY(name)                                                                                                               \
   MX_TRAITS(name, 256, 128, 128, 0, 0)                                                                                                 \
-  MX_ENTRY_RESIDENT(name, 256, 2)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n) {             \
+  MX_ENTRY_RESIDENT(name, 256, 2)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n) {  \
+    mx_follow();                                                                                                                       \
     gemm_matrix<MX_PASTE(mx_format_, MX_FORMAT)>(mx_group_tile(group, x_scales, round, accumulate, n, mx_tile_rows, mx_tile_tokens),   \
                                                  x, x_stride);                                                                         \
   }                                                                                                                                    \
@@ -103,6 +104,7 @@ template <class F> MX_DEVICE void gemm_matrix(const MxTile &t, const u16 *x, i32
   MX_ENTRY_RESIDENT(name, 256, 2)(const MxLinear *experts, const u16 *x, i32 x_stride, const f32 *x_scales, i32 divisor, const i32 *sorted,       \
                       const i32 *offsets, const i32 *tiles, const i32 *tile_count, f32 *out, i32 out_stride, i32 round, i32 swiglu,    \
                       f32 alpha, f32 limit, [[maybe_unused]] i32 rows, [[maybe_unused]] i32 cols) {                                    \
+    mx_follow();                                                                                                                       \
     gemm_matrix<MX_PASTE(mx_format_, MX_FORMAT)>(mx_expert_tile(experts, x_scales, divisor, sorted, offsets, tiles, tile_count, out,   \
                                                                 out_stride, round, swiglu, alpha, limit, mx_tile_rows, mx_tile_tokens), \
                                                  x, x_stride);                                                                         \

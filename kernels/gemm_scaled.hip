@@ -84,6 +84,7 @@ MX_DEVICE void scaled_tile(const MxTile &t, const u8 *x, i32 x_stride, const u8 
                       const f32 *x_scales, i32 divisor, const i32 *sorted, const i32 *offsets, const i32 *tiles,                       \
                       const i32 *tile_count, f32 *out, i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit,                    \
                       [[maybe_unused]] i32 rows, [[maybe_unused]] i32 cols) {                                                          \
+    mx_follow();                                                                                                                       \
     scaled_tile(mx_expert_tile(experts, x_scales, divisor, sorted, offsets, tiles, tile_count, out, out_stride, round, swiglu, alpha,  \
                                limit, mx_tile_rows, mx_tile_tokens),                                                                   \
                 x, x_stride, x_blocks, x_block_stride);                                                                                \

@@ -78,7 +78,8 @@ template <class F, i32 T, i32 R, i32 Batch> MX_DEVICE void linear(const MxGroup 
 #define LINEAR_TRAITS(name, tokens, rows) MX_TRAITS(name, 256, 8 * rows, tokens, 4.5 * tokens, 0)
 #define LINEAR_ENTRY_(name, tokens, rows, batch, blocks)                                                                               \
   LINEAR_TRAITS(name, tokens, rows)                                                                                                    \
-  MX_ENTRY_RESIDENT(name, 256, blocks)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                                  \
+  MX_ENTRY_RESIDENT(name, 256, blocks)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                  \
+    mx_follow();                                                                                                                       \
     linear<MX_PASTE(mx_format_, MX_FORMAT), tokens, rows, batch>(group, in, round, accumulate, n);                                     \
   }                                                                                                                                    \
   MX_EXPORT(name)
@@ -110,7 +111,8 @@ template <class F> MX_DEVICE void linear_transposed(const MxGroup &group, const 
 
 #define LINEAR_T_ENTRY_(name)                                                                                                          \
   MX_TRAITS(name, 256, 64, 1, 4, 0)                                                                                                    \
-  MX_ENTRY(name, 256)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                                  \
+  MX_ENTRY(name, 256)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                                   \
+    mx_follow();                                                                                                                       \
     linear_transposed<MX_PASTE(mx_format_, MX_FORMAT)>(group, in, round, accumulate, n);                                               \
   }                                                                                                                                    \
   MX_EXPORT(name)

@@ -33,7 +33,8 @@ MX_DEVICE void norm_route(const MxInput &in, const MxLinear &router, i32 top_k, 
 #define NORM_ROUTE_ENTRY(name)                                                                                                         \
   MX_TRAITS(name, 1024, 0, 1, 4.5, 0)                                                                                                    \
   MX_ENTRY(name, 1024)(MxInput in, MxLinear router, i32 top_k, f32 *normed, i32 normed_stride, f32 *logits, i32 logits_stride,        \
-                       i32 *ids, f32 *weights, i32 round, i32 n) {                                                                     \
+                       i32 *ids, f32 *weights, i32 round, i32 n) {                                                                    \
+    mx_follow();                                                                                                                      \
     norm_route<MX_PASTE(mx_format_, MX_FORMAT)>(in, router, top_k, normed, normed_stride, logits, logits_stride, ids, weights, round, n); \
   }                                                                                                                                    \
   MX_EXPORT(name)

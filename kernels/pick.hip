@@ -75,12 +75,25 @@ MX_DEVICE i32 block_best(const MX_GLOBAL f32 *logits, i32 vocab, f32 &largest) {
 }
 
 MX_TRAITS(argmax, 1024, 0, 1, 0, 0)
-MX_ENTRY(argmax, 1024)(const f32 *logits, i64 stride, i32 vocab, i32 *picked, i32 rows) {
+MX_ENTRY(argmax, 1024)(const f32 *logits, i64 stride, i32 vocab, i32 *picked, f32 *sums, i32 rows) {
+  mx_follow();
   const i32 row = mx_block_x();
   if (row >= rows) return;
+  const MX_GLOBAL f32 *const own = mx_global<f32>(logits) + row * stride;
   f32 largest;
-  const i32 id = block_best(mx_global<f32>(logits) + row * stride, vocab, largest);
+  const i32 id = block_best(own, vocab, largest);
   if (mx_thread() == 0) mx_global<i32>(picked)[row] = id;
+  if (!sums || id < 0) return;
+  // The inverse of the picked token's probability.
+  MX_SHARED f32 parts[32];
+  const f32 most = own[id];
+  f32 sum = 0.0f;
+  each(own, vocab, [&](f32 v, i32) __attribute__((always_inline)) { sum += mx_exp(v - most); });
+  sum = mx_group_sum(sum);
+  if (mx_lane() == 0) parts[mx_group()] = sum;
+  mx_barrier();
+  sum = mx_group_sum(parts[mx_lane()]);
+  if (mx_thread() == 0) mx_global<f32>(sums)[row] = sum;
 }
 MX_EXPORT(argmax)
 
@@ -367,6 +380,7 @@ MX_DEVICE i32 draw(const Candidates &c, u64 end, f32 u) {
 MX_TRAITS(sample, 1024, 0, 1, 0, 0)
 MX_ENTRY(sample, 1024)(const f32 *logits, i64 stride, i32 vocab, const f32 *params, const f32 *uniforms, i32 uniform_stride, const i32 *positions,
                        i32 *picked, i32 rows) {
+  mx_follow();
   const i32 row = mx_block_x();
   if (row >= rows) return;
   const f32 temperature = mx_global<f32>(params)[4 * row], top_p = mx_global<f32>(params)[4 * row + 1];

@@ -1,9 +1,11 @@
-// Norm (if any) and QDQ of rows, as float32 and, or, as bf16 for the matrix instructions.
+// Norm (if any) and QDQ of rows, as float32 and, or, as bf16 for the matrix instructions; `order` 1: of eight columns 0 4, 1 5, 2 6, 3 7, in
+// which MXFP4 is decoded.
 #include "common/formats.h"
 #include "common/vector.h"
 
 MX_TRAITS(qdq, 256, 0, 1, 0, 0)
-MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, f32 *row_scales, MxInput in, i32 width, i32 n) {
+MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, i32 order, f32 *row_scales, MxInput in, i32 width, i32 n) {
+  mx_follow();
   const i32 i = mx_block_x();
   if (i >= n) return;
   MX_GLOBAL f32 *y = mx_global<f32>(out) + (i64)i * out_stride;
@@ -11,7 +13,14 @@ MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, f32
   const bool f32_too = out != nullptr, bf16_too = out_bf16 != nullptr;
   f32 scale = mx_prepare_row(in, in.x_rows ? mx_global<i32>(in.x_rows)[i] : i, width, [=](i32 c, f32x4 v) {
     if (f32_too) mx_store4(y, c, width, v);
-    if (bf16_too && c < bf16_stride) *(MX_GLOBAL u32x2 *)(h + c) = u32x2{mx_pack(v.x, v.y), mx_pack(v.z, v.w)};
+    if (!bf16_too || c >= bf16_stride) return;
+    if (order == 0) {
+      *(MX_GLOBAL u32x2 *)(h + c) = u32x2{mx_pack(v.x, v.y), mx_pack(v.z, v.w)};
+    } else {
+      MX_GLOBAL u16 *const to = h + (c & ~7) + (c >> 2 & 1);
+      MX_UNROLL
+      for (i32 k = 0; k < 4; k++) to[2 * k] = (u16)(mx_bf16_bits(v[k]) >> 16);
+    }
   });
   // The preparation ends at the next multiple of 32.
   if (bf16_too) {

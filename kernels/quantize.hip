@@ -4,6 +4,7 @@
 
 MX_TRAITS(quantize, 256, 0, 1, 0, 0)
 MX_ENTRY(quantize, 256)(u8 *codes, i32 code_stride, u8 *block_scales, i32 scale_stride, f32 *row_scales, MxInput in, i32 width, i32 n) {
+  mx_follow();
   const i32 i = mx_block_x();
   if (i >= n) return;
   MX_GLOBAL u8 *to = mx_global<u8>(codes) + (i64)i * code_stride, *scales = mx_global<u8>(block_scales) + (i64)i * scale_stride;

@@ -4,6 +4,7 @@
 MX_TRAITS(rms_norm, 256, 0, 1, 0, 0)
 MX_ENTRY(rms_norm, 256)(f32 *out, i32 out_stride, const f32 *x, i32 x_stride, const i32 *x_rows, const void *weight, i32 format, i32 width,
                         f32 eps, i32 round, i32 n) {
+  mx_follow();
   const i32 i = mx_block_x();
   if (i >= n) return;
   MxInput in = {x, nullptr, weight, x_stride, format, eps, MX_NONE, 0, 1.0f, round, 0};

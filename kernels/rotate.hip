@@ -3,6 +3,7 @@
 
 MX_TRAITS(rotate, 256, 0, 1, 0, 0)
 MX_ENTRY(rotate, 256)(f32 *x, i32 stride, i32 heads, i32 head_dim, const f32 *cos, const f32 *sin, const i32 *positions, i32 round, i32 n) {
+  mx_follow();
   const i32 t = mx_block_x(), half = head_dim / 2;
   if (t >= n) return;
   const i64 angle = (i64)mx_global<i32>(positions)[t] * half;
@@ -20,10 +21,13 @@ MX_EXPORT(rotate)
 MX_TRAITS(rotate_store, 64, 0, 1, 0, 0)
 MX_ENTRY(rotate_store, 64)(f32 *q, i32 q_stride, f32 *k, i32 k_stride, const f32 *v, i32 v_stride, const f32 *cos, const f32 *sin, MxCache cache,
                            const i32 *slots, const i32 *positions, i32 round, i32 n) {
+  mx_follow();
   const i32 t = mx_block_y(), dim = cache.head_dim, half = dim / 2;
   if (t >= n) return;
   i32 head = mx_block_x();
   const i32 position = mx_global<i32>(positions)[t], slot = mx_global<i32>(slots)[t];
+  // A row that fills up a batch.
+  if (position < 0) return;
   const i64 angle = (i64)position * half;
   if (head < cache.heads + cache.kv_heads) {
     const bool key = head >= cache.heads;

@@ -3,6 +3,7 @@
 
 MX_TRAITS(route, 256, 0, 1, 0, 0)
 MX_ENTRY(route, 256)(const f32 *logits, i32 stride, i32 experts, i32 top_k, i32 *ids, f32 *weights, i32 n) {
+  mx_follow();
   MX_SHARED f32 lds[mx_most_experts];
   const i32 t = mx_block_x();
   if (t >= n) return;

@@ -65,6 +65,9 @@ const BY_FORMAT: Readonly<Record<string, readonly string[]>> = {
   norm_route: ["bf16", "f32"],
 };
 
+/** Weights whose numbers bf16 holds exactly, as stored [outputs][inputs]. */
+const BATCH_FORMATS = ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"] as const;
+
 /** Objects that only some architectures have. */
 const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
   gfx950: [
@@ -72,8 +75,14 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "gemm_scaled.mxfp4_fp8", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=6"] },
   ],
   sm_90: [
+    { name: "attention_batch", source: "attention_batch.hip", defines: [] },
     { name: "attention_mma", source: "attention_mma.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
+    ...BATCH_FORMATS.map((format) => ({
+      name: `gemm_batch.${format}`,
+      source: "gemm_batch.hip",
+      defines: [`-DMX_FORMAT=${format}`],
+    })),
   ],
 };
 

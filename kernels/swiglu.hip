@@ -3,6 +3,7 @@
 
 MX_TRAITS(swiglu, 256, 0, 1, 0, 0)
 MX_ENTRY(swiglu, 256)(f32 *out, i32 out_stride, const f32 *z, i32 z_stride, i32 width, f32 alpha, f32 limit, i32 round, i32 rows) {
+  mx_follow();
   const i32 r = mx_block_x();
   if (r >= rows) return;
   MX_GLOBAL f32 *y = mx_global<f32>(out) + (i64)r * out_stride;

@@ -3,13 +3,14 @@
  * takes of it.
  */
 import type { GpuRuntime } from "../ffi/runtime.ts";
-import { profileSteps, type StepTime } from "../src/backends/gpu/profile.ts";
+import { profileSteps } from "../src/backends/gpu/profile.ts";
 import { GpuEngine } from "../src/backends/gpu/engine.ts";
 import { type GpuOptions, openGpu } from "../src/backends/gpu/open.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { workspace } from "../src/model/gpt_oss.ts";
 import type { Shape } from "../src/checkpoint/random/layouts.ts";
 import { type LoadingLimits, loadingLimits } from "./device_limits.ts";
+import { median, stepTable } from "./device_tables.ts";
 import { writeRandomCheckpoint } from "./random_checkpoint.ts";
 
 /** What to measure. */
@@ -24,8 +25,6 @@ export interface BenchmarkOptions {
   /** Steps of one decode measurement. */
   readonly steps: number;
 }
-
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** Measures; prints as it goes; returns everything that was measured. */
 export async function benchmark(
@@ -149,13 +148,13 @@ export async function benchmark(
     const toHost = steps / (performance.now() - started) * 1000;
     say("decodeWithLogits", toHost, `decode with logits brought to the host: ${toHost.toFixed(1)} tok/s`);
 
-    results["decodeSteps"] = table("decode step of one token", profileSteps(engine, single, 50));
+    results["decodeSteps"] = stepTable("decode step of one token", profileSteps(engine, single, 50));
     const chunkBatch = {
       ids: ids.subarray(0, chunk),
       slots: new Int32Array(chunk),
       positions: Int32Array.from({ length: chunk }, (_, i) => prefill - chunk + i),
     };
-    results["prefillSteps"] = table(
+    results["prefillSteps"] = stepTable(
       `prefill chunk of ${chunk} tokens at the end of ${prefill}`,
       profileSteps(engine, chunkBatch, 5),
     );
@@ -170,16 +169,6 @@ async function alone(openLibrary: () => GpuRuntime, paths: readonly string[]): P
   using runtime = openLibrary();
   using device = runtime.open(0);
   return await loadingLimits(device, paths);
-}
-
-function table(title: string, steps: readonly StepTime[]): readonly StepTime[] {
-  console.log(`${title}:`);
-  for (const { label, milliseconds, launches } of steps) {
-    console.log(
-      `  ${label.padEnd(24)} ${milliseconds.toFixed(4).padStart(10)} ms  ${String(launches).padStart(5)} launches`,
-    );
-  }
-  return steps;
 }
 
 function exists(path: string): boolean {

@@ -4,11 +4,12 @@
  *
  *     deno run -A tools/device_job.ts [--backend cuda] [--parts devices,goldens,schemes,operations,bench]
  *         [--filter TEXT] [--layers 24] [--prefill 2048] [--chunk 512] [--dir DIR] [--out FILE.json] [--no-matrix]
- *         [--hip-library FILE] [--kernels DIR]
+ *         [--hip-library FILE] [--kernels DIR] [--no-overlap] [--sequences 1,4,16,64,256] [--profiled 16,64,256]
  *
  * `goldens` compares the embedded model with Hugging Face's logits, `schemes` under every scheme; `operations` runs the
  * operation list against the reference backend; `bench` writes a checkpoint of random weights in the shape of
- * gpt-oss-20b to `--dir` and measures loading, prefill and decode. tools/device_job.sh packs and runs all this on a
+ * gpt-oss-20b to `--dir` and measures loading, prefill and decode; `batches`, after it, measures decoding of many
+ * sequences with those weights. tools/device_job.sh packs and runs all this on a
  * machine without a network.
  */
 import { parseArgs } from "node:util";
@@ -28,6 +29,7 @@ import { planModel } from "../src/plan/planned.ts";
 import { SCHEME_GOLDENS } from "../tests/model/scheme_goldens.ts";
 import { argmaxAgreement, logitsOf, rmsDistance } from "../tests/model/tiny.ts";
 import { compareBackends, OPERATION_CASES } from "../tests/backends/operations.ts";
+import { benchmarkBatches } from "./device_batches.ts";
 import { benchmark } from "./device_bench.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 
@@ -44,11 +46,15 @@ const { values: flags } = parseArgs({
     "no-matrix": { type: "boolean", default: false },
     "hip-library": { type: "string" },
     kernels: { type: "string" },
+    sequences: { type: "string", default: "1,4,16,64,256" },
+    profiled: { type: "string", default: "16,64,256" },
+    "no-overlap": { type: "boolean", default: false },
   },
 });
 const kind = flags.backend === "hip" ? "hip" : "cuda";
 const options: GpuOptions = {
   matrix: !flags["no-matrix"],
+  overlap: !flags["no-overlap"],
   ...(flags.kernels === undefined ? {} : { kernels: committedKernels(toFileUrl(flags.kernels)) }),
 };
 const openLibrary = () => openGpuLibrary(kind, flags["hip-library"]);
@@ -203,6 +209,17 @@ const parts: Record<string, () => void | Promise<void>> = {
   goldens,
   schemes,
   operations,
+  batches: async () => {
+    results["batches"] = await benchmarkBatches({
+      openLibrary,
+      options,
+      dir: flags.dir,
+      from: 512,
+      steps: 128,
+      sequences: flags.sequences.split(",").map(Number),
+      profiled: flags.profiled === "" ? [] : flags.profiled.split(",").map(Number),
+    });
+  },
   bench: async () => {
     results["bench"] = await benchmark({
       openLibrary,

@@ -125,7 +125,7 @@ function* rows(h: Harness): Generator<Timing> {
       grid: [N, 1, 1],
       lds: 0,
       args: (w) => {
-        w.pointer(null).i32(0).pointer(bf16).i32(s.H).pointer(null);
+        w.pointer(null).i32(0).pointer(bf16).i32(s.H).i32(0).pointer(null);
         s.input(w, x, s.H, norm, kind);
         w.i32(s.H).i32(N);
       },

@@ -22,6 +22,13 @@ export const ATTENTIONS = {
     grid: "(heads, n)",
     blocks: ({ cache, n }) => [cache.heads, n, 1],
   }),
+  attentionBatch: signature({
+    section: "attention",
+    names: ["attention_batch"],
+    arguments: ATTENTION,
+    grid: "(kv_heads, n)",
+    blocks: ({ cache, n }) => [cache.kvHeads, n, 1],
+  }),
   attentionSplit: signature({
     section: "attention",
     names: ["attention_split"],
@@ -69,7 +76,8 @@ export const PICKING = {
   argmax: signature({
     section: "picking",
     names: ["argmax"],
-    arguments: { logits: "const f32*", stride: "i64", vocab: "i32", picked: "i32*", rows: "i32" },
+    arguments: { logits: "const f32*", stride: "i64", vocab: "i32", picked: "i32*", sums: "f32*|0", rows: "i32" },
+    notes: { sums: "of e^(logit - largest)" },
     grid: "(rows)",
     blocks: ({ rows }) => [rows, 1, 1],
   }),

@@ -100,6 +100,16 @@ export const EXPERTS = {
     blocks: (v, traits) => [rowTiles(v.rows, traits), mostTiles(v, traits), 1],
     staged: ({ cols }) => ({ cols, rows: 1 }),
   }),
+  expertBatch: signature({
+    section: "batches",
+    names: ["expert_batch_F_x16", "expert_batch_F_x32"],
+    arguments: expertGemm("const u16*"),
+    notes: { x: "bf16" },
+    sizes: ["slotRows", "expertCount"],
+    grid: EXPERT_GEMM_GRID,
+    blocks: (v, traits) => [rowTiles(v.rows, traits), mostTiles(v, traits), 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
   expertGemmScaled: signature({
     section: "scaled",
     names: ["expert_gemm_mxfp4_e2m1_mma", "expert_gemm_mxfp4_fp8_mma"],

@@ -51,4 +51,14 @@ export const LINEARS = {
     blocks: ({ group, n }, traits) => [groupTiles(group, traits), tokenTiles(n, traits), 1],
     staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
   }),
+  gemmBatch: signature({
+    section: "batches",
+    names: ["batch_F_x16", "batch_F_x64"],
+    arguments: { ...gemm("const u16*"), parts: "i32", partial: "f32*|0", counters: "i32*|0" },
+    notes: { x: "bf16", parts: "of the columns", counters: "0 before and after" },
+    // Tiles with the same weights lie side by side.
+    grid: "(ceil(n / tokensPerBlock), tiles(group), parts)",
+    blocks: ({ group, n, parts }, traits) => [tokenTiles(n, traits), groupTiles(group, traits), parts],
+    staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
+  }),
 } as const;

@@ -51,6 +51,7 @@ export const ROWS = {
       outStride: "i32",
       outBf16: "u16*|0",
       bf16Stride: "i32",
+      order: "order",
       rowScales: "f32*|0",
       in: "MxInput",
       width: "i32",
@@ -60,7 +61,7 @@ export const ROWS = {
     grid: "(n)",
     blocks: ({ n }) => [n, 1, 1],
     meaning: "norm (if any) and QDQ of row i. `out_bf16` receives the same values rounded to bf16, zero-filled up to " +
-      "bf16_stride; kinds 6, 7 write the scale to row_scales[i]",
+      "bf16_stride, in the order of columns that `order` names; kinds 6, 7 write the scale to row_scales[i]",
   }),
   quantize: signature({
     section: "rows",

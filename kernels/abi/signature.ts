@@ -9,7 +9,7 @@ export type Arguments = Readonly<Record<string, ArgumentType>>;
 export type Grid = readonly [x: number, y: number, z: number];
 
 /** Tables of kernels/ABI.md. */
-export type Section = "rows" | "linears" | "experts" | "prefill" | "scaled" | "attention" | "picking";
+export type Section = "rows" | "linears" | "experts" | "prefill" | "batches" | "scaled" | "attention" | "picking";
 
 /**
  * One signature. Each function of the values is also written as text, for kernels/ABI.md; a test compares the two.

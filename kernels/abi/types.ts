@@ -28,14 +28,22 @@ export const QDQ_KIND = {
 /** One of {@linkcode QDQ_KIND}. */
 export type QdqKind = (typeof QDQ_KIND)[keyof typeof QDQ_KIND];
 
+/**
+ * Order of the columns of rows that `qdq` writes as bf16 (`order` arguments): as they are, or of every eight
+ * 0 4 1 5 2 6 3 7, in which `batch_mxfp4_*` and `expert_batch_mxfp4_*` decode their weights.
+ */
+export const COLUMN_ORDER = { natural: 0, mxfp4: 1 } as const;
+/** One of {@linkcode COLUMN_ORDER}. */
+export type ColumnOrder = (typeof COLUMN_ORDER)[keyof typeof COLUMN_ORDER];
+
 /** How the scale of an MX block is rounded (`MxInput.rule`). */
 export const SCALE_RULE = { even: 0, floor: 1 } as const;
 /** One of {@linkcode SCALE_RULE}. */
 export type ScaleRuleNumber = (typeof SCALE_RULE)[keyof typeof SCALE_RULE];
 
 /**
- * Number types. `flag` is an i32 that is 0 or 1; `format`, `kind` and `rule` are i32 of the tables above; `reserved`
- * is an i32 0.
+ * Number types. `flag` is an i32 that is 0 or 1; `format`, `kind`, `rule` and `order` are i32 of the tables above;
+ * `reserved` is an i32 0.
  */
 export const NUMBERS = {
   i32: { c: "i32", bytes: 4 },
@@ -45,6 +53,7 @@ export const NUMBERS = {
   format: { c: "i32", bytes: 4 },
   kind: { c: "i32", bytes: 4 },
   rule: { c: "i32", bytes: 4 },
+  order: { c: "i32", bytes: 4 },
   reserved: { c: "i32", bytes: 4 },
 } as const;
 /** Name of a number type. */
@@ -122,6 +131,7 @@ export type ValueOf<T, P> = T extends `${infer E}[${number}]` ? readonly ValueOf
   : T extends "format" ? NumberFormat
   : T extends "kind" ? QdqKind
   : T extends "rule" ? ScaleRuleNumber
+  : T extends "order" ? ColumnOrder
   : T extends StructType ? StructValue<T, P>
   : number;
 

@@ -3,7 +3,10 @@
 #include "abi.h"
 #include "quantize.h"
 
-MX_DEVICE i32 mx_cache_size(i32 format) { return format == MX_F32 ? 4 : (format == MX_FP8 ? 1 : 2); }
+MX_DEVICE i32 mx_cache_size(i32 format) {
+  if (format != MX_F32 && format != MX_FP8 && format != MX_BF16) __builtin_trap();
+  return format == MX_F32 ? 4 : (format == MX_FP8 ? 1 : 2);
+}
 
 // Byte offset of the row of (slot, kv head, position) in either cache.
 MX_DEVICE i64 mx_cache_row(const MxCache &cache, i32 slot, i32 head, i32 position) {

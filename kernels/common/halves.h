@@ -21,6 +21,11 @@ template <class F> struct MxHalf;
 
 template <> struct MxHalf<MxPlain<MX_BF16>> {
   u32x4 a, b;
+  // Of whole and aligned rows, where all sixteen columns exist.
+  static MX_DEVICE MxHalf load_whole(const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col) {
+    const MX_GLOBAL u32x4 *p = (const MX_GLOBAL u32x4 *)(row + (i64)col * 2);
+    return MxHalf{mx_load_stream(p), mx_load_stream(p + 1)};
+  }
   static MX_DEVICE MxHalf load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col, bool fast) {
     MxHalf h = {};
     if (fast) {
@@ -66,6 +71,10 @@ template <> struct MxHalf<MxFp4> {
 
 template <i32 M> struct MxHalf<MxFp6<M>> {
   u32 w[3], scale;
+  static MX_DEVICE MxHalf load_whole(const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col) {
+    const MX_GLOBAL u32 *p = (const MX_GLOBAL u32 *)(row + (col >> 2) * 3);
+    return MxHalf{{p[0], p[1], p[2]}, scales[col >> 5]};
+  }
   static MX_DEVICE MxHalf load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 col, bool) {
     MxHalf h = {};
     if (col < l.cols) {
@@ -89,6 +98,7 @@ template <i32 M> struct MxHalf<MxFp6<M>> {
 
 template <> struct MxHalf<MxFp8> {
   u32x4 w;
+  static MX_DEVICE MxHalf load_whole(const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col) { return MxHalf{mx_load_stream((const MX_GLOBAL u32x4 *)(row + col))}; }
   static MX_DEVICE MxHalf load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 col, bool fast) {
     MxHalf h = {};
     if (fast) {

@@ -26,7 +26,8 @@ enum { MX_BF16 = 0, MX_F32 = 1, MX_F16 = 2, MX_FP8 = 3 };
 MX_DEVICE f32 mx_element(const void *base, i32 format, i64 i) {
   if (format == MX_F32) return mx_global<f32>(base)[i];
   u32 h = mx_global<u16>(base)[i];
-  return format == MX_BF16 ? mx_float(h << 16) : mx_half(h);
+  // NaN for a number that is no format; a trap here makes kernels spill.
+  return format == MX_BF16 ? mx_float(h << 16) : (format == MX_F16 ? mx_half(h) : mx_float(0x7fc00000u));
 }
 
 // Sum of x*w needs exp within about 1 ulp everywhere: exp(x) = 2^n * exp(r), |r| <= ln(2)/2, ln(2) in two parts (Cody and Waite),

@@ -138,6 +138,15 @@ MX_DEVICE u32 mx_lds_fetch_add(u32 *p, u32 v) { return (u32)__nvvm_atom_add_gen_
 
 #endif
 
+// First in every kernel. NVIDIA: the next launch may begin (its blocks find their places and wait here), and this one waits until the one
+// before it has ended, where they were launched so (LaunchShape.overlaps of the host); a kernel without it would let the one after the next
+// run beside it.
+MX_DEVICE void mx_follow() {
+#if defined(__NVPTX__)
+  __asm__ volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" : : : "memory");
+#endif
+}
+
 // ---- what follows is the same everywhere ----
 
 MX_DEVICE i32 mx_lane() { return mx_thread() & 31; }

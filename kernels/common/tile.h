@@ -34,9 +34,10 @@ struct MxTile {
   }
 };
 
-// The block's tile of a dense group; tokens 0 where there is none.
-MX_DEVICE MxTile mx_group_tile(const MxGroup &group, const f32 *x_scales, i32 round, i32 accumulate, i32 n, i32 tile_rows, i32 tile_tokens) {
-  i32 tile = mx_block_x(), g = 0;
+// Tile (tile, token_tile) of a dense group; tokens 0 where there is none.
+MX_DEVICE MxTile mx_group_tile_at(const MxGroup &group, i32 tile, i32 token_tile, const f32 *x_scales, i32 round, i32 accumulate, i32 n,
+                                  i32 tile_rows, i32 tile_tokens) {
+  i32 g = 0;
   for (; g < group.count; g++) {
     const i32 own = (group.linear[g].rows + tile_rows - 1) / tile_rows;
     if (tile < own) break;
@@ -46,7 +47,7 @@ MX_DEVICE MxTile mx_group_tile(const MxGroup &group, const f32 *x_scales, i32 ro
   if (g >= group.count) return t;
   t.l = group.linear[g];
   t.first_row = tile * tile_rows;
-  t.first = mx_block_y() * tile_tokens;
+  t.first = token_tile * tile_tokens;
   t.tokens = mx_min(tile_tokens, n - t.first);
   t.x_scales = mx_global<f32>(x_scales);
   t.out = mx_global<f32>(group.out[g]);
@@ -54,6 +55,10 @@ MX_DEVICE MxTile mx_group_tile(const MxGroup &group, const f32 *x_scales, i32 ro
   t.round = round;
   t.accumulate = accumulate;
   return t;
+}
+// The block's.
+MX_DEVICE MxTile mx_group_tile(const MxGroup &group, const f32 *x_scales, i32 round, i32 accumulate, i32 n, i32 tile_rows, i32 tile_tokens) {
+  return mx_group_tile_at(group, mx_block_x(), mx_block_y(), x_scales, round, accumulate, n, tile_rows, tile_tokens);
 }
 
 // The record of an expert, through a global pointer (the array lies in device memory).

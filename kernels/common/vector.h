@@ -139,6 +139,7 @@ template <class Put> MX_DEVICE f32 mx_prepare_row(const MxInput &in, i64 row_ind
     mx_prepare_plain(in, row_index, cols, put);
     return 1.0f;
   }
+  if (in.kind < MX_NONE || in.kind > MX_FP8_ROW_CODES) __builtin_trap();
   MxRow row(in, row_index, cols);
   const bool works = mx_thread() < mx_vector_threads;
   const i32 padded = mx_round_up(cols, 32);

@@ -72,13 +72,16 @@ interface Active {
 
 /** Completes all requests; resolves when the last is done or the signal fires. */
 export async function completeAll(options: BatchOptions): Promise<void> {
-  using own = options.scorer ? null : new Scorer(options.session.limits.vocab);
-  const results = new Results(options.onDone);
-  await completeWith(options, options.scorer ?? own!, results);
+  const { session } = options, results = new Results(options.onDone);
+  // An engine that picks tokens gives their probabilities as well.
+  const picks = options.scorer === undefined && session.canPick(session.limits.slots);
+  using own = options.scorer || picks ? null : new Scorer(session.limits.vocab);
+  await completeWith(options, options.scorer ?? own, results);
   await results.all();
 }
 
-async function completeWith(options: BatchOptions, scorer: Scorer, results: Results): Promise<void> {
+/** @param scorer Null where the engine picks. */
+async function completeWith(options: BatchOptions, scorer: Scorer | null, results: Results): Promise<void> {
   const { session, requests, prefix, signal } = options;
   const shares = prefix.length >= SHORTEST_PREFIX;
   const prefixSlot = session.limits.slots - 1;
@@ -102,13 +105,21 @@ async function completeWith(options: BatchOptions, scorer: Scorer, results: Resu
     if (active.length === 0) return;
     const batch = fillBatch(active, session.limits.maxTokens);
     const ended = new Set<Active>();
-    await session.run(batch.map(({ feed }) => feed), (index, _position, logits) => {
+    const feeds = batch.map(({ feed }) => feed);
+    const onPick = (index: number, token: number, score: number | Promise<number>): void => {
       const sequence = batch[index]!.sequence;
-      const end = choose(sequence, logits, options, scorer);
+      const end = take(sequence, token, score, options);
       if (end === null) return;
       ended.add(sequence);
       results.add(sequence, end);
-    });
+    };
+    if (scorer === null) await session.pick(feeds, onPick);
+    else {
+      await session.run(feeds, (index, _position, logits) => {
+        const token = argmax(logits);
+        onPick(index, token, scorer.score(logits, token));
+      });
+    }
     results.check();
     for (const { sequence, feed } of batch) {
       if (sequence.fed < sequence.request.prompt.length) sequence.fed += feed.tokens.length;
@@ -139,14 +150,13 @@ function fillBatch(active: readonly Active[], room: number): { sequence: Active;
 }
 
 /** Takes the likeliest token; says how the sequence ended, or null if it goes on. */
-function choose(
+function take(
   sequence: Active,
-  logits: Float32Array,
+  token: number,
+  score: number | Promise<number>,
   options: BatchOptions,
-  scorer: Scorer,
 ): CompletionEnd | null {
-  const token = argmax(logits);
-  sequence.scores.push(scorer.score(logits, token));
+  sequence.scores.push(score);
   sequence.next = token;
   if (options.stopIds.has(token)) return "stop";
   sequence.ids.push(token);

@@ -52,6 +52,14 @@ export interface DecodeResult {
   readonly hostMilliseconds: number;
 }
 
+/** The likeliest next tokens. */
+export interface Picks {
+  /** Of several with the largest logit the lowest id; less than 0, ~id, where the logit of that id is no number. */
+  readonly ids: Int32Array;
+  /** Logarithms of their probabilities. */
+  readonly logProbabilities: Float64Array;
+}
+
 /** Computes batches; one call at a time. */
 export interface Engine {
   readonly info: BackendInfo;
@@ -73,6 +81,13 @@ export interface Engine {
    * @throws {NonFiniteLogits} if a logit is NaN or infinite.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
+  /** Whether {@linkcode Engine.pick} has room for so many rows; engines without it pick nothing themselves. */
+  canPick?(rows: number): boolean;
+  /**
+   * Computes one batch, as {@linkcode Engine.compute} does, and picks the likeliest token after each of some rows where
+   * the logits are.
+   */
+  pick?(batch: Batch, rows: Int32Array): Promise<Picks>;
   /** Ends threads and frees memory. */
   close(): Promise<void>;
 }

@@ -171,6 +171,41 @@ export class Session {
     if (bad !== null) throw await this.#explain(batch, bad);
   }
 
+  /** Whether {@linkcode pick} can pick for so many sequences at once: the engine has to do it. */
+  canPick(sequences: number): boolean {
+    return this.engine.pick !== undefined && this.engine.canPick?.(sequences) === true;
+  }
+
+  /**
+   * Computes one batch as {@linkcode run} does, and lets the engine pick the likeliest token after every feed that
+   * wants its last logits.
+   *
+   * @param onPick Receives the index of the feed, the token and the logarithm of its probability, in order.
+   * @throws {InputError} as {@linkcode run}.
+   */
+  async pick(
+    feeds: readonly Feed[],
+    onPick: (index: number, token: number, logProbability: number) => void,
+  ): Promise<void> {
+    const batch = this.#batch(feeds), rows: number[] = [], owners: number[] = [];
+    let end = 0;
+    feeds.forEach((feed, index) => {
+      end += feed.tokens.length;
+      if (feed.logits !== "last") return;
+      rows.push(end - 1);
+      owners.push(index);
+    });
+    const { ids, logProbabilities } = await this.engine.pick!(batch, Int32Array.from(rows));
+    this.#keep(batch);
+    for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
+    const bad = ids.findIndex((id) => id < 0);
+    if (bad >= 0) {
+      const row = rows[bad]!, what = `logits of position ${batch.positions[row]}, token ${~ids[bad]!}`;
+      throw await this.#explain(batch, { row, what, value: null });
+    }
+    owners.forEach((index, i) => onPick(index, ids[i]!, logProbabilities[i]!));
+  }
+
   /**
    * Stops because something computed for a sequence is NaN or infinite.
    *

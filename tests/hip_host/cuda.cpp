@@ -142,6 +142,17 @@ CALL(cuLaunchKernel,
      (Function * f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned lds,
       Stream *s, void **params, void **extra),
      hipModuleLaunchKernel(f, gx, gy, gz, bx, by, bz, lds, s, params, extra))
+// CUlaunchConfig with one attribute, that of programmatic stream serialization; launches here never overlap.
+struct LaunchConfig {
+  unsigned gx, gy, gz, bx, by, bz, lds;
+  Stream *stream;
+  const int *attribute;
+  unsigned attributes;
+};
+CALL(cuLaunchKernelEx, (const LaunchConfig *c, Function *f, void **params, void **extra),
+     c->attributes == 1 && c->attribute[0] == 6 && c->attribute[2] == 1
+         ? hipModuleLaunchKernel(f, c->gx, c->gy, c->gz, c->bx, c->by, c->bz, c->lds, c->stream, params, extra)
+         : InvalidValue)
 CALL(cuStreamBeginCapture_v2, (Stream * stream, int mode), hipStreamBeginCapture(stream, mode))
 CUresult cuStreamEndCapture(Stream *stream, Graph **graph) {
   int failure = enter("cuStreamEndCapture"), code = hipStreamEndCapture(stream, graph);

@@ -23,6 +23,7 @@ const NUMBER_WRITERS: Readonly<Record<string, Write>> = {
   format: i32,
   kind: i32,
   rule: i32,
+  order: i32,
   i64: (w, value) => w.i64(value as number),
   f32: (w, value) => w.f32(value as number),
   flag: (w, value) => w.i32(value === true ? 1 : 0),

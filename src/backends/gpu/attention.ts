@@ -1,7 +1,10 @@
 /** Attention over the caches: one token a block, cut over time for few tokens, or tiles of one sequence for many. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
+import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import type { Batch } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
 import type { Values } from "./arguments.ts";
+import { attentionTiles } from "./batch.ts";
 import type { Calls } from "./calls.ts";
 import type { LaunchContext } from "./context.ts";
 import type { GpuTensor, GpuVector } from "./tensors.ts";
@@ -10,6 +13,15 @@ import { SPLIT_TOKENS, splitsFor } from "./workspace.ts";
 /** The kernel for many tokens of one sequence. */
 export function attentionEntry(matrixKernels: ReadonlySet<string>): string {
   return matrixKernels.has("attention_tile_mma") ? "attention_tile_mma" : "attention_tile";
+}
+
+/** The kernel for batches of some sequences; it knows head size 64, bf16 caches, up to eight query heads a kv head. */
+export const ATTENTION_BATCH = "attention_batch";
+const BATCH_HEADS_PER_KV = 8;
+
+/** Whether {@linkcode ATTENTION_BATCH} knows a cache. */
+export function batchKnows({ headDim, format, heads, kvHeads }: Omit<Cache, "k" | "v">): boolean {
+  return headDim === 64 && format === NUMBER_FORMAT.bf16 && heads <= BATCH_HEADS_PER_KV * kvHeads;
 }
 
 /** What attention reads and writes. */
@@ -40,9 +52,26 @@ function valuesOf({ out, q, cache, slots, positions, sinks, round, n }: Attentio
   };
 }
 
+/** Pieces of sequences that attention to a batch takes together; none where it takes tokens one by one. */
+export function tilesFor(
+  { calls, options, workspace }: Pick<LaunchContext, "calls" | "options" | "workspace">,
+  batch: Batch,
+  single: boolean,
+): Int32Array {
+  const entry = attentionEntry(options.matrixKernels), cut = single && batch.ids.length <= SPLIT_TOKENS;
+  if (cut || options.config.headDim !== 64 || !calls.kernels.has(entry)) return new Int32Array(0);
+  const perKv = Math.max(1, ...workspace.caches.map((c) => c.heads / Math.max(1, c.kvHeads)));
+  return attentionTiles(batch, Math.max(1, Math.floor(calls.kernels.traits(entry).tokensPerBlock / perKv)));
+}
+
 /** Attention of tiles, each of consecutive rows of one sequence. */
 export function launchTiles(calls: Calls, entry: string, a: Attention, tiles: DeviceRange, tileCount: number): void {
   calls.launch("attentionTile", { ...valuesOf(a), tiles, tileCount }, entry);
+}
+
+/** Attention of one token a row by {@linkcode ATTENTION_BATCH}. */
+export function launchBatchAttention(calls: Calls, a: Attention): void {
+  calls.launch("attentionBatch", valuesOf(a));
 }
 
 /** Attention of the current batch, by the kernels that suit its shape. */
@@ -58,10 +87,15 @@ export function launchAttention(
   const { round, context, matrixKernels, invariant } = options, cache = w.caches[layer]!;
   const attention: Attention = { out, q, cache, slots: w.slots, positions: w.positions, sinks, round, n };
   if (cache.headDim !== 64 || invariant) calls.launch("attention", valuesOf(attention));
-  else if (n <= SPLIT_TOKENS && (shape.single || few)) {
-    launchSplit(calls, attention, w.partial, splitsFor(context, cache.window));
+  else if (shape.single && n >= BATCH_ROWS && matrixKernels.has(ATTENTION_BATCH) && batchKnows(cache)) {
+    launchBatchAttention(calls, attention);
+  } else if (n <= SPLIT_TOKENS && (shape.single || few)) {
+    launchSplit(calls, attention, w.partial, splitsFor(context, cache.window, n));
   } else launchTiles(calls, attentionEntry(matrixKernels), attention, w.attentionTiles, shape.attentionTiles);
 }
+
+/** Fewest tokens whose blocks keep a device busy without cutting keys into parts. */
+const BATCH_ROWS = 9;
 
 /** Attention of each token in parts, which are merged afterwards. */
 function launchSplit(

@@ -2,47 +2,26 @@
  * The GPU backend: operations are collected (see collector.ts) and launched when somebody needs a result. A decode step
  * can be recorded once and replayed (see {@linkcode GpuBackend.replay}).
  */
-import type { GpuDevice, Graph, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { type DecodeRequest, type DecodeResult, LOGIT_ROWS } from "../../model/engine.ts";
+import type { PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import { type DecodeRequest, type DecodeResult, LOGIT_ROWS, type Picks } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import { roundToBf16 } from "../../formats/bf16.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../../model/backend.ts";
-import { attentionTiles, BatchUploads, isSingle } from "./batch.ts";
+import { BatchUploads, isSingle } from "./batch.ts";
+import { classOf, padded, rowNumbers } from "./batches.ts";
 import { copyCacheSlot } from "./cache.ts";
-import { decodeLoop, type DecodeParts, enqueuePick, uploadSampling } from "./decode.ts";
-import { attentionEntry } from "./attention.ts";
-import { type ExpertTables, OperationCollector } from "./collector.ts";
-import type { Executor } from "./executor.ts";
+import { decodeLoop, type DecodeParts, downloadPicks, enqueueNext, enqueuePick, uploadSampling } from "./decode.ts";
+import { tilesFor } from "./attention.ts";
+import { OperationCollector } from "./collector.ts";
 import type { Held } from "./held.ts";
-import { downloadFloats, downloadRows, uploadFloats, uploadRows } from "./staging.ts";
+import { Inspection } from "./inspection.ts";
+import type { GpuParts, MeasuringTools } from "./parts.ts";
+import { Recordings } from "./recordings.ts";
+import { uploadFloats } from "./staging.ts";
 import type { GpuLinear, GpuTensor, GpuTree } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 const NO_ROWS = new Int32Array(0);
 const NO_BATCH: Batch = { ids: NO_ROWS, slots: NO_ROWS, positions: NO_ROWS };
-
-/** What profile.ts measures a batch with. */
-export interface MeasuringTools {
-  readonly device: GpuDevice;
-  readonly stream: Stream;
-  readonly executor: Executor;
-  /** Launches the collected operations; afterwards only `keep` and the residual stream are defined. */
-  readonly launch: (keep: GpuTensor) => void;
-}
-
-/** What {@linkcode GpuBackend} is made of. */
-export interface GpuParts<N extends string> {
-  readonly request: OpenRequest<N>;
-  readonly weights: GpuTree;
-  /** By the arrays of `weights`. */
-  readonly experts: ExpertTables;
-  readonly workspace: Workspace<N>;
-  readonly executor: Executor;
-  readonly stream: Stream;
-  readonly held: Held;
-  readonly info: BackendInfo;
-  readonly name: string;
-}
 
 export class GpuBackend<N extends string> extends OperationCollector implements Backend<N> {
   readonly name: string;
@@ -56,7 +35,8 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
   readonly #uploads: BatchUploads;
   /** Page-locked memory for results and for what tests write. */
   readonly #staging: PinnedBuffer;
-  readonly #graphs = new Map<string, Graph | "seen">();
+  readonly #recordings: Recordings;
+  readonly #inspection: Inspection;
   #batch: Batch = NO_BATCH;
   #recording: Batch | null = null;
   #closed = false;
@@ -72,8 +52,11 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
     this.#workspace = workspace;
     this.#stream = stream;
     this.#held = held;
+    this.#recordings = new Recordings(stream, held);
     this.#uploads = held.own(new BatchUploads(held.device, stream, workspace, request.maxTokens));
-    this.#staging = held.own(held.device.allocatePinned(Math.max(workspace.logits.bytes, STAGING_BYTES)));
+    const logitBytes = 4 * LOGIT_ROWS * parts.weights.head.rows;
+    this.#staging = held.own(held.device.allocatePinned(Math.max(logitBytes, STAGING_BYTES)));
+    this.#inspection = new Inspection(stream, this.#staging, workspace, parts.executor);
   }
 
   get #n(): number {
@@ -89,16 +72,9 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
 
   /** Makes a batch current and uploads it. */
   #prepare(batch: Batch, rows: Int32Array): void {
-    const { config, context, maxTokens } = this.#request, w = this.#workspace, { calls, options } = this.executor;
+    const { config, context, maxTokens } = this.#request, w = this.#workspace;
     this.#batch = batch;
-    const n = batch.ids.length, single = isSingle(batch);
-    let tiles: Int32Array = NO_ROWS;
-    const entry = attentionEntry(options.matrixKernels);
-    if (!single && config.headDim === 64 && calls.kernels.has(entry)) {
-      const perKv = Math.max(1, ...w.caches.map((c) => c.heads / Math.max(1, c.kvHeads)));
-      const rowsPerTile = Math.max(1, Math.floor(calls.kernels.traits(entry).tokensPerBlock / perKv));
-      tiles = attentionTiles(batch, rowsPerTile);
-    }
+    const n = batch.ids.length, single = isSingle(batch), tiles = tilesFor(this.executor, batch, single);
     this.#uploads.send(batch, rows, tiles);
     let rotary = { cos: w.cos, sin: w.sin, rows: w.positions };
     // Positions beyond the context have no cache, but they can be rotated.
@@ -172,11 +148,61 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
    * @param walk The forward pass of the request's batch.
    */
   decode(request: DecodeRequest, x: GpuTensor, head: GpuLinear, walk: () => void): Promise<DecodeResult> {
-    const { batch, sampling } = request, rows = batch.ids.length;
-    const { context, maxTokens } = this.#request;
+    const { batch, sampling } = request, { context } = this.#request, parts = this.#parts(head);
     const last = Math.max(...batch.positions) + request.steps;
     if (last > context) throw new RangeError(`${last} positions, but the backend was opened for ${context}`);
-    const parts: DecodeParts = {
+    this.flush(true);
+    const rows = this.#prepareWhole(batch);
+    uploadSampling(parts, request, rows);
+    const greedy = sampling.every(({ temperature }) => temperature === 0);
+    return decodeLoop(parts, request, () =>
+      this.#recorded(`${greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
+        walk();
+        this.flush(true, x);
+        this.executor.logits(x, head, rows);
+        enqueuePick(parts, rows, greedy);
+        enqueueNext(parts, rows);
+      }));
+  }
+
+  /** {@linkcode Engine.pick}; `walk` is the forward pass of the batch. */
+  pick(batch: Batch, rows: Int32Array, x: GpuTensor, head: GpuLinear, walk: () => void): Picks {
+    const parts = this.#parts(head), whole = rows.length === batch.ids.length && this.canReplay(batch, rows.length);
+    this.flush(true);
+    if (!whole) this.#prepare(batch, rows);
+    const count = whole ? this.#prepareWhole(batch) : rows.length;
+    const enqueue = () => {
+      walk();
+      this.flush(true, x);
+      if (count === 0) return;
+      this.executor.logits(x, head, count);
+      enqueuePick(parts, count, true, true);
+    };
+    if (whole) this.#recorded(`pick ${count}`, batch, enqueue);
+    else this.#during(batch, enqueue);
+    return downloadPicks(parts, rows.length);
+  }
+
+  /** Rows whose logits are computed, and picked from, at once. */
+  get logitRows(): number {
+    return this.#workspace.logitRows;
+  }
+
+  /** Whether {@linkcode pick} has room for so many rows. */
+  canPick(rows: number): boolean {
+    return !this.#request.part && rows <= this.logitRows;
+  }
+
+  /** Makes a batch current of which every row is wanted; returns how many rows it has with those that fill it up. */
+  #prepareWhole(batch: Batch): number {
+    const filled = padded(batch, classOf(batch.ids.length, this.logitRows));
+    this.#prepare(filled, rowNumbers(filled.ids.length));
+    return filled.ids.length;
+  }
+
+  #parts(head: GpuLinear): DecodeParts {
+    const { context, maxTokens } = this.#request;
+    return {
       device: this.#held.device,
       stream: this.#stream,
       staging: this.#staging,
@@ -186,17 +212,6 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
       maxTokens,
       vocab: head.rows,
     };
-    this.flush(true);
-    this.#prepare(batch, Int32Array.from({ length: rows }, (_, i) => i));
-    uploadSampling(parts, request);
-    const greedy = sampling.every(({ temperature }) => temperature === 0);
-    return decodeLoop(parts, request, () =>
-      this.#recorded(`${greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
-        walk();
-        this.flush(true, x);
-        this.executor.logits(x, head, rows);
-        enqueuePick(parts, rows, greedy);
-      }));
   }
 
   /** Launches the collected operations; intermediate tensors are not read afterwards, so that steps may be fused. */
@@ -208,24 +223,21 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
    * Whether {@linkcode replay} can record a batch: its launches must not depend on where sequences begin and end.
    */
   canReplay(batch: Batch, rows: number): boolean {
-    return !this.#request.part && rows <= LOGIT_ROWS && batch.ids.length <= LOGIT_ROWS && isSingle(batch) &&
+    const most = this.logitRows;
+    return !this.#request.part && rows <= most && batch.ids.length <= most && isSingle(batch) &&
       batch.positions.every((p) => p < this.#request.context);
   }
 
-  /** Runs, records or replays work of a shape. */
+  /** Runs, records or replays work of a shape; `walk`s in it find their batch current. */
   #recorded(key: string, batch: Batch, enqueue: () => void): void {
-    const known = this.#graphs.get(key);
-    if (known !== undefined && known !== "seen") return this.#stream.replay(known);
+    this.#during(batch, () => this.#recordings.run(key, enqueue));
+  }
+
+  /** Does something during which `batch` stays current, whoever begins it. */
+  #during<T>(batch: Batch, work: () => T): T {
     this.#recording = batch;
     try {
-      if (known === undefined) {
-        enqueue();
-        this.#graphs.set(key, "seen");
-        return;
-      }
-      const graph = this.#held.own(this.#stream.capture(enqueue));
-      this.#graphs.set(key, graph);
-      this.#stream.replay(graph);
+      return work();
     } finally {
       this.#recording = null;
     }
@@ -235,17 +247,16 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
   measure<T>(batch: Batch, rows: Int32Array, use: (tools: MeasuringTools) => T): T {
     this.flush(true);
     this.#prepare(batch, rows);
-    this.#recording = batch;
     try {
-      return use({
-        device: this.#held.device,
-        stream: this.#stream,
-        executor: this.executor,
-        launch: (keep) => this.flush(true, keep),
-      });
+      return this.#during(batch, () =>
+        use({
+          device: this.#held.device,
+          stream: this.#stream,
+          executor: this.executor,
+          launch: (keep) => this.flush(true, keep),
+        }));
     } finally {
       this.executor.only = null;
-      this.#recording = null;
     }
   }
 
@@ -259,32 +270,23 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
     if (this.elided.has(tensor)) {
       throw new Error(`${tensor.name} was not kept by a fused kernel; read it before logits are computed`);
     }
-    return downloadRows(this.#stream, this.#staging, tensor, rows);
+    return this.#inspection.read(tensor, rows);
   }
 
   write(tensor: GpuTensor, values: Float32Array): void {
     this.flush(false);
-    uploadRows(this.#stream, this.#staging, tensor, values);
+    this.#inspection.write(tensor, values);
     this.elided.delete(tensor);
-    const rounded = !this.executor.options.round || values.every((value) => roundToBf16(value) === value);
-    this.executor.changed(tensor, rounded);
   }
 
   readRouting(): { ids: Int32Array; weights: Float32Array } {
     this.flush(false);
-    const count = this.#n * this.#request.config.topK, { routeIds, routeWeights } = this.#workspace;
-    const ids = downloadFloats(this.#stream, this.#staging, routeIds, count);
-    return {
-      ids: new Int32Array(ids.buffer),
-      weights: downloadFloats(this.#stream, this.#staging, routeWeights, count),
-    };
+    return this.#inspection.readRouting(this.#n * this.#request.config.topK);
   }
 
   writeRouting(ids: Int32Array, weights: Float32Array): void {
     this.flush(false);
-    const { routeIds, routeWeights } = this.#workspace;
-    uploadFloats(this.#stream, this.#staging, routeIds, new Float32Array(ids.slice().buffer));
-    uploadFloats(this.#stream, this.#staging, routeWeights, weights);
+    this.#inspection.writeRouting(ids, weights);
   }
 
   close(): Promise<void> {

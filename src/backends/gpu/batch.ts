@@ -2,7 +2,6 @@
  * What the host uploads for a batch: token ids, slots, positions, the rows whose logits are computed, attention tiles.
  */
 import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { Batch } from "../../model/backend.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -29,9 +28,10 @@ export function attentionTiles(batch: Batch, most: number): Int32Array {
   return Int32Array.from(tiles);
 }
 
-/** True if no two tokens belong to one sequence. */
-export function isSingle({ slots }: Batch): boolean {
-  return new Set(slots).size === slots.length;
+/** True if no two tokens belong to one sequence; those at position -1 belong to none. */
+export function isSingle({ slots, positions }: Batch): boolean {
+  const own = slots.filter((_, row) => positions[row]! >= 0);
+  return new Set(own).size === own.length;
 }
 
 /** Page-locked copies of the workspace's `batch` region. */
@@ -56,17 +56,18 @@ export class BatchUploads implements Disposable {
     );
   }
 
-  /** Uploads a batch. `tiles` may be empty; `rows` are at most LOGIT_ROWS. */
+  /** Uploads a batch. `tiles` may be empty; `rows` are at most the logitRows of the workspace. */
   send(batch: Batch, rows: Int32Array, tiles: Int32Array): void {
     const i = this.#next, words = this.#words[i]!, m = this.maxTokens;
+    const { logitRows } = this.workspace;
     this.#next = (i + 1) % RING;
     this.#events[i]!.synchronize();
     words.set(batch.ids, 0);
     words.set(batch.slots, m);
     words.set(batch.positions, 2 * m);
     words.set(rows, 3 * m);
-    words.set(tiles, 3 * m + LOGIT_ROWS);
-    const used = tiles.length > 0 ? 3 * m + LOGIT_ROWS + tiles.length : 3 * m + rows.length;
+    words.set(tiles, 3 * m + logitRows);
+    const used = tiles.length > 0 ? 3 * m + logitRows + tiles.length : 3 * m + rows.length;
     this.stream.upload(this.workspace.batch, this.#pinned, i * this.workspace.batch.bytes, 4 * used);
     this.stream.record(this.#events[i]!);
   }

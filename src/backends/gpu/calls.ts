@@ -32,7 +32,8 @@ export class Calls {
   /** Blocks that fill the device. */
   readonly fullGrid: number;
 
-  constructor(readonly stream: Stream, readonly kernels: KernelSet) {
+  /** @param overlap Whether launches may begin before the one ahead has ended; for measurements. */
+  constructor(readonly stream: Stream, readonly kernels: KernelSet, readonly overlap = true) {
     this.#args = kernels.device.createArguments();
     this.fullGrid = BLOCKS_PER_PROCESSOR * kernels.device.properties.multiprocessors;
   }
@@ -63,7 +64,11 @@ export class Calls {
     }
     known.write(this.#args.reset(), values);
     const grid = [Math.min(x, mostBlocks), y, z] as const;
-    this.stream.launch(known.kernel, { grid, threads: traits.threads, sharedBytes }, this.#args);
+    this.stream.launch(
+      known.kernel,
+      { grid, threads: traits.threads, sharedBytes, overlaps: this.overlap },
+      this.#args,
+    );
   }
 
   #load(family: Family, entry: string): Known {

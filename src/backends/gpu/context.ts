@@ -4,7 +4,9 @@
  */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
+import { BATCH_TOKENS } from "./batches.ts";
 import type { Calls } from "./calls.ts";
+import type { GpuLinear } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**
@@ -12,6 +14,8 @@ import type { Workspace } from "./workspace.ts";
  * matrix kernel.
  */
 export const VECTOR_TOKENS = 8;
+/** The same where there are kernels for batches of some sequences. */
+export const VECTOR_TOKENS_BESIDE_BATCHES = 3;
 
 /** What the executor must know of the current batch. */
 export interface BatchShape {
@@ -42,12 +46,15 @@ export interface ExecutorOptions {
 /** See above. */
 export class LaunchContext {
   #shape: BatchShape | null = null;
+  readonly #batches: boolean;
 
   constructor(
     readonly calls: Calls,
     readonly workspace: Workspace<string>,
     readonly options: ExecutorOptions,
-  ) {}
+  ) {
+    this.#batches = options.matrixKernels.values().some((entry) => entry.startsWith("batch_"));
+  }
 
   /** Says what the next launches work on. */
   begin(shape: BatchShape): void {
@@ -65,6 +72,25 @@ export class LaunchContext {
 
   /** Whether vector kernels compute the batch. */
   get few(): boolean {
-    return this.options.invariant || this.n <= VECTOR_TOKENS;
+    return this.options.invariant || this.n <= this.vectorTokens;
+  }
+
+  /** Largest batch of the vector kernels. */
+  get vectorTokens(): number {
+    return this.#batches ? VECTOR_TOKENS_BESIDE_BATCHES : VECTOR_TOKENS;
+  }
+
+  /**
+   * Whether the kernels of batches compute rows of a linear; `entry` names the one for so many. Logits of some rows are
+   * computed as the batch is, so that they do not depend on how many are asked for.
+   */
+  batched(rows: number, { cols }: GpuLinear, entry: string): boolean {
+    // They load whole pieces of rows.
+    return cols % 16 === 0 && !this.few && rows <= BATCH_TOKENS && this.options.matrixKernels.has(entry);
+  }
+
+  /** Whether the batch is one of some sequences, for which there are kernels. */
+  get some(): boolean {
+    return this.#batches && !this.few && this.n <= BATCH_TOKENS;
   }
 }

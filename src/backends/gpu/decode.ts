@@ -3,7 +3,7 @@
  * step after it. The host only launches, a little ahead, and looks at what was picked.
  */
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { type DecodeRequest, type DecodeResult, NonFiniteLogits } from "../../model/engine.ts";
+import { type DecodeRequest, type DecodeResult, NonFiniteLogits, type Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
 import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
@@ -26,23 +26,49 @@ export interface DecodeParts {
   readonly vocab: number;
 }
 
-/** Adds the choice of the next tokens to a step whose logits are in the workspace. */
-export function enqueuePick({ calls, workspace: w, context, vocab }: DecodeParts, rows: number, greedy: boolean): void {
+/**
+ * Adds the choice of the next tokens to a step whose logits are in the workspace.
+ *
+ * @param scored Whether the likeliest tokens' probabilities are wanted.
+ */
+export function enqueuePick(
+  { calls, workspace: w, context, vocab }: DecodeParts,
+  rows: number,
+  greedy: boolean,
+  scored = false,
+): void {
   const common = { logits: w.logits, stride: vocab, vocab, picked: w.picked, rows };
-  if (greedy) calls.launch("argmax", common);
+  if (greedy) calls.launch("argmax", { ...common, sums: scored ? w.sums : null });
   else {
     const { sampling: params, uniforms, positions } = w;
     calls.launch("sample", { ...common, params, uniforms, uniformStride: context, positions });
   }
+}
+
+/** Waits for what was picked for the first `rows` rows, with probabilities. */
+export function downloadPicks({ stream, staging, workspace: { picked, sums } }: DecodeParts, rows: number): Picks {
+  stream.download(staging, 0, picked, 4 * rows);
+  stream.download(staging, 4 * rows, sums, 4 * rows);
+  stream.synchronize();
+  const { buffer } = staging.view;
+  return {
+    ids: new Int32Array(buffer, 0, rows).slice(),
+    // The sum is that of e^(logit - largest).
+    logProbabilities: Float64Array.from(new Float32Array(buffer, 4 * rows, rows), (sum) => -Math.log(sum)),
+  };
+}
+
+/** Makes picked tokens the inputs of the next step. */
+export function enqueueNext({ calls, workspace: w }: DecodeParts, rows: number): void {
   const { ids, positions, picked, history, step } = w;
   calls.launch("advance", { ids, positions, picked, history, step, historyCapacity: HISTORY_STEPS, n: rows });
 }
 
-/** Uploads what {@linkcode enqueuePick} reads. */
-export function uploadSampling(parts: DecodeParts, { batch, sampling, steps }: DecodeRequest): void {
+/** Uploads what {@linkcode enqueuePick} reads of `rows` rows, of which those behind the batch's take the likeliest. */
+export function uploadSampling(parts: DecodeParts, { batch, sampling, steps }: DecodeRequest, rows: number): void {
   const { stream, staging, workspace: w, context } = parts;
   uploadFloats(stream, staging, w.step, new Float32Array(1));
-  const params = new Float32Array(4 * sampling.length);
+  const params = new Float32Array(4 * rows);
   sampling.forEach(({ temperature, topP, topK, uniforms }, row) => {
     params.set([temperature, topP, topK], 4 * row);
     if (temperature === 0) return;

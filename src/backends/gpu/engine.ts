@@ -2,16 +2,27 @@
  * The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by
  * operation.
  */
-import { type DecodeRequest, type DecodeResult, type Engine, LocalEngine } from "../../model/engine.ts";
+import {
+  type DecodeRequest,
+  type DecodeResult,
+  type Engine,
+  LocalEngine,
+  LOGIT_ROWS,
+  type Picks,
+} from "../../model/engine.ts";
 import { GptOss, type TensorName } from "../../model/gpt_oss.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Tap } from "../../model/gpt_oss.ts";
 import type { BackendInfo, Batch } from "../../model/backend.ts";
 import type { GpuBackend } from "./backend.ts";
 
+/** How long the event loop may be kept waiting, in milliseconds; bounds the delay of Ctrl-C. */
+const BREATHE_MS = 40;
+
 export class GpuEngine implements Engine {
   readonly model: GptOss;
   readonly #local: LocalEngine;
+  #lastBreath = performance.now();
 
   constructor(readonly backend: GpuBackend<TensorName>, readonly config: ModelConfig) {
     this.model = new GptOss(backend, config);
@@ -29,7 +40,7 @@ export class GpuEngine implements Engine {
     tap?: Tap,
   ): Promise<void> {
     const { backend } = this, { tensors, weights } = backend, { vocab } = this.config;
-    if (tap || !backend.canReplay(batch, rows.length)) {
+    if (tap || !backend.canReplay(batch, rows.length) || batch.ids.length > LOGIT_ROWS) {
       await this.#local.compute(batch, rows, onRow, tap);
       // Without logits nothing has waited for the operations yet.
       return backend.launch();
@@ -45,6 +56,20 @@ export class GpuEngine implements Engine {
   decode(request: DecodeRequest): Promise<DecodeResult> {
     const { tensors, weights } = this.backend;
     return this.backend.decode(request, tensors.normed, weights.head, () => this.model.forward(request.batch));
+  }
+
+  canPick(rows: number): boolean {
+    return this.backend.canPick(rows);
+  }
+
+  async pick(batch: Batch, rows: Int32Array): Promise<Picks> {
+    // Between batches timers, signals and writes run.
+    if (performance.now() - this.#lastBreath > BREATHE_MS) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      this.#lastBreath = performance.now();
+    }
+    const { tensors, weights } = this.backend;
+    return this.backend.pick(batch, rows, tensors.normed, weights.head, () => this.model.forward(batch));
   }
 
   copySlot(from: number, to: number, length: number): void {

@@ -6,12 +6,14 @@
 import { GROUP_LINEARS, groupOf, NO_QUANTIZE, quantizeFor, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
 import { launchAttention } from "./attention.ts";
+import { batchEntry } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
 import { Experts } from "./experts.ts";
-import { Inputs } from "./inputs.ts";
+import { Inputs, orderFor } from "./inputs.ts";
 import type { Step } from "./operations.ts";
-import { launchGemm } from "./products.ts";
+import type { Prepared } from "./prepared.ts";
+import { launchBatch, launchGemm } from "./products.ts";
 import { type ExpertTable, type GpuLinear, type GpuTensor, type GpuVector, samePreparation } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -32,6 +34,12 @@ export class Executor {
   begin(shape: BatchShape): void {
     this.#context.begin(shape);
     this.#inputs.reset();
+    this.#experts.routed();
+  }
+
+  /** Says that the choice of experts got new contents from outside. */
+  routed(): void {
+    this.#experts.routed();
   }
 
   /** See {@linkcode Inputs.changed}. */
@@ -41,7 +49,7 @@ export class Executor {
 
   /** Whether the norm before the router, the router and the choice are one kernel here. */
   canNormRoute(router: GpuLinear): boolean {
-    return this.#context.few && router.input.kind === "none" &&
+    return (this.#context.few || this.#context.some) && router.input.kind === "none" &&
       this.calls.fits(`norm_route_${router.suffix}`, router.cols);
   }
 
@@ -106,6 +114,7 @@ export class Executor {
         break;
       }
       case "route":
+        this.#experts.routed();
         calls.launch("route", {
           logits: step.logits.range,
           stride: step.logits.stride,
@@ -117,6 +126,7 @@ export class Executor {
         });
         break;
       case "normRoute":
+        this.#experts.routed();
         calls.launch("normRoute", {
           in: this.#inputs.of(step.x, step.norm, NO_QUANTIZE),
           router: step.router,
@@ -167,8 +177,13 @@ export class Executor {
   logits(x: GpuTensor, head: GpuLinear, rows: number): void {
     const { workspace: w } = this;
     this.#inputs.round(x, head);
+    const out = { range: w.logits, stride: head.rows }, entry = batchEntry(head.suffix, rows);
+    if (this.#context.batched(rows, head, entry)) {
+      const chosen = this.#inputs.choose(x, head, rows);
+      return this.#batch(entry, [head], [out], chosen, { round: false, accumulate: false, n: rows });
+    }
     const input = { ...this.#inputs.of(x, null, quantizeFor(head)), xRows: w.rows };
-    const group = groupOf([head], [{ range: w.logits, stride: head.rows }]);
+    const group = groupOf([head], [out]);
     this.#vectorLinear(head, rows > 1, { group, in: input, round: false, accumulate: false, n: rows });
   }
 
@@ -187,11 +202,26 @@ export class Executor {
       if (few) {
         const input = this.#inputs.of(x, norm, quantizeFor(first)), group = groupOf(members, targets);
         this.#vectorLinear(first, n >= 4 && !invariant, { group, in: input, round, accumulate, n });
+      } else if (this.#context.batched(n, first, batchEntry(first.suffix, n))) {
+        const entry = batchEntry(first.suffix, n);
+        const rows = this.#inputs.prepare(x, norm, first, n, entry, orderFor(first));
+        this.#batch(entry, members, targets, rows, { round, accumulate, n });
       } else {
         const rows = this.#inputs.prepare(x, norm, first, n, `gemm_${first.suffix}_mma`);
         launchGemm(this.calls, { linears: members, outs: targets, x: rows, round, accumulate, n });
       }
     }
+  }
+
+  #batch(
+    entry: string,
+    linears: readonly GpuLinear[],
+    outs: readonly Rows[],
+    x: Prepared,
+    how: { readonly round: boolean; readonly accumulate: boolean; readonly n: number },
+  ): void {
+    const { parts: sums, counters } = this.workspace;
+    launchBatch(this.calls, entry, { linears, outs, x, sums, counters, ...how });
   }
 
   /** @param many Whether to read each weight once for four rows, where their kernel can. */

@@ -1,8 +1,9 @@
 /** The experts' products: by vector kernels for few tokens, sorted by expert and by GEMMs for many. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
+import { expertBatchEntry } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
-import type { Inputs } from "./inputs.ts";
+import { type Inputs, orderFor } from "./inputs.ts";
 import {
   launchExpertDownCombine,
   launchExpertGemm,
@@ -15,7 +16,15 @@ import {
 import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
 
 export class Experts {
+  /** Tokens a block that the slot rows are sorted for; 0: they are not sorted. */
+  #sortedFor = 0;
+
   constructor(readonly context: LaunchContext, readonly inputs: Inputs) {}
+
+  /** Says that the choice of experts changed. */
+  routed(): void {
+    this.#sortedFor = 0;
+  }
 
   /** Whether the kernel that computes the experts' outputs also weights and sums them. */
   canDownCombine({ first: { suffix, cols } }: ExpertTable): boolean {
@@ -107,10 +116,19 @@ export class Experts {
     const { calls, workspace: w, options: { config, matrixKernels }, n } = this.context, { first } = experts;
     const scaled = scaledEntry(first);
     const native = scaled !== null && matrixKernels.has(scaled);
+    const batch = expertBatchEntry(first.suffix, n), some = !native && this.context.batched(n, first, batch);
     const prepared = native
       ? this.inputs.quantize(x, first, rows)
+      : some
+      ? this.inputs.prepare(x, null, first, rows, batch, orderFor(first))
       : this.inputs.prepare(x, null, first, rows, `expert_gemm_${first.suffix}_mma`);
-    const entry = "codes" in prepared ? scaled! : `expert_gemm_${first.suffix}${prepared.bf16 ? "_mma" : ""}`;
+    const entry = some
+      ? batch
+      : "codes" in prepared
+      ? scaled!
+      : `expert_gemm_${first.suffix}${prepared.bf16 ? "_mma" : ""}`;
+    const { tokensPerBlock } = calls.kernels.traits(entry), sorted = this.#sortedFor === tokensPerBlock;
+    this.#sortedFor = tokensPerBlock;
     launchExpertGemm(calls, entry, {
       experts,
       x: prepared,
@@ -121,6 +139,7 @@ export class Experts {
       round,
       swiglu,
       slotRows: n * config.topK,
+      sorted,
     });
   }
 }

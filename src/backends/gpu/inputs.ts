@@ -1,5 +1,5 @@
 /** The inputs of linears: how a kernel reads them, and rows that are prepared once for several GEMMs. */
-import { QDQ_KIND } from "../../../kernels/abi/types.ts";
+import { COLUMN_ORDER, type ColumnOrder, QDQ_KIND } from "../../../kernels/abi/types.ts";
 import { type Input, type Quantize, quantizeFor } from "./abi.ts";
 import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
@@ -69,14 +69,44 @@ export class Inputs {
     return out;
   }
 
-  /** Rows of x as a GEMM reads them. */
-  prepare(x: GpuTensor, norm: GpuVector | null, linear: GpuLinear, rows: number, matrixEntry: string): Prepared {
+  /**
+   * The chosen rows of x (`workspace.rows`) as the kernels of batches read them.
+   *
+   * @param rows How many.
+   */
+  choose(x: GpuTensor, linear: GpuLinear, rows: number): Prepared {
+    const { calls, workspace: { prepared, rowScales, rows: xRows } } = this.context;
+    const into: Prepared = {
+      range: prepared,
+      stride: strideOf(x.width),
+      bf16: true,
+      order: orderFor(linear),
+      scales: linear.multipliesCodes ? rowScales : null,
+    };
+    launchQdq(calls, into, { ...this.of(x, null, quantizeFor(linear)), xRows }, x.width, rows);
+    this.#prepared = null;
+    return into;
+  }
+
+  /**
+   * Rows of x as a GEMM reads them.
+   *
+   * @param order Of the columns, where they are bf16 numbers.
+   */
+  prepare(
+    x: GpuTensor,
+    norm: GpuVector | null,
+    linear: GpuLinear,
+    rows: number,
+    matrixEntry: string,
+    order: ColumnOrder = COLUMN_ORDER.natural,
+  ): Prepared {
     const { calls, options, workspace: { prepared, rowScales } } = this.context;
     const bf16 = options.matrixKernels.has(matrixEntry);
     const how = quantizeFor(linear);
     // A float32 GEMM reads activations as they are.
     if (!bf16 && !norm && how.kind === QDQ_KIND.none) return { range: x.range, stride: x.stride, bf16, scales: null };
-    const key = [bf16, rows, how.kind, how.rule, how.scale].join(" ");
+    const key = [bf16, order, rows, how.kind, how.rule, how.scale].join(" ");
     if (this.#prepared?.x === x && this.#prepared.norm === norm && this.#prepared.key === key) {
       return this.#prepared.rows;
     }
@@ -84,6 +114,7 @@ export class Inputs {
       range: prepared,
       stride: strideOf(x.width),
       bf16,
+      order,
       scales: linear.multipliesCodes ? rowScales : null,
     };
     launchQdq(calls, into, this.of(x, norm, how), x.width, rows);
@@ -106,4 +137,9 @@ export class Inputs {
       : [];
     if (out.includes(x) || step.kind === "normRoute") this.#prepared = null;
   }
+}
+
+/** The order of columns in which the kernels of batches decode a linear's weights. */
+export function orderFor({ suffix }: GpuLinear): ColumnOrder {
+  return suffix === "mxfp4" ? COLUMN_ORDER.mxfp4 : COLUMN_ORDER.natural;
 }

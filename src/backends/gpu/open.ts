@@ -28,6 +28,8 @@ export interface GpuOptions {
   readonly device?: number;
   /** Compiled kernels; default: those that come with the program. */
   readonly kernels?: KernelFiles;
+  /** False: no launch begins before the one ahead has ended; for measurements. */
+  readonly overlap?: boolean;
   /** False: no matrix instructions, even where the device has them. */
   readonly matrix?: boolean;
   /**
@@ -70,7 +72,7 @@ export async function openGpu<N extends string>(
     checkMemory(request, device, plan, workspacePlan);
 
     const stream = held.own(device.createStream());
-    const calls = new Calls(stream, kernels);
+    const calls = new Calls(stream, kernels, options.overlap);
     checkWidths(request.source, calls);
     const weightBuffer = held.own(device.allocate(plan.bytes));
     const records = held.own(device.allocate(Math.max(256, recordBytes)));

@@ -1,4 +1,5 @@
 /** Rows that are prepared for a GEMM before it runs: after QDQ as float32 or bf16 numbers, or as codes. */
+import { COLUMN_ORDER, type ColumnOrder } from "../../../kernels/abi/types.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { Input, Rows } from "./abi.ts";
 import type { Calls } from "./calls.ts";
@@ -8,6 +9,8 @@ import { strideOf } from "./workspace.ts";
 /** Rows that `qdq` prepared. */
 export interface Prepared extends Rows {
   readonly bf16: boolean;
+  /** Of bf16 rows; natural unless said otherwise. */
+  readonly order?: ColumnOrder;
   /** Factors of the epilogue, or null. */
   readonly scales: DeviceRange | null;
 }
@@ -30,6 +33,7 @@ export function launchQdq(calls: Calls, out: Prepared, input: Input, width: numb
     outStride: out.bf16 ? 0 : out.stride,
     outBf16: out.bf16 ? out.range : null,
     bf16Stride: out.bf16 ? out.stride : 0,
+    order: out.order ?? COLUMN_ORDER.natural,
     rowScales: out.scales,
     in: input,
     width,

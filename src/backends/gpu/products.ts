@@ -1,6 +1,7 @@
 /** Launches of linears and experts, for a model's steps and for the self-test. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { groupOf, type Input, type Rows } from "./abi.ts";
+import { partsFor } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import type { Codes, Prepared } from "./prepared.ts";
 import type { ExpertTable, GpuLinear } from "./tensors.ts";
@@ -54,6 +55,37 @@ export function launchGemm(
   };
   if (x.bf16) calls.launch("gemmMma", values, `gemm_${suffix}_mma`);
   else calls.launch("gemm", values, `gemm_${suffix}`);
+}
+
+/** The same of a batch of some sequences. */
+export function launchBatch(
+  calls: Calls,
+  entry: string,
+  { linears, outs, x, round, accumulate, n, sums, counters }: {
+    readonly linears: readonly GpuLinear[];
+    readonly outs: readonly Rows[];
+    readonly x: Prepared;
+    readonly round: boolean;
+    readonly accumulate: boolean;
+    readonly n: number;
+    /** Room for the sums of parts, and counters that are 0. */
+    readonly sums: DeviceRange;
+    readonly counters: DeviceRange;
+  },
+): void {
+  const parts = partsFor(linears.map(({ rows }) => rows)), cut = parts > 1;
+  calls.launch("gemmBatch", {
+    group: groupOf(linears, outs),
+    x: x.range,
+    xStride: x.stride,
+    xScales: x.scales,
+    round,
+    accumulate,
+    n,
+    parts,
+    partial: cut ? sums : null,
+    counters: cut ? counters : null,
+  }, entry);
 }
 
 /** The first product of the experts for few tokens. */
@@ -116,14 +148,15 @@ export function launchExpertDownCombine(
 }
 
 /**
- * Sorts slot rows by expert and multiplies them.
+ * Sorts slot rows by expert, unless they are, and multiplies them.
  *
- * @param entry `expert_gemm_F` or `expert_gemm_F_mma` for prepared rows, `expert_gemm_F_G_mma` for codes.
+ * @param entry `expert_gemm_F`, `expert_gemm_F_mma` or `expert_batch_F_xN` for prepared rows, `expert_gemm_F_G_mma` for
+ *   codes.
  */
 export function launchExpertGemm(
   calls: Calls,
   entry: string,
-  { experts, x, divisor, routing, tiles, out, round, swiglu, slotRows }: Stored & {
+  { experts, x, divisor, routing, tiles, out, round, swiglu, slotRows, sorted = false }: Stored & {
     readonly experts: ExpertTable;
     readonly x: Prepared | Codes;
     /** Slot rows that share a row of x. */
@@ -132,17 +165,15 @@ export function launchExpertGemm(
     readonly tiles: ExpertTiles;
     readonly swiglu: Swiglu;
     readonly slotRows: number;
+    /** Whether `tiles` holds them already, for a kernel with as many tokens a block. */
+    readonly sorted?: boolean;
   },
 ): void {
   const { count, records, first: { rows, cols } } = experts;
-  calls.launch("expertSort", {
-    ids: routing.ids,
-    slotRows,
-    first: routing.first,
-    count,
-    tileRows: calls.kernels.traits(entry).tokensPerBlock,
-    ...tiles,
-  });
+  if (!sorted) {
+    const tileRows = calls.kernels.traits(entry).tokensPerBlock;
+    calls.launch("expertSort", { ids: routing.ids, slotRows, first: routing.first, count, tileRows, ...tiles });
+  }
   const common = {
     experts: records,
     xStride: x.stride,
@@ -160,7 +191,10 @@ export function launchExpertGemm(
   };
   if ("codes" in x) {
     calls.launch("expertGemmScaled", { ...common, x: x.codes, xBlocks: x.blocks, xBlockStride: x.blockStride }, entry);
-  } else calls.launch(x.bf16 ? "expertGemmMma" : "expertGemm", { ...common, x: x.range }, entry);
+  } else {
+    const family = entry.startsWith("expert_batch_") ? "expertBatch" : x.bf16 ? "expertGemmMma" : "expertGemm";
+    calls.launch(family, { ...common, x: x.range }, entry);
+  }
 }
 
 function constantsOf(swiglu: Swiglu): { readonly swiglu: boolean; readonly alpha: number; readonly limit: number } {

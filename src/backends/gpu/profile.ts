@@ -1,6 +1,5 @@
 /** What each kind of step takes on the device: recordings that hold only the steps of one kind, replayed many times. */
-import type { MeasuringTools } from "./backend.ts";
-import { LOGIT_ROWS } from "../../model/engine.ts";
+import type { MeasuringTools } from "./parts.ts";
 import type { Batch } from "../../model/backend.ts";
 import type { GpuEngine } from "./engine.ts";
 import { labelOf } from "./operations.ts";
@@ -14,13 +13,13 @@ export interface StepTime {
 }
 
 /**
- * Measures a batch: the whole of it, each kind of step, and the logits of up to LOGIT_ROWS rows. Results of the batch
- * are garbage.
+ * Measures a batch: the whole of it, each kind of step, and the logits of as many rows as there is room for. Results of
+ * the batch are garbage.
  *
  * @param repeats Replays of each recording.
  */
 export function profileSteps(engine: GpuEngine, batch: Batch, repeats: number): StepTime[] {
-  const rows = Int32Array.from({ length: Math.min(batch.ids.length, LOGIT_ROWS) }, (_, i) => i);
+  const rows = Int32Array.from({ length: Math.min(batch.ids.length, engine.backend.logitRows) }, (_, i) => i);
   return engine.backend.measure(batch, rows, (tools) => measureAll(tools, engine, batch, rows.length, repeats));
 }
 

@@ -7,6 +7,7 @@ import { LAYER_LINEARS, linearsNamed } from "../../checkpoint/source.ts";
 import { operationWith } from "../../model/operations.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { Cache } from "./abi.ts";
+import { ATTENTION_BATCH, batchKnows } from "./attention.ts";
 import type { Calls } from "./calls.ts";
 import { scaledEntry } from "./products.ts";
 import { Bench, HEAD_DIM } from "./self_test_bench.ts";
@@ -25,9 +26,13 @@ export interface SelfTest {
  */
 const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 
+/** Tokens of a block of the kernels for batches. */
+const BATCH_SIZES = [16, 32, 64] as const;
+
 /** Tests the matrix kernels that a model's weights would use. */
 export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | undefined): SelfTest {
   const dense = new Map<string, GpuLinear>(), expert = new Map<string, GpuLinear>();
+  dense.set(weights.head.suffix, weights.head);
   for (const name of LAYER_LINEARS) {
     const kind = operationWith(name).rows === "slot" ? expert : dense;
     for (const layer of weights.layers) {
@@ -50,6 +55,16 @@ export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | und
   using bench = new Bench(calls);
   for (const [suffix, like] of dense) judge(`gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.gemm(like));
   for (const [suffix, like] of expert) judge(`expert_gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertGemm(like));
+  for (const size of BATCH_SIZES) {
+    for (const [suffix, like] of dense) {
+      const entry = `batch_${suffix}_x${size}`;
+      judge(entry, MAX_NMSE.gemm, () => bench.batch(like, entry));
+    }
+    for (const [suffix, like] of expert) {
+      const entry = `expert_batch_${suffix}_x${size}`;
+      judge(entry, MAX_NMSE.gemm, () => bench.expertGemm(like, entry));
+    }
+  }
   for (const [suffix, like] of expert) {
     if (!calls.kernels.has(`expert_up_${suffix}_mma`)) continue;
     judge(`expert_up_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertUp(like));
@@ -59,6 +74,9 @@ export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | und
   // No matrix kernel reads a float32 cache.
   if (cache?.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
     judge("attention_tile_mma", MAX_NMSE.attention, () => bench.attention(cache));
+  }
+  if (cache && batchKnows({ ...cache, heads: 1, kvHeads: 1 })) {
+    judge(ATTENTION_BATCH, MAX_NMSE.attention, () => bench.batchAttention(cache));
   }
   return { accepted, rejected };
 }

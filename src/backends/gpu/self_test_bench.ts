@@ -2,10 +2,18 @@
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { type Cache, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
 import { writeLinear } from "./arguments.ts";
-import { type Attention, launchTiles } from "./attention.ts";
+import { type Attention, ATTENTION_BATCH, launchBatchAttention, launchTiles } from "./attention.ts";
 import type { Calls } from "./calls.ts";
+import { orderFor } from "./inputs.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
-import { launchExpertDownCombine, launchExpertGemm, launchExpertUp, launchGemm, scaledEntry } from "./products.ts";
+import {
+  launchBatch,
+  launchExpertDownCombine,
+  launchExpertGemm,
+  launchExpertUp,
+  launchGemm,
+  scaledEntry,
+} from "./products.ts";
 import { COLS, ROWS, Samples } from "./self_test_samples.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
@@ -40,12 +48,28 @@ export class Bench implements Disposable {
     return this.#samples.compare(expected, got, TOKENS);
   }
 
-  /** The same of the experts' kernel. */
-  expertGemm(like: GpuLinear): number {
-    const { experts, x, run } = this.#expertBench(like);
+  /** The same of a kernel for batches. */
+  batch(like: GpuLinear, entry: string): number {
+    this.#samples.reset();
+    const linear = this.#samples.linear(like), x = this.#samples.rows(TOKENS, COLS);
+    const [expected, got] = [this.#samples.tensor(TOKENS, ROWS), this.#samples.tensor(TOKENS, ROWS)];
+    const how = { linears: [linear], round: false, accumulate: false, n: TOKENS };
     const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
-    const expected = run(`expert_gemm_${experts.first.suffix}`, plain);
-    const got = run(`expert_gemm_${experts.first.suffix}_mma`, this.#prepared(x, TOKENS));
+    launchGemm(this.calls, { ...how, outs: [expected], x: plain });
+    const tiles = Math.ceil(ROWS / 128) * TOKENS, counters = this.#samples.take(4 * tiles);
+    this.calls.stream.fill(counters, 0);
+    const sums = this.#samples.take(4 * 8 * Math.ceil(ROWS / 128) * 128 * 2 * TOKENS);
+    launchBatch(this.calls, entry, { ...how, outs: [got], x: this.#prepared(x, TOKENS, linear), sums, counters });
+    return this.#samples.compare(expected, got, TOKENS);
+  }
+
+  /** The same of the experts' kernel, or of one for batches. */
+  expertGemm(like: GpuLinear, entry = `expert_gemm_${like.suffix}_mma`): number {
+    const { experts, x, run } = this.#expertBench(like), { first } = experts;
+    const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
+    const expected = run(`expert_gemm_${first.suffix}`, plain);
+    const batch = entry.startsWith("expert_batch_");
+    const got = run(entry, batch ? this.#prepared(x, TOKENS, first) : this.#prepared(x, TOKENS));
     return this.#samples.compare(expected, got, TOKENS * TOP_K);
   }
 
@@ -122,8 +146,26 @@ export class Bench implements Disposable {
     return { experts, ids, x, run };
   }
 
-  /** The same of attention, with all keys and with a window, over a cache of the model's format. */
+  /** The same of attention to tiles of a sequence. */
   attention(like: Cache): number {
+    return this.#attend(like, (attention, entry) => {
+      const most = Math.max(1, Math.floor(this.calls.kernels.traits(entry).tokensPerBlock / HEADS_PER_KV));
+      const list: number[] = [];
+      for (let row = 0; row < TOKENS; row += most) list.push(row, Math.min(most, TOKENS - row));
+      launchTiles(this.calls, entry, attention, this.#samples.words(Int32Array.from(list)), list.length / 2);
+    }, "attention_tile_mma");
+  }
+
+  /** The same of attention to single tokens. */
+  batchAttention(like: Cache): number {
+    return this.#attend(like, (attention, entry) => {
+      if (entry === ATTENTION_BATCH) return launchBatchAttention(this.calls, attention);
+      launchTiles(this.calls, entry, attention, this.#samples.words(singleTiles(TOKENS)), TOKENS);
+    }, ATTENTION_BATCH);
+  }
+
+  /** Attention with all keys and with a window over a cache of the model's format, beside `attention_tile`. */
+  #attend(like: Cache, launch: (attention: Attention, entry: string) => void, entry: string): number {
     return Math.max(...[0, 24].map((window) => {
       this.#samples.reset();
       const kvHeads = 2, heads = kvHeads * HEADS_PER_KV, capacity = 128;
@@ -151,23 +193,20 @@ export class Bench implements Disposable {
       this.calls.launch("store", { ...keys, ...values, cache, slots, positions, n: TOKENS });
       const run = (entry: string): GpuTensor => {
         const out = this.#samples.tensor(TOKENS, heads * HEAD_DIM);
-        const most = Math.max(1, Math.floor(this.calls.kernels.traits(entry).tokensPerBlock / HEADS_PER_KV));
-        const list: number[] = [];
-        for (let row = 0; row < TOKENS; row += most) list.push(row, Math.min(most, TOKENS - row));
-        const tiles = this.#samples.words(Int32Array.from(list));
-        const attention: Attention = { out, q, cache, slots, positions, sinks, round: false, n: TOKENS };
-        launchTiles(this.calls, entry, attention, tiles, list.length / 2);
+        launch({ out, q, cache, slots, positions, sinks, round: false, n: TOKENS }, entry);
         return out;
       };
-      return this.#samples.compare(run("attention_tile"), run("attention_tile_mma"), TOKENS);
+      return this.#samples.compare(run("attention_tile"), run(entry), TOKENS);
     }));
   }
 
-  #prepared(x: GpuTensor, rows: number): Prepared {
+  /** @param batch The linear whose kernel for batches reads the rows, if one does. */
+  #prepared(x: GpuTensor, rows: number, batch?: GpuLinear): Prepared {
     const out: Prepared = {
       range: this.#samples.take(2 * rows * x.stride),
       stride: x.stride,
       bf16: true,
+      ...(batch ? { order: orderFor(batch) } : {}),
       scales: null,
     };
     launchQdq(this.calls, out, this.#plain(x), x.width, rows);
@@ -182,4 +221,9 @@ export class Bench implements Disposable {
   [Symbol.dispose](): void {
     this.#samples[Symbol.dispose]();
   }
+}
+
+/** Tiles of one row each. */
+function singleTiles(rows: number): Int32Array<ArrayBuffer> {
+  return Int32Array.from({ length: 2 * rows }, (_, i) => i % 2 === 0 ? i / 2 : 1);
 }

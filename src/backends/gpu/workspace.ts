@@ -3,14 +3,16 @@
  * are known before anything is allocated, so that a model which does not fit is refused with numbers.
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
-import { LOGIT_ROWS } from "../../model/engine.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
+import { logitRowsFor, partialSizes } from "./batches.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { GpuTensor } from "./tensors.ts";
 
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
-export const SPLIT_TOKENS = 64;
+export const SPLIT_TOKENS = 256;
+/** Above so many tokens a quarter of the parts keep the device busy, and need a quarter of the memory. */
+const FULL_SPLIT_TOKENS = 64;
 /**
  * Keys of a tile where attention is split over time. A tile's time is mostly waiting for memory, so a block takes only
  * one as long as the number of parts allows it.
@@ -26,8 +28,14 @@ export const HISTORY_STEPS = 256;
  * used, so that a token's sums do not depend on its batch.
  *
  * @param window Keys of a sliding layer, or 0.
+ * @param n Tokens of the batch.
  */
-export function splitsFor(context: number, window: number): number {
+export function splitsFor(context: number, window: number, n: number): number {
+  const full = fullSplits(context, window);
+  return n <= FULL_SPLIT_TOKENS ? full : Math.ceil(full / 4);
+}
+
+function fullSplits(context: number, window: number): number {
   const keys = window > 0 ? Math.min(window, context) : context;
   const tiles = Math.ceil(keys / SPLIT_KEYS);
   return Math.min(MOST_SPLITS, window > 0 ? Math.max(1, tiles) : Math.max(4, 2 ** Math.ceil(Math.log2(tiles))));
@@ -73,7 +81,7 @@ export interface Workspace<N extends string> {
   readonly tensors: Readonly<Record<N, GpuTensor>>;
   readonly caches: readonly Cache[];
   /**
-   * What is uploaded for each batch: ids, slots, positions [maxTokens], rows [LOGIT_ROWS], attention tiles [2 *
+   * What is uploaded for each batch: ids, slots, positions [maxTokens], rows [logitRows], attention tiles [2 *
    * maxTokens].
    */
   readonly batch: DeviceRange;
@@ -88,14 +96,19 @@ export interface Workspace<N extends string> {
   /** Rows after QDQ, float32 or bf16, with the factor of each row's epilogue. */
   readonly prepared: DeviceRange;
   readonly rowScales: DeviceRange;
-  /** float32 [SPLIT_TOKENS][heads][splits][headDim + 2] */
+  /** float32 [n][heads][splits][headDim + 2] */
   readonly partial: DeviceRange;
   /** Slot rows by expert, and the tiles of the expert GEMMs. */
   readonly sorted: DeviceRange;
   readonly expertOffsets: DeviceRange;
   readonly expertTiles: DeviceRange;
   readonly expertTileCount: DeviceRange;
-  /** float32 [LOGIT_ROWS][vocab] */
+  /** Sums of the parts of linears whose columns are cut, and what counts the parts of a tile. */
+  readonly parts: DeviceRange;
+  readonly counters: DeviceRange;
+  /** Rows whose logits fit; see {@linkcode logitRowsFor}. */
+  readonly logitRows: number;
+  /** float32 [logitRows][vocab] */
   readonly logits: DeviceRange;
   /** float32 [context][headDim / 2] by position, and [maxTokens][headDim / 2] by row for positions beyond. */
   readonly cos: DeviceRange;
@@ -105,10 +118,12 @@ export interface Workspace<N extends string> {
   /** 0, 1, 2, .. [maxTokens] */
   readonly rowNumbers: DeviceRange;
   /**
-   * Generation on the device: picked ids [LOGIT_ROWS], past ids [HISTORY_STEPS][LOGIT_ROWS], step counter, sampling
-   * parameters [LOGIT_ROWS][4] and random numbers [LOGIT_ROWS][context].
+   * Picking on the device: picked ids [logitRows] and what their probabilities are the inverse of, past ids
+   * [HISTORY_STEPS][logitRows], step counter, sampling parameters [logitRows][4] and random numbers
+   * [logitRows][context].
    */
   readonly picked: DeviceRange;
+  readonly sums: DeviceRange;
   readonly history: DeviceRange;
   readonly step: DeviceRange;
   readonly sampling: DeviceRange;
@@ -117,7 +132,7 @@ export interface Workspace<N extends string> {
 
 /** Sizes everything for a request. */
 export function planWorkspace<N extends string>(request: OpenRequest<N>): WorkspacePlan<N> {
-  const { config, maxTokens, context, source } = request;
+  const { config, maxTokens, context, source, slots } = request, logitRows = logitRowsFor(slots, maxTokens);
   const names = Object.keys(request.tensors) as N[];
   const layout = new Layout();
   const tensors = names.map((name) => {
@@ -128,31 +143,37 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
   const slotRows = maxTokens * config.topK;
   const experts = Math.max(1, ...source.tree.layers.map((l) => l.gateUp.length));
   const heads = Math.max(1, ...source.tree.layers.map((l) => l.q.weight.rows / config.headDim));
-  const splits = Math.max(splitsFor(context, 0), splitsFor(context, config.slidingWindow));
+  const partials = [FULL_SPLIT_TOKENS, SPLIT_TOKENS].map((n) =>
+    Math.min(maxTokens, n) * Math.max(splitsFor(context, 0, n), splitsFor(context, config.slidingWindow, n))
+  );
+  const cut = partialSizes(source, maxTokens);
   const vocab = source.tree.head.weight.rows, pairs = config.headDim / 2;
-  const batch = layout.words(3 * maxTokens + LOGIT_ROWS + 2 * maxTokens);
+  const batch = layout.words(3 * maxTokens + logitRows + 2 * maxTokens);
   const regions = {
     routeIds: layout.words(slotRows),
     routeWeights: layout.words(slotRows),
     prepared: layout.words(Math.max(0, ...tensors.map((t) => t.rowsPerToken * maxTokens * t.stride))),
-    rowScales: layout.words(Math.max(slotRows, LOGIT_ROWS)),
-    partial: layout.words(Math.min(maxTokens, SPLIT_TOKENS) * heads * splits * (config.headDim + 2)),
+    rowScales: layout.words(Math.max(slotRows, logitRows)),
+    partial: layout.words(Math.max(...partials) * heads * (config.headDim + 2)),
     sorted: layout.words(slotRows),
     expertOffsets: layout.words(experts + 1),
     // At least one row a tile, and one tile more for each expert's last.
     expertTiles: layout.words(2 * (slotRows + experts)),
     expertTileCount: layout.words(1),
-    logits: layout.words(LOGIT_ROWS * vocab),
+    parts: layout.words(cut.sums),
+    counters: layout.words(cut.tiles),
+    logits: layout.words(logitRows * vocab),
     cos: layout.words(context * pairs),
     sin: layout.words(context * pairs),
     batchCos: layout.words(maxTokens * pairs),
     batchSin: layout.words(maxTokens * pairs),
     rowNumbers: layout.words(maxTokens),
-    picked: layout.words(LOGIT_ROWS),
-    history: layout.words(HISTORY_STEPS * LOGIT_ROWS),
+    picked: layout.words(logitRows),
+    sums: layout.words(logitRows),
+    history: layout.words(HISTORY_STEPS * logitRows),
     step: layout.words(1),
-    sampling: layout.words(4 * LOGIT_ROWS),
-    uniforms: layout.words(LOGIT_ROWS * context),
+    sampling: layout.words(4 * logitRows),
+    uniforms: layout.words(logitRows * context),
   };
   const caches = new Layout();
   const geometry = source.tree.layers.map((_, l) => {
@@ -181,12 +202,13 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
           k: cacheBuffer.range(g.k.offset, g.k.bytes),
           v: cacheBuffer.range(g.v.offset, g.v.bytes),
         })),
+        logitRows,
         batch: at(batch),
         ids: words(0, maxTokens),
         slots: words(maxTokens, maxTokens),
         positions: words(2 * maxTokens, maxTokens),
-        rows: words(3 * maxTokens, LOGIT_ROWS),
-        attentionTiles: words(3 * maxTokens + LOGIT_ROWS, 2 * maxTokens),
+        rows: words(3 * maxTokens, logitRows),
+        attentionTiles: words(3 * maxTokens + logitRows, 2 * maxTokens),
         ...(placed as Record<keyof typeof regions, DeviceRange>),
       };
     },

@@ -6,27 +6,34 @@ import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointe
 import { groupStruct } from "../structs.ts";
 import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
 import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
-import { rowsOf } from "./rows.ts";
-import { traitsOf } from "./traits.ts";
+import { inOrder, rowsOf } from "./rows.ts";
+import { ldsOf, traitsOf } from "./traits.ts";
 
 /**
  * Rows as a kernel reads them: float32, or bf16 for matrix instructions (columns padded with zeros to a multiple of
  * 32).
  */
-function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean): DeviceBuffer {
+function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean, order = 0): DeviceBuffer {
   const all = new Float32Array(xs.length * stride).fill(bf16 ? 0 : NaN);
-  xs.forEach((row, i) => all.set(row, i * stride));
+  xs.forEach((row, i) => all.set(inOrder(row, order), i * stride));
   return input(bf16 ? Uint16Array.from(new Uint32Array(all.buffer), (w) => w >>> 16) : all);
 }
 
 interface GemmSpec extends Pick<LinearSpec, "format" | "suffix" | "rows" | "cols" | "n" | "round" | "accumulate"> {
   readonly scales?: boolean;
+  /** `batch_F_xN`: N, and the parts that columns are cut into. */
+  readonly batch?: { readonly tokens: number; readonly parts: number };
 }
 
-/** A launch of `gemm_*` with random data. */
+/** The order of columns of the kernels of batches. */
+const batchOrder = (format: KernelFormat) => format === "mxfp4" ? 1 : 0;
+
+/** A launch of `gemm_*` or `batch_*` with random data. */
 export function gemmCase(seed: number, s: GemmSpec): KernelCase {
-  const r = new Random(seed), entry = `gemm_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
-  const bf16 = s.suffix !== undefined, stride = Math.ceil(s.cols / 32) * 32 + 8;
+  const r = new Random(seed), { batch } = s;
+  const entry = batch ? `batch_${s.format}_x${batch.tokens}` : `gemm_${s.format}${s.suffix ?? ""}`;
+  const traits = traitsOf(entry), order = batch ? batchOrder(s.format) : 0;
+  const bf16 = batch !== undefined || s.suffix !== undefined, stride = Math.ceil(s.cols / 32) * 32 + 8;
   const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, { rowScales: s.scales ?? false }));
   const xs = Array.from({ length: s.n }, () => r.row(s.cols, true)), scales = r.row(s.n, false).map(Math.abs);
   const before = s.rows.map((rows) => r.row(s.n * rows, true));
@@ -35,28 +42,35 @@ export function gemmCase(seed: number, s: GemmSpec): KernelCase {
     stride: rows,
   }));
   const tiles = s.rows.reduce((sum, rows) => sum + Math.ceil(rows / traits.rowsPerBlock), 0);
+  const tokenTiles = Math.ceil(s.n / traits.tokensPerBlock), parts = batch?.parts ?? 1;
+  const sums = output(4 * tiles * tokenTiles * parts * traits.rowsPerBlock * traits.tokensPerBlock);
+  const counters = inout(new Int32Array(tiles * tokenTiles));
   return {
     name: `${entry} ${s.rows.join("+")}x${s.cols} n ${s.n} round ${s.round}${s.scales ? " scales" : ""}${
       s.accumulate ? " accumulate" : ""
-    }`,
+    }${parts > 1 ? ` in ${parts} parts` : ""}`,
     job: {
       entry,
-      grid: [tiles, Math.ceil(s.n / traits.tokensPerBlock), 1],
+      grid: batch ? [tokenTiles, tiles, parts] : [tiles, tokenTiles, 1],
       threads: traits.threads,
-      lds: traits.ldsFixed,
+      lds: ldsOf(entry, s.cols),
       arguments: [
         groupStruct(linears.map((l) => l.fields), outs).argument(),
-        ...[pointer(rowsBuffer(xs, stride, bf16)), i32(stride), pointer(s.scales ? input(scales) : null)],
+        ...[pointer(rowsBuffer(xs, stride, bf16, order)), i32(stride), pointer(s.scales ? input(scales) : null)],
         ...[i32(s.round), i32(s.accumulate ? 1 : 0), i32(s.n)],
+        ...(batch ? [i32(parts), ...[sums, counters].map((to) => pointer(parts > 1 ? to : null))] : []),
       ],
     },
     check: () =>
-      worstOf(...linears.map((linear, g) => {
-        const exact = xs.flatMap((row, t) => [...product(linear, row, s.scales ? scales[t] : 1)]);
-        if (!s.accumulate) return near(floats(outs[g]!.to), exact, s.round);
-        const sums = exact.map((v, i) => before[g]![i]! + (s.round ? roundToBf16(Math.fround(v)) : v));
-        return near(floats(outs[g]!.to), sums, s.round, s.round ? 4e-3 : 4e-6);
-      })),
+      worstOf(
+        ...linears.map((linear, g) => {
+          const exact = xs.flatMap((row, t) => [...product(linear, row, s.scales ? scales[t] : 1)]);
+          if (!s.accumulate) return near(floats(outs[g]!.to), exact, s.round);
+          const sums = exact.map((v, i) => before[g]![i]! + (s.round ? roundToBf16(Math.fround(v)) : v));
+          return near(floats(outs[g]!.to), sums, s.round, s.round ? 4e-3 : 4e-6);
+        }),
+        exactly(ints(counters), new Int32Array(tiles * tokenTiles)),
+      ),
   };
 }
 
@@ -118,17 +132,20 @@ interface ExpertGemmSpec {
   readonly up: boolean;
   readonly swiglu: number;
   readonly scales?: boolean;
+  /** `expert_batch_F_xN`: N. */
+  readonly batch?: number;
 }
 
 /** A launch of `expert_gemm_*` with random data and routing; experts 1 to 3 of five are local. */
 export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
-  const r = new Random(seed), entry = `expert_gemm_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
+  const r = new Random(seed);
+  const entry = s.batch ? `expert_batch_${s.format}_x${s.batch}` : `expert_gemm_${s.format}${s.suffix ?? ""}`;
+  const traits = traitsOf(entry), bf16 = s.batch !== undefined || s.suffix !== undefined;
   const topK = 2,
     slots = s.n * topK,
     first = 1,
     count = 3,
-    stride = Math.ceil(s.cols / 32) * 32,
-    bf16 = s.suffix !== undefined;
+    stride = Math.ceil(s.cols / 32) * 32;
   const experts = Array.from({ length: count }, () => randomLinear(r, s.format, s.rows, s.cols));
   const ids = Int32Array.from({ length: slots }, () => r.below(5)), divisor = s.up ? topK : 1;
   const xs = Array.from({ length: slots / divisor }, () => r.row(s.cols, true)),
@@ -143,11 +160,11 @@ export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
       entry,
       grid: [Math.ceil(s.rows / traits.rowsPerBlock), Math.ceil(slots / traits.tokensPerBlock) + count, 1],
       threads: traits.threads,
-      lds: traits.ldsFixed,
+      lds: ldsOf(entry, s.cols),
       arguments: [
         ...[
           pointer(expertArray(experts)),
-          pointer(rowsBuffer(xs, stride, bf16)),
+          pointer(rowsBuffer(xs, stride, bf16, s.batch ? batchOrder(s.format) : 0)),
           i32(stride),
           pointer(s.scales ? input(scales) : null),
         ],
@@ -217,6 +234,7 @@ export function* gemmCases(): Generator<KernelCase> {
     yield expertGemmCase(seed++, { format, suffix, rows: 70, cols: 64, n: 90, round: 1, up: true, swiglu: 1 });
     yield expertGemmCase(seed++, { format, suffix, rows: 33, cols: 32, n: 12, round: 0, up: false, swiglu: 0, scales });
   }
+  yield* batchCases();
   for (const format of ["bf16", "fp8"] as const) {
     yield gemmCase(seed++, { format, suffix: "_mma", rows: [18], cols: 45, n: 5, round: 0 });
   }
@@ -232,5 +250,24 @@ export function* gemmCases(): Generator<KernelCase> {
   ) {
     yield gemmCase(seed++, { format, rows: [18], cols, n: 5, round: 0 });
     yield expertGemmCase(seed++, { format, rows: 18, cols, n: 12, round: 0, up: false, swiglu: 0 });
+  }
+}
+
+/** The kernels of batches; their columns are whole multiples of 16, or of 32 where there are blocks. */
+function* batchCases(): Generator<KernelCase> {
+  let seed = 700;
+  for (const format of ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"] as const) {
+    const scales = format === "fp8", up = { up: true, round: 1, swiglu: 1 }, down = { up: false, round: 0, swiglu: 0 };
+    for (const tokens of [16, 64]) {
+      // Several token tiles of which the last is not whole, a step that is cut, rows that no block has all of.
+      const dense = { format, rows: [20, 130], n: tokens + 9 };
+      yield gemmCase(seed++, { ...dense, cols: 96, round: 1, accumulate: true, batch: { tokens, parts: 1 } });
+      yield gemmCase(seed++, { ...dense, cols: 800, round: 0, scales, batch: { tokens, parts: 3 } });
+    }
+    yield gemmCase(seed++, { format, rows: [33], cols: 32, n: 1, round: 1, batch: { tokens: 16, parts: 2 } });
+    for (const batch of [16, 32]) {
+      yield expertGemmCase(seed++, { format, rows: 140, cols: 352, n: 60, ...up, batch });
+      yield expertGemmCase(seed++, { format, rows: 33, cols: 64, n: 12, ...down, scales, batch });
+    }
   }
 }

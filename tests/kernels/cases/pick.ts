@@ -1,7 +1,7 @@
 /** Cases of picking tokens: argmax, sample, advance. */
 import { Sampler } from "../../../src/session/sampler.ts";
-import { exactly, type KernelCase } from "../check.ts";
-import { i32, i64, inout, input, ints, output, pointer } from "../job.ts";
+import { exactly, type KernelCase, near, worstOf } from "../check.ts";
+import { floats, i32, i64, inout, input, ints, output, pointer } from "../job.ts";
 import { Random } from "./random.ts";
 
 /** The lowest float32, which stands for a token that must not be drawn. */
@@ -15,20 +15,36 @@ function argmax(logits: Float32Array): number {
   return logits.findIndex((v) => v === most);
 }
 
-function argmaxCase(name: string, rows: readonly Float32Array[]): KernelCase {
+/** @param scored Whether the sums of e^(logit - largest) are asked for as well. */
+function argmaxCase(name: string, rows: readonly Float32Array[], scored = false): KernelCase {
   const vocab = rows[0]!.length, stride = vocab + 1, logits = new Float32Array(rows.length * stride).fill(1e30);
   rows.forEach((row, i) => logits.set(row, i * stride));
-  const picked = output(4 * rows.length);
+  const picked = output(4 * rows.length), sums = output(4 * rows.length);
+  const wanted = rows.map((row) => {
+    const best = argmax(row);
+    return best < 0 ? NaN : row.reduce((sum, v) => sum + Math.exp(v - row[best]!), 0);
+  });
   return {
-    name: `argmax ${name}`,
+    name: `argmax ${name}${scored ? ", scored" : ""}`,
     job: {
       entry: "argmax",
       grid: [rows.length, 1, 1],
       threads: 1024,
       lds: 0,
-      arguments: [pointer(input(logits)), i64(stride), i32(vocab), pointer(picked), i32(rows.length)],
+      arguments: [
+        pointer(input(logits)),
+        i64(stride),
+        i32(vocab),
+        ...[picked, scored ? sums : null].map(pointer),
+        i32(rows.length),
+      ],
     },
-    check: () => exactly(ints(picked), rows.map(argmax)),
+    check: () =>
+      worstOf(
+        exactly(ints(picked), rows.map(argmax)),
+        // Nothing is written for a row without an answer.
+        scored ? near(floats(sums), wanted, 0, 1e-5) : exactly(floats(sums), wanted.map(() => NaN)),
+      ),
   };
 }
 
@@ -116,8 +132,10 @@ export function* pickCases(): Generator<KernelCase> {
   ]);
   yield sampleCase("NaN", odd, [[1, 0.9, 0, 0.5], [0, 1, 0, 0.5]]);
   yield sampleCase("nothing", new Float32Array(64).fill(-Infinity), [[1, 0.9, 5, 0.5]]);
+  yield argmaxCase("a wide row and odd ones", [wide, r.row(20_004, false, 40)], true);
+  yield argmaxCase("NaN", [odd, r.row(odd.length, false)], true);
   const ids = inout(Int32Array.of(1, 2, 3)),
-    positions = inout(Int32Array.of(10, 20, 30)),
+    positions = inout(Int32Array.of(10, -1, 30)),
     step = inout(Int32Array.of(9));
   const history = inout(new Int32Array(12).fill(-1));
   yield {
@@ -141,7 +159,7 @@ export function* pickCases(): Generator<KernelCase> {
     },
     check: () =>
       exactly([...ints(ids), ...ints(positions), ...ints(step), ...ints(history)], [
-        ...[7, 8, 9, 11, 21, 31, 10],
+        ...[7, 8, 9, 11, -1, 31, 10],
         ...[-1, -1, -1, 7, 8, 9, -1, -1, -1, -1, -1, -1],
       ]),
   };

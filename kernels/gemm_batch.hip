@@ -1,0 +1,350 @@
+// x W^T + b for batches of some sequences (NVIDIA): the weights are what takes time, so each is read from memory once, decoded once, in
+// registers, and multiplied by all rows of x of a tile. For dense groups and for experts' sorted rows.
+//
+// A warp multiplies sixteen rows of weights (the instruction's first operand) by up to so many tokens, eight at a time. The order of
+// columns inside a product is free as long as both operands have it: of a step, lane 4g + t takes the t-th quarter of rows 2g and
+// 2g + 1, in whole pieces as they lie in memory, and the same quarter of token g from LDS, where copies that do not pass through
+// registers have put it some steps before. A token's sum does not depend on the tokens beside it, nor on the size of the tile.
+#include "common/halves.h"
+#include "common/tile.h"
+
+constexpr i32 warps = 8, threads = 32 * warps, warp_rows = 16, block_rows = warps * warp_rows;
+
+MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// What a lane takes of a row of weights in one step: `eights` times eight columns, as pairs of bf16 numbers; `column` says which they are,
+// so that four lanes ask for whole sectors of 32 bytes together.
+template <class F> struct Piece {
+  static constexpr i32 eights = 2, step = 64, token_pieces = 9;
+  static MX_DEVICE i32 column(i32 quarter, i32 k) { return 16 * quarter + 8 * k; }
+  MxHalf<F> raw;
+  MX_DEVICE void load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 first, i32 quarter) {
+    raw = MxHalf<F>::load_whole(row, scales, mx_min(first + column(quarter, 0), l.cols - 16));
+  }
+  MX_DEVICE void pairs(u32 (&out)[8], i32 flags) const { raw.pairs(out, flags); }
+};
+template <> struct Piece<MxPlain<MX_BF16>> {
+  static constexpr i32 eights = 2, step = 64, token_pieces = 12;
+  static MX_DEVICE i32 column(i32 quarter, i32 k) { return 32 * k + 8 * quarter; }
+  u32x4 w[2];
+  MX_DEVICE void load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 first, i32 quarter) {
+    MX_UNROLL
+    for (i32 k = 0; k < 2; k++) w[k] = mx_load_stream((const MX_GLOBAL u32x4 *)(row + 2 * mx_min(first + column(quarter, k), l.cols - 8)));
+  }
+  MX_DEVICE void pairs(u32 (&out)[8], i32) const {
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) out[i] = w[0][i], out[4 + i] = w[1][i];
+  }
+};
+// Two blocks of MXFP4, which come by way of LDS (see Batch), so that four lanes take a line of 128 bytes of a row: memory gives half as
+// much where it is asked for less at a time. Of eight columns it gives 0 4, 1 5, 2 6, 3 7, and so must the input lie (qdq's order 1).
+template <> struct Piece<MxFp4> {
+  static constexpr i32 eights = 8, step = 256, token_pieces = 44;
+  static MX_DEVICE i32 column(i32 quarter, i32 k) { return 128 * (k >> 2) + 32 * quarter + 8 * (k & 3); }
+  u32x4 w[2];
+  u32 scale[2];
+};
+// Where eight columns of a token's step lie in LDS, in pieces of 16 bytes: so that what eight lanes read at once lies in different banks.
+template <class F> MX_DEVICE i32 place(i32 column) { return Piece<F>::eights == 8 ? column / 32 * 5 + column % 32 / 8 : column / 8; }
+struct Fp4Pairs {
+  u32x4 w;
+  u32 factor;
+  // The factor is the one of MxHalf<MxFp4>.
+  MX_DEVICE Fp4Pairs(const Piece<MxFp4> &piece, i32 i) : w(piece.w[i]) {
+    const u32 s = (piece.scale[i] << 7) | ((piece.scale[i] == 0u || piece.scale[i] == 255u) ? 0x40u : 0u);
+    factor = s | s << 16;
+  }
+  MX_DEVICE u32x4 eight(i32 k) const {
+    // A product by two powers of two puts a code's bits where sign and number belong; the mask drops what else it gives.
+    const u32 low = w[k], high = w[k] >> 8, first = 0x1040u, second = 0x104u, mask = 0x81c081c0u, up = 0x7e807e80u;
+    u32x4 p = {(low & 0x000f000fu) * first & mask, (low & 0x00f000f0u) * second & mask, (high & 0x000f000fu) * first & mask,
+               (high & 0x00f000f0u) * second & mask};
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) p[i] = mx_scale_pair(mx_scale_pair(p[i], up), factor);
+    return p;
+  }
+};
+
+// Calls f(k, pairs of the first row, pairs of the second).
+template <class F, class Use> MX_DEVICE void each_pair(const Piece<F> (&rows)[2], i32 flags, Use use) {
+  if constexpr (Piece<F>::eights == 8) {
+    MX_UNROLL
+    for (i32 i = 0; i < 2; i++) {
+      const Fp4Pairs a(rows[0], i), b(rows[1], i);
+      MX_UNROLL
+      for (i32 k = 0; k < 4; k++) use(4 * i + k, a.eight(k), b.eight(k));
+    }
+  } else {
+    u32 a[8], b[8];
+    rows[0].pairs(a, flags);
+    rows[1].pairs(b, flags);
+    MX_UNROLL
+    for (i32 k = 0; k < 2; k++) {
+      use(k, u32x4{a[4 * k], a[4 * k + 1], a[4 * k + 2], a[4 * k + 3]}, u32x4{b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]});
+    }
+  }
+}
+
+// 16 bytes from memory to LDS, or zeros.
+MX_DEVICE void copy16(u32x4 *to, const MX_GLOBAL u16 *from, bool valid) {
+  const u32 at = (u32)(u64)(__attribute__((address_space(3))) u32x4 *)to, bytes = valid ? 16 : 0;
+  __asm__ volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" : : "r"(at), "l"(from), "r"(bytes) : "memory");
+}
+MX_DEVICE void end_copies() { __asm__ volatile("cp.async.commit_group;" : : : "memory"); }
+// Waits until at most so many of the last groups of copies are under way.
+template <i32 Left> MX_DEVICE void wait_copies() { __asm__ volatile("cp.async.wait_group %0;" : : "n"(Left) : "memory"); }
+
+// `stages`: steps whose inputs are in LDS or on their way; `ahead`: steps whose weights are in registers or on their way. `through`: MXFP4
+// itself passes through LDS, with as many stages, and its scales, for all steps at once, before the first.
+template <class F, i32 Tokens> struct Batch {
+  static constexpr bool through = Piece<F>::eights == 8;
+  static constexpr i32 stages = through && Tokens > 16 ? 2 : 3, ahead = Piece<F>::eights == 8 ? 1 : 2;
+  static constexpr i32 eights = Piece<F>::eights, step = Piece<F>::step, groups = Tokens / 8;
+  static constexpr i32 weights = through ? 4 * threads : 0, token = Piece<F>::token_pieces, stage = weights + Tokens * token;
+  static constexpr i32 copies = Tokens * step / 8 / threads > 0 ? Tokens * step / 8 / threads : 1;
+};
+
+struct Split {
+  i32 part, parts;
+  f32 *partial;
+  i32 *counters;
+  i32 tile;  // of the launch
+};
+
+// What follows the sums of two neighbouring rows, read once: as mx_epilogue and MxTile::store_pair have it.
+struct Ends {
+  f32 factor[2], bias[2];
+  MX_DEVICE Ends(const MxLinear &l, i32 row0) {
+    MX_UNROLL
+    for (i32 i = 0; i < 2; i++) {
+      const i32 row = mx_min(row0 + i, l.rows - 1);
+      factor[i] = l.scale && l.scale_stride == 0 ? mx_global<f32>(l.scale)[row] : l.tensor_scale;
+      bias[i] = l.bias ? mx_element(l.bias, l.bias_format, row) : -0.0f;
+    }
+  }
+  MX_DEVICE void store(const MxTile &t, i32 m, i32 row, f32 sum0, f32 sum1) const {
+    if (row >= t.l.rows) return;
+    const f32 scale = t.x_scales ? t.x_scales[t.x_row(m)] : 1.0f;
+    MX_GLOBAL f32 *const to = t.out + t.out_row(m) * t.out_stride;
+    const f32 a = mx_round_if(sum0 * factor[0] * scale + bias[0], t.round), b = mx_round_if(sum1 * factor[1] * scale + bias[1], t.round);
+    if (t.swiglu) {
+      to[row / 2] = mx_round_if(mx_swiglu(a, row + 1 < t.l.rows ? b : 0.0f, t.alpha, t.limit), t.round);
+      return;
+    }
+    to[row] = t.accumulate ? mx_round_if(to[row] + a, t.round) : a;
+    if (row + 1 < t.l.rows) to[row + 1] = t.accumulate ? mx_round_if(to[row + 1] + b, t.round) : b;
+  }
+};
+
+// `tile()` is called twice, so that what only the end needs takes no registers meanwhile.
+template <class F, i32 Tokens, class Tile> MX_DEVICE void batch_tile(Tile tile, const u16 *x, i32 x_stride, const Split &split) {
+  typedef Batch<F, Tokens> B;
+  const MxTile t = tile();
+  if (t.tokens <= 0 || t.first_row >= t.l.rows) return;
+  const MxLinear &l = t.l;
+  const i32 scale_bytes = B::through ? block_rows * (i32)l.scale_stride : 0;
+  u32x4 *const scales_lds = MX_LDS(u32x4), *const lds = scales_lds + scale_bytes / 16;
+  const i32 tid = mx_thread(), lane = mx_lane(), g = lane >> 2, quarter = lane & 3, tokens = t.tokens;
+  const i32 steps = (l.cols + B::step - 1) / B::step, share = (steps + split.parts - 1) / split.parts;
+  const i32 begin = split.part * share, end = mx_min(begin + share, steps);
+  const i32 row0 = t.first_row + mx_group() * warp_rows + 2 * g;
+  const MX_GLOBAL u8 *w[2], *scales[2];
+  MX_UNROLL
+  for (i32 i = 0; i < 2; i++) {
+    const i64 row = mx_min(row0 + i, l.rows - 1);
+    w[i] = mx_global<u8>(l.weight) + row * l.row_stride;
+    scales[i] = F::blocks ? mx_global<u8>(l.scale) + row * l.scale_stride : nullptr;
+  }
+  // This thread's share of the copies of a step.
+  constexpr i32 row_copies = B::step / 8;
+  const MX_GLOBAL u16 *from[B::copies];
+  i32 to[B::copies];
+  const i32 at = tid % row_copies;
+  MX_UNROLL
+  for (i32 i = 0; i < B::copies; i++) {
+    const i32 token = tid / row_copies + i * (threads / row_copies);
+    from[i] = mx_global<u16>(x) + t.x_row(mx_min(token, tokens - 1)) * x_stride + at * 8;
+    to[i] = token < tokens ? B::weights + token * B::token + place<F>(8 * at) : -1;
+  }
+  const auto copy = [&](i32 step, i32 stage) __attribute__((always_inline)) {
+    if (step < end) {
+      if constexpr (B::through) {
+        MX_UNROLL
+        for (i32 i = 0; i < 4; i++) {
+          const i32 own = mx_min(step * B::step + Piece<F>::column(quarter, i & 1 ? 4 : 0), l.cols - 32);
+          copy16(lds + stage * B::stage + i * threads + tid, (const MX_GLOBAL u16 *)(w[i >> 1] + (own >> 1)), true);
+        }
+      }
+      MX_UNROLL
+      for (i32 i = 0; i < B::copies; i++) {
+        if (to[i] >= 0) copy16(lds + stage * B::stage + to[i], from[i] + (i64)step * B::step, step * B::step + at * 8 < l.cols);
+      }
+    }
+    end_copies();
+  };
+  Piece<F> raw[B::ahead][2];
+  const auto load = [&](Piece<F>(&to)[2], i32 step) __attribute__((always_inline)) {
+    if constexpr (!B::through) {
+      MX_UNROLL
+      for (i32 i = 0; i < 2; i++) {
+        if (step < end) to[i].load(l, w[i], scales[i], step * B::step, quarter);
+      }
+    }
+  };
+  f32 c[B::groups][4];
+  MX_UNROLL
+  for (i32 j = 0; j < B::groups; j++) {
+    MX_UNROLL
+    for (i32 k = 0; k < 4; k++) c[j][k] = 0.0f;
+  }
+  MX_UNROLL
+  for (i32 i = 0; i < B::ahead; i++) load(raw[i], begin + i);
+  if constexpr (B::through) {
+    // The rows' scales follow one another.
+    const MX_GLOBAL u8 *const own = mx_global<u8>(l.scale) + t.first_row * l.scale_stride;
+    const i32 bytes = mx_min(block_rows, l.rows - t.first_row) * (i32)l.scale_stride;
+    for (i32 i = tid; i * 16 < bytes; i += threads) copy16(scales_lds + i, (const MX_GLOBAL u16 *)(own + 16 * i), true);
+  }
+  MX_UNROLL
+  for (i32 i = 0; i < B::stages - 1; i++) copy(begin + i, i);
+  i32 stage = 0;
+  MX_NO_UNROLL
+  for (i32 first = begin; first < end; first += B::ahead) {
+    MX_UNROLL
+    for (i32 i = 0; i < B::ahead; i++) {
+      const i32 step = first + i;
+      if (step >= end) break;
+      wait_copies<B::stages - 2>();
+      mx_barrier();
+      // Everybody is done with the stage of the step before.
+      copy(step + B::stages - 1, stage == 0 ? B::stages - 1 : stage - 1);
+      if constexpr (B::through) {
+        MX_UNROLL
+        for (i32 h = 0; h < 4; h++) {
+          const i32 block = mx_min(step * (B::step / 32) + Piece<F>::column(quarter, h & 1 ? 4 : 0) / 32, l.cols / 32 - 1);
+          raw[i][h >> 1].w[h & 1] = lds[stage * B::stage + h * threads + tid];
+          const i32 row = mx_min(row0 + (h >> 1), l.rows - 1) - t.first_row;
+          raw[i][h >> 1].scale[h & 1] = ((const u8 *)scales_lds)[row * (i32)l.scale_stride + block];
+        }
+      }
+      const u32x4 *const own = lds + stage * B::stage + B::weights + g * B::token;
+      each_pair(raw[i], l.flags, [&](i32 k, const u32x4 &upper, const u32x4 &lower) __attribute__((always_inline)) {
+        MX_UNROLL
+        for (i32 j = 0; j < B::groups; j++) {
+          if (8 * j < tokens) {
+            const u32x4 b = own[8 * j * B::token + place<F>(Piece<F>::column(quarter, k))];
+            product(c[j], upper.x, lower.x, upper.y, lower.y, b.x, b.y);
+            product(c[j], upper.z, lower.z, upper.w, lower.w, b.z, b.w);
+          }
+        }
+      });
+      // Only now, into the same registers: the compiler would move them elsewhere, which waits for what has just been asked for.
+      load(raw[i], step + B::ahead);
+      stage = stage == B::stages - 1 ? 0 : stage + 1;
+    }
+  }
+  if (split.parts > 1) {
+    // The last block to come adds the parts, in their order.
+    MX_SHARED i32 last;
+    MX_GLOBAL f32x4 *const parts = mx_global<f32x4>(split.partial) + (i64)split.tile * split.parts * B::groups * threads + tid;
+    MX_UNROLL
+    for (i32 j = 0; j < B::groups; j++) {
+      if (8 * j < tokens) parts[(split.part * B::groups + j) * threads] = f32x4{c[j][0], c[j][1], c[j][2], c[j][3]};
+    }
+    __nvvm_membar_gl();
+    mx_barrier();
+    if (tid == 0) last = __nvvm_atom_add_gen_i(split.counters + split.tile, 1) == split.parts - 1;
+    mx_barrier();
+    if (!last) return;
+    __nvvm_membar_gl();
+    if (tid == 0) mx_global<i32>(split.counters)[split.tile] = 0;
+    MX_UNROLL
+    for (i32 j = 0; j < B::groups; j++) {
+      if (8 * j >= tokens) break;
+      f32x4 sum = {0, 0, 0, 0};
+      for (i32 p = 0; p < split.parts; p++) {
+        f32x4 v;
+        __asm__ volatile("ld.global.cg.v4.f32 {%0,%1,%2,%3}, [%4];"
+                         : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                         : "l"(parts + (p * B::groups + j) * threads)
+                         : "memory");
+        sum = sum + v;
+      }
+      c[j][0] = sum.x, c[j][1] = sum.y, c[j][2] = sum.z, c[j][3] = sum.w;
+    }
+  }
+  const MxTile done = tile();
+  const Ends ends(done.l, row0);
+  MX_UNROLL
+  for (i32 j = 0; j < B::groups; j++) {
+    if (8 * j >= tokens) break;
+    MX_UNROLL
+    for (i32 i = 0; i < 2; i++) {
+      const i32 m = 8 * j + 2 * quarter + i;
+      if (m < tokens) ends.store(done, m, row0, c[j][i], c[j][2 + i]);
+    }
+  }
+}
+
+// Dynamic LDS in bytes, stages times what one takes; MXFP4: of 128 rows in each a byte for 32 columns, and besides 16 KiB of weights a stage.
+#define BATCH_LDS_COLUMN_bf16 0
+#define BATCH_LDS_COLUMN_mxfp4 4
+#define BATCH_LDS_COLUMN_mxfp6_e3m2 0
+#define BATCH_LDS_COLUMN_mxfp6_e2m3 0
+#define BATCH_LDS_COLUMN_fp8 0
+#define BATCH_LDS_16_bf16 3 * 16 * 192
+#define BATCH_LDS_16_mxfp4 3 * 27648
+#define BATCH_LDS_16_mxfp6_e3m2 3 * 16 * 144
+#define BATCH_LDS_16_mxfp6_e2m3 3 * 16 * 144
+#define BATCH_LDS_16_fp8 3 * 16 * 144
+#define BATCH_LDS_32_bf16 3 * 32 * 192
+#define BATCH_LDS_32_mxfp4 2 * 38912
+#define BATCH_LDS_32_mxfp6_e3m2 3 * 32 * 144
+#define BATCH_LDS_32_mxfp6_e2m3 3 * 32 * 144
+#define BATCH_LDS_32_fp8 3 * 32 * 144
+#define BATCH_LDS_64_bf16 3 * 64 * 192
+#define BATCH_LDS_64_mxfp4 2 * 61440
+#define BATCH_LDS_64_mxfp6_e3m2 3 * 64 * 144
+#define BATCH_LDS_64_mxfp6_e2m3 3 * 64 * 144
+#define BATCH_LDS_64_fp8 3 * 64 * 144
+#define BATCH_TRAITS(name, tokens) \
+  MX_TRAITS(name, 256, 128, tokens, MX_PASTE(BATCH_LDS_COLUMN_, MX_FORMAT), MX_PASTE(BATCH_LDS_##tokens##_, MX_FORMAT))
+#define BATCH_FORMAT MX_PASTE(mx_format_, MX_FORMAT)
+// The grid's x counts token tiles, so that blocks with the same weights run together.
+#define GEMM_BATCH_ENTRY(name, tokens)                                                                                                 \
+  BATCH_TRAITS(name, tokens)                                                                                                           \
+  MX_ENTRY_RESIDENT(name, 256, 2)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n,    \
+                                  i32 parts, f32 *partial, i32 *counters) {                                                            \
+    mx_follow();                                                                                                                       \
+    const i32 token_tiles = (n + tokens - 1) / tokens, tile = mx_block_y();                                                            \
+    const Split split{mx_block_z(), parts, partial, counters, tile * token_tiles + mx_block_x()};                                      \
+    const auto at = [&]() __attribute__((always_inline)) {                                                                             \
+      return mx_group_tile_at(group, tile, mx_block_x(), x_scales, round, accumulate, n, block_rows, tokens);                          \
+    };                                                                                                                                 \
+    batch_tile<BATCH_FORMAT, tokens>(at, x, x_stride, split);                                                                          \
+  }                                                                                                                                    \
+  MX_EXPORT(name)
+#define EXPERT_BATCH_ENTRY(name, tokens)                                                                                               \
+  BATCH_TRAITS(name, tokens)                                                                                                           \
+  MX_ENTRY_RESIDENT(name, 256, 2)(const MxLinear *experts, const u16 *x, i32 x_stride, const f32 *x_scales, i32 divisor,               \
+                                  const i32 *sorted, const i32 *offsets, const i32 *tiles, const i32 *tile_count, f32 *out,            \
+                                  i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, [[maybe_unused]] i32 rows,              \
+                                  [[maybe_unused]] i32 cols) {                                                                         \
+    mx_follow();                                                                                                                       \
+    const auto at = [&]() __attribute__((always_inline)) {                                                                             \
+      return mx_expert_tile(experts, x_scales, divisor, sorted, offsets, tiles, tile_count, out, out_stride, round, swiglu, alpha,     \
+                            limit, block_rows, tokens);                                                                                \
+    };                                                                                                                                 \
+    batch_tile<BATCH_FORMAT, tokens>(at, x, x_stride, Split{0, 1, nullptr, nullptr, 0});                                               \
+  }                                                                                                                                    \
+  MX_EXPORT(name)
+#define BATCH_EXPAND(macro, name, tokens) macro(name, tokens)
+#define BATCH_NAME(stem, suffix) MX_PASTE(MX_PASTE(stem, MX_FORMAT), suffix)
+BATCH_EXPAND(GEMM_BATCH_ENTRY, BATCH_NAME(batch_, _x16), 16)
+BATCH_EXPAND(GEMM_BATCH_ENTRY, BATCH_NAME(batch_, _x64), 64)
+BATCH_EXPAND(EXPERT_BATCH_ENTRY, BATCH_NAME(expert_batch_, _x16), 16)
+BATCH_EXPAND(EXPERT_BATCH_ENTRY, BATCH_NAME(expert_batch_, _x32), 32)

@@ -1,0 +1,79 @@
+/**
+ * Batches of some sequences, one token each: by which kernels they are computed, how many rows a recording has, and how
+ * the columns of a linear are cut where its tiles would not fill the device.
+ */
+import type { Batch } from "../../model/backend.ts";
+import type { ModelSource } from "../../checkpoint/source.ts";
+import { LOGIT_ROWS } from "../../model/engine.ts";
+
+/** Largest batch of the kernels that read each weight once for a tile of tokens. */
+export const BATCH_TOKENS = 256;
+/** Rows of weights of one of their blocks. */
+const BLOCK_ROWS = 128;
+/** Most tokens of one of their blocks. */
+const BLOCK_TOKENS = 64;
+/** Blocks that are enough for a device; more parts than this many blocks would only cost sums. */
+const ENOUGH_BLOCKS = 160;
+const MOST_PARTS = 8;
+
+/**
+ * Parts that the columns of linears with so many rows are cut into, which different blocks add up. Depends on the shape
+ * alone, so that a token's sums do not depend on its batch.
+ */
+export function partsFor(rows: readonly number[]): number {
+  return Math.max(1, Math.min(MOST_PARTS, Math.ceil(ENOUGH_BLOCKS / Math.max(1, tilesOf(rows)))));
+}
+
+const tilesOf = (rows: readonly number[]) => rows.reduce((sum, r) => sum + Math.ceil(r / BLOCK_ROWS), 0);
+
+/** float32 sums and counters that the parts of any of a model's linears need. */
+export function partialSizes(
+  source: ModelSource,
+  maxTokens: number,
+): { readonly sums: number; readonly tiles: number } {
+  const { layers, head } = source.tree;
+  const groups = [
+    ...layers.flatMap(({ q, k, v, o }) => [[q, k, v], [q], [k], [v], [o]].map((g) => g.map((l) => l.weight.rows))),
+    [head.weight.rows],
+  ];
+  const tokenTiles = Math.ceil(Math.min(maxTokens, BATCH_TOKENS) / 16);
+  const largest = Math.ceil(Math.min(maxTokens, BATCH_TOKENS) / BLOCK_TOKENS) * BLOCK_TOKENS;
+  const parts = groups.map((rows) => partsFor(rows) > 1 ? partsFor(rows) * tilesOf(rows) : 0);
+  return {
+    sums: Math.max(...parts) * BLOCK_ROWS * largest,
+    tiles: tokenTiles * Math.max(...groups.map((rows) => partsFor(rows) > 1 ? tilesOf(rows) : 0)),
+  };
+}
+
+/** Kernel for linears of a batch, and for the experts' products. */
+export const batchEntry = (suffix: string, n: number): string => `batch_${suffix}_x${n <= 16 ? 16 : 64}`;
+export const expertBatchEntry = (suffix: string, n: number): string => `expert_batch_${suffix}_x${n <= 96 ? 16 : 32}`;
+
+/** Rows whose logits can be computed, and picked from, at once. */
+export function logitRowsFor(slots: number, maxTokens: number): number {
+  return Math.max(LOGIT_ROWS, Math.min(slots, maxTokens, BATCH_TOKENS));
+}
+
+/** Sizes of recorded batches: few enough that all are soon recorded, close enough that little is computed in vain. */
+const CLASSES = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256];
+
+/** The smallest class that `n` rows fit, or `n` where none has room below `most`. */
+export function classOf(n: number, most: number): number {
+  const size = CLASSES.find((c) => c >= n) ?? n;
+  return size <= most ? size : n;
+}
+
+/** A batch with rows behind it that belong to nobody: they are at position -1, and nothing of them is kept. */
+export function padded(batch: Batch, size: number): Batch {
+  const { ids, slots, positions } = batch, n = ids.length;
+  if (n === size) return batch;
+  const fill = (values: Int32Array, rest: number) => {
+    const all = new Int32Array(size).fill(rest);
+    all.set(values);
+    return all;
+  };
+  return { ids: fill(ids, 0), slots: fill(slots, 0), positions: fill(positions, -1) };
+}
+
+/** 0, 1, 2, .. */
+export const rowNumbers = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);

@@ -1,0 +1,130 @@
+/** Picks on the device for any batch, and batches that are filled up to a recorded size. */
+import { classOf, logitRowsFor, padded, partsFor } from "../../../src/backends/gpu/batches.ts";
+import { completeAll, type Completion } from "../../../src/eval/batcher.ts";
+import { argmax, logProbability } from "../../../src/eval/logits_distance.ts";
+import type { Engine } from "../../../src/model/engine.ts";
+import { FailureError } from "../../../src/errors.ts";
+import { Session } from "../../../src/session/session.ts";
+import { assert, assertEquals, assertRejects } from "../../assert.ts";
+import { buildHipHost } from "../../hip_host/build.ts";
+import { HipHost } from "../../hip_host/control.ts";
+import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
+import { randomModel, testConfig } from "../random_model.ts";
+import { batchOf, logitsOf, openEngine, sequence } from "./opened.ts";
+
+const ignore = await withoutKernelCompiler();
+const config = testConfig({});
+const SLOTS = 17;
+
+Deno.test("batches have a few sizes, and rows that fill them up belong to nobody", () => {
+  assertEquals([1, 5, 9, 13, 17, 100, 256].map((n) => classOf(n, 256)), [1, 5, 12, 16, 24, 128, 256]);
+  assertEquals([classOf(13, 14), classOf(300, 400)], [13, 300]);
+  assertEquals([logitRowsFor(1, 512), logitRowsFor(64, 512), logitRowsFor(64, 32), logitRowsFor(900, 512)], [
+    ...[16, 64, 32, 256],
+  ]);
+  const batch = batchOf([3, 7, 11], [1, 0, 12]), more = padded(batch, 4);
+  assertEquals(padded(batch, 2), batch);
+  assertEquals([[...more.ids], [...more.slots], [...more.positions]], [
+    ...[[11, 12, 0, 0], [3, 1, 0, 0], [7, 0, -1, -1]],
+  ]);
+  // gpt-oss-20b's q, k and v, its o, its head.
+  assertEquals([[4096, 512, 512], [2880], [201_088]].map((rows) => partsFor(rows)), [4, 7, 1]);
+});
+
+Deno.test(
+  { name: "pick() takes the likeliest tokens of mixed batches and of filled ones, with their probabilities", ignore },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(31, { config });
+    const more = { dtype: "bf16", kvFormat: "bf16", slots: SLOTS, maxTokens: 48 } as const;
+    const engine = await openEngine(host.path, model, { kernels: await hostKernels() }, more);
+    const singles = (n: number, position: number) =>
+      batchOf(...Array.from({ length: n }, (_, i) => [i, position, (5 * i + 3 * position) % config.vocab] as const));
+    const check = async (batch: ReturnType<typeof batchOf>, rows: readonly number[], what: string) => {
+      // The same batch twice leaves the same cache.
+      const expected = await logitsOf(engine, batch, rows);
+      const { ids, logProbabilities } = await engine.pick(batch, Int32Array.from(rows));
+      assertEquals([...ids], expected.map(argmax), what);
+      expected.forEach((logits, i) => {
+        const exact = logProbability(logits, ids[i]!);
+        assert(Math.abs(logProbabilities[i]! - exact) < 1e-5, `${what}: ${logProbabilities[i]} instead of ${exact}`);
+      });
+    };
+    // Ten rows are filled up to twelve; plainly, recorded and replayed.
+    for (let position = 0; position < 3; position++) {
+      await check(singles(10, position), Array.from({ length: 10 }, (_, i) => i), `ten at ${position}`);
+    }
+    assert(host.calls("hipGraphLaunch") >= 2, "filled batches are replayed");
+    // Seventeen rows, more than the host takes at once; a prompt beside two sequences; no row wanted at all.
+    await check(singles(SLOTS, 3), Array.from({ length: SLOTS }, (_, i) => i), "seventeen");
+    const prompt = sequence(2, 5, config.vocab, 4), mixed = batchOf([0, 4, 4], [1, 4, 9]);
+    const join = (key: "ids" | "slots" | "positions") => Int32Array.from([...mixed[key], ...prompt[key]]);
+    await check({ ids: join("ids"), slots: join("slots"), positions: join("positions") }, [0, 1, 6], "mixed");
+    assertEquals((await engine.pick(prompt, new Int32Array(0))).ids.length, 0);
+    assertEquals([engine.canPick(SLOTS), engine.canPick(SLOTS + 1)], [true, false]);
+    await engine.close();
+    assertEquals(host.leaks(), "");
+  },
+);
+
+Deno.test(
+  { name: "decode() of ten sequences, filled up to twelve, picks what each alone picks", ignore },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(32, { config });
+    const more = { slots: 12, maxTokens: 12 };
+    const engine = await openEngine(host.path, model, { kernels: await hostKernels(), invariant: true }, more);
+    const first = Array.from({ length: 10 }, (_, i) => [i, 0, (7 * i + 2) % config.vocab] as const);
+    const greedy = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+    const run = async (tokens: typeof first) => {
+      const seen = tokens.map((): number[] => []), sampling = tokens.map(() => greedy);
+      const onTokens = (ids: Int32Array) => ids.forEach((id, row) => seen[row]!.push(id)) === undefined;
+      await engine.decode({ batch: batchOf(...tokens), steps: 4, sampling, onTokens });
+      return seen;
+    };
+    const together = await run(first);
+    for (const i of [0, 9]) assertEquals([together[i]], await run([first[i]!]), `sequence ${i}`);
+    await engine.close();
+  },
+);
+
+Deno.test(
+  { name: "completeAll() on a GPU gives the replies and probabilities that picks of the host give", ignore },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(33, { config });
+    const engine = await openEngine(host.path, model, { kernels: await hostKernels(), invariant: true }, { slots: 3 });
+    const limits = { slots: 3, context: 64, maxTokens: 32, vocab: config.vocab };
+    const plain: Engine = {
+      info: engine.info,
+      compute: (...args) => engine.compute(...args),
+      copySlot: (...args) => engine.copySlot(...args),
+      close: () => engine.close(),
+    };
+    const requests = Array.from({ length: 6 }, (_, index) => ({
+      index,
+      prompt: Int32Array.from({ length: 5 + index }, (_, i) => (3 * i + 7 * index + 1) % config.vocab),
+    }));
+    const complete = async (session: Session) => {
+      const done: Completion[] = [], prefix = new Int32Array(0), stopIds = new Set([1, 2, 3]);
+      await completeAll({ session, requests, prefix, maxTokens: 5, stopIds, onDone: (c) => done.push(c) });
+      return done.toSorted((a, b) => a.index - b.index);
+    };
+    const onHost = await complete(new Session(plain, limits));
+    const picks = host.calls("hipGraphLaunch"), onDevice = await complete(new Session(engine, limits));
+    assert(host.calls("hipGraphLaunch") > picks);
+    assertEquals(
+      onDevice.map(({ logProbability: _, ...rest }) => rest),
+      onHost.map(({ logProbability: _, ...r }) => r),
+    );
+    onDevice.forEach((c, i) => assert(Math.abs(c.logProbability - onHost[i]!.logProbability) < 1e-4));
+    // A logit that is no number stops the run and is explained.
+    const broken = new Session({
+      ...plain,
+      canPick: () => true,
+      pick: () => Promise.resolve({ ids: Int32Array.of(~4), logProbabilities: new Float64Array(1) }),
+    }, limits);
+    await assertRejects(() => complete(broken), FailureError);
+    await engine.close();
+  },
+);

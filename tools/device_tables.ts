@@ -1,0 +1,16 @@
+/** What the measurements on a device share: medians, and a table of the time of each kind of step. */
+import type { StepTime } from "../src/backends/gpu/profile.ts";
+
+export const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** Prints and returns the steps. */
+export function stepTable(title: string, steps: readonly StepTime[]): readonly StepTime[] {
+  console.log(`${title}:`);
+  for (const { label, milliseconds, launches } of steps) {
+    console.log(
+      `  ${label.padEnd(24)} ${milliseconds.toFixed(4).padStart(10)} ms  ${String(launches).padStart(5)} launches`,
+    );
+  }
+  return steps;
+}
