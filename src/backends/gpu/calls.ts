@@ -32,8 +32,10 @@ export class Calls {
   /** Blocks that fill the device. */
   readonly fullGrid: number;
 
-  /** @param overlap Whether launches may begin before the one ahead has ended; for measurements. */
-  constructor(readonly stream: Stream, readonly kernels: KernelSet, readonly overlap = true) {
+  /** Whether launches begin before the one ahead has ended. */
+  overlaps = false;
+
+  constructor(readonly stream: Stream, readonly kernels: KernelSet) {
     this.#args = kernels.device.createArguments();
     this.fullGrid = BLOCKS_PER_PROCESSOR * kernels.device.properties.multiprocessors;
   }
@@ -66,7 +68,7 @@ export class Calls {
     const grid = [Math.min(x, mostBlocks), y, z] as const;
     this.stream.launch(
       known.kernel,
-      { grid, threads: traits.threads, sharedBytes, overlaps: this.overlap },
+      { grid, threads: traits.threads, sharedBytes, overlaps: this.overlaps },
       this.#args,
     );
   }

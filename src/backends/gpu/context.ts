@@ -41,6 +41,8 @@ export interface ExecutorOptions {
   readonly matrixKernels: ReadonlySet<string>;
   /** Computes every token by the same kernels, however many there are. */
   readonly invariant: boolean;
+  /** Whether launches of small batches may begin before the one ahead has ended. */
+  readonly overlap: boolean;
 }
 
 /** See above. */
@@ -59,6 +61,8 @@ export class LaunchContext {
   /** Says what the next launches work on. */
   begin(shape: BatchShape): void {
     this.#shape = shape;
+    // One token gains a percent; a batch, whose blocks fill the device, loses as much.
+    this.calls.overlaps = this.options.overlap && this.few;
   }
 
   get shape(): BatchShape {

@@ -72,7 +72,7 @@ export async function openGpu<N extends string>(
     checkMemory(request, device, plan, workspacePlan);
 
     const stream = held.own(device.createStream());
-    const calls = new Calls(stream, kernels, options.overlap);
+    const calls = new Calls(stream, kernels);
     checkWidths(request.source, calls);
     const weightBuffer = held.own(device.allocate(plan.bytes));
     const records = held.own(device.allocate(Math.max(256, recordBytes)));
@@ -112,6 +112,7 @@ export async function openGpu<N extends string>(
       firstExpert: request.part?.expertStart ?? 0,
       matrixKernels: matrix.accepted,
       invariant: options.invariant ?? false,
+      overlap: options.overlap ?? true,
     });
     return new GpuBackend({
       request,
