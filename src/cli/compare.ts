@@ -19,12 +19,13 @@ import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
-import { makeDirectory, refuseOtherResults } from "./eval/output.ts";
+import { makeDirectory, refuseOtherResults, sayWhere } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { hashedProtocol, loadSetting, refuseIdleRule, warnOnce } from "./settings.ts";
+import { folded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -86,7 +87,10 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
     kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, alarm) },
   }, loadSetting));
-  if (divergence === INTERRUPTED) return EXIT_INTERRUPTED;
+  if (divergence === INTERRUPTED) {
+    note("interrupted: a comparison is kept as a whole, so that the same command begins anew");
+    return EXIT_INTERRUPTED;
+  }
   const results: CompareResults = {
     schema: "mxoss.compare",
     version: SCHEMA_VERSION,
@@ -105,7 +109,8 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const lines = options.format === undefined
     ? compareTables(results, options.all)
     : llamaCppLines(predictionsIn(divergence));
-  await writeOut(options.json ? json : `${lines.join("\n")}\n`);
+  await writeOut(options.json ? json : `${folded(lines).join("\n")}\n`);
+  if (out !== null && !options.json) sayWhere(out, false);
   return judge(options["fail-above"] ?? [], divergence);
 }
 

@@ -8,7 +8,7 @@
  */
 import { durationText } from "../amounts.ts";
 import { eraseLine, lineColumns, note, redraw } from "./terminal.ts";
-import { widthOf } from "./width.ts";
+import { cutTo, widthOf } from "./width.ts";
 
 /** Work that ends sooner than this shows no bar, in milliseconds. */
 const PATIENCE_MS = 300;
@@ -110,13 +110,21 @@ export interface RateLine {
  * @param columns As for {@linkcode progressLine}.
  */
 export function rateLine({ label, unit, done, total, rate, aside }: RateLine, columns = Infinity): string {
-  const speed = rate > 0 ? `, ${rate.toPrecision(3)}/s, ${durationText((total - done) / rate)} left` : "";
-  const said = `${done}/${total} ${unit}${speed}${aside === "" ? "" : `, ${aside}`}`;
+  const left = rate > 0 ? `, ${durationText((total - done) / rate)} left` : "";
+  const speed = rate > 0 ? `, ${rate.toPrecision(3)}/s${left}` : "";
+  const counts = `${done}/${total} ${unit}`, asides = aside === "" ? [] : aside.split(", ");
+  const beside = asides.map((_, i) => asides.slice(0, asides.length - i).map((one) => `, ${one}`).join(""));
+  // What is said beside counts goes first where there is no room, the last of it before the rest, then the rate.
+  const choices = [...beside.map((more) => speed + more), ...beside.slice(-1).map((more) => left + more), speed, left];
+  const said = counts + (choices.find((more) => widthOf(`${label} ${counts}${more}`) <= columns) ?? left);
   return withBar(label, Math.min(1, Math.max(0, done / total)), said, COUNTED_WIDTH, columns);
 }
 
 function withBar(label: string, part: number, said: string, most: number, columns: number): string {
   const width = Math.min(most, columns - widthOf(`${label} [] ${said}`));
-  if (width < LEAST_WIDTH) return `${label} ${said}`;
+  if (width < LEAST_WIDTH) {
+    const room = columns - widthOf(` ${said}`);
+    return room >= widthOf(label) ? `${label} ${said}` : room > 1 ? `${cutTo(label, room - 1)}… ${said}` : said;
+  }
   return `${label} [${"#".repeat(Math.round(part * width)).padEnd(width)}] ${said}`;
 }

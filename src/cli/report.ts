@@ -16,6 +16,7 @@ import { gsm8kTables, perplexityTables } from "./eval/tables.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import type { REPORT } from "./report_options.ts";
 import { UsageError } from "./spelling.ts";
+import { folded } from "./table.ts";
 import { writeOut } from "./terminal.ts";
 
 type ReportOptions = OptionValues<typeof REPORT.options>;
@@ -87,7 +88,7 @@ async function merged<Work extends Asked<Results["protocol"]>, Entry extends Ind
     writeWhole(`${out}/results.json`, text);
     writeWhole(`${out}/report.html`, await task.page(results));
   }
-  await writeOut(json ? text : `${tables(results, namesOf(results)).join("\n")}\n`);
+  await writeOut(json ? text : `${folded(tables(results, namesOf(results))).join("\n")}\n`);
   return 0;
 }
 
@@ -111,6 +112,6 @@ async function compared(found: readonly Found[], { out, bandwidth, json }: Repor
     writeWhole(`${out}/results.json`, text);
     writeWhole(`${out}/report.html`, await compareReport(results));
   }
-  await writeOut(json ? text : `${compareTables(results).join("\n")}\n`);
+  await writeOut(json ? text : `${folded(compareTables(results)).join("\n")}\n`);
   return 0;
 }

@@ -144,7 +144,7 @@ export function hasStaticInputs({ planned }: PlannedSetting): boolean {
 
 /** Loads a setting, with a progress bar where that takes long; the caller closes the session. */
 export async function loadSetting(setting: PlannedSetting, room: Room): Promise<Session> {
-  using bar = new ProgressBar("loading");
+  using bar = new ProgressBar(`loading ${setting.scheme ?? "the model"}`);
   return await openSetting(setting, room, (done, total) => bar.update(done, total));
 }
 

@@ -69,6 +69,8 @@ function writeRawError(text: string): void {
 
 /** Writes one line to stderr; a line break in it makes no second one. */
 export function note(line: string): void {
+  // A line that is drawn over, and what a terminal has echoed into it (^C), makes room.
+  if (drawn) eraseLine();
   writeRawError(`${printableLine(line)}\n`);
 }
 
@@ -77,8 +79,12 @@ export function writeAside(piece: string): void {
   writeRawError(dim(printable(piece)));
 }
 
+/** Whether the line that stderr's terminal stands in is one that is drawn over. */
+let drawn = false;
+
 /** Draws a line over the last one on the terminal that stderr is, never wider than its window. */
 export function redraw(line: string): void {
+  drawn = true;
   writeRawError(`\r${cutTo(printableLine(line), lineColumns())}\u001b[K`);
 }
 
@@ -88,6 +94,11 @@ export function redraw(line: string): void {
  */
 export function lineColumns(): number {
   return windowColumns() - 1;
+}
+
+/** Columns that lines on stdout may take; as many as they like where it is no terminal. */
+export function outputColumns(): number {
+  return Deno.stdout.isTerminal() ? windowColumns() : Infinity;
 }
 
 /** Columns of the window; 80 where the system does not say. */
@@ -101,6 +112,7 @@ function windowColumns(): number {
 
 /** Removes that line. */
 export function eraseLine(): void {
+  drawn = false;
   writeRawError("\r\u001b[K");
 }
 

@@ -6,6 +6,7 @@ import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { heatTable } from "../../src/eval/report/heat.ts";
 import { decades } from "../../src/eval/report/plot_parts.ts";
 import { CompareResults, type Gsm8kResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
+import { PICTURES } from "../../tools/page_pictures.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { readPage } from "./dom.ts";
 import { compared, COST, divergence, gsm8k, SETTING, settingResult } from "./results.ts";
@@ -176,5 +177,14 @@ Deno.test("a logarithmic axis ends with its values, and its ticks lie inside", (
     assert(low! <= Math.min(...values) && low! > Math.min(...values) / 2);
     assert(high! >= Math.max(...values) && high! < 2 * Math.max(...values));
     assert(ticks.every((tick) => tick >= low! && tick <= high!), `${ticks}`);
+  }
+});
+
+Deno.test("pictures of a page in docs are those that their tool draws, each small", async () => {
+  for (const { name, width, height } of PICTURES) {
+    const bytes = await Deno.readFile(new URL(`../../docs/pictures/${name}`, import.meta.url));
+    assert(bytes.length < 200_000, `${name}: ${bytes.length} bytes`);
+    const header = new DataView(bytes.buffer);
+    assertEquals([header.getUint32(16), header.getUint32(20)], [width, height], name);
   }
 });

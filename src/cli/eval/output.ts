@@ -1,5 +1,6 @@
 /** The directory that `--out` names. */
 import { UsageError } from "../spelling.ts";
+import { note } from "../terminal.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
@@ -86,4 +87,14 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
       `was written with other settings (${differs}); choose another --out`,
     );
   }
+}
+
+/**
+ * Says where the report of a finished run lies, and what to do next.
+ *
+ * @param several Whether settings were compared.
+ */
+export function sayWhere(out: string, several: boolean): void {
+  note(`report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`);
+  if (several) note("next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation");
 }

@@ -19,7 +19,9 @@ import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
-import { makeDirectory, refuseOtherResults } from "./output.ts";
+import { makeDirectory, refuseOtherResults, sayWhere } from "./output.ts";
+import { folded } from "../table.ts";
+import { Overall } from "./overall.ts";
 import { ProgressBar } from "../progress.ts";
 import { hashedProtocol, loadSetting } from "../settings.ts";
 
@@ -52,11 +54,21 @@ export async function runEval<
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
   }
+  const cells = await openCells(models, options), overall = new Overall(cells.length);
   const watcher: Watcher = {
     resumed: (...part) => printing.resumed === null ? undefined : note(printing.resumed(...part)),
-    progress: (label, unit) => new ProgressBar(label, unit),
+    progress: (label, unit) => {
+      const bar = new ProgressBar(label, unit), piece = overall.begin(label);
+      return {
+        update: (done, total, aside = "") =>
+          bar.update(done, total, [piece.aside(done, total), aside].filter((said) => said !== "").join(", ")),
+        [Symbol.dispose]: () => {
+          piece.end();
+          bar[Symbol.dispose]();
+        },
+      };
+    },
   };
-  const cells = await openCells(models, options);
   const outcome = await runTask(task, work, cells, {
     mxoss: VERSION,
     bandwidth: options.bandwidth ?? null,
@@ -74,7 +86,8 @@ export async function runEval<
   const lines = options.format === undefined
     ? printing.tables(outcome.results, cells.map(({ name }) => name))
     : llamaCppBlocks(cells, outcome.predictions);
-  await writeOut(options.json ? outcome.text : `${lines.join("\n")}\n`);
+  await writeOut(options.json ? outcome.text : `${folded(lines).join("\n")}\n`);
+  if (out !== null && !options.json) sayWhere(out, cells.length > 1);
   return 0;
 }
 

@@ -16,7 +16,7 @@ export interface Heat {
 /** Most powers of ten that the colours tell apart: what is smaller looks like 0. */
 const MOST_DECADES = 4;
 /** Part of the scale from which letters are light in a light page. */
-const DARK = 0.55;
+const DARK = 0.45;
 
 /** The table with its scale; rows and columns that are 0 or nothing throughout must be left out by the caller. */
 export function heatTable({ what, columns, rows }: Heat): string {

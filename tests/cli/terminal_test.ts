@@ -1,0 +1,94 @@
+/** What a terminal shows: tables that fold, lines that break between words, the whole of an evaluation. */
+import { Overall } from "../../src/cli/eval/overall.ts";
+import { rateLine } from "../../src/cli/progress.ts";
+import { folded, linesOf } from "../../src/cli/table.ts";
+import { note, redraw } from "../../src/cli/terminal.ts";
+import { widthOf } from "../../src/cli/width.ts";
+import { assert, assertEquals } from "../assert.ts";
+
+const TABLE = {
+  heads: ["setting", "typical KL", "mean KL", "same top"],
+  rows: [["w_mxfp4", "1.0e-10 [7e-11, 1.5e-10]", "2e-7 [0, 2.21e-5]", "100%"], ["fp8", "0", "0", "99%"]],
+  right: [3],
+  wraps: [],
+};
+
+Deno.test("a table that is too wide goes on below, after its first column", () => {
+  const wide = linesOf(TABLE, Infinity);
+  assertEquals(wide.length, 3);
+  assertEquals(linesOf(TABLE, widthOf(wide[1]!)), wide);
+  assertEquals(linesOf(TABLE, 40), [
+    "setting  typical KL",
+    "w_mxfp4  1.0e-10 [7e-11, 1.5e-10]",
+    "fp8      0",
+    "",
+    "setting  mean KL            same top",
+    "w_mxfp4  2e-7 [0, 2.21e-5]      100%",
+    "fp8      0                       99%",
+  ]);
+});
+
+Deno.test("long lines break between words and never within one", () => {
+  const line = "typical KL: e to the mean logarithm, which no single token decides; an_unbroken_word_that_is_long";
+  for (const columns of [20, 30, 40, 60, 80, 200]) {
+    const lines = folded(["short", line], columns);
+    assertEquals(lines[0], "short");
+    assertEquals(lines.slice(1).map((one) => one.trim()).join(" "), line);
+    assert(lines.every((one) => widthOf(one) <= columns || !one.trim().includes(" ")), lines.join("\n"));
+  }
+});
+
+Deno.test("a line of progress drops what matters least, and never the time that is left", () => {
+  const line = {
+    label: "w_mxfp4_a_mxfp6_e2m3: predictions",
+    ...{ unit: "tokens", done: 1200, total: 10000, rate: 112 },
+    aside: "2 of 8 settings: 4m 2s, 99.2% right, 17 tokens",
+  };
+  assertEquals(rateLine(line, 79), "w_mxfp4_a_mxfp6_e2m3: predictions [#    ] 1200/10000 tokens, 112/s, 1m 19s left");
+  const short = { ...line, label: "fp8: predictions" };
+  assertEquals(
+    rateLine(short, 85),
+    "fp8: predictions [    ] 1200/10000 tokens, 112/s, 1m 19s left, 2 of 8 settings: 4m 2s",
+  );
+  for (let columns = 35; columns < 140; columns++) {
+    const said = rateLine(line, columns);
+    assert(widthOf(said) <= columns, said);
+    assert(said.includes("1m 19s left"), said);
+  }
+});
+
+Deno.test("Overall says which setting of how many, and how long it and the others will take", () => {
+  let clock = 0;
+  const overall = new Overall(3, () => clock);
+  const first = overall.begin("w_mxfp4");
+  assertEquals(first.aside(0, 10), "1 of 3 settings");
+  clock = 10_000;
+  assertEquals(first.aside(5, 10), "1 of 3 settings: 50s");
+  clock = 20_000;
+  first.end();
+  const second = overall.begin("fp8");
+  assertEquals(second.aside(0, 10), "2 of 3 settings: 40s");
+  clock = 30_000;
+  // Half of it took 10 s, so that the last one is taken for 20 s, too.
+  assertEquals(second.aside(5, 10), "2 of 3 settings: 30s");
+  // The first setting is compared with nothing; rounds that come again are no settings.
+  const predictions = [1, 2, 3].map((i) => overall.begin(`s${i}: predictions`).aside(0, 9));
+  assertEquals(predictions, ["1 of 2 settings", "2 of 2 settings", ""]);
+  assertEquals(new Overall(1).begin("alone").aside(0, 9), "");
+});
+
+Deno.test("a note after Ctrl-C stands on a line of its own", () => {
+  const { writeSync } = Deno.stderr, written: string[] = [];
+  Deno.stderr.writeSync = (bytes) => {
+    written.push(new TextDecoder().decode(bytes));
+    return bytes.length;
+  };
+  try {
+    redraw("w_mxfp4 3/10 problems");
+    note("interrupted");
+    note("again");
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+  assertEquals(written.slice(1), ["\r\u001b[K", "interrupted\n", "again\n"]);
+});
