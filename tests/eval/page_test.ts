@@ -1,6 +1,9 @@
 /** What pages of evaluations and comparisons must show, and in which order; what their script does. */
 import type { CellName } from "../../src/eval/matrix.ts";
 import type { RankingResult } from "../../src/eval/predictions_schema.ts";
+import { arrange } from "../../src/eval/report/arrangement.ts";
+import { openArtist } from "../../src/eval/report/draw.ts";
+import { distancePlot } from "../../src/eval/report/prediction_plots.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { heatTable } from "../../src/eval/report/heat.ts";
@@ -187,4 +190,13 @@ Deno.test("pictures of a page in docs are those that their tool draws, each smal
     const header = new DataView(bytes.buffer);
     assertEquals([header.getUint32(16), header.getUint32(20)], [width, height], name);
   }
+});
+
+Deno.test("a plot of KL has no empty decades where a setting predicts exactly the same", async () => {
+  const artist = await openArtist();
+  const named = [0, 0.02, 0.05].map((error, i) => ({ label: `s${i}`, ...compared(error) }));
+  const names = named.map(({ label }) => ({ model: null, scheme: label, kvCacheDtype: null, tp: null, ep: null }));
+  const plot = readPage(distancePlot(artist, { named, ...arrange(named, names) }));
+  const ticks = plot.texts("text").map(Number).filter((tick) => tick > 0);
+  assert(ticks.length > 0 && ticks.every((tick) => tick >= 1e-3), `${ticks}`);
 });

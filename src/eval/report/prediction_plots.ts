@@ -27,13 +27,19 @@ const MOST_DOTS = 1000, MOST_DOTS_OF_ALL = 10_000;
 /** Mean and largest KL of every comparison. */
 export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparisons): string {
   const MEAN = "mean", LARGEST = "largest";
+  const positive = named.flatMap(({ predictions }) => {
+    const { kl: { mean, max } } = headline(predictions);
+    return [mean.value ?? 0, max ?? 0].filter((kl) => kl > LEAST_KL);
+  });
+  // What is 0 stands a little left of everything else: a logarithm has no place for it.
+  const floor = positive.length === 0 ? LEAST_KL : Math.min(...positive) / 3;
   const pairs = named.map(({ label, predictions }) => {
     const { kl: { mean: { value: mean }, max } } = headline(predictions);
     return {
       label,
       ...rows.place(label),
-      mean: mean === null ? null : Math.max(LEAST_KL, mean),
-      largest: max === null ? null : Math.max(LEAST_KL, max),
+      mean: mean === null ? null : Math.max(floor, mean),
+      largest: max === null ? null : Math.max(floor, max),
     };
   });
   const dots = pairs.flatMap(({ mean, largest, ...pair }) => [
