@@ -53,9 +53,10 @@ export interface Checkpoint {
    * SHA-256 of all weight files, see `weightsSha256`; they are read at the first call only.
    *
    * @param onProgress Called with bytes done and bytes in all.
+   * @param known The hash, where it was made of files with this {@linkcode Checkpoint.identity} before.
    * @throws {InputError} if a file cannot be read.
    */
-  weightsSha256(onProgress?: (done: number, total: number) => void): string;
+  weightsSha256(onProgress?: (done: number, total: number) => void, known?: string): string;
   /** Every file as it was when it was opened, for {@linkcode refuseChanged}. */
   readonly identity: readonly FileIdentity[];
 }
@@ -130,7 +131,7 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
     source: { files: sourceFiles, ...source },
     warnings,
     fingerprint: () => fingerprint(covered),
-    weightsSha256: (onProgress) => hash ??= weightsSha256(sourceFiles, onProgress),
+    weightsSha256: (onProgress, known) => hash ??= known ?? weightsSha256(sourceFiles, onProgress),
     identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };
 }

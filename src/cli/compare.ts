@@ -24,7 +24,7 @@ import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
-import { hashedProtocol, loadSetting, refuseIdleRule, warnOnce } from "./settings.ts";
+import { hashedProtocol, loadSetting, refuseIdleRule, rememberWeights, warnOnce } from "./settings.ts";
 import { folded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -71,7 +71,12 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
     return await dryRun([], [pair], calibrations, options.json);
   }
-  if (out !== null) openDirectory(out);
+  if (out !== null) {
+    openDirectory(out);
+    for (const [name, { checkpoint }] of [["a", a], ["b", b]] as const) {
+      rememberWeights(checkpoint, `${out}/weights.${name}.jsonl`);
+    }
+  }
 
   using interrupt = new Interrupt();
   const { alarm = DEFAULT_ALARM } = options;

@@ -1,5 +1,7 @@
 /** From a command's options to a setting, and from a setting to a session, with warnings and progress on stderr. */
 import { UsageError } from "./spelling.ts";
+import { z } from "zod";
+import { Journal } from "../eval/journal.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
@@ -149,9 +151,26 @@ export async function loadSetting(setting: PlannedSetting, room: Room): Promise<
 }
 
 /** SHA-256 of a checkpoint's weights, with a progress bar while they are hashed. */
-export function hashedWeights(checkpoint: Checkpoint): string {
+export function hashedWeights(checkpoint: Checkpoint, known?: string): string {
   using bar = new ProgressBar("hashing weights");
-  return checkpoint.weightsSha256((done, total) => bar.update(done, total));
+  return checkpoint.weightsSha256((done, total) => bar.update(done, total), known);
+}
+
+/** A hash as it is kept. */
+const KeptHash = z.strictObject({ index: z.literal(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+
+/**
+ * Hashes weights once for a directory of results: while place, size and times of every file of the checkpoint stay as
+ * they are, the next run takes the hash from there.
+ *
+ * @param path Where it is kept.
+ */
+export function rememberWeights(checkpoint: Checkpoint, path: string): void {
+  if (checkpoint.identity.length === 0) return;
+  const header = { schema: "mxoss.weights", version: 1, files: checkpoint.identity };
+  using journal = Journal.open(path, header, (value) => KeptHash.parse(value), "replace");
+  const known = journal.entries.get(0)?.sha256, sha256 = hashedWeights(checkpoint, known);
+  if (known === undefined) journal.append({ index: 0, sha256 });
 }
 
 /** What goes with every number of a setting in result files, with a progress bar while weights are hashed. */

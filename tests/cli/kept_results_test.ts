@@ -41,6 +41,22 @@ Deno.test(
 );
 
 Deno.test(
+  "eval hashes weights once, until a file of theirs is touched",
+  inDirectory(async (dir, text) => {
+    const args = ["eval", "perplexity", "--text", text, ...SMALL, "--out", `${dir}/out`];
+    const first = await run(args);
+    assertEquals(first.code, 0, first.stderr);
+    const hashes = `${dir}/out/weights.jsonl`, kept = Deno.readTextFileSync(hashes), f = "f".repeat(64);
+    const other = kept.replace(/[0-9a-f]{64}(?="}\n$)/, f);
+    Deno.writeTextFileSync(hashes, other);
+    assertMatch((await run(args)).stderr, /other settings \(setting\.weights_sha256 was "[0-9a-f]+.*, is "ffff/);
+    Deno.writeTextFileSync(hashes, other.replace(/"modified":\d+/, `"modified":1`));
+    assertEquals((await run(args)).stdout, first.stdout);
+    assertEquals(Deno.readTextFileSync(hashes), kept);
+  }),
+);
+
+Deno.test(
   "compare prints at once what it has compared before",
   inDirectory(async (dir, text) => {
     const args = ["compare", "--text", text, "--a", "scheme=w_mxfp4", "--b", "scheme=w_mxfp6_e3m2", ...SMALL, "--json"];

@@ -23,7 +23,7 @@ import { makeDirectory, refuseOtherResults, sayWhere } from "./output.ts";
 import { folded } from "../table.ts";
 import { Overall } from "./overall.ts";
 import { ProgressBar } from "../progress.ts";
-import { hashedProtocol, loadSetting } from "../settings.ts";
+import { hashedProtocol, loadSetting, rememberWeights } from "../settings.ts";
 
 /** What a task prints. */
 export interface Printing<Results> {
@@ -139,7 +139,10 @@ function cellLabels(matrix: readonly Cell[], settings: readonly PlannedSetting[]
 
 /** The cells of the matrix, with all that can be known of them before a weight is loaded. */
 async function openCells(models: readonly NamedModel[], options: EvalOptions): Promise<RunCell[]> {
-  const matrix = matrixOf(models, options), cells: Omit<RunCell, "key" | "name" | "label">[] = [];
+  const matrix = matrixOf(models, options), cells: Omit<RunCell, "key" | "name" | "label">[] = [], { out } = options;
+  for (const { name, checkpoint } of out === undefined ? [] : models) {
+    rememberWeights(checkpoint, `${out}/weights${name === null ? "" : `.model-${name}`}.jsonl`);
+  }
   for (const [i, setting] of (await settingsOf(matrix, models, options)).entries()) {
     cells.push({ asked: matrix[i]!, protocol: await hashedProtocol(setting), cost: costOf(setting), setting });
   }
