@@ -49,6 +49,12 @@ export function rewrite(path: string, change: (tensors: Map<string, StoredNumber
   Deno.writeFileSync(path, fileOf(tensors));
 }
 
+/**
+ * A parent of temporary directories whose names, as seen from the checkout, are short: lines about errors are cut, and
+ * what the cut leaves must not depend on where the system has its temporary files. Git ignores it.
+ */
+export const SHORT = new URL("../../.cache", import.meta.url).pathname;
+
 /** An empty directory that is removed at the end of the scope. */
 export class TemporaryDirectory implements Disposable {
   readonly path: string;

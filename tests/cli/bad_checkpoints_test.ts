@@ -6,7 +6,7 @@ import { relative } from "node:path";
 import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type QuarkOptions, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { rewrite, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
+import { rewrite, SHORT, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint, Random } from "../checkpoint/make.ts";
 import { inProcess } from "./in_process.ts";
 import { mxoss } from "./program.ts";
@@ -14,9 +14,6 @@ import { mxoss } from "./program.ts";
 const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
 const EXPERT = "model.layers.1.mlp.experts.2.down_proj";
 const ATTENTION = "model.layers.1.self_attn";
-
-/** In the checkout, where git ignores it. */
-const SHORT = new URL("../../.cache", import.meta.url).pathname;
 
 type Tensors = Map<string, StoredNumbers>;
 type Json = Record<string, unknown>;
@@ -236,7 +233,6 @@ for (const [i, [wrong, { quark = {}, shape = SHAPE, tensors, config }, line]] of
       config(json["quantization_config"] as Json, json);
       dir.write("config.json", json);
     }
-    // Named from here: lines are cut, and how much the cut leaves must not depend on where temporary files lie.
     const model = relative(Deno.cwd(), dir.path), out = `${dir.path}/logits.safetensors`;
     const args = ["logits", "--model", model, "--tokens", "1,2", "--out", out];
     const { code, stdout, stderr } = await (i === 0 ? mxoss(args, { writable: dir.path }) : inProcess(args));

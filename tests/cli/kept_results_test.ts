@@ -1,7 +1,8 @@
 /** What `--out` keeps is not computed again, and several models and numbers of expert groups make one matrix. */
+import { relative } from "node:path";
 import { CompareResults, PerplexityResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { SHORT, TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
 import { inProcess as run } from "./in_process.ts";
 import { TINY } from "./program.ts";
@@ -11,9 +12,10 @@ const SMALL = ["--limit", "12", "--threads", "1"];
 
 function inDirectory(use: (dir: string, text: string) => Promise<void>) {
   return async () => {
-    using dir = new TemporaryDirectory();
-    Deno.writeTextFileSync(`${dir.path}/text.txt`, TEXT);
-    await use(dir.path, `${dir.path}/text.txt`);
+    using made = new TemporaryDirectory(SHORT);
+    const dir = relative(Deno.cwd(), made.path);
+    Deno.writeTextFileSync(`${dir}/text.txt`, TEXT);
+    await use(dir, `${dir}/text.txt`);
   };
 }
 
