@@ -7,14 +7,10 @@ import { refuseNanScales } from "./e8m0.ts";
 import { fileIn, openWeightFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
-import { readHfBf16 } from "./layouts/hf_bf16.ts";
-import { readHfMxfp4 } from "./layouts/hf_mxfp4.ts";
 import { type FileIdentity, identify } from "./identity.ts";
-import type { LayoutName, LayoutSource } from "./layouts/layout.ts";
+import type { LayoutName } from "./layouts/layout.ts";
 import { quarkSaid } from "./layouts/quark_said.ts";
-import { readOriginal } from "./layouts/original.ts";
-import { readQuark } from "./layouts/quark.ts";
-import type { QuarkSaid } from "./layouts/quark_weights.ts";
+import { readLayout } from "./layouts/read.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "../read.ts";
 import { refuseRouters } from "./routers.ts";
@@ -134,25 +130,6 @@ export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoi
     weightsSha256: (onProgress, known) => hash ??= known ?? weightsSha256(sourceFiles, onProgress),
     identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };
-}
-
-function readLayout(
-  layout: LayoutName,
-  tensors: TensorSet,
-  config: ModelConfig,
-  said: QuarkSaid,
-  warn: (line: string) => void,
-): LayoutSource {
-  switch (layout) {
-    case "hf_mxfp4":
-      return readHfMxfp4(tensors, config);
-    case "hf_bf16":
-      return readHfBf16(tensors, config);
-    case "original":
-      return readOriginal(tensors, config);
-    case "quark":
-      return readQuark(tensors, config, said, warn);
-  }
 }
 
 function checkDirectory(dir: string): void {

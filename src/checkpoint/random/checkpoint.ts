@@ -3,12 +3,8 @@ import { createHash } from "node:crypto";
 import { readConfig } from "../config.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { StoredTensor } from "../files.ts";
-import { readHfBf16 } from "../layouts/hf_bf16.ts";
-import { readHfMxfp4 } from "../layouts/hf_mxfp4.ts";
-import type { LayoutSource } from "../layouts/layout.ts";
-import { readQuark } from "../layouts/quark.ts";
 import { quarkSaid } from "../layouts/quark_said.ts";
-import type { ModelConfig } from "../model_config.ts";
+import { readLayout } from "../layouts/read.ts";
 import { TensorSet } from "../tensor_set.ts";
 import { randomConfig } from "./config.ts";
 import { randomContents, randomFileBytes } from "./contents.ts";
@@ -39,33 +35,18 @@ export function randomCheckpoint({ shape, layout, quark = {} }: RandomModel): Ch
   const file = { path: PATH, bytes, random, dataStart: 0, tensors, metadata: new Map<string, string>(), identity };
   const set = new TensorSet({ files: [file], tensors }, PATH);
   const hash = createHash("sha256").update(JSON.stringify({ json, random })).digest("hex");
+  const tree = readLayout(layout, set, config, quarkSaid(quantization, PATH), () => {});
   return {
     dir: PATH,
     files: { config: PATH, generationConfig: null, tokenizer: null, tokenizerConfig: null, chatTemplate: null },
     config,
     quantization,
     layout,
-    source: { files: [{ path: PATH, bytes, random }], ...readLayout(layout, set, config, quantization) },
+    source: { files: [{ path: PATH, bytes, random }], ...tree },
     warnings: [],
     // What the weights are follows from these.
     fingerprint: () => Promise.resolve(hash),
     weightsSha256: () => hash,
     identity: [],
   };
-}
-
-function readLayout(
-  layout: RandomModel["layout"],
-  tensors: TensorSet,
-  config: ModelConfig,
-  quantization: Checkpoint["quantization"],
-): LayoutSource {
-  switch (layout) {
-    case "hf_mxfp4":
-      return readHfMxfp4(tensors, config);
-    case "hf_bf16":
-      return readHfBf16(tensors, config);
-    case "quark":
-      return readQuark(tensors, config, quarkSaid(quantization, PATH), () => {});
-  }
 }

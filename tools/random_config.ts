@@ -1,2 +1,0 @@
-/** config.json of random checkpoints, for tools and tests. */
-export * from "../src/checkpoint/random/config.ts";
