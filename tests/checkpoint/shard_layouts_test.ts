@@ -3,167 +3,27 @@
  * every layout and format, found out and opened as any checkpoint is, cut, and loaded by the backends' own loaders.
  * What is expected are the numbers that were drawn, which none of that code has touched.
  */
+import { BLOCK } from "../../src/formats/format.ts";
+import { CASES, formatsOf, randomShape } from "./shard_cases.ts";
+import { assertOwnExperts, countBytes, ownersOf } from "./wanted_bytes.ts";
+import { assertColumns, assertPart, assertRows, assertVectors } from "./rank_parts.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { rankRanges, shardSource } from "../../src/checkpoint/shard.ts";
-import type { LinearSource, ModelSource } from "../../src/checkpoint/source.ts";
-import { planMemories } from "../../src/backends/emulate/plan.ts";
+import type { ModelSource } from "../../src/checkpoint/source.ts";
 import { planModel } from "../../src/plan/planned.ts";
-import {
-  type Format,
-  FORMATS,
-  type Layout,
-  type QuarkOptions,
-  type Shape,
-} from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { SOAK } from "../soak.ts";
 import { TemporaryDirectory } from "./container.ts";
-import { type Made, makeCheckpoint, type Numbers, Random } from "./make.ts";
-import { type DenseLinear, type DenseMatrix, type DenseTree, loadByEmulate, loadByReference } from "./rank_numbers.ts";
-import { type ReadRange, recordReads } from "./recorded_reads.ts";
+import { type Made, makeCheckpoint, Random } from "./make.ts";
+import { type DenseTree, loadByEmulate, loadByReference } from "./rank_numbers.ts";
+import { recordReads } from "./recorded_reads.ts";
 
 /** Every failure names the seed that it came from; another one can be tried by MXOSS_TEST_SEED. */
 const SEED = Number(Deno.env.get("MXOSS_TEST_SEED") ?? 2880);
 const TP = [1, 2, 3, 4, 8], EP = [1, 2, 4];
-const BLOCK = 32;
-
-interface Case {
-  readonly name: string;
-  readonly layout: Layout;
-  readonly quark: QuarkOptions;
-  /** The layout by which the program must find it. */
-  readonly found: Layout;
-}
-
-/** Every format of experts meets another format of attention, by turns, in each of Quark's ways to name experts. */
-const CASES: readonly Case[] = [
-  ...(["hf_mxfp4", "original", "hf_bf16"] as const).map((layout) => ({
-    name: layout,
-    layout,
-    quark: {},
-    found: layout,
-  })),
-  ...(["each", "fused"] as const).flatMap((experts, turn) =>
-    FORMATS.map((weights, i): Case => {
-      const attention = FORMATS[(i + 1 + 2 * turn) % FORMATS.length]!;
-      return {
-        name: `quark, experts ${experts === "each" ? "one by one" : "fused"} in ${weights}, attention in ${attention}`,
-        layout: "quark",
-        quark: { weights, attention, experts, inputScales: true },
-        found: "quark",
-      };
-    })
-  ),
-  {
-    name: "quark, experts in blocks, attention in fp8",
-    layout: "quark",
-    quark: { experts: "blocks", attention: "fp8", inputScales: true },
-    found: "quark",
-  },
-];
-
-const isMx = (format: Format) => format.startsWith("mx");
-
-/** Formats of experts and attention. */
-function formatsOf({ layout, quark }: Case): { experts: Format; attention: Format } {
-  if (layout === "quark") return { experts: quark.weights ?? "mxfp4", attention: quark.attention ?? "bf16" };
-  return { experts: layout === "hf_bf16" ? "bf16" : "mxfp4", attention: "bf16" };
-}
-
-/**
- * Sizes of which few divide by the ranks.
- *
- * @param large As many blocks of intermediate columns as give each of eight ranks some, and the last one fewer, as 2880
- *   columns do; else so few that ranks are left without.
- */
-function randomShape(
-  random: Random,
-  { experts, attention }: { experts: Format; attention: Format },
-  large: boolean,
-): Shape {
-  const kvHeads = 1 + random.below(5);
-  const blocks = large ? 15 : 1 + random.below(7);
-  const mxHidden = isMx(experts) || isMx(attention);
-  return {
-    layers: large ? 1 : 2,
-    hidden: large ? BLOCK : mxHidden ? BLOCK * (1 + random.below(2)) : 33 + random.below(31),
-    // Formats without blocks may end anywhere, but are cut in blocks too.
-    intermediate: BLOCK * blocks - (isMx(experts) ? 0 : random.below(BLOCK)),
-    experts: 4 + random.below(4),
-    topK: 1 + random.below(4),
-    heads: kvHeads * (Math.ceil(8 / kvHeads) + random.below(2)),
-    kvHeads,
-    headDim: isMx(attention) ? BLOCK : 2 * (1 + random.below(8)),
-    vocab: large ? 449 + random.below(63) : 1 + random.below(200),
-    window: 4,
-  };
-}
 
 /** How often something came up that a random shape may or may not have. */
 const seen = { unevenColumns: 0, noColumns: 0, unevenHeads: 0, sharedKvHeads: 0, noVocabulary: 0, unevenExperts: 0 };
-
-/** Asserts that a part is the rows from `row` and the columns from `col` on of the whole, bit for bit. */
-function assertPart(part: DenseMatrix, whole: Numbers | DenseMatrix, row: number, col: number, what: string): void {
-  const expected = "values" in whole ? whole.values : whole.weight;
-  const a = new Uint32Array(part.values.buffer, part.values.byteOffset, part.values.length);
-  const b = new Uint32Array(expected.buffer, expected.byteOffset, expected.length);
-  assert(row + part.rows <= whole.rows && col + part.cols <= whole.cols, `${what}: larger than the whole`);
-  for (let r = 0; r < part.rows; r++) {
-    const from = r * part.cols, to = (row + r) * whole.cols + col;
-    for (let c = 0; c < part.cols; c++) {
-      if (a[from + c] !== b[to + c]) {
-        assertEquals(part.values[from + c], expected[to + c], `${what}: row ${row + r}, column ${col + c}`);
-        throw new Error(`${what}: row ${row + r}, column ${col + c}: the sign of 0`);
-      }
-    }
-  }
-}
-
-const vector = (values: Float32Array): DenseMatrix => ({ rows: 1, cols: values.length, values });
-
-/** Asserts that vectors, one after the other, are the whole. */
-function assertVectors(parts: readonly Float32Array[], whole: Float32Array, what: string): void {
-  let at = 0;
-  for (const part of parts) {
-    assertPart(vector(part), vector(whole), 0, at, what);
-    at += part.length;
-  }
-  assertEquals(at, whole.length, `${what}: length`);
-}
-
-/**
- * Asserts that output features with their biases, one rank's after the other's, are the whole; gives where each begins.
- */
-function assertRows(parts: readonly DenseLinear[], whole: Numbers, what: string): number[] {
-  let at = 0;
-  const starts = parts.map((part, i) => {
-    // A rank without rows may have lost the columns too.
-    if (part.rows > 0) assertEquals(part.cols, whole.cols, `${what}: columns of part ${i}`);
-    assertPart(part, whole, at, 0, `${what}, part ${i}`);
-    return (at += part.rows) - part.rows;
-  });
-  assertEquals(at, whole.rows, `${what}: rows`);
-  if (whole.bias) assertVectors(parts.map(({ bias }) => bias ?? new Float32Array(0)), whole.bias, `${what}: bias`);
-  else assert(parts.every(({ bias }) => bias === null), `${what}: a bias`);
-  return starts;
-}
-
-/**
- * Asserts that input features, side by side, are the whole, and that the first rank alone has the bias; gives where
- * each begins.
- */
-function assertColumns(parts: readonly DenseLinear[], whole: Numbers, what: string): number[] {
-  let at = 0;
-  const starts = parts.map((part, i) => {
-    assertEquals(part.rows, whole.rows, `${what}: rows of part ${i}`);
-    assertPart(part, whole, 0, at, `${what}, part ${i}`);
-    return (at += part.cols) - part.cols;
-  });
-  assertEquals(at, whole.cols, `${what}: columns`);
-  assertEquals(parts.map(({ bias }) => bias !== null), parts.map((_, i) => i === 0), `${what}: bias on the first rank`);
-  assertVectors([parts[0]!.bias!], whole.bias!, `${what}: bias`);
-  return starts;
-}
 
 /** A checkpoint that was written and opened again. */
 interface Opened {
@@ -173,56 +33,6 @@ interface Opened {
   readonly source: ModelSource;
   /** Experts of each byte of each file, by path; see {@linkcode ownersOf}. */
   readonly owners: ReadonlyMap<string, Int16Array>;
-}
-
-const VECTOR_BYTES = { bf16: 2, f16: 2, f32: 4 } as const;
-
-/** Whose each byte of the files is: number of the expert, or -1 for everything that is no expert's. */
-function ownersOf(source: ModelSource): Map<string, Int16Array> {
-  const owners = source.files.map(({ bytes }) => new Int16Array(bytes).fill(-1));
-  const mark = (expert: number, { weight: w, bias }: LinearSource) => {
-    owners[w.file]!.fill(expert, w.offset, w.offset + (w.transposed ? w.cols : w.rows) * w.rowStride);
-    if (w.scale.kind === "e8m0") {
-      const { file, offset, rowStride } = w.scale;
-      owners[file]!.fill(expert, offset, offset + w.rows * rowStride);
-    }
-    if (bias) owners[bias.file]!.fill(expert, bias.offset, bias.offset + bias.length * VECTOR_BYTES[bias.format]);
-  };
-  for (const { gateUp, down } of source.tree.layers) {
-    gateUp.forEach((l, e) => mark(e, l));
-    down.forEach((l, e) => mark(e, l));
-  }
-  return new Map(source.files.map(({ path }, i) => [path, owners[i]!]));
-}
-
-/** Asserts that nothing that was read is a byte of an expert other than the rank's own. */
-function assertOwnExperts(
-  reads: readonly ReadRange[],
-  { owners, made }: Opened,
-  own: ReadonlySet<number>,
-  what: string,
-): void {
-  assert(reads.length > 0 && made.linears.size > 0, `${what}: nothing was read`);
-  for (const { path, offset, bytes } of reads) {
-    for (const owner of owners.get(path)!.subarray(offset, offset + bytes)) {
-      if (owner >= 0 && !own.has(owner)) {
-        throw new Error(`${what}: reads bytes of expert ${owner} in ${bytes} bytes from ${offset} of ${path}`);
-      }
-    }
-  }
-}
-
-/** Adds 1 for each byte of the files that a rank wants of them, ranges between the rows of its columns left out. */
-function countBytes(source: ModelSource, counts: readonly Uint8Array[]): void {
-  const { runs, strided } = planMemories({ source, areasEnd: 0, cacheBytes: () => 0, mapped: false }).memories[0]!;
-  const add = (file: number, offset: number, bytes: number) => {
-    const count = counts[file]!;
-    for (let i = offset; i < offset + bytes; i++) count[i]!++;
-  };
-  for (const { file, offset, bytes } of runs) add(file, offset, bytes);
-  for (const { file, offset, pieces, pieceBytes, stride } of strided) {
-    for (let i = 0; i < pieces; i++) add(file, offset + i * stride, pieceBytes);
-  }
 }
 
 /** Checks the ranks' parts as one loader gives them. */
@@ -354,7 +164,7 @@ function check(opened: Opened, tp: number, ep: number, label: string): void {
       const { result, reads } = recordReads(() => load(part));
       const { start, end } = rankRanges(config, { tp, ep }, rank).experts;
       const own = new Set(Array.from({ length: end - start }, (_, i) => start + i));
-      assertOwnExperts(reads, opened, own, `${label}, ${name}, rank ${rank}`);
+      assertOwnExperts(reads, owners, own, `${label}, ${name}, rank ${rank}`);
       return result;
     });
     checkNumbers(opened, tp, ep, ranks, `${label}, ${name}`);

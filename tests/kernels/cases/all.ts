@@ -1,6 +1,7 @@
 /** All cases of all kernels. */
+import { cacheCases } from "./cache.ts";
 import type { KernelCase } from "../check.ts";
-import { attentionCases, cacheCases } from "./attention.ts";
+import { attentionCases } from "./attention.ts";
 import { expertCases } from "./expert.ts";
 import { gemmCases } from "./gemm.ts";
 import { linearCases } from "./linear.ts";

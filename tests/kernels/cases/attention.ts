@@ -1,59 +1,14 @@
-/** Cases of rotary embedding, the KV cache and attention. */
+/** Cases of attention. */
+import { cacheBytes, cacheFields, NUMBER, type Shape } from "./cache_layout.ts";
 import { softmaxWithSink } from "../../../src/backends/reference/attention.ts";
 import { throughCache } from "../../../src/backends/reference/cache.ts";
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { ELEMENTS, encode } from "../../../src/formats/elements.ts";
 import { encodePlain } from "../../../src/formats/encode.ts";
-import type { KvFormat } from "../../../src/formats/format.ts";
-import { exactly, type KernelCase, near, worstOf } from "../check.ts";
-import { type Argument, type DeviceBuffer, floats, i32, inout, input, type Job, output, pointer } from "../job.ts";
+import { type KernelCase, near } from "../check.ts";
+import { floats, i32, input, output, pointer } from "../job.ts";
 import { type CacheFields, cacheStruct } from "../structs.ts";
 import { Random } from "./random.ts";
 import { rowsOf } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
-
-const NUMBER: Record<KvFormat, { readonly format: number; readonly size: number }> = {
-  bf16: { format: 0, size: 2 },
-  f32: { format: 1, size: 4 },
-  fp8: { format: 3, size: 1 },
-};
-
-/** Stored bytes of a number. */
-function cacheBytes(value: number, format: KvFormat, scale: number): Uint8Array {
-  if (format === "fp8") return Uint8Array.of(encode(ELEMENTS.e4m3fn, Math.fround(value / scale)));
-  return encodePlain(Float32Array.of(value), format);
-}
-
-/** Sizes of a cache and of the attention over it. */
-interface Shape {
-  readonly kv: KvFormat;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly dim: number;
-  readonly slots: number;
-  readonly capacity: number;
-  readonly window: number;
-}
-
-function cacheFields(s: Shape, k: DeviceBuffer, v: DeviceBuffer, kScale: number, vScale: number): CacheFields {
-  const { format, size } = NUMBER[s.kv];
-  return {
-    ...{
-      k,
-      v,
-      format,
-      capacity: s.capacity,
-      heads: s.heads,
-      kvHeads: s.kvHeads,
-      headDim: s.dim,
-      window: s.window,
-      kScale,
-      vScale,
-    },
-    headStride: s.capacity * s.dim * size,
-    slotStride: s.kvHeads * s.capacity * s.dim * size,
-  };
-}
 
 /** A filled cache: for kernels, and by (slot, head, position) as numbers. */
 class FilledCache {
@@ -284,134 +239,4 @@ export function* attentionCases(): Generator<KernelCase> {
     capacity: 60,
     window: 40,
   });
-}
-
-/** cos and sin by position [positions][dim/2]. */
-function tables(r: Random, positions: number, half: number) {
-  const angles = Float64Array.from({ length: positions * half }, () => 6.28 * r.next());
-  return {
-    cos: Float32Array.from(angles, (a) => 1.35 * Math.cos(a)),
-    sin: Float32Array.from(angles, (a) => 1.35 * Math.sin(a)),
-  };
-}
-
-/** Half-split rotation in the kernels' float32 steps. */
-function rotated(
-  x: Float32Array,
-  heads: number,
-  dim: number,
-  cos: Float32Array,
-  sin: Float32Array,
-  position: number,
-  round: number,
-) {
-  const out = x.slice(), half = dim / 2, f = Math.fround;
-  for (let h = 0; h < heads; h++) {
-    for (let d = 0; d < half; d++) {
-      const a = x[h * dim + d]!,
-        b = x[h * dim + d + half]!,
-        c = cos[position * half + d]!,
-        s = sin[position * half + d]!;
-      const [u, v] = [f(f(a * c) - f(b * s)), f(f(b * c) + f(a * s))];
-      out[h * dim + d] = round ? roundToBf16(u) : u;
-      out[h * dim + d + half] = round ? roundToBf16(v) : v;
-    }
-  }
-  return out;
-}
-
-/** rotate, store and both in one, into one cache. */
-export function* cacheCases(): Generator<KernelCase> {
-  const r = new Random(850), dim = 32, heads = 4, kvHeads = 2, n = 4, half = dim / 2, width = kvHeads * dim;
-  // The last token is rotated, but belongs to nobody where something is stored.
-  const slots = Int32Array.of(1, 0, 0, 0), positions = Int32Array.of(7, 12, 13, 5), { cos, sin } = tables(r, 14, half);
-  const angles = [pointer(input(cos)), pointer(input(sin))];
-  for (const [kv, round] of [["bf16", 1], ["f32", 0], ["fp8", 0]] as const) {
-    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, capacity: 5, window: 4 }, { size } = NUMBER[kv];
-    const q = r.row(n * (heads * dim + 4), false, 3), k = r.row(n * width, false, 3), v = r.row(n * width, false, 30);
-    const rowOf = (all: Float32Array, stride: number, length: number, t: number) =>
-      all.slice(t * stride, t * stride + length);
-    const wantQ = q.slice(), wantK = k.slice();
-    for (let t = 0; t < n; t++) {
-      wantQ.set(
-        rotated(rowOf(q, heads * dim + 4, heads * dim, t), heads, dim, cos, sin, positions[t]!, round),
-        t * (heads * dim + 4),
-      );
-      wantK.set(rotated(rowOf(k, width, width, t), kvHeads, dim, cos, sin, positions[t]!, round), t * width);
-    }
-    const expected = (values: Float32Array, scale: number) => {
-      const bytes = new Uint8Array(2 * kvHeads * 5 * dim * size).fill(0xff);
-      for (let i = 0; i < (n - 1) * width; i++) {
-        const t = Math.floor(i / width), g = Math.floor(i % width / dim), d = i % dim;
-        bytes.set(
-          cacheBytes(values[i]!, kv, scale),
-          (((slots[t]! * kvHeads + g) * 5 + positions[t]! % 5) * dim + d) * size,
-        );
-      }
-      return bytes;
-    };
-    const cache = () =>
-      cacheFields(
-        shape,
-        output(2 * kvHeads * 5 * dim * size),
-        output(2 * kvHeads * 5 * dim * size),
-        Math.fround(0.011),
-        0.25,
-      );
-    const stored = (c: CacheFields, keys: Float32Array) =>
-      worstOf(exactly(c.k.bytes, expected(keys, c.kScale)), exactly(c.v.bytes, expected(v, c.vScale)));
-    const where = [pointer(input(slots)), pointer(input(positions.with(n - 1, -1)))];
-    const simple = (entry: string, args: Argument[], check: () => number): KernelCase => ({
-      name: `${entry} ${kv} round ${round}`,
-      job: { entry, grid: [n, 1, 1], threads: 256, lds: 0, arguments: args },
-      check,
-    });
-    const turned = inout(q);
-    yield simple("rotate", [
-      ...[
-        pointer(turned),
-        i32(heads * dim + 4),
-        i32(heads),
-        i32(dim),
-        ...angles,
-        pointer(input(positions)),
-        i32(round),
-        i32(n),
-      ],
-    ], () => exactly(floats(turned), wantQ));
-    const plain = cache();
-    yield simple("store", [
-      ...[
-        pointer(input(k)),
-        i32(width),
-        pointer(input(v)),
-        i32(width),
-        cacheStruct(plain).argument(),
-        ...where,
-        i32(n),
-      ],
-    ], () => stored(plain, k));
-    const both = cache(), q2 = inout(q), k2 = inout(k);
-    const job: Job = {
-      entry: "rotate_store",
-      grid: [heads + 2 * kvHeads, n, 1],
-      threads: 64,
-      lds: 0,
-      arguments: [
-        ...[pointer(q2), i32(heads * dim + 4), pointer(k2), i32(width), pointer(input(v)), i32(width), ...angles],
-        ...[cacheStruct(both).argument(), ...where, i32(round), i32(n)],
-      ],
-    };
-    yield {
-      name: `rotate_store ${kv} round ${round}`,
-      job,
-      check: () => {
-        // The last token's rows stay as they are.
-        const start = (n - 1) * (heads * dim + 4), turnedQ = wantQ.slice(), turnedK = wantK.slice();
-        turnedQ.set(q.subarray(start), start);
-        turnedK.set(k.subarray((n - 1) * width), (n - 1) * width);
-        return worstOf(exactly(floats(q2), turnedQ), exactly(floats(k2), turnedK), stored(both, wantK));
-      },
-    };
-  }
 }
