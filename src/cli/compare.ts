@@ -1,4 +1,6 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import type { DivergenceResult } from "../eval/divergence_schema.ts";
+import type { SettingProtocol } from "../eval/setting_schema.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
 import { llamaCppLines } from "../eval/report/llama_cpp.ts";
 import { dryRun } from "./dry_run.ts";
@@ -13,7 +15,7 @@ import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
 import { cutSequences } from "../eval/perplexity.ts";
 import { resultsText } from "../eval/results_file.ts";
-import { CompareResults, type DivergenceResult, SCHEMA_VERSION, type SettingProtocol } from "../eval/results_schema.ts";
+import { CompareResults, SCHEMA_VERSION } from "../eval/results_schema.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../session/setting.ts";
 import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";

@@ -1,4 +1,6 @@
 /** What `mxoss compare` prints. */
+import type { SettingProtocol } from "../eval/setting_schema.ts";
+import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import { comparedCosts } from "../eval/report/cost_tables.ts";
 import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
 import { roughPercent, small } from "../eval/report/numbers.ts";
@@ -6,7 +8,7 @@ import { errorText, predictionRows } from "../eval/report/prediction_tables.ts";
 import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
-import type { CompareResults, DivergenceResult, SettingProtocol } from "../eval/results_schema.ts";
+import type { CompareResults } from "../eval/results_schema.ts";
 import { operationName, residualOperation, suspectText } from "../eval/summary.ts";
 import { costLines, protocolLines, schemeText } from "./eval/tables.ts";
 import { linesOf, tableLines } from "./table.ts";

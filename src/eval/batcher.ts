@@ -3,7 +3,8 @@
  * that weights are read once for many tokens and all cores have work. A sequence's tokens do not depend on what shares
  * its batches.
  */
-import type { Feed, Session } from "../session/session.ts";
+import type { Feed } from "../session/batch.ts";
+import type { Session } from "../session/session.ts";
 import { argmax } from "./logits_distance.ts";
 import { Scorer, sumInOrder } from "./scorer.ts";
 

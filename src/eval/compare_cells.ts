@@ -1,10 +1,10 @@
 /** Two settings operation by operation, from opening them to the result; and such results on disk. */
+import { DivergenceResult } from "./divergence_schema.ts";
 import { z } from "zod";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { type ComparedTokens, compareSides } from "./divergence.ts";
 import { toResult } from "./divergence_result.ts";
 import { Journal } from "./journal.ts";
-import { DivergenceResult } from "./results_schema.ts";
 import { projectionsOf } from "./projections.ts";
 import { sideOf } from "./side.ts";
 import { compareWeights } from "./weight_errors.ts";

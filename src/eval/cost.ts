@@ -1,8 +1,8 @@
 /** What a setting costs, beside what it is worth: bytes in memory, and bytes that a token must read. */
+import type { SettingCost } from "./setting_schema.ts";
 import { allLinears } from "../checkpoint/source.ts";
 import { Costs } from "../model/work.ts";
 import type { PlannedSetting } from "../session/setting.ts";
-import type { SettingCost } from "./results_schema.ts";
 
 /** The cost of a setting, whole: ranks and devices share it. */
 export function costOf({ checkpoint: { config }, planned: { plan, source } }: PlannedSetting): SettingCost {

@@ -1,10 +1,10 @@
 /** A comparison as results hold it. */
+import type { DivergenceResult } from "./divergence_schema.ts";
 import type { Divergence, MeasuredError } from "./comparison.ts";
 import type { SequencePredictions } from "./predictions.ts";
 import { finite } from "./finite.ts";
 import { predictionsResult } from "./predictions_result.ts";
 import type { QuantizedCounts } from "./quantized_tensors.ts";
-import type { DivergenceResult } from "./results_schema.ts";
 
 /** The predictions of a comparison token by token, as they were before {@linkcode toResult}. */
 export function predictionsIn({ logits }: DivergenceResult): SequencePredictions[] {

@@ -1,10 +1,11 @@
 /** Runs of one task that were made apart, as the one run that would have given all their cells. */
+import type { SettingProtocol } from "./setting_schema.ts";
+import type { DivergenceResult } from "./divergence_schema.ts";
 import type { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Bandwidth } from "./cost.ts";
 import { findDifference, type Indexed, readJournal } from "./journal.ts";
 import { type Cell, cellKey, modelNames } from "./matrix.ts";
-import type { DivergenceResult, SettingProtocol } from "./results_schema.ts";
 import { comparedHeader } from "./compare_all.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
 import { SequencePredictions } from "./predictions.ts";

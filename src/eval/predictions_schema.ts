@@ -1,8 +1,6 @@
-/** The form of what is said of predictions in `results.json`; see results_schema.ts. */
+/** The form of what is said of predictions in `results.json`; see `results_schema.ts`. */
 import { z } from "zod";
-
-const count = (what: string) => z.int().min(0).describe(what);
-const number = (what: string) => z.number().nullable().describe(what);
+import { count, number } from "./schema_fields.ts";
 
 /** A number with its 95% interval. */
 export function estimated(what: string) {

@@ -1,6 +1,6 @@
 /** Where the error of a setting comes from: for each linear of each layer its weights, its inputs and its outputs. */
+import type { DivergenceResult } from "./divergence_schema.ts";
 import { finite } from "./finite.ts";
-import type { DivergenceResult } from "./results_schema.ts";
 import type { WeightDivergence } from "./weight_errors.ts";
 import { inputOperation, operation } from "../model/operations.ts";
 

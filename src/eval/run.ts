@@ -2,6 +2,7 @@
  * Carries out a task on every cell of a matrix: a journal for each cell, taken up where an earlier run left it, and a
  * results file at the end.
  */
+import type { SettingProtocol } from "./setting_schema.ts";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import type { Bandwidth } from "./cost.ts";
@@ -9,7 +10,7 @@ import { compareAll, type Compared, type CompareOptions } from "./compare_all.ts
 import type { KeyedPredictions } from "./predictions_result.ts";
 import { type Indexed, Journal, MemoryStore } from "./journal.ts";
 import { resultsText } from "./results_file.ts";
-import { SCHEMA_VERSION, type SettingProtocol } from "./results_schema.ts";
+import { SCHEMA_VERSION } from "./results_schema.ts";
 import type { AnsweredCell, Asked, ResultsHead, RunCell, Store, Task } from "./task.ts";
 
 /** Shows how far a piece of the work is, until it is disposed of. */

@@ -1,7 +1,8 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
+import type { DivergenceResult } from "./divergence_schema.ts";
 import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts";
 import { measured, percent, points, pValue, small } from "./report/numbers.ts";
-import type { DivergenceResult, Gsm8kResults } from "./results_schema.ts";
+import type { Gsm8kResults } from "./results_schema.ts";
 
 /** Said wherever a method is chosen. */
 export const CHOOSING =

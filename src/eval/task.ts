@@ -1,4 +1,6 @@
 /** The interface of a task: what is measured under every setting of a matrix. `runTask` of run.ts carries it out. */
+import type { DivergenceResult } from "./divergence_schema.ts";
+import type { AskedCell, SettingCost, SettingProtocol } from "./setting_schema.ts";
 import type { z } from "zod";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Room } from "../session/open.ts";
@@ -7,7 +9,6 @@ import type { Session } from "../session/session.ts";
 import { type Cell, cellKey, cellLabel, type CellName, cellName } from "./matrix.ts";
 import type { Indexed } from "./journal.ts";
 import type { Bandwidth } from "./cost.ts";
-import type { AskedCell, DivergenceResult, SettingCost, SettingProtocol } from "./results_schema.ts";
 import type { ForcedSequence } from "./predictions.ts";
 import type { KeyedPredictions } from "./predictions_result.ts";
 import type { PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";

@@ -1,15 +1,10 @@
 /** Pages from results at the edges: nothing differs, nothing is finite, one problem, names that are markup. */
+import type { DivergenceResult } from "../../src/eval/divergence_schema.ts";
 import type { CellName } from "../../src/eval/matrix.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
-import {
-  CompareResults,
-  type DivergenceResult,
-  type Gsm8kResults,
-  PerplexityResults,
-  SCHEMA_VERSION,
-} from "../../src/eval/results_schema.ts";
+import { CompareResults, type Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
 import { compareTables } from "../../src/cli/compare_tables.ts";
 import { gsm8kTables, perplexityTables } from "../../src/cli/eval/tables.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";

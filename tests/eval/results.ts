@@ -1,6 +1,8 @@
 /** Results for tests of pages and tables, made by hand. */
+import { DivergenceResult } from "../../src/eval/divergence_schema.ts";
+import type { SettingProtocol } from "../../src/eval/setting_schema.ts";
 import type { PredictionsPart, PredictionsResult } from "../../src/eval/predictions_schema.ts";
-import { DivergenceResult, Gsm8kResults, SCHEMA_VERSION, type SettingProtocol } from "../../src/eval/results_schema.ts";
+import { Gsm8kResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
 
 /** A name that is markup. */
 export const EVIL = '<b>&"evil".txt';

@@ -1,8 +1,9 @@
 /** What `mxoss eval` prints. */
+import type { SettingProtocol } from "../../eval/setting_schema.ts";
 import type { Bandwidth } from "../../eval/cost.ts";
 import { type CostedSetting, costedSettings, costNotes, costTable } from "../../eval/report/cost_tables.ts";
 import type { CellName } from "../../eval/matrix.ts";
-import type { Gsm8kResults, PerplexityResults, SettingProtocol } from "../../eval/results_schema.ts";
+import type { Gsm8kResults, PerplexityResults } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
 import { headline, observedSpread, operationName, residualOperation, suspectText } from "../../eval/summary.ts";
 import { accuracyTable, flexiblePairTable, rankTable } from "../../eval/report/accuracy_tables.ts";

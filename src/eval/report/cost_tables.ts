@@ -1,6 +1,8 @@
 /** Tables of what settings cost, beside how far they are from the first. */
+import type { DivergenceResult } from "../divergence_schema.ts";
+import type { SettingCost } from "../setting_schema.ts";
 import { type Bandwidth, paretoFront, tokensPerSecond } from "../cost.ts";
-import type { CompareResults, DivergenceResult, SettingCost } from "../results_schema.ts";
+import type { CompareResults } from "../results_schema.ts";
 import type { Estimated, PredictionsResult } from "../predictions_schema.ts";
 import { headline } from "../summary.ts";
 import { measuredValue } from "./numbers.ts";

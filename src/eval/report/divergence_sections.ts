@@ -1,5 +1,5 @@
 /** Sections about comparisons, for all reports. */
-import type { DivergenceResult } from "../results_schema.ts";
+import type { DivergenceResult } from "../divergence_schema.ts";
 import { errorTiles, ownErrorTable, residualPlot } from "./error_plots.ts";
 import type { Comparisons, NamedDivergence } from "./plot_parts.ts";
 import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";

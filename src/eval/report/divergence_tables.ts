@@ -1,6 +1,6 @@
 /** Tables of comparisons, for terminal and page. */
+import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName, residualOperation, worstOperation } from "../summary.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import { decibels, percent, small, times } from "./numbers.ts";
 import { errorText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";

@@ -1,6 +1,6 @@
 /** Plots of errors of operations, layer by layer. */
+import type { DivergenceResult } from "../divergence_schema.ts";
 import { OPERATIONS } from "../../model/operations.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { heatTable, type HeatValue } from "./heat.ts";

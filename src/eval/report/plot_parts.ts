@@ -1,6 +1,6 @@
 /** What plots share: sizes, axes, words that stand for what cannot be drawn. */
+import type { DivergenceResult } from "../divergence_schema.ts";
 import type { PredictionsResult } from "../predictions_schema.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import type { Arrangement, Arrangements } from "./arrangement.ts";
 import { tickText } from "./numbers.ts";
 

@@ -1,6 +1,6 @@
 /** Tables of predictions beside the first setting's, for terminal and page. */
+import type { DivergenceResult } from "../divergence_schema.ts";
 import type { PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import { headline } from "../summary.ts";
 import { measured, measuredShare, measuredValue, perplexityText, small } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";

@@ -1,5 +1,5 @@
 /** The section that says what made a page's numbers. */
-import type { SettingProtocol } from "../results_schema.ts";
+import type { SettingProtocol } from "../setting_schema.ts";
 import { card, section, settings, tableHtml } from "./html.ts";
 import { type Column, makeTable, PAGE } from "./table.ts";
 

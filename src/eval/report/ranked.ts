@@ -1,6 +1,7 @@
 /** The answer of a page: settings in their order, and one sentence that says how sure it is. */
+import type { DivergenceResult } from "../divergence_schema.ts";
+import type { SettingCost } from "../setting_schema.ts";
 import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
-import type { DivergenceResult, SettingCost } from "../results_schema.ts";
 import { headline, operationName, suspectText } from "../summary.ts";
 import { sizeText } from "./cost_tables.ts";
 import { measured, measuredShare, roughPercent, small } from "./numbers.ts";

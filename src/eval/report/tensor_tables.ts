@@ -1,6 +1,6 @@
 /** Tables of a comparison's quantized tensors and layers. */
+import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import { percent, small } from "./numbers.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 

@@ -1,6 +1,6 @@
 /** Tables of where a setting's error comes from: weights, inputs and outputs of its linears. */
+import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
-import type { DivergenceResult } from "../results_schema.ts";
 import { percent, roughPercent, small } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";

@@ -1,0 +1,131 @@
+/** The form of a comparison of two settings, operation by operation, in `results.json`. */
+import { z } from "zod";
+import { PredictionsResult } from "./predictions_schema.ts";
+import { count, interval, number, share, text } from "./schema_fields.ts";
+
+const ErrorSummary = {
+  relative_error: number("||B - A|| / ||A|| over all elements; null if it is not finite"),
+  interval: z.strictObject(interval).nullable().describe(
+    "its 95% interval; null where there are too few tokens for one",
+  ),
+  sqnr_db: number("signal to quantization noise, 10 log10(||A||^2 / ||B - A||^2); null where the two are equal"),
+  max_error: number("largest |B - A|"),
+  non_finite: count("elements that are NaN or infinite on one side only"),
+};
+
+const Counts = z.strictObject({
+  format: text("what the tensor goes through"),
+  scale: number("scale of the whole tensor, where there is one"),
+  elements: count("elements seen"),
+  clipped: count("elements beyond the format's largest number"),
+  at_max: count("elements that become the format's largest number, clipped ones included"),
+  flushed: count("elements that are not zero and become zero"),
+  error: number("relative error of quantize-dequantize over the first 64 rows"),
+});
+
+const InputShares = z.strictObject({
+  format: text("what it goes through"),
+  relative_error: number("error of quantize-dequantize over the first 64 rows"),
+  flushed: share("share that is not zero and becomes zero"),
+  at_max: share("share that becomes the format's largest number"),
+  clipped: share("share beyond the format's largest number"),
+});
+
+const changed = (what: string, over: string) => ({
+  scales_changed: share(`share of the ${what}'s scales that differ, ${over}; null where the formats do`).nullable(),
+  codes_changed: share(`share of the ${what}'s codes that differ, ${over}; null where the formats do`).nullable(),
+});
+
+/** The comparison of two settings on the same tokens. */
+export const DivergenceResult = z.strictObject({
+  tokens: count("tokens computed"),
+  sequences: count("sequences that they form"),
+  logits: z.strictObject({
+    ...PredictionsResult.shape,
+    kl: z.array(z.number().nullable()).describe("KL(A || B) of every position, sequence after sequence"),
+    agrees: text("one character per position: 1 where the likeliest token is the same, else 0"),
+    lengths: z.array(z.int().min(1)).describe("tokens of each sequence"),
+    nll_a: z.array(z.number().nullable()).describe(
+      "negative log probability of the next token under A, in nats, of every position but each sequence's last",
+    ),
+    nll_b: z.array(z.number().nullable()).describe("the same under B"),
+  }).describe("distance of the predictions"),
+  alarm: z.number().describe("relative error above which an operation is named"),
+  first_above_alarm: z.strictObject({
+    layer: z.int().describe("layer; -1 before the first, the number of layers after the last"),
+    operation: text("operation"),
+    relative_error: number("its total relative error"),
+  }).nullable().describe("first operation of the pass above the alarm line"),
+  suspects: z.array(z.strictObject({
+    layer: z.int().describe("layer"),
+    operation: text("operation"),
+    error: number("relative error that it is judged by"),
+    explained: number("relative error that the declared formats account for"),
+    excess: number("error over explained; null where nothing is explained"),
+    evidence: z.enum(["own", "estimated"]).describe(
+      "own: measured on equal inputs; estimated: from the errors of its inputs",
+    ),
+    hints: z.array(z.string()).describe("what is known besides"),
+  })).describe("operations whose own error is far above what the settings explain, in the order of the pass"),
+  operations: z.array(z.strictObject({
+    layer: z.int().describe("layer; -1 before the first, the number of layers after the last"),
+    operation: text("operation"),
+    rows: count("rows compared"),
+    unmatched_rows: count("rows of expert operations without a counterpart, because the token went to other experts"),
+    total: z.strictObject(ErrorSummary).describe("each side on its own: errors of earlier operations included"),
+    own: z.strictObject(ErrorSummary).nullable().describe("the operation alone, on equal inputs; null where unknown"),
+    explained: number("own relative error that the declared formats account for"),
+    outliers: z.array(z.strictObject({
+      channel: count("column of the result"),
+      magnitude: number("RMS of the channel over the RMS of the tensor"),
+      error_share: number("its part of the squared error"),
+    })).describe("channels that stand out"),
+  })).describe("every operation of every layer, in the order of the pass"),
+  router: z.strictObject({
+    decisions: count("tokens times layers"),
+    flipped: count("decisions for another set of experts"),
+    per_layer: z.array(z.number()).describe("share of tokens that flipped, by layer"),
+    flips: z.array(z.strictObject({
+      layer: count("layer"),
+      sequence: count("sequence"),
+      position: count("position of the token"),
+      token: count("id of the token"),
+      lost: z.array(z.int()).describe("experts that only A chose"),
+      gained: z.array(z.int()).describe("experts that only B chose"),
+      margin: number("by how much A's router logits preferred the lost ones"),
+    })).describe("the first 1,000"),
+  }).describe("which tokens went to other experts"),
+  tensors: z.array(z.strictObject({
+    name: text("tensor"),
+    layer: z.int().describe("layer"),
+    a: Counts.nullable().describe("under A; null where it is not quantized"),
+    b: Counts.nullable().describe("under B; null where it is not quantized"),
+    ...changed("tensor", "over the first 64 rows"),
+  })).describe("GEMM inputs and cached keys and values that are quantized on either side"),
+  projections: z.array(z.strictObject({
+    layer: z.int().describe("layer; the number of layers for the head"),
+    operation: text("the linear"),
+    weights: z.strictObject({
+      format_a: text("format under A; several are joined by +"),
+      format_b: text("format under B"),
+      relative_error: number("||B - A|| / ||A|| over all weights, of experts all together"),
+      ...changed("weights", "all of them"),
+      flushed: share("share that is not zero under A and zero under B"),
+      at_max: share("share that has the largest magnitude of B's format; null of plain numbers or equal files")
+        .nullable(),
+    }).describe("what the settings multiply by"),
+    input: z.strictObject({
+      a: InputShares.nullable().describe("under A; null where it is not quantized"),
+      b: InputShares.nullable().describe("under B; null where it is not quantized"),
+      ...changed("input", "over the first 64 rows"),
+      outlier_channels: count("channels whose RMS is four times that of the tensor or more, eight at most"),
+      loudest: z.number().describe("RMS of the loudest of them over that of the tensor; 0 where there is none"),
+    }).describe("what they multiply"),
+    output: z.strictObject({
+      own: number("relative error on equal inputs; null where unknown"),
+      total: number("relative error with everything that came before"),
+    }).describe("the products"),
+  })).describe("where the error comes from: every linear of every layer, the head last"),
+});
+/** The comparison of two settings, as results hold it. */
+export type DivergenceResult = z.infer<typeof DivergenceResult>;
