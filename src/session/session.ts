@@ -2,39 +2,14 @@
  * A model ready to compute: sequences are fed token by token or in chunks, and logits come back. Everything above
  * (generation, evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
+import { batchOf, type Feed, feedOf, type Last, type SessionLimits, wantedRows } from "./batch.ts";
 import type { Batch } from "../model/backend.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
-import { InputError } from "../errors.ts";
 import { firstNonFinite } from "../formats/finite.ts";
 import { type DecodeRequest, type Engine, NonFiniteLogits } from "../model/engine.ts";
 import type { Tap } from "../model/gpt_oss.ts";
 import { explain, type Sighting } from "./origin.ts";
 import type { Text } from "../words.ts";
-
-/** Tokens to append to one sequence. */
-export interface Feed {
-  readonly slot: number;
-  readonly tokens: ArrayLike<number>;
-  /** Which logits are wanted: of the last token, of all tokens, or none. */
-  readonly logits: "last" | "all" | "none";
-}
-
-/** The last known token of a sequence, which is not in the cache yet. */
-export interface Last {
-  readonly slot: number;
-  readonly token: number;
-}
-
-/** Sizes that a session was opened with. */
-export interface SessionLimits {
-  /** Sequences alive at once. */
-  readonly slots: number;
-  /** Positions of one sequence. */
-  readonly context: number;
-  /** Tokens of one batch. */
-  readonly maxTokens: number;
-  readonly vocab: number;
-}
 
 /** Receives logits [V] of a position of feed `index`; the array is only valid during the call. */
 export type OnLogits = (index: number, position: number, logits: Float32Array) => void;
@@ -142,23 +117,12 @@ export class Session {
    *   as a {@linkcode FailureError}, if a logit is NaN or infinite. Logits of such a row are not handed out.
    */
   async run(feeds: readonly Feed[], onLogits?: OnLogits, tap?: Tap): Promise<void> {
-    const batch = this.#batch(feeds);
-    const rows: number[] = [], owners: number[] = [];
-    let end = 0;
-    feeds.forEach((feed, index) => {
-      const start = end;
-      end += feed.tokens.length;
-      if (feed.logits === "none") return;
-      for (let row = feed.logits === "all" ? start : end - 1; row < end; row++) {
-        rows.push(row);
-        owners.push(index);
-      }
-    });
+    const batch = this.#batch(feeds), { rows, owners } = wantedRows(feeds);
     let done = 0;
     let bad: (Sighting & { readonly row: number }) | null = null;
     await this.engine.compute(
       batch,
-      Int32Array.from(rows),
+      rows,
       (row, logits) => {
         const index = owners[done++]!, position = batch.positions[row]!, at = bad === null ? firstNonFinite(logits) : 0;
         if (at < 0) onLogits?.(index, position, logits);
@@ -187,15 +151,9 @@ export class Session {
     feeds: readonly Feed[],
     onPick: (index: number, token: number, logProbability: number) => void,
   ): Promise<void> {
-    const batch = this.#batch(feeds), rows: number[] = [], owners: number[] = [];
-    let end = 0;
-    feeds.forEach((feed, index) => {
-      end += feed.tokens.length;
-      if (feed.logits !== "last") return;
-      rows.push(end - 1);
-      owners.push(index);
-    });
-    const { ids, logProbabilities } = await this.engine.pick!(batch, Int32Array.from(rows));
+    const batch = this.#batch(feeds);
+    const { rows, owners } = wantedRows(feeds);
+    const { ids, logProbabilities } = await this.engine.pick!(batch, rows);
     this.#keep(batch);
     for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
     const bad = ids.findIndex((id) => id < 0);
@@ -269,31 +227,7 @@ export class Session {
   }
 
   #batch(feeds: readonly Feed[]): Batch {
-    const { context, maxTokens, vocab } = this.limits;
-    const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
-    if (n < 1 || n > maxTokens) throw new RangeError(`a batch has ${n} tokens, expected 1 to ${maxTokens}`);
-    const batch = { ids: new Int32Array(n), slots: new Int32Array(n), positions: new Int32Array(n) };
-    let row = 0;
-    for (const { slot, tokens } of feeds) {
-      let position = this.#lengths[slot]!;
-      if (position + tokens.length > context) {
-        throw InputError.saying(
-          "wrong_value",
-          { name: "context" },
-          `the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
-        );
-      }
-      for (let i = 0; i < tokens.length; i++, row++) {
-        const id = tokens[i]!;
-        if (!(id >= 0 && id < vocab)) {
-          throw InputError.of("wrong_value", { name: `token id ${id}` }, `0 to ${vocab - 1}`);
-        }
-        batch.ids[row] = id;
-        batch.slots[row] = slot;
-        batch.positions[row] = position++;
-      }
-    }
-    return batch;
+    return batchOf(feeds, this.#lengths, this.limits);
   }
 
   /** Stops workers and frees memory. */
@@ -301,5 +235,3 @@ export class Session {
     return this.engine.close();
   }
 }
-
-const feedOf = ({ slot, token }: Last): Feed => ({ slot, tokens: [token], logits: "last" });

@@ -5,7 +5,7 @@ import { rotaryTables } from "../../model/yarn.ts";
 import type { Dtype, KvFormat } from "../../formats/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
 import { type Areas, type EmulateTensor, greatestPart } from "./areas.ts";
-import { type CacheGeometry, cacheGeometry, copyCacheSlot } from "./cache.ts";
+import { copyCacheSlot, type LayerCache, layerCaches } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
 import { Machine } from "./machine.ts";
 import type { ModelPlan } from "./plan.ts";
@@ -37,13 +37,11 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly info: BackendInfo;
   readonly #config: ModelConfig;
   readonly #areas: Areas<N>;
-  readonly #plan: ModelPlan;
   readonly #machine: Machine;
   readonly #gemm: Gemm;
   readonly #round: number;
   readonly #kvFormat: KvFormat;
-  readonly #kvScales: readonly { readonly k: number; readonly v: number }[];
-  readonly #caches: readonly CacheGeometry[];
+  readonly #caches: readonly LayerCache[];
   readonly #part: RankPart | undefined;
   /** Token ids of the current batch; ids of the whole vocabulary, also where a rank holds a part of it. */
   #ids: Int32Array = new Int32Array(0);
@@ -55,11 +53,9 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.info = parts.info;
     this.#config = request.config;
     this.#areas = areas;
-    this.#plan = plan;
     this.#round = roundFlag(request.dtype);
     this.#kvFormat = request.kvFormat;
-    this.#kvScales = request.source.kvScales;
-    this.#caches = plan.memoryOfLayer.map((_, layer) => cacheGeometry(request, layer));
+    this.#caches = layerCaches(request, plan);
     this.#part = request.part;
     const descriptor = { address: areas.descriptor, words: areas.descriptorWords };
     this.#machine = new Machine(memories, parts.pool, descriptor, parts.worthSharing);
@@ -129,12 +125,8 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   }
 
   store(layer: number, k: EmulateTensor, v: EmulateTensor): void {
-    const m = this.#plan.memoryOfLayer[layer]!,
-      a = this.#areas,
-      g = this.#caches[layer]!,
-      scale = this.#kvScales[layer]!;
-    const base = this.#cacheAddress(layer);
-    const halves = [[k, base, scale.k], [v, base + g.halfBytes, scale.v]] as const;
+    const a = this.#areas, g = this.#caches[layer]!, m = g.memory;
+    const halves = [[k, g.keys, g.scales.k], [v, g.values, g.scales.v]] as const;
     for (const [x, cache, factor] of halves) {
       this.#machine.bring(x, m);
       this.#machine.describe(m).begin(
@@ -155,12 +147,9 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   }
 
   attention(out: EmulateTensor, q: EmulateTensor, layer: number, sinks: EmulateVector): void {
-    const m = this.#plan.memoryOfLayer[layer]!,
-      a = this.#areas,
-      g = this.#caches[layer]!,
-      scale = this.#kvScales[layer]!;
+    const a = this.#areas, g = this.#caches[layer]!, m = g.memory;
     const { headDim, sliding, slidingWindow } = this.#config;
-    const heads = q.width / headDim, base = this.#cacheAddress(layer);
+    const heads = q.width / headDim;
     // Heads that share keys and values are computed together, but so that each thread still gets some units.
     const units = UNITS_PER_THREAD * this.#machine.threads;
     const together = greatestPart(a.headsTogether, (part) => this.#machine.n * heads / part >= units);
@@ -170,8 +159,8 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       out.stride,
       q.address,
       q.stride,
-      base,
-      base + g.halfBytes,
+      g.keys,
+      g.values,
       CACHE_FORMAT[this.#kvFormat],
       g.slotBytes,
       g.headBytes,
@@ -184,7 +173,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       a.positions,
       sinks.address,
       sinks.format,
-    ).f32(scale.k).f32(scale.v).f32(1 / Math.sqrt(headDim)).u32(this.#round, together);
+    ).f32(g.scales.k).f32(g.scales.v).f32(1 / Math.sqrt(headDim)).u32(this.#round, together);
     // Tokens see different numbers of keys; the last token's is an upper bound.
     const keys = Math.min(this.#machine.views[m]!.i32[(a.positions >> 2) + this.#machine.n - 1]! + 1, g.capacity);
     this.#machine.run("attention", m, this.#machine.n * heads / together, 2 * headDim * keys * together);
@@ -250,11 +239,10 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   }
 
   copySlot(from: number, to: number, length: number): void {
-    this.#caches.forEach((g, layer) => {
-      const { u8 } = this.#machine.views[this.#plan.memoryOfLayer[layer]!]!;
-      const kept = Math.min(length, g.capacity) * this.#config.headDim * g.elementBytes;
-      copyCacheSlot(u8, this.#cacheAddress(layer), g, from, to, kept);
-    });
+    for (const cache of this.#caches) {
+      const kept = Math.min(length, cache.capacity) * this.#config.headDim * cache.elementBytes;
+      copyCacheSlot(this.#machine.views[cache.memory]!.u8, cache, from, to, kept);
+    }
   }
 
   read(tensor: EmulateTensor, rows: number): Float32Array {
@@ -294,10 +282,6 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   close(): Promise<void> {
     this.#machine.close();
     return Promise.resolve();
-  }
-
-  #cacheAddress(layer: number): number {
-    return this.#plan.memories[this.#plan.memoryOfLayer[layer]!]!.caches.get(layer)!;
   }
 }
 

@@ -1,0 +1,81 @@
+/** Batches of a session: which tokens of which sequences are computed together. */
+import { InputError } from "../errors.ts";
+import type { Batch } from "../model/backend.ts";
+
+/** Tokens to append to one sequence. */
+export interface Feed {
+  readonly slot: number;
+  readonly tokens: ArrayLike<number>;
+  /** Which logits are wanted: of the last token, of all tokens, or none. */
+  readonly logits: "last" | "all" | "none";
+}
+
+/** The last known token of a sequence, which is not in the cache yet. */
+export interface Last {
+  readonly slot: number;
+  readonly token: number;
+}
+
+/** Sizes that a session was opened with. */
+export interface SessionLimits {
+  /** Sequences alive at once. */
+  readonly slots: number;
+  /** Positions of one sequence. */
+  readonly context: number;
+  /** Tokens of one batch. */
+  readonly maxTokens: number;
+  readonly vocab: number;
+}
+
+/**
+ * The batch that feeds make, in their order.
+ *
+ * @param lengths Positions of each slot that are in the cache.
+ * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary.
+ */
+export function batchOf(feeds: readonly Feed[], lengths: Int32Array, limits: SessionLimits): Batch {
+  const { context, maxTokens, vocab } = limits;
+  const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
+  if (n < 1 || n > maxTokens) throw new RangeError(`a batch has ${n} tokens, expected 1 to ${maxTokens}`);
+  const batch = { ids: new Int32Array(n), slots: new Int32Array(n), positions: new Int32Array(n) };
+  let row = 0;
+  for (const { slot, tokens } of feeds) {
+    let position = lengths[slot]!;
+    if (position + tokens.length > context) {
+      throw InputError.saying(
+        "wrong_value",
+        { name: "context" },
+        `the sequence needs ${position + tokens.length} positions, but only ${context} were set aside`,
+      );
+    }
+    for (let i = 0; i < tokens.length; i++, row++) {
+      const id = tokens[i]!;
+      if (!(id >= 0 && id < vocab)) {
+        throw InputError.of("wrong_value", { name: `token id ${id}` }, `0 to ${vocab - 1}`);
+      }
+      batch.ids[row] = id;
+      batch.slots[row] = slot;
+      batch.positions[row] = position++;
+    }
+  }
+  return batch;
+}
+
+/** The rows of a batch whose logits feeds want, and for each of them the index of its feed. */
+export function wantedRows(feeds: readonly Feed[]): { readonly rows: Int32Array; readonly owners: readonly number[] } {
+  const rows: number[] = [], owners: number[] = [];
+  let end = 0;
+  feeds.forEach((feed, index) => {
+    const start = end;
+    end += feed.tokens.length;
+    if (feed.logits === "none") return;
+    for (let row = feed.logits === "all" ? start : end - 1; row < end; row++) {
+      rows.push(row);
+      owners.push(index);
+    }
+  });
+  return { rows: Int32Array.from(rows), owners };
+}
+
+/** The feed that appends a token and wants its logits. */
+export const feedOf = ({ slot, token }: Last): Feed => ({ slot, tokens: [token], logits: "last" });
