@@ -96,11 +96,25 @@ export interface OpenRequest<N extends string = string, V = Float32Array> {
   readonly slots: number;
   /** Most positions of one sequence. */
   readonly context: number;
+  /** Positions that a sequence may be taken back by, beyond which sliding layers forget; absent: none. */
+  readonly rewind?: number;
   readonly tensors: Readonly<Record<N, TensorSpec>>;
   /** Absent: this is the only rank. */
   readonly part?: RankPart<V>;
   /** Called while weights are read: bytes done, bytes in all. */
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Positions that the cache of a layer has room for. A sliding layer keeps its window and one batch: while a batch of n
+ * tokens is written, its first token still sees the window - 1 positions before it. What a sequence may be taken back
+ * by comes on top.
+ */
+export function cachePositions(
+  { config, context, maxTokens, rewind = 0 }: Pick<OpenRequest, "config" | "context" | "maxTokens" | "rewind">,
+  layer: number,
+): number {
+  return config.sliding[layer] ? Math.min(context, config.slidingWindow + maxTokens + rewind) : context;
 }
 
 /** Tokens to compute in one pass. Arrays of equal length n, 1 <= n <= maxTokens. */

@@ -25,22 +25,24 @@ export interface SessionLimits {
   /** Tokens of one batch. */
   readonly maxTokens: number;
   readonly vocab: number;
+  /** Positions that a sequence can be taken back by; absent: none. */
+  readonly rewind?: number;
 }
 
 /**
  * The batch that feeds make, in their order.
  *
- * @param lengths Positions of each slot that are in the cache.
+ * @param lengthOf Positions of a slot that are in the cache.
  * @throws {InputError} if a sequence would outgrow the context, or a token id is outside the vocabulary.
  */
-export function batchOf(feeds: readonly Feed[], lengths: Int32Array, limits: SessionLimits): Batch {
+export function batchOf(feeds: readonly Feed[], lengthOf: (slot: number) => number, limits: SessionLimits): Batch {
   const { context, maxTokens, vocab } = limits;
   const n = feeds.reduce((sum, f) => sum + f.tokens.length, 0);
   if (n < 1 || n > maxTokens) throw new RangeError(`a batch has ${n} tokens, expected 1 to ${maxTokens}`);
   const batch = { ids: new Int32Array(n), slots: new Int32Array(n), positions: new Int32Array(n) };
   let row = 0;
   for (const { slot, tokens } of feeds) {
-    let position = lengths[slot]!;
+    let position = lengthOf(slot);
     if (position + tokens.length > context) {
       throw InputError.saying(
         "wrong_value",

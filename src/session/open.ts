@@ -15,6 +15,8 @@ export interface Room {
   readonly context: number;
   /** Tokens of one batch; absent: the setting's chunk. */
   readonly chunk?: number;
+  /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
+  readonly rewind?: number;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface Room {
  */
 export async function openSetting(
   setting: PlannedSetting,
-  { slots, context, chunk = setting.chunk }: Room,
+  { slots, context, chunk = setting.chunk, rewind = 0 }: Room,
   onProgress?: (done: number, total: number) => void,
 ): Promise<Session> {
   const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
@@ -40,10 +42,12 @@ export async function openSetting(
     maxTokens,
     slots,
     context,
+    rewind,
     tensors: workspace(config, source),
     ...(onProgress ? { onProgress } : {}),
   };
-  return new Session(await openEngine(request, setting), { slots, context, maxTokens, vocab: config.vocab }, source);
+  const limits = { slots, context, maxTokens, vocab: config.vocab, rewind };
+  return new Session(await openEngine(request, setting), limits, source);
 }
 
 async function openEngine(request: OpenRequest<TensorName>, setting: Setting): Promise<Engine> {

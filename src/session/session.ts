@@ -3,6 +3,7 @@
  * (generation, evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
 import { batchOf, type Feed, feedOf, type Last, type SessionLimits, wantedRows } from "./batch.ts";
+import { Slots } from "./slots.ts";
 import type { Batch } from "../model/backend.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { firstNonFinite } from "../formats/finite.ts";
@@ -15,32 +16,40 @@ import type { Text } from "../words.ts";
 export type OnLogits = (index: number, position: number, logits: Float32Array) => void;
 
 export class Session {
-  /** Positions computed so far, per slot. */
-  readonly #lengths: Int32Array;
-  /** The tokens at those positions, per slot; what lies after them means nothing. */
-  readonly #tokens: number[][];
+  readonly #slots: Slots;
 
   /** @param source The weights, by which a tensor that holds no numbers is named. */
   constructor(readonly engine: Engine, readonly limits: SessionLimits, readonly source?: ModelSource) {
-    this.#lengths = new Int32Array(limits.slots);
-    this.#tokens = Array.from({ length: limits.slots }, () => []);
+    this.#slots = new Slots(limits.slots);
   }
 
   /** Positions of the sequence that are in the cache. */
   length(slot: number): number {
-    return this.#lengths[slot]!;
+    return this.#slots.length(slot);
   }
 
   /** Forgets a sequence. */
   reset(slot: number): void {
-    this.#lengths[slot] = 0;
+    this.#slots.reset(slot);
+  }
+
+  /**
+   * Takes a sequence back to its beginning that it has in common with other tokens, so that only the rest of those has
+   * to be computed. The last of them is always left to be computed, for its logits. Where that is further back than
+   * `limits.rewind`, sliding layers may have forgotten what lies before, and all of it is taken back.
+   *
+   * @param tokens What the sequence is to become.
+   * @returns How many of the tokens are in the cache.
+   */
+  rewind(slot: number, tokens: ArrayLike<number>): number {
+    this.#slots.rewind(slot, tokens, this.limits.rewind ?? 0);
+    return this.length(slot);
   }
 
   /** Makes slot `to` a copy of slot `from` (its cache and its length). */
   fork(from: number, to: number): void {
-    this.engine.copySlot(from, to, this.#lengths[from]!);
-    this.#lengths[to] = this.#lengths[from]!;
-    this.#tokens[to] = this.#tokens[from]!.slice(0, this.#lengths[from]!);
+    this.engine.copySlot(from, to, this.length(from));
+    this.#slots.fork(from, to);
   }
 
   /**
@@ -89,8 +98,8 @@ export class Session {
       const tokens = new Int32Array(Math.min(maxTokens, missing - at));
       const batch = this.#batch([{ slot, tokens, logits: "none" }]);
       this.engine.pretend(batch);
-      this.#keep(batch);
-      this.#lengths[slot]! += tokens.length;
+      this.#slots.keep(batch);
+      this.#slots.grow(slot, tokens.length);
     }
   }
 
@@ -130,8 +139,7 @@ export class Session {
       },
       tap,
     );
-    this.#keep(batch);
-    for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
+    this.#keep(batch, feeds);
     if (bad !== null) throw await this.#explain(batch, bad);
   }
 
@@ -154,8 +162,7 @@ export class Session {
     const batch = this.#batch(feeds);
     const { rows, owners } = wantedRows(feeds);
     const { ids, logProbabilities } = await this.engine.pick!(batch, rows);
-    this.#keep(batch);
-    for (const { slot, tokens } of feeds) this.#lengths[slot]! += tokens.length;
+    this.#keep(batch, feeds);
     const bad = ids.findIndex((id) => id < 0);
     if (bad >= 0) {
       const row = rows[bad]!, what = `logits of position ${batch.positions[row]}, token ${~ids[bad]!}`;
@@ -170,18 +177,19 @@ export class Session {
    * @param what What it is, in words.
    */
   async refuse(slot: number, what: Text): Promise<never> {
-    const ids = Int32Array.of(this.#tokens[slot]![this.#lengths[slot]! - 1]!);
-    const batch = { ids, slots: Int32Array.of(slot), positions: Int32Array.of(this.#lengths[slot]! - 1) };
+    const ids = Int32Array.from(this.#slots.first(slot, this.length(slot)).slice(-1));
+    const batch = { ids, slots: Int32Array.of(slot), positions: Int32Array.of(this.length(slot) - 1) };
     throw await this.#explain(batch, { row: 0, what, value: null });
   }
 
-  /** Remembers what a batch puts into the cache. */
-  #keep({ ids, slots, positions }: Batch): void {
-    slots.forEach((slot, row) => this.#tokens[slot]![positions[row]!] = ids[row]!);
+  /** Remembers what a batch of feeds put into the cache. */
+  #keep(batch: Batch, feeds: readonly Feed[]): void {
+    this.#slots.keep(batch);
+    for (const { slot, tokens } of feeds) this.#slots.grow(slot, tokens.length);
   }
 
   #explain(batch: Batch, { row, ...sighting }: Sighting & { readonly row: number }): Promise<Error> {
-    const slot = batch.slots[row]!, tokens = this.#tokens[slot]!.slice(0, batch.positions[row]! + 1);
+    const slot = batch.slots[row]!, tokens = this.#slots.first(slot, batch.positions[row]! + 1);
     return explain(this.engine, batch, row, sighting, { slot, tokens }, this.source, this.limits.maxTokens);
   }
 
@@ -209,17 +217,17 @@ export class Session {
     const batch = this.#batch(entries.map(feedOf));
     let last = batch;
     const onTokens: DecodeRequest["onTokens"] = (ids, step) => {
-      this.#keep(last);
+      this.#slots.keep(last);
       last = { ids: ids.slice(), slots: batch.slots, positions: batch.positions.map((p) => p + step + 1) };
       return request.onTokens(ids, step);
     };
     try {
       const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
-      for (const { slot } of entries) this.#lengths[slot]! += steps;
+      for (const { slot } of entries) this.#slots.grow(slot, steps);
       return steps;
     } catch (thrown) {
       if (!(thrown instanceof NonFiniteLogits)) throw thrown;
-      this.#keep(last);
+      this.#slots.keep(last);
       const { row, token } = thrown;
       const what = `logits of position ${last.positions[row]}, token ${token}`;
       throw await this.#explain(last, { row, what, value: null });
@@ -227,7 +235,7 @@ export class Session {
   }
 
   #batch(feeds: readonly Feed[]): Batch {
-    return batchOf(feeds, this.#lengths, this.limits);
+    return batchOf(feeds, (slot) => this.length(slot), this.limits);
   }
 
   /** Stops workers and frees memory. */

@@ -113,3 +113,24 @@ Deno.test("emulate holds no more weight bytes than the file has, within 10 %", a
     assert(held <= 1.1 * bytes && held >= 0.9 * bytes, `${weights}: ${held} bytes held for a file of ${bytes}`);
   }
 });
+
+Deno.test("Session.rewind() goes on from what two sequences have in common with the same bits", async () => {
+  // Enough for the ring of a sliding layer to come round, which holds its window, a batch and what is taken back.
+  const sequence = ids.slice(0, dose(190, ids.length)),
+    parts = 150,
+    { vocab } = (await openCheckpoint(TINY, {})).config;
+  const other = [...sequence.slice(0, parts), ...sequence.slice(parts).map((id) => (id + 1) % vocab)];
+  const session = await openTiny({ maxTokens: 16, rewind: 50 });
+  await session.feed({ slot: 0, tokens: other.slice(0, 199), logits: "none" });
+  assertEquals(session.rewind(0, sequence), parts);
+  const rest = new Float32Array((sequence.length - parts) * vocab);
+  const onLogits = (position: number, logits: Float32Array) => rest.set(logits, (position - parts) * vocab);
+  await session.feed({ slot: 0, tokens: sequence.slice(parts), logits: "all" }, onLogits);
+  // What is computed last is computed again; further back than what was set aside is the beginning.
+  assertEquals(session.rewind(0, sequence), sequence.length - 1);
+  assertEquals(session.rewind(0, sequence.slice(0, 100)), 0);
+  const whole = await logitsOf(session, sequence);
+  assertEquals(session.rewind(0, [sequence[0]! + 1]), 0);
+  await session.close();
+  assertSameBits(rest, whole.subarray(parts * vocab), "after the rewind");
+});

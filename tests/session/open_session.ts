@@ -20,12 +20,14 @@ export interface SessionOptions
   readonly slots?: number;
   /** Tokens computed in one pass during prefill. */
   readonly maxTokens?: number;
+  /** Positions that a sequence can be taken back by; default: none. */
+  readonly rewind?: number;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Plans and loads a checkpoint; the caller closes the session. */
 export async function openSession(checkpoint: Checkpoint, options: SessionOptions): Promise<Session> {
-  const { planned, context, slots = 1, maxTokens, onProgress, inputScales, scheme, ...choices } = options;
+  const { planned, context, slots = 1, maxTokens, rewind = 0, onProgress, inputScales, scheme, ...choices } = options;
   const setting: Setting = {
     ...DEFAULTS,
     ...choices,
@@ -35,5 +37,5 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
     chunk: maxTokens ?? DEFAULTS.chunk,
   };
   const ready = planned === undefined ? planSetting(setting) : { ...setting, planned };
-  return await openSetting(ready, { slots, context }, onProgress);
+  return await openSetting(ready, { slots, context, rewind }, onProgress);
 }

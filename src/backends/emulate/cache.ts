@@ -1,5 +1,5 @@
 /** A layer's KV cache: [slot][kv head][position mod capacity][head dim], keys first, values after them. */
-import type { OpenRequest } from "../../model/backend.ts";
+import { cachePositions, type OpenRequest } from "../../model/backend.ts";
 import type { KvFormat } from "../../formats/format.ts";
 import type { ModelPlan } from "./plan.ts";
 
@@ -16,15 +16,12 @@ export interface CacheGeometry {
   readonly halfBytes: number;
 }
 
-/**
- * A sliding layer keeps its window and one batch: while a batch of n tokens is written, its first token still sees the
- * window - 1 positions before it.
- */
+/** Sizes of a layer's cache. */
 export function cacheGeometry(request: OpenRequest, layer: number): CacheGeometry {
-  const { config, source, context, maxTokens, slots, kvFormat } = request;
+  const { config, source, slots, kvFormat } = request;
   const elementBytes = ELEMENT_BYTES[kvFormat];
   const kvHeads = source.tree.layers[layer]!.k.weight.rows / config.headDim;
-  const capacity = config.sliding[layer] ? Math.min(context, config.slidingWindow + maxTokens) : context;
+  const capacity = cachePositions(request, layer);
   const headBytes = Math.ceil(capacity * config.headDim * elementBytes / 16) * 16;
   const slotBytes = kvHeads * headBytes;
   return { kvHeads, elementBytes, capacity, headBytes, slotBytes, halfBytes: slots * slotBytes };

@@ -3,7 +3,7 @@
  * are known before anything is allocated, so that a model which does not fit is refused with numbers.
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
-import type { OpenRequest } from "../../model/backend.ts";
+import { cachePositions, type OpenRequest } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
 import { logitRowsFor, partialSizes } from "./batches.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
@@ -217,12 +217,12 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
 
 const ELEMENT_BYTES = { bf16: 2, f32: 4, fp8: 1 } as const;
 
-/** Shape of a layer's cache; sliding layers keep a ring that the window and one batch fit. */
+/** Shape of a layer's cache; sliding layers keep a ring. */
 function cacheGeometry(request: OpenRequest, layer: number): Omit<Cache, "k" | "v"> {
-  const { config, context, maxTokens, kvFormat, source } = request;
+  const { config, kvFormat, source } = request;
   const { headDim } = config, { q, k } = source.tree.layers[layer]!;
   const window = config.sliding[layer] ? config.slidingWindow : 0;
-  const capacity = window > 0 ? Math.min(context, window + maxTokens) : context;
+  const capacity = cachePositions(request, layer);
   const elementBytes = ELEMENT_BYTES[kvFormat];
   const kvHeads = k.weight.rows / headDim, headStride = capacity * headDim * elementBytes;
   const scale = source.kvScales[layer]!;

@@ -4,7 +4,15 @@
  */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import { type RotaryTables, rotaryTables } from "../../model/yarn.ts";
-import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
+import {
+  type Backend,
+  type BackendInfo,
+  type Batch,
+  cachePositions,
+  type OpenRequest,
+  type RankGroup,
+  type RankPart,
+} from "../../model/backend.ts";
 import { attendHead } from "./attention.ts";
 import { CacheHalf } from "./cache.ts";
 import { combine } from "./combine.ts";
@@ -47,7 +55,7 @@ export class ReferenceBackend<N extends string> implements Backend<N> {
     files: WeightFiles,
     readonly info: BackendInfo,
   ) {
-    const { config, source, maxTokens, slots, context, kvFormat } = request;
+    const { config, source, maxTokens, slots, kvFormat } = request;
     this.#config = config;
     this.#files = files;
     this.#part = request.part;
@@ -60,8 +68,7 @@ export class ReferenceBackend<N extends string> implements Backend<N> {
     })) as Record<N, ReferenceTensor>;
     const caches = (half: "k" | "v") =>
       source.tree.layers.map((layer, l) => {
-        // While a batch is written, its first token still sees the window before it.
-        const capacity = config.sliding[l] ? Math.min(context, config.slidingWindow + maxTokens) : context;
+        const capacity = cachePositions(request, l);
         return new CacheHalf({ slots, capacity, width: layer.k.weight.rows }, kvFormat, source.kvScales[l]![half]);
       });
     this.#keys = caches("k");

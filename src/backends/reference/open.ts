@@ -1,6 +1,6 @@
 /** Opens the reference backend. */
 import { type Available, refuseBeyondMemory } from "../../memory.ts";
-import type { Backend, OpenRequest, TensorSpec } from "../../model/backend.ts";
+import { type Backend, cachePositions, type OpenRequest, type TensorSpec } from "../../model/backend.ts";
 import { ReferenceBackend } from "./backend.ts";
 import { WeightFiles } from "./weight_files.ts";
 import { bytesHeld, loadWeights } from "./weights.ts";
@@ -36,10 +36,9 @@ export async function openReference<N extends string>(
 
 /** Everything is float32 here, also what stands for other formats. */
 function checkMemory<N extends string>(request: OpenRequest<N>, available?: Available): void {
-  const { config, source, part, slots, context, maxTokens } = request, ranks = part?.communicator.size ?? 1;
+  const { source, part, slots, context, maxTokens } = request, ranks = part?.communicator.size ?? 1;
   const cache = source.tree.layers.reduce((sum, { k, v }, layer) => {
-    const capacity = config.sliding[layer] ? Math.min(context, config.slidingWindow + maxTokens) : context;
-    return sum + 4 * slots * capacity * (k.weight.rows + v.weight.rows);
+    return sum + 4 * slots * cachePositions(request, layer) * (k.weight.rows + v.weight.rows);
   }, 0);
   const work = Object.values<TensorSpec>(request.tensors)
     .reduce((sum, { rowsPerToken, width }) => sum + 4 * rowsPerToken * maxTokens * width, 0);
