@@ -4,9 +4,10 @@
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
 import { refuseNanScales } from "./e8m0.ts";
-import { fileIn, openWeightFiles } from "./files.ts";
+import { fileIn, hasWeightFiles, openWeightFiles } from "./files.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
+import { orIncomplete } from "./hub/find.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { LayoutName } from "./layouts/layout.ts";
 import { quarkSaid } from "./layouts/quark_said.ts";
@@ -82,6 +83,10 @@ const ORIGINAL = "original";
 export function openCheckpoint(dir: string, options: OpenOptions = {}): Checkpoint {
   const root = dir.replace(/(?<=.)[/\\]+$/, "");
   checkDirectory(root);
+  return orIncomplete(root, () => open(root, options));
+}
+
+function open(root: string, options: OpenOptions): Checkpoint {
   const warnings: string[] = [];
   const warn = (line: string) => {
     warnings.push(line);
@@ -145,14 +150,19 @@ function checkDirectory(dir: string): void {
   if (!found.isDirectory) throw InputError.of("wrong_value", { file: dir }, "a checkpoint directory", "a file");
 }
 
-/** The directory itself, or its `original/` where only that was downloaded. */
+/**
+ * The directory itself, or its `original/` where only that was downloaded; what others have beside the weights, a
+ * tokenizer and a config, says nothing about that.
+ */
 function findWeightsDir(root: string): string {
-  if (fileIn(root, CONFIG) !== null) return root;
+  const own = fileIn(root, CONFIG) !== null;
+  if (own && hasWeightFiles(root)) return root;
   const original = `${root}/${ORIGINAL}`;
   const isThere = readable(root, () => [...Deno.readDirSync(root)]).some(({ name, isDirectory }) =>
     isDirectory && name === ORIGINAL
   );
   if (isThere && fileIn(original, CONFIG) !== null) return original;
+  if (own) return root;
   throw InputError.saying("missing", { file: `${root}/${CONFIG}` }, "no such file; a checkpoint directory has one");
 }
 

@@ -1,4 +1,5 @@
 /** Finds the safetensors files of a checkpoint, none of which may lie outside its directory. */
+import { dirname } from "node:path";
 import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { printable, show } from "../describe.ts";
@@ -27,6 +28,9 @@ const MAX_INDEX_BYTES = 100_000_000;
 
 /** What huggingface_hub puts into a snapshot directory (and its subdirectories): links to files named by their hash. */
 const CACHE_LINK = /^(?:\.\.[/\\]){2,3}blobs[/\\](?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/** What newer ones put in place of a blob that they keep for all repositories once, from a repository's `blobs`. */
+const SHARED_BLOB = /^\.\.[/\\]\.\.[/\\]blobs[/\\][0-9a-f]{2}[/\\][0-9a-f]{64}$/;
 
 const WEIGHT_MAP = { error: "an object from tensors to shards" };
 const Index = z.looseObject({
@@ -59,9 +63,18 @@ export function fileIn(dir: string, name: string): string | null {
       `a link to ${printable(target)}`,
     );
   }
-  const blob = lookAt(`${dir}/${target}`);
-  if (!blob?.isFile) throw InputError.of("missing", { file: path }, `its link ${target} to lead to a file`, "none");
+  if (!isBlob(`${dir}/${target}`)) {
+    throw InputError.of("missing", { file: path }, `its link ${target} to lead to a file`, "none");
+  }
   return path;
+}
+
+/** Whether a path is a blob of the cache: a file, or a link to one that several repositories share. */
+function isBlob(path: string): boolean {
+  const found = lookAt(path);
+  if (!found?.isSymlink) return found?.isFile ?? false;
+  const target = readable(path, () => Deno.readLinkSync(path));
+  return SHARED_BLOB.test(target) && (lookAt(`${dirname(path)}/${target}`)?.isFile ?? false);
 }
 
 /** Like `lstat`, null for nothing. */
@@ -95,6 +108,11 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
     throw InputError.of("missing", { file: dir }, `${SINGLE}, ${INDEX} or other *.safetensors files`, "none of them");
   }
   return openAll(names.map((name) => fileIn(dir, name)!), dir);
+}
+
+/** Whether a directory has safetensors files, or an index of such. */
+export function hasWeightFiles(dir: string): boolean {
+  return [SINGLE, INDEX].some((name) => lookAt(`${dir}/${name}`) !== null) || safetensorsIn(dir).length > 0;
 }
 
 function openShards(dir: string, index: string, onWarning: (line: string) => void): WeightFiles {

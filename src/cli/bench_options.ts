@@ -28,7 +28,10 @@ const normally = { prefill: "128,512,2048", contexts: "128,2048,8192,32768", bat
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
-  model: { ...MODEL_OPTIONS.model, help: "checkpoint directory (without it: random weights)" },
+  model: {
+    ...MODEL_OPTIONS.model,
+    help: "checkpoint directory, or org/name[@revision] in the Hugging Face cache (without it: random weights)",
+  },
   shape: option(
     "NAME",
     choice(...Object.keys(SHAPES) as (keyof typeof SHAPES)[]).optional(),

@@ -1,5 +1,6 @@
 /** The program's commands. Each is imported when it is asked for: a run pays only for its own. */
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
+import { namesHubModel } from "./hub.ts";
 import { callsLibraries, type Needs } from "./permissions.ts";
 
 /** A command before it is imported. */
@@ -37,9 +38,15 @@ function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Decl
     spec,
     parse: async (args) => {
       const parsed = parseCommand(await spec(), args);
-      return { needs: await needs(parsed.options), run: () => run(parsed) };
+      const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(modelsOf(parsed.options));
+      return { needs: { ...own, hub }, run: () => run(parsed) };
     },
   };
+}
+
+/** What `--model` names, in commands that have it: one, several, or nothing. */
+function modelsOf({ model }: Readonly<Record<string, unknown>>): string[] {
+  return (Array.isArray(model) ? model : [model]).filter((name) => typeof name === "string");
 }
 
 /** Commands by name; the first is the default. */
@@ -74,7 +81,12 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
       spec: async () => (await import("./compare_options.ts")).COMPARE,
       needs: async (options) => {
         const { sideChoices } = await import("./compare_sides.ts");
-        return { libraries: sideChoices(options).some(callsLibraries), out: options.out };
+        const sides = sideChoices(options);
+        return {
+          libraries: sides.some(callsLibraries),
+          out: options.out,
+          hub: namesHubModel(sides.map(({ model }) => model)),
+        };
       },
       run: async (parsed) => await (await import("./compare.ts")).compareCommand(parsed),
     }),

@@ -161,9 +161,9 @@ function openDirectory(out: string): void {
   refuseOtherResults(out, COMPARISONS, null);
 }
 
-/** What a comparison that is kept belongs to: neither threads nor the paths of models change it. */
+/** What a comparison that is kept belongs to: neither threads nor the places of models change it. */
 function keptHeader({ a, b, text: { name: _, ...text } }: CompareResults["protocol"], alarm: number) {
-  const numbers = ({ threads: _threads, model: _model, ...rest }: SettingProtocol) => rest;
+  const numbers = ({ threads: _threads, model: _model, snapshot: _snapshot, ...rest }: SettingProtocol) => rest;
   return { schema: "mxoss.divergence", version: SCHEMA_VERSION, a: numbers(a), b: numbers(b), text, alarm };
 }
 

@@ -11,16 +11,21 @@ const MAX_RANKS = 64;
 /** Most worker threads; a mistyped number should not start a million of them. */
 const MAX_THREADS = 256;
 
+/** What names a model. */
+const A_MODEL = "a directory or a name";
+const MODEL_HELP = "checkpoint directory, or org/name[@revision] in the Hugging Face cache (without it: the embedded " +
+  "tiny-gpt-oss)";
+
 /** Which checkpoint. */
 export const MODEL_OPTIONS = {
-  model: option("DIR", text("a directory").optional(), "checkpoint directory (without it: the embedded tiny-gpt-oss)"),
+  model: option("MODEL", text(A_MODEL).optional(), MODEL_HELP),
 } satisfies OptionTable;
 
 /** Which checkpoints, of commands that compare several. */
 export const MODELS_OPTION: Option<readonly [string, ...string[]] | undefined> = repeated(
-  "DIR",
-  text("a directory"),
-  "checkpoint directory (without it: the embedded tiny-gpt-oss)",
+  "MODEL",
+  text(A_MODEL),
+  MODEL_HELP,
 );
 
 /** Where libamdhip64 lies. */

@@ -2,13 +2,20 @@
 import { fileURLToPath } from "node:url";
 import { asset } from "../assets.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { findModel } from "../checkpoint/hub/find.ts";
 import { checkpointTokenizer } from "../session/tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { hubCache } from "./hub.ts";
 import { note } from "./terminal.ts";
 
-/** The directory that `--model` names, or that of the model that comes with the program. */
+/**
+ * The directory that `--model` names, by its path or by the model's name, or that of the model that comes with the
+ * program.
+ *
+ * @throws {InputError} where a name is not in the cache.
+ */
 export function modelDirectory(model: string | undefined): string {
-  return model ?? fileURLToPath(asset("models/tiny-gpt-oss"));
+  return model === undefined ? fileURLToPath(asset("models/tiny-gpt-oss")) : findModel(model, hubCache);
 }
 
 /**

@@ -8,13 +8,17 @@
  */
 import { dirname, resolve } from "node:path";
 import { temporaryName } from "../checkpoint/atomic.ts";
+import { HUB_VARIABLES } from "../checkpoint/hub/environment.ts";
 import type { Choices } from "../session/setting.ts";
 
+/** Where GPU libraries lie. */
+export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
+
 /**
- * Environment variables that the program reads, where GPU libraries lie among them: the launchers permit these and no
- * others.
+ * Environment variables that the program reads, where GPU libraries and the Hugging Face cache lie among them: the
+ * launchers permit these and no others.
  */
-export const VARIABLES: readonly string[] = ["MXOSS_TRACE", "ROCM_PATH", "HIP_PATH"];
+export const VARIABLES: readonly string[] = ["MXOSS_TRACE", ...GPU_VARIABLES, ...HUB_VARIABLES];
 
 /** Kinds of permission that no command uses. */
 const NEVER = ["net", "run", "sys", "import"] as const;
@@ -33,6 +37,8 @@ export interface Needs {
   readonly libraries: boolean;
   /** `--out`: the one path that it writes. */
   readonly out?: string | undefined;
+  /** Whether it looks into the Hugging Face cache, whose place is asked for before the environment is given up. */
+  readonly hub?: boolean;
 }
 
 /** Whether a way to compute calls libraries: libc to map weight files, or a GPU's. */

@@ -1,4 +1,5 @@
 /** The settings that one evaluation runs through. */
+import { snapshotOf } from "../checkpoint/hub/repository.ts";
 
 /** One setting of the matrix. */
 export interface Cell {
@@ -32,14 +33,15 @@ export function cellsOf({ models, schemes, kvCacheDtypes, tps, eps }: Axes): Cel
 }
 
 /**
- * What models are called beside each other: the last parts of their directories, numbered where two have the same; null
- * for one alone.
+ * What models are called beside each other: the last parts of their directories, or of their names on the Hub, numbered
+ * where two have the same; null for one alone.
  */
 export function modelNames(directories: readonly string[]): (string | null)[] {
   if (directories.length === 1) return [null];
   const names: string[] = [];
   for (const directory of directories) {
-    const last = directory.split(/[/\\]/).findLast((part) => /[\w]/.test(part)) ?? "model";
+    const called = snapshotOf(directory)?.repository ?? directory;
+    const last = called.split(/[/\\]/).findLast((part) => /[\w]/.test(part)) ?? "model";
     const name = last.replaceAll(/[^\w.-]/g, "_");
     let count = 1;
     while (names.includes(count === 1 ? name : `${name}-${count}`)) count++;

@@ -151,9 +151,9 @@ function inOrder<Results>(cells: readonly Found<Results>[]): Found<Results>[] {
   return cells.toSorted((a, b) => axes.reduce((order, place) => order || place(a) - place(b), 0));
 }
 
-/** Two runs of one setting: neither threads nor the path of the model change an answer. */
+/** Two runs of one setting: neither threads nor the place of the model change an answer. */
 function refuseOtherTwin<Results>(a: Found<Results>, b: Found<Results>): void {
-  const numbers = ({ threads: _threads, model: _model, ...rest }: SettingProtocol) => rest;
+  const numbers = ({ threads: _threads, model: _model, snapshot: _snapshot, ...rest }: SettingProtocol) => rest;
   const [x, y] = [numbers(a.cell.protocol), numbers(b.cell.protocol)];
   refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.dir);
 }

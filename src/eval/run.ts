@@ -121,9 +121,9 @@ export async function runTask<
   return { kind: "done", results, text, predictions };
 }
 
-/** The first line of a cell's journal. Neither threads nor the path of the model change an answer. */
+/** The first line of a cell's journal. Neither threads nor the place of the model change an answer. */
 export function journalHeader(name: string, identity: Readonly<Record<string, unknown>>, setting: SettingProtocol) {
-  const { threads: _, model: _model, ...numbers } = setting;
+  const { threads: _, model: _model, snapshot: _snapshot, ...numbers } = setting;
   return { schema: `mxoss.${name}`, version: SCHEMA_VERSION, ...identity, setting: numbers };
 }
 

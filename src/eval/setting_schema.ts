@@ -5,6 +5,7 @@ import { count, text } from "./schema_fields.ts";
 /** What a setting computes with; the part of the protocol that is the setting's own. */
 export const SettingProtocol = z.strictObject({
   model: text("directory of the checkpoint, as it was given"),
+  snapshot: text("where the directory is a snapshot in a Hugging Face cache: `org/name@commit`").optional(),
   layout: text("layout of the checkpoint"),
   fingerprint: text("SHA-256 of config.json and the safetensors headers"),
   weights_sha256: text("SHA-256 of the weight files, one after the other"),

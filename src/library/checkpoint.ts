@@ -4,6 +4,7 @@
  * @module
  */
 import { type LayoutName, openCheckpoint as open } from "../checkpoint/checkpoint.ts";
+import { findModel } from "../checkpoint/hub/find.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Plan } from "../plan/plan.ts";
 import { behind, remember } from "./opened.ts";
@@ -32,7 +33,8 @@ export interface Checkpoint {
  * Opens a checkpoint directory of GPT-OSS in any layout: Hugging Face's MXFP4 or bf16, OpenAI's own, AMD Quark's.
  * Headers, config, scales and routers are read and checked; weights are not loaded.
  *
- * @param directory A directory with config.json and safetensors files.
+ * @param model A directory with config.json and safetensors files, or the name `org/name[@revision]` of one in the
+ *   Hugging Face cache, whose place is asked of the environment.
  * @returns The checkpoint, for {@linkcode plan} and for `openSession()` of `@mxoss/mxoss/session`.
  * @throws {InputError} in one line, if it is no checkpoint of GPT-OSS, is incomplete or contradicts itself.
  *
@@ -45,8 +47,8 @@ export interface Checkpoint {
  * assertEquals([layout, config.layers, config.experts], ["hf_mxfp4", 4, 16]);
  * ```
  */
-export function openCheckpoint(directory: string): Checkpoint {
-  const opened = open(directory);
+export function openCheckpoint(model: string): Checkpoint {
+  const opened = open(findModel(model));
   const { dir, layout, config, warnings } = opened;
   return remember({ directory: dir, layout, config, warnings }, opened);
 }

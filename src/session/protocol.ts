@@ -1,6 +1,7 @@
 /** What made a result: the block that goes with every reported number. */
 import { createHash } from "node:crypto";
 import { refuseChanged } from "../checkpoint/identity.ts";
+import { snapshotName } from "../checkpoint/hub/repository.ts";
 import type { Session } from "./session.ts";
 import type { PlannedSetting, Setting } from "./setting.ts";
 
@@ -8,6 +9,8 @@ import type { PlannedSetting, Setting } from "./setting.ts";
 export interface Protocol {
   /** Directory of the checkpoint, as it was given. */
   readonly model: string;
+  /** `org/name@commit` where the directory is a snapshot in a Hugging Face cache; absent elsewhere. */
+  readonly snapshot?: string;
   readonly layout: string;
   /** See `FINGERPRINT_COVERS`. */
   readonly fingerprint: string;
@@ -45,8 +48,10 @@ export interface Machinery {
 
 /** The protocol of what a setting computes. */
 export async function protocolOf({ checkpoint, planned: { plan }, ...setting }: PlannedSetting): Promise<Protocol> {
+  const snapshot = snapshotName(checkpoint.dir);
   return {
     model: checkpoint.dir,
+    ...(snapshot === null ? {} : { snapshot }),
     layout: checkpoint.layout,
     fingerprint: await checkpoint.fingerprint(),
     scheme: plan.scheme,
@@ -74,9 +79,17 @@ export async function fullProtocolOf(
   refuseChanged(checkpoint.identity);
   const storedFormats = new Set(plan.linears.flatMap(({ storedAs }) => storedAs === null ? [] : [storedAs.format]));
   const formats = plan.linears.map(({ module, weight, weightScale, input }) => [module, weight, weightScale, input]);
-  const { model, layout, fingerprint, scheme, scale_rule, ...computed } = await protocolOf(setting);
+  const { model, snapshot, layout, fingerprint, scheme, scale_rule, ...computed } = await protocolOf(setting);
   return {
-    ...{ model, layout, fingerprint, weights_sha256: weights, scheme, scale_rule },
+    ...{
+      model,
+      ...(snapshot === undefined ? {} : { snapshot }),
+      layout,
+      fingerprint,
+      weights_sha256: weights,
+      scheme,
+      scale_rule,
+    },
     converted_from: storedFormats.size === 0 ? null : [...storedFormats].join(" + "),
     formats_sha256: createHash("sha256").update(JSON.stringify(formats)).digest("hex"),
     calibrated_on: plan.linears.some((l) => l.inputScaleFrom === "calibration") ? inputScales!.from : null,

@@ -1,6 +1,7 @@
 /** A checkpoint's tokenizer, and where its text files lie. */
 import { dirname } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { incomplete } from "../checkpoint/hub/find.ts";
 import { O200K_VOCAB } from "../text/o200k.ts";
 import { Tokenizer } from "../text/tokenizer.ts";
 
@@ -25,5 +26,9 @@ export async function checkpointTokenizer(
     onWarning?.(`${dir}: no tokenizer.json; o200k_harmony is used, gpt-oss's own, for its ${O200K_VOCAB} tokens`);
     return await Tokenizer.o200kHarmony();
   }
-  return await Tokenizer.fromDirectory(textDirectory(checkpoint));
+  try {
+    return await Tokenizer.fromDirectory(textDirectory(checkpoint));
+  } catch (thrown) {
+    throw incomplete(dir, thrown);
+  }
 }

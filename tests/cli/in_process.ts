@@ -6,13 +6,19 @@
 import { exitCodeOf } from "../../src/cli/run.ts";
 import type { Finished } from "./program.ts";
 
+/** What is another way than in this thread. */
+export interface InProcess {
+  /** All environment variables; without it those of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /**
  * Runs a command line to its end, with stdout and stderr that are no terminals. Nothing is on stdin. Permissions are
  * kept, as this thread's are the tests', and no signal is listened for, as signals are the process's. One at a time:
  * what a run writes is caught where all of the thread's is.
  */
-export async function inProcess(args: readonly string[]): Promise<Finished> {
-  const { stdout, stderr, permissions } = Deno;
+export async function inProcess(args: readonly string[], { env }: InProcess = {}): Promise<Finished> {
+  const { stdout, stderr, permissions } = Deno, ownEnv = Deno.env;
   const decoder = new TextDecoder();
   const written = { stdout: "", stderr: "" };
   const no = () => false, nothing = () => {};
@@ -33,6 +39,7 @@ export async function inProcess(args: readonly string[]): Promise<Finished> {
       },
       isTerminal: no,
     }],
+    [ownEnv, env === undefined ? {} : { get: (name: string) => env[name] }],
     [permissions, { revokeSync: kept, requestSync: kept }],
     [Deno, {
       addSignalListener: nothing,

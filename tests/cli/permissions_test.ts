@@ -1,6 +1,6 @@
 import { temporaryName } from "../../src/checkpoint/atomic.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { type Privileges, privileges, VARIABLES } from "../../src/cli/permissions.ts";
+import { GPU_VARIABLES, type Privileges, privileges, VARIABLES } from "../../src/cli/permissions.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { TINY } from "./program.ts";
@@ -169,7 +169,7 @@ Deno.test("mxoss devices asks for the libraries and variables of GPUs only", asy
   assertEquals(summary(log), { kinds: ["env", "ffi", "read"], written: [] });
   const values = (kind: string) =>
     new Set(log.filter(({ permission }) => permission === kind).map(({ value }) => value ?? ""));
-  assertEquals([...values("env")].sort(), [...VARIABLES].sort());
+  assertEquals([...values("env")].sort(), ["MXOSS_TRACE", ...GPU_VARIABLES].sort());
   for (const library of values("ffi")) assertMatch(library, /^$|libc\.so\.6$|lib(amdhip64|cuda)\.so[.\d]*$/);
 });
 

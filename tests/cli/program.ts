@@ -20,17 +20,19 @@ export interface RunOptions {
   /** Directory that the program may write to. */
   readonly writable?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Variables that it may read besides MXOSS_TRACE. */
+  readonly variables?: readonly string[];
 }
 
 /** The command that starts the program with the permissions that the README's tasks give it. */
-export function program(args: readonly string[], { writable, env }: RunOptions = {}): Deno.Command {
+export function program(args: readonly string[], { writable, env, variables = [] }: RunOptions = {}): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "--no-prompt",
       "--allow-read",
       "--allow-ffi",
-      "--allow-env=MXOSS_TRACE",
+      `--allow-env=${["MXOSS_TRACE", ...variables].join(",")}`,
       ...(writable === undefined ? [] : [`--allow-write=${writable}`]),
       MAIN,
       ...args,

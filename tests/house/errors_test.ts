@@ -8,6 +8,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** Files that may hold `--name`, and why. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
+  "src/checkpoint/hub/": "the names of folders in a Hugging Face cache, and an option of hf",
   "src/eval/report/": "variables of CSS are called so",
   "src/eval/schema_document.ts": "writes a document about what the command writes",
   "src/bench/garbage.ts": "a flag of V8",

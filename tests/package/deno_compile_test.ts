@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { denoCompile, localDenort } from "../../tools/package/deno_compile.ts";
+import { VARIABLES } from "../../src/cli/permissions.ts";
 import { contents } from "../../tools/package/contents.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { inDirectory } from "./process.ts";
@@ -27,7 +28,7 @@ Deno.test("denoCompile() embeds every file, starts main.js and permits no networ
       name.startsWith("allow_") && value !== null
     );
     assertEquals(Object.fromEntries(granted.filter(([name]) => name !== "allow_import")), {
-      allow_env: ["MXOSS_TRACE", "ROCM_PATH", "HIP_PATH"],
+      allow_env: [...VARIABLES],
       allow_ffi: [],
       allow_read: [],
       allow_write: ["/"],

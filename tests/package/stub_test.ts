@@ -1,4 +1,5 @@
 /** How the script of the self-extracting binary unpacks and starts the program. */
+import { VARIABLES } from "../../src/cli/permissions.ts";
 import { wrap } from "../../tools/package/self_extracting.ts";
 import { concat } from "../../tools/package/tar.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -33,7 +34,7 @@ for (const shell of shells) {
         const { stdout } = await run([...shell, binary, ...args], { env: { HOME: dir, PATH: Deno.env.get("PATH")! } });
         return stdout.split("\n").filter((line) => line.startsWith("--allow-") || line.startsWith("--no-prompt"));
       };
-      const always = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env=MXOSS_TRACE,ROCM_PATH,HIP_PATH"];
+      const always = ["--no-prompt", "--allow-read", "--allow-ffi", `--allow-env=${VARIABLES.join(",")}`];
       assertEquals(await flags(["logits"]), always);
       assertEquals(await flags(["--output", "x--out"]), always);
       assertEquals(await flags(["logits", "--out", "f, g"]), [...always, "--allow-write=/"]);

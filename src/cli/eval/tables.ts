@@ -30,11 +30,11 @@ export function costLines(settings: readonly CostedSetting[], bandwidth: Bandwid
 
 /** What made the numbers, in lines. What is not the same in all settings is given for each of them: `tp 1/2/4`. */
 export function protocolLines(version: string, settings: readonly SettingProtocol[], task: string): string[] {
-  const distinct = (of: (setting: SettingProtocol) => string | number | null) =>
-    [...new Set(settings.map(of))].filter((value) => value !== null);
+  const distinct = (of: (setting: SettingProtocol) => string | number | null | undefined) =>
+    [...new Set(settings.map(of))].filter((value) => value !== null && value !== undefined);
   const all = (name: keyof SettingProtocol) => distinct((setting) => setting[name]).join("/");
-  const checkpoints = distinct(({ model, fingerprint, weights_sha256 }) =>
-    `${model}, weights ${weights_sha256.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`
+  const checkpoints = distinct(({ model, snapshot = model, fingerprint, weights_sha256 }) =>
+    `${snapshot}, weights ${weights_sha256.slice(0, 16)}, config and headers ${fingerprint.slice(0, 16)}`
   );
   const rules = distinct((setting) => setting.scale_rule);
   return [

@@ -22,7 +22,7 @@ export function protocolSection(
   protocol: Readonly<Record<string, unknown>>,
   cells: readonly NamedSetting[],
 ): string {
-  const names = Object.keys(cells[0]!.protocol) as (keyof SettingProtocol)[];
+  const names = [...new Set(cells.flatMap(({ protocol }) => Object.keys(protocol)))] as (keyof SettingProtocol)[];
   const differ = names.filter((name) => new Set(cells.map((cell) => cell.protocol[name])).size > 1);
   const shared = names.filter((name) => !differ.includes(name));
   const first = cells[0]!.protocol;
@@ -40,11 +40,11 @@ export function protocolSection(
 function columnOf(name: keyof SettingProtocol): Column<NamedSetting> {
   return {
     head: name,
-    ...(name === "model" || name === "calibrated_on" ? { kind: "wraps" } : {}),
+    ...(name === "model" || name === "snapshot" || name === "calibrated_on" ? { kind: "wraps" } : {}),
     cell: ({ protocol }) => shortened(protocol[name]),
   };
 }
 
-function shortened(value: string | number | null): string {
-  return value === null ? "none" : String(value).replaceAll(HASH, "$1…");
+function shortened(value: string | number | null | undefined): string {
+  return value === null || value === undefined ? "none" : String(value).replaceAll(HASH, "$1…");
 }

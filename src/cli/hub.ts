@@ -1,0 +1,19 @@
+/** Models of the Hugging Face cache on the command line. */
+import { environmentCache, namesRepository } from "../checkpoint/hub/find.ts";
+
+/** Where the Hugging Face cache is, as the environment said when it could still be looked at. */
+let remembered: string | null = null;
+
+/**
+ * The folder of the Hugging Face cache, by the environment; the last answer where the process has given that up.
+ *
+ * @throws {InputError} where the environment names none.
+ */
+export function hubCache(): string | null {
+  return remembered = environmentCache() ?? remembered;
+}
+
+/** Whether the options of a command name a model of the Hugging Face cache. */
+export function namesHubModel(models: readonly (string | undefined)[]): boolean {
+  return models.some((model) => model !== undefined && namesRepository(model));
+}
