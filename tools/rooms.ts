@@ -17,7 +17,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["backends/reference", "backends/emulate", "backends/gpu"],
   ["parallel"],
   ["session"],
-  ["bench", "eval", "quantize"],
+  ["bench", "eval", "quantize", "serve"],
   ["cli", "library"],
 ];
 
@@ -40,6 +40,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   bench: "how fast, and how near to the limits",
   eval: "accuracy, divergence, reports",
   quantize: "writes checkpoints",
+  serve: "models over HTTP: batches, endpoints",
   cli: "options and printing",
   library: "what programs import",
 };

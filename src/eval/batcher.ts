@@ -4,8 +4,8 @@
  * its batches.
  */
 import type { Feed } from "../session/batch.ts";
+import { argmax } from "../session/likelihood.ts";
 import type { Session } from "../session/session.ts";
-import { argmax } from "./logits_distance.ts";
 import { Scorer, sumInOrder } from "./scorer.ts";
 
 /** A prompt to complete. */

@@ -1,25 +1,5 @@
 /** How far apart two predictions of the same next token are. All sums are float64. */
-
-/** Index of the largest logit; the first of equal ones, as greedy decoding takes it. */
-export function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
-}
-
-/** log of the sum of e^logit. */
-export function logSumExp(logits: Float32Array): number {
-  let most = -Infinity;
-  for (let i = 0; i < logits.length; i++) if (logits[i]! > most) most = logits[i]!;
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - most);
-  return most + Math.log(sum);
-}
-
-/** log of the probability that softmax gives a token. */
-export function logProbability(logits: Float32Array, token: number): number {
-  return logits[token]! - logSumExp(logits);
-}
+import { likeliestTokens, logSumExp } from "../session/likelihood.ts";
 
 /**
  * Kullback-Leibler divergence KL(P || Q) in nats of the softmax of two sets of logits: what a reader who expects Q is
@@ -38,13 +18,6 @@ export function klDivergence(p: Float32Array, q: Float32Array): number {
 
 /** The likeliest tokens with their probabilities, four digits, the likeliest first; of equal ones the first. */
 export function likeliest(logits: Float32Array, count: number): [token: number, probability: number][] {
-  const best: number[] = [];
-  for (let i = 0; i < logits.length; i++) {
-    if (best.length === count && !(logits[i]! > logits[best.at(-1)!]!)) continue;
-    const place = best.findIndex((token) => logits[i]! > logits[token]!);
-    best.splice(place < 0 ? best.length : place, 0, i);
-    if (best.length > count) best.pop();
-  }
   const all = logSumExp(logits);
-  return best.map((token) => [token, Number(Math.exp(logits[token]! - all).toPrecision(4))]);
+  return likeliestTokens(logits, count).map((token) => [token, Number(Math.exp(logits[token]! - all).toPrecision(4))]);
 }

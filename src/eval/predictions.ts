@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import type { Session } from "../session/session.ts";
-import { argmax, klDivergence, likeliest, logProbability } from "./logits_distance.ts";
+import { argmax, logProbability } from "../session/likelihood.ts";
+import { klDivergence, likeliest } from "./logits_distance.ts";
 
 /** A sequence that settings are forced through. */
 export interface ForcedSequence {

@@ -1,5 +1,5 @@
 /** The thread of {@linkcode Scorer}. */
-import { logProbability } from "./logits_distance.ts";
+import { logProbability } from "../session/likelihood.ts";
 import type { ScoreReply, ScoreRequest, ScoreSetup } from "./scorer.ts";
 
 const scope = self as unknown as {

@@ -5,7 +5,7 @@
 import { asset } from "../assets.ts";
 import { FailureError } from "../errors.ts";
 import { startThread } from "../thread.ts";
-import { logProbability } from "./logits_distance.ts";
+import { logProbability } from "../session/likelihood.ts";
 
 /** First message to the thread: rows of logits, each of `vocab` float32. */
 export interface ScoreSetup {

@@ -1,4 +1,4 @@
-import { logProbability } from "../../src/eval/logits_distance.ts";
+import { logProbability } from "../../src/session/likelihood.ts";
 import { Scorer, sumInOrder } from "../../src/eval/scorer.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { completeAll, type Completion } from "../../src/eval/batcher.ts";

@@ -1,7 +1,7 @@
 /** Picks on the device for any batch, and batches that are filled up to a recorded size. */
 import { classOf, logitRowsFor, padded, partsFor } from "../../../src/backends/gpu/batches.ts";
 import { completeAll, type Completion } from "../../../src/eval/batcher.ts";
-import { argmax, logProbability } from "../../../src/eval/logits_distance.ts";
+import { argmax, logProbability } from "../../../src/session/likelihood.ts";
 import type { Engine } from "../../../src/model/engine.ts";
 import { FailureError } from "../../../src/errors.ts";
 import { Session } from "../../../src/session/session.ts";

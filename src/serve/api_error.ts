@@ -1,0 +1,66 @@
+/** What a client is told when its request is not done: an HTTP status and OpenAI's error body. */
+import { FailureError, InputError, oneLine, reason } from "../errors.ts";
+import { printableLine } from "../printable.ts";
+
+/** OpenAI's body of an error; `param` is the field of the request that it is about. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** More about an {@linkcode ApiError}. */
+export interface ApiErrorOptions {
+  /** The field of the request that it is about. */
+  readonly param?: string | null;
+  /** A word for programs, for instance `model_not_found`. */
+  readonly code?: string | null;
+  /** Seconds after which it is worth to try again, for the header Retry-After. */
+  readonly retryAfter?: number;
+}
+
+/** A request that is refused, or that failed: its message is one line. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly param: string | null;
+  readonly code: string | null;
+  readonly retryAfter: number | null;
+
+  /** @param status HTTP status: 4xx for a mistake of the client, 5xx for one of the server. */
+  constructor(readonly status: number, message: string, options: ApiErrorOptions = {}) {
+    super(printableLine(oneLine(message)));
+    this.param = options.param ?? null;
+    this.code = options.code ?? null;
+    this.retryAfter = options.retryAfter ?? null;
+  }
+
+  /** The body that the client gets. */
+  get body(): ErrorBody {
+    const { message, param, code } = this;
+    return { error: { message, type: typeOf(this.status), param, code } };
+  }
+}
+
+/** OpenAI's word for a kind of error. */
+function typeOf(status: number): string {
+  if (status === 401) return "authentication_error";
+  if (status === 404) return "not_found_error";
+  if (status === 429) return "rate_limit_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+/** A mistake in one field of a request: status 400. */
+export function wrongField(param: string, message: string, code: string | null = null): ApiError {
+  return new ApiError(400, `${param}: ${message}`, { param, code });
+}
+
+/** What a client is told of anything that was thrown: a mistake of its own as 400, a defect as 500. */
+export function asApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  if (thrown instanceof InputError) return new ApiError(400, thrown.message, { code: thrown.code });
+  if (thrown instanceof FailureError) return new ApiError(500, thrown.message, { code: "failure" });
+  return new ApiError(500, `internal error: ${reason(thrown)}`, { code: "internal_error" });
+}

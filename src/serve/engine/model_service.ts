@@ -1,0 +1,68 @@
+/** The service over sessions of this process. */
+import { ApiError, wrongField } from "../api_error.ts";
+import type { Session } from "../../session/session.ts";
+import type { Generation, Job } from "./job.ts";
+import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
+import type { Load, ServedModel, Service } from "./service.ts";
+import { Turns } from "./turns.ts";
+
+/** A model with the session that computes it. */
+export interface LoadedModel {
+  readonly model: ServedModel;
+  readonly session: Session;
+}
+
+/** Serves loaded models; the first is the default. */
+export class ModelService implements Service {
+  readonly models: readonly ServedModel[];
+  readonly #schedulers: ReadonlyMap<ServedModel, Scheduler>;
+
+  constructor(loaded: readonly LoadedModel[], options: SchedulerOptions) {
+    const turns = new Turns();
+    this.models = loaded.map(({ model }) => model);
+    this.#schedulers = new Map(loaded.map(({ model, session }) => [model, new Scheduler(session, turns, options)]));
+  }
+
+  model(name?: string | null): ServedModel {
+    const found = name == null ? this.models[0] : this.models.find((model) => model.name === name);
+    if (found !== undefined) return found;
+    const names = this.models.map((model) => model.name).join(", ");
+    throw new ApiError(404, `model: expected one of ${names}, got ${JSON.stringify(name)}`, {
+      param: "model",
+      code: "model_not_found",
+    });
+  }
+
+  submit(model: ServedModel, job: Job): Generation {
+    refuseJob(model, job);
+    return this.#schedulers.get(model)!.submit(job);
+  }
+
+  load(model: ServedModel): Load {
+    const { running, waiting, positions, session: { limits } } = this.#schedulers.get(model)!;
+    return { running, waiting, cacheUsage: positions / (limits.slots * limits.context) };
+  }
+}
+
+/** Refuses what a session would refuse too late: in a batch with others. */
+function refuseJob({ limits, config }: ServedModel, { prompt, maxTokens, echo, logprobs }: Job): void {
+  if (prompt.length === 0) throw wrongField("prompt", "expected at least one token, got none");
+  if (prompt.length > limits.promptTokens) {
+    const most = `expected at most ${limits.promptTokens} tokens`;
+    throw wrongField("prompt", `${most}, got ${prompt.length}`, "context_length_exceeded");
+  }
+  if (maxTokens > limits.maxTokens) {
+    throw wrongField("max_tokens", `expected at most ${limits.maxTokens}, got ${maxTokens}`);
+  }
+  if (prompt.length + maxTokens > limits.context) {
+    const most = `expected at most ${limits.context - prompt.length}, what ${prompt.length} tokens of the prompt leave`;
+    throw wrongField(
+      "max_tokens",
+      `${most} of ${limits.context} positions, got ${maxTokens}`,
+      "context_length_exceeded",
+    );
+  }
+  const stray = prompt.find((id) => !(id >= 0 && id < config.vocab));
+  if (stray !== undefined) throw wrongField("prompt", `expected token ids from 0 to ${config.vocab - 1}, got ${stray}`);
+  if (echo && logprobs === null) throw new RangeError("a job that scores its prompt asks for logprobs");
+}

@@ -1,0 +1,128 @@
+/** A sequence on its way: what of its prompt is computed, and how its next token is chosen. */
+import { likeliestTokens, logSumExp } from "../../session/likelihood.ts";
+import { Sampler } from "../../session/sampler.ts";
+import type { Feed } from "../../session/batch.ts";
+import { Stream } from "./generation.ts";
+import type { FinishReason, Job, Outcome, ScoredToken } from "./job.ts";
+
+/** A job that waits or runs. */
+export class Sequence {
+  readonly stream: Stream;
+  /** Tokens of the prompt that are in the cache. */
+  fed = 0;
+  /** Tokens of the prompt that were there when it got its slot. */
+  cached = 0;
+  /** Why it is to end before the next batch. */
+  ending: FinishReason | null = null;
+
+  readonly #sampler: Sampler;
+  readonly #queued = performance.now();
+  #started: number | null = null;
+  #prefilled: number | null = null;
+  /** Scores of the prompt's tokens, where they are wanted. */
+  readonly #prompt: ScoredToken[] = [];
+  #next = -1;
+  #generated = 0;
+
+  /** @param onChange Called when it is to end. */
+  constructor(readonly job: Job, onChange: () => void) {
+    this.#sampler = new Sampler(job.sampling);
+    this.stream = new Stream(() => {
+      this.ending ??= "cancelled";
+      onChange();
+    });
+    if (job.echo) this.#prompt.push({ id: job.prompt[0]!, logProbability: null, top: [] });
+  }
+
+  /** It has a slot, with some of its prompt in the cache. */
+  start(cached: number): void {
+    this.#started = performance.now();
+    this.fed = this.cached = cached;
+  }
+
+  /** Whether its prompt is in the cache. */
+  get decodes(): boolean {
+    return this.fed === this.job.prompt.length;
+  }
+
+  /** Whether the engine may pick its tokens: the likeliest, of which nothing else is asked. */
+  get pickable(): boolean {
+    const { logprobs, mask, sampling } = this.job;
+    return logprobs === null && mask === undefined && (sampling.temperature ?? 0) === 0;
+  }
+
+  /** What it wants computed next, at most `room` tokens. */
+  feed(slot: number, room: number): Feed {
+    if (this.decodes) return { slot, tokens: [this.#next], logits: "last" };
+    const { prompt, echo, maxTokens } = this.job;
+    const tokens = prompt.subarray(this.fed, this.fed + room);
+    const last = this.fed + tokens.length === prompt.length;
+    return { slot, tokens, logits: echo ? "all" : last && maxTokens > 0 ? "last" : "none" };
+  }
+
+  /** Takes logits [V] after a position: they score a token of the prompt, or the next token is chosen from them. */
+  take(position: number, logits: Float32Array): FinishReason | null {
+    const { prompt, maxTokens } = this.job;
+    if (position + 1 < prompt.length) {
+      this.#prompt.push(this.#score(prompt[position + 1]!, logits));
+      return null;
+    }
+    return maxTokens === 0 ? null : this.#choose(logits);
+  }
+
+  /** Takes a token that the engine picked. */
+  picked(id: number): FinishReason | null {
+    return this.#chosen({ id, logProbability: null, top: [] });
+  }
+
+  /** Takes notice that a piece of its prompt was computed; says whether it ends with that. */
+  computed(tokens: number): FinishReason | null {
+    const { prompt, maxTokens } = this.job;
+    this.fed = Math.min(prompt.length, this.fed + tokens);
+    if (!this.decodes || this.#prefilled !== null) return null;
+    this.#prefilled = performance.now();
+    this.stream.prompted(this.#prompt);
+    return maxTokens === 0 ? "length" : null;
+  }
+
+  outcome(reason: FinishReason): Outcome {
+    const now = performance.now(), started = this.#started ?? now, prefilled = this.#prefilled ?? now;
+    return {
+      reason,
+      promptTokens: this.job.prompt.length,
+      cachedTokens: this.cached,
+      generatedTokens: this.#generated,
+      timings: { queued: started - this.#queued, prefill: prefilled - started, decode: now - prefilled },
+    };
+  }
+
+  #choose(logits: Float32Array): FinishReason | null {
+    const { mask, logprobs } = this.job;
+    // The model's own probabilities: before the mask, which writes into the logits.
+    const sum = logprobs === null ? 0 : logSumExp(logits);
+    const top = logprobs === null ? [] : topOf(logits, logprobs, sum);
+    const before = mask === undefined || logprobs === null ? logits : logits.slice();
+    mask?.apply(logits);
+    const id = this.#sampler.sample(logits);
+    mask?.push(id);
+    return this.#chosen({ id, logProbability: logprobs === null ? null : before[id]! - sum, top });
+  }
+
+  #chosen(token: ScoredToken): FinishReason | null {
+    const { stopIds, maxTokens, watch } = this.job;
+    this.#next = token.id;
+    this.#generated++;
+    const stopped = (watch?.(token.id) ?? false) || stopIds.has(token.id);
+    this.stream.push(token);
+    return stopped ? "stop" : this.#generated >= maxTokens ? "length" : null;
+  }
+
+  #score(id: number, logits: Float32Array): ScoredToken {
+    const sum = logSumExp(logits);
+    return { id, logProbability: logits[id]! - sum, top: topOf(logits, this.job.logprobs ?? 0, sum) };
+  }
+}
+
+function topOf(logits: Float32Array, count: number, sum: number): [id: number, logProbability: number][] {
+  return likeliestTokens(logits, count).map((id) => [id, logits[id]! - sum]);
+}

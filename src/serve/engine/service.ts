@@ -1,0 +1,59 @@
+/** The models of a server by name, and jobs for them. */
+import type { ModelConfig } from "../../checkpoint/model_config.ts";
+import type { Tokenizer } from "../../text/tokenizer.ts";
+import type { Generation, Job } from "./job.ts";
+
+/** What one sequence may be. */
+export interface ModelLimits {
+  /** Positions of a sequence: prompt and reply together. */
+  readonly context: number;
+  /** Tokens of a prompt. */
+  readonly promptTokens: number;
+  /** Tokens of a reply. */
+  readonly maxTokens: number;
+}
+
+/** A model that is served, under a name of its own: one checkpoint in one scheme. */
+export interface ServedModel {
+  /** For instance `tiny-gpt-oss@w_mxfp4_a_mxfp4`. */
+  readonly name: string;
+  /** The scheme that replaces the checkpoint's; null: as the checkpoint is. */
+  readonly scheme: string | null;
+  /** Directory of the tokenizer and the chat template. */
+  readonly textDirectory: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** Ids that end a reply of this model. */
+  readonly stopIds: ReadonlySet<number>;
+  readonly limits: ModelLimits;
+  /** When it was loaded, in seconds since 1970. */
+  readonly created: number;
+}
+
+/** How full a model is at the moment. */
+export interface Load {
+  readonly running: number;
+  readonly waiting: number;
+  /** Part of the positions set aside that hold something, 0 to 1. */
+  readonly cacheUsage: number;
+}
+
+/** What endpoints have of the engine. */
+export interface Service {
+  /** In the order in which they were named; the first is the default. */
+  readonly models: readonly ServedModel[];
+  /**
+   * A model by its name; the default one where a client names none.
+   *
+   * @throws {ApiError} 404 where there is none of this name.
+   */
+  model(name?: string | null): ServedModel;
+  /**
+   * Queues a job.
+   *
+   * @throws {ApiError} 400 where the prompt or the reply is too long or a token is outside the vocabulary; 429 where
+   *   the queue is full, with the seconds after which to try again; 503 where the server is stopping.
+   */
+  submit(model: ServedModel, job: Job): Generation;
+  load(model: ServedModel): Load;
+}

@@ -1,0 +1,67 @@
+/** Sequences that wait for a slot: clients take turns, and requests, of one job or of many, have a bound. */
+import type { Sequence } from "./sequence.ts";
+
+/** A fair queue. */
+export class WaitingRoom {
+  /** By client, the one whose turn is next first; no list is empty. */
+  readonly #byClient = new Map<string, Sequence[]>();
+  /** Sequences that wait, by request. */
+  readonly #requests = new Map<string, number>();
+  #size = 0;
+
+  /** @param bound Requests that may wait. */
+  constructor(readonly bound: number) {}
+
+  /** Sequences that wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Requests that wait. */
+  get requests(): number {
+    return this.#requests.size;
+  }
+
+  /** Whether a job of this request can be added. */
+  admits(requestId: string): boolean {
+    return this.#requests.size < this.bound || this.#requests.has(requestId);
+  }
+
+  add(sequence: Sequence): void {
+    const { client, requestId } = sequence.job, own = this.#byClient.get(client);
+    if (own === undefined) this.#byClient.set(client, [sequence]);
+    else own.push(sequence);
+    this.#requests.set(requestId, (this.#requests.get(requestId) ?? 0) + 1);
+    this.#size++;
+  }
+
+  /** The next sequence, of the client whose turn it is; that client is the last from then on. */
+  take(): Sequence | undefined {
+    const [first] = this.#byClient;
+    if (first === undefined) return undefined;
+    const [client, own] = first, sequence = own[0]!;
+    this.remove(sequence);
+    if (own.length > 0) {
+      this.#byClient.delete(client);
+      this.#byClient.set(client, own);
+    }
+    return sequence;
+  }
+
+  /** The sequences that are to end, which leave. */
+  takeEnding(): Sequence[] {
+    const ending = [...this.#byClient.values()].flatMap((own) => own.filter((sequence) => sequence.ending !== null));
+    for (const sequence of ending) this.remove(sequence);
+    return ending;
+  }
+
+  remove(sequence: Sequence): void {
+    const { client, requestId } = sequence.job, own = this.#byClient.get(client)!;
+    own.splice(own.indexOf(sequence), 1);
+    if (own.length === 0) this.#byClient.delete(client);
+    const left = this.#requests.get(requestId)! - 1;
+    if (left === 0) this.#requests.delete(requestId);
+    else this.#requests.set(requestId, left);
+    this.#size--;
+  }
+}

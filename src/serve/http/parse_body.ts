@@ -1,0 +1,87 @@
+/** The body of a request as its schema says, or a refusal that names the field. */
+import type { z } from "zod";
+import { show } from "../../describe.ts";
+import { reason } from "../../errors.ts";
+import { ApiError } from "../api_error.ts";
+
+/**
+ * Reads JSON and validates it.
+ *
+ * @throws {ApiError} 400 naming the first field that is wrong, what was expected and what was got.
+ */
+export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    throw new ApiError(400, `the body is not JSON: ${reason(thrown)}`, { code: "malformed" });
+  }
+  return parseValue(schema, value);
+}
+
+/** As {@linkcode parseBody}, of a value that was read. */
+export function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value, { error: expectation });
+  if (result.success) return result.data;
+  const issue = deepest(result.error.issues), unknown = issue.code === "unrecognized_keys" ? issue.keys[0]! : null;
+  const path = [...issue.path, ...(unknown === null ? [] : [unknown])].map(String);
+  const field = path.length === 0 ? "body" : path.join(".");
+  const got = issue.path.reduce<unknown>(
+    (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
+    value,
+  );
+  const complaint = issue.code === "unrecognized_keys" || issue.code === "custom"
+    ? issue.message
+    : `expected ${issue.message}, got ${show(got)}`;
+  throw new ApiError(400, `${field}: ${complaint}`, {
+    param: field,
+    code: unknown === null ? "invalid_value" : "unknown_field",
+  });
+}
+
+/** The issue of a union that got farthest: its other branches were not meant. */
+function deepest(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
+  const [issue] = issues as [z.core.$ZodIssue], at = [...path, ...issue.path];
+  if (issue.code === "invalid_union" && issue.errors.length > 0) {
+    const inner = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => b.path.length - a.path.length);
+    if (inner[0]!.path.length > at.length) return inner[0]!;
+  }
+  return { ...issue, path: at };
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  array: "a list",
+  boolean: "true or false",
+  int: "an integer",
+  number: "a number",
+  object: "an object",
+  record: "an object",
+  string: "a text",
+};
+
+/** What was expected, in words; null leaves zod's own. */
+function expectation(issue: z.core.$ZodRawIssue): string | null {
+  switch (issue.code) {
+    case "invalid_type":
+      return NAMES[issue.expected] ?? issue.expected;
+    case "invalid_value":
+      return issue.values.map((value) => JSON.stringify(value)).join(" or ");
+    case "too_small":
+      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at least" : "above"} ${issue.minimum}`;
+    case "too_big":
+      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at most" : "below"} ${issue.maximum}`;
+    case "invalid_union":
+      return issue.errors.map((branch) => branch[0]?.message ?? "a value").filter((m, i, all) => all.indexOf(m) === i)
+        .join(" or ");
+    case "unrecognized_keys":
+      return "unknown field";
+    default:
+      return null;
+  }
+}
+
+function sizeOf(origin: string): string {
+  if (origin === "array") return "a list";
+  if (origin === "string") return "a text";
+  return origin === "int" ? "an integer" : "a number";
+}

@@ -1,0 +1,74 @@
+/** Server-sent events. */
+import { asApiError } from "../api_error.ts";
+import type { ServerEvent } from "./endpoint.ts";
+
+/** Milliseconds of silence after which a comment is sent: a long prompt must not look like a dead connection. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** How a stream of events ended. */
+export interface StreamEnd {
+  /** What was thrown; null where it came to its end. */
+  readonly thrown: unknown;
+  /** Whether the client went away before. */
+  readonly left: boolean;
+}
+
+/**
+ * Events as the body of a response. They are taken as the client reads; where it goes away, `return` of their iterator
+ * is called.
+ *
+ * @param done Whether `[DONE]` follows the last event.
+ * @param onEnd Called once.
+ */
+export function eventStream(
+  events: AsyncIterable<ServerEvent>,
+  done: boolean,
+  onEnd: (end: StreamEnd) => void,
+): ReadableStream<Uint8Array> {
+  const iterator = events[Symbol.asyncIterator](), encoder = new TextEncoder();
+  let ended = false;
+  const end = (how: StreamEnd) => {
+    if (!ended) onEnd(how);
+    ended = true;
+  };
+  let next: Promise<IteratorResult<ServerEvent>> | null = null;
+  return new ReadableStream({
+    async pull(controller) {
+      const write = (text: string) => controller.enqueue(encoder.encode(text));
+      try {
+        next ??= iterator.next();
+        const result = await within(next, KEEP_ALIVE_MS);
+        if (ended) return;
+        if (result === null) return write(": working\n\n");
+        next = null;
+        if (!result.done) return write(eventText(result.value));
+        if (done) write("data: [DONE]\n\n");
+        end({ thrown: null, left: false });
+      } catch (thrown) {
+        if (ended) return;
+        write(eventText({ data: asApiError(thrown).body }));
+        end({ thrown, left: false });
+      }
+      controller.close();
+    },
+    async cancel() {
+      end({ thrown: null, left: true });
+      await iterator.return?.();
+    },
+  }, { highWaterMark: 0 });
+}
+
+function eventText({ event, data }: ServerEvent): string {
+  return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** The value, or null where it takes longer. */
+async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), milliseconds));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

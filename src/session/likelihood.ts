@@ -1,0 +1,35 @@
+/** What logits say of tokens. All sums are float64. */
+
+/** Index of the largest logit; the first of equal ones, as greedy decoding takes it. */
+export function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
+}
+
+/** log of the sum of e^logit. */
+export function logSumExp(logits: Float32Array): number {
+  let most = -Infinity;
+  for (let i = 0; i < logits.length; i++) if (logits[i]! > most) most = logits[i]!;
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - most);
+  return most + Math.log(sum);
+}
+
+/** log of the probability that softmax gives a token. */
+export function logProbability(logits: Float32Array, token: number): number {
+  return logits[token]! - logSumExp(logits);
+}
+
+/** The likeliest tokens, the likeliest first; of equal ones the lower id. */
+export function likeliestTokens(logits: Float32Array, count: number): number[] {
+  const best: number[] = [];
+  if (count === 0) return best;
+  for (let i = 0; i < logits.length; i++) {
+    if (best.length === count && !(logits[i]! > logits[best.at(-1)!]!)) continue;
+    const place = best.findIndex((token) => logits[i]! > logits[token]!);
+    best.splice(place < 0 ? best.length : place, 0, i);
+    if (best.length > count) best.pop();
+  }
+  return best;
+}

@@ -1,0 +1,84 @@
+/** The embedded model behind the endpoints, in the test's own process and without a socket. */
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { LoadedModel } from "../../src/serve/engine/model_service.ts";
+import { ModelService } from "../../src/serve/engine/model_service.ts";
+import { type App, type LogLine, makeApp } from "../../src/serve/http/app.ts";
+import type { Endpoint } from "../../src/serve/http/endpoint.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { openSession, type SessionOptions } from "../session/open_session.ts";
+
+/** Directory of the embedded model. */
+export const TINY = new URL("../../models/tiny-gpt-oss", import.meta.url).pathname;
+
+/** What {@linkcode openServing} is told; all has defaults. */
+export interface ServingOptions extends Partial<SessionOptions> {
+  /** Schemes to serve beside each other; null: the checkpoint's own. */
+  readonly schemes?: readonly (string | null)[];
+  readonly queue?: number;
+  readonly milliseconds?: number;
+  readonly apiKeys?: readonly string[];
+  readonly bodyBytes?: number;
+}
+
+/** A served model. */
+export interface Serving extends AsyncDisposable {
+  readonly service: ModelService;
+  readonly app: App;
+  readonly log: LogLine[];
+  /** Posts JSON. */
+  post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
+}
+
+/** Opens models and the given endpoints. */
+export async function openServing(endpoints: readonly Endpoint[], options: ServingOptions = {}): Promise<Serving> {
+  const { schemes = [null], queue = 64, milliseconds = 60_000, apiKeys = [], bodyBytes = 1 << 20, ...session } =
+    options;
+  const checkpoint = openCheckpoint(TINY), tokenizer = await Tokenizer.fromDirectory(TINY);
+  const loaded: LoadedModel[] = [];
+  for (const scheme of schemes) {
+    const opened = await openSession(checkpoint, {
+      backend: "emulate",
+      dtype: "bf16",
+      kvCacheDtype: "auto",
+      context: 400,
+      slots: 4,
+      maxTokens: 64,
+      threads: 1,
+      ...session,
+      ...(scheme === null ? {} : { scheme }),
+    });
+    const { context } = opened.limits;
+    loaded.push({
+      session: opened,
+      model: {
+        name: scheme === null ? "tiny-gpt-oss" : `tiny-gpt-oss@${scheme}`,
+        scheme,
+        textDirectory: TINY,
+        config: checkpoint.config,
+        tokenizer,
+        stopIds: new Set(checkpoint.config.eosTokenIds),
+        limits: { context, promptTokens: context, maxTokens: context },
+        created: 1_700_000_000,
+      },
+    });
+  }
+  const service = new ModelService(loaded, { queue, milliseconds }), log: LogLine[] = [];
+  const app = makeApp({ service, endpoints, guard: { apiKeys }, bodyBytes, log: (line) => log.push(line) });
+  return {
+    service,
+    app,
+    log,
+    post: (path, body, headers = {}) =>
+      app.fetch(
+        new Request(`http://localhost${path}`, {
+          method: "POST",
+          headers: { "content-type": "application/json", ...headers },
+          body: typeof body === "string" ? body : JSON.stringify(body),
+        }),
+      ),
+    [Symbol.asyncDispose]: async () => {
+      app.abort();
+      await Promise.all(loaded.map(({ session }) => session.close()));
+    },
+  };
+}
