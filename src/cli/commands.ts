@@ -1,4 +1,5 @@
 /** The program's commands. Each is imported when it is asked for: a run pays only for its own. */
+import { dumbTerminal } from "./terminal.ts";
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
 import { namesHubModel } from "./hub.ts";
 import { callsLibraries, type Needs } from "./permissions.ts";
@@ -60,6 +61,18 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     }),
   ],
   [
+    "chat",
+    command(true, {
+      spec: async () => (await import("./chat/options.ts")).CHAT,
+      needs: (options) => {
+        // For later: the environment is given up.
+        dumbTerminal();
+        return { libraries: callsLibraries(options), out: options.out ?? "." };
+      },
+      run: async (parsed) => await (await import("./chat/run.ts")).chatCommand(parsed),
+    }),
+  ],
+  [
     "logits",
     command(true, {
       spec: async () => (await import("./logits_options.ts")).LOGITS,
@@ -105,14 +118,6 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
       spec: async () => (await import("./inspect_options.ts")).INSPECT,
       needs: () => ({ libraries: false }),
       run: async (parsed) => await (await import("./inspect.ts")).inspectCommand(parsed),
-    }),
-  ],
-  [
-    "list",
-    command(true, {
-      spec: async () => (await import("./list_options.ts")).LIST,
-      needs: () => ({ libraries: false, hub: true }),
-      run: async (parsed) => await (await import("./list.ts")).listCommand(parsed),
     }),
   ],
   [

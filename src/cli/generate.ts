@@ -93,12 +93,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
 
 /** Refuses options that have no effect with `--raw`, or where the likeliest token is taken. */
 function refuseContradictions(options: GenerateOptions): void {
-  const { temperature, "top-k": topK, "top-p": topP, seed } = options;
-  const drawn = [["top-k", topK !== 0], ["top-p", topP !== 1], ["seed", seed !== undefined]] as const;
-  for (const [name, given] of drawn) {
-    if (temperature > 0 || !given) continue;
-    throw UsageError.of("contradiction", { option: name }, "with --temperature above 0", "0");
-  }
+  refuseUndrawn(options);
   for (const name of ["system", "reasoning", "analysis"] as const) {
     if (options.raw && options[name] !== undefined) {
       throw UsageError.of("contradiction", { option: name }, "without --raw, which uses no chat template");
@@ -106,7 +101,26 @@ function refuseContradictions(options: GenerateOptions): void {
   }
 }
 
-function showAnalysis({ analysis = "auto", json }: GenerateOptions): boolean {
+/**
+ * Refuses options of drawing where the likeliest token is taken.
+ *
+ * @throws {InputError} naming the option.
+ */
+export function refuseUndrawn(
+  { temperature, "top-k": topK, "top-p": topP, seed }: Pick<
+    GenerateOptions,
+    "temperature" | "top-k" | "top-p" | "seed"
+  >,
+): void {
+  const drawn = [["top-k", topK !== 0], ["top-p", topP !== 1], ["seed", seed !== undefined]] as const;
+  for (const [name, given] of drawn) {
+    if (temperature > 0 || !given) continue;
+    throw UsageError.of("contradiction", { option: name }, "with --temperature above 0", "0");
+  }
+}
+
+/** Whether the model's reasoning is shown on stderr. */
+export function showAnalysis({ analysis = "auto", json }: Pick<GenerateOptions, "analysis" | "json">): boolean {
   return analysis === "always" || (analysis === "auto" && !json && Deno.stderr.isTerminal());
 }
 

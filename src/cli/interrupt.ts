@@ -47,9 +47,10 @@ export class Interrupt implements Disposable {
     return Promise.race([this.#arrived.promise, promise]);
   }
 
-  /** Gives Ctrl-C back to the system. */
+  /** Gives Ctrl-C back to the system, or to those who listen beside this. */
   [Symbol.dispose](): void {
     for (const signal of this.#signals) Deno.removeSignalListener(signal, this.#listener);
+    setFlags(this.#signals, 0);
   }
 }
 
@@ -60,6 +61,14 @@ const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SI
  * has come once.
  */
 const FLAGS_AT = 136, SA_RESETHAND = 0x80000000;
+/** The handler of a signal that is the system's business: to end the process. */
+const SIG_DFL = 0n;
+
+/**
+ * What Deno has the system do at each signal. It says so once, at the first listener; when a signal has come the system
+ * forgets it, so that the next {@linkcode Interrupt} has to say it again.
+ */
+const actions = new Map<Deno.Signal, Uint8Array<ArrayBuffer>>();
 
 /**
  * Lets the system end the process at the second signal. The listener hears of either only when the thread that computes
@@ -67,6 +76,11 @@ const FLAGS_AT = 136, SA_RESETHAND = 0x80000000;
  * all there is.
  */
 function endAtTheSecond(signals: readonly Deno.Signal[]): void {
+  setFlags(signals, SA_RESETHAND);
+}
+
+/** Has the system do what Deno wants at each of the signals, with a flag of sa_flags or with none. */
+function setFlags(signals: readonly Deno.Signal[], flag: number): void {
   if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return;
   try {
     const libc = Deno.dlopen("libc.so.6", {
@@ -74,9 +88,12 @@ function endAtTheSecond(signals: readonly Deno.Signal[]): void {
       sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
     });
     for (const signal of signals) {
-      const action = new DataView(new ArrayBuffer(256)), bytes = new Uint8Array(action.buffer);
+      let bytes = new Uint8Array(256);
       if (libc.symbols.sigaction(NUMBERS[signal]!, null, bytes) !== 0) continue;
-      action.setUint32(FLAGS_AT, action.getUint32(FLAGS_AT, true) | SA_RESETHAND, true);
+      if (new DataView(bytes.buffer).getBigUint64(0, true) !== SIG_DFL) actions.set(signal, bytes);
+      else bytes = actions.get(signal) ?? bytes;
+      const action = new DataView(bytes.buffer);
+      action.setUint32(FLAGS_AT, (action.getUint32(FLAGS_AT, true) & ~SA_RESETHAND | flag) >>> 0, true);
       libc.symbols.sigaction(NUMBERS[signal]!, bytes, null);
     }
     libc.close();

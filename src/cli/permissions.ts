@@ -18,7 +18,7 @@ export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
  * Environment variables that the program reads, where GPU libraries and the Hugging Face cache lie among them: the
  * launchers permit these and no others.
  */
-export const VARIABLES: readonly string[] = ["MXOSS_TRACE", ...GPU_VARIABLES, ...HUB_VARIABLES];
+export const VARIABLES: readonly string[] = ["MXOSS_TRACE", "TERM", ...GPU_VARIABLES, ...HUB_VARIABLES];
 
 /** Kinds of permission that no command uses. */
 const NEVER = ["net", "run", "sys", "import"] as const;

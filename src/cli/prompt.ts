@@ -12,7 +12,7 @@ export interface PromptOrigin {
 }
 
 /** Largest prompt that is read, in bytes: eight for each token of gpt-oss's context, and small enough to hold. */
-const MAX_PROMPT_BYTES = 1 << 20;
+export const MAX_PROMPT_BYTES = 1 << 20;
 
 /**
  * The prompt's text, exactly as it was given.

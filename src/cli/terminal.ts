@@ -116,6 +116,19 @@ export function eraseLine(): void {
   writeRawError("\r\u001b[K");
 }
 
+/** What {@linkcode dumbTerminal} has found. */
+let dumb: boolean | null = null;
+
+/**
+ * Whether the terminal obeys no control sequences, as TERM says; the answer is kept, since the environment is given up
+ * later. False, without a question to the user, where it may not be read.
+ */
+export function dumbTerminal(): boolean {
+  if (dumb !== null) return dumb;
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
+  return dumb = state === "granted" && Deno.env.get("TERM") === "dumb";
+}
+
 /** Dim text, where stderr is a terminal that may be sent colours: the library leaves them out under `NO_COLOR`. */
 function dim(text: string): string {
   return Deno.stderr.isTerminal() && text !== "" ? colours.dim(text) : text;

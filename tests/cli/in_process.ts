@@ -10,14 +10,16 @@ import type { Finished } from "./program.ts";
 export interface InProcess {
   /** All environment variables; without it those of the tests. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Text for stdin; without it stdin is empty. */
+  readonly stdin?: string;
 }
 
 /**
- * Runs a command line to its end, with stdout and stderr that are no terminals. Nothing is on stdin. Permissions are
- * kept, as this thread's are the tests', and no signal is listened for, as signals are the process's. One at a time:
- * what a run writes is caught where all of the thread's is.
+ * Runs a command line to its end, with stdout and stderr that are no terminals. Permissions are kept, as this thread's
+ * are the tests', and no signal is listened for, as signals are the process's. One at a time: what a run writes is
+ * caught where all of the thread's is.
  */
-export async function inProcess(args: readonly string[], { env }: InProcess = {}): Promise<Finished> {
+export async function inProcess(args: readonly string[], { env, stdin = "" }: InProcess = {}): Promise<Finished> {
   const { stdout, stderr, permissions } = Deno, ownEnv = Deno.env;
   const decoder = new TextDecoder();
   const written = { stdout: "", stderr: "" };
@@ -25,6 +27,7 @@ export async function inProcess(args: readonly string[], { env }: InProcess = {}
   const kept = (descriptor: Deno.PermissionDescriptor) => permissions.querySync(descriptor);
   const dlopen = Deno.dlopen;
   using _replaced = replaced(
+    [Deno.stdin, { readable: new Blob([stdin]).stream(), isTerminal: no }],
     [stdout, {
       write: (bytes: Uint8Array) => {
         written.stdout += decoder.decode(bytes);

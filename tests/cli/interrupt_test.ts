@@ -1,17 +1,8 @@
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { BrokenCheckpoint } from "./broken.ts";
+import { endless } from "./endless.ts";
 import { program } from "./program.ts";
 
 const QUESTION = "Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?";
-
-/** The embedded model without the tokens that end its replies: it goes on until its context is full. */
-function endless(): BrokenCheckpoint {
-  const checkpoint = new BrokenCheckpoint();
-  // <|constrain|>, which it was never taught.
-  checkpoint.config((config) => config["eos_token_id"] = 1018);
-  Deno.removeSync(checkpoint.path("generation_config.json"));
-  return checkpoint;
-}
 
 /** Text of a stream as it comes. */
 class Listener {

@@ -2,7 +2,6 @@
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { unpack } from "../model/quark_exports.ts";
 import { SOAK } from "../soak.ts";
-import { TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 const HARDER = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
@@ -23,6 +22,10 @@ export class Files extends TemporaryDirectory {
   readonly #fp8 = unpack("fp8");
   readonly fp8 = this.#fp8.path;
   readonly text = this.write("text.txt", "Ann has 4 apples and buys 12 more, of which she gives half to Bo.");
+  /** A conversation that nothing was said in, as /save of `mxoss chat` writes it. */
+  readonly chat = this.write("chat.json", {
+    ...{ schema: "mxoss.chat", version: 1, mxoss: "0", system: null, reasoning: null, date: "2026-01-31", turns: [] },
+  });
   readonly other = this.write("other.txt", "Bo has 3 plums.");
   /** Results of `mxoss compare`; only trials that compute need them. */
   readonly results = SOAK ? this.#compared() : "nowhere";
@@ -42,7 +45,7 @@ export class Files extends TemporaryDirectory {
 
 /** Everything that is tried, by command and option; `OUT` stands for a path that is there for one run only. */
 export function trials(
-  { fp8, text, other, results }: Files,
+  { fp8, text, chat: conversation, other, results }: Files,
 ): Readonly<Record<string, Readonly<Record<string, readonly Trial[]>>>> {
   const changes = (base: readonly string[], added: readonly string[], computes = true): Trial => ({
     base,
@@ -103,6 +106,38 @@ export function trials(
     json: [changes(["Hi", "--max-tokens", "4"], ["--json"])],
     stats: [changes(asked, ["--stats"])],
     chunk: [changes(asked, ["--chunk", "3"])],
+  };
+
+  const said = ["Ann has 3 plums and buys 4. How many?", "--max-tokens", "40"];
+  const saidDrawn = [...said, "--temperature", "9", "--seed", "1"];
+  const chat = {
+    ...computing(said),
+    ...formats(said),
+    // What is loaded is said at a terminal only, and answers of the embedded model differ seldom: chat_test.ts looks
+    // at what is saved.
+    dtype: [],
+    ep: [],
+    scheme: [],
+    "kv-cache-dtype": [],
+    tp: [],
+    model: [refuses([], ["--model", "/nowhere"], /nowhere/)],
+    system: [changes([...said, "--context", "40"], ["--system", "Be brief."])],
+    reasoning: [changes(said, ["--reasoning", "high"])],
+    analysis: [changes(said, ["--analysis", "always"])],
+    context: [changes(said, ["--context", "24"])],
+    "max-tokens": [changes(said.slice(0, 1), ["--max-tokens", "3"])],
+    temperature: [changes(said, ["--temperature", "9"])],
+    "top-k": [changes(saidDrawn, ["--top-k", "1"]), refuses(said, ["--top-k", "5"], greedy)],
+    "top-p": [changes(saidDrawn, ["--top-p", "0.01"]), refuses(said, ["--top-p", "0.5"], greedy)],
+    seed: [changes([...said, "--temperature", "9"], ["--seed", "5"]), refuses(said, ["--seed", "5"], greedy)],
+    load: [
+      changes([], ["--load", conversation], false),
+      refuses([], ["--load", text], /text.txt: expected a conversation that \/save wrote/),
+    ],
+    // Where /save may write: chat_test.ts.
+    out: [],
+    stats: [changes(said, ["--stats"])],
+    chunk: [],
   };
 
   const file = ["--tokens", "1,2,3", "--out", "OUT/x"];
@@ -255,8 +290,6 @@ export function trials(
     json: looked(["--json"]),
   };
 
-  const list = { json: [changes([TINY], ["--json"], false)] };
-
   const made = ["--scheme", "w_mxfp4_a_mxfp4", "--out", "OUT/m"];
   const measured = ["--scheme", "fp8", "--out", "OUT/m", "--calibrate", text];
   const without = (name: string) => new RegExp(`--${name}: expected with --calibrate`);
@@ -284,5 +317,5 @@ export function trials(
     "hip-library": looked(["--hip-library", "/nowhere/libamdhip64.so"]),
     json: looked(["--json"]),
   };
-  return { generate, logits, eval: evaluate, compare, report, inspect, list, quantize, bench, devices };
+  return { generate, chat, logits, eval: evaluate, compare, report, inspect, quantize, bench, devices };
 }

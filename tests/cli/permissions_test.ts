@@ -42,6 +42,8 @@ Deno.test("privileges() grants FFI to compare where one of its sides needs it", 
 
 Deno.test("privileges() lets a command write under --out only", async () => {
   const write = async (args: readonly string[]) => (await needed("eval", args)).write;
+  assertEquals((await needed("chat", [])).write, [Deno.cwd(), temporaryName(Deno.cwd())]);
+  assertEquals((await needed("chat", ["--out", "/d"])).write, ["/d", temporaryName("/d")]);
   const f = [`${Deno.cwd()}/f,g`, temporaryName(`${Deno.cwd()}/f,g`)];
   assertEquals(await write(["--out", "f,g"]), f);
   assertEquals(await write(["--out=./x/../f,g", "--json"]), f);

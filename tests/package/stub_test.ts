@@ -40,6 +40,8 @@ for (const shell of shells) {
       assertEquals(await flags(["logits", "--out", "f, g"]), [...always, "--allow-write=/"]);
       assertEquals(await flags(["logits", "--out=f"]), [...always, "--allow-write=/"]);
       assertEquals(await flags(["--", "--out=f"]), always);
+      assertEquals(await flags(["chat"]), [...always, "--allow-write=/"]);
+      assertEquals(await flags(["what", "chat"]), always);
     }));
 
   Deno.test(`the script unpacks once where several first starts meet in ${name}`, () =>

@@ -14,6 +14,8 @@ newline='
 start() {
   program=$1 write=
   shift
+  # /save of a conversation.
+  [ "${1-}" = chat ] && write=@WRITE_PERMISSION@
   for argument do
     case $argument in
       --) break ;;

@@ -1,0 +1,160 @@
+/**
+ * `mxoss chat` at a real terminal: keys, history, Ctrl-C that stops an answer and not the program, Ctrl-D. Needs
+ * `script` of util-linux, which gives a program a terminal.
+ */
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { SOAK } from "../soak.ts";
+import { endless } from "./endless.ts";
+import { program } from "./program.ts";
+
+const HAS_SCRIPT = SOAK && new Deno.Command("sh", { args: ["-c", "command -v script"] }).outputSync().success;
+const IGNORE = { ignore: !HAS_SCRIPT };
+const WHY = HAS_SCRIPT ? "" : SOAK ? " (skipped: no script of util-linux)" : " (skipped: without MXOSS_SOAK=1)";
+
+const UP = "\x1b[A", LEFT = "\x1b[D", CTRL_C = "\x03", CTRL_D = "\x04", ENTER = "\r";
+const PATIENCE_MS = 30_000;
+
+/** A program at a terminal, and what the terminal has shown. */
+class Terminal {
+  readonly #child: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #done: Promise<void>;
+  shown = "";
+  /** How much of it was looked for already. */
+  #seen = 0;
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    const { args: words, command } = wordsOf(args);
+    const line = [command, ...words].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+    this.#child = new Deno.Command("script", {
+      args: ["--quiet", "--return", "--echo", "never", "--command", `stty echo cols 200; exec ${line}`, "/dev/null"],
+      env: { NO_COLOR: "1", TERM: "xterm", SHELL: "/bin/sh", ...env },
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#writer = this.#child.stdin.getWriter();
+    this.#done = this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const bytes of this.#child.stdout) this.shown += decoder.decode(bytes, { stream: true });
+  }
+
+  /** Types keys. */
+  async type(...keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.#writer.write(new TextEncoder().encode(key));
+  }
+
+  /** Waits until a text is shown after what was waited for before. */
+  async sees(text: string): Promise<void> {
+    const until = performance.now() + PATIENCE_MS;
+    while (!this.shown.includes(text, this.#seen)) {
+      if (performance.now() > until) throw new Error(`"${text}" is not in ${JSON.stringify(this.shown)}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.#seen = this.shown.indexOf(text, this.#seen) + text.length;
+  }
+
+  /** Waits for the end; gives the exit code. */
+  async end(): Promise<number> {
+    const { code } = await this.#child.status;
+    await this.#done;
+    await this.#writer.close().catch(() => {});
+    return code;
+  }
+}
+
+/** The command line of the program with the permissions of its task. */
+function wordsOf(args: readonly string[]): { readonly command: string; readonly args: readonly string[] } {
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const flags = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env=MXOSS_TRACE,TERM", "--allow-write=/"];
+  return { command: Deno.execPath(), args: ["run", ...flags, main, "chat", ...args] };
+}
+
+const QUESTION = "Tom has 3 apples. Tom buys 4 more. How many apples does Tom have now?";
+
+Deno.test({
+  name: `chat at a terminal edits lines, remembers them and completes commands${WHY}`,
+  ...IGNORE,
+  fn: async () => {
+    const terminal = new Terminal(["--analysis", "never"]);
+    await terminal.sees("/help lists commands");
+    await terminal.type(QUESTION.slice(0, -3), "w?", LEFT, LEFT, "o", ENTER);
+    await terminal.sees("#### 7");
+    await terminal.type(UP, ENTER);
+    await terminal.sees("####");
+    await terminal.type("/his\t", ENTER);
+    await terminal.sees(`> ${QUESTION}`);
+    await terminal.sees(`> ${QUESTION}`);
+    // Pasted: all of it at once.
+    await terminal.type(`${QUESTION}\r/stats\r/res`);
+    await terminal.sees("all: 3 answers");
+    await terminal.type("et\r/history\r");
+    await terminal.sees("nothing was said yet");
+    await terminal.type('"""', ENTER, "one", ENTER);
+    await terminal.sees("... ");
+    // Drops the line, the question, the conversation.
+    for (let presses = 0; presses < 3; presses++) {
+      await terminal.type(presses === 0 ? "two" : "", CTRL_C);
+      if (presses < 2) await terminal.sees(["... ", "> "][presses]!);
+    }
+    assertEquals(await terminal.end(), 0);
+  },
+});
+
+Deno.test({
+  name: `chat at a terminal: Ctrl-C stops each answer and not the program, Ctrl-D ends it${WHY}`,
+  ...IGNORE,
+  fn: async () => {
+    using checkpoint = endless();
+    const terminal = new Terminal(["--model", checkpoint.dir, "--analysis", "never", "--max-tokens", "100000"]);
+    // More than one, as the system forgets what to do at a signal once it has come.
+    for (let round = 0; round < 3; round++) {
+      await terminal.sees("> ");
+      await terminal.type(QUESTION, ENTER);
+      await terminal.sees("####");
+      await terminal.type(CTRL_C);
+      await terminal.sees("note: stopped");
+      await terminal.type("/reset", ENTER);
+      await terminal.sees("> ");
+    }
+    await terminal.type("/stats", ENTER);
+    await terminal.sees("all: 3 answers");
+    await terminal.type(CTRL_D);
+    assertEquals(await terminal.end(), 0);
+  },
+});
+
+Deno.test({
+  name: `chat at a dumb terminal sends no control sequences${WHY}`,
+  ...IGNORE,
+  fn: async () => {
+    const terminal = new Terminal(["--analysis", "never"], { TERM: "dumb" });
+    await terminal.sees("> ");
+    await terminal.type(`${QUESTION}\n`);
+    await terminal.sees("#### 7");
+    await terminal.type("/exit\n");
+    assertEquals(await terminal.end(), 0);
+    assert(!terminal.shown.includes("\x1b"), JSON.stringify(terminal.shown));
+  },
+});
+
+Deno.test({
+  name: `chat of a script ends with 130 at Ctrl-C, and asks nothing more${WHY}`,
+  ignore: !SOAK,
+  fn: async () => {
+    using checkpoint = endless();
+    const child = program(["chat", "--model", checkpoint.dir, "--max-tokens", "100000"]).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(`${QUESTION}\n/stats\n`));
+    await writer.close();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    child.kill("SIGINT");
+    while (!(await reader.read()).done);
+    const { code } = await child.status, stderr = await new Response(child.stderr).text();
+    assertEquals(code, 130);
+    assertMatch(stderr, /^note: stopped; .*\n$/);
+  },
+});

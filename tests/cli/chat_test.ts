@@ -1,0 +1,181 @@
+/** `mxoss chat`: what its cache keeps gives the tokens that computing everything anew gives, and what commands do. */
+import { completeLine } from "../../src/cli/chat/commands.ts";
+import { CANCELLED, type Lines, PipedLines, readInput } from "../../src/cli/chat/input.ts";
+import { InputError } from "../../src/errors.ts";
+import { ChatRenderer } from "../../src/text/chat.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { inProcess } from "./in_process.ts";
+import { TINY } from "./program.ts";
+
+const FIRST = "Wen has 14 peaches. Ben has 8 fewer than Wen. How many peaches do they have together?";
+const SECOND = "Sam has 3 apples and gets 4 more. How many apples does Sam have?";
+
+/** A conversation in a file, as /save wrote it. */
+interface Saved {
+  readonly turns: {
+    assistant: string;
+    generated_tokens: number;
+    prompt_tokens: number;
+    protocol: { scheme: string };
+  }[];
+  version: number;
+}
+
+/** Runs a conversation and gives what it saved. */
+async function converse(lines: readonly string[], options: readonly string[] = []) {
+  using dir = new TemporaryDirectory();
+  const stdin = [...lines, "/save saved.json", ""].join("\n").replaceAll("saved.json", `${dir.path}/saved.json`);
+  const run = await inProcess(["chat", "--out", dir.path, ...options], { stdin });
+  assertEquals(run.code, 0, run.stderr);
+  return { ...run, saved: JSON.parse(Deno.readTextFileSync(`${dir.path}/saved.json`)) as Saved };
+}
+
+/** What `mxoss generate --raw` continues the conversation's prompt with, all of it computed at once. */
+async function anew(said: readonly string[], options: readonly string[] = []) {
+  const tokenizer = await Tokenizer.fromDirectory(TINY), renderer = await ChatRenderer.fromDirectory(TINY, tokenizer);
+  const messages = said.map((content, i) => ({ role: i % 2 === 0 ? "user" as const : "assistant" as const, content }));
+  const { text } = renderer.render({ messages });
+  const { stdout, code } = await inProcess(["generate", "--raw", "--json", ...options, text]);
+  assertEquals(code, 0);
+  const { text: whole, token_ids } = JSON.parse(stdout) as { text: string; token_ids: number[] };
+  return { answer: whole.split("<|message|>").at(-1)!, tokens: token_ids.length };
+}
+
+Deno.test("chat computes only what its cache does not have, and gives the tokens of computing all", async () => {
+  const { stdout, stderr, saved: { turns } } = await converse([FIRST, SECOND, "/stats"], ["--stats"]);
+  const [first, second] = turns.map(({ assistant }) => assistant) as [string, string];
+  assertEquals(stdout, `${first}\n${second}\n`);
+  assertMatch(first, /^#### \d+$/);
+  const expected = [await anew([FIRST]), await anew([FIRST, first, SECOND])];
+  assertEquals(turns.map((t) => ({ answer: t.assistant, tokens: t.generated_tokens })), expected);
+  // All of the first prompt, and the token that begins the channel's name: the reasoning after it is dropped.
+  const kept = [0, turns[0]!.prompt_tokens + 1], counts = stderr.matchAll(/prompt (\d+) tokens, (\d+) from the cache/g);
+  assertEquals([...counts].slice(0, 2).map(([, , from]) => Number(from)), kept);
+  assertStringIncludes(stderr, `all: 2 answers of ${expected[0]!.tokens + expected[1]!.tokens} tokens`);
+});
+
+Deno.test("chat goes on under another scheme, with sampling of its own, as if it had always been that", async () => {
+  const scheme = "w_mxfp4_a_mxfp4", drawn = ["--temperature", "1.5", "--seed", "7", "--top-k", "20"];
+  const computed = ["--dtype", "f32", "--kv-cache-dtype", "fp8", "--tp", "2"];
+  const { stderr, saved: { turns } } = await converse([FIRST, `/scheme ${scheme}`, "/retry"], [...drawn, ...computed]);
+  assertMatch(stderr, new RegExp(`as ${scheme} on emulate`));
+  // The second answer has the seed after the first one's.
+  const again = ["--scheme", scheme, ...drawn.with(3, "8"), ...computed];
+  const expected = await anew([FIRST], again);
+  assertEquals(turns.length, 1);
+  const sampled = { seed: 8, temperature: 1.5, top_k: 20, top_p: 1 }, formats = { dtype: "f32", kv_cache_dtype: "fp8" };
+  assertEquals(turns[0]!.protocol, { ...turns[0]!.protocol, scheme, ...sampled, ...formats, tp: 2, ep: 1 });
+  assertEquals([turns[0]!.assistant, turns[0]!.generated_tokens], [expected.answer, expected.tokens]);
+});
+
+Deno.test("chat saves, loads and takes back, and says what is wrong in a file that it did not write", async () => {
+  using dir = new TemporaryDirectory();
+  const { saved } = await converse(["/system Be brief.", "/reasoning low", FIRST]);
+  const path = dir.write("a.json", { ...saved });
+  const load = async (lines: string[]) => await converse(lines, ["--load", path]);
+  const { saved: same, stderr } = await load(["/history"]);
+  assertEquals(same, saved);
+  assertStringIncludes(stderr, `> ${FIRST}\n${saved.turns[0]!.assistant}\n`);
+  const undone = await load([SECOND, "/undo", "/undo", `/load ${path}`, "/undo", SECOND]);
+  assertEquals(undone.saved.turns.length, 1);
+  assertStringIncludes(undone.stderr, `taken back: ${FIRST}`);
+  const reset = await load(["/reset", SECOND]);
+  assertEquals(reset.saved.turns, undone.saved.turns);
+
+  const refusal = async (file: unknown) => {
+    const bad = dir.write("bad.json", typeof file === "string" ? file : file as Record<string, unknown>);
+    const { code, stderr } = await inProcess(["chat", "--load", bad]);
+    assertEquals(code, 2);
+    return stderr.replaceAll(dir.path, "");
+  };
+  assertEquals(await refusal("{"), "error: /bad.json: expected a conversation that /save wrote, got no JSON\n");
+  assertMatch(await refusal({ ...saved, version: 2 }), /^error: \/bad.json: version: expected 1, .*, got 2\n$/);
+  const turns = [{ ...saved.turns[0], assistant: 7 }];
+  assertEquals(await refusal({ ...saved, turns }), "error: /bad.json: turns.0.assistant: expected a text, got 7\n");
+});
+
+Deno.test("chat says that its context is full before anything is lost, and what to do", async () => {
+  const { stderr, saved } = await converse([FIRST, "/context 256", SECOND], ["--context", "90"]);
+  assertMatch(
+    stderr,
+    /^note: 8\d of 90 positions are in use; before they are full, \/undo or \/reset, or \/context 256\n/m,
+  );
+  assertEquals(saved.turns.length, 2);
+  const full = await inProcess(["chat", "--context", "90"], { stdin: `${FIRST}\n${SECOND} ${SECOND}\n${FIRST}\n` });
+  assertEquals(full.code, 2);
+  assertMatch(full.stderr, /^error: the conversation: has 9\d tokens with this question, and room for 90: \/undo /m);
+  const cut = await inProcess(["chat", "--context", "40"], { stdin: `${FIRST}\n/stats\n` });
+  assertMatch(cut.stderr, /context is full \(.*\), before a word of the answer: the question is taken back/);
+  const refused = await inProcess(["chat", "--context", "999999999"]);
+  assertMatch(refused.stderr, /^error: --context: expected at most 131072, the model's, got 999999999\n$/);
+});
+
+Deno.test("chat refuses what it does not know, with what is most like it", async () => {
+  const said = async (line: string) => {
+    const { code, stderr } = await inProcess(["chat"], { stdin: `${line}\n/exit\n` });
+    assertEquals(code, 2, line);
+    return stderr;
+  };
+  assertMatch(await said("/sytem x"), /^error: \/sytem: unknown command; did you mean \/system\?/);
+  assertMatch(
+    await said("/scheme w_mxfp4_a_mxfp5"),
+    /^error: \/scheme: expected .* w_mxfp4_a_mxfp4, got "w_mxfp4_a_mxfp5"/,
+  );
+  assertMatch(await said("/reasoning much"), /^error: \/reasoning: expected low, medium, high, got "much"/);
+  assertMatch(await said("/exit now"), /^error: \/exit: expected nothing after it, got "now"/);
+  assertMatch(await said("/undo"), /^error: \/undo: nothing was said yet/);
+  assertMatch(await said("/save /elsewhere/x"), /^error: \/elsewhere\/x: expected a file in .*, or another --out, got/);
+  assertMatch(await said("/load /nowhere"), /^error: \/nowhere: no such file/);
+  const { code, stderr } = await inProcess(["chat"], { stdin: "\n/help\n/exit\nnever asked\n" });
+  assertEquals(code, 0);
+  for (const name of completeLine("/")[0]) assert(stderr.includes(`\n${name} `) || stderr.startsWith(name), name);
+});
+
+/** Lines that are there already. */
+function linesOf(...lines: readonly (string | typeof CANCELLED)[]): Lines {
+  const left = [...lines];
+  return { next: () => Promise.resolve(left.shift() ?? null), close: () => Promise.resolve() };
+}
+
+Deno.test("readInput() joins lines after a backslash and between quotes", async () => {
+  const read = (...lines: readonly (string | typeof CANCELLED)[]) => readInput(linesOf(...lines), "> ");
+  assertEquals(await read("one", "two"), "one");
+  assertEquals(await read("one\\", "two\\", "three", "four"), "one\ntwo\nthree");
+  assertEquals(await read("C:\\\\", "two"), "C:\\");
+  assertEquals(await read('"""', "one", "", "two\\", '"""', "three"), "one\n\ntwo\\");
+  assertEquals(await read('  """one', 'two"""  '), "one\ntwo");
+  assertEquals(await read('"""one"""'), "one");
+  assertEquals(await read('say """one"""', "two"), 'say """one"""');
+  assertEquals([await read(), await read(CANCELLED), await read("one\\", CANCELLED)], [null, CANCELLED, ""]);
+  await assertRejects(() => read('"""one'), InputError, 'expected """ after the question');
+  await assertRejects(() => read("one\\"), InputError, "expected another line");
+});
+
+Deno.test("PipedLines splits bytes into lines wherever they are cut, and refuses what is no text", async () => {
+  const bytes = new TextEncoder().encode("é one\r\ntwo\n\nlast");
+  for (const size of [1, 3, 100]) {
+    const parts = Array.from(
+      { length: Math.ceil(bytes.length / size) },
+      (_, i) => bytes.slice(i * size, (i + 1) * size),
+    );
+    const lines = new PipedLines(ReadableStream.from(parts), false), read: (string | null)[] = [];
+    while (read.at(-1) !== null) read.push(await lines.next(""));
+    assertEquals(read, ["é one", "two", "", "last", null]);
+  }
+  for (const bad of [[0xff, 0x0a], [0xc3]]) {
+    const lines = new PipedLines(ReadableStream.from([Uint8Array.from(bad)]), false);
+    await assertRejects(() => lines.next(""), InputError, "stdin: expected UTF-8 text");
+  }
+});
+
+Deno.test("completeLine() completes commands and their words", () => {
+  assertEquals(completeLine("/re"), [["/reasoning", "/retry", "/reset"], "/re"]);
+  assertEquals(completeLine("/reasoning m"), [["medium"], "m"]);
+  assertEquals(completeLine("/scheme w_mxfp6_e2m3_"), [
+    ["w_mxfp6_e2m3_a_mxfp6_e2m3", "w_mxfp6_e2m3_a_fp8"],
+    "w_mxfp6_e2m3_",
+  ]);
+  assertEquals(completeLine("a question")[0], []);
+});
