@@ -2,6 +2,7 @@
  * What an endpoint asks the engine for, and what it gets: token ids in, token ids out. Text, stop strings, harmony and
  * JSON are the business of those who submit.
  */
+import type { Tap } from "../../model/gpt_oss.ts";
 import type { SamplerOptions } from "../../session/sampler.ts";
 
 /** Narrows what may come next, for constrained sampling. One object belongs to one job. */
@@ -13,6 +14,16 @@ export interface TokenMask {
   apply(logits: Float32Array): void;
   /** Takes notice of the token that was chosen, one that ends the sequence included. */
   push(id: number): void;
+}
+
+/** Looks at what is computed for a sequence, from one position on. */
+export interface JobProbe {
+  /** First position that is looked at; it is computed anew even where the cache has it from an earlier request. */
+  readonly from: number;
+  /** Receives the logits [V] after each such position, before any mask; the array is only valid during the call. */
+  readonly logits?: ((position: number, logits: Float32Array) => void) | undefined;
+  /** Sees intermediate results of the batches with such positions, which the sequence then has for itself. */
+  readonly tap?: Tap | undefined;
 }
 
 /** One sequence to continue. */
@@ -33,6 +44,7 @@ export interface Job {
   /** Whether log probabilities of the prompt's tokens are wanted as well; needs `logprobs`. */
   readonly echo: boolean;
   readonly mask?: TokenMask | undefined;
+  readonly probe?: JobProbe | undefined;
   /**
    * Sees each chosen token at once, before it is handed out, and may end the sequence after it by `true`: the reason is
    * `stop`. For stop strings, whose slot is then free for another sequence in the next batch.

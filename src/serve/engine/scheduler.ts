@@ -152,7 +152,7 @@ export class Scheduler {
       } else {
         await this.session.run(feeds, (i, position, logits) => {
           serve(shares[i]!, () => shares[i]!.sequence.take(position, logits));
-        });
+        }, shares[0]!.sequence.tap);
       }
     } catch (thrown) {
       failure = { thrown };
@@ -170,8 +170,13 @@ export class Scheduler {
   }
 }
 
-/** One token of each sequence that generates, and as much of the prompts as there is room for. */
+/**
+ * One token of each sequence that generates, and as much of the prompts as there is room for; or a sequence alone whose
+ * intermediate results are looked at.
+ */
 function fillBatch(active: readonly Active[], room: number): Share[] {
+  const tapped = active.find(({ sequence }) => sequence.tap !== undefined);
+  if (tapped !== undefined) active = [tapped];
   const shares: Share[] = [];
   const add = ({ slot, sequence }: Active, most: number) => {
     const feed = sequence.feed(slot, most);

@@ -1,4 +1,5 @@
 /** A sequence on its way: what of its prompt is computed, and how its next token is chosen. */
+import type { Tap } from "../../model/gpt_oss.ts";
 import { likeliestTokens, logSumExp } from "../../session/likelihood.ts";
 import { Sampler } from "../../session/sampler.ts";
 import type { Feed } from "../../session/batch.ts";
@@ -47,24 +48,34 @@ export class Sequence {
 
   /** Whether the engine may pick its tokens: the likeliest, of which nothing else is asked. */
   get pickable(): boolean {
-    const { logprobs, mask, sampling } = this.job;
-    return logprobs === null && mask === undefined && (sampling.temperature ?? 0) === 0;
+    const { logprobs, mask, probe, sampling } = this.job;
+    return logprobs === null && mask === undefined && probe === undefined && (sampling.temperature ?? 0) === 0;
+  }
+
+  /** Who looks at intermediate results of what it wants computed next: nothing else is in that batch. */
+  get tap(): Tap | undefined {
+    const { probe } = this.job;
+    return probe !== undefined && this.fed >= probe.from ? probe.tap : undefined;
   }
 
   /** What it wants computed next, at most `room` tokens. */
   feed(slot: number, room: number): Feed {
     if (this.decodes) return { slot, tokens: [this.#next], logits: "last" };
-    const { prompt, echo, maxTokens } = this.job;
-    const tokens = prompt.subarray(this.fed, this.fed + room);
+    const { prompt, echo, maxTokens, probe } = this.job;
+    const seen = probe !== undefined && this.fed >= probe.from;
+    // Logits of what comes before are not computed, and no batch begins unseen and ends seen.
+    const most = probe === undefined || seen ? room : Math.min(room, probe.from - this.fed);
+    const tokens = prompt.subarray(this.fed, this.fed + most);
     const last = this.fed + tokens.length === prompt.length;
-    return { slot, tokens, logits: echo ? "all" : last && maxTokens > 0 ? "last" : "none" };
+    return { slot, tokens, logits: echo || seen ? "all" : last && maxTokens > 0 ? "last" : "none" };
   }
 
   /** Takes logits [V] after a position: they score a token of the prompt, or the next token is chosen from them. */
   take(position: number, logits: Float32Array): FinishReason | null {
-    const { prompt, maxTokens } = this.job;
+    const { prompt, maxTokens, echo, probe } = this.job;
+    if (probe !== undefined && position >= probe.from) probe.logits?.(position, logits);
     if (position + 1 < prompt.length) {
-      this.#prompt.push(this.#score(prompt[position + 1]!, logits));
+      if (echo) this.#prompt.push(this.#score(prompt[position + 1]!, logits));
       return null;
     }
     return maxTokens === 0 ? null : this.#choose(logits);
