@@ -70,6 +70,11 @@ export function availableMemory(): Available | null {
 /** Memory that is left alone: threads, the tokenizer and the runtime itself need some. */
 const RESERVE_BYTES = 64 * 2 ** 20;
 
+/** Whether memory holds what is needed. */
+export function fits({ weights, cache, work }: Needed, { bytes }: Available): boolean {
+  return weights + cache + work + RESERVE_BYTES <= bytes;
+}
+
 /**
  * Refuses a model that memory cannot hold.
  *
@@ -80,20 +85,22 @@ const RESERVE_BYTES = 64 * 2 ** 20;
  */
 export function refuseBeyondMemory(
   subject: Text,
-  { weights, cache, work }: Needed,
+  need: Needed,
   room: string,
   available: Available | null = availableMemory(),
   remedy: Text = words`use a smaller ${option("max-tokens")}, fewer sequences or a smaller ${option("chunk")}${
-    weights === 0 ? "" : ", or mapped weights"
+    need.weights === 0 ? "" : ", or mapped weights"
   }`,
 ): void {
-  const needed = weights + cache + work;
-  if (available === null || needed + RESERVE_BYTES <= available.bytes) return;
+  const { weights, cache, work } = need;
+  if (available === null || fits(need, available)) return;
   const parts = [
     ...(weights === 0 ? [] : [`weights ${bytesText(weights)}`]),
     `KV cache ${bytesText(cache)} for ${room}`,
     `activations ${bytesText(work)}`,
   ].join(", ");
   const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
-  throw new FailureError(words`${subject}: ${had}, but the model needs ${bytesText(needed)}: ${parts}; ${remedy}`);
+  throw new FailureError(
+    words`${subject}: ${had}, but the model needs ${bytesText(weights + cache + work)}: ${parts}; ${remedy}`,
+  );
 }

@@ -1,6 +1,7 @@
 /** Reading files of a checkpoint, with every refusal of the operating system as one line about the file. */
 import { InputError, reason } from "./errors.ts";
 import { printable } from "./describe.ts";
+import { foreignBytes } from "./foreign.ts";
 import { parseWritten } from "./json_numbers.ts";
 
 /**
@@ -116,6 +117,8 @@ export function parseJson(
   try {
     return parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (thrown) {
+    const foreign = foreignBytes(bytes);
+    if (foreign !== null) throw InputError.of("malformed", { file: path }, "JSON", foreign);
     if (thrown instanceof SyntaxError) {
       throw InputError.saying("malformed", { file: path }, `not JSON: ${printable(reason(thrown))}`);
     }

@@ -10,7 +10,7 @@
  */
 export const FLOORS: readonly (readonly string[])[] = [
   ["ground"],
-  ["formats", "text", "ffi", "kernels"],
+  ["formats", "text", "grammar", "ffi", "kernels"],
   ["checkpoint"],
   ["plan", "conversion"],
   ["model"],
@@ -26,6 +26,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   ground: "errors, printing, validation, assets",
   formats: "number formats: facts, encode, decode, QDQ",
   text: "tokenizer, chat template, harmony",
+  grammar: "JSON Schemas as automata, and which tokens fit",
   ffi: "CUDA and HIP libraries",
   kernels: "GPU kernels and their manifest",
   checkpoint: "files on disk: config, layouts, slices",

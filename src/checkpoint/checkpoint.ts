@@ -5,6 +5,7 @@ import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
 import { refuseNanScales } from "./e8m0.ts";
 import { fileIn, hasWeightFiles, openWeightFiles } from "./files.ts";
+import { foreignDirectory, foreignFile } from "../foreign.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
 import { orIncomplete } from "./hub/find.ts";
@@ -147,7 +148,9 @@ function checkDirectory(dir: string): void {
     }
     throw thrown;
   }
-  if (!found.isDirectory) throw InputError.of("wrong_value", { file: dir }, "a checkpoint directory", "a file");
+  if (!found.isDirectory) {
+    throw InputError.of("wrong_value", { file: dir }, "a checkpoint directory", foreignFile(dir) ?? "a file");
+  }
 }
 
 /**
@@ -163,6 +166,8 @@ function findWeightsDir(root: string): string {
   );
   if (isThere && fileIn(original, CONFIG) !== null) return original;
   if (own) return root;
+  const foreign = foreignDirectory(root);
+  if (foreign !== null) throw InputError.of("unsupported", { file: root }, "a checkpoint in safetensors", foreign);
   throw InputError.saying("missing", { file: `${root}/${CONFIG}` }, "no such file; a checkpoint directory has one");
 }
 

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { printable, show } from "../describe.ts";
+import { foreignDirectory } from "../foreign.ts";
 import { MAX_TENSORS } from "./header.ts";
 import { readable, readJson } from "../read.ts";
 import { MAX_HEADER_BYTES, type OpenedSafetensors, openSafetensors, type TensorInfo } from "./safetensors.ts";
@@ -105,7 +106,9 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
   if (index !== null) return openShards(dir, index, onWarning);
   const names = safetensorsIn(dir);
   if (names.length === 0) {
-    throw InputError.of("missing", { file: dir }, `${SINGLE}, ${INDEX} or other *.safetensors files`, "none of them");
+    const expected = `${SINGLE}, ${INDEX} or other *.safetensors files`, foreign = foreignDirectory(dir);
+    if (foreign !== null) throw InputError.of("unsupported", { file: dir }, expected, foreign);
+    throw InputError.of("missing", { file: dir }, expected, "none of them");
   }
   return openAll(names.map((name) => fileIn(dir, name)!), dir);
 }

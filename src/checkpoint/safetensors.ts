@@ -5,6 +5,7 @@
  */
 import { InputError } from "../errors.ts";
 import { printable, shapeText } from "../describe.ts";
+import { foreignFile } from "../foreign.ts";
 import { type HeaderEntry, MAX_TENSORS, scanHeader } from "./header.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { RandomContents } from "./random/contents.ts";
@@ -99,6 +100,7 @@ export interface OpenedSafetensors extends SafetensorsFile {
 /** Largest header, as in the reference implementation of the format; here of all files of a checkpoint together. */
 export const MAX_HEADER_BYTES = 100_000_000;
 const LENGTH_BYTES = 8;
+const BRACE = 0x7b;
 
 /** What the remaining files of a checkpoint may still hold. */
 export interface HeaderRoom {
@@ -126,7 +128,11 @@ export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): Op
       );
     }
     using file = Deno.openSync(path);
-    const length = headerLength(readExactly(file, path, 0, LENGTH_BYTES), size, path);
+    const begin = readExactly(file, path, 0, Math.min(size, LENGTH_BYTES + 1));
+    // A length may begin as the file of another tool does, but a header begins with a brace.
+    const foreign = begin[LENGTH_BYTES] === BRACE ? null : foreignFile(path);
+    if (foreign !== null) throw InputError.of("malformed", { file: path }, "a safetensors file", foreign);
+    const length = headerLength(begin, size, path);
     if (length > room.bytes) {
       throw InputError.of(
         "too_large",

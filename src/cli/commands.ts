@@ -121,6 +121,14 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     }),
   ],
   [
+    "list",
+    command(true, {
+      spec: async () => (await import("./list_options.ts")).LIST,
+      needs: () => ({ libraries: false, hub: true }),
+      run: async (parsed) => await (await import("./list.ts")).listCommand(parsed),
+    }),
+  ],
+  [
     "quantize",
     command(true, {
       spec: async () => (await import("./quantize_options.ts")).QUANTIZE,

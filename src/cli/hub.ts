@@ -1,5 +1,6 @@
 /** Models of the Hugging Face cache on the command line. */
 import { environmentCache, namesRepository } from "../checkpoint/hub/find.ts";
+import { InputError } from "../errors.ts";
 
 /** Where the Hugging Face cache is, as the environment said when it could still be looked at. */
 let remembered: string | null = null;
@@ -11,6 +12,15 @@ let remembered: string | null = null;
  */
 export function hubCache(): string | null {
   return remembered = environmentCache() ?? remembered;
+}
+
+/** Asks for the cache's place as long as the environment may be looked at; who needs it says what is wrong with it. */
+export function lookForHub(): void {
+  try {
+    hubCache();
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+  }
 }
 
 /** Whether the options of a command name a model of the Hugging Face cache. */

@@ -1,20 +1,18 @@
 /** `mxoss inspect`: what a checkpoint holds, without reading its weights. */
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
+import { linearBytes, matrixBytes, weightBytes } from "../checkpoint/weight_bytes.ts";
 import { rankRanges, shardSource } from "../checkpoint/shard.ts";
 import {
-  allLinears,
   LAYER_LINEARS,
   type LayerTree,
   linearsNamed,
   type LinearSource,
   type MatrixSource,
   type ModelSource,
-  vectorsOf,
   type VectorSource,
 } from "../checkpoint/source.ts";
 import { bytesText } from "../amounts.ts";
-import { blocksOf, bytesOf } from "../formats/format.ts";
 import type { InputFormat } from "../formats/input.ts";
 import { operationWith } from "../model/operations.ts";
 import type { PlannedModel } from "../plan/planned.ts";
@@ -166,32 +164,6 @@ function formatText(input: InputFormat): string {
     case "fp8_token":
       return "fp8, scale per token";
   }
-}
-
-function vectorBytes({ format, length }: VectorSource): number {
-  return bytesOf(format, length);
-}
-
-/** Bytes of a matrix with its scales; scales that were widened while reading count as float32. */
-function matrixBytes({ rows, cols, rowBytes, transposed, scale }: MatrixSource): number {
-  const scales = scale.kind === "e8m0"
-    ? rows * blocksOf(cols)
-    : scale.kind === "tensor"
-    ? 4
-    : scale.kind === "row"
-    ? scale.values.byteLength
-    : 0;
-  return (transposed ? cols : rows) * rowBytes + scales;
-}
-
-function linearBytes({ weight, bias }: LinearSource): number {
-  return matrixBytes(weight) + (bias === null ? 0 : vectorBytes(bias));
-}
-
-function weightBytes({ tree }: ModelSource): number {
-  const vectors = [...tree.layers.flatMap(vectorsOf), tree.norm].map(vectorBytes);
-  return [matrixBytes(tree.embedding), ...vectors, ...allLinears(tree).map(linearBytes)]
-    .reduce((sum, bytes) => sum + bytes, 0);
 }
 
 type Report = Awaited<ReturnType<typeof summarize>>;

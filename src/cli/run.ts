@@ -4,7 +4,7 @@ import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
 import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
 import { denied } from "./denied.ts";
-import { hubCache } from "./hub.ts";
+import { lookForHub } from "./hub.ts";
 import { keepIgnoringHangup } from "./hangup.ts";
 import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
@@ -88,7 +88,7 @@ async function start(command: Command, args: readonly string[]): Promise<number>
   const needed = privileges(needs);
   // Who computes without FFI has to know too, and cannot look any more.
   if (command.ffi && !needed.ffi) availableMemory();
-  if (needs.hub) hubCache();
+  if (needs.hub) lookForHub();
   confine(needed);
   return await run();
 }

@@ -228,7 +228,7 @@ Deno.test("openCheckpoint() refuses what is not a directory", () => {
   using dir = new TemporaryDirectory();
   const line = (path: string) => refusal(() => openCheckpoint(path), dir.path, InputError);
   assertEquals(line(`${dir.path}/none`), "none: expected a checkpoint directory, got nothing of that name");
-  assertEquals(line(dir.write("file", "")), "file: expected a checkpoint directory, got a file");
+  assertEquals(line(dir.write("file", "")), "file: expected a checkpoint directory, got an empty file");
 });
 
 Deno.test("openCheckpoint() looks at scales only if asked to", () => {

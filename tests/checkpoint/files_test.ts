@@ -170,7 +170,8 @@ Deno.test("openWeightFiles() refuses a directory without weights", () => {
   dir.write("pytorch_model.bin", "");
   assertEquals(
     refused(dir).replace(dir.path, "DIR"),
-    "DIR: expected model.safetensors, model.safetensors.index.json or other *.safetensors files, got none of them",
+    "DIR: expected model.safetensors, model.safetensors.index.json or other *.safetensors files, " +
+      "got weights of PyTorch, not safetensors",
   );
 });
 

@@ -2,6 +2,7 @@
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { unpack } from "../model/quark_exports.ts";
 import { SOAK } from "../soak.ts";
+import { TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 const HARDER = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
@@ -290,6 +291,8 @@ export function trials(
     json: looked(["--json"]),
   };
 
+  const list = { json: [changes([TINY], ["--json"], false)] };
+
   const made = ["--scheme", "w_mxfp4_a_mxfp4", "--out", "OUT/m"];
   const measured = ["--scheme", "fp8", "--out", "OUT/m", "--calibrate", text];
   const without = (name: string) => new RegExp(`--${name}: expected with --calibrate`);
@@ -317,5 +320,5 @@ export function trials(
     "hip-library": looked(["--hip-library", "/nowhere/libamdhip64.so"]),
     json: looked(["--json"]),
   };
-  return { generate, chat, logits, eval: evaluate, compare, report, inspect, quantize, bench, devices };
+  return { generate, chat, logits, eval: evaluate, compare, report, inspect, list, quantize, bench, devices };
 }

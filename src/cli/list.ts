@@ -1,0 +1,62 @@
+/** `mxoss list`: the models of the Hugging Face cache and of directories, without reading their weights. */
+import { bytesText } from "../amounts.ts";
+import { InputError } from "../errors.ts";
+import { availableMemory, fits } from "../memory.ts";
+import { hubCache } from "./hub.ts";
+import type { LIST } from "./list_options.ts";
+import { listDirectory, type Listed, listHub } from "./listed.ts";
+import type { Parsed } from "./options.ts";
+import { COMMAND_LINE } from "./spelling.ts";
+import { tableLines } from "./table.ts";
+import { note, writeOut } from "./terminal.ts";
+
+/** A model and whether memory holds it; null where nobody says how much there is, or nobody knows the model. */
+interface Row extends Listed {
+  readonly fits: boolean | null;
+}
+
+/** Runs the command. */
+export async function listCommand({ options, positionals = [] }: Parsed<typeof LIST.options>): Promise<number> {
+  const memory = availableMemory(), cache = cacheFolder();
+  const found = [...(cache === null ? [] : listHub(cache)), ...positionals.flatMap(listDirectory)];
+  const rows = found.map((model): Row => {
+    const { weight_bytes: weights, cache_bytes: keys } = model;
+    const known = memory !== null && weights !== null && keys !== null;
+    return { ...model, fits: known ? fits({ weights, cache: keys, work: 0 }, memory) : null };
+  });
+  if (options.json) {
+    const report = { schema: "mxoss.list", version: 1, cache, memory, models: rows };
+    await writeOut(`${JSON.stringify(report, null, 2)}\n`);
+    return 0;
+  }
+  if (rows.length > 0) await writeOut(`${lines(rows).join("\n")}\n`);
+  const places = [...(cache === null ? [] : [`the Hugging Face cache ${cache}`]), ...positionals];
+  if (rows.length === 0) note(`no models in ${places.join(", ") || "any place: no Hugging Face cache is known"}`);
+  if (memory !== null && rows.length > 0) note(`memory that can be had: ${bytesText(memory.bytes)} (${memory.by})`);
+  return 0;
+}
+
+/** The cache's folder; where the environment names none, directories can be listed all the same. */
+function cacheFolder(): string | null {
+  try {
+    return hubCache();
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    note(`warning: ${thrown.line(COMMAND_LINE)}`);
+    return null;
+  }
+}
+
+function lines(rows: readonly Row[]): string[] {
+  const heads = ["model", "revision", "layout", "scheme", "weights", "in memory", ""];
+  const cells = rows.map(({ name, commit, refs, layout, scheme, weight_bytes, file_bytes, fits, problem }) => [
+    name,
+    [...refs, ...(commit === null ? [] : [commit.slice(0, 8)])].join(" "),
+    layout ?? "-",
+    scheme ?? "-",
+    bytesText(weight_bytes ?? file_bytes),
+    fits === null ? "-" : fits ? "yes" : "no",
+    problem ?? "",
+  ]);
+  return tableLines([heads, ...cells], [4]);
+}

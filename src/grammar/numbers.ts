@@ -1,0 +1,196 @@
+/**
+ * The texts of JSON numbers within bounds and of a multiple. Decimals are compared digit by digit with the decimals of
+ * the bound, without rounding.
+ *
+ * Numbers without bounds may have an exponent, with which they stay below 1e308: a larger one is no number to most
+ * readers. All have at most {@linkcode MOST_DIGITS} digits before the point or after it, so that no number goes on
+ * forever.
+ */
+import { InputError } from "../errors.ts";
+import { type Dfa, explore } from "./dfa.ts";
+import { byte, choice, compile, type Expression, literal, repeat, sequence } from "./expression.ts";
+
+/** What a number must be. */
+export interface NumberRules {
+  readonly integer: boolean;
+  /** The least and the largest that are allowed; default: none. */
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly multipleOf?: number;
+}
+
+/** Enough for every number as JSON.stringify writes it without an exponent. */
+export const MOST_DIGITS = 24;
+/** Remainders that are told apart. */
+const MAX_MODULUS = 5_000;
+
+const ALPHABET = (() => {
+  const classOf = new Uint8Array(256);
+  for (let digit = 0; digit < 10; digit++) classOf[0x30 + digit] = digit + 1;
+  classOf[0x2d] = 11;
+  classOf[0x2e] = 12;
+  return { classOf, classes: 13 };
+})();
+const MINUS = 11, POINT = 12;
+
+/** The texts of numbers that keep to some rules; null where there are none. */
+export function numbers(rules: NumberRules, where: string): Dfa | null {
+  const { integer, minimum, maximum, multipleOf } = rules;
+  if (minimum === undefined && maximum === undefined && multipleOf === undefined) {
+    return integer ? anyInteger() : anyNumber();
+  }
+  return bounded({ integer, low: minimum ?? -Infinity, high: maximum ?? Infinity, multipleOf }, where);
+}
+
+const digits = (min: number, max: number): Expression => repeat(byte(0x30, 0x39), min, max);
+const whole = (max: number): Expression => choice([literal("0"), sequence(byte(0x31, 0x39), digits(0, max - 1))]);
+const optional = (item: Expression): Expression => repeat(item, 0, 1);
+
+let integers: Dfa | undefined, any: Dfa | undefined;
+
+/** Integers; -0 is none that JSON.stringify writes. */
+function anyInteger(): Dfa {
+  const positive = sequence(byte(0x31, 0x39), digits(0, MOST_DIGITS - 1));
+  return integers ??= compile(choice([literal("0"), sequence(optional(literal("-")), positive)]), "integer")!;
+}
+
+/** Numbers in all their forms. */
+function anyNumber(): Dfa {
+  const fraction = optional(sequence(literal("."), digits(1, MOST_DIGITS)));
+  // 9.99e307 is still below the largest number.
+  const size = choice([
+    digits(1, 2),
+    sequence(byte(0x30, 0x32), digits(2, 2)),
+    sequence(literal("30"), byte(0x30, 0x37)),
+  ]);
+  const sign = repeat(choice([literal("+"), literal("-")]), 0, 1), e = choice([literal("e"), literal("E")]);
+  return any ??= compile(
+    sequence(
+      optional(literal("-")),
+      choice([sequence(whole(MOST_DIGITS), fraction), sequence(byte(0x30, 0x39), fraction, e, sign, size)]),
+    ),
+    "number",
+  )!;
+}
+
+/** A decimal: digits before and after the point. */
+interface Decimal {
+  readonly whole: string;
+  readonly fraction: string;
+}
+
+/** The shortest decimal of a number that is not negative, without an exponent. */
+function decimalOf(value: number): Decimal {
+  const [digits, power] = value.toExponential().split("e") as [string, string];
+  const all = digits.replace(".", ""), point = Number(power) + 1;
+  const padded = point <= 0 ? "0".repeat(1 - point) + all : all.padEnd(point, "0");
+  const at = Math.max(point, 1);
+  return { whole: padded.slice(0, at), fraction: padded.slice(at).replace(/0+$/, "") };
+}
+
+/** How a text that is still being read compares with a bound: by digits seen so far. */
+type Order = "less" | "equal" | "greater";
+
+/** Where the reading of a number is. */
+interface Reading {
+  readonly negative: boolean;
+  /** start: nothing, or the sign; zero: a 0 in front; whole; point; fraction. */
+  readonly phase: "start" | "signed" | "zero" | "whole" | "point" | "fraction";
+  /** Digits before the point, or after it. */
+  readonly count: number;
+  readonly low: Order;
+  readonly high: Order;
+  readonly remainder: number;
+}
+
+interface Bounds {
+  readonly integer: boolean;
+  readonly low: number;
+  readonly high: number;
+  readonly multipleOf: number | undefined;
+}
+
+function bounded({ integer, low, high, multipleOf }: Bounds, where: string): Dfa | null {
+  const lowAt = Number.isFinite(low) ? decimalOf(Math.abs(low)) : null;
+  const highAt = Number.isFinite(high) ? decimalOf(Math.abs(high)) : null;
+  const step = multipleOf === undefined ? null : decimalOf(multipleOf);
+  // A multiple of 0.25 is a multiple of 25 once its point is moved by two places.
+  const places = step?.fraction.length ?? 0, modulus = step === null ? 1 : Number(step.whole + step.fraction);
+  if (modulus > MAX_MODULUS) {
+    throw InputError.of(
+      "too_large",
+      { name: where },
+      `multipleOf of at most ${MAX_MODULUS} without its point`,
+      modulus,
+    );
+  }
+  const mostFraction = integer ? 0 : step === null ? MOST_DIGITS : places;
+  const after = (order: Order, bound: Decimal | null, reading: Reading, digit: number, inFraction: boolean): Order => {
+    if (bound === null) return order;
+    if (!inFraction) {
+      // While digits come, a longer whole part is the greater one.
+      if (reading.count >= bound.whole.length) return "greater";
+      return order === "equal" ? compare(digit, Number(bound.whole[reading.count])) : order;
+    }
+    return order === "equal" ? compare(digit, Number(bound.fraction[reading.count] ?? 0)) : order;
+  };
+  /** The order when the whole part ends here. */
+  const ended = (order: Order, bound: Decimal | null, count: number): Order =>
+    bound === null || count >= bound.whole.length ? order : "less";
+  const wholeEnds = (reading: Reading): Reading => ({
+    ...reading,
+    low: ended(reading.low, lowAt, reading.count),
+    high: ended(reading.high, highAt, reading.count),
+  });
+  const start: Reading = { negative: false, phase: "start", count: 0, low: "equal", high: "equal", remainder: 0 };
+  return explore<Reading>(
+    {
+      start,
+      step: (reading, c) => {
+        const { phase, count } = reading;
+        if (c === 0) return null;
+        if (c === MINUS) return phase === "start" ? { ...reading, phase: "signed", negative: true } : null;
+        if (c === POINT) {
+          if (mostFraction === 0 || (phase !== "zero" && phase !== "whole")) return null;
+          return { ...wholeEnds(reading), phase: "point", count: 0 };
+        }
+        const digit = c - 1, inFraction = phase === "point" || phase === "fraction";
+        if (phase === "zero" || count >= (inFraction ? mostFraction : MOST_DIGITS)) return null;
+        return {
+          negative: reading.negative,
+          phase: inFraction ? "fraction" : count === 0 && digit === 0 ? "zero" : "whole",
+          count: count + 1,
+          low: after(reading.low, lowAt, reading, digit, inFraction),
+          high: after(reading.high, highAt, reading, digit, inFraction),
+          remainder: (reading.remainder * 10 + digit) % modulus,
+        };
+      },
+      accepts: (reading) => {
+        const { phase, negative } = reading;
+        if (phase === "start" || phase === "signed" || phase === "point") return false;
+        if (negative && phase === "zero") return false;
+        const at = phase === "fraction" ? reading : { ...wholeEnds(reading), count: 0 };
+        if ((reading.remainder * 10 ** Math.max(0, places - at.count)) % modulus !== 0) return false;
+        const within = (order: Order, bound: Decimal | null, value: number, above: boolean): boolean => {
+          if (bound === null) return true;
+          // What follows in the bound's fraction is larger than nothing.
+          const rest = /[1-9]/.test(bound.fraction.slice(at.count));
+          const size = order === "equal" && rest ? "less" : order;
+          const boundNegative = value < 0;
+          if (negative !== boundNegative && !(value === 0 && size === "equal")) return negative !== above;
+          if (size === "equal") return true;
+          return (size === "greater") !== negative === above;
+        };
+        return within(at.low, lowAt, low, true) && within(at.high, highAt, high, false);
+      },
+      key: ({ negative, phase, count, low, high, remainder }) =>
+        `${negative ? "-" : ""}${phase} ${count} ${low} ${high} ${remainder}`,
+    },
+    ALPHABET,
+    where,
+  );
+}
+
+function compare(a: number, b: number): Order {
+  return a < b ? "less" : a > b ? "greater" : "equal";
+}

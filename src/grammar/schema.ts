@@ -1,0 +1,280 @@
+/**
+ * JSON Schemas as grammars: what OpenAI's structured outputs take, and some more. A keyword that would change which
+ * values are good, and is not known here, is refused by name.
+ *
+ * Values are spelled with their properties in the order of the schema, further ones after them. Names of properties,
+ * values of enumerations and strings with a pattern or a format are spelled as JSON.stringify does.
+ */
+import { show } from "../describe.ts";
+import { InputError } from "../errors.ts";
+import { ANY_VALUE, CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, list, OPEN_LIST, OPEN_OBJECT, valuesNode } from "./json.ts";
+import { Matcher } from "./matcher.ts";
+import { all, bytes, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
+import { disjoint } from "./schema_disjoint.ts";
+import { isObject, type Schema, type SchemaObject, typesOf, withoutNotes } from "./schema_merge.ts";
+import { SchemaSource } from "./schema_source.ts";
+import { numberNode, numberOf, stringNode } from "./schema_scalars.ts";
+import { combined } from "./dfa.ts";
+import { choice, compile, literal as spelled } from "./expression.ts";
+import { quoted } from "./dfa.ts";
+import { stringifiedText } from "./strings.ts";
+
+/** Keywords by the type that they are about; null: any type. */
+const KEYWORDS: Readonly<Record<string, string | null>> = {
+  type: null,
+  enum: null,
+  const: null,
+  anyOf: null,
+  oneOf: null,
+  allOf: null,
+  $ref: null,
+  properties: "object",
+  required: "object",
+  additionalProperties: "object",
+  items: "array",
+  prefixItems: "array",
+  minItems: "array",
+  maxItems: "array",
+  pattern: "string",
+  format: "string",
+  minLength: "string",
+  maxLength: "string",
+  minimum: "number",
+  maximum: "number",
+  exclusiveMinimum: "number",
+  exclusiveMaximum: "number",
+  multipleOf: "number",
+};
+const TYPES = ["object", "array", "string", "number", "boolean", "null"];
+
+/** Schemas within schemas that are looked at, and how deep they may lie in each other. */
+const MAX_SCHEMAS = 20_000;
+const MAX_DEPTH = 200;
+
+/**
+ * The grammar of the values that a schema takes.
+ *
+ * @param where What messages begin with.
+ * @throws {InputError} if it is no schema, says what is not known here, or becomes too large.
+ */
+export function schemaGrammar(schema: unknown, where: string): Node {
+  return new SchemaGrammar(schema, where).node(schema, "");
+}
+
+class SchemaGrammar {
+  readonly #made = new Map<SchemaObject, Rule>();
+  readonly #source: SchemaSource;
+  #depth = 0;
+
+  constructor(root: unknown, readonly where: string) {
+    this.#source = new SchemaSource(root, where);
+  }
+
+  node(schema: unknown, path: string): Node {
+    if (schema === true) return ANY_VALUE;
+    if (schema === false) return NOTHING;
+    if (!isObject(schema)) throw this.#source.wrong(path, "a JSON Schema", schema);
+    let made = this.#made.get(schema);
+    if (made === undefined) {
+      if (this.#made.size >= MAX_SCHEMAS) {
+        throw InputError.of("too_large", { name: this.where }, `at most ${MAX_SCHEMAS} schemas in each other`, "more");
+      }
+      if (this.#depth >= MAX_DEPTH) {
+        throw InputError.of("too_large", { name: this.where }, `schemas nested at most ${MAX_DEPTH} deep`, "more");
+      }
+      this.#made.set(schema, made = rule());
+      this.#depth++;
+      made.node = this.#node(schema, path);
+      this.#depth--;
+    }
+    return made;
+  }
+
+  #node(noted: SchemaObject, path: string): Node {
+    const schema = withoutNotes(noted);
+    for (const key of Object.keys(schema)) {
+      if (!Object.hasOwn(KEYWORDS, key)) {
+        throw InputError.saying(
+          "unsupported",
+          { name: this.#source.at(path) },
+          `the keyword ${show(key)} is not supported`,
+        );
+      }
+    }
+    const { $ref, allOf, anyOf, oneOf: exclusive, ...rest } = schema as Record<string, unknown>;
+    if ($ref !== undefined) {
+      if (Object.keys(schema).length === 1) return this.node(this.#source.target($ref, path), `${$ref}`);
+      return this.node(this.#source.resolved(schema, path), path);
+    }
+    if (allOf !== undefined) {
+      const { allOf: _, ...others } = schema as Record<string, unknown>;
+      const parts = this.#source.schemas(allOf, `${path}.allOf`).map((part) => this.#source.resolved(part, path));
+      return this.node(
+        parts.reduce<Schema>((merged, part) => this.#source.merges.merge(merged, part, this.#source.at(path)), others),
+        path,
+      );
+    }
+    for (const [keyword, branches] of [["anyOf", anyOf], ["oneOf", exclusive]] as const) {
+      if (branches === undefined) continue;
+      const parts = this.#source.schemas(branches, `${path}.${keyword}`);
+      if (keyword === "oneOf") this.#checkDisjoint(parts, `${path}.oneOf`);
+      const { [keyword]: _, ...others } = schema as Record<string, unknown>;
+      return oneOf(parts.map((part, i) => {
+        const at = `${path}.${keyword}[${i}]`;
+        if (Object.keys(others).length === 0) return this.node(part, at);
+        return this.node(this.#source.merges.merge(others, this.#source.resolved(part, at), this.#source.at(at)), at);
+      }));
+    }
+    return this.#plain(rest, path);
+  }
+
+  /** A schema of which no part stands elsewhere. */
+  #plain(schema: SchemaObject, path: string): Node {
+    const { const: constant, enum: values, ...others } = schema as Record<string, unknown>;
+    if (values !== undefined && !Array.isArray(values)) throw this.#source.wrong(`${path}.enum`, "a list", values);
+    if (Object.hasOwn(schema, "const") || values !== undefined) {
+      const given: unknown[] = values ?? [constant];
+      const meant = Object.hasOwn(schema, "const")
+        ? given.filter((value) => JSON.stringify(value) === JSON.stringify(constant))
+        : given;
+      return this.#values(meant, others, path);
+    }
+    const types = schema["type"] === undefined ? TYPES : typesOf(schema["type"]);
+    if (
+      Array.isArray(schema["type"]) ? types.length !== schema["type"].length : types.length !== 1 && types !== TYPES
+    ) {
+      throw this.#source.wrong(`${path}.type`, "a type or a list of types", schema["type"]);
+    }
+    if (types === TYPES && Object.keys(schema).length === 0) return ANY_VALUE;
+    return oneOf([...new Set(types)].map((type) => this.#ofType(type, schema, path)));
+  }
+
+  #ofType(type: string, schema: SchemaObject, path: string): Node {
+    switch (type) {
+      case "object":
+        return this.#object(schema, path);
+      case "array":
+        return this.#list(schema, path);
+      case "string":
+        return stringNode(schema, this.#source.at(path));
+      case "number":
+      case "integer":
+        return numberNode(schema, type === "integer", this.#source.at(path));
+      case "boolean":
+        return literalOf(["true", "false"]);
+      case "null":
+        return literal("null");
+      default:
+        throw this.#source.wrong(`${path}.type`, `one of ${[...TYPES, "integer"].join(", ")}`, type);
+    }
+  }
+
+  /** Those of some values that the rest of their schema takes. */
+  #values(values: readonly unknown[], others: SchemaObject, path: string): Node {
+    const nested = values.some((value) => typeof value === "object" && value !== null);
+    const about = Object.keys(others).filter((key) => key !== "type");
+    if (nested && about.length > 0) {
+      throw InputError.saying(
+        "unsupported",
+        { name: this.#source.at(path) },
+        `${about[0]} beside an enum or const of objects or lists is not supported`,
+      );
+    }
+    if (Object.keys(others).length === 0) return valuesNode(values);
+    const good = values.filter((value) => {
+      const types = typesOf(others["type"] ?? TYPES), type = typeOf(value);
+      const fits = types.includes(type) ||
+        (type === "number" && types.includes("integer") && Number.isInteger(value));
+      if (!fits || about.length === 0) return fits;
+      const matcher = new Matcher(this.#plain(others, path), this.#source.at(path));
+      const text = new TextEncoder().encode(JSON.stringify(value));
+      return matcher.bytes(matcher.start, text)?.ends === true;
+    });
+    return good.length === 0 ? NOTHING : valuesNode(good);
+  }
+
+  #object(schema: SchemaObject, path: string): Node {
+    const properties = schema["properties"] ?? {}, required = schema["required"] ?? [];
+    if (!isObject(properties)) throw this.#source.wrong(`${path}.properties`, "an object", properties);
+    if (!Array.isArray(required) || !required.every((name) => typeof name === "string")) {
+      throw this.#source.wrong(`${path}.required`, "a list of names", required);
+    }
+    const further = (schema["additionalProperties"] ?? true) as Schema;
+    const names = [...new Set([...Object.keys(properties), ...required as string[]])], needed = new Set(required);
+    const members = names.map((name) => {
+      const declared = Object.hasOwn(properties, name);
+      const value = declared
+        ? this.node(properties[name], `${path}.properties.${name}`)
+        : this.node(further, `${path}.additionalProperties`);
+      return { node: all(literal(JSON.stringify(name)), COLON, value), needed: needed.has(name) };
+    });
+    let extra: Node = NOTHING;
+    if (further !== false) {
+      const value = this.node(further, `${path}.additionalProperties`);
+      extra = all(this.#otherName(names), COLON, value);
+    }
+    // From the last member to the first: what may follow when a member was written before, and when none was.
+    let after: Node = times(all(COMMA, extra), 0, Infinity), first: Node = list(extra, 0, Infinity);
+    for (const { node, needed } of members.reverse()) {
+      const [laterAfter, laterFirst] = [after, first];
+      const written = rule();
+      written.node = all(node, laterAfter);
+      after = needed ? all(COMMA, written) : oneOf([all(COMMA, written), laterAfter]);
+      first = needed ? written : oneOf([written, laterFirst]);
+    }
+    return all(OPEN_OBJECT, first, CLOSE_OBJECT);
+  }
+
+  /** Any name but some. */
+  #otherName(names: readonly string[]): Node {
+    const text = stringifiedText();
+    if (names.length === 0) return bytes(quoted(text));
+    const known = compile(choice(names.map((name) => spelled(JSON.stringify(name).slice(1, -1)))), this.where)!;
+    return bytes(quoted(combined(text, known, "without", this.where)!));
+  }
+
+  #list(schema: SchemaObject, path: string): Node {
+    const min = numberOf(schema, "minItems", this.#source.at(path)) ?? 0;
+    const max = numberOf(schema, "maxItems", this.#source.at(path)) ?? Infinity;
+    for (const [name, value] of [["minItems", min], ["maxItems", max]] as const) {
+      if (value < 0 || (value !== Infinity && !Number.isInteger(value))) {
+        throw this.#source.wrong(`${path}.${name}`, "a count", value);
+      }
+    }
+    if (min > max) return NOTHING;
+    const item = schema["items"] === undefined ? ANY_VALUE : this.node(schema["items"], `${path}.items`);
+    const prefix = schema["prefixItems"] === undefined
+      ? []
+      : this.#source.schemas(schema["prefixItems"], `${path}.prefixItems`).map((part, i) =>
+        this.node(part, `${path}.prefixItems[${i}]`)
+      );
+    if (prefix.length === 0) return all(OPEN_LIST, list(item, min, max), CLOSE_LIST);
+    const shown = prefix.slice(0, Math.min(prefix.length, max));
+    let rest = times(all(COMMA, item), Math.max(0, min - shown.length), max - shown.length);
+    for (let i = shown.length - 1; i >= 0; i--) {
+      const here = all(...i > 0 ? [COMMA] : [], shown[i]!, rest);
+      rest = i >= min ? maybe(here) : here;
+    }
+    return all(OPEN_LIST, rest, CLOSE_LIST);
+  }
+
+  #checkDisjoint(parts: readonly Schema[], path: string): void {
+    const resolved = parts.map((part) => this.#source.resolved(part, path));
+    for (let i = 0; i < resolved.length; i++) {
+      for (let j = 0; j < i; j++) {
+        if (disjoint(resolved[i]!, resolved[j]!, (schema) => this.#source.resolved(schema, path))) continue;
+        throw InputError.of(
+          "unsupported",
+          { name: this.#source.at(path) },
+          "alternatives that exclude each other, by their types or by a property with different constants (or anyOf)",
+          `${j} and ${i}, which may both be met`,
+        );
+      }
+    }
+  }
+}
+
+function typeOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}

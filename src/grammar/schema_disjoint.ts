@@ -1,0 +1,38 @@
+/** Whether two JSON Schemas exclude each other, as far as that can be seen at once. */
+import { isObject, type Schema, type SchemaObject, typesOf } from "./schema_merge.ts";
+
+/** Whether it is certain that no value meets both. False says nothing. */
+export function disjoint(a: Schema, b: Schema, resolved: (schema: Schema) => Schema): boolean {
+  if (a === false || b === false) return true;
+  if (!isObject(a) || !isObject(b)) return false;
+  const left = constants(a), right = constants(b);
+  if (left !== null && right !== null && left.every((value) => !right.includes(value))) return true;
+  const types = typesOfSchema(a), others = typesOfSchema(b);
+  if (types !== null && others !== null && types.every((type) => !others.includes(type))) return true;
+  if (types?.join() !== "object" || others?.join() !== "object") return false;
+  return needed(a).some((name) => {
+    if (!needed(b).includes(name)) return false;
+    const [one, other] = [a, b].map((side) => {
+      const properties = side["properties"];
+      return isObject(properties) && Object.hasOwn(properties, name) ? resolved(properties[name] as Schema) : true;
+    });
+    return disjoint(one!, other!, resolved);
+  });
+}
+
+/** The texts of all values that a schema takes, if it lists them. */
+function constants(schema: SchemaObject): string[] | null {
+  if (Object.hasOwn(schema, "const")) return [JSON.stringify(schema["const"])];
+  return Array.isArray(schema["enum"]) ? schema["enum"].map((value) => JSON.stringify(value)) : null;
+}
+
+/** Types that a schema takes, where it says so; integers count as numbers. */
+function typesOfSchema(schema: SchemaObject): string[] | null {
+  if (schema["type"] === undefined) return null;
+  return typesOf(schema["type"]).map((type) => type === "integer" ? "number" : type);
+}
+
+function needed(schema: SchemaObject): readonly string[] {
+  const required = schema["required"];
+  return Array.isArray(required) ? required.filter((name) => typeof name === "string") : [];
+}

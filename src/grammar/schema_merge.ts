@@ -1,0 +1,129 @@
+/** Two JSON Schemas as one that asks for both. */
+import { InputError } from "../errors.ts";
+
+/** A schema: true takes anything, false nothing. */
+export type Schema = boolean | SchemaObject;
+/** A schema with keywords. */
+export type SchemaObject = { readonly [keyword: string]: unknown };
+
+/** Keywords that say something to people and nothing about values. */
+const NOTES: ReadonlySet<string> = new Set([
+  "$schema",
+  "$id",
+  "$comment",
+  "$defs",
+  "definitions",
+  "title",
+  "description",
+  "default",
+  "example",
+  "examples",
+  "deprecated",
+  "readOnly",
+  "writeOnly",
+  "contentEncoding",
+  "contentMediaType",
+  "discriminator",
+]);
+
+/** Whether a value is an object of JSON. */
+export function isObject(value: unknown): value is SchemaObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The keywords of a schema that say something about values. */
+export function withoutNotes(schema: SchemaObject): SchemaObject {
+  const kept = Object.entries(schema).filter(([key]) => !NOTES.has(key) && !key.startsWith("x-"));
+  return kept.length === Object.keys(schema).length ? schema : Object.fromEntries(kept);
+}
+
+/** Schemas that were joined, so that equal pairs give one object, by which circles are noticed. */
+export class Merges {
+  readonly #made = new WeakMap<SchemaObject, WeakMap<SchemaObject, Schema>>();
+
+  /** A schema that takes what both take. */
+  merge(a: Schema, b: Schema, where: string): Schema {
+    if (a === true) return b;
+    if (b === true) return a;
+    if (a === false || b === false) return false;
+    if (a === b) return a;
+    let row = this.#made.get(a);
+    if (row === undefined) this.#made.set(a, row = new WeakMap());
+    let merged = row.get(b);
+    if (merged === undefined) row.set(b, merged = this.#merge(a, b, where));
+    return merged;
+  }
+
+  #merge(first: SchemaObject, second: SchemaObject, where: string): Schema {
+    const a = withoutNotes(first), b = withoutNotes(second), out: Record<string, unknown> = { ...a };
+    for (const [key, value] of Object.entries(b)) {
+      const own = a[key];
+      if (key === "properties" || key === "additionalProperties") continue;
+      if (own === undefined || JSON.stringify(own) === JSON.stringify(value)) {
+        out[key] = value;
+        continue;
+      }
+      const joined = join(key, own, value);
+      if (joined === undefined) {
+        if (key !== "items" && key !== "additionalProperties") {
+          throw InputError.saying(
+            "unsupported",
+            { name: where },
+            `cannot join two values of ${key} of schemas that must both be met`,
+          );
+        }
+        out[key] = this.merge(own as Schema, value as Schema, where);
+      } else {
+        out[key] = joined;
+      }
+    }
+    const names = new Set(
+      [a, b].flatMap((side) => isObject(side["properties"]) ? Object.keys(side["properties"]) : []),
+    );
+    const of = (side: SchemaObject, name: string): Schema => {
+      const properties = side["properties"];
+      if (isObject(properties) && Object.hasOwn(properties, name)) return properties[name] as Schema;
+      return (side["additionalProperties"] ?? true) as Schema;
+    };
+    if (names.size > 0) {
+      out["properties"] = Object.fromEntries(
+        Array.from(names, (name) => [name, this.merge(of(a, name), of(b, name), where)]),
+      );
+    }
+    const rest = this.merge(
+      (a["additionalProperties"] ?? true) as Schema,
+      (b["additionalProperties"] ?? true) as Schema,
+      where,
+    );
+    if (rest !== true) out["additionalProperties"] = rest;
+    return out;
+  }
+}
+
+/** The value of a keyword that asks for both; undefined where there is none. */
+function join(key: string, a: unknown, b: unknown): unknown {
+  if (typeof a === "number" && typeof b === "number") {
+    if (key.startsWith("min") || key === "exclusiveMinimum") return Math.max(a, b);
+    if (key.startsWith("max") || key === "exclusiveMaximum") return Math.min(a, b);
+  }
+  if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
+  if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {
+    const known = new Set(a.map((value) => JSON.stringify(value)));
+    return b.filter((value) => known.has(JSON.stringify(value)));
+  }
+  if (key === "type") {
+    const left = typesOf(a), right = typesOf(b);
+    return left.flatMap((type) => {
+      if (right.includes(type)) return [type];
+      if (type === "integer" && right.includes("number")) return ["integer"];
+      if (type === "number" && right.includes("integer")) return ["integer"];
+      return [];
+    });
+  }
+  return undefined;
+}
+
+/** A type, or a list of types, as a list. */
+export function typesOf(type: unknown): string[] {
+  return (Array.isArray(type) ? type : [type]).filter((name) => typeof name === "string");
+}

@@ -1,0 +1,106 @@
+/** JSON Schemas of strings and numbers. */
+import { show } from "../describe.ts";
+import { InputError } from "../errors.ts";
+import { combined, type Dfa, quoted } from "./dfa.ts";
+import { FORMATS, LONGEST } from "./formats.ts";
+import { bytes, type Node, NOTHING } from "./node.ts";
+import { numbers } from "./numbers.ts";
+import { patternText } from "./pattern.ts";
+import type { SchemaObject } from "./schema_merge.ts";
+import { anyString, stringOfLength, textOfLength } from "./strings.ts";
+
+/** Longest text whose characters are counted. */
+const MAX_LENGTH = 5_000;
+
+/**
+ * The strings that a schema takes.
+ *
+ * @param where What messages begin with.
+ * @throws {InputError} if its keywords are wrong or not supported.
+ */
+export function stringNode(schema: SchemaObject, where: string): Node {
+  const min = numberOf(schema, "minLength", where) ?? 0, max = numberOf(schema, "maxLength", where) ?? Infinity;
+  for (const [name, value] of [["minLength", min], ["maxLength", max]] as const) {
+    if (value !== Infinity && (value < 0 || value > MAX_LENGTH || !Number.isInteger(value))) {
+      throw InputError.of("unsupported", { name: `${where}.${name}` }, `a count of at most ${MAX_LENGTH}`, value);
+    }
+  }
+  if (min > max) return NOTHING;
+  const counts = min > 0 || max !== Infinity;
+  let text: Dfa | null | undefined;
+  const meet = (other: Dfa | null) => {
+    text = text === undefined || other === null ? other : text && combined(text, other, "both", where);
+  };
+  const { pattern, format } = schema;
+  if (pattern !== undefined) {
+    if (typeof pattern !== "string") {
+      throw InputError.of("wrong_value", { name: `${where}.pattern` }, "a text", show(pattern));
+    }
+    meet(patternText(pattern, `${where}.pattern`));
+  }
+  if (format !== undefined) {
+    const known = typeof format === "string" ? FORMATS.get(format) : undefined;
+    if (known === undefined) {
+      throw InputError.of(
+        "unsupported",
+        { name: `${where}.format` },
+        `one of ${[...FORMATS.keys()].join(", ")}`,
+        show(format),
+      );
+    }
+    meet(patternText(known, `${where}.format`));
+    const longest = LONGEST.get(format as string);
+    if (longest !== undefined) meet(textOfLength(0, longest, where));
+  }
+  if (text === undefined) return bytes(counts ? stringOfLength(min, max, where) : anyString());
+  if (counts) meet(textOfLength(min, max, where));
+  return text === null ? NOTHING : bytes(quoted(text));
+}
+
+/**
+ * The numbers that a schema takes.
+ *
+ * @throws {InputError} if its keywords are wrong.
+ */
+export function numberNode(schema: SchemaObject, integer: boolean, where: string): Node {
+  const lows: number[] = [], highs: number[] = [];
+  const take = (name: string, list: number[], change: (value: number) => number) => {
+    const value = numberOf(schema, name, where);
+    if (value !== undefined) list.push(change(value));
+  };
+  const inside = (towards: 1 | -1) => (value: number) =>
+    integer
+      ? (towards > 0 ? Math.floor(value) + 1 : Math.ceil(value) - 1)
+      // The next number is the first that readers do not round to the bound itself.
+      : neighbour(value, towards);
+  take("minimum", lows, (value) => value);
+  take("exclusiveMinimum", lows, inside(1));
+  take("maximum", highs, (value) => value);
+  take("exclusiveMaximum", highs, inside(-1));
+  const multipleOf = numberOf(schema, "multipleOf", where);
+  if (multipleOf !== undefined && multipleOf <= 0) {
+    throw InputError.of("wrong_value", { name: `${where}.multipleOf` }, "a number above 0", multipleOf);
+  }
+  return bytes(numbers({
+    integer,
+    ...(lows.length > 0 ? { minimum: Math.max(...lows) } : {}),
+    ...(highs.length > 0 ? { maximum: Math.min(...highs) } : {}),
+    ...(multipleOf === undefined ? {} : { multipleOf }),
+  }, where));
+}
+
+/** A keyword's number; undefined: absent. */
+export function numberOf(schema: SchemaObject, name: string, where: string): number | undefined {
+  const value = schema[name];
+  if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
+  throw InputError.of("wrong_value", { name: `${where}.${name}` }, "a number", show(value));
+}
+
+/** The next larger or smaller number. */
+function neighbour(value: number, towards: 1 | -1): number {
+  if (value === 0) return towards * Number.MIN_VALUE;
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  view.setBigInt64(0, view.getBigInt64(0) + ((value > 0) === (towards > 0) ? 1n : -1n));
+  return view.getFloat64(0);
+}

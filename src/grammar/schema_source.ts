@@ -1,0 +1,74 @@
+/** A JSON Schema as it was given: its places by name, and its references. */
+import { show } from "../describe.ts";
+import { InputError } from "../errors.ts";
+import { isObject, Merges, type Schema, withoutNotes } from "./schema_merge.ts";
+
+/** The whole schema, which references in it lead to. */
+export class SchemaSource {
+  readonly merges = new Merges();
+
+  /** @param where What messages begin with. */
+  constructor(readonly root: unknown, readonly where: string) {}
+
+  /** A list of schemas, at least one. */
+  schemas(value: unknown, path: string): Schema[] {
+    if (!Array.isArray(value) || value.length === 0) throw this.wrong(path, "a list of schemas", value);
+    for (const part of value) {
+      if (typeof part !== "boolean" && !isObject(part)) throw this.wrong(path, "a list of schemas", part);
+    }
+    return value as Schema[];
+  }
+
+  /** A schema whose references are followed; what stands beside a reference must be met too. */
+  resolved(schema: Schema, path: string): Schema {
+    let at = schema;
+    for (let steps = 0; isObject(at) && at["$ref"] !== undefined; steps++) {
+      if (steps > 100) throw this.wrong(path, "references that lead to a schema", "a circle");
+      const { $ref, ...others } = withoutNotes(at) as Record<string, unknown>;
+      const target = this.target($ref, path);
+      at = Object.keys(others).length === 0
+        ? target
+        : this.merges.merge(this.resolved(target, path), others, this.at(path));
+    }
+    return at;
+  }
+
+  /** The schema that a reference means. */
+  target(reference: unknown, path: string): Schema {
+    if (typeof reference !== "string") throw this.wrong(`${path}.$ref`, "a text", reference);
+    if (!/^#(?:$|\/)/.test(reference)) {
+      throw InputError.of(
+        "unsupported",
+        { name: this.at(`${path}.$ref`) },
+        "a place in this schema (#/...)",
+        show(reference),
+      );
+    }
+    let at: unknown = this.root;
+    for (const part of reference.split("/").slice(1)) {
+      const key = decode(part).replaceAll("~1", "/").replaceAll("~0", "~");
+      at = Array.isArray(at) ? at[Number(key)] : isObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+    }
+    if (typeof at !== "boolean" && !isObject(at)) throw this.wrong(`${path}.$ref`, "a schema to refer to", reference);
+    return at;
+  }
+
+  /** A place as messages name it. */
+  at(path: string): string {
+    return `${this.where}${path.startsWith("#") ? `.${path}` : path}`;
+  }
+
+  /** The error for a keyword whose value is none that it can have. */
+  wrong(path: string, expected: string, got: unknown): InputError {
+    return InputError.of("wrong_value", { name: this.at(path) }, expected, show(got));
+  }
+}
+
+/** A part of a reference as it is meant in a URI; as it is where that is garbled. */
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

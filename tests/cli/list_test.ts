@@ -1,0 +1,110 @@
+/** `mxoss list`: models of a cache and of directories, and other tools' files. */
+import { fits } from "../../src/memory.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { Cache } from "../checkpoint/hub_tree.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { inProcess } from "./in_process.ts";
+import { TINY } from "./program.ts";
+
+interface Model {
+  readonly name: string;
+  readonly refs: readonly string[];
+  readonly commit: string | null;
+  readonly layout: string | null;
+  readonly scheme: string | null;
+  readonly weight_bytes: number | null;
+  readonly file_bytes: number;
+  readonly fits: boolean | null;
+  readonly problem: string | null;
+}
+
+async function list(cache: string, ...args: string[]): Promise<Model[]> {
+  const { code, stdout, stderr } = await inProcess(["list", "--json", ...args], { env: { HF_HUB_CACHE: cache } });
+  assertEquals([code, stderr], [0, ""]);
+  return JSON.parse(stdout).models;
+}
+
+Deno.test("mxoss list shows every snapshot of the cache by the name that --model takes", async () => {
+  using cache = new Cache();
+  cache.model("org/tiny");
+  cache.model("org/tiny", { commit: "b".repeat(40), ref: "refs/pr/1" });
+  Deno.copyFileSync(`${cache.path}/models--org--tiny/refs/main`, `${cache.path}/models--org--tiny/refs/v1`);
+  cache.model("org/cut", { left: ["model.safetensors"] });
+  cache.write("models--meta--llama/snapshots/x/config.json", {
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+  });
+  cache.write("models--meta--llama/snapshots/x/model.safetensors", "0123456789");
+  cache.write("datasets--org--data/refs/main", "a");
+  cache.write(".locks/x", "");
+  const models = await list(cache.path);
+  const inspected = JSON.parse((await inProcess(["inspect", "--json"])).stdout);
+  assertEquals(models.map(({ name, refs }) => [name, refs]), [
+    ["meta/llama@x", []],
+    ["org/cut", ["main"]],
+    ["org/tiny", ["main", "v1"]],
+    ["org/tiny@refs/pr/1", ["refs/pr/1"]],
+  ]);
+  const [llama, cut, tiny, other] = models as [Model, Model, Model, Model];
+  assertEquals([tiny.layout, tiny.scheme, tiny.weight_bytes], ["hf_mxfp4", "w_mxfp4", inspected.weight_bytes]);
+  assertEquals([tiny.fits, tiny.problem, other.fits], [true, null, true]);
+  assert(tiny.file_bytes > tiny.weight_bytes!);
+  assertMatch(llama.problem!, /^config\.json: architectures: expected "GptOssForCausalLM", got "LlamaForCausalLM"$/);
+  assertEquals([llama.layout, llama.fits, llama.weight_bytes], [null, null, null]);
+  assertMatch(cut.problem!, /the snapshot is incomplete, complete it by: hf download org\/cut$/);
+  for (const { name } of [tiny, other]) {
+    const { code } = await inProcess(["inspect", "--model", name], { env: { HF_HUB_CACHE: cache.path } });
+    assertEquals(code, 0, name);
+  }
+  const text = (await inProcess(["list"], { env: { HF_HUB_CACHE: cache.path } })).stdout.split("\n");
+  assertMatch(text[0]!, /^model +revision +layout +scheme +weights +in memory/);
+  assertMatch(text[3]!, /^org\/tiny +main v1 aaaaaaaa +hf_mxfp4 +w_mxfp4 +10\.9 MB +yes$/);
+});
+
+Deno.test("mxoss list names other tools' files as what they are, in directories and folders of them", async () => {
+  using dir = new TemporaryDirectory();
+  const lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+  dir.write("a/gguf/gpt-oss-20b-Q4_K_M.gguf", "GGUF\u0003");
+  dir.write("b/adapter_config.json", {});
+  dir.write("c/model.bin", "GPT-OSS v1.0\0");
+  dir.write("d/config.json", lfs);
+  for (const name of ["config.json", "generation_config.json"]) {
+    dir.write(`e/${name}`, Deno.readTextFileSync(`${TINY}/${name}`));
+  }
+  dir.write("e/model.safetensors", lfs);
+  dir.write("f/notes.txt", "nothing");
+  dir.write("g/config.json", Deno.readTextFileSync(`${TINY}/config.json`));
+  dir.write("g/pytorch_model.bin", "PK\u0003\u0004");
+  const models = await list(`${dir.path}/none`, dir.path);
+  assertEquals(models.map(({ name, problem }) => [name.replace(`${dir.path}/`, ""), problem]), [
+    ["a/gguf", "expected a checkpoint in safetensors, got GGUF files, as llama.cpp and Ollama read"],
+    ["b", "expected a checkpoint in safetensors, got an adapter of PEFT (LoRA), which is no whole model"],
+    ["c", "expected a checkpoint in safetensors, got a model.bin, as CTranslate2 and gpt-oss's metal/ have"],
+    ["d", `config.json: expected JSON, got ${LFS}`],
+    ["e", `model.safetensors: expected a safetensors file, got ${LFS}`],
+    [
+      "g",
+      "expected model.safetensors, model.safetensors.index.json or other *.safetensors files, " +
+      "got weights of PyTorch, not safetensors",
+    ],
+  ]);
+  const [file] = await list(`${dir.path}/none`, `${dir.path}/a/gguf/gpt-oss-20b-Q4_K_M.gguf`);
+  assertEquals(file!.problem, "a GGUF file, as llama.cpp and Ollama read");
+});
+
+const LFS = "a git-LFS pointer, in place of the file itself (git lfs pull fetches it)";
+
+Deno.test("mxoss list says where it looked when there is nothing", async () => {
+  using dir = new TemporaryDirectory();
+  const { code, stdout, stderr } = await inProcess(["list"], { env: { HOME: dir.path } });
+  assertEquals([code, stdout], [0, ""]);
+  assertEquals(stderr, `no models in the Hugging Face cache ${dir.path}/.cache/huggingface/hub\n`);
+  const homeless = await inProcess(["list"], { env: {} });
+  assertMatch(homeless.stderr, /^warning: the Hugging Face cache: expected HOME, [^\n]*\nno models in any place/);
+});
+
+Deno.test("fits() counts weights, cache and what is left alone", () => {
+  const available = { bytes: 1000 + 64 * 2 ** 20, by: "test" };
+  assert(fits({ weights: 900, cache: 100, work: 0 }, available));
+  assert(!fits({ weights: 900, cache: 100, work: 1 }, available));
+});

@@ -1,0 +1,31 @@
+/** An independent judge of values by JSON Schema: ajv, in the draft that clients write. */
+import Ajv2020 from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { Matcher } from "../../src/grammar/matcher.ts";
+import { schemaGrammar } from "../../src/grammar/schema.ts";
+
+/** What is used of ajv, whose declarations Deno cannot read as an ES module's. */
+interface Judge {
+  validate(schema: unknown, value: unknown): boolean;
+  errorsText(): string;
+}
+
+/** A judge; one takes any number of schemas. */
+export function newJudge(): Judge {
+  const Class = Ajv2020 as unknown as new (options: object) => Judge;
+  const judge = new Class({ strict: false, multipleOfPrecision: 6 });
+  (addFormats as unknown as (judge: Judge) => void)(judge);
+  return judge;
+}
+
+/** The matcher of a schema. */
+export function matcherOf(schema: unknown): Matcher {
+  return new Matcher(schemaGrammar(schema, "schema"), "schema");
+}
+
+const encoder = new TextEncoder();
+
+/** Whether a matcher takes the whole text. */
+export function takes(matcher: Matcher, text: string): boolean {
+  return matcher.bytes(matcher.start, encoder.encode(text))?.ends === true;
+}
