@@ -15,6 +15,7 @@ import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import type { Answer } from "../src/eval/answers.ts";
 import { readDataset } from "../src/eval/dataset.ts";
 import type { Estimate } from "../src/eval/intervals.ts";
+import { inDirectory } from "../src/eval/stores.ts";
 import { openPredictions } from "../src/eval/prediction_run.ts";
 import { type PredictionPart, summarizePredictions } from "../src/eval/prediction_summary.ts";
 import { type ForcedSequence, predictSequence, ReferenceLogits } from "../src/eval/predictions.ts";
@@ -65,7 +66,9 @@ async function predict(directory: string, cells: readonly string[]): Promise<Key
   const found: KeyedPredictions[] = [];
   for (const cell of cells) {
     const [scheme, kv, tp] = cell.split(",") as [string, "bf16" | "fp8", string];
-    using journal = openPredictions(`${directory}/predictions.${cell}.jsonl`, { made: "bench/divergence.ts" });
+    using journal = openPredictions({ open: inDirectory(directory), name: `predictions.${cell}` }, {
+      made: "bench/divergence.ts",
+    });
     const missing = sequences.filter(({ index }) => !journal.entries.has(index));
     if (missing.length > 0) {
       const inputScales = /(^|a_)fp8/.test(scheme)

@@ -1,7 +1,7 @@
 /** `--calibrate`: what inputs of linears, keys and values are on a text. */
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
-import { Journal } from "../eval/journal.ts";
+import type { Kept } from "../eval/stores.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { InputError } from "../errors.ts";
 import { missingScales } from "../plan/planned.ts";
@@ -42,7 +42,7 @@ export async function calibrate(setting: Setting, { sequences }: CalibrationText
 }
 
 /** Scales by module, as they are kept. */
-const Kept = z.strictObject({ index: z.literal(0), scales: z.record(z.string(), z.number()) });
+const KeptScales = z.strictObject({ index: z.literal(0), scales: z.record(z.string(), z.number()) });
 
 /**
  * Measures the input scales that a checkpoint may lack on a file: a text, or problems (`.jsonl`), which are made
@@ -51,7 +51,7 @@ const Kept = z.strictObject({ index: z.literal(0), scales: z.record(z.string(), 
  * @param setting How to compute; see {@linkcode calibrate}.
  * @param kept Where the scales are kept, so that the same command need not measure them again; null: nowhere.
  */
-export async function calibratedScales(path: string, setting: Setting, kept: string | null): Promise<CalibratedScales> {
+export async function calibratedScales(path: string, setting: Setting, kept: Kept | null): Promise<CalibratedScales> {
   const { checkpoint, dtype, kvCacheDtype, backend } = setting;
   const text = await calibrationText(path, checkpoint);
   const from = `${text.tokens} tokens of ${text.from}`;
@@ -63,7 +63,7 @@ export async function calibratedScales(path: string, setting: Setting, kept: str
     fingerprint: await checkpoint.fingerprint(),
     ...{ backend, dtype, kv_cache_dtype: kvCacheDtype, text: from },
   };
-  using journal = Journal.open(kept, header, (value) => Kept.parse(value), "replace");
+  using journal = kept.open(kept.name, header, (value) => KeptScales.parse(value), "replace");
   const before = journal.entries.get(0);
   if (before !== undefined) return { scales: new Map(Object.entries(before.scales)), from };
   const scales = (await calibrate(setting, text)).inputs;

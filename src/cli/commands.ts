@@ -30,7 +30,8 @@ interface Declared<O extends OptionTable> {
   readonly spec: () => Promise<CommandSpec<O>>;
   /** What of the permissions the options have a use for. */
   readonly needs: (options: OptionValues<O>) => Needs | Promise<Needs>;
-  readonly run: (parsed: Parsed<O>) => Promise<number>;
+  /** @param args What was parsed. */
+  readonly run: (parsed: Parsed<O>, args: readonly string[]) => Promise<number>;
 }
 
 function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Declared<O>): Command {
@@ -40,7 +41,7 @@ function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Decl
     parse: async (args) => {
       const parsed = parseCommand(await spec(), args);
       const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(modelsOf(parsed.options));
-      return { needs: { ...own, hub }, run: () => run(parsed) };
+      return { needs: { ...own, hub }, run: () => run(parsed, args) };
     },
   };
 }
@@ -84,8 +85,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "eval",
     command(true, {
       spec: async () => (await import("./eval/options.ts")).EVAL,
-      needs: (options) => ({ libraries: callsLibraries(options), out: options.out }),
-      run: async (parsed) => await (await import("./eval/eval.ts")).evalCommand(parsed),
+      needs: (options) => ({ libraries: callsLibraries(options), shares: true, out: options.out }),
+      run: async (parsed, args) => await (await import("./eval/eval.ts")).evalCommand(parsed, args),
     }),
   ],
   [

@@ -1,4 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { inDirectory, inMemory } from "../eval/stores.ts";
 import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import type { SettingProtocol } from "../eval/setting_schema.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
@@ -76,7 +77,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   if (out !== null) {
     openDirectory(out);
     for (const [name, { checkpoint }] of [["a", a], ["b", b]] as const) {
-      rememberWeights(checkpoint, `${out}/weights.${name}.jsonl`);
+      rememberWeights(checkpoint, { open: inDirectory(out), name: `weights.${name}` });
     }
   }
 
@@ -92,7 +93,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),
     alarm,
     progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
-    kept: out === null ? null : { path: `${out}/divergence.jsonl`, header: keptHeader(protocol, alarm) },
+    kept: { open: out === null ? inMemory : inDirectory(out), name: "divergence", header: keptHeader(protocol, alarm) },
   }, loadSetting));
   if (divergence === INTERRUPTED) {
     note("interrupted: a comparison is kept as a whole, so that the same command begins anew");
@@ -146,7 +147,7 @@ async function planSides(
     if (calibrate !== undefined) {
       const { backend, dtype, kvCacheDtype } = setting;
       const key = JSON.stringify([choices[i]!.model, backend, dtype, kvCacheDtype]);
-      const kept = out === undefined ? null : `${out}/calibration.${"ab"[i]}.jsonl`;
+      const kept = out === undefined ? null : { open: inDirectory(out), name: `calibration.${"ab"[i]}` };
       inputScales = measured.get(key) ?? await measure(calibrate, setting, kept);
       measured.set(key, inputScales);
     }

@@ -9,16 +9,23 @@
 import { dirname, resolve } from "node:path";
 import { temporaryName } from "../checkpoint/atomic.ts";
 import { HUB_VARIABLES } from "../checkpoint/hub/environment.ts";
+import { SHARD_VARIABLES } from "../eval/shards/division.ts";
 import type { Choices } from "../session/setting.ts";
 
 /** Where GPU libraries lie. */
 export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 
 /**
- * Environment variables that the program reads, where GPU libraries and the Hugging Face cache lie among them: the
- * launchers permit these and no others.
+ * Environment variables that the program reads: whether errors are traced, where GPU libraries and the Hugging Face
+ * cache lie, and which of several processes this is. The launchers permit these and no others.
  */
-export const VARIABLES: readonly string[] = ["MXOSS_TRACE", "TERM", ...GPU_VARIABLES, ...HUB_VARIABLES];
+export const VARIABLES: readonly string[] = [
+  "MXOSS_TRACE",
+  "TERM",
+  ...GPU_VARIABLES,
+  ...HUB_VARIABLES,
+  ...SHARD_VARIABLES,
+];
 
 /** Kinds of permission that no command uses. */
 const NEVER = ["net", "run", "sys", "import"] as const;
@@ -27,6 +34,8 @@ const NEVER = ["net", "run", "sys", "import"] as const;
 export interface Privileges {
   /** Calling libraries: libc to map weight files, or a GPU's. Deno cannot restrict pointers to one library. */
   readonly ffi: boolean;
+  /** Reading {@linkcode VARIABLES}. */
+  readonly env: boolean;
   /** Paths that may be written, with everything below them. */
   readonly write: readonly string[];
 }
@@ -35,6 +44,8 @@ export interface Privileges {
 export interface Needs {
   /** Whether it calls libraries. */
   readonly libraries: boolean;
+  /** Whether it matters which of several processes this is. */
+  readonly shares?: boolean;
   /** `--out`: the one path that it writes. */
   readonly out?: string | undefined;
   /** Whether it looks into the Hugging Face cache, whose place is asked for before the environment is given up. */
@@ -48,10 +59,14 @@ export function callsLibraries({ backend, weights }: Pick<Choices, "backend" | "
 
 /** The privileges that a command line needs; null where only a help text or the version is printed. */
 export function privileges(needs: Needs | null): Privileges {
-  if (needs === null) return { ffi: false, write: [] };
-  const { libraries, out } = needs;
+  if (needs === null) return { ffi: false, env: false, write: [] };
+  const { libraries, shares = false, out } = needs;
   // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
-  return { ffi: libraries, write: out === undefined ? [] : [resolve(out), temporaryName(resolve(out))] };
+  return {
+    ffi: libraries,
+    env: libraries || shares,
+    write: out === undefined ? [] : [resolve(out), temporaryName(resolve(out))],
+  };
 }
 
 /**
@@ -60,10 +75,11 @@ export function privileges(needs: Needs | null): Privileges {
  *
  * A blanket `--allow-write` cannot be narrowed to a path; `--allow-write=/`, which the launchers pass, can.
  */
-export function confine({ ffi, write }: Privileges): void {
+export function confine({ ffi, env, write }: Privileges): void {
   for (const name of NEVER) Deno.permissions.revokeSync({ name });
   // MXOSS_TRACE was read before.
-  if (!ffi) { for (const name of ["ffi", "env"] as const) Deno.permissions.revokeSync({ name }); }
+  if (!ffi) Deno.permissions.revokeSync({ name: "ffi" });
+  if (!env) Deno.permissions.revokeSync({ name: "env" });
   if (write.length === 0) Deno.permissions.revokeSync({ name: "write" });
   for (const path of write) {
     const descriptor = { name: "write", path } as const;

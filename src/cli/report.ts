@@ -1,17 +1,18 @@
 /** `mxoss report`: finished runs again, apart or as one. */
+import { joinShards } from "../eval/shards/join.ts";
+import { findRuns, type Found, type FoundResults, inRuns, parsed, unfinished } from "./report_inputs.ts";
+import { type EvalResults, type FinishedRun, finishedRun } from "../eval/finished_run.ts";
 import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
-import { InputError } from "../errors.ts";
 import type { Indexed } from "../eval/journal.ts";
-import { type FinishedRun, type MergedResults, mergeRuns } from "../eval/merge.ts";
+import { mergeRuns } from "../eval/merge.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults } from "../eval/results_schema.ts";
 import { type Asked, namesOf, type Task } from "../eval/task.ts";
 import { GSM8K } from "../eval/tasks/gsm8k.ts";
 import { PERPLEXITY } from "../eval/tasks/perplexity.ts";
-import { readWhole } from "../read.ts";
 import { compareTables } from "./compare_tables.ts";
-import { COMMANDS_OF_SCHEMAS, makeDirectory, MAX_RESULTS_BYTES, refuseOtherResults } from "./eval/output.ts";
+import { COMMANDS_OF_SCHEMAS, makeDirectory, refuseOtherResults } from "./eval/output.ts";
 import { gsm8kTables, perplexityTables } from "./eval/tables.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import type { REPORT } from "./report_options.ts";
@@ -25,7 +26,7 @@ type ReportOptions = OptionValues<typeof REPORT.options>;
 export async function reportCommand({ options, positionals }: Parsed<typeof REPORT.options>): Promise<number> {
   const [first, ...others] = positionals ?? [];
   if (first === undefined) throw UsageError.of("missing", { name: "DIR" }, "a directory of results", "none");
-  const found = [first, ...others].map(readResults) as [Found, ...Found[]];
+  const found = [first, ...others].flatMap(findRuns) as [Found, ...Found[]];
   const [{ schema }] = found;
   const other = found.find((one) => one.schema !== schema);
   if (other !== undefined) {
@@ -38,50 +39,32 @@ export async function reportCommand({ options, positionals }: Parsed<typeof REPO
     case PERPLEXITY.schema:
       return await merged(PERPLEXITY, found, options, perplexityTables);
     case "mxoss.compare":
-      return await compared(found, options);
+      return await compared(found as [FoundResults], options);
     default:
       throw UsageError.of("wrong_value", { file: found[0].path, key: "schema" }, "results of mxoss eval", schema);
   }
 }
 
-/** A results.json before it is looked at closely. */
-interface Found {
-  readonly dir: string;
-  readonly path: string;
-  readonly schema: string;
-  readonly json: unknown;
-}
-
-const Head = z.looseObject({ schema: z.string() });
-
-function readResults(given: string): Found {
-  const dir = given.replace(/(?<=.)[/\\]+$/, ""),
-    path = `${dir}/results.json`,
-    bytes = readWhole(path, MAX_RESULTS_BYTES);
-  try {
-    const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    return { dir, path, schema: Head.parse(json).schema, json };
-  } catch {
-    throw UsageError.of("wrong_value", { file: path }, "results that mxoss wrote", "something else");
-  }
-}
-
-function parsed<T>(schema: z.ZodType<T>, { path, json }: Found): T {
-  const results = schema.safeParse(json);
-  if (results.success) return results.data;
-  const [{ path: at, message }] = results.error.issues as [z.core.$ZodIssue];
-  const where = { file: path, key: at.join(".") };
-  throw InputError.of("wrong_value", where, "results of this version of mxoss", message);
-}
-
-async function merged<Work extends Asked<Results["protocol"]>, Entry extends Indexed, Results extends MergedResults>(
+async function merged<Work extends Asked<Results["protocol"]>, Entry extends Indexed, Results extends EvalResults>(
   task: Task<never, Work, Entry, Results>,
   found: readonly Found[],
   { out, bandwidth, json }: ReportOptions,
   tables: (results: Results, names: ReturnType<typeof namesOf>) => string[],
 ): Promise<number> {
-  const runs = found.map((one): FinishedRun<Results> => ({ dir: one.dir, results: parsed(task.results, one) }));
-  const results = mergeRuns(task, runs as [FinishedRun<Results>], bandwidth), text = resultsText(task.results, results);
+  const runs: FinishedRun<Results>[] = [];
+  for (const one of inRuns(found)) {
+    if (!Array.isArray(one)) {
+      runs.push(finishedRun(one.dir, parsed(task.results, one)));
+      continue;
+    }
+    const joined = joinShards(task, one, bandwidth);
+    if (joined.kind === "unfinished") throw unfinished(one[0], joined.shards);
+    runs.push(joined.run);
+  }
+  const [run, ...more] = runs as [FinishedRun<Results>, ...FinishedRun<Results>[]];
+  const alone = more.length === 0 && found[0]!.kind === "shard";
+  const results = alone ? run.results : mergeRuns(task, [run, ...more], bandwidth);
+  const text = resultsText(task.results, results);
   if (out !== undefined) {
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(results.protocol));
@@ -92,7 +75,7 @@ async function merged<Work extends Asked<Results["protocol"]>, Entry extends Ind
   return 0;
 }
 
-async function compared(found: readonly Found[], { out, bandwidth, json }: ReportOptions): Promise<number> {
+async function compared(found: readonly FoundResults[], { out, bandwidth, json }: ReportOptions): Promise<number> {
   const [one, second] = found;
   if (second !== undefined) {
     throw UsageError.of(

@@ -23,5 +23,6 @@ export const REPORT: CommandSpec<typeof OPTIONS> = {
     "of one task on the same problems or text, from several machines or days, are put side by side; each must begin " +
     "with the setting that the others are compared with, unless all were made with --divergence 0. Runs that one run " +
     "could not have made are refused, with the field in which they differ.",
+    "Parts of one run (--shard) in a directory are joined. Where some are not finished, their commands are printed.",
   ],
 };

@@ -1,7 +1,7 @@
 /** From a command's options to a setting, and from a setting to a session, with warnings and progress on stderr. */
+import type { Kept } from "../eval/stores.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
-import { Journal } from "../eval/journal.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
@@ -163,12 +163,12 @@ const KeptHash = z.strictObject({ index: z.literal(0), sha256: z.string().regex(
  * Hashes weights once for a directory of results: while place, size and times of every file of the checkpoint stay as
  * they are, the next run takes the hash from there.
  *
- * @param path Where it is kept.
+ * @param kept Where it is kept.
  */
-export function rememberWeights(checkpoint: Checkpoint, path: string): void {
+export function rememberWeights(checkpoint: Checkpoint, { open, name }: Kept): void {
   if (checkpoint.identity.length === 0) return;
   const header = { schema: "mxoss.weights", version: 1, files: checkpoint.identity };
-  using journal = Journal.open(path, header, (value) => KeptHash.parse(value), "replace");
+  using journal = open(name, header, (value) => KeptHash.parse(value), "replace");
   const known = journal.entries.get(0)?.sha256, sha256 = hashedWeights(checkpoint, known);
   if (known === undefined) journal.append({ index: 0, sha256 });
 }

@@ -1,12 +1,13 @@
 /** Every setting of a matrix against the first: predictions on many sequences, operations on the first few of them. */
+import type { DivergenceResult } from "./divergence_schema.ts";
 import { compareCells, type LoadSetting } from "./compare_cells.ts";
-import { MemoryStore } from "./journal.ts";
-import { type Amount, openPredictions, runPredictions } from "./prediction_run.ts";
+import { type Amount, openPredictions, type PredictionOutcome, runPredictions } from "./prediction_run.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
-import type { ForcedSequence, SequencePredictions } from "./predictions.ts";
+import type { ForcedSequence } from "./predictions.ts";
 import { type KeyedPredictions, predictionsResult, rankingOf } from "./predictions_result.ts";
 import { SCHEMA_VERSION } from "./results_schema.ts";
-import type { Common, RunCell, Store } from "./task.ts";
+import type { OpenStore } from "./stores.ts";
+import type { Common, RunCell } from "./task.ts";
 
 /** Most sequences that are compared operation by operation: a defect shows on the first, and each takes 3 passes. */
 export const LAYERED = 8;
@@ -18,8 +19,8 @@ export function comparedHeader(kind: string, first: unknown, other: unknown) {
 
 /** How to compare. */
 export interface CompareOptions {
-  /** Directory of journals, which is there; null: nothing is kept. */
-  readonly out: string | null;
+  /** Where journals are. */
+  readonly open: OpenStore;
   /** Sequences on which the predictions of each cell are compared with those of the first; 0: none. */
   readonly divergence: Amount;
   /** Relative error above which an operation is named. */
@@ -48,43 +49,70 @@ export async function compareAll(
   others: readonly RunCell[],
   sequences: readonly ForcedSequence[],
   header: (cell: RunCell) => unknown,
-  { out, divergence: amount, alarm, load, watcher }: CompareOptions,
+  options: CompareOptions,
 ): Promise<Compared> {
-  const identity = (kind: string, other: RunCell) => comparedHeader(kind, header(first), header(other));
+  const { divergence: amount } = options;
+  const { settings, stopped } = await comparePredictions(first, others, sequences, header, options);
+  const layers = await compareLayers(first, others, sequences.slice(0, layeredCount(amount)), header, options);
+  const divergences = others.map(({ key }, i) => ({
+    key,
+    predictions: predictionsResult(summarizePredictions(settings[i]!.sequences)),
+    stopped,
+    divergence: layers[i]!,
+  }));
+  return { divergences, ranking: rankingOf(settings), predictions: settings };
+}
+
+/** How many sequences at most are compared operation by operation: the first. */
+export function layeredCount(amount: Amount): number {
+  return typeof amount === "number" ? Math.min(amount, LAYERED) : LAYERED;
+}
+
+/** The first line of the journal of a comparison operation by operation. */
+export function layersHeader(first: unknown, other: unknown, indices: readonly number[], alarm: number) {
+  return { ...comparedHeader("divergence", first, other), sequences: indices, alarm };
+}
+
+/** Compares operation by operation, every setting with the first. */
+export async function compareLayers(
+  first: RunCell,
+  others: readonly RunCell[],
+  sequences: readonly ForcedSequence[],
+  header: (cell: RunCell) => unknown,
+  { open, alarm, load, watcher }: Omit<CompareOptions, "divergence">,
+): Promise<DivergenceResult[]> {
+  const found: DivergenceResult[] = [], indices = sequences.map(({ index }) => index);
+  for (const other of others) {
+    const progress = (unit: string) =>
+      watcher.progress(`${other.label}: ${unit === "tokens" ? "layers" : "weights"}`, unit);
+    const kept = {
+      open,
+      name: `divergence.${other.key}`,
+      header: layersHeader(header(first), header(other), indices, alarm),
+    };
+    const settings = [first.setting, other.setting] as const;
+    found.push(await compareCells({ settings, sequences: () => sequences, alarm, progress, kept }, load));
+  }
+  return found;
+}
+
+/** Predictions of every setting beside those of the first; see {@linkcode runPredictions}. */
+export async function comparePredictions(
+  first: RunCell,
+  others: readonly RunCell[],
+  sequences: readonly ForcedSequence[],
+  header: (cell: RunCell) => unknown,
+  { open, divergence: amount, load, watcher }: Omit<CompareOptions, "alarm">,
+): Promise<PredictionOutcome> {
+  const identity = (other: RunCell) => comparedHeader("predictions", header(first), header(other));
   using journals = new DisposableStack();
-  const { settings, stopped } = await runPredictions({
+  return await runPredictions({
     first,
     others,
     sequences,
     amount,
     load,
-    open: (cell): Store<SequencePredictions> => {
-      if (out === null) return new MemoryStore<SequencePredictions>();
-      return journals.use(openPredictions(`${out}/predictions.${cell.key}.jsonl`, identity("predictions", cell)));
-    },
+    open: (cell) => journals.use(openPredictions({ open, name: `predictions.${cell.key}` }, identity(cell))),
     progress: (cell) => watcher.progress(`${cell.label}: predictions`, "tokens"),
   });
-  const layered = sequences.slice(0, typeof amount === "number" ? Math.min(amount, LAYERED) : LAYERED);
-  const divergences: Common["divergences"] = [];
-  for (const [i, other] of others.entries()) {
-    const kept = out === null ? null : {
-      path: `${out}/divergence.${other.key}.jsonl`,
-      header: { ...identity("divergence", other), sequences: layered.map(({ index }) => index), alarm },
-    };
-    const progress = (unit: string) =>
-      watcher.progress(`${other.label}: ${unit === "tokens" ? "layers" : "weights"}`, unit);
-    divergences.push({
-      key: other.key,
-      predictions: predictionsResult(summarizePredictions(settings[i]!.sequences)),
-      stopped,
-      divergence: await compareCells({
-        settings: [first.setting, other.setting],
-        sequences: () => layered,
-        alarm,
-        progress,
-        kept,
-      }, load),
-    });
-  }
-  return { divergences, ranking: rankingOf(settings), predictions: settings };
 }

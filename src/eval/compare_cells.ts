@@ -4,7 +4,7 @@ import { z } from "zod";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { type ComparedTokens, compareSides } from "./divergence.ts";
 import { toResult } from "./divergence_result.ts";
-import { Journal } from "./journal.ts";
+import type { Kept } from "./stores.ts";
 import { projectionsOf } from "./projections.ts";
 import { sideOf } from "./side.ts";
 import { compareWeights } from "./weight_errors.ts";
@@ -78,7 +78,7 @@ async function computeBoth(
  * A comparison on disk: a journal of one entry, so that it is computed once, and again where anything that it depends
  * on is another one.
  */
-const Entry = z.strictObject({ index: z.literal(0), divergence: DivergenceResult });
+export const KeptDivergence = z.strictObject({ index: z.literal(0), divergence: DivergenceResult });
 
 /** Two settings to compare. */
 export interface CellPair {
@@ -87,8 +87,8 @@ export interface CellPair {
   readonly sequences: () => readonly ComparedTokens[];
   readonly alarm: number;
   readonly progress: ShowPart;
-  /** Where the comparison is kept, and what it belongs to; null: nowhere. */
-  readonly kept: { readonly path: string; readonly header: unknown } | null;
+  /** Where the comparison is kept, and what it belongs to. */
+  readonly kept: Kept & { readonly header: unknown };
 }
 
 /** Compares, or reads what was compared before. */
@@ -96,11 +96,11 @@ export async function compareCells(
   { settings, sequences, alarm, progress, kept }: CellPair,
   load: LoadSetting,
 ): Promise<DivergenceResult> {
-  using journal = kept === null ? null : Journal.open(kept.path, kept.header, (value) => Entry.parse(value), "replace");
-  const before = journal?.entries.get(0);
+  using journal = kept.open(kept.name, kept.header, (value) => KeptDivergence.parse(value), "replace");
+  const before = journal.entries.get(0);
   if (before !== undefined) return before.divergence;
   const divergence = await compareSettings(settings, sequences(), alarm, load, progress);
   for (const { checkpoint } of settings) refuseChanged(checkpoint.identity);
-  journal?.append({ index: 0, divergence });
+  journal.append({ index: 0, divergence });
   return divergence;
 }

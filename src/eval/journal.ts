@@ -2,8 +2,7 @@
  * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written
  * whole is kept, a line that was cut off is dropped and computed again. The first line says what the results belong to.
  */
-import { openToAppend } from "../checkpoint/atomic.ts";
-import { cannotWrite } from "../checkpoint/atomic.ts";
+import { cannotWrite, openToAppend } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { readWhole } from "../read.ts";
 import { printableJson } from "../printable.ts";
@@ -121,28 +120,34 @@ export class Journal<T extends Indexed> implements Disposable {
 }
 
 /**
- * The results of a journal that is no longer written, by index.
+ * The results of a journal that another process may be writing, by index: those that are whole.
  *
  * @param header What the results must belong to.
  * @param read Validates an entry; throws where it is not one.
- * @throws {InputError} if the file cannot be read, belongs to something else, or is garbled before its last line.
+ * @returns What they belong to instead, in words, where that is something else.
+ * @throws {InputError} if the file cannot be read, or is garbled before its last line.
  */
 export function readJournal<T extends Indexed>(
   path: string,
   header: unknown,
   read: (value: unknown) => T,
-): ReadonlyMap<number, T> {
+): ReadonlyMap<number, T> | { readonly other: string } {
   const { lines } = wholeLines(readWhole(path, MAX_BYTES), path);
-  if (lines[0] !== printableJson(header)) {
-    const found = difference(lines[0] ?? "{}", header);
-    throw InputError.saying("wrong_value", { file: path }, `is not of the results.json beside it (${found})`);
-  }
   const entries = new Map<number, T>();
+  if (lines.length === 0) return entries;
+  if (lines[0] !== printableJson(header)) return { other: difference(lines[0]!, header) };
   lines.slice(1).forEach((line, i) => {
     const entry = parseEntry(line, `${path}:${i + 2}`, read);
     if (!entries.has(entry.index)) entries.set(entry.index, entry);
   });
   return entries;
+}
+
+/** Whether {@linkcode readJournal} found results of something else. */
+export function isOther<T>(
+  found: ReadonlyMap<number, T> | { readonly other: string },
+): found is { readonly other: string } {
+  return "other" in found;
 }
 
 /** Results of a run that keeps nothing. */

@@ -1,39 +1,25 @@
 /** Runs of one task that were made apart, as the one run that would have given all their cells. */
+import type { EvalResults, FinishedRun } from "./finished_run.ts";
+import { journalHeader } from "./cell_run.ts";
 import type { SettingProtocol } from "./setting_schema.ts";
 import type { DivergenceResult } from "./divergence_schema.ts";
-import type { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Bandwidth } from "./cost.ts";
-import { findDifference, type Indexed, readJournal } from "./journal.ts";
+import { findDifference, type Indexed } from "./journal.ts";
 import { type Cell, cellKey, modelNames } from "./matrix.ts";
 import { comparedHeader } from "./compare_all.ts";
 import { summarizePredictions } from "./prediction_summary.ts";
 import { SequencePredictions } from "./predictions.ts";
 import { type KeyedPredictions, predictionsResult, rankingOf } from "./predictions_result.ts";
-import { journalHeader } from "./run.ts";
 import {
   type AnsweredCell,
   askedOf,
   type CellResult,
   type Common,
   headsOf,
-  type ResultsHead,
+  type JournalOf,
   type Task,
 } from "./task.ts";
-
-/** What every results file of an evaluation has. */
-export interface MergedResults extends ResultsHead {
-  readonly mxoss: string;
-  readonly bandwidth: Bandwidth | null;
-  readonly cells: readonly CellResult[];
-  readonly divergences: Common["divergences"];
-}
-
-/** A directory with what its results.json says. */
-export interface FinishedRun<Results> {
-  readonly dir: string;
-  readonly results: Results;
-}
 
 /** A cell of one of the runs. */
 interface Found<Results> {
@@ -50,7 +36,7 @@ interface Found<Results> {
  * @throws {InputError} naming the field in which two runs differ that one run could not have, or a cell that is not
  *   compared with the first.
  */
-export function mergeRuns<Work, Entry extends Indexed, Results extends MergedResults>(
+export function mergeRuns<Work, Entry extends Indexed, Results extends EvalResults>(
   task: Task<
     never,
     Work & { readonly protocol: Results["protocol"]; readonly indices: readonly number[] },
@@ -77,7 +63,7 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends MergedRes
   for (const { key, run, found: { divergence } } of compared) {
     const made = ({ tokens, sequences, alarm }: DivergenceResult) => ({ tokens, sequences, alarm });
     const [one] = compared;
-    refuseOther(made(one!.found.divergence), made(divergence), `divergences ${key}`, one!.run.dir, run.dir);
+    refuseOther(made(one!.found.divergence), made(divergence), `divergences ${key}`, one!.run.dir, run.path);
   }
   // Runs that chose their numbers of sequences themselves have the first of them in common.
   const count = Math.min(...compared.map(({ found }) => found.predictions.sequences));
@@ -99,22 +85,20 @@ export function mergeRuns<Work, Entry extends Indexed, Results extends MergedRes
   });
 }
 
-const path = (dir: string) => `${dir}/results.json`;
-
-function refuseDifference<Results extends MergedResults>(
+function refuseDifference<Results extends EvalResults>(
   first: FinishedRun<Results>,
-  { dir, results }: FinishedRun<Results>,
+  { path, results }: FinishedRun<Results>,
   field: "mxoss" | "protocol" | "bandwidth",
 ): void {
-  refuseOther(first.results[field], results[field], field, first.dir, dir);
+  refuseOther(first.results[field], results[field], field, first.dir, path);
 }
 
 /** Refuses a field of one run in which another differs. */
-function refuseOther(first: unknown, other: unknown, field: string, from: string, dir: string): void {
+export function refuseOther(first: unknown, other: unknown, field: string, from: string, path: string): void {
   const found = findDifference(first, other, field);
   if (found === null) return;
   const { field: name, before, after } = found;
-  throw InputError.saying("contradiction", { file: path(dir) }, `${name} is ${after}, not ${before} as in ${from}`);
+  throw InputError.saying("contradiction", { file: path }, `${name} is ${after}, not ${before} as in ${from}`);
 }
 
 /** What makes a model another one. */
@@ -122,7 +106,7 @@ const modelOf = ({ protocol: { fingerprint, weights_sha256, layout } }: CellResu
   `${fingerprint} ${weights_sha256} ${layout}`;
 
 /** All cells, each once, with the names that their models have among all. */
-function named<Results extends MergedResults>(runs: readonly FinishedRun<Results>[]): Found<Results>[] {
+function named<Results extends EvalResults>(runs: readonly FinishedRun<Results>[]): Found<Results>[] {
   const directories = new Map<string, string>();
   for (const { results } of runs) {
     for (const cell of results.cells) {
@@ -155,7 +139,7 @@ function inOrder<Results>(cells: readonly Found<Results>[]): Found<Results>[] {
 function refuseOtherTwin<Results>(a: Found<Results>, b: Found<Results>): void {
   const numbers = ({ threads: _threads, model: _model, snapshot: _snapshot, ...rest }: SettingProtocol) => rest;
   const [x, y] = [numbers(a.cell.protocol), numbers(b.cell.protocol)];
-  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.dir);
+  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.path);
 }
 
 /** Refuses what no axis of one run could vary. */
@@ -168,40 +152,43 @@ function refuseOtherCell<Results>(a: Found<Results>, b: Found<Results>): void {
   const [x, y] = [fixed(a), fixed(b)];
   // Only some schemes need calibration.
   if (x.calibrated_on === null || y.calibrated_on === null) x.calibrated_on = y.calibrated_on = null;
-  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.dir);
+  refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.path);
 }
 
 /** The answers of a cell, in the order in which they were asked. */
-function entriesOf<Entry extends Indexed, Results extends MergedResults>(
+function entriesOf<Entry extends Indexed, Results extends EvalResults>(
   task: {
-    readonly journal: { readonly name: string; readonly entry: z.ZodType<Entry> };
+    readonly journal: JournalOf<Entry>;
     header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
     asked(protocol: Results["protocol"]): number;
   },
-  { run: { dir, results }, cell: { key, protocol } }: Found<Results>,
+  { run: { path, results, read }, cell: { key, protocol } }: Found<Results>,
 ): Entry[] {
-  const header = journalHeader(task.journal.name, task.header(results.protocol), protocol);
-  const file = `${dir}/${task.journal.name}.${key}.jsonl`, asked = task.asked(results.protocol);
-  const entries = readJournal(file, header, (value) => task.journal.entry.parse(value));
+  const { name, entry, lean } = task.journal, asked = task.asked(results.protocol);
+  const entries = read(
+    `${name}.${key}`,
+    journalHeader(name, task.header(results.protocol), protocol),
+    (value) => lean(entry.parse(value)),
+  );
   const found = [...entries.values()].sort((a, b) => a.index - b.index).slice(0, asked);
   if (found.length === asked) return found;
-  throw InputError.of("wrong_value", { file }, `${asked} answers, as results.json says`, found.length);
+  throw InputError.of("wrong_value", { file: path, key: `answers of ${key}` }, `${asked}, as it says`, found.length);
 }
 
 /** The predictions of a cell beside the first, in the order in which they were computed. */
-function predictionsOf<Results extends MergedResults>(
+function predictionsOf<Results extends EvalResults>(
   task: {
     readonly journal: { readonly name: string };
     header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
   },
-  { dir, results: { protocol } }: FinishedRun<Results>,
+  { results: { protocol }, read }: FinishedRun<Results>,
   first: CellResult,
   other: CellResult,
   key: string,
 ): SequencePredictions[] {
   const header = (cell: CellResult) => journalHeader(task.journal.name, task.header(protocol), cell.protocol);
-  const entries = readJournal(
-    `${dir}/predictions.${key}.jsonl`,
+  const entries = read(
+    `predictions.${key}`,
     comparedHeader("predictions", header(first), header(other)),
     (value) => SequencePredictions.parse(value),
   );
@@ -209,7 +196,7 @@ function predictionsOf<Results extends MergedResults>(
 }
 
 /** The comparison of a cell with the first, from a run that has both and begins with that. */
-function divergenceOf<Results extends MergedResults>(
+function divergenceOf<Results extends EvalResults>(
   runs: readonly FinishedRun<Results>[],
   { asked, cell: first }: Found<Results>,
   other: Found<Results>,
@@ -224,7 +211,7 @@ function divergenceOf<Results extends MergedResults>(
   }
   throw InputError.of(
     "missing",
-    { file: path(other.run.dir) },
+    { file: other.run.path },
     `${cellKey(asked)} as the first setting, which ${cellKey(other.asked)} is to be compared with`,
     other.run.results.cells[0]!.key,
   );

@@ -5,7 +5,7 @@
 import { refuseChanged } from "../checkpoint/identity.ts";
 import type { Room } from "../session/open.ts";
 import type { LoadSetting } from "./compare_cells.ts";
-import { Journal } from "./journal.ts";
+import type { Kept } from "./stores.ts";
 import { type ForcedSequence, predictSequence, ReferenceLogits, SequencePredictions } from "./predictions.ts";
 import type { Stopped } from "./predictions_schema.ts";
 import { type KeyedPredictions, rankPredictions } from "./predictions_result.ts";
@@ -64,12 +64,18 @@ export async function runPredictions(run: PredictionRun): Promise<PredictionOutc
   if (typeof amount === "number") {
     return { settings: await compute(Math.min(amount, sequences.length)), stopped: "asked" };
   }
-  for (let count = FIRST_ROUND;; count *= 2) {
-    const settings = await compute(Math.min(count, sequences.length));
-    const stopped = stopsAt(settings, amount.precision);
+  for (const count of rounds(sequences.length)) {
+    const settings = await compute(count), stopped = stopsAt(settings, amount.precision);
     if (stopped !== null) return { settings, stopped };
-    if (count >= sequences.length) return { settings, stopped: "spent" };
+    if (count === sequences.length) return { settings, stopped: "spent" };
   }
+  throw new RangeError("nothing to compare");
+}
+
+/** Numbers of sequences after which is decided whether they are enough; the last is all of them. */
+export function* rounds(sequences: number): Generator<number> {
+  for (let count = FIRST_ROUND; count < sequences; count *= 2) yield count;
+  if (sequences > 0) yield sequences;
 }
 
 async function predictMissing(
@@ -116,7 +122,7 @@ export function stopsAt(
   return precise ? "precise" : null;
 }
 
-/** The journal of a setting's predictions. */
-export function openPredictions(path: string, header: unknown): Journal<SequencePredictions> {
-  return Journal.open(path, header, (value) => SequencePredictions.parse(value), "replace");
+/** The store of a setting's predictions; what belongs to something else is computed anew. */
+export function openPredictions({ open, name }: Kept, header: unknown): Store<SequencePredictions> & Disposable {
+  return open(name, header, (value) => SequencePredictions.parse(value), "replace");
 }

@@ -10,7 +10,7 @@ import { DivergenceResult } from "./divergence_schema.ts";
 import { FILTERS } from "./filters.ts";
 import { estimated, PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";
 import { count, interval, number, share, text } from "./schema_fields.ts";
-import { AskedCell, Bandwidth, SettingCost, SettingProtocol } from "./setting_schema.ts";
+import { Bandwidth, CELL_FIELDS, SettingCost, SettingProtocol } from "./setting_schema.ts";
 
 /** Version of the three schemas; it grows when a field changes its meaning or goes away. */
 export const SCHEMA_VERSION = 2;
@@ -61,14 +61,6 @@ const Pair = z.strictObject({
   detectable: share("smallest true difference that so many problems show with 80% power"),
 });
 
-const cell = {
-  key: text("name of the cell in file names"),
-  label: text("what tells it from the others"),
-  asked: AskedCell,
-  protocol: SettingProtocol,
-  cost: SettingCost,
-};
-
 const divergences = (on: string) =>
   z.array(z.strictObject({
     key: text("the cell that is compared with the first"),
@@ -106,7 +98,7 @@ export const Gsm8kResults = z.strictObject({
   }).describe("what made the numbers; what differs between cells is in each cell"),
   bandwidth: Bandwidth,
   cells: z.array(z.strictObject({
-    ...cell,
+    ...CELL_FIELDS,
     filters: z.strictObject(
       Object.fromEntries(FILTERS.map((f) => [f, Accuracy])) as Record<typeof FILTERS[number], typeof Accuracy>,
     )
@@ -145,7 +137,7 @@ export const PerplexityResults = z.strictObject({
   }).describe("what made the numbers; what differs between cells is in each cell"),
   bandwidth: Bandwidth,
   cells: z.array(z.strictObject({
-    ...cell,
+    ...CELL_FIELDS,
     predicted: count("tokens predicted"),
     nll: number("mean negative log probability of a token, in nats"),
     perplexity: number("e to that"),

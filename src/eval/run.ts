@@ -2,32 +2,29 @@
  * Carries out a task on every cell of a matrix: a journal for each cell, taken up where an earlier run left it, and a
  * results file at the end.
  */
+import {
+  answerCell,
+  countAnswered,
+  type Interrupted,
+  journalHeader,
+  openRuns,
+  unlessInterrupted,
+  type Watcher,
+} from "./cell_run.ts";
 import type { SettingProtocol } from "./setting_schema.ts";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import type { Bandwidth } from "./cost.ts";
 import { compareAll, type Compared, type CompareOptions } from "./compare_all.ts";
 import type { KeyedPredictions } from "./predictions_result.ts";
-import { type Indexed, Journal, MemoryStore } from "./journal.ts";
+import type { Indexed } from "./journal.ts";
 import { resultsText } from "./results_file.ts";
-import { SCHEMA_VERSION } from "./results_schema.ts";
-import type { AnsweredCell, Asked, ResultsHead, RunCell, Store, Task } from "./task.ts";
-
-/** Shows how far a piece of the work is, until it is disposed of. */
-export interface Progress extends Disposable {
-  update(done: number, total: number, aside?: string): void;
-}
-
-/** Is told what a run does, for people to see. */
-export interface Watcher {
-  /** Part of a cell was answered by an earlier run. */
-  resumed(label: string, done: number, total: number): void;
-  /** A piece of work begins that may take long. */
-  progress(label: string, unit: string): Progress;
-}
+import type { AnsweredCell, Asked, ResultsHead, RunCell, Task } from "./task.ts";
 
 /** How to run. */
 export interface RunOptions extends CompareOptions {
+  /** Directory of the results, which is there; null: nothing is written. */
+  readonly out: string | null;
   /** Version of the program, for the results. */
   readonly mxoss: string;
   /** Tokens per second are estimated for it; null: for none. */
@@ -47,18 +44,7 @@ export type Outcome<Results> =
     /** Of every further cell, token by token. */
     readonly predictions: readonly KeyedPredictions[];
   }
-  | {
-    readonly kind: "interrupted";
-    /** Answers that there are, of how many. */
-    readonly answered: number;
-    readonly asked: number;
-  };
-
-/** A cell with its journal. */
-interface CellRun<Entry> {
-  readonly cell: RunCell;
-  readonly store: Store<Entry>;
-}
+  | Interrupted;
 
 /**
  * Runs.
@@ -81,12 +67,7 @@ export async function runTask<
   const { out, signal } = options;
   const header = (setting: SettingProtocol) => journalHeader(task.journal.name, task.header(work.protocol), setting);
   using journals = new DisposableStack();
-  const open = ({ key, protocol }: RunCell): Store<Entry> => {
-    if (out === null) return new MemoryStore<Entry>();
-    const path = `${out}/${task.journal.name}.${key}.jsonl`;
-    return journals.use(Journal.open(path, header(protocol), (value) => task.journal.entry.parse(value)));
-  };
-  const runs = cells.map((cell): CellRun<Entry> => ({ cell, store: open(cell) }));
+  const runs = openRuns(task, work.protocol, cells, options.open, journals);
 
   const compute = async (): Promise<AnsweredCell<Entry, RunCell>[]> => {
     for (const run of runs) await answerCell(task, work, run, options);
@@ -119,67 +100,4 @@ export async function runTask<
     for (const [name, content] of task.files(work, answered, predictions)) writeWhole(`${out}/${name}`, content);
   }
   return { kind: "done", results, text, predictions };
-}
-
-/** The first line of a cell's journal. Neither threads nor the place of the model change an answer. */
-export function journalHeader(name: string, identity: Readonly<Record<string, unknown>>, setting: SettingProtocol) {
-  const { threads: _, model: _model, snapshot: _snapshot, ...numbers } = setting;
-  return { schema: `mxoss.${name}`, version: SCHEMA_VERSION, ...identity, setting: numbers };
-}
-
-function countAnswered<Entry>({ indices }: Asked<unknown>, { entries }: Store<Entry>): number {
-  return indices.filter((index) => entries.has(index)).length;
-}
-
-async function answerCell<
-  Work extends Asked<Results["protocol"]>,
-  Entry extends Indexed,
-  Results extends ResultsHead,
->(
-  task: Task<never, Work, Entry, Results>,
-  work: Work,
-  { cell, store }: CellRun<Entry>,
-  { load, watcher }: RunOptions,
-): Promise<void> {
-  refuseChanged(cell.setting.checkpoint.identity);
-  const before = countAnswered(work, store), total = work.indices.length;
-  if (before === total) return;
-  if (before > 0) watcher.resumed(cell.label, before, total);
-  const session = await load(cell.setting, task.room(work, cell.setting));
-  try {
-    using bar = watcher.progress(cell.label, task.unit);
-    await task.answer(work, session, guarded(cell, store), (...said) => bar.update(...said));
-  } finally {
-    await session.close();
-  }
-}
-
-/**
- * A store that keeps nothing that was computed with other weights than the protocol names.
- *
- * @throws {InputError} from `append`, if a file of the checkpoint is no longer as it was opened.
- */
-function guarded<Entry>({ setting: { checkpoint } }: RunCell, store: Store<Entry>): Store<Entry> {
-  return {
-    entries: store.entries,
-    append: (entry) => {
-      refuseChanged(checkpoint.identity);
-      store.append(entry);
-    },
-  };
-}
-
-/** The value of the work, or null where the signal fires first; the work itself is not stopped. */
-async function unlessInterrupted<T extends object>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  const interrupted = Promise.withResolvers<null>();
-  const hear = () => interrupted.resolve(null);
-  if (signal.aborted) hear();
-  signal.addEventListener("abort", hear);
-  // The work may still fail when it is not waited for any more.
-  work.catch(() => {});
-  try {
-    return await Promise.race([interrupted.promise, work]);
-  } finally {
-    signal.removeEventListener("abort", hear);
-  }
 }

@@ -58,3 +58,12 @@ export const AskedCell = z.strictObject({
 }).describe("what was asked for on each axis of the matrix");
 /** A cell's place on the axes of its matrix. */
 export type AskedCell = z.infer<typeof AskedCell>;
+
+/** What every results file says of a cell. */
+export const CELL_FIELDS = {
+  key: text("name of the cell in file names"),
+  label: text("what tells it from the others"),
+  asked: AskedCell,
+  protocol: SettingProtocol,
+  cost: SettingCost,
+};

@@ -129,6 +129,15 @@ export interface Common {
 /** Says how far a cell is, in the task's unit; `aside` is a preliminary result in words, or empty. */
 export type OnProgress = (done: number, total: number, aside: string) => void;
 
+/** A cell's journal. */
+export interface JournalOf<Entry> {
+  /** What it is called in file names and headers. */
+  readonly name: string;
+  readonly entry: z.ZodType<Entry>;
+  /** An entry with no more than `summarize` and `page` read of it: reports hold those of all machines at once. */
+  readonly lean: (entry: Entry) => Entry;
+}
+
 /**
  * A task. `prepare` makes what is asked out of a request, `answer` lets one cell answer it, and `summarize` makes the
  * results of all cells' answers. The rest describes what is kept on disk.
@@ -144,8 +153,7 @@ export interface Task<
   readonly schema: Results["schema"];
   /** Schema of the `protocol` of the results. */
   readonly protocol: z.ZodType<Results["protocol"]>;
-  /** A cell's journal: what it is called in file names and headers, and an entry of it. */
-  readonly journal: { readonly name: string; readonly entry: z.ZodType<Entry> };
+  readonly journal: JournalOf<Entry>;
   /** What progress is counted in, for instance "problems". */
   readonly unit: string;
 
@@ -159,6 +167,11 @@ export interface Task<
   identity(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
   /** The identity as headers of journals have it. */
   header(protocol: Results["protocol"]): Readonly<Record<string, unknown>>;
+  /**
+   * A part of what is asked, from one place to before another. What goes with all of it stays: the protocol, and what
+   * all prompts begin with.
+   */
+  part(work: Work, from: number, to: number): Work;
   /** What the session of a setting must have room for. */
   room(work: Work, setting: PlannedSetting): Room;
   /** How much is asked of every cell. */

@@ -51,7 +51,7 @@ interface Computing {
 const evalSettings = async (words: readonly string[]) => {
   const { options } = parseCommand(EVAL, words);
   const models = [{ name: null, checkpoint: openCheckpoint(TINY) }];
-  return await settingsOf(matrixOf(models, options), models, options);
+  return await settingsOf(matrixOf(models, options), models, options, null);
 };
 const COMPUTING: Readonly<Record<string, Computing>> = {
   generate: {

@@ -200,6 +200,13 @@ export function trials(
       changes([...predicted.filter((word) => word !== "--json"), ...two], ["--format", "llama.cpp"]),
       refuses([...predicted, ...two], ["--format", "llama.cpp"], /--format: expected without --json/),
     ],
+    shard: [
+      changes([...predicted.slice(0, -1), "--out", "OUT"], ["--shard", "1/2"]),
+      refuses(predicted, ["--shard", "1/2"], /--out: expected a directory that all parts share/),
+      refuses([...predicted, "--out", "OUT"], ["--shard", "1/2"], /--json: expected a run that answers everything/),
+      refuses(predicted, ["--shard", "auto"], /--shard auto: expected a Slurm job array or step/),
+      refuses(predicted, ["--shard", "0/2"], /--shard: expected a part of several from 1\/8 to 8\/8/),
+    ],
     out: [changes(predicted, ["--out", "OUT"])],
     export: [
       changes([...problems, "--out", "OUT"], ["--export", "lm-eval"]),

@@ -1,3 +1,4 @@
+import { inDirectory } from "../../src/eval/stores.ts";
 import { predictSequence, ReferenceLogits, type SequencePredictions } from "../../src/eval/predictions.ts";
 import { openPredictions, runPredictions } from "../../src/eval/prediction_run.ts";
 import { summarizePredictions } from "../../src/eval/prediction_summary.ts";
@@ -66,7 +67,7 @@ Deno.test("runPredictions() goes on from its journals, to the same numbers", asy
       amount: { precision: 1e-9 },
       load: ({ tp }) => Promise.resolve(session(1 / tp)),
       open: ({ key }): Store<SequencePredictions> => {
-        const journal = journals.use(openPredictions(`${out}/${key}.jsonl`, { key }));
+        const journal = journals.use(openPredictions({ open: inDirectory(out), name: key }, { key }));
         return {
           entries: journal.entries,
           append: (entry) => {

@@ -1,4 +1,5 @@
 /** The runner with a task whose answers cost nothing. */
+import { inDirectory } from "../../src/eval/stores.ts";
 import { costOf } from "../../src/eval/cost.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { SequenceNll } from "../../src/eval/perplexity.ts";
@@ -34,6 +35,7 @@ async function run(out: string, answer: (store: Store<SequenceNll>) => Promise<v
     bandwidth: null,
     mxoss: "1.2.3",
     out,
+    open: inDirectory(out),
     divergence: 0,
     alarm: 1,
     load: () => Promise.resolve(session),

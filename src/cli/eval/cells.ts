@@ -1,4 +1,5 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
+import type { OpenStore } from "../../eval/stores.ts";
 import { calibratedScales, type MeasureScales, planCalibrated, refuseNeedless } from "../calibrate.ts";
 import { refuseIdleRule, sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../../session/setting.ts";
@@ -11,16 +12,18 @@ import type { OptionValues } from "../options.ts";
 /** What the command line holds. */
 export type GivenOptions = OptionValues<typeof EVAL.options>;
 
-/** The same, with defaults for options of one task that are not given. */
+/** The same, with defaults for options of one task that are not given, and all arguments as they were typed. */
 export type EvalOptions =
+  & { readonly args: readonly string[] }
   & Omit<GivenOptions, keyof typeof TASK_DEFAULTS>
   & { readonly [K in keyof typeof TASK_DEFAULTS]: NonNullable<GivenOptions[K]> };
 
 /** Fills in the defaults. */
-export function completed(options: GivenOptions): EvalOptions {
+export function completed(options: GivenOptions, args: readonly string[]): EvalOptions {
   const { prompt, shots, seed, "sequence-length": length } = options;
   return {
     ...options,
+    args,
     prompt: prompt ?? TASK_DEFAULTS.prompt,
     shots: shots ?? TASK_DEFAULTS.shots,
     seed: seed ?? TASK_DEFAULTS.seed,
@@ -59,16 +62,18 @@ export function matrixOf(
 /**
  * The settings of the cells, in order, with every number format decided.
  *
+ * @param open Opens what is kept of measured scales; null: nothing is.
  * @param measure What `calibrate` is carried out by.
  * @throws {InputError} where a scheme does not fit the checkpoint, or an option means nothing to the backend.
  */
 export async function settingsOf(
   cells: readonly Cell[],
   models: readonly NamedModel[],
-  options: SharedOptions & Pick<GivenOptions, "calibrate" | "out">,
+  options: SharedOptions & Pick<GivenOptions, "calibrate">,
+  open: OpenStore | null,
   measure: MeasureScales = calibratedScales,
 ): Promise<PlannedSetting[]> {
-  const shared = sharedChoices(options), { calibrate, out = null } = options;
+  const shared = sharedChoices(options), { calibrate } = options;
   const checkpoints = new Map(models.map(({ name, checkpoint }) => [name, checkpoint]));
   const settings = cells.map((cell): Setting => ({ checkpoint: checkpoints.get(cell.model)!, ...shared, ...cell }));
   if (calibrate !== undefined) refuseNeedless(settings);
@@ -76,7 +81,7 @@ export async function settingsOf(
   for (const [i, setting] of settings.entries()) {
     const { model } = cells[i]!;
     if (calibrate === undefined || measured.has(setting.checkpoint)) continue;
-    const kept = out === null ? null : `${out}/calibration${model === null ? "" : `.model-${model}`}.jsonl`;
+    const kept = open === null ? null : { open, name: `calibration${model === null ? "" : `.model-${model}`}` };
     measured.set(setting.checkpoint, await measure(calibrate, setting, kept));
   }
   const warn = warnOnce();

@@ -23,17 +23,20 @@ const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof GivenOptions
 };
 
 /** Runs the command. */
-export async function evalCommand({ options, positional }: Parsed<typeof EVAL.options>): Promise<number> {
+export async function evalCommand(
+  { options, positional }: Parsed<typeof EVAL.options>,
+  args: readonly string[],
+): Promise<number> {
   refuseUnused(backendChoices(options), [options.backend]);
   refuseWithoutPairs(options);
   switch (positional) {
     case "gsm8k":
       refuseOthers("perplexity", options);
       refuseWithoutShots(options);
-      return await (await import("./gsm8k.ts")).evalGsm8k(completed(options));
+      return await (await import("./gsm8k.ts")).evalGsm8k(completed(options, args));
     case "perplexity":
       refuseOthers("gsm8k", options);
-      return await (await import("./perplexity.ts")).evalPerplexity(completed(options));
+      return await (await import("./perplexity.ts")).evalPerplexity(completed(options, args));
     default:
       throw UsageError.of(
         "wrong_value",

@@ -6,6 +6,7 @@ import { type Bandwidth, DEVICE_BANDWIDTHS } from "../../eval/cost.ts";
 import { PROMPT_FORMATS } from "../../eval/prompts.ts";
 import { InputError } from "../../errors.ts";
 import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
+import { SHARD_OPTION } from "./shard.ts";
 import { COMMAND_LINE } from "../spelling.ts";
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "../model_options.ts";
 import {
@@ -212,6 +213,7 @@ const OPTIONS = {
       `all (default: auto). The first ${LAYERED} of them are compared layer by layer`,
   ),
   alarm: ALARM_OPTION,
+  shard: SHARD_OPTION,
   out: option(
     "DIR",
     text("a directory").optional(),
@@ -246,5 +248,8 @@ export const EVAL: CommandSpec<typeof OPTIONS> = {
     "broken.",
     "With --out every answer is written down as it is found. Started again with the same options, an interrupted or " +
     "killed run goes on where it was, and ends in the same files, byte for byte.",
+    "Several processes, on many machines that share a file system, answer a part each with --shard; mxoss report " +
+    "makes the results of all of them. Job arrays and steps of Slurm, Indexed Jobs of Kubernetes (with MXOSS_SHARDS " +
+    "set to the number of pods), MPI and torchrun say themselves which part is whose.",
   ],
 };

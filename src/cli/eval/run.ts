@@ -1,4 +1,10 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import { adopting, shardsIn } from "../../eval/shards/attempts.ts";
+import { inDirectory, inMemory, type OpenStore } from "../../eval/stores.ts";
+import { keptBeside, runPart } from "./run_part.ts";
+import { stretchOf } from "../../eval/shards/division.ts";
+import { chosenShard } from "./shard.ts";
+import type { Watcher } from "../../eval/cell_run.ts";
 import { llamaCppLines } from "../../eval/report/llama_cpp.ts";
 import type { KeyedPredictions } from "../../eval/predictions_result.ts";
 import type { Room } from "../../session/open.ts";
@@ -13,7 +19,7 @@ import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
 import { type Cell, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
-import { type Outcome, runTask, type Watcher } from "../../eval/run.ts";
+import { type Outcome, runTask } from "../../eval/run.ts";
 import { type Asked, headsOf, type ResultsHead, type RunCell, type Task, type WorkSize } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
@@ -35,7 +41,7 @@ export interface Printing<Results> {
   resumed: ((label: string, done: number, total: number) => string) | null;
 }
 
-/** Runs a task whose work is prepared, and prints its results. */
+/** Runs a task whose work is prepared, and prints its results; a shard of it has none. */
 export async function runEval<
   Work extends Asked<Results["protocol"]>,
   Entry extends Indexed,
@@ -47,14 +53,18 @@ export async function runEval<
   options: EvalOptions,
   printing: Printing<Results>,
 ): Promise<number> {
-  if (options["dry-run"]) return await dryRunEval(task, work, models, options);
-  using interrupt = new Interrupt();
   const { out = null, divergence = DEFAULT_DIVERGENCE, alarm = DEFAULT_ALARM } = options;
+  const shard = chosenShard(options);
+  if (options["dry-run"]) {
+    const part = shard === null ? work : task.part(work, ...stretchOf(shard, work.indices.length));
+    return await dryRunEval(task, part, models, options);
+  }
+  using interrupt = new Interrupt();
   if (out !== null) {
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
   }
-  const cells = await openCells(models, options), overall = new Overall(cells.length);
+  const cells = await openCells(models, options, keptBeside(out, shard)), overall = new Overall(cells.length);
   const watcher: Watcher = {
     resumed: (...part) => printing.resumed === null ? undefined : note(printing.resumed(...part)),
     progress: (label, unit) => {
@@ -69,16 +79,11 @@ export async function runEval<
       };
     },
   };
-  const outcome = await runTask(task, work, cells, {
-    mxoss: VERSION,
-    bandwidth: options.bandwidth ?? null,
-    out,
-    divergence,
-    alarm,
-    load: loadSetting,
-    watcher,
-    signal: interrupt.signal,
-  });
+  const how = { divergence, alarm, load: loadSetting, watcher, signal: interrupt.signal };
+  if (shard !== null) return await runPart(task, work, cells, shard, { ...options, out: out! }, how, printing);
+  const open = out === null ? inMemory : adopting(inDirectory(out), shardsIn(out), null, () => true);
+  const bandwidth = options.bandwidth ?? null;
+  const outcome = await runTask(task, work, cells, { mxoss: VERSION, bandwidth, out, open, ...how });
   if (outcome.kind === "interrupted") {
     note(printing.interrupted(outcome));
     return EXIT_INTERRUPTED;
@@ -110,7 +115,7 @@ async function dryRunEval<Work>(
 ): Promise<number> {
   const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
   const matrix = matrixOf(models, options), size = task.size(work);
-  const settings = await settingsOf(matrix, models, options, pretendedScales(calibrations));
+  const settings = await settingsOf(matrix, models, options, null, pretendedScales(calibrations));
   const heads = cellLabels(matrix, settings);
   const { divergence = DEFAULT_DIVERGENCE } = options, given = typeof divergence === "number" ? divergence : null;
   const layered = size.compared(Math.min(LAYERED, given ?? LAYERED));
@@ -138,12 +143,16 @@ function cellLabels(matrix: readonly Cell[], settings: readonly PlannedSetting[]
 }
 
 /** The cells of the matrix, with all that can be known of them before a weight is loaded. */
-async function openCells(models: readonly NamedModel[], options: EvalOptions): Promise<RunCell[]> {
-  const matrix = matrixOf(models, options), cells: Omit<RunCell, "key" | "name" | "label">[] = [], { out } = options;
-  for (const { name, checkpoint } of out === undefined ? [] : models) {
-    rememberWeights(checkpoint, `${out}/weights${name === null ? "" : `.model-${name}`}.jsonl`);
+async function openCells(
+  models: readonly NamedModel[],
+  options: EvalOptions,
+  open: OpenStore | null,
+): Promise<RunCell[]> {
+  const matrix = matrixOf(models, options), cells: Omit<RunCell, "key" | "name" | "label">[] = [];
+  for (const { name, checkpoint } of open === null ? [] : models) {
+    rememberWeights(checkpoint, { open: open!, name: `weights${name === null ? "" : `.model-${name}`}` });
   }
-  for (const [i, setting] of (await settingsOf(matrix, models, options)).entries()) {
+  for (const [i, setting] of (await settingsOf(matrix, models, options, open)).entries()) {
     cells.push({ asked: matrix[i]!, protocol: await hashedProtocol(setting), cost: costOf(setting), setting });
   }
   return headsOf(cells);

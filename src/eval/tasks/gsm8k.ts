@@ -62,11 +62,16 @@ export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
   results: Gsm8kResults,
   schema: "mxoss.eval.gsm8k",
   protocol: Gsm8kResults.shape.protocol,
-  journal: { name: "answers", entry: Answer },
+  journal: {
+    name: "answers",
+    entry: Answer,
+    lean: (answer) => ({ ...answer, text: "", scored: "", ids: [] }),
+  },
   unit: "problems",
   prepare,
   identity,
   header: identity,
+  part,
   room,
   size,
   answer,
@@ -125,6 +130,15 @@ function protocolOf({ prompting, problems, maxTokens }: Questions, request: Gsm8
 /** Answers depend neither on how many problems are asked nor on what their file is called. */
 function identity({ data, ...rest }: Protocol) {
   return { ...rest, data: { sha256: data.sha256 } };
+}
+
+function part(work: Gsm8kWork, from: number, to: number): Gsm8kWork {
+  const { indices, questions } = work, { problems, prompts } = questions;
+  return {
+    ...work,
+    indices: indices.slice(from, to),
+    questions: { ...questions, problems: problems.slice(from, to), prompts: prompts.slice(from, to) },
+  };
 }
 
 function room({ questions, sequences }: Gsm8kWork, { checkpoint, planned, chunk }: PlannedSetting) {

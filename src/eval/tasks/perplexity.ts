@@ -44,19 +44,21 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
   results: PerplexityResults,
   schema: "mxoss.eval.perplexity",
   protocol: PerplexityResults.shape.protocol,
-  journal: { name: "nll", entry: SequenceNll },
+  journal: { name: "nll", entry: SequenceNll, lean: (entry) => entry },
   unit: "tokens",
   prepare,
   identity,
   header: (protocol) => ({ text: identity(protocol) }),
+  part: (work, from, to) => ({ ...work, indices: work.indices.slice(from, to) }),
   room: ({ sequences }) => ({ slots: 1, context: Math.max(...sequences.map((s) => s.length)) }),
-  size: ({ sequences }) => {
-    const tokens = (count: number) => sequences.slice(0, count).reduce((sum, { length }) => sum + length, 0);
+  size: ({ sequences, indices }) => {
+    const tokens = (count: number) => indices.slice(0, count).reduce((sum, i) => sum + sequences[i]!.length, 0);
     const bounds = (count: number) => ({ low: count, high: count });
     return { prompt: tokens(Infinity), replies: bounds(0), before: 0, compared: (count) => bounds(tokens(count)) };
   },
   answer,
-  compared: ({ sequences }) => sequences.map((tokens, index): ForcedSequence => ({ index, tokens, replyFrom: null })),
+  compared: ({ sequences, indices }) =>
+    indices.map((index): ForcedSequence => ({ index, tokens: sequences[index]!, replyFrom: null })),
   summarize,
   asked: ({ text: { tokens, sequence_length: length } }) => Math.ceil((tokens - 1) / length),
   page: async (results) => (await import("../report/perplexity_page.ts")).perplexityReport(results, namesOf(results)),
