@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import type { Session } from "../session/session.ts";
-import { argmax, logProbability } from "../session/likelihood.ts";
-import { klDivergence, likeliest } from "./logits_distance.ts";
+import { argmax, klDivergence, logProbability } from "../session/likelihood.ts";
+import { likeliest } from "./logits_distance.ts";
 
 /** A sequence that settings are forced through. */
 export interface ForcedSequence {

@@ -1,5 +1,4 @@
-import { klDivergence } from "../../src/eval/logits_distance.ts";
-import { argmax, logProbability, logSumExp } from "../../src/session/likelihood.ts";
+import { argmax, klDivergence, logProbability, logSumExp } from "../../src/session/likelihood.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 const logs = (...probabilities: number[]) => Float32Array.from(probabilities, Math.log);
