@@ -146,6 +146,14 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     }),
   ],
   [
+    "serve",
+    command(true, {
+      spec: async () => (await import("./serve_options.ts")).SERVE,
+      needs: (options) => ({ libraries: callsLibraries(options), listen: options }),
+      run: async (parsed) => await (await import("./serve.ts")).serveCommand(parsed),
+    }),
+  ],
+  [
     "devices",
     command(true, {
       spec: async () => (await import("./devices_options.ts")).DEVICES,

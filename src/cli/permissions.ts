@@ -15,12 +15,16 @@ import type { Choices } from "../session/setting.ts";
 /** Where GPU libraries lie. */
 export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 
+/** A key that lets in who brings it to `mxoss serve`. */
+export const API_KEY_VARIABLE = "MXOSS_API_KEY";
+
 /**
  * Environment variables that the program reads: whether errors are traced, where GPU libraries and the Hugging Face
  * cache lie, and which of several processes this is. The launchers permit these and no others.
  */
 export const VARIABLES: readonly string[] = [
   "MXOSS_TRACE",
+  API_KEY_VARIABLE,
   "TERM",
   ...GPU_VARIABLES,
   ...HUB_VARIABLES,
@@ -28,7 +32,13 @@ export const VARIABLES: readonly string[] = [
 ];
 
 /** Kinds of permission that no command uses. */
-const NEVER = ["net", "run", "sys", "import"] as const;
+const NEVER = ["run", "sys", "import"] as const;
+
+/**
+ * What the launchers permit to listen on: every IPv4 address, and of IPv6 this machine's own and all together. Deno can
+ * narrow these to one address and port, and cannot narrow a blanket `--allow-net`.
+ */
+export const ADDRESSES: readonly string[] = ["0.0.0.0/0", "[::1]", "[::]"];
 
 /** What is left of the permissions that a command line can make use of, beside reading files. */
 export interface Privileges {
@@ -38,6 +48,8 @@ export interface Privileges {
   readonly env: boolean;
   /** Paths that may be written, with everything below them. */
   readonly write: readonly string[];
+  /** The address and port to listen on, as `127.0.0.1:8080`; null: none. */
+  readonly listen: string | null;
 }
 
 /** What a parsed command line has a use for. */
@@ -48,6 +60,8 @@ export interface Needs {
   readonly shares?: boolean;
   /** `--out`: the one path that it writes. */
   readonly out?: string | undefined;
+  /** Where it listens. */
+  readonly listen?: { readonly host: string; readonly port: number } | undefined;
   /** Whether it looks into the Hugging Face cache, whose place is asked for before the environment is given up. */
   readonly hub?: boolean;
 }
@@ -59,13 +73,14 @@ export function callsLibraries({ backend, weights }: Pick<Choices, "backend" | "
 
 /** The privileges that a command line needs; null where only a help text or the version is printed. */
 export function privileges(needs: Needs | null): Privileges {
-  if (needs === null) return { ffi: false, env: false, write: [] };
-  const { libraries, shares = false, out } = needs;
+  if (needs === null) return { ffi: false, env: false, write: [], listen: null };
+  const { libraries, shares = false, out, listen } = needs;
   // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
   return {
     ffi: libraries,
-    env: libraries || shares,
+    env: libraries || shares || listen !== undefined,
     write: out === undefined ? [] : [resolve(out), temporaryName(resolve(out))],
+    listen: listen === undefined ? null : `${bracketed(listen.host)}:${listen.port}`,
   };
 }
 
@@ -75,8 +90,9 @@ export function privileges(needs: Needs | null): Privileges {
  *
  * A blanket `--allow-write` cannot be narrowed to a path; `--allow-write=/`, which the launchers pass, can.
  */
-export function confine({ ffi, env, write }: Privileges): void {
+export function confine({ ffi, env, write, listen }: Privileges): void {
   for (const name of NEVER) Deno.permissions.revokeSync({ name });
+  confineNet(listen);
   // MXOSS_TRACE was read before.
   if (!ffi) Deno.permissions.revokeSync({ name: "ffi" });
   if (!env) Deno.permissions.revokeSync({ name: "env" });
@@ -91,4 +107,20 @@ export function confine({ ffi, env, write }: Privileges): void {
   for (const path of write) {
     if (dirname(path) !== path) Deno.permissions.revokeSync({ name: "write", path: dirname(path) });
   }
+}
+
+/** Leaves one address and port to listen on, where that is granted; connecting to it is all else that it permits. */
+function confineNet(listen: string | null): void {
+  if (listen === null) return void Deno.permissions.revokeSync({ name: "net" });
+  const descriptor = { name: "net", host: listen } as const;
+  if (Deno.permissions.querySync(descriptor).state === "granted") Deno.permissions.requestSync(descriptor);
+  // Takes away every granted address, or set of them, that has one of these in it and no port.
+  for (const host of ["0.0.0.0", "[::1]", "[::]", listen.replace(/:\d+$/, "")]) {
+    Deno.permissions.revokeSync({ name: "net", host });
+  }
+}
+
+/** An IPv6 address stands in brackets before a port. */
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }

@@ -17,6 +17,8 @@ export interface Room {
   readonly chunk?: number;
   /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
   readonly rewind?: number;
+  /** Computes on a thread of its own, so that this thread's event loop turns meanwhile; backends on the processor. */
+  readonly apart?: boolean;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface Room {
  */
 export async function openSetting(
   setting: PlannedSetting,
-  { slots, context, chunk = setting.chunk, rewind = 0 }: Room,
+  { slots, context, chunk = setting.chunk, rewind = 0, apart = false }: Room,
   onProgress?: (done: number, total: number) => void,
 ): Promise<Session> {
   const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
@@ -47,14 +49,14 @@ export async function openSetting(
     ...(onProgress ? { onProgress } : {}),
   };
   const limits = { slots, context, maxTokens, vocab: config.vocab, rewind };
-  return new Session(await openEngine(request, setting), limits, source);
+  return new Session(await openEngine(request, setting, apart), limits, source);
 }
 
-async function openEngine(request: OpenRequest<TensorName>, setting: Setting): Promise<Engine> {
+async function openEngine(request: OpenRequest<TensorName>, setting: Setting, apart: boolean): Promise<Engine> {
   const { backend, tp, ep } = setting;
   refuseRanks(setting);
   if (backend === "hip" || backend === "cuda") return await openGpuEngine(backend, request, setting);
-  if (tp === 1 && ep === 1) {
+  if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });
     return new LocalEngine(new GptOss(opened, request.config), request.config.vocab);

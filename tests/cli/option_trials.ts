@@ -327,5 +327,35 @@ export function trials(
     "hip-library": looked(["--hip-library", "/nowhere/libamdhip64.so"]),
     json: looked(["--json"]),
   };
-  return { generate, chat, logits, eval: evaluate, compare, report, inspect, list, quantize, bench, devices };
+
+  // No machine has this address: what is said on the way there shows what an option does.
+  const elsewhere = ["--host", "192.0.2.1", "--api-key", "k", "--sequences", "2", "--context", "64"];
+  const serve = {
+    ...computing(elsewhere),
+    ...formats(elsewhere),
+    model: [changes(elsewhere, ["--model", fp8])],
+    name: [changes(elsewhere, ["--name", "other"])],
+    host: [refuses([], ["--host", "0.0.0.0"], /--host 0\.0\.0\.0: expected --api-key-file/)],
+    port: [changes(elsewhere, ["--port", "8081"])],
+    "api-key": [changes(elsewhere.filter((_, i) => i !== 2 && i !== 3), ["--api-key", "k"])],
+    "api-key-file": [changes(elsewhere, ["--api-key-file", text])],
+    sequences: [changes(elsewhere.filter((_, i) => i !== 4 && i !== 5), ["--sequences", "3"])],
+    context: [
+      changes(elsewhere.slice(0, -2), ["--context", "65"]),
+      refuses(
+        elsewhere.slice(0, -2),
+        ["--context", "131073"],
+        /--context: expected at most 131072, the model's context/,
+      ),
+    ],
+    queue: [changes(elsewhere, ["--queue", "3"])],
+    "max-prompt": [changes(elsewhere, ["--max-prompt", "32"])],
+    "max-reply": [changes(elsewhere, ["--max-reply", "32"])],
+    "max-body": [changes(elsewhere, ["--max-body", "1000"])],
+    "time-limit": [changes(elsewhere, ["--time-limit", "9"])],
+    "stop-limit": [changes(elsewhere, ["--stop-limit", "9"])],
+    log: [changes(elsewhere, ["--log", "none"])],
+    chunk: [changes(elsewhere, ["--chunk", "3"])],
+  };
+  return { generate, chat, logits, eval: evaluate, compare, report, inspect, list, quantize, bench, serve, devices };
 }

@@ -1,8 +1,9 @@
 import { temporaryName } from "../../src/checkpoint/atomic.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { GPU_VARIABLES, type Privileges, privileges, VARIABLES } from "../../src/cli/permissions.ts";
+import { ADDRESSES, GPU_VARIABLES, type Privileges, privileges, VARIABLES } from "../../src/cli/permissions.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { everyNth } from "../soak.ts";
 import { TINY } from "./program.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -27,7 +28,7 @@ Deno.test("privileges() grants FFI to commands that map weights or reach a GPU",
   await assertRejects(() => ffi(["--system", "--weights=read"]), InputError);
   assertEquals((await needed("inspect", [])).ffi, false);
   assertEquals((await needed("devices", [])).ffi, true);
-  assertEquals(privileges(null), { ffi: false, env: false, write: [] });
+  assertEquals(privileges(null), { ffi: false, env: false, write: [], listen: null });
 });
 
 Deno.test("privileges() grants FFI to compare where one of its sides needs it", async () => {
@@ -54,7 +55,12 @@ Deno.test("privileges() lets a command write under --out only", async () => {
 });
 
 /** What a process with the given flags may still do once it has confined itself to what a command line needs. */
-async function confined(flags: readonly string[], name: string, args: readonly string[]): Promise<unknown> {
+async function confined(
+  flags: readonly string[],
+  name: string,
+  args: readonly string[],
+  hosts: readonly string[] = [],
+): Promise<unknown> {
   const script = await Deno.makeTempFile({ suffix: ".ts" });
   const source = (name: string) => JSON.stringify(new URL(`../../src/cli/${name}.ts`, import.meta.url).href);
   await Deno.writeTextFile(
@@ -67,6 +73,9 @@ async function confined(flags: readonly string[], name: string, args: readonly s
     console.log(JSON.stringify({
       granted: ["net", "run", "sys", "import", "ffi", "env", "read"].filter((name) => granted({ name })),
       written: paths.filter((path) => granted({ name: "write", path })),
+      ...(${hosts.length} > 0 ? { hosts: ${
+      JSON.stringify(hosts)
+    }.filter((host) => granted({ name: "net", host })) } : {}),
     }));`,
   );
   try {
@@ -96,6 +105,25 @@ Deno.test("confine() narrows --allow-write=/ to --out", async () => {
     granted: [],
     written: ["/var"],
   });
+});
+
+Deno.test("confine() narrows listening to one address and port", async () => {
+  const hosts = ["127.0.0.1:8080", "127.0.0.1:81", "0.0.0.0:8080", "192.0.2.1:443", "[::1]:8080", "[::]:8080"];
+  const launched = [`--allow-net=${ADDRESSES.join(",")}`];
+  const cases = [
+    { flags: launched, name: "serve", args: [], left: ["127.0.0.1:8080"] },
+    { flags: launched, name: "serve", args: ["--host", "0.0.0.0"], left: ["0.0.0.0:8080"] },
+    { flags: launched, name: "serve", args: ["--host", "::1"], left: ["[::1]:8080"] },
+    { flags: launched, name: "generate", args: ["hi"], left: [] },
+    { flags: launched, name: "serve", args: ["--host", "::"], left: ["[::]:8080"] },
+    { flags: ["--allow-net=127.0.0.1"], name: "serve", args: ["--host", "localhost"], left: ["127.0.0.1:8080"] },
+    { flags: ["--allow-net=127.0.0.1:81"], name: "serve", args: [], left: ["127.0.0.1:81"] },
+    { flags: ["--allow-net"], name: "generate", args: ["hi"], left: [] },
+  ];
+  for (const { flags, name, args, left } of everyNth(3, cases)) {
+    const found = await confined(flags, name, args, hosts) as { readonly hosts: readonly string[] };
+    assertEquals(found.hosts, left, `${flags} ${name} ${args}`);
+  }
 });
 
 /** One line of the file that Deno writes for DENO_AUDIT_PERMISSIONS. */
@@ -175,12 +203,13 @@ Deno.test("mxoss devices asks for the libraries and variables of GPUs only", asy
   for (const library of values("ffi")) assertMatch(library, /^$|libc\.so\.6$|lib(amdhip64|cuda)\.so[.\d]*$/);
 });
 
-Deno.test("the tasks of deno.json permit what the program can make use of, and no network or processes", async () => {
+Deno.test("the tasks of deno.json permit what the program can make use of, and no processes", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const flags = (name: string) => tasks[name].split(" main.ts")[0];
   assertEquals(flags("demo"), "deno run --no-prompt --allow-read --allow-ffi --allow-env=MXOSS_TRACE");
   const env = `--allow-env=${VARIABLES.join(",")}`;
-  assertEquals(flags("mxoss"), `deno run --no-prompt --allow-read --allow-ffi --allow-write=/ ${env}`);
+  const net = `'--allow-net=${ADDRESSES.join(",")}'`;
+  assertEquals(flags("mxoss"), `deno run --no-prompt --allow-read --allow-ffi --allow-write=/ ${net} ${env}`);
 });
 
 Deno.test("mxoss --version and --help ask for no permission but read", async () => {

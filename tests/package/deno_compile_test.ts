@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { denoCompile, localDenort } from "../../tools/package/deno_compile.ts";
-import { VARIABLES } from "../../src/cli/permissions.ts";
+import { ADDRESSES, VARIABLES } from "../../src/cli/permissions.ts";
 import { contents } from "../../tools/package/contents.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { inDirectory } from "./process.ts";
@@ -30,6 +30,7 @@ Deno.test("denoCompile() embeds every file, starts main.js and permits no networ
     assertEquals(Object.fromEntries(granted.filter(([name]) => name !== "allow_import")), {
       allow_env: [...VARIABLES],
       allow_ffi: [],
+      allow_net: [...ADDRESSES],
       allow_read: [],
       allow_write: ["/"],
     });

@@ -6,7 +6,7 @@
 import { build, type Variant, VARIANTS } from "../../tools/compile.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { revision } from "../../src/cli/version.ts";
-import { PERMISSIONS, WRITE_PERMISSION } from "../../tools/package/launch.ts";
+import { NET_PERMISSION, PERMISSIONS, WRITE_PERMISSION } from "../../tools/package/launch.ts";
 import { localDenort } from "../../tools/package/deno_compile.ts";
 import { inRepository } from "../../tools/package/files.ts";
 import { dose, SOAK } from "../soak.ts";
@@ -74,7 +74,15 @@ const IN_SOAKS = /^(?:compare|generate on .*|mapped weights|backend reference|in
  */
 async function fromSources(args: readonly string[], cwd: string): Promise<Finished> {
   if (!SOAK && !args.includes(PRIVATE)) return withoutProgress(await inProcess(args));
-  const words = [Deno.execPath(), "run", ...PERMISSIONS, WRITE_PERMISSION, inRepository("main.ts"), ...args];
+  const words = [
+    Deno.execPath(),
+    "run",
+    ...PERMISSIONS,
+    WRITE_PERMISSION,
+    NET_PERMISSION,
+    inRepository("main.ts"),
+    ...args,
+  ];
   const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
   const env = Object.fromEntries(names.flatMap((name) => Deno.env.has(name) ? [[name, Deno.env.get(name)!]] : []));
   return withoutProgress(await run(words, { cwd, env: { ...env, NO_COLOR: "1" } }));

@@ -1,5 +1,5 @@
 /** How the script of the self-extracting binary unpacks and starts the program. */
-import { VARIABLES } from "../../src/cli/permissions.ts";
+import { ADDRESSES, VARIABLES } from "../../src/cli/permissions.ts";
 import { wrap } from "../../tools/package/self_extracting.ts";
 import { concat } from "../../tools/package/tar.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -28,7 +28,7 @@ for (const shell of shells) {
       assertEquals(Deno.readFileSync(`${program}/models/tiny/weights`), FILLING);
     }));
 
-  Deno.test(`the script asks for permission to write only with --out in ${name}`, () =>
+  Deno.test(`the script asks for permission to write only with --out, and to listen only for serve, in ${name}`, () =>
     withBinary(async (dir, binary) => {
       const flags = async (args: readonly string[]) => {
         const { stdout } = await run([...shell, binary, ...args], { env: { HOME: dir, PATH: Deno.env.get("PATH")! } });
@@ -42,6 +42,9 @@ for (const shell of shells) {
       assertEquals(await flags(["--", "--out=f"]), always);
       assertEquals(await flags(["chat"]), [...always, "--allow-write=/"]);
       assertEquals(await flags(["what", "chat"]), always);
+      const net = `--allow-net=${ADDRESSES.join(",")}`;
+      assertEquals(await flags(["serve", "--port=0"]), [...always, net]);
+      assertEquals(await flags(["generate", "serve"]), always);
     }));
 
   Deno.test(`the script unpacks once where several first starts meet in ${name}`, () =>

@@ -1,7 +1,6 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Session } from "../../src/session/session.ts";
 import { argmax } from "../../src/session/likelihood.ts";
-import { microscopeEndpoints } from "../../src/serve/microscope/endpoints.ts";
 import type { ComparedEvent, LayersResponse, TokenEvent } from "../../src/serve/microscope/schema.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { openSession } from "../session/open_session.ts";
@@ -11,7 +10,7 @@ const SCHEME = "w_mxfp4_a_mxfp4", MODELS = ["tiny-gpt-oss", `tiny-gpt-oss@${SCHE
 const PROMPT = "Sam has 12 marbles and gives 5 away. How many are left?";
 
 function openPair(): Promise<Serving> {
-  return openServing(microscopeEndpoints(), { schemes: [null, SCHEME] });
+  return openServing({ schemes: [null, SCHEME] });
 }
 
 /** Events of a stream by name. */
@@ -124,7 +123,7 @@ Deno.test("the microscope shows what sessions of either scheme compute on the sa
 });
 
 Deno.test("a given reply is judged as it is, and the same model twice does not differ", async () => {
-  await using serving = await openServing(microscopeEndpoints(), {});
+  await using serving = await openServing();
   const models = ["tiny-gpt-oss", "tiny-gpt-oss"];
   const events = await eventsOf(
     await serving.post("/v1/microscope", { models, prompt: PROMPT, reply: "<|channel|>final<|message|>7 left" }),

@@ -20,8 +20,8 @@ function job(probe?: JobProbe, maxTokens = 8) {
   };
 }
 
-Deno.test("a probe sees the logits from its position on, of the prompt and of the reply, and nothing before", async () => {
-  await using serving = await openServing([]);
+Deno.test("a probe sees the logits from its position on, of prompt and reply, and nothing before", async () => {
+  await using serving = await openServing();
   const { service } = serving, from = PROMPT.length - 3, seen: [position: number, best: number][] = [];
   const probe: JobProbe = {
     from,
@@ -34,7 +34,7 @@ Deno.test("a probe sees the logits from its position on, of the prompt and of th
 });
 
 Deno.test("a probe's tap sees batches of its sequence alone, whatever else is computed", async () => {
-  await using serving = await openServing([]);
+  await using serving = await openServing();
   const { service } = serving, model = service.model(), rows = new Map<string, number[]>();
   const others = [job(), job()].map((one) => service.submit(model, one));
   const probe: JobProbe = {

@@ -29,13 +29,13 @@ async function tokensOf(generation: Generation): Promise<ScoredToken[]> {
 }
 
 Deno.test("a job gives Hugging Face's greedy reply", async () => {
-  await using serving = await openServing([]);
+  await using serving = await openServing();
   const { service } = serving, generation = service.submit(service.model(), job(GREEDY));
   const ids = (await tokensOf(generation)).map(({ id }) => id), reply = integers(goldens, "greedy.reply");
   assertEquals(ids, reply);
   const { reason, promptTokens, generatedTokens } = await generation.outcome;
   assertEquals([reason, promptTokens, generatedTokens], ["stop", GREEDY.length, reply.length]);
-  assertEquals(service.load(service.model()), { running: 0, waiting: 0, cacheUsage: 0 });
+  assertEquals(service.load(service.model()), { running: 0, waiting: 0, cacheUsage: 0, broken: null });
 });
 
 Deno.test("a reply and its log probabilities are the same to the bit alone and among fifteen others", async () => {
@@ -46,7 +46,7 @@ Deno.test("a reply and its log probabilities are the same to the bit alone and a
     sampling: { temperature: 0.8, seed: 7 },
   });
   const all = async (jobs: readonly Job[]) => {
-    await using serving = await openServing([], { slots: 16, maxTokens: 24 });
+    await using serving = await openServing({ slots: 16, maxTokens: 24 });
     const { service } = serving, generations = jobs.map((one) => service.submit(service.model(), one));
     return await Promise.all(generations.map(async (one) => [await one.prompt, await tokensOf(one)] as const));
   };
@@ -61,7 +61,7 @@ Deno.test("a reply and its log probabilities are the same to the bit alone and a
 });
 
 Deno.test("a job that is cancelled leaves its slot within a token, waiting or running", async () => {
-  await using serving = await openServing([], { slots: 1 });
+  await using serving = await openServing({ slots: 1 });
   const { service } = serving, model = service.model(), abort = new AbortController();
   const first = service.submit(model, job(GREEDY, { stopIds: new Set(), maxTokens: 300, signal: abort.signal }));
   const second = service.submit(model, job(GREEDY, { maxTokens: 5 }));

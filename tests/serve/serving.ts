@@ -1,9 +1,9 @@
 /** The embedded model behind the endpoints, in the test's own process and without a socket. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import type { LoadedModel } from "../../src/serve/engine/model_service.ts";
-import { ModelService } from "../../src/serve/engine/model_service.ts";
+import { allEndpoints } from "../../src/serve/endpoints/all.ts";
+import { Metrics } from "../../src/serve/endpoints/metrics.ts";
+import { type LoadedModel, ModelService } from "../../src/serve/engine/model_service.ts";
 import { type App, type LogLine, makeApp } from "../../src/serve/http/app.ts";
-import type { Endpoint } from "../../src/serve/http/endpoint.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { openSession, type SessionOptions } from "../session/open_session.ts";
 
@@ -20,21 +20,26 @@ export interface ServingOptions extends Partial<SessionOptions> {
   readonly bodyBytes?: number;
 }
 
+/** An answer's JSON, of which a test looks at what it likes. */
+export type Json = ReturnType<Response["json"]>;
+
 /** A served model. */
 export interface Serving extends AsyncDisposable {
   readonly service: ModelService;
   readonly app: App;
   readonly log: LogLine[];
+  /** Gets a path, as JSON. */
+  get(path: string): Json;
   /** Posts JSON. */
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
 }
 
-/** Opens models and the given endpoints. */
-export async function openServing(endpoints: readonly Endpoint[], options: ServingOptions = {}): Promise<Serving> {
+/** Opens models behind all endpoints. */
+export async function openServing(options: ServingOptions = {}): Promise<Serving> {
   const { schemes = [null], queue = 64, milliseconds = 60_000, apiKeys = [], bodyBytes = 1 << 20, ...session } =
     options;
   const checkpoint = openCheckpoint(TINY), tokenizer = await Tokenizer.fromDirectory(TINY);
-  const loaded: LoadedModel[] = [];
+  const loaded: LoadedModel[] = [], metrics = new Metrics();
   for (const scheme of schemes) {
     const opened = await openSession(checkpoint, {
       backend: "emulate",
@@ -47,11 +52,12 @@ export async function openServing(endpoints: readonly Endpoint[], options: Servi
       ...session,
       ...(scheme === null ? {} : { scheme }),
     });
-    const { context } = opened.limits;
+    const { context } = opened.limits, name = scheme === null ? "tiny-gpt-oss" : `tiny-gpt-oss@${scheme}`;
     loaded.push({
       session: opened,
+      observer: metrics.observer(name),
       model: {
-        name: scheme === null ? "tiny-gpt-oss" : `tiny-gpt-oss@${scheme}`,
+        name,
         scheme,
         textDirectory: TINY,
         config: checkpoint.config,
@@ -63,11 +69,13 @@ export async function openServing(endpoints: readonly Endpoint[], options: Servi
     });
   }
   const service = new ModelService(loaded, { queue, milliseconds }), log: LogLine[] = [];
+  const endpoints = allEndpoints(service, metrics, "0.0.0");
   const app = makeApp({ service, endpoints, guard: { apiKeys }, bodyBytes, log: (line) => log.push(line) });
   return {
     service,
     app,
     log,
+    get: async (path) => await (await app.fetch(new Request(`http://localhost${path}`))).json(),
     post: (path, body, headers = {}) =>
       app.fetch(
         new Request(`http://localhost${path}`, {

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { bundled } from "./bundle.ts";
 import { contents } from "./contents.ts";
 import { ENTRY_POINTS } from "./files.ts";
-import { PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
+import { NET_PERMISSION, PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
 
 /** The systems that `deno compile` makes programs for, as it names them. */
 export const TARGETS = [
@@ -66,8 +66,10 @@ export async function denoCompile(
     }
     const main = bundled(ENTRY_POINTS[0]!);
     const included = files.filter(({ path }) => path !== main).flatMap(({ path }) => ["--include", path]);
-    // The command line is not known when this is decided; the program narrows writing to --out, or gives it up.
-    const flags = [...SEALED, ...PERMISSIONS, WRITE_PERMISSION, ...(target === undefined ? [] : ["--target", target])];
+    // The command line is not known when this is decided; the program narrows writing to --out and listening to one
+    // address, or gives them up.
+    const permissions = [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION];
+    const flags = [...SEALED, ...permissions, ...(target === undefined ? [] : ["--target", target])];
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["compile", "--no-check", ...flags, ...included, `--output=${out}`, main],
       cwd: dir,

@@ -1,5 +1,5 @@
 /** How a standalone binary starts the program: the flags that are fixed when it is built. */
-import { VARIABLES } from "../../src/cli/permissions.ts";
+import { ADDRESSES, VARIABLES } from "../../src/cli/permissions.ts";
 
 /**
  * Permissions that every command line gets; the program gives up those that it has no use for (src/cli/permissions.ts).
@@ -18,6 +18,9 @@ export const PERMISSIONS: readonly string[] = [
  */
 export const WRITE_PERMISSION = "--allow-write=/";
 
+/** Permission that only `mxoss serve` gets where the launcher can tell; it narrows it to the address it listens on. */
+export const NET_PERMISSION = `--allow-net=${ADDRESSES.join(",")}`;
+
 /** Keep Deno from looking at files and hosts outside the bundle. */
 export const SEALED: readonly string[] = [
   "--no-config",
@@ -25,4 +28,6 @@ export const SEALED: readonly string[] = [
   "--no-npm",
   "--no-remote",
   "--node-modules-dir=none",
+  // As deno.json has it: the signal of a request tells of clients that went away, and of nothing else.
+  "--unstable-no-legacy-abort",
 ];

@@ -5,7 +5,7 @@
 import { gzipSync } from "node:zlib";
 import { VERSION } from "../../src/cli/version.ts";
 import { contents } from "./contents.ts";
-import { PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
+import { NET_PERMISSION, PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
 import { concat, tar, type TarEntry } from "./tar.ts";
 
 /** Hexadecimal digits of the archive's hash in the name of the directory that it is unpacked to. */
@@ -49,6 +49,7 @@ export async function wrap(files: readonly TarEntry[]): Promise<Uint8Array<Array
     ID: `${VERSION}-${hash.slice(0, ID_DIGITS)}`,
     FLAGS: [...SEALED, ...PERMISSIONS].join(" "),
     WRITE_PERMISSION,
+    NET_PERMISSION,
     FILES: files.map(({ path }) => path).join(" "),
     MEGABYTES: `${Math.ceil(archive.length / 1e6)}`,
   });

@@ -9,10 +9,11 @@ version='@VERSION@' id='@ID@' offset=@OFFSET@ size=@SIZE@
 newline='
 '
 
-# The program in directory $1 takes this process over. May write only where the command line names something to write;
-# which of the permissions it keeps is then narrowed by the program itself (src/cli/permissions.ts).
+# The program in directory $1 takes this process over. May write only where the command line names something to write,
+# and listen only where it is to serve; which of the permissions it keeps is then narrowed by the program itself
+# (src/cli/permissions.ts).
 start() {
-  program=$1 write=
+  program=$1 write= net=
   shift
   # /save of a conversation.
   [ "${1-}" = chat ] && write=@WRITE_PERMISSION@
@@ -22,12 +23,13 @@ start() {
       --out | --out=*) write=@WRITE_PERMISSION@ ;;
     esac
   done
+  [ "${1-}" != serve ] || net='@NET_PERMISSION@'
   # Its time tells a later version whether this one is still in use. It is no harm if that cannot be written.
   { true >"$program/started"; } 2>/dev/null
   # Deno keeps compiled code there; nothing of it goes into the user's own Deno directory.
   DENO_DIR=$program/state DENO_NO_UPDATE_CHECK=1
   export DENO_DIR DENO_NO_UPDATE_CHECK
-  exec "$program/deno" run --quiet --cached-only @FLAGS@ $write "$program/main.js" "$@"
+  exec "$program/deno" run --quiet --cached-only @FLAGS@ $write ${net:+"$net"} "$program/main.js" "$@"
 }
 
 die() {

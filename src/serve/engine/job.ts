@@ -68,10 +68,10 @@ export interface ScoredToken {
 }
 
 /**
- * Why a sequence ended: a stop id or the job's watch, `maxTokens`, the job's signal or `cancel`, or the server's limit
- * of time.
+ * Why a sequence ended: a stop id or the job's watch, `maxTokens`, or the job's signal or `cancel`. One that takes
+ * longer than the server allows fails, by an ApiError of status 504.
  */
-export type FinishReason = "stop" | "length" | "cancelled" | "timeout";
+export type FinishReason = "stop" | "length" | "cancelled";
 
 /** How a sequence ended. */
 export interface Outcome {

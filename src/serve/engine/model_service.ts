@@ -2,6 +2,7 @@
 import { ApiError, wrongField } from "../api_error.ts";
 import type { Session } from "../../session/session.ts";
 import type { Generation, Job } from "./job.ts";
+import type { Observer } from "./observer.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import type { Load, ServedModel, Service } from "./service.ts";
 import { Turns } from "./turns.ts";
@@ -10,6 +11,7 @@ import { Turns } from "./turns.ts";
 export interface LoadedModel {
   readonly model: ServedModel;
   readonly session: Session;
+  readonly observer?: Observer;
 }
 
 /** Serves loaded models; the first is the default. */
@@ -20,7 +22,9 @@ export class ModelService implements Service {
   constructor(loaded: readonly LoadedModel[], options: SchedulerOptions) {
     const turns = new Turns();
     this.models = loaded.map(({ model }) => model);
-    this.#schedulers = new Map(loaded.map(({ model, session }) => [model, new Scheduler(session, turns, options)]));
+    this.#schedulers = new Map(
+      loaded.map(({ model, session, observer }) => [model, new Scheduler(session, turns, options, observer)]),
+    );
   }
 
   model(name?: string | null): ServedModel {
@@ -39,8 +43,8 @@ export class ModelService implements Service {
   }
 
   load(model: ServedModel): Load {
-    const { running, waiting, positions, session: { limits } } = this.#schedulers.get(model)!;
-    return { running, waiting, cacheUsage: positions / (limits.slots * limits.context) };
+    const { running, waiting, positions, broken, session: { limits } } = this.#schedulers.get(model)!;
+    return { running, waiting, cacheUsage: positions / (limits.slots * limits.context), broken };
   }
 }
 

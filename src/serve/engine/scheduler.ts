@@ -5,9 +5,11 @@
 import { setImmediate } from "node:timers";
 import type { Feed } from "../../session/batch.ts";
 import type { Session } from "../../session/session.ts";
+import { reason } from "../../errors.ts";
 import { ApiError } from "../api_error.ts";
 import type { FinishReason, Generation, Job } from "./job.ts";
 import { Sequence } from "./sequence.ts";
+import { NOBODY, type Observer } from "./observer.ts";
 import type { Turns } from "./turns.ts";
 import { WaitingRoom } from "./waiting.ts";
 
@@ -18,6 +20,9 @@ export interface SchedulerOptions {
   /** Milliseconds that a job may take, its waiting included. */
   readonly milliseconds: number;
 }
+
+/** Sequences whose times are averaged. */
+const AVERAGED = 16;
 
 /** A sequence with its slot. */
 interface Active {
@@ -38,11 +43,24 @@ export class Scheduler {
   readonly #alive = new Map<Sequence, () => void>();
   #active: Active[] = [];
   #running = false;
+  #broken: string | null = null;
+  /** That a sequence has a slot, averaged over the last ones. */
+  #milliseconds = 0;
 
   /** @param turns Batches of several models on one machine take turns. */
-  constructor(readonly session: Session, readonly turns: Turns, readonly options: SchedulerOptions) {
+  constructor(
+    readonly session: Session,
+    readonly turns: Turns,
+    readonly options: SchedulerOptions,
+    readonly observer: Observer = NOBODY,
+  ) {
     this.#waiting = new WaitingRoom(options.queue);
     this.#free = Array.from({ length: session.limits.slots }, (_, slot) => slot).reverse();
+  }
+
+  /** Why nothing is computed any more; null while it is. */
+  get broken(): string | null {
+    return this.#broken;
   }
 
   get running(): number {
@@ -60,16 +78,15 @@ export class Scheduler {
 
   /** @throws {ApiError} 429 where the queue is full. */
   submit(job: Job): Generation {
-    if (this.#free.length === 0 && !this.#waiting.admits(job.requestId)) {
-      throw new ApiError(429, `the queue is full: ${this.#waiting.requests} requests wait`, {
-        code: "queue_full",
-        retryAfter: 1,
-      });
+    if (!this.#waiting.admits(job, this.#free.length)) {
+      const message = `the queue is full: ${this.#waiting.requests} requests wait`;
+      throw new ApiError(429, message, { code: "queue_full", retryAfter: this.#patience() });
     }
-    const sequence = new Sequence(job, () => this.#wake());
+    const sequence = new Sequence(job, this.observer, () => this.#wake());
     const cancel = () => sequence.stream.cancel();
     const timer = setTimeout(() => {
-      sequence.ending ??= "timeout";
+      const seconds = this.options.milliseconds / 1000;
+      sequence.ending ??= new ApiError(504, `not done within ${seconds} s`, { code: "timeout" });
       this.#wake();
     }, this.options.milliseconds);
     this.#alive.set(sequence, () => {
@@ -83,6 +100,12 @@ export class Scheduler {
     return sequence.stream;
   }
 
+  /** Seconds after which a place of the queue should be free. */
+  #patience(): number {
+    const most = 60, seconds = this.#milliseconds / 1000 / this.session.limits.slots;
+    return Math.min(most, Math.max(1, Math.ceil(seconds)));
+  }
+
   /** Works until nothing is left to do. */
   #wake(): void {
     if (this.#running) return;
@@ -94,8 +117,10 @@ export class Scheduler {
     while (true) {
       // Requests, signals and writes have their turn between batches.
       await new Promise<void>((resolve) => setImmediate(resolve));
-      for (const sequence of this.#waiting.takeEnding()) this.#end(sequence, sequence.ending!);
-      for (const { sequence } of [...this.#active]) if (sequence.ending !== null) this.#end(sequence, sequence.ending);
+      for (const sequence of [...this.#waiting.takeEnding(), ...this.#active.map(({ sequence }) => sequence)]) {
+        if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
+        else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
+      }
       while (this.#free.length > 0 && this.#waiting.size > 0) this.#start(this.#waiting.take()!);
       if (this.#active.length === 0) break;
       await this.turns.take(() => this.#compute());
@@ -112,11 +137,16 @@ export class Scheduler {
 
   #end(sequence: Sequence, reason: FinishReason): void {
     this.#leave(sequence);
-    sequence.stream.end(sequence.outcome(reason));
+    const outcome = sequence.outcome(reason);
+    this.observer.ended(outcome);
+    const { prefill, decode } = outcome.timings;
+    this.#milliseconds += (prefill + decode - this.#milliseconds) / AVERAGED;
+    sequence.stream.end(outcome);
   }
 
   #fail(sequence: Sequence, thrown: unknown): void {
     this.#leave(sequence);
+    this.observer.failed();
     sequence.stream.fail(thrown);
   }
 
@@ -161,6 +191,9 @@ export class Scheduler {
       // Logits that are not finite are of some sequences; anything else is of all.
       const failed = shares.filter(({ sequence, feed }) => feed.logits !== "none" && !served.has(sequence));
       for (const { sequence } of failed.length > 0 ? failed : shares) this.#fail(sequence, failure.thrown);
+      if (served.size === 0) this.#broken = reason(failure.thrown);
+    } else {
+      this.#broken = null;
     }
     for (const [sequence, thrown] of own) this.#fail(sequence, thrown);
     for (const { sequence, feed } of shares) {

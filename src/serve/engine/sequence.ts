@@ -4,6 +4,7 @@ import { likeliestTokens, logSumExp } from "../../session/likelihood.ts";
 import { Sampler } from "../../session/sampler.ts";
 import type { Feed } from "../../session/batch.ts";
 import { Stream } from "./generation.ts";
+import type { Observer } from "./observer.ts";
 import type { FinishReason, Job, Outcome, ScoredToken } from "./job.ts";
 
 /** A job that waits or runs. */
@@ -13,20 +14,24 @@ export class Sequence {
   fed = 0;
   /** Tokens of the prompt that were there when it got its slot. */
   cached = 0;
-  /** Why it is to end before the next batch. */
-  ending: FinishReason | null = null;
+  /** Whether it is to end before the next batch, as nobody wants its tokens or by an error. */
+  ending: "cancelled" | Error | null = null;
 
   readonly #sampler: Sampler;
+  readonly #observer: Observer;
   readonly #queued = performance.now();
   #started: number | null = null;
   #prefilled: number | null = null;
   /** Scores of the prompt's tokens, where they are wanted. */
   readonly #prompt: ScoredToken[] = [];
   #next = -1;
+  /** When the last token was chosen. */
+  #chosenAt = 0;
   #generated = 0;
 
   /** @param onChange Called when it is to end. */
-  constructor(readonly job: Job, onChange: () => void) {
+  constructor(readonly job: Job, observer: Observer, onChange: () => void) {
+    this.#observer = observer;
     this.#sampler = new Sampler(job.sampling);
     this.stream = new Stream(() => {
       this.ending ??= "cancelled";
@@ -121,6 +126,10 @@ export class Sequence {
 
   #chosen(token: ScoredToken): FinishReason | null {
     const { stopIds, maxTokens, watch } = this.job;
+    const now = performance.now();
+    if (this.#generated === 0) this.#observer.firstToken(now - this.#queued);
+    else this.#observer.nextToken(now - this.#chosenAt);
+    this.#chosenAt = now;
     this.#next = token.id;
     this.#generated++;
     const stopped = (watch?.(token.id) ?? false) || stopIds.has(token.id);

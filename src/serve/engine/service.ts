@@ -36,6 +36,8 @@ export interface Load {
   readonly waiting: number;
   /** Part of the positions set aside that hold something, 0 to 1. */
   readonly cacheUsage: number;
+  /** Why it computes nothing any more, for instance as a thread died; null while it does. */
+  readonly broken: string | null;
 }
 
 /** What endpoints have of the engine. */

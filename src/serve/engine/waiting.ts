@@ -1,4 +1,5 @@
 /** Sequences that wait for a slot: clients take turns, and requests, of one job or of many, have a bound. */
+import type { Job } from "./job.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** A fair queue. */
@@ -22,9 +23,16 @@ export class WaitingRoom {
     return this.#requests.size;
   }
 
-  /** Whether a job of this request can be added. */
-  admits(requestId: string): boolean {
-    return this.#requests.size < this.bound || this.#requests.has(requestId);
+  /**
+   * Whether a job can be added: there is room, its request has a place already, or it is its client's only one. For
+   * those there is as much room again, so that one client cannot fill the queue for all.
+   *
+   * @param more Requests for which there is room besides: those that get a slot at once.
+   */
+  admits({ client, requestId }: Job, more: number): boolean {
+    const places = this.bound + more, taken = this.#requests.size;
+    if (taken < places || this.#requests.has(requestId)) return true;
+    return !this.#byClient.has(client) && taken < places + this.bound;
   }
 
   add(sequence: Sequence): void {

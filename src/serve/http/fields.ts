@@ -14,7 +14,7 @@ export function ignored<const N extends string>(...names: readonly N[]): Record<
 /** A field that is taken at one value only, or null: at that it changes nothing, and anything else is not done. */
 export function only<const T extends number | boolean | string>(value: T): z.ZodType<T | null | undefined> {
   const literal = JSON.stringify(value);
-  return z.unknown().refine((given) => given == null || given === value, {
+  return z.unknown().optional().refine((given) => given == null || given === value, {
     error: `is not supported; expected ${literal}, or none`,
   }) as unknown as z.ZodType<T | null | undefined>;
 }

@@ -43,10 +43,15 @@ export function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
 function deepest(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
   const [issue] = issues as [z.core.$ZodIssue], at = [...path, ...issue.path];
   if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    const inner = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => b.path.length - a.path.length);
-    if (inner[0]!.path.length > at.length) return inner[0]!;
+    const [farthest] = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => farther(b.path, a.path));
+    if (farthest!.path.length > at.length) return farthest!;
   }
   return { ...issue, path: at };
+}
+
+/** Orders paths by how far into the value they lead. */
+function farther(a: readonly PropertyKey[], b: readonly PropertyKey[]): number {
+  return a.length - b.length || Number(a.at(-1)) - Number(b.at(-1)) || 0;
 }
 
 const NAMES: Readonly<Record<string, string>> = {

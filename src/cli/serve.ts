@@ -1,0 +1,189 @@
+/** `mxoss serve`: models over HTTP. */
+import { basename } from "node:path";
+import { bytesText } from "../amounts.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { FailureError, InputError, reason } from "../errors.ts";
+import { availableMemory } from "../memory.ts";
+import { Costs } from "../model/work.ts";
+import { allEndpoints } from "../serve/endpoints/all.ts";
+import { Metrics } from "../serve/endpoints/metrics.ts";
+import { type LoadedModel, ModelService } from "../serve/engine/model_service.ts";
+import { serveRoom } from "../serve/engine/room.ts";
+import { type App, makeApp } from "../serve/http/app.ts";
+import { isLoopback } from "../serve/http/guard.ts";
+import type { Room } from "../session/open.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+import { textDirectory } from "../session/tokenizer.ts";
+import { Interrupt } from "./interrupt.ts";
+import { openModel, openTokenizer } from "./open_model.ts";
+import type { OptionValues, Parsed } from "./options.ts";
+import { type SERVE, STORED } from "./serve_options.ts";
+import { API_KEY_VARIABLE } from "./permissions.ts";
+import { choicesOf, loadSetting, planOnce, warnOnce } from "./settings.ts";
+import { UsageError } from "./spelling.ts";
+import { note, writeError } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+type ServeOptions = OptionValues<typeof SERVE.options>;
+
+/** A model before it is loaded. */
+interface Planned {
+  readonly name: string;
+  readonly scheme: string | null;
+  readonly setting: PlannedSetting;
+  readonly room: Room;
+}
+
+/** Runs the command. */
+export async function serveCommand({ options }: Parsed<typeof SERVE.options>): Promise<number> {
+  const apiKeys = readKeys(options);
+  if (apiKeys.length === 0 && !isLoopback(options.host)) {
+    const others = "whoever reaches the machine could ask";
+    throw UsageError.of(
+      "contradiction",
+      { option: "host", value: options.host },
+      `--api-key-file, as ${others}`,
+      "none",
+    );
+  }
+  const checkpoint = openModel(options.model), tokenizer = await openTokenizer(checkpoint);
+  const planned = planAll(checkpoint, options), metrics = new Metrics();
+  refuseTogether(planned);
+  using interrupt = new Interrupt();
+  const loaded: LoadedModel[] = [];
+  for (const { name, scheme, setting, room } of planned) {
+    const session = await loadSetting(setting, room), { context } = room;
+    const limits = {
+      context,
+      promptTokens: options["max-prompt"] ?? context,
+      maxTokens: options["max-reply"] ?? context,
+    };
+    const { config } = checkpoint, created = Math.floor(Date.now() / 1000), stopIds = new Set(config.eosTokenIds);
+    const texts = { textDirectory: textDirectory(checkpoint), tokenizer };
+    const model = { name, scheme, config, stopIds, limits, created, ...texts };
+    loaded.push({ session, observer: metrics.observer(name), model });
+    const { planned: { plan }, dtype, chunk } = setting, { description } = session.engine.info;
+    const formats = `${plan.scheme}, ${dtype}, cache ${plan.kvFormat}`;
+    note(`${name}: ${formats}; ${room.slots} sequences of ${context} positions, chunks of ${chunk}; ${description}`);
+  }
+  note(limitsText(options, apiKeys.length));
+  const service = new ModelService(loaded, { queue: options.queue, milliseconds: 1000 * options["time-limit"] });
+  const app = makeApp({
+    service,
+    endpoints: allEndpoints(service, metrics, VERSION),
+    guard: { apiKeys },
+    bodyBytes: options["max-body"],
+    log: options.log === "json" ? (line) => writeError(`${JSON.stringify(line)}\n`) : () => {},
+  });
+  await listen(app, options, interrupt.signal);
+  await Promise.all(loaded.map(({ session }) => session.close()));
+  return 0;
+}
+
+/** What is let in, in a line. */
+function limitsText(options: ServeOptions, keys: number): string {
+  const { queue, "max-prompt": prompt, "max-reply": reply, "max-body": body, "time-limit": seconds } = options;
+  return [
+    keys === 0 ? "no API key" : keys === 1 ? "an API key" : `${keys} API keys`,
+    `at most ${queue} requests wait`,
+    ...(prompt === undefined ? [] : [`prompts up to ${prompt} tokens`]),
+    ...(reply === undefined ? [] : [`replies up to ${reply} tokens`]),
+    `bodies up to ${bytesText(body)}`,
+    `${seconds} s a request, ${options["stop-limit"]} s when it stops`,
+    `log ${options.log}`,
+  ].join("; ");
+}
+
+/** Answers requests until the signal fires, and then those that are running. */
+async function listen(
+  app: App,
+  { host, port, "stop-limit": seconds }: ServeOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const server = start(app, host, port);
+  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+  app.refuse();
+  if (app.running > 0) note(`stopping: ${app.running} requests have ${seconds} s to end; Ctrl-C ends them now`);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, 1000 * seconds));
+  await Promise.race([app.idle(), late]);
+  clearTimeout(timer);
+  app.abort();
+  await server.shutdown();
+}
+
+function start(app: App, hostname: string, port: number): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve({
+      hostname,
+      port,
+      onListen: ({ hostname, port }) => {
+        note(`listening on http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`);
+      },
+    }, (request, { remoteAddr }) => app.fetch(request, remoteAddr.hostname));
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    throw new FailureError(`${hostname}:${port}: cannot be listened on: ${reason(thrown)}`);
+  }
+}
+
+/** Plans every scheme before any is loaded. */
+function planAll(checkpoint: Checkpoint, options: ServeOptions): Planned[] {
+  const base = options.name ?? modelName(options.model, checkpoint), warn = warnOnce();
+  const schemes = options.scheme ?? [STORED];
+  const twice = schemes.find((scheme, i) => schemes.indexOf(scheme) !== i);
+  if (twice !== undefined) throw UsageError.of("contradiction", { option: "scheme", value: twice }, "once", "twice");
+  return schemes.map((word) => {
+    const scheme = word === STORED ? null : word;
+    const setting = planOnce({ checkpoint, ...choicesOf({ ...options, scheme: scheme ?? undefined }) }, warn);
+    const { maxPositions } = checkpoint.config, { context } = options;
+    if (context !== undefined && context > maxPositions) {
+      throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
+    }
+    const name = scheme === null ? base : `${base}@${scheme}`;
+    return { name, scheme, setting, room: serveRoom(setting, options.sequences, context) };
+  });
+}
+
+/** The name of a model in the cache without its revision, or a directory's own. */
+function modelName(model: string | undefined, { dir }: Checkpoint): string {
+  const named = model !== undefined && /^[^/]+\/[^/@]+(?:@.+)?$/.test(model) && !dir.endsWith(model);
+  return named ? model.replace(/@.*/, "") : basename(dir);
+}
+
+/** Refuses models whose caches memory cannot hold together; each one's own needs are checked where it is loaded. */
+function refuseTogether(planned: readonly Planned[]): void {
+  const available = availableMemory();
+  if (available === null || planned[0]!.setting.backend === "hip" || planned[0]!.setting.backend === "cuda") return;
+  const needed = planned.reduce((sum, { setting, room }) => {
+    const { checkpoint: { config }, planned: { plan, source } } = setting,
+      costs = new Costs(config, source, plan.kvFormat);
+    return sum + costs.cacheBytes(room.slots, room.context, setting.chunk + (room.rewind ?? 0));
+  }, 0);
+  if (needed <= available.bytes) return;
+  const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
+  throw new FailureError(
+    `${had}, but the caches of ${planned.length} models need ${bytesText(needed)}; use fewer --sequences or a ` +
+      `smaller --context`,
+  );
+}
+
+/** The keys that let in. */
+function readKeys({ "api-key": key, "api-key-file": file }: ServeOptions): string[] {
+  const fromFile = file === undefined ? [] : linesOf(file);
+  const descriptor = { name: "env", variable: API_KEY_VARIABLE } as const;
+  const variable = Deno.permissions.querySync(descriptor).state === "granted" ? Deno.env.get(API_KEY_VARIABLE) : "";
+  return [key ?? "", ...fromFile, variable ?? ""].filter((one) => one !== "");
+}
+
+function linesOf(file: string): string[] {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (thrown) {
+    throw InputError.saying("unreadable", { name: `--api-key-file: ${file}` }, `cannot be read: ${reason(thrown)}`);
+  }
+  const keys = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  if (keys.length === 0) throw InputError.of("missing", { name: `--api-key-file: ${file}` }, "a key in a line", "none");
+  return keys;
+}

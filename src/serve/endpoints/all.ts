@@ -1,0 +1,23 @@
+/** All endpoints of the server. */
+import type { Service } from "../engine/service.ts";
+import type { Endpoint } from "../http/endpoint.ts";
+import { openApiEndpoint } from "../http/openapi.ts";
+import { microscopeEndpoints } from "../microscope/endpoints.ts";
+import { COMPLETIONS } from "./completions.ts";
+import type { Metrics } from "./metrics.ts";
+import { MODELS } from "./models.ts";
+import { stateEndpoints } from "./state.ts";
+import { TOKENS } from "./tokens.ts";
+
+/** @param version Of the program. */
+export function allEndpoints(service: Service, metrics: Metrics, version: string): Endpoint[] {
+  const endpoints = [
+    ...MODELS,
+    COMPLETIONS,
+    ...TOKENS,
+    ...microscopeEndpoints(),
+    ...stateEndpoints(version),
+    metrics.endpoint(service),
+  ];
+  return [...endpoints, openApiEndpoint(endpoints, version)];
+}

@@ -1,0 +1,100 @@
+/** The replies of a completion request: their jobs, and the pieces that they come in. */
+import { StreamDecoder } from "../../text/stream_decoder.ts";
+import { ApiError, wrongField } from "../api_error.ts";
+import type { Generation, Outcome, ScoredToken } from "../engine/job.ts";
+import type { ServedModel } from "../engine/service.ts";
+import type { Call } from "../http/endpoint.ts";
+import { ReplyText } from "../text/reply_text.ts";
+import type { CompletionRequest } from "./completions_schema.ts";
+import { samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
+
+/** OpenAI's default. */
+const DEFAULT_MAX_TOKENS = 16;
+/** Replies of one request. */
+const MAX_REPLIES = 4096;
+
+/** One reply that is being made. */
+export interface Reply {
+  readonly index: number;
+  readonly prompt: Int32Array;
+  readonly text: ReplyText;
+  readonly generation: Generation;
+}
+
+/** A piece of a reply. */
+export interface Piece {
+  readonly of: "prompt" | "reply" | "end";
+  readonly text: string;
+  readonly tokens: readonly ScoredToken[];
+  /** UTF-16 units that each token adds to the text. */
+  readonly lengths: readonly number[];
+}
+
+/**
+ * Submits a job for each reply.
+ *
+ * @throws {ApiError} where fields contradict each other, or as `Service.submit`.
+ */
+export function startReplies(call: Call<CompletionRequest>, model: ServedModel): Reply[] {
+  const { body, service, client, requestId, signal } = call, { tokenizer, limits } = model, n = body.n ?? 1;
+  if (body.best_of != null && body.best_of !== n) throw wrongField("best_of", `expected n, which is ${n}, or none`);
+  if (body.stream_options != null && body.stream !== true) throw wrongField("stream_options", "expected with stream");
+  const echo = body.echo ?? false;
+  if (body.max_tokens === 0 && !echo) throw wrongField("max_tokens", "expected at least 1, or echo");
+  const stopIds = stopIdsOf(body, model.stopIds), prompts = promptsOf(body.prompt, model);
+  if (prompts.length * n > MAX_REPLIES) {
+    throw wrongField("n", `expected at most ${MAX_REPLIES} replies, got ${prompts.length * n}`);
+  }
+  return prompts.flatMap((prompt) => Array.from({ length: n }, () => prompt)).map((prompt, index) => {
+    const special = body.skip_special_tokens === false ? "keep" : "skip";
+    const text = new ReplyText(tokenizer, { stops: stopsOf(body), special, stopIds });
+    const generation = service.submit(model, {
+      prompt,
+      maxTokens: body.max_tokens ?? Math.max(1, Math.min(DEFAULT_MAX_TOKENS, limits.context - prompt.length)),
+      stopIds,
+      sampling: samplingOf(body, index),
+      logprobs: body.logprobs ?? null,
+      echo: echo && body.logprobs != null,
+      watch: text.watch,
+      client,
+      requestId,
+      signal,
+    });
+    return { index, prompt, text, generation };
+  });
+}
+
+function promptsOf(prompt: CompletionRequest["prompt"], { tokenizer }: ServedModel): Int32Array[] {
+  const list = typeof prompt === "string" || typeof prompt[0] === "number" ? [prompt] : prompt;
+  return (list as readonly (string | readonly number[])[]).map((one) =>
+    typeof one === "string" ? tokenizer.encode(one, { allowSpecial: true }) : Int32Array.from(one)
+  );
+}
+
+/**
+ * The pieces of a reply: its prompt where that is echoed, each token, and what was held back of the text.
+ *
+ * @param onOutcome Called before the last.
+ */
+export async function* piecesOf(
+  { generation, text, prompt }: Reply,
+  { echo }: CompletionRequest,
+  { tokenizer }: ServedModel,
+  onOutcome: (outcome: Outcome) => void,
+): AsyncGenerator<Piece, void, void> {
+  if (echo === true) {
+    const tokens = await generation.prompt, decoder = new StreamDecoder(tokenizer, "keep");
+    const texts = Array.from(prompt, (id) => decoder.push(id));
+    texts[texts.length - 1] += decoder.flush();
+    const lengths = tokens.map((_, i) => texts[i]!.length);
+    yield { of: "prompt", text: texts.join(""), tokens, lengths };
+  }
+  for await (const token of generation) {
+    const { shown, length } = text.take();
+    yield { of: "reply", text: shown, tokens: [token], lengths: [length] };
+  }
+  const outcome = await generation.outcome;
+  if (outcome.reason === "cancelled") throw new ApiError(499, "the request was cancelled", { code: "cancelled" });
+  onOutcome(outcome);
+  yield { of: "end", text: text.flush(), tokens: [], lengths: [] };
+}

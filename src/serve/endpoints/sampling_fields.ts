@@ -1,0 +1,55 @@
+/** Fields that completions and chat completions have in common: how tokens are chosen, and when a reply ends. */
+import { z } from "zod";
+import { ignored, only, unsupported } from "../http/fields.ts";
+
+/** Texts that end a reply. */
+const MAX_STOPS = 64;
+
+/** How tokens are chosen. Null is as good as absent, as clients send it. */
+export const SAMPLING_FIELDS = {
+  temperature: z.number().min(0).max(100).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  /** As vLLM has it: 0 or -1 for all tokens. */
+  top_k: z.int().min(-1).nullish(),
+  /** Absent: other tokens each time. */
+  seed: z.int().nullish(),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)]).nullish(),
+  stop_token_ids: z.array(z.int().min(0)).max(MAX_STOPS).nullish(),
+  /** Whether the model's own end of a reply is no end. */
+  ignore_eos: z.boolean().nullish(),
+  /** Whether special tokens are left out of texts. */
+  skip_special_tokens: z.boolean().nullish(),
+  presence_penalty: only(0),
+  frequency_penalty: only(0),
+  repetition_penalty: only(1),
+  min_p: only(0),
+  min_tokens: only(0),
+  use_beam_search: only(false),
+  logit_bias: unsupported(),
+  ...ignored("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "priority"),
+};
+
+const Sampling = z.object(SAMPLING_FIELDS);
+/** Fields of {@linkcode SAMPLING_FIELDS}. */
+export type SamplingFields = z.infer<typeof Sampling>;
+
+/** The sampler's options that a request asks for; OpenAI's default is a temperature of 1. */
+export function samplingOf({ temperature, top_p, top_k, seed }: SamplingFields, index: number) {
+  return {
+    temperature: temperature ?? 1,
+    topP: top_p ?? 1,
+    topK: Math.max(0, top_k ?? 0),
+    // Of several replies to one prompt each has a seed of its own; negative ones are as good as any.
+    seed: seed == null ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(index)),
+  };
+}
+
+/** The stop strings of a request. */
+export function stopsOf({ stop }: SamplingFields): readonly string[] {
+  return stop == null ? [] : typeof stop === "string" ? [stop] : stop;
+}
+
+/** The ids that end a reply. */
+export function stopIdsOf({ ignore_eos, stop_token_ids }: SamplingFields, own: ReadonlySet<number>): Set<number> {
+  return new Set([...(ignore_eos === true ? [] : own), ...stop_token_ids ?? []]);
+}

@@ -1,0 +1,58 @@
+/** A reply's text while its tokens are chosen: characters that are whole, up to the first stop string. */
+import { type SpecialMode, StreamDecoder, type TokenBytes } from "../../text/stream_decoder.ts";
+import { StopStrings } from "./stop_strings.ts";
+
+/** How a reply becomes text. */
+export interface ReplyTextOptions {
+  readonly stops: readonly string[];
+  readonly special: SpecialMode;
+  /** Ids that end the reply and are not part of its text. */
+  readonly stopIds: ReadonlySet<number>;
+}
+
+/** What a token adds to the text. */
+export interface TokenText {
+  /** What may be shown now: less where a stop string may have begun, more where one did not come about. */
+  readonly shown: string;
+  /** UTF-16 units that are the token's own. */
+  readonly length: number;
+}
+
+/**
+ * Turns tokens into text at the moment when they are chosen, so that a stop string ends the sequence at once:
+ * {@linkcode ReplyText.watch} is a job's `watch`. The texts are taken beside the tokens, by {@linkcode ReplyText.take}.
+ */
+export class ReplyText {
+  readonly #decoder: StreamDecoder;
+  readonly #stops: StopStrings;
+  readonly #stopIds: ReadonlySet<number>;
+  readonly #texts: TokenText[] = [];
+
+  constructor(tokenizer: TokenBytes, { stops, special, stopIds }: ReplyTextOptions) {
+    this.#decoder = new StreamDecoder(tokenizer, special);
+    this.#stops = new StopStrings(stops);
+    this.#stopIds = stopIds;
+  }
+
+  /** The stop string that ended the reply, or null. */
+  get stopString(): string | null {
+    return this.#stops.found;
+  }
+
+  /** Takes a chosen token; true where the text ends with it. */
+  readonly watch = (id: number): boolean => {
+    const own = this.#stopIds.has(id) ? "" : this.#decoder.push(id);
+    this.#texts.push({ shown: this.#stops.push(own), length: own.length });
+    return this.#stops.found !== null;
+  };
+
+  /** What the next token adds; tokens are taken in the order in which they were chosen. */
+  take(): TokenText {
+    return this.#texts.shift()!;
+  }
+
+  /** What was held back, after the last token. */
+  flush(): string {
+    return this.#stops.push(this.#decoder.flush()) + this.#stops.flush();
+  }
+}

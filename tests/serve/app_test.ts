@@ -1,0 +1,161 @@
+/** What holds for every endpoint: who is let in, limits, state, and the document. */
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { openServing } from "./serving.ts";
+
+const COMPLETION = { prompt: "Ann has", max_tokens: 3, temperature: 0 };
+
+Deno.test("models are listed, and computed by their names", async () => {
+  await using serving = await openServing({ schemes: [null, "w_mxfp4_a_mxfp4"], slots: 2, context: 64 });
+  const { data } = await serving.get("/v1/models");
+  const names = ["tiny-gpt-oss", "tiny-gpt-oss@w_mxfp4_a_mxfp4"];
+  assertEquals(data.map(({ id }: { id: string }) => id), names);
+  assertEquals((await serving.get(`/v1/models/${names[1]}`)).id, names[1]);
+  assertEquals((await serving.get("/v1/models/other")).error.code, "model_not_found");
+  const asked = { prompt: "Ann has 3 plums", max_tokens: 1, temperature: 0, logprobs: 0 };
+  const scores = await Promise.all([undefined, ...names].map(async (model) => {
+    const answer = await (await serving.post("/v1/completions", { ...asked, model })).json();
+    return [answer.model, answer.choices[0].logprobs.token_logprobs[0]];
+  }));
+  assertEquals(scores.map(([model]) => model), [names[0], ...names]);
+  assertEquals(scores[0], scores[1]);
+  assert(scores[1]![1] !== scores[2]![1], "another scheme gives other numbers");
+});
+
+Deno.test("without an API key only this machine is let in, and no page of the web", async () => {
+  await using serving = await openServing({ slots: 1, context: 32 });
+  const status = async (headers: Record<string, string>, method = "GET") => {
+    const response = await serving.app.fetch(new Request("http://localhost/v1/models", { headers, method }));
+    return [response.status, response.headers.get("access-control-allow-origin")];
+  };
+  assertEquals(await status({}), [200, null]);
+  assertEquals(await status({ authorization: "Bearer anything" }), [200, null]);
+  assertEquals(await status({ origin: "http://localhost:3000" }), [200, "http://localhost:3000"]);
+  assertEquals(await status({ origin: "https://example.com" }), [403, null]);
+  assertEquals(await status({ origin: "null" }), [403, null]);
+  assertEquals(await status({ host: "example.com" }), [403, null]);
+  assertEquals(await status({ host: "127.0.0.1:8080" }), [200, null]);
+  const preflight = { origin: "http://127.0.0.1:3000", "access-control-request-method": "POST" };
+  assertEquals(await status(preflight, "OPTIONS"), [204, "http://127.0.0.1:3000"]);
+});
+
+Deno.test("with API keys nobody is let in without one, but to ask how the server is", async () => {
+  await using serving = await openServing({ slots: 1, context: 32, apiKeys: ["first", "second"] });
+  const status = async (path: string, headers: Record<string, string> = {}) =>
+    (await serving.app.fetch(new Request(`http://localhost${path}`, { headers }))).status;
+  assertEquals(await status("/v1/models"), 401);
+  assertEquals(await status("/v1/models", { authorization: "Bearer third" }), 401);
+  assertEquals(await status("/v1/models", { authorization: "Bearer second", host: "example.com" }), 200);
+  assertEquals(await status("/v1/models", { authorization: "bearer first", origin: "https://example.com" }), 200);
+  assertEquals(await status("/metrics"), 401);
+  for (const open of ["/health", "/ping", "/version", "/openapi.json"]) assertEquals(await status(open), 200, open);
+  const { error } = await (await serving.post("/v1/completions", COMPLETION)).json();
+  assertEquals([error.type, error.code], ["authentication_error", "invalid_api_key"]);
+});
+
+Deno.test("bodies that are too large, other paths and other methods are refused in JSON", async () => {
+  await using serving = await openServing({ slots: 1, context: 32, bodyBytes: 100 });
+  const large = await serving.post("/v1/completions", { ...COMPLETION, prompt: "a".repeat(100) });
+  assertEquals([large.status, (await large.json()).error.code], [413, "too_large"]);
+  // Also where nobody says how large it is.
+  const body = new Blob(["a".repeat(200)]).stream();
+  const streamed = await serving.app.fetch(new Request("http://localhost/tokenize", { method: "POST", body }));
+  assertEquals(streamed.status, 413);
+  assertEquals((await serving.get("/v1/nothing")).error.message, "GET /v1/nothing: no such endpoint");
+  assertEquals((await serving.app.fetch(new Request("http://localhost/tokenize"))).status, 404);
+});
+
+Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {
+  await using serving = await openServing({ slots: 1, context: 64, queue: 1 });
+  const order: string[] = [];
+  const ask = async (client: string) => {
+    const response = await serving.post("/v1/completions", COMPLETION, { "user-agent": client });
+    await response.body?.cancel();
+    order.push(`${client} ${response.status}`);
+    return response;
+  };
+  const all = await Promise.all(["a", "a", "a", "b", "c"].map(ask));
+  // One runs, one waits, and a client without another request has a place of its own.
+  assertEquals(order, ["a 429", "c 429", "a 200", "b 200", "a 200"]);
+  assert(Number(all[2]!.headers.get("retry-after")) >= 1);
+  await using fair = await openServing({ slots: 1, context: 64 });
+  order.length = 0;
+  await Promise.all(["a", "a", "a", "b"].map(async (client) => {
+    await (await fair.post("/v1/completions", COMPLETION, { "user-agent": client })).json();
+    order.push(client);
+  }));
+  assertEquals(order, ["a", "b", "a", "a"]);
+});
+
+Deno.test("a request that takes too long is answered by 504, one that comes during the stop by 503", async () => {
+  await using serving = await openServing({ slots: 1, milliseconds: 30 });
+  const long = await serving.post("/v1/completions", { prompt: "Ann", max_tokens: 390, ignore_eos: true });
+  assertEquals([long.status, (await long.json()).error.code], [504, "timeout"]);
+  const { app } = serving;
+  app.refuse();
+  const late = await serving.post("/v1/completions", COMPLETION);
+  assertEquals([late.status, (await late.json()).error.code, app.running], [503, "stopping", 0]);
+});
+
+Deno.test("a client that leaves a stream frees its slot", async () => {
+  await using serving = await openServing({ slots: 1 });
+  const body = { prompt: "Ann", max_tokens: 390, ignore_eos: true, stream: true };
+  const reader = (await serving.post("/v1/completions", body)).body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  assertEquals((await serving.post("/v1/completions", COMPLETION)).status, 200);
+  const [left, next] = serving.log;
+  assertEquals([left!["left"], next!["status"], serving.app.running], [true, 200, 0]);
+  assertEquals(serving.service.load(serving.service.model()).running, 0);
+});
+
+Deno.test("every request is a line of the log, with what it took and no text of it", async () => {
+  await using serving = await openServing({ slots: 1, context: 64 });
+  await (await serving.post("/v1/completions", COMPLETION)).json();
+  const [line] = serving.log;
+  assertEquals(Object.keys(line!), [
+    ...["time", "id", "method", "path", "status", "ms", "model", "prompt_tokens", "cached_tokens", "completion_tokens"],
+    ...["finish", "queued_ms", "prefill_ms", "decode_ms"],
+  ]);
+  assertEquals([line!["completion_tokens"], line!["finish"]], [3, "length"]);
+  assert(!JSON.stringify(line).includes("Ann"));
+});
+
+Deno.test("metrics have the names that dashboards ask for", async () => {
+  await using serving = await openServing({ slots: 1, context: 64 });
+  await (await serving.post("/v1/completions", COMPLETION)).json();
+  const text = await (await serving.app.fetch(new Request("http://localhost/metrics"))).text();
+  const value = (name: string) => {
+    const [, number] = new RegExp(`^mxoss:${name}\\{[^}]*model_name="tiny-gpt-oss"[^}]*\\} (.*)$`, "m").exec(text) ??
+      [];
+    return Number(number);
+  };
+  assertEquals([value("prompt_tokens_total"), value("generation_tokens_total")], [2, 3]);
+  assertEquals([value("num_requests_running"), value("num_requests_waiting"), value("kv_cache_usage_perc")], [0, 0, 0]);
+  assertEquals([value("time_to_first_token_seconds_count"), value("inter_token_latency_seconds_count")], [1, 2]);
+  assertEquals([value("e2e_request_latency_seconds_count"), value("request_success_total")], [1, 1]);
+  assertMatch(text, /^# TYPE mxoss:inter_token_latency_seconds histogram$/m);
+});
+
+Deno.test("the tokenizer is there from afar, as lm-eval asks for it", async () => {
+  await using serving = await openServing({ slots: 1, context: 32 });
+  const info = await serving.get("/tokenizer_info");
+  assertEquals([info.bos_token, info.eos_token, info.pad_token], ["<|startoftext|>", "<|return|>", "<|endoftext|>"]);
+  assertMatch(info.chat_template, /<\|start\|>/);
+  const text = "<|start|>Ünïcode 3 apples<|end|>";
+  const { tokens, count, max_model_len } = await (await serving.post("/tokenize", { prompt: text })).json();
+  assertEquals([tokens.length, max_model_len], [count, 32]);
+  assertEquals((await (await serving.post("/detokenize", { tokens })).json()).prompt, text);
+  assertEquals((await serving.post("/detokenize", { tokens: [5000] })).status, 400);
+});
+
+Deno.test("the OpenAPI document has every endpoint, with the fields of its schema", async () => {
+  await using serving = await openServing({ slots: 1, context: 32 });
+  const { openapi, paths } = await serving.get("/openapi.json");
+  assertEquals(openapi, "3.1.0");
+  for (const path of ["/v1/models", "/v1/models/{id}", "/tokenize", "/health", "/metrics"]) assert(path in paths, path);
+  const { schema } = paths["/v1/completions"].post.requestBody.content["application/json"];
+  assertEquals(schema.required, ["prompt"]);
+  assertEquals(schema.properties.max_tokens, {
+    anyOf: [{ type: "integer", minimum: 0, maximum: 2 ** 53 - 1 }, { type: "null" }],
+  });
+});
