@@ -4,8 +4,8 @@ import { dose } from "../soak.ts";
 import { mxoss, program } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
-const ASKED = dose(8, 20);
-const KILLS = dose(3, 20);
+const ASKED = dose(6, 20);
+const KILLS = dose(2, 20);
 const KEYS = ["w_mxfp4.kv-auto.tp1", "w_mxfp4_a_mxfp4.kv-auto.tp1"];
 
 /** Few sequences at once, so that answers come one after the other. */
@@ -13,7 +13,7 @@ const args = (out: string) => [
   "eval",
   "gsm8k",
   ...["--data", PROBLEMS, "--limit", `${ASKED}`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4"],
-  ...["--max-tokens", `${dose(60, 120)}`, "--sequences", "3", "--divergence", `${dose(1, 2)}`],
+  ...["--max-tokens", `${dose(40, 120)}`, "--sequences", "3", "--divergence", `${dose(1, 2)}`],
   ...["--export", "lm-eval", "--out", out],
 ];
 

@@ -4,7 +4,11 @@
  * program.ts.
  */
 import { exitCodeOf } from "../../src/cli/run.ts";
+import { dose } from "../soak.ts";
 import type { Finished } from "./program.ts";
+
+/** Threads of a run that asks for none: beside other tests a second one takes more processor time than it saves. */
+const THREADS = dose(1, navigator.hardwareConcurrency);
 
 /** What is another way than in this thread. */
 export interface InProcess {
@@ -12,6 +16,8 @@ export interface InProcess {
   readonly env?: Readonly<Record<string, string>>;
   /** Text for stdin; without it stdin is empty. */
   readonly stdin?: string;
+  /** Processors that the program shall see. */
+  readonly threads?: number;
 }
 
 /**
@@ -19,7 +25,10 @@ export interface InProcess {
  * are the tests', and no signal is listened for, as signals are the process's. One at a time: what a run writes is
  * caught where all of the thread's is.
  */
-export async function inProcess(args: readonly string[], { env, stdin = "" }: InProcess = {}): Promise<Finished> {
+export async function inProcess(
+  args: readonly string[],
+  { env, stdin = "", threads = THREADS }: InProcess = {},
+): Promise<Finished> {
   const { stdout, stderr, permissions } = Deno, ownEnv = Deno.env;
   const decoder = new TextDecoder();
   const written = { stdout: "", stderr: "" };
@@ -43,6 +52,7 @@ export async function inProcess(args: readonly string[], { env, stdin = "" }: In
       isTerminal: no,
     }],
     [ownEnv, env === undefined ? {} : { get: (name: string) => env[name] }],
+    [navigator, { hardwareConcurrency: threads }],
     [permissions, { revokeSync: kept, requestSync: kept }],
     [Deno, {
       addSignalListener: nothing,

@@ -31,9 +31,11 @@ function openTiny(slots: number, maxTokens: number): Promise<Session> {
 }
 
 async function complete(
-  { slots, maxTokens, prompts = PROMPTS, prefix = new Int32Array(0) }: {
+  { slots, maxTokens, most = dose(24, 120), prompts = PROMPTS, prefix = new Int32Array(0) }: {
     slots: number;
     maxTokens: number;
+    /** Tokens of a reply. */
+    most?: number;
     prompts?: readonly Int32Array[];
     prefix?: Int32Array;
   },
@@ -45,7 +47,7 @@ async function complete(
     session,
     requests: prompts.map((prompt, index) => ({ index, prompt })),
     prefix,
-    maxTokens: 120,
+    maxTokens: most,
     stopIds: new Set([STOP]),
     onDone: (completion) => done.push(completion),
     onBatch: (count) => tokens += count,
@@ -55,7 +57,7 @@ async function complete(
 }
 
 Deno.test("completeAll() gives Hugging Face's greedy reply", async () => {
-  const { done } = await complete({ slots: 3, maxTokens: 16 });
+  const { done } = await complete({ slots: 3, maxTokens: 16, most: 120, prompts: dose([GREEDY], PROMPTS) });
   const reply = integers(goldens, "greedy.reply");
   assertEquals(done[0]!.ids, reply.slice(0, -1));
   assertEquals([done[0]!.end, done[0]!.generatedTokens, done[0]!.promptTokens], ["stop", reply.length, GREEDY.length]);

@@ -13,7 +13,7 @@ import { compared, openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 const goldens = readGolden("logits.safetensors");
 /** For what no golden is compared with. */
-const SOME_TOKENS = TWO_TURNS.subarray(0, dose(72, Infinity));
+const SOME_TOKENS = TWO_TURNS.subarray(0, dose(40, Infinity));
 
 /** The embedded model with quantized inputs of the expert GEMMs. */
 function quantized(input: (layer: number, gemm: 0 | 1) => InputFormat) {

@@ -10,6 +10,7 @@ import { compareAnswer } from "../../src/eval/report/compare_page.ts";
 import { CompareResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
 import { operationName } from "../../src/eval/summary.ts";
 import type { SessionOptions } from "../session/open_session.ts";
+import type { Dtype } from "../../src/formats/format.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
@@ -31,10 +32,10 @@ interface Planted {
   readonly tokens?: Int32Array;
 }
 
-const DTYPES = ["f32", "bf16"] as const;
+const DTYPES: readonly Dtype[] = ["f32", "bf16"];
 
 /** Less than a window, which is 128. */
-const SOME_TOKENS = TWO_TURNS.subarray(0, dose(72, Infinity));
+const SOME_TOKENS = TWO_TURNS.subarray(0, dose(40, Infinity));
 
 const compared = (a: Promise<Side>, b: Promise<Side>, tokens = SOME_TOKENS) => comparedOn(a, b, [tokens]);
 
@@ -172,7 +173,7 @@ function assertFirstScreen(divergence: Divergence, suspects: readonly string[]):
 Deno.test("compare names the operation and the tensor where a NaN in the logits of a side began", async () => {
   using broken = new BrokenCheckpoint();
   broken.tensor("model.layers.1.post_attention_layernorm.weight", (data) => data.set([0xc0, 0x7f], 20));
-  for (const dtype of DTYPES) {
+  for (const dtype of dose(["bf16"] as const, DTYPES)) {
     const sides = [openSide(openCheckpoint(TINY), { dtype }), openSide(openCheckpoint(broken.dir), { dtype })] as const;
     const error = await assertRejects(() => compared(...sides), InputError);
     assertMatch(

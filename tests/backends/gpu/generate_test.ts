@@ -9,7 +9,7 @@ import { assert, assertEquals, assertRejects } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
-import { SOAK } from "../../soak.ts";
+import { dose, SOAK } from "../../soak.ts";
 import { randomModel, testConfig } from "../random_model.ts";
 import { openEngine } from "./opened.ts";
 
@@ -86,9 +86,10 @@ Deno.test(
     using host = new HipHost(buildHipHost());
     using model = randomModel(21, { config });
     const engine = await openEngine(host.path, model, { kernels: await hostKernels() });
-    const device = new Session(engine, LIMITS), plain = new Session(onHost(engine), LIMITS);
+    const limits = { ...LIMITS, context: dose(32, 64) };
+    const device = new Session(engine, limits), plain = new Session(onHost(engine), limits);
     for (const options of PICKERS.slice(0, SOAK ? 3 : 1)) {
-      const { ids } = await run(plain, new Sampler(options), { maxTokens: 40 });
+      const { ids } = await run(plain, new Sampler(options), { maxTokens: 12 });
       const choices: [string | null, Choices][] = [
         ["stop", { stopIds: new Set([ids[6]!]) }],
         ["stop", { stopIds: new Set([ids[0]!]) }],
