@@ -132,19 +132,25 @@ struct Fibers {
 } fibers;
 MxHostKernel *first_kernel;
 
-// Runs the next runnable thread, preferring the ones after this one; back to the launcher when none is left.
-void run_next() {
+bool run_first(int from, int begin, int end) {
   Fibers &f = fibers;
-  const int from = f.running;
-  for (int i = 1; i <= f.threads; i++) {
-    const int next = from + i < f.threads ? from + i : from + i - f.threads;
+  for (int next = begin; next < end; next++) {
     if (f.state[next] != runnable) continue;
-    if (next == from) return;
     f.running = next;
     mx_host_place.thread = next;
     mx_host_switch(&f.sp[from], f.sp[next]);
-    return;
+    return true;
   }
+  return false;
+}
+
+// Runs another runnable thread, of the same group if there is one: the stacks of a group stay in the processor's first
+// cache, those of a block do not fit. Back to the launcher when none is left.
+void run_next() {
+  Fibers &f = fibers;
+  const int from = f.running, first = from / 32 * 32, last = first + 32 < f.threads ? first + 32 : f.threads;
+  if (run_first(from, from + 1, last) || run_first(from, first, from)) return;
+  if (run_first(from, last, f.threads) || run_first(from, 0, first)) return;
   if (f.live == 0) mx_host_switch(&f.sp[from], f.main);
   std::fprintf(stderr, "%s: threads wait at different barriers\n", f.kernel->name);
   std::abort();
@@ -189,14 +195,15 @@ void mx_host_barrier() {
   f.state[f.running] = at_barrier;
   f.waiting++;
   block_arrived();
-  run_next();
+  if (f.state[f.running] != runnable) run_next();
 }
 void mx_host_group_barrier() {
   Fibers &f = fibers;
   f.state[f.running] = at_group_barrier;
   f.group_waiting[f.running / 32]++;
   group_arrived(f.running / 32);
-  run_next();
+  // Whoever comes last goes on.
+  if (f.state[f.running] != runnable) run_next();
 }
 unsigned *mx_host_exchange() {
   Fibers &f = fibers;
