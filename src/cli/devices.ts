@@ -18,7 +18,7 @@ export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>
     return 0;
   }
   const lines = [
-    `emulate: WebAssembly SIMD on ${threads} threads`,
+    `emulate: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}`,
     "reference: plain TypeScript on one thread",
     ...(gpus === null
       ? ["hip, cuda: not looked for: deno was started without --allow-ffi"]

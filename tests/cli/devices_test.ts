@@ -1,10 +1,14 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { inProcess } from "./in_process.ts";
 import { mxoss } from "./program.ts";
 
 Deno.test("devices lists every backend and says why one is missing", async () => {
   const { code, stdout, stderr } = await mxoss(["devices"]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  assertStringIncludes(stdout, `emulate: WebAssembly SIMD on ${navigator.hardwareConcurrency} threads\n`);
+  assertMatch(stdout, new RegExp(`^emulate: WebAssembly SIMD on ${navigator.hardwareConcurrency} threads?$`, "m"));
+  for (const [threads, text] of [[1, "1 thread"], [7, "7 threads"]] as const) {
+    assertStringIncludes((await inProcess(["devices"], { threads })).stdout, `emulate: WebAssembly SIMD on ${text}\n`);
+  }
   for (const backend of ["hip", "cuda"]) {
     assertMatch(stdout, new RegExp(`^${backend}: (not found|\\d+ devices?, )`, "m"));
   }
