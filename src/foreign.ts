@@ -81,3 +81,8 @@ export function foreignDirectory(path: string): string | null {
     return null;
   }
 }
+
+/** Whether a file is called as those are that have a JSON object a line. */
+export function isJsonLines(path: string): boolean {
+  return /\.(?:jsonl|ndjson)$/i.test(path);
+}

@@ -5,10 +5,8 @@ import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readDataset, readTextFile } from "../eval/dataset.ts";
 import { PROMPT_DATE } from "../eval/prompts.ts";
-import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { openTokenizer } from "./open_model.ts";
-import { textDirectory } from "../session/tokenizer.ts";
+import { openRenderer, openTokenizer } from "./open_model.ts";
 
 /** Tokens that are computed at most; the largest of so many values moves little when more come. */
 export const CALIBRATION_TOKENS = 16_384;
@@ -51,7 +49,7 @@ export async function calibrationText(
 }
 
 async function conversations(path: string, checkpoint: Checkpoint, tokenizer: Tokenizer) {
-  const chat = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+  const chat = await openRenderer(checkpoint, tokenizer);
   const { problems, name, sha256 } = readDataset(path, "--calibrate");
   const sequences = problems.values().map(({ question, answer }) =>
     chat.render({

@@ -1,9 +1,13 @@
 /** `mxoss devices`: what each backend finds on this machine. */
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
+import { STANDALONE } from "../assets.ts";
 import type { DEVICES } from "./devices_options.ts";
 import type { Parsed } from "./options.ts";
 import { said } from "./spelling.ts";
 import { writeOut } from "./terminal.ts";
+
+/** Those who run a binary give Deno no flags. */
+const NO_FFI = "deno was started without --allow-ffi";
 
 /** Runs the command. */
 export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>): Promise<number> {
@@ -21,7 +25,7 @@ export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>
     `emulate: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}`,
     "reference: plain TypeScript on one thread",
     ...(gpus === null
-      ? ["hip, cuda: not looked for: deno was started without --allow-ffi"]
+      ? [`hip, cuda: not looked for: ${STANDALONE ? "calling libraries is not permitted" : NO_FFI}`]
       : formatReports(gpus, said)),
   ];
   await writeOut(`${lines.join("\n")}\n`);

@@ -7,12 +7,10 @@ import { type FinishReason, generate, type Picker, type Timings } from "../sessi
 import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session } from "../session/session.ts";
-import { ChatRenderer } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { DEFAULT_MAX_TOKENS, type GENERATE } from "./generate_options.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
-import { openModel, openTokenizer } from "./open_model.ts";
-import { textDirectory } from "../session/tokenizer.ts";
+import { openModel, openRenderer, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
@@ -56,7 +54,9 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   });
   const stopIds = new Set(checkpoint.config.eosTokenIds);
   const display = { answer: !options.json, analysis: showAnalysis(options) };
-  const reply = options.raw ? new RawReply(tokenizer, stopIds, display) : new ChatReply(tokenizer, display);
+  const reply = options.raw
+    ? new RawReply(tokenizer, stopIds, display, options.stop)
+    : new ChatReply(tokenizer, display, options.stop);
   const { ids, ending, timings } = await stream({ session, prompt, picker, stopIds, maxTokens, reply });
   if (ending !== "interrupted") refuseChanged(checkpoint.identity);
 
@@ -79,6 +79,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
         top_p: float(options["top-p"]),
         seed: options.temperature > 0 ? Number(picker.seed) : null,
         max_tokens: maxTokens,
+        ...(options.stop === undefined ? {} : { stop: options.stop }),
         ...machineryOf(setting, session),
       },
     };
@@ -131,7 +132,7 @@ async function encodePrompt(
   { raw, system, reasoning }: GenerateOptions,
 ): Promise<Prompt> {
   if (raw) return { ids: tokenizer.encode(text, { allowSpecial: true }), format: "raw" };
-  const renderer = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+  const renderer = await openRenderer(checkpoint, tokenizer);
   if (reasoning !== undefined && !renderer.takesReasoning) {
     note(`warning: --reasoning: ${renderer.source} takes no reasoning effort`);
   }
@@ -210,6 +211,12 @@ async function stream(work: Work): Promise<{ ids: number[]; ending: Ending; timi
     }
     ids.push(next.value);
     await reply.push(next.value);
+    if (reply.stopped) {
+      const timings = timingsSoFar(prompt.ids.length, ids.length, started, prefilled);
+      await tokens.return({ reason: "stop", timings });
+      await reply.finish();
+      return { ids, ending: "stop", timings };
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** The options of `mxoss generate`. */
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
-import { choice, type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
+import { choice, type CommandSpec, decimal, integer, option, repeated, text, toggle } from "./options.ts";
 
 /** Tokens generated at most when `--max-tokens` is not given: room for a long chain of thought, and an end to it. */
 export const DEFAULT_MAX_TOKENS = 4096;
@@ -38,6 +38,11 @@ const OPTIONS = {
     "seed of the draw: same seed, same tokens for one backend, --tp and --ep (default: a new one, which --json " +
       "reports)",
   ),
+  stop: repeated(
+    "TEXT",
+    text("a text"),
+    "end the answer before this text, wherever in it tokens end (reasoning is not looked at)",
+  ),
   json: toggle("print one JSON object: text, channels, token ids, finish reason, timings, protocol"),
   stats: toggle("print prefill and decode tokens per second to stderr"),
   ...COMPUTE_OPTIONS,
@@ -47,7 +52,10 @@ const OPTIONS = {
 export const GENERATE: CommandSpec<typeof OPTIONS> = {
   name: "generate",
   summary: "answer a prompt (the default command)",
-  positional: { name: "PROMPT", help: "the question; without it and without --prompt-file it is read from stdin" },
+  positional: {
+    name: "PROMPT",
+    help: "the question; without it and without --prompt-file it is read from stdin, as for -",
+  },
   options: OPTIONS,
   notes: [
     "The answer (the final channel) goes to stdout as it is generated, everything else to stderr. In a chat, line " +

@@ -8,8 +8,7 @@ const OPTIONS = {
 /** Which models are there. */
 export const LIST: CommandSpec<typeof OPTIONS> = {
   name: "list",
-  summary:
-    "show the models of the Hugging Face cache, and of directories: layout, scheme, bytes, fits in memory or not",
+  summary: "show the models of the Hugging Face cache and of directories, and which fit in memory",
   positional: {
     name: "DIR",
     help: "directories to look in besides the cache: checkpoints, folders of checkpoints, other caches",

@@ -1,9 +1,10 @@
 /** The checkpoint that a command's options name, and its tokenizer, with warnings on stderr. */
+import { ChatRenderer } from "../text/chat.ts";
 import { fileURLToPath } from "node:url";
 import { asset } from "../assets.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { findModel } from "../checkpoint/hub/find.ts";
-import { checkpointTokenizer } from "../session/tokenizer.ts";
+import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { hubCache } from "./hub.ts";
 import { note } from "./terminal.ts";
@@ -25,6 +26,19 @@ export function modelDirectory(model: string | undefined): string {
  */
 export function openModel(model: string | undefined): Checkpoint {
   return openCheckpoint(modelDirectory(model), { onWarning: (line) => note(`warning: ${line}`) });
+}
+
+/**
+ * What makes prompts of conversations; that a checkpoint has no chat template is said on stderr.
+ *
+ * @throws {InputError} where it has one that is not Jinja.
+ */
+export async function openRenderer(checkpoint: Checkpoint, tokenizer: Tokenizer): Promise<ChatRenderer> {
+  const renderer = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+  if (renderer.template === null) {
+    note(`warning: ${checkpoint.dir}: no chat template; gpt-oss's own format, harmony, is used`);
+  }
+  return renderer;
 }
 
 /**

@@ -19,8 +19,8 @@ export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 export const API_KEY_VARIABLE = "MXOSS_API_KEY";
 
 /**
- * Environment variables that the program reads: whether errors are traced, where GPU libraries and the Hugging Face
- * cache lie, and which of several processes this is. The launchers permit these and no others.
+ * Environment variables that the program reads: whether errors are traced, what the terminal is, where GPU libraries
+ * and the Hugging Face cache lie, and which of several processes this is. The launchers permit these and no others.
  */
 export const VARIABLES: readonly string[] = [
   "MXOSS_TRACE",

@@ -7,7 +7,7 @@
  * writes to the stream itself, past what makes text printable (terminal.ts).
  */
 import { durationText } from "../amounts.ts";
-import { eraseLine, lineColumns, note, redraw } from "./terminal.ts";
+import { drawsOver, eraseLine, lineColumns, note, redraw } from "./terminal.ts";
 import { cutTo, widthOf } from "./width.ts";
 
 /** Work that ends sooner than this shows no bar, in milliseconds. */
@@ -29,7 +29,7 @@ const LEAST_WIDTH = 4;
  * nothing.
  */
 export class ProgressBar implements Disposable {
-  readonly #terminal = Deno.stderr.isTerminal();
+  readonly #terminal = drawsOver();
   readonly #started = performance.now();
   readonly #history: { at: number; done: number }[] = [];
   /** Time of the last drawing or line. */

@@ -1,9 +1,11 @@
 /** Where a prompt comes from: an argument, a file, or stdin. */
 import { UsageError } from "./spelling.ts";
 import { InputError, reason } from "../errors.ts";
+import { isJsonLines } from "../foreign.ts";
 
 /** The three places, as the command line names them. */
 export interface PromptOrigin {
+  /** `-` means stdin. */
   readonly argument: string | undefined;
   /** What the argument is called in messages. */
   readonly argumentName: string;
@@ -20,17 +22,21 @@ export const MAX_PROMPT_BYTES = 1 << 20;
  * @throws {InputError} if it is given twice, cannot be read, is empty or is not UTF-8.
  */
 export async function readPrompt({ argument, argumentName, file }: PromptOrigin): Promise<string> {
-  if (argument !== undefined) {
+  if (argument !== undefined && argument !== "-") {
     if (file !== undefined) {
       throw UsageError.of("contradiction", { option: "prompt-file" }, `without ${argumentName}`, "both");
     }
     refuseLong(argument.length, argumentName);
     return notEmpty(argument, argumentName);
   }
+  if (argument === "-" && file !== undefined) {
+    throw UsageError.of("contradiction", { option: "prompt-file" }, `without ${argumentName}`, "both");
+  }
   if (file === undefined || file === "-") {
     return notEmpty(decode(await readAll(Deno.stdin.readable, "stdin"), "stdin"), "stdin");
   }
   const name = `--prompt-file: ${file}`;
+  if (isJsonLines(file)) throw UsageError.of("wrong_value", { name }, `one prompt as text`, "JSON, an object a line");
   let opened: Deno.FsFile;
   try {
     opened = await Deno.open(file);

@@ -3,6 +3,7 @@
  */
 import { type HarmonyEvent, HarmonyParser } from "../text/harmony.ts";
 import { type Channels, ReplyCollector } from "../text/harmony_reply.ts";
+import { StopStrings } from "../text/stop_strings.ts";
 import { StreamDecoder } from "../text/stream_decoder.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { writeAnswer, writeAside } from "./terminal.ts";
@@ -23,7 +24,9 @@ export interface Reply {
   finish(): Promise<void>;
   /** What went, or would have gone, to stdout. */
   readonly text: string;
-  /** The reply by channel; null where it was not read as harmony. */
+  /** Whether a stop string has ended the answer. */
+  readonly stopped: boolean;
+  /** The reply by channel, up to a stop string; null where it was not read as harmony. */
   readonly channels: Channels | null;
 }
 
@@ -60,8 +63,11 @@ export class ChatReply implements Reply {
   /** Where the current message goes, and whether it has begun. */
   #output: Output;
   #begun = false;
+  readonly #stops: StopStrings;
 
-  constructor(tokenizer: Tokenizer, { answer, analysis }: Display) {
+  /** @param stops Texts that end the answer. */
+  constructor(tokenizer: Tokenizer, { answer, analysis }: Display, stops: readonly string[] = []) {
+    this.#stops = new StopStrings(stops);
     this.#parser = new HarmonyParser(tokenizer);
     this.#answer = answerOutput(answer);
     this.#aside = new Output(analysis, writeAside);
@@ -70,6 +76,10 @@ export class ChatReply implements Reply {
 
   get text(): string {
     return this.#answer.text;
+  }
+
+  get stopped(): boolean {
+    return this.#stops.found !== null;
   }
 
   get channels(): Channels {
@@ -82,25 +92,40 @@ export class ChatReply implements Reply {
 
   async finish(): Promise<void> {
     await this.#show(this.#parser.finish());
+    if (this.#output === this.#answer) await this.#addHeld();
     await this.#answer.endLine();
   }
 
   async #show(events: readonly HarmonyEvent[]): Promise<void> {
-    this.#collector.add(events);
     for (const event of events) {
       if (event.type === "start") {
         const aside = event.header.channel === "analysis" || event.header.recipient !== null;
         this.#output = aside ? this.#aside : this.#answer;
         this.#begun = false;
       } else if (event.type === "text") {
-        // Messages stand on lines of their own.
-        const separator = !this.#begun && this.#output === this.#answer && this.#output.open ? "\n" : "";
-        this.#begun = true;
-        await this.#output.add(separator + event.text);
-      } else if (event.type === "end" && this.#begun && this.#output === this.#aside) {
-        await this.#aside.endLine();
+        await this.#addText(event, this.#output === this.#answer ? this.#stops.push(event.text) : event.text);
+        continue;
+      } else if (event.type === "end") {
+        // What may begin a stop string does not go on in the next message.
+        if (this.#output === this.#answer) await this.#addHeld();
+        else if (this.#begun) await this.#aside.endLine();
       }
+      this.#collector.add([event]);
     }
+  }
+
+  async #addHeld(): Promise<void> {
+    const text = this.#stops.flush();
+    if (text !== "") await this.#addText({ type: "text", channel: "final", text, raw: text }, text);
+  }
+
+  async #addText(event: HarmonyEvent & { type: "text" }, text: string): Promise<void> {
+    if (text === "") return;
+    this.#collector.add([{ ...event, text }]);
+    // Messages stand on lines of their own.
+    const separator = !this.#begun && this.#output === this.#answer && this.#output.open ? "\n" : "";
+    this.#begun = true;
+    await this.#output.add(separator + text);
   }
 }
 
@@ -110,8 +135,11 @@ export class RawReply implements Reply {
   readonly #decoder: StreamDecoder;
   readonly #stopIds: ReadonlySet<number>;
   readonly #answer: Output;
+  readonly #stops: StopStrings;
 
-  constructor(tokenizer: Tokenizer, stopIds: ReadonlySet<number>, { answer }: Display) {
+  /** @param stops Texts that end it. */
+  constructor(tokenizer: Tokenizer, stopIds: ReadonlySet<number>, { answer }: Display, stops: readonly string[] = []) {
+    this.#stops = new StopStrings(stops);
     this.#decoder = new StreamDecoder(tokenizer, "keep");
     this.#stopIds = stopIds;
     this.#answer = answerOutput(answer);
@@ -121,12 +149,16 @@ export class RawReply implements Reply {
     return this.#answer.text;
   }
 
+  get stopped(): boolean {
+    return this.#stops.found !== null;
+  }
+
   async push(id: number): Promise<void> {
-    if (!this.#stopIds.has(id)) await this.#answer.add(this.#decoder.push(id));
+    if (!this.#stopIds.has(id)) await this.#answer.add(this.#stops.push(this.#decoder.push(id)));
   }
 
   async finish(): Promise<void> {
-    await this.#answer.add(this.#decoder.flush());
+    await this.#answer.add(this.#stops.push(this.#decoder.flush()) + this.#stops.flush());
     await this.#answer.endLine();
   }
 }

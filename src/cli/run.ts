@@ -10,7 +10,8 @@ import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
 import { systemError } from "./system_errors.ts";
 import { COMMAND_LINE } from "./spelling.ts";
-import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
+import { refuseUnknownCommand } from "./unknown_command.ts";
+import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal.ts";
 
 /**
  * Runs the program and ends the process.
@@ -24,6 +25,7 @@ import { BrokenPipe, note, writeError, writeOut } from "./terminal.ts";
 export async function run(args: readonly string[]): Promise<never> {
   keepIgnoringHangup();
   closeInspector();
+  if (Deno.stderr.isTerminal()) dumbTerminal();
   const traced = tracing();
   const fail = (thrown: unknown) => Deno.exit(report(thrown, traced));
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -79,6 +81,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
     await writeOut(programHelp(await Promise.all([...COMMANDS.values()].map((command) => command.spec()))));
     return 0;
   }
+  if (first !== undefined) refuseUnknownCommand(first, [...COMMANDS.keys()]);
   return await start(COMMANDS.get(DEFAULT_COMMAND)!, args);
 }
 
@@ -103,7 +106,10 @@ function asksForHelp(args: readonly string[]): boolean {
  * Says what went wrong in one line on stderr, with the stack above it if that is asked for, and gives the exit code.
  */
 function report(thrown: unknown, traced: boolean): number {
-  if (thrown instanceof BrokenPipe) return 0;
+  if (thrown instanceof BrokenPipe) {
+    say(`error: ${thrown.message}`);
+    return 1;
+  }
   if (traced && thrown instanceof Error) writeError(`${thrown.stack ?? thrown.message}\n`);
   if (thrown instanceof InputError || thrown instanceof FailureError) {
     say(`error: ${oneLine(thrown.line(COMMAND_LINE))}`);

@@ -7,9 +7,18 @@ import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
 import { cutTo } from "./width.ts";
 
-/** The reader of stdout went away; nothing that is left to say has a listener. */
+/** The reader of stdout went away: what it was to get is lost, which a script must not take for success. */
 export class BrokenPipe extends Error {
   override readonly name = "BrokenPipe";
+
+  constructor() {
+    super("stdout: closed by its reader before all was written");
+  }
+}
+
+/** Whether stderr is a terminal on which lines can be drawn over. */
+export function drawsOver(): boolean {
+  return Deno.stderr.isTerminal() && !dumbTerminal();
 }
 
 /** Typed here because the npm form has no declarations. */
@@ -117,19 +126,19 @@ export function eraseLine(): void {
 }
 
 /** What {@linkcode dumbTerminal} has found. */
-let dumb: boolean | null = null;
+let dumb = false;
 
 /**
- * Whether the terminal obeys no control sequences, as TERM says; the answer is kept, since the environment is given up
- * later. False, without a question to the user, where it may not be read.
+ * Whether the terminal obeys no control sequences (TERM=dumb), as those of editors and logs. Asked before the
+ * environment is given up, it is known afterwards; false, without a question to the user, where it may never be read.
  */
 export function dumbTerminal(): boolean {
-  if (dumb !== null) return dumb;
   const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
-  return dumb = state === "granted" && Deno.env.get("TERM") === "dumb";
+  if (state === "granted") dumb = Deno.env.get("TERM") === "dumb";
+  return dumb;
 }
 
 /** Dim text, where stderr is a terminal that may be sent colours: the library leaves them out under `NO_COLOR`. */
 function dim(text: string): string {
-  return Deno.stderr.isTerminal() && text !== "" ? colours.dim(text) : text;
+  return drawsOver() && text !== "" ? colours.dim(text) : text;
 }

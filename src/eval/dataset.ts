@@ -2,6 +2,7 @@
  * Problems in GSM8K's form: one JSON object a line, with a `question` and an `answer` that ends in `#### ` and the
  * number.
  */
+import { isJsonLines } from "../foreign.ts";
 import { createHash } from "node:crypto";
 import { printable, show } from "../describe.ts";
 import { readWhole } from "../read.ts";
@@ -65,11 +66,14 @@ export function readDataset(path: string, option: string): Dataset {
 }
 
 /**
- * Reads a text file.
+ * Reads a text file. One of JSON objects is none: braces and keys would be measured with what they hold.
  *
- * @throws {InputError} where it cannot be read, is too large or is not UTF-8.
+ * @throws {InputError} where it cannot be read, is too large, is not UTF-8, or holds JSON by its name.
  */
 export function readTextFile(path: string, option: string): { name: string; sha256: string; text: string } {
+  if (isJsonLines(path)) {
+    throw InputError.of("wrong_value", { name: `${option}: ${path}` }, "a text", "JSON, an object a line");
+  }
   const bytes = readBytes(path, option, MAX_TEXT_BYTES);
   return {
     name: path.split(/[/\\]/).at(-1)!,

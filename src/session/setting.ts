@@ -124,6 +124,12 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
     ...(inputScales === null ? {} : { inputScales: inputScales.scales }),
   });
   for (const line of planned.plan.warnings) onWarning?.(line);
+  const { threads = 0 } = setting, cores = navigator.hardwareConcurrency;
+  if (threads > MANY_THREADS * cores) {
+    onWarning?.(
+      `${threads} threads on ${cores} core${cores === 1 ? "" : "s"}: they take turns, and none computes faster`,
+    );
+  }
   const converted = planned.plan.linears.find(({ storedAs }) => storedAs !== null);
   if (converted !== undefined && setting.weights === "map") {
     throw InputError.of(
@@ -135,6 +141,9 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
   }
   return { ...setting, planned };
 }
+
+/** So many threads for each core are a mistake rather than a choice. */
+const MANY_THREADS = 4;
 
 /** Tokens that calibration computes in one pass: every observed result of so many is held at once. */
 const CALIBRATION_CHUNK = 64;

@@ -69,7 +69,7 @@ export async function inProcess(
 }
 
 /** Replaces properties of objects until disposed of. */
-function replaced(...all: readonly (readonly [object: object, properties: object])[]): Disposable {
+export function replaced(...all: readonly (readonly [object: object, properties: object])[]): Disposable {
   const before = all.map(([object, properties]) => {
     const descriptors = Object.keys(properties).map((name) =>
       [name, Object.getOwnPropertyDescriptor(object, name)] as const

@@ -104,6 +104,7 @@ export function trials(
     "top-k": [changes(drawn, ["--top-k", "1"]), refuses(asked, ["--top-k", "5"], greedy)],
     "top-p": [changes(drawn, ["--top-p", "0.01"]), refuses(asked, ["--top-p", "0.5"], greedy)],
     seed: [changes([...asked, "--temperature", "2"], ["--seed", "5"]), refuses(asked, ["--seed", "5"], greedy)],
+    stop: [changes(["Ann has 3 plums and buys 4. How many?", "--json"], ["--stop", " "])],
     json: [changes(["Hi", "--max-tokens", "4"], ["--json"])],
     stats: [changes(asked, ["--stats"])],
     chunk: [changes(asked, ["--chunk", "3"])],

@@ -20,7 +20,8 @@ Deno.test("mxoss takes o200k_harmony for an original/ checkpoint without a token
   assertEquals(integers(readGolden(out), "ids"), [200006, 1428, 200008, 13225, 2375, 200007]);
 
   const reply = await inProcess(["--model", dir.path, "--max-tokens", "3", "--json", "Hello world"]);
-  assertMatch(reply.stderr, warning);
+  assertMatch(reply.stderr.replace(/warning: [^\n]*: no chat template; [^\n]*\n$/, ""), warning);
+  assertMatch(reply.stderr, /no chat template/);
   assertEquals(reply.code, 0);
   const { prompt_token_ids: prompt, token_ids: ids } = JSON.parse(reply.stdout);
   assertEquals(prompt.slice(-8), [200006, 1428, 200008, 13225, 2375, 200007, 200006, 173781]);

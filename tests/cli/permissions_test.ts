@@ -162,7 +162,8 @@ function summary(log: readonly Asked[]): { kinds: string[]; written: string[] } 
 
 const TO_ANSWER = ["--max-tokens", "2", "Tom has 3 apples."];
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
-const COMPARED = ["compare", "--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", "--limit=8", "--text", PROBLEMS];
+const TEXT = new URL("../goldens/eval/two_turns.txt", import.meta.url).pathname;
+const COMPARED = ["compare", "--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", "--limit=8", "--text", TEXT];
 
 for (
   const { title, flags, args, kinds } of [

@@ -125,7 +125,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--seed", "1", "--seed", "2", "hi"], /--seed: expected once, got 2 times/],
   [["--json", "--json", "hi"], /--json: expected once, got 2 times/],
   [["--json=yes", "hi"], /--json: takes no value, got "yes"/],
-  [["hi", "--model"], /--model: expected a value/],
+  [["Hi", "--model"], /--model: expected a value/],
   [["--model", "--json", "hi"], /--model: expected a value, got the option --json/],
   [["How", "many?"], /PROMPT: expected one, got also "many\?"/],
   [["--prompt-file", "questions.txt", "hi"], /--prompt-file: .*PROMPT/],

@@ -23,7 +23,8 @@ const offline = await works(["unshare", "-rn", "true"]) ? [(await whereIs("unsha
 const QUESTION = /'(.+)'/.exec(JSON.parse(await Deno.readTextFile(inRepository("deno.json"))).tasks.demo)![1]!;
 
 const PROBLEMS = inRepository("tests/goldens/word-problems.jsonl");
-const COMPARED = ["--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", `--limit=${dose(2, 8)}`, "--text", PROBLEMS];
+const TEXT = new URL("../goldens/eval/two_turns.txt", import.meta.url).pathname;
+const COMPARED = ["--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", `--limit=${dose(2, 8)}`, "--text", TEXT];
 
 /** A file that Deno opens only for who may do anything, as these tests may. */
 const PRIVATE = "/proc/self/environ";

@@ -1,5 +1,5 @@
 import { ReplyText } from "../../src/serve/text/reply_text.ts";
-import { StopStrings } from "../../src/serve/text/stop_strings.ts";
+import { StopStrings } from "../../src/text/stop_strings.ts";
 import { tokenText } from "../../src/serve/text/token_text.ts";
 import { assertEquals } from "../assert.ts";
 

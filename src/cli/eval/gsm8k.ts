@@ -5,9 +5,7 @@ import { type Dataset, readDataset } from "../../eval/dataset.ts";
 import { chooseShots, type FewShot } from "../../eval/fewshot.ts";
 import type { PromptOptions } from "../../eval/prompts.ts";
 import { GSM8K, type Gsm8kWork } from "../../eval/tasks/gsm8k.ts";
-import { ChatRenderer } from "../../text/chat.ts";
-import { openTokenizer } from "../open_model.ts";
-import { textDirectory } from "../../session/tokenizer.ts";
+import { openRenderer, openTokenizer } from "../open_model.ts";
 import { note } from "../terminal.ts";
 import { type EvalOptions, openModels } from "./cells.ts";
 import { DEFAULT_REPLY_TOKENS } from "./options.ts";
@@ -59,7 +57,7 @@ async function promptingOf(checkpoint: Checkpoint, options: EvalOptions): Promis
   const { prompt: format, system, reasoning } = options;
   const tokenizer = await openTokenizer(checkpoint);
   const completion = format === "completion";
-  const chat = completion ? null : await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+  const chat = completion ? null : await openRenderer(checkpoint, tokenizer);
   for (const name of ["system", "reasoning"] as const) {
     if (completion && options[name] !== undefined) {
       throw UsageError.of("contradiction", { option: name }, "with a chat", "--prompt completion");

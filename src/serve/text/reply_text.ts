@@ -1,6 +1,6 @@
 /** A reply's text while its tokens are chosen: characters that are whole, up to the first stop string. */
 import { type SpecialMode, StreamDecoder, type TokenBytes } from "../../text/stream_decoder.ts";
-import { StopStrings } from "./stop_strings.ts";
+import { StopStrings } from "../../text/stop_strings.ts";
 
 /** How a reply becomes text. */
 export interface ReplyTextOptions {
