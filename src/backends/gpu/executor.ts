@@ -12,8 +12,7 @@ import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.
 import { Experts } from "./experts.ts";
 import { Inputs, orderFor } from "./inputs.ts";
 import type { Step } from "./operations.ts";
-import type { Prepared } from "./prepared.ts";
-import { launchBatch, launchGemm } from "./products.ts";
+import { launchBatch, launchGemm, type Products } from "./products.ts";
 import { type ExpertTable, type GpuLinear, type GpuTensor, type GpuVector, samePreparation } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -180,7 +179,7 @@ export class Executor {
     const out = { range: w.logits, stride: head.rows }, entry = batchEntry(head.suffix, rows);
     if (this.#context.batched(rows, head, entry)) {
       const chosen = this.#inputs.choose(x, head, rows);
-      return this.#batch(entry, [head], [out], chosen, { round: false, accumulate: false, n: rows });
+      return this.#batch(entry, { linears: [head], outs: [out], x: chosen, round: false, accumulate: false, n: rows });
     }
     const input = { ...this.#inputs.of(x, null, quantizeFor(head)), xRows: w.rows };
     const group = groupOf([head], [out]);
@@ -205,7 +204,7 @@ export class Executor {
       } else if (this.#context.batched(n, first, batchEntry(first.suffix, n))) {
         const entry = batchEntry(first.suffix, n);
         const rows = this.#inputs.prepare(x, norm, first, n, entry, orderFor(first));
-        this.#batch(entry, members, targets, rows, { round, accumulate, n });
+        this.#batch(entry, { linears: members, outs: targets, x: rows, round, accumulate, n });
       } else {
         const rows = this.#inputs.prepare(x, norm, first, n, `gemm_${first.suffix}_mma`);
         launchGemm(this.calls, { linears: members, outs: targets, x: rows, round, accumulate, n });
@@ -213,15 +212,9 @@ export class Executor {
     }
   }
 
-  #batch(
-    entry: string,
-    linears: readonly GpuLinear[],
-    outs: readonly Rows[],
-    x: Prepared,
-    how: { readonly round: boolean; readonly accumulate: boolean; readonly n: number },
-  ): void {
+  #batch(entry: string, products: Products): void {
     const { parts: sums, counters } = this.workspace;
-    launchBatch(this.calls, entry, { linears, outs, x, sums, counters, ...how });
+    launchBatch(this.calls, entry, products, { sums, counters });
   }
 
   /** @param many Whether to read each weight once for four rows, where their kernel can. */

@@ -31,61 +31,44 @@ export interface Stored {
   readonly round: boolean;
 }
 
-/** Linears that read the same prepared rows. */
-export function launchGemm(
-  calls: Calls,
-  { linears, outs, x, round, accumulate, n }: {
-    readonly linears: readonly GpuLinear[];
-    readonly outs: readonly Rows[];
-    readonly x: Prepared;
-    readonly round: boolean;
-    readonly accumulate: boolean;
-    readonly n: number;
-  },
-): void {
-  const { suffix } = linears[0]!;
-  const values = {
-    group: groupOf(linears, outs),
-    x: x.range,
-    xStride: x.stride,
-    xScales: x.scales,
-    round,
-    accumulate,
-    n,
-  };
-  if (x.bf16) calls.launch("gemmMma", values, `gemm_${suffix}_mma`);
+/** Linears that read the same prepared rows, and where each writes. */
+export interface Products {
+  readonly linears: readonly GpuLinear[];
+  readonly outs: readonly Rows[];
+  readonly x: Prepared;
+  readonly round: boolean;
+  /** Whether products are added to what the outputs hold. */
+  readonly accumulate: boolean;
+  /** Rows of x. */
+  readonly n: number;
+}
+
+/** The arguments that every kernel of them takes. */
+function valuesOf({ linears, outs, x, round, accumulate, n }: Products) {
+  return { group: groupOf(linears, outs), x: x.range, xStride: x.stride, xScales: x.scales, round, accumulate, n };
+}
+
+/** Multiplies a batch of any size. */
+export function launchGemm(calls: Calls, products: Products): void {
+  const { suffix } = products.linears[0]!, values = valuesOf(products);
+  if (products.x.bf16) calls.launch("gemmMma", values, `gemm_${suffix}_mma`);
   else calls.launch("gemm", values, `gemm_${suffix}`);
 }
 
-/** The same of a batch of some sequences. */
+/**
+ * Multiplies a token each of some sequences, in parts of the columns where there are few rows.
+ *
+ * @param room Room for the sums of parts, and counters that are 0.
+ */
 export function launchBatch(
   calls: Calls,
   entry: string,
-  { linears, outs, x, round, accumulate, n, sums, counters }: {
-    readonly linears: readonly GpuLinear[];
-    readonly outs: readonly Rows[];
-    readonly x: Prepared;
-    readonly round: boolean;
-    readonly accumulate: boolean;
-    readonly n: number;
-    /** Room for the sums of parts, and counters that are 0. */
-    readonly sums: DeviceRange;
-    readonly counters: DeviceRange;
-  },
+  products: Products,
+  room: { readonly sums: DeviceRange; readonly counters: DeviceRange },
 ): void {
-  const parts = partsFor(linears.map(({ rows }) => rows)), cut = parts > 1;
-  calls.launch("gemmBatch", {
-    group: groupOf(linears, outs),
-    x: x.range,
-    xStride: x.stride,
-    xScales: x.scales,
-    round,
-    accumulate,
-    n,
-    parts,
-    partial: cut ? sums : null,
-    counters: cut ? counters : null,
-  }, entry);
+  const parts = partsFor(products.linears.map(({ rows }) => rows)), cut = parts > 1;
+  const partial = cut ? room.sums : null, counters = cut ? room.counters : null;
+  calls.launch("gemmBatch", { ...valuesOf(products), parts, partial, counters }, entry);
 }
 
 /** The first product of the experts for few tokens. */

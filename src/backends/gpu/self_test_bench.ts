@@ -59,7 +59,7 @@ export class Bench implements Disposable {
     const tiles = Math.ceil(ROWS / 128) * TOKENS, counters = this.#samples.take(4 * tiles);
     this.calls.stream.fill(counters, 0);
     const sums = this.#samples.take(4 * 8 * Math.ceil(ROWS / 128) * 128 * 2 * TOKENS);
-    launchBatch(this.calls, entry, { ...how, outs: [got], x: this.#prepared(x, TOKENS, linear), sums, counters });
+    launchBatch(this.calls, entry, { ...how, outs: [got], x: this.#prepared(x, TOKENS, linear) }, { sums, counters });
     return this.#samples.compare(expected, got, TOKENS);
   }
 
