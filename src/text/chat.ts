@@ -56,6 +56,8 @@ export class ChatRenderer {
   readonly source: string;
   /** Whether `reasoning` has an effect. */
   readonly takesReasoning: boolean;
+  /** Whether tools and calls of them have an effect. */
+  readonly takesTools: boolean;
 
   private constructor(
     readonly tokenizer: Tokenizer,
@@ -65,6 +67,12 @@ export class ChatRenderer {
   ) {
     this.source = template?.path ?? "built-in harmony";
     this.takesReasoning = template === null || template.source.includes("reasoning_effort");
+    this.takesTools = toolTemplate !== null || template === null || /\btools\b/.test(template.source);
+  }
+
+  /** Renders in harmony, whatever template a checkpoint has. */
+  static builtIn(tokenizer: Tokenizer): ChatRenderer {
+    return new ChatRenderer(tokenizer, null, null);
   }
 
   /**

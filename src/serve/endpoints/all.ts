@@ -3,9 +3,11 @@ import type { Service } from "../engine/service.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { openApiEndpoint } from "../http/openapi.ts";
 import { microscopeEndpoints } from "../microscope/endpoints.ts";
+import { CHAT } from "./chat.ts";
 import { COMPLETIONS } from "./completions.ts";
 import type { Metrics } from "./metrics.ts";
 import { MODELS } from "./models.ts";
+import { responseEndpoints } from "./responses.ts";
 import { stateEndpoints } from "./state.ts";
 import { TOKENS } from "./tokens.ts";
 
@@ -14,6 +16,8 @@ export function allEndpoints(service: Service, metrics: Metrics, version: string
   const endpoints = [
     ...MODELS,
     COMPLETIONS,
+    CHAT,
+    ...responseEndpoints(),
     ...TOKENS,
     ...microscopeEndpoints(),
     ...stateEndpoints(version),

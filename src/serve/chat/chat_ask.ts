@@ -1,0 +1,62 @@
+/** What a request of chat completions asks for. */
+import { wrongField } from "../api_error.ts";
+import type { ChatRequest, ToolChoice } from "../endpoints/chat_schema.ts";
+import { chatMessages } from "./messages.ts";
+import type { Ask, Choice } from "./plan.ts";
+import type { ChatTool } from "./reply_grammar.ts";
+
+/**
+ * Reads a request.
+ *
+ * @throws {ApiError} if fields contradict each other.
+ */
+export function chatAsk(body: ChatRequest): Ask {
+  const { messages, tools, tool_choice, parallel_tool_calls, response_format, reasoning_effort } = body;
+  if (body.stream_options != null && body.stream !== true) throw wrongField("stream_options", "expected with stream");
+  if (body.top_logprobs != null && body.logprobs !== true) throw wrongField("top_logprobs", "expected with logprobs");
+  if (body.max_tokens != null && body.max_completion_tokens != null && body.max_tokens !== body.max_completion_tokens) {
+    throw wrongField("max_tokens", "expected the same as max_completion_tokens, its newer name, or none");
+  }
+  const json = response_format?.type === "json_schema" ? response_format.json_schema : null;
+  const where = "response_format.json_schema.schema", schema = json?.schema ?? null;
+  return {
+    messages: chatMessages(messages),
+    tools: (tools ?? []).map(({ function: tool }) => chatTool(tool)),
+    choice: choiceOf(tool_choice),
+    manyCalls: parallel_tool_calls ?? undefined,
+    format: response_format == null || response_format.type === "text"
+      ? { type: "text" }
+      : schema === null
+      ? { type: "object" }
+      : { type: "schema", schema, where },
+    told: json === null || schema === null ? null : { name: json.name, description: json.description ?? null, schema },
+    reasoning: reasoning_effort ?? body.chat_template_kwargs?.reasoning_effort ?? undefined,
+    endless: body.ignore_eos === true,
+    field: "messages",
+  };
+}
+
+/** A tool with what is absent left out. */
+export function chatTool(
+  { name, description, parameters, strict }: {
+    readonly name: string;
+    readonly description?: string | null | undefined;
+    readonly parameters?: Record<string, unknown> | null | undefined;
+    readonly strict?: boolean | null | undefined;
+  },
+): ChatTool {
+  return {
+    name,
+    ...(description == null ? {} : { description }),
+    ...(parameters == null ? {} : { parameters }),
+    strict: strict === true,
+  };
+}
+
+function choiceOf(choice: ToolChoice | null | undefined): Choice {
+  if (choice == null) return { mode: "auto", names: null };
+  if (typeof choice === "string") return { mode: choice, names: null };
+  if (choice.type === "function") return { mode: "required", names: [choice.function.name], single: true };
+  const { mode, tools } = choice.allowed_tools;
+  return { mode, names: tools.map((tool) => tool.function.name) };
+}

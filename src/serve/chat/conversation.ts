@@ -1,0 +1,94 @@
+/** A conversation as a prompt, by the road that the model's checkpoint has. */
+import { wrongField } from "../api_error.ts";
+import type { ServedModel } from "../engine/service.ts";
+import { type ChatMessage, ChatRenderer } from "../../text/chat.ts";
+import type { ReasoningEffort } from "../../text/harmony_render.ts";
+import type { FunctionTool } from "../../text/harmony_tools.ts";
+
+/** What is to be answered. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly FunctionTool[];
+  readonly reasoning: ReasoningEffort | undefined;
+  /** A format of the answer that the model is told of, in the words that gpt-oss was trained with. */
+  readonly format: AnswerFormat | null;
+}
+
+/** A format that the model is told of. */
+export interface AnswerFormat {
+  readonly name: string;
+  readonly description: string | null;
+  readonly schema: unknown;
+}
+
+/** A conversation as token ids. */
+export interface RenderedConversation {
+  readonly ids: Int32Array;
+  /** What it says, special tokens by name. */
+  readonly text: string;
+  /** Whether the effort of reasoning has an effect. */
+  readonly takesReasoning: boolean;
+}
+
+const renderers = new WeakMap<ServedModel, Promise<ChatRenderer>>();
+
+/**
+ * Renders a conversation for a model.
+ *
+ * @param field What messages call the conversation: `messages` or `input`.
+ * @throws {ApiError | InputError} if the template refuses the messages, or leaves out a part of them.
+ */
+export async function renderConversation(
+  model: ServedModel,
+  conversation: Conversation,
+  field: string,
+): Promise<RenderedConversation> {
+  let opened = renderers.get(model);
+  if (opened === undefined) {
+    opened = ChatRenderer.fromDirectory(model.textDirectory, model.tokenizer);
+    renderers.set(model, opened);
+    // What failed is tried again by the next request.
+    opened.catch(() => renderers.delete(model));
+  }
+  return renderWith(await opened, conversation, field);
+}
+
+/** As {@linkcode renderConversation}, by a renderer. */
+export function renderWith(
+  renderer: ChatRenderer,
+  { messages, tools, reasoning, format }: Conversation,
+  field: string,
+): RenderedConversation {
+  const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === "tool" || toolCalls?.length);
+  // A template that knows no tools would drop them without a word.
+  const knowing = usesTools && !renderer.takesTools ? ChatRenderer.builtIn(renderer.tokenizer) : renderer;
+  const instructed = withInstructions(messages, format);
+  const { ids, text } = knowing.render({
+    messages: instructed,
+    ...(tools.length > 0 ? { tools } : {}),
+    ...(reasoning === undefined ? {} : { reasoning }),
+  });
+  for (const { role, content = "" } of instructed) {
+    if ((role !== "system" && role !== "developer") || text.includes(content.trim())) continue;
+    const where = "this model's chat template leaves out a message of the role";
+    throw wrongField(field, `${where} ${role} that does not come first`, "unsupported");
+  }
+  return { ids, text, takesReasoning: knowing.takesReasoning };
+}
+
+/** The messages with one of instructions in front: templates of gpt-oss look for it there, and take one only. */
+function withInstructions(messages: readonly ChatMessage[], format: AnswerFormat | null): ChatMessage[] {
+  const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
+  const leading = first < 0 ? messages.length : first;
+  const texts = messages.slice(0, leading).map(({ content = "" }) => content);
+  if (format !== null) texts.push(formatSection(format));
+  if (texts.length === 0) return [...messages];
+  const role = messages[0]?.role === "system" ? "system" as const : "developer" as const;
+  return [{ role, content: texts.join("\n\n") }, ...messages.slice(leading)];
+}
+
+/** What harmony's description of the format has for structured answers. */
+function formatSection({ name, description, schema }: AnswerFormat): string {
+  const about = description === null ? [] : [`// ${description.replaceAll(/\s*\n\s*/g, " ")}`];
+  return ["# Response Formats", "", `## ${name}`, "", ...about, JSON.stringify(schema)].join("\n");
+}

@@ -1,0 +1,136 @@
+/**
+ * A reply's tokens as items while they are chosen: reasoning, messages and calls of tools, in the order in which the
+ * model writes them. Chat completions and responses are two ways of writing these down.
+ */
+import { type HarmonyEvent, HarmonyParser } from "../../text/harmony.ts";
+import type { Header } from "../../text/harmony_header.ts";
+import type { TokenBytes } from "../../text/stream_decoder.ts";
+import { StopStrings } from "../../text/stop_strings.ts";
+
+/** What an item is: thoughts, something said to the user, or a call. */
+export type ItemKind = "reasoning" | "message" | "call";
+
+/** A part of a reply. */
+export interface Item {
+  /** Its place in the reply. */
+  readonly index: number;
+  readonly kind: ItemKind;
+  /** Of a call: the function's name; a recipient that is no function is called as the model wrote it. */
+  readonly name: string | null;
+}
+
+/** What a token did to the items. */
+export type ItemEvent =
+  | { readonly type: "open"; readonly item: Item }
+  | { readonly type: "text"; readonly item: Item; readonly text: string }
+  | { readonly type: "close"; readonly item: Item; /** Whether it came to its end. */ readonly complete: boolean };
+
+/** A token's part of the reply. */
+export interface TokenItems {
+  readonly events: readonly ItemEvent[];
+  /** Kind of the item that the token belongs to; null: headers, ends and other special tokens. */
+  readonly kind: ItemKind | null;
+}
+
+/** How tokens become items. */
+export interface ItemOptions {
+  /** Texts that end the reply where they occur in a message to the user; not in reasoning, nor in calls. */
+  readonly stops: readonly string[];
+  /** Ids that end the reply. Those of text are no part of it. */
+  readonly stopIds: ReadonlySet<number>;
+}
+
+/**
+ * Reads a reply. {@linkcode ReplyItems.watch} is a job's `watch`, so that a stop string ends the sequence at once; what
+ * each token did is taken beside the tokens, by {@linkcode take}.
+ */
+export class ReplyItems {
+  readonly #parser: HarmonyParser;
+  readonly #stops: StopStrings;
+  readonly #taken: TokenItems[] = [];
+  /** The message that is being read; its item is opened by its first text, a call's at once. */
+  #message: { readonly kind: ItemKind; readonly name: string | null; item: Item | null } | null = null;
+  #items = 0;
+  #calls = 0;
+
+  constructor(readonly tokenizer: TokenBytes, readonly options: ItemOptions) {
+    this.#parser = new HarmonyParser(tokenizer);
+    this.#stops = new StopStrings(options.stops);
+  }
+
+  /** The stop string that ended the reply; null: none. */
+  get stopString(): string | null {
+    return this.#stops.found;
+  }
+
+  /** Calls so far. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Takes a chosen token; true where the reply ends with it. */
+  readonly watch = (id: number): boolean => {
+    const special = this.tokenizer.specialName(id) !== null;
+    if (!special && this.options.stopIds.has(id)) {
+      this.#taken.push({ events: [], kind: null });
+      return true;
+    }
+    const before = this.#message, events = this.#read(this.#parser.push(id));
+    const kind = special ? null : (this.#message ?? before)?.kind ?? null;
+    this.#taken.push({ events, kind });
+    return this.#stops.found !== null;
+  };
+
+  /** What the next token did; tokens are taken in the order in which they were chosen. */
+  take(): TokenItems {
+    return this.#taken.shift() ?? { events: [], kind: null };
+  }
+
+  /** What was held back, after the last token. */
+  finish(): readonly ItemEvent[] {
+    return this.#read(this.#parser.finish());
+  }
+
+  #read(events: readonly HarmonyEvent[]): ItemEvent[] {
+    const out: ItemEvent[] = [];
+    for (const event of events) {
+      if (event.type === "start") {
+        this.#message = { ...kindOf(event.header), item: null };
+        if (this.#message.kind === "call") this.#open(out);
+      }
+      if (event.type === "text" && this.#message !== null) this.#write(event.text, out);
+      if (event.type === "end" && this.#message !== null) {
+        // What is held back is no stop string once the message is over.
+        if (this.#message.kind === "message" && this.#stops.found === null) this.#put(this.#stops.flush(), out);
+        const { item } = this.#message, complete = event.end !== "eof" && event.end !== "none";
+        if (item !== null) out.push({ type: "close", item, complete: complete || this.#stops.found !== null });
+        this.#message = null;
+      }
+    }
+    return out;
+  }
+
+  #write(text: string, out: ItemEvent[]): void {
+    this.#put(this.#message!.kind === "message" ? this.#stops.push(text) : text, out);
+  }
+
+  #put(text: string, out: ItemEvent[]): void {
+    if (text !== "") out.push({ type: "text", item: this.#open(out), text });
+  }
+
+  #open(out: ItemEvent[]): Item {
+    const message = this.#message!;
+    if (message.item === null) {
+      message.item = { index: this.#items++, kind: message.kind, name: message.name };
+      if (message.kind === "call") this.#calls++;
+      out.push({ type: "open", item: message.item });
+    }
+    return message.item;
+  }
+}
+
+function kindOf({ channel, recipient }: Header): { kind: ItemKind; name: string | null } {
+  if (recipient !== null) return { kind: "call", name: recipient.replace(/^functions\./, "") };
+  // What stands on no channel, or on one that nobody knows, is shown: a broken reply shall not look empty.
+  return { kind: channel === "analysis" ? "reasoning" : "message", name: null };
+}

@@ -1,0 +1,88 @@
+/** What a request for an answer means: its prompt, and what the reply is held to. */
+import { wrongField } from "../api_error.ts";
+import type { ServedModel } from "../engine/service.ts";
+import type { TokenMask } from "../engine/job.ts";
+import type { ChatMessage } from "../../text/chat.ts";
+import type { ReasoningEffort } from "../../text/harmony_render.ts";
+import { constraintSource } from "./constraints.ts";
+import { type AnswerFormat, renderConversation } from "./conversation.ts";
+import type { ChatTool, ReplyFormat } from "./reply_grammar.ts";
+
+/** Which tools may be called, whichever API says it. */
+export interface Choice {
+  readonly mode: "none" | "auto" | "required";
+  /** Only these; null: all. */
+  readonly names: readonly string[] | null;
+  /** Whether the call of one tool is asked for by its name: then there is no other beside it. */
+  readonly single?: boolean;
+}
+
+/** A request, whichever API it came by. */
+export interface Ask {
+  readonly messages: readonly ChatMessage[];
+  readonly tools: readonly ChatTool[];
+  readonly choice: Choice;
+  /** Whether several calls may be made; undefined: as the model likes. */
+  readonly manyCalls: boolean | undefined;
+  readonly format: ReplyFormat;
+  /** What the model is told of the format. */
+  readonly told: AnswerFormat | null;
+  readonly reasoning: ReasoningEffort | undefined;
+  /** Whether the model's own end of a reply is none. */
+  readonly endless: boolean;
+  /** What messages call the conversation: `messages` or `input`. */
+  readonly field: string;
+}
+
+/** What is to be computed. */
+export interface Plan {
+  readonly prompt: Int32Array;
+  /** Makes the mask of a reply; null: replies are free. */
+  readonly mask: (() => TokenMask) | null;
+  /** Whether the effort of reasoning that was asked for has an effect. */
+  readonly takesReasoning: boolean;
+}
+
+/**
+ * Plans a request.
+ *
+ * @throws {ApiError | InputError} if it contradicts itself, or cannot be done.
+ */
+export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
+  const { messages, tools, choice, manyCalls, format, told, reasoning, endless, field } = ask;
+  const names = tools.map(({ name }) => name), twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw wrongField("tools", `expected each name once, got ${JSON.stringify(twice)} twice`);
+  const unknown = choice.names?.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw wrongField("tool_choice", `expected a name of tools, got ${JSON.stringify(unknown)}`);
+  }
+  if (choice.mode === "required" && tools.length === 0) throw wrongField("tool_choice", "expected tools beside it");
+  const callable = choice.mode === "none" ? [] : tools.filter(({ name }) => choice.names?.includes(name) ?? true);
+  const held = format.type !== "text" || choice.mode === "required" || callable.length < tools.length ||
+    callable.some(({ strict }) => strict) || (manyCalls === false && callable.length > 0);
+  if (held && endless) throw wrongField("ignore_eos", "expected no constraint of the reply beside it");
+  const mask = held
+    ? constraintSource(model.tokenizer, {
+      format,
+      tools: callable,
+      mustCall: choice.mode === "required",
+      manyCalls: choice.single !== true && manyCalls !== false,
+    })
+    : null;
+  const rendered = await renderConversation(model, { messages, tools, reasoning, format: told }, field);
+  return { prompt: rendered.ids, mask, takesReasoning: rendered.takesReasoning };
+}
+
+/**
+ * Tokens of a reply at most: what was asked for, or as many as there is room.
+ *
+ * @throws {ApiError} where the prompt leaves no room.
+ */
+export function roomFor({ limits }: ServedModel, prompt: Int32Array, asked: number | undefined, field: string): number {
+  const room = Math.min(limits.maxTokens, limits.context - prompt.length);
+  if (room < 1) {
+    const most = `expected a conversation of at most ${limits.context - 1} tokens`;
+    throw wrongField(field, `${most}, got ${prompt.length}`, "context_length_exceeded");
+  }
+  return asked ?? room;
+}

@@ -1,0 +1,79 @@
+/** Replies to a conversation: their jobs, and what each token does to their items. */
+import type { SamplerOptions } from "../../session/sampler.ts";
+import { ApiError } from "../api_error.ts";
+import type { Generation, Outcome, ScoredToken } from "../engine/job.ts";
+import type { ServedModel } from "../engine/service.ts";
+import type { Call } from "../http/endpoint.ts";
+import { type ItemEvent, type ItemKind, ReplyItems } from "./items.ts";
+import type { Plan } from "./plan.ts";
+
+/** How replies are made. */
+export interface ReplyOptions {
+  /** Replies to the one conversation. */
+  readonly count: number;
+  readonly sampling: (index: number) => SamplerOptions;
+  readonly stops: readonly string[];
+  readonly stopIds: ReadonlySet<number>;
+  readonly maxTokens: number;
+  readonly logprobs: number | null;
+}
+
+/** A reply that is being made. */
+export interface Reply {
+  readonly index: number;
+  readonly items: ReplyItems;
+  readonly generation: Generation;
+}
+
+/** What one token did, or the end. */
+export interface Step {
+  readonly events: readonly ItemEvent[];
+  /** Null at the end. */
+  readonly token: ScoredToken | null;
+  readonly kind: ItemKind | null;
+  /** At the end. */
+  readonly outcome: Outcome | null;
+}
+
+/** Submits a job for each reply. */
+export function startReplies(
+  { service, client, requestId, signal }: Pick<Call<unknown>, "service" | "client" | "requestId" | "signal">,
+  model: ServedModel,
+  { prompt, mask }: Plan,
+  { count, sampling, stops, stopIds, maxTokens, logprobs }: ReplyOptions,
+): Reply[] {
+  return Array.from({ length: count }, (_, index) => {
+    const items = new ReplyItems(model.tokenizer, { stops, stopIds });
+    const generation = service.submit(model, {
+      prompt,
+      maxTokens,
+      stopIds,
+      sampling: sampling(index),
+      logprobs,
+      echo: false,
+      ...(mask === null ? {} : { mask: mask() }),
+      watch: items.watch,
+      client,
+      requestId,
+      signal,
+    });
+    return { index, items, generation };
+  });
+}
+
+/**
+ * The steps of a reply, its end included.
+ *
+ * @throws {ApiError} 499 where it was cancelled.
+ */
+export async function* stepsOf({ items, generation }: Reply): AsyncGenerator<Step, void, void> {
+  for await (const token of generation) yield { ...items.take(), token, outcome: null };
+  const outcome = await generation.outcome;
+  if (outcome.reason === "cancelled") throw new ApiError(499, "the request was cancelled", { code: "cancelled" });
+  yield { events: items.finish(), token: null, kind: null, outcome };
+}
+
+/** An id for what is written once, with a word in front of it as OpenAI has them. */
+export function newId(word: string): string {
+  return `${word}_${crypto.randomUUID().replaceAll("-", "")}`;
+}

@@ -1,0 +1,69 @@
+/**
+ * Replies in harmony as grammars, for what a request asks of them: an answer in a format, calls of tools by their
+ * schemas, no call, or a call at any rate. Reasoning stays free: what is asked for begins after the header of its
+ * channel.
+ */
+import { ANY_OBJECT } from "../../grammar/json.ts";
+import { all, ANYTHING, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
+import { schemaGrammar } from "../../grammar/schema.ts";
+import type { FunctionTool } from "../../text/harmony_tools.ts";
+
+/** A function that the model may call. */
+export interface ChatTool extends FunctionTool {
+  /** Whether the arguments must be as the schema says; else they are any JSON object where replies are constrained. */
+  readonly strict: boolean;
+}
+
+/** What an answer must be: any text, any JSON object, or what a schema takes. */
+export type ReplyFormat =
+  | { readonly type: "text" }
+  | { readonly type: "object" }
+  | { readonly type: "schema"; readonly schema: unknown; readonly where: string };
+
+/** What a reply must be. */
+export interface ReplyRules {
+  readonly format: ReplyFormat;
+  /** Tools that may be called. */
+  readonly tools: readonly ChatTool[];
+  /** Whether one of them must be called instead of an answer. */
+  readonly mustCall: boolean;
+  /** Whether several calls may be made. */
+  readonly manyCalls: boolean;
+}
+
+/** The reply after `<|start|>assistant`, up to the special token that ends it. */
+export function replyGrammar({ format, tools, mustCall, manyCalls }: ReplyRules): Node {
+  const channel = special("<|channel|>"), message = special("<|message|>"), end = special("<|end|>");
+  const json = oneOf([all(literal(" "), maybe(special("<|constrain|>")), literal("json")), all()]);
+  const free = (name: string) => all(channel, literal(name), message, ANYTHING, end);
+  const calls = oneOf(tools.map((tool) => {
+    const recipient = literal(` to=functions.${tool.name}`);
+    const header = oneOf([
+      all(recipient, channel, literal("commentary"), json),
+      all(channel, literal("commentary"), recipient, json),
+    ]);
+    return all(header, message, argumentsNode(tool));
+  }));
+  const answer = format.type === "text"
+    ? all(channel, literal("final"), message, ANYTHING)
+    : all(channel, literal("final"), json, message, formatNode(format));
+  const before: Node[] = [free("analysis")];
+  // A remark to the user beside an answer in a format would not be in that format.
+  if (format.type === "text") before.push(free("commentary"));
+  const next = all(special("<|start|>"), literal("assistant"));
+  const last: Node[] = mustCall ? [] : [all(answer, special("<|return|>"))];
+  // Once calls have begun, nothing but calls follows them.
+  const more = manyCalls ? times(all(calls, end, next), 0, Infinity) : all();
+  if (tools.length > 0) last.push(all(more, calls, special("<|call|>")));
+  return all(times(all(oneOf(before), next), 0, Infinity), oneOf(last));
+}
+
+function formatNode(format: ReplyFormat): Node {
+  return format.type === "schema" ? schemaGrammar(format.schema, format.where) : ANY_OBJECT;
+}
+
+function argumentsNode({ name, parameters, strict }: ChatTool): Node {
+  if (!strict) return ANY_OBJECT;
+  const none = { type: "object", properties: {}, additionalProperties: false };
+  return schemaGrammar(parameters ?? none, `tools.${name}.parameters`);
+}

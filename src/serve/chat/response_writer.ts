@@ -1,0 +1,100 @@
+/** Writes a reply as the items of a response, and as the events by which clients follow it. */
+import type { OutputItem } from "../endpoints/responses_schema.ts";
+import type { ChatLogProbs } from "../endpoints/chat_schema.ts";
+import type { Item, ItemEvent } from "./items.ts";
+import { newId } from "./replies.ts";
+
+/** An event without its number. */
+export interface ResponseEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** Log probabilities of some tokens. */
+type Scores = ChatLogProbs["content"];
+
+/** One response's output, which grows with the events of its reply. */
+export class ResponseWriter {
+  readonly output: OutputItem[] = [];
+  readonly #scores: Scores = [];
+
+  /** Takes an event of the reply; returns the events that clients get. */
+  write(event: ItemEvent): ResponseEvent[] {
+    const { item } = event;
+    switch (event.type) {
+      case "open":
+        return this.#open(item);
+      case "text":
+        return [this.#add(item, event.text)];
+      case "close":
+        return this.#close(item, event.complete);
+    }
+  }
+
+  /** Takes scores of the tokens of the text that comes next. */
+  score(scores: Scores): void {
+    this.#scores.push(...scores);
+  }
+
+  /** Items that are still open are not complete. */
+  end(): ResponseEvent[] {
+    return this.output.flatMap((item, index) => item.status === "in_progress" ? this.#done(index, "incomplete") : []);
+  }
+
+  #open({ index, kind, name }: Item): ResponseEvent[] {
+    const status = "in_progress" as const;
+    const item: OutputItem = kind === "reasoning"
+      ? { id: newId("rs"), type: "reasoning", status, summary: [], content: [] }
+      : kind === "message"
+      ? { id: newId("msg"), type: "message", status, role: "assistant", content: [] }
+      : { id: newId("fc"), type: "function_call", status, call_id: newId("call"), name: name!, arguments: "" };
+    this.output[index] = item;
+    const added = { type: "response.output_item.added", output_index: index, item: structuredClone(item) };
+    if (item.type === "function_call") return [added];
+    if (item.type === "reasoning") item.content.push({ type: "reasoning_text", text: "" });
+    if (item.type === "message") item.content.push({ type: "output_text", text: "", annotations: [], logprobs: [] });
+    const part = structuredClone(item.content[0]);
+    return [added, { type: "response.content_part.added", ...at(item, index), content_index: 0, part }];
+  }
+
+  #add({ index }: Item, text: string): ResponseEvent {
+    const item = this.output[index]!;
+    if (item.type === "function_call") {
+      item.arguments += text;
+      return { type: "response.function_call_arguments.delta", ...at(item, index), delta: text };
+    }
+    item.content[0]!.text += text;
+    if (item.type === "reasoning") {
+      return { type: "response.reasoning_text.delta", ...at(item, index), content_index: 0, delta: text };
+    }
+    const logprobs = this.#scores.splice(0);
+    item.content[0]!.logprobs.push(...logprobs);
+    return { type: "response.output_text.delta", ...at(item, index), content_index: 0, delta: text, logprobs };
+  }
+
+  #close({ index }: Item, complete: boolean): ResponseEvent[] {
+    return this.#done(index, complete ? "completed" : "incomplete");
+  }
+
+  #done(index: number, status: "completed" | "incomplete"): ResponseEvent[] {
+    const item = this.output[index]!;
+    item.status = status;
+    const done = { type: "response.output_item.done", output_index: index, item: structuredClone(item) };
+    if (item.type === "function_call") {
+      const { name, arguments: text } = item;
+      return [
+        { type: "response.function_call_arguments.done", ...at(item, index), name, arguments: text },
+        done,
+      ];
+    }
+    const part = structuredClone(item.content[0]!), place = { ...at(item, index), content_index: 0 };
+    const text = item.type === "message"
+      ? { type: "response.output_text.done", ...place, text: part.text, logprobs: item.content[0]!.logprobs }
+      : { type: "response.reasoning_text.done", ...place, text: part.text };
+    return [text, { type: "response.content_part.done", ...place, part }, done];
+  }
+}
+
+function at({ id }: OutputItem, index: number) {
+  return { item_id: id, output_index: index };
+}

@@ -1,0 +1,174 @@
+/** `/v1/chat/completions`: conversations, answered in channels, with tools and in formats. */
+import { collect, DeltaWriter } from "../chat/deltas.ts";
+import { chatAsk } from "../chat/chat_ask.ts";
+import { planReply, roomFor } from "../chat/plan.ts";
+import { type Reply, startReplies, stepsOf } from "../chat/replies.ts";
+import { scoresOf } from "../chat/scores.ts";
+import type { Outcome, ScoredToken } from "../engine/job.ts";
+import type { ServedModel } from "../engine/service.ts";
+import { type Call, endpoint, type ServerEvent } from "../http/endpoint.ts";
+import {
+  ChatAnswer,
+  type ChatChunk,
+  type ChatDelta,
+  ChatRequest,
+  type ChatUsage,
+  type FinishReason,
+} from "./chat_schema.ts";
+import { merge } from "./merge.ts";
+import { samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
+import { logFields, type Usage, usage, usageOf } from "./usage.ts";
+
+/** What a request came to. */
+interface Started {
+  readonly call: Call<ChatRequest>;
+  readonly model: ServedModel;
+  readonly replies: readonly Reply[];
+  readonly stopIds: ReadonlySet<number>;
+  readonly id: string;
+  readonly created: number;
+  readonly promptTokens: number;
+}
+
+/** `/v1/chat/completions`. */
+export const CHAT = endpoint<ChatRequest>({
+  method: "POST",
+  path: "/v1/chat/completions",
+  summary: "answers a conversation",
+  body: ChatRequest,
+  response: ChatAnswer,
+  streams: true,
+  handle: async (call) => {
+    const { body, service, requestId } = call, model = service.model(body.model);
+    call.note({ model: model.name });
+    const ask = chatAsk(body), plan = await planReply(model, ask), stopIds = stopIdsOf(body, model.stopIds);
+    if (ask.reasoning !== undefined && !plan.takesReasoning) call.note({ reasoning_effort: "no effect" });
+    const asked = body.max_completion_tokens ?? body.max_tokens ?? undefined;
+    const replies = startReplies(call, model, plan, {
+      count: body.n ?? 1,
+      sampling: (index) => samplingOf(body, index),
+      stops: stopsOf(body),
+      stopIds,
+      maxTokens: roomFor(model, plan.prompt, asked, "messages"),
+      logprobs: body.logprobs === true ? body.top_logprobs ?? 0 : null,
+    });
+    const created = Math.floor(Date.now() / 1000);
+    const started: Started = {
+      call,
+      model,
+      replies,
+      stopIds,
+      id: `chatcmpl-${requestId}`,
+      created,
+      promptTokens: plan.prompt.length,
+    };
+    return body.stream === true ? { events: stream(started), done: true } : { json: await whole(started) };
+  },
+});
+
+async function whole({ call, model, replies, stopIds, id, created }: Started): Promise<ChatAnswer> {
+  const { body } = call, outcomes: Outcome[] = [];
+  let reasoningTokens = 0;
+  const choices = await Promise.all(replies.map(async (reply): Promise<ChatAnswer["choices"][number]> => {
+    const writer = new DeltaWriter(body.include_reasoning !== false),
+      deltas: ChatDelta[] = [],
+      scored: ScoredToken[] = [];
+    let last: number | undefined;
+    for await (const { events, token, kind, outcome } of stepsOf(reply)) {
+      deltas.push(...events.flatMap((event) => writer.write(event) ?? []));
+      if (kind === "reasoning") reasoningTokens++;
+      if (kind === "message") scored.push(token!);
+      last = token?.id ?? last;
+      if (outcome !== null) outcomes[reply.index] = outcome;
+    }
+    const { content, reasoning, calls } = collect(deltas);
+    const thoughts = reasoning === "" ? null : reasoning;
+    return {
+      index: reply.index,
+      message: {
+        role: "assistant",
+        content: content === "" && calls.length > 0 ? null : content,
+        refusal: null,
+        reasoning_content: thoughts,
+        reasoning: thoughts,
+        ...(calls.length > 0 ? { tool_calls: calls } : {}),
+      },
+      logprobs: body.logprobs === true ? { content: scoresOf(model.tokenizer, scored), refusal: null } : null,
+      ...finishOf(outcomes[reply.index]!, reply, last, stopIds, model),
+    };
+  }));
+  call.note(logFields(outcomes));
+  return {
+    id,
+    object: "chat.completion",
+    created,
+    model: model.name,
+    system_fingerprint: null,
+    choices,
+    usage: chatUsage(outcomes, reasoningTokens),
+  };
+}
+
+async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void> {
+  const { call, model, replies, stopIds, id, created } = started, { body } = call, outcomes: Outcome[] = [];
+  const { include_usage, continuous_usage_stats } = body.stream_options ?? {};
+  const writers = replies.map(() => new DeltaWriter(body.include_reasoning !== false));
+  const lasts: (number | undefined)[] = [], counts = { completion: 0, reasoning: 0 };
+  const event = (choices: ChatChunk["choices"], used: ChatUsage | null): ServerEvent => {
+    const head = { id, object: "chat.completion.chunk" as const, created, model: model.name, system_fingerprint: null };
+    const data: ChatChunk = { ...head, choices, ...(include_usage === true ? { usage: used } : {}) };
+    return { data };
+  };
+  const soFar = (): ChatUsage | null =>
+    continuous_usage_stats === true
+      ? withReasoning(usage(started.promptTokens, counts.completion, 0), counts.reasoning)
+      : null;
+  for (const { index } of replies) {
+    yield event([{ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }], soFar());
+  }
+  for await (const [reply, step] of merge(replies, stepsOf)) {
+    const { index } = reply, { events, token, kind, outcome } = step;
+    if (token !== null) counts.completion++, lasts[index] = token.id;
+    if (kind === "reasoning") counts.reasoning++;
+    const deltas: ChatDelta[] = events.flatMap((event) => writers[index]!.write(event) ?? []);
+    const scored = body.logprobs === true && kind === "message";
+    let logprobs = scored ? { content: scoresOf(model.tokenizer, [token!]), refusal: null } : null;
+    // Log probabilities of a token whose text is held back are not.
+    if (logprobs !== null && deltas.length === 0) deltas.push({ content: "" });
+    for (const delta of deltas) {
+      yield event([{ index, delta, logprobs, finish_reason: null }], soFar());
+      logprobs = null;
+    }
+    if (outcome === null) continue;
+    outcomes[index] = outcome;
+    const end = finishOf(outcome, reply, lasts[index], stopIds, model);
+    yield event([{ index, delta: {}, logprobs: null, ...end }], soFar());
+  }
+  call.note(logFields(outcomes));
+  if (include_usage === true) yield event([], chatUsage(outcomes, counts.reasoning));
+}
+
+/** Why a reply ended; beside it the stop string or id that a client asked for, as vLLM reports it. */
+function finishOf(
+  { reason }: Outcome,
+  { items }: Reply,
+  last: number | undefined,
+  stopIds: ReadonlySet<number>,
+  model: ServedModel,
+): { finish_reason: FinishReason; stop_reason: string | number | null } {
+  const asked = last !== undefined && stopIds.has(last) && !model.stopIds.has(last) ? last : null;
+  const finish_reason = reason !== "stop"
+    ? "length"
+    : items.calls > 0 && items.stopString === null
+    ? "tool_calls"
+    : "stop";
+  return { finish_reason, stop_reason: reason === "stop" ? items.stopString ?? asked : null };
+}
+
+function chatUsage(outcomes: readonly Outcome[], reasoningTokens: number): ChatUsage {
+  return withReasoning(usageOf(outcomes, outcomes.length), reasoningTokens);
+}
+
+function withReasoning(used: Usage, reasoning_tokens: number): ChatUsage {
+  return { ...used, completion_tokens_details: { reasoning_tokens } };
+}

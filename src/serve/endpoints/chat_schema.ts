@@ -1,0 +1,219 @@
+/** What `/v1/chat/completions` takes and gives. */
+import { z } from "zod";
+import { Content } from "../chat/content.ts";
+import { ignored, only, unsupported } from "../http/fields.ts";
+import { MAX_LOGPROBS, StreamOptions } from "./completions_schema.ts";
+import { SAMPLING_FIELDS } from "./sampling_fields.ts";
+import { Usage } from "./usage.ts";
+
+/** Messages of one conversation, and tools. */
+const MAX_MESSAGES = 4096, MAX_TOOLS = 256;
+/** Replies to one conversation. */
+const MAX_REPLIES = 128;
+
+/** Names of tools and formats, as OpenAI has them. */
+export const Name = z.string().regex(/^[a-zA-Z0-9_.-]{1,128}$/, {
+  error: "a name of up to 128 letters, digits, dots, dashes and underscores",
+});
+
+/** Any JSON object. */
+export const AnyObject = z.record(z.string(), z.unknown());
+
+const ToolCall = z.strictObject({
+  id: z.string(),
+  type: z.literal("function").nullish(),
+  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  ...ignored("index"),
+});
+
+const Message = z.discriminatedUnion("role", [
+  z.strictObject({ role: z.literal(["system", "developer", "user"]), content: Content, ...ignored("name") }),
+  z.strictObject({
+    role: z.literal("assistant"),
+    content: Content.nullish(),
+    /** Earlier reasoning: kept as long as it led to calls whose answer is still to come. */
+    reasoning_content: z.string().nullish(),
+    reasoning: z.string().nullish(),
+    tool_calls: z.array(ToolCall).nullish(),
+    function_call: unsupported(),
+    audio: unsupported(),
+    ...ignored("name", "refusal", "annotations", "id"),
+  }),
+  z.strictObject({ role: z.literal("tool"), content: Content, tool_call_id: z.string(), ...ignored("name") }),
+]);
+/** A message. */
+export type Message = z.infer<typeof Message>;
+
+/** A function that the model may call. */
+export const FunctionFields = z.strictObject({
+  name: Name,
+  description: z.string().nullish(),
+  parameters: AnyObject.nullish(),
+  strict: z.boolean().nullish(),
+});
+/** A function that the model may call. */
+export type FunctionFields = z.infer<typeof FunctionFields>;
+
+const Tool = z.strictObject({ type: z.literal("function"), function: FunctionFields });
+const NamedTool = z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) });
+
+const ToolChoice = z.union([
+  z.enum(["none", "auto", "required"]),
+  NamedTool,
+  z.strictObject({
+    type: z.literal("allowed_tools"),
+    allowed_tools: z.strictObject({ mode: z.enum(["auto", "required"]), tools: z.array(NamedTool).min(1) }),
+  }),
+]);
+/** Which tools may or must be called. */
+export type ToolChoice = z.infer<typeof ToolChoice>;
+
+const ResponseFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }),
+  z.strictObject({
+    type: z.literal("json_schema"),
+    json_schema: z.strictObject({
+      name: Name,
+      description: z.string().nullish(),
+      schema: AnyObject.nullish(),
+      strict: z.boolean().nullish(),
+    }),
+  }),
+]);
+
+/** How long the model is asked to reason. */
+export const Effort = z.enum(["low", "medium", "high"]);
+
+/** The body of a request. */
+export const ChatRequest = z.strictObject({
+  model: z.string().nullish(),
+  messages: z.array(Message).min(1).max(MAX_MESSAGES),
+  max_tokens: z.int().min(1).nullish(),
+  max_completion_tokens: z.int().min(1).nullish(),
+  n: z.int().min(1).max(MAX_REPLIES).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: StreamOptions.nullish(),
+  tools: z.array(Tool).max(MAX_TOOLS).nullish(),
+  tool_choice: ToolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  response_format: ResponseFormat.nullish(),
+  reasoning_effort: Effort.nullish(),
+  /** As vLLM has it; the effort is what templates of gpt-oss know. */
+  chat_template_kwargs: z.strictObject({ reasoning_effort: Effort.nullish() }).nullish(),
+  /** Whether reasoning is part of the answer. */
+  include_reasoning: z.boolean().nullish(),
+  functions: unsupported(),
+  function_call: unsupported(),
+  audio: unsupported(),
+  web_search_options: unsupported(),
+  documents: unsupported(),
+  chat_template: unsupported(),
+  guided_json: unsupported(),
+  guided_regex: unsupported(),
+  guided_choice: unsupported(),
+  guided_grammar: unsupported(),
+  structured_outputs: unsupported(),
+  prompt_logprobs: unsupported(),
+  truncate_prompt_tokens: unsupported(),
+  allowed_token_ids: unsupported(),
+  logits_processors: unsupported(),
+  length_penalty: only(1),
+  verbosity: only("medium"),
+  echo: only(false),
+  add_generation_prompt: only(true),
+  continue_final_message: only(false),
+  include_stop_str_in_output: only(false),
+  modalities: z.array(z.literal("text")).nullish(),
+  ...ignored("prediction", "spaces_between_special_tokens", "add_special_tokens", "prompt_cache_retention"),
+  ...SAMPLING_FIELDS,
+  /** Special tokens are structure, which the answer says in fields. */
+  skip_special_tokens: only(true),
+});
+/** The body of a request. */
+export type ChatRequest = z.infer<typeof ChatRequest>;
+
+const Scored = { token: z.string(), logprob: z.number(), bytes: z.array(z.int()).nullable() };
+/** Log probabilities of the tokens of the message's text. */
+export const ChatLogProbs = z.strictObject({
+  content: z.array(z.strictObject({ ...Scored, top_logprobs: z.array(z.strictObject(Scored)) })),
+  refusal: z.null(),
+});
+/** Log probabilities of the tokens of the message's text. */
+export type ChatLogProbs = z.infer<typeof ChatLogProbs>;
+
+/** Tokens of a request, with those of reasoning. */
+export const ChatUsage = Usage.extend({ completion_tokens_details: z.strictObject({ reasoning_tokens: z.int() }) });
+/** Tokens of a request, with those of reasoning. */
+export type ChatUsage = z.infer<typeof ChatUsage>;
+
+const FinishReason = z.enum(["stop", "length", "tool_calls"]);
+/** Why a reply ended. */
+export type FinishReason = z.infer<typeof FinishReason>;
+
+const AnswerCall = z.strictObject({
+  id: z.string(),
+  type: z.literal("function"),
+  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+});
+/** A call that the model makes. */
+export type AnswerCall = z.infer<typeof AnswerCall>;
+
+const HEAD = { id: z.string(), created: z.int(), model: z.string(), system_fingerprint: z.null() };
+
+/** An answer. */
+export const ChatAnswer = z.strictObject({
+  ...HEAD,
+  object: z.literal("chat.completion"),
+  choices: z.array(z.strictObject({
+    index: z.int(),
+    message: z.strictObject({
+      role: z.literal("assistant"),
+      content: z.string().nullable(),
+      refusal: z.null(),
+      /** The same twice: under vLLM's older name, and its newer one. */
+      reasoning_content: z.string().nullable(),
+      reasoning: z.string().nullable(),
+      tool_calls: z.array(AnswerCall).optional(),
+    }),
+    logprobs: ChatLogProbs.nullable(),
+    finish_reason: FinishReason,
+    stop_reason: z.union([z.string(), z.int()]).nullable(),
+  })),
+  usage: ChatUsage,
+});
+/** An answer. */
+export type ChatAnswer = z.infer<typeof ChatAnswer>;
+
+/** A piece of an answer in a stream. */
+export interface ChatChunk {
+  readonly id: string;
+  readonly object: "chat.completion.chunk";
+  readonly created: number;
+  readonly model: string;
+  readonly system_fingerprint: null;
+  readonly choices: readonly {
+    readonly index: number;
+    readonly delta: ChatDelta;
+    readonly logprobs: ChatLogProbs | null;
+    readonly finish_reason: FinishReason | null;
+    readonly stop_reason?: string | number | null;
+  }[];
+  readonly usage?: ChatUsage | null;
+}
+
+/** What a piece adds to a message. */
+export interface ChatDelta {
+  readonly role?: "assistant";
+  readonly content?: string;
+  readonly reasoning_content?: string;
+  readonly reasoning?: string;
+  readonly tool_calls?: readonly {
+    readonly index: number;
+    readonly id?: string;
+    readonly type?: "function";
+    readonly function: { readonly name?: string; readonly arguments: string };
+  }[];
+}

@@ -1,0 +1,195 @@
+/** `/v1/responses` over scripted replies: items, events by name, and what is remembered. */
+import { ResponseStore } from "../../src/serve/chat/response_store.ts";
+import { responseEndpoints } from "../../src/serve/endpoints/responses.ts";
+import { ResponseAnswer } from "../../src/serve/endpoints/responses_schema.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { type Json, scripted } from "./scripted.ts";
+
+const PATH = "/v1/responses";
+const server = scripted(responseEndpoints());
+const THOUGHT = "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant";
+const ANSWER = "<|channel|>final<|message|>It is sunny!<|return|>";
+const CALL = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>';
+const tools = [{
+  type: "function",
+  name: "get_weather",
+  parameters: { type: "object", properties: {} },
+  strict: false,
+}];
+
+const kinds = (response: Json) => response.output.map(({ type }: Json) => type);
+
+Deno.test("responses: a reply's messages become items", async () => {
+  server.script(THOUGHT + ANSWER);
+  const { status, json } = await server.post(PATH, { input: "Weather?", metadata: { a: "b" }, temperature: 0.5 });
+  assertEquals(status, 200);
+  ResponseAnswer.parse(json);
+  assertEquals([json.status, json.object, json.model, json.store], ["completed", "response", "scripted", true]);
+  assertEquals([json.temperature, json.metadata, json.tool_choice], [0.5, { a: "b" }, "auto"]);
+  const [reasoning, message] = json.output;
+  assertEquals(reasoning.content, [{ type: "reasoning_text", text: "Let me see." }]);
+  assertEquals(message.content, [{ type: "output_text", text: "It is sunny!", annotations: [], logprobs: [] }]);
+  assertMatch(message.id, /^msg_/);
+  const { input_tokens, output_tokens, total_tokens, output_tokens_details: { reasoning_tokens } } = json.usage;
+  assertEquals(input_tokens + output_tokens, total_tokens);
+  assert(reasoning_tokens > 2 && reasoning_tokens < output_tokens);
+  assertEquals((await server.call("GET", `${PATH}/${json.id}`)).json, json);
+});
+
+Deno.test("responses: events are named and numbered, and say together what the response says", async () => {
+  server.script(THOUGHT + CALL);
+  const events = await server.stream(PATH, { input: "Weather?", tools, stream: true });
+  assertEquals(events.map(({ data }) => data.sequence_number), events.map((_, i) => i));
+  for (const { event, data } of events) assertEquals(event, data.type);
+  const names = events.map(({ event }) => event!.replace("response.", ""));
+  assertEquals(names.filter((name, i) => name !== names[i - 1]), [
+    "created",
+    "in_progress",
+    "output_item.added",
+    "content_part.added",
+    "reasoning_text.delta",
+    "reasoning_text.done",
+    "content_part.done",
+    "output_item.done",
+    "output_item.added",
+    "function_call_arguments.delta",
+    "function_call_arguments.done",
+    "output_item.done",
+    "completed",
+  ]);
+  const { response } = events.at(-1)!.data, [reasoning, call] = response.output;
+  const text = (type: string) => events.filter(({ event }) => event === type).map(({ data }) => data.delta).join("");
+  assertEquals(text("response.reasoning_text.delta"), reasoning.content[0].text);
+  assertEquals(text("response.function_call_arguments.delta"), call.arguments);
+  assertEquals([call.name, call.arguments, call.status], ["get_weather", '{"city": "Paris"}', "completed"]);
+  const added = events.filter(({ event }) => event === "response.output_item.added").map(({ data }) => data.item);
+  assertEquals(added.map(({ id, status }: Json) => [id, status]), [
+    [reasoning.id, "in_progress"],
+    [call.id, "in_progress"],
+  ]);
+  assertEquals(added[1].arguments, "");
+
+  server.script(ANSWER);
+  const said = await server.stream(PATH, { input: "Hi", stream: true });
+  assertEquals(
+    said.filter(({ event }) => event === "response.output_text.delta").map(({ data }) => data.delta).join(""),
+    "It is sunny!",
+  );
+  const done = said.find(({ event }) => event === "response.output_text.done")!.data;
+  assertEquals([done.text, done.content_index, done.output_index], ["It is sunny!", 0, 0]);
+});
+
+Deno.test("responses: a conversation goes on from the response that is named, without its instructions", async () => {
+  server.script(THOUGHT + CALL, ANSWER, ANSWER);
+  const first = (await server.post(PATH, { input: "Weather?", instructions: "Be brief.", tools })).json;
+  assertStringIncludes(server.prompts.at(-1)!, "Be brief.");
+  assertEquals(kinds(first), ["reasoning", "function_call"]);
+  const output = { type: "function_call_output", call_id: first.output[1].call_id, output: "sunny" };
+  const second = (await server.post(PATH, { input: [output], previous_response_id: first.id, tools })).json;
+  const prompt = server.prompts.at(-1)!;
+  assert(!prompt.includes("Be brief."));
+  assertStringIncludes(
+    prompt,
+    "<|start|>user<|message|>Weather?<|end|><|start|>assistant<|channel|>analysis<|message|>Let me see.<|end|>" +
+      '<|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>{"city": "Paris"}<|call|>' +
+      '<|start|>functions.get_weather to=assistant<|channel|>commentary<|message|>"sunny"<|end|><|start|>assistant',
+  );
+  assertEquals(second.previous_response_id, first.id);
+  // The same by items instead of a name, as clients without a store do.
+  await server.post(PATH, {
+    input: [{ role: "user", content: "Weather?" }, ...first.output, output],
+    tools,
+    store: false,
+  });
+  assertEquals(server.prompts.at(-1), prompt);
+
+  assertEquals((await server.call("DELETE", `${PATH}/${first.id}`)).json, {
+    id: first.id,
+    object: "response",
+    deleted: true,
+  });
+  assertEquals((await server.call("GET", `${PATH}/${first.id}`)).status, 404);
+  const gone = await server.post(PATH, { input: "x", previous_response_id: first.id });
+  assertEquals([gone.status, gone.json.error.param], [404, "previous_response_id"]);
+});
+
+Deno.test("responses: what is not to be stored is not, and the store is bounded", async () => {
+  server.script(ANSWER);
+  const { json } = await server.post(PATH, { input: "Hi", store: false });
+  assertEquals((await server.call("GET", `${PATH}/${json.id}`)).status, 404);
+  const small = scripted(responseEndpoints(new ResponseStore({ responses: 2, size: 1e6 }))), ids: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    small.script(ANSWER);
+    ids.push((await small.post(PATH, { input: "Hi" })).json.id);
+  }
+  const statuses = await Promise.all(ids.map(async (id) => (await small.call("GET", `${PATH}/${id}`)).status));
+  assertEquals(statuses, [404, 200, 200]);
+  const tiny = new ResponseStore({ responses: 9, size: 3 * JSON.stringify({ answer: json, turns: [] }).length });
+  for (let i = 0; i < 9; i++) tiny.put({ answer: { ...json, id: `${i}` }, turns: [] });
+  assertEquals([5, 6, 8].map((i) => tiny.get(`${i}`)?.answer.id ?? null), [null, "6", "8"]);
+});
+
+Deno.test("responses: a format is kept to, and what is cut is incomplete", async () => {
+  const schema = {
+    type: "object",
+    properties: { n: { type: "integer" } },
+    required: ["n"],
+    additionalProperties: false,
+  };
+  const text = { format: { type: "json_schema", name: "count", schema, strict: true } };
+  server.script('<|channel|>final<|message|>{"n":1}<|return|>', "<|channel|>final<|message|>one<|return|>");
+  const { json } = await server.post(PATH, { input: "Count", text });
+  assertEquals([json.output[0].content[0].text, json.text.format.name], ['{"n":1}', "count"]);
+  assertEquals((await server.post(PATH, { input: "Count", text })).status, 500);
+
+  server.script(THOUGHT + ANSWER, THOUGHT + ANSWER);
+  const cut = (await server.post(PATH, { input: "Hi", max_output_tokens: 8 })).json;
+  assertEquals([cut.status, cut.incomplete_details], ["incomplete", { reason: "max_output_tokens" }]);
+  assertEquals(cut.output.at(-1).status, "incomplete");
+  const events = await server.stream(PATH, { input: "Hi", max_output_tokens: 8, stream: true });
+  assertEquals(events.slice(-2).map(({ event }) => event), ["response.output_item.done", "response.incomplete"]);
+});
+
+Deno.test("responses: log probabilities where they are asked for", async () => {
+  server.script(THOUGHT + ANSWER);
+  const { json } = await server.post(PATH, { input: "Hi", include: ["message.output_text.logprobs"], top_logprobs: 1 });
+  const { logprobs, text } = json.output[1].content[0];
+  assertEquals(logprobs.map(({ token }: Json) => token).join(""), text);
+  assertEquals(logprobs[0].top_logprobs.length, 1);
+});
+
+Deno.test("responses: what cannot be done is refused by name", async () => {
+  const cases: [Json, string, string][] = [
+    [{}, "input", "input: expected a text or a list"],
+    [{ input: "x", background: true }, "background", "background: is not supported; expected false"],
+    [{ input: "x", conversation: "c" }, "conversation", "is not supported"],
+    [{ input: "x", include: ["reasoning.encrypted_content"] }, "include.0", 'expected "message.output_text.logprobs"'],
+    [{ input: "x", tools: [{ type: "web_search" }] }, "tools.0.type", 'expected "function"'],
+    [
+      { input: [{ type: "function_call_output", call_id: "c", output: "x" }] },
+      "input.0.call_id",
+      "expected the id of a call",
+    ],
+    [
+      { input: [{ role: "user", content: [{ type: "input_image", image_url: "x" }] }] },
+      "input.0.content.0",
+      "images, audio and files",
+    ],
+    [{ input: "x", truncation: "auto" }, "truncation", 'expected "disabled"'],
+    [
+      { input: "x", text: { format: { type: "json_schema", name: "a", schema: { if: {} } } } },
+      "",
+      'the keyword "if" is not supported',
+    ],
+  ];
+  for (const [body, param, message] of cases) {
+    const { status, json } = await server.post(PATH, body);
+    assertEquals(status, 400, JSON.stringify(json));
+    if (param !== "") assertEquals(json.error.param, param, JSON.stringify(json));
+    assertStringIncludes(json.error.message, message);
+  }
+  server.script(ANSWER);
+  const { id } = (await server.post(PATH, { input: "Hi" })).json;
+  assertEquals((await server.call("POST", `${PATH}/${id}/cancel`)).status, 400);
+  assertEquals((await server.call("POST", `${PATH}/none/cancel`)).status, 404);
+});
