@@ -17,7 +17,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["backends/reference", "backends/emulate", "backends/gpu"],
   ["parallel"],
   ["session"],
-  ["bench", "eval", "quantize", "serve"],
+  ["bench", "eval", "quantize", "serve", "verify"],
   ["cli", "library"],
 ];
 
@@ -42,6 +42,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   eval: "accuracy, divergence, reports",
   quantize: "writes checkpoints",
   serve: "models over HTTP: batches, endpoints",
+  verify: "whether a GPU computes what it should",
   cli: "options and printing",
   library: "what programs import",
 };

@@ -8,7 +8,7 @@
  * Weights lie in several copies that together are larger than the caches; launches are replayed from a graph. Bytes are
  * those that must be moved: weights once, activations once.
  */
-import { openFirstGpu } from "../../tests/kernels/gpu_machine.ts";
+import { openFirstGpu } from "../../tests/kernels/first_gpu.ts";
 import type { Manifest } from "../../kernels/manifest.ts";
 import { decodeTimings } from "./decode.ts";
 import { Harness, type Timing } from "./harness.ts";

@@ -157,7 +157,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "devices",
     command(true, {
       spec: async () => (await import("./devices_options.ts")).DEVICES,
-      needs: () => ({ libraries: true }),
+      needs: ({ out }) => ({ libraries: true, out }),
       run: async (parsed) => await (await import("./devices.ts")).devicesCommand(parsed),
     }),
   ],

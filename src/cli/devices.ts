@@ -1,7 +1,7 @@
 /** `mxoss devices`: what each backend finds on this machine. */
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
 import { STANDALONE } from "../assets.ts";
-import type { DEVICES } from "./devices_options.ts";
+import { type DEVICES, refuseIdle } from "./devices_options.ts";
 import type { Parsed } from "./options.ts";
 import { said } from "./spelling.ts";
 import { writeOut } from "./terminal.ts";
@@ -11,6 +11,8 @@ const NO_FFI = "deno was started without --allow-ffi";
 
 /** Runs the command. */
 export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>): Promise<number> {
+  refuseIdle(options);
+  if (options.verify) return await (await import("./verify.ts")).verifyCommand(options);
   const threads = navigator.hardwareConcurrency;
   const library = options["hip-library"];
   const gpus = Deno.permissions.querySync({ name: "ffi" }).state === "granted"

@@ -1,4 +1,5 @@
 /** From a planned setting to a session that computes. */
+import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
 import type { OpenRequest } from "../model/backend.ts";
 import { withMadeScales } from "../conversion/made_files.ts";
@@ -21,10 +22,14 @@ export interface Room {
   readonly apart?: boolean;
 }
 
+/** What the GPU backend is given that no setting says. */
+export type GpuHost = Pick<GpuOptions, "kernels">;
+
 /**
  * Loads a setting into its backend; the caller closes the session.
  *
  * @param onProgress Called with the part of the weights that is loaded, and all of them.
+ * @param gpu Of the GPU backend, beside the setting.
  * @throws {InputError} when a weight file changed since it was checked.
  * @throws {FailureError} when memory, workers or a device cannot be had.
  */
@@ -32,6 +37,7 @@ export async function openSetting(
   setting: PlannedSetting,
   { slots, context, chunk = setting.chunk, rewind = 0, apart = false }: Room,
   onProgress?: (done: number, total: number) => void,
+  gpu: GpuHost = {},
 ): Promise<Session> {
   const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
   const source = await withMadeScales(planned, onProgress);
@@ -49,13 +55,18 @@ export async function openSetting(
     ...(onProgress ? { onProgress } : {}),
   };
   const limits = { slots, context, maxTokens, vocab: config.vocab, rewind };
-  return new Session(await openEngine(request, setting, apart), limits, source);
+  return new Session(await openEngine(request, setting, apart, gpu), limits, source);
 }
 
-async function openEngine(request: OpenRequest<TensorName>, setting: Setting, apart: boolean): Promise<Engine> {
+async function openEngine(
+  request: OpenRequest<TensorName>,
+  setting: Setting,
+  apart: boolean,
+  gpu: GpuHost,
+): Promise<Engine> {
   const { backend, tp, ep } = setting;
   refuseRanks(setting);
-  if (backend === "hip" || backend === "cuda") return await openGpuEngine(backend, request, setting);
+  if (backend === "hip" || backend === "cuda") return await openGpuEngine(backend, request, setting, gpu);
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });
@@ -74,10 +85,14 @@ async function openGpuEngine(
   kind: "hip" | "cuda",
   request: OpenRequest<TensorName>,
   { device, hipLibrary }: Setting,
+  gpu: GpuHost,
 ): Promise<Engine> {
   const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
   const { openGpu } = await import("../backends/gpu/open.ts");
   const { GpuEngine } = await import("../backends/gpu/engine.ts");
-  const backend = await openGpu(request, openGpuLibrary(kind, hipLibrary), device === undefined ? {} : { device });
+  const backend = await openGpu(request, openGpuLibrary(kind, hipLibrary), {
+    ...gpu,
+    ...(device === undefined ? {} : { device }),
+  });
   return new GpuEngine(backend, request.config);
 }

@@ -324,7 +324,16 @@ export function trials(
     weights: [refuses(made, ["--weights", "read"], without("weights"))],
   };
 
+  const library = ["--hip-library", "/nowhere/libamdhip64.so"];
+  const idle = (...added: readonly string[]) => [refuses([], added, /: expected with --verify$/m)];
   const devices = {
+    verify: looked(["--verify", "--backend", "hip", ...library]),
+    backend: idle("--backend", "hip"),
+    device: idle("--device", "1"),
+    filter: idle("--filter", "x"),
+    issue: [...idle("--issue"), refuses(["--json"], ["--issue"], /--issue: expected without --json/)],
+    out: idle("--out", "x.json"),
+    force: [refuses([], ["--force"], /--force: expected with --out/)],
     "hip-library": looked(["--hip-library", "/nowhere/libamdhip64.so"]),
     json: looked(["--json"]),
   };

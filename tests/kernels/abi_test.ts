@@ -15,8 +15,8 @@ import {
   type StructType,
 } from "../../kernels/abi/types.ts";
 import { codeObjectArguments, type CompiledArguments, ptxArguments } from "./compiled_arguments.ts";
-import { cacheStruct, groupStruct, inputStruct, linearStruct } from "./structs.ts";
-import { output } from "./job.ts";
+import { cacheStruct, groupStruct, inputStruct, linearStruct } from "../../src/verify/cases/structs.ts";
+import { output } from "../../src/verify/cases/job.ts";
 
 const KERNELS = new URL("../../kernels/", import.meta.url);
 const manifest = JSON.parse(await Deno.readTextFile(new URL("build/manifest.json", KERNELS))) as Manifest;

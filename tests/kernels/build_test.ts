@@ -8,7 +8,7 @@ import { type Manifest, sha256, sourceHash } from "../../kernels/manifest.ts";
 import { ALL_SIGNATURES, familiesOf } from "../../kernels/abi/signatures.ts";
 import { NUMBERS, type NumberType, sizeOf, STRUCTS } from "../../kernels/abi/types.ts";
 import { ARCHITECTURES, extensionOf, unitsOf } from "../../kernels/sources.ts";
-import { allCases } from "./cases/all.ts";
+import { allCases } from "../../src/verify/cases/all.ts";
 
 const KERNELS = new URL("../../kernels/", import.meta.url);
 const manifest = JSON.parse(await Deno.readTextFile(new URL("build/manifest.json", KERNELS))) as Manifest;

@@ -5,8 +5,8 @@
  *     deno run --allow-ffi --allow-read --allow-env tests/kernels/gpu_check.ts [--json]
  */
 import type { Manifest } from "../../kernels/manifest.ts";
-import { allCases } from "./cases/all.ts";
-import { GpuMachine, openFirstGpu } from "./gpu_machine.ts";
+import { casesOf } from "../../src/verify/kernels.ts";
+import { machineOn, openFirstGpu } from "./first_gpu.ts";
 
 const manifest = JSON.parse(
   await Deno.readTextFile(new URL("../../kernels/build/manifest.json", import.meta.url)),
@@ -16,13 +16,13 @@ if (typeof found === "string") {
   console.error(`tests/kernels/gpu_check.ts: ${found}`);
   Deno.exit(1);
 }
-using machine = new GpuMachine(found, manifest);
-const { entries } = manifest.architectures[machine.name]!;
+using runtime = found;
+const machine = machineOn(runtime);
 const results: Record<string, { cases: number; agree: number; worst: number }> = {};
-for (const one of allCases().filter(({ job }) => entries[job.entry] !== undefined)) {
+for (const one of await casesOf(machine)) {
   let verdict = Infinity;
   try {
-    await machine.run([one.job]);
+    machine.launch(one.job);
     verdict = one.check();
   } catch (error) {
     console.log(`${one.name}: ${error instanceof Error ? error.message : error}`);
@@ -35,7 +35,7 @@ for (const one of allCases().filter(({ job }) => entries[job.entry] !== undefine
 }
 const all = Object.values(results);
 if (Deno.args.includes("--json")) {
-  const { name } = machine.device.properties;
+  const { name } = machine.kernels.device.properties;
   console.log(JSON.stringify({ device: name, sourceHash: manifest.sourceHash, entries: results }, null, 1));
 }
 console.log(

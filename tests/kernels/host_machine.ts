@@ -1,7 +1,14 @@
 /** Runs jobs on the kernels compiled as plain C++ for this processor (kernels/host.cpp). */
 import { sourceHash } from "../../kernels/manifest.ts";
 import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
-import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine, type Pointer } from "./job.ts";
+import {
+  type Argument,
+  buffersOf,
+  type DeviceBuffer,
+  type Job,
+  type Machine,
+  type Pointer,
+} from "../../src/verify/cases/job.ts";
 
 const KERNELS = new URL("../../kernels/", import.meta.url);
 const CLANG = "clang-22";

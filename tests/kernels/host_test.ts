@@ -1,23 +1,41 @@
-/** Every kernel, compiled for this processor, against the reference implementation. */
-import { assert } from "../assert.ts";
-import { allCases } from "./cases/all.ts";
-import { hasClang, HostMachine } from "./host_machine.ts";
-
-const clang = await hasClang();
-if (!clang) console.error("tests/kernels/host_test.ts: skipped, clang-22 is not installed");
+/**
+ * Every kernel, compiled for this processor, against the reference implementation: as `mxoss devices --verify` runs
+ * them on a GPU, with the test library as the GPU.
+ */
+import { openHip } from "../../ffi/hip.ts";
+import { KernelSet } from "../../src/backends/gpu/kernels.ts";
+import { FAMILIES } from "../../src/verify/cases/all.ts";
+import { casesOf, runCase } from "../../src/verify/kernels.ts";
+import { GpuMachine } from "../../src/verify/machine.ts";
+import type { CaseResult } from "../../src/verify/results.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { buildHipHost } from "../hip_host/build.ts";
+import { HipHost } from "../hip_host/control.ts";
+import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
 
 Deno.test({
   name: "every kernel on the host agrees with the reference",
-  ignore: !clang,
+  ignore: await withoutKernelCompiler(),
   fn: async (t) => {
-    using machine = await HostMachine.open();
-    // Matrix instructions have no plain C++.
-    for (const one of allCases().filter(({ job }) => !/_mma$|batch/.test(job.entry))) {
-      await t.step(one.name, async () => {
-        await machine.run([one.job]);
-        const verdict = one.check();
-        assert(verdict <= 1, `${one.name}: ${verdict} times the allowed deviation`);
-      });
+    using host = new HipHost(buildHipHost());
+    using runtime = openHip(host.path);
+    using kernels = new KernelSet(runtime.open(0), await hostKernels());
+    {
+      using machine = new GpuMachine(kernels);
+      const cases = await casesOf(machine);
+      assert(cases.length > 250, `only ${cases.length} cases`);
+      for (const one of cases) {
+        await t.step(one.name, () => {
+          // What a filter of --verify goes by.
+          const own = FAMILIES.filter(({ entries }) => entries.test(one.job.entry));
+          assert(own.length > 0 && one.name.startsWith(one.job.entry), one.job.entry);
+          const results: CaseResult[] = [];
+          runCase(machine, one, (result) => results.push(result));
+          const [{ agrees, error, problem }] = results as [CaseResult];
+          assertEquals(problem, null);
+          assert(agrees, `${one.name}: ${error} times the allowed deviation`);
+        });
+      }
     }
   },
 });

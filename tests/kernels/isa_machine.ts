@@ -1,6 +1,6 @@
 /** Runs jobs on the committed AMD code objects, on an ISA emulator (tools/amd_isa.py). */
 import type { Manifest } from "../../kernels/manifest.ts";
-import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine } from "./job.ts";
+import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine } from "../../src/verify/cases/job.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 

@@ -9,7 +9,7 @@
  */
 import { assert, assertEquals } from "../assert.ts";
 import type { Manifest } from "../../kernels/manifest.ts";
-import { allCases } from "./cases/all.ts";
+import { allCases } from "../../src/verify/cases/all.ts";
 import { ISA_ARCHITECTURES, IsaMachine, NOT_EMULATED } from "./isa_machine.ts";
 import { hasClang } from "./host_machine.ts";
 import { type IsaResults, mergeResults } from "./isa_results.ts";

@@ -29,6 +29,7 @@ export const DATA: readonly string[] = [
   "models/tiny-gpt-oss/model.safetensors",
   "models/tiny-gpt-oss/tokenizer.json",
   "models/tiny-gpt-oss/tokenizer_config.json",
+  "src/verify/goldens.safetensors",
   WASM_PATH,
 ];
 

@@ -63,3 +63,5 @@ export function groupOf(linears: readonly GpuLinear[], outs: readonly Rows[]): S
 export interface Cache extends Struct<"MxCache"> {
   readonly elementBytes: number;
 }
+/** A cache without its memory. */
+export type CacheShape = Omit<Cache, "k" | "v">;

@@ -2,7 +2,7 @@
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { Batch } from "../../model/backend.ts";
-import type { Cache } from "./abi.ts";
+import type { Cache, CacheShape } from "./abi.ts";
 import type { Values } from "./arguments.ts";
 import { attentionTiles } from "./batch.ts";
 import type { Calls } from "./calls.ts";
@@ -20,7 +20,7 @@ export const ATTENTION_BATCH = "attention_batch";
 const BATCH_HEADS_PER_KV = 8;
 
 /** Whether {@linkcode ATTENTION_BATCH} knows a cache. */
-export function batchKnows({ headDim, format, heads, kvHeads }: Omit<Cache, "k" | "v">): boolean {
+export function batchKnows({ headDim, format, heads, kvHeads }: CacheShape): boolean {
   return headDim === 64 && format === NUMBER_FORMAT.bf16 && heads <= BATCH_HEADS_PER_KV * kvHeads;
 }
 

@@ -12,7 +12,7 @@ const BLOCKS_PER_PROCESSOR = 8;
 /** An upper bound of the static shared memory of the kernels that also stage rows there. */
 const STATIC_SHARED_BYTES = 1024;
 /** Dynamic shared memory that needs no permission. */
-const SHARED_BYTES = 48 * 1024;
+export const SHARED_BYTES = 48 * 1024;
 
 /** An entry point that was launched before. */
 interface Known {

@@ -4,6 +4,7 @@
  */
 import type { LaunchTraits, Manifest, ManifestArchitecture } from "../../../kernels/manifest.ts";
 import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
+import { createHash } from "node:crypto";
 import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 
@@ -89,6 +90,16 @@ export class KernelSet implements Disposable {
     }
     this.arch = found;
     this.#manifest = files.architecture(found)!;
+  }
+
+  /** SHA-256 over the hashes of the files and the launch traits, hexadecimal: other kernels have another. */
+  get hash(): string {
+    return createHash("sha256").update(JSON.stringify(this.#manifest)).digest("hex");
+  }
+
+  /** Names of all kernels. */
+  get entries(): readonly string[] {
+    return Object.keys(this.#manifest.entries);
   }
 
   /** Whether there is such a kernel. */

@@ -6,18 +6,38 @@
 import { LAYER_LINEARS, linearsNamed } from "../../checkpoint/source.ts";
 import { operationWith } from "../../model/operations.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
-import type { Cache } from "./abi.ts";
+import type { CacheShape } from "./abi.ts";
 import { ATTENTION_BATCH, batchKnows } from "./attention.ts";
 import type { Calls } from "./calls.ts";
 import { scaledEntry } from "./products.ts";
 import { Bench, HEAD_DIM } from "./self_test_bench.ts";
+import { cachesOfAllFormats, linearsOfAllFormats, linearsOfCodes } from "./self_test_formats.ts";
 import type { GpuLinear, GpuTree } from "./tensors.ts";
+
+/** What a kernel with matrix instructions gave, beside the generic one. */
+export interface Judgement {
+  readonly entry: string;
+  /** The format that it was tested with, where its name does not say: "kv fp8". */
+  readonly variant: string;
+  /** Normalized mean square error; NaN where a number is none. */
+  readonly nmse: number;
+  /** What is tolerated of it. */
+  readonly limit: number;
+  readonly agrees: boolean;
+}
 
 /** Which matrix kernels may be used. */
 export interface SelfTest {
   readonly accepted: ReadonlySet<string>;
   /** Entry points whose results differed from the generic ones'. */
   readonly rejected: readonly string[];
+}
+
+/** What is known of a device from an earlier run. */
+export interface KnownKernels {
+  /** Whether the kernel agreed. */
+  has(entry: string, variant: string): boolean;
+  add(entry: string, variant: string): void;
 }
 
 /**
@@ -29,8 +49,27 @@ const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 /** Tokens of a block of the kernels for batches. */
 const BATCH_SIZES = [16, 32, 64] as const;
 
-/** Tests the matrix kernels that a model's weights would use. */
-export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | undefined): SelfTest {
+/** Which formats are tested. */
+interface Tested {
+  /** One linear of each format that dense linears have, and that experts have. */
+  readonly dense: Iterable<GpuLinear>;
+  readonly expert: Iterable<GpuLinear>;
+  /** Experts' linears whose input scaled instructions might take. */
+  readonly scaled: Iterable<GpuLinear>;
+  readonly caches: readonly CacheShape[];
+}
+
+/**
+ * Tests the matrix kernels that a model's weights would use.
+ *
+ * @param known What needs no test; what agrees is added. Nothing is loaded for what is known.
+ */
+export function matrixKernels(
+  calls: Calls,
+  weights: GpuTree,
+  cache: CacheShape | undefined,
+  known: KnownKernels | null = null,
+): SelfTest {
   const dense = new Map<string, GpuLinear>(), expert = new Map<string, GpuLinear>();
   dense.set(weights.head.suffix, weights.head);
   for (const name of LAYER_LINEARS) {
@@ -41,42 +80,75 @@ export function matrixKernels(calls: Calls, weights: GpuTree, cache: Cache | und
       if (l !== undefined) kind.set(l.suffix, l);
     }
   }
-  const expertInputs = new Map(
+  const scaled = new Map(
     weights.layers.flatMap(({ gateUp, down }) => [gateUp[0], down[0]])
       .filter((l) => l !== undefined && scaledEntry(l) !== null).map((l) => [scaledEntry(l!), l!]),
   ).values();
+  const tested = { dense: dense.values(), expert: expert.values(), scaled, caches: cache ? [cache] : [] };
   const accepted = new Set<string>(), rejected: string[] = [];
-  const judge = (entry: string, limit: number, nmse: () => number) => {
-    if (!calls.kernels.has(entry)) return;
-    // Not `> limit`, which NaN would pass.
-    if (nmse() <= limit) accepted.add(entry);
+  for (const { entry, agrees } of judgements(calls, tested, known)) {
+    if (agrees) accepted.add(entry);
     else rejected.push(entry);
-  };
-  using bench = new Bench(calls);
-  for (const [suffix, like] of dense) judge(`gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.gemm(like));
-  for (const [suffix, like] of expert) judge(`expert_gemm_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertGemm(like));
-  for (const size of BATCH_SIZES) {
-    for (const [suffix, like] of dense) {
-      const entry = `batch_${suffix}_x${size}`;
-      judge(entry, MAX_NMSE.gemm, () => bench.batch(like, entry));
-    }
-    for (const [suffix, like] of expert) {
-      const entry = `expert_batch_${suffix}_x${size}`;
-      judge(entry, MAX_NMSE.gemm, () => bench.expertGemm(like, entry));
-    }
-  }
-  for (const [suffix, like] of expert) {
-    if (!calls.kernels.has(`expert_up_${suffix}_mma`)) continue;
-    judge(`expert_up_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertUp(like));
-    judge(`expert_down_combine_${suffix}_mma`, MAX_NMSE.gemm, () => bench.expertDownCombine(like));
-  }
-  for (const like of expertInputs) judge(scaledEntry(like)!, MAX_NMSE.gemm, () => bench.scaledGemm(like));
-  // No matrix kernel reads a float32 cache.
-  if (cache?.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
-    judge("attention_tile_mma", MAX_NMSE.attention, () => bench.attention(cache));
-  }
-  if (cache && batchKnows({ ...cache, heads: 1, kvHeads: 1 })) {
-    judge(ATTENTION_BATCH, MAX_NMSE.attention, () => bench.batchAttention(cache));
   }
   return { accepted, rejected };
+}
+
+/** Tests the matrix kernels of all formats, one after the other. */
+export function* allMatrixKernels(calls: Calls): Generator<Judgement> {
+  const linears = linearsOfAllFormats(), caches = cachesOfAllFormats(HEAD_DIM);
+  yield* judgements(calls, { dense: linears, expert: linears, scaled: linearsOfCodes(), caches }, null);
+}
+
+function* judgements(
+  calls: Calls,
+  { dense, expert, scaled, caches }: Tested,
+  known: KnownKernels | null,
+): Generator<Judgement> {
+  const [denses, experts] = [[...dense], [...expert]];
+  let made: Bench | null = null;
+  const bench = () => made ??= new Bench(calls);
+  const judge = (entry: string, variant: string, limit: number, measure: (bench: Bench) => number): Judgement[] => {
+    if (!calls.kernels.has(entry)) return [];
+    if (known?.has(entry, variant)) return [{ entry, variant, nmse: 0, limit, agrees: true }];
+    const nmse = measure(bench());
+    // Not `> limit`, which NaN would pass.
+    const agrees = nmse <= limit;
+    if (agrees) known?.add(entry, variant);
+    return [{ entry, variant, nmse, limit, agrees }];
+  };
+  const gemm = (entry: string, { format }: GpuLinear, measure: (bench: Bench) => number) =>
+    judge(entry, format, MAX_NMSE.gemm, measure);
+  try {
+    for (const like of denses) yield* gemm(`gemm_${like.suffix}_mma`, like, (bench) => bench.gemm(like));
+    for (const like of experts) yield* gemm(`expert_gemm_${like.suffix}_mma`, like, (bench) => bench.expertGemm(like));
+    for (const size of BATCH_SIZES) {
+      for (const like of denses) {
+        const entry = `batch_${like.suffix}_x${size}`;
+        yield* gemm(entry, like, (bench) => bench.batch(like, entry));
+      }
+      for (const like of experts) {
+        const entry = `expert_batch_${like.suffix}_x${size}`;
+        yield* gemm(entry, like, (bench) => bench.expertGemm(like, entry));
+      }
+    }
+    for (const like of experts) {
+      const up = `expert_up_${like.suffix}_mma`;
+      if (!calls.kernels.has(up)) continue;
+      yield* gemm(up, like, (bench) => bench.expertUp(like));
+      yield* gemm(`expert_down_combine_${like.suffix}_mma`, like, (bench) => bench.expertDownCombine(like));
+    }
+    for (const like of scaled) yield* gemm(scaledEntry(like)!, like, (bench) => bench.scaledGemm(like));
+    for (const cache of caches) {
+      const variant = `kv ${cache.format === NUMBER_FORMAT.bf16 ? "bf16" : "fp8"}`, limit = MAX_NMSE.attention;
+      // No matrix kernel reads a float32 cache.
+      if (cache.headDim === HEAD_DIM && cache.format !== NUMBER_FORMAT.f32) {
+        yield* judge("attention_tile_mma", variant, limit, (bench) => bench.attention(cache));
+      }
+      if (batchKnows({ ...cache, heads: 1, kvHeads: 1 })) {
+        yield* judge(ATTENTION_BATCH, variant, limit, (bench) => bench.batchAttention(cache));
+      }
+    }
+  } finally {
+    (made as Bench | null)?.[Symbol.dispose]();
+  }
 }

@@ -1,6 +1,6 @@
 /** Runs a kernel with matrix instructions and the generic one on the same numbers, and compares what they give. */
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
-import { type Cache, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
+import { type Cache, type CacheShape, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
 import { writeLinear } from "./arguments.ts";
 import { type Attention, ATTENTION_BATCH, launchBatchAttention, launchTiles } from "./attention.ts";
 import type { Calls } from "./calls.ts";
@@ -147,7 +147,7 @@ export class Bench implements Disposable {
   }
 
   /** The same of attention to tiles of a sequence. */
-  attention(like: Cache): number {
+  attention(like: CacheShape): number {
     return this.#attend(like, (attention, entry) => {
       const most = Math.max(1, Math.floor(this.calls.kernels.traits(entry).tokensPerBlock / HEADS_PER_KV));
       const list: number[] = [];
@@ -157,7 +157,7 @@ export class Bench implements Disposable {
   }
 
   /** The same of attention to single tokens. */
-  batchAttention(like: Cache): number {
+  batchAttention(like: CacheShape): number {
     return this.#attend(like, (attention, entry) => {
       if (entry === ATTENTION_BATCH) return launchBatchAttention(this.calls, attention);
       launchTiles(this.calls, entry, attention, this.#samples.words(singleTiles(TOKENS)), TOKENS);
@@ -165,7 +165,7 @@ export class Bench implements Disposable {
   }
 
   /** Attention with all keys and with a window over a cache of the model's format, beside `attention_tile`. */
-  #attend(like: Cache, launch: (attention: Attention, entry: string) => void, entry: string): number {
+  #attend(like: CacheShape, launch: (attention: Attention, entry: string) => void, entry: string): number {
     return Math.max(...[0, 24].map((window) => {
       this.#samples.reset();
       const kvHeads = 2, heads = kvHeads * HEADS_PER_KV, capacity = 128;

@@ -16,7 +16,7 @@ import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
 import { dose, SOAK } from "../../soak.ts";
-import { SCHEME_GOLDENS } from "../../model/scheme_goldens.ts";
+import { ModelChecks } from "../../../src/verify/model.ts";
 import { argmaxAgreement, argmaxRows, logitsOf, maxDifference, rmsDistance, TINY } from "../../model/tiny.ts";
 
 const ignore = await withoutKernelCompiler();
@@ -92,17 +92,19 @@ for (const dtype of dose(["bf16"] as const, ["f32", "bf16"] as const)) {
   );
 }
 
-// Outside a soak the scheme that has scales of its own.
-for (const [name, wishes] of SOAK ? SCHEME_GOLDENS : SCHEME_GOLDENS.slice(3, 4)) {
-  Deno.test({ name: `the GPU backend computes the golden logits of ${name}`, ignore }, async () => {
-    using host = new HipHost(buildHipHost());
-    const session = await openTinyGpu(host.path, { dtype: "f32", ...wishes });
-    const golden = floats(goldens, `two_turns.${name}`), weightOnly = floats(goldens, "two_turns.w_mxfp4");
-    const ids = integers(goldens, "two_turns.ids"), { vocab } = session.limits;
-    const logits = (await logitsOf(session, ids)).subarray(ids.length * vocab - golden.length);
-    const distance = rmsDistance(logits, golden), effect = rmsDistance(weightOnly, golden);
-    assert(distance <= 0.05 * effect, `RMS distance ${distance}, of the scheme's own effect of ${effect}`);
-    assert(argmaxAgreement(logits, golden, vocab) >= 0.98);
-    await session.close();
-  });
+/** What `mxoss devices --verify` holds of the model. */
+async function checks(library: string) {
+  const gpu = { kernels: await hostKernels() };
+  return new ModelChecks({ backend: "hip", device: 0, hipLibrary: library, gpu }).all();
 }
+
+// Outside a soak the scheme that has scales of its own; tests/verify computes all of them in a soak.
+Deno.test({ name: "the GPU backend computes the golden logits of a scheme", ignore: ignore || SOAK }, async () => {
+  using host = new HipHost(buildHipHost());
+  const all = await checks(host.path);
+  const result = await all.find(({ setting, dtype }) => setting === "w_mxfp4_a_fp8" && dtype === "f32")!.run();
+  assertEquals({ problem: result.problem, agrees: result.agrees, tokens: result.tokens }, {
+    ...{ problem: null, agrees: true, tokens: 16 },
+  });
+  assert(result.error! <= result.limit!);
+});

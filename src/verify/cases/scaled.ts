@@ -1,9 +1,9 @@
 /** Cases of the experts' GEMMs by scaled matrix instructions (gfx950): codes and block scales in, no dequantization. */
-import { decodeElements } from "../../../src/formats/decode.ts";
-import { encodeMxRow } from "../../../src/formats/encode.ts";
-import { decodeE8m0 } from "../../../src/formats/scales.ts";
-import { type KernelCase, near } from "../check.ts";
-import { f32, floats, i32, input, output, pointer } from "../job.ts";
+import { decodeElements } from "../../formats/decode.ts";
+import { encodeMxRow } from "../../formats/encode.ts";
+import { decodeE8m0 } from "../../formats/scales.ts";
+import { type KernelCase, near } from "./check.ts";
+import { f32, floats, i32, input, output, pointer } from "./job.ts";
 import { ALPHA, expertArray, LIMIT } from "./expert.ts";
 import { sortByExpert } from "./gemm.ts";
 import { product, Random, randomLinear } from "./random.ts";

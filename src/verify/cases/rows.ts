@@ -1,11 +1,11 @@
 /** Cases of the operations on rows: embed, rms_norm, qdq, add, round_rows, swiglu, combine. */
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { encodePlain } from "../../../src/formats/encode.ts";
-import { decodeElements } from "../../../src/formats/decode.ts";
-import { decodeE8m0 } from "../../../src/formats/scales.ts";
-import { exactly, type KernelCase, near, worstOf } from "../check.ts";
-import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "../job.ts";
-import { inputStruct } from "../structs.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { encodePlain } from "../../formats/encode.ts";
+import { decodeElements } from "../../formats/decode.ts";
+import { decodeE8m0 } from "../../formats/scales.ts";
+import { exactly, type KernelCase, near, worstOf } from "./check.ts";
+import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "./job.ts";
+import { inputStruct } from "./structs.ts";
 import { KINDS, normRow, prepare } from "./inputs.ts";
 import { Random } from "./random.ts";
 

@@ -1,11 +1,11 @@
 /** Random inputs, the same in every run. */
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { decodeElements } from "../../../src/formats/decode.ts";
-import { encodePlain } from "../../../src/formats/encode.ts";
-import type { WeightFormat } from "../../../src/formats/format.ts";
-import { decodeE8m0 } from "../../../src/formats/scales.ts";
-import { input } from "../job.ts";
-import type { LinearFields } from "../structs.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { decodeElements } from "../../formats/decode.ts";
+import { encodePlain } from "../../formats/encode.ts";
+import type { WeightFormat } from "../../formats/format.ts";
+import { decodeE8m0 } from "../../formats/scales.ts";
+import { input } from "./job.ts";
+import type { LinearFields } from "./structs.ts";
 
 /** Numbers from a seed (mulberry32). */
 export class Random {

@@ -1,8 +1,8 @@
 /** Cases of the experts' linears for few tokens. */
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { type KernelCase, near } from "../check.ts";
-import { type DeviceBuffer, f32, floats, i32, inout, input, output, pointer, StructWriter } from "../job.ts";
-import { inputStruct, linearStruct } from "../structs.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { type KernelCase, near } from "./check.ts";
+import { type DeviceBuffer, f32, floats, i32, inout, input, output, pointer, StructWriter } from "./job.ts";
+import { inputStruct, linearStruct } from "./structs.ts";
 import { prepare } from "./inputs.ts";
 import { type KernelFormat, product, Random, type RandomLinear, randomLinear } from "./random.ts";
 import { ldsOf, traitsOf } from "./traits.ts";

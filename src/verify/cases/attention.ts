@@ -1,11 +1,11 @@
 /** Cases of attention. */
 import { cacheBytes, cacheFields, NUMBER, type Shape } from "./cache_layout.ts";
-import { softmaxWithSink } from "../../../src/backends/reference/attention.ts";
-import { throughCache } from "../../../src/backends/reference/cache.ts";
-import { encodePlain } from "../../../src/formats/encode.ts";
-import { type KernelCase, near } from "../check.ts";
-import { floats, i32, input, output, pointer } from "../job.ts";
-import { type CacheFields, cacheStruct } from "../structs.ts";
+import { softmaxWithSink } from "../../backends/reference/attention.ts";
+import { throughCache } from "../../backends/reference/cache.ts";
+import { encodePlain } from "../../formats/encode.ts";
+import { type KernelCase, near } from "./check.ts";
+import { floats, i32, input, output, pointer } from "./job.ts";
+import { type CacheFields, cacheStruct } from "./structs.ts";
 import { Random } from "./random.ts";
 import { rowsOf } from "./rows.ts";
 import { traitsOf } from "./traits.ts";

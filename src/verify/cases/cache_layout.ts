@@ -1,9 +1,9 @@
 /** Where keys and values lie in a cache, for cases of kernels. */
-import { ELEMENTS, encode } from "../../../src/formats/elements.ts";
-import { encodePlain } from "../../../src/formats/encode.ts";
-import type { KvFormat } from "../../../src/formats/format.ts";
-import type { DeviceBuffer } from "../job.ts";
-import type { CacheFields } from "../structs.ts";
+import { ELEMENTS, encode } from "../../formats/elements.ts";
+import { encodePlain } from "../../formats/encode.ts";
+import type { KvFormat } from "../../formats/format.ts";
+import type { DeviceBuffer } from "./job.ts";
+import type { CacheFields } from "./structs.ts";
 
 export const NUMBER: Record<KvFormat, { readonly format: number; readonly size: number }> = {
   bf16: { format: 0, size: 2 },

@@ -1,8 +1,8 @@
 /** Cases of the linears for few tokens: `linear_F` and `linear_F_x4`, groups, norms, QDQ, epilogues, slices. */
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { type KernelCase, near, worstOf } from "../check.ts";
-import { floats, i32, inout, input, type Job, output } from "../job.ts";
-import { groupStruct, inputStruct } from "../structs.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { type KernelCase, near, worstOf } from "./check.ts";
+import { floats, i32, inout, input, type Job, output } from "./job.ts";
+import { groupStruct, inputStruct } from "./structs.ts";
 import { normRow, prepare } from "./inputs.ts";
 import { type KernelFormat, type LinearOptions, product, Random, randomLinear } from "./random.ts";
 import { ldsOf, traitsOf } from "./traits.ts";

@@ -1,9 +1,9 @@
 /** Cases of the linears for many tokens: `gemm_F`, `expert_sort`, `expert_gemm_F`. */
 import type { LinearSpec } from "./linear.ts";
-import { exactly, type KernelCase, near, worstOf } from "../check.ts";
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer } from "../job.ts";
-import { groupStruct } from "../structs.ts";
+import { exactly, type KernelCase, near, worstOf } from "./check.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer } from "./job.ts";
+import { groupStruct } from "./structs.ts";
 import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
 import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
 import { inOrder, rowsOf } from "./rows.ts";

@@ -1,7 +1,7 @@
 /** Cases of picking tokens: argmax, sample, advance. */
-import { Sampler } from "../../../src/session/sampler.ts";
-import { exactly, type KernelCase, near, worstOf } from "../check.ts";
-import { floats, i32, i64, inout, input, ints, output, pointer } from "../job.ts";
+import { Sampler } from "../../session/sampler.ts";
+import { exactly, type KernelCase, near, worstOf } from "./check.ts";
+import { floats, i32, i64, inout, input, ints, output, pointer } from "./job.ts";
 import { Random } from "./random.ts";
 
 /** The lowest float32, which stands for a token that must not be drawn. */

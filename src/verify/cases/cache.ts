@@ -1,9 +1,9 @@
 /** Cases of rotary embedding and of storing keys and values. */
 import { cacheBytes, cacheFields, NUMBER, type Shape } from "./cache_layout.ts";
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { exactly, type KernelCase, worstOf } from "../check.ts";
-import { type Argument, floats, i32, inout, input, type Job, output, pointer } from "../job.ts";
-import { type CacheFields, cacheStruct } from "../structs.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { exactly, type KernelCase, worstOf } from "./check.ts";
+import { type Argument, floats, i32, inout, input, type Job, output, pointer } from "./job.ts";
+import { type CacheFields, cacheStruct } from "./structs.ts";
 import { Random } from "./random.ts";
 
 /** cos and sin by position [positions][dim/2]. */

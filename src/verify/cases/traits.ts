@@ -1,12 +1,12 @@
 /** Launch traits of the committed kernels. */
 import type { LaunchTraits, Manifest } from "../../../kernels/manifest.ts";
+import { asset } from "../../assets.ts";
 
-const manifest = JSON.parse(
-  await Deno.readTextFile(new URL("../../../kernels/build/manifest.json", import.meta.url)),
-) as Manifest;
+let manifest: Manifest | undefined;
 
 /** Traits are the same for all architectures that have the entry point. */
 export function traitsOf(entry: string): LaunchTraits {
+  manifest ??= JSON.parse(Deno.readTextFileSync(asset("kernels/build/manifest.json"))) as Manifest;
   for (const { entries } of Object.values(manifest.architectures)) {
     if (entries[entry]) return entries[entry];
   }

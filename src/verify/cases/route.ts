@@ -1,10 +1,10 @@
 /** Cases of the router: `route`, `norm_route_F`. */
-import { encodePlain } from "../../../src/formats/encode.ts";
-import { route } from "../../../src/backends/reference/route.ts";
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { exactly, type KernelCase, near, worstOf } from "../check.ts";
-import { floats, i32, input, ints, output, pointer } from "../job.ts";
-import { inputStruct, linearStruct } from "../structs.ts";
+import { encodePlain } from "../../formats/encode.ts";
+import { route } from "../../backends/reference/route.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { exactly, type KernelCase, near, worstOf } from "./check.ts";
+import { floats, i32, input, ints, output, pointer } from "./job.ts";
+import { inputStruct, linearStruct } from "./structs.ts";
 import { normRow } from "./inputs.ts";
 import { product, Random, randomLinear } from "./random.ts";
 import { ldsOf, traitsOf } from "./traits.ts";

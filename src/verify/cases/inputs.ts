@@ -1,7 +1,7 @@
 /** Inputs of linears after norm and QDQ, by the reference implementation. */
-import type { InputFormat } from "../../../src/formats/input.ts";
-import { roundToBf16 } from "../../../src/formats/bf16.ts";
-import { qdqRow, quantizeFp8 } from "../../../src/formats/qdq.ts";
+import type { InputFormat } from "../../formats/input.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
+import { qdqRow, quantizeFp8 } from "../../formats/qdq.ts";
 
 /** QDQ kinds of kernels/ABI.md by number. */
 export const KINDS = [

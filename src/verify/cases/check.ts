@@ -1,5 +1,5 @@
 /** A kernel's launch with what its results must be, and the measures by which they are compared. */
-import { roundToBf16 } from "../../src/formats/bf16.ts";
+import { roundToBf16 } from "../../formats/bf16.ts";
 import type { Job } from "./job.ts";
 
 /** One launch and its verdict. */

@@ -1,0 +1,41 @@
+/** All cases of all kernels. */
+import { attentionCases } from "./attention.ts";
+import { cacheCases } from "./cache.ts";
+import type { KernelCase } from "./check.ts";
+import { expertCases } from "./expert.ts";
+import { gemmCases } from "./gemm.ts";
+import { linearCases } from "./linear.ts";
+import { pickCases } from "./pick.ts";
+import { routeCases } from "./route.ts";
+import { elementwiseCases, embedCases, normCases, qdqCases, quantizeCases } from "./rows.ts";
+import { scaledCases } from "./scaled.ts";
+
+/** Cases that are made together. */
+export interface Family {
+  /** How the entry points begin that they launch, and their names with them. */
+  readonly entries: RegExp;
+  /** Makes them, inputs and expected results among them. */
+  readonly make: () => Iterable<KernelCase>;
+}
+
+/** All families. */
+export const FAMILIES: readonly Family[] = [
+  { entries: /^embed/, make: embedCases },
+  { entries: /^rms_norm/, make: normCases },
+  { entries: /^qdq/, make: qdqCases },
+  { entries: /^quantize/, make: quantizeCases },
+  { entries: /^(add|swiglu|combine|round_rows)/, make: elementwiseCases },
+  { entries: /^linear/, make: linearCases },
+  { entries: /^expert_(up|down)/, make: expertCases },
+  { entries: /^(expert_)?(gemm|batch)|^expert_sort/, make: gemmCases },
+  { entries: /^expert_gemm_\w+_mma/, make: scaledCases },
+  { entries: /^(norm_)?route/, make: routeCases },
+  { entries: /^(rotate|store)/, make: cacheCases },
+  { entries: /^attention/, make: attentionCases },
+  { entries: /^(argmax|sample|advance)/, make: pickCases },
+];
+
+/** All of them at once. */
+export function allCases(): KernelCase[] {
+  return FAMILIES.flatMap(({ make }) => [...make()]);
+}
