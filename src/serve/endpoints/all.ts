@@ -3,6 +3,7 @@ import type { Service } from "../engine/service.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import { openApiEndpoint } from "../http/openapi.ts";
 import { microscopeEndpoints } from "../microscope/endpoints.ts";
+import { PAGE_ENDPOINT } from "../page/endpoint.ts";
 import { CHAT } from "./chat.ts";
 import { COMPLETIONS } from "./completions.ts";
 import type { Metrics } from "./metrics.ts";
@@ -14,6 +15,7 @@ import { TOKENS } from "./tokens.ts";
 /** @param version Of the program. */
 export function allEndpoints(service: Service, metrics: Metrics, version: string): Endpoint[] {
   const endpoints = [
+    PAGE_ENDPOINT,
     ...MODELS,
     COMPLETIONS,
     CHAT,

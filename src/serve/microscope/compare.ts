@@ -8,6 +8,7 @@ import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { Generation, Job } from "../engine/job.ts";
 import type { ServedModel, Service } from "../engine/service.ts";
 import type { ServerEvent } from "../http/endpoint.ts";
+import { tokenText } from "../text/token_text.ts";
 import type { Alternative, ComparedEvent, ComparedToken, TokenEvent } from "./schema.ts";
 
 /** What is compared. */
@@ -55,7 +56,7 @@ export async function* compared(comparison: Comparison, { generation, rows }: Re
     const data: TokenEvent = {
       index,
       id,
-      text: tokenName(tokenizer, id),
+      text: labelOf(tokenizer, id),
       probability: Math.exp(row[id]! - logSumExp(row)),
       top: alternatives(tokenizer, row, top),
     };
@@ -100,7 +101,7 @@ async function compareModel(
   if (parting !== null) {
     const { index, id } = parting,
       left = maxTokens - index - 1,
-      add = (id: number) => void own.push({ id, text: tokenName(tokenizer, id) });
+      add = (id: number) => void own.push({ id, text: labelOf(tokenizer, id) });
     add(id);
     if (left > 0 && !model.stopIds.has(id)) {
       const start = join(whole.subarray(0, prompt.length + index), Int32Array.of(id));
@@ -125,14 +126,12 @@ function alternatives(tokenizer: Tokenizer, logits: Float32Array, count: number)
   const sum = logSumExp(logits);
   return likeliestTokens(logits, count).map((id) => ({
     id,
-    text: tokenName(tokenizer, id),
+    text: labelOf(tokenizer, id),
     probability: Math.exp(logits[id]! - sum),
   }));
 }
 
-const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** A special token's name, or a token's text, with U+FFFD for a part of a character. */
-function tokenName(tokenizer: Tokenizer, id: number): string {
-  return tokenizer.specialName(id) ?? utf8.decode(tokenizer.bytes(id));
+/** A special token's name, or a token's text. */
+function labelOf(tokenizer: Tokenizer, id: number): string {
+  return tokenizer.specialName(id) ?? tokenText(tokenizer, id);
 }
