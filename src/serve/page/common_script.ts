@@ -75,7 +75,7 @@ async function* eventsOf(response) {
 }
 const complain = (where, thrown) => {
   if (thrown.name === "AbortError") return;
-  const own = thrown.message === "Failed to fetch" || thrown.name === "TypeError";
-  where.textContent = own ? "The server does not answer: " + thrown.message : thrown.message;
+  // A request that never got an answer is a TypeError.
+  where.textContent = (thrown.name === "TypeError" ? "The server does not answer: " : "") + thrown.message;
 };
 `;

@@ -29,8 +29,8 @@ const CHAT_FORM = `<section id="chat" role="tabpanel" aria-labelledby="tab-chat"
 const MICROSCOPE_FORM = `<section id="microscope" role="tabpanel" aria-labelledby="tab-microscope" hidden>
 <p class="soft">One prompt under several schemes: the reference replies, and the others are asked what they expect at
 each of its tokens. A click on a token shows the alternatives, and from there the errors of every layer.</p>
-<p id="alone" class="soft" hidden>This server has one model only. Start it with two or more schemes, for instance
-<code>mxoss serve --scheme stored --scheme w_mxfp4_a_mxfp4</code>.</p>
+<p id="alone" class="soft" hidden>This server has one model only; <code>mxoss help serve</code> says how it is started
+with several schemes.</p>
 <form id="look">
 <textarea id="prompt" rows="3" required aria-label="Prompt" placeholder="Prompt; Ctrl+Enter compares"></textarea>
 <div class="row">
