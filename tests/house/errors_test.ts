@@ -9,7 +9,9 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** Files that may hold `--name`, and why. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "src/checkpoint/hub/": "the names of folders in a Hugging Face cache, and an option of hf",
+  "src/page_colors.ts": "variables of CSS are called so",
   "src/eval/report/": "variables of CSS are called so",
+  "src/serve/page/": "variables of CSS are called so",
   "src/eval/schema_document.ts": "writes a document about what the command writes",
   "src/bench/garbage.ts": "a flag of V8",
   "src/backends/emulate/bus_error.ts": "the line is written by a signal handler, with no JavaScript left to spell it",
