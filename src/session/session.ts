@@ -33,6 +33,11 @@ export class Session {
     this.#slots.reset(slot);
   }
 
+  /** How many tokens {@linkcode rewind} would leave. */
+  shared(slot: number, tokens: ArrayLike<number>): number {
+    return this.#slots.shared(slot, tokens, this.limits.rewind ?? 0);
+  }
+
   /**
    * Takes a sequence back to its beginning that it has in common with other tokens, so that only the rest of those has
    * to be computed. The last of them is always left to be computed, for its logits. Where that is further back than

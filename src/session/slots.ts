@@ -50,18 +50,32 @@ export class Slots {
   }
 
   /**
+   * How many of other tokens, the last of them left out, a sequence can be taken back to.
+   *
+   * @param most Positions that it can be taken back by.
+   */
+  shared(slot: number, tokens: ArrayLike<number>, most: number): number {
+    const own = this.#tokens[slot]!, end = Math.min(this.length(slot), tokens.length - 1);
+    let shared = 0;
+    while (shared < end && own[shared] === tokens[shared]) shared++;
+    return this.#reached(slot) - shared > most ? 0 : shared;
+  }
+
+  /**
    * Takes a sequence back to what it has in common with other tokens, but the last of them; or altogether, where that
    * is further than allowed.
    *
    * @param most Positions that it can be taken back by.
    */
   rewind(slot: number, tokens: ArrayLike<number>, most: number): void {
-    const own = this.#tokens[slot]!, end = Math.min(this.length(slot), tokens.length - 1);
-    let shared = 0;
-    while (shared < end && own[shared] === tokens[shared]) shared++;
-    const furthest = Math.max(this.#furthest[slot]!, this.length(slot));
-    if (furthest - shared > most) return this.reset(slot);
+    const shared = this.shared(slot, tokens, most), furthest = this.#reached(slot);
+    if (shared === 0) return this.reset(slot);
     this.#furthest[slot] = furthest;
     this.#lengths[slot] = shared;
+  }
+
+  /** Positions that were written for the sequence. */
+  #reached(slot: number): number {
+    return Math.max(this.#furthest[slot]!, this.length(slot));
   }
 }

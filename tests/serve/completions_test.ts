@@ -55,12 +55,11 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
 Deno.test("/v1/completions", async (t) => {
   await using serving = await openServing();
   await t.step("completions continue texts and token ids, one or several, with n replies to each", async () => {
-    const { choices: [greedy], usage } = await complete(serving, { prompt: GREEDY, max_tokens: 200, logprobs: 0 });
-    assertEquals([greedy.finish_reason, greedy.stop_reason, greedy.logprobs.tokens.length], [
-      "stop",
-      null,
-      REPLY.length,
-    ]);
+    const asIds = { logprobs: 0, return_tokens_as_token_ids: true };
+    const { choices: [greedy], usage } = await complete(serving, { prompt: GREEDY, max_tokens: 200, ...asIds });
+    assertEquals([greedy.finish_reason, greedy.stop_reason], ["stop", null]);
+    // Hugging Face's greedy reply.
+    assertEquals(greedy.logprobs.tokens, REPLY.map((id) => `token_id:${id}`));
     assertEquals([usage.prompt_tokens, usage.completion_tokens], [GREEDY.length, REPLY.length]);
 
     const { tokens } = await (await serving.post("/tokenize", { prompt: QUESTION })).json();

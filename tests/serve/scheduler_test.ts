@@ -1,6 +1,7 @@
 import type { Generation, Job, ScoredToken } from "../../src/serve/engine/job.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
+import { everyNth } from "../soak.ts";
 import { openServing } from "./serving.ts";
 
 const goldens = readGolden("logits.safetensors");
@@ -28,19 +29,9 @@ async function tokensOf(generation: Generation): Promise<ScoredToken[]> {
   return tokens;
 }
 
-Deno.test("a job gives Hugging Face's greedy reply", async () => {
-  await using serving = await openServing();
-  const { service } = serving, generation = service.submit(service.model(), job(GREEDY));
-  const ids = (await tokensOf(generation)).map(({ id }) => id), reply = integers(goldens, "greedy.reply");
-  assertEquals(ids, reply);
-  const { reason, promptTokens, generatedTokens } = await generation.outcome;
-  assertEquals([reason, promptTokens, generatedTokens], ["stop", GREEDY.length, reply.length]);
-  assertEquals(service.load(service.model()), { running: 0, waiting: 0, cacheUsage: 0, broken: null });
-});
-
 Deno.test("a reply and its log probabilities are the same to the bit alone and among fifteen others", async () => {
-  const wanted = job(TWO_TURNS.slice(0, 41), {
-    maxTokens: 40,
+  const wanted = job(TWO_TURNS.slice(0, 33), {
+    maxTokens: 12,
     logprobs: 3,
     echo: true,
     sampling: { temperature: 0.8, seed: 7 },
@@ -53,11 +44,11 @@ Deno.test("a reply and its log probabilities are the same to the bit alone and a
   const [alone] = await all([wanted]);
   const others = Array.from(
     { length: 15 },
-    (_, i) => job(TWO_TURNS.slice(i, 2 * i + 12), { maxTokens: 5 + 3 * i, sampling: { temperature: 1, seed: i } }),
+    (_, i) => job(TWO_TURNS.slice(i, 2 * i + 8), { maxTokens: 2 + i, sampling: { temperature: 1, seed: i } }),
   );
   const among = await all([...others.slice(0, 7), wanted, ...others.slice(7)]);
   assertEquals(among[7], alone);
-  assert(alone![0].length === 41 && alone![1].length > 1);
+  assert(alone![0].length === 33 && alone![1].length > 1);
 });
 
 Deno.test("a job that is cancelled leaves its slot within a token, waiting or running", async () => {
@@ -73,4 +64,71 @@ Deno.test("a job that is cancelled leaves its slot within a token, waiting or ru
   assert(seen.length <= 4, `${seen.length} tokens`);
   assertEquals((await tokensOf(second)).length, 5);
   assertEquals([(await third.outcome).reason, (await tokensOf(third)).length], ["cancelled", 0]);
+});
+
+Deno.test("prompts share what they begin with, ended or on their way, and no reply changes by it", async () => {
+  const prompts = [41, 52, 52, 20].map((end) => TWO_TURNS.slice(0, end));
+  // Another end after 30 tokens in common.
+  prompts.push(Int32Array.from([...TWO_TURNS.slice(0, 30), ...GREEDY]));
+  const alone = [], options = { logprobs: 2, maxTokens: 5, sampling: { temperature: 1, seed: 5 } } as const;
+  await using unshared = await openServing({ slots: 1, rewind: 0, maxTokens: 16 });
+  for (const prompt of prompts) {
+    // Scored prompts share with none that were not.
+    const generation = unshared.service.submit(unshared.service.model(), job(prompt, { ...options, echo: true }));
+    alone.push(await tokensOf(generation));
+    assertEquals((await generation.outcome).cachedTokens, 0);
+  }
+  for (const [slots, together] of everyNth(2, [[1, false], [3, false], [3, true], [16, true]] as const)) {
+    await using serving = await openServing({ slots, maxTokens: 16 });
+    const { service } = serving, model = service.model(), generations: Generation[] = [];
+    for (const prompt of prompts) {
+      const generation = service.submit(model, job(prompt, options));
+      generations.push(generation);
+      if (!together) await generation.outcome;
+    }
+    assertEquals(await Promise.all(generations.map(tokensOf)), alone);
+    const outcomes = await Promise.all(generations.map(({ outcome }) => outcome));
+    const cached = outcomes.map(({ cachedTokens }) => cachedTokens);
+    // The first computes all of its own, and every other one shares.
+    assertEquals(cached[0], 0, `${slots} slots, together: ${together}`);
+    assert(cached[1]! >= 41 && cached[2]! > 43 && cached.slice(1).every((tokens) => tokens >= 19), `${cached}`);
+  }
+});
+
+Deno.test("scored prompts share scores with what they share, and are scored as they are alone", async () => {
+  // As lm-eval asks: several continuations of one text.
+  const prompts = [[7, 8, 9], [7, 8, 10], [11], [7, 8, 9]].map((end) =>
+    Int32Array.from([...TWO_TURNS.slice(0, 50), ...end])
+  );
+  const scored = { logprobs: 1, echo: true, maxTokens: 1 };
+  const ask = async (rewind: number, slots: number) => {
+    await using serving = await openServing({ rewind, slots });
+    const { service } = serving, results = [], cached = [];
+    for (const prompt of prompts) {
+      const generation = service.submit(service.model(), job(prompt, scored));
+      results.push([await generation.prompt, await tokensOf(generation)]);
+      cached.push((await generation.outcome).cachedTokens);
+    }
+    // Another number of alternatives is scored anew; without scores everything is shared.
+    for (const more of [{ ...scored, logprobs: 2 }, { maxTokens: 1 }]) {
+      const generation = service.submit(service.model(), job(prompts[0]!, more));
+      cached.push((await generation.outcome).cachedTokens);
+    }
+    return { results, cached };
+  };
+  const anew = await ask(0, 4), shared = await ask(256, 4), one = await ask(256, 1);
+  assertEquals(shared.results, anew.results);
+  assertEquals(one.results, anew.results);
+  assertEquals(shared.cached, [0, 51, 49, 52, 0, 52]);
+});
+
+Deno.test("a short prompt does not wait for the end of a long one", async () => {
+  await using serving = await openServing({ slots: 2, maxTokens: 16 });
+  const { service } = serving, order: string[] = [];
+  const ask = async (name: string, prompt: Int32Array) => {
+    await service.submit(service.model(), job(prompt, { maxTokens: 1 })).outcome;
+    order.push(name);
+  };
+  await Promise.all([ask("long", TWO_TURNS.slice(0, 200)), ask("short", GREEDY.slice(0, 20))]);
+  assertEquals(order, ["short", "long"]);
 });

@@ -5,6 +5,8 @@ import { Metrics } from "../../src/serve/endpoints/metrics.ts";
 import { type LoadedModel, ModelService } from "../../src/serve/engine/model_service.ts";
 import { type App, type LogLine, makeApp } from "../../src/serve/http/app.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
+import type { Engine } from "../../src/model/engine.ts";
+import { Session } from "../../src/session/session.ts";
 import { openSession, type SessionOptions } from "../session/open_session.ts";
 
 /** Directory of the embedded model. */
@@ -18,6 +20,8 @@ export interface ServingOptions extends Partial<SessionOptions> {
   readonly milliseconds?: number;
   readonly apiKeys?: readonly string[];
   readonly bodyBytes?: number;
+  /** Puts another engine under a session. */
+  readonly engine?: (own: Engine) => Engine;
 }
 
 /** An answer's JSON, of which a test looks at what it likes. */
@@ -36,22 +40,24 @@ export interface Serving extends AsyncDisposable {
 
 /** Opens models behind all endpoints. */
 export async function openServing(options: ServingOptions = {}): Promise<Serving> {
-  const { schemes = [null], queue = 64, milliseconds = 60_000, apiKeys = [], bodyBytes = 1 << 20, ...session } =
+  const { schemes = [null], queue = 64, milliseconds = 60_000, apiKeys = [], bodyBytes = 1 << 20, engine, ...session } =
     options;
   const checkpoint = openCheckpoint(TINY), tokenizer = await Tokenizer.fromDirectory(TINY);
   const loaded: LoadedModel[] = [], metrics = new Metrics();
   for (const scheme of schemes) {
-    const opened = await openSession(checkpoint, {
+    const own = await openSession(checkpoint, {
       backend: "emulate",
       dtype: "bf16",
       kvCacheDtype: "auto",
       context: 400,
       slots: 4,
+      rewind: 256,
       maxTokens: 64,
       threads: 1,
       ...session,
       ...(scheme === null ? {} : { scheme }),
     });
+    const opened = engine === undefined ? own : new Session(engine(own.engine), own.limits);
     const { context } = opened.limits, name = scheme === null ? "tiny-gpt-oss" : `tiny-gpt-oss@${scheme}`;
     loaded.push({
       session: opened,

@@ -3,13 +3,15 @@
  * next takes its slot. A sequence's tokens do not depend on what shares its batches.
  */
 import { setImmediate } from "node:timers";
-import type { Feed } from "../../session/batch.ts";
 import type { Session } from "../../session/session.ts";
 import { reason } from "../../errors.ts";
 import { ApiError } from "../api_error.ts";
+import { type Active, planBatch } from "./batch_plan.ts";
+import { BatchRun } from "./batch_run.ts";
 import type { FinishReason, Generation, Job } from "./job.ts";
 import { Sequence } from "./sequence.ts";
 import { NOBODY, type Observer } from "./observer.ts";
+import { type Place, Places } from "./places.ts";
 import type { Turns } from "./turns.ts";
 import { WaitingRoom } from "./waiting.ts";
 
@@ -24,24 +26,14 @@ export interface SchedulerOptions {
 /** Sequences whose times are averaged. */
 const AVERAGED = 16;
 
-/** A sequence with its slot. */
-interface Active {
-  readonly slot: number;
-  readonly sequence: Sequence;
-}
-
-/** What of a sequence is computed in a batch. */
-interface Share extends Active {
-  readonly feed: Feed;
-}
-
 /** Runs the jobs of one session. */
 export class Scheduler {
   readonly #waiting: WaitingRoom;
-  readonly #free: number[];
+  readonly #places: Places;
   /** Of every sequence that has not ended: what undoes its timer and its listener. */
   readonly #alive = new Map<Sequence, () => void>();
-  #active: Active[] = [];
+  /** Places with their sequences, in the order in which they came. */
+  #active: (Place & { sequence: Sequence })[] = [];
   #running = false;
   #broken: string | null = null;
   /** That a sequence has a slot, averaged over the last ones. */
@@ -55,7 +47,7 @@ export class Scheduler {
     readonly observer: Observer = NOBODY,
   ) {
     this.#waiting = new WaitingRoom(options.queue);
-    this.#free = Array.from({ length: session.limits.slots }, (_, slot) => slot).reverse();
+    this.#places = new Places(session);
   }
 
   /** Why nothing is computed any more; null while it is. */
@@ -78,7 +70,7 @@ export class Scheduler {
 
   /** @throws {ApiError} 429 where the queue is full. */
   submit(job: Job): Generation {
-    if (!this.#waiting.admits(job, this.#free.length)) {
+    if (!this.#waiting.admits(job, this.#places.free)) {
       const message = `the queue is full: ${this.#waiting.requests} requests wait`;
       throw new ApiError(429, message, { code: "queue_full", retryAfter: this.#patience() });
     }
@@ -110,7 +102,13 @@ export class Scheduler {
   #wake(): void {
     if (this.#running) return;
     this.#running = true;
-    void this.#work();
+    void this.#work().catch((thrown) => {
+      // A defect of the scheduler's own: nobody is to wait for ever.
+      this.#broken = reason(thrown);
+      while (this.#waiting.take() !== undefined);
+      for (const sequence of [...this.#alive.keys()]) this.#fail(sequence, thrown);
+      this.#running = false;
+    });
   }
 
   async #work(): Promise<void> {
@@ -121,18 +119,17 @@ export class Scheduler {
         if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
         else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
       }
-      while (this.#free.length > 0 && this.#waiting.size > 0) this.#start(this.#waiting.take()!);
+      while (this.#places.free > 0 && this.#waiting.size > 0) this.#start(this.#waiting.take()!);
       if (this.#active.length === 0) break;
+      for (const place of this.#active) if (!place.sequence.begun) this.#places.begin(place);
       await this.turns.take(() => this.#compute());
     }
     this.#running = false;
   }
 
   #start(sequence: Sequence): void {
-    const slot = this.#free.pop()!;
-    this.session.reset(slot);
-    sequence.start(0);
-    this.#active.push({ slot, sequence });
+    sequence.start();
+    this.#active.push(this.#places.take(sequence) as Place & { sequence: Sequence });
   }
 
   #end(sequence: Sequence, reason: FinishReason): void {
@@ -156,67 +153,40 @@ export class Scheduler {
     this.#alive.delete(sequence);
     const at = this.#active.findIndex((active) => active.sequence === sequence);
     if (at < 0) return;
-    this.#free.push(this.#active[at]!.slot);
+    this.#places.leave(this.#active[at]!);
     this.#active.splice(at, 1);
   }
 
-  /** Computes one batch. */
+  /** Computes a batch, or as many as the engine generates by itself while nothing changes. */
   async #compute(): Promise<void> {
-    const shares = fillBatch(this.#active, this.session.limits.maxTokens);
-    const feeds = shares.map(({ feed }) => feed), ends = new Map<Sequence, FinishReason>();
-    const served = new Set<Sequence>(), own = new Map<Sequence, unknown>();
-    const serve = ({ sequence }: Share, take: () => FinishReason | null) => {
-      served.add(sequence);
-      try {
-        const reason = take();
-        if (reason !== null) ends.set(sequence, reason);
-      } catch (thrown) {
-        // A mask or a watch that fails, or that leaves no token, is the matter of its sequence alone.
-        own.set(sequence, thrown);
-      }
-    };
-    let failure: { readonly thrown: unknown } | null = null;
-    try {
-      if (this.session.canPick(feeds.length) && shares.every(({ sequence }) => sequence.pickable)) {
-        await this.session.pick(feeds, (i, id) => serve(shares[i]!, () => shares[i]!.sequence.picked(id)));
-      } else {
-        await this.session.run(feeds, (i, position, logits) => {
-          serve(shares[i]!, () => shares[i]!.sequence.take(position, logits));
-        }, shares[0]!.sequence.tap);
-      }
-    } catch (thrown) {
-      failure = { thrown };
-    }
-    if (failure !== null) {
-      // Logits that are not finite are of some sequences; anything else is of all.
-      const failed = shares.filter(({ sequence, feed }) => feed.logits !== "none" && !served.has(sequence));
-      for (const { sequence } of failed.length > 0 ? failed : shares) this.#fail(sequence, failure.thrown);
-      if (served.size === 0) this.#broken = reason(failure.thrown);
+    const run = new BatchRun(this.session), active = [...this.#active];
+    const waits = () => this.#waiting.size > 0 && this.#places.free > 0;
+    if (!waits() && run.canDecode(active)) {
+      const leaves = () => active.some(({ sequence }) => sequence.ending !== null);
+      await run.decode(active, () => !waits() && !leaves() && !this.turns.wanted);
+      this.#settle(run, active, active);
     } else {
-      this.#broken = null;
-    }
-    for (const [sequence, thrown] of own) this.#fail(sequence, thrown);
-    for (const { sequence, feed } of shares) {
-      const reason = sequence.computed(feed.tokens.length) ?? ends.get(sequence);
-      if (reason !== undefined && this.#alive.has(sequence)) this.#end(sequence, reason);
+      const shares = planBatch(active, this.session.limits.maxTokens);
+      await run.batch(shares);
+      this.#settle(run, shares, shares.filter(({ feed }) => feed.logits !== "none"));
     }
   }
-}
 
-/**
- * One token of each sequence that generates, and as much of the prompts as there is room for; or a sequence alone whose
- * intermediate results are looked at.
- */
-function fillBatch(active: readonly Active[], room: number): Share[] {
-  const tapped = active.find(({ sequence }) => sequence.tap !== undefined);
-  if (tapped !== undefined) active = [tapped];
-  const shares: Share[] = [];
-  const add = ({ slot, sequence }: Active, most: number) => {
-    const feed = sequence.feed(slot, most);
-    shares.push({ slot, sequence, feed });
-    room -= feed.tokens.length;
-  };
-  for (const one of active) if (one.sequence.decodes && room > 0) add(one, 1);
-  for (const one of active) if (!one.sequence.decodes && room > 0) add(one, room);
-  return shares;
+  /**
+   * Ends what has ended.
+   *
+   * @param wanting Those that wanted something of the batch.
+   */
+  #settle({ failure, served, failed, ends }: BatchRun, all: readonly Active[], wanting: readonly Active[]): void {
+    this.#broken = null;
+    if (failure !== null) {
+      // Logits that are not finite are of some sequences; anything else is of all.
+      const without = wanting.filter(({ sequence }) => !served.has(sequence));
+      if (served.size === 0) this.#broken = reason(failure.thrown);
+      for (const { sequence } of without.length > 0 ? without : all) this.#fail(sequence, failure.thrown);
+      this.#places.forget();
+    }
+    for (const [sequence, thrown] of failed) if (this.#alive.has(sequence)) this.#fail(sequence, thrown);
+    for (const [sequence, why] of ends) if (this.#alive.has(sequence)) this.#end(sequence, why);
+  }
 }

@@ -1,6 +1,7 @@
 /** A sequence on its way: what of its prompt is computed, and how its next token is chosen. */
 import type { Tap } from "../../model/gpt_oss.ts";
 import { likeliestTokens, logSumExp } from "../../session/likelihood.ts";
+import type { Sampling } from "../../model/engine.ts";
 import { Sampler } from "../../session/sampler.ts";
 import type { Feed } from "../../session/batch.ts";
 import { Stream } from "./generation.ts";
@@ -10,6 +11,8 @@ import type { FinishReason, Job, Outcome, ScoredToken } from "./job.ts";
 /** A job that waits or runs. */
 export class Sequence {
   readonly stream: Stream;
+  /** Whether its slot has what it shares with others. */
+  begun = false;
   /** Tokens of the prompt that are in the cache. */
   fed = 0;
   /** Tokens of the prompt that were there when it got its slot. */
@@ -22,7 +25,7 @@ export class Sequence {
   readonly #queued = performance.now();
   #started: number | null = null;
   #prefilled: number | null = null;
-  /** Scores of the prompt's tokens, where they are wanted. */
+  /** Scores of the prompt's tokens, where they are wanted: those of the tokens in the cache and of one more. */
   readonly #prompt: ScoredToken[] = [];
   #next = -1;
   /** When the last token was chosen. */
@@ -40,10 +43,47 @@ export class Sequence {
     if (job.echo) this.#prompt.push({ id: job.prompt[0]!, logProbability: null, top: [] });
   }
 
-  /** It has a slot, with some of its prompt in the cache. */
-  start(cached: number): void {
+  /** It has a slot, which may still be filled. */
+  start(): void {
     this.#started = performance.now();
+  }
+
+  /**
+   * It can be computed from now on.
+   *
+   * @param cached Tokens of its prompt in the cache.
+   * @param from Whose they are, with their scores.
+   */
+  begin(cached: number, from: Sequence | null): void {
+    this.begun = true;
     this.fed = this.cached = cached;
+    if (this.job.echo && cached > 0) this.#prompt.push(...from!.#prompt.slice(1, cached + 1));
+  }
+
+  /** Tokens that its prompt begins with as another's does. */
+  common({ job: { prompt } }: Sequence): number {
+    const own = this.job.prompt, end = Math.min(own.length, prompt.length);
+    let common = 0;
+    while (common < end && own[common] === prompt[common]) common++;
+    return common;
+  }
+
+  /**
+   * The tokens of its prompt whose keys and values may be those of another sequence, and one more. Where its tokens are
+   * scored the other must have scored them as well.
+   *
+   * @param holder Whose keys and values they are.
+   */
+  reusable(holder: Sequence | null): Int32Array {
+    const { prompt, echo, logprobs, probe } = this.job;
+    if (!echo) return probe === undefined ? prompt : prompt.subarray(0, probe.from + 1);
+    const scored = holder !== null && holder.job.echo && holder.job.logprobs === logprobs;
+    return prompt.subarray(0, scored ? Math.min(this.common(holder), holder.#prompt.length) : 0);
+  }
+
+  /** Tokens of its prompt that are still to be computed. */
+  get promptLeft(): number {
+    return this.job.prompt.length - this.fed;
   }
 
   /** Whether its prompt is in the cache. */
@@ -53,8 +93,33 @@ export class Sequence {
 
   /** Whether the engine may pick its tokens: the likeliest, of which nothing else is asked. */
   get pickable(): boolean {
-    const { logprobs, mask, probe, sampling } = this.job;
-    return logprobs === null && mask === undefined && probe === undefined && (sampling.temperature ?? 0) === 0;
+    return this.drawable && (this.job.sampling.temperature ?? 0) === 0;
+  }
+
+  /** Whether the engine may choose its tokens, of which nothing else is asked. */
+  get drawable(): boolean {
+    const { logprobs, mask, probe } = this.job;
+    return logprobs === null && mask === undefined && probe === undefined;
+  }
+
+  /** How an engine chooses the next tokens. */
+  sampling(tokens: number): Sampling {
+    return this.#sampler.sampling(tokens);
+  }
+
+  /** Takes notice that an engine chose tokens. */
+  skip(tokens: number): void {
+    this.#sampler.skip(tokens);
+  }
+
+  /** The last token that was chosen, which is not in the cache yet. */
+  get last(): number {
+    return this.#next;
+  }
+
+  /** Tokens that may still be chosen. */
+  get tokensLeft(): number {
+    return this.job.maxTokens - this.#generated;
   }
 
   /** Who looks at intermediate results of what it wants computed next: nothing else is in that batch. */

@@ -1,0 +1,91 @@
+/** Computes a batch for sequences, by whichever way of the engine is fastest, and lets them take what comes out. */
+import { setImmediate } from "node:timers";
+import type { Session } from "../../session/session.ts";
+import type { Active, Share } from "./batch_plan.ts";
+import type { FinishReason } from "./job.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** Steps that an engine may generate by itself: random numbers are drawn for so many ahead. */
+const MOST_STEPS = 64;
+
+/** What came of a batch. */
+export class BatchRun {
+  /** Sequences that ended, and why. */
+  readonly ends = new Map<Sequence, FinishReason>();
+  /** Sequences whose mask or watch threw, or left no token: it is their matter alone. */
+  readonly failed = new Map<Sequence, unknown>();
+  /** Sequences that got what they wanted. */
+  readonly served = new Set<Sequence>();
+  /** What the session threw. */
+  failure: { readonly thrown: unknown } | null = null;
+
+  constructor(readonly session: Session) {}
+
+  /** Computes one batch. */
+  async batch(shares: readonly Share[]): Promise<void> {
+    const { session } = this, feeds = shares.map(({ feed }) => feed);
+    await this.#guard(async () => {
+      if (session.canPick(feeds.length) && shares.every(({ sequence }) => sequence.pickable)) {
+        await session.pick(feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id)));
+      } else {
+        await session.run(feeds, (i, position, logits) => {
+          this.#serve(shares[i]!, (sequence) => sequence.take(position, logits));
+        }, shares[0]!.sequence.tap);
+      }
+    });
+    for (const { sequence, feed } of shares) {
+      const reason = sequence.computed(feed.tokens.length);
+      if (reason !== null) this.ends.set(sequence, reason);
+    }
+  }
+
+  /** Whether the engine can generate for these sequences by itself, several tokens without logits on the way. */
+  canDecode(active: readonly Active[]): boolean {
+    return active.every(({ sequence }) => sequence.begun && sequence.decodes && sequence.drawable) &&
+      this.session.canDecode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })));
+  }
+
+  /**
+   * Lets the engine generate until a sequence ends.
+   *
+   * @param goesOn Asked after each step.
+   */
+  async decode(active: readonly Active[], goesOn: () => boolean): Promise<void> {
+    const { session, ends, failed } = this;
+    const room = active.map(({ slot, sequence }) =>
+      Math.min(sequence.tokensLeft, session.limits.context - session.length(slot))
+    );
+    const steps = Math.min(MOST_STEPS, ...room);
+    await this.#guard(async () => {
+      const done = await session.decode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })), {
+        steps,
+        sampling: active.map(({ sequence }) => sequence.sampling(steps)),
+        onTokens: async (ids) => {
+          active.forEach((one, i) => this.#serve(one, (sequence) => sequence.picked(ids[i]!)));
+          // The device computes ahead meanwhile.
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          return ends.size === 0 && failed.size === 0 && goesOn();
+        },
+      });
+      for (const { sequence } of active) sequence.skip(done);
+    });
+  }
+
+  #serve({ sequence }: Active, take: (sequence: Sequence) => FinishReason | null): void {
+    this.served.add(sequence);
+    try {
+      const reason = take(sequence);
+      if (reason !== null) this.ends.set(sequence, reason);
+    } catch (thrown) {
+      this.failed.set(sequence, thrown);
+    }
+  }
+
+  async #guard(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      this.failure = { thrown };
+    }
+  }
+}
