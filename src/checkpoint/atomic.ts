@@ -32,15 +32,16 @@ export class TemporaryFile implements Disposable {
   #closed = false;
 
   /**
+   * @param mode Permissions of the new file, of which the process's mask takes away some.
    * @throws {InputError} where the path cannot be written.
    * @throws {FailureError} when the disk is full or fails.
    */
-  constructor(path: string) {
+  constructor(path: string, mode = 0o666) {
     this.#path = path;
     this.#temporary = temporaryName(path);
     try {
       // O_EXCL: whatever has that name already, a link among it, is neither followed nor overwritten.
-      this.#file = Deno.openSync(this.#temporary, { write: true, createNew: true });
+      this.#file = Deno.openSync(this.#temporary, { write: true, createNew: true, mode });
     } catch (thrown) {
       throw cannotWrite(path, thrown);
     }
@@ -106,11 +107,12 @@ export class TemporaryFile implements Disposable {
 /**
  * Writes a file, or replaces it.
  *
+ * @param mode Permissions of the file, of which the process's mask takes away some.
  * @throws {InputError} where the path cannot be written, or has something else than a regular file.
  * @throws {FailureError} when the disk is full or fails.
  */
-export function writeWhole(path: string, content: string | Uint8Array): void {
-  using file = new TemporaryFile(path);
+export function writeWhole(path: string, content: string | Uint8Array, mode?: number): void {
+  using file = new TemporaryFile(path, mode);
   file.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
   file.commit();
 }

@@ -2,7 +2,8 @@
 import { dumbTerminal } from "./terminal.ts";
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
 import { namesHubModel } from "./hub.ts";
-import { callsLibraries, type Needs } from "./permissions.ts";
+import { selfTestsOf } from "./self_tests.ts";
+import { callsLibraries, computing, type Needs } from "./permissions.ts";
 
 /** A command before it is imported. */
 export interface Command {
@@ -57,7 +58,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "generate",
     command(true, {
       spec: async () => (await import("./generate_options.ts")).GENERATE,
-      needs: (options) => ({ libraries: callsLibraries(options) }),
+      needs: (options) => ({ ...computing(options) }),
       run: async (parsed) => await (await import("./generate.ts")).generateCommand(parsed),
     }),
   ],
@@ -68,7 +69,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
       needs: (options) => {
         // For later: the environment is given up.
         dumbTerminal();
-        return { libraries: callsLibraries(options), out: options.out ?? "." };
+        return { ...computing(options), out: options.out ?? "." };
       },
       run: async (parsed) => await (await import("./chat/run.ts")).chatCommand(parsed),
     }),
@@ -77,7 +78,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "logits",
     command(true, {
       spec: async () => (await import("./logits_options.ts")).LOGITS,
-      needs: (options) => ({ libraries: callsLibraries(options), out: options.out }),
+      needs: (options) => ({ ...computing(options), out: options.out }),
       run: async (parsed) => await (await import("./logits.ts")).logitsCommand(parsed),
     }),
   ],
@@ -85,7 +86,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "eval",
     command(true, {
       spec: async () => (await import("./eval/options.ts")).EVAL,
-      needs: (options) => ({ libraries: callsLibraries(options), shares: true, out: options.out }),
+      needs: (options) => ({ ...computing(options), shares: true, out: options.out }),
       run: async (parsed, args) => await (await import("./eval/eval.ts")).evalCommand(parsed, args),
     }),
   ],
@@ -98,6 +99,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
         const sides = sideChoices(options);
         return {
           libraries: sides.some(callsLibraries),
+          selfTests: sides.map(selfTestsOf).find((file) => file !== null) ?? null,
           out: options.out,
           hub: namesHubModel(sides.map(({ model }) => model)),
         };
@@ -141,7 +143,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "bench",
     command(true, {
       spec: async () => (await import("./bench_options.ts")).BENCH,
-      needs: (options) => ({ libraries: callsLibraries(options), out: options.out }),
+      needs: (options) => ({ ...computing(options), out: options.out }),
       run: async (parsed) => await (await import("./bench.ts")).benchCommand(parsed),
     }),
   ],
@@ -149,7 +151,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "serve",
     command(true, {
       spec: async () => (await import("./serve_options.ts")).SERVE,
-      needs: (options) => ({ libraries: callsLibraries(options), listen: options }),
+      needs: (options) => ({ ...computing(options), listen: options }),
       run: async (parsed) => await (await import("./serve.ts")).serveCommand(parsed),
     }),
   ],

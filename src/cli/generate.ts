@@ -5,6 +5,7 @@ import { refuseChanged } from "../checkpoint/identity.ts";
 import { float } from "../json_numbers.ts";
 import { type FinishReason, generate, type Picker, type Timings } from "../session/generate.ts";
 import { machineryOf, protocolOf } from "../session/protocol.ts";
+import { warmUp } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session } from "../session/session.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -38,6 +39,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   const choices = choicesOf(options);
   const text = await readPrompt({ argument: positional, argumentName: "PROMPT", file: options["prompt-file"] });
   const checkpoint = openModel(options.model);
+  await using _started = await warmUp(choices);
   const tokenizer = await openTokenizer(checkpoint);
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
   const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);

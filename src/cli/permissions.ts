@@ -10,6 +10,7 @@ import { dirname, resolve } from "node:path";
 import { temporaryName } from "../checkpoint/atomic.ts";
 import { HUB_VARIABLES } from "../checkpoint/hub/environment.ts";
 import { SHARD_VARIABLES } from "../eval/shards/division.ts";
+import { SELF_TESTS_VARIABLE, selfTestsOf } from "./self_tests.ts";
 import type { Choices } from "../session/setting.ts";
 
 /** Where GPU libraries lie. */
@@ -20,13 +21,15 @@ export const API_KEY_VARIABLE = "MXOSS_API_KEY";
 
 /**
  * Environment variables that the program reads: whether errors are traced, what the terminal is, where GPU libraries
- * and the Hugging Face cache lie, and which of several processes this is. The launchers permit these and no others.
+ * and the Hugging Face cache lie, whether self-tests are kept, and which of several processes this is. The launchers
+ * permit these and no others.
  */
 export const VARIABLES: readonly string[] = [
   "MXOSS_TRACE",
   API_KEY_VARIABLE,
   "TERM",
   ...GPU_VARIABLES,
+  SELF_TESTS_VARIABLE,
   ...HUB_VARIABLES,
   ...SHARD_VARIABLES,
 ];
@@ -60,6 +63,8 @@ export interface Needs {
   readonly shares?: boolean;
   /** `--out`: the one path that it writes. */
   readonly out?: string | undefined;
+  /** File in which it keeps what a GPU's self-tests found; with its folder, the one other path that it writes. */
+  readonly selfTests?: string | null;
   /** Where it listens. */
   readonly listen?: { readonly host: string; readonly port: number } | undefined;
   /** Whether it looks into the Hugging Face cache, whose place is asked for before the environment is given up. */
@@ -71,15 +76,23 @@ export function callsLibraries({ backend, weights }: Pick<Choices, "backend" | "
   return backend === "emulate" ? weights !== "read" : backend === "hip" || backend === "cuda";
 }
 
+/** What a command that computes has a use for, whatever else it does. */
+export function computing(choices: Pick<Choices, "backend" | "weights">): Pick<Needs, "libraries" | "selfTests"> {
+  return { libraries: callsLibraries(choices), selfTests: selfTestsOf(choices) };
+}
+
 /** The privileges that a command line needs; null where only a help text or the version is printed. */
 export function privileges(needs: Needs | null): Privileges {
   if (needs === null) return { ffi: false, env: false, write: [], listen: null };
-  const { libraries, shares = false, out, listen } = needs;
+  const { libraries, shares = false, out, selfTests = null, listen } = needs;
   // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
   return {
     ffi: libraries,
     env: libraries || shares || listen !== undefined,
-    write: out === undefined ? [] : [resolve(out), temporaryName(resolve(out))],
+    write: [
+      ...(out === undefined ? [] : [resolve(out), temporaryName(resolve(out))]),
+      ...(selfTests === null ? [] : [dirname(selfTests)]),
+    ],
     listen: listen === undefined ? null : `${bracketed(listen.host)}:${listen.port}`,
   };
 }

@@ -21,6 +21,7 @@ import {
 import type { COMPUTE_OPTIONS, FORMAT_OPTIONS, PARALLEL_OPTIONS } from "./model_options.ts";
 import type { OptionValues } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
+import { selfTestsOf } from "./self_tests.ts";
 import { note } from "./terminal.ts";
 
 /** The options that decide number formats. */
@@ -147,7 +148,8 @@ export function hasStaticInputs({ planned }: PlannedSetting): boolean {
 /** Loads a setting, with a progress bar where that takes long; the caller closes the session. */
 export async function loadSetting(setting: PlannedSetting, room: Room): Promise<Session> {
   using bar = new ProgressBar(`loading ${setting.scheme ?? "the model"}`);
-  return await openSetting(setting, room, (done, total) => bar.update(done, total));
+  const selfTests = selfTestsOf(setting) ?? undefined;
+  return await openSetting(setting, room, (done, total) => bar.update(done, total), { selfTests });
 }
 
 /** SHA-256 of a checkpoint's weights, with a progress bar while they are hashed. */

@@ -6,7 +6,7 @@ import { withMadeScales } from "../conversion/made_files.ts";
 import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
 import { Session } from "./session.ts";
-import { type PlannedSetting, refuseRanks, type Setting } from "./setting.ts";
+import { type Choices, type PlannedSetting, refuseRanks, type Setting } from "./setting.ts";
 
 /** What a session has room for. */
 export interface Room {
@@ -23,7 +23,17 @@ export interface Room {
 }
 
 /** What the GPU backend is given that no setting says. */
-export type GpuHost = Pick<GpuOptions, "kernels">;
+export type GpuHost = Pick<GpuOptions, "kernels" | "selfTests">;
+
+/**
+ * Starts the driver of a setting's GPU on another thread, for who has something else to do before it is opened. To be
+ * disposed of when it was, and before the process ends.
+ */
+export async function warmUp({ backend, device, hipLibrary }: Choices): Promise<AsyncDisposable> {
+  if (backend !== "hip" && backend !== "cuda") return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  const { warmDriver } = await import("../../ffi/warm.ts");
+  return warmDriver(backend, [device ?? []].flat()[0] ?? 0, hipLibrary);
+}
 
 /**
  * Loads a setting into its backend; the caller closes the session.

@@ -68,6 +68,9 @@ export async function inProcess(
   return { code, ...written };
 }
 
+// The place where they are kept is the user's.
+Deno.env.set("MXOSS_SELF_TESTS", "always");
+
 /** Replaces properties of objects until disposed of. */
 export function replaced(...all: readonly (readonly [object: object, properties: object])[]): Disposable {
   const before = all.map(([object, properties]) => {

@@ -1,6 +1,7 @@
 import { temporaryName } from "../../src/checkpoint/atomic.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { ADDRESSES, GPU_VARIABLES, type Privileges, privileges, VARIABLES } from "../../src/cli/permissions.ts";
+import { selfTestsFile } from "../../src/cli/self_tests.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { everyNth } from "../soak.ts";
@@ -52,6 +53,24 @@ Deno.test("privileges() lets a command write under --out only", async () => {
   for (const refused of [["--output", "f"], ["--out="], ["--out"], ["--", "--out", "f"]]) {
     await assertRejects(() => write(refused), InputError);
   }
+});
+
+Deno.test("privileges() lets a GPU's self-tests be kept in a folder of their own", async () => {
+  const said: Record<string, string> = { HOME: "/home/me" };
+  const at = () => selfTestsFile((name) => said[name]);
+  assertEquals(at(), "/home/me/.cache/mxoss-gpu/self-tests.json");
+  said["XDG_CACHE_HOME"] = "/cache";
+  assertEquals(at(), "/cache/mxoss-gpu/self-tests.json");
+  said["MXOSS_SELF_TESTS"] = "always";
+  assertEquals([at(), selfTestsFile(() => "not/absolute"), selfTestsFile(() => undefined)], [null, null, null]);
+  const selfTests = "/cache/mxoss-gpu/self-tests.json", f = [`${Deno.cwd()}/f`, temporaryName(`${Deno.cwd()}/f`)];
+  assertEquals(privileges({ libraries: true, selfTests, out: "f" }).write, [...f, "/cache/mxoss-gpu"]);
+  const kept = async (name: string, ...args: string[]) =>
+    (await COMMANDS.get(name)!.parse(args)).needs.selfTests ?? null;
+  const file = selfTestsFile();
+  for (const backend of ["hip", "cuda"]) assertEquals(await kept("generate", "--backend", backend), file);
+  assertEquals(await kept("compare", "--text", "f", "--b", "backend=cuda"), file);
+  assertEquals([await kept("generate"), await kept("devices"), await kept("eval")], [null, null, null]);
 });
 
 /** What a process with the given flags may still do once it has confined itself to what a command line needs. */

@@ -28,7 +28,7 @@ for (const shell of shells) {
       assertEquals(Deno.readFileSync(`${program}/models/tiny/weights`), FILLING);
     }));
 
-  Deno.test(`the script asks for permission to write only with --out, and to listen only for serve, in ${name}`, () =>
+  Deno.test(`the script may write only with --out or a GPU, and listen only for serve, in ${name}`, () =>
     withBinary(async (dir, binary) => {
       const flags = async (args: readonly string[]) => {
         const { stdout } = await run([...shell, binary, ...args], { env: { HOME: dir, PATH: Deno.env.get("PATH")! } });
@@ -40,6 +40,9 @@ for (const shell of shells) {
       assertEquals(await flags(["logits", "--out", "f, g"]), [...always, "--allow-write=/"]);
       assertEquals(await flags(["logits", "--out=f"]), [...always, "--allow-write=/"]);
       assertEquals(await flags(["--", "--out=f"]), always);
+      assertEquals(await flags(["--backend", "cuda", "Hi"]), [...always, "--allow-write=/"]);
+      assertEquals(await flags(["eval", "--backend=hip"]), [...always, "--allow-write=/"]);
+      assertEquals(await flags(["--backend=reference", "Hi"]), always);
       assertEquals(await flags(["chat"]), [...always, "--allow-write=/"]);
       assertEquals(await flags(["what", "chat"]), always);
       const net = `--allow-net=${ADDRESSES.join(",")}`;

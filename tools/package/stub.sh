@@ -21,6 +21,8 @@ start() {
     case $argument in
       --) break ;;
       --out | --out=*) write=@WRITE_PERMISSION@ ;;
+      # What a GPU's self-tests found is kept.
+      --backend=hip | --backend=cuda | hip | cuda) write=@WRITE_PERMISSION@ ;;
     esac
   done
   [ "${1-}" != serve ] || net='@NET_PERMISSION@'

@@ -12,6 +12,7 @@ import { capabilityOf } from "./capabilities.ts";
 import { describe, type MatrixChoice } from "./describe.ts";
 import { Executor } from "./executor.ts";
 import { committedKernels, type KernelFiles, KernelSet } from "./kernels.ts";
+import { KeptSelfTests, keyOf } from "./kept_self_tests.ts";
 import { checkLimits, checkWidths } from "./limits.ts";
 import { loadWeights, STAGING_BYTES } from "./load.ts";
 import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
@@ -37,6 +38,8 @@ export interface GpuOptions {
    * Slower: weights are read once for each token.
    */
   readonly invariant?: boolean;
+  /** File in which the self-tests' outcomes are kept between runs; absent: they are not. */
+  readonly selfTests?: string | undefined;
 }
 
 /** Memory that is left alone: the driver, other programs and the code objects need some. */
@@ -192,7 +195,10 @@ function chooseMatrix(
   if (options.matrix === false) {
     return { accepted: none, why: "float32 products, as matrix instructions are switched off" };
   }
-  const { accepted, rejected } = matrixKernels(calls, weights, workspace.caches[0]);
+  const key = options.selfTests === undefined ? null : keyOf(calls.kernels);
+  const known = key === null ? null : new KeptSelfTests(options.selfTests!, key);
+  const { accepted, rejected } = matrixKernels(calls, weights, workspace.caches[0], known);
+  known?.save();
   const { bf16 } = capabilityOf(calls.kernels.device.properties.arch);
   const failed = rejected.length > 0
     ? `; not used, because they disagree with the generic kernels on this device: ${rejected.join(", ")}`
