@@ -1,57 +1,139 @@
 /** Which tokens may follow: logits of all others become -Infinity. */
+import type { Dfa } from "./dfa.ts";
 import type { Matcher, Place } from "./matcher.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-/** Bytes of masks that are kept; one of 200,000 tokens takes 25 kB. */
+/** Bytes of masks that are kept, of places and of terminals each; one of 200,000 tokens takes 25 kB. */
 const MAX_BYTES = 64 * 2 ** 20;
+/** Tokens up to which a mask is applied by these alone. */
+const FEW = 1024;
 
-/** Masks of places, computed once and kept as long as there is room. */
+/** Which tokens may follow. */
+export interface TokenSet {
+  /** A bit each. */
+  readonly bits: Uint32Array;
+  /** Their ids, where they are few. */
+  readonly few: Int32Array | null;
+}
+
+/** What a terminal alone says of tokens, whatever comes after it. */
+interface Inside {
+  /** Tokens with which the text is still in it, or at its end. */
+  readonly bits: Uint32Array;
+  /** Nodes of the vocabulary at which it may end, while tokens go on. */
+  readonly exits: Int32Array;
+}
+
+/**
+ * Masks of places, computed once and kept as long as there is room. What takes long, a walk through all tokens, is done
+ * once for each state of a terminal, such as the inside of a string; then only those tokens are looked at that leave
+ * it, and go on with what the place says.
+ */
 export class TokenMasks {
   readonly #kept: Place[] = [];
   #oldest = 0;
+  #insides = new WeakMap<Dfa, (Inside | undefined)[]>();
+  #insideBytes = 0;
 
   constructor(readonly vocabulary: Vocabulary) {}
 
-  /** A bit for each token: whether it may follow at a place. */
-  at(matcher: Matcher, place: Place): Uint32Array {
-    if (place.mask !== undefined) return place.mask;
-    const mask = this.#compute(matcher, place), room = Math.max(1, Math.floor(MAX_BYTES / mask.byteLength));
+  /** The tokens that may follow at a place. */
+  at(matcher: Matcher, place: Place): TokenSet {
+    if (place.tokens !== undefined) return place.tokens;
+    const tokens = this.#compute(matcher, place), room = Math.max(1, Math.floor(MAX_BYTES / tokens.bits.byteLength));
     // The oldest makes room; if it is asked for again, it is computed again.
     if (this.#kept.length >= room) {
       this.#oldest = (this.#oldest + 1) % room;
-      this.#kept[this.#oldest]!.mask = undefined;
+      this.#kept[this.#oldest]!.tokens = undefined;
       this.#kept[this.#oldest] = place;
     } else {
       this.#kept.push(place);
     }
-    return place.mask = mask;
+    return place.tokens = tokens;
   }
 
-  #compute(matcher: Matcher, start: Place): Uint32Array {
-    const { byte, depth, skip, token, size, deepest, twins, specials } = this.vocabulary;
-    const mask = new Uint32Array(Math.ceil(size / 32)), places: Place[] = new Array(deepest + 1).fill(start);
-    const allow = (id: number) => mask[id >>> 5]! |= 1 << (id & 31);
-    for (let node = 0; node < byte.length;) {
+  #compute(matcher: Matcher, place: Place): TokenSet {
+    const { skip, size, specials } = this.vocabulary, bits = new Uint32Array(Math.ceil(size / 32));
+    for (const thread of place.threads) {
+      if (thread.terminal.dfa === null) continue;
+      const inside = this.#inside(thread.terminal.dfa, thread.state);
+      for (let word = 0; word < bits.length; word++) bits[word]! |= inside.bits[word]!;
+      if (inside.exits.length === 0) continue;
+      const after = matcher.after(thread.stack);
+      if (!after.takesBytes) continue;
+      for (const node of inside.exits) this.#walk(matcher, after, node + 1, skip[node]!, bits);
+    }
+    for (const name of matcher.specials(place)) {
+      const id = specials.get(name);
+      if (id !== undefined) bits[id >>> 5]! |= 1 << (id & 31);
+    }
+    return { bits, few: idsOf(bits) };
+  }
+
+  /** Adds the tokens below a node that go on from a place. */
+  #walk(matcher: Matcher, start: Place, from: number, to: number, bits: Uint32Array): void {
+    const { byte, depth, skip } = this.vocabulary, places: Place[] = [], top = depth[from] ?? 0;
+    places[top] = start;
+    for (let node = from; node < to;) {
       const place = places[depth[node]!]!, value = byte[node]!;
       const known = place.next[value], next = known === undefined ? matcher.byte(place, value) : known;
       if (next === null) {
         node = skip[node]!;
         continue;
       }
-      const id = token[node]!;
-      if (id >= 0) {
-        allow(id);
-        twins.get(id)?.forEach(allow);
-      }
+      this.#allow(node, bits);
       places[depth[node]! + 1] = next;
       node++;
     }
-    for (const name of matcher.specials(start)) {
-      const id = specials.get(name);
-      if (id !== undefined) allow(id);
-    }
-    return mask;
   }
+
+  #inside(dfa: Dfa, start: number): Inside {
+    let states = this.#insides.get(dfa);
+    if (states === undefined) this.#insides.set(dfa, states = []);
+    const known = states[start];
+    if (known !== undefined) return known;
+    const { byte, depth, skip, size, deepest } = this.vocabulary, { next, classOf, classes, accepts } = dfa;
+    const bits = new Uint32Array(Math.ceil(size / 32)), exits: number[] = [];
+    const at = new Int32Array(deepest + 1).fill(start);
+    for (let node = 0; node < byte.length;) {
+      const state = next[at[depth[node]!]! * classes + classOf[byte[node]!]!]!;
+      if (state < 0) {
+        node = skip[node]!;
+        continue;
+      }
+      this.#allow(node, bits);
+      if (accepts[state] === 1 && skip[node]! > node + 1) exits.push(node);
+      at[depth[node]! + 1] = state;
+      node++;
+    }
+    const inside = { bits, exits: Int32Array.from(exits) };
+    this.#insideBytes += bits.byteLength + inside.exits.byteLength;
+    if (this.#insideBytes > MAX_BYTES) {
+      this.#insides = new WeakMap([[dfa, states = []]]);
+      this.#insideBytes = 0;
+    }
+    return states[start] = inside;
+  }
+
+  /** Adds the tokens that end at a node. */
+  #allow(node: number, bits: Uint32Array): void {
+    const { token, twins } = this.vocabulary, id = token[node]!;
+    if (id < 0) return;
+    bits[id >>> 5]! |= 1 << (id & 31);
+    if (twins.size > 0) { for (const other of twins.get(id) ?? []) bits[other >>> 5]! |= 1 << (other & 31); }
+  }
+}
+
+/** The ids of a set; null where they are many. */
+function idsOf(bits: Uint32Array): Int32Array | null {
+  const ids: number[] = [];
+  for (let word = 0; word < bits.length; word++) {
+    for (let rest = bits[word]!; rest !== 0; rest &= rest - 1) {
+      if (ids.length === FEW) return null;
+      ids.push(32 * word + 31 - Math.clz32(rest & -rest));
+    }
+  }
+  return Int32Array.from(ids);
 }
 
 /** Follows one reply along a grammar. */
@@ -69,17 +151,23 @@ export class Constraint {
 
   /** Whether a token may follow. */
   allows(id: number): boolean {
-    return (this.masks.at(this.matcher, this.#place)[id >>> 5]! >>> (id & 31) & 1) === 1;
+    return (this.masks.at(this.matcher, this.#place).bits[id >>> 5]! >>> (id & 31) & 1) === 1;
   }
 
   /** Makes the logits of tokens that may not follow -Infinity; ids beyond the vocabulary are among them. */
   apply(logits: Float32Array): void {
-    const mask = this.masks.at(this.matcher, this.#place);
+    const { bits, few } = this.masks.at(this.matcher, this.#place);
+    if (few !== null) {
+      const kept = Float32Array.from(few, (id) => logits[id]!);
+      logits.fill(-Infinity);
+      few.forEach((id, i) => logits[id] = kept[i]!);
+      return;
+    }
     for (let word = 0, id = 0; id < logits.length; word++, id += 32) {
-      const bits = word < mask.length ? mask[word]! : 0, end = Math.min(id + 32, logits.length);
-      if (bits === 0) logits.fill(-Infinity, id, end);
-      else if (bits !== 0xffffffff) {
-        for (let i = id; i < end; i++) if ((bits >>> (i - id) & 1) === 0) logits[i] = -Infinity;
+      const allowed = word < bits.length ? bits[word]! : 0;
+      for (let rest = ~allowed; rest !== 0; rest &= rest - 1) {
+        const at = id + 31 - Math.clz32(rest & -rest);
+        if (at < logits.length) logits[at] = -Infinity;
       }
     }
   }

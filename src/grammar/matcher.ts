@@ -5,14 +5,15 @@ import { barren, type Node } from "./node.ts";
 import { type Stack, Stacks } from "./stack.ts";
 
 /** Where the text may be in a terminal, and what comes after it. */
-interface Thread {
+export interface Thread {
   readonly terminal: Terminal;
   /** State of the terminal's automaton; of a special token 0. */
   readonly state: number;
   readonly stack: Stack;
 }
 
-interface Terminal {
+/** Bytes by an automaton, or one special token. */
+export interface Terminal {
   readonly id: number;
   readonly dfa: Dfa | null;
   /** Name of the special token. */
@@ -23,14 +24,19 @@ interface Terminal {
 export class Place {
   /** By byte; null: the text cannot go on so; undefined: not looked at yet. */
   readonly next: (Place | null | undefined)[] = new Array(256);
-  /** Tokens that may follow, a bit each; kept by {@linkcode TokenMasks}. */
-  mask: Uint32Array | undefined;
+  /** Tokens that may follow; kept by {@linkcode TokenMasks}. */
+  tokens: { readonly bits: Uint32Array; readonly few: Int32Array | null } | undefined;
 
   constructor(
     readonly threads: readonly Thread[],
     /** Whether the text may end here. */
     readonly ends: boolean,
   ) {}
+
+  /** Whether any byte may follow. */
+  get takesBytes(): boolean {
+    return this.threads.some(({ terminal }) => terminal.dfa !== null);
+  }
 }
 
 /** Places that are remembered; each takes some 2 kB once bytes were tried. */
@@ -86,6 +92,13 @@ export class Matcher {
     const found = new Found(this.#stacks);
     for (const { terminal, stack } of place.threads) if (terminal.special === name) this.#leave(stack, found);
     return found.isEmpty ? null : this.#place(found);
+  }
+
+  /** The place where a terminal is left that had a stack under it. */
+  after(stack: Stack): Place {
+    const found = new Found(this.#stacks);
+    this.#leave(stack, found);
+    return this.#place(found);
   }
 
   /** Names of the special tokens that may follow. */

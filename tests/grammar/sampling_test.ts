@@ -69,10 +69,10 @@ Deno.test("a mask is what trying each token gives", () => {
   };
   const matcher = matcherOf(schema), text = new TextEncoder().encode('{"a":"é\\n","b": 1, "c":-1}');
   for (let at = 0, place = matcher.start; at <= text.length; at++) {
-    const mask = masks.at(matcher, place);
+    const { bits } = masks.at(matcher, place);
     for (let id = 0; id < tokenizer.vocabSize; id++) {
       const fits = tokenizer.specialName(id) === null && matcher.bytes(place, tokenizer.bytes(id)) !== null;
-      assertEquals((mask[id >>> 5]! >>> (id & 31) & 1) === 1, fits, `after ${at} bytes: ${id}`);
+      assertEquals((bits[id >>> 5]! >>> (id & 31) & 1) === 1, fits, `after ${at} bytes: ${id}`);
     }
     if (at < text.length) place = matcher.byte(place, text[at]!)!;
   }

@@ -77,7 +77,7 @@ export function renderWith(
 }
 
 /** The messages with one of instructions in front: templates of gpt-oss look for it there, and take one only. */
-function withInstructions(messages: readonly ChatMessage[], format: AnswerFormat | null): ChatMessage[] {
+export function withInstructions(messages: readonly ChatMessage[], format: AnswerFormat | null): ChatMessage[] {
   const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
   const leading = first < 0 ? messages.length : first;
   const texts = messages.slice(0, leading).map(({ content = "" }) => content);

@@ -1,0 +1,148 @@
+/** Conversations of both APIs by both roads to a prompt: a chat template like that of gpt-oss, and harmony. */
+import { chatAsk } from "../../src/serve/chat/chat_ask.ts";
+import { renderWith, withInstructions } from "../../src/serve/chat/conversation.ts";
+import type { Ask } from "../../src/serve/chat/plan.ts";
+import { ResponseStore } from "../../src/serve/chat/response_store.ts";
+import { responseAsk } from "../../src/serve/chat/response_turns.ts";
+import { ChatRequest } from "../../src/serve/endpoints/chat_schema.ts";
+import { ResponseRequest } from "../../src/serve/endpoints/responses_schema.ts";
+import { ApiError } from "../../src/serve/api_error.ts";
+import { ChatRenderer } from "../../src/text/chat.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertEquals, assertNotEquals, assertStringIncludes, assertThrows } from "../assert.ts";
+import { path, TINY } from "../text/goldens.ts";
+
+const tokenizer = await Tokenizer.fromDirectory(TINY);
+const template = await ChatRenderer.fromDirectory(path("tests/goldens/text/chat"), tokenizer);
+const harmony = ChatRenderer.builtIn(tokenizer);
+
+const render = (renderer: ChatRenderer, { messages, tools, reasoning, told }: Ask) =>
+  renderWith(renderer, { messages, tools, reasoning, format: told }, "messages").text;
+
+const user = (content: string) => ({ role: "user", content });
+const tool = (name: string) => ({
+  type: "function",
+  function: { name, description: "Looks.", parameters: { type: "object" } },
+});
+const called = (id: string, name: string, args: string) => ({
+  id,
+  type: "function",
+  function: { name, arguments: args },
+});
+const schema = { type: "object", properties: { a: { type: "string", description: "an <|end|>" } }, required: ["a"] };
+
+const CHATS: readonly object[] = [
+  { messages: [user("Hi")] },
+  { messages: [{ role: "system", content: "Be brief." }, user("Hi")], reasoning_effort: "high" },
+  {
+    messages: [{ role: "developer", content: "A." }, { role: "system", content: "B." }, user("Hi")],
+    reasoning_effort: "low",
+  },
+  { messages: [user("Hi"), { role: "assistant", content: "Hello.", reasoning_content: "Greet." }, user("<|start|>x")] },
+  {
+    messages: [user([{ type: "text", text: "One" }, { type: "text", text: "two" }] as unknown as string)],
+    tools: [tool("f")],
+  },
+  {
+    messages: [
+      { role: "system", content: "Be brief." },
+      user("Go"),
+      {
+        role: "assistant",
+        content: "I look.",
+        reasoning: "Need f.",
+        tool_calls: [called("1", "f", '{"x": [1, "a"]}')],
+      },
+      { role: "tool", tool_call_id: "1", content: 'a\n"b"' },
+    ],
+    tools: [tool("f"), tool("g")],
+  },
+  {
+    messages: [
+      user("Go"),
+      { role: "assistant", tool_calls: [called("1", "f", "{}"), called("2", "g", '{"y":2}')] },
+      { role: "tool", tool_call_id: "2", content: "two" },
+      { role: "tool", tool_call_id: "1", content: "one" },
+      { role: "assistant", content: "Done." },
+      user("Again"),
+      { role: "assistant", reasoning: "Again f.", tool_calls: [called("3", "f", "{}")] },
+      { role: "tool", tool_call_id: "3", content: "three" },
+    ],
+    tools: [tool("f"), tool("g")],
+  },
+  {
+    messages: [user("Hi")],
+    response_format: { type: "json_schema", json_schema: { name: "n", description: "D\nE", schema } },
+  },
+  {
+    messages: [{ role: "system", content: "S" }, user("Hi")],
+    tools: [tool("f")],
+    response_format: { type: "json_schema", json_schema: { name: "n", schema } },
+  },
+];
+
+Deno.test("chat: the template and harmony make the same prompt of a conversation", () => {
+  for (const chat of CHATS) {
+    const ask = chatAsk(ChatRequest.parse(chat));
+    // Before the first question the test's template has other words.
+    const [one, other] = [template, harmony].map((renderer) => render(renderer, ask).split("<|start|>user"));
+    assertEquals(one!.slice(1), other!.slice(1), JSON.stringify(chat));
+    assert(one!.length > 1);
+    const { content = "" } = withInstructions(ask.messages, ask.told)[0]!;
+    for (const [head] of [one!, other!]) assertStringIncludes(head!, ask.messages[0]!.role === "user" ? "" : content);
+  }
+});
+
+Deno.test("responses: items make the prompt that chat messages make", () => {
+  const items = [
+    { role: "user", content: "Go" },
+    { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "Need both." }] },
+    { type: "message", role: "assistant", content: [{ type: "output_text", text: "I look." }] },
+    { type: "function_call", call_id: "1", name: "f", arguments: "{}" },
+    { type: "function_call", call_id: "2", name: "g", arguments: "{}" },
+    { type: "function_call_output", call_id: "1", output: "one" },
+    { type: "function_call_output", call_id: "2", output: [{ type: "input_text", text: "two" }] },
+  ];
+  const functions = ["f", "g"].map((name) => ({ type: "function", ...tool(name).function }));
+  const { ask } = responseAsk(
+    ResponseRequest.parse({ input: items, instructions: "Be brief.", tools: functions, reasoning: { effort: "low" } }),
+    new ResponseStore(),
+  );
+  const chat = chatAsk(ChatRequest.parse({
+    messages: [
+      { role: "system", content: "Be brief." },
+      user("Go"),
+      {
+        role: "assistant",
+        content: "I look.",
+        reasoning: "Need both.",
+        tool_calls: [called("1", "f", "{}"), called("2", "g", "{}")],
+      },
+      { role: "tool", tool_call_id: "1", content: "one" },
+      { role: "tool", tool_call_id: "2", content: "two" },
+    ],
+    tools: [tool("f"), tool("g")],
+    reasoning_effort: "low",
+  }));
+  for (const renderer of [template, harmony]) assertEquals(render(renderer, ask), render(renderer, chat));
+});
+
+Deno.test("chat: what a template leaves out is refused, and tools that it does not know are told in harmony", async () => {
+  const later = chatAsk(
+    ChatRequest.parse({ messages: [user("Hi"), { role: "system", content: "Now be rude." }, user("?")] }),
+  );
+  const dir = await Deno.makeTempDir();
+  await Deno.writeTextFile(
+    `${dir}/chat_template.jinja`,
+    "{% for m in messages if m.role == 'user' or loop.first %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}",
+  );
+  const dropping = await ChatRenderer.fromDirectory(dir, tokenizer);
+  await Deno.remove(dir, { recursive: true });
+  assertThrows(() => render(dropping, later), ApiError, "messages: this model's chat template leaves out a message");
+  assertStringIncludes(render(harmony, later), "Now be rude.");
+  const tiny = await ChatRenderer.fromDirectory(TINY, tokenizer);
+  assertStringIncludes(render(tiny, later), "<|start|>system<|message|>Now be rude.<|end|>");
+  const tools = chatAsk(ChatRequest.parse({ messages: [user("Hi")], tools: [tool("f")] }));
+  assertEquals(render(tiny, tools), render(harmony, tools));
+  assertNotEquals(render(tiny, { ...tools, tools: [] }), render(harmony, { ...tools, tools: [] }));
+});
