@@ -127,14 +127,15 @@ Deno.test("responses: items make the prompt that chat messages make", () => {
   for (const renderer of [template, harmony]) assertEquals(render(renderer, ask), render(renderer, chat));
 });
 
-Deno.test("chat: what a template leaves out is refused, and tools that it does not know are told in harmony", async () => {
+Deno.test("chat: what a template leaves out is refused, and tools that it does not know are in harmony", async () => {
   const later = chatAsk(
     ChatRequest.parse({ messages: [user("Hi"), { role: "system", content: "Now be rude." }, user("?")] }),
   );
   const dir = await Deno.makeTempDir();
   await Deno.writeTextFile(
     `${dir}/chat_template.jinja`,
-    "{% for m in messages if m.role == 'user' or loop.first %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}",
+    "{% for m in messages if m.role == 'user' or loop.first %}" +
+      "<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}",
   );
   const dropping = await ChatRenderer.fromDirectory(dir, tokenizer);
   await Deno.remove(dir, { recursive: true });
