@@ -3,20 +3,7 @@
  * defect.
  */
 import type { InputFormat } from "../formats/input.ts";
-import { type Dtype, type KvFormat, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
-
-/**
- * Relative RMS error of well-scaled, normally distributed numbers after quantization; `tests/eval/noise_test.ts`
- * measures it with `qdqRow` and the MX encoder.
- */
-export const FORMAT_NOISE = {
-  e2m1: 0.115,
-  e3m2: 0.053,
-  e2m3: 0.029,
-  e4m3: 0.027,
-  bf16: 0.0017,
-  f32: 0,
-} as const;
+import { type Dtype, type KvFormat, MX_FORMAT, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
 
 /** Relative error of a GEMM's input after its QDQ. */
 export function inputNoise(input: InputFormat): number {
@@ -24,23 +11,21 @@ export function inputNoise(input: InputFormat): number {
     case "none":
       return 0;
     case "mx":
-      return FORMAT_NOISE[input.element];
+      return STORED_FORMATS[MX_FORMAT[input.element]].noise;
     case "fp8_static":
     case "fp8_token":
-      return FORMAT_NOISE.e4m3;
+      return STORED_FORMATS.fp8_e4m3.noise;
   }
 }
 
 /** Relative error of weights in this format, taking it that they were made from finer ones. */
 export function weightNoise(format: WeightFormat): number {
-  const { element } = STORED_FORMATS[format];
-  if (element === null) return format === "f32" ? 0 : FORMAT_NOISE.bf16;
-  return element === "e4m3fn" || element === "e4m3fnuz" ? FORMAT_NOISE.e4m3 : FORMAT_NOISE[element];
+  return STORED_FORMATS[format].noise;
 }
 
 /** Relative error of cached keys and values. */
 export function cacheNoise(format: KvFormat): number {
-  return format === "fp8" ? FORMAT_NOISE.e4m3 : FORMAT_NOISE[format];
+  return STORED_FORMATS[format === "fp8" ? "fp8_e4m3" : format].noise;
 }
 
 /** How a side computes, as far as it decides whether equal inputs give equal bits. */

@@ -15,6 +15,13 @@ export interface StoredFormat {
   readonly qdq?: number;
   /** What GPU entry points for it end in. */
   readonly gpu: string;
+  /** Of MX formats: what AMD Quark's configs call the element. */
+  readonly quark?: string;
+  /**
+   * Relative RMS error that it brings into well-scaled, normally distributed numbers; `tests/eval/noise_test.ts`
+   * measures it. float16 counts as bfloat16, whose error it has where numbers are small.
+   */
+  readonly noise: number;
 }
 
 /**
@@ -34,14 +41,32 @@ export interface StoredFormat {
  * ```
  */
 export const STORED_FORMATS = {
-  bf16: { bits: 16, element: null, mx: false, wasm: 0, gpu: "bf16" },
-  f32: { bits: 32, element: null, mx: false, wasm: 1, gpu: "f32" },
-  f16: { bits: 16, element: null, mx: false, wasm: 2, gpu: "f16" },
-  mxfp4: { bits: 4, element: "e2m1", mx: true, wasm: 3, qdq: 1, gpu: "mxfp4" },
-  mxfp6_e3m2: { bits: 6, element: "e3m2", mx: true, wasm: 4, qdq: 2, gpu: "mxfp6_e3m2" },
-  mxfp6_e2m3: { bits: 6, element: "e2m3", mx: true, wasm: 5, qdq: 3, gpu: "mxfp6_e2m3" },
-  fp8_e4m3: { bits: 8, element: "e4m3fn", mx: false, wasm: 6, gpu: "fp8" },
-  fp8_e4m3fnuz: { bits: 8, element: "e4m3fnuz", mx: false, wasm: 7, gpu: "fp8" },
+  bf16: { bits: 16, element: null, mx: false, wasm: 0, gpu: "bf16", noise: 0.0017 },
+  f32: { bits: 32, element: null, mx: false, wasm: 1, gpu: "f32", noise: 0 },
+  f16: { bits: 16, element: null, mx: false, wasm: 2, gpu: "f16", noise: 0.0017 },
+  mxfp4: { bits: 4, element: "e2m1", mx: true, wasm: 3, qdq: 1, gpu: "mxfp4", quark: "fp4", noise: 0.115 },
+  mxfp6_e3m2: {
+    bits: 6,
+    element: "e3m2",
+    mx: true,
+    wasm: 4,
+    qdq: 2,
+    gpu: "mxfp6_e3m2",
+    quark: "fp6_e3m2",
+    noise: 0.053,
+  },
+  mxfp6_e2m3: {
+    bits: 6,
+    element: "e2m3",
+    mx: true,
+    wasm: 5,
+    qdq: 3,
+    gpu: "mxfp6_e2m3",
+    quark: "fp6_e2m3",
+    noise: 0.029,
+  },
+  fp8_e4m3: { bits: 8, element: "e4m3fn", mx: false, wasm: 6, gpu: "fp8", noise: 0.027 },
+  fp8_e4m3fnuz: { bits: 8, element: "e4m3fnuz", mx: false, wasm: 7, gpu: "fp8", noise: 0.027 },
 } as const satisfies Readonly<Record<string, StoredFormat>>;
 
 /** One of {@linkcode STORED_FORMATS}. */

@@ -1,5 +1,6 @@
-import { cacheNoise, FORMAT_NOISE, inputNoise } from "../../src/eval/noise.ts";
+import { cacheNoise, inputNoise } from "../../src/eval/noise.ts";
 import { type InputFormat, sameInputFormat } from "../../src/formats/input.ts";
+import { STORED_FORMATS } from "../../src/formats/format.ts";
 import { roundAllToBf16 } from "../../src/formats/bf16.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -24,21 +25,21 @@ const mx = (element: "e2m1" | "e3m2" | "e2m3"): InputFormat => ({ kind: "mx", el
 
 for (
   const [format, expected] of [
-    [mx("e2m1"), FORMAT_NOISE.e2m1],
-    [mx("e3m2"), FORMAT_NOISE.e3m2],
-    [mx("e2m3"), FORMAT_NOISE.e2m3],
-    [{ kind: "fp8_token" }, FORMAT_NOISE.e4m3],
-    [{ kind: "fp8_static", scale: 0.01 }, FORMAT_NOISE.e4m3],
+    [mx("e2m1"), STORED_FORMATS.mxfp4.noise],
+    [mx("e3m2"), STORED_FORMATS.mxfp6_e3m2.noise],
+    [mx("e2m3"), STORED_FORMATS.mxfp6_e2m3.noise],
+    [{ kind: "fp8_token" }, STORED_FORMATS.fp8_e4m3.noise],
+    [{ kind: "fp8_static", scale: 0.01 }, STORED_FORMATS.fp8_e4m3.noise],
   ] as const
 ) {
-  Deno.test(`FORMAT_NOISE is what QDQ ${JSON.stringify(format)} does to normal numbers, within 5%`, () => {
+  Deno.test(`STORED_FORMATS says what QDQ ${JSON.stringify(format)} adds to normal numbers, within 5%`, () => {
     const measured = relativeError(values, qdqRow(values, format, false));
     assert(Math.abs(measured / expected - 1) < 0.05, `measured ${measured}, stated ${expected}`);
     assertEquals(inputNoise(format), expected);
   });
 }
 
-Deno.test("FORMAT_NOISE is what rounding to bfloat16 does to normal numbers, within 5%", () => {
+Deno.test("STORED_FORMATS says what rounding to bfloat16 adds to normal numbers, within 5%", () => {
   const rounded = values.slice();
   roundAllToBf16(rounded);
   const measured = relativeError(values, rounded);

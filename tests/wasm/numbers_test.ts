@@ -22,7 +22,7 @@ Deno.test("the kernels know the number of every stored format", () => {
 });
 
 Deno.test("the kernels know the number of the QDQ of every MX format", () => {
-  const known = constants("quantize.rs", "const NONE");
+  const known = constants("element.rs", "pub mod kind {");
   for (const format of MX_FORMATS) {
     assertEquals(known[mxElementOf(format).toUpperCase()], STORED_FORMATS[format].qdq, format);
   }

@@ -102,3 +102,44 @@ element!(
     /// FP8 with an IEEE half's exponent.
     E5m2, 2, -14, 15, 57344.0, 7, true
 );
+
+/// Calls a function with the element of a number. The only list of the elements, in the order of their numbers.
+macro_rules! by_element {
+    ($number:expr, $function:ident($($argument:expr),*)) => {
+        match $number {
+            0 => $function::<$crate::element::E2m1>($($argument),*),
+            1 => $function::<$crate::element::E3m2>($($argument),*),
+            2 => $function::<$crate::element::E2m3>($($argument),*),
+            3 => $function::<$crate::element::E4m3fn>($($argument),*),
+            4 => $function::<$crate::element::E4m3fnuz>($($argument),*),
+            5 => $function::<$crate::element::E5m2>($($argument),*),
+            _ => core::arch::wasm32::unreachable(),
+        }
+    };
+}
+pub(crate) use by_element;
+
+/// Numbers of what is done to inputs; 0 is nothing.
+pub mod kind {
+    pub const E2M1: usize = 1;
+    pub const E3M2: usize = 2;
+    pub const E2M3: usize = 3;
+    pub const FP8_STATIC: usize = 4;
+    pub const FP8_ROW: usize = 5;
+}
+/// The last of them.
+pub const LAST_KIND: usize = kind::FP8_ROW;
+
+/// Calls a function with the element of MX blocks, chosen by the kind of their quantization; other kinds give
+/// `$otherwise`. The only list of the MX elements.
+macro_rules! by_mx {
+    ($kind:expr, $function:ident($($argument:expr),*), $otherwise:expr) => {
+        match $kind {
+            $crate::element::kind::E2M1 => $function::<$crate::element::E2m1>($($argument),*),
+            $crate::element::kind::E3M2 => $function::<$crate::element::E3m2>($($argument),*),
+            $crate::element::kind::E2M3 => $function::<$crate::element::E2m3>($($argument),*),
+            _ => $otherwise,
+        }
+    };
+}
+pub(crate) use by_mx;

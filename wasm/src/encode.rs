@@ -1,6 +1,6 @@
 //! `encode`: codes of single numbers.
 
-use crate::element::{E2m1, E2m3, E3m2, E4m3fn, E4m3fnuz, E5m2, Element};
+use crate::element::{Element, by_element};
 use crate::memory::{Words, at, load};
 use core::arch::wasm32::*;
 use core::cmp::min;
@@ -10,15 +10,7 @@ unsafe extern "C" fn encode(desc: *const u32, start: u32, end: u32, _scratch: *m
     unsafe {
         let d = Words(desc);
         let (out, x, start, end) = (d.get(0), d.get(1), start as usize, end as usize);
-        match d.get(2) {
-            0 => encode_as::<E2m1>(out, x, start, end),
-            1 => encode_as::<E3m2>(out, x, start, end),
-            2 => encode_as::<E2m3>(out, x, start, end),
-            3 => encode_as::<E4m3fn>(out, x, start, end),
-            4 => encode_as::<E4m3fnuz>(out, x, start, end),
-            5 => encode_as::<E5m2>(out, x, start, end),
-            _ => unreachable(),
-        }
+        by_element!(d.get(2), encode_as(out, x, start, end))
     }
 }
 

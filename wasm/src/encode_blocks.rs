@@ -1,6 +1,6 @@
 //! `encode_blocks`: MX blocks as they are stored.
 
-use crate::element::{E2m1, E2m3, E3m2, Element};
+use crate::element::{Element, by_mx};
 use crate::memory::{Words, at, load_block};
 use crate::mx::{self, Rule};
 use core::arch::wasm32::*;
@@ -13,24 +13,23 @@ unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scra
         for unit in start as usize..end as usize {
             let block = load_block(at(x, unit, 128) as *const f32, 0, 32);
             let scale = at(scales, unit, 1) as *mut u8;
-            match element {
-                1 => {
-                    let (byte, [first, last]) = quantize::<E2m1>(&block, rule);
-                    *scale = byte;
-                    v128_store(at(codes, unit, 16) as *mut v128, u8x16_narrow_i16x8(nibbles(first), nibbles(last)));
-                }
-                2 => {
-                    let (byte, codes_of_block) = quantize::<E3m2>(&block, rule);
-                    *scale = byte;
-                    store_sixes(at(codes, unit, 24) as *mut u8, codes_of_block);
-                }
-                3 => {
-                    let (byte, codes_of_block) = quantize::<E2m3>(&block, rule);
-                    *scale = byte;
-                    store_sixes(at(codes, unit, 24) as *mut u8, codes_of_block);
-                }
-                _ => unreachable(),
-            }
+            by_mx!(element, encode_block(&block, rule, codes, scale, unit), unreachable());
+        }
+    }
+}
+
+/// Stores a block's codes behind those of the units before it, and its scale byte.
+#[inline(always)]
+unsafe fn encode_block<E: Element>(block: &[v128; 8], rule: Rule, codes: usize, scale: *mut u8, unit: usize) {
+    const { assert!(E::SIGN_BIT == 3 || E::SIGN_BIT == 5, "codes of 4 or of 6 bits") };
+    let (byte, own) = quantize::<E>(block, rule);
+    unsafe {
+        *scale = byte;
+        if E::SIGN_BIT == 3 {
+            let bytes = u8x16_narrow_i16x8(nibbles(own[0]), nibbles(own[1]));
+            v128_store(at(codes, unit, 16) as *mut v128, bytes);
+        } else {
+            store_sixes(at(codes, unit, 24) as *mut u8, own);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `prepare`: quantizes and dequantizes the rows that a linear reads, and stores them in prepared order, and as fixed
 //! rows where that is asked for.
 
-use crate::element::{E2m1, E2m3, E3m2, Element};
+use crate::element::{Element, by_mx};
 use crate::fixed::Row;
 use crate::memory::{Words, load_block, prepared_pair, row};
 use crate::mx::{Qdq, Rule};
-use crate::quantize::{self, Quantizer};
+use crate::quantize::Quantizer;
 use core::arch::wasm32::*;
 
 /// What is done to each block.
@@ -32,14 +32,14 @@ unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, _scratch: *
     unsafe {
         let d = Words(desc);
         let quantizer = Quantizer::from(d.from(5));
-        let rule = Rule::from(d.get(6));
-        match d.get(5) {
-            quantize::E2M1 => rows(d, start, end, quantizer, &Qdq::<E2m1>::new(rule)),
-            quantize::E3M2 => rows(d, start, end, quantizer, &Qdq::<E3m2>::new(rule)),
-            quantize::E2M3 => rows(d, start, end, quantizer, &Qdq::<E2m3>::new(rule)),
-            _ => rows(d, start, end, quantizer, &quantizer),
-        }
+        by_mx!(d.get(5), mx_rows(d, start, end, quantizer), rows(d, start, end, quantizer, &quantizer))
     }
+}
+
+/// The rows of MX blocks, whose constants are made once.
+#[inline(always)]
+unsafe fn mx_rows<E: Element>(d: Words, start: u32, end: u32, quantizer: Quantizer) {
+    unsafe { rows(d, start, end, quantizer, &Qdq::<E>::new(Rule::from(d.get(6)))) }
 }
 
 #[inline(never)]

@@ -1,9 +1,9 @@
 //! What `prepare` and `qdq` do to the numbers of a row.
 
 use crate::bf16::round_if;
-use crate::element::{E2m1, E2m3, E3m2, E4m3fn, Element};
+use crate::element::{E4m3fn, Element, LAST_KIND, by_mx, kind};
 use crate::memory::{Words, each_vector, load};
-use crate::mx::{self, Rule};
+use crate::mx::{Rule, qdq};
 use core::arch::wasm32::*;
 
 /// The words `kind, rule, scale, round` of a descriptor.
@@ -15,19 +15,12 @@ pub struct Quantizer {
     round: bool,
 }
 
-const NONE: usize = 0;
-pub const E2M1: usize = 1;
-pub const E3M2: usize = 2;
-pub const E2M3: usize = 3;
-const FP8_STATIC: usize = 4;
-const FP8_ROW: usize = 5;
-
 impl Quantizer {
     #[inline(always)]
     pub unsafe fn from(words: Words) -> Quantizer {
         unsafe {
             Quantizer {
-                kind: words.listed(0, FP8_ROW),
+                kind: words.listed(0, LAST_KIND),
                 rule: Rule::from(words.listed(1, 1)),
                 scale: words.float(2),
                 round: words.get(3) != 0,
@@ -38,10 +31,10 @@ impl Quantizer {
     /// The FP8 scale of a row; 1 for the other kinds.
     #[inline(always)]
     pub unsafe fn row_scale(self, row: *const f32, width: usize) -> f32 {
-        if self.kind < FP8_STATIC {
-            1.0
-        } else if self.kind == FP8_STATIC {
+        if self.kind == kind::FP8_STATIC {
             self.scale
+        } else if self.kind != kind::FP8_ROW {
+            1.0
         } else {
             let mut amax = f32x4_splat(0.0);
             each_vector(width, |i, lanes| {
@@ -58,17 +51,13 @@ impl Quantizer {
     /// result with `unit`: the same scale, or 1 where the scale is applied to the sum instead.
     #[inline(always)]
     pub fn apply(self, block: &mut [v128; 8], quantum: f32, unit: f32) {
-        match self.kind {
-            NONE => {}
-            E2M1 => mx::qdq::<E2m1>(block, self.rule),
-            E3M2 => mx::qdq::<E3m2>(block, self.rule),
-            E2M3 => mx::qdq::<E2m3>(block, self.rule),
-            _ => {
-                for v in block.iter_mut() {
-                    // A true division: a reciprocal's error could turn a tie.
-                    *v = f32x4_mul(E4m3fn::quantize_or_nan(f32x4_div(*v, f32x4_splat(quantum))), f32x4_splat(unit));
-                }
+        if self.kind == kind::FP8_STATIC || self.kind == kind::FP8_ROW {
+            for v in block.iter_mut() {
+                // A true division: a reciprocal's error could turn a tie.
+                *v = f32x4_mul(E4m3fn::quantize_or_nan(f32x4_div(*v, f32x4_splat(quantum))), f32x4_splat(unit));
             }
+        } else if self.kind != 0 {
+            by_mx!(self.kind, qdq(block, self.rule), unreachable());
         }
         for v in block.iter_mut() {
             *v = round_if(self.round, *v);

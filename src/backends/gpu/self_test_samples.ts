@@ -2,7 +2,7 @@
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { DeviceRange, GpuDevice, PinnedBuffer } from "../../../ffi/runtime.ts";
 import { float32ToBf16 } from "../../formats/bf16.ts";
-import { isMxFormat } from "../../formats/format.ts";
+import { bytesOf, isMxFormat, type WeightFormat } from "../../formats/format.ts";
 import type { Calls } from "./calls.ts";
 import { downloadFloats, uploadFloats } from "./staging.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
@@ -35,12 +35,12 @@ export class Samples implements Disposable {
   linear(like: GpuLinear): GpuLinear {
     const { format, suffix } = like, transposed = suffix.endsWith("_t");
     const [lines, numbers] = transposed ? [COLS, ROWS] : [ROWS, COLS];
-    const rowStride = ROW_BYTES[format](numbers);
+    const rowStride = bytesOf(format, numbers);
     const bytes = new Uint8Array(lines * rowStride);
     if (format === "bf16") {
       new Uint16Array(bytes.buffer).forEach((_, i, all) => all[i] = float32ToBf16(this.random()));
     } else if (format === "f32") new Float32Array(bytes.buffer).forEach((_, i, all) => all[i] = this.random());
-    else bytes.forEach((_, i) => bytes[i] = this.#next() & CODE_MASK[format]);
+    else bytes.forEach((_, i) => bytes[i] = this.#next() & (CODE_MASK[format] ?? 0xff));
     const isMx = isMxFormat(format);
     const scales = Uint8Array.from({ length: ROWS * COLS / 32 }, () => 125 + this.#next() % 4);
     return {
@@ -129,27 +129,13 @@ export class Samples implements Disposable {
   }
 }
 
-/** Bytes of a stored row of so many numbers. */
-const ROW_BYTES = {
-  bf16: (n: number) => 2 * n,
-  f16: (n: number) => 2 * n,
-  f32: (n: number) => 4 * n,
-  mxfp4: (n: number) => n / 2,
-  mxfp6_e3m2: (n: number) => 3 * n / 4,
-  mxfp6_e2m3: (n: number) => 3 * n / 4,
-  fp8_e4m3: (n: number) => n,
-  fp8_e4m3fnuz: (n: number) => n,
-} as const;
-
-/** Bits of random bytes that give finite numbers below 2 in size; f16 bytes stay below 2^-14 to 2 in both halves. */
-const CODE_MASK = {
-  bf16: 0xff,
-  f32: 0xff,
+/**
+ * Bits of random bytes that give finite numbers below 2 in size, where not all do; f16 bytes stay below 2^-14 to 2 in
+ * both halves.
+ */
+const CODE_MASK: Partial<Record<WeightFormat, number>> = {
   f16: 0x3b,
-  mxfp4: 0xff,
-  mxfp6_e3m2: 0xff,
-  mxfp6_e2m3: 0xff,
   fp8_e4m3: 0xbf,
   // The sign is left out: a negative zero is its NaN.
   fp8_e4m3fnuz: 0x3f,
-} as const;
+};

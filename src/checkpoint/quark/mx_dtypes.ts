@@ -1,10 +1,17 @@
 /** What AMD Quark's configs call the elements of MX blocks. */
-import { MX_FORMAT, type MxElement, type MxFormat } from "../../formats/format.ts";
+import {
+  MX_FORMAT,
+  MX_FORMATS,
+  type MxElement,
+  mxElementOf,
+  type MxFormat,
+  STORED_FORMATS,
+} from "../../formats/format.ts";
 
 /** The dtype of each element. */
-export const MX_DTYPE = { e2m1: "fp4", e3m2: "fp6_e3m2", e2m3: "fp6_e2m3" } as const satisfies Readonly<
-  Record<MxElement, string>
->;
+export const MX_DTYPE: Readonly<Record<MxElement, string>> = Object.fromEntries(
+  MX_FORMATS.map((format) => [mxElementOf(format), STORED_FORMATS[format].quark]),
+) as Record<MxElement, string>;
 
 /** The element of a dtype; undefined for dtypes of other kinds. */
 export function elementOfDtype(dtype: string): MxElement | undefined {
