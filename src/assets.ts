@@ -12,6 +12,9 @@ const root = bundled ? new URL("./", import.meta.url).href : import.meta.url.sli
 /** Whether this is a standalone binary, of either kind: its user does not start Deno, and gives it no flags. */
 export const STANDALONE: boolean = bundled || Deno.build.standalone;
 
+/** Whether the program's files lie on a server, as those of a published package do: imported they can be, not read. */
+export const FETCHED: boolean = !root.startsWith("file:");
+
 /** URL of one of the program's own files or directories, by its path in the repository. */
 export function asset(path: string): URL {
   return new URL(bundled ? path.replace(/\.ts$/, ".js") : path, root);

@@ -2,7 +2,7 @@
  * The WASM module of the kernels: compiling it, and instances of it over a memory. What the kernels take is in
  * wasm/ABI.md.
  */
-import { asset } from "./assets.ts";
+import { asset, FETCHED } from "./assets.ts";
 
 /** Where the module lies. */
 export const WASM_PATH = "wasm/pkg/mxoss_kernels_bg.wasm";
@@ -17,7 +17,13 @@ let kernels: Promise<WebAssembly.Module> | undefined;
 
 /** The module, compiled once for all models that this thread opens. */
 export function compileKernels(): Promise<WebAssembly.Module> {
-  return kernels ??= Deno.readFile(asset(WASM_PATH)).then((bytes) => WebAssembly.compile(bytes));
+  return kernels ??= FETCHED ? importKernels() : Deno.readFile(asset(WASM_PATH)).then(WebAssembly.compile);
+}
+
+/** The module of a program whose files are fetched by https, as an import, which Deno keeps like any script. */
+async function importKernels(): Promise<WebAssembly.Module> {
+  const { default: module } = await import("./wasm_module.js") as { readonly default: WebAssembly.Module };
+  return module;
 }
 
 /**

@@ -8,10 +8,10 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import { reason } from "../src/errors.ts";
-import { revision } from "../src/cli/version.ts";
 import { parseArgs } from "../src/cli/parse_args.ts";
 import { denoCompile, type Target, TARGETS } from "./package/deno_compile.ts";
-import { inRepository, ROOT } from "./package/files.ts";
+import { inRepository } from "./package/files.ts";
+import { source } from "./package/source.ts";
 import { selfExtracting } from "./package/self_extracting.ts";
 
 /** The kinds of binary. */
@@ -50,24 +50,6 @@ export async function publish(out: string, make: (path: string) => Promise<void>
     for (const file of [name, `${name}.sha256`]) Deno.renameSync(`${dir}/${file}`, `${parent}/${file}`);
   } finally {
     Deno.removeSync(dir, { recursive: true });
-  }
-}
-
-/** The revision of the source; git, where it is, knows whether it is that. */
-function source(): string {
-  return `${revision()}${changed() ? "-dirty" : ""}`;
-}
-
-function changed(): boolean {
-  try {
-    const { success, stdout } = new Deno.Command("git", {
-      args: ["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"],
-      cwd: ROOT,
-      stderr: "null",
-    }).outputSync();
-    return success && stdout.length > 0;
-  } catch {
-    return false;
   }
 }
 

@@ -1,7 +1,8 @@
 /** The checkpoint that a command's options name, and its tokenizer, with warnings on stderr. */
 import { ChatRenderer } from "../text/chat.ts";
+import { UsageError } from "./spelling.ts";
 import { fileURLToPath } from "node:url";
-import { asset } from "../assets.ts";
+import { asset, FETCHED } from "../assets.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { findModel } from "../checkpoint/hub/find.ts";
 import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
@@ -13,10 +14,17 @@ import { note } from "./terminal.ts";
  * The directory that `--model` names, by its path or by the model's name, or that of the model that comes with the
  * program.
  *
- * @throws {InputError} where a name is not in the cache.
+ * @throws {InputError} where a name is not in the cache, or there is none and the program has no model.
  */
 export function modelDirectory(model: string | undefined): string {
-  return model === undefined ? fileURLToPath(asset("models/tiny-gpt-oss")) : findModel(model, hubCache);
+  if (model !== undefined) return findModel(model, hubCache);
+  if (!FETCHED) return fileURLToPath(asset("models/tiny-gpt-oss"));
+  throw UsageError.of(
+    "missing",
+    { option: "model" },
+    "a directory or a name",
+    "none: the small model is not published",
+  );
 }
 
 /**

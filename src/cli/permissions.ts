@@ -7,6 +7,7 @@
  * for here.
  */
 import { dirname, resolve } from "node:path";
+import { FETCHED } from "../assets.ts";
 import { temporaryName } from "../checkpoint/atomic.ts";
 import { HUB_VARIABLES } from "../checkpoint/hub/environment.ts";
 import { SHARD_VARIABLES } from "../eval/shards/division.ts";
@@ -34,8 +35,8 @@ export const VARIABLES: readonly string[] = [
   ...SHARD_VARIABLES,
 ];
 
-/** Kinds of permission that no command uses. */
-const NEVER = ["run", "sys", "import"] as const;
+/** Kinds of permission that no command uses. A program that is fetched imports its own files from where it lies. */
+const NEVER = ["run", "sys", ...(FETCHED ? [] : ["import"] as const)] as const;
 
 /**
  * What the launchers permit to listen on: every IPv4 address, and of IPv6 this machine's own and all together. Deno can

@@ -1,7 +1,7 @@
 /** What this program is: version, revision of its source, and hashes of the compiled code that it runs. */
 import { WASM_PATH } from "../wasm.ts";
 import manifest from "../../deno.json" with { type: "json" };
-import { asset } from "../assets.ts";
+import { asset, FETCHED } from "../assets.ts";
 import { printableLine } from "../printable.ts";
 
 /** Version of the program, from deno.json. */
@@ -20,6 +20,8 @@ const OBJECT = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
  * @throws {Deno.errors.NotFound} if the program is incomplete.
  */
 export async function versionReport(): Promise<string> {
+  // What a server sends, Deno has checked against the package's own list; it cannot be read as files.
+  if (FETCHED) return `mxoss ${VERSION}\nfetched from ${asset("").href}\n`;
   return [
     `mxoss ${VERSION}`,
     `revision: ${revision()}`,

@@ -1,4 +1,6 @@
 import { contents } from "../../tools/package/contents.ts";
+import { DENO_VERSION, npmPackage } from "../../tools/package/npm_package.ts";
+import { inRepository } from "../../tools/package/files.ts";
 import { wrap } from "../../tools/package/self_extracting.ts";
 import { tar } from "../../tools/package/tar.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
@@ -31,4 +33,19 @@ Deno.test("contents() holds no path of the machine that it was made on", () => {
     if (!/\.(js|txt|json)$/.test(path)) continue;
     for (const trace of traces) assert(!text(path).includes(`${trace}/`), `${path} holds ${trace}`);
   }
+});
+
+Deno.test("npmPackage() holds the program, a script that starts it, and no tests; Deno is what CI runs with", () => {
+  const entries = npmPackage(files), byPath = new Map(entries.map(({ path, bytes }) => [path, bytes]));
+  const manifest = JSON.parse(new TextDecoder().decode(byPath.get("package.json")));
+  assertEquals(manifest.bin, { mxoss: "bin.cjs" });
+  assertEquals(manifest.dependencies, { deno: DENO_VERSION });
+  assertStringIncludes(Deno.readTextFileSync(inRepository(".ci/run")), `deno@${DENO_VERSION}`);
+  assertEquals(manifest.version, JSON.parse(Deno.readTextFileSync(inRepository("deno.json"))).version);
+  for (const { path } of entries) {
+    assert(path === "package.json" || manifest.files.includes(path.split("/")[0]), `${path} is packed`);
+    assert(!/(?:^|\/)tests?\/|_test\.|\.(?:ts|py|rs|hip)$/.test(path), path);
+  }
+  for (const { path } of files) assert(byPath.has(path), path);
+  assert(!new TextDecoder().decode(byPath.get("bin.cjs")).includes("@"), "every value is filled in");
 });

@@ -61,3 +61,11 @@ export async function whereIs(program: string): Promise<string | null> {
   });
   return stdout.trim() || null;
 }
+
+/** What a machine says of its certificates and its registry, which an empty home would take away. */
+export function surroundings(): Record<string, string> {
+  const kept = Object.entries(Deno.env.toObject()).filter(([name]) =>
+    /^(?:PATH|https?_proxy|no_proxy|npm_config_registry|\w*CERT\w*|\w*CA_BUNDLE|NODE_EXTRA_CA_CERTS)$/i.test(name)
+  );
+  return Object.fromEntries(kept);
+}

@@ -7,6 +7,9 @@ const CHUNK = /[\w.]+-([0-9A-Z]{8})\.js/g;
 /** The comment above each module of a package: the way to Deno's cache, the registry, then name, version and file. */
 const PACKAGE_COMMENT = /^\/\/ (\S*\/npm\/[^/\s]+\/)((?:@[^/\s]+\/)?[^@/\s]+\/[^/\s]+)(\/\S+)$/gm;
 
+/** How they are bundled. What only a program uses that is fetched by https has syntax that esbuild does not know. */
+const BUNDLE = ["bundle", "--quiet", "--platform=deno", "--code-splitting", "--external", "*/wasm_module.js"];
+
 /** Where the licences of the packages in a bundle are gathered. */
 const LICENSES = "THIRD_PARTY.txt";
 
@@ -21,7 +24,7 @@ export async function bundle(): Promise<TarEntry[]> {
   const dir = await Deno.makeTempDir({ prefix: "mxoss-bundle-" });
   try {
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["bundle", "--quiet", "--platform=deno", "--code-splitting", `--outdir=${dir}`, ...ENTRY_POINTS],
+      args: [...BUNDLE, `--outdir=${dir}`, ...ENTRY_POINTS],
       cwd: ROOT,
       env: { NO_COLOR: "1" },
       stdout: "null",

@@ -5,7 +5,7 @@
 import type { LaunchTraits, Manifest, ManifestArchitecture } from "../../../kernels/manifest.ts";
 import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
 import { createHash } from "node:crypto";
-import { asset } from "../../assets.ts";
+import { asset, FETCHED } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 
 /** Where compiled kernels come from. */
@@ -30,6 +30,7 @@ export interface LoadedKernel {
  * @throws {FailureError} where the manifest cannot be read.
  */
 export function committedKernels(folder: URL = asset("kernels/build/")): KernelFiles {
+  if (FETCHED) throw new FailureError("GPU kernels are not in the package that is fetched by https: use another one");
   const path = new URL("manifest.json", folder);
   let manifest: Manifest;
   try {

@@ -1,0 +1,29 @@
+/** `deno task install` from a checkout, into an empty home. Needs the npm registry, for the packages of deno.json. */
+import { dirname } from "node:path";
+import { assertEquals, assertMatch } from "../assert.ts";
+import { SOAK } from "../soak.ts";
+import { inRepository } from "../../tools/package/files.ts";
+import { inDirectory, run, surroundings } from "./process.ts";
+
+const QUESTION = "Tom has 3 apples. Tom buys 4 more. How many apples does Tom have now?";
+
+Deno.test({
+  name: `deno task install puts a command into the home that runs the checkout${SOAK ? "" : " (skipped: a soak)"}`,
+  ignore: !SOAK,
+  fn: () =>
+    inDirectory(async (dir) => {
+      const env = { ...surroundings(), HOME: `${dir}/home`, NO_COLOR: "1" };
+      Deno.mkdirSync(env.HOME);
+      const installed = await run([Deno.execPath(), "task", "install"], { cwd: inRepository("."), env });
+      assertEquals(installed.code, 0, installed.stderr);
+      // Its script looks for Deno where the user has it.
+      const PATH = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
+      const mxoss = (...args: readonly string[]) =>
+        run([`${env.HOME}/.deno/bin/mxoss`, ...args], { cwd: dir, env: { ...env, PATH } });
+      assertEquals(await mxoss(QUESTION), { code: 0, stdout: "#### 7\n", stderr: "" });
+      const args = ["quantize", "--scheme", "w_mxfp6_e2m3", "--out", "made"];
+      assertEquals((await mxoss(...args)).code, 0);
+      assertEquals((await mxoss("inspect", "--model", "made")).code, 0);
+      assertMatch((await mxoss("--version")).stdout, /^mxoss \d/);
+    }),
+});

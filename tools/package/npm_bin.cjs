@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+// Starts mxoss with the Deno that npm has installed beside it, and ends as it ends.
+"use strict";
+const { spawn } = require("node:child_process");
+const { join } = require("node:path");
+
+// Permissions of every command line, of those that name something to write, and of the server: tools/package/launch.ts.
+const FLAGS = "@FLAGS@".split(" "), WRITE_PERMISSION = "@WRITE_PERMISSION@", NET_PERMISSION = "@NET_PERMISSION@";
+
+const args = process.argv.slice(2);
+const end = args.indexOf("--"), options = end < 0 ? args : args.slice(0, end);
+const writes = args[0] === "chat" || options.some((word) => word === "--out" || word.startsWith("--out="));
+
+/** Says in one line why it cannot be started. */
+function die(why) {
+  process.stderr.write(`error: ${why}\n`);
+  process.exit(1);
+}
+
+/** Path of the Deno executable. */
+function deno() {
+  try {
+    return require("deno/install_api.cjs").runInstall();
+  } catch (thrown) {
+    die(`Deno, which npm installs beside mxoss, is not there: ${String(thrown.message).split("\n")[0]}`);
+  }
+}
+
+// A terminal sends these to both; anybody else to this process only. The program decides what they do. Before it is
+// started, so that none is missed.
+const atTerminal = process.stdin.isTTY || process.stderr.isTTY;
+process.on("SIGINT", () => atTerminal || child.kill("SIGINT"));
+process.on("SIGHUP", () => atTerminal || child.kill("SIGHUP"));
+process.on("SIGTERM", () => child.kill("SIGTERM"));
+
+const permissions = [...FLAGS, ...(writes ? [WRITE_PERMISSION] : []), ...(args[0] === "serve" ? [NET_PERMISSION] : [])];
+const words = ["run", "--quiet", "--cached-only", ...permissions];
+const child = spawn(deno(), [...words, join(__dirname, "main.js"), ...args], {
+  stdio: "inherit",
+  env: { ...process.env, DENO_NO_UPDATE_CHECK: "1" },
+});
+child.on("error", (thrown) => die(`Deno cannot be started: ${thrown.message}`));
+child.on("exit", (code, signal) => {
+  if (signal === null) process.exit(code);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+});
