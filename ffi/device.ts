@@ -6,7 +6,15 @@ import type { Driver } from "./driver.ts";
 import { Buffer, Pinned } from "./memory.ts";
 import { CodeModule } from "./module.ts";
 import type { OwnerDevice } from "./owner.ts";
-import type { ArgumentWriter, DeviceProperties, GpuDevice, GpuKind, GpuRuntime, MemoryInfo } from "./runtime.ts";
+import type {
+  ArgumentWriter,
+  DeviceProperties,
+  GpuDevice,
+  GpuKind,
+  GpuRuntime,
+  MemoryInfo,
+  Watcher,
+} from "./runtime.ts";
 import { Mark, Queue } from "./stream.ts";
 
 /** A runtime over a library's driver. */
@@ -67,6 +75,7 @@ class Device implements GpuDevice, OwnerDevice {
   /** In order of creation; given back in reverse. */
   readonly #owners = new Set<Disposable>();
   #open = true;
+  watcher: Watcher | null = null;
 
   constructor(
     readonly runtime: GpuRuntime,
@@ -96,6 +105,10 @@ class Device implements GpuDevice, OwnerDevice {
     } catch (thrown) {
       this.#failures.push(reason(thrown));
     }
+  }
+
+  watch(watcher: Watcher | null): void {
+    this.watcher = watcher;
   }
 
   memory(): MemoryInfo {

@@ -49,7 +49,7 @@ export class CudaError extends GpuError {
 /** A GPU library that cannot be used at all: not there, not permitted, or without a function that is needed. */
 export class GpuLibraryError extends FailureError {
   /** @param why `missing` also covers a library whose own dependencies are missing. */
-  constructor(text: Text, readonly why: "missing" | "permission" | "symbol") {
+  constructor(text: Text, readonly why: "missing" | "permission" | "symbol" | "version") {
     super(text);
   }
 }

@@ -3,10 +3,13 @@
  * fields of the owners in `memory.ts`, handles in `module.ts` and `stream.ts`.
  */
 import type { Driver } from "./driver.ts";
+import type { Watcher } from "./runtime.ts";
 
 /** What an owner needs of its device. */
 export interface OwnerDevice {
   readonly driver: Driver;
+  /** See `GpuDevice.watch`. */
+  readonly watcher: Watcher | null;
   /** Notes an owner that the device must dispose of before it is closed. */
   adopt(owner: Disposable): void;
   /** Forgets an owner that was disposed of. */

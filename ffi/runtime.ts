@@ -53,6 +53,9 @@ export interface MemoryInfo {
   readonly totalBytes: number;
 }
 
+/** Is called every now and then during a wait, with how long it has lasted, in milliseconds. */
+export type Watcher = (waited: number) => void;
+
 /** A device in use; every owner below belongs to one. */
 export interface GpuDevice extends Disposable {
   readonly runtime: GpuRuntime;
@@ -60,6 +63,11 @@ export interface GpuDevice extends Disposable {
   /** Errors of releases, as one line each; empty unless something is wrong. */
   readonly releaseFailures: readonly string[];
   memory(): MemoryInfo;
+  /**
+   * Lets somebody look while this device is waited for, and end that by throwing: without a watcher, whoever waits for
+   * work that needs another device waits for ever if that one fails.
+   */
+  watch(watcher: Watcher | null): void;
   /**
    * Allocates device memory; its contents are undefined. At least 256-byte aligned.
    *

@@ -13,6 +13,7 @@ import type {
   LaunchShape,
   PinnedBuffer,
   Stream,
+  Watcher,
 } from "./runtime.ts";
 
 /** A stream. */
@@ -20,10 +21,17 @@ export class Queue extends Owner implements Stream {
   readonly #handle: Handle;
   /** Launches and copies since the capture began. */
   #recorded = 0;
+  /** An event at the end of what was queued, where somebody watches those who wait for it. */
+  #end: Handle | null = null;
 
   constructor(device: OwnerDevice, handle: Handle) {
     super(device);
     this.#handle = handle;
+  }
+
+  /** The library's stream; for what else queues work on it. */
+  static handleOf(this: void, queue: Queue): Handle {
+    return queue.#handle;
   }
 
   launch(kernel: Kernel, { grid, threads, sharedBytes, overlaps = false }: LaunchShape, args: ArgumentWriter): void {
@@ -77,7 +85,11 @@ export class Queue extends Owner implements Stream {
   }
 
   synchronize(): void {
-    this.device.driver.synchronizeStream(this.#handle);
+    const { driver, watcher } = this.device;
+    if (watcher === null) return driver.synchronizeStream(this.#handle);
+    const end = this.#end ??= driver.createEvent();
+    driver.recordEvent(end, this.#handle);
+    waitFor(() => driver.eventDone(end), watcher);
   }
 
   capture(enqueue: () => void): Graph {
@@ -108,7 +120,26 @@ export class Queue extends Owner implements Stream {
   }
 
   protected override release(): void {
+    if (this.#end !== null) this.device.driver.destroyEvent(this.#end);
     this.device.driver.destroyStream(this.#handle);
+  }
+}
+
+/** Looks between two calls of the watcher. */
+const LOOKS = 16;
+/** After so many milliseconds each such turn naps for a hundredth of the time that was waited, within limits. */
+const RESTLESS_MS = 5, SHORTEST_NAP_MS = 0.05, LONGEST_NAP_MS = 5;
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+
+/** Waits, and lets a watcher end that by throwing. */
+function waitFor(done: () => boolean, watcher: Watcher): void {
+  const started = performance.now();
+  for (let looks = 1; !done(); looks++) {
+    if (looks % LOOKS !== 0) continue;
+    const waited = performance.now() - started;
+    watcher(waited);
+    const nap = Math.min(Math.max(waited / 100, SHORTEST_NAP_MS), LONGEST_NAP_MS);
+    if (waited > RESTLESS_MS) Atomics.wait(nobody, 0, 0, nap);
   }
 }
 
@@ -123,7 +154,9 @@ export class Mark extends Owner implements GpuEvent {
   }
 
   synchronize(): void {
-    this.device.driver.synchronizeEvent(this.handle);
+    const { driver, watcher } = this.device;
+    if (watcher === null) return driver.synchronizeEvent(this.handle);
+    waitFor(() => driver.eventDone(this.handle), watcher);
   }
 
   millisecondsSince(earlier: GpuEvent): number {

@@ -4,6 +4,8 @@
  *     deno task kernels:build            all architectures
  *     deno task kernels:check            into a temporary folder, compared byte for byte with what is committed
  *     deno task kernels:build gfx942     only that one (the manifest keeps the others)
+ *     deno task kernels:build --only add,embed    only these objects, of every architecture that has them; for sources
+ *                                        that no other object includes
  *
  * Needs clang-22 and lld-22 (Debian packages of these names); no ROCm, no CUDA.
  */
@@ -117,10 +119,18 @@ async function compile(
   return { file, hash: await sha256(await Deno.readFile(target)), entries };
 }
 
-/** Compiles all objects of an architecture into `folder`, two at a time. */
-async function compileAll(arch: Architecture, folder: URL): Promise<ManifestArchitecture> {
+/**
+ * Compiles the objects of an architecture into `folder`, two at a time.
+ *
+ * @param only Names of the objects to compile; null: all.
+ */
+async function compileAll(
+  arch: Architecture,
+  folder: URL,
+  only: readonly string[] | null,
+): Promise<ManifestArchitecture> {
   await Deno.mkdir(folder, { recursive: true });
-  const queue = unitsOf(arch);
+  const queue = unitsOf(arch).filter(({ name }) => only?.includes(name) ?? true);
   const results: Awaited<ReturnType<typeof compile>>[] = [];
   const worker = async () => {
     for (let unit = queue.shift(); unit !== undefined; unit = queue.shift()) {
@@ -130,10 +140,17 @@ async function compileAll(arch: Architecture, folder: URL): Promise<ManifestArch
   await Promise.all([worker(), worker()]);
   results.sort((a, b) => a.file < b.file ? -1 : 1);
   const entries = Object.assign({}, ...results.map((r) => r.entries)) as Record<string, ManifestEntry>;
-  return {
-    files: Object.fromEntries(results.map((r) => [r.file, r.hash])),
-    entries: Object.fromEntries(Object.entries(entries).sort(([a], [b]) => a < b ? -1 : 1)),
-  };
+  return { files: Object.fromEntries(results.map((r) => [r.file, r.hash])), entries: sorted(entries) };
+}
+
+/** In order of name. */
+function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+/** What was committed, with the objects that were compiled anew. */
+function joined(old: ManifestArchitecture | undefined, fresh: ManifestArchitecture): ManifestArchitecture {
+  return { files: sorted({ ...old?.files, ...fresh.files }), entries: sorted({ ...old?.entries, ...fresh.entries }) };
 }
 
 async function readManifest(): Promise<Manifest | null> {
@@ -161,8 +178,9 @@ function differences(committed: Manifest | null, fresh: Manifest): string[] {
 }
 
 async function main(args: string[]): Promise<void> {
-  const check = args.includes("--check");
-  const wanted = args.filter((arg) => arg !== "--check");
+  const check = args.includes("--check"), at = args.indexOf("--only");
+  const only = at < 0 ? null : (args[at + 1] ?? "").split(",");
+  const wanted = args.filter((arg, i) => arg !== "--check" && (at < 0 || i !== at && i !== at + 1));
   for (const arch of wanted) {
     if (!(ARCHITECTURES as readonly string[]).includes(arch)) {
       throw new InputError(`architecture ${arch}: expected one of ${ARCHITECTURES.join(", ")}`);
@@ -172,14 +190,15 @@ async function main(args: string[]): Promise<void> {
   const compiler = (await clang(["--version"], "--version")).stdout.split("\n")[0]!;
   const target = check ? new URL(`file://${await Deno.makeTempDir({ prefix: "mxoss-kernels-" })}/`) : BUILD;
   try {
-    const built: Record<string, ManifestArchitecture> = {};
+    const built: Record<string, ManifestArchitecture> = {}, committed = await readManifest();
     for (const arch of archs) {
-      if (!check) await Deno.remove(new URL(arch, target), { recursive: true }).catch(() => {});
-      built[arch] = await compileAll(arch, new URL(`${arch}/`, target));
-      const bytes = Object.keys(built[arch].files).length;
-      console.error(`${arch}: ${bytes} objects, ${Object.keys(built[arch].entries).length} kernels`);
+      if (!check && only === null) await Deno.remove(new URL(arch, target), { recursive: true }).catch(() => {});
+      const fresh = await compileAll(arch, new URL(`${arch}/`, target), only);
+      built[arch] = only === null ? fresh : joined(committed?.architectures[arch], fresh);
+      console.error(
+        `${arch}: ${Object.keys(fresh.files).length} objects, ${Object.keys(fresh.entries).length} kernels`,
+      );
     }
-    const committed = await readManifest();
     const fresh: Manifest = { sourceHash: await sourceHash(KERNELS), compiler, architectures: built };
     if (check) {
       const lines = differences(committed, fresh);
@@ -192,12 +211,12 @@ async function main(args: string[]): Promise<void> {
       console.error("kernels/build is what the sources give");
     } else {
       const architectures = { ...committed?.architectures, ...built };
-      const sorted = Object.fromEntries(
+      const inOrder = Object.fromEntries(
         ARCHITECTURES.filter((a) => a in architectures).map((a) => [a, architectures[a]!]),
       );
       await Deno.writeTextFile(
         new URL("manifest.json", BUILD),
-        JSON.stringify({ ...fresh, architectures: sorted }, null, 1) + "\n",
+        JSON.stringify({ ...fresh, architectures: inOrder }, null, 1) + "\n",
       );
     }
   } finally {

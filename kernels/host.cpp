@@ -22,6 +22,7 @@
 #include "advance.hip"
 #include "combine.hip"
 #include "embed.hip"
+#include "exchange_ranks.hip"
 #include "expert_sort.hip"
 #include "qdq.hip"
 #include "quantize.hip"
@@ -30,6 +31,7 @@
 #include "round_rows.hip"
 #include "route.hip"
 #include "store.hip"
+#include "sum_ranks.hip"
 #include "swiglu.hip"
 // These name constants at file scope.
 namespace mx_attention {

@@ -52,6 +52,7 @@ const PLAIN = [
   "round_rows",
   "route",
   "store",
+  "sum_ranks",
   "swiglu",
 ];
 
@@ -77,6 +78,8 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
   sm_90: [
     { name: "attention_batch", source: "attention_batch.hip", defines: [] },
     { name: "attention_mma", source: "attention_mma.hip", defines: [] },
+    // Between AMD devices memory would have to be allocated otherwise, which nobody here could try.
+    { name: "exchange_ranks", source: "exchange_ranks.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
     ...BATCH_FORMATS.map((format) => ({
       name: `gemm_batch.${format}`,

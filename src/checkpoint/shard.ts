@@ -52,8 +52,13 @@ function cutUnits(total: number, unit: number, count: number, index: number): Ra
   return { start: Math.min(index * per, total), end: Math.min((index + 1) * per, total) };
 }
 
+/** Words of each of `count` ranks; the last ones may have fewer, or none. */
+export function vocabPerRank(vocab: number, count: number): number {
+  return Math.ceil(Math.ceil(vocab / VOCAB_MULTIPLE) * VOCAB_MULTIPLE / count);
+}
+
 function cutVocab(vocab: number, count: number, index: number): Range {
-  const per = Math.ceil(Math.ceil(vocab / VOCAB_MULTIPLE) * VOCAB_MULTIPLE / count);
+  const per = vocabPerRank(vocab, count);
   return { start: Math.min(index * per, vocab), end: Math.min((index + 1) * per, vocab) };
 }
 

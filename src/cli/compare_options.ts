@@ -40,7 +40,8 @@ const OPTIONS = {
   a: option(
     "K=V,...",
     text("settings").optional(),
-    "first setting: model, scheme, backend, dtype, fp8-scales, kv, tp, ep, threads, weights, device, hip-library",
+    "first setting: model, scheme, backend, dtype, fp8-scales, kv, tp, ep, threads, weights, device, hip-library, " +
+      "collectives-library",
   ),
   b: option("K=V,...", text("settings").optional(), "second setting"),
   text: option("F", text("a file"), "text that both compute; special tokens that it spells out count as such"),

@@ -1,7 +1,7 @@
 /** The two sides of `mxoss compare`: what `--a` and `--b` say, and what the other options say for both. */
 import { UsageError } from "./spelling.ts";
 import type { z } from "zod";
-import { type Choices, DEFAULTS, refuseRanks, USED_BY, uses } from "../session/setting.ts";
+import { type Choices, DEFAULTS, USED_BY, uses } from "../session/setting.ts";
 import { closest } from "./closest.ts";
 import type { COMPARE } from "./compare_options.ts";
 import { schemeName } from "./eval/options.ts";
@@ -23,6 +23,7 @@ const SIDE_KEYS = {
   weights: COMPUTE_OPTIONS.weights.schema,
   device: COMPUTE_OPTIONS.device.schema,
   "hip-library": COMPUTE_OPTIONS["hip-library"].schema,
+  "collectives-library": COMPUTE_OPTIONS["collectives-library"].schema,
 } as const;
 
 /** A side's own settings; what is absent is as the command line's other options say. */
@@ -86,7 +87,6 @@ export function sideChoices(options: OptionValues<typeof COMPARE.options>): read
   }
   return sides.map(({ name, own }, i): SideChoices => {
     const backend = own.backend ?? options.backend, tp = own.tp ?? options.tp, ep = own.ep ?? options.ep;
-    refuseRanks({ backend, tp, ep });
     return {
       ...DEFAULTS,
       model: own.model ?? models[i] ?? models[0],
@@ -109,8 +109,8 @@ function ownBackendChoices(
   shared: BackendChoices,
   backend: Choices["backend"],
 ): BackendChoices {
-  const { threads, weights, device, "hip-library": hipLibrary } = side;
-  const own: BackendChoices = { threads, weights, device, hipLibrary };
+  const { threads, weights, device, "hip-library": hipLibrary, "collectives-library": collectivesLibrary } = side;
+  const own: BackendChoices = { threads, weights, device, hipLibrary, collectivesLibrary };
   const unused = BACKEND_CHOICES.filter((choice) => !uses(backend, choice));
   const refused = unused.find((choice) => own[choice] !== undefined);
   if (refused !== undefined) {
@@ -127,5 +127,7 @@ function ownBackendChoices(
     weights: weights ?? (uses(backend, "weights") ? shared.weights : undefined),
     device: device ?? (uses(backend, "device") ? shared.device : undefined),
     hipLibrary: hipLibrary ?? (uses(backend, "hipLibrary") ? shared.hipLibrary : undefined),
+    collectivesLibrary: collectivesLibrary ??
+      (uses(backend, "collectivesLibrary") ? shared.collectivesLibrary : undefined),
   };
 }

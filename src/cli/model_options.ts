@@ -2,6 +2,7 @@
 import { BACKENDS, DEFAULTS } from "../session/setting.ts";
 import { SCHEME_NAMES } from "../plan/scheme.ts";
 import { FP8_SCALES } from "../plan/static_scales.ts";
+import { z } from "zod";
 import { choice, integer, type Option, option, type OptionTable, repeated, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
@@ -15,6 +16,23 @@ const MAX_THREADS = 256;
 const A_MODEL = "a directory or a name";
 const MODEL_HELP = "checkpoint directory, or org/name[@revision] in the Hugging Face cache (without it: the embedded " +
   "tiny-gpt-oss)";
+
+/** Largest ordinal of a GPU. */
+const MAX_DEVICE = 255;
+
+/** Schema of one GPU, or of several, no one twice. */
+function devices() {
+  return z.string().transform((words, context): number | readonly number[] => {
+    const numbers = words.split(/[,+]/).map((word) => /^\d{1,3}$/.test(word) ? Number(word) : NaN);
+    const fine = numbers.every((number) => number <= MAX_DEVICE) && new Set(numbers).size === numbers.length;
+    if (fine) return numbers.length === 1 ? numbers[0]! : numbers;
+    context.addIssue({
+      code: "custom",
+      message: `expected an integer from 0 to ${MAX_DEVICE}, or several separated by commas, none twice`,
+    });
+    return z.NEVER;
+  });
+}
 
 /** Which checkpoint. */
 export const MODEL_OPTIONS = {
@@ -74,8 +92,18 @@ export const COMPUTE_OPTIONS = {
     choice(...BACKENDS).default(DEFAULTS.backend),
     "emulate (WASM SIMD, all cores), hip (AMD GPU), cuda (NVIDIA GPU) or reference (plain TypeScript: slow, obvious)",
   ),
-  device: option("N", integer(0, 255).optional(), "which GPU, as `mxoss devices` counts them (default: 0)"),
+  device: option(
+    "LIST",
+    devices().optional(),
+    "which GPUs, as `mxoss devices` counts them: one, or one for each rank, as in 0,1 (within --a and --b 0+1; " +
+      "default: from 0 on, as many as there are ranks)",
+  ),
   "hip-library": HIP_LIBRARY_OPTION,
+  "collectives-library": option(
+    "FILE",
+    text("a file").optional(),
+    "the NCCL or RCCL library by which several GPUs sum, instead of looking for one",
+  ),
   ...FORMAT_OPTIONS,
   ...PARALLEL_OPTIONS,
   threads: option("N", integer(1, MAX_THREADS).optional(), "worker threads of emulate (default: all cores)"),

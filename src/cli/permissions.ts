@@ -17,6 +17,9 @@ import type { Choices } from "../session/setting.ts";
 /** Where GPU libraries lie. */
 export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 
+/** Where the library lies by which several GPUs sum. */
+export const COLLECTIVES_VARIABLES: readonly string[] = ["NCCL_HOME", "NCCL_ROOT"];
+
 /** A key that lets in who brings it to `mxoss serve`. */
 export const API_KEY_VARIABLE = "MXOSS_API_KEY";
 
@@ -30,6 +33,7 @@ export const VARIABLES: readonly string[] = [
   API_KEY_VARIABLE,
   "TERM",
   ...GPU_VARIABLES,
+  ...COLLECTIVES_VARIABLES,
   SELF_TESTS_VARIABLE,
   ...HUB_VARIABLES,
   ...SHARD_VARIABLES,

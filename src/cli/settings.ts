@@ -13,7 +13,6 @@ import {
   DEFAULTS,
   type PlannedSetting,
   planSetting,
-  refuseRanks,
   type Setting,
   USED_BY,
   uses,
@@ -39,18 +38,25 @@ export const BACKEND_OPTIONS = {
   weights: "weights",
   device: "device",
   hipLibrary: "hip-library",
+  collectivesLibrary: "collectives-library",
 } as const satisfies Record<BackendChoice, keyof ComputeOptions>;
 
 /** {@linkcode BACKEND_OPTIONS} as a list. */
-export const BACKEND_CHOICES: readonly BackendChoice[] = ["threads", "weights", "device", "hipLibrary"];
+export const BACKEND_CHOICES: readonly BackendChoice[] = [
+  "threads",
+  "weights",
+  "device",
+  "hipLibrary",
+  "collectivesLibrary",
+];
 
 /** Choices that only some backends have a use for; undefined where nothing was chosen. */
 export type BackendChoices = Pick<Choices, BackendChoice>;
 
 /** The same, of a command line. */
 export function backendChoices(options: Pick<ComputeOptions, (typeof BACKEND_OPTIONS)[BackendChoice]>): BackendChoices {
-  const { threads, weights, device, "hip-library": hipLibrary } = options;
-  return { threads, weights, device, hipLibrary };
+  const { threads, weights, device, "hip-library": hipLibrary, "collectives-library": collectivesLibrary } = options;
+  return { threads, weights, device, hipLibrary, collectivesLibrary };
 }
 
 /**
@@ -90,7 +96,6 @@ export function sharedChoices(options: SharedOptions): Omit<Choices, "scheme" | 
  * @throws {InputError} as {@linkcode sharedChoices}.
  */
 export function choicesOf(options: ComputeOptions): Choices {
-  refuseRanks(options);
   return {
     ...sharedChoices(options),
     scheme: options.scheme ?? null,

@@ -50,10 +50,12 @@ export interface SessionOptions extends PlanOptions {
   readonly tp?: number;
   /** Groups of ranks that share the experts; default 1. */
   readonly ep?: number;
-  /** `hip` and `cuda`: ordinal of the GPU; default 0. */
-  readonly device?: number;
+  /** `hip` and `cuda`: ordinal of the GPU, or of one for each rank; default: from 0 on. */
+  readonly device?: number | readonly number[];
   /** `hip`: the library to load, instead of looking for one. */
   readonly hipLibrary?: string;
+  /** `hip` and `cuda`: the library by which several GPUs sum (RCCL or NCCL), instead of looking for one. */
+  readonly collectivesLibrary?: string;
   /** Called while weights are loaded. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -68,7 +70,7 @@ const WORDS = {
 } as const satisfies Partial<Record<keyof SessionOptions, readonly string[]>>;
 
 /** Choices that are whole numbers, and the least that each may be. */
-const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1, device: 0 } as const;
+const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1 } as const;
 
 /**
  * Plans a checkpoint as the options say.
@@ -107,4 +109,7 @@ function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | 
     if (got === undefined || (Number.isSafeInteger(got) && got >= least)) continue;
     throw InputError.of("wrong_value", { name }, `a whole number of at least ${least}`, show(got));
   }
+  const { device } = options, ordinals = typeof device === "object" ? device : device === undefined ? [] : [device];
+  if (ordinals.every((ordinal) => Number.isSafeInteger(ordinal) && ordinal >= 0)) return;
+  throw InputError.of("wrong_value", { name: "device" }, "whole numbers of at least 0", show(device));
 }

@@ -49,14 +49,10 @@ export interface TensorSpec {
 export type RankGroup = "tensor" | "world";
 
 /**
- * What joins the ranks of a tensor/expert parallel run; one rank has none. `V` is how the backend holds float32 values:
- * an array of the host's memory, or a range of a device's.
- *
- * Sums take their place among the operations that the caller orders before and after. Over arrays that means that the
- * call blocks. Over a device's memory it queues the sum on the stream that computes the values (which the communicator
- * was made for) and returns, so that a graph of the stream can hold it; the host waits for nothing.
+ * What joins the ranks of a tensor/expert parallel run over the host's memory; one rank has none. Sums take their place
+ * among the operations that the caller orders before and after: the call blocks.
  */
-export interface Communicator<V = Float32Array> {
+export interface Communicator {
   readonly rank: number;
   readonly size: number;
   /**
@@ -64,28 +60,28 @@ export interface Communicator<V = Float32Array> {
    * rank of the group must call it, with equally many values. With `round` each rank's values are bf16 numbers already,
    * so 16 bits of each are enough to send.
    *
-   * The order is part of the result: a library that sums in an order of its own (NCCL's allReduce does, and rounds
-   * every partial sum to the type that it sends) is to gather the ranks' values instead and leave the sum to a kernel.
+   * The order is part of the result, on devices as well: a library that sums in an order of its own (NCCL's allReduce
+   * does, and rounds every partial sum to the type that it sends) gathers the ranks' values, and a kernel sums.
    *
-   * @throws {FailureError} if another rank failed; where sums are queued, the wait for the stream throws it.
+   * @throws {FailureError} if another rank failed.
    */
-  allReduce(values: V, group: RankGroup, round: boolean): void;
+  allReduce(values: Float32Array, group: RankGroup, round: boolean): void;
 }
 
-/** The part of the model that a rank owns, where the source alone does not say it. */
-export interface RankPart<V = Float32Array> {
+/** The part of the model that a rank owns, where the source alone does not say it; `C` is what joins it with others. */
+export interface RankPart<C = Communicator> {
   /** Row of the whole embedding that is row 0 of this rank's; ids outside give zeros. */
   readonly vocabStart: number;
   /** Number of the first local expert among all. */
   readonly expertStart: number;
-  readonly communicator: Communicator<V>;
+  readonly communicator: C;
 }
 
 /**
- * Everything that a backend must know before it allocates anything. `N` are the graph's names of its tensors, `V` is
- * what its communicator sums.
+ * Everything that a backend must know before it allocates anything. `N` are the graph's names of its tensors, `C` is
+ * what joins ranks.
  */
-export interface OpenRequest<N extends string = string, V = Float32Array> {
+export interface OpenRequest<N extends string = string, C = Communicator> {
   readonly source: ModelSource;
   readonly config: ModelConfig;
   readonly dtype: Dtype;
@@ -100,7 +96,7 @@ export interface OpenRequest<N extends string = string, V = Float32Array> {
   readonly rewind?: number;
   readonly tensors: Readonly<Record<N, TensorSpec>>;
   /** Absent: this is the only rank. */
-  readonly part?: RankPart<V>;
+  readonly part?: RankPart<C>;
   /** Called while weights are read: bytes done, bytes in all. */
   readonly onProgress?: (done: number, total: number) => void;
 }

@@ -6,12 +6,16 @@ import type { Text } from "../words.ts";
 import type { Available } from "../memory.ts";
 import type { TensorName } from "../model/gpt_oss.ts";
 import type { TappedOperation } from "../model/operations.ts";
-import type { RankRanges } from "../checkpoint/shard.ts";
+import type { ParallelSizes, RankRanges } from "../checkpoint/shard.ts";
+import type { GpuKind } from "../../ffi/runtime.ts";
+import type { RankIds } from "../backends/gpu/ranks.ts";
+import type { Picks, Sampling } from "../model/engine.ts";
 import type { SharedCommunication } from "./communicator.ts";
 
-/** How a rank computes. */
+/** How a rank computes that sums over the host's memory. */
 export interface RankBackend {
-  readonly name: ProcessorBackend;
+  /** On the processor, or on a device that it shares with other ranks. */
+  readonly name: ProcessorBackend | Omit<DeviceChoice, "collectivesLibrary">;
   readonly threads: number;
   readonly weights: "auto" | "map" | "read";
 }
@@ -29,8 +33,43 @@ export interface RankSetup {
   readonly logits: SharedArrayBuffer;
 }
 
+/** First message to a rank with a device of its own. */
+export interface DeviceRankSetup {
+  readonly kind: "open";
+  readonly request: Omit<OpenRequest<TensorName>, "part" | "onProgress">;
+  readonly ranges: RankRanges;
+  readonly sizes: ParallelSizes;
+  /** Number among the ranks of this process. */
+  readonly local: number;
+  readonly device: DeviceChoice;
+  /** See `control.ts`. */
+  readonly control: SharedArrayBuffer;
+  /** float32 [LOGIT_ROWS, V of the whole model], written by the first rank of the process. */
+  readonly logits: SharedArrayBuffer;
+}
+
+/** A rank's device, and the libraries that it is used by. */
+export interface DeviceChoice {
+  readonly kind: GpuKind;
+  readonly ordinal: number;
+  readonly hipLibrary: string | undefined;
+  readonly collectivesLibrary: string | undefined;
+}
+
 /** Later messages to a rank. */
 export type RankCommand =
+  /** To one with a device of its own: let the devices find one another, once all have loaded. */
+  | { readonly kind: "join"; readonly ids: RankIds }
+  | {
+    readonly kind: "decode";
+    readonly batch: Batch;
+    readonly steps: number;
+    readonly sampling: readonly Sampling[];
+  }
+  | { readonly kind: "pick"; readonly batch: Batch; readonly rows: Int32Array }
+  /** For measurements: whether ranks talk to one another. */
+  | { readonly kind: "talk"; readonly talks: boolean }
+  | { readonly kind: "pretend"; readonly batch: Batch }
   | {
     readonly kind: "compute";
     readonly batch: Batch;
@@ -45,6 +84,11 @@ export type RankCommand =
 export type RankReply =
   | { readonly kind: "ready"; readonly info: BackendInfo }
   | { readonly kind: "done" }
+  /** The last one: nothing is held any more. */
+  | { readonly kind: "closed" }
+  | { readonly kind: "tokens"; readonly ids: Int32Array; readonly step: number }
+  | { readonly kind: "decoded"; readonly hostMilliseconds: number }
+  | { readonly kind: "picked"; readonly picks: Picks }
   | { readonly kind: "progress"; readonly done: number; readonly total: number }
   | {
     readonly kind: "tap";

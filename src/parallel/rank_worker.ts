@@ -47,6 +47,7 @@ async function handle(message: RankSetup | RankCommand): Promise<void> {
   }
   if (message.kind === "close") {
     await rank?.model.backend.close();
+    scope.postMessage({ kind: "closed" });
     scope.close();
     return;
   }
@@ -101,5 +102,10 @@ async function open({ request, ranges, backend, communication, available }: Rank
     onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
   };
   const { name, threads, weights } = backend;
+  if (typeof name === "object") {
+    const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
+    const { openGpu } = await import("../backends/gpu/open.ts");
+    return await openGpu(full, openGpuLibrary(name.kind, name.hipLibrary), { device: name.ordinal });
+  }
   return await openOnProcessor(name, full, { threads, weights, available: available ?? undefined });
 }

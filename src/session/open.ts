@@ -6,7 +6,10 @@ import { withMadeScales } from "../conversion/made_files.ts";
 import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
 import { Session } from "./session.ts";
-import { type Choices, type PlannedSetting, refuseRanks, type Setting } from "./setting.ts";
+import type { Choices, PlannedSetting, Setting } from "./setting.ts";
+import type { GpuRuntime } from "../../ffi/runtime.ts";
+import { InputError } from "../errors.ts";
+import { option, words } from "../words.ts";
 
 /** What a session has room for. */
 export interface Room {
@@ -75,7 +78,6 @@ async function openEngine(
   gpu: GpuHost,
 ): Promise<Engine> {
   const { backend, tp, ep } = setting;
-  refuseRanks(setting);
   if (backend === "hip" || backend === "cuda") return await openGpuEngine(backend, request, setting, gpu);
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
@@ -91,18 +93,51 @@ async function openEngine(
   });
 }
 
+/** One rank on a GPU; several on one each, or, where there are fewer, in turns. */
 async function openGpuEngine(
   kind: "hip" | "cuda",
   request: OpenRequest<TensorName>,
-  { device, hipLibrary }: Setting,
+  { device = [], hipLibrary, collectivesLibrary, tp, ep }: Setting,
   gpu: GpuHost,
 ): Promise<Engine> {
   const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
-  const { openGpu } = await import("../backends/gpu/open.ts");
-  const { GpuEngine } = await import("../backends/gpu/engine.ts");
-  const backend = await openGpu(request, openGpuLibrary(kind, hipLibrary), {
-    ...gpu,
-    ...(device === undefined ? {} : { device }),
+  const listed = typeof device === "number" ? [device] : device, ranks = tp * ep;
+  refuseMoreDevices(listed, ranks);
+  if (ranks === 1) {
+    const { openGpu } = await import("../backends/gpu/open.ts");
+    const { GpuEngine } = await import("../backends/gpu/engine.ts");
+    const [ordinal = 0] = listed;
+    const options = { ...gpu, device: ordinal };
+    return new GpuEngine(await openGpu(request, openGpuLibrary(kind, hipLibrary), options), request.config);
+  }
+  const devices = listed.length > 0 ? listed : firstDevices(openGpuLibrary(kind, hipLibrary), ranks);
+  const sizes = { tp, ep };
+  if (devices.length === ranks) {
+    const { openDeviceRanks } = await import("../parallel/device_engine.ts");
+    return await openDeviceRanks(request, { sizes, kind, devices, hipLibrary, collectivesLibrary });
+  }
+  const { openRanks } = await import("../parallel/ranked_engine.ts");
+  return await openRanks(request, {
+    sizes,
+    backend: { kind, devices, hipLibrary },
+    threads: ranks,
+    weights: "auto",
   });
-  return new GpuEngine(backend, request.config);
+}
+
+/** @throws {InputError} if more devices are named than there are ranks. */
+function refuseMoreDevices(listed: readonly number[], ranks: number): void {
+  if (listed.length <= ranks) return;
+  throw InputError.of(
+    "contradiction",
+    { option: "device" },
+    words`at most one for each of the ${ranks} ranks of ${option("tp")} and ${option("ep")}`,
+    listed.length,
+  );
+}
+
+/** Ordinals of the first devices, at most `count`. */
+function firstDevices(runtime: GpuRuntime, count: number): readonly number[] {
+  using opened = runtime;
+  return Array.from({ length: Math.min(count, opened.deviceCount()) }, (_, ordinal) => ordinal);
 }

@@ -61,10 +61,12 @@ export interface Setting {
   readonly threads: number | undefined;
   /** `emulate`: map the weight files or read them; `auto` and undefined: map where FFI is permitted. */
   readonly weights: "auto" | "map" | "read" | undefined;
-  /** `hip` and `cuda`: ordinal of the GPU; undefined: 0. */
-  readonly device: number | undefined;
+  /** `hip` and `cuda`: ordinals of the GPUs; undefined: as many as there are ranks, from 0. */
+  readonly device: number | readonly number[] | undefined;
   /** `hip`: path of the library to load; undefined: it is looked for. */
   readonly hipLibrary: string | undefined;
+  /** `hip` and `cuda`: path of the library by which several GPUs sum; undefined: it is looked for. */
+  readonly collectivesLibrary: string | undefined;
 }
 
 /** A setting without its checkpoint. */
@@ -85,6 +87,7 @@ export const DEFAULTS: Choices = {
   weights: undefined,
   device: undefined,
   hipLibrary: undefined,
+  collectivesLibrary: undefined,
 };
 
 /** The choices that only some backends have a use for, and which those are. */
@@ -93,6 +96,7 @@ export const USED_BY = {
   weights: ["emulate"],
   device: ["hip", "cuda"],
   hipLibrary: ["hip"],
+  collectivesLibrary: ["hip", "cuda"],
 } as const satisfies Partial<Record<keyof Choices, readonly BackendName[]>>;
 /** A choice that only some backends have a use for. */
 export type BackendChoice = keyof typeof USED_BY;
@@ -114,7 +118,6 @@ export interface PlannedSetting extends Setting {
  * @throws {InputError} where checkpoint and choices do not make a model that can be computed.
  */
 export function planSetting(setting: Setting, onWarning?: (line: string) => void): PlannedSetting {
-  refuseRanks(setting);
   const { checkpoint, scheme, inputScales, kvCacheDtype, dtype, fp8Scales } = setting;
   const planned = planModel(checkpoint, {
     kvCacheDtype,
@@ -156,18 +159,4 @@ const CALIBRATION_CHUNK = 64;
 export function planForCalibration(setting: Setting): PlannedSetting {
   const planned = planUncalibrated(setting.checkpoint, setting);
   return { ...setting, scheme: null, inputScales: null, tp: 1, ep: 1, chunk: CALIBRATION_CHUNK, planned };
-}
-
-/**
- * Refuses ranks that a backend cannot run.
- *
- * @throws {InputError} naming the numbers of ranks and the backend.
- */
-export function refuseRanks({ backend, tp, ep }: Pick<Setting, "backend" | "tp" | "ep">): void {
-  if ((backend !== "hip" && backend !== "cuda") || (tp === 1 && ep === 1)) return;
-  throw InputError.saying(
-    "unsupported",
-    { name: words`${option("tp")} ${tp} ${option("ep")} ${ep}` },
-    words`${option("backend")} ${backend} runs one rank so far; emulate runs several`,
-  );
 }

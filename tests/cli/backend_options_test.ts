@@ -40,6 +40,7 @@ const OPTIONS: Readonly<
   weights: { given: "read", value: "read", used: ["emulate"] },
   device: { given: "7", value: 7, used: ["hip", "cuda"] },
   hipLibrary: { given: LIBRARY, value: LIBRARY, used: ["hip"] },
+  collectivesLibrary: { given: LIBRARY, value: LIBRARY, used: ["hip", "cuda"] },
 };
 
 /** A command that computes: a command line to which options are appended, and the settings that it makes of them. */
@@ -173,15 +174,5 @@ Deno.test("openSetting() computes with the threads of a setting, and loads weigh
     });
     assertMatch(session.engine.info.description, words);
     await session.close();
-  }
-});
-
-Deno.test("every command that computes refuses several ranks of a GPU", async () => {
-  for (const { args } of Object.values(COMPUTING)) {
-    for (const ranks of ["--tp", "--ep"]) {
-      const { code, stderr } = await inProcess([...args, "--backend", "cuda", ranks, "2"]);
-      assertEquals(code, 2, stderr);
-      assertMatch(stderr, /^error: --tp \d --ep \d: --backend cuda runs one rank so far; emulate runs several\n$/);
-    }
   }
 });

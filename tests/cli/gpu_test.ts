@@ -2,11 +2,11 @@
  * The program on the GPU backend, as its users run it: with the test library for libamdhip64, whose kernels run on the
  * CPU. Matrix instructions have no twin there, so that whatever runs to its end runs in float32.
  */
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
-import { dose } from "../soak.ts";
+import { dose, SOAK } from "../soak.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, program } from "./program.ts";
@@ -93,10 +93,30 @@ Deno.test({ name: "generate --backend hip says in one line that the library is a
   }
 });
 
-Deno.test({ name: "generate --backend hip refuses several ranks", ignore }, async () => {
+Deno.test({ name: "generate refuses more GPUs than ranks, and ranks whose GPU is not there", ignore }, async () => {
   const { args } = await onTestLibrary();
-  for (const ranks of [["--tp", "2"], ["--ep", "2"]]) {
-    assertFailed(await inProcess([...args, ...ranks, QUESTION]), /--backend hip runs one rank so far/, 2);
+  const asked = (words: string) => inProcess([...args, ...words.split(" "), QUESTION]);
+  const more = /--device: expected at most one for each of the 1 ranks of --tp and --ep, got 2/;
+  assertFailed(await asked("--device 0,1"), more, 2);
+  assertFailed(await asked("--device 0,0"), /--device: expected an integer .*, or several .*, got "0,0"/, 2);
+  const own = `--collectives-library ${args.at(-1)}`;
+  assertFailed(await asked(`--tp 2 --device 0,7 ${own}`), /^error: rank 1: .*device 7 was asked for, but there is 1/);
+  const missing = await asked("--tp 2 --device 0,1 --collectives-library /nowhere/librccl.so.1");
+  assertFailed(missing, /^error: librccl \(RCCL\): not found as \/nowhere\/librccl\.so\.1; install RCCL, or name the /);
+});
+
+Deno.test({
+  name: "ranks have a GPU each, or take turns on fewer, and --stats says which",
+  ignore: ignoreRuns || !SOAK,
+}, async () => {
+  for (const [devices, sums] of [["2", "sums by RCCL"], ["1", "in turns on 1 device, sums over the host's memory"]]) {
+    const { args, env } = await onTestLibrary({ HIP_HOST_DEVICES: devices! }), library = args.at(-1)!;
+    const ranks = ["--tp", "2", "--collectives-library", library, "--dtype", "f32", "--stats"];
+    const two = await mxoss([...args, ...ranks, "--max-tokens", "3", QUESTION], { env });
+    assertEquals(two.code, 0, two.stderr);
+    assertStringIncludes(two.stderr, sums!);
+    const one = await mxoss([...args, "--dtype", "f32", "--max-tokens", "3", QUESTION], { env });
+    assertEquals(two.stdout, one.stdout);
   }
 });
 

@@ -65,6 +65,7 @@ export function trials(
   const computing = (base: readonly string[]) => ({
     backend: [changes(base, ["--backend", "cuda", "--device", "9"])],
     device: [refuses(base, ["--device", "1"], /--device: expected with --backend hip or cuda/)],
+    "collectives-library": [refuses(base, ["--collectives-library", "x"], /expected with --backend hip or cuda/)],
     "hip-library": [refuses(base, ["--hip-library", "x"], /--hip-library: expected with --backend hip/)],
     "fp8-scales": [refuses(base, ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/)],
     dtype: [changes(base, ["--dtype", "f32"])],

@@ -54,21 +54,21 @@ export function buildShared(
   return ownCopy(built);
 }
 
-/** Our libamdhip64. With `rocm5` it lacks the entry points that came with ROCm 6. */
+/** Our libamdhip64, which is our librccl as well. With `rocm5` it lacks the entry points that came with ROCm 6. */
 export function buildHipHost({ rocm5 = false } = {}): string {
   return buildShared(
     "libamdhip64.so",
-    ["hip.cpp", "state.cpp"].map((file) => new URL(file, HERE)),
+    ["hip.cpp", "state.cpp", "collectives.cpp"].map((file) => new URL(file, HERE)),
     [new URL("hip_host.h", HERE)],
     ["-std=c++17", "-O1", ...(rocm5 ? ["-DHIP_HOST_ROCM_5"] : [])],
   );
 }
 
-/** Our libcuda: the same library with the driver API's names as well. */
+/** Our libcuda: the same library with the driver API's names as well; it is our libnccl too. */
 export function buildCudaHost(): string {
   return buildShared(
     "libcuda.so.1",
-    ["hip.cpp", "state.cpp", "cuda.cpp"].map((file) => new URL(file, HERE)),
+    ["hip.cpp", "state.cpp", "collectives.cpp", "cuda.cpp"].map((file) => new URL(file, HERE)),
     [new URL("hip_host.h", HERE)],
     ["-std=c++17", "-O1"],
   );

@@ -11,6 +11,7 @@ const SYMBOLS = {
     parameters: [/* const char *arch */ "buffer", /* int devices */ "i32", /* size_t memory */ "u64"],
     result: "void",
   },
+  hip_host_hang: { parameters: [/* int rank */ "i32", /* int from */ "i32"], result: "void" },
   hip_host_live: { parameters: [/* int kind */ "i32"], result: "u64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -39,6 +40,7 @@ export class HipHost implements Disposable {
   /** Forgets failures, counters and configuration. */
   reset(): void {
     this.#library.symbols.hip_host_reset();
+    this.#library.symbols.hip_host_hang(-1, 0);
   }
 
   /** The nth call from now of a C function returns `code`. "kernel" means kernels that run. */
@@ -55,9 +57,15 @@ export class HipHost implements Disposable {
     this.#library.symbols.hip_host_configure(text(arch), devices, BigInt(memory));
   }
 
+  /** A rank hangs in a call, from its nth operation with others on; -1: none does any more. */
+  hang(rank: number, from = 0): void {
+    this.#library.symbols.hip_host_hang(rank, from);
+  }
+
   /** What is alive, as "2 streams, 1 events"; empty if nothing is. */
   leaks(): string {
-    return KINDS.map((kind, i) => [kind, Number(this.#library.symbols.hip_host_live(i))] as const)
+    const alive = (kind: number) => Number(this.#library.symbols.hip_host_live(kind));
+    return [...KINDS.map((kind, i) => [kind, alive(i)] as const), ["communicators", alive(8)] as const]
       .filter(([, count]) => count > 0).map(([kind, count]) => `${count} ${kind}`).join(", ");
   }
 

@@ -19,10 +19,9 @@ using hipError_t = int;
   int failure = enter(#function);
 // Not allowed while a stream of this thread records.
 #define NOT_CAPTURING                                                                                                  \
-  if (state().capturing) return CaptureUnsupported;
+  if (capturing) return CaptureUnsupported;
 
-static Stream default_stream;
-static int current_device = 0;
+static thread_local Stream default_stream;
 
 static Stream *stream_of(Stream *stream) {
   if (!stream) return &default_stream;
@@ -85,7 +84,7 @@ hipError_t hipDeviceSynchronize() {
   ENTER(hipDeviceSynchronize)
   NOT_CAPTURING
   int code = drain(&default_stream);
-  for (Stream *stream : state().streams)
+  for (Stream *stream : own_streams())
     if (int failed = drain(stream)) code = failed;
   return code;
 }
@@ -195,6 +194,7 @@ hipError_t hipStreamCreateWithFlags(Stream **stream, unsigned flags) {
   ENTER(hipStreamCreateWithFlags)
   if (flags > 1) return InvalidValue;
   state().streams.insert(*stream = new Stream);
+  (*stream)->device = current_device;
   return Success;
 }
 hipError_t hipStreamDestroy(Stream *stream) {
@@ -221,7 +221,7 @@ hipError_t hipEventCreateWithFlags(Event **event, unsigned flags) {
 hipError_t hipEventDestroy(Event *event) {
   ENTER_RELEASE(hipEventDestroy)
   if (!state().events.count(event)) return InvalidHandle;
-  for (Stream *stream : state().streams) drain(stream); // others may wait for it
+  for (Stream *stream : own_streams()) drain(stream); // others may wait for it
   state().events.erase(event);
   delete event;
   return failure;
@@ -241,8 +241,12 @@ hipError_t hipEventRecord(Event *event, Stream *stream) {
 // Ends at an empty queue too: after a failure the recording was dropped with everything else.
 static int reach(Event *event) {
   while (event->pending > 0 && !event->stream->pending.empty())
-    if (int code = advance(event->stream)) return code;
-  return state().sticky;
+    if (int code = advance(event->stream)) {
+      if (code != NotReady) return code;
+      relax();
+    }
+  auto failed = state().sticky.find(current_device);
+  return failed == state().sticky.end() ? 0 : failed->second;
 }
 hipError_t hipEventSynchronize(Event *event) {
   ENTER(hipEventSynchronize)
@@ -300,7 +304,7 @@ hipError_t hipModuleLoadData(Module **module, const void *image) {
 hipError_t hipModuleUnload(Module *module) {
   ENTER_RELEASE(hipModuleUnload)
   if (!state().modules.count(module)) return InvalidHandle;
-  for (Stream *stream : state().streams) drain(stream);
+  for (Stream *stream : own_streams()) drain(stream);
   state().modules.erase(module);
   dlclose(module->library);
   delete module;
@@ -346,16 +350,16 @@ hipError_t hipStreamBeginCapture(Stream *stream, int mode) {
   ENTER(hipStreamBeginCapture)
   if (!state().streams.count(stream)) return InvalidHandle;
   if (mode < 0 || mode > 2) return InvalidValue;
-  if (stream->capture || state().capturing) return CaptureUnsupported;
+  if (stream->capture || capturing) return CaptureUnsupported;
   stream->capture.reset(new Graph);
-  state().capturing = true;
+  capturing = true;
   return Success;
 }
 hipError_t hipStreamEndCapture(Stream *stream, Graph **graph) {
   ENTER_RELEASE(hipStreamEndCapture)
   if (!state().streams.count(stream)) return InvalidHandle;
   if (!stream->capture) return CaptureUnmatched;
-  state().capturing = false;
+  capturing = false;
   std::unique_ptr<Graph> recorded = std::move(stream->capture);
   if (failure) return failure;
   state().graphs.insert(*graph = recorded.release());

@@ -48,6 +48,7 @@ struct Graph {
 };
 
 struct Stream {
+  int device = 0;
   std::deque<Work> pending;
   // Where work goes while a capture lasts.
   std::unique_ptr<Graph> capture;
@@ -102,10 +103,14 @@ struct State {
   std::string failing;
   int countdown = 0;
   int code = 0;
-  int sticky = 0; // a kernel that failed poisons everything until the library is reset
+  std::map<int, int> sticky; // a kernel that failed poisons its device until the library is reset
   bool initialised = false;
-  bool capturing = false;
+  size_t communicators = 0;
 };
+
+// Of the calling thread: each has a device, and records for itself.
+extern thread_local int current_device;
+extern thread_local bool capturing;
 
 State &state();
 // Counts a call; returns the code that it shall fail with, or 0.
@@ -118,6 +123,10 @@ int submit(Stream *stream, std::function<int()> run);
 bool inside(const void *pointer, size_t bytes, bool onDevice);
 int allocate(void **out, size_t bytes, bool onDevice);
 int release(void *pointer, bool onDevice);
+// Streams of the calling thread's device.
+std::vector<Stream *> own_streams();
+// Lets other threads work while this one waits for them.
+void relax();
 double now();
 
 } // namespace host

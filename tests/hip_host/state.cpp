@@ -32,11 +32,16 @@ State &state() {
   return *s;
 }
 
+thread_local int current_device = 0;
+thread_local bool capturing = false;
+
 int enter(const char *function) {
   State &s = state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
   s.calls[function]++;
   if (s.failing == function && s.countdown > 0 && --s.countdown == 0) return s.code;
-  return s.sticky;
+  auto failed = s.sticky.find(current_device);
+  return failed == s.sticky.end() ? 0 : failed->second;
 }
 
 double now() {
@@ -44,23 +49,46 @@ double now() {
   return duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
 }
 
-// Runs the oldest piece of work.
+std::vector<Stream *> own_streams() {
+  std::vector<Stream *> own;
+  for (Stream *stream : state().streams)
+    if (stream->device == current_device) own.push_back(stream);
+  return own;
+}
+
+// Whoever calls this holds the mutex once.
+void relax() {
+  state().mutex.unlock();
+  usleep(50);
+  state().mutex.lock();
+}
+
+static int failure_of(int device) {
+  auto failed = state().sticky.find(device);
+  return failed == state().sticky.end() ? 0 : failed->second;
+}
+
+// Runs the oldest piece of work, unless it waits for another device (NotReady).
 int advance(Stream *stream) {
   if (stream->pending.empty()) return Success;
-  Work work = std::move(stream->pending.front());
+  int code = stream->pending.front().run();
+  if (code == NotReady) return code;
   stream->pending.pop_front();
-  int code = work.run();
-  if (code != Success && state().sticky == 0) state().sticky = code;
+  if (code != Success && failure_of(stream->device) == 0) state().sticky[stream->device] = code;
   return code;
 }
 
 int drain(Stream *stream) {
   while (!stream->pending.empty())
     if (int code = advance(stream)) {
+      if (code == NotReady) {
+        relax();
+        continue;
+      }
       stream->pending.clear();
       return code;
     }
-  return state().sticky;
+  return failure_of(stream->device);
 }
 
 int submit(Stream *stream, std::function<int()> run) {
@@ -107,7 +135,7 @@ int release(void *pointer, bool onDevice) {
   auto it = s.allocations.find((uintptr_t)pointer);
   if (it == s.allocations.end() || it->second.onDevice != onDevice) return InvalidValue;
   // Freeing waits for the device, as hipFree does.
-  for (Stream *stream : s.streams) drain(stream);
+  for (Stream *stream : own_streams()) drain(stream);
   if (onDevice) s.used -= it->second.bytes;
   munmap(it->second.base, it->second.mapped);
   s.allocations.erase(it);
@@ -126,13 +154,14 @@ void hip_host_reset() {
   host::State fresh;
   // What is under way is finished, unless the device has failed and will not.
   for (host::Stream *stream : s.streams) {
-    if (s.sticky) stream->pending.clear();
+    if (!s.sticky.empty()) stream->pending.clear();
     host::drain(stream);
   }
   s.calls.clear();
   s.failing.clear();
-  s.countdown = s.code = s.sticky = 0;
-  s.capturing = false;
+  s.countdown = s.code = 0;
+  s.sticky.clear();
+  host::capturing = false;
   s.name = fresh.name;
   s.arch = fresh.arch;
   s.devices = fresh.devices;
@@ -164,7 +193,7 @@ void hip_host_configure(const char *arch, int devices, size_t memory) {
 }
 
 // What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable
-// graphs, 7 device bytes.
+// graphs, 7 device bytes, 8 communicators.
 size_t hip_host_live(int kind) {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
@@ -180,6 +209,7 @@ size_t hip_host_live(int kind) {
   case 5: return s.graphs.size();
   case 6: return s.executables.size();
   case 7: return s.used;
+  case 8: return s.communicators;
   }
   return count;
 }

@@ -178,7 +178,8 @@ Deno.test("the grid that a signature computes is the one that it says", () => {
     // Every number another prime.
     let prime = 0;
     const next = () => [11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73][prime++]!;
-    const values: Record<string, unknown> = {}, scope: Record<string, unknown> = { ceil: Math.ceil, tokensPerBlock: 4 };
+    const values: Record<string, unknown> = {};
+    const scope: Record<string, unknown> = { ceil: Math.ceil, min: Math.min, tokensPerBlock: 4 };
     for (const name of [...Object.keys(all), ...sizes]) {
       scope[cName(name).replace(/^in$/, "input")] = values[name] = next();
     }

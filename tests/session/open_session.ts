@@ -10,7 +10,9 @@ import { type BackendName, DEFAULTS, planSetting, type Setting } from "../../src
 
 /** What {@linkcode openSession} is told: choices of a {@linkcode Setting}, and room. */
 export interface SessionOptions
-  extends PlanOptions, Partial<Pick<Setting, "threads" | "tp" | "ep" | "weights" | "device" | "hipLibrary">> {
+  extends
+    PlanOptions,
+    Partial<Pick<Setting, "threads" | "tp" | "ep" | "weights" | "device" | "hipLibrary" | "collectivesLibrary">> {
   readonly backend: BackendName;
   /** What `planModel` decided; absent: it is asked. */
   readonly planned?: PlannedModel;

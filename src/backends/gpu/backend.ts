@@ -5,38 +5,43 @@
 import type { PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, LOGIT_ROWS, type Picks } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup } from "../../model/backend.ts";
-import { BatchUploads, isSingle } from "./batch.ts";
+import type { Backend, BackendInfo, Batch, RankGroup } from "../../model/backend.ts";
+import { BatchUploads, fitsDevice, isSingle } from "./batch.ts";
 import { classOf, padded, rowNumbers } from "./batches.ts";
 import { copyCacheSlot } from "./cache.ts";
 import { decodeLoop, type DecodeParts, downloadPicks, enqueueNext, enqueuePick, uploadSampling } from "./decode.ts";
 import { tilesFor } from "./attention.ts";
-import { OperationCollector } from "./collector.ts";
 import type { Held } from "./held.ts";
-import { Inspection } from "./inspection.ts";
+import { InspectableBackend, Inspection } from "./inspection.ts";
+import { LogitRows } from "./logits.ts";
+import { Membership } from "./membership.ts";
 import type { GpuParts, MeasuringTools } from "./parts.ts";
 import { Recordings } from "./recordings.ts";
 import { uploadFloats } from "./staging.ts";
 import type { GpuLinear, GpuTensor, GpuTree } from "./tensors.ts";
-import type { Workspace } from "./workspace.ts";
+import { type Pace, pacedLoop, type PacedRequest } from "./paced.ts";
+import type { GpuRequest, Workspace } from "./workspace.ts";
 
 const NO_ROWS = new Int32Array(0);
 const NO_BATCH: Batch = { ids: NO_ROWS, slots: NO_ROWS, positions: NO_ROWS };
 
-export class GpuBackend<N extends string> extends OperationCollector implements Backend<N> {
+export class GpuBackend<N extends string> extends InspectableBackend implements Backend<N> {
   readonly name: string;
   readonly tensors: Readonly<Record<N, GpuTensor>>;
   readonly weights: GpuTree;
   readonly info: BackendInfo;
-  readonly #request: OpenRequest<N>;
+  readonly #request: GpuRequest<N>;
   readonly #workspace: Workspace<N>;
   readonly #stream: Stream;
   readonly #held: Held;
+  /** Its place among ranks. */
+  readonly ranks: Membership;
   readonly #uploads: BatchUploads;
   /** Page-locked memory for results and for what tests write. */
   readonly #staging: PinnedBuffer;
+  readonly #logits: LogitRows;
   readonly #recordings: Recordings;
-  readonly #inspection: Inspection;
+  protected override readonly inspection: Inspection;
   #batch: Batch = NO_BATCH;
   #recording: Batch | null = null;
   #closed = false;
@@ -52,14 +57,23 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
     this.#workspace = workspace;
     this.#stream = stream;
     this.#held = held;
-    this.#recordings = new Recordings(stream, held);
+    this.#recordings = new Recordings(stream);
+    const recordings = this.#recordings;
+    this.ranks = new Membership({ request, held, stream, recordings, workspace, executor: parts.executor });
     this.#uploads = held.own(new BatchUploads(held.device, stream, workspace, request.maxTokens));
-    const logitBytes = 4 * LOGIT_ROWS * parts.weights.head.rows;
-    this.#staging = held.own(held.device.allocatePinned(Math.max(logitBytes, STAGING_BYTES)));
-    this.#inspection = new Inspection(stream, this.#staging, workspace, parts.executor);
+    const stagingBytes = Math.max(LogitRows.stagingBytes(workspace), STAGING_BYTES);
+    this.#staging = held.own(held.device.allocatePinned(stagingBytes));
+    const columns = this.ranks.onDevices ? request.config.vocab : parts.weights.head.rows;
+    this.#logits = new LogitRows(stream, this.#staging, workspace, columns);
+    this.inspection = new Inspection(stream, this.#staging, workspace, parts.executor);
   }
 
-  get #n(): number {
+  /** Whether a step never leaves the device, and ends with logits of the whole vocabulary. */
+  get #whole(): boolean {
+    return this.#request.part === undefined || this.ranks.onDevices;
+  }
+
+  protected override get n(): number {
     return this.#batch.ids.length;
   }
 
@@ -91,30 +105,28 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
   allReduce(x: GpuTensor, group: RankGroup): void {
     const communicator = this.#request.part?.communicator;
     if (!communicator) return;
+    if ("tp" in communicator) return this.sumOverDevices(x, group);
     // Over the host's memory, which works on every machine.
-    const values = this.read(x, this.#n);
+    const values = this.read(x, this.n);
     communicator.allReduce(values, group, this.executor.options.round);
     this.write(x, values);
   }
 
   logits(x: GpuTensor, head: GpuLinear, rows: Int32Array, into?: Float32Array): Float32Array {
-    const vocab = head.rows;
     this.flush(true, x);
-    const result = into ?? (rows.length > LOGIT_ROWS ? new Float32Array(rows.length * vocab) : null);
+    const { columns } = this.#logits;
+    const result = into ?? (rows.length > LOGIT_ROWS ? new Float32Array(rows.length * columns) : null);
     for (let from = 0; from < rows.length; from += LOGIT_ROWS) {
       const part = rows.subarray(from, from + LOGIT_ROWS);
       this.#uploads.sendRows(part);
       this.executor.logits(x, head, part.length);
-      this.#stream.download(this.#staging, 0, this.#workspace.logits, 4 * part.length * vocab);
+      this.#logits.download(part.length);
       this.#stream.synchronize();
-      result?.set(this.#staged(part.length * vocab), from * vocab);
+      const taken = this.#logits.take(part.length);
+      if (result === null) return taken;
+      result.set(taken, from * columns);
     }
-    return result ?? this.#staged(rows.length * vocab);
-  }
-
-  /** The first numbers of the staging buffer. */
-  #staged(count: number): Float32Array {
-    return new Float32Array(this.#staging.view.buffer, 0, count);
+    return result ?? new Float32Array(0);
   }
 
   /**
@@ -129,16 +141,15 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
   replay(batch: Batch, rows: Int32Array, x: GpuTensor, head: GpuLinear, walk: () => void): Float32Array {
     this.flush(true);
     this.#prepare(batch, rows);
-    const logits = rows.length * head.rows;
     this.#recorded(`logits ${batch.ids.length} ${rows.length}`, batch, () => {
       walk();
       this.flush(true, x);
       if (rows.length === 0) return;
       this.executor.logits(x, head, rows.length);
-      this.#stream.download(this.#staging, 0, this.#workspace.logits, 4 * logits);
+      this.#logits.download(rows.length);
     });
     this.#stream.synchronize();
-    return this.#staged(logits);
+    return this.#logits.take(rows.length);
   }
 
   /**
@@ -148,26 +159,41 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
    * @param walk The forward pass of the request's batch.
    */
   decode(request: DecodeRequest, x: GpuTensor, head: GpuLinear, walk: () => void): Promise<DecodeResult> {
-    const { batch, sampling } = request, { context } = this.#request, parts = this.#parts(head);
+    return decodeLoop(this.#parts(), request, this.#beginDecode(request, x, head, walk));
+  }
+
+  /** The same in step with other ranks, as somebody permits. */
+  decodePaced(request: PacedRequest, pace: Pace, x: GpuTensor, head: GpuLinear, walk: () => void): DecodeResult {
+    return pacedLoop(this.#parts(), request, pace, this.#beginDecode(request, x, head, walk));
+  }
+
+  /** Uploads what steps need; returns what enqueues one. */
+  #beginDecode(
+    request: Omit<DecodeRequest, "onTokens">,
+    x: GpuTensor,
+    head: GpuLinear,
+    walk: () => void,
+  ): () => void {
+    const { batch, sampling } = request, { context } = this.#request, parts = this.#parts();
     const last = Math.max(...batch.positions) + request.steps;
     if (last > context) throw new RangeError(`${last} positions, but the backend was opened for ${context}`);
     this.flush(true);
     const rows = this.#prepareWhole(batch);
     uploadSampling(parts, request, rows);
     const greedy = sampling.every(({ temperature }) => temperature === 0);
-    return decodeLoop(parts, request, () =>
+    return () =>
       this.#recorded(`${greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
         walk();
         this.flush(true, x);
         this.executor.logits(x, head, rows);
         enqueuePick(parts, rows, greedy);
         enqueueNext(parts, rows);
-      }));
+      });
   }
 
   /** {@linkcode Engine.pick}; `walk` is the forward pass of the batch. */
   pick(batch: Batch, rows: Int32Array, x: GpuTensor, head: GpuLinear, walk: () => void): Picks {
-    const parts = this.#parts(head), whole = rows.length === batch.ids.length && this.canReplay(batch, rows.length);
+    const parts = this.#parts(), whole = rows.length === batch.ids.length && this.canReplay(batch, rows.length);
     this.flush(true);
     if (!whole) this.#prepare(batch, rows);
     const count = whole ? this.#prepareWhole(batch) : rows.length;
@@ -190,7 +216,7 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
 
   /** Whether {@linkcode pick} has room for so many rows. */
   canPick(rows: number): boolean {
-    return !this.#request.part && rows <= this.logitRows;
+    return this.#whole && rows <= this.logitRows;
   }
 
   /** Makes a batch current of which every row is wanted; returns how many rows it has with those that fill it up. */
@@ -200,7 +226,7 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
     return filled.ids.length;
   }
 
-  #parts(head: GpuLinear): DecodeParts {
+  #parts(): DecodeParts {
     const { context, maxTokens } = this.#request;
     return {
       device: this.#held.device,
@@ -210,7 +236,7 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
       workspace: this.#workspace,
       context,
       maxTokens,
-      vocab: head.rows,
+      vocab: this.#logits.columns,
     };
   }
 
@@ -219,13 +245,10 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
     this.flush(true);
   }
 
-  /**
-   * Whether {@linkcode replay} can record a batch: its launches must not depend on where sequences begin and end.
-   */
+  /** Whether {@linkcode replay} can record a batch, and has room for logits of so many rows. */
   canReplay(batch: Batch, rows: number): boolean {
     const most = this.logitRows;
-    return !this.#request.part && rows <= most && batch.ids.length <= most && isSingle(batch) &&
-      batch.positions.every((p) => p < this.#request.context);
+    return this.#whole && rows <= most && fitsDevice(batch, most, this.#request.context);
   }
 
   /** Runs, records or replays work of a shape; `walk`s in it find their batch current. */
@@ -263,30 +286,6 @@ export class GpuBackend<N extends string> extends OperationCollector implements 
   copySlot(from: number, to: number, length: number): void {
     this.flush(true);
     for (const cache of this.#workspace.caches) copyCacheSlot(this.#stream, cache, from, to, length);
-  }
-
-  read(tensor: GpuTensor, rows: number): Float32Array {
-    this.flush(false);
-    if (this.elided.has(tensor)) {
-      throw new Error(`${tensor.name} was not kept by a fused kernel; read it before logits are computed`);
-    }
-    return this.#inspection.read(tensor, rows);
-  }
-
-  write(tensor: GpuTensor, values: Float32Array): void {
-    this.flush(false);
-    this.#inspection.write(tensor, values);
-    this.elided.delete(tensor);
-  }
-
-  readRouting(): { ids: Int32Array; weights: Float32Array } {
-    this.flush(false);
-    return this.#inspection.readRouting(this.#n * this.#request.config.topK);
-  }
-
-  writeRouting(ids: Int32Array, weights: Float32Array): void {
-    this.flush(false);
-    this.#inspection.writeRouting(ids, weights);
   }
 
   close(): Promise<void> {

@@ -34,6 +34,16 @@ export function isSingle({ slots, positions }: Batch): boolean {
   return new Set(own).size === own.length;
 }
 
+/**
+ * Whether a batch can be computed and picked from by a recorded step, whose launches must not depend on where sequences
+ * begin and end.
+ *
+ * @param most Rows whose logits there is room for.
+ */
+export function fitsDevice(batch: Batch, most: number, context: number): boolean {
+  return batch.ids.length <= most && isSingle(batch) && batch.positions.every((p) => p < context);
+}
+
 /** Page-locked copies of the workspace's `batch` region. */
 export class BatchUploads implements Disposable {
   readonly #pinned: PinnedBuffer;

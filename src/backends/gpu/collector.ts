@@ -2,6 +2,7 @@
  * Collects the operations that the graph asks for until a result is read; then fuses those that one kernel computes,
  * and launches them.
  */
+import type { RankGroup } from "../../model/backend.ts";
 import type { Executor } from "./executor.ts";
 import { fuse, type Operation, writes } from "./operations.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
@@ -63,6 +64,11 @@ export abstract class OperationCollector {
 
   combine(out: GpuTensor, y: GpuTensor): void {
     this.#queue.push({ kind: "combine", out, y });
+  }
+
+  /** A sum over ranks whose devices do it among themselves. */
+  protected sumOverDevices(x: GpuTensor, group: RankGroup): void {
+    this.#queue.push({ kind: "allReduce", x, group });
   }
 
   /**

@@ -9,7 +9,7 @@ import { uploadFloats } from "./staging.ts";
 import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
 
 /** Steps that are launched before the oldest one's tokens are looked at. */
-const AHEAD = 2;
+export const AHEAD = 2;
 /** How long the event loop may be kept waiting, in milliseconds; bounds the delay of Ctrl-C. */
 const BREATHE_MS = 40;
 
@@ -37,7 +37,7 @@ export function enqueuePick(
   greedy: boolean,
   scored = false,
 ): void {
-  const common = { logits: w.logits, stride: vocab, vocab, picked: w.picked, rows };
+  const common = { logits: w.allLogits, stride: w.allLogitStride, vocab, picked: w.picked, rows };
   if (greedy) calls.launch("argmax", { ...common, sums: scored ? w.sums : null });
   else {
     const { sampling: params, uniforms, positions } = w;
@@ -65,7 +65,11 @@ export function enqueueNext({ calls, workspace: w }: DecodeParts, rows: number):
 }
 
 /** Uploads what {@linkcode enqueuePick} reads of `rows` rows, of which those behind the batch's take the likeliest. */
-export function uploadSampling(parts: DecodeParts, { batch, sampling, steps }: DecodeRequest, rows: number): void {
+export function uploadSampling(
+  parts: DecodeParts,
+  { batch, sampling, steps }: Omit<DecodeRequest, "onTokens">,
+  rows: number,
+): void {
   const { stream, staging, workspace: w, context } = parts;
   uploadFloats(stream, staging, w.step, new Float32Array(1));
   const params = new Float32Array(4 * rows);
@@ -130,12 +134,12 @@ function settle(stream: Stream): void {
 /**
  * @throws {NonFiniteLogits} for what `argmax` and `sample` write where a logit is NaN or infinite; see kernels/ABI.md.
  */
-function refuseNonsense(id: number, row: number): void {
+export function refuseNonsense(id: number, row: number): void {
   if (id < 0) throw new NonFiniteLogits(row, ~id);
 }
 
 /** Page-locked copies of the picked ids of the last few steps. */
-class TokenRing implements Disposable {
+export class TokenRing implements Disposable {
   readonly #pinned: PinnedBuffer;
   readonly #events: readonly GpuEvent[];
 

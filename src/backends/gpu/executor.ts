@@ -13,6 +13,7 @@ import { Experts } from "./experts.ts";
 import { Inputs, orderFor } from "./inputs.ts";
 import type { Step } from "./operations.ts";
 import { launchBatch, launchGemm, type Products } from "./products.ts";
+import type { RankSums } from "./ranks.ts";
 import { type ExpertTable, type GpuLinear, type GpuTensor, type GpuVector, samePreparation } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -22,6 +23,8 @@ export class Executor {
   readonly #experts: Experts;
   /** For measurements: which steps are launched; all unless set. */
   only: ((step: Step) => boolean) | null = null;
+  /** What sums over ranks on their devices, once they have joined. */
+  ranks: RankSums | null = null;
 
   constructor(readonly calls: Calls, readonly workspace: Workspace<string>, readonly options: ExecutorOptions) {
     this.#context = new LaunchContext(calls, workspace, options);
@@ -165,6 +168,9 @@ export class Executor {
       case "expertDownCombine":
         this.#experts.downCombine(step.experts, step.a, step.y, step.out, step.accumulate);
         break;
+      case "allReduce":
+        this.ranks!.sum(step.x, step.h, step.group, n);
+        break;
       default:
         // Without this a kind that nobody launches would compile, and compute nothing.
         step satisfies never;
@@ -172,11 +178,16 @@ export class Executor {
     this.#inputs.forget(step);
   }
 
-  /** Logits of rows of x that `workspace.rows` names, to `workspace.logits`. */
+  /** Logits of rows of x that `workspace.rows` names, to `workspace.allLogits`. */
   logits(x: GpuTensor, head: GpuLinear, rows: number): void {
+    this.#ownLogits(x, head, rows);
+    this.ranks?.gatherLogits(rows);
+  }
+
+  #ownLogits(x: GpuTensor, head: GpuLinear, rows: number): void {
     const { workspace: w } = this;
     this.#inputs.round(x, head);
-    const out = { range: w.logits, stride: head.rows }, entry = batchEntry(head.suffix, rows);
+    const out = { range: w.logits, stride: w.logitStride }, entry = batchEntry(head.suffix, rows);
     if (this.#context.batched(rows, head, entry)) {
       const chosen = this.#inputs.choose(x, head, rows);
       return this.#batch(entry, { linears: [head], outs: [out], x: chosen, round: false, accumulate: false, n: rows });

@@ -130,6 +130,8 @@ export class Inputs {
       ? step.outs
       : "out" in step
       ? [step.out]
+      : step.kind === "allReduce"
+      ? [step.h ?? step.x]
       : "h" in step
       ? [step.h]
       : "q" in step

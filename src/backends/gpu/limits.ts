@@ -18,7 +18,7 @@ const NO_ROTATION = words`no online rotation of inputs (${option("backend")} emu
  *
  * @throws {InputError} naming the number or tensor, what is supported and what was got.
  */
-export function checkLimits({ config, source }: OpenRequest): void {
+export function checkLimits({ config, source }: Pick<OpenRequest, "config" | "source">): void {
   const { headDim, experts, topK } = config;
   const want = (ok: boolean, what: Text, expected: Text, got: number | string) => {
     if (!ok) {

@@ -5,7 +5,6 @@ import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "
 import { FailureError } from "../../errors.ts";
 import { MadeFiles } from "../../conversion/made_files.ts";
 import { rotaryTables } from "../../model/yarn.ts";
-import type { OpenRequest } from "../../model/backend.ts";
 import { GpuBackend } from "./backend.ts";
 import { Calls } from "./calls.ts";
 import { capabilityOf } from "./capabilities.ts";
@@ -20,7 +19,7 @@ import { matrixKernels } from "./self_test.ts";
 import { uploadFloats } from "./staging.ts";
 import type { GpuTree } from "./tensors.ts";
 import { expertRecordBytes, placeWeights, writeExperts } from "./weights.ts";
-import { planWorkspace, type Workspace } from "./workspace.ts";
+import { type GpuRequest, planWorkspace, type Workspace } from "./workspace.ts";
 import { option, words } from "../../words.ts";
 
 /** Choices of the GPU backend. */
@@ -54,7 +53,7 @@ const RESERVE_BYTES = 64 * 2 ** 20;
  * @throws {InputError} if a weight file changed since it was checked, or a format is not supported.
  */
 export async function openGpu<N extends string>(
-  request: OpenRequest<N>,
+  request: GpuRequest<N>,
   runtime: GpuRuntime,
   options: GpuOptions = {},
 ): Promise<GpuBackend<N>> {
@@ -143,7 +142,7 @@ const LESS = "a shorter context, fewer sequences or smaller chunks need less";
 
 /** @throws {FailureError} with the numbers, if the model will not fit. */
 function checkMemory(
-  { slots, context, config }: OpenRequest,
+  { slots, context, config }: GpuRequest<string>,
   device: GpuDevice,
   plan: WeightPlan,
   workspace: { readonly activationBytes: number; readonly cacheBytes: number },
@@ -172,7 +171,7 @@ function uploadConstants(stream: Stream, staging: PinnedBuffer, buffer: DeviceBu
 }
 
 /** Rotation angles of every position, and 0, 1, 2, .. */
-function uploadTables(stream: Stream, staging: PinnedBuffer, request: OpenRequest, w: Workspace<string>): void {
+function uploadTables(stream: Stream, staging: PinnedBuffer, request: GpuRequest<string>, w: Workspace<string>): void {
   const { config, context, maxTokens } = request;
   const { cos, sin } = rotaryTables(config, Array.from({ length: context }, (_, p) => p));
   uploadFloats(stream, staging, w.cos, cos);
@@ -183,7 +182,7 @@ function uploadTables(stream: Stream, staging: PinnedBuffer, request: OpenReques
 
 /** Which matrix kernels are used, and why in words. */
 function chooseMatrix(
-  { dtype }: OpenRequest,
+  { dtype }: GpuRequest<string>,
   options: GpuOptions,
   calls: Calls,
   weights: GpuTree,

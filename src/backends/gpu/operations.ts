@@ -3,6 +3,7 @@
  * computes become one step. A fused kernel gives the same bits as the operations it replaces; it only leaves out
  * intermediate tensors that are not read.
  */
+import type { RankGroup } from "../../model/backend.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
 
 /** An operation of the contract. */
@@ -29,7 +30,9 @@ export type Operation =
   | { readonly kind: "expertGateUp"; readonly out: GpuTensor; readonly x: GpuTensor; readonly experts: ExpertTable }
   | { readonly kind: "swiglu"; readonly out: GpuTensor; readonly z: GpuTensor }
   | { readonly kind: "expertDown"; readonly out: GpuTensor; readonly a: GpuTensor; readonly experts: ExpertTable }
-  | { readonly kind: "combine"; readonly out: GpuTensor; readonly y: GpuTensor };
+  | { readonly kind: "combine"; readonly out: GpuTensor; readonly y: GpuTensor }
+  /** Only where devices sum among themselves. */
+  | { readonly kind: "allReduce"; readonly x: GpuTensor; readonly group: RankGroup };
 
 type Of<K extends Operation["kind"]> = Extract<Operation, { kind: K }>;
 
@@ -65,6 +68,8 @@ export type Step =
   | Of<"expertGateUp"> & { readonly swiglu: boolean }
   | Of<"expertDown">
   | Of<"combine"> & { readonly accumulate: boolean }
+  /** The sum goes to `h`, to which it is added, or takes the place of x. */
+  | Of<"allReduce"> & { readonly h: GpuTensor | null }
   /** `y` may be used for the experts' own outputs; its contents are not promised. */
   | {
     readonly kind: "expertDownCombine";
@@ -88,6 +93,7 @@ function reads(o: Operation): readonly GpuTensor[] {
     case "rmsNorm":
     case "linear":
     case "expertGateUp":
+    case "allReduce":
       return [o.x];
     case "rotate":
       return [o.q, o.k];
@@ -120,6 +126,8 @@ export function writes(o: Operation): readonly GpuTensor[] {
       return [];
     case "add":
       return [o.h];
+    case "allReduce":
+      return [o.x];
     default:
       return [o.out];
   }
@@ -225,6 +233,12 @@ export function fuse(
         if (sum) elide(o.out);
         return i + (sum ? 2 : 1);
       }
+      case "allReduce": {
+        const sum = sumAfter(i, o.x);
+        put({ ...o, h: sum }, i);
+        if (sum) elide(o.x);
+        return i + (sum ? 2 : 1);
+      }
       default:
         return put(o, i + 1);
     }
@@ -256,6 +270,8 @@ function writtenBy(step: Step): readonly GpuTensor[] {
       return [step.normed, step.logits].filter((t) => t !== null);
     case "expertDownCombine":
       return [step.out];
+    case "allReduce":
+      return [step.h ?? step.x];
     default:
       return writes(step);
   }

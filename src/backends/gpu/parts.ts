@@ -1,11 +1,11 @@
 /** What a GPU backend is made of, and what it lends. */
 import type { GpuDevice, Stream } from "../../../ffi/runtime.ts";
-import type { BackendInfo, OpenRequest } from "../../model/backend.ts";
+import type { BackendInfo } from "../../model/backend.ts";
 import type { ExpertTables } from "./collector.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
 import type { GpuTensor, GpuTree } from "./tensors.ts";
-import type { Workspace } from "./workspace.ts";
+import type { GpuRequest, Workspace } from "./workspace.ts";
 
 /** What profile.ts measures a batch with. */
 export interface MeasuringTools {
@@ -18,7 +18,7 @@ export interface MeasuringTools {
 
 /** What GpuBackend is made of. */
 export interface GpuParts<N extends string> {
-  readonly request: OpenRequest<N>;
+  readonly request: GpuRequest<N>;
   readonly weights: GpuTree;
   /** By the arrays of `weights`. */
   readonly experts: ExpertTables;

@@ -3,11 +3,18 @@
  * are known before anything is allocated, so that a model which does not fit is refused with numbers.
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
-import { cachePositions, type OpenRequest } from "../../model/backend.ts";
+import { type ParallelSizes, vocabPerRank } from "../../checkpoint/shard.ts";
+import { cachePositions, type Communicator, type OpenRequest } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
 import { logitRowsFor, partialSizes } from "./batches.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { GpuTensor } from "./tensors.ts";
+
+/**
+ * A request whose ranks, if there are several, sum over the host's memory, or, where only their numbers are given,
+ * among the devices.
+ */
+export type GpuRequest<N extends string> = OpenRequest<N, Communicator | ParallelSizes>;
 
 /** Most tokens of a batch whose attention is cut over time, as decode steps of many sequences are. */
 export const SPLIT_TOKENS = 256;
@@ -108,8 +115,14 @@ export interface Workspace<N extends string> {
   readonly counters: DeviceRange;
   /** Rows whose logits fit; see {@linkcode logitRowsFor}. */
   readonly logitRows: number;
-  /** float32 [logitRows][vocab] */
+  /** float32 [logitRows][logitStride]: this rank's columns. */
   readonly logits: DeviceRange;
+  readonly logitStride: number;
+  /** float32 [logitRows][allLogitStride]: those of all ranks, where devices gather them; else the same as `logits`. */
+  readonly allLogits: DeviceRange;
+  readonly allLogitStride: number;
+  /** float32 [ranks][maxTokens][hidden]: rows of all ranks, where devices sum them. */
+  readonly gathered: DeviceRange;
   /** float32 [context][headDim / 2] by position, and [maxTokens][headDim / 2] by row for positions beyond. */
   readonly cos: DeviceRange;
   readonly sin: DeviceRange;
@@ -130,8 +143,13 @@ export interface Workspace<N extends string> {
   readonly uniforms: DeviceRange;
 }
 
+/** How many ranks there are, where their devices sum among themselves. */
+export function deviceRanks({ part }: Pick<GpuRequest<string>, "part">): ParallelSizes | null {
+  return part !== undefined && "tp" in part.communicator ? part.communicator : null;
+}
+
 /** Sizes everything for a request. */
-export function planWorkspace<N extends string>(request: OpenRequest<N>): WorkspacePlan<N> {
+export function planWorkspace<N extends string>(request: GpuRequest<N>): WorkspacePlan<N> {
   const { config, maxTokens, context, source, slots } = request, logitRows = logitRowsFor(slots, maxTokens);
   const names = Object.keys(request.tensors) as N[];
   const layout = new Layout();
@@ -147,7 +165,8 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
     Math.min(maxTokens, n) * Math.max(splitsFor(context, 0, n), splitsFor(context, config.slidingWindow, n))
   );
   const cut = partialSizes(source, maxTokens);
-  const vocab = source.tree.head.weight.rows, pairs = config.headDim / 2;
+  const pairs = config.headDim / 2, ranks = deviceRanks(request), tp = ranks?.tp ?? 1;
+  const logitStride = tp === 1 ? source.tree.head.weight.rows : vocabPerRank(config.vocab, tp);
   const batch = layout.words(3 * maxTokens + logitRows + 2 * maxTokens);
   const regions = {
     routeIds: layout.words(slotRows),
@@ -162,7 +181,9 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
     expertTileCount: layout.words(1),
     parts: layout.words(cut.sums),
     counters: layout.words(cut.tiles),
-    logits: layout.words(logitRows * vocab),
+    logits: layout.words(logitRows * logitStride),
+    gatheredLogits: layout.words(tp === 1 ? 0 : logitRows * tp * logitStride),
+    gathered: layout.words(ranks ? ranks.tp * ranks.ep * maxTokens * strideOf(config.hidden) : 0),
     cos: layout.words(context * pairs),
     sin: layout.words(context * pairs),
     batchCos: layout.words(maxTokens * pairs),
@@ -203,6 +224,9 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
           v: cacheBuffer.range(g.v.offset, g.v.bytes),
         })),
         logitRows,
+        logitStride,
+        allLogits: at(tp === 1 ? regions.logits : regions.gatheredLogits),
+        allLogitStride: tp * logitStride,
         batch: at(batch),
         ids: words(0, maxTokens),
         slots: words(maxTokens, maxTokens),
@@ -218,7 +242,7 @@ export function planWorkspace<N extends string>(request: OpenRequest<N>): Worksp
 const ELEMENT_BYTES = { bf16: 2, f32: 4, fp8: 1 } as const;
 
 /** Shape of a layer's cache; sliding layers keep a ring. */
-function cacheGeometry(request: OpenRequest, layer: number): Omit<Cache, "k" | "v"> {
+function cacheGeometry(request: GpuRequest<string>, layer: number): Omit<Cache, "k" | "v"> {
   const { config, kvFormat, source } = request;
   const { headDim } = config, { q, k } = source.tree.layers[layer]!;
   const window = config.sliding[layer] ? config.slidingWindow : 0;

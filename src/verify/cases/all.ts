@@ -6,6 +6,7 @@ import { expertCases } from "./expert.ts";
 import { gemmCases } from "./gemm.ts";
 import { linearCases } from "./linear.ts";
 import { pickCases } from "./pick.ts";
+import { rankCases } from "./ranks.ts";
 import { routeCases } from "./route.ts";
 import { elementwiseCases, embedCases, normCases, qdqCases, quantizeCases } from "./rows.ts";
 import { scaledCases } from "./scaled.ts";
@@ -33,6 +34,7 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^(rotate|store)/, make: cacheCases },
   { entries: /^attention/, make: attentionCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
+  { entries: /^(sum|exchange)_ranks/, make: rankCases },
 ];
 
 /** All of them at once. */

@@ -1,0 +1,125 @@
+/**
+ * Sums over ranks that have a device each: the values of all are gathered on every device by a collective library, and
+ * added up in the order of ranks by a kernel. Everything is queued on the stream, so that a recorded step holds it.
+ */
+import type { CollectiveGroup, Collectives, UniqueId } from "../../../ffi/collectives.ts";
+import type { DeviceRange, Stream } from "../../../ffi/runtime.ts";
+import type { ParallelSizes } from "../../checkpoint/shard.ts";
+import type { RankGroup } from "../../model/backend.ts";
+import type { Calls } from "./calls.ts";
+import type { GpuTensor } from "./tensors.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** What the ranks of a run find one another by: all of them, and those of each expert group. */
+export interface RankIds {
+  readonly world: UniqueId;
+  readonly tensor: readonly UniqueId[];
+}
+
+/** Makes them, in one of the ranks' processes. */
+export function createRankIds(library: Collectives, { tp, ep }: ParallelSizes): RankIds {
+  const world = library.createUniqueId();
+  // Of one expert group both are the same.
+  const tensor = ep === 1 || tp === 1 ? [] : Array.from({ length: ep }, () => library.createUniqueId());
+  return { world, tensor };
+}
+
+/** The groups that a rank belongs to; null where it is alone in one. */
+export interface RankGroups {
+  readonly world: CollectiveGroup | null;
+  readonly tensor: CollectiveGroup | null;
+}
+
+/** Joins a rank's groups; comes back when all others have joined theirs. */
+export function joinRanks(
+  library: Collectives,
+  stream: Stream,
+  { tp, ep }: ParallelSizes,
+  rank: number,
+  ids: RankIds,
+): RankGroups {
+  const world = tp * ep === 1 ? null : library.join(stream, ids.world, tp * ep, rank);
+  if (ep === 1) return { world, tensor: world };
+  return { world, tensor: tp === 1 ? null : library.join(stream, ids.tensor[Math.floor(rank / tp)]!, tp, rank % tp) };
+}
+
+/** See above. */
+export class RankSums {
+  constructor(
+    readonly calls: Calls,
+    readonly workspace: Workspace<string>,
+    readonly groups: RankGroups,
+    readonly round: boolean,
+  ) {}
+
+  /** For measurements: whether ranks talk; if not, they compute in vain, as fast as if talking cost nothing. */
+  talks = true;
+
+  /** x, or h where the sum is added to it, of the first `n` rows. */
+  sum(x: GpuTensor, h: GpuTensor | null, which: RankGroup, n: number): void {
+    const group = this.talks ? this.groups[which] : null, { calls, workspace: { gathered } } = this, out = h ?? x;
+    const rankStride = n * x.stride;
+    if (group === null) {
+      if (h === null) return;
+      const { range, stride, width } = h;
+      const y = { y: x.range, yStride: x.stride };
+      return calls.launch("add", { h: range, hStride: stride, ...y, width, round: this.round, n });
+    }
+    group.allGather(gathered, x.range, 4 * rankStride);
+    this.#afterOthers(() =>
+      calls.launch("sumRanks", {
+        out: out.range,
+        parts: gathered,
+        rankStride,
+        ranks: group.size,
+        stride: x.stride,
+        width: x.width,
+        round: this.round,
+        accumulate: h !== null,
+        n,
+      })
+    );
+  }
+
+  /** Every rank's columns of the first `rows` rows of logits side by side. */
+  gatherLogits(rows: number): void {
+    const group = this.groups.tensor, { logits, logitStride, allLogits, allLogitStride } = this.workspace;
+    if (group === null || !this.talks) return;
+    const gather = (row: number) =>
+      group.allGather(
+        rowsFrom(allLogits, 4 * row * allLogitStride),
+        rowsFrom(logits, 4 * row * logitStride),
+        4 * logitStride,
+      );
+    if (rows === 1) return gather(0);
+    group.together(() => {
+      for (let row = 0; row < rows; row++) gather(row);
+    });
+  }
+
+  /** @throws {CollectiveError} if an operation that was queued has failed. */
+  check(): void {
+    for (const group of this.#all) group.check();
+  }
+
+  /** Ends what waits for other ranks. */
+  abort(): void {
+    for (const group of this.#all) group.abort();
+  }
+
+  get #all(): CollectiveGroup[] {
+    const { world, tensor } = this.groups;
+    return [...new Set([world, tensor])].filter((group) => group !== null);
+  }
+
+  /** The libraries' kernels know nothing of launches that begin before they have ended. */
+  #afterOthers(launch: () => void): void {
+    const { calls } = this, { overlaps } = calls;
+    calls.overlaps = false;
+    launch();
+    calls.overlaps = overlaps;
+  }
+}
+
+const rowsFrom = ({ buffer, offset, bytes }: DeviceRange, from: number): DeviceRange =>
+  buffer.range(offset + from, bytes - from);

@@ -1,0 +1,85 @@
+/**
+ * What the threads of ranks with devices share besides messages: who may launch how many steps, whether all must stop,
+ * how far each has come, and whether it still moves.
+ */
+import type { Pace } from "../backends/gpu/paced.ts";
+
+/** Int32 fields: ABORTED; twice the permitted steps, and 1 more once no more will be; two of each rank. */
+const ABORTED = 0, PERMITTED = 1, RANKS = 2;
+const PROGRESS = 0, BEATS = 1, RANK_FIELDS = 2;
+/** How long a rank sleeps at most before it looks whether all must stop. */
+const LOOK_MS = 20;
+
+/** How far a rank has come, in steps, and a number that grows as long as it runs. */
+export interface RankState {
+  readonly steps: number;
+  readonly beats: number;
+}
+
+/** One thread's view of it. */
+export class RunControl implements Pace {
+  readonly #fields: Int32Array;
+
+  constructor(readonly shared: SharedArrayBuffer) {
+    this.#fields = new Int32Array(shared);
+  }
+
+  /** @param ranks Of this process. */
+  static create(ranks: number): RunControl {
+    return new RunControl(new SharedArrayBuffer(4 * (RANKS + RANK_FIELDS * ranks)));
+  }
+
+  /** Makes every rank that waits, or will wait, throw. */
+  abort(): void {
+    Atomics.store(this.#fields, ABORTED, 1);
+    Atomics.notify(this.#fields, PERMITTED);
+  }
+
+  get aborted(): boolean {
+    return Atomics.load(this.#fields, ABORTED) !== 0;
+  }
+
+  /** Permits steps up to a number, which only grows during a run of them. */
+  permit(until: number): void {
+    this.#set(2 * until);
+  }
+
+  /** Permits no more than a number. */
+  close(until: number): void {
+    this.#set(2 * until + 1);
+  }
+
+  permitted(): number {
+    return Atomics.load(this.#fields, PERMITTED) >> 1;
+  }
+
+  closed(): boolean {
+    return (Atomics.load(this.#fields, PERMITTED) & 1) !== 0;
+  }
+
+  wait(launched: number): void {
+    Atomics.wait(this.#fields, PERMITTED, 2 * launched, LOOK_MS);
+  }
+
+  /** Notes that a rank of this process has come a step further. */
+  progress(rank: number): void {
+    Atomics.add(this.#fields, RANKS + RANK_FIELDS * rank + PROGRESS, 1);
+    this.beat(rank);
+  }
+
+  /** Notes that a rank of this process still runs. */
+  beat(rank: number): void {
+    Atomics.add(this.#fields, RANKS + RANK_FIELDS * rank + BEATS, 1);
+  }
+
+  /** Steps and beats of a rank of this process. */
+  stateOf(rank: number): RankState {
+    const at = RANKS + RANK_FIELDS * rank;
+    return { steps: Atomics.load(this.#fields, at + PROGRESS), beats: Atomics.load(this.#fields, at + BEATS) };
+  }
+
+  #set(value: number): void {
+    Atomics.store(this.#fields, PERMITTED, value);
+    Atomics.notify(this.#fields, PERMITTED);
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * One rank with a device of its own, on a worker thread: the whole GPU engine over the rank's part of the weights,
+ * whose sums go from device to device.
+ */
+import { openCollectives } from "../../ffi/collectives.ts";
+import { openGpuLibrary } from "../backends/gpu/devices.ts";
+import { GpuEngine } from "../backends/gpu/engine.ts";
+import { openGpu } from "../backends/gpu/open.ts";
+import { FailureError, InputError, reason } from "../errors.ts";
+import type { TensorName } from "../model/gpt_oss.ts";
+import { DraggedError } from "./communicator.ts";
+import { RunControl } from "./control.ts";
+import type { DeviceRankSetup, RankCommand, RankReply } from "./messages.ts";
+
+const scope = self as unknown as {
+  onmessage: ((event: MessageEvent<DeviceRankSetup | RankCommand>) => void) | null;
+  postMessage(reply: RankReply): void;
+  close(): void;
+};
+
+/** How often the libraries are asked whether an operation failed, in milliseconds of a wait. */
+const ASK_MS = 50;
+
+/** The rank's state between messages. */
+class Rank {
+  readonly #control: RunControl;
+  #asked = 0;
+
+  constructor(readonly setup: DeviceRankSetup, readonly engine: GpuEngine) {
+    this.#control = new RunControl(setup.control);
+  }
+
+  static async open(setup: DeviceRankSetup): Promise<Rank> {
+    const { ranges, device: { kind, ordinal, hipLibrary }, sizes, request } = setup;
+    const full = {
+      ...request,
+      part: { vocabStart: ranges.vocab.start, expertStart: ranges.experts.start, communicator: sizes },
+      onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
+    };
+    const backend = await openGpu<TensorName>(full, openGpuLibrary(kind, hipLibrary), { device: ordinal });
+    return new Rank(setup, new GpuEngine(backend, request.config));
+  }
+
+  async handle(command: Exclude<RankCommand, { kind: "close" }>): Promise<RankReply | null> {
+    const { setup, engine, engine: { backend, model } } = this, control = this.#control;
+    switch (command.kind) {
+      case "join": {
+        control.progress(setup.local);
+        const library = openCollectives(setup.device.kind, setup.device.collectivesLibrary);
+        backend.ranks.join(library, command.ids, setup.ranges.rank, (waited) => this.#watch(waited));
+        break;
+      }
+      case "compute": {
+        let i = 0;
+        const onRow = (_row: number, logits: Float32Array) => this.#keep(i++, logits);
+        await engine.compute(command.batch, command.rows, onRow, command.tapped ? tap : undefined);
+        break;
+      }
+      case "logits": {
+        const { vocab } = setup.request.config, logits = model.logits(command.rows);
+        command.rows.forEach((_, i) => this.#keep(i, logits.subarray(i * vocab, (i + 1) * vocab)));
+        break;
+      }
+      case "decode": {
+        const { batch } = command, { tensors, weights } = backend;
+        const onTokens = (ids: Int32Array, step: number) => {
+          control.progress(setup.local);
+          if (setup.local === 0) scope.postMessage({ kind: "tokens", ids: ids.slice(), step });
+        };
+        const walk = () => model.forward(batch);
+        const { hostMilliseconds } = backend.decodePaced(
+          { ...command, onTokens },
+          control,
+          tensors.normed,
+          weights.head,
+          walk,
+        );
+        return { kind: "decoded", hostMilliseconds };
+      }
+      case "pick": {
+        const picks = await engine.pick(command.batch, command.rows);
+        control.progress(setup.local);
+        return { kind: "picked", picks };
+      }
+      case "talk":
+        backend.ranks.talk(command.talks);
+        break;
+      case "pretend":
+        engine.pretend(command.batch);
+        return null;
+      case "copySlot":
+        engine.copySlot(command.from, command.to, command.length);
+        return null;
+    }
+    control.progress(setup.local);
+    return { kind: "done" };
+  }
+
+  /** Puts a row into the logits that the threads of the process share. */
+  #keep(row: number, logits: Float32Array): void {
+    if (this.setup.local !== 0) return;
+    const { logits: shared, request: { config: { vocab } } } = this.setup;
+    new Float32Array(shared, 4 * row * vocab, vocab).set(logits);
+  }
+
+  /** Looks while the device is waited for. @throws {DraggedError} if all must stop. */
+  #watch(waited: number): void {
+    const control = this.#control;
+    control.beat(this.setup.local);
+    if (control.aborted) throw new DraggedError();
+    if (waited < this.#asked) this.#asked = 0;
+    if (waited < this.#asked + ASK_MS) return;
+    this.#asked = waited;
+    this.engine.backend.ranks.check();
+  }
+
+  /** Lets go of what waits for other ranks. */
+  abandon(): void {
+    this.#control.abort();
+    this.engine.backend.ranks.abandon();
+  }
+}
+
+const tap: Parameters<GpuEngine["compute"]>[3] = ({ layer, operation, rows, width, read, experts }) =>
+  scope.postMessage({
+    kind: "tap",
+    layer,
+    operation,
+    rows,
+    width,
+    values: read(),
+    experts: experts?.() ?? null,
+  });
+
+let rank: Rank | undefined;
+/** Messages are handled one after another, also while the rank opens. */
+let queue: Promise<void> = Promise.resolve();
+let control: SharedArrayBuffer | undefined;
+
+scope.onmessage = ({ data }) => {
+  queue = queue.then(() => handle(data)).catch((thrown) => {
+    // The message leaves first: letting go may take a while.
+    scope.postMessage({
+      kind: "failed",
+      text: thrown instanceof FailureError ? thrown.text : reason(thrown),
+      mistake: thrown instanceof InputError ? thrown.mistake : null,
+      dragged: thrown instanceof DraggedError,
+    });
+    if (control) new RunControl(control).abort();
+    rank?.abandon();
+  });
+};
+
+async function handle(message: DeviceRankSetup | RankCommand): Promise<void> {
+  if (message.kind === "open") {
+    control = message.control;
+    rank = await Rank.open(message);
+    scope.postMessage({ kind: "ready", info: rank.engine.info });
+    return;
+  }
+  if (message.kind === "close") {
+    await rank?.engine.close();
+    scope.postMessage({ kind: "closed" });
+    scope.close();
+    return;
+  }
+  if (!rank) throw new Error("a rank was given work before it was opened");
+  const reply = await rank.handle(message);
+  if (reply) scope.postMessage(reply);
+}

@@ -1,0 +1,119 @@
+/** The threads of ranks, and the promise of their answers to the question at hand. */
+import { FailureError, InputError } from "../errors.ts";
+import { startThread } from "../thread.ts";
+import { words } from "../words.ts";
+import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
+
+/** A rank's part of a tapped result. */
+export type TapReply = Extract<RankReply, { kind: "tap" }>;
+/** Picked tokens of a step. */
+export type TokensReply = Extract<RankReply, { kind: "tokens" }>;
+type Failure = Extract<RankReply, { kind: "failed" }>;
+
+/** What {@linkcode Ranks} needs to know. */
+export interface RanksParts {
+  /** What each worker runs. */
+  readonly module: string | URL;
+  /** Makes every rank that waits, or will wait, throw: a thread that died cannot do so itself. */
+  readonly abort: () => void;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Number of the first rank among all, and how many there are, where some are not threads of this process. */
+  readonly first?: number;
+  readonly world?: number;
+}
+
+/** How long threads may take to end; one that hangs in a driver never does. */
+const LATEST_END_MS = 5000;
+
+/** See above. */
+export class Ranks {
+  readonly #workers: Worker[];
+  #pending: { answer(rank: number, reply: RankReply): void; reject(cause: Error): void } | undefined;
+  /** The first failure. The ranks' sums are out of step from then on, so no later question is asked. */
+  #failure: Error | undefined;
+  /** Threads that hold nothing any more. */
+  readonly #ended = new Set<number>();
+  #onEnd = () => {};
+  onTap: ((rank: number, tap: TapReply) => void) | undefined;
+  onTokens: ((tokens: TokensReply) => void) | undefined;
+  /** Told of the first failure. */
+  onFailure: ((cause: Error) => void) | undefined;
+
+  constructor(readonly count: number, readonly parts: RanksParts) {
+    const { module, onProgress, first = 0, world = count } = parts;
+    this.#workers = Array.from({ length: count }, (_, rank) => {
+      const name = first + rank;
+      const worker = startThread(module, `mxoss-rank-${name}`, `the thread of rank ${name} of ${world}`);
+      worker.onmessage = ({ data }: MessageEvent<RankReply>) => {
+        if (data.kind === "tap") this.onTap?.(rank, data);
+        else if (data.kind === "tokens") this.onTokens?.(data);
+        else if (data.kind === "closed") this.#end(rank);
+        else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
+        else if (data.kind === "failed" && !data.dragged) this.fail(toError(name, data));
+        else this.#pending?.answer(rank, data);
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        this.#end(rank);
+        this.fail(toError(name, { kind: "failed", text: event.message, mistake: null, dragged: false }));
+      };
+      return worker;
+    });
+  }
+
+  /** Remembers the first cause and wakes the ranks that wait. */
+  fail(cause: Error): void {
+    const first = this.#failure === undefined;
+    this.#failure ??= cause;
+    this.parts.abort();
+    this.#pending?.reject(this.#failure);
+    if (first) this.onFailure?.(cause);
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Sends each rank its message and resolves when all have answered; rejects with the first cause when any failed. */
+  all(message: (rank: number) => RankSetup | DeviceRankSetup | RankCommand): Promise<RankReply[]> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      const replies: RankReply[] = [];
+      let answered = 0;
+      this.#pending = {
+        reject,
+        // Ranks that only stopped because of another one count as well: that one's failure is on its way.
+        answer: (rank, reply) => {
+          replies[rank] = reply;
+          if (++answered < this.count) return;
+          if (replies.some((r) => r.kind === "failed")) reject(new FailureError("the ranks stopped one another"));
+          else resolve(replies);
+        },
+      };
+      this.#workers.forEach((worker, rank) => worker.postMessage(message(rank)));
+    });
+  }
+
+  post(command: RankCommand): void {
+    for (const worker of this.#workers) worker.postMessage(command);
+  }
+
+  /** Ends the threads; resolves when all have freed what they held, or after a while. */
+  async close(): Promise<void> {
+    this.post({ kind: "close" });
+    if (this.#ended.size === this.count) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LATEST_END_MS));
+    await Promise.race([new Promise<void>((resolve) => this.#onEnd = resolve), late]);
+    clearTimeout(timer);
+  }
+
+  #end(rank: number): void {
+    this.#ended.add(rank);
+    if (this.#ended.size === this.count) this.#onEnd();
+  }
+}
+
+function toError(rank: number, { text, mistake }: Failure): Error {
+  return mistake === null ? new FailureError(words`rank ${rank}: ${text}`) : new InputError(mistake);
+}

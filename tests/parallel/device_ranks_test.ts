@@ -1,0 +1,130 @@
+/**
+ * Ranks with a device each, on the test library: their sums go by its collectives, from stream to stream, and recorded
+ * steps hold them.
+ */
+import { openDeviceRanks } from "../../src/parallel/device_engine.ts";
+import type { Engine } from "../../src/model/engine.ts";
+import { CollectiveError } from "../../ffi/collectives.ts";
+import type { ParallelSizes } from "../../src/checkpoint/shard.ts";
+import { FailureError } from "../../src/errors.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { buildHipHost } from "../hip_host/build.ts";
+import { HipHost } from "../hip_host/control.ts";
+import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { hostLibrary } from "../kernels/host_machine.ts";
+import { batchOf, largest, openEngine, requestFor, sequence } from "../backends/gpu/opened.ts";
+import { type RandomModel, randomModel, STORAGES, testConfig } from "../backends/random_model.ts";
+import { nmse } from "../nmse.ts";
+import { SOAK } from "../soak.ts";
+
+const ignore = await withoutKernelCompiler();
+const config = testConfig({});
+const storage = STORAGES.find(({ format }) => format === "mxfp4")!;
+
+/** Logits of all rows asked for, in one array. */
+async function logitsOf(engine: Engine, batch: Parameters<Engine["compute"]>[0], rows: readonly number[]) {
+  const all: number[] = [];
+  await engine.compute(batch, Int32Array.from(rows), (_row, logits) => void all.push(...logits));
+  return Float32Array.from(all);
+}
+
+/** Opens ranks on devices of the test library, one each. */
+async function openRanks(host: HipHost, model: RandomModel, sizes: ParallelSizes, patience?: number) {
+  Deno.env.set("HIP_HOST_KERNELS", await hostLibrary());
+  const devices = Array.from({ length: sizes.tp * sizes.ep }, (_, i) => i);
+  host.configure({ devices: devices.length });
+  return await openDeviceRanks(requestFor(model), {
+    ...{ sizes, kind: "hip", devices, hipLibrary: host.path, collectivesLibrary: host.path },
+    ...(patience === undefined ? {} : { patience }),
+  });
+}
+
+for (const sizes of [{ tp: 2, ep: 1 }, { tp: 1, ep: 2 }, { tp: 2, ep: 2 }, { tp: 3, ep: 1 }]) {
+  if (!SOAK && (sizes.tp !== 2 || sizes.ep !== 2)) continue;
+  Deno.test({
+    name: `device ranks at tp ${sizes.tp}, ep ${sizes.ep} compute, pick and generate as one rank does`,
+    ignore,
+    fn: async () => {
+      using host = new HipHost(buildHipHost());
+      using model = randomModel(7, { config, storage });
+      const prompt = sequence(0, 5, config.vocab),
+        whole = await openEngine(host.path, model, { kernels: await hostKernels() });
+      const expected = await logitsOf(whole, prompt, [0, 4]);
+      const ranks = await openRanks(host, model, sizes);
+      const got = await logitsOf(ranks, prompt, [0, 4]);
+      assert(nmse(got, expected) <= 1e-10, `NMSE ${nmse(got, expected)}`);
+      const id = largest(expected.subarray(config.vocab)), replies: number[][] = [];
+      for (const engine of [whole, ranks]) {
+        const picked: number[] = [], batch = batchOf([0, 5, id]);
+        assert(engine.canDecode!(batch));
+        await engine.decode!({
+          ...{ batch, steps: 7 },
+          sampling: [{ temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) }],
+          onTokens: (ids, step) => picked.push(ids[0]!) > 0 && step < 5,
+        });
+        const { ids, logProbabilities } = await engine.pick!(batchOf([0, 12, id], [1, 0, 3]), Int32Array.of(0, 1));
+        replies.push([...picked, ...ids, ...[...logProbabilities].map((p) => Math.round(p * 1e4))]);
+      }
+      assertEquals(replies[1], replies[0]);
+      await whole.close();
+      await ranks.close();
+      assertEquals(host.leaks(), "");
+    },
+  });
+}
+
+const TWO = { tp: 2, ep: 1 };
+/** Calls that each rank makes while it computes, and how often, at most, one is told to fail. */
+const FAILING = [["ncclAllGather", 1], ["ncclGroupEnd", 1], ["hipModuleLaunchKernel", 9], ["kernel", 30]] as const;
+
+for (const [i, [call, nth]] of FAILING.entries()) {
+  // Outside a soak one: every opening takes a while.
+  if (!SOAK && i > 0) continue;
+  Deno.test({
+    name: `device ranks end with one line, and hold nothing, when ${call} fails in one of them`,
+    ignore,
+    fn: async () => {
+      using host = new HipHost(buildHipHost());
+      using model = randomModel(7, { config, storage });
+      const ranks = await openRanks(host, model, TWO), prompt = sequence(0, 5, config.vocab);
+      host.fail(call, nth, 719);
+      const failure = await assertRejects(() => logitsOf(ranks, prompt, [0, 4]), FailureError);
+      assertMatch(failure.message, /^rank \d: [^\n]+, code 719[^\n]*$/);
+      // The ranks are out of step now: what was wrong is said again, and nothing computed.
+      const again = await assertRejects(() => logitsOf(ranks, prompt, [4]), FailureError);
+      assertEquals(again.message, failure.message);
+      await ranks.close();
+      assertEquals(host.leaks(), "");
+    },
+  });
+}
+
+Deno.test({
+  name: "device ranks end with one line when NCCL fails to bring them together",
+  ignore,
+  fn: async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(7, { config, storage });
+    host.fail("ncclGetUniqueId", 1, 2);
+    const failure = await assertRejects(() => openRanks(host, model, TWO), CollectiveError);
+    assertMatch(failure.message, /^ncclGetUniqueId: ncclSystemError, code 2, unhandled system error/);
+    assertEquals(host.leaks(), "");
+  },
+});
+
+Deno.test({
+  name: "a rank that hangs in its driver is named after a while, and the others hold nothing",
+  ignore,
+  fn: async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(7, { config, storage });
+    const ranks = await openRanks(host, model, TWO, 2000);
+    assertEquals((await logitsOf(ranks, sequence(0, 5, config.vocab), [4])).length, config.vocab);
+    host.hang(1);
+    const failure = await assertRejects(() => logitsOf(ranks, sequence(0, 5, config.vocab), [4]), FailureError);
+    assertEquals(failure.message, "rank 1 of 2: came no further in 2 s, while the others wait");
+    host.hang(-1);
+    await ranks.close();
+    assertEquals(host.leaks(), "");
+  },
+});

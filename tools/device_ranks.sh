@@ -1,0 +1,49 @@
+#!/bin/sh
+# Runs tools/device_ranks.ts on a bare Linux x86-64 machine with several GPUs: no Deno, no network, only this repository
+# and the folder .device.
+#
+#     tools/device_ranks.sh pack           here: writes .device/ranks.txz (ignored by git): the program, its threads,
+#                                          the kernels; and .device/deno.xz, Deno compressed, if it is not there
+#     tools/device_ranks.sh run [FLAGS]    there, in the repository's root: unpacks to /tmp and runs;
+#                                          tools/device_ranks.ts has the FLAGS; Deno may also come in pieces,
+#                                          .device/deno.xz.*
+#
+# NCCL is looked for in Python's packages. With OUT set, `run` leaves $OUT/ranks.json and $OUT/ranks.log.
+set -eu
+
+case "${1:-}" in
+pack)
+  cd "$(dirname "$0")/.."
+  git check-ignore -q .device/x || echo '/.device/' >> "$(git rev-parse --git-path info/exclude)"
+  mkdir -p .device
+  [ -s .device/deno.xz ] || xz -9 -c "$(deno eval 'console.log(Deno.execPath())')" > .device/deno.xz
+  to=$(mktemp -d)
+  # What they share lies in the root, beside which the program looks for its own files.
+  deno bundle --quiet --no-lock --platform=deno --code-splitting "--outdir=$to" main.ts tools/device_ranks.ts \
+    src/parallel/device_rank_worker.ts src/parallel/rank_worker.ts > /dev/null
+  mkdir -p "$to/kernels/build"
+  cp -r kernels/build/sm_90 kernels/build/manifest.json "$to/kernels/build/"
+  tar -C "$to" -cJf .device/ranks.txz .
+  rm -r "$to"
+  ls -l .device
+  ;;
+run)
+  shift
+  deno=/tmp/mxoss-deno
+  [ -x "$deno" ] || { cat .device/deno.xz* | xz -dc > "$deno" && chmod +x "$deno"; }
+  to=/tmp/mxoss-ranks
+  rm -rf "$to" && mkdir -p "$to" && tar -C "$to" -xJf .device/ranks.txz
+  mkdir -p "$to/models" "$to/tests/goldens"
+  cp -r models/tiny-gpt-oss "$to/models/"
+  cp tests/goldens/logits.safetensors "$to/tests/goldens/"
+  nccl=$(python3 -c 'import nvidia.nccl as n; print(list(n.__path__)[0])' 2> /dev/null || true)
+  [ -z "$nccl" ] || set -- --collectives-library "$nccl/lib/libnccl.so.2" "$@"
+  out=${OUT:-/tmp}
+  "$deno" run -A --no-config --no-lock --no-prompt "$to/tools/device_ranks.js" --out "$out/ranks.json" "$@" 2>&1 |
+    tee "$out/ranks.log"
+  ;;
+*)
+  sed -n '2,12p' "$0" >&2
+  exit 2
+  ;;
+esac
