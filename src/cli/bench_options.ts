@@ -70,6 +70,13 @@ export const BENCH: CommandSpec<typeof OPTIONS> = {
   summary: "measure how fast a model is computed here, beside what the machine can do",
   positional: null,
   options: OPTIONS,
+  examples: [
+    { line: "mxoss bench --model openai/gpt-oss-20b --seconds 5", does: "measures a model for some seconds" },
+    {
+      line: "mxoss bench --shape tiny --scheme w_mxfp4_a_mxfp4 --batches 1,4 --seconds 5 --out bench.html",
+      does: "random weights in a scheme, and a page of figures",
+    },
+  ],
   notes: [
     "Figures are medians of several runs, with an interval that covers the median of all runs with 95% (of fewer " +
     "than six runs: from the least to the largest), and no digit that the interval does not allow.",

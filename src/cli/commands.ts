@@ -163,7 +163,29 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
       run: async (parsed) => await (await import("./devices.ts")).devicesCommand(parsed),
     }),
   ],
+  [
+    "completions",
+    command(false, {
+      spec: async () => (await import("./completions/options.ts")).COMPLETIONS,
+      needs: () => ({ libraries: false }),
+      run: async (parsed) =>
+        await (await import("./completions/command.ts")).completionsCommand(parsed, await allCommands()),
+    }),
+  ],
+  [
+    "help",
+    command(false, {
+      spec: async () => (await import("./help_options.ts")).HELP,
+      needs: () => ({ libraries: false }),
+      run: async (parsed) => await (await import("./help_command.ts")).helpCommand(parsed, await allCommands()),
+    }),
+  ],
 ]);
+
+/** What all command lines may hold, in the order of help. */
+export async function allCommands(): Promise<CommandSpec[]> {
+  return await Promise.all([...COMMANDS.values()].map((command) => command.spec()));
+}
 
 /** What runs when the first argument names no command: that argument is then a prompt or an option. */
 export const DEFAULT_COMMAND = "generate";

@@ -80,6 +80,16 @@ export const COMPARE: CommandSpec<typeof OPTIONS> = {
   summary: "compare two settings layer by layer: error, router flips, clipping, KL divergence",
   positional: null,
   options: OPTIONS,
+  examples: [
+    {
+      line: "mxoss compare --text text.txt --b scheme=w_mxfp4_a_mxfp4",
+      does: "shows where a scheme changes results, layer by layer",
+    },
+    {
+      line: "mxoss compare --text text.txt --a backend=reference --b backend=emulate --fail-above suspects=0",
+      does: "checks one backend by another: exit code 3 where they differ",
+    },
+  ],
   notes: [
     "Both settings compute the same tokens. Errors are relative (||B - A|| / ||A||) and given twice: in total, with " +
     "all that came before, and own: of the operation alone, on equal inputs. An operation whose own error is larger " +

@@ -21,6 +21,9 @@ export const DEVICES: CommandSpec<typeof OPTIONS> = {
   summary: "show what each backend finds on this machine, and why not, or verify a GPU",
   positional: null,
   options: OPTIONS,
+  examples: [
+    { line: "mxoss devices", does: "shows the GPUs that are found, or why none is" },
+  ],
   notes: [
     "GPU libraries are looked for where calling libraries is permitted.",
     "--verify runs every kernel on inputs of its own beside plain arithmetic, kernels with matrix instructions " +

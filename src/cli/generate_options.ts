@@ -57,6 +57,21 @@ export const GENERATE: CommandSpec<typeof OPTIONS> = {
     help: "the question; without it and without --prompt-file it is read from stdin, as for -",
   },
   options: OPTIONS,
+  examples: [
+    { line: 'mxoss "Sam has 47 marbles and gives 12 away. How many has he now?"', does: "asks the embedded model" },
+    {
+      line: 'mxoss --model openai/gpt-oss-20b --reasoning low --stats "Why is the sky blue?"',
+      does: "asks a model of the Hugging Face cache, and says how fast it was",
+    },
+    {
+      line: "mxoss --scheme w_mxfp4_a_mxfp4 --json --prompt-file question.txt",
+      does: "under another scheme, with token ids and what made them",
+    },
+    {
+      line: 'mxoss --raw --stop "\\n" --temperature 0.7 --seed 1 "Once upon a time"',
+      does: "continues a text to the end of a line, drawn by a seed",
+    },
+  ],
   notes: [
     "The answer (the final channel) goes to stdout as it is generated, everything else to stderr. In a chat, line " +
     "breaks at the end of the prompt are dropped; with --raw every byte of it counts.",

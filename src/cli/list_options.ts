@@ -15,6 +15,10 @@ export const LIST: CommandSpec<typeof OPTIONS> = {
     many: true,
   },
   options: OPTIONS,
+  examples: [
+    { line: "mxoss list", does: "shows the models of the Hugging Face cache" },
+    { line: "mxoss list models --json", does: "and those in a directory, as JSON" },
+  ],
   notes: [
     "Reads headers only, never the weights. A name in the first column is what --model takes.",
     "Memory has to hold the weights, as they are stored, and the keys and values of 4096 tokens. What is larger runs " +

@@ -22,6 +22,16 @@ export const LOGITS: CommandSpec<typeof OPTIONS> = {
   summary: "write the logits of every position of a given sequence",
   positional: null,
   options: OPTIONS,
+  examples: [
+    {
+      line: 'mxoss logits --prompt "Why is the sky blue?" --out logits.safetensors',
+      does: "writes the logits of a text",
+    },
+    {
+      line: "mxoss logits --model openai/gpt-oss-20b --tokens 1,2,3 --dtype f32 --out logits.safetensors",
+      does: "of token ids, without rounding",
+    },
+  ],
   notes: [
     "The file holds `logits`, float32 [T, V], and `ids`, int32 [T]; row t is the prediction of the token after " +
     "ids[t]. It is written under a temporary name and renamed when it is whole.",

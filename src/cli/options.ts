@@ -25,14 +25,30 @@ export type OptionTable = Readonly<Record<string, Option>>;
 /** What a table's options are after validation. */
 export type OptionValues<O extends OptionTable> = { readonly [K in keyof O]: O[K] extends Option<infer T> ? T : never };
 
+/** The one positional argument that a command takes, or with `many` each of them. */
+export interface Positional {
+  readonly name: string;
+  readonly help: string;
+  readonly many?: true;
+  /** What it may be, where it is one of a few words. */
+  readonly words?: readonly string[];
+}
+
+/** A command line, as it is typed, and what it does. */
+export interface Example {
+  readonly line: string;
+  readonly does: string;
+}
+
 /** A command of the program. */
 export interface CommandSpec<O extends OptionTable = OptionTable> {
   readonly name: string;
   /** One line for the program's help. */
   readonly summary: string;
-  /** The one positional argument that the command takes, or with `many` each of them; or null. */
-  readonly positional: { readonly name: string; readonly help: string; readonly many?: true } | null;
+  readonly positional: Positional | null;
   readonly options: O;
+  /** Command lines that help shows; tests/cli/examples_test.ts carries them out. */
+  readonly examples: readonly Example[];
   /** Paragraphs below the options in the command's help. */
   readonly notes: readonly string[];
 }

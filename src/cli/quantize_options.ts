@@ -97,6 +97,16 @@ export const QUANTIZE: CommandSpec<typeof OPTIONS> = {
   summary: "write a checkpoint in a quantization scheme, in the layout of AMD Quark's exports",
   positional: null,
   options: OPTIONS,
+  examples: [
+    {
+      line: "mxoss quantize --model openai/gpt-oss-20b --scheme w_mxfp4_a_mxfp4 --out quantized",
+      does: "writes a checkpoint in a scheme",
+    },
+    {
+      line: "mxoss quantize --scheme w_mxfp6_e2m3 --layers 0-1=fp8 --calibrate text.txt --out quantized",
+      does: "another scheme for some layers, and static scales measured on a text",
+    },
+  ],
   notes: [
     "Accuracy hardly separates schemes: choose by KL divergence and error per layer, which mxoss eval and mxoss " +
     "compare measure.",

@@ -18,6 +18,10 @@ export const REPORT: CommandSpec<typeof OPTIONS> = {
     many: true,
   },
   options: OPTIONS,
+  examples: [
+    { line: "mxoss report results", does: "shows a finished run again" },
+    { line: "mxoss report monday tuesday --out both", does: "joins two runs in one report" },
+  ],
   notes: [
     "Nothing is computed: results and page are those that one mxoss eval with all settings would have made. So runs " +
     "of one task on the same problems or text, from several machines or days, are put side by side; each must begin " +

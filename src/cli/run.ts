@@ -2,7 +2,7 @@
 import { clip, FailureError, InputError, oneLine, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
-import { type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
+import { allCommands, type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
 import { denied } from "./denied.ts";
 import { lookForHub } from "./hub.ts";
 import { keepIgnoringHangup } from "./hangup.ts";
@@ -78,7 +78,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
   if (asksForHelp(args) || (first === undefined && Deno.stdin.isTerminal())) {
     confine(privileges(null));
     const { programHelp } = await import("./help.ts");
-    await writeOut(programHelp(await Promise.all([...COMMANDS.values()].map((command) => command.spec()))));
+    await writeOut(programHelp(await allCommands()));
     return 0;
   }
   if (first !== undefined) refuseUnknownCommand(first, [...COMMANDS.keys()]);

@@ -63,6 +63,13 @@ export const SERVE: CommandSpec<typeof OPTIONS> = {
   summary: "answer requests over HTTP, as OpenAI's API has them",
   positional: null,
   options: OPTIONS,
+  examples: [
+    { line: "mxoss serve --model openai/gpt-oss-20b", does: "serves a model at http://127.0.0.1:8080/v1" },
+    {
+      line: "mxoss serve --scheme stored --scheme w_mxfp4_a_mxfp4 --port 9000",
+      does: "serves the embedded model as it is and in a scheme, side by side",
+    },
+  ],
   notes: [
     "All schemes are loaded at the start, if memory holds them together. Requests share batches; a reply does not " +
     "depend on what it shares them with.",

@@ -300,6 +300,8 @@ export function trials(
     json: looked(["--json"]),
   };
 
+  const completions = {};
+  const help = { man: [changes([], ["--man"], false)] };
   const list = { json: [changes([TINY], ["--json"], false)] };
 
   const made = ["--scheme", "w_mxfp4_a_mxfp4", "--out", "OUT/m"];
@@ -368,5 +370,20 @@ export function trials(
     log: [changes(elsewhere, ["--log", "none"])],
     chunk: [changes(elsewhere, ["--chunk", "3"])],
   };
-  return { generate, chat, logits, eval: evaluate, compare, report, inspect, list, quantize, bench, serve, devices };
+  return {
+    generate,
+    chat,
+    logits,
+    eval: evaluate,
+    compare,
+    report,
+    inspect,
+    list,
+    quantize,
+    bench,
+    serve,
+    devices,
+    completions,
+    help,
+  };
 }

@@ -30,6 +30,7 @@ const SPEC: CommandSpec<typeof OPTIONS> = {
   summary: "try things",
   positional: { name: "PROMPT", help: "what" },
   options: OPTIONS,
+  examples: [{ line: "mxoss try it", does: "tries it" }],
   notes: [],
 };
 const WORD_OPTIONS = { word: option("W", z.string(), "a word") };

@@ -35,6 +35,16 @@ export const CHAT: CommandSpec<typeof OPTIONS> = {
   summary: "converse with a model, and change its scheme in mid-conversation",
   positional: { name: "PROMPT", help: "the first question" },
   options: OPTIONS,
+  examples: [
+    {
+      line: "mxoss chat --model openai/gpt-oss-20b --reasoning high",
+      does: "converses with a model of the Hugging Face cache",
+    },
+    {
+      line: "mxoss chat --load conversation.json --scheme w_mxfp4_a_mxfp4",
+      does: "goes on with what /save wrote, under another scheme",
+    },
+  ],
   notes: [
     "Lines that begin with a slash are commands; /help lists them. A question goes on in the next line after a " +
     'backslash at the end of a line, or stands between """ and """. Ctrl-C stops an answer, and at an empty prompt ' +

@@ -7,6 +7,7 @@ import { PROMPT_FORMATS } from "../../eval/prompts.ts";
 import { InputError } from "../../errors.ts";
 import { parseScheme, SCHEME_NAMES, type SchemeName } from "../../plan/scheme.ts";
 import { SHARD_OPTION } from "./shard.ts";
+import { withItems, withWords } from "../values.ts";
 import { COMMAND_LINE } from "../spelling.ts";
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "../model_options.ts";
 import {
@@ -44,7 +45,7 @@ export const DEFAULT_ALARM = 1e-2;
 
 /** Schema of a list of words separated by commas, each of which `item` accepts; no word twice. */
 export function list<T>(item: z.ZodType<T, string>) {
-  return z.string().transform((words, context) => {
+  const schema = z.string().transform((words, context) => {
     const values: T[] = [];
     for (const word of words.split(",")) {
       const result = item.safeParse(word.trim());
@@ -60,6 +61,7 @@ export function list<T>(item: z.ZodType<T, string>) {
     }
     return values as readonly T[];
   });
+  return withItems(schema, item);
 }
 
 /**
@@ -68,7 +70,7 @@ export function list<T>(item: z.ZodType<T, string>) {
  * @param known Names that are said to be expected; one of the others may be taken and refused by who knows why.
  */
 export function schemeName(known: readonly string[] = SCHEME_NAMES) {
-  return z.string().transform((name, context): SchemeName => {
+  const schema = z.string().transform((name, context): SchemeName => {
     try {
       return parseScheme(name, known).name;
     } catch (thrown) {
@@ -78,6 +80,7 @@ export function schemeName(known: readonly string[] = SCHEME_NAMES) {
       return z.NEVER;
     }
   });
+  return withWords(schema, known);
 }
 
 /** Schema of a relative error. */
@@ -237,9 +240,24 @@ export const EVAL: CommandSpec<typeof OPTIONS> = {
   summary: "measure accuracy (gsm8k) or perplexity under several quantization schemes",
   positional: {
     name: "TASK",
+    words: ["gsm8k", "perplexity"],
     help: "gsm8k: word problems with a number for an answer; perplexity: how well a text is predicted",
   },
   options: OPTIONS,
+  examples: [
+    {
+      line: "mxoss eval gsm8k --data problems.jsonl --limit 200 --scheme w_mxfp4,w_mxfp4_a_mxfp4 --out results",
+      does: "answers problems under two schemes, and writes a report",
+    },
+    {
+      line: "mxoss eval perplexity --text text.txt --model openai/gpt-oss-20b --scheme w_mxfp4,w_mxfp4_a_mxfp6_e3m2",
+      does: "compares perplexity and predictions",
+    },
+    {
+      line: "mxoss eval perplexity --text text.txt --scheme w_mxfp4,w_mxfp4_a_mxfp4 --dry-run",
+      does: "says what it would take",
+    },
+  ],
   notes: [
     "Models, schemes, KV formats and numbers of ranks make a matrix; every cell is compared with the first one on " +
     "the same problems or tokens (McNemar's test), and so are its intermediate results and predictions.",
