@@ -50,7 +50,7 @@ Deno.test("openai: models, chat, streams and errors", async () => {
 });
 
 Deno.test("openai: tools in a stream, and what the client parses by zod", async () => {
-  server.script(THOUGHT + CALL, CALL, THOUGHT + COUNT);
+  server.script(THOUGHT + CALL, CALL);
   const tools = [zodFunction({ name: "get_weather", parameters: City })];
   const message = await client.chat.completions.stream({ model, messages, tools }).finalMessage();
   const call = message.tool_calls![0]!;
@@ -60,6 +60,15 @@ Deno.test("openai: tools in a stream, and what the client parses by zod", async 
   const again = parsed.choices[0]!.message.tool_calls![0]!;
   assert(again.type === "function");
   assertEquals(again.function.parsed_arguments, { city: "Paris" });
+  server.script(ANSWER);
+  // The client's own fields go back with the message.
+  const answered = { role: "tool" as const, tool_call_id: again.id, content: "sunny" };
+  await client.chat.completions.create({
+    model,
+    messages: [...messages, parsed.choices[0]!.message, answered],
+    tools,
+  });
+  server.script(THOUGHT + COUNT);
   const counted = await client.chat.completions.parse({
     model,
     messages,

@@ -31,6 +31,9 @@ export interface ReplyRules {
   readonly manyCalls: boolean;
 }
 
+/** Messages of reasoning, and remarks, before what is asked for: a model that breaks down does not think forever. */
+const MAX_BEFORE = 4;
+
 /** The reply after `<|start|>assistant`, up to the special token that ends it. */
 export function replyGrammar({ format, tools, mustCall, manyCalls }: ReplyRules): Node {
   const channel = special("<|channel|>"), message = special("<|message|>"), end = special("<|end|>");
@@ -55,7 +58,7 @@ export function replyGrammar({ format, tools, mustCall, manyCalls }: ReplyRules)
   // Once calls have begun, nothing but calls follows them.
   const more = manyCalls ? times(all(calls, end, next), 0, Infinity) : all();
   if (tools.length > 0) last.push(all(more, calls, special("<|call|>")));
-  return all(times(all(oneOf(before), next), 0, Infinity), oneOf(last));
+  return all(times(all(oneOf(before), next), 0, MAX_BEFORE), oneOf(last));
 }
 
 function formatNode(format: ReplyFormat): Node {

@@ -22,7 +22,7 @@ export const AnyObject = z.record(z.string(), z.unknown());
 const ToolCall = z.strictObject({
   id: z.string(),
   type: z.literal("function").nullish(),
-  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  function: z.strictObject({ name: z.string(), arguments: z.string(), ...ignored("parsed_arguments") }),
   ...ignored("index"),
 });
 
@@ -37,7 +37,8 @@ const Message = z.discriminatedUnion("role", [
     tool_calls: z.array(ToolCall).nullish(),
     function_call: unsupported(),
     audio: unsupported(),
-    ...ignored("name", "refusal", "annotations", "id"),
+    // What clients make of an answer, and send back with it.
+    ...ignored("name", "refusal", "annotations", "id", "parsed", "reasoning_details", "provider_specific_fields"),
   }),
   z.strictObject({ role: z.literal("tool"), content: Content, tool_call_id: z.string(), ...ignored("name") }),
 ]);
