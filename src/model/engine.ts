@@ -1,4 +1,5 @@
 /** What computes batches: the graph on this thread, or ranks elsewhere. A session does not know which. */
+import { Breath } from "../breath.ts";
 import type { BackendInfo, Batch } from "./backend.ts";
 import { FailureError } from "../errors.ts";
 import type { GptOss, Tap } from "./gpt_oss.ts";
@@ -95,14 +96,9 @@ export interface Engine {
 /** Logit rows computed at once: logits of a long chunk over 201,088 words would be larger than the model's layers. */
 export const LOGIT_ROWS = 16;
 
-/**
- * How long the event loop may be kept waiting while a batch is computed, in milliseconds; bounds the delay of Ctrl-C.
- */
-const BREATHE_MS = 40;
-
 /** The graph on the calling thread. */
 export class LocalEngine implements Engine {
-  #lastBreath = performance.now();
+  readonly #breath = new Breath();
 
   constructor(readonly model: GptOss, readonly vocab: number) {}
 
@@ -116,12 +112,12 @@ export class LocalEngine implements Engine {
     onRow: (row: number, logits: Float32Array) => void,
     tap?: Tap,
   ): Promise<void> {
-    for (const _ of this.model.layersOf(batch, tap)) await this.#breatheIfDue();
+    for (const _ of this.model.layersOf(batch, tap)) if (this.#breath.due) await this.#breath.take();
     for (let at = 0; at < rows.length; at += LOGIT_ROWS) {
       const part = rows.subarray(at, at + LOGIT_ROWS);
       const logits = this.model.logits(part);
       part.forEach((row, i) => onRow(row, logits.subarray(i * this.vocab, (i + 1) * this.vocab)));
-      await this.#breatheIfDue();
+      if (this.#breath.due) await this.#breath.take();
     }
   }
 
@@ -135,12 +131,5 @@ export class LocalEngine implements Engine {
 
   close(): Promise<void> {
     return this.model.backend.close();
-  }
-
-  /** Lets timers, signals and writes run. */
-  async #breatheIfDue(): Promise<void> {
-    if (performance.now() - this.#lastBreath < BREATHE_MS) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    this.#lastBreath = performance.now();
   }
 }

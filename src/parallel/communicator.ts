@@ -3,6 +3,7 @@
  * {@linkcode Communicator} is to be one over a device's memory, by a collective library between GPUs; until then GPUs'
  * values come here over the host's memory.
  */
+import { roundToBf16 } from "../formats/bf16.ts";
 import type { Communicator, RankGroup } from "../model/backend.ts";
 import { FailureError } from "../errors.ts";
 
@@ -113,16 +114,4 @@ export class SharedCommunicator implements Communicator {
   #checkAborted(): void {
     if (Atomics.load(this.#control, ABORTED) !== 0) throw new DraggedError();
   }
-}
-
-const float = new Float32Array(1);
-const bits = new Uint32Array(float.buffer);
-
-/** Nearest bfloat16, ties to even; NaN stays NaN. */
-function roundToBf16(value: number): number {
-  float[0] = value;
-  if (value !== value) return value;
-  const b = bits[0]!;
-  bits[0] = b + 0x7fff + (b >>> 16 & 1) & 0xffff0000;
-  return float[0]!;
 }

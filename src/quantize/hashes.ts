@@ -1,6 +1,7 @@
 /**
  * SHA-256 of files: an interrupted run continues only if its sources and finished files are unchanged.
  */
+import { Breath } from "../breath.ts";
 import { createHash, type Hash } from "node:crypto";
 import { type FileIdentity, identify, refuseChanged } from "../checkpoint/identity.ts";
 import { readable } from "../read.ts";
@@ -52,9 +53,6 @@ export function hashTensors({ path, tensors }: SafetensorsFile): string {
   return hashes.digest();
 }
 
-/** How long the event loop may be kept waiting, in milliseconds. */
-const BREATHE_MS = 40;
-
 /** How the hashing of whole files is watched. */
 export interface HashWatch {
   /** Called with bytes done and bytes in all. */
@@ -85,7 +83,8 @@ export class Sources {
     const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
     const hashes = new Map<string, string>(), identity: FileIdentity[] = [];
     const buffer = new Uint8Array(CHUNK);
-    let done = 0, breath = performance.now();
+    const breath = new Breath();
+    let done = 0;
     for (const { path } of files) {
       const hash = createHash("sha256");
       identity.push(identify(path));
@@ -95,10 +94,9 @@ export class Sources {
         if (got === null) break;
         hash.update(buffer.subarray(0, got));
         onProgress?.(done += got, total);
-        if (performance.now() - breath < BREATHE_MS) continue;
-        await new Promise((resolve) => setTimeout(resolve, 0));
+        if (!breath.due) continue;
+        await breath.take();
         if (stop?.()) return null;
-        breath = performance.now();
       }
       hashes.set(path, hash.digest("hex"));
     }

@@ -1,4 +1,5 @@
 /** From a checkpoint to another one in AMD Quark's layout: planned as a whole, then written file by file. */
+import { Breath } from "../breath.ts";
 import { sameInputFormat } from "../formats/input.ts";
 import { copyWhole, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
@@ -56,9 +57,6 @@ const COMPANIONS = [
 const CONFIG = "config.json", INDEX = "model.safetensors.index.json";
 const MAX_CONFIG_BYTES = 1 << 26;
 
-/** How long the event loop may be kept waiting, in milliseconds. */
-const BREATHE_MS = 40;
-
 /**
  * Writes the checkpoint; files that an interrupted run has completed are kept.
  *
@@ -80,7 +78,8 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
   const encoded = allLinears(targets).filter(({ copied }) => !copied).map(({ source }) => source.weight);
   const codec = await Codec.open(encoded);
   using reader = new RangeReader(checkpoint.source.files, checkpoint.dir);
-  let done = 0, breath = performance.now();
+  const breath = new Breath();
+  let done = 0;
   for (const [i, shard] of shards.entries()) {
     const tensors = tensorsOf(shard);
     if (journal.has(nameOf(i), tensors)) {
@@ -102,10 +101,9 @@ export async function quantize(request: QuantizeRequest, journal: Journal, watch
         hashes.add(name, bytes);
         watch.onProgress?.(done += bytes.byteLength, total);
       });
-      if (performance.now() - breath < BREATHE_MS) continue;
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (!breath.due) continue;
+      await breath.take();
       if (watch.stop?.()) return null;
-      breath = performance.now();
     }
     sources.refuseChanged();
     writer.commit();

@@ -2,6 +2,7 @@
  * Generation without the host in the loop: each recorded step picks the next tokens on the device and feeds them to the
  * step after it. The host only launches, a little ahead, and looks at what was picked.
  */
+import { Breath } from "../../breath.ts";
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, NonFiniteLogits, type Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
@@ -10,8 +11,6 @@ import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
 
 /** Steps that are launched before the oldest one's tokens are looked at. */
 export const AHEAD = 2;
-/** How long the event loop may be kept waiting, in milliseconds; bounds the delay of Ctrl-C. */
-const BREATHE_MS = 40;
 
 /** What the loop works with. */
 export interface DecodeParts {
@@ -64,7 +63,7 @@ export function enqueueNext({ calls, workspace: w }: DecodeParts, rows: number):
   calls.launch("advance", { ids, positions, picked, history, step, historyCapacity: HISTORY_STEPS, n: rows });
 }
 
-/** Uploads what {@linkcode enqueuePick} reads of `rows` rows, of which those behind the batch's take the likeliest. */
+/** Uploads what {@linkcode enqueuePick} reads of `rows` rows, of which those after the batch's take the likeliest. */
 export function uploadSampling(
   parts: DecodeParts,
   { batch, sampling, steps }: Omit<DecodeRequest, "onTokens">,
@@ -96,7 +95,8 @@ export async function decodeLoop(
   const { device, stream, workspace: w } = parts;
   const rows = request.batch.ids.length, ahead = Math.max(1, Math.min(AHEAD, parts.maxTokens));
   using ring = new TokenRing(device, ahead + 1, rows);
-  let launched = 0, done = 0, hostMilliseconds = 0, lastBreath = performance.now();
+  const breath = new Breath();
+  let launched = 0, done = 0, hostMilliseconds = 0;
   try {
     while (done < request.steps) {
       const before = performance.now();
@@ -108,10 +108,7 @@ export async function decodeLoop(
       const tokens = ring.take(done);
       tokens.forEach((id, row) => refuseNonsense(id, row));
       if (!await request.onTokens(tokens, done++)) break;
-      if (performance.now() - lastBreath > BREATHE_MS) {
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        lastBreath = performance.now();
-      }
+      if (breath.due) await breath.take();
     }
   } catch (thrown) {
     settle(stream);

@@ -2,6 +2,7 @@
  * The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by
  * operation.
  */
+import { Breath } from "../../breath.ts";
 import {
   type DecodeRequest,
   type DecodeResult,
@@ -16,13 +17,10 @@ import type { Tap } from "../../model/gpt_oss.ts";
 import type { BackendInfo, Batch } from "../../model/backend.ts";
 import type { GpuBackend } from "./backend.ts";
 
-/** How long the event loop may be kept waiting, in milliseconds; bounds the delay of Ctrl-C. */
-const BREATHE_MS = 40;
-
 export class GpuEngine implements Engine {
   readonly model: GptOss;
   readonly #local: LocalEngine;
-  #lastBreath = performance.now();
+  readonly #breath = new Breath();
 
   constructor(readonly backend: GpuBackend<TensorName>, readonly config: ModelConfig) {
     this.model = new GptOss(backend, config);
@@ -63,11 +61,7 @@ export class GpuEngine implements Engine {
   }
 
   async pick(batch: Batch, rows: Int32Array): Promise<Picks> {
-    // Between batches timers, signals and writes run.
-    if (performance.now() - this.#lastBreath > BREATHE_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      this.#lastBreath = performance.now();
-    }
+    if (this.#breath.due) await this.#breath.take();
     const { tensors, weights } = this.backend;
     return this.backend.pick(batch, rows, tensors.normed, weights.head, () => this.model.forward(batch));
   }
