@@ -3,7 +3,7 @@
  * if nothing is loaded, decoded or stored. The limits that kernels are measured against.
  */
 
-/** Opcodes behind the SIMD prefix, and products of one instruction. */
+/** Opcodes that follow the SIMD prefix, and products of one instruction. */
 const INSTRUCTIONS = {
   /** f32x4.relaxed_madd: float32. */
   madd: { opcode: 0x105, products: 4, accumulates: true },

@@ -8,7 +8,7 @@ const SOURCES = {
   hip: [["/sys/module/amdgpu/version", /^(\S+)/], ["/proc/sys/kernel/osrelease", /^(\S+)/]],
 } as const;
 
-/** For instance "580.159.04"; null where nobody says. */
+/** For instance "580.159.04"; null where the system does not say. */
 export function driverVersion(kind: keyof typeof SOURCES): string | null {
   let version: string | null = null;
   withSystemFiles((read) => {

@@ -23,8 +23,8 @@ export interface Needed {
 }
 
 /**
- * The least of what the system has and what its control groups (version 1 or 2) leave to the process; null where nobody
- * says.
+ * The least of what the system has and what its control groups (version 1 or 2) leave to the process; null where
+ * neither says.
  */
 export function availableFrom(read: ReadSystemFile): Available | null {
   const found: Available[] = [];

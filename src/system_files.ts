@@ -39,7 +39,7 @@ export function withSystemFiles(use: (read: ReadSystemFile) => void): boolean {
       libc.close();
     }
   } catch {
-    // Without this libc nobody says.
+    // Another libc: these files stay unread.
     return false;
   }
 }

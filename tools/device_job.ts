@@ -9,8 +9,7 @@
  * `goldens` compares the embedded model with Hugging Face's logits, `schemes` under every scheme; `operations` runs the
  * operation list against the reference backend; `bench` writes a checkpoint of random weights in the shape of
  * gpt-oss-20b to `--dir` and measures loading, prefill and decode; `batches`, after it, measures decoding of many
- * sequences with those weights. tools/device_job.sh packs and runs all this on a
- * machine without a network.
+ * sequences with those weights. tools/device_job.sh packs and runs all this on a machine without a network.
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";

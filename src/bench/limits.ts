@@ -28,7 +28,7 @@ export interface Limits {
   readonly int8: Spread;
 }
 
-/** The most of the memory at hand that may be taken to be read. */
+/** Part of the available memory that may be taken for the bytes that are read. */
 const MEMORY_SHARE = 1 / 8;
 const STACK_BYTES = 64 << 10;
 /** Bytes set aside for a thread's stack, descriptor and scratch. */

@@ -3,7 +3,7 @@ import { withSystemFiles } from "../system_files.ts";
 
 /** A machine as results name it. */
 export interface MachineFacts {
-  /** Null where nobody says. */
+  /** Model of the processor; null where the system does not say. */
   readonly processor: string | null;
   /** Threads of the processor that this process may use. */
   readonly threads: number;

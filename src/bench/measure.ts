@@ -20,13 +20,13 @@ export interface Manner {
   readonly tapped: boolean;
   /** Runs are made until so much time is used, in milliseconds. */
   readonly milliseconds: number;
-  /** The run that is not counted took so long: whether it is worth to make {@linkcode LEAST_RUNS} more. */
+  /** Whether {@linkcode LEAST_RUNS} more runs are worth their time, given what the first took, which is not counted. */
   readonly goesOn: (warmUp: number) => boolean;
 }
 
 /** Runs below which a figure is none. */
 export const LEAST_RUNS = 3;
-/** Runs after which nothing is learnt. */
+/** Most runs: more would hardly change the median. */
 const MOST_RUNS = 64;
 /** Batches that are looked at operation by operation. */
 const LOOKS = 3;
@@ -36,7 +36,7 @@ export const DECODE_ROOM: number = 2 * MOST_RUNS;
 /** Steps that an engine which picks tokens itself computes at a time. */
 const STRETCH = 16;
 
-/** Measures a subject; null if a run takes so long that there is no patience for it. */
+/** Measures a subject; null where {@linkcode Manner.goesOn} says that runs take too long. */
 export async function measure(
   session: Session,
   costs: Costs,

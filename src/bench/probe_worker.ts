@@ -1,4 +1,4 @@
-/** A thread that runs the plain loops of {@linkcode PROBES} when all others begin, too. */
+/** A thread that runs one of {@linkcode PROBES}, beginning at the same time as all others. */
 import { instantiate } from "../wasm.ts";
 import { type ProbeRun, type ProbeSetup, type ProbeTimes, UNIT_BYTES, UNIT_ROUNDS } from "./probe_messages.ts";
 
@@ -21,7 +21,7 @@ scope.onmessage = ({ data }: MessageEvent<ProbeSetup>) => {
   scope.onmessage = ({ data: { probe, units: wanted } }: MessageEvent<ProbeRun>) => {
     const loop = kernel(probe), reads = probe === "probe_read";
     words.set(reads ? [address, UNIT_BYTES] : [UNIT_ROUNDS, 0]);
-    // Of the threads' starts none may lie in another's time.
+    // All threads are awake before the first begins: starting one must not fall into the time of another.
     runs++;
     Atomics.add(gate, ARRIVED, 1);
     Atomics.notify(gate, ARRIVED);

@@ -24,7 +24,7 @@ export interface BenchRequest {
   readonly contexts: readonly number[];
   /** Sequences that are decoded at once, at {@linkcode BATCH_CONTEXT}. */
   readonly batches: readonly number[];
-  /** What the whole shall take; what would take longer is left out. */
+  /** Seconds that the whole may take; what would take longer is left out. */
   readonly seconds: number;
   /** The most that a single figure is measured for, in milliseconds, however much time there is; default 5000. */
   readonly longest?: number;

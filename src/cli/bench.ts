@@ -21,7 +21,7 @@ import { VERSION } from "./version.ts";
 
 type BenchOptions = OptionValues<typeof BENCH.options>;
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function benchCommand({ options }: Parsed<typeof BENCH.options>): Promise<number> {
   const choices = choicesOf(options), { out, force, prefill, contexts, batches, seconds } = options;
   if (out !== undefined) refuseTarget(out, force);

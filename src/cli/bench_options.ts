@@ -5,9 +5,9 @@ import { list } from "./eval/options.ts";
 import { COMPUTE_OPTIONS, MODEL_OPTIONS } from "./model_options.ts";
 import { choice, type CommandSpec, decimal, integer, ofPart, option, text, toggle } from "./options.ts";
 
-/** Layers of random weights, where nobody says: of a large shape enough to show its pace, of a small one all. */
+/** Layers of random weights by default, or all that a shape has: enough to show the pace of a large model. */
 export const DEFAULT_LAYERS = 4;
-/** The shape where nobody says. */
+/** The shape of random weights by default. */
 export const DEFAULT_SHAPE = "gpt-oss-20b";
 /** Most layers, positions and sequences: a mistyped number should not ask for more memory than there can be. */
 const MAX_LAYERS = 256, MAX_POSITIONS = 1 << 20, MAX_SEQUENCES = 1024;

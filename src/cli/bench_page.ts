@@ -7,7 +7,7 @@ import { FIGURE_HEADS, figureRow, inOrder } from "./bench_tables.ts";
 /** Width of a chart, in pixels. */
 const WIDTH = 960;
 
-/** The page. */
+/** The page, as HTML. */
 export async function benchPage(results: BenchResults): Promise<string> {
   const artist = await openArtist(), figures = inOrder(results.figures), { computed } = results;
   const title = `Speed of ${computed.shape ?? computed.model}, ${computed.layers} layers, ${computed.scheme}`;

@@ -34,7 +34,7 @@ import { VERSION } from "./version.ts";
 
 type CompareOptions = OptionValues<typeof COMPARE.options>;
 
-/** What is printed has one form. */
+/** Refuses a second form beside `--format`: what is printed has one. */
 function refuseTwoForms({ format, json, all }: Pick<CompareOptions, "format" | "json" | "all">): void {
   if (format === undefined || !(json || all)) return;
   throw UsageError.of("contradiction", { option: "format" }, `without --${json ? "json" : "all"}`);
@@ -43,7 +43,7 @@ function refuseTwoForms({ format, json, all }: Pick<CompareOptions, "format" | "
 /** Exit code of a comparison that exceeds a limit of `--fail-above`. */
 export const EXIT_EXCEEDED = 3;
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function compareCommand({ options }: Parsed<typeof COMPARE.options>): Promise<number> {
   if (options.all && options.json) {
     throw UsageError.of("contradiction", { option: "all" }, "without --json, which prints everything");

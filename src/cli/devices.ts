@@ -9,7 +9,7 @@ import { writeOut } from "./terminal.ts";
 /** Those who run a binary give Deno no flags. */
 const NO_FFI = "deno was started without --allow-ffi";
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>): Promise<number> {
   refuseIdle(options);
   if (options.verify) return await (await import("./verify.ts")).verifyCommand(options);

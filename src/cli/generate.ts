@@ -32,7 +32,7 @@ interface Prompt {
   readonly format: string;
 }
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function generateCommand({ options, positional }: Parsed<typeof GENERATE.options>): Promise<number> {
   const started = performance.now();
   refuseContradictions(options);

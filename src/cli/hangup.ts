@@ -9,7 +9,7 @@ const SIGACTION_BYTES = 256;
 let ignored = false;
 
 /**
- * Goes on ignoring SIGHUP where who started the program had it ignored. The first listener of whatever signal makes
+ * Goes on ignoring SIGHUP where whoever started the program had it ignored. The first listener of whatever signal makes
  * Deno obey it, and Deno does not tell, so libc is asked before; where that is not permitted, a hang-up is the end.
  */
 export function keepIgnoringHangup(): void {

@@ -42,7 +42,7 @@ interface LinearSummary {
   readonly bytes: number;
 }
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>): Promise<number> {
   const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
   const checkpoint = openCheckpoint(modelDirectory(options.model), { checkScales: false, onWarning: warn });

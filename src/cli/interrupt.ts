@@ -27,18 +27,18 @@ export class Interrupt implements Disposable {
     endAtTheSecond(this.#signals);
   }
 
-  /** Whether Ctrl-C was pressed. */
+  /** Whether one of the signals has come. */
   get heard(): boolean {
     return this.signal.aborted;
   }
 
-  /** Fires when Ctrl-C is pressed. */
+  /** Fires when the first of the signals comes. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
   /**
-   * The promise's value, or {@linkcode INTERRUPTED} as soon as Ctrl-C is pressed. The work behind the promise is not
+   * The promise's value, or {@linkcode INTERRUPTED} as soon as a signal comes. What the promise stands for is not
    * stopped: the caller saves what there is and ends the program.
    */
   race<T>(promise: Promise<T>): Promise<T | typeof INTERRUPTED> {
@@ -47,7 +47,7 @@ export class Interrupt implements Disposable {
     return Promise.race([this.#arrived.promise, promise]);
   }
 
-  /** Gives Ctrl-C back to the system, or to those who listen beside this. */
+  /** Gives the signals back to the system, or to others that listen beside this. */
   [Symbol.dispose](): void {
     for (const signal of this.#signals) Deno.removeSignalListener(signal, this.#listener);
     setFlags(this.#signals, 0);

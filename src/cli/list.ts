@@ -15,7 +15,7 @@ interface Row extends Listed {
   readonly fits: boolean | null;
 }
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function listCommand({ options, positionals = [] }: Parsed<typeof LIST.options>): Promise<number> {
   const memory = availableMemory(), cache = cacheFolder();
   const found = [...(cache === null ? [] : listHub(cache)), ...positionals.flatMap(listDirectory)];

@@ -15,7 +15,7 @@ import { VERSION } from "./version.ts";
 
 type LogitsOptions = OptionValues<typeof LOGITS.options>;
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>): Promise<number> {
   const given = (["tokens", "prompt", "prompt-file"] as const).filter((name) => options[name] !== undefined);
   if (given.length !== 1) {

@@ -25,7 +25,7 @@ import { VERSION } from "./version.ts";
 
 type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.options>): Promise<number> {
   const { calibrate: file, threads, weights, "kv-cache-dtype": kvCacheDtype } = options;
   refuseInVain(options);

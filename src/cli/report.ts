@@ -22,7 +22,7 @@ import { writeOut } from "./terminal.ts";
 
 type ReportOptions = OptionValues<typeof REPORT.options>;
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function reportCommand({ options, positionals }: Parsed<typeof REPORT.options>): Promise<number> {
   const [first, ...others] = positionals ?? [];
   if (first === undefined) throw UsageError.of("missing", { name: "DIR" }, "a directory of results", "none");

@@ -89,7 +89,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
 async function start(command: Command, args: readonly string[]): Promise<number> {
   const { needs, run } = await command.parse(args);
   const needed = privileges(needs);
-  // Who computes without FFI has to know too, and cannot look any more.
+  // Without FFI the system cannot be asked later; what it says now is remembered.
   if (command.ffi && !needed.ffi) availableMemory();
   if (needs.hub) lookForHub();
   confine(needed);

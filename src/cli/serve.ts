@@ -34,7 +34,7 @@ interface Planned {
   readonly room: Room;
 }
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function serveCommand({ options }: Parsed<typeof SERVE.options>): Promise<number> {
   const apiKeys = readKeys(options);
   if (apiKeys.length === 0 && !isLoopback(options.host)) {

@@ -40,7 +40,7 @@ export interface Compared extends Pick<Common, "divergences" | "ranking"> {
 }
 
 /**
- * Compares.
+ * Compares every further cell with the first.
  *
  * @param header What a cell's answers belong to.
  */

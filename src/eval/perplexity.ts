@@ -67,7 +67,7 @@ export async function sequenceNll(
 }
 
 /**
- * Sums up.
+ * Perplexity of all sequences together.
  *
  * @param bytes Bytes of the text in UTF-8.
  */

@@ -27,7 +27,7 @@ export interface PredictionPart {
   readonly positions: number;
   readonly kl: {
     readonly mean: Estimate;
-    /** e to the mean logarithm: what a token has that no single one owns. */
+    /** e to the mean of their logarithms: the divergence of a typical token, which no single one decides. */
     readonly logMean: Estimate;
     /** By {@linkcode KL_QUANTILES}. */
     readonly quantiles: readonly Estimate[];
@@ -64,7 +64,7 @@ export interface PredictionSummary {
   readonly prompt: PredictionPart | null;
 }
 
-/** Sums up. The sequences are not empty. */
+/** Summarizes sequences, none of which may be empty. */
 export function summarizePredictions(sequences: readonly SequencePredictions[]): PredictionSummary {
   const replies = sequences.some(({ replyFrom }) => replyFrom !== null);
   return {

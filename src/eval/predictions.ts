@@ -36,7 +36,7 @@ export const SequencePredictions = z.strictObject({
   nllA: z.array(z.number().nullable()),
   /** The same under B. */
   nllB: z.array(z.number().nullable()),
-  /** The positions with the largest KL, the largest first; journals of earlier days have none. */
+  /** The positions with the largest KL, the largest first; journals of earlier versions have none. */
   worst: z.array(z.strictObject({ position: z.int().min(0), kl: z.number(), a: Likeliest, b: Likeliest })).optional(),
 });
 /** Distance of two settings' predictions along one sequence. */

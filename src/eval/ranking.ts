@@ -37,7 +37,7 @@ export const APART = 0.05;
 /** 80% quantile of the normal distribution: the power that a number of tokens shall have. */
 const Z_POWER = 0.8416212335729143;
 
-/** Ranks. */
+/** Ranks settings by their means, and tests every pair. */
 export function rank(settings: readonly Ranked[]): Ranking {
   const means = new Map(settings.map(({ key, values }) => [key, meanOf(values)]));
   // Equal settings stay in the order in which they were asked for; what is not finite comes last.

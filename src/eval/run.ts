@@ -30,7 +30,7 @@ export interface RunOptions extends CompareOptions {
   /** Tokens per second are estimated for it; null: for none. */
   readonly bandwidth: Bandwidth | null;
   readonly watcher: Watcher;
-  /** Interrupts: the run ends at once, and the work behind it is left to the end of the process. */
+  /** Interrupts: the run ends at once, and what still computes is left to the end of the process. */
   readonly signal: AbortSignal;
 }
 
@@ -47,7 +47,7 @@ export type Outcome<Results> =
   | Interrupted;
 
 /**
- * Runs.
+ * Carries out a task on all cells.
  *
  * @param work What `task.prepare` made.
  * @param cells The matrix; the others are compared with its first.

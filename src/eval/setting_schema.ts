@@ -42,7 +42,7 @@ export const SettingCost = z.strictObject({
 /** What a setting costs. */
 export type SettingCost = z.infer<typeof SettingCost>;
 
-/** Memory bandwidth that a run was told. */
+/** The memory bandwidth that a run was given. */
 export const Bandwidth = z.strictObject({
   name: text("as it was given: a device, or a figure"),
   bytes_per_second: z.number().describe("bytes per second"),

@@ -4,7 +4,7 @@ import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts
 import { measured, percent, points, pValue, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
 
-/** Said wherever a method is chosen. */
+/** What stands wherever accuracies might be taken for a reason to choose a scheme. */
 export const CHOOSING =
   "Accuracy hardly separates quantization schemes: problems that are lost and problems that are gained cancel out, " +
   "and what is left is within the noise of the number of problems. Use it to see that nothing is broken, and choose " +

@@ -18,7 +18,7 @@ unsafe extern "C" fn encode_blocks(desc: *const u32, start: u32, end: u32, _scra
     }
 }
 
-/// Stores a block's codes behind those of the units before it, and its scale byte.
+/// Stores a block's codes after those of the units before it, and its scale byte.
 #[inline(always)]
 unsafe fn encode_block<E: Element>(block: &[v128; 8], rule: Rule, codes: usize, scale: *mut u8, unit: usize) {
     const { assert!(E::SIGN_BIT == 3 || E::SIGN_BIT == 5, "codes of 4 or of 6 bits") };

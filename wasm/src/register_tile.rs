@@ -12,7 +12,7 @@ unsafe extern "C" {
     /// - `w`: `[block][vector][row]` weights.
     /// - `scales`: `[block][row]`; not read by those without scales.
     /// - `sums`: that of row i and input row m lies at m * 8 + i.
-    /// - `x`: addresses of the input rows; `offset` bytes behind are the first columns.
+    /// - `x`: addresses of the input rows; `offset` bytes after them are the first columns.
     pub fn tile_scaled_5(n: usize, w: *const f32, scales: *const f32, sums: *mut f32, x: *const u32, offset: usize);
     pub fn tile_scaled_4(n: usize, w: *const f32, scales: *const f32, sums: *mut f32, x: *const u32, offset: usize);
     pub fn tile_plain_5(n: usize, w: *const f32, scales: *const f32, sums: *mut f32, x: *const u32, offset: usize);

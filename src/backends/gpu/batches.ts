@@ -63,7 +63,7 @@ export function classOf(n: number, most: number): number {
   return size <= most ? size : n;
 }
 
-/** A batch with rows behind it that belong to nobody: they are at position -1, and nothing of them is kept. */
+/** A batch followed by rows that belong to nobody: they are at position -1, and nothing of them is kept. */
 export function padded(batch: Batch, size: number): Batch {
   const { ids, slots, positions } = batch, n = ids.length;
   if (n === size) return batch;

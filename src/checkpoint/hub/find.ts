@@ -37,7 +37,7 @@ export function environmentCache(): string | null {
 
 /**
  * Directory of a model that is named by a path, by a repository's folder in a cache (`.../models--org--name`, with
- * `@revision` behind it or not), or by its name on the Hugging Face Hub (`org/name@revision`). A path that is there
+ * `@revision` after it or not), or by its name on the Hugging Face Hub (`org/name@revision`). A path that is there
  * wins.
  *
  * @param cache It is asked for names only.

@@ -34,7 +34,7 @@ export function repositoryName(text: string): RepositoryName | null {
   return revision === null || REVISION.test(revision) ? { repository, revision } : null;
 }
 
-/** What stands before the first `@`, and behind it. */
+/** What stands before the first `@`, and after it. */
 export function splitRevision(text: string): [text: string, revision: string | null] {
   const at = text.indexOf("@");
   return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];

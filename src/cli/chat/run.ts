@@ -11,7 +11,7 @@ import { CANCELLED, type Lines, PipedLines, readInput, TerminalLines } from "./i
 import type { CHAT } from "./options.ts";
 import { modelLine } from "./statistics.ts";
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function chatCommand({ options, positional }: Parsed<typeof CHAT.options>): Promise<number> {
   const interactive = Deno.stdin.isTerminal();
   using patience = new Patience(interactive);

@@ -22,7 +22,7 @@ const ONLY: Readonly<Record<"gsm8k" | "perplexity", readonly (keyof GivenOptions
   perplexity: ["text", "sequence-length"],
 };
 
-/** Runs the command. */
+/** Runs the command; gives its exit code. */
 export async function evalCommand(
   { options, positional }: Parsed<typeof EVAL.options>,
   args: readonly string[],

@@ -12,7 +12,7 @@ import { DEFAULT_REPLY_TOKENS } from "./options.ts";
 import { refuseOtherModels, runEval } from "./run.ts";
 import { gsm8kTables } from "./tables.ts";
 
-/** Runs the task. */
+/** Runs the task; gives the exit code. */
 export async function evalGsm8k(options: EvalOptions): Promise<number> {
   if (options.data === undefined) {
     throw UsageError.saying("missing", { option: "data" }, "required by mxoss eval gsm8k, but not given");

@@ -28,7 +28,7 @@ import {
  * in a chat.
  */
 export const DEFAULT_REPLY_TOKENS = { completion: 256, chat: 2048 } as const;
-/** What options of one task are that are not given. */
+/** Defaults of the options that only one task has. */
 export const TASK_DEFAULTS = {
   prompt: "chat",
   shots: 0,
@@ -38,7 +38,7 @@ export const TASK_DEFAULTS = {
 } as const;
 /** Half the width that the interval of a mean KL shall have, relative to it. */
 const DEFAULT_PRECISION = 0.2;
-/** Sequences on which predictions are compared, where nothing is said about it. */
+/** Sequences on which predictions are compared by default. */
 export const DEFAULT_DIVERGENCE: Amount = { precision: DEFAULT_PRECISION };
 /** Relative error above which an operation is named. */
 export const DEFAULT_ALARM = 1e-2;
@@ -67,7 +67,7 @@ export function list<T>(item: z.ZodType<T, string>) {
 /**
  * Schema of the name of a quantization scheme; names that other tools use are explained.
  *
- * @param known Names that are said to be expected; one of the others may be taken and refused by who knows why.
+ * @param known Names that a refusal lists. The name of another scheme is taken: its user refuses it, and says why.
  */
 export function schemeName(known: readonly string[] = SCHEME_NAMES) {
   const schema = z.string().transform((name, context): SchemeName => {

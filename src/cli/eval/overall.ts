@@ -6,7 +6,7 @@ export class Overall {
   readonly #phases = new Map<string, { begun: number; took: number[] }>();
 
   /**
-   * @param settings Of the evaluation.
+   * @param settings Number of settings of the evaluation.
    * @param now Milliseconds of a clock.
    */
   constructor(readonly settings: number, readonly now: () => number = () => performance.now()) {}

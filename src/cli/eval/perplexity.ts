@@ -7,7 +7,7 @@ import { type EvalOptions, openModels } from "./cells.ts";
 import { refuseOtherModels, runEval } from "./run.ts";
 import { perplexityTables } from "./tables.ts";
 
-/** Runs the task. */
+/** Runs the task; gives the exit code. */
 export async function evalPerplexity(options: EvalOptions): Promise<number> {
   if (options.text === undefined) {
     throw UsageError.saying("missing", { option: "text" }, "required by mxoss eval perplexity, but not given");

@@ -16,7 +16,7 @@ import { protocolSection } from "./protocol_section.ts";
 import { PAGE } from "./table.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "./where_from.ts";
 
-/** B stands alone. */
+/** The name of B, which no other setting stands beside. */
 const UNNAMED: CellName = { model: null, scheme: null, kvCacheDtype: null, tp: null, ep: null };
 
 /** The page, as HTML. */

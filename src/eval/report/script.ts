@@ -1,7 +1,6 @@
 /**
- * What a page does when it is read in a browser: a click on a head sorts its table, and samples are searched
- * and filtered. It is text, as it runs in the
- * reader's browser and not in ours; a test runs it on a page.
+ * What a page does when it is read in a browser: a click on a head sorts its table, and samples are searched and
+ * filtered. It is text, as it runs in the reader's browser and not in ours; a test runs it on a page.
  */
 
 /** The script; it may use `document` and nothing else. */

@@ -18,7 +18,7 @@ import { type Shard, stretchOf } from "./division.ts";
 /** How to run. */
 export interface ShardOptions extends CompareOptions {
   readonly watcher: Watcher;
-  /** Interrupts: the run ends at once, and the work behind it is left to the end of the process. */
+  /** Interrupts: the run ends at once, and what still computes is left to the end of the process. */
   readonly signal: AbortSignal;
 }
 
