@@ -15,6 +15,7 @@ import type { Room } from "../session/open.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { textDirectory } from "../session/tokenizer.ts";
 import { Interrupt } from "./interrupt.ts";
+import { snapshotAt } from "../checkpoint/hub/repository.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { type SERVE, STORED } from "./serve_options.ts";
@@ -129,7 +130,7 @@ function start(app: App, hostname: string, port: number): Deno.HttpServer<Deno.N
 
 /** Plans every scheme before any is loaded. */
 function planAll(checkpoint: Checkpoint, options: ServeOptions): Planned[] {
-  const base = options.name ?? modelName(options.model, checkpoint), warn = warnOnce();
+  const base = options.name ?? modelName(checkpoint), warn = warnOnce();
   const schemes = options.scheme ?? [STORED];
   const twice = schemes.find((scheme, i) => schemes.indexOf(scheme) !== i);
   if (twice !== undefined) throw UsageError.of("contradiction", { option: "scheme", value: twice }, "once", "twice");
@@ -145,10 +146,9 @@ function planAll(checkpoint: Checkpoint, options: ServeOptions): Planned[] {
   });
 }
 
-/** The name of a model in the cache without its revision, or a directory's own. */
-function modelName(model: string | undefined, { dir }: Checkpoint): string {
-  const named = model !== undefined && /^[^/]+\/[^/@]+(?:@.+)?$/.test(model) && !dir.endsWith(model);
-  return named ? model.replace(/@.*/, "") : basename(dir);
+/** The name of a model in the Hugging Face cache, without its revision, or a directory's own. */
+function modelName({ dir }: Checkpoint): string {
+  return snapshotAt(dir)?.repository ?? basename(dir);
 }
 
 /** Refuses models whose caches memory cannot hold together; each one's own needs are checked where it is loaded. */

@@ -46,6 +46,11 @@ Deno.test("hubFolder() asks for no variable that has no say", () => {
   assertEquals(asked({ HF_HUB_CACHE: "/hub" }), ["HF_HUB_CACHE"]);
   assertEquals(asked({ HF_HOME: "/hf" }), ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"]);
   assertThrows(() => hubFolder(() => undefined), InputError, "the Hugging Face cache: expected HOME");
+  const narrow = (name: string) => {
+    if (name === "SCRATCH") throw new Deno.errors.NotCapable("no");
+    return name === "HF_HOME" ? "$SCRATCH/hf" : undefined;
+  };
+  assertThrows(() => hubFolder(narrow), InputError, "$SCRATCH/hf names $SCRATCH, which the program may not look at");
   assertThrows(() => hubFolder((name) => name === "HF_HOME" ? "~bob/hf" : undefined), InputError, "got ~bob/hf");
 });
 
@@ -236,4 +241,29 @@ Deno.test("a snapshot is known by its path, and named by its repository", () => 
   assertEquals([snapshotName("models/tiny-gpt-oss"), snapshotOf("/a/snapshots/b")], [null, null]);
   const directories = [`/hub/models--openai--gpt-oss-20b/snapshots/${commit}/`, "/other/gpt-oss-20b", "/x"];
   assertEquals(modelNames(directories), ["gpt-oss-20b", "gpt-oss-20b-2", "x"]);
+});
+
+Deno.test("a blob that leads out of the cache is refused", () => {
+  using cache = new Cache();
+  cache.make(GOLDEN.tree);
+  cache.write("models--org--odd/blobs/x", "");
+  const snapshot = `${cache.path}/models--org--odd/snapshots/x`, etag = "c".repeat(64);
+  cache.make({ "models--org--odd/snapshots/x/config.json": { link: `../../blobs/${etag}` } });
+  const shared = "../../blobs/ab/ab00000000000000000000000000000000000000000000000000000000000000";
+  for (
+    const [target, accepted] of [
+      [shared, true],
+      ["../../../../etc/hostname", false],
+      ["/etc/hostname", false],
+      [shared.replace("ab/", "../ab/"), false],
+      [`${shared}x`, false],
+      ["../../models--org--gpt/blobs/b71b1ccd1e3a3d5bcfd8ead11efc52e71014f5dac92f6aa5443a3f788a91b8f7", false],
+    ] as const
+  ) {
+    const blob = `models--org--odd/blobs/${etag}`;
+    cache.make({ [blob]: { link: target } });
+    if (accepted) assertEquals(fileIn(snapshot, "config.json"), `${snapshot}/config.json`);
+    else assertThrows(() => fileIn(snapshot, "config.json"), InputError, "to lead to a file, got none");
+    Deno.removeSync(`${cache.path}/${blob}`);
+  }
 });

@@ -40,3 +40,23 @@ Deno.test("a special file of the system is refused without advice that would not
 Deno.test("no help text names Deno's flags, which a standalone binary does not take", async () => {
   for (const command of COMMANDS.values()) assert(!commandHelp(await command.spec()).includes("--allow-"));
 });
+
+/** Texts that may speak of Deno's commands, since they look first whether there are such for their reader. */
+const LOOKS_FIRST = ["src/cli/denied.ts", "src/cli/devices.ts", "src/backends/gpu/kernels.ts"];
+
+Deno.test("no message recommends a command of Deno's without looking who reads it", () => {
+  const root = new URL("../../", import.meta.url);
+  const found: string[] = [];
+  const look = (folder: string) => {
+    for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, root))) {
+      const path = `${folder}${name}`;
+      if (isDirectory) look(`${path}/`);
+      if (!name.endsWith(".ts")) continue;
+      const code = Deno.readTextFileSync(new URL(path, root)).replaceAll(/^\s*(?:\/?\*|\/\/).*$/gm, "");
+      if (/deno (?:task|run|install|compile)\b|--allow-(?:read|write|env|ffi|net|all)\b/.test(code)) found.push(path);
+    }
+  };
+  look("src/");
+  assertEquals(found.filter((path) => !LOOKS_FIRST.includes(path)), []);
+  for (const path of LOOKS_FIRST) assert(Deno.readTextFileSync(new URL(path, root)).includes("STANDALONE"), path);
+});

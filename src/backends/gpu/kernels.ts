@@ -5,7 +5,7 @@
 import type { LaunchTraits, Manifest, ManifestArchitecture } from "../../../kernels/manifest.ts";
 import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
 import { createHash } from "node:crypto";
-import { asset, FETCHED } from "../../assets.ts";
+import { asset, FETCHED, STANDALONE } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 
 /** Where compiled kernels come from. */
@@ -112,7 +112,9 @@ export class KernelSet implements Disposable {
   traits(entry: string): LaunchTraits {
     const traits = this.#manifest.entries[entry];
     if (!traits) {
-      throw new FailureError(`GPU kernels of ${this.arch}: there is no ${entry}; run deno task kernels:build`);
+      // Who runs a binary has no sources to build.
+      const remedy = STANDALONE ? "this build lacks it" : "run deno task kernels:build";
+      throw new FailureError(`GPU kernels of ${this.arch}: there is no ${entry}; ${remedy}`);
     }
     return traits;
   }

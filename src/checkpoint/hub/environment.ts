@@ -35,7 +35,15 @@ function hubHome(read: ReadVariable): string {
 function expanded(path: string, read: ReadVariable): string {
   return withHome(path, read).replaceAll(
     /\$(?:(\w+)|\{([^}]*)\})/g,
-    (written, plain?: string, braced?: string) => read(plain ?? braced!) ?? written,
+    (written, plain?: string, braced?: string) => {
+      try {
+        return read(plain ?? braced!) ?? written;
+      } catch (thrown) {
+        if (!(thrown instanceof Deno.errors.NotCapable)) throw thrown;
+        const problem = `${path} names ${written}, which the program may not look at; write out what it stands for`;
+        throw InputError.saying("unreadable", { name: "the Hugging Face cache" }, problem);
+      }
+    },
   );
 }
 
