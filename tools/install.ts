@@ -1,5 +1,5 @@
 /**
- * Installs the command `mxoss`, which runs this checkout, with the permissions that any of its commands can make use of.
+ * Installs `mxoss`, which runs this checkout, with the permissions that any of its commands can make use of.
  *
  *     deno task install
  */
