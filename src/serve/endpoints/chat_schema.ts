@@ -27,7 +27,8 @@ const ToolCall = z.strictObject({
 });
 
 const Message = z.discriminatedUnion("role", [
-  z.strictObject({ role: z.literal(["system", "developer", "user"]), content: Content, ...ignored("name") }),
+  // lm-eval marks messages by a type.
+  z.strictObject({ role: z.literal(["system", "developer", "user"]), content: Content, ...ignored("name", "type") }),
   z.strictObject({
     role: z.literal("assistant"),
     content: Content.nullish(),
@@ -38,9 +39,18 @@ const Message = z.discriminatedUnion("role", [
     function_call: unsupported(),
     audio: unsupported(),
     // What clients make of an answer, and send back with it.
-    ...ignored("name", "refusal", "annotations", "id", "parsed", "reasoning_details", "provider_specific_fields"),
+    ...ignored(
+      "name",
+      "refusal",
+      "annotations",
+      "id",
+      "parsed",
+      "reasoning_details",
+      "provider_specific_fields",
+      "type",
+    ),
   }),
-  z.strictObject({ role: z.literal("tool"), content: Content, tool_call_id: z.string(), ...ignored("name") }),
+  z.strictObject({ role: z.literal("tool"), content: Content, tool_call_id: z.string(), ...ignored("name", "type") }),
 ]);
 /** A message. */
 export type Message = z.infer<typeof Message>;
