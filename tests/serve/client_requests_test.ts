@@ -1,8 +1,8 @@
 /**
- * The chat requests of programs that people have: bodies as their sources compose them (Open WebUI 0.12.4
- * `routers/openai.py`, `routers/tasks.py`; evalscope 1.14.1 `perf/plugin/api/openai_api.py`, `models/utils/openai.py`;
- * lm-eval 0.4.13 `models/openai_completions.py`; guidellm 0.8.1 `backends/openai/request_handlers.py`), all of which are
- * taken as they are.
+ * The chat requests of programs that people have: bodies as their sources compose them, all of which are taken as they
+ * are. Open WebUI 0.12.4 (`routers/openai.py`, `routers/tasks.py`), evalscope 1.14.1 (`perf/plugin/api/openai_api.py`,
+ * `models/utils/openai.py`), lm-eval 0.4.13 (`models/openai_completions.py`), guidellm 0.8.1
+ * (`backends/openai/request_handlers.py`).
  */
 import { CHAT } from "../../src/serve/endpoints/chat.ts";
 import { responseEndpoints } from "../../src/serve/endpoints/responses.ts";
