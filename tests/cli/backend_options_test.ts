@@ -5,6 +5,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { BENCH } from "../../src/cli/bench_options.ts";
+import { CHAT } from "../../src/cli/chat/options.ts";
 import { COMPARE } from "../../src/cli/compare_options.ts";
 import { sideChoices } from "../../src/cli/compare_sides.ts";
 import { matrixOf, settingsOf } from "../../src/cli/eval/cells.ts";
@@ -12,6 +13,7 @@ import { EVAL } from "../../src/cli/eval/options.ts";
 import { GENERATE } from "../../src/cli/generate_options.ts";
 import { LOGITS } from "../../src/cli/logits_options.ts";
 import { parseCommand } from "../../src/cli/options.ts";
+import { SERVE } from "../../src/cli/serve_options.ts";
 import { BACKEND_OPTIONS, choicesOf } from "../../src/cli/settings.ts";
 import { openSetting } from "../../src/session/open.ts";
 import {
@@ -59,6 +61,10 @@ const COMPUTING: Readonly<Record<string, Computing>> = {
     args: ["generate", "hello"],
     settings: (words) => [choicesOf(parseCommand(GENERATE, words).options)],
   },
+  chat: {
+    args: ["chat"],
+    settings: (words) => [choicesOf(parseCommand(CHAT, words).options)],
+  },
   logits: {
     args: ["logits", "--tokens", "1,2", "--out", LOGITS_FILE],
     settings: (words) => [choicesOf(parseCommand(LOGITS, words).options)],
@@ -68,6 +74,11 @@ const COMPUTING: Readonly<Record<string, Computing>> = {
   bench: {
     args: ["bench"],
     settings: (words) => [choicesOf(parseCommand(BENCH, words).options)],
+  },
+  serve: {
+    args: ["serve"],
+    // A server has a list of schemes.
+    settings: (words) => [choicesOf({ ...parseCommand(SERVE, words).options, scheme: undefined })],
   },
   compare: {
     args: ["compare", "--text", README],
@@ -132,12 +143,14 @@ Deno.test("every command that lists an option about a backend is tried here", as
     const spec = await command.spec();
     if (names.some((option) => option in spec.options)) listing.push(name);
   }
-  assertEquals(listing, ["generate", "logits", "eval", "compare", "quantize", "bench", "devices"]);
+  assertEquals(listing, ["generate", "chat", "logits", "eval", "compare", "quantize", "bench", "serve", "devices"]);
   assertEquals([...new Set(Object.keys(COMPUTING).map((name) => name.split(" ")[0]!))], [
     "generate",
+    "chat",
     "logits",
     "eval",
     "bench",
+    "serve",
     "compare",
   ]);
 });
