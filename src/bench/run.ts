@@ -4,7 +4,7 @@ import { refuseBeyondMemory } from "../memory.ts";
 import type { Room } from "../session/open.ts";
 import { machineryOf } from "../session/protocol.ts";
 import type { Session } from "../session/session.ts";
-import type { PlannedSetting } from "../session/setting.ts";
+import { type PlannedSetting, uses } from "../session/setting.ts";
 import { option, words } from "../words.ts";
 import { type Computed, type Figure, type Skipped, type Subject, subjectText } from "./figures.ts";
 import { collectGarbage } from "./garbage.ts";
@@ -87,7 +87,7 @@ function roomsOf({ prefill, contexts, batches, setting: { chunk } }: BenchReques
 
 function refuseRoom(setting: PlannedSetting, { slots, context, chunk = setting.chunk }: Room): void {
   const { backend, weights, planned: { plan, source }, checkpoint: { config } } = setting;
-  if (backend === "hip" || backend === "cuda") return;
+  if (uses(backend, "device")) return;
   const costs = new Costs(config, source, backend === "reference" ? "f32" : plan.kvFormat);
   const made = source.files.some(({ random }) => random !== undefined);
   const held = backend === "emulate" && (made || weights === "read");
@@ -218,7 +218,7 @@ class Bench {
     if (left <= 0 || this.#whole(expected ?? 0) > left) return this.#skip(subject);
     const { tp, ep, backend } = this.#request.setting;
     const sample = await measure(session, this.#costs, subject, {
-      tapped: tp === 1 && ep === 1 && backend !== "hip" && backend !== "cuda",
+      tapped: tp === 1 && ep === 1 && !uses(backend, "device"),
       milliseconds: Math.min(this.#request.longest ?? LONGEST_MS, left / Math.max(1, this.#left.size)),
       goesOn: (warmUp) => {
         const enough = LEAST_RUNS * warmUp <= this.#timeLeft;

@@ -12,7 +12,7 @@ import { temporaryName } from "../checkpoint/atomic.ts";
 import { HUB_VARIABLES } from "../checkpoint/hub/environment.ts";
 import { SHARD_VARIABLES } from "../eval/shards/division.ts";
 import { SELF_TESTS_VARIABLE, selfTestsOf } from "./self_tests.ts";
-import type { Choices } from "../session/setting.ts";
+import { type Choices, uses } from "../session/setting.ts";
 
 /** Where GPU libraries lie. */
 export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
@@ -78,7 +78,7 @@ export interface Needs {
 
 /** Whether a way to compute calls libraries: libc to map weight files, or a GPU's. */
 export function callsLibraries({ backend, weights }: Pick<Choices, "backend" | "weights">): boolean {
-  return backend === "emulate" ? weights !== "read" : backend === "hip" || backend === "cuda";
+  return backend === "emulate" ? weights !== "read" : uses(backend, "device");
 }
 
 /** What a command that computes has a use for, whatever else it does. */

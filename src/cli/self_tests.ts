@@ -1,6 +1,6 @@
 /** Where the outcomes of a GPU's self-tests are kept: see backends/gpu/kept_self_tests.ts. */
 import { join } from "node:path";
-import type { Choices } from "../session/setting.ts";
+import { type Choices, isGpu } from "../session/setting.ts";
 
 /** Its value `always` has every start test, and keeps nothing. */
 export const SELF_TESTS_VARIABLE = "MXOSS_SELF_TESTS";
@@ -26,5 +26,5 @@ export function selfTestsFile(read: ReadVariable = own): string | null {
 
 /** The same for a way to compute: null on the processor. */
 export function selfTestsOf({ backend }: Pick<Choices, "backend">): string | null {
-  return backend === "hip" || backend === "cuda" ? selfTestsFile() : null;
+  return isGpu(backend) ? selfTestsFile() : null;
 }

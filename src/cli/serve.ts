@@ -12,7 +12,7 @@ import { serveRoom } from "../serve/engine/room.ts";
 import { type App, makeApp } from "../serve/http/app.ts";
 import { isLoopback } from "../serve/http/guard.ts";
 import type { Room } from "../session/open.ts";
-import type { PlannedSetting } from "../session/setting.ts";
+import { type PlannedSetting, uses } from "../session/setting.ts";
 import { textDirectory } from "../session/tokenizer.ts";
 import { Interrupt } from "./interrupt.ts";
 import { snapshotAt } from "../checkpoint/hub/repository.ts";
@@ -154,7 +154,7 @@ function modelName({ dir }: Checkpoint): string {
 /** Refuses models whose caches memory cannot hold together; each one's own needs are checked where it is loaded. */
 function refuseTogether(planned: readonly Planned[]): void {
   const available = availableMemory();
-  if (available === null || planned[0]!.setting.backend === "hip" || planned[0]!.setting.backend === "cuda") return;
+  if (available === null || uses(planned[0]!.setting.backend, "device")) return;
   const needed = planned.reduce((sum, { setting, room }) => {
     const { checkpoint: { config }, planned: { plan, source } } = setting,
       costs = new Costs(config, source, plan.kvFormat);

@@ -6,7 +6,7 @@ import { withMadeScales } from "../conversion/made_files.ts";
 import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
 import { Session } from "./session.ts";
-import type { Choices, PlannedSetting, Setting } from "./setting.ts";
+import { type Choices, type GpuBackendName, isGpu, type PlannedSetting, type Setting } from "./setting.ts";
 import type { GpuRuntime } from "../../ffi/runtime.ts";
 import { InputError } from "../errors.ts";
 import { option, words } from "../words.ts";
@@ -33,7 +33,7 @@ export type GpuHost = Pick<GpuOptions, "kernels" | "selfTests">;
  * disposed of when it was, and before the process ends.
  */
 export async function warmUp({ backend, device, hipLibrary }: Choices): Promise<AsyncDisposable> {
-  if (backend !== "hip" && backend !== "cuda") return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  if (!isGpu(backend)) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   const { warmDriver } = await import("../../ffi/warm.ts");
   return warmDriver(backend, [device ?? []].flat()[0] ?? 0, hipLibrary);
 }
@@ -78,7 +78,7 @@ async function openEngine(
   gpu: GpuHost,
 ): Promise<Engine> {
   const { backend, tp, ep } = setting;
-  if (backend === "hip" || backend === "cuda") return await openGpuEngine(backend, request, setting, gpu);
+  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, gpu);
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });
@@ -95,7 +95,7 @@ async function openEngine(
 
 /** One rank on a GPU; several on one each, or, where there are fewer, in turns. */
 async function openGpuEngine(
-  kind: "hip" | "cuda",
+  kind: GpuBackendName,
   request: OpenRequest<TensorName>,
   { device = [], hipLibrary, collectivesLibrary, tp, ep }: Setting,
   gpu: GpuHost,

@@ -11,6 +11,11 @@ import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.
 import type { Fp8Scales } from "../plan/static_scales.ts";
 import { option, words } from "../words.ts";
 
+/** The backends of GPUs, by the libraries that they call. */
+export const GPU_BACKENDS = ["hip", "cuda"] as const;
+/** One of {@linkcode GPU_BACKENDS}. */
+export type GpuBackendName = (typeof GPU_BACKENDS)[number];
+
 /**
  * The backends, the default one first.
  *
@@ -22,7 +27,7 @@ import { option, words } from "../words.ts";
  * assertEquals(BACKENDS[0], "emulate");
  * ```
  */
-export const BACKENDS = [...PROCESSOR_BACKENDS, "hip", "cuda"] as const;
+export const BACKENDS = [...PROCESSOR_BACKENDS, ...GPU_BACKENDS] as const;
 /** One of {@linkcode BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
 
@@ -94,9 +99,9 @@ export const DEFAULTS: Choices = {
 export const USED_BY = {
   threads: ["emulate"],
   weights: ["emulate"],
-  device: ["hip", "cuda"],
+  device: GPU_BACKENDS,
   hipLibrary: ["hip"],
-  collectivesLibrary: ["hip", "cuda"],
+  collectivesLibrary: GPU_BACKENDS,
 } as const satisfies Partial<Record<keyof Choices, readonly BackendName[]>>;
 /** A choice that only some backends have a use for. */
 export type BackendChoice = keyof typeof USED_BY;
@@ -104,6 +109,11 @@ export type BackendChoice = keyof typeof USED_BY;
 /** Whether a backend has a use for a choice. */
 export function uses(backend: BackendName, choice: BackendChoice): boolean {
   return (USED_BY[choice] as readonly BackendName[]).includes(backend);
+}
+
+/** Whether a backend is one of GPUs. */
+export function isGpu(backend: BackendName): backend is GpuBackendName {
+  return (GPU_BACKENDS as readonly BackendName[]).includes(backend);
 }
 
 /** A setting whose number formats are decided: only what loading finds can still be refused. */

@@ -1,5 +1,5 @@
 /** AMD Quark's weights: the format follows from dtype and row bytes of the weight and from its scale. */
-import { BLOCK, bytesOf, type MxFormat } from "../../formats/format.ts";
+import { BLOCK, bytesOf, MX_FORMATS, type MxFormat, STORED_FORMATS } from "../../formats/format.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
@@ -23,6 +23,10 @@ export interface QuarkSaid {
    */
   readonly fakeQuantized: boolean;
 }
+
+/** What a config can say of tensors of 6 bits an element. */
+const SIX_BIT_DTYPES = MX_FORMATS.map((format) => STORED_FORMATS[format]).filter(({ bits }) => bits === 6)
+  .map(({ quark }) => quark);
 
 const FP8 = { F8_E4M3: "fp8_e4m3", F8_E4M3FNUZ: "fp8_e4m3fnuz" } as const;
 
@@ -111,7 +115,7 @@ export class QuarkWeights {
     throw InputError.of(
       "wrong_value",
       { file: this.#tensors.pathOf(weight), name: `tensor ${weight.name}: has 6 bits an element` },
-      `quantization_config to say fp6_e3m2 or fp6_e2m3 for ${module}`,
+      `quantization_config to say ${SIX_BIT_DTYPES.join(" or ")} for ${module}`,
       "neither",
     );
   }

@@ -1,5 +1,5 @@
 /** Linears and expert GEMMs in every weight and input format; dequantization and QDQ on their own, which are exact. */
-import type { Dtype } from "../../../src/formats/format.ts";
+import { bytesOf, type Dtype } from "../../../src/formats/format.ts";
 import { consecutive, type Observation, type OperationCase } from "../compare.ts";
 import {
   BF16,
@@ -136,10 +136,8 @@ function allCodes(storage: Storage): (file: SourceFileBuilder) => ReturnType<Sou
       const byte = next() & 255;
       return nan.includes(byte) ? 0x35 : byte;
     };
-    const rowBytes = { mxfp4: width / 2, mxfp6_e3m2: width * 3 / 4, mxfp6_e2m3: width * 3 / 4 };
-    const bytesPerRow = rowBytes[storage.format as keyof typeof rowBytes] ?? width;
     const rows = Array.from({ length: width }, (_, r) => ({
-      bytes: Uint8Array.from({ length: bytesPerRow }, code),
+      bytes: Uint8Array.from({ length: bytesOf(storage.format, width) }, code),
       scales: Uint8Array.from({ length: width / 32 }, (_, b) => (r * 4 + b) % 251),
       // A power of two, so that code times scale is exact.
       scale: 2 ** (r % 9 - 4),
