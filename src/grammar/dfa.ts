@@ -28,10 +28,38 @@ export interface Alphabet {
   readonly classes: number;
 }
 
-/** States that are explored before an automaton is refused: at worst some seconds. */
-const MAX_STATES = 40_000;
+/** States that are explored before an automaton is refused, whatever they cost. */
+const MAX_STATES = 200_000;
 /** States of counted texts, which are made without exploring: a table of some 20 MB. */
 const MAX_COUNTED = 200_000;
+
+/** What making automata may still cost: cells of tables and steps of sets, some ten million a second. */
+let left = Infinity;
+
+/**
+ * Makes something of automata, at some cost at most: schemas come from strangers, and nothing else is done meanwhile.
+ *
+ * @throws {InputError} if it costs more.
+ */
+export function withBudget<T>(most: number, make: () => T): T {
+  const before = left;
+  left = most;
+  try {
+    return make();
+  } finally {
+    left = before;
+  }
+}
+
+/**
+ * Counts a cost.
+ *
+ * @throws {InputError} if nothing is left for it.
+ */
+export function spend(cost: number, where: string): void {
+  left -= cost;
+  if (left < 0) throw InputError.of("too_large", { name: where }, "simpler patterns, shorter lengths or fewer of them");
+}
 
 /** One more step of an automaton: -1 where there is none. */
 export function step(dfa: Dfa, state: number, byte: number): number {
@@ -57,6 +85,7 @@ export function explore<S>(machine: Machine<S>, { classOf, classes }: Alphabet, 
   const states: S[] = [machine.start], indices = new Map([[machine.key(machine.start), 0]]);
   const next: number[] = [];
   for (let at = 0; at < states.length; at++) {
+    spend(classes, where);
     for (let c = 0; c < classes; c++) {
       const to = machine.step(states[at]!, c);
       if (to === null) {
@@ -108,6 +137,31 @@ export function alive({ classOf, classes, next, accepts }: Dfa): Dfa | null {
   return { classOf, classes, next: table, accepts: ends };
 }
 
+/** Exactly these texts, in UTF-8; at least one. */
+export function textsOf(texts: readonly string[], where: string): Dfa {
+  const all = texts.map((text) => new TextEncoder().encode(text)), used = new Uint8Array(256);
+  for (const bytes of all) for (const byte of bytes) used[byte] = 1;
+  // Class 0 are the bytes that no text has.
+  let classes = 1;
+  const classOf = used.map((is) => is === 1 ? classes++ : 0), next: number[] = [], accepts: number[] = [];
+  const state = () => {
+    spend(classes, where);
+    for (let c = 0; c < classes; c++) next.push(-1);
+    return accepts.push(0) - 1;
+  };
+  state();
+  for (const bytes of all) {
+    let at = 0;
+    for (const byte of bytes) {
+      const place = at * classes + classOf[byte]!;
+      if (next[place]! < 0) next[place] = state();
+      at = next[place]!;
+    }
+    accepts[at] = 1;
+  }
+  return { classOf, classes, next: Int32Array.from(next), accepts: Uint8Array.from(accepts) };
+}
+
 /** Texts of both automata; with `without`, those of the first that are none of the second. Null: none. */
 export function combined(a: Dfa, b: Dfa, how: "both" | "without", where: string): Dfa | null {
   const pairs = new Map<number, number>(), classOf = new Uint8Array(256), firsts: number[] = [];
@@ -141,6 +195,7 @@ export function counted(unit: Dfa, min: number, max: number, where: string): Dfa
   if (states > MAX_COUNTED) {
     throw InputError.of("too_large", { name: where }, `an automaton of at most ${MAX_COUNTED} states`, states);
   }
+  spend(states * classes, where);
   // State: how many are complete, and where in the next one. Ends of units are the starts of the next.
   const next = new Int32Array(states * classes).fill(-1), accepts = new Uint8Array(states);
   for (let level = 0; level <= levels; level++) {

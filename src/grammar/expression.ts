@@ -1,6 +1,6 @@
 /** Regular expressions as data, and automata made of them. */
 import { InputError } from "../errors.ts";
-import { alphabetOf, type Dfa, explore } from "./dfa.ts";
+import { alphabetOf, type Dfa, explore, spend } from "./dfa.ts";
 import type { Range } from "./utf8.ts";
 
 /** A regular expression over bytes. */
@@ -13,6 +13,8 @@ export type Expression =
   | { readonly kind: "choice"; readonly items: readonly Expression[] }
   /** `max` may be Infinity. */
   | { readonly kind: "repeat"; readonly item: Expression; readonly min: number; readonly max: number }
+  /** What an automaton accepts. */
+  | { readonly kind: "dfa"; readonly dfa: Dfa }
   /** Nothing, but only at the start or at the end of the text. */
   | { readonly kind: "start" | "end" };
 
@@ -30,9 +32,6 @@ export const literal = (text: string): Expression =>
 
 /** States of the automaton before it is made deterministic: repetitions are written out. */
 const MAX_STATES = 60_000;
-
-/** Steps from sets of states to sets of states that are computed, each for every state in it: about a second. */
-const MAX_WORK = 4_000_000;
 
 /** The automaton with several states at once, by Thompson's construction. */
 class Builder {
@@ -95,6 +94,8 @@ class Builder {
         this.free[at]!.push(to);
         return to;
       }
+      case "dfa":
+        return this.#addDfa(expression.dfa, from);
       case "start":
       case "end": {
         const to = this.state();
@@ -102,6 +103,20 @@ class Builder {
         return to;
       }
     }
+  }
+
+  #addDfa({ next, classes, classOf, accepts }: Dfa, from: number): number {
+    const states = Array.from(accepts, () => this.state()), end = this.state();
+    this.free[from]!.push(states[0]!);
+    states.forEach((state, i) => {
+      if (accepts[i] === 1) this.free[state]!.push(end);
+      for (let first = 0, last: number; first < 256; first = last + 1) {
+        for (last = first; classOf[last + 1] === classOf[first];) last++;
+        const to = next[i * classes + classOf[first]!]!;
+        if (to >= 0) this.edges[state]!.push({ first, last, to: states[to]! });
+      }
+    });
+    return end;
   }
 
   /**
@@ -155,7 +170,6 @@ export function compile(expression: Expression, where: string): Dfa | null {
     return [...seen].filter((at) => at % count === end || (at < count && nfa.edges[at]!.length > 0));
   };
   const closures: (number[] | undefined)[] = [];
-  let work = 0;
   const byNumber = (a: number, b: number) => a - b;
   return explore<readonly number[]>(
     {
@@ -169,10 +183,7 @@ export function compile(expression: Expression, where: string): Dfa | null {
             for (const at of closures[to] ??= closureOf(to, false)) reached.add(at);
           }
         }
-        work += states.length + reached.size;
-        if (work > MAX_WORK) {
-          throw InputError.of("too_large", { name: where }, "a simpler expression", "a large automaton");
-        }
+        spend(states.length + reached.size, where);
         return reached.size === 0 ? null : [...reached].sort(byNumber);
       },
       accepts: (states) => states.some((state) => state % count === end),

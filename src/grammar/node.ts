@@ -1,6 +1,5 @@
 /** Grammars as data: terminals over bytes and special tokens, joined by rules that may refer to themselves. */
-import type { Dfa } from "./dfa.ts";
-import { choice as either, compile, literal as spelled } from "./expression.ts";
+import { type Dfa, textsOf } from "./dfa.ts";
 
 /** A grammar, or a part of one. Nodes may be shared; only rules close circles. */
 export type Node =
@@ -40,22 +39,24 @@ export const EMPTY: Node = { kind: "sequence", items: [] };
 /** Bytes that an automaton accepts; null: nothing fits. */
 export const bytes = (dfa: Dfa | null): Node => dfa === null ? NOTHING : { kind: "bytes", dfa };
 
+/** Texts whose nodes are kept: those of harmony and of JSON come first. */
+const MAX_LITERALS = 256;
 const literals = new Map<string, Node>();
 
 /** Exactly this text. */
 export function literal(text: string): Node {
   let node = literals.get(text);
   if (node === undefined) {
-    node = bytes(compile(spelled(text), "literal"));
-    // Names of strangers' properties must not stay for good.
-    if (text.length <= 8) literals.set(text, node);
+    node = bytes(textsOf([text], "literal"));
+    // Names in strangers' schemas must not stay for good.
+    if (literals.size < MAX_LITERALS) literals.set(text, node);
   }
   return node;
 }
 
-/** Any one of these texts. */
+/** Any one of these texts, of which there is one at least. */
 export function literalOf(texts: readonly string[]): Node {
-  return bytes(compile(either(texts.map(spelled)), "literals"));
+  return bytes(textsOf(texts, "enum"));
 }
 
 /** Any bytes. */

@@ -1,11 +1,11 @@
 /**
  * The regular expressions of JSON Schema (ECMAScript's, with the flag u), as automata over the text of a JSON string.
- * Lookaheads, word boundaries and references to groups are no regular language that is made here; they are refused.
+ * Lookaheads are taken where they stand in no group; lookbehinds, word boundaries and references to groups are refused.
  */
 import { RegExpParser } from "@eslint-community/regexpp";
 import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
-import type { Dfa } from "./dfa.ts";
+import { combined, type Dfa } from "./dfa.ts";
 import { choice, compile, type Expression, repeat, sequence } from "./expression.ts";
 import { ANY, character } from "./strings.ts";
 import { complement, LAST, normalized, type Range } from "./utf8.ts";
@@ -13,6 +13,7 @@ import { complement, LAST, normalized, type Range } from "./utf8.ts";
 type Pattern = ReturnType<RegExpParser["parsePattern"]>;
 type Element = Pattern["alternatives"][number]["elements"][number];
 type ElementOf<T> = Extract<Element, { type: T }>;
+type Lookahead = Extract<ElementOf<"Assertion">, { kind: "lookahead" }>;
 type ClassElement = ElementOf<"CharacterClass">["elements"][number];
 
 const DIGITS: readonly Range[] = [[0x30, 0x39]];
@@ -51,19 +52,51 @@ export function patternText(source: string, where: string): Dfa | null {
       printable(reason(thrown)),
     );
   }
-  const anything = repeat(character(ANY));
-  const alternatives = parsed.alternatives.map(({ elements }) => elements.map((element) => translate(element, where)));
-  // Found anywhere: only what does not say where it begins and ends may stand between other text.
-  return compile(
-    choice(alternatives.map((items) =>
-      sequence(
-        ...items[0]?.kind === "start" ? [] : [anything],
-        ...items,
-        ...items.at(-1)?.kind === "end" ? [] : [anything],
-      )
-    )),
-    where,
+  const alternatives = parsed.alternatives.map(({ elements }) => alternative(elements, where)).filter((one) =>
+    one !== null
   );
+  return alternatives.length === 0 ? null : compile(choice(alternatives), where);
+}
+
+const ANYTHING = repeat(character(ANY));
+
+/** The texts in which a sequence of elements is found; null: there are none. */
+function alternative(elements: readonly Element[], where: string): Expression | null {
+  const starts = elements[0]?.type === "Assertion" && elements[0].kind === "start";
+  const items = sequenceOf(elements, where, starts || elements.length === 0);
+  if (items === null) return null;
+  // Found anywhere: only what does not say where it begins may stand after other text.
+  return starts ? items : sequence(ANYTHING, items);
+}
+
+/**
+ * Elements, and whatever may follow the last of them. What comes after a lookahead must, from there on, be a text of
+ * both.
+ *
+ * @param first Whether nothing can stand before them.
+ */
+function sequenceOf(elements: readonly Element[], where: string, first: boolean): Expression | null {
+  const at = elements.findIndex(({ type, ...rest }) =>
+    type === "Assertion" && (rest as { kind?: string }).kind === "lookahead"
+  );
+  if (at < 0) {
+    const items = elements.map((element) => translate(element, where));
+    return sequence(...items, ...items.at(-1)?.kind === "end" ? [] : [ANYTHING]);
+  }
+  const before = elements.slice(0, at), look = elements[at] as Lookahead, after = elements.slice(at + 1);
+  const still = first && before.every(({ type }) => type === "Assertion");
+  // In the middle of a text, ^ would mean another place than the beginning of the rest.
+  if (!still && /\^/.test(look.raw.replaceAll(/\\.|\[\^/g, ""))) throw unsupported(look.raw, where);
+  const rest = sequenceOf(after, where, still),
+    seen = look.alternatives.map(({ elements }) => sequenceOf(elements, where, still));
+  const restText = rest && compile(rest, where);
+  const seenText = compile(choice(seen.filter((one) => one !== null)), where);
+  const both = restText === null
+    ? null
+    : seenText === null
+    ? look.negate ? restText : null
+    : combined(restText, seenText, look.negate ? "without" : "both", where);
+  return both && sequence(...before.map((element) => translate(element, where)), { kind: "dfa", dfa: both });
 }
 
 function translate(element: Element, where: string): Expression {
@@ -136,7 +169,7 @@ function unsupported(raw: string, where: string): InputError {
   return InputError.of(
     "unsupported",
     { name: where },
-    "a pattern without lookarounds, word boundaries and references",
+    "a pattern without lookarounds in groups, word boundaries and references",
     printable(raw),
   );
 }

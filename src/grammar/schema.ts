@@ -11,12 +11,10 @@ import { ANY_VALUE, CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, list, OPEN_LIST, OPE
 import { Matcher } from "./matcher.ts";
 import { all, bytes, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
 import { disjoint } from "./schema_disjoint.ts";
-import { isObject, type Schema, type SchemaObject, typesOf, withoutNotes } from "./schema_merge.ts";
+import { isObject, type Schema, type SchemaObject, typeOf, typesOf, withoutNotes } from "./schema_merge.ts";
 import { SchemaSource } from "./schema_source.ts";
 import { numberNode, numberOf, stringNode } from "./schema_scalars.ts";
-import { combined } from "./dfa.ts";
-import { choice, compile, literal as spelled } from "./expression.ts";
-import { quoted } from "./dfa.ts";
+import { combined, type Dfa, matches, quoted, textsOf, withBudget } from "./dfa.ts";
 import { stringifiedText } from "./strings.ts";
 
 /** Keywords by the type that they are about; null: any type. */
@@ -31,6 +29,7 @@ const KEYWORDS: Readonly<Record<string, string | null>> = {
   properties: "object",
   required: "object",
   additionalProperties: "object",
+  propertyNames: "object",
   items: "array",
   prefixItems: "array",
   minItems: "array",
@@ -50,6 +49,10 @@ const TYPES = ["object", "array", "string", "number", "boolean", "null"];
 /** Schemas within schemas that are looked at, and how deep they may lie in each other. */
 const MAX_SCHEMAS = 20_000;
 const MAX_DEPTH = 200;
+/** Properties of an object; OpenAI takes as many in a schema. */
+const MAX_PROPERTIES = 5_000;
+/** What the automata of a schema may cost: about a second, and tables of some 30 MB. */
+const MAX_COST = 8_000_000;
 
 /**
  * The grammar of the values that a schema takes.
@@ -58,7 +61,7 @@ const MAX_DEPTH = 200;
  * @throws {InputError} if it is no schema, says what is not known here, or becomes too large.
  */
 export function schemaGrammar(schema: unknown, where: string): Node {
-  return new SchemaGrammar(schema, where).node(schema, "");
+  return withBudget(MAX_COST, () => new SchemaGrammar(schema, where).node(schema, ""));
 }
 
 class SchemaGrammar {
@@ -200,18 +203,24 @@ class SchemaGrammar {
       throw this.#source.wrong(`${path}.required`, "a list of names", required);
     }
     const further = (schema["additionalProperties"] ?? true) as Schema;
-    const names = [...new Set([...Object.keys(properties), ...required as string[]])], needed = new Set(required);
+    const spelled = this.#names(schema, path), needed = new Set(required);
+    const names = [...new Set([...Object.keys(properties), ...required as string[]])];
+    if (names.length > MAX_PROPERTIES) {
+      const most = `at most ${MAX_PROPERTIES} properties`;
+      throw InputError.of("too_large", { name: this.#source.at(path) }, most, names.length);
+    }
     const members = names.map((name) => {
       const declared = Object.hasOwn(properties, name);
       const value = declared
         ? this.node(properties[name], `${path}.properties.${name}`)
         : this.node(further, `${path}.additionalProperties`);
-      return { node: all(literal(JSON.stringify(name)), COLON, value), needed: needed.has(name) };
+      const good = spelled === null || matches(spelled, new TextEncoder().encode(JSON.stringify(name)));
+      return { node: good ? all(literal(JSON.stringify(name)), COLON, value) : NOTHING, needed: needed.has(name) };
     });
     let extra: Node = NOTHING;
     if (further !== false) {
       const value = this.node(further, `${path}.additionalProperties`);
-      extra = all(this.#otherName(names), COLON, value);
+      extra = all(this.#otherName(names, spelled), COLON, value);
     }
     // From the last member to the first: what may follow when a member was written before, and when none was.
     let after: Node = times(all(COMMA, extra), 0, Infinity), first: Node = list(extra, 0, Infinity);
@@ -225,12 +234,24 @@ class SchemaGrammar {
     return all(OPEN_OBJECT, first, CLOSE_OBJECT);
   }
 
+  /** The names that properties may have, with their quotes; null: any. */
+  #names(schema: SchemaObject, path: string): Dfa | null {
+    const names = schema["propertyNames"];
+    if (names === undefined || names === true) return null;
+    const at = `${path}.propertyNames`;
+    if (!isObject(names)) throw this.#source.wrong(at, "a JSON Schema of strings", names);
+    let node = this.node(this.#source.merges.merge({ type: "string" }, this.#source.resolved(names, at), at), at);
+    while (node.kind === "rule") node = node.node!;
+    if (node.kind === "bytes") return combined(node.dfa, quoted(stringifiedText()), "both", this.where);
+    throw InputError.of("unsupported", { name: this.#source.at(at) }, "a schema of strings without alternatives");
+  }
+
   /** Any name but some. */
-  #otherName(names: readonly string[]): Node {
-    const text = stringifiedText();
-    if (names.length === 0) return bytes(quoted(text));
-    const known = compile(choice(names.map((name) => spelled(JSON.stringify(name).slice(1, -1)))), this.where)!;
-    return bytes(quoted(combined(text, known, "without", this.where)!));
+  #otherName(names: readonly string[], spelled: Dfa | null): Node {
+    const any = spelled ?? quoted(stringifiedText());
+    if (names.length === 0) return bytes(any);
+    const known = textsOf(names.map((name) => JSON.stringify(name)), this.where);
+    return bytes(combined(any, known, "without", this.where));
   }
 
   #list(schema: SchemaObject, path: string): Node {
@@ -272,9 +293,4 @@ class SchemaGrammar {
       }
     }
   }
-}
-
-function typeOf(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "array" : typeof value;
 }

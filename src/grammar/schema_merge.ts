@@ -127,3 +127,9 @@ function join(key: string, a: unknown, b: unknown): unknown {
 export function typesOf(type: unknown): string[] {
   return (Array.isArray(type) ? type : [type]).filter((name) => typeof name === "string");
 }
+
+/** The type of a value of JSON. */
+export function typeOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}

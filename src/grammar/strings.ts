@@ -64,9 +64,17 @@ export const anyString: () => Dfa = once(() => quoted(counted(anyCharacter(), 0,
 /** Any text of a string as JSON.stringify spells it, without quotes. */
 export const stringifiedText: () => Dfa = once(() => compile(repeat(character(ANY)), "string")!);
 
+/** Automata of lengths that were asked for last, as a schema often has one length many times. */
+const lengths = new Map<string, Dfa>();
+const MAX_LENGTHS = 8;
+
 /** A string of so many characters, with its quotes. */
 export function stringOfLength(min: number, max: number, where: string): Dfa {
-  return quoted(counted(anyCharacter(), min, max, where));
+  const key = `${min} ${max}`, dfa = lengths.get(key) ?? quoted(counted(anyCharacter(), min, max, where));
+  lengths.delete(key);
+  lengths.set(key, dfa);
+  if (lengths.size > MAX_LENGTHS) lengths.delete(lengths.keys().next().value!);
+  return dfa;
 }
 
 /** Text of so many characters, spelled as JSON.stringify does, without quotes. */

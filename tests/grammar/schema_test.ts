@@ -1,6 +1,9 @@
 /** What schemas take and what they do not, beside what ajv says of the same values. */
+import { z } from "zod";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { assertRefusedQuickly } from "../quickly.ts";
+import { SOAK } from "../soak.ts";
 import { matcherOf, newJudge, takes } from "./judge.ts";
 
 const judge = newJudge();
@@ -31,6 +34,19 @@ const CASES: readonly [schema: unknown, good: readonly string[], bad: readonly s
   [{ type: "string", pattern: "^(a|b$)|c$" }, ['"ax"', '"b"', '"xyc"'], ['"bx"', '"xa"', '"cx"']],
   [{ type: "string", pattern: '^["\\\\\\n]$' }, ['"\\""', '"\\\\"', '"\\n"'], ['"n"', '"\\t"']],
   [{ type: "string", pattern: "^\\p{Lu}\\p{L}*$" }, ['"Ärger"', '"Ω"'], ['"ärger"', '"A1"']],
+  [{ type: "string", pattern: "^(?!.*\\.\\.)(?=.*\\d)[a-z.\\d]+$" }, ['"a.1"', '"1"'], [
+    '"a..1"',
+    '"a."',
+    '"A1"',
+    '""',
+  ]],
+  [{ type: "string", pattern: "a(?!b|$)" }, ['"ac"', '"aba1"'], ['"ab"', '"a"', '"c"']],
+  [{ type: "string", pattern: "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$" }, ['"+1.5"', '"0"', '"-.5"'], [
+    '"."',
+    '""',
+    '"-."',
+    '"1a"',
+  ]],
   [{ type: "string", pattern: "^.$" }, ['"x"', '"\u{1f600}"'], ['"\\n"', '"xy"']],
   [{ type: "string", pattern: "^[^a-z]*$", minLength: 1, maxLength: 4 }, ['"A\\t9"'], ['""', '"Ab"', '"12345"']],
   [{ type: "string", format: "date" }, ['"2024-02-29"', '"2000-02-29"', '"2023-12-31"'], [
@@ -119,6 +135,14 @@ const CASES: readonly [schema: unknown, good: readonly string[], bad: readonly s
     '{"a":true}',
     '{"ab":1,"abc":false,"":true}',
   ], ['{"ab":true}', '{"a":1}', '{"ab":1,"ac":"x"}']],
+  [{ type: "object", propertyNames: { pattern: "^[a-c]+$" }, additionalProperties: { type: "integer" } }, [
+    "{}",
+    '{"abc":1}',
+  ], ['{"d":1}', '{"a":"x"}', '{"":1}']],
+  [{ type: "object", propertyNames: { enum: ["a", "b"] }, properties: { a: {}, c: {} }, required: ["b"] }, [
+    '{"b":1}',
+    '{"a":[],"b":1}',
+  ], ['{"c":1,"b":1}', '{"a":1}']],
   [{ type: "object", required: ["x"] }, ['{"x":1}', '{"x":null,"y":[]}'], ["{}", '{"y":1}', "[]"]],
   [{ type: "object" }, ["{}", '{"a":{"b":[]}}'], ["[]", "null"]],
   [{ type: "array", items: { type: "integer" }, minItems: 1, maxItems: 3 }, ["[1]", "[1,2]", "[ 1, 2, 3 ]"], [
@@ -249,6 +273,49 @@ function deep(levels: number): unknown {
   return levels === 0 ? {} : { type: "array", items: deep(levels - 1) };
 }
 
+Deno.test("schemas of zod are taken, with the patterns that zod writes", () => {
+  const schema = z.toJSONSchema(z.object({
+    id: z.uuid(),
+    mail: z.email(),
+    page: z.url().nullable(),
+    at: z.iso.datetime(),
+    count: z.int().min(0),
+    pair: z.tuple([z.string(), z.number()]),
+    marks: z.record(z.string().regex(/^[a-z]+$/), z.boolean()),
+    shape: z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("round"), radius: z.number().positive() }),
+      z.object({ kind: z.literal(["flat", "long"]), sides: z.array(z.number()).length(2) }),
+    ]),
+    note: z.string().max(20).optional(),
+  }));
+  const value = {
+    id: "123e4567-e89b-12d3-a456-426614174000",
+    mail: "ann.b+c@example.org",
+    page: "https://example.org/a?b=c",
+    at: "2026-11-26T08:00:00Z",
+    count: 3,
+    pair: ["a", 0.5],
+    marks: { ok: true, done: false },
+    shape: { kind: "long", sides: [1, 2.5] },
+    note: "short",
+  };
+  const matcher = matcherOf(schema);
+  for (
+    const [change, good] of [
+      [{}, true],
+      [{ page: null }, true],
+      [{ mail: "ann..b@example.org" }, false],
+      [{ at: "2026-11-26" }, false],
+      [{ marks: { OK: true } }, false],
+      [{ shape: { kind: "round", radius: 0 } }, false],
+      [{ shape: { kind: "round", radius: 1e-3 } }, true],
+    ] as const
+  ) {
+    const changed = { ...value, ...change };
+    assertEquals([judge.validate(schema, changed), takes(matcher, JSON.stringify(changed))], [good, good]);
+  }
+});
+
 const REFUSED: readonly [schema: unknown, message: string][] = [
   [{ type: "object", patternProperties: {} }, 'schema: the keyword "patternProperties" is not supported'],
   [{ type: "array", items: { not: {} } }, 'schema.items: the keyword "not" is not supported'],
@@ -257,7 +324,7 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
     'schema.properties.a: the keyword "uniqueItems" is not supported',
   ],
   [{ type: "string", format: "idn-email" }, "schema.format: expected one of date, time,"],
-  [{ type: "string", pattern: "(?=a)b" }, "schema.pattern: expected a pattern without lookarounds"],
+  [{ type: "string", pattern: "((?=a)b)" }, "schema.pattern: expected a pattern without lookarounds"],
   [{ type: "string", pattern: "(" }, "schema.pattern: expected a regular expression"],
   [{ type: "string", pattern: "\\bword" }, "schema.pattern: expected a pattern without lookarounds"],
   [{ type: "string", pattern: "(?:a{90}){1000}" }, "schema.pattern: expected an expression of at most"],
@@ -277,13 +344,19 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   [{ type: "string", minLength: "2" }, 'schema.minLength: expected a number, got "2"'],
   [[], "schema: expected a JSON Schema, got an array of 0"],
   [{ $ref: "#" }, "schema: expected a schema that a value can meet"],
-  [{ type: "string", pattern: "(a|b)*a(a|b){20}" }, "schema.pattern: expected a simpler expression"],
+  [{ type: "string", minLength: 6000 }, "schema.minLength: expected a count of at most 5000, got 6000"],
   [deep(300), "schema: expected schemas nested at most 200 deep"],
 ];
 
 Deno.test("schemaGrammar() refuses by name what it does not know, and schemas that no value meets", () => {
   for (const [schema, message] of REFUSED) {
     assertThrows(() => matcherOf(schema), InputError, message, JSON.stringify(schema));
+  }
+});
+
+Deno.test("patterns that become large automata are refused soon", async () => {
+  for (const pattern of SOAK ? ["(a|b)*a(a|b){20}", "(?:\\p{L}{1,60}x?){1,60}", "(?=.*a.{12}b)(?=.*b.{12}a)."] : []) {
+    await assertRefusedQuickly(() => matcherOf({ type: "string", pattern }), /^schema\.pattern: expected /, 4000);
   }
 });
 

@@ -6,7 +6,7 @@ import type { Tokenizer } from "../../text/tokenizer.ts";
 import { replyGrammar, type ReplyRules } from "./reply_grammar.ts";
 
 /** Grammars that are kept for each tokenizer. */
-const MAX_KEPT = 64;
+const MAX_KEPT = 32;
 
 /** What is kept for a tokenizer; its vocabulary is sorted when the first constrained reply is asked for. */
 interface Kept {
