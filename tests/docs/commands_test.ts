@@ -20,7 +20,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^deno task compile|^sha256sum/, "tests/package/standalone_test.ts runs what .ci/run builds"],
   [/^deno task kernels:/, ".ci/run does, where there is clang-22"],
   [/--backend cuda|devices --verify/, "it needs a GPU"],
-  [/mxoss serve|^curl/, "tests/serve/ starts servers and asks them"],
+  [/mxoss serve|^curl/, "they are run together, below"],
   [/--shard|^mxoss report RUN/, "tests/eval/shards/ runs all of the parts"],
   [/help --man|completions/, "tests/cli/ runs the shells"],
   [/^mxoss chat$/, "tests/cli/chat_soak_test.ts types at a terminal"],
@@ -110,3 +110,50 @@ for (const command of PRINTED.filter((one) => elsewhere(one) === undefined)) {
     },
   });
 }
+
+const SERVED = PRINTED.filter(({ text }) => /mxoss serve|^curl/.test(text));
+const HAS_CURL = SOAK && new Deno.Command("sh", { args: ["-c", "command -v curl"] }).outputSync().success;
+
+/** Waits until a server answers. */
+async function answers(url: string, ended: Promise<unknown>): Promise<void> {
+  let over = false;
+  ended.then(() => over = true);
+  while (!over) {
+    const reply = await fetch(url).catch(() => null);
+    await reply?.body?.cancel();
+    if (reply?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`no server at ${url}`);
+}
+
+Deno.test({
+  name: `servers of the pages start, and answer what is asked of them${HAS_CURL ? "" : " (skipped: a soak, by curl)"}`,
+  ignore: !HAS_CURL,
+  fn: async () => {
+    using dir = new TemporaryDirectory();
+    const env = place(dir.path);
+    const shell = (line: string) => new Deno.Command("bash", { args: ["-c", line], cwd: dir.path, env, stdin: "null" });
+    const port = 18_080 + Deno.pid % 10_000;
+    const here = ({ text }: PrintedCommand) => text.replace("127.0.0.1:8080", `127.0.0.1:${port}`);
+    for (let i = 0; i < SERVED.length;) {
+      const line = here(SERVED[i]!).replace(
+        /(?:deno task (?:--quiet )?)?mxoss serve/,
+        `exec mxoss serve --port ${port}`,
+      );
+      assert(line.includes("exec"), `${SERVED[i]!.page}: ${line}: expected a server first`);
+      const server = shell(line).spawn();
+      try {
+        await answers(`http://127.0.0.1:${port}/health`, server.status);
+        for (i++; i < SERVED.length && SERVED[i]!.text.startsWith("curl"); i++) {
+          const { code, stdout } = await shell(here(SERVED[i]!).replace("curl", "curl --silent --fail")).output();
+          assertEquals(code, 0, SERVED[i]!.text);
+          JSON.parse(new TextDecoder().decode(stdout));
+        }
+      } finally {
+        server.kill("SIGTERM");
+        await server.status;
+      }
+    }
+  },
+});
