@@ -138,6 +138,12 @@ export function dumbTerminal(): boolean {
   return dumb;
 }
 
+/** What an editor of lines reads from and shows them on: stderr, or stdout where only that is a terminal. */
+export async function editorStreams(): Promise<{ input: NodeJS.ReadableStream; output: NodeJS.WritableStream }> {
+  const { default: process } = await import("node:process");
+  return { input: process.stdin, output: Deno.stderr.isTerminal() ? process.stderr : process.stdout };
+}
+
 /** Dim text, where stderr is a terminal that may be sent colours: the library leaves them out under `NO_COLOR`. */
 function dim(text: string): string {
   return drawsOver() && text !== "" ? colours.dim(text) : text;

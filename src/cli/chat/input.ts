@@ -2,7 +2,7 @@
 import { InputError, reason } from "../../errors.ts";
 import { MAX_PROMPT_BYTES } from "../prompt.ts";
 import { UsageError } from "../spelling.ts";
-import { writeError } from "../terminal.ts";
+import { editorStreams, writeError } from "../terminal.ts";
 
 /** What {@linkcode Lines.next} gives when Ctrl-C was pressed at an empty prompt. */
 export const CANCELLED: unique symbol = Symbol("cancelled");
@@ -90,9 +90,7 @@ export class TerminalLines implements Lines {
   /** Opens the terminal; what is typed is shown where stderr leads, or stdout if only that is a terminal. */
   static async open(complete: Completer): Promise<TerminalLines> {
     const { createInterface } = await import("node:readline");
-    const { default: process } = await import("node:process");
-    const output = Deno.stderr.isTerminal() ? process.stderr : process.stdout;
-    return new TerminalLines(createInterface, { input: process.stdin, output }, complete);
+    return new TerminalLines(createInterface, await editorStreams(), complete);
   }
 
   async next(prompt: string): Promise<string | null | typeof CANCELLED> {
