@@ -338,6 +338,13 @@ Deno.test("chat: what cannot be done is refused by name", async () => {
     ],
     [{ messages, tools: [weather, weather] }, "tools", 'got "get_weather" twice'],
     [{ messages, tools: [{ type: "custom", custom: {} }] }, "tools.0.type", 'tools.0.type: expected "function"'],
+    [{ messages, max_tokens: 1999 }, "max_tokens", "what a conversation of"],
+    [{ messages, max_completion_tokens: 5000 }, "max_completion_tokens", "what a conversation of"],
+    [
+      { messages: [{ role: "user", content: "word ".repeat(3000) }] },
+      "messages",
+      "a conversation of at most 1999 tokens",
+    ],
     [{ messages, max_tokens: 3, max_completion_tokens: 4 }, "max_tokens", "expected the same as max_completion_tokens"],
     [{ messages, response_format: { type: "json_object" }, ignore_eos: true }, "ignore_eos", "expected no constraint"],
   ];

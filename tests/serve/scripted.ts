@@ -42,7 +42,8 @@ export function scripted(endpoints: readonly Endpoint[], textDirectory: string =
     textDirectory,
     config,
     tokenizer,
-    stopIds: new Set(config.eosTokenIds),
+    // As where a config names one of several.
+    stopIds: new Set(config.eosTokenIds.slice(0, 1)),
     limits: { context: 2000, promptTokens: 2000, maxTokens: 2000 },
     created: 1_700_000_000,
   };

@@ -73,16 +73,38 @@ export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
   return { prompt: rendered.ids, mask, takesReasoning: rendered.takesReasoning };
 }
 
+/** The ids that end a reply in harmony, whichever of them the checkpoint names. */
+export function endsOf({ stopIds, tokenizer }: ServedModel): ReadonlySet<number> {
+  const own = ["<|return|>", "<|call|>"].map((name) => tokenizer.special(name)).filter((id) => id !== undefined);
+  return new Set([...stopIds, ...own]);
+}
+
+/** What a request calls its conversation, and the tokens of its reply. */
+export interface RoomFields {
+  readonly prompt: string;
+  readonly maxTokens: string;
+}
+
 /**
  * Tokens of a reply at most: what was asked for, or as many as there is room.
  *
- * @throws {ApiError} where the prompt leaves no room.
+ * @throws {ApiError} where the conversation or what is asked for is too long.
  */
-export function roomFor({ limits }: ServedModel, prompt: Int32Array, asked: number | undefined, field: string): number {
-  const room = Math.min(limits.maxTokens, limits.context - prompt.length);
-  if (room < 1) {
-    const most = `expected a conversation of at most ${limits.context - 1} tokens`;
-    throw wrongField(field, `${most}, got ${prompt.length}`, "context_length_exceeded");
+export function roomFor(
+  { limits }: ServedModel,
+  { length }: Int32Array,
+  asked: number | undefined,
+  fields: RoomFields,
+): number {
+  const longest = Math.min(limits.promptTokens, limits.context - 1);
+  if (length > longest) {
+    const most = `expected a conversation of at most ${longest} tokens, got ${length}`;
+    throw wrongField(fields.prompt, most, "context_length_exceeded");
+  }
+  const room = Math.min(limits.maxTokens, limits.context - length);
+  if (asked !== undefined && asked > room) {
+    const left = `expected at most ${room}, what a conversation of ${length} tokens leaves, got ${asked}`;
+    throw wrongField(fields.maxTokens, left, "context_length_exceeded");
   }
   return asked ?? room;
 }

@@ -1,7 +1,7 @@
 /** `/v1/chat/completions`: conversations, answered in channels, with tools and in formats. */
 import { collect, DeltaWriter } from "../chat/deltas.ts";
 import { chatAsk } from "../chat/chat_ask.ts";
-import { planReply, roomFor } from "../chat/plan.ts";
+import { endsOf, planReply, roomFor } from "../chat/plan.ts";
 import { type Reply, startReplies, stepsOf } from "../chat/replies.ts";
 import { scoresOf } from "../chat/scores.ts";
 import type { Outcome, ScoredToken } from "../engine/job.ts";
@@ -41,7 +41,7 @@ export const CHAT = endpoint<ChatRequest>({
   handle: async (call) => {
     const { body, service, requestId } = call, model = service.model(body.model);
     call.note({ model: model.name });
-    const ask = chatAsk(body), plan = await planReply(model, ask), stopIds = stopIdsOf(body, model.stopIds);
+    const ask = chatAsk(body), plan = await planReply(model, ask), stopIds = stopIdsOf(body, endsOf(model));
     if (ask.reasoning !== undefined && !plan.takesReasoning) call.note({ reasoning_effort: "no effect" });
     const asked = body.max_completion_tokens ?? body.max_tokens ?? undefined;
     const replies = startReplies(call, model, plan, {
@@ -49,7 +49,10 @@ export const CHAT = endpoint<ChatRequest>({
       sampling: (index) => samplingOf(body, index),
       stops: stopsOf(body),
       stopIds,
-      maxTokens: roomFor(model, plan.prompt, asked, "messages"),
+      maxTokens: roomFor(model, plan.prompt, asked, {
+        prompt: "messages",
+        maxTokens: body.max_completion_tokens == null ? "max_tokens" : "max_completion_tokens",
+      }),
       logprobs: body.logprobs === true ? body.top_logprobs ?? 0 : null,
     });
     const created = Math.floor(Date.now() / 1000);
@@ -156,7 +159,7 @@ function finishOf(
   stopIds: ReadonlySet<number>,
   model: ServedModel,
 ): { finish_reason: FinishReason; stop_reason: string | number | null } {
-  const asked = last !== undefined && stopIds.has(last) && !model.stopIds.has(last) ? last : null;
+  const asked = last !== undefined && stopIds.has(last) && !endsOf(model).has(last) ? last : null;
   const finish_reason = reason !== "stop"
     ? "length"
     : items.calls > 0 && items.stopString === null

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ApiError } from "../api_error.ts";
 import type { Turn } from "../chat/messages.ts";
-import { planReply, roomFor } from "../chat/plan.ts";
+import { endsOf, planReply, roomFor } from "../chat/plan.ts";
 import { newId, type Reply, startReplies, stepsOf } from "../chat/replies.ts";
 import { ResponseStore } from "../chat/response_store.ts";
 import { responseAsk, turnsOf } from "../chat/response_turns.ts";
@@ -101,8 +101,11 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
     count: 1,
     sampling: (index) => samplingOf(fields, index),
     stops: stopsOf(fields),
-    stopIds: stopIdsOf(fields, model.stopIds),
-    maxTokens: roomFor(model, plan.prompt, body.max_output_tokens ?? undefined, "input"),
+    stopIds: stopIdsOf(fields, endsOf(model)),
+    maxTokens: roomFor(model, plan.prompt, body.max_output_tokens ?? undefined, {
+      prompt: "input",
+      maxTokens: "max_output_tokens",
+    }),
     logprobs: scores ? body.top_logprobs ?? 0 : null,
   });
   return { call, model, reply: reply!, answer: emptyAnswer(body, model), turns, scores };
