@@ -3,6 +3,7 @@ import { dumbTerminal } from "./terminal.ts";
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
 import { namesHubModel } from "./hub.ts";
 import { selfTestsOf } from "./self_tests.ts";
+import { sharesModel } from "./ranks.ts";
 import { callsLibraries, computing, type Needs } from "./permissions.ts";
 
 /** A command before it is imported. */
@@ -42,7 +43,8 @@ function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Decl
     parse: async (args) => {
       const parsed = parseCommand(await spec(), args);
       const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(modelsOf(parsed.options));
-      return { needs: { ...own, hub }, run: () => run(parsed, args) };
+      const ranks = own.ranks ?? sharesModel(parsed.options);
+      return { needs: { ...own, hub, ranks }, run: () => run(parsed, args) };
     },
   };
 }
@@ -86,7 +88,11 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "eval",
     command(true, {
       spec: async () => (await import("./eval/options.ts")).EVAL,
-      needs: (options) => ({ ...computing(options), shares: true, out: options.out }),
+      needs: async (options) => {
+        const { dividesProcesses } = await import("./eval/shard.ts");
+        const ranks = sharesModel(options) && !dividesProcesses(options);
+        return { ...computing(options), shares: true, ranks, out: options.out };
+      },
       run: async (parsed, args) => await (await import("./eval/eval.ts")).evalCommand(parsed, args),
     }),
   ],

@@ -1,4 +1,5 @@
 /** `mxoss inspect`: what a checkpoint holds, without reading its weights. */
+import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { linearBytes, matrixBytes, weightBytes } from "../checkpoint/weight_bytes.ts";
@@ -60,9 +61,9 @@ async function summarize(
   const { dir, layout, config } = checkpoint;
   const warnings = [...checkpoint.warnings, ...plan.warnings];
   const decided = new Map(plan.linears.map((linear) => [linear.module, linear]));
-  const ranks = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => {
+  const parts = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => shardSource(source, config, sizes, rank));
+  const ranks = parts.map((part, rank) => {
     const { experts, heads, kvHeads, intermediate, vocab } = rankRanges(config, sizes, rank);
-    const part = shardSource(source, config, sizes, rank);
     return {
       rank,
       heads: [heads.start, heads.end],
@@ -94,9 +95,24 @@ async function summarize(
       kv_scales: source.kvScales[index]!,
       linears: layerSummary(layer, decided),
     })),
-    parallel: { ...sizes, ranks },
+    parallel: { ...sizes, ranks, processes: processesOf(parts) },
     warnings,
   };
+}
+
+/** What each of several processes takes that have as many ranks: the one that takes most. */
+function processesOf(parts: readonly ModelSource[]) {
+  const counts = parts.map((_, i) => i + 1).filter((processes) => parts.length % processes === 0);
+  return counts.map((processes) => {
+    const each = parts.length / processes;
+    const own = Array.from({ length: processes }, (_, i) => parts.slice(i * each, (i + 1) * each));
+    return {
+      processes,
+      ranks_each: each,
+      most_bytes_read: Math.max(...own.map((ranks) => ranks.reduce((sum, part) => sum + weightBytes(part), 0))),
+      most_bytes_mapped: Math.max(...own.map(mappedBytes)),
+    };
+  });
 }
 
 /** Output and input features of a matrix. */
@@ -195,7 +211,7 @@ function text(report: Report): string {
   rows.push(["", ...cells(report.head)]);
   lines.push(...tableLines(rows, [7, 8]));
   if (parallel.ranks.length > 1) {
-    lines.push("", ...rankLines(parallel.ranks));
+    lines.push("", ...rankLines(parallel.ranks), "", ...processLines(parallel.processes));
   }
   return `${lines.join("\n")}\n`;
 }
@@ -217,6 +233,17 @@ function rankLines(ranks: Report["parallel"]["ranks"]): string[] {
     "",
     ...tableLines([["rank", ...names], ...shapes]),
   ];
+}
+
+/** What a process takes of the files, by how many there are. */
+function processLines(processes: Report["parallel"]["processes"]): string[] {
+  const rows = processes.map(({ processes, ranks_each, most_bytes_read, most_bytes_mapped }) => [
+    `${processes}`,
+    `${ranks_each}`,
+    bytesText(most_bytes_read),
+    bytesText(most_bytes_mapped),
+  ]);
+  return tableLines([["processes", "ranks each", "--weights read", "--weights map"], ...rows], [0, 1, 2, 3]);
 }
 
 function cells({ name, weight, stored_as, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {

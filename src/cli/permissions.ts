@@ -66,6 +66,8 @@ export interface Needs {
   readonly libraries: boolean;
   /** Whether it matters which of several processes this is. */
   readonly shares?: boolean;
+  /** Whether one model is shared by all processes that were started together. */
+  readonly ranks?: boolean;
   /** `--out`: the one path that it writes. */
   readonly out?: string | undefined;
   /** File in which it keeps what a GPU's self-tests found; with its folder, the one other path that it writes. */

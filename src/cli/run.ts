@@ -2,13 +2,14 @@
 import { clip, FailureError, InputError, oneLine, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
-import { allCommands, type Command, COMMANDS, DEFAULT_COMMAND } from "./commands.ts";
+import { allCommands, type Command, COMMANDS, DEFAULT_COMMAND, type ParsedCommand } from "./commands.ts";
 import { denied } from "./denied.ts";
 import { lookForHub } from "./hub.ts";
 import { keepIgnoringHangup } from "./hangup.ts";
 import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
 import { systemError } from "./system_errors.ts";
+import { elsewhereSaid, endProcesses, runInProcesses, worldOfRanks } from "./ranks.ts";
 import { COMMAND_LINE } from "./spelling.ts";
 import { refuseUnknownCommand } from "./unknown_command.ts";
 import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal.ts";
@@ -27,7 +28,7 @@ export async function run(args: readonly string[]): Promise<never> {
   closeInspector();
   if (Deno.stderr.isTerminal()) dumbTerminal();
   const traced = tracing();
-  const fail = (thrown: unknown) => Deno.exit(report(thrown, traced));
+  const fail = (thrown: unknown) => Deno.exit(endProcesses(report(thrown, traced)));
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     fail(event.reason);
@@ -37,7 +38,7 @@ export async function run(args: readonly string[]): Promise<never> {
     fail(event.error ?? event.message);
   });
   hushLibraries();
-  Deno.exit(await exitCodeOf(args, traced));
+  Deno.exit(endProcesses(await exitCodeOf(args, traced)));
 }
 
 /**
@@ -87,13 +88,28 @@ async function dispatch(args: readonly string[]): Promise<number> {
 
 /** Reads the arguments, gives up the permissions that they have no use for, and runs the command with what was read. */
 async function start(command: Command, args: readonly string[]): Promise<number> {
-  const { needs, run } = await command.parse(args);
-  const needed = privileges(needs);
+  const { needs, run } = await parsedOnce(command, args), world = worldOfRanks(needs.ranks === true);
+  const needed = privileges(world === null ? needs : { ...needs, libraries: true });
   // Without FFI the system cannot be asked later; what it says now is remembered.
   if (command.ffi && !needed.ffi) availableMemory();
   if (needs.hub) lookForHub();
   confine(needed);
-  return await run();
+  return world === null ? await run() : await runInProcesses(world, run);
+}
+
+/** How long processes that are not to speak wait for the one that does, in milliseconds. */
+const QUIET_MS = 2000;
+
+/** Reads the arguments; of several processes that were started with them, the first says what is wrong. */
+async function parsedOnce(command: Command, args: readonly string[]): Promise<ParsedCommand> {
+  try {
+    return await command.parse(args);
+  } catch (thrown) {
+    if (!(thrown instanceof InputError && elsewhereSaid())) throw thrown;
+    // mpirun ends all as soon as one has failed: the first is given time to say it.
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    return Deno.exit(thrown.exitCode);
+  }
 }
 
 /** Whether the options, up to `--`, hold `--help` or `-h`. */

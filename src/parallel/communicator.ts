@@ -1,7 +1,7 @@
 /**
- * Sums over ranks that are threads of one process: shared memory and a barrier of a few atomics. The other kind of
- * {@linkcode Communicator} is to be one over a device's memory, by a collective library between GPUs; until then GPUs'
- * values come here over the host's memory.
+ * Sums over ranks that are threads of one process, or of several: shared memory and a barrier of a few atomics; between
+ * processes their values are gathered first. The other kind of {@linkcode Communicator} is over a device's memory, by a
+ * collective library between GPUs; values of GPUs that have none come here over the host's memory.
  */
 import { roundToBf16 } from "../formats/bf16.ts";
 import type { Communicator, RankGroup } from "../model/backend.ts";
@@ -23,14 +23,34 @@ export interface SharedCommunication {
   readonly capacity: number;
   readonly control: SharedArrayBuffer;
   readonly values: SharedArrayBuffer;
+  /** Where other ranks are in other processes: those of this one. */
+  readonly own: OwnRanks | null;
 }
+
+/** The ranks of one of several processes, each of which has as many. */
+export interface OwnRanks {
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * What processes exchange: `values` are one stretch of `each` after the other, by process; gives this process's to all
+ * others and takes theirs. All processes call it equally often.
+ */
+export type GatherValues = (values: Float32Array<ArrayBufferLike>, each: number) => void;
 
 /**
  * @param capacity Most float32 values of one sum.
  */
-export function createSharedCommunication(tp: number, ep: number, capacity: number): SharedCommunication {
+export function createSharedCommunication(
+  tp: number,
+  ep: number,
+  capacity: number,
+  own: OwnRanks | null = null,
+): SharedCommunication {
   const groups = 1 + ep;
   return {
+    own,
     tp,
     ep,
     capacity,
@@ -64,9 +84,12 @@ export class SharedCommunicator implements Communicator {
   readonly size: number;
   readonly #control: Int32Array;
   readonly #values: Float32Array;
+  readonly #gather: GatherValues | null;
 
-  constructor(readonly shared: SharedCommunication, readonly rank: number) {
+  /** @param gather Of the first rank of each of several processes. */
+  constructor(readonly shared: SharedCommunication, readonly rank: number, gather: GatherValues | null = null) {
     this.size = shared.tp * shared.ep;
+    this.#gather = gather;
     this.#control = new Int32Array(shared.control);
     this.#values = new Float32Array(shared.values);
   }
@@ -77,6 +100,8 @@ export class SharedCommunicator implements Communicator {
     const count = group === "world" ? this.size : tp;
     if (count === 1) return;
     if (values.length > capacity) throw new RangeError(`${values.length} values, room for ${capacity}`);
+    const { own } = this.shared;
+    if (own !== null) return this.#reduceOverProcesses(values, own, first, count, round);
     const barrier = group === "world" ? 0 : 1 + first / tp;
     const all = this.#values;
     all.set(values, this.rank * capacity);
@@ -93,6 +118,33 @@ export class SharedCommunicator implements Communicator {
     values.set(all.subarray(first * capacity, first * capacity + values.length));
     // Nobody may write the next contribution before all have read this sum.
     this.#wait(barrier, count);
+  }
+
+  /**
+   * The same over processes, with every rank's values in each: a sum in the order of ranks cannot be made of the sums
+   * of processes. All groups of ranks gather at once, as they sum at the same places.
+   *
+   * @param first First rank of the group.
+   * @param count Ranks of the group.
+   */
+  #reduceOverProcesses(values: Float32Array, own: OwnRanks, first: number, count: number, round: boolean): void {
+    const all = this.#values, { length } = values;
+    all.set(values, this.rank * length);
+    this.#wait(0, own.count);
+    this.#gather?.(all, own.count * length);
+    this.#wait(0, own.count);
+    // The members of the group in this process sum a stretch each.
+    const here = Math.max(first, own.first), members = Math.min(first + count, own.first + own.count) - here;
+    const member = this.rank - here;
+    const from = Math.floor(length * member / members), to = Math.floor(length * (member + 1) / members);
+    for (let i = from; i < to; i++) {
+      let sum = all[first * length + i]!;
+      for (let r = 1; r < count; r++) sum = Math.fround(sum + all[(first + r) * length + i]!);
+      all[here * length + i] = round ? roundToBf16(sum) : sum;
+    }
+    this.#wait(0, own.count);
+    values.set(all.subarray(here * length, (here + 1) * length));
+    this.#wait(0, own.count);
   }
 
   /** @throws {DraggedError} if a rank failed. */

@@ -1,4 +1,5 @@
 /** An engine whose graph runs on several devices, one rank each. */
+import { rankThreads } from "./rank_ports.ts";
 import { asset } from "../assets.ts";
 import { openCollectives } from "../../ffi/collectives.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
@@ -49,7 +50,8 @@ export async function openDeviceRanks(
   using library = openCollectives(kind, collectivesLibrary);
   const control = RunControl.create(world), logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
   const module = asset("src/parallel/device_rank_worker.ts");
-  const ranks = new Ranks(world, { module, abort: () => control.abort(), onProgress });
+  const start = rankThreads(module, world);
+  const ranks = new Ranks(world, { start, abort: () => control.abort(), onProgress });
   try {
     const replies = await ranks.all((rank): DeviceRankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);

@@ -1,4 +1,5 @@
 /** What the main thread and the rank workers say to each other. */
+import type { MpiLibrary } from "../../ffi/mpi.ts";
 import type { ProcessorBackend } from "./open_backend.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { Mistake } from "../errors.ts";
@@ -31,6 +32,8 @@ export interface RankSetup {
   readonly available: Available | null;
   /** float32 [LOGIT_ROWS, V of the whole model]; each rank writes its columns. */
   readonly logits: SharedArrayBuffer;
+  /** What processes gather values by; null where all ranks are threads of one. */
+  readonly mpi: MpiLibrary | null;
 }
 
 /** First message to a rank with a device of its own. */

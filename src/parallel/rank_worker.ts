@@ -5,7 +5,8 @@
 import type { Backend } from "../model/backend.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { GptOss, type TensorName } from "../model/gpt_oss.ts";
-import { abort, DraggedError, SharedCommunicator } from "./communicator.ts";
+import { MpiGroup } from "../../ffi/mpi.ts";
+import { abort, DraggedError, type GatherValues, SharedCommunicator } from "./communicator.ts";
 import { openOnProcessor } from "./open_backend.ts";
 import type { RankCommand, RankReply, RankSetup } from "./messages.ts";
 
@@ -91,13 +92,17 @@ function writeLogits({ setup, model }: Rank, rows: Int32Array): void {
   for (let i = 0; i < rows.length; i++) all.set(mine.subarray(i * width, (i + 1) * width), i * vocab + start);
 }
 
-async function open({ request, ranges, backend, communication, available }: RankSetup): Promise<Backend<TensorName>> {
+async function open(setup: RankSetup): Promise<Backend<TensorName>> {
+  const { request, ranges, backend, communication, available, mpi } = setup;
+  // Every process's first rank speaks for all of it.
+  const group = mpi === null || ranges.rank !== communication.own?.first ? null : MpiGroup.make(mpi);
+  const gather: GatherValues | null = group && ((values, each) => group.allGather(values, each));
   const full = {
     ...request,
     part: {
       vocabStart: ranges.vocab.start,
       expertStart: ranges.experts.start,
-      communicator: new SharedCommunicator(communication, ranges.rank),
+      communicator: new SharedCommunicator(communication, ranges.rank, gather),
     },
     onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
   };

@@ -1,5 +1,8 @@
 /** An engine whose graph runs on several ranks, each a worker thread with its part of the weights. */
 import type { GpuKind } from "../../ffi/runtime.ts";
+import { currentProcesses } from "./current.ts";
+import { rankThreads, type StartRank } from "./rank_ports.ts";
+import type { LogitColumns, Processes } from "./processes.ts";
 import type { ProcessorBackend } from "./open_backend.ts";
 import { asset } from "../assets.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
@@ -53,31 +56,51 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   const world = sizes.tp * sizes.ep;
   const ranges = Array.from({ length: world }, (_, rank) => rankRanges(config, sizes, rank));
   const { onProgress, part: _, ...request } = whole;
-  const communication = createSharedCommunication(
-    sizes.tp,
-    sizes.ep,
-    whole.maxTokens * Math.ceil(config.hidden / 4) * 4,
-  );
+  const processes = currentProcesses(), own = processes?.own(world) ?? null, local = own?.count ?? world;
+  const shared = { ...sizes, capacity: whole.maxTokens * Math.ceil(config.hidden / 4) * 4 };
+  const communication = createSharedCommunication(shared.tp, shared.ep, shared.capacity, own);
   const available = options.available ?? availableMemory();
   const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
-  const module = options.worker ?? asset("src/parallel/rank_worker.ts");
-  const ranks = new Ranks(world, { module, abort: () => abort(communication), onProgress });
+  const startThread = rankThreads(options.worker ?? asset("src/parallel/rank_worker.ts"), world);
+  const startRemote = processes && remoteRanks(processes, local, shared, new Float32Array(logits), config.vocab);
+  const start: StartRank = (rank, listener) => (rank < local ? startThread : startRemote!)(rank, listener);
+  const ranks = new Ranks(world, { start, abort: () => abort(communication), onProgress });
   try {
     const replies = await ranks.all((rank): RankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);
       const backend: RankBackend = {
         name: backendOf(options.backend, rank),
-        threads: threadsOf(rank, threads, world),
+        // Each process has threads of its own.
+        threads: threadsOf(rank % local, threads, local),
         weights: options.weights,
       };
-      const own = { ...request, source, tensors: workspace(config, source) };
-      return { kind: "open", request: own, ranges: ranges[rank]!, backend, communication, available, logits };
+      const part = { ...request, source, tensors: workspace(config, source) };
+      const mpi = processes?.library ?? null;
+      return { kind: "open", request: part, ranges: ranges[rank]!, backend, communication, available, logits, mpi };
     });
     return new RankedEngine(ranks, ranges, config, new Float32Array(logits), joinInfo(sizes, options.backend, replies));
   } catch (thrown) {
     await ranks.close();
     throw thrown;
   }
+}
+
+/** Ranks beyond the first `local`, in the other processes; what they put into logits there is put into them here. */
+function remoteRanks(
+  processes: Processes,
+  local: number,
+  shared: ParallelSizes & { readonly capacity: number },
+  logits: Float32Array,
+  vocab: number,
+): StartRank {
+  const session = processes.begin();
+  const take = ({ start, end, values }: LogitColumns) => {
+    const width = end - start;
+    for (let i = 0; i * width < values.length; i++) {
+      logits.set(values.subarray(i * width, (i + 1) * width), i * vocab + start);
+    }
+  };
+  return (rank, listener) => processes.remote(session, rank, Math.floor(rank / local), shared, listener, take);
 }
 
 /**

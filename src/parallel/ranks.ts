@@ -1,6 +1,6 @@
 /** The threads of ranks, and the promise of their answers to the question at hand. */
 import { FailureError, InputError } from "../errors.ts";
-import { startThread } from "../thread.ts";
+import type { RankPort, StartRank } from "./rank_ports.ts";
 import { words } from "../words.ts";
 import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
 
@@ -12,14 +12,13 @@ type Failure = Extract<RankReply, { kind: "failed" }>;
 
 /** What {@linkcode Ranks} needs to know. */
 export interface RanksParts {
-  /** What each worker runs. */
-  readonly module: string | URL;
+  /** Starts each. */
+  readonly start: StartRank;
   /** Makes every rank that waits, or will wait, throw: a thread that died cannot do so itself. */
   readonly abort: () => void;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Number of the first rank among all, and how many there are, where some are not threads of this process. */
+  /** Number of the first rank among all, where those before it are no affair of this thread. */
   readonly first?: number;
-  readonly world?: number;
 }
 
 /** How long threads may take to end; one that hangs in a driver never does. */
@@ -27,7 +26,7 @@ const LATEST_END_MS = 5000;
 
 /** See above. */
 export class Ranks {
-  readonly #workers: Worker[];
+  readonly #workers: RankPort[];
   #pending: { answer(rank: number, reply: RankReply): void; reject(cause: Error): void } | undefined;
   /** The first failure. The ranks' sums are out of step from then on, so no later question is asked. */
   #failure: Error | undefined;
@@ -40,24 +39,23 @@ export class Ranks {
   onFailure: ((cause: Error) => void) | undefined;
 
   constructor(readonly count: number, readonly parts: RanksParts) {
-    const { module, onProgress, first = 0, world = count } = parts;
+    const { start, onProgress, first = 0 } = parts;
     this.#workers = Array.from({ length: count }, (_, rank) => {
       const name = first + rank;
-      const worker = startThread(module, `mxoss-rank-${name}`, `the thread of rank ${name} of ${world}`);
-      worker.onmessage = ({ data }: MessageEvent<RankReply>) => {
-        if (data.kind === "tap") this.onTap?.(rank, data);
-        else if (data.kind === "tokens") this.onTokens?.(data);
-        else if (data.kind === "closed") this.#end(rank);
-        else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
-        else if (data.kind === "failed" && !data.dragged) this.fail(toError(name, data));
-        else this.#pending?.answer(rank, data);
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        this.#end(rank);
-        this.fail(toError(name, { kind: "failed", text: event.message, mistake: null, dragged: false }));
-      };
-      return worker;
+      return start(name, {
+        reply: (data) => {
+          if (data.kind === "tap") this.onTap?.(rank, data);
+          else if (data.kind === "tokens") this.onTokens?.(data);
+          else if (data.kind === "closed") this.#end(rank);
+          else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
+          else if (data.kind === "failed" && !data.dragged) this.fail(toError(name, data));
+          else this.#pending?.answer(rank, data);
+        },
+        died: (text) => {
+          this.#end(rank);
+          this.fail(toError(name, { kind: "failed", text, mistake: null, dragged: false }));
+        },
+      });
     });
   }
 

@@ -1,4 +1,5 @@
 /** From a planned setting to a session that computes. */
+import { currentProcesses } from "../parallel/current.ts";
 import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
 import type { OpenRequest } from "../model/backend.ts";
@@ -79,6 +80,8 @@ async function openEngine(
 ): Promise<Engine> {
   const { backend, tp, ep } = setting;
   if (isGpu(backend)) return await openGpuEngine(backend, request, setting, gpu);
+  // Refuses ranks that cannot be shared out among processes.
+  currentProcesses()?.own(tp * ep);
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });

@@ -1,5 +1,5 @@
 /** A Slurm of one node with several slots, in a folder of its own and without systemd. */
-import { Bench, Server, until } from "./processes.ts";
+import { Bench, exists, Server, until } from "./processes.ts";
 
 /** What it needs: Debian's slurm-wlm and munge. */
 export const SLURM_PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo"] as const;
@@ -83,15 +83,5 @@ export class Slurm implements AsyncDisposable {
     await this.run(["scancel", "--full", "--signal=KILL", "--state=RUNNING"]);
     await this.#servers.disposeAsync();
     this.bench[Symbol.dispose]();
-  }
-}
-
-/** Whether there is a file. */
-export function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -2,8 +2,8 @@
 import { assertEquals, assertMatch } from "../assert.ts";
 import { SOAK } from "../soak.ts";
 import { answersOf, ARGS, assertSameResults, inOneProcess, processesWith } from "./evaluation.ts";
-import { example, installed, until } from "./processes.ts";
-import { exists, Slurm, SLURM_PROGRAMS } from "./slurm.ts";
+import { example, exists, installed, until } from "./processes.ts";
+import { Slurm, SLURM_PROGRAMS } from "./slurm.ts";
 
 const THERE = installed(...SLURM_PROGRAMS);
 const SKIPPED = !SOAK

@@ -224,7 +224,8 @@ export function addressOf(memory: MemoryPlan, file: number, offset: number): num
   return run.address + (offset - run.offset);
 }
 
-class Collector {
+/** Collects the stretches of files that matrices and vectors stand in. */
+export class Collector {
   readonly spans: Span[] = [];
   readonly strided: Strided[] = [];
   constants = 0;

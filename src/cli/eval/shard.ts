@@ -1,9 +1,16 @@
 /** `--shard`: which part of an evaluation this process answers. */
 import { z } from "zod";
 import { shardsIn } from "../../eval/shards/attempts.ts";
-import { type FoundShard, MOST_SHARDS, type Shard, shardName, shardOf } from "../../eval/shards/division.ts";
+import {
+  type FoundShard,
+  isJobDivided,
+  MOST_SHARDS,
+  type Shard,
+  shardName,
+  shardOf,
+} from "../../eval/shards/division.ts";
 import type { ReadVariable } from "../../parallel/world.ts";
-import { environment } from "../environment.ts";
+import { environment } from "../../../ffi/library.ts";
 import { type Option, option } from "../options.ts";
 import { UsageError } from "../spelling.ts";
 
@@ -68,6 +75,11 @@ export function chosenShard(options: Options, read: ReadVariable = environment):
     throw UsageError.of("contradiction", { option: other }, "a run that answers everything", `part ${name}`);
   }
   return found;
+}
+
+/** Whether processes that were started together answer a part each, rather than share a model. */
+export function dividesProcesses({ shard }: Pick<Options, "shard">, read: ReadVariable = environment): boolean {
+  return (shard === undefined || shard === "auto") && !isJobDivided(read);
 }
 
 /**

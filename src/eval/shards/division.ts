@@ -83,6 +83,11 @@ export function shardOf(read: ReadVariable): FoundShard | null {
   );
 }
 
+/** Whether this process has the shard of a job, whatever processes the job consists of. */
+export function isJobDivided(read: ReadVariable): boolean {
+  return read(ARRAY.task) !== undefined || read(POD) !== undefined;
+}
+
 function arrayTask(read: ReadVariable): FoundShard | null {
   const task = numberOf(ARRAY.task, read, 0);
   if (task === null) return null;
