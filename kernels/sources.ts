@@ -4,10 +4,19 @@
  */
 
 /**
- * Architectures with committed code objects. `sm_90` is PTX, which the driver compiles for any later NVIDIA GPU as
- * well.
+ * Architectures with committed code objects. `sm_90` is PTX, which the driver compiles for other NVIDIA GPUs as well,
+ * and gfx1200 runs the code of gfx1201: see src/backends/gpu/code.ts.
  */
-export const ARCHITECTURES = ["gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201", "sm_90"] as const;
+export const ARCHITECTURES = [
+  "gfx90a",
+  "gfx942",
+  "gfx950",
+  "gfx1030",
+  "gfx1100",
+  "gfx1151",
+  "gfx1201",
+  "sm_90",
+] as const;
 /** One of {@linkcode ARCHITECTURES}. */
 export type Architecture = (typeof ARCHITECTURES)[number];
 
@@ -89,6 +98,9 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
   ],
 };
 
+/** Operations that need instructions which an architecture lacks: RDNA 2 multiplies no matrices. */
+const LACKING: Readonly<Partial<Record<Architecture, readonly string[]>>> = { gfx1030: ["gemm_mma"] };
+
 /** The objects of an architecture, in order of name. */
 export function unitsOf(arch: Architecture): Unit[] {
   const units: Unit[] = [
@@ -96,6 +108,7 @@ export function unitsOf(arch: Architecture): Unit[] {
     ...PLAIN.map((name) => ({ name, source: `${name}.hip`, defines: [] })),
   ];
   for (const [stem, formats] of Object.entries(BY_FORMAT)) {
+    if (LACKING[arch]?.includes(stem)) continue;
     for (const format of formats) {
       const transposed = format.endsWith("_t");
       units.push({

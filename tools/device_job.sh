@@ -20,7 +20,7 @@ pack)
   # The npm package's command is a script; the binary is what it starts.
   deno=$(deno eval 'console.log(Deno.execPath())')
   [ -s .device/deno.xz ] || xz -9 -c "$deno" > .device/deno.xz
-  deno bundle --quiet --no-lock -o .device/job.js tools/device_job.ts
+  deno bundle --quiet --no-lock --external '*/wasm_module.js' -o .device/job.js tools/device_job.ts
   ls -l .device
   ;;
 run)

@@ -63,6 +63,18 @@ function toFileUrl(folder: string): URL {
   return new URL(`file://${Deno.realPathSync(folder)}/`);
 }
 const results: Record<string, unknown> = { backend: kind };
+
+/** Sizes of batches, by the name of their flag. */
+const numbers = (name: "sequences" | "profiled"): number[] =>
+  flags[name] === "" ? [] : flags[name].split(",").map(Number);
+// There is memory for the sequences that are decoded.
+const most = Math.max(0, ...numbers("sequences"));
+for (const name of ["sequences", "profiled"] as const) {
+  const bad = numbers(name).find((n) => !(Number.isInteger(n) && n >= 1 && n <= most));
+  if (bad === undefined) continue;
+  console.error(`error: --${name} ${flags[name]}: expected numbers from 1 to ${most}, the largest of --sequences`);
+  Deno.exit(2);
+}
 let failures = 0;
 
 function check(ok: boolean, what: string): void {
@@ -215,8 +227,8 @@ const parts: Record<string, () => void | Promise<void>> = {
       dir: flags.dir,
       from: 512,
       steps: 128,
-      sequences: flags.sequences.split(",").map(Number),
-      profiled: flags.profiled === "" ? [] : flags.profiled.split(",").map(Number),
+      sequences: numbers("sequences"),
+      profiled: numbers("profiled"),
     });
   },
   bench: async () => {

@@ -1,4 +1,5 @@
 /** What `mxoss devices --verify` prints: a table, or a text for an issue. */
+import { codeText } from "../backends/gpu/code.ts";
 import { familiesOf } from "../../kernels/abi/signatures.ts";
 import { bytesText } from "../amounts.ts";
 import { type CaseResult, failures, type ModelResult, type VerifyResults } from "../verify/results.ts";
@@ -83,7 +84,9 @@ function facts({ mxoss, system, device, kernels, filter, seconds }: VerifyResult
     ["runtime", runtime],
     [
       "kernels",
-      `${kernels.arch}${kernels.jit ? ", compiled by the driver" : ""}, sha256 ${kernels.sha256.slice(0, 16)}`,
+      `${codeText({ arch: kernels.arch, kind: kernels.how }, arch.split(":")[0]!)}, sha256 ${
+        kernels.sha256.slice(0, 16)
+      }`,
     ],
     ["mxoss", mxoss],
     ["system", system],

@@ -79,7 +79,9 @@ export type VerifiedDevice = z.infer<typeof VerifiedDevice>;
 export const VerifiedKernels = z.strictObject({
   arch: text("architecture that they were compiled for"),
   sha256: text("over the hashes of their files"),
-  jit: z.boolean().describe("whether the driver compiled them from another architecture's PTX"),
+  how: z.enum(["own", "later", "generic", "twin"]).describe(
+    "compiled for it; PTX of an older one, or made generic, compiled by the driver; code of one with its instructions",
+  ),
 });
 /** See {@linkcode VerifiedKernels}. */
 export type VerifiedKernels = z.infer<typeof VerifiedKernels>;

@@ -104,7 +104,7 @@ function aboutOf(runtime: GpuRuntime, kernels: KernelSet, backend: Place["backen
       ...{ backend, index, name, arch: `${arch}${features}`, processors: multiprocessors, memory_bytes: totalBytes },
       ...{ library: runtime.library, runtime_version: runtime.version, driver_version: driverVersion(backend) },
     },
-    kernels: { arch: kernels.arch, sha256: kernels.hash, jit: kernels.arch !== arch },
+    kernels: { arch: kernels.arch, sha256: kernels.hash, how: kernels.code.kind },
   };
 }
 

@@ -6,7 +6,7 @@ import type { PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, LOGIT_ROWS, type Picks } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import type { Backend, BackendInfo, Batch, RankGroup } from "../../model/backend.ts";
-import { BatchUploads, fitsDevice, isSingle } from "./batch.ts";
+import { BatchUploads, fitsDevice, isSingle, refuseOutside } from "./batch.ts";
 import { classOf, padded, rowNumbers } from "./batches.ts";
 import { copyCacheSlot } from "./cache.ts";
 import { decodeLoop, type DecodeParts, downloadPicks, enqueueNext, enqueuePick, uploadSampling } from "./decode.ts";
@@ -86,7 +86,8 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
 
   /** Makes a batch current and uploads it. */
   #prepare(batch: Batch, rows: Int32Array): void {
-    const { config, context, maxTokens } = this.#request, w = this.#workspace;
+    const { config, context } = this.#request, w = this.#workspace;
+    refuseOutside(batch, this.#request);
     this.#batch = batch;
     const n = batch.ids.length, single = isSingle(batch), tiles = tilesFor(this.executor, batch, single);
     this.#uploads.send(batch, rows, tiles);
@@ -98,7 +99,6 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
       uploadFloats(this.#stream, this.#staging, w.batchSin, sin);
       rotary = { cos: w.batchCos, sin: w.batchSin, rows: w.rowNumbers };
     }
-    if (n > maxTokens) throw new RangeError(`a batch of ${n} tokens, but the backend was opened for ${maxTokens}`);
     this.executor.begin({ n, single, attentionTiles: tiles.length / 2, rotary });
   }
 

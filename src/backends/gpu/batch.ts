@@ -2,7 +2,7 @@
  * What the host uploads for a batch: token ids, slots, positions, the rows whose logits are computed, attention tiles.
  */
 import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import type { Batch } from "../../model/backend.ts";
+import type { Batch, OpenRequest } from "../../model/backend.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** Batches in flight at most; before the host reuses the memory of an older one, it waits for that batch. */
@@ -42,6 +42,27 @@ export function isSingle({ slots, positions }: Batch): boolean {
  */
 export function fitsDevice(batch: Batch, most: number, context: number): boolean {
   return batch.ids.length <= most && isSingle(batch) && batch.positions.every((p) => p < context);
+}
+
+/**
+ * Refuses a batch that names what the backend has no memory for: a kernel would read and write beyond its own, after
+ * which a device works no more.
+ *
+ * @throws {RangeError} naming what was asked for and what there is.
+ */
+export function refuseOutside(
+  { ids, slots, positions }: Batch,
+  { maxTokens, slots: most, config: { vocab } }: Pick<OpenRequest, "maxTokens" | "slots" | "config">,
+): void {
+  const refuse = (what: string, room: string): never => {
+    throw new RangeError(`a batch ${what}, but the backend was opened for ${room}`);
+  };
+  if (ids.length > maxTokens) refuse(`of ${ids.length} tokens`, `${maxTokens}`);
+  for (let row = 0; row < ids.length; row++) {
+    if (!(ids[row]! >= 0 && ids[row]! < vocab)) refuse(`with token ${ids[row]}`, `${vocab} tokens`);
+    if (!(slots[row]! >= 0 && slots[row]! < most)) refuse(`with slot ${slots[row]}`, `${most} sequences`);
+    if (!(positions[row]! >= -1)) refuse(`with position ${positions[row]}`, "positions from 0");
+  }
 }
 
 /** Page-locked copies of the workspace's `batch` region. */

@@ -10,8 +10,8 @@ import { type Scheme, SCHEMES } from "../../plan/scheme.ts";
 
 /** What an architecture's matrix instructions take. */
 export interface Capability {
-  /** "CDNA 3 (MI300)" */
-  readonly family: string;
+  /** "CDNA 3 (MI300)"; null where nobody has told. */
+  readonly family: string | null;
   /** Instructions for bf16 products, as the vendor calls them; null where there are none that are used. */
   readonly bf16: string | null;
   /** Whether matrix instructions take MX blocks with their scales. */
@@ -22,14 +22,23 @@ const CAPABILITIES: Readonly<Record<string, Capability>> = {
   gfx90a: { family: "CDNA 2 (MI200)", bf16: "MFMA", mx: false },
   gfx942: { family: "CDNA 3 (MI300)", bf16: "MFMA", mx: false },
   gfx950: { family: "CDNA 4 (MI350)", bf16: "MFMA", mx: true },
+  gfx1030: { family: "RDNA 2", bf16: null, mx: false },
   gfx1100: { family: "RDNA 3", bf16: "WMMA", mx: false },
+  gfx1151: { family: "RDNA 3.5", bf16: "WMMA", mx: false },
+  gfx1200: { family: "RDNA 4", bf16: "WMMA", mx: false },
   gfx1201: { family: "RDNA 4", bf16: "WMMA", mx: false },
+  // One PTX for all: the instructions that it keeps to are those of Ampere.
+  sm_80: { family: "Ampere", bf16: "mma", mx: false },
+  sm_86: { family: "Ampere", bf16: "mma", mx: false },
+  sm_89: { family: "Ada", bf16: "mma", mx: false },
   sm_90: { family: "Hopper", bf16: "mma", mx: false },
+  sm_100: { family: "Blackwell", bf16: "mma", mx: false },
+  sm_120: { family: "Blackwell", bf16: "mma", mx: false },
 };
 
 /** What a device of an architecture can do; an unknown one is taken to have no matrix instructions. */
 export function capabilityOf(arch: string): Capability {
-  return CAPABILITIES[arch] ?? { family: "unknown", bf16: null, mx: false };
+  return CAPABILITIES[arch] ?? { family: null, bf16: null, mx: false };
 }
 
 /** How a scheme runs on a device, and why. */

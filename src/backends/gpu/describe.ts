@@ -1,4 +1,5 @@
 /** What a GPU run uses and why, in one line for `--stats`. */
+import { codeText } from "./code.ts";
 import { scaledEntry } from "./products.ts";
 import type { KernelSet } from "./kernels.ts";
 import type { GpuLinear, GpuTree } from "./tensors.ts";
@@ -11,14 +12,14 @@ export interface MatrixChoice {
 }
 
 /** Library and version, device, products, formats of experts and attention. */
-export function describe({ device, arch }: KernelSet, weights: GpuTree, { accepted, why }: MatrixChoice): string {
+export function describe({ device, code }: KernelSet, weights: GpuTree, { accepted, why }: MatrixChoice): string {
   const { runtime, properties: { name, arch: own, index } } = device;
   const api = runtime.kind === "hip" ? "HIP" : "CUDA";
-  const code = arch === own ? arch : `${own}, kernels of ${arch}`;
+  const kernels = code.kind === "own" ? own : `${own}, kernels: ${codeText(code, own)}`;
   const experts = weights.layers.flatMap(({ gateUp, down }) => [gateUp[0], down[0]]).filter((l) => l !== undefined)
     .map((l) => formatOf(l, accepted.has(scaledEntry(l) ?? "")));
   const attention = weights.layers.flatMap(({ q, k, v, o }) => [q, k, v, o]).map((l) => formatOf(l, false));
-  return `${api} ${runtime.version}, device ${index} ${name} (${code}); ${why}; ` +
+  return `${api} ${runtime.version}, device ${index} ${name} (${kernels}); ${why}; ` +
     `experts: ${[...new Set(experts)].join(" and ")}; attention: ${[...new Set(attention)].join(" and ")}`;
 }
 

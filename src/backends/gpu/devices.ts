@@ -5,8 +5,9 @@ import { openHip } from "../../../ffi/hip.ts";
 import { GpuLibraryError } from "../../../ffi/errors.ts";
 import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime.ts";
 import { FailureError, reason } from "../../errors.ts";
-import { type Choice, choices, type CompiledKernels } from "./capabilities.ts";
-import { codeObjectFor, committedKernels, type KernelFiles } from "./kernels.ts";
+import { capabilityOf, type Choice, choices, type CompiledKernels } from "./capabilities.ts";
+import { type Code, codeFor, codeText } from "./code.ts";
+import { committedKernels, type KernelFiles } from "./kernels.ts";
 import { spelled, type Text } from "../../words.ts";
 
 /** Where to look. */
@@ -21,6 +22,8 @@ export interface FoundDevice extends DeviceProperties {
   readonly freeBytes: number | null;
   /** Architecture of the code objects that run on it, or null where there are none. */
   readonly codeObject: string | null;
+  /** How that comes to run on it; null where there are none. */
+  readonly code: Code | null;
   /** Architectures that there are code objects for. */
   readonly compiled: readonly string[];
   /** How each scheme runs on it; empty without code objects. */
@@ -93,11 +96,12 @@ function report(
 
 function examine(runtime: GpuRuntime, index: number, kernels: KernelFiles | null): FoundDevice {
   const properties = runtime.properties(index);
-  const codeObject = kernels === null ? null : codeObjectFor(kernels, properties.arch);
+  const code = kernels === null ? null : codeFor(kernels, properties.arch), codeObject = code?.arch ?? null;
   return {
     ...properties,
     freeBytes: freeBytesOf(runtime, index),
     codeObject,
+    code,
     compiled: (kernels?.architectures ?? []).filter((arch) => arch.startsWith("sm_") === (runtime.kind === "cuda")),
     schemes: codeObject === null ? [] : choices(codeObject, compiledKernels(kernels!, codeObject)),
   };
@@ -144,12 +148,9 @@ function formatDevice(device: FoundDevice): string[] {
   const head =
     `  ${device.index}: ${device.name}, ${device.arch}${device.features}, ${device.multiprocessors} processors, ` +
     `${bytesText(device.totalBytes)}${free}`;
-  if (device.codeObject === null) {
+  if (device.code === null) {
     return [head, `     no kernels for ${device.arch}: there are for ${device.compiled.join(", ")}`];
   }
-  const kernels = device.codeObject === device.arch
-    ? device.arch
-    : `${device.codeObject}, compiled by the driver for ${device.arch}`;
   const byHow = new Map<string, string[]>();
   for (const { scheme, native, how } of device.schemes) {
     const key = `${native ? "native" : "emulated"}: ${how}`;
@@ -157,7 +158,13 @@ function formatDevice(device: FoundDevice): string[] {
   }
   return [
     head,
-    `     kernels: ${kernels}`,
+    `     kernels: ${codeText(device.code, device.arch)}${familyText(device.arch)}`,
     ...[...byHow].map(([how, schemes]) => `     ${how}: ${schemes.join(", ")}`),
   ];
+}
+
+/** " (Hopper)", where the architecture has a name. */
+function familyText(arch: string): string {
+  const { family } = capabilityOf(arch);
+  return family === null ? "" : ` (${family})`;
 }

@@ -7,6 +7,7 @@ import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
 import { createHash } from "node:crypto";
 import { asset, FETCHED, STANDALONE } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
+import { adapted, type Code, codeFor } from "./code.ts";
 
 /** Where compiled kernels come from. */
 export interface KernelFiles {
@@ -51,30 +52,11 @@ export function committedKernels(folder: URL = asset("kernels/build/")): KernelF
   };
 }
 
-/**
- * The architecture whose code objects run on a device, or null. PTX is compiled by the driver, so that for NVIDIA any
- * older architecture will do; AMD's code objects fit one architecture.
- */
-export function codeObjectFor(files: KernelFiles, arch: string): string | null {
-  if (files.architecture(arch)) return arch;
-  const asked = computeCapability(arch);
-  if (asked === null) return null;
-  const older = files.architectures.map((name) => ({ name, capability: computeCapability(name) }))
-    .filter(({ capability }) => capability !== null && capability <= asked)
-    .sort((a, b) => b.capability! - a.capability!);
-  return older[0]?.name ?? null;
-}
-
-/** 90 of "sm_90"; null for what is not of that form. */
-function computeCapability(arch: string): number | null {
-  const digits = /^sm_(\d+)$/.exec(arch)?.[1];
-  return digits === undefined ? null : Number(digits);
-}
-
 /** The kernels of one device. */
 export class KernelSet implements Disposable {
   /** Architecture of the code objects. */
   readonly arch: string;
+  readonly code: Code;
   readonly #manifest: ManifestArchitecture;
   readonly #modules = new Map<string, Module>();
   readonly #kernels = new Map<string, LoadedKernel>();
@@ -82,15 +64,16 @@ export class KernelSet implements Disposable {
   /** @throws {FailureError} where there are no code objects for the device. */
   constructor(readonly device: GpuDevice, readonly files: KernelFiles) {
     const { arch, name } = device.properties;
-    const found = codeObjectFor(files, arch);
+    const found = codeFor(files, arch);
     if (found === null) {
       throw new FailureError(
         `${name} is a ${arch}, for which there are no kernels (there are for ${files.architectures.join(", ")}); ` +
           "more are added in kernels/sources.ts",
       );
     }
-    this.arch = found;
-    this.#manifest = files.architecture(found)!;
+    this.code = found;
+    this.arch = found.arch;
+    this.#manifest = files.architecture(found.arch)!;
   }
 
   /** SHA-256 over the hashes of the files and the launch traits, hexadecimal: other kernels have another. */
@@ -103,9 +86,10 @@ export class KernelSet implements Disposable {
     return Object.keys(this.#manifest.entries);
   }
 
-  /** Whether there is such a kernel. */
+  /** Whether there is such a kernel, and the device has the shared memory that it needs whatever its input is. */
   has(entry: string): boolean {
-    return this.#manifest.entries[entry] !== undefined;
+    const traits = this.#manifest.entries[entry];
+    return traits !== undefined && traits.ldsFixed <= this.device.properties.sharedBytesPerBlock;
   }
 
   /** Launch traits without loading anything. */
@@ -131,7 +115,8 @@ export class KernelSet implements Disposable {
     const { file } = this.#manifest.entries[entry]!;
     let module = this.#modules.get(file);
     if (!module) {
-      module = this.device.loadModule(this.files.read(this.arch, file), `${this.arch}/${file}`);
+      const image = adapted(this.files.read(this.arch, file), this.code, this.device.properties.arch);
+      module = this.device.loadModule(image, `${this.arch}/${file}`);
       this.#modules.set(file, module);
     }
     const loaded = { kernel: module.kernel(entry), traits };

@@ -114,7 +114,8 @@ export async function openGpu<N extends string>(
       firstExpert: request.part?.expertStart ?? 0,
       matrixKernels: matrix.accepted,
       invariant: options.invariant ?? false,
-      overlap: options.overlap ?? true,
+      // Kernels in generic PTX do not wait for the one ahead.
+      overlap: (options.overlap ?? true) && kernels.code.kind !== "generic",
     });
     return new GpuBackend({
       request,

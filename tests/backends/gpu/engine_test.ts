@@ -1,8 +1,10 @@
+import { profileSteps } from "../../../src/backends/gpu/profile.ts";
+import type { Batch } from "../../../src/model/backend.ts";
 import { GptOss, type TensorName } from "../../../src/model/gpt_oss.ts";
 import { LocalEngine, type Sampling } from "../../../src/model/engine.ts";
 import type { GpuBackend } from "../../../src/backends/gpu/backend.ts";
 import { type InputFormat, NO_QDQ } from "../../../src/formats/input.ts";
-import { assert, assertEquals, assertRejects, assertThrows } from "../../assert.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
@@ -40,6 +42,30 @@ Deno.test({ name: "GpuEngine.compute() replays recorded steps with the bits of p
     await engine.close();
     await plain.close();
   }
+  assertEquals(host.leaks(), "");
+});
+
+Deno.test({ name: "the GPU backend refuses a batch beyond its memory before a kernel sees it", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(1, { config });
+  const engine = await openEngine(host.path, model, { kernels: await hostKernels() }), { vocab } = config;
+  const step = (batch: Batch) => logitsOf(engine, batch, [0]);
+  const [expected] = await step(batchOf([2, 0, 5]));
+  const beyond: [batch: Batch, says: RegExp][] = [
+    [batchOf([0, 0, 5], [3, 0, 5]), /a batch with slot 3, but the backend was opened for 3 sequences/],
+    [batchOf([-1, 0, 5]), /a batch with slot -1, /],
+    [batchOf([0, 0, vocab]), new RegExp(`a batch with token ${vocab}, but the backend was opened for ${vocab} tokens`)],
+    [batchOf([0, -2, 5]), /a batch with position -2, /],
+    [sequence(0, 33, vocab), /a batch of 33 tokens, but the backend was opened for 32/],
+  ];
+  for (const [batch, says] of beyond) {
+    const launches = host.calls("hipModuleLaunchKernel"), thrown = await assertRejects(() => step(batch), RangeError);
+    assertMatch(thrown.message, says);
+    assertEquals(host.calls("hipModuleLaunchKernel"), launches);
+    assertThrows(() => profileSteps(engine, batch, 1), RangeError);
+  }
+  assertEquals((await step(batchOf([2, 0, 5])))[0], expected);
+  await engine.close();
   assertEquals(host.leaks(), "");
 });
 
