@@ -144,7 +144,8 @@ function checkDirectory(dir: string): void {
     found = readable(dir, () => Deno.statSync(dir));
   } catch (thrown) {
     if (thrown instanceof InputError && thrown.code === "missing") {
-      throw InputError.of("missing", { file: dir }, "a checkpoint directory", "nothing of that name");
+      const tilde = dir.startsWith("~") ? ' (a shell takes "~" for your home at the beginning of a word only)' : "";
+      throw InputError.of("missing", { file: dir }, "a checkpoint directory", `nothing of that name${tilde}`);
     }
     throw thrown;
   }

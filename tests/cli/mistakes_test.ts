@@ -107,6 +107,23 @@ Deno.test("files of other tools are named where a model is expected", async () =
   }
 });
 
+Deno.test("an address and a home that no shell has expanded are told from models", async () => {
+  for (
+    const [model, line] of [
+      [
+        "https://hub.example/openai/gpt-oss-20b/tree/main",
+        /: an address, [^\n]*; the model's name is openai\/gpt-oss-20b$/,
+      ],
+      ["hf://openai/gpt-oss-20b", /: an address, [^\n]*; the model's name is openai\/gpt-oss-20b$/],
+      ["~/models/gpt-oss", /nothing of that name \(a shell takes "~" for your home at the beginning of a word only\)$/],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await inProcess(["inspect", `--model=${model}`]);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr.trimEnd(), line);
+  }
+});
+
 Deno.test("--seed without --temperature, and many more threads than cores, are said", async () => {
   assertMatch(
     (await inProcess(["--seed", "1", "Hi"])).stderr,

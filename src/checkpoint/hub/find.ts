@@ -48,6 +48,7 @@ export function findModel(model: string, cache: CacheFolder = environmentCache):
   if (exists(model)) return model;
   const [folder, revision] = splitRevision(model);
   if (revision !== null && isRepositoryFolder(folder)) return inFolder(folder, revision);
+  refuseAddress(model);
   const name = repositoryName(model);
   // Whoever opens it says what is wrong with it.
   if (name === null) return model;
@@ -59,6 +60,17 @@ export function findModel(model: string, cache: CacheFolder = environmentCache):
     ? "no such directory, and the variables that say where the Hugging Face cache is may not be read; to download it: "
     : `neither a directory nor in the Hugging Face cache ${place}; to download it: `;
   throw InputError.saying("missing", { file: model }, `${problem}${downloadCommand(name)}`);
+}
+
+/** `https://HOST/org/name`, with more behind it or not, or `hf://org/name`: what people copy from a page. */
+const ADDRESS = /^(?:https?:\/\/[^/]+\/|hf:\/\/)(?:models\/)?([^/]+\/[^/?#@]+)/;
+
+/** Refuses an address on the web, with the name that it holds. */
+function refuseAddress(model: string): void {
+  const name = ADDRESS.exec(model)?.[1];
+  if (name === undefined || repositoryName(name) === null) return;
+  const problem = `an address, and nothing is downloaded here; the model's name is ${name}`;
+  throw InputError.saying("wrong_value", { file: model }, problem);
 }
 
 function inFolder(folder: string, revision: string | null): string {
