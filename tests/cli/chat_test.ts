@@ -44,7 +44,7 @@ async function anew(said: readonly string[], options: readonly string[] = []) {
 }
 
 Deno.test("chat computes only what its cache does not have, and gives the tokens of computing all", async () => {
-  const { stdout, stderr, saved: { turns } } = await converse([FIRST, SECOND, "/stats"], ["--stats"]);
+  const { stdout, stderr, saved: { turns } } = await converse([FIRST, SECOND, "/stats"], ["--stats", "--stop", "@"]);
   const [first, second] = turns.map(({ assistant }) => assistant) as [string, string];
   assertEquals(stdout, `${first}\n${second}\n`);
   assertMatch(first, /^#### \d+$/);
@@ -92,6 +92,13 @@ Deno.test("chat saves, loads and takes back, and says what is wrong in a file th
   };
   assertEquals(await refusal("{"), "error: /bad.json: expected a conversation that /save wrote, got no JSON\n");
   assertMatch(await refusal({ ...saved, version: 2 }), /^error: \/bad.json: version: expected 1, .*, got 2\n$/);
+  const precious = dir.write("precious", "precious");
+  const over = await inProcess(["chat", "--out", dir.path], { stdin: `/save ${path}\n/save ${precious}\n` });
+  assertMatch(
+    over.stderr,
+    /a.json: 0 turns\nerror: .*precious: expected no file there, or a conversation .*another file\n$/,
+  );
+  assertEquals(Deno.readTextFileSync(precious), "precious");
   const turns = [{ ...saved.turns[0], assistant: 7 }];
   assertEquals(await refusal({ ...saved, turns }), "error: /bad.json: turns.0.assistant: expected a text, got 7\n");
 });

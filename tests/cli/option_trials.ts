@@ -111,7 +111,7 @@ export function trials(
     chunk: [changes(asked, ["--chunk", "3"])],
   };
 
-  const said = ["Ann has 3 plums and buys 4. How many?", "--max-tokens", "40"];
+  const said = ["Ann has 3 plums and buys 4. How many?", "--max-tokens", "60"];
   const saidDrawn = [...said, "--temperature", "9", "--seed", "1"];
   const chat = {
     ...computing(said),
@@ -133,6 +133,7 @@ export function trials(
     "top-k": [changes(saidDrawn, ["--top-k", "1"]), refuses(said, ["--top-k", "5"], greedy)],
     "top-p": [changes(saidDrawn, ["--top-p", "0.01"]), refuses(said, ["--top-p", "0.5"], greedy)],
     seed: [changes([...said, "--temperature", "9"], ["--seed", "5"]), refuses(said, ["--seed", "5"], greedy)],
+    stop: [changes(said, ["--stop", " "])],
     load: [
       changes([], ["--load", conversation], false),
       refuses([], ["--load", text], /text.txt: expected a conversation that \/save wrote/),

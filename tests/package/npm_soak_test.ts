@@ -82,6 +82,8 @@ Deno.test({
       assertEquals(await flags("a b", "$HOME", "", "--", "--out"), PERMISSIONS);
       assertEquals(await flags("eval", "--out=x y"), [...PERMISSIONS, WRITE_PERMISSION]);
       assertEquals(await flags("chat"), [...PERMISSIONS, WRITE_PERMISSION]);
+      assertEquals(await flags("--backend", "cuda", "hi"), [...PERMISSIONS, WRITE_PERMISSION]);
+      assertEquals(await flags("--backend=hip", "hi"), [...PERMISSIONS, WRITE_PERMISSION]);
       assertEquals(await flags("serve", "--out", "x"), [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION]);
     }),
 });

@@ -9,7 +9,9 @@ const FLAGS = "@FLAGS@".split(" "), WRITE_PERMISSION = "@WRITE_PERMISSION@", NET
 
 const args = process.argv.slice(2);
 const end = args.indexOf("--"), options = end < 0 ? args : args.slice(0, end);
-const writes = args[0] === "chat" || options.some((word) => word === "--out" || word.startsWith("--out="));
+// What a GPU's self-tests found is kept.
+const names = (word) => /^--out(?:$|=)|^(?:--backend=)?(?:hip|cuda)$/.test(word);
+const writes = args[0] === "chat" || options.some(names);
 
 /** Says in one line why it cannot be started. */
 function die(why) {

@@ -5,11 +5,10 @@ import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { protocolOf } from "../../session/protocol.ts";
 import { Sampler } from "../../session/sampler.ts";
 import type { Choices } from "../../session/setting.ts";
-import { textDirectory } from "../../session/tokenizer.ts";
-import { ChatRenderer } from "../../text/chat.ts";
+import type { ChatRenderer } from "../../text/chat.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { refuseUndrawn, showAnalysis } from "../generate.ts";
-import { openModel, openTokenizer } from "../open_model.ts";
+import { openModel, openRenderer, openTokenizer } from "../open_model.ts";
 import type { OptionValues } from "../options.ts";
 import { ChatReply } from "../reply.ts";
 import { choicesOf, planOnce } from "../settings.ts";
@@ -19,7 +18,7 @@ import { Conversation, type Turn } from "./conversation.ts";
 import { type Answer, ChatModel } from "./model.ts";
 import { type CHAT, DEFAULT_CONTEXT } from "./options.ts";
 import { modelLine, speedLine, Totals } from "./statistics.ts";
-import type { Room } from "../../session/open.ts";
+import { type Room, warmUp } from "../../session/open.ts";
 
 type ChatOptions = OptionValues<typeof CHAT.options>;
 
@@ -54,8 +53,10 @@ export class Chat {
   static async open(options: ChatOptions): Promise<Chat> {
     refuseUndrawn(options);
     const choices = choicesOf(options), loaded = options.load === undefined ? null : Conversation.load(options.load);
-    const checkpoint = openModel(options.model), tokenizer = await openTokenizer(checkpoint);
-    const renderer = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
+    const checkpoint = openModel(options.model);
+    await using _started = await warmUp(choices);
+    const tokenizer = await openTokenizer(checkpoint);
+    const renderer = await openRenderer(checkpoint, tokenizer);
     const setting = planOnce({ checkpoint, ...choices });
     const model = await ChatModel.load(setting, roomFor(checkpoint, options, options.context));
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -127,7 +128,8 @@ export class Chat {
     const { ids } = this.renderer.render(conversation.request(question)), room = model.room.context - ids.length;
     if (room < 1) throw this.#full(ids.length);
     const seed = (this.seed + this.#answers++) % Number.MAX_SAFE_INTEGER;
-    const reply = new ChatReply(this.tokenizer, { answer: true, analysis: showAnalysis({ ...options, json: false }) });
+    const display = { answer: true, analysis: showAnalysis({ ...options, json: false }) };
+    const reply = new ChatReply(this.tokenizer, display, options.stop);
     const answer = await model.answer({
       ids,
       reply,
@@ -158,9 +160,9 @@ export class Chat {
   }
 
   async #protocol(seed: number): Promise<Turn["protocol"]> {
-    const { temperature, "top-k": top_k, "top-p": top_p } = this.options;
-    const drawn = temperature > 0 ? seed : null;
-    return { ...await protocolOf(this.model.setting), temperature, top_k, top_p, seed: drawn };
+    const { temperature, "top-k": top_k, "top-p": top_p, stop = [] } = this.options;
+    const drawn = temperature > 0 ? seed : null, sampling = { temperature, top_k, top_p, seed: drawn };
+    return { ...await protocolOf(this.model.setting), ...sampling, stop: [...stop] };
   }
 
   #full(tokens: number): InputError {

@@ -1,6 +1,6 @@
 /** A conversation: what was said, and the file that keeps it. */
 import { z } from "zod";
-import { writeWhole } from "../../checkpoint/atomic.ts";
+import { refuseSpecial, writeWhole } from "../../checkpoint/atomic.ts";
 import { InputError } from "../../errors.ts";
 import { readWhole } from "../../read.ts";
 import type { ChatMessage, ChatRequest } from "../../text/chat.ts";
@@ -34,6 +34,8 @@ const AnswerProtocol = z.strictObject({
   top_p: finite,
   /** null where the likeliest token is taken. */
   seed: count.nullable(),
+  /** Texts that end an answer. */
+  stop: z.array(words, { error: "a list of texts" }),
 });
 /** How an answer was computed. */
 export type AnswerProtocol = z.infer<typeof AnswerProtocol>;
@@ -88,11 +90,12 @@ export class Conversation {
   }
 
   /**
-   * Writes the conversation to a file.
+   * Writes the conversation to a file, or in place of one.
    *
-   * @throws {InputError} where the path cannot be written.
+   * @throws {InputError} where the path cannot be written, or something else lies there.
    */
   save(path: string): void {
+    refuseOther(path);
     const { system, reasoning, now, turns } = this;
     const date = isoDay(now);
     const file: z.infer<typeof ConversationFile> = {
@@ -118,5 +121,21 @@ export class Conversation {
     const { system, reasoning, date, turns } = validate(ConversationFile, json, path);
     const conversation = new Conversation();
     return Object.assign(conversation, { system, reasoning, now: new Date(`${date}T12:00:00`), turns });
+  }
+}
+
+/** Refuses a path where something else lies than a conversation. */
+function refuseOther(path: string): void {
+  if (refuseSpecial(path) === null) return;
+  try {
+    Conversation.load(path);
+  } catch (thrown) {
+    if (!(thrown instanceof InputError)) throw thrown;
+    throw InputError.of(
+      "occupied",
+      { file: path },
+      "no file there, or a conversation that /save wrote",
+      "another file",
+    );
   }
 }

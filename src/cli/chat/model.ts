@@ -91,6 +91,9 @@ export class ChatModel {
       else {
         generatedTokens++;
         await reply.push(next.value);
+        if (!reply.stopped) continue;
+        finish = "stop";
+        await tokens.return(undefined as never);
       }
     }
     await reply.finish();

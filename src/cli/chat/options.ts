@@ -6,7 +6,7 @@ import { type CommandSpec, integer, option, text, toggle } from "../options.ts";
 /** Positions that are set aside when `--context` is not given: gpt-oss-20b's keys and values take half a gigabyte. */
 export const DEFAULT_CONTEXT = 16_384;
 
-const { system, reasoning, analysis, temperature, "top-k": topK, "top-p": topP, seed } = GENERATE.options;
+const { system, reasoning, analysis, temperature, "top-k": topK, "top-p": topP, seed, stop } = GENERATE.options;
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
@@ -23,6 +23,7 @@ const OPTIONS = {
   "top-k": topK,
   "top-p": topP,
   seed,
+  stop,
   load: option("FILE", text("a file").optional(), "go on with the conversation that /save wrote"),
   out: option("DIR", text("a directory").optional(), "where /save may write (default: the current directory)"),
   stats: toggle("print tokens per second to stderr after each answer"),
