@@ -37,9 +37,7 @@ Deno.test("nothing but src/cli/terminal.ts writes to the terminal", () => {
     /Deno\.std(?:out|err)\.(?:write|writable)|\bconsole\.(?:log|warn|error|info|debug|trace)\(|\bprocess\.std/
       .test(Deno.readTextFileSync(path))
   );
-  // Node's line editor, which shows what the user types himself.
-  const editor = "cli/chat/input.ts";
-  assertEquals(writers.map((path) => path.slice(root.length)), [editor, "cli/terminal.ts"]);
+  assertEquals(writers.map((path) => path.slice(root.length)), ["cli/terminal.ts"]);
 });
 
 Deno.test("a file's name and a tensor's are shown in error lines, on one line", async () => {
