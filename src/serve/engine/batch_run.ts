@@ -19,18 +19,19 @@ export class BatchRun {
   /** What the session threw. */
   failure: { readonly thrown: unknown } | null = null;
 
-  constructor(readonly session: Session) {}
+  /** @param onBegun Called while the batch is computed, where the engine has a thread of its own. */
+  constructor(readonly session: Session, readonly onBegun: () => void) {}
 
   /** Computes one batch. */
   async batch(shares: readonly Share[]): Promise<void> {
     const { session } = this, feeds = shares.map(({ feed }) => feed);
     await this.#guard(async () => {
       if (session.canPick(feeds.length) && shares.every(({ sequence }) => sequence.pickable)) {
-        await session.pick(feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id)));
+        await this.#begun(session.pick(feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id))));
       } else {
-        await session.run(feeds, (i, position, logits) => {
+        const take = (i: number, position: number, logits: Float32Array) =>
           this.#serve(shares[i]!, (sequence) => sequence.take(position, logits));
-        }, shares[0]!.sequence.tap);
+        await this.#begun(session.run(feeds, take, shares[0]!.sequence.tap));
       }
     });
     for (const { sequence, feed } of shares) {
@@ -57,18 +58,26 @@ export class BatchRun {
     );
     const steps = Math.min(MOST_STEPS, ...room);
     await this.#guard(async () => {
-      const done = await session.decode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })), {
-        steps,
-        sampling: active.map(({ sequence }) => sequence.sampling(steps)),
-        onTokens: async (ids) => {
-          active.forEach((one, i) => this.#serve(one, (sequence) => sequence.picked(ids[i]!)));
-          // The device computes ahead meanwhile.
-          await new Promise<void>((resolve) => setImmediate(resolve));
-          return ends.size === 0 && failed.size === 0 && goesOn();
-        },
-      });
+      const done = await this.#begun(
+        session.decode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })), {
+          steps,
+          sampling: active.map(({ sequence }) => sequence.sampling(steps)),
+          onTokens: async (ids) => {
+            active.forEach((one, i) => this.#serve(one, (sequence) => sequence.picked(ids[i]!)));
+            for (const { sequence } of active) sequence.stream.deliver();
+            // The device computes ahead meanwhile.
+            await new Promise<void>((resolve) => setImmediate(resolve));
+            return ends.size === 0 && failed.size === 0 && goesOn();
+          },
+        }),
+      );
       for (const { sequence } of active) sequence.skip(done);
     });
+  }
+
+  #begun<T>(work: Promise<T>): Promise<T> {
+    this.onBegun();
+    return work;
   }
 
   #serve({ sequence }: Active, take: (sequence: Sequence) => FinishReason | null): void {

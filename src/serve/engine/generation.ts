@@ -42,8 +42,13 @@ export class Stream implements Generation {
     this.#prompt.resolve(tokens);
   }
 
+  /** Keeps a token until {@linkcode Stream.deliver}. */
   push(token: ScoredToken): void {
     this.#waiting.push(token);
+  }
+
+  /** Hands out what was pushed. */
+  deliver(): void {
     this.#notify();
   }
 

@@ -35,6 +35,8 @@ export class Scheduler {
   /** Places with their sequences, in the order in which they came. */
   #active: (Place & { sequence: Sequence })[] = [];
   #running = false;
+  /** Whether the event loop has turned since the last batch began. */
+  #turned = false;
   #broken: string | null = null;
   /** That a sequence has a slot, averaged over the last ones. */
   #milliseconds = 0;
@@ -113,18 +115,20 @@ export class Scheduler {
 
   async #work(): Promise<void> {
     while (true) {
-      // Requests, signals and writes have their turn between batches.
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      // Requests, signals and writes have their turn between batches, where they had none meanwhile.
+      if (!this.#turned) await new Promise<void>((resolve) => setImmediate(resolve));
       for (const sequence of [...this.#waiting.takeEnding(), ...this.#active.map(({ sequence }) => sequence)]) {
         if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
         else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
       }
       while (this.#places.free > 0 && this.#waiting.size > 0) this.#start(this.#waiting.take()!);
       if (this.#active.length === 0) break;
+      this.#turned = false;
+      setImmediate(() => this.#turned = true);
       for (const place of this.#active) if (!place.sequence.begun) this.#places.begin(place);
       await this.turns.take(() => this.#compute());
     }
-    this.#running = false;
+    this.#running = this.#turned = false;
   }
 
   #start(sequence: Sequence): void {
@@ -159,7 +163,9 @@ export class Scheduler {
 
   /** Computes a batch, or as many as the engine generates by itself while nothing changes. */
   async #compute(): Promise<void> {
-    const run = new BatchRun(this.session), active = [...this.#active];
+    const active = [...this.#active];
+    // What was chosen last is handed out while the next batch is computed already.
+    const run = new BatchRun(this.session, () => active.forEach(({ sequence }) => sequence.stream.deliver()));
     const waits = () => this.#waiting.size > 0 && this.#places.free > 0;
     if (!waits() && run.canDecode(active)) {
       const leaves = () => active.some(({ sequence }) => sequence.ending !== null);

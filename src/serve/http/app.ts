@@ -6,11 +6,13 @@ import { ApiError, asApiError } from "../api_error.ts";
 import type { Service } from "../engine/service.ts";
 import { allowedOrigin, type Guard, refuseStranger } from "./guard.ts";
 import type { Answer, Endpoint } from "./endpoint.ts";
+import { Exchange, type LogLine } from "./exchange.ts";
 import { parseBody } from "./parse_body.ts";
 import { eventStream } from "./sse.ts";
+import { within } from "./within.ts";
 
-/** A line of the log: one for each request. */
-export type LogLine = Readonly<Record<string, string | number | boolean | null>>;
+/** Milliseconds that a body may take to arrive. */
+const BODY_MS = 60_000;
 
 /** What an app is made of. */
 export interface AppOptions {
@@ -39,94 +41,91 @@ export interface App {
 
 /** Makes the app. */
 export function makeApp({ service, endpoints, guard, bodyBytes, log }: AppOptions): App {
-  const running = new Set<AbortController>(), idle: (() => void)[] = [];
+  const running = new Set<Exchange>(), idle: (() => void)[] = [];
   let stopping = false;
 
-  const answer = async (c: Context, endpoint: Endpoint): Promise<Response> => {
-    const { req } = c, raw = req.raw, started = performance.now(), requestId = crypto.randomUUID();
-    const abort = new AbortController(), fields: Record<string, string | number | boolean | null> = {};
-    const leave = () => abort.abort();
-    raw.signal.addEventListener("abort", leave);
-    running.add(abort);
-    const end = (status: number, error: ApiError | null, left = false) => {
-      raw.signal.removeEventListener("abort", leave);
-      if (!running.delete(abort)) return;
-      log({
-        time: new Date().toISOString(),
-        id: requestId,
-        method: raw.method,
-        path: req.path,
-        status,
-        ms: Math.round(performance.now() - started),
-        ...fields,
-        ...(left ? { left } : {}),
-        ...(error === null ? {} : { error: error.message }),
-      });
-      if (running.size === 0) { for (const wake of idle.splice(0)) wake(); }
-    };
-    try {
-      if (stopping && endpoint.body !== null) {
-        throw new ApiError(503, "the server is stopping", { code: "stopping", retryAfter: 5 });
-      }
-      const client = refuseStranger(guard, raw.headers, c.env.address, endpoint.open ?? false);
-      const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await req.text());
-      const given: Answer = await endpoint.handle({
-        body,
-        params: req.param(),
-        query: new URL(raw.url).searchParams,
-        service,
-        client,
-        signal: abort.signal,
-        requestId,
-        note: (more) => void Object.assign(fields, more),
-      });
-      const headers = { "x-request-id": requestId, "cache-control": "no-store" };
-      if (!("events" in given)) {
-        const status = "json" in given ? given.status ?? 200 : 200;
-        end(status, null);
-        return "json" in given
-          ? Response.json(given.json, { status, headers })
-          : new Response(given.text, { headers: { ...headers, "content-type": given.contentType } });
-      }
-      const stream = eventStream(given.events, given.done, ({ thrown, left }) => {
-        abort.abort();
-        end(200, thrown === null ? null : asApiError(thrown), left);
-      });
-      return new Response(stream, { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
-    } catch (thrown) {
-      abort.abort();
-      const error = asApiError(thrown);
-      end(error.status, error);
-      return refusal(error, requestId);
+  const answer = async (exchange: Exchange, c: Context, endpoint: Endpoint): Promise<Response> => {
+    if (stopping && endpoint.body !== null) {
+      throw new ApiError(503, "the server is stopping", { code: "stopping", retryAfter: 5 });
     }
+    const { req } = c, { id, abort } = exchange;
+    const client = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
+    const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await textOf(req.text()));
+    const given: Answer = await endpoint.handle({
+      body,
+      params: req.param(),
+      query: new URL(req.url).searchParams,
+      service,
+      client,
+      signal: abort.signal,
+      requestId: id,
+      note: (fields) => exchange.note(fields),
+    });
+    const headers = { "x-request-id": id, "cache-control": "no-store" };
+    if ("json" in given) return Response.json(given.json, { status: given.status ?? 200, headers });
+    if ("text" in given) {
+      return new Response(given.text, { headers: { ...headers, "content-type": given.contentType } });
+    }
+    exchange.streams = true;
+    const stream = eventStream(given.events, given.done, ({ thrown, left }) => {
+      abort.abort();
+      if (thrown !== null) exchange.note({ error: asApiError(thrown).message });
+      exchange.end(200, left);
+    });
+    return new Response(stream, { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
+  };
+  const refuse = (exchange: Exchange, error: ApiError): Response => {
+    exchange.abort.abort();
+    exchange.note({ error: error.message });
+    return refusal(error, exchange.id);
   };
 
-  const app = new Hono<{ Bindings: { address: string } }>();
+  const app = new Hono<{ Bindings: { exchange: Exchange } }>();
   app.use(cors({ origin: (origin) => allowedOrigin(guard, origin) ? origin : null, exposeHeaders: ["x-request-id"] }));
   app.use(bodyLimit({
     maxSize: bodyBytes,
-    onError: () => refusal(new ApiError(413, `expected a body of at most ${bodyBytes} bytes`, { code: "too_large" })),
+    onError: ({ env: { exchange } }) =>
+      refuse(exchange, new ApiError(413, `expected a body of at most ${bodyBytes} bytes`, { code: "too_large" })),
   }));
-  for (const endpoint of endpoints) app.on(endpoint.method, endpoint.path, (c) => answer(c, endpoint));
-  app.notFound((c) => refusal(new ApiError(404, `${c.req.method} ${c.req.path}: no such endpoint`)));
-  app.onError((thrown) => refusal(asApiError(thrown)));
+  for (const endpoint of endpoints) {
+    app.on(endpoint.method, endpoint.path, (c) => answer(c.env.exchange, c, endpoint));
+  }
+  app.notFound(({ req, env }) =>
+    refuse(env.exchange, new ApiError(404, `${req.method} ${req.path}: no such endpoint`, { code: "no_endpoint" }))
+  );
+  app.onError((thrown, { env }) => refuse(env.exchange, asApiError(thrown)));
 
   return {
-    fetch: async (request, address = "127.0.0.1") => await app.fetch(request, { address }),
+    fetch: async (request, address = "127.0.0.1") => {
+      const exchange = new Exchange(request, new URL(request.url).pathname, address, (ended, line) => {
+        running.delete(ended);
+        log(line);
+        if (running.size === 0) { for (const wake of idle.splice(0)) wake(); }
+      });
+      running.add(exchange);
+      const response = await app.fetch(request, { exchange });
+      if (!exchange.streams) exchange.end(response.status);
+      return response;
+    },
     get running() {
       return running.size;
     },
     idle: () => running.size === 0 ? Promise.resolve() : new Promise((resolve) => idle.push(resolve)),
     refuse: () => stopping = true,
     abort: () => {
-      for (const one of running) one.abort();
+      for (const { abort } of running) abort.abort();
     },
   };
 }
 
-function refusal(error: ApiError, requestId?: string): Response {
-  const headers: Record<string, string> = {};
-  if (requestId !== undefined) headers["x-request-id"] = requestId;
+async function textOf(arriving: Promise<string>): Promise<string> {
+  const text = await within(arriving, BODY_MS);
+  if (text === null) throw new ApiError(408, `the body did not arrive within ${BODY_MS / 1000} s`, { code: "timeout" });
+  return text;
+}
+
+function refusal(error: ApiError, requestId: string): Response {
+  const headers: Record<string, string> = { "x-request-id": requestId };
   if (error.retryAfter !== null) headers["retry-after"] = String(error.retryAfter);
   if (error.status === 401) headers["www-authenticate"] = "Bearer";
   return Response.json(error.body, { status: error.status, headers });

@@ -26,21 +26,26 @@ export function eventStream(
   onEnd: (end: StreamEnd) => void,
 ): ReadableStream<Uint8Array> {
   const iterator = events[Symbol.asyncIterator](), encoder = new TextEncoder();
-  let ended = false;
+  let ended = false, silent = true, timer: ReturnType<typeof setInterval> | undefined;
   const end = (how: StreamEnd) => {
+    clearInterval(timer);
     if (!ended) onEnd(how);
     ended = true;
   };
-  let next: Promise<IteratorResult<ServerEvent>> | null = null;
   return new ReadableStream({
+    start(controller) {
+      timer = setInterval(() => {
+        // Without room for it the client has not yet read what was sent before.
+        if (silent && (controller.desiredSize ?? 0) >= 0) controller.enqueue(encoder.encode(": working\n\n"));
+        silent = true;
+      }, KEEP_ALIVE_MS);
+    },
     async pull(controller) {
       const write = (text: string) => controller.enqueue(encoder.encode(text));
       try {
-        next ??= iterator.next();
-        const result = await within(next, KEEP_ALIVE_MS);
+        const result = await iterator.next();
         if (ended) return;
-        if (result === null) return write(": working\n\n");
-        next = null;
+        silent = false;
         if (!result.done) return write(eventText(result.value));
         if (done) write("data: [DONE]\n\n");
         end({ thrown: null, left: false });
@@ -60,15 +65,4 @@ export function eventStream(
 
 function eventText({ event, data }: ServerEvent): string {
   return `${event === undefined ? "" : `event: ${event}\n`}data: ${JSON.stringify(data)}\n\n`;
-}
-
-/** The value, or null where it takes longer. */
-async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<null>((resolve) => timer = setTimeout(() => resolve(null), milliseconds));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

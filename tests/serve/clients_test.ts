@@ -1,0 +1,164 @@
+/**
+ * Clients of others against the command, unchanged; many of ours at once; and its speed. All in `deno task test:soak`.
+ * OpenAI's clients are installed by npm and pip; lm-eval, which takes minutes to install, is that of the Python that
+ * MXOSS_PYTHON names (`pip install "lm-eval[api]==0.4.13"`).
+ */
+import { logProbability } from "../../src/session/likelihood.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { inProcess } from "../cli/in_process.ts";
+import { mxoss } from "../cli/program.ts";
+import { floats, readGolden } from "../golden.ts";
+import { nodeWith, pythonWith } from "../installed.ts";
+import { inDirectory, run, works } from "../package/process.ts";
+import { SOAK } from "../soak.ts";
+import { measureRates, middleRatio } from "./rate.ts";
+import { startServer } from "./server_process.ts";
+import { TINY } from "./serving.ts";
+import { checkStress, stress, STRESSED } from "./stress.ts";
+
+const PYTHON = Deno.env.get("MXOSS_PYTHON") ?? "python3";
+const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+const CHOICES = new URL("../goldens/serve/choices.jsonl", import.meta.url).pathname;
+const HERE = new URL(".", import.meta.url).pathname;
+
+/** What processes need of the environment. */
+function environment(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => Deno.env.has(name) ? [[name, Deno.env.get(name)!]] : []));
+}
+
+const env = environment(["PATH", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "npm_config_registry"]);
+const node = SOAK ? nodeWith(["openai@7.57.0", "zod@4.6.7"]) : null;
+const python = SOAK ? pythonWith(["openai==3.57.0"]) : null;
+const hasLmEval = SOAK && await works([PYTHON, "-c", "import lm_eval, aiohttp, tenacity, yaml"]);
+const skipped = (there: boolean, reason: string) => !SOAK ? " (skipped without MXOSS_SOAK=1)" : there ? "" : reason;
+
+/** What both of OpenAI's clients get. */
+function checkOpenAi(text: string): void {
+  const got = JSON.parse(text), { text: whole, answer } = got;
+  assertEquals(got, {
+    models: ["tiny-gpt-oss"],
+    text: whole,
+    finish: "length",
+    logprobs: 12,
+    usage: [11, 12],
+    pieces: whole,
+    streamed: [11, 12],
+    left: 3,
+    answer,
+    said: answer,
+    response: answer,
+    refused: [["NotFoundError", 404, "model"], ["BadRequestError", 400, "temperature"]],
+  });
+  assert(whole.startsWith(" How many apples") && /^#### \d+$/.test(answer), text);
+}
+
+Deno.test({
+  name: `completions by OpenAI's client for Node.js${skipped(node !== null, " (skipped: no npm)")}`,
+  ignore: node === null,
+  fn: async () => {
+    await using server = await startServer();
+    // Node looks for packages beside the file; as a text it is none of Deno's modules.
+    Deno.copyFileSync(`${HERE}openai_client.txt`, `${node}/client.mjs`);
+    const { code, stdout, stderr } = await run(["node", `${node}/client.mjs`, server.url], { env });
+    assertEquals(code, 0, stderr);
+    checkOpenAi(stdout);
+  },
+});
+
+Deno.test({
+  name: `completions by OpenAI's client for Python${skipped(python !== null, " (skipped: no python3-venv)")}`,
+  ignore: python === null,
+  fn: async () => {
+    await using server = await startServer();
+    const { code, stdout, stderr } = await run([python!, `${HERE}openai_client.py`, server.url], { env });
+    assertEquals(code, 0, stderr);
+    checkOpenAi(stdout);
+  },
+});
+
+/** What lm_eval_client.py prints. */
+interface LmEval {
+  readonly generated: readonly { id: number; text: string; filter: string; extracted: string; correct: number }[];
+  readonly scored: readonly { arguments: [string, string][]; responses: [number, boolean][]; correct: number }[];
+  readonly chat: readonly string[];
+}
+
+Deno.test({
+  name: `lm-eval works unchanged, with the answers of mxoss eval and the logits of mxoss logits${
+    skipped(hasLmEval, ` (skipped: ${PYTHON} has no lm_eval[api])`)
+  }`,
+  ignore: !hasLmEval,
+  fn: () =>
+    inDirectory(async (dir) => {
+      await using server = await startServer();
+      const words = [PYTHON, `${HERE}lm_eval_client.py`, server.url, PROBLEMS, CHOICES];
+      const offline = { HF_HOME: dir, HF_HUB_OFFLINE: "1", HF_DATASETS_OFFLINE: "1" };
+      const { code, stdout, stderr } = await run(words, { env: { ...env, ...offline } });
+      assertEquals(code, 0, stderr);
+      const got: LmEval = JSON.parse(stdout.trim().split("\n").at(-1)!);
+      await checkGenerated(got, `${dir}/eval`);
+      await checkScored(got, dir);
+      assertEquals(got.chat.map((text) => /^#### \d+$/.test(text)), Array(6).fill(true));
+    }),
+});
+
+/** Word problems: text for text what `mxoss eval` has for the same protocol. */
+async function checkGenerated({ generated }: LmEval, out: string): Promise<void> {
+  const asked = ["eval", "gsm8k", "--data", PROBLEMS, "--limit", "10", "--prompt", "completion"];
+  const { code, stderr } = await mxoss([...asked, "--export", "lm-eval", "--out", out], { writable: out });
+  assertEquals(code, 0, stderr);
+  const [file] = [...Deno.readDirSync(out)].filter(({ name }) => name.startsWith("samples_"));
+  const samples = Deno.readTextFileSync(`${out}/${file!.name}`).trim().split("\n").map((line) => JSON.parse(line));
+  const ours = samples.map(({ doc_id: id, resps, filter, filtered_resps, exact_match: correct }) =>
+    JSON.stringify({ id, text: resps[0][0], filter, extracted: filtered_resps[0], correct })
+  );
+  assertEquals(generated.map((sample) => JSON.stringify(sample)).sort(), ours.sort());
+  assertEquals(ours.length, 20);
+}
+
+/** Continuations: the sums of log probabilities of their tokens by `mxoss logits`; whether they are the likeliest. */
+async function checkScored({ scored }: LmEval, dir: string): Promise<void> {
+  const tokenizer = await Tokenizer.fromDirectory(TINY);
+  let compared = 0;
+  for (const { arguments: all, responses } of scored) {
+    for (const [i, [context, continuation]] of all.entries()) {
+      const ids = tokenizer.encode(context + continuation), from = tokenizer.encode(context).length;
+      const out = `${dir}/${compared++}.safetensors`;
+      const { code, stderr } = await inProcess(["logits", "--tokens", ids.join(","), "--out", out]);
+      assertEquals(code, 0, stderr);
+      const tensors = readGolden(`file://${out}`), vocab = tensors.get("logits")!.shape[1]!;
+      const rows = floats(tensors, "logits");
+      let sum = 0, greedy = true;
+      for (let at = from; at < ids.length; at++) {
+        const logits = rows.subarray((at - 1) * vocab, at * vocab);
+        sum += logProbability(logits, ids[at]!);
+        greedy &&= logits[ids[at]!] === Math.max(...logits);
+      }
+      const [found, likeliest] = responses[i]!;
+      assertAlmostEquals(found, sum, 1e-6);
+      assertEquals(likeliest, greedy);
+    }
+  }
+  assertEquals(compared, 16);
+}
+
+Deno.test({
+  name: `64 clients that leave, dawdle and write nonsense lose nothing${skipped(true, "")}`,
+  ignore: !SOAK,
+  fn: async () => {
+    await using server = await startServer(STRESSED);
+    await checkStress(server, await stress(server, 64, 10));
+  },
+});
+
+Deno.test({
+  name: `16 clients get most of what a batch of 16 computes${skipped(true, "")}`,
+  ignore: !SOAK,
+  fn: async () => {
+    const rates = await measureRates(3, 2);
+    // docs/server.md has what was measured; a busy machine takes some of it away, but not half.
+    const ratio = Math.max(middleRatio(rates, "clock"), middleRatio(rates, "processor"));
+    assert(ratio >= 0.7, `${ratio} of the batch's rate`);
+  },
+});
