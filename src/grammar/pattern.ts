@@ -86,7 +86,11 @@ function sequenceOf(elements: readonly Element[], where: string, first: boolean)
   const before = elements.slice(0, at), look = elements[at] as Lookahead, after = elements.slice(at + 1);
   const still = first && before.every(({ type }) => type === "Assertion");
   // In the middle of a text, ^ would mean another place than the beginning of the rest.
-  if (!still && /\^/.test(look.raw.replaceAll(/\\.|\[\^/g, ""))) throw unsupported(look.raw, where);
+  if (!still) {
+    for (const { raw } of [look, ...after]) {
+      if (/\^/.test(raw.replaceAll(/\\.|\[\^/g, ""))) throw unsupported(raw, where);
+    }
+  }
   const rest = sequenceOf(after, where, still),
     seen = look.alternatives.map(({ elements }) => sequenceOf(elements, where, still));
   const restText = rest && compile(rest, where);
