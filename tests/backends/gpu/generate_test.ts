@@ -173,6 +173,38 @@ Deno.test({ name: "generate() passes on the failure of a call", ignore }, async 
   assertEquals(host.leaks(), "");
 });
 
+Deno.test({
+  name:
+    "generate() goes on after Session.rewind() as if nothing else had been computed, also where the device ran ahead",
+  ignore: ignore || !SOAK,
+  fn: async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(25, { config });
+    const own = { maxTokens: 8, rewind: 20 }, limits = { ...LIMITS, ...own };
+    const engine = await openEngine(host.path, model, { kernels: await hostKernels() }, own);
+    const session = new Session(engine, limits), stopIds = new Set<number>();
+    const go = async (prompt: readonly number[], maxTokens: number) => {
+      const kept = session.rewind(0, prompt), ids: number[] = [];
+      const ready = { session, slot: 0, prompt: prompt.slice(kept), picker: new Sampler(), stopIds, maxTokens };
+      for await (const id of generate(ready)) ids.push(id);
+      return { kept, ids };
+    };
+    const first = await go(PROMPT, 41), parted = 31;
+    // A ring of the window, a batch and what is taken back has come round.
+    assertEquals(session.length(0), PROMPT.length + 40);
+    assert(config.slidingWindow + own.maxTokens + own.rewind < session.length(0));
+    const other = [...PROMPT, ...first.ids].slice(0, parted).concat([1, 2, 3]);
+    const again = await go(other, 12);
+    session.reset(0);
+    const anew = await go(other, 12);
+    assertEquals([again.kept, anew.kept], [parted, 0]);
+    assertEquals(again.ids, anew.ids);
+    assertEquals(session.rewind(0, PROMPT), 0, "further back than was set aside");
+    await session.close();
+    assertEquals(host.leaks(), "");
+  },
+});
+
 /** Makes the keys and values of a sequence's first position NaN. */
 function poison({ backend, config }: GpuEngine, slot: number): void {
   const { tensors } = backend, { headDim } = config;
