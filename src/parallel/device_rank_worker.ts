@@ -10,7 +10,7 @@ import { FailureError, InputError, reason } from "../errors.ts";
 import type { TensorName } from "../model/gpt_oss.ts";
 import { DraggedError } from "./communicator.ts";
 import { RunControl } from "./control.ts";
-import type { DeviceRankSetup, RankCommand, RankReply } from "./messages.ts";
+import { type DeviceRankSetup, type RankCommand, type RankReply, tapTo } from "./messages.ts";
 
 const scope = self as unknown as {
   onmessage: ((event: MessageEvent<DeviceRankSetup | RankCommand>) => void) | null;
@@ -121,16 +121,7 @@ class Rank {
   }
 }
 
-const tap: Parameters<GpuEngine["compute"]>[3] = ({ layer, operation, rows, width, read, experts }) =>
-  scope.postMessage({
-    kind: "tap",
-    layer,
-    operation,
-    rows,
-    width,
-    values: read(),
-    experts: experts?.() ?? null,
-  });
+const tap = tapTo((reply) => scope.postMessage(reply));
 
 let rank: Rank | undefined;
 /** Messages are handled one after another, also while the rank opens. */

@@ -5,7 +5,7 @@ import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { Mistake } from "../errors.ts";
 import type { Text } from "../words.ts";
 import type { Available } from "../memory.ts";
-import type { TensorName } from "../model/gpt_oss.ts";
+import type { Tap, TensorName } from "../model/gpt_oss.ts";
 import type { TappedOperation } from "../model/operations.ts";
 import type { ParallelSizes, RankRanges } from "../checkpoint/shard.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
@@ -110,3 +110,9 @@ export type RankReply =
     /** It only failed because another rank did. */
     readonly dragged: boolean;
   };
+
+/** A tap of a rank, which sends what it sees to the main thread. */
+export function tapTo(post: (reply: RankReply) => void): Tap {
+  return ({ layer, operation, rows, width, read, experts }) =>
+    post({ kind: "tap", layer, operation, rows, width, values: read(), experts: experts?.() ?? null });
+}

@@ -8,13 +8,15 @@ import { GptOss, type TensorName } from "../model/gpt_oss.ts";
 import { MpiGroup } from "../../ffi/mpi.ts";
 import { abort, DraggedError, type GatherValues, SharedCommunicator } from "./communicator.ts";
 import { openOnProcessor } from "./open_backend.ts";
-import type { RankCommand, RankReply, RankSetup } from "./messages.ts";
+import { type RankCommand, type RankReply, type RankSetup, tapTo } from "./messages.ts";
 
 const scope = self as unknown as {
   onmessage: ((event: MessageEvent<RankSetup | RankCommand>) => void) | null;
   postMessage(reply: RankReply): void;
   close(): void;
 };
+
+const tap = tapTo((reply) => scope.postMessage(reply));
 
 /** The rank's state between messages. */
 interface Rank {
@@ -55,21 +57,7 @@ async function handle(message: RankSetup | RankCommand): Promise<void> {
   if (!rank) throw new Error("a rank was given work before it was opened");
   switch (message.kind) {
     case "compute":
-      rank.model.forward(
-        message.batch,
-        message.tapped
-          ? ({ layer, operation, rows, width, read, experts }) =>
-            scope.postMessage({
-              kind: "tap",
-              layer,
-              operation,
-              rows,
-              width,
-              values: read(),
-              experts: experts?.() ?? null,
-            })
-          : undefined,
-      );
+      rank.model.forward(message.batch, message.tapped ? tap : undefined);
       writeLogits(rank, message.rows);
       break;
     case "logits":

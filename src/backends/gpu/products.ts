@@ -71,6 +71,16 @@ export function launchBatch(
   calls.launch("gemmBatch", { ...valuesOf(products), parts, partial, counters }, entry);
 }
 
+/** The arguments of both products of the chosen experts for few tokens. */
+function chosen(
+  { records, count, first: { rows, cols } }: ExpertTable,
+  input: Input,
+  { ids, first, topK }: Omit<Routing, "weights">,
+  out: Rows,
+) {
+  return { experts: records, in: input, ids, first, count, topK, out: out.range, outStride: out.stride, rows, cols };
+}
+
 /** The first product of the experts for few tokens. */
 export function launchExpertUp(
   calls: Calls,
@@ -84,18 +94,9 @@ export function launchExpertUp(
   },
 ): void {
   calls.launch("expertUp", {
-    experts: experts.records,
-    in: input,
-    ids: routing.ids,
-    first: routing.first,
-    count: experts.count,
-    topK: routing.topK,
-    out: out.range,
-    outStride: out.stride,
+    ...chosen(experts, input, routing, out),
     round,
     ...constantsOf(swiglu),
-    rows: experts.first.rows,
-    cols: experts.first.cols,
     n,
   }, entry);
 }
@@ -113,19 +114,10 @@ export function launchExpertDownCombine(
   },
 ): void {
   calls.launch("expertDownCombine", {
-    experts: experts.records,
-    in: input,
-    ids: routing.ids,
+    ...chosen(experts, input, routing, out),
     weights: routing.weights,
-    first: routing.first,
-    count: experts.count,
-    topK: routing.topK,
-    out: out.range,
-    outStride: out.stride,
     round,
     accumulate,
-    rows: experts.first.rows,
-    cols: experts.first.cols,
     n,
   }, entry);
 }
