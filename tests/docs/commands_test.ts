@@ -21,6 +21,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^deno task kernels:/, ".ci/run does, where there is clang-22"],
   [/--backend cuda|devices --verify/, "it needs a GPU"],
   [/mxoss serve|^curl/, "they are run together, below"],
+  [/^lm_eval/, "it downloads gsm8k; tests/serve/clients_test.ts gives lm-eval problems of ours"],
   [/--shard|^mxoss report RUN/, "tests/eval/shards/ runs all of the parts"],
   [/help --man|completions/, "tests/cli/ runs the shells"],
   [/^mxoss chat$/, "tests/cli/chat_soak_test.ts types at a terminal"],
