@@ -163,7 +163,7 @@ Deno.test("responses: what cannot be done is refused by name", async () => {
     [{}, "input", "input: expected a text or a list"],
     [{ input: "x", background: true }, "background", "background: is not supported; expected false"],
     [{ input: "x", conversation: "c" }, "conversation", "is not supported"],
-    [{ input: "x", include: ["reasoning.encrypted_content"] }, "include.0", 'expected "message.output_text.logprobs"'],
+    [{ input: "x", include: ["file_search_call.results"] }, "include.0", 'expected "message.output_text.logprobs"'],
     [{ input: "x", tools: [{ type: "web_search" }] }, "tools.0.type", 'expected "function"'],
     [
       { input: [{ type: "function_call_output", call_id: "c", output: "x" }] },

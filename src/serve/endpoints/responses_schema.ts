@@ -83,7 +83,8 @@ export const ResponseRequest = z.strictObject({
   reasoning: z.strictObject({ effort: Effort.nullish(), ...ignored("summary", "generate_summary") }).nullish(),
   text: z.strictObject({ format: Format.nullish(), verbosity: only("medium") }).nullish(),
   top_logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish(),
-  include: z.array(z.enum(["message.output_text.logprobs"])).nullish(),
+  /** Reasoning is never encrypted here: its text goes back as it came. */
+  include: z.array(z.enum(["message.output_text.logprobs", "reasoning.encrypted_content"])).nullish(),
   background: only(false),
   truncation: only("disabled"),
   conversation: unsupported(),
