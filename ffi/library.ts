@@ -78,7 +78,7 @@ const NOW_AND_FOREVER = 0x1002;
  * Keeps an opened library in the process after its handle is closed: GPU drivers have threads and exit handlers of
  * their own, which do not survive being unloaded.
  */
-function keepLoaded(path: string): void {
+export function keepLoaded(path: string): void {
   if (Deno.build.os !== "linux") return;
   try {
     const libc = Deno.dlopen("libc.so.6", LIBC);

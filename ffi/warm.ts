@@ -4,6 +4,7 @@
  */
 import { cudaCandidates } from "./cuda.ts";
 import { hipCandidates } from "./hip.ts";
+import { keepLoaded } from "./library.ts";
 import type { GpuKind } from "./runtime.ts";
 
 const CUDA = {
@@ -59,7 +60,9 @@ function firstOf<S extends Deno.ForeignLibraryInterface>(
 ): Deno.DynamicLibrary<S> | null {
   for (const path of candidates) {
     try {
-      return Deno.dlopen(path, symbols);
+      const library = Deno.dlopen(path, symbols);
+      keepLoaded(path);
+      return library;
     } catch {
       // Another may do.
     }
