@@ -88,7 +88,8 @@ async function confined(
     import { confine, privileges } from ${source("permissions")};
     confine(privileges((await COMMANDS.get(${JSON.stringify(name)}).parse(${JSON.stringify(args)})).needs));
     const granted = (descriptor) => Deno.permissions.querySync(descriptor).state === "granted";
-    const paths = ["/", "/tmp", "/tmp/out", "/tmp/out/below", "/tmp/out-not", "/var"];
+    const paths = ["/", "/tmp", "/tmp/out", "/tmp/out/below", "/tmp/out-not", "/tmp/cache", "/tmp/cache/mxoss-gpu",
+      "/tmp/cache/mxoss", "/var"];
     console.log(JSON.stringify({
       granted: ["net", "run", "sys", "import", "ffi", "env", "read"].filter((name) => granted({ name })),
       written: paths.filter((path) => granted({ name: "write", path })),
@@ -100,7 +101,7 @@ async function confined(
   try {
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", "--config", CONFIG, ...flags, script],
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", XDG_CACHE_HOME: "/tmp/cache" },
     }).output();
     assertEquals(new TextDecoder().decode(stderr), "");
     return JSON.parse(new TextDecoder().decode(stdout));
@@ -124,6 +125,13 @@ Deno.test("confine() narrows --allow-write=/ to --out", async () => {
     granted: [],
     written: ["/var"],
   });
+});
+
+Deno.test("confine() narrows --allow-write=/ to the folder of self-tests with a GPU", async () => {
+  const flags = ["--allow-write=/", "--allow-env=XDG_CACHE_HOME,MXOSS_SELF_TESTS"];
+  const left = async (...args: string[]) => (await confined(flags, "generate", args) as { written: string[] }).written;
+  assertEquals(await left("--backend=cuda"), ["/tmp/cache/mxoss-gpu"]);
+  assertEquals(await left("--backend=reference"), []);
 });
 
 Deno.test("confine() narrows listening to one address and port", async () => {
