@@ -23,6 +23,8 @@ const CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 /** CUjit_option: where the compiler of PTX writes what it does not like. */
 const CU_JIT_ERROR_LOG_BUFFER = 5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6;
 const JIT_LOG_BYTES = 4096;
+/** CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED */
+const PEER_ACCESS_ALREADY_ENABLED = 704;
 /** CUlaunchAttributeID */
 const CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 /** Sizes of CUlaunchConfig and CUlaunchAttribute in bytes, and places in the former. */
@@ -125,6 +127,21 @@ class CudaDriver extends LibraryDriver {
   override release(device: number): void {
     const code = this.#c.cuDevicePrimaryCtxRelease_v2(this.device(device));
     this.unwrap("cuDevicePrimaryCtxRelease_v2", code);
+  }
+
+  override reach(device: number, other: number): boolean {
+    const [own, theirs] = [this.device(device), this.device(other)];
+    this.unwrap("cuDeviceCanAccessPeer", this.#c.cuDeviceCanAccessPeer(this.out, own, theirs));
+    if (this.outInt[0] === 0) return false;
+    this.unwrap("cuDevicePrimaryCtxRetain", this.#c.cuDevicePrimaryCtxRetain(this.out, theirs), `device ${other}`);
+    try {
+      const code = this.#c.cuCtxEnablePeerAccess(this.out[0]!, 0);
+      if (code !== PEER_ACCESS_ALREADY_ENABLED) this.unwrap("cuCtxEnablePeerAccess", code, `device ${other}`);
+    } finally {
+      // Whoever shares its memory keeps it.
+      this.#c.cuDevicePrimaryCtxRelease_v2(theirs);
+    }
+    return true;
   }
 
   override copyToDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void {

@@ -83,6 +83,14 @@ export const CUDA_SYMBOLS = {
     parameters: [/* CUfunction */ "u64", /* CUfunction_attribute */ "i32", /* int value */ "i32"],
     result: "i32",
   },
+  cuDeviceCanAccessPeer: {
+    parameters: [/* int *can */ "buffer", /* CUdevice */ "i32", /* CUdevice of the memory */ "i32"],
+    result: "i32",
+  },
+  cuCtxEnablePeerAccess: {
+    parameters: [/* CUcontext of the memory */ "u64", /* unsigned flags */ "u32"],
+    result: "i32",
+  },
   // Of CUDA 12, as the committed PTX is; a driver without it refuses that.
   cuLaunchKernelEx: {
     parameters: [

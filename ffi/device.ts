@@ -3,16 +3,18 @@ import { FailureError, reason } from "../src/errors.ts";
 import { option, words } from "../src/words.ts";
 import { PackedArguments } from "./arguments.ts";
 import type { Driver } from "./driver.ts";
-import { Buffer, Pinned } from "./memory.ts";
+import { Borrowed, Buffer, Pinned } from "./memory.ts";
 import { CodeModule } from "./module.ts";
 import type { OwnerDevice } from "./owner.ts";
 import type {
   ArgumentWriter,
   DeviceProperties,
+  DeviceRange,
   GpuDevice,
   GpuKind,
   GpuRuntime,
   MemoryInfo,
+  SharedMemory,
   Watcher,
 } from "./runtime.ts";
 import { Mark, Queue } from "./stream.ts";
@@ -121,6 +123,18 @@ class Device implements GpuDevice, OwnerDevice {
 
   allocatePinned(bytes: number): Pinned {
     return new Pinned(this, bytes, this.driver.allocateHost(bytes));
+  }
+
+  reach(other: number): boolean {
+    return this.driver.reach(this.index, other);
+  }
+
+  share(range: DeviceRange): SharedMemory {
+    return { address: Buffer.addressOf(range), bytes: range.bytes };
+  }
+
+  borrow({ address, bytes }: SharedMemory): Borrowed {
+    return new Borrowed(this, bytes, address);
   }
 
   createStream(): Queue {

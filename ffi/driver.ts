@@ -19,6 +19,8 @@ export interface Driver {
   retain(device: number): Handle;
   release(device: number): void;
   memory(): MemoryInfo;
+  /** Lets kernels of a device reach another one's memory, which is retained as well; false where they cannot. */
+  reach(device: number, other: number): boolean;
   synchronize(): void;
 
   allocate(bytes: number): Handle;

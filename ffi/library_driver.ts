@@ -113,6 +113,11 @@ export abstract class LibraryDriver implements Driver {
     return { freeBytes: Number(this.out[0]), totalBytes: Number(total[0]) };
   }
 
+  /** Memory that HIP devices share while kernels run would have to be allocated for that. */
+  reach(_device: number, _other: number): boolean {
+    return false;
+  }
+
   synchronize(): void {
     this.#check("synchronize", this.#c.synchronize());
   }

@@ -31,6 +31,11 @@ export class Buffer extends Owner implements DeviceBuffer {
   }
 }
 
+/** Memory of another device, which somebody else frees. */
+export class Borrowed extends Buffer {
+  protected override release(): void {}
+}
+
 /** Page-locked memory of the host, with a view of it. */
 export class Pinned extends Owner implements PinnedBuffer {
   readonly #address: Handle;

@@ -76,6 +76,16 @@ export interface GpuDevice extends Disposable {
   allocate(bytes: number): DeviceBuffer;
   /** Allocates page-locked host memory, which the device copies from and to without a detour. */
   allocatePinned(bytes: number): PinnedBuffer;
+  /**
+   * Lets kernels of this device reach the memory of another one, which threads of this process have open.
+   *
+   * @returns False where they cannot.
+   */
+  reach(other: number): boolean;
+  /** What threads of this process that have other devices open reach a range by. */
+  share(range: DeviceRange): SharedMemory;
+  /** Memory that another thread shares, on a device that this one reaches; it must not be used once that is freed. */
+  borrow(memory: SharedMemory): DeviceBuffer;
   createStream(): Stream;
   createEvent(): GpuEvent;
   /**
@@ -89,6 +99,12 @@ export interface GpuDevice extends Disposable {
   createArguments(): ArgumentWriter;
   /** Waits for all work on the device. */
   synchronize(): void;
+}
+
+/** Memory of a device on its way to another thread of this process. */
+export interface SharedMemory {
+  readonly address: bigint;
+  readonly bytes: number;
 }
 
 /** Device memory. */

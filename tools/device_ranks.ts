@@ -158,22 +158,25 @@ async function prefill(engine: Engine, vocab: number): Promise<number> {
 /** Everything that is measured, of ranks that talk and of ranks that do not. */
 async function bench(session: Session, name: string): Promise<void> {
   const { engine, limits: { vocab } } = session, several = engine instanceof DeviceEngine;
-  const tables: Record<string, number>[] = [];
-  for (const talks of several ? [true, false] : [true]) {
-    if (several) await engine.talk(talks);
-    tables.push({
+  const tables: Record<string, Record<string, number>> = {};
+  for (const how of several ? ["chosen", "library", "not"] as const : ["chosen"] as const) {
+    if (several && how !== "chosen") await engine.talk(how);
+    tables[how] = {
       "decode 1": await decode(engine, vocab, 1, PREFILL),
       [`decode ${BATCH}`]: await decode(engine, vocab, BATCH, FROM),
       prefill: await prefill(engine, vocab),
-    });
+    };
   }
-  const [talking, silent] = tables, [first] = Object.values(results), base = first!["bench"] as typeof talking;
-  results[name]!["bench"] = talking;
-  results[name]!["silent"] = silent;
-  for (const [what, speed] of Object.entries(talking!)) {
-    const times = base === undefined ? "" : `, ${(speed / base[what]!).toFixed(2)} x ${Object.keys(results)[0]}`;
-    const share = silent === undefined ? "" : `, ${(100 * (1 - speed / silent[what]!)).toFixed(0)} % communication`;
-    console.log(`${name} ${what}: ${speed.toFixed(1)} tok/s${times}${share}`);
+  results[name]!["bench"] = tables;
+  const base = (Object.values(results)[0]!["bench"] as typeof tables)["chosen"]!;
+  for (const [what, speed] of Object.entries(tables["chosen"]!)) {
+    const silent = tables["not"]?.[what], library = tables["library"]?.[what];
+    const times = `${(speed / base[what]!).toFixed(2)} x ${Object.keys(results)[0]}`;
+    const share = (of: number) => `${(100 * (1 - of / silent!)).toFixed(0)} % communication`;
+    console.log(
+      `${name} ${what}: ${speed.toFixed(1)} tok/s, ${times}` + (silent === undefined ? "" : `, ${share(speed)}; ` +
+        `by the library ${library!.toFixed(1)} tok/s, ${share(library!)}; without sums ${silent.toFixed(1)} tok/s`),
+    );
   }
 }
 

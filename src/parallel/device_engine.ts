@@ -17,6 +17,7 @@ import { RunControl } from "./control.ts";
 import type { DeviceRankSetup, RankReply } from "./messages.ts";
 import { Ranks, type TokensReply } from "./ranks.ts";
 import { gatherTaps } from "./taps.ts";
+import { tune } from "./tuning.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What {@linkcode openDeviceRanks} needs besides the request for the whole model. */
@@ -25,8 +26,11 @@ export interface DeviceRanksOptions {
   readonly kind: GpuKind;
   /** Ordinals, one for each rank. */
   readonly devices: readonly number[];
-  readonly hipLibrary?: string | undefined;
+  /** Path of the library of HIP or CUDA; undefined: it is looked for. */
+  readonly library?: string | undefined;
   readonly collectivesLibrary?: string | undefined;
+  /** For measurements: false, and every sum goes by the library. */
+  readonly exchange?: boolean;
   /** Milliseconds without progress after which ranks are given up. */
   readonly patience?: number;
 }
@@ -43,7 +47,7 @@ export async function openDeviceRanks(
   whole: OpenRequest<TensorName>,
   options: DeviceRanksOptions,
 ): Promise<DeviceEngine> {
-  const { sizes, kind, devices, hipLibrary, collectivesLibrary } = options, { config } = whole;
+  const { sizes, kind, devices, library: path, collectivesLibrary } = options, { config } = whole;
   const world = sizes.tp * sizes.ep, ranges = Array.from({ length: world }, (_, r) => rankRanges(config, sizes, r));
   const { onProgress, part: _, ...request } = whole;
   // Before anything is loaded.
@@ -61,7 +65,7 @@ export async function openDeviceRanks(
         ranges: ranges[rank]!,
         sizes,
         local: rank,
-        device: { kind, ordinal: devices[rank]!, hipLibrary, collectivesLibrary },
+        device: { kind, ordinal: devices[rank]!, library: path, collectivesLibrary },
         control: control.shared,
         logits,
       };
@@ -69,7 +73,11 @@ export async function openDeviceRanks(
     const watchdog = new Watchdog(ranks, control, options.patience);
     const ids = createRankIds(library, sizes);
     await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
-    const info = joinInfo(sizes, replies, `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`);
+    const name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
+    const { text } = options.exchange === false
+      ? { text: `sums by ${name}` }
+      : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name));
+    const info = joinInfo(sizes, replies, text);
     return new DeviceEngine(ranks, ranges, whole, control, watchdog, new Float32Array(logits), info);
   } catch (thrown) {
     await ranks.close();
@@ -77,11 +85,10 @@ export async function openDeviceRanks(
   }
 }
 
-function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], library: string): BackendInfo {
+function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], sums: string): BackendInfo {
   const infos = replies.flatMap((r) => r.kind === "ready" ? [r.info] : []);
   return {
-    description: `tp ${tp}, ep ${ep}, sums by ${library} in the order of ranks, each rank: ` +
-      (infos[0]?.description ?? ""),
+    description: `tp ${tp}, ep ${ep}, ${sums}, in the order of ranks, each rank: ${infos[0]?.description ?? ""}`,
     weightBytes: infos.reduce((sum, i) => sum + i.weightBytes, 0),
     loadMilliseconds: Math.max(...infos.map((i) => i.loadMilliseconds)),
   };
@@ -165,9 +172,10 @@ export class DeviceEngine implements Engine {
     this.ranks.post({ kind: "pretend", batch });
   }
 
-  /** For measurements: see `RankSums.talks`. */
-  async talk(talks: boolean): Promise<void> {
-    await this.#all({ kind: "talk", talks });
+  /** For measurements: every sum goes by the library, or (see `RankSums.talks`) there is none. */
+  async talk(how: "library" | "not"): Promise<void> {
+    await this.#all({ kind: "choose", tokens: 0 });
+    await this.#all({ kind: "talk", talks: how !== "not" });
   }
 
   close(): Promise<void> {

@@ -3,7 +3,8 @@
  * whose sums go from device to device.
  */
 import { openCollectives } from "../../ffi/collectives.ts";
-import { openGpuLibrary } from "../backends/gpu/devices.ts";
+import { openCuda } from "../../ffi/cuda.ts";
+import { openHip } from "../../ffi/hip.ts";
 import { GpuEngine } from "../backends/gpu/engine.ts";
 import { openGpu } from "../backends/gpu/open.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
@@ -31,13 +32,15 @@ class Rank {
   }
 
   static async open(setup: DeviceRankSetup): Promise<Rank> {
-    const { ranges, device: { kind, ordinal, hipLibrary }, sizes, request } = setup;
+    const { ranges, device: { kind, ordinal, library }, sizes, request } = setup;
     const full = {
       ...request,
       part: { vocabStart: ranges.vocab.start, expertStart: ranges.experts.start, communicator: sizes },
       onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
     };
-    const backend = await openGpu<TensorName>(full, openGpuLibrary(kind, hipLibrary), { device: ordinal });
+    const backend = await openGpu<TensorName>(full, kind === "hip" ? openHip(library) : openCuda(library), {
+      device: ordinal,
+    });
     return new Rank(setup, new GpuEngine(backend, request.config));
   }
 
@@ -50,6 +53,17 @@ class Rank {
         backend.ranks.join(library, command.ids, setup.ranges.rank, (waited) => this.#watch(waited));
         break;
       }
+      case "offer":
+        return { kind: "offered", memory: backend.ranks.offer() };
+      case "exchange": {
+        const able = backend.ranks.exchange(command.offers, command.devices, setup.ranges.rank);
+        return { kind: "exchanges", able };
+      }
+      case "tune":
+        return { kind: "tuned", times: backend.ranks.tune(command.tokens) };
+      case "choose":
+        backend.ranks.choose(command.tokens);
+        break;
       case "compute": {
         let i = 0;
         const onRow = (_row: number, logits: Float32Array) => this.#keep(i++, logits);

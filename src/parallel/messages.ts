@@ -9,6 +9,8 @@ import type { Tap, TensorName } from "../model/gpt_oss.ts";
 import type { TappedOperation } from "../model/operations.ts";
 import type { ParallelSizes, RankRanges } from "../checkpoint/shard.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
+import type { OfferedMemory } from "../backends/gpu/exchange.ts";
+import type { SumTimes } from "../backends/gpu/membership.ts";
 import type { RankIds } from "../backends/gpu/ranks.ts";
 import type { Picks, Sampling } from "../model/engine.ts";
 import type { SharedCommunication } from "./communicator.ts";
@@ -55,7 +57,8 @@ export interface DeviceRankSetup {
 export interface DeviceChoice {
   readonly kind: GpuKind;
   readonly ordinal: number;
-  readonly hipLibrary: string | undefined;
+  /** Path of the library of HIP or CUDA; undefined: it is looked for. */
+  readonly library: string | undefined;
   readonly collectivesLibrary: string | undefined;
 }
 
@@ -63,6 +66,11 @@ export interface DeviceChoice {
 export type RankCommand =
   /** To one with a device of its own: let the devices find one another, once all have loaded. */
   | { readonly kind: "join"; readonly ids: RankIds }
+  /** What the other ranks of the process may sum from. */
+  | { readonly kind: "offer" }
+  | { readonly kind: "exchange"; readonly offers: readonly OfferedMemory[]; readonly devices: readonly number[] }
+  | { readonly kind: "tune"; readonly tokens: readonly number[] }
+  | { readonly kind: "choose"; readonly tokens: number }
   | {
     readonly kind: "decode";
     readonly batch: Batch;
@@ -89,6 +97,9 @@ export type RankReply =
   | { readonly kind: "done" }
   /** The last one: nothing is held any more. */
   | { readonly kind: "closed" }
+  | { readonly kind: "offered"; readonly memory: OfferedMemory }
+  | { readonly kind: "exchanges"; readonly able: boolean }
+  | { readonly kind: "tuned"; readonly times: readonly SumTimes[] }
   | { readonly kind: "tokens"; readonly ids: Int32Array; readonly step: number }
   | { readonly kind: "decoded"; readonly hostMilliseconds: number }
   | { readonly kind: "picked"; readonly picks: Picks }

@@ -96,9 +96,12 @@ async function open(setup: RankSetup): Promise<Backend<TensorName>> {
   };
   const { name, threads, weights } = backend;
   if (typeof name === "object") {
-    const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
+    const { openHip } = await import("../../ffi/hip.ts");
+    const { openCuda } = await import("../../ffi/cuda.ts");
     const { openGpu } = await import("../backends/gpu/open.ts");
-    return await openGpu(full, openGpuLibrary(name.kind, name.hipLibrary), { device: name.ordinal });
+    return await openGpu(full, name.kind === "hip" ? openHip(name.library) : openCuda(name.library), {
+      device: name.ordinal,
+    });
   }
   return await openOnProcessor(name, full, { threads, weights, available: available ?? undefined });
 }

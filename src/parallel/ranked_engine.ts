@@ -34,13 +34,13 @@ export interface RanksOptions {
 export interface SharedDevices {
   readonly kind: GpuKind;
   readonly devices: readonly number[];
-  readonly hipLibrary: string | undefined;
+  readonly library: string | undefined;
 }
 
 function backendOf(backend: RanksOptions["backend"], rank: number): RankBackend["name"] {
   if (typeof backend === "string") return backend;
-  const { kind, devices, hipLibrary } = backend;
-  return { kind, hipLibrary, ordinal: devices[rank % devices.length]! };
+  const { kind, devices, library } = backend;
+  return { kind, library, ordinal: devices[rank % devices.length]! };
 }
 
 /**

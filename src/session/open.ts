@@ -117,12 +117,12 @@ async function openGpuEngine(
   const sizes = { tp, ep };
   if (devices.length === ranks) {
     const { openDeviceRanks } = await import("../parallel/device_engine.ts");
-    return await openDeviceRanks(request, { sizes, kind, devices, hipLibrary, collectivesLibrary });
+    return await openDeviceRanks(request, { sizes, kind, devices, library: hipLibrary, collectivesLibrary });
   }
   const { openRanks } = await import("../parallel/ranked_engine.ts");
   return await openRanks(request, {
     sizes,
-    backend: { kind, devices, hipLibrary },
+    backend: { kind, devices, library: hipLibrary },
     threads: ranks,
     weights: "auto",
   });

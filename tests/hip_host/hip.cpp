@@ -278,7 +278,7 @@ hipError_t hipStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
 }
 
 // A code object of this library is a line of text, "mxoss host kernels PATH\n": a shared library made of the same
-// kernels for the CPU. With HIP_HOST_KERNELS=PATH real code objects stand for that library, so that the whole program
+// kernels for the CPU. With HIP_HOST_KERNELS=PATH real code objects and PTX stand for that library, so that the whole program
 // can be run, as its users do.
 static const char MAGIC[] = "mxoss host kernels ";
 hipError_t hipModuleLoadData(Module **module, const void *image) {
@@ -287,7 +287,7 @@ hipError_t hipModuleLoadData(Module **module, const void *image) {
   const char *text = (const char *)image;
   std::string stand_in;
   const char *kernels = getenv("HIP_HOST_KERNELS");
-  if (kernels && !memcmp(text, "\177ELF", 4)) text = (stand_in = MAGIC + std::string(kernels) + "\n").c_str();
+  if (kernels && (!memcmp(text, "\177ELF", 4) || !memcmp(text, "//\n// Gen", 9))) text = (stand_in = MAGIC + std::string(kernels) + "\n").c_str();
   if (strncmp(text, MAGIC, sizeof MAGIC - 1)) return InvalidImage;
   text += sizeof MAGIC - 1;
   const char *end = strchr(text, '\n');
@@ -320,6 +320,19 @@ hipError_t hipModuleGetFunction(Function **function, Module *module, const char 
   return Success;
 }
 
+// Whether the like of a launch of `exchange_ranks` has come on every rank: what blocks of it wait for on GPUs. Launches
+// of a group are counted by rank, `turn` is this one's number.
+static bool all_came(const std::vector<std::vector<uint64_t>> &args, int &turn) {
+  static std::map<uint64_t, std::vector<int>> arrivals;
+  const int rank = (int)args[4][0], ranks = (int)args[5][0];
+  std::vector<int> &came = arrivals[((const uint64_t *)args[2][0])[0]];
+  came.resize((size_t)ranks);
+  if (turn == 0) turn = ++came[(size_t)rank];
+  if (*(const int *)args[3][0] != 0) return true; // told to stop
+  for (int other : came)
+    if (other < turn) return false;
+  return true;
+}
 hipError_t hipModuleLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                                  unsigned bz, unsigned lds, Stream *stream, void **params, void **extra) {
   ENTER(hipModuleLaunchKernel)
@@ -336,7 +349,11 @@ hipError_t hipModuleLaunchKernel(Function *function, unsigned gx, unsigned gy, u
     memcpy(copies->back().data(), params[i], kernel->sizes[i]);
   }
   auto launch = function->module->launch;
+  auto turn = std::make_shared<int>(0);
+  const bool waits = !strcmp(kernel->name, "exchange_ranks");
   return submit(queue, [=] {
+    if (waits && !all_came(*copies, *turn)) return int(NotReady);
+    *turn = 0; // a recording is replayed
     if (int code = enter("kernel")) return code;
     std::vector<void *> args;
     for (auto &copy : *copies) args.push_back(copy.data());

@@ -2,13 +2,14 @@
  * Ranks with a device each, on the test library: their sums go by its collectives, from stream to stream, and recorded
  * steps hold them.
  */
-import { openDeviceRanks } from "../../src/parallel/device_engine.ts";
+import { type DeviceRanksOptions, openDeviceRanks } from "../../src/parallel/device_engine.ts";
 import type { Engine } from "../../src/model/engine.ts";
+import type { Tap } from "../../src/model/gpt_oss.ts";
 import { CollectiveError } from "../../ffi/collectives.ts";
 import type { ParallelSizes } from "../../src/checkpoint/shard.ts";
 import { FailureError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
-import { buildHipHost } from "../hip_host/build.ts";
+import { buildCudaHost, buildHipHost } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
@@ -29,13 +30,18 @@ async function logitsOf(engine: Engine, batch: Parameters<Engine["compute"]>[0],
 }
 
 /** Opens ranks on devices of the test library, one each. */
-async function openRanks(host: HipHost, model: RandomModel, sizes: ParallelSizes, patience?: number) {
+async function openRanks(
+  host: HipHost,
+  model: RandomModel,
+  sizes: ParallelSizes,
+  { kind = "hip", ...more }: Partial<Pick<DeviceRanksOptions, "patience" | "kind" | "exchange">> = {},
+) {
   Deno.env.set("HIP_HOST_KERNELS", await hostLibrary());
   const devices = Array.from({ length: sizes.tp * sizes.ep }, (_, i) => i);
   host.configure({ devices: devices.length });
   return await openDeviceRanks(requestFor(model), {
-    ...{ sizes, kind: "hip", devices, hipLibrary: host.path, collectivesLibrary: host.path },
-    ...(patience === undefined ? {} : { patience }),
+    ...{ sizes, kind, devices, library: host.path, collectivesLibrary: host.path },
+    ...more,
   });
 }
 
@@ -118,7 +124,7 @@ Deno.test({
   fn: async () => {
     using host = new HipHost(buildHipHost());
     using model = randomModel(7, { config, storage });
-    const ranks = await openRanks(host, model, TWO, 2000);
+    const ranks = await openRanks(host, model, TWO, { patience: 2000 });
     assertEquals((await logitsOf(ranks, sequence(0, 5, config.vocab), [4])).length, config.vocab);
     host.hang(1);
     const failure = await assertRejects(() => logitsOf(ranks, sequence(0, 5, config.vocab), [4]), FailureError);
@@ -126,5 +132,33 @@ Deno.test({
     host.hang(-1);
     await ranks.close();
     assertEquals(host.leaks(), "");
+  },
+});
+
+Deno.test({
+  name: "sums from memory to memory give the bits that sums by NCCL give",
+  ignore,
+  fn: async () => {
+    using model = randomModel(7, { config, storage });
+    const prompt = sequence(0, 5, config.vocab), results: unknown[] = [];
+    for (const exchange of [false, true]) {
+      using host = new HipHost(buildCudaHost());
+      const ranks = await openRanks(host, model, { tp: 2, ep: 2 }, { kind: "cuda", exchange });
+      const memory = /sums of up to \d+ tokens from memory to memory/.test(ranks.info.description);
+      assertEquals(memory, exchange, ranks.info.description);
+      const logits = await logitsOf(ranks, prompt, [0, 4]), picked: number[] = [];
+      await ranks.decode({
+        ...{ batch: batchOf([0, 5, largest(logits)]), steps: 9 },
+        sampling: [{ temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) }],
+        onTokens: (ids) => picked.push(ids[0]!) > 0,
+      });
+      const taps: [string, number][] = [];
+      const tap: Tap = ({ operation, read }) => void taps.push([operation, read().reduce((a, b) => a + b, 0)]);
+      await ranks.compute(sequence(1, 3, config.vocab), Int32Array.of(2), () => {}, tap);
+      results.push([logits, picked, taps]);
+      await ranks.close();
+      assertEquals(host.leaks(), "");
+    }
+    assertEquals(results[1], results[0]);
   },
 });

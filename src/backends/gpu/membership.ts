@@ -3,9 +3,21 @@ import type { Collectives } from "../../../ffi/collectives.ts";
 import type { Stream, Watcher } from "../../../ffi/runtime.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
+import { Exchange, type OfferedMemory, offerMemory } from "./exchange.ts";
+import type { GpuTensor } from "./tensors.ts";
 import { joinRanks, type RankIds, RankSums } from "./ranks.ts";
 import type { Recordings } from "./recordings.ts";
 import { deviceRanks, type GpuRequest, type Workspace } from "./workspace.ts";
+
+/** Sums of a recording that is measured, an even number, and its replays. */
+const TUNED_SUMS = 8, TUNED_REPLAYS = 4;
+
+/** Microseconds of a sum. */
+export interface SumTimes {
+  readonly tokens: number;
+  readonly library: number;
+  readonly exchange: number;
+}
 
 /** What it is made of. */
 interface MembershipParts {
@@ -43,6 +55,55 @@ export class Membership {
     held.own(recordings);
     executor.ranks = new RankSums(executor.calls, workspace, groups, executor.options.round);
     held.device.watch(watcher);
+  }
+
+  /** Memory that the other ranks of this process may sum from. */
+  offer(): OfferedMemory {
+    const { request, held, workspace } = this.#parts;
+    return offerMemory(held.device, workspace, deviceRanks(request)!);
+  }
+
+  /**
+   * Makes ready for sums from memory to memory.
+   *
+   * @param offers By rank, as are the ordinals of their devices.
+   * @returns False where that cannot be.
+   */
+  exchange(offers: readonly OfferedMemory[], devices: readonly number[], rank: number): boolean {
+    const { request, held: { device }, stream, workspace, executor: { calls, ranks } } = this.#parts;
+    const sizes = deviceRanks(request)!;
+    ranks!.exchange = Exchange.open({ device, stream, calls, workspace, sizes, rank, offers, devices });
+    return ranks!.exchange !== null;
+  }
+
+  /** Measures a sum of so many tokens by the library and from memory to memory; every rank must, at the same time. */
+  tune(tokens: readonly number[]): readonly SumTimes[] {
+    const { held: { device }, stream, workspace: { tensors }, executor: { ranks } } = this.#parts;
+    const { projected, hidden } = tensors as Readonly<Record<string, GpuTensor>>;
+    using start = device.createEvent();
+    using end = device.createEvent();
+    const microseconds = (n: number, exchangeTokens: number): number => {
+      ranks!.exchangeTokens = exchangeTokens;
+      const sums = () => {
+        for (let i = 0; i < TUNED_SUMS; i++) {
+          ranks!.sum(projected!, hidden!, "world", n);
+        }
+      };
+      sums();
+      using graph = stream.capture(sums);
+      stream.replay(graph);
+      stream.record(start);
+      for (let i = 0; i < TUNED_REPLAYS; i++) stream.replay(graph);
+      stream.record(end);
+      stream.synchronize();
+      return 1000 * end.millisecondsSince(start) / (TUNED_SUMS * TUNED_REPLAYS);
+    };
+    return tokens.map((n) => ({ tokens: n, library: microseconds(n, 0), exchange: microseconds(n, n) }));
+  }
+
+  /** Sums of up to so many tokens go from memory to memory. */
+  choose(tokens: number): void {
+    this.#parts.executor.ranks!.exchangeTokens = tokens;
   }
 
   /** @throws {CollectiveError} if an operation among the ranks has failed. */

@@ -7,6 +7,7 @@ import type { DeviceRange, Stream } from "../../../ffi/runtime.ts";
 import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
+import type { Exchange } from "./exchange.ts";
 import type { GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -54,10 +55,16 @@ export class RankSums {
 
   /** For measurements: whether ranks talk; if not, they compute in vain, as fast as if talking cost nothing. */
   talks = true;
+  /** Sums from memory to memory, where devices reach one another, and up to how many tokens that is used. */
+  exchange: Exchange | null = null;
+  exchangeTokens = 0;
 
   /** x, or h where the sum is added to it, of the first `n` rows. */
   sum(x: GpuTensor, h: GpuTensor | null, which: RankGroup, n: number): void {
     const group = this.talks ? this.groups[which] : null, { calls, workspace: { gathered } } = this, out = h ?? x;
+    if (group !== null && this.exchange !== null && n <= this.exchangeTokens) {
+      return this.exchange.sum(x, h, which, n, this.round);
+    }
     const rankStride = n * x.stride;
     if (group === null) {
       if (h === null) return;
@@ -104,6 +111,7 @@ export class RankSums {
 
   /** Ends what waits for other ranks. */
   abort(): void {
+    this.exchange?.abort();
     for (const group of this.#all) group.abort();
   }
 
