@@ -19,7 +19,8 @@ pack)
   [ -s .device/deno.xz ] || xz -9 -c "$(deno eval 'console.log(Deno.execPath())')" > .device/deno.xz
   to=$(mktemp -d)
   # What they share lies in the root, beside which the program looks for its own files.
-  deno bundle --quiet --no-lock --platform=deno --code-splitting --external "*/wasm_module.js" "--outdir=$to" main.ts tools/device_ranks.ts \
+  deno bundle --quiet --no-lock --platform=deno --code-splitting --external "*/wasm_module.js" "--outdir=$to" \
+    main.ts tools/device_ranks.ts \
     src/parallel/device_rank_worker.ts src/parallel/rank_worker.ts > /dev/null
   mkdir -p "$to/kernels/build"
   cp -r kernels/build/sm_90 kernels/build/manifest.json "$to/kernels/build/"

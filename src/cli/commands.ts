@@ -2,6 +2,7 @@
 import { dumbTerminal } from "./terminal.ts";
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
 import { namesHubModel } from "./hub.ts";
+import { meetingOf, runTogether } from "./processes.ts";
 import { selfTestsOf } from "./self_tests.ts";
 import { sharesModel } from "./ranks.ts";
 import { callsLibraries, computing, type Needs } from "./permissions.ts";
@@ -44,7 +45,13 @@ function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Decl
       const parsed = parseCommand(await spec(), args);
       const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(modelsOf(parsed.options));
       const ranks = own.ranks ?? sharesModel(parsed.options);
-      return { needs: { ...own, hub, ranks }, run: () => run(parsed, args) };
+      // A server listens for itself.
+      const meeting = own.listen === undefined ? meetingOf(parsed.options) : null;
+      if (meeting === null) return { needs: { ...own, hub, ranks }, run: () => run(parsed, args) };
+      return {
+        needs: { ...own, hub, listen: meeting.place },
+        run: () => runTogether(meeting, parsed.options, () => run(parsed, args)),
+      };
     },
   };
 }

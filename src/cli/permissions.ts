@@ -20,6 +20,9 @@ export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 /** Where the library lies by which several GPUs sum. */
 export const COLLECTIVES_VARIABLES: readonly string[] = ["NCCL_HOME", "NCCL_ROOT"];
 
+/** torchrun's own store listens at MASTER_PORT; processes meet at the next port then. */
+export const AGENT_STORE_VARIABLE = "TORCHELASTIC_USE_AGENT_STORE";
+
 /** A key that lets in who brings it to `mxoss serve`. */
 export const API_KEY_VARIABLE = "MXOSS_API_KEY";
 
@@ -37,6 +40,7 @@ export const VARIABLES: readonly string[] = [
   SELF_TESTS_VARIABLE,
   ...HUB_VARIABLES,
   ...SHARD_VARIABLES,
+  AGENT_STORE_VARIABLE,
 ];
 
 /** Kinds of permission that no command uses. A program that is fetched imports its own files from where it lies. */

@@ -1,84 +1,75 @@
 /** An engine whose graph runs on several devices, one rank each. */
-import { rankThreads } from "./rank_ports.ts";
-import { asset } from "../assets.ts";
 import { openCollectives } from "../../ffi/collectives.ts";
-import type { GpuKind } from "../../ffi/runtime.ts";
-import { refuseNonsense } from "../backends/gpu/decode.ts";
-import { createRankIds } from "../backends/gpu/ranks.ts";
-import { stepsAhead } from "../backends/gpu/paced.ts";
-import { logitRowsFor } from "../backends/gpu/batches.ts";
 import { fitsDevice } from "../backends/gpu/batch.ts";
+import { logitRowsFor } from "../backends/gpu/batches.ts";
+import { refuseNonsense } from "../backends/gpu/decode.ts";
+import { stepsAhead } from "../backends/gpu/paced.ts";
+import { createRankIds } from "../backends/gpu/ranks.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
+import type { ParallelSizes } from "../checkpoint/shard.ts";
+import { FailureError, reason } from "../errors.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS, type Picks } from "../model/engine.ts";
-import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
-import { RunControl } from "./control.ts";
-import type { DeviceRankSetup, RankReply } from "./messages.ts";
-import { Ranks, type TokensReply } from "./ranks.ts";
+import type { Tap, TensorName } from "../model/gpt_oss.ts";
+import type { RunControl } from "./control.ts";
+import { type HostedOptions, type HostedRanks, startRanks } from "./hosted.ts";
+import type { RankCommand, RankReply } from "./messages.ts";
+import type { Leader } from "./leader.ts";
+import { Queue } from "./queue.ts";
+import type { Ranks, TokensReply } from "./ranks.ts";
 import { gatherTaps } from "./taps.ts";
 import { tune } from "./tuning.ts";
 import { Watchdog } from "./watchdog.ts";
 
 /** What {@linkcode openDeviceRanks} needs besides the request for the whole model. */
-export interface DeviceRanksOptions {
-  readonly sizes: ParallelSizes;
-  readonly kind: GpuKind;
-  /** Ordinals, one for each rank. */
-  readonly devices: readonly number[];
-  /** Path of the library of HIP or CUDA; undefined: it is looked for. */
-  readonly library?: string | undefined;
-  readonly collectivesLibrary?: string | undefined;
+export interface DeviceRanksOptions extends HostedOptions {
   /** For measurements: false, and every sum goes by the library. */
   readonly exchange?: boolean;
   /** Milliseconds without progress after which ranks are given up. */
   readonly patience?: number;
 }
 
+/** The other processes, where ranks are not threads of this one, and what they open the same model by. */
+export interface OtherProcesses<S> {
+  readonly leader: Leader<S>;
+  readonly setting: S;
+}
+
 /**
  * Starts tp * ep ranks with a device each, loads each one's part, and lets them find one another.
  *
  * @param whole The request for the unsharded model; its `tensors` are replaced by each rank's own sizes.
+ * @param others Absent: all ranks are threads of this process. Otherwise the first one is.
  * @throws {InputError} if tp or ep does not fit the model.
  * @throws {GpuLibraryError} if the collective library cannot be used.
  * @throws {FailureError} with the message of the first rank that failed.
  */
-export async function openDeviceRanks(
+export async function openDeviceRanks<S>(
   whole: OpenRequest<TensorName>,
   options: DeviceRanksOptions,
-): Promise<DeviceEngine> {
-  const { sizes, kind, devices, library: path, collectivesLibrary } = options, { config } = whole;
-  const world = sizes.tp * sizes.ep, ranges = Array.from({ length: world }, (_, r) => rankRanges(config, sizes, r));
-  const { onProgress, part: _, ...request } = whole;
+  others?: OtherProcesses<S>,
+): Promise<DeviceEngine<S>> {
+  const { sizes, kind, devices } = options;
   // Before anything is loaded.
-  using library = openCollectives(kind, collectivesLibrary);
-  const control = RunControl.create(world), logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
-  const module = asset("src/parallel/device_rank_worker.ts");
-  const start = rankThreads(module, world);
-  const ranks = new Ranks(world, { start, abort: () => control.abort(), onProgress });
+  using library = openCollectives(kind, options.collectivesLibrary);
+  const hosted = startRanks(whole, options, 0, others === undefined ? sizes.tp * sizes.ep : 1), { ranks } = hosted;
+  const leader = others?.leader ?? null;
   try {
-    const replies = await ranks.all((rank): DeviceRankSetup => {
-      const source = shardSource(whole.source, config, sizes, rank);
-      return {
-        kind: "open",
-        request: { ...request, source, tensors: workspace(config, source) },
-        ranges: ranges[rank]!,
-        sizes,
-        local: rank,
-        device: { kind, ordinal: devices[rank]!, library: path, collectivesLibrary },
-        control: control.shared,
-        logits,
-      };
-    });
-    const watchdog = new Watchdog(ranks, control, options.patience);
-    const ids = createRankIds(library, sizes);
-    await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
-    const name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
-    const { text } = options.exchange === false
+    if (leader) {
+      leader.onFailure = (cause) => ranks.fail(cause);
+      ranks.onFailure = (cause) => void leader.end(reason(cause));
+    }
+    const [replies] = await Promise.all([hosted.load(), leader?.ask({ kind: "open", setting: others!.setting })]);
+    const watchdog = new Watchdog(ranks, hosted.control, leader, options.patience);
+    const ids = createRankIds(library, sizes), name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
+    await watchdog.during(() =>
+      Promise.all([ranks.all(() => ({ kind: "join", ids })), leader?.ask({ kind: "join", ids })])
+    );
+    const { text } = options.exchange === false || leader !== null
       ? { text: `sums by ${name}` }
       : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name));
-    const info = joinInfo(sizes, replies, text);
-    return new DeviceEngine(ranks, ranges, whole, control, watchdog, new Float32Array(logits), info);
+    const processes = leader === null ? "" : `${leader.size} processes, `;
+    return new DeviceEngine(hosted, whole, watchdog, leader, joinInfo(sizes, replies, processes + text));
   } catch (thrown) {
     await ranks.close();
     throw thrown;
@@ -95,19 +86,23 @@ function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], sums
 }
 
 /** See above. */
-export class DeviceEngine implements Engine {
+export class DeviceEngine<S = unknown> implements Engine {
   readonly #config: ModelConfig;
+  readonly ranks: Ranks;
+  readonly control: RunControl;
+  readonly #logits: Float32Array;
 
   constructor(
-    readonly ranks: Ranks,
-    readonly ranges: readonly RankRanges[],
+    readonly hosted: HostedRanks,
     readonly request: OpenRequest<TensorName>,
-    readonly control: RunControl,
     readonly watchdog: Watchdog,
-    readonly logits: Float32Array,
+    readonly leader: Leader<S> | null,
     readonly info: BackendInfo,
   ) {
     this.#config = request.config;
+    this.ranks = hosted.ranks;
+    this.control = hosted.control;
+    this.#logits = hosted.logits;
   }
 
   async compute(
@@ -117,11 +112,12 @@ export class DeviceEngine implements Engine {
     tap?: Tap,
   ): Promise<void> {
     const { vocab } = this.#config, tapped = tap !== undefined;
-    this.ranks.onTap = tap && gatherTaps(tap, this.#config, this.ranges);
+    if (tapped && this.leader) throw new FailureError("intermediate results of other processes cannot be looked at");
+    this.ranks.onTap = tap && gatherTaps(tap, this.#config, this.hosted.ranges);
     for (let at = 0; at === 0 || at < rows.length; at += LOGIT_ROWS) {
       const part = rows.slice(at, at + LOGIT_ROWS);
       await this.#all(at === 0 ? { kind: "compute", batch, rows: part, tapped } : { kind: "logits", rows: part });
-      part.forEach((row, i) => onRow(row, this.logits.slice(i * vocab, (i + 1) * vocab)));
+      part.forEach((row, i) => onRow(row, this.#logits.slice(i * vocab, (i + 1) * vocab)));
     }
   }
 
@@ -131,11 +127,11 @@ export class DeviceEngine implements Engine {
   }
 
   async decode(request: DecodeRequest): Promise<DecodeResult> {
-    const { control } = this, { batch, steps, sampling, onTokens } = request, ahead = stepsAhead(this.request);
+    const { batch, steps, sampling, onTokens } = request, ahead = stepsAhead(this.request);
     const picked = new Queue<TokensReply>();
     this.ranks.onTokens = (tokens) => picked.put(tokens);
     let done = 0, permitted = Math.min(steps, ahead);
-    control.permit(permitted);
+    this.#pace(permitted, false);
     const run = this.#all({ kind: "decode", batch, steps, sampling });
     // Its failure is thrown where tokens are waited for.
     run.catch((cause) => picked.fail(cause));
@@ -144,11 +140,11 @@ export class DeviceEngine implements Engine {
         const { ids } = await picked.take();
         ids.forEach((id, row) => refuseNonsense(id, row));
         if (!await onTokens(ids, done++)) break;
-        control.permit(permitted = Math.min(steps, done + ahead));
+        this.#pace(permitted = Math.min(steps, done + ahead), false);
       }
     } finally {
       // Every rank launches what was permitted, whatever happened here: otherwise they would wait for one another.
-      control.close(permitted);
+      this.#pace(permitted, true);
     }
     const [reply] = await run;
     return { steps: done, hostMilliseconds: reply?.kind === "decoded" ? reply.hostMilliseconds : 0 };
@@ -165,11 +161,11 @@ export class DeviceEngine implements Engine {
   }
 
   copySlot(from: number, to: number, length: number): void {
-    this.ranks.post({ kind: "copySlot", from, to, length });
+    this.#post({ kind: "copySlot", from, to, length });
   }
 
   pretend(batch: Batch): void {
-    this.ranks.post({ kind: "pretend", batch });
+    this.#post({ kind: "pretend", batch });
   }
 
   /** For measurements: every sum goes by the library, or (see `RankSums.talks`) there is none. */
@@ -178,37 +174,30 @@ export class DeviceEngine implements Engine {
     await this.#all({ kind: "talk", talks: how !== "not" });
   }
 
-  close(): Promise<void> {
-    return this.ranks.close();
+  async close(): Promise<void> {
+    // Others that have failed need not be told.
+    await Promise.all([this.ranks.close(), this.leader?.ask({ kind: "close" }).catch(() => {})]);
   }
 
-  #all(command: Parameters<Ranks["post"]>[0]): Promise<RankReply[]> {
-    return this.watchdog.during(() => this.ranks.all(() => command));
-  }
-}
-
-/** Values that come at their own time, in order. */
-class Queue<T> {
-  readonly #values: T[] = [];
-  #taker: { resolve(value: T): void; reject(cause: unknown): void } | null = null;
-  #failure: { readonly cause: unknown } | null = null;
-
-  put(value: T): void {
-    if (this.#taker === null) this.#values.push(value);
-    else this.#taker.resolve(value);
-    this.#taker = null;
+  async #all(command: Together): Promise<RankReply[]> {
+    const asked = () => Promise.all([this.ranks.all(() => command), this.leader?.ask(command)]);
+    const [replies] = await this.watchdog.during(asked);
+    return replies;
   }
 
-  fail(cause: unknown): void {
-    this.#failure = { cause };
-    this.#taker?.reject(cause);
-    this.#taker = null;
+  /** Something that ranks of this process do not answer. */
+  #post(command: Together): void {
+    this.ranks.post(command);
+    // What fails there is said with the next command.
+    this.leader?.ask(command).catch(() => {});
   }
 
-  take(): Promise<T> {
-    const first = this.#values.shift();
-    if (first !== undefined) return Promise.resolve(first);
-    if (this.#failure !== null) return Promise.reject(this.#failure.cause);
-    return new Promise((resolve, reject) => this.#taker = { resolve, reject });
+  #pace(until: number, closed: boolean): void {
+    if (closed) this.control.close(until);
+    else this.control.permit(until);
+    this.leader?.post({ kind: "pace", until, closed });
   }
 }
+
+/** What is said to all ranks alike. */
+type Together = Exclude<RankCommand, { kind: "join" | "close" }>;

@@ -3,28 +3,17 @@ import { currentProcesses } from "../parallel/current.ts";
 import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
 import type { OpenRequest } from "../model/backend.ts";
-import { withMadeScales } from "../conversion/made_files.ts";
-import { GptOss, type TensorName, workspace } from "../model/gpt_oss.ts";
+import { GptOss, type TensorName } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
+import { orderOf, ownDevice, processesFor } from "./processes.ts";
+import { requestOf, type Room } from "./request.ts";
 import { Session } from "./session.ts";
 import { type Choices, type GpuBackendName, isGpu, type PlannedSetting, type Setting } from "./setting.ts";
 import type { GpuRuntime } from "../../ffi/runtime.ts";
 import { InputError } from "../errors.ts";
 import { option, words } from "../words.ts";
 
-/** What a session has room for. */
-export interface Room {
-  /** Sequences alive at once. */
-  readonly slots: number;
-  /** Positions set aside for each sequence, prompt and reply together. */
-  readonly context: number;
-  /** Tokens of one batch; absent: the setting's chunk. */
-  readonly chunk?: number;
-  /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
-  readonly rewind?: number;
-  /** Computes on a thread of its own, so that this thread's event loop turns meanwhile; backends on the processor. */
-  readonly apart?: boolean;
-}
+export type { Room } from "./request.ts";
 
 /** What the GPU backend is given that no setting says. */
 export type GpuHost = Pick<GpuOptions, "kernels" | "selfTests">;
@@ -49,37 +38,25 @@ export async function warmUp({ backend, device, hipLibrary }: Choices): Promise<
  */
 export async function openSetting(
   setting: PlannedSetting,
-  { slots, context, chunk = setting.chunk, rewind = 0, apart = false }: Room,
+  room: Room,
   onProgress?: (done: number, total: number) => void,
   gpu: GpuHost = {},
 ): Promise<Session> {
-  const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
-  const source = await withMadeScales(planned, onProgress);
-  const maxTokens = Math.max(1, Math.min(chunk, context));
-  const request: OpenRequest<TensorName> = {
-    source,
-    config,
-    dtype,
-    kvFormat: plan.kvFormat,
-    maxTokens,
-    slots,
-    context,
-    rewind,
-    tensors: workspace(config, source),
-    ...(onProgress ? { onProgress } : {}),
-  };
+  const request = await requestOf(setting, room, onProgress), { slots, context, maxTokens, source, config } = request;
+  const { rewind = 0, apart = false } = room;
   const limits = { slots, context, maxTokens, vocab: config.vocab, rewind };
-  return new Session(await openEngine(request, setting, apart, gpu), limits, source);
+  return new Session(await openEngine(request, setting, room, apart, gpu), limits, source);
 }
 
 async function openEngine(
   request: OpenRequest<TensorName>,
   setting: Setting,
+  room: Room,
   apart: boolean,
   gpu: GpuHost,
 ): Promise<Engine> {
   const { backend, tp, ep } = setting;
-  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, gpu);
+  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, room, gpu);
   // Refuses ranks that cannot be shared out among processes.
   currentProcesses()?.own(tp * ep);
   if (tp === 1 && ep === 1 && !apart) {
@@ -100,11 +77,20 @@ async function openEngine(
 async function openGpuEngine(
   kind: GpuBackendName,
   request: OpenRequest<TensorName>,
-  { device = [], hipLibrary, collectivesLibrary, tp, ep }: Setting,
+  setting: Setting,
+  room: Room,
   gpu: GpuHost,
 ): Promise<Engine> {
   const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
+  const { device = [], hipLibrary, collectivesLibrary, tp, ep } = setting, sizes = { tp, ep };
   const listed = typeof device === "number" ? [device] : device, ranks = tp * ep;
+  const processes = processesFor(setting);
+  if (processes !== null) {
+    const { openDeviceRanks } = await import("../parallel/device_engine.ts");
+    const ordinal = ownDevice(processes.place, deviceCount(openGpuLibrary(kind, hipLibrary)));
+    const options = { sizes, kind, devices: [ordinal], library: hipLibrary, collectivesLibrary };
+    return await openDeviceRanks(request, options, { leader: processes.leader, setting: orderOf(setting, room) });
+  }
   refuseMoreDevices(listed, ranks);
   if (ranks === 1) {
     const { openGpu } = await import("../backends/gpu/open.ts");
@@ -114,7 +100,6 @@ async function openGpuEngine(
     return new GpuEngine(await openGpu(request, openGpuLibrary(kind, hipLibrary), options), request.config);
   }
   const devices = listed.length > 0 ? listed : firstDevices(openGpuLibrary(kind, hipLibrary), ranks);
-  const sizes = { tp, ep };
   if (devices.length === ranks) {
     const { openDeviceRanks } = await import("../parallel/device_engine.ts");
     return await openDeviceRanks(request, { sizes, kind, devices, library: hipLibrary, collectivesLibrary });
@@ -141,6 +126,11 @@ function refuseMoreDevices(listed: readonly number[], ranks: number): void {
 
 /** Ordinals of the first devices, at most `count`. */
 function firstDevices(runtime: GpuRuntime, count: number): readonly number[] {
+  return Array.from({ length: Math.min(count, deviceCount(runtime)) }, (_, ordinal) => ordinal);
+}
+
+/** Counts the devices of a library, and closes it. */
+function deviceCount(runtime: GpuRuntime): number {
   using opened = runtime;
-  return Array.from({ length: Math.min(count, opened.deviceCount()) }, (_, ordinal) => ordinal);
+  return opened.deviceCount();
 }

@@ -19,6 +19,7 @@ const CODES = [
 
 Deno.test({ name: "openCuda() computes, records and replays on the test library", ignore }, () => {
   using host = new HipHost(buildCudaHost());
+  host.configure({ devices: 2 });
   using runtime = openCuda(host.path);
   assertEquals(runtime.version, "12.8");
   assertEquals(runtime.properties(0), {

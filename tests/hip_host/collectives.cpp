@@ -1,12 +1,14 @@
 // libnccl and librccl for tests: the functions of ffi/collectives_symbols.ts with their C signatures, between devices
-// of the test library. Ranks are
-// threads of one process.
+// of the test library. Ranks are threads of one process, or processes.
 //
-// An operation is a piece of work of each rank's stream. It is done when every rank's stream has come to it, by the one
-// that comes last; whoever asks before finds it not ready, as a kernel that spins.
+// An operation is a piece of work of each rank's stream. A rank that comes to it puts its part into memory that all
+// ranks share, and is done when all have; whoever asks before finds it not ready, as a kernel that spins.
 #include "hip_host.h"
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 using namespace host;
@@ -24,94 +26,106 @@ enum Result {
 };
 enum Kind { Gather, Reduce, Broadcast };
 
-struct Part {
-  const void *source;
-  void *target;
-};
+constexpr int most_ranks = 16, turns = 4;
+constexpr size_t most_bytes = size_t(1) << 22;
 
-struct Call {
-  int arrived = 0, left = 0;
-  bool done = false;
-  Kind kind;
+// One operation under way; the next ones with the same number modulo `turns` wait until all have left it.
+struct Turn {
+  std::atomic<uint64_t> number;
+  std::atomic<int> arrived, left, mismatch;
+  int kind, root;
   size_t count;
-  int root;
-  std::vector<Part> parts;
+  unsigned char parts[most_ranks][most_bytes];
 };
 
+// In a file of /dev/shm, of which only what is used takes memory.
 struct Group {
-  int size = 0, joined = 0;
-  std::vector<bool> present;
-  std::map<uint64_t, Call> calls;
+  std::atomic<int> size, joined;
+  std::atomic<bool> present[most_ranks];
+  Turn turn[turns];
 };
 
-std::map<std::string, Group> groups;
 int ids = 0;
 // Calls that come to this rank's work do not return, from its nth operation on; for tests of watchdogs.
 int hanging_rank = -1, hanging_from = 0;
 thread_local std::string last_error;
 
+Group *open_group(const char *id) {
+  const int file = shm_open(id, O_RDWR | O_CREAT, 0600);
+  if (file < 0 || ftruncate(file, sizeof(Group)) != 0) return nullptr;
+  void *memory = mmap(nullptr, sizeof(Group), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  close(file);
+  return memory == MAP_FAILED ? nullptr : (Group *)memory;
+}
+
 } // namespace
 
 struct Communicator {
   Group *group;
-  int rank, device;
+  int rank, size;
   uint64_t executed = 0; // operations that this rank has left behind
   bool waiting = false, aborted = false, failed = false;
 };
 
-// Does an operation for every rank. Only memory of devices is read and written.
-static void perform(Call &call) {
-  const int size = (int)call.parts.size();
-  if (call.kind == Gather) {
-    for (auto &to : call.parts)
-      for (int r = 0; r < size; r++)
-        memmove((char *)to.target + r * call.count, call.parts[r].source, call.count);
-  } else if (call.kind == Broadcast) {
-    for (auto &to : call.parts) memmove(to.target, call.parts[call.root].source, call.count);
+struct Part {
+  const void *source;
+  void *target;
+};
+
+// What a rank gets, of the parts of all.
+static void perform(const Turn &turn, int size, void *target) {
+  if (turn.kind == Gather) {
+    for (int r = 0; r < size; r++) memcpy((char *)target + (size_t)r * turn.count, turn.parts[r], turn.count);
+  } else if (turn.kind == Broadcast) {
+    memcpy(target, turn.parts[turn.root], turn.count);
   } else {
-    std::vector<float> sum(call.count, 0.0f);
-    for (auto &from : call.parts)
-      for (size_t i = 0; i < call.count; i++) sum[i] += ((const float *)from.source)[i];
-    for (auto &to : call.parts) memcpy(to.target, sum.data(), 4 * call.count);
+    for (size_t i = 0; i < turn.count; i++) {
+      float sum = 0;
+      for (int r = 0; r < size; r++) sum += ((const float *)turn.parts[r])[i];
+      ((float *)target)[i] = sum;
+    }
   }
 }
 
-static int step(Communicator *comm, Kind kind, Part part, size_t count, int root) {
+static int step(Communicator *comm, Kind kind, Part part, size_t bytes, size_t count, int root) {
   if (comm->aborted) return Success;
   while (comm->rank == hanging_rank && (int)comm->executed >= hanging_from) relax();
-  Call &call = comm->group->calls[comm->executed];
+  Turn &turn = comm->group->turn[comm->executed % turns];
+  if (turn.number.load() != comm->executed / turns) return NotReady;
   if (!comm->waiting) {
-    if (call.arrived == 0) {
-      call.kind = kind;
-      call.count = count;
-      call.root = root;
-      call.parts.resize((size_t)comm->group->size);
-    } else if (call.kind != kind || call.count != count || call.root != root) {
-      comm->failed = true;
-      return LaunchFailure;
-    }
-    call.parts[(size_t)comm->rank] = part;
+    // Everybody says the same.
+    if (turn.arrived.load() > 0 && (turn.kind != kind || turn.count != count || turn.root != root)) turn.mismatch = 1;
+    turn.kind = kind;
+    turn.count = count;
+    turn.root = root;
+    if (part.source) memcpy(turn.parts[comm->rank], part.source, bytes);
     comm->waiting = true;
-    if (++call.arrived == comm->group->size) {
-      perform(call);
-      call.done = true;
-    }
+    turn.arrived++;
   }
-  if (!call.done) return NotReady;
+  if (turn.mismatch.load()) {
+    comm->failed = true;
+    return LaunchFailure;
+  }
+  if (turn.arrived.load() < comm->size) return NotReady;
+  perform(turn, comm->size, part.target);
   comm->waiting = false;
-  if (++call.left == comm->group->size) comm->group->calls.erase(comm->executed);
   comm->executed++;
+  if (++turn.left == comm->size) {
+    turn.arrived = turn.left = 0;
+    turn.number++;
+  }
   return Success;
 }
 
 static ncclResult_t enqueue(Communicator *comm, Kind kind, Part part, size_t bytes, size_t count, int root,
                             Stream *stream) {
   if (!comm || !state().streams.count(stream)) return InvalidArgument;
-  const size_t gathered = kind == Gather ? bytes * (size_t)comm->group->size : bytes;
+  const size_t gathered = kind == Gather ? bytes * (size_t)comm->size : bytes;
   const bool reads = kind != Broadcast || root == comm->rank;
   if (reads && !inside(part.source, bytes, true)) return InvalidArgument;
-  if (!inside(part.target, gathered, true)) return InvalidArgument;
-  submit(stream, [=] { return step(comm, kind, part, count, root); });
+  if (!inside(part.target, gathered, true) || bytes > most_bytes) return InvalidArgument;
+  if (!reads) part.source = nullptr;
+  submit(stream, [=] { return step(comm, kind, part, bytes, count, root); });
   return Success;
 }
 
@@ -151,24 +165,23 @@ const char *ncclGetLastError(Communicator *) { return last_error.c_str(); }
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
   ENTER(ncclGetUniqueId)
   memset(id, 0, sizeof *id);
-  snprintf(id->internal, sizeof id->internal, "test group %d of process %d", ++ids, (int)getpid());
+  snprintf(id->internal, sizeof id->internal, "/mxoss-test-%d-%d", (int)getpid(), ++ids);
   return Success;
 }
 
 ncclResult_t ncclCommInitRank(Communicator **comm, int size, ncclUniqueId id, int rank) {
   ENTER(ncclCommInitRank)
-  if (size < 1 || rank < 0 || rank >= size) return InvalidArgument;
-  Group &group = groups[id.internal];
-  if (group.size == 0) {
-    group.size = size;
-    group.present.resize((size_t)size);
-  }
-  if (group.size != size || group.present[(size_t)rank]) return InvalidUsage;
-  group.present[(size_t)rank] = true;
-  group.joined++;
+  if (size < 1 || size > most_ranks || rank < 0 || rank >= size) return InvalidArgument;
+  Group *group = open_group(id.internal);
+  if (!group) return SystemFailed;
+  int none = 0;
+  group->size.compare_exchange_strong(none, size);
+  if (group->size.load() != size || group->present[rank].exchange(true)) return InvalidUsage;
+  group->joined++;
   // Comes back when all have come.
-  while (group.joined < group.size) relax();
-  *comm = new Communicator{&group, rank, current_device};
+  while (group->joined.load() < size) relax();
+  shm_unlink(id.internal);
+  *comm = new Communicator{group, rank, size};
   state().communicators++;
   return Success;
 }
@@ -222,7 +235,7 @@ ncclResult_t ncclBroadcast(const void *source, void *target, size_t count, int t
                            Stream *stream) {
   ENTER(ncclBroadcast)
   const size_t bytes = bytes_of(count, type);
-  if (!bytes || root < 0 || root >= comm->group->size) return InvalidArgument;
+  if (!bytes || root < 0 || root >= comm->size) return InvalidArgument;
   return enqueue(comm, Broadcast, {source, target}, bytes, bytes, root, stream);
 }
 

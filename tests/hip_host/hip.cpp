@@ -259,7 +259,10 @@ hipError_t hipEventQuery(Event *event) {
   NOT_CAPTURING
   if (!state().events.count(event)) return InvalidHandle;
   if (event->pending > 0)
-    if (int code = advance(event->stream)) return code;
+    if (int code = advance(event->stream)) {
+      if (code == NotReady) relax();
+      return code;
+    }
   return event->pending > 0 && !event->stream->pending.empty() ? NotReady : Success;
 }
 hipError_t hipEventElapsedTime(float *milliseconds, Event *start, Event *stop) {
@@ -278,7 +281,8 @@ hipError_t hipStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
 }
 
 // A code object of this library is a line of text, "mxoss host kernels PATH\n": a shared library made of the same
-// kernels for the CPU. With HIP_HOST_KERNELS=PATH real code objects and PTX stand for that library, so that the whole program
+// kernels for the CPU. With HIP_HOST_KERNELS=PATH real code objects and PTX stand for that library, so that the whole
+// program
 // can be run, as its users do.
 static const char MAGIC[] = "mxoss host kernels ";
 hipError_t hipModuleLoadData(Module **module, const void *image) {
@@ -287,7 +291,8 @@ hipError_t hipModuleLoadData(Module **module, const void *image) {
   const char *text = (const char *)image;
   std::string stand_in;
   const char *kernels = getenv("HIP_HOST_KERNELS");
-  if (kernels && (!memcmp(text, "\177ELF", 4) || !memcmp(text, "//\n// Gen", 9))) text = (stand_in = MAGIC + std::string(kernels) + "\n").c_str();
+  const bool real = !memcmp(text, "\177ELF", 4) || !memcmp(text, "//\n// Gen", 9);
+  if (kernels && real) text = (stand_in = MAGIC + std::string(kernels) + "\n").c_str();
   if (strncmp(text, MAGIC, sizeof MAGIC - 1)) return InvalidImage;
   text += sizeof MAGIC - 1;
   const char *end = strchr(text, '\n');

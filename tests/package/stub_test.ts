@@ -28,10 +28,11 @@ for (const shell of shells) {
       assertEquals(Deno.readFileSync(`${program}/models/tiny/weights`), FILLING);
     }));
 
-  Deno.test(`the script may write only with --out or a GPU, and listen only for serve, in ${name}`, () =>
+  Deno.test(`the script may write only with --out or a GPU, and listen only for serve or ranks, in ${name}`, () =>
     withBinary(async (dir, binary) => {
-      const flags = async (args: readonly string[]) => {
-        const { stdout } = await run([...shell, binary, ...args], { env: { HOME: dir, PATH: Deno.env.get("PATH")! } });
+      const flags = async (args: readonly string[], more: Readonly<Record<string, string>> = {}) => {
+        const env = { HOME: dir, PATH: Deno.env.get("PATH")!, ...more };
+        const { stdout } = await run([...shell, binary, ...args], { env });
         return stdout.split("\n").filter((line) => line.startsWith("--allow-") || line.startsWith("--no-prompt"));
       };
       const always = ["--no-prompt", "--allow-read", "--allow-ffi", `--allow-env=${VARIABLES.join(",")}`];
@@ -48,6 +49,7 @@ for (const shell of shells) {
       const net = `--allow-net=${ADDRESSES.join(",")}`;
       assertEquals(await flags(["serve", "--port=0"]), [...always, net]);
       assertEquals(await flags(["generate", "serve"]), always);
+      assertEquals(await flags(["Hi"], { WORLD_SIZE: "2" }), [...always, net]);
     }));
 
   Deno.test(`the script unpacks once where several first starts meet in ${name}`, () =>

@@ -26,6 +26,8 @@ start() {
     esac
   done
   [ "${1-}" != serve ] || net='@NET_PERMISSION@'
+  # Ranks that are processes meet at an address.
+  [ -z "${WORLD_SIZE-}${OMPI_COMM_WORLD_SIZE-}${PMI_SIZE-}${SLURM_STEP_NUM_TASKS-}" ] || net='@NET_PERMISSION@'
   # Its time tells a later version whether this one is still in use. It is no harm if that cannot be written.
   { true >"$program/started"; } 2>/dev/null
   # Deno keeps compiled code there; nothing of it goes into the user's own Deno directory.

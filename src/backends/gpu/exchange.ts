@@ -1,6 +1,6 @@
 /**
  * Sums over ranks without a library, where devices reach one another's memory: a kernel of each rank waits until the
- * like of it has been launched everywhere, reads all ranks' rows where they lie, and adds them up in the order of ranks.
+ * like of it has been launched everywhere, reads all ranks' rows where they lie, and adds them up in their order.
  *
  * Rows may be written again as soon as the next such kernel of the group has run, which every rank launches after the
  * one before. So what is summed lies in turns in different places: `projected` and `combined`, or in rooms of its own.

@@ -10,7 +10,7 @@ import type { Recordings } from "./recordings.ts";
 import { deviceRanks, type GpuRequest, type Workspace } from "./workspace.ts";
 
 /** Sums of a recording that is measured, an even number, and its replays. */
-const TUNED_SUMS = 8, TUNED_REPLAYS = 4;
+const TUNED_SUMS = 8, TUNED_REPLAYS = 3;
 
 /** Microseconds of a sum. */
 export interface SumTimes {

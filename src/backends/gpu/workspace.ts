@@ -48,7 +48,7 @@ function fullSplits(context: number, window: number): number {
   return Math.min(MOST_SPLITS, window > 0 ? Math.max(1, tiles) : Math.max(4, 2 ** Math.ceil(Math.log2(tiles))));
 }
 
-/** Rows of the hidden width that ranks exchange and that are not tensors of the graph: one for embeddings, two by turns. */
+/** Rows that ranks exchange and that are not tensors of the graph: one room for embeddings, two by turns. */
 export const EXCHANGE_ROOMS = 3;
 /** Blocks of a launch of `exchange_ranks` at most: counters of each rank. */
 export const EXCHANGE_BLOCKS = 128;

@@ -1,0 +1,45 @@
+/** From a planned setting to what a backend must know before it allocates anything. */
+import { withMadeScales } from "../conversion/made_files.ts";
+import type { OpenRequest } from "../model/backend.ts";
+import { type TensorName, workspace } from "../model/gpt_oss.ts";
+import type { PlannedSetting } from "./setting.ts";
+
+/** What a session has room for. */
+export interface Room {
+  /** Sequences alive at once. */
+  readonly slots: number;
+  /** Positions set aside for each sequence, prompt and reply together. */
+  readonly context: number;
+  /** Tokens of one batch; absent: the setting's chunk. */
+  readonly chunk?: number;
+  /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
+  readonly rewind?: number;
+  /** Computes on a thread of its own, so that this thread's event loop turns meanwhile; backends on the processor. */
+  readonly apart?: boolean;
+}
+
+/**
+ * Everything that a setting's backend is opened with.
+ *
+ * @param onProgress Called with the part of the weights that is loaded, and all of them.
+ */
+export async function requestOf(
+  setting: PlannedSetting,
+  { slots, context, chunk = setting.chunk, rewind = 0 }: Room,
+  onProgress?: (done: number, total: number) => void,
+): Promise<OpenRequest<TensorName>> {
+  const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
+  const source = await withMadeScales(planned, onProgress);
+  return {
+    source,
+    config,
+    dtype,
+    kvFormat: plan.kvFormat,
+    maxTokens: Math.max(1, Math.min(chunk, context)),
+    slots,
+    context,
+    rewind,
+    tensors: workspace(config, source),
+    ...(onProgress ? { onProgress } : {}),
+  };
+}
