@@ -33,6 +33,21 @@ const { fround } = Math;
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 /**
+ * What a draw works with. One for all samplers, since a draw is never interrupted: many sequences at once would have
+ * megabytes each.
+ */
+const work = {
+  /**
+   * Candidates by slot, in the order of ids: id, logit, weight of (logit - largest) / temperature; length V, or `topK`.
+   */
+  ids: new Int32Array(0),
+  logits: new Float32Array(0),
+  weights: new Float64Array(0),
+  /** A permutation of slots, for selection by top-p. */
+  order: new Int32Array(0),
+};
+
+/**
  * Draws tokens. Buffers are kept between calls: after the first, nothing is allocated that grows with the vocabulary.
  */
 export class Sampler implements Picker {
@@ -47,14 +62,6 @@ export class Sampler implements Picker {
   readonly #inverse: number;
   /** The largest logits seen, as a heap of ids with the least of them on top; length `topK`. */
   #heap = new Int32Array(0);
-  /**
-   * Candidates by slot, in the order of ids: id, logit, weight of (logit - largest) / temperature; length V, or `topK`.
-   */
-  #ids = new Int32Array(0);
-  #logits = new Float32Array(0);
-  #weights = new Float64Array(0);
-  /** A permutation of slots, for selection by top-p. */
-  #order = new Int32Array(0);
 
   /** @throws {InputError} if an option is out of range. */
   constructor(options: SamplerOptions = {}) {
@@ -116,7 +123,7 @@ export class Sampler implements Picker {
 
   #pick(logits: Float32Array, largest: number, uniform: number): number {
     const kept = this.#candidates(logits, logits[largest]!);
-    return this.#ids[this.#draw(kept, uniform)]!;
+    return work.ids[this.#draw(kept, uniform)]!;
   }
 
   /** Fills the slots with the tokens that top-k and top-p leave, and returns how many they are. */
@@ -124,10 +131,10 @@ export class Sampler implements Picker {
     const vocab = logits.length;
     const limited = this.topK > 0 && this.topK < vocab;
     const room = limited ? this.topK : vocab;
-    if (this.#ids.length < room) {
-      this.#ids = new Int32Array(room);
-      this.#logits = new Float32Array(room);
-      this.#weights = new Float64Array(room);
+    if (work.ids.length < room) {
+      work.ids = new Int32Array(room);
+      work.logits = new Float32Array(room);
+      work.weights = new Float64Array(room);
     }
     const least = limited ? this.#leastOfTop(logits) : -1;
     const bound = limited ? logits[least]! : -Infinity;
@@ -137,9 +144,9 @@ export class Sampler implements Picker {
       const logit = logits[id]!;
       if (logit < bound || (limited && logit === bound && id > least)) continue;
       const weight = weightOf(fround(fround(logit - largest) * this.#inverse));
-      this.#ids[count] = id;
-      this.#logits[count] = logit;
-      this.#weights[count] = weight;
+      work.ids[count] = id;
+      work.logits[count] = logit;
+      work.weights[count] = weight;
       mass += weight;
       count++;
     }
@@ -186,16 +193,16 @@ export class Sampler implements Picker {
     const target = Math.max(1, fraction(mass, this.topP));
     // Tokens this unlikely hold less than 1 - topP even together, so that the set is complete before the first of them.
     const negligible = (0.5 * (1 - this.topP) * mass) / count;
-    const kept = this.#compact(count, (slot) => this.#weights[slot]! >= negligible);
+    const kept = this.#compact(count, (slot) => work.weights[slot]! >= negligible);
     const last = this.#lastOfNucleus(kept, target);
-    const bound = this.#logits[last]!;
-    return this.#compact(kept, (slot) => this.#logits[slot]! > bound || (this.#logits[slot] === bound && slot <= last));
+    const bound = work.logits[last]!;
+    return this.#compact(kept, (slot) => work.logits[slot]! > bound || (work.logits[slot] === bound && slot <= last));
   }
 
   /** The slot with which the cumulative weight, likeliest first, reaches `target`. */
   #lastOfNucleus(count: number, target: number): number {
-    if (this.#order.length < count) this.#order = new Int32Array(count);
-    const order = this.#order;
+    if (work.order.length < count) work.order = new Int32Array(count);
+    const order = work.order;
     for (let slot = 0; slot < count; slot++) order[slot] = slot;
     let low = 0;
     let high = count;
@@ -203,8 +210,8 @@ export class Sampler implements Picker {
     while (high - low > 1) {
       const middle = this.#partition(low, high);
       let before = 0;
-      for (let i = low; i < middle; i++) before += this.#weights[order[i]!]!;
-      const withPivot = before + this.#weights[order[middle]!]!;
+      for (let i = low; i < middle; i++) before += work.weights[order[i]!]!;
+      const withPivot = before + work.weights[order[middle]!]!;
       if (before >= need) {
         high = middle;
       } else if (withPivot >= need) {
@@ -222,8 +229,8 @@ export class Sampler implements Picker {
    * slots.
    */
   #partition(low: number, high: number): number {
-    const order = this.#order;
-    const logits = this.#logits;
+    const order = work.order;
+    const logits = work.logits;
     const before = (a: number, b: number) => logits[a]! > logits[b]! || (logits[a]! === logits[b]! && a < b);
     const swap = (i: number, j: number) => {
       const slot = order[i]!;
@@ -250,9 +257,9 @@ export class Sampler implements Picker {
     let kept = 0;
     for (let slot = 0; slot < count; slot++) {
       if (!keeps(slot)) continue;
-      this.#ids[kept] = this.#ids[slot]!;
-      this.#logits[kept] = this.#logits[slot]!;
-      this.#weights[kept] = this.#weights[slot]!;
+      work.ids[kept] = work.ids[slot]!;
+      work.logits[kept] = work.logits[slot]!;
+      work.weights[kept] = work.weights[slot]!;
       kept++;
     }
     return kept;
@@ -261,9 +268,9 @@ export class Sampler implements Picker {
   /** The first slot below `count` whose running sum of weights exceeds this part of the sum of all. */
   #draw(count: number, uniform: number): number {
     let mass = 0;
-    for (let slot = 0; slot < count; slot++) mass += this.#weights[slot]!;
+    for (let slot = 0; slot < count; slot++) mass += work.weights[slot]!;
     let rest = fraction(mass, uniform), slot = 0;
-    for (; rest >= this.#weights[slot]!; slot++) rest -= this.#weights[slot]!;
+    for (; rest >= work.weights[slot]!; slot++) rest -= work.weights[slot]!;
     return slot;
   }
 }

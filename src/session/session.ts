@@ -138,7 +138,7 @@ export class Session {
       batch,
       rows,
       (row, logits) => {
-        const index = owners[done++]!, position = batch.positions[row]!, at = bad === null ? firstNonFinite(logits) : 0;
+        const index = owners[done++]!, position = batch.positions[row]!, at = firstNonFinite(logits);
         if (at < 0) onLogits?.(index, position, logits);
         else bad ??= { row, what: `logits of position ${position}, token ${at}`, value: logits[at]! };
       },

@@ -144,6 +144,32 @@ async function checkScored({ scored }: LmEval, dir: string): Promise<void> {
 }
 
 Deno.test({
+  name: `SIGTERM lets what runs come to its end, and refuses what comes${skipped(true, "")}`,
+  ignore: !SOAK,
+  fn: async () => {
+    await using server = await startServer(["--sequences=2", "--context=1024"]);
+    const ask = (body: object) =>
+      fetch(`${server.url}/v1/completions`, { method: "POST", body: JSON.stringify({ prompt: "Ann", ...body }) });
+    const running = await ask({ max_tokens: 400, ignore_eos: true, stream: true });
+    const reader = running.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = (await reader.read()).value!;
+    const stopped = server.stop();
+    // The signal is on its way.
+    let refused = 200;
+    for (let i = 0; i < 100 && refused === 200; i++) {
+      const response = await ask({ max_tokens: 1 });
+      refused = response.status;
+      await response.body!.cancel();
+    }
+    assertEquals(refused, 503);
+    for (let read = await reader.read(); !read.done; read = await reader.read()) text += read.value;
+    assert(text.endsWith("data: [DONE]\n\n"), text.slice(-200));
+    assertEquals(await stopped, 0);
+    assert(server.lines.some((line) => line.startsWith("stopping: 1 requests have 30 s")), server.lines.join("\n"));
+  },
+});
+
+Deno.test({
   name: `64 clients that leave, dawdle and write nonsense lose nothing${skipped(true, "")}`,
   ignore: !SOAK,
   fn: async () => {

@@ -1,0 +1,87 @@
+/** What goes wrong below the server: whose matter it is, and what clients and load balancers are told. */
+import { FailureError } from "../../src/errors.ts";
+import type { Engine } from "../../src/model/engine.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { openServing } from "./serving.ts";
+
+/** An engine whose `compute` is another. */
+function computing(own: Engine, compute: Engine["compute"]): Engine {
+  return { info: own.info, compute, copySlot: (...all) => own.copySlot(...all), close: () => own.close() };
+}
+
+const COMPLETION = { max_tokens: 4, temperature: 0, return_tokens_as_token_ids: true, logprobs: 0 };
+
+Deno.test("logits that are no numbers are the matter of their sequence alone", async () => {
+  const poison = 7, seen: number[] = [];
+  const engine = (own: Engine) =>
+    computing(own, (batch, rows, onRow, tap) =>
+      own.compute(batch, rows, (row, logits) => {
+        if (batch.ids[row] === poison) logits.fill(NaN);
+        seen.push(batch.ids.length);
+        onRow(row, logits);
+      }, tap));
+  await using serving = await openServing({ slots: 3, context: 64, engine });
+  const ask = async (prompt: number[]) => {
+    const response = await serving.post("/v1/completions", { ...COMPLETION, prompt });
+    return { status: response.status, json: await response.json() };
+  };
+  const [good, bad, other] = await Promise.all([ask([1, 2, 3]), ask([4, 5, poison]), ask([8, 9, 10])]);
+  assertEquals([good.status, bad.status, other.status], [200, 500, 200]);
+  assertMatch(bad.json.error.message, /^logits of position 2, token 0: expected numbers, got NaN/);
+  assert(Math.max(...seen) > 3, "they shared a batch");
+  await using plain = await openServing({ slots: 1, context: 64 });
+  const alone = await (await plain.post("/v1/completions", { ...COMPLETION, prompt: [1, 2, 3] })).json();
+  assertEquals(good.json.choices, alone.choices);
+  assertEquals((await serving.get("/health")).status, "ok");
+});
+
+Deno.test("an engine that fails is said to all that wait for it, and to who asks for health", async () => {
+  let fails = true;
+  const engine = (own: Engine) =>
+    computing(own, (...request) => {
+      if (fails) return Promise.reject(new FailureError("a thread died"));
+      return own.compute(...request);
+    });
+  await using serving = await openServing({ slots: 1, context: 64, engine });
+  const ask = async () => {
+    const response = await serving.post("/v1/completions", { ...COMPLETION, prompt: "Ann" });
+    return [response.status, (await response.json()).error?.message];
+  };
+  assertEquals(await Promise.all([ask(), ask()]), [[500, "a thread died"], [500, "a thread died"]]);
+  const sick = await serving.app.fetch(new Request("http://localhost/health"));
+  assertEquals([sick.status, (await sick.json()).error.message], [503, "tiny-gpt-oss: a thread died"]);
+  fails = false;
+  assertEquals(await ask(), [200, undefined]);
+  assertEquals((await serving.get("/health")).status, "ok");
+});
+
+Deno.test("a mask or a watch that throws, or leaves no token, fails its own sequence only", async () => {
+  await using serving = await openServing({ slots: 3, context: 64 });
+  const { service } = serving, model = service.model();
+  const job = (more: object) =>
+    service.submit(model, {
+      prompt: Int32Array.of(1, 2, 3),
+      maxTokens: 4,
+      stopIds: new Set<number>(),
+      sampling: {},
+      logprobs: null,
+      echo: false,
+      client: "a",
+      requestId: crypto.randomUUID(),
+      ...more,
+    });
+  const none = { apply: (logits: Float32Array) => logits.fill(-Infinity), push: () => {} };
+  const [plain, masked, watched] = [
+    job({}),
+    job({ mask: none }),
+    job({
+      watch: () => {
+        throw new Error("seen enough");
+      },
+    }),
+  ];
+  const messageOf = (outcome: Promise<unknown>) => outcome.then(() => null, ({ message }: Error) => message);
+  assertMatch((await messageOf(masked!.outcome))!, /^logits: expected a token that is possible/);
+  assertEquals(await messageOf(watched!.outcome), "seen enough");
+  assertEquals((await plain!.outcome).generatedTokens, 4);
+});
