@@ -24,6 +24,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^lm_eval/, "it downloads gsm8k; tests/serve/clients_test.ts gives lm-eval problems of ours"],
   [/--shard|^mxoss report RUN/, "tests/eval/shards/ runs all of the parts"],
   [/help --man|completions/, "tests/cli/ runs the shells"],
+  [/^mpirun/, "tests/cluster/ runs ranks that mpirun starts"],
   [/^mxoss chat$/, "tests/cli/chat_soak_test.ts types at a terminal"],
 ];
 
