@@ -6,6 +6,7 @@ import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
@@ -54,6 +55,26 @@ Deno.test("chat computes only what its cache does not have, and gives the tokens
   const kept = [0, turns[0]!.prompt_tokens + 1], counts = stderr.matchAll(/prompt (\d+) tokens, (\d+) from the cache/g);
   assertEquals([...counts].slice(0, 2).map(([, , from]) => Number(from)), kept);
   assertStringIncludes(stderr, `all: 2 answers of ${expected[0]!.tokens + expected[1]!.tokens} tokens`);
+});
+
+Deno.test({
+  name: "chat gives the tokens of computing all in long conversations, on ranks, and with a cache in FP8",
+  ignore: !SOAK,
+  fn: async () => {
+    // A sliding layer's window, a batch and an answer: its ring comes round.
+    const small = ["--chunk", "16", "--max-tokens", "70"], questions = [FIRST, SECOND, FIRST, SECOND, FIRST];
+    for (const options of [small, [...small, "--tp", "2"], [...small, "--kv-cache-dtype", "fp8"]]) {
+      const { stderr, saved: { turns } } = await converse(questions, [...options, "--stats"]);
+      assertEquals(turns.length, questions.length, stderr);
+      const said = turns.flatMap(({ assistant }, i) => [questions[i]!, assistant]);
+      for (const [i, { assistant, generated_tokens }] of turns.entries()) {
+        const expected = await anew(said.slice(0, 2 * i + 1), options);
+        assertEquals({ answer: assistant, tokens: generated_tokens }, expected, `${options}, turn ${i}`);
+      }
+      const kept = [...stderr.matchAll(/tokens, (\d+) from the cache/g)].map(([, count]) => Number(count));
+      assert(kept.at(-1)! > 128 + 16, `${kept}`);
+    }
+  },
 });
 
 Deno.test("chat goes on under another scheme, with sampling of its own, as if it had always been that", async () => {
