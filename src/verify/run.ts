@@ -10,7 +10,7 @@ import { GpuMachine } from "./machine.ts";
 import { matrixTests } from "./matrix.ts";
 import { ModelChecks, type Place } from "./model.ts";
 import { failures, type Findings, VERIFY_SCHEMA, VERIFY_VERSION, type VerifyResults } from "./results.ts";
-import { SIZES, speedChecks, type SpeedSizes } from "./speed.ts";
+import { speedChecks } from "./speed.ts";
 
 /** What to verify. */
 export interface VerifyRequest {
@@ -21,7 +21,6 @@ export interface VerifyRequest {
   readonly filter: string | null;
   /** Instead of those that come with the program. */
   readonly kernels?: KernelFiles;
-  readonly sizes?: SpeedSizes;
 }
 
 /** What is known so far; grows while a device is verified. */
@@ -48,7 +47,7 @@ export async function verify(
   found: VerifySoFar,
   onProgress: (done: number, total: number, now: string) => void,
 ): Promise<void> {
-  const { backend, device: index, hipLibrary, filter, sizes = SIZES } = request;
+  const { backend, device: index, hipLibrary, filter } = request;
   const files = request.kernels ?? committedKernels(), wanted = (name: string) => name.includes(filter ?? "");
   using runtime = open();
   using device = runtime.open(index);
@@ -59,7 +58,7 @@ export async function verify(
   const place: Place = { backend, device: index, hipLibrary, gpu: { kernels: files } };
   const cases = await casesOf(machine, filter);
   const models = new ModelChecks(place).all().filter(({ setting }) => wanted(setting));
-  const speeds = filter === null ? speedChecks(place, kernels, sizes) : [];
+  const speeds = filter === null ? speedChecks(place, kernels) : [];
   const total = cases.length + 1 + models.length + speeds.length;
   let done = 0;
   const step = (now: string) => onProgress(done++, total, now);

@@ -1,9 +1,12 @@
 /** `mxoss devices --verify`, with the test library as the GPU. */
 import { openHip } from "../../ffi/hip.ts";
+import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { issueText, verifyLines } from "../../src/cli/verify_text.ts";
 import { nothingSoFar, resultsOf, verify, type VerifyRequest } from "../../src/verify/run.ts";
+import type { Place } from "../../src/verify/model.ts";
 import { failures, VerifyResults } from "../../src/verify/results.ts";
+import { speedChecks } from "../../src/verify/speed.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { buildHipHost } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
@@ -22,7 +25,6 @@ async function verified(
 ): Promise<VerifyResults> {
   const request: VerifyRequest = {
     ...{ backend: "hip", device: 0, hipLibrary: host.path, filter, kernels: await hostKernels(kernels) },
-    sizes: { readBytes: 2 ** 20, wide: SHAPES.tiny, steps: 2 },
   };
   const found = nothingSoFar();
   let steps = 0;
@@ -105,11 +107,23 @@ Deno.test("resultsOf() passes nothing that ran nothing, or was interrupted", () 
   assertEquals([interrupted.passed, interrupted.not_run], [false, ["the rest, as the run was interrupted"]]);
 });
 
-// A minute; every case runs outside a soak as well, in tests/kernels/host_test.ts, the goldens in goldens_test.ts.
-Deno.test({ name: "verify() passes the test library as a whole", ignore: ignore || !SOAK }, async () => {
+// Every case runs outside a soak as well, in tests/kernels/host_test.ts, a golden and the replies in goldens_test.ts.
+Deno.test({ name: "verify() passes the model under every scheme of MX weights", ignore: ignore || !SOAK }, async () => {
   using host = new HipHost(buildHipHost());
-  const results = await verified(host, null, { matrix: "right" });
+  const results = await verified(host, "w_mx");
   assertEquals(failures(results), []);
-  assertEquals(results.speed.map(({ problem }) => problem), [null, null, null]);
-  assert(results.cases.length > 250 && results.model.length > 20);
+  assertEquals(results.model.length, 18);
+});
+
+Deno.test({ name: "the bench of verify() runs", ignore: ignore || !SOAK }, async () => {
+  using host = new HipHost(buildHipHost());
+  const files = await hostKernels();
+  const place: Place = { backend: "hip", device: 0, hipLibrary: host.path, gpu: { kernels: files } };
+  using runtime = openHip(host.path);
+  using kernels = new KernelSet(runtime.open(0), files);
+  for (const check of speedChecks(place, kernels, { readBytes: 2 ** 20, wide: SHAPES.tiny, steps: 2 })) {
+    const { problem, value, runs } = await check.run();
+    assertEquals(problem, null);
+    assert(runs.length === 5 && value! > 0);
+  }
 });
