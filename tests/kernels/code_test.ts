@@ -11,7 +11,10 @@ const ignore = await withoutKernelCompiler();
 const KERNELS = new URL("../../kernels/", import.meta.url);
 const files = committedKernels();
 
-/** Units that stand for all, which were compared once: one that takes a tenth of a second, in a soak those with matrix instructions as well. */
+/**
+ * Units that stand for all, which were compared once: one that takes a tenth of a second, in a soak those with matrix
+ * instructions as well.
+ */
 const STANDING = dose(["add"], ["add", "qdq", "attention_split", "gemm_mma.mxfp4", "linear.fp8", "expert.bf16_t"]);
 
 /** What clang-22 makes of a unit for another architecture. */
