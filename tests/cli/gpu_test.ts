@@ -72,6 +72,8 @@ for (const [what, settings, line, devices] of FAILURES) {
   Deno.test({ name: `generate --backend hip says in one line that ${what}`, ignore: ignoreRuns }, async () => {
     const { args, env } = await onTestLibrary(settings);
     assertFailed(await mxoss([...args, "--dtype", "f32", "--max-tokens", "3", QUESTION], { env }), line);
+    // Outside a soak only where the device is not as it should be.
+    if (!SOAK && devices.source.includes("kernels:")) return;
     const found = await mxoss(["devices", "--hip-library", buildHipHost()], { env });
     assertEquals(found.code, 0);
     assertMatch(found.stdout, devices);
