@@ -6,7 +6,7 @@ import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
-import { SOAK } from "../soak.ts";
+import { everyNth, SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
@@ -140,22 +140,23 @@ Deno.test("chat says that its context is full before anything is lost, and what 
   assertMatch(refused.stderr, /^error: --context: expected at most 131072, the model's, got 999999999\n$/);
 });
 
+/** Lines that are refused, and how. */
+const REFUSED: readonly (readonly [line: string, said: RegExp])[] = [
+  ["/sytem x", /^error: \/sytem: unknown command; did you mean \/system\?/],
+  ["/scheme w_mxfp4_a_mxfp5", /^error: \/scheme: expected .* w_mxfp4_a_mxfp4, got "w_mxfp4_a_mxfp5"/],
+  ["/reasoning much", /^error: \/reasoning: expected low, medium, high, got "much"/],
+  ["/exit now", /^error: \/exit: expected nothing after it, got "now"/],
+  ["/save /elsewhere/x", /^error: \/elsewhere\/x: expected a file in .*, or another --out, got/],
+  ["/load /nowhere", /^error: \/nowhere: no such file/],
+  ["/undo", /^error: \/undo: nothing was said yet/],
+];
+
 Deno.test("chat refuses what it does not know, with what is most like it", async () => {
-  const said = async (line: string) => {
+  for (const [line, expected] of everyNth(2, REFUSED)) {
     const { code, stderr } = await inProcess(["chat"], { stdin: `${line}\n/exit\n` });
     assertEquals(code, 2, line);
-    return stderr;
-  };
-  assertMatch(await said("/sytem x"), /^error: \/sytem: unknown command; did you mean \/system\?/);
-  assertMatch(
-    await said("/scheme w_mxfp4_a_mxfp5"),
-    /^error: \/scheme: expected .* w_mxfp4_a_mxfp4, got "w_mxfp4_a_mxfp5"/,
-  );
-  assertMatch(await said("/reasoning much"), /^error: \/reasoning: expected low, medium, high, got "much"/);
-  assertMatch(await said("/exit now"), /^error: \/exit: expected nothing after it, got "now"/);
-  assertMatch(await said("/undo"), /^error: \/undo: nothing was said yet/);
-  assertMatch(await said("/save /elsewhere/x"), /^error: \/elsewhere\/x: expected a file in .*, or another --out, got/);
-  assertMatch(await said("/load /nowhere"), /^error: \/nowhere: no such file/);
+    assertMatch(stderr, expected);
+  }
   const { code, stderr } = await inProcess(["chat"], { stdin: "\n/help\n/exit\nnever asked\n" });
   assertEquals(code, 0);
   for (const name of completeLine("/")[0]) assert(stderr.includes(`\n${name} `) || stderr.startsWith(name), name);
