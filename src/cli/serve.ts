@@ -104,7 +104,8 @@ async function listen(
   const server = start(app, host, port);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   app.refuse();
-  if (app.running > 0) note(`stopping: ${app.running} requests have ${seconds} s to end; Ctrl-C ends them now`);
+  const running = app.running === 1 ? "1 request has" : `${app.running} requests have`;
+  if (app.running > 0) note(`stopping: ${running} ${seconds} s to end; Ctrl-C ends them now`);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => timer = setTimeout(resolve, 1000 * seconds));
   await Promise.race([app.idle(), late]);

@@ -23,7 +23,11 @@ const { scheme: _scheme, ...COMPUTE } = COMPUTE_OPTIONS;
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
-  name: option("NAME", text("a name").optional(), "what clients call the model (default: its directory's name)"),
+  name: option(
+    "NAME",
+    text("a name").optional(),
+    "what clients call the model (default: its name in the Hugging Face cache, or its directory's)",
+  ),
   scheme: repeated(
     "NAME",
     choice(STORED, ...SCHEME_NAMES),
