@@ -12,42 +12,35 @@
 import { createHash } from "node:crypto";
 import type { Manifest } from "../kernels/manifest.ts";
 import { VerifyResults } from "../src/verify/results.ts";
+import { type IsaResults, objectOf, type Ran } from "../tests/kernels/isa_results.ts";
 
-interface Verdict {
-  readonly cases: number;
-  readonly agree: number;
-}
-interface IsaResults {
-  readonly sourceHash: string;
-  readonly emulator: string;
-  readonly architectures: Readonly<Record<string, Readonly<Record<string, Verdict>>>>;
-}
 interface GpuResults {
   readonly device: string;
   readonly driver: string | null;
-  /** Of the kernels, see `VerifiedKernels`. */
-  readonly sha256: string;
-  readonly entries: Readonly<Record<string, Verdict>>;
+  readonly entries: Readonly<Record<string, Ran>>;
 }
 
 const read = <T>(path: string): T => JSON.parse(Deno.readTextFileSync(new URL(`../${path}`, import.meta.url)));
 /** Where what a GPU gave is kept. */
 const GPU_RESULTS = "tests/kernels/gpu_results.json";
+const manifest = read<Manifest>("kernels/build/manifest.json");
 
-/** What a file of `mxoss devices --verify` says of each kernel. */
+/** What a file of `mxoss devices --verify` says of each kernel, of the committed ones. */
 function kept({ device, kernels, cases, filter }: VerifyResults): GpuResults {
-  if (filter !== null || kernels.arch !== "sm_90" || kernels.how !== "own") {
-    throw new Error("expected all kernels of sm_90 on a device of that architecture");
+  const own = manifest.architectures["sm_90"]!;
+  // As `KernelSet.hash` has it.
+  const hash = createHash("sha256").update(JSON.stringify(own)).digest("hex");
+  if (filter !== null || kernels.how !== "own" || kernels.sha256 !== hash) {
+    throw new Error("expected all kernels of sm_90 as they are committed, on a device of that architecture");
   }
-  const entries: Record<string, { cases: number; agree: number; worst: number }> = {};
+  const entries: Record<string, { -readonly [K in keyof Ran]: Ran[K] }> = {};
   for (const { kernel, agrees, error } of cases) {
-    const sum = entries[kernel] ??= { cases: 0, agree: 0, worst: 0 };
+    const sum = entries[kernel] ??= { cases: 0, agree: 0, worst: 0, object: objectOf(own, kernel)! };
     sum.cases++;
     if (agrees) sum.agree++;
-    // -1: not finite.
     sum.worst = error === null ? -1 : Math.max(sum.worst, Number(error.toPrecision(2)));
   }
-  return { device: device.name, driver: device.driver_version, sha256: kernels.sha256, entries };
+  return { device: device.name, driver: device.driver_version, entries };
 }
 
 if (import.meta.main && Deno.args[0] !== undefined) {
@@ -55,25 +48,24 @@ if (import.meta.main && Deno.args[0] !== undefined) {
   Deno.writeTextFileSync(new URL(`../${GPU_RESULTS}`, import.meta.url), `${JSON.stringify(results, null, 2)}\n`);
 }
 
-const manifest = read<Manifest>("kernels/build/manifest.json");
 const isa = read<IsaResults>("tests/kernels/isa_results.json");
 const gpu = read<GpuResults>(GPU_RESULTS);
 
 const architectures = Object.keys(manifest.architectures);
 const kernels = [...new Set(architectures.flatMap((a) => Object.keys(manifest.architectures[a]!.entries)))].sort();
-const ran = (verdict: Verdict | undefined, where: string) =>
-  verdict === undefined ? "" : `, ${where} ${verdict.agree}/${verdict.cases}`;
+/** What ran of a kernel: of its object as it is now, or as it was. */
+function ran(of: Ran | undefined, where: string, architecture: string, kernel: string): string {
+  if (of === undefined) return "";
+  const now = objectOf(manifest.architectures[architecture]!, kernel);
+  return `, ${of.object === now ? "" : "before its last change "}${where} ${of.agree}/${of.cases}`;
+}
 
 function cell(architecture: string, kernel: string): string {
   if (manifest.architectures[architecture]!.entries[kernel] === undefined) return "-";
   const silicon = architecture === "sm_90" ? gpu.entries[kernel] : undefined;
-  return `compiled${ran(isa.architectures[architecture]?.[kernel], "emulated")}${ran(silicon, "silicon")}`;
+  const emulated = isa.architectures[architecture]?.[kernel];
+  return `compiled${ran(emulated, "emulated", architecture, kernel)}${ran(silicon, "silicon", architecture, kernel)}`;
 }
-
-const EARLIER = " (of an earlier state of the kernels)";
-const stale = (hash: string) => hash === manifest.sourceHash ? "" : EARLIER;
-/** As `KernelSet.hash` has it. */
-const own = createHash("sha256").update(JSON.stringify(manifest.architectures["sm_90"])).digest("hex");
 
 /** The page, but for the widths of its columns and its line breaks, which `deno fmt` makes. */
 export function kernelTable(): string {
@@ -81,10 +73,8 @@ export function kernelTable(): string {
     "# GPU kernels: what was run where",
     "",
     "Written by `tools/kernel_table.ts`. _compiled_: by clang-22, reproduced in CI. _emulated n/m_: the compiled code",
-    `object itself agreed with plain arithmetic in n of m cases on an ISA emulator (${isa.emulator})${
-      stale(isa.sourceHash)
-    },`,
-    `\`tests/kernels/isa_test.ts\`. _silicon n/m_: the same on an ${gpu.device}${gpu.sha256 === own ? "" : EARLIER},`,
+    `object itself agreed with plain arithmetic in n of m cases on an ISA emulator (${isa.emulator}),`,
+    `\`tests/kernels/isa_test.ts\`. _silicon n/m_: the same on an ${gpu.device},`,
     "`mxoss devices --verify`. What that means is in [docs/kernels.md](../kernels.md).",
     "",
     `| kernel | ${architectures.join(" | ")} |`,

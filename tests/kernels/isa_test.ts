@@ -4,20 +4,21 @@
  *
  *     MXOSS_TINYGRAD=CHECKOUT deno test --allow-all tests/kernels/isa_test.ts
  *
- * takes about five minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON
- * (tests/kernels/isa_results.json).
+ * takes some ten minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON (tests/kernels/isa_results.json),
+ * and with MXOSS_ISA_STALE=1 besides it runs only what that file says nothing of: kernels whose code objects changed.
  */
 import { assert, assertEquals } from "../assert.ts";
 import type { Manifest } from "../../kernels/manifest.ts";
 import { allCases } from "../../src/verify/cases/all.ts";
 import { ISA_ARCHITECTURES, IsaMachine, NOT_EMULATED } from "./isa_machine.ts";
 import { hasClang } from "./host_machine.ts";
-import { type IsaResults, mergeResults } from "./isa_results.ts";
+import { mergeResults, objectOf, type Ran, readResults } from "./isa_results.ts";
 
 const manifest = JSON.parse(
   await Deno.readTextFile(new URL("../../kernels/build/manifest.json", import.meta.url)),
 ) as Manifest;
 const tinygrad = Deno.env.get("MXOSS_TINYGRAD"), report = Deno.env.get("MXOSS_ISA_REPORT");
+const known = report !== undefined && Deno.env.get("MXOSS_ISA_STALE") === "1" ? readResults(report) : null;
 const missing = tinygrad === undefined
   ? "MXOSS_TINYGRAD does not name a checkout of tinygrad"
   : !await hasClang()
@@ -30,14 +31,19 @@ for (const arch of ISA_ARCHITECTURES) {
     name: `every kernel of ${arch} agrees with the reference on the ISA emulator`,
     ignore: missing !== null,
     fn: async (t) => {
-      const { entries } = manifest.architectures[arch]!;
+      const own = manifest.architectures[arch]!, { entries } = own, ran = known?.architectures[arch] ?? {};
+      const isKnown = (entry: string) => ran[entry] !== undefined && ran[entry].object === objectOf(own, entry);
       const machine = new IsaMachine(arch, tinygrad!, manifest);
-      const cases = allCases().filter(({ job }) => entries[job.entry] !== undefined && !NOT_EMULATED.has(job.entry));
+      const cases = allCases().filter(({ job: { entry } }) =>
+        entries[entry] !== undefined && !NOT_EMULATED.has(entry) && !isKnown(entry)
+      );
       await machine.run(cases.map(({ job }) => job));
-      const results: IsaResults["architectures"][string] = {};
+      const results: Record<string, { -readonly [K in keyof Ran]: Ran[K] }> = {};
       for (const [i, one] of cases.entries()) {
         const outcome = machine.outcomes[i]!, verdict = outcome.error === undefined ? one.check() : Infinity;
-        const sum = results[one.job.entry] ??= { cases: 0, agree: 0, worst: 0 };
+        const sum = results[one.job.entry] ??= {
+          ...{ cases: 0, agree: 0, worst: 0, object: objectOf(own, one.job.entry)! },
+        };
         sum.cases++;
         if (verdict <= 1) sum.agree++;
         sum.worst = Math.max(sum.worst, Number.isFinite(verdict) ? Number(verdict.toPrecision(2)) : -1);
@@ -46,7 +52,7 @@ for (const arch of ISA_ARCHITECTURES) {
           assert(verdict <= 1, `${verdict} times the allowed deviation`);
         });
       }
-      if (report) await mergeResults(report, arch, manifest.sourceHash, tinygrad!, results);
+      if (report) await mergeResults(report, arch, own, tinygrad!, results);
     },
   });
 }
