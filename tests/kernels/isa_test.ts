@@ -4,8 +4,9 @@
  *
  *     MXOSS_TINYGRAD=CHECKOUT deno test --allow-all tests/kernels/isa_test.ts
  *
- * takes some ten minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON (tests/kernels/isa_results.json),
- * and with MXOSS_ISA_STALE=1 besides it runs only what that file says nothing of: kernels whose code objects changed.
+ * takes some ten minutes; with MXOSS_ISA_REPORT=FILE it also writes the results as JSON
+ * (tests/kernels/isa_results.json), and with MXOSS_ISA_STALE=1 besides it runs only what that file says nothing of:
+ * kernels whose code objects changed.
  */
 import { assert, assertEquals } from "../assert.ts";
 import type { Manifest } from "../../kernels/manifest.ts";
