@@ -4,9 +4,9 @@
 #     OUT=/shared/run MODEL=/shared/gpt-oss-20b DATA=/shared/gsm8k/test.jsonl sbatch examples/slurm.sh
 #
 # OUT is on a file system that all nodes share. Further options of mxoss eval: ARGS="--scheme w_mxfp4,w_mxfp4_a_mxfp4".
-# A task whose node dies is requeued and goes on where it was; so does one that failed, by `scontrol requeue JOB_3`, after
-# the two minutes that Slurm has it wait. The join waits for tasks that end well: after one that failed, `mxoss report $OUT
-# --out $OUT` makes the results when all are done, and says before, with their commands, which are not.
+# A task whose node dies is requeued and goes on where it was; so does one that failed, by `scontrol requeue JOB_3`, two
+# minutes later. The join waits for tasks that end well: after one that failed, `mxoss report $OUT --out $OUT` makes the
+# results when all are done, and says before, with their commands, which are not.
 # `sbatch --array=3 examples/slurm.sh` would take itself for the only part and is refused: add ARGS="--shard 4/8".
 #SBATCH --job-name=mxoss
 #SBATCH --array=0-7

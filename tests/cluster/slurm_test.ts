@@ -34,6 +34,9 @@ Deno.test({
         .stdout.trim();
     await until("Slurm knows that it failed", async () => await state(2) === "FAILED");
     const before = answersOf(part);
+    // The join that is ordered with the repeated task waits for that one only.
+    const running = ["squeue", "-h", "-t", "running,pending,completing", "-o", "%i", "-j", id];
+    await until("the other tasks are done", async () => (await slurm.run(running)).stdout === "", 120);
     // Requeued, it would wait for two minutes, for reasons of Slurm's.
     const again = ["sbatch", "--parsable", "--array=2", `--output=${log}`, "--open-mode=append", example("slurm.sh")];
     const repeated = await slurm.run(again, { OUT: out, ARGS: `${ARGS} --shard 3/4` });
