@@ -60,7 +60,7 @@ export function journalHeader(name: string, identity: Readonly<Record<string, un
 }
 
 /** Answers that there are of those asked for. */
-export function countAnswered<Entry>({ indices }: Asked<unknown>, { entries }: Store<Entry>): number {
+function countAnswered<Entry>({ indices }: Asked<unknown>, { entries }: Store<Entry>): number {
   return indices.filter((index) => entries.has(index)).length;
 }
 
@@ -103,8 +103,29 @@ function guarded<Entry>({ setting: { checkpoint } }: RunCell, store: Store<Entry
   };
 }
 
+/**
+ * The value of what the cells compute, or, where the signal fires first, how much is answered; what still computes is
+ * not stopped.
+ *
+ * @throws {InputError} if a file of a checkpoint is no longer as it was opened.
+ */
+export async function finish<T extends object, Entry>(
+  computed: Promise<T>,
+  runs: readonly CellRun<Entry>[],
+  work: Asked<unknown>,
+  signal: AbortSignal,
+): Promise<{ readonly kind: "finished"; readonly value: T } | Interrupted> {
+  const value = await unlessInterrupted(computed, signal);
+  if (value === null) {
+    const answered = runs.reduce((sum, { store }) => sum + countAnswered(work, store), 0);
+    return { kind: "interrupted", answered, asked: runs.length * work.indices.length };
+  }
+  for (const { cell } of runs) refuseChanged(cell.setting.checkpoint.identity);
+  return { kind: "finished", value };
+}
+
 /** The value of the work, or null where the signal fires first; the work itself is not stopped. */
-export async function unlessInterrupted<T extends object>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+async function unlessInterrupted<T extends object>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
   const interrupted = Promise.withResolvers<null>();
   const hear = () => interrupted.resolve(null);
   if (signal.aborted) hear();

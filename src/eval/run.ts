@@ -2,18 +2,9 @@
  * Carries out a task on every cell of a matrix: a journal for each cell, taken up where an earlier run left it, and a
  * results file at the end.
  */
-import {
-  answerCell,
-  countAnswered,
-  type Interrupted,
-  journalHeader,
-  openRuns,
-  unlessInterrupted,
-  type Watcher,
-} from "./cell_run.ts";
+import { answerCell, finish, type Interrupted, journalHeader, openRuns, type Watcher } from "./cell_run.ts";
 import type { SettingProtocol } from "./setting_schema.ts";
 import { writeWhole } from "../checkpoint/atomic.ts";
-import { refuseChanged } from "../checkpoint/identity.ts";
 import type { Bandwidth } from "./cost.ts";
 import { compareAll, type Compared, type CompareOptions } from "./compare_all.ts";
 import type { KeyedPredictions } from "./predictions_result.ts";
@@ -84,13 +75,9 @@ export async function runTask<
     return { answered, compared: await compare(answered) };
   };
 
-  const done = await unlessInterrupted(all(), signal);
-  if (done === null) {
-    const answered = runs.reduce((sum, { store }) => sum + countAnswered(work, store), 0);
-    return { kind: "interrupted", answered, asked: cells.length * work.indices.length };
-  }
-  for (const { setting } of cells) refuseChanged(setting.checkpoint.identity);
-  const { answered, compared: { divergences, ranking, predictions } } = done;
+  const done = await finish(all(), runs, work, signal);
+  if (done.kind === "interrupted") return done;
+  const { answered, compared: { divergences, ranking, predictions } } = done.value;
   const { mxoss, bandwidth } = options;
   const results = task.summarize(work.protocol, answered, { mxoss, bandwidth, divergences, ranking });
   const text = resultsText(task.results, results);

@@ -1,14 +1,5 @@
 /** Answers one shard of what a run asks, and compares its cells as far as that can be done shard by shard. */
-import { refuseChanged } from "../../checkpoint/identity.ts";
-import {
-  answerCell,
-  countAnswered,
-  type Interrupted,
-  journalHeader,
-  openRuns,
-  unlessInterrupted,
-  type Watcher,
-} from "../cell_run.ts";
+import { answerCell, finish, type Interrupted, journalHeader, openRuns, type Watcher } from "../cell_run.ts";
 import { compareLayers, type CompareOptions, comparePredictions, layeredCount } from "../compare_all.ts";
 import type { Indexed } from "../journal.ts";
 import type { Amount } from "../prediction_run.ts";
@@ -78,10 +69,6 @@ export async function runShard<
     }
     return {};
   };
-  if (await unlessInterrupted(all(), signal) === null) {
-    const answered = runs.reduce((sum, { store }) => sum + countAnswered(part, store), 0);
-    return { kind: "interrupted", answered, asked: cells.length * part.indices.length };
-  }
-  for (const { setting } of cells) refuseChanged(setting.checkpoint.identity);
-  return { kind: "done" };
+  const done = await finish(all(), runs, part, signal);
+  return done.kind === "interrupted" ? done : { kind: "done" };
 }
