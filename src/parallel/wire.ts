@@ -1,4 +1,4 @@
-/** Messages between processes over a connection: JSON behind its length, where arrays of numbers keep their types. */
+/** Messages between processes over a connection: JSON after its length, in which arrays of numbers keep their types. */
 import { FailureError, reason } from "../errors.ts";
 
 /** Largest message: a batch of a few thousand tokens takes a tenth of a megabyte. */

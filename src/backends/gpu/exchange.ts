@@ -33,7 +33,7 @@ function placesOf({ tensors, exchanged }: Workspace<string>): DeviceRange[] {
   ];
 }
 
-/** Counters of a group in this rank's own memory; `stop` is behind them. */
+/** Counters of a group in this rank's own memory; `stop` comes after them. */
 function flagsOf({ exchangeFlags }: Workspace<string>, world: number, group: RankGroup): DeviceRange {
   const bytes = 4 * EXCHANGE_BLOCKS * world;
   return part(exchangeFlags, group === "world" ? 0 : bytes, bytes);

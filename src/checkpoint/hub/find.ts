@@ -62,7 +62,7 @@ export function findModel(model: string, cache: CacheFolder = environmentCache):
   throw InputError.saying("missing", { file: model }, `${problem}${downloadCommand(name)}`);
 }
 
-/** `https://HOST/org/name`, with more behind it or not, or `hf://org/name`: what people copy from a page. */
+/** `https://HOST/org/name`, with or without more after it, or `hf://org/name`: what people copy from a page. */
 const ADDRESS = /^(?:https?:\/\/[^/]+\/|hf:\/\/)(?:models\/)?([^/]+\/[^/?#@]+)/;
 
 /** Refuses an address on the web, with the name that it holds. */
