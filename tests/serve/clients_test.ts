@@ -3,7 +3,8 @@
  * OpenAI's clients are installed by npm and pip; lm-eval, which takes minutes to install, is that of the Python that
  * MXOSS_PYTHON names (`pip install "lm-eval[api]==0.4.13"`).
  */
-import { logProbability } from "../../src/session/likelihood.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { argmax, logProbability } from "../../src/session/likelihood.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { inProcess } from "../cli/in_process.ts";
@@ -11,6 +12,7 @@ import { mxoss } from "../cli/program.ts";
 import { floats, readGolden } from "../golden.ts";
 import { nodeWith, pythonWith } from "../installed.ts";
 import { inDirectory, run, works } from "../package/process.ts";
+import { openSession } from "../session/open_session.ts";
 import { SOAK } from "../soak.ts";
 import { measureRates, middleRatio } from "./rate.ts";
 import { startServer } from "./server_process.ts";
@@ -142,6 +144,40 @@ async function checkScored({ scored }: LmEval, dir: string): Promise<void> {
   }
   assertEquals(compared, 16);
 }
+
+Deno.test({
+  name: `the command, on a thread of its own, gives the bits of a session on this one${skipped(true, "")}`,
+  ignore: !SOAK,
+  fn: async () => {
+    await using server = await startServer(["--sequences=16", "--context=256", "--scheme=w_mxfp4_a_mxfp4"]);
+    const prompts = Array.from(
+      { length: 16 },
+      (_, i) => Array.from({ length: 20 + i }, (_, at) => (at * 7 + i) % 1000),
+    );
+    const ask = async (prompt: readonly number[]) => {
+      const body = { prompt, max_tokens: 1, echo: true, logprobs: 0, temperature: 0 };
+      const response = await fetch(`${server.url}/v1/completions`, { method: "POST", body: JSON.stringify(body) });
+      return (await response.json()).choices[0].logprobs.token_logprobs as (number | null)[];
+    };
+    const served = await Promise.all(prompts.map(ask));
+    const session = await openSession(openCheckpoint(TINY), {
+      backend: "emulate",
+      dtype: "bf16",
+      kvCacheDtype: "auto",
+      context: 256,
+      scheme: "w_mxfp4_a_mxfp4",
+    });
+    for (const [i, prompt] of prompts.entries()) {
+      const expected: (number | null)[] = [null];
+      session.reset(0);
+      await session.feed({ slot: 0, tokens: prompt, logits: "all" }, (position, logits) => {
+        expected.push(logProbability(logits, prompt[position + 1] ?? argmax(logits)));
+      });
+      assertEquals(served[i], expected);
+    }
+    await session.close();
+  },
+});
 
 Deno.test({
   name: `SIGTERM lets what runs come to its end, and refuses what comes${skipped(true, "")}`,
