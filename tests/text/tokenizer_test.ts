@@ -142,7 +142,7 @@ Deno.test("fromDirectory() refuses a directory without tokenizer.json", () =>
 Deno.test("fromDirectory() refuses a tokenizer.json that is no JSON or no object", async () => {
   await refuse("{", "tokenizer.json: not JSON: ");
   await refuse("[]", "tokenizer.json: expected a JSON object, got an array");
-  await refuse("version https://git-lfs.github.com/spec/v1\n", "tokenizer.json: not JSON: ");
+  await refuse("version https://git-lfs.github.com/spec/v1\n", "tokenizer.json: expected JSON, got a git-LFS pointer");
 });
 
 Deno.test("fromDirectory() refuses a garbled tokenizer_config.json", () =>
