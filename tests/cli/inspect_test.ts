@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { mxoss, TINY } from "./program.ts";
 
 const WEIGHTS = Deno.statSync(`${TINY}/model.safetensors`).size;
@@ -65,15 +65,24 @@ Deno.test("inspect --tp counts the bytes of every rank: experts once, what all r
     keyValueHead = 2 * layers * linear(headDim);
   const attention = layers * (linear(heads * headDim) + 2 * heads * headDim * hidden + 2 * hidden + 2 * heads);
   const vocabulary = 2 * 2 * one.config.vocab * hidden;
-  for (const { parallel: { tp, ep, ranks } } of many) {
+  for (const { parallel: { tp, ep, ranks, processes } } of many) {
     const kvHeads = ranks.slice(0, tp).reduce(
       (sum: number, { kv_heads: [from, to] }: { kv_heads: number[] }) => sum + to! - from!,
       0,
     );
     const again = (tp * ep - 1) * (norms + routers) + (ep - 1) * (attention + vocabulary) +
       (ep * kvHeads - one.config.kvHeads) * keyValueHead;
-    const sum = ranks.reduce((total: number, rank: { weight_bytes: number }) => total + rank.weight_bytes, 0);
+    const own: number[] = ranks.map((rank: { weight_bytes: number }) => rank.weight_bytes);
+    const sum = own.reduce((total, bytes) => total + bytes, 0);
     assertEquals(sum, one.weight_bytes + again, `tp ${tp}, ep ${ep}`);
+    // One process reads what all ranks hold, and maps no page twice; of as many as ranks the largest counts.
+    const first = processes[0], last = processes.at(-1);
+    assertEquals([first.processes, first.ranks_each, first.most_bytes_read], [1, tp * ep, sum]);
+    const beside = first.most_bytes_mapped - one.weight_bytes;
+    assert(beside >= 0 && beside < 2 * 4096, `${beside} bytes of pages beside the weights`);
+    assertEquals([last.processes, last.ranks_each, last.most_bytes_read], [tp * ep, 1, Math.max(...own)]);
+    // Experts lie one after the other: only pages at their ends are mapped beside them.
+    if (tp === 1) assert(last.most_bytes_mapped < 1.03 * last.most_bytes_read, `${last.most_bytes_mapped}`);
   }
 });
 

@@ -1,5 +1,5 @@
 /** `mxoss eval --shard`: parts that several processes answer are the one run that would have answered all. */
-import { chosenShard } from "../../src/cli/eval/shard.ts";
+import { chosenShard, dividesProcesses } from "../../src/cli/eval/shard.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
@@ -117,6 +117,14 @@ Deno.test("a part is found by itself only where its results cannot be lost or ta
   assertEquals(chosen({}, none), null);
   assertEquals(chosen({ out }, alone), null);
   assertEquals(chosen({ "dry-run": true })?.number, 3);
+  // Processes share a model, rather than problems, where the part is another's affair.
+  const divided = (options: Parameters<typeof dividesProcesses>[0], variables = srun) =>
+    dividesProcesses(options, (name) => variables.get(name));
+  assertEquals(divided({}), true);
+  assertEquals(divided({ shard: "auto" }), true);
+  assertEquals(divided({ shard: "none" }), false);
+  assertEquals(divided({ shard: { number: 1, of: 2 } }), false);
+  assertEquals(divided({}, new Map([...srun, ["SLURM_ARRAY_TASK_ID", "4"]])), false);
   const refused = (line: RegExp, ...args: Parameters<typeof chosen>) => {
     const { message } = assertThrows(() => chosen(...args), InputError);
     assertMatch(message, line);
