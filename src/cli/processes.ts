@@ -43,6 +43,27 @@ function placeOf({ master, localSize, size, source }: World, agentStore: boolean
   return { host, port: master.port + (agentStore ? 1 : 0) };
 }
 
+const LIBC = {
+  // unsigned alarm(unsigned seconds)
+  alarm: { parameters: ["u32"], result: "u32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+/** Seconds after which a process is gone that something failed in, or in another one. */
+const END_SECONDS = 4;
+
+/**
+ * Has the system end this process if it does not end by itself: while a thread waits in a driver for a process that is
+ * no more, what drivers do at the end of a process may wait for that thread.
+ */
+function endSoon(): void {
+  try {
+    const libc = Deno.dlopen("libc.so.6", LIBC);
+    libc.symbols.alarm(END_SECONDS);
+    libc.close();
+  } catch {
+    // Without it the process ends as soon as the driver lets it.
+  }
+}
+
 /**
  * Runs a command as rank 0, or computes for the one that does.
  *
@@ -63,9 +84,10 @@ export async function runTogether(
     return await follow(await joinLeader(place, world), own, (kind) => {
       using runtime = openGpuLibrary(kind, own.hipLibrary);
       return runtime.deviceCount();
-    });
+    }, endSoon);
   }
   const leader = await Leader.meet<ModelOrder>(place, world.size);
+  leader.onLost = endSoon;
   lead(leader, own);
   try {
     const code = await run();

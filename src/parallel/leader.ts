@@ -55,6 +55,8 @@ export class Leader<S> {
   #failure: FailureError | null = null;
   #reject: ((cause: FailureError) => void) | null = null;
   #ended = false;
+  /** Told first that something failed, here or elsewhere. */
+  onLost: (() => void) | null = null;
   /** Told of the first failure of another process. */
   onFailure: ((cause: FailureError) => void) | null = null;
 
@@ -129,6 +131,7 @@ export class Leader<S> {
   async end(problem: Text | null): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    if (problem !== null) this.onLost?.();
     this.post(problem === null ? { kind: "end" } : { kind: "abort", text: spelled(problem) });
     await Promise.all(this.#members.map(({ wire }) => wire.sent()));
     for (const { wire } of this.#members) wire.close();
@@ -147,6 +150,7 @@ export class Leader<S> {
   #fail(cause: FailureError): void {
     if (this.#failure !== null) return;
     this.#failure = cause;
+    this.onLost?.();
     this.#reject?.(cause);
     this.onFailure?.(cause);
   }

@@ -21,8 +21,8 @@ export interface RanksParts {
   readonly first?: number;
 }
 
-/** How long threads may take to end; one that hangs in a driver never does. */
-const LATEST_END_MS = 5000;
+/** How long threads may take to end, and after a failure: one that hangs in a driver never does. */
+const LATEST_END_MS = 5000, LATEST_FAILED_MS = 1500;
 
 /** See above. */
 export class Ranks {
@@ -101,7 +101,8 @@ export class Ranks {
     this.post({ kind: "close" });
     if (this.#ended.size === this.count) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LATEST_END_MS));
+    const latest = this.#failure === undefined ? LATEST_END_MS : LATEST_FAILED_MS;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, latest));
     await Promise.race([new Promise<void>((resolve) => this.#onEnd = resolve), late]);
     clearTimeout(timer);
   }

@@ -57,6 +57,7 @@ export function ownDevice({ device, world: { localRank, rank } }: OwnPlace, coun
  * Computes as the first process says, until it ends.
  *
  * @param devices Counts the devices.
+ * @param onLost Told first that something failed, here or elsewhere.
  * @returns The exit code.
  * @throws {FailureError} if the first process ended without a word.
  */
@@ -64,10 +65,16 @@ export async function follow(
   wire: Wire<Order<ModelOrder>, Report>,
   place: OwnPlace,
   devices: (kind: "hip" | "cuda") => number,
+  onLost: () => void,
 ): Promise<number> {
   const follower = new Follower(wire, place, devices);
   try {
-    return await follower.run();
+    const code = await follower.run();
+    if (code !== 0) onLost();
+    return code;
+  } catch (thrown) {
+    onLost();
+    throw thrown;
   } finally {
     await follower.stop();
   }
@@ -151,8 +158,13 @@ class Follower {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#hosted?.control.abort();
-    await this.#hosted?.ranks.close();
+    const ranks = this.#hosted?.ranks;
+    if (ranks) {
+      // Nobody is to be told; what waits for others ends.
+      ranks.onFailure = undefined;
+      ranks.fail(new FailureError("the first process has ended"));
+      await ranks.close();
+    }
     this.wire.close();
   }
 }
