@@ -120,8 +120,11 @@ export class Queue extends Owner implements Stream {
   }
 
   protected override release(): void {
-    if (this.#end !== null) this.device.driver.destroyEvent(this.#end);
-    this.device.driver.destroyStream(this.#handle);
+    try {
+      if (this.#end !== null) this.device.driver.destroyEvent(this.#end);
+    } finally {
+      this.device.driver.destroyStream(this.#handle);
+    }
   }
 }
 

@@ -23,7 +23,7 @@ import { Watchdog } from "./watchdog.ts";
 
 /** What {@linkcode openDeviceRanks} needs besides the request for the whole model. */
 export interface DeviceRanksOptions extends HostedOptions {
-  /** For measurements: false, and every sum goes by the library. */
+  /** For measurements: false, and every sum goes by the library; true, and none does that need not. */
   readonly exchange?: boolean;
   /** Milliseconds without progress after which ranks are given up. */
   readonly patience?: number;
@@ -67,7 +67,7 @@ export async function openDeviceRanks<S>(
     );
     const { text } = options.exchange === false || leader !== null
       ? { text: `sums by ${name}` }
-      : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name));
+      : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name, options.exchange === undefined));
     const processes = leader === null ? "" : `${leader.size} processes, `;
     return new DeviceEngine(hosted, whole, watchdog, leader, joinInfo(sizes, replies, processes + text));
   } catch (thrown) {

@@ -20,12 +20,14 @@ export interface Tuning {
  * @param devices Ordinals, by rank.
  * @param most Tokens of a batch.
  * @param library Its name.
+ * @param measured False: from memory to memory wherever that can be.
  */
 export async function tune(
   ranks: Ranks,
   devices: readonly number[],
   most: number,
   library: string,
+  measured: boolean,
 ): Promise<Tuning> {
   const offered = await ranks.all(() => ({ kind: "offer" }));
   const offers = offered.flatMap((reply) => reply.kind === "offered" ? [reply.memory] : []);
@@ -34,7 +36,7 @@ export async function tune(
   if (!able.every((reply) => reply.kind === "exchanges" && reply.able)) return { tokens: 0, text: by };
   const tokens = TOKENS.filter((n) => n <= most);
   const tuned = await ranks.all(() => ({ kind: "tune", tokens }));
-  const times = slowest(tuned), chosen = fasterUpTo(times);
+  const times = slowest(tuned), chosen = measured ? fasterUpTo(times) : most;
   await ranks.all(() => ({ kind: "choose", tokens: chosen }));
   if (chosen === 0) return { tokens: 0, text: by };
   const { library: by1, exchange } = times[0]!;

@@ -145,7 +145,7 @@ Deno.test({
     const prompt = sequence(0, 5, config.vocab), results: unknown[] = [];
     for (const exchange of [false, true]) {
       using host = new HipHost(buildCudaHost());
-      const ranks = await openRanks(host, model, SOAK ? { tp: 2, ep: 2 } : TWO, { kind: "cuda", exchange });
+      const ranks = await openRanks(host, model, SOAK ? { tp: 3, ep: 1 } : TWO, { kind: "cuda", exchange });
       const memory = /sums of up to \d+ tokens from memory to memory/.test(ranks.info.description);
       assertEquals(memory, exchange, ranks.info.description);
       const logits = await logitsOf(ranks, prompt, [0, 4]), picked: number[] = [];

@@ -77,8 +77,10 @@ export class Exchange {
 
   /** @returns Null where a device cannot reach another one's memory, or has no kernel for this. */
   static open(parts: ExchangeParts): Exchange | null {
-    const { device, calls, devices, rank } = parts;
-    if (!calls.kernels.has("exchange_ranks")) return null;
+    const { device, calls, devices, rank, sizes: { ep } } = parts;
+    // With groups of experts not every sum is over the same ranks: a rank could write again to what one outside its
+    // tensor group still reads.
+    if (ep > 1 || !calls.kernels.has("exchange_ranks")) return null;
     return devices.every((other, r) => r === rank || device.reach(other)) ? new Exchange(parts) : null;
   }
 
