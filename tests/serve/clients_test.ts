@@ -222,8 +222,8 @@ Deno.test({
   ignore: !SOAK,
   fn: async () => {
     const rates = await measureRates(3, 2);
-    // docs/server.md has what was measured; a busy machine takes some of it away, but not half.
+    // docs/server.md has what was measured: 0.73 at least of the larger one; a defect takes half of it away.
     const ratio = Math.max(middleRatio(rates, "clock"), middleRatio(rates, "processor"));
-    assert(ratio >= 0.7, `${ratio} of the batch's rate`);
+    assert(ratio >= 0.6, `${ratio} of the batch's rate`);
   },
 });
