@@ -1,6 +1,6 @@
 /**
  * The arithmetic of docs/scale.md: what a rank of gpt-oss-120b holds, what goes over the wire for a token, and what a
- * decode step would take by the parts that were measured on one card. Nothing is computed here.
+ * decode step would take by the parts that were measured on one card. No model runs here.
  *
  *     deno run --allow-all bench/scale.ts
  */

@@ -1,6 +1,6 @@
 /**
  * 64 clients at once for three minutes: streams, disconnects, slow readers, malformed and oversized requests. Ends with
- * an error if a reply is another than by itself, a request is lost, or memory grows.
+ * an error if a reply differs from what its request gets alone, a request is lost, or memory grows.
  *
  *     deno task bench:server [--seconds=180] [--clients=64]
  */

@@ -51,7 +51,7 @@ export class CollectiveError extends FailureError {
   }
 }
 
-/** What a group of ranks is found by; the same bytes in every rank. */
+/** The id of a group of ranks, {@linkcode UNIQUE_ID_BYTES} bytes, the same in every rank. */
 export type UniqueId = Uint8Array<ArrayBuffer>;
 
 /**
@@ -131,7 +131,7 @@ export class Collectives implements Disposable {
     throw new CollectiveError(call, code, RESULT_NAMES[code] ?? "unknown", meaning, detail);
   }
 
-  /** Makes what the ranks of a new group find one another by. */
+  /** Makes the id by which the ranks of a new group find one another. */
   createUniqueId(): UniqueId {
     const id = new Uint8Array(new ArrayBuffer(UNIQUE_ID_BYTES));
     this.unwrap("ncclGetUniqueId", this.symbols.ncclGetUniqueId(id));

@@ -91,7 +91,7 @@ export const CUDA_SYMBOLS = {
     parameters: [/* CUcontext of the memory */ "u64", /* unsigned flags */ "u32"],
     result: "i32",
   },
-  // Of CUDA 12, as the committed PTX is; a driver without it refuses that.
+  // Since CUDA 11.8. The committed PTX is of CUDA 12: a driver without this function refuses it.
   cuLaunchKernelEx: {
     parameters: [
       /* const CUlaunchConfig * */ "buffer",

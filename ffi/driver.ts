@@ -61,7 +61,7 @@ export interface Driver {
   ): void;
 
   beginCapture(stream: Handle): void;
-  /** Ends a capture; null where the library dropped it. */
+  /** Ends a capture; 0 where the library dropped it. */
   endCapture(stream: Handle): Handle;
   instantiate(graph: Handle): Handle;
   launchGraph(executable: Handle, stream: Handle): void;

@@ -119,7 +119,10 @@ export class MpiGroup {
     return new MpiGroup(opened, handle);
   }
 
-  /** The group's `values` are one stretch of `each` values after the other, by process; every process gives its own. */
+  /**
+   * Gathers in place: `values` is a stretch of `each` values for every process, in their order; each process gives its
+   * own stretch and receives all others.
+   */
   allGather(values: Float32Array<ArrayBufferLike>, each: number): void {
     const { library, call, float } = this.#opened;
     const own = Deno.UnsafePointer.create(IN_PLACE[library.abi]);
@@ -147,7 +150,8 @@ export class Mpi {
    * Initializes MPI.
    *
    * @param abis Kinds of libraries, in the order in which they are looked for.
-   * @throws {InputError} if there is no such library, or it cannot be called from several threads.
+   * @throws {GpuLibraryError} if no such library can be opened.
+   * @throws {InputError} if it cannot be called from several threads.
    */
   static start(abis: readonly MpiAbi[]): Mpi {
     const opened = first(abis), provided = new Int32Array(1);

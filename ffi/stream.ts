@@ -21,7 +21,7 @@ export class Queue extends Owner implements Stream {
   readonly #handle: Handle;
   /** Launches and copies since the capture began. */
   #recorded = 0;
-  /** An event at the end of what was queued, where somebody watches those who wait for it. */
+  /** An event at the end of what was queued, made by the first wait that is watched. */
   #end: Handle | null = null;
 
   constructor(device: OwnerDevice, handle: Handle) {

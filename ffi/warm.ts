@@ -35,7 +35,7 @@ export function warmDriver(kind: GpuKind, device: number, library?: string): Asy
   return { [Symbol.asyncDispose]: async () => (await started)?.() };
 }
 
-/** Gives what undoes it. */
+/** Starts the driver; gives a function that undoes it. */
 async function start(kind: GpuKind, device: number, library: string | undefined): Promise<() => void> {
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return () => {};
   if (kind === "hip") {

@@ -10,7 +10,7 @@ import { COMMAND_LINE } from "./spelling.ts";
 import { tableLines } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 
-/** A model and whether memory holds it; null where nobody says how much there is, or nobody knows the model. */
+/** A model and whether memory holds it; null where it cannot be opened, or where the memory is not known. */
 interface Row extends Listed {
   readonly fits: boolean | null;
 }

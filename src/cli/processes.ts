@@ -6,7 +6,7 @@ import type { ModelOrder, OwnPlace } from "../session/processes.ts";
 import { AGENT_STORE_VARIABLE } from "./permissions.ts";
 import { environment } from "../../ffi/library.ts";
 
-/** torch.distributed's default, where all are on one host and nobody says a port. */
+/** torch.distributed's default, for processes that are all on one host and are given no port. */
 const DEFAULT_PORT = 29500;
 
 /** Which of the processes this is, and where they meet. */
@@ -47,7 +47,7 @@ const LIBC = {
   // unsigned alarm(unsigned seconds)
   alarm: { parameters: ["u32"], result: "u32" },
 } as const satisfies Deno.ForeignLibraryInterface;
-/** Seconds after which a process is gone that something failed in, or in another one. */
+/** Seconds within which a process ends after something failed in it or in another one. */
 const END_SECONDS = 4;
 
 /**

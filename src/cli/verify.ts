@@ -16,9 +16,9 @@ import { issueText, verifyLines } from "./verify_text.ts";
 import { revision, VERSION } from "./version.ts";
 
 /**
- * Runs it.
+ * Runs the command.
  *
- * @returns 1 if anything differs.
+ * @returns The exit code: 1 if anything differs or could not be run.
  */
 export async function verifyCommand(options: OptionValues<typeof DEVICES.options>): Promise<number> {
   const { out, force, json, issue, filter = null, device = 0, "hip-library": hipLibrary } = options;

@@ -95,7 +95,7 @@ function facts({ mxoss, system, device, kernels, filter, seconds }: VerifyResult
   ];
 }
 
-/** Rows of the table of kernels: those of one signature together, and each that disagrees by itself. */
+/** Rows of the table of kernels, one for all kernels of a signature. */
 function byFamily(cases: readonly CaseResult[]): string[][] {
   const families = Map.groupBy(cases, ({ kernel }) => familiesOf(kernel)[0] ?? kernel);
   return Array.from(families, ([family, all]) => {
@@ -135,5 +135,5 @@ function errorText(error: number | null): string {
 const modelError = ({ error, limit, problem, agrees }: ModelResult) =>
   problem ?? (error === null && limit === null && agrees ? "-" : errorText(error));
 const speedText = (value: number) => value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
-/** What would end a cell of a table is written apart. */
+/** Text for a cell of a table: what would end the cell is escaped or becomes a space. */
 const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("\n", " ");

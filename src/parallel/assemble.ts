@@ -31,6 +31,8 @@ const COLUMNS: Readonly<Record<Exclude<Join, "same" | "terms">, Columns>> = {
 };
 
 /**
+ * Joins the parts of one operation's result.
+ *
  * @param parts One per rank, in rank order; a part may be wider than what its rank owns in the layer at hand.
  * @returns [rows, width] of the whole operation.
  */

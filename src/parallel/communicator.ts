@@ -1,7 +1,7 @@
 /**
  * Sums over ranks that are threads of one process, or of several: shared memory and a barrier of a few atomics; between
- * processes their values are gathered first. The other kind of {@linkcode Communicator} is over a device's memory, by a
- * collective library between GPUs; values of GPUs that have none come here over the host's memory.
+ * processes their values are gathered first. Ranks that have a GPU each do not come here: they sum on their devices
+ * (backends/gpu/ranks.ts). Ranks that share GPUs do, over the host's memory.
  */
 import { roundToBf16 } from "../formats/bf16.ts";
 import type { Communicator, RankGroup } from "../model/backend.ts";
@@ -34,12 +34,14 @@ export interface OwnRanks {
 }
 
 /**
- * What processes exchange: `values` are one stretch of `each` after the other, by process; gives this process's to all
- * others and takes theirs. All processes call it equally often.
+ * Exchanges values between processes: `values` is a stretch of `each` values for every process, in their order; this
+ * process's goes to all others, and theirs are received. All processes call it equally often.
  */
 export type GatherValues = (values: Float32Array<ArrayBufferLike>, each: number) => void;
 
 /**
+ * Makes the memory that the ranks of a run share in this process.
+ *
  * @param capacity Most float32 values of one sum.
  */
 export function createSharedCommunication(

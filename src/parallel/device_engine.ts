@@ -85,7 +85,7 @@ function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], sums
   };
 }
 
-/** See above. */
+/** The engine that {@linkcode openDeviceRanks} opens. */
 export class DeviceEngine<S = unknown> implements Engine {
   readonly #config: ModelConfig;
   readonly ranks: Ranks;

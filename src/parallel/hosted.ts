@@ -10,7 +10,7 @@ import type { DeviceRankSetup, RankReply } from "./messages.ts";
 import { rankThreads } from "./rank_ports.ts";
 import { Ranks } from "./ranks.ts";
 
-/** How they are started. */
+/** How {@linkcode startRanks} starts ranks. */
 export interface HostedOptions {
   readonly sizes: ParallelSizes;
   readonly kind: GpuKind;
@@ -25,7 +25,7 @@ export interface HostedOptions {
 export interface HostedRanks {
   readonly ranks: Ranks;
   readonly control: RunControl;
-  /** Of every rank of this process. */
+  /** What each rank of this process holds of the model. */
   readonly ranges: readonly RankRanges[];
   /** float32 [LOGIT_ROWS, V], which the first of them writes. */
   readonly logits: Float32Array;

@@ -66,10 +66,13 @@ export interface DeviceChoice {
 export type RankCommand =
   /** To one with a device of its own: let the devices find one another, once all have loaded. */
   | { readonly kind: "join"; readonly ids: RankIds }
-  /** What the other ranks of the process may sum from. */
+  /** Offer the memory that the other ranks of the process may sum from. */
   | { readonly kind: "offer" }
+  /** What the ranks of the process offered, and the ordinals of their devices, both by rank. */
   | { readonly kind: "exchange"; readonly offers: readonly OfferedMemory[]; readonly devices: readonly number[] }
+  /** Measure sums of so many tokens each. */
   | { readonly kind: "tune"; readonly tokens: readonly number[] }
+  /** Sums of up to so many tokens go from memory to memory from now on. */
   | { readonly kind: "choose"; readonly tokens: number }
   | {
     readonly kind: "decode";

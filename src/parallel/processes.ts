@@ -16,13 +16,13 @@ import type { World } from "./world.ts";
 export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" | "available" | "mpi"> {
   readonly tp: number;
   readonly ep: number;
-  /** float32 values of one sum. */
+  /** Most float32 values of one sum. */
   readonly capacity: number;
 }
 
 /** A message to a rank of another process. */
 export interface Downward {
-  /** Sessions of the program, by number. */
+  /** Number of the session, of those that the program has opened. */
   readonly session: number;
   readonly rank: number;
   readonly message: RemoteSetup | RankCommand;
@@ -49,10 +49,10 @@ const DOWN = 1, UP = 2;
 /** What ends the other processes. */
 const END = "end";
 
-/** How often is looked for messages: at once while they come, then ever more rarely. */
+/** Looks for messages that follow at once after the last one came, and milliseconds between later looks. */
 const EAGER_LOOKS = 200, LAZY_MS = 2;
 
-/** The rank ports of sessions, by session and rank. */
+/** Who hears what a rank of another process says, and takes its columns of logits. */
 interface Listening {
   readonly listener: RankListener;
   readonly columns: (columns: LogitColumns) => void;
@@ -60,6 +60,7 @@ interface Listening {
 
 /** This process among several. */
 export class Processes {
+  /** By session and rank. */
   readonly #listening = new Map<string, Listening>();
   #sessions = 0;
   #polling = false;
@@ -69,7 +70,8 @@ export class Processes {
   /**
    * Joins the processes that were started together.
    *
-   * @throws {InputError} if MPI is not there, or takes this process for another one than its starter does.
+   * @throws {GpuLibraryError} if MPI's library cannot be opened.
+   * @throws {InputError} if MPI takes this process for another one than its starter does.
    */
   static join(world: World): Processes {
     const abis: Readonly<Record<World["source"], readonly MpiAbi[]>> = {
@@ -140,7 +142,7 @@ export class Processes {
     };
   }
 
-  /** Listens to the other processes as long as there is somebody to tell. */
+  /** Listens to the other processes, from the first remote rank to the end of this process. */
   #poll(looks = 0): void {
     if (looks === 0 && this.#polling) return;
     this.#polling = true;

@@ -24,7 +24,7 @@ export interface RanksParts {
 /** How long threads may take to end, and after a failure: one that hangs in a driver never does. */
 const LATEST_END_MS = 5000, LATEST_FAILED_MS = 1500;
 
-/** See above. */
+/** The threads of ranks, which are asked one question at a time. */
 export class Ranks {
   readonly #workers: RankPort[];
   #pending: { answer(rank: number, reply: RankReply): void; reject(cause: Error): void } | undefined;

@@ -18,8 +18,8 @@ export interface Tuning {
  * Lets ranks that have joined find out how they sum fastest.
  *
  * @param devices Ordinals, by rank.
- * @param most Tokens of a batch.
- * @param library Its name.
+ * @param most Most tokens of a batch.
+ * @param library Name of the collective library.
  * @param measured False: from memory to memory wherever that can be.
  */
 export async function tune(

@@ -9,7 +9,7 @@ const PATIENCE_MS = 60_000;
 /** Looks during that time. */
 const LOOKS = 8;
 
-/** See above. */
+/** Watches ranks while they work. */
 export class Watchdog {
   constructor(
     readonly ranks: Ranks,

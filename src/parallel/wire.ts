@@ -1,7 +1,7 @@
 /** Messages between processes over a connection: JSON after its length, in which arrays of numbers keep their types. */
 import { FailureError, reason } from "../errors.ts";
 
-/** Largest message: a batch of a few thousand tokens takes a tenth of a megabyte. */
+/** Most bytes of a message: a batch of a few thousand tokens takes a tenth of a megabyte. */
 const MOST_BYTES = 64 * 2 ** 20;
 const LENGTH_BYTES = 4;
 
@@ -24,7 +24,7 @@ function revive(_key: string, value: unknown): unknown {
   return $ === "map" ? new Map(v) : ARRAYS[$].from(v);
 }
 
-/** A message as bytes. */
+/** A message as bytes: the length of its JSON as a big-endian uint32, then the JSON. */
 export function encodeMessage(message: unknown): Uint8Array<ArrayBuffer> {
   const text = new TextEncoder().encode(JSON.stringify(message, replace));
   const bytes = new Uint8Array(LENGTH_BYTES + text.length);

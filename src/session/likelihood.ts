@@ -35,8 +35,8 @@ export function likeliestTokens(logits: Float32Array, count: number): number[] {
 }
 
 /**
- * Kullback-Leibler divergence KL(P || Q) in nats of the softmax of two sets of logits: what a reader who expects Q is
- * surprised by, on average, when P speaks. At least 0; NaN if a logit is.
+ * Kullback-Leibler divergence KL(P || Q) in nats of the softmax of two sets of logits: by how much a reader who expects
+ * Q is more surprised, on average, than one who expects P, when P speaks. At least 0; NaN if a logit is.
  */
 export function klDivergence(p: Float32Array, q: Float32Array): number {
   const logP = logSumExp(p), logQ = logSumExp(q);

@@ -82,7 +82,7 @@ export async function follow(
 
 class Follower {
   #hosted: HostedRanks | null = null;
-  /** Orders are carried out one after another; what paces them is not waited with. */
+  /** Orders are carried out one after another; what paces them does not wait for its turn. */
   #orders: Promise<void> = Promise.resolve();
   #busy = false;
   readonly #timer: ReturnType<typeof setInterval>;

@@ -168,7 +168,7 @@ function distance(a: Float32Array, b: Float32Array): number {
   return Math.sqrt(a.reduce((sum, x, i) => sum + (x - b[i]!) ** 2, 0) / a.length);
 }
 
-/** Of so many positions one may have another likeliest token. */
+/** Least part of the positions whose likeliest token must be the same. */
 const LIKELIEST = 15 / 16;
 
 function compared(got: Float32Array, wanted: Float32Array, vocab: number, against: string, limit: number | null) {

@@ -9,7 +9,7 @@ const FLAGS = "@FLAGS@".split(" "), WRITE_PERMISSION = "@WRITE_PERMISSION@", NET
 
 const args = process.argv.slice(2);
 const end = args.indexOf("--"), options = end < 0 ? args : args.slice(0, end);
-// What a GPU's self-tests found is kept.
+// Options that have something written: --out, and a GPU, as what its self-tests found is kept.
 const names = (word) => /^--out(?:$|=)|^(?:--backend=)?(?:hip|cuda)$/.test(word);
 const writes = args[0] === "chat" || options.some(names);
 

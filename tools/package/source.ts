@@ -2,7 +2,7 @@
 import { revision } from "../../src/cli/version.ts";
 import { ROOT } from "./files.ts";
 
-/** The revision of the source; git, where it is, knows whether it is that. */
+/** The revision of the source, with `-dirty` where git says that files have changed since. */
 export function source(): string {
   return `${revision()}${changed() ? "-dirty" : ""}`;
 }

@@ -30,7 +30,7 @@ export interface Code {
   readonly kind: CodeKind;
 }
 
-/** The oldest NVIDIA architecture whose instructions the kernels keep to, beside those that wait for one another. */
+/** The oldest NVIDIA architecture that {@linkcode genericPtx} is for. */
 const GENERIC = 80;
 
 /**

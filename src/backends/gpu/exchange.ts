@@ -48,7 +48,7 @@ export function offerMemory(device: GpuDevice, workspace: Workspace<string>, { t
   };
 }
 
-/** What it is made of. */
+/** What an {@linkcode Exchange} is made of. */
 export interface ExchangeParts {
   readonly device: GpuDevice;
   readonly stream: Stream;
@@ -62,7 +62,7 @@ export interface ExchangeParts {
   readonly devices: readonly number[];
 }
 
-/** A rank's end of it. */
+/** One rank's sums from memory to memory. */
 export class Exchange {
   readonly #parts: ExchangeParts;
   /** Tables of pointers of each group: one for each place, then that of the counters. */

@@ -30,7 +30,7 @@ export function keyOf({ device, arch, hash }: KernelSet, driver = driverVersion(
   ].join(", ");
 }
 
-/** The kernels of one key. */
+/** The kernels that passed under one key. */
 export class KeptSelfTests implements KnownKernels {
   readonly #known: Set<string>;
   #changed = false;

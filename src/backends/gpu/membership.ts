@@ -19,7 +19,7 @@ export interface SumTimes {
   readonly exchange: number;
 }
 
-/** What it is made of. */
+/** What a {@linkcode Membership} is made of. */
 interface MembershipParts {
   readonly request: GpuRequest<string>;
   readonly held: Held;
@@ -29,7 +29,7 @@ interface MembershipParts {
   readonly executor: Executor;
 }
 
-/** See above. */
+/** A backend's place among ranks, and how it sums with them. */
 export class Membership {
   readonly #parts: MembershipParts;
   /** Whether the ranks' devices sum among themselves. */

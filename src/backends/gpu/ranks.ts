@@ -44,7 +44,7 @@ export function joinRanks(
   return { world, tensor: tp === 1 ? null : library.join(stream, ids.tensor[Math.floor(rank / tp)]!, tp, rank % tp) };
 }
 
-/** See above. */
+/** The sums of one rank, queued on its stream. */
 export class RankSums {
   constructor(
     readonly calls: Calls,
@@ -59,7 +59,7 @@ export class RankSums {
   exchange: Exchange | null = null;
   exchangeTokens = 0;
 
-  /** x, or h where the sum is added to it, of the first `n` rows. */
+  /** x = sum of all ranks' x; with h, h += that sum, and x stays. Of the first `n` rows. */
   sum(x: GpuTensor, h: GpuTensor | null, which: RankGroup, n: number): void {
     const group = this.talks ? this.groups[which] : null, { calls, workspace: { gathered } } = this, out = h ?? x;
     if (group !== null && this.exchange !== null && n <= this.exchangeTokens) {

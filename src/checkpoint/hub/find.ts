@@ -22,7 +22,7 @@ export function namesRepository(model: string): boolean {
 export type CacheFolder = () => string | null;
 
 /**
- * The cache that the environment names.
+ * The cache that the environment names; null where the environment may not be looked at.
  *
  * @throws {InputError} where it names none.
  */

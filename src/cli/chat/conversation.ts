@@ -71,7 +71,7 @@ const ConversationFile = z.strictObject({
 export class Conversation {
   system: string | null = null;
   reasoning: ReasoningEffort | null = null;
-  /** The day that the model is told: that of the first question, so that what is computed stays right at midnight. */
+  /** The day that the model is told: when the conversation began, so that the cache stays valid past midnight. */
   now: Date = new Date();
   turns: Turn[] = [];
 

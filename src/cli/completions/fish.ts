@@ -41,7 +41,7 @@ export function fishCompletions(commands: readonly ShellCommand[]): string {
     "    __fish_complete_directories (commandline -ct)",
     "end",
     "",
-    "# Each word behind what is there of a list with commas.",
+    "# Each word after what is there of a list with commas.",
     "function __mxoss_list",
     "    set -l begun (string match -r '.*,' -- (string replace -r '^--[^=]*=' '' -- (commandline -ct)))",
     '    test -n "$begun"; or set begun ""',

@@ -20,7 +20,7 @@ export function keptBeside(out: string | null, shard: FoundShard | null): OpenSt
   return shard === null ? inDirectory(out) : attempts(out);
 }
 
-/** Answers a part. Its results are nobody's: `mxoss report` makes those of all parts. */
+/** Answers a part. No results are made of one part: `mxoss report` makes them of all. */
 export async function runPart<
   Work extends Asked<Results["protocol"]>,
   Entry extends Indexed,

@@ -16,7 +16,7 @@ export interface FoundShard extends Shard {
   readonly from: string;
 }
 
-/** Most shards: more would have no problem each. */
+/** Most shards that a run may be divided into. */
 export const MOST_SHARDS = 100_000;
 
 /** How people and directories write a shard. */

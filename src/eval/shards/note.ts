@@ -25,7 +25,7 @@ export const ShardNote = z.strictObject({
   /** Protocol of all that is asked, as results have it. */
   protocol: z.unknown(),
   bandwidth: Bandwidth,
-  /** Sequences on which predictions are compared: a number, or as many as bound the mean so. */
+  /** Sequences on which predictions are compared; see `Amount`. */
   divergence: z.union([whole, z.strictObject({ precision: z.number() })]),
   alarm: z.number(),
   /** The matrix, in order. */

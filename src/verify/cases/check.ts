@@ -14,7 +14,7 @@ export interface KernelCase {
 
 /**
  * How far results are from exact values, in units of: half a bf16 step of the exact value where the kernel rounds, plus
- * `slack` times the root mean square of all exact values for float32 summation.
+ * `slack` times the sum of its magnitude and the root mean square of all exact values, for float32 summation.
  *
  * @param exact float64, before rounding.
  */

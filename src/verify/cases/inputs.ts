@@ -32,8 +32,8 @@ export function prepare(row: Float32Array, kind: number, rule: number, scale: nu
 }
 
 /**
- * RMSNorm in float32 steps that kernels take too, so that a QDQ after it sees the same bits: the sum of squares is the
- * one thing whose order differs, and its result is checked to be the same before it is used.
+ * RMSNorm in float32 steps that kernels take too, so that a QDQ after it sees the same bits, except where the sum of
+ * squares differs, which kernels add in another order.
  */
 export function normRow(x: Float32Array, weight: Float32Array, eps: number, round: number): Float32Array {
   let squares = 0;

@@ -74,7 +74,7 @@ export function linearCase(seed: number, s: LinearSpec): KernelCase {
         const exact = new Float64Array(s.n * rows);
         prepared.forEach(({ values, scale }, t) => exact.set(product(linear, values, scale), t * rows));
         if (!s.accumulate) return near(got, exact, s.round);
-        // The residual is added to the rounded linear: undo it where that is exact, else allow a second rounding.
+        // The residual is added to the rounded linear, and their sum is rounded again: there is more slack for it.
         const sums = exact.map((v, i) => {
           const h = before[g]![Math.floor(i / rows) * (rows + 5) + i % rows]!;
           return h + (s.round ? roundToBf16(Math.fround(v)) : v);

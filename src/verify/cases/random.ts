@@ -78,7 +78,8 @@ function pack(values: Float32Array, format: "bf16" | "f16" | "f32"): { bytes: Ui
 }
 
 /**
- * Bytes after a matrix and between its rows are NaNs: what a kernel reads there must not count, not even times zero.
+ * Bytes after a matrix of plain numbers or FP8. They and those between its rows are NaNs: what a kernel reads there
+ * must not count, not even times zero.
  */
 const BEHIND = 64;
 

@@ -15,7 +15,7 @@ function job(entry: string, rows: number, args: Job["arguments"], threads = 256)
   return { entry, grid: [rows, 1, 1], threads, lds: 0, arguments: args };
 }
 
-/** The first `width` of every `stride` numbers, and whether the rest was left alone. */
+/** The first `width` of every `stride` numbers. */
 export function rowsOf(values: Float32Array, stride: number, width: number): Float32Array {
   const rows = values.length / stride, out = new Float32Array(rows * width);
   for (let r = 0; r < rows; r++) out.set(values.subarray(r * stride, r * stride + width), r * width);
