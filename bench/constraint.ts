@@ -45,7 +45,7 @@ const tokenizer = await Tokenizer.o200kHarmony(), ids = tokenizer.encode(JSON.st
 let start = now(), matcher: Matcher | undefined;
 const masks = new TokenMasks(new Vocabulary(tokenizer));
 console.log(`vocabulary, once: ${(now() - start).toFixed(0)} ms`);
-/** Replies that are timed together: the clock of processor time ticks every few milliseconds. */
+// Replies of known masks are timed together: the clock of processor time ticks every few milliseconds only.
 for (const [what, replies] of [["first time", 1], ["again", 100]] as const) {
   start = now();
   matcher ??= new Matcher(schemaGrammar(schema, "schema"), "schema");

@@ -1,5 +1,6 @@
 /**
- * What 16 clients of a server get beside a batch of 16, as `mxoss bench` measures it, in turns.
+ * Tokens per second that 16 clients of a server get beside those of a batch of 16 without a server, as `mxoss bench`
+ * measures them; both in turns, by the clock and by processor time.
  *
  *     deno run --allow-all bench/server_rate.ts [--threads=2] [--times=7]
  */

@@ -1,4 +1,4 @@
-/** Deterministic automata over bytes: what a terminal of a grammar may be spelled like. */
+/** Deterministic automata over bytes: the texts that a terminal of a grammar may be. */
 import { InputError } from "../errors.ts";
 
 /** An automaton whose every state can still reach an accepting one; it begins in state 0. */
@@ -39,6 +39,7 @@ let left = Infinity;
 /**
  * Makes something of automata, at some cost at most: schemas come from strangers, and nothing else is done meanwhile.
  *
+ * @param most The cost, in the unit of {@linkcode spend}.
  * @throws {InputError} if it costs more.
  */
 export function withBudget<T>(most: number, make: () => T): T {
@@ -52,8 +53,9 @@ export function withBudget<T>(most: number, make: () => T): T {
 }
 
 /**
- * Counts a cost.
+ * Counts a cost, in cells of tables and steps of sets.
  *
+ * @param where What a message begins with.
  * @throws {InputError} if nothing is left for it.
  */
 export function spend(cost: number, where: string): void {
@@ -75,11 +77,11 @@ export function alphabetOf(cuts: Iterable<number>): Alphabet {
 }
 
 /**
- * Explores a machine.
+ * The automaton of a machine: the states that can be reached, without those from which no text can end.
  *
  * @param where What a message begins with.
  * @returns null where it accepts nothing.
- * @throws {InputError} if it has too many states.
+ * @throws {InputError} if it has too many states, or costs too much.
  */
 export function explore<S>(machine: Machine<S>, { classOf, classes }: Alphabet, where: string): Dfa | null {
   const states: S[] = [machine.start], indices = new Map([[machine.key(machine.start), 0]]);
@@ -162,7 +164,7 @@ export function textsOf(texts: readonly string[], where: string): Dfa {
   return { classOf, classes, next: Int32Array.from(next), accepts: Uint8Array.from(accepts) };
 }
 
-/** Texts of both automata; with `without`, those of the first that are none of the second. Null: none. */
+/** The texts that both automata accept; with `without`, those that only the first accepts. Null: there are none. */
 export function combined(a: Dfa, b: Dfa, how: "both" | "without", where: string): Dfa | null {
   const pairs = new Map<number, number>(), classOf = new Uint8Array(256), firsts: number[] = [];
   for (let byte = 0; byte < 256; byte++) {
@@ -208,7 +210,7 @@ export function counted(unit: Dfa, min: number, max: number, where: string): Dfa
       next[level * inside * classes + i] = unit.accepts[to] === 1 ? following : level * inside + to;
     }
   }
-  // Every state that can be reached can also end, as so it is within one text.
+  // From every state that can be reached an end can be reached too, as within one text.
   return { classOf, classes, next, accepts };
 }
 
@@ -233,7 +235,7 @@ export function quoted(content: Dfa): Dfa {
   return { classOf, classes, next, accepts };
 }
 
-/** Whether an automaton accepts some bytes. */
+/** Whether an automaton accepts bytes, as a whole. */
 export function matches(dfa: Dfa, bytes: Uint8Array): boolean {
   let state = 0;
   for (const byte of bytes) if ((state = step(dfa, state, byte)) < 0) return false;

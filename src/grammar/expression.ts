@@ -15,7 +15,7 @@ export type Expression =
   | { readonly kind: "repeat"; readonly item: Expression; readonly min: number; readonly max: number }
   /** What an automaton accepts. */
   | { readonly kind: "dfa"; readonly dfa: Dfa }
-  /** Nothing, but only at the start or at the end of the text. */
+  /** The empty text, but only at the start or at the end of the whole. */
   | { readonly kind: "start" | "end" };
 
 /** One expression after the other. */
@@ -33,9 +33,11 @@ export const literal = (text: string): Expression =>
 /** States of the automaton before it is made deterministic: repetitions are written out. */
 const MAX_STATES = 60_000;
 
-/** The automaton with several states at once, by Thompson's construction. */
+/** The nondeterministic automaton, by Thompson's construction. */
 class Builder {
+  /** By state: the states after a byte from `first` to `last`. */
   readonly edges: { first: number; last: number; to: number }[][] = [];
+  /** By state: the states that are reached without a byte; anywhere, at the start of the text, at its end. */
   readonly free: number[][] = [];
   readonly atStart: number[][] = [];
   readonly atEnd: number[][] = [];
@@ -120,8 +122,8 @@ class Builder {
   }
 
   /**
-   * Adds sequences as a tree whose equal branches are one, by which a set of a thousand ranges stays a few hundred
-   * states, and only one of them at a time.
+   * Adds sequences as a tree whose equal branches are shared: a set of a thousand ranges takes a few hundred states,
+   * and a text is in one of them at a time.
    */
   #addTree(sequences: readonly (readonly Range[])[], from: number, to: number, known: Map<string, number>): void {
     const cuts = [...new Set(sequences.flatMap(([range]) => [range![0], range![1] + 1]))].sort((a, b) => a - b);

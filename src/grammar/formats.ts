@@ -1,7 +1,8 @@
 /**
- * The formats of strings as regular expressions: those of OpenAI's structured outputs, and uri. They say what the
- * formats' RFCs say, as far as that is a regular language of printable characters; leap seconds, which only some
- * minutes have, are left out.
+ * The formats of strings as regular expressions: those of OpenAI's structured outputs, and uri. They take the usual
+ * part of what the formats' RFCs allow: no leap seconds, which only some minutes have; no quoted names and no IP
+ * addresses in emails; of uris those with `://` and the name of a host. Durations may lack a unit in the middle
+ * (`PT1H5S`), as in ISO 8601.
  */
 
 const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
@@ -9,7 +10,7 @@ const IPV4 = String.raw`${OCTET}(?:\.${OCTET}){3}`;
 const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
 const HOST = String.raw`${LABEL}(?:\.${LABEL})*`;
 
-/** Two digits below a number of tens: `00` to `59`, for instance. */
+/** Days that there are, as `2024-02-29`. */
 const DATE = (() => {
   const day = String.raw`(?:0[1-9]|[12]\d|3[01])`, shorter = String.raw`(?:0[1-9]|[12]\d|30)`;
   const february = String.raw`02-(?:0[1-9]|1\d|2[0-8])`;

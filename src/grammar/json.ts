@@ -5,8 +5,8 @@ import { numbers } from "./numbers.ts";
 import { anyString } from "./strings.ts";
 
 /**
- * Blanks where JSON allows them: none, one, or a line break with an indent. Without a bound, a model that has nothing
- * more to say could write blanks until its tokens are used up.
+ * Blanks where JSON allows them: none, a space, or one or two line breaks with an indent of at most 40. Without a
+ * bound, a model that has nothing more to say could write blanks until its tokens are used up.
  */
 const BLANK = choice([
   sequence(),
@@ -14,11 +14,11 @@ const BLANK = choice([
   sequence(repeat(byte(0x0a), 1, 2), repeat(choice([byte(0x20), byte(0x09)]), 0, 40)),
 ]);
 
-/** A bracket with the blanks inside it, or a comma with those that follow. */
+/** A bracket with the blanks inside it, or a comma or colon with those that follow. */
 const sign = (text: string, before: boolean, after: boolean): Node =>
   bytes(compile(sequence(...before ? [BLANK] : [], spelled(text), ...after ? [BLANK] : []), "sign"));
 
-/** `{`, `}`, `[`, `]` and `,`, with blanks inside of the brackets and after the comma. */
+/** `{`, `}`, `[`, `]` and `,`, with blanks inside the brackets and after the comma. */
 export const OPEN_OBJECT: Node = sign("{", false, true);
 export const CLOSE_OBJECT: Node = sign("}", true, false);
 export const OPEN_LIST: Node = sign("[", false, true);

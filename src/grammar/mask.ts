@@ -5,12 +5,12 @@ import type { Vocabulary } from "./vocabulary.ts";
 
 /** Bytes of masks that are kept, of places and of terminals each; one of 200,000 tokens takes 25 kB. */
 const MAX_BYTES = 64 * 2 ** 20;
-/** Tokens up to which a mask is applied by these alone. */
+/** Up to so many tokens a set lists their ids, and a mask is applied by these alone. */
 const FEW = 1024;
 
 /** Which tokens may follow. */
 export interface TokenSet {
-  /** A bit each. */
+  /** [ceil(tokens / 32)]: bit `id & 31` of word `id >>> 5` is 1 where the token may follow. */
   readonly bits: Uint32Array;
   /** Their ids, where they are few. */
   readonly few: Int32Array | null;

@@ -7,7 +7,7 @@ import { type Stack, Stacks } from "./stack.ts";
 /** Where the text may be in a terminal, and what comes after it. */
 export interface Thread {
   readonly terminal: Terminal;
-  /** State of the terminal's automaton; of a special token 0. */
+  /** State of the terminal's automaton; 0 for a special token. */
   readonly state: number;
   readonly stack: Stack;
 }
@@ -94,7 +94,7 @@ export class Matcher {
     return found.isEmpty ? null : this.#place(found);
   }
 
-  /** The place where a terminal is left that had a stack under it. */
+  /** The place at the end of a terminal that had this stack under it. */
   after(stack: Stack): Place {
     const found = new Found(this.#stacks);
     this.#leave(stack, found);
@@ -147,7 +147,7 @@ export class Matcher {
   #sequence(node: Extract<Node, { kind: "sequence" }>, count: number, stack: Stack, found: Found): void {
     const item = node.items[count];
     if (item === undefined) return this.#leave(stack, found);
-    // What is last leaves nothing behind, so that lists do not grow the stack.
+    // Nothing is pushed for the last item, so that lists do not grow the stack.
     const last = count + 1 === node.items.length;
     this.#enter(item, last ? stack : this.#stacks.push(this.#position(node, count + 1), stack), found);
   }

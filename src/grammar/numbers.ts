@@ -1,6 +1,6 @@
 /**
- * The texts of JSON numbers within bounds and of a multiple. Decimals are compared digit by digit with the decimals of
- * the bound, without rounding.
+ * The texts of JSON numbers, within bounds and as multiples of a number. Decimals are compared digit by digit with the
+ * decimals of the bound, without rounding.
  *
  * Numbers without bounds may have an exponent, with which they stay below 1e308: a larger one is no number to most
  * readers. All have at most {@linkcode MOST_DIGITS} digits before the point or after it, so that no number goes on
@@ -88,18 +88,19 @@ function decimalOf(value: number): Decimal {
   return { whole: padded.slice(0, at), fraction: padded.slice(at).replace(/0+$/, "") };
 }
 
-/** How a text that is still being read compares with a bound: by digits seen so far. */
+/** How a text that is still being read compares with a bound, by the digits seen so far and without signs. */
 type Order = "less" | "equal" | "greater";
 
 /** Where the reading of a number is. */
 interface Reading {
   readonly negative: boolean;
-  /** start: nothing, or the sign; zero: a 0 in front; whole; point; fraction. */
+  /** What was read last; start: nothing; signed: a minus; zero: a 0 in front, which no digit follows. */
   readonly phase: "start" | "signed" | "zero" | "whole" | "point" | "fraction";
-  /** Digits before the point, or after it. */
+  /** Digits so far, before the point or after it. */
   readonly count: number;
   readonly low: Order;
   readonly high: Order;
+  /** Of the digits so far, as an integer without the point, divided by `multipleOf` without its point. */
   readonly remainder: number;
 }
 

@@ -42,7 +42,7 @@ const SPACE: readonly Range[] = [
 export function patternText(source: string, where: string): Dfa | null {
   let parsed: Pattern;
   try {
-    // Without named groups, u is all that the flags say.
+    // With the flag u, as JSON Schema asks for, and no other.
     parsed = new RegExpParser({ ecmaVersion: 2025 }).parsePattern(source, 0, source.length, { unicode: true });
   } catch (thrown) {
     throw InputError.of(
@@ -70,8 +70,8 @@ function alternative(elements: readonly Element[], where: string): Expression | 
 }
 
 /**
- * Elements, and whatever may follow the last of them. What comes after a lookahead must, from there on, be a text of
- * both.
+ * Elements, and whatever may follow the last of them. From a lookahead on, the text must fit the elements after it
+ * and the lookahead as well; where the lookahead is negative, the text must not fit it.
  *
  * @param first Whether nothing can stand before them.
  */

@@ -131,7 +131,7 @@ class SchemaGrammar {
     return this.#plain(rest, path);
   }
 
-  /** A schema of which no part stands elsewhere. */
+  /** The values of a schema without $ref, anyOf, oneOf and allOf. */
   #plain(schema: SchemaObject, path: string): Node {
     const { const: constant, enum: values, ...others } = schema as Record<string, unknown>;
     if (values !== undefined && !Array.isArray(values)) throw this.#source.wrong(`${path}.enum`, "a list", values);
@@ -172,7 +172,7 @@ class SchemaGrammar {
     }
   }
 
-  /** Those of some values that the rest of their schema takes. */
+  /** The values of an enum or const that the rest of the schema takes too. */
   #values(values: readonly unknown[], others: SchemaObject, path: string): Node {
     const nested = values.some((value) => typeof value === "object" && value !== null);
     const about = Object.keys(others).filter((key) => key !== "type");
@@ -246,7 +246,7 @@ class SchemaGrammar {
     throw InputError.of("unsupported", { name: this.#source.at(at) }, "a schema of strings without alternatives");
   }
 
-  /** Any name but some. */
+  /** The names that properties may have, but for these. */
   #otherName(names: readonly string[], spelled: Dfa | null): Node {
     const any = spelled ?? quoted(stringifiedText());
     if (names.length === 0) return bytes(any);

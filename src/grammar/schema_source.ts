@@ -64,7 +64,7 @@ export class SchemaSource {
   }
 }
 
-/** A part of a reference as it is meant in a URI; as it is where that is garbled. */
+/** A part of a reference with its percent escapes decoded; as it is where they are garbled. */
 function decode(part: string): string {
   try {
     return decodeURIComponent(part);

@@ -73,7 +73,7 @@ class Tree {
   /** The child that was added last, and the one that was added before this one. */
   child = new Int32Array(1024);
   sibling = new Int32Array(1024);
-  /** Nodes by parent and byte, where there is no other in between. */
+  /** Nodes by parent and byte: a hash table, its length a power of two, in which 0 is a free place. */
   #table = new Int32Array(4096);
 
   /** The node of some bytes. */

@@ -18,7 +18,7 @@ export interface ApiErrorOptions {
   readonly param?: string | null;
   /** A word for programs, for instance `model_not_found`. */
   readonly code?: string | null;
-  /** Seconds after which it is worth to try again, for the header Retry-After. */
+  /** Seconds after which it is worth trying again, for the header Retry-After. */
   readonly retryAfter?: number;
 }
 
@@ -44,7 +44,7 @@ export class ApiError extends Error {
   }
 }
 
-/** OpenAI's word for a kind of error. */
+/** The `type` of an error, by its status. */
 function typeOf(status: number): string {
   if (status === 401) return "authentication_error";
   if (status === 404) return "not_found_error";

@@ -1,4 +1,4 @@
-/** A conversation as a prompt, by the road that the model's checkpoint has. */
+/** A conversation as a prompt, by the chat template of the model's checkpoint, or in harmony where it has none. */
 import { wrongField } from "../api_error.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type ChatMessage, ChatRenderer } from "../../text/chat.ts";
@@ -87,7 +87,7 @@ export function withInstructions(messages: readonly ChatMessage[], format: Answe
   return [{ role, content: texts.join("\n\n") }, ...messages.slice(leading)];
 }
 
-/** What harmony's description of the format has for structured answers. */
+/** The section `# Response Formats`, by which harmony tells a model of structured answers. */
 function formatSection({ name, description, schema }: AnswerFormat): string {
   const about = description === null ? [] : [`// ${description.replaceAll(/\s*\n\s*/g, " ")}`];
   return ["# Response Formats", "", `## ${name}`, "", ...about, JSON.stringify(schema)].join("\n");

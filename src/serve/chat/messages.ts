@@ -9,7 +9,7 @@ export interface IdentifiedCall extends ChatToolCall {
   readonly id: string;
 }
 
-/** A message before several calls are parted. */
+/** A message that may still have several calls. */
 export type Turn =
   | Extract<ChatMessage, { role: unknown }> & { readonly role: "system" | "developer" | "user" }
   | {

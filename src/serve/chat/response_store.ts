@@ -41,7 +41,7 @@ export class ResponseStore {
     }
   }
 
-  /** Whether there was one. */
+  /** Forgets a response; says whether there was one. */
   delete(id: string): boolean {
     this.#size -= this.#kept.get(id)?.size ?? 0;
     return this.#kept.delete(id);

@@ -36,7 +36,7 @@ export class ResponseWriter {
     this.#scores.push(...scores);
   }
 
-  /** Items that are still open are not complete. */
+  /** Closes the items that are still open, as incomplete ones. */
   end(): ResponseEvent[] {
     return this.output.flatMap((item, index) => item.status === "in_progress" ? this.#done(index, "incomplete") : []);
   }

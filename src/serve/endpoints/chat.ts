@@ -19,7 +19,7 @@ import { merge } from "./merge.ts";
 import { samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields, type Usage, usage, usageOf } from "./usage.ts";
 
-/** What a request came to. */
+/** A request whose replies are on their way. */
 interface Started {
   readonly call: Call<ChatRequest>;
   readonly model: ServedModel;
@@ -136,7 +136,7 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
     const deltas: ChatDelta[] = events.flatMap((event) => writers[index]!.write(event) ?? []);
     const scored = body.logprobs === true && kind === "message";
     let logprobs = scored ? { content: scoresOf(model.tokenizer, [token!]), refusal: null } : null;
-    // Log probabilities of a token whose text is held back are not.
+    // Text that is held back is sent later; the log probabilities of its token are not held back.
     if (logprobs !== null && deltas.length === 0) deltas.push({ content: "" });
     for (const delta of deltas) {
       yield event([{ index, delta, logprobs, finish_reason: null }], soFar());

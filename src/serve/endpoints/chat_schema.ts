@@ -32,7 +32,7 @@ const Message = z.discriminatedUnion("role", [
   z.strictObject({
     role: z.literal("assistant"),
     content: Content.nullish(),
-    /** Earlier reasoning: kept as long as it led to calls whose answer is still to come. */
+    /** Earlier reasoning: kept where it led to calls after which there is no answer to the user yet. */
     reasoning_content: z.string().nullish(),
     reasoning: z.string().nullish(),
     tool_calls: z.array(ToolCall).nullish(),

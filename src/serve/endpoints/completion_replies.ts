@@ -74,7 +74,7 @@ function promptsOf(prompt: CompletionRequest["prompt"], { tokenizer }: ServedMod
 /**
  * The pieces of a reply: its prompt where that is echoed, each token, and what was held back of the text.
  *
- * @param onOutcome Called before the last.
+ * @param onOutcome Called before the last piece.
  */
 export async function* piecesOf(
   { generation, text, prompt }: Reply,

@@ -1,8 +1,8 @@
 /** Several streams as one. */
 
 /**
- * Values of all streams as they come, each with the source that it is of. What one stream throws is thrown at once; the
- * others are left to whoever ends their sources.
+ * Values of all streams as they come, each with the source that it is of. What one stream throws is thrown once the
+ * values that came before are taken; the other streams are left to whoever ends their sources.
  */
 export async function* merge<S, T>(
   sources: readonly S[],

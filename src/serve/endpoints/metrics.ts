@@ -1,4 +1,4 @@
-/** `/metrics`: what Prometheus collects. The names are vLLM's, which dashboards ask for, behind a prefix of our own. */
+/** `/metrics`: what Prometheus collects. The names are vLLM's, which dashboards ask for, after a prefix of our own. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Observer } from "../engine/observer.ts";
 import type { Service } from "../engine/service.ts";
@@ -41,7 +41,7 @@ export class Metrics {
     };
   }
 
-  /** The endpoint; how full the models are is asked when it is. */
+  /** The endpoint; how full the models are is read whenever it is asked. */
   endpoint(service: Service): Endpoint {
     const registry = this.#registry;
     const gauge = (name: string, help: string, of: (load: ReturnType<Service["load"]>) => number) =>

@@ -1,8 +1,8 @@
-/** Fields that completions and chat completions have in common: how tokens are chosen, and when a reply ends. */
+/** Fields that all endpoints with replies have in common: how tokens are chosen, and when a reply ends. */
 import { z } from "zod";
 import { ignored, only, unsupported } from "../http/fields.ts";
 
-/** Texts that end a reply. */
+/** Texts that end a reply, and ids that do. */
 const MAX_STOPS = 64;
 
 /** How tokens are chosen. Null is as good as absent, as clients send it. */

@@ -62,7 +62,7 @@ const TOKENIZER_INFO = endpoint({
   handle: async ({ query, service }) => ({ json: await tokenizerInfo(service.model(query.get("model"))) }),
 });
 
-/** The config with special tokens as texts; clients look for the three that texts begin and end with. */
+/** The config with special tokens as texts; clients look for `bos_token`, `eos_token` and `pad_token`. */
 async function tokenizerInfo({ tokenizer, textDirectory, stopIds }: ServedModel) {
   const textOf = (value: unknown) => isObject(value) ? value["content"] : value;
   const config = Object.fromEntries(

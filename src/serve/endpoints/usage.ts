@@ -12,7 +12,7 @@ export const Usage = z.strictObject({
 /** Tokens of a request. */
 export type Usage = z.infer<typeof Usage>;
 
-/** A usage so far. */
+/** The usage of so many tokens; `cached` are some of the prompt's. */
 export function usage(prompt: number, completion: number, cached: number): Usage {
   return {
     prompt_tokens: prompt,

@@ -50,7 +50,7 @@ export class Places {
 
   /**
    * Fills a place with what its sequence shares with others. False where another is about to compute more of it, for
-   * which it is worth to wait: the wait is no longer than computing it would be.
+   * which it is worth waiting: the wait is no longer than computing it would be.
    */
   begin(place: Place): boolean {
     const { session } = this, sequence = place.sequence!;

@@ -14,7 +14,8 @@ const MOST_POSITIONS = 32_768;
 const REWIND = 2048;
 
 /**
- * Room for so many sequences: as many positions, a power of two, as memory for caches allows.
+ * Room for so many sequences: as many positions as the model has, at most 32,768, halved until their caches fit in the
+ * memory for them, or 1024 or less are left.
  *
  * @param context Positions that are asked for.
  */

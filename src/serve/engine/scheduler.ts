@@ -38,7 +38,7 @@ export class Scheduler {
   /** Whether the event loop has turned since the last batch began. */
   #turned = false;
   #broken: string | null = null;
-  /** That a sequence has a slot, averaged over the last ones. */
+  /** Milliseconds that a sequence has its slot, averaged over the last ones. */
   #milliseconds = 0;
 
   /** @param turns Batches of several models on one machine take turns. */

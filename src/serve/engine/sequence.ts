@@ -60,7 +60,7 @@ export class Sequence {
     if (this.job.echo && cached > 0) this.#prompt.push(...from!.#prompt.slice(1, cached + 1));
   }
 
-  /** Tokens that its prompt begins with as another's does. */
+  /** How many tokens its prompt and another's begin with in common. */
   common({ job: { prompt } }: Sequence): number {
     const own = this.job.prompt, end = Math.min(own.length, prompt.length);
     let common = 0;

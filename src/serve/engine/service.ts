@@ -34,7 +34,7 @@ export interface ServedModel {
 export interface Load {
   readonly running: number;
   readonly waiting: number;
-  /** Part of the positions set aside that hold something, 0 to 1. */
+  /** Part of the positions set aside that running sequences use, 0 to 1. */
   readonly cacheUsage: number;
   /** Why it computes nothing any more, for instance as a thread died; null while it does. */
   readonly broken: string | null;
@@ -54,7 +54,7 @@ export interface Service {
    * Queues a job.
    *
    * @throws {ApiError} 400 where the prompt or the reply is too long or a token is outside the vocabulary; 429 where
-   *   the queue is full, with the seconds after which to try again; 503 where the server is stopping.
+   *   the queue is full, with the seconds after which to try again.
    */
   submit(model: ServedModel, job: Job): Generation;
   load(model: ServedModel): Load;

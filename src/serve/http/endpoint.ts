@@ -12,7 +12,7 @@ export interface Call<B> {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly service: Service;
-  /** Who asks, for {@linkcode Job.client}: the API key or the address. */
+  /** Who asks, for {@linkcode Job.client}: the number of the API key, or the address, and the user agent. */
   readonly client: string;
   /** Fires when the client went away, or the server ends what still runs. */
   readonly signal: AbortSignal;
@@ -46,9 +46,9 @@ export interface Endpoint<B = unknown> {
   readonly path: string;
   /** One line for the OpenAPI document. */
   readonly summary: string;
-  /** Of the JSON body; null where there is none. */
+  /** Schema of the JSON body; null where there is none. */
   readonly body: z.ZodType<B> | null;
-  /** Of the JSON answer, for the OpenAPI document. */
+  /** Schema of the JSON answer, for the OpenAPI document; null where it describes none. */
   readonly response: z.ZodType | null;
   /** Whether a body with `stream: true` is answered by server-sent events, for the OpenAPI document. */
   readonly streams?: boolean;

@@ -109,7 +109,7 @@ async function promptOf(
   return renderer.render({ messages, ...(reasoning === undefined ? {} : { reasoning }) }).ids;
 }
 
-/** @throws {ApiError} where a given reply is longer than asked for. */
+/** @throws {ApiError} where a given reply is longer than `max_tokens`. */
 function replyOf({ tokenizer }: ServedModel, { reply, max_tokens: most }: MicroscopeRequest): Int32Array | null {
   if (reply === undefined) return null;
   const ids = tokenizer.encodeSegments(tokenizer.split(reply));

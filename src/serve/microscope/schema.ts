@@ -84,7 +84,7 @@ export const LayersResponse = z.strictObject({
     layer: z.int(),
     /** By operation, in the order of the pass: those whose rows are tokens. */
     errors: z.record(z.string(), ErrorValue),
-    /** Chosen experts of either model, the one with the largest weight first. */
+    /** Chosen experts of the one model and of the other, that with the largest weight first. */
     experts: z.tuple([z.array(z.int()), z.array(z.int())]),
   })),
   /** What the head multiplies. */

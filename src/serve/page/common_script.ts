@@ -18,7 +18,7 @@ const make = (tag, properties = {}, ...children) => {
 };
 const option = (value) => make("option", { value, textContent: value });
 
-/** Two digits, or three with the third: what a single number of float32 arithmetic is read with here. */
+/** A number as text: three digits from 0.001 on, two digits and an exponent below. */
 const figure = (x) => x === 0 ? "0" : x >= 0.001 ? String(Number(x.toPrecision(3))) : x.toExponential(1);
 const percent = (p) => p > 0.999 ? "> 99.9 %" : p < 0.001 ? "< 0.1 %" : (100 * p).toFixed(1) + " %";
 /** Place of a number on a logarithmic scale, 0 to 100. */

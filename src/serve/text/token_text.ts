@@ -11,8 +11,8 @@ function wholeText(bytes: Uint8Array): string | null {
 }
 
 /**
- * A token's text; where its bytes are a part of a character, `bytes:\xe2\x82`, as OpenAI writes it. So no two tokens of
- * a vocabulary have the same name.
+ * A token's text; where its bytes are a part of a character, `bytes:\xe2\x82`, as OpenAI writes it. So
+ * tokens of different bytes have different names.
  */
 export function tokenText(tokenizer: TokenBytes, id: number): string {
   const bytes = tokenizer.bytes(id);
