@@ -52,10 +52,10 @@ function stepMs({ tp, ep }: ParallelSizes, ofLayers: number): number {
   return layer * ofLayers / MEASURED_LAYERS + HEAD_MS / tp;
 }
 
-/** Bytes that a rank receives for a token: bfloat16 values of all others for each sum, then float32 logits. */
+/** Bytes that a rank receives for a token: float32 values of all others for each sum, then float32 logits. */
 function wireBytes({ tp, ep }: ParallelSizes): { sums: number; logits: number } {
   const ofGroup = (tp - 1) * (1 + layers), ofAll = (tp * ep - 1) * layers;
-  return { sums: 2 * hidden * (ofGroup + ofAll), logits: Math.round(4 * vocab * (tp - 1) / tp) };
+  return { sums: 4 * hidden * (ofGroup + ofAll), logits: Math.round(4 * vocab * (tp - 1) / tp) };
 }
 
 const one: readonly ParallelSizes[] = [{ tp: 8, ep: 1 }, { tp: 4, ep: 2 }, { tp: 2, ep: 4 }, { tp: 1, ep: 8 }];

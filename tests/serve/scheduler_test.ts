@@ -89,9 +89,10 @@ Deno.test("prompts share what they begin with, ended or on their way, and no rep
     assertEquals(await Promise.all(generations.map(tokensOf)), alone);
     const outcomes = await Promise.all(generations.map(({ outcome }) => outcome));
     const cached = outcomes.map(({ cachedTokens }) => cachedTokens);
-    // The first computes all of its own, and every other one shares.
+    // The first computes all of its own, and every other one shares; for fewer than 8 tokens none waits for another.
+    const least = together ? 19 - 7 : 19;
     assertEquals(cached[0], 0, `${slots} slots, together: ${together}`);
-    assert(cached[1]! >= 41 && cached[2]! > 43 && cached.slice(1).every((tokens) => tokens >= 19), `${cached}`);
+    assert(cached[1]! >= 41 && cached[2]! > 43 && cached.slice(1).every((tokens) => tokens >= least), `${cached}`);
   }
 });
 
