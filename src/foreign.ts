@@ -7,7 +7,7 @@ const MAGIC: readonly (readonly [begins: string, is: string])[] = [
     "a git-LFS pointer, in place of the file itself (git lfs pull fetches it)",
   ],
   ["GGUF", "a GGUF file, as llama.cpp and Ollama read"],
-  ["ggjt", "a GGML file of old versions of llama.cpp"],
+  ["tjgg", "a GGML file of old versions of llama.cpp"],
   ["lmgg", "a GGML file of old versions of llama.cpp"],
   ["GPT-OSS v", "weights for Apple's Metal, as gpt-oss has them in metal/"],
   ["PK\u0003\u0004", "a zip archive, as PyTorch writes"],
@@ -17,6 +17,7 @@ const MAGIC: readonly (readonly [begins: string, is: string])[] = [
   ["\u001f\u008b", "a gzip archive"],
   ["\u007fELF", "a program"],
   ["<!DOCTYPE", "a page of HTML, as a failed download leaves"],
+  ["<!doctype", "a page of HTML, as a failed download leaves"],
   ["<html", "a page of HTML, as a failed download leaves"],
   ["<?xml", "an XML document, as a failed download leaves"],
 ];

@@ -44,7 +44,7 @@ run)
     tee "$out/ranks.log"
   ;;
 *)
-  sed -n '2,12p' "$0" >&2
+  sed -n '2,11p' "$0" >&2
   exit 2
   ;;
 esac

@@ -27,7 +27,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
   formats: "number formats: facts, encode, decode, QDQ",
   text: "tokenizer, chat template, harmony",
   grammar: "JSON Schemas as automata, and which tokens fit",
-  ffi: "CUDA, HIP, NCCL and RCCL libraries",
+  ffi: "CUDA, HIP, NCCL, RCCL and MPI libraries",
   kernels: "GPU kernels and their manifest",
   checkpoint: "files on disk: config, layouts, slices",
   plan: "schemes: which format each linear has",

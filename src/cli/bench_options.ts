@@ -71,9 +71,9 @@ export const BENCH: CommandSpec<typeof OPTIONS> = {
   positional: null,
   options: OPTIONS,
   examples: [
-    { line: "mxoss bench --model openai/gpt-oss-20b --seconds 5", does: "measures a model for some seconds" },
+    { line: "mxoss bench --model openai/gpt-oss-20b --seconds 20", does: "measures a model for some seconds" },
     {
-      line: "mxoss bench --shape tiny --scheme w_mxfp4_a_mxfp4 --batches 1,4 --seconds 5 --out bench.html",
+      line: "mxoss bench --shape tiny --scheme w_mxfp4_a_mxfp4 --batches 1,4 --seconds 20 --out bench.html",
       does: "random weights in a scheme, and a page of figures",
     },
   ],

@@ -1,8 +1,12 @@
 /** Whether two JSON Schemas exclude each other, as far as that can be seen at once. */
 import { isObject, type Schema, type SchemaObject, typesOf } from "./schema_merge.ts";
 
+/** Properties within properties that are looked at: schemas may refer to themselves without end. */
+const DEEPEST = 3;
+
 /** Whether it is certain that no value meets both. False says nothing. */
-export function disjoint(a: Schema, b: Schema, resolved: (schema: Schema) => Schema): boolean {
+export function disjoint(a: Schema, b: Schema, resolved: (schema: Schema) => Schema, depth = 0): boolean {
+  if (depth > DEEPEST) return false;
   if (a === false || b === false) return true;
   if (!isObject(a) || !isObject(b)) return false;
   const left = constants(a), right = constants(b);
@@ -16,7 +20,7 @@ export function disjoint(a: Schema, b: Schema, resolved: (schema: Schema) => Sch
       const properties = side["properties"];
       return isObject(properties) && Object.hasOwn(properties, name) ? resolved(properties[name] as Schema) : true;
     });
-    return disjoint(one!, other!, resolved);
+    return disjoint(one!, other!, resolved, depth + 1);
   });
 }
 

@@ -333,6 +333,16 @@ const REFUSED: readonly [schema: unknown, message: string][] = [
   [{ $ref: "#/$defs/none" }, 'schema.$ref: expected a schema to refer to, got "#/$defs/none"'],
   [{ $ref: "other.json" }, "schema.$ref: expected a place in this schema"],
   [{ oneOf: [{ type: "integer" }, { type: "number" }] }, "schema.oneOf: expected alternatives that exclude each other"],
+  [
+    {
+      $defs: {
+        a: { type: "object", properties: { next: { $ref: "#/$defs/a" } }, required: ["next"] },
+        b: { type: "object", properties: { next: { $ref: "#/$defs/b" } }, required: ["next"] },
+      },
+      oneOf: [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/b" }],
+    },
+    "schema.oneOf: expected alternatives that exclude each other",
+  ],
   [false, "schema: expected a schema that a value can meet"],
   [{ type: "array", items: { $ref: "#" }, minItems: 1 }, "schema: expected a schema that a value can meet"],
   [object({ a: { type: "string", enum: [] } }), "schema: expected a schema that a value can meet"],

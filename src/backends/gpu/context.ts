@@ -45,7 +45,7 @@ export interface ExecutorOptions {
   readonly overlap: boolean;
 }
 
-/** See above. */
+/** The kernels, memory and choices that do not change, and the shape of the batch at hand. */
 export class LaunchContext {
   #shape: BatchShape | null = null;
   readonly #batches: boolean;

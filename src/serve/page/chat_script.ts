@@ -2,8 +2,7 @@
 
 /** The script; see `common_script.ts` for what it builds on. */
 export const CHAT: string = String.raw`
-const turns = [];
-let answering = null;
+let turns = [], answering = null;
 
 const turnElement = (role) => {
   const element = make("div", { className: "said " + role });
@@ -16,6 +15,8 @@ const send = async () => {
   const text = byId("message").value;
   if (text.trim() === "" || answering !== null) return;
   answering = new AbortController();
+  // What comes of an answer that is cut off by a new chat belongs to the old one.
+  const own = turns;
   byId("send").disabled = true;
   byId("stop").disabled = false;
   byId("chat-error").textContent = "";
@@ -34,7 +35,7 @@ const send = async () => {
   try {
     const response = await ask("/v1/chat/completions", {
       model: byId("model").value,
-      messages: [...(system ? [{ role: "system", content: system }] : []), ...turns, { role: "user", content: text }],
+      messages: [...(system ? [{ role: "system", content: system }] : []), ...own, { role: "user", content: text }],
       stream: true,
       stream_options: { include_usage: true },
       temperature: Number(byId("temperature").value),
@@ -74,7 +75,7 @@ const send = async () => {
   const seconds = (performance.now() - began) / 1000;
   const count = usage === null ? "" : usage.completion_tokens + " tokens in " + seconds.toFixed(1) + " s, ";
   state.textContent = byId("model").value + ": " + count + (finish ?? "ended");
-  if (answer !== "") turns.push({ role: "user", content: text }, { role: "assistant", content: answer });
+  if (answer !== "") own.push({ role: "user", content: text }, { role: "assistant", content: answer });
   else if (finish === "failed") {
     said.remove();
     reply.remove();
@@ -98,7 +99,7 @@ byId("message").addEventListener("keydown", (event) => {
 byId("stop").addEventListener("click", () => answering?.abort());
 byId("clear").addEventListener("click", () => {
   answering?.abort();
-  turns.length = 0;
+  turns = [];
   byId("log").replaceChildren();
   byId("message").focus();
 });

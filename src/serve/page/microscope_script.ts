@@ -36,8 +36,9 @@ const compare = async () => {
     byId("look-error").textContent = "Choose at least one model to compare with.";
     return;
   }
-  looking?.abort();
+  if (looking !== null) return;
   looking = new AbortController();
+  byId("compare").disabled = true;
   byId("halt").disabled = false;
   byId("lanes").replaceChildren();
   byId("detail").replaceChildren();
@@ -72,6 +73,8 @@ const compare = async () => {
     complain(byId("look-error"), thrown);
     state.textContent = "";
   }
+  looking = null;
+  byId("compare").disabled = false;
   byId("halt").disabled = true;
 };
 
