@@ -6,6 +6,9 @@
 /** Whether the full dose is asked for. */
 export const SOAK = Deno.env.get("MXOSS_SOAK") === "1";
 
+/** For the names of tests that `deno task test` leaves out. */
+export const ONLY_SOAKED = SOAK ? "" : " (skipped but in deno task test:soak)";
+
 /** The full dose in `deno task test:soak`, else the quick one. */
 export function dose<T>(quick: T, full: T): T {
   return SOAK ? full : quick;

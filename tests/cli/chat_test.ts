@@ -6,7 +6,7 @@ import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
-import { everyNth, SOAK } from "../soak.ts";
+import { everyNth, ONLY_SOAKED, SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
@@ -58,7 +58,7 @@ Deno.test("chat computes only what its cache does not have, and gives the tokens
 });
 
 Deno.test({
-  name: "chat gives the tokens of computing all in long conversations, on ranks, and with a cache in FP8",
+  name: `chat gives the tokens of computing all in long conversations, on ranks, with a cache in FP8${ONLY_SOAKED}`,
   ignore: !SOAK,
   fn: async () => {
     // A sliding layer's window, a batch and an answer: its ring comes round.

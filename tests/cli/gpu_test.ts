@@ -6,7 +6,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "../asse
 import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
-import { dose, SOAK } from "../soak.ts";
+import { dose, ONLY_SOAKED, SOAK } from "../soak.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, program } from "./program.ts";
@@ -108,7 +108,7 @@ Deno.test({ name: "generate refuses more GPUs than ranks, and ranks whose GPU is
 });
 
 Deno.test({
-  name: "ranks have a GPU each, or take turns on fewer, and --stats says which",
+  name: `ranks have a GPU each, or take turns on fewer, and --stats says which${ONLY_SOAKED}`,
   ignore: ignoreRuns || !SOAK,
 }, async () => {
   for (const [devices, sums] of [["2", "sums by RCCL"], ["1", "in turns on 1 device, sums over the host's memory"]]) {

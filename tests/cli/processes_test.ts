@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { buildHipHost } from "../hip_host/build.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
-import { SOAK } from "../soak.ts";
+import { ONLY_SOAKED, SOAK } from "../soak.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const ignore = !SOAK || await withoutKernelCompiler();
@@ -50,30 +50,33 @@ async function start(tokens: number, env: readonly Record<string, string>[] = [{
   return { children, finished, met };
 }
 
-Deno.test({ name: "two processes answer as one does, and only the first speaks", ignore }, async () => {
+Deno.test({ name: `two processes answer as one does, and only the first speaks${ONLY_SOAKED}`, ignore }, async () => {
   const [first, second] = await (await start(6)).finished;
   assertEquals([first!.code, second], [0, { code: 0, stdout: "", stderr: "" }], first!.stderr);
   assert(first!.stdout.length > 0);
 });
 
-Deno.test({ name: "a rank that fails ends both processes with its message", ignore }, async () => {
+Deno.test({ name: `a rank that fails ends both processes with its message${ONLY_SOAKED}`, ignore }, async () => {
   const [first, second] = await (await start(6, [{}, { HIP_HOST_FAIL: "kernel:200:719" }])).finished;
   assertEquals([first!.code, second], [1, { code: 1, stdout: "", stderr: "" }]);
   assertMatch(first!.stderr, /^error: rank 1: [^\n]+, code 719[^\n]*\n$/);
 });
 
 for (const victim of [0, 1]) {
-  Deno.test({ name: `the other process ends in time when rank ${victim} is killed`, ignore }, async () => {
-    for (const after of [0, 300, 900, 2500]) {
-      const { children, finished, met } = await start(400);
-      await met();
-      await new Promise((resolve) => setTimeout(resolve, after));
-      children[victim]!.kill("SIGKILL");
-      const killed = performance.now();
-      const other = (await finished)[1 - victim]!, took = performance.now() - killed;
-      assert(took <= LATEST_MS, `${took} ms after ${after} ms`);
-      assertEquals(other.code, 1);
-      assertMatch(other.stderr, /^error: rank 1 of 2: [^\n]*ended without a word\n$/);
-    }
-  });
+  Deno.test(
+    { name: `the other process ends in time when rank ${victim} is killed${ONLY_SOAKED}`, ignore },
+    async () => {
+      for (const after of [0, 300, 900, 2500]) {
+        const { children, finished, met } = await start(400);
+        await met();
+        await new Promise((resolve) => setTimeout(resolve, after));
+        children[victim]!.kill("SIGKILL");
+        const killed = performance.now();
+        const other = (await finished)[1 - victim]!, took = performance.now() - killed;
+        assert(took <= LATEST_MS, `${took} ms after ${after} ms`);
+        assertEquals(other.code, 1);
+        assertMatch(other.stderr, /^error: rank 1 of 2: [^\n]*ended without a word\n$/);
+      }
+    },
+  );
 }

@@ -16,7 +16,7 @@ import { hostLibrary } from "../kernels/host_machine.ts";
 import { batchOf, largest, openEngine, requestFor, sequence } from "../backends/gpu/opened.ts";
 import { type RandomModel, randomModel, STORAGES, testConfig } from "../backends/random_model.ts";
 import { nmse } from "../nmse.ts";
-import { SOAK } from "../soak.ts";
+import { ONLY_SOAKED, SOAK } from "../soak.ts";
 
 const ignore = await withoutKernelCompiler();
 const config = testConfig({});
@@ -120,7 +120,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a rank that hangs in its driver is named after a while, and the others hold nothing",
+  name: `a rank that hangs in its driver is named after a while, and the others hold nothing${ONLY_SOAKED}`,
   // It waits for two seconds.
   ignore: ignore || !SOAK,
   fn: async () => {

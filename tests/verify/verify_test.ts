@@ -12,7 +12,7 @@ import { buildHipHost } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { type HostKernelOptions, hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { readGolden } from "../golden.ts";
-import { SOAK } from "../soak.ts";
+import { ONLY_SOAKED, SOAK } from "../soak.ts";
 import { kept, KEPT_GOLDENS } from "../../tools/verify_goldens.ts";
 
 const ignore = await withoutKernelCompiler();
@@ -108,14 +108,17 @@ Deno.test("resultsOf() passes nothing that ran nothing, or was interrupted", () 
 });
 
 // Every case runs outside a soak as well, in tests/kernels/host_test.ts, a golden and the replies in goldens_test.ts.
-Deno.test({ name: "verify() passes the model under every scheme of MX weights", ignore: ignore || !SOAK }, async () => {
-  using host = new HipHost(buildHipHost());
-  const results = await verified(host, "w_mx");
-  assertEquals(failures(results), []);
-  assertEquals(results.model.length, 18);
-});
+Deno.test(
+  { name: `verify() passes the model under every scheme of MX weights${ONLY_SOAKED}`, ignore: ignore || !SOAK },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    const results = await verified(host, "w_mx");
+    assertEquals(failures(results), []);
+    assertEquals(results.model.length, 18);
+  },
+);
 
-Deno.test({ name: "the bench of verify() runs", ignore: ignore || !SOAK }, async () => {
+Deno.test({ name: `the bench of verify() runs${ONLY_SOAKED}`, ignore: ignore || !SOAK }, async () => {
   using host = new HipHost(buildHipHost());
   const files = await hostKernels();
   const place: Place = { backend: "hip", device: 0, hipLibrary: host.path, gpu: { kernels: files } };
