@@ -2,6 +2,7 @@
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
 import { assert, assertEquals } from "../assert.ts";
 import { SOAK } from "../soak.ts";
+import { startServer } from "./server_process.ts";
 
 const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
@@ -18,31 +19,6 @@ const missing = !SOAK
   : !isThere(CHROMIUM)
   ? "without Chromium, as Debian's package chromium has it, or CHROMIUM=PATH"
   : null;
-
-/** The command, on a free port. */
-async function serve(...args: string[]): Promise<{ url: string; stop(): Promise<Deno.CommandStatus> }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "main.ts", "serve", "--port", "0", "--log", "none", "--threads", "2", ...args],
-    cwd: new URL("../..", import.meta.url),
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  let text = "";
-  const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
-  while (!text.includes("listening on ")) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`the server did not start: ${text}`);
-    text += value;
-  }
-  await reader.cancel();
-  return {
-    url: /listening on (\S+)/.exec(text)![1]!,
-    stop: () => {
-      child.kill("SIGTERM");
-      return child.status;
-    },
-  };
-}
 
 async function open(browser: Browser, url: string, width = 1180, dark = false): Promise<Page> {
   const page = await browser.newPage(), complaints: string[] = [];
@@ -78,7 +54,16 @@ Deno.test({
   }`,
   ignore: missing !== null,
   fn: async (t) => {
-    const server = await serve("--scheme", "stored", "--scheme", "w_mxfp4_a_mxfp4");
+    const server = await startServer([
+      "--log",
+      "none",
+      "--threads",
+      "2",
+      "--scheme",
+      "stored",
+      "--scheme",
+      "w_mxfp4_a_mxfp4",
+    ]);
     const browser = await puppeteer.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
     try {
       await t.step("the microscope by the keyboard: lanes, alternatives, layers", async () => {
@@ -151,7 +136,7 @@ Deno.test({
       });
     } finally {
       await browser.close();
-      assertEquals((await server.stop()).code, 0);
+      assertEquals(await server.stop(), 0);
     }
   },
 });

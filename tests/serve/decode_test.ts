@@ -4,7 +4,7 @@ import { argmax, logProbability } from "../../src/session/likelihood.ts";
 import { Sampler } from "../../src/session/sampler.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
-import { openServing } from "./serving.ts";
+import { jobOf, openServing } from "./serving.ts";
 
 const TWO_TURNS = Int32Array.from(integers(readGolden("logits.safetensors"), "two_turns.ids"));
 
@@ -58,18 +58,17 @@ Deno.test("replies are the same where the engine chooses tokens, several ahead o
     await using serving = await openServing({ slots: 3, ...(engine === undefined ? {} : { engine }) });
     const { service } = serving, model = service.model();
     const generations = [0, 1, 2, 3, 4].map((i) =>
-      service.submit(model, {
-        prompt: TWO_TURNS.slice(i, 30 + 9 * i),
-        maxTokens: 9 + 12 * (i % 2),
-        stopIds: new Set([1017]),
-        sampling: i === 0 ? {} : { temperature: 0.9, topP: 0.95, seed: i },
-        logprobs: i === 4 ? 0 : null,
-        echo: false,
-        // Ends in the middle of what is computed ahead.
-        ...(i === 3 ? { watch: stopAfter(17) } : {}),
-        client: "a",
-        requestId: `${i}`,
-      })
+      service.submit(
+        model,
+        jobOf(TWO_TURNS.slice(i, 30 + 9 * i), {
+          maxTokens: 9 + 12 * (i % 2),
+          stopIds: new Set([1017]),
+          sampling: i === 0 ? {} : { temperature: 0.9, topP: 0.95, seed: i },
+          logprobs: i === 4 ? 0 : null,
+          // Ends in the middle of what is computed ahead.
+          ...(i === 3 ? { watch: stopAfter(17) } : {}),
+        }),
+      )
     );
     return await Promise.all(
       generations.map(async (generation) => (await Array.fromAsync(generation)).map(({ id }) => id)),

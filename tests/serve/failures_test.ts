@@ -1,8 +1,9 @@
 /** What goes wrong below the server: whose matter it is, and what clients and load balancers are told. */
 import { FailureError } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
+import type { Job } from "../../src/serve/engine/job.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { openServing } from "./serving.ts";
+import { jobOf, openServing } from "./serving.ts";
 
 /** An engine whose `compute` is another. */
 function computing(own: Engine, compute: Engine["compute"]): Engine {
@@ -58,18 +59,7 @@ Deno.test("an engine that fails is said to all that wait for it, and to who asks
 Deno.test("a mask or a watch that throws, or leaves no token, fails its own sequence only", async () => {
   await using serving = await openServing({ slots: 3, context: 64 });
   const { service } = serving, model = service.model();
-  const job = (more: object) =>
-    service.submit(model, {
-      prompt: Int32Array.of(1, 2, 3),
-      maxTokens: 4,
-      stopIds: new Set<number>(),
-      sampling: {},
-      logprobs: null,
-      echo: false,
-      client: "a",
-      requestId: crypto.randomUUID(),
-      ...more,
-    });
+  const job = (more: Partial<Job>) => service.submit(model, jobOf(Int32Array.of(1, 2, 3), { maxTokens: 4, ...more }));
   const none = { apply: (logits: Float32Array) => logits.fill(-Infinity), push: () => {} };
   const [plain, masked, watched] = [
     job({}),

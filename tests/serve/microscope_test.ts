@@ -4,7 +4,7 @@ import { argmax } from "../../src/session/likelihood.ts";
 import type { ComparedEvent, LayersResponse, TokenEvent } from "../../src/serve/microscope/schema.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { openSession } from "../session/open_session.ts";
-import { openServing, type Serving, TINY } from "./serving.ts";
+import { jobOf, openServing, type Serving, TINY } from "./serving.ts";
 
 const SCHEME = "w_mxfp4_a_mxfp4", MODELS = ["tiny-gpt-oss", `tiny-gpt-oss@${SCHEME}`] as const;
 const PROMPT = "Sam has 12 marbles and gives 5 away. How many are left?";
@@ -93,16 +93,7 @@ Deno.test("the microscope shows what sessions of either scheme compute on the sa
     const parting = second.findIndex((row, i) => argmax(row) !== reply[i]);
     assertEquals(other.first_divergence, parting < 0 ? null : parting);
     const { service } = serving, model = service.model(MODELS[1]), own: number[] = [];
-    const job = {
-      prompt: Int32Array.from(prompt),
-      maxTokens: 40,
-      stopIds: model.stopIds,
-      sampling: {},
-      logprobs: null,
-      echo: false,
-      client: "a",
-      requestId: "1",
-    };
+    const job = jobOf(Int32Array.from(prompt), { maxTokens: 40, stopIds: model.stopIds });
     for await (const { id } of service.submit(model, job)) own.push(id);
     const shown = parting < 0 ? reply : [...reply.slice(0, parting), ...other.own.map(({ id }) => id)];
     assertEquals(shown, own);

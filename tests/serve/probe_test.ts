@@ -1,23 +1,13 @@
-import type { JobProbe } from "../../src/serve/engine/job.ts";
+import type { Job, JobProbe } from "../../src/serve/engine/job.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
-import { openServing } from "./serving.ts";
+import { jobOf, openServing } from "./serving.ts";
 
 const goldens = readGolden("logits.safetensors");
 const PROMPT = Int32Array.from(integers(goldens, "greedy.prompt"));
 
-function job(probe?: JobProbe, maxTokens = 8) {
-  return {
-    prompt: PROMPT,
-    maxTokens,
-    stopIds: new Set<number>(),
-    sampling: {},
-    logprobs: null,
-    echo: false,
-    client: "a",
-    requestId: crypto.randomUUID(),
-    ...(probe === undefined ? {} : { probe }),
-  };
+function job(probe?: JobProbe, maxTokens = 8): Job {
+  return jobOf(PROMPT, { maxTokens, probe });
 }
 
 Deno.test("a probe sees the logits from its position on, of prompt and reply, and nothing before", async () => {

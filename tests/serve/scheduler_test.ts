@@ -2,7 +2,7 @@ import type { Generation, Job, ScoredToken } from "../../src/serve/engine/job.ts
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { everyNth } from "../soak.ts";
-import { openServing } from "./serving.ts";
+import { jobOf, openServing } from "./serving.ts";
 
 const goldens = readGolden("logits.safetensors");
 const GREEDY = Int32Array.from(integers(goldens, "greedy.prompt"));
@@ -10,17 +10,7 @@ const TWO_TURNS = Int32Array.from(integers(goldens, "two_turns.ids"));
 const STOP = 1017;
 
 function job(prompt: Int32Array, more: Partial<Job> = {}): Job {
-  return {
-    prompt,
-    maxTokens: 120,
-    stopIds: new Set([STOP]),
-    sampling: {},
-    logprobs: null,
-    echo: false,
-    client: "a",
-    requestId: crypto.randomUUID(),
-    ...more,
-  };
+  return jobOf(prompt, { maxTokens: 120, stopIds: new Set([STOP]), ...more });
 }
 
 async function tokensOf(generation: Generation): Promise<ScoredToken[]> {

@@ -2,6 +2,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { allEndpoints } from "../../src/serve/endpoints/all.ts";
 import { Metrics } from "../../src/serve/endpoints/metrics.ts";
+import type { Job } from "../../src/serve/engine/job.ts";
 import { type LoadedModel, ModelService } from "../../src/serve/engine/model_service.ts";
 import { type App, makeApp } from "../../src/serve/http/app.ts";
 import type { LogLine } from "../../src/serve/http/exchange.ts";
@@ -37,6 +38,21 @@ export interface Serving extends AsyncDisposable {
   get(path: string): Json;
   /** Posts JSON. */
   post(path: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
+}
+
+/** A job of a test's client: the likeliest tokens, and nothing that is not asked for. */
+export function jobOf(prompt: Int32Array, more: Partial<Job> = {}): Job {
+  return {
+    prompt,
+    maxTokens: 8,
+    stopIds: new Set(),
+    sampling: {},
+    logprobs: null,
+    echo: false,
+    client: "a",
+    requestId: crypto.randomUUID(),
+    ...more,
+  };
 }
 
 /** Opens models behind all endpoints. */

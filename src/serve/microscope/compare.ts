@@ -57,8 +57,7 @@ export async function* compared(comparison: Comparison, { generation, rows }: Re
       index,
       id,
       text: labelOf(tokenizer, id),
-      probability: Math.exp(row[id]! - logSumExp(row)),
-      top: alternatives(tokenizer, row, top),
+      ...expected(tokenizer, row, id, top),
     };
     return { event: "token", data };
   };
@@ -81,34 +80,30 @@ async function compareModel(
   rows: readonly Float32Array[],
 ): Promise<ComparedEvent> {
   const { tokenizer } = model, tokens: ComparedToken[] = [], reply = whole.subarray(prompt.length);
-  let first: { readonly index: number; readonly id: number } | null = null;
   const probe = {
     from: prompt.length - 1,
     logits: (_position: number, row: Float32Array) => {
-      const index = tokens.length, reference = rows[index]!, id = reply[index]!, own = argmax(row);
-      if (own !== id) first ??= { index, id: own };
+      const index = tokens.length, reference = rows[index]!, seen = expected(tokenizer, row, reply[index]!, top);
       tokens.push({
         kl: klDivergence(reference, row),
-        probability: Math.exp(row[id]! - logSumExp(row)),
-        same_top: argmax(reference) === own,
-        top: alternatives(tokenizer, row, top),
+        same_top: argmax(reference) === seen.top[0]!.id,
+        ...seen,
       });
     },
   };
   await service.submit(model, { ...greedy(model, whole.subarray(0, -1), 0), ...job, probe }).prompt;
   const own: { id: number; text: string }[] = [];
-  const parting = first as { readonly index: number; readonly id: number } | null;
-  if (parting !== null) {
-    const { index, id } = parting,
-      left = maxTokens - index - 1,
-      add = (id: number) => void own.push({ id, text: labelOf(tokenizer, id) });
+  const parting = tokens.findIndex((token, i) => token.top[0]!.id !== reply[i]);
+  if (parting >= 0) {
+    const { id } = tokens[parting]!.top[0]!, left = maxTokens - parting - 1;
+    const add = (id: number) => void own.push({ id, text: labelOf(tokenizer, id) });
     add(id);
     if (left > 0 && !model.stopIds.has(id)) {
-      const start = join(whole.subarray(0, prompt.length + index), Int32Array.of(id));
+      const start = join(whole.subarray(0, prompt.length + parting), Int32Array.of(id));
       for await (const token of service.submit(model, { ...greedy(model, start, left), ...job })) add(token.id);
     }
   }
-  return { model: model.name, tokens, first_divergence: parting?.index ?? null, own };
+  return { model: model.name, tokens, first_divergence: parting < 0 ? null : parting, own };
 }
 
 function greedy({ stopIds }: ServedModel, prompt: Int32Array, maxTokens: number) {
@@ -122,13 +117,15 @@ function join(a: Int32Array, b: Int32Array): Int32Array {
   return whole;
 }
 
-function alternatives(tokenizer: Tokenizer, logits: Float32Array, count: number): Alternative[] {
-  const sum = logSumExp(logits);
-  return likeliestTokens(logits, count).map((id) => ({
+/** What logits [V] say of a token and of the likeliest ones, at least one of them. */
+function expected(tokenizer: Tokenizer, logits: Float32Array, token: number, count: number) {
+  const sum = logSumExp(logits), probability = (id: number) => Math.exp(logits[id]! - sum);
+  const top: Alternative[] = likeliestTokens(logits, count).map((id) => ({
     id,
     text: labelOf(tokenizer, id),
-    probability: Math.exp(logits[id]! - sum),
+    probability: probability(id),
   }));
+  return { probability: probability(token), top };
 }
 
 /** A special token's name, or a token's text. */
