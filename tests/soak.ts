@@ -9,6 +9,11 @@ export const SOAK = Deno.env.get("MXOSS_SOAK") === "1";
 /** For the names of tests that `deno task test` leaves out. */
 export const ONLY_SOAKED = SOAK ? "" : " (skipped but in deno task test:soak)";
 
+/** For the name of a test that only soaks run, and only where something is there: why it is skipped, if it is. */
+export function soakedWhere(there: boolean, missing: string): string {
+  return ONLY_SOAKED !== "" || there ? ONLY_SOAKED : ` (skipped: ${missing})`;
+}
+
 /** The full dose in `deno task test:soak`, else the quick one. */
 export function dose<T>(quick: T, full: T): T {
   return SOAK ? full : quick;

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { assertEquals, assertMatch } from "../assert.ts";
-import { SOAK } from "../soak.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
 import { ARGS, assertSameResults, inOneProcess } from "./evaluation.ts";
 import { Bench, example } from "./processes.ts";
 
@@ -42,11 +42,7 @@ async function validates(): Promise<boolean> {
 }
 
 const THERE = SOAK && await validates();
-const SKIPPED = !SOAK
-  ? " (skipped but in deno task test:soak: starts processes)"
-  : THERE
-  ? ""
-  : " (skipped: kubernetes-validate is not installed)";
+const SKIPPED = soakedWhere(THERE, "kubernetes-validate is not installed");
 
 Deno.test({
   name: `the pods of an Indexed Job give the results of one process, by a manifest that Kubernetes accepts${SKIPPED}`,

@@ -1,15 +1,11 @@
 /** An evaluation by processes of a real MPI: examples/mpirun.sh, with a rank that is killed. */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { SOAK } from "../soak.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
 import { answersOf, ARGS, assertSameResults, inOneProcess, processesWith } from "./evaluation.ts";
 import { Bench, example, installed, until } from "./processes.ts";
 
 const THERE = installed("mpirun");
-const SKIPPED = !SOAK
-  ? " (skipped but in deno task test:soak: starts processes)"
-  : THERE
-  ? ""
-  : " (skipped: Debian's openmpi-bin is not installed)";
+const SKIPPED = soakedWhere(THERE, "Debian's openmpi-bin is not installed");
 
 Deno.test({
   name: `MPI ranks give the results of one process, with a rank killed and all started again${SKIPPED}`,

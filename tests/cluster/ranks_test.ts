@@ -3,17 +3,13 @@
  * dies ends all, with one line and exit codes that are not 0.
  */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { SOAK } from "../soak.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
 import { TINY } from "../cli/program.ts";
 import { processesWith } from "./evaluation.ts";
 import { Bench, exists, installed, until } from "./processes.ts";
 
 const THERE = installed("mpirun");
-const SKIPPED = !SOAK
-  ? " (skipped but in deno task test:soak: starts processes)"
-  : THERE
-  ? ""
-  : " (skipped: Debian's openmpi-bin is not installed)";
+const SKIPPED = soakedWhere(THERE, "Debian's openmpi-bin is not installed");
 const test = (name: string, fn: () => Promise<void>) =>
   Deno.test({ name: `${name}${SKIPPED}`, ignore: !SOAK || !THERE, fn });
 

@@ -1,16 +1,12 @@
 /** An evaluation on a real Slurm: examples/slurm.sh as a job array, with a task that is killed, and srun. */
 import { assertEquals, assertMatch } from "../assert.ts";
-import { SOAK } from "../soak.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
 import { answersOf, ARGS, assertSameResults, inOneProcess, processesWith } from "./evaluation.ts";
 import { example, exists, installed, until } from "./processes.ts";
 import { Slurm, SLURM_PROGRAMS } from "./slurm.ts";
 
 const THERE = installed(...SLURM_PROGRAMS);
-const SKIPPED = !SOAK
-  ? " (skipped but in deno task test:soak: starts servers)"
-  : THERE
-  ? ""
-  : " (skipped: Debian's slurm-wlm and munge are not installed)";
+const SKIPPED = soakedWhere(THERE, "Debian's slurm-wlm and munge are not installed");
 
 Deno.test({
   name: `a Slurm array and srun give the results of one process, with a task killed and repeated${SKIPPED}`,

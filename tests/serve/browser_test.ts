@@ -1,7 +1,7 @@
 /** The page in a real browser, with the real command behind it. */
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
 import { assert, assertEquals } from "../assert.ts";
-import { SOAK } from "../soak.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
 import { startServer } from "./server_process.ts";
 
 const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
@@ -14,11 +14,8 @@ function isThere(path: string): boolean {
   }
 }
 
-const missing = !SOAK
-  ? "without MXOSS_SOAK=1"
-  : !isThere(CHROMIUM)
-  ? "without Chromium, as Debian's package chromium has it, or CHROMIUM=PATH"
-  : null;
+const THERE = isThere(CHROMIUM);
+const SKIPPED = soakedWhere(THERE, "neither Debian's chromium nor CHROMIUM=PATH is there");
 
 async function open(browser: Browser, url: string, width = 1180, dark = false): Promise<Page> {
   const page = await browser.newPage(), complaints: string[] = [];
@@ -49,10 +46,8 @@ async function compare(page: Page): Promise<void> {
 const text = (page: Page, selector: string) => page.$eval(selector, (element) => element.textContent ?? "");
 
 Deno.test({
-  name: `the page in Chromium: chat, microscope, keyboard, phone, dark${
-    missing === null ? "" : ` (skipped ${missing})`
-  }`,
-  ignore: missing !== null,
+  name: `the page in Chromium: chat, microscope, keyboard, phone, dark${SKIPPED}`,
+  ignore: !SOAK || !THERE,
   fn: async (t) => {
     const server = await startServer([
       "--log",
