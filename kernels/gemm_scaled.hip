@@ -1,5 +1,7 @@
 // The experts' GEMMs for w_mxfp4_a_mxfp4 and w_mxfp4_a_fp8 by the scaled matrix instruction of CDNA 4, which takes codes and block scales as
-// they are: a lane holds one block of 32 of one row. MX_INPUT: 1 rows of MX FP4, 6 rows of FP8 with a factor per row.
+// they are. Of 128 columns lane 16 g + r holds, of row r, columns 32 g to 32 g + 31 in FP4, but in FP8 columns 16 g to 16 g + 15 and
+// 64 + 16 g to 64 + 16 g + 15 (tools/amd_isa_scaled.py says where that is known from). MX_INPUT: 1 rows of MX FP4, 6 rows of FP8 with
+// a factor per row.
 #include "common/matrix.h"
 #include "common/tile.h"
 
@@ -42,15 +44,15 @@ MX_DEVICE void scaled_tile(const MxTile &t, const u8 *x, i32 x_stride, const u8 
     for (i32 j = 0; j < 4; j++) {
       scaled_operand b = {};
       i32 b_scale = 127;
-      if (inside) {
 #if MX_INPUT == 1
-        *(u32x4 *)&b = *(const MX_GLOBAL u32x4 *)(in[j] + block * 16);
-        b_scale = in_scales[j][block];
+      if (inside) *(u32x4 *)&b = *(const MX_GLOBAL u32x4 *)(in[j] + block * 16), b_scale = in_scales[j][block];
 #else
-        ((u32x4 *)&b)[0] = *(const MX_GLOBAL u32x4 *)(in[j] + block * 32);
-        ((u32x4 *)&b)[1] = *(const MX_GLOBAL u32x4 *)(in[j] + block * 32 + 16);
-#endif
+      MX_UNROLL
+      for (i32 half = 0; half < 2; half++) {
+        const i32 column = first * 32 + half * 64 + part * 16;
+        if (column < l.cols) ((u32x4 *)&b)[half] = *(const MX_GLOBAL u32x4 *)(in[j] + column);
       }
+#endif
       MX_UNROLL
       for (i32 i = 0; i < 4; i++) {
         // Formats: 4 FP4, 0 FP8 e4m3.

@@ -14,9 +14,9 @@ meaning with a C compiler (CC). JOBS.json is a list of launches:
 Arguments are packed with C alignment. MEMORY.bin holds all buffers and receives their contents after the runs. One line
 of JSON per launch goes to stdout: {"kernel", "seconds"} or {"kernel", "error"}.
 
-The emulator has no scratch (private arrays), no ds_swizzle, no fences of agent scope, no FP4/FP6 mfma_scale; v_dot2
-with an inline-constant accumulator is silently wrong. It runs about half a million multiply-adds a second: use small
-shapes.
+The emulator has no scratch (private arrays), no ds_swizzle, no fences of agent scope; v_dot2 with an inline-constant
+accumulator is silently wrong. The scaled matrix instruction of gfx950 is ours: tools/amd_isa_scaled.py. It runs about
+half a million multiply-adds a second: use small shapes.
 """
 import argparse
 import ctypes
@@ -27,8 +27,10 @@ import struct
 import sys
 import time
 
+from amd_isa_scaled import compile_scaled
+
 FAMILY = {"gfx1100": "rdna3", "gfx1200": "rdna4", "gfx1201": "rdna4",
-          "gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna"}
+          "gfx1151": "rdna3", "gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna"}
 SCALARS = {"i32": ("i", 4), "i64": ("q", 8), "f32": ("f", 4)}
 
 
@@ -88,6 +90,18 @@ def prepare(emu):
         return text
 
     emu.get_pcode = get_pcode
+    # gfx90a's v_mfma_f32_16x16x16bf16_1k is gfx942's v_mfma_f32_16x16x16_bf16 under another number.
+    decode = emu.decode_inst
+
+    def decode_inst(data, arch):
+        return decode(data[:2] + b"\xe1\xd3" + data[4:] if data[2:4] == b"\xe7\xd3" else data, arch)
+
+    emu.decode_inst = decode_inst
+    # The scaled matrix instruction: the emulator has no FP4, scales by block wrongly, and takes FP8 in another order.
+    unscaled = emu._compile_mfma
+    emu._compile_mfma = lambda inst, ctx: (
+        compile_scaled(emu, inst, ctx) if isinstance(inst, emu.irc.VOP3PX2) else unscaled(inst, ctx))
+
 
 def patched(data, pointers, addresses):
     data = bytearray(data)
@@ -111,6 +125,19 @@ def pack(args, addresses):
     return packed
 
 
+def user_registers(properties, kernargs):
+    """
+    What is in the first scalar registers, by the kernel_code_properties of a kernel's descriptor (LLVM's AMDGPU usage
+    guide, "Initial Kernel Execution State"): gfx90a may have others ahead of the address of the arguments. These are
+    zeros; a kernel that reads them touches memory that is not there.
+    """
+    registers = []
+    for bit, count in ((0, 4), (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 1)):
+        if properties >> bit & 1:
+            registers += [kernargs & 0xFFFFFFFF, kernargs >> 32] if bit == 3 else [0] * count
+    return registers
+
+
 def launch(run_asm, arch, objects, job, memory):
     code = objects.setdefault(job["object"], None) or CodeObject(job["object"])
     objects[job["object"]] = code
@@ -120,7 +147,7 @@ def launch(run_asm, arch, objects, job, memory):
     kd = code.symbols[kernel + ".kd"][0]
     group, private, _ = struct.unpack_from("<III", code.image, kd)
     entry_offset, = struct.unpack_from("<q", code.image, kd + 16)
-    rsrc2, = struct.unpack_from("<I", code.image, kd + 52)
+    rsrc2, properties = struct.unpack_from("<IH", code.image, kd + 52)
     # 64-byte aligned copies.
     held, addresses = [], []
     for buffer in job["buffers"]:
@@ -136,7 +163,8 @@ def launch(run_asm, arch, objects, job, memory):
     lds = group + job["lds"]
     rsrc2 = rsrc2 & ~(0x1ff << 15) | -(-lds // 512) << 15
     error = run_asm(ctypes.addressof(code.memory) + kd + entry_offset, code.symbols[kernel][1],
-                    *job["grid"], job["threads"], 1, 1, ctypes.addressof(kernargs), rsrc2, private, FAMILY[arch])
+                    *job["grid"], job["threads"], 1, 1, ctypes.addressof(kernargs), rsrc2, private, FAMILY[arch],
+                    user_registers(properties, ctypes.addressof(kernargs)))
     if error:
         raise RuntimeError(f"the emulator returned {error}")
     for buffer, address in zip(job["buffers"], addresses):

@@ -5,10 +5,7 @@ import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine } f
 const ROOT = new URL("../../", import.meta.url);
 
 /** Architectures that the emulator knows. */
-export const ISA_ARCHITECTURES = ["gfx1100", "gfx1201", "gfx942", "gfx950"] as const;
-
-/** Kernels whose instructions the emulator does not know: FP4 operands of the scaled matrix instruction. */
-export const NOT_EMULATED: ReadonlySet<string> = new Set(["expert_gemm_mxfp4_e2m1_mma", "expert_gemm_mxfp4_fp8_mma"]);
+export const ISA_ARCHITECTURES = ["gfx90a", "gfx1100", "gfx1151", "gfx1201", "gfx942", "gfx950"] as const;
 
 /** What a launch came to. */
 export interface IsaOutcome {
