@@ -1,8 +1,7 @@
 /**
  * The formats of strings as regular expressions: those of OpenAI's structured outputs, and uri. They take the usual
  * part of what the formats' RFCs allow: no leap seconds, which only some minutes have; no quoted names and no IP
- * addresses in emails; of uris those with `://` and the name of a host. Durations may lack a unit in the middle
- * (`PT1H5S`), as in ISO 8601.
+ * addresses in emails; of uris those with `://` and the name of a host.
  */
 
 const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
@@ -20,15 +19,16 @@ const DATE = (() => {
 const HOUR = String.raw`(?:[01]\d|2[0-3])`;
 const TIME = String.raw`${HOUR}:[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-]${HOUR}:[0-5]\d)`;
 
-/** At least one of several parts, each of which may be absent. */
-function someOf(parts: readonly string[]): string {
-  return parts.map((part, i) => part + parts.slice(i + 1).map((later) => `(?:${later})?`).join("")).join("|");
-}
-
+/**
+ * Durations by the grammar in appendix A of RFC 3339, which JSON Schema names: between the largest unit and the
+ * smallest none is left out (`PT1H0M5S`, not `PT1H5S`), and weeks stand alone.
+ */
 const DURATION = (() => {
   const part = (letter: string) => String.raw`\d{1,9}${letter}`;
-  const time = `T(?:${someOf(["H", "M", "S"].map(part))})`;
-  return `P(?:${part("W")}|${someOf([...["Y", "M", "D"].map(part), time])})`;
+  const [year, month, day, hour, minute, second] = ["Y", "M", "D", "H", "M", "S"].map(part);
+  const time = `T(?:${hour}(?:${minute}(?:${second})?)?|${minute}(?:${second})?|${second})`;
+  const date = `(?:${year}(?:${month}(?:${day})?)?|${month}(?:${day})?|${day})`;
+  return `P(?:${part("W")}|${date}(?:${time})?|${time})`;
 })();
 
 const IPV6 = (() => {

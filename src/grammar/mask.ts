@@ -35,17 +35,19 @@ export class TokenMasks {
   #insides = new WeakMap<Dfa, (Inside | undefined)[]>();
   #insideBytes = 0;
 
-  constructor(readonly vocabulary: Vocabulary) {}
+  /** @param mostBytes Of masks of places, and of what is known of terminals. */
+  constructor(readonly vocabulary: Vocabulary, readonly mostBytes: number = MAX_BYTES) {}
 
   /** The tokens that may follow at a place. */
   at(matcher: Matcher, place: Place): TokenSet {
     if (place.tokens !== undefined) return place.tokens;
-    const tokens = this.#compute(matcher, place), room = Math.max(1, Math.floor(MAX_BYTES / tokens.bits.byteLength));
+    const tokens = this.#compute(matcher, place),
+      room = Math.max(1, Math.floor(this.mostBytes / tokens.bits.byteLength));
     // The oldest makes room; if it is asked for again, it is computed again.
     if (this.#kept.length >= room) {
-      this.#oldest = (this.#oldest + 1) % room;
       this.#kept[this.#oldest]!.tokens = undefined;
       this.#kept[this.#oldest] = place;
+      this.#oldest = (this.#oldest + 1) % room;
     } else {
       this.#kept.push(place);
     }
@@ -108,9 +110,9 @@ export class TokenMasks {
     }
     const inside = { bits, exits: Int32Array.from(exits) };
     this.#insideBytes += bits.byteLength + inside.exits.byteLength;
-    if (this.#insideBytes > MAX_BYTES) {
+    if (this.#insideBytes > this.mostBytes) {
       this.#insides = new WeakMap([[dfa, states = []]]);
-      this.#insideBytes = 0;
+      this.#insideBytes = bits.byteLength + inside.exits.byteLength;
     }
     return states[start] = inside;
   }

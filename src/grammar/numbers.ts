@@ -125,6 +125,9 @@ function bounded({ integer, low, high, multipleOf }: Bounds, where: string): Dfa
       modulus,
     );
   }
+  // Zeros that complete the decimals, as remainders: the powers themselves are too large for exact numbers.
+  const zeros = [1 % modulus];
+  while (zeros.length <= places) zeros.push(zeros.at(-1)! * 10 % modulus);
   const mostFraction = integer ? 0 : step === null ? MOST_DIGITS : places;
   const after = (order: Order, bound: Decimal | null, reading: Reading, digit: number, inFraction: boolean): Order => {
     if (bound === null) return order;
@@ -171,7 +174,7 @@ function bounded({ integer, low, high, multipleOf }: Bounds, where: string): Dfa
         if (phase === "start" || phase === "signed" || phase === "point") return false;
         if (negative && phase === "zero") return false;
         const at = phase === "fraction" ? reading : { ...wholeEnds(reading), count: 0 };
-        if ((reading.remainder * 10 ** Math.max(0, places - at.count)) % modulus !== 0) return false;
+        if (reading.remainder * zeros[Math.max(0, places - at.count)]! % modulus !== 0) return false;
         const within = (order: Order, bound: Decimal | null, value: number, above: boolean): boolean => {
           if (bound === null) return true;
           // What follows in the bound's fraction is larger than nothing.

@@ -77,3 +77,15 @@ Deno.test("a mask is what trying each token gives", () => {
     if (at < text.length) place = matcher.byte(place, text[at]!)!;
   }
 });
+
+Deno.test("where masks are too many, the one that is kept longest makes room", () => {
+  const few = new TokenMasks(masks.vocabulary, 3 * 4 * Math.ceil(tokenizer.vocabSize / 32));
+  const matcher = matcherOf({ type: "string" }), text = new TextEncoder().encode('"\\u00e');
+  const places = Array.from(text, (_, at) => matcher.bytes(matcher.start, text.subarray(0, at))!);
+  assertEquals(new Set(places).size, 6, "different places");
+  const kept = places.map((place) => {
+    few.at(matcher, place);
+    return places.flatMap(({ tokens }, at) => tokens === undefined ? [] : [at]);
+  });
+  assertEquals(kept, [[0], [0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]);
+});

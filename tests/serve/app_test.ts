@@ -1,5 +1,6 @@
 /** What holds for every endpoint: who is let in, limits, state, and the document. */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import type { Json } from "./scripted.ts";
 import { openServing } from "./serving.ts";
 
 const COMPLETION = { prompt: "Ann has", max_tokens: 3, temperature: 0 };
@@ -153,6 +154,14 @@ Deno.test("the OpenAPI document has every endpoint, with the fields of its schem
   const { openapi, paths } = await serving.get("/openapi.json");
   assertEquals(openapi, "3.1.0");
   for (const path of ["/v1/models", "/v1/models/{id}", "/tokenize", "/health", "/metrics"]) assert(path in paths, path);
+  const typesOf = (operation: Json): string[] => Object.keys(operation.responses[200].content);
+  for (const path of ["/", "/metrics", "/health", "/version", "/openapi.json", "/v1/models", "/tokenizer_info"]) {
+    const response = await serving.app.fetch(new Request(`http://localhost${path}`)), { headers } = response;
+    await response.body!.cancel();
+    assertEquals(typesOf(paths[path].get), [headers.get("content-type")!.split(";")[0]], path);
+  }
+  assertEquals(typesOf(paths["/v1/microscope"].post), ["text/event-stream"]);
+  assertEquals(typesOf(paths["/v1/completions"].post), ["application/json", "text/event-stream"]);
   const { schema } = paths["/v1/completions"].post.requestBody.content["application/json"];
   assertEquals(schema.required, ["prompt"]);
   assertEquals(schema.properties.max_tokens, {

@@ -107,6 +107,7 @@ Deno.test("responses: items make the prompt that chat messages make", () => {
   const { ask } = responseAsk(
     ResponseRequest.parse({ input: items, instructions: "Be brief.", tools: functions, reasoning: { effort: "low" } }),
     new ResponseStore(),
+    "",
   );
   const chat = chatAsk(ChatRequest.parse({
     messages: [

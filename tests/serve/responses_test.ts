@@ -124,9 +124,53 @@ Deno.test("responses: what is not to be stored is not, and the store is bounded"
   }
   const statuses = await Promise.all(ids.map(async (id) => (await small.call("GET", `${PATH}/${id}`)).status));
   assertEquals(statuses, [404, 200, 200]);
-  const tiny = new ResponseStore({ responses: 9, size: 3 * JSON.stringify({ answer: json, turns: [] }).length });
-  for (let i = 0; i < 9; i++) tiny.put({ answer: { ...json, id: `${i}` }, turns: [] });
-  assertEquals([5, 6, 8].map((i) => tiny.get(`${i}`)?.answer.id ?? null), [null, "6", "8"]);
+  const tiny = new ResponseStore({
+    responses: 9,
+    size: 3 * JSON.stringify({ owner: "", answer: json, items: [] }).length,
+  });
+  for (let i = 0; i < 9; i++) tiny.put({ owner: "", answer: { ...json, id: `${i}` }, items: [] });
+  assertEquals([5, 6, 8].map((i) => tiny.get(`${i}`, "")?.answer.id ?? null), [null, "6", "8"]);
+});
+
+Deno.test("responses: those of one API key are not there for another", async () => {
+  const keyed = scripted(responseEndpoints(), undefined, ["one", "two"]);
+  keyed.script(ANSWER, ANSWER, ANSWER);
+  const { id } = (await keyed.post(PATH, { input: "My secret" }, "one")).json;
+  const statuses = async (key: string) => {
+    const asked: [string, string][] = [
+      ["GET", ""],
+      ["GET", "/input_items"],
+      ["POST", "/cancel"],
+      ["DELETE", ""],
+    ];
+    const found: number[] = [(await keyed.post(PATH, { input: "And?", previous_response_id: id }, key)).status];
+    for (const [method, path] of asked) found.push((await keyed.call(method, `${PATH}/${id}${path}`, key)).status);
+    return found;
+  };
+  assertEquals(await statuses("two"), [404, 404, 404, 404, 404]);
+  assertEquals(await statuses("one"), [200, 200, 200, 400, 200]);
+});
+
+Deno.test("responses: what one answers can be read in pages, earlier responses included", async () => {
+  server.script(THOUGHT + ANSWER, ANSWER);
+  const first = (await server.post(PATH, { input: "Weather?", instructions: "Be brief." })).json;
+  const input = [{ role: "assistant", content: "So far." }, { role: "user", content: "And now?", id: "msg_mine" }];
+  const { id } = (await server.post(PATH, { input, previous_response_id: first.id })).json;
+  const page = async (query: string) => (await server.call("GET", `${PATH}/${id}/input_items${query}`)).json;
+  const { data, ...ends } = await page("?order=asc"), [question, reasoning, answer, said, more] = data;
+  assertMatch(question.id, /^msg_/);
+  const asked = { id: question.id, type: "message", role: "user" };
+  assertEquals(question, { ...asked, content: [{ type: "input_text", text: "Weather?" }] });
+  assertEquals([reasoning, answer], first.output);
+  assertEquals(said.content, [{ type: "output_text", text: "So far." }]);
+  assertEquals([more.id, more.content[0].type, data.length], ["msg_mine", "input_text", 5]);
+  assertEquals(ends, { object: "list", first_id: question.id, last_id: "msg_mine", has_more: false });
+  const newest = await page("?limit=2");
+  assertEquals([newest.data, newest.has_more], [[more, said], true]);
+  assertEquals((await page(`?limit=2&after=${newest.last_id}`)).data, [answer, reasoning]);
+  for (const [query, param] of [["?order=up", "order"], ["?limit=0", "limit"], ["?after=none", "after"]] as const) {
+    assertEquals((await page(query)).error.param, param);
+  }
 });
 
 Deno.test("responses: a format is kept to, and what is cut is incomplete", async () => {

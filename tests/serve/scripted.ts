@@ -21,20 +21,27 @@ export interface Scripted {
   readonly prompts: string[];
   /** The replies to come, special tokens by name; each job takes one. */
   script(...replies: string[]): void;
-  /** Posts JSON and reads JSON. */
-  post(path: string, body: unknown): Promise<{ status: number; json: Json }>;
+  /** Posts JSON and reads JSON, with an API key or none. */
+  post(path: string, body: unknown, key?: string): Promise<{ status: number; json: Json }>;
   /** Posts JSON and reads server-sent events. */
   stream(path: string, body: unknown): Promise<{ event: string | null; data: Json }[]>;
   /** Without a body. */
-  call(method: string, path: string): Promise<{ status: number; json: Json }>;
+  call(method: string, path: string, key?: string): Promise<{ status: number; json: Json }>;
 }
 
 /** What tests read out of answers. */
 // deno-lint-ignore no-explicit-any
 export type Json = any;
 
-/** @param textDirectory Where the chat template is looked for. */
-export function scripted(endpoints: readonly Endpoint[], textDirectory: string = TINY): Scripted {
+/**
+ * @param textDirectory Where the chat template is looked for.
+ * @param apiKeys Keys of which a request must bring one; none: none is needed.
+ */
+export function scripted(
+  endpoints: readonly Endpoint[],
+  textDirectory: string = TINY,
+  apiKeys: readonly string[] = [],
+): Scripted {
   const jobs: Job[] = [], prompts: string[] = [], replies: string[] = [];
   const model: ServedModel = {
     name: "scripted",
@@ -57,12 +64,16 @@ export function scripted(endpoints: readonly Endpoint[], textDirectory: string =
       return replay(job, tokenizer.encode(replies.shift() ?? "", { allowSpecial: true }));
     },
   };
-  const app = makeApp({ service, endpoints, guard: { apiKeys: [] }, bodyBytes: 1 << 20, log: () => {} });
-  const send = (method: string, path: string, body?: unknown) =>
+  const app = makeApp({ service, endpoints, guard: { apiKeys }, bodyBytes: 1 << 20, log: () => {} });
+  const send = (method: string, path: string, body?: unknown, key?: string) =>
     app.fetch(
       new Request(`http://localhost${path}`, {
         method,
-        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        headers: {
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+        },
       }),
     );
   const json = async (response: Response) => ({ status: response.status, json: await response.json() });
@@ -71,8 +82,8 @@ export function scripted(endpoints: readonly Endpoint[], textDirectory: string =
     jobs,
     prompts,
     script: (...more) => void replies.push(...more),
-    post: async (path, body) => await json(await send("POST", path, body)),
-    call: async (method, path) => await json(await send(method, path)),
+    post: async (path, body, key) => await json(await send("POST", path, body, key)),
+    call: async (method, path, key) => await json(await send(method, path, undefined, key)),
     stream: async (path, body) => {
       const response = await send("POST", path, body), text = await response.text();
       if (!response.headers.get("content-type")!.startsWith("text/event-stream")) throw new Error(text);

@@ -1,13 +1,17 @@
 /** Responses that later requests may name: in memory, the oldest leaving when there are too many. */
-import type { ResponseAnswer } from "../endpoints/responses_schema.ts";
-import type { Turn } from "./messages.ts";
+import type { InputItem, OutputItem, ResponseAnswer } from "../endpoints/responses_schema.ts";
 
-/** A response with the conversation that it ends. */
+/** A response with the conversation that it answers. */
 export interface StoredResponse {
+  /** Whose it is: nobody else reads, continues or forgets it. See {@linkcode Call.owner}. */
+  readonly owner: string;
   readonly answer: ResponseAnswer;
-  /** Without instructions, which each request gives anew. */
-  readonly turns: readonly Turn[];
+  /** What it answers, earlier responses included; without instructions, which each request gives anew. */
+  readonly items: readonly KeptItem[];
 }
+
+/** An item of a conversation, with an id. */
+export type KeptItem = (InputItem | OutputItem) & { readonly id: string };
 
 /** How much is kept. */
 export interface StoreLimits {
@@ -26,8 +30,10 @@ export class ResponseStore {
 
   constructor(readonly limits: StoreLimits = LIMITS) {}
 
-  get(id: string): StoredResponse | undefined {
-    return this.#kept.get(id)?.stored;
+  /** A response; undefined where it is not kept, or is somebody else's. */
+  get(id: string, owner: string): StoredResponse | undefined {
+    const stored = this.#kept.get(id)?.stored;
+    return stored?.owner === owner ? stored : undefined;
   }
 
   put(stored: StoredResponse): void {
@@ -37,13 +43,19 @@ export class ResponseStore {
     this.#size += size;
     for (const id of this.#kept.keys()) {
       if (this.#kept.size <= this.limits.responses && this.#size <= this.limits.size) return;
-      this.delete(id);
+      this.#forget(id);
     }
   }
 
-  /** Forgets a response; says whether there was one. */
-  delete(id: string): boolean {
+  /** Forgets a response; says whether there was one of this owner. */
+  delete(id: string, owner: string): boolean {
+    if (this.get(id, owner) === undefined) return false;
+    this.#forget(id);
+    return true;
+  }
+
+  #forget(id: string): void {
     this.#size -= this.#kept.get(id)?.size ?? 0;
-    return this.#kept.delete(id);
+    this.#kept.delete(id);
   }
 }

@@ -1,11 +1,17 @@
 /** Items of responses as the turns of a conversation. */
 import { ApiError } from "../api_error.ts";
-import type { InputItem, OutputItem, ResponseRequest, ResponseToolChoice } from "../endpoints/responses_schema.ts";
+import {
+  InputItem,
+  type OutputItem,
+  type ResponseRequest,
+  type ResponseToolChoice,
+} from "../endpoints/responses_schema.ts";
 import { chatTool } from "./chat_ask.ts";
 import { textOf } from "./content.ts";
 import { joinTurns, type Turn } from "./messages.ts";
 import type { Ask, Choice } from "./plan.ts";
-import type { ResponseStore } from "./response_store.ts";
+import { newId } from "./replies.ts";
+import type { KeptItem, ResponseStore } from "./response_store.ts";
 
 /** A turn of the assistant that is being put together. */
 type Assistant = Extract<Turn, { role: "assistant" }>;
@@ -51,22 +57,28 @@ export function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
 /**
  * What a request asks for.
  *
- * @returns Beside it the turns of the conversation so far, without instructions.
+ * @param owner Who asks.
+ * @returns Beside it the items of the conversation so far, without instructions.
  * @throws {ApiError} 404 where the response to continue is not there, else 400.
  */
-export function responseAsk(body: ResponseRequest, store: ResponseStore): { ask: Ask; turns: Turn[] } {
+export function responseAsk(
+  body: ResponseRequest,
+  store: ResponseStore,
+  owner: string,
+): { ask: Ask; items: KeptItem[] } {
   const { input, instructions, previous_response_id: previous, tools, text, reasoning } = body;
-  const before = previous == null ? { turns: [] } : store.get(previous);
-  if (before === undefined) {
+  const stored = previous == null ? null : store.get(previous, owner);
+  if (stored === undefined) {
     throw new ApiError(404, `previous_response_id: no response ${previous} is kept`, { param: "previous_response_id" });
   }
-  const given: Turn[] = typeof input === "string" ? [{ role: "user", content: input }] : turnsOf(input);
-  const turns = [...before.turns, ...given];
+  const before = stored === null ? [] : [...stored.items, ...stored.answer.output];
+  const given = typeof input === "string" ? [InputItem.parse({ role: "user", content: input })] : input;
+  const turns = [...turnsOf(before), ...turnsOf(given)];
   const told: Turn[] = instructions == null || instructions === "" ? [] : [{ role: "system", content: instructions }];
   const format = text?.format ?? { type: "text" as const };
   const json = format.type === "json_schema" ? format : null;
   return {
-    turns,
+    items: [...before, ...given.map(kept)],
     ask: {
       messages: joinTurns([...told, ...turns]),
       tools: (tools ?? []).map(chatTool),
@@ -82,6 +94,18 @@ export function responseAsk(body: ResponseRequest, store: ResponseStore): { ask:
     },
   };
 }
+
+/** An item of the input as OpenAI shows it again: with an id, and contents as parts. */
+function kept(item: InputItem): KeptItem {
+  const id = typeof item.id === "string" ? item.id : newId(ID_WORDS[item.type ?? "message"]);
+  if (item.type !== undefined && item.type !== "message") return { ...item, id };
+  const { role, content } = item, type = role === "assistant" ? "output_text" : "input_text";
+  const parts = typeof content === "string" ? [{ type, text: content }] : content;
+  return { ...item, id, type: "message", content: parts };
+}
+
+/** What ids begin with. */
+const ID_WORDS = { message: "msg", function_call: "fc", function_call_output: "fco", reasoning: "rs" } as const;
 
 function choiceOf(choice: ResponseToolChoice | null | undefined): Choice {
   if (choice == null) return { mode: "auto", names: null };

@@ -14,7 +14,7 @@ import { TOKENS } from "./tokens.ts";
 
 /** @param version Of the program. */
 export function allEndpoints(service: Service, metrics: Metrics, version: string): Endpoint[] {
-  const endpoints = [
+  const endpoints: Endpoint[] = [
     PAGE_ENDPOINT,
     ...MODELS,
     COMPLETIONS,
@@ -25,5 +25,7 @@ export function allEndpoints(service: Service, metrics: Metrics, version: string
     ...stateEndpoints(version),
     metrics.endpoint(service),
   ];
-  return [...endpoints, openApiEndpoint(endpoints, version)];
+  // The document is made when it is asked for, and has itself too.
+  endpoints.push(openApiEndpoint(endpoints, version));
+  return endpoints;
 }

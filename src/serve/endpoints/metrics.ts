@@ -62,7 +62,7 @@ export class Metrics {
       path: "/metrics",
       summary: "what Prometheus collects",
       body: null,
-      response: null,
+      response: "text/plain",
       handle: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
     });
   }

@@ -1,11 +1,11 @@
 /** `/v1/responses`: conversations that the server remembers, answered in items. */
 import { z } from "zod";
-import { ApiError } from "../api_error.ts";
-import type { Turn } from "../chat/messages.ts";
+import { show } from "../../describe.ts";
+import { ApiError, wrongField } from "../api_error.ts";
 import { endsOf, planReply, roomFor } from "../chat/plan.ts";
 import { newId, type Reply, startReplies, stepsOf } from "../chat/replies.ts";
-import { ResponseStore } from "../chat/response_store.ts";
-import { responseAsk, turnsOf } from "../chat/response_turns.ts";
+import { type KeptItem, ResponseStore, type StoredResponse } from "../chat/response_store.ts";
+import { responseAsk } from "../chat/response_turns.ts";
 import { type ResponseEvent, ResponseWriter } from "../chat/response_writer.ts";
 import { scoresOf } from "../chat/scores.ts";
 import type { Outcome } from "../engine/job.ts";
@@ -22,17 +22,48 @@ interface Started {
   readonly reply: Reply;
   readonly answer: ResponseAnswer;
   /** The conversation that it answers. */
-  readonly turns: readonly Turn[];
+  readonly items: readonly KeptItem[];
   readonly scores: boolean;
 }
 
 const Deleted = z.strictObject({ id: z.string(), object: z.literal("response"), deleted: z.literal(true) });
 
+const InputItems = z.strictObject({
+  object: z.literal("list"),
+  data: z.array(z.looseObject({ id: z.string(), type: z.string() })),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
+  has_more: z.boolean(),
+});
+
+/** Items of a page, unless a request says it, and at most. */
+const PAGE = 20, LONGEST_PAGE = 100;
+
+/** A page of some items, by `order`, `limit` and `after`. */
+function pageOf(items: readonly KeptItem[], query: URLSearchParams) {
+  const order = query.get("order") ?? "desc", limit = Number(query.get("limit") ?? PAGE), after = query.get("after");
+  if (order !== "asc" && order !== "desc") throw wrongField("order", `expected asc or desc, got ${show(order)}`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > LONGEST_PAGE) {
+    throw wrongField("limit", `expected a count from 1 to ${LONGEST_PAGE}, got ${show(query.get("limit"))}`);
+  }
+  const ordered = order === "asc" ? items : items.toReversed();
+  const at = after === null ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
+  if (after !== null && at === 0) throw wrongField("after", `expected the id of an item, got ${show(after)}`);
+  const data = ordered.slice(at, at + limit);
+  return {
+    object: "list",
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: at + limit < ordered.length,
+  };
+}
+
 /** The endpoints of one server, over one store. */
 export function responseEndpoints(store: ResponseStore = new ResponseStore()): Endpoint[] {
-  const stored = (id: string | undefined): ResponseAnswer => {
-    const found = store.get(id ?? "");
-    if (found !== undefined) return found.answer;
+  const stored = ({ params: { id }, owner }: Pick<Call<unknown>, "params" | "owner">): StoredResponse => {
+    const found = store.get(id ?? "", owner);
+    if (found !== undefined) return found;
     throw new ApiError(404, `no response ${id} is kept`, { param: "response_id", code: "response_not_found" });
   };
   return [
@@ -57,12 +88,20 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
       summary: "a response that is kept",
       body: null,
       response: ResponseAnswer,
-      handle: ({ params, query }) => {
-        if (query.get("stream") === "true") {
+      handle: (call) => {
+        if (call.query.get("stream") === "true") {
           throw new ApiError(400, "stream: is not supported here", { param: "stream" });
         }
-        return { json: stored(params["id"]) };
+        return { json: stored(call).answer };
       },
+    }),
+    endpoint({
+      method: "GET",
+      path: "/v1/responses/:id/input_items",
+      summary: "what a response answers, in pages: ?order=asc|desc (default), ?limit=20, ?after=ID",
+      body: null,
+      response: InputItems,
+      handle: (call) => ({ json: pageOf(stored(call).items, call.query) }),
     }),
     endpoint({
       method: "DELETE",
@@ -70,9 +109,9 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
       summary: "forgets a response",
       body: null,
       response: Deleted,
-      handle: ({ params }) => {
-        const { id } = stored(params["id"]);
-        store.delete(id);
+      handle: (call) => {
+        const { answer: { id }, owner } = stored(call);
+        store.delete(id, owner);
         return { json: { id, object: "response", deleted: true } };
       },
     }),
@@ -82,8 +121,8 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
       summary: "is refused: only responses in the background can be cancelled, and there are none",
       body: null,
       response: ResponseAnswer,
-      handle: ({ params }) => {
-        const { id } = stored(params["id"]);
+      handle: (call) => {
+        const { answer: { id } } = stored(call);
         throw new ApiError(400, `${id} does not run in the background; close the connection to cancel a request`);
       },
     }),
@@ -93,7 +132,7 @@ export function responseEndpoints(store: ResponseStore = new ResponseStore()): E
 async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise<Started> {
   const { body, service } = call, model = service.model(body.model);
   call.note({ model: model.name });
-  const { ask, turns } = responseAsk(body, store), plan = await planReply(model, ask);
+  const { ask, items } = responseAsk(body, store, call.owner), plan = await planReply(model, ask);
   if (ask.reasoning !== undefined && !plan.takesReasoning) call.note({ reasoning_effort: "no effect" });
   const scores = body.include?.includes("message.output_text.logprobs") === true;
   const fields = { ...body, store: body.store, metadata: body.metadata };
@@ -108,7 +147,7 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
     }),
     logprobs: scores ? body.top_logprobs ?? 0 : null,
   });
-  return { call, model, reply: reply!, answer: emptyAnswer(body, model), turns, scores };
+  return { call, model, reply: reply!, answer: emptyAnswer(body, model), items, scores };
 }
 
 /** A response before its first token. */
@@ -143,7 +182,7 @@ function emptyAnswer(body: ResponseRequest, model: ServedModel): ResponseAnswer 
 
 /** The events of a response; the last has all of it. */
 async function* eventsOf(
-  { call, model, reply, answer, turns, scores }: Started,
+  { call, model, reply, answer, items, scores }: Started,
   store: ResponseStore,
 ): AsyncGenerator<ResponseEvent, void, void> {
   yield { type: "response.created", response: answer };
@@ -159,7 +198,7 @@ async function* eventsOf(
   yield* writer.end();
   const whole = finished(answer, writer, outcome!, reasoningTokens);
   call.note(logFields([outcome!]));
-  if (whole.store) store.put({ answer: whole, turns: [...turns, ...turnsOf(whole.output)] });
+  if (whole.store) store.put({ owner: call.owner, answer: whole, items });
   yield { type: `response.${whole.status}`, response: whole };
 }
 

@@ -49,7 +49,7 @@ export function makeApp({ service, endpoints, guard, bodyBytes, log }: AppOption
       throw new ApiError(503, "the server is stopping", { code: "stopping", retryAfter: 5 });
     }
     const { req } = c, { id, abort } = exchange;
-    const client = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
+    const { client, owner } = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
     const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await textOf(req.text()));
     const given: Answer = await endpoint.handle({
       body,
@@ -57,6 +57,7 @@ export function makeApp({ service, endpoints, guard, bodyBytes, log }: AppOption
       query: new URL(req.url).searchParams,
       service,
       client,
+      owner,
       signal: abort.signal,
       requestId: id,
       note: (fields) => exchange.note(fields),

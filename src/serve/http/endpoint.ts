@@ -14,6 +14,8 @@ export interface Call<B> {
   readonly service: Service;
   /** Who asks, for {@linkcode Job.client}: the number of the API key, or the address, and the user agent. */
   readonly client: string;
+  /** Whose is what is kept beyond the request: the same for all requests of one API key, and of no other. */
+  readonly owner: string;
   /** Fires when the client went away, or the server ends what still runs. */
   readonly signal: AbortSignal;
   /** For ids such as `cmpl-...`; also the header `x-request-id` and in the log. */
@@ -48,8 +50,11 @@ export interface Endpoint<B = unknown> {
   readonly summary: string;
   /** Schema of the JSON body; null where there is none. */
   readonly body: z.ZodType<B> | null;
-  /** Schema of the JSON answer, for the OpenAPI document; null where it describes none. */
-  readonly response: z.ZodType | null;
+  /**
+   * What it answers with, for the OpenAPI document: the schema of the JSON, or the media type of a text; null: events
+   * only.
+   */
+  readonly response: z.ZodType | "text/plain" | "text/html" | null;
   /** Whether a body with `stream: true` is answered by server-sent events, for the OpenAPI document. */
   readonly streams?: boolean;
   /** Whether it is answered without an API key: only what tells nothing of anybody's requests. */

@@ -18,13 +18,24 @@ export function allowedOrigin({ apiKeys }: Guard, origin: string): boolean {
   return apiKeys.length > 0 || (URL.canParse(origin) && isLoopback(new URL(origin).hostname));
 }
 
+/** Who asks. */
+export interface Asker {
+  /** The program that asks, for {@linkcode Call.client}. */
+  readonly client: string;
+  /** Whose is what it leaves, for {@linkcode Call.owner}. */
+  readonly owner: string;
+}
+
+/** The owner of everything where no key is needed: whoever asks is on this machine. */
+const ANYBODY = "";
+
 /**
  * Refuses who may not ask, and names who does.
  *
  * @param open Whether no key is needed.
  * @throws {ApiError} 401 or 403.
  */
-export function refuseStranger(guard: Guard, headers: Headers, address: string, open: boolean): string {
+export function refuseStranger(guard: Guard, headers: Headers, address: string, open: boolean): Asker {
   const { apiKeys } = guard, origin = headers.get("origin");
   if (origin !== null && !allowedOrigin(guard, origin)) {
     throw new ApiError(403, `a page of ${origin} may not ask: this server has no API key`, { code: "origin" });
@@ -34,12 +45,15 @@ export function refuseStranger(guard: Guard, headers: Headers, address: string, 
     if (host !== null && !isLoopback(hostname(host))) {
       throw new ApiError(403, `a server without an API key is not called ${host}`, { code: "host" });
     }
-    return `${address} ${headers.get("user-agent") ?? ""}`;
+    return { client: `${address} ${headers.get("user-agent") ?? ""}`, owner: ANYBODY };
   }
   const [, key = ""] = /^Bearer\s+(.+)$/i.exec(headers.get("authorization") ?? "") ?? [];
   const known = apiKeys.findIndex((one) => same(one, key));
-  if (known >= 0) return `key ${known} ${headers.get("user-agent") ?? ""}`;
-  if (open) return address;
+  if (known >= 0) {
+    const owner = `key ${known}`;
+    return { client: `${owner} ${headers.get("user-agent") ?? ""}`, owner };
+  }
+  if (open) return { client: address, owner: ANYBODY };
   const got = headers.has("authorization") ? "another one" : "none";
   throw new ApiError(401, `expected the API key, as "Authorization: Bearer KEY", got ${got}`, {
     code: "invalid_api_key",

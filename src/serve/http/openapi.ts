@@ -32,7 +32,11 @@ export function openApi(endpoints: readonly Endpoint[], version: string): Json {
 function operation({ path, summary, body, response, streams, open }: Endpoint): Json {
   const names = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => name!);
   const content: Json = {
-    ...(response === null ? { "text/plain": {} } : { "application/json": { schema: schemaOf(response, "output") } }),
+    ...(response === null
+      ? {}
+      : typeof response === "string"
+      ? { [response]: {} }
+      : { "application/json": { schema: schemaOf(response, "output") } }),
     ...(streams === true ? { "text/event-stream": {} } : {}),
   };
   return {
@@ -65,7 +69,7 @@ export function openApiEndpoint(endpoints: readonly Endpoint[], version: string)
     path: "/openapi.json",
     summary: "this document",
     body: null,
-    response: null,
+    response: z.record(z.string(), z.unknown()),
     open: true,
     handle: () => ({ json: made ??= openApi(endpoints, version) }),
   });

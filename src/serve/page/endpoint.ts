@@ -7,7 +7,7 @@ export const PAGE_ENDPOINT = endpoint({
   path: "/",
   summary: "a page with a chat and the microscope",
   body: null,
-  response: null,
+  response: "text/html",
   open: true,
   handle: () => ({ text: PAGE, contentType: "text/html; charset=utf-8" }),
 });
