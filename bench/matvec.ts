@@ -1,6 +1,6 @@
 /**
  * Times the WASM kernel `linear` for one input row on one thread, over weights that no cache holds: bytes of weights
- * per second of processor time, medians, in turns with a plain loop that reads as many bytes.
+ * per second of processor time, medians, in turns with plain loops that read as many bytes; the fastest of them counts.
  *
  *     deno run -A bench/matvec.ts                          the module of this tree
  *     deno run -A bench/matvec.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
@@ -13,6 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
 import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
+import { STREAMS } from "../src/bench/probe_messages.ts";
 import { compileKernels, instantiate } from "../src/wasm.ts";
 import { median } from "./machine.ts";
 
@@ -75,7 +76,7 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
       return words.slice(OUT / 4, OUT / 4 + CALL);
     });
     if (outs.some((out) => out.some((bits, i) => bits !== outs[0]![i]))) throw new Error(`${format}, ${input}: bits`);
-    const times = builds.map((): number[] => []), reads: number[] = [];
+    const times = builds.map((): number[] => []), reads = STREAMS.map((): number[] => []);
     let at = 0;
     const next = () => at = (at + CALL) % rows;
     for (let round = 0; round < ROUNDS; round++) {
@@ -84,10 +85,16 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
         const first = next() / 8;
         times[i]!.push(seconds(() => kernel("linear")(DESCRIPTOR, first, first + CALL / 8, SCRATCH)));
       });
-      words.set([WEIGHTS + next() * stride, Math.floor(CALL * stride / 128) * 128], DESCRIPTOR / 4);
-      reads.push(seconds(() => builds[0]!.kernel("probe_read")(DESCRIPTOR, 0, 1, SCRATCH)));
+      const stretch = Math.floor(CALL * stride / 1024) * 1024;
+      STREAMS.forEach((streams, i) => {
+        words.set([WEIGHTS + next() * stride, stretch, streams], DESCRIPTOR / 4);
+        reads[i]!.push(seconds(() => builds[0]!.kernel("probe_read")(DESCRIPTOR, 0, 1, SCRATCH)));
+      });
     }
-    const read = CALL * stride / median(reads) / 1e9;
+    const rates = reads.map((times) => CALL * stride / median(times) / 1e9), read = Math.max(...rates);
+    console.log(
+      `  plain loops of ${STREAMS.join(", ")} streams: ${rates.map((rate) => rate.toFixed(1)).join(", ")} GB/s`,
+    );
     builds.forEach(({ name }, i) => {
       const rate = CALL * (stride + (mx ? COLS / 32 : 0)) / median(times[i]!) / 1e9;
       const per = median(times[i]!) / (CALL * COLS / 32) * 1e9;

@@ -6,27 +6,40 @@
  *
  * Threads that wait for each other, and the memory that cores share, are left out: bench/peers/llama.ts measures those,
  * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
- * start out; of mxoss the thread's own time, after a first prompt and token. Prompts have 128 tokens, and tokens are
- * decoded at the beginning of a context. Linux, with GNU time.
+ * start out; of mxoss the thread's own time, after a first prompt and token. Prompts have 128 tokens, tokens of one
+ * sequence are decoded at the beginning of a context, those of 32 after 128 positions; of mxoss also those of one after
+ * 8,192. Linux, with GNU time.
  */
 import { parseArgs } from "node:util";
 import { intervalText, medianText, spreadOf } from "../../src/bench/spread.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { missingScales } from "../../src/plan/planned.ts";
 import { openSetting } from "../../src/session/open.ts";
+import type { Room } from "../../src/session/request.ts";
+import type { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { collectGarbage } from "../../src/bench/garbage.ts";
 import { machine } from "../machine.ts";
 import { buildPeer, makeModel, type Peer, PeerError } from "./build.ts";
 
-const PROMPT = 128, DECODED = 6;
+const PROMPT = 128, DECODED = 6, BATCH = 32, DEEP = 8192;
 /** Repetitions of the peer's shorter and longer runs, and tokens that one decodes. */
 const FEW = 1, MANY = 3, PEER_DECODED = 4;
+/** Steps of a batch that mxoss makes. */
+const STEPS = 3;
 
 /** Tokens per second of processor time. */
 interface Rates {
   readonly prefill: number;
   readonly decode: number;
+  /** Of all sequences of a batch. */
+  readonly batch: number;
+}
+/** Those of mxoss. */
+interface OwnRates extends Rates {
+  /** One sequence, at the end of a long context. */
+  readonly deep: number;
 }
 
 /** User time of a run of the peer, in seconds. */
@@ -38,31 +51,39 @@ async function userTime(program: string, args: readonly string[]): Promise<numbe
   return Number(seconds);
 }
 
-async function theirs({ bench }: Peer, model: string): Promise<Rates> {
+async function theirs({ bench, batchedBench }: Peer, model: string): Promise<Rates> {
   const common = ["-m", model, "-ngl", "0", "-t", "1", "--no-warmup"];
   const perToken = async (test: readonly string[], tokens: number) => {
     const few = await userTime(bench, [...common, ...test, "-r", `${FEW}`]);
     return (await userTime(bench, [...common, ...test, "-r", `${MANY}`]) - few) / ((MANY - FEW) * tokens);
   };
+  // One prompt for all sequences: otherwise it would be computed for each.
+  const sizes = ["-c", `${BATCH * (PROMPT + PEER_DECODED * MANY)}`, "-npp", `${PROMPT}`, "-npl", `${BATCH}`, "-pps"];
+  const batched = (steps: number) =>
+    userTime(batchedBench, ["-m", model, "-ngl", "0", "-t", "1", ...sizes, "-ntg", `${steps}`]);
+  const steps = (MANY - FEW) * PEER_DECODED;
+  const few = await batched(FEW * PEER_DECODED), many = await batched(MANY * PEER_DECODED);
   return {
     prefill: 1 / await perToken(["-p", `${PROMPT}`, "-n", "0"], PROMPT),
     decode: 1 / await perToken(["-p", "0", "-n", `${PEER_DECODED}`], PEER_DECODED),
+    batch: BATCH * steps / (many - few),
   };
 }
 
 /** Processor time of this thread, in seconds. */
 const threadTime = () => Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e9;
 
-async function ours(layers: number, scheme: string): Promise<Rates> {
+/** A session of one thread over random weights. */
+function sessionOf(layers: number, scheme: string, room: Room): Promise<Session> {
   const checkpoint = randomCheckpoint({ shape: { ...SHAPES["gpt-oss-20b"], layers }, layout: "hf_mxfp4" });
-  const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, threads: 1 });
-  const session = await openSetting(setting, { slots: 1, context: 2 * PROMPT });
-  const ids = Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13) % checkpoint.config.vocab);
-  const timed = async (work: () => Promise<void>) => {
-    const began = threadTime();
-    await work();
-    return threadTime() - began;
-  };
+  // Static scales of inputs, where the scheme has them: any will do.
+  const inputScales = scheme.endsWith("_a_fp8") ? { scales: missingScales(checkpoint), from: "one" } : null;
+  return openSetting(planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1 }), room);
+}
+
+async function ours(layers: number, scheme: string): Promise<OwnRates> {
+  const session = await sessionOf(layers, scheme, { slots: 1, context: DEEP + 2 * PROMPT });
+  const ids = idsOf(session);
   const prompt = (tokens: readonly number[]) => {
     session.reset(0);
     return session.feed({ slot: 0, tokens, logits: "last" });
@@ -72,12 +93,45 @@ async function ours(layers: number, scheme: string): Promise<Rates> {
   const prefill = PROMPT / await timed(() => prompt(ids));
   session.reset(0);
   await step(5);
-  const decode = DECODED / await timed(async () => {
+  const decoded = async () => {
     for (let i = 0; i < DECODED; i++) await step(ids[i]!);
-  });
+  };
+  const decode = DECODED / await timed(decoded);
+  await session.pretend(0, DEEP);
+  await step(5);
+  const deep = DECODED / await timed(decoded);
   await session.close();
   await collectGarbage();
-  return { prefill, decode };
+  return { prefill, decode, deep, batch: await batchOf(layers, scheme) };
+}
+
+/** Tokens per second of many sequences. */
+async function batchOf(layers: number, scheme: string): Promise<number> {
+  const session = await sessionOf(layers, scheme, { slots: BATCH, context: 2 * PROMPT });
+  for (let slot = 0; slot < BATCH; slot++) await session.pretend(slot, PROMPT);
+  const ids = idsOf(session);
+  const steps = async (count: number) => {
+    for (let step = 0; step < count; step++) {
+      const entries = Array.from({ length: BATCH }, (_, slot) => ({ slot, token: ids[slot * (step + 1) % PROMPT]! }));
+      await session.step(entries, () => {});
+    }
+  };
+  await steps(1);
+  const batch = BATCH * STEPS / await timed(() => steps(STEPS));
+  await session.close();
+  await collectGarbage();
+  return batch;
+}
+
+/** Tokens that choose many experts. */
+const idsOf = (session: Session): number[] =>
+  Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13) % session.limits.vocab);
+
+/** Seconds of this thread that some work takes. */
+async function timed(work: () => Promise<void>): Promise<number> {
+  const began = threadTime();
+  await work();
+  return threadTime() - began;
 }
 
 async function main(): Promise<void> {
@@ -97,22 +151,28 @@ async function main(): Promise<void> {
   const say = (line: string) => console.error(line);
   const peer = await buildPeer(flags.dir, say);
   const model = await makeModel(flags.dir, { ...SHAPES["gpt-oss-20b"], layers }, say);
-  const turns: { readonly peer: Rates; readonly own: readonly Rates[] }[] = [];
+  const turns: { readonly peer: Rates; readonly own: readonly OwnRates[] }[] = [];
   for (let round = 0; round < count("rounds"); round++) {
-    const own: Rates[] = [], other = await theirs(peer, model);
+    const own: OwnRates[] = [], other = await theirs(peer, model);
     for (const scheme of schemes) own.push(await ours(layers, scheme));
     turns.push({ peer: other, own });
     say(`round ${round + 1}: ${JSON.stringify(turns.at(-1))}`);
   }
   const text = (values: readonly number[]) => `${medianText(spreadOf(values), 3)} ${intervalText(spreadOf(values))}`;
   console.log(`${machine()}; load ${Deno.loadavg()[0]!.toFixed(1)}; one thread, by processor time, ${layers} layers`);
-  for (const what of ["prefill", "decode"] as const) {
+  for (const what of ["prefill", "decode", "batch"] as const) {
     console.log(`llama.cpp ${what}: ${text(turns.map((turn) => turn.peer[what]))} tok/s`);
     schemes.forEach((scheme, i) => {
       const ratios = turns.map((turn) => turn.own[i]![what] / turn.peer[what]);
       console.log(`${scheme} ${what}: ${text(turns.map((t) => t.own[i]![what]))} tok/s, ratio ${text(ratios)}`);
     });
   }
+  schemes.forEach((scheme, i) => {
+    const own = turns.map((turn) => turn.own[i]!), ratios = own.map(({ deep, decode }) => deep / decode);
+    console.log(
+      `${scheme} after ${DEEP} positions: ${text(own.map(({ deep }) => deep))} tok/s, of a first ${text(ratios)}`,
+    );
+  });
 }
 
 if (import.meta.main) {

@@ -11,6 +11,12 @@ export const MACS_PER_ROUND: Readonly<Record<Exclude<Probe, "probe_read">, numbe
   probe_integer: 12 * 16,
 };
 
+/**
+ * Numbers of streams with which `probe_read` is tried: stretches that are read side by side, as kernels read several
+ * rows. Which is the fastest depends on what a processor reads ahead.
+ */
+export const STREAMS = [1, 2, 4, 8, 16] as const;
+
 /** Bytes of a unit of `probe_read`. */
 export const UNIT_BYTES = 1 << 20;
 /** Rounds of a unit of the other loops. */
@@ -36,6 +42,8 @@ export interface ProbeSetup {
 export interface ProbeRun {
   readonly probe: Probe;
   readonly units: number;
+  /** One of {@linkcode STREAMS}. */
+  readonly streams: number;
 }
 
 /** When a thread began and ended a run, in milliseconds of one clock. */

@@ -14,13 +14,13 @@ const now = () => performance.timeOrigin + performance.now();
 scope.onmessage = ({ data }: MessageEvent<ProbeSetup>) => {
   const { module, memory, stackTop, descriptor, scratch, address, units, threads } = data;
   const kernel = instantiate(module, memory, stackTop), gate = new Int32Array(data.gate);
-  const words = new Uint32Array(memory.buffer, descriptor, 2);
+  const words = new Uint32Array(memory.buffer, descriptor, 3);
   // Memory that nobody wrote is one page of zeros, which a core's cache holds.
   new Uint8Array(memory.buffer, address, units * UNIT_BYTES).fill(1);
   let runs = 0;
-  scope.onmessage = ({ data: { probe, units: wanted } }: MessageEvent<ProbeRun>) => {
+  scope.onmessage = ({ data: { probe, units: wanted, streams } }: MessageEvent<ProbeRun>) => {
     const loop = kernel(probe), reads = probe === "probe_read";
-    words.set(reads ? [address, UNIT_BYTES] : [UNIT_ROUNDS, 0]);
+    words.set(reads ? [address, UNIT_BYTES, streams] : [UNIT_ROUNDS, 0, 0]);
     // All threads are awake before the first begins: starting one must not fall into the time of another.
     runs++;
     Atomics.add(gate, ARRIVED, 1);

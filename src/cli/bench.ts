@@ -80,14 +80,19 @@ function modelOf(options: BenchOptions): { checkpoint: Checkpoint; shape: string
   return { checkpoint: randomCheckpoint({ shape, ...layoutFor(scheme ?? "w_mxfp4") }), shape: name };
 }
 
-/** The layout whose weights a scheme computes with. */
-function layoutFor(name: string): Omit<RandomModel, "shape"> {
+/** The layout whose weights a scheme computes with, and the scales of its inputs where they are static. */
+export function layoutFor(name: string): Omit<RandomModel, "shape"> {
   const { weight, weightScale, inputName } = parseScheme(name);
   if (weight === "bf16") return { layout: "hf_bf16" };
-  if (weight === "mxfp4") return { layout: "hf_mxfp4" };
+  // The layout of Quark has static scales of inputs.
+  const inputScales = inputName === "fp8";
+  if (weight === "mxfp4" && !inputScales) return { layout: "hf_mxfp4" };
   const format = weight === "fp8_e4m3" ? weightScale === "row" ? "fp8_channel" : "fp8" : weight;
-  if (format !== "mxfp6_e3m2" && format !== "mxfp6_e2m3" && format !== "fp8" && format !== "fp8_channel") {
+  if (
+    format !== "mxfp4" && format !== "mxfp6_e3m2" && format !== "mxfp6_e2m3" && format !== "fp8" &&
+    format !== "fp8_channel"
+  ) {
     throw new TypeError(`no random weights of ${weight}`);
   }
-  return { layout: "quark", quark: { weights: format, experts: "fused", inputScales: inputName === "fp8" } };
+  return { layout: "quark", quark: { weights: format, experts: "fused", inputScales } };
 }

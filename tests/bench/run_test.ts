@@ -1,19 +1,25 @@
 import type { BenchResults, Figure } from "../../src/bench/figures.ts";
 import { subjectText } from "../../src/bench/figures.ts";
 import { type Limits, measureLimits } from "../../src/bench/limits.ts";
+import { STREAMS } from "../../src/bench/probe_messages.ts";
 import { bench, type BenchRequest, type BenchSoFar, refuseBench } from "../../src/bench/run.ts";
 import { spreadOf } from "../../src/bench/spread.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { layoutFor } from "../../src/cli/bench.ts";
 import { benchLines } from "../../src/cli/bench_tables.ts";
 import { benchPage } from "../../src/cli/bench_page.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
+import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
 import { openSetting } from "../../src/session/open.ts";
 import { DEFAULTS, planSetting, type Setting } from "../../src/session/setting.ts";
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { openSession } from "../session/open_session.ts";
 
-const LIMITS: Limits = { threads: 1, read: spreadOf([4e9]), float32: spreadOf([1e10]), int8: spreadOf([4e10]) };
+const LIMITS: Limits = {
+  ...{ threads: 1, read_streams: 4 },
+  ...{ read: spreadOf([4e9]), float32: spreadOf([1e10]), int8: spreadOf([4e10]) },
+};
 
 function requestOf(changes: Partial<BenchRequest> = {}, choices: Partial<Setting> = {}) {
   const checkpoint = randomCheckpoint({ shape: SHAPES.tiny, layout: "hf_mxfp4" });
@@ -68,6 +74,13 @@ Deno.test("bench() leaves out what does not fit the time, and says how long it t
   assert(skipped[0]!.seconds! > 10);
 });
 
+Deno.test("random weights suit every scheme, static scales of inputs included", () => {
+  for (const scheme of SCHEME_NAMES) {
+    const checkpoint = randomCheckpoint({ shape: SHAPES.tiny, ...layoutFor(scheme) });
+    planSetting({ ...DEFAULTS, checkpoint, scheme });
+  }
+});
+
 Deno.test("refuseBench() refuses what cannot be measured before anything is loaded", () => {
   assertThrows(() => refuseBench(requestOf({ prefill: [131_073] })), InputError, "prefill: expected at most 131072");
   assertThrows(() => refuseBench(requestOf({ contexts: [131_000] })), InputError, "contexts: expected at most 131072");
@@ -94,8 +107,9 @@ Deno.test("Session.pretend() makes a sequence long, with keys and values that ar
 });
 
 Deno.test("measureLimits() finds more than nothing, and more for bytes than for floats", async () => {
-  const { read, float32, int8, threads } = await measureLimits(2, { milliseconds: 2, bytes: 8 << 20 });
+  const { read, read_streams, float32, int8, threads } = await measureLimits(2, { milliseconds: 2, bytes: 8 << 20 });
   assertEquals(threads, 2);
+  assert(STREAMS.some((streams) => streams === read_streams));
   assert(read.median > 1e7 && float32.median > 1e7);
   assert(int8.median > float32.median, `${int8.median} and ${float32.median}`);
 });

@@ -10,26 +10,47 @@ use core::arch::wasm32::*;
 /// factors they fit the 16 registers of x86.
 const CHAINS: usize = 12;
 
-/// Words: address of unit 0, bytes of a unit (a multiple of 128).
+/// Words: address of unit 0, bytes of a unit (a multiple of 64 for each stream), streams (1, 2, 4, 8 or 16): so many
+/// parts of a unit are read side by side, as kernels read several rows. Processors read each of them ahead.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn probe_read(desc: *const u32, start: u32, end: u32, scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
         let (address, bytes) = (d.get(0), d.get(1));
-        let mut sums = [i32x4_splat(0); 8];
-        for unit in start as usize..end as usize {
-            let from = at(address, unit, bytes) as *const v128;
-            let mut i = 0;
-            while i < bytes / 16 {
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    *sum = v128_xor(*sum, v128_load(from.wrapping_add(i + k)));
-                }
-                i += 8;
-            }
-        }
-        v128_store(scratch as *mut v128, sums.into_iter().fold(i32x4_splat(0), |a, b| v128_xor(a, b)));
+        let sum = match d.get(2) {
+            1 => read::<1>(address, bytes, start, end),
+            2 => read::<2>(address, bytes, start, end),
+            4 => read::<4>(address, bytes, start, end),
+            8 => read::<8>(address, bytes, start, end),
+            16 => read::<16>(address, bytes, start, end),
+            _ => unreachable(),
+        };
+        v128_store(scratch as *mut v128, sum);
     }
 }
+
+/// Reads units in S streams, a cache line of each in turn.
+#[inline(never)]
+unsafe fn read<const S: usize>(address: usize, bytes: usize, start: u32, end: u32) -> v128 {
+    let mut sums = [i32x4_splat(0); LINE];
+    let (part, lines) = (bytes / S, bytes / S / (16 * LINE));
+    for unit in start as usize..end as usize {
+        let mut from = at(address, unit, bytes);
+        for _ in 0..lines {
+            for stream in 0..S {
+                let line = from.wrapping_add(stream * part) as *const v128;
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    *sum = v128_xor(*sum, unsafe { v128_load(line.wrapping_add(k)) });
+                }
+            }
+            from = from.wrapping_add(16 * LINE);
+        }
+    }
+    sums.into_iter().fold(i32x4_splat(0), |a, b| v128_xor(a, b))
+}
+
+/// Vectors of a cache line.
+const LINE: usize = 4;
 
 /// The chains' loop: `step(sum)` once for each chain and round.
 #[inline(always)]
