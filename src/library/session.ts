@@ -29,6 +29,16 @@ export interface GenerateOptions {
   readonly topK?: number;
   /** Only the likeliest tokens that together have this share of the probability; default 1: all. */
   readonly topP?: number;
+  /** Only tokens with at least this share of the likeliest token's probability; default 0: all. */
+  readonly minP?: number;
+  /** Is added to the logits of these tokens. */
+  readonly logitBias?: ReadonlyMap<number, number>;
+  /** Logits of tokens of prompt and reply are divided by it, negative ones multiplied; default 1: as they are. */
+  readonly repetitionPenalty?: number;
+  /** Is taken from a token's logit for each time that the reply has it; default 0. */
+  readonly frequencyPenalty?: number;
+  /** Is taken once from the logits of tokens of the reply; default 0. */
+  readonly presencePenalty?: number;
   /** Equal logits, options and seed give equal tokens; default: a random one. */
   readonly seed?: number | bigint | string;
   /** Ids that end the reply; default: those of the checkpoint's config. */
@@ -130,7 +140,7 @@ class LoadedModel implements Session {
   async *generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, Finish, void> {
     if (prompt.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
     const { maxTokens = Infinity, stopIds = this.#opened.config.eosTokenIds, ...sampling } = options;
-    const picker = new Sampler(sampling);
+    const picker = new Sampler(sampling, prompt);
     using _turn = this.#begin();
     const request = { session: this.#computing, slot: 0, prompt, picker, stopIds: new Set(stopIds), maxTokens };
     const finish = yield* generate(request);

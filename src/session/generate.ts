@@ -7,7 +7,7 @@ import type { Session } from "./session.ts";
 export interface Picker {
   sample(logits: Float32Array): number;
   /** How an engine can pick the next tokens as {@linkcode Picker.sample} would; absent where that takes the logits. */
-  sampling?(tokens: number): Sampling;
+  readonly sampling?: ((tokens: number) => Sampling) | undefined;
   /** Takes notice that an engine picked tokens. */
   skip?(tokens: number): void;
 }

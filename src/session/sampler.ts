@@ -1,35 +1,24 @@
 /**
- * Chooses the next token from logits: greedily, or at random by temperature, top-k and top-p, in this order.
+ * Chooses the next token from logits, to which bias and penalties come first (adjustments.ts): greedily, or at random
+ * by temperature, top-k, top-p and min-p, in this order, which is that of transformers.
  *
  * Sampling is reproducible: equal logits, options and seed give equal tokens, here and on a GPU (kernels/pick.hip).
  * Probabilities are integers, see {@linkcode weightOf}, whose sums no order of additions can change; a token is drawn
  * by walking the kept ones in the order of their ids. Every token takes one random number, also where a GPU draws many.
  */
-import { FailureError, InputError } from "../errors.ts";
+import { FailureError } from "../errors.ts";
 import type { Sampling } from "../model/engine.ts";
 import type { Picker } from "./generate.ts";
+import { Adjustments } from "./adjustments.ts";
 import { fraction, weightOf } from "./probability.ts";
 import { parseSeed, Random } from "./random.ts";
+import { checked, type SamplerOptions } from "./sampler_options.ts";
 
-/** How to choose. */
-export interface SamplerOptions {
-  /**
-   * 0 (default): the token with the largest logit, of several the one with the lowest id. Above 0: logits are divided
-   * by it.
-   */
-  readonly temperature?: number | undefined;
-  /** Only this many of the likeliest tokens, of equal ones those with lower ids; 0 (default): all. */
-  readonly topK?: number | undefined;
-  /**
-   * Only the likeliest tokens (after `topK`) that together reach this share of the probability, the one that reaches it
-   * included; 1 (default): all.
-   */
-  readonly topP?: number | undefined;
-  /** 0 to 2^64 - 1, as a safe integer, a bigint, or decimal or `0x` digits; default: a random one. */
-  readonly seed?: number | bigint | string | undefined;
-}
+export type { SamplerOptions } from "./sampler_options.ts";
 
 const { fround } = Math;
+/** Weight of the likeliest token. */
+const LARGEST_WEIGHT = weightOf(0);
 const LARGEST_FLOAT32 = (2 - 2 ** -23) * 2 ** 127;
 
 /**
@@ -57,24 +46,23 @@ export class Sampler implements Picker {
   /** The seed in use, for reports. */
   readonly seed: bigint;
 
+  /** Least weight that is kept. */
+  readonly #least: number;
+  readonly #adjustments: Adjustments | null;
   readonly #random: Random;
   /** 1 / temperature. */
   readonly #inverse: number;
   /** The largest logits seen, as a heap of ids with the least of them on top; length `topK`. */
   #heap = new Int32Array(0);
 
-  /** @throws {InputError} if an option is out of range. */
-  constructor(options: SamplerOptions = {}) {
-    const { temperature = 0, topK = 0, topP = 1, seed } = options;
-    if (!(temperature >= 0 && temperature < Infinity)) {
-      throw InputError.of("wrong_value", { name: "temperature" }, "a number of at least 0", temperature);
-    }
-    if (!Number.isSafeInteger(topK) || topK < 0) {
-      throw InputError.of("wrong_value", { name: "top-k" }, "an integer of at least 0", topK);
-    }
-    if (!(topP > 0 && topP <= 1)) {
-      throw InputError.of("wrong_value", { name: "top-p" }, "a number above 0 and up to 1", topP);
-    }
+  /**
+   * @param prompt Tokens before the reply, which `repetitionPenalty` is about as well.
+   * @throws {InputError} if an option is out of range.
+   */
+  constructor(options: SamplerOptions = {}, prompt: ArrayLike<number> = []) {
+    const { temperature, topK, topP, minP, seed } = checked(options);
+    this.#adjustments = Adjustments.of(options, prompt);
+    this.#least = fround(minP) * LARGEST_WEIGHT;
     // As a GPU gets them.
     this.temperature = fround(temperature);
     this.topK = topK;
@@ -91,9 +79,9 @@ export class Sampler implements Picker {
    * @throws {FailureError} if a logit is NaN or +Infinity, or all are -Infinity: the computation before went wrong.
    */
   sample(logits: Float32Array): number {
-    const largest = argmax(logits);
-    if (this.temperature === 0) return largest;
-    return this.#pick(logits, largest, this.#random.fraction());
+    const id = this.pick(logits, this.temperature === 0 ? 0 : this.#random.fraction());
+    this.#adjustments?.took(id);
+    return id;
   }
 
   /**
@@ -102,13 +90,20 @@ export class Sampler implements Picker {
    * @throws {FailureError} as `sample` does.
    */
   pick(logits: Float32Array, uniform: number): number {
-    const largest = argmax(logits);
-    return this.temperature === 0 ? largest : this.#pick(logits, largest, uniform);
+    this.#adjustments?.apply(logits);
+    try {
+      const largest = argmax(logits);
+      return this.temperature === 0 ? largest : this.#pick(logits, largest, uniform);
+    } finally {
+      this.#adjustments?.undo(logits);
+    }
   }
 
-  sampling(tokens: number): Sampling {
+  /** Absent where bias, penalties or min-p are asked for, of which engines know nothing. */
+  get sampling(): ((tokens: number) => Sampling) | undefined {
+    if (this.#adjustments !== null || (this.#least > 0 && this.temperature > 0)) return undefined;
     const { temperature, topP, topK } = this;
-    return { temperature, topP, topK, uniforms: this.upcoming(tokens) };
+    return (tokens) => ({ temperature, topP, topK, uniforms: this.upcoming(tokens) });
   }
 
   /** The random numbers of the next tokens, which stay the next ones until {@linkcode Sampler.skip} takes them. */
@@ -150,7 +145,8 @@ export class Sampler implements Picker {
       mass += weight;
       count++;
     }
-    return this.topP < 1 ? this.#nucleus(count, mass) : count;
+    const kept = this.topP < 1 ? this.#nucleus(count, mass) : count;
+    return this.#least > 0 ? this.#compact(kept, (slot) => work.weights[slot]! >= this.#least) : kept;
   }
 
   /** Id of the `topK`-th token in the order of descending logits, then ascending ids. */

@@ -315,7 +315,7 @@ Deno.test("chat: what cannot be done is refused by name", async () => {
     [{}, "messages", "messages: expected a list, got nothing"],
     [{ messages, temperature: "hot" }, "temperature", 'temperature: expected a number, got "hot"'],
     [{ messages, surprise: 1 }, "surprise", "surprise: unknown field"],
-    [{ messages, logit_bias: { 5: 1 } }, "logit_bias", "logit_bias: is not supported"],
+    [{ messages, logit_bias: { 99999999: 1 } }, "logit_bias", "logit_bias: expected ids from 0"],
     [{ messages, functions: [{}] }, "functions", "functions: is not supported"],
     [{ messages, reasoning_effort: "extreme" }, "reasoning_effort", 'reasoning_effort: expected "low"'],
     [

@@ -45,8 +45,18 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   [{ prompt: Array(401).fill(1) }, 400, "prompt", /^prompt: expected at most 400 tokens, got 401$/],
   [{ prompt: "a", temperatur: 0 }, 400, "temperatur", /^temperatur: unknown field$/],
   [{ prompt: "a", suffix: "b" }, 400, "suffix", /^suffix: is not supported$/],
-  [{ prompt: "a", presence_penalty: 1 }, 400, "presence_penalty", /^presence_penalty: is not supported; expected 0/],
-  [{ prompt: "a", logit_bias: { 1: 5 } }, 400, "logit_bias", /^logit_bias: is not supported$/],
+  [{ prompt: "a", presence_penalty: 3 }, 400, "presence_penalty", /^presence_penalty: /],
+  [{ prompt: "a", repetition_penalty: 0 }, 400, "repetition_penalty", /^repetition_penalty: /],
+  [{ prompt: "a", min_p: 1.5 }, 400, "min_p", /^min_p: /],
+  [{ prompt: "a", logit_bias: { 1: 500 } }, 400, "logit_bias.1", /^logit_bias.1: /],
+  [{ prompt: "a", logit_bias: { a: 5 } }, 400, "logit_bias.a", /^logit_bias.a: expected a token id as the name/],
+  [
+    { prompt: "a", logit_bias: { 9999999: 5 } },
+    400,
+    "logit_bias",
+    /^logit_bias: expected ids from 0 to \d+, got 9999999$/,
+  ],
+  [{ prompt: "a", min_tokens: 1 }, 400, "min_tokens", /^min_tokens: is not supported; expected 0/],
   [{ prompt: "a", best_of: 3 }, 400, "best_of", /^best_of: expected n, which is 1, or none$/],
   [{ prompt: "a", stream_options: {} }, 400, "stream_options", /^stream_options: expected with stream$/],
   [{ prompt: "a", stop: "" }, 400, "stop", /^stop: expected a text of at least 1/],
@@ -80,6 +90,28 @@ Deno.test("/v1/completions", async (t) => {
     assertEquals(twice.choices.map(({ index }: Choice) => index), [0, 1, 2, 3]);
     assertEquals(twice.usage.prompt_tokens, texts.usage.prompt_tokens);
     assertEquals(twice.usage.completion_tokens, 24);
+  });
+
+  await t.step("bias and penalties decide the next tokens, and log probabilities stay the model's own", async () => {
+    const [a, b] = [1000, 1001] as const, prompt = GREEDY.slice(0, 9);
+    const asked = { prompt, max_tokens: 4, logprobs: 0, return_tokens_as_token_ids: true, ignore_eos: true };
+    const ids = async (more: object) => {
+      const { choices: [{ logprobs: { tokens } }] } = await complete(serving, { ...asked, ...more });
+      return tokens.map((name: string) => Number(name.split(":")[1]));
+    };
+    const both = { [a]: 100, [b]: 99.5 };
+    // Sums of bias and logits: a stays ahead by at least 1 unless something is taken from it.
+    const scores = (await complete(serving, { ...asked, max_tokens: 1, logit_bias: { [a]: 100 } })).choices[0].logprobs;
+    assertEquals(scores.tokens, [`token_id:${a}`]);
+    assert(scores.token_logprobs[0] < -1, "the model itself finds it unlikely");
+    assertEquals(await ids({ logit_bias: { [a]: 100 } }), [a, a, a, a]);
+    assertEquals(new Set(await ids({ logit_bias: both, frequency_penalty: 2 })), new Set([a, b]));
+    const drawn = await ids({ logit_bias: { [a]: 100 }, temperature: 1.5, min_p: 0.5, seed: 1 });
+    assertEquals(drawn, [a, a, a, a]);
+    // What is there already is divided away, tokens of the prompt too.
+    const [first] = await ids({}), [other] = await ids({ logit_bias: { [first]: -100 } });
+    assert(first !== other);
+    assert(!(await ids({ prompt: [...prompt, first], repetition_penalty: 100 })).includes(first));
   });
 
   await t.step(

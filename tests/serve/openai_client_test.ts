@@ -43,7 +43,7 @@ Deno.test("openai: models, chat, streams and errors", async () => {
   }
   assertEquals([text, total > 0], ["It is sunny!", true]);
   const refused = await assertRejects(
-    () => client.chat.completions.create({ model, messages, presence_penalty: 1 }),
+    () => client.chat.completions.create({ model, messages, presence_penalty: 3 }),
     OpenAI.BadRequestError,
   ) as InstanceType<typeof OpenAI.BadRequestError>;
   assertEquals([refused.status, refused.param], [400, "presence_penalty"]);

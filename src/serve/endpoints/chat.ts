@@ -46,7 +46,7 @@ export const CHAT = endpoint<ChatRequest>({
     const asked = body.max_completion_tokens ?? body.max_tokens ?? undefined;
     const replies = startReplies(call, model, plan, {
       count: body.n ?? 1,
-      sampling: (index) => samplingOf(body, index),
+      sampling: (index) => samplingOf(body, index, model.config.vocab),
       stops: stopsOf(body),
       stopIds,
       maxTokens: roomFor(model, plan.prompt, asked, {

@@ -52,7 +52,7 @@ export function startReplies(call: Call<CompletionRequest>, model: ServedModel):
       prompt,
       maxTokens: body.max_tokens ?? Math.max(1, Math.min(DEFAULT_MAX_TOKENS, limits.context - prompt.length)),
       stopIds,
-      sampling: samplingOf(body, index),
+      sampling: samplingOf(body, index, model.config.vocab),
       logprobs: body.logprobs ?? null,
       echo: echo && body.logprobs != null,
       watch: text.watch,

@@ -138,7 +138,7 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
   const fields = { ...body, store: body.store, metadata: body.metadata };
   const [reply] = startReplies(call, model, plan, {
     count: 1,
-    sampling: (index) => samplingOf(fields, index),
+    sampling: (index) => samplingOf(fields, index, model.config.vocab),
     stops: stopsOf(fields),
     stopIds: stopIdsOf(fields, endsOf(model)),
     maxTokens: roomFor(model, plan.prompt, body.max_output_tokens ?? undefined, {

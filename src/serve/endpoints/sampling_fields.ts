@@ -1,6 +1,8 @@
 /** Fields that all endpoints with replies have in common: how tokens are chosen, and when a reply ends. */
 import { z } from "zod";
-import { ignored, only, unsupported } from "../http/fields.ts";
+import type { SamplerOptions } from "../../session/sampler.ts";
+import { wrongField } from "../api_error.ts";
+import { ignored, only } from "../http/fields.ts";
 
 /** Texts that end a reply, and ids that do. */
 const MAX_STOPS = 64;
@@ -19,13 +21,21 @@ export const SAMPLING_FIELDS = {
   ignore_eos: z.boolean().nullish(),
   /** Whether special tokens are left out of texts. */
   skip_special_tokens: z.boolean().nullish(),
-  presence_penalty: only(0),
-  frequency_penalty: only(0),
-  repetition_penalty: only(1),
-  min_p: only(0),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  /** vLLM's, as the next. */
+  repetition_penalty: z.number().gt(0).max(100).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  /** By token id: what is added to the logit. */
+  logit_bias: z.record(
+    z.string().regex(/^(?:0|[1-9]\d{0,8})$/, "a token id as the name"),
+    z.number().min(-100).max(100),
+  )
+    .nullish(),
   min_tokens: only(0),
+  /** llama.cpp's, which looks at the last tokens only; Open WebUI hands it on. */
+  repeat_penalty: only(1),
   use_beam_search: only(false),
-  logit_bias: unsupported(),
   ...ignored("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "priority"),
 };
 
@@ -33,12 +43,26 @@ const Sampling = z.object(SAMPLING_FIELDS);
 /** Fields of {@linkcode SAMPLING_FIELDS}. */
 export type SamplingFields = z.infer<typeof Sampling>;
 
-/** The sampler's options that a request asks for; OpenAI's default is a temperature of 1. */
-export function samplingOf({ temperature, top_p, top_k, seed }: SamplingFields, index: number) {
+/**
+ * The sampler's options that a request asks for; OpenAI's default is a temperature of 1.
+ *
+ * @param vocab Tokens of the model.
+ * @throws {ApiError} 400 where a bias is for a token that there is not.
+ */
+export function samplingOf(fields: SamplingFields, index: number, vocab: number): SamplerOptions {
+  const { temperature, top_p, top_k, min_p, seed } = fields;
+  const logitBias = new Map(Object.entries(fields.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias]));
+  const stray = logitBias.keys().find((id) => id >= vocab);
+  if (stray !== undefined) throw wrongField("logit_bias", `expected ids from 0 to ${vocab - 1}, got ${stray}`);
   return {
     temperature: temperature ?? 1,
     topP: top_p ?? 1,
     topK: Math.max(0, top_k ?? 0),
+    minP: min_p ?? 0,
+    logitBias,
+    repetitionPenalty: fields.repetition_penalty ?? 1,
+    frequencyPenalty: fields.frequency_penalty ?? 0,
+    presencePenalty: fields.presence_penalty ?? 0,
     // Of several replies to one prompt each has a seed of its own; negative ones are as good as any.
     seed: seed == null ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(index)),
   };

@@ -35,7 +35,7 @@ export class Sequence {
   /** @param onChange Called when it is to end. */
   constructor(readonly job: Job, observer: Observer, onChange: () => void) {
     this.#observer = observer;
-    this.#sampler = new Sampler(job.sampling);
+    this.#sampler = new Sampler(job.sampling, job.prompt);
     this.stream = new Stream(() => {
       this.ending ??= "cancelled";
       onChange();
@@ -99,12 +99,12 @@ export class Sequence {
   /** Whether the engine may choose its tokens, of which nothing else is asked. */
   get drawable(): boolean {
     const { logprobs, mask, probe } = this.job;
-    return logprobs === null && mask === undefined && probe === undefined;
+    return logprobs === null && mask === undefined && probe === undefined && this.#sampler.sampling !== undefined;
   }
 
   /** How an engine chooses the next tokens. */
   sampling(tokens: number): Sampling {
-    return this.#sampler.sampling(tokens);
+    return this.#sampler.sampling!(tokens);
   }
 
   /** Takes notice that an engine chose tokens. */

@@ -78,6 +78,8 @@ function expectation(issue: z.core.$ZodRawIssue): string | null {
     case "invalid_union":
       return issue.errors.map((branch) => branch[0]?.message ?? "a value").filter((m, i, all) => all.indexOf(m) === i)
         .join(" or ");
+    case "invalid_key":
+      return issue.issues[0]?.message ?? "another name";
     case "unrecognized_keys":
       return "unknown field";
     default:

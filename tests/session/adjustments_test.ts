@@ -1,0 +1,90 @@
+/** Bias, penalties and min-p beside transformers' own processors of logits (tests/goldens/sampling/make.py). */
+import { InputError } from "../../src/errors.ts";
+import { type AdjustmentOptions, Adjustments } from "../../src/session/adjustments.ts";
+import { Sampler, type SamplerOptions } from "../../src/session/sampler.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+
+interface Case {
+  readonly options: Omit<SamplerOptions, "logitBias"> & { readonly logitBias: readonly (readonly [number, number])[] };
+  /** Bits of float32 before and after. */
+  readonly logits: readonly number[];
+  readonly adjusted: readonly number[];
+  readonly prompt: readonly number[];
+  readonly reply: readonly number[];
+  /** Tokens that can be drawn, with their probabilities. */
+  readonly kept: readonly (readonly [number, number])[];
+}
+
+const { cases }: { cases: Case[] } = JSON.parse(
+  Deno.readTextFileSync(new URL("../goldens/sampling/adjustments.json", import.meta.url)),
+);
+const floatsOf = (bits: readonly number[]) => new Float32Array(Uint32Array.from(bits).buffer);
+const optionsOf = ({ options }: Case): SamplerOptions => ({ ...options, logitBias: new Map(options.logitBias) });
+
+Deno.test("logits are adjusted as transformers and OpenAI's formula do, to the bit, and given back", () => {
+  let adjusting = 0;
+  for (const one of cases) {
+    const adjustments = Adjustments.of(optionsOf(one), one.prompt), logits = floatsOf(one.logits);
+    if (adjustments === null) {
+      assertEquals(one.adjusted, one.logits);
+      continue;
+    }
+    adjusting++;
+    for (const id of one.reply) adjustments.took(id);
+    adjustments.apply(logits);
+    assertEquals([...new Uint32Array(logits.buffer)], one.adjusted, JSON.stringify(one.options));
+    adjustments.undo(logits);
+    assertEquals([...new Uint32Array(logits.buffer)], one.logits);
+  }
+  assertEquals([cases.length, adjusting], [36, 24]);
+});
+
+Deno.test("tokens are drawn with the probabilities that transformers leaves them", () => {
+  const draws = 512;
+  for (const one of cases) {
+    const sampler = new Sampler({ temperature: 1, ...optionsOf(one) }, one.prompt), logits = floatsOf(one.logits);
+    for (const id of one.reply) {
+      // Nothing else can be drawn, whatever is taken from it.
+      assertEquals(sampler.sample(new Float32Array(logits.length).fill(-Infinity).with(id, 1)), id);
+    }
+    const drawn = new Float64Array(logits.length);
+    for (let i = 0; i < draws; i++) drawn[sampler.pick(logits, (i + 0.5) / draws)]! += 1 / draws;
+    const expected = new Map(one.kept);
+    drawn.forEach((share, id) => {
+      assert(Math.abs(share - (expected.get(id) ?? 0)) <= 1 / draws, `${JSON.stringify(one.options)}: ${id}`);
+    });
+    const greedy = new Sampler({ ...optionsOf(one), temperature: 0, minP: 0 }, one.prompt);
+    for (const id of one.reply) greedy.sample(new Float32Array(logits.length).fill(-Infinity).with(id, 1));
+    const best = floatsOf(one.adjusted);
+    assertEquals(greedy.sample(logits), best.indexOf(Math.max(...best)));
+  }
+});
+
+Deno.test("engines choose tokens only where nothing is asked for of which they know nothing", () => {
+  const engines = (options: SamplerOptions) => new Sampler(options, [1]).sampling !== undefined;
+  assert(engines({ temperature: 1, topK: 5, topP: 0.5, repetitionPenalty: 1, logitBias: new Map() }));
+  // The likeliest token is above any share of itself.
+  assert(engines({ temperature: 0, minP: 0.5 }));
+  const others: SamplerOptions[] = [
+    { temperature: 1, minP: 0.1 },
+    { presencePenalty: 1 },
+    { frequencyPenalty: -1 },
+    { repetitionPenalty: 1.1 },
+    { logitBias: new Map([[1, 1]]) },
+  ];
+  for (const options of others) assert(!engines(options), JSON.stringify(options));
+});
+
+Deno.test("tokens that cannot come stay so, whatever is added to them", () => {
+  const adjustments = Adjustments.of({ logitBias: new Map([[0, 5], [9, 1]]), repetitionPenalty: 2 }, [0, 1])!;
+  const logits = Float32Array.of(-Infinity, 3, 1);
+  adjustments.apply(logits);
+  assertEquals([...logits], [-Infinity, 1.5, 1]);
+  const wrong: [AdjustmentOptions, string][] = [
+    [{ repetitionPenalty: 0 }, "repetition-penalty: expected a number above 0, got 0"],
+    [{ frequencyPenalty: NaN }, "frequency-penalty: expected a number, got NaN"],
+    [{ presencePenalty: Infinity }, "presence-penalty: expected a number, got Infinity"],
+    [{ logitBias: new Map([[1, 1e39]]) }, "logit-bias: expected a number, got 1e+39"],
+  ];
+  for (const [options, message] of wrong) assertThrows(() => Adjustments.of(options, []), InputError, message);
+});
