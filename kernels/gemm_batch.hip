@@ -5,8 +5,8 @@
 // columns inside a product is free as long as both operands have it: of a step, lane 4g + t takes the t-th quarter of rows 2g and
 // 2g + 1, in whole pieces as they lie in memory, and the same quarter of token g from LDS, where copies that do not pass through
 // registers have put it some steps before. A token's sum does not depend on the tokens beside it, nor on the size of the tile.
+#include "common/ends.h"
 #include "common/halves.h"
-#include "common/tile.h"
 
 constexpr i32 warps = 8, threads = 32 * warps, warp_rows = 16, block_rows = warps * warp_rows;
 
@@ -53,20 +53,8 @@ template <class F> MX_DEVICE i32 place(i32 column) { return Piece<F>::eights == 
 struct Fp4Pairs {
   u32x4 w;
   u32 factor;
-  // The factor is the one of MxHalf<MxFp4>.
-  MX_DEVICE Fp4Pairs(const Piece<MxFp4> &piece, i32 i) : w(piece.w[i]) {
-    const u32 s = (piece.scale[i] << 7) | ((piece.scale[i] == 0u || piece.scale[i] == 255u) ? 0x40u : 0u);
-    factor = s | s << 16;
-  }
-  MX_DEVICE u32x4 eight(i32 k) const {
-    // A product by two powers of two puts a code's bits where sign and number belong; the mask drops what else it gives.
-    const u32 low = w[k], high = w[k] >> 8, first = 0x1040u, second = 0x104u, mask = 0x81c081c0u, up = 0x7e807e80u;
-    u32x4 p = {(low & 0x000f000fu) * first & mask, (low & 0x00f000f0u) * second & mask, (high & 0x000f000fu) * first & mask,
-               (high & 0x00f000f0u) * second & mask};
-    MX_UNROLL
-    for (i32 i = 0; i < 4; i++) p[i] = mx_scale_pair(mx_scale_pair(p[i], up), factor);
-    return p;
-  }
+  MX_DEVICE Fp4Pairs(const Piece<MxFp4> &piece, i32 i) : w(piece.w[i]), factor(mx_fp4_factor(piece.scale[i])) {}
+  MX_DEVICE u32x4 eight(i32 k) const { return mx_fp4_eight(w[k], factor); }
 };
 
 // Calls f(k, pairs of the first row, pairs of the second).
@@ -113,31 +101,6 @@ struct Split {
   f32 *partial;
   i32 *counters;
   i32 tile;  // of the launch
-};
-
-// What follows the sums of two neighbouring rows, read once: as mx_epilogue and MxTile::store_pair have it.
-struct Ends {
-  f32 factor[2], bias[2];
-  MX_DEVICE Ends(const MxLinear &l, i32 row0) {
-    MX_UNROLL
-    for (i32 i = 0; i < 2; i++) {
-      const i32 row = mx_min(row0 + i, l.rows - 1);
-      factor[i] = l.scale && l.scale_stride == 0 ? mx_global<f32>(l.scale)[row] : l.tensor_scale;
-      bias[i] = l.bias ? mx_element(l.bias, l.bias_format, row) : -0.0f;
-    }
-  }
-  MX_DEVICE void store(const MxTile &t, i32 m, i32 row, f32 sum0, f32 sum1) const {
-    if (row >= t.l.rows) return;
-    const f32 scale = t.x_scales ? t.x_scales[t.x_row(m)] : 1.0f;
-    MX_GLOBAL f32 *const to = t.out + t.out_row(m) * t.out_stride;
-    const f32 a = mx_round_if(sum0 * factor[0] * scale + bias[0], t.round), b = mx_round_if(sum1 * factor[1] * scale + bias[1], t.round);
-    if (t.swiglu) {
-      to[row / 2] = mx_round_if(mx_swiglu(a, row + 1 < t.l.rows ? b : 0.0f, t.alpha, t.limit), t.round);
-      return;
-    }
-    to[row] = t.accumulate ? mx_round_if(to[row] + a, t.round) : a;
-    if (row + 1 < t.l.rows) to[row + 1] = t.accumulate ? mx_round_if(to[row + 1] + b, t.round) : b;
-  }
 };
 
 // `tile()` is called twice, so that what only the end needs takes no registers meanwhile.
@@ -278,7 +241,7 @@ template <class F, i32 Tokens, class Tile> MX_DEVICE void batch_tile(Tile tile, 
     }
   }
   const MxTile done = tile();
-  const Ends ends(done.l, row0);
+  const MxEnds ends(done.l, row0);
   MX_UNROLL
   for (i32 j = 0; j < B::groups; j++) {
     if (8 * j >= tokens) break;

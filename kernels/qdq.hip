@@ -1,5 +1,6 @@
 // Norm (if any) and QDQ of rows, as float32 and, or, as bf16 for the matrix instructions; `order` 1: of eight columns 0 4, 1 5, 2 6, 3 7, in
-// which MXFP4 is decoded.
+// which MXFP4 is decoded; 2: such pairs as gemm_wgmma.hip takes them of 64 columns, pair p of the sixteen that begin with column 16t at
+// 8p + 2t.
 #include "common/formats.h"
 #include "common/vector.h"
 
@@ -17,9 +18,10 @@ MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, i32
     if (order == 0) {
       *(MX_GLOBAL u32x2 *)(h + c) = u32x2{mx_pack(v.x, v.y), mx_pack(v.z, v.w)};
     } else {
-      MX_GLOBAL u16 *const to = h + (c & ~7) + (c >> 2 & 1);
+      const i32 step = order == 1 ? 2 : 8, place = order == 1 ? c & ~7 : (c & ~63) + (c & 8) * 4 + (c >> 3 & 6);
+      MX_GLOBAL u16 *const to = h + place + (c >> 2 & 1);
       MX_UNROLL
-      for (i32 k = 0; k < 4; k++) to[2 * k] = (u16)(mx_bf16_bits(v[k]) >> 16);
+      for (i32 k = 0; k < 4; k++) to[step * k] = (u16)(mx_bf16_bits(v[k]) >> 16);
     }
   });
   // The preparation ends at the next multiple of 32.

@@ -5,7 +5,8 @@
 
 /**
  * Architectures with committed code objects. `sm_90` is PTX, which the driver compiles for other NVIDIA GPUs as well,
- * and gfx1200 runs the code of gfx1201: see src/backends/gpu/code.ts.
+ * and gfx1200 runs the code of gfx1201: see src/backends/gpu/code.ts. `sm_90a` has what GPUs of sm_90 run besides, and
+ * no other one does.
  */
 export const ARCHITECTURES = [
   "gfx90a",
@@ -16,6 +17,7 @@ export const ARCHITECTURES = [
   "gfx1151",
   "gfx1201",
   "sm_90",
+  "sm_90a",
 ] as const;
 /** One of {@linkcode ARCHITECTURES}. */
 export type Architecture = (typeof ARCHITECTURES)[number];
@@ -96,13 +98,22 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
       defines: [`-DMX_FORMAT=${format}`],
     })),
   ],
+  sm_90a: ["bf16", "mxfp4"].map((format) => ({
+    name: `gemm_wgmma.${format}`,
+    source: "gemm_wgmma.hip",
+    defines: [`-DMX_FORMAT=${format}`],
+  })),
 };
+
+/** Architectures that have their special objects only. */
+const BESIDE: readonly Architecture[] = ["sm_90a"];
 
 /** Operations that need instructions which an architecture lacks: RDNA 2 multiplies no matrices. */
 const LACKING: Readonly<Partial<Record<Architecture, readonly string[]>>> = { gfx1030: ["gemm_mma"] };
 
 /** The objects of an architecture, in order of name. */
 export function unitsOf(arch: Architecture): Unit[] {
+  if (BESIDE.includes(arch)) return [...SPECIAL[arch]!];
   const units: Unit[] = [
     ...SPECIAL[arch] ?? [],
     ...PLAIN.map((name) => ({ name, source: `${name}.hip`, defines: [] })),

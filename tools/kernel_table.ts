@@ -11,6 +11,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Manifest } from "../kernels/manifest.ts";
+import { kernelsWith } from "../src/backends/gpu/kernels.ts";
 import { VerifyResults } from "../src/verify/results.ts";
 import { type IsaResults, objectOf, type Ran } from "../tests/kernels/isa_results.ts";
 
@@ -27,7 +28,11 @@ const manifest = read<Manifest>("kernels/build/manifest.json");
 
 /** What a file of `mxoss devices --verify` says of each kernel, of the committed ones. */
 function kept({ device, kernels, cases, filter }: VerifyResults): GpuResults {
-  const own = manifest.architectures["sm_90"]!;
+  const files = {
+    architectures: Object.keys(manifest.architectures),
+    architecture: (a: string) => manifest.architectures[a],
+  };
+  const own = kernelsWith(files, { arch: "sm_90", kind: "own" });
   // As `KernelSet.hash` has it.
   const hash = createHash("sha256").update(JSON.stringify(own)).digest("hex");
   if (filter !== null || kernels.how !== "own" || kernels.sha256 !== hash) {
@@ -62,7 +67,7 @@ function ran(of: Ran | undefined, where: string, architecture: string, kernel: s
 
 function cell(architecture: string, kernel: string): string {
   if (manifest.architectures[architecture]!.entries[kernel] === undefined) return "-";
-  const silicon = architecture === "sm_90" ? gpu.entries[kernel] : undefined;
+  const silicon = ["sm_90", "sm_90a"].includes(architecture) ? gpu.entries[kernel] : undefined;
   const emulated = isa.architectures[architecture]?.[kernel];
   return `compiled${ran(emulated, "emulated", architecture, kernel)}${ran(silicon, "silicon", architecture, kernel)}`;
 }

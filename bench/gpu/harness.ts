@@ -2,17 +2,9 @@
  * Times launches of single kernels on a GPU: data that is larger than the caches, launches recorded in a graph, device
  * events.
  */
-import type {
-  ArgumentWriter,
-  DeviceBuffer,
-  DeviceRange,
-  GpuDevice,
-  GpuEvent,
-  Kernel,
-  Module,
-  Stream,
-} from "../../ffi/runtime.ts";
-import type { LaunchTraits, Manifest } from "../../kernels/manifest.ts";
+import type { ArgumentWriter, DeviceBuffer, DeviceRange, GpuDevice, GpuEvent, Stream } from "../../ffi/runtime.ts";
+import type { LaunchTraits } from "../../kernels/manifest.ts";
+import type { KernelSet } from "../../src/backends/gpu/kernels.ts";
 
 /** A launch that is to be timed. */
 export interface Launch {
@@ -38,31 +30,19 @@ export class Harness implements Disposable {
   readonly stream: Stream;
   readonly #events: [GpuEvent, GpuEvent];
   readonly #buffers: DeviceBuffer[] = [];
-  readonly #modules = new Map<string, Module>();
-  readonly #kernels = new Map<string, Kernel>();
 
-  /**
-   * @param build Folder of the code objects, beside which the manifest lies.
-   * @param filter Only parts with this in their name are timed.
-   */
-  constructor(
-    readonly device: GpuDevice,
-    readonly manifest: Manifest,
-    readonly build: URL,
-    readonly filter: string,
-  ) {
+  /** @param filter Only parts with this in their name are timed. */
+  constructor(readonly device: GpuDevice, readonly kernels: KernelSet, readonly filter: string) {
     this.stream = device.createStream();
     this.#events = [device.createEvent(), device.createEvent()];
   }
 
   has(entry: string): boolean {
-    return this.manifest.architectures[this.device.properties.arch]?.entries[entry] !== undefined;
+    return this.kernels.has(entry);
   }
 
   traits(entry: string): LaunchTraits {
-    const found = this.manifest.architectures[this.device.properties.arch]?.entries[entry];
-    if (!found) throw new Error(`${entry}: not compiled for ${this.device.properties.arch}`);
-    return found;
+    return this.kernels.traits(entry);
   }
 
   /** Device memory with the given contents, repeated until it is full. */
@@ -99,7 +79,7 @@ export class Harness implements Disposable {
   }
 
   enqueue(launch: Launch): void {
-    const writer = this.device.createArguments(), kernel = this.#kernel(launch.entry);
+    const writer = this.device.createArguments(), { kernel } = this.kernels.get(launch.entry);
     launch.args(writer);
     if (launch.lds > 48 * 1024) kernel.allowSharedBytes(launch.lds);
     this.stream.launch(kernel, {
@@ -132,23 +112,8 @@ export class Harness implements Disposable {
     return { name, microseconds: times[repeat >> 1]!, bytes, macs };
   }
 
-  #kernel(entry: string): Kernel {
-    const known = this.#kernels.get(entry);
-    if (known) return known;
-    const { arch } = this.device.properties, { file } = this.manifest.architectures[arch]!.entries[entry]!;
-    let module = this.#modules.get(file);
-    if (!module) {
-      module = this.device.loadModule(Deno.readFileSync(new URL(`${arch}/${file}`, this.build)), file);
-      this.#modules.set(file, module);
-    }
-    const kernel = module.kernel(entry);
-    this.#kernels.set(entry, kernel);
-    return kernel;
-  }
-
   [Symbol.dispose](): void {
     this.release();
-    for (const module of this.#modules.values()) module[Symbol.dispose]();
     for (const event of this.#events) event[Symbol.dispose]();
     this.stream[Symbol.dispose]();
   }

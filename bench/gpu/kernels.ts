@@ -9,17 +9,14 @@
  * those that must be moved: weights once, activations once.
  */
 import { openFirstGpu } from "../../tests/kernels/first_gpu.ts";
-import type { Manifest } from "../../kernels/manifest.ts";
+import { committedKernels, KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { decodeTimings } from "./decode.ts";
 import { Harness, type Timing } from "./harness.ts";
 import { prefillTimings } from "./prefill.ts";
 
 const flag = (name: string) => Deno.args.find((a) => a.startsWith(`--${name}=`))?.slice(name.length + 3);
 const folder = flag("kernels");
-const build = folder
-  ? new URL(`file://${Deno.realPathSync(folder)}/`)
-  : new URL("../../kernels/build/", import.meta.url);
-const manifest = JSON.parse(await Deno.readTextFile(new URL("manifest.json", build))) as Manifest;
+const files = folder ? committedKernels(new URL(`file://${Deno.realPathSync(folder)}/`)) : committedKernels();
 const bandwidth = Number(flag("bandwidth") ?? 4.3e12);
 const parts = Deno.args.filter((a) => !a.startsWith("--"));
 
@@ -29,7 +26,8 @@ if (typeof runtime === "string") {
   Deno.exit(1);
 }
 using device = runtime.open(0);
-using harness = new Harness(device, manifest, build, flag("filter") ?? "");
+using kernels = new KernelSet(device, files);
+using harness = new Harness(device, kernels, flag("filter") ?? "");
 const timings: Timing[] = [];
 for (const [name, run] of [["decode", decodeTimings], ["prefill", prefillTimings]] as const) {
   if (parts.length > 0 && !parts.includes(name)) continue;

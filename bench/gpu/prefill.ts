@@ -3,9 +3,11 @@ import { type Harness, type Launch, pattern, type Timing } from "./harness.ts";
 import * as s from "./shapes.ts";
 
 const N = 2048, SLOTS = N * s.TOP_K;
+/** The generic kernels, and those of matrix instructions. */
+const SUFFIXES = ["", "_mma", "_wgmma"] as const;
 
 function* dense(h: Harness, name: string, format: string, rows: readonly number[], cols: number): Generator<Timing> {
-  for (const suffix of ["", "_mma"]) {
+  for (const suffix of SUFFIXES) {
     const entry = `gemm_${format}${suffix}`;
     if (!h.has(entry)) continue;
     const { rowsPerBlock, tokensPerBlock } = h.traits(entry), copies = 4, width = suffix ? 2 : 4;
@@ -41,7 +43,7 @@ function* experts(h: Harness, format: string): Generator<Timing> {
     sorted = h.memory(SLOTS * 4),
     offsets = h.memory(256),
     count = h.memory(16);
-  for (const suffix of ["", "_mma"]) {
+  for (const suffix of SUFFIXES) {
     const entry = `expert_gemm_${format}${suffix}`;
     if (!h.has(entry)) continue;
     const { rowsPerBlock, tokensPerBlock } = h.traits(entry),

@@ -92,7 +92,7 @@ export const EXPERTS = {
   }),
   expertGemmMma: signature({
     section: "prefill",
-    names: ["expert_gemm_F_mma"],
+    names: ["expert_gemm_F_mma", "expert_gemm_F_wgmma"],
     arguments: expertGemm("const u16*"),
     notes: { x: "bf16" },
     sizes: ["slotRows", "expertCount"],

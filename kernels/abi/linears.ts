@@ -44,7 +44,7 @@ export const LINEARS = {
   }),
   gemmMma: signature({
     section: "prefill",
-    names: ["gemm_F_mma"],
+    names: ["gemm_F_mma", "gemm_F_wgmma"],
     arguments: gemm("const u16*"),
     notes: { x: "bf16" },
     grid: "(tiles(group), ceil(n / tokensPerBlock))",

@@ -29,10 +29,11 @@ export const QDQ_KIND = {
 export type QdqKind = (typeof QDQ_KIND)[keyof typeof QDQ_KIND];
 
 /**
- * Order of the columns of rows that `qdq` writes as bf16 (`order` arguments): as they are, or of every eight
- * 0 4 1 5 2 6 3 7, in which `batch_mxfp4_*` and `expert_batch_mxfp4_*` decode their weights.
+ * Order of the columns of rows that `qdq` writes as bf16 (`order` arguments): as they are; of every eight
+ * 0 4 1 5 2 6 3 7, in which `batch_mxfp4_*` and `expert_batch_mxfp4_*` decode their weights; or that in which
+ * `gemm_mxfp4_wgmma` and `expert_gemm_mxfp4_wgmma` decode every 64.
  */
-export const COLUMN_ORDER = { natural: 0, mxfp4: 1 } as const;
+export const COLUMN_ORDER = { natural: 0, mxfp4: 1, wgmma: 2 } as const;
 /** One of {@linkcode COLUMN_ORDER}. */
 export type ColumnOrder = (typeof COLUMN_ORDER)[keyof typeof COLUMN_ORDER];
 

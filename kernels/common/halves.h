@@ -17,6 +17,23 @@ MX_DEVICE u32 mx_scale_pair(u32 pair, u32 factor) {
 MX_DEVICE u32 mx_lows(u32 a, u32 b) { return (a & 0xffffu) | (b << 16); }
 MX_DEVICE u32 mx_highs(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
 
+// A block's scale as a pair of bf16 numbers, which have all of them (2^-127 as a subnormal).
+MX_DEVICE u32 mx_fp4_factor(u32 scale) {
+  const u32 s = (scale << 7) | ((scale == 0u || scale == 255u) ? 0x40u : 0u);
+  return s | s << 16;
+}
+// Columns 0 4, 1 5, 2 6, 3 7 of eight columns of MXFP4, as bf16 pairs.
+MX_DEVICE u32x4 mx_fp4_eight(u32 w, u32 factor) {
+  // A product by two powers of two puts a code's bits where sign and number belong; the mask drops what else it gives. The decoded number
+  // is 2^126 times too small.
+  const u32 low = w, high = w >> 8, first = 0x1040u, second = 0x104u, mask = 0x81c081c0u, up = 0x7e807e80u;
+  u32x4 p = {(low & 0x000f000fu) * first & mask, (low & 0x00f000f0u) * second & mask, (high & 0x000f000fu) * first & mask,
+             (high & 0x00f000f0u) * second & mask};
+  MX_UNROLL
+  for (i32 i = 0; i < 4; i++) p[i] = mx_scale_pair(mx_scale_pair(p[i], up), factor);
+  return p;
+}
+
 template <class F> struct MxHalf;
 
 template <> struct MxHalf<MxPlain<MX_BF16>> {

@@ -81,7 +81,8 @@ for (const [arch, { files, entries }] of Object.entries(manifest.architectures))
       for (const entry of compiled.keys()) seen.add(entry);
     }
     assertEquals([...seen].sort(), Object.keys(entries).sort());
-    assert(count > 600, `${count} arguments`);
+    // What stands beside another architecture has few.
+    assert(count > (arch === "sm_90a" ? 40 : 600), `${count} arguments`);
   });
 }
 

@@ -32,6 +32,8 @@ const CAPABILITIES: Readonly<Record<string, Capability>> = {
   sm_86: { family: "Ampere", bf16: "mma", mx: false },
   sm_89: { family: "Ada", bf16: "mma", mx: false },
   sm_90: { family: "Hopper", bf16: "mma", mx: false },
+  // What only GPUs of sm_90 run, neither earlier nor later ones: its PTX is not compiled for others.
+  sm_90a: { family: "Hopper", bf16: "mma and wgmma", mx: false },
   sm_100: { family: "Blackwell", bf16: "mma", mx: false },
   sm_120: { family: "Blackwell", bf16: "mma", mx: false },
 };

@@ -57,6 +57,15 @@ export function codeFor(files: Architectures, arch: string): Code | null {
   return asked >= GENERIC && known.length > 0 ? { arch: known.at(-1)!.name, kind: "generic" } : null;
 }
 
+/**
+ * Files that an architecture runs besides, and no other one does: PTX of sm_90a has the products of warpgroups
+ * (`wgmma`), which no earlier and no later GPU knows.
+ */
+export function codeBeside(files: Architectures, { arch, kind }: Code): string | null {
+  const own = `${arch}a`;
+  return kind === "own" && arch.startsWith("sm_") && files.architecture(own) ? own : null;
+}
+
 /** 90 of "sm_90"; null for what is not of that form. */
 function computeCapability(arch: string): number | null {
   const digits = /^sm_(\d+)$/.exec(arch)?.[1];

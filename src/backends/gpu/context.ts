@@ -85,6 +85,15 @@ export class LaunchContext {
   }
 
   /**
+   * The matrix kernel of many rows, whether or not it is among those that are used: by products of warpgroups where
+   * there are such, which take whole steps of columns.
+   */
+  manyEntry(stem: "gemm" | "expert_gemm", { suffix, cols }: GpuLinear): string {
+    const wgmma = `${stem}_${suffix}_wgmma`;
+    return cols % 64 === 0 && this.options.matrixKernels.has(wgmma) ? wgmma : `${stem}_${suffix}_mma`;
+  }
+
+  /**
    * Whether the kernels of batches compute rows of a linear; `entry` names the one for so many. Logits of some rows are
    * computed as the batch is, so that they do not depend on how many are asked for.
    */

@@ -6,8 +6,8 @@ import { GpuLibraryError } from "../../../ffi/errors.ts";
 import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { capabilityOf, type Choice, choices, type CompiledKernels } from "./capabilities.ts";
-import { type Code, codeFor, codeText } from "./code.ts";
-import { committedKernels, type KernelFiles } from "./kernels.ts";
+import { type Code, codeBeside, codeFor, codeText } from "./code.ts";
+import { committedKernels, type KernelFiles, kernelsWith } from "./kernels.ts";
 import { spelled, type Text } from "../../words.ts";
 
 /** Where to look. */
@@ -103,7 +103,7 @@ function examine(runtime: GpuRuntime, index: number, kernels: KernelFiles | null
     codeObject,
     code,
     compiled: (kernels?.architectures ?? []).filter((arch) => arch.startsWith("sm_") === (runtime.kind === "cuda")),
-    schemes: codeObject === null ? [] : choices(codeObject, compiledKernels(kernels!, codeObject)),
+    schemes: code === null ? [] : choices(codeBeside(kernels!, code) ?? code.arch, compiledKernels(kernels!, code)),
   };
 }
 
@@ -117,8 +117,8 @@ function freeBytesOf(runtime: GpuRuntime, index: number): number | null {
   }
 }
 
-function compiledKernels(kernels: KernelFiles, arch: string): CompiledKernels {
-  const entries = kernels.architecture(arch)?.entries ?? {};
+function compiledKernels(kernels: KernelFiles, code: Code): CompiledKernels {
+  const { entries } = kernelsWith(kernels, code);
   return {
     matrix: entries["gemm_bf16_mma"] !== undefined,
     scaled: ({ weight, input, element }) =>

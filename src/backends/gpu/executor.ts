@@ -10,7 +10,7 @@ import { batchEntry } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
 import { Experts } from "./experts.ts";
-import { Inputs, orderFor } from "./inputs.ts";
+import { Inputs } from "./inputs.ts";
 import type { Step } from "./operations.ts";
 import { launchBatch, launchGemm, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
@@ -189,7 +189,7 @@ export class Executor {
     this.#inputs.round(x, head);
     const out = { range: w.logits, stride: w.logitStride }, entry = batchEntry(head.suffix, rows);
     if (this.#context.batched(rows, head, entry)) {
-      const chosen = this.#inputs.choose(x, head, rows);
+      const chosen = this.#inputs.choose(x, head, rows, entry);
       return this.#batch(entry, { linears: [head], outs: [out], x: chosen, round: false, accumulate: false, n: rows });
     }
     const input = { ...this.#inputs.of(x, null, quantizeFor(head)), xRows: w.rows };
@@ -214,11 +214,12 @@ export class Executor {
         this.#vectorLinear(first, n >= 4 && !invariant, { group, in: input, round, accumulate, n });
       } else if (this.#context.batched(n, first, batchEntry(first.suffix, n))) {
         const entry = batchEntry(first.suffix, n);
-        const rows = this.#inputs.prepare(x, norm, first, n, entry, orderFor(first));
+        const rows = this.#inputs.prepare(x, norm, first, n, entry);
         this.#batch(entry, { linears: members, outs: targets, x: rows, round, accumulate, n });
       } else {
-        const rows = this.#inputs.prepare(x, norm, first, n, `gemm_${first.suffix}_mma`);
-        launchGemm(this.calls, { linears: members, outs: targets, x: rows, round, accumulate, n });
+        const entry = this.#context.manyEntry("gemm", first);
+        const rows = this.#inputs.prepare(x, norm, first, n, entry);
+        launchGemm(this.calls, { linears: members, outs: targets, x: rows, round, accumulate, n }, entry);
       }
     }
   }

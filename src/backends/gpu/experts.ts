@@ -3,7 +3,7 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
 import { expertBatchEntry } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
-import { type Inputs, orderFor } from "./inputs.ts";
+import type { Inputs } from "./inputs.ts";
 import {
   launchExpertDownCombine,
   launchExpertGemm,
@@ -117,16 +117,9 @@ export class Experts {
     const scaled = scaledEntry(first);
     const native = scaled !== null && matrixKernels.has(scaled);
     const batch = expertBatchEntry(first.suffix, n), some = !native && this.context.batched(n, first, batch);
-    const prepared = native
-      ? this.inputs.quantize(x, first, rows)
-      : some
-      ? this.inputs.prepare(x, null, first, rows, batch, orderFor(first))
-      : this.inputs.prepare(x, null, first, rows, `expert_gemm_${first.suffix}_mma`);
-    const entry = some
-      ? batch
-      : "codes" in prepared
-      ? scaled!
-      : `expert_gemm_${first.suffix}${prepared.bf16 ? "_mma" : ""}`;
+    const matrix = some ? batch : this.context.manyEntry("expert_gemm", first);
+    const prepared = native ? this.inputs.quantize(x, first, rows) : this.inputs.prepare(x, null, first, rows, matrix);
+    const entry = "codes" in prepared ? scaled! : prepared.bf16 ? matrix : `expert_gemm_${first.suffix}`;
     const { tokensPerBlock } = calls.kernels.traits(entry), sorted = this.#sortedFor === tokensPerBlock;
     this.#sortedFor = tokensPerBlock;
     launchExpertGemm(calls, entry, {

@@ -73,14 +73,15 @@ export class Inputs {
    * The chosen rows of x (`workspace.rows`) as the kernels of batches read them.
    *
    * @param rows How many.
+   * @param entry The kernel that reads them.
    */
-  choose(x: GpuTensor, linear: GpuLinear, rows: number): Prepared {
+  choose(x: GpuTensor, linear: GpuLinear, rows: number, entry: string): Prepared {
     const { calls, workspace: { prepared, rowScales, rows: xRows } } = this.context;
     const into: Prepared = {
       range: prepared,
       stride: strideOf(x.width),
       bf16: true,
-      order: orderFor(linear),
+      order: orderOf(entry),
       scales: linear.multipliesCodes ? rowScales : null,
     };
     launchQdq(calls, into, { ...this.of(x, null, quantizeFor(linear)), xRows }, x.width, rows);
@@ -91,7 +92,7 @@ export class Inputs {
   /**
    * Rows of x as a GEMM reads them.
    *
-   * @param order Of the columns, where they are bf16 numbers.
+   * @param matrixEntry The matrix kernel that reads them, if it is used.
    */
   prepare(
     x: GpuTensor,
@@ -99,10 +100,9 @@ export class Inputs {
     linear: GpuLinear,
     rows: number,
     matrixEntry: string,
-    order: ColumnOrder = COLUMN_ORDER.natural,
   ): Prepared {
     const { calls, options, workspace: { prepared, rowScales } } = this.context;
-    const bf16 = options.matrixKernels.has(matrixEntry);
+    const bf16 = options.matrixKernels.has(matrixEntry), order = orderOf(matrixEntry);
     const how = quantizeFor(linear);
     // A float32 GEMM reads activations as they are.
     if (!bf16 && !norm && how.kind === QDQ_KIND.none) return { range: x.range, stride: x.stride, bf16, scales: null };
@@ -141,7 +141,8 @@ export class Inputs {
   }
 }
 
-/** The order of columns in which the kernels of batches decode a linear's weights. */
-export function orderFor({ suffix }: GpuLinear): ColumnOrder {
-  return suffix === "mxfp4" ? COLUMN_ORDER.mxfp4 : COLUMN_ORDER.natural;
+/** The order of columns in which a matrix kernel reads rows. */
+export function orderOf(entry: string): ColumnOrder {
+  if (entry.endsWith("_mxfp4_wgmma")) return COLUMN_ORDER.wgmma;
+  return /batch_mxfp4_x\d+$/.test(entry) ? COLUMN_ORDER.mxfp4 : COLUMN_ORDER.natural;
 }

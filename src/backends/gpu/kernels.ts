@@ -7,7 +7,7 @@ import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
 import { createHash } from "node:crypto";
 import { asset, FETCHED, STANDALONE } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
-import { adapted, type Code, codeFor } from "./code.ts";
+import { adapted, type Code, codeBeside, codeFor } from "./code.ts";
 
 /** Where compiled kernels come from. */
 export interface KernelFiles {
@@ -52,12 +52,24 @@ export function committedKernels(folder: URL = asset("kernels/build/")): KernelF
   };
 }
 
+/** What a device has kernels of: those of its code, and those that only its architecture runs. */
+export function kernelsWith(
+  files: Pick<KernelFiles, "architectures" | "architecture">,
+  code: Code,
+): ManifestArchitecture {
+  const own = files.architecture(code.arch)!, beside = codeBeside(files, code);
+  if (beside === null) return own;
+  const more = files.architecture(beside)!;
+  return { files: { ...own.files, ...more.files }, entries: { ...own.entries, ...more.entries } };
+}
+
 /** The kernels of one device. */
 export class KernelSet implements Disposable {
   /** Architecture of the code objects. */
   readonly arch: string;
   readonly code: Code;
   readonly #manifest: ManifestArchitecture;
+  readonly #beside: { readonly arch: string; readonly manifest: ManifestArchitecture } | null;
   readonly #modules = new Map<string, Module>();
   readonly #kernels = new Map<string, LoadedKernel>();
 
@@ -73,7 +85,9 @@ export class KernelSet implements Disposable {
     }
     this.code = found;
     this.arch = found.arch;
-    this.#manifest = files.architecture(found.arch)!;
+    this.#manifest = kernelsWith(files, found);
+    const beside = codeBeside(files, found);
+    this.#beside = beside === null ? null : { arch: beside, manifest: files.architecture(beside)! };
   }
 
   /** SHA-256 over the hashes of the files and the launch traits, hexadecimal: other kernels have another. */
@@ -115,8 +129,9 @@ export class KernelSet implements Disposable {
     const { file } = this.#manifest.entries[entry]!;
     let module = this.#modules.get(file);
     if (!module) {
-      const image = adapted(this.files.read(this.arch, file), this.code, this.device.properties.arch);
-      module = this.device.loadModule(image, `${this.arch}/${file}`);
+      const { arch } = this.#beside?.manifest.files[file] === undefined ? this : this.#beside;
+      const image = adapted(this.files.read(arch, file), this.code, this.device.properties.arch);
+      module = this.device.loadModule(image, `${arch}/${file}`);
       this.#modules.set(file, module);
     }
     const loaded = { kernel: module.kernel(entry), traits };

@@ -48,10 +48,14 @@ function valuesOf({ linears, outs, x, round, accumulate, n }: Products) {
   return { group: groupOf(linears, outs), x: x.range, xStride: x.stride, xScales: x.scales, round, accumulate, n };
 }
 
-/** Multiplies a batch of any size. */
-export function launchGemm(calls: Calls, products: Products): void {
+/**
+ * Multiplies a batch of any size.
+ *
+ * @param matrixEntry The matrix kernel, where rows are bf16 numbers.
+ */
+export function launchGemm(calls: Calls, products: Products, matrixEntry: string): void {
   const { suffix } = products.linears[0]!, values = valuesOf(products);
-  if (products.x.bf16) calls.launch("gemmMma", values, `gemm_${suffix}_mma`);
+  if (products.x.bf16) calls.launch("gemmMma", values, matrixEntry);
   else calls.launch("gemm", values, `gemm_${suffix}`);
 }
 
@@ -125,8 +129,8 @@ export function launchExpertDownCombine(
 /**
  * Sorts slot rows by expert, unless they are, and multiplies them.
  *
- * @param entry `expert_gemm_F`, `expert_gemm_F_mma` or `expert_batch_F_xN` for prepared rows, `expert_gemm_F_G_mma` for
- *   codes.
+ * @param entry `expert_gemm_F`, `expert_gemm_F_mma`, `expert_gemm_F_wgmma` or `expert_batch_F_xN` for prepared rows,
+ *   `expert_gemm_F_G_mma` for codes.
  */
 export function launchExpertGemm(
   calls: Calls,

@@ -119,8 +119,16 @@ function* judgements(
   const gemm = (entry: string, { format }: GpuLinear, measure: (bench: Bench) => number) =>
     judge(entry, format, MAX_NMSE.gemm, measure);
   try {
-    for (const like of denses) yield* gemm(`gemm_${like.suffix}_mma`, like, (bench) => bench.gemm(like));
-    for (const like of experts) yield* gemm(`expert_gemm_${like.suffix}_mma`, like, (bench) => bench.expertGemm(like));
+    for (const kind of ["mma", "wgmma"]) {
+      for (const like of denses) {
+        const entry = `gemm_${like.suffix}_${kind}`;
+        yield* gemm(entry, like, (bench) => bench.gemm(like, entry));
+      }
+      for (const like of experts) {
+        const entry = `expert_gemm_${like.suffix}_${kind}`;
+        yield* gemm(entry, like, (bench) => bench.expertGemm(like, entry));
+      }
+    }
     for (const size of BATCH_SIZES) {
       for (const like of denses) {
         const entry = `batch_${like.suffix}_x${size}`;

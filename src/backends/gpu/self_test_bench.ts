@@ -4,7 +4,7 @@ import { type Cache, type CacheShape, type Input, NO_QUANTIZE, quantizeFor } fro
 import { writeLinear } from "./arguments.ts";
 import { type Attention, ATTENTION_BATCH, launchBatchAttention, launchTiles } from "./attention.ts";
 import type { Calls } from "./calls.ts";
-import { orderFor } from "./inputs.ts";
+import { orderOf } from "./inputs.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
 import {
   launchBatch,
@@ -33,15 +33,15 @@ export class Bench implements Disposable {
   }
 
   /** Normalized mean square error of a dense linear by matrix instructions. */
-  gemm(like: GpuLinear): number {
+  gemm(like: GpuLinear, entry: string): number {
     this.#samples.reset();
     const linear = this.#samples.linear(like),
       x = this.#samples.rows(TOKENS, COLS),
-      prepared = this.#prepared(x, TOKENS);
+      prepared = this.#prepared(x, TOKENS, entry);
     const [expected, got] = [this.#samples.tensor(TOKENS, ROWS), this.#samples.tensor(TOKENS, ROWS)];
     const run = (out: GpuTensor, rows: Prepared) => {
       const how = { round: false, accumulate: false, n: TOKENS };
-      launchGemm(this.calls, { linears: [linear], outs: [out], x: rows, ...how });
+      launchGemm(this.calls, { linears: [linear], outs: [out], x: rows, ...how }, entry);
     };
     run(expected, { range: x.range, stride: x.stride, bf16: false, scales: null });
     run(got, prepared);
@@ -55,21 +55,20 @@ export class Bench implements Disposable {
     const [expected, got] = [this.#samples.tensor(TOKENS, ROWS), this.#samples.tensor(TOKENS, ROWS)];
     const how = { linears: [linear], round: false, accumulate: false, n: TOKENS };
     const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
-    launchGemm(this.calls, { ...how, outs: [expected], x: plain });
+    launchGemm(this.calls, { ...how, outs: [expected], x: plain }, "");
     const tiles = Math.ceil(ROWS / 128) * TOKENS, counters = this.#samples.take(4 * tiles);
     this.calls.stream.fill(counters, 0);
     const sums = this.#samples.take(4 * 8 * Math.ceil(ROWS / 128) * 128 * 2 * TOKENS);
-    launchBatch(this.calls, entry, { ...how, outs: [got], x: this.#prepared(x, TOKENS, linear) }, { sums, counters });
+    launchBatch(this.calls, entry, { ...how, outs: [got], x: this.#prepared(x, TOKENS, entry) }, { sums, counters });
     return this.#samples.compare(expected, got, TOKENS);
   }
 
   /** The same of the experts' kernel, or of one for batches. */
-  expertGemm(like: GpuLinear, entry = `expert_gemm_${like.suffix}_mma`): number {
+  expertGemm(like: GpuLinear, entry: string): number {
     const { experts, x, run } = this.#expertBench(like), { first } = experts;
     const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
     const expected = run(`expert_gemm_${first.suffix}`, plain);
-    const batch = entry.startsWith("expert_batch_");
-    const got = run(entry, batch ? this.#prepared(x, TOKENS, first) : this.#prepared(x, TOKENS));
+    const got = run(entry, this.#prepared(x, TOKENS, entry));
     return this.#samples.compare(expected, got, TOKENS * TOP_K);
   }
 
@@ -200,13 +199,13 @@ export class Bench implements Disposable {
     }));
   }
 
-  /** @param batch The linear whose kernel for batches reads the rows, if one does. */
-  #prepared(x: GpuTensor, rows: number, batch?: GpuLinear): Prepared {
+  /** Rows as a matrix kernel reads them. */
+  #prepared(x: GpuTensor, rows: number, entry: string): Prepared {
     const out: Prepared = {
       range: this.#samples.take(2 * rows * x.stride),
       stride: x.stride,
       bf16: true,
-      ...(batch ? { order: orderFor(batch) } : {}),
+      order: orderOf(entry),
       scales: null,
     };
     launchQdq(this.calls, out, this.#plain(x), x.width, rows);

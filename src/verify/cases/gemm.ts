@@ -25,14 +25,14 @@ interface GemmSpec extends Pick<LinearSpec, "format" | "suffix" | "rows" | "cols
   readonly batch?: { readonly tokens: number; readonly parts: number };
 }
 
-/** The order of columns of the kernels of batches. */
-const batchOrder = (format: KernelFormat) => format === "mxfp4" ? 1 : 0;
+/** The order of columns in which a kernel reads rows. */
+const orderOf = (entry: string) => entry.endsWith("_mxfp4_wgmma") ? 2 : entry.includes("batch_mxfp4") ? 1 : 0;
 
 /** A launch of `gemm_*` or `batch_*` with random data. */
 export function gemmCase(seed: number, s: GemmSpec): KernelCase {
   const r = new Random(seed), { batch } = s;
   const entry = batch ? `batch_${s.format}_x${batch.tokens}` : `gemm_${s.format}${s.suffix ?? ""}`;
-  const traits = traitsOf(entry), order = batch ? batchOrder(s.format) : 0;
+  const traits = traitsOf(entry), order = orderOf(entry);
   const bf16 = batch !== undefined || s.suffix !== undefined, stride = Math.ceil(s.cols / 32) * 32 + 8;
   const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, { rowScales: s.scales ?? false }));
   const xs = Array.from({ length: s.n }, () => r.row(s.cols, true)), scales = r.row(s.n, false).map(Math.abs);
@@ -164,7 +164,7 @@ export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
       arguments: [
         ...[
           pointer(expertArray(experts)),
-          pointer(rowsBuffer(xs, stride, bf16, s.batch ? batchOrder(s.format) : 0)),
+          pointer(rowsBuffer(xs, stride, bf16, orderOf(entry))),
           i32(stride),
           pointer(s.scales ? input(scales) : null),
         ],
@@ -235,6 +235,7 @@ export function* gemmCases(): Generator<KernelCase> {
     yield expertGemmCase(seed++, { format, suffix, rows: 33, cols: 32, n: 12, round: 0, up: false, swiglu: 0, scales });
   }
   yield* batchCases();
+  yield* warpgroupCases();
   for (const format of ["bf16", "fp8"] as const) {
     yield gemmCase(seed++, { format, suffix: "_mma", rows: [18], cols: 45, n: 5, round: 0 });
   }
@@ -250,6 +251,20 @@ export function* gemmCases(): Generator<KernelCase> {
   ) {
     yield gemmCase(seed++, { format, rows: [18], cols, n: 5, round: 0 });
     yield expertGemmCase(seed++, { format, rows: 18, cols, n: 12, round: 0, up: false, swiglu: 0 });
+  }
+}
+
+/** The products of warpgroups: each size of a tile of tokens, one step and more than are under way at once. */
+function* warpgroupCases(): Generator<KernelCase> {
+  let seed = 800;
+  const suffix = "_wgmma";
+  for (const format of ["bf16", "mxfp4"] as const) {
+    yield gemmCase(seed++, { format, suffix, rows: [20, 130], cols: 64, n: 9, round: 1, accumulate: true });
+    yield gemmCase(seed++, { format, suffix, rows: [66], cols: 704, n: 130, round: 0 });
+    yield gemmCase(seed++, { format, suffix, rows: [17], cols: 128, n: 71, round: 0, scales: true });
+    yield expertGemmCase(seed++, { format, suffix, rows: 140, cols: 192, n: 90, round: 1, up: true, swiglu: 1 });
+    yield expertGemmCase(seed++, { format, suffix, rows: 33, cols: 512, n: 12, round: 0, up: false, swiglu: 0 });
+    yield expertGemmCase(seed++, { format, suffix, rows: 130, cols: 448, n: 300, round: 0, up: false, swiglu: 0 });
   }
 }
 

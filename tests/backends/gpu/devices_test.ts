@@ -1,7 +1,7 @@
 import { SCHEMES } from "../../../src/plan/scheme.ts";
 import { capabilityOf, choices } from "../../../src/backends/gpu/capabilities.ts";
 import { findGpus, formatReports } from "../../../src/backends/gpu/devices.ts";
-import { type Code, codeFor, codeText } from "../../../src/backends/gpu/code.ts";
+import { type Code, codeBeside, codeFor, codeText } from "../../../src/backends/gpu/code.ts";
 import { openHip } from "../../../ffi/hip.ts";
 import { committedKernels, KernelSet } from "../../../src/backends/gpu/kernels.ts";
 import { assert, assertEquals, assertStringIncludes } from "../../assert.ts";
@@ -60,6 +60,14 @@ Deno.test("codeFor() wants AMD's own architecture or its twin, and takes PTX for
     ...{ sm_80: "generic sm_90", sm_86: "generic sm_90", sm_89: "generic sm_90", sm_75: null },
   };
   for (const [arch, code] of Object.entries(expected)) assertEquals(committed(arch), code, arch);
+  const beside = (arch: string, ...architectures: string[]) => {
+    const files = { architectures, architecture: (one: string) => architectures.includes(one) ? {} : undefined };
+    return codeBeside(files, codeFor(files, arch)!);
+  };
+  // What has the letter runs on that one alone.
+  assertEquals(beside("sm_90", "sm_90", "sm_90a"), "sm_90a");
+  for (const arch of ["sm_80", "sm_100"]) assertEquals(beside(arch, "sm_90", "sm_90a"), null, arch);
+  assertEquals([beside("sm_90", "sm_90"), beside("gfx942", "gfx942", "gfx942a")], [null, null]);
   assertEquals(among("gfx942")("sm_80"), null);
   assertEquals(among("gfx942")("gfx1200"), null);
   assertEquals(among("sm_75", "sm_90", "sm_100")("sm_120"), "later sm_100");
