@@ -2,10 +2,9 @@
 import { dumbTerminal } from "./terminal.ts";
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
 import { namesHubModel } from "./hub.ts";
-import { meetingOf, runTogether } from "./processes.ts";
 import { selfTestsOf } from "./self_tests.ts";
-import { sharesModel } from "./ranks.ts";
-import { callsLibraries, computing, type Needs } from "./permissions.ts";
+import { modelsOf, type Shared, type Sharing, sharingOf } from "./sharing.ts";
+import { type Address, callsLibraries, computing, type Needs } from "./permissions.ts";
 
 /** A command before it is imported. */
 export interface Command {
@@ -24,6 +23,9 @@ export interface Command {
 /** A command with its arguments, which nothing after this reads again. */
 export interface ParsedCommand {
   readonly needs: Needs;
+  /** How the processes that were started with it share what it computes; null: each runs it. */
+  readonly sharing: Sharing | null;
+  readonly models: readonly Shared[];
   /** Gives the exit code. */
   readonly run: () => Promise<number>;
 }
@@ -43,21 +45,28 @@ function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Decl
     spec,
     parse: async (args) => {
       const parsed = parseCommand(await spec(), args);
-      const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(modelsOf(parsed.options));
-      const ranks = own.ranks ?? sharesModel(parsed.options);
-      // A server listens for itself.
-      const meeting = own.listen === undefined ? meetingOf(parsed.options) : null;
-      if (meeting === null) return { needs: { ...own, hub, ranks }, run: () => run(parsed, args) };
+      const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(namesOf(parsed.options));
+      const models = own.models ?? modelsOf(parsed.options), sharing = sharingOf(own.divided ? [] : models);
+      const libraries = own.libraries || sharing !== null;
       return {
-        needs: { ...own, hub, listen: meeting.place },
-        run: () => runTogether(meeting, parsed.options, () => run(parsed, args)),
+        needs: { ...own, hub, libraries, meets: meetsAt(sharing) },
+        sharing,
+        models,
+        run: () => run(parsed, args),
       };
     },
   };
 }
 
+/** Addresses that processes have to listen on, or connect to, to meet. */
+function meetsAt(sharing: Sharing | null): Address[] {
+  if (!sharing?.place) return [];
+  const { place: { host, port, listen = host }, world: { rank } } = sharing;
+  return [{ host: rank === 0 ? listen : host, port }];
+}
+
 /** What `--model` names, in commands that have it: one, several, or nothing. */
-function modelsOf({ model }: Readonly<Record<string, unknown>>): string[] {
+function namesOf({ model }: Readonly<Record<string, unknown>>): string[] {
   return (Array.isArray(model) ? model : [model]).filter((name) => typeof name === "string");
 }
 
@@ -97,8 +106,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
       spec: async () => (await import("./eval/options.ts")).EVAL,
       needs: async (options) => {
         const { dividesProcesses } = await import("./eval/shard.ts");
-        const ranks = sharesModel(options) && !dividesProcesses(options);
-        return { ...computing(options), shares: true, ranks, out: options.out };
+        const divided = dividesProcesses(options, modelsOf(options));
+        return { ...computing(options), shares: true, divided, out: options.out };
       },
       run: async (parsed, args) => await (await import("./eval/eval.ts")).evalCommand(parsed, args),
     }),
@@ -112,6 +121,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
         const sides = sideChoices(options);
         return {
           libraries: sides.some(callsLibraries),
+          models: sides,
           selfTests: sides.map(selfTestsOf).find((file) => file !== null) ?? null,
           out: options.out,
           hub: namesHubModel(sides.map(({ model }) => model)),

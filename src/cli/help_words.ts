@@ -20,6 +20,10 @@ export const ENVIRONMENT: readonly (readonly [names: string, means: string])[] =
   ],
   ["ROCM_PATH, HIP_PATH", "where the libraries of AMD GPUs are looked for"],
   ["MXOSS_API_KEY", "a key that lets in who brings it to mxoss serve"],
+  [
+    "MXOSS_RUN_SECRET",
+    "what processes that share a model prove themselves by, on hosts that share no home directory",
+  ],
   ["MXOSS_SELF_TESTS", "always: a GPU is tried at every start, not at the first of a version only"],
   ["MXOSS_TRACE", "1: errors with the stack of the program"],
   ["NO_COLOR", "anything: no dimmed text"],

@@ -11,6 +11,8 @@ import { FETCHED } from "../assets.ts";
 import { temporaryName } from "../checkpoint/atomic.ts";
 import { HUB_VARIABLES } from "../checkpoint/hub/environment.ts";
 import { SHARD_VARIABLES } from "../eval/shards/division.ts";
+import { SECRET_VARIABLES } from "./run_secret.ts";
+import { AGENT_STORE_VARIABLE, type Shared } from "./sharing.ts";
 import { SELF_TESTS_VARIABLE, selfTestsOf } from "./self_tests.ts";
 import { type Choices, uses } from "../session/setting.ts";
 
@@ -19,9 +21,6 @@ export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 
 /** Where the library lies by which several GPUs sum. */
 export const COLLECTIVES_VARIABLES: readonly string[] = ["NCCL_HOME", "NCCL_ROOT"];
-
-/** torchrun's own store listens at MASTER_PORT; processes meet at the next port then. */
-export const AGENT_STORE_VARIABLE = "TORCHELASTIC_USE_AGENT_STORE";
 
 /** A key that lets in who brings it to `mxoss serve`. */
 export const API_KEY_VARIABLE = "MXOSS_API_KEY";
@@ -41,6 +40,7 @@ export const VARIABLES: readonly string[] = [
   ...HUB_VARIABLES,
   ...SHARD_VARIABLES,
   AGENT_STORE_VARIABLE,
+  ...SECRET_VARIABLES,
 ];
 
 /** Kinds of permission that no command uses. A program that is fetched imports its own files from where it lies. */
@@ -60,8 +60,14 @@ export interface Privileges {
   readonly env: boolean;
   /** Paths that may be written, with everything below them. */
   readonly write: readonly string[];
-  /** The address and port to listen on, as `127.0.0.1:8080`; null: none. */
-  readonly listen: string | null;
+  /** Addresses and ports to listen on or to connect to, as `127.0.0.1:8080`. */
+  readonly net: readonly string[];
+}
+
+/** An address and a port. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** What a parsed command line has a use for. */
@@ -70,14 +76,18 @@ export interface Needs {
   readonly libraries: boolean;
   /** Whether it matters which of several processes this is. */
   readonly shares?: boolean;
-  /** Whether one model is shared by all processes that were started together. */
-  readonly ranks?: boolean;
+  /** What it computes; absent: as its options say. */
+  readonly models?: readonly Shared[];
+  /** Whether each of several processes computes that for itself, rather than all share it. */
+  readonly divided?: boolean;
   /** `--out`: the one path that it writes. */
   readonly out?: string | undefined;
   /** File in which it keeps what a GPU's self-tests found; with its folder, the one other path that it writes. */
   readonly selfTests?: string | null;
-  /** Where it listens. */
-  readonly listen?: { readonly host: string; readonly port: number } | undefined;
+  /** Where it listens for clients. */
+  readonly listen?: Address | undefined;
+  /** Where processes that share a model meet. */
+  readonly meets?: readonly Address[];
   /** Whether it looks into the Hugging Face cache, whose place is asked for before the environment is given up. */
   readonly hub?: boolean;
 }
@@ -94,8 +104,8 @@ export function computing(choices: Pick<Choices, "backend" | "weights">): Pick<N
 
 /** The privileges that a command line needs; null where only a help text or the version is printed. */
 export function privileges(needs: Needs | null): Privileges {
-  if (needs === null) return { ffi: false, env: false, write: [], listen: null };
-  const { libraries, shares = false, out, selfTests = null, listen } = needs;
+  if (needs === null) return { ffi: false, env: false, write: [], net: [] };
+  const { libraries, shares = false, out, selfTests = null, listen, meets = [] } = needs;
   // A file is written under a temporary name beside its own, see src/checkpoint/atomic.ts.
   return {
     ffi: libraries,
@@ -104,7 +114,7 @@ export function privileges(needs: Needs | null): Privileges {
       ...(out === undefined ? [] : [resolve(out), temporaryName(resolve(out))]),
       ...(selfTests === null ? [] : [dirname(selfTests)]),
     ],
-    listen: listen === undefined ? null : `${bracketed(listen.host)}:${listen.port}`,
+    net: [...(listen === undefined ? [] : [listen]), ...meets].map(({ host, port }) => `${bracketed(host)}:${port}`),
   };
 }
 
@@ -114,9 +124,9 @@ export function privileges(needs: Needs | null): Privileges {
  *
  * A blanket `--allow-write` cannot be narrowed to a path; `--allow-write=/`, which the launchers pass, can.
  */
-export function confine({ ffi, env, write, listen }: Privileges): void {
+export function confine({ ffi, env, write, net }: Privileges): void {
   for (const name of NEVER) Deno.permissions.revokeSync({ name });
-  confineNet(listen);
+  confineNet(net);
   // MXOSS_TRACE was read before.
   if (!ffi) Deno.permissions.revokeSync({ name: "ffi" });
   if (!env) Deno.permissions.revokeSync({ name: "env" });
@@ -133,13 +143,15 @@ export function confine({ ffi, env, write, listen }: Privileges): void {
   }
 }
 
-/** Leaves one address and port to listen on, where that is granted; connecting to it is all else that it permits. */
-function confineNet(listen: string | null): void {
-  if (listen === null) return void Deno.permissions.revokeSync({ name: "net" });
-  const descriptor = { name: "net", host: listen } as const;
-  if (Deno.permissions.querySync(descriptor).state === "granted") Deno.permissions.requestSync(descriptor);
+/** Leaves addresses with a port to listen on, where they are granted, which also permits to connect to them. */
+function confineNet(net: readonly string[]): void {
+  if (net.length === 0) return void Deno.permissions.revokeSync({ name: "net" });
+  for (const host of net) {
+    const descriptor = { name: "net", host } as const;
+    if (Deno.permissions.querySync(descriptor).state === "granted") Deno.permissions.requestSync(descriptor);
+  }
   // Takes away every granted address, or set of them, that has one of these in it and no port.
-  for (const host of ["0.0.0.0", "[::1]", "[::]", listen.replace(/:\d+$/, "")]) {
+  for (const host of ["0.0.0.0", "[::1]", "[::]", ...net.map((address) => address.replace(/:\d+$/, ""))]) {
     Deno.permissions.revokeSync({ name: "net", host });
   }
 }

@@ -1,46 +1,35 @@
-/** Ranks as processes: a command line that torchrun, mpirun or srun starts once for each rank of a model on GPUs. */
-import { FailureError, InputError, reason } from "../errors.ts";
-import type { MeetingPlace } from "../parallel/leader.ts";
-import { type World, worldOf } from "../parallel/world.ts";
-import type { ModelOrder, OwnPlace } from "../session/processes.ts";
-import { AGENT_STORE_VARIABLE } from "./permissions.ts";
+/**
+ * Commands in several processes: the first one runs the command and speaks; the others lend it threads and devices, and
+ * say nothing. A failure anywhere ends all, with one line.
+ */
 import { environment } from "../../ffi/library.ts";
+import { setCurrentProcesses, setCurrentWorld } from "../parallel/current.ts";
+import type { RunKey } from "../parallel/handshake.ts";
+import type { Lending } from "../parallel/lend_threads.ts";
+import type { Link } from "../parallel/link.ts";
+import { ownDevices } from "../parallel/own_devices.ts";
+import type { Processes } from "../parallel/processes.ts";
+import type { World } from "../parallel/world.ts";
+import { isGpu } from "../session/setting.ts";
+import { runKey } from "./run_secret.ts";
+import { ownWorld, type Shared, type Sharing } from "./sharing.ts";
 
-/** torch.distributed's default, for processes that are all on one host and are given no port. */
-const DEFAULT_PORT = 29500;
-
-/** Which of the processes this is, and where they meet. */
-export interface Meeting {
-  readonly world: World;
-  readonly place: MeetingPlace;
+/** What processes join by; made while the environment may still be read, and files written. */
+export interface Joining extends Sharing {
+  /** Null where MPI brings them together. */
+  readonly key: RunKey | null;
+  readonly models: readonly Shared[];
 }
 
 /**
- * Where this process meets the others of its command line; null where it is none of as many processes as the command
- * line has ranks on GPUs.
+ * Remembers which of several processes this is, and what they prove themselves by, where they meet.
  *
- * @throws {InputError} where the environment is incomplete, contradicts itself, or says no address.
+ * @throws {InputError} where there is no secret, or others could know it.
  */
-export function meetingOf(options: Readonly<Record<string, unknown>>, read = environment): Meeting | null {
-  const { backend, tp, ep } = options;
-  if (backend !== "hip" && backend !== "cuda" || typeof tp !== "number" || typeof ep !== "number") return null;
-  if (tp * ep === 1) return null;
-  const world = worldOf(read);
-  if (world === null || world.size !== tp * ep) return null;
-  return { world, place: placeOf(world, read(AGENT_STORE_VARIABLE) === "True") };
-}
-
-function placeOf({ master, localSize, size, source }: World, agentStore: boolean): MeetingPlace {
-  if (master === null) {
-    if (localSize === size) return { host: "127.0.0.1", port: DEFAULT_PORT };
-    const expected = `the address of rank 0, where ${source} started processes on several hosts`;
-    throw InputError.of("missing", { name: "MASTER_ADDR" }, expected, "none");
-  }
-  const host = master.address === "localhost" ? "127.0.0.1" : master.address;
-  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(host)) {
-    throw InputError.of("wrong_value", { name: "MASTER_ADDR" }, "an IPv4 address, or localhost", host);
-  }
-  return { host, port: master.port + (agentStore ? 1 : 0) };
+export function prepareJoining(sharing: Sharing | null, models: readonly Shared[]): Joining | null {
+  if (models.some(({ backend }) => isGpu(backend))) setCurrentWorld(ownWorld(environment));
+  if (sharing === null) return null;
+  return { ...sharing, models, key: sharing.place === null ? null : runKey(sharing.world) };
 }
 
 const LIBC = {
@@ -49,6 +38,10 @@ const LIBC = {
 } as const satisfies Deno.ForeignLibraryInterface;
 /** Seconds within which a process ends after something failed in it or in another one. */
 const END_SECONDS = 4;
+/** How long a command may take to end by a failure that it notices itself, in milliseconds. */
+const NOTICE_MS = 1000;
+/** How long processes that are not the first wait for it to say what is wrong with all, in milliseconds. */
+export const QUIET_MS = 2000;
 
 /**
  * Has the system end this process if it does not end by itself: while a thread waits in a driver for a process that is
@@ -64,37 +57,74 @@ function endSoon(): void {
   }
 }
 
+/** The processes that share a model, once they have joined. */
+let joined: Processes | null = null;
+
 /**
- * Runs a command as rank 0, or computes for the one that does.
+ * Runs a command in the first process, or lends to it.
  *
  * @returns The exit code.
  */
-export async function runTogether(
-  { world, place }: Meeting,
-  { device, "hip-library": hipLibrary, "collectives-library": collectivesLibrary }: Readonly<Record<string, unknown>>,
-  run: () => Promise<number>,
-): Promise<number> {
-  const { joinLeader, Leader } = await import("../parallel/leader.ts");
-  const { follow, lead } = await import("../session/processes.ts");
-  const own = { device, hipLibrary, collectivesLibrary, world } as OwnPlace;
-  if (world.rank > 0) {
-    // Ctrl-C reaches all processes; the first one ends the others.
-    Deno.addSignalListener("SIGINT", () => {});
-    const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
-    return await follow(await joinLeader(place, world), own, (kind) => {
-      using runtime = openGpuLibrary(kind, own.hipLibrary);
-      return runtime.deviceCount();
-    }, endSoon);
+export async function runTogether(joining: Joining, run: () => Promise<number>): Promise<number> {
+  const link = await join(joining), { Processes } = await import("../parallel/processes.ts");
+  const processes = new Processes(link), failed = Promise.withResolvers<never>();
+  joined = processes;
+  setCurrentProcesses(processes);
+  if (processes.rank > 0) {
+    leaveSignalsToFirst(processes);
+    const { lendThreads } = await import("../parallel/lend_threads.ts");
+    return await lendThreads(processes, await lendingOf(joining));
   }
-  const leader = await Leader.meet<ModelOrder>(place, world.size);
-  leader.onLost = endSoon;
-  lead(leader, own);
-  try {
-    const code = await run();
-    await leader.end(code === 0 ? null : `exit code ${code}`);
-    return code;
-  } catch (thrown) {
-    await leader.end(thrown instanceof FailureError ? thrown.text : reason(thrown));
-    throw thrown;
+  processes.onFailure = (cause) => {
+    processes.onFailure = null;
+    endSoon();
+    // Where nothing is being computed nobody notices.
+    setTimeout(() => failed.reject(cause), NOTICE_MS);
+  };
+  return await Promise.race([run(), failed.promise]);
+}
+
+async function join({ world, place, key }: Joining): Promise<Link> {
+  const { rank, size } = world;
+  if (place !== null) return await (await import("../parallel/meeting.ts")).meet(place, { rank, size, key: key! });
+  return (await import("../parallel/mpi_link.ts")).MpiLink.join(world);
+}
+
+async function lendingOf({ world, models }: { world: World; models: readonly Shared[] }): Promise<Lending> {
+  const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
+  const { device, hipLibrary, collectivesLibrary } = models.find(({ backend }) => isGpu(backend)) ?? {};
+  return {
+    devices: (kind, ranks) => {
+      using runtime = openGpuLibrary(kind, hipLibrary);
+      return ownDevices({ device, world }, ranks, runtime.deviceCount()).map((ordinal) => ({
+        kind,
+        ordinal,
+        library: hipLibrary,
+        collectivesLibrary,
+      }));
+    },
+    onFailure: endSoon,
+  };
+}
+
+/** Milliseconds after which a process that alone was told to end does so. */
+const LEFT_ALONE_MS = 10_000;
+
+/** Ctrl-C and what ends a job reach all processes; the first one ends the others when it is done. */
+function leaveSignalsToFirst(processes: Processes): void {
+  Deno.addSignalListener("SIGINT", () => {});
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => {
+      setTimeout(() => processes.tell({ kind: "broken", text: `was told to end (${signal})` }), LEFT_ALONE_MS);
+    });
   }
+}
+
+/** Ends the processes with which this one shares a model, if any, with its exit code; gives the code. */
+export async function endProcesses(code: number): Promise<number> {
+  const ending = joined;
+  joined = null;
+  if (ending !== null && code !== 0) endSoon();
+  await ending?.end(code);
+  return code;
 }

@@ -9,7 +9,8 @@ import { keepIgnoringHangup } from "./hangup.ts";
 import { closeInspector } from "./inspector.ts";
 import { confine, privileges } from "./permissions.ts";
 import { systemError } from "./system_errors.ts";
-import { elsewhereSaid, endProcesses, runInProcesses, worldOfRanks } from "./ranks.ts";
+import { endProcesses, prepareJoining, QUIET_MS, runTogether } from "./processes.ts";
+import { ownWorld } from "./sharing.ts";
 import { COMMAND_LINE } from "./spelling.ts";
 import { refuseUnknownCommand } from "./unknown_command.ts";
 import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal.ts";
@@ -28,7 +29,7 @@ export async function run(args: readonly string[]): Promise<never> {
   closeInspector();
   if (Deno.stderr.isTerminal()) dumbTerminal();
   const traced = tracing();
-  const fail = (thrown: unknown) => Deno.exit(endProcesses(report(thrown, traced)));
+  const fail = async (thrown: unknown) => Deno.exit(await endProcesses(report(thrown, traced)));
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     fail(event.reason);
@@ -38,7 +39,7 @@ export async function run(args: readonly string[]): Promise<never> {
     fail(event.error ?? event.message);
   });
   hushLibraries();
-  Deno.exit(endProcesses(await exitCodeOf(args, traced)));
+  Deno.exit(await endProcesses(await exitCodeOf(args, traced)));
 }
 
 /**
@@ -88,26 +89,31 @@ async function dispatch(args: readonly string[]): Promise<number> {
 
 /** Reads the arguments, gives up the permissions that they have no use for, and runs the command with what was read. */
 async function start(command: Command, args: readonly string[]): Promise<number> {
-  const { needs, run } = await parsedOnce(command, args), world = worldOfRanks(needs.ranks === true);
-  const needed = privileges(world === null ? needs : { ...needs, libraries: true });
+  const { needs, sharing, models, run } = await parsedOnce(command, args), needed = privileges(needs);
   // Without FFI the system cannot be asked later; what it says now is remembered.
   if (command.ffi && !needed.ffi) availableMemory();
   if (needs.hub) lookForHub();
-  confine(needed);
-  return world === null ? await run() : await runInProcesses(world, run);
+  try {
+    const joining = prepareJoining(sharing, models);
+    confine(needed);
+    return await (joining === null ? run() : runTogether(joining, run));
+  } catch (thrown) {
+    // What is wrong with all, the first says; whoever started them ends the others then.
+    if (sharing !== null && sharing.world.rank > 0 && thrown instanceof InputError) await pause();
+    throw thrown;
+  }
 }
 
-/** How long processes that are not to speak wait for the one that does, in milliseconds. */
-const QUIET_MS = 2000;
+const pause = () => new Promise((resolve) => setTimeout(resolve, QUIET_MS));
 
 /** Reads the arguments; of several processes that were started with them, the first says what is wrong. */
 async function parsedOnce(command: Command, args: readonly string[]): Promise<ParsedCommand> {
   try {
     return await command.parse(args);
   } catch (thrown) {
-    if (!(thrown instanceof InputError && elsewhereSaid())) throw thrown;
+    if (!(thrown instanceof InputError && (ownWorld()?.rank ?? 0) > 0)) throw thrown;
     // mpirun ends all as soon as one has failed: the first is given time to say it.
-    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    await pause();
     return Deno.exit(thrown.exitCode);
   }
 }

@@ -19,9 +19,15 @@ const own: ReadVariable = (variable) =>
  */
 export function selfTestsFile(read: ReadVariable = own): string | null {
   if (read(SELF_TESTS_VARIABLE) === "always") return null;
+  const folder = cacheFolder(read);
+  return folder && join(folder, "self-tests.json");
+}
+
+/** The folder of the program's own below the user's cache; null where no place is known. */
+export function cacheFolder(read: ReadVariable = own): string | null {
   const cache = read("XDG_CACHE_HOME"), home = read("HOME");
-  if (cache?.startsWith("/")) return join(cache, "mxoss-gpu", "self-tests.json");
-  return home?.startsWith("/") ? join(home, ".cache", "mxoss-gpu", "self-tests.json") : null;
+  if (cache?.startsWith("/")) return join(cache, "mxoss-gpu");
+  return home?.startsWith("/") ? join(home, ".cache", "mxoss-gpu") : null;
 }
 
 /** The same for a way to compute: null on the processor. */

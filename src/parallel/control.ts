@@ -3,6 +3,7 @@
  * how far each has come, and whether it still moves.
  */
 import type { Pace } from "../backends/gpu/paced.ts";
+import { DraggedError } from "./communicator.ts";
 
 /** Int32 fields: ABORTED; twice the permitted steps, and 1 more once no more will be; two of each rank. */
 const ABORTED = 0, PERMITTED = 1, RANKS = 2;
@@ -24,7 +25,7 @@ export class RunControl implements Pace {
     this.#fields = new Int32Array(shared);
   }
 
-  /** @param ranks Of this process. */
+  /** @param ranks Of all processes. */
   static create(ranks: number): RunControl {
     return new RunControl(new SharedArrayBuffer(4 * (RANKS + RANK_FIELDS * ranks)));
   }
@@ -39,14 +40,14 @@ export class RunControl implements Pace {
     return Atomics.load(this.#fields, ABORTED) !== 0;
   }
 
-  /** Permits steps up to a number, which only grows during a run of them. */
-  permit(until: number): void {
-    this.#set(2 * until);
-  }
-
-  /** Permits no more than a number. */
-  close(until: number): void {
-    this.#set(2 * until + 1);
+  /**
+   * Permits steps up to a number, which only grows during a run of them.
+   *
+   * @param closed Whether no more than these will be permitted.
+   */
+  pace(until: number, closed: boolean): void {
+    Atomics.store(this.#fields, PERMITTED, 2 * until + (closed ? 1 : 0));
+    Atomics.notify(this.#fields, PERMITTED);
   }
 
   permitted(): number {
@@ -58,28 +59,31 @@ export class RunControl implements Pace {
   }
 
   wait(launched: number): void {
-    Atomics.wait(this.#fields, PERMITTED, 2 * launched, LOOK_MS);
+    if (!this.aborted) Atomics.wait(this.#fields, PERMITTED, 2 * launched, LOOK_MS);
+    if (this.aborted) throw new DraggedError();
   }
 
-  /** Notes that a rank of this process has come a step further. */
+  /** Notes that a rank has come a step further. */
   progress(rank: number): void {
     Atomics.add(this.#fields, RANKS + RANK_FIELDS * rank + PROGRESS, 1);
     this.beat(rank);
   }
 
-  /** Notes that a rank of this process still runs. */
+  /** Notes that a rank still runs. */
   beat(rank: number): void {
     Atomics.add(this.#fields, RANKS + RANK_FIELDS * rank + BEATS, 1);
   }
 
-  /** Steps and beats of a rank of this process. */
+  /** Notes what a rank of another process says of itself. */
+  set(rank: number, { steps, beats }: RankState): void {
+    const at = RANKS + RANK_FIELDS * rank;
+    Atomics.store(this.#fields, at + PROGRESS, steps);
+    Atomics.store(this.#fields, at + BEATS, beats);
+  }
+
+  /** Steps and beats of a rank. */
   stateOf(rank: number): RankState {
     const at = RANKS + RANK_FIELDS * rank;
     return { steps: Atomics.load(this.#fields, at + PROGRESS), beats: Atomics.load(this.#fields, at + BEATS) };
-  }
-
-  #set(value: number): void {
-    Atomics.store(this.#fields, PERMITTED, value);
-    Atomics.notify(this.#fields, PERMITTED);
   }
 }

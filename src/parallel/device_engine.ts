@@ -7,14 +7,13 @@ import { stepsAhead } from "../backends/gpu/paced.ts";
 import { createRankIds } from "../backends/gpu/ranks.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { ParallelSizes } from "../checkpoint/shard.ts";
-import { FailureError, reason } from "../errors.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS, type Picks } from "../model/engine.ts";
 import type { Tap, TensorName } from "../model/gpt_oss.ts";
 import type { RunControl } from "./control.ts";
 import { type HostedOptions, type HostedRanks, startRanks } from "./hosted.ts";
 import type { RankCommand, RankReply } from "./messages.ts";
-import type { Leader } from "./leader.ts";
+import type { Processes } from "./processes.ts";
 import { Queue } from "./queue.ts";
 import type { Ranks, TokensReply } from "./ranks.ts";
 import { gatherTaps } from "./taps.ts";
@@ -29,47 +28,33 @@ export interface DeviceRanksOptions extends HostedOptions {
   readonly patience?: number;
 }
 
-/** The other processes, where ranks are not threads of this one, and what they open the same model by. */
-export interface OtherProcesses<S> {
-  readonly leader: Leader<S>;
-  readonly setting: S;
-}
-
 /**
  * Starts tp * ep ranks with a device each, loads each one's part, and lets them find one another.
  *
  * @param whole The request for the unsharded model; its `tensors` are replaced by each rank's own sizes.
- * @param others Absent: all ranks are threads of this process. Otherwise the first one is.
+ * @param processes Those that share the model; null: all ranks are threads of this one.
  * @throws {InputError} if tp or ep does not fit the model.
  * @throws {GpuLibraryError} if the collective library cannot be used.
  * @throws {FailureError} with the message of the first rank that failed.
  */
-export async function openDeviceRanks<S>(
+export async function openDeviceRanks(
   whole: OpenRequest<TensorName>,
   options: DeviceRanksOptions,
-  others?: OtherProcesses<S>,
-): Promise<DeviceEngine<S>> {
+  processes: Processes | null = null,
+): Promise<DeviceEngine> {
   const { sizes, kind, devices } = options;
   // Before anything is loaded.
   using library = openCollectives(kind, options.collectivesLibrary);
-  const hosted = startRanks(whole, options, 0, others === undefined ? sizes.tp * sizes.ep : 1), { ranks } = hosted;
-  const leader = others?.leader ?? null;
+  const hosted = startRanks(whole, options, processes), { ranks } = hosted;
   try {
-    if (leader) {
-      leader.onFailure = (cause) => ranks.fail(cause);
-      ranks.onFailure = (cause) => void leader.end(reason(cause));
-    }
-    const [replies] = await Promise.all([hosted.load(), leader?.ask({ kind: "open", setting: others!.setting })]);
-    const watchdog = new Watchdog(ranks, hosted.control, leader, options.patience);
+    const replies = await hosted.load(), watchdog = new Watchdog(ranks, hosted.control, options.patience);
     const ids = createRankIds(library, sizes), name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
-    await watchdog.during(() =>
-      Promise.all([ranks.all(() => ({ kind: "join", ids })), leader?.ask({ kind: "join", ids })])
-    );
-    const { text } = options.exchange === false || leader !== null
+    await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
+    const { text } = options.exchange === false || processes !== null
       ? { text: `sums by ${name}` }
       : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name, options.exchange === undefined));
-    const processes = leader === null ? "" : `${leader.size} processes, `;
-    return new DeviceEngine(hosted, whole, watchdog, leader, joinInfo(sizes, replies, processes + text));
+    const among = processes === null ? "" : `${processes.size} processes, `;
+    return new DeviceEngine(hosted, whole, watchdog, joinInfo(sizes, replies, among + text));
   } catch (thrown) {
     await ranks.close();
     throw thrown;
@@ -86,7 +71,7 @@ function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], sums
 }
 
 /** The engine that {@linkcode openDeviceRanks} opens. */
-export class DeviceEngine<S = unknown> implements Engine {
+export class DeviceEngine implements Engine {
   readonly #config: ModelConfig;
   readonly ranks: Ranks;
   readonly control: RunControl;
@@ -96,7 +81,6 @@ export class DeviceEngine<S = unknown> implements Engine {
     readonly hosted: HostedRanks,
     readonly request: OpenRequest<TensorName>,
     readonly watchdog: Watchdog,
-    readonly leader: Leader<S> | null,
     readonly info: BackendInfo,
   ) {
     this.#config = request.config;
@@ -112,7 +96,6 @@ export class DeviceEngine<S = unknown> implements Engine {
     tap?: Tap,
   ): Promise<void> {
     const { vocab } = this.#config, tapped = tap !== undefined;
-    if (tapped && this.leader) throw new FailureError("intermediate results of other processes cannot be looked at");
     this.ranks.onTap = tap && gatherTaps(tap, this.#config, this.hosted.ranges);
     for (let at = 0; at === 0 || at < rows.length; at += LOGIT_ROWS) {
       const part = rows.slice(at, at + LOGIT_ROWS);
@@ -131,7 +114,7 @@ export class DeviceEngine<S = unknown> implements Engine {
     const picked = new Queue<TokensReply>();
     this.ranks.onTokens = (tokens) => picked.put(tokens);
     let done = 0, permitted = Math.min(steps, ahead);
-    this.#pace(permitted, false);
+    this.hosted.pace(permitted, false);
     const run = this.#all({ kind: "decode", batch, steps, sampling });
     // Its failure is thrown where tokens are waited for.
     run.catch((cause) => picked.fail(cause));
@@ -140,11 +123,11 @@ export class DeviceEngine<S = unknown> implements Engine {
         const { ids } = await picked.take();
         ids.forEach((id, row) => refuseNonsense(id, row));
         if (!await onTokens(ids, done++)) break;
-        this.#pace(permitted = Math.min(steps, done + ahead), false);
+        this.hosted.pace(permitted = Math.min(steps, done + ahead), false);
       }
     } finally {
       // Every rank launches what was permitted, whatever happened here: otherwise they would wait for one another.
-      this.#pace(permitted, true);
+      this.hosted.pace(permitted, true);
     }
     const [reply] = await run;
     return { steps: done, hostMilliseconds: reply?.kind === "decoded" ? reply.hostMilliseconds : 0 };
@@ -161,11 +144,11 @@ export class DeviceEngine<S = unknown> implements Engine {
   }
 
   copySlot(from: number, to: number, length: number): void {
-    this.#post({ kind: "copySlot", from, to, length });
+    this.ranks.post({ kind: "copySlot", from, to, length });
   }
 
   pretend(batch: Batch): void {
-    this.#post({ kind: "pretend", batch });
+    this.ranks.post({ kind: "pretend", batch });
   }
 
   /** For measurements: every sum goes by the library, or (see `RankSums.talks`) there is none. */
@@ -174,28 +157,12 @@ export class DeviceEngine<S = unknown> implements Engine {
     await this.#all({ kind: "talk", talks: how !== "not" });
   }
 
-  async close(): Promise<void> {
-    // Others that have failed need not be told.
-    await Promise.all([this.ranks.close(), this.leader?.ask({ kind: "close" }).catch(() => {})]);
+  close(): Promise<void> {
+    return this.ranks.close();
   }
 
-  async #all(command: Together): Promise<RankReply[]> {
-    const asked = () => Promise.all([this.ranks.all(() => command), this.leader?.ask(command)]);
-    const [replies] = await this.watchdog.during(asked);
-    return replies;
-  }
-
-  /** Something that ranks of this process do not answer. */
-  #post(command: Together): void {
-    this.ranks.post(command);
-    // What fails there is said with the next command.
-    this.leader?.ask(command).catch(() => {});
-  }
-
-  #pace(until: number, closed: boolean): void {
-    if (closed) this.control.close(until);
-    else this.control.permit(until);
-    this.leader?.post({ kind: "pace", until, closed });
+  #all(command: Together): Promise<RankReply[]> {
+    return this.watchdog.during(() => this.ranks.all(() => command));
   }
 }
 

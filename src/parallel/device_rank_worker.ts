@@ -48,7 +48,7 @@ class Rank {
     const { setup, engine, engine: { backend, model } } = this, control = this.#control;
     switch (command.kind) {
       case "join": {
-        control.progress(setup.local);
+        control.progress(setup.ranges.rank);
         const library = openCollectives(setup.device.kind, setup.device.collectivesLibrary);
         backend.ranks.join(library, command.ids, setup.ranges.rank, (waited) => this.#watch(waited));
         break;
@@ -78,8 +78,8 @@ class Rank {
       case "decode": {
         const { batch } = command, { tensors, weights } = backend;
         const onTokens = (ids: Int32Array, step: number) => {
-          control.progress(setup.local);
-          if (setup.local === 0) scope.postMessage({ kind: "tokens", ids: ids.slice(), step });
+          control.progress(setup.ranges.rank);
+          if (setup.speaks) scope.postMessage({ kind: "tokens", ids: ids.slice(), step });
         };
         const walk = () => model.forward(batch);
         const { hostMilliseconds } = backend.decodePaced(
@@ -93,7 +93,7 @@ class Rank {
       }
       case "pick": {
         const picks = await engine.pick(command.batch, command.rows);
-        control.progress(setup.local);
+        control.progress(setup.ranges.rank);
         return { kind: "picked", picks };
       }
       case "talk":
@@ -106,13 +106,13 @@ class Rank {
         engine.copySlot(command.from, command.to, command.length);
         return null;
     }
-    control.progress(setup.local);
+    control.progress(setup.ranges.rank);
     return { kind: "done" };
   }
 
   /** Puts a row into the logits that the threads of the process share. */
   #keep(row: number, logits: Float32Array): void {
-    if (this.setup.local !== 0) return;
+    if (!this.setup.speaks) return;
     const { logits: shared, request: { config: { vocab } } } = this.setup;
     new Float32Array(shared, 4 * row * vocab, vocab).set(logits);
   }
@@ -120,7 +120,7 @@ class Rank {
   /** Looks while the device is waited for. @throws {DraggedError} if all must stop. */
   #watch(waited: number): void {
     const control = this.#control;
-    control.beat(this.setup.local);
+    control.beat(this.setup.ranges.rank);
     if (control.aborted) throw new DraggedError();
     if (waited < this.#asked) this.#asked = 0;
     if (waited < this.#asked + ASK_MS) return;

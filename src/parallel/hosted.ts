@@ -1,4 +1,4 @@
-/** The ranks with devices that are threads of this process: all of them, or one where others are processes. */
+/** Ranks with a device each: threads of this process, and of those that it shares the model with. */
 import { asset } from "../assets.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
@@ -7,7 +7,8 @@ import { LOGIT_ROWS } from "../model/engine.ts";
 import { type TensorName, workspace } from "../model/gpt_oss.ts";
 import { RunControl } from "./control.ts";
 import type { DeviceRankSetup, RankReply } from "./messages.ts";
-import { rankThreads } from "./rank_ports.ts";
+import type { Processes } from "./processes.ts";
+import { rankThreads, type StartRank } from "./rank_ports.ts";
 import { Ranks } from "./ranks.ts";
 
 /** How {@linkcode startRanks} starts ranks. */
@@ -21,52 +22,67 @@ export interface HostedOptions {
   readonly collectivesLibrary?: string | undefined;
 }
 
-/** Threads that were started. */
+/** Ranks that were started. */
 export interface HostedRanks {
   readonly ranks: Ranks;
   readonly control: RunControl;
-  /** What each rank of this process holds of the model. */
+  /** What each rank holds of the model. */
   readonly ranges: readonly RankRanges[];
   /** float32 [LOGIT_ROWS, V], which the first of them writes. */
   readonly logits: Float32Array;
   /** Loads each one's part. */
   load(): Promise<RankReply[]>;
+  /** Permits steps; see {@linkcode RunControl}. */
+  pace(until: number, closed: boolean): void;
 }
 
+/** The module that a rank's thread runs. */
+export const deviceRankModule = (): string | URL => asset("src/parallel/device_rank_worker.ts");
+
 /**
- * Starts the threads of `count` ranks from `first` on.
+ * Starts all ranks.
  *
- * @throws {InputError} if tp or ep does not fit the model.
+ * @param processes Those that share the model, each with as many ranks; null: all ranks are threads of this one.
+ * @throws {InputError} if tp or ep does not fit the model, or the processes.
  */
 export function startRanks(
   whole: OpenRequest<TensorName>,
   { sizes, kind, devices, library, collectivesLibrary }: HostedOptions,
-  first: number,
-  count: number,
+  processes: Processes | null,
 ): HostedRanks {
-  const { config } = whole, { onProgress, part: _, ...request } = whole;
-  const ranges = Array.from({ length: count }, (_, local) => rankRanges(config, sizes, first + local));
-  const control = RunControl.create(count), logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
-  const module = asset("src/parallel/device_rank_worker.ts"), world = sizes.tp * sizes.ep;
-  const ranks = new Ranks(count, {
-    start: rankThreads(module, world),
-    abort: () => control.abort(),
-    onProgress,
-    first,
-  });
+  const { config } = whole, { onProgress, part: _, ...request } = whole, world = sizes.tp * sizes.ep;
+  const ranges = Array.from({ length: world }, (_, rank) => rankRanges(config, sizes, rank));
+  const control = RunControl.create(world), logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
+  const here = processes?.own(world).count ?? world, session = processes?.begin() ?? 0;
+  const startThread = rankThreads(deviceRankModule(), world);
+  const start: StartRank = (rank, listener) => {
+    if (rank < here) return startThread(rank, listener);
+    const moved = (state: Parameters<RunControl["set"]>[1]) => control.set(rank, state);
+    return processes!.remote({ session, rank, process: Math.floor(rank / here) }, { ...listener, moved });
+  };
+  const abort = (cause: Error) => {
+    control.abort();
+    processes?.abort(session, cause);
+  };
+  const ranks = new Ranks(world, { start, abort, onProgress });
   const load = () =>
-    ranks.all((local): DeviceRankSetup => {
-      const source = shardSource(whole.source, config, sizes, first + local);
+    ranks.all((rank): DeviceRankSetup => {
+      const source = shardSource(whole.source, config, sizes, rank);
       return {
         kind: "open",
         request: { ...request, source, tensors: workspace(config, source) },
-        ranges: ranges[local]!,
+        ranges: ranges[rank]!,
         sizes,
-        local,
-        device: { kind, ordinal: devices[local]!, library, collectivesLibrary },
+        speaks: rank === 0,
+        // Another process puts its own in place of it.
+        device: { kind, ordinal: devices[rank % here]!, library, collectivesLibrary },
         control: control.shared,
         logits,
       };
     });
-  return { ranks, control, ranges, logits: new Float32Array(logits), load };
+  const pace = (until: number, closed: boolean) => {
+    control.pace(until, closed);
+    processes?.pace(session, until, closed);
+  };
+  return { ranks, control, ranges, logits: new Float32Array(logits), load, pace };
 }

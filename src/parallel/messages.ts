@@ -44,12 +44,12 @@ export interface DeviceRankSetup {
   readonly request: Omit<OpenRequest<TensorName>, "part" | "onProgress">;
   readonly ranges: RankRanges;
   readonly sizes: ParallelSizes;
-  /** Number among the ranks of this process. */
-  readonly local: number;
+  /** Whether it hands out what all ranks have: logits and picked tokens. */
+  readonly speaks: boolean;
   readonly device: DeviceChoice;
   /** See `control.ts`. */
   readonly control: SharedArrayBuffer;
-  /** float32 [LOGIT_ROWS, V of the whole model], written by the first rank of the process. */
+  /** float32 [LOGIT_ROWS, V of the whole model], written by the rank that speaks. */
   readonly logits: SharedArrayBuffer;
 }
 

@@ -1,16 +1,17 @@
 /**
- * Ranks in several processes, which MPI started: the first process runs the program, the others only lend it threads.
- * What it asks of them are the messages that it would post to threads of its own; sums go from process to process
- * directly (communicator.ts).
+ * Ranks in several processes: the first process runs the program, the others only lend it threads, and devices. What it
+ * asks of them are the messages that it would post to threads of its own. Sums do not go this way: they go from process
+ * to process by MPI (communicator.ts), from device to device by a collective library.
  */
 import { deserialize, serialize } from "node:v8";
-import { Mpi, type MpiAbi, type MpiLibrary } from "../../ffi/mpi.ts";
-import { FailureError, InputError } from "../errors.ts";
-import { option, words } from "../words.ts";
+import type { GpuKind } from "../../ffi/runtime.ts";
+import { FailureError, reason } from "../errors.ts";
 import type { OwnRanks } from "./communicator.ts";
-import type { RankCommand, RankReply, RankSetup } from "./messages.ts";
+import type { RankState } from "./control.ts";
+import type { Link } from "./link.ts";
+import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
+import { ownRanks } from "./own_ranks.ts";
 import type { RankListener, RankPort } from "./rank_ports.ts";
-import type { World } from "./world.ts";
 
 /** What opens a rank in another process: memory is shared there with the threads of that process only. */
 export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" | "available" | "mpi"> {
@@ -20,13 +21,25 @@ export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" 
   readonly capacity: number;
 }
 
-/** A message to a rank of another process. */
-export interface Downward {
-  /** Number of the session, of those that the program has opened. */
-  readonly session: number;
-  readonly rank: number;
-  readonly message: RemoteSetup | RankCommand;
+/** What opens a rank with a device in another process, which has devices and libraries of its own. */
+export interface RemoteDeviceSetup extends Omit<DeviceRankSetup, "device" | "control" | "logits"> {
+  readonly deviceKind: GpuKind;
 }
+
+/** What the first process says. A session is one of those that the program has opened, by number. */
+export type Downward =
+  | {
+    readonly kind: "rank";
+    readonly session: number;
+    readonly rank: number;
+    readonly message: RemoteSetup | RemoteDeviceSetup | RankCommand;
+  }
+  /** Steps that ranks with devices may launch. */
+  | { readonly kind: "pace"; readonly session: number; readonly until: number; readonly closed: boolean }
+  /** Something failed in a session: its ranks wait for nobody any more. */
+  | { readonly kind: "abort"; readonly session: number }
+  /** The program has ended, with this exit code. */
+  | { readonly kind: "end"; readonly code: number };
 
 /** A rank's columns of some rows of logits, [rows, end - start]. */
 export interface LogitColumns {
@@ -35,67 +48,79 @@ export interface LogitColumns {
   readonly values: Float32Array;
 }
 
-/** A message of a rank in another process. */
-export interface Upward {
-  readonly session: number;
+/** How far a rank with a device has come. */
+export interface RankMove extends RankState {
   readonly rank: number;
-  readonly said: RankReply | { readonly kind: "died"; readonly text: string };
-  /** What it put into its process's logits, where it answers a question for them. */
-  readonly columns: LogitColumns | null;
 }
 
-/** Tags of messages to and from the first process. */
-const DOWN = 1, UP = 2;
-/** What ends the other processes. */
-const END = "end";
+/** What another process says. */
+export type Upward =
+  | {
+    readonly kind: "rank";
+    readonly session: number;
+    readonly rank: number;
+    readonly said: RankReply | { readonly kind: "died"; readonly text: string };
+    /** What it put into its process's logits, where it answers a question for them. */
+    readonly columns: LogitColumns | null;
+  }
+  | { readonly kind: "moves"; readonly session: number; readonly moves: readonly RankMove[] }
+  /** The process itself failed. */
+  | { readonly kind: "broken"; readonly text: string };
 
-/** Looks for messages that follow at once after the last one came, and milliseconds between later looks. */
-const EAGER_LOOKS = 200, LAZY_MS = 2;
+/** Who hears what a rank of another process says. */
+export interface RemoteListener extends RankListener {
+  /** Takes its columns of logits. */
+  readonly columns?: (columns: LogitColumns) => void;
+  readonly moved?: (state: RankState) => void;
+}
 
-/** Who hears what a rank of another process says, and takes its columns of logits. */
-interface Listening {
-  readonly listener: RankListener;
-  readonly columns: (columns: LogitColumns) => void;
+/** A rank of another process that somebody listens to. */
+interface Remote {
+  readonly process: number;
+  readonly rank: number;
+  readonly listener: RemoteListener;
+}
+
+/** What {@linkcode Processes.remote} is told of a rank. */
+export interface RemoteRank {
+  readonly session: number;
+  readonly rank: number;
+  readonly process: number;
+  /** Where it computes on the processor: what the setup does not say. */
+  readonly shared?: Pick<RemoteSetup, "tp" | "ep" | "capacity">;
 }
 
 /** This process among several. */
 export class Processes {
   /** By session and rank. */
-  readonly #listening = new Map<string, Listening>();
+  readonly #remotes = new Map<string, Remote>();
+  readonly #orders: Downward[] = [];
+  #waiting: { resolve(order: Downward): void; reject(cause: FailureError): void } | null = null;
   #sessions = 0;
-  #polling = false;
+  #lost: FailureError | null = null;
+  /** Told of the first process that is lost, or of a session's first failure, at once. */
+  onFailure: ((cause: Error) => void) | null = null;
 
-  private constructor(readonly mpi: Mpi) {}
-
-  /**
-   * Joins the processes that were started together.
-   *
-   * @throws {GpuLibraryError} if MPI's library cannot be opened.
-   * @throws {InputError} if MPI takes this process for another one than its starter does.
-   */
-  static join(world: World): Processes {
-    const abis: Readonly<Record<World["source"], readonly MpiAbi[]>> = {
-      "Open MPI": ["openmpi"],
-      "MPI": ["mpich", "openmpi"],
-      "Slurm": ["openmpi", "mpich"],
-      "torchrun": ["openmpi", "mpich"],
-    };
-    const mpi = Mpi.start(abis[world.source]);
-    if (mpi.rank === world.rank && mpi.size === world.size) return new Processes(mpi);
-    throw InputError.saying(
-      "contradiction",
-      { file: mpi.library.path },
-      `says that this is process ${mpi.rank} of ${mpi.size}, ${world.source} that it is ${world.rank} of ` +
-        `${world.size}: processes of this library are started by its mpirun, or by srun if it speaks the same PMI`,
-    );
+  constructor(readonly link: Link) {
+    link.listen({
+      heard: (from, bytes) => {
+        try {
+          if (this.rank === 0) this.#hear(from, deserialize(bytes) as Upward);
+          else this.#take(deserialize(bytes) as Downward);
+        } catch (thrown) {
+          this.#lose(from, new FailureError(`rank ${from}: ${reason(thrown)}`));
+        }
+      },
+      lost: (process, cause) => this.#lose(process, cause),
+    });
   }
 
   get rank(): number {
-    return this.mpi.rank;
+    return this.link.rank;
   }
 
-  get library(): MpiLibrary {
-    return this.mpi.library;
+  get size(): number {
+    return this.link.size;
   }
 
   /**
@@ -104,14 +129,7 @@ export class Processes {
    * @throws {InputError} if they cannot be shared out evenly.
    */
   own(ranks: number): OwnRanks {
-    const { size, rank } = this.mpi, count = ranks / size;
-    if (Number.isInteger(count)) return { first: rank * count, count };
-    throw InputError.of(
-      "contradiction",
-      { name: `${size} processes` },
-      words`${option("tp")} times ${option("ep")} to be a multiple of ${size}, so that each has as many ranks`,
-      ranks,
-    );
+    return ownRanks(this.rank, this.size, ranks);
   }
 
   /** A number for a session. */
@@ -120,87 +138,105 @@ export class Processes {
   }
 
   /** A rank of another process. */
-  remote(
-    session: number,
-    rank: number,
-    process: number,
-    setup: Pick<RemoteSetup, "tp" | "ep" | "capacity">,
-    listener: RankListener,
-    columns: (columns: LogitColumns) => void,
-  ): RankPort {
-    this.#listening.set(`${session} ${rank}`, { listener, columns });
-    this.#poll();
+  remote({ session, rank, process, shared }: RemoteRank, listener: RemoteListener): RankPort {
+    this.#remotes.set(`${session} ${rank}`, { process, rank, listener });
+    if (this.#lost !== null) throw this.#lost;
     return {
       postMessage: (message) => {
-        if ("device" in message) throw new Error("ranks with devices are threads of this process");
-        const sent: Downward = {
-          ...{ session, rank },
-          message: message.kind === "open" ? remoteSetup(message, setup) : message,
-        };
-        this.mpi.send(process, DOWN, packed(sent));
+        const sent = message.kind !== "open"
+          ? message
+          : "device" in message
+          ? remoteDeviceSetup(message)
+          : { ...remoteSetup(message), ...shared! };
+        this.#tell(process, { kind: "rank", session, rank, message: sent });
       },
     };
   }
 
-  /** Listens to the other processes, from the first remote rank to the end of this process. */
-  #poll(looks = 0): void {
-    if (looks === 0 && this.#polling) return;
-    this.#polling = true;
-    let found = false;
-    for (let process = 1; process < this.mpi.size; process++) {
-      for (let bytes = this.mpi.receive(process, UP); bytes !== null; bytes = this.mpi.receive(process, UP)) {
-        found = true;
-        this.#hear(deserialize(bytes) as Upward);
-      }
-    }
-    setTimeout(() => this.#poll(found ? 1 : looks + 1), looks < EAGER_LOOKS ? 0 : LAZY_MS);
+  /** Tells the others how many steps may be launched. */
+  pace(session: number, until: number, closed: boolean): void {
+    this.#tellAll({ kind: "pace", session, until, closed });
   }
 
-  #hear({ session, rank, said, columns }: Upward): void {
-    const { listener, columns: take } = this.#listening.get(`${session} ${rank}`)!;
-    if (columns !== null) take(columns);
-    if (said.kind === "died") listener.died(said.text);
-    else listener.reply(said);
+  /** A session has failed: ranks elsewhere are not to wait for others. */
+  abort(session: number, cause: Error): void {
+    this.#tellAll({ kind: "abort", session });
+    this.onFailure?.(cause);
   }
 
-  /** The next message of the first process; null: there will be no more. */
-  async next(): Promise<Downward | null> {
-    for (let looks = 0;; looks++) {
-      const bytes = this.mpi.receive(0, DOWN);
-      if (bytes !== null) {
-        const message = deserialize(bytes) as Downward | typeof END;
-        return message === END ? null : message;
-      }
-      await new Promise((resolve) => setTimeout(resolve, looks < EAGER_LOOKS ? 0 : LAZY_MS));
-    }
+  /** What the first process says next. @throws {FailureError} if it has ended without a word. */
+  next(): Promise<Downward> {
+    const first = this.#orders.shift();
+    if (first !== undefined) return Promise.resolve(first);
+    if (this.#lost !== null) return Promise.reject(this.#lost);
+    return new Promise((resolve, reject) => this.#waiting = { resolve, reject });
   }
 
   /** Says something to the first process. */
   tell(message: Upward): void {
-    this.mpi.send(0, UP, packed(message));
+    this.link.send(0, packed(message));
   }
 
   /**
-   * Ends the processes: all together where the program went well, else at once.
+   * Ends the processes, the others with the first.
    *
-   * @param code Exit code of the first process.
+   * @param code This one's exit code.
    */
-  end(code: number): void {
-    if (code !== 0) return this.mpi.abort(code);
-    if (this.rank === 0) { for (let to = 1; to < this.mpi.size; to++) this.mpi.send(to, DOWN, packed(END)); }
-    this.mpi.finalize();
+  async end(code: number): Promise<void> {
+    if (this.rank === 0) this.#tellAll({ kind: "end", code });
+    await this.link.end(code);
+  }
+
+  #tell(process: number, message: Downward): void {
+    this.link.send(process, packed(message));
+  }
+
+  #tellAll(message: Downward): void {
+    const bytes = packed(message);
+    for (let process = 1; process < this.size; process++) this.link.send(process, bytes);
+  }
+
+  #take(order: Downward): void {
+    if (this.#waiting === null) this.#orders.push(order);
+    else this.#waiting.resolve(order);
+    this.#waiting = null;
+  }
+
+  #hear(process: number, message: Upward): void {
+    if (message.kind === "broken") return this.#lose(process, new FailureError(`rank ${process}: ${message.text}`));
+    if (message.kind === "moves") {
+      for (const { rank, ...state } of message.moves) {
+        this.#remotes.get(`${message.session} ${rank}`)?.listener.moved?.(state);
+      }
+      return;
+    }
+    const { session, rank, said, columns } = message, { listener } = this.#remotes.get(`${session} ${rank}`)!;
+    if (columns !== null) listener.columns?.(columns);
+    if (said.kind === "closed") this.#remotes.delete(`${session} ${rank}`);
+    if (said.kind === "died") listener.died(said.text);
+    else listener.reply(said);
+  }
+
+  #lose(process: number, cause: FailureError): void {
+    if (this.#lost !== null) return;
+    this.#lost = cause;
+    this.#waiting?.reject(cause);
+    this.#waiting = null;
+    for (const remote of this.#remotes.values()) if (remote.process === process) remote.listener.lost(cause);
+    this.onFailure?.(cause);
   }
 }
 
-function packed(message: unknown): Uint8Array<ArrayBuffer> {
+function packed(message: Downward | Upward): Uint8Array<ArrayBuffer> {
   return new Uint8Array(serialize(message));
 }
 
-function remoteSetup(
-  { kind, request, ranges, backend }: RankSetup,
-  shared: Pick<RemoteSetup, "tp" | "ep" | "capacity">,
-): RemoteSetup {
-  return { kind, request, ranges, backend, ...shared };
+function remoteSetup({ kind, request, ranges, backend }: RankSetup) {
+  return { kind, request, ranges, backend };
+}
+
+function remoteDeviceSetup({ kind, request, ranges, sizes, speaks, device }: DeviceRankSetup): RemoteDeviceSetup {
+  return { kind, request, ranges, sizes, speaks, deviceKind: device.kind };
 }
 
 /** What is thrown where a process that lends threads is told something that it does not know. */

@@ -12,6 +12,8 @@ export interface RankListener {
   reply(reply: RankReply): void;
   /** Its thread ended with an error that it did not catch. */
   died(text: string): void;
+  /** The process that it is a thread of is no more. */
+  lost(cause: Error): void;
 }
 
 /** Starts a rank. */

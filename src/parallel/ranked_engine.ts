@@ -56,15 +56,21 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   const world = sizes.tp * sizes.ep;
   const ranges = Array.from({ length: world }, (_, rank) => rankRanges(config, sizes, rank));
   const { onProgress, part: _, ...request } = whole;
-  const processes = currentProcesses(), own = processes?.own(world) ?? null, local = own?.count ?? world;
+  const processes = mpiProcesses(options.backend), own = processes?.own(world) ?? null, local = own?.count ?? world;
   const shared = { ...sizes, capacity: whole.maxTokens * Math.ceil(config.hidden / 4) * 4 };
   const communication = createSharedCommunication(shared.tp, shared.ep, shared.capacity, own);
   const available = options.available ?? availableMemory();
   const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
   const startThread = rankThreads(options.worker ?? asset("src/parallel/rank_worker.ts"), world);
-  const startRemote = processes && remoteRanks(processes, local, shared, new Float32Array(logits), config.vocab);
+  const session = processes?.begin() ?? 0;
+  const startRemote = processes &&
+    remoteRanks(processes, session, local, shared, new Float32Array(logits), config.vocab);
   const start: StartRank = (rank, listener) => (rank < local ? startThread : startRemote!)(rank, listener);
-  const ranks = new Ranks(world, { start, abort: () => abort(communication), onProgress });
+  const abortAll = (cause: Error) => {
+    abort(communication);
+    processes?.abort(session, cause);
+  };
+  const ranks = new Ranks(world, { start, abort: abortAll, onProgress });
   try {
     const replies = await ranks.all((rank): RankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);
@@ -75,7 +81,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
         weights: options.weights,
       };
       const part = { ...request, source, tensors: workspace(config, source) };
-      const mpi = processes?.library ?? null;
+      const mpi = processes?.link.mpi ?? null;
       return { kind: "open", request: part, ranges: ranges[rank]!, backend, communication, available, logits, mpi };
     });
     return new RankedEngine(ranks, ranges, config, new Float32Array(logits), joinInfo(sizes, options.backend, replies));
@@ -85,22 +91,29 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   }
 }
 
+/** The processes over which ranks sum that have no devices of their own; null where all are threads of this one. */
+function mpiProcesses(backend: RanksOptions["backend"]): Processes | null {
+  const processes = currentProcesses();
+  return typeof backend === "string" && processes?.link.mpi ? processes : null;
+}
+
 /** Ranks beyond the first `local`, in the other processes; what they put into logits there is put into them here. */
 function remoteRanks(
   processes: Processes,
+  session: number,
   local: number,
   shared: ParallelSizes & { readonly capacity: number },
   logits: Float32Array,
   vocab: number,
 ): StartRank {
-  const session = processes.begin();
   const take = ({ start, end, values }: LogitColumns) => {
     const width = end - start;
     for (let i = 0; i * width < values.length; i++) {
       logits.set(values.subarray(i * width, (i + 1) * width), i * vocab + start);
     }
   };
-  return (rank, listener) => processes.remote(session, rank, Math.floor(rank / local), shared, listener, take);
+  return (rank, listener) =>
+    processes.remote({ session, rank, process: Math.floor(rank / local), shared }, { ...listener, columns: take });
 }
 
 /**

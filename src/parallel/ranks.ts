@@ -14,11 +14,9 @@ type Failure = Extract<RankReply, { kind: "failed" }>;
 export interface RanksParts {
   /** Starts each. */
   readonly start: StartRank;
-  /** Makes every rank that waits, or will wait, throw: a thread that died cannot do so itself. */
-  readonly abort: () => void;
+  /** Makes every rank that waits, or will wait, throw: a thread that died cannot do so itself. Told the first cause. */
+  readonly abort: (cause: Error) => void;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Number of the first rank among all, where those before it are no affair of this thread. */
-  readonly first?: number;
 }
 
 /** How long threads may take to end, and after a failure: one that hangs in a driver never does. */
@@ -35,25 +33,26 @@ export class Ranks {
   #onEnd = () => {};
   onTap: ((rank: number, tap: TapReply) => void) | undefined;
   onTokens: ((tokens: TokensReply) => void) | undefined;
-  /** Told of the first failure. */
-  onFailure: ((cause: Error) => void) | undefined;
 
   constructor(readonly count: number, readonly parts: RanksParts) {
-    const { start, onProgress, first = 0 } = parts;
+    const { start, onProgress } = parts;
     this.#workers = Array.from({ length: count }, (_, rank) => {
-      const name = first + rank;
-      return start(name, {
+      return start(rank, {
         reply: (data) => {
           if (data.kind === "tap") this.onTap?.(rank, data);
           else if (data.kind === "tokens") this.onTokens?.(data);
           else if (data.kind === "closed") this.#end(rank);
           else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
-          else if (data.kind === "failed" && !data.dragged) this.fail(toError(name, data));
+          else if (data.kind === "failed" && !data.dragged) this.fail(toError(rank, data));
           else this.#pending?.answer(rank, data);
         },
         died: (text) => {
           this.#end(rank);
-          this.fail(toError(name, { kind: "failed", text, mistake: null, dragged: false }));
+          this.fail(toError(rank, { kind: "failed", text, mistake: null, dragged: false }));
+        },
+        lost: (cause) => {
+          this.#end(rank);
+          this.fail(cause);
         },
       });
     });
@@ -61,11 +60,9 @@ export class Ranks {
 
   /** Remembers the first cause and wakes the ranks that wait. */
   fail(cause: Error): void {
-    const first = this.#failure === undefined;
     this.#failure ??= cause;
-    this.parts.abort();
+    this.parts.abort(this.#failure);
     this.#pending?.reject(this.#failure);
-    if (first) this.onFailure?.(cause);
   }
 
   get failure(): Error | undefined {

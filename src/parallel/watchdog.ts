@@ -1,7 +1,6 @@
 /** Gives ranks up that come no further, and says which. */
 import { FailureError } from "../errors.ts";
 import type { RankState, RunControl } from "./control.ts";
-import type { Leader } from "./leader.ts";
 import type { Ranks } from "./ranks.ts";
 
 /** Milliseconds without progress of any rank after which they are given up, where nothing else is asked for. */
@@ -14,8 +13,6 @@ export class Watchdog {
   constructor(
     readonly ranks: Ranks,
     readonly control: RunControl,
-    /** Knows of ranks that are other processes. */
-    readonly others: Pick<Leader<unknown>, "silent" | "size"> | null = null,
     readonly patience: number = PATIENCE_MS,
   ) {}
 
@@ -44,18 +41,11 @@ export class Watchdog {
 
   /** Who is missing: ranks that do not move at all, or that are behind the others. */
   #describe(states: readonly RankState[], still: readonly number[]): string {
-    const silent = this.others?.silent(this.patience / 2) ?? [];
     const all = states.map((_, rank) => rank), furthest = Math.max(...states.map(({ steps }) => steps));
     const stuck = all.filter((rank) => still[rank]! >= LOOKS / 2);
     const behind = all.filter((rank) => states[rank]!.steps < furthest);
-    const missing = silent.length > 0
-      ? silent
-      : stuck.length > 0 && stuck.length < all.length
-      ? stuck
-      : behind.length > 0
-      ? behind
-      : all;
-    const names = `rank${missing.length === 1 ? "" : "s"} ${missing.join(", ")} of ${this.others?.size ?? all.length}`;
+    const missing = stuck.length > 0 && stuck.length < all.length ? stuck : behind.length > 0 ? behind : all;
+    const names = `rank${missing.length === 1 ? "" : "s"} ${missing.join(", ")} of ${all.length}`;
     const seconds = this.patience / 1000;
     return missing === all
       ? `${names}: no one came further in ${seconds} s, each waits for another`

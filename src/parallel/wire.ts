@@ -1,53 +1,79 @@
-/** Messages between processes over a connection: JSON after its length, in which arrays of numbers keep their types. */
-import { FailureError, reason } from "../errors.ts";
+/**
+ * Messages over a connection between two processes that have proved to each other who they are: each has its length
+ * before it and a code after it, so that nobody on the way can change, add or repeat one without being noticed.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { FailureError } from "../errors.ts";
 
-/** Most bytes of a message: a batch of a few thousand tokens takes a tenth of a megabyte. */
-const MOST_BYTES = 64 * 2 ** 20;
+/** Most bytes of a message: results of every operation that `compare` looks at take some hundred megabytes. */
+const MOST_BYTES = 2 ** 30;
 const LENGTH_BYTES = 4;
+/** Bytes of HMAC-SHA-256. */
+export const CODE_BYTES = 32;
 
-const ARRAYS = { i32: Int32Array, f32: Float32Array, u8: Uint8Array } as const;
-
-/** What stands for a value that JSON does not have. */
-interface Tagged {
-  readonly $: keyof typeof ARRAYS | "map";
-  readonly v: readonly never[];
+/** Keys of a connection, one for each direction. */
+export interface WireKeys {
+  readonly sending: Uint8Array;
+  readonly receiving: Uint8Array;
 }
 
-function replace(_key: string, value: unknown): unknown {
-  for (const [$, type] of Object.entries(ARRAYS)) if (value instanceof type) return { $, v: [...value] };
-  return value instanceof Map ? { $: "map", v: [...value] } : value;
-}
-
-function revive(_key: string, value: unknown): unknown {
-  if (typeof value !== "object" || value === null || !("$" in value)) return value;
-  const { $, v } = value as Tagged;
-  return $ === "map" ? new Map(v) : ARRAYS[$].from(v);
-}
-
-/** A message as bytes: the length of its JSON as a big-endian uint32, then the JSON. */
-export function encodeMessage(message: unknown): Uint8Array<ArrayBuffer> {
-  const text = new TextEncoder().encode(JSON.stringify(message, replace));
-  const bytes = new Uint8Array(LENGTH_BYTES + text.length);
-  new DataView(bytes.buffer).setUint32(0, text.length);
-  bytes.set(text, LENGTH_BYTES);
+/** Reads exactly so many bytes; null where the other end closed the connection before, or is no more. */
+export async function readExactly(
+  connection: Deno.Conn,
+  count: number,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  const bytes = new Uint8Array(count);
+  for (let at = 0; at < count;) {
+    let got: number | null;
+    try {
+      got = await connection.read(bytes.subarray(at));
+    } catch {
+      // Reset by a process that was killed, or closed here.
+      return null;
+    }
+    if (got === null) return null;
+    at += got;
+  }
   return bytes;
 }
 
+/** Writes all bytes. @throws {Error} of the system where the connection broke. */
+export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+/** Closes a connection that may be closed already. */
+export function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed.
+  }
+}
+
+/** The code of the `count`th message under a key. */
+function codeOf(key: Uint8Array, count: number, bytes: Uint8Array): Uint8Array {
+  const place = new Uint8Array(8);
+  new DataView(place.buffer).setBigUint64(0, BigInt(count));
+  return createHmac("sha256", key).update(place).update(bytes).digest();
+}
+
 /** One end of a connection, which carries whole messages. */
-export class Wire<In, Out> {
-  readonly #connection: Deno.Conn;
+export class Wire {
   /** Messages leave one after another. */
   #sending: Promise<void> = Promise.resolve();
+  #sent = 0;
+  #received = 0;
 
-  constructor(connection: Deno.Conn) {
-    this.#connection = connection;
-  }
+  constructor(readonly connection: Deno.Conn, readonly keys: WireKeys) {}
 
   /** Sends a message; a connection that broke is noticed by whoever receives. */
-  send(message: Out): void {
-    const bytes = encodeMessage(message);
+  send(bytes: Uint8Array): void {
+    const length = new Uint8Array(LENGTH_BYTES);
+    new DataView(length.buffer).setUint32(0, bytes.length);
+    const code = codeOf(this.keys.sending, this.#sent++, bytes);
     this.#sending = this.#sending.then(async () => {
-      for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+      for (const part of [length, bytes, code]) await writeAll(this.connection, part);
     }).catch(() => {});
   }
 
@@ -56,54 +82,28 @@ export class Wire<In, Out> {
     await this.#sending;
   }
 
-  /** Messages as they come, until the other end closes the connection, or is no more. */
-  async *received(): AsyncGenerator<In, void, void> {
+  /**
+   * Messages as they come, until the other end closes the connection, or is no more.
+   *
+   * @throws {FailureError} at a message that is too long, or that the other end did not send.
+   */
+  async *received(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
     for (;;) {
-      const head = await this.#read(LENGTH_BYTES);
+      const head = await readExactly(this.connection, LENGTH_BYTES);
       if (head === null) return;
       const length = new DataView(head.buffer).getUint32(0);
       if (length > MOST_BYTES) throw new FailureError(`a message of ${length} bytes came from another process`);
-      const text = await this.#read(length);
-      if (text === null) return;
-      yield JSON.parse(new TextDecoder().decode(text), revive) as In;
+      const bytes = await readExactly(this.connection, length);
+      const code = bytes && await readExactly(this.connection, CODE_BYTES);
+      if (code === null) return;
+      if (!timingSafeEqual(code, codeOf(this.keys.receiving, this.#received++, bytes!))) {
+        throw new FailureError("a message came that another process did not send so: somebody changed it on its way");
+      }
+      yield bytes!;
     }
   }
 
   close(): void {
-    try {
-      this.#connection.close();
-    } catch {
-      // It is closed.
-    }
-  }
-
-  async #read(count: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    const bytes = new Uint8Array(count);
-    for (let at = 0; at < count;) {
-      let got: number | null;
-      try {
-        got = await this.#connection.read(bytes.subarray(at));
-      } catch {
-        // Reset by a process that was killed.
-        return null;
-      }
-      if (got === null) return null;
-      at += got;
-    }
-    return bytes;
-  }
-}
-
-/** Connects, again and again while nobody listens there yet. @throws {FailureError} if nobody does for a while. */
-export async function connectPatiently(hostname: string, port: number, patience: number): Promise<Deno.Conn> {
-  for (const started = performance.now();;) {
-    try {
-      return await Deno.connect({ hostname, port });
-    } catch (thrown) {
-      if (performance.now() - started > patience || !(thrown instanceof Deno.errors.ConnectionRefused)) {
-        throw new FailureError(`rank 0 cannot be reached at ${hostname}:${port}: ${reason(thrown)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    closeQuietly(this.connection);
   }
 }

@@ -1,11 +1,11 @@
 /** From a planned setting to a session that computes. */
-import { currentProcesses } from "../parallel/current.ts";
+import { currentProcesses, currentWorld } from "../parallel/current.ts";
 import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
 import type { OpenRequest } from "../model/backend.ts";
 import { GptOss, type TensorName } from "../model/gpt_oss.ts";
 import { type Engine, LocalEngine } from "../model/engine.ts";
-import { orderOf, ownDevice, processesFor } from "./processes.ts";
+import { ownDevices } from "../parallel/own_devices.ts";
 import { requestOf, type Room } from "./request.ts";
 import { Session } from "./session.ts";
 import { type Choices, type GpuBackendName, isGpu, type PlannedSetting, type Setting } from "./setting.ts";
@@ -23,7 +23,8 @@ export type GpuHost = Pick<GpuOptions, "kernels" | "selfTests">;
  * disposed of when it was, and before the process ends.
  */
 export async function warmUp({ backend, device, hipLibrary }: Choices): Promise<AsyncDisposable> {
-  if (!isGpu(backend)) return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  // Of several processes each has a device of its own, which is not known yet.
+  if (!isGpu(backend) || currentWorld() !== null) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   const { warmDriver } = await import("../../ffi/warm.ts");
   return warmDriver(backend, [device ?? []].flat()[0] ?? 0, hipLibrary);
 }
@@ -45,20 +46,17 @@ export async function openSetting(
   const request = await requestOf(setting, room, onProgress), { slots, context, maxTokens, source, config } = request;
   const { rewind = 0, apart = false } = room;
   const limits = { slots, context, maxTokens, vocab: config.vocab, rewind };
-  return new Session(await openEngine(request, setting, room, apart, gpu), limits, source);
+  return new Session(await openEngine(request, setting, apart, gpu), limits, source);
 }
 
 async function openEngine(
   request: OpenRequest<TensorName>,
   setting: Setting,
-  room: Room,
   apart: boolean,
   gpu: GpuHost,
 ): Promise<Engine> {
   const { backend, tp, ep } = setting;
-  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, room, gpu);
-  // Refuses ranks that cannot be shared out among processes.
-  currentProcesses()?.own(tp * ep);
+  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, gpu);
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });
@@ -78,28 +76,28 @@ async function openGpuEngine(
   kind: GpuBackendName,
   request: OpenRequest<TensorName>,
   setting: Setting,
-  room: Room,
   gpu: GpuHost,
 ): Promise<Engine> {
   const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
-  const { device = [], hipLibrary, collectivesLibrary, tp, ep } = setting, sizes = { tp, ep };
-  const listed = typeof device === "number" ? [device] : device, ranks = tp * ep;
-  const processes = processesFor(setting);
-  if (processes !== null) {
+  const { device, hipLibrary, collectivesLibrary, tp, ep } = setting, sizes = { tp, ep };
+  const listed = device === undefined ? [] : [device].flat(), ranks = tp * ep;
+  const processes = ranks === 1 ? null : currentProcesses(), world = currentWorld();
+  if (processes !== null && processes.link.mpi === null) {
     const { openDeviceRanks } = await import("../parallel/device_engine.ts");
-    const ordinal = ownDevice(processes.place, deviceCount(openGpuLibrary(kind, hipLibrary)));
-    const options = { sizes, kind, devices: [ordinal], library: hipLibrary, collectivesLibrary };
-    return await openDeviceRanks(request, options, { leader: processes.leader, setting: orderOf(setting, room) });
+    const { count } = processes.own(ranks);
+    const devices = ownDevices({ device, world }, count, deviceCount(openGpuLibrary(kind, hipLibrary)));
+    return await openDeviceRanks(request, { sizes, kind, devices, library: hipLibrary, collectivesLibrary }, processes);
   }
   refuseMoreDevices(listed, ranks);
   if (ranks === 1) {
     const { openGpu } = await import("../backends/gpu/open.ts");
     const { GpuEngine } = await import("../backends/gpu/engine.ts");
-    const [ordinal = 0] = listed;
+    // Processes that compute a model each have a device each, too.
+    const [ordinal = 0] = listed.length > 0 || world === null ? listed : ownFirst(openGpuLibrary(kind, hipLibrary), 1);
     const options = { ...gpu, device: ordinal };
     return new GpuEngine(await openGpu(request, openGpuLibrary(kind, hipLibrary), options), request.config);
   }
-  const devices = listed.length > 0 ? listed : firstDevices(openGpuLibrary(kind, hipLibrary), ranks);
+  const devices = listed.length > 0 ? listed : ownFirst(openGpuLibrary(kind, hipLibrary), ranks);
   if (devices.length === ranks) {
     const { openDeviceRanks } = await import("../parallel/device_engine.ts");
     return await openDeviceRanks(request, { sizes, kind, devices, library: hipLibrary, collectivesLibrary });
@@ -124,9 +122,10 @@ function refuseMoreDevices(listed: readonly number[], ranks: number): void {
   );
 }
 
-/** Ordinals of the first devices, at most `count`. */
-function firstDevices(runtime: GpuRuntime, count: number): readonly number[] {
-  return Array.from({ length: Math.min(count, deviceCount(runtime)) }, (_, ordinal) => ordinal);
+/** Ordinals of this process's devices, at most `most`. */
+function ownFirst(runtime: GpuRuntime, most: number): readonly number[] {
+  const count = deviceCount(runtime);
+  return ownDevices({ device: undefined, world: currentWorld() }, Math.min(most, count), count);
 }
 
 /** Counts the devices of a library, and closes it. */

@@ -29,7 +29,7 @@ Deno.test("privileges() grants FFI to commands that map weights or reach a GPU",
   await assertRejects(() => ffi(["--system", "--weights=read"]), InputError);
   assertEquals((await needed("inspect", [])).ffi, false);
   assertEquals((await needed("devices", [])).ffi, true);
-  assertEquals(privileges(null), { ffi: false, env: false, write: [], listen: null });
+  assertEquals(privileges(null), { ffi: false, env: false, write: [], net: [] });
 });
 
 Deno.test("privileges() grants FFI to compare where one of its sides needs it", async () => {

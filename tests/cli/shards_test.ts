@@ -119,7 +119,7 @@ Deno.test("a part is found by itself only where its results cannot be lost or ta
   assertEquals(chosen({ "dry-run": true })?.number, 3);
   // Processes share a model, rather than problems, where the part is another's affair.
   const divided = (options: Parameters<typeof dividesProcesses>[0], variables = srun) =>
-    dividesProcesses(options, (name) => variables.get(name));
+    dividesProcesses(options, [], (name) => variables.get(name));
   assertEquals(divided({}), true);
   assertEquals(divided({ shard: "auto" }), true);
   assertEquals(divided({ shard: "none" }), false);

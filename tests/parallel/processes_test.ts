@@ -1,39 +1,56 @@
-/** Ranks as processes: where they meet, what they say, and that none is left when one is lost. */
-import { meetingOf } from "../../src/cli/processes.ts";
+/** Processes that share models: which do, where they meet, whom they let in, and what they say when one is lost. */
+import { sharingOf } from "../../src/cli/sharing.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
-import { Leader, type Order } from "../../src/parallel/leader.ts";
-import { connectPatiently, encodeMessage, Wire } from "../../src/parallel/wire.ts";
-import type { World } from "../../src/parallel/world.ts";
-import { ownDevice } from "../../src/session/processes.ts";
-import { assertEquals, assertRejects, assertThrows } from "../assert.ts";
+import type { RunKey } from "../../src/parallel/handshake.ts";
+import { meet, type MeetingLimits } from "../../src/parallel/meeting.ts";
+import { ownDevices } from "../../src/parallel/own_devices.ts";
+import { type Downward, Processes } from "../../src/parallel/processes.ts";
+import type { RankReply } from "../../src/parallel/messages.ts";
+import { Wire, type WireKeys } from "../../src/parallel/wire.ts";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
 
 const reading = (variables: Readonly<Record<string, string>>) => (name: string) => variables[name];
 const TORCHRUN = { RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", MASTER_ADDR: "10.1.2.3", MASTER_PORT: "4000" };
-const RANKS = { backend: "cuda", tp: 2, ep: 1 };
+const RANKS = { backend: "cuda", tp: 2, ep: 1 } as const;
+const ONE = { ...RANKS, tp: 1 } as const, ON_PROCESSOR = { ...RANKS, backend: "emulate" } as const;
 
-Deno.test("processes are ranks where they are as many as a command line has on GPUs", () => {
-  assertEquals(meetingOf(RANKS, reading(TORCHRUN))?.place, { host: "10.1.2.3", port: 4000 });
+Deno.test("processes share models whose ranks can be shared out among them, and meet where GPUs compute", () => {
+  const place = (variables: Readonly<Record<string, string>>) => sharingOf([RANKS], reading(variables))?.place;
+  assertEquals(place(TORCHRUN), { host: "10.1.2.3", port: 4000 });
   // torchrun listens at the port itself.
-  const agent = { ...TORCHRUN, TORCHELASTIC_USE_AGENT_STORE: "True" };
-  assertEquals(meetingOf(RANKS, reading(agent))?.place.port, 4001);
-  for (const other of [{ tp: 1 }, { tp: 4 }, { backend: "emulate" }, { tp: [2] }]) {
-    assertEquals(meetingOf({ ...RANKS, ...other }, reading(TORCHRUN)), null);
-  }
-  assertEquals(meetingOf(RANKS, reading({})), null);
-  const { MASTER_ADDR: _, ...nowhere } = TORCHRUN, local = { ...nowhere, LOCAL_WORLD_SIZE: "2" };
-  assertEquals(meetingOf(RANKS, reading(local))?.place, { host: "127.0.0.1", port: 29500 });
-  const missing = assertThrows(() => meetingOf(RANKS, reading(nowhere)), InputError);
-  assertEquals(missing.code, "missing");
-  const named = { ...TORCHRUN, MASTER_ADDR: "node1" };
-  assertThrows(() => meetingOf(RANKS, reading(named)), InputError, "MASTER_ADDR: expected an IPv4 address");
+  assertEquals(place({ ...TORCHRUN, TORCHELASTIC_USE_AGENT_STORE: "True" })?.port, 4001);
+  assertEquals(sharingOf([{ ...RANKS, tp: 4 }], reading(TORCHRUN))?.place?.port, 4000);
+  assertEquals(sharingOf([ONE, RANKS, ON_PROCESSOR], reading(TORCHRUN))?.place?.port, 4000);
+  assertEquals(sharingOf([ON_PROCESSOR, ONE], reading(TORCHRUN))?.place, null);
+  assertEquals([sharingOf([RANKS], reading({})), sharingOf([], reading(TORCHRUN))], [null, null]);
+  const { MASTER_ADDR: _, ...nowhere } = TORCHRUN;
+  assertEquals(place({ ...nowhere, LOCAL_WORLD_SIZE: "2" }), { host: "127.0.0.1", port: 29500 });
+  assertEquals(assertThrows(() => place(nowhere), InputError).code, "missing");
+  assertEquals(place({ ...TORCHRUN, MASTER_ADDR: "localhost" })?.host, "127.0.0.1");
+  const named = { ...TORCHRUN, MASTER_ADDR: "no.such.host.invalid" };
+  assertThrows(() => place(named), InputError, "MASTER_ADDR: expected an IPv4 address, or the name of a host");
+  // A host that knows itself by a name of its own only.
+  const first = { ...TORCHRUN, RANK: "0", LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1", MASTER_ADDR: "127.0.1.1" };
+  assertEquals(place(first), { host: "127.0.1.1", port: 4000, listen: "0.0.0.0" });
 });
 
-Deno.test("a process takes the device that is named in its place, or its place among those it sees", () => {
-  const world: World = { rank: 5, size: 8, localRank: 1, localSize: 4, source: "torchrun", master: null };
-  const place = { world, hipLibrary: undefined, collectivesLibrary: undefined };
-  assertEquals(ownDevice({ ...place, device: undefined }, 4), 1);
-  assertEquals(ownDevice({ ...place, device: undefined }, 1), 0);
-  assertEquals(ownDevice({ ...place, device: [6, 7] }, 8), 7);
+Deno.test("processes of whose number ranks are no multiple are refused, wherever models are computed", () => {
+  const refused = [[ONE], [{ ...RANKS, tp: 3 }], [{ ...ON_PROCESSOR, tp: 1 }], [RANKS, { ...RANKS, tp: 3 }]] as const;
+  for (const models of refused) {
+    const expected = /^2 processes: expected .* to be a multiple of 2, so that each has as many ranks, got [13]$/;
+    assertMatch(assertThrows(() => sharingOf(models, reading(TORCHRUN)), InputError).message, expected);
+  }
+});
+
+Deno.test("a process takes the devices that are named in its place, or those of its place among what it sees", () => {
+  const world = { rank: 5, localRank: 1 }, unnamed = { device: undefined, world };
+  assertEquals(ownDevices(unnamed, 1, 4), [1]);
+  assertEquals(ownDevices(unnamed, 2, 4), [2, 3]);
+  assertEquals(ownDevices(unnamed, 1, 1), [0]);
+  assertEquals(ownDevices({ device: [6, 7], world }, 1, 8), [7]);
+  assertEquals(ownDevices({ device: undefined, world: { rank: 2, localRank: null } }, 1, 4), [2]);
+  assertEquals(ownDevices({ device: undefined, world: null }, 2, 4), [0, 1]);
+  assertThrows(() => ownDevices(unnamed, 2, 1), InputError, "GPUs: expected at least 2");
 });
 
 /** A port that is free. */
@@ -42,61 +59,122 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-/** A process that came to meet the first one. */
-async function member(port: number, rank: number, size = 2) {
-  const wire = new Wire<Order<string>, unknown>(await connectPatiently("127.0.0.1", port, 5000));
-  wire.send({ kind: "hello", rank, size });
-  return { wire, orders: wire.received() };
+const KEY: RunKey = { secret: "known to all of them", run: "a run" };
+
+/** Processes of a run, in this one. */
+function gather(port: number, size: number, rank: number, key = KEY, limits: Partial<MeetingLimits> = {}) {
+  return meet({ host: "127.0.0.1", port }, { rank, size, key }, limits);
 }
 
-Deno.test("orders keep the types of their arrays, and are answered by all", async () => {
-  const port = freePort(), meeting = Leader.meet<string>({ host: "127.0.0.1", port }, 2);
-  // Who says nothing, or is none of them, is not let in.
-  using _silent = await connectPatiently("127.0.0.1", port, 5000);
-  const stranger = await member(port, 7);
-  assertEquals((await stranger.orders.next()).done, true);
-  stranger.wire.close();
-  const other = await member(port, 1), leader = await meeting;
+async function met(size: number): Promise<Processes[]> {
+  const port = freePort();
+  const links = await Promise.all(Array.from({ length: size }, (_, rank) => gather(port, size, rank)));
+  return links.map((link) => new Processes(link));
+}
+
+const LISTENER = { reply: () => {}, died: () => {}, lost: () => {} };
+
+Deno.test("what is said to ranks elsewhere keeps the types of its arrays, and so does what they say", async () => {
+  const [first, second] = await met(2) as [Processes, Processes];
   const batch = { ids: Int32Array.of(1, -2), slots: Int32Array.of(0, 1), positions: Int32Array.of(5, 6) };
-  const uniforms = Float32Array.of(0.1, 2 ** -30);
-  const order: Order<string> = {
-    kind: "decode",
-    batch,
-    steps: 3,
+  const uniforms = Float32Array.of(0.1, 2 ** -30), session = first.begin(), said = Promise.withResolvers<RankReply>();
+  const message = {
+    ...{ kind: "decode", batch, steps: 3 } as const,
     sampling: [{ temperature: 1, topP: 1, topK: 0, uniforms }],
   };
-  const asked = leader.ask(order);
-  assertEquals((await other.orders.next()).value, order);
-  other.wire.send({ kind: "done" });
-  await asked;
-  const lost = leader.ask({ kind: "close" });
-  other.wire.close();
-  const failure = await assertRejects(() => lost, FailureError);
-  assertEquals(failure.message, "rank 1 of 2: its process ended without a word");
-  await leader.end("over");
+  const port = first.remote({ session, rank: 1, process: 1 }, { ...LISTENER, reply: said.resolve });
+  port.postMessage(message);
+  assertEquals(await second.next(), { kind: "rank", session, rank: 1, message } satisfies Downward);
+  const reply = { kind: "tokens", ids: Int32Array.of(7), step: 2 } as const;
+  second.tell({ kind: "rank", session, rank: 1, said: reply, columns: null });
+  assertEquals(await said.promise, reply);
+  await first.end(0);
+  assertEquals(await second.next(), { kind: "end", code: 0 });
+  await second.end(0);
 });
 
-Deno.test("a rank that fails is named, and the others are told", async () => {
-  const port = freePort(), meeting = Leader.meet<string>({ host: "127.0.0.1", port }, 3);
-  const others = [await member(port, 1, 3), await member(port, 2, 3)], leader = await meeting;
-  const asked = leader.ask({ kind: "open", setting: "model" });
-  others[1]!.wire.send({ kind: "failed", text: "no memory" });
-  const failure = await assertRejects(() => asked, FailureError);
-  assertEquals(failure.message, "rank 2: no memory");
-  await leader.end(failure.message);
-  for (const { wire, orders } of others) {
-    assertEquals((await orders.next()).value, { kind: "open", setting: "model" });
-    assertEquals((await orders.next()).value, { kind: "abort", text: "rank 2: no memory" });
-    assertEquals((await orders.next()).done, true);
-    wire.close();
+Deno.test("a process that goes is named to its listeners, and whoever is left is told of the end", async () => {
+  const [first, second, third] = await met(3) as [Processes, Processes, Processes];
+  const lost = Promise.withResolvers<Error>(), failed = Promise.withResolvers<Error>();
+  first.onFailure = failed.resolve;
+  first.remote({ session: first.begin(), rank: 1, process: 1 }, { ...LISTENER, lost: lost.resolve });
+  await second.link.end(1);
+  assertEquals((await lost.promise).message, "rank 1 of 3: its process ended without a word");
+  assertEquals(await failed.promise, await lost.promise);
+  assertThrows(() => first.remote({ session: 1, rank: 1, process: 1 }, LISTENER), FailureError, "rank 1 of 3");
+  third.tell({ kind: "broken", text: "no memory" });
+  await first.end(1);
+  assertEquals(await third.next(), { kind: "end", code: 1 });
+  const left = await assertRejects(() => third.next(), FailureError);
+  assertEquals(left.message, "rank 2 of 3: the process of rank 0 ended without a word");
+  await third.end(1);
+});
+
+Deno.test("only who knows the secret, and is of the run, is let in; strangers keep nobody out", async () => {
+  const port = freePort(), limits = { patience: 1000, pending: 2, proof: 300 };
+  const first = gather(port, 2, 0, KEY, limits);
+  const late = assertRejects(
+    () => first,
+    FailureError,
+    "rank 1 of 2 did not come within 1 s; somebody came from 127",
+  );
+  for (const key of [{ ...KEY, secret: "known to others" }, { ...KEY, run: "another run" }]) {
+    await assertRejects(() => gather(port, 2, 1, key), FailureError, "have not the same secret, or run");
   }
+  const silent = await Promise.all([0, 1, 2, 3].map(() => Deno.connect({ hostname: "127.0.0.1", port })));
+  const talker = await Deno.connect({ hostname: "127.0.0.1", port });
+  await talker.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a-name-that-is-longer-than-a-greeting\r\n\r\n"));
+  for (const stranger of [...silent, talker]) {
+    assertEquals(await stranger.read(new Uint8Array(1)).catch(() => null), null);
+    stranger.close();
+  }
+  await late;
+  const other = freePort(), meeting = gather(other, 2, 0), wrong = gather(other, 3, 2);
+  await assertRejects(() => wrong, FailureError, "rank 0 was started as one of 2 processes, rank 2 as one of 3");
+  const member = await gather(other, 2, 1);
+  await member.end(0);
+  await (await meeting).end(0);
 });
 
-Deno.test("a message that is too long is refused before it is read", async () => {
+Deno.test("who listens in place of the first process learns nothing and tells the others nothing", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
-  using there = await listener.accept();
-  using here = await connecting;
-  await here.write(encodeMessage("x").map((byte, i) => i < 4 ? 0xff : byte));
-  await assertRejects(() => new Wire(there).received().next(), Error, "a message of 4294967295 bytes");
+  const { port } = listener.addr, member = gather(port, 2, 1, KEY, { proof: 300 });
+  const connection = await listener.accept();
+  // It answers by what it was sent.
+  const hello = new Uint8Array(48);
+  await connection.read(hello);
+  await connection.write(new Uint8Array(64).fill(7));
+  await assertRejects(() => member, FailureError, "have not the same secret");
+  assertEquals(await connection.read(new Uint8Array(32)).catch(() => null), null);
+  connection.close();
+});
+
+Deno.test("a message that is too long, changed or repeated is refused", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const keys: WireKeys = { sending: new Uint8Array(32), receiving: new Uint8Array(32) };
+  const arriving = async (...messages: readonly Uint8Array[]) => {
+    const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+    using there = await listener.accept();
+    using here = await connecting;
+    for (const message of messages) await here.write(message);
+    const received = new Wire(there, keys).received();
+    for (let i = 1; i < messages.length; i++) assertEquals((await received.next()).value, Uint8Array.of(1, 2, 3));
+    await received.next();
+  };
+  const sent = new Uint8Array(4 + 3 + 32),
+    copy: Deno.Conn = await (async () => {
+      const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+      const there = await listener.accept(), wire = new Wire(await connecting, keys);
+      wire.send(Uint8Array.of(1, 2, 3));
+      await wire.sent();
+      wire.close();
+      return there;
+    })();
+  await copy.read(sent);
+  copy.close();
+  await arriving(sent, sent.map((byte, i) => i < 4 ? 0xff : byte)).catch((thrown) => {
+    assertEquals(thrown.message, "a message of 4294967295 bytes came from another process");
+  });
+  await assertRejects(() => arriving(sent.map((byte, i) => i === 5 ? byte ^ 1 : byte)), FailureError, "changed it");
+  await assertRejects(() => arriving(sent, sent), FailureError, "changed it");
 });

@@ -11,7 +11,11 @@ export interface Pace {
   permitted(): number;
   /** Whether no more will be permitted. */
   closed(): boolean;
-  /** Waits until more are permitted than `launched`, or no more will be; for some milliseconds at most. */
+  /**
+   * Waits until more are permitted than `launched`, or no more will be; for some milliseconds at most.
+   *
+   * @throws {Error} if all must stop: nobody permits anything then.
+   */
   wait(launched: number): void;
 }
 

@@ -11,6 +11,9 @@ import {
 } from "../../eval/shards/division.ts";
 import type { ReadVariable } from "../../parallel/world.ts";
 import { environment } from "../../../ffi/library.ts";
+import { currentProcesses } from "../../parallel/current.ts";
+import { isGpu } from "../../session/setting.ts";
+import { ownWorld, type Shared } from "../sharing.ts";
 import { type Option, option } from "../options.ts";
 import { UsageError } from "../spelling.ts";
 
@@ -54,6 +57,8 @@ interface Options {
 export function chosenShard(options: Options, read: ReadVariable = environment): FoundShard | null {
   const { shard = null, out } = options;
   if (shard === "none") return null;
+  // Processes that share the models have no part each.
+  if (shard === null && currentProcesses() !== null && !isJobDivided(read)) return null;
   const given = shard !== null && shard !== "auto";
   const found: FoundShard | null = given ? { ...shard, from: "as --shard says" } : shardOf(read);
   if (found === null) {
@@ -77,9 +82,18 @@ export function chosenShard(options: Options, read: ReadVariable = environment):
   return found;
 }
 
-/** Whether processes that were started together answer a part each, rather than share a model. */
-export function dividesProcesses({ shard }: Pick<Options, "shard">, read: ReadVariable = environment): boolean {
-  return (shard === undefined || shard === "auto") && !isJobDivided(read);
+/**
+ * Whether processes that were started together answer a part each, rather than share models: as is said, else unless
+ * a model has as many ranks on GPUs as there are processes.
+ */
+export function dividesProcesses(
+  { shard }: Pick<Options, "shard">,
+  models: readonly Shared[],
+  read: ReadVariable = environment,
+): boolean {
+  if (shard !== undefined && shard !== "auto" || isJobDivided(read)) return false;
+  const size = shard === "auto" ? null : ownWorld(read)?.size;
+  return !models.some(({ backend, tp, ep }) => isGpu(backend) && tp * ep === size);
 }
 
 /**
