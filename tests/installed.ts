@@ -15,6 +15,21 @@ export function pythonWith(packages: readonly string[]): string | null {
   return folder && `${folder}/bin/python`;
 }
 
+/**
+ * A Python with the packages of a list and no others, as wheels; null where it cannot be made.
+ *
+ * @param list A file of requirements, relative to this one, all of them pinned: what these ask for is not looked at.
+ */
+export function pythonOf(list: string): string | null {
+  const path = new URL(list, import.meta.url).pathname, [name] = list.match(/[^/]+$/)!;
+  const folder = installed(`python-${name}`, (folder) => {
+    const options = ["--quiet", "--no-cache-dir", "--no-compile", "--no-deps", "--only-binary=:all:"];
+    return run("python3", "-m", "venv", folder) &&
+      run(`${folder}/bin/python`, "-m", "pip", "install", ...options, "-r", path);
+  });
+  return folder && `${folder}/bin/python`;
+}
+
 /** A folder with packages for Node.js, where a script finds them; null where they cannot be installed. */
 export function nodeWith(packages: readonly string[]): string | null {
   return installed(`node-${nameOf(packages)}`, (folder) => {

@@ -1,32 +1,20 @@
-/**
- * Exported samples, scored by lm-eval's own code where Python has it (`pip install lm_eval`; MXOSS_PYTHON names another
- * Python).
- */
+/** Exported samples, scored by lm-eval's own code, in `deno task test:soak`. */
 import { FILTERS } from "../../src/eval/filters.ts";
 import { Gsm8kResults } from "../../src/eval/results_schema.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { mxoss } from "../cli/program.ts";
+import { pythonOf } from "../installed.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
 
-const PYTHON = Deno.env.get("MXOSS_PYTHON") ?? "python3";
+const python = SOAK ? pythonOf("serve/lm_eval_packages.txt") : null;
 const HARDER = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
 const SCORER = new URL("lm_eval_scores.py", import.meta.url).pathname;
 
-function hasLmEval(): boolean {
-  try {
-    return new Deno.Command(PYTHON, { args: ["-c", "import lm_eval.filters, yaml"], stderr: "null" }).outputSync()
-      .success;
-  } catch {
-    return false;
-  }
-}
-
-const available = hasLmEval();
-
 Deno.test({
   name: `lm-eval's own filters score exported samples as we do${
-    available ? "" : ` (skipped: ${PYTHON} has no lm_eval)`
+    soakedWhere(python !== null, "lm-eval could not be installed")
   }`,
-  ignore: !available,
+  ignore: python === null,
   fn: async () => {
     const dir = await Deno.makeTempDir();
     try {
@@ -59,7 +47,7 @@ Deno.test({
         assertEquals(code, 0, stderr);
         const results = Gsm8kResults.parse(JSON.parse(stdout));
         const files = results.cells.map(({ key }) => `${out}/samples_gsm8k_${key}.jsonl`);
-        const scored = await new Deno.Command(PYTHON, { args: [SCORER, ...files] }).output();
+        const scored = await new Deno.Command(python!, { args: [SCORER, ...files] }).output();
         const lines = new TextDecoder().decode(scored.stdout).trim().split("\n");
         assertEquals(lines.length, files.length, new TextDecoder().decode(scored.stderr));
         lines.forEach((line, i) => {

@@ -1,7 +1,6 @@
 /**
  * Clients of others against the command, unchanged; many of ours at once; and its speed. All in `deno task test:soak`.
- * OpenAI's clients are installed by npm and pip; lm-eval, which takes minutes to install, is that of the Python that
- * MXOSS_PYTHON names (`pip install "lm-eval[api]==0.4.13"`).
+ * OpenAI's clients and lm-eval are installed by npm and pip.
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { argmax, logProbability } from "../../src/session/likelihood.ts";
@@ -10,8 +9,8 @@ import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { inProcess } from "../cli/in_process.ts";
 import { mxoss } from "../cli/program.ts";
 import { floats, readGolden } from "../golden.ts";
-import { nodeWith, pythonWith } from "../installed.ts";
-import { inDirectory, run, works } from "../package/process.ts";
+import { nodeWith, pythonOf, pythonWith } from "../installed.ts";
+import { inDirectory, run } from "../package/process.ts";
 import { openSession } from "../session/open_session.ts";
 import { SOAK } from "../soak.ts";
 import { measureRates, middleRatio } from "./rate.ts";
@@ -19,7 +18,6 @@ import { startServer } from "./server_process.ts";
 import { TINY } from "./serving.ts";
 import { checkStress, stress, STRESSED } from "./stress.ts";
 
-const PYTHON = Deno.env.get("MXOSS_PYTHON") ?? "python3";
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 const CHOICES = new URL("../goldens/serve/choices.jsonl", import.meta.url).pathname;
 const HERE = new URL(".", import.meta.url).pathname;
@@ -32,7 +30,7 @@ function environment(names: readonly string[]): Record<string, string> {
 const env = environment(["PATH", "HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "npm_config_registry"]);
 const node = SOAK ? nodeWith(["openai@7.57.0", "zod@4.6.7"]) : null;
 const python = SOAK ? pythonWith(["openai==3.57.0"]) : null;
-const hasLmEval = SOAK && await works([PYTHON, "-c", "import lm_eval, aiohttp, tenacity, yaml"]);
+const lmEval = SOAK ? pythonOf("serve/lm_eval_packages.txt") : null;
 const skipped = (there: boolean, reason: string) => !SOAK ? " (skipped without MXOSS_SOAK=1)" : there ? "" : reason;
 
 /** What both of OpenAI's clients get. */
@@ -88,13 +86,13 @@ interface LmEval {
 
 Deno.test({
   name: `lm-eval works unchanged, with the answers of mxoss eval and the logits of mxoss logits${
-    skipped(hasLmEval, ` (skipped: ${PYTHON} has no lm_eval[api])`)
+    skipped(lmEval !== null, " (skipped: lm-eval could not be installed)")
   }`,
-  ignore: !hasLmEval,
+  ignore: lmEval === null,
   fn: () =>
     inDirectory(async (dir) => {
       await using server = await startServer();
-      const words = [PYTHON, `${HERE}lm_eval_client.py`, server.url, PROBLEMS, CHOICES];
+      const words = [lmEval!, `${HERE}lm_eval_client.py`, server.url, PROBLEMS, CHOICES];
       const offline = { HF_HOME: dir, HF_HUB_OFFLINE: "1", HF_DATASETS_OFFLINE: "1" };
       const { code, stdout, stderr } = await run(words, { env: { ...env, ...offline } });
       assertEquals(code, 0, stderr);
