@@ -28,7 +28,7 @@ const ROWS = Number(options.rows), COLS = 2880, ROUNDS = Number(options.rounds);
 /** Times that inputs are prepared for one look at the clock. */
 const PREPARATIONS = 20;
 const MIB = 2 ** 20;
-const DESCRIPTOR = 1 * MIB, SCRATCH = 2 * MIB, SCALES = 4 * MIB, X = 8 * MIB, PREPARED = 20 * MIB, FIXED = 32 * MIB;
+const DESCRIPTOR = 1 * MIB, SCRATCH = 2 * MIB, SCALES = 6 * MIB, X = 8 * MIB, PREPARED = 20 * MIB, FIXED = 32 * MIB;
 const OUT = 48 * MIB, WEIGHTS = 80 * MIB;
 
 const memory = new WebAssembly.Memory({ initial: 2048, maximum: 65536, shared: true });

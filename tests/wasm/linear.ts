@@ -20,8 +20,8 @@ export interface Product {
   readonly pairs?: readonly (readonly [number, number])[];
   readonly xScales?: readonly number[];
   readonly round?: boolean;
-  /** Multiply nothing as integers. */
-  readonly float32?: boolean;
+  /** Multiply nothing as integers, or do that as processors without a dot product of bytes do. */
+  readonly way?: "float32" | "pairs of bytes";
   /** Receives how many tiles of rows and input rows were multiplied as integers, and how many in float32. */
   readonly counts?: { integers: number; float32: number };
 }
@@ -29,7 +29,7 @@ export interface Product {
 export const TILE = 8;
 export const padded = (cols: number) => Math.ceil(cols / 32) * 32;
 /** What ABI.md promises a linear. */
-export const scratchBytes = (cols: number) => 4 * 48 * padded(cols) + 16384;
+export const scratchBytes = (cols: number) => 4 * 132 * padded(cols) + 40960;
 
 /** Runs products in one call; returns their outputs, [out row][rows]. */
 export function linear(machine: Machine, products: readonly Product[]): Float32Array[][] {
@@ -37,7 +37,7 @@ export function linear(machine: Machine, products: readonly Product[]): Float32A
   const counters: (Placed<Int32Array<ArrayBufferLike>> | undefined)[] = [];
   const records: (number | F32)[] = [];
   const outputs: { placed: Placed<Float32Array<ArrayBufferLike>>; rows: number; stride: number; count: number }[] = [];
-  for (const { matrix, bias, x, pairs, xScales, round = false, float32 = false, counts } of products) {
+  for (const { matrix, bias, x, pairs, xScales, round = false, way, counts } of products) {
     const rows = matrix.values.length, cols = matrix.values[0]!.length;
     const xStride = padded(cols) + 32, stride = rows + 3;
     const xs = machine.floats(x.length * xStride);
@@ -45,7 +45,9 @@ export function linear(machine: Machine, products: readonly Product[]): Float32A
     x.forEach((row, r) => xs.data.set(preparedOrder(row), r * xStride));
     const count = pairs === undefined ? x.length : Math.max(-1, ...pairs.map(([, to]) => to)) + 1;
     const placed = machine.floats(count * stride);
-    const counter = counts || float32 ? machine.integers([+float32, 0, 0]) : undefined;
+    const counter = counts || way
+      ? machine.integers([way === undefined ? 0 : way === "float32" ? 1 : 2, 0, 0])
+      : undefined;
     counters.push(counter);
     const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
     records.push(

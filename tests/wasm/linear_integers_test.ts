@@ -27,15 +27,20 @@ function twin(w: Float32Array, x: Float32Array): number {
 }
 
 /**
- * Multiplies with integers where they fit, in float32, and row by row; asserts that all give the same bits.
+ * Multiplies with integers where they fit, in both ways, in float32, and row by row; asserts that all give the same
+ * bits.
  *
  * @returns The outputs, and how many tiles times input rows were multiplied in either way.
  */
 function bothWays(machine: Machine, matrix: Matrix, x: readonly Float32Array[]) {
   const counts = { integers: 0, float32: 0 }, none = { integers: 0, float32: 0 };
   const [out] = linear(machine, [{ matrix, x, counts }]);
-  const [expected] = linear(machine, [{ matrix, x, float32: true, counts: none }]);
-  expected!.forEach((row, i) => assertSameBits(out![i]!, row, `row ${i}`));
+  const [expected] = linear(machine, [{ matrix, x, way: "float32", counts: none }]);
+  const [pairs] = linear(machine, [{ matrix, x, way: "pairs of bytes" }]);
+  expected!.forEach((row, i) => {
+    assertSameBits(out![i]!, row, `row ${i}`);
+    assertSameBits(pairs![i]!, row, `row ${i}`);
+  });
   assertEquals(none.integers, 0);
   for (const i of [0, x.length - 1]) assertSameBits(linear(machine, [{ matrix, x: [x[i]!] }])[0]![0]!, out![i]!);
   return { out: out!, ...counts };
@@ -74,7 +79,7 @@ Deno.test("linear() multiplies every FP4 number with every FP4 number exactly", 
 });
 
 Deno.test("linear() falls back to float32 for four rows with a block that does not fit, and only there", () => {
-  const machine = new Machine(), cols = 96, rows = 11;
+  const machine = new Machine(64), cols = 96, rows = 11;
   const matrix = storeMatrix(machine, matrixRows(rows, cols), { format: "mxfp4" });
   const fitting = () => matrixRows(12, cols, 3).map((row) => qdqRow(row, INPUTS[0]!, true));
   const awkward: readonly [number, boolean][] = [

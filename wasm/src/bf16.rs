@@ -1,6 +1,7 @@
 //! bfloat16: the upper half of a float32.
 
-use crate::dot::Format;
+use crate::dot::{Format, Four};
+use crate::memory::turn;
 use core::arch::wasm32::*;
 
 const UPPER: i32 = 0xffff_0000_u32 as i32;
@@ -65,5 +66,19 @@ impl Format for Bf16 {
         let pairs = |i: usize| widen(unsafe { v128_load(at.add(16 * i).cast()) }, upper);
         let ([a, b], [c, d], [e, f], [g, h]) = (pairs(0), pairs(1), pairs(2), pairs(3));
         [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    unsafe fn put_four(at: [*const u8; 4], upper: &Upper, to: Four) {
+        let put = |i: usize| unsafe {
+            // Pairs of columns are turned before they are widened.
+            let pairs = turn(at.map(|at| v128_load(at.add(16 * i).cast()))).map(|pairs| widen(pairs, upper));
+            to.put(2 * i, pairs.map(|[even, _]| even));
+            to.put(2 * i + 1, pairs.map(|[_, odd]| odd));
+        };
+        put(0);
+        put(1);
+        put(2);
+        put(3);
     }
 }

@@ -1,6 +1,7 @@
 //! The order in which every dot product is summed (see ABI.md). All paths of `linear` are built from these functions,
 //! so that they give the same bits.
 
+use crate::memory::turn;
 use core::arch::wasm32::*;
 
 /// A stored format of weights, in blocks of 32 columns.
@@ -25,6 +26,12 @@ pub trait Format {
 
     /// [`Format::block`], given the constants.
     unsafe fn block_with(at: *const u8, constants: &Self::Constants) -> [v128; 8];
+
+    /// Puts the blocks of four rows in place: lane i of each vector is the lane of that number of row i's.
+    #[inline(always)]
+    unsafe fn put_four(at: [*const u8; 4], constants: &Self::Constants, to: Four) {
+        unsafe { to.put_blocks(at.map(|at| Self::block_with(at, constants))) }
+    }
 }
 
 /// Columns of a block.
@@ -47,5 +54,37 @@ pub unsafe fn cut_block<F: Format>(at: *const u8, columns: usize) -> [v128; 8] {
     unsafe {
         core::ptr::copy_nonoverlapping(at, bytes.as_mut_ptr(), (columns * F::BYTES).div_ceil(BLOCK));
         F::block(bytes.as_ptr())
+    }
+}
+
+/// Where the blocks of four rows go: half of the places of eight rows, `[vector][row]` for each lane.
+pub struct Four(pub [*mut v128; 4]);
+
+impl Four {
+    /// Puts vector `v` of all lanes.
+    #[inline(always)]
+    pub unsafe fn put(&self, v: usize, lanes: [v128; 4]) {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, lanes);
+        unsafe {
+            *a.add(2 * v) = e;
+            *b.add(2 * v) = f;
+            *c.add(2 * v) = g;
+            *d.add(2 * v) = h;
+        }
+    }
+
+    /// Puts a block of each row.
+    #[inline(always)]
+    pub unsafe fn put_blocks(&self, [a, b, c, d]: [[v128; 8]; 4]) {
+        unsafe {
+            self.put(0, turn([a[0], b[0], c[0], d[0]]));
+            self.put(1, turn([a[1], b[1], c[1], d[1]]));
+            self.put(2, turn([a[2], b[2], c[2], d[2]]));
+            self.put(3, turn([a[3], b[3], c[3], d[3]]));
+            self.put(4, turn([a[4], b[4], c[4], d[4]]));
+            self.put(5, turn([a[5], b[5], c[5], d[5]]));
+            self.put(6, turn([a[6], b[6], c[6], d[6]]));
+            self.put(7, turn([a[7], b[7], c[7], d[7]]));
+        }
     }
 }

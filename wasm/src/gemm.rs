@@ -1,20 +1,87 @@
-//! The many-rows path of `linear`: a tile of 8 output rows is decoded once for up to 64 pairs. Where weights and input
-//! rows are small integers they multiply as such (`integer.rs`), else as float32 in register tiles, a panel of columns
-//! at a time. Sums in the order of `dot.rs`.
+//! The many-rows path of `linear`: a tile of 8 output rows is decoded once for up to 128 pairs, whose input rows are
+//! packed four together. Where weights and input rows are small integers they multiply as such (`integer.rs`), else as
+//! float32 in register tiles, a panel of columns at a time. Sums in the order of `dot.rs`.
 
 use crate::dot::BLOCK;
-use crate::integer::{self, QUAD, TILE_BYTES, X_BYTES};
-use crate::integer_tile::multiply_quad;
-use crate::memory::sum_lanes;
-use crate::panel::{COUPLE, Panel, decode};
+use crate::finish::Finish;
+use crate::integer::{self, QUAD, TILE_BYTES};
+use crate::integer_tile::{lacks_dot, multiply_quads};
+use crate::panel::{Panel, QUAD_BYTES, decode, pack};
 use crate::record::{Record, TILE, Way, scale};
 use crate::register_tile::*;
+use core::arch::wasm32::*;
 use core::cmp::min;
 
-/// Most pairs whose input rows pass over all tiles before the next ones do: 128 rows of a panel fit an L2 cache.
+/// Most pairs whose input rows pass over all tiles before the next ones do: their rows fit an L2 cache.
 pub const GROUP: usize = 128;
-/// Most pairs of a float32 register tile, which is two output rows tall.
-pub const WIDE: usize = 5;
+
+/// Input rows of a group, packed four together, either as float32 or as integers.
+pub struct Quads<'a> {
+    r: &'a Record,
+    /// First pair of the group, and their number.
+    from: usize,
+    pairs: usize,
+    at: *mut u8,
+    bytes: usize,
+    /// One bit a quad: whether it lies there as integers.
+    integers: u32,
+    /// Whether bytes are multiplied and added by one instruction.
+    pub dots: bool,
+}
+
+impl Quads<'_> {
+    pub fn count(&self) -> usize {
+        self.pairs.div_ceil(QUAD)
+    }
+
+    /// Blocks of a row.
+    pub fn blocks(&self) -> usize {
+        self.r.weights.cols.div_ceil(BLOCK)
+    }
+
+    /// First pair of a quad, and their number.
+    pub fn pairs_of(&self, quad: usize) -> (usize, usize) {
+        (self.from + quad * QUAD, min(QUAD, self.pairs - quad * QUAD))
+    }
+
+    pub fn address(&self, quad: usize) -> *mut u8 {
+        self.at.wrapping_add(quad * self.bytes)
+    }
+
+    /// One bit for each quad.
+    fn all(&self) -> u32 {
+        u32::MAX >> (32 - self.count())
+    }
+
+    /// Packs every quad: as integers where `wanted` and where it fits.
+    unsafe fn pack_all(&mut self, wanted: bool, panel: &Panel) {
+        unsafe {
+            for quad in 0..self.count() {
+                let (pair, pairs) = self.pairs_of(quad);
+                if wanted && integer::pack_quad(self.r, pair, pairs, self.address(quad)) {
+                    self.integers |= 1 << quad;
+                } else {
+                    pack(self.r, pair, pairs, panel, self.address(quad));
+                }
+            }
+        }
+    }
+
+    /// Packs a quad again if it does not lie there as it is wanted; as integers only where that fitted before.
+    unsafe fn want(&mut self, quad: usize, as_integers: bool, panel: &Panel) {
+        unsafe {
+            if (self.integers >> quad & 1 == 1) != as_integers {
+                let (pair, pairs) = self.pairs_of(quad);
+                if as_integers {
+                    integer::pack_quad(self.r, pair, pairs, self.address(quad));
+                } else {
+                    pack(self.r, pair, pairs, panel, self.address(quad));
+                }
+                self.integers ^= 1 << quad;
+            }
+        }
+    }
+}
 
 /// Multiplies all input rows with tiles `first..last`.
 pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
@@ -22,101 +89,72 @@ pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         let blocks = r.weights.cols.div_ceil(BLOCK);
         let panel = Panel::new(scratch, r.weights.cols);
         let tile_at = scratch.wrapping_add(panel.bytes());
-        let quads_at = tile_at.wrapping_add(blocks * TILE_BYTES);
-        let quad_at = |quad: usize| quads_at.wrapping_add(quad * blocks * X_BYTES);
-        for from in (0..r.pairs).step_by(GROUP) {
-            let pairs = min(GROUP, r.pairs - from);
-            let quads = pairs.div_ceil(QUAD);
-            for pair in 0..pairs + WIDE - 1 {
-                *panel.inputs.add(pair) = r.x(from + min(pair, pairs - 1)) as u32;
-            }
-            // One bit a quad.
-            let mut fits = 0u32;
-            if r.integers() && integer::has_integers(&r.weights) {
-                for quad in 0..quads {
-                    let count = min(QUAD, pairs - quad * QUAD);
-                    fits |= u32::from(integer::pack_quad(r, from + quad * QUAD, count, quad_at(quad))) << quad;
-                }
-            }
+        let at = tile_at.wrapping_add(blocks * TILE_BYTES);
+        let integers = r.integers() && integer::has_integers(&r.weights);
+        let dots = !r.without_dots() && !lacks_dot();
+        // Groups of about the same size.
+        let group = r.pairs.div_ceil(r.pairs.div_ceil(GROUP)).next_multiple_of(QUAD);
+        for from in (0..r.pairs).step_by(group) {
+            let pairs = min(group, r.pairs - from);
+            let mut quads = Quads { r, from, pairs, at, bytes: blocks * QUAD_BYTES, integers: 0, dots };
+            quads.pack_all(integers, &panel);
+            let fits = quads.integers;
             for tile in first..last {
                 let row = tile * TILE;
                 let rows = min(TILE, r.weights.rows - row);
+                let finish = Finish::new(r, row, rows);
                 let fits = if fits != 0 && integer::pack_tile(&r.weights, row, rows, tile_at) { fits } else { 0 };
-                let mut quad = 0;
-                while quad < quads {
-                    let pair = quad * QUAD;
-                    if fits >> quad & 1 == 1 {
-                        let count = min(QUAD, pairs - pair);
-                        r.count(Way::Integers, count);
-                        multiply_quad(r, row, rows, from + pair, count, tile_at, quad_at(quad));
-                        quad += 1;
-                    } else {
-                        // Up to the next quad that fits.
-                        quad = min(quads, quad + (fits >> quad).trailing_zeros() as usize);
-                        multiply_tile(r, row, rows, from, pair, min(pairs, quad * QUAD), &panel);
-                    }
+                for quad in 0..quads.count() {
+                    let as_integers = fits >> quad & 1 == 1;
+                    quads.want(quad, as_integers, &panel);
+                    r.count(if as_integers { Way::Integers } else { Way::Float32 }, quads.pairs_of(quad).1);
+                }
+                if fits != 0 {
+                    multiply_quads(rows, &quads, fits, tile_at, &panel, &finish);
+                }
+                let floats = quads.all() & !fits;
+                if floats != 0 {
+                    multiply_tile(row, rows, &quads, floats, &panel, &finish);
                 }
             }
         }
     }
 }
 
-/// Computes output rows `row .. row + rows` (at most 8) of pairs `first..last` in float32; they count from the start of
-/// the group, which is pair `from`.
-unsafe fn multiply_tile(r: &Record, row: usize, rows: usize, from: usize, first: usize, last: usize, panel: &Panel) {
+/// Computes output rows `row .. row + rows` (at most 8) in float32, of the quads whose bit is set.
+unsafe fn multiply_tile(row: usize, rows: usize, quads: &Quads, which: u32, panel: &Panel, finish: &Finish) {
     unsafe {
-        r.count(Way::Float32, last - first);
-        core::ptr::write_bytes(panel.sums.add(first * TILE), 0, (last - first) * TILE);
-        let blocks = r.weights.cols.div_ceil(BLOCK);
+        let w = &quads.r.weights;
+        let blocks = quads.blocks();
+        let chosen = || (0..quads.count()).filter(|quad| which >> quad & 1 == 1);
+        panel.clear(quads.count());
         for block in (0..blocks).step_by(panel.blocks) {
             let count = min(panel.blocks, blocks - block);
-            decode(&r.weights, row, rows, block, count, panel);
-            if r.weights.scale_kind == scale::E8M0 {
-                multiply::<true>(rows, first, last, block, count, panel);
-            } else {
-                multiply::<false>(rows, first, last, block, count, panel);
-            }
-        }
-        for pair in first..last {
-            for i in 0..rows {
-                r.finish(row + i, from + pair, sum_lanes(*panel.sums.add(pair * TILE + i)));
-            }
-        }
-    }
-}
-
-/// Adds the products of a panel of `count` blocks from `block` on to the sums of pairs `first..last`. What the last
-/// register tile computes beyond those nobody reads.
-unsafe fn multiply<const SCALED: bool>(
-    rows: usize,
-    first: usize,
-    last: usize,
-    block: usize,
-    count: usize,
-    panel: &Panel,
-) {
-    unsafe {
-        let offset = block * BLOCK * 4;
-        // As many tiles of four as leave a multiple of five, if there are enough pairs.
-        let fours = min((5 - (last - first) % 5) % 5, (last - first).div_ceil(4));
-        let mut pair = first;
-        for tile in 0.. {
-            if pair >= last {
-                break;
-            }
-            let five = tile >= fours;
-            let x = panel.inputs.add(pair);
-            for couple in 0..rows.div_ceil(COUPLE) {
-                let (w, scales) = panel.couple(couple);
-                let (w, sums) = (w.cast(), panel.sums.add(pair * TILE + couple * COUPLE).cast());
-                match (SCALED, five) {
-                    (true, true) => tile_scaled_5(count, w, scales, sums, x, offset),
-                    (true, false) => tile_scaled_4(count, w, scales, sums, x, offset),
-                    (false, true) => tile_plain_5(count, w, scales, sums, x, offset),
-                    (false, false) => tile_plain_4(count, w, scales, sums, x, offset),
+            decode(w, row, rows, block, count, panel);
+            let scaled = w.scale_kind == scale::E8M0;
+            for quad in chosen() {
+                let x = quads.address(quad).add(block * QUAD_BYTES).cast::<f32>();
+                let (weights, scales, sums) = (panel.weights.cast(), panel.scales, panel.sums(quad).cast());
+                match (scaled, quads.pairs_of(quad).1) {
+                    (true, 1) => tile_scaled_1(count, weights, scales, sums, x),
+                    (true, 2) => tile_scaled_2(count, weights, scales, sums, x),
+                    (true, 3) => tile_scaled_3(count, weights, scales, sums, x),
+                    (true, _) => tile_scaled_4(count, weights, scales, sums, x),
+                    (false, 1) => tile_plain_1(count, weights, scales, sums, x),
+                    (false, 2) => tile_plain_2(count, weights, scales, sums, x),
+                    (false, 3) => tile_plain_3(count, weights, scales, sums, x),
+                    (false, _) => tile_plain_4(count, weights, scales, sums, x),
                 }
             }
-            pair += if five { 5 } else { 4 };
+        }
+        for quad in chosen() {
+            let (pair, pairs) = quads.pairs_of(quad);
+            for i in 0..pairs {
+                let lane = |lane: usize, half: usize| *panel.sums(quad).add((lane * QUAD + i) * 2 + half);
+                let sum =
+                    |half| f32x4_add(f32x4_add(lane(0, half), lane(1, half)), f32x4_add(lane(2, half), lane(3, half)));
+                finish.store(pair + i, [sum(0), sum(1)]);
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod encode_blocks;
 mod exp;
 mod f16;
 mod f32;
+mod finish;
 mod fixed;
 mod fp4;
 mod fp6;

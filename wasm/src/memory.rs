@@ -119,6 +119,19 @@ pub fn natural_pair(even: v128, odd: v128) -> [v128; 2] {
     [i32x4_shuffle::<0, 4, 1, 5>(even, odd), i32x4_shuffle::<2, 6, 3, 7>(even, odd)]
 }
 
+/// Transposes a 4 x 4 matrix of 32-bit lanes.
+#[inline(always)]
+pub fn turn([a, b, c, d]: [v128; 4]) -> [v128; 4] {
+    let (ab, cd) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<0, 4, 1, 5>(c, d));
+    let (ef, gh) = (i32x4_shuffle::<2, 6, 3, 7>(a, b), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+    [
+        i32x4_shuffle::<0, 1, 4, 5>(ab, cd),
+        i32x4_shuffle::<2, 3, 6, 7>(ab, cd),
+        i32x4_shuffle::<0, 1, 4, 5>(ef, gh),
+        i32x4_shuffle::<2, 3, 6, 7>(ef, gh),
+    ]
+}
+
 /// A value that the compilers take for unknown. V8 makes constant vectors anew wherever they are used, four
 /// instructions each, inside of loops too; an unknown one stays in a register.
 #[inline(always)]

@@ -1,80 +1,65 @@
-//! A panel: some columns of 8 output rows, decoded to float32 in scratch.
+//! A panel: some columns of 8 output rows, decoded to float32 in scratch, and those of input rows, four together.
 
 use crate::bf16::Bf16;
-use crate::dot::{BLOCK, Format, cut_block};
+use crate::dot::{BLOCK, Format, Four, cut_block};
 use crate::f16::F16;
 use crate::f32::F32;
-use crate::gemm::{GROUP, WIDE};
-use crate::memory::{at, opaque};
-use crate::record::{TILE, Weights, by_format, format};
+use crate::gemm::GROUP;
+use crate::integer::QUAD;
+use crate::memory::{at, opaque, turn};
+use crate::record::{Record, TILE, Weights, by_format, format};
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
 
-/// Blocks of columns: 16 KiB of weights, and as many bytes of eight input rows, stay in an L1 cache.
-const BLOCKS: usize = 16;
+/// Most blocks of columns: 18 KiB of weights, and 9 KiB of each four input rows, stay in an L1 cache.
+const BLOCKS: usize = 18;
 
-/// Output rows of a register tile.
-pub const COUPLE: usize = 2;
+/// Bytes of a block of columns of four input rows.
+pub const QUAD_BYTES: usize = QUAD * BLOCK * 4;
 
 /// Where a panel lies in scratch.
 pub struct Panel {
-    /// Weights: [couple][block][vector][row], without block scales.
-    weights: *mut v128,
-    /// Scales of the blocks: [couple][block][row].
-    scales: *mut f32,
-    /// Sums: [pair][row].
-    pub sums: *mut v128,
-    /// Addresses of the pairs' input rows.
-    pub inputs: *mut u32,
-    /// Most blocks at a time.
+    /// Weights, without block scales: [lane][block][vector][row], of as many blocks as were decoded.
+    pub weights: *mut v128,
+    /// Scales of the blocks: [block][row].
+    pub scales: *mut f32,
+    /// Sums: [quad][lane][input row][row] in float32, [quad][row][input row][lane] from integers.
+    sums: *mut v128,
+    /// Blocks at a time; the last panel may have fewer.
     pub blocks: usize,
 }
 
 impl Panel {
     const WEIGHT_BYTES: usize = TILE * BLOCK * 4;
     const SCALE_BYTES: usize = TILE * 4;
-    const SUM_BYTES: usize = (GROUP + WIDE - 1) * TILE * 16;
+    const SUM_BYTES: usize = GROUP * TILE * 16;
 
     /// Lays out a panel for a matrix of `cols` columns.
     pub fn new(scratch: *mut u8, cols: usize) -> Panel {
-        let blocks = min(BLOCKS, max(1, cols.div_ceil(BLOCK)));
+        let blocks = max(1, cols.div_ceil(BLOCK));
+        let blocks = blocks.div_ceil(blocks.div_ceil(BLOCKS));
         let scales = scratch.wrapping_add(blocks * Self::WEIGHT_BYTES);
         let sums = scales.wrapping_add(blocks * Self::SCALE_BYTES);
-        Panel {
-            weights: scratch.cast(),
-            scales: scales.cast(),
-            sums: sums.cast(),
-            inputs: sums.wrapping_add(Self::SUM_BYTES).cast(),
-            blocks,
-        }
+        Panel { weights: scratch.cast(), scales: scales.cast(), sums: sums.cast(), blocks }
     }
 
     /// Bytes of scratch that it takes.
     pub fn bytes(&self) -> usize {
-        self.blocks * (Self::WEIGHT_BYTES + Self::SCALE_BYTES)
-            + Self::SUM_BYTES
-            + (GROUP + WIDE - 1).next_multiple_of(4) * 4
+        self.blocks * (Self::WEIGHT_BYTES + Self::SCALE_BYTES) + Self::SUM_BYTES
     }
 
-    /// The first weights and the first scales of a couple.
-    pub unsafe fn couple(&self, couple: usize) -> (*const v128, *const f32) {
-        unsafe { (self.weights.add(couple * self.blocks * 8 * COUPLE), self.scales.add(couple * self.blocks * COUPLE)) }
+    /// Sets the sums of the first quads to zero.
+    pub unsafe fn clear(&self, quads: usize) {
+        unsafe { core::ptr::write_bytes(self.sums, 0, quads * QUAD * TILE) };
     }
 
-    /// Stores a block of a row.
-    #[inline(always)]
-    unsafe fn put(&self, block: usize, row: usize, weights: [v128; 8], scale: f32) {
-        unsafe {
-            let at = row / COUPLE * self.blocks + block;
-            for (v, vector) in weights.into_iter().enumerate() {
-                *self.weights.add((at * 8 + v) * COUPLE + row % COUPLE) = vector;
-            }
-            *self.scales.add(at * COUPLE + row % COUPLE) = scale;
-        }
+    /// Sums of four input rows.
+    pub fn sums(&self, quad: usize) -> *mut v128 {
+        self.sums.wrapping_add(quad * QUAD * TILE)
     }
 }
 
-/// Decodes `count` blocks from `block` on of `rows` (1..=8) rows from `row` on; what fills up a couple is of no
+/// Decodes `count` blocks from `block` on of `rows` (1..=8) rows from `row` on; what fills up eight rows is of no
 /// importance. Columns beyond the matrix become zeros.
 pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
     unsafe {
@@ -93,17 +78,53 @@ unsafe fn decode_as<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
     unsafe {
         let whole = min(count, (w.cols / BLOCK).saturating_sub(block));
         let constants = F::constants(opaque);
-        for i in 0..rows.next_multiple_of(COUPLE) {
-            let row = row + min(i, rows - 1);
-            let from = w.row(row).wrapping_add(block * F::BYTES);
-            let scales = w.row_scales(row);
+        for half in 0..2 {
+            let row = |i: usize| row + min(half * 4 + i, rows - 1);
+            let from: [*const u8; 4] = core::array::from_fn(|i| w.row(row(i)).wrapping_add(block * F::BYTES));
             for b in 0..whole {
-                let weights = F::block_with(from.add(b * F::BYTES), &constants);
-                panel.put(b, i, weights, Weights::block_scale(scales, block + b));
+                let at = from.map(|from| from.wrapping_add(b * F::BYTES));
+                F::put_four(at, &constants, place(panel, count, b, half));
             }
             if whole < count {
-                let cut = cut_block::<F>(from.add(whole * F::BYTES), w.cols % BLOCK);
-                panel.put(whole, i, cut, Weights::block_scale(scales, block + whole));
+                let cut = from.map(|from| cut_block::<F>(from.wrapping_add(whole * F::BYTES), w.cols % BLOCK));
+                place(panel, count, whole, half).put_blocks(cut);
+            }
+            if F::SCALED {
+                for i in 0..4 {
+                    let scales = w.row_scales(row(i));
+                    for b in 0..count {
+                        *panel.scales.add(b * TILE + half * 4 + i) = Weights::block_scale(scales, block + b);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a block of four rows goes, which are one half of eight; the panel has `count` blocks.
+#[inline(always)]
+unsafe fn place(panel: &Panel, count: usize, block: usize, half: usize) -> Four {
+    Four(core::array::from_fn(|lane| unsafe { panel.weights.add((lane * count + block) * 16 + half) }))
+}
+
+/// Packs the input rows of `pairs` (1..=4) pairs from `pair` on: for each panel `[lane][block][vector][input row]`.
+#[inline(never)]
+pub unsafe fn pack(r: &Record, pair: usize, pairs: usize, panel: &Panel, to: *mut u8) {
+    unsafe {
+        let blocks = r.weights.cols.div_ceil(BLOCK);
+        let x: [*const v128; QUAD] = core::array::from_fn(|i| r.x(pair + min(i, pairs - 1)));
+        for first in (0..blocks).step_by(panel.blocks) {
+            let count = min(panel.blocks, blocks - first);
+            let to = to.add(first * QUAD_BYTES).cast::<v128>();
+            for b in 0..count {
+                let at = x.map(|x| x.add(8 * (first + b)));
+                let lanes: [*mut v128; 4] = core::array::from_fn(|lane| to.add((lane * count + b) * 8));
+                for v in 0..8 {
+                    let turned = turn(at.map(|at| *at.add(v)));
+                    for lane in 0..4 {
+                        *lanes[lane].add(v) = turned[lane];
+                    }
+                }
             }
         }
     }
@@ -159,22 +180,10 @@ unsafe fn transpose<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
                     }
                 }
             }
-            for i in 0..rows.next_multiple_of(COUPLE) {
-                panel.put(b, i, F::block(turned[i].as_ptr().cast()), 1.0);
+            for half in 0..2 {
+                let block = |i: usize| F::block(turned[half * 4 + i].as_ptr().cast());
+                place(panel, count, b, half).put_blocks([block(0), block(1), block(2), block(3)]);
             }
         }
     }
-}
-
-/// Transposes a 4 x 4 matrix of 32-bit lanes.
-#[inline(always)]
-fn turn([a, b, c, d]: [v128; 4]) -> [v128; 4] {
-    let (ab, cd) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<0, 4, 1, 5>(c, d));
-    let (ef, gh) = (i32x4_shuffle::<2, 6, 3, 7>(a, b), i32x4_shuffle::<2, 6, 3, 7>(c, d));
-    [
-        i32x4_shuffle::<0, 1, 4, 5>(ab, cd),
-        i32x4_shuffle::<2, 3, 6, 7>(ab, cd),
-        i32x4_shuffle::<0, 1, 4, 5>(ef, gh),
-        i32x4_shuffle::<2, 3, 6, 7>(ef, gh),
-    ]
 }

@@ -125,18 +125,19 @@ pub enum Way {
 #[derive(Clone, Copy)]
 pub struct Record {
     pub weights: Weights,
-    bias: usize,
-    bias_format: usize,
+    pub bias: usize,
+    pub bias_format: usize,
     x: usize,
     x_stride: usize,
-    out: usize,
-    out_stride: usize,
+    pub out: usize,
+    pub out_stride: usize,
     /// Number of pairs of an input row and an output row.
     pub pairs: usize,
     x_rows: usize,
     out_rows: usize,
-    x_scales: usize,
-    round: bool,
+    /// Scales of the input rows, or 0.
+    pub x_scales: usize,
+    pub round: bool,
     /// Units of the records before this one.
     pub first_unit: usize,
     fixed: usize,
@@ -179,7 +180,13 @@ impl Record {
     /// Whether blocks may be multiplied as integers.
     #[inline(always)]
     pub unsafe fn integers(&self) -> bool {
-        self.ways == 0 || unsafe { *(self.ways as *const u32) } == 0
+        self.ways == 0 || unsafe { *(self.ways as *const u32) } != 1
+    }
+
+    /// Whether a test asks for what processors without a dot product of bytes do.
+    #[inline(always)]
+    pub unsafe fn without_dots(&self) -> bool {
+        self.ways != 0 && unsafe { *(self.ways as *const u32) } == 2
     }
 
     /// Counts a tile's pairs, where a test asks for it.
@@ -213,6 +220,18 @@ impl Record {
         Row::from(self.fixed, unsafe { self.x_row(pair) }, self.fixed_stride, self.weights.cols / BLOCK)
     }
 
+    /// The row that a pair writes.
+    #[inline(always)]
+    pub unsafe fn out_row(&self, pair: usize) -> usize {
+        if self.out_rows == 0 { pair } else { unsafe { *(self.out_rows as *const u32).add(pair) as usize } }
+    }
+
+    /// The scale of a pair's input row, if there are any.
+    #[inline(always)]
+    pub unsafe fn x_scale(&self, pair: usize) -> f32 {
+        unsafe { *(self.x_scales as *const f32).add(self.x_row(pair)) }
+    }
+
     /// Makes an output of a dot product, and stores it.
     #[inline(always)]
     pub unsafe fn finish(&self, row: usize, pair: usize, sum: f32) {
@@ -220,7 +239,7 @@ impl Record {
             let w = &self.weights;
             let mut y = if w.scale_kind > scale::E8M0 { sum * w.row_factor(row) } else { sum };
             if self.x_scales != 0 {
-                y *= *(self.x_scales as *const f32).add(self.x_row(pair));
+                y *= self.x_scale(pair);
             }
             if self.bias != 0 {
                 y += number::read(at(self.bias, row, number::size(self.bias_format)), self.bias_format);
@@ -228,8 +247,7 @@ impl Record {
             if self.round {
                 y = f32x4_extract_lane::<0>(crate::bf16::round(f32x4_splat(y)));
             }
-            let out_row = if self.out_rows == 0 { pair } else { *(self.out_rows as *const u32).add(pair) as usize };
-            *crate::memory::row(self.out, out_row, self.out_stride).wrapping_add(row) = y;
+            *crate::memory::row(self.out, self.out_row(pair), self.out_stride).wrapping_add(row) = y;
         }
     }
 }

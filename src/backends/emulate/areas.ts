@@ -111,7 +111,7 @@ export function layOutAreas<N extends string>(
   const stacks = take(threads * STACK_BYTES, 4096);
   const together = headsTogether(request);
   const scratchBytes =
-    Math.ceil(Math.max(scoreBytes(context, together) + 128 * config.headDim, 4 * 48 * widest + 16384) / 4096) * 4096;
+    Math.ceil(Math.max(scoreBytes(context, together) + 128 * config.headDim, 4 * 132 * widest + 40960) / 4096) * 4096;
   const scratch = take(threads * scratchBytes, 4096);
   const descriptorWords = 1 + LINEAR_WORDS * Math.max(4, experts);
   const descriptor = take(4 * descriptorWords);
