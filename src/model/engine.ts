@@ -1,7 +1,6 @@
 /** What computes batches: the graph on this thread, or ranks elsewhere. A session does not know which. */
 import { Breath } from "../breath.ts";
 import type { BackendInfo, Batch } from "./backend.ts";
-import { FailureError } from "../errors.ts";
 import type { GptOss, Tap } from "./gpt_oss.ts";
 
 /** How the next tokens of a sequence are picked by an engine. */
@@ -26,23 +25,14 @@ export interface DecodeRequest {
   readonly sampling: readonly Sampling[];
   /**
    * Receives the picked ids of each step, in the order of the batch; the array is only valid during the call. The next
-   * step's come when the answer is there.
+   * step's come when the answer is there. Less than 0, ~id, where the logit of that id is NaN or infinite: later ids of
+   * that sequence mean nothing, those of others are what they would be without it.
    *
-   * @returns False to stop. The device may have computed a few steps more by then, which changes nothing that is
-   *   visible.
+   * @returns False to begin no further step. The engine may have begun a few more by then.
    */
   readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
-}
-
-/** An engine that picks tokens itself found a logit that is NaN or infinite. */
-export class NonFiniteLogits extends FailureError {
-  /**
-   * @param row Token of the batch, in the order of the request.
-   * @param token Whose logit it is.
-   */
-  constructor(readonly row: number, readonly token: number) {
-    super(`logits: expected numbers, got NaN or Infinity for token ${token}`);
-  }
+  /** Whether tokens of steps that had begun then are handed out as well; otherwise it is as if they had not. */
+  readonly drains?: boolean;
 }
 
 /** What was generated. */
@@ -78,8 +68,6 @@ export interface Engine {
   /**
    * Generates up to `steps` tokens of each sequence where the logits are, without handing them out: the tokens that
    * `Sampler` would pick.
-   *
-   * @throws {NonFiniteLogits} if a logit is NaN or infinite.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
   /** Whether {@linkcode Engine.pick} has room for so many rows; engines without it pick nothing themselves. */

@@ -1,8 +1,7 @@
-/** An engine whose graph runs on several devices, one rank each. */
+/** An engine whose graph runs on several devices, one rank each, or on one whose thread is not the caller's. */
 import { openCollectives } from "../../ffi/collectives.ts";
 import { fitsDevice } from "../backends/gpu/batch.ts";
 import { logitRowsFor } from "../backends/gpu/batches.ts";
-import { refuseNonsense } from "../backends/gpu/decode.ts";
 import { stepsAhead } from "../backends/gpu/paced.ts";
 import { createRankIds } from "../backends/gpu/ranks.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
@@ -12,7 +11,7 @@ import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS, type Pi
 import type { Tap, TensorName } from "../model/gpt_oss.ts";
 import type { RunControl } from "./control.ts";
 import { type HostedOptions, type HostedRanks, startRanks } from "./hosted.ts";
-import type { RankCommand, RankReply } from "./messages.ts";
+import type { DeviceChoice, RankCommand, RankReply } from "./messages.ts";
 import type { Processes } from "./processes.ts";
 import { Queue } from "./queue.ts";
 import type { Ranks, TokensReply } from "./ranks.ts";
@@ -26,6 +25,29 @@ export interface DeviceRanksOptions extends HostedOptions {
   readonly exchange?: boolean;
   /** Milliseconds without progress after which ranks are given up. */
   readonly patience?: number;
+}
+
+/**
+ * Starts a thread for one device and loads the whole model there: what waits for the device is that thread alone.
+ *
+ * @param selfTests See `GpuOptions`.
+ * @throws {FailureError} as `openGpu`.
+ */
+export async function openDeviceApart(
+  whole: OpenRequest<TensorName>,
+  device: Omit<DeviceChoice, "collectivesLibrary">,
+  selfTests: string | undefined,
+): Promise<DeviceEngine> {
+  const { kind, ordinal, library } = device, sizes = { tp: 1, ep: 1 };
+  const hosted = startRanks(whole, { sizes, kind, devices: [ordinal], library, selfTests, alone: true }, null);
+  try {
+    const [reply] = await hosted.load();
+    if (reply?.kind !== "ready") throw new Error("a rank opened nothing");
+    return new DeviceEngine(hosted, whole, null, reply.info);
+  } catch (thrown) {
+    await hosted.ranks.close();
+    throw thrown;
+  }
 }
 
 /**
@@ -70,7 +92,7 @@ function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], sums
   };
 }
 
-/** The engine that {@linkcode openDeviceRanks} opens. */
+/** The engine that {@linkcode openDeviceRanks} and {@linkcode openDeviceApart} open. */
 export class DeviceEngine implements Engine {
   readonly #config: ModelConfig;
   readonly ranks: Ranks;
@@ -80,7 +102,8 @@ export class DeviceEngine implements Engine {
   constructor(
     readonly hosted: HostedRanks,
     readonly request: OpenRequest<TensorName>,
-    readonly watchdog: Watchdog,
+    /** Null where no rank waits for another. */
+    readonly watchdog: Watchdog | null,
     readonly info: BackendInfo,
   ) {
     this.#config = request.config;
@@ -110,20 +133,19 @@ export class DeviceEngine implements Engine {
   }
 
   async decode(request: DecodeRequest): Promise<DecodeResult> {
-    const { batch, steps, sampling, onTokens } = request, ahead = stepsAhead(this.request);
+    const { batch, steps, sampling, onTokens, drains = false } = request, ahead = stepsAhead(this.request);
     const picked = new Queue<TokensReply>();
     this.ranks.onTokens = (tokens) => picked.put(tokens);
-    let done = 0, permitted = Math.min(steps, ahead);
+    let done = 0, end = steps, permitted = Math.min(steps, ahead);
     this.hosted.pace(permitted, false);
     const run = this.#all({ kind: "decode", batch, steps, sampling });
     // Its failure is thrown where tokens are waited for.
     run.catch((cause) => picked.fail(cause));
     try {
-      while (done < steps) {
+      while (done < end) {
         const { ids } = await picked.take();
-        ids.forEach((id, row) => refuseNonsense(id, row));
-        if (!await onTokens(ids, done++)) break;
-        this.hosted.pace(permitted = Math.min(steps, done + ahead), false);
+        if (!await onTokens(ids, done++)) end = drains ? permitted : done;
+        else if (done + ahead > permitted) this.hosted.pace(permitted = Math.min(end, done + ahead), false);
       }
     } finally {
       // Every rank launches what was permitted, whatever happened here: otherwise they would wait for one another.
@@ -162,7 +184,8 @@ export class DeviceEngine implements Engine {
   }
 
   #all(command: Together): Promise<RankReply[]> {
-    return this.watchdog.during(() => this.ranks.all(() => command));
+    const asked = () => this.ranks.all(() => command);
+    return this.watchdog?.during(asked) ?? asked();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * One rank with a device of its own, on a worker thread: the whole GPU engine over the rank's part of the weights,
- * whose sums go from device to device.
+ * whose sums go from device to device. Where there is one rank only, it has the whole model and sums nothing.
  */
 import { openCollectives } from "../../ffi/collectives.ts";
 import { openCuda } from "../../ffi/cuda.ts";
@@ -33,13 +33,15 @@ class Rank {
 
   static async open(setup: DeviceRankSetup): Promise<Rank> {
     const { ranges, device: { kind, ordinal, library }, sizes, request } = setup;
+    const ownPart = { vocabStart: ranges.vocab.start, expertStart: ranges.experts.start };
     const full = {
       ...request,
-      part: { vocabStart: ranges.vocab.start, expertStart: ranges.experts.start, communicator: sizes },
+      ...(sizes === null ? {} : { part: { ...ownPart, communicator: sizes } }),
       onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
     };
     const backend = await openGpu<TensorName>(full, kind === "hip" ? openHip(library) : openCuda(library), {
       device: ordinal,
+      selfTests: setup.selfTests,
     });
     return new Rank(setup, new GpuEngine(backend, request.config));
   }

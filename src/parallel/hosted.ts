@@ -20,6 +20,10 @@ export interface HostedOptions {
   /** Path of the library of HIP or CUDA; undefined: it is looked for. */
   readonly library?: string | undefined;
   readonly collectivesLibrary?: string | undefined;
+  /** Whether there is one rank only, which sums with no other. */
+  readonly alone?: boolean;
+  /** Where outcomes of self-tests are kept; see `GpuOptions`. */
+  readonly selfTests?: string | undefined;
 }
 
 /** Ranks that were started. */
@@ -47,7 +51,7 @@ export const deviceRankModule = (): string | URL => asset("src/parallel/device_r
  */
 export function startRanks(
   whole: OpenRequest<TensorName>,
-  { sizes, kind, devices, library, collectivesLibrary }: HostedOptions,
+  { sizes, kind, devices, library, collectivesLibrary, selfTests, alone = false }: HostedOptions,
   processes: Processes | null,
 ): HostedRanks {
   const { config } = whole, { onProgress, part: _, ...request } = whole, world = sizes.tp * sizes.ep;
@@ -64,7 +68,7 @@ export function startRanks(
     control.abort();
     processes?.abort(session, cause);
   };
-  const ranks = new Ranks(world, { start, abort, onProgress });
+  const ranks = new Ranks(world, { start, abort, onProgress, alone });
   const load = () =>
     ranks.all((rank): DeviceRankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);
@@ -72,10 +76,11 @@ export function startRanks(
         kind: "open",
         request: { ...request, source, tensors: workspace(config, source) },
         ranges: ranges[rank]!,
-        sizes,
+        sizes: alone ? null : sizes,
         speaks: rank === 0,
         // Another process puts its own in place of it.
         device: { kind, ordinal: devices[rank % here]!, library, collectivesLibrary },
+        selfTests,
         control: control.shared,
         logits,
       };

@@ -173,7 +173,8 @@ class Lender {
       logits,
       open: (rank, setup) => {
         const { deviceKind: _, ...rest } = setup as RemoteDeviceSetup, port = start(rank);
-        const own: DeviceRankSetup = { ...rest, device: devices[rank - first]!, control: control.shared, logits };
+        const device = devices[rank - first]!, selfTests = undefined;
+        const own: DeviceRankSetup = { ...rest, device, selfTests, control: control.shared, logits };
         port.postMessage(own);
         return { port, ranges: rest.ranges, vocab: rest.request.config.vocab, rows: 0 };
       },

@@ -43,10 +43,13 @@ export interface DeviceRankSetup {
   readonly kind: "open";
   readonly request: Omit<OpenRequest<TensorName>, "part" | "onProgress">;
   readonly ranges: RankRanges;
-  readonly sizes: ParallelSizes;
+  /** Null where there is no other rank to sum with. */
+  readonly sizes: ParallelSizes | null;
   /** Whether it hands out what all ranks have: logits and picked tokens. */
   readonly speaks: boolean;
   readonly device: DeviceChoice;
+  /** File in which outcomes of self-tests are kept; undefined: they are not. */
+  readonly selfTests: string | undefined;
   /** See `control.ts`. */
   readonly control: SharedArrayBuffer;
   /** float32 [LOGIT_ROWS, V of the whole model], written by the rank that speaks. */

@@ -3,6 +3,7 @@
  * asks of them are the messages that it would post to threads of its own. Sums do not go this way: they go from process
  * to process by MPI (communicator.ts), from device to device by a collective library.
  */
+import type { ParallelSizes } from "../checkpoint/shard.ts";
 import { deserialize, serialize } from "node:v8";
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { FailureError, reason } from "../errors.ts";
@@ -22,7 +23,9 @@ export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" 
 }
 
 /** What opens a rank with a device in another process, which has devices and libraries of its own. */
-export interface RemoteDeviceSetup extends Omit<DeviceRankSetup, "device" | "control" | "logits"> {
+export interface RemoteDeviceSetup
+  extends Omit<DeviceRankSetup, "device" | "control" | "logits" | "sizes" | "selfTests"> {
+  readonly sizes: ParallelSizes;
   readonly deviceKind: GpuKind;
 }
 
@@ -236,7 +239,8 @@ function remoteSetup({ kind, request, ranges, backend }: RankSetup) {
 }
 
 function remoteDeviceSetup({ kind, request, ranges, sizes, speaks, device }: DeviceRankSetup): RemoteDeviceSetup {
-  return { kind, request, ranges, sizes, speaks, deviceKind: device.kind };
+  // A rank that is alone is in this process.
+  return { kind, request, ranges, sizes: sizes!, speaks, deviceKind: device.kind };
 }
 
 /** What is thrown where a process that lends threads is told something that it does not know. */

@@ -70,7 +70,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
     abort(communication);
     processes?.abort(session, cause);
   };
-  const ranks = new Ranks(world, { start, abort: abortAll, onProgress });
+  const ranks = new Ranks(world, { start, abort: abortAll, onProgress, alone: world === 1 });
   try {
     const replies = await ranks.all((rank): RankSetup => {
       const source = shardSource(whole.source, config, sizes, rank);

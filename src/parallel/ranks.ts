@@ -17,6 +17,8 @@ export interface RanksParts {
   /** Makes every rank that waits, or will wait, throw: a thread that died cannot do so itself. Told the first cause. */
   readonly abort: (cause: Error) => void;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Whether there is no other rank: its failures are the model's. */
+  readonly alone?: boolean;
 }
 
 /** How long threads may take to end, and after a failure: one that hangs in a driver never does. */
@@ -35,20 +37,21 @@ export class Ranks {
   onTokens: ((tokens: TokensReply) => void) | undefined;
 
   constructor(readonly count: number, readonly parts: RanksParts) {
-    const { start, onProgress } = parts;
+    const { start, onProgress, alone = false } = parts;
     this.#workers = Array.from({ length: count }, (_, rank) => {
+      const failure = (said: Omit<Failure, "kind" | "dragged">) => toError(alone ? null : rank, said);
       return start(rank, {
         reply: (data) => {
           if (data.kind === "tap") this.onTap?.(rank, data);
           else if (data.kind === "tokens") this.onTokens?.(data);
           else if (data.kind === "closed") this.#end(rank);
           else if (data.kind === "progress") rank === 0 && onProgress?.(data.done * count, data.total * count);
-          else if (data.kind === "failed" && !data.dragged) this.fail(toError(rank, data));
+          else if (data.kind === "failed" && !data.dragged) this.fail(failure(data));
           else this.#pending?.answer(rank, data);
         },
         died: (text) => {
           this.#end(rank);
-          this.fail(toError(rank, { kind: "failed", text, mistake: null, dragged: false }));
+          this.fail(failure({ text, mistake: null }));
         },
         lost: (cause) => {
           this.#end(rank);
@@ -110,6 +113,7 @@ export class Ranks {
   }
 }
 
-function toError(rank: number, { text, mistake }: Failure): Error {
-  return mistake === null ? new FailureError(words`rank ${rank}: ${text}`) : new InputError(mistake);
+function toError(rank: number | null, { text, mistake }: Omit<Failure, "kind" | "dragged">): Error {
+  if (mistake !== null) return new InputError(mistake);
+  return new FailureError(rank === null ? text : words`rank ${rank}: ${text}`);
 }

@@ -113,7 +113,8 @@ async function* decoded(
   const work = session.decode([{ slot, token }], {
     steps,
     sampling: [picker.sampling!(steps)],
-    onTokens: ([id]) => relay.put(id!),
+    // What is no token is said when the work ends.
+    onTokens: ([id]) => id! >= 0 && relay.put(id!),
   }).then((done) => {
     picker.skip?.(done);
     relay.end();

@@ -56,7 +56,7 @@ async function openEngine(
   gpu: GpuHost,
 ): Promise<Engine> {
   const { backend, tp, ep } = setting;
-  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, gpu);
+  if (isGpu(backend)) return await openGpuEngine(backend, request, setting, apart, gpu);
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });
@@ -71,11 +71,15 @@ async function openEngine(
   });
 }
 
-/** One rank on a GPU; several on one each, or, where there are fewer, in turns. */
+/**
+ * One rank on a GPU, on a thread of its own where `apart`; several on one each, or, where there are fewer, in
+ * turns.
+ */
 async function openGpuEngine(
   kind: GpuBackendName,
   request: OpenRequest<TensorName>,
   setting: Setting,
+  apart: boolean,
   gpu: GpuHost,
 ): Promise<Engine> {
   const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
@@ -90,10 +94,14 @@ async function openGpuEngine(
   }
   refuseMoreDevices(listed, ranks);
   if (ranks === 1) {
-    const { openGpu } = await import("../backends/gpu/open.ts");
-    const { GpuEngine } = await import("../backends/gpu/engine.ts");
     // Processes that compute a model each have a device each, too.
     const [ordinal = 0] = listed.length > 0 || world === null ? listed : ownFirst(openGpuLibrary(kind, hipLibrary), 1);
+    if (apart) {
+      const { openDeviceApart } = await import("../parallel/device_engine.ts");
+      return await openDeviceApart(request, { kind, ordinal, library: hipLibrary }, gpu.selfTests);
+    }
+    const { openGpu } = await import("../backends/gpu/open.ts");
+    const { GpuEngine } = await import("../backends/gpu/engine.ts");
     const options = { ...gpu, device: ordinal };
     return new GpuEngine(await openGpu(request, openGpuLibrary(kind, hipLibrary), options), request.config);
   }

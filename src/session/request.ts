@@ -14,7 +14,7 @@ export interface Room {
   readonly chunk?: number;
   /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
   readonly rewind?: number;
-  /** Computes on a thread of its own, so that this thread's event loop turns meanwhile; only on the processor. */
+  /** Computes on a thread of its own, so that this thread's event loop turns meanwhile. */
   readonly apart?: boolean;
 }
 

@@ -7,7 +7,7 @@ import { Slots } from "./slots.ts";
 import type { Batch } from "../model/backend.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { firstNonFinite } from "../formats/finite.ts";
-import { type DecodeRequest, type Engine, NonFiniteLogits } from "../model/engine.ts";
+import type { DecodeRequest, Engine } from "../model/engine.ts";
 import type { Tap } from "../model/gpt_oss.ts";
 import { explain, type Sighting } from "./origin.ts";
 import type { Text } from "../words.ts";
@@ -158,7 +158,7 @@ export class Session {
    * wants its last logits.
    *
    * @param onPick Receives the index of the feed, the token and the logarithm of its probability, in order.
-   * @throws {InputError} as {@linkcode run}.
+   * @throws {InputError} as {@linkcode run}: after the picks of other rows are handed out.
    */
   async pick(
     feeds: readonly Feed[],
@@ -168,12 +168,9 @@ export class Session {
     const { rows, owners } = wantedRows(feeds);
     const { ids, logProbabilities } = await this.engine.pick!(batch, rows);
     this.#keep(batch, feeds);
+    owners.forEach((index, i) => ids[i]! >= 0 && onPick(index, ids[i]!, logProbabilities[i]!));
     const bad = ids.findIndex((id) => id < 0);
-    if (bad >= 0) {
-      const row = rows[bad]!, what = `logits of position ${batch.positions[row]}, token ${~ids[bad]!}`;
-      throw await this.#explain(batch, { row, what, value: null });
-    }
-    owners.forEach((index, i) => onPick(index, ids[i]!, logProbabilities[i]!));
+    if (bad >= 0) throw await this.#explainPick(batch, rows[bad]!, ids[bad]!);
   }
 
   /**
@@ -191,6 +188,11 @@ export class Session {
   #keep(batch: Batch, feeds: readonly Feed[]): void {
     this.#slots.keep(batch);
     for (const { slot, tokens } of feeds) this.#slots.grow(slot, tokens.length);
+  }
+
+  /** The error for what an engine picked where logits are no numbers. */
+  #explainPick(batch: Batch, row: number, id: number): Promise<Error> {
+    return this.#explain(batch, { row, what: `logits of position ${batch.positions[row]}, token ${~id}`, value: null });
   }
 
   #explain(batch: Batch, { row, ...sighting }: Sighting & { readonly row: number }): Promise<Error> {
@@ -216,27 +218,24 @@ export class Session {
    * @param request Steps, how to pick, and who receives the ids; see {@linkcode DecodeRequest}.
    * @returns Steps whose tokens were handed out.
    * @throws {InputError} if a token id is outside the vocabulary; for logits that are NaN or infinite as
-   *   {@linkcode Session.run}.
+   *   {@linkcode Session.run}, after no further step than those that had begun.
    */
   async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
     const batch = this.#batch(entries.map(feedOf));
     let last = batch;
-    const onTokens: DecodeRequest["onTokens"] = (ids, step) => {
+    const bad: { readonly batch: Batch; readonly row: number; readonly id: number }[] = [];
+    const onTokens: DecodeRequest["onTokens"] = async (ids, step) => {
       this.#slots.keep(last);
+      const row = ids.findIndex((id) => id < 0);
+      if (row >= 0) bad.push({ batch: last, row, id: ids[row]! });
       last = { ids: ids.slice(), slots: batch.slots, positions: batch.positions.map((p) => p + step + 1) };
-      return request.onTokens(ids, step);
+      return await request.onTokens(ids, step) && bad.length === 0;
     };
-    try {
-      const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
-      for (const { slot } of entries) this.#slots.grow(slot, steps);
-      return steps;
-    } catch (thrown) {
-      if (!(thrown instanceof NonFiniteLogits)) throw thrown;
-      this.#slots.keep(last);
-      const { row, token } = thrown;
-      const what = `logits of position ${last.positions[row]}, token ${token}`;
-      throw await this.#explain(last, { row, what, value: null });
-    }
+    const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
+    for (const { slot } of entries) this.#slots.grow(slot, steps);
+    const [first] = bad;
+    if (first !== undefined) throw await this.#explainPick(first.batch, first.row, first.id);
+    return steps;
   }
 
   #batch(feeds: readonly Feed[]): Batch {

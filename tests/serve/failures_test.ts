@@ -1,8 +1,10 @@
 /** What goes wrong below the server: whose matter it is, and what clients and load balancers are told. */
-import { FailureError } from "../../src/errors.ts";
+import { FailureError, reason } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import type { Job } from "../../src/serve/engine/job.ts";
+import type { SamplerOptions } from "../../src/session/sampler.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { ChoosingEngine } from "./choosing_engine.ts";
 import { jobOf, openServing } from "./serving.ts";
 
 /** An engine whose `compute` is another. */
@@ -33,6 +35,42 @@ Deno.test("logits that are no numbers are the matter of their sequence alone", a
   await using plain = await openServing({ slots: 1, context: 64 });
   const alone = await (await plain.post("/v1/completions", { ...COMPLETION, prompt: [1, 2, 3] })).json();
   assertEquals(good.json.choices, alone.choices);
+  assertEquals((await serving.get("/health")).status, "ok");
+});
+
+Deno.test("such a sequence is alone with it where the engine chooses tokens, one by one and several ahead", async () => {
+  let poison = -1;
+  const engine = (own: Engine) =>
+    new ChoosingEngine(computing(own, (batch, rows, onRow, tap) =>
+      own.compute(batch, rows, (row, logits) => {
+        if (batch.ids[row] === poison) logits.fill(NaN);
+        onRow(row, logits);
+      }, tap)));
+  await using serving = await openServing({ slots: 3, context: 64, engine });
+  const { service } = serving, model = service.model();
+  const ask = async (i: number, sampling: SamplerOptions) => {
+    const generation = service.submit(model, jobOf(Int32Array.of(1, 2 + i, 10 + i), { maxTokens: 14, sampling }));
+    try {
+      return (await Array.fromAsync(generation)).map(({ id }) => id);
+    } catch (thrown) {
+      return reason(thrown);
+    }
+  };
+  // Draws go on from where they were; where all are greedy, the prompts' last tokens are picked from as well.
+  for (const sampling of [{ temperature: 0.9, seed: 5 }, {}]) {
+    const all = () => Promise.all([0, 1, 2].map((i) => ask(i, sampling)));
+    poison = -1;
+    const expected = await all(), [first, bad, last] = expected as number[][];
+    const others = new Set([...first!, ...last!, 1, 2, 4, 10, 12]), own = [1, 3, 11, ...bad!];
+    const at = own.findIndex((id, i) => i > 4 && !others.has(id) && own.indexOf(id) === i);
+    assert(at > 0 && at < own.length - 1 && !others.has(11));
+    for (const position of [at, 2]) {
+      poison = own[position]!;
+      const [one, failed, two] = await all();
+      assertEquals([one, two], [first, last]);
+      assertMatch(`${failed}`, new RegExp(`^logits of position ${position}, token 0: expected numbers`));
+    }
+  }
   assertEquals((await serving.get("/health")).status, "ok");
 });
 

@@ -4,7 +4,7 @@
  */
 import { Breath } from "../../breath.ts";
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { type DecodeRequest, type DecodeResult, NonFiniteLogits, type Picks } from "../../model/engine.ts";
+import { type DecodeRequest, type DecodeResult, type Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
 import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
@@ -96,18 +96,17 @@ export async function decodeLoop(
   const rows = request.batch.ids.length, ahead = Math.max(1, Math.min(AHEAD, parts.maxTokens));
   using ring = new TokenRing(device, ahead + 1, rows);
   const breath = new Breath();
-  let launched = 0, done = 0, hostMilliseconds = 0;
+  let launched = 0, done = 0, end = request.steps, hostMilliseconds = 0;
   try {
-    while (done < request.steps) {
+    while (done < end) {
       const before = performance.now();
-      while (launched < request.steps && launched - done <= ahead) {
+      while (launched < end && launched - done <= ahead) {
         launch();
         ring.fetch(stream, w.picked, launched++);
       }
       hostMilliseconds += performance.now() - before;
       const tokens = ring.take(done);
-      tokens.forEach((id, row) => refuseNonsense(id, row));
-      if (!await request.onTokens(tokens, done++)) break;
+      if (!await request.onTokens(tokens, done++)) end = request.drains === true ? launched : done;
       if (breath.due) await breath.take();
     }
   } catch (thrown) {
@@ -126,13 +125,6 @@ function settle(stream: Stream): void {
   } catch {
     // A failed device no longer writes.
   }
-}
-
-/**
- * @throws {NonFiniteLogits} for what `argmax` and `sample` write where a logit is NaN or infinite; see kernels/ABI.md.
- */
-export function refuseNonsense(id: number, row: number): void {
-  if (id < 0) throw new NonFiniteLogits(row, ~id);
 }
 
 /** Page-locked copies of the picked ids of the last few steps. */

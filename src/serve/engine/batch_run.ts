@@ -14,9 +14,11 @@ export class BatchRun {
   readonly ends = new Map<Sequence, FinishReason>();
   /** Sequences whose mask or watch threw, or left no token: it is their matter alone. */
   readonly failed = new Map<Sequence, unknown>();
-  /** Sequences that got what they wanted. */
+  /** Sequences that got something of what they wanted. */
   readonly served = new Set<Sequence>();
-  /** What the session threw. */
+  /** Sequences whose logits are no numbers: what the session threw is about them, and others go on. */
+  readonly lost = new Set<Sequence>();
+  /** What the session threw; where no sequence is lost, all failed. */
   failure: { readonly thrown: unknown } | null = null;
 
   /** @param onBegun Called while the batch is computed, where the engine has a thread of its own. */
@@ -34,6 +36,11 @@ export class BatchRun {
         await this.#begun(session.run(feeds, take, shares[0]!.sequence.tap));
       }
     });
+    if (this.failure !== null) {
+      for (const { sequence, feed } of shares) {
+        if (feed.logits !== "none" && !this.served.has(sequence)) this.lost.add(sequence);
+      }
+    }
     for (const { sequence, feed } of shares) {
       const reason = sequence.computed(feed.tokens.length);
       if (reason !== null) this.ends.set(sequence, reason);
@@ -47,32 +54,39 @@ export class BatchRun {
   }
 
   /**
-   * Lets the engine generate until a sequence ends.
+   * Lets the engine generate until a sequence ends. What it has begun by then is kept for the others.
    *
    * @param goesOn Asked after each step.
    */
   async decode(active: readonly Active[], goesOn: () => boolean): Promise<void> {
-    const { session, ends, failed } = this;
+    const { session, ends, failed, lost } = this;
     const room = active.map(({ slot, sequence }) =>
       Math.min(sequence.tokensLeft, session.limits.context - session.length(slot))
     );
-    const steps = Math.min(MOST_STEPS, ...room);
+    const steps = Math.min(MOST_STEPS, ...room), over = [ends, failed, lost];
+    let done = 0;
     await this.#guard(async () => {
-      const done = await this.#begun(
+      await this.#begun(
         session.decode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })), {
           steps,
+          drains: true,
           sampling: active.map(({ sequence }) => sequence.sampling(steps)),
           onTokens: async (ids) => {
-            active.forEach((one, i) => this.#serve(one, (sequence) => sequence.picked(ids[i]!)));
+            done++;
+            active.forEach((one, i) => {
+              if (over.some((all) => all.has(one.sequence))) return;
+              if (ids[i]! < 0) lost.add(one.sequence);
+              else this.#serve(one, (sequence) => sequence.picked(ids[i]!));
+            });
             for (const { sequence } of active) sequence.stream.deliver();
             // The device computes ahead meanwhile.
             await new Promise<void>((resolve) => setImmediate(resolve));
-            return ends.size === 0 && failed.size === 0 && goesOn();
+            return over.every((all) => all.size === 0) && goesOn();
           },
         }),
       );
-      for (const { sequence } of active) sequence.skip(done);
     });
+    for (const { sequence } of active) sequence.skip(done);
   }
 
   #begun<T>(work: Promise<T>): Promise<T> {

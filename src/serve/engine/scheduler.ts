@@ -170,26 +170,21 @@ export class Scheduler {
     if (!waits() && run.canDecode(active)) {
       const leaves = () => active.some(({ sequence }) => sequence.ending !== null);
       await run.decode(active, () => !waits() && !leaves() && !this.turns.wanted);
-      this.#settle(run, active, active);
+      this.#settle(run, active);
     } else {
       const shares = planBatch(active, this.session.limits.maxTokens);
       await run.batch(shares);
-      this.#settle(run, shares, shares.filter(({ feed }) => feed.logits !== "none"));
+      this.#settle(run, shares);
     }
   }
 
-  /**
-   * Ends what has ended.
-   *
-   * @param wanting Those that wanted something of the batch.
-   */
-  #settle({ failure, served, failed, ends }: BatchRun, all: readonly Active[], wanting: readonly Active[]): void {
+  /** Ends what has ended. */
+  #settle({ failure, served, lost, failed, ends }: BatchRun, all: readonly Active[]): void {
     this.#broken = null;
     if (failure !== null) {
-      // Logits that are not finite are of some sequences; anything else is of all.
-      const without = wanting.filter(({ sequence }) => !served.has(sequence));
       if (served.size === 0) this.#broken = reason(failure.thrown);
-      for (const { sequence } of without.length > 0 ? without : all) this.#fail(sequence, failure.thrown);
+      const those = lost.size > 0 ? lost : all.map(({ sequence }) => sequence);
+      for (const sequence of those) this.#fail(sequence, failure.thrown);
       this.#places.forget();
     }
     for (const [sequence, thrown] of failed) if (this.#alive.has(sequence)) this.#fail(sequence, thrown);
