@@ -216,12 +216,13 @@ Deno.test({
 });
 
 Deno.test({
-  name: `16 clients get most of what a batch of 16 computes${skipped(true, "")}`,
+  name: `16 clients get four fifths of what a batch of 16 computes${skipped(true, "")}`,
   ignore: !SOAK,
   fn: async () => {
-    const rates = await measureRates(3, 2);
-    // docs/server.md has what was measured: 0.73 at least of the larger one; a defect takes half of it away.
-    const ratio = Math.max(middleRatio(rates, "clock"), middleRatio(rates, "processor"));
-    assert(ratio >= 0.6, `${ratio} of the batch's rate`);
+    const rates = await measureRates(3, 2), processor = middleRatio(rates, "processor");
+    assert(processor >= 0.8, `${processor} of the batch's rate by processor time`);
+    // By the clock what else the machine does counts as well: one turn in which it does little is enough.
+    const clock = Math.max(...rates.map(({ batch, server }) => server.clock / batch.clock));
+    assert(clock >= 0.8, `${clock} of the batch's rate by the clock`);
   },
 });

@@ -1,0 +1,162 @@
+/**
+ * Tokens per second that clients of a server on a GPU get, beside the batches of `mxoss bench`; whether a reply alone
+ * is the one among others; how long `/health` waits meanwhile.
+ *
+ *     deno run -A bench/gpu/server.ts --model DIR [--backend cuda] [--clients 1,16,64] [--tokens 256] [--times 3]
+ *         [--spoil TOKEN] [--mxoss "deno run -A main.ts"] [--only bench|serve] [--out FILE.json] [-- MORE OPTIONS]
+ *
+ * What follows `--` goes to both commands. Prompts are one token and replies 256, so that a sequence has 128 positions
+ * in the middle, as those of `mxoss bench` have. With `--spoil` a request has a token more, whose embedding the model's
+ * files hold as NaN: its failure is to be nobody else's.
+ */
+import { parseArgs } from "node:util";
+
+const { values: flags, positionals: more } = parseArgs({
+  options: {
+    model: { type: "string" },
+    backend: { type: "string", default: "cuda" },
+    clients: { type: "string", default: "1,16,64" },
+    tokens: { type: "string", default: "256" },
+    times: { type: "string", default: "3" },
+    spoil: { type: "string" },
+    mxoss: { type: "string", default: `${Deno.execPath()} run -A main.ts` },
+    only: { type: "string" },
+    out: { type: "string" },
+  },
+  allowPositionals: true,
+});
+if (flags.model === undefined) throw new TypeError("--model: expected a directory");
+const counts = flags.clients.split(",").map(Number), TOKENS = Number(flags.tokens), TIMES = Number(flags.times);
+const [program, ...before] = flags.mxoss.split(" ");
+const common = ["--model", flags.model, "--backend", flags.backend, ...more];
+const results: { model: string; tokens: number; bench?: unknown; serve?: unknown; failed?: unknown } = {
+  model: flags.model,
+  tokens: TOKENS,
+};
+const middle = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** Tokens per second of `mxoss bench`, by sequences. */
+async function bench(): Promise<Record<number, number>> {
+  const lists = ["--prefill", "none", "--contexts", "none", "--batches", counts.join(",")];
+  const args = [...before, "bench", ...common, ...lists, "--seconds", "20", "--json"];
+  const { code, stdout, stderr } = await new Deno.Command(program!, { args }).output();
+  const text = new TextDecoder().decode(stdout);
+  if (code !== 0) throw new Error(`${text}${new TextDecoder().decode(stderr)}`);
+  const { figures } = JSON.parse(text) as {
+    figures: { subject: { sequences: number }; tokens_per_second: { median: number } }[];
+  };
+  return Object.fromEntries(figures.map((one) => [one.subject.sequences, one.tokens_per_second.median]));
+}
+
+/** A completion that streams; gives its text, or the error. */
+async function ask(url: string, prompt: readonly number[]): Promise<{ text: string; tokens: number; error?: string }> {
+  const body = { prompt, max_tokens: TOKENS, temperature: 0, ignore_eos: true, stream: true };
+  const options = { stream_options: { include_usage: true } };
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    body: JSON.stringify({ ...body, ...options }),
+  });
+  const pieces = (await response.text()).split("\n\n").filter((line) => line.startsWith("data: {"));
+  let text = "", tokens = 0, error: string | undefined;
+  for (const piece of pieces) {
+    const data = JSON.parse(piece.slice(6));
+    text += data.choices?.[0]?.text ?? "";
+    tokens = data.usage?.completion_tokens ?? tokens;
+    error ??= data.error?.message;
+  }
+  return { text, tokens, ...(error === undefined ? {} : { error }) };
+}
+
+/** Processor time of a process in seconds. */
+function processorSeconds(pid: number): number {
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+async function serve(): Promise<void> {
+  const sizes = ["--sequences", `${Math.max(...counts)}`, "--context", "512", "--port", "0", "--log", "none"];
+  const child = new Deno.Command(program!, {
+    args: [...before, "serve", ...common, ...sizes],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const listening = Promise.withResolvers<string>();
+  void (async () => {
+    let said = "";
+    for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
+      said += piece;
+      const [, url] = /listening on (http:\S+)\n/.exec(said) ?? [];
+      if (url !== undefined) listening.resolve(url);
+    }
+    listening.reject(new Error(said));
+  })();
+  const url = await listening.promise;
+  try {
+    const rates: Record<number, unknown> = {};
+    let alone = "";
+    for (const clients of counts) {
+      const seen: { rate: number; processor: number; first: string; texts: string[] }[] = [], waits: number[] = [];
+      // The first turn records what later ones replay.
+      for (let i = -1; i < TIMES; i++) {
+        const asking = Promise.all(Array.from({ length: clients }, (_, client) => ask(url, [client + 1])));
+        const began = performance.now(), processor = processorSeconds(child.pid);
+        let asks = i >= 0;
+        const health = (async () => {
+          while (asks) {
+            const asked = performance.now();
+            await (await fetch(`${url}/health`)).text();
+            waits.push(performance.now() - asked);
+            await new Promise((resolve) => setTimeout(resolve, 10));
+          }
+        })();
+        const replies = await asking, seconds = (performance.now() - began) / 1000;
+        asks = false;
+        await health;
+        const tokens = replies.reduce((sum, reply) => sum + reply.tokens, 0);
+        if (tokens !== clients * TOKENS) {
+          throw new Error(`${tokens} tokens, ${replies.find((one) => one.error)?.error}`);
+        }
+        const rate = tokens / seconds;
+        if (i < 0) continue;
+        const spent = processorSeconds(child.pid) - processor, texts = replies.map(({ text }) => text);
+        seen.push({ rate, processor: 1000 * spent / tokens, first: texts[0]!, texts });
+      }
+      if (clients === 1) alone = seen[0]!.first;
+      const same = seen.every(({ texts }) => texts.every((text, i) => text === seen[0]!.texts[i]));
+      const sorted = waits.toSorted((a, b) => a - b);
+      rates[clients] = {
+        tokensPerSecond: seen.map(({ rate }) => Math.round(rate)),
+        middle: Math.round(middle(seen.map(({ rate }) => rate))),
+        processorMillisecondsPerToken: middle(seen.map(({ processor }) => processor)),
+        health: { median: middle(waits), p99: sorted[Math.floor(0.99 * sorted.length)], longest: sorted.at(-1) },
+        repeatedTheSame: same,
+        firstAsAlone: seen.map(({ first }) => common16(first, alone)),
+      };
+      console.log(`serve ${clients}: ${JSON.stringify(rates[clients])}`);
+    }
+    results.serve = rates;
+    if (flags.spoil !== undefined) {
+      const prompts = Array.from({ length: 2 * counts[1]! }, (_, i) => i === 5 ? [1, Number(flags.spoil), 2] : [i + 1]);
+      const replies = await Promise.all(prompts.map((prompt) => ask(url, prompt)));
+      const failed = replies.flatMap(({ error }, i) => error === undefined ? [] : [[i, error]]);
+      console.log(`spoilt: ${JSON.stringify(results.failed = failed)}`);
+      const whole = replies.filter(({ tokens }) => tokens === TOKENS).length;
+      console.log(`others: ${whole} of ${replies.length - 1} whole, health ${(await fetch(`${url}/health`)).status}`);
+    }
+  } finally {
+    child.kill("SIGTERM");
+    console.log(`exit code ${(await child.status).code}`);
+  }
+}
+
+/** UTF-16 units that two texts have in common, and all of the longer one. */
+function common16(a: string, b: string): string {
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return `${at} of ${Math.max(a.length, b.length)}`;
+}
+
+if (flags.only !== "serve") console.log(`bench: ${JSON.stringify(results.bench = await bench())}`);
+if (flags.only !== "bench") await serve();
+if (flags.out !== undefined) Deno.writeTextFileSync(flags.out, JSON.stringify(results, null, 1));
