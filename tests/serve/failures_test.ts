@@ -38,7 +38,7 @@ Deno.test("logits that are no numbers are the matter of their sequence alone", a
   assertEquals((await serving.get("/health")).status, "ok");
 });
 
-Deno.test("such a sequence is alone with it where the engine chooses tokens, one by one and several ahead", async () => {
+Deno.test("such a sequence is alone with it where the engine chooses tokens", async () => {
   let poison = -1;
   const engine = (own: Engine) =>
     new ChoosingEngine(computing(own, (batch, rows, onRow, tap) =>

@@ -4,7 +4,7 @@
  */
 import { Breath } from "../../breath.ts";
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { type DecodeRequest, type DecodeResult, type Picks } from "../../model/engine.ts";
+import type { DecodeRequest, DecodeResult, Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
 import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
