@@ -7,8 +7,11 @@
 #     tools/device_ranks.sh run [FLAGS]    there, in the repository's root: unpacks to /tmp and runs;
 #                                          tools/device_ranks.ts has the FLAGS; Deno may also come in pieces,
 #                                          .device/deno.xz.*
+#     tools/device_ranks.sh kill [FLAGS]   there: kills one of two processes 20 times while they compute the embedded
+#                                          model on two GPUs; tools/kill_ranks.ts has the FLAGS
 #
-# NCCL is looked for in Python's packages. With OUT set, `run` leaves $OUT/ranks.json and $OUT/ranks.log.
+# NCCL is looked for in Python's packages. With OUT set, `run` leaves $OUT/ranks.json and $OUT/ranks.log, `kill`
+# $OUT/kills.json and $OUT/kills.log.
 set -eu
 
 case "${1:-}" in
@@ -20,7 +23,7 @@ pack)
   to=$(mktemp -d)
   # What they share lies in the root, beside which the program looks for its own files.
   deno bundle --quiet --no-lock --platform=deno --code-splitting --external "*/wasm_module.js" "--outdir=$to" \
-    main.ts tools/device_ranks.ts \
+    main.ts tools/device_ranks.ts tools/kill_ranks.ts \
     src/parallel/device_rank_worker.ts src/parallel/rank_worker.ts > /dev/null
   mkdir -p "$to/kernels/build"
   cp -r kernels/build/sm_90 kernels/build/manifest.json "$to/kernels/build/"
@@ -28,7 +31,8 @@ pack)
   rm -r "$to"
   ls -l .device
   ;;
-run)
+run | kill)
+  what=$1
   shift
   deno=/tmp/mxoss-deno
   [ -x "$deno" ] || { cat .device/deno.xz* | xz -dc > "$deno" && chmod +x "$deno"; }
@@ -36,15 +40,23 @@ run)
   rm -rf "$to" && mkdir -p "$to" && tar -C "$to" -xJf .device/ranks.txz
   mkdir -p "$to/models" "$to/tests/goldens"
   cp -r models/tiny-gpt-oss "$to/models/"
-  cp tests/goldens/logits.safetensors "$to/tests/goldens/"
+  cp tests/goldens/logits.safetensors tests/goldens/word-problems.jsonl "$to/tests/goldens/"
   nccl=$(python3 -c 'import nvidia.nccl as n; print(list(n.__path__)[0])' 2> /dev/null || true)
-  [ -z "$nccl" ] || set -- --collectives-library "$nccl/lib/libnccl.so.2" "$@"
+  nccl=${nccl:+--collectives-library $nccl/lib/libnccl.so.2}
   out=${OUT:-/tmp}
-  "$deno" run -A --no-config --no-lock --no-prompt "$to/tools/device_ranks.js" --out "$out/ranks.json" "$@" 2>&1 |
+  if [ "$what" = kill ]; then
+    # shellcheck disable=SC2086 # An option and its value, or nothing.
+    "$deno" run -A --no-config --no-lock --no-prompt "$to/tools/kill_ranks.js" --out "$out/kills.json" \
+      --program "$deno run -A --no-config --no-lock --no-prompt $to/main.js" "$@" \
+      -- --backend cuda --tp 2 $nccl 2>&1 | tee "$out/kills.log"
+    exit
+  fi
+  # shellcheck disable=SC2086
+  "$deno" run -A --no-config --no-lock --no-prompt "$to/tools/device_ranks.js" --out "$out/ranks.json" $nccl "$@" 2>&1 |
     tee "$out/ranks.log"
   ;;
 *)
-  sed -n '2,11p' "$0" >&2
+  sed -n '2,15p' "$0" >&2
   exit 2
   ;;
 esac

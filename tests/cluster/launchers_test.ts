@@ -1,0 +1,146 @@
+/**
+ * Processes with GPUs of the test library as real launchers start them: torchrun (MXOSS_PYTHON names a Python that has
+ * torch), mpirun and srun; and as two hosts, which are network namespaces with addresses and names of their own.
+ */
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { freePort, libraryVariables, onTestLibrary, PROGRAM } from "../cli/rank_processes.ts";
+import { withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { SOAK, soakedWhere } from "../soak.ts";
+import { Bench, type Ended, installed } from "./processes.ts";
+import { Slurm, SLURM_PROGRAMS } from "./slurm.ts";
+
+const PYTHON = Deno.env.get("MXOSS_PYTHON") ?? "python3";
+
+function succeeds(program: string, ...args: string[]): boolean {
+  try {
+    return new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+const KERNELS = SOAK && !await withoutKernelCompiler();
+const test = (name: string, there: boolean, missing: string, fn: () => Promise<void>) =>
+  Deno.test({
+    name: `${name}${soakedWhere(KERNELS && there, KERNELS ? missing : "no compiler for kernels")}`,
+    ignore: !KERNELS || !there,
+    fn,
+  });
+
+/** The words that ask so many ranks in so many groups. */
+function asking(tp: number, ep: number): string[] {
+  const ranks = ["--tp", `${tp}`, "--ep", `${ep}`];
+  return [...PROGRAM, ...onTestLibrary(), ...ranks, "--max-tokens", "4", "--json", "How many?"];
+}
+
+/** What one process answers. */
+async function expected(): Promise<number[]> {
+  using bench = new Bench(await libraryVariables(1));
+  return idsOf(await bench.run(asking(1, 1)));
+}
+
+function idsOf({ code, stdout, stderr }: Ended, size = 1): number[] {
+  assertEquals(code, 0, stderr);
+  // One process speaks.
+  const { token_ids: ids, protocol } = JSON.parse(stdout);
+  if (size > 1) assertMatch(protocol["engine"], new RegExp(`, ${size} processes, sums by RCCL`));
+  return ids;
+}
+
+const TORCH = KERNELS && succeeds(PYTHON, "-c", "import torch.distributed.run");
+
+test("torchrun starts two and four ranks, of which one answers", TORCH, "no Python with torch", async () => {
+  const one = await expected();
+  using bench = new Bench(await libraryVariables(4));
+  for (const size of [2, 4]) {
+    const launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", `${size}`, "--no-python"];
+    assertEquals(idsOf(await bench.run([PYTHON, ...launch, ...asking(2, size / 2)]), size), one);
+  }
+});
+
+test("mpirun starts ranks", installed("mpirun"), "Debian's openmpi-bin is not installed", async () => {
+  const one = await expected(), place = { MASTER_ADDR: "localhost", MASTER_PORT: `${freePort()}` };
+  using bench = new Bench({ ...await libraryVariables(2), ...place });
+  assertEquals(idsOf(await bench.run(["mpirun", "-n", "2", "--bind-to", "none", ...asking(2, 1)]), 2), one);
+  const twice = await bench.run(["mpirun", "-n", "2", ...asking(1, 1)]);
+  assertEquals(twice.code, 2);
+  assertEquals(twice.stdout, "");
+  assertEquals(twice.stderr.split("\n").filter((line) => line.startsWith("error: ")).length, 1, twice.stderr);
+});
+
+const SLURM = installed(...SLURM_PROGRAMS);
+
+test("srun starts ranks", SLURM, "Debian's slurm-wlm and munge are not installed", async () => {
+  const one = await expected();
+  await using slurm = await Slurm.start(2);
+  const env = { ...await libraryVariables(2), MASTER_ADDR: "localhost", MASTER_PORT: `${freePort()}` };
+  assertEquals(idsOf(await slurm.run(["srun", "-n", "2", ...asking(2, 1)], env), 2), one);
+});
+
+/** Whether network namespaces can be made, with names of their own. */
+function canMakeHosts(): boolean {
+  const name = `mxoss-${Deno.pid}`;
+  if (!installed("ip", "unshare") || !succeeds("ip", "netns", "add", name)) return false;
+  const made = succeeds("ip", "netns", "exec", name, "unshare", "--uts", "hostname", name);
+  succeeds("ip", "netns", "delete", name);
+  return made;
+}
+
+/** Two hosts that reach each other by one cable, as network namespaces. */
+class Hosts implements Disposable {
+  readonly names: readonly string[];
+  readonly addresses: readonly string[] = ["10.77.0.1", "10.77.0.2"];
+
+  constructor() {
+    this.names = ["a", "b"].map((name) => `mxoss-${Deno.pid}-${name}`);
+    const [a, b] = this.names as [string, string],
+      ip = (...args: string[]) => assert(succeeds("ip", ...args), `${args}`);
+    for (const name of this.names) ip("netns", "add", name);
+    ip("link", "add", "cable", "netns", a, "type", "veth", "peer", "name", "cable", "netns", b);
+    this.names.forEach((name, i) => {
+      ip("-n", name, "link", "set", "lo", "up");
+      ip("-n", name, "addr", "add", `${this.addresses[i]}/24`, "dev", "cable");
+      ip("-n", name, "link", "set", "cable", "up");
+      // What `ip netns exec` puts in place of /etc/hosts: Debian's own installer has a host know itself so.
+      Deno.mkdirSync(`/etc/netns/${name}`, { recursive: true });
+      const known = ["127.0.0.1 localhost", `${i === 0 ? "127.0.1.1" : this.addresses[0]} hosta`];
+      Deno.writeTextFileSync(`/etc/netns/${name}/hosts`, `${known.join("\n")}\n`);
+    });
+  }
+
+  /** The words that run a command on one of them. */
+  on(host: number, command: readonly string[]): string[] {
+    const named = ["sh", "-c", `hostname host${"ab"[host]}; exec "$@"`, "sh", ...command];
+    return ["ip", "netns", "exec", this.names[host]!, "unshare", "--uts", ...named];
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of this.names) {
+      succeeds("ip", "netns", "delete", name);
+      Deno.removeSync(`/etc/netns/${name}`, { recursive: true });
+    }
+    // Empty where nobody else has such.
+    succeeds("rmdir", "/etc/netns");
+  }
+}
+
+const HOSTS = KERNELS && canMakeHosts(), NO_HOSTS = "network namespaces need root and Debian's iproute2";
+
+test(
+  "two hosts with addresses of their own compute one model, found by address and by name",
+  HOSTS,
+  NO_HOSTS,
+  async () => {
+    const one = await expected();
+    using hosts = new Hosts();
+    using bench = new Bench(await libraryVariables(1));
+    for (const address of [hosts.addresses[0]!, "hosta"]) {
+      const runs = await Promise.all([0, 1].map((rank) => {
+        const world = { WORLD_SIZE: "2", RANK: `${rank}`, LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1" };
+        return bench.run(hosts.on(rank, asking(2, 1)), { ...world, MASTER_ADDR: address, MASTER_PORT: "4321" });
+      }));
+      assertEquals(idsOf(runs[0]!, 2), one);
+      assertEquals(runs[1], { code: 0, stdout: "", stderr: "" });
+    }
+  },
+);
