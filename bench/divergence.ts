@@ -7,7 +7,10 @@
  *       --kv-cache-dtype bf16 --max-tokens 256 --divergence 0 --out DIR
  *     deno run --allow-all bench/divergence.ts DIR SCHEME,KV,TP ...
  *
- * What is there already is not computed again; several processes can fill a directory, a setting each.
+ *     deno run --allow-all bench/divergence.ts DIR --part 1/16 SCHEME,KV,TP ...
+ *
+ * What is there already is not computed again. Several processes can fill a directory: a setting each, or each a part
+ * of the text (`--part`), which prints nothing and leaves what it computes in DIR/part-1-of-16.
  */
 import { calibratedScales } from "../src/cli/calibrate.ts";
 import { tableLines } from "../src/cli/table.ts";
@@ -18,7 +21,12 @@ import type { Estimate } from "../src/eval/intervals.ts";
 import { inDirectory } from "../src/eval/stores.ts";
 import { openPredictions } from "../src/eval/prediction_run.ts";
 import { type PredictionPart, summarizePredictions } from "../src/eval/prediction_summary.ts";
-import { type ForcedSequence, predictSequence, ReferenceLogits } from "../src/eval/predictions.ts";
+import {
+  type ForcedSequence,
+  predictSequence,
+  ReferenceLogits,
+  type SequencePredictions,
+} from "../src/eval/predictions.ts";
 import { estimatedResult, type KeyedPredictions, rankingOf } from "../src/eval/predictions_result.ts";
 import { rankingText } from "../src/eval/report/prediction_tables.ts";
 import { measured, measuredShare, measuredValue, small } from "../src/eval/report/numbers.ts";
@@ -35,7 +43,7 @@ const REFERENCE = "w_mxfp4.kv-bf16.tp1";
 const checkpoint = openCheckpoint(MODEL);
 const base: Setting = { checkpoint, ...DEFAULTS, kvCacheDtype: "bf16", threads: 1 };
 
-/** The replies with their prompts. */
+/** The replies with their prompts, in the order of the problems. */
 async function sequencesIn(directory: string): Promise<ForcedSequence[]> {
   const lines = (await Deno.readTextFile(`${directory}/answers.${REFERENCE}.jsonl`)).trimEnd().split("\n").slice(1);
   const answers = lines.map((line) => JSON.parse(line) as Answer).sort((a, b) => a.index - b.index);
@@ -58,30 +66,62 @@ async function sequencesIn(directory: string): Promise<ForcedSequence[]> {
   });
 }
 
-/** Computes what a directory lacks. */
-async function predict(directory: string, cells: readonly string[]): Promise<KeyedPredictions[]> {
-  const sequences = await sequencesIn(directory);
+function open(directory: string, cell: string) {
+  return openPredictions({ open: inDirectory(directory), name: `predictions.${cell}` }, {
+    made: "bench/divergence.ts",
+  });
+}
+
+/** Computes what a directory, or one of the parts in it, lacks, and keeps it there. */
+async function fill(directory: string, sequences: readonly ForcedSequence[], cells: readonly string[]): Promise<void> {
   const room = { slots: 1, context: Math.max(...sequences.map(({ tokens }) => tokens.length)) };
   await using reference = new ReferenceLogits(() => openSetting(planSetting({ ...base, scheme: "w_mxfp4" }), room));
-  const found: KeyedPredictions[] = [];
   for (const cell of cells) {
     const [scheme, kv, tp] = cell.split(",") as [string, "bf16" | "fp8", string];
-    using journal = openPredictions({ open: inDirectory(directory), name: `predictions.${cell}` }, {
-      made: "bench/divergence.ts",
-    });
+    using journal = open(directory, cell);
     const missing = sequences.filter(({ index }) => !journal.entries.has(index));
-    if (missing.length > 0) {
-      const inputScales = /(^|a_)fp8/.test(scheme)
-        ? await calibratedScales(`${GOLDENS}word-problems.jsonl`, base, null)
-        : null;
-      const setting = { ...base, scheme, kvCacheDtype: kv, tp: Number(tp), threads: Number(tp), inputScales };
-      const session = await openSetting(planSetting(setting), room);
-      for (const sequence of missing) journal.append(await predictSequence(reference, session, sequence));
-      await session.close();
+    if (missing.length === 0) continue;
+    const kept = { open: inDirectory(directory), name: "scales" };
+    const inputScales = /(^|a_)fp8/.test(scheme)
+      ? await calibratedScales(`${GOLDENS}word-problems.jsonl`, base, kept)
+      : null;
+    const session = await openSetting(
+      planSetting({ ...base, scheme, kvCacheDtype: kv, tp: Number(tp), inputScales }),
+      room,
+    );
+    for (const sequence of missing) journal.append(await predictSequence(reference, session, sequence));
+    await session.close();
+  }
+}
+
+/** Computes what neither a directory nor the parts in it have. */
+async function predict(directory: string, cells: readonly string[]): Promise<KeyedPredictions[]> {
+  const sequences = await sequencesIn(directory);
+  const parts = Array.from(Deno.readDirSync(directory)).filter(({ name }) => /^part-\d+-of-\d+$/.test(name));
+  const found: KeyedPredictions[] = [];
+  for (const cell of cells) {
+    const entries = new Map<number, SequencePredictions>();
+    for (const within of [directory, ...parts.map(({ name }) => `${directory}/${name}`)]) {
+      using journal = open(within, cell);
+      for (const [index, entry] of journal.entries) entries.set(index, entry);
     }
-    found.push({ key: cell, sequences: sequences.map(({ index }) => journal.entries.get(index)!) });
+    const missing = sequences.filter(({ index }) => !entries.has(index));
+    if (missing.length > 0) {
+      await fill(directory, missing, [cell]);
+      using journal = open(directory, cell);
+      for (const { index } of missing) entries.set(index, journal.entries.get(index)!);
+    }
+    found.push({ key: cell, sequences: sequences.map(({ index }) => entries.get(index)!) });
   }
   return found;
+}
+
+/** Computes its share of the sequences into a directory of its own. */
+async function fillPart(directory: string, part: string, cells: readonly string[]): Promise<void> {
+  const [at, of] = part.split("/").map(Number) as [number, number];
+  const within = `${directory}/part-${at}-of-${of}`;
+  await Deno.mkdir(within, { recursive: true });
+  await fill(within, (await sequencesIn(directory)).filter((_, i) => i % of === at - 1), cells);
 }
 
 const text = (estimate: Estimate) => measured(estimatedResult(estimate));
@@ -108,17 +148,18 @@ function table(settings: readonly KeyedPredictions[], part: "reply" | "prompt"):
   return tableLines([heads, ...rows]);
 }
 
-const MEASURES: Readonly<Record<string, (part: PredictionPart) => Estimate>> = {
-  "typical KL": ({ kl }) => kl.logMean,
-  "mean KL": ({ kl }) => kl.mean,
-  "99% of KL": ({ kl }) => kl.quantiles[3]!,
-  "99.9% of KL": ({ kl }) => kl.quantiles[4]!,
-  "RMS change of probability": ({ next }) => next!.changeRms,
-  "nats per token": ({ next }) => next!.nllIncrease,
-  "same top": ({ sameTop }) => sameTop,
+/** What is repeated: the interval of each number for the truth, and that for a repetition where summaries have one. */
+const MEASURES: Readonly<Record<string, (part: PredictionPart) => readonly [Estimate, Estimate?]>> = {
+  "typical KL": ({ kl, repetition }) => [kl.logMean, repetition.logMean],
+  "mean KL": ({ kl, repetition }) => [kl.mean, repetition.mean],
+  "99% of KL": ({ kl }) => [kl.quantiles[3]!],
+  "99.9% of KL": ({ kl }) => [kl.quantiles[4]!],
+  "RMS change of probability": ({ next }) => [next!.changeRms],
+  "nats per token": ({ next }) => [next!.nllIncrease, next!.nllIncreaseAgain],
+  "same top": ({ sameTop, repetition }) => [sameTop, repetition.sameTop],
 };
 
-/** How often a value on other texts lies in the interval of a first one: each sixth in turn is the first text. */
+/** How often a value on other texts lies in the intervals of a first one: each sixth in turn is the first text. */
 function repeated(settings: readonly KeyedPredictions[]): string[] {
   const sixths = (sequences: KeyedPredictions["sequences"]) => {
     const size = Math.floor(sequences.length / 6);
@@ -126,28 +167,37 @@ function repeated(settings: readonly KeyedPredictions[]): string[] {
   };
   const parts = settings.map(({ sequences }) => sixths(sequences));
   const rows = Object.entries(MEASURES).map(([name, of]) => {
-    let inside = 0, all = 0;
+    const inside = [0, 0];
+    let all = 0;
     for (const texts of parts) {
       texts.forEach((first, i) =>
         texts.forEach((other, j) => {
           if (i === j) return;
-          const { low, high } = of(first), { value } = of(other);
+          const [{ value }] = of(other);
           all++;
-          if (low <= value && value <= high) inside++;
+          of(first).forEach((range, k) =>
+            range !== undefined && range.low <= value && value <= range.high && (inside[k]!++)
+          );
         })
       );
     }
-    return [name, `${inside} of ${all}`, `${(100 * inside / all).toFixed(1)}%`];
+    const shares = of(parts[0]![0]!).map((_, k) => `${inside[k]} of ${all} (${(100 * inside[k]! / all).toFixed(1)}%)`);
+    return [name, shares[0]!, shares[1] ?? ""];
   });
-  return tableLines([["measure", "inside", "share"], ...rows], [2]);
+  return tableLines([["measure", "in the interval for the truth", "in that for a repetition"], ...rows]);
 }
 
 function section(title: string, lines: readonly string[]): void {
   console.log(`${title}\n\n${lines.join("\n")}\n`);
 }
 
-const [directory, ...cells] = Deno.args;
+const [directory, ...args] = Deno.args, part = args[0] === "--part" ? args[1] : undefined;
+const cells = part === undefined ? args : args.slice(2);
 if (directory === undefined || cells.length === 0) throw new Error("expected a directory and settings");
+if (part !== undefined) {
+  await fillPart(directory, part, cells);
+  Deno.exit();
+}
 const settings = await predict(directory, cells), label = (key: string) => key.replaceAll(",", ", ");
 const order = rankingOf(settings)!.typical.order;
 const ranked = order.map((key) => settings.find((setting) => setting.key === key)!);
@@ -162,4 +212,4 @@ for (const [name, of] of [["first", [0, 0.5]], ["second", [0.5, 1]]] as const) {
   }));
   section(`ranking by the ${name} half of the text`, rankingText(rankingOf(half)!, "asked", label));
 }
-section("values on five other texts inside the interval of a first", repeated(settings));
+section("values on five other texts inside the intervals of a first", repeated(settings));

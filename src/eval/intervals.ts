@@ -12,12 +12,25 @@
  *
  * None of this is proven for every tail. `tests/eval/coverage_test.ts` holds it to a coverage of 93% on data whose
  * truth is known.
+ *
+ * An interval for the truth is too narrow for the value that as much other text would give: that has luck of its own,
+ * so that the difference of both has twice the variance. Where every interval of the first were exact, it would hold
+ * the second in 83% of cases only. Means and shares have an interval for such a repetition, too
+ * ({@linkcode REPETITION}): of means the same interval with a standard error that is the root of 2 times as large, on
+ * the same scale; of shares that of a test of two shares.
  */
 import { studentP, studentQuantile } from "./student.ts";
 import { type Interval, wilsonInterval } from "./statistics.ts";
 
 /** Tokens of a block that counts as one observation. */
 export const BLOCK = 32;
+
+/** What an interval is for: the truth, or the value that as much other text would give. */
+export type Purpose = typeof TRUTH | typeof REPETITION;
+/** By what the standard error counts in an interval for the truth. */
+export const TRUTH = 1;
+/** By what it counts in an interval for a repetition, whose own error comes to that of the first. */
+export const REPETITION = Math.SQRT2;
 
 /** An estimate with its 95% interval; bounds are infinite where the data do not bound it. */
 export interface Estimate extends Interval {
@@ -104,27 +117,27 @@ function widest(groups: Groupings, kind: keyof typeof CAUTION): Spread {
 }
 
 /** A ratio of sums, for instance a mean, that may be negative. */
-export function signedRatio(groups: Groupings): Estimate {
-  const { value, half } = widest(groups, "signed");
+export function signedRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+  const { value, half: own } = widest(groups, "signed"), half = purpose * own;
   return { value, low: value - half, high: value + half };
 }
 
 /** A ratio of sums that cannot be negative. */
-export function positiveRatio(groups: Groupings): Estimate {
-  const { value, half } = widest(groups, "positive");
+export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+  const { value, half: own } = widest(groups, "positive"), half = purpose * own;
   if (value === 0 || half === 0) return { value, low: value, high: value };
   const third = half / value / 3;
   return { value, low: value * Math.max(0, 1 - third) ** 3, high: value * (1 + third) ** 3 };
 }
 
 /** Mean of values that may be negative. */
-export function signedMean(sequences: Sequences): Estimate {
-  return signedRatio(groupings(sequences));
+export function signedMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
+  return signedRatio(groupings(sequences), purpose);
 }
 
 /** Mean of values none of which is negative. */
-export function positiveMean(sequences: Sequences): Estimate {
-  return positiveRatio(groupings(sequences));
+export function positiveMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
+  return positiveRatio(groupings(sequences), purpose);
 }
 
 /** A difference between two settings on the same tokens. */
@@ -163,14 +176,30 @@ export function effectiveTokens(sequences: Sequences): number {
   return Math.min(tokens, variance * (Z_95 / half) ** 2);
 }
 
-/** A share of tokens: values are 0 and 1. Wilson's interval with as many trials as there are effective tokens. */
-export function shareOf(sequences: Sequences): Estimate {
+/**
+ * A share of tokens: values are 0 and 1. Wilson's interval with as many trials as there are effective tokens; for a
+ * repetition {@linkcode repeatedShare}.
+ */
+export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
   const all = flatten(sequences);
   const value = all.reduce((sum, x) => sum + x, 0) / all.length;
   const trials = effectiveTokens(sequences);
+  if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
   // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
   const successes = value === 1 ? trials : value * trials;
   return { value, ...wilsonInterval(successes, trials) };
+}
+
+/**
+ * Shares that as many further trials may have: those that the test of two shares with their common variance does not
+ * reject. Unlike an interval for the truth it reaches 0 and 1 where few trials fail, as a repetition may have no failure.
+ */
+function repeatedShare(x: number, trials: number): Interval {
+  // (x - y)^2 = 2 m (1 - m) z^2 / trials, where m = (x + y) / 2, is quadratic in y.
+  const c = Z_95 ** 2 / trials, a = 1 + c / 2, b = x + c / 2 - c * x / 2, d = x * x - c * x + c * x * x / 2;
+  const root = Math.sqrt(Math.max(0, b * b - a * d));
+  // Rounding must not leave out the share itself, which is an end where nothing or everything fails.
+  return { low: Math.max(0, Math.min(x, (b - root) / a)), high: Math.min(1, Math.max(x, (b + root) / a)) };
 }
 
 /**

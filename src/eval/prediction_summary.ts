@@ -5,7 +5,9 @@ import {
   type Groupings,
   groupings,
   positiveMean,
+  type Purpose,
   quantileOf,
+  REPETITION,
   type Sequences,
   shareOf,
   signedMean,
@@ -39,6 +41,8 @@ export interface PredictionPart {
   };
   /** Share of positions with the same likeliest token. */
   readonly sameTop: Estimate;
+  /** The same numbers with intervals for what as much other text would give: {@linkcode REPETITION}. */
+  readonly repetition: { readonly mean: Estimate; readonly logMean: Estimate; readonly sameTop: Estimate };
   /** Positions whose next token is known: what follows is about its probability. Null where there are none. */
   readonly predicted: number;
   readonly next: {
@@ -47,6 +51,8 @@ export interface PredictionPart {
     readonly changeRms: Estimate;
     /** Mean of log p_A - log p_B. */
     readonly nllIncrease: Estimate;
+    /** Likewise for a repetition. */
+    readonly nllIncreaseAgain: Estimate;
     readonly perplexityA: number;
     readonly perplexityB: number;
     /** Perplexity under B over that under A. */
@@ -104,6 +110,7 @@ function partOf(sequences: readonly SequencePredictions[], part: PartName): Pred
   const kl = klOf(sequences, part), all = flatten(kl), mean = positiveMean(kl);
   const most = all.reduce((a, b) => a >= b || a !== a ? a : b, -1);
   const at = kl.findIndex((values) => values.some((x) => Object.is(x, most)));
+  const tops = sequences.map((s) => Array.from(s.agrees.slice(...rangeOf(s, part)), Number));
   const within = kl[at]?.findIndex((x) => Object.is(x, most)) ?? 0;
   return {
     positions: all.length,
@@ -118,7 +125,12 @@ function partOf(sequences: readonly SequencePredictions[], part: PartName): Pred
       },
       mostShare: most === 0 ? 0 : most / (mean.value * all.length),
     },
-    sameTop: shareOf(sequences.map((s) => Array.from(s.agrees.slice(...rangeOf(s, part)), Number))),
+    sameTop: shareOf(tops),
+    repetition: {
+      mean: positiveMean(kl, REPETITION),
+      logMean: logMean(kl, REPETITION),
+      sameTop: shareOf(tops, REPETITION),
+    },
     ...nextOf(sequences, part),
   };
 }
@@ -130,7 +142,7 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   if (predicted === 0) return { predicted, next: null };
   const change = nllA.map((a, i) => a.map((x, j) => Math.exp(-nllB[i]![j]!) - Math.exp(-x)));
   const square = positiveMean(change.map((values) => values.map((x) => x * x)));
-  const nllIncrease = signedMean(nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)));
+  const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)), nllIncrease = signedMean(increases);
   const mean = (values: Sequences) => flatten(values).reduce((sum, x) => sum + x, 0) / predicted;
   return {
     predicted,
@@ -138,6 +150,7 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
       change: signedMean(change),
       changeRms: mapped(square, Math.sqrt),
       nllIncrease,
+      nllIncreaseAgain: signedMean(increases, REPETITION),
       perplexityA: Math.exp(mean(nllA)),
       perplexityB: Math.exp(mean(nllB)),
       perplexityRatio: mapped(nllIncrease, Math.exp),
@@ -145,9 +158,9 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   };
 }
 
-function logMean(kl: readonly Float64Array[]): Estimate {
+function logMean(kl: readonly Float64Array[], purpose?: Purpose): Estimate {
   if (kl.every((values) => values.every((x) => x === 0))) return { value: 0, low: 0, high: 0 };
-  return mapped(signedMean(logsOf(kl)), Math.exp);
+  return mapped(signedMean(logsOf(kl), purpose), Math.exp);
 }
 
 /** An estimate of what a rising function makes of the quantity. */

@@ -25,7 +25,7 @@ export function predictionsResult({ sequences, tokens, all, reply, prompt }: Pre
   };
 }
 
-function partResult({ positions, kl, sameTop, predicted, next }: PredictionPart): PredictionsPart {
+function partResult({ positions, kl, sameTop, repetition, predicted, next }: PredictionPart): PredictionsPart {
   const [median, p90, p95, p99, p999] = kl.quantiles.map(estimatedResult);
   return {
     positions,
@@ -42,6 +42,12 @@ function partResult({ positions, kl, sameTop, predicted, next }: PredictionPart)
       max_share: finite(kl.mostShare),
     },
     same_top: estimatedResult(sameTop),
+    repetition: {
+      mean: rangeResult(repetition.mean),
+      log_mean: rangeResult(repetition.logMean),
+      same_top: rangeResult(repetition.sameTop),
+      nll_increase: next && rangeResult(next.nllIncreaseAgain),
+    },
     predicted,
     next: next && {
       probability_change: estimatedResult(next.change),
@@ -57,6 +63,10 @@ function partResult({ positions, kl, sameTop, predicted, next }: PredictionPart)
 /** An estimate in results. */
 export function estimatedResult({ value, low, high }: Estimate): Estimated {
   return { value: finite(value), low: finite(low), high: finite(high) };
+}
+
+function rangeResult({ low, high }: Estimate): { low: number | null; high: number | null } {
+  return { low: finite(low), high: finite(high) };
 }
 
 /** A setting's predictions. */

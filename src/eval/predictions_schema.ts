@@ -14,6 +14,12 @@ export function estimated(what: string) {
 /** What a number with its interval is in results. */
 export type Estimated = z.infer<ReturnType<typeof estimated>>;
 
+const range = (what: string) =>
+  z.strictObject({
+    low: number("lower end; null where there is none"),
+    high: number("upper end; null where the data do not bound it"),
+  }).describe(what);
+
 const PART = {
   positions: count("positions compared"),
   kl: z.strictObject({
@@ -34,6 +40,15 @@ const PART = {
     max_share: number("part of the sum of all that the largest holds"),
   }).describe("divergence of the predictions"),
   same_top: estimated("share of positions where both hold the same token for the likeliest"),
+  repetition: z.strictObject({
+    mean: range("of kl.mean"),
+    log_mean: range("of kl.log_mean"),
+    same_top: range("of same_top"),
+    nll_increase: range("of next.nll_increase").nullable().describe("of next.nll_increase; null where next is"),
+  }).optional().describe(
+    "what as much other text would give 95 times of 100: wider than the intervals, which are for the truth; files of " +
+      "earlier versions have none",
+  ),
   predicted: count("positions whose next token is known, which the following is about"),
   next: z.strictObject({
     probability_change: estimated("probability of the next token, B minus A, mean"),

@@ -1,6 +1,7 @@
 /**
  * Intervals against a known truth: samples of simulated sequences, some of which are as hostile as real divergences. Of
- * the intervals at least 93% must hold the population's value. The seed makes the outcome the same every time.
+ * the intervals at least 93% must hold the population's value, and of those for a repetition the value of another
+ * sample. The seed makes the outcome the same every time.
  */
 import {
   type Estimate,
@@ -8,8 +9,10 @@ import {
   groupings,
   pairedMean,
   positiveMean,
+  type Purpose,
   quantileOf,
   quantileOfSorted,
+  REPETITION,
   shareOf,
   signedMean,
 } from "../../src/eval/intervals.ts";
@@ -33,7 +36,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 interface Measure {
   /** Sequences from which its intervals are good. */
   readonly from: number;
-  estimate(sequences: readonly SimulatedSequence[]): Estimate;
+  estimate(sequences: readonly SimulatedSequence[], purpose?: Purpose): Estimate;
   truth(population: readonly SimulatedSequence[]): number;
 }
 
@@ -52,27 +55,27 @@ function quantile(p: number): Measure {
 const MEASURES: Readonly<Record<string, Measure>> = {
   "mean KL": {
     from: 12,
-    estimate: (s) => positiveMean(s.map(({ a }) => a)),
+    estimate: (s, purpose) => positiveMean(s.map(({ a }) => a), purpose),
     truth: (all) => mean(flatten(all.map(({ a }) => a))),
   },
   "logarithmic mean": {
     from: 12,
-    estimate: (s) => signedMean(s.map(logs)),
+    estimate: (s, purpose) => signedMean(s.map(logs), purpose),
     truth: (all) => mean(flatten(all.map(logs))),
   },
   "same top": {
     from: 12,
-    estimate: (s) => shareOf(s.map(({ agrees }) => agrees)),
+    estimate: (s, purpose) => shareOf(s.map(({ agrees }) => agrees), purpose),
     truth: (all) => mean(flatten(all.map(({ agrees }) => agrees))),
   },
   "change of log probability": {
     from: 12,
-    estimate: (s) => signedMean(s.map(({ change }) => change)),
+    estimate: (s, purpose) => signedMean(s.map(({ change }) => change), purpose),
     truth: (all) => mean(flatten(all.map(({ change }) => change))),
   },
   "mean square": {
     from: 32,
-    estimate: (s) => positiveMean(s.map(squares)),
+    estimate: (s, purpose) => positiveMean(s.map(squares), purpose),
     truth: (all) => mean(flatten(all.map(squares))),
   },
   median: quantile(0.5),
@@ -108,6 +111,45 @@ for (const [name, shape] of Object.entries(SHAPES)) {
     }
   });
 }
+
+/** What has an interval for a repetition. */
+const REPEATED = ["mean KL", "logarithmic mean", "same top", "change of log probability"];
+
+/** Share of samples in whose interval the value of another sample of as many sequences lies. */
+function repeated(
+  all: readonly SimulatedSequence[],
+  count: number,
+  { estimate }: Measure,
+  tries: number,
+  purpose?: Purpose,
+): number {
+  const random = new Random(19n);
+  let held = 0;
+  for (let i = 0; i < tries; i++) {
+    const { low, high } = estimate(sample(all, count, random), purpose),
+      { value } = estimate(sample(all, count, random));
+    if (low <= value && value <= high) held++;
+  }
+  return held / tries;
+}
+
+for (const [name, shape] of Object.entries(SHAPES)) {
+  Deno.test(`intervals for a repetition hold its value 93 times of 100 where divergences are ${name}`, () => {
+    const all = population(dose(1000, 4000), shape);
+    for (const count of SOAK ? [32, 64, 256] : [32]) {
+      for (const what of REPEATED) {
+        const share = repeated(all, count, MEASURES[what]!, dose(60, 600), REPETITION);
+        assert(share >= COVERAGE, `${what} of ${count} sequences: ${share}`);
+      }
+    }
+  });
+}
+
+Deno.test("an interval for the truth is too narrow for a repetition of a share, which one for repetitions holds", () => {
+  const all = population(1000, SHAPES["many"]!), top = MEASURES["same top"]!;
+  const held = [undefined, REPETITION].map((purpose) => repeated(all, 32, top, 200, purpose));
+  assert(held[0]! < 0.9 && held[1]! >= COVERAGE, held.join());
+});
 
 for (const name of ["rare", "smooth"]) {
   Deno.test(`intervals hold the truth where they decide when to stop, of divergences that are ${name}`, () => {

@@ -89,6 +89,10 @@ Deno.test("an evaluation's page answers first: a sentence, settings in order, KL
   // One plot, in two sizes of which a window shows one.
   assertEquals(page.all("#first svg").length, 2);
   assertEquals(page.all("#first .wide svg").length, 1);
+  // It shows what the table is ordered by.
+  for (const size of [".wide", ".narrow"]) {
+    assert(page.texts(`#first ${size} svg text`).some((text) => text.includes("typical KL, nats")));
+  }
   for (const name of ["w_mxfp4", "close", "near", "far"]) assert(page.texts("#first .wide svg text").includes(name));
   assertEquals(page.texts("h2"), ["Where error comes from", "Predictions", "Accuracy", "Cost", "Protocol"]);
 });
@@ -131,7 +135,7 @@ Deno.test("a comparison's page has the same order", async () => {
   );
   assertMatch(
     page.texts("#first .note")[0]!,
-    /^On 4 tokens, B is 0\.020 \[0\.010, 0\.020\] nats of mean KL from A .* with 95% confidence each; every/,
+    /^On 4 tokens, B is 0\.020 \[0\.010, 0\.020\] nats of typical KL from A \(mean KL 0\.020 .* with 95% confidence each; every/,
   );
   assertEquals(page.texts("h2"), [
     "Where error comes from",

@@ -153,6 +153,7 @@ function divergenceSection(
     ...titled(`on ${predictions.prompt?.positions} tokens of prompts`, prompts),
     "",
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
+    "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${tokens} tokens: these errors differ between schemes even where ` +

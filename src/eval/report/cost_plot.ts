@@ -1,12 +1,15 @@
-/** The picture of a choice: KL from the first setting against bytes of weights, with the front that none beats. */
+/**
+ * The picture of a choice: typical KL from the first setting, by which settings are ranked, against bytes of weights,
+ * with the front that none beats.
+ */
 import { type CostedSetting, onFront, sizeText } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { SERIES } from "./html.ts";
 import { measured } from "./numbers.ts";
 import { decades, EMPTY, HALO, WIDTH } from "./plot_parts.ts";
 
-/** What is below stands on the lower edge. */
-const LEAST_KL = 1e-10;
+/** What is below stands on the lower edge: nothing that has a distance at all has a smaller typical one. */
+const LEAST_KL = 1e-12;
 
 /** What a window has room for. */
 export interface CostPlotSize {
@@ -32,15 +35,16 @@ export function costPlot(
   const known = settings.filter(({ kl }) => kl !== null);
   if (known.length < 2) return EMPTY;
   const positive = known.map(({ kl }) => kl!).filter((kl) => kl > LEAST_KL);
-  const ends = known.flatMap(({ mean }) => [mean?.low ?? 0, mean?.high ?? 0]).filter((kl) => kl > LEAST_KL);
+  const ends = known.flatMap(({ typical }) => [typical?.low ?? 0, typical?.high ?? 0]).filter((kl) => kl > LEAST_KL);
   const least = Math.min(...positive) / MOST_BELOW;
   const axis = decades(positive.length === 0 ? [LEAST_KL, 1] : [...positive, ...ends.filter((kl) => kl >= least)]),
     [bottom, top] = axis.domain as [number, number];
   const front = onFront(settings), at = (kl: number) => Math.min(top, Math.max(bottom, kl));
   const [unit, size] = known.some(({ cost }) => cost.weight_bytes >= 1e9) ? ["GB", 1e9] as const : ["MB", 1e6] as const;
   const points = known.map((setting) => {
-    const { label, cost: { weight_bytes: bytes }, kl, mean } = setting;
-    const low = mean?.low ?? bottom, high = mean?.high ?? top, text = mean === null ? "-" : measured(mean);
+    const { label, cost: { weight_bytes: bytes }, kl, typical } = setting;
+    const low = typical?.low ?? bottom, high = typical?.high ?? top;
+    const text = typical === null ? "-" : measured(typical);
     const name = names ? label : `${settings.indexOf(setting) + 1}`;
     return { label, name, bytes: bytes / size, size: sizeText(bytes), kl: at(kl!), text, low: at(low), high: at(high) };
   });
@@ -60,7 +64,7 @@ export function costPlot(
       grid: true,
       ...(names ? {} : { ticks: 4 }),
     },
-    y: { type: "log", label: "mean KL, nats", grid: true, ...axis },
+    y: { type: "log", label: "typical KL, nats", grid: true, ...axis },
     marks: [
       Plot.line(best, { x: "bytes", y: "kl", stroke: "var(--soft)", strokeDasharray: "4 4", curve: "step-after" }),
       Plot.ruleX(points, { x: "bytes", y1: "low", y2: "high", stroke: SERIES[0]!, strokeWidth: 2, strokeOpacity: 0.6 }),
@@ -76,7 +80,7 @@ export function costPlot(
   });
 }
 
-/** How much the lower end of an interval may stretch the axis, as a factor below the least mean. */
+/** How much the lower end of an interval may stretch the axis, as a factor below the least of them. */
 const MOST_BELOW = 10;
 
 interface Labelled {

@@ -12,10 +12,10 @@ import { type Column, makeTable, type Medium, type Table } from "./table.ts";
 export interface CostedSetting {
   readonly label: string;
   readonly cost: SettingCost;
-  /** Mean KL from the first setting, which is 0 from itself; null where it was not compared, or is not finite. */
+  /** Typical KL from the first setting, which is 0 from itself; null where it was not compared, or is not finite. */
   readonly kl: number | null;
   /** The same with its interval. */
-  readonly mean: Estimated | null;
+  readonly typical: Estimated | null;
 }
 
 /** How far a setting is from itself. */
@@ -34,17 +34,17 @@ export interface CostedResults {
 
 /** Settings of an evaluation with their costs; the first is what the others are compared with. */
 export function costedSettings({ cells, divergences }: Omit<CostedResults, "bandwidth">): CostedSetting[] {
-  const found = new Map(divergences.map(({ key, predictions }) => [key, headline(predictions).kl.mean]));
+  const found = new Map(divergences.map(({ key, predictions }) => [key, headline(predictions).kl.log_mean]));
   return cells.map(({ key, label, cost }, i): CostedSetting => {
-    const mean = i === 0 ? NONE : found.get(key) ?? null;
-    return { label, cost, kl: mean?.value ?? null, mean };
+    const typical = i === 0 ? NONE : found.get(key) ?? null;
+    return { label, cost, kl: typical?.value ?? null, typical };
   });
 }
 
 /** Both sides of a comparison. */
 export function comparedCosts({ cost: { a, b }, divergence }: CompareResults): CostedSetting[] {
-  const { mean } = divergence.logits.all.kl;
-  return [{ label: "A", cost: a, kl: 0, mean: NONE }, { label: "B", cost: b, kl: mean.value, mean }];
+  const { log_mean: typical } = divergence.logits.all.kl;
+  return [{ label: "A", cost: a, kl: 0, typical: NONE }, { label: "B", cost: b, kl: typical.value, typical }];
 }
 
 /** Settings that no other one beats in both bytes and KL. */
@@ -87,7 +87,11 @@ export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwid
     });
   }
   if (compared) {
-    columns.push({ head: "mean KL", kind: "right", cell: ({ mean }) => mean === null ? "-" : measuredValue(mean) });
+    columns.push({
+      head: "typical KL",
+      kind: "right",
+      cell: ({ typical }) => typical === null ? "-" : measuredValue(typical),
+    });
     columns.push({ head: "front", cell: (setting) => front.has(setting) ? "*" : "" });
   }
   return makeTable(columns, settings, medium);
@@ -97,7 +101,7 @@ export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwid
 export function costNotes(settings: readonly CostedSetting[], bandwidth: Bandwidth | null): string[] {
   return [
     ...(settings.some(({ kl }, i) => i > 0 && kl !== null)
-      ? ["front *: no other setting has both fewer bytes of weights and a smaller KL"]
+      ? ["front *: no other setting has both fewer bytes of weights and a smaller typical KL"]
       : []),
     ...(bandwidth === null ? [] : [
       `tok/s: what ${

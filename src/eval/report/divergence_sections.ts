@@ -29,7 +29,8 @@ export function rankedSettings(
   });
 }
 
-/** What an evaluation has found: a sentence, what is suspect, the settings in order, and KL against bytes. */
+/** What an evaluation has found: a sentence, what is suspect, the settings in order, and what they are ordered by
+ * against bytes. */
 export function answer(
   artist: Artist,
   results: CostedResults & { readonly ranking: RankingResult | null },
@@ -55,7 +56,7 @@ export function answer(
     card(
       `<div class="wide">${costPlot(artist, costed, WIDE)}</div>` +
         `<div class="narrow">${costPlot(artist, costed, NARROW)}</div>`,
-      "KL divergence against bytes",
+      "Typical KL divergence against bytes",
       `The dashed line joins the settings that no other one beats in both; ${
         reference!.label
       }, from which the others ` +
@@ -97,9 +98,10 @@ export function predictionSection(artist: Artist, comparisons: Comparisons): str
   return section(
     "Predictions",
     "KL divergence of next-token probabilities from the first setting's: typical is e to the mean logarithm, which " +
-      `no single token decides. The first setting's perplexity is ${perplexity}.`,
+      `no single token decides. The first setting's perplexity is ${perplexity}. Intervals are for the truth; another ` +
+      "text of this length has luck of its own, and gives a value in the wider intervals at the right 95 times of 100.",
     card(tableHtml(predictionTable(named))),
-    card(distancePlot(artist, comparisons), "Mean and largest"),
+    card(distancePlot(artist, comparisons), "Typical, mean and largest"),
     card(klPlot(artist, comparisons), "Position by position", klNote(named)),
   );
 }

@@ -97,9 +97,18 @@ export function measuredInterval(estimate: Estimated): string {
 }
 
 /** A share in percent with its interval, likewise. */
-export function measuredShare({ value, low, high }: Estimated): string {
+export function measuredShare(share: Estimated): string {
+  return measured(inPercent(share)).replace(" ", "% ");
+}
+
+/** The interval of a share alone, in percent. */
+export function measuredShareInterval(share: Estimated): string {
+  return measuredInterval(inPercent(share));
+}
+
+function inPercent({ value, low, high }: Estimated): Estimated {
   const hundred = (x: number | null) => x === null ? null : 100 * x;
-  return measured({ value: hundred(value), low: hundred(low), high: hundred(high) }).replace(" ", "% ");
+  return { value: hundred(value), low: hundred(low), high: hundred(high) };
 }
 
 /** Most significant digits of a number with an interval. */

@@ -17,35 +17,36 @@ import {
   WIDTH,
 } from "./plot_parts.ts";
 
-/** Smallest KL that is drawn: below it there is nothing to see. */
+/** Smallest KL that is drawn by position: below it there is nothing to see. */
 const LEAST_KL = 1e-10;
+/** Smallest typical KL that is not 0. */
+const LEAST_TYPICAL = 1e-12;
 /** Powers of ten of a plot by position: what is further below the largest stands on the lower edge. */
 const MOST_DECADES = 6;
 /** Most dots of one comparison, and of all: longer texts are thinned to the largest KL of neighbours. */
 const MOST_DOTS = 1000, MOST_DOTS_OF_ALL = 10_000;
 
-/** Mean and largest KL of every comparison. */
+/** Ways to sum up the KL of all positions. */
+const DISTANCES = ["typical", "mean", "largest"] as const;
+
+/** Typical, mean and largest KL of every comparison. */
 export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparisons): string {
-  const MEAN = "mean", LARGEST = "largest";
-  const positive = named.flatMap(({ predictions }) => {
-    const { kl: { mean, max } } = headline(predictions);
-    return [mean.value ?? 0, max ?? 0].filter((kl) => kl > LEAST_KL);
+  const distances = named.map(({ label, predictions }) => {
+    const { kl: { log_mean: typical, mean, max } } = headline(predictions);
+    return { label, ...rows.place(label), distances: [typical.value, mean.value, max] as const };
   });
+  const positive = distances.flatMap((one) => one.distances.map((kl) => kl ?? 0).filter((kl) => kl > LEAST_TYPICAL));
   // What is 0 stands a little left of everything else: a logarithm has no place for it.
   const floor = positive.length === 0 ? LEAST_KL : Math.min(...positive) / 3;
-  const pairs = named.map(({ label, predictions }) => {
-    const { kl: { mean: { value: mean }, max } } = headline(predictions);
-    return {
-      label,
-      ...rows.place(label),
-      mean: mean === null ? null : Math.max(floor, mean),
-      largest: max === null ? null : Math.max(floor, max),
-    };
-  });
-  const dots = pairs.flatMap(({ mean, largest, ...pair }) => [
-    ...(mean === null ? [] : [{ ...pair, kind: MEAN, kl: mean }]),
-    ...(largest === null ? [] : [{ ...pair, kind: LARGEST, kl: largest }]),
-  ]);
+  const pairs = distances.map(({ distances: [typical, mean, largest], ...place }) => ({
+    ...place,
+    whole: mean !== null && largest !== null,
+    least: Math.max(floor, Math.min(typical ?? Infinity, mean ?? Infinity)),
+    most: Math.max(floor, largest ?? 0),
+  }));
+  const dots = distances.flatMap(({ distances: all, ...place }) =>
+    all.flatMap((kl, i) => kl === null ? [] : [{ ...place, kind: DISTANCES[i]!, kl: Math.max(floor, kl) }])
+  );
   const names = rows.rows.filter((row) => pairs.some((pair) => pair.row === row));
   const across = rows.columns.length > 1, channels = across ? { fx: "column" } : {};
   return draw({
@@ -62,12 +63,12 @@ export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparison
       ...(across ? { inset: 8 } : {}),
     },
     y: { type: "band", domain: names, label: null, tickSize: 0 },
-    color: { domain: [MEAN, LARGEST], range: [SERIES[0]!, SERIES[6]!], legend: true },
+    color: { domain: [...DISTANCES], range: [SERIES[2]!, SERIES[0]!, SERIES[6]!], legend: true },
     marks: [
       ...(across ? [Plot.frame({ stroke: "var(--line)" })] : []),
-      Plot.ruleY(pairs.filter(({ mean, largest }) => mean !== null && largest !== null), {
-        x1: "mean",
-        x2: "largest",
+      Plot.ruleY(pairs.filter(({ whole }) => whole), {
+        x1: "least",
+        x2: "most",
         y: "row",
         stroke: "var(--line)",
         strokeWidth: 2,
@@ -81,7 +82,7 @@ export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparison
         title: (d) => `${d.label}: ${d.kind} ${small(d.kl)}`,
         ...channels,
       }),
-      Plot.text(pairs.filter(({ mean }) => mean === null), {
+      Plot.text(pairs.filter(({ whole }) => !whole), {
         y: "row",
         text: () => BROKEN,
         frameAnchor: "middle",

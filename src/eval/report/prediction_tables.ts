@@ -1,8 +1,16 @@
 /** Tables of predictions beside the first setting's, for terminal and page. */
 import type { DivergenceResult } from "../divergence_schema.ts";
-import type { PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
+import type { Estimated, PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
 import { headline } from "../summary.ts";
-import { measured, measuredShare, measuredValue, perplexityText, small } from "./numbers.ts";
+import {
+  measured,
+  measuredInterval,
+  measuredShare,
+  measuredShareInterval,
+  measuredValue,
+  perplexityText,
+  small,
+} from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
@@ -54,7 +62,29 @@ const MORE: readonly Column<NamedDivergence>[] = [
     cell: ({ predictions }) => nextText(predictions.reply ?? predictions.all, (next) => next.probability_change_rms),
   },
   { head: "more nats per token", cell: ({ predictions }) => nextText(headline(predictions), (n) => n.nll_increase) },
+  again("typical KL", ({ kl }) => kl.log_mean, (r) => r.log_mean, measuredInterval),
+  again("mean KL", ({ kl }) => kl.mean, (r) => r.mean, measuredInterval),
+  again("same top", ({ same_top: top }) => top, (r) => r.same_top, measuredShareInterval),
 ];
+
+type Repetition = NonNullable<PredictionsPart["repetition"]>;
+
+/** Where the value of another text of this length lies, 95 times of 100. */
+function again(
+  name: string,
+  of: (part: PredictionsPart) => Estimated,
+  range: (repetition: Repetition) => Omit<Estimated, "value">,
+  text: (range: Estimated) => string,
+): Column<NamedDivergence> {
+  return {
+    head: `${name} of another text`,
+    kind: "right",
+    cell: ({ predictions }) => {
+      const part = headline(predictions), { repetition } = part;
+      return repetition === undefined ? "-" : text({ ...of(part), ...range(repetition) });
+    },
+  };
+}
 
 type Next = NonNullable<PredictionsPart["next"]>;
 

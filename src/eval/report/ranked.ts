@@ -140,7 +140,8 @@ export function conclusion(
   if (mean.value === null) return { text: `${on}, predictions of ${best.label} are not finite.`, kind: "bad" };
   const distance = `typical KL ${measured(typical)} nats`;
   if (ranking === null) {
-    const text = `${on}, ${best.label} is ${measured(mean)} nats of mean KL from ${first} (${distance}) and agrees ` +
+    const text = `${on}, ${best.label} is ${measured(typical)} nats of typical KL from ${first} (mean KL ` +
+      `${measured(mean)}) and agrees ` +
       `in ${
         measuredShare(top)
       } of the likeliest tokens, with 95% confidence each; every operation's own error is one ` +
