@@ -6,6 +6,8 @@ import { z } from "zod";
 import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Indexed } from "../eval/journal.ts";
 import { mergeRuns } from "../eval/merge.ts";
+import { mergedSamples } from "../eval/merge_samples.ts";
+import { samplesPage } from "../eval/report/samples_page.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults } from "../eval/results_schema.ts";
 import { type Asked, namesOf, type Task } from "../eval/task.ts";
@@ -18,7 +20,7 @@ import type { OptionValues, Parsed } from "./options.ts";
 import type { REPORT } from "./report_options.ts";
 import { UsageError } from "./spelling.ts";
 import { folded } from "./table.ts";
-import { writeOut } from "./terminal.ts";
+import { note, writeOut } from "./terminal.ts";
 
 type ReportOptions = OptionValues<typeof REPORT.options>;
 
@@ -68,8 +70,15 @@ async function merged<Work extends Asked<Results["protocol"]>, Entry extends Ind
   if (out !== undefined) {
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(results.protocol));
+    const samples = mergedSamples(task, runs, results), there = samples !== null && samples !== "missing";
     writeWhole(`${out}/results.json`, text);
-    writeWhole(`${out}/report.html`, await task.page(results));
+    writeWhole(`${out}/report.html`, await task.page(results, there));
+    // One that lies there from before would not be of these results.
+    if (there) writeWhole(`${out}/samples.html`, samplesPage(samples));
+    else removeIfThere(`${out}/samples.html`);
+    if (samples === "missing") {
+      note("no samples.html: a run was made by an earlier version, or without the first setting");
+    }
   }
   await writeOut(json ? text : `${folded(tables(results, namesOf(results))).join("\n")}\n`);
   return 0;
@@ -97,4 +106,12 @@ async function compared(found: readonly FoundResults[], { out, bandwidth, json }
   }
   await writeOut(json ? text : `${folded(compareTables(results)).join("\n")}\n`);
   return 0;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+  }
 }

@@ -21,6 +21,8 @@ export interface FinishedRun<Results> {
   readonly results: Results;
   /** Reads what was kept under a name. */
   readonly read: ReadEntries;
+  /** Whether something was. */
+  readonly has: (name: string) => boolean;
 }
 
 /** A run of one process, from its directory. */
@@ -29,6 +31,7 @@ export function finishedRun<Results>(dir: string, results: Results): FinishedRun
     dir,
     path: `${dir}/results.json`,
     results,
+    has: (name) => isFile(`${dir}/${name}.jsonl`),
     read: <T extends Indexed>(name: string, header: unknown, read: (value: unknown) => T) => {
       const file = `${dir}/${name}.jsonl`, found = readJournal(file, header, read);
       if (!isOther(found)) return found;
@@ -36,4 +39,13 @@ export function finishedRun<Results>(dir: string, results: Results): FinishedRun
       throw InputError.saying("wrong_value", { file }, problem);
     },
   };
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return false;
+    throw thrown;
+  }
 }

@@ -22,7 +22,7 @@ import {
 } from "./task.ts";
 
 /** A cell of one of the runs. */
-interface Found<Results> {
+export interface Found<Results> {
   readonly run: FinishedRun<Results>;
   readonly cell: CellResult;
   /** Its place on the axes, with the name that its model has among all. */
@@ -106,7 +106,7 @@ const modelOf = ({ protocol: { fingerprint, weights_sha256, layout } }: CellResu
   `${fingerprint} ${weights_sha256} ${layout}`;
 
 /** All cells, each once, with the names that their models have among all. */
-function named<Results extends EvalResults>(runs: readonly FinishedRun<Results>[]): Found<Results>[] {
+export function named<Results extends EvalResults>(runs: readonly FinishedRun<Results>[]): Found<Results>[] {
   const directories = new Map<string, string>();
   for (const { results } of runs) {
     for (const cell of results.cells) {
@@ -127,7 +127,7 @@ function named<Results extends EvalResults>(runs: readonly FinishedRun<Results>[
 }
 
 /** The order of the matrix: values of an axis in the order in which they first come up. */
-function inOrder<Results>(cells: readonly Found<Results>[]): Found<Results>[] {
+export function inOrder<Results>(cells: readonly Found<Results>[]): Found<Results>[] {
   const axes = (["model", "scheme", "kvCacheDtype", "tp", "ep"] as const).map((axis) => {
     const values = [...new Set(cells.map(({ asked }) => asked[axis]))];
     return ({ asked }: Found<Results>) => values.indexOf(asked[axis]);
@@ -201,11 +201,10 @@ function divergenceOf<Results extends EvalResults>(
   { asked, cell: first }: Found<Results>,
   other: Found<Results>,
 ): { readonly run: FinishedRun<Results>; readonly found: Common["divergences"][number] } {
-  const same = (x: CellResult, y: Found<Results>["cell"]) => modelOf(x) === modelOf(y) && cellKeyOf(x) === cellKeyOf(y);
   for (const run of runs) {
     const { results } = run;
-    if (!same(results.cells[0]!, first)) continue;
-    const key = results.cells.find((cell) => same(cell, other.cell))?.key;
+    if (!sameCell(results.cells[0]!, { cell: first })) continue;
+    const key = results.cells.find((cell) => sameCell(cell, other))?.key;
     const found = results.divergences.find((one) => one.key === key);
     if (found !== undefined) return { run, found };
   }
@@ -215,6 +214,11 @@ function divergenceOf<Results extends EvalResults>(
     `${cellKey(asked)} as the first setting, which ${cellKey(other.asked)} is to be compared with`,
     other.run.results.cells[0]!.key,
   );
+}
+
+/** Whether a cell of a run is a setting of a model, by its contents and not by its name. */
+export function sameCell(x: CellResult, { cell: y }: { readonly cell: CellResult }): boolean {
+  return modelOf(x) === modelOf(y) && cellKeyOf(x) === cellKeyOf(y);
 }
 
 /** A cell's place on the axes, whatever its model is called. */

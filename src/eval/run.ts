@@ -8,6 +8,8 @@ import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Bandwidth } from "./cost.ts";
 import { compareAll, type Compared, type CompareOptions } from "./compare_all.ts";
 import type { KeyedPredictions } from "./predictions_result.ts";
+import { samplesPage } from "./report/samples_page.ts";
+import { keepSamples, samplesOf } from "./samples.ts";
 import type { Indexed } from "./journal.ts";
 import { resultsText } from "./results_file.ts";
 import type { AnsweredCell, Asked, ResultsHead, RunCell, Task } from "./task.ts";
@@ -83,8 +85,13 @@ export async function runTask<
   const text = resultsText(task.results, results);
   if (out !== null) {
     writeWhole(`${out}/results.json`, text);
-    writeWhole(`${out}/report.html`, await task.page(results));
-    for (const [name, content] of task.files(work, answered, predictions)) writeWhole(`${out}/${name}`, content);
+    const sequences = predictions.length === 0 ? [] : task.compared(work, answered[0]!.entries);
+    const belongs = ({ protocol }: { readonly protocol: SettingProtocol }) => header(protocol);
+    const kept = keepSamples(task.samples, work, answered, { sequences, predictions }, belongs, options.open);
+    const samples = samplesOf(task.samples.name(work.protocol), answered[0]!.cell.label, kept);
+    writeWhole(`${out}/report.html`, await task.page(results, samples !== null));
+    if (samples !== null) writeWhole(`${out}/samples.html`, samplesPage(samples));
+    for (const [name, content] of task.files(work, answered)) writeWhole(`${out}/${name}`, content);
   }
   return { kind: "done", results, text, predictions };
 }

@@ -1,10 +1,19 @@
-/** From answers and predictions to what {@linkcode samplesPage} shows of them. */
-import { decode } from "../text/stream_decoder.ts";
+/**
+ * What people look at beside the numbers: replies that are not the first setting's, and the tokens whose predictions
+ * are the furthest from its. Every run keeps them as texts, so that a report of runs made apart, on other machines, has
+ * them without the model's tokenizer.
+ */
+import type { z } from "zod";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { decode } from "../text/stream_decoder.ts";
 import type { Answer } from "./answers.ts";
-import type { Questions } from "./gsm8k.ts";
+import { comparedHeader } from "./compare_all.ts";
+import type { Indexed } from "./journal.ts";
+import type { ForcedSequence, SequencePredictions } from "./predictions.ts";
 import type { KeyedPredictions } from "./predictions_result.ts";
-import type { CutReply, Likely, Sample, Samples, WorstToken } from "./report/samples_page.ts";
+import type { CutReply, Sample, Samples, WorstToken } from "./report/samples_page.ts";
+import { KeptReply, KeptWorst, type Sampled } from "./samples_schema.ts";
+import type { OpenStore } from "./stores.ts";
 import type { AnsweredCell } from "./task.ts";
 
 /** Tokens before a worst one that are shown with it. */
@@ -12,53 +21,91 @@ const CONTEXT = 24;
 /** Worst tokens that are shown, of all settings together. */
 const MOST_WORST = 60;
 
-/** What a page shows of the cells' answers; the first cell is the one that the others are compared with. */
-export function samplesOf(
+/** A further cell, with what is kept of it. */
+export interface SampledCell {
+  readonly label: string;
+  readonly replies: readonly KeptReply[];
+  readonly worst: readonly KeptWorst[];
+}
+
+/** Names of the journals of a cell. */
+export const repliesName = (key: string): string => `samples.${key}`,
+  worstName = (key: string): string => `worst.${key}`;
+
+/** What the journal of a further cell belongs to, given what the answers of both cells do. */
+export const repliesHeader = (first: unknown, other: unknown) => comparedHeader("samples", first, other),
+  worstHeader = (first: unknown, other: unknown) => comparedHeader("worst", first, other);
+
+/** Keeps the samples of every further cell, as far as they are not kept yet, and gives them. */
+export function keepSamples<Work extends { readonly indices: readonly number[] }, Entry>(
+  { reply, tokenizer }: Pick<Sampled<Work, Entry, never>, "reply" | "tokenizer">,
+  work: Work,
+  [first, ...others]: readonly AnsweredCell<Entry>[],
+  compared: { readonly sequences: readonly ForcedSequence[]; readonly predictions: readonly KeyedPredictions[] },
+  header: (cell: AnsweredCell<Entry>["cell"]) => unknown,
+  open: OpenStore,
+): SampledCell[] {
+  const sequences = new Map(compared.sequences.map((sequence) => [sequence.index, sequence]));
+  return others.map(({ cell, entries }) => {
+    const both = [header(first!.cell), header(cell)] as const, { key, label } = cell;
+    const predictions = compared.predictions.find((found) => found.key === key)?.sequences ?? [];
+    return {
+      label,
+      replies: reply === null
+        ? []
+        : kept(open, repliesName(key), repliesHeader(...both), KeptReply, work.indices, (i) =>
+          reply(work, i, first!.entries[i]!, entries[i]!)),
+      worst: kept(
+        open,
+        worstName(key),
+        worstHeader(...both),
+        KeptWorst,
+        predictions.map(({ index }) => index),
+        (i) => worstOf(predictions[i]!, sequences.get(predictions[i]!.index)!, tokenizer(work)),
+      ),
+    };
+  });
+}
+
+/** Entries of a journal for all indices; those that it lacks are made. */
+function kept<T extends Indexed>(
+  open: OpenStore,
   name: string,
-  { problems, prompts, prompting: { tokenizer } }: Pick<Questions, "problems" | "prompts" | "prompting">,
-  [first, ...others]: readonly AnsweredCell<Answer>[],
-  predictions: readonly KeyedPredictions[],
-): Samples {
-  const samples = others.flatMap(({ cell, entries }) =>
-    entries.flatMap((answer, i): Sample[] => {
-      const before = first!.entries[i]!, at = firstDifference(before.ids, answer.ids);
-      if (at === null) return [];
-      const { index, question } = problems[i]!, [was, is] = [before, answer].map((a) => a["flexible-extract"]);
-      const outcome = was!.correct && !is!.correct
-        ? "lost"
-        : !was!.correct && is!.correct
-        ? "gained"
-        : was!.extracted === is!.extracted
-        ? "same answer"
-        : "other answer";
-      const [one, other] = [before, answer].map((a) => cut(a, at, tokenizer)) as [CutReply, CutReply];
-      return [{ setting: cell.label, problem: index, question, outcome, token: at + 1, first: one, other }];
-    })
-  );
-  const labels = new Map(others.map(({ cell }) => [cell.key, cell.label]));
-  const tokensOf = new Map(problems.map(({ index }, i) => [index, [...prompts[i]!.ids, ...first!.entries[i]!.ids]]));
-  const worst = predictions.flatMap(({ key, sequences }) =>
-    sequences.flatMap(({ index, worst = [] }) =>
-      worst.map(({ position, kl, a, b }): WorstToken => ({
-        setting: labels.get(key)!,
-        problem: index,
-        position,
-        kl,
-        text: decode(tokenizer, tokensOf.get(index)!.slice(Math.max(0, position + 1 - CONTEXT), position + 1), "keep"),
-        first: likely(a, tokenizer),
-        other: likely(b, tokenizer),
-      }))
-    )
-  );
-  const replies = others.reduce((sum, { entries }) => sum + entries.length, 0);
-  return {
-    name,
-    reference: first!.cell.label,
-    same: replies - samples.length,
-    replies,
-    samples,
-    worst: worst.sort((x, y) => y.kl - x.kl).slice(0, MOST_WORST),
-  };
+  header: unknown,
+  schema: z.ZodType<T>,
+  indices: readonly number[],
+  make: (place: number) => T,
+): T[] {
+  if (indices.length === 0) return [];
+  using store = open(name, header, (value) => schema.parse(value), "replace");
+  indices.forEach((index, place) => {
+    if (!store.entries.has(index)) store.append(make(place));
+  });
+  return indices.map((index) => store.entries.get(index)!);
+}
+
+/** A reply to a word problem beside the first setting's. */
+export function replyBeside(
+  { index, question }: { readonly index: number; readonly question: string },
+  first: Answer,
+  other: Answer,
+  tokenizer: Tokenizer,
+): KeptReply {
+  const at = firstDifference(first.ids, other.ids);
+  if (at === null) return { index, differs: null };
+  const [was, is] = [first, other].map((a) => a["flexible-extract"]) as [
+    Answer["flexible-extract"],
+    Answer["flexible-extract"],
+  ];
+  const outcome = was.correct && !is.correct
+    ? "lost"
+    : !was.correct && is.correct
+    ? "gained"
+    : was.extracted === is.extracted
+    ? "same answer"
+    : "other answer";
+  const cuts = { first: cut(first, at, tokenizer), other: cut(other, at, tokenizer) };
+  return { index, differs: { question, outcome, token: at + 1, ...cuts } };
 }
 
 /** Place of the first token that differs, which may be the end of one reply; null where both are equal. */
@@ -77,6 +124,45 @@ function cut({ ids, "flexible-extract": { extracted } }: Answer, at: number, tok
   };
 }
 
-function likely(tokens: readonly (readonly [number, number])[], tokenizer: Tokenizer): Likely[] {
-  return tokens.map(([id, probability]) => [decode(tokenizer, [id], "keep"), probability]);
+function worstOf(
+  { index, worst = [] }: SequencePredictions,
+  { tokens }: ForcedSequence,
+  tokenizer: Tokenizer,
+): KeptWorst {
+  const likely = (found: readonly (readonly [number, number])[]) =>
+    found.map(([id, probability]): [string, number] => [decode(tokenizer, [id], "keep"), probability]);
+  return {
+    index,
+    tokens: worst.map(({ position, kl, a, b }) => ({
+      position,
+      kl,
+      text: decode(tokenizer, Array.from(tokens.subarray(Math.max(0, position + 1 - CONTEXT), position + 1)), "keep"),
+      first: likely(a),
+      other: likely(b),
+    })),
+  };
+}
+
+/** What a page shows; null where there is nothing. */
+export function samplesOf(name: string, reference: string, cells: readonly SampledCell[]): Samples | null {
+  const samples = cells.flatMap(({ label, replies }) =>
+    replies.flatMap(({ index, differs }): Sample[] =>
+      differs === null ? [] : [{ setting: label, problem: index, ...differs }]
+    )
+  );
+  const worst = cells.flatMap(({ label, worst }) =>
+    worst.flatMap(({ index, tokens }) =>
+      tokens.map((token): WorstToken => ({ setting: label, problem: index, ...token }))
+    )
+  );
+  const replies = cells.reduce((sum, cell) => sum + cell.replies.length, 0);
+  if (replies === 0 && worst.length === 0) return null;
+  return {
+    name,
+    reference,
+    same: replies - samples.length,
+    replies,
+    samples,
+    worst: worst.sort((x, y) => y.kl - x.kl).slice(0, MOST_WORST),
+  };
 }

@@ -10,7 +10,7 @@ import { type Cell, cellKey, cellLabel, type CellName, cellName } from "./matrix
 import type { Indexed } from "./journal.ts";
 import type { Bandwidth } from "./cost.ts";
 import type { ForcedSequence } from "./predictions.ts";
-import type { KeyedPredictions } from "./predictions_result.ts";
+import type { Sampled } from "./samples_schema.ts";
 import type { PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";
 
 /** A cell of the matrix, as results have it. */
@@ -184,12 +184,14 @@ export interface Task<
   summarize(protocol: Results["protocol"], cells: readonly AnsweredCell<Entry>[], common: Common): Results;
   /** Entries that a finished cell has. */
   asked(protocol: Results["protocol"]): number;
-  /** The report of the results, as HTML. */
-  page(results: Results): Promise<string>;
-  /** Files beside results.json and the report, by name. */
-  files(
-    work: Work,
-    cells: readonly AnsweredCell<Entry>[],
-    predictions: readonly KeyedPredictions[],
-  ): Iterable<readonly [name: string, text: string]>;
+  /**
+   * The report of the results, as HTML.
+   *
+   * @param samples Whether samples.html lies beside it.
+   */
+  page(results: Results, samples: boolean): Promise<string>;
+  /** What samples.html is made of. */
+  readonly samples: Sampled<Work, Entry, Results["protocol"]>;
+  /** Files beside results.json and the pages, by name. */
+  files(work: Work, cells: readonly AnsweredCell<Entry>[]): Iterable<readonly [name: string, text: string]>;
 }

@@ -1,6 +1,6 @@
 /** `mxoss report`: runs that were made apart are the one run that would have given all their settings. */
 import { PerplexityResults } from "../../src/eval/results_schema.ts";
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { writeTiny } from "../model/tiny_layouts.ts";
 import { inProcess as run } from "./in_process.ts";
@@ -9,8 +9,9 @@ import { TINY } from "./program.ts";
 const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than Wen. How many do they have?<|end|>";
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 
-const contents = (dir: string) =>
-  ["results.json", "report.html"].map((name) => Deno.readTextFileSync(`${dir}/${name}`));
+/** What a run with several settings writes for people to read. */
+const contents = (dir: string, names = ["results.json", "report.html", "samples.html"]) =>
+  names.map((name) => Deno.readTextFileSync(`${dir}/${name}`));
 
 async function done(args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await run(args);
@@ -32,6 +33,7 @@ Deno.test("report of runs made apart is what one run gives, and others are refus
   const report = (...args: string[]) => done(["report", ...args, "--bandwidth", "h100", "--out", at("merged")]);
   assertEquals(await report(at("c"), at("a")), printed);
   assertEquals(contents(at("merged")), contents(at("one")));
+  assertStringIncludes(contents(at("merged")).at(-1)!, "Tokens that differ the most");
   // Of one that has all, and of one again.
   assertEquals(await report(at("one")), printed);
   assertEquals(await report(`${at("c")}/`, at("c"), at("a")), printed);
@@ -93,7 +95,20 @@ Deno.test("report joins models and problems that share no first setting, where n
   await evaluate("b", "--model", plain.path);
   const merged = ["report", `${dir.path}/a`, `${dir.path}/b`, "--out", `${dir.path}/merged`];
   assertEquals(await done(merged), printed);
-  assertEquals(contents(`${dir.path}/merged`), contents(`${dir.path}/one`));
+  const numbers = ["results.json"], pages = ["report.html"];
+  assertEquals(contents(`${dir.path}/merged`, numbers), contents(`${dir.path}/one`, numbers));
+  // Neither of the two has both settings, whose replies could be laid side by side.
+  const namesIn = (out: string) => Array.from(Deno.readDirSync(`${dir.path}/${out}`), ({ name }) => name);
+  assert(!namesIn("merged").includes("samples.html"));
+  const mentions = (out: string) => contents(`${dir.path}/${out}`, pages)[0]!.includes("samples.html");
+  assertEquals([mentions("merged"), mentions("one")], [false, true]);
+  const again = () => run(["report", `${dir.path}/one`, "--out", `${dir.path}/again`]);
+  assertEquals((await again()).stderr, "");
+  assertEquals(contents(`${dir.path}/again`), contents(`${dir.path}/one`));
+  // As a run of an earlier version would be.
+  Deno.removeSync(`${dir.path}/one/${namesIn("one").find((name) => /^samples\..*jsonl$/.test(name))}`);
+  assertMatch((await again()).stderr, /^no samples\.html: /);
+  assertEquals([mentions("again"), namesIn("again").includes("samples.html")], [false, false]);
   assert(printed.includes("tiny-gpt-oss, w_mxfp4"));
 });
 

@@ -10,7 +10,7 @@ const TEXT = "<|start|>user<|message|>Wen has 14 peaches. Ben has 8 fewer than W
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 
 const contents = (dir: string) =>
-  ["results.json", "report.html"].map((name) => Deno.readTextFileSync(`${dir}/${name}`));
+  ["results.json", "report.html", "samples.html"].map((name) => Deno.readTextFileSync(`${dir}/${name}`));
 
 async function done(args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await run(args);
@@ -48,6 +48,7 @@ Deno.test("parts of a run, repeated, cut off and overlapping, give its results b
     "nll",
     "nll",
     "predictions",
+    "worst",
   ]);
   // One of another division gives what is missing, and takes what is there.
   await part("1/1");

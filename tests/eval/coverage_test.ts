@@ -138,7 +138,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
     const all = population(dose(1000, 4000), shape);
     for (const count of SOAK ? [32, 64, 256] : [32]) {
       for (const what of REPEATED) {
-        const share = repeated(all, count, MEASURES[what]!, dose(60, 600), REPETITION);
+        const share = repeated(all, count, MEASURES[what]!, dose(60, 200), REPETITION);
         assert(share >= COVERAGE, `${what} of ${count} sequences: ${share}`);
       }
     }

@@ -3,7 +3,8 @@ import type { Answer } from "../../src/eval/answers.ts";
 import { likeliest } from "../../src/eval/logits_distance.ts";
 import { PredictionRecorder } from "../../src/eval/predictions.ts";
 import { samplesPage } from "../../src/eval/report/samples_page.ts";
-import { firstDifference, samplesOf } from "../../src/eval/samples.ts";
+import { inMemory } from "../../src/eval/stores.ts";
+import { firstDifference, keepSamples, replyBeside, samplesOf } from "../../src/eval/samples.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { readPage } from "./dom.ts";
@@ -41,11 +42,10 @@ Deno.test("a page of samples marks the first token that differs, names outcomes,
   const entries = (texts: readonly [string, string, boolean][]) => texts.map(([t, e, c], i) => answer(i, t, e, c));
   const cell = (label: string) => ({ key: label, label }) as never;
   const [one, two] = ["Sam has 47 marbles.", "He gives <b>half</b>."];
-  const questions = {
-    problems: [one!, two!, "Again?"].map((question, index) => ({ index, question, answer: "7" })),
-    prompts: [0, 1, 2].map(() => ({ ids: tokenizer.encode("Q:") })),
-    prompting: { tokenizer },
-  } as unknown as Parameters<typeof samplesOf>[1];
+  const work = {
+    indices: [0, 1, 2],
+    problems: [one!, two!, "Again?"].map((question, index) => ({ index, question })),
+  };
   const first = {
     cell: cell("w_mxfp4"),
     entries: entries([["It is 12.", "12", true], ["no 3", "3", false], ["5", "5", true]]),
@@ -54,13 +54,24 @@ Deno.test("a page of samples marks the first token that differs, names outcomes,
     cell: cell("fp8"),
     entries: entries([["It is 13.", "13", false], ["no 7", "7", true], ["5", "5", true]]),
   };
-  const samples = samplesOf("problems", questions, [first, other], [{
+  const predictions = [{
     key: "fp8",
     sequences: [{
       ...{ index: 0, replyFrom: 1, kl: [], agrees: "", nllA: [], nllB: [] },
-      worst: [{ position: 1, kl: 0.25, a: [[tokenizer.encode("7")[0]!, 0.9]], b: [[tokenizer.encode("3")[0]!, 0.6]] }],
+      worst: [{
+        ...{ position: 1, kl: 0.25 },
+        ...{ a: [[tokenizer.encode("7")[0]!, 0.9]], b: [[tokenizer.encode("3")[0]!, 0.6]] } as const,
+      }],
     }],
-  }]);
+  }] as unknown as Parameters<typeof keepSamples>[3]["predictions"];
+  const sequences = [{ index: 0, tokens: Int32Array.from(tokenizer.encode("Q: It is")), replyFrom: 1 }];
+  const task = {
+    tokenizer: () => tokenizer,
+    reply: ({ problems }: typeof work, place: number, a: Answer, b: Answer) =>
+      replyBeside(problems[place]!, a, b, tokenizer),
+  };
+  const kept = keepSamples(task, work, [first, other], { sequences, predictions }, ({ label }) => label, inMemory);
+  const samples = samplesOf("problems", "w_mxfp4", kept)!;
   assertEquals([samples.same, samples.replies], [1, 3]);
   const html = samplesPage(samples), page = readPage(html);
   assert(html.includes("&lt;b&gt;half&lt;/b&gt;") && !html.includes("<b>half"), "text must be escaped");

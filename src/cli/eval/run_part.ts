@@ -58,7 +58,7 @@ export async function runPart<
   note(`part ${shardName(shard)} (${shard.from}): ${to - from} of ${asked}, kept in ${dir}`);
   // Parts of this division have nothing in common with this one.
   const others = begun.filter((other) => other.shard.of !== of), wanted = new Set(own);
-  const byIndex = [task.journal.name, "predictions"];
+  const byIndex = [task.journal.name, "predictions", "samples", "worst"];
   const wants = (name: string, index: number) =>
     byIndex.every((kind) => !name.startsWith(`${kind}.`)) || wanted.has(index);
   const outcome = await runShard(task, work, cells, shard, {

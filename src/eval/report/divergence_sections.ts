@@ -91,15 +91,20 @@ export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
   ];
 }
 
-/** How far predictions are apart, in all numbers that there are. */
-export function predictionSection(artist: Artist, comparisons: Comparisons): string {
+/**
+ * How far predictions are apart, in all numbers that there are.
+ *
+ * @param samples Whether samples.html lies beside the page.
+ */
+export function predictionSection(artist: Artist, comparisons: Comparisons, samples: boolean): string {
   const { named } = comparisons;
   const perplexity = perplexityText(named[0]!.predictions.all.next?.perplexity_a ?? null, "not finite");
   return section(
     "Predictions",
     "KL divergence of next-token probabilities from the first setting's: typical is e to the mean logarithm, which " +
       `no single token decides. The first setting's perplexity is ${perplexity}. Intervals are for the truth; another ` +
-      "text of this length has luck of its own, and gives a value in the wider intervals at the right 95 times of 100.",
+      "text of this length has luck of its own, and gives a value in the wider intervals at the right 95 times of 100." +
+      (samples ? " samples.html, beside this page, shows the tokens that differ the most." : ""),
     card(tableHtml(predictionTable(named))),
     card(distancePlot(artist, comparisons), "Typical, mean and largest"),
     card(klPlot(artist, comparisons), "Position by position", klNote(named)),

@@ -16,8 +16,13 @@ import { protocolSection } from "./protocol_section.ts";
  * The page, as HTML.
  *
  * @param names Of the cells, in their order.
+ * @param samples Whether samples.html lies beside it.
  */
-export async function gsm8kReport(results: Gsm8kResults, names: readonly CellName[]): Promise<string> {
+export async function gsm8kReport(
+  results: Gsm8kResults,
+  names: readonly CellName[],
+  samples = false,
+): Promise<string> {
   const artist = await openArtist();
   const arranged = arrange(results.cells, names);
   const { cells, protocol } = results;
@@ -42,9 +47,9 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
           "leaves the last layer, own error that of one operation on equal inputs.",
         ...whereFrom(artist, compared),
       ),
-      predictionSection(artist, compared),
+      predictionSection(artist, compared, samples),
     ]),
-    accuracySection(artist, results, arranged),
+    accuracySection(artist, results, arranged, samples),
     costSection(results),
     protocolSection(results.mxoss, protocol, cells),
   ]);
@@ -54,7 +59,12 @@ export async function gsm8kReport(results: Gsm8kResults, names: readonly CellNam
 const NOISE = 0.05;
 
 /** Accuracy; on demand where settings were compared and none is better or worse than the first. */
-function accuracySection(artist: Artist, results: Gsm8kResults, arranged: Arrangements): string {
+function accuracySection(
+  artist: Artist,
+  results: Gsm8kResults,
+  arranged: Arrangements,
+  samples: boolean,
+): string {
   const { cells, comparisons } = results, first = cells[0]!.label;
   const changed = comparisons.some(({ pairs }) => pairs.some(({ p_holm }) => p_holm < NOISE));
   const parts = [
@@ -83,7 +93,7 @@ function accuracySection(artist: Artist, results: Gsm8kResults, arranged: Arrang
     )]),
   ];
   const about = "Share of problems solved, by lm-eval's two filters, with Wilson's intervals." +
-    (comparisons.length === 0 ? "" : " samples.html of a run's directory shows replies that differ side by side.");
+    (samples ? " samples.html, beside this page, shows replies that differ side by side." : "");
   if (changed || comparisons.length === 0) return section("Accuracy", about, ...parts);
   const shares = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
   const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];

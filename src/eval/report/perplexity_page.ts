@@ -14,8 +14,13 @@ import { protocolSection } from "./protocol_section.ts";
  * The page, as HTML.
  *
  * @param names Of the cells, in their order.
+ * @param samples Whether samples.html lies beside it.
  */
-export async function perplexityReport(results: PerplexityResults, names: readonly CellName[]): Promise<string> {
+export async function perplexityReport(
+  results: PerplexityResults,
+  names: readonly CellName[],
+  samples = false,
+): Promise<string> {
   const artist = await openArtist();
   const arranged = arrange(results.cells, names);
   const { cells, comparisons, protocol: { text } } = results;
@@ -36,7 +41,7 @@ export async function perplexityReport(results: PerplexityResults, names: readon
           "what leaves the last layer, own error that of one operation on equal inputs.",
         ...whereFrom(artist, compared),
       ),
-      predictionSection(artist, compared),
+      predictionSection(artist, compared, samples),
     ]),
     section(
       "Perplexity",

@@ -1,4 +1,7 @@
-/** Answers side by side, where a setting's reply is not the first setting's, and the tokens that differ the most. */
+/**
+ * Answers side by side, where a setting's reply is not the first setting's, and the tokens that differ the most; of a
+ * text that was only predicted, those alone.
+ */
 import { card, escape, page, section, tableHtml } from "./html.ts";
 import { percent, small } from "./numbers.ts";
 import { makeTable, PAGE } from "./table.ts";
@@ -34,6 +37,7 @@ export type Likely = readonly [text: string, probability: number];
 /** A token at which a setting's prediction is far from the first one's. */
 export interface WorstToken {
   readonly setting: string;
+  /** Number of the problem, or of the sequence of a text. */
   readonly problem: number;
   readonly position: number;
   readonly kl: number;
@@ -64,20 +68,23 @@ export function samplesPage({ name, reference, same, replies, samples, worst }: 
   const shown = samples.toSorted((a, b) => OUTCOMES.indexOf(a.outcome) - OUTCOMES.indexOf(b.outcome))
     .slice(0, MOST_SAMPLES);
   const left = samples.length > shown.length ? ` The first ${shown.length} of them are here.` : "";
-  return page(`Answers to ${name}`, [
-    `<h1>Answers to ${escape(name)}</h1>`,
-    `<p class="soft">${same} of ${replies} replies are those of ${escape(reference)}, token by token.</p>`,
-    section(
-      "Replies that differ",
-      samples.length === 0
-        ? "None."
-        : `Up to the marked token a reply is that of ${reference}, then it goes its own way.${left}`,
-      ...(shown.length === 0 ? [] : [controls(shown), ...shown.map((sample) => sampleHtml(sample, reference))]),
-    ),
+  const title = replies === 0 ? `Tokens of ${name}` : `Answers to ${name}`;
+  return page(title, [
+    `<h1>${escape(title)}</h1>`,
+    ...(replies === 0 ? [] : [
+      `<p class="soft">${same} of ${replies} replies are those of ${escape(reference)}, token by token.</p>`,
+      section(
+        "Replies that differ",
+        samples.length === 0
+          ? "None."
+          : `Up to the marked token a reply is that of ${reference}, then it goes its own way.${left}`,
+        ...(shown.length === 0 ? [] : [controls(shown), ...shown.map((sample) => sampleHtml(sample, reference))]),
+      ),
+    ]),
     ...(worst.length === 0 ? [] : [section(
       "Tokens that differ the most",
       `Predictions with the largest KL from ${reference}, given the same text: the likeliest next tokens under both.`,
-      card(tableHtml(worstTable(worst, reference), "stack")),
+      card(tableHtml(worstTable(worst, reference, replies === 0 ? "sequence" : "problem"), "stack")),
     )]),
   ]);
 }
@@ -110,14 +117,14 @@ function sampleHtml({ setting, problem, question, outcome, token, first, other }
   }</details>`;
 }
 
-function worstTable(worst: readonly WorstToken[], reference: string) {
+function worstTable(worst: readonly WorstToken[], reference: string, where: string) {
   const list = (tokens: readonly Likely[]) =>
     tokens.map(([text, probability]) => `${JSON.stringify(text)} ${percent(probability, 1)}`).join(", ");
   return makeTable<WorstToken>(
     [
       { head: "setting", cell: ({ setting }) => setting },
       { head: "KL, nats", kind: "right", cell: ({ kl }) => small(kl) },
-      { head: "problem", kind: "right", cell: ({ problem }) => `${problem}` },
+      { head: where, kind: "right", cell: ({ problem }) => `${problem}` },
       { head: "position", kind: "right", cell: ({ position }) => `${position}` },
       { head: "text up to there", kind: "wraps", cell: ({ text }) => `…${text}` },
       { head: reference, kind: "wraps", cell: ({ first }) => list(first) },

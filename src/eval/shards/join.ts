@@ -135,7 +135,7 @@ class Join<Entry extends Indexed, Results extends EvalResults> {
     const { dir } = this.shards[0];
     const read = <T extends Indexed>(name: string, header: unknown, parse: (value: unknown) => T) =>
       this.#gather(name, header, parse, name.startsWith(`${journal.name}.`) ? "refuse" : "skip");
-    return { kind: "done", run: { dir, path: `${dir}/shard.json`, results, read } };
+    return { kind: "done", run: { dir, path: `${dir}/shard.json`, results, read, has: () => true } };
   }
 
   /** Comparisons of all further cells with the first; null where some are missing. */

@@ -4,6 +4,8 @@ import { compareLayers, type CompareOptions, comparePredictions, layeredCount } 
 import type { Indexed } from "../journal.ts";
 import type { Amount } from "../prediction_run.ts";
 import type { Asked, ResultsHead, RunCell, Task } from "../task.ts";
+import { keepSamples } from "../samples.ts";
+import type { SettingProtocol } from "../setting_schema.ts";
 import { type Shard, stretchOf } from "./division.ts";
 
 /** How to run. */
@@ -51,20 +53,27 @@ export async function runShard<
   const part = task.part(work, from, to);
   using journals = new DisposableStack();
   const runs = openRuns(task, work.protocol, cells, options.open, journals);
-  const header = ({ protocol }: RunCell) => journalHeader(task.journal.name, task.header(work.protocol), protocol);
+  const header = ({ protocol }: { readonly protocol: SettingProtocol }) =>
+    journalHeader(task.journal.name, task.header(work.protocol), protocol);
   const all = async () => {
     for (const run of runs) await answerCell(task, part, run, options);
     const [first, ...others] = runs;
-    if (others.length === 0 || amount === 0) return {};
-    const entries = part.indices.map((index) => first!.store.entries.get(index)!);
-    const sequences = task.compared(part, entries), cellsBeside = others.map(({ cell }) => cell);
+    if (others.length === 0) return {};
+    const answered = runs.map(({ cell, store }) => ({
+      cell,
+      entries: part.indices.map((index) => store.entries.get(index)!),
+    }));
+    const sequences = task.compared(part, answered[0]!.entries), cellsBeside = others.map(({ cell }) => cell);
     // Where statistics decide how many are enough, only all shards together can tell: each gives what it has.
     const count = typeof amount === "number"
       ? Math.min(sequences.length, Math.max(0, amount - from))
       : sequences.length;
     const compared = { ...options, divergence: count };
-    if (count > 0) await comparePredictions(first!.cell, cellsBeside, sequences, header, compared);
-    if (from === 0) {
+    const { settings: predictions } = count === 0
+      ? { settings: [] }
+      : await comparePredictions(first!.cell, cellsBeside, sequences, header, compared);
+    keepSamples(task.samples, part, answered, { sequences, predictions }, header, options.open);
+    if (from === 0 && amount !== 0) {
       await compareLayers(first!.cell, cellsBeside, sequences.slice(0, layeredCount(amount)), header, options);
     }
     return {};

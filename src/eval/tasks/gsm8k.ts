@@ -10,9 +10,7 @@ import { FILTERS } from "../filters.ts";
 import { answerAll, makeQuestions, type Questions, roomFor } from "../gsm8k.ts";
 import { lmEvalSamples } from "../lm_eval.ts";
 import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
-import type { KeyedPredictions } from "../predictions_result.ts";
-import { samplesPage } from "../report/samples_page.ts";
-import { samplesOf } from "../samples.ts";
+import { replyBeside } from "../samples.ts";
 import { reliabilityBins } from "../reliability.ts";
 import { Gsm8kResults, SCHEMA_VERSION } from "../results_schema.ts";
 import {
@@ -83,7 +81,14 @@ export const GSM8K: Task<Gsm8kRequest, Gsm8kWork, Answer, Gsm8kResults> = {
     }),
   summarize,
   asked: ({ data }) => data.asked,
-  page: async (results) => (await import("../report/gsm8k_page.ts")).gsm8kReport(results, namesOf(results)),
+  page: async (results, samples) =>
+    (await import("../report/gsm8k_page.ts")).gsm8kReport(results, namesOf(results), samples),
+  samples: {
+    name: ({ data }) => data.name,
+    tokenizer: ({ questions }) => questions.prompting.tokenizer,
+    reply: ({ questions: { problems, prompting } }, place, first, other) =>
+      replyBeside(problems[place]!, first, other, prompting.tokenizer),
+  },
   files,
 };
 
@@ -206,13 +211,9 @@ function answeredResult({ cell, entries: answers }: AnsweredCell<Answer>): Gsm8k
 }
 
 function* files(
-  { questions, samples, protocol }: Gsm8kWork,
+  { questions, samples }: Gsm8kWork,
   cells: readonly AnsweredCell<Answer>[],
-  predictions: readonly KeyedPredictions[],
 ): Generator<readonly [name: string, text: string]> {
-  if (cells.length > 1) {
-    yield ["samples.html", samplesPage(samplesOf(protocol.data.name, questions, cells, predictions))];
-  }
   for (const { cell, entries } of samples ? cells : []) {
     const lines = lmEvalSamples(questions, entries);
     yield [`samples_gsm8k_${cell.key}.jsonl`, lines.map((line) => `${line}\n`).join("")];

@@ -37,6 +37,7 @@ export interface PerplexityRequest {
 /** What every cell predicts. */
 export interface PerplexityWork extends Asked<Protocol> {
   readonly sequences: readonly Int32Array[];
+  readonly tokenizer: Tokenizer;
 }
 
 /** The task. */
@@ -61,7 +62,9 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
     indices.map((index): ForcedSequence => ({ index, tokens: sequences[index]!, replyFrom: null })),
   summarize,
   asked: ({ text: { tokens, sequence_length: length } }) => Math.ceil((tokens - 1) / length),
-  page: async (results) => (await import("../report/perplexity_page.ts")).perplexityReport(results, namesOf(results)),
+  page: async (results, samples) =>
+    (await import("../report/perplexity_page.ts")).perplexityReport(results, namesOf(results), samples),
+  samples: { name: ({ text }) => text.name, tokenizer: ({ tokenizer }) => tokenizer, reply: null },
   files: () => [],
 };
 
@@ -75,6 +78,7 @@ function prepare(request: PerplexityRequest, config: ModelConfig): PerplexityWor
     protocol: { text: { name, sha256, bytes, tokens: ids.length, sequence_length: length } },
     indices: sequences.map((_, i) => i),
     sequences,
+    tokenizer,
   };
 }
 
