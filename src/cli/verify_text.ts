@@ -2,6 +2,7 @@
 import { codeText } from "../backends/gpu/code.ts";
 import { familiesOf } from "../../kernels/abi/signatures.ts";
 import { bytesText } from "../amounts.ts";
+import { intervalText, medianText, spreadOf } from "../bench/spread.ts";
 import { type CaseResult, failures, type ModelResult, type VerifyResults } from "../verify/results.ts";
 import { tableLines } from "./table.ts";
 
@@ -31,11 +32,9 @@ export function verifyLines(results: VerifyResults): string[] {
     ),
     ...section(
       "speed",
-      ["", "median", "", ""],
-      speed.map((
-        { what, value, unit, problem },
-      ) => [what, value === null ? "-" : speedText(value), unit, problem ?? ""]),
-      [1],
+      ["", "median", "least to largest", "", ""],
+      speed.map(({ what, runs, unit, problem }) => [what, ...speedTexts(runs), unit, problem ?? ""]),
+      [1, 2],
     ),
     "",
     ...verdictLines(results),
@@ -62,8 +61,8 @@ export function issueText(results: VerifyResults): string {
       ...results.model.map((one) =>
         `${one.setting}, ${one.dtype}: ${modelError(one)}, ${one.same_tokens}/${one.tokens} tokens`
       ),
-      ...results.speed.map(({ what, value, unit, problem }) =>
-        `${what}: ${value === null ? problem : `${speedText(value)} ${unit}`}`
+      ...results.speed.map(({ what, runs, unit, problem }) =>
+        `${what}: ${problem ?? `${speedTexts(runs).join(" ")} ${unit}, ${runs.length} runs`}`
       ),
     ]),
     ...details(
@@ -134,6 +133,14 @@ function errorText(error: number | null): string {
 /** Of replies there is no error. */
 const modelError = ({ error, limit, problem, agrees }: ModelResult) =>
   problem ?? (error === null && limit === null && agrees ? "-" : errorText(error));
-const speedText = (value: number) => value >= 1000 ? value.toFixed(0) : value.toPrecision(3);
+/**
+ * The median of a measurement's runs, and the least and the largest, which hold the median of all runs that could be
+ * made in 94 cases of 100 where there are five and they are independent.
+ */
+function speedTexts(runs: readonly number[]): [median: string, interval: string] {
+  if (runs.length === 0) return ["-", ""];
+  const spread = spreadOf(runs);
+  return [medianText(spread), intervalText(spread)];
+}
 /** Text for a cell of a table: what would end the cell is escaped or becomes a space. */
 const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("\n", " ");

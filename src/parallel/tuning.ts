@@ -41,7 +41,7 @@ export async function tune(
   if (chosen === 0) return { tokens: 0, text: by };
   const { library: by1, exchange } = times[0]!;
   const others = chosen < most ? `, others by ${library}` : "";
-  const one = `${exchange.toFixed(1)} us for one instead of ${by1.toFixed(1)} us by ${library}`;
+  const one = `${spreadText(exchange)} for one instead of ${spreadText(by1)} by ${library}`;
   const text = `sums of up to ${chosen} tokens from memory to memory (${one})${others}`;
   return { tokens: chosen, text };
 }
@@ -49,15 +49,25 @@ export async function tune(
 /** The slowest rank's time counts: the others wait for it. */
 function slowest(replies: readonly RankReply[]): SumTimes[] {
   const all = replies.flatMap((reply) => reply.kind === "tuned" ? [reply.times] : []);
+  const most = (of: (times: readonly SumTimes[]) => readonly number[]) =>
+    of(all[0]!).map((_, replay) => Math.max(...all.map((times) => of(times)[replay]!)));
   return all[0]!.map(({ tokens }, i) => ({
     tokens,
-    library: Math.max(...all.map((times) => times[i]!.library)),
-    exchange: Math.max(...all.map((times) => times[i]!.exchange)),
+    library: most((times) => times[i]!.library),
+    exchange: most((times) => times[i]!.exchange),
   }));
 }
 
-/** The largest number of tokens up to which it is never slower from memory to memory; 0: for none. */
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+/** The median of some times with the least and the largest of them, in two digits. */
+function spreadText(microseconds: readonly number[]): string {
+  const text = (value: number) => `${Number(value.toPrecision(2))}`;
+  return `${text(median(microseconds))} us [${text(Math.min(...microseconds))}, ${text(Math.max(...microseconds))}]`;
+}
+
+/** The largest number of tokens up to which it is never slower from memory to memory, by medians; 0: for none. */
 export function fasterUpTo(times: readonly SumTimes[]): number {
-  const slower = times.findIndex(({ library, exchange }) => exchange > library);
+  const slower = times.findIndex(({ library, exchange }) => median(exchange) > median(library));
   return slower < 0 ? times.at(-1)?.tokens ?? 0 : times[slower - 1]?.tokens ?? 0;
 }

@@ -10,13 +10,13 @@ import type { Recordings } from "./recordings.ts";
 import { deviceRanks, type GpuRequest, type Workspace } from "./workspace.ts";
 
 /** Sums of a recording that is measured, an even number, and its replays. */
-const TUNED_SUMS = 8, TUNED_REPLAYS = 3;
+const TUNED_SUMS = 8, TUNED_REPLAYS = 5;
 
-/** Microseconds of a sum. */
+/** Microseconds of a sum, one figure for each replay; all ranks replay at the same time. */
 export interface SumTimes {
   readonly tokens: number;
-  readonly library: number;
-  readonly exchange: number;
+  readonly library: readonly number[];
+  readonly exchange: readonly number[];
 }
 
 /** What a {@linkcode Membership} is made of. */
@@ -82,7 +82,7 @@ export class Membership {
     const { projected, hidden } = tensors as Readonly<Record<string, GpuTensor>>;
     using start = device.createEvent();
     using end = device.createEvent();
-    const microseconds = (n: number, exchangeTokens: number): number => {
+    const microseconds = (n: number, exchangeTokens: number): number[] => {
       ranks!.exchangeTokens = exchangeTokens;
       const sums = () => {
         for (let i = 0; i < TUNED_SUMS; i++) {
@@ -92,11 +92,13 @@ export class Membership {
       sums();
       using graph = stream.capture(sums);
       stream.replay(graph);
-      stream.record(start);
-      for (let i = 0; i < TUNED_REPLAYS; i++) stream.replay(graph);
-      stream.record(end);
-      stream.synchronize();
-      return 1000 * end.millisecondsSince(start) / (TUNED_SUMS * TUNED_REPLAYS);
+      return Array.from({ length: TUNED_REPLAYS }, () => {
+        stream.record(start);
+        stream.replay(graph);
+        stream.record(end);
+        stream.synchronize();
+        return 1000 * end.millisecondsSince(start) / TUNED_SUMS;
+      });
     };
     return tokens.map((n) => ({ tokens: n, library: microseconds(n, 0), exchange: microseconds(n, n) }));
   }
