@@ -192,7 +192,7 @@ export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimat
 
 /**
  * Shares that as many further trials may have: those that the test of two shares with their common variance does not
- * reject. Unlike an interval for the truth it reaches 0 and 1 where few trials fail, as a repetition may have no failure.
+ * reject. Unlike an interval for the truth it reaches 0 and 1 where few trials fail: a repetition may have no failure.
  */
 function repeatedShare(x: number, trials: number): Interval {
   // (x - y)^2 = 2 m (1 - m) z^2 / trials, where m = (x + y) / 2, is quadratic in y.

@@ -102,8 +102,8 @@ export function predictionSection(artist: Artist, comparisons: Comparisons, samp
   return section(
     "Predictions",
     "KL divergence of next-token probabilities from the first setting's: typical is e to the mean logarithm, which " +
-      `no single token decides. The first setting's perplexity is ${perplexity}. Intervals are for the truth; another ` +
-      "text of this length has luck of its own, and gives a value in the wider intervals at the right 95 times of 100." +
+      `no single token decides. The first setting's perplexity is ${perplexity}. Intervals are for the truth; ` +
+      "another text of this length has luck of its own, and its value lies in the wider intervals 95 times of 100." +
       (samples ? " samples.html, beside this page, shows the tokens that differ the most." : ""),
     card(tableHtml(predictionTable(named))),
     card(distancePlot(artist, comparisons), "Typical, mean and largest"),
