@@ -74,11 +74,13 @@ export function refuseBench(request: BenchRequest): void {
 }
 
 /** Rooms of the two sessions: one sequence of many positions, and many of few. */
-function roomsOf({ prefill, contexts, batches, setting: { chunk } }: BenchRequest): { deep?: Room; wide?: Room } {
+function roomsOf(
+  { prefill, contexts, batches, setting: { chunk, promptChunk } }: BenchRequest,
+): { deep?: Room; wide?: Room } {
   const deepest = Math.max(0, ...prefill, ...contexts.map((context) => context + DECODE_ROOM));
   const widest = Math.max(0, ...batches);
   return {
-    ...(deepest > 0 ? { deep: { slots: 1, context: deepest, chunk } } : {}),
+    ...(deepest > 0 ? { deep: { slots: 1, context: deepest, chunk: promptChunk } } : {}),
     ...(widest > 0
       ? { wide: { slots: widest, context: BATCH_CONTEXT + DECODE_ROOM, chunk: Math.max(chunk, widest) } }
       : {}),
@@ -244,7 +246,7 @@ class Bench {
       kv_cache_dtype: plan.kvFormat,
       tp: setting.tp,
       ep: setting.ep,
-      chunk: setting.chunk,
+      chunk: setting.promptChunk,
       threads: setting.backend === "reference" ? 1 : threads,
       engine,
       weight_bytes: this.#costs.weightBytes,

@@ -83,14 +83,14 @@ function look(place: Place): Listed {
   const files = { file_bytes: fileBytes(place.path) };
   try {
     const checkpoint = openCheckpoint(place.path, { checkScales: false });
-    const { planned: { plan, source } } = planSetting({ checkpoint, ...DEFAULTS });
+    const { promptChunk, planned: { plan, source } } = planSetting({ checkpoint, ...DEFAULTS });
     const costs = new Costs(checkpoint.config, source, plan.kvFormat);
     return {
       ...place,
       layout: checkpoint.layout,
       scheme: plan.scheme,
       weight_bytes: weightBytes(source),
-      cache_bytes: costs.cacheBytes(1, Math.min(CONTEXT, checkpoint.config.maxPositions), DEFAULTS.chunk),
+      cache_bytes: costs.cacheBytes(1, Math.min(CONTEXT, checkpoint.config.maxPositions), promptChunk),
       ...files,
       problem: null,
     };

@@ -112,5 +112,9 @@ export const COMPUTE_OPTIONS = {
     choice("auto", "map", "read").optional(),
     "emulate maps the weight files or reads them; auto maps where calling libraries is permitted (default: auto)",
   ),
-  chunk: option("N", integer(1, MAX_CHUNK).default(DEFAULTS.chunk), "prompt tokens computed in one pass"),
+  chunk: option(
+    "N",
+    integer(1, MAX_CHUNK).optional(),
+    "prompt tokens computed in one pass (default: 128, of one sequence with emulate up to 512, as memory allows)",
+  ),
 } satisfies OptionTable;

@@ -40,7 +40,7 @@ export interface SessionOptions extends PlanOptions {
   readonly backend?: BackendName;
   /** Positions of the longest sequence, prompt and reply together; default 4,096, or fewer if the model has fewer. */
   readonly context?: number;
-  /** Tokens computed in one pass while a prompt is read; default 128. */
+  /** Tokens computed in one pass while a prompt is read; default 128, with `emulate` up to 512, as memory allows. */
   readonly chunk?: number;
   /** `emulate`: worker threads, the calling one included; default: all cores. */
   readonly threads?: number;

@@ -98,9 +98,9 @@ export async function fullProtocolOf(
   };
 }
 
-/** How a session computes. */
-export function machineryOf(setting: Setting, session: Session): Machinery {
-  return { threads: threadsOf(setting), chunk: setting.chunk, engine: session.engine.info.description };
+/** How a session of one sequence computes. */
+export function machineryOf(setting: PlannedSetting, session: Session): Machinery {
+  return { threads: threadsOf(setting), chunk: setting.promptChunk, engine: session.engine.info.description };
 }
 
 function threadsOf({ threads }: Setting): number {

@@ -10,7 +10,7 @@ export interface Room {
   readonly slots: number;
   /** Positions set aside for each sequence, prompt and reply together. */
   readonly context: number;
-  /** Tokens of one batch; absent: the setting's chunk. */
+  /** Tokens of one batch; absent: the setting's, for one sequence or for several. */
   readonly chunk?: number;
   /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
   readonly rewind?: number;
@@ -25,7 +25,7 @@ export interface Room {
  */
 export async function requestOf(
   setting: PlannedSetting,
-  { slots, context, chunk = setting.chunk, rewind = 0 }: Room,
+  { slots, context, chunk = slots === 1 ? setting.promptChunk : setting.chunk, rewind = 0 }: Room,
   onProgress?: (done: number, total: number) => void,
 ): Promise<OpenRequest<TensorName>> {
   const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;

@@ -10,6 +10,7 @@ import type { Dtype } from "../formats/format.ts";
 import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.ts";
 import type { Fp8Scales } from "../plan/static_scales.ts";
 import { option, words } from "../words.ts";
+import { chosenChunk, DEFAULT_CHUNK } from "./chunk.ts";
 
 /** The backends of GPUs, by the libraries that they call. */
 export const GPU_BACKENDS = ["hip", "cuda"] as const;
@@ -30,9 +31,6 @@ export type GpuBackendName = (typeof GPU_BACKENDS)[number];
 export const BACKENDS = [...PROCESSOR_BACKENDS, ...GPU_BACKENDS] as const;
 /** One of {@linkcode BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
-
-/** Tokens that prefill computes in one pass, where nothing else is chosen. */
-export const DEFAULT_CHUNK = 128;
 
 /** Scales of static FP8 inputs. */
 export interface CalibratedScales {
@@ -60,8 +58,8 @@ export interface Setting {
   readonly tp: number;
   /** Groups of ranks that share the experts. */
   readonly ep: number;
-  /** Tokens computed in one pass during prefill. */
-  readonly chunk: number;
+  /** Tokens computed in one pass during prefill; undefined: see `PlannedSetting`. */
+  readonly chunk: number | undefined;
   /** `emulate`: worker threads, the calling one included; undefined: all cores. */
   readonly threads: number | undefined;
   /** `emulate`: map the weight files or read them; `auto` and undefined: map where FFI is permitted. */
@@ -87,7 +85,7 @@ export const DEFAULTS: Choices = {
   backend: BACKENDS[0],
   tp: 1,
   ep: 1,
-  chunk: DEFAULT_CHUNK,
+  chunk: undefined,
   threads: undefined,
   weights: undefined,
   device: undefined,
@@ -118,6 +116,10 @@ export function isGpu(backend: BackendName): backend is GpuBackendName {
 
 /** A setting whose number formats are decided: only what loading finds can still be refused. */
 export interface PlannedSetting extends Setting {
+  /** Tokens computed in one pass during prefill, those of several sequences together. */
+  readonly chunk: number;
+  /** The same where there is one sequence, whose tokens nobody else waits for. */
+  readonly promptChunk: number;
   readonly planned: PlannedModel;
 }
 
@@ -152,7 +154,11 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
       `map, with ${converted.storedAs!.format} converted to ${converted.weight}`,
     );
   }
-  return { ...setting, planned };
+  const { chunk = DEFAULT_CHUNK, backend, tp, ep } = setting;
+  const promptChunk = setting.chunk === undefined && backend === "emulate"
+    ? chosenChunk(checkpoint.config, planned.source, tp * ep)
+    : chunk;
+  return { ...setting, chunk, promptChunk, planned };
 }
 
 /** So many threads for each core are a mistake rather than a choice. */
@@ -168,5 +174,6 @@ const CALIBRATION_CHUNK = 64;
  */
 export function planForCalibration(setting: Setting): PlannedSetting {
   const planned = planUncalibrated(setting.checkpoint, setting);
-  return { ...setting, scheme: null, inputScales: null, tp: 1, ep: 1, chunk: CALIBRATION_CHUNK, planned };
+  const chunk = CALIBRATION_CHUNK;
+  return { ...setting, scheme: null, inputScales: null, tp: 1, ep: 1, chunk, promptChunk: chunk, planned };
 }

@@ -36,8 +36,10 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
     checkpoint,
     scheme: scheme ?? null,
     inputScales: inputScales === undefined ? null : { scales: inputScales, from: "the caller" },
-    chunk: maxTokens ?? DEFAULTS.chunk,
+    chunk: maxTokens ?? 128,
   };
-  const ready = planned === undefined ? planSetting(setting) : { ...setting, planned };
+  const ready = planned === undefined
+    ? planSetting(setting)
+    : { ...setting, chunk: maxTokens ?? 128, promptChunk: maxTokens ?? 128, planned };
   return await openSetting(ready, { slots, context, rewind }, onProgress);
 }

@@ -56,6 +56,9 @@ export interface Areas<N extends string> extends ThreadAreas {
 /** Words of one record of the `linear` kernel. */
 export const LINEAR_WORDS = 24;
 
+/** Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows, so that none are made. */
+export const MANY_ROWS = 12;
+
 /** Bytes of a fixed row; see wasm/ABI.md. */
 export const fixedStride = (cols: number): number => 128 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
 
@@ -124,10 +127,13 @@ export function layOutAreas<N extends string>(
     const rows = rowsPerToken * maxTokens;
     return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
   })) as Record<N, EmulateTensor>;
-  const ofRows = (bytesOfRow: (width: number) => number) =>
-    Math.max(preparedRows * bytesOfRow(widestPerSlot), Math.max(maxTokens, logitRows) * bytesOfRow(widestPerToken));
+  const ofRows = (bytesOfRow: (width: number) => number, perMatrix = Infinity) =>
+    Math.max(
+      Math.min(preparedRows, perMatrix * config.experts) * bytesOfRow(widestPerSlot),
+      Math.min(Math.max(maxTokens, logitRows), perMatrix) * bytesOfRow(widestPerToken),
+    );
   const preparedBytes = ofRows((width) => 4 * width);
-  const prepared = take(preparedBytes), fixed = take(ofRows(fixedStride));
+  const prepared = take(preparedBytes), fixed = take(ofRows(fixedStride, MANY_ROWS));
   const rotated = rotatesAny(request.source) ? take(preparedBytes) : 0;
   const logits = take(4 * logitRows * config.vocab);
   return {

@@ -2,15 +2,13 @@
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
-import { type Areas, type EmulateTensor, fixedStride, padded } from "./areas.ts";
+import { type Areas, type EmulateTensor, fixedStride, MANY_ROWS, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
 
 /** Output rows of one unit of the `linear` kernel. */
 const LINEAR_TILE = 8;
-/** Input rows a matrix from which on the kernel `linear` takes no fixed rows, so that none are made. */
-const MANY_ROWS = 12;
 
 export class Gemm {
   /** Input rows that each matrix of the current operation multiplies, on average. */

@@ -80,6 +80,37 @@ export function mapRuns(
   }
 }
 
+/** Values of Linux for `mmap` and `mremap`. */
+const MAP_SHARED_FIXED_ANONYMOUS = 0x31, MREMAP_MAYMOVE_FIXED = 3;
+
+/**
+ * Lets the same pages lie at `from..to` in all memories, as far as whole pages go: for what one memory is done with
+ * before the next one begins. What was there is lost; where the system refuses, some memories keep pages of their own.
+ *
+ * @returns Whether all memories share them.
+ */
+export function shareRange(views: readonly Uint8Array[], from: number, to: number): boolean {
+  const start = Math.ceil(from / OS_PAGE) * OS_PAGE, bytes = Math.floor(to / OS_PAGE) * OS_PAGE - start;
+  if (!canMap() || bytes <= 0) return false;
+  const libc = Deno.dlopen("libc.so.6", {
+    mmap: LIBC.mmap,
+    // void *mremap(void *old, size_t old_size, size_t new_size, int flags, void *new)
+    mremap: { parameters: ["pointer", "usize", "usize", "i32", "pointer"], result: "pointer" },
+  });
+  try {
+    const [first, ...others] = views.map((view) =>
+      Deno.UnsafePointer.of(view.subarray(start) as Uint8Array<ArrayBuffer>)
+    );
+    const length = BigInt(bytes), same = Deno.UnsafePointer.equals;
+    const made = libc.symbols.mmap(first!, length, PROT_READ_WRITE, MAP_SHARED_FIXED_ANONYMOUS, -1, 0n);
+    // An old size of 0 maps the shared pages once more.
+    return same(made, first!) &&
+      others.every((other) => same(libc.symbols.mremap(first!, 0n, length, MREMAP_MAYMOVE_FIXED, other), other));
+  } finally {
+    libc.close();
+  }
+}
+
 /** Largest single read: short enough that the progress line moves. */
 const READ_BYTES = 64 << 20;
 /** Bytes of a file read at once where only pieces of them are kept. */

@@ -10,7 +10,7 @@ import type { OpenRequest } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
-import { assertPageAligned, canMap, mapRuns, readRuns } from "./load.ts";
+import { assertPageAligned, canMap, mapRuns, readRuns, shareRange } from "./load.ts";
 import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { placeWeights } from "./weights.ts";
@@ -54,9 +54,11 @@ export async function openEmulate<N extends string>(
     mapped,
     capacity: options.memoryCapacity ?? MEMORY_CAPACITY,
   });
-  checkMemory(request, plan, areas.end, mapped, options.available);
+  checkMemory(request, plan, areas.end * (canMap() ? 1 : plan.memories.length), mapped, options.available);
   using made = await MadeFiles.open(files);
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
+  // Activations of one memory are done with when the next one begins.
+  if (memories.length > 1) shareRange(memories.map(({ buffer }) => new Uint8Array(buffer)), areas.stacks, areas.end);
   const pool = new Pool(threads, module, memories, areas);
   try {
     const targets = plan.memories.map(({ runs, strided }, i) => ({
@@ -92,11 +94,12 @@ export async function openEmulate<N extends string>(
 /**
  * All ranks hold as much as this one.
  *
+ * @param areaBytes Bytes of the areas of all memories.
  * @throws {FailureError} if memory cannot hold that.
  */
 function checkMemory<N extends string>(
   request: OpenRequest<N>,
-  { memories, weightBytes }: ModelPlan,
+  { weightBytes }: ModelPlan,
   areaBytes: number,
   mapped: boolean,
   available?: Available,
@@ -105,7 +108,7 @@ function checkMemory<N extends string>(
   const cache = config.sliding.reduce((sum, _, layer) => sum + 2 * cacheGeometry(request, layer).halfBytes, 0);
   refuseBeyondMemory(
     words`${option("backend")}=emulate`,
-    { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work: ranks * memories.length * areaBytes },
+    { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work: ranks * areaBytes },
     `${slots} x ${context} positions`,
     available,
   );
