@@ -1,3 +1,4 @@
+import { canMap } from "../src/backends/emulate/load.ts";
 import { openEmulate } from "../src/backends/emulate/open.ts";
 import { openReference } from "../src/backends/reference/open.ts";
 import { FailureError } from "../src/errors.ts";
@@ -107,4 +108,36 @@ Deno.test("emulate and reference refuse what memory cannot hold before they take
   } finally {
     WebAssembly.Memory = Memory;
   }
+});
+
+Deno.test("a process of several counts the memory of its own ranks, not of those elsewhere", async () => {
+  using model = randomModel(43, { config: testConfig({}) });
+  const none: Available = { bytes: 0, by: "a test" };
+  const needs = async (open: typeof openReference, size: number, here?: number) => {
+    const communicator = { rank: 0, size, ...(here === undefined ? {} : { here }), allReduce: () => {} };
+    const part = { vocabStart: 0, expertStart: 0, communicator };
+    const { message } = await assertRejects(() => open({ ...requestFor(model), part }, none), FailureError);
+    return /the model needs ([\d.]+ \w+)/.exec(message)![1];
+  };
+  const emulate =
+    ((request, available) =>
+      openEmulate(request, { threads: 1, weights: "read", available: available! })) as typeof openReference;
+  for (const open of [emulate, openReference]) {
+    assertEquals(await needs(open, 8, 2), await needs(open, 2));
+    assert(await needs(open, 8) !== await needs(open, 2));
+  }
+});
+
+Deno.test({
+  name: "weights are read where what several processes map would not fit, and what is read does",
+  ignore: !canMap(),
+  fn: async () => {
+    using model = randomModel(44, { config: testConfig({}) });
+    const request = requestFor(model), enough: Available = { bytes: 1e9, by: "a test" };
+    for (const [mapped, how] of [[2e9, "read"], [1e8, "mapped"]] as const) {
+      const backend = await openEmulate(request, { threads: 1, weights: "auto", mapped, available: enough });
+      assertMatch(backend.info.description, new RegExp(`weights ${how}$`));
+      backend.close();
+    }
+  },
 });

@@ -55,6 +55,8 @@ export type RankGroup = "tensor" | "world";
 export interface Communicator {
   readonly rank: number;
   readonly size: number;
+  /** Ranks of this process, which share its memory; absent: all. */
+  readonly here?: number;
   /**
    * values = sum over the group's ranks of values, in rank order, in float32, then rounded to bf16 if `round`; every
    * rank of the group must call it, with equally many values. With `round` each rank's values are bf16 numbers already,
@@ -66,6 +68,11 @@ export interface Communicator {
    * @throws {FailureError} if another rank failed.
    */
   allReduce(values: Float32Array, group: RankGroup, round: boolean): void;
+}
+
+/** How many ranks of a run this process has. */
+export function ranksHere(part: { readonly communicator: Pick<Communicator, "size" | "here"> } | undefined): number {
+  return part === undefined ? 1 : part.communicator.here ?? part.communicator.size;
 }
 
 /** The part of the model that a rank owns, where the source alone does not say it; `C` is what joins it with others. */

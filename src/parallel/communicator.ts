@@ -84,6 +84,7 @@ const SPINS = 2000;
 /** One rank's end of the shared memory. */
 export class SharedCommunicator implements Communicator {
   readonly size: number;
+  readonly here: number;
   readonly #control: Int32Array;
   readonly #values: Float32Array;
   readonly #gather: GatherValues | null;
@@ -91,6 +92,7 @@ export class SharedCommunicator implements Communicator {
   /** @param gather Of the first rank of each of several processes. */
   constructor(readonly shared: SharedCommunication, readonly rank: number, gather: GatherValues | null = null) {
     this.size = shared.tp * shared.ep;
+    this.here = shared.own?.count ?? this.size;
     this.#gather = gather;
     this.#control = new Int32Array(shared.control);
     this.#values = new Float32Array(shared.values);

@@ -21,6 +21,8 @@ export interface RankBackend {
   readonly name: ProcessorBackend | Omit<DeviceChoice, "collectivesLibrary">;
   readonly threads: number;
   readonly weights: "auto" | "map" | "read";
+  /** Bytes that the ranks of its process would map together, where others have ranks, too. */
+  readonly mapped: number | undefined;
 }
 
 /** First message to a rank; its request holds only the rank's part of the source. */

@@ -12,6 +12,8 @@ export interface ProcessorOptions {
   /** Threads in all; default: every core. */
   readonly threads?: number | undefined;
   readonly weights: "auto" | "map" | "read";
+  /** Bytes that the ranks of this process would map together, where others have ranks, too. */
+  readonly mapped?: number | undefined;
   /** What memory there is; default: what the system says. */
   readonly available?: Available | undefined;
 }
@@ -25,13 +27,13 @@ export interface ProcessorOptions {
 export async function openOnProcessor<N extends string>(
   name: ProcessorBackend,
   request: OpenRequest<N>,
-  { threads, weights, available }: ProcessorOptions,
+  { threads, weights, mapped, available }: ProcessorOptions,
 ): Promise<Backend<N>> {
   const room = available === undefined ? {} : { available };
   switch (name) {
     case "emulate": {
       const { openEmulate } = await import("../backends/emulate/open.ts");
-      return await openEmulate(request, { ...(threads === undefined ? {} : { threads }), weights, ...room });
+      return await openEmulate(request, { ...(threads === undefined ? {} : { threads }), weights, mapped, ...room });
     }
     case "reference": {
       const { openReference } = await import("../backends/reference/open.ts");

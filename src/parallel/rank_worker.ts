@@ -94,7 +94,7 @@ async function open(setup: RankSetup): Promise<Backend<TensorName>> {
     },
     onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
   };
-  const { name, threads, weights } = backend;
+  const { name, threads, weights, mapped } = backend;
   if (typeof name === "object") {
     const { openHip } = await import("../../ffi/hip.ts");
     const { openCuda } = await import("../../ffi/cuda.ts");
@@ -103,5 +103,5 @@ async function open(setup: RankSetup): Promise<Backend<TensorName>> {
       device: name.ordinal,
     });
   }
-  return await openOnProcessor(name, full, { threads, weights, available: available ?? undefined });
+  return await openOnProcessor(name, full, { threads, weights, mapped, available: available ?? undefined });
 }

@@ -5,6 +5,8 @@ import { rankThreads, type StartRank } from "./rank_ports.ts";
 import type { LogitColumns, Processes } from "./processes.ts";
 import type { ProcessorBackend } from "./open_backend.ts";
 import { asset } from "../assets.ts";
+import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
@@ -72,13 +74,16 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   };
   const ranks = new Ranks(world, { start, abort: abortAll, onProgress, alone: world === 1 });
   try {
+    const sources = ranges.map((_, rank) => shardSource(whole.source, config, sizes, rank));
+    const mapped = processes === null || options.weights !== "auto" ? [] : mappedByProcess(sources, local);
     const replies = await ranks.all((rank): RankSetup => {
-      const source = shardSource(whole.source, config, sizes, rank);
+      const source = sources[rank]!;
       const backend: RankBackend = {
         name: backendOf(options.backend, rank),
         // Each process has threads of its own.
         threads: threadsOf(rank % local, threads, local),
         weights: options.weights,
+        mapped: mapped[Math.floor(rank / local)],
       };
       const part = { ...request, source, tensors: workspace(config, source) };
       const mpi = processes?.link.mpi ?? null;
@@ -89,6 +94,14 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
     await ranks.close();
     throw thrown;
   }
+}
+
+/** Bytes of the pages that each process would map, which has so many ranks. */
+function mappedByProcess(sources: readonly ModelSource[], each: number): number[] {
+  return Array.from(
+    { length: sources.length / each },
+    (_, process) => mappedBytes(sources.slice(process * each, (process + 1) * each)),
+  );
 }
 
 /** The processes over which ranks sum that have no devices of their own; null where all are threads of this one. */

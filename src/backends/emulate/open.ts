@@ -3,10 +3,10 @@ import { compileKernels, heapBase, WASM_PAGE } from "../../wasm.ts";
 import { isVirtual } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
-import { type Available, refuseBeyondMemory } from "../../memory.ts";
+import { type Available, availableMemory, fits, type Needed, refuseBeyondMemory } from "../../memory.ts";
 import { MadeFiles } from "../../conversion/made_files.ts";
 import { isMade } from "../../checkpoint/source.ts";
-import type { OpenRequest } from "../../model/backend.ts";
+import { type OpenRequest, ranksHere } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
@@ -22,6 +22,12 @@ export interface EmulateOptions {
   readonly threads?: number;
   /** `auto`: map the weight files where FFI is permitted, else read them. */
   readonly weights: "auto" | "map" | "read";
+  /**
+   * Bytes of the pages that the ranks of this process would map together, where others have ranks, too. If memory
+   * cannot hold them, and can what is read, `auto` reads: pages that hold other ranks' columns would come from the disk
+   * again for every token.
+   */
+  readonly mapped?: number | undefined;
   /** For tests: bytes of one memory, to see a small model cut into stages. */
   readonly memoryCapacity?: number;
   /** For tests: what memory there is. */
@@ -46,15 +52,25 @@ export async function openEmulate<N extends string>(
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const { files } = request.source;
   const mappable = canMap() && !files.some((file) => isVirtual(file.path) || isMade(file));
-  const mapped = options.weights === "map" || options.weights === "auto" && mappable;
-  const plan = planMemories({
-    source: request.source,
-    areasEnd: areas.end,
-    cacheBytes: (layer) => 2 * cacheGeometry(request, layer).halfBytes,
-    mapped,
-    capacity: options.memoryCapacity ?? MEMORY_CAPACITY,
-  });
-  checkMemory(request, plan, areas.end * (canMap() ? 1 : plan.memories.length), mapped, options.available);
+  const planFor = (mapped: boolean) =>
+    planMemories({
+      source: request.source,
+      areasEnd: areas.end,
+      cacheBytes: (layer) => 2 * cacheGeometry(request, layer).halfBytes,
+      mapped,
+      capacity: options.memoryCapacity ?? MEMORY_CAPACITY,
+    });
+  const available = options.available ?? availableMemory(), pages = options.mapped ?? 0;
+  const mapped = options.weights === "map" || options.weights === "auto" && mappable &&
+      (available === null || pages <= available.bytes ||
+        !fits(neededFor(request, planFor(false), areas.end, false), available));
+  const plan = planFor(mapped);
+  refuseBeyondMemory(
+    words`${option("backend")}=emulate`,
+    neededFor(request, plan, areas.end, mapped),
+    `${request.slots} x ${request.context} positions`,
+    available,
+  );
   using made = await MadeFiles.open(files);
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
   // Activations of one memory are done with when the next one begins.
@@ -91,27 +107,18 @@ export async function openEmulate<N extends string>(
   }
 }
 
-/**
- * All ranks hold as much as this one.
- *
- * @param areaBytes Bytes of the areas of all memories.
- * @throws {FailureError} if memory cannot hold that.
- */
-function checkMemory<N extends string>(
+/** What all ranks of this process need, which hold as much as this one. */
+function neededFor<N extends string>(
   request: OpenRequest<N>,
-  { weightBytes }: ModelPlan,
+  { memories, weightBytes }: ModelPlan,
   areaBytes: number,
   mapped: boolean,
-  available?: Available,
-): void {
-  const { part, slots, context, config } = request, ranks = part?.communicator.size ?? 1;
+): Needed {
+  const { part, config } = request, ranks = ranksHere(part);
   const cache = config.sliding.reduce((sum, _, layer) => sum + 2 * cacheGeometry(request, layer).halfBytes, 0);
-  refuseBeyondMemory(
-    words`${option("backend")}=emulate`,
-    { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work: ranks * areaBytes },
-    `${slots} x ${context} positions`,
-    available,
-  );
+  // Where memory can be shared the areas of all memories are one.
+  const work = ranks * areaBytes * (canMap() ? 1 : memories.length);
+  return { weights: mapped ? 0 : ranks * weightBytes, cache: ranks * cache, work };
 }
 
 /** Minimum equals maximum, so that V8 reserves the addresses once and never moves them under a mapping. */

@@ -1,6 +1,6 @@
 /** Opens the reference backend. */
 import { type Available, refuseBeyondMemory } from "../../memory.ts";
-import { type Backend, cachePositions, type OpenRequest, type TensorSpec } from "../../model/backend.ts";
+import { type Backend, cachePositions, type OpenRequest, ranksHere, type TensorSpec } from "../../model/backend.ts";
 import { ReferenceBackend } from "./backend.ts";
 import { WeightFiles } from "./weight_files.ts";
 import { bytesHeld, loadWeights } from "./weights.ts";
@@ -36,7 +36,7 @@ export async function openReference<N extends string>(
 
 /** Everything is float32 here, also what stands for other formats. */
 function checkMemory<N extends string>(request: OpenRequest<N>, available?: Available): void {
-  const { source, part, slots, context, maxTokens } = request, ranks = part?.communicator.size ?? 1;
+  const { source, part, slots, context, maxTokens } = request, ranks = ranksHere(part);
   const cache = source.tree.layers.reduce((sum, { k, v }, layer) => {
     return sum + 4 * slots * cachePositions(request, layer) * (k.weight.rows + v.weight.rows);
   }, 0);
