@@ -6,7 +6,7 @@ use crate::integer::{COUPLE, QUAD, W_BYTES, X_BYTES};
 use crate::memory::{opaque, turn};
 use crate::panel::Panel;
 use core::arch::wasm32::*;
-use core::cmp::min;
+use core::cmp::{max, min};
 
 /// How many blocks of eight output rows, 21 KiB, stay in an L1 cache beside those of four input rows.
 const BLOCKS: usize = 48;
@@ -25,7 +25,8 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
         let blocks = quads.blocks();
         let chosen = || (0..quads.count()).filter(|quad| which >> quad & 1 == 1);
         panel.clear(quads.count());
-        let at_once = blocks.div_ceil(blocks.div_ceil(BLOCKS));
+        // A rank may have no columns.
+        let at_once = max(1, blocks).div_ceil(max(1, blocks).div_ceil(BLOCKS));
         for block in (0..blocks).step_by(at_once) {
             let count = min(at_once, blocks - block);
             for quad in chosen() {
