@@ -24,13 +24,15 @@ MX_DEVICE u32x4 load_transposed(const u16 *p) {
   return r;
 }
 
-// Sixteen dimensions of a key or value as bf16: the numbers of a bf16 cache, the codes' values of an FP8 one.
+// Sixteen dimensions of a key or value as bf16: the numbers of a bf16 cache, by a copy that goes on, the codes' values of an FP8 one.
 MX_DEVICE void load16(const MxCache &cache, const void *base, i64 row, i32 d, u16 *to) {
   const MX_GLOBAL u8 *p = mx_global<u8>(base) + row;
   if (cache.format == MX_BF16) {
-    const MX_GLOBAL u32x4 *from = (const MX_GLOBAL u32x4 *)(p + 2 * d);
-    ((u32x4 *)to)[0] = from[0];
-    ((u32x4 *)to)[1] = from[1];
+    const u32 at = (u32)(u64)(__attribute__((address_space(3))) u16 *)to;
+    __asm__ volatile("cp.async.cg.shared.global [%0], [%1], 16;\n\tcp.async.cg.shared.global [%0+16], [%1+16], 16;"
+                     :
+                     : "r"(at), "l"(p + 2 * d)
+                     : "memory");
   } else {
     const u32x4 w = *(const MX_GLOBAL u32x4 *)(p + d);
     MX_UNROLL
@@ -41,13 +43,33 @@ MX_DEVICE void load16(const MxCache &cache, const void *base, i64 row, i32 d, u1
   }
 }
 
+// mx_exp of a number that is not above 0, or NaN: the same bits by fewer instructions, none of which leaves the multiply-adds' way. To add
+// 1.5 * 2^23 rounds to a whole number as rint does, and leaves that in the low bits; no factor is subnormal.
+MX_DEVICE f32 exp_negative(f32 x) {
+  const f32 most = 12582912.0f;
+  x = x < -104.0f ? -104.0f : x;
+  const f32 shifted = x * 1.44269504f + most, n = shifted - most;
+  f32 r = mx_fma(n, -0.693359375f, x);
+  r = mx_fma(n, 2.12194440e-4f, r);
+  f32 p = 1.98412698e-4f;
+  p = mx_fma(p, r, 1.38888889e-3f);
+  p = mx_fma(p, r, 8.33333333e-3f);
+  p = mx_fma(p, r, 4.16666667e-2f);
+  p = mx_fma(p, r, 1.66666667e-1f);
+  p = mx_fma(p, r, 0.5f);
+  p = mx_fma(p, r, 1.0f);
+  p = mx_fma(p, r, 1.0f);
+  const i32 k = (i32)mx_bits(shifted) - (i32)mx_bits(most), half = k >> 1;
+  return p * mx_float((u32)(half + 127) << 23) * mx_float((u32)(k - half + 127) << 23);
+}
+
 MX_TRAITS(attention_tile_mma, 256, 0, 128, 0, 0)
 MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
                                              const void *sinks, i32 sinks_format, i32 round, [[maybe_unused]] i32 n, const i32 *tiles,
                                              i32 tile_count) {
   mx_follow();
-  MX_SHARED u32x4 keys_lds[tile * pitch / 8], values_lds[tile * pitch / 8];
-  u16 *const keys = (u16 *)keys_lds, *const values = (u16 *)values_lds;
+  // Of two tiles: one is multiplied while the next one comes.
+  MX_SHARED u32x4 keys_lds[2 * tile * pitch / 8], values_lds[2 * tile * pitch / 8];
   if (mx_block_x() >= tile_count) return;
   const i32 tid = mx_thread(), lane = mx_lane(), warp = mx_group();
   const i32 first_token = mx_global<i32>(tiles)[2 * mx_block_x()], tokens = mx_global<i32>(tiles)[2 * mx_block_x() + 1];
@@ -89,17 +111,24 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
   const i32 last = position + tokens - 1, begin = (cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0) / tile * tile;
   // Keys that any row of this warp sees.
   const i32 warp_last = position + mx_min(warp * 16 + 15, rows - 1) / per_kv, warp_token = position + mx_min(warp * 16, rows - 1) / per_kv;
+  const i32 warp_from = cache.window > 0 ? mx_max(0, warp_last - cache.window + 1) : 0;
   const i32 warp_first = cache.window > 0 ? mx_max(0, warp_token - cache.window + 1) : 0;
+  const auto load = [&](i32 first, i32 buffer) __attribute__((always_inline)) {
+    // Four threads a key, 16 dimensions each.
+    const i32 key = tid >> 2, d = (tid & 3) * 16, to = (buffer * tile + key) * pitch + d;
+    const i64 row = base + (mx_min(first + key, last) % cache.capacity) * row_bytes;
+    load16(cache, cache.k, row, d, (u16 *)keys_lds + to);
+    load16(cache, cache.v, row, d, (u16 *)values_lds + to);
+  };
+  load(begin, 0);
+  i32 buffer = 0;
   for (i32 first = begin; first <= last; first += tile) {
+    __asm__ volatile("cp.async.wait_all;" : : : "memory");
     mx_barrier();
-    {
-      // Four threads a key, 16 dimensions each.
-      const i32 key = tid >> 2, d = (tid & 3) * 16;
-      const i64 row = base + (mx_min(first + key, last) % cache.capacity) * row_bytes;
-      load16(cache, cache.k, row, d, keys + key * pitch + d);
-      load16(cache, cache.v, row, d, values + key * pitch + d);
-    }
-    mx_barrier();
+    // Everybody is done with the tile before.
+    if (first + tile <= last) load(first + tile, buffer ^ 1);
+    const u16 *const keys = (const u16 *)keys_lds + buffer * tile * pitch, *const values = (const u16 *)values_lds + buffer * tile * pitch;
+    buffer ^= 1;
     if (first > warp_last || first + tile <= warp_first || warp * 16 >= rows) continue;
     f32 s[8][4];
     MX_UNROLL
@@ -117,23 +146,35 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
       }
     }
     f32 shrink[2];
+    // Whether each row of the warp sees all keys of the tile.
+    const bool all = first >= warp_from && first + tile - 1 <= warp_token;
     MX_UNROLL
     for (i32 i = 0; i < 2; i++) {
+      MX_UNROLL
+      for (i32 j = 0; j < 8; j++) {
+        MX_UNROLL
+        for (i32 e = 0; e < 2; e++) s[j][2 * i + e] *= score_scale;
+      }
+      if (!all) {
+        MX_UNROLL
+        for (i32 j = 0; j < 8; j++) {
+          MX_UNROLL
+          for (i32 e = 0; e < 2; e++) {
+            const i32 key = first + j * 8 + (lane & 3) * 2 + e;
+            if (key < from[i] || key > to[i]) s[j][2 * i + e] = -__builtin_inff();
+          }
+        }
+      }
       f32 most = -__builtin_inff();
       MX_UNROLL
       for (i32 j = 0; j < 8; j++) {
         MX_UNROLL
-        for (i32 e = 0; e < 2; e++) {
-          const i32 key = first + j * 8 + (lane & 3) * 2 + e;
-          f32 &score = s[j][2 * i + e];
-          score = key >= from[i] && key <= to[i] ? score * score_scale : -__builtin_inff();
-          most = mx_max(most, score);
-        }
+        for (i32 e = 0; e < 2; e++) most = mx_max(most, s[j][2 * i + e]);
       }
       most = mx_max(most, mx_shuffle_xor(most, 1));
       most = mx_max(most, mx_shuffle_xor(most, 2));
       most = mx_max(most, m[i]);
-      shrink[i] = mx_exp(m[i] - most);
+      shrink[i] = exp_negative(m[i] - most);
       m[i] = most;
       f32 sum = 0.0f;
       MX_UNROLL
@@ -141,7 +182,7 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
         MX_UNROLL
         for (i32 e = 0; e < 2; e++) {
           f32 &score = s[j][2 * i + e];
-          score = mx_exp(score - most);
+          score = exp_negative(score - most);
           sum += score;
         }
       }

@@ -1,6 +1,9 @@
 // Slot rows ordered by expert, and the list of row tiles of the expert GEMMs. One block.
 #include "common/routing.h"
 
+// Choices that a thread asks for at a time.
+constexpr i32 together = 8;
+
 MX_TRAITS(expert_sort, 1024, 0, 0, 0, 0)
 MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count, i32 tile_rows, i32 *sorted, i32 *offsets, i32 *tiles,
                             i32 *tile_count) {
@@ -36,12 +39,20 @@ MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count,
   // A group an expert: reads all choices in order, keeps its own.
   for (i32 e = mx_group(); e < count; e += 32) {
     i32 to = starts[e];
-    for (i32 r0 = 0; r0 < slot_rows; r0 += 32) {
-      const i32 r = r0 + mx_lane();
-      const bool own = r < slot_rows && mx_global<i32>(ids)[r] - first == e;
-      const u32 mask = mx_ballot(own);
-      if (own) mx_global<i32>(sorted)[to + __builtin_popcount(mask & ((1u << mx_lane()) - 1u))] = r;
-      to += __builtin_popcount(mask);
+    for (i32 r0 = 0; r0 < slot_rows; r0 += 32 * together) {
+      i32 chosen[together];
+      MX_UNROLL
+      for (i32 i = 0; i < together; i++) {
+        const i32 r = r0 + 32 * i + mx_lane();
+        chosen[i] = r < slot_rows ? mx_global<i32>(ids)[r] - first : -1;
+      }
+      MX_UNROLL
+      for (i32 i = 0; i < together; i++) {
+        const bool own = chosen[i] == e;
+        const u32 mask = mx_ballot(own);
+        if (own) mx_global<i32>(sorted)[to + __builtin_popcount(mask & ((1u << mx_lane()) - 1u))] = r0 + 32 * i + mx_lane();
+        to += __builtin_popcount(mask);
+      }
     }
   }
 }

@@ -11,12 +11,12 @@
 #if !defined(WGMMA_WARPGROUPS)
 #define WGMMA_WARPGROUPS 2
 #define WGMMA_STAGES_bf16 3
-#define WGMMA_STAGES_mxfp4 5
+#define WGMMA_STAGES_mxfp4 4
 // Blocks on a multiprocessor.
 #define WGMMA_RESIDENT 2
-// Dynamic LDS: the stages, and what it takes to begin at a multiple of 1,024 bytes.
+// Dynamic LDS: the stages, and what it takes to begin at a multiple of 1,024 bytes; of MXFP4 each row's byte for 32 columns besides.
 #define WGMMA_LDS_bf16 97 * 1024
-#define WGMMA_LDS_mxfp4 101 * 1024
+#define WGMMA_LDS_mxfp4 81 * 1024
 #endif
 
 constexpr i32 threads = 128 * WGMMA_WARPGROUPS, block_rows = 64 * WGMMA_WARPGROUPS, greatest = 128;
@@ -29,8 +29,8 @@ constexpr i32 ahead = decoded ? stages - 2 : stages - 1;
 
 // Floats between tokens' sums in LDS, which take the place of the stages.
 constexpr i32 pitch = block_rows + 4;
-static_assert(greatest * pitch * 4 <= stages * (x_bytes + w_bytes), "the sums fit");
-static_assert(stages * (x_bytes + w_bytes) + 1024 == MX_PASTE(WGMMA_LDS_, MX_FORMAT), "the stages fit");
+static_assert(greatest * (pitch * 4 + 12) <= stages * (x_bytes + w_bytes), "the sums fit");
+static_assert(stages * (x_bytes + w_bytes) + 1024 <= MX_PASTE(WGMMA_LDS_, MX_FORMAT), "the stages fit");
 
 // So many bytes from memory to LDS, or zeros.
 template <i32 Bytes> MX_DEVICE void copy(u32 to, const MX_GLOBAL u8 *from, bool valid) {
@@ -75,7 +75,6 @@ template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_st
   constexpr i32 rows_each = threads / 8, copies = (N + rows_each - 1) / rows_each;
   const i32 tid = mx_thread(), lane = mx_lane(), tokens = t.tokens, steps = t.l.cols / mx_wgmma_step;
   const u32 lds = (mx_lds_address(MX_LDS(u8)) + 1023u) & ~1023u, w_lds = lds + stages * x_bytes;
-  const i32 row0 = t.first_row + mx_group() * 16 + (lane >> 2) * 2;
   const Weights weights(t.l, t.first_row);
   const MX_GLOBAL u8 *from[copies];
   MX_UNROLL
@@ -84,15 +83,16 @@ template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_st
     from[i] = mx_global<u8>(x) + ((i64)t.x_row(m) * x_stride + (tid & 7) * 8) * 2;
   }
   const u32 own_x = mx_wgmma_place(tid >> 3, tid & 7);
-  const MX_GLOBAL u8 *scales[2] = {nullptr, nullptr};
-  u32 scale[2] = {0, 0};
+  const u32 scales_lds = w_lds + stages * w_bytes;
   if constexpr (decoded) {
-    MX_UNROLL
-    for (i32 i = 0; i < 2; i++) {
-      scales[i] = mx_global<u8>(t.l.scale) + (i64)mx_min(row0 + i, t.l.rows - 1) * t.l.scale_stride + (lane >> 1 & 1);
-      scale[i] = scales[i][0];
-    }
+    // Scales of all rows follow one another. They come with the first step.
+    const i32 bytes = mx_min(block_rows, t.l.rows - t.first_row) * (i32)t.l.scale_stride;
+    const MX_GLOBAL u8 *const own = mx_global<u8>(t.l.scale) + t.first_row * t.l.scale_stride;
+    for (i32 i = tid * 16; i < bytes; i += threads * 16) copy<16>(scales_lds + i, own + i, true);
   }
+  const i32 scale_row = mx_group() * 16 + (lane >> 2) * 2, scale_last = t.l.rows - 1 - t.first_row;
+  const u32 own_scale[2] = {scales_lds + (u32)mx_min(scale_row, scale_last) * (u32)t.l.scale_stride + (lane >> 1 & 1),
+                            scales_lds + (u32)mx_min(scale_row + 1, scale_last) * (u32)t.l.scale_stride + (lane >> 1 & 1)};
   const auto copy_step = [&](i32 step, i32 stage) __attribute__((always_inline)) {
     if (step < steps) {
       MX_UNROLL
@@ -122,10 +122,9 @@ template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_st
     if constexpr (decoded) {
       const __attribute__((address_space(3))) u32x2 *const own = (const __attribute__((address_space(3))) u32x2 *)(u64)(w_lds + stage * w_bytes) + tid;
       const u32x2 w[2] = {own[0], own[threads]};
-      const u32 factor[2] = {mx_fp4_factor(scale[0]), mx_fp4_factor(scale[1])};
-      const i32 after = mx_min(step + 1, steps - 1) * 2;
+      u32 factor[2];
       MX_UNROLL
-      for (i32 i = 0; i < 2; i++) scale[i] = scales[i][after];
+      for (i32 i = 0; i < 2; i++) factor[i] = mx_fp4_factor(*(const __attribute__((address_space(3))) u8 *)(u64)(own_scale[i] + 2 * step));
       MX_UNROLL
       for (i32 half = 0; half < 2; half++) {
         // The registers that the products before the last ones read.
@@ -169,21 +168,60 @@ template <class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *x, i32 x_s
     else if (t.tokens > 32) multiply<64>(t, x, x_stride);
     else multiply<32>(t, x, x_stride);
   }
-  mx_barrier();
-  // A thread has two neighbouring rows of weights, for every so many tokens.
-  constexpr i32 pairs = block_rows / 2;
   const MxTile t = tile();
-  const i32 pair = mx_thread() % pairs * 2, row = t.first_row + pair;
-  const MxEnds ends(t.l, row);
-  MX_UNROLL_4
-  for (i32 m = mx_thread() / pairs; m < t.tokens; m += threads / pairs) {
-    const f32x2 sums = *(const f32x2 *)(MX_LDS(f32) + m * pitch + pair);
-    ends.store(t, m, row, sums.x, sums.y);
+  const i32 tid = mx_thread();
+  // Where the results of each token go, behind the sums.
+  i64 *const places = (i64 *)(MX_LDS(f32) + greatest * pitch);
+  f32 *const scales = (f32 *)(places + greatest);
+  if (tid < t.tokens) {
+    places[tid] = t.out_row(tid) * t.out_stride;
+    scales[tid] = t.x_scales ? t.x_scales[t.x_row(tid)] : 1.0f;
+  }
+  mx_barrier();
+  // A thread has four neighbouring rows of weights, for every so many tokens.
+  constexpr i32 fours = block_rows / 4;
+  const i32 four = tid % fours * 4, row = t.first_row + four, rows = t.l.rows;
+  if (row >= rows) return;
+  const MxEnds ends[2] = {MxEnds(t.l, row), MxEnds(t.l, row + 2)};
+  const bool whole = row + 4 <= rows && (t.out_stride & 3) == 0 && ((u64)t.out & 15) == 0;
+  MX_NO_UNROLL
+  for (i32 m = tid / fours; m < t.tokens; m += threads / fours) {
+    const f32x4 sums = *(const f32x4 *)(MX_LDS(f32) + m * pitch + four);
+    MX_GLOBAL f32 *const to = t.out + places[m];
+    f32x4 z;
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) z[i] = ends[i >> 1].value(i & 1, sums[i], scales[m], t.round);
+    if (t.swiglu) {
+      f32x2 a;
+      MX_UNROLL
+      for (i32 i = 0; i < 2; i++) a[i] = mx_round_if(mx_swiglu(z[2 * i], row + 2 * i + 1 < rows ? z[2 * i + 1] : 0.0f, t.alpha, t.limit), t.round);
+      if (whole) *(MX_GLOBAL f32x2 *)(to + row / 2) = a;
+      else to[row / 2] = a.x;
+      if (!whole && row + 2 < rows) to[row / 2 + 1] = a.y;
+      continue;
+    }
+    f32x4 before = {0, 0, 0, 0};
+    if (t.accumulate) {
+      if (whole) before = *(MX_GLOBAL f32x4 *)(to + row);
+      MX_UNROLL
+      for (i32 i = 0; i < 4; i++) {
+        if (!whole && row + i < rows) before[i] = to[row + i];
+        z[i] = mx_round_if(before[i] + z[i], t.round);
+      }
+    }
+    if (whole) *(MX_GLOBAL f32x4 *)(to + row) = z;
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) {
+      if (!whole && row + i < rows) to[row + i] = z[i];
+    }
   }
 }
 
 #define WGMMA_NAME(stem) MX_PASTE(MX_PASTE(stem, MX_FORMAT), _wgmma)
-#define WGMMA_TRAITS(name) MX_TRAITS(name, 128 * WGMMA_WARPGROUPS, 64 * WGMMA_WARPGROUPS, 128, 0, MX_PASTE(WGMMA_LDS_, MX_FORMAT))
+#define WGMMA_COLUMN_bf16 0
+#define WGMMA_COLUMN_mxfp4 2 * WGMMA_WARPGROUPS
+#define WGMMA_TRAITS(name) \
+  MX_TRAITS(name, 128 * WGMMA_WARPGROUPS, 64 * WGMMA_WARPGROUPS, 128, MX_PASTE(WGMMA_COLUMN_, MX_FORMAT), MX_PASTE(WGMMA_LDS_, MX_FORMAT))
 #define GEMM_WGMMA_ENTRY(name)                                                                                                         \
   WGMMA_TRAITS(name)                                                                                                                   \
   MX_ENTRY_RESIDENT(name, threads, WGMMA_RESIDENT)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round,             \

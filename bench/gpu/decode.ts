@@ -166,7 +166,7 @@ function* small(h: Harness): Generator<Timing> {
     table = h.memory(1024 * 32 * 4, pattern("f32", 65536));
   const rotate: Launch = {
     entry: "rotate_store",
-    grid: [s.HEADS + 2 * s.KV_HEADS, 1, 1],
+    grid: [(s.HEADS + 2 * s.KV_HEADS) * s.D / 512, 1, 1],
     lds: 0,
     args: (w) => {
       w.pointer(q).i32(4096).pointer(k).i32(512).pointer(k).i32(512).pointer(table).pointer(table);

@@ -10,7 +10,9 @@ function* dense(h: Harness, name: string, format: string, rows: readonly number[
   for (const suffix of SUFFIXES) {
     const entry = `gemm_${format}${suffix}`;
     if (!h.has(entry)) continue;
-    const { rowsPerBlock, tokensPerBlock } = h.traits(entry), copies = 4, width = suffix ? 2 : 4;
+    const { rowsPerBlock, tokensPerBlock, ldsPerColumn, ldsFixed } = h.traits(entry),
+      copies = 4,
+      width = suffix ? 2 : 4;
     const sets = rows.map((r) => s.linears(h, format, r, cols, copies));
     const x = h.memory(N * cols * width, pattern(suffix ? "bf16" : "f32", 1 << 20)),
       outs = rows.map((r) => h.memory(N * r * 4));
@@ -18,7 +20,7 @@ function* dense(h: Harness, name: string, format: string, rows: readonly number[
     const chains = Array.from({ length: copies }, (_, i): Launch[] => [{
       entry,
       grid: [tiles, Math.ceil(N / tokensPerBlock), 1],
-      lds: h.traits(entry).ldsFixed,
+      lds: ldsFixed + ldsPerColumn * cols,
       args: (w) => {
         s.group(w, sets.map((set) => set[i]!), outs, rows);
         w.pointer(x).i32(cols).pointer(null).i32(1).i32(0).i32(N);
@@ -46,7 +48,7 @@ function* experts(h: Harness, format: string): Generator<Timing> {
   for (const suffix of SUFFIXES) {
     const entry = `expert_gemm_${format}${suffix}`;
     if (!h.has(entry)) continue;
-    const { rowsPerBlock, tokensPerBlock } = h.traits(entry),
+    const { rowsPerBlock, tokensPerBlock, ldsPerColumn, ldsFixed } = h.traits(entry),
       most = Math.ceil(SLOTS / tokensPerBlock) + s.EXPERTS,
       width = suffix ? 2 : 4;
     const tiles = h.memory(8 * most), kind = suffix ? "bf16" : "f32";
@@ -68,7 +70,7 @@ function* experts(h: Harness, format: string): Generator<Timing> {
       const gemm: Launch = {
         entry,
         grid: [Math.ceil(rows / rowsPerBlock), most, 1],
-        lds: h.traits(entry).ldsFixed,
+        lds: ldsFixed + ldsPerColumn * cols,
         args: (w) =>
           w.pointer(isUp ? up : down).pointer(isUp ? x : a).i32(cols).pointer(null).i32(isUp ? s.TOP_K : 1).pointer(
             sorted,

@@ -230,8 +230,8 @@ export const ROWS = {
       round: "flag",
       n: "i32",
     },
-    grid: "(heads + 2*kv_heads, n)",
-    blocks: ({ cache, n }) => [cache.heads + 2 * cache.kvHeads, n, 1],
+    grid: "(ceil((heads + 2*kv_heads) * head_dim/2 / 256), n)",
+    blocks: ({ cache: { heads, kvHeads, headDim }, n }) => [Math.ceil((heads + 2 * kvHeads) * headDim / 512), n, 1],
     meaning: "rotate(q), rotate(k) in place, then store(k, v) in one launch",
   }),
   route: signature({

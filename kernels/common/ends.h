@@ -13,11 +13,12 @@ struct MxEnds {
       bias[i] = l.bias ? mx_element(l.bias, l.bias_format, row) : -0.0f;
     }
   }
+  MX_DEVICE f32 value(i32 i, f32 sum, f32 scale, i32 round) const { return mx_round_if(sum * factor[i] * scale + bias[i], round); }
   MX_DEVICE void store(const MxTile &t, i32 m, i32 row, f32 sum0, f32 sum1) const {
     if (row >= t.l.rows) return;
     const f32 scale = t.x_scales ? t.x_scales[t.x_row(m)] : 1.0f;
     MX_GLOBAL f32 *const to = t.out + t.out_row(m) * t.out_stride;
-    const f32 a = mx_round_if(sum0 * factor[0] * scale + bias[0], t.round), b = mx_round_if(sum1 * factor[1] * scale + bias[1], t.round);
+    const f32 a = value(0, sum0, scale, t.round), b = value(1, sum1, scale, t.round);
     if (t.swiglu) {
       to[row / 2] = mx_round_if(mx_swiglu(a, row + 1 < t.l.rows ? b : 0.0f, t.alpha, t.limit), t.round);
       return;

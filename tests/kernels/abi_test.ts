@@ -184,9 +184,10 @@ Deno.test("the grid that a signature computes is the one that it says", () => {
     for (const name of [...Object.keys(all), ...sizes]) {
       scope[cName(name).replace(/^in$/, "input")] = values[name] = next();
     }
-    if ("cache" in all) values["cache"] = { heads: 48, kvHeads: 3 };
+    if ("cache" in all) values["cache"] = { heads: 48, kvHeads: 3, headDim: 80 };
     if ("group" in all) values["group"] = { linear: rows.map((r) => ({ rows: r })) };
-    Object.assign(scope, { heads: "cache" in all ? 48 : scope["heads"], kv_heads: 3, group: "group" });
+    const caches = "cache" in all ? { heads: 48, head_dim: 80 } : {};
+    Object.assign(scope, caches, { kv_heads: 3, group: "group" });
     scope["tiles"] = (r: number | string) => r === "group" ? tiles(13) + tiles(7) : tiles(r as number);
     const expected = evaluate(grid, scope);
     assertEquals(blocks(values as never, traits), [...expected, 1, 1].slice(0, 3), family);

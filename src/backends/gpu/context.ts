@@ -90,7 +90,8 @@ export class LaunchContext {
    */
   manyEntry(stem: "gemm" | "expert_gemm", { suffix, cols }: GpuLinear): string {
     const wgmma = `${stem}_${suffix}_wgmma`;
-    return cols % 64 === 0 && this.options.matrixKernels.has(wgmma) ? wgmma : `${stem}_${suffix}_mma`;
+    const takes = cols % 64 === 0 && this.options.matrixKernels.has(wgmma) && this.calls.fits(wgmma, cols);
+    return takes ? wgmma : `${stem}_${suffix}_mma`;
   }
 
   /**

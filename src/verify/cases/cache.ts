@@ -114,8 +114,8 @@ export function* cacheCases(): Generator<KernelCase> {
     const both = cache(), q2 = inout(q), k2 = inout(k);
     const job: Job = {
       entry: "rotate_store",
-      grid: [heads + 2 * kvHeads, n, 1],
-      threads: 64,
+      grid: [Math.ceil((heads + 2 * kvHeads) * dim / 512), n, 1],
+      threads: 256,
       lds: 0,
       arguments: [
         ...[pointer(q2), i32(heads * dim + 4), pointer(k2), i32(width), pointer(input(v)), i32(width), ...angles],

@@ -260,7 +260,9 @@ export function* elementwiseCases(): Generator<KernelCase> {
         ),
     };
     for (const accumulate of [0, 1]) {
+      // Whole pieces of four columns, and not.
       const topK = 4,
+        width = 300 - accumulate,
         y = r.row(n * topK * stride, false),
         p = r.row(n * topK, false).map(Math.abs),
         before = r.row(n * stride, round === 1);
