@@ -1,10 +1,11 @@
 /**
- * Times the WASM kernel `linear` for one input row on one thread, over weights that no cache holds: bytes of weights
- * per second of processor time, medians, in turns with plain loops that read as many bytes; the fastest of them counts.
+ * Times the WASM kernel `linear` for one input row, or a few, on one thread, over weights that no cache holds: bytes of
+ * weights per second of processor time, medians, in turns with plain loops that read as many bytes; the fastest of them
+ * counts.
  *
  *     deno run -A bench/matvec.ts                          the module of this tree
  *     deno run -A bench/matvec.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
- *     deno run -A bench/matvec.ts --weights mxfp4 --inputs bf16,wide,e2m1 --rounds 40
+ *     deno run -A bench/matvec.ts --weights mxfp4 --inputs bf16,wide,e2m1 --rounds 40 --pairs 4
  *
  * Inputs: `bf16`, numbers of a normal distribution; `wide`, of one whose sizes differ by up to 2^16, which do not fit
  * integers; `e2m1`, MXFP4.
@@ -18,15 +19,15 @@ import { compileKernels, instantiate } from "../src/wasm.ts";
 import { median } from "./machine.ts";
 
 const options = parseArgs(Deno.args, {
-  string: ["against", "weights", "inputs", "rounds"],
-  default: { weights: "mxfp4,mxfp6_e2m3,mxfp6_e3m2,fp8_e4m3,bf16", inputs: "bf16,wide,e2m1", rounds: "60" },
+  string: ["against", "weights", "inputs", "rounds", "pairs"],
+  default: { pairs: "1", weights: "mxfp4,mxfp6_e2m3,mxfp6_e3m2,fp8_e4m3,bf16", inputs: "bf16,wide,e2m1", rounds: "60" },
 });
-const MIB = 2 ** 20, COLS = 2880, ROUNDS = Number(options.rounds);
+const MIB = 2 ** 20, COLS = 2880, ROUNDS = Number(options.rounds), PAIRS = Number(options.pairs);
 /** Offsets of fixed rows in wasm/ABI.md. */
 const OFFSETS: Partial<Record<WeightFormat, number>> = { mxfp4: 12, mxfp6_e2m3: 60 };
 /** Output rows of one timed call, and bytes of all weights. */
 const CALL = 512, WEIGHT_BYTES = 800 * MIB;
-const DESCRIPTOR = MIB, SCRATCH = 2 * MIB, X = 4 * MIB, PREPARED = 5 * MIB, FIXED = 6 * MIB, OUT = 8 * MIB;
+const DESCRIPTOR = MIB, SCRATCH = 2 * MIB, X = 4 * MIB, PREPARED = 5 * MIB, FIXED = 6 * MIB, OUT = 900 * MIB;
 const SCALES = 16 * MIB, WEIGHTS = 96 * MIB;
 
 const memory = new WebAssembly.Memory({ initial: 16_384, maximum: 65_536, shared: true });
@@ -59,17 +60,37 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
   }
   if (mx) { for (let i = 0; i < rows * COLS / 32; i++) bytes[SCALES + i] = 118 + i % 4; }
   for (const input of options.inputs.split(",")) {
-    const x = new Float32Array(memory.buffer, X, COLS);
+    const x = new Float32Array(memory.buffer, X, PAIRS * COLS);
     x.forEach((_, i) => x[i] = normal() * (input === "wide" ? 2 ** (-16 * uniform()) : 1));
-    words.subarray(X / 4, X / 4 + COLS).forEach((bits, i) => words[X / 4 + i] = bits & 0xffff0000);
+    words.subarray(X / 4, X / 4 + PAIRS * COLS).forEach((bits, i) => words[X / 4 + i] = bits & 0xffff0000);
     words.set(
       [PREPARED, COLS, X, COLS, COLS, +(input === "e2m1"), 0, 0, 1, 0, FIXED, fixedStride(COLS), OFFSETS[format] ?? 12],
       DESCRIPTOR / 4,
     );
-    builds[0]!.kernel("prepare")(DESCRIPTOR, 0, 1, SCRATCH);
+    builds[0]!.kernel("prepare")(DESCRIPTOR, 0, PAIRS, SCRATCH);
     const scales = mx ? [SCALES, COLS / 32, SCALE_NUMBER.e8m0] : [0, 0, 0];
     const fixed = OFFSETS[format] === undefined ? 0 : FIXED;
-    const record = [wasm, 0, rows, COLS, WEIGHTS, stride, ...scales, 0, 0, PREPARED, COLS, OUT, rows, 1, 0, 0, 0, 0, 0];
+    const record = [
+      wasm,
+      0,
+      rows,
+      COLS,
+      WEIGHTS,
+      stride,
+      ...scales,
+      0,
+      0,
+      PREPARED,
+      COLS,
+      OUT,
+      rows,
+      PAIRS,
+      0,
+      0,
+      0,
+      0,
+      0,
+    ];
     words.set([1, ...record, fixed, fixedStride(COLS), 0], DESCRIPTOR / 4);
     const outs = builds.map(({ kernel }) => {
       kernel("linear")(DESCRIPTOR, 0, CALL / 8, SCRATCH);
@@ -97,10 +118,10 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
     );
     builds.forEach(({ name }, i) => {
       const rate = CALL * (stride + (mx ? COLS / 32 : 0)) / median(times[i]!) / 1e9;
-      const per = median(times[i]!) / (CALL * COLS / 32) * 1e9;
+      const per = median(times[i]!) / (CALL * COLS / 32) / PAIRS * 1e9;
       console.log(
         `${format}, ${input} inputs, ${name}: ${rate.toFixed(1)} GB/s of ${read.toFixed(1)} read ` +
-          `(${(rate / read).toFixed(2)}), ${per.toFixed(2)} ns a block of 32`,
+          `(${(rate / read).toFixed(2)}), ${per.toFixed(2)} ns a block of 32 and input row`,
       );
     });
   }

@@ -40,6 +40,8 @@ const { values: flags } = parseArgs({
     seconds: { type: "string", default: "500" },
     rounds: { type: "string", default: "9" },
     data: { type: "string" },
+    problems: { type: "string", default: "128" },
+    reply: { type: "string", default: "48" },
     deep: { type: "string", default: "8192" },
     schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8" },
     parts: { type: "string", default: "turns,threads,eval" },
@@ -208,7 +210,7 @@ async function threads(): Promise<void> {
 
 /** The command `eval gsm8k`, whole, and what the same tokens would take at the rates of the session alone. */
 async function evaluation(): Promise<void> {
-  const scheme = schemes[1] ?? schemes[0]!, sequences = 64, maxTokens = 48, limit = 128;
+  const scheme = schemes[1] ?? schemes[0]!, sequences = 64, maxTokens = flags.reply, limit = flags.problems;
   const room = { slots: sequences, context: CONTEXT + 64 };
   let prompts = 0, batch = 0;
   await withSession({ layers: few, scheme, threads: all, room }, async (session) => {
@@ -221,7 +223,7 @@ async function evaluation(): Promise<void> {
   for (let run = 0; run < 2 && left() > 30; run++) {
     const out = await Deno.makeTempDir();
     const args = ["run", "-A", "--no-config", "--no-lock", "--no-prompt", flags.main!, "eval", "gsm8k", "--model", dir];
-    const sizes = ["--limit", `${limit}`, "--max-tokens", `${maxTokens}`, "--sequences", `${sequences}`];
+    const sizes = ["--limit", limit, "--max-tokens", maxTokens, "--sequences", `${sequences}`];
     const kind = ["--scheme", scheme, "--threads", `${all}`, "--prompt", "completion", "--out", out];
     const began = performance.now();
     await output(Deno.execPath(), [...args, "--data", flags.data!, ...sizes, ...kind]);

@@ -1,6 +1,7 @@
 //! The order in which every dot product is summed (see ABI.md). All paths of `linear` are built from these functions,
 //! so that they give the same bits.
 
+use crate::four_rows::FourRows;
 use crate::memory::turn;
 use core::arch::wasm32::*;
 
@@ -31,6 +32,13 @@ pub trait Format {
     #[inline(always)]
     unsafe fn put_four(at: [*const u8; 4], constants: &Self::Constants, to: Four) {
         unsafe { to.put_blocks(at.map(|at| Self::block_with(at, constants))) }
+    }
+
+    /// Adds the products of `n` blocks of four rows with an input row, if the format has a loop for that which works
+    /// for these rows; false if not, and then the sums are of no use.
+    #[inline(always)]
+    unsafe fn four_rows(_n: usize, _rows: &mut FourRows) -> bool {
+        false
     }
 }
 

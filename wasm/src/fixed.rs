@@ -24,7 +24,7 @@ pub struct Block {
 pub const MOST_DIGITS: usize = 3;
 const BLOCK_BYTES: usize = size_of::<Block>();
 /// Digits of a block whose numbers do not fit.
-const UNFIT: u8 = 0;
+pub const UNFIT: u8 = 0;
 /// Stands after the last block's digits.
 const END: u8 = 255;
 

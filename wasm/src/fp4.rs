@@ -1,6 +1,7 @@
 //! MXFP4 elements: two e2m1 codes a byte, the even column in the low nibble.
 
 use crate::dot::{Format, Four};
+use crate::four_rows::{FourRows, four_rows_fp4, nibbles, with_constants};
 use core::arch::wasm32::*;
 
 /// High bytes of the bfloat16s 0 .5 1 1.5 2 3 4 6 and their negatives.
@@ -62,6 +63,12 @@ impl Format for Fp4 {
         let (ab, cd) = (high_bytes(a, b), high_bytes(c, d));
         put(2, low_pairs(ab, cd));
         put(3, high_pairs(ab, cd));
+    }
+
+    #[inline(always)]
+    unsafe fn four_rows(n: usize, rows: &mut FourRows) -> bool {
+        unsafe { with_constants(const { nibbles(LOW, HIGH) }, |c| four_rows_fp4(n, rows, c)) };
+        true
     }
 }
 

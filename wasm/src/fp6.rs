@@ -2,12 +2,15 @@
 
 use crate::bf16::{Upper, widen_bytes};
 use crate::dot::Format;
+use crate::four_rows::{FourRows, four_rows_e2m3, four_rows_e3m2, minifloat, with_constants};
 use core::arch::wasm32::*;
 
 /// The 32 magnitudes of a format as bfloat16: a table of their low bytes and one of their high bytes.
 pub trait Table {
     const LOW: [v128; 2];
     const HIGH: [v128; 2];
+    /// See [`Format::four_rows`].
+    unsafe fn four_rows(n: usize, rows: &mut FourRows);
 }
 
 /// Byte 0 or 1 of the bfloat16s of all magnitudes.
@@ -17,7 +20,7 @@ const fn table(mantissa: u32, bias: i32, byte: usize) -> [v128; 2] {
 }
 
 /// Byte 0 or 1 of the bfloat16 of each magnitude of a format with `mantissa` stored bits and that exponent bias.
-const fn magnitudes(mantissa: u32, bias: i32, byte: usize) -> [u8; 32] {
+pub const fn magnitudes(mantissa: u32, bias: i32, byte: usize) -> [u8; 32] {
     let mut bytes = [0; 32];
     let mut code = 0;
     while code < 32 {
@@ -45,6 +48,11 @@ pub struct E3m2;
 impl Table for E3m2 {
     const LOW: [v128; 2] = table(2, 3, 0);
     const HIGH: [v128; 2] = table(2, 3, 1);
+
+    #[inline(always)]
+    unsafe fn four_rows(n: usize, rows: &mut FourRows) {
+        unsafe { with_constants(const { minifloat(6, 2, 3) }, |c| four_rows_e3m2(n, rows, c)) }
+    }
 }
 
 /// Element e2m3.
@@ -52,6 +60,11 @@ pub struct E2m3;
 impl Table for E2m3 {
     const LOW: [v128; 2] = table(3, 1, 0);
     const HIGH: [v128; 2] = table(3, 1, 1);
+
+    #[inline(always)]
+    unsafe fn four_rows(n: usize, rows: &mut FourRows) {
+        unsafe { with_constants(const { minifloat(6, 3, 1) }, |c| four_rows_e2m3(n, rows, c)) }
+    }
 }
 
 /// Entries of a table of 32; the swizzle gives 0 where an index is not below 16.
@@ -123,6 +136,12 @@ impl<T: Table> Format for Fp6<T> {
         let (first, last) = (unpack(first, c.halves[0], c.codes), unpack(last, c.halves[1], c.codes));
         let ([a, b, d, e], [f, g, h, i]) = (widen(first, c), widen(last, c));
         [a, b, d, e, f, g, h, i]
+    }
+
+    #[inline(always)]
+    unsafe fn four_rows(n: usize, rows: &mut FourRows) -> bool {
+        unsafe { T::four_rows(n, rows) };
+        true
     }
 }
 

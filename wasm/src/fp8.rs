@@ -2,6 +2,7 @@
 
 use crate::bf16::{Upper, widen_bytes};
 use crate::dot::Format;
+use crate::four_rows::{FourRows, four_rows_fp8, minifloat, with_constants};
 use core::arch::wasm32::*;
 
 /// Sixteen codes as float32 in prepared order. All values fit bfloat16, whose bytes are computed: a normal number's
@@ -103,6 +104,13 @@ impl Format for E4m3fn {
         let (first, last) = unsafe { (v128_load(at.cast()), v128_load(at.add(16).cast())) };
         let ([a, b, c, d], [e, f, g, h]) = (widen_fn(first, constants), widen_fn(last, constants));
         [a, b, c, d, e, f, g, h]
+    }
+    #[inline(always)]
+    unsafe fn four_rows(n: usize, rows: &mut FourRows) -> bool {
+        rows.largest = i32x4_splat(0);
+        unsafe { with_constants(const { minifloat(8, 3, 7) }, |c| four_rows_fp8(n, rows, c)) };
+        // The largest magnitude of all is NaN.
+        !v128_any_true(i8x16_eq(rows.largest, i8x16_splat(i8::MAX)))
     }
 }
 

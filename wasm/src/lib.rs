@@ -23,6 +23,9 @@ mod f16;
 mod f32;
 mod finish;
 mod fixed;
+mod four_rows;
+#[rustfmt::skip] // Text of instructions, a few a line.
+mod four_rows_text;
 mod fp4;
 mod fp6;
 mod fp8;

@@ -2,6 +2,8 @@
 //! (`matvec.rs`, on integers `matvec_fixed.rs`). For more, and for transposed matrices, a tile of 8 output rows is
 //! decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
 
+use crate::dot::BLOCK;
+use crate::fixed::UNFIT;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
@@ -12,9 +14,8 @@ use crate::memory::Words;
 use crate::record::{Record, TILE, WORDS, by_format, format};
 use core::cmp::{max, min};
 
-/// Up to this many pairs, weights are decoded again for a few pairs at a time instead of once into scratch.
-const MOST_DIRECT: usize = 10;
-/// The same where input rows and weights can be multiplied as integers of 8 bits.
+/// Up to this many pairs weights are decoded again for each, where input rows and weights can be multiplied as integers
+/// of 8 bits.
 const MOST_DIRECT_INTEGERS: usize = 6;
 
 #[unsafe(no_mangle)]
@@ -36,7 +37,7 @@ unsafe extern "C" fn linear(desc: *const u32, start: u32, end: u32, scratch: *mu
 unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
         if r.weights.transposed
-            || r.pairs > MOST_DIRECT
+            || r.pairs > most_direct(r)
             || (r.pairs > MOST_DIRECT_INTEGERS && integer::are_integers(r, scratch))
         {
             return many(r, first, last, scratch);
@@ -48,4 +49,21 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
             _ => by_format!(r.weights.format, direct(r, from, to, scratch)),
         }
     }
+}
+
+/// Up to this many pairs weights are decoded again for each, or for two at a time, instead of once into scratch: by how
+/// long that takes for each format (docs/measurements/matvec.md).
+unsafe fn most_direct(r: &Record) -> usize {
+    match r.weights.format {
+        format::MXFP4 if unsafe { fits(r) } => 8,
+        format::MXFP4 | format::MXFP6_E3M2 | format::MXFP6_E2M3 => 3,
+        format::FP8_E4M3FN | format::FP8_E4M3FNUZ => 4,
+        _ => 8,
+    }
+}
+
+/// Whether most of the first input row's blocks multiply as integers, as those of others do then in all likelihood.
+unsafe fn fits(r: &Record) -> bool {
+    let blocks = r.weights.cols / BLOCK;
+    r.has_fixed() && unsafe { (0..blocks).filter(|&b| r.fixed(0).digits(b) == UNFIT).count() * 2 <= blocks }
 }

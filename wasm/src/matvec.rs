@@ -1,13 +1,14 @@
 //! The few-rows path of `linear`: weights multiply as they are decoded. Sums in the order of `dot.rs`.
 
 use crate::dot::{BLOCK, Format, block_sum, cut_block};
+use crate::four_rows::{FourRows, ROWS};
 use crate::memory::{opaque, sum_lanes};
 use crate::mx;
 use crate::record::{Record, Weights};
 use core::arch::wasm32::*;
 
 /// Output rows that are multiplied together.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = ROWS;
 
 /// Multiplies all input rows with output rows `from..to`. Tiles of rows and input rows that have about as many sums as
 /// fit in registers: every load costs three instructions (V8 checks bounds), so tiles share what they load. The rows of
@@ -35,6 +36,11 @@ pub unsafe fn direct<F: Format>(r: &Record, from: usize, to: usize, scratch: *mu
 unsafe fn tile<F: Format, const R: usize>(r: &Record, row: usize, apart: usize, scales: *const f32) {
     unsafe {
         let mut pair = 0;
+        if R == ROWS {
+            while pair < r.pairs && four_rows::<F>(r, row, apart, pair, scales) {
+                pair += 1;
+            }
+        }
         while pair + 2 <= r.pairs {
             rows::<F, R, 2>(r, row, apart, pair, scales);
             pair += 2;
@@ -42,6 +48,30 @@ unsafe fn tile<F: Format, const R: usize>(r: &Record, row: usize, apart: usize, 
         if pair < r.pairs {
             rows::<F, R, 1>(r, row, apart, pair, scales);
         }
+    }
+}
+
+/// Multiplies one input row with four output rows by a format's own loop; false if it has none for these rows.
+#[inline(always)]
+unsafe fn four_rows<F: Format>(r: &Record, row: usize, apart: usize, pair: usize, scales: *const f32) -> bool {
+    unsafe {
+        let w = &r.weights;
+        let mut rows = FourRows {
+            sums: [f32x4_splat(0.0); ROWS],
+            largest: i32x4_splat(0),
+            weights: core::array::from_fn(|i| w.row(row + i * apart)),
+            bytes: core::array::from_fn(|i| w.row_scales(row + i * apart)),
+            scales,
+            x: r.x(pair),
+        };
+        let blocks = w.cols / BLOCK;
+        if blocks == 0 || !F::four_rows(blocks, &mut rows) {
+            return false;
+        }
+        for i in 0..ROWS {
+            finish::<F>(r, row + i * apart, pair, rows.sums[i]);
+        }
+        true
     }
 }
 

@@ -1,8 +1,9 @@
 //! The few-rows path of `linear` on integers, for weights of few bits and rows that `prepare` wrote as fixed ones too.
 //! Sums in the order of `dot.rs`: the same bits, see `fixed.rs`.
 
-use crate::dot::{BLOCK, Format, block_sum};
-use crate::fixed::{Block, starts_as_float};
+use crate::dot::{BLOCK, Format};
+use crate::fixed::{Block, UNFIT, starts_as_float};
+use crate::four_rows::{FourRows, ROWS};
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::matvec::{finish, write_scales};
@@ -114,7 +115,7 @@ impl Integers for Fp6<E2m3> {
 const PLAIN: usize = 256;
 /// Output rows whose sums are made together: they share what is loaded of the input row. They lie as far apart as they
 /// can, so that each is the next piece of a long stretch of memory, which processors read ahead.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = ROWS;
 
 /// Multiplies all input rows with output rows `from..to`.
 pub unsafe fn direct<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
@@ -141,7 +142,7 @@ pub unsafe fn direct<F: Integers>(r: &Record, from: usize, to: usize, scratch: *
 unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, apart: usize, pair: usize, scales: *const f32) {
     unsafe {
         let w = &r.weights;
-        let (tables, constants) = (F::tables(), F::constants(opaque));
+        let tables = F::tables();
         let (x, blocks) = (r.x(pair), w.cols / BLOCK);
         let fixed = r.fixed(pair);
         let weights: [*const u8; R] = core::array::from_fn(|i| w.row(row + i * apart));
@@ -163,7 +164,23 @@ unsafe fn rows<F: Integers, const R: usize>(r: &Record, row: usize, apart: usize
             while_digits!(1, |sum, w, s| add::<F, 1>(sum, &*fixed.block(b), w, &tables, scales, s));
             while_digits!(2, |sum, w, s| add::<F, 2>(sum, &*fixed.block(b), w, &tables, scales, s));
             while_digits!(3, |sum, w, s| add::<F, 3>(sum, &*fixed.block(b), w, &tables, scales, s));
-            while_digits!(0, |sum, w, s| add_floats::<F>(sum, x.add(b * 8), w, &constants, scales, s));
+            let from = b;
+            while fixed.digits(b) == UNFIT {
+                b += 1;
+            }
+            if b > from {
+                let mut floats = FourRows {
+                    sums: [f32x4_splat(0.0); ROWS],
+                    largest: i32x4_splat(0),
+                    weights: core::array::from_fn(|i| weights[i % R].wrapping_add(from * F::BYTES)),
+                    bytes: core::array::from_fn(|i| bytes[i % R].wrapping_add(from)),
+                    scales: scales.add(PLAIN),
+                    x: x.add(from * 8),
+                };
+                floats.sums[..R].copy_from_slice(&sums);
+                F::four_rows(b - from, &mut floats);
+                sums.copy_from_slice(&floats.sums[..R]);
+            }
         }
         // A copy: what is indexed in a loop that is not unrolled lies in memory.
         let sums = sums;
@@ -198,21 +215,5 @@ unsafe fn add<F: Integers, const D: usize>(
             f32x4_mul(f32x4_convert_i32x4(i32x4_add(t, x.start)), x.unit)
         };
         f32x4_relaxed_madd(t, v128_load32_splat(scales.add(*byte as usize).cast()), sum)
-    }
-}
-
-/// Adds the products of a block whose numbers do not fit.
-#[inline(always)]
-unsafe fn add_floats<F: Format>(
-    sum: v128,
-    x: *const v128,
-    weights: *const u8,
-    constants: &F::Constants,
-    scales: *const f32,
-    byte: *const u8,
-) -> v128 {
-    unsafe {
-        let t = block_sum(&F::block_with(weights, constants), x);
-        f32x4_relaxed_madd(t, v128_load32_splat(scales.add(PLAIN + *byte as usize).cast()), sum)
     }
 }

@@ -4,7 +4,8 @@ import type { ModelTree } from "../../checkpoint/source.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import type { Dtype, KvFormat } from "../../formats/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
-import { type Areas, type EmulateTensor, greatestPart } from "./areas.ts";
+import type { Areas, EmulateTensor } from "./areas.ts";
+import { headsTogether } from "./attention_units.ts";
 import { copyCacheSlot, type LayerCache, layerCaches } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
 import { Machine } from "./machine.ts";
@@ -13,9 +14,6 @@ import type { Pool } from "./pool.ts";
 import type { EmulateLinear, EmulateMatrix, EmulateVector } from "./weights.ts";
 
 const CACHE_FORMAT: Record<KvFormat, number> = { bf16: 0, f32: 1, fp8: 3 };
-
-/** Units of attention that each thread is to have: they are of different lengths. */
-const UNITS_PER_THREAD = 4;
 
 /** Everything an {@linkcode EmulateBackend} is made of; see `open.ts`. */
 export interface EmulateParts<N extends string> {
@@ -150,9 +148,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     const a = this.#areas, g = this.#caches[layer]!, m = g.memory;
     const { headDim, sliding, slidingWindow } = this.#config;
     const heads = q.width / headDim;
-    // Heads that share keys and values are computed together, but so that each thread still gets some units.
-    const units = UNITS_PER_THREAD * this.#machine.threads;
-    const together = greatestPart(a.headsTogether, (part) => this.#machine.n * heads / part >= units);
+    const together = headsTogether(a.headsTogether, heads, this.#machine.n, this.#machine.threads);
     this.#machine.bring(q, m);
     this.#machine.describe(m).begin(
       out.address,
