@@ -60,7 +60,12 @@ function byteCount() {
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
-  scheme: option("NAME", targetScheme(), "quantization scheme of the experts, for instance w_mxfp4_a_fp8"),
+  scheme: option(
+    "NAME",
+    targetScheme(),
+    "quantization scheme of the experts, for instance w_mxfp4_a_fp8; not bf16, which quantizes nothing and would be " +
+      "four times as large: other commands convert to it while they load (--scheme bf16)",
+  ),
   layers: option(
     "LIST",
     layerSchemes().optional(),

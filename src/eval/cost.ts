@@ -33,7 +33,11 @@ export function tokensPerSecond({ active_bytes_per_token: bytes }: SettingCost, 
   return bandwidth.bytes_per_second / bytes;
 }
 
-/** Memory bandwidths of devices as their makers publish them, in bytes per second: of one device, at its best. */
+/**
+ * Memory bandwidths of devices as their makers publish them, in bytes per second: of one device, at its best. Where one
+ * name is sold in several forms it is that of the socketed one (SXM, OAM; an A100 of 80 GB on PCIe has 1.935e12); an
+ * MI250X is both of its dies. Cards with GDDR have pins times rate over 8: 384 x 21, 512 x 28, 384 x 20 Gbit/s.
+ */
 export const DEVICE_BANDWIDTHS: ReadonlyMap<string, number> = new Map([
   ["a100-40gb", 1.555e12],
   ["a100-80gb", 2.039e12],

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
 import { type Estimate, signedMean } from "./intervals.ts";
+import { mapped } from "./prediction_summary.ts";
 import type { Scorer } from "./scorer.ts";
 
 /** What one sequence of the text came to, as the journal holds it. */
@@ -20,10 +21,10 @@ export interface PerplexityResult {
   /** Tokens that were predicted: the first of each sequence is given. */
   readonly predicted: number;
   /** Mean negative log probability per token, in nats. */
-  readonly nll: number;
-  readonly perplexity: number;
+  readonly nll: Estimate;
+  readonly perplexity: Estimate;
   /** Comparable between tokenizers. */
-  readonly bitsPerByte: number;
+  readonly bitsPerByte: Estimate;
 }
 
 /**
@@ -72,10 +73,10 @@ export async function sequenceNll(
  * @param bytes Bytes of the text in UTF-8.
  */
 export function perplexityOf(sequences: readonly SequenceNll[], bytes: number): PerplexityResult {
-  const all = flatten(sequences);
-  const sum = all.reduce((total, x) => total + x, 0);
-  const nll = sum / all.length;
-  return { predicted: all.length, nll, perplexity: Math.exp(nll), bitsPerByte: sum / Math.LN2 / bytes };
+  const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)), nll = signedMean(all);
+  const predicted = all.reduce((sum, { length }) => sum + length, 0);
+  const inBits = (mean: number) => mean * predicted / Math.LN2 / bytes;
+  return { predicted, nll, perplexity: mapped(nll, Math.exp), bitsPerByte: mapped(nll, inBits) };
 }
 
 /** Mean increase of the negative log probability per token, second setting minus first, with a 95% interval. */
@@ -83,8 +84,4 @@ export function nllIncrease(first: readonly SequenceNll[], second: readonly Sequ
   return signedMean(
     second.map(({ nll }, i) => nll.map((value, at) => (value ?? NaN) - (first[i]!.nll[at] ?? NaN))),
   );
-}
-
-function flatten(sequences: readonly SequenceNll[]): number[] {
-  return sequences.flatMap(({ nll }) => nll.map((x) => x ?? NaN));
 }

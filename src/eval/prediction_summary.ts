@@ -8,7 +8,6 @@ import {
   type Purpose,
   quantileOf,
   REPETITION,
-  type Sequences,
   shareOf,
   signedMean,
 } from "./intervals.ts";
@@ -53,8 +52,8 @@ export interface PredictionPart {
     readonly nllIncrease: Estimate;
     /** Likewise for a repetition. */
     readonly nllIncreaseAgain: Estimate;
-    readonly perplexityA: number;
-    readonly perplexityB: number;
+    readonly perplexityA: Estimate;
+    readonly perplexityB: Estimate;
     /** Perplexity under B over that under A. */
     readonly perplexityRatio: Estimate;
   } | null;
@@ -143,7 +142,6 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   const change = nllA.map((a, i) => a.map((x, j) => Math.exp(-nllB[i]![j]!) - Math.exp(-x)));
   const square = positiveMean(change.map((values) => values.map((x) => x * x)));
   const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)), nllIncrease = signedMean(increases);
-  const mean = (values: Sequences) => flatten(values).reduce((sum, x) => sum + x, 0) / predicted;
   return {
     predicted,
     next: {
@@ -151,8 +149,8 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
       changeRms: mapped(square, Math.sqrt),
       nllIncrease,
       nllIncreaseAgain: signedMean(increases, REPETITION),
-      perplexityA: Math.exp(mean(nllA)),
-      perplexityB: Math.exp(mean(nllB)),
+      perplexityA: mapped(signedMean(nllA), Math.exp),
+      perplexityB: mapped(signedMean(nllB), Math.exp),
       perplexityRatio: mapped(nllIncrease, Math.exp),
     },
   };

@@ -53,8 +53,10 @@ function partResult({ positions, kl, sameTop, repetition, predicted, next }: Pre
       probability_change: estimatedResult(next.change),
       probability_change_rms: estimatedResult(next.changeRms),
       nll_increase: estimatedResult(next.nllIncrease),
-      perplexity_a: finite(next.perplexityA),
-      perplexity_b: finite(next.perplexityB),
+      perplexity_a: finite(next.perplexityA.value),
+      perplexity_b: finite(next.perplexityB.value),
+      perplexity_a_interval: rangeResult(next.perplexityA),
+      perplexity_b_interval: rangeResult(next.perplexityB),
       perplexity_ratio: estimatedResult(next.perplexityRatio),
     },
   };
@@ -65,7 +67,8 @@ export function estimatedResult({ value, low, high }: Estimate): Estimated {
   return { value: finite(value), low: finite(low), high: finite(high) };
 }
 
-function rangeResult({ low, high }: Estimate): { low: number | null; high: number | null } {
+/** The interval of an estimate in results. */
+export function rangeResult({ low, high }: Estimate): { low: number | null; high: number | null } {
   return { low: finite(low), high: finite(high) };
 }
 

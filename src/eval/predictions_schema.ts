@@ -14,7 +14,8 @@ export function estimated(what: string) {
 /** What a number with its interval is in results. */
 export type Estimated = z.infer<ReturnType<typeof estimated>>;
 
-const range = (what: string) =>
+/** An interval of a number that stands elsewhere. */
+export const range = (what: string) =>
   z.strictObject({
     low: number("lower end; null where there is none"),
     high: number("upper end; null where the data do not bound it"),
@@ -56,6 +57,8 @@ const PART = {
     nll_increase: estimated("negative log probability of the next token, B minus A, in nats"),
     perplexity_a: number("perplexity under A"),
     perplexity_b: number("perplexity under B"),
+    perplexity_a_interval: range("95% interval of perplexity_a").optional(),
+    perplexity_b_interval: range("of perplexity_b").optional(),
     perplexity_ratio: estimated("perplexity under B over that under A"),
   }).nullable().describe("probability of the token that follows; of a reply, the one that A chose"),
 };

@@ -8,7 +8,7 @@
 import { z } from "zod";
 import { DivergenceResult } from "./divergence_schema.ts";
 import { FILTERS } from "./filters.ts";
-import { estimated, PredictionsResult, RankingResult, Stopped } from "./predictions_schema.ts";
+import { estimated, PredictionsResult, range, RankingResult, Stopped } from "./predictions_schema.ts";
 import { count, interval, number, share, text } from "./schema_fields.ts";
 import { Bandwidth, CELL_FIELDS, SettingCost, SettingProtocol } from "./setting_schema.ts";
 
@@ -142,6 +142,9 @@ export const PerplexityResults = z.strictObject({
     nll: number("mean negative log probability of a token, in nats"),
     perplexity: number("e to that"),
     bits_per_byte: number("negative log probability in bits over bytes of text"),
+    nll_interval: range("95% interval of nll").optional(),
+    perplexity_interval: range("of perplexity").optional(),
+    bits_per_byte_interval: range("of bits_per_byte").optional(),
   })).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({
     key: text("the cell that is compared with the first"),

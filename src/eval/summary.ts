@@ -1,7 +1,7 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
 import type { DivergenceResult } from "./divergence_schema.ts";
 import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts";
-import { measured, percent, points, pValue, small } from "./report/numbers.ts";
+import { measured, measuredShareValue, pointsText, pValue, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
 
 /** What stands wherever accuracies might be taken for a reason to choose a scheme. */
@@ -56,14 +56,20 @@ export function suspectText({ error, explained, evidence, hints }: DivergenceRes
   ].join("; ");
 }
 
+/** The least and the largest accuracy of some cells, in words. */
+export function accuracyRange(cells: Gsm8kResults["cells"]): [low: string, high: string] {
+  const found = cells.map(({ filters }) => filters["flexible-extract"]).toSorted((a, b) => a.accuracy - b.accuracy);
+  const text = (accuracy: (typeof found)[number]) => measuredShareValue({ ...accuracy, value: accuracy.accuracy });
+  return [text(found[0]!), text(found.at(-1)!)];
+}
+
 /** What a run has to say about {@linkcode CHOOSING}: one sentence, or none where nothing was compared. */
 export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults): string[] {
   if (comparisons.length === 0 || divergences.length === 0) return [];
-  const accuracies = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
-  const low = percent(Math.min(...accuracies)), high = percent(Math.max(...accuracies));
+  const [low, high] = accuracyRange(cells);
   const pairs = comparisons.flatMap((c) => c.pairs.filter(({ filter }) => filter === "flexible-extract"));
   const different = pairs.filter(({ p_holm }) => p_holm < NOISE).length;
-  const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a).difference;
+  const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a);
   const least = pairs.reduce((a, b) => b.p < a.p ? b : a);
   const kls = divergences.map(({ predictions }) => headline(predictions).kl.log_mean)
     .filter(({ value }) => value !== null).sort((a, b) => a.value! - b.value!);
@@ -73,7 +79,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
     `${
       different === 0 ? "none" : different
     } of ${pairs.length} ${settings} from the first by more than noise: the largest ` +
-    `difference is ${points(widest)} points, the smallest p ${pValue(least.p)} (${
+    `difference is ${pointsText({ ...widest, value: widest.difference })} points, the smallest p ${pValue(least.p)} (${
       pValue(least.p_holm)
     } corrected for ` +
     `their number)${

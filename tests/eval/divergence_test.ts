@@ -79,7 +79,7 @@ Deno.test("compare measures the perplexity that the logits have", async () => {
   }
   const whole = await compared(openSide(), openSide(undefined, { dtype: "bf16" }));
   const head = await compared(openSide(), openSide(undefined, { dtype: "bf16" }), [TWO_TURNS.subarray(0, first + 1)]);
-  const sum = (d: typeof whole) => Math.log(d.logits.summary.all.next!.perplexityA) * (d.tokens - 1);
+  const sum = (d: typeof whole) => Math.log(d.logits.summary.all.next!.perplexityA.value) * (d.tokens - 1);
   assertAlmostEquals(sum(whole) - sum(head), nll, 1e-2);
 });
 

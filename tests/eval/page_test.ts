@@ -99,7 +99,7 @@ Deno.test("an evaluation's page answers first: a sentence, settings in order, KL
 
 Deno.test("an evaluation's page folds accuracy where nothing changed, and opens it where something did", async () => {
   const [results, names] = ranked();
-  const folded = "No setting differs from w_mxfp4 by more than noise: 100.00% solved";
+  const folded = "No setting differs from w_mxfp4 by more than noise: 100% solved";
   assert(readPage(await gsm8kReport(results, names)).texts("summary").includes(folded));
   const comparisons = results.comparisons.map((c) => ({ ...c, pairs: c.pairs.map((p) => ({ ...p, p_holm: 1e-3 })) }));
   assert(!readPage(await gsm8kReport({ ...results, comparisons }, names)).texts("summary").includes(folded));

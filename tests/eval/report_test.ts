@@ -101,8 +101,8 @@ Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a 
   // Both kinds of evidence, and the words that say which one to choose by.
   assertStringIncludes(
     page,
-    "every accuracy is 100.00%, and none of 39 settings differ from the first by more than noise: the largest " +
-      "difference is 0.00 points, the smallest p 1.000 (1.000 corrected for their number)",
+    "every accuracy is 100%, and none of 39 settings differ from the first by more than noise: the largest " +
+      "difference is 0 points, the smallest p 1.000 (1.000 corrected for their number)",
   );
   assertStringIncludes(page, "typical KL lies between 0.0010 [0.0005, 0.0010] and 0.039 [0.019, 0.039] nats");
   const svgs = page.split("<svg").filter((part) => part.includes(">tp 8</text>"));

@@ -9,8 +9,8 @@ import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
 import { card, escape, firstScreen, folded, page, remark, section, settings, tableHtml, tiles } from "./html.ts";
-import { measured, measuredShare, percent, perplexityText, small } from "./numbers.ts";
-import { errorText } from "./prediction_tables.ts";
+import { measured, measuredShare, roughPercent, small } from "./numbers.ts";
+import { errorText, perplexityText } from "./prediction_tables.ts";
 import { conclusion, sourceText } from "./ranked.ts";
 import { protocolSection } from "./protocol_section.ts";
 import { PAGE } from "./table.ts";
@@ -101,11 +101,11 @@ export function compareAnswer({ divergence: d, protocol: { a, b, text }, cost }:
       [small(all.kl.max), `largest KL, at ${at}`],
       [measuredShare(all.same_top), "same likeliest token"],
       [
-        `${perplexityText(all.next?.perplexity_a ?? null)} → ${perplexityText(all.next?.perplexity_b ?? null)}`,
+        `${perplexityText(all.next, "a")} → ${perplexityText(all.next, "b")}`,
         "perplexity",
       ],
       [errorText(residualOperation(d)?.total), "residual error"],
-      [percent(d.router.flipped / Math.max(1, d.router.decisions)), "router flips"],
+      [roughPercent(d.router.flipped, Math.max(1, d.router.decisions)), "router flips"],
       [`${sizeText(cost.a.weight_bytes)} → ${sizeText(cost.b.weight_bytes)}`, "weights"],
       [sourceText(d), "where most of it comes from"],
     ]),

@@ -6,12 +6,11 @@ import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";
 import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
-import { predictionTable, ranked } from "./prediction_tables.ts";
+import { perplexityText, predictionTable, ranked } from "./prediction_tables.ts";
 import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
 import { card, folded, remark, section, tableHtml } from "./html.ts";
-import { perplexityText } from "./numbers.ts";
 import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
 import { sourceTable } from "./where_from.ts";
@@ -98,7 +97,7 @@ export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
  */
 export function predictionSection(artist: Artist, comparisons: Comparisons, samples: boolean): string {
   const { named } = comparisons;
-  const perplexity = perplexityText(named[0]!.predictions.all.next?.perplexity_a ?? null, "not finite");
+  const perplexity = perplexityText(named[0]!.predictions.all.next, "a", "not finite");
   return section(
     "Predictions",
     "KL divergence of next-token probabilities from the first setting's: typical is e to the mean logarithm, which " +

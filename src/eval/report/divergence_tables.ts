@@ -1,7 +1,7 @@
 /** Tables of comparisons, for terminal and page. */
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName, residualOperation, worstOperation } from "../summary.ts";
-import { decibels, percent, small, times } from "./numbers.ts";
+import { decibels, percent, roughPercent, small, times } from "./numbers.ts";
 import { errorText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
@@ -28,7 +28,7 @@ const OWN: readonly Column<NamedDivergence>[] = [
 const FLIPS: Column<NamedDivergence> = {
   head: "router flips",
   kind: "right",
-  cell: ({ divergence: { router } }) => percent(router.flipped / Math.max(1, router.decisions)),
+  cell: ({ divergence: { router } }) => roughPercent(router.flipped, Math.max(1, router.decisions)),
 };
 
 /** One row for each comparison, on a terminal. */

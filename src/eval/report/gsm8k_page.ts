@@ -6,9 +6,8 @@ import { answer, costSection, predictionSection, rankedSettings, whereFrom } fro
 import { type Artist, openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
 import { card, escape, firstScreen, page, plottedTable, remark, section } from "./html.ts";
-import { CHOOSING, observedSpread } from "../summary.ts";
+import { accuracyRange, CHOOSING, observedSpread } from "../summary.ts";
 import { accuracyTable, pairTable } from "./accuracy_tables.ts";
-import { percent } from "./numbers.ts";
 import { PAGE } from "./table.ts";
 import { protocolSection } from "./protocol_section.ts";
 
@@ -95,8 +94,7 @@ function accuracySection(
   const about = "Share of problems solved, by lm-eval's two filters, with Wilson's intervals." +
     (samples ? " samples.html, beside this page, shows replies that differ side by side." : "");
   if (changed || comparisons.length === 0) return section("Accuracy", about, ...parts);
-  const shares = cells.map(({ filters }) => filters["flexible-extract"].accuracy);
-  const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
+  const [low, high] = accuracyRange(cells);
   const summary = `No setting differs from ${first} by more than noise: ${
     low === high ? low : `${low} to ${high}`
   } solved`;

@@ -5,7 +5,7 @@ import { type Arrangement, type Arrangements, colourScale, panelChannels, panels
 import { labelRoom, WIDTH } from "./plot_parts.ts";
 import type { Artist, PlotLibrary } from "./draw.ts";
 import { SERIES } from "./html.ts";
-import { percent, points, pValue } from "./numbers.ts";
+import { measuredShare, pointsText, pValue, roughPercent } from "./numbers.ts";
 
 /** Room for labels of columns, in pixels. */
 const TOP = 30;
@@ -60,7 +60,7 @@ export function accuracyPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults, ar
         fill: "filter",
         ...channels,
         r: 4.5,
-        title: (r) => `${r.label}, ${r.filter}: ${percent(r.accuracy)} [${percent(r.low)}, ${percent(r.high)}]`,
+        title: (r) => `${r.label}, ${r.filter}: ${measuredShare({ ...r, value: r.accuracy })}`,
       }),
     ],
   });
@@ -109,7 +109,7 @@ export function differencePlot({ Plot, draw }: Artist, results: Gsm8kResults, ar
         ...channels,
         fill: SERIES[0]!,
         r: 4.5,
-        title: (r) => `${r.label}: ${points(r.difference)} points, p = ${pValue(r.p)}`,
+        title: (r) => `${r.label}: ${pointsText({ ...r, value: r.difference })} points, p = ${pValue(r.p)}`,
       }),
     ],
   });
@@ -192,7 +192,7 @@ export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults,
         fill: "colour",
         r: 3,
         title: (d) =>
-          `${d.label}: ${percent(d.confidence, 1)} sure, ${percent(d.accuracy, 1)} right, ${d.problems} problems`,
+          `${d.label}: ${roughPercent(d.confidence)} sure, ${roughPercent(d.accuracy)} right, ${d.problems} problems`,
         ...channels,
       }),
     ],

@@ -1,7 +1,7 @@
 /** Numbers as reports and tables write them; `-` stands for one that is not there or not finite. */
 import type { Estimated } from "../predictions_schema.ts";
 
-/** A share in percent. */
+/** A share in percent, of what was counted whole: there is no interval that digits could follow. */
 export function percent(share: number, digits = 2): string {
   return `${(100 * share).toFixed(digits)}%`;
 }
@@ -20,25 +20,18 @@ export function small(value: number | null): string {
   return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential(2) : value.toPrecision(3);
 }
 
-/** A difference of shares in percentage points, with its sign. */
-export function points(difference: number | null): string {
-  if (difference === null) return "-";
-  return `${difference > 0 ? "+" : ""}${(100 * difference).toFixed(2)}`;
-}
-
-/** A perplexity, with four decimals as everywhere in the field. */
-export function perplexityText(value: number | null, none = "-"): string {
-  return value?.toFixed(4) ?? none;
-}
-
-/** Bits per byte. */
-export function bitsText(value: number | null): string {
-  return value?.toFixed(5) ?? "-";
-}
-
-/** A mean negative log probability, in nats. */
-export function natsText(value: number | null): string {
-  return value?.toFixed(6) ?? "-";
+/**
+ * A perplexity, or another number that files of earlier versions have without an interval: then four digits.
+ *
+ * @param none Stands for a number that is not finite.
+ */
+export function intervalOrDigits(
+  value: number | null,
+  interval: Omit<Estimated, "value"> | undefined,
+  none = "-",
+): string {
+  if (value === null) return none;
+  return interval === undefined ? value.toPrecision(MOST_DIGITS) : measured({ value, ...interval });
 }
 
 /** A signal-to-noise ratio in dB; `none` where there is no noise. */
@@ -48,7 +41,7 @@ export function decibels(value: number | null, none: string): string {
 
 /** A p-value. */
 export function pValue(p: number): string {
-  return p.toFixed(3);
+  return p < 0.0005 ? "<0.001" : p.toFixed(3);
 }
 
 /** The smallest difference that would be noticed, in percentage points; `any`: none would be. */
@@ -150,31 +143,49 @@ function plain(x: number, place: number): string {
 
 /** A number with its 95% interval. */
 export interface Estimate {
-  /** What it is: a share, a difference of shares, or another number, whose digits follow its interval. */
+  /** What it is: a share, which is written in percent, a difference of shares, in points, or another number. */
   readonly kind: "share" | "points" | "measured";
   readonly value: number | null;
   readonly low: number | null;
   readonly high: number | null;
 }
 
+/** A difference of shares in points. */
+export function pointsText(difference: Estimated): string {
+  return estimateText({ ...difference, kind: "points" });
+}
+
+/** A share in percent, without its interval. */
+export function measuredShareValue(share: Estimated): string {
+  return estimateText({ ...share, kind: "share" });
+}
+
 /** The number itself. */
 export function estimateText(estimate: Estimate): string {
-  const { kind, value } = estimate;
-  if (kind === "share") return percent(value!);
-  return kind === "points" ? points(value) : measuredValue(estimate);
+  return written(estimate, measuredValue(scaled(estimate))) + (estimate.kind === "share" ? "%" : "");
 }
 
-/** Its interval on a terminal: `[98.2, 99.6]`, with fewer digits than on a page. */
+/** Its interval on a terminal: `[98.2, 99.6]`. */
 export function bracketed(estimate: Estimate): string {
-  const { kind, low, high } = estimate;
-  if (kind === "measured") return measuredInterval(estimate);
-  const end = (value: number | null) => kind === "share" ? (100 * value!).toFixed(1) : points(value);
-  return `[${end(low)}, ${end(high)}]`;
+  return `[${ends(estimate).join(", ")}]`;
 }
 
-/** Its interval on a page: `98.21 – 99.57`, and `-0.20 to +0.70` where ends have signs. */
+/** Its interval on a page: `98.2 – 99.6`, and `-0.2 to +0.7` where ends have signs. */
 export function ranged(estimate: Estimate): string {
-  const { kind, low, high } = estimate;
-  if (kind === "share") return `${(100 * low!).toFixed(2)} – ${(100 * high!).toFixed(2)}`;
-  return kind === "points" ? `${points(low)} to ${points(high)}` : measuredInterval(estimate);
+  if (estimate.kind === "measured") return bracketed(estimate);
+  return ends(estimate).join(estimate.kind === "share" ? " – " : " to ");
+}
+
+function ends(estimate: Estimate): string[] {
+  return measuredInterval(scaled(estimate)).slice(1, -1).split(", ").map((end) => written(estimate, end));
+}
+
+/** Shares and their differences are written times 100. */
+function scaled(estimate: Estimate): Estimated {
+  return estimate.kind === "measured" ? estimate : inPercent(estimate);
+}
+
+/** A difference has its sign. */
+function written({ kind }: Estimate, number: string): string {
+  return kind === "points" && /^[^-0]|^0\.0*[1-9]/.test(number) ? `+${number}` : number;
 }

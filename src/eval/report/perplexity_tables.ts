@@ -1,6 +1,6 @@
 /** Tables of perplexities, for terminal and page. */
 import type { PerplexityResults } from "../results_schema.ts";
-import { bitsText, bracketed, type Estimate, estimateText, natsText, perplexityText } from "./numbers.ts";
+import { bracketed, type Estimate, estimateText, intervalOrDigits } from "./numbers.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
 type Cell = PerplexityResults["cells"][number];
@@ -8,9 +8,9 @@ type Comparison = PerplexityResults["comparisons"][number];
 
 const PERPLEXITY: readonly Column<Cell>[] = [
   { head: "setting", cell: ({ label }) => label },
-  { head: "perplexity", kind: "right", cell: ({ perplexity }) => perplexityText(perplexity) },
-  { head: "bits per byte", kind: "right", cell: (cell) => bitsText(cell.bits_per_byte) },
-  { head: "nats per token", kind: "right", cell: ({ nll }) => natsText(nll) },
+  { head: "perplexity", cell: (cell) => intervalOrDigits(cell.perplexity, cell.perplexity_interval) },
+  { head: "bits per byte", cell: (cell) => intervalOrDigits(cell.bits_per_byte, cell.bits_per_byte_interval) },
+  { head: "nats per token", cell: ({ nll, nll_interval: interval }) => intervalOrDigits(nll, interval) },
 ];
 
 function increaseOf({ nll_increase }: Comparison): Estimate {

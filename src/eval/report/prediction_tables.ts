@@ -3,12 +3,12 @@ import type { DivergenceResult } from "../divergence_schema.ts";
 import type { Estimated, PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
 import { headline } from "../summary.ts";
 import {
+  intervalOrDigits,
   measured,
   measuredInterval,
   measuredShare,
   measuredShareInterval,
   measuredValue,
-  perplexityText,
   small,
 } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
@@ -19,6 +19,12 @@ export function errorText(error: DivergenceResult["operations"][number]["total"]
   if (error === undefined) return "-";
   const { relative_error: value, interval } = error;
   return interval === null ? small(value) : measured({ value, ...interval });
+}
+
+/** The perplexity under one of two settings, with its interval. */
+export function perplexityText(next: PredictionsPart["next"] | undefined, side: "a" | "b", none?: string): string {
+  if (next === null || next === undefined) return none ?? "-";
+  return intervalOrDigits(next[`perplexity_${side}`], next[`perplexity_${side}_interval`], none);
 }
 
 /** What a comparison of two settings says of its predictions, row by row. */
@@ -32,7 +38,7 @@ export function predictionRows({ kl, same_top: top, next }: PredictionsPart): [w
     ],
     ["same likeliest token", measuredShare(top)],
     ...(next === null ? [] : [
-      ["perplexity", `A ${perplexityText(next.perplexity_a)}, B ${perplexityText(next.perplexity_b)}`],
+      ["perplexity", `A ${perplexityText(next, "a")}, B ${perplexityText(next, "b")}`],
       ["more nats per token", measured(next.nll_increase)],
       ["RMS change of the next token's probability", measured(next.probability_change_rms)],
     ] as [string, string][]),

@@ -1,6 +1,7 @@
 /** The task gsm8k: accuracy on word problems. */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
-import { percent } from "../report/numbers.ts";
+import { measuredShareValue } from "../report/numbers.ts";
+import { wilsonInterval } from "../statistics.ts";
 import { accuracies, compareWithFirst, type PairedComparison } from "../accuracy.ts";
 import { Answer } from "../answers.ts";
 import type { Dataset } from "../dataset.ts";
@@ -153,7 +154,9 @@ function room({ questions, sequences }: Gsm8kWork, { checkpoint, planned, chunk 
 
 async function answer({ questions }: Gsm8kWork, session: Session, store: Store<Answer>, onProgress: OnProgress) {
   await answerAll(questions, session, store, ({ answered, total, correct, tokens }) => {
-    const right = answered === 0 ? "" : `${percent(correct / answered, 1)} right, `;
+    const right = answered === 0
+      ? ""
+      : `${measuredShareValue({ value: correct / answered, ...wilsonInterval(correct, answered) })} right, `;
     onProgress(answered, total, `${right}${tokens} tokens`);
   });
 }

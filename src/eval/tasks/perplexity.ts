@@ -4,7 +4,7 @@ import type { Session } from "../../session/session.ts";
 import { decode } from "../../text/stream_decoder.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { finite } from "../finite.ts";
-import { estimatedResult } from "../predictions_result.ts";
+import { estimatedResult, rangeResult } from "../predictions_result.ts";
 import type { ForcedSequence } from "../predictions.ts";
 import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
 import { Scorer } from "../scorer.ts";
@@ -122,9 +122,12 @@ function summarize(
       return {
         ...cellResult(cell),
         predicted,
-        nll: finite(nll),
-        perplexity: finite(perplexity),
-        bits_per_byte: finite(bitsPerByte),
+        nll: finite(nll.value),
+        perplexity: finite(perplexity.value),
+        bits_per_byte: finite(bitsPerByte.value),
+        nll_interval: rangeResult(nll),
+        perplexity_interval: rangeResult(perplexity),
+        bits_per_byte_interval: rangeResult(bitsPerByte),
       };
     }),
     comparisons: others.map(({ cell, entries }) => ({
