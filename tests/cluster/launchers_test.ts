@@ -33,10 +33,14 @@ function asking(tp: number, ep: number): string[] {
   return [...PROGRAM, ...onTestLibrary(), ...ranks, "--max-tokens", "4", "--json", "How many?"];
 }
 
+let answered: Promise<number[]> | null = null;
+
 /** What one process answers. */
-async function expected(): Promise<number[]> {
-  using bench = new Bench(await libraryVariables(1));
-  return idsOf(await bench.run(asking(1, 1)));
+function expected(): Promise<number[]> {
+  return answered ??= (async () => {
+    using bench = new Bench(await libraryVariables(1));
+    return idsOf(await bench.run(asking(1, 1)));
+  })();
 }
 
 function idsOf({ code, stdout, stderr }: Ended, size = 1): number[] {
@@ -56,6 +60,11 @@ test("torchrun starts two and four ranks, of which one answers", TORCH, "no Pyth
     const launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", `${size}`, "--no-python"];
     assertEquals(idsOf(await bench.run([PYTHON, ...launch, ...asking(2, size / 2)]), size), one);
   }
+  // It starts no processes of MPI, by which ranks on the processor would sum.
+  const launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"];
+  const refused = await bench.run([PYTHON, ...launch, ...PROGRAM, "--tp", "2", "Hi"]);
+  assert(refused.code !== 0);
+  assertEquals(refused.stderr.split("\n").filter((line) => line.startsWith("error: ")).length, 1, refused.stderr);
 });
 
 test("mpirun starts ranks", installed("mpirun"), "Debian's openmpi-bin is not installed", async () => {

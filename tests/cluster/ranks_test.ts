@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { SOAK, soakedWhere } from "../soak.ts";
 import { TINY } from "../cli/program.ts";
+import { freePort } from "../cli/rank_processes.ts";
 import { processesWith } from "./evaluation.ts";
 import { Bench, exists, installed, until } from "./processes.ts";
 
@@ -65,6 +66,32 @@ test("a rank that fails ends all processes with its line, and so does a mistake 
   const unknown = await bench.run(["mpirun", "-n", "2", "mxoss", "--tp", "x", "Hello"]);
   assertEquals(errors(unknown.stderr), ['error: --tp: expected an integer from 1 to 64, got "x"']);
   assert(unknown.code !== 0);
+});
+
+test("a conversation and a server are the first process's, with the threads of all", async () => {
+  using bench = new Bench();
+  const mpirun = ["mpirun", "-n", "2", "--bind-to", "none", "mxoss"], two = ["--tp", "2", "--threads", "1"];
+  const chat = bench.command([...mpirun, "chat", ...two, "--max-tokens", "4"]);
+  const { code, stderr } = await chat.output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+
+  const port = freePort(), url = `http://127.0.0.1:${port}`;
+  const server = bench.command([...mpirun, "serve", ...two, "--port", `${port}`, "--context", "256"]).spawn();
+  const ended = server.output();
+  await until("the server answers", async () => {
+    try {
+      return (await (await fetch(`${url}/health`)).text(), true);
+    } catch {
+      return false;
+    }
+  }, 60);
+  const body = JSON.stringify({ model: "tiny-gpt-oss", prompt: "How many", max_tokens: 4 });
+  const headers = { "content-type": "application/json" };
+  const reply = await fetch(`${url}/v1/completions`, { method: "POST", headers, body });
+  assertEquals(reply.status, 200, await reply.text());
+  server.kill("SIGTERM");
+  await ended;
+  assertEquals(processesWith({ MODEL: bench.env["MODEL"]!, PATH: bench.env["PATH"]! }), []);
 });
 
 test("a process that is killed ends all within seconds, and what was answered is kept", async () => {

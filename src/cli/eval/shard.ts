@@ -35,7 +35,8 @@ export const SHARD_OPTION: Option<ShardChoice | undefined> = option(
   "I/N",
   shardChoice().optional(),
   "answer the I-th of N parts, which mxoss report joins (needs --out); auto: as Slurm, Kubernetes or MPI say, and " +
-    "refused where none does; none: all (default: auto where several processes were started together, else none)",
+    "refused where none does; none: all (default: auto where several processes were started together that share no " +
+    "model on GPUs, else none)",
 );
 
 /** Options of `mxoss eval` that a part has to do with. */
