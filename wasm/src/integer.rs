@@ -14,16 +14,15 @@ use core::cmp::min;
 /// Input rows that are multiplied together.
 pub const QUAD: usize = 4;
 /// Output rows that are multiplied together.
-pub const COUPLE: usize = 2;
-/// Bytes of a packed block of four input rows: two vectors of integers each, then the bits to add to a scale.
-pub const X_BYTES: usize = QUAD * 32 + QUAD * 4;
-/// Bytes of a packed block of two output rows: two vectors of integers and one of corrections each, then two scales.
-pub const W_BYTES: usize = COUPLE * 48 + 16;
+pub const ROWS: usize = 4;
+/// Bytes of a packed block of four input rows: two vectors of integers and one of corrections each, then the bits to
+/// add to a scale.
+pub const X_BYTES: usize = QUAD * 48 + QUAD * 4;
+/// Bytes of a packed block of four output rows: two vectors of integers each, then the bits of their scales.
+pub const W_BYTES: usize = ROWS * 32 + ROWS * 4;
 /// Bytes of a packed block of a tile.
-pub const TILE_BYTES: usize = TILE / COUPLE * W_BYTES;
+pub const TILE_BYTES: usize = TILE / ROWS * W_BYTES;
 
-/// Input integers are stored plus this: one factor of the product has no sign and 7 bits.
-const OFFSET: i32 = 64;
 /// Bits of an input integer's magnitude: 63 at most.
 const BITS: i32 = 6;
 /// Largest magnitude of an exponent (of an input's quantum; of a block's scale) for which all their products, sums and
@@ -36,12 +35,14 @@ const ROUNDER: f32 = 12_582_912.0;
 trait Integers: Format {
     /// The exponent of that power.
     const EXPONENT: i32;
+    /// Their largest magnitude, which is added to them: one factor of the product has no sign and 7 bits.
+    const OFFSET: i32;
     /// Constants.
     type Tables;
     /// The constants, each of them [`opaque`].
     fn tables() -> Self::Tables;
-    /// The integers of a block. Lane l of the two vectors holds, a byte each, lanes l of [`Format::block`]'s vectors 0
-    /// 2 4 6 and 1 3 5 7.
+    /// The integers of a block, plus the offset. Lane l of the two vectors holds, a byte each, lanes l of
+    /// [`Format::block`]'s vectors 0 2 4 6 and 1 3 5 7.
     unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
 }
 
@@ -54,12 +55,13 @@ struct Fp4Tables {
 
 impl Integers for Fp4 {
     const EXPONENT: i32 = -1;
+    const OFFSET: i32 = 12;
     type Tables = Fp4Tables;
 
     #[inline(always)]
     fn tables() -> Fp4Tables {
         Fp4Tables {
-            twice: opaque(i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)),
+            twice: opaque(i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0)),
             // Brings the bytes together whose columns one lane sums.
             turn: opaque(i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
             low: opaque(i8x16_splat(0x0f)),
@@ -77,6 +79,7 @@ impl Integers for Fp4 {
 
 impl Integers for Fp6<E2m3> {
     const EXPONENT: i32 = -3;
+    const OFFSET: i32 = 60;
     type Tables = v128;
 
     #[inline(always)]
@@ -86,7 +89,7 @@ impl Integers for Fp6<E2m3> {
 
     #[inline(always)]
     unsafe fn integers(at: *const u8, inverse: &v128) -> [v128; 2] {
-        pack(unsafe { Self::block(at) }.map(|v| integer(f32x4_mul(v, *inverse), 0)))
+        pack(unsafe { Self::block(at) }.map(|v| integer(f32x4_mul(v, *inverse), Self::OFFSET)))
     }
 }
 
@@ -126,13 +129,14 @@ fn pack(v: [v128; 8]) -> [v128; 2] {
 #[inline(never)]
 pub unsafe fn pack_quad(r: &Record, pair: usize, pairs: usize, to: *mut u8) -> bool {
     unsafe {
+        let offset = if r.weights.format == format::MXFP4 { Fp4::OFFSET } else { <Fp6<E2m3>>::OFFSET };
         for i in 0..QUAD {
             let x = r.x(pair + min(i, pairs - 1));
             for b in 0..r.weights.cols.div_ceil(BLOCK) {
                 let block: [v128; 8] = core::array::from_fn(|v| v128_load(x.add(8 * b + v)));
                 let to = to.add(b * X_BYTES);
-                let Some(exponent) = pack_input(&block, to.add(32 * i).cast()) else { return false };
-                *to.add(32 * QUAD).cast::<i32>().add(i) = exponent << 23;
+                let Some(exponent) = pack_input(&block, offset, to.add(48 * i).cast()) else { return false };
+                *to.add(48 * QUAD).cast::<i32>().add(i) = exponent << 23;
             }
         }
         true
@@ -142,7 +146,7 @@ pub unsafe fn pack_quad(r: &Record, pair: usize, pairs: usize, to: *mut u8) -> b
 /// Packs a block of an input row as integers; returns the exponent of their quantum, or None where they do not fit: the
 /// largest number has at most 6 bits, and all others are multiples of its lowest one.
 #[inline(always)]
-unsafe fn pack_input(block: &[v128; 8], to: *mut v128) -> Option<i32> {
+unsafe fn pack_input(block: &[v128; 8], offset: i32, to: *mut v128) -> Option<i32> {
     let amax = mx::amax_bits(block);
     let exponent = if amax == 0 { 0 } else { (amax >> 23) as i32 - 127 - (BITS - 1) };
     if exponent.abs() > MOST_EXPONENT {
@@ -150,20 +154,24 @@ unsafe fn pack_input(block: &[v128; 8], to: *mut v128) -> Option<i32> {
     }
     let (inverse, quantum) = (f32x4_splat(power(-exponent)), f32x4_splat(power(exponent)));
     let mut same = i32x4_splat(-1);
-    let integers = core::array::from_fn(|i| {
+    let integers: [v128; 8] = core::array::from_fn(|i| {
         let y = f32x4_mul(block[i], inverse);
         let rounded = f32x4_sub(f32x4_add(y, f32x4_splat(ROUNDER)), f32x4_splat(ROUNDER));
         // Against the number itself, as y may have underflowed.
         same = v128_and(same, f32x4_eq(f32x4_mul(rounded, quantum), block[i]));
-        integer(rounded, OFFSET)
+        integer(rounded, 0)
     });
     if !i32x4_all_true(same) {
         return None;
     }
     let [even, odd] = pack(integers);
+    let s = |i: usize, j: usize| i32x4_add(integers[i], integers[j]);
+    let sum = i32x4_add(i32x4_add(s(0, 1), s(2, 3)), i32x4_add(s(4, 5), s(6, 7)));
     unsafe {
         v128_store(to, even);
         v128_store(to.add(1), odd);
+        // What the weights' offset adds to the sum of each lane, to be taken away.
+        v128_store(to.add(2), i32x4_mul(sum, i32x4_splat(-offset)));
     }
     Some(exponent)
 }
@@ -183,12 +191,12 @@ pub unsafe fn pack_tile(w: &Weights, row: usize, rows: usize, to: *mut u8) -> bo
 unsafe fn pack_rows<F: Integers>(w: &Weights, row: usize, rows: usize, to: *mut u8) -> bool {
     unsafe {
         let blocks = w.cols.div_ceil(BLOCK);
-        let (tables, ones) = (F::tables(), opaque(i8x16_splat(1)));
-        for i in 0..rows.next_multiple_of(COUPLE) {
+        let tables = F::tables();
+        for i in 0..rows.next_multiple_of(ROWS) {
             let row = row + min(i, rows - 1);
             let (mut from, scales) = (w.row(row), w.row_scales(row));
-            let mut to = to.add(i / COUPLE * blocks * W_BYTES + i % COUPLE * 48).cast::<v128>();
-            let mut scale_to = to.add(3 * COUPLE - i % COUPLE * 3).cast::<i32>().add(i % COUPLE);
+            let mut to = to.add(i / ROWS * blocks * W_BYTES + i % ROWS * 32).cast::<v128>();
+            let mut scale_to = to.add(2 * (ROWS - i % ROWS)).cast::<i32>().add(i % ROWS);
             for b in 0..blocks {
                 let scale = i32::from(*scales.add(b));
                 if (scale - 127).abs() > MOST_EXPONENT {
@@ -199,11 +207,6 @@ unsafe fn pack_rows<F: Integers>(w: &Weights, row: usize, rows: usize, to: *mut 
                     if columns == BLOCK { F::integers(from, &tables) } else { cut_integers::<F>(from, columns) };
                 v128_store(to, even);
                 v128_store(to.add(1), odd);
-                // What the inputs' offset adds to the sum of each lane, to be taken away.
-                let pairs =
-                    i16x8_add(i16x8_relaxed_dot_i8x16_i7x16(even, ones), i16x8_relaxed_dot_i8x16_i7x16(odd, ones));
-                let sum = i32x4_extadd_pairwise_i16x8(pairs);
-                v128_store(to.add(2), i32x4_neg(i32x4_shl(sum, OFFSET.trailing_zeros())));
                 *scale_to = (scale + F::EXPONENT) << 23;
                 from = from.add(F::BYTES);
                 to = to.add(W_BYTES / 16);

@@ -2,13 +2,13 @@
 
 use crate::finish::Finish;
 use crate::gemm::Quads;
-use crate::integer::{COUPLE, QUAD, W_BYTES, X_BYTES};
+use crate::integer::{QUAD, ROWS, W_BYTES, X_BYTES};
 use crate::memory::{opaque, turn};
 use crate::panel::Panel;
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
 
-/// How many blocks of eight output rows, 21 KiB, stay in an L1 cache beside those of four input rows.
+/// How many blocks of eight output rows, 14 KiB, stay in an L1 cache beside those of four input rows.
 const BLOCKS: usize = 48;
 
 /// Whether `i32x4.relaxed_dot_i8x16_i7x16_add_s` is best left out: on x86 processors without AVX-VNNI it is five
@@ -31,9 +31,9 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
             let count = min(at_once, blocks - block);
             for quad in chosen() {
                 let x = quads.address(quad).add(block * X_BYTES);
-                for couple in 0..rows.div_ceil(COUPLE) {
-                    let w = w.add((couple * blocks + block) * W_BYTES);
-                    let sums = panel.sums(quad).add(couple * COUPLE * QUAD);
+                for four in 0..rows.div_ceil(ROWS) {
+                    let w = w.add((four * blocks + block) * W_BYTES);
+                    let sums = panel.sums(quad).add(four * ROWS * QUAD);
                     if quads.dots { multiply::<true>(w, x, count, sums) } else { multiply::<false>(w, x, count, sums) }
                 }
             }
@@ -67,43 +67,43 @@ macro_rules! splat_lane {
     };
 }
 
-/// Adds `blocks` blocks to the sums of two output rows and four input rows, in the four lanes of `dot.rs`.
+/// Adds `blocks` blocks to the sums of four output rows and four input rows, in the four lanes of `dot.rs`.
 ///
 /// Where processors have no instruction that multiplies and adds bytes (DOTS is false), one multiplies pairs of them,
 /// four of whose sums fit a 16-bit lane.
 #[inline(never)]
 unsafe fn multiply<const DOTS: bool>(mut w: *const u8, mut x: *const u8, blocks: usize, to: *mut v128) {
     unsafe {
-        let mut sums: [[v128; QUAD]; COUPLE] = *to.cast();
+        let mut sums: [[v128; QUAD]; ROWS] = *to.cast();
         for _ in 0..blocks {
-            let exponents = v128_load(x.add(32 * QUAD).cast());
-            let rows: [[v128; 2]; COUPLE] = core::array::from_fn(|i| {
-                let at = w.add(48 * i).cast();
-                [v128_load(at), v128_load(at.add(1))]
-            });
-            // The bits of both scales' product: exponents add up.
-            let scales: [v128; COUPLE] =
-                core::array::from_fn(|i| i32x4_add(v128_load32_splat(w.add(48 * COUPLE + 4 * i).cast()), exponents));
+            let rows: [[v128; 2]; ROWS] = *w.cast();
+            let scales = v128_load(w.add(32 * ROWS).cast());
+            macro_rules! output {
+                ($n:tt, $i:tt, $x:expr, $scale:expr) => {
+                    let ([first, last, correction], [even, odd]) = ($x, rows[$i]);
+                    let sum = if DOTS {
+                        let sum = i32x4_relaxed_dot_i8x16_i7x16_add(first, even, correction);
+                        i32x4_relaxed_dot_i8x16_i7x16_add(last, odd, sum)
+                    } else {
+                        let pairs = i16x8_add(
+                            i16x8_relaxed_dot_i8x16_i7x16(first, even),
+                            i16x8_relaxed_dot_i8x16_i7x16(last, odd),
+                        );
+                        i32x4_add(i32x4_dot_i16x8(pairs, i16x8_splat(1)), correction)
+                    };
+                    let scale = splat_lane!($scale, $i);
+                    sums[$i][$n] = f32x4_relaxed_madd(f32x4_convert_i32x4(sum), scale, sums[$i][$n]);
+                };
+            }
             macro_rules! input {
                 ($n:tt) => {
-                    let at = x.add(32 * $n).cast();
-                    let (first, last) = (v128_load(at), v128_load(at.add(1)));
-                    for i in 0..COUPLE {
-                        let offset = v128_load(w.add(48 * i + 32).cast());
-                        let [even, odd] = rows[i];
-                        let sum = if DOTS {
-                            let sum = i32x4_relaxed_dot_i8x16_i7x16_add(even, first, offset);
-                            i32x4_relaxed_dot_i8x16_i7x16_add(odd, last, sum)
-                        } else {
-                            let pairs = i16x8_add(
-                                i16x8_relaxed_dot_i8x16_i7x16(even, first),
-                                i16x8_relaxed_dot_i8x16_i7x16(odd, last),
-                            );
-                            i32x4_add(i32x4_dot_i16x8(pairs, i16x8_splat(1)), offset)
-                        };
-                        let scale = splat_lane!(scales[i], $n);
-                        sums[i][$n] = f32x4_relaxed_madd(f32x4_convert_i32x4(sum), scale, sums[i][$n]);
-                    }
+                    let packed: [v128; 3] = *x.add(48 * $n).cast();
+                    // The bits of the scales' products: exponents add up.
+                    let scale = i32x4_add(scales, v128_load32_splat(x.add(48 * QUAD + 4 * $n).cast()));
+                    output!($n, 0, packed, scale);
+                    output!($n, 1, packed, scale);
+                    output!($n, 2, packed, scale);
+                    output!($n, 3, packed, scale);
                 };
             }
             input!(0);
