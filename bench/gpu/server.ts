@@ -3,10 +3,11 @@
  * is the one among others; how long `/health` waits meanwhile.
  *
  *     deno run -A bench/gpu/server.ts --model DIR [--backend cuda] [--clients 1,16,64] [--tokens 256] [--times 3]
- *         [--spoil TOKEN] [--mxoss "deno run -A main.ts"] [--only bench|serve] [--out FILE.json] [-- MORE OPTIONS]
+ *         [--replies 1] [--mixed] [--spoil TOKEN] [--mxoss "deno run -A main.ts"] [--only bench|serve] [--out FILE.json] [-- MORE OPTIONS]
  *
  * What follows `--` goes to both commands. Prompts are one token and replies 256, so that a sequence has 128 positions
- * in the middle, as those of `mxoss bench` have. With `--spoil` a request has a token more, whose embedding the model's
+ * in the middle, as those of `mxoss bench` have; with `--mixed` they are half to one and a half times as long, and each
+ * client asks for `--replies` of them, one after another: some end and others begin all the time. With `--spoil` a request has a token more, whose embedding the model's
  * files hold as NaN: its failure is to be nobody else's.
  */
 import { parseArgs } from "node:util";
@@ -18,6 +19,8 @@ const { values: flags, positionals: more } = parseArgs({
     clients: { type: "string", default: "1,16,64" },
     tokens: { type: "string", default: "256" },
     times: { type: "string", default: "3" },
+    replies: { type: "string", default: "1" },
+    mixed: { type: "boolean", default: false },
     spoil: { type: "string" },
     mxoss: { type: "string", default: `${Deno.execPath()} run -A main.ts` },
     only: { type: "string" },
@@ -48,9 +51,31 @@ async function bench(): Promise<Record<number, number>> {
   return Object.fromEntries(figures.map((one) => [one.subject.sequences, one.tokens_per_second.median]));
 }
 
+/** Tokens of a client's reply. */
+const lengthOf = (client: number, turn: number) =>
+  flags.mixed ? TOKENS / 2 + (7 * client + 5 * turn) % 16 * (TOKENS >> 4) : TOKENS;
+
+/** Replies of a client, one after another, as one. */
+async function askAll(url: string, client: number): Promise<Reply> {
+  const all: Reply[] = [];
+  for (let turn = 0; turn < Number(flags.replies); turn++) {
+    all.push(await ask(url, [client + 1 + 100 * turn], lengthOf(client, turn)));
+  }
+  const error = all.find((reply) => reply.error !== undefined)?.error;
+  const tokens = all.reduce((sum, reply) => sum + reply.tokens, 0);
+  return { text: all.map(({ text }) => text).join("\n"), tokens, ...(error === undefined ? {} : { error }) };
+}
+
+/** What came of a request. */
+interface Reply {
+  readonly text: string;
+  readonly tokens: number;
+  readonly error?: string;
+}
+
 /** A completion that streams; gives its text, or the error. */
-async function ask(url: string, prompt: readonly number[]): Promise<{ text: string; tokens: number; error?: string }> {
-  const body = { prompt, max_tokens: TOKENS, temperature: 0, ignore_eos: true, stream: true };
+async function ask(url: string, prompt: readonly number[], max_tokens = TOKENS): Promise<Reply> {
+  const body = { prompt, max_tokens, temperature: 0, ignore_eos: true, stream: true };
   const options = { stream_options: { include_usage: true } };
   const response = await fetch(`${url}/v1/completions`, {
     method: "POST",
@@ -99,7 +124,7 @@ async function serve(): Promise<void> {
       const seen: { rate: number; processor: number; first: string; texts: string[] }[] = [], waits: number[] = [];
       // The first turn records what later ones replay.
       for (let i = -1; i < TIMES; i++) {
-        const asking = Promise.all(Array.from({ length: clients }, (_, client) => ask(url, [client + 1])));
+        const asking = Promise.all(Array.from({ length: clients }, (_, client) => askAll(url, client)));
         const began = performance.now(), processor = processorSeconds(child.pid);
         let asks = i >= 0;
         const health = (async () => {
@@ -114,9 +139,8 @@ async function serve(): Promise<void> {
         asks = false;
         await health;
         const tokens = replies.reduce((sum, reply) => sum + reply.tokens, 0);
-        if (tokens !== clients * TOKENS) {
-          throw new Error(`${tokens} tokens, ${replies.find((one) => one.error)?.error}`);
-        }
+        const error = replies.find((reply) => reply.error !== undefined)?.error;
+        if (error !== undefined) throw new Error(error);
         const rate = tokens / seconds;
         if (i < 0) continue;
         const spent = processorSeconds(child.pid) - processor, texts = replies.map(({ text }) => text);

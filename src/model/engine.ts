@@ -31,6 +31,11 @@ export interface DecodeRequest {
    * @returns False to begin no further step. The engine may have begun a few more by then.
    */
   readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
+  /**
+   * Fires where no further step is to be begun, be it before the next tokens. An engine whose steps are short may wait
+   * for the answer of `onTokens` instead.
+   */
+  readonly signal?: AbortSignal;
   /** Whether tokens of steps that had begun then are handed out as well; otherwise it is as if they had not. */
   readonly drains?: boolean;
 }

@@ -153,7 +153,8 @@ class Lender {
       logits,
       open: (rank, setup) => {
         const { request, ranges, backend } = setup as RemoteSetup, port = start(rank);
-        port.postMessage({ kind: "open", request, ranges, backend, communication, available, logits, mpi });
+        const shares = { communication, available, logits, control: null, mpi };
+        port.postMessage({ kind: "open", request, ranges, backend, ...shares });
         return { port, ranges, vocab: request.config.vocab, rows: 0 };
       },
       abort: () => abort(communication),

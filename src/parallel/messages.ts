@@ -36,6 +36,8 @@ export interface RankSetup {
   readonly available: Available | null;
   /** float32 [LOGIT_ROWS, V of the whole model]; each rank writes its columns. */
   readonly logits: SharedArrayBuffer;
+  /** How far it may generate, see `control.ts`; null where it chooses no tokens. */
+  readonly control: SharedArrayBuffer | null;
   /** What processes gather values by; null where all ranks are threads of one. */
   readonly mpi: MpiLibrary | null;
 }

@@ -15,7 +15,7 @@ import { ownRanks } from "./own_ranks.ts";
 import type { RankListener, RankPort } from "./rank_ports.ts";
 
 /** What opens a rank in another process: memory is shared there with the threads of that process only. */
-export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" | "available" | "mpi"> {
+export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" | "available" | "control" | "mpi"> {
   readonly tp: number;
   readonly ep: number;
   /** Most float32 values of one sum. */

@@ -11,11 +11,13 @@ import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { type Available, availableMemory } from "../memory.ts";
-import { type Engine, LOGIT_ROWS } from "../model/engine.ts";
+import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS } from "../model/engine.ts";
 import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
 import { abort, createSharedCommunication } from "./communicator.ts";
+import { RunControl } from "./control.ts";
+import { Queue } from "./queue.ts";
 import type { RankBackend, RankReply, RankSetup } from "./messages.ts";
-import { Ranks } from "./ranks.ts";
+import { Ranks, type TokensReply } from "./ranks.ts";
 import { gatherTaps } from "./taps.ts";
 
 /** What {@linkcode openRanks} needs besides the request for the whole model. */
@@ -28,8 +30,10 @@ export interface RanksOptions {
   readonly weights: "auto" | "map" | "read";
   /** For tests: what memory there is. */
   readonly available?: Available;
-  /** For tests: the module that a rank's thread runs. */
+  /** The module that a rank's thread runs, if it is another than `rank_worker.ts`. */
   readonly worker?: string | URL;
+  /** Whether that module chooses tokens, see `runRank`: of one rank only. */
+  readonly picks?: boolean;
 }
 
 /** Devices that ranks take in turns. */
@@ -62,7 +66,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   const shared = { ...sizes, capacity: whole.maxTokens * Math.ceil(config.hidden / 4) * 4 };
   const communication = createSharedCommunication(shared.tp, shared.ep, shared.capacity, own);
   const available = options.available ?? availableMemory();
-  const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
+  const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab), control = RunControl.create(world);
   const startThread = rankThreads(options.worker ?? asset("src/parallel/rank_worker.ts"), world);
   const session = processes?.begin() ?? 0;
   const startRemote = processes &&
@@ -86,10 +90,12 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
         mapped: mapped[Math.floor(rank / local)],
       };
       const part = { ...request, source, tensors: workspace(config, source) };
-      const mpi = processes?.link.mpi ?? null;
-      return { kind: "open", request: part, ranges: ranges[rank]!, backend, communication, available, logits, mpi };
+      const mpi = processes?.link.mpi ?? null, shares = { communication, available, logits };
+      return { kind: "open", request: part, ranges: ranges[rank]!, backend, ...shares, control: control.shared, mpi };
     });
-    return new RankedEngine(ranks, ranges, config, new Float32Array(logits), joinInfo(sizes, options.backend, replies));
+    const info = joinInfo(sizes, options.backend, replies), all = new Float32Array(logits);
+    if (options.picks === true) return new PickingEngine(ranks, ranges, config, all, info, control, whole.maxTokens);
+    return new RankedEngine(ranks, ranges, config, all, info);
   } catch (thrown) {
     await ranks.close();
     throw thrown;
@@ -143,6 +149,7 @@ function joinInfo(
   replies: readonly RankReply[],
 ): BackendInfo {
   const infos = replies.flatMap((r) => r.kind === "ready" ? [r.info] : []);
+  if (infos.length === 1 && typeof backend === "string") return infos[0]!;
   const shared = typeof backend === "string"
     ? ""
     : `in turns on ${backend.devices.length} device${backend.devices.length === 1 ? "" : "s"}, sums over the host's ` +
@@ -186,5 +193,59 @@ class RankedEngine implements Engine {
 
   close(): Promise<void> {
     return this.ranks.close();
+  }
+}
+
+/** Steps that the only rank may begin before the tokens of the one before them were looked at. */
+const AHEAD = 1;
+
+/** An engine of one rank that chooses tokens itself: it computes the next step while those of the last are sent. */
+class PickingEngine extends RankedEngine {
+  constructor(
+    ranks: Ranks,
+    ranges: readonly RankRanges[],
+    config: ModelConfig,
+    logits: Float32Array,
+    info: BackendInfo,
+    readonly control: RunControl,
+    /** Tokens of a batch. */
+    readonly maxTokens: number,
+  ) {
+    super(ranks, ranges, config, logits, info);
+  }
+
+  canDecode({ ids }: Batch): boolean {
+    return ids.length <= this.maxTokens;
+  }
+
+  async decode({ batch, steps, sampling, onTokens, signal, drains = false }: DecodeRequest): Promise<DecodeResult> {
+    const { control, ranks } = this, picked = new Queue<TokensReply | null>();
+    // More ahead than a batch has tokens could overwrite keys that a sliding layer still sees.
+    const ahead = Math.min(AHEAD, this.maxTokens - 1);
+    let done = 0, goesOn = true;
+    const stop = () => {
+      goesOn = false;
+      control.pace(0, true);
+    };
+    ranks.onTokens = (tokens) => picked.put(tokens);
+    control.pace(1 + ahead, false);
+    signal?.addEventListener("abort", stop);
+    const run = ranks.all(() => ({ kind: "decode", batch, steps, sampling }));
+    // Its failure is thrown where tokens are waited for.
+    run.then(() => picked.put(null), (cause) => picked.fail(cause));
+    try {
+      if (signal?.aborted === true) stop();
+      for (let tokens = await picked.take(); tokens !== null; tokens = await picked.take()) {
+        if (!goesOn && !drains) continue;
+        if (!await onTokens(tokens.ids, done++)) stop();
+        if (goesOn) control.pace(done + 1 + ahead, false);
+      }
+    } finally {
+      signal?.removeEventListener("abort", stop);
+      stop();
+      // No other question may be asked before.
+      await run.catch(() => {});
+    }
+    return { steps: done, hostMilliseconds: 0 };
   }
 }

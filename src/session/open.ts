@@ -1,4 +1,5 @@
 /** From a planned setting to a session that computes. */
+import { asset } from "../assets.ts";
 import { currentProcesses, currentWorld } from "../parallel/current.ts";
 import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
@@ -68,6 +69,7 @@ async function openEngine(
     backend,
     threads: setting.threads ?? navigator.hardwareConcurrency,
     weights: setting.weights ?? "auto",
+    ...(tp * ep === 1 ? { worker: asset("src/session/picking_worker.ts"), picks: true } : {}),
   });
 }
 

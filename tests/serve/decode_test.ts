@@ -3,13 +3,13 @@ import type { Engine } from "../../src/model/engine.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { ChoosingEngine } from "./choosing_engine.ts";
-import { jobOf, openServing } from "./serving.ts";
+import { jobOf, openServing, type ServingOptions } from "./serving.ts";
 
 const TWO_TURNS = Int32Array.from(integers(readGolden("logits.safetensors"), "two_turns.ids"));
 
 Deno.test("replies are the same where the engine chooses tokens, several ahead or one by one", async () => {
-  const texts = async (engine?: (own: Engine) => Engine) => {
-    await using serving = await openServing({ slots: 3, ...(engine === undefined ? {} : { engine }) });
+  const texts = async (options: ServingOptions = {}) => {
+    await using serving = await openServing({ slots: 3, ...options });
     const { service } = serving, model = service.model();
     const generations = [0, 1, 2, 3, 4].map((i) =>
       service.submit(
@@ -29,12 +29,13 @@ Deno.test("replies are the same where the engine chooses tokens, several ahead o
     );
   };
   const engines: ChoosingEngine[] = [];
-  const expected = await texts(),
-    chosen = await texts((own) => {
-      engines.push(new ChoosingEngine(own));
-      return engines[0]!;
-    });
-  assertEquals(chosen, expected);
+  const engine = (own: Engine) => {
+    engines.push(new ChoosingEngine(own));
+    return engines[0]!;
+  };
+  const expected = await texts();
+  assertEquals(await texts({ engine }), expected);
+  assertEquals(await texts({ apart: true }), expected);
   assertEquals([expected[0]!.length, expected[3]!.length], [9, 17]);
   const { decoded, dropped } = engines[0]!.counts;
   assert(decoded > 20, `${decoded} tokens were chosen ahead`);

@@ -24,12 +24,25 @@ export interface SessionOptions
   readonly maxTokens?: number;
   /** Positions that a sequence can be taken back by; default: none. */
   readonly rewind?: number;
+  /** Whether another thread computes. */
+  readonly apart?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** Plans and loads a checkpoint; the caller closes the session. */
 export async function openSession(checkpoint: Checkpoint, options: SessionOptions): Promise<Session> {
-  const { planned, context, slots = 1, maxTokens, rewind = 0, onProgress, inputScales, scheme, ...choices } = options;
+  const {
+    planned,
+    context,
+    slots = 1,
+    maxTokens,
+    rewind = 0,
+    apart = false,
+    onProgress,
+    inputScales,
+    scheme,
+    ...choices
+  } = options;
   const setting: Setting = {
     ...DEFAULTS,
     ...choices,
@@ -41,5 +54,5 @@ export async function openSession(checkpoint: Checkpoint, options: SessionOption
   const ready = planned === undefined
     ? planSetting(setting)
     : { ...setting, chunk: maxTokens ?? 128, promptChunk: maxTokens ?? 128, planned };
-  return await openSetting(ready, { slots, context, rewind }, onProgress);
+  return await openSetting(ready, { slots, context, rewind, apart }, onProgress);
 }

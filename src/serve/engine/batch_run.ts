@@ -57,8 +57,9 @@ export class BatchRun {
    * Lets the engine generate until a sequence ends. What it has begun by then is kept for the others.
    *
    * @param goesOn Asked after each step.
+   * @param signal Fires as soon as the answer would be no.
    */
-  async decode(active: readonly Active[], goesOn: () => boolean): Promise<void> {
+  async decode(active: readonly Active[], goesOn: () => boolean, signal: AbortSignal): Promise<void> {
     const { session, ends, failed, lost } = this;
     const room = active.map(({ slot, sequence }) =>
       Math.min(sequence.tokensLeft, session.limits.context - session.length(slot))
@@ -69,6 +70,7 @@ export class BatchRun {
       await this.#begun(
         session.decode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })), {
           steps,
+          signal,
           drains: true,
           sampling: active.map(({ sequence }) => sequence.sampling(steps)),
           onTokens: async (ids) => {

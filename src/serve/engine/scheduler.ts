@@ -38,6 +38,8 @@ export class Scheduler {
   /** Whether the event loop has turned since the last batch began. */
   #turned = false;
   #broken: string | null = null;
+  /** Ends what the engine generates by itself. */
+  #stop: AbortController | null = null;
   /** Milliseconds that a sequence has its slot, averaged over the last ones. */
   #milliseconds = 0;
 
@@ -102,7 +104,10 @@ export class Scheduler {
 
   /** Works until nothing is left to do. */
   #wake(): void {
-    if (this.#running) return;
+    if (this.#running) {
+      if (this.#waits || this.#leaves) this.#stop?.abort();
+      return;
+    }
     this.#running = true;
     void this.#work().catch((thrown) => {
       // A defect of the scheduler's own: nobody is to wait for ever.
@@ -151,6 +156,16 @@ export class Scheduler {
     sequence.stream.fail(thrown);
   }
 
+  /** Whether a sequence can begin. */
+  get #waits(): boolean {
+    return this.#waiting.size > 0 && this.#places.free > 0;
+  }
+
+  /** Whether a sequence is to end. */
+  get #leaves(): boolean {
+    return this.#active.some(({ sequence }) => sequence.ending !== null);
+  }
+
   /** Gives back what a sequence has. */
   #leave(sequence: Sequence): void {
     this.#alive.get(sequence)?.();
@@ -166,10 +181,10 @@ export class Scheduler {
     const active = [...this.#active];
     // What was chosen last is handed out while the next batch is computed already.
     const run = new BatchRun(this.session, () => active.forEach(({ sequence }) => sequence.stream.deliver()));
-    const waits = () => this.#waiting.size > 0 && this.#places.free > 0;
-    if (!waits() && run.canDecode(active)) {
-      const leaves = () => active.some(({ sequence }) => sequence.ending !== null);
-      await run.decode(active, () => !waits() && !leaves() && !this.turns.wanted);
+    if (!this.#waits && run.canDecode(active)) {
+      const stop = this.#stop = new AbortController();
+      await run.decode(active, () => !this.#waits && !this.#leaves && !this.turns.wanted, stop.signal);
+      this.#stop = null;
       this.#settle(run, active);
     } else {
       const shares = planBatch(active, this.session.limits.maxTokens);
