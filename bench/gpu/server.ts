@@ -3,12 +3,13 @@
  * is the one among others; how long `/health` waits meanwhile.
  *
  *     deno run -A bench/gpu/server.ts --model DIR [--backend cuda] [--clients 1,16,64] [--tokens 256] [--times 3]
- *         [--replies 1] [--mixed] [--spoil TOKEN] [--mxoss "deno run -A main.ts"] [--only bench|serve] [--out FILE.json] [-- MORE OPTIONS]
+ *         [--replies 1] [--mixed] [--spoil TOKEN] [--mxoss "deno run -A main.ts"] [--only bench|serve]
+ *         [--out FILE.json] [-- MORE OPTIONS]
  *
  * What follows `--` goes to both commands. Prompts are one token and replies 256, so that a sequence has 128 positions
  * in the middle, as those of `mxoss bench` have; with `--mixed` they are half to one and a half times as long, and each
- * client asks for `--replies` of them, one after another: some end and others begin all the time. With `--spoil` a request has a token more, whose embedding the model's
- * files hold as NaN: its failure is to be nobody else's.
+ * client asks for `--replies` of them, one after another: some end and others begin all the time. With `--spoil` a
+ * request has a token more, whose embedding the model's files hold as NaN: its failure is to be nobody else's.
  */
 import { parseArgs } from "node:util";
 
