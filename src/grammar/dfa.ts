@@ -10,6 +10,8 @@ export interface Dfa {
   readonly next: Int32Array;
   /** By state: 1 where the text may end. */
   readonly accepts: Uint8Array;
+  /** Whether it was made of a list of texts, so that few bytes can follow anywhere. */
+  readonly listed?: boolean;
 }
 
 /** An automaton that is still to be explored, with states of any kind. */
@@ -161,7 +163,7 @@ export function textsOf(texts: readonly string[], where: string): Dfa {
     }
     accepts[at] = 1;
   }
-  return { classOf, classes, next: Int32Array.from(next), accepts: Uint8Array.from(accepts) };
+  return { classOf, classes, next: Int32Array.from(next), accepts: Uint8Array.from(accepts), listed: true };
 }
 
 /** The texts that both automata accept; with `without`, those that only the first accepts. Null: there are none. */

@@ -33,6 +33,11 @@ export const literal = (text: string): Expression =>
 /** States of the automaton before it is made deterministic: repetitions are written out. */
 const MAX_STATES = 60_000;
 
+/** Edges that are looked at in the time of one step of a set. */
+const EDGES_A_STEP = 8;
+/** What a state costs, in the unit of {@linkcode spend}. */
+const COST_OF_STATE = 10;
+
 /** The nondeterministic automaton, by Thompson's construction. */
 class Builder {
   /** By state: the states after a byte from `first` to `last`. */
@@ -48,6 +53,7 @@ class Builder {
     if (this.edges.length >= MAX_STATES) {
       throw InputError.of("too_large", { name: this.where }, `an expression of at most ${MAX_STATES} states`, "more");
     }
+    spend(COST_OF_STATE, this.where);
     this.free.push([]);
     this.atStart.push([]);
     this.atEnd.push([]);
@@ -126,6 +132,7 @@ class Builder {
    * and a text is in one of them at a time.
    */
   #addTree(sequences: readonly (readonly Range[])[], from: number, to: number, known: Map<string, number>): void {
+    spend(sequences.length, this.where);
     const cuts = [...new Set(sequences.flatMap(([range]) => [range![0], range![1] + 1]))].sort((a, b) => a - b);
     for (let i = 0; i + 1 < cuts.length; i++) {
       const first = cuts[i]!, last = cuts[i + 1]! - 1;
@@ -178,14 +185,16 @@ export function compile(expression: Expression, where: string): Dfa | null {
       start: closureOf(start, true).sort(byNumber),
       step: (states, c) => {
         const value = firsts[c]!, reached = new Set<number>();
+        let looked = 0;
         for (const state of states) {
           if (state >= count) continue;
+          looked += nfa.edges[state]!.length;
           for (const { first, last, to } of nfa.edges[state]!) {
             if (first > value || value > last) continue;
             for (const at of closures[to] ??= closureOf(to, false)) reached.add(at);
           }
         }
-        spend(states.length + reached.size, where);
+        spend(states.length + reached.size + Math.floor(looked / EDGES_A_STEP), where);
         return reached.size === 0 ? null : [...reached].sort(byNumber);
       },
       accepts: (states) => states.some((state) => state % count === end),

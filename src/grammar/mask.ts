@@ -1,12 +1,15 @@
 /** Which tokens may follow: logits of all others become -Infinity. */
 import type { Dfa } from "./dfa.ts";
-import type { Matcher, Place } from "./matcher.ts";
+import { type Matcher, Place } from "./matcher.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** Bytes of masks that are kept, of places and of terminals each; one of 200,000 tokens takes 25 kB. */
 const MAX_BYTES = 64 * 2 ** 20;
 /** Up to so many tokens a set lists their ids, and a mask is applied by these alone. */
 const FEW = 1024;
+
+/** Up to so many lists of texts at a place are looked at one by one, and what was found is kept. */
+const FEW_LISTED = 64;
 
 /** Which tokens may follow. */
 export interface TokenSet {
@@ -56,8 +59,12 @@ export class TokenMasks {
 
   #compute(matcher: Matcher, place: Place): TokenSet {
     const { skip, size, specials } = this.vocabulary, bits = new Uint32Array(Math.ceil(size / 32));
+    // Names of properties, of which there may be thousands, are walked together: few tokens begin one of them.
+    const listed = place.threads.filter(({ terminal: { dfa } }) => dfa?.listed === true);
+    const together = listed.length > FEW_LISTED ? new Place(listed, false) : null;
+    if (together !== null) this.#walk(matcher, together, 0, this.vocabulary.byte.length, bits);
     for (const thread of place.threads) {
-      if (thread.terminal.dfa === null) continue;
+      if (thread.terminal.dfa === null || (together !== null && thread.terminal.dfa.listed === true)) continue;
       const inside = this.#inside(thread.terminal.dfa, thread.state);
       for (let word = 0; word < bits.length; word++) bits[word]! |= inside.bits[word]!;
       if (inside.exits.length === 0) continue;

@@ -59,8 +59,8 @@ export class Matcher {
     this.#barren = barren(root);
     if (this.#barren.has(root)) throw InputError.of("contradiction", { name: where }, "a schema that a value can meet");
     const found = new Found(this.#stacks);
-    this.#enter(root, this.#stacks.end, found);
-    this.start = this.#place(found);
+    found.open.push({ node: root, stack: this.#stacks.end });
+    this.start = this.#place(this.#settle(found));
   }
 
   /** The place after a byte; null: the text cannot go on so. */
@@ -73,6 +73,7 @@ export class Matcher {
         const to = step(terminal.dfa, state, value);
         if (to >= 0) this.#reach(terminal, to, stack, found);
       }
+      this.#settle(found);
       place.next[value] = next = found.isEmpty ? null : this.#place(found);
     }
     return next;
@@ -91,14 +92,14 @@ export class Matcher {
   special(place: Place, name: string): Place | null {
     const found = new Found(this.#stacks);
     for (const { terminal, stack } of place.threads) if (terminal.special === name) this.#leave(stack, found);
-    return found.isEmpty ? null : this.#place(found);
+    return this.#settle(found).isEmpty ? null : this.#place(found);
   }
 
   /** The place at the end of a terminal that had this stack under it. */
   after(stack: Stack): Place {
     const found = new Found(this.#stacks);
     this.#leave(stack, found);
-    return this.#place(found);
+    return this.#place(this.#settle(found));
   }
 
   /** Names of the special tokens that may follow. */
@@ -126,6 +127,14 @@ export class Matcher {
     }
   }
 
+  /** Enters what is to be entered; by a list, as thousands of properties lie in each other. */
+  #settle(found: Found): Found {
+    for (let next = found.open.pop(); next !== undefined; next = found.open.pop()) {
+      this.#enter(next.node, next.stack, found);
+    }
+    return found;
+  }
+
   #enter(node: Node, stack: Stack, found: Found): void {
     if (this.#barren.has(node) || !found.first(this.#numberOf(node), stack)) return;
     switch (node.kind) {
@@ -136,11 +145,12 @@ export class Matcher {
       case "sequence":
         return this.#sequence(node, 0, stack, found);
       case "choice":
-        return node.items.forEach((item) => this.#enter(item, stack, found));
+        for (const item of node.items) found.open.push({ node: item, stack });
+        return;
       case "repeat":
         return this.#repeat(node, 0, stack, found);
       case "rule":
-        return this.#enter(node.node!, stack, found);
+        found.open.push({ node: node.node!, stack });
     }
   }
 
@@ -149,7 +159,7 @@ export class Matcher {
     if (item === undefined) return this.#leave(stack, found);
     // Nothing is pushed for the last item, so that lists do not grow the stack.
     const last = count + 1 === node.items.length;
-    this.#enter(item, last ? stack : this.#stacks.push(this.#position(node, count + 1), stack), found);
+    found.open.push({ node: item, stack: last ? stack : this.#stacks.push(this.#position(node, count + 1), stack) });
   }
 
   #repeat(node: Extract<Node, { kind: "repeat" }>, count: number, stack: Stack, found: Found): void {
@@ -157,7 +167,7 @@ export class Matcher {
     if (count >= node.max) return;
     // Without an upper bound, it makes no difference how many more than enough there were.
     const after = node.max === Infinity ? Math.min(count + 1, node.min) : count + 1;
-    this.#enter(node.item, this.#stacks.push(this.#position(node, after), stack), found);
+    found.open.push({ node: node.item, stack: this.#stacks.push(this.#position(node, after), stack) });
   }
 
   #numberOf(node: Node): number {
@@ -202,7 +212,9 @@ export class Matcher {
 /** Threads that are being collected. */
 class Found {
   ends = false;
-  readonly #threads = new Map<number, Thread>();
+  /** What is still to be entered. */
+  readonly open: { readonly node: Node; readonly stack: Stack }[] = [];
+  readonly #threads = new Map<number, { readonly terminal: Terminal; readonly state: number; stacks: Stack[] }>();
   readonly #seen = new Set<number>();
 
   constructor(readonly stacks: Stacks) {}
@@ -221,10 +233,22 @@ class Found {
 
   add(terminal: Terminal, state: number, stack: Stack): void {
     const key = terminal.id * 2 ** 20 + state, known = this.#threads.get(key);
-    this.#threads.set(key, { terminal, state, stack: known ? this.stacks.join(known.stack, stack) : stack });
+    if (known === undefined) this.#threads.set(key, { terminal, state, stacks: [stack] });
+    else known.stacks.push(stack);
   }
 
   threads(): Thread[] {
-    return [...this.#threads].sort(([a], [b]) => a - b).map(([, thread]) => thread);
+    return [...this.#threads].sort(([a], [b]) => a - b).map(([, { terminal, state, stacks }]) => {
+      // In pairs, then pairs of pairs: one after the other, thousands of alternatives would be copied as often.
+      let rest = stacks;
+      while (rest.length > 1) {
+        const joined: Stack[] = [];
+        for (let i = 0; i < rest.length; i += 2) {
+          joined.push(i + 1 < rest.length ? this.stacks.join(rest[i]!, rest[i + 1]!) : rest[i]!);
+        }
+        rest = joined;
+      }
+      return { terminal, state, stack: rest[0]! };
+    });
   }
 }

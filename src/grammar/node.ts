@@ -82,27 +82,31 @@ function partsOf(node: Node): readonly Node[] {
 
 /** The nodes of which no finite text is made: a list whose items hold such lists in their turn, for instance. */
 export function barren(root: Node): ReadonlySet<Node> {
-  const nodes = new Set<Node>([root]);
-  for (const node of nodes) for (const part of partsOf(node)) nodes.add(part);
-  const order = [...nodes].reverse(), fertile = new Set<Node>();
-  const isFertile = (node: Node): boolean => {
-    switch (node.kind) {
-      case "bytes":
-      case "special":
-        return true;
-      case "sequence":
-        return node.items.every((item) => fertile.has(item));
-      case "choice":
-        return node.items.some((item) => fertile.has(item));
-      case "repeat":
-        return node.min === 0 || fertile.has(node.item);
-      case "rule":
-        return node.node !== null && fertile.has(node.node);
+  const nodes = new Set<Node>([root]), wholes = new Map<Node, Node[]>(), fertile = new Set<Node>(), open: Node[] = [];
+  /** Parts of a sequence, each as often as it stands there, that are not known to be fertile. */
+  const missing = new Map<Node, number>();
+  for (const node of nodes) {
+    const parts = partsOf(node);
+    for (const part of parts) {
+      nodes.add(part);
+      const known = wholes.get(part);
+      if (known === undefined) wholes.set(part, [node]);
+      else known.push(node);
     }
-  };
-  for (let before = -1; before !== fertile.size;) {
-    before = fertile.size;
-    for (const node of order) if (!fertile.has(node) && isFertile(node)) fertile.add(node);
+    missing.set(node, parts.length);
+    const empty = (node.kind === "sequence" && parts.length === 0) || (node.kind === "repeat" && node.min === 0);
+    if (node.kind === "bytes" || node.kind === "special" || empty) open.push(node);
   }
-  return new Set(order.filter((node) => !fertile.has(node)));
+  // Each part that turns out fertile is told to what is made of it, once for each place.
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (fertile.has(node)) continue;
+    fertile.add(node);
+    for (const whole of wholes.get(node) ?? []) {
+      const left = missing.get(whole)! - 1;
+      missing.set(whole, left);
+      if (whole.kind !== "sequence" || left === 0) open.push(whole);
+    }
+  }
+  for (const node of fertile) nodes.delete(node);
+  return nodes;
 }

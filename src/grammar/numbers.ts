@@ -7,7 +7,7 @@
  * forever.
  */
 import { InputError } from "../errors.ts";
-import { type Dfa, explore } from "./dfa.ts";
+import { type Dfa, explore, spend } from "./dfa.ts";
 import { byte, choice, compile, type Expression, literal, repeat, sequence } from "./expression.ts";
 
 /** What a number must be. */
@@ -23,6 +23,9 @@ export interface NumberRules {
 export const MOST_DIGITS = 24;
 /** Remainders that are told apart. */
 const MAX_MODULUS = 5_000;
+
+/** What looking at a digit costs, in the unit of {@linkcode spend}. */
+const COST_OF_DIGIT = 3;
 
 const ALPHABET = (() => {
   const classOf = new Uint8Array(256);
@@ -91,11 +94,15 @@ function decimalOf(value: number): Decimal {
 /** How a text that is still being read compares with a bound, by the digits seen so far and without signs. */
 type Order = "less" | "equal" | "greater";
 
+/** In the order of which keys of readings are made. */
+const ORDERS: readonly Order[] = ["less", "equal", "greater"];
+const PHASES = ["start", "signed", "zero", "whole", "point", "fraction"] as const;
+
 /** Where the reading of a number is. */
 interface Reading {
   readonly negative: boolean;
   /** What was read last; start: nothing; signed: a minus; zero: a 0 in front, which no digit follows. */
-  readonly phase: "start" | "signed" | "zero" | "whole" | "point" | "fraction";
+  readonly phase: (typeof PHASES)[number];
   /** Digits so far, before the point or after it. */
   readonly count: number;
   readonly low: Order;
@@ -153,6 +160,7 @@ function bounded({ integer, low, high, multipleOf }: Bounds, where: string): Dfa
       step: (reading, c) => {
         const { phase, count } = reading;
         if (c === 0) return null;
+        spend(COST_OF_DIGIT, where);
         if (c === MINUS) return phase === "start" ? { ...reading, phase: "signed", negative: true } : null;
         if (c === POINT) {
           if (mostFraction === 0 || (phase !== "zero" && phase !== "whole")) return null;
@@ -188,7 +196,8 @@ function bounded({ integer, low, high, multipleOf }: Bounds, where: string): Dfa
         return within(at.low, lowAt, low, true) && within(at.high, highAt, high, false);
       },
       key: ({ negative, phase, count, low, high, remainder }) =>
-        `${negative ? "-" : ""}${phase} ${count} ${low} ${high} ${remainder}`,
+        (((remainder * 512 + count) * 8 + PHASES.indexOf(phase)) * 3 + ORDERS.indexOf(low)) * 6 +
+        ORDERS.indexOf(high) * 2 + Number(negative),
     },
     ALPHABET,
     where,

@@ -149,16 +149,27 @@ function charactersOf(element: ElementOf<"CharacterSet"> | ClassElement | Elemen
 
 const properties = new Map<string, Range[]>();
 
+/** All characters but surrogates, some thousand in a text: by their first, made once, as properties are looked up. */
+const blocks: (readonly [from: number, text: string])[] = [];
+
+function allBlocks(): typeof blocks {
+  const step = 0x1000;
+  for (let from = 0; blocks.length === 0 || from <= LAST; from += step) {
+    // A half of a pair would join with its neighbour.
+    if (from >= 0xd800 && from < 0xe000) continue;
+    const points = Array.from({ length: step }, (_, i) => from + i);
+    blocks.push([from, String.fromCodePoint(...points.filter((point) => point < 0xd800 || point > 0xdfff))]);
+  }
+  return blocks;
+}
+
 /** The characters with a property of Unicode, such as `\p{L}`, which the engine knows. */
 function property(raw: string): Range[] {
   const known = properties.get(raw);
   if (known !== undefined) return known;
-  const runs = new RegExp(`${raw}+`, "gu"), found: Range[] = [], step = 0x1000;
-  for (let from = 0; from <= LAST; from += step) {
-    // A half of a pair would join with its neighbour.
-    if (from >= 0xd800 && from < 0xe000) continue;
-    const size = from < 0x10000 ? 1 : 2, points = Array.from({ length: step }, (_, i) => from + i);
-    const text = String.fromCodePoint(...points.filter((point) => point < 0xd800 || point > 0xdfff));
+  const runs = new RegExp(`${raw}+`, "gu"), found: Range[] = [];
+  for (const [from, text] of blocks.length > 0 ? blocks : allBlocks()) {
+    const size = from < 0x10000 ? 1 : 2;
     for (const { 0: run, index } of text.matchAll(runs)) {
       const first = from + index / size;
       found.push([first, first + run.length / size - 1]);

@@ -12,39 +12,11 @@ import { Matcher } from "./matcher.ts";
 import { all, bytes, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
 import { disjoint } from "./schema_disjoint.ts";
 import { isObject, type Schema, type SchemaObject, typeOf, typesOf, withoutNotes } from "./schema_merge.ts";
+import { KEYWORDS, scalarKey, TYPES } from "./schema_keywords.ts";
 import { SchemaSource } from "./schema_source.ts";
 import { numberNode, numberOf, stringNode } from "./schema_scalars.ts";
-import { combined, type Dfa, matches, quoted, textsOf, withBudget } from "./dfa.ts";
+import { combined, type Dfa, matches, quoted, spend, textsOf, withBudget } from "./dfa.ts";
 import { stringifiedText } from "./strings.ts";
-
-/** Keywords by the type that they are about; null: any type. */
-const KEYWORDS: Readonly<Record<string, string | null>> = {
-  type: null,
-  enum: null,
-  const: null,
-  anyOf: null,
-  oneOf: null,
-  allOf: null,
-  $ref: null,
-  properties: "object",
-  required: "object",
-  additionalProperties: "object",
-  propertyNames: "object",
-  items: "array",
-  prefixItems: "array",
-  minItems: "array",
-  maxItems: "array",
-  pattern: "string",
-  format: "string",
-  minLength: "string",
-  maxLength: "string",
-  minimum: "number",
-  maximum: "number",
-  exclusiveMinimum: "number",
-  exclusiveMaximum: "number",
-  multipleOf: "number",
-};
-const TYPES = ["object", "array", "string", "number", "boolean", "null"];
 
 /** Schemas within schemas that are looked at, and how deep they may lie in each other. */
 const MAX_SCHEMAS = 20_000;
@@ -53,6 +25,8 @@ const MAX_DEPTH = 200;
 const MAX_PROPERTIES = 5_000;
 /** What the automata of a schema may cost: about a second, and tables of some 30 MB. */
 const MAX_COST = 8_000_000;
+/** What else takes time, in that unit: looking at a schema or a value, and telling two alternatives apart. */
+const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
 
 /**
  * The grammar of the values that a schema takes.
@@ -67,6 +41,7 @@ export function schemaGrammar(schema: unknown, where: string): Node {
 class SchemaGrammar {
   readonly #made = new Map<SchemaObject, Rule>();
   readonly #source: SchemaSource;
+  readonly #equal = new Map<string, Node>();
   #depth = 0;
 
   constructor(root: unknown, readonly where: string) {
@@ -85,6 +60,7 @@ class SchemaGrammar {
       if (this.#depth >= MAX_DEPTH) {
         throw InputError.of("too_large", { name: this.where }, `schemas nested at most ${MAX_DEPTH} deep`, "more");
       }
+      spend(COST_OF_SCHEMA, this.where);
       this.#made.set(schema, made = rule());
       this.#depth++;
       made.node = this.#node(schema, path);
@@ -159,10 +135,13 @@ class SchemaGrammar {
       case "array":
         return this.#list(schema, path);
       case "string":
-        return stringNode(schema, this.#source.at(path));
+        return this.#once(scalarKey(type, schema), () => stringNode(schema, this.#source.at(path)));
       case "number":
       case "integer":
-        return numberNode(schema, type === "integer", this.#source.at(path));
+        return this.#once(
+          scalarKey(type, schema),
+          () => numberNode(schema, type === "integer", this.#source.at(path)),
+        );
       case "boolean":
         return literalOf(["true", "false"]);
       case "null":
@@ -183,7 +162,10 @@ class SchemaGrammar {
         `${about[0]} beside an enum or const of objects or lists is not supported`,
       );
     }
+    // Texts are charged as automata; brackets and names of objects and lists are not.
+    if (nested) spend(COST_OF_NESTED * values.length, this.where);
     if (Object.keys(others).length === 0) return valuesNode(values);
+    spend(COST_OF_SCHEMA * values.length, this.where);
     const good = values.filter((value) => {
       const types = typesOf(others["type"] ?? TYPES), type = typeOf(value);
       const fits = types.includes(type) ||
@@ -250,8 +232,19 @@ class SchemaGrammar {
   #otherName(names: readonly string[], spelled: Dfa | null): Node {
     const any = spelled ?? quoted(stringifiedText());
     if (names.length === 0) return bytes(any);
-    const known = textsOf(names.map((name) => JSON.stringify(name)), this.where);
-    return bytes(combined(any, known, "without", this.where));
+    const make = () => {
+      const known = textsOf(names.map((name) => JSON.stringify(name)), this.where);
+      return bytes(combined(any, known, "without", this.where));
+    };
+    // Alternatives often have the same names.
+    return spelled === null ? this.#once(`names ${JSON.stringify(names)}`, make) : make();
+  }
+
+  /** What is the same for equal keys is made once: equal automata take their place in masks once, too. */
+  #once(key: string, make: () => Node): Node {
+    let node = this.#equal.get(key);
+    if (node === undefined) this.#equal.set(key, node = make());
+    return node;
   }
 
   #list(schema: SchemaObject, path: string): Node {
@@ -282,6 +275,7 @@ class SchemaGrammar {
   #checkDisjoint(parts: readonly Schema[], path: string): void {
     const resolved = parts.map((part) => this.#source.resolved(part, path));
     for (let i = 0; i < resolved.length; i++) {
+      spend(COST_OF_PAIR * i, this.where);
       for (let j = 0; j < i; j++) {
         if (disjoint(resolved[i]!, resolved[j]!, (schema) => this.#source.resolved(schema, path))) continue;
         throw InputError.of(

@@ -1,5 +1,6 @@
 /** Two JSON Schemas as one that asks for both. */
 import { InputError } from "../errors.ts";
+import { spend } from "./dfa.ts";
 
 /** A schema: true takes anything, false nothing. */
 export type Schema = boolean | SchemaObject;
@@ -36,6 +37,9 @@ export function withoutNotes(schema: SchemaObject): SchemaObject {
   const kept = Object.entries(schema).filter(([key]) => !NOTES.has(key) && !key.startsWith("x-"));
   return kept.length === Object.keys(schema).length ? schema : Object.fromEntries(kept);
 }
+
+/** What joining costs for each property, in the unit of {@linkcode spend}. */
+const COST_OF_MERGE = 10;
 
 /** Schemas that were joined, so that equal pairs give one object, by which circles are noticed. */
 export class Merges {
@@ -85,6 +89,7 @@ export class Merges {
       if (isObject(properties) && Object.hasOwn(properties, name)) return properties[name] as Schema;
       return (side["additionalProperties"] ?? true) as Schema;
     };
+    spend(COST_OF_MERGE * (1 + names.size), where);
     if (names.size > 0) {
       out["properties"] = Object.fromEntries(
         Array.from(names, (name) => [name, this.merge(of(a, name), of(b, name), where)]),

@@ -1,0 +1,66 @@
+/** Schemas of strangers that would hold up everybody: none takes long to prepare, or for a mask. */
+import { InputError } from "../../src/errors.ts";
+import { Constraint, TokenMasks } from "../../src/grammar/mask.ts";
+import { Vocabulary } from "../../src/grammar/vocabulary.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { TINY } from "../text/goldens.ts";
+import { matcherOf, takes } from "./judge.ts";
+
+const tokenizer = await Tokenizer.fromDirectory(TINY);
+const many = <T>(count: number, make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
+const named = (count: number) => Object.fromEntries(many(count, (i) => [`p${i}`, { type: "string" }]));
+const tagged = (i: number) => ({ type: "object", properties: { k: { const: `v${i}` } }, required: ["k"] });
+
+/** Schemas, in a dose: what they cost before grew with its square, or was not counted at all. */
+const SCHEMAS: readonly ((count: number) => unknown)[] = [
+  (count) => ({ enum: many(count, (i) => [i, "a"]) }),
+  (count) => ({ enum: many(count, (i) => ({ [`a${i}`]: i })) }),
+  (count) => ({ oneOf: many(count, tagged) }),
+  (count) => ({ allOf: many(count, (i) => ({ type: "object", properties: { [`k${i}`]: { type: "string" } } })) }),
+  (count) => ({ type: "object", properties: named(count) }),
+  (count) => ({ anyOf: many(count, (i) => ({ type: "string", pattern: `^[a-z ]*q{${i % 40 + 1}}[a-z ]*${i}$` })) }),
+  (count) => ({ type: "number", multipleOf: 4.999, minimum: -count, maximum: count }),
+];
+
+Deno.test("no schema takes seconds to prepare or for its masks, however many parts it has", () => {
+  const masks = new TokenMasks(new Vocabulary(tokenizer));
+  for (const schema of SCHEMAS) {
+    const started = performance.now();
+    try {
+      const constraint = new Constraint(masks, matcherOf(schema(dose(100, 5_000))));
+      for (let i = 0; i < 12 && !constraint.ends; i++) {
+        const logits = new Float32Array(tokenizer.vocabSize);
+        constraint.apply(logits);
+        const allowed = [...logits.keys()].filter((id) => logits[id] === 0);
+        constraint.push(allowed[i * 7919 % allowed.length]!);
+      }
+    } catch (thrown) {
+      assert(thrown instanceof InputError && thrown.code === "too_large", `${thrown}`);
+    }
+    // A second or two; on a machine that is busy with ten other things more. Without bounds some took minutes.
+    const took = performance.now() - started;
+    assert(took < 20_000, `${schema}: ${took} ms`);
+  }
+});
+
+Deno.test("an object may have as many optional properties as a schema may", () => {
+  const count = dose(500, 5_000), last = count - 1;
+  const matcher = matcherOf({ type: "object", properties: named(count), additionalProperties: false });
+  const members = ["", '"p0":"a"', `"p${last}":"a"`, `"p7":"","p${last}":"b"`, `"p${count}":""`, '"p2":"","p1":""'];
+  const texts = members.map((text) => `{${text}}`);
+  assertEquals(texts.map((text) => takes(matcher, text)), [true, true, true, true, false, false]);
+});
+
+Deno.test("names that are walked together give the mask of each alone", () => {
+  const masks = new TokenMasks(new Vocabulary(tokenizer)),
+    matcher = matcherOf({ type: "object", properties: named(90) });
+  for (const text of ["{", '{"', '{"p1', '{"p12":"x",', '{"p89":""']) {
+    const place = matcher.bytes(matcher.start, new TextEncoder().encode(text))!, { bits } = masks.at(matcher, place);
+    for (let id = 0; id < tokenizer.vocabSize; id++) {
+      const fits = tokenizer.specialName(id) === null && matcher.bytes(place, tokenizer.bytes(id)) !== null;
+      assertEquals((bits[id >>> 5]! >>> (id & 31) & 1) === 1, fits, `after ${text}: ${id}`);
+    }
+  }
+});
