@@ -2,11 +2,11 @@
  * mxoss beside llama.cpp on a machine that others use as well: one thread of each, in turns, by processor time.
  *
  *     deno run -A bench/peers/processor_time.ts [--layers 4] [--rounds 3] [--schemes w_mxfp4,w_mxfp4_a_mxfp4]
- *         [--dir .cache/peers]
+ *         [--prompt 128] [--dir .cache/peers]
  *
  * Threads that wait for each other, and the memory that cores share, are left out: bench/peers/llama.ts measures those,
  * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
- * start out; of mxoss the thread's own time, after a first prompt and token. Prompts have 128 tokens, tokens of one
+ * start out; of mxoss the thread's own time, after a first prompt and token. Tokens of one
  * sequence are decoded at the beginning of a context, those of 32 after 128 positions; of mxoss also those of one after
  * 8,192. Linux, with GNU time.
  */
@@ -51,7 +51,7 @@ async function userTime(program: string, args: readonly string[]): Promise<numbe
   return Number(seconds);
 }
 
-async function theirs({ bench, batchedBench }: Peer, model: string): Promise<Rates> {
+async function theirs({ bench, batchedBench }: Peer, model: string, prompt: number): Promise<Rates> {
   const common = ["-m", model, "-ngl", "0", "-t", "1", "--no-warmup"];
   const perToken = async (test: readonly string[], tokens: number) => {
     const few = await userTime(bench, [...common, ...test, "-r", `${FEW}`]);
@@ -64,7 +64,7 @@ async function theirs({ bench, batchedBench }: Peer, model: string): Promise<Rat
   const steps = (MANY - FEW) * PEER_DECODED;
   const few = await batched(FEW * PEER_DECODED), many = await batched(MANY * PEER_DECODED);
   return {
-    prefill: 1 / await perToken(["-p", `${PROMPT}`, "-n", "0"], PROMPT),
+    prefill: 1 / await perToken(["-p", `${prompt}`, "-n", "0"], prompt),
     decode: 1 / await perToken(["-p", "0", "-n", `${PEER_DECODED}`], PEER_DECODED),
     batch: BATCH * steps / (many - few),
   };
@@ -81,16 +81,16 @@ function sessionOf(layers: number, scheme: string, room: Room): Promise<Session>
   return openSetting(planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1 }), room);
 }
 
-async function ours(layers: number, scheme: string): Promise<OwnRates> {
-  const session = await sessionOf(layers, scheme, { slots: 1, context: DEEP + 2 * PROMPT });
-  const ids = idsOf(session);
+async function ours(layers: number, scheme: string, length: number): Promise<OwnRates> {
+  const session = await sessionOf(layers, scheme, { slots: 1, context: DEEP + 2 * length });
+  const ids = idsOf(session, length);
   const prompt = (tokens: readonly number[]) => {
     session.reset(0);
     return session.feed({ slot: 0, tokens, logits: "last" });
   };
   const step = (token: number) => session.step([{ slot: 0, token }], () => {});
-  await prompt(ids.slice(0, PROMPT / 4));
-  const prefill = PROMPT / await timed(() => prompt(ids));
+  await prompt(ids.slice(0, Math.ceil(length / 4)));
+  const prefill = length / await timed(() => prompt(ids));
   session.reset(0);
   await step(5);
   const decoded = async () => {
@@ -109,7 +109,7 @@ async function ours(layers: number, scheme: string): Promise<OwnRates> {
 async function batchOf(layers: number, scheme: string): Promise<number> {
   const session = await sessionOf(layers, scheme, { slots: BATCH, context: 2 * PROMPT });
   for (let slot = 0; slot < BATCH; slot++) await session.pretend(slot, PROMPT);
-  const ids = idsOf(session);
+  const ids = idsOf(session, PROMPT);
   const steps = async (count: number) => {
     for (let step = 0; step < count; step++) {
       const entries = Array.from({ length: BATCH }, (_, slot) => ({ slot, token: ids[slot * (step + 1) % PROMPT]! }));
@@ -124,8 +124,8 @@ async function batchOf(layers: number, scheme: string): Promise<number> {
 }
 
 /** Tokens that choose many experts. */
-const idsOf = (session: Session): number[] =>
-  Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13) % session.limits.vocab);
+const idsOf = (session: Session, length: number): number[] =>
+  Array.from({ length }, (_, i) => (i * 7919 + 13) % session.limits.vocab);
 
 /** Seconds of this thread that some work takes. */
 async function timed(work: () => Promise<void>): Promise<number> {
@@ -140,10 +140,11 @@ async function main(): Promise<void> {
       layers: { type: "string", default: "4" },
       rounds: { type: "string", default: "3" },
       schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4" },
+      prompt: { type: "string", default: `${PROMPT}` },
       dir: { type: "string", default: new URL("../../.cache/peers", import.meta.url).pathname },
     },
   });
-  const count = (name: "layers" | "rounds"): number => {
+  const count = (name: "layers" | "rounds" | "prompt"): number => {
     if (/^[1-9]\d{0,3}$/.test(flags[name])) return Number(flags[name]);
     throw new PeerError(`--${name}: expected a number of at least 1, got "${flags[name]}"`);
   };
@@ -153,8 +154,8 @@ async function main(): Promise<void> {
   const model = await makeModel(flags.dir, { ...SHAPES["gpt-oss-20b"], layers }, say);
   const turns: { readonly peer: Rates; readonly own: readonly OwnRates[] }[] = [];
   for (let round = 0; round < count("rounds"); round++) {
-    const own: OwnRates[] = [], other = await theirs(peer, model);
-    for (const scheme of schemes) own.push(await ours(layers, scheme));
+    const own: OwnRates[] = [], other = await theirs(peer, model, count("prompt"));
+    for (const scheme of schemes) own.push(await ours(layers, scheme, count("prompt")));
     turns.push({ peer: other, own });
     say(`round ${round + 1}: ${JSON.stringify(turns.at(-1))}`);
   }

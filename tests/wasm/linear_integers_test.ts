@@ -159,3 +159,13 @@ Deno.test("linear() multiplies no blocks as integers whose numbers have more bit
     0,
   );
 });
+
+Deno.test("linear() gives zeros for many rows of no columns, as a rank may have them", () => {
+  const none = { values: [new Float32Array(0), new Float32Array(0)], factors: [] };
+  for (const [format, scaleKind] of [[3, 1], [0, 0]] as const) {
+    const machine = new Machine();
+    const matrix = { ...none, words: [format, 0, 2, 0, 0, 0, 0, 0, scaleKind] };
+    const [out] = linear(machine, [{ matrix, x: Array.from({ length: 12 }, () => new Float32Array(0)) }]);
+    for (const row of out!) assertSameBits(row, new Float32Array(2));
+  }
+});

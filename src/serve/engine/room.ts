@@ -27,5 +27,5 @@ export function serveRoom(setting: PlannedSetting, slots: number, context: numbe
   let positions = Math.min(config.maxPositions, MOST_POSITIONS);
   while (positions > 1024 && !fits(positions)) positions /= 2;
   const most = context ?? Math.floor(positions);
-  return { slots, context: most, rewind: Math.min(most, REWIND), apart: true };
+  return { slots, context: most, chunk, rewind: Math.min(most, REWIND), apart: true };
 }
