@@ -22,6 +22,7 @@ import type { COMPARE, Limit, Watched } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
+import { keptIndices } from "./eval/kept.ts";
 import { makeDirectory, refuseOtherResults, sayWhere } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
@@ -69,10 +70,12 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const length = Math.min(options["sequence-length"], maxPositions);
   const sequences = cutSequences(ids, length, options.text);
   if (options["dry-run"]) {
-    const context = Math.max(...sequences.map((sequence) => sequence.length)),
-      tokens = { low: ids.length, high: ids.length };
+    const context = Math.max(...sequences.map((sequence) => sequence.length));
+    // A comparison is kept as a whole.
+    const done = out !== null && keptIndices(`${out}/divergence.jsonl`).has(0), left = done ? 0 : ids.length;
+    const tokens = { low: left, high: left };
     const pair = { label: "A and B", settings: [a, b] as const, tokens, predicted: { low: 0, high: 0 }, context };
-    return await dryRun([], [pair], calibrations, options.json);
+    return await dryRun([], [pair], done ? [] : calibrations, out, options.json);
   }
   if (out !== null) {
     openDirectory(out);

@@ -67,11 +67,16 @@ const TIMED = 32;
 /** Tokens of a piece of a comparison, see `compareSettings`. */
 const CHUNK = 32;
 
-/** Times a few layers of every setting, and prints what the whole would take. */
+/**
+ * Times a few layers of every setting, and prints what the whole would take.
+ *
+ * @param out Directory whose contents were left out of the work; null where there is none.
+ */
 export async function dryRun(
   settings: readonly SettingWork[],
   pairs: readonly PairWork[],
   calibrations: readonly { readonly setting: Setting; readonly tokens: number }[],
+  out: string | null,
   json: boolean,
 ): Promise<number> {
   const steps: Step[] = [], total = settings.length + 2 * pairs.length + calibrations.length;
@@ -87,6 +92,7 @@ export async function dryRun(
     });
   }
   for (const { label, setting, room, prompt, replies, paced } of settings) {
+    if (prompt + replies.high === 0) continue;
     const { load, prompt: token, step } = await paceOf(setting, paced, openSetting);
     const seconds = (reply: number) => (load + prompt * token + reply / Math.max(1, paced.sequences) * step) / 1000;
     const tokens = { low: prompt + replies.low, high: prompt + replies.high };
@@ -102,6 +108,7 @@ export async function dryRun(
     add({ ...held("predictions", label, both, { slots: 1, context }), tokens, seconds: took });
   }
   for (const { label, settings: both, tokens, context } of pairs) {
+    if (tokens.high === 0) continue;
     const { once, token } = await pairPace(both);
     const seconds = (count: number) => (once + count * token) / 1000;
     const took = { low: seconds(tokens.low), high: seconds(tokens.high) };
@@ -113,10 +120,10 @@ export async function dryRun(
     version: 1,
     steps,
     seconds: { low: sum(({ seconds }) => seconds.low), high: sum(({ seconds }) => seconds.high) },
-    memory_bytes: Math.max(...steps.map(({ memory_bytes }) => memory_bytes)),
+    memory_bytes: Math.max(0, ...steps.map(({ memory_bytes }) => memory_bytes)),
     available_bytes: availableMemory()?.bytes ?? null,
   };
-  await writeOut(json ? `${JSON.stringify(estimate, null, 1)}\n` : `${lines(estimate).join("\n")}\n`);
+  await writeOut(json ? `${JSON.stringify(estimate, null, 1)}\n` : `${lines(estimate, out).join("\n")}\n`);
   return 0;
 }
 
@@ -159,7 +166,11 @@ async function pairPace(both: readonly [PlannedSetting, PlannedSetting]) {
   return await forAllLayers(layers, timed);
 }
 
-function lines({ steps, seconds, memory_bytes: memory, available_bytes: available }: Estimate): string[] {
+function lines(
+  { steps, seconds, memory_bytes: memory, available_bytes: available }: Estimate,
+  out: string | null,
+): string[] {
+  if (steps.length === 0) return [`nothing is left to compute: ${out ?? "it"} has all`];
   const range = ({ low, high }: Bounds, text: (value: number) => string) =>
     text(low) === text(high) ? text(low) : `${text(low)} to ${text(high)}`;
   const rows = steps.map((step) => [
@@ -172,6 +183,7 @@ function lines({ steps, seconds, memory_bytes: memory, available_bytes: availabl
   ]);
   return [
     "nothing is evaluated: estimated from a few layers, timed on this machine as it is now",
+    ...(out === null ? [] : [`what ${out} has already is left out`]),
     "",
     ...tableLines([["step", "setting", "weights", "memory", "tokens", "time"], ...rows], [2, 3, 4, 5]),
     "",

@@ -103,3 +103,26 @@ Deno.test(
     assertMatch(thrice.stderr, /--model: expected once, or twice: for A, then for B, got 3 times/);
   }),
 );
+
+Deno.test(
+  "a dry run leaves out what the directory has already",
+  inDirectory(async (dir, text) => {
+    const out = `${dir}/out`, args = ["eval", "perplexity", "--text", text, "--sequence-length", "3", ...SMALL];
+    const both = [...args, "--kv-cache-dtype", "auto,fp8", "--divergence", "2", "--out", out];
+    const made = await run(both);
+    assertEquals(made.code, 0, made.stderr);
+    const finished = await run([...both, "--dry-run"]);
+    assertEquals([finished.code, finished.stdout], [0, `nothing is left to compute: ${out} has all\n`]);
+    // Half of one setting's four sequences, and a line that was cut off.
+    const { name } = Array.from(Deno.readDirSync(out)).find(({ name }) => /^nll\..*kv-fp8/.test(name))!;
+    const journal = `${out}/${name}`, lines = Deno.readTextFileSync(journal).split("\n");
+    Deno.writeTextFileSync(journal, [...lines.slice(0, 3), lines[3]!.slice(0, 20)].join("\n"));
+    const { stdout } = await run([...both, "--dry-run", "--json"]);
+    const { steps } = JSON.parse(stdout) as {
+      readonly steps: readonly { readonly step: string; readonly tokens: unknown }[];
+    };
+    assertEquals(steps.map(({ step, tokens }) => ({ step, tokens })), [
+      { step: "evaluate", tokens: { low: 6, high: 6 } },
+    ]);
+  }),
+);

@@ -8,7 +8,8 @@ import type { Watcher } from "../../eval/cell_run.ts";
 import { llamaCppLines } from "../../eval/report/llama_cpp.ts";
 import type { KeyedPredictions } from "../../eval/predictions_result.ts";
 import type { Room } from "../../session/open.ts";
-import { dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
+import { type Bounds, dryRun, type PairWork, type SettingWork } from "../dry_run.ts";
+import { keptIndices, partLeft } from "./kept.ts";
 import { pretendedScales } from "../calibrate.ts";
 import type { PlannedSetting, Setting } from "../../session/setting.ts";
 import { costOf } from "../../eval/cost.ts";
@@ -18,7 +19,7 @@ import { checkComparable } from "../../eval/divergence.ts";
 import { firstDifference, type Indexed } from "../../eval/journal.ts";
 import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
-import { type Cell, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
+import { type Cell, cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask } from "../../eval/run.ts";
 import { type Asked, headsOf, type ResultsHead, type RunCell, type Task, type WorkSize } from "../../eval/task.ts";
 import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
@@ -106,9 +107,13 @@ function llamaCppBlocks([first, ...others]: readonly RunCell[], predictions: rea
   ]);
 }
 
-/** What the run would take. */
-async function dryRunEval<Work>(
-  task: { room(work: Work, setting: PlannedSetting): Room; size(work: Work): WorkSize },
+/** What the run would take, or what is left of it where its directory keeps a part. */
+async function dryRunEval<Work extends { readonly indices: readonly number[] }>(
+  task: {
+    readonly journal: { readonly name: string };
+    room(work: Work, setting: PlannedSetting): Room;
+    size(work: Work): WorkSize;
+  },
   work: Work,
   models: readonly NamedModel[],
   options: EvalOptions,
@@ -122,20 +127,31 @@ async function dryRunEval<Work>(
   const predicted = given === null
     ? { low: size.compared(FIRST_ROUND).low, high: size.compared(Infinity).high }
     : size.compared(given);
+  const { out } = options, { indices } = work;
+  const left = (kind: string, place: number, of: readonly number[]) =>
+    out === undefined ? 1 : partLeft(`${out}/${kind}.${cellKey(matrix[place]!)}.jsonl`, of);
   const works = settings.map((setting, i): SettingWork => {
-    const room = task.room(work, setting), replies = size.replies.high > 0;
+    const room = task.room(work, setting), replies = size.replies.high > 0, part = left(task.journal.name, i, indices);
     const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
-    return { label: heads[i]!, setting, room, prompt: size.prompt, replies: size.replies, paced };
+    const prompt = Math.round(part * size.prompt);
+    return { label: heads[i]!, setting, room, prompt, replies: partOf(size.replies, part), paced };
   });
   const pairs = divergence === 0 ? [] : settings.slice(1).map((other, i): PairWork => ({
     label: heads[i + 1]!,
     settings: [settings[0]!, other],
-    tokens: layered,
-    predicted,
+    // It has one entry, of all sequences together.
+    tokens: partOf(layered, left("divergence", i + 1, [0])),
+    predicted: partOf(predicted, left("predictions", i + 1, indices.slice(0, given ?? indices.length))),
     context: works[0]!.room.context,
   }));
-  return await dryRun(works, pairs, calibrations, options.json);
+  const scales = out !== undefined && keptIndices(`${out}/calibration.jsonl`).has(0) ? [] : calibrations;
+  return await dryRun(works, pairs, scales, out ?? null, options.json);
 }
+
+const partOf = ({ low, high }: Bounds, part: number): Bounds => ({
+  low: Math.round(part * low),
+  high: Math.round(part * high),
+});
 
 function cellLabels(matrix: readonly Cell[], settings: readonly PlannedSetting[]): string[] {
   const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
