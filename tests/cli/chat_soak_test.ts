@@ -3,82 +3,19 @@
  * `script` of util-linux, which gives a program a terminal.
  */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { SOAK } from "../soak.ts";
 import { endless } from "./endless.ts";
 import { program } from "./program.ts";
+import { CTRL_C, IGNORE, Terminal, WHY } from "./pseudo_terminal.ts";
+import { SOAK } from "../soak.ts";
 
-const HAS_SCRIPT = SOAK && new Deno.Command("sh", { args: ["-c", "command -v script"] }).outputSync().success;
-const IGNORE = { ignore: !HAS_SCRIPT };
-const WHY = HAS_SCRIPT ? "" : SOAK ? " (skipped: no script of util-linux)" : " (skipped: without MXOSS_SOAK=1)";
-
-const UP = "\x1b[A", LEFT = "\x1b[D", CTRL_C = "\x03", CTRL_D = "\x04", ENTER = "\r";
-const PATIENCE_MS = 30_000;
-
-/** A program at a terminal, and what the terminal has shown. */
-class Terminal {
-  readonly #child: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #done: Promise<void>;
-  shown = "";
-  /** How much of it was looked for already. */
-  #seen = 0;
-
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const { args: words, command } = wordsOf(args);
-    const line = [command, ...words].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-    this.#child = new Deno.Command("script", {
-      args: ["--quiet", "--return", "--echo", "never", "--command", `stty echo cols 200; exec ${line}`, "/dev/null"],
-      env: { NO_COLOR: "1", TERM: "xterm", SHELL: "/bin/sh", ...env },
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
-    this.#writer = this.#child.stdin.getWriter();
-    this.#done = this.#listen();
-  }
-
-  async #listen(): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const bytes of this.#child.stdout) this.shown += decoder.decode(bytes, { stream: true });
-  }
-
-  /** Types keys. */
-  async type(...keys: readonly string[]): Promise<void> {
-    for (const key of keys) await this.#writer.write(new TextEncoder().encode(key));
-  }
-
-  /** Waits until a text is shown after what was waited for before. */
-  async sees(text: string): Promise<void> {
-    const until = performance.now() + PATIENCE_MS;
-    while (!this.shown.includes(text, this.#seen)) {
-      if (performance.now() > until) throw new Error(`"${text}" is not in ${JSON.stringify(this.shown)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    this.#seen = this.shown.indexOf(text, this.#seen) + text.length;
-  }
-
-  /** Waits for the end; gives the exit code. */
-  async end(): Promise<number> {
-    const { code } = await this.#child.status;
-    await this.#done;
-    await this.#writer.close().catch(() => {});
-    return code;
-  }
-}
-
-/** The command line of the program with the permissions of its task. */
-function wordsOf(args: readonly string[]): { readonly command: string; readonly args: readonly string[] } {
-  const main = new URL("../../main.ts", import.meta.url).pathname;
-  const flags = ["--no-prompt", "--allow-read", "--allow-ffi", "--allow-env=MXOSS_TRACE,TERM", "--allow-write=/"];
-  return { command: Deno.execPath(), args: ["run", ...flags, main, "chat", ...args] };
-}
-
+const UP = "\x1b[A", LEFT = "\x1b[D", CTRL_D = "\x04", ENTER = "\r";
 const QUESTION = "Tom has 3 apples. Tom buys 4 more. How many apples does Tom have now?";
 
 Deno.test({
   name: `chat at a terminal edits lines, remembers them and completes commands${WHY}`,
   ...IGNORE,
   fn: async () => {
-    const terminal = new Terminal(["--analysis", "never"]);
+    const terminal = new Terminal(["chat", "--analysis", "never"]);
     await terminal.sees("/help lists commands");
     await terminal.type(QUESTION.slice(0, -3), "w?", LEFT, LEFT, "o", ENTER);
     await terminal.sees("#### 7");
@@ -108,7 +45,7 @@ Deno.test({
   ...IGNORE,
   fn: async () => {
     using checkpoint = endless();
-    const terminal = new Terminal(["--model", checkpoint.dir, "--analysis", "never", "--max-tokens", "100000"]);
+    const terminal = new Terminal(["chat", "--model", checkpoint.dir, "--analysis", "never", "--max-tokens", "100000"]);
     // More than one, as the system forgets what to do at a signal once it has come.
     for (let round = 0; round < 3; round++) {
       await terminal.sees("> ");
@@ -130,7 +67,7 @@ Deno.test({
   name: `chat at a dumb terminal sends no control sequences${WHY}`,
   ...IGNORE,
   fn: async () => {
-    const terminal = new Terminal(["--analysis", "never"], { TERM: "dumb" });
+    const terminal = new Terminal(["chat", "--analysis", "never"], { TERM: "dumb" });
     await terminal.sees("> ");
     await terminal.type(`${QUESTION}\n`);
     await terminal.sees("#### 7");

@@ -1,0 +1,50 @@
+/**
+ * `mxoss eval` at a real terminal: progress in the window's width, Ctrl-C on a line of its own, and the last lines
+ * (MXOSS_SOAK=1).
+ */
+import { assert, assertEquals } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { CTRL_C, IGNORE, Terminal, WHY } from "./pseudo_terminal.ts";
+
+const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
+const EVAL = ["eval", "gsm8k", "--data", PROBLEMS, "--threads", "1", "--max-tokens", "256"];
+
+/** Lines as they stand on the screen, each piece that is drawn over another by itself; no control sequences. */
+function drawn(shown: string): string[] {
+  // deno-lint-ignore no-control-regex
+  return shown.split(/[\r\n]+/).map((line) => line.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, ""));
+}
+
+Deno.test({
+  name: `eval at a terminal of 80 columns: Ctrl-C is answered on a line of its own, with what is kept${WHY}`,
+  ...IGNORE,
+  fn: async () => {
+    using dir = new TemporaryDirectory();
+    const out = `${dir.path}/out`;
+    const terminal = new Terminal([...EVAL, "--limit", "1000", "--out", out], {}, 80);
+    await terminal.sees("problems");
+    await terminal.type(CTRL_C);
+    assertEquals(await terminal.end(), 130);
+    const lines = drawn(terminal.shown);
+    assert(lines.some((line) => /^w_mxfp4 .*\d+\/1000 problems/.test(line)), terminal.shown);
+    for (const line of lines) assert(!line.includes("problems") || line.length <= 80, line);
+    // The sentence folds at the window's width; nothing of the bar, and no echo of the key, stands before it.
+    assert(lines.some((line) => /^interrupted after \d+ of 1000 answers;/.test(line)), terminal.shown);
+  },
+});
+
+Deno.test({
+  name: `eval at a terminal ends with where the report lies and what to do next${WHY}`,
+  ...IGNORE,
+  fn: async () => {
+    using dir = new TemporaryDirectory();
+    const out = `${dir.path}/out`, two = ["--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--divergence", "2"];
+    const terminal = new Terminal([...EVAL, ...two, "--limit", "3", "--out", out]);
+    assertEquals(await terminal.end(), 0);
+    const lines = drawn(terminal.shown).filter((line) => line !== "");
+    assertEquals(lines.slice(-2), [
+      `report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`,
+      "next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation",
+    ]);
+  },
+});
