@@ -25,12 +25,20 @@ const TELL_MS = 1000;
 /** How long ranks may take to let go of what they hold when all ends, in milliseconds. */
 const LATEST_END_MS = 1500;
 
+/**
+ * How often in a row the first process may not be heard of, which says every ten seconds that it is there: its host is
+ * gone then. Looks are counted, not the clock asked, as all may have been stopped for a while.
+ */
+const SILENT_LOOKS = 120;
+
 /** What a process lends with. */
 export interface Lending {
   /** Its own devices, for so many ranks, and the libraries that they are used by. */
   readonly devices: (kind: GpuKind, ranks: number) => readonly DeviceChoice[];
   /** Told first that something failed, here or elsewhere. */
   readonly onFailure: () => void;
+  /** For tests: milliseconds between looks. */
+  readonly lookMs?: number;
 }
 
 /** A session's ranks in this process, and the memory that they share. */
@@ -72,15 +80,27 @@ class Lender {
   readonly #sessions = new Map<number, Lent>();
   readonly #timer: ReturnType<typeof setInterval>;
   #onClosed = () => {};
+  /** Looks since the first process was heard of. */
+  #silent = 0;
 
   constructor(readonly processes: Processes, readonly lending: Lending) {
-    this.#timer = setInterval(() => this.#tellMoves(), TELL_MS);
+    this.#timer = setInterval(() => {
+      this.#tellMoves();
+      this.#silent++;
+      const { rank, size, link: { mpi } } = processes;
+      if (this.#silent !== SILENT_LOOKS || mpi !== null) return;
+      processes.giveUp(
+        new FailureError(`rank ${rank} of ${size}: rank 0 was not heard of for ${SILENT_LOOKS * TELL_MS / 1000} s`),
+      );
+    }, lending.lookMs ?? TELL_MS);
   }
 
   async run(): Promise<number> {
     try {
       for (;;) {
         const order = await this.processes.next();
+        this.#silent = 0;
+        if (order.kind === "alive") continue;
         if (order.kind === "end") return order.code === 0 ? 0 : 1;
         try {
           this.#follow(order);
@@ -112,7 +132,7 @@ class Lender {
     clearTimeout(timer);
   }
 
-  #follow(order: Exclude<Downward, { kind: "end" }>): void {
+  #follow(order: Exclude<Downward, { kind: "end" | "alive" }>): void {
     if (order.kind === "rank") return this.#pass(order);
     const lent = this.#sessions.get(order.session);
     if (order.kind === "pace") lent?.control?.pace(order.until, order.closed);

@@ -41,6 +41,8 @@ export type Downward =
   | { readonly kind: "pace"; readonly session: number; readonly until: number; readonly closed: boolean }
   /** Something failed in a session: its ranks wait for nobody any more. */
   | { readonly kind: "abort"; readonly session: number }
+  /** The first process is there. */
+  | { readonly kind: "alive" }
   /** The program has ended, with this exit code. */
   | { readonly kind: "end"; readonly code: number };
 
@@ -93,6 +95,9 @@ export interface RemoteRank {
   readonly shared?: Pick<RemoteSetup, "tp" | "ep" | "capacity">;
 }
 
+/** How often the first process says that it is there, where its host may vanish, in milliseconds. */
+const ALIVE_MS = 10_000;
+
 /** This process among several. */
 export class Processes {
   /** By session and rank. */
@@ -101,6 +106,7 @@ export class Processes {
   #waiting: { resolve(order: Downward): void; reject(cause: FailureError): void } | null = null;
   #sessions = 0;
   #lost: FailureError | null = null;
+  #alive: ReturnType<typeof setInterval> | undefined;
   /** Told of the first process that is lost, or of a session's first failure, at once. */
   onFailure: ((cause: Error) => void) | null = null;
 
@@ -116,6 +122,10 @@ export class Processes {
       },
       lost: (process, cause) => this.#lose(process, cause),
     });
+    // MPI looks after its processes itself.
+    if (this.rank === 0 && link.mpi === null) {
+      this.#alive = setInterval(() => this.#tellAll({ kind: "alive" }), ALIVE_MS);
+    }
   }
 
   get rank(): number {
@@ -175,6 +185,11 @@ export class Processes {
     return new Promise((resolve, reject) => this.#waiting = { resolve, reject });
   }
 
+  /** The first process is not heard of any more. */
+  giveUp(cause: FailureError): void {
+    this.#lose(0, cause);
+  }
+
   /** Says something to the first process. */
   tell(message: Upward): void {
     this.link.send(0, packed(message));
@@ -186,6 +201,7 @@ export class Processes {
    * @param code This one's exit code.
    */
   async end(code: number): Promise<void> {
+    clearInterval(this.#alive);
     if (this.rank === 0) this.#tellAll({ kind: "end", code });
     await this.link.end(code);
   }

@@ -2,6 +2,7 @@
 import { sharingOf } from "../../src/cli/sharing.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
 import type { RunKey } from "../../src/parallel/handshake.ts";
+import { lendThreads } from "../../src/parallel/lend_threads.ts";
 import { meet, type MeetingLimits } from "../../src/parallel/meeting.ts";
 import { ownDevices } from "../../src/parallel/own_devices.ts";
 import { type Downward, Processes } from "../../src/parallel/processes.ts";
@@ -108,6 +109,14 @@ Deno.test("a process that goes is named to its listeners, and whoever is left is
   const left = await assertRejects(() => third.next(), FailureError);
   assertEquals(left.message, "rank 2 of 3: the process of rank 0 ended without a word");
   await third.end(1);
+});
+
+Deno.test("a process whose first one is not heard of any more ends, though no connection was closed", async () => {
+  const [first, second] = await met(2) as [Processes, Processes];
+  const lending = { devices: () => [], onFailure: () => {}, lookMs: 1 };
+  const silent = await assertRejects(() => lendThreads(second, lending), FailureError);
+  assertEquals(silent.message, "rank 1 of 2: rank 0 was not heard of for 120 s");
+  await Promise.all([first.end(1), second.end(1)]);
 });
 
 Deno.test("only who knows the secret, and is of the run, is let in; strangers keep nobody out", async () => {
