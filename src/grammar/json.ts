@@ -1,6 +1,6 @@
 /** JSON texts: blanks, names and values without a schema. */
 import { byte, choice, compile, literal as spelled, repeat, sequence } from "./expression.ts";
-import { all, bytes, literal, literalOf, type Node, oneOf, rule, times } from "./node.ts";
+import { all, bytes, literal, literalOf, type Node, NOTHING, oneOf, rule, times } from "./node.ts";
 import { numbers } from "./numbers.ts";
 import { anyString } from "./strings.ts";
 
@@ -29,7 +29,7 @@ export const COLON: Node = sign(":", false, true);
 
 /** What stands between brackets: nothing (blanks are the brackets'), or items with commas. */
 export function list(item: Node, min: number, max: number): Node {
-  if (max === 0) return all();
+  if (max === 0) return min > 0 ? NOTHING : all();
   const some = all(item, times(all(COMMA, item), Math.max(0, min - 1), max - 1));
   return min === 0 ? oneOf([all(), some]) : some;
 }

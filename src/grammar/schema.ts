@@ -14,7 +14,7 @@ import { disjoint } from "./schema_disjoint.ts";
 import { isObject, type Schema, type SchemaObject, typeOf, typesOf, withoutNotes } from "./schema_merge.ts";
 import { KEYWORDS, scalarKey, TYPES } from "./schema_keywords.ts";
 import { SchemaSource } from "./schema_source.ts";
-import { numberNode, numberOf, stringNode } from "./schema_scalars.ts";
+import { countsOf, numberNode, stringNode } from "./schema_scalars.ts";
 import { combined, type Dfa, matches, quoted, spend, textsOf, withBudget } from "./dfa.ts";
 import { stringifiedText } from "./strings.ts";
 
@@ -204,8 +204,19 @@ class SchemaGrammar {
       const value = this.node(further, `${path}.additionalProperties`);
       extra = all(this.#otherName(names, spelled), COLON, value);
     }
+    const at = this.#source.at(path), [min, max] = countsOf(schema, "Properties", at), declared = members.length;
+    // Names of further members may repeat, so that two of them may be one property; and declared ones may be left out.
+    const atLeast = min > needed.size, some = Number(atLeast);
+    if (atLeast && min > 1) {
+      throw InputError.of("unsupported", { name: `${at}.minProperties` }, "1, or a count that required meets", min);
+    }
+    const most = max - declared;
+    if (most < 0 || (most !== Infinity && declared > needed.size && further !== false)) {
+      const expected = "a count that leaves room for all properties, which are required where there may be others";
+      throw InputError.of("unsupported", { name: `${at}.maxProperties` }, expected, max);
+    }
     // From the last member to the first: what may follow when a member was written before, and when none was.
-    let after: Node = times(all(COMMA, extra), 0, Infinity), first: Node = list(extra, 0, Infinity);
+    let after: Node = times(all(COMMA, extra), 0, most), first: Node = list(extra, some, most);
     for (const { node, needed } of members.reverse()) {
       const [laterAfter, laterFirst] = [after, first];
       const written = rule();
@@ -248,13 +259,7 @@ class SchemaGrammar {
   }
 
   #list(schema: SchemaObject, path: string): Node {
-    const min = numberOf(schema, "minItems", this.#source.at(path)) ?? 0;
-    const max = numberOf(schema, "maxItems", this.#source.at(path)) ?? Infinity;
-    for (const [name, value] of [["minItems", min], ["maxItems", max]] as const) {
-      if (value < 0 || (value !== Infinity && !Number.isInteger(value))) {
-        throw this.#source.wrong(`${path}.${name}`, "a count", value);
-      }
-    }
+    const [min, max] = countsOf(schema, "Items", this.#source.at(path));
     if (min > max) return NOTHING;
     const item = schema["items"] === undefined ? ANY_VALUE : this.node(schema["items"], `${path}.items`);
     const prefix = schema["prefixItems"] === undefined

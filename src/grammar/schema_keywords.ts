@@ -14,6 +14,8 @@ export const KEYWORDS: Readonly<Record<string, string | null>> = {
   required: "object",
   additionalProperties: "object",
   propertyNames: "object",
+  minProperties: "object",
+  maxProperties: "object",
   items: "array",
   prefixItems: "array",
   minItems: "array",

@@ -96,6 +96,20 @@ export function numberOf(schema: SchemaObject, name: string, where: string): num
   throw InputError.of("wrong_value", { name: `${where}.${name}` }, "a number", show(value));
 }
 
+/**
+ * The least and the most of something, such as `Items`; by default 0 and Infinity.
+ *
+ * @throws {InputError} if one is no count.
+ */
+export function countsOf(schema: SchemaObject, what: string, where: string): [min: number, max: number] {
+  const [min = 0, max = Infinity] = ["min", "max"].map((which) => {
+    const name = `${which}${what}`, value = numberOf(schema, name, where);
+    if (value === undefined || (value >= 0 && Number.isInteger(value))) return value;
+    throw InputError.of("wrong_value", { name: `${where}.${name}` }, "a count", value);
+  });
+  return [min, max];
+}
+
 /** The next larger or smaller number. */
 function neighbour(value: number, towards: 1 | -1): number {
   if (value === 0) return towards * Number.MIN_VALUE;

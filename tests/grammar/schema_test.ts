@@ -114,6 +114,26 @@ const CASES: readonly [schema: unknown, good: readonly string[], bad: readonly s
   [{ type: "integer", minimum: 2, enum: [1, 2, 3.5, 4] }, ["2", "4"], ["1", "3.5"]],
   [{ const: { x: "y" } }, ['{"x":"y"}'], ["{}", '{"x":"z"}']],
   [{ type: "boolean" }, ["true", "false"], ["0"]],
+  [{ type: "object", additionalProperties: { type: "integer" }, minProperties: 1, maxProperties: 2 }, [
+    '{"a":1}',
+    '{"a":1,"b":2}',
+  ], ["{}", '{"a":1,"b":2,"c":3}', '{"a":"x"}']],
+  [
+    {
+      type: "object",
+      properties: { a: true, b: true },
+      additionalProperties: false,
+      minProperties: 1,
+      maxProperties: 2,
+    },
+    ['{"a":1}', '{"b":1}', '{"a":1,"b":2}'],
+    ["{}", '{"c":1}'],
+  ],
+  [
+    object({ a: { type: "integer" } }, { additionalProperties: true, minProperties: 1, maxProperties: 2 }),
+    ['{"a":1}', '{"a":1,"b":2}'],
+    ["{}", '{"b":2}', '{"a":1,"b":2,"c":3}'],
+  ],
   [object({ a: { type: "integer" }, b: { type: "string" } }), [
     '{"a":1,"b":""}',
     '{ "a": 1, "b": "x" }',
@@ -381,4 +401,17 @@ Deno.test("Matcher stays small where alternatives begin alike at every depth", (
   assert(!takes(matcher, text.replace('"a":null', '"c":null')));
   const place = matcher.bytes(matcher.start, new TextEncoder().encode(text.slice(0, 60 * 7)))!;
   assert(place.threads.length < 10, `${place.threads.length} threads`);
+});
+
+Deno.test("counts of properties that a mask cannot keep are refused by name", () => {
+  const optional = { type: "object", properties: { a: true, b: true } };
+  const cases: [more: object, message: string][] = [
+    [{ minProperties: 2 }, "schema.minProperties: expected 1, or a count that required meets, got 2"],
+    [{ maxProperties: 1 }, "schema.maxProperties: expected a count that leaves room for all properties"],
+    [{ maxProperties: 3 }, "schema.maxProperties: expected a count that leaves room for all properties"],
+    [{ maxProperties: -1 }, "schema.maxProperties: expected a count, got -1"],
+  ];
+  for (const [more, message] of cases) {
+    assertThrows(() => matcherOf({ ...optional, ...more }), InputError, message);
+  }
 });
