@@ -9,7 +9,7 @@ import { Costs } from "../model/work.ts";
 export const DEFAULT_CHUNK = 128;
 
 /** What one sequence may have instead: the more tokens an expert gets at once, the less often it is decoded. */
-const LONGER_CHUNKS = [512, 256];
+const LONGER_CHUNKS = [512, 256], LONGER_CHUNKS_OF_DEVICES = [1024, 512, 256];
 /** Activations take at most so much of what the weights take, and of the memory that can be had. */
 const OF_WEIGHTS = 1 / 10, OF_MEMORY = 1 / 16;
 /** What one WASM memory holds; where a model needs several, each may have activations of its own. */
@@ -31,6 +31,16 @@ export function chosenChunk(
   const room = Math.min(OF_WEIGHTS * weightBytes, OF_MEMORY * (available ?? Infinity));
   const bytes = activationBytes(config, source) * ranks * Math.ceil(weightBytes / MEMORY_BYTES);
   return LONGER_CHUNKS.find((chunk) => chunk * bytes <= room) ?? DEFAULT_CHUNK;
+}
+
+/**
+ * The same on a GPU, whose matrix products want more rows still. Results depend on it as docs/kernels.md says.
+ *
+ * @param ranks As many devices.
+ */
+export function chosenDeviceChunk(config: ModelConfig, source: ModelSource, ranks: number): number {
+  const room = OF_WEIGHTS * new Costs(config, source, "bf16").weightBytes / ranks;
+  return LONGER_CHUNKS_OF_DEVICES.find((chunk) => chunk * activationBytes(config, source) <= room) ?? DEFAULT_CHUNK;
 }
 
 /** Bytes of a token's activations: the graph's tensors, and the rows of the widest input of the experts. */

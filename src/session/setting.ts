@@ -5,12 +5,14 @@
  */
 import { PROCESSOR_BACKENDS } from "../parallel/open_backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { ModelConfig } from "../checkpoint/model_config.ts";
+import type { ModelSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
 import { planModel, type PlannedModel, planUncalibrated } from "../plan/planned.ts";
 import type { Fp8Scales } from "../plan/static_scales.ts";
 import { option, words } from "../words.ts";
-import { chosenChunk, DEFAULT_CHUNK } from "./chunk.ts";
+import { chosenChunk, chosenDeviceChunk, DEFAULT_CHUNK } from "./chunk.ts";
 
 /** The backends of GPUs, by the libraries that they call. */
 export const GPU_BACKENDS = ["hip", "cuda"] as const;
@@ -155,10 +157,14 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
     );
   }
   const { chunk = DEFAULT_CHUNK, backend, tp, ep } = setting;
-  const promptChunk = setting.chunk === undefined && backend === "emulate"
-    ? chosenChunk(checkpoint.config, planned.source, tp * ep)
-    : chunk;
+  const promptChunk = setting.chunk ?? promptChunkOf(backend, checkpoint.config, planned.source, tp * ep);
   return { ...setting, chunk, promptChunk, planned };
+}
+
+/** Tokens of a prompt in one pass, where nobody chose. */
+function promptChunkOf(backend: BackendName, config: ModelConfig, source: ModelSource, ranks: number): number {
+  if (backend === "emulate") return chosenChunk(config, source, ranks);
+  return backend === "reference" ? DEFAULT_CHUNK : chosenDeviceChunk(config, source, ranks);
 }
 
 /** So many threads for each core are a mistake rather than a choice. */

@@ -1,6 +1,6 @@
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
-import { chosenChunk } from "../../src/session/chunk.ts";
+import { chosenChunk, chosenDeviceChunk } from "../../src/session/chunk.ts";
 import { requestOf } from "../../src/session/request.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { assertEquals } from "../assert.ts";
@@ -16,6 +16,17 @@ Deno.test("chosenChunk() grows with the memory that can be had, and shrinks with
   );
   assertEquals(chunks, [512, 256, 128, 512]);
   assertEquals(chosenChunk(checkpoint.config, source, 8, 32 * GIB), 128);
+});
+
+Deno.test("chosenDeviceChunk() is of 1,024 tokens where weights are large, and shrinks with ranks and the model", () => {
+  const chunkOf = (layers: number, ranks: number) => {
+    const { planned: { source } } = planSetting({
+      ...DEFAULTS,
+      checkpoint: randomCheckpoint({ shape: { ...shape, layers }, layout: "hf_mxfp4" }),
+    });
+    return chosenDeviceChunk({ ...checkpoint.config, layers }, source, ranks);
+  };
+  assertEquals([chunkOf(24, 1), chunkOf(24, 8), chunkOf(1, 1), chunkOf(1, 64)], [1024, 512, 512, 128]);
 });
 
 Deno.test("one sequence has the chosen chunk, several have 128, and either has what is asked for", async () => {
