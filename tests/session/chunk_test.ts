@@ -18,7 +18,7 @@ Deno.test("chosenChunk() grows with the memory that can be had, and shrinks with
   assertEquals(chosenChunk(checkpoint.config, source, 8, 32 * GIB), 128);
 });
 
-Deno.test("chosenDeviceChunk() is of 1,024 tokens where weights are large, and shrinks with ranks and the model", () => {
+Deno.test("chosenDeviceChunk() is large where weights are, and shrinks with ranks and the model", () => {
   const chunkOf = (layers: number, ranks: number) => {
     const { planned: { source } } = planSetting({
       ...DEFAULTS,
