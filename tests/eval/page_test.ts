@@ -95,6 +95,7 @@ Deno.test("an evaluation's page answers first: a sentence, settings in order, KL
   }
   for (const name of ["w_mxfp4", "close", "near", "far"]) assert(page.texts("#first .wide svg text").includes(name));
   assertEquals(page.texts("h2"), ["Where error comes from", "Predictions", "Accuracy", "Cost", "Protocol"]);
+  assert(page.texts("th").includes("same top of another text"));
 });
 
 Deno.test("an evaluation's page folds accuracy where nothing changed, and opens it where something did", async () => {

@@ -6,7 +6,7 @@ import { distancePlot, klPlot, positionsPerDot } from "./prediction_plots.ts";
 import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
-import { perplexityText, predictionTable, ranked } from "./prediction_tables.ts";
+import { perplexityText, predictionTable, ranked, repetitionTable } from "./prediction_tables.ts";
 import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
@@ -102,9 +102,10 @@ export function predictionSection(artist: Artist, comparisons: Comparisons, samp
     "Predictions",
     "KL divergence of next-token probabilities from the first setting's: typical is e to the mean logarithm, which " +
       `no single token decides. The first setting's perplexity is ${perplexity}. Intervals are for the truth; ` +
-      "another text of this length has luck of its own, and its value lies in the wider intervals 95 times of 100." +
+      "another text of this length has luck of its own; its value lies in those of the second table 95 times of 100." +
       (samples ? " samples.html, beside this page, shows the tokens that differ the most." : ""),
     card(tableHtml(predictionTable(named))),
+    card(tableHtml(repetitionTable(named))),
     card(distancePlot(artist, comparisons), "Typical, mean and largest"),
     card(klPlot(artist, comparisons), "Position by position", klNote(named)),
   );

@@ -68,9 +68,6 @@ const MORE: readonly Column<NamedDivergence>[] = [
     cell: ({ predictions }) => nextText(predictions.reply ?? predictions.all, (next) => next.probability_change_rms),
   },
   { head: "more nats per token", cell: ({ predictions }) => nextText(headline(predictions), (n) => n.nll_increase) },
-  again("typical KL", ({ kl }) => kl.log_mean, (r) => r.log_mean, measuredInterval),
-  again("mean KL", ({ kl }) => kl.mean, (r) => r.mean, measuredInterval),
-  again("same top", ({ same_top: top }) => top, (r) => r.same_top, measuredShareInterval),
 ];
 
 type Repetition = NonNullable<PredictionsPart["repetition"]>;
@@ -84,7 +81,6 @@ function again(
 ): Column<NamedDivergence> {
   return {
     head: `${name} of another text`,
-    kind: "right",
     cell: ({ predictions }) => {
       const part = headline(predictions), { repetition } = part;
       return repetition === undefined ? "-" : text({ ...of(part), ...range(repetition) });
@@ -119,6 +115,16 @@ export function promptLines(named: readonly NamedDivergence[]): Table | null {
 /** One row for each setting, on a page. */
 export function predictionTable(named: readonly NamedDivergence[]): Table {
   return makeTable([SETTING, ...columns(({ predictions }) => headline(predictions)), ...MORE], named, PAGE);
+}
+
+/** Where values of another text of this length lie, one row for each setting, on a page. */
+export function repetitionTable(named: readonly NamedDivergence[]): Table {
+  const columns = [
+    again("typical KL", ({ kl }) => kl.log_mean, (r) => r.log_mean, measuredInterval),
+    again("mean KL", ({ kl }) => kl.mean, (r) => r.mean, measuredInterval),
+    again("same top", ({ same_top: top }) => top, (r) => r.same_top, measuredShareInterval),
+  ];
+  return makeTable([SETTING, ...columns], named, PAGE);
 }
 
 /** What a ranking says, in sentences. */
