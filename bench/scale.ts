@@ -7,7 +7,7 @@
 import { mappedBytes } from "../src/backends/emulate/mapped_bytes.ts";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
-import { type ParallelSizes, shardSource } from "../src/checkpoint/shard.ts";
+import { groupSizes, type ParallelSizes, shardSource } from "../src/checkpoint/shard.ts";
 import { weightBytes } from "../src/checkpoint/weight_bytes.ts";
 import { Costs } from "../src/model/work.ts";
 import { planModel } from "../src/plan/planned.ts";
@@ -20,15 +20,15 @@ import { Random } from "../src/session/random.ts";
  * part of the rest that shrank from tp 1 to tp 4. What is left of the whole step (docs/measurements/ranks.md) does not
  * shrink: launches, and the start of each kernel.
  */
-const ONE = { step: 1000 / 421, attention: 0.235 + 0.02 + 0.189, experts: 0.281 + 0.139, head: 0.374 } as const;
+const ONE = { step: 1000 / 428, attention: 0.235 + 0.02 + 0.189, experts: 0.281 + 0.139, head: 0.374 } as const;
 const TOP_K = 4;
 /** Part of the experts that a number of tokens touches, of which each chooses four at random. */
 const touched = (experts: number, tokens: number) => 1 - (1 - TOP_K / experts) ** tokens;
 const SIXTEEN_EXPERTS = ONE.experts / TOP_K * 32 * touched(32, 16);
 const SIXTEEN = {
-  step: 16_000 / 2354,
+  step: 16_000 / 2362,
   // 16 sequences at tp 1 and tp 4 without sums.
-  attention: (16_000 / 2354 - 16_000 / 4689) / 0.75 - SIXTEEN_EXPERTS - ONE.head,
+  attention: (16_000 / 2362 - 16_000 / 4999) / 0.75 - SIXTEEN_EXPERTS - ONE.head,
   experts: SIXTEEN_EXPERTS,
   head: ONE.head,
 } as const;
@@ -36,21 +36,21 @@ type Step = typeof ONE | typeof SIXTEEN;
 const MEASURED_LAYERS = 24;
 /** What was measured of ranks without sums, tok/s of all sequences: docs/measurements/ranks.md, four H100. */
 const OF_20B = [
-  [{ tp: 2, ep: 1 }, 576, 3508],
-  [{ tp: 4, ep: 1 }, 694, 4689],
-  [{ tp: 1, ep: 4 }, 480, 3742],
-  [{ tp: 2, ep: 2 }, 613, 4411],
+  [{ tp: 2, ep: 1 }, 580, 3537],
+  [{ tp: 4, ep: 1 }, 695, 4999],
+  [{ tp: 1, ep: 4 }, 723, 4863],
+  [{ tp: 2, ep: 2 }, 701, 5020],
 ] as const;
-/** The same of gpt-oss-120b's shape at tp 4, once: 363 tok/s with 10 % in sums, 2,182 with 9 %. */
-const OF_120B = { sizes: { tp: 4, ep: 1 }, one: 363 / (1 - 0.1), sixteen: 2182 / (1 - 0.09) } as const;
+/** The same of gpt-oss-120b's shape at tp 4, which made 414 and 2,281 tok/s with sums. */
+const OF_120B = { sizes: { tp: 4, ep: 1 }, one: 412, sixteen: 2593 } as const;
 /**
- * A sum among the work of a step, us, by ranks: the time of a step with sums less that without, over its 49 sums (20b)
- * or 73 (120b). From memory to memory, and by NCCL. Those of 8 ranks are the line through 2 and 4.
+ * A sum, us, by ranks: from memory to memory one by itself, as among the work of a step it hides behind what it spares;
+ * by NCCL the time of a step with sums less that without, over its 49. Those of 8 ranks are the line through 2 and 4.
  */
 const in20b = (with_: number, without: number) => 1e6 * (1 / with_ - 1 / without) / 49;
 const SUMS = {
-  memory: [in20b(538, 576), in20b(611, 694)],
-  nccl: [in20b(493, 576), in20b(540, 694)],
+  memory: [3.0, 4.1],
+  nccl: [in20b(499, 580), in20b(541, 695)],
 } as const;
 const ofEight = ([two, four]: readonly [number, number]) => four + 2 * (four - two);
 
@@ -86,8 +86,9 @@ function stepMs(step: Step, { tp, ep }: ParallelSizes, ofLayers: number, experts
   // Columns come in blocks of 32, of which 90 are not shared out evenly.
   const ofColumns = Math.ceil(90 / tp) / 90, fixed = step.step - step.attention - step.experts - step.head;
   const bytes = step.experts * (experts * touched(experts, tokens)) / (32 * touched(32, tokens));
-  const layer = fixed + step.attention / tp + bytes * busiest(ep, experts, tokens) * ofColumns;
-  return layer * ofLayers / MEASURED_LAYERS + step.head / tp;
+  const shared = groupSizes(config, { tp, ep }).tp;
+  const layer = fixed + step.attention / shared + bytes * busiest(ep, experts, tokens) * ofColumns;
+  return layer * ofLayers / MEASURED_LAYERS + step.head / shared;
 }
 
 /** What gpt-oss-120b's layers took beyond that at tp 4, ms a step: 128 experts to choose from, among more memory. */
@@ -98,10 +99,17 @@ const more = {
 const step120 = (sizes: ParallelSizes) => stepMs(ONE, sizes, layers, 128, 1) + more.one;
 const sixteen120 = (sizes: ParallelSizes) => stepMs(SIXTEEN, sizes, layers, 128, 16) + more.sixteen;
 
-/** Bytes that a rank receives for a token: float32 values of all others for each sum, then float32 logits. */
-function wireBytes({ tp, ep }: ParallelSizes): { sums: number; logits: number } {
-  const ofGroup = (tp - 1) * (1 + layers), ofAll = (tp * ep - 1) * layers;
-  return { sums: 4 * hidden * (ofGroup + ofAll), logits: Math.round(4 * vocab * (tp - 1) / tp) };
+/**
+ * Bytes that a rank receives for a token: of all others four for each value of a sum, in float32 or in bf16 with its
+ * mark, of a prompt's token on one host two; then float32 logits.
+ */
+function wireBytes({ tp, ep }: ParallelSizes): { sums: number; prompt: number; logits: number } {
+  const ranks = tp * ep, values = (ranks - 1) * (1 + 2 * layers) * hidden;
+  return {
+    sums: 4 * values,
+    prompt: (ranks > 8 ? 4 : 2) * values,
+    logits: Math.round(4 * vocab * (ranks - 1) / ranks),
+  };
 }
 
 const one: readonly ParallelSizes[] = [{ tp: 8, ep: 1 }, { tp: 4, ep: 2 }, { tp: 2, ep: 4 }, { tp: 1, ep: 8 }];
@@ -115,16 +123,20 @@ console.log("| --- | --- | --- | --- | --- |");
 for (const sizes of [{ tp: 1, ep: 1 }, ...one, ...two]) {
   const parts = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => shardSource(source, config, sizes, rank));
   const largest = Math.max(...parts.map(weightBytes)), mapped = Math.max(...parts.map((part) => mappedBytes([part])));
-  const costs = new Costs({ ...config, kvHeads: Math.max(1, config.kvHeads / sizes.tp) }, source, "bf16");
+  const costs = new Costs(
+    { ...config, kvHeads: Math.max(1, config.kvHeads / groupSizes(config, sizes).tp) },
+    source,
+    "bf16",
+  );
   const caches = [costs.cacheBytes(1, 131_072, 1024), costs.cacheBytes(64, 8192, 1024)].map(gigabytes);
   console.log(`| ${name(sizes)} | ${gigabytes(largest)} | ${gigabytes(mapped)} | ${caches.join(" | ")} |`);
 }
 
 console.log(`\n| ranks | sums, kB a token | logits, kB | prefill of 1,024 tokens, GB |\n| --- | --- | --- | --- |`);
 for (const sizes of [...one, ...two]) {
-  const { sums, logits } = wireBytes(sizes);
+  const { sums, prompt, logits } = wireBytes(sizes);
   console.log(
-    `| ${name(sizes)} | ${Math.round(sums / 1e3)} | ${Math.round(logits / 1e3)} | ${gigabytes(1024 * sums)} |`,
+    `| ${name(sizes)} | ${Math.round(sums / 1e3)} | ${Math.round(logits / 1e3)} | ${gigabytes(1024 * prompt)} |`,
   );
 }
 

@@ -11,6 +11,7 @@
 #include "common/platform.h"
 
 #include "common/cache.h"
+#include "common/exchange.h"
 #include "common/experts.h"
 #include "common/routing.h"
 #include "common/tile.h"
@@ -23,6 +24,7 @@
 #include "combine.hip"
 #include "embed.hip"
 #include "exchange_ranks.hip"
+#include "exchange_rows.hip"
 #include "expert_sort.hip"
 #include "qdq.hip"
 #include "quantize.hip"

@@ -91,6 +91,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "attention_mma", source: "attention_mma.hip", defines: [] },
     // Between AMD devices memory would have to be allocated otherwise, which nobody here could try.
     { name: "exchange_ranks", source: "exchange_ranks.hip", defines: [] },
+    { name: "exchange_rows", source: "exchange_rows.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
     ...BATCH_FORMATS.map((format) => ({
       name: `gemm_batch.${format}`,

@@ -189,7 +189,8 @@ async function alone(openLibrary: () => GpuRuntime, paths: readonly string[]): P
   return await loadingLimits(device, paths);
 }
 
-function exists(path: string): boolean {
+/** Whether there is a file or folder. */
+export function exists(path: string): boolean {
   try {
     Deno.statSync(path);
     return true;

@@ -26,7 +26,7 @@ pack)
     main.ts tools/device_ranks.ts tools/kill_ranks.ts \
     src/parallel/device_rank_worker.ts src/parallel/rank_worker.ts > /dev/null
   mkdir -p "$to/kernels/build"
-  cp -r kernels/build/sm_90 kernels/build/manifest.json "$to/kernels/build/"
+  cp -r kernels/build/sm_90* kernels/build/manifest.json "$to/kernels/build/"
   tar -C "$to" -cJf .device/ranks.txz .
   rm -r "$to"
   ls -l .device

@@ -2,13 +2,15 @@
  * What ranks with a device each have to show on a machine with several GPUs:
  *
  *     deno run -A tools/device_ranks.ts [--ranks 1x1,2x1,1x2] [--parts goldens,logits,bench] [--shape gpt-oss-20b]
- *         [--layers 24] [--dir DIR] [--dtype bf16] [--prefill 2048] [--chunk 1024] [--steps 256] [--backend cuda]
- *         [--collectives-library FILE] [--hip-library FILE] [--out FILE.json]
+ *         [--layers 24] [--dir DIR] [--dtype bf16] [--prefill 2048] [--chunk 1024] [--steps 256] [--repeats 5]
+ *         [--backend cuda] [--collectives-library FILE] [--hip-library FILE] [--out FILE.json]
  *
  * `--ranks` lists tp x ep; the first is what the others are compared with. `goldens`: the embedded model against
- * Hugging Face's logits and reply. `logits`: a model of random weights, written to `--dir`, against the first. `bench`:
- * decode of one sequence and of 16, prefill of 2,048, and the same with ranks that do not talk, whose difference is the
- * share of time in communication. tools/device_ranks.sh packs and runs it on a machine without a network.
+ * Hugging Face's logits and reply. `logits`: a model of random weights, written to `--dir` unless one is there,
+ * against the first. `bench`: decode of one sequence and of 16, prefill of 2,048, and the same with ranks that do not
+ * talk, whose difference is the share of time in communication. `sums`: one sum by itself. `distances`: bf16 against
+ * float32, also with `--backend emulate`. `steps`: where a rank's time goes. tools/device_ranks.sh packs and runs it
+ * on a machine without a network.
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
@@ -20,7 +22,10 @@ import { openSetting, type Room } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { floats, integers, readGolden } from "../tests/golden.ts";
+import { exists } from "./device_bench.ts";
 import { median } from "./device_tables.ts";
+import { compare, distances, largest, logitsOf } from "./rank_distances.ts";
+import { rankSteps } from "./rank_steps.ts";
 import { writeRandomCheckpoint } from "./random_checkpoint.ts";
 
 const { values: flags } = parseArgs({
@@ -36,16 +41,24 @@ const { values: flags } = parseArgs({
     chunk: { type: "string", default: "1024" },
     dtype: { type: "string", default: "bf16" },
     steps: { type: "string", default: "256" },
+    repeats: { type: "string", default: "5" },
     prefill: { type: "string", default: "2048" },
     out: { type: "string" },
   },
 });
 const BATCH = 16,
   FROM = Number(flags.prefill) / 4,
-  REPEATS = 4,
+  REPEATS = 1 + Number(flags.repeats),
   PREFILL = Number(flags.prefill),
   STEPS = Number(flags.steps);
 const chunk = Number(flags.chunk);
+/** `emulate` is for `distances`. */
+const BACKENDS = ["cuda", "hip", "emulate"] as const;
+const dtype = flags.dtype === "f32" ? "f32" : "bf16";
+const STEP_OPTIONS = {
+  ...{ dir: flags.dir, dtype, chunk, library: flags["hip-library"] } as const,
+  backend: flags.backend === "hip" ? "hip" : "cuda",
+} as const;
 const results: Record<string, Record<string, unknown>> = {};
 let failures = 0;
 
@@ -62,35 +75,18 @@ interface Sizes {
 async function open(dir: string, { tp, ep }: Sizes, dtype: "f32" | "bf16", room: Room): Promise<Session> {
   const setting = planSetting({
     ...DEFAULTS,
-    ...{ checkpoint: openCheckpoint(dir), backend: flags.backend === "hip" ? "hip" : "cuda", dtype, tp, ep, chunk },
+    ...{
+      checkpoint: openCheckpoint(dir),
+      backend: BACKENDS.find((name) => name === flags.backend) ?? "cuda",
+      dtype,
+      tp,
+      ep,
+      chunk,
+    },
     hipLibrary: flags["hip-library"],
     collectivesLibrary: flags["collectives-library"],
   });
   return await openSetting(setting, room);
-}
-
-/** Logits of all positions. */
-async function logitsOf(session: Session, tokens: Int32Array): Promise<Float32Array> {
-  const { vocab } = session.limits, all = new Float32Array(tokens.length * vocab);
-  session.reset(0);
-  await session.feed({ slot: 0, tokens, logits: "all" }, (p, row) => all.set(row, p * vocab));
-  return all;
-}
-
-const largest = (logits: Float32Array) => logits.reduce((best, x, i) => x > logits[best]! ? i : best, 0);
-
-function compare(got: Float32Array, expected: Float32Array, vocab: number) {
-  let error = 0, squares = 0, same = 0;
-  const rows = got.length / vocab;
-  got.forEach((v, i) => {
-    error += (v - expected[i]!) ** 2;
-    squares += expected[i]! ** 2;
-  });
-  for (let r = 0; r < rows; r++) {
-    const at = (all: Float32Array) => largest(all.subarray(r * vocab, (r + 1) * vocab));
-    if (at(got) === at(expected)) same++;
-  }
-  return { nmse: error / squares, sameArgmax: same / rows };
 }
 
 async function goldens(sizes: Sizes, name: string): Promise<void> {
@@ -125,8 +121,21 @@ async function goldens(sizes: Sizes, name: string): Promise<void> {
 
 const GREEDY = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
 
-/** Tokens per second in all: medians without the first run, which records. */
-async function decode(engine: Engine, vocab: number, sequences: number, from: number): Promise<number> {
+/** Several measurements: their median, the smallest and the largest. */
+interface Spread {
+  readonly median: number;
+  readonly range: readonly [number, number];
+}
+
+const spreadOf = (all: readonly number[]): Spread => ({
+  median: median(all),
+  range: [Math.min(...all), Math.max(...all)],
+});
+const show = ({ median, range: [low, high] }: Spread, digits = 0) =>
+  `${median.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
+
+/** Tokens per second in all, without the first run, which records. */
+async function decode(engine: Engine, vocab: number, sequences: number, from: number): Promise<Spread> {
   const speeds: number[] = [];
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     const batch = {
@@ -138,10 +147,10 @@ async function decode(engine: Engine, vocab: number, sequences: number, from: nu
     await engine.decode!({ batch, steps: STEPS, sampling, onTokens: () => true });
     speeds.push(sequences * STEPS / (performance.now() - started) * 1000);
   }
-  return median(speeds.slice(1));
+  return spreadOf(speeds.slice(1));
 }
 
-async function prefill(engine: Engine, vocab: number): Promise<number> {
+async function prefill(engine: Engine, vocab: number): Promise<Spread> {
   const ids = Int32Array.from({ length: PREFILL }, (_, i) => (i * 7919 + 13) % vocab), times: number[] = [];
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     const started = performance.now();
@@ -152,13 +161,13 @@ async function prefill(engine: Engine, vocab: number): Promise<number> {
     }
     times.push(performance.now() - started);
   }
-  return PREFILL / median(times.slice(1)) * 1000;
+  return spreadOf(times.slice(1).map((time) => PREFILL / time * 1000));
 }
 
 /** Everything that is measured, of ranks that talk and of ranks that do not. */
 async function bench(session: Session, name: string): Promise<void> {
   const { engine, limits: { vocab } } = session, several = engine instanceof DeviceEngine;
-  const tables: Record<string, Record<string, number>> = {};
+  const tables: Record<string, Record<string, Spread>> = {};
   for (const how of several ? ["chosen", "library", "not"] as const : ["chosen"] as const) {
     if (several && how !== "chosen") await engine.talk(how);
     tables[how] = {
@@ -171,32 +180,61 @@ async function bench(session: Session, name: string): Promise<void> {
   const base = (Object.values(results)[0]!["bench"] as typeof tables)["chosen"]!;
   for (const [what, speed] of Object.entries(tables["chosen"]!)) {
     const silent = tables["not"]?.[what], library = tables["library"]?.[what];
-    const times = `${(speed / base[what]!).toFixed(2)} x ${Object.keys(results)[0]}`;
-    const share = (of: number) => `${(100 * (1 - of / silent!)).toFixed(0)} % communication`;
+    const times = `${(speed.median / base[what]!.median).toFixed(3)} x ${Object.keys(results)[0]}`;
+    const share = (of: Spread) => `${(100 * (1 - of.median / silent!.median)).toFixed(0)} % communication`;
     console.log(
-      `${name} ${what}: ${speed.toFixed(1)} tok/s, ${times}` + (silent === undefined ? "" : `, ${share(speed)}; ` +
-        `by the library ${library!.toFixed(1)} tok/s, ${share(library!)}; without sums ${silent.toFixed(1)} tok/s`),
+      `${name} ${what}: ${show(speed)} tok/s, ${times}` + (silent === undefined ? "" : `, ${share(speed)}; ` +
+        `by the library ${show(library!)} tok/s, ${share(library!)}; without sums ${show(silent)} tok/s`),
     );
   }
 }
 
+/** Microseconds of a sum of so many tokens, by the library and from memory to memory. */
+async function sums({ engine }: Session, name: string): Promise<void> {
+  if (!(engine instanceof DeviceEngine)) return;
+  const tokens = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024].filter((n) => n <= chunk);
+  const times = tokens.map(() => ({ library: [] as number[], exchange: [] as number[] }));
+  for (let repeat = 0; repeat < REPEATS; repeat++) {
+    const replies = await engine.ranks.all(() => ({ kind: "tune", tokens }));
+    const all = replies.flatMap((reply) => reply.kind === "tuned" ? [reply.times] : []);
+    if (repeat === 0) continue;
+    times.forEach(({ library, exchange }, i) => {
+      library.push(Math.max(...all.map((rank) => median(rank[i]!.library))));
+      exchange.push(Math.max(...all.map((rank) => median(rank[i]!.exchange))));
+    });
+  }
+  results[name]!["sums"] = times.map((time, i) => ({ tokens: tokens[i], ...time }));
+  times.forEach(({ library, exchange }, i) => {
+    const by = `by the library ${show(spreadOf(library), 1)} us`;
+    console.log(`${name} sum of ${tokens[i]} tokens: ${show(spreadOf(exchange), 1)} us from memory to memory, ${by}`);
+  });
+}
+
 const parts = flags.parts.split(",");
-if (parts.some((part) => part !== "goldens")) {
+if (parts.some((part) => part !== "goldens") && !exists(`${flags.dir}/config.json`)) {
   const shape = SHAPES[flags.shape as keyof typeof SHAPES];
   const started = performance.now(), layers = flags.layers === undefined ? shape.layers : Number(flags.layers);
   const bytes = writeRandomCheckpoint(flags.dir, { shape: { ...shape, layers }, layout: "hf_mxfp4" });
   console.log(`wrote ${(bytes / 1e9).toFixed(2)} GB in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
+if (parts.includes("distances")) {
+  const all = flags.ranks.split(",").map((word) => {
+    const [tp, ep] = word.split("x").map(Number) as [number, number];
+    return { tp, ep };
+  });
+  await distances(flags.dir, all, open, (name, what) => Object.assign(results[name] ??= {}, what));
+}
 let expected: Float32Array | null = null;
 for (const word of flags.ranks.split(",")) {
   const [tp, ep] = word.split("x").map(Number) as [number, number], name = `tp ${tp} ep ${ep}`, own = { tp, ep };
-  results[name] = {};
+  results[name] ??= {};
   console.log(`== ${name}`);
   try {
     if (parts.includes("goldens")) await goldens(own, name);
-    if (parts.every((part) => part === "goldens")) continue;
+    if (parts.includes("steps")) results[name]!["steps"] = await rankSteps(own, { ...STEP_OPTIONS, depth: PREFILL });
+    if (parts.every((part) => ["goldens", "steps", "distances"].includes(part))) continue;
     const started = performance.now();
-    const session = await open(flags.dir, own, flags.dtype === "f32" ? "f32" : "bf16", {
+    const session = await open(flags.dir, own, dtype, {
       slots: BATCH,
       context: PREFILL + 2 * STEPS + 64,
     });
@@ -219,6 +257,8 @@ for (const word of flags.ranks.split(",")) {
         `${name}: logits of 24 tokens, NMSE ${nmse.toExponential(2)}, same argmax ${sameArgmax.toFixed(3)}`,
       );
     }
+    // Before ranks are told to be silent.
+    if (parts.includes("sums")) await sums(session, name);
     if (parts.includes("bench")) await bench(session, name);
     await session.close();
   } catch (thrown) {

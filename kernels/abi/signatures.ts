@@ -8,10 +8,11 @@ import { ATTENTIONS, PICKING } from "./attention.ts";
 import { EXPERTS } from "./experts.ts";
 import { LINEARS } from "./linears.ts";
 import { ROWS } from "./rows.ts";
+import { RANKS } from "./ranks.ts";
 import type { Signature } from "./signature.ts";
 
 /** All signatures, by family. */
-export const SIGNATURES = { ...ROWS, ...LINEARS, ...EXPERTS, ...ATTENTIONS, ...PICKING } as const;
+export const SIGNATURES = { ...ROWS, ...RANKS, ...LINEARS, ...EXPERTS, ...ATTENTIONS, ...PICKING } as const;
 
 /** Name of a signature. */
 export type Family = keyof typeof SIGNATURES;

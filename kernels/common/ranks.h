@@ -1,30 +1,8 @@
-// Sums over ranks: what kernels of several devices read and write together.
+// Sums over ranks.
 #pragma once
 #include "numerics.h"
 
-// Blocks that wait for one another across devices; more would not all be under way at once everywhere.
-enum { MX_EXCHANGE_BLOCKS = 128, MX_RANK_THREADS = 256 };
-
-#if defined(MX_HOST)
-// Everything is there before a launch begins: launches are one after another.
-MX_DEVICE void mx_system_store(MX_GLOBAL i32 *p, i32 v) { *p = v; }
-MX_DEVICE i32 mx_system_load(const MX_GLOBAL i32 *p) { return *p; }
-MX_DEVICE bool mx_keep_waiting() { return false; }
-#elif defined(__NVPTX__)
-// Ordered for all devices: what was written before the store is seen by whoever loads its value.
-MX_DEVICE void mx_system_store(MX_GLOBAL i32 *p, i32 v) { __asm__ volatile("st.release.sys.global.s32 [%0], %1;" : : "l"(p), "r"(v) : "memory"); }
-MX_DEVICE i32 mx_system_load(const MX_GLOBAL i32 *p) {
-  i32 v;
-  __asm__ volatile("ld.acquire.sys.global.s32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
-  return v;
-}
-MX_DEVICE bool mx_keep_waiting() { return true; }
-#else
-MX_DEVICE void mx_system_store(MX_GLOBAL i32 *p, i32 v) { __hip_atomic_store(p, v, __ATOMIC_RELEASE, __HIP_MEMORY_SCOPE_SYSTEM); }
-MX_DEVICE i32 mx_system_load(const MX_GLOBAL i32 *p) { return __hip_atomic_load(p, __ATOMIC_ACQUIRE, __HIP_MEMORY_SCOPE_SYSTEM); }
-MX_DEVICE bool mx_keep_waiting() { return true; }
-#endif
-
+enum { MX_RANK_THREADS = 256 };
 // Pieces of 16 bytes that a thread asks every rank for together: one is on its way for two microseconds.
 enum { MX_RANK_QUADS = 4 };
 

@@ -2,8 +2,9 @@
  * Which bytes of each tensor a rank of a tensor (TP) and expert (EP) parallel run owns. Pure arithmetic on file ranges:
  * a rank's part is a {@linkcode ModelSource} again, whose matrices are row or column slices of the whole ones.
  *
- * World rank = epRank * tp + tpRank. Heads and vocabulary are cut over the tp ranks of each expert group; experts over
- * the ep groups; each expert's intermediate columns over the tp ranks.
+ * World rank = epRank * tp + tpRank. Experts are cut over the ep groups, each expert's intermediate columns over the tp
+ * ranks of a group. Heads and vocabulary are cut over all ranks, as vLLM does with `--enable-expert-parallel`; where
+ * that cannot be (see groupSizes), over the tp ranks of each group.
  */
 import { InputError } from "../errors.ts";
 import { BLOCK, STORED_FORMATS, type WeightFormat } from "../formats/format.ts";
@@ -28,6 +29,8 @@ export interface RankRanges {
   readonly rank: number;
   readonly tpRank: number;
   readonly epRank: number;
+  /** Which of the groups that share all heads and the whole vocabulary the rank is in. */
+  readonly group: number;
   readonly heads: Range;
   readonly kvHeads: Range;
   readonly intermediate: Range;
@@ -63,8 +66,9 @@ function cutVocab(vocab: number, count: number, index: number): Range {
 }
 
 /**
- * Query and KV heads of a tp rank. A rank gets whole KV heads with all their query heads while there are enough; with
- * more ranks than KV heads, ranks that share a KV head each hold a copy of it and a part of its query heads.
+ * Query and KV heads of one of `tp` ranks. A rank gets whole KV heads with all their query heads while there are
+ * enough; with more ranks than KV heads, ranks that share a KV head each hold a copy of it and a part of its query
+ * heads.
  */
 function cutHeads(config: ModelConfig, tp: number, index: number): { heads: Range; kvHeads: Range } {
   const group = config.heads / config.kvHeads;
@@ -79,6 +83,17 @@ function cutHeads(config: ModelConfig, tp: number, index: number): { heads: Rang
     kvHeads: { start: kv, end: kv + 1 },
     heads: { start: kv * group + part.start, end: kv * group + part.end },
   };
+}
+
+/**
+ * Groups that share all heads and the whole vocabulary: `tp` ranks in each of `ep`, in the order of ranks. There is
+ * one, of all ranks, unless there are more ranks than heads, or heads so narrow that MX blocks of o_proj would be cut.
+ */
+export function groupSizes(config: ModelConfig, { tp, ep }: ParallelSizes): ParallelSizes {
+  const world = tp * ep;
+  if (world > config.heads) return { tp, ep };
+  const cuts = Array.from({ length: world }, (_, rank) => cutHeads(config, world, rank).heads.start * config.headDim);
+  return cuts.every((column) => column % BLOCK === 0) ? { tp: world, ep: 1 } : { tp, ep };
 }
 
 /**
@@ -105,14 +120,16 @@ export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank:
   }
   if (!(rank >= 0 && rank < tp * ep)) throw new RangeError(`rank ${rank}: expected 0 to ${tp * ep - 1}`);
   const tpRank = rank % tp, epRank = Math.floor(rank / tp);
+  const { tp: sharing } = groupSizes(config, { tp, ep }), member = rank % sharing;
   return {
     rank,
     tpRank,
     epRank,
-    ...cutHeads(config, tp, tpRank),
+    group: Math.floor(rank / sharing),
+    ...cutHeads(config, sharing, member),
     intermediate: cutUnits(config.intermediate, BLOCK, tp, tpRank),
     experts: cut(config.experts, ep, epRank),
-    vocab: cutVocab(config.vocab, tp, tpRank),
+    vocab: cutVocab(config.vocab, sharing, member),
   };
 }
 
@@ -227,7 +244,7 @@ const scaled = ({ start, end }: Range, by: number): Range => ({ start: start * b
 export function shardSource(source: ModelSource, config: ModelConfig, sizes: ParallelSizes, rank: number): ModelSource {
   const ranges = rankRanges(config, sizes, rank);
   if (sizes.tp === 1 && sizes.ep === 1) return source;
-  const first = ranges.tpRank === 0;
+  const first = ranges.tpRank === 0, firstOfHeads = ranges.heads.start === 0;
   const query = scaled(ranges.heads, config.headDim), keyValue = scaled(ranges.kvHeads, config.headDim);
   for (const { o } of source.tree.layers) checkHeadBlocks(o, query, sizes.tp);
   const layer = (w: LayerTree<LinearSource, VectorSource>): LayerTree<LinearSource, VectorSource> => ({
@@ -235,7 +252,7 @@ export function shardSource(source: ModelSource, config: ModelConfig, sizes: Par
     q: outputs(w.q, query),
     k: outputs(w.k, keyValue),
     v: outputs(w.v, keyValue),
-    o: inputs(w.o, query, first),
+    o: inputs(w.o, query, firstOfHeads),
     sinks: sliceVector(w.sinks, ranges.heads),
     postNorm: w.postNorm,
     router: w.router,

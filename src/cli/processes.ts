@@ -36,8 +36,8 @@ const LIBC = {
   // unsigned alarm(unsigned seconds)
   alarm: { parameters: ["u32"], result: "u32" },
 } as const satisfies Deno.ForeignLibraryInterface;
-/** Seconds within which a process ends after something failed in it or in another one. */
-const END_SECONDS = 4;
+/** Seconds within which a process ends after it noticed that something failed in it or in another one. */
+const END_SECONDS = 3;
 /** How long a command may take to end by a failure that it notices itself, in milliseconds. */
 const NOTICE_MS = 1000;
 /** How long processes that are not the first wait for it to say what is wrong with all, in milliseconds. */

@@ -17,8 +17,8 @@ interface Columns {
   /** Columns of one unit. */
   readonly unit: (config: ModelConfig) => number;
   /**
-   * `sum`: every rank adds its own, and what it does not own is zero; `copy`: ranks of one expert group hold them, some
-   * of them the same.
+   * `sum`: every rank adds its own, and what it does not own is zero; `copy`: the ranks of one group hold them, some of
+   * them the same.
    */
   readonly join: "sum" | "copy";
 }
@@ -53,7 +53,7 @@ export function assemble(
   const columns = COLUMNS[join], unit = columns.unit(config), width = columns.all(config) * unit;
   const values = new Float32Array(rows * width);
   parts.forEach((part, rank) => {
-    if (columns.join === "copy" && ranges[rank]!.epRank !== 0) return;
+    if (columns.join === "copy" && ranges[rank]!.group !== 0) return;
     const { start, end } = columns.own(ranges[rank]!), from = start * unit, own = (end - start) * unit;
     for (let r = 0; r < rows; r++) {
       const row = part.values.subarray(r * part.width, r * part.width + own), at = r * width + from;

@@ -5,7 +5,7 @@ import { logitRowsFor } from "../backends/gpu/batches.ts";
 import { stepsAhead } from "../backends/gpu/paced.ts";
 import { createRankIds } from "../backends/gpu/ranks.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import type { ParallelSizes } from "../checkpoint/shard.ts";
+import { groupSizes, type ParallelSizes } from "../checkpoint/shard.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS, type Picks } from "../model/engine.ts";
 import type { Tap, TensorName } from "../model/gpt_oss.ts";
@@ -70,7 +70,8 @@ export async function openDeviceRanks(
   const hosted = startRanks(whole, options, processes), { ranks } = hosted;
   try {
     const replies = await hosted.load(), watchdog = new Watchdog(ranks, hosted.control, options.patience);
-    const ids = createRankIds(library, sizes), name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
+    const ids = createRankIds(library, groupSizes(whole.config, sizes)),
+      name = `${kind === "cuda" ? "NCCL" : "RCCL"} ${library.version}`;
     await watchdog.during(() => ranks.all(() => ({ kind: "join", ids })));
     const { text } = options.exchange === false || processes !== null
       ? { text: `sums by ${name}` }

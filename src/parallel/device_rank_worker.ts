@@ -56,9 +56,9 @@ class Rank {
         break;
       }
       case "offer":
-        return { kind: "offered", memory: backend.ranks.offer() };
+        return { kind: "offered", memory: backend.ranks.offer(setup.ranges.rank) };
       case "exchange": {
-        const able = backend.ranks.exchange(command.offers, command.devices, setup.ranges.rank);
+        const able = backend.ranks.exchange(command.offers, command.devices);
         return { kind: "exchanges", able };
       }
       case "tune":

@@ -1,7 +1,7 @@
 /** Ranks with a device each: threads of this process, and of those that it shares the model with. */
 import { asset } from "../assets.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
-import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
+import { groupSizes, type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import type { OpenRequest } from "../model/backend.ts";
 import { LOGIT_ROWS } from "../model/engine.ts";
 import { type TensorName, workspace } from "../model/gpt_oss.ts";
@@ -76,7 +76,7 @@ export function startRanks(
         kind: "open",
         request: { ...request, source, tensors: workspace(config, source) },
         ranges: ranges[rank]!,
-        sizes: alone ? null : sizes,
+        sizes: alone ? null : groupSizes(config, sizes),
         speaks: rank === 0,
         // Another process puts its own in place of it.
         device: { kind, ordinal: devices[rank % here]!, library, collectivesLibrary },

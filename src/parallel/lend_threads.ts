@@ -236,12 +236,12 @@ class Lender {
     if (this.#sessions.size === 0) this.#onClosed();
   }
 
-  /** The columns that a rank put into the logits of this process; ranks of further expert groups have the same ones. */
+  /** The columns that a rank put into the logits of this process; ranks of further groups have the same ones. */
   #columnsOf(session: number, rank: number, said: RankReply): LogitColumns | null {
     const lent = this.#sessions.get(session), own = lent?.ranks.get(rank);
     if (lent === undefined || own === undefined || said.kind !== "done" || own.rows === 0) return null;
-    const { ranges: { epRank, vocab: { start, end } }, vocab, rows } = own;
-    if (epRank !== 0 || end === start) return null;
+    const { ranges: { group, vocab: { start, end } }, vocab, rows } = own;
+    if (group !== 0 || end === start) return null;
     const all = new Float32Array(lent.logits), width = end - start, values = new Float32Array(rows * width);
     for (let i = 0; i < rows; i++) values.set(all.subarray(i * vocab + start, i * vocab + end), i * width);
     return { start, end, values };

@@ -126,10 +126,10 @@ function generate(
   }
 }
 
-/** Puts this rank's columns into the shared logits; ranks of further expert groups hold the same ones. */
+/** Puts this rank's columns into the shared logits; ranks of further groups hold the same ones. */
 function writeLogits({ setup, model }: Rank, rows: Int32Array): void {
   const { start, end } = setup.ranges.vocab;
-  if (setup.ranges.epRank !== 0 || rows.length === 0 || end === start) return;
+  if (setup.ranges.group !== 0 || rows.length === 0 || end === start) return;
   const width = end - start, vocab = setup.request.config.vocab;
   const mine = model.logits(rows);
   const all = new Float32Array(setup.logits);

@@ -9,7 +9,7 @@ import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
+import { groupSizes, type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { type Available, availableMemory } from "../memory.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS } from "../model/engine.ts";
 import { type Tap, type TensorName, workspace } from "../model/gpt_oss.ts";
@@ -63,7 +63,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   const ranges = Array.from({ length: world }, (_, rank) => rankRanges(config, sizes, rank));
   const { onProgress, part: _, ...request } = whole;
   const processes = mpiProcesses(options.backend), own = processes?.own(world) ?? null, local = own?.count ?? world;
-  const shared = { ...sizes, capacity: whole.maxTokens * Math.ceil(config.hidden / 4) * 4 };
+  const shared = { ...groupSizes(config, sizes), capacity: whole.maxTokens * Math.ceil(config.hidden / 4) * 4 };
   const communication = createSharedCommunication(shared.tp, shared.ep, shared.capacity, own);
   const available = options.available ?? availableMemory();
   const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab), control = RunControl.create(world);

@@ -59,6 +59,25 @@ Deno.test("rankRanges() leaves a rank without columns when the model is too smal
   assertEquals(last.kvHeads, { start: 1, end: 2 });
 });
 
+Deno.test("rankRanges() cuts heads and vocabulary over the ranks of all groups, where there are heads enough", () => {
+  const c = sizes({ intermediate: 2880, heads: 64, kvHeads: 8, headDim: 64, vocab: 201_088, experts: 32 });
+  const ranges = Array.from({ length: 8 }, (_, rank) => rankRanges(c, { tp: 2, ep: 4 }, rank));
+  assertEquals(ranges.map(({ heads }) => heads.start), [0, 8, 16, 24, 32, 40, 48, 56]);
+  assertEquals(ranges.map(({ vocab }) => vocab.start), [0, 1, 2, 3, 4, 5, 6, 7].map((rank) => 25_136 * rank));
+  assertEquals(ranges.map(({ experts }) => experts.start), [0, 0, 8, 8, 16, 16, 24, 24]);
+  assertEquals(ranges.map(({ intermediate }) => intermediate.start), [0, 1440, 0, 1440, 0, 1440, 0, 1440]);
+  assertEquals(new Set(ranges.map(({ group }) => group)), new Set([0]));
+  // More ranks than heads, and heads of half a block: each group has all.
+  for (const few of [{ heads: 4, kvHeads: 4, headDim: 64 }, { heads: 8, kvHeads: 8, headDim: 16 }]) {
+    const ranges = Array.from(
+      { length: 8 },
+      (_, rank) => rankRanges(sizes({ ...few, experts: 32 }), { tp: 2, ep: 4 }, rank),
+    );
+    assertEquals(ranges.map(({ heads }) => heads.start), [0, 1, 2, 3].flatMap(() => [0, few.heads / 2]));
+    assertEquals(ranges.map(({ group }) => group), [0, 0, 1, 1, 2, 2, 3, 3]);
+  }
+});
+
 Deno.test("rankRanges() refuses sizes that make no sense", () => {
   const c = sizes({});
   assertThrows(() => rankRanges(c, { tp: 0, ep: 1 }, 0), InputError, "tp: expected a positive integer, got 0");

@@ -325,18 +325,46 @@ hipError_t hipModuleGetFunction(Function **function, Module *module, const char 
   return Success;
 }
 
-// Whether the like of a launch of `exchange_ranks` has come on every rank: what blocks of it wait for on GPUs. Launches
-// of a group are counted by rank, `turn` is this one's number.
-static bool all_came(const std::vector<std::vector<uint64_t>> &args, int &turn) {
-  static std::map<uint64_t, std::vector<int>> arrivals;
-  const int rank = (int)args[4][0], ranks = (int)args[5][0];
-  std::vector<int> &came = arrivals[((const uint64_t *)args[2][0])[0]];
-  came.resize((size_t)ranks);
-  if (turn == 0) turn = ++came[(size_t)rank];
-  if (*(const int *)args[3][0] != 0) return true; // told to stop
-  for (int other : came)
-    if (other < turn) return false;
-  return true;
+// A launch of the kernels in which ranks write into each other's memory: what it gives, then, once the like of it has
+// come on every rank, what it takes; and it ends when all have taken. On GPUs blocks wait for that. Launches of a
+// group are counted by rank, `turn` is this one's number.
+struct Meeting {
+  std::vector<int> came, done;
+};
+struct Exchanged {
+  int turn = 0;
+  bool taken = false;
+};
+static Meeting &meeting_of(const MxHostKernel *kernel, const std::vector<std::vector<uint64_t>> &args) {
+  static std::map<std::pair<std::string, uint64_t>, Meeting> meetings;
+  Meeting &all = meetings[{kernel->name, ((const uint64_t *)args[2][0])[0]}];
+  all.came.resize((size_t)args[5][0]);
+  all.done.resize((size_t)args[5][0]);
+  return all;
+}
+static int exchange(const MxHostKernel *kernel, std::vector<std::vector<uint64_t>> &args, Exchanged &own,
+                    const std::function<int(int)> &run) {
+  Meeting &all = meeting_of(kernel, args);
+  const size_t rank = (size_t)args[4][0];
+  const bool stopped = *(const int *)args[3][0] != 0;
+  const auto reached = [&](const std::vector<int> &counts) {
+    for (int count : counts)
+      if (count < own.turn && !stopped) return false;
+    return true;
+  };
+  if (own.turn == 0) {
+    own.turn = ++all.came[rank];
+    if (int code = run(1)) return code;
+  }
+  if (!own.taken) {
+    if (!reached(all.came)) return NotReady;
+    own.taken = true;
+    all.done[rank]++;
+    if (int code = run(2)) return code;
+  }
+  if (!reached(all.done)) return NotReady;
+  own = Exchanged(); // a recording is replayed
+  return Success;
 }
 hipError_t hipModuleLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                                  unsigned bz, unsigned lds, Stream *stream, void **params, void **extra) {
@@ -354,17 +382,20 @@ hipError_t hipModuleLaunchKernel(Function *function, unsigned gx, unsigned gy, u
     memcpy(copies->back().data(), params[i], kernel->sizes[i]);
   }
   auto launch = function->module->launch;
-  auto turn = std::make_shared<int>(0);
-  const bool waits = !strcmp(kernel->name, "exchange_ranks");
+  auto own = std::make_shared<Exchanged>();
+  const bool exchanges = !strncmp(kernel->name, "exchange_", 9);
   return submit(queue, [=] {
-    if (waits && !all_came(*copies, *turn)) return int(NotReady);
-    *turn = 0; // a recording is replayed
-    if (int code = enter("kernel")) return code;
-    std::vector<void *> args;
-    for (auto &copy : *copies) args.push_back(copy.data());
-    unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
-    launch(kernel, grid, block, lds, args.data());
-    return int(Success);
+    const auto run = [&](int phase) {
+      if (phase != 2)
+        if (int code = enter("kernel")) return code;
+      std::vector<void *> args;
+      for (auto &copy : *copies) args.push_back(copy.data());
+      if (phase) copies->back()[0] = (uint64_t)phase;
+      unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
+      launch(kernel, grid, block, lds, args.data());
+      return int(Success);
+    };
+    return exchanges ? exchange(kernel, *copies, *own, run) : run(0);
   });
 }
 

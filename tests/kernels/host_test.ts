@@ -5,6 +5,8 @@
 import { openHip } from "../../ffi/hip.ts";
 import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { FAMILIES } from "../../src/verify/cases/all.ts";
+import { rankCases } from "../../src/verify/cases/ranks.ts";
+import { routeCases } from "../../src/verify/cases/route.ts";
 import { casesOf, runCase } from "../../src/verify/kernels.ts";
 import { GpuMachine } from "../../src/verify/machine.ts";
 import type { CaseResult } from "../../src/verify/results.ts";
@@ -12,6 +14,7 @@ import { assert, assertEquals } from "../assert.ts";
 import { buildHipHost } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { HostMachine } from "./host_machine.ts";
 
 Deno.test({
   name: "every kernel on the host agrees with the reference",
@@ -36,6 +39,21 @@ Deno.test({
           assert(agrees, `${one.name}: ${error} times the allowed deviation`);
         });
       }
+    }
+  },
+});
+
+Deno.test({
+  name: "kernels that write into other ranks' memory agree with the reference",
+  ignore: await withoutKernelCompiler(),
+  fn: async (t) => {
+    // Launched as they are: the test library's launches wait for those of other ranks.
+    const machine = await HostMachine.open();
+    for (const one of [...rankCases(), ...routeCases()].filter(({ job }) => job.entry.startsWith("exchange_"))) {
+      await t.step(one.name, async () => {
+        await machine.run([one.job]);
+        assert(one.check() <= 1, one.name);
+      });
     }
   },
 });

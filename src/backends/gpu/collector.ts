@@ -81,6 +81,7 @@ export abstract class OperationCollector {
     const executor = this.executor;
     const { steps, elided } = fuse(this.#queue, (tensor) => !final || tensor === keep || tensor.name === "hidden", {
       normRoute: (router) => executor.canNormRoute(router),
+      sumRoute: (router) => executor.canSumRoute(router),
       downCombine: (experts) => executor.canDownCombine(experts),
     });
     for (const operation of this.#queue) for (const tensor of writes(operation)) this.elided.delete(tensor);

@@ -1,52 +1,41 @@
 /**
- * Sums over ranks without a library, where devices reach one another's memory: a kernel of each rank waits until the
- * like of it has been launched everywhere, reads all ranks' rows where they lie, and adds them up in their order.
+ * Sums over ranks without a library, where devices reach one another's memory: a kernel of each rank writes the rank's
+ * numbers to all others, waits until theirs have come, and adds them up in the order of ranks. Few numbers come with a
+ * mark beside each; of many, blocks say how far they are.
  *
- * Rows may be written again as soon as the next such kernel of the group has run, which every rank launches after the
- * one before. So what is summed lies in turns in different places: `projected` and `combined`, or in rooms of its own.
+ * What a rank receives lies in two places by turns: the others may be one sum ahead, and no more, as each needs this
+ * rank's numbers for every sum.
  */
 import type { DeviceBuffer, DeviceRange, GpuDevice, SharedMemory, Stream } from "../../../ffi/runtime.ts";
 import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
+import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
-import type { GpuTensor } from "./tensors.ts";
-import { EXCHANGE_BLOCKS, EXCHANGE_ROOMS, type Workspace } from "./workspace.ts";
+import { type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, WRITTEN } from "./exchanged.ts";
+import type { GpuLinear, GpuTensor } from "./tensors.ts";
+import type { Workspace } from "./workspace.ts";
 
-/** Tensors of the graph that are summed into another one. */
-const DIRECT = ["projected", "combined"] as const;
-
-/** Memory that a rank lets the others read and write: what is summed, and its counters for each group. */
+/** Memory that a rank lets the others write to. */
 export interface OfferedMemory {
-  readonly places: readonly SharedMemory[];
-  readonly flags: Readonly<Record<RankGroup, SharedMemory>>;
+  /** By group that has memory of its own: what {@linkcode WRITTEN} lists. */
+  readonly groups: readonly (readonly SharedMemory[])[];
+  /** Logits of the whole vocabulary. */
+  readonly logits: SharedMemory;
 }
 
-const part = ({ buffer, offset }: DeviceRange, at: number, bytes: number): DeviceRange =>
-  buffer.range(offset + at, bytes);
+/** Both halves of a launch; see kernels/common/exchange.h. */
+const WHOLE = 3;
 
-/** The places that are summed, in the order of the tables. */
-function placesOf({ tensors, exchanged }: Workspace<string>): DeviceRange[] {
-  const room = exchanged.bytes / EXCHANGE_ROOMS;
-  return [
-    ...DIRECT.map((name) => tensors[name]!.range),
-    ...Array.from({ length: EXCHANGE_ROOMS }, (_, i) => part(exchanged, i * room, room)),
-  ];
-}
+/** Most rows, and columns of a row, that `exchange_norm_route` takes: each has the room of two blocks of notes. */
+const ROUTED_ROWS = 64, ROUTED_COLUMNS = 4096;
 
-/** Counters of a group in this rank's own memory; `stop` comes after them. */
-function flagsOf({ exchangeFlags }: Workspace<string>, world: number, group: RankGroup): DeviceRange {
-  const bytes = 4 * EXCHANGE_BLOCKS * world;
-  return part(exchangeFlags, group === "world" ? 0 : bytes, bytes);
-}
-
-/** What this rank offers. */
-export function offerMemory(device: GpuDevice, workspace: Workspace<string>, { tp, ep }: ParallelSizes): OfferedMemory {
-  const flags = (group: RankGroup) => device.share(flagsOf(workspace, tp * ep, group));
-  return {
-    places: placesOf(workspace).map((range) => device.share(range)),
-    flags: { world: flags("world"), tensor: flags("tensor") },
-  };
-}
+/** What that kernel is given beside what is exchanged. */
+export type RouteValues =
+  & Pick<
+    Values<"exchangeNormRoute">,
+    "in" | "topK" | "ids" | "weights" | "round" | "n" | "normed" | "normedStride"
+  >
+  & { readonly router: GpuLinear };
 
 /** What an {@linkcode Exchange} is made of. */
 export interface ExchangeParts {
@@ -56,94 +45,122 @@ export interface ExchangeParts {
   readonly workspace: Workspace<string>;
   readonly sizes: ParallelSizes;
   readonly rank: number;
-  /** By rank. */
-  readonly offers: readonly OfferedMemory[];
-  /** Ordinals of the ranks' devices. */
-  readonly devices: readonly number[];
+  /** Most tokens of a batch, and columns of what is summed. */
+  readonly maxTokens: number;
+  readonly hidden: number;
+}
+
+/** One group's memory, and the tables by which its ranks reach one another. */
+interface Meeting {
+  readonly memory: ExchangeMemory;
+  readonly tables: Readonly<Record<(typeof WRITTEN)[number] | "logits", DeviceRange>>;
+  readonly place: { readonly rank: number; readonly ranks: number };
 }
 
 /** One rank's sums from memory to memory. */
 export class Exchange {
   readonly #parts: ExchangeParts;
-  /** Tables of pointers of each group: one for each place, then that of the counters. */
-  readonly #tables: Readonly<Record<RankGroup, readonly DeviceRange[]>>;
-  /** The room that is taken next, of those that are taken by turns. */
-  #turn = 1;
+  readonly #room: number;
+  readonly #meetings: Readonly<Record<RankGroup, Meeting>>;
 
-  private constructor(parts: ExchangeParts) {
+  constructor(parts: ExchangeParts) {
+    const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
     this.#parts = parts;
-    this.#tables = { world: this.#writeTables("world", 0), tensor: this.#writeTables("tensor", 1) };
+    this.#room = roomFor(maxTokens, hidden);
+    const all = exchangeMemory(sizes, this.#room, exchanged, exchangeTables).map(({ group, memory, tables }) => {
+      const names = [...WRITTEN, "logits"] as const;
+      const place = group === "world"
+        ? { rank, ranks: sizes.tp * sizes.ep }
+        : { rank: rank % sizes.tp, ranks: sizes.tp };
+      const named = Object.fromEntries(names.map((name, i) => [name, tables[i]!]));
+      return { memory, place, tables: named as Meeting["tables"] };
+    });
+    this.#meetings = { world: all[0]!, tensor: all.at(-1)! };
   }
 
-  /** @returns Null where a device cannot reach another one's memory, or has no kernel for this. */
-  static open(parts: ExchangeParts): Exchange | null {
-    const { device, calls, devices, rank, sizes: { ep } } = parts;
-    // With groups of experts not every sum is over the same ranks: a rank could write again to what one outside its
-    // tensor group still reads.
-    if (ep > 1 || !calls.kernels.has("exchange_ranks")) return null;
-    return devices.every((other, r) => r === rank || device.reach(other)) ? new Exchange(parts) : null;
+  get #own(): readonly Meeting[] {
+    return [...new Set(Object.values(this.#meetings))];
+  }
+
+  /** What this rank offers. */
+  offer(): OfferedMemory {
+    const { device, workspace: { allLogits } } = this.#parts;
+    const groups = this.#own.map(({ memory }) => WRITTEN.map((name) => device.share(memory[name])));
+    return { groups, logits: device.share(allLogits) };
+  }
+
+  /**
+   * Learns where the other ranks' memory is.
+   *
+   * @param offers By rank, as are the ordinals of their devices.
+   * @returns False where a device cannot reach another one's memory, or has no kernel for this.
+   */
+  meet(offers: readonly OfferedMemory[], devices: readonly number[]): boolean {
+    const { device, calls: { kernels }, rank, stream, workspace: { allLogits } } = this.#parts;
+    if (!["exchange_ranks", "exchange_rows"].every((name) => kernels.has(name))) return false;
+    if (!devices.every((other, r) => r === rank || device.reach(other))) return false;
+    for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
+      const first = rank - own;
+      const write = (table: DeviceRange, mine: DeviceRange, of: (offer: OfferedMemory) => SharedMemory) => {
+        const records = device.createArguments();
+        for (let r = first; r < first + ranks; r++) {
+          // The buffer lives as long as the device is open.
+          const there: DeviceBuffer | null = r === rank ? null : device.borrow(of(offers[r]!));
+          records.pointer(there === null ? mine : there.range());
+        }
+        stream.uploadRecords(table, records);
+      };
+      WRITTEN.forEach((name, i) => write(tables[name], memory[name], ({ groups }) => groups[index]![i]!));
+      write(tables.logits, allLogits, ({ logits }) => logits);
+    }
+    return true;
   }
 
   /** The same as `RankSums.sum`. */
   sum(x: GpuTensor, h: GpuTensor | null, group: RankGroup, n: number, round: boolean): void {
-    const { stream, calls, workspace, sizes: { tp, ep }, rank } = this.#parts, tables = this.#tables[group];
-    let place = h === null ? -1 : DIRECT.findIndex((name) => name === x.name);
-    if (place < 0) {
-      // The result takes the place of what is summed: the others read a copy.
-      const room = x.name === "hidden" ? 0 : this.#turn;
-      if (room > 0) this.#turn = 3 - this.#turn;
-      place = DIRECT.length + room;
-      stream.copy(placesOf(workspace)[place]!, x.range, 4 * n * x.stride);
+    const { calls } = this.#parts, { memory, tables, place } = this.#meetings[group], stop = this.#stop;
+    const { range, stride, width } = x, rows = { out: (h ?? x).range, x: range, ...place, stop, stride, width };
+    const how = { round, accumulate: h !== null, n, phase: WHOLE };
+    if (n * Math.ceil(width / 4) <= MOST_NOTES) {
+      return calls.launch("exchangeRanks", { ...rows, ...how, inboxes: tables.notes, turns: memory.noteTurns });
     }
-    const { exchangeFlags } = workspace, { overlaps } = calls;
-    // A copy is no launch that another one could begin before the end of.
-    calls.overlaps &&= place < DIRECT.length;
-    calls.launch("exchangeRanks", {
-      out: (h ?? x).range,
-      parts: tables[place]!,
-      flags: tables.at(-1)!,
-      stop: this.#stop(exchangeFlags),
-      rank: group === "world" ? rank : rank % tp,
-      ranks: group === "world" ? tp * ep : tp,
-      stride: x.stride,
-      width: x.width,
-      round,
-      accumulate: h !== null,
-      n,
+    const { rows: inboxes, rowMarks: marks } = tables;
+    calls.launch("exchangeRows", { ...rows, ...how, inboxes, marks, turns: memory.rowTurns, room: this.#room });
+  }
+
+  /** Whether a kernel routes the sums of so many tokens. */
+  canRoute(n: number, { suffix, cols }: GpuLinear): boolean {
+    return n <= ROUTED_ROWS && cols <= ROUTED_COLUMNS && this.#parts.calls.fits(`exchange_norm_route_${suffix}`, cols);
+  }
+
+  /** See `RankSums.sumRoute`. */
+  sumRoute(x: GpuTensor, h: GpuTensor, group: RankGroup, values: RouteValues): void {
+    const { memory: { noteTurns: turns }, tables: { notes: inboxes }, place } = this.#meetings[group];
+    const exchanged = { ...place, inboxes, turns, stop: this.#stop, stride: x.stride, phase: WHOLE };
+    const entry = `exchange_norm_route_${values.router.suffix}`;
+    this.#parts.calls.launch("exchangeNormRoute", { ...values, ...exchanged, h: h.range, x: x.range }, entry);
+  }
+
+  /** Columns of logits of all ranks of the tensor group side by side, of the first `n` rows, on every rank. */
+  gatherLogits(n: number): void {
+    const { calls, workspace: { logits, logitStride } } = this.#parts, { tables, place } = this.#meetings.tensor;
+    calls.launch("exchangeColumns", {
+      ...{ x: logits, stride: logitStride, wholes: tables.logits, stop: this.#stop, ...place },
+      ...{ marks: tables.columnMarks, n, phase: WHOLE },
     });
-    calls.overlaps = overlaps;
   }
 
   /** Ends launches that wait for other ranks; what they sum is nonsense. */
   abort(): void {
-    const { device, workspace } = this.#parts;
+    const { device } = this.#parts;
     using stream = device.createStream();
     using one = device.allocatePinned(4);
     new Int32Array(one.view.buffer, 0, 1)[0] = 1;
-    stream.upload(this.#stop(workspace.exchangeFlags), one, 0, 4);
+    stream.upload(this.#stop, one, 0, 4);
     stream.synchronize();
   }
 
-  #stop(flags: DeviceRange): DeviceRange {
-    return part(flags, flags.bytes - 4, 4);
-  }
-
-  #writeTables(group: RankGroup, index: number): DeviceRange[] {
-    const { device, stream, workspace, sizes: { tp, ep }, rank, offers } = this.#parts, world = tp * ep;
-    const first = group === "world" ? 0 : rank - rank % tp, count = group === "world" ? world : tp;
-    const own = [...placesOf(workspace), flagsOf(workspace, world, group)];
-    return own.map((range, place) => {
-      const records = device.createArguments();
-      for (let r = first; r < first + count; r++) {
-        const { places, flags } = offers[r]!;
-        const memory = place < places.length ? places[place]! : flags[group];
-        // The buffer lives as long as the device is open.
-        const there: DeviceBuffer | null = r === rank ? null : device.borrow(memory);
-        records.pointer(there === null ? range : there.range());
-      }
-      const table = part(workspace.exchangeTables, 8 * world * (index * own.length + place), 8 * world);
-      stream.uploadRecords(table, records);
-      return table;
-    });
+  get #stop(): DeviceRange {
+    return this.#parts.workspace.exchangeStop;
   }
 }

@@ -55,6 +55,11 @@ export class Executor {
       this.calls.fits(`norm_route_${router.suffix}`, router.cols);
   }
 
+  /** Whether that kernel sums over ranks first. */
+  canSumRoute(router: GpuLinear): boolean {
+    return this.ranks?.canSumRoute(this.#context.n, router) ?? false;
+  }
+
   /** See {@linkcode Experts.canDownCombine}. */
   canDownCombine(experts: ExpertTable): boolean {
     return this.#experts.canDownCombine(experts);
@@ -129,19 +134,7 @@ export class Executor {
         break;
       case "normRoute":
         this.#experts.routed();
-        calls.launch("normRoute", {
-          in: this.#inputs.of(step.x, step.norm, NO_QUANTIZE),
-          router: step.router,
-          topK: config.topK,
-          normed: step.normed?.range ?? null,
-          normedStride: step.normed?.stride ?? 0,
-          logits: step.logits?.range ?? null,
-          logitsStride: step.logits?.stride ?? 0,
-          ids: w.routeIds,
-          weights: w.routeWeights,
-          round,
-          n,
-        }, `norm_route_${step.router.suffix}`);
+        this.#normRoute(step);
         break;
       case "swiglu":
         calls.launch("swiglu", {
@@ -176,6 +169,17 @@ export class Executor {
         step satisfies never;
     }
     this.#inputs.forget(step);
+  }
+
+  #normRoute({ x, norm, router, normed, logits, sum }: Extract<Step, { kind: "normRoute" }>): void {
+    const { workspace: { routeIds: ids, routeWeights: weights }, options: { config: { topK }, round } } = this;
+    const values = {
+      ...{ in: this.#inputs.of(x, norm, NO_QUANTIZE), router, topK, ids, weights, round, n: this.#context.n },
+      ...{ normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
+    };
+    if (sum) return this.ranks!.sumRoute(sum.x, x, sum.group, values);
+    const kept = { logits: logits?.range ?? null, logitsStride: logits?.stride ?? 0 };
+    this.calls.launch("normRoute", { ...values, ...kept }, `norm_route_${router.suffix}`);
   }
 
   /** Logits of rows of x that `workspace.rows` names, to `workspace.allLogits`. */

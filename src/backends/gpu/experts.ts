@@ -37,8 +37,8 @@ export class Experts {
     const { calls, few, n, options: { config, round } } = this.context;
     this.inputs.round(x, experts.first);
     const swiglu: Swiglu = fused ? { alpha: config.swigluAlpha, limit: config.swigluLimit } : null;
-    // Rows of experts that other ranks have are zeros.
-    if (experts.count < config.experts) calls.stream.fill(rowsOf(out, n * config.topK), 0);
+    // Rows of experts that other ranks have are zeros where somebody may look; the second product does not read them.
+    if (!fused && experts.count < config.experts) calls.stream.fill(rowsOf(out, n * config.topK), 0);
     if (few) {
       const input = this.inputs.of(x, null, quantizeFor(experts.first)), { routing } = this;
       const entry = this.#fewEntry("expert_up", experts.first);

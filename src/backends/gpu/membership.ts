@@ -3,7 +3,7 @@ import type { Collectives } from "../../../ffi/collectives.ts";
 import type { Stream, Watcher } from "../../../ffi/runtime.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
-import { Exchange, type OfferedMemory, offerMemory } from "./exchange.ts";
+import { Exchange, type OfferedMemory } from "./exchange.ts";
 import type { GpuTensor } from "./tensors.ts";
 import { joinRanks, type RankIds, RankSums } from "./ranks.ts";
 import type { Recordings } from "./recordings.ts";
@@ -34,6 +34,7 @@ export class Membership {
   readonly #parts: MembershipParts;
   /** Whether the ranks' devices sum among themselves. */
   readonly onDevices: boolean;
+  #exchange: Exchange | null = null;
 
   constructor(parts: MembershipParts) {
     this.#parts = parts;
@@ -57,10 +58,12 @@ export class Membership {
     held.device.watch(watcher);
   }
 
-  /** Memory that the other ranks of this process may sum from. */
-  offer(): OfferedMemory {
-    const { request, held, workspace } = this.#parts;
-    return offerMemory(held.device, workspace, deviceRanks(request)!);
+  /** Memory that the other ranks of this process may write to. */
+  offer(rank: number): OfferedMemory {
+    const { request, held: { device }, stream, workspace, executor: { calls } } = this.#parts;
+    const { config: { hidden }, maxTokens } = request, sizes = deviceRanks(request)!;
+    this.#exchange = new Exchange({ device, stream, calls, workspace, sizes, rank, maxTokens, hidden });
+    return this.#exchange.offer();
   }
 
   /**
@@ -69,11 +72,10 @@ export class Membership {
    * @param offers By rank, as are the ordinals of their devices.
    * @returns False where that cannot be.
    */
-  exchange(offers: readonly OfferedMemory[], devices: readonly number[], rank: number): boolean {
-    const { request, held: { device }, stream, workspace, executor: { calls, ranks } } = this.#parts;
-    const sizes = deviceRanks(request)!;
-    ranks!.exchange = Exchange.open({ device, stream, calls, workspace, sizes, rank, offers, devices });
-    return ranks!.exchange !== null;
+  exchange(offers: readonly OfferedMemory[], devices: readonly number[]): boolean {
+    if (this.#exchange?.meet(offers, devices) !== true) return false;
+    this.#parts.executor.ranks!.exchange = this.#exchange;
+    return true;
   }
 
   /** Measures a sum of so many tokens by the library and from memory to memory; every rank must, at the same time. */

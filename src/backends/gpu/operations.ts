@@ -55,7 +55,7 @@ export type Step =
     readonly v: GpuTensor;
     readonly layer: number;
   }
-  /** Norm, router and choice of experts; null for a result that is not read. */
+  /** Norm, router, choice of experts; null: a result that is not read. `sum`, over ranks, is added to x first. */
   | {
     readonly kind: "normRoute";
     readonly x: GpuTensor;
@@ -63,6 +63,7 @@ export type Step =
     readonly router: GpuLinear;
     readonly normed: GpuTensor | null;
     readonly logits: GpuTensor | null;
+    readonly sum: { readonly x: GpuTensor; readonly group: RankGroup } | null;
   }
   /** `out` is as wide as the activation where `swiglu` is fused. */
   | Of<"expertGateUp"> & { readonly swiglu: boolean }
@@ -152,6 +153,8 @@ export function fuse(
   canFuse: {
     readonly normRoute: (router: GpuLinear) => boolean;
     readonly downCombine: (experts: ExpertTable) => boolean;
+    /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
+    readonly sumRoute: (router: GpuLinear) => boolean;
   },
 ): Fused {
   const steps: Step[] = [];
@@ -184,16 +187,10 @@ export function fuse(
     const o = operations[i]!, second = operations[i + 1], third = operations[i + 2];
     switch (o.kind) {
       case "rmsNorm": {
+        const routed = routeAt(i);
+        if (routed !== null) return putRoute(i, routed, null);
         if (second?.kind !== "linear" || second.x !== o.out || o.out === o.x) break;
-        const [router] = second.linears, [logits] = second.outs;
-        const isRouter = third?.kind === "route" && second.outs.length === 1 && third.logits === logits;
-        if (isRouter && canFuse.normRoute(router!)) {
-          const normed = dead(o.out, i + 2) ? null : o.out, chosen = dead(logits!, i + 2) ? null : logits!;
-          put({ kind: "normRoute", x: o.x, norm: o.weight, router: router!, normed, logits: chosen }, i);
-          if (!normed) elide(o.out);
-          if (!chosen) elide(logits!);
-          return i + 3;
-        }
+        const isRouter = third?.kind === "route" && second.outs.length === 1 && third.logits === second.outs[0];
         if (isRouter || !dead(o.out, i + 1)) break;
         const linear = linearStep(i + 1, o.x, o.weight);
         elide(o.out);
@@ -234,7 +231,11 @@ export function fuse(
         return i + (sum ? 2 : 1);
       }
       case "allReduce": {
-        const sum = sumAfter(i, o.x);
+        const sum = sumAfter(i, o.x), routed = sum && routeAt(i + 2);
+        if (routed && routed.norm.x === sum && !routed.chosen && canFuse.sumRoute(routed.router)) {
+          elide(o.x);
+          return putRoute(i + 2, routed, { x: o.x, group: o.group });
+        }
         put({ ...o, h: sum }, i);
         if (sum) elide(o.x);
         return i + (sum ? 2 : 1);
@@ -244,6 +245,29 @@ export function fuse(
     }
     // Nothing to join it with.
     return put(o, i + 1);
+  }
+
+  /** A norm at `index`, the router and the choice after it, where one kernel computes them. */
+  function routeAt(index: number) {
+    const [norm, linear, route] = operations.slice(index, index + 3);
+    if (norm?.kind !== "rmsNorm" || linear?.kind !== "linear" || norm.out === norm.x) return null;
+    const router = linear.linears[0]!, logits = linear.outs[0]!;
+    const isRouter = route?.kind === "route" && linear.x === norm.out && linear.outs.length === 1 &&
+      route.logits === logits;
+    if (!isRouter || !canFuse.normRoute(router)) return null;
+    return { norm, router, logits, kept: !dead(norm.out, index + 2), chosen: !dead(logits, index + 2) };
+  }
+
+  function putRoute(
+    index: number,
+    { norm, router, logits, kept, chosen }: NonNullable<ReturnType<typeof routeAt>>,
+    sum: Extract<Step, { kind: "normRoute" }>["sum"],
+  ): number {
+    const results = { normed: kept ? norm.out : null, logits: chosen ? logits : null };
+    put({ kind: "normRoute", x: norm.x, norm: norm.weight, router, ...results, sum }, index);
+    if (!kept) elide(norm.out);
+    if (!chosen) elide(logits);
+    return index + 3;
   }
 
   /** The tensor that the operation after `index` adds `y` to, if `y` is read nowhere else. */
@@ -267,7 +291,7 @@ function writtenBy(step: Step): readonly GpuTensor[] {
     case "rotateStore":
       return [step.q, step.k];
     case "normRoute":
-      return [step.normed, step.logits].filter((t) => t !== null);
+      return [step.normed, step.logits, step.sum && step.x].filter((t) => t !== null);
     case "expertDownCombine":
       return [step.out];
     case "allReduce":

@@ -7,8 +7,8 @@ import type { DeviceRange, Stream } from "../../../ffi/runtime.ts";
 import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
-import type { Exchange } from "./exchange.ts";
-import type { GpuTensor } from "./tensors.ts";
+import type { Exchange, RouteValues } from "./exchange.ts";
+import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What the ranks of a run find one another by: all of them, and those of each expert group. */
@@ -88,10 +88,22 @@ export class RankSums {
     );
   }
 
+  /** Whether a sum of so many tokens is computed by the kernel that routes what comes of it. */
+  canSumRoute(n: number, router: GpuLinear): boolean {
+    const sums = this.talks && this.exchange !== null && n <= this.exchangeTokens;
+    return sums && this.exchange!.canRoute(n, router);
+  }
+
+  /** h += sum of all ranks' x, and the choice of experts for it. */
+  sumRoute(x: GpuTensor, h: GpuTensor, which: RankGroup, values: RouteValues): void {
+    this.exchange!.sumRoute(x, h, which, values);
+  }
+
   /** Every rank's columns of the first `rows` rows of logits side by side. */
   gatherLogits(rows: number): void {
     const group = this.groups.tensor, { logits, logitStride, allLogits, allLogitStride } = this.workspace;
     if (group === null || !this.talks) return;
+    if (this.exchange !== null && this.exchangeTokens > 0) return this.exchange.gatherLogits(rows);
     const gather = (row: number) =>
       group.allGather(
         rowsFrom(allLogits, 4 * row * allLogitStride),

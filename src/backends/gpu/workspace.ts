@@ -7,6 +7,7 @@ import { type ParallelSizes, vocabPerRank } from "../../checkpoint/shard.ts";
 import { cachePositions, type Communicator, type OpenRequest } from "../../model/backend.ts";
 import type { Cache } from "./abi.ts";
 import { logitRowsFor, partialSizes } from "./batches.ts";
+import { exchangedBytes, tableBytes } from "./exchanged.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { GpuTensor } from "./tensors.ts";
 
@@ -47,13 +48,6 @@ function fullSplits(context: number, window: number): number {
   const tiles = Math.ceil(keys / SPLIT_KEYS);
   return Math.min(MOST_SPLITS, window > 0 ? Math.max(1, tiles) : Math.max(4, 2 ** Math.ceil(Math.log2(tiles))));
 }
-
-/** Rows that ranks exchange and that are not tensors of the graph: one room for embeddings, two by turns. */
-export const EXCHANGE_ROOMS = 3;
-/** Blocks of a launch of `exchange_ranks` at most: counters of each rank. */
-export const EXCHANGE_BLOCKS = 128;
-/** Tables of pointers, one entry a rank: for each of the two groups what is summed, and the counters. */
-export const EXCHANGE_TABLES = 2 * (2 + EXCHANGE_ROOMS + 1);
 
 /** A part of the buffer that is allocated later. */
 interface Region {
@@ -130,10 +124,13 @@ export interface Workspace<N extends string> {
   readonly allLogitStride: number;
   /** float32 [ranks][maxTokens][hidden]: rows of all ranks, where devices sum them. */
   readonly gathered: DeviceRange;
-  /** What ranks exchange straight from memory to memory: see exchange.ts. */
+  /**
+   * What ranks exchange straight from memory to memory, for all and for a tensor group (see {@linkcode exchangeSizes});
+   * tables of pointers, and what tells launches to wait no longer.
+   */
   readonly exchanged: DeviceRange;
-  readonly exchangeFlags: DeviceRange;
   readonly exchangeTables: DeviceRange;
+  readonly exchangeStop: DeviceRange;
   /** float32 [context][headDim / 2] by position, and [maxTokens][headDim / 2] by row for positions beyond. */
   readonly cos: DeviceRange;
   readonly sin: DeviceRange;
@@ -194,9 +191,9 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
     counters: layout.words(cut.tiles),
     logits: layout.words(logitRows * logitStride),
     gatheredLogits: layout.words(tp === 1 ? 0 : logitRows * tp * logitStride),
-    exchanged: layout.words(ranks ? EXCHANGE_ROOMS * maxTokens * strideOf(config.hidden) : 0),
-    exchangeFlags: layout.words(ranks ? 2 * EXCHANGE_BLOCKS * ranks.tp * ranks.ep + 1 : 0),
-    exchangeTables: layout.region(ranks ? 8 * EXCHANGE_TABLES * ranks.tp * ranks.ep : 0),
+    exchanged: layout.region(ranks ? exchangedBytes(ranks, maxTokens, config.hidden) : 0),
+    exchangeTables: layout.region(ranks ? tableBytes(ranks) : 0),
+    exchangeStop: layout.words(1),
     gathered: layout.words(ranks ? ranks.tp * ranks.ep * maxTokens * strideOf(config.hidden) : 0),
     cos: layout.words(context * pairs),
     sin: layout.words(context * pairs),

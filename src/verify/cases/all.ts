@@ -30,11 +30,11 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^expert_(up|down)/, make: expertCases },
   { entries: /^(expert_)?(gemm|batch)|^expert_sort/, make: gemmCases },
   { entries: /^expert_gemm_\w+_mma/, make: scaledCases },
-  { entries: /^(norm_)?route/, make: routeCases },
+  { entries: /^(exchange_norm_|norm_)?route/, make: routeCases },
   { entries: /^(rotate|store)/, make: cacheCases },
   { entries: /^attention/, make: attentionCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
-  { entries: /^(sum|exchange)_ranks/, make: rankCases },
+  { entries: /^(sum_ranks|exchange_(ranks|rows|columns))/, make: rankCases },
 ];
 
 /** All of them at once. */

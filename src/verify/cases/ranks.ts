@@ -7,9 +7,13 @@ import { Random } from "./random.ts";
 const STRIDE = 304, WIDTH = 300, N = 5;
 /** Counters of one rank: most blocks of a launch. */
 const BLOCKS = 128;
+/** Pieces of four numbers that a block of `exchange_ranks` has room for. */
+export const PIECES = 512;
+/** Both halves of a launch. */
+export const BOTH = 3;
 
 /** Pointers to buffers, in device memory. */
-const pointersTo = (all: readonly DeviceBuffer[]): DeviceBuffer => ({
+export const pointersTo = (all: readonly DeviceBuffer[]): DeviceBuffer => ({
   bytes: new Uint8Array(8 * all.length),
   pointers: all.map((to, i) => ({ offset: 8 * i, to })),
   constant: true,
@@ -39,34 +43,151 @@ export function* rankCases(): Generator<KernelCase> {
       },
       check: () => exactly(floats(out), want),
     };
-    // Rank 1 computes; the others have come to this sum before it, whose counters are about to wrap around.
-    const last = 0x7fffffff, next = -0x80000000, exchanged = inout(before);
-    const flags = Array.from({ length: ranks }, (_, rank) => {
-      const counters = new Int32Array(ranks * BLOCKS);
-      if (rank === 1) counters.fill(next).fill(last, BLOCKS, 2 * BLOCKS);
-      return inout(counters);
-    });
-    yield {
-      name: `exchange_ranks of ${ranks} round ${round} accumulate ${accumulate}`,
-      job: {
-        ...{ entry: "exchange_ranks", grid: [blocks, 1, 1] as const, ...shape },
-        arguments: [
-          pointer(exchanged),
-          pointer(pointersTo(parts.map((part) => input(part)))),
-          pointer(pointersTo(flags)),
-          ...[pointer(input(Int32Array.of(0))), i32(1), i32(ranks), ...sizes],
-        ],
-      },
-      check: () => {
-        const marks = flags.flatMap((flag, rank) => {
-          const all = ints(flag), expected = new Int32Array(ranks * BLOCKS);
-          if (rank === 1) expected.fill(next).fill(last, BLOCKS, 2 * BLOCKS);
-          // What it leaves: that it has come, with every rank and in its own memory.
-          expected.fill(next, BLOCKS, BLOCKS + blocks);
-          return [...all].every((v, i) => v === expected[i]) ? [] : [rank];
-        });
-        return marks.length > 0 ? Infinity : exactly(floats(exchanged), want);
-      },
-    };
+    yield exchangeCase({ ranks, round, accumulate, parts, before, want });
   }
+  yield rowsCase(r, 2, 1, 1);
+  yield rowsCase(r, 3, 0, 0);
+  yield columnsCase(r);
 }
+
+/** The words that a rank sends of a row of numbers: two of bf16 in one, or one each. */
+export function sentWords(values: Float32Array, round: number): Uint32Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  if (round === 0) return bits;
+  return Uint32Array.from(
+    { length: bits.length / 2 },
+    (_, i) => (bits[2 * i]! >>> 16) | (bits[2 * i + 1]! & 0xffff0000),
+  );
+}
+
+/** Rank 1 computes, which finds in its memory what the others wrote there in the same launch. */
+function exchangeCase({ ranks, round, accumulate, parts, before, want }: {
+  readonly ranks: number;
+  readonly round: 0 | 1;
+  readonly accumulate: 0 | 1;
+  readonly parts: readonly Float32Array[];
+  readonly before: Float32Array;
+  readonly want: Float32Array;
+}): KernelCase {
+  // One block, whose threads have two pieces; a count that is about to reach 0 again, which means: never written.
+  const grid = 1, quads = WIDTH / 4, turn = [5, 0xfffffffe, 2][ranks % 3]!, parity = turn % 2;
+  const turns = inout(Int32Array.of(turn === 2 ? -1 : turn - 1));
+  const size = grid * 2 * ranks * 2 * PIECES * 4;
+  /** What rank `from` sends to a rank, in the receiver's memory. */
+  const notes = (box: Uint32Array, from: number) => {
+    for (let i = 0; i < N * quads; i++) {
+      const at = Math.floor(i / quads) * STRIDE + i % quads * 4,
+        sent = sentWords(parts[from]!.slice(at, at + 4), round);
+      for (let half = 0; half < sent.length / 2; half++) {
+        const place = 4 * (((parity * ranks + from) * 2 + half) * PIECES + i);
+        box.set([sent[2 * half]!, turn, sent[2 * half + 1]!, turn], place);
+      }
+    }
+    return box;
+  };
+  const boxes = Array.from({ length: ranks }, (_, rank) => {
+    const box = new Uint32Array(size);
+    if (rank === 1) parts.forEach((_, from) => from !== 1 && notes(box, from));
+    return inout(new Int32Array(box.buffer));
+  });
+  const out = inout(before);
+  return {
+    name: `exchange_ranks of ${ranks} round ${round} accumulate ${accumulate}`,
+    job: {
+      ...{ entry: "exchange_ranks", grid: [grid, 1, 1] as const, threads: 256, lds: 0 },
+      arguments: [
+        ...[pointer(out), pointer(input(parts[1]!)), pointer(pointersTo(boxes)), pointer(input(Int32Array.of(0)))],
+        ...[i32(1), i32(ranks), pointer(turns)],
+        ...[STRIDE, WIDTH, round, accumulate, N, BOTH].map((v) => i32(v)),
+      ],
+    },
+    check: () => {
+      if (ints(turns)[0] !== (turn | 0)) return Infinity;
+      const given = boxes.every((box, rank) => {
+        const expected = new Int32Array(notes(new Uint32Array(size), 1).buffer);
+        return rank === 1 || ints(box).every((v, i) => v === expected[i]);
+      });
+      return given ? exactly(floats(out), want) : Infinity;
+    },
+  };
+}
+
+/** The same for rows of many tokens, in more than one part. */
+function rowsCase(r: Random, ranks: number, round: 0 | 1, accumulate: 0 | 1): KernelCase {
+  const n = 60, eights = Math.ceil(WIDTH / 8), room = 32 * n * eights, parts = Math.ceil(n * eights / 1024);
+  const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
+  const rows = Array.from({ length: ranks }, () => r.row(n * STRIDE, round === 1));
+  const before = r.row(n * STRIDE, round === 1), out = inout(before);
+  const want = before.map((v, i) => {
+    if (i % STRIDE >= WIDTH) return v;
+    const sum = rounded(rows.reduce((sum, row) => Math.fround(sum + row[i]!), 0));
+    return accumulate ? rounded(v + sum) : sum;
+  });
+  const size = 2 * ranks * room / 4, turn = 1;
+  const sent = (box: Uint32Array, from: number) => {
+    for (let i = 0; i < n * eights; i++) {
+      const at = Math.floor(i / eights) * STRIDE + i % eights * 8, first = (turn * ranks + from) * room / 4;
+      const all = sentWords(rows[from]!.slice(at, at + 8), round);
+      box.set(all.subarray(0, 4), first + 4 * i);
+      if (round === 0) box.set(all.subarray(4), first + room / 8 + 4 * i);
+    }
+    return box;
+  };
+  const boxes = Array.from({ length: ranks }, (_, rank) => {
+    const box = new Uint32Array(size);
+    if (rank === 1) rows.forEach((_, from) => from !== 1 && sent(box, from));
+    return inout(new Int32Array(box.buffer));
+  });
+  // Counters that are about to wrap around.
+  const last = 0x7fffffff, end = (last + parts) | 0, turns = inout(new Int32Array(BLOCKS).fill(turn));
+  const marks = marksOf(ranks, end, last);
+  return {
+    name: `exchange_rows of ${ranks} round ${round} accumulate ${accumulate}`,
+    job: {
+      ...{ entry: "exchange_rows", grid: [1, 1, 1] as const, threads: 512, lds: 0 },
+      arguments: [
+        ...[pointer(out), pointer(input(rows[1]!)), pointer(pointersTo(boxes)), pointer(input(Int32Array.of(0)))],
+        ...[i32(1), i32(ranks), pointer(pointersTo(marks)), pointer(turns), i64(room)],
+        ...[STRIDE, WIDTH, round, accumulate, n, BOTH].map((v) => i32(v)),
+      ],
+    },
+    check: () => {
+      const given = boxes.every((box, rank) => {
+        const expected = new Int32Array(sent(new Uint32Array(size), 1).buffer);
+        return rank === 1 || ints(box).every((v, i) => v === expected[i]);
+      });
+      return given && ints(turns)[0] === turn + 1 && marked(marks, end) ? exactly(floats(out), want) : Infinity;
+    },
+  };
+}
+
+function columnsCase(r: Random): KernelCase {
+  const ranks = 3, n = 2, stride = 1100, x = r.row(n * stride, false), marks = marksOf(ranks, 2, 0);
+  const wholes = Array.from({ length: ranks }, () => inout(new Float32Array(n * ranks * stride).fill(7)));
+  const want = new Float32Array(n * ranks * stride).fill(7);
+  for (let row = 0; row < n; row++) want.set(x.subarray(row * stride, (row + 1) * stride), (row * ranks + 1) * stride);
+  return {
+    name: `exchange_columns of ${ranks}`,
+    job: {
+      ...{ entry: "exchange_columns", grid: [2, 1, 1] as const, threads: 256, lds: 0 },
+      arguments: [
+        ...[pointer(input(x)), i32(stride), pointer(pointersTo(wholes)), pointer(input(Int32Array.of(0)))],
+        ...[i32(1), i32(ranks), pointer(pointersTo(marks)), i32(n), i32(BOTH)],
+      ],
+    },
+    check: () => marked(marks, 2, 2) ? Math.max(...wholes.map((whole) => exactly(floats(whole), want))) : Infinity,
+  };
+}
+
+/** Counters of all ranks, where the others have come as far as `end` and rank 1 as far as `before`. */
+function marksOf(ranks: number, end: number, before: number): DeviceBuffer[] {
+  return Array.from({ length: ranks }, (_, rank) => {
+    const counters = new Int32Array(ranks * BLOCKS);
+    if (rank === 1) counters.fill(end).fill(before, BLOCKS, 2 * BLOCKS);
+    return inout(counters);
+  });
+}
+
+/** Whether rank 1 has said everywhere, its own memory included, that its first `blocks` blocks came to `end`. */
+const marked = (marks: readonly DeviceBuffer[], end: number, blocks = 1): boolean =>
+  marks.every((mark) => ints(mark).subarray(BLOCKS, BLOCKS + blocks).every((v) => v === end));

@@ -1,9 +1,10 @@
 /** Cases of the router: `route`, `norm_route_F`. */
+import { BOTH, PIECES, pointersTo, sentWords } from "./ranks.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import { route } from "../../backends/reference/route.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
-import { floats, i32, input, ints, output, pointer } from "./job.ts";
+import { floats, i32, inout, input, ints, output, pointer } from "./job.ts";
 import { inputStruct, linearStruct } from "./structs.ts";
 import { normRow } from "./inputs.ts";
 import { product, Random, randomLinear } from "./random.ts";
@@ -41,11 +42,17 @@ function routeCase(name: string, rows: readonly Float32Array[], topK: number): K
   };
 }
 
-function normRouteCase(seed: number, format: "bf16" | "f32", experts: number, round: number): KernelCase {
-  const r = new Random(seed), cols = 160, n = 2, topK = 4, entry = `norm_route_${format}`;
+/** @param ranks More than one: rank 1 of them, in whose memory are the others' rows, sums first. */
+function normRouteCase(seed: number, format: "bf16" | "f32", experts: number, round: number, ranks = 1): KernelCase {
+  const r = new Random(seed),
+    cols = 160,
+    n = 2,
+    topK = 4,
+    entry = `${ranks > 1 ? "exchange_" : ""}norm_route_${format}`;
   const router = randomLinear(r, format, experts, cols), weight = r.row(cols, true);
   const xs = Array.from({ length: n }, () => r.row(cols, true)), x = new Float32Array(n * cols);
   xs.forEach((row, t) => x.set(row, t * cols));
+  const exchanged = ranks > 1 ? exchangeOf(r, xs, round, ranks) : null;
   const normed = output(4 * n * cols),
     logits = output(4 * n * experts),
     ids = output(4 * n * topK),
@@ -58,36 +65,68 @@ function normRouteCase(seed: number, format: "bf16" | "f32", experts: number, ro
       threads: traitsOf(entry).threads,
       lds: ldsOf(entry, cols),
       arguments: [
+        ...exchanged?.arguments ?? [],
         inputStruct({
-          ...{ x: input(x), stride: cols, round, eps: 1e-5 },
+          ...{ x: exchanged?.h ?? input(x), stride: cols, round, eps: 1e-5 },
           ...{ norm: input(encodePlain(weight, "bf16")), normFormat: 0 },
         }).argument(),
         linearStruct(router.fields).argument(),
-        ...[
-          i32(topK),
-          pointer(normed),
-          i32(cols),
-          pointer(logits),
-          i32(experts),
-          pointer(ids),
-          pointer(weights),
-          i32(round),
-          i32(n),
-        ],
+        ...[i32(topK), pointer(normed), i32(cols)],
+        ...(exchanged ? [] : [pointer(logits), i32(experts)]),
+        ...[pointer(ids), pointer(weights), i32(round), i32(n)],
+        ...(exchanged ? [i32(BOTH)] : []),
       ],
     },
     check: () => {
       const rows = xs.map((row) => normRow(row, weight, Math.fround(1e-5), round));
-      const exact = rows.flatMap((row) => [...product(router, row)]), got = floats(logits);
+      const exact = rows.flatMap((row) => [...product(router, row)]);
+      const got = exchanged ? Float32Array.from(exact, (v) => round ? roundToBf16(v) : v) : floats(logits);
       // What was chosen must be right for the logits that were computed.
       const want = xs.map((_, t) => route(got.subarray(t * experts, (t + 1) * experts), topK));
       return worstOf(
+        exchanged?.check() ?? 0,
         near(floats(normed), rows.flatMap((row) => [...row]), 0, round ? 8e-3 : 1e-6),
-        near(got, exact, round, round ? 2e-3 : 4e-6),
+        exchanged ? 0 : near(got, exact, round, round ? 2e-3 : 4e-6),
         exactly(ints(ids), want.flatMap((w) => [...w.experts])),
-        near(floats(weights), want.flatMap((w) => [...w.weights]), 0, 5e-7),
+        // Without the computed logits themselves.
+        near(floats(weights), want.flatMap((w) => [...w.weights]), 0, exchanged ? 5e-3 : 5e-7),
       );
     },
+  };
+}
+
+/**
+ * What rank 1 of some is given so that rows `want` come out: the residual stream, its own rows, the others' in its
+ * memory, in which they have come once.
+ */
+function exchangeOf(r: Random, want: readonly Float32Array[], round: number, ranks: number) {
+  const cols = want[0]!.length, n = want.length, blocks = 2 * n, turn = 1;
+  const parts = Array.from({ length: ranks }, () => r.row(n * cols, round === 1));
+  const before = r.row(n * cols, round === 1), h = inout(before), turns = inout(new Int32Array(blocks));
+  const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
+  const rows = before.map((v, i) => rounded(v + rounded(parts.reduce((sum, part) => Math.fround(sum + part[i]!), 0))));
+  want.forEach((row, t) => row.set(rows.subarray(t * cols, (t + 1) * cols)));
+  const box = new Uint32Array(blocks * 2 * ranks * 2 * PIECES * 4);
+  parts.forEach((part, from) => {
+    if (from === 1) return;
+    for (let i = 0; i < n * cols / 4; i++) {
+      const block = 2 * Math.floor(i / (cols / 4)), sent = sentWords(part.slice(4 * i, 4 * i + 4), round);
+      for (let half = 0; half < sent.length / 2; half++) {
+        const place = (((block * 2 + turn) * ranks + from) * 2 + half) * PIECES + i % (cols / 4);
+        box.set([sent[2 * half]!, turn, sent[2 * half + 1]!, turn], 4 * place);
+      }
+    }
+  });
+  const boxes = parts.map((_, rank) =>
+    inout(new Int32Array(rank === 1 ? box.buffer : new ArrayBuffer(box.byteLength)))
+  );
+  return {
+    h,
+    arguments: [
+      ...[pointer(h), pointer(input(parts[1]!)), pointer(pointersTo(boxes)), pointer(input(Int32Array.of(0)))],
+      ...[i32(1), i32(ranks), pointer(turns), i32(cols)],
+    ],
+    check: () => ints(turns).every((v, i) => v === (i + 1) % 2) ? exactly(floats(h), rows) : Infinity,
   };
 }
 
@@ -106,4 +145,6 @@ export function* routeCases(): Generator<KernelCase> {
   yield normRouteCase(701, "bf16", 32, 1);
   yield normRouteCase(702, "bf16", 50, 0);
   yield normRouteCase(703, "f32", 16, 0);
+  yield normRouteCase(704, "bf16", 32, 1, 2);
+  yield normRouteCase(705, "f32", 16, 0, 3);
 }

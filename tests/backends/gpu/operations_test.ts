@@ -37,8 +37,8 @@ const LAYER: readonly Operation[] = [
   { kind: "add", h: t.hidden, y: t.combined },
 ];
 
-const ALL = { normRoute: () => true, downCombine: () => true };
-const NONE = { normRoute: () => false, downCombine: () => false };
+const ALL = { normRoute: () => true, downCombine: () => true, sumRoute: () => true };
+const NONE = { normRoute: () => false, downCombine: () => false, sumRoute: () => false };
 const nobody = (tensor: GpuTensor) => tensor === t.hidden;
 const everybody = () => true;
 
@@ -52,7 +52,9 @@ function show(step: Step): string {
         flag(step.accumulate, "sum")
       }`;
     case "normRoute":
-      return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}`;
+      return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}${flag(step.sum !== null, "sum")}`;
+    case "allReduce":
+      return `allReduce ${step.x.name} -> ${(step.h ?? step.x).name}`;
     case "expertGateUp":
       return `expertGateUp ${step.x.name} -> ${step.out.name}${flag(step.swiglu, "swiglu")}`;
     case "expertDownCombine":
@@ -145,4 +147,19 @@ Deno.test("fuse() gives contents back to a tensor that is written again", () => 
   const fused = fuse(operations, everybody, ALL);
   assertEquals(fused.steps.map(show), ["linear attended -> hidden +sum", "linear hidden -> projected"]);
   assertEquals(elidedNames(fused), []);
+});
+
+Deno.test("a sum over ranks is joined with the residual add, and with the choice of experts after it", () => {
+  const at = LAYER.findIndex(({ kind }) => kind === "add");
+  const summed = LAYER.toSpliced(at, 0, { kind: "allReduce", x: t.projected, group: "tensor" });
+  const sums = (seen: (tensor: GpuTensor) => boolean, canFuse: typeof ALL) =>
+    fuse(summed, seen, canFuse).steps.map(show).filter((text) => /allReduce|Route|^add/.test(text));
+  assertEquals(sums(nobody, ALL), ["normRoute hidden -> normed, - +sum"]);
+  assertEquals(sums(nobody, { ...ALL, sumRoute: () => false }), [
+    "allReduce projected -> hidden",
+    "normRoute hidden -> normed, -",
+  ]);
+  // Where somebody looks at the sum, or at the router's logits, they are written.
+  assertEquals(sums((tensor) => tensor !== t.projected, ALL)[0], "allReduce projected -> hidden");
+  assertEquals(sums(everybody, ALL).slice(0, 2), ["allReduce projected -> projected", "add"]);
 });

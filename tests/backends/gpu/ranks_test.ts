@@ -4,7 +4,7 @@
  * rank, with the sums that earlier turns made known, and makes known one more.
  */
 import type { Communicator, RankGroup } from "../../../src/model/backend.ts";
-import { rankRanges, shardSource } from "../../../src/checkpoint/shard.ts";
+import { groupSizes, rankRanges, shardSource } from "../../../src/checkpoint/shard.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
@@ -37,7 +37,10 @@ async function inTurns(
   model: RandomModel,
   sizes: { readonly tp: number; readonly ep: number },
 ): Promise<{ logits: Float32Array[]; sums: number }> {
-  const ranks = sizes.tp * sizes.ep, kernels = await hostKernels(), known: Float32Array[][] = [];
+  const ranks = sizes.tp * sizes.ep,
+    { tp } = groupSizes(config, sizes),
+    kernels = await hostKernels(),
+    known: Float32Array[][] = [];
   const batch = sequence(0, 5, config.vocab), rows = [0, 4];
   for (;;) {
     const turn: { readonly added: Turns["added"]; readonly logits: Float32Array[] }[] = [];
@@ -56,15 +59,15 @@ async function inTurns(
     const { added } = turn[0]!;
     for (const other of turn) assertEquals(other.added.length, added.length);
     if (known.length === added.length) {
-      // Ranks of the first expert group hold the vocabulary's parts side by side.
-      const parts = turn.slice(0, sizes.tp);
+      // Ranks of the first group hold the vocabulary's parts side by side.
+      const parts = turn.slice(0, tp);
       const logits = rows.map((_, i) => Float32Array.from(parts.flatMap(({ logits }) => [...logits[i]!])));
       return { logits, sums: known.length };
     }
     const at = known.length;
     known.push(turn.map(({ added }, rank) => {
-      const first = added[at]!.group === "world" ? 0 : rank - rank % sizes.tp;
-      const members = turn.slice(first, added[at]!.group === "world" ? ranks : first + sizes.tp);
+      const first = added[at]!.group === "world" ? 0 : rank - rank % tp;
+      const members = turn.slice(first, added[at]!.group === "world" ? ranks : first + tp);
       return added[at]!.values.map((_, i) =>
         members.reduce((sum, { added }) => Math.fround(sum + added[at]!.values[i]!), 0)
       );

@@ -1,0 +1,135 @@
+/** Entry points that sum over ranks: what was gathered, and what ranks write into each other's memory. */
+import { signature } from "./signature.ts";
+
+/** What launches that write into other ranks' memory have in common. */
+const AMONG = { stop: "i32*", rank: "i32", ranks: "i32" } as const;
+const AMONG_NOTES = {
+  stop: "not 0: wait no longer",
+  phase: "1: give the others what is theirs, 2: take what they gave; 3 on devices",
+} as const;
+const SUM = {
+  stride: "i32",
+  width: "i32",
+  round: "flag",
+  accumulate: "flag",
+  n: "i32",
+  phase: "i32",
+} as const;
+
+/** Sums over ranks, and columns of all of them. */
+export const RANKS = {
+  sumRanks: signature({
+    section: "rows",
+    names: ["sum_ranks"],
+    arguments: {
+      out: "f32*",
+      parts: "const f32*",
+      rankStride: "i64",
+      ranks: "i32",
+      stride: "i32",
+      width: "i32",
+      round: "flag",
+      accumulate: "flag",
+      n: "i32",
+    },
+    notes: { rankStride: "elements from one rank's rows to the next one's" },
+    grid: "(ceil(n * width / 1024))",
+    blocks: ({ n, width }) => [Math.ceil(n * width / 1024), 1, 1],
+    meaning: "s = parts_0 + parts_1 + .. in order of ranks; out = round(s), or with accumulate out = round(out + " +
+      "round(s)). `stride` is that of all rows, a multiple of 4",
+  }),
+  exchangeRanks: signature({
+    section: "rows",
+    names: ["exchange_ranks"],
+    arguments: {
+      out: "f32*",
+      x: "const f32*",
+      inboxes: "const void*",
+      ...AMONG,
+      turns: "i32*",
+      ...SUM,
+    },
+    notes: {
+      inboxes: "u32 *[ranks], each [128][2][ranks][2][512][4], 0 at first",
+      turns: "[128], 0 at first",
+      ...AMONG_NOTES,
+    },
+    grid: "(min(ceil(n * ceil(width / 4) / 256), 128))",
+    blocks: ({ n, width }) => [Math.min(Math.ceil(n * Math.ceil(width / 4) / 256), 128), 1, 1],
+    meaning: "the same of x of every rank, which may be out; with `round` x are bf16 numbers. At most 65,536 pieces " +
+      "of four numbers",
+  }),
+  exchangeRows: signature({
+    section: "rows",
+    names: ["exchange_rows"],
+    arguments: {
+      out: "f32*",
+      x: "const f32*",
+      inboxes: "const void*",
+      ...AMONG,
+      marks: "const void*",
+      turns: "i32*",
+      room: "i64",
+      ...SUM,
+    },
+    notes: {
+      inboxes: "void *[ranks], each [2][ranks][room]",
+      marks: "i32 *[ranks], each [ranks][128], 0 at first",
+      turns: "[128], 0 at first",
+      room: "bytes, for 8 float32 numbers in each of n * ceil(width / 8) pieces at least",
+      ...AMONG_NOTES,
+    },
+    grid: "(128)",
+    blocks: () => [128, 1, 1],
+    meaning: "the same for any n",
+  }),
+  exchangeColumns: signature({
+    section: "rows",
+    names: ["exchange_columns"],
+    arguments: {
+      x: "const f32*",
+      stride: "i32",
+      wholes: "const void*",
+      ...AMONG,
+      marks: "const void*",
+      n: "i32",
+      phase: "i32",
+    },
+    notes: {
+      stride: "also columns of x",
+      wholes: "f32 *[ranks], each [n][ranks][stride]",
+      marks: "i32 *[ranks], each [ranks][128], 0 at first",
+      ...AMONG_NOTES,
+    },
+    grid: "(min(ceil(n * stride / 2048), 128))",
+    blocks: ({ n, stride }) => [Math.min(Math.ceil(n * stride / 2048), 128), 1, 1],
+    meaning: "wholes_q[i][rank] = x[i] for every rank q",
+  }),
+  exchangeNormRoute: signature({
+    section: "rows",
+    names: ["exchange_norm_route_F"],
+    arguments: {
+      h: "f32*",
+      x: "const f32*",
+      inboxes: "const void*",
+      ...AMONG,
+      turns: "i32*",
+      stride: "i32",
+      in: "MxInput",
+      router: "MxLinear",
+      topK: "i32",
+      normed: "f32*|0",
+      normedStride: "i32",
+      ids: "i32*",
+      weights: "f32*",
+      round: "flag",
+      n: "i32",
+      phase: "i32",
+    },
+    notes: { inboxes: "as of `exchange_ranks`, with which it shares them", turns: "the same", ...AMONG_NOTES },
+    grid: "(n)",
+    blocks: ({ n }) => [n, 1, 1],
+    staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
+    meaning: "`exchange_ranks` of x, added to h, then `norm_route_F` of h, which `in` names; at most 64 rows of 4,096",
+  }),
+} as const;

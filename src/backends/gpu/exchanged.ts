@@ -1,0 +1,75 @@
+/** Memory that ranks exchange sums by, where their devices reach one another: how much, and what lies where. */
+import type { DeviceRange } from "../../../ffi/runtime.ts";
+import type { ParallelSizes } from "../../checkpoint/shard.ts";
+import type { RankGroup } from "../../model/backend.ts";
+
+/** Blocks of a launch in which ranks write into each other's memory, at most: each has counters. */
+const BLOCKS = 128;
+/** Pieces of four numbers that such a block has room for, where each comes with a mark of its own. */
+const NOTE_PIECES = 512;
+/** Most pieces of a launch of that kind. */
+export const MOST_NOTES = BLOCKS * NOTE_PIECES;
+
+/** Bytes for what one rank sends of `maxTokens` rows. */
+export const roomFor = (maxTokens: number, hidden: number): number => 32 * maxTokens * Math.ceil(hidden / 8);
+
+/** What a group's ranks write to, and count by; in bytes. */
+function sizesFor(ranks: number, room: number) {
+  return {
+    /** Few numbers, each with its mark. */
+    notes: 2 * ranks * 32 * MOST_NOTES,
+    /** Rows of many tokens. */
+    rows: 2 * ranks * room,
+    /** How far each rank has come, with rows and with columns of logits. */
+    rowMarks: ranks * 4 * BLOCKS,
+    columnMarks: ranks * 4 * BLOCKS,
+    /** How often this rank came to a sum of few and of many tokens. */
+    noteTurns: 4 * BLOCKS,
+    rowTurns: 4 * BLOCKS,
+  };
+}
+
+/** What {@linkcode sizesFor} lists, in device memory. */
+export type ExchangeMemory = Readonly<Record<keyof ReturnType<typeof sizesFor>, DeviceRange>>;
+
+/** Parts that other ranks write to, in the order of their tables of pointers. */
+export const WRITTEN = ["notes", "rows", "rowMarks", "columnMarks"] as const;
+/** Tables of pointers of a group: those, and the logits of all ranks. */
+const TABLES = WRITTEN.length + 1;
+
+/** Ranks of each group that has memory of its own: not that of all where it is the same. */
+function groupsOf({ tp, ep }: ParallelSizes): readonly { readonly group: RankGroup; readonly ranks: number }[] {
+  const world = { group: "world", ranks: tp * ep } as const;
+  return tp > 1 && ep > 1 ? [world, { group: "tensor", ranks: tp }] : [world];
+}
+
+const total = (ranks: number, room: number) =>
+  Object.values(sizesFor(ranks, room)).reduce((sum, part) => sum + part, 0);
+
+/** Bytes of all groups' memory. */
+export function exchangedBytes(sizes: ParallelSizes, maxTokens: number, hidden: number): number {
+  const room = roomFor(maxTokens, hidden);
+  return groupsOf(sizes).reduce((sum, { ranks }) => sum + total(ranks, room), 0);
+}
+
+/** Bytes of the tables of all groups. */
+export const tableBytes = (sizes: ParallelSizes): number =>
+  groupsOf(sizes).reduce((sum, { ranks }) => sum + 8 * TABLES * ranks, 0);
+
+/** Where the memory of each group lies, and its tables. */
+export function exchangeMemory(
+  sizes: ParallelSizes,
+  room: number,
+  exchanged: DeviceRange,
+  tables: DeviceRange,
+): readonly { readonly group: RankGroup; readonly memory: ExchangeMemory; readonly tables: readonly DeviceRange[] }[] {
+  let at = exchanged.offset, tableAt = tables.offset;
+  const next = (bytes: number): DeviceRange => exchanged.buffer.range((at += bytes) - bytes, bytes);
+  return groupsOf(sizes).map(({ group, ranks }) => ({
+    group,
+    memory: Object.fromEntries(
+      Object.entries(sizesFor(ranks, room)).map(([name, bytes]) => [name, next(bytes)]),
+    ) as Record<keyof ExchangeMemory, DeviceRange>,
+    tables: Array.from({ length: TABLES }, () => tables.buffer.range((tableAt += 8 * ranks) - 8 * ranks, 8 * ranks)),
+  }));
+}
