@@ -1,8 +1,8 @@
 /**
  * The completion requests of programs that people have: bodies as their sources compose them, all of which are taken as
  * they are. lm-eval 0.4.13 (`models/openai_completions.py`, `utils.py`), guidellm 0.8.1
- * (`backends/openai/request_handlers.py`), vLLM 0.18 (`vllm bench serve`), evalscope 1.14.1 (`perf/plugin/api`), Open
- * WebUI 0.12.4 (`GET /models`).
+ * (`backends/openai/request_handlers.py`), vLLM (`benchmarks/lib/endpoint_request_func.py`), evalscope 1.14.1
+ * (`perf/plugin/api`), Open WebUI 0.12.4 (`GET /models`).
  */
 import { assertEquals } from "../assert.ts";
 import { openServing } from "./serving.ts";
