@@ -39,13 +39,17 @@ interface Opened {
 function checkNumbers(opened: Opened, tp: number, ep: number, ranks: readonly DenseTree[], label: string): void {
   const { made, checkpoint: { config }, source } = opened;
   const ranges = ranks.map((_, rank) => rankRanges(config, { tp, ep }, rank));
-  const groups = Array.from({ length: ep }, (_, group) => ranks.slice(group * tp, (group + 1) * tp));
-  const rangesOf = (group: number) => ranges.slice(group * tp, (group + 1) * tp);
+  const cut = <T>(all: readonly T[], size: number) =>
+    Array.from({ length: all.length / size }, (_, group) => all.slice(group * size, (group + 1) * size));
+  const groups = cut(ranks, tp), rangesOf = (group: number) => cut(ranges, tp)[group]!;
+  // The ranks that share heads and vocabulary: all, or those of one group of experts.
+  const sharing = ranges.at(-1)!.group === 0 ? tp * ep : tp;
+  assertEquals(ranges.map(({ group }) => group), ranks.map((_, rank) => Math.floor(rank / sharing)), label);
   const numbers = (module: string) => made.linears.get(module)!;
   const other = (name: string) => made.others.get(name)!;
 
-  for (const [group, members] of groups.entries()) {
-    const cuts = rangesOf(group), at = `${label}, group ${group}`;
+  for (const [group, members] of cut(ranks, sharing).entries()) {
+    const cuts = cut(ranges, sharing)[group]!, at = `${label}, ranks of heads ${group}`;
     const table = { rows: config.vocab, cols: config.hidden, values: other("model.embed_tokens.weight") };
     let row = 0;
     members.forEach(({ embedding }, i) => {
@@ -56,6 +60,51 @@ function checkNumbers(opened: Opened, tp: number, ep: number, ranks: readonly De
     assertEquals(row, config.vocab, `${at}: rows of the embedding`);
     assertRows(members.map(({ head }) => head), numbers("lm_head"), `${at}: head`);
     for (const { norm } of members) assertVectors([norm], other("model.norm.weight"), `${at}: norm`);
+    for (let layer = 0; layer < config.layers; layer++) {
+      const name = `model.layers.${layer}`, place = `${at}: ${name}`;
+      const layers = members.map((member) => member.layers[layer]!);
+      for (const l of layers) {
+        assertVectors([l.inputNorm], other(`${name}.input_layernorm.weight`), `${place}: input norm`);
+        assertVectors([l.postNorm], other(`${name}.post_attention_layernorm.weight`), `${place}: post norm`);
+        assertRows([l.router], numbers(`${name}.mlp.router`), `${place}: router`);
+      }
+
+      const { headDim, heads, kvHeads } = config, perKv = heads / kvHeads;
+      const queries = assertRows(layers.map(({ q }) => q), numbers(`${name}.self_attn.q_proj`), `${place}: q`);
+      const inputs = assertColumns(layers.map(({ o }) => o), numbers(`${name}.self_attn.o_proj`), `${place}: o`);
+      assertEquals(inputs, queries, `${place}: o_proj takes the heads that q_proj gives`);
+      assertVectors(layers.map(({ sinks }) => sinks), other(`${name}.self_attn.sinks`), `${place}: sinks`);
+      layers.forEach((l, i) => {
+        const first = queries[i]! / headDim, count = l.q.rows / headDim, kvCount = l.k.rows / headDim;
+        assert(Number.isInteger(first) && Number.isInteger(count) && count > 0, `${place}: whole heads on rank ${i}`);
+        assertEquals(l.sinks.length, count, `${place}: sinks of rank ${i}`);
+        const kvFirst = Math.floor(first / perKv);
+        // Attention on a rank knows nothing of the others: its heads read its KV heads in equal contiguous groups.
+        for (let head = 0; head < count; head++) {
+          const local = Math.floor(head / (count / kvCount));
+          assertEquals(
+            kvFirst + local,
+            Math.floor((first + head) / perKv),
+            `${place}: KV head of head ${first + head}`,
+          );
+        }
+        for (const which of ["k", "v"] as const) {
+          const whole = numbers(`${name}.self_attn.${which}_proj`), part = l[which];
+          assertPart(part, whole, kvFirst * headDim, 0, `${place}: ${which} of rank ${i}`);
+          assertEquals([part.rows, part.cols], [kvCount * headDim, whole.cols], `${place}: shape of ${which}`);
+          assertVectors(
+            [part.bias!],
+            whole.bias!.subarray(kvFirst * headDim, (kvFirst + kvCount) * headDim),
+            `${place}: bias of ${which} on rank ${i}`,
+          );
+        }
+        const { heads: headRange, kvHeads: kvRange } = cuts[i]!;
+        assertEquals(headRange, { start: first, end: first + count }, `${place}: heads of rank ${i}`);
+        assertEquals(kvRange, { start: kvFirst, end: kvFirst + kvCount }, `${place}: KV heads of rank ${i}`);
+        if (count * sharing !== heads) seen.unevenHeads++;
+        if (i > 0 && cuts[i - 1]!.kvHeads.start === kvFirst) seen.sharedKvHeads++;
+      });
+    }
   }
 
   let firstExpert = 0;
@@ -69,43 +118,6 @@ function checkNumbers(opened: Opened, tp: number, ep: number, ranks: readonly De
     for (let layer = 0; layer < config.layers; layer++) {
       const name = `model.layers.${layer}`, at = `${label}, group ${group}: ${name}`;
       const layers = members.map((member) => member.layers[layer]!);
-      for (const l of layers) {
-        assertVectors([l.inputNorm], other(`${name}.input_layernorm.weight`), `${at}: input norm`);
-        assertVectors([l.postNorm], other(`${name}.post_attention_layernorm.weight`), `${at}: post norm`);
-        assertRows([l.router], numbers(`${name}.mlp.router`), `${at}: router`);
-      }
-
-      const { headDim, heads, kvHeads } = config, perKv = heads / kvHeads;
-      const queries = assertRows(layers.map(({ q }) => q), numbers(`${name}.self_attn.q_proj`), `${at}: q`);
-      const inputs = assertColumns(layers.map(({ o }) => o), numbers(`${name}.self_attn.o_proj`), `${at}: o`);
-      assertEquals(inputs, queries, `${at}: o_proj takes the heads that q_proj gives`);
-      assertVectors(layers.map(({ sinks }) => sinks), other(`${name}.self_attn.sinks`), `${at}: sinks`);
-      layers.forEach((l, i) => {
-        const first = queries[i]! / headDim, count = l.q.rows / headDim, kvCount = l.k.rows / headDim;
-        assert(Number.isInteger(first) && Number.isInteger(count) && count > 0, `${at}: whole heads on rank ${i}`);
-        assertEquals(l.sinks.length, count, `${at}: sinks of rank ${i}`);
-        const kvFirst = Math.floor(first / perKv);
-        // Attention on a rank knows nothing of the others: its heads read its KV heads in equal contiguous groups.
-        for (let head = 0; head < count; head++) {
-          const local = Math.floor(head / (count / kvCount));
-          assertEquals(kvFirst + local, Math.floor((first + head) / perKv), `${at}: KV head of head ${first + head}`);
-        }
-        for (const which of ["k", "v"] as const) {
-          const whole = numbers(`${name}.self_attn.${which}_proj`), part = l[which];
-          assertPart(part, whole, kvFirst * headDim, 0, `${at}: ${which} of rank ${i}`);
-          assertEquals([part.rows, part.cols], [kvCount * headDim, whole.cols], `${at}: shape of ${which}`);
-          assertVectors(
-            [part.bias!],
-            whole.bias!.subarray(kvFirst * headDim, (kvFirst + kvCount) * headDim),
-            `${at}: bias of ${which} on rank ${i}`,
-          );
-        }
-        const { heads: headRange, kvHeads: kvRange } = cuts[i]!;
-        assertEquals(headRange, { start: first, end: first + count }, `${at}: heads of rank ${i}`);
-        assertEquals(kvRange, { start: kvFirst, end: kvFirst + kvCount }, `${at}: KV heads of rank ${i}`);
-        if (count * tp !== heads) seen.unevenHeads++;
-        if (i > 0 && cuts[i - 1]!.kvHeads.start === kvFirst) seen.sharedKvHeads++;
-      });
 
       for (let e = 0; e < owned; e++) {
         const module = `${name}.mlp.experts.${firstExpert + e}`, expert = `${at}: expert ${firstExpert + e}`;

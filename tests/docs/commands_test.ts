@@ -20,6 +20,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^deno task compile|^sha256sum/, "tests/package/standalone_test.ts runs what .ci/run builds"],
   [/^deno task kernels:/, ".ci/run does, where there is clang-22"],
   [/--backend cuda|devices --verify/, "it needs a GPU"],
+  [/srun .*mxoss/, "it needs GPUs; tests/cluster/ starts ranks by srun"],
   [/mxoss serve|^curl/, "they are run together, below"],
   [/^lm_eval/, "it downloads gsm8k; tests/serve/clients_test.ts gives lm-eval problems of ours"],
   [/--shard|^mxoss report RUN/, "tests/eval/shards/ runs all of the parts"],
@@ -114,7 +115,7 @@ for (const command of PRINTED.filter((one) => elsewhere(one) === undefined)) {
   });
 }
 
-const SERVED = PRINTED.filter(({ text }) => /mxoss serve|^curl/.test(text));
+const SERVED = PRINTED.filter(({ text }) => /^(?!.*srun).*mxoss serve|^curl/.test(text));
 const HAS_CURL = SOAK && new Deno.Command("sh", { args: ["-c", "command -v curl"] }).outputSync().success;
 
 /** Waits until a server answers. */

@@ -99,9 +99,12 @@ export function measuredShareInterval(share: Estimated): string {
   return measuredInterval(inPercent(share));
 }
 
-function inPercent({ value, low, high }: Estimated): Estimated {
+/** An estimate that is written to this power of ten at least: tens of percents would say less than a count does. */
+type Placed = Estimated & { readonly coarsest?: number };
+
+function inPercent({ value, low, high }: Estimated): Placed {
   const hundred = (x: number | null) => x === null ? null : 100 * x;
-  return { value: hundred(value), low: hundred(low), high: hundred(high) };
+  return { value: hundred(value), low: hundred(low), high: hundred(high), coarsest: 0 };
 }
 
 /** Most significant digits of a number with an interval. */
@@ -111,12 +114,12 @@ const MOST_DIGITS = 4;
  * Power of ten of the last digit that is written: that of the leading digit of half the interval, or of all of it where
  * one end is open.
  */
-function placeOf({ value, low, high }: Estimated): number {
+function placeOf({ value, low, high, coarsest = Infinity }: Placed): number {
   const least = Math.floor(Math.log10(Math.abs(value ?? 0)));
   const half = low === null || high === null
     ? Math.max(Math.abs((value ?? 0) - (low ?? value ?? 0)), Math.abs((high ?? value ?? 0) - (value ?? 0)))
     : (high - low) / 2;
-  const place = half > 0 ? Math.floor(Math.log10(half)) : -Infinity;
+  const place = half > 0 ? Math.min(Math.floor(Math.log10(half)), coarsest) : -Infinity;
   if (!Number.isFinite(least)) return place;
   return Math.min(least, Math.max(place, least - MOST_DIGITS + 1));
 }
