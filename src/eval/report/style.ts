@@ -45,7 +45,7 @@ div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.
 .reply { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13.5px; }
 .controls input, .controls select { font: inherit; max-width: 100%; padding: 2px 6px; }
 .narrow { display: none; }
-.heat td { text-align: center; padding: 2px 5px; font-size: 12px; border: 1px solid var(--card); min-width: 34px; }
+.heat td { text-align: center; padding: 2px 3px; font-size: 12px; border: 1px solid var(--card); min-width: 31px; }
 .heat td[style] { background: color-mix(in oklab, var(--d8) var(--v), var(--d0)); print-color-adjust: exact; }
 .heat td.hi { color: var(--card); }
 .heat th { text-align: center; }
@@ -72,6 +72,8 @@ div[class*="swatches"], div[class^="plot-"] { color: var(--soft); font-size: 12.
   body { font-size: 11px; } main { max-width: none; padding: 0; }
   .card { break-inside: avoid; overflow: visible; } .card svg { min-width: 0 !important; width: 100%; }
   table { font-size: 9px; } td, th { white-space: normal; overflow-wrap: anywhere; }
+  .heat td { font-size: 6.5px; padding: 1px; min-width: 0; white-space: nowrap; overflow-wrap: normal; }
+  .heat th { font-size: 6.5px; padding: 1px; }
   details::details-content { content-visibility: visible; height: auto; } .controls { display: none !important; }
 }
 `;
