@@ -18,6 +18,11 @@ export function newJudge(): Judge {
   return judge;
 }
 
+/** The schema of an object that has these properties and no others. */
+export function object(properties: Record<string, unknown>, more: Record<string, unknown> = {}) {
+  return { type: "object", properties, required: Object.keys(properties), additionalProperties: false, ...more };
+}
+
 /** The matcher of a schema. */
 export function matcherOf(schema: unknown): Matcher {
   return new Matcher(schemaGrammar(schema, "schema"), "schema");

@@ -1,19 +1,9 @@
 /** What schemas take and what they do not, beside what ajv says of the same values. */
 import { z } from "zod";
-import { InputError } from "../../src/errors.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
-import { assertRefusedQuickly } from "../quickly.ts";
-import { SOAK } from "../soak.ts";
-import { matcherOf, newJudge, takes } from "./judge.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { matcherOf, newJudge, object, takes } from "./judge.ts";
 
 const judge = newJudge();
-const object = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
-  type: "object",
-  properties,
-  required: Object.keys(properties),
-  additionalProperties: false,
-  ...more,
-});
 
 /** A schema, texts that it takes, and texts of values that it does not. */
 const CASES: readonly [schema: unknown, good: readonly string[], bad: readonly string[]][] = [
@@ -288,11 +278,6 @@ Deno.test("schemaGrammar() takes JSON only", () => {
   assertEquals(next[0xff] ?? null, null);
 });
 
-/** Lists in lists. */
-function deep(levels: number): unknown {
-  return levels === 0 ? {} : { type: "array", items: deep(levels - 1) };
-}
-
 Deno.test("schemas of zod are taken, with the patterns that zod writes", () => {
   const schema = z.toJSONSchema(z.object({
     id: z.uuid(),
@@ -336,60 +321,6 @@ Deno.test("schemas of zod are taken, with the patterns that zod writes", () => {
   }
 });
 
-const REFUSED: readonly [schema: unknown, message: string][] = [
-  [{ type: "object", patternProperties: {} }, 'schema: the keyword "patternProperties" is not supported'],
-  [{ type: "array", items: { not: {} } }, 'schema.items: the keyword "not" is not supported'],
-  [
-    object({ a: { type: "array", uniqueItems: true } }),
-    'schema.properties.a: the keyword "uniqueItems" is not supported',
-  ],
-  [{ type: "string", format: "idn-email" }, "schema.format: expected one of date, time,"],
-  [{ type: "string", pattern: "((?=a)b)" }, "schema.pattern: expected a pattern without lookarounds"],
-  [{ type: "string", pattern: "(" }, "schema.pattern: expected a regular expression"],
-  [{ type: "string", pattern: "\\bword" }, "schema.pattern: expected a pattern without lookarounds"],
-  [{ type: "string", pattern: "(?:a{90}){1000}" }, "schema.pattern: expected an expression of at most"],
-  [{ type: "thing" }, "schema.type: expected one of object, array"],
-  [{ type: 3 }, "schema.type: expected a type or a list of types, got 3"],
-  [{ $ref: "#/$defs/none" }, 'schema.$ref: expected a schema to refer to, got "#/$defs/none"'],
-  [{ $ref: "other.json" }, "schema.$ref: expected a place in this schema"],
-  [{ oneOf: [{ type: "integer" }, { type: "number" }] }, "schema.oneOf: expected alternatives that exclude each other"],
-  [
-    {
-      $defs: {
-        a: { type: "object", properties: { next: { $ref: "#/$defs/a" } }, required: ["next"] },
-        b: { type: "object", properties: { next: { $ref: "#/$defs/b" } }, required: ["next"] },
-      },
-      oneOf: [{ $ref: "#/$defs/a" }, { $ref: "#/$defs/b" }],
-    },
-    "schema.oneOf: expected alternatives that exclude each other",
-  ],
-  [false, "schema: expected a schema that a value can meet"],
-  [{ type: "array", items: { $ref: "#" }, minItems: 1 }, "schema: expected a schema that a value can meet"],
-  [object({ a: { type: "string", enum: [] } }), "schema: expected a schema that a value can meet"],
-  [
-    { type: "object", properties: {}, required: ["x"], additionalProperties: false },
-    "expected a schema that a value can meet",
-  ],
-  [{ type: "integer", minimum: 3, maximum: 2 }, "schema: expected a schema that a value can meet"],
-  [{ type: "string", minLength: "2" }, 'schema.minLength: expected a number, got "2"'],
-  [[], "schema: expected a JSON Schema, got an array of 0"],
-  [{ $ref: "#" }, "schema: expected a schema that a value can meet"],
-  [{ type: "string", minLength: 6000 }, "schema.minLength: expected a count of at most 5000, got 6000"],
-  [deep(300), "schema: expected schemas nested at most 200 deep"],
-];
-
-Deno.test("schemaGrammar() refuses by name what it does not know, and schemas that no value meets", () => {
-  for (const [schema, message] of REFUSED) {
-    assertThrows(() => matcherOf(schema), InputError, message, JSON.stringify(schema));
-  }
-});
-
-Deno.test("patterns that become large automata are refused soon", async () => {
-  for (const pattern of SOAK ? ["(a|b)*a(a|b){20}", "(?:\\p{L}{1,60}x?){1,60}", "(?=.*a.{12}b)(?=.*b.{12}a)."] : []) {
-    await assertRefusedQuickly(() => matcherOf({ type: "string", pattern }), /^schema\.pattern: expected /, 4000);
-  }
-});
-
 Deno.test("Matcher stays small where alternatives begin alike at every depth", () => {
   const branch = (name: string) =>
     object({ kid: { anyOf: [{ $ref: "#" }, { type: "null" }] }, [name]: { type: "null" } });
@@ -401,17 +332,4 @@ Deno.test("Matcher stays small where alternatives begin alike at every depth", (
   assert(!takes(matcher, text.replace('"a":null', '"c":null')));
   const place = matcher.bytes(matcher.start, new TextEncoder().encode(text.slice(0, 60 * 7)))!;
   assert(place.threads.length < 10, `${place.threads.length} threads`);
-});
-
-Deno.test("counts of properties that a mask cannot keep are refused by name", () => {
-  const optional = { type: "object", properties: { a: true, b: true } };
-  const cases: [more: object, message: string][] = [
-    [{ minProperties: 2 }, "schema.minProperties: expected 1, or a count that required meets, got 2"],
-    [{ maxProperties: 1 }, "schema.maxProperties: expected a count that leaves room for all properties"],
-    [{ maxProperties: 3 }, "schema.maxProperties: expected a count that leaves room for all properties"],
-    [{ maxProperties: -1 }, "schema.maxProperties: expected a count, got -1"],
-  ];
-  for (const [more, message] of cases) {
-    assertThrows(() => matcherOf({ ...optional, ...more }), InputError, message);
-  }
 });
