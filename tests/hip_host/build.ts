@@ -5,6 +5,7 @@
 import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
 
 const HERE = new URL("./", import.meta.url);
+const HEADERS = ["hip_host.h", "calls.h"].map((file) => new URL(file, HERE));
 
 /** C++ compilers that will do, best first. */
 const COMPILERS = ["clang++-22", "clang++", "g++"] as const;
@@ -58,8 +59,8 @@ export function buildShared(
 export function buildHipHost({ rocm5 = false } = {}): string {
   return buildShared(
     "libamdhip64.so",
-    ["hip.cpp", "state.cpp", "collectives.cpp"].map((file) => new URL(file, HERE)),
-    [new URL("hip_host.h", HERE)],
+    ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp"].map((file) => new URL(file, HERE)),
+    HEADERS,
     ["-std=c++17", "-O1", ...(rocm5 ? ["-DHIP_HOST_ROCM_5"] : [])],
   );
 }
@@ -68,8 +69,8 @@ export function buildHipHost({ rocm5 = false } = {}): string {
 export function buildCudaHost(): string {
   return buildShared(
     "libcuda.so.1",
-    ["hip.cpp", "state.cpp", "collectives.cpp", "cuda.cpp"].map((file) => new URL(file, HERE)),
-    [new URL("hip_host.h", HERE)],
+    ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp", "cuda.cpp"].map((file) => new URL(file, HERE)),
+    HEADERS,
     ["-std=c++17", "-O1"],
   );
 }

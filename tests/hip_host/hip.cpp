@@ -3,27 +3,12 @@
 //
 // Work that is asynchronous on a GPU waits here for a synchronisation, so that a program which forgets one reads stale
 // data (or NaNs) here as well. Handles and pointers are checked as strictly as HIP's documentation allows.
-#include "hip_host.h"
-#include <cstdlib>
-#include <dlfcn.h>
+#include "calls.h"
 
 using namespace host;
-using hipError_t = int;
-
-#define ENTER(function)                                                                                                \
-  std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                           \
-  if (int failure = enter(#function)) return failure;
-// Calls that give something back do so even where they report a failure, as drivers do after a device was lost.
-#define ENTER_RELEASE(function)                                                                                        \
-  std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                           \
-  int failure = enter(#function);
-// Not allowed while a stream of this thread records.
-#define NOT_CAPTURING                                                                                                  \
-  if (capturing) return CaptureUnsupported;
-
 static thread_local Stream default_stream;
 
-static Stream *stream_of(Stream *stream) {
+Stream *host::stream_of(Stream *stream) {
   if (!stream) return &default_stream;
   return state().streams.count(stream) ? stream : nullptr;
 }
@@ -278,125 +263,6 @@ hipError_t hipStreamWaitEvent(Stream *stream, Event *event, unsigned flags) {
   if (!queue || !state().events.count(event)) return InvalidHandle;
   if (flags != 0) return InvalidValue;
   return submit(queue, [event] { return reach(event); });
-}
-
-// A code object of this library is a line of text, "mxoss host kernels PATH\n": a shared library made of the same
-// kernels for the CPU. With HIP_HOST_KERNELS=PATH real code objects and PTX stand for that library, so that the whole
-// program
-// can be run, as its users do.
-static const char MAGIC[] = "mxoss host kernels ";
-hipError_t hipModuleLoadData(Module **module, const void *image) {
-  ENTER(hipModuleLoadData)
-  NOT_CAPTURING
-  const char *text = (const char *)image;
-  std::string stand_in;
-  const char *kernels = getenv("HIP_HOST_KERNELS");
-  const bool real = !memcmp(text, "\177ELF", 4) || !memcmp(text, "//\n// Gen", 9);
-  if (kernels && real) text = (stand_in = MAGIC + std::string(kernels) + "\n").c_str();
-  if (strncmp(text, MAGIC, sizeof MAGIC - 1)) return InvalidImage;
-  text += sizeof MAGIC - 1;
-  const char *end = strchr(text, '\n');
-  if (!end) return InvalidImage;
-  void *library = dlopen(std::string(text, end).c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) return InvalidImage;
-  Module *made = new Module{library, nullptr, nullptr, {}};
-  *(void **)&made->find = dlsym(library, "mx_host_kernel");
-  *(void **)&made->launch = dlsym(library, "mx_host_launch");
-  if (!made->find || !made->launch) return InvalidImage;
-  state().modules.insert(*module = made);
-  return Success;
-}
-hipError_t hipModuleUnload(Module *module) {
-  ENTER_RELEASE(hipModuleUnload)
-  if (!state().modules.count(module)) return InvalidHandle;
-  for (Stream *stream : own_streams()) drain(stream);
-  state().modules.erase(module);
-  dlclose(module->library);
-  delete module;
-  return failure;
-}
-hipError_t hipModuleGetFunction(Function **function, Module *module, const char *name) {
-  ENTER(hipModuleGetFunction)
-  if (!state().modules.count(module)) return InvalidHandle;
-  const MxHostKernel *kernel = module->find(name);
-  if (!kernel) return NotFound;
-  module->functions.emplace_back(new Function{module, kernel});
-  *function = module->functions.back().get();
-  return Success;
-}
-
-// A launch of the kernels in which ranks write into each other's memory: what it gives, then, once the like of it has
-// come on every rank, what it takes; and it ends when all have taken. On GPUs blocks wait for that. Launches of a
-// group are counted by rank, `turn` is this one's number.
-struct Meeting {
-  std::vector<int> came, done;
-};
-struct Exchanged {
-  int turn = 0;
-  bool taken = false;
-};
-static Meeting &meeting_of(const MxHostKernel *kernel, const std::vector<std::vector<uint64_t>> &args) {
-  static std::map<std::pair<std::string, uint64_t>, Meeting> meetings;
-  Meeting &all = meetings[{kernel->name, ((const uint64_t *)args[2][0])[0]}];
-  all.came.resize((size_t)args[5][0]);
-  all.done.resize((size_t)args[5][0]);
-  return all;
-}
-static int exchange(const MxHostKernel *kernel, std::vector<std::vector<uint64_t>> &args, Exchanged &own,
-                    const std::function<int(int)> &run) {
-  Meeting &all = meeting_of(kernel, args);
-  const size_t rank = (size_t)args[4][0];
-  const bool stopped = *(const int *)args[3][0] != 0;
-  const auto reached = [&](const std::vector<int> &counts) {
-    for (int count : counts)
-      if (count < own.turn && !stopped) return false;
-    return true;
-  };
-  if (own.turn == 0) {
-    own.turn = ++all.came[rank];
-    if (int code = run(1)) return code;
-  }
-  if (!own.taken) {
-    if (!reached(all.came)) return NotReady;
-    own.taken = true;
-    all.done[rank]++;
-    if (int code = run(2)) return code;
-  }
-  if (!reached(all.done)) return NotReady;
-  own = Exchanged(); // a recording is replayed
-  return Success;
-}
-hipError_t hipModuleLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
-                                 unsigned bz, unsigned lds, Stream *stream, void **params, void **extra) {
-  ENTER(hipModuleLaunchKernel)
-  Stream *queue = stream_of(stream);
-  if (!queue || !function) return InvalidHandle;
-  if (!params || extra) return InvalidValue;
-  if (!gx || !gy || !gz || !bx || !by || !bz || bx * by * bz > 1024 || gy > 65535 || gz > 65535 || lds > 65536)
-    return InvalidConfiguration;
-  // The caller's arguments may be gone when the kernel runs.
-  const MxHostKernel *kernel = function->kernel;
-  auto copies = std::make_shared<std::vector<std::vector<uint64_t>>>();
-  for (int i = 0; i < kernel->count; i++) {
-    copies->emplace_back((kernel->sizes[i] + 7) / 8);
-    memcpy(copies->back().data(), params[i], kernel->sizes[i]);
-  }
-  auto launch = function->module->launch;
-  auto own = std::make_shared<Exchanged>();
-  const bool exchanges = !strncmp(kernel->name, "exchange_", 9);
-  return submit(queue, [=] {
-    const auto run = [&](int phase) {
-      if (phase != 2)
-        if (int code = enter("kernel")) return code;
-      std::vector<void *> args;
-      for (auto &copy : *copies) args.push_back(copy.data());
-      if (phase) copies->back()[0] = (uint64_t)phase;
-      unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
-      launch(kernel, grid, block, lds, args.data());
-      return int(Success);
-    };
-    return exchanges ? exchange(kernel, *copies, *own, run) : run(0);
-  });
 }
 
 hipError_t hipStreamBeginCapture(Stream *stream, int mode) {
