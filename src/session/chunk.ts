@@ -29,8 +29,8 @@ export function chosenChunk(
 ): number {
   const { weightBytes } = new Costs(config, source, "bf16");
   const room = Math.min(OF_WEIGHTS * weightBytes, OF_MEMORY * (available ?? Infinity));
-  const bytes = activationBytes(config, source) * ranks * Math.ceil(weightBytes / MEMORY_BYTES);
-  return LONGER_CHUNKS.find((chunk) => chunk * bytes <= room) ?? DEFAULT_CHUNK;
+  const copies = ranks * Math.ceil(weightBytes / MEMORY_BYTES);
+  return longest(LONGER_CHUNKS, copies * activationBytes(config, source), room);
 }
 
 /**
@@ -40,7 +40,12 @@ export function chosenChunk(
  */
 export function chosenDeviceChunk(config: ModelConfig, source: ModelSource, ranks: number): number {
   const room = OF_WEIGHTS * new Costs(config, source, "bf16").weightBytes / ranks;
-  return LONGER_CHUNKS_OF_DEVICES.find((chunk) => chunk * activationBytes(config, source) <= room) ?? DEFAULT_CHUNK;
+  return longest(LONGER_CHUNKS_OF_DEVICES, activationBytes(config, source), room);
+}
+
+/** The first of some numbers of tokens for which there is room, at so many bytes each. */
+function longest(chunks: readonly number[], bytes: number, room: number): number {
+  return chunks.find((chunk) => chunk * bytes <= room) ?? DEFAULT_CHUNK;
 }
 
 /** Bytes of a token's activations: the graph's tensors, and the rows of the widest input of the experts. */
