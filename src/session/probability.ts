@@ -10,7 +10,7 @@ const C6 = fround(1.38888889e-3), C5 = fround(8.33333333e-3), C4 = fround(4.1666
 
 /**
  * exp(x) in units of 2^-31, rounded down, for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and the Taylor polynomial of
- * degree 6, in float32 operations that are rounded one by one, as `weight_of` in kernels/pick.hip does them.
+ * degree 6, in float32 operations that are rounded one by one, as `weight_of` of the kernels does them.
  *
  * @param x Float32.
  */

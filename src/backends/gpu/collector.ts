@@ -2,9 +2,10 @@
  * Collects the operations that the graph asks for until a result is read; then fuses those that one kernel computes,
  * and launches them.
  */
+import { fuse } from "./fuse.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Executor } from "./executor.ts";
-import { fuse, type Operation, writes } from "./operations.ts";
+import { type Operation, writes } from "./operations.ts";
 import type { ExpertTable, GpuLinear, GpuMatrix, GpuTensor, GpuVector } from "./tensors.ts";
 
 /** The device's tables of experts, by the arrays of linears that the graph passes. */

@@ -1,5 +1,6 @@
+import { fuse, type Fused } from "../../../src/backends/gpu/fuse.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
-import { fuse, type Fused, labelOf, type Operation, type Step } from "../../../src/backends/gpu/operations.ts";
+import { labelOf, type Operation, type Step } from "../../../src/backends/gpu/operations.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "../../../src/backends/gpu/tensors.ts";
 import { NO_QDQ } from "../../../src/formats/input.ts";
 import { assertEquals } from "../../assert.ts";

@@ -1,0 +1,175 @@
+/**
+ * Fusion: neighbouring operations that one kernel computes become one step. A fused kernel gives the same bits as the
+ * operations it replaces; it only leaves out intermediate tensors that are not read.
+ */
+import { type Operation, reads, type Step, writes } from "./operations.ts";
+import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+
+type Linear = Extract<Operation, { kind: "linear" }>;
+
+/** The result of {@linkcode fuse}. */
+export interface Fused {
+  readonly steps: readonly Step[];
+  /** Tensors whose last contents are never written, because a fused step skips them. */
+  readonly elided: ReadonlySet<GpuTensor>;
+}
+
+/**
+ * Joins operations into steps.
+ *
+ * @param seen Whether a tensor is read after the last operation.
+ * @param canFuse Which fused kernels exist for the weights in question.
+ */
+export function fuse(
+  operations: readonly Operation[],
+  seen: (tensor: GpuTensor) => boolean,
+  canFuse: {
+    readonly normRoute: (router: GpuLinear) => boolean;
+    readonly downCombine: (experts: ExpertTable) => boolean;
+    /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
+    readonly sumRoute: (router: GpuLinear) => boolean;
+  },
+): Fused {
+  const steps: Step[] = [];
+  const elided = new Set<GpuTensor>();
+
+  /** True if the contents of `tensor` after operation `index` are not read. */
+  const dead = (tensor: GpuTensor, index: number): boolean => {
+    for (let j = index + 1; j < operations.length; j++) {
+      const next = operations[j]!;
+      if (reads(next).includes(tensor)) return false;
+      if (writes(next).includes(tensor)) return true;
+    }
+    return !seen(tensor);
+  };
+  const elide = (tensor: GpuTensor) => void elided.add(tensor);
+  const put = (step: Step, index: number): number => {
+    // A tensor that is written holds its contents again.
+    for (const tensor of writtenBy(step)) elided.delete(tensor);
+    steps.push(step);
+    return index;
+  };
+
+  for (let i = 0; i < operations.length;) {
+    i = next(i);
+  }
+  return { steps, elided };
+
+  /** Emits the step that begins at operation i; returns the index after it. */
+  function next(i: number): number {
+    const o = operations[i]!, second = operations[i + 1], third = operations[i + 2];
+    switch (o.kind) {
+      case "rmsNorm": {
+        const routed = routeAt(i);
+        if (routed !== null) return putRoute(i, routed, null);
+        if (second?.kind !== "linear" || second.x !== o.out || o.out === o.x) break;
+        const isRouter = third?.kind === "route" && second.outs.length === 1 && third.logits === second.outs[0];
+        if (isRouter || !dead(o.out, i + 1)) break;
+        const linear = linearStep(i + 1, o.x, o.weight);
+        elide(o.out);
+        return linear;
+      }
+      case "linear":
+        return linearStep(i, o.x, null);
+      case "rotate":
+        if (second?.kind !== "store" || second.k !== o.k) break;
+        return put({ kind: "rotateStore", q: o.q, k: o.k, v: second.v, layer: second.layer }, i + 2);
+      case "expertGateUp":
+        if (second?.kind === "swiglu" && second.z === o.out && dead(o.out, i + 1)) {
+          put({ ...o, out: second.out, swiglu: true }, i);
+          elide(o.out);
+          return i + 2;
+        }
+        return put({ ...o, swiglu: false }, i + 1);
+      case "expertDown": {
+        if (second?.kind !== "combine" || second.y !== o.out || !dead(o.out, i + 1)) break;
+        if (!canFuse.downCombine(o.experts)) break;
+        const sum = sumAfter(i + 1, second.out);
+        put({
+          kind: "expertDownCombine",
+          y: o.out,
+          a: o.a,
+          experts: o.experts,
+          out: sum ?? second.out,
+          accumulate: sum !== null,
+        }, i);
+        elide(o.out);
+        if (sum) elide(second.out);
+        return i + (sum ? 3 : 2);
+      }
+      case "combine": {
+        const sum = sumAfter(i, o.out);
+        put({ kind: "combine", y: o.y, out: sum ?? o.out, accumulate: sum !== null }, i);
+        if (sum) elide(o.out);
+        return i + (sum ? 2 : 1);
+      }
+      case "allReduce": {
+        const sum = sumAfter(i, o.x), routed = sum && routeAt(i + 2);
+        if (routed && routed.norm.x === sum && !routed.chosen && canFuse.sumRoute(routed.router)) {
+          elide(o.x);
+          return putRoute(i + 2, routed, { x: o.x, group: o.group });
+        }
+        put({ ...o, h: sum }, i);
+        if (sum) elide(o.x);
+        return i + (sum ? 2 : 1);
+      }
+      default:
+        return put(o, i + 1);
+    }
+    // Nothing to join it with.
+    return put(o, i + 1);
+  }
+
+  /** A norm at `index`, the router and the choice after it, where one kernel computes them. */
+  function routeAt(index: number) {
+    const [norm, linear, route] = operations.slice(index, index + 3);
+    if (norm?.kind !== "rmsNorm" || linear?.kind !== "linear" || norm.out === norm.x) return null;
+    const router = linear.linears[0]!, logits = linear.outs[0]!;
+    const isRouter = route?.kind === "route" && linear.x === norm.out && linear.outs.length === 1 &&
+      route.logits === logits;
+    if (!isRouter || !canFuse.normRoute(router)) return null;
+    return { norm, router, logits, kept: !dead(norm.out, index + 2), chosen: !dead(logits, index + 2) };
+  }
+
+  function putRoute(
+    index: number,
+    { norm, router, logits, kept, chosen }: NonNullable<ReturnType<typeof routeAt>>,
+    sum: Extract<Step, { kind: "normRoute" }>["sum"],
+  ): number {
+    const results = { normed: kept ? norm.out : null, logits: chosen ? logits : null };
+    put({ kind: "normRoute", x: norm.x, norm: norm.weight, router, ...results, sum }, index);
+    if (!kept) elide(norm.out);
+    if (!chosen) elide(logits);
+    return index + 3;
+  }
+
+  /** The tensor that the operation after `index` adds `y` to, if `y` is read nowhere else. */
+  function sumAfter(index: number, y: GpuTensor): GpuTensor | null {
+    const add = operations[index + 1];
+    return add?.kind === "add" && add.y === y && add.h !== y && dead(y, index + 1) ? add.h : null;
+  }
+
+  function linearStep(index: number, x: GpuTensor, norm: GpuVector | null): number {
+    const o = operations[index] as Linear;
+    const only = o.outs.length === 1 ? o.outs[0]! : null;
+    const sum = only ? sumAfter(index, only) : null;
+    put({ ...o, x, norm, outs: sum ? [sum] : o.outs, accumulate: sum !== null }, index);
+    if (sum) elide(only!);
+    return index + (sum ? 2 : 1);
+  }
+}
+
+function writtenBy(step: Step): readonly GpuTensor[] {
+  switch (step.kind) {
+    case "rotateStore":
+      return [step.q, step.k];
+    case "normRoute":
+      return [step.normed, step.logits, step.sum && step.x].filter((t) => t !== null);
+    case "expertDownCombine":
+      return [step.out];
+    case "allReduce":
+      return [step.h ?? step.x];
+    default:
+      return writes(step);
+  }
+}
