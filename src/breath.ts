@@ -3,6 +3,15 @@
 /** How long the event loop may be kept waiting, in milliseconds; bounds the delay of Ctrl-C. */
 const BREATHE_MS = 40;
 
+/**
+ * Waits, so that timers, signals and writes of others come first.
+ *
+ * @param milliseconds 0: only as long as they take.
+ */
+export function pause(milliseconds = 0): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
 /** When some work paused last. */
 export class Breath {
   #last = performance.now();
@@ -14,7 +23,7 @@ export class Breath {
 
   /** Pauses. */
   async take(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await pause();
     this.#last = performance.now();
   }
 }

@@ -2,6 +2,7 @@
  * Giving memory back between two sessions. V8 does not see how large the memories of a closed session are, so that it
  * lets several of them lie about; where each holds a model, the second one need not fit.
  */
+import { pause } from "../breath.ts";
 import v8 from "node:v8";
 import vm from "node:vm";
 
@@ -10,10 +11,10 @@ const THREADS_END_MS = 50;
 
 /** Collects all garbage that there is, of ended threads too. */
 export async function collectGarbage(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, THREADS_END_MS));
+  await pause(THREADS_END_MS);
   // The collector has no other name in a process that was started without a flag for it.
   v8.setFlagsFromString("--expose-gc");
   const collect: unknown = vm.runInNewContext("gc");
   if (typeof collect === "function") collect();
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  await pause();
 }

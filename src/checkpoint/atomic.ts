@@ -80,11 +80,7 @@ export class TemporaryFile implements Disposable {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#close();
-    try {
-      Deno.removeSync(this.#temporary);
-    } catch (thrown) {
-      if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
-    }
+    removeIfThere(this.#temporary);
   }
 
   #attempt(step: () => void): void {
@@ -178,6 +174,15 @@ export function refuseSpecial(path: string): Deno.FileInfo | null {
   if (found.isFile) return found;
   const got = found.isDirectory ? "a directory" : found.isSymlink ? "a link" : "a device or pipe";
   throw InputError.of("unreadable", { file: path, name: "cannot be written" }, "a regular file or none", got);
+}
+
+/** Removes a file, if it is there. */
+export function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+  }
 }
 
 /** Brings the names of a directory's files to the disk, where the system can (Windows cannot). */

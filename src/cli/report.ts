@@ -3,7 +3,7 @@ import { joinShards } from "../eval/shards/join.ts";
 import { findRuns, type Found, type FoundResults, inRuns, parsed, unfinished } from "./report_inputs.ts";
 import { type EvalResults, type FinishedRun, finishedRun } from "../eval/finished_run.ts";
 import { z } from "zod";
-import { writeWhole } from "../checkpoint/atomic.ts";
+import { removeIfThere, writeWhole } from "../checkpoint/atomic.ts";
 import type { Indexed } from "../eval/journal.ts";
 import { mergeRuns } from "../eval/merge.ts";
 import { mergedSamples } from "../eval/merge_samples.ts";
@@ -106,12 +106,4 @@ async function compared(found: readonly FoundResults[], { out, bandwidth, json }
   }
   await writeOut(json ? text : `${folded(compareTables(results)).join("\n")}\n`);
   return 0;
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (thrown) {
-    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
-  }
 }

@@ -1,4 +1,5 @@
 /** From arguments to an exit code: dispatch, help, and the one line that an error becomes. */
+import { pause } from "../breath.ts";
 import { clip, FailureError, InputError, oneLine, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
 import { printableLine } from "../printable.ts";
@@ -99,12 +100,10 @@ async function start(command: Command, args: readonly string[]): Promise<number>
     return await (joining === null ? run() : runTogether(joining, run));
   } catch (thrown) {
     // What is wrong with all, the first says; whoever started them ends the others then.
-    if (sharing !== null && sharing.world.rank > 0 && thrown instanceof InputError) await pause();
+    if (sharing !== null && sharing.world.rank > 0 && thrown instanceof InputError) await pause(QUIET_MS);
     throw thrown;
   }
 }
-
-const pause = () => new Promise((resolve) => setTimeout(resolve, QUIET_MS));
 
 /** Reads the arguments; of several processes that were started with them, the first says what is wrong. */
 async function parsedOnce(command: Command, args: readonly string[]): Promise<ParsedCommand> {
@@ -113,7 +112,7 @@ async function parsedOnce(command: Command, args: readonly string[]): Promise<Pa
   } catch (thrown) {
     if (!(thrown instanceof InputError && (ownWorld()?.rank ?? 0) > 0)) throw thrown;
     // mpirun ends all as soon as one has failed: the first is given time to say it.
-    await pause();
+    await pause(QUIET_MS);
     return Deno.exit(thrown.exitCode);
   }
 }

@@ -3,6 +3,7 @@
  * content of a file of the user's that nobody else can read, which the first process that needs it makes. A home
  * directory that hosts share has it on all of them.
  */
+import { removeIfThere } from "../checkpoint/atomic.ts";
 import { dirname, join } from "node:path";
 import { environment } from "../../ffi/library.ts";
 import { InputError, reason } from "../errors.ts";
@@ -94,10 +95,6 @@ function make(path: string): void {
   } catch (thrown) {
     if (!(thrown instanceof Deno.errors.AlreadyExists)) throw thrown;
   } finally {
-    try {
-      Deno.removeSync(part);
-    } catch {
-      // It was not made.
-    }
+    removeIfThere(part);
   }
 }

@@ -2,6 +2,7 @@
  * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what
  * it has not written itself a terminal does not obey.
  */
+import { pause } from "../breath.ts";
 import * as std from "@std/fmt/colors";
 import { FailureError, reason } from "../errors.ts";
 import { printable, printableLine } from "../printable.ts";
@@ -56,7 +57,7 @@ async function writeRaw(text: string): Promise<void> {
       if (!(thrown instanceof Deno.errors.WouldBlock)) {
         throw new FailureError(`stdout: cannot be written: ${reason(thrown)}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_MS));
+      await pause(FULL_PIPE_MS);
     }
   }
 }

@@ -1,4 +1,5 @@
 /** What tells the weights of two settings apart, projection by projection: every number of every matrix is compared. */
+import { pause } from "../breath.ts";
 import { dirname } from "node:path";
 import {
   LAYER_LINEARS,
@@ -64,7 +65,7 @@ export async function compareWeights(
       sums.add(x.weight, left, y.weight, right);
       onProgress?.(++done, total);
       // Progress is shown, and Ctrl-C heard, between matrices.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await pause();
     }
     results.push({ ...named(group), ...sums.result() });
   }

@@ -2,6 +2,7 @@
  * Processes that meet at the first one's address, by the one socket that the program opens beside a server's. Whoever
  * else comes there is let in no further than {@linkcode proveToMember} goes, and not for long.
  */
+import { pause } from "../breath.ts";
 import { FailureError, reason } from "../errors.ts";
 import { proveToLeader, proveToMember, type RunKey } from "./handshake.ts";
 import type { Link, LinkListener } from "./link.ts";
@@ -136,7 +137,7 @@ async function reachLeader(place: MeetingPlace, meeter: Meeter, { patience, proo
       if (!(thrown instanceof Deno.errors.ConnectionRefused)) throw new FailureError(`${where}: ${problem}`);
     }
     if (performance.now() - started > patience) throw new FailureError(`${where}: ${problem}`);
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await pause(RETRY_MS);
   }
 }
 

@@ -3,7 +3,7 @@
  * without which no reader takes the directory for a checkpoint, comes last.
  */
 import * as z from "zod";
-import { cannotWrite, isTemporaryName, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
+import { cannotWrite, isTemporaryName, removeIfThere, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
 import { readable, readJson } from "../read.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { KvScales } from "../checkpoint/source.ts";
@@ -111,7 +111,7 @@ export class Journal implements Disposable {
     }
     for (const name of names.filter(isTemporaryName)) {
       try {
-        Deno.removeSync(`${dir}/${name}`);
+        removeIfThere(`${dir}/${name}`);
       } catch (thrown) {
         throw cannotWrite(`${dir}/${name}`, thrown);
       }

@@ -1,4 +1,5 @@
 /** Every case of every kernel that a device has, one after the other. */
+import { pause } from "../breath.ts";
 import { reason } from "../errors.ts";
 import { FAMILIES } from "./cases/all.ts";
 import type { KernelCase } from "./cases/check.ts";
@@ -9,9 +10,6 @@ import type { CaseResult } from "./results.ts";
 export class DeadDevice extends Error {
   override readonly name = "DeadDevice";
 }
-
-/** Lets the event loop turn, so that Ctrl-C is heard and progress is seen. */
-export const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
 /**
  * The cases of the kernels that a device has, made family by family.
@@ -25,7 +23,7 @@ export async function casesOf({ kernels }: GpuMachine, filter: string | null = n
   for (const { entries, make } of FAMILIES) {
     if (named.length > 0 && !named.some((entry) => entries.test(entry))) continue;
     for (const one of make()) if (kernels.has(one.job.entry) && one.name.includes(filter ?? "")) found.push(one);
-    await breathe();
+    await pause();
   }
   return found;
 }

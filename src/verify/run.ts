@@ -2,10 +2,11 @@
  * Verifies a device: every kernel case, the matrix kernels beside the generic ones, the embedded model, a small bench.
  * Everything is computed here and now; nothing is taken from results of other machines but the goldens.
  */
+import { pause } from "../breath.ts";
 import type { GpuRuntime } from "../../ffi/runtime.ts";
 import { committedKernels, type KernelFiles, KernelSet } from "../backends/gpu/kernels.ts";
 import { driverVersion } from "../gpu_driver.ts";
-import { breathe, casesOf, DeadDevice, runCase } from "./kernels.ts";
+import { casesOf, DeadDevice, runCase } from "./kernels.ts";
 import { GpuMachine } from "./machine.ts";
 import { matrixTests } from "./matrix.ts";
 import { ModelChecks, type Place } from "./model.ts";
@@ -66,12 +67,12 @@ export async function verify(
     for (const one of cases) {
       step(one.name);
       runCase(machine, one, (result) => found.cases.push(result));
-      await breathe();
+      await pause();
     }
     step("matrix kernels");
     for (const result of matrixTests(kernels)) {
       if (wanted(result.kernel)) found.matrix.push(result);
-      await breathe();
+      await pause();
     }
     refuseDead(machine, "the matrix kernels");
     for (const model of models) {

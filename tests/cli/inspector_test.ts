@@ -1,4 +1,5 @@
 /** SIGUSR1 opens no debugger in the program, as it does in other programs on Deno. */
+import { pause } from "../../src/breath.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { program } from "./program.ts";
 
@@ -9,8 +10,6 @@ const GRACE_MS = 1_200;
 
 const linux = Deno.build.os === "linux";
 const name = (title: string) => `${title}${linux ? "" : " (skipped: looks into /proc, which Linux has)"}`;
-
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Whether SIGUSR1 is in a process's mask of signals that it ignores (SigIgn) or handles (SigCgt). */
 function has(pid: number, mask: "SigIgn" | "SigCgt"): boolean {

@@ -2,6 +2,7 @@
  * Weights from their files to the device: several readers fill page-locked buffers, two each, and a buffer's copy to
  * the device runs while its reader fills the other one.
  */
+import { pause } from "../../breath.ts";
 import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { isMade, type SourceFile } from "../../checkpoint/source.ts";
 import type { MadeFiles } from "../../conversion/made_files.ts";
@@ -88,7 +89,7 @@ class Lane implements Disposable {
   async ready(): Promise<void> {
     const buffer = this.#buffer;
     // A timer takes a millisecond, which a buffer with a twin seldom needs.
-    while (buffer.busy && !buffer.sent.done()) await new Promise((resolve) => setTimeout(resolve, 0));
+    while (buffer.busy && !buffer.sent.done()) await pause();
     buffer.busy = false;
   }
 
