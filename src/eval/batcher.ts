@@ -3,7 +3,8 @@
  * that weights are read once for many tokens and all cores have work. A sequence's tokens do not depend on what shares
  * its batches.
  */
-import type { Feed } from "../session/batch.ts";
+import type { Sampling } from "../model/engine.ts";
+import type { Feed, Last } from "../session/batch.ts";
 import { argmax } from "../session/likelihood.ts";
 import type { Session } from "../session/session.ts";
 import { Scorer, sumInOrder } from "./scorer.ts";
@@ -49,6 +50,9 @@ export interface BatchOptions {
   readonly scorer?: Scorer;
 }
 
+/** The likeliest token. */
+const GREEDY: Sampling = { temperature: 0, topP: 1, topK: 0, uniforms: new Float32Array(0) };
+
 /** Shared beginnings shorter than this are not worth a copy of the cache. */
 const SHORTEST_PREFIX = 8;
 
@@ -73,9 +77,10 @@ interface Active {
 
 /** Completes all requests; resolves when the last is done or the signal fires. */
 export async function completeAll(options: BatchOptions): Promise<void> {
-  const { session } = options, results = new Results(options.onDone);
+  const { session, prefix } = options, results = new Results(options.onDone);
+  const sequences = session.limits.slots - slotsNeeded(0, prefix.length);
   // An engine that picks tokens gives their probabilities as well.
-  const picks = options.scorer === undefined && session.canPick(session.limits.slots);
+  const picks = options.scorer === undefined && session.canPick(sequences);
   using own = options.scorer || picks ? null : new Scorer(session.limits.vocab);
   await completeWith(options, options.scorer ?? own, results);
   await results.all();
@@ -104,8 +109,20 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
   while (!signal?.aborted) {
     while (free.length > 0 && waiting.length > 0) start(waiting.pop()!);
     if (active.length === 0) return;
-    const batch = fillBatch(active, session.limits.maxTokens);
     const ended = new Set<Active>();
+    const leave = (): void => {
+      for (const { slot } of ended) free.push(slot);
+      active = active.filter((sequence) => !ended.has(sequence));
+    };
+    const decoding = active.filter(({ next }) => next !== null);
+    const alone = scorer === null && decoding.length > 0 && session.canScore(decoding.map(lastOf));
+    if (alone && decoding.length === active.length) {
+      await generate(options, active, ended, results);
+      leave();
+      continue;
+    }
+    // An engine that generates by itself is quicker with prompts and replies apart.
+    const batch = fillBatch(alone ? active.filter(({ next }) => next === null) : active, session.limits.maxTokens);
     const feeds = batch.map(({ feed }) => feed);
     const onPick = (index: number, token: number, score: number | Promise<number>): void => {
       const sequence = batch[index]!.sequence;
@@ -126,9 +143,53 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
       if (sequence.fed < sequence.request.prompt.length) sequence.fed += feed.tokens.length;
     }
     options.onBatch?.(batch.reduce((sum, { feed }) => sum + feed.tokens.length, 0));
-    for (const { slot } of ended) free.push(slot);
-    active = active.filter((sequence) => !ended.has(sequence));
+    leave();
   }
+}
+
+/** Steps that an engine generates by itself at most. */
+const MOST_STEPS = 256;
+/** Of so many sequences one may have ended while the others go on: the fewer, the oftener all wait for new prompts. */
+const ENDED_OF = 16;
+
+/** The last token of a sequence whose prompt is computed. */
+const lastOf = ({ slot, next }: Active): Last => ({ slot, token: next! });
+
+/**
+ * Lets the engine generate until some sequences have ended, whose places are worth the time that prompts take then.
+ *
+ * @param ended Receives those that have.
+ */
+async function generate(
+  options: BatchOptions,
+  active: readonly Active[],
+  ended: Set<Active>,
+  results: Results,
+): Promise<void> {
+  const { session, signal } = options, enough = Math.max(1, Math.floor(active.length / ENDED_OF));
+  const room = Math.min(...active.map(({ slot }) => session.limits.context - session.length(slot)));
+  await session.decode(active.map(lastOf), {
+    steps: Math.min(MOST_STEPS, room),
+    sampling: active.map(() => GREEDY),
+    scored: true,
+    drains: true,
+    onTokens: (ids, _step, logProbabilities) => {
+      let computed = 0;
+      active.forEach((sequence, i) => {
+        // What the engine goes on with for one that has ended is nobody's.
+        if (ended.has(sequence)) return;
+        computed++;
+        // The session throws for logits that are no numbers.
+        const end = ids[i]! < 0 ? null : take(sequence, ids[i]!, logProbabilities![i]!, options);
+        if (end === null) return;
+        ended.add(sequence);
+        results.add(sequence, end);
+      });
+      options.onBatch?.(computed);
+      return ended.size < enough && signal?.aborted !== true;
+    },
+  });
+  results.check();
 }
 
 /** One token of each sequence that generates, and as much of the prompts as there is room for. */

@@ -79,7 +79,7 @@ export async function answerCell<
   const before = countAnswered(work, store), total = work.indices.length;
   if (before === total) return;
   if (before > 0) watcher.resumed(cell.label, before, total);
-  const session = await load(cell.setting, task.room(work, cell.setting));
+  const session = await load(cell.setting, await task.room(work, cell.setting));
   try {
     using bar = watcher.progress(cell.label, task.unit);
     await task.answer(work, session, guarded(cell, store), (...said) => bar.update(...said));

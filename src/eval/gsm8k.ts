@@ -1,13 +1,14 @@
 /** Word problems: what every setting of the matrix is asked, and how one answers. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
+import { Costs } from "../model/work.ts";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
-import type { KvFormat } from "../formats/format.ts";
 import { type Answer, scoreReply } from "./answers.ts";
 import { completeAll, slotsNeeded } from "./batcher.ts";
 import type { Problem } from "./dataset.ts";
 import type { Store } from "./task.ts";
 import type { Room } from "../session/open.ts";
+import type { PlannedSetting } from "../session/setting.ts";
 import { commonPrefix, makePrompt, type Prompt, type PromptOptions, readReply, StopWatch } from "./prompts.ts";
 import { option, words } from "../words.ts";
 
@@ -28,6 +29,10 @@ export interface Questions {
 const MOST_SEQUENCES = 64;
 /** Memory that caches of sequences may take, in bytes, unless a number of sequences is asked for. */
 const CACHE_BYTES = 2 ** 31;
+/** The same on a device, whose products of so many rows still cost less a row than those of fewer. */
+const MOST_ON_DEVICE = 256;
+/** Of a device's memory that weights leave; activations and what else runs there take from the rest. */
+const CACHE_SHARE = 1 / 2;
 
 /**
  * Makes the prompts.
@@ -61,28 +66,36 @@ export function makeQuestions(
   };
 }
 
-/**
- * How many sequences to run at once, and how long they get.
- *
- * @param asked Sequences at once that the user wants, or undefined.
- */
+/** What decides how many sequences run at once. */
+export interface SequenceLimits {
+  /** Sequences that the user wants. */
+  readonly asked?: number | undefined;
+  /** Memory of the device in bytes; null on the processor. */
+  readonly deviceBytes?: number | null;
+}
+
+/** How many sequences to run at once, and how long they get. */
 export function roomFor(
   questions: Questions,
-  config: ModelConfig,
-  kvFormat: KvFormat,
-  asked?: number,
+  { checkpoint: { config }, planned: { plan, source }, chunk, tp, ep }: RoomSetting,
+  { asked, deviceBytes = null }: SequenceLimits = {},
 ): Pick<Room, "slots" | "context"> {
   const longest = Math.max(...questions.prompts.map(({ ids }) => ids.length));
   const context = Math.min(config.maxPositions, longest + questions.maxTokens);
-  const perPosition = 2 * config.kvHeads * config.headDim * { f32: 4, bf16: 2, fp8: 1 }[kvFormat];
-  const positions = config.sliding.reduce(
-    (sum, sliding) => sum + (sliding ? Math.min(context, 2 * config.slidingWindow) : context),
-    0,
-  );
-  const fitting = Math.max(1, Math.floor(CACHE_BYTES / (perPosition * positions)) - 1);
-  const sequences = Math.min(questions.problems.length, asked ?? Math.min(MOST_SEQUENCES, fitting));
+  const costs = new Costs(config, source, plan.kvFormat), ranks = tp * ep;
+  const [most, room, positions] = deviceBytes === null
+    ? [MOST_SEQUENCES, CACHE_BYTES, config.slidingWindow]
+    : [MOST_ON_DEVICE, CACHE_SHARE * (ranks * deviceBytes - costs.weightBytes), chunk];
+  // One holds what all begin with.
+  const fitting = Math.max(1, Math.floor(room / costs.cacheBytes(1, context, positions)) - 1);
+  const sequences = Math.min(questions.problems.length, asked ?? Math.min(most, fitting));
   return { slots: slotsNeeded(sequences, questions.prefix.length), context };
 }
+
+/** What of a setting that depends on. */
+export type RoomSetting = Pick<PlannedSetting, "planned" | "chunk" | "tp" | "ep"> & {
+  readonly checkpoint: Pick<PlannedSetting["checkpoint"], "config">;
+};
 
 /** Progress of one cell. */
 export interface CellProgress {

@@ -173,7 +173,7 @@ export interface Task<
    */
   part(work: Work, from: number, to: number): Work;
   /** What the session of a setting must have room for. */
-  room(work: Work, setting: PlannedSetting): Room;
+  room(work: Work, setting: PlannedSetting): Promise<Room>;
   /** How much is asked of every cell. */
   size(work: Work): WorkSize;
   /** Answers what the store does not hold yet. */

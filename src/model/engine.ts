@@ -28,9 +28,16 @@ export interface DecodeRequest {
    * step's come when the answer is there. Less than 0, ~id, where the logit of that id is NaN or infinite: later ids of
    * that sequence mean nothing, those of others are what they would be without it.
    *
+   * @param logProbabilities Logarithms of the picks' probabilities, where `scored`; valid during the call.
    * @returns False to begin no further step. The engine may have begun a few more by then.
    */
-  readonly onTokens: (ids: Int32Array, step: number) => boolean | Promise<boolean>;
+  readonly onTokens: (
+    ids: Int32Array,
+    step: number,
+    logProbabilities?: Float64Array,
+  ) => boolean | Promise<boolean>;
+  /** Whether probabilities are wanted; only of an engine that {@linkcode Engine.scores}, and of the likeliest tokens. */
+  readonly scored?: boolean;
   /**
    * Fires where no further step is to be begun, be it before the next tokens. An engine whose steps are short may wait
    * for the answer of `onTokens` instead.
@@ -75,6 +82,8 @@ export interface Engine {
    * `Sampler` would pick.
    */
   decode?(request: DecodeRequest): Promise<DecodeResult>;
+  /** Whether {@linkcode Engine.decode} hands out the probabilities of what it picks. */
+  readonly scores?: boolean;
   /** Whether {@linkcode Engine.pick} has room for so many rows; engines without it pick nothing themselves. */
   canPick?(rows: number): boolean;
   /**

@@ -10,6 +10,8 @@ export const DEFAULT_CHUNK = 128;
 
 /** What one sequence may have instead: the more tokens an expert gets at once, the less often it is decoded. */
 const LONGER_CHUNKS = [512, 256], LONGER_CHUNKS_OF_DEVICES = [1024, 512, 256];
+/** On a device several may have so many: sliding layers keep room for them for each sequence. */
+const SHARED_CHUNKS_OF_DEVICES = [512, 256];
 /** Activations take at most so much of what the weights take, and of the memory that can be had. */
 const OF_WEIGHTS = 1 / 10, OF_MEMORY = 1 / 16;
 /** What one WASM memory holds; where a model needs several, each may have activations of its own. */
@@ -37,10 +39,15 @@ export function chosenChunk(
  * The same on a GPU, whose matrix products want more rows still. Results depend on it as docs/kernels.md says.
  *
  * @param ranks As many devices.
+ * @param shared Whether several sequences share a pass.
  */
-export function chosenDeviceChunk(config: ModelConfig, source: ModelSource, ranks: number): number {
+export function chosenDeviceChunk(config: ModelConfig, source: ModelSource, ranks: number, shared: boolean): number {
   const room = OF_WEIGHTS * new Costs(config, source, "bf16").weightBytes / ranks;
-  return longest(LONGER_CHUNKS_OF_DEVICES, activationBytes(config, source), room);
+  return longest(
+    shared ? SHARED_CHUNKS_OF_DEVICES : LONGER_CHUNKS_OF_DEVICES,
+    activationBytes(config, source),
+    room,
+  );
 }
 
 /** The first of some numbers of tokens for which there is room, at so many bytes each. */

@@ -148,6 +148,11 @@ export class Session {
     if (bad !== null) throw await this.#explain(batch, bad);
   }
 
+  /** Whether the engine can generate for these sequences and say how likely each token was. */
+  canScore(entries: readonly Last[]): boolean {
+    return this.engine.scores === true && this.canDecode(entries);
+  }
+
   /** Whether {@linkcode pick} can pick for so many sequences at once: the engine has to do it. */
   canPick(sequences: number): boolean {
     return this.engine.pick !== undefined && this.engine.canPick?.(sequences) === true;
@@ -224,12 +229,12 @@ export class Session {
     const batch = this.#batch(entries.map(feedOf));
     let last = batch;
     const bad: { readonly batch: Batch; readonly row: number; readonly id: number }[] = [];
-    const onTokens: DecodeRequest["onTokens"] = async (ids, step) => {
+    const onTokens: DecodeRequest["onTokens"] = async (ids, step, logProbabilities) => {
       this.#slots.keep(last);
       const row = ids.findIndex((id) => id < 0);
       if (row >= 0) bad.push({ batch: last, row, id: ids[row]! });
       last = { ids: ids.slice(), slots: batch.slots, positions: batch.positions.map((p) => p + step + 1) };
-      return await request.onTokens(ids, step) && bad.length === 0;
+      return await request.onTokens(ids, step, logProbabilities) && bad.length === 0;
     };
     const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
     for (const { slot } of entries) this.#slots.grow(slot, steps);

@@ -156,15 +156,22 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
       `map, with ${converted.storedAs!.format} converted to ${converted.weight}`,
     );
   }
-  const { chunk = DEFAULT_CHUNK, backend, tp, ep } = setting;
-  const promptChunk = setting.chunk ?? promptChunkOf(backend, checkpoint.config, planned.source, tp * ep);
-  return { ...setting, chunk, promptChunk, planned };
+  const { backend, tp, ep } = setting;
+  const chosen = (shared: boolean) =>
+    setting.chunk ?? chunkOf(backend, checkpoint.config, planned.source, tp * ep, shared);
+  return { ...setting, chunk: chosen(true), promptChunk: chosen(false), planned };
 }
 
-/** Tokens of a prompt in one pass, where nobody chose. */
-function promptChunkOf(backend: BackendName, config: ModelConfig, source: ModelSource, ranks: number): number {
-  if (backend === "emulate") return chosenChunk(config, source, ranks);
-  return backend === "reference" ? DEFAULT_CHUNK : chosenDeviceChunk(config, source, ranks);
+/** Tokens in one pass, where nobody chose: of one sequence, or of several that share it. */
+function chunkOf(
+  backend: BackendName,
+  config: ModelConfig,
+  source: ModelSource,
+  ranks: number,
+  shared: boolean,
+): number {
+  if (isGpu(backend)) return chosenDeviceChunk(config, source, ranks, shared);
+  return shared || backend === "reference" ? DEFAULT_CHUNK : chosenChunk(config, source, ranks);
 }
 
 /** So many threads for each core are a mistake rather than a choice. */

@@ -2,7 +2,8 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { completeAll, type Completion, slotsNeeded } from "../../src/eval/batcher.ts";
 import { commonPrefix } from "../../src/eval/prompts.ts";
 import { openSession } from "../session/open_session.ts";
-import type { Session } from "../../src/session/session.ts";
+import type { Engine } from "../../src/model/engine.ts";
+import { Session } from "../../src/session/session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { dose } from "../soak.ts";
@@ -115,4 +116,58 @@ Deno.test("completeAll() ends replies at a text, at the limit and on a signal", 
   });
   assertEquals(done.length, 1);
   await session.close();
+});
+
+Deno.test("completeAll() lets an engine generate until some replies have ended, prompts apart", async () => {
+  const slots = 33, prefix = Int32Array.from({ length: 9 }, (_, i) => i + 1), vocab = 1000;
+  // The token after a position; a sequence's own number is what its prompt ends with.
+  const batches: { readonly rows: number; readonly decoded: boolean }[] = [];
+  const engine: Engine = {
+    info: { description: "", weightBytes: 0, loadMilliseconds: 0 },
+    compute: (_batch, rows) => Promise.resolve(assertEquals(rows.length, 0)),
+    copySlot: () => {},
+    scores: true,
+    canPick: (rows) => rows < slots,
+    canDecode: () => true,
+    pick: ({ ids, positions }, rows) => {
+      assert(positions.every((position) => position < 10), "a reply's token beside prompts");
+      batches.push({ rows: ids.length, decoded: false });
+      return Promise.resolve({
+        ids: rows.map((row) => ids[row]! + 1),
+        logProbabilities: Float64Array.from(rows, () => -1),
+      });
+    },
+    decode: async ({ batch, steps, onTokens }) => {
+      let done = 0;
+      for (let end = steps; done < end; done++) {
+        batches.push({ rows: batch.ids.length, decoded: true });
+        const ids = batch.ids.map((id) => id + done + 1);
+        // What had begun when the answer was no is handed out.
+        if (!await onTokens(ids, done, Float64Array.from(ids, () => -2))) end = Math.min(end, done + 3);
+      }
+      return { steps: done, hostMilliseconds: 0 };
+    },
+    close: () => Promise.resolve(),
+  };
+  const session = new Session(engine, { slots, context: 64, maxTokens: 40, vocab });
+  const requests = Array.from({ length: 100 }, (_, index) => ({ index, prompt: Int32Array.of(...prefix, 8 * index) }));
+  const done: Completion[] = [];
+  const lengths = requests.map(({ index }) => 5 + index * 7 % 30);
+  let started = 0, tokens = 0;
+  const watch = () => {
+    let left = lengths[started++]!;
+    return { push: () => --left === 0 };
+  };
+  const onBatch = (count: number) => void (tokens += count);
+  const options = { maxTokens: 31, stopIds: new Set<number>(), watch, onBatch };
+  await completeAll({ session, requests, prefix, ...options, onDone: (one) => done.push(one) });
+  for (const { index, ids, end, logProbability } of done) {
+    const length = Math.min(31, lengths[index]!);
+    assertEquals(ids, Array.from({ length }, (_, i) => 8 * index + i + 1));
+    assertEquals([end, logProbability], [lengths[index]! <= 31 ? "text" : "length", -1 - 2 * (length - 1)]);
+  }
+  const replies = lengths.reduce((sum, length) => sum + Math.min(31, length), 0);
+  assertEquals([done.length, tokens], [100, prefix.length + requests.length + replies - requests.length]);
+  const computed = batches.filter(({ decoded }) => decoded).reduce((sum, { rows }) => sum + rows, 0);
+  assert(computed < 1.25 * replies, `${computed} rows for ${replies} tokens`);
 });

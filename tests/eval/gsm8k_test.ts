@@ -1,10 +1,14 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Answer } from "../../src/eval/answers.ts";
+import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import type { PromptOptions } from "../../src/eval/prompts.ts";
 import { readDataset } from "../../src/eval/dataset.ts";
 import { chooseShots } from "../../src/eval/fewshot.ts";
 import { accuracies, compareWithFirst } from "../../src/eval/accuracy.ts";
 import { answerAll, makeQuestions, roomFor } from "../../src/eval/gsm8k.ts";
 import { reliabilityBins } from "../../src/eval/reliability.ts";
+import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { openSession } from "../session/open_session.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -53,6 +57,22 @@ Deno.test("reliabilityBins() makes bins of equal size by probability", () => {
   assertEquals(reliabilityBins(answers("1".repeat(19))), []);
 });
 
+Deno.test("roomFor() asks for as many sequences as memory allows: of the processor 64, of a device 256", () => {
+  const checkpoint = randomCheckpoint({ shape: SHAPES["gpt-oss-20b"], layout: "hf_mxfp4" });
+  const ids = Int32Array.from({ length: 300 }, (_, i) => i), prompt = { ids, text: "" };
+  const questions = {
+    ...{ problems: Array(500).fill({ index: 0 }), prompts: Array(500).fill(prompt), prefix: ids.slice(0, 100) },
+    ...{ maxTokens: 2048, prompting: {} as PromptOptions, stopIds: new Set<number>() },
+  };
+  const slots = (gigabytes: number | null, asked?: number) => {
+    const setting = planSetting({ ...DEFAULTS, checkpoint, backend: gigabytes === null ? "emulate" : "cuda" });
+    return roomFor(questions, setting, { asked, deviceBytes: gigabytes && gigabytes * 1e9 }).slots;
+  };
+  // With one for the shared beginning; a device's sliding layers keep 640 positions, and weights take 13.8 GB.
+  assertEquals([slots(null), slots(null, 100)], [33, 101]);
+  assertEquals([slots(85), slots(24), slots(16), slots(8), slots(24, 200)], [257, 69, 15, 2, 201]);
+});
+
 Deno.test("answerAll() computes the examples that all prompts share once, and answers as without sharing", async () => {
   const data = readDataset(new URL("../goldens/word-problems.jsonl", import.meta.url).pathname, "--data");
   const checkpoint = openCheckpoint(TINY);
@@ -68,9 +88,10 @@ Deno.test("answerAll() computes the examples that all prompts share once, and an
   const examples = shots.reduce((sum, shot) => sum + tokenizer.encode(shot.question + shot.answer).length, 0);
   assert(task.prefix.length > examples, `${task.prefix.length} tokens are shared, ${examples} of them are examples`);
 
+  const setting = planSetting({ ...DEFAULTS, checkpoint });
   const run = async (prefix: Int32Array) => {
     const own = { ...task, prefix };
-    const room = roomFor(own, checkpoint.config, "bf16", 3);
+    const room = roomFor(own, setting, { asked: 3 });
     const options = { backend: "emulate", dtype: "bf16", kvCacheDtype: "auto", maxTokens: 64, threads: 2 } as const;
     const session = await openSession(checkpoint, { ...options, ...room });
     const entries = new Map<number, Answer>();

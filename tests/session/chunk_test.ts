@@ -19,14 +19,15 @@ Deno.test("chosenChunk() grows with the memory that can be had, and shrinks with
 });
 
 Deno.test("chosenDeviceChunk() is large where weights are, and shrinks with ranks and the model", () => {
-  const chunkOf = (layers: number, ranks: number) => {
+  const chunkOf = (layers: number, ranks: number, shared = false) => {
     const { planned: { source } } = planSetting({
       ...DEFAULTS,
       checkpoint: randomCheckpoint({ shape: { ...shape, layers }, layout: "hf_mxfp4" }),
     });
-    return chosenDeviceChunk({ ...checkpoint.config, layers }, source, ranks);
+    return chosenDeviceChunk({ ...checkpoint.config, layers }, source, ranks, shared);
   };
   assertEquals([chunkOf(24, 1), chunkOf(24, 8), chunkOf(1, 1), chunkOf(1, 64)], [1024, 512, 512, 128]);
+  assertEquals([chunkOf(24, 1, true), chunkOf(1, 64, true)], [512, 128]);
 });
 
 Deno.test("one sequence has the chosen chunk, several have 128, and either has what is asked for", async () => {

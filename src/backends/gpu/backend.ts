@@ -174,19 +174,20 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     head: GpuLinear,
     walk: () => void,
   ): () => void {
-    const { batch, sampling } = request, { context } = this.#request, parts = this.#parts();
+    const { batch, sampling, scored = false } = request, { context } = this.#request, parts = this.#parts();
     const last = Math.max(...batch.positions) + request.steps;
     if (last > context) throw new RangeError(`${last} positions, but the backend was opened for ${context}`);
     this.flush(true);
     const rows = this.#prepareWhole(batch);
     uploadSampling(parts, request, rows);
     const greedy = sampling.every(({ temperature }) => temperature === 0);
+    if (scored && !greedy) throw new RangeError("only the likeliest tokens are scored");
     return () =>
-      this.#recorded(`${greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
+      this.#recorded(`${scored ? "scored" : greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
         walk();
         this.flush(true, x);
         this.executor.logits(x, head, rows);
-        enqueuePick(parts, rows, greedy);
+        enqueuePick(parts, rows, greedy, scored);
         enqueueNext(parts, rows);
       });
   }

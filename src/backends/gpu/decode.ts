@@ -3,7 +3,7 @@
  * step after it. The host only launches, a little ahead, and looks at what was picked.
  */
 import { Breath } from "../../breath.ts";
-import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
+import type { GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import type { DecodeRequest, DecodeResult, Picks } from "../../model/engine.ts";
 import type { Calls } from "./calls.ts";
 import { uploadFloats } from "./staging.ts";
@@ -52,10 +52,12 @@ export function downloadPicks({ stream, staging, workspace: { picked, sums } }: 
   const { buffer } = staging.view;
   return {
     ids: new Int32Array(buffer, 0, rows).slice(),
-    // The sum is that of e^(logit - largest).
-    logProbabilities: Float64Array.from(new Float32Array(buffer, 4 * rows, rows), (sum) => -Math.log(sum)),
+    logProbabilities: logProbabilities(new Float32Array(buffer, 4 * rows, rows)),
   };
 }
+
+/** Of the likeliest tokens, by sums of e^(logit - largest). */
+const logProbabilities = (sums: Float32Array) => Float64Array.from(sums, (sum) => -Math.log(sum));
 
 /** Makes picked tokens the inputs of the next step. */
 export function enqueueNext({ calls, workspace: w }: DecodeParts, rows: number): void {
@@ -94,7 +96,7 @@ export async function decodeLoop(
 ): Promise<DecodeResult> {
   const { device, stream, workspace: w } = parts;
   const rows = request.batch.ids.length, ahead = Math.max(1, Math.min(AHEAD, parts.maxTokens));
-  using ring = new TokenRing(device, ahead + 1, rows);
+  using ring = new TokenRing(device, ahead + 1, rows, request.scored);
   const breath = new Breath();
   let launched = 0, done = 0, end = request.steps, hostMilliseconds = 0;
   try {
@@ -102,11 +104,11 @@ export async function decodeLoop(
       const before = performance.now();
       while (launched < end && launched - done <= ahead) {
         launch();
-        ring.fetch(stream, w.picked, launched++);
+        ring.fetch(stream, w, launched++);
       }
       hostMilliseconds += performance.now() - before;
-      const tokens = ring.take(done);
-      if (!await request.onTokens(tokens, done++)) end = request.drains === true ? launched : done;
+      const tokens = ring.take(done), scores = ring.scores(done);
+      if (!await request.onTokens(tokens, done++, scores)) end = request.drains === true ? launched : done;
       if (breath.due) await breath.take();
     }
   } catch (thrown) {
@@ -127,26 +129,37 @@ function settle(stream: Stream): void {
   }
 }
 
-/** Page-locked copies of the picked ids of the last few steps. */
+/** Page-locked copies of the picked ids of the last few steps, and of what their probabilities follow from. */
 export class TokenRing implements Disposable {
   readonly #pinned: PinnedBuffer;
   readonly #events: readonly GpuEvent[];
+  readonly #bytes: number;
 
-  constructor(device: GpuDevice, readonly size: number, readonly rows: number) {
-    this.#pinned = device.allocatePinned(4 * size * rows);
+  constructor(device: GpuDevice, readonly size: number, readonly rows: number, readonly scored = false) {
+    this.#bytes = (scored ? 8 : 4) * rows;
+    this.#pinned = device.allocatePinned(size * this.#bytes);
     this.#events = Array.from({ length: size }, () => device.createEvent());
   }
 
-  fetch(stream: Stream, picked: DeviceRange, step: number): void {
-    const i = step % this.size;
-    stream.download(this.#pinned, 4 * i * this.rows, picked, 4 * this.rows);
+  fetch(stream: Stream, { picked, sums }: Pick<Workspace<string>, "picked" | "sums">, step: number): void {
+    const i = step % this.size, bytes = 4 * this.rows;
+    stream.download(this.#pinned, i * this.#bytes, picked, bytes);
+    if (this.scored) stream.download(this.#pinned, i * this.#bytes + bytes, sums, bytes);
     stream.record(this.#events[i]!);
   }
 
+  /** Waits for a step's ids. */
   take(step: number): Int32Array {
     const i = step % this.size;
     this.#events[i]!.synchronize();
-    return new Int32Array(this.#pinned.view.buffer, 4 * i * this.rows, this.rows);
+    return new Int32Array(this.#pinned.view.buffer, i * this.#bytes, this.rows);
+  }
+
+  /** Logarithms of the probabilities of a step that was taken, where they are wanted. */
+  scores(step: number): Float64Array | undefined {
+    if (!this.scored) return undefined;
+    const at = step % this.size * this.#bytes + 4 * this.rows;
+    return logProbabilities(new Float32Array(this.#pinned.view.buffer, at, this.rows));
   }
 
   [Symbol.dispose](): void {

@@ -19,6 +19,7 @@ import type { GpuBackend } from "./backend.ts";
 
 export class GpuEngine implements Engine {
   readonly model: GptOss;
+  readonly scores = true;
   readonly #local: LocalEngine;
   readonly #breath = new Breath();
 

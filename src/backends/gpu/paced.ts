@@ -43,7 +43,7 @@ export function pacedLoop(parts: DecodeParts, request: PacedRequest, pace: Pace,
     const before = performance.now();
     for (const until = pace.permitted(); launched < until && launched - done < ring.size;) {
       launch();
-      ring.fetch(stream, w.picked, launched++);
+      ring.fetch(stream, w, launched++);
     }
     hostMilliseconds += performance.now() - before;
     if (done < launched) {

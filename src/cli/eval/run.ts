@@ -111,7 +111,7 @@ function llamaCppBlocks([first, ...others]: readonly RunCell[], predictions: rea
 async function dryRunEval<Work extends { readonly indices: readonly number[] }>(
   task: {
     readonly journal: { readonly name: string };
-    room(work: Work, setting: PlannedSetting): Room;
+    room(work: Work, setting: PlannedSetting): Promise<Room>;
     size(work: Work): WorkSize;
   },
   work: Work,
@@ -130,12 +130,14 @@ async function dryRunEval<Work extends { readonly indices: readonly number[] }>(
   const { out } = options, { indices } = work;
   const left = (kind: string, place: number, of: readonly number[]) =>
     out === undefined ? 1 : partLeft(`${out}/${kind}.${cellKey(matrix[place]!)}.jsonl`, of);
-  const works = settings.map((setting, i): SettingWork => {
-    const room = task.room(work, setting), replies = size.replies.high > 0, part = left(task.journal.name, i, indices);
+  const works = await Promise.all(settings.map(async (setting, i): Promise<SettingWork> => {
+    const room = await task.room(work, setting),
+      replies = size.replies.high > 0,
+      part = left(task.journal.name, i, indices);
     const paced = { sequences: replies ? room.slots : 0, context: size.before, allLogits: !replies };
     const prompt = Math.round(part * size.prompt);
     return { label: heads[i]!, setting, room, prompt, replies: partOf(size.replies, part), paced };
-  });
+  }));
   const pairs = divergence === 0 ? [] : settings.slice(1).map((other, i): PairWork => ({
     label: heads[i + 1]!,
     settings: [settings[0]!, other],

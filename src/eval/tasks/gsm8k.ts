@@ -25,6 +25,7 @@ import {
   type Task,
   type WorkSize,
 } from "../task.ts";
+import { deviceBytes } from "../../session/device_memory.ts";
 import type { Session } from "../../session/session.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
 
@@ -147,9 +148,10 @@ function part(work: Gsm8kWork, from: number, to: number): Gsm8kWork {
   };
 }
 
-function room({ questions, sequences }: Gsm8kWork, { checkpoint, planned, chunk }: PlannedSetting) {
-  const { slots, context } = roomFor(questions, checkpoint.config, planned.plan.kvFormat, sequences);
-  return { slots, context, chunk: Math.min(chunk, slots * context) };
+async function room({ questions, sequences }: Gsm8kWork, setting: PlannedSetting) {
+  const limits = { asked: sequences, deviceBytes: await deviceBytes(setting) };
+  const { slots, context } = roomFor(questions, setting, limits);
+  return { slots, context, chunk: Math.min(setting.chunk, slots * context) };
 }
 
 async function answer({ questions }: Gsm8kWork, session: Session, store: Store<Answer>, onProgress: OnProgress) {

@@ -111,13 +111,22 @@ Deno.test(
       return done.toSorted((a, b) => a.index - b.index);
     };
     const onHost = await complete(new Session(plain, limits));
-    const picks = host.calls("hipGraphLaunch"), onDevice = await complete(new Session(engine, limits));
-    assert(host.calls("hipGraphLaunch") > picks);
-    assertEquals(
-      onDevice.map(({ logProbability: _, ...rest }) => rest),
-      onHost.map(({ logProbability: _, ...r }) => r),
-    );
-    onDevice.forEach((c, i) => assert(Math.abs(c.logProbability - onHost[i]!.logProbability) < 1e-4));
+    // One picks batch by batch, the other generates by itself while no prompt waits.
+    for (const scores of [false, true]) {
+      let generated = 0;
+      const decode: Engine["decode"] = (request) => engine.decode(request).finally(() => generated++);
+      const session = new Session({
+        ...{ ...plain, scores, decode, canDecode: (batch) => engine.canDecode(batch) },
+        ...{ canPick: (rows) => engine.canPick(rows), pick: (...args) => engine.pick(...args) },
+      }, limits);
+      const picks = host.calls("hipGraphLaunch"), onDevice = await complete(session);
+      assert(host.calls("hipGraphLaunch") > picks && generated > 0 === scores);
+      assertEquals(
+        onDevice.map(({ logProbability: _, ...rest }) => rest),
+        onHost.map(({ logProbability: _, ...r }) => r),
+      );
+      onDevice.forEach((c, i) => assert(Math.abs(c.logProbability - onHost[i]!.logProbability) < 1e-4));
+    }
     // A logit that is no number stops the run and is explained.
     const broken = new Session({
       ...plain,
