@@ -36,7 +36,7 @@ export interface DecodeRequest {
     step: number,
     logProbabilities?: Float64Array,
   ) => boolean | Promise<boolean>;
-  /** Whether probabilities are wanted; only of an engine that {@linkcode Engine.scores}, and of the likeliest tokens. */
+  /** Whether probabilities are wanted: of the likeliest tokens, by an engine that {@linkcode Engine.scores}. */
   readonly scored?: boolean;
   /**
    * Fires where no further step is to be begun, be it before the next tokens. An engine whose steps are short may wait
