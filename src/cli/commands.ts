@@ -3,7 +3,7 @@ import { dumbTerminal } from "./terminal.ts";
 import { type CommandSpec, type OptionTable, type OptionValues, parseCommand, type Parsed } from "./options.ts";
 import { namesHubModel } from "./hub.ts";
 import { selfTestsOf } from "./self_tests.ts";
-import { modelsOf, type Shared, type Sharing, sharingOf } from "./sharing.ts";
+import { modelsOf, refuseSeveral, type Shared, type Sharing, sharingOf } from "./sharing.ts";
 import { type Address, callsLibraries, computing, type Needs } from "./permissions.ts";
 
 /** A command before it is imported. */
@@ -35,16 +35,19 @@ interface Declared<O extends OptionTable> {
   readonly spec: () => Promise<CommandSpec<O>>;
   /** What of the permissions the options have a use for. */
   readonly needs: (options: OptionValues<O>) => Needs | Promise<Needs>;
+  /** Its name, where several processes would each write all of the same files: they are refused. */
+  readonly alone?: string;
   /** @param args What was parsed. */
   readonly run: (parsed: Parsed<O>, args: readonly string[]) => Promise<number>;
 }
 
-function command<O extends OptionTable>(ffi: boolean, { spec, needs, run }: Declared<O>): Command {
+function command<O extends OptionTable>(ffi: boolean, { spec, needs, alone, run }: Declared<O>): Command {
   return {
     ffi,
     spec,
     parse: async (args) => {
       const parsed = parseCommand(await spec(), args);
+      if (alone !== undefined) refuseSeveral(alone);
       const own = await needs(parsed.options), hub = own.hub ?? namesHubModel(namesOf(parsed.options));
       const models = own.models ?? modelsOf(parsed.options), sharing = sharingOf(own.divided ? [] : models);
       const libraries = own.libraries || sharing !== null;
@@ -135,6 +138,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     command(false, {
       spec: async () => (await import("./report_options.ts")).REPORT,
       needs: ({ out }) => ({ libraries: false, out }),
+      alone: "report",
       run: async (parsed) => await (await import("./report.ts")).reportCommand(parsed),
     }),
   ],
@@ -159,6 +163,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     command(true, {
       spec: async () => (await import("./quantize_options.ts")).QUANTIZE,
       needs: ({ weights, out }) => ({ libraries: callsLibraries({ backend: "emulate", weights }), out }),
+      alone: "quantize",
       run: async (parsed) => await (await import("./quantize.ts")).quantizeCommand(parsed),
     }),
   ],

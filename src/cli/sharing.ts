@@ -91,6 +91,21 @@ function addressOf(name: string): string {
   );
 }
 
+/**
+ * Refuses a command that each of several processes would do in whole, to the same files. The first doing it for all
+ * would leave undone what a script gives each process of its own; and some clusters end a step soon after the first of
+ * its tasks has ended.
+ *
+ * @param name Of the command.
+ * @throws {InputError} where there are several, or variables contradict each other.
+ */
+export function refuseSeveral(name: string, read: ReadVariable = environment): void {
+  const { size, source } = worldOf(read) ?? { size: 1 };
+  if (size === 1) return;
+  const expected = "one process, as each would write the same files";
+  throw InputError.of("contradiction", { name }, expected, `${size} that ${source} started`);
+}
+
 /** Which of several processes this is; null where it was started alone, or variables contradict each other. */
 export function ownWorld(read: ReadVariable = environment): World | null {
   try {

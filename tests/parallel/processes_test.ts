@@ -1,5 +1,6 @@
 /** Processes that share models: which do, where they meet, whom they let in, and what they say when one is lost. */
-import { sharingOf } from "../../src/cli/sharing.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { refuseSeveral, sharingOf } from "../../src/cli/sharing.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
 import type { RunKey } from "../../src/parallel/handshake.ts";
 import { lendThreads } from "../../src/parallel/lend_threads.ts";
@@ -13,7 +14,25 @@ import { assertEquals, assertMatch, assertRejects, assertThrows } from "../asser
 const reading = (variables: Readonly<Record<string, string>>) => (name: string) => variables[name];
 const TORCHRUN = { RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", MASTER_ADDR: "10.1.2.3", MASTER_PORT: "4000" };
 const RANKS = { backend: "cuda", tp: 2, ep: 1 } as const;
+const OPEN_MPI = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "2" };
 const ONE = { ...RANKS, tp: 1 } as const, ON_PROCESSOR = { ...RANKS, backend: "emulate" } as const;
+
+Deno.test("a command that writes one result is refused in each of several processes", async () => {
+  for (const alone of [{}, { RANK: "0", WORLD_SIZE: "1" }]) refuseSeveral("quantize", reading(alone));
+  const given = { quantize: ["--model", "DIR", "--scheme", "ptpc_fp8", "--out", "F"], report: ["DIR"] };
+  for (const [name, value] of Object.entries(OPEN_MPI)) Deno.env.set(name, value);
+  try {
+    for (const [name, args] of Object.entries(given)) {
+      const { message } = await assertRejects(() => COMMANDS.get(name)!.parse(args), InputError);
+      const expected = "one process, as each would write the same files, got 2 that Open MPI started";
+      assertEquals(message, `${name}: expected ${expected}`);
+    }
+    // What shows what a host has may be asked on each.
+    assertEquals((await COMMANDS.get("devices")!.parse([])).sharing, null);
+  } finally {
+    for (const name of Object.keys(OPEN_MPI)) Deno.env.delete(name);
+  }
+});
 
 Deno.test("processes share models whose ranks can be shared out among them, and meet where GPUs compute", () => {
   const place = (variables: Readonly<Record<string, string>>) => sharingOf([RANKS], reading(variables))?.place;
