@@ -3,7 +3,8 @@
 // A warpgroup multiplies 64 rows of weights, the instruction's first operand, by all tokens of a tile, the second. Tokens lie in LDS,
 // where copies that do not pass through registers have put them some steps of 64 columns before. bf16 weights come the same way; MXFP4 is
 // decoded into the registers that the instruction reads: of a step, lane 4g + t takes the t-th quarter of two rows, and columns of x lie in
-// the order in which it does (qdq's order 2). A token's sum does not depend on the tokens beside it, nor on the size of the tile.
+// the order in which it does (qdq's order 2). Where the last step has 32 columns, as where ranks divide 2,880, zeros stand for the rest. A
+// token's sum does not depend on the tokens beside it, nor on the size of the tile.
 #include "common/ends.h"
 #include "common/halves.h"
 #include "common/wgmma.h"
@@ -50,18 +51,20 @@ struct Weights {
   const MX_GLOBAL u8 *from;
   i64 row_bytes;
   i32 rows;  // that there are, from the first of this thread
+  i32 cols;  // that there are, from its first of a step on
   MX_DEVICE Weights(const MxLinear &l, i32 first_row) {
     const i32 tid = mx_thread(), lane = mx_lane();
     const i32 own = decoded ? mx_group() * 16 + (lane >> 2) * 2 : (tid >> 3 & ~15) + 2 * (tid >> 3 & 7) + (tid >> 6 & 1);
     row_bytes = l.row_stride;
     rows = l.rows - first_row - own;
+    cols = l.cols - (decoded ? (lane & 3) * 16 : (tid & 7) * 8);
     from = mx_global<u8>(l.weight) + (i64)(first_row + own) * row_bytes + (decoded ? (lane & 3) * 8 : (tid & 7) * 16);
   }
   MX_DEVICE void copy_step(i32 step, u32 to) const {
     MX_UNROLL
     for (i32 i = 0; i < count; i++) {
       const i32 row = decoded ? i : i * (threads / 8);
-      const bool valid = row < rows;
+      const bool valid = row < rows && step * mx_wgmma_step < cols;
       // Of an address that is not read nothing is asked.
       const MX_GLOBAL u8 *const at = from + (valid ? row * row_bytes : 0) + (i64)step * (decoded ? 32 : mx_wgmma_row);
       if constexpr (decoded) copy<8>(to + (i * threads + mx_thread()) * 8, at, valid);
@@ -73,7 +76,7 @@ struct Weights {
 // Puts sums into LDS, for each token those of the block's rows.
 template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_stride) {
   constexpr i32 rows_each = threads / 8, copies = (N + rows_each - 1) / rows_each;
-  const i32 tid = mx_thread(), lane = mx_lane(), tokens = t.tokens, steps = t.l.cols / mx_wgmma_step;
+  const i32 tid = mx_thread(), lane = mx_lane(), tokens = t.tokens, steps = (t.l.cols + mx_wgmma_step - 1) / mx_wgmma_step;
   const u32 lds = (mx_lds_address(MX_LDS(u8)) + 1023u) & ~1023u, w_lds = lds + stages * x_bytes;
   const Weights weights(t.l, t.first_row);
   const MX_GLOBAL u8 *from[copies];
@@ -91,14 +94,18 @@ template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_st
     for (i32 i = tid * 16; i < bytes; i += threads * 16) copy<16>(scales_lds + i, own + i, true);
   }
   const i32 scale_row = mx_group() * 16 + (lane >> 2) * 2, scale_last = t.l.rows - 1 - t.first_row;
-  const u32 own_scale[2] = {scales_lds + (u32)mx_min(scale_row, scale_last) * (u32)t.l.scale_stride + (lane >> 1 & 1),
-                            scales_lds + (u32)mx_min(scale_row + 1, scale_last) * (u32)t.l.scale_stride + (lane >> 1 & 1)};
+  const u32 own_scale[2] = {scales_lds + (u32)mx_min(scale_row, scale_last) * (u32)t.l.scale_stride,
+                            scales_lds + (u32)mx_min(scale_row + 1, scale_last) * (u32)t.l.scale_stride};
+  // Columns that are not there are zeros of the block before, which must be a number if the row is one.
+  const i32 last_block = t.l.cols / 32 - 1;
   const auto copy_step = [&](i32 step, i32 stage) __attribute__((always_inline)) {
     if (step < steps) {
+      // MXFP4's rows of x end in zeros.
+      const bool there = decoded || step * mx_wgmma_step < weights.cols;
       MX_UNROLL
       for (i32 i = 0; i < copies; i++) {
         const i32 m = (tid >> 3) + i * rows_each;
-        if (N % rows_each == 0 || m < N) copy<16>(lds + stage * x_bytes + own_x + i * rows_each * mx_wgmma_row, from[i] + step * mx_wgmma_row, m < tokens);
+        if (N % rows_each == 0 || m < N) copy<16>(lds + stage * x_bytes + own_x + i * rows_each * mx_wgmma_row, from[i] + step * mx_wgmma_row, m < tokens && there);
       }
       weights.copy_step(step, w_lds + stage * w_bytes);
     }
@@ -122,9 +129,10 @@ template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_st
     if constexpr (decoded) {
       const __attribute__((address_space(3))) u32x2 *const own = (const __attribute__((address_space(3))) u32x2 *)(u64)(w_lds + stage * w_bytes) + tid;
       const u32x2 w[2] = {own[0], own[threads]};
+      const u32 block = (u32)mx_min(2 * step + (lane >> 1 & 1), last_block);
       u32 factor[2];
       MX_UNROLL
-      for (i32 i = 0; i < 2; i++) factor[i] = mx_fp4_factor(*(const __attribute__((address_space(3))) u8 *)(u64)(own_scale[i] + 2 * step));
+      for (i32 i = 0; i < 2; i++) factor[i] = mx_fp4_factor(*(const __attribute__((address_space(3))) u8 *)(u64)(own_scale[i] + block));
       MX_UNROLL
       for (i32 half = 0; half < 2; half++) {
         // The registers that the products before the last ones read.

@@ -4,6 +4,13 @@
 #include "common/formats.h"
 #include "common/vector.h"
 
+// Where a column of a row lies.
+MX_DEVICE i32 mx_column_place(i32 order, i32 c) {
+  if (order == 0) return c;
+  if (order == 1) return (c & ~7) + 2 * (c & 3) + (c >> 2 & 1);
+  return (c & ~63) + (c & 8) * 4 + (c >> 3 & 6) + 8 * (c & 3) + (c >> 2 & 1);
+}
+
 MX_TRAITS(qdq, 256, 0, 1, 0, 0)
 MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, i32 order, f32 *row_scales, MxInput in, i32 width, i32 n) {
   mx_follow();
@@ -18,15 +25,19 @@ MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, i32
     if (order == 0) {
       *(MX_GLOBAL u32x2 *)(h + c) = u32x2{mx_pack(v.x, v.y), mx_pack(v.z, v.w)};
     } else {
-      const i32 step = order == 1 ? 2 : 8, place = order == 1 ? c & ~7 : (c & ~63) + (c & 8) * 4 + (c >> 3 & 6);
-      MX_GLOBAL u16 *const to = h + place + (c >> 2 & 1);
+      const i32 step = order == 1 ? 2 : 8;
+      MX_GLOBAL u16 *const to = h + mx_column_place(order, c);
       MX_UNROLL
       for (i32 k = 0; k < 4; k++) to[step * k] = (u16)(mx_bf16_bits(v[k]) >> 16);
     }
   });
-  // The preparation ends at the next multiple of 32.
+  // The preparation ends at the next multiple of 32. Places of what follows lie among those of the last columns where 64 belong together.
   if (bf16_too) {
-    for (i32 c = mx_round_up(width, 32) + mx_thread(); c < bf16_stride; c += 256) h[c] = 0;
+    const i32 end = order == 2 ? mx_round_up(bf16_stride, 64) : bf16_stride;
+    for (i32 c = mx_round_up(width, 32) + mx_thread(); c < end; c += 256) {
+      const i32 place = mx_column_place(order, c);
+      if (place < bf16_stride) h[place] = 0;
+    }
   }
   if (row_scales && mx_thread() == 0) mx_global<f32>(row_scales)[i] = scale;
 }

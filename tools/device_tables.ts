@@ -9,7 +9,7 @@ export function stepTable(title: string, steps: readonly StepTime[]): readonly S
   console.log(`${title}:`);
   for (const { label, milliseconds, launches } of steps) {
     console.log(
-      `  ${label.padEnd(24)} ${milliseconds.toFixed(4).padStart(10)} ms  ${String(launches).padStart(5)} launches`,
+      `  ${label.padEnd(48)} ${milliseconds.toFixed(4).padStart(10)} ms  ${String(launches).padStart(5)} launches`,
     );
   }
   return steps;

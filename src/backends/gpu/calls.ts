@@ -34,6 +34,8 @@ export class Calls {
 
   /** Whether launches begin before the one ahead has ended. */
   overlaps = false;
+  /** For measurements: which entry points are launched; all unless set. */
+  only: ((entry: string) => boolean) | null = null;
 
   constructor(readonly stream: Stream, readonly kernels: KernelSet) {
     this.#args = kernels.device.createArguments();
@@ -57,7 +59,7 @@ export class Calls {
     // The type is erased here only: `values` has the type of this signature.
     const erased = values as unknown as Parameters<Signature["blocks"]>[0];
     const [x, y, z] = signature.blocks(erased, traits);
-    if (x === 0 || y === 0) return;
+    if (x === 0 || y === 0 || this.only?.(entry) === false) return;
     const staged = signature.staged?.(erased);
     const sharedBytes = sharedBytesOf(traits, staged?.cols ?? 0, staged?.rows ?? 1);
     if (sharedBytes > known.permitted) {

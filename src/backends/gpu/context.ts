@@ -86,11 +86,11 @@ export class LaunchContext {
 
   /**
    * The matrix kernel of many rows, whether or not it is among those that are used: by products of warpgroups where
-   * there are such, which take whole steps of columns.
+   * there are such, which take whole blocks of 32 columns.
    */
   manyEntry(stem: "gemm" | "expert_gemm", { suffix, cols }: GpuLinear): string {
     const wgmma = `${stem}_${suffix}_wgmma`;
-    const takes = cols % 64 === 0 && this.options.matrixKernels.has(wgmma) && this.calls.fits(wgmma, cols);
+    const takes = cols % 32 === 0 && this.options.matrixKernels.has(wgmma) && this.calls.fits(wgmma, cols);
     return takes ? wgmma : `${stem}_${suffix}_mma`;
   }
 

@@ -79,7 +79,7 @@ export class Inputs {
     const { calls, workspace: { prepared, rowScales, rows: xRows } } = this.context;
     const into: Prepared = {
       range: prepared,
-      stride: strideOf(x.width),
+      stride: preparedStride(x.width, orderOf(entry)),
       bf16: true,
       order: orderOf(entry),
       scales: linear.multipliesCodes ? rowScales : null,
@@ -112,7 +112,7 @@ export class Inputs {
     }
     const into: Prepared = {
       range: prepared,
-      stride: strideOf(x.width),
+      stride: preparedStride(x.width, order),
       bf16,
       order,
       scales: linear.multipliesCodes ? rowScales : null,
@@ -140,6 +140,10 @@ export class Inputs {
     if (out.includes(x) || step.kind === "normRoute") this.#prepared = null;
   }
 }
+
+/** Elements from one prepared row to the next: whole steps of the kernels that take 64 columns at a time. */
+export const preparedStride = (width: number, order: ColumnOrder): number =>
+  order === COLUMN_ORDER.wgmma ? Math.ceil(width / 64) * 64 : strideOf(width);
 
 /** The order of columns in which a matrix kernel reads rows. */
 export function orderOf(entry: string): ColumnOrder {

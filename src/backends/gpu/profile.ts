@@ -58,10 +58,35 @@ function measureAll(
     layers();
     logits();
   });
+  stream.record(start);
+  for (let i = 0; i < repeats; i++) {
+    layers();
+    logits();
+  }
+  stream.record(end);
+  stream.synchronize();
+  const launchedSteps = {
+    ...whole,
+    label: "whole step, not recorded",
+    milliseconds: end.millisecondsSince(start) / repeats,
+  };
+  // The choice of experts stays what it was in the last layer, and how their rows are sorted.
+  const { calls } = executor, kernels = new Set<string>();
+  let current = "";
+  executor.only = (step) => (current = labelOf(step)).length > 0;
+  const each = (entry: string) => `${current}: ${entry}`;
+  calls.only = (entry) => kernels.add(each(entry)).size > 0;
+  layers();
+  stream.synchronize();
+  const launched = [...kernels].map((kernel) => {
+    calls.only = (entry) => each(entry) === kernel;
+    return measure(kernel, layers);
+  });
+  calls.only = null;
   const parts = [...labels].map((label) => {
     executor.only = (step) => labelOf(step) === label;
     return measure(label, layers);
   });
   executor.only = null;
-  return [whole, ...parts, measure("logits", logits)];
+  return [whole, launchedSteps, ...launched, ...parts, measure("logits", logits)];
 }

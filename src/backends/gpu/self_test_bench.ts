@@ -4,7 +4,7 @@ import { type Cache, type CacheShape, type Input, NO_QUANTIZE, quantizeFor } fro
 import { writeLinear } from "./arguments.ts";
 import { type Attention, ATTENTION_BATCH, launchBatchAttention, launchTiles } from "./attention.ts";
 import type { Calls } from "./calls.ts";
-import { orderOf } from "./inputs.ts";
+import { orderOf, preparedStride } from "./inputs.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
 import {
   launchBatch,
@@ -201,11 +201,12 @@ export class Bench implements Disposable {
 
   /** Rows as a matrix kernel reads them. */
   #prepared(x: GpuTensor, rows: number, entry: string): Prepared {
+    const order = orderOf(entry), stride = preparedStride(x.width, order);
     const out: Prepared = {
-      range: this.#samples.take(2 * rows * x.stride),
-      stride: x.stride,
+      range: this.#samples.take(2 * rows * stride),
+      stride,
       bf16: true,
-      order: orderOf(entry),
+      order,
       scales: null,
     };
     launchQdq(this.calls, out, this.#plain(x), x.width, rows);

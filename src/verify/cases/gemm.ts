@@ -9,13 +9,17 @@ import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
 import { inOrder, rowsOf } from "./rows.ts";
 import { ldsOf, traitsOf } from "./traits.ts";
 
-/**
- * Rows as a kernel reads them: float32, or bf16 for matrix instructions (columns padded with zeros to a multiple of
- * 32).
- */
+/** Columns with the zeros that a row ends in: whole blocks, or whole steps of 64. */
+const padded = (cols: number, order: number) => Math.ceil(cols / (order === 2 ? 64 : 32)) * (order === 2 ? 64 : 32);
+
+/** Rows as a kernel reads them: float32, or bf16 for matrix instructions, which end in zeros. */
 function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean, order = 0): DeviceBuffer {
   const all = new Float32Array(xs.length * stride).fill(bf16 ? 0 : NaN);
-  xs.forEach((row, i) => all.set(inOrder(row, order), i * stride));
+  xs.forEach((row, i) => {
+    const whole = new Float32Array(bf16 ? padded(row.length, order) : row.length);
+    whole.set(row);
+    all.set(inOrder(whole, order), i * stride);
+  });
   return input(bf16 ? Uint16Array.from(new Uint32Array(all.buffer), (w) => w >>> 16) : all);
 }
 
@@ -33,7 +37,7 @@ export function gemmCase(seed: number, s: GemmSpec): KernelCase {
   const r = new Random(seed), { batch } = s;
   const entry = batch ? `batch_${s.format}_x${batch.tokens}` : `gemm_${s.format}${s.suffix ?? ""}`;
   const traits = traitsOf(entry), order = orderOf(entry);
-  const bf16 = batch !== undefined || s.suffix !== undefined, stride = Math.ceil(s.cols / 32) * 32 + 8;
+  const bf16 = batch !== undefined || s.suffix !== undefined, stride = padded(s.cols, order) + 8;
   const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, { rowScales: s.scales ?? false }));
   const xs = Array.from({ length: s.n }, () => r.row(s.cols, true)), scales = r.row(s.n, false).map(Math.abs);
   const before = s.rows.map((rows) => r.row(s.n * rows, true));
@@ -145,7 +149,7 @@ export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
     slots = s.n * topK,
     first = 1,
     count = 3,
-    stride = Math.ceil(s.cols / 32) * 32;
+    stride = padded(s.cols, orderOf(entry));
   const experts = Array.from({ length: count }, () => randomLinear(r, s.format, s.rows, s.cols));
   const ids = Int32Array.from({ length: slots }, () => r.below(5)), divisor = s.up ? topK : 1;
   const xs = Array.from({ length: slots / divisor }, () => r.row(s.cols, true)),
@@ -254,7 +258,7 @@ export function* gemmCases(): Generator<KernelCase> {
   }
 }
 
-/** The products of warpgroups: each size of a tile of tokens, one step and more than are under way at once. */
+/** The products of warpgroups: each size of a tile of tokens, one step and more than are under way, half a step. */
 function* warpgroupCases(): Generator<KernelCase> {
   let seed = 800;
   const suffix = "_wgmma";
@@ -265,6 +269,10 @@ function* warpgroupCases(): Generator<KernelCase> {
     yield expertGemmCase(seed++, { format, suffix, rows: 140, cols: 192, n: 90, round: 1, up: true, swiglu: 1 });
     yield expertGemmCase(seed++, { format, suffix, rows: 33, cols: 512, n: 12, round: 0, up: false, swiglu: 0 });
     yield expertGemmCase(seed++, { format, suffix, rows: 130, cols: 448, n: 300, round: 0, up: false, swiglu: 0 });
+  }
+  for (const format of ["bf16", "mxfp4"] as const) {
+    yield gemmCase(seed++, { format, suffix, rows: [130], cols: 32, n: 9, round: 0 });
+    yield expertGemmCase(seed++, { format, suffix, rows: 140, cols: 416, n: 90, round: 0, up: false, swiglu: 0 });
   }
 }
 
