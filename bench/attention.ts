@@ -2,7 +2,8 @@
  * Times the WASM kernel `attention` on one thread for one token of gpt-oss-20b's shape, 64 query heads of which 8 share
  * keys and values: nanoseconds of processor time for a key and a query head, medians.
  *
- *     deno run -A bench/attention.ts [--keys 128,1024,8192] [--together 1,2,4,8] [--rounds 40]
+ *     deno run -A bench/attention.ts [--keys 128,1024,8192] [--together 1,2,4,8] [--rounds 40] [--formats bf16,fp8]
+ *     deno run -A bench/attention.ts --against OTHER.wasm     another module too, in turns; outputs must agree
  */
 import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
@@ -10,15 +11,19 @@ import { compileKernels, instantiate } from "../src/wasm.ts";
 import { median } from "./machine.ts";
 
 const options = parseArgs(Deno.args, {
-  string: ["keys", "together", "rounds"],
-  default: { keys: "128,1024,8192", together: "1,2,4,8", rounds: "40" },
+  string: ["keys", "together", "rounds", "formats", "against"],
+  default: { keys: "128,1024,8192", together: "1,2,4,8", rounds: "40", formats: "bf16,fp8" },
 });
 const HEADS = 64, KV_HEADS = 8, HEAD_DIM = 64, MIB = 2 ** 20;
 const DESCRIPTOR = MIB, SCRATCH = 2 * MIB, QUERY = 8 * MIB, OUT = 9 * MIB, SLOT = 10 * MIB, SINKS = 11 * MIB;
 const KEYS = 32 * MIB, VALUES = 96 * MIB;
 const memory = new WebAssembly.Memory({ initial: 4096, maximum: 65_536, shared: true });
 const bytes = new Uint8Array(memory.buffer), words = new Uint32Array(memory.buffer);
-const attention = instantiate(await compileKernels(), memory, MIB)("attention");
+const builds = [{ name: "this tree", attention: instantiate(await compileKernels(), memory, MIB)("attention") }];
+if (options.against) {
+  const other = await WebAssembly.compile(await Deno.readFile(options.against));
+  builds.push({ name: options.against, attention: instantiate(other, memory, MIB)("attention") });
+}
 const bits = (x: number) => new Uint32Array(Float32Array.of(x).buffer)[0]!;
 
 // Numbers of about a quarter.
@@ -29,6 +34,7 @@ new Float32Array(memory.buffer, QUERY, HEADS * HEAD_DIM).forEach((_, i, query) =
 
 /** Formats: name, number, bytes of a number. */
 for (const [name, format, size] of [["bf16", 0, 2], ["fp8", 3, 1]] as const) {
+  if (!options.formats.split(",").includes(name)) continue;
   for (const keys of options.keys.split(",").map(Number)) {
     for (const together of options.together.split(",").map(Number)) {
       const head = keys * HEAD_DIM * size, units = HEADS / together;
@@ -37,14 +43,19 @@ for (const [name, format, size] of [["bf16", 0, 2], ["fp8", 3, 1]] as const) {
         ...[OUT, HEADS * HEAD_DIM, QUERY, HEADS * HEAD_DIM, KEYS, VALUES, format, KV_HEADS * head, head, keys, 0],
         ...[HEADS, KV_HEADS, HEAD_DIM, SLOT, SLOT + 4, SINKS, 0, bits(1), bits(1), bits(0.125), 1, together],
       ], DESCRIPTOR / 4);
-      const times: number[] = [];
+      const times = builds.map((): number[] => []);
       for (let round = 0; round < Number(options.rounds); round++) {
-        const before = process.cpuUsage();
-        attention(DESCRIPTOR, 0, units, SCRATCH);
-        const { user, system } = process.cpuUsage(before);
-        times.push((user + system) * 1000 / keys / HEADS);
+        const outs = builds.map(({ attention }, i) => {
+          const before = process.cpuUsage();
+          attention(DESCRIPTOR, 0, units, SCRATCH);
+          const { user, system } = process.cpuUsage(before);
+          times[i]!.push((user + system) * 1000 / keys / HEADS);
+          return words.slice(OUT / 4, OUT / 4 + HEADS * HEAD_DIM);
+        });
+        if (outs.some((out) => out.some((bits, i) => bits !== outs[0]![i]))) throw new Error("outputs differ");
       }
-      console.log(`${name}, ${keys} keys, ${together} heads together: ${median(times).toFixed(1)} ns`);
+      const text = builds.map(({ name }, i) => `${median(times[i]!).toFixed(1)} ns ${name}`);
+      console.log(`${name}, ${keys} keys, ${together} heads together: ${text.join(", ")}`);
     }
   }
 }

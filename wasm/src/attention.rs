@@ -130,16 +130,38 @@ unsafe fn softmax(scores: *mut f32, count: usize, sink: f32) -> f32 {
         most = larger(most, i32x4_shuffle::<1, 0, 3, 2>(most, most));
         let constants = exp::Constants::new(opaque);
         let mut total = f32x4_splat(0.0);
-        let mut group = f32x4_splat(0.0);
-        each_vector(count, |i, lanes| {
-            let e = exp_with(f32x4_sub(from(i, lanes), most), &constants);
-            store(scores.add(i), lanes, e);
-            group = f32x4_add(group, e);
-            if (i + 4) % GROUP == 0 || i + 4 >= count {
-                total = f32x4_add(total, group);
-                group = f32x4_splat(0.0);
+        let whole = count - count % GROUP;
+        for first in (0..whole).step_by(GROUP) {
+            let at = scores.add(first).cast::<v128>();
+            let mut ordinary = i32x4_splat(-1);
+            for i in 0..GROUP / 4 {
+                ordinary = v128_and(ordinary, exp::is_ordinary(f32x4_sub(v128_load(at.add(i)), most), &constants));
             }
-        });
+            let mut group = f32x4_splat(0.0);
+            if i32x4_all_true(ordinary) {
+                for i in 0..GROUP / 4 {
+                    let e = exp::ordinary(f32x4_sub(v128_load(at.add(i)), most), &constants);
+                    v128_store(at.add(i), e);
+                    group = f32x4_add(group, e);
+                }
+            } else {
+                for i in 0..GROUP / 4 {
+                    let e = exp_with(f32x4_sub(v128_load(at.add(i)), most), &constants);
+                    v128_store(at.add(i), e);
+                    group = f32x4_add(group, e);
+                }
+            }
+            total = f32x4_add(total, group);
+        }
+        if whole < count {
+            let mut group = f32x4_splat(0.0);
+            each_vector(count - whole, |i, lanes| {
+                let e = exp_with(f32x4_sub(from(whole + i, lanes), most), &constants);
+                store(scores.add(whole + i), lanes, e);
+                group = f32x4_add(group, e);
+            });
+            total = f32x4_add(total, group);
+        }
         sum_lanes(total) + f32x4_extract_lane::<0>(exp(f32x4_sub(f32x4_splat(sink), most)))
     }
 }

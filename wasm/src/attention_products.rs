@@ -5,6 +5,7 @@
 
 use crate::attention::each_left_over;
 use crate::attention_rows::{Copy, Ring, Row, copy};
+use crate::attention_two::{SCORE, WEIGH, call};
 use crate::cache::Cached;
 use crate::dot::BLOCK;
 use crate::memory::{load, opaque, store, sum_lanes};
@@ -14,7 +15,7 @@ use core::cmp::min;
 /// Keys of a group: bounds the length of float32 sums.
 pub const GROUP: usize = 32;
 /// Keys of a tile.
-const TILE: usize = 4;
+pub const TILE: usize = 4;
 
 /// Some heads of one token.
 #[derive(Clone, Copy)]
@@ -93,6 +94,9 @@ unsafe fn score_group<C: Row, const H: usize>(
     softmax_scale: v128,
 ) {
     unsafe {
+        if call::<C, H>(SCORE, heads, head, (keys, first, last), [k_scale, softmax_scale]) {
+            return;
+        }
         let constants = C::constants(opaque);
         let scaled = |sums: v128| f32x4_mul(f32x4_mul(sums, k_scale), softmax_scale);
         let q: [*const f32; H] = core::array::from_fn(|h| heads.row(head + h).cast_const());
@@ -221,6 +225,9 @@ unsafe fn weigh_heads<C: Row>(heads: &Heads, values: &Ring, first: usize, last: 
 #[inline(never)]
 unsafe fn weigh_group<C: Row, const H: usize>(heads: &Heads, head: usize, values: &Ring, first: usize, last: usize) {
     unsafe {
+        if call::<C, H>(WEIGH, heads, head, (values, first, last), [f32x4_splat(1.0); 2]) {
+            return;
+        }
         let constants = C::constants(opaque);
         let columns = Columns { heads, head, values, first, last };
         let mut d = 0;

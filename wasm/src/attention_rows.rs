@@ -1,6 +1,7 @@
 //! Keys and values as `attention` reads them: in a cache's ring, or copied from there as float32.
 
 use crate::attention::each_left_over;
+use crate::attention_two::{Loop, score_two_f32, weigh_two_f32};
 use crate::cache::Cached;
 use crate::dot::Format;
 use crate::memory::{at, load, opaque, store};
@@ -30,6 +31,12 @@ impl Ring {
         let entry = self.entry + i;
         let entry = if entry < self.capacity { entry } else { entry - self.capacity };
         at(self.base, entry, self.row_bytes) as *const u8
+    }
+
+    /// Whether rows `first..last` lie one after the other.
+    #[inline(always)]
+    pub fn is_straight(&self, first: usize, last: usize) -> bool {
+        self.wrap() <= first || last <= self.wrap()
     }
 
     /// The first row that lies at the ring's start, where the one before it lies at its end.
@@ -66,9 +73,12 @@ pub trait Row {
     fn constants(known: impl Fn(v128) -> v128) -> Self::Constants;
     unsafe fn eight(at: *const u8, constants: &Self::Constants) -> [v128; 2];
     unsafe fn few(at: *const u8, lanes: usize) -> v128;
+    /// Loops for two heads: scores, and sums of values.
+    const TWO: Option<[Loop; 2]>;
 }
 
 impl<C: Cached> Row for C {
+    const TWO: Option<[Loop; 2]> = C::LOOPS;
     const SIZE: usize = <C as Cached>::SIZE;
     type Constants = <C as Format>::Constants;
 
@@ -90,6 +100,7 @@ impl<C: Cached> Row for C {
 pub struct Copy;
 
 impl Row for Copy {
+    const TWO: Option<[Loop; 2]> = Some([score_two_f32, weigh_two_f32]);
     const SIZE: usize = 4;
     type Constants = ();
 

@@ -4,7 +4,8 @@ use crate::dot::{Format, Four};
 use crate::memory::turn;
 use core::arch::wasm32::*;
 
-const UPPER: i32 = 0xffff_0000_u32 as i32;
+/// The mask of the upper half.
+pub const UPPER: i32 = 0xffff_0000_u32 as i32;
 
 /// Rounds float32 lanes to bfloat16 values, nearest, ties to even. A NaN stays a NaN.
 #[inline(always)]

@@ -1,5 +1,6 @@
 //! Ring buffers of keys and values. Position p of a sequence has entry p mod capacity.
 
+use crate::attention_two::{Loop, score_two_bf16, weigh_two_bf16};
 use crate::bf16::{self, Bf16, Upper};
 use crate::dot::{BLOCK, Format};
 use crate::element::{self, Element};
@@ -22,6 +23,8 @@ pub trait Cached: Format {
     const SIZE: usize = Self::BYTES / BLOCK;
     /// Whether reading a number costs so much that more than two heads are worth a copy as float32.
     const COPIED: bool = false;
+    /// Loops for two heads: scores, and sums of values.
+    const LOOPS: Option<[Loop; 2]> = None;
     /// Eight numbers in prepared order, without the scale.
     /// The constants are those of [`Format`].
     unsafe fn eight(at: *const u8, constants: &Self::Constants) -> [v128; 2];
@@ -32,6 +35,8 @@ pub trait Cached: Format {
 }
 
 impl Cached for Bf16 {
+    const LOOPS: Option<[Loop; 2]> = Some([score_two_bf16, weigh_two_bf16]);
+
     #[inline(always)]
     unsafe fn eight(at: *const u8, upper: &Upper) -> [v128; 2] {
         bf16::widen(unsafe { v128_load(at.cast()) }, upper)

@@ -9,9 +9,12 @@ use core::cmp::min;
 unsafe extern "C" fn kernel(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
+        let constants = Constants::new(|c| c);
         for i in (start as usize..end as usize).step_by(4) {
             let lanes = min(4, end as usize - i);
-            store(at(d.get(0), i, 4) as *mut f32, lanes, exp(load(at(d.get(1), i, 4) as *const f32, lanes)));
+            let x = load(at(d.get(1), i, 4) as *const f32, lanes);
+            let y = if d.get(2) != 0 { ordinary(x, &constants) } else { exp_with(x, &constants) };
+            store(at(d.get(0), i, 4) as *mut f32, lanes, y);
         }
     }
 }
@@ -20,6 +23,7 @@ unsafe extern "C" fn kernel(desc: *const u32, start: u32, end: u32, _scratch: *m
 pub struct Constants {
     most: v128,
     least: v128,
+    ordinary: v128,
     log2_e: v128,
     magic: v128,
     ln2: [v128; 2],
@@ -37,6 +41,7 @@ impl Constants {
         Constants {
             most: splat(90.0),
             least: splat(-105.0),
+            ordinary: splat(-87.0),
             log2_e: splat(core::f32::consts::LOG2_E),
             magic: splat(12_582_912.0),
             // ln 2 in two parts, the first short enough that n times it is exact.
@@ -70,7 +75,31 @@ pub fn exp_with(x: v128, c: &Constants) -> v128 {
     // Not with the instructions for the smaller and the larger, which are eight instructions of x86 each.
     let x = v128_bitselect(c.most, x, f32x4_gt(x, c.most));
     let x = v128_bitselect(c.least, x, f32x4_lt(x, c.least));
-    // n = x / ln 2 to the nearest integer, in the low bits of a float32 of 1.5 * 2^23.
+    let [y, shifted] = fraction(x, c);
+    // 2^n in two factors, because neither 2^128 nor 2^-150 is a float32.
+    let n = i32x4_sub(shifted, c.magic);
+    let half = i32x4_shr(n, 1);
+    let power = |n| i32x4_shl(i32x4_add(n, c.bias), 23);
+    f32x4_mul(f32x4_mul(y, power(half)), power(i32x4_sub(n, half)))
+}
+
+/// Lanes whose exponential function is a normal number, of those that are at most 0.
+#[inline(always)]
+pub fn is_ordinary(x: v128, c: &Constants) -> v128 {
+    f32x4_ge(x, c.ordinary)
+}
+
+/// [`exp_with`] of lanes that are at most 0 and [`is_ordinary`], in half as many instructions: 2^n is added to the
+/// exponent, which is exact, as both of the other's factors are.
+#[inline(always)]
+pub fn ordinary(x: v128, c: &Constants) -> v128 {
+    let [y, shifted] = fraction(x, c);
+    i32x4_add(y, i32x4_shl(shifted, 23))
+}
+
+/// e^(x - n ln 2), where n = x / ln 2 to the nearest integer, and n in the low bits of a float32 of 1.5 * 2^23.
+#[inline(always)]
+fn fraction(x: v128, c: &Constants) -> [v128; 2] {
     let shifted = f32x4_add(f32x4_mul(x, c.log2_e), c.magic);
     let n = f32x4_sub(shifted, c.magic);
     let r = f32x4_sub(x, f32x4_mul(n, c.ln2[0]));
@@ -80,9 +109,5 @@ pub fn exp_with(x: v128, c: &Constants) -> v128 {
         q = f32x4_add(f32x4_mul(q, r), c.fit[i]);
     }
     let y = f32x4_add(c.one, f32x4_add(r, f32x4_mul(f32x4_mul(r, r), q)));
-    // 2^n in two factors, because neither 2^128 nor 2^-150 is a float32.
-    let n = i32x4_sub(shifted, c.magic);
-    let half = i32x4_shr(n, 1);
-    let power = |n| i32x4_shl(i32x4_add(n, c.bias), 23);
-    f32x4_mul(f32x4_mul(y, power(half)), power(i32x4_sub(n, half)))
+    [y, shifted]
 }

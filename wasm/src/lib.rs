@@ -9,6 +9,8 @@ mod add;
 mod attention;
 mod attention_products;
 mod attention_rows;
+mod attention_text;
+mod attention_two;
 mod bf16;
 mod cache;
 mod combine;

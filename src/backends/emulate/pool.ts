@@ -4,19 +4,22 @@ import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";
 import {
-  ACTIVE,
-  CONTROL_BYTES,
+  controlBytes,
   DESCRIPTOR,
+  DRIVER_SLEEPS,
   FAILED,
   FAILURE_BYTE,
   FAILURE_LENGTH,
   GATE,
+  joined,
   KERNEL,
   type KernelName,
   KERNELS,
   MEMORY,
+  MOST_THREADS,
   NEXT,
   numberedKernels,
+  openGate,
   STOP,
   takeUnits,
   THREADS,
@@ -32,18 +35,19 @@ export interface ThreadAreas {
   readonly scratchBytes: number;
 }
 
-/** Reads of the counter before the driver stops spinning and sleeps until the last worker is done. */
+/** Reads of workers' words before the driver stops spinning and sleeps until the last worker is done. */
 const SPINS = 5000;
 
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
 
 /** A fixed set of threads, the calling one included, that run kernels over one or more memories. */
 export class Pool {
-  readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL_BYTES));
+  readonly #control: Int32Array;
   readonly #kernels: Kernel[][];
   readonly #workers: Worker[];
   readonly #scratch: number;
-  #gate = 0;
+  /** Operations so far. */
+  #serial = 0;
   #closed = false;
   #startFailure: string | undefined;
 
@@ -56,6 +60,7 @@ export class Pool {
     memories: readonly WebAssembly.Memory[],
     areas: ThreadAreas,
   ) {
+    this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
     const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
     this.#kernels = memories.map((memory) => numberedKernels(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
@@ -66,6 +71,7 @@ export class Pool {
         control: this.#control.buffer as SharedArrayBuffer,
         module,
         memories,
+        number: i + 1,
         stackTop: stackTop(i + 1),
         scratch: areas.scratch + (i + 1) * areas.scratchBytes,
       };
@@ -100,21 +106,22 @@ export class Pool {
     }
     const control = this.#control;
     const number = NUMBER_OF[name];
+    const asked = Math.min(this.threads, units, MOST_THREADS), gate = openGate(this.#serial++, asked);
     control[UNITS] = units;
-    control[THREADS] = this.threads;
+    control[THREADS] = asked;
     control[KERNEL] = number;
     control[MEMORY] = memory;
     control[DESCRIPTOR] = descriptor;
     Atomics.store(control, NEXT, 0);
-    Atomics.store(control, GATE, this.#gate = this.#gate + 1 & 0x3fff_ffff);
+    Atomics.store(control, GATE, gate);
     Atomics.notify(control, GATE);
     try {
       takeUnits(control, this.#kernels[memory]![number]!, this.#scratch);
     } catch (thrown) {
       throw new FailureError(`the kernel ${name} failed: ${reason(thrown)}`);
     } finally {
-      Atomics.store(control, GATE, this.#gate = this.#gate + 1 & 0x3fff_ffff);
-      this.#awaitWorkers();
+      Atomics.store(control, GATE, gate & ~1);
+      this.#awaitWorkers(asked);
     }
     if (Atomics.load(control, FAILED) !== 0) {
       const text = new Uint8Array(control.buffer, FAILURE_BYTE, Atomics.load(control, FAILURE_LENGTH)).slice();
@@ -133,13 +140,20 @@ export class Pool {
     }
   }
 
-  #awaitWorkers(): void {
+  /** Returns when none of the workers that were asked is at work. */
+  #awaitWorkers(asked: number): void {
     const control = this.#control;
+    let thread = 1;
     for (let spin = 0; spin < SPINS; spin++) {
-      if (Atomics.load(control, ACTIVE) === 0) return;
+      while (thread < asked && Atomics.load(control, joined(thread)) === 0) thread++;
+      if (thread === asked) return;
       Atomics.pause();
     }
-    for (let active: number; (active = Atomics.load(control, ACTIVE)) !== 0;) Atomics.wait(control, ACTIVE, active);
+    Atomics.store(control, DRIVER_SLEEPS, 1);
+    for (; thread < asked; thread++) {
+      while (Atomics.load(control, joined(thread)) !== 0) Atomics.wait(control, joined(thread), 1);
+    }
+    Atomics.store(control, DRIVER_SLEEPS, 0);
   }
 
   /**

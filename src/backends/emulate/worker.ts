@@ -4,12 +4,14 @@
  */
 import type { Kernel } from "../../wasm.ts";
 import {
-  ACTIVE,
+  asks,
+  DRIVER_SLEEPS,
   FAILED,
   FAILURE_BYTE,
   FAILURE_CAPACITY,
   FAILURE_LENGTH,
   GATE,
+  joined,
   KERNEL,
   MEMORY,
   numberedKernels,
@@ -35,15 +37,16 @@ scope.onmessage = ({ data }) => {
   scope.close();
 };
 
-function serve({ control: buffer, module, memories, stackTop, scratch }: WorkerSetup): void {
+function serve({ control: buffer, module, memories, number, stackTop, scratch }: WorkerSetup): void {
   const control = new Int32Array(buffer);
   const instances: (Kernel[] | undefined)[] = memories.map(() => undefined);
+  const own = joined(number);
   let seen = 0;
   while (true) {
-    const gate = awaitGate(control, seen);
+    const gate = awaitGate(control, seen, number);
     if (gate === STOP) return;
     seen = gate;
-    Atomics.add(control, ACTIVE, 1);
+    Atomics.store(control, own, 1);
     if (Atomics.load(control, GATE) === gate) {
       try {
         const memory = control[MEMORY]!;
@@ -53,17 +56,18 @@ function serve({ control: buffer, module, memories, stackTop, scratch }: WorkerS
         reportFailure(control, buffer, thrown);
       }
     }
-    if (Atomics.sub(control, ACTIVE, 1) === 1) Atomics.notify(control, ACTIVE);
+    Atomics.store(control, own, 0);
+    if (Atomics.load(control, DRIVER_SLEEPS) !== 0) Atomics.notify(control, own);
   }
 }
 
-/** The next gate value that is open and was not served yet, or STOP. */
-function awaitGate(control: Int32Array, seen: number): number {
+/** The next gate value that is open, asks this thread and was not served yet, or STOP. */
+function awaitGate(control: Int32Array, seen: number, number: number): number {
   while (true) {
     let gate = 0;
     for (let spin = 0; spin < SPINS; spin++) {
       gate = Atomics.load(control, GATE);
-      if (gate === STOP || (gate & 1) === 1 && gate !== seen) return gate;
+      if (gate === STOP || (gate & 1) === 1 && gate !== seen && asks(gate, number)) return gate;
       // Leaves the core to its other thread, where cores have two.
       Atomics.pause();
     }

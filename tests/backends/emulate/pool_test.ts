@@ -1,5 +1,5 @@
 import { addPool, DESCRIPTOR, H, PAGES, ROWS, Y } from "./add_pool.ts";
-import { startOfShare } from "../../../src/backends/emulate/control.ts";
+import { asks, joined, openGate, sharesOf, startOfShare } from "../../../src/backends/emulate/control.ts";
 import { FailureError } from "../../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../../assert.ts";
 
@@ -15,16 +15,35 @@ Deno.test("Pool.run() computes every unit once, whoever takes it", () => {
   }
 });
 
-Deno.test("shares of units follow one another from the first unit to the last, and become smaller", () => {
+Deno.test("shares of units follow one another to the last unit, become smaller, and none is empty", () => {
   for (const threads of [1, 2, 3, 16, 64]) {
-    for (const units of [1, 2, 7, 360, 25_136]) {
-      const starts = Array.from({ length: 5 * threads + 1 }, (_, share) => startOfShare(share, units, threads));
-      assertEquals([starts[0], starts.at(-1)], [0, units], `${units} units, ${threads} threads`);
-      assert(starts.every((start, i) => i === 0 || start >= starts[i - 1]!), `${units} units, ${threads} threads`);
+    for (const units of [threads, threads + 1, 4 * threads - 1, 4 * threads, 360, 25_136]) {
+      if (units < threads) continue;
+      const shares = sharesOf(units, threads), which = `${units} units, ${threads} threads`;
+      const starts = Array.from({ length: shares + 1 }, (_, share) => startOfShare(share, units, threads));
+      assertEquals([starts[0], starts.at(-1)], [0, units], which);
+      assert(starts.every((start, i) => i === 0 || start > starts[i - 1]!), which);
     }
-    const first = startOfShare(1, 25_136, threads), last = 25_136 - startOfShare(5 * threads - 1, 25_136, threads);
+    const shares = sharesOf(25_136, threads);
+    const first = startOfShare(1, 25_136, threads), last = 25_136 - startOfShare(shares - 1, 25_136, threads);
     assert(first > 7 * last && last <= Math.ceil(25_136 / 16 / threads), `${first} and ${last} units`);
   }
+  assertEquals([sharesOf(64, 64), sharesOf(360, 64), sharesOf(2880, 64)], [64, 192, 320]);
+});
+
+Deno.test("a gate asks no more threads than there are units, and words of threads lie on lines of their own", () => {
+  for (const threads of [2, 4, 64, 4095]) {
+    const gates = [0, 1, 0x3_ffff, 0x4_0000].map((serial) => openGate(serial, threads));
+    assert(gates.every((gate) => gate > 0 && gate % 2 === 1 && asks(gate, threads - 1) && !asks(gate, threads)));
+    assertEquals(new Set(gates).size, 3, "serial numbers begin anew");
+  }
+  assertEquals(joined(2) - joined(1), 32);
+  const { pool, memory } = addPool(5);
+  const h = new Float32Array(memory.buffer, H, 4 * ROWS);
+  new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
+  for (let i = 0; i < 200; i++) pool.run("add", 0, DESCRIPTOR, i % 2 === 0 ? 3 : ROWS);
+  pool.close();
+  assertEquals([h[0], h[11], h[12], h[4 * ROWS - 1]], [200, 200, 100, 100]);
 });
 
 Deno.test("Pool.run() turns a trap into one line, and the pool can be closed after it", () => {
