@@ -1,14 +1,14 @@
 /** `mxoss compare`: two settings on the same tokens. */
 import { inDirectory, inMemory } from "../eval/stores.ts";
 import type { DivergenceResult } from "../eval/divergence_schema.ts";
-import type { SettingProtocol } from "../eval/setting_schema.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
+import { comparisonHeader, KeptPassages, PASSAGES, passagesHeader, passagesOf } from "../eval/passages.ts";
+import { writeComparison } from "./compare_files.ts";
 import { llamaCppLines } from "../eval/report/llama_cpp.ts";
 import { dryRun } from "./dry_run.ts";
 import { DEFAULT_ALARM } from "./eval/options.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
-import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readTextFile } from "../eval/dataset.ts";
 import { costOf } from "../eval/cost.ts";
@@ -57,7 +57,8 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];
   checkComparable(a.checkpoint.config, b.checkpoint.config);
 
-  const ids = (await openTokenizer(a.checkpoint)).encode(text, { allowSpecial: true }).slice(0, options.limit);
+  const tokenizer = await openTokenizer(a.checkpoint);
+  const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, options.limit);
   const { vocab, maxPositions } = a.checkpoint.config;
   const unknown = ids.find((id) => id >= vocab);
   if (unknown !== undefined) {
@@ -91,12 +92,20 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     b: await hashedProtocol(b),
     text: { name, sha256, tokens: ids.length, sequence_length: length },
   };
+  const open = out === null ? inMemory : inDirectory(out);
+  using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");
   const divergence = await interrupt.race(compareCells({
     settings: [a, b],
     sequences: () => sequences.map((tokens) => ({ tokens, replyFrom: null })),
     alarm,
     progress: (unit) => new ProgressBar(unit === "tokens" ? "comparing" : "comparing weights", unit),
-    kept: { open: out === null ? inMemory : inDirectory(out), name: "divergence", header: keptHeader(protocol, alarm) },
+    predicted: (predictions) => {
+      for (const found of predictions) {
+        if (passages.entries.has(found.index)) continue;
+        passages.append(passagesOf(found, sequences[found.index]!, tokenizer));
+      }
+    },
+    kept: { open, name: "divergence", header: comparisonHeader(protocol, alarm) },
   }, loadSetting));
   if (divergence === INTERRUPTED) {
     note("interrupted: a comparison is kept as a whole, so that the same command begins anew");
@@ -113,9 +122,9 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   };
   const json = resultsText(CompareResults, results);
   if (out !== null) {
-    writeWhole(`${out}/results.json`, json);
-    const { compareReport } = await import("../eval/report/compare_page.ts");
-    writeWhole(`${out}/report.html`, await compareReport(results));
+    // What an earlier version compared has none.
+    const all = [...passages.entries.values()].sort((x, y) => x.index - y.index);
+    await writeComparison(out, results, all.length === sequences.length ? all : null);
   }
   const lines = options.format === undefined
     ? compareTables(results, options.all)
@@ -163,12 +172,6 @@ async function planSides(
 function openDirectory(out: string): void {
   makeDirectory(out);
   refuseOtherResults(out, COMPARISONS, null);
-}
-
-/** What a comparison that is kept belongs to: neither threads nor the places of models change it. */
-function keptHeader({ a, b, text: { name: _, ...text } }: CompareResults["protocol"], alarm: number) {
-  const numbers = ({ threads: _threads, model: _model, snapshot: _snapshot, ...rest }: SettingProtocol) => rest;
-  return { schema: "mxoss.divergence", version: SCHEMA_VERSION, a: numbers(a), b: numbers(b), text, alarm };
 }
 
 /** Results of comparisons replace one another: each is made anew, while an evaluation may have taken hours. */

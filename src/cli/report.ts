@@ -1,4 +1,5 @@
 /** `mxoss report`: finished runs again, apart or as one. */
+import { writeComparison } from "./compare_files.ts";
 import { joinShards } from "../eval/shards/join.ts";
 import { findRuns, type Found, type FoundResults, inRuns, parsed, unfinished } from "./report_inputs.ts";
 import { type EvalResults, type FinishedRun, finishedRun } from "../eval/finished_run.ts";
@@ -12,6 +13,7 @@ import { resultsText } from "../eval/results_file.ts";
 import { CompareResults } from "../eval/results_schema.ts";
 import { type Asked, namesOf, type Task } from "../eval/task.ts";
 import { GSM8K } from "../eval/tasks/gsm8k.ts";
+import { KeptPassages, PASSAGES, passagesHeader } from "../eval/passages.ts";
 import { PERPLEXITY } from "../eval/tasks/perplexity.ts";
 import { compareTables } from "./compare_tables.ts";
 import { COMMANDS_OF_SCHEMAS, makeDirectory, refuseOtherResults } from "./eval/output.ts";
@@ -100,10 +102,17 @@ async function compared(found: readonly FoundResults[], { out, bandwidth, json }
   if (out !== undefined) {
     makeDirectory(out);
     refuseOtherResults(out, { schema: "mxoss.compare", protocol: z.unknown(), identity: () => null }, null);
-    const { compareReport } = await import("../eval/report/compare_page.ts");
-    writeWhole(`${out}/results.json`, text);
-    writeWhole(`${out}/report.html`, await compareReport(results));
+    await writeComparison(out, results, passagesIn(one!.dir, stored));
   }
   await writeOut(json ? text : `${folded(compareTables(results)).join("\n")}\n`);
   return 0;
+}
+
+/** The passages that lie beside the results of a comparison; null where an earlier version made them. */
+function passagesIn(dir: string, results: CompareResults): KeptPassages[] | null {
+  const { has, read } = finishedRun(dir, results);
+  if (!has(PASSAGES)) return null;
+  const header = passagesHeader(results.protocol, results.divergence.alarm);
+  const found = [...read(PASSAGES, header, (value) => KeptPassages.parse(value)).values()];
+  return found.length === results.divergence.sequences ? found.sort((x, y) => x.index - y.index) : null;
 }

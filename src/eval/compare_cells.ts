@@ -4,6 +4,7 @@ import { z } from "zod";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { type ComparedTokens, compareSides } from "./divergence.ts";
 import { toResult } from "./divergence_result.ts";
+import type { SequencePredictions } from "./predictions.ts";
 import type { Kept } from "./stores.ts";
 import { projectionsOf } from "./projections.ts";
 import { sideOf } from "./side.ts";
@@ -26,11 +27,15 @@ export interface PartProgress extends Disposable {
 /** Shows a part of a comparison: the computing of tokens, then the weights themselves. */
 export type ShowPart = (unit: "tokens" | "matrices") => PartProgress;
 
+/** Receives the predictions of a comparison, token by token, of which its result holds the numbers only. */
+export type TakePredictions = (sequences: readonly SequencePredictions[]) => void;
+
 /**
  * Opens two settings, compares B with A, and closes both.
  *
  * @param alarm Relative error above which an operation is named.
  * @param progress Called for each part once both are open.
+ * @param predicted Called once tokens are computed.
  */
 export async function compareSettings(
   settings: readonly [PlannedSetting, PlannedSetting],
@@ -38,8 +43,9 @@ export async function compareSettings(
   alarm: number,
   load: LoadSetting,
   progress: ShowPart,
+  predicted: TakePredictions = () => {},
 ): Promise<DivergenceResult> {
-  const result = await computeBoth(settings, sequences, alarm, load, progress);
+  const result = await computeBoth(settings, sequences, alarm, load, progress, predicted);
   const [a, b] = settings;
   using bar = progress("matrices");
   const weights = await compareWeights(a.planned.source, b.planned.source, (...part) => bar.update(...part));
@@ -52,6 +58,7 @@ async function computeBoth(
   alarm: number,
   load: LoadSetting,
   progress: ShowPart,
+  predicted: TakePredictions,
 ): Promise<Omit<DivergenceResult, "projections">> {
   // The second slot is for the pass on equal inputs.
   const room = { slots: 2, context: Math.max(...sequences.map(({ tokens }) => tokens.length)), chunk: CHUNK };
@@ -60,12 +67,12 @@ async function computeBoth(
     const second = await load(b, room);
     try {
       using bar = progress("tokens");
-      return toResult(
-        await compareSides(sideOf(a, first), sideOf(b, second), sequences, {
-          alarm,
-          onProgress: (done, total) => bar.update(done, total),
-        }),
-      );
+      const divergence = await compareSides(sideOf(a, first), sideOf(b, second), sequences, {
+        alarm,
+        onProgress: (done, total) => bar.update(done, total),
+      });
+      predicted(divergence.logits.sequences);
+      return toResult(divergence);
     } finally {
       await second.close();
     }
@@ -87,19 +94,21 @@ export interface CellPair {
   readonly sequences: () => readonly ComparedTokens[];
   readonly alarm: number;
   readonly progress: ShowPart;
+  /** Called where the comparison is computed, before it is kept. */
+  readonly predicted?: TakePredictions;
   /** Where the comparison is kept, and what it belongs to. */
   readonly kept: Kept & { readonly header: unknown };
 }
 
 /** Compares, or reads what was compared before. */
 export async function compareCells(
-  { settings, sequences, alarm, progress, kept }: CellPair,
+  { settings, sequences, alarm, progress, predicted, kept }: CellPair,
   load: LoadSetting,
 ): Promise<DivergenceResult> {
   using journal = kept.open(kept.name, kept.header, (value) => KeptDivergence.parse(value), "replace");
   const before = journal.entries.get(0);
   if (before !== undefined) return before.divergence;
-  const divergence = await compareSettings(settings, sequences(), alarm, load, progress);
+  const divergence = await compareSettings(settings, sequences(), alarm, load, progress, predicted);
   for (const { checkpoint } of settings) refuseChanged(checkpoint.identity);
   journal.append({ index: 0, divergence });
   return divergence;

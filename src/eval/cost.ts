@@ -34,25 +34,32 @@ export function tokensPerSecond({ active_bytes_per_token: bytes }: SettingCost, 
 }
 
 /**
- * Memory bandwidths of devices as their makers publish them, in bytes per second: of one device, at its best. Where one
- * name is sold in several forms it is that of the socketed one (SXM, OAM; an A100 of 80 GB on PCIe has 1.935e12); an
- * MI250X is both of its dies. Cards with GDDR have pins times rate over 8: 384 x 21, 512 x 28, 384 x 20 Gbit/s.
+ * Memory bandwidths of devices in bytes per second: of one device, at its best. Where one name is sold in several forms
+ * it is that of the socketed one (SXM, OAM; an A100 of 80 GB on PCIe has 1.935e12); an MI250X is both of its dies.
  */
 export const DEVICE_BANDWIDTHS: ReadonlyMap<string, number> = new Map([
-  ["a100-40gb", 1.555e12],
-  ["a100-80gb", 2.039e12],
+  // Read in a document of the maker: NVIDIA's "H100 PCIe GPU Product Brief" (PB-11133-001) has "greater than 2,000
+  // GBps", AMD's "AMD Instinct MI250 microarchitecture" 1.6 TB/s for each of two dies.
   ["h100-pcie", 2e12],
-  ["h100", 3.35e12],
-  ["h200", 4.8e12],
-  ["b200", 8e12],
+  ["mi250x", 3.2e12],
+  // Width of the bus and clock that the maker's driver reports of a card, two bits a clock: 5,120 at 1,215 MHz
+  // (deviceQuery, published by the Paderborn Center for Parallel Computing), 7,680 at 3,996 MHz (pytorch/ao, pull
+  // request 4002; the 8 TB/s that are often told of a B200 would take 8,192 bits).
+  ["a100-40gb", 1.555e12],
+  ["b200", 7.67e12],
+  // Width of the bus times the rate of its pins, as reviews of the cards have them: 384 x 18, 384 x 21, 512 x 28,
+  // 384 x 20 Gbit/s.
   ["l40s", 0.864e12],
   ["rtx-4090", 1.008e12],
   ["rtx-5090", 1.792e12],
-  ["mi250x", 3.2e12],
+  ["rx-7900-xtx", 0.96e12],
+  // As sellers and reviews agree on; no document of the maker was found.
+  ["a100-80gb", 2.039e12],
+  ["h100", 3.35e12],
+  ["h200", 4.8e12],
   ["mi300x", 5.3e12],
   ["mi325x", 6e12],
   ["mi355x", 8e12],
-  ["rx-7900-xtx", 0.96e12],
 ]);
 
 /** A point of a picture of quality against cost; `kl` is the distance from what the others are compared with. */

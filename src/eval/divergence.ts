@@ -95,7 +95,7 @@ class Measures implements Observer {
   begin(sequence: number, { tokens, replyFrom }: ComparedTokens): void {
     this.#sequence = sequence;
     this.#tokens = tokens;
-    this.#recorders.push(new PredictionRecorder({ index: sequence, tokens, replyFrom }));
+    this.#recorders.push(new PredictionRecorder({ index: sequence, tokens, replyFrom }, true));
   }
 
   free(pair: Pair): void {

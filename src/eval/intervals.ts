@@ -10,6 +10,9 @@
  * - A mean of what cannot be negative gets its interval on the scale of cube roots, on which its skewed distribution
  *   is nearly symmetric (Wilson and Hilferty's transformation).
  *
+ * Observations that are all equal do not say how unequal others may be: they bound nothing, so that a setting whose
+ * predictions are the reference's on every token at hand is not said to have them on all text.
+ *
  * None of this is proven for every tail. `tests/eval/coverage_test.ts` holds it to a coverage of 93% on data whose
  * truth is known.
  *
@@ -87,6 +90,9 @@ const Z_95 = 1.959963984540054, TAIL = 0.025;
  */
 const CAUTION = { positive: 0.5, signed: 1 } as const;
 
+/** Relative deviation below which observations count as equal. */
+const EQUAL = 1e-12;
+
 function spreadOf(observations: readonly Observation[], kind: keyof typeof CAUTION): Spread {
   const n = observations.length;
   let sum = 0, weight = 0;
@@ -102,8 +108,8 @@ function spreadOf(observations: readonly Observation[], kind: keyof typeof CAUTI
     squares += square;
     fourths += square * square;
   }
-  // Too small for their squares to be told from 0: as good as equal.
-  if (fourths === 0) return { value, half: 0, error: 0, freedom: n - 1 };
+  // Equal but for the rounding of sums, or too close for the squares of deviations to be told from 0.
+  if (fourths === 0 || squares < (EQUAL * sum) ** 2) return { value, half: Infinity, error: 0, freedom: n - 1 };
   const error = Math.sqrt(squares * n / (n - 1)) / weight;
   const freedom = Math.max(1, Math.min(n - 1, CAUTION[kind] * squares * squares / fourths));
   return { value, half: error * studentQuantile(0.975, freedom), error, freedom };
@@ -125,7 +131,7 @@ export function signedRatio(groups: Groupings, purpose: Purpose = TRUTH): Estima
 /** A ratio of sums that cannot be negative. */
 export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
   const { value, half: own } = widest(groups, "positive"), half = purpose * own;
-  if (value === 0 || half === 0) return { value, low: value, high: value };
+  if (value === 0 || half === Infinity) return { value, low: value === value ? 0 : NaN, high: Infinity };
   const third = half / value / 3;
   return { value, low: value * Math.max(0, 1 - third) ** 3, high: value * (1 + third) ** 3 };
 }
@@ -158,8 +164,10 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
   );
   const { value, half } = widest(differences, "positive");
   const { error, freedom } = widest(differences, "signed");
-  // Nothing differs anywhere, or there is a single observation: neither tells the two apart.
-  const p = error === 0 ? (value === 0 ? 1 : 0) : error === Infinity ? 1 : studentP(value / error, freedom);
+  // Nothing differs anywhere, or there is a single observation: neither tells the two apart. Where all differ by the
+  // same, their signs are what is left to test.
+  const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));
+  const p = error === 0 ? signs : error === Infinity ? 1 : studentP(value / error, freedom);
   return { value, low: value - half, high: value + half, p, error };
 }
 
@@ -172,7 +180,9 @@ export function effectiveTokens(sequences: Sequences): number {
   const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
   const { value, half } = widest(groups, "signed");
   const variance = value * (1 - value);
-  if (!(variance > 0) || half === Infinity) return tokens;
+  if (!(variance > 0)) return tokens;
+  // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.
+  if (half === Infinity) return groups[1]!.length > 1 ? tokens : 1;
   return Math.min(tokens, variance * (Z_95 / half) ** 2);
 }
 

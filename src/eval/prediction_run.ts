@@ -117,7 +117,7 @@ export function stopsAt(
   if (typical.pairs.length > 0 && typical.pairs.every(({ pHolm }) => pHolm < APART)) return "settled";
   const precise = settings.every(({ sequences }) => {
     const { value, low, high } = positiveRatio(klGroups(sequences, part));
-    return high - low <= 2 * precision * value;
+    return value === 0 || high - low <= 2 * precision * value;
   });
   return precise ? "precise" : null;
 }

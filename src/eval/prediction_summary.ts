@@ -149,15 +149,21 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
       changeRms: mapped(square, Math.sqrt),
       nllIncrease,
       nllIncreaseAgain: signedMean(increases, REPETITION),
-      perplexityA: mapped(signedMean(nllA), Math.exp),
-      perplexityB: mapped(signedMean(nllB), Math.exp),
+      perplexityA: perplexity(nllA),
+      perplexityB: perplexity(nllB),
       perplexityRatio: mapped(nllIncrease, Math.exp),
     },
   };
 }
 
+/** Perplexity of tokens with these negative log probabilities: at least 1. */
+function perplexity(nll: readonly Float64Array[]): Estimate {
+  const { value, low, high } = signedMean(nll);
+  return mapped({ value, low: Math.max(0, low), high }, Math.exp);
+}
+
 function logMean(kl: readonly Float64Array[], purpose?: Purpose): Estimate {
-  if (kl.every((values) => values.every((x) => x === 0))) return { value: 0, low: 0, high: 0 };
+  if (kl.every((values) => values.every((x) => x === 0))) return { value: 0, low: 0, high: Infinity };
   return mapped(signedMean(logsOf(kl), purpose), Math.exp);
 }
 

@@ -21,6 +21,8 @@ const Likeliest = z.array(z.tuple([z.int().min(0), z.number()]));
 
 /** Positions of a sequence that are kept with both predictions, and tokens that are kept of each. */
 const KEPT_POSITIONS = 4, KEPT_TOKENS = 4;
+/** Tokens that are kept of each prediction where the likeliest one is another. */
+const KEPT_RIVALS = 2;
 /** A KL below it is not worth a look. */
 const NOTABLE_KL = 1e-6;
 
@@ -38,6 +40,8 @@ export const SequencePredictions = z.strictObject({
   nllB: z.array(z.number().nullable()),
   /** The positions with the largest KL, the largest first; journals of earlier versions have none. */
   worst: z.array(z.strictObject({ position: z.int().min(0), kl: z.number(), a: Likeliest, b: Likeliest })).optional(),
+  /** Positions where the likeliest token is another one, where they were asked for. */
+  differs: z.array(z.strictObject({ position: z.int().min(0), a: Likeliest, b: Likeliest })).optional(),
 });
 /** Distance of two settings' predictions along one sequence. */
 export type SequencePredictions = z.infer<typeof SequencePredictions>;
@@ -49,16 +53,22 @@ export class PredictionRecorder {
   readonly #nllA: (number | null)[] = [];
   readonly #nllB: (number | null)[] = [];
   #worst: NonNullable<SequencePredictions["worst"]> = [];
+  readonly #differs: NonNullable<SequencePredictions["differs"]> = [];
 
-  constructor(readonly sequence: ForcedSequence) {}
+  /** @param differing Whether to keep what is predicted where the likeliest token is another one. */
+  constructor(readonly sequence: ForcedSequence, readonly differing = false) {}
 
   /** Adds the logits [V] of both settings at the next position. */
   add(a: Float32Array, b: Float32Array): void {
     const next = this.sequence.tokens[this.#kl.length + 1];
     const kl = rounded(klDivergence(a, b));
-    this.#keep(this.#kl.length, kl, a, b);
+    const position = this.#kl.length, agrees = argmax(a) === argmax(b);
+    this.#keep(position, kl, a, b);
+    if (this.differing && !agrees) {
+      this.#differs.push({ position, a: likeliest(a, KEPT_RIVALS), b: likeliest(b, KEPT_RIVALS) });
+    }
     this.#kl.push(kl);
-    this.#agrees.push(argmax(a) === argmax(b) ? 1 : 0);
+    this.#agrees.push(agrees ? 1 : 0);
     if (next === undefined) return;
     this.#nllA.push(rounded(-logProbability(a, next)));
     this.#nllB.push(rounded(-logProbability(b, next)));
@@ -84,6 +94,7 @@ export class PredictionRecorder {
       nllA: this.#nllA,
       nllB: this.#nllB,
       worst: this.#worst,
+      ...(this.differing ? { differs: this.#differs } : {}),
     };
   }
 }

@@ -16,7 +16,10 @@ export interface RankedPair {
   readonly difference: PairedMean;
   /** Its p-value, corrected for the number of pairs (Holm). */
   readonly pHolm: number;
-  /** Tokens, of all sequences together, that would tell them apart four times in five; null where nothing differs. */
+  /**
+   * Tokens, of all sequences together, that would tell them apart four times in five; null where nothing differs, or
+   * all by the same.
+   */
   readonly tokensToSeparate: number | null;
 }
 
@@ -93,7 +96,7 @@ function groupsOf(order: readonly string[], pairs: readonly RankedPair[]): strin
 
 /** Tokens for 80% power, at the level that the strictest of so many corrected comparisons has. */
 function tokensNeeded({ value, error }: PairedMean, tokens: number, comparisons: number): number | null {
-  if (value === 0 || !Number.isFinite(error) || !Number.isFinite(value)) return null;
+  if (value === 0 || error === 0 || !Number.isFinite(error) || !Number.isFinite(value)) return null;
   const level = normalQuantile(1 - APART / 2 / comparisons);
   return Math.ceil(tokens * ((level + Z_POWER) * error / value) ** 2);
 }

@@ -19,7 +19,7 @@ import type { AnsweredCell } from "./task.ts";
 /** Tokens before a worst one that are shown with it. */
 const CONTEXT = 24;
 /** Worst tokens that are shown, of all settings together. */
-const MOST_WORST = 60;
+export const MOST_WORST = 60;
 
 /** A further cell, with what is kept of it. */
 export interface SampledCell {
@@ -124,9 +124,10 @@ function cut({ ids, "flexible-extract": { extracted } }: Answer, at: number, tok
   };
 }
 
-function worstOf(
+/** The tokens of a sequence whose predictions differ the most, with their text. */
+export function worstOf(
   { index, worst = [] }: SequencePredictions,
-  { tokens }: ForcedSequence,
+  { tokens }: Pick<ForcedSequence, "tokens">,
   tokenizer: Tokenizer,
 ): KeptWorst {
   const likely = (found: readonly (readonly [number, number])[]) =>

@@ -21,7 +21,8 @@ export const KeptReply = z.strictObject({
 /** A reply beside that of the first setting. */
 export type KeptReply = z.infer<typeof KeptReply>;
 
-const Likely = z.array(z.tuple([z.string(), z.number()]));
+/** Tokens with their probabilities, the likeliest first. */
+export const Likely = z.array(z.tuple([z.string(), z.number()]));
 
 /** Tokens of a sequence whose predictions differ the most; an entry of the journal `worst.CELL`. */
 export const KeptWorst = z.strictObject({

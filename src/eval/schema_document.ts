@@ -26,7 +26,8 @@ away; new fields may come at any time.
   \`predictions.CELL.jsonl\` (every token's KL and log probabilities), \`samples.CELL.jsonl\` and
   \`worst.CELL.jsonl\` (texts of replies that differ, and of the tokens with the largest KL), \`calibration.jsonl\`,
   the scales that \`--calibrate\` measured, and \`weights.jsonl\`, the hash of the weights with place, size and times
-  of their files. \`mxoss report\` reads the first six where it makes one run of several.
+  of their files. \`mxoss report\` reads the first six where it makes one run of several. \`samples.jsonl\` of a
+  comparison has the text where both sides would have chosen differently.
 - \`samples.html\` lies beside \`report.html\` where settings were compared and there is something to show.
 - \`samples_gsm8k_CELL.jsonl\` (\`--export lm-eval\`) has the form of lm-eval's \`--log_samples\`:
   every problem once for each filter.

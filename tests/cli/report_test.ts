@@ -117,8 +117,14 @@ Deno.test("report shows a comparison again, and refuses to join two", async () =
   Deno.writeTextFileSync(`${dir.path}/text.txt`, TEXT);
   const out = `${dir.path}/out`;
   const args = ["--text", `${dir.path}/text.txt`, "--limit", "12", "--threads", "1", "--b", "kv=fp8", "--out", out];
-  const printed = await done(["compare", ...args]);
-  assertEquals(await done(["report", out]), printed);
+  const printed = await done(["compare", ...args]),
+    read = (name: string) => Deno.readTextFileSync(`${dir.path}/${name}`);
+  const again = `${dir.path}/again`;
+  assertEquals(await done(["report", out, "--out", again]), printed);
+  for (const name of ["results.json", "report.html", "samples.html"]) {
+    assertEquals(read(`again/${name}`), read(`out/${name}`), name);
+  }
+  assert(/<section id="first">.*<a href="samples.html">.*<\/section>/s.test(read("out/report.html").split("<h2>")[0]!));
   const { stderr } = await run(["report", out, out]);
   assertMatch(stderr, /DIR: expected one of mxoss compare, which compares two settings/);
 });

@@ -8,7 +8,19 @@ import { errorTiles, residualPlot } from "./error_plots.ts";
 import { klPlot, routerPlot } from "./prediction_plots.ts";
 import { flipFold, klNote, operationFold, suspectList, tensorCard } from "./divergence_sections.ts";
 import { openArtist } from "./draw.ts";
-import { card, escape, firstScreen, folded, page, remark, section, settings, tableHtml, tiles } from "./html.ts";
+import {
+  card,
+  escape,
+  firstScreen,
+  folded,
+  page,
+  remark,
+  samplesLink,
+  section,
+  settings,
+  tableHtml,
+  tiles,
+} from "./html.ts";
 import { measured, measuredShare, roughPercent, small } from "./numbers.ts";
 import { errorText, perplexityText } from "./prediction_tables.ts";
 import { conclusion, sourceText } from "./ranked.ts";
@@ -19,8 +31,12 @@ import { LINEAR_NOTE, linearTable, projectionTable } from "./where_from.ts";
 /** The name of B, which no other setting stands beside. */
 const UNNAMED: CellName = { model: null, scheme: null, kvCacheDtype: null, tp: null, ep: null };
 
-/** The page, as HTML. */
-export async function compareReport(results: CompareResults): Promise<string> {
+/**
+ * The page, as HTML.
+ *
+ * @param samples Whether samples.html lies beside it.
+ */
+export async function compareReport(results: CompareResults, samples = false): Promise<string> {
   const artist = await openArtist();
   const { divergence: d, protocol: { a, b, text } } = results;
   const named = [{ label: "B", predictions: d.logits, divergence: d }];
@@ -28,7 +44,7 @@ export async function compareReport(results: CompareResults): Promise<string> {
   const costs = comparedCosts(results);
   const own = d.operations.some((o) => o.own !== null);
   return page(`A against B: ${text.name}`, [
-    compareAnswer(results),
+    compareAnswer(results, samples),
     ...(own
       ? [section(
         "Where error comes from",
@@ -83,7 +99,10 @@ export async function compareReport(results: CompareResults): Promise<string> {
 }
 
 /** What a comparison has found, as its page shows it first. */
-export function compareAnswer({ divergence: d, protocol: { a, b, text }, cost }: CompareResults): string {
+export function compareAnswer(
+  { divergence: d, protocol: { a, b, text }, cost }: CompareResults,
+  samples = false,
+): string {
   const { logits: { all }, first_above_alarm: first } = d;
   const { sequence, position } = all.kl.max_at;
   const at = d.sequences > 1 ? `sequence ${sequence}, position ${position}` : `position ${position}`;
@@ -116,6 +135,7 @@ export function compareAnswer({ divergence: d, protocol: { a, b, text }, cost }:
           small(first.relative_error)
         }.`,
     ),
+    ...(samples ? [samplesLink("The text where A and B choose differently, and the tokens that differ the most")] : []),
   );
 }
 

@@ -28,6 +28,13 @@ export function rankedSettings(
   });
 }
 
+/** What intervals on a first screen are for. */
+export function intervalsNote(compared: readonly unknown[]): string {
+  return compared.length === 0
+    ? "Intervals are 95% intervals."
+    : "Intervals are 95% intervals for what is true; where another text's values would lie stands under Predictions.";
+}
+
 /** What an evaluation has found: a sentence, what is suspect, the settings in order, and what they are ordered by
  * against bytes. */
 export function answer(

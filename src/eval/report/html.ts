@@ -109,6 +109,11 @@ export function firstScreen(...content: readonly string[]): string {
   return `<section id="first">\n${content.join("\n")}\n</section>`;
 }
 
+/** A link to the page of samples beside this one. */
+export function samplesLink(text: string): string {
+  return `<p><a href="samples.html">${escape(text)}</a></p>`;
+}
+
 /** Something long that is shown on demand. */
 export function folded(summary: string, content: string): string {
   return `<details><summary>${escape(summary)}</summary>${card(content)}</details>`;

@@ -72,8 +72,13 @@ export function brief(value: number): string {
 
 /**
  * A number with its 95% interval, for instance `0.0013 [0.0006, 0.0022]`: no more digits than the interval leaves sure.
+ * Where the tokens at hand show no difference at all, that is what they show, and no certainty.
  */
 export function measured(estimate: Estimated): string {
+  const { value, low, high } = estimate;
+  if (value === 0 && high === null && (low === null || low === 0)) return "0 (none seen)";
+  // So many tokens have this very value that a quantile can be no other: a point is no interval.
+  if (low !== null && low === high) return measuredValue(estimate);
   return `${measuredValue(estimate)} ${measuredInterval(estimate)}`;
 }
 
@@ -107,8 +112,10 @@ function inPercent({ value, low, high }: Estimated): Placed {
   return { value: hundred(value), low: hundred(low), high: hundred(high), coarsest: 0 };
 }
 
-/** Most significant digits of a number with an interval. */
+/** Most significant digits of a number with an interval, where fewer tell its ends apart. */
 const MOST_DIGITS = 4;
+/** Digits of an end that is far away. */
+const FAR_DIGITS = 2;
 
 /**
  * Power of ten of the last digit that is written: that of the leading digit of half the interval, or of all of it where
@@ -120,9 +127,24 @@ function placeOf({ value, low, high, coarsest = Infinity }: Placed): number {
     ? Math.max(Math.abs((value ?? 0) - (low ?? value ?? 0)), Math.abs((high ?? value ?? 0) - (value ?? 0)))
     : (high - low) / 2;
   const place = half > 0 ? Math.min(Math.floor(Math.log10(half)), coarsest) : -Infinity;
+  // Nothing is known of a number whose interval is open at both ends, beyond its size.
+  if (value !== null && value !== 0 && low === null && high === null) return least;
   if (!Number.isFinite(least)) return place;
-  return Math.min(least, Math.max(place, least - MOST_DIGITS + 1));
+  // An interval must not become a point by rounding.
+  const most = low === null || high === null || low === high ? MOST_DIGITS : digitsApart(low, high, least);
+  return Math.min(least, Math.max(place, least - most + 1));
 }
+
+/** Digits of a number of this power of ten that tell two ends apart, 4 or more. */
+function digitsApart(low: number, high: number, least: number): number {
+  let digits = MOST_DIGITS;
+  const rounded = (x: number) => Math.round(x / 10 ** (least - digits + 1));
+  while (digits < MOST_FLOAT_DIGITS && rounded(low) === rounded(high)) digits++;
+  return digits;
+}
+
+/** Digits that a float64 has for sure. */
+const MOST_FLOAT_DIGITS = 15;
 
 /** Whether a number is written with an exponent; its interval is then, too. */
 function withExponent({ value, low, high }: Estimated): boolean {
@@ -133,8 +155,8 @@ function withExponent({ value, low, high }: Estimated): boolean {
 function toPlace(x: number, place: number, exponential: boolean): string {
   const units = x === 0 ? 0 : Math.round(x / 10 ** place), digits = `${Math.abs(units)}`;
   if (units === 0) return "0";
-  // The other end may be far away, and is written with as many digits as the number itself could have.
-  if (digits.length > MOST_DIGITS) return exponential ? x.toExponential(MOST_DIGITS - 1) : plain(x, place);
+  // The other end may be far away: it is no better known for that.
+  if (digits.length > MOST_DIGITS && exponential) return x.toExponential(FAR_DIGITS - 1);
   if (!exponential) return plain(x, place);
   const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`, power = place + digits.length - 1;
   return `${units < 0 ? "-" : ""}${mantissa}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;

@@ -3,9 +3,16 @@ import type { PerplexityResults } from "../results_schema.ts";
 import { arrange, type Arrangement, panels } from "./arrangement.ts";
 import { labelRoom } from "./plot_parts.ts";
 import type { CellName } from "../matrix.ts";
-import { answer, costSection, predictionSection, rankedSettings, whereFrom } from "./divergence_sections.ts";
+import {
+  answer,
+  costSection,
+  intervalsNote,
+  predictionSection,
+  rankedSettings,
+  whereFrom,
+} from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
-import { card, escape, firstScreen, page, section, SERIES, tableHtml } from "./html.ts";
+import { card, escape, firstScreen, page, samplesLink, section, SERIES, tableHtml } from "./html.ts";
 import { small } from "./numbers.ts";
 import { increaseTable, perplexityTable } from "./perplexity_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
@@ -29,8 +36,9 @@ export async function perplexityReport(
   return page(`Perplexity of ${text.name}`, [
     firstScreen(
       `<h1>${escape(text.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
-      `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. Intervals are 95% intervals.</p>`,
+      `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. ${intervalsNote(settings)}</p>`,
       ...(settings.length === 0 ? [] : answer(artist, results, settings)),
+      ...(samples ? [samplesLink("The tokens that differ the most, with their text")] : []),
     ),
     ...(settings.length === 0 ? [] : [
       section(

@@ -18,7 +18,8 @@ import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 export function errorText(error: DivergenceResult["operations"][number]["total"] | undefined): string {
   if (error === undefined) return "-";
   const { relative_error: value, interval } = error;
-  return interval === null ? small(value) : measured({ value, ...interval });
+  if (value === null) return small(value);
+  return measured({ value, ...(interval ?? { low: null, high: null }) });
 }
 
 /** The perplexity under one of two settings, with its interval. */

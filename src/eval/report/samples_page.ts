@@ -78,28 +78,41 @@ export function samplesPage({ name, reference, same, replies, samples, worst }: 
         samples.length === 0
           ? "None."
           : `Up to the marked token a reply is that of ${reference}, then it goes its own way.${left}`,
-        ...(shown.length === 0 ? [] : [controls(shown), ...shown.map((sample) => sampleHtml(sample, reference))]),
+        ...(shown.length === 0 ? [] : [
+          controls({
+            setting: [...new Set(shown.map(({ setting }) => setting))],
+            outcome: OUTCOMES.filter((outcome) => shown.some((sample) => sample.outcome === outcome)),
+          }),
+          ...shown.map((sample) => sampleHtml(sample, reference)),
+        ]),
       ),
     ]),
-    ...(worst.length === 0 ? [] : [section(
-      "Tokens that differ the most",
-      `Predictions with the largest KL from ${reference}, given the same text: the likeliest next tokens under both.`,
-      card(tableHtml(worstTable(worst, reference, replies === 0 ? "sequence" : "problem"), "stack")),
-    )]),
+    ...worstSection(worst, reference, replies === 0 ? "sequence" : "problem"),
   ]);
 }
 
-/** Shown by the script, which makes them work. */
-function controls(samples: readonly Sample[]): string {
-  const select = (name: string, values: readonly string[]) =>
+/** The tokens whose predictions differ the most; nothing where there are none. */
+export function worstSection(worst: readonly WorstToken[], reference: string, where: string): string[] {
+  return worst.length === 0 ? [] : [section(
+    "Tokens that differ the most",
+    `Predictions with the largest KL from ${reference}, given the same text: the likeliest next tokens under both.`,
+    card(tableHtml(worstTable(worst, reference, where), "stack")),
+  )];
+}
+
+/**
+ * What searches and filters samples; shown by the script, which makes it work.
+ *
+ * @param filters Values of the attributes `data-NAME` of samples.
+ */
+export function controls(filters: Readonly<Record<string, readonly string[]>>): string {
+  const select = ([name, values]: [string, readonly string[]]) =>
     `<select data-filter="${name}" aria-label="${name}"><option value="">every ${name}</option>${
       values.map((value) => `<option>${escape(value)}</option>`).join("")
     }</select>`;
-  const settings = [...new Set(samples.map(({ setting }) => setting))];
-  const outcomes = OUTCOMES.filter((outcome) => samples.some((sample) => sample.outcome === outcome));
   return `<p class="controls" hidden><input type="search" aria-label="search" placeholder="search"> ${
-    select("setting", settings)
-  } ${select("outcome", outcomes)} <span class="soft"></span></p>`;
+    Object.entries(filters).map(select).join(" ")
+  } <span class="soft"></span></p>`;
 }
 
 function sampleHtml({ setting, problem, question, outcome, token, first, other }: Sample, reference: string): string {
