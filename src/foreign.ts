@@ -1,4 +1,5 @@
 /** Files of other tools, told by what they begin with and what they are called: what a user took for a checkpoint. */
+import { entriesStored, openStored, statStored } from "./stored_files.ts";
 
 /** What a file is by its first bytes. */
 const MAGIC: readonly (readonly [begins: string, is: string])[] = [
@@ -34,8 +35,8 @@ export function foreignBytes(head: Uint8Array): string | null {
 /** The same of a file; null also where it cannot be read. */
 export function foreignFile(path: string): string | null {
   try {
-    if (!Deno.statSync(path).isFile) return null;
-    using file = Deno.openSync(path);
+    if (!statStored(path).isFile) return null;
+    using file = openStored(path);
     const head = new Uint8Array(HEAD_BYTES), got = file.readSync(head);
     return got === null ? "an empty file" : foreignBytes(head.subarray(0, got));
   } catch {
@@ -77,7 +78,7 @@ export function foreignNames(names: readonly string[]): string | null {
 /** The same of a directory; null also where it cannot be read. */
 export function foreignDirectory(path: string): string | null {
   try {
-    return foreignNames([...Deno.readDirSync(path)].map(({ name }) => name));
+    return foreignNames(entriesStored(path).map(({ name }) => name));
   } catch {
     return null;
   }

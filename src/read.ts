@@ -1,4 +1,5 @@
 /** Reading files of a checkpoint, with every refusal of the operating system as one line about the file. */
+import { openStored, statStored, type StoredFile } from "./stored_files.ts";
 import { InputError, reason } from "./errors.ts";
 import { printable } from "./describe.ts";
 import { foreignBytes } from "./foreign.ts";
@@ -30,14 +31,14 @@ export function readable<T>(path: string, read: () => T): T {
  * @param offset From the start of the file.
  * @throws {InputError} when the file ends before.
  */
-export function readExactly(file: Deno.FsFile, path: string, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
+export function readExactly(file: StoredFile, path: string, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
   const buffer = new Uint8Array(bytes);
   readInto(file, path, offset, buffer);
   return buffer;
 }
 
 /** Like {@linkcode readExactly}, into a buffer that is there. */
-export function readInto(file: Deno.FsFile, path: string, offset: number, buffer: Uint8Array<ArrayBuffer>): void {
+export function readInto(file: StoredFile, path: string, offset: number, buffer: Uint8Array<ArrayBuffer>): void {
   file.seekSync(offset, Deno.SeekMode.Start);
   for (let at = 0; at < buffer.length;) {
     const got = file.readSync(buffer.subarray(at));
@@ -71,12 +72,12 @@ export function readWrittenJson(path: string, mostBytes: number): unknown {
  */
 export function readWhole(path: string, mostBytes: number, where = path): Uint8Array<ArrayBuffer> {
   return readable(where, () => {
-    const { isFile, isDirectory, size } = Deno.statSync(path);
+    const { isFile, isDirectory, size } = statStored(path);
     if (!isFile) {
       throw InputError.of("wrong_value", { file: where }, "a file", isDirectory ? "a directory" : "a device or a pipe");
     }
     if (size > mostBytes) throw InputError.of("too_large", { file: where }, `at most ${mostBytes} bytes`, size);
-    using file = Deno.openSync(path);
+    using file = openStored(path);
     return readExactly(file, where, 0, size);
   });
 }

@@ -54,14 +54,9 @@ const kind = flags.backend === "hip" ? "hip" : "cuda";
 const options: GpuOptions = {
   matrix: !flags["no-matrix"],
   overlap: !flags["no-overlap"],
-  ...(flags.kernels === undefined ? {} : { kernels: committedKernels(toFileUrl(flags.kernels)) }),
+  ...(flags.kernels === undefined ? {} : { kernels: committedKernels(flags.kernels) }),
 };
 const openLibrary = () => openGpuLibrary(kind, flags["hip-library"]);
-
-/** URL of a folder, with a slash at its end. */
-function toFileUrl(folder: string): URL {
-  return new URL(`file://${Deno.realPathSync(folder)}/`);
-}
 const results: Record<string, unknown> = { backend: kind };
 
 /** Sizes of batches, by the name of their flag. */

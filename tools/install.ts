@@ -1,18 +1,56 @@
 /**
- * Installs `mxoss`, which runs this checkout, with the permissions that any of its commands can make use of.
+ * Installs `mxoss`, which runs this checkout, with the permissions that any of its commands can make use of, and with
+ * the packages of npm that deno.lock names.
  *
  *     deno task install
+ *
+ * `deno install --global` takes no lock: it copies deno.json into a folder of the command's own, and resolves packages
+ * anew for it. The lock is therefore put into that folder afterwards, and the copy of deno.json says that nothing but
+ * the lock counts; before the command is run for the first time, its packages are fetched and their hashes compared.
  */
+import { reason } from "../src/errors.ts";
 import { inRepository } from "./package/files.ts";
 import { NET_PERMISSION, PERMISSIONS, WRITE_PERMISSION } from "./package/launch.ts";
 
-if (import.meta.main) {
-  const permissions = [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION];
+/** Runs Deno; ends the process where it fails. */
+async function deno(...args: readonly string[]): Promise<void> {
   const { code } = await new Deno.Command(Deno.execPath(), {
     stdout: "inherit",
     stderr: "inherit",
-    args: ["install", "--global", "--force", "--name", "mxoss", "--config", "deno.json", ...permissions, "main.ts"],
+    args: [...args],
     cwd: inRepository("."),
   }).output();
-  Deno.exit(code);
+  if (code !== 0) Deno.exit(code);
+}
+
+/** Where Deno puts the configuration of a command that it installs. */
+function ownFolder(name: string): string {
+  const root = Deno.env.get("DENO_INSTALL_ROOT") ?? `${Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE")}/.deno`;
+  return `${root}/bin/.${name}`;
+}
+
+/** Makes what was installed run with the packages of the checkout's lock and no others. */
+async function pin(folder: string): Promise<void> {
+  const config = `${folder}/deno.json`, lock = { path: "deno.lock", frozen: true };
+  // Deno's own copy also links to the checkout, which is nothing that the lock knows.
+  const given = JSON.parse(Deno.readTextFileSync(inRepository("deno.json"))) as Record<string, unknown>;
+  Deno.writeTextFileSync(config, `${JSON.stringify({ ...given, lock }, null, 2)}\n`);
+  Deno.copyFileSync(inRepository("deno.lock"), `${folder}/deno.lock`);
+  const modules = [...Deno.readDirSync(folder)].filter(({ name }) => name === "node_modules");
+  for (const { name } of modules) Deno.removeSync(`${folder}/${name}`, { recursive: true });
+  await deno("cache", "--quiet", "--config", config, "main.ts");
+}
+
+if (import.meta.main) {
+  const permissions = [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION];
+  await deno(
+    ...["install", "--global", "--force", "--name", "mxoss", "--config", "deno.json", ...permissions, "main.ts"],
+  );
+  const folder = ownFolder("mxoss");
+  try {
+    await pin(folder);
+  } catch (thrown) {
+    console.error(`error: ${folder}: mxoss is installed, but not with the packages of deno.lock: ${reason(thrown)}`);
+    Deno.exit(1);
+  }
 }

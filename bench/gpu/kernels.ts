@@ -16,7 +16,7 @@ import { prefillTimings } from "./prefill.ts";
 
 const flag = (name: string) => Deno.args.find((a) => a.startsWith(`--${name}=`))?.slice(name.length + 3);
 const folder = flag("kernels");
-const files = folder ? committedKernels(new URL(`file://${Deno.realPathSync(folder)}/`)) : committedKernels();
+const files = committedKernels(folder);
 const bandwidth = Number(flag("bandwidth") ?? 4.3e12);
 const parts = Deno.args.filter((a) => !a.startsWith("--"));
 

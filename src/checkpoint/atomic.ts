@@ -2,6 +2,7 @@
  * Files that are either whole or not there: written under a temporary name that cannot be guessed and must be new,
  * brought to the disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
  */
+import { openStored, type StoredFile } from "../stored_files.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 
 /** Tells this process's temporary files from everybody else's, 16 hexadecimal digits. */
@@ -115,9 +116,9 @@ export function writeWhole(path: string, content: string | Uint8Array, mode?: nu
 
 /** Copies a file's bytes likewise, not its permissions; what a link leads to is copied, not the link. */
 export function copyWhole(from: string, to: string): void {
-  let source: Deno.FsFile;
+  let source: StoredFile;
   try {
-    source = Deno.openSync(from);
+    source = openStored(from);
   } catch (thrown) {
     throw cannotWrite(to, thrown);
   }

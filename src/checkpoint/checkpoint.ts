@@ -1,6 +1,7 @@
 /**
  * A directory on disk becomes a validated config and named packed tensors; its layout is detected, never asked for.
  */
+import { entriesStored, type FileFacts, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
 import { refuseNanScales } from "./e8m0.ts";
@@ -120,7 +121,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
   }
 
   const covered = [
-    { path: files.config, bytes: readable(files.config, () => Deno.statSync(files.config).size) },
+    { path: files.config, bytes: readable(files.config, () => statStored(files.config).size) },
     ...weights.files.map(({ path, dataStart }) => ({ path, bytes: dataStart })),
   ];
   let hash: string | undefined;
@@ -139,9 +140,9 @@ function open(root: string, options: OpenOptions): Checkpoint {
 }
 
 function checkDirectory(dir: string): void {
-  let found: Deno.FileInfo;
+  let found: FileFacts;
   try {
-    found = readable(dir, () => Deno.statSync(dir));
+    found = readable(dir, () => statStored(dir));
   } catch (thrown) {
     if (thrown instanceof InputError && thrown.code === "missing") {
       const tilde = dir.startsWith("~") ? ' (a shell takes "~" for your home at the beginning of a word only)' : "";
@@ -162,7 +163,7 @@ function findWeightsDir(root: string): string {
   const own = fileIn(root, CONFIG) !== null;
   if (own && hasWeightFiles(root)) return root;
   const original = `${root}/${ORIGINAL}`;
-  const isThere = readable(root, () => [...Deno.readDirSync(root)]).some(({ name, isDirectory }) =>
+  const isThere = readable(root, () => entriesStored(root)).some(({ name, isDirectory }) =>
     isDirectory && name === ORIGINAL
   );
   if (isThere && fileIn(original, CONFIG) !== null) return original;

@@ -1,4 +1,5 @@
 /** Finds e8m0's NaN, the one value that a scale must not have and that no header shows. */
+import { openStored, type StoredFile } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import type { StoredTensor } from "./files.ts";
 import { readable, readInto } from "../read.ts";
@@ -19,13 +20,13 @@ export function refuseNanScales(tensors: TensorSet): void {
   for (let i = 0; i < scales.length;) {
     const { file } = scales[i]!, path = tensors.pathOf(scales[i]!);
     readable(path, () => {
-      using opened = Deno.openSync(path);
+      using opened = openStored(path);
       for (; scales[i]?.file === file; i++) scan(opened, path, scales[i]!, buffer);
     });
   }
 }
 
-function scan(file: Deno.FsFile, path: string, tensor: StoredTensor, buffer: Uint8Array<ArrayBuffer>): void {
+function scan(file: StoredFile, path: string, tensor: StoredTensor, buffer: Uint8Array<ArrayBuffer>): void {
   for (let at = 0; at < tensor.bytes; at += buffer.length) {
     const chunk = buffer.subarray(0, Math.min(buffer.length, tensor.bytes - at));
     readInto(file, path, tensor.offset + at, chunk);

@@ -1,4 +1,5 @@
 /** Finds the safetensors files of a checkpoint, none of which may lie outside its directory. */
+import { entriesStored, type FileFacts, lstatStored } from "../stored_files.ts";
 import { dirname } from "node:path";
 import * as z from "zod";
 import { InputError } from "../errors.ts";
@@ -79,10 +80,10 @@ function isBlob(path: string): boolean {
 }
 
 /** Like `lstat`, null for nothing. */
-function lookAt(path: string): Deno.FileInfo | null {
+function lookAt(path: string): FileFacts | null {
   return readable(path, () => {
     try {
-      return Deno.lstatSync(path);
+      return lstatStored(path);
     } catch (thrown) {
       if (thrown instanceof Deno.errors.NotFound) return null;
       throw thrown;
@@ -229,7 +230,7 @@ function isFileName(name: string): boolean {
 }
 
 function safetensorsIn(dir: string): string[] {
-  const entries = readable(dir, () => [...Deno.readDirSync(dir)]);
+  const entries = readable(dir, () => entriesStored(dir));
   // Names with a dot in front are what file systems and downloaders leave.
   return entries.map(({ name }) => name).filter((name) => name.endsWith(".safetensors") && !name.startsWith("."))
     .sort();

@@ -1,4 +1,5 @@
 /** A cheap name for what a checkpoint is, for reports. */
+import { openStored } from "../stored_files.ts";
 import { readable, readExactly } from "../read.ts";
 
 /** What {@linkcode fingerprint} covers, in words for reports: not the weights themselves, which may be 65 GB. */
@@ -19,7 +20,7 @@ export async function fingerprint(
   for (const { path, bytes } of files) {
     new DataView(whole.buffer).setBigUint64(at, BigInt(bytes), true);
     readable(path, () => {
-      using file = Deno.openSync(path);
+      using file = openStored(path);
       whole.set(readExactly(file, path, 0, bytes), at + 8);
     });
     at += 8 + bytes;

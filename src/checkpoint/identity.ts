@@ -2,6 +2,7 @@
  * Whether files are still those that were opened: numbers must never be reported with the name of weights that they
  * were not computed with.
  */
+import { statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { readable } from "../read.ts";
 
@@ -34,7 +35,7 @@ const WORDS = {
  * @throws {InputError} if it is not there.
  */
 export function identify(path: string): FileIdentity {
-  const { dev, ino, size, mtime, ctime } = readable(path, () => Deno.statSync(path));
+  const { dev, ino, size, mtime, ctime } = readable(path, () => statStored(path));
   return {
     ...{ path, device: dev, inode: ino, bytes: size },
     ...{ modified: mtime?.getTime() ?? null, changed: ctime?.getTime() ?? null },

@@ -2,6 +2,7 @@
  * Refuses NaN and infinities in routers. Anywhere else a NaN spreads to the logits, which are checked; in a router it
  * only keeps an expert from being chosen, and nothing would show that.
  */
+import { openStored, type StoredFile } from "../stored_files.ts";
 import { bytesOf } from "../formats/format.ts";
 import { InputError } from "../errors.ts";
 import { decodeElements } from "../formats/decode.ts";
@@ -16,12 +17,12 @@ import type { LinearSource, ModelSource, SourceFile } from "./source.ts";
  * @throws {InputError} naming the tensor with the first NaN or infinity.
  */
 export function refuseRouters(files: readonly SourceFile[], { layers }: ModelSource["tree"]): void {
-  let opened: { readonly index: number; readonly file: Deno.FsFile } | null = null;
+  let opened: { readonly index: number; readonly file: StoredFile } | null = null;
   const read = (index: number, offset: number, bytes: number) =>
     readable(files[index]!.path, () => {
       if (opened?.index !== index) {
         opened?.file.close();
-        opened = { index, file: Deno.openSync(files[index]!.path) };
+        opened = { index, file: openStored(files[index]!.path) };
       }
       return readExactly(opened.file, files[index]!.path, offset, bytes);
     });
@@ -42,7 +43,7 @@ export function refuseRouters(files: readonly SourceFile[], { layers }: ModelSou
       refuse(decodeElements(bias.format, bytes, bias.length), bias, files, "");
     }
   } finally {
-    (opened as { readonly file: Deno.FsFile } | null)?.file.close();
+    (opened as { readonly file: StoredFile } | null)?.file.close();
   }
 }
 

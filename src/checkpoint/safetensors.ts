@@ -3,6 +3,7 @@
  * is checked before anything is allocated by it; tensors lie side by side without hole, overlap or rest, so that a file
  * means one thing only.
  */
+import { openStored, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { printable, shapeText } from "../describe.ts";
 import { foreignFile } from "../foreign.ts";
@@ -116,7 +117,7 @@ const WHOLE_ROOM: HeaderRoom = { bytes: MAX_HEADER_BYTES, tensors: MAX_TENSORS }
  */
 export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): OpenedSafetensors {
   return readable(path, () => {
-    const { isFile, isDirectory, size } = Deno.statSync(path), identity = identify(path);
+    const { isFile, isDirectory, size } = statStored(path), identity = identify(path);
     // A pipe would block when it is opened.
     if (!isFile) throw InputError.of("wrong_value", { file: path }, "a file", isDirectory ? "a directory" : "a device");
     if (size < LENGTH_BYTES) {
@@ -127,7 +128,7 @@ export function openSafetensors(path: string, room: HeaderRoom = WHOLE_ROOM): Op
         `${size} bytes`,
       );
     }
-    using file = Deno.openSync(path);
+    using file = openStored(path);
     const begin = readExactly(file, path, 0, Math.min(size, LENGTH_BYTES + 1));
     // A length may begin as the file of another tool does, but a header begins with a brace.
     const foreign = begin[LENGTH_BYTES] === BRACE ? null : foreignFile(path);

@@ -1,6 +1,7 @@
 /**
  * A name for the weights themselves: a checkpoint's fingerprint does not tell apart two that differ in weights only.
  */
+import { openStored } from "../stored_files.ts";
 import { createHash } from "node:crypto";
 import type { SourceFile } from "./source.ts";
 import { InputError, reason } from "../errors.ts";
@@ -24,7 +25,7 @@ export function weightsSha256(
   let done = 0;
   for (const { path } of files) {
     try {
-      using file = Deno.openSync(path);
+      using file = openStored(path);
       for (let got = file.readSync(buffer); got !== null; got = file.readSync(buffer)) {
         hash.update(buffer.subarray(0, got));
         onProgress?.(done += got, total);

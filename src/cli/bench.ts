@@ -25,7 +25,7 @@ type BenchOptions = OptionValues<typeof BENCH.options>;
 export async function benchCommand({ options }: Parsed<typeof BENCH.options>): Promise<number> {
   const choices = choicesOf(options), { out, force, prefill, contexts, batches, seconds } = options;
   if (out !== undefined) refuseTarget(out, force);
-  const { checkpoint, shape } = modelOf(options);
+  const { checkpoint, shape } = await modelOf(options);
   const setting = planOnce({ checkpoint, ...choices });
   if (prefill.length + contexts.length + batches.length === 0) {
     throw UsageError.of(
@@ -65,12 +65,12 @@ async function measured(request: BenchRequest, found: BenchSoFar): Promise<void>
 }
 
 /** The checkpoint that is measured, and its sizes in words where its weights are random. */
-function modelOf(options: BenchOptions): { checkpoint: Checkpoint; shape: string | null } {
+async function modelOf(options: BenchOptions): Promise<{ checkpoint: Checkpoint; shape: string | null }> {
   const { model, shape: named, layers, scheme, weights } = options;
   if (model !== undefined) {
     const other = named !== undefined ? "shape" : layers !== undefined ? "layers" : null;
     if (other !== null) throw UsageError.of("contradiction", { option: other }, "without --model, which has its own");
-    return { checkpoint: openModel(model), shape: null };
+    return { checkpoint: await openModel(model), shape: null };
   }
   if (weights === "map") {
     throw UsageError.of("contradiction", { option: "weights" }, "read without --model: random weights are in no file");

@@ -141,11 +141,12 @@ async function planSides(
   measure: MeasureScales,
 ): Promise<PlannedSetting[]> {
   const opened = new Map<string | undefined, Checkpoint>();
-  const settings = choices.map(({ model, ...side }): Setting => {
-    const checkpoint = opened.get(model) ?? openModel(model);
+  const settings: Setting[] = [];
+  for (const { model, ...side } of choices) {
+    const checkpoint = opened.get(model) ?? await openModel(model);
     opened.set(model, checkpoint);
-    return { checkpoint, ...side };
-  });
+    settings.push({ checkpoint, ...side });
+  }
   if (calibrate !== undefined) {
     refuseNeedless(settings);
     if (out !== undefined && !dry) openDirectory(out);

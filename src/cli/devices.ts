@@ -1,4 +1,5 @@
 /** `mxoss devices`: what each backend finds on this machine. */
+import { fetchOwn } from "../own_files.ts";
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
 import { STANDALONE } from "../assets.ts";
 import { type DEVICES, refuseIdle } from "./devices_options.ts";
@@ -13,6 +14,7 @@ const NO_FFI = "deno was started without --allow-ffi";
 export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>): Promise<number> {
   refuseIdle(options);
   if (options.verify) return await (await import("./verify.ts")).verifyCommand(options);
+  await fetchOwn("kernels");
   const threads = navigator.hardwareConcurrency;
   const library = options["hip-library"];
   const gpus = Deno.permissions.querySync({ name: "ffi" }).state === "granted"

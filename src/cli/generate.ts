@@ -38,7 +38,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   refuseContradictions(options);
   const choices = choicesOf(options);
   const text = await readPrompt({ argument: positional, argumentName: "PROMPT", file: options["prompt-file"] });
-  const checkpoint = openModel(options.model);
+  const checkpoint = await openModel(options.model);
   await using _started = await warmUp(choices);
   const tokenizer = await openTokenizer(checkpoint);
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);

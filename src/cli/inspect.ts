@@ -46,7 +46,7 @@ interface LinearSummary {
 /** Runs the command; gives its exit code. */
 export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>): Promise<number> {
   const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
-  const checkpoint = openCheckpoint(modelDirectory(options.model), { checkScales: false, onWarning: warn });
+  const checkpoint = openCheckpoint(await modelDirectory(options.model), { checkScales: false, onWarning: warn });
   const { planned } = planOnce({ checkpoint, ...formatChoices(options) }, warn);
   const report = await summarize(checkpoint, planned, { tp: options.tp, ep: options.ep });
   await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));

@@ -24,7 +24,7 @@ export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>):
   }
   const choices = choicesOf(options);
   refuseTarget(options.out, options.force);
-  const checkpoint = openModel(options.model);
+  const checkpoint = await openModel(options.model);
   const ids = await tokensOf(checkpoint, options);
   const setting = planOnce({ checkpoint, ...choices });
   const session = await loadSetting(setting, { slots: 1, context: ids.length });

@@ -1,8 +1,6 @@
 /** The checkpoint that a command's options name, and its tokenizer, with warnings on stderr. */
 import { ChatRenderer } from "../text/chat.ts";
-import { UsageError } from "./spelling.ts";
-import { fileURLToPath } from "node:url";
-import { asset, FETCHED } from "../assets.ts";
+import { fetchOwn, OWN_MODEL, ownPath } from "../own_files.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { findModel } from "../checkpoint/hub/find.ts";
 import { checkpointTokenizer, textDirectory } from "../session/tokenizer.ts";
@@ -12,19 +10,15 @@ import { note } from "./terminal.ts";
 
 /**
  * The directory that `--model` names, by its path or by the model's name, or that of the model that comes with the
- * program.
+ * program, ready to be opened.
  *
- * @throws {InputError} where a name is not in the cache, or there is none and the program has no model.
+ * @throws {InputError} where a name is not in the cache.
+ * @throws {FailureError} where the package that was fetched lacks its model.
  */
-export function modelDirectory(model: string | undefined): string {
+export async function modelDirectory(model: string | undefined): Promise<string> {
   if (model !== undefined) return findModel(model, hubCache);
-  if (!FETCHED) return fileURLToPath(asset("models/tiny-gpt-oss"));
-  throw UsageError.of(
-    "missing",
-    { option: "model" },
-    "a directory or a name",
-    "none: the small model is not published",
-  );
+  await fetchOwn("model");
+  return ownPath(OWN_MODEL);
 }
 
 /**
@@ -32,8 +26,8 @@ export function modelDirectory(model: string | undefined): string {
  *
  * @throws {InputError} when it is not a checkpoint that can be run.
  */
-export function openModel(model: string | undefined): Checkpoint {
-  return openCheckpoint(modelDirectory(model), { onWarning: (line) => note(`warning: ${line}`) });
+export async function openModel(model: string | undefined): Promise<Checkpoint> {
+  return openCheckpoint(await modelDirectory(model), { onWarning: (line) => note(`warning: ${line}`) });
 }
 
 /**

@@ -29,7 +29,7 @@ type QuantizeOptions = OptionValues<typeof QUANTIZE.options>;
 export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.options>): Promise<number> {
   const { calibrate: file, threads, weights, "kv-cache-dtype": kvCacheDtype } = options;
   refuseInVain(options);
-  const checkpoint = openModel(options.model);
+  const checkpoint = await openModel(options.model);
   const setting: Setting = { ...DEFAULTS, checkpoint, kvCacheDtype, threads, weights };
   const planWith = (observed: Observed | null, onWarning?: (line: string) => void): Plan =>
     planSetting({

@@ -47,7 +47,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
       "none",
     );
   }
-  const checkpoint = openModel(options.model), tokenizer = await openTokenizer(checkpoint);
+  const checkpoint = await openModel(options.model), tokenizer = await openTokenizer(checkpoint);
   const planned = planAll(checkpoint, options), metrics = new Metrics();
   refuseTogether(planned);
   using interrupt = new Interrupt();

@@ -1,4 +1,5 @@
 /** Reads ranges of a checkpoint's weight files, each file opened once. */
+import { openStored, type StoredFile } from "../stored_files.ts";
 import { readable, readInto } from "../read.ts";
 import { readRandom } from "../checkpoint/random/contents.ts";
 import type { SourceFile } from "../checkpoint/source.ts";
@@ -23,7 +24,7 @@ export interface MadeBytes {
 /** The open files of a checkpoint. */
 export class RangeReader implements Disposable {
   readonly #files: readonly SourceFile[];
-  readonly #open = new Map<number, Deno.FsFile>();
+  readonly #open = new Map<number, StoredFile>();
   #window = new Uint8Array(0);
 
   readonly #made: MadeBytes | null;
@@ -70,11 +71,11 @@ export class RangeReader implements Disposable {
     }
   }
 
-  #file(index: number): Deno.FsFile {
+  #file(index: number): StoredFile {
     const known = this.#open.get(index);
     if (known) return known;
     const { path, bytes } = this.#files[index]!;
-    const file = Deno.openSync(path);
+    const file = openStored(path);
     this.#open.set(index, file);
     const { size } = file.statSync();
     if (size !== bytes) throw InputError.of("changed", { file: path }, `${bytes} bytes as when it was checked`, size);

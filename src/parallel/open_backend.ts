@@ -1,4 +1,5 @@
 /** The backends that compute on the processor, by name: with one rank or, on a thread for each, with several. */
+import { fetchOwnOf } from "../own_files.ts";
 import type { Available } from "../memory.ts";
 import type { Backend, OpenRequest } from "../model/backend.ts";
 
@@ -29,6 +30,7 @@ export async function openOnProcessor<N extends string>(
   request: OpenRequest<N>,
   { threads, weights, mapped, available }: ProcessorOptions,
 ): Promise<Backend<N>> {
+  await fetchOwnOf(request.source.files);
   const room = available === undefined ? {} : { available };
   switch (name) {
     case "emulate": {

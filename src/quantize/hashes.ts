@@ -1,6 +1,7 @@
 /**
  * SHA-256 of files: an interrupted run continues only if its sources and finished files are unchanged.
  */
+import { openStored } from "../stored_files.ts";
 import { Breath } from "../breath.ts";
 import { createHash, type Hash } from "node:crypto";
 import { type FileIdentity, identify, refuseChanged } from "../checkpoint/identity.ts";
@@ -38,7 +39,7 @@ export class TensorHashes {
 export function hashTensors({ path, tensors }: SafetensorsFile): string {
   const hashes = new TensorHashes(), buffer = new Uint8Array(CHUNK);
   readable(path, () => {
-    using file = Deno.openSync(path);
+    using file = openStored(path);
     for (const { name, offset, bytes } of tensors.values()) {
       file.seekSync(offset, Deno.SeekMode.Start);
       hashes.add(name, new Uint8Array(0));
@@ -88,7 +89,7 @@ export class Sources {
     for (const { path } of files) {
       const hash = createHash("sha256");
       identity.push(identify(path));
-      using file = readable(path, () => Deno.openSync(path));
+      using file = readable(path, () => openStored(path));
       while (true) {
         const got = readable(path, () => file.readSync(buffer));
         if (got === null) break;

@@ -1,4 +1,5 @@
 /** Reads tokenizer.json and tokenizer_config.json, and refuses what a byte-level BPE tokenizer cannot be. */
+import { lstatStored } from "../stored_files.ts";
 import { printable, show } from "../describe.ts";
 import { parseJson, readable, readWhole } from "../read.ts";
 import { InputError } from "../errors.ts";
@@ -71,7 +72,7 @@ export function readText(path: string): string | null {
 function readIfThere(path: string, mostBytes: number): Uint8Array<ArrayBuffer> | null {
   const found = readable(path, () => {
     try {
-      return Deno.lstatSync(path);
+      return lstatStored(path);
     } catch (thrown) {
       if (thrown instanceof Deno.errors.NotFound) return null;
       throw thrown;

@@ -1,5 +1,6 @@
 /** Results of another implementation that come with the program; tools/verify_goldens.ts writes them. */
-import { asset } from "../assets.ts";
+import { ownPath } from "../own_files.ts";
+import { readStored } from "../stored_files.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 
 /** Where they lie. */
@@ -8,10 +9,10 @@ export const GOLDENS_PATH = "src/verify/goldens.safetensors";
 /** Token ids and float32 logits of the embedded model, by Hugging Face's implementation. */
 export class Goldens {
   readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #file = openSafetensors(asset(GOLDENS_PATH).pathname);
+  readonly #file = openSafetensors(ownPath(GOLDENS_PATH));
 
   constructor() {
-    this.#bytes = Deno.readFileSync(asset(GOLDENS_PATH));
+    this.#bytes = readStored(ownPath(GOLDENS_PATH));
   }
 
   #data(name: string): ArrayBuffer {

@@ -3,7 +3,7 @@
  * that have none of those against the plain backend, computed here and now.
  */
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
-import { asset } from "../assets.ts";
+import { OWN_MODEL, ownPath } from "../own_files.ts";
 import { reason } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
 import { SCHEMES } from "../plan/scheme.ts";
@@ -44,7 +44,7 @@ const CHUNK = 128;
 /** Every check, the quick ones first. */
 export class ModelChecks {
   readonly #goldens = new Goldens();
-  readonly #checkpoint: Checkpoint = openCheckpoint(asset("models/tiny-gpt-oss").pathname, {});
+  readonly #checkpoint: Checkpoint = openCheckpoint(ownPath(OWN_MODEL), {});
   readonly #weightOnly: Float32Array;
   readonly #inputScales: Choices["inputScales"];
 

@@ -3,8 +3,9 @@
  * Everything is computed here and now; nothing is taken from results of other machines but the goldens.
  */
 import { pause } from "../breath.ts";
+import { fetchOwn } from "../own_files.ts";
 import type { GpuRuntime } from "../../ffi/runtime.ts";
-import { committedKernels, type KernelFiles, KernelSet } from "../backends/gpu/kernels.ts";
+import { committedKernels, fetchKernels, type KernelFiles, KernelSet } from "../backends/gpu/kernels.ts";
 import { driverVersion } from "../gpu_driver.ts";
 import { casesOf, DeadDevice, runCase } from "./kernels.ts";
 import { GpuMachine } from "./machine.ts";
@@ -49,6 +50,8 @@ export async function verify(
   onProgress: (done: number, total: number, now: string) => void,
 ): Promise<void> {
   const { backend, device: index, hipLibrary, filter } = request;
+  if (request.kernels === undefined) await fetchKernels(backend);
+  await fetchOwn("kernels", "model", "goldens");
   const files = request.kernels ?? committedKernels(), wanted = (name: string) => name.includes(filter ?? "");
   using runtime = open();
   using device = runtime.open(index);

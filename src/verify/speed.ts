@@ -1,6 +1,6 @@
 /** A small bench: bytes that the device reads a second, and decoding of the embedded model and of one wide layer. */
 import { NUMBER_FORMAT } from "../../kernels/abi/types.ts";
-import { asset } from "../assets.ts";
+import { OWN_MODEL, ownPath } from "../own_files.ts";
 import { bytesText } from "../amounts.ts";
 import { groupOf, NO_QUANTIZE } from "../backends/gpu/abi.ts";
 import { Calls } from "../backends/gpu/calls.ts";
@@ -44,7 +44,7 @@ export interface SpeedCheck {
 
 /** The measurements, in the order in which they are made. */
 export function speedChecks(place: Place, kernels: KernelSet, sizes: SpeedSizes = SIZES): SpeedCheck[] {
-  const tiny = () => openCheckpoint(asset("models/tiny-gpt-oss").pathname, {});
+  const tiny = () => openCheckpoint(ownPath(OWN_MODEL), {});
   const wide = () => randomCheckpoint({ shape: sizes.wide, layout: "hf_mxfp4" });
   const check = (what: string, unit: SpeedResult["unit"], run: () => number[] | Promise<number[]>): SpeedCheck => ({
     what,

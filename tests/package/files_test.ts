@@ -23,12 +23,12 @@ const CONSTANTS = new Map(
     .map(([, name, literal]) => [name!, literal!]),
 );
 
-Deno.test("every file that the program asks asset() for is embedded", () => {
+Deno.test("every file that the program asks asset() or ownPath() for is embedded", () => {
   const asked = SOURCES.flatMap(({ path, text }) =>
     path === "src/cli/version.ts"
       ? []
-      : [...text.matchAll(/\basset\(\s*(.*?)[,)]/g)].map(([, argument]) => ({ path, argument }))
-  ).filter(({ path }) => path !== "src/assets.ts");
+      : [...text.matchAll(/\b(?:asset|ownPath)\(\s*(.*?)[,)]/g)].map(([, argument]) => ({ path, argument }))
+  ).filter(({ path }) => !["src/assets.ts", "src/own_files.ts"].includes(path));
   assert(asked.length >= 5, `found ${asked.length} calls of asset(): this test no longer sees them`);
   for (const { path, argument } of asked) {
     const literal = /^"([^"]+?)\/?"$/.exec(CONSTANTS.get(argument!) ?? argument!)?.[1];

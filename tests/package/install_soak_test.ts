@@ -20,10 +20,21 @@ Deno.test({
       const PATH = `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}`;
       const mxoss = (...args: readonly string[]) =>
         run([`${env.HOME}/.deno/bin/mxoss`, ...args], { cwd: dir, env: { ...env, PATH } });
+      // Nothing but the lock's packages will do, now and later.
+      const folder = `${env.HOME}/.deno/bin/.mxoss`, lock = Deno.readTextFileSync(`${folder}/deno.lock`);
+      assertEquals(lock, Deno.readTextFileSync(inRepository("deno.lock")));
       assertEquals(await mxoss(QUESTION), { code: 0, stdout: "#### 7\n", stderr: "" });
       const args = ["quantize", "--scheme", "w_mxfp6_e2m3", "--out", "made"];
       assertEquals((await mxoss(...args)).code, 0);
       assertEquals((await mxoss("inspect", "--model", "made")).code, 0);
       assertMatch((await mxoss("--version")).stdout, /^mxoss \d/);
+      Deno.writeTextFileSync(
+        `${folder}/deno.lock`,
+        lock.replace(/("zod@[\d.]+": \{\s*"integrity": "sha512-)\w{4}/, "$1AAAA"),
+      );
+      Deno.removeSync(`${env.HOME}/.cache`, { recursive: true });
+      const changed = await mxoss(QUESTION);
+      assertEquals(changed.code, 1);
+      assertMatch(changed.stderr, /checksum did not match .* for zod@/i);
     }),
 });

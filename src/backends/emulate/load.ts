@@ -2,6 +2,7 @@
  * Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading
  * them.
  */
+import { openStored, statStored, type StoredFile } from "../../stored_files.ts";
 import { isMade, type SourceFile } from "../../checkpoint/source.ts";
 import type { MadeFiles } from "../../conversion/made_files.ts";
 import { FailureError, InputError, reason } from "../../errors.ts";
@@ -174,7 +175,7 @@ function readStrided(reader: Reader, run: StridedRun, view: Uint8Array): void {
 
 /** The files that are being read, opened once each. */
 class Reader {
-  readonly #open = new Map<number, Deno.FsFile>();
+  readonly #open = new Map<number, StoredFile>();
   #buffer = new Uint8Array(0);
 
   constructor(readonly files: readonly SourceFile[], readonly made: MadeFiles | null) {}
@@ -209,9 +210,9 @@ class Reader {
   }
 }
 
-function openFile(path: string): Deno.FsFile {
+function openFile(path: string): StoredFile {
   try {
-    return Deno.openSync(path);
+    return openStored(path);
   } catch (thrown) {
     throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);
   }
@@ -222,7 +223,7 @@ function openFile(path: string): Deno.FsFile {
  * touched.
  */
 function checkSize(path: string, expected: number): void {
-  const { size } = Deno.statSync(path);
+  const { size } = statStored(path);
   if (size !== expected) {
     throw InputError.saying("changed", { file: path }, `has ${size} bytes now, ${expected} when it was checked`);
   }

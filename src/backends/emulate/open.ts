@@ -1,6 +1,7 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
 import { compileKernels, heapBase, WASM_PAGE } from "../../wasm.ts";
 import { isVirtual } from "../../assets.ts";
+import { isHeld } from "../../stored_files.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { LOGIT_ROWS } from "../../model/engine.ts";
 import { type Available, availableMemory, fits, type Needed, refuseBeyondMemory } from "../../memory.ts";
@@ -51,7 +52,7 @@ export async function openEmulate<N extends string>(
   const module = await compileKernels();
   const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
   const { files } = request.source;
-  const mappable = canMap() && !files.some((file) => isVirtual(file.path) || isMade(file));
+  const mappable = canMap() && !files.some((file) => isVirtual(file.path) || isHeld(file.path) || isMade(file));
   const planFor = (mapped: boolean) =>
     planMemories({
       source: request.source,

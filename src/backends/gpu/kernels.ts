@@ -3,11 +3,16 @@
  * kernels is first asked for.
  */
 import type { LaunchTraits, Manifest, ManifestArchitecture } from "../../../kernels/manifest.ts";
-import type { GpuDevice, Kernel, Module } from "../../../ffi/runtime.ts";
+import type { GpuDevice, GpuKind, Kernel, Module } from "../../../ffi/runtime.ts";
 import { createHash } from "node:crypto";
-import { asset, FETCHED, STANDALONE } from "../../assets.ts";
+import { STANDALONE } from "../../assets.ts";
+import { fetchOwn, ownPath } from "../../own_files.ts";
+import { readStored } from "../../stored_files.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { adapted, type Code, codeBeside, codeFor } from "./code.ts";
+
+/** Where the committed kernels lie, in the repository. */
+export const OWN_KERNELS = "kernels/build";
 
 /** Where compiled kernels come from. */
 export interface KernelFiles {
@@ -24,27 +29,31 @@ export interface LoadedKernel {
   readonly traits: LaunchTraits;
 }
 
+/** Makes the committed kernels ready for {@linkcode committedKernels}: of a program that is fetched by https. */
+export function fetchKernels(kind: GpuKind): Promise<void> {
+  return fetchOwn("kernels", `kernels_${kind}`);
+}
+
 /**
  * The committed kernels, in kernels/build.
  *
  * @param folder Another folder with a manifest.json, for those who build kernels.
  * @throws {FailureError} where the manifest cannot be read.
  */
-export function committedKernels(folder: URL = asset("kernels/build/")): KernelFiles {
-  if (FETCHED) throw new FailureError("GPU kernels are not in the package that is fetched by https: use another one");
-  const path = new URL("manifest.json", folder);
+export function committedKernels(folder: string = ownPath(OWN_KERNELS)): KernelFiles {
+  const path = `${folder}/manifest.json`;
   let manifest: Manifest;
   try {
-    manifest = JSON.parse(Deno.readTextFileSync(path)) as Manifest;
+    manifest = JSON.parse(new TextDecoder().decode(readStored(path))) as Manifest;
   } catch (thrown) {
-    throw new FailureError(`${path.pathname}: the list of GPU kernels cannot be read: ${reason(thrown)}`);
+    throw new FailureError(`${path}: the list of GPU kernels cannot be read: ${reason(thrown)}`);
   }
   return {
     architectures: Object.keys(manifest.architectures),
     architecture: (arch) => manifest.architectures[arch],
     read: (arch, file) => {
       try {
-        return Deno.readFileSync(new URL(`${arch}/${file}`, folder));
+        return readStored(`${folder}/${arch}/${file}`);
       } catch (thrown) {
         throw new FailureError(`GPU kernels of ${arch}: ${file} cannot be read: ${reason(thrown)}`);
       }

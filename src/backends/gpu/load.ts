@@ -3,6 +3,7 @@
  * the device runs while its reader fills the other one.
  */
 import { pause } from "../../breath.ts";
+import { openStored, type StoredFile } from "../../stored_files.ts";
 import type { DeviceBuffer, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { isMade, type SourceFile } from "../../checkpoint/source.ts";
 import type { MadeFiles } from "../../conversion/made_files.ts";
@@ -61,7 +62,7 @@ export async function loadWeights(
 class Lane implements Disposable {
   readonly #buffers: readonly { readonly pinned: PinnedBuffer; readonly sent: GpuEvent; busy: boolean }[];
   readonly #held: DisposableStack;
-  readonly #open = new Map<number, Deno.FsFile>();
+  readonly #open = new Map<number, StoredFile>();
   /** The buffer that is filled next. */
   #turn = 0;
 
@@ -128,13 +129,13 @@ class Lane implements Disposable {
     this.#turn = 1 - this.#turn;
   }
 
-  #file(index: number): Deno.FsFile {
+  #file(index: number): StoredFile {
     const known = this.#open.get(index);
     if (known) return known;
     const { path, bytes } = this.files[index]!;
-    let file: Deno.FsFile;
+    let file: StoredFile;
     try {
-      file = Deno.openSync(path);
+      file = openStored(path);
     } catch (thrown) {
       throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);
     }

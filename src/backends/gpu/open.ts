@@ -1,4 +1,5 @@
 /** Opens the GPU backend: plan, check against free memory, allocate, load, self-test. */
+import { fetchOwnOf } from "../../own_files.ts";
 import { bytesText } from "../../amounts.ts";
 import { Held } from "./held.ts";
 import type { DeviceBuffer, GpuDevice, GpuRuntime, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
@@ -10,7 +11,7 @@ import { Calls } from "./calls.ts";
 import { capabilityOf } from "./capabilities.ts";
 import { describe, type MatrixChoice } from "./describe.ts";
 import { Executor } from "./executor.ts";
-import { committedKernels, type KernelFiles, KernelSet } from "./kernels.ts";
+import { committedKernels, fetchKernels, type KernelFiles, KernelSet } from "./kernels.ts";
 import { KeptSelfTests, keyOf } from "./kept_self_tests.ts";
 import { checkLimits, checkWidths } from "./limits.ts";
 import { loadWeights, STAGING_BYTES } from "./load.ts";
@@ -68,6 +69,8 @@ export async function openGpu<N extends string>(
   }
   try {
     const { device } = held;
+    if (options.kernels === undefined) await fetchKernels(runtime.kind);
+    await fetchOwnOf(request.source.files);
     const kernels = held.own(new KernelSet(device, options.kernels ?? committedKernels()));
     const plan = planWeights(request.source), workspacePlan = planWorkspace(request);
     const recordBytes = expertRecordBytes(request.source);

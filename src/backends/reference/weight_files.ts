@@ -1,4 +1,5 @@
 /** Reads weights from their files when they are needed; nothing dequantized is kept. */
+import { openStored, type StoredFile } from "../../stored_files.ts";
 import { isMade, type MatrixSource, type SourceFile, type VectorSource } from "../../checkpoint/source.ts";
 import { InputError, reason } from "../../errors.ts";
 import { applyBlockScales, decodeElements } from "../../formats/decode.ts";
@@ -12,7 +13,7 @@ const STRIP_BYTES = 1 << 20;
 export class WeightFiles implements Disposable {
   readonly #sources: readonly SourceFile[];
   /** null: of a made file. */
-  readonly #files: (Deno.FsFile | null)[] = [];
+  readonly #files: (StoredFile | null)[] = [];
   readonly #made: MadeFiles | null;
 
   /** Opens all files, some of which may be made. */
@@ -140,9 +141,9 @@ export class WeightFiles implements Disposable {
   }
 }
 
-function openFile(path: string): Deno.FsFile {
+function openFile(path: string): StoredFile {
   try {
-    return Deno.openSync(path);
+    return openStored(path);
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);

@@ -1,4 +1,5 @@
 /** Reads calibrated scales: the few numbers that a plan needs before weights are loaded. */
+import { openStored, type StoredFile } from "../../stored_files.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import { readRandom } from "../random/contents.ts";
@@ -18,7 +19,7 @@ const WIDEN: Record<(typeof SCALE_DTYPES)[number], (buffer: ArrayBuffer) => Floa
 /** Reads scales, keeping files open in between. */
 export class ScaleReader implements Disposable {
   readonly #tensors: TensorSet;
-  readonly #open = new Map<string, Deno.FsFile>();
+  readonly #open = new Map<string, StoredFile>();
 
   constructor(tensors: TensorSet) {
     this.#tensors = tensors;
@@ -59,9 +60,9 @@ export class ScaleReader implements Disposable {
     return readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes));
   }
 
-  #file(path: string): Deno.FsFile {
+  #file(path: string): StoredFile {
     let file = this.#open.get(path);
-    if (file === undefined) this.#open.set(path, file = Deno.openSync(path));
+    if (file === undefined) this.#open.set(path, file = openStored(path));
     return file;
   }
 

@@ -53,7 +53,7 @@ export class Chat {
   static async open(options: ChatOptions): Promise<Chat> {
     refuseUndrawn(options);
     const choices = choicesOf(options), loaded = options.load === undefined ? null : Conversation.load(options.load);
-    const checkpoint = openModel(options.model);
+    const checkpoint = await openModel(options.model);
     await using _started = await warmUp(choices);
     const tokenizer = await openTokenizer(checkpoint);
     const renderer = await openRenderer(checkpoint, tokenizer);

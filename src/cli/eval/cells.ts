@@ -39,10 +39,12 @@ export interface NamedModel {
 }
 
 /** Opens the models that the options name. */
-export function openModels({ model }: Pick<GivenOptions, "model">): [NamedModel, ...NamedModel[]] {
-  const directories = model ?? [undefined];
-  const names = modelNames(directories.map(modelDirectory));
-  return directories.map((directory, i) => ({ name: names[i]!, checkpoint: openModel(directory) })) as [NamedModel];
+export async function openModels({ model }: Pick<GivenOptions, "model">): Promise<[NamedModel, ...NamedModel[]]> {
+  const given = model ?? [undefined], directories: string[] = [];
+  for (const one of given) directories.push(await modelDirectory(one));
+  const names = modelNames(directories), opened: NamedModel[] = [];
+  for (const [i, one] of given.entries()) opened.push({ name: names[i]!, checkpoint: await openModel(one) });
+  return opened as [NamedModel, ...NamedModel[]];
 }
 
 /** The cells that the options ask for. */

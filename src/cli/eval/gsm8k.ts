@@ -24,7 +24,7 @@ export async function evalGsm8k(options: EvalOptions): Promise<number> {
   const shotsFrom = options["shots-from"] === undefined ? data : readDataset(options["shots-from"], "--shots-from");
   const { seed, limit, sequences, out } = options;
   const chosen = chooseShots(data, shotsFrom, options.shots, seed);
-  const models = openModels(options), works: Gsm8kWork[] = [];
+  const models = await openModels(options), works: Gsm8kWork[] = [];
   for (const { checkpoint } of models) {
     works.push(GSM8K.prepare({
       data,

@@ -13,7 +13,7 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
     throw UsageError.saying("missing", { option: "text" }, "required by mxoss eval perplexity, but not given");
   }
   const file = readTextFile(options.text, "--text");
-  const models = openModels(options), works: PerplexityWork[] = [];
+  const models = await openModels(options), works: PerplexityWork[] = [];
   for (const { checkpoint } of models) {
     works.push(PERPLEXITY.prepare({
       path: options.text,

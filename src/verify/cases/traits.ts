@@ -1,12 +1,13 @@
 /** Launch traits of the committed kernels. */
 import type { LaunchTraits, Manifest } from "../../../kernels/manifest.ts";
-import { asset } from "../../assets.ts";
+import { ownPath } from "../../own_files.ts";
+import { readStored } from "../../stored_files.ts";
 
 let manifest: Manifest | undefined;
 
 /** Traits are the same for all architectures that have the entry point. */
 export function traitsOf(entry: string): LaunchTraits {
-  manifest ??= JSON.parse(Deno.readTextFileSync(asset("kernels/build/manifest.json"))) as Manifest;
+  manifest ??= JSON.parse(new TextDecoder().decode(readStored(ownPath("kernels/build/manifest.json")))) as Manifest;
   for (const { entries } of Object.values(manifest.architectures)) {
     if (entries[entry]) return entries[entry];
   }
