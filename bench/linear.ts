@@ -6,6 +6,7 @@
  *     deno run -A bench/linear.ts                          the module of this tree
  *     deno run -A bench/linear.ts --against OTHER.wasm     another one too, in turns; outputs must agree to the bit
  *     deno run -A bench/linear.ts --tokens 64 --weights mxfp4,bf16 --inputs none,e2m1
+ *     deno run -A bench/linear.ts --shares 80 --packed     in so many calls, as threads take shares; rows packed before
  *
  * With `--v8-flags=--no-enable-avx-vnni` V8 compiles as it does for processors that have AVX2 alone.
  */
@@ -21,10 +22,20 @@ const KINDS = { none: 0, e2m1: 1, e3m2: 2, e2m3: 3, fp8: 5 } as const;
 type Kind = keyof typeof KINDS;
 
 const options = parseArgs(Deno.args, {
-  string: ["against", "tokens", "weights", "inputs", "rounds", "rows"],
-  default: { tokens: "64", weights: "mxfp4,bf16", inputs: "none,e2m1,e2m3,e3m2,fp8", rounds: "9", rows: "2880" },
+  string: ["against", "tokens", "weights", "inputs", "rounds", "rows", "shares"],
+  boolean: ["packed"],
+  default: {
+    tokens: "64",
+    weights: "mxfp4,bf16",
+    inputs: "none,e2m1,e2m3,e3m2,fp8",
+    rounds: "9",
+    rows: "2880",
+    shares: "1",
+  },
 });
 const ROWS = Number(options.rows), COLS = 2880, ROUNDS = Number(options.rounds);
+/** Units of a call of `linear`. */
+const share = Math.ceil(ROWS / 8 / Number(options.shares));
 /** Times that inputs are prepared for one look at the clock. */
 const PREPARATIONS = 20;
 const MIB = 2 ** 20;
@@ -90,17 +101,23 @@ for (const weights of options.weights.split(",") as WeightFormat[]) {
       const outputs: Float32Array[] = [];
       for (let round = -1; round < ROUNDS; round++) {
         for (const [i, { linear, prepare }] of builds.entries()) {
-          const prepared = [PREPARED, COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0];
-          words.set([...prepared, 0, 0, 0], DESCRIPTOR / 4);
+          // Another module may know of no packed rows.
+          const packed = options.packed && i === 0, units = packed ? Math.ceil(tokens / 4) : tokens;
+          const prepared = [PREPARED, packed ? 0 : COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0];
+          words.set([...prepared, 0, 0, 0, tokens], DESCRIPTOR / 4);
           const preparing = seconds(() => {
-            for (let i = 0; i < PREPARATIONS; i++) prepare(DESCRIPTOR, 0, tokens, SCRATCH);
+            for (let i = 0; i < PREPARATIONS; i++) prepare(DESCRIPTOR, 0, units, SCRATCH);
           });
-          const fixed = weights === "mxfp4" ? [FIXED, fixedStride(COLS), 12] : [0, 0, 0];
-          words.set([...prepared, ...fixed], DESCRIPTOR / 4);
-          prepare(DESCRIPTOR, 0, tokens, SCRATCH);
-          const rows = [0, 0, PREPARED, COLS, OUT, ROWS, tokens, 0, 0, 0, 0];
+          const fixed = weights === "mxfp4" && !packed ? [FIXED, fixedStride(COLS), 12] : [0, 0, 0];
+          words.set([...prepared, ...fixed, tokens], DESCRIPTOR / 4);
+          prepare(DESCRIPTOR, 0, units, SCRATCH);
+          const rows = [0, 0, PREPARED, packed ? 0 : COLS, OUT, ROWS, tokens, 0, 0, 0, 0];
           words.set([1, ...matrix, ...rows, 0, ...fixed.slice(0, 2), 0], DESCRIPTOR / 4);
-          const multiplying = seconds(() => linear(DESCRIPTOR, 0, ROWS / 8, SCRATCH));
+          const multiplying = seconds(() => {
+            for (let at = 0; at < ROWS / 8; at += share) {
+              linear(DESCRIPTOR, at, Math.min(at + share, ROWS / 8), SCRATCH);
+            }
+          });
           outputs[i] = floats.slice(OUT / 4, OUT / 4 + tokens * ROWS);
           if (round < 0) continue;
           timings[i]!.linear.push(multiplying);

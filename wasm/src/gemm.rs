@@ -54,28 +54,28 @@ impl Quads<'_> {
     }
 
     /// Packs every quad: as integers where `wanted` and where it fits.
-    unsafe fn pack_all(&mut self, wanted: bool, panel: &Panel) {
+    unsafe fn pack_all(&mut self, wanted: bool) {
         unsafe {
             for quad in 0..self.count() {
                 let (pair, pairs) = self.pairs_of(quad);
                 if wanted && integer::pack_quad(self.r, pair, pairs, self.address(quad)) {
                     self.integers |= 1 << quad;
                 } else {
-                    pack(self.r, pair, pairs, panel, self.address(quad));
+                    pack(self.r, pair, pairs, self.address(quad));
                 }
             }
         }
     }
 
     /// Packs a quad again if it does not lie there as it is wanted; as integers only where that fitted before.
-    unsafe fn want(&mut self, quad: usize, as_integers: bool, panel: &Panel) {
+    unsafe fn want(&mut self, quad: usize, as_integers: bool) {
         unsafe {
             if (self.integers >> quad & 1 == 1) != as_integers {
                 let (pair, pairs) = self.pairs_of(quad);
                 if as_integers {
                     integer::pack_quad(self.r, pair, pairs, self.address(quad));
                 } else {
-                    pack(self.r, pair, pairs, panel, self.address(quad));
+                    pack(self.r, pair, pairs, self.address(quad));
                 }
                 self.integers ^= 1 << quad;
             }
@@ -90,14 +90,19 @@ pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         let panel = Panel::new(scratch, r.weights.cols);
         let tile_at = scratch.wrapping_add(panel.bytes());
         let at = tile_at.wrapping_add(blocks * TILE_BYTES);
-        let integers = r.integers() && integer::has_integers(&r.weights);
+        let packed = r.packed();
+        let integers = packed.is_none() && r.integers() && integer::has_integers(&r.weights);
         let dots = !r.without_dots() && !lacks_dot();
         // Groups of about the same size.
         let group = r.pairs.div_ceil(r.pairs.div_ceil(GROUP)).next_multiple_of(QUAD);
         for from in (0..r.pairs).step_by(group) {
             let pairs = min(group, r.pairs - from);
-            let mut quads = Quads { r, from, pairs, at, bytes: blocks * QUAD_BYTES, integers: 0, dots };
-            quads.pack_all(integers, &panel);
+            let bytes = blocks * QUAD_BYTES;
+            let at = packed.map_or(at, |packed| packed.wrapping_add(from / QUAD * bytes));
+            let mut quads = Quads { r, from, pairs, at, bytes, integers: 0, dots };
+            if packed.is_none() {
+                quads.pack_all(integers);
+            }
             let fits = quads.integers;
             for tile in first..last {
                 let row = tile * TILE;
@@ -106,7 +111,7 @@ pub unsafe fn many(r: &Record, first: usize, last: usize, scratch: *mut u8) {
                 let fits = if fits != 0 && integer::pack_tile(&r.weights, row, rows, tile_at) { fits } else { 0 };
                 for quad in 0..quads.count() {
                     let as_integers = fits >> quad & 1 == 1;
-                    quads.want(quad, as_integers, &panel);
+                    quads.want(quad, as_integers);
                     r.count(if as_integers { Way::Integers } else { Way::Float32 }, quads.pairs_of(quad).1);
                 }
                 if fits != 0 {

@@ -37,6 +37,7 @@ unsafe extern "C" fn linear(desc: *const u32, start: u32, end: u32, scratch: *mu
 unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
         if r.weights.transposed
+            || r.packed().is_some()
             || r.pairs > most_direct(r)
             || (r.pairs > MOST_DIRECT_INTEGERS && integer::are_integers(r, scratch))
         {

@@ -34,10 +34,15 @@ impl Panel {
     const SCALE_BYTES: usize = TILE * 4;
     const SUM_BYTES: usize = GROUP * TILE * 16;
 
+    /// Blocks at a time of a matrix of `cols` columns.
+    fn blocks_of(cols: usize) -> usize {
+        let blocks = max(1, cols.div_ceil(BLOCK));
+        blocks.div_ceil(blocks.div_ceil(BLOCKS))
+    }
+
     /// Lays out a panel for a matrix of `cols` columns.
     pub fn new(scratch: *mut u8, cols: usize) -> Panel {
-        let blocks = max(1, cols.div_ceil(BLOCK));
-        let blocks = blocks.div_ceil(blocks.div_ceil(BLOCKS));
+        let blocks = Self::blocks_of(cols);
         let scales = scratch.wrapping_add(blocks * Self::WEIGHT_BYTES);
         let sums = scales.wrapping_add(blocks * Self::SCALE_BYTES);
         Panel { weights: scratch.cast(), scales: scales.cast(), sums: sums.cast(), blocks }
@@ -107,14 +112,18 @@ unsafe fn place(panel: &Panel, count: usize, block: usize, half: usize) -> Four 
     Four(core::array::from_fn(|lane| unsafe { panel.weights.add((lane * count + block) * 16 + half) }))
 }
 
-/// Packs the input rows of `pairs` (1..=4) pairs from `pair` on: for each panel `[lane][block][vector][input row]`.
+/// Packs the input rows of `pairs` (1..=4) pairs from `pair` on.
+pub unsafe fn pack(r: &Record, pair: usize, pairs: usize, to: *mut u8) {
+    unsafe { pack_rows(core::array::from_fn(|i| r.x(pair + min(i, pairs - 1))), r.weights.cols, to) };
+}
+
+/// Packs prepared rows of `cols` columns: for each panel `[lane][block][vector][input row]`.
 #[inline(never)]
-pub unsafe fn pack(r: &Record, pair: usize, pairs: usize, panel: &Panel, to: *mut u8) {
+pub unsafe fn pack_rows(x: [*const v128; QUAD], cols: usize, to: *mut u8) {
     unsafe {
-        let blocks = r.weights.cols.div_ceil(BLOCK);
-        let x: [*const v128; QUAD] = core::array::from_fn(|i| r.x(pair + min(i, pairs - 1)));
-        for first in (0..blocks).step_by(panel.blocks) {
-            let count = min(panel.blocks, blocks - first);
+        let (blocks, most) = (cols.div_ceil(BLOCK), Panel::blocks_of(cols));
+        for first in (0..blocks).step_by(most) {
+            let count = min(most, blocks - first);
             let to = to.add(first * QUAD_BYTES).cast::<v128>();
             for b in 0..count {
                 let at = x.map(|x| x.add(8 * (first + b)));

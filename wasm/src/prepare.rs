@@ -1,12 +1,16 @@
 //! `prepare`: quantizes and dequantizes the rows that a linear reads, and stores them in prepared order, and as fixed
 //! rows where that is asked for.
 
+use crate::dot::BLOCK;
 use crate::element::{Element, by_mx};
 use crate::fixed::Row;
-use crate::memory::{Words, load_block, prepared_pair, row};
+use crate::integer::QUAD;
+use crate::memory::{Words, at, load_block, prepared_pair, row};
 use crate::mx::{Qdq, Rule};
+use crate::panel::pack_rows;
 use crate::quantize::Quantizer;
 use core::arch::wasm32::*;
+use core::cmp::min;
 
 /// What is done to each block.
 trait Block {
@@ -28,27 +32,53 @@ impl<E: Element> Block for Qdq<E> {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, _scratch: *mut u8) {
+unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, scratch: *mut u8) {
     unsafe {
         let d = Words(desc);
+        let (start, end, out, stride) = (start as usize, end as usize, d.get(0), d.get(1));
+        if stride != 0 {
+            return some(d, start, end, out, stride);
+        }
+        // Packed: rows are prepared in scratch first.
+        let (cols, count) = (d.get(4), d.get(13));
+        let stride = cols.next_multiple_of(BLOCK);
+        for quad in start..end {
+            let (first, last) = (quad * QUAD, min(quad * QUAD + QUAD, count));
+            some(d, first, last, at(scratch as usize, first, (stride * 4).wrapping_neg()), stride);
+            let rows = core::array::from_fn(|i| scratch.add(min(i, last - first - 1) * stride * 4) as *const v128);
+            pack_rows(rows, cols, at(out, quad, stride * 4 * QUAD) as *mut u8);
+        }
+    }
+}
+
+/// Prepares rows `start..end`; the first of all would lie at `out`.
+#[inline(always)]
+unsafe fn some(d: Words, start: usize, end: usize, out: usize, stride: usize) {
+    unsafe {
         let quantizer = Quantizer::from(d.from(5));
-        by_mx!(d.get(5), mx_rows(d, start, end, quantizer), rows(d, start, end, quantizer, &quantizer))
+        let to = (start, end, out, stride);
+        by_mx!(d.get(5), mx_rows(d, to, quantizer), rows(d, to, quantizer, &quantizer))
     }
 }
 
 /// The rows of MX blocks, whose constants are made once.
 #[inline(always)]
-unsafe fn mx_rows<E: Element>(d: Words, start: u32, end: u32, quantizer: Quantizer) {
-    unsafe { rows(d, start, end, quantizer, &Qdq::<E>::new(Rule::from(d.get(6)))) }
+unsafe fn mx_rows<E: Element>(d: Words, to: (usize, usize, usize, usize), quantizer: Quantizer) {
+    unsafe { rows(d, to, quantizer, &Qdq::<E>::new(Rule::from(d.get(6)))) }
 }
 
 #[inline(never)]
-unsafe fn rows(d: Words, start: u32, end: u32, quantizer: Quantizer, blocks: &impl Block) {
+unsafe fn rows(
+    d: Words,
+    (start, end, out, out_stride): (usize, usize, usize, usize),
+    quantizer: Quantizer,
+    blocks: &impl Block,
+) {
     unsafe {
-        let (out, out_stride, x, x_stride, width) = (d.get(0), d.get(1), d.get(2), d.get(3), d.get(4));
+        let (x, x_stride, width) = (d.get(2), d.get(3), d.get(4));
         let row_scales = d.get(9);
         let (fixed, fixed_stride, offset) = (d.get(10), d.get(11), d.get(12) as i32);
-        for unit in start as usize..end as usize {
+        for unit in start..end {
             let fixed_row = Row::from(fixed, unit, fixed_stride, width / 32);
             let (out, x) = (row(out, unit, out_stride), row(x, unit, x_stride));
             let scale = quantizer.row_scale(x, width);

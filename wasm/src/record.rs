@@ -208,6 +208,12 @@ impl Record {
         unsafe { crate::memory::row(self.x, self.x_row(pair), self.x_stride) as *const v128 }
     }
 
+    /// Where all input rows lie packed four together as float32; none if they are prepared rows.
+    #[inline(always)]
+    pub fn packed(&self) -> Option<*mut u8> {
+        if self.x_stride == 0 { Some(self.x as *mut u8) } else { None }
+    }
+
     /// Whether there are fixed rows beside the prepared ones.
     #[inline(always)]
     pub fn has_fixed(&self) -> bool {

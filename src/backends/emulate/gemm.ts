@@ -2,7 +2,7 @@
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
-import { type Areas, type EmulateTensor, fixedStride, MANY_ROWS, padded } from "./areas.ts";
+import { type Areas, type EmulateTensor, fixedStride, MANY_ROWS, padded, QUAD } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
@@ -13,6 +13,8 @@ const LINEAR_TILE = 8;
 export class Gemm {
   /** Input rows that each matrix of the current operation multiplies, on average. */
   #rowsPerMatrix = 0;
+  /** Whether the current operation's input rows are packed, once for all threads. */
+  #packed = false;
   readonly #perExpert: Int32Array;
   /** Whether all experts of a layer quantize their input in the same way, so that it is prepared once. */
   readonly #alike = new WeakMap<readonly EmulateLinear[], boolean>();
@@ -43,6 +45,7 @@ export class Gemm {
       while (to < linears.length && samePreparation(first, linears[to]!)) to++;
       const m = first.memory;
       this.machine.bring(x, m);
+      this.#packed = this.machine.n >= MANY_ROWS && fixedOffset(first) === 0;
       const scales = this.#prepare(first, x, this.machine.n);
       const d = this.machine.describe(m).begin(to - from);
       let units = 0, work = 0;
@@ -56,6 +59,7 @@ export class Gemm {
       this.machine.run("linear", m, units, work / Math.max(1, units));
       from = to;
     }
+    this.#packed = false;
   }
 
   /** Logits of some rows of x; see the contract. */
@@ -213,9 +217,10 @@ export class Gemm {
       scale = input.kind === "fp8_static" ? input.scale : 0;
     const out = a.prepared + 4 * padded(cols) * first, rowScales = a.rowScales + 4 * first;
     const offset = this.#fixedOffset(linear), fixed = offset === 0 ? 0 : a.fixed + fixedStride(cols) * first;
-    this.machine.describe(memory).begin(out, padded(cols), x, stride, cols, kindNumber(input), rule).f32(scale)
-      .u32(this.round, linear.multipliesCodes ? rowScales : 0, fixed, fixedStride(cols), offset);
-    this.machine.run("prepare", memory, rows, 4 * cols);
+    const outStride = this.#packed ? 0 : padded(cols), together = this.#packed ? QUAD : 1;
+    this.machine.describe(memory).begin(out, outStride, x, stride, cols, kindNumber(input), rule).f32(scale)
+      .u32(this.round, linear.multipliesCodes ? rowScales : 0, fixed, fixedStride(cols), offset, rows);
+    this.machine.run("prepare", memory, Math.ceil(rows / together), 4 * cols * together);
   }
 
   /** {@linkcode fixedOffset}, or 0 where so many rows share a matrix that fixed ones are of no use. */
@@ -236,7 +241,8 @@ export class Gemm {
     firstUnit: number,
   ): void {
     d.u32(w.format, w.transposed, w.rows, w.cols, w.weight, w.rowStride, w.scale, w.scaleStride, w.scaleKind);
-    d.u32(w.bias, w.biasFormat, this.areas.prepared, padded(w.cols), out.address, out.stride, n, xRows, outRows);
+    const stride = this.#packed ? 0 : padded(w.cols);
+    d.u32(w.bias, w.biasFormat, this.areas.prepared, stride, out.address, out.stride, n, xRows, outRows);
     d.u32(xScales, round, firstUnit, this.#fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
   }
 }
