@@ -56,7 +56,12 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
     "logit_bias",
     /^logit_bias: expected ids from 0 to \d+, got 9999999$/,
   ],
-  [{ prompt: "a", min_tokens: 1 }, 400, "min_tokens", /^min_tokens: is not supported; expected 0/],
+  [
+    { prompt: "a", min_tokens: 17 },
+    400,
+    "min_tokens",
+    /^min_tokens: expected at most 16, the tokens of a reply, got 17$/,
+  ],
   [{ prompt: "a", best_of: 3 }, 400, "best_of", /^best_of: expected n, which is 1, or none$/],
   [{ prompt: "a", stream_options: {} }, 400, "stream_options", /^stream_options: expected with stream$/],
   [{ prompt: "a", stop: "" }, 400, "stop", /^stop: expected a text of at least 1/],
@@ -90,6 +95,32 @@ Deno.test("/v1/completions", async (t) => {
     assertEquals(twice.choices.map(({ index }: Choice) => index), [0, 1, 2, 3]);
     assertEquals(twice.usage.prompt_tokens, texts.usage.prompt_tokens);
     assertEquals(twice.usage.completion_tokens, 24);
+  });
+
+  await t.step("a reply of min_tokens does not end before, by the model's own end, an id or a text", async () => {
+    const asked = { prompt: GREEDY, max_tokens: REPLY.length + 8, logprobs: 0, return_tokens_as_token_ids: true };
+    const ids = async (more: object) => {
+      const { choices: [{ logprobs: { tokens }, finish_reason, text }] } = await complete(serving, {
+        ...asked,
+        ...more,
+      });
+      return { ids: tokens.map((name: string) => Number(name.split(":")[1])) as number[], finish_reason, text };
+    };
+    const end = REPLY.at(-1)!, own = REPLY.slice(0, -1), free = await ids({ ignore_eos: true });
+    for (const length of [REPLY.length - 1, REPLY.length + 5]) {
+      const least = await ids({ min_tokens: length });
+      assertEquals(least.ids.slice(0, own.length), own);
+      assert(least.ids.length >= length);
+      assertEquals(least.ids.slice(0, length).includes(end), false);
+      assertEquals(least.finish_reason, least.ids.at(-1) === end ? "stop" : "length");
+    }
+    assertEquals((await ids({ min_tokens: own.length })).ids, [...REPLY]);
+    const third = own[2]!;
+    assertEquals((await ids({ stop_token_ids: [third] })).ids, own.slice(0, own.indexOf(third) + 1));
+    assertEquals((await ids({ stop_token_ids: [third], min_tokens: 8 })).ids.slice(0, 8).includes(third), false);
+    const stop = free.text.slice(2, 5);
+    assertEquals((await ids({ stop })).text, free.text.slice(0, free.text.indexOf(stop)));
+    assert((await ids({ stop, min_tokens: own.length })).text.startsWith(free.text.slice(0, 20)));
   });
 
   await t.step("bias and penalties decide the next tokens, and log probabilities stay the model's own", async () => {

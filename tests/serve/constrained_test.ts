@@ -23,4 +23,6 @@ Deno.test("chat: a constrained reply is a value of its schema, and the same alon
   assert(newJudge().validate(schema, JSON.parse(one.content)), one.content);
   assertEquals([other.content, one.reasoning], ["#### 72", other.reasoning]);
   assertEquals(await Promise.all([ask(held), ask(free), ask(held)]), [one, other, one]);
+  // A schema's value ends where it must, whatever was asked for.
+  assertEquals(await ask({ ...held, min_tokens: 100 }), one);
 });

@@ -132,6 +132,25 @@ Deno.test("responses: what is not to be stored is not, and the store is bounded"
   assertEquals([5, 6, 8].map((i) => tiny.get(`${i}`, "")?.answer.id ?? null), [null, "6", "8"]);
 });
 
+Deno.test("responses: an API key that has many pushes out its own, and no other's", () => {
+  const put = (store: ResponseStore, owner: string, id: string) =>
+    store.put({ owner, answer: { id } as ResponseAnswer, items: [] });
+  const size = JSON.stringify({ owner: "a", answer: { id: "a0" }, items: [] }).length;
+  for (const limits of [{ responses: 6, size: 1e6 }, { responses: 100, size: 6 * size }]) {
+    const store = new ResponseStore(limits);
+    const kept = (owner: string, ids: string[]) => ids.filter((id) => store.get(id, owner) !== undefined);
+    for (let i = 0; i < 2; i++) put(store, "a", `a${i}`);
+    for (let i = 0; i < 9; i++) put(store, "b", `b${i}`);
+    assertEquals(kept("a", ["a0", "a1"]), ["a0", "a1"]);
+    assertEquals(kept("b", ["b4", "b5", "b6", "b7", "b8"]), ["b5", "b6", "b7", "b8"]);
+    // Who comes late has room, too.
+    for (let i = 0; i < 2; i++) put(store, "c", `c${i}`);
+    assertEquals([kept("a", ["a0", "a1"]).length, kept("c", ["c0", "c1"]).length], [2, 2]);
+    assertEquals(kept("b", ["b6", "b7", "b8"]), ["b7", "b8"]);
+    assertEquals([store.delete("a0", "b"), store.delete("a0", "a"), store.delete("a0", "a")], [false, true, false]);
+  }
+});
+
 Deno.test("responses: those of one API key are not there for another", async () => {
   const keyed = scripted(responseEndpoints(), undefined, ["one", "two"]);
   keyed.script(ANSWER, ANSWER, ANSWER);

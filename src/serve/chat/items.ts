@@ -36,6 +36,8 @@ export interface TokenItems {
 export interface ItemOptions {
   /** Texts that end the reply where they occur in a message to the user; not in reasoning, nor in calls. */
   readonly stops: readonly string[];
+  /** Tokens whose text is not searched for them; default 0. */
+  readonly minTokens?: number | undefined;
   /** Ids that end the reply. Those of text are no part of it. */
   readonly stopIds: ReadonlySet<number>;
 }
@@ -50,6 +52,7 @@ export class ReplyItems {
   readonly #taken: TokenItems[] = [];
   /** The message that is being read; its item is opened by its first text, a call's at once. */
   #message: { readonly kind: ItemKind; readonly name: string | null; item: Item | null } | null = null;
+  #tokens = 0;
   #items = 0;
   #calls = 0;
 
@@ -70,6 +73,7 @@ export class ReplyItems {
 
   /** Takes a chosen token; true where the reply ends with it. */
   readonly watch = (id: number): boolean => {
+    this.#tokens++;
     const special = this.tokenizer.specialName(id) !== null;
     if (!special && this.options.stopIds.has(id)) {
       this.#taken.push({ events: [], kind: null });
@@ -111,7 +115,8 @@ export class ReplyItems {
   }
 
   #write(text: string, out: ItemEvent[]): void {
-    this.#put(this.#message!.kind === "message" ? this.#stops.push(text) : text, out);
+    const searched = this.#message!.kind === "message" && this.#tokens > (this.options.minTokens ?? 0);
+    this.#put(searched ? this.#stops.push(text) : text, out);
   }
 
   #put(text: string, out: ItemEvent[]): void {

@@ -15,6 +15,8 @@ export interface ReplyOptions {
   readonly stops: readonly string[];
   readonly stopIds: ReadonlySet<number>;
   readonly maxTokens: number;
+  /** How many come before its end, of these at most. */
+  readonly minTokens: (maxTokens: number) => number;
   readonly logprobs: number | null;
 }
 
@@ -40,13 +42,15 @@ export function startReplies(
   { service, client, requestId, signal }: Pick<Call<unknown>, "service" | "client" | "requestId" | "signal">,
   model: ServedModel,
   { prompt, mask }: Plan,
-  { count, sampling, stops, stopIds, maxTokens, logprobs }: ReplyOptions,
+  { count, sampling, stops, stopIds, maxTokens, minTokens: least, logprobs }: ReplyOptions,
 ): Reply[] {
+  const minTokens = least(maxTokens);
   return Array.from({ length: count }, (_, index) => {
-    const items = new ReplyItems(model.tokenizer, { stops, stopIds });
+    const items = new ReplyItems(model.tokenizer, { stops, stopIds, minTokens });
     const generation = service.submit(model, {
       prompt,
       maxTokens,
+      minTokens,
       stopIds,
       sampling: sampling(index),
       logprobs,

@@ -1,4 +1,7 @@
-/** Responses that later requests may name: in memory, the oldest leaving when there are too many. */
+/**
+ * Responses that later requests may name: in memory. When there are too many, the owner who has most loses his oldest:
+ * who keeps to an equal share of the room loses nothing to others.
+ */
 import type { InputItem, OutputItem, ResponseAnswer } from "../endpoints/responses_schema.ts";
 
 /** A response with the conversation that it answers. */
@@ -20,12 +23,20 @@ export interface StoreLimits {
   readonly size: number;
 }
 
-/** Enough for a day of one user's conversations. */
+/** Of all owners together: enough for a day of one user's conversations. */
 const LIMITS: StoreLimits = { responses: 2000, size: 64 * 2 ** 20 };
+
+/** What one owner has in a store. */
+interface Share {
+  /** The oldest first. */
+  readonly ids: Set<string>;
+  size: number;
+}
 
 /** Keeps responses by their ids. */
 export class ResponseStore {
   readonly #kept = new Map<string, { readonly stored: StoredResponse; readonly size: number }>();
+  readonly #owners = new Map<string, Share>();
   #size = 0;
 
   constructor(readonly limits: StoreLimits = LIMITS) {}
@@ -41,10 +52,18 @@ export class ResponseStore {
     if (size > this.limits.size) return;
     this.#kept.set(stored.answer.id, { stored, size });
     this.#size += size;
-    for (const id of this.#kept.keys()) {
-      if (this.#kept.size <= this.limits.responses && this.#size <= this.limits.size) return;
-      this.#forget(id);
-    }
+    let own = this.#owners.get(stored.owner);
+    if (own === undefined) this.#owners.set(stored.owner, own = { ids: new Set(), size: 0 });
+    own.ids.add(stored.answer.id);
+    own.size += size;
+    while (this.#kept.size > this.limits.responses) this.#forgetOldest(({ ids }) => ids.size);
+    while (this.#size > this.limits.size) this.#forgetOldest(({ size }) => size);
+  }
+
+  /** Forgets the oldest response of who has most. */
+  #forgetOldest(much: (share: Share) => number): void {
+    const [most] = [...this.#owners.values()].sort((a, b) => much(b) - much(a));
+    this.#forget(most!.ids.values().next().value!);
   }
 
   /** Forgets a response; says whether there was one of this owner. */
@@ -55,7 +74,11 @@ export class ResponseStore {
   }
 
   #forget(id: string): void {
-    this.#size -= this.#kept.get(id)?.size ?? 0;
+    const { stored: { owner }, size } = this.#kept.get(id)!, own = this.#owners.get(owner)!;
+    this.#size -= size;
+    own.size -= size;
+    own.ids.delete(id);
+    if (own.ids.size === 0) this.#owners.delete(owner);
     this.#kept.delete(id);
   }
 }

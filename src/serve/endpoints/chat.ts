@@ -16,7 +16,7 @@ import {
   type FinishReason,
 } from "./chat_schema.ts";
 import { merge } from "./merge.ts";
-import { samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
+import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields, type Usage, usage, usageOf } from "./usage.ts";
 
 /** A request whose replies are on their way. */
@@ -53,6 +53,7 @@ export const CHAT = endpoint<ChatRequest>({
         prompt: "messages",
         maxTokens: body.max_completion_tokens == null ? "max_tokens" : "max_completion_tokens",
       }),
+      minTokens: (maxTokens) => minTokensOf(body, maxTokens),
       logprobs: body.logprobs === true ? body.top_logprobs ?? 0 : null,
     });
     const created = Math.floor(Date.now() / 1000);

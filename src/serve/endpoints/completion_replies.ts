@@ -6,7 +6,7 @@ import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { ReplyText } from "../text/reply_text.ts";
 import type { CompletionRequest } from "./completions_schema.ts";
-import { samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
+import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 
 /** OpenAI's default. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -47,10 +47,14 @@ export function startReplies(call: Call<CompletionRequest>, model: ServedModel):
   }
   return prompts.flatMap((prompt) => Array.from({ length: n }, () => prompt)).map((prompt, index) => {
     const special = body.skip_special_tokens === false ? "keep" : "skip";
-    const text = new ReplyText(tokenizer, { stops: stopsOf(body), special, stopIds });
+    const maxTokens = body.max_tokens ??
+      Math.max(1, Math.min(DEFAULT_MAX_TOKENS, limits.context - prompt.length));
+    const minTokens = minTokensOf(body, maxTokens);
+    const text = new ReplyText(tokenizer, { stops: stopsOf(body), special, stopIds, minTokens });
     const generation = service.submit(model, {
       prompt,
-      maxTokens: body.max_tokens ?? Math.max(1, Math.min(DEFAULT_MAX_TOKENS, limits.context - prompt.length)),
+      maxTokens,
+      minTokens,
       stopIds,
       sampling: samplingOf(body, index, model.config.vocab),
       logprobs: body.logprobs ?? null,

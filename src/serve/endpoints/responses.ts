@@ -12,7 +12,7 @@ import type { Outcome } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { type Call, type Endpoint, endpoint, type ServerEvent } from "../http/endpoint.ts";
 import { ResponseAnswer, ResponseRequest } from "./responses_schema.ts";
-import { samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
+import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
 import { logFields } from "./usage.ts";
 
 /** A response on its way. */
@@ -145,6 +145,7 @@ async function start(call: Call<ResponseRequest>, store: ResponseStore): Promise
       prompt: "input",
       maxTokens: "max_output_tokens",
     }),
+    minTokens: (maxTokens) => minTokensOf(fields, maxTokens),
     logprobs: scores ? body.top_logprobs ?? 0 : null,
   });
   return { call, model, reply: reply!, answer: emptyAnswer(body, model), items, scores };

@@ -32,7 +32,8 @@ export const SAMPLING_FIELDS = {
     z.number().min(-100).max(100),
   )
     .nullish(),
-  min_tokens: only(0),
+  /** vLLM's: tokens of a reply before its end. */
+  min_tokens: z.int().min(0).nullish(),
   /** llama.cpp's, which looks at the last tokens only; Open WebUI hands it on. */
   repeat_penalty: only(1),
   use_beam_search: only(false),
@@ -66,6 +67,19 @@ export function samplingOf(fields: SamplingFields, index: number, vocab: number)
     // Of several replies to one prompt each has a seed of its own; negative ones are as good as any.
     seed: seed == null ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(index)),
   };
+}
+
+/**
+ * Tokens before which a reply does not end.
+ *
+ * @throws {ApiError} 400 where it ends before.
+ */
+export function minTokensOf({ min_tokens }: SamplingFields, maxTokens: number): number {
+  const least = min_tokens ?? 0;
+  if (least > maxTokens) {
+    throw wrongField("min_tokens", `expected at most ${maxTokens}, the tokens of a reply, got ${least}`);
+  }
+  return least;
 }
 
 /** The stop strings of a request. */

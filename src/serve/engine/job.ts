@@ -34,6 +34,8 @@ export interface Job {
   readonly maxTokens: number;
   /** Ids that end the sequence; the one that did is handed out as its last token. */
   readonly stopIds: ReadonlySet<number>;
+  /** Tokens before which no stop id is chosen, unless the mask leaves nothing else; default 0. */
+  readonly minTokens?: number | undefined;
   /** How to choose; without a seed another reply each time where the temperature is above 0. */
   readonly sampling: SamplerOptions;
   /**

@@ -98,8 +98,9 @@ export class Sequence {
 
   /** Whether the engine may choose its tokens, of which nothing else is asked. */
   get drawable(): boolean {
-    const { logprobs, mask, probe } = this.job;
-    return logprobs === null && mask === undefined && probe === undefined && this.#sampler.sampling !== undefined;
+    const { logprobs, mask, probe, minTokens = 0 } = this.job;
+    return this.#generated >= minTokens && logprobs === null && mask === undefined && probe === undefined &&
+      this.#sampler.sampling !== undefined;
   }
 
   /** How an engine chooses the next tokens. */
@@ -178,15 +179,25 @@ export class Sequence {
   }
 
   #choose(logits: Float32Array): FinishReason | null {
-    const { mask, logprobs } = this.job;
+    const { mask, logprobs, minTokens = 0 } = this.job;
     // The model's own probabilities: before the mask, which writes into the logits.
     const sum = logprobs === null ? 0 : logSumExp(logits);
     const top = logprobs === null ? [] : topOf(logits, logprobs, sum);
     const before = mask === undefined || logprobs === null ? logits : logits.slice();
     mask?.apply(logits);
+    if (this.#generated < minTokens) this.#goOn(logits);
     const id = this.#sampler.sample(logits);
     mask?.push(id);
     return this.#chosen({ id, logProbability: logprobs === null ? null : before[id]! - sum, top });
+  }
+
+  /** Excludes what would end the reply; where a mask leaves nothing else, the reply is as long as it can be. */
+  #goOn(logits: Float32Array): void {
+    const { stopIds, mask } = this.job, ends = [...stopIds].filter((id) => id < logits.length);
+    const own = ends.map((id) => logits[id]!);
+    for (const id of ends) logits[id] = -Infinity;
+    if (mask === undefined || logits.some((logit) => logit > -Infinity)) return;
+    ends.forEach((id, i) => logits[id] = own[i]!);
   }
 
   #chosen(token: ScoredToken): FinishReason | null {

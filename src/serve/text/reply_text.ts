@@ -5,6 +5,8 @@ import { StopStrings } from "../../text/stop_strings.ts";
 /** How a reply becomes text. */
 export interface ReplyTextOptions {
   readonly stops: readonly string[];
+  /** Tokens whose text is not searched for them; default 0. */
+  readonly minTokens?: number | undefined;
   readonly special: SpecialMode;
   /** Ids that end the reply and are not part of its text. */
   readonly stopIds: ReadonlySet<number>;
@@ -26,12 +28,15 @@ export class ReplyText {
   readonly #decoder: StreamDecoder;
   readonly #stops: StopStrings;
   readonly #stopIds: ReadonlySet<number>;
+  readonly #minTokens: number;
+  #tokens = 0;
   readonly #texts: TokenText[] = [];
 
-  constructor(tokenizer: TokenBytes, { stops, special, stopIds }: ReplyTextOptions) {
+  constructor(tokenizer: TokenBytes, { stops, special, stopIds, minTokens = 0 }: ReplyTextOptions) {
     this.#decoder = new StreamDecoder(tokenizer, special);
     this.#stops = new StopStrings(stops);
     this.#stopIds = stopIds;
+    this.#minTokens = minTokens;
   }
 
   /** The stop string that ended the reply, or null. */
@@ -42,7 +47,8 @@ export class ReplyText {
   /** Takes a chosen token; true where the text ends with it. */
   readonly watch = (id: number): boolean => {
     const own = this.#stopIds.has(id) ? "" : this.#decoder.push(id);
-    this.#texts.push({ shown: this.#stops.push(own), length: own.length });
+    const shown = ++this.#tokens > this.#minTokens ? this.#stops.push(own) : own;
+    this.#texts.push({ shown, length: own.length });
     return this.#stops.found !== null;
   };
 
