@@ -10,7 +10,7 @@ import { durationText } from "../amounts.ts";
 import { drawsOver, eraseLine, lineColumns, note, redraw } from "./terminal.ts";
 import { cutTo, widthOf } from "./width.ts";
 
-/** Work that ends sooner than this shows no bar, in milliseconds. */
+/** Work that ends sooner than this shows no bar, in milliseconds, unless its parts are counted and take longer each. */
 const PATIENCE_MS = 300;
 /** Least time between two drawings on a terminal, in milliseconds. */
 const REDRAW_MS = 100;
@@ -65,7 +65,9 @@ export class ProgressBar implements Disposable {
 
   #isDue(now: number): boolean {
     if (!this.#terminal) return now - (this.#written ?? this.#started) >= LINE_MS;
-    return now - this.#started >= PATIENCE_MS && (this.#written === null || now - this.#written >= REDRAW_MS);
+    // What begins is said at once where its first part may take minutes, so that no silence is left unexplained.
+    if (this.#written === null) return this.unit !== null || now - this.#started >= PATIENCE_MS;
+    return now - this.#written >= REDRAW_MS;
   }
 
   #remember(at: number, done: number): void {

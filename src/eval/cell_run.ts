@@ -82,6 +82,7 @@ export async function answerCell<
   const session = await load(cell.setting, await task.room(work, cell.setting));
   try {
     using bar = watcher.progress(cell.label, task.unit);
+    bar.update(before, total);
     await task.answer(work, session, guarded(cell, store), (...said) => bar.update(...said));
   } finally {
     await session.close();

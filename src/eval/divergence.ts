@@ -67,6 +67,7 @@ export async function compareSides(
   const total = sequences.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const measures = new Measures(a, b, options.alarm);
   let before = 0;
+  await options.onProgress?.(0, total);
   for (const [index, sequence] of sequences.entries()) {
     const { tokens } = sequence;
     measures.begin(index, sequence);

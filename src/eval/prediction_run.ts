@@ -93,8 +93,9 @@ async function predictMissing(
   const session = await load(cell.setting, room);
   try {
     using bar = progress(cell);
+    bar.update(done, total);
     for (const sequence of missing) {
-      const predictions = await predictSequence(reference, session, sequence);
+      const predictions = await predictSequence(reference, session, sequence, (part) => bar.update(done + part, total));
       for (const { setting } of [first, cell]) refuseChanged(setting.checkpoint.identity);
       store.append(predictions);
       done += sequence.tokens.length;

@@ -119,8 +119,17 @@ export class ReferenceLogits implements AsyncDisposable {
   /** @param load Opens the reference with one slot and room for the longest sequence. */
   constructor(readonly load: () => Promise<Session>, readonly most = KEPT_BYTES) {}
 
-  /** Logits [tokens, V] of a sequence. */
-  async of(sequence: ForcedSequence): Promise<Float32Array> {
+  /** Whether the logits of a sequence need not be computed. */
+  has({ index }: ForcedSequence): boolean {
+    return this.#kept.has(index);
+  }
+
+  /**
+   * Logits [tokens, V] of a sequence.
+   *
+   * @param onPosition Called for each position that is computed.
+   */
+  async of(sequence: ForcedSequence, onPosition: (position: number) => void = () => {}): Promise<Float32Array> {
     const kept = this.#kept.get(sequence.index);
     if (kept !== undefined) return kept;
     const session = await (this.#session ??= this.load());
@@ -129,7 +138,10 @@ export class ReferenceLogits implements AsyncDisposable {
     session.reset(0);
     await session.feed(
       { slot: 0, tokens: sequence.tokens, logits: "all" },
-      (position, logits) => all.set(logits, position * vocab),
+      (position, logits) => {
+        all.set(logits, position * vocab);
+        onPosition(position);
+      },
     );
     if (this.#bytes + all.byteLength <= this.most) {
       this.#kept.set(sequence.index, all);
@@ -151,19 +163,29 @@ export class ReferenceLogits implements AsyncDisposable {
   }
 }
 
-/** Forces one setting, in slot 0 of a session, through a sequence, beside the reference. */
+/**
+ * Forces one setting, in slot 0 of a session, through a sequence, beside the reference.
+ *
+ * @param onProgress Called with the part of the work that is done, in tokens of the sequence.
+ */
 export async function predictSequence(
   reference: ReferenceLogits,
   session: Session,
   sequence: ForcedSequence,
+  onProgress: (tokens: number) => void = () => {},
 ): Promise<SequencePredictions> {
-  const given = await reference.of(sequence);
+  // Where the reference is computed, too, it is half of the work.
+  const first = reference.has(sequence) ? 0 : 0.5;
+  const given = await reference.of(sequence, (position) => onProgress(Math.floor(first * (position + 1))));
   const { vocab } = session.limits;
   const recorder = new PredictionRecorder(sequence);
   session.reset(0);
   await session.feed(
     { slot: 0, tokens: sequence.tokens, logits: "all" },
-    (position, logits) => recorder.add(given.subarray(position * vocab, (position + 1) * vocab), logits),
+    (position, logits) => {
+      recorder.add(given.subarray(position * vocab, (position + 1) * vocab), logits);
+      onProgress(Math.floor(first * sequence.tokens.length + (1 - first) * (position + 1)));
+    },
   );
   return recorder.result();
 }

@@ -4,6 +4,9 @@
  */
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
+import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { TINY } from "./program.ts";
 import { CTRL_C, IGNORE, Terminal, WHY } from "./pseudo_terminal.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
@@ -46,5 +49,44 @@ Deno.test({
       `report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`,
       "next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation",
     ]);
+  },
+});
+
+/** Milliseconds for which a line was empty after the first one, the longest time. */
+function longestSilence({ shown, times }: Terminal): number {
+  let empty: number | null = null, most = 0;
+  for (const { at, length } of times) {
+    const line = drawn(shown.slice(0, length)).at(-1)!;
+    if (empty !== null) most = Math.max(most, at - empty);
+    empty = line === "" ? at : null;
+  }
+  return most;
+}
+
+Deno.test({
+  name: `eval of a model that takes long to load says what it does all the time${WHY}`,
+  ...IGNORE,
+  fn: async () => {
+    using dir = new TemporaryDirectory();
+    const model = `${dir.path}/model`;
+    // 150 million weights, which are converted while they are loaded.
+    const shape = { ...SHAPES.tiny, vocab: 1024, layers: 2, hidden: 1024, intermediate: 1536, experts: 16 };
+    writeRandomCheckpoint(model, { shape, layout: "hf_mxfp4" });
+    for (const name of ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]) {
+      Deno.copyFileSync(`${TINY}/${name}`, `${model}/${name}`);
+    }
+    const args = ["--model", model, "--limit", "2", "--scheme", "w_mxfp4,w_mxfp6_e3m2"];
+    const terminal = new Terminal([...EVAL.slice(0, -1), "4", ...args, "--divergence", "2"], {}, 80);
+    assertEquals(await terminal.end(), 0, terminal.shown);
+    const lines = drawn(terminal.shown).filter((line) => line !== "");
+    const loading = lines.findIndex((line) => /^loading w_mxfp6_e3m2 \[#* *\] \d+% \(\d+s left\)$/.test(line));
+    assert(loading >= 0, terminal.shown);
+    // What follows a load is said before the first part of it is done, however long that takes.
+    const next = lines.slice(loading).find((line) => !line.startsWith("loading"))!;
+    assert(/^w_mxfp6_e3m2 \[ *\] 0\/2 problems/.test(next), next);
+    const predictions = lines.find((line) => line.includes("predictions"));
+    assert(/^w_mxfp6_e3m2: predictions \[ *\] 0\/\d+ tokens/.test(predictions ?? ""), predictions);
+    assert(longestSilence(terminal) < 2500, `silent for ${longestSilence(terminal)} ms: ${terminal.shown}`);
+    for (const line of lines.filter((line) => / \[[# ]*\] /.test(line))) assert(line.length < 80, line);
   },
 });

@@ -18,6 +18,8 @@ export class Terminal {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #done: Promise<void>;
   shown = "";
+  /** When the terminal had shown so many characters, in milliseconds. */
+  readonly times: { readonly at: number; readonly length: number }[] = [];
   /** How much of it was looked for already. */
   #seen = 0;
 
@@ -45,7 +47,10 @@ export class Terminal {
 
   async #listen(): Promise<void> {
     const decoder = new TextDecoder();
-    for await (const bytes of this.#child.stdout) this.shown += decoder.decode(bytes, { stream: true });
+    for await (const bytes of this.#child.stdout) {
+      this.shown += decoder.decode(bytes, { stream: true });
+      this.times.push({ at: performance.now(), length: this.shown.length });
+    }
   }
 
   /** Types keys. */
