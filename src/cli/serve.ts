@@ -1,4 +1,5 @@
 /** `mxoss serve`: models over HTTP. */
+import { prepareVocabulary } from "../serve/chat/constraints.ts";
 import { basename } from "node:path";
 import { bytesText } from "../amounts.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -67,6 +68,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
     const formats = `${plan.scheme}, ${dtype}, cache ${plan.kvFormat}`;
     note(`${name}: ${formats}; ${room.slots} sequences of ${context} positions, chunks of ${chunk}; ${description}`);
   }
+  prepareVocabulary(tokenizer);
   note(limitsText(options, apiKeys.length));
   const service = new ModelService(loaded, { queue: options.queue, milliseconds: 1000 * options["time-limit"] });
   const app = makeApp({

@@ -27,15 +27,24 @@ const MAX_PROPERTIES = 5_000;
 const MAX_COST = 8_000_000;
 /** What else takes time, in that unit: looking at a schema or a value, and telling two alternatives apart. */
 const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
+/** A mask at the beginning of alternatives looks at all tokens for each text that is none of a list. */
+const COST_OF_TEXT = 60_000, FREE_TEXTS = 8;
 
 /**
  * The grammar of the values that a schema takes.
  *
  * @param where What messages begin with.
+ * @param most What it may cost, in the unit of `spend`.
  * @throws {InputError} if it is no schema, says what is not known here, or becomes too large.
  */
-export function schemaGrammar(schema: unknown, where: string): Node {
-  return withBudget(MAX_COST, () => new SchemaGrammar(schema, where).node(schema, ""));
+export function schemaGrammar(schema: unknown, where: string, most: number = MAX_COST): Node {
+  return withBudget(Math.min(most, MAX_COST), () => new SchemaGrammar(schema, where).node(schema, ""));
+}
+
+/** What a rule stands for. */
+function inner(node: Node): Node {
+  while (node.kind === "rule" && node.node !== null) node = node.node;
+  return node;
 }
 
 class SchemaGrammar {
@@ -98,11 +107,14 @@ class SchemaGrammar {
       const parts = this.#source.schemas(branches, `${path}.${keyword}`);
       if (keyword === "oneOf") this.#checkDisjoint(parts, `${path}.oneOf`);
       const { [keyword]: _, ...others } = schema as Record<string, unknown>;
-      return oneOf(parts.map((part, i) => {
+      const nodes = parts.map((part, i) => {
         const at = `${path}.${keyword}[${i}]`;
         if (Object.keys(others).length === 0) return this.node(part, at);
         return this.node(this.#source.merges.merge(others, this.#source.resolved(part, at), this.#source.at(at)), at);
-      }));
+      });
+      const texts = new Set(nodes.map(inner).filter((node) => node.kind === "bytes" && node.dfa.listed !== true));
+      spend(COST_OF_TEXT * Math.max(0, texts.size - FREE_TEXTS), this.where);
+      return oneOf(nodes);
     }
     return this.#plain(rest, path);
   }
@@ -234,7 +246,7 @@ class SchemaGrammar {
     const at = `${path}.propertyNames`;
     if (!isObject(names)) throw this.#source.wrong(at, "a JSON Schema of strings", names);
     let node = this.node(this.#source.merges.merge({ type: "string" }, this.#source.resolved(names, at), at), at);
-    while (node.kind === "rule") node = node.node!;
+    node = inner(node);
     if (node.kind === "bytes") return combined(node.dfa, quoted(stringifiedText()), "both", this.where);
     throw InputError.of("unsupported", { name: this.#source.at(at) }, "a schema of strings without alternatives");
   }

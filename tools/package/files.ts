@@ -15,6 +15,7 @@ export const ENTRY_POINTS: readonly string[] = [
   "src/eval/score_worker.ts",
   "src/parallel/device_rank_worker.ts",
   "src/parallel/rank_worker.ts",
+  "src/serve/chat/grammar_worker.ts",
   "src/session/picking_worker.ts",
 ];
 

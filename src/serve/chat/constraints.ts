@@ -3,6 +3,7 @@ import { Constraint, TokenMasks } from "../../grammar/mask.ts";
 import { Matcher } from "../../grammar/matcher.ts";
 import { Vocabulary } from "../../grammar/vocabulary.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
+import { Preparation } from "./preparation.ts";
 import { replyGrammar, type ReplyRules } from "./reply_grammar.ts";
 
 /** Grammars that are kept for each tokenizer. */
@@ -11,31 +12,51 @@ const MAX_KEPT = 32;
 /** Special tokens without which there is no reply in harmony. */
 const STRUCTURE = ["<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>"];
 
-/** What is kept for a tokenizer; its vocabulary is sorted when the first constrained reply is asked for. */
+/** What is kept for a tokenizer. */
 interface Kept {
   readonly masks: TokenMasks;
-  /** By rules, those used last at the end. */
-  readonly matchers: Map<string, Matcher>;
+  /** By rules, those used last at the end; who asks for the same at the same time waits for the same. */
+  readonly matchers: Map<string, Promise<Matcher>>;
 }
 
 const kept = new WeakMap<Tokenizer, Kept>();
+const preparation = new Preparation();
 
-/**
- * What holds replies to some rules. Each sequence needs a constraint of its own.
- *
- * @throws {InputError} if a schema is none that can be kept to, or the tokenizer lacks a token of harmony.
- */
-export function constraintSource(tokenizer: Tokenizer, rules: ReplyRules): () => Constraint {
+/** Puts a vocabulary in order, which takes a while, before anybody waits; one without harmony's tokens is left. */
+export function prepareVocabulary(tokenizer: Tokenizer): void {
+  if (STRUCTURE.every((name) => tokenizer.special(name) !== undefined)) keptFor(tokenizer);
+}
+
+function keptFor(tokenizer: Tokenizer): Kept {
   let own = kept.get(tokenizer);
   if (own === undefined) {
     // Without one of them a reply could come to where nothing may follow.
     for (const name of STRUCTURE) tokenizer.requireSpecial(name);
     kept.set(tokenizer, own = { masks: new TokenMasks(new Vocabulary(tokenizer)), matchers: new Map() });
   }
-  const { masks, matchers } = own, key = JSON.stringify(rules);
-  const matcher = matchers.get(key) ?? new Matcher(replyGrammar(rules), "response_format");
+  return own;
+}
+
+/**
+ * What holds replies to some rules. Each sequence needs a constraint of its own.
+ *
+ * @throws {InputError} if a schema is none that can be kept to, or the tokenizer lacks a token of harmony.
+ */
+export async function constraintSource(tokenizer: Tokenizer, rules: ReplyRules): Promise<() => Constraint> {
+  const { masks, matchers } = keptFor(tokenizer), key = JSON.stringify(rules);
+  const made = matchers.get(key) ?? makeMatcher(rules);
   matchers.delete(key);
-  matchers.set(key, matcher);
+  matchers.set(key, made);
   if (matchers.size > MAX_KEPT) matchers.delete(matchers.keys().next().value!);
-  return () => new Constraint(masks, matcher);
+  try {
+    const matcher = await made;
+    return () => new Constraint(masks, matcher);
+  } catch (thrown) {
+    if (matchers.get(key) === made) matchers.delete(key);
+    throw thrown;
+  }
+}
+
+async function makeMatcher(rules: ReplyRules): Promise<Matcher> {
+  return new Matcher(await replyGrammar(rules, (...schema) => preparation.grammar(...schema)), "response_format");
 }

@@ -62,7 +62,7 @@ export async function planReply(model: ServedModel, ask: Ask): Promise<Plan> {
     callable.some(({ strict }) => strict) || (manyCalls === false && callable.length > 0);
   if (held && endless) throw wrongField("ignore_eos", "expected no constraint of the reply beside it");
   const mask = held
-    ? constraintSource(model.tokenizer, {
+    ? await constraintSource(model.tokenizer, {
       format,
       tools: callable,
       mustCall: choice.mode === "required",

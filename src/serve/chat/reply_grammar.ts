@@ -5,7 +5,6 @@
  */
 import { ANY_OBJECT } from "../../grammar/json.ts";
 import { all, ANYTHING, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
-import { schemaGrammar } from "../../grammar/schema.ts";
 import type { FunctionTool } from "../../text/harmony_tools.ts";
 
 /** A function that the model may call. */
@@ -34,22 +33,30 @@ export interface ReplyRules {
 /** Messages of reasoning, and remarks, before what is asked for: a model that breaks down does not think forever. */
 const MAX_BEFORE = 4;
 
+/** Makes the grammar of a schema, at once or by another thread; messages begin with `where`. */
+export type MakeGrammar = (schema: unknown, where: string) => Promise<Node>;
+
 /** The reply after `<|start|>assistant`, up to the special token that ends it. */
-export function replyGrammar({ format, tools, mustCall, manyCalls }: ReplyRules): Node {
+export async function replyGrammar(
+  { format, tools, mustCall, manyCalls }: ReplyRules,
+  make: MakeGrammar,
+): Promise<Node> {
   const channel = special("<|channel|>"), message = special("<|message|>"), end = special("<|end|>");
   const json = oneOf([all(literal(" "), maybe(special("<|constrain|>")), literal("json")), all()]);
   const free = (name: string) => all(channel, literal(name), message, ANYTHING, end);
-  const calls = oneOf(tools.map((tool) => {
-    const recipient = literal(` to=functions.${tool.name}`);
-    const header = oneOf([
-      all(recipient, channel, literal("commentary"), json),
-      all(channel, literal("commentary"), recipient, json),
-    ]);
-    return all(header, message, argumentsNode(tool));
-  }));
+  const calls = oneOf(
+    await inTurn(tools, async (tool) => {
+      const recipient = literal(` to=functions.${tool.name}`);
+      const header = oneOf([
+        all(recipient, channel, literal("commentary"), json),
+        all(channel, literal("commentary"), recipient, json),
+      ]);
+      return all(header, message, await argumentsNode(tool, make));
+    }),
+  );
   const answer = format.type === "text"
     ? all(channel, literal("final"), message, ANYTHING)
-    : all(channel, literal("final"), json, message, formatNode(format));
+    : all(channel, literal("final"), json, message, await formatNode(format, make));
   const before: Node[] = [free("analysis")];
   // A remark to the user beside an answer in a format would not be in that format.
   if (format.type === "text") before.push(free("commentary"));
@@ -61,12 +68,18 @@ export function replyGrammar({ format, tools, mustCall, manyCalls }: ReplyRules)
   return all(times(all(oneOf(before), next), 0, MAX_BEFORE), oneOf(last));
 }
 
-function formatNode(format: ReplyFormat): Node {
-  return format.type === "schema" ? schemaGrammar(format.schema, format.where) : ANY_OBJECT;
+async function inTurn<T, U>(list: readonly T[], make: (one: T) => Promise<U>): Promise<U[]> {
+  const made: U[] = [];
+  for (const one of list) made.push(await make(one));
+  return made;
 }
 
-function argumentsNode({ name, parameters, strict }: ChatTool): Node {
+async function formatNode(format: ReplyFormat, make: MakeGrammar): Promise<Node> {
+  return format.type === "schema" ? await make(format.schema, format.where) : ANY_OBJECT;
+}
+
+async function argumentsNode({ name, parameters, strict }: ChatTool, make: MakeGrammar): Promise<Node> {
   if (!strict) return ANY_OBJECT;
   const none = { type: "object", properties: {}, additionalProperties: false };
-  return schemaGrammar(parameters ?? none, `tools.${name}.parameters`);
+  return await make(parameters ?? none, `tools.${name}.parameters`);
 }

@@ -1,0 +1,90 @@
+/**
+ * Grammars of schemas, without holding up others: what costs little is made at once, the rest by a thread of its own,
+ * while tokens of other requests go on.
+ */
+import { asset } from "../../assets.ts";
+import { FailureError, InputError, type Mistake } from "../../errors.ts";
+import type { Node } from "../../grammar/node.ts";
+import { schemaGrammar } from "../../grammar/schema.ts";
+import { grammarOf, type GrammarTable } from "../../grammar/table.ts";
+import { startThread } from "../../thread.ts";
+import { ApiError } from "../api_error.ts";
+
+/** What the thread is asked for. */
+export interface GrammarRequest {
+  readonly number: number;
+  readonly schema: unknown;
+  /** What messages begin with. */
+  readonly where: string;
+}
+
+/** What it answers. */
+export type GrammarReply =
+  | { readonly number: number; readonly table: GrammarTable }
+  | { readonly number: number; readonly mistake: Mistake | null; readonly message: string };
+
+/** Cost of what is made at once, as `withBudget` counts: some 15 ms. Schemas of OpenAI's examples cost a tenth. */
+const AT_ONCE = 100_000;
+/** Schemas that may wait for the thread, each for a second or so. */
+const MOST_WAITING = 16;
+
+/** Prepares schemas; one for all models of a process. */
+export class Preparation {
+  readonly #waiting = new Map<number, PromiseWithResolvers<Node>>();
+  #worker: Worker | null = null;
+  #asked = 0;
+
+  /** @param atOnce Cost of what needs no thread; for tests. */
+  constructor(readonly atOnce: number = AT_ONCE) {}
+
+  /**
+   * The grammar of a schema.
+   *
+   * @throws {InputError} as `schemaGrammar`.
+   * @throws {ApiError} 429 where too many costly ones wait already.
+   */
+  async grammar(schema: unknown, where: string): Promise<Node> {
+    try {
+      return schemaGrammar(schema, where, this.atOnce);
+    } catch (thrown) {
+      if (!(thrown instanceof InputError && thrown.code === "too_large")) throw thrown;
+    }
+    if (this.#waiting.size >= MOST_WAITING) {
+      throw new ApiError(429, `${MOST_WAITING} costly schemas are being prepared`, {
+        code: "queue_full",
+        retryAfter: 5,
+      });
+    }
+    const number = this.#asked++, waiter = Promise.withResolvers<Node>();
+    this.#waiting.set(number, waiter);
+    const request: GrammarRequest = { number, schema, where };
+    this.#thread().postMessage(request);
+    return await waiter.promise;
+  }
+
+  #thread(): Worker {
+    if (this.#worker !== null) return this.#worker;
+    const worker = startThread(asset("src/serve/chat/grammar_worker.ts"), "schemas", "a thread for costly schemas");
+    worker.onmessage = ({ data }: MessageEvent<GrammarReply>) => {
+      const waiter = this.#waiting.get(data.number);
+      this.#waiting.delete(data.number);
+      // Such schemas are rare, and clients' schemas few: nothing is kept for the next.
+      if (this.#waiting.size === 0) this.#end();
+      if ("table" in data) waiter?.resolve(grammarOf(data.table));
+      else waiter?.reject(data.mistake === null ? new FailureError(data.message) : new InputError(data.mistake));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#end();
+      const failure = new FailureError(`the thread for costly schemas failed: ${event.message}`);
+      for (const { reject } of this.#waiting.values()) reject(failure);
+      this.#waiting.clear();
+    };
+    return this.#worker = worker;
+  }
+
+  #end(): void {
+    this.#worker?.terminate();
+    this.#worker = null;
+  }
+}

@@ -1,0 +1,68 @@
+/** Grammars on their way to another thread. */
+import { InputError } from "../../src/errors.ts";
+import { TokenMasks } from "../../src/grammar/mask.ts";
+import { Matcher } from "../../src/grammar/matcher.ts";
+import { schemaGrammar } from "../../src/grammar/schema.ts";
+import { grammarOf, tableOf } from "../../src/grammar/table.ts";
+import { Vocabulary } from "../../src/grammar/vocabulary.ts";
+import { Preparation } from "../../src/serve/chat/preparation.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { TINY } from "../text/goldens.ts";
+import { takes } from "./judge.ts";
+
+const masks = new TokenMasks(new Vocabulary(await Tokenizer.fromDirectory(TINY)));
+const TREE = {
+  type: "object",
+  properties: { name: { type: "string", pattern: "^[a-z]{2,5}$" }, parts: { type: "array", items: { $ref: "#" } } },
+  required: ["name", "parts"],
+  additionalProperties: false,
+};
+const SCHEMAS: readonly (readonly [schema: unknown, texts: readonly string[]])[] = [
+  [TREE, ['{"name":"ab","parts":[{"name":"cd","parts":[]}]}', '{"name":"ab","parts":[{"name":"c","parts":[]}]}', "{}"]],
+  [{ anyOf: [{ type: "null" }, { enum: [1, "a", { b: [2] }] }] }, ["null", "1", '{"b":[2]}', '{"b":[3]}', "2"]],
+  [{ type: "array", items: { type: "integer", minimum: 3 }, minItems: 1, maxItems: 3 }, [
+    "[3]",
+    "[]",
+    "[4,5,6]",
+    "[2]",
+  ]],
+  [true, ["{}", '[1,{"a":null}]', "nul"]],
+];
+
+Deno.test("a grammar and its table take the same texts, and allow the same tokens", () => {
+  for (const [schema, texts] of SCHEMAS) {
+    const own = schemaGrammar(schema, "schema"), copied = grammarOf(structuredClone(tableOf(own)));
+    const [a, b] = [new Matcher(own, ""), new Matcher(copied, "")];
+    assertEquals(texts.map((text) => takes(b, text)), texts.map((text) => takes(a, text)), JSON.stringify(schema));
+    for (const text of texts) {
+      for (let end = 0; end < text.length; end += 5) {
+        const [here, there] = [a, b].map((matcher) => {
+          const place = matcher.bytes(matcher.start, new TextEncoder().encode(text.slice(0, end)));
+          return place === null ? null : masks.at(matcher, place).bits;
+        });
+        assertEquals(there, here);
+      }
+    }
+  }
+});
+
+Deno.test("a table is not deeper than its thread's stack, however long an object is", () => {
+  const properties = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`p${i}`, { type: "null" }]));
+  const grammar = schemaGrammar({ type: "object", properties, additionalProperties: false }, "schema");
+  const copied = grammarOf(structuredClone(tableOf(grammar)));
+  assert(takes(new Matcher(copied, ""), '{"p1":null,"p1999":null}'));
+});
+
+Deno.test("a schema that costs much is prepared by a thread, and refused in the same words", async () => {
+  const preparation = new Preparation(0);
+  const [made] = await Promise.all([
+    preparation.grammar(TREE, "schema"),
+    assertRejects(
+      () => preparation.grammar({ type: "string", pattern: "^(\\p{L}\\p{N}){900}$" }, "response_format"),
+      InputError,
+      "response_format.pattern: expected an expression of at most 60000 states, got more",
+    ),
+  ]);
+  assertEquals(SCHEMAS[0]![1].map((text) => takes(new Matcher(made, ""), text)), [true, false, false]);
+});
