@@ -77,15 +77,26 @@ const BY_FORMAT: Readonly<Record<string, readonly string[]>> = {
   norm_route: ["bf16", "f32"],
 };
 
-/** Weights whose numbers bf16 holds exactly, as stored [outputs][inputs]. */
-const BATCH_FORMATS = ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"] as const;
+/** Weights whose numbers bf16 holds exactly, as stored [outputs][inputs]; on AMD those of GPT-OSS as published. */
+const BATCH_FORMATS = ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"], AMD_BATCH_FORMATS = ["bf16", "mxfp4"];
+
+const batchUnits = (source: string, formats: readonly string[]): Unit[] =>
+  formats.map((format) => ({ name: `gemm_batch.${format}`, source, defines: [`-DMX_FORMAT=${format}`] }));
+
+const AMD_BATCHES = batchUnits("gemm_batch_amd.hip", AMD_BATCH_FORMATS);
 
 /** Objects that only some architectures have. */
 const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
+  gfx90a: AMD_BATCHES,
+  gfx942: AMD_BATCHES,
   gfx950: [
+    ...AMD_BATCHES,
     { name: "gemm_scaled.mxfp4_e2m1", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=1"] },
     { name: "gemm_scaled.mxfp4_fp8", source: "gemm_scaled.hip", defines: ["-DMX_INPUT=6"] },
   ],
+  gfx1100: AMD_BATCHES,
+  gfx1151: AMD_BATCHES,
+  gfx1201: AMD_BATCHES,
   sm_90: [
     { name: "attention_batch", source: "attention_batch.hip", defines: [] },
     { name: "attention_mma", source: "attention_mma.hip", defines: [] },
@@ -93,11 +104,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "exchange_ranks", source: "exchange_ranks.hip", defines: [] },
     { name: "exchange_rows", source: "exchange_rows.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
-    ...BATCH_FORMATS.map((format) => ({
-      name: `gemm_batch.${format}`,
-      source: "gemm_batch.hip",
-      defines: [`-DMX_FORMAT=${format}`],
-    })),
+    ...batchUnits("gemm_batch.hip", BATCH_FORMATS),
   ],
   sm_90a: ["bf16", "mxfp4"].map((format) => ({
     name: `gemm_wgmma.${format}`,

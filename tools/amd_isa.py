@@ -14,7 +14,8 @@ meaning with a C compiler (CC). JOBS.json is a list of launches:
 Arguments are packed with C alignment. MEMORY.bin holds all buffers and receives their contents after the runs. One line
 of JSON per launch goes to stdout: {"kernel", "seconds"} or {"kernel", "error"}.
 
-The emulator has no scratch (private arrays), no ds_swizzle, no fences of agent scope; v_dot2 with an inline-constant
+The emulator has no scratch (private arrays) and no ds_swizzle; it has one memory without caches, so that what empties
+them is left out, and runs workgroups one after the other: it shows no missing fence. v_dot2 with an inline-constant
 accumulator is silently wrong. The scaled matrix instruction of gfx950 is ours: tools/amd_isa_scaled.py. It runs about
 half a million multiply-adds a second: use small shapes.
 """
@@ -31,6 +32,11 @@ from amd_isa_scaled import compile_scaled
 
 FAMILY = {"gfx1100": "rdna3", "gfx1200": "rdna4", "gfx1201": "rdna4",
           "gfx1151": "rdna3", "gfx90a": "cdna", "gfx942": "cdna", "gfx950": "cdna"}
+# What fences of agent scope write back or invalidate caches with, as clang 22 has them: buffer_wbinvl1_vol (gfx90a),
+# buffer_inv and buffer_wbl2 (gfx942), buffer_gl0_inv and buffer_gl1_inv (gfx11), global_inv (gfx12).
+CACHES = [struct.pack(f"<{len(words)}I", *words) for words in (
+    (0xE0FC0000, 0), (0xE0A48000, 0), (0xE0A08000, 0), (0xE0AC0000, 0), (0xE0B00000, 0), (0xEE0AC07C, 0x00080000, 0))]
+S_NOP = struct.pack("<I", 0xBF800000)
 SCALARS = {"i32": ("i", 4), "i64": ("q", 8), "f32": ("f", 4)}
 
 
@@ -59,6 +65,11 @@ class CodeObject:
                     self.symbols[blob[strings + name:blob.index(b"\0", strings + name)].decode()] = (value, length)
             if kind == 4 and size:
                 raise SystemExit(f"amd_isa: {path} has relocations, which this loader does not apply")
+        for value, length in self.symbols.values():
+            for at in range(value, value + length, 4):
+                for words in CACHES:
+                    if image[at:at + len(words)] == words:
+                        image[at:at + len(words)] = S_NOP * (len(words) // 4)
         self.image = bytes(image)
         self.memory = (ctypes.c_char * len(image)).from_buffer_copy(self.image)
 
@@ -90,6 +101,10 @@ def prepare(emu):
         return text
 
     emu.get_pcode = get_pcode
+    # An atomic instruction returns what was there by a bit that only gfx11 calls glc.
+    field = emu._iattr
+    emu._iattr = lambda inst, name, *rest: field(inst, name, *rest) or (
+        name == "glc" and bool(field(inst, "sc0", 0) or field(inst, "th", 0) & 1))
     # gfx90a's v_mfma_f32_16x16x16bf16_1k is gfx942's v_mfma_f32_16x16x16_bf16 under another number.
     decode = emu.decode_inst
 

@@ -2,7 +2,7 @@
 import type { ArgumentWriter, DeviceBuffer as Memory, PinnedBuffer, Stream } from "../../ffi/runtime.ts";
 import { SHARED_BYTES } from "../backends/gpu/calls.ts";
 import type { KernelSet } from "../backends/gpu/kernels.ts";
-import { buffersOf, type DeviceBuffer, type Job, type Machine, type Pointer } from "./cases/job.ts";
+import { buffersOf, type DeviceBuffer, type Job, ldsOfJob, type Machine, type Pointer } from "./cases/job.ts";
 
 /** Page-locked memory that is more than the largest buffer of a case. */
 const STAGING_BYTES = 8 << 20;
@@ -35,7 +35,8 @@ export class GpuMachine implements Machine, Disposable {
    * @throws {FailureError} if the device cannot load or run the kernel.
    */
   launch(job: Job): void {
-    const { kernel } = this.kernels.get(job.entry), { device } = this.kernels, buffers = buffersOf(job);
+    const { kernel, traits } = this.kernels.get(job.entry), { device } = this.kernels, buffers = buffersOf(job);
+    const lds = ldsOfJob(job, traits);
     using held = new DisposableStack();
     const memory = new Map(
       buffers.map((buffer) => [buffer, held.use(device.allocate(Math.max(16, buffer.bytes.length)))]),
@@ -54,8 +55,8 @@ export class GpuMachine implements Machine, Disposable {
       }
     }
     // Less needs no permission; and what is permitted here also bounds others' launches of the same kernel.
-    if (job.lds > SHARED_BYTES) kernel.allowSharedBytes(job.lds);
-    this.#stream.launch(kernel, { grid: job.grid, threads: job.threads, sharedBytes: job.lds }, writer);
+    if (lds > SHARED_BYTES) kernel.allowSharedBytes(lds);
+    this.#stream.launch(kernel, { grid: job.grid, threads: job.threads, sharedBytes: lds }, writer);
     for (const [buffer, source] of memory) {
       if (buffer.constant || buffer.bytes.length === 0) continue;
       this.#stream.download(this.#staging, 0, source.range(), buffer.bytes.length);

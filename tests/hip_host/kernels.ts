@@ -30,7 +30,7 @@ export async function hostKernels({ arch = "gfx942", matrix }: HostKernelOptions
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};
   for (const [name, entry] of Object.entries(manifest.architectures[arch]!.entries)) {
-    if (!name.endsWith("_mma")) entries[name] = { ...entry, file: "generic" };
+    if (!/_mma$|batch_/.test(name)) entries[name] = { ...entry, file: "generic" };
   }
   const libraries = new Map([["generic", await hostLibrary()]]);
   if (matrix) {

@@ -1,4 +1,5 @@
 /** Runs jobs on the kernels compiled as plain C++ for this processor (kernels/host.cpp). */
+import { traitsOf } from "../../src/verify/cases/traits.ts";
 import { sourceHash } from "../../kernels/manifest.ts";
 import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
 import {
@@ -6,6 +7,7 @@ import {
   buffersOf,
   type DeviceBuffer,
   type Job,
+  ldsOfJob,
   type Machine,
   type Pointer,
 } from "../../src/verify/cases/job.ts";
@@ -103,7 +105,7 @@ export class HostMachine implements Machine {
       kernel,
       new Uint8Array(Uint32Array.from(job.grid).buffer),
       new Uint8Array(Uint32Array.of(job.threads, 1, 1).buffer),
-      job.lds,
+      ldsOfJob(job, traitsOf(job.entry)),
       new Uint8Array(addresses.buffer),
     );
     for (const [buffer, { view }] of placed) {

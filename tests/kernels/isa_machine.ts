@@ -1,6 +1,13 @@
 /** Runs jobs on the committed AMD code objects, on an ISA emulator (tools/amd_isa.py). */
 import type { Manifest } from "../../kernels/manifest.ts";
-import { type Argument, buffersOf, type DeviceBuffer, type Job, type Machine } from "../../src/verify/cases/job.ts";
+import {
+  type Argument,
+  buffersOf,
+  type DeviceBuffer,
+  type Job,
+  ldsOfJob,
+  type Machine,
+} from "../../src/verify/cases/job.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -72,7 +79,7 @@ export class IsaMachine implements Machine {
       kernel: job.entry,
       grid: job.grid,
       threads: job.threads,
-      lds: job.lds,
+      lds: ldsOfJob(job, entry),
       buffers: buffers.map((b) => ({ at: offsets.get(b)!, size: b.bytes.length, pointers: pointers(b.pointers) })),
       args: job.arguments.map((a: Argument) => {
         if (a.kind === "struct") {

@@ -55,7 +55,9 @@ export class LaunchContext {
     readonly workspace: Workspace<string>,
     readonly options: ExecutorOptions,
   ) {
-    this.#batches = options.matrixKernels.values().some((entry) => entry.startsWith("batch_"));
+    const has = options.matrixKernels.values().some((entry) => entry.startsWith("batch_"));
+    // From how many tokens on they are faster was measured there.
+    this.#batches = has && calls.kernels.arch.startsWith("sm_");
   }
 
   /** Says what the next launches work on. */

@@ -7,7 +7,7 @@ import { groupStruct } from "./structs.ts";
 import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
 import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
 import { inOrder, rowsOf } from "./rows.ts";
-import { ldsOf, traitsOf } from "./traits.ts";
+import { traitsOf } from "./traits.ts";
 
 /** Columns with the zeros that a row ends in: whole blocks, or whole steps of 64. */
 const padded = (cols: number, order: number) => Math.ceil(cols / (order === 2 ? 64 : 32)) * (order === 2 ? 64 : 32);
@@ -57,7 +57,7 @@ export function gemmCase(seed: number, s: GemmSpec): KernelCase {
       entry,
       grid: batch ? [tokenTiles, tiles, parts] : [tiles, tokenTiles, 1],
       threads: traits.threads,
-      lds: ldsOf(entry, s.cols),
+      lds: { columns: s.cols },
       arguments: [
         groupStruct(linears.map((l) => l.fields), outs).argument(),
         ...[pointer(rowsBuffer(xs, stride, bf16, order)), i32(stride), pointer(s.scales ? input(scales) : null)],
@@ -164,7 +164,7 @@ export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
       entry,
       grid: [Math.ceil(s.rows / traits.rowsPerBlock), Math.ceil(slots / traits.tokensPerBlock) + count, 1],
       threads: traits.threads,
-      lds: ldsOf(entry, s.cols),
+      lds: { columns: s.cols },
       arguments: [
         ...[
           pointer(expertArray(experts)),

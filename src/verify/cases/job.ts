@@ -1,4 +1,5 @@
 /** A kernel launch as data, so that the same one can run on the host library, on the ISA emulator and on a GPU. */
+import type { LaunchTraits } from "../../../kernels/manifest.ts";
 
 /** Memory of the device. Pointers in it are patched before a launch. */
 export interface DeviceBuffer {
@@ -26,8 +27,14 @@ export interface Job {
   readonly entry: string;
   readonly grid: readonly [number, number, number];
   readonly threads: number;
-  readonly lds: number;
+  /** Bytes of dynamic LDS, or columns of which the kernel has some in LDS: how much follows from its traits. */
+  readonly lds: number | { readonly columns: number };
   readonly arguments: readonly Argument[];
+}
+
+/** Dynamic LDS of a job in bytes, by its kernel's traits on an architecture. */
+export function ldsOfJob({ lds }: Pick<Job, "lds">, traits: Pick<LaunchTraits, "ldsFixed" | "ldsPerColumn">): number {
+  return typeof lds === "number" ? lds : traits.ldsFixed + traits.ldsPerColumn * Math.ceil(lds.columns / 32) * 32;
 }
 
 /** Something that runs jobs; buffers hold the results afterwards. */

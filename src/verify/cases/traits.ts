@@ -5,7 +5,7 @@ import { readStored } from "../../stored_files.ts";
 
 let manifest: Manifest | undefined;
 
-/** Traits are the same for all architectures that have the entry point. */
+/** Traits are the same for all architectures that have the entry point, but for the LDS of matrix kernels. */
 export function traitsOf(entry: string): LaunchTraits {
   manifest ??= JSON.parse(new TextDecoder().decode(readStored(ownPath("kernels/build/manifest.json")))) as Manifest;
   for (const { entries } of Object.values(manifest.architectures)) {
