@@ -27,7 +27,13 @@ const MIB = 2 ** 20, COLS = 2880, ROUNDS = Number(options.rounds), PAIRS = Numbe
 const OFFSETS: Partial<Record<WeightFormat, number>> = { mxfp4: 12, mxfp6_e2m3: 60 };
 /** Output rows of one timed call, and bytes of all weights. */
 const CALL = 512, WEIGHT_BYTES = 800 * MIB;
-const DESCRIPTOR = MIB, SCRATCH = 2 * MIB, X = 4 * MIB, PREPARED = 5 * MIB, FIXED = 6 * MIB, OUT = 900 * MIB;
+const DESCRIPTOR = MIB,
+  SCRATCH = 2 * MIB,
+  X = 4 * MIB,
+  PREPARED = 5 * MIB,
+  FIXED = 6 * MIB,
+  FIXED_APART = 4 * MIB,
+  OUT = 900 * MIB;
 const SCALES = 16 * MIB, WEIGHTS = 96 * MIB;
 
 const memory = new WebAssembly.Memory({ initial: 16_384, maximum: 65_536, shared: true });
@@ -67,9 +73,13 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
       [PREPARED, COLS, X, COLS, COLS, +(input === "e2m1"), 0, 0, 1, 0, FIXED, fixedStride(COLS), OFFSETS[format] ?? 12],
       DESCRIPTOR / 4,
     );
-    builds[0]!.kernel("prepare")(DESCRIPTOR, 0, PAIRS, SCRATCH);
+    // Modules may differ in how fixed rows are laid out.
+    builds.forEach(({ kernel }, i) => {
+      words[DESCRIPTOR / 4 + 10] = FIXED + i * FIXED_APART;
+      kernel("prepare")(DESCRIPTOR, 0, PAIRS, SCRATCH);
+    });
     const scales = mx ? [SCALES, COLS / 32, SCALE_NUMBER.e8m0] : [0, 0, 0];
-    const fixed = OFFSETS[format] === undefined ? 0 : FIXED;
+    const fixed = (build: number) => OFFSETS[format] === undefined ? 0 : FIXED + build * FIXED_APART;
     const record = [
       wasm,
       0,
@@ -91,18 +101,19 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
       0,
       0,
     ];
-    words.set([1, ...record, fixed, fixedStride(COLS), 0], DESCRIPTOR / 4);
-    const outs = builds.map(({ kernel }) => {
+    const outs = builds.map(({ kernel }, i) => {
+      words.set([1, ...record, fixed(i), fixedStride(COLS), 0], DESCRIPTOR / 4);
       kernel("linear")(DESCRIPTOR, 0, CALL / 8, SCRATCH);
-      return words.slice(OUT / 4, OUT / 4 + CALL);
+      return Array.from({ length: PAIRS }, (_, i) => [...words.subarray(OUT / 4 + i * rows, OUT / 4 + i * rows + CALL)])
+        .flat();
     });
     if (outs.some((out) => out.some((bits, i) => bits !== outs[0]![i]))) throw new Error(`${format}, ${input}: bits`);
     const times = builds.map((): number[] => []), reads = STREAMS.map((): number[] => []);
     let at = 0;
     const next = () => at = (at + CALL) % rows;
     for (let round = 0; round < ROUNDS; round++) {
-      words.set([1, ...record, fixed, fixedStride(COLS), 0], DESCRIPTOR / 4);
       builds.forEach(({ kernel }, i) => {
+        words.set([1, ...record, fixed(i), fixedStride(COLS), 0], DESCRIPTOR / 4);
         const first = next() / 8;
         times[i]!.push(seconds(() => kernel("linear")(DESCRIPTOR, first, first + CALL / 8, SCRATCH)));
       });

@@ -3,20 +3,32 @@
  * several sizes take turns, on layers of gpt-oss-20b's shape with random weights. Linux.
  *
  *     deno run -A bench/prefill.ts [--schemes w_mxfp4,w_mxfp4_a_mxfp4] [--chunks 128,512] [--layers 2] [--tokens 512]
- *         [--rounds 3]
+ *         [--rounds 3] [--sequences 32]
+ *
+ * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
+import { missingScales } from "../src/plan/planned.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 
 const flags = parseArgs(Deno.args, {
-  string: ["schemes", "chunks", "layers", "tokens", "rounds"],
-  default: { schemes: "w_mxfp4,w_mxfp4_a_mxfp4", chunks: "128,512", layers: "2", tokens: "512", rounds: "3" },
+  string: ["schemes", "chunks", "layers", "tokens", "rounds", "sequences"],
+  default: {
+    schemes: "w_mxfp4,w_mxfp4_a_mxfp4",
+    chunks: "128,512",
+    layers: "2",
+    tokens: "512",
+    rounds: "3",
+    sequences: "0",
+  },
 });
-const TOKENS = Number(flags.tokens), ROUNDS = Number(flags.rounds);
+const SEQUENCES = Number(flags.sequences), TOKENS = SEQUENCES || Number(flags.tokens), ROUNDS = Number(flags.rounds);
+/** Positions of sequences that are decoded. */
+const CONTEXT = 128;
 /** Operations that take less of the whole are not printed. */
 const LEAST = 0.005;
 
@@ -28,13 +40,19 @@ const median = (values: readonly number[]): number => values.toSorted((a, b) => 
 async function lookAt(session: Session, chunk: number, vocab: number): Promise<Map<string, number>> {
   const times = new Map<string, number>();
   const ids = Array.from({ length: TOKENS }, (_, i) => (i * 7919 + 13) % vocab);
-  session.reset(0);
+  if (SEQUENCES === 0) session.reset(0);
   let last = now();
   const lap = (name: string) => {
     const at = now();
     times.set(name, (times.get(name) ?? 0) + at - last);
     last = at;
   };
+  if (SEQUENCES > 0) {
+    const feeds = ids.map((id, slot) => ({ slot, tokens: [id], logits: "last" as const }));
+    await session.run(feeds, () => {}, ({ operation }) => lap(operation));
+    lap("head");
+    return times;
+  }
   for (let at = 0; at < TOKENS; at += chunk) {
     const tokens = ids.slice(at, at + chunk), logits = at + chunk >= TOKENS ? "last" : "none";
     await session.feed({ slot: 0, tokens, logits }, undefined, ({ operation }) => lap(operation));
@@ -47,9 +65,14 @@ const shape = { ...SHAPES["gpt-oss-20b"], layers: Number(flags.layers) };
 const checkpoint = randomCheckpoint({ shape, layout: "hf_mxfp4" });
 for (const scheme of flags.schemes.split(",")) {
   const sessions: { chunk: number; session: Session; looks: Map<string, number>[] }[] = [];
-  for (const chunk of flags.chunks.split(",").map(Number)) {
-    const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, threads: 1, chunk });
-    sessions.push({ chunk, session: await openSetting(setting, { slots: 1, context: TOKENS }), looks: [] });
+  // Static scales of inputs, where the scheme has them: any will do.
+  const inputScales = scheme.endsWith("_a_fp8") ? { scales: missingScales(checkpoint), from: "one" } : null;
+  for (const chunk of SEQUENCES > 0 ? [SEQUENCES] : flags.chunks.split(",").map(Number)) {
+    const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1, chunk });
+    const room = { slots: Math.max(1, SEQUENCES), context: SEQUENCES > 0 ? 2 * CONTEXT : TOKENS };
+    const session = await openSetting(setting, room);
+    for (let slot = 0; slot < SEQUENCES; slot++) await session.pretend(slot, CONTEXT);
+    sessions.push({ chunk, session, looks: [] });
   }
   for (let round = -1; round < ROUNDS; round++) {
     for (const { chunk, session, looks } of sessions) {
@@ -63,7 +86,8 @@ for (const scheme of flags.schemes.split(",")) {
     const shown = parts.filter(({ time }) => time > LEAST * total).map(({ name, time }) =>
       `${name} ${time.toFixed(0)}`
     );
-    console.log(`${scheme}, chunks of ${chunk}: ${total.toFixed(0)} ms for ${TOKENS} tokens: ${shown.join(", ")}`);
+    const what = SEQUENCES > 0 ? `${SEQUENCES} sequences` : `chunks of ${chunk}`;
+    console.log(`${scheme}, ${what}: ${total.toFixed(0)} ms for ${TOKENS} tokens: ${shown.join(", ")}`);
     await session.close();
   }
 }

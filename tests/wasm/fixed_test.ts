@@ -9,7 +9,7 @@ import { type Matrix, storeMatrix } from "./weights.ts";
 
 /** Stored formats that are multiplied as integers, and what is added to those. */
 const OFFSETS = { mxfp4: 12, mxfp6_e2m3: 60 } as const;
-const BLOCK_BYTES = 128;
+const BLOCK_BYTES = 144;
 const padded = (cols: number) => Math.ceil(cols / 32) * 32;
 
 /** Rows in a machine's memory, as floats and as integers. */
@@ -47,11 +47,13 @@ for (const [name, , words] of INPUTS) {
           assertEquals(digits, fixedDigits(lanes, offset), `row ${r}, block ${b}: digits`);
           if (digits === 0) continue;
           lanes.forEach((lane, l) => {
-            const { integers, unit, start } = fixedLane(view, at, l, digits, offset);
+            const { integers, unit, start, integerStart } = fixedLane(view, at, l, digits, offset);
             integers.forEach((x, v) =>
               assert(x * unit === lane[v], `row ${r}, block ${b}, lane ${l}: ${x} * ${unit}, expected ${lane[v]}`)
             );
             assert(start === -offset * integers.reduce((sum, x) => sum + x), `row ${r}, block ${b}: start ${start}`);
+            assertEquals(integerStart, start + 0, `row ${r}, block ${b}: start as an integer`);
+            assertEquals(fixedLane(view, at, l, 3, offset).integers, integers, "zeros after the last digit");
           });
         }
       }
@@ -85,11 +87,12 @@ for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
         const weights = Array.from({ length: 13 }, (_, r) => normals(900 + r, width, 2 ** (next() % 9 - 4)));
         const matrix = storeMatrix(machine, weights, { format });
         const rows = awkwardRows(width);
-        for (let from = 0; from < rows.length; from += 8) {
-          const some = rows.slice(from, from + 8);
+        // One row alone, groups of two to four, and more groups than one.
+        for (let from = 0, count = 1; from < rows.length; from += count, count = count % 9 + 1) {
+          const some = rows.slice(from, from + count);
           const prepared = prepare(machine, some, words, OFFSETS[format]);
           const floats = linear(machine, matrix, prepared, some.length, false);
-          assertSameBits(linear(machine, matrix, prepared, some.length, true), floats, `rows from ${from}`);
+          assertSameBits(linear(machine, matrix, prepared, some.length, true), floats, `${count} rows from ${from}`);
         }
       }
     });
@@ -104,8 +107,10 @@ Deno.test("linear() gives the bits of floats from integers under every scale byt
   const words = [3, 0, rows, blocks * 32, codes.address, blocks * 16, scales.address, blocks, 1];
   const matrix = { values: Array.from({ length: rows }, () => new Float32Array(1)), factors: [], words };
   for (const size of [1, 1e-6, 1e6]) {
-    const x = prepare(machine, [normals(3, blocks * 32, size)], [0, 0, 0], 12);
-    assertSameBits(linear(machine, matrix, x, 1, true), linear(machine, matrix, x, 1, false), `inputs of ${size}`);
+    const x = prepare(machine, [3, 4, 5].map((seed) => normals(seed, blocks * 32, size)), [0, 0, 0], 12);
+    for (const n of [1, 3]) {
+      assertSameBits(linear(machine, matrix, x, n, true), linear(machine, matrix, x, n, false), `${n} of ${size}`);
+    }
   }
 });
 

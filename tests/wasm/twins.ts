@@ -112,7 +112,8 @@ export function fixedDigits(lanes: readonly (readonly number[])[], offset: numbe
 /**
  * A lane of a fixed row's block, as wasm/ABI.md lays it out.
  *
- * @returns The integers of its columns; their unit; what is added to sums of products, as an integer.
+ * @returns The integers of its columns; their unit; what is added to sums of products, as an integer, read from either
+ *   place.
  */
 export function fixedLane(
   view: DataView,
@@ -120,15 +121,16 @@ export function fixedLane(
   lane: number,
   digits: number,
   offset: number,
-): { integers: number[]; unit: number; start: number } {
+): { integers: number[]; unit: number; start: number; integerStart: number } {
   const unit = view.getFloat32(block + 4 * lane, true), at = block + 16 + 4 * lane;
   const integers = Array.from({ length: 8 }, (_, v) => {
     let x = 0;
-    for (let d = 0; d < digits; d++) {
+    for (let d = digits - 1; d >= 0; d--) {
       x = 256 * x + view.getInt8(block + 32 + 32 * d + 16 * (v % 2) + 4 * lane + (v >> 1));
     }
     return x;
   });
   const asFloat = 8 * 2 ** (8 * digits - 1) * 2 * offset <= 2 ** 24;
-  return { integers, unit, start: asFloat ? view.getFloat32(at, true) / unit : view.getInt32(at, true) };
+  const start = asFloat ? view.getFloat32(at, true) / unit : view.getInt32(at, true);
+  return { integers, unit, start, integerStart: view.getInt32(at + 112, true) };
 }

@@ -16,9 +16,11 @@ pub struct Block {
     /// What is to be added to a lane's sum, because stored weights are looked up with `offset` added: -offset * (sum of
     /// X). As float32 times the unit if [`starts_as_float`], else as an integer.
     pub start: v128,
-    /// Digits of X to the base 256, -128..=127, the most significant first: of the columns that even places of a packed
-    /// pair hold, of the odd ones. Byte j of 32-bit lane l: column 8j + 2l, or 8j + 2l + 1.
+    /// Digits of X to the base 256, -128..=127, the least significant first, zeros after the last: of the columns that
+    /// even places of a packed pair hold, of the odd ones. Byte j of 32-bit lane l: column 8j + 2l, or 8j + 2l + 1.
     pub digits: [[v128; 2]; MOST_DIGITS],
+    /// `start` as an integer in any case.
+    pub integer_start: v128,
 }
 
 pub const MOST_DIGITS: usize = 3;
@@ -57,6 +59,18 @@ impl Row {
     #[inline(always)]
     pub unsafe fn digits(self, b: usize) -> u8 {
         unsafe { *self.digits.add(b) }
+    }
+
+    /// The numbers of digits of all blocks.
+    #[inline(always)]
+    pub fn all_digits(self) -> *const u8 {
+        self.digits
+    }
+
+    /// The most digits of a block, as which all of them can be read; 255 if one of them does not fit.
+    #[inline(always)]
+    pub unsafe fn most_digits(self, blocks: usize) -> u8 {
+        (0..blocks).map(|b| unsafe { self.digits(b) }.wrapping_sub(1)).max().map_or(1, |most| most.saturating_add(1))
     }
 
     /// Writes what stands after the last of `blocks` blocks.
@@ -125,8 +139,10 @@ fn store(to: &mut Block, mut integers: [v128; 8], digits: usize, offset: i32) ->
         sum = i32x4_add(sum, v);
     }
     let start = i32x4_mul(sum, i32x4_splat(-offset));
+    to.integer_start = start;
     to.start = if starts_as_float(digits, offset) { f32x4_mul(f32x4_convert_i32x4(start), to.unit) } else { start };
-    for place in (0..digits).rev() {
+    to.digits = [[i32x4_splat(0); 2]; MOST_DIGITS];
+    for place in 0..digits {
         let low = integers.map(|v| v128_and(v, i32x4_splat(0xff)));
         let pack = |i: usize| {
             let pair = v128_or(low[i], i32x4_shl(low[i + 2], 8));

@@ -3,6 +3,7 @@
 //! the order of `dot.rs`: the bits of the result are those of the float32 path. See "Blocks of few bits" in ABI.md.
 
 use crate::dot::{BLOCK, Format};
+use crate::exponents::Exponents;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::memory::opaque;
@@ -191,26 +192,32 @@ pub unsafe fn pack_tile(w: &Weights, row: usize, rows: usize, to: *mut u8) -> bo
 unsafe fn pack_rows<F: Integers>(w: &Weights, row: usize, rows: usize, to: *mut u8) -> bool {
     unsafe {
         let blocks = w.cols.div_ceil(BLOCK);
-        let tables = F::tables();
-        for i in 0..rows.next_multiple_of(ROWS) {
-            let row = row + min(i, rows - 1);
-            let (mut from, scales) = (w.row(row), w.row_scales(row));
-            let mut to = to.add(i / ROWS * blocks * W_BYTES + i % ROWS * 32).cast::<v128>();
-            let mut scale_to = to.add(2 * (ROWS - i % ROWS)).cast::<i32>().add(i % ROWS);
-            for b in 0..blocks {
-                let scale = i32::from(*scales.add(b));
-                if (scale - 127).abs() > MOST_EXPONENT {
-                    return false;
+        for four in 0..rows.div_ceil(ROWS) {
+            let rows = core::array::from_fn(|i| row + min(four * ROWS + i, rows - 1));
+            let to = to.add(four * blocks * W_BYTES);
+            let room = Exponents { at: to.add(32 * ROWS), apart: W_BYTES };
+            if !room.write(w, &rows, F::EXPONENT, MOST_EXPONENT) {
+                return false;
+            }
+            // Rows in turns, each a stretch of memory: processors read several ahead.
+            let tables = F::tables();
+            let mut from = rows.map(|row| w.row(row));
+            let mut to = to.cast::<v128>();
+            for _ in 0..w.cols / BLOCK {
+                for i in 0..ROWS {
+                    let [even, odd] = F::integers(from[i], &tables);
+                    v128_store(to.add(2 * i), even);
+                    v128_store(to.add(2 * i + 1), odd);
                 }
-                let columns = min(BLOCK, w.cols - b * BLOCK);
-                let [even, odd] =
-                    if columns == BLOCK { F::integers(from, &tables) } else { cut_integers::<F>(from, columns) };
-                v128_store(to, even);
-                v128_store(to.add(1), odd);
-                *scale_to = (scale + F::EXPONENT) << 23;
-                from = from.add(F::BYTES);
+                from = from.map(|from| from.add(F::BYTES));
                 to = to.add(W_BYTES / 16);
-                scale_to = scale_to.add(W_BYTES / 4);
+            }
+            if w.cols % BLOCK != 0 {
+                for i in 0..ROWS {
+                    let [even, odd] = cut_integers::<F>(from[i], w.cols % BLOCK);
+                    v128_store(to.add(2 * i), even);
+                    v128_store(to.add(2 * i + 1), odd);
+                }
             }
         }
         true

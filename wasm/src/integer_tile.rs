@@ -34,7 +34,16 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
                 for four in 0..rows.div_ceil(ROWS) {
                     let w = w.add((four * blocks + block) * W_BYTES);
                     let sums = panel.sums(quad).add(four * ROWS * QUAD);
-                    if quads.dots { multiply::<true>(w, x, count, sums) } else { multiply::<false>(w, x, count, sums) }
+                    match (quads.dots, quads.pairs_of(quad).1) {
+                        (true, 1) => multiply::<true, 1>(w, x, count, sums),
+                        (true, 2) => multiply::<true, 2>(w, x, count, sums),
+                        (true, 3) => multiply::<true, 3>(w, x, count, sums),
+                        (true, _) => multiply::<true, 4>(w, x, count, sums),
+                        (false, 1) => multiply::<false, 1>(w, x, count, sums),
+                        (false, 2) => multiply::<false, 2>(w, x, count, sums),
+                        (false, 3) => multiply::<false, 3>(w, x, count, sums),
+                        (false, _) => multiply::<false, 4>(w, x, count, sums),
+                    }
                 }
             }
         }
@@ -67,12 +76,12 @@ macro_rules! splat_lane {
     };
 }
 
-/// Adds `blocks` blocks to the sums of four output rows and four input rows, in the four lanes of `dot.rs`.
+/// Adds `blocks` blocks to the sums of four output rows and the first N of four input rows, in the four lanes of `dot.rs`.
 ///
 /// Where processors have no instruction that multiplies and adds bytes (DOTS is false), one multiplies pairs of them,
 /// four of whose sums fit a 16-bit lane.
 #[inline(never)]
-unsafe fn multiply<const DOTS: bool>(mut w: *const u8, mut x: *const u8, blocks: usize, to: *mut v128) {
+unsafe fn multiply<const DOTS: bool, const N: usize>(mut w: *const u8, mut x: *const u8, blocks: usize, to: *mut v128) {
     unsafe {
         let mut sums: [[v128; QUAD]; ROWS] = *to.cast();
         for _ in 0..blocks {
@@ -97,13 +106,15 @@ unsafe fn multiply<const DOTS: bool>(mut w: *const u8, mut x: *const u8, blocks:
             }
             macro_rules! input {
                 ($n:tt) => {
-                    let packed: [v128; 3] = *x.add(48 * $n).cast();
-                    // The bits of the scales' products: exponents add up.
-                    let scale = i32x4_add(scales, v128_load32_splat(x.add(48 * QUAD + 4 * $n).cast()));
-                    output!($n, 0, packed, scale);
-                    output!($n, 1, packed, scale);
-                    output!($n, 2, packed, scale);
-                    output!($n, 3, packed, scale);
+                    if $n < N {
+                        let packed: [v128; 3] = *x.add(48 * $n).cast();
+                        // The bits of the scales' products: exponents add up.
+                        let scale = i32x4_add(scales, v128_load32_splat(x.add(48 * QUAD + 4 * $n).cast()));
+                        output!($n, 0, packed, scale);
+                        output!($n, 1, packed, scale);
+                        output!($n, 2, packed, scale);
+                        output!($n, 3, packed, scale);
+                    }
                 };
             }
             input!(0);

@@ -1,13 +1,15 @@
 //! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded
-//! (`matvec.rs`, on integers `matvec_fixed.rs`). For more, and for transposed matrices, a tile of 8 output rows is
+//! (`matvec.rs`, on integers `matvec_fixed.rs`, up to four together `few.rs`). For more, and for transposed matrices, a tile of 8 output rows is
 //! decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
 
 use crate::dot::BLOCK;
+use crate::few::{MOST_PAIRS, few};
 use crate::fixed::UNFIT;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
 use crate::integer;
+use crate::integer_tile::lacks_dot;
 use crate::matvec::direct;
 use crate::matvec_fixed;
 use crate::memory::Words;
@@ -36,6 +38,14 @@ unsafe extern "C" fn linear(desc: *const u32, start: u32, end: u32, scratch: *mu
 /// Computes tiles `first..last` of a matrix.
 unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
+        let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
+        if r.pairs > 1 && r.pairs <= most_few(r) && !lacks_dot() {
+            match r.weights.format {
+                format::MXFP4 => return few::<Fp4>(r, from, to, scratch),
+                format::MXFP6_E2M3 => return few::<Fp6<E2m3>>(r, from, to, scratch),
+                _ => (),
+            }
+        }
         if r.weights.transposed
             || r.packed().is_some()
             || r.pairs > most_direct(r)
@@ -43,7 +53,6 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
         {
             return many(r, first, last, scratch);
         }
-        let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
         match r.weights.format {
             format::MXFP4 if r.has_fixed() => matvec_fixed::direct::<Fp4>(r, from, to, scratch),
             format::MXFP6_E2M3 if r.has_fixed() => matvec_fixed::direct::<Fp6<E2m3>>(r, from, to, scratch),
@@ -60,6 +69,22 @@ unsafe fn most_direct(r: &Record) -> usize {
         format::MXFP4 | format::MXFP6_E3M2 | format::MXFP6_E2M3 => 3,
         format::FP8_E4M3FN | format::FP8_E4M3FNUZ => 4,
         _ => 8,
+    }
+}
+
+/// Up to this many pairs, if they are not one alone, up to four input rows are multiplied together as integers, by how
+/// long other ways take then (docs/measurements/matvec.md).
+unsafe fn most_few(r: &Record) -> usize {
+    unsafe {
+        if !fits(r) {
+            0
+        } else if r.fixed(0).most_digits(r.weights.cols / BLOCK) == 1 {
+            8
+        } else if r.weights.format == format::MXFP4 {
+            MOST_PAIRS
+        } else {
+            6
+        }
     }
 }
 

@@ -15,8 +15,9 @@ use core::arch::wasm32::*;
 pub trait Integers: Format {
     /// What is added to every integer so that none is negative; their largest magnitude.
     const OFFSET: i32;
-    /// The unit.
+    /// The unit, and its exponent.
     const UNIT: f32;
+    const UNIT_EXPONENT: i32;
     /// Constants.
     type Tables;
     /// The constants, each of them [`opaque`].
@@ -35,6 +36,7 @@ pub struct Fp4Tables {
 impl Integers for Fp4 {
     const OFFSET: i32 = 12;
     const UNIT: f32 = 0.5;
+    const UNIT_EXPONENT: i32 = -1;
     type Tables = Fp4Tables;
 
     #[inline(always)]
@@ -72,6 +74,7 @@ pub struct Fp6Tables {
 impl Integers for Fp6<E2m3> {
     const OFFSET: i32 = 60;
     const UNIT: f32 = 0.125;
+    const UNIT_EXPONENT: i32 = -3;
     type Tables = Fp6Tables;
 
     #[inline(always)]
@@ -119,18 +122,23 @@ const TOGETHER: usize = ROWS;
 
 /// Multiplies all input rows with output rows `from..to`.
 pub unsafe fn direct<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
+    unsafe { some::<F>(r, from, to, 0, r.pairs, scratch) }
+}
+
+/// Multiplies the input rows of `pairs` pairs from `first` on with output rows `from..to`.
+pub unsafe fn some<F: Integers>(r: &Record, from: usize, to: usize, first: usize, pairs: usize, scratch: *mut u8) {
     unsafe {
         let scales = scratch.cast::<f32>();
         write_scales(scales, F::UNIT);
         write_scales(scales.add(PLAIN), 1.0);
         let apart = (to - from) / TOGETHER;
         for row in from..from + apart {
-            for pair in 0..r.pairs {
+            for pair in first..first + pairs {
                 rows::<F, TOGETHER>(r, row, apart, pair, scales);
             }
         }
         for row in from + TOGETHER * apart..to {
-            for pair in 0..r.pairs {
+            for pair in first..first + pairs {
                 rows::<F, 1>(r, row, 0, pair, scales);
             }
         }
@@ -203,8 +211,8 @@ unsafe fn add<F: Integers, const D: usize>(
     unsafe {
         let [even, odd] = F::integers(weights, tables);
         let mut t = i32x4_splat(0);
-        for d in 0..D {
-            t = if d > 0 { i32x4_shl(t, 8) } else { t };
+        for d in (0..D).rev() {
+            t = if d < D - 1 { i32x4_shl(t, 8) } else { t };
             t = i32x4_relaxed_dot_i8x16_i7x16_add(x.digits[d][0], even, t);
             t = i32x4_relaxed_dot_i8x16_i7x16_add(x.digits[d][1], odd, t);
         }

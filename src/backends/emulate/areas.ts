@@ -63,7 +63,7 @@ export const QUAD = 4;
 export const MANY_ROWS = 12;
 
 /** Bytes of a fixed row; see wasm/ABI.md. */
-export const fixedStride = (cols: number): number => 128 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
+export const fixedStride = (cols: number): number => 144 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
 
 /** The most that the scores of one unit of attention may take in a thread's scratch, where one head takes less. */
 const SCORE_BYTES = 1 << 20;

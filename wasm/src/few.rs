@@ -1,0 +1,241 @@
+//! A few input rows at once by weights of few bits, on integers: four output rows are decoded and multiplied with two to
+//! four fixed rows (`fixed.rs`) at a time. Sums in the order of `dot.rs`: the same bits as those of `matvec_fixed.rs`
+//! and `gemm.rs`.
+
+use crate::dot::{BLOCK, block_sum};
+use crate::exponents::Exponents;
+use crate::fixed::{Block, Row, UNFIT};
+use crate::matvec::finish;
+use crate::matvec_fixed::{self, Integers};
+use crate::record::Record;
+use core::arch::wasm32::*;
+use core::cmp::min;
+
+/// Output rows that are multiplied together. They lie as far apart as they can, so that each is the next piece of a
+/// long stretch of memory, which processors read ahead.
+const ROWS: usize = 4;
+/// Input rows that are.
+const MOST: usize = 4;
+/// Most pairs of a call.
+pub const MOST_PAIRS: usize = 16;
+/// Largest magnitude of a block scale's exponent for which it times a unit is a normal float32: those are 2^-100 to
+/// 2^74.
+const MOST_EXPONENT: i32 = 24;
+
+/// Sums of N input rows and four output rows, in the four lanes of `dot.rs`.
+type Sums<const N: usize> = [[v128; ROWS]; N];
+
+/// Multiplies all input rows with output rows `from..to`.
+pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
+    unsafe {
+        let apart = (to - from) / ROWS;
+        let exponents = Exponents { at: scratch, apart: 16 };
+        let count = r.pairs.div_ceil(MOST);
+        // Groups of about the same size.
+        let first = |group: usize| group * (r.pairs / count) + min(group, r.pairs % count);
+        let blocks = r.weights.cols / BLOCK;
+        let digits: [u8; MOST_PAIRS.div_ceil(MOST)] = core::array::from_fn(|group| {
+            let pairs = if group < count { first(group)..first(group + 1) } else { 0..0 };
+            pairs.map(|pair| r.fixed(pair).most_digits(blocks)).max().unwrap_or(1)
+        });
+        for row in from..from + apart {
+            let rows = core::array::from_fn(|i| row + i * apart);
+            if !exponents.write(&r.weights, &rows, F::UNIT_EXPONENT - 127, MOST_EXPONENT) {
+                for row in rows {
+                    matvec_fixed::direct::<F>(r, row, row + 1, scratch);
+                }
+                continue;
+            }
+            for group in 0..count {
+                let pair = first(group);
+                match first(group + 1) - pair {
+                    1 => multiply::<F, 1>(r, &rows, pair, digits[group], scratch.cast()),
+                    2 => multiply::<F, 2>(r, &rows, pair, digits[group], scratch.cast()),
+                    3 => multiply::<F, 3>(r, &rows, pair, digits[group], scratch.cast()),
+                    _ => multiply::<F, 4>(r, &rows, pair, digits[group], scratch.cast()),
+                }
+            }
+        }
+        if from + ROWS * apart < to {
+            matvec_fixed::direct::<F>(r, from + ROWS * apart, to, scratch);
+        }
+    }
+}
+
+/// Rows that are multiplied: four output rows, and N input rows both as integers and as floats.
+struct Rows<'a, const N: usize> {
+    weights: [*const u8; ROWS],
+    exponents: *const v128,
+    fixed: [Row; N],
+    floats: &'a [*const v128; N],
+}
+
+/// Multiplies four output rows with the input rows of N pairs from `pair` on, given the most digits of those.
+unsafe fn multiply<F: Integers, const N: usize>(
+    r: &Record,
+    rows: &[usize; ROWS],
+    pair: usize,
+    digits: u8,
+    exponents: *const v128,
+) {
+    unsafe {
+        let blocks = r.weights.cols / BLOCK;
+        let from = Rows {
+            weights: rows.map(|row| r.weights.row(row)),
+            exponents,
+            fixed: core::array::from_fn(|n| r.fixed(pair + n)),
+            floats: &core::array::from_fn(|n| r.x(pair + n)),
+        };
+        let mut sums = [[f32x4_splat(0.0); ROWS]; N];
+        // Functions of their own: V8 keeps fewer values in registers where one has several loops.
+        match digits {
+            1 => alike::<F, 1, N>(&from, blocks, &mut sums),
+            2 => alike::<F, 2, N>(&from, blocks, &mut sums),
+            _ => mixed::<F, N>(&from, blocks, &mut sums),
+        }
+        for n in 0..N {
+            for i in 0..ROWS {
+                finish::<F>(r, rows[i], pair + n, sums[n][i]);
+            }
+        }
+    }
+}
+
+/// Lane `I` in all lanes.
+macro_rules! splat_lane {
+    ($v:expr, 0) => {
+        i32x4_shuffle::<0, 0, 0, 0>($v, $v)
+    };
+    ($v:expr, 1) => {
+        i32x4_shuffle::<1, 1, 1, 1>($v, $v)
+    };
+    ($v:expr, 2) => {
+        i32x4_shuffle::<2, 2, 2, 2>($v, $v)
+    };
+    ($v:expr, 3) => {
+        i32x4_shuffle::<3, 3, 3, 3>($v, $v)
+    };
+}
+
+/// Adds the products of blocks all of which can be read as if they had D digits (1 or 2).
+#[inline(never)]
+unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blocks: usize, to: &mut Sums<N>) {
+    unsafe {
+        let tables = F::tables();
+        let mut weights = from.weights;
+        let mut x: [*const Block; N] = from.fixed.map(|row| row.block(0));
+        let mut sums = *to;
+        for b in 0..blocks {
+            let rows = weights.map(|at| F::integers(at, &tables));
+            let scales = *from.exponents.add(b);
+            macro_rules! output {
+                ($n:tt, $i:tt, $x:expr) => {
+                    let ((unit, start, [low, high]), [even, odd]) = ($x, rows[$i]);
+                    let start = if D == 1 {
+                        start
+                    } else {
+                        let t = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
+                        i32x4_add(i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, t), 8), start)
+                    };
+                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, start);
+                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
+                    // The product of a unit and a scale: their exponents' sum.
+                    let scale = i32x4_add(unit, splat_lane!(scales, $i));
+                    sums[$n][$i] = f32x4_relaxed_madd(f32x4_convert_i32x4(t), scale, sums[$n][$i]);
+                };
+            }
+            macro_rules! input {
+                ($n:tt) => {
+                    if $n < N {
+                        let Block { unit, integer_start, digits: [low, high, _], .. } = *x[$n];
+                        let x = (unit, integer_start, [low, high]);
+                        output!($n, 0, x);
+                        output!($n, 1, x);
+                        output!($n, 2, x);
+                        output!($n, 3, x);
+                    }
+                };
+            }
+            input!(0);
+            input!(1);
+            input!(2);
+            input!(3);
+            weights = weights.map(|at| at.wrapping_add(F::BYTES));
+            x = x.map(|x| x.wrapping_add(1));
+        }
+        *to = sums;
+    }
+}
+
+/// The same where most have two digits, some three, and some do not fit.
+#[inline(never)]
+unsafe fn mixed<F: Integers, const N: usize>(from: &Rows<N>, blocks: usize, to: &mut Sums<N>) {
+    unsafe {
+        let tables = F::tables();
+        let mut weights = from.weights;
+        let mut x: [*const Block; N] = from.fixed.map(|row| row.block(0));
+        let digits = from.fixed.map(|row| row.all_digits());
+        let mut sums = *to;
+        for b in 0..blocks {
+            let rows = weights.map(|at| F::integers(at, &tables));
+            let scales = *from.exponents.add(b);
+            macro_rules! output {
+                ($n:tt, $i:tt, $x:expr, $t:expr) => {
+                    let ((unit, start, low, middle), [even, odd]) = ($x, rows[$i]);
+                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(middle[0], even, $t[$i]);
+                    let t = i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(middle[1], odd, t), 8);
+                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, i32x4_add(t, start));
+                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
+                    let scale = i32x4_add(unit, splat_lane!(scales, $i));
+                    sums[$n][$i] = f32x4_relaxed_madd(f32x4_convert_i32x4(t), scale, sums[$n][$i]);
+                };
+            }
+            macro_rules! input {
+                ($n:tt) => {
+                    if $n < N {
+                        let count = *digits[$n].add(b);
+                        if count == UNFIT {
+                            // A copy, so that the sums themselves need not lie in memory.
+                            let mut some = sums[$n];
+                            floats::<F>(&weights, scales, from.floats[$n].add(8 * b), &mut some);
+                            sums[$n] = some;
+                        } else {
+                            let Block { unit, integer_start, digits: [low, middle, high], .. } = *x[$n];
+                            let mut t = [i32x4_splat(0); ROWS];
+                            if count == 3 {
+                                t = rows.map(|[even, odd]| {
+                                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
+                                    i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, t), 8)
+                                });
+                            }
+                            let x = (unit, integer_start, low, middle);
+                            output!($n, 0, x, t);
+                            output!($n, 1, x, t);
+                            output!($n, 2, x, t);
+                            output!($n, 3, x, t);
+                        }
+                    }
+                };
+            }
+            input!(0);
+            input!(1);
+            input!(2);
+            input!(3);
+            weights = weights.map(|at| at.wrapping_add(F::BYTES));
+            x = x.map(|x| x.wrapping_add(1));
+        }
+        *to = sums;
+    }
+}
+
+/// Adds the products of a block with an input row that does not fit, in float32.
+#[inline(never)]
+unsafe fn floats<F: Integers>(weights: &[*const u8; ROWS], exponents: v128, x: *const v128, sums: &mut [v128; ROWS]) {
+    unsafe {
+        let scales = i32x4_add(exponents, i32x4_splat((127 - F::UNIT_EXPONENT) << 23));
+        let scales = [splat_lane!(scales, 0), splat_lane!(scales, 1), splat_lane!(scales, 2), splat_lane!(scales, 3)];
+        for i in 0..ROWS {
+            sums[i] = f32x4_relaxed_madd(block_sum(&F::block(weights[i]), x), scales[i], sums[i]);
+        }
+    }
+}
