@@ -1,6 +1,6 @@
-//! A few input rows at once by weights of few bits, on integers: four output rows are decoded and multiplied with two to
-//! four fixed rows (`fixed.rs`) at a time. Sums in the order of `dot.rs`: the same bits as those of `matvec_fixed.rs`
-//! and `gemm.rs`.
+//! A few input rows at once by weights of few bits, on integers: four output rows are decoded and multiplied with two
+//! to four fixed rows (`fixed.rs`) at a time. Sums in the order of `dot.rs`: the same bits as those of
+//! `matvec_fixed.rs` and `gemm.rs`.
 
 use crate::dot::{BLOCK, block_sum};
 use crate::exponents::Exponents;

@@ -76,7 +76,8 @@ macro_rules! splat_lane {
     };
 }
 
-/// Adds `blocks` blocks to the sums of four output rows and the first N of four input rows, in the four lanes of `dot.rs`.
+/// Adds `blocks` blocks to the sums of four output rows and the first N of four input rows, in the four lanes of
+/// `dot.rs`.
 ///
 /// Where processors have no instruction that multiplies and adds bytes (DOTS is false), one multiplies pairs of them,
 /// four of whose sums fit a 16-bit lane.

@@ -1,6 +1,6 @@
 //! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded
-//! (`matvec.rs`, on integers `matvec_fixed.rs`, up to four together `few.rs`). For more, and for transposed matrices, a tile of 8 output rows is
-//! decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
+//! (`matvec.rs`, on integers `matvec_fixed.rs`, up to four rows together `few.rs`). For more, and for transposed
+//! matrices, a tile of 8 output rows is decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
 
 use crate::dot::BLOCK;
 use crate::few::{MOST_PAIRS, few};
