@@ -1,4 +1,5 @@
 /** `mxoss serve`: models over HTTP. */
+import { deviceCacheBytes } from "../session/device_memory.ts";
 import { prepareVocabulary } from "../serve/chat/constraints.ts";
 import { basename } from "node:path";
 import { bytesText } from "../amounts.ts";
@@ -49,7 +50,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
     );
   }
   const checkpoint = await openModel(options.model), tokenizer = await openTokenizer(checkpoint);
-  const planned = planAll(checkpoint, options), metrics = new Metrics();
+  const planned = await planAll(checkpoint, options), metrics = new Metrics();
   refuseTogether(planned);
   using interrupt = new Interrupt();
   const loaded: LoadedModel[] = [];
@@ -132,21 +133,25 @@ function start(app: App, hostname: string, port: number): Deno.HttpServer<Deno.N
 }
 
 /** Plans every scheme before any is loaded. */
-function planAll(checkpoint: Checkpoint, options: ServeOptions): Planned[] {
+async function planAll(checkpoint: Checkpoint, options: ServeOptions): Promise<Planned[]> {
   const base = options.name ?? modelName(checkpoint), warn = warnOnce();
   const schemes = options.scheme ?? [STORED];
   const twice = schemes.find((scheme, i) => schemes.indexOf(scheme) !== i);
   if (twice !== undefined) throw UsageError.of("contradiction", { option: "scheme", value: twice }, "once", "twice");
-  return schemes.map((word) => {
+  const planned = schemes.map((word) => {
     const scheme = word === STORED ? null : word;
     const setting = planOnce({ checkpoint, ...choicesOf({ ...options, scheme: scheme ?? undefined }) }, warn);
     const { maxPositions } = checkpoint.config, { context } = options;
     if (context !== undefined && context > maxPositions) {
       throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
     }
-    const name = scheme === null ? base : `${base}@${scheme}`;
-    return { name, scheme, setting, room: serveRoom(setting, options.sequences, context) };
+    return { name: scheme === null ? base : `${base}@${scheme}`, scheme, setting };
   });
+  const bytes = await deviceCacheBytes(planned.map(({ setting }) => setting));
+  return planned.map((one) => ({
+    ...one,
+    room: serveRoom(one.setting, options.sequences, options.context, bytes),
+  }));
 }
 
 /** The name of a model in the Hugging Face cache, without its revision, or a directory's own. */

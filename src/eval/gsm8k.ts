@@ -31,8 +31,6 @@ const MOST_SEQUENCES = 64;
 const CACHE_BYTES = 2 ** 31;
 /** The same on a device, whose products of so many rows still cost less a row than those of fewer. */
 const MOST_ON_DEVICE = 256;
-/** Of a device's memory that weights leave; activations and what else runs there take from the rest. */
-const CACHE_SHARE = 1 / 2;
 
 /**
  * Makes the prompts.
@@ -70,22 +68,22 @@ export function makeQuestions(
 export interface SequenceLimits {
   /** Sequences that the user wants. */
   readonly asked?: number | undefined;
-  /** Memory of the device in bytes; null on the processor. */
-  readonly deviceBytes?: number | null;
+  /** What caches may take of the memory of devices, in bytes; null on the processor. */
+  readonly cacheBytes?: number | null;
 }
 
 /** How many sequences to run at once, and how long they get. */
 export function roomFor(
   questions: Questions,
-  { checkpoint: { config }, planned: { plan, source }, chunk, tp, ep }: RoomSetting,
-  { asked, deviceBytes = null }: SequenceLimits = {},
+  { checkpoint: { config }, planned: { plan, source }, chunk }: RoomSetting,
+  { asked, cacheBytes = null }: SequenceLimits = {},
 ): Pick<Room, "slots" | "context"> {
   const longest = Math.max(...questions.prompts.map(({ ids }) => ids.length));
   const context = Math.min(config.maxPositions, longest + questions.maxTokens);
-  const costs = new Costs(config, source, plan.kvFormat), ranks = tp * ep;
-  const [most, room, positions] = deviceBytes === null
+  const costs = new Costs(config, source, plan.kvFormat);
+  const [most, room, positions] = cacheBytes === null
     ? [MOST_SEQUENCES, CACHE_BYTES, config.slidingWindow]
-    : [MOST_ON_DEVICE, CACHE_SHARE * (ranks * deviceBytes - costs.weightBytes), chunk];
+    : [MOST_ON_DEVICE, cacheBytes, chunk];
   // One holds what all begin with.
   const fitting = Math.max(1, Math.floor(room / costs.cacheBytes(1, context, positions)) - 1);
   const sequences = Math.min(questions.problems.length, asked ?? Math.min(most, fitting));
@@ -93,7 +91,7 @@ export function roomFor(
 }
 
 /** What of a setting that depends on. */
-export type RoomSetting = Pick<PlannedSetting, "planned" | "chunk" | "tp" | "ep"> & {
+export type RoomSetting = Pick<PlannedSetting, "planned" | "chunk"> & {
   readonly checkpoint: Pick<PlannedSetting["checkpoint"], "config">;
 };
 

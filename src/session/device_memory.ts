@@ -1,10 +1,34 @@
-/** How much memory a setting's device has, before it is opened. */
-import type { Choices } from "./setting.ts";
-import { isGpu } from "./setting.ts";
+/** How much memory a setting's device has, before it is opened, and how much of it caches may take. */
+import { type Choices, isGpu, type PlannedSetting } from "./setting.ts";
 import { FailureError } from "../errors.ts";
+import { Costs } from "../model/work.ts";
+
+/** Of what weights leave of a device's memory: activations and whatever else runs there take from the rest. */
+const CACHE_SHARE = 1 / 2;
+
+/** What of a setting says how large its weights are. */
+export type Weighed = Pick<PlannedSetting, "planned" | "tp" | "ep"> & {
+  readonly checkpoint: Pick<PlannedSetting["checkpoint"], "config">;
+};
+
+/** Bytes that caches of each of some models may take together on devices of so many bytes. */
+export function cacheShare(deviceBytes: number, models: readonly Weighed[]): number {
+  const [first] = models, ranks = first!.tp * first!.ep;
+  const weights = models.map(({ checkpoint: { config }, planned: { plan, source } }) =>
+    new Costs(config, source, plan.kvFormat).weightBytes
+  );
+  const left = ranks * deviceBytes - weights.reduce((sum, bytes) => sum + bytes, 0);
+  return Math.max(0, CACHE_SHARE * left / models.length);
+}
+
+/** The same of the devices of settings that differ in their schemes; null on the processor, and where none is found. */
+export async function deviceCacheBytes(settings: readonly PlannedSetting[]): Promise<number | null> {
+  const bytes = await deviceBytes(settings[0]!);
+  return bytes === null ? null : cacheShare(bytes, settings);
+}
 
 /** Bytes of the setting's first device; null where it computes on the processor, or no device can be asked. */
-export async function deviceBytes({ backend, device, hipLibrary }: Choices): Promise<number | null> {
+async function deviceBytes({ backend, device, hipLibrary }: Choices): Promise<number | null> {
   if (!isGpu(backend)) return null;
   const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
   try {

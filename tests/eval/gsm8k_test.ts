@@ -1,3 +1,4 @@
+import { cacheShare } from "../../src/session/device_memory.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import type { Answer } from "../../src/eval/answers.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
@@ -66,7 +67,8 @@ Deno.test("roomFor() asks for as many sequences as memory allows: of the process
   };
   const slots = (gigabytes: number | null, asked?: number) => {
     const setting = planSetting({ ...DEFAULTS, checkpoint, backend: gigabytes === null ? "emulate" : "cuda" });
-    return roomFor(questions, setting, { asked, deviceBytes: gigabytes && gigabytes * 1e9 }).slots;
+    const cacheBytes = gigabytes === null ? null : cacheShare(gigabytes * 1e9, [setting]);
+    return roomFor(questions, setting, { asked, cacheBytes }).slots;
   };
   // With one for the shared beginning; a device's sliding layers keep 640 positions, and weights take 13.8 GB.
   assertEquals([slots(null), slots(null, 100)], [33, 101]);

@@ -25,7 +25,7 @@ import {
   type Task,
   type WorkSize,
 } from "../task.ts";
-import { deviceBytes } from "../../session/device_memory.ts";
+import { deviceCacheBytes } from "../../session/device_memory.ts";
 import type { Session } from "../../session/session.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
 
@@ -149,7 +149,7 @@ function part(work: Gsm8kWork, from: number, to: number): Gsm8kWork {
 }
 
 async function room({ questions, sequences }: Gsm8kWork, setting: PlannedSetting) {
-  const limits = { asked: sequences, deviceBytes: await deviceBytes(setting) };
+  const limits = { asked: sequences, cacheBytes: await deviceCacheBytes([setting]) };
   const { slots, context } = roomFor(questions, setting, limits);
   return { slots, context, chunk: Math.min(setting.chunk, slots * context) };
 }

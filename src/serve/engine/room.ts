@@ -3,7 +3,7 @@ import { Costs } from "../../model/work.ts";
 import type { Room } from "../../session/open.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
 
-/** Memory for the caches of one model, in bytes, unless a number of positions is asked for. */
+/** Memory for the caches of one model on the processor, in bytes, unless a number of positions is asked for. */
 const CACHE_BYTES = 2 ** 31;
 /** Positions of a sequence at most, unless more are asked for: room for a long conversation. */
 const MOST_POSITIONS = 32_768;
@@ -18,12 +18,18 @@ const REWIND = 2048;
  * memory for them, or 1024 or less are left.
  *
  * @param context Positions that are asked for.
+ * @param cacheBytes Memory for them on devices.
  */
-export function serveRoom(setting: PlannedSetting, slots: number, context: number | undefined): Room {
+export function serveRoom(
+  setting: PlannedSetting,
+  slots: number,
+  context: number | undefined,
+  cacheBytes: number | null = null,
+): Room {
   const { checkpoint: { config }, planned: { plan, source }, chunk } = setting;
   const costs = new Costs(config, source, plan.kvFormat);
   const fits = (positions: number) =>
-    costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= CACHE_BYTES;
+    costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= (cacheBytes ?? CACHE_BYTES);
   let positions = Math.min(config.maxPositions, MOST_POSITIONS);
   while (positions > 1024 && !fits(positions)) positions /= 2;
   const most = context ?? Math.floor(positions);
