@@ -3,6 +3,7 @@ import type { CellName } from "../../src/eval/matrix.ts";
 import type { RankingResult } from "../../src/eval/predictions_schema.ts";
 import { arrange } from "../../src/eval/report/arrangement.ts";
 import { openArtist } from "../../src/eval/report/draw.ts";
+import { costPlot } from "../../src/eval/report/cost_plot.ts";
 import { distancePlot } from "../../src/eval/report/prediction_plots.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
@@ -55,6 +56,18 @@ function ranked(): [Gsm8kResults, CellName[]] {
     },
   }, labels.map((scheme) => ({ model: null, scheme, kvCacheDtype: null, tp: null, ep: null }))];
 }
+
+Deno.test("the picture of costs has no bar where nothing differs, though nothing bounds what might", async () => {
+  const settings = [["w_mxfp4", 0, 0], ["bf16", 0, null], ["fp8", 1e-9, 2e-9]] as const;
+  const svg = costPlot(
+    await openArtist(),
+    settings.map(([label, kl, high]) => ({ label, cost: COST, kl, typical: { value: kl, low: kl / 2, high } })),
+  );
+  const bars = readPage(svg).all("[aria-label=rule] line").map((line) =>
+    Math.abs(Number(line.getAttribute("y1")) - Number(line.getAttribute("y2")))
+  );
+  assertEquals(bars.map((height) => height > 1), [false, false, true]);
+});
 
 Deno.test("an evaluation's page answers first: a sentence, settings in order, KL by bytes", async () => {
   const page = readPage(await gsm8kReport(...ranked()));

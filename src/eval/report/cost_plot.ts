@@ -43,7 +43,8 @@ export function costPlot(
   const [unit, size] = known.some(({ cost }) => cost.weight_bytes >= 1e9) ? ["GB", 1e9] as const : ["MB", 1e6] as const;
   const points = known.map((setting) => {
     const { label, cost: { weight_bytes: bytes }, kl, typical } = setting;
-    const low = typical?.low ?? bottom, high = typical?.high ?? top;
+    // No difference was seen at all: a bar from edge to edge would say that much is known of how large it may be.
+    const low = typical?.low ?? bottom, high = kl === 0 ? bottom : typical?.high ?? top;
     const text = typical === null ? "-" : measured(typical);
     const name = names ? label : `${settings.indexOf(setting) + 1}`;
     return { label, name, bytes: bytes / size, size: sizeText(bytes), kl: at(kl!), text, low: at(low), high: at(high) };

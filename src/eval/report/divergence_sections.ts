@@ -10,7 +10,7 @@ import { perplexityText, predictionTable, ranked, repetitionTable } from "./pred
 import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
-import { card, folded, remark, section, tableHtml } from "./html.ts";
+import { card, folded, remark, samplesLink, section, tableHtml } from "./html.ts";
 import { PAGE } from "./table.ts";
 import { tensorTable } from "./tensor_tables.ts";
 import { sourceTable } from "./where_from.ts";
@@ -35,12 +35,17 @@ export function intervalsNote(compared: readonly unknown[]): string {
     : "Intervals are 95% intervals for what is true; where another text's values would lie stands under Predictions.";
 }
 
-/** What an evaluation has found: a sentence, what is suspect, the settings in order, and what they are ordered by
- * against bytes. */
+/**
+ * What an evaluation has found: a sentence, what is suspect, the settings in order, and what they are ordered by
+ * against bytes.
+ *
+ * @param samples What samples.html beside the page shows; null where there is none.
+ */
 export function answer(
   artist: Artist,
   results: CostedResults & { readonly ranking: RankingResult | null },
   settings: readonly RankedSetting[],
+  samples: string | null,
 ): string[] {
   const [reference] = results.cells, { text, kind } = conclusion(reference!, settings, results.ranking);
   const inOrder = new Map([reference!, ...settings].map(({ key }, place) => [key, place]));
@@ -57,7 +62,8 @@ export function answer(
     card(
       tableHtml(rankedTable(reference!, settings, results.ranking), "stack") +
         `<p class="soft">Where its error comes from: in brackets the part of the squares of all own errors. Not ` +
-        "separable: a paired test on the same tokens, corrected for all pairs, finds no difference of typical KL.</p>",
+        "separable: a paired test on the same tokens, corrected for all pairs, finds no difference of typical KL.</p>" +
+        (samples === null ? "" : samplesLink(samples)),
     ),
     card(
       `<div class="wide">${costPlot(artist, costed, WIDE)}</div>` +

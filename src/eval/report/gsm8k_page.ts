@@ -12,7 +12,7 @@ import {
 } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
-import { card, escape, firstScreen, page, plottedTable, remark, samplesLink, section } from "./html.ts";
+import { card, escape, firstScreen, page, plottedTable, remark, section } from "./html.ts";
 import { accuracyRange, CHOOSING, observedSpread } from "../summary.ts";
 import { accuracyTable, pairTable } from "./accuracy_tables.ts";
 import { PAGE } from "./table.ts";
@@ -39,8 +39,12 @@ export async function gsm8kReport(
       `<h1>${escape(protocol.data.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
       `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} ` +
         `examples, greedy. ${intervalsNote(named)}</p>`,
-      ...(named.length === 0 ? [] : answer(artist, results, settings)),
-      ...(samples ? [samplesLink("Answers that differ, side by side, and the tokens that differ the most")] : []),
+      ...(named.length === 0 ? [] : answer(
+        artist,
+        results,
+        settings,
+        samples ? "Answers that differ, side by side, and the tokens that differ the most" : null,
+      )),
     ),
     ...(named.length === 0 ? [] : [
       section(

@@ -36,11 +36,11 @@ export function passagesPage(name: string, tokens: number, sequences: readonly K
       all.length === 0
         ? "None: A and B hold the same tokens for the likeliest everywhere."
         : "Marked are the tokens at which A and B, given the same text before, would have chosen differently; the " +
-          `list below a passage says what. They are filtered by the first of them.${left}`,
+          `list below a passage says what. Filters look at the first of them that is in a reply, if one is.${left}`,
       ...(shown.length === 0 ? [] : [
         controls({
-          place: PLACES.filter((place) => shown.some(({ differs: [first] }) => first!.place === place)),
-          text: CHOICES.filter((choice) => shown.some(({ differs: [first] }) => first!.choice === choice)),
+          place: PLACES.filter((place) => shown.some((passage) => telling(passage).place === place)),
+          choice: CHOICES.filter((choice) => shown.some((passage) => telling(passage).choice === choice)),
         }),
         ...shown.map(passageHtml),
       ]),
@@ -49,12 +49,17 @@ export function passagesPage(name: string, tokens: number, sequences: readonly K
   ]);
 }
 
-function passageHtml({ sequence, start, tokens, pieces, differs }: Passage & { readonly sequence: number }): string {
-  const [first] = differs;
+/** The token that a passage is found by: in replies one decides what a model says, in prompts it decides nothing. */
+function telling({ differs }: Passage): Passage["differs"][number] {
+  return differs.find(({ place }) => place === "reply") ?? differs[0]!;
+}
+
+function passageHtml(passage: Passage & { readonly sequence: number }): string {
+  const { sequence, start, tokens, pieces, differs } = passage, { position, place, choice } = telling(passage);
   const text = pieces.map((piece, i) => i % 2 === 0 ? escape(piece) : `<mark>${escape(piece || "(end)")}</mark>`);
   const table = makeTable<Passage["differs"][number] & { readonly token: string }>(
     [
-      { head: "position", kind: "right", cell: ({ position }) => `${position}` },
+      { head: "token", kind: "right", cell: ({ position }) => `${position}` },
       { head: "in the text", kind: "wraps", cell: ({ token }) => token === "" ? "(end)" : JSON.stringify(token) },
       { head: "A", kind: "wraps", cell: ({ a }) => list(a) },
       { head: "B", kind: "wraps", cell: ({ b }) => list(b) },
@@ -63,11 +68,9 @@ function passageHtml({ sequence, start, tokens, pieces, differs }: Passage & { r
     differs.map((found, i) => ({ ...found, token: pieces[2 * i + 1]! })),
     PAGE,
   );
-  return `<details class="sample" data-place="${first!.place}" data-text="${
-    escape(first!.choice)
-  }"><summary>Sequence ${sequence}, tokens ${start} to ${start + tokens - 1}: ${differs.length} differ${
-    differs.length === 1 ? "s" : ""
-  }, first token ${first!.position}, in ${first!.place === "text" ? "the text" : `a ${first!.place}`}</summary>${
+  const many = `${differs.length} of ${tokens} tokens`, where = place === "text" ? "" : ` in a ${place}`;
+  const summary = `Sequence ${sequence}, from token ${start} on: ${many}, the first${where} is ${position}`;
+  return `<details class="sample" data-place="${place}" data-choice="${escape(choice)}"><summary>${summary}</summary>${
     card(`<p class="reply">${text.join("")}</p>${tableHtml(table, "stack")}`)
   }</details>`;
 }

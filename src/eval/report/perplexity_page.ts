@@ -12,7 +12,7 @@ import {
   whereFrom,
 } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
-import { card, escape, firstScreen, page, samplesLink, section, SERIES, tableHtml } from "./html.ts";
+import { card, escape, firstScreen, page, section, SERIES, tableHtml } from "./html.ts";
 import { small } from "./numbers.ts";
 import { increaseTable, perplexityTable } from "./perplexity_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
@@ -37,8 +37,9 @@ export async function perplexityReport(
     firstScreen(
       `<h1>${escape(text.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
       `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. ${intervalsNote(settings)}</p>`,
-      ...(settings.length === 0 ? [] : answer(artist, results, settings)),
-      ...(samples ? [samplesLink("The tokens that differ the most, with their text")] : []),
+      ...(settings.length === 0
+        ? []
+        : answer(artist, results, settings, samples ? "The tokens that differ the most, with their text" : null)),
     ),
     ...(settings.length === 0 ? [] : [
       section(

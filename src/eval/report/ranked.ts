@@ -4,7 +4,7 @@ import type { SettingCost } from "../setting_schema.ts";
 import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
 import { headline, operationName, suspectText } from "../summary.ts";
 import { sizeText } from "./cost_tables.ts";
-import { measured, measuredShare, roughPercent, small } from "./numbers.ts";
+import { measured, measuredShare, pValue, roughPercent } from "./numbers.ts";
 import { type Column, makeTable, PAGE, type Table } from "./table.ts";
 
 /** A setting that was compared with the first. */
@@ -109,6 +109,12 @@ export function rankedTable(
   return makeTable<Row>(columns, [reference, ...settings], PAGE);
 }
 
+/** A p-value after the letter; below what tests on so few blocks can tell, no digits of it. */
+function certainty(p: number | null): string {
+  const text = pValue(p ?? 1);
+  return text.startsWith("<") ? `< ${text.slice(1)}` : `= ${text}`;
+}
+
 /** What the page has found, in one sentence, and whether it is good news. */
 export function conclusion(
   { label: first }: Reference,
@@ -158,7 +164,7 @@ export function conclusion(
     const p = pairOf(ranking, best.key, next.key)?.typical_p ?? null;
     const text =
       `${on}, ${but}${best.label} stays closest to ${first} (${distance}), closer than every other one with ` +
-      `95% confidence (p = ${small(p)} against ${next.label}, corrected for ${pairs} pairs).`;
+      `95% confidence (p ${certainty(p)} against ${next.label}, corrected for ${pairs} pairs).`;
     return { text, kind: "good" };
   }
   const tokens = Math.max(...close.map((key) => pairOf(ranking, best.key, key)!.typical_tokens ?? 0));
