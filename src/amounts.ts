@@ -19,3 +19,19 @@ export function durationText(seconds: number): string {
   const rounded = Math.ceil(seconds / unit) * unit;
   return rounded === 0 ? "0s" : formatDuration(rounded * 1000, { ignoreZero: true });
 }
+
+/**
+ * A time that is known to a factor of two or so: one digit, or two from 10 on, of seconds, minutes, hours or days:
+ * `8 s`, `36 min`, `20 h`, `3 days`.
+ */
+export function roughDurationText(seconds: number): string {
+  const [unit, size] = seconds < 99.5
+    ? ["s", 1] as const
+    : seconds < 99.5 * 60
+    ? ["min", 60] as const
+    : seconds < 47.5 * 3600
+    ? ["h", 3600] as const
+    : ["days", 86400] as const;
+  const number = Number((seconds / size).toPrecision(seconds / size < 9.5 ? 1 : 2));
+  return `${number > 0 && number < 1 ? "below 1" : number} ${unit}`;
+}

@@ -1,4 +1,4 @@
-import { bytesText, durationText } from "../src/amounts.ts";
+import { bytesText, durationText, roughDurationText } from "../src/amounts.ts";
 import { assertEquals } from "./assert.ts";
 
 Deno.test("durationText() rounds up, to seconds below an hour and to minutes above", () => {
@@ -18,4 +18,19 @@ Deno.test("durationText() rounds up, to seconds below an hour and to minutes abo
 
 Deno.test("bytesText() gives three digits and decimal units", () => {
   assertEquals([0, 999, 737_280, 13.84e9].map(bytesText), ["0 B", "999 B", "737 kB", "13.8 GB"]);
+});
+
+Deno.test("roughDurationText() has a digit, or two from 10 on", () => {
+  const expected: [seconds: number, text: string][] = [
+    [0, "0 s"],
+    [0.4, "below 1 s"],
+    [8.4, "8 s"],
+    [72, "72 s"],
+    [99.6, "2 min"],
+    [2162, "36 min"],
+    [2 * 3600, "2 h"],
+    [19.6 * 3600, "20 h"],
+    [83 * 3600, "3 days"],
+  ];
+  for (const [seconds, text] of expected) assertEquals(roughDurationText(seconds), text);
 });

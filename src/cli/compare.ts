@@ -29,7 +29,7 @@ import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { hashedProtocol, loadSetting, refuseIdleRule, rememberWeights, warnOnce } from "./settings.ts";
-import { folded } from "./table.ts";
+import { folded, noteFolded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -108,7 +108,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     kept: { open, name: "divergence", header: comparisonHeader(protocol, alarm) },
   }, loadSetting));
   if (divergence === INTERRUPTED) {
-    note("interrupted: a comparison is kept as a whole, so that the same command begins anew");
+    noteFolded("interrupted: a comparison is kept as a whole, so that the same command begins anew");
     return EXIT_INTERRUPTED;
   }
   const results: CompareResults = {

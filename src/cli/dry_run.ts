@@ -1,5 +1,5 @@
 /** `--dry-run`: what a command would read, hold and take, without doing it. */
-import { bytesText, durationText } from "../amounts.ts";
+import { bytesText, roughDurationText } from "../amounts.ts";
 import { forAllLayers, type Paced, paceOf, truncated } from "../bench/pace.ts";
 import { compareSettings } from "../eval/compare_cells.ts";
 import { sizeText } from "../eval/report/cost_tables.ts";
@@ -179,7 +179,7 @@ function lines(
     sizeText(step.weight_bytes),
     sizeText(step.memory_bytes),
     range(step.tokens, (count) => `${count}`),
-    range(step.seconds, durationText),
+    range(step.seconds, roughDurationText),
   ]);
   return [
     "nothing is evaluated: estimated from a few layers, timed on this machine as it is now",
@@ -187,7 +187,7 @@ function lines(
     "",
     ...tableLines([["step", "setting", "weights", "memory", "tokens", "time"], ...rows], [2, 3, 4, 5]),
     "",
-    `in all ${range(seconds, durationText)}; memory at most ${bytesText(memory)}` +
+    `in all ${range(seconds, roughDurationText)}; memory at most ${bytesText(memory)}` +
     (available === null ? "" : `, of ${bytesText(available)} that are free here`),
     "replies: from the data's own answers to the most tokens; memory: weights and cache, of which weights that are " +
     "mapped need not fit",

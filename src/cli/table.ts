@@ -1,7 +1,7 @@
 /** Aligned columns of text. */
 import type { Table } from "../eval/report/table.ts";
 import { printableLine } from "../printable.ts";
-import { outputColumns } from "./terminal.ts";
+import { drawsOver, lineColumns, note, outputColumns } from "./terminal.ts";
 import { padTo, widthOf } from "./width.ts";
 
 /**
@@ -71,4 +71,9 @@ export function folded(lines: readonly string[], columns = outputColumns()): str
     }
     return [...parts, part];
   });
+}
+
+/** Writes a sentence to stderr; on a terminal it is broken between words, which a window would cut within one. */
+export function noteFolded(text: string): void {
+  for (const line of folded([text], drawsOver() ? lineColumns() : Infinity)) note(line);
 }

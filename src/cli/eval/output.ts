@@ -1,6 +1,6 @@
 /** The directory that `--out` names. */
+import { noteFolded } from "../table.ts";
 import { UsageError } from "../spelling.ts";
-import { note } from "../terminal.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
@@ -95,6 +95,8 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
  * @param several Whether settings were compared.
  */
 export function sayWhere(out: string, several: boolean): void {
-  note(`report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`);
-  if (several) note("next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation");
+  noteFolded(`report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`);
+  if (several) {
+    noteFolded("next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation");
+  }
 }

@@ -27,7 +27,7 @@ import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
 import { makeDirectory, refuseOtherResults, sayWhere } from "./output.ts";
-import { folded } from "../table.ts";
+import { folded, noteFolded } from "../table.ts";
 import { Overall } from "./overall.ts";
 import { ProgressBar } from "../progress.ts";
 import { hashedProtocol, loadSetting, rememberWeights } from "../settings.ts";
@@ -86,7 +86,7 @@ export async function runEval<
   const bandwidth = options.bandwidth ?? null;
   const outcome = await runTask(task, work, cells, { mxoss: VERSION, bandwidth, out, open, ...how });
   if (outcome.kind === "interrupted") {
-    note(printing.interrupted(outcome));
+    noteFolded(printing.interrupted(outcome));
     return EXIT_INTERRUPTED;
   }
   const lines = options.format === undefined
