@@ -5,30 +5,27 @@
  * Values are spelled with their properties in the order of the schema, further ones after them. Names of properties,
  * values of enumerations and strings with a pattern or a format are spelled as JSON.stringify does.
  */
+import { isConditional } from "./schema_negation.ts";
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { ANY_VALUE, CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, list, OPEN_LIST, OPEN_OBJECT, valuesNode } from "./json.ts";
+import { ANY_VALUE, CLOSE_LIST, COMMA, list, OPEN_LIST, valuesNode } from "./json.ts";
 import { Matcher } from "./matcher.ts";
-import { all, bytes, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
+import { all, literal, literalOf, maybe, type Node, NOTHING, oneOf, type Rule, rule, times } from "./node.ts";
+import { inner, ObjectGrammar, spendOnTexts } from "./schema_objects.ts";
 import { disjoint } from "./schema_disjoint.ts";
 import { isObject, type Schema, type SchemaObject, typeOf, typesOf, withoutNotes } from "./schema_merge.ts";
 import { KEYWORDS, scalarKey, TYPES } from "./schema_keywords.ts";
 import { SchemaSource } from "./schema_source.ts";
 import { countsOf, numberNode, stringNode } from "./schema_scalars.ts";
-import { combined, type Dfa, matches, quoted, spend, textsOf, withBudget } from "./dfa.ts";
-import { stringifiedText } from "./strings.ts";
+import { spend, withBudget } from "./dfa.ts";
 
 /** Schemas within schemas that are looked at, and how deep they may lie in each other. */
 const MAX_SCHEMAS = 20_000;
 const MAX_DEPTH = 200;
-/** Properties of an object; OpenAI takes as many in a schema. */
-const MAX_PROPERTIES = 5_000;
 /** What the automata of a schema may cost: about a second, and tables of some 30 MB. */
 const MAX_COST = 8_000_000;
 /** What else takes time, in that unit: looking at a schema or a value, and telling two alternatives apart. */
 const COST_OF_SCHEMA = 200, COST_OF_NESTED = 1_000, COST_OF_PAIR = 20;
-/** A mask at the beginning of alternatives looks at all tokens for each text that is none of a list. */
-const COST_OF_TEXT = 60_000, FREE_TEXTS = 8;
 
 /**
  * The grammar of the values that a schema takes.
@@ -41,20 +38,20 @@ export function schemaGrammar(schema: unknown, where: string, most: number = MAX
   return withBudget(Math.min(most, MAX_COST), () => new SchemaGrammar(schema, where).node(schema, ""));
 }
 
-/** What a rule stands for. */
-function inner(node: Node): Node {
-  while (node.kind === "rule" && node.node !== null) node = node.node;
-  return node;
-}
-
 class SchemaGrammar {
   readonly #made = new Map<SchemaObject, Rule>();
   readonly #source: SchemaSource;
   readonly #equal = new Map<string, Node>();
+  readonly #objects: ObjectGrammar;
   #depth = 0;
 
   constructor(root: unknown, readonly where: string) {
-    this.#source = new SchemaSource(root, where);
+    const source = this.#source = new SchemaSource(root, where);
+    this.#objects = new ObjectGrammar({
+      source,
+      node: (schema, path) => this.node(schema, path),
+      once: (key, make) => this.#once(key, make),
+    });
   }
 
   node(schema: unknown, path: string): Node {
@@ -90,6 +87,11 @@ class SchemaGrammar {
       }
     }
     const { $ref, allOf, anyOf, oneOf: exclusive, ...rest } = schema as Record<string, unknown>;
+    if (schema["uniqueItems"] === true) {
+      const problem = "uniqueItems is not supported: what a list holds already, no grammar knows";
+      throw InputError.saying("unsupported", { name: this.#source.at(path) }, problem);
+    }
+    if (isConditional(schema)) return this.node(this.#source.resolved(schema, path), path);
     if ($ref !== undefined) {
       if (Object.keys(schema).length === 1) return this.node(this.#source.target($ref, path), `${$ref}`);
       return this.node(this.#source.resolved(schema, path), path);
@@ -113,7 +115,7 @@ class SchemaGrammar {
         return this.node(this.#source.merges.merge(others, this.#source.resolved(part, at), this.#source.at(at)), at);
       });
       const texts = new Set(nodes.map(inner).filter((node) => node.kind === "bytes" && node.dfa.listed !== true));
-      spend(COST_OF_TEXT * Math.max(0, texts.size - FREE_TEXTS), this.where);
+      spendOnTexts(texts.size, this.where);
       return oneOf(nodes);
     }
     return this.#plain(rest, path);
@@ -143,7 +145,7 @@ class SchemaGrammar {
   #ofType(type: string, schema: SchemaObject, path: string): Node {
     switch (type) {
       case "object":
-        return this.#object(schema, path);
+        return this.#objects.node(schema, path);
       case "array":
         return this.#list(schema, path);
       case "string":
@@ -188,79 +190,6 @@ class SchemaGrammar {
       return matcher.bytes(matcher.start, text)?.ends === true;
     });
     return good.length === 0 ? NOTHING : valuesNode(good);
-  }
-
-  #object(schema: SchemaObject, path: string): Node {
-    const properties = schema["properties"] ?? {}, required = schema["required"] ?? [];
-    if (!isObject(properties)) throw this.#source.wrong(`${path}.properties`, "an object", properties);
-    if (!Array.isArray(required) || !required.every((name) => typeof name === "string")) {
-      throw this.#source.wrong(`${path}.required`, "a list of names", required);
-    }
-    const further = (schema["additionalProperties"] ?? true) as Schema;
-    const spelled = this.#names(schema, path), needed = new Set(required);
-    const names = [...new Set([...Object.keys(properties), ...required as string[]])];
-    if (names.length > MAX_PROPERTIES) {
-      const most = `at most ${MAX_PROPERTIES} properties`;
-      throw InputError.of("too_large", { name: this.#source.at(path) }, most, names.length);
-    }
-    const members = names.map((name) => {
-      const declared = Object.hasOwn(properties, name);
-      const value = declared
-        ? this.node(properties[name], `${path}.properties.${name}`)
-        : this.node(further, `${path}.additionalProperties`);
-      const good = spelled === null || matches(spelled, new TextEncoder().encode(JSON.stringify(name)));
-      return { node: good ? all(literal(JSON.stringify(name)), COLON, value) : NOTHING, needed: needed.has(name) };
-    });
-    let extra: Node = NOTHING;
-    if (further !== false) {
-      const value = this.node(further, `${path}.additionalProperties`);
-      extra = all(this.#otherName(names, spelled), COLON, value);
-    }
-    const at = this.#source.at(path), [min, max] = countsOf(schema, "Properties", at), declared = members.length;
-    // Names of further members may repeat, so that two of them may be one property; and declared ones may be left out.
-    const atLeast = min > needed.size, some = Number(atLeast);
-    if (atLeast && min > 1) {
-      throw InputError.of("unsupported", { name: `${at}.minProperties` }, "1, or a count that required meets", min);
-    }
-    const most = max - declared;
-    if (most < 0 || (most !== Infinity && declared > needed.size && further !== false)) {
-      const expected = "a count that leaves room for all properties, which are required where there may be others";
-      throw InputError.of("unsupported", { name: `${at}.maxProperties` }, expected, max);
-    }
-    // From the last member to the first: what may follow when a member was written before, and when none was.
-    let after: Node = times(all(COMMA, extra), 0, most), first: Node = list(extra, some, most);
-    for (const { node, needed } of members.reverse()) {
-      const [laterAfter, laterFirst] = [after, first];
-      const written = rule();
-      written.node = all(node, laterAfter);
-      after = needed ? all(COMMA, written) : oneOf([all(COMMA, written), laterAfter]);
-      first = needed ? written : oneOf([written, laterFirst]);
-    }
-    return all(OPEN_OBJECT, first, CLOSE_OBJECT);
-  }
-
-  /** The names that properties may have, with their quotes; null: any. */
-  #names(schema: SchemaObject, path: string): Dfa | null {
-    const names = schema["propertyNames"];
-    if (names === undefined || names === true) return null;
-    const at = `${path}.propertyNames`;
-    if (!isObject(names)) throw this.#source.wrong(at, "a JSON Schema of strings", names);
-    let node = this.node(this.#source.merges.merge({ type: "string" }, this.#source.resolved(names, at), at), at);
-    node = inner(node);
-    if (node.kind === "bytes") return combined(node.dfa, quoted(stringifiedText()), "both", this.where);
-    throw InputError.of("unsupported", { name: this.#source.at(at) }, "a schema of strings without alternatives");
-  }
-
-  /** The names that properties may have, but for these. */
-  #otherName(names: readonly string[], spelled: Dfa | null): Node {
-    const any = spelled ?? quoted(stringifiedText());
-    if (names.length === 0) return bytes(any);
-    const make = () => {
-      const known = textsOf(names.map((name) => JSON.stringify(name)), this.where);
-      return bytes(combined(any, known, "without", this.where));
-    };
-    // Alternatives often have the same names.
-    return spelled === null ? this.#once(`names ${JSON.stringify(names)}`, make) : make();
   }
 
   /** What is the same for equal keys is made once: equal automata take their place in masks once, too. */

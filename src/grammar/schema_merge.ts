@@ -38,6 +38,21 @@ export function withoutNotes(schema: SchemaObject): SchemaObject {
   return kept.length === Object.keys(schema).length ? schema : Object.fromEntries(kept);
 }
 
+/** Patterns that must all be met: no schema that was given has one, as JSON has no such value. */
+export class Patterns {
+  constructor(readonly all: readonly string[]) {}
+
+  /** The patterns of a keyword's value; null where it is none. */
+  static of(value: unknown): readonly string[] | null {
+    if (value instanceof Patterns) return value.all;
+    return typeof value === "string" ? [value] : null;
+  }
+
+  toJSON(): readonly string[] {
+    return this.all;
+  }
+}
+
 /** What joining costs for each property, in the unit of {@linkcode spend}. */
 const COST_OF_MERGE = 10;
 
@@ -58,15 +73,30 @@ export class Merges {
     return merged;
   }
 
+  /** Names by pattern are not joined with what else is said of properties, but for the same once more. */
+  #refusePatterns(other: SchemaObject, patterned: SchemaObject, where: string): void {
+    const same = JSON.stringify(other["patternProperties"]) === JSON.stringify(patterned["patternProperties"]);
+    if (same || ["properties", "additionalProperties", "patternProperties"].every((key) => other[key] === undefined)) {
+      return;
+    }
+    throw InputError.saying(
+      "unsupported",
+      { name: where },
+      "cannot join patternProperties with properties of another schema that must be met too",
+    );
+  }
+
   #merge(first: SchemaObject, second: SchemaObject, where: string): Schema {
     const a = withoutNotes(first), b = withoutNotes(second), out: Record<string, unknown> = { ...a };
     for (const [key, value] of Object.entries(b)) {
       const own = a[key];
       if (key === "properties" || key === "additionalProperties") continue;
+      if (key === "patternProperties") this.#refusePatterns(a, b, where);
       if (own === undefined || JSON.stringify(own) === JSON.stringify(value)) {
         out[key] = value;
         continue;
       }
+      if (key === "const" && [own, value].every((one) => typeof one !== "object" || one === null)) return false;
       const joined = join(key, own, value);
       if (joined === undefined) {
         if (key !== "items" && key !== "additionalProperties") {
@@ -95,6 +125,7 @@ export class Merges {
         Array.from(names, (name) => [name, this.merge(of(a, name), of(b, name), where)]),
       );
     }
+    if (a["patternProperties"] !== undefined) this.#refusePatterns(b, a, where);
     const rest = this.merge(
       (a["additionalProperties"] ?? true) as Schema,
       (b["additionalProperties"] ?? true) as Schema,
@@ -105,11 +136,22 @@ export class Merges {
   }
 }
 
+/** Most alternatives of two lists of them. */
+const MOST_PAIRS = 256;
+
 /** The value of a keyword that asks for both; undefined where there is none. */
 function join(key: string, a: unknown, b: unknown): unknown {
   if (typeof a === "number" && typeof b === "number") {
     if (key.startsWith("min") || key === "exclusiveMinimum") return Math.max(a, b);
     if (key.startsWith("max") || key === "exclusiveMaximum") return Math.min(a, b);
+  }
+  if (key === "pattern") {
+    const left = Patterns.of(a), right = Patterns.of(b);
+    return left === null || right === null ? undefined : new Patterns([...new Set([...left, ...right])].sort());
+  }
+  if (key === "allOf" && Array.isArray(a) && Array.isArray(b)) return [...a, ...b];
+  if (key === "anyOf" && Array.isArray(a) && Array.isArray(b) && a.length * b.length <= MOST_PAIRS) {
+    return a.flatMap((one) => b.map((other) => ({ allOf: [one, other] })));
   }
   if (key === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
   if (key === "enum" && Array.isArray(a) && Array.isArray(b)) {

@@ -6,7 +6,7 @@ import { FORMATS, LONGEST } from "./formats.ts";
 import { bytes, type Node, NOTHING } from "./node.ts";
 import { numbers } from "./numbers.ts";
 import { patternText } from "./pattern.ts";
-import type { SchemaObject } from "./schema_merge.ts";
+import { Patterns, type SchemaObject } from "./schema_merge.ts";
 import { anyString, stringOfLength, textOfLength } from "./strings.ts";
 
 /** Longest text whose characters are counted. */
@@ -33,10 +33,9 @@ export function stringNode(schema: SchemaObject, where: string): Node {
   };
   const { pattern, format } = schema;
   if (pattern !== undefined) {
-    if (typeof pattern !== "string") {
-      throw InputError.of("wrong_value", { name: `${where}.pattern` }, "a text", show(pattern));
-    }
-    meet(patternText(pattern, `${where}.pattern`));
+    const patterns = Patterns.of(pattern);
+    if (patterns === null) throw InputError.of("wrong_value", { name: `${where}.pattern` }, "a text", show(pattern));
+    for (const one of patterns) meet(patternText(one, `${where}.pattern`));
   }
   if (format !== undefined) {
     const known = typeof format === "string" ? FORMATS.get(format) : undefined;

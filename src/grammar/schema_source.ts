@@ -1,11 +1,13 @@
 /** A JSON Schema as it was given: its places by name, and its references. */
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { isObject, Merges, type Schema, withoutNotes } from "./schema_merge.ts";
+import { isObject, Merges, type Schema, type SchemaObject, withoutNotes } from "./schema_merge.ts";
+import { isConditional, withoutConditions } from "./schema_negation.ts";
 
 /** The whole schema, which references in it lead to. */
 export class SchemaSource {
   readonly merges = new Merges();
+  readonly #plain = new WeakMap<SchemaObject, Schema>();
 
   /** @param where What messages begin with. */
   constructor(readonly root: unknown, readonly where: string) {}
@@ -19,8 +21,23 @@ export class SchemaSource {
     return value as Schema[];
   }
 
-  /** A schema whose references are followed; what stands beside a reference must be met too. */
+  /**
+   * A schema whose references are followed, without conditions; what stands beside a reference must be met too.
+   *
+   * @throws {InputError} where a condition is none that a grammar can be made of.
+   */
   resolved(schema: Schema, path: string): Schema {
+    const at = this.#referred(schema, path);
+    if (!isObject(at) || !isConditional(at)) return at;
+    let plain = this.#plain.get(at);
+    if (plain === undefined) {
+      const resolved = (inner: Schema) => this.resolved(inner, path);
+      this.#plain.set(at, plain = withoutConditions(at, { resolved, where: this.at(path) }));
+    }
+    return plain;
+  }
+
+  #referred(schema: Schema, path: string): Schema {
     let at = schema;
     for (let steps = 0; isObject(at) && at["$ref"] !== undefined; steps++) {
       if (steps > 100) throw this.wrong(path, "references that lead to a schema", "a circle");
