@@ -2,6 +2,7 @@
  * Files that tests build and keep in the checkout, where git ignores them, under a name that says what they were built
  * from.
  */
+import { removeIfThere } from "../src/checkpoint/atomic.ts";
 
 /** Where they are kept: not in the system's folder for temporary files, in which a run of the tests leaves nothing. */
 export const BUILD_FOLDER = new URL("../.cache/tests", import.meta.url).pathname;
@@ -46,11 +47,38 @@ export function ownCopy(path: string): string {
 const copies = new Map<string, string>();
 
 /** Runs a compiler. */
-export function compile(compiler: string, args: string[], cwd = "."): void {
-  const command = new Deno.Command(compiler, { args, cwd, stdout: "null", stderr: "piped" });
+export function compile(compiler: string, args: readonly string[], cwd = "."): void {
+  const command = new Deno.Command(compiler, { args: [...args], cwd, stdout: "null", stderr: "piped" });
   const { success, stderr } = command.outputSync();
   if (!success) throw new Error(`${compiler} ${args.join(" ")}\n${new TextDecoder().decode(stderr)}`);
 }
+
+/**
+ * Compiles a shared library from parts, all parts at the same time: other tests wait for it.
+ *
+ * @param flags What all parts are compiled with.
+ * @param parts The arguments of each: a source, perhaps with flags of its own.
+ */
+export function compileShared(
+  compiler: string,
+  flags: readonly string[],
+  parts: readonly (readonly string[])[],
+  out: string,
+  cwd = ".",
+): void {
+  const objects = parts.map((_, i) => `${out}.${i}.o`);
+  const lines = parts.map((part, i) => `${words([compiler, ...flags, "-fPIC", "-c", ...part, "-o", objects[i]!])} &`);
+  // A wait for all says nothing of any; the link misses what did not come to be.
+  const link = words([compiler, "-shared", ...objects, "-o", out]);
+  try {
+    compile("sh", ["-c", `${lines.join("\n")}\nwait\n${link}`], cwd);
+  } finally {
+    for (const object of objects) removeIfThere(object);
+  }
+}
+
+/** Words of a shell's command line. */
+const words = (all: readonly string[]) => all.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
 
 function exists(path: string): boolean {
   try {

@@ -9,6 +9,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { reason } from "../src/errors.ts";
 import { parseArgs } from "../src/cli/parse_args.ts";
+import { contents } from "./package/contents.ts";
 import { denoCompile, type Target, TARGETS } from "./package/deno_compile.ts";
 import { inRepository } from "./package/files.ts";
 import { source } from "./package/source.ts";
@@ -19,16 +20,24 @@ export const VARIANTS = ["deno-compile", "self-extracting"] as const;
 /** One of {@linkcode VARIANTS}. */
 export type Variant = (typeof VARIANTS)[number];
 
+/** How a binary is built. */
+export interface BuildOptions {
+  /** The system that `deno-compile` makes it for; without it, this one. */
+  readonly target?: Target | undefined;
+  /** zlib's level for what extracts itself; without it, that of releases. */
+  readonly level?: number;
+}
+
 /**
  * Builds one kind of binary at a path; it appears there when it is whole.
  *
- * @param target The system that `deno-compile` makes it for; without it, this one.
  * @throws {Error} if it cannot be built.
  */
-export async function build(variant: Variant, out: string, target?: Target): Promise<void> {
+export async function build(variant: Variant, out: string, { target, level }: BuildOptions = {}): Promise<void> {
   await publish(out, async (path) => {
-    if (variant === "deno-compile") await denoCompile(path, source(), { target });
-    else await Deno.writeFile(path, await selfExtracting(source()), { mode: 0o755 });
+    const files = await contents(source());
+    if (variant === "deno-compile") await denoCompile(path, files, { target });
+    else await Deno.writeFile(path, await selfExtracting(files, level), { mode: 0o755 });
   });
 }
 
@@ -90,7 +99,7 @@ async function main(): Promise<number> {
   const { tried, target, out } = parsed;
   for (const [i, kind] of tried.entries()) {
     try {
-      await build(kind, out, target);
+      await build(kind, out, { target });
       console.log(`${out}: ${kind}, ${(Deno.statSync(out).size / 1e6).toFixed(1)} MB`);
       return 0;
     } catch (thrown) {

@@ -41,7 +41,7 @@ Deno.test("eval gsm8k runs a matrix, pairs its cells with the first and measures
   const asked = dose(2, 12);
   const args = ["gsm8k", "--data", HARDER, "--limit", `${asked}`, "--scheme", "w_mxfp4,w_mxfp4_a_mxfp4", "--tp", "1,2"];
   await evaluated(
-    [...args, "--max-tokens", `${dose(40, 150)}`, "--divergence", `${dose(1, 2)}`],
+    [...args, "--max-tokens", `${dose(16, 150)}`, "--divergence", `${dose(1, 2)}`],
     async ({ code, stdout, stderr }, out) => {
       assertEquals(code, 0, stderr);
       const results = Gsm8kResults.parse(JSON.parse(await Deno.readTextFile(`${out}/results.json`)));
@@ -98,7 +98,7 @@ Deno.test("eval gsm8k shows its examples and never asks them", async () => {
 });
 
 Deno.test("eval gsm8k takes up answers that are there, also when more problems are asked", async () => {
-  const args = ["gsm8k", "--data", PROBLEMS, "--max-tokens", "120", "--divergence", "0"];
+  const args = ["gsm8k", "--data", PROBLEMS, "--max-tokens", `${dose(30, 120)}`, "--divergence", "0"];
   await evaluated([...args, "--limit", "6"], async ({ code, stderr }, out) => {
     assertEquals(code, 0, stderr);
     const first = await Deno.readTextFile(`${out}/answers.as-stored.kv-auto.tp1.jsonl`);
@@ -108,9 +108,9 @@ Deno.test("eval gsm8k takes up answers that are there, also when more problems a
     assert((await Deno.readTextFile(`${out}/answers.as-stored.kv-auto.tp1.jsonl`)).startsWith(first));
     assertEquals(Gsm8kResults.parse(JSON.parse(more.stdout)).cells[0]!.filters["strict-match"].outcomes.length, 9);
 
-    const others = await inProcess(["eval", ...args, "--limit", "9", "--max-tokens", "121", "--out", out]);
+    const others = await inProcess(["eval", ...args, "--limit", "9", "--max-tokens", `${dose(31, 121)}`, "--out", out]);
     assertEquals(others.code, 2);
-    assertMatch(others.stderr, /^error: .*--max-tokens: expected once|^error: .*decoding\.max_tokens was 120, is 121/);
+    assertMatch(others.stderr, /^error: .*--max-tokens: expected once|^error: .*decoding\.max_tokens was \d+, is \d+1/);
   }, mxoss);
 });
 
@@ -188,7 +188,7 @@ Deno.test("eval interrupted by Ctrl-C keeps its answers and says how to go on", 
 Deno.test("eval perplexity measures a text under a matrix", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, dose(7, 12)).map((line) => {
+    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, dose(5, 12)).map((line) => {
       const { question, answer } = JSON.parse(line);
       const asked = `<|start|>user<|message|>${question}<|end|>`;
       return `${asked}<|start|>assistant<|channel|>final<|message|>${answer}<|return|>`;

@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
+import { dose } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
 import { mxoss, TINY } from "./program.ts";
 
 const GOLDENS = readGolden("logits.safetensors");
 const PROMPT_IDS = integers(GOLDENS, "greedy.prompt");
 const REPLY_IDS = integers(GOLDENS, "greedy.reply");
+/** Tokens of a reply where all of it would say no more. */
+const SHORT = dose(8, REPLY_IDS.length);
 
 /** The problem of `greedy.prompt`, and its answer by the problem's generator. */
 const QUESTION = JSON.parse(
@@ -43,8 +46,9 @@ for (const dtype of ["f32", "bf16"]) {
 }
 
 Deno.test("generate on reference begins as Hugging Face's greedy reply", async () => {
-  const result = await json(["--backend", "reference", "--max-tokens", "9", QUESTION]);
-  assertEquals(result.token_ids, REPLY_IDS.slice(0, 9));
+  const tokens = dose(3, 9);
+  const result = await json(["--backend", "reference", "--max-tokens", `${tokens}`, QUESTION]);
+  assertEquals(result.token_ids, REPLY_IDS.slice(0, tokens));
 });
 
 Deno.test("generate answers a word problem on stdout, its reasoning only where it is asked for", async () => {
@@ -100,15 +104,16 @@ Deno.test("generate reads the prompt from an argument, a file and stdin alike", 
   const file = Deno.makeTempFileSync();
   try {
     Deno.writeTextFileSync(file, `${QUESTION}\r\n\n`);
+    const short = ["--max-tokens", `${SHORT}`];
     const replies = [
-      await json(["--prompt-file", file]),
-      await json(["--prompt-file", "-"], `${QUESTION}\n`),
-      await json([], `${QUESTION}\n`),
-      await json(["--", QUESTION]),
+      await json([...short, "--prompt-file", file]),
+      await json([...short, "--prompt-file", "-"], `${QUESTION}\n`),
+      await json(short, `${QUESTION}\n`),
+      await json([...short, "--", QUESTION]),
     ];
     for (const { prompt_token_ids, token_ids } of replies) {
       assertEquals(prompt_token_ids, PROMPT_IDS);
-      assertEquals(token_ids, REPLY_IDS);
+      assertEquals(token_ids, REPLY_IDS.slice(0, SHORT));
     }
   } finally {
     Deno.removeSync(file);
@@ -194,6 +199,7 @@ Deno.test("generate gives the same tokens for every number of threads, chunk siz
   for (
     const args of [["--threads", "1"], ["--threads", "2"], ["--chunk", "1"], ["--chunk", "7"], ["--weights", "read"]]
   ) {
-    assertEquals((await json([...args, QUESTION])).token_ids, REPLY_IDS, args.join(" "));
+    const { token_ids } = await json([...args, "--max-tokens", `${SHORT}`, QUESTION]);
+    assertEquals(token_ids, REPLY_IDS.slice(0, SHORT), args.join(" "));
   }
 });

@@ -82,7 +82,7 @@ Deno.test("answerAll() computes the examples that all prompts share once, and an
   const chat = await ChatRenderer.fromDirectory(TINY, tokenizer);
   const { shots, asked } = chooseShots(data, data, 5, 0);
   const task = makeQuestions(
-    asked.slice(0, dose(3, 8)),
+    asked.slice(0, dose(2, 8)),
     { format: "chat", tokenizer, chat, shots },
     checkpoint.config,
     40,

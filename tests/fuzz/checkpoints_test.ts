@@ -17,7 +17,7 @@ import { threadMemory, threadTime } from "../quickly.ts";
 import { dose } from "../soak.ts";
 import { mutateBytes, mutateJson, mutateTemplate } from "./mutate.ts";
 
-const MUTANTS = Number(Deno.env.get("MXOSS_MUTANTS") ?? dose(1000, 2000)),
+const MUTANTS = Number(Deno.env.get("MXOSS_MUTANTS") ?? dose(500, 2000)),
   FIRST = Number(Deno.env.get("MXOSS_SEED") ?? 1);
 /** Milliseconds of processor time (twice that beside other tests), and bytes above what is held at the start. */
 const MOST_CPU = Deno.env.has("MXOSS_MUTANTS") ? 1000 : 2000, MOST_MEMORY = 500_000_000;

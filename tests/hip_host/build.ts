@@ -2,7 +2,7 @@
  * Builds the test library (our own libamdhip64) and kernels for the CPU, once per content of their sources. Tests that
  * need them are skipped where no C++ compiler is installed.
  */
-import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
+import { BUILD_FOLDER, buildOnce, compileShared, ownCopy } from "../build_once.ts";
 
 const HERE = new URL("./", import.meta.url);
 const HEADERS = ["hip_host.h", "calls.h"].map((file) => new URL(file, HERE));
@@ -50,7 +50,7 @@ export function buildShared(
   const texts = [...sources, ...inputs].map((url) => Deno.readTextFileSync(url));
   const folder = `${BUILD_FOLDER}/${fingerprint([found, ...flags, ...texts].join("\0"))}`;
   const built = buildOnce(`${folder}/${name}`, (partial) => {
-    compile(found, [...flags, "-fPIC", "-shared", "-o", partial, ...sources.map((url) => url.pathname)]);
+    compileShared(found, flags, sources.map((url) => [url.pathname]), partial);
   });
   return ownCopy(built);
 }

@@ -1,7 +1,7 @@
 /** Runs jobs on the kernels compiled as plain C++ for this processor (kernels/host.cpp). */
 import { traitsOf } from "../../src/verify/cases/traits.ts";
 import { sourceHash } from "../../kernels/manifest.ts";
-import { BUILD_FOLDER, buildOnce, compile, ownCopy } from "../build_once.ts";
+import { BUILD_FOLDER, buildOnce, compileShared, ownCopy } from "../build_once.ts";
 import {
   type Argument,
   buffersOf,
@@ -19,7 +19,7 @@ const CLANG = "clang-22";
  * kernels take half as long again.
  */
 const FLAGS: readonly string[] = [
-  ...["-x", "c++", "-std=c++20", "-O1", "-funroll-loops", "-ffp-contract=off", "-fPIC", "-shared", "-DMX_HOST"],
+  ...["-x", "c++", "-std=c++20", "-O1", "-funroll-loops", "-ffp-contract=off", "-DMX_HOST"],
   ...(Deno.build.arch === "x86_64" ? ["-march=x86-64-v3"] : []),
 ];
 
@@ -45,7 +45,8 @@ export async function hostLibrary(): Promise<string> {
   const suffix = new Uint8Array(digest).subarray(0, 4).toHex();
   const name = `${(await sourceHash(KERNELS)).slice(0, 16)}-${suffix}.so`;
   const built = buildOnce(`${BUILD_FOLDER}/host-kernels/${name}`, (partial) => {
-    compile(CLANG, [...FLAGS, "host.cpp", "-o", partial], KERNELS.pathname);
+    const halves = ["-DMX_HALF=1", "-DMX_HALF=2"].map((half) => [half, "host.cpp"]);
+    compileShared(CLANG, FLAGS, halves, partial, KERNELS.pathname);
   });
   return ownCopy(built);
 }

@@ -14,8 +14,8 @@ const ids = integers(readGolden("logits.safetensors"), "two_turns.ids").slice(0,
 const SETTINGS: readonly [BackendName, Dtype, tokens: number][] = [
   ["emulate", "bf16", ids.length],
   ["emulate", "f32", ids.length],
-  ["reference", "bf16", dose(3, 6)],
-  ["reference", "f32", dose(3, 6)],
+  ["reference", "bf16", dose(2, 6)],
+  ["reference", "f32", dose(2, 6)],
 ];
 
 /** Bytes of the logits in each of the settings. */

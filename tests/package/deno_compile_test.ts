@@ -9,16 +9,18 @@ import { contents } from "../../tools/package/contents.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { inDirectory } from "./process.ts";
 
+const files = await contents("made for a test");
+
 Deno.test("denoCompile() embeds every file, starts main.js and permits no network and no processes", () =>
   inDirectory(async (dir) => {
     // Any program will do.
     await Deno.copyFile("/bin/true", `${dir}/denort`);
-    await denoCompile(`${dir}/mxoss`, "made for a test", { denort: `${dir}/denort` });
+    await denoCompile(`${dir}/mxoss`, files, { denort: `${dir}/denort` });
     // Latin-1 has a character for each byte, and V8 searches strings fast.
     const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
     const text = latin1(await Deno.readFile(`${dir}/mxoss`));
     const names = new Set([...text.matchAll(/"File":\{"n":"([^"]+)"/g)].map(([, name]) => name));
-    for (const { path, bytes } of await contents("made for a test")) {
+    for (const { path, bytes } of files) {
       assert(names.has(path.split("/").at(-1)!), path);
       if (!path.startsWith("kernels/build/")) assert(text.includes(latin1(bytes)), `${path} is not in it as it is`);
     }
@@ -39,7 +41,10 @@ Deno.test("denoCompile() embeds every file, starts main.js and permits no networ
 
 Deno.test("denoCompile() says in one line why it cannot", () =>
   inDirectory(async (dir) => {
-    const { message } = await assertRejects(() => denoCompile(`${dir}/mxoss`, "", { denort: `${dir}/missing` }), Error);
+    const { message } = await assertRejects(
+      () => denoCompile(`${dir}/mxoss`, files, { denort: `${dir}/missing` }),
+      Error,
+    );
     assert(!message.includes("\n") && message.length > 0, message);
   }));
 

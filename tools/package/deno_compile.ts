@@ -1,9 +1,9 @@
 /** The standalone binary that `deno compile` makes; it needs denort, Deno's runtime without its tools. */
 import { dirname } from "node:path";
 import { bundled } from "./bundle.ts";
-import { contents } from "./contents.ts";
 import { ENTRY_POINTS } from "./files.ts";
 import { NET_PERMISSION, PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
+import type { TarEntry } from "./tar.ts";
 
 /** The systems that `deno compile` makes programs for, as it names them. */
 export const TARGETS = [
@@ -49,17 +49,16 @@ export async function localDenort(named: string | undefined = Deno.env.get("DENO
  * Compiles the program to `out`.
  *
  * @param out Absolute path.
- * @param revision What `--version` shall say of the source.
+ * @param files What it consists of: see `contents()`.
  * @throws {Error} with Deno's reason if it cannot; mostly because denort cannot be had.
  */
 export async function denoCompile(
   out: string,
-  revision: string,
+  files: readonly TarEntry[],
   { target, denort }: CompileOptions = {},
 ): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "mxoss-compile-" });
   try {
-    const files = await contents(revision);
     for (const { path, bytes } of files) {
       await Deno.mkdir(dirname(`${dir}/${path}`), { recursive: true });
       await Deno.writeFile(`${dir}/${path}`, bytes);

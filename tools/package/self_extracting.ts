@@ -4,30 +4,25 @@
  */
 import { gzipSync } from "node:zlib";
 import { VERSION } from "../../src/cli/version.ts";
-import { contents } from "./contents.ts";
 import { NET_PERMISSION, PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
 import { concat, tar, type TarEntry } from "./tar.ts";
 
 /** Hexadecimal digits of the archive's hash in the name of the directory that it is unpacked to. */
 const ID_DIGITS = 16;
-/** zlib's own default; level 9 takes twice as long for one percent. */
-const LEVEL = 6;
+/** How the archive is compressed: by zlib's own default; level 9 takes twice as long for one percent. */
+export const LEVEL = 6;
 /** Paths that are one word of a shell as they are. */
 const PLAIN = /^[\w./-]+$/;
 
 /**
  * Builds the binary.
  *
- * @param revision What `--version` shall say of the source.
- * @param runtime Path of the Deno executable to embed.
- * @throws {Error} if the program cannot be bundled or a file is missing.
+ * @param files What it consists of, besides Deno: see `contents()`.
+ * @param level zlib's.
  */
-export async function selfExtracting(
-  revision: string,
-  runtime: string = Deno.execPath(),
-): Promise<Uint8Array<ArrayBuffer>> {
-  const deno = { path: "deno", bytes: Deno.readFileSync(runtime), executable: true };
-  return await wrap([deno, ...await contents(revision)]);
+export async function selfExtracting(files: readonly TarEntry[], level = LEVEL): Promise<Uint8Array<ArrayBuffer>> {
+  const deno = { path: "deno", bytes: Deno.readFileSync(Deno.execPath()), executable: true };
+  return await wrap([deno, ...files], level);
 }
 
 /**
@@ -35,14 +30,14 @@ export async function selfExtracting(
  *
  * @throws {RangeError} for a path that cannot be in an archive, or that the script would take for more than one word.
  */
-export async function wrap(files: readonly TarEntry[]): Promise<Uint8Array<ArrayBuffer>> {
+export async function wrap(files: readonly TarEntry[], level = LEVEL): Promise<Uint8Array<ArrayBuffer>> {
   for (const { path } of files) {
     if (!PLAIN.test(path)) throw new RangeError(`${path}: expected letters, digits and /._- only`);
   }
   const archive = tar(files);
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", archive)).toHex();
   // node:zlib writes no time into the header.
-  const payload = gzipSync(archive, { level: LEVEL });
+  const payload = gzipSync(archive, { level });
   const template = Deno.readTextFileSync(new URL("stub.sh", import.meta.url));
   const script = fill(template, payload.length, {
     VERSION,

@@ -215,7 +215,8 @@ esac
   bytes=$(wc -c <"$self") || die "$0: cannot be read"
   [ "$((bytes))" -eq "$size" ] || die "$0: expected $size bytes, got $((bytes)): the file is damaged"
   problems='' part=''
-  trap '[ -z "$part" ] || rm -rf "$part"; exit 130' HUP INT TERM
+  # A second signal must not end what removes.
+  trap 'trap "" HUP INT TERM; [ -z "$part" ] || rm -rf "$part"; exit 130' HUP INT TERM
   each_place unpack || die "mxoss $version cannot be unpacked, which takes @MEGABYTES@ MB: $problems"
 ) || exit
 each_place found && start "$program" "$@"

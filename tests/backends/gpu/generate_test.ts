@@ -86,7 +86,7 @@ Deno.test(
     using host = new HipHost(buildHipHost());
     using model = randomModel(21, { config });
     const engine = await openEngine(host.path, model, { kernels: await hostKernels() });
-    const limits = { ...LIMITS, context: dose(32, 64) };
+    const limits = { ...LIMITS, context: dose(24, 64) };
     const device = new Session(engine, limits), plain = new Session(onHost(engine), limits);
     for (const options of PICKERS.slice(0, SOAK ? 3 : 1)) {
       const { ids } = await run(plain, new Sampler(options), { maxTokens: 12 });
