@@ -54,4 +54,4 @@ MX_ENTRY(exchange_ranks, 256)(f32 *out, const f32 *x, const void *inboxes, i32 *
   mx_barrier();
   if (t == 0) *own_turn = turn;
 }
-MX_EXPORT(exchange_ranks)
+MX_EXPORT_EXCHANGE(exchange_ranks)

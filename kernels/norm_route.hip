@@ -106,7 +106,7 @@ MX_DEVICE bool exchange_row(f32 *h, const f32 *x, const MX_GLOBAL u64 *boxes, i3
     if (!exchange_row(h, x, boxes, stop, rank, ranks, turns, stride, router.cols, round, phase)) return;                                  \
     norm_route<MX_PASTE(mx_format_, MX_FORMAT)>(in, router, top_k, normed, normed_stride, nullptr, 0, ids, weights, round, n);            \
   }                                                                                                                                       \
-  MX_EXPORT(name)
+  MX_EXPORT_EXCHANGE(name)
 #define EXCHANGE_NORM_ROUTE_EXPAND(name) EXCHANGE_NORM_ROUTE_ENTRY(name)
 EXCHANGE_NORM_ROUTE_EXPAND(MX_PASTE(exchange_norm_route_, MX_FORMAT))
 #endif

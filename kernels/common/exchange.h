@@ -2,8 +2,8 @@
 #pragma once
 #include "numerics.h"
 
-// Blocks that wait for one another across devices; more would not all be under way at once everywhere.
-enum { MX_EXCHANGE_BLOCKS = 128, MX_EXCHANGE_THREADS = 256 };
+// Most blocks of a launch that wait for one another across devices by counters, and threads of those that do so by notes.
+enum { MX_EXCHANGE_BLOCKS = 256, MX_EXCHANGE_THREADS = 256 };
 // Parts of a launch: what a rank gives the others, and what it does once it has theirs. On devices they are one launch; the test library,
 // which cannot wait inside a kernel, runs one after the other.
 enum { MX_GIVE = 1, MX_TAKE = 2 };

@@ -20,6 +20,7 @@ struct MxHostKernel {
   const MxHostKernel *next;
   int count;             // arguments
   const unsigned *sizes; // bytes of each, for those who must copy them (a recorded graph)
+  bool exchanges;        // gives other ranks something and waits for theirs; the last argument says which of both to do
 };
 extern "C" const MxHostKernel *mx_host_first_kernel();
 extern "C" const MxHostKernel *mx_host_kernel(const char *name);
@@ -54,7 +55,8 @@ template <class... A> Signature<A...> signature(void (*)(A...));
 struct Registration {
   MxHostKernel kernel;
   template <class S>
-  Registration(const char *name, void (*run)(void *const *), S) : kernel{name, run, nullptr, S::count, S::sizes} {
+  Registration(const char *name, void (*run)(void *const *), S, bool exchanges)
+      : kernel{name, run, nullptr, S::count, S::sizes, exchanges} {
     mx_host_register(&kernel);
   }
 };
@@ -62,9 +64,11 @@ struct Registration {
 
 #define MX_ENTRY(name, threads) extern "C" void name
 #define MX_ENTRY_RESIDENT(name, threads, blocks) MX_ENTRY(name, threads)
-#define MX_EXPORT(name)                                                                                                          \
+#define MX_REGISTER(name, exchanges)                                                                                             \
   static mx_host::Registration name##_registration(#name, [](void *const *args) { mx_host::call(name, args); },                \
-                                                   decltype(mx_host::signature(name))());
+                                                   decltype(mx_host::signature(name))(), exchanges);
+#define MX_EXPORT(name) MX_REGISTER(name, false)
+#define MX_EXPORT_EXCHANGE(name) MX_REGISTER(name, true)
 #define MX_LDS(T) ((T *)mx_host_lds)
 
 MX_DEVICE i32 mx_thread() { return mx_host_place.thread; }

@@ -47,6 +47,7 @@ typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 #define MX_ENTRY_RESIDENT(name, threads, blocks) MX_ENTRY(name, threads)
 #endif
 #define MX_EXPORT(name)
+#define MX_EXPORT_EXCHANGE(name)
 // Dynamic LDS, 16-byte aligned.
 extern MX_SHARED f32x4 mx_dynamic_lds[];
 #define MX_LDS(T) ((T *)mx_dynamic_lds)

@@ -115,6 +115,11 @@ export class LocalEngine implements Engine {
     tap?: Tap,
   ): Promise<void> {
     for (const _ of this.model.layersOf(batch, tap)) if (this.#breath.due) await this.#breath.take();
+    await this.logits(rows, onRow);
+  }
+
+  /** Logits of rows of the batch that was computed last. */
+  async logits(rows: Int32Array, onRow: (row: number, logits: Float32Array) => void): Promise<void> {
     for (let at = 0; at < rows.length; at += LOGIT_ROWS) {
       const part = rows.subarray(at, at + LOGIT_ROWS);
       const logits = this.model.logits(part);

@@ -34,7 +34,8 @@ export async function tune(
   const able = await ranks.all(() => ({ kind: "exchange", offers, devices }));
   const by = `sums by ${library}`;
   if (!able.every((reply) => reply.kind === "exchanges" && reply.able)) return { tokens: 0, text: by };
-  const tokens = TOKENS.filter((n) => n <= most);
+  // The largest batch as well: what is not measured goes by the library.
+  const tokens = [...TOKENS.filter((n) => n < most), most];
   const tuned = await ranks.all(() => ({ kind: "tune", tokens }));
   const times = slowest(tuned), chosen = measured ? fasterUpTo(times) : most;
   await ranks.all(() => ({ kind: "choose", tokens: chosen }));

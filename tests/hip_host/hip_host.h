@@ -19,6 +19,7 @@ struct MxHostKernel {
   const MxHostKernel *next;
   int count;
   const unsigned *sizes;
+  bool exchanges = false;
 };
 
 namespace host {

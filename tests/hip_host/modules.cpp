@@ -109,7 +109,7 @@ hipError_t hipModuleLaunchKernel(Function *function, unsigned gx, unsigned gy, u
   }
   auto launch = function->module->launch;
   auto own = std::make_shared<Exchanged>();
-  const bool exchanges = !strncmp(kernel->name, "exchange_", 9);
+  const bool exchanges = kernel->exchanges;
   return submit(queue, [=] {
     const auto run = [&](int phase) {
       if (phase != 2)

@@ -22,6 +22,9 @@ const ignore = await withoutKernelCompiler();
 const config = testConfig({});
 const storage = STORAGES.find(({ format }) => format === "mxfp4")!;
 
+/** Tokens whose experts' weighted sums are made by the kernel that sums them over ranks. */
+const MANY = 96;
+
 /** Logits of all rows asked for, in one array. */
 async function logitsOf(engine: Engine, batch: Parameters<Engine["compute"]>[0], rows: readonly number[]) {
   const all: number[] = [];
@@ -39,7 +42,7 @@ async function openRanks(
   Deno.env.set("HIP_HOST_KERNELS", await hostLibrary());
   const devices = Array.from({ length: sizes.tp * sizes.ep }, (_, i) => i);
   host.configure({ devices: devices.length });
-  return await openDeviceRanks(requestFor(model), {
+  return await openDeviceRanks(requestFor(model, SOAK ? { maxTokens: MANY, context: MANY + 32 } : {}), {
     ...{ sizes, kind, devices, library: host.path, collectivesLibrary: host.path },
     ...more,
   });
@@ -157,7 +160,12 @@ Deno.test({
       const taps: [string, number][] = [];
       const tap: Tap = ({ operation, read }) => void taps.push([operation, read().reduce((a, b) => a + b, 0)]);
       await ranks.compute(sequence(1, 3, config.vocab), Int32Array.of(2), () => {}, tap);
-      results.push([logits, picked, taps]);
+      const many: Float32Array[] = [];
+      // Again, as a whole chunk is recorded and replayed then.
+      for (const _ of SOAK ? [0, 1, 2] : []) {
+        many.push(await logitsOf(ranks, sequence(2, MANY, config.vocab), [MANY - 1]));
+      }
+      results.push([logits, picked, taps, many]);
       await ranks.close();
       assertEquals(host.leaks(), "");
     }

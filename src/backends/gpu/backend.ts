@@ -6,7 +6,7 @@ import type { PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
 import { type DecodeRequest, type DecodeResult, LOGIT_ROWS, type Picks } from "../../model/engine.ts";
 import { rotaryTables } from "../../model/yarn.ts";
 import type { Backend, BackendInfo, Batch, RankGroup } from "../../model/backend.ts";
-import { BatchUploads, fitsDevice, isSingle, refuseOutside } from "./batch.ts";
+import { BatchUploads, fitsDevice, isSingle, isWholeChunk, refuseOutside } from "./batch.ts";
 import { classOf, padded, rowNumbers } from "./batches.ts";
 import { copyCacheSlot } from "./cache.ts";
 import { decodeLoop, type DecodeParts, downloadPicks, enqueueNext, enqueuePick, uploadSampling } from "./decode.ts";
@@ -130,9 +130,9 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   }
 
   /**
-   * Computes a batch whose operations `walk` enqueues, and the logits of rows of it, as one recorded graph where that
-   * batch has the shape of an earlier one. `walk` runs only the first two times that a shape is seen: once launched
-   * directly, so that every kernel is loaded, then once to be recorded.
+   * Computes a batch whose operations `walk` enqueues, and the logits of rows of it, as one recorded graph where it has
+   * the shape of an earlier one. `walk` runs the first two times only: once so that every kernel is loaded, then once
+   * to be recorded. Without rows nothing is waited for.
    *
    * @param walk The forward pass of `batch`.
    * @param rows At most LOGIT_ROWS rows of the batch.
@@ -141,14 +141,14 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   replay(batch: Batch, rows: Int32Array, x: GpuTensor, head: GpuLinear, walk: () => void): Float32Array {
     this.flush(true);
     this.#prepare(batch, rows);
-    this.#recorded(`logits ${batch.ids.length} ${rows.length}`, batch, () => {
+    this.#recorded(`logits ${batch.ids.length} ${rows.length}${isSingle(batch) ? "" : " of one"}`, batch, () => {
       walk();
       this.flush(true, x);
       if (rows.length === 0) return;
       this.executor.logits(x, head, rows.length);
       this.#logits.download(rows.length);
     });
-    this.#stream.synchronize();
+    if (rows.length > 0) this.#stream.synchronize();
     return this.#logits.take(rows.length);
   }
 
@@ -250,6 +250,11 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   canReplay(batch: Batch, rows: number): boolean {
     const most = this.logitRows;
     return this.#whole && rows <= most && fitsDevice(batch, most, this.#request.context);
+  }
+
+  /** Whether {@linkcode replay} can record a batch without logits, as the whole chunks of a long prompt are alike. */
+  isWholeChunk(batch: Batch): boolean {
+    return this.#whole && isWholeChunk(batch, this.#request);
   }
 
   /** Runs, records or replays work of a shape; `walk`s in it find their batch current. */

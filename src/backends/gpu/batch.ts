@@ -45,6 +45,19 @@ export function fitsDevice(batch: Batch, most: number, context: number): boolean
 }
 
 /**
+ * Whether a batch is as many tokens of one sequence as a batch may have, whose launches do not depend on where in the
+ * sequence they are.
+ */
+export function isWholeChunk(
+  { ids, slots, positions }: Batch,
+  { maxTokens, context }: Pick<OpenRequest, "maxTokens" | "context">,
+): boolean {
+  if (ids.length !== maxTokens || ids.length === 1 || !(positions.at(-1)! < context)) return false;
+  const [slot] = slots, [first] = positions;
+  return first! >= 0 && slots.every((s) => s === slot) && positions.every((p, i) => p === first! + i);
+}
+
+/**
  * Refuses a batch that names what the backend has no memory for: a kernel would read and write beyond its own, after
  * which a device works no more.
  *

@@ -39,11 +39,19 @@ export function partialSizes(
   const tokenTiles = Math.ceil(Math.min(maxTokens, BATCH_TOKENS) / 16);
   const largest = Math.ceil(Math.min(maxTokens, BATCH_TOKENS) / BLOCK_TOKENS) * BLOCK_TOKENS;
   const parts = groups.map((rows) => partsFor(rows) > 1 ? partsFor(rows) * tilesOf(rows) : 0);
+  // Of narrow linears, in as many parts as there may be, any number of tokens.
+  const narrow = Math.ceil(maxTokens / BLOCK_TOKENS);
   return {
-    sums: Math.max(...parts) * BLOCK_ROWS * largest,
-    tiles: tokenTiles * Math.max(...groups.map((rows) => partsFor(rows) > 1 ? tilesOf(rows) : 0)),
+    sums: BLOCK_ROWS * Math.max(Math.max(...parts) * largest, MOST_PARTS * narrow * BLOCK_TOKENS),
+    tiles: Math.max(tokenTiles * Math.max(...groups.map((rows) => partsFor(rows) > 1 ? tilesOf(rows) : 0)), narrow),
   };
 }
+
+/**
+ * Whether a linear is so narrow, as the router is, that a prompt's rows times one tile of outputs would keep few of a
+ * device's multiprocessors busy: the kernels of batches, which cut its columns, compute it for any number of tokens.
+ */
+export const isNarrow = (rows: number): boolean => rows <= BLOCK_ROWS;
 
 /** Kernel for linears of a batch, and for the experts' products. */
 export const batchEntry = (suffix: string, n: number): string => `batch_${suffix}_x${n <= 16 ? 16 : 64}`;

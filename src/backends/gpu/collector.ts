@@ -84,6 +84,7 @@ export abstract class OperationCollector {
       normRoute: (router) => executor.canNormRoute(router),
       sumRoute: (router) => executor.canSumRoute(router),
       downCombine: (experts) => executor.canDownCombine(experts),
+      sumCombine: (combined) => executor.canSumCombine(combined),
     });
     for (const operation of this.#queue) for (const tensor of writes(operation)) this.elided.delete(tensor);
     for (const tensor of elided) this.elided.add(tensor);

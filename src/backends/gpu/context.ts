@@ -99,10 +99,12 @@ export class LaunchContext {
   /**
    * Whether the kernels of batches compute rows of a linear; `entry` names the one for so many. Logits of some rows are
    * computed as the batch is, so that they do not depend on how many are asked for.
+   *
+   * @param most Rows up to which they do.
    */
-  batched(rows: number, { cols }: GpuLinear, entry: string): boolean {
+  batched(rows: number, { cols }: GpuLinear, entry: string, most = BATCH_TOKENS): boolean {
     // They load whole pieces of rows.
-    return cols % 16 === 0 && !this.few && rows <= BATCH_TOKENS && this.options.matrixKernels.has(entry);
+    return cols % 16 === 0 && !this.few && rows <= most && this.options.matrixKernels.has(entry);
   }
 
   /** Whether the batch is one of some sequences, for which there are kernels. */

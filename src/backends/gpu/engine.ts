@@ -1,6 +1,6 @@
 /**
- * The graph on a GPU: decode steps are recorded once per shape and replayed, prefill is launched operation by
- * operation.
+ * The graph on a GPU: decode steps, and whole chunks of a prompt, are recorded once per shape and replayed; other
+ * batches are launched operation by operation.
  */
 import { Breath } from "../../breath.ts";
 import {
@@ -16,6 +16,8 @@ import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Tap } from "../../model/gpt_oss.ts";
 import type { BackendInfo, Batch } from "../../model/backend.ts";
 import type { GpuBackend } from "./backend.ts";
+
+const NO_ROWS = new Int32Array(0);
 
 export class GpuEngine implements Engine {
   readonly model: GptOss;
@@ -38,13 +40,21 @@ export class GpuEngine implements Engine {
     onRow: (row: number, logits: Float32Array) => void,
     tap?: Tap,
   ): Promise<void> {
-    const { backend } = this, { tensors, weights } = backend, { vocab } = this.config;
+    const { backend } = this, { vocab } = this.config;
+    const replay = (rows: Int32Array) => {
+      const { tensors, weights } = backend;
+      return backend.replay(batch, rows, tensors.normed, weights.head, () => this.model.forward(batch));
+    };
+    if (!tap && backend.isWholeChunk(batch)) {
+      replay(NO_ROWS);
+      return await this.#local.logits(rows, onRow);
+    }
     if (tap || !backend.canReplay(batch, rows.length) || batch.ids.length > LOGIT_ROWS) {
       await this.#local.compute(batch, rows, onRow, tap);
       // Without logits nothing has waited for the operations yet.
       return backend.launch();
     }
-    const logits = backend.replay(batch, rows, tensors.normed, weights.head, () => this.model.forward(batch));
+    const logits = replay(rows);
     rows.forEach((row, i) => onRow(row, logits.subarray(i * vocab, (i + 1) * vocab)));
   }
 

@@ -11,7 +11,7 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
-import { type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, WRITTEN } from "./exchanged.ts";
+import { BLOCKS, type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, WRITTEN } from "./exchanged.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -21,13 +21,21 @@ export interface OfferedMemory {
   readonly groups: readonly (readonly SharedMemory[])[];
   /** Logits of the whole vocabulary. */
   readonly logits: SharedMemory;
+  /** Blocks that wait for others by counters and are under way at once on its device. */
+  readonly blocks: number;
 }
 
 /** Both halves of a launch; see kernels/common/exchange.h. */
 const WHOLE = 3;
 
+/** Of the kernels whose blocks wait by counters, so many are under way at once on a multiprocessor. */
+const BLOCKS_PER_PROCESSOR = 2;
+
 /** Most rows, and columns of a row, that `exchange_norm_route` takes: each has the room of two blocks of notes. */
 const ROUTED_ROWS = 64, ROUTED_COLUMNS = 4096;
+
+/** Fewest rows that `exchange_combine` is used for: of fewer, 2,880 numbers each, a mark beside each is faster. */
+const COMBINED_ROWS = Math.floor(4 * MOST_NOTES / 2880) + 1;
 
 /** What that kernel is given beside what is exchanged. */
 export type RouteValues =
@@ -62,6 +70,8 @@ export class Exchange {
   readonly #parts: ExchangeParts;
   readonly #room: number;
   readonly #meetings: Readonly<Record<RankGroup, Meeting>>;
+  /** Blocks of a launch for many tokens, on every rank. */
+  #blocks = 0;
 
   constructor(parts: ExchangeParts) {
     const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
@@ -86,7 +96,8 @@ export class Exchange {
   offer(): OfferedMemory {
     const { device, workspace: { allLogits } } = this.#parts;
     const groups = this.#own.map(({ memory }) => WRITTEN.map((name) => device.share(memory[name])));
-    return { groups, logits: device.share(allLogits) };
+    const blocks = BLOCKS_PER_PROCESSOR * device.properties.multiprocessors;
+    return { groups, logits: device.share(allLogits), blocks };
   }
 
   /**
@@ -99,6 +110,7 @@ export class Exchange {
     const { device, calls: { kernels }, rank, stream, workspace: { allLogits } } = this.#parts;
     if (!["exchange_ranks", "exchange_rows"].every((name) => kernels.has(name))) return false;
     if (!devices.every((other, r) => r === rank || device.reach(other))) return false;
+    this.#blocks = Math.min(BLOCKS, ...offers.map(({ blocks }) => blocks));
     for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
       const first = rank - own;
       const write = (table: DeviceRange, mine: DeviceRange, of: (offer: OfferedMemory) => SharedMemory) => {
@@ -124,8 +136,26 @@ export class Exchange {
     if (n * Math.ceil(width / 4) <= MOST_NOTES) {
       return calls.launch("exchangeRanks", { ...rows, ...how, inboxes: tables.notes, turns: memory.noteTurns });
     }
-    const { rows: inboxes, rowMarks: marks } = tables;
-    calls.launch("exchangeRows", { ...rows, ...how, inboxes, marks, turns: memory.rowTurns, room: this.#room });
+    const { rows: inboxes, rowMarks: marks } = tables, counted = { marks, turns: memory.rowTurns, room: this.#room };
+    calls.launch("exchangeRows", { ...rows, ...how, ...counted, inboxes }, undefined, this.#blocks);
+  }
+
+  /** Whether a kernel makes the experts' weighted sums of so many tokens, and sums them over ranks. */
+  canCombine(n: number, width: number): boolean {
+    return n >= COMBINED_ROWS && width % 8 === 0 && this.#parts.calls.kernels.has("exchange_combine");
+  }
+
+  /** h += the sum over ranks of the weighted sums of slot rows y. */
+  combine(
+    { range: y, stride: yStride }: GpuTensor,
+    { range: out, stride, width }: GpuTensor,
+    group: RankGroup,
+    values: Pick<Values<"exchangeCombine">, "weights" | "topK" | "round" | "n">,
+  ): void {
+    const { memory: { rowTurns: turns }, tables: { rows: inboxes, rowMarks: marks }, place } = this.#meetings[group];
+    const counted = { inboxes, marks, turns, room: this.#room, stop: this.#stop, phase: WHOLE, ...place };
+    const rows = { out, y, stride, yStride, width, accumulate: true };
+    this.#parts.calls.launch("exchangeCombine", { ...values, ...counted, ...rows }, undefined, this.#blocks);
   }
 
   /** Whether a kernel routes the sums of so many tokens. */

@@ -4,11 +4,13 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 
 /** Blocks of a launch in which ranks write into each other's memory, at most: each has counters. */
-const BLOCKS = 128;
+export const BLOCKS = 256;
+/** Blocks of one in which each number comes with a mark, at most. */
+const NOTE_BLOCKS = 128;
 /** Pieces of four numbers that such a block has room for, where each comes with a mark of its own. */
 const NOTE_PIECES = 512;
 /** Most pieces of a launch of that kind. */
-export const MOST_NOTES = BLOCKS * NOTE_PIECES;
+export const MOST_NOTES = NOTE_BLOCKS * NOTE_PIECES;
 
 /** Bytes for what one rank sends of `maxTokens` rows. */
 export const roomFor = (maxTokens: number, hidden: number): number => 32 * maxTokens * Math.ceil(hidden / 8);
@@ -24,7 +26,7 @@ function sizesFor(ranks: number, room: number) {
     rowMarks: ranks * 4 * BLOCKS,
     columnMarks: ranks * 4 * BLOCKS,
     /** How often this rank came to a sum of few and of many tokens. */
-    noteTurns: 4 * BLOCKS,
+    noteTurns: 4 * NOTE_BLOCKS,
     rowTurns: 4 * BLOCKS,
   };
 }

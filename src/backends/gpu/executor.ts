@@ -3,7 +3,7 @@
  * instructions where the device has them and the numbers are bf16. Everything here may be recorded in a graph: sizes
  * are fixed, data comes from device memory.
  */
-import { GROUP_LINEARS, groupOf, NO_QUANTIZE, quantizeFor, type Rows } from "./abi.ts";
+import { groupOf, NO_QUANTIZE, quantizeFor, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
 import { launchAttention } from "./attention.ts";
 import { batchEntry } from "./batches.ts";
@@ -11,10 +11,11 @@ import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
 import { Experts } from "./experts.ts";
 import { Inputs } from "./inputs.ts";
+import type { RankGroup } from "../../model/backend.ts";
 import type { Step } from "./operations.ts";
-import { launchBatch, launchGemm, type Products } from "./products.ts";
+import { launchBatch, launchGemm, launchGroups, mostRows, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
-import { type ExpertTable, type GpuLinear, type GpuTensor, type GpuVector, samePreparation } from "./tensors.ts";
+import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
 export class Executor {
@@ -63,6 +64,11 @@ export class Executor {
   /** See {@linkcode Experts.canDownCombine}. */
   canDownCombine(experts: ExpertTable): boolean {
     return this.#experts.canDownCombine(experts);
+  }
+
+  /** Whether a kernel makes the experts' weighted sums and sums them over ranks. */
+  canSumCombine({ width }: GpuTensor): boolean {
+    return this.ranks?.canCombine(this.#context.n, width) ?? false;
   }
 
   run(step: Step): void {
@@ -159,7 +165,8 @@ export class Executor {
         this.#experts.combine(step.y, step.out, step.accumulate);
         break;
       case "expertDownCombine":
-        this.#experts.downCombine(step.experts, step.a, step.y, step.out, step.accumulate);
+        if (step.group !== null) this.#sumCombine(step, step.group);
+        else this.#experts.downCombine(step.experts, step.a, step.y, step.out, step.accumulate);
         break;
       case "allReduce":
         this.ranks!.sum(step.x, step.h, step.group, n);
@@ -169,6 +176,12 @@ export class Executor {
         step satisfies never;
     }
     this.#inputs.forget(step);
+  }
+
+  #sumCombine({ experts, a, y, out }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
+    const { workspace: { routeWeights: weights }, options: { config: { topK }, round } } = this;
+    this.#experts.down(experts, a, y);
+    this.ranks!.combine(y, out, group, { weights, topK, round, n: this.#context.n });
   }
 
   #normRoute({ x, norm, router, normed, logits, sum }: Extract<Step, { kind: "normRoute" }>): void {
@@ -209,14 +222,14 @@ export class Executor {
     accumulate: boolean,
   ): void {
     const { n, few } = this.#context, { round, invariant } = this.options;
-    for (const indices of groups(linears)) {
+    for (const indices of launchGroups(linears)) {
       const members = indices.map((i) => linears[i]!), targets: Rows[] = indices.map((i) => outs[i]!);
       const first = members[0]!;
       if (!norm) this.#inputs.round(x, first);
       if (few) {
         const input = this.#inputs.of(x, norm, quantizeFor(first)), group = groupOf(members, targets);
         this.#vectorLinear(first, n >= 4 && !invariant, { group, in: input, round, accumulate, n });
-      } else if (this.#context.batched(n, first, batchEntry(first.suffix, n))) {
+      } else if (this.#context.batched(n, first, batchEntry(first.suffix, n), mostRows(members))) {
         const entry = batchEntry(first.suffix, n);
         const rows = this.#inputs.prepare(x, norm, first, n, entry);
         this.#batch(entry, { linears: members, outs: targets, x: rows, round, accumulate, n });
@@ -276,17 +289,4 @@ export class Executor {
       n,
     });
   }
-}
-
-/** Indices of linears that one launch can compute: neighbours of one format that want the same input. */
-function groups(linears: readonly GpuLinear[]): number[][] {
-  const found: number[][] = [];
-  linears.forEach((linear, i) => {
-    const last = found.at(-1), first = last ? linears[last[0]!]! : null;
-    const joins = first && last!.length < GROUP_LINEARS && first.suffix === linear.suffix &&
-      samePreparation(first, linear);
-    if (joins) last!.push(i);
-    else found.push([i]);
-  });
-  return found;
 }

@@ -28,6 +28,8 @@ export function fuse(
     readonly downCombine: (experts: ExpertTable) => boolean;
     /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
     readonly sumRoute: (router: GpuLinear) => boolean;
+    /** With the sum over ranks of the experts' weighted sums, where {@linkcode downCombine} can be. */
+    readonly sumCombine: (combined: GpuTensor) => boolean;
   },
 ): Fused {
   const steps: Step[] = [];
@@ -84,18 +86,15 @@ export function fuse(
       case "expertDown": {
         if (second?.kind !== "combine" || second.y !== o.out || !dead(o.out, i + 1)) break;
         if (!canFuse.downCombine(o.experts)) break;
-        const sum = sumAfter(i + 1, second.out);
-        put({
-          kind: "expertDownCombine",
-          y: o.out,
-          a: o.a,
-          experts: o.experts,
-          out: sum ?? second.out,
-          accumulate: sum !== null,
-        }, i);
-        elide(o.out);
+        const reduce = operations[i + 2];
+        const over = reduce?.kind === "allReduce" && reduce.x === second.out && canFuse.sumCombine(second.out);
+        // A sum over ranks that is not added to anything is a step of its own.
+        const all = over ? sumAfter(i + 2, second.out) : null, sum = all ?? sumAfter(i + 1, second.out);
+        const { out: y } = o, { a, experts } = o, out = sum ?? second.out, accumulate = sum !== null;
+        put({ kind: "expertDownCombine", y, a, experts, out, accumulate, group: all && over ? reduce.group : null }, i);
+        elide(y);
         if (sum) elide(second.out);
-        return i + (sum ? 3 : 2);
+        return i + (all ? 4 : sum ? 3 : 2);
       }
       case "combine": {
         const sum = sumAfter(i, o.out);

@@ -67,9 +67,13 @@ export type Step =
   | Of<"combine"> & { readonly accumulate: boolean }
   /** The sum goes to `h`, to which it is added, or takes the place of x. */
   | Of<"allReduce"> & { readonly h: GpuTensor | null }
-  /** `y` may be used for the experts' own outputs; its contents are not promised. */
+  /**
+   * `y` may be used for the experts' own outputs; its contents are not promised. With `group` what is added to `out` is
+   * the sum over ranks.
+   */
   | {
     readonly kind: "expertDownCombine";
+    readonly group: RankGroup | null;
     readonly y: GpuTensor;
     readonly a: GpuTensor;
     readonly experts: ExpertTable;

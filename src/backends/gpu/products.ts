@@ -1,10 +1,10 @@
 /** Launches of linears and experts, for a model's steps and for the self-test. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
-import { groupOf, type Input, type Rows } from "./abi.ts";
-import { partsFor } from "./batches.ts";
+import { GROUP_LINEARS, groupOf, type Input, type Rows } from "./abi.ts";
+import { BATCH_TOKENS, isNarrow, partsFor } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import type { Codes, Prepared } from "./prepared.ts";
-import type { ExpertTable, GpuLinear } from "./tensors.ts";
+import { type ExpertTable, type GpuLinear, samePreparation } from "./tensors.ts";
 
 /** SwiGLU's constants, or null where it is not fused. */
 export type Swiglu = { readonly alpha: number; readonly limit: number } | null;
@@ -188,4 +188,21 @@ export function scaledEntry({ format, input }: GpuLinear): string | null {
   if (format !== "mxfp4") return null;
   if (input.kind === "mx") return input.element === "e2m1" ? "expert_gemm_mxfp4_e2m1_mma" : null;
   return input.kind === "none" ? null : "expert_gemm_mxfp4_fp8_mma";
+}
+
+/** Rows up to which the kernels of batches compute linears. */
+export const mostRows = ([first, second]: readonly GpuLinear[]): number =>
+  second === undefined && isNarrow(first!.rows) ? Infinity : BATCH_TOKENS;
+
+/** Indices of linears that one launch can compute: neighbours of one format that want the same input. */
+export function launchGroups(linears: readonly GpuLinear[]): number[][] {
+  const found: number[][] = [];
+  linears.forEach((linear, i) => {
+    const last = found.at(-1), first = last ? linears[last[0]!]! : null;
+    const joins = first && last!.length < GROUP_LINEARS && first.suffix === linear.suffix &&
+      samePreparation(first, linear);
+    if (joins) last!.push(i);
+    else found.push([i]);
+  });
+  return found;
 }

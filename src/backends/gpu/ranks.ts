@@ -90,13 +90,22 @@ export class RankSums {
 
   /** Whether a sum of so many tokens is computed by the kernel that routes what comes of it. */
   canSumRoute(n: number, router: GpuLinear): boolean {
-    const sums = this.talks && this.exchange !== null && n <= this.exchangeTokens;
-    return sums && this.exchange!.canRoute(n, router);
+    return this.#exchanges(n) && this.exchange!.canRoute(n, router);
   }
 
   /** h += sum of all ranks' x, and the choice of experts for it. */
   sumRoute(x: GpuTensor, h: GpuTensor, which: RankGroup, values: RouteValues): void {
     this.exchange!.sumRoute(x, h, which, values);
+  }
+
+  /** Whether the experts' weighted sums of so many tokens are made by the kernel that sums them over ranks. */
+  canCombine(n: number, width: number): boolean {
+    return this.#exchanges(n) && this.exchange!.canCombine(n, width);
+  }
+
+  /** h += the sum over ranks of the weighted sums of slot rows y. */
+  combine(...parameters: Parameters<Exchange["combine"]>): void {
+    this.exchange!.combine(...parameters);
   }
 
   /** Every rank's columns of the first `rows` rows of logits side by side. */
@@ -130,6 +139,10 @@ export class RankSums {
   get #all(): CollectiveGroup[] {
     const { world, tensor } = this.groups;
     return [...new Set([world, tensor])].filter((group) => group !== null);
+  }
+
+  #exchanges(n: number): boolean {
+    return this.talks && this.exchange !== null && n <= this.exchangeTokens;
   }
 
   /** The libraries' kernels know nothing of launches that begin before they have ended. */

@@ -34,7 +34,7 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^(rotate|store)/, make: cacheCases },
   { entries: /^attention/, make: attentionCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
-  { entries: /^(sum_ranks|exchange_(ranks|rows|columns))/, make: rankCases },
+  { entries: /^(sum_ranks|exchange_(ranks|rows|combine|columns))/, make: rankCases },
 ];
 
 /** All of them at once. */

@@ -4,9 +4,9 @@ import { exactly, type KernelCase } from "./check.ts";
 import { type DeviceBuffer, floats, i32, i64, inout, input, ints, pointer } from "./job.ts";
 import { Random } from "./random.ts";
 
-const STRIDE = 304, WIDTH = 300, N = 5;
+const STRIDE = 304, WIDTH = 300, N = 5, Y_STRIDE = 320;
 /** Counters of one rank: most blocks of a launch. */
-const BLOCKS = 128;
+const BLOCKS = 256;
 /** Pieces of four numbers that a block of `exchange_ranks` has room for. */
 export const PIECES = 512;
 /** Both halves of a launch. */
@@ -47,6 +47,8 @@ export function* rankCases(): Generator<KernelCase> {
   }
   yield rowsCase(r, 2, 1, 1);
   yield rowsCase(r, 3, 0, 0);
+  yield rowsCase(r, 2, 1, 1, 4);
+  yield rowsCase(r, 3, 0, 0, 3);
   yield columnsCase(r);
 }
 
@@ -112,11 +114,28 @@ function exchangeCase({ ranks, round, accumulate, parts, before, want }: {
   };
 }
 
-/** The same for rows of many tokens, in more than one part. */
-function rowsCase(r: Random, ranks: number, round: 0 | 1, accumulate: 0 | 1): KernelCase {
-  const n = 60, eights = Math.ceil(WIDTH / 8), room = 32 * n * eights, parts = Math.ceil(n * eights / 1024);
+/**
+ * The same for rows of many tokens, in more than one part.
+ *
+ * @param topK Not 0: rank 1's rows are weighted sums of so many each.
+ */
+function rowsCase(r: Random, ranks: number, round: 0 | 1, accumulate: 0 | 1, topK = 0): KernelCase {
+  const n = 60, eights = Math.ceil(WIDTH / 8), room = 32 * n * eights;
+  const parts = Math.ceil(n * eights / 512),
+    entry = topK > 0 ? "exchange_combine" : "exchange_rows";
   const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
   const rows = Array.from({ length: ranks }, () => r.row(n * STRIDE, round === 1));
+  const y = r.row(n * topK * Y_STRIDE, false), weights = r.row(n * topK, false);
+  if (topK > 0) {
+    rows[1] = rows[1]!.map((_, i) => {
+      const row = Math.floor(i / STRIDE),
+        products = Array.from({ length: topK }, (_, k) => {
+          const choice = row * topK + k;
+          return Math.fround(weights[choice]! * y[choice * Y_STRIDE + i % STRIDE]!);
+        });
+      return rounded(products.reduce((sum, product) => Math.fround(sum + product), 0));
+    });
+  }
   const before = r.row(n * STRIDE, round === 1), out = inout(before);
   const want = before.map((v, i) => {
     if (i % STRIDE >= WIDTH) return v;
@@ -142,13 +161,21 @@ function rowsCase(r: Random, ranks: number, round: 0 | 1, accumulate: 0 | 1): Ke
   const last = 0x7fffffff, end = (last + parts) | 0, turns = inout(new Int32Array(BLOCKS).fill(turn));
   const marks = marksOf(ranks, end, last);
   return {
-    name: `exchange_rows of ${ranks} round ${round} accumulate ${accumulate}`,
+    name: `${entry} of ${ranks} round ${round} accumulate ${accumulate}`,
     job: {
-      ...{ entry: "exchange_rows", grid: [1, 1, 1] as const, threads: 512, lds: 0 },
+      ...{ entry, grid: [1, 1, 1] as const, threads: 512, lds: 0 },
       arguments: [
-        ...[pointer(out), pointer(input(rows[1]!)), pointer(pointersTo(boxes)), pointer(input(Int32Array.of(0)))],
-        ...[i32(1), i32(ranks), pointer(pointersTo(marks)), pointer(turns), i64(room)],
-        ...[STRIDE, WIDTH, round, accumulate, n, BOTH].map((v) => i32(v)),
+        ...[pointer(out), pointer(input(topK > 0 ? y : rows[1]!)), pointer(pointersTo(boxes))],
+        ...[
+          pointer(input(Int32Array.of(0))),
+          i32(1),
+          i32(ranks),
+          pointer(pointersTo(marks)),
+          pointer(turns),
+          i64(room),
+        ],
+        ...[i32(STRIDE), ...(topK > 0 ? [i32(Y_STRIDE), pointer(input(weights)), i32(topK)] : [])],
+        ...[WIDTH, round, accumulate, n, BOTH].map((v) => i32(v)),
       ],
     },
     check: () => {

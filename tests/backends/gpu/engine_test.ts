@@ -45,6 +45,32 @@ Deno.test({ name: "GpuEngine.compute() replays recorded steps with the bits of p
   assertEquals(host.leaks(), "");
 });
 
+Deno.test({ name: "whole chunks of a prompt are replayed with the bits of plain launches", ignore }, async () => {
+  using host = new HipHost(buildHipHost());
+  using model = randomModel(1, { config });
+  const kernels = await hostKernels(), { vocab } = config;
+  const engine = await openEngine(host.path, model, { kernels }, { maxTokens: 4 });
+  const plain = await openEngine(host.path, model, { kernels });
+  host.reset();
+  for (let chunk = 0; chunk < 4; chunk++) {
+    // Also of another sequence, at another place of it, with and without logits.
+    const batch = sequence(chunk === 2 ? 1 : 0, 4, vocab, chunk === 2 ? 0 : 4 * chunk),
+      rows = chunk === 1 ? [] : [3, 0];
+    if (chunk === 3) await logitsOf(engine, sequence(0, 4, vocab, 8), []);
+    const got = await logitsOf(engine, batch, rows), replays = host.calls("hipGraphLaunch");
+    if (chunk === 3) await logitsOf(plain, sequence(0, 4, vocab, 8), []);
+    assertEquals(got, await logitsOf(plain, batch, rows), `chunk ${chunk}`);
+    assertEquals(replays, [0, 1, 2, 4][chunk]);
+  }
+  // Two sequences in as many tokens, and positions beyond the context, are no whole chunk.
+  const two = batchOf([0, 16, 1], [0, 17, 2], [1, 4, 3], [1, 5, 4]);
+  assertEquals(await logitsOf(engine, two, [1, 3]), await logitsOf(plain, two, [1, 3]));
+  assertEquals([two, sequence(0, 4, vocab, 62)].map((batch) => engine.backend.isWholeChunk(batch)), [false, false]);
+  await engine.close();
+  await plain.close();
+  assertEquals(host.leaks(), "");
+});
+
 Deno.test({ name: "the GPU backend refuses a batch beyond its memory before a kernel sees it", ignore }, async () => {
   using host = new HipHost(buildHipHost());
   using model = randomModel(1, { config });

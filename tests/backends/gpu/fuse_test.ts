@@ -38,8 +38,8 @@ const LAYER: readonly Operation[] = [
   { kind: "add", h: t.hidden, y: t.combined },
 ];
 
-const ALL = { normRoute: () => true, downCombine: () => true, sumRoute: () => true };
-const NONE = { normRoute: () => false, downCombine: () => false, sumRoute: () => false };
+const ALL = { normRoute: () => true, downCombine: () => true, sumRoute: () => true, sumCombine: () => true };
+const NONE = { normRoute: () => false, downCombine: () => false, sumRoute: () => false, sumCombine: () => false };
 const nobody = (tensor: GpuTensor) => tensor === t.hidden;
 const everybody = () => true;
 
@@ -59,7 +59,9 @@ function show(step: Step): string {
     case "expertGateUp":
       return `expertGateUp ${step.x.name} -> ${step.out.name}${flag(step.swiglu, "swiglu")}`;
     case "expertDownCombine":
-      return `expertDownCombine ${step.a.name} -> ${step.out.name}${flag(step.accumulate, "sum")}`;
+      return `expertDownCombine ${step.a.name} -> ${step.out.name}${flag(step.accumulate, "sum")}${
+        flag(step.group !== null, "ranks")
+      }`;
     case "combine":
       return `combine ${step.y.name} -> ${step.out.name}${flag(step.accumulate, "sum")}`;
     default:
@@ -163,4 +165,18 @@ Deno.test("a sum over ranks is joined with the residual add, and with the choice
   // Where somebody looks at the sum, or at the router's logits, they are written.
   assertEquals(sums((tensor) => tensor !== t.projected, ALL)[0], "allReduce projected -> hidden");
   assertEquals(sums(everybody, ALL).slice(0, 2), ["allReduce projected -> projected", "add"]);
+});
+
+Deno.test("a sum over ranks of the experts' weighted sums is joined with these, where it is added", () => {
+  const summed: Operation[] = LAYER.toSpliced(-1, 0, { kind: "allReduce", x: t.combined, group: "world" });
+  const sums = (seen: (tensor: GpuTensor) => boolean, canFuse: typeof ALL, operations: readonly Operation[] = summed) =>
+    fuse(operations, seen, canFuse).steps.map(show).slice(-2);
+  const gateUp = "expertGateUp normed -> activated +swiglu";
+  assertEquals(sums(nobody, ALL), [gateUp, "expertDownCombine activated -> hidden +sum +ranks"]);
+  assertEquals(elidedNames(fuse(summed, nobody, ALL)).includes("combined"), true);
+  const apart = ["expertDownCombine activated -> combined", "allReduce combined -> hidden"];
+  assertEquals(sums(nobody, { ...ALL, sumCombine: () => false }), apart);
+  // Where somebody looks at the sum it is written; where nothing is added to it, too.
+  assertEquals(sums((tensor) => tensor !== t.expertOut, ALL), ["allReduce combined -> combined", "add"]);
+  assertEquals(sums(nobody, ALL, summed.slice(0, -1)), [apart[0]!, "allReduce combined -> combined"]);
 });
