@@ -64,7 +64,11 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
     const { config } = checkpoint, created = Math.floor(Date.now() / 1000), stopIds = new Set(config.eosTokenIds);
     const texts = { textDirectory: textDirectory(checkpoint), tokenizer };
     const model = { name, scheme, config, stopIds, limits, created, ...texts };
-    loaded.push({ session, observer: metrics.observer(name), model });
+    const reopen = (why: string) => {
+      note(`${name}: the engine failed and is opened again: ${why}`);
+      return loadSetting(setting, room);
+    };
+    loaded.push({ session, observer: metrics.observer(name), model, reopen });
     const { planned: { plan }, dtype, chunk } = setting, { description } = session.engine.info;
     const formats = `${plan.scheme}, ${dtype}, cache ${plan.kvFormat}`;
     note(`${name}: ${formats}; ${room.slots} sequences of ${context} positions, chunks of ${chunk}; ${description}`);
@@ -80,7 +84,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
     log: options.log === "json" ? (line) => writeError(`${JSON.stringify(line)}\n`) : () => {},
   });
   await listen(app, options, interrupt.signal);
-  await Promise.all(loaded.map(({ session }) => session.close()));
+  await service.close();
   return 0;
 }
 

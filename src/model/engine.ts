@@ -66,6 +66,8 @@ export interface Picks {
 /** Computes batches; one call at a time. */
 export interface Engine {
   readonly info: BackendInfo;
+  /** Why it computes nothing any more and never will, as a thread of it failed; undefined while it does. */
+  readonly failure?: Error | undefined;
   /**
    * Computes one batch and hands out logits of the rows asked for, in order; each array [V] is only valid during the
    * call.

@@ -113,6 +113,10 @@ export class DeviceEngine implements Engine {
     this.#logits = hosted.logits;
   }
 
+  get failure(): Error | undefined {
+    return this.ranks.failure;
+  }
+
   async compute(
     batch: Batch,
     rows: Int32Array,

@@ -170,6 +170,10 @@ class RankedEngine implements Engine {
     readonly info: BackendInfo,
   ) {}
 
+  get failure(): Error | undefined {
+    return this.ranks.failure;
+  }
+
   async compute(
     batch: Batch,
     rows: Int32Array,

@@ -1,6 +1,7 @@
 /** What goes wrong below the server: whose matter it is, and what clients and load balancers are told. */
 import { FailureError, reason } from "../../src/errors.ts";
 import type { Engine } from "../../src/model/engine.ts";
+import type { Ranks } from "../../src/parallel/ranks.ts";
 import type { Job } from "../../src/serve/engine/job.ts";
 import type { SamplerOptions } from "../../src/session/sampler.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
@@ -92,6 +93,71 @@ Deno.test("an engine that fails is said to all that wait for it, and to who asks
   fails = false;
   assertEquals(await ask(), [200, undefined]);
   assertEquals((await serving.get("/health")).status, "ok");
+});
+
+Deno.test("an engine that fails for good is opened again, a few times, and health says so meanwhile", async () => {
+  let opened = 0, closed = 0, failing = true;
+  const gate = Promise.withResolvers<void>();
+  /** Dies in its second batch, as a thread of its own would. */
+  const engine = (own: Engine): Engine => {
+    let batches = 0, failure: Error | undefined;
+    opened++;
+    return {
+      info: own.info,
+      get failure() {
+        return failure;
+      },
+      compute: (...request) => {
+        if (failing && ++batches > 1) failure ??= new FailureError("a thread died");
+        return failure === undefined ? own.compute(...request) : Promise.reject(failure);
+      },
+      copySlot: (...all) => own.copySlot(...all),
+      close: async () => {
+        closed++;
+        await gate.promise;
+        await own.close();
+      },
+    };
+  };
+  await using serving = await openServing({ slots: 1, context: 64, engine, reopens: true });
+  const ask = async (more: object = {}) => {
+    const response = await serving.post("/v1/completions", { ...COMPLETION, prompt: "Ann", ...more });
+    const { choices, error } = await response.json();
+    return [response.status, choices?.[0].logprobs.tokens.length ?? error.message];
+  };
+  // Who waits is computed by the next engine; who was being computed is told.
+  const [first, second] = [ask(), ask({ max_tokens: 1 })];
+  assertEquals(await first, [500, "a thread died"]);
+  const sick = await serving.app.fetch(new Request("http://localhost/health"));
+  assertEquals([sick.status, (await sick.json()).error.message], [503, "tiny-gpt-oss: a thread died"]);
+  gate.resolve();
+  assertEquals(await second, [200, 1]);
+  assertEquals((await serving.get("/health")).status, "ok");
+  assertEquals([opened, closed], [2, 1]);
+  const metrics = await serving.app.fetch(new Request("http://localhost/metrics"));
+  assertMatch(await metrics.text(), /^mxoss:engine_restarts_total\{model_name="tiny-gpt-oss"\} 1$/m);
+  // What fails each time is not opened for ever.
+  for (let i = 0; i < 4; i++) assertEquals(await ask(), [500, "a thread died"]);
+  assertEquals(opened, 4);
+  assertEquals((await serving.app.fetch(new Request("http://localhost/health"))).status, 503);
+  failing = false;
+});
+
+Deno.test("the thread that computes for a server is replaced where it failed", async () => {
+  const engines: Engine[] = [];
+  const engine = (own: Engine) => {
+    engines.push(own);
+    return own;
+  };
+  await using serving = await openServing({ slots: 1, context: 64, threads: 2, apart: true, engine, reopens: true });
+  const ask = async () => {
+    const response = await serving.post("/v1/completions", { ...COMPLETION, prompt: "Ann" });
+    const { choices, error } = await response.json();
+    return choices?.[0].logprobs ?? error.message;
+  };
+  const before = await ask();
+  (engines[0] as unknown as { readonly ranks: Ranks }).ranks.fail(new FailureError("the thread died"));
+  assertEquals([await ask(), await ask(), engines.length], ["the thread died", before, 2]);
 });
 
 Deno.test("a mask or a watch that throws, or leaves no token, fails its own sequence only", async () => {

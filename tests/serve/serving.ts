@@ -24,6 +24,8 @@ export interface ServingOptions extends Partial<SessionOptions> {
   readonly bodyBytes?: number;
   /** Puts another engine under a session. */
   readonly engine?: (own: Engine) => Engine;
+  /** Whether an engine that fails for good is opened again. */
+  readonly reopens?: boolean;
 }
 
 /** An answer's JSON, of which a test looks at what it likes. */
@@ -57,28 +59,41 @@ export function jobOf(prompt: Int32Array, more: Partial<Job> = {}): Job {
 
 /** Opens models behind all endpoints. */
 export async function openServing(options: ServingOptions = {}): Promise<Serving> {
-  const { schemes = [null], queue = 64, milliseconds = 60_000, apiKeys = [], bodyBytes = 1 << 20, engine, ...session } =
-    options;
+  const {
+    schemes = [null],
+    queue = 64,
+    milliseconds = 60_000,
+    apiKeys = [],
+    bodyBytes = 1 << 20,
+    engine,
+    reopens = false,
+    ...session
+  } = options;
   const checkpoint = openCheckpoint(TINY), tokenizer = await Tokenizer.fromDirectory(TINY);
   const loaded: LoadedModel[] = [], metrics = new Metrics();
   for (const scheme of schemes) {
-    const own = await openSession(checkpoint, {
-      backend: "emulate",
-      dtype: "bf16",
-      kvCacheDtype: "auto",
-      context: 400,
-      slots: 4,
-      rewind: 256,
-      maxTokens: 64,
-      threads: 1,
-      ...session,
-      ...(scheme === null ? {} : { scheme }),
-    });
-    const opened = engine === undefined ? own : new Session(engine(own.engine), own.limits);
-    const { context } = opened.limits, name = scheme === null ? "tiny-gpt-oss" : `tiny-gpt-oss@${scheme}`;
+    const open = async () => {
+      const own = await openSession(checkpoint, {
+        backend: "emulate",
+        dtype: "bf16",
+        kvCacheDtype: "auto",
+        context: 400,
+        slots: 4,
+        rewind: 256,
+        maxTokens: 64,
+        threads: 1,
+        ...session,
+        ...(scheme === null ? {} : { scheme }),
+      });
+      return engine === undefined ? own : new Session(engine(own.engine), own.limits);
+    };
+    const opened = await open(),
+      { context } = opened.limits,
+      name = scheme === null ? "tiny-gpt-oss" : `tiny-gpt-oss@${scheme}`;
     loaded.push({
       session: opened,
       observer: metrics.observer(name),
+      ...(reopens ? { reopen: open } : {}),
       model: {
         name,
         scheme,
@@ -109,7 +124,7 @@ export async function openServing(options: ServingOptions = {}): Promise<Serving
       ),
     [Symbol.asyncDispose]: async () => {
       app.abort();
-      await Promise.all(loaded.map(({ session }) => session.close()));
+      await service.close();
     },
   };
 }

@@ -17,6 +17,7 @@ export class Metrics {
   readonly #cacheHits = this.#counter("prefix_cache_hits_total", "Those whose keys and values were there.");
   readonly #success = this.#counter("request_success_total", "Sequences that ended.", ["finished_reason"]);
   readonly #failures = this.#counter("request_failure_total", "Sequences that failed.");
+  readonly #reopened = this.#counter("engine_restarts_total", "Engines that failed and were opened again.");
   readonly #firstToken = this.#histogram("time_to_first_token_seconds", "From submission on.", REQUEST_SECONDS);
   readonly #interToken = this.#histogram("inter_token_latency_seconds", "Between two tokens.", TOKEN_SECONDS);
   readonly #whole = this.#histogram("e2e_request_latency_seconds", "Of a whole sequence.", REQUEST_SECONDS);
@@ -38,6 +39,7 @@ export class Metrics {
         this.#whole.observe(labels, (timings.queued + timings.prefill + timings.decode) / 1000);
       },
       failed: () => this.#failures.inc(labels),
+      reopened: () => this.#reopened.inc(labels),
     };
   }
 

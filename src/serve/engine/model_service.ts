@@ -3,7 +3,7 @@ import { ApiError, wrongField } from "../api_error.ts";
 import type { Session } from "../../session/session.ts";
 import type { Generation, Job } from "./job.ts";
 import type { Observer } from "./observer.ts";
-import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
+import { type Reopen, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import type { Load, ServedModel, Service } from "./service.ts";
 import { Turns } from "./turns.ts";
 
@@ -12,6 +12,8 @@ export interface LoadedModel {
   readonly model: ServedModel;
   readonly session: Session;
   readonly observer?: Observer;
+  /** Opens the session again where its engine fails for good. */
+  readonly reopen?: Reopen;
 }
 
 /** Serves loaded models; the first is the default. */
@@ -23,7 +25,10 @@ export class ModelService implements Service {
     const turns = new Turns();
     this.models = loaded.map(({ model }) => model);
     this.#schedulers = new Map(
-      loaded.map(({ model, session, observer }) => [model, new Scheduler(session, turns, options, observer)]),
+      loaded.map(({ model, session, observer, reopen }) => [
+        model,
+        new Scheduler(session, turns, options, observer, reopen),
+      ]),
     );
   }
 
@@ -40,6 +45,11 @@ export class ModelService implements Service {
   submit(model: ServedModel, job: Job): Generation {
     refuseJob(model, job);
     return this.#schedulers.get(model)!.submit(job);
+  }
+
+  /** Frees what the models hold. */
+  async close(): Promise<void> {
+    await Promise.all(this.#schedulers.values().map(({ session }) => session.close()));
   }
 
   load(model: ServedModel): Load {

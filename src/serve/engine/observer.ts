@@ -9,6 +9,8 @@ export interface Observer {
   nextToken(milliseconds: number): void;
   ended(outcome: Outcome): void;
   failed(): void;
+  /** The engine failed for good, and is opened again. */
+  reopened?(why: string): void;
 }
 
 /** Watches nothing. */

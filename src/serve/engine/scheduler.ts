@@ -23,13 +23,24 @@ export interface SchedulerOptions {
   readonly milliseconds: number;
 }
 
+/** Opens a session that replaces one whose engine failed for good. */
+export type Reopen = (why: string) => Promise<Session>;
+
+/** How often an engine is opened again within {@linkcode RESTARTS_WITHIN}: what fails each time has another cause. */
+const MOST_RESTARTS = 3;
+/** Milliseconds. */
+const RESTARTS_WITHIN = 600_000;
+
 /** Sequences whose times are averaged. */
 const AVERAGED = 16;
 
 /** Runs the jobs of one session. */
 export class Scheduler {
   readonly #waiting: WaitingRoom;
-  readonly #places: Places;
+  #session: Session;
+  #places: Places;
+  /** When the engine was opened again. */
+  #restarts: number[] = [];
   /** Of every sequence that has not ended: what undoes its timer and its listener. */
   readonly #alive = new Map<Sequence, () => void>();
   /** Places with their sequences, in the order in which they came. */
@@ -43,15 +54,25 @@ export class Scheduler {
   /** Milliseconds that a sequence has its slot, averaged over the last ones. */
   #milliseconds = 0;
 
-  /** @param turns Batches of several models on one machine take turns. */
+  /**
+   * @param turns Batches of several models on one machine take turns.
+   * @param reopen What is done where the engine fails for good; null: nothing, and every request fails from then on.
+   */
   constructor(
-    readonly session: Session,
+    session: Session,
     readonly turns: Turns,
     readonly options: SchedulerOptions,
     readonly observer: Observer = NOBODY,
+    readonly reopen: Reopen | null = null,
   ) {
+    this.#session = session;
     this.#waiting = new WaitingRoom(options.queue);
     this.#places = new Places(session);
+  }
+
+  /** What computes at the moment. */
+  get session(): Session {
+    return this.#session;
   }
 
   /** Why nothing is computed any more; null while it is. */
@@ -132,8 +153,28 @@ export class Scheduler {
       setImmediate(() => this.#turned = true);
       for (const place of this.#active) if (!place.sequence.begun) this.#places.begin(place);
       await this.turns.take(() => this.#compute());
+      if (this.#session.engine.failure !== undefined) await this.#restart(this.#session.engine.failure);
     }
     this.#running = this.#turned = false;
+  }
+
+  /** Opens the engine again, unless that was done too often; who waits is computed after that. */
+  async #restart(failure: Error): Promise<void> {
+    const why = this.#broken = reason(failure), now = performance.now();
+    this.#restarts = this.#restarts.filter((when) => now - when < RESTARTS_WITHIN);
+    if (this.reopen === null || this.#restarts.length >= MOST_RESTARTS) return;
+    this.#restarts.push(now);
+    this.observer.reopened?.(why);
+    for (const sequence of this.#active.map(({ sequence }) => sequence)) this.#fail(sequence, failure);
+    try {
+      // Its memory is needed for the next one.
+      await this.#session.close();
+      this.#session = await this.reopen(why);
+      this.#places = new Places(this.#session);
+      this.#broken = null;
+    } catch (thrown) {
+      this.#broken = `${why}; and it could not be opened again: ${reason(thrown)}`;
+    }
   }
 
   #start(sequence: Sequence): void {
