@@ -1,3 +1,4 @@
+import { isNarrow, partialSizes, partsFor } from "../../../src/backends/gpu/batches.ts";
 import { chunksOf, type Placement, planWeights } from "../../../src/backends/gpu/plan.ts";
 import type { MatrixSource, VectorSource } from "../../../src/checkpoint/source.ts";
 import { assert, assertEquals, assertThrows } from "../../assert.ts";
@@ -134,4 +135,18 @@ Deno.test("chunksOf() cuts long ranges, and takes as many pieces of a slice as f
     ],
   );
   assertThrows(() => chunksOf([slice], 99), RangeError, "does not fit a read");
+});
+
+Deno.test("the sums of a narrow linear's parts have room for any number of tokens", () => {
+  using model = randomModel(1, { config: testConfig({ layers: 1 }) });
+  for (const rows of [2, 32, 128]) {
+    assert(isNarrow(rows));
+    for (const tokens of [4, 16, 17, 257, 512, 1000, 1024, 4096]) {
+      // Tiles of 128 outputs of up to 64 tokens, as the kernels of batches have them.
+      const tiles = Math.ceil(tokens / 64), { sums, tiles: counters } = partialSizes(model.source, tokens);
+      assert(sums >= partsFor([rows]) * tiles * 128 * 64, `${tokens} tokens`);
+      assert(counters >= tiles, `${tokens} tokens`);
+    }
+  }
+  assert(!isNarrow(129));
 });
