@@ -10,7 +10,7 @@ import { type ForcedSequence, predictSequence, ReferenceLogits, SequencePredicti
 import type { Stopped } from "./predictions_schema.ts";
 import { type KeyedPredictions, rankPredictions } from "./predictions_result.ts";
 import { klGroups } from "./prediction_summary.ts";
-import { positiveRatio } from "./intervals.ts";
+import { rareRatio } from "./intervals.ts";
 import { APART } from "./ranking.ts";
 import type { RunCell, Store } from "./task.ts";
 
@@ -117,7 +117,7 @@ export function stopsAt(
   const { part, typical } = rankPredictions(settings);
   if (typical.pairs.length > 0 && typical.pairs.every(({ pHolm }) => pHolm < APART)) return "settled";
   const precise = settings.every(({ sequences }) => {
-    const { value, low, high } = positiveRatio(klGroups(sequences, part));
+    const { value, low, high } = rareRatio(klGroups(sequences, part));
     return value === 0 || high - low <= 2 * precision * value;
   });
   return precise ? "precise" : null;

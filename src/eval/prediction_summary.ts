@@ -4,9 +4,10 @@ import {
   flatten,
   type Groupings,
   groupings,
-  positiveMean,
   type Purpose,
   quantileOf,
+  rareRatio,
+  rareSignedMean,
   REPETITION,
   shareOf,
   signedMean,
@@ -106,7 +107,7 @@ function klOf(sequences: readonly SequencePredictions[], part: PartName): Float6
 }
 
 function partOf(sequences: readonly SequencePredictions[], part: PartName): PredictionPart {
-  const kl = klOf(sequences, part), all = flatten(kl), mean = positiveMean(kl);
+  const kl = klOf(sequences, part), all = flatten(kl), mean = rareRatio(groupings(kl));
   const most = all.reduce((a, b) => a >= b || a !== a ? a : b, -1);
   const at = kl.findIndex((values) => values.some((x) => Object.is(x, most)));
   const tops = sequences.map((s) => Array.from(s.agrees.slice(...rangeOf(s, part)), Number));
@@ -126,7 +127,7 @@ function partOf(sequences: readonly SequencePredictions[], part: PartName): Pred
     },
     sameTop: shareOf(tops),
     repetition: {
-      mean: positiveMean(kl, REPETITION),
+      mean: rareRatio(groupings(kl), REPETITION),
       logMean: logMean(kl, REPETITION),
       sameTop: shareOf(tops, REPETITION),
     },
@@ -140,15 +141,15 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   const predicted = nllA.reduce((sum, { length }) => sum + length, 0);
   if (predicted === 0) return { predicted, next: null };
   const change = nllA.map((a, i) => a.map((x, j) => Math.exp(-nllB[i]![j]!) - Math.exp(-x)));
-  const square = positiveMean(change.map((values) => values.map((x) => x * x)));
-  const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)), nllIncrease = signedMean(increases);
+  const square = rareRatio(groupings(change.map((values) => values.map((x) => x * x))));
+  const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)), nllIncrease = rareSignedMean(increases);
   return {
     predicted,
     next: {
-      change: signedMean(change),
+      change: rareSignedMean(change),
       changeRms: mapped(square, Math.sqrt),
       nllIncrease,
-      nllIncreaseAgain: signedMean(increases, REPETITION),
+      nllIncreaseAgain: rareSignedMean(increases, REPETITION),
       perplexityA: perplexity(nllA),
       perplexityB: perplexity(nllB),
       perplexityRatio: mapped(nllIncrease, Math.exp),

@@ -1,6 +1,6 @@
 /** Predictions and rankings as results hold them: numbers that are not finite become null. */
 import { finite } from "./finite.ts";
-import type { Estimate } from "./intervals.ts";
+import { type Estimate, missesRare } from "./intervals.ts";
 import {
   klGroups,
   logKlGroups,
@@ -92,7 +92,14 @@ export function rankPredictions(settings: readonly KeyedPredictions[]): Rankings
     : "all";
   const by = (groups: typeof klGroups) =>
     rank(settings.map(({ key, sequences }) => ({ key, values: groups(sequences, part) })));
-  return { part, typical: by(logKlGroups), mean: by(klGroups) };
+  const mean = by(klGroups);
+  const few = missesRare(klGroups(settings[0]!.sequences, part));
+  return { part, typical: by(logKlGroups), mean: few ? notApart(mean) : mean };
+}
+
+/** An order in which nothing is told from anything else. */
+function notApart({ order, pairs }: Ranking): Ranking {
+  return { order, groups: order.length < 2 ? [] : [order], pairs: pairs.map((pair) => ({ ...pair, pHolm: 1 })) };
 }
 
 /** Both orders as results have them; null where there are not two settings to compare. */

@@ -15,8 +15,12 @@ import {
   rankingText,
   repetitionTable,
 } from "../../src/eval/report/prediction_tables.ts";
+import { flatten, groupings, rareRatio, rareSignedMean } from "../../src/eval/intervals.ts";
+import { Random } from "../../src/session/random.ts";
 import type { NamedDivergence } from "../../src/eval/report/plot_parts.ts";
 import { assert, assertEquals } from "../assert.ts";
+import { dose } from "../soak.ts";
+import { population, RARE, sample } from "./simulated.ts";
 
 /** A sequence with these divergences, whose likeliest token is the same where they are small. */
 function sequence(index: number, kl: readonly (number | null)[], replyFrom: number | null = null): SequencePredictions {
@@ -108,5 +112,27 @@ Deno.test("differences that are all the same are worth their signs, not certaint
       key: key as string,
       sequences: alike(count, 64, kl as number),
     })))!.pairs[0]!;
-  assertEquals([pair(2).typical_p, pair(3).mean_p, pair(8).typical_p], [0.5, 0.25, 2 ** -7]);
+  assertEquals([pair(2).typical_p, pair(10).mean_p, pair(8).typical_p], [0.5, 2 ** -9, 2 ** -7]);
+  // Six blocks say nothing of rare tokens, which may own a mean.
+  assertEquals([pair(3).typical_p, pair(3).mean_p], [0.25, 1]);
+});
+
+Deno.test("intervals of one to eight sequences hold means that rare tokens own, as they are open where these lack", () => {
+  const random = new Random(9n);
+  for (const shape of [RARE, { ...RARE, median: 0.01, spread: 2 }]) {
+    const all = population(1000, shape, 5n);
+    const measures = [
+      [all.map(({ a }) => a), (values: Float64Array[]) => rareRatio(groupings(values))],
+      [all.map(({ change }) => change), (values: Float64Array[]) => rareSignedMean(values)],
+    ] as const;
+    for (const [sequences, estimate] of measures) {
+      const values = flatten(sequences), truth = values.reduce((sum, x) => sum + x, 0) / values.length;
+      for (const count of [1, 2, 4, 8]) {
+        const tries = dose(100, 1000);
+        const held = Array.from({ length: tries }, () => estimate(sample(sequences, count, random)))
+          .filter(({ low, high }) => low <= truth && truth <= high).length;
+        assert(held >= 0.93 * tries, `${count} sequences: ${held} of ${tries}`);
+      }
+    }
+  }
 });
