@@ -117,7 +117,7 @@ Deno.test("differences that are all the same are worth their signs, not certaint
   assertEquals([pair(3).typical_p, pair(3).mean_p], [0.25, 1]);
 });
 
-Deno.test("intervals of one to eight sequences hold means that rare tokens own, as they are open where these lack", () => {
+Deno.test("intervals of one to eight sequences hold means that rare tokens own", () => {
   const random = new Random(9n);
   for (const shape of [RARE, { ...RARE, median: 0.01, spread: 2 }]) {
     const all = population(1000, shape, 5n);
