@@ -31,7 +31,8 @@ export async function openModel(model: string | undefined): Promise<Checkpoint> 
 }
 
 /**
- * What makes prompts of conversations; that a checkpoint has no chat template is said on stderr.
+ * What makes prompts of conversations; that a checkpoint has no chat template, or one that does not go with the
+ * tokenizer, is said on stderr.
  *
  * @throws {InputError} where it has one that is not Jinja.
  */
@@ -39,6 +40,10 @@ export async function openRenderer(checkpoint: Checkpoint, tokenizer: Tokenizer)
   const renderer = await ChatRenderer.fromDirectory(textDirectory(checkpoint), tokenizer);
   if (renderer.template === null) {
     note(`warning: ${checkpoint.dir}: no chat template; gpt-oss's own format, harmony, is used`);
+  }
+  const { spelledOut, source } = renderer;
+  if (spelledOut.length > 0) {
+    note(`warning: ${source}: writes ${spelledOut.join(", ")}, of which the tokenizer makes several tokens each`);
   }
   return renderer;
 }

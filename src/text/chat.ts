@@ -70,6 +70,12 @@ export class ChatRenderer {
     this.takesTools = toolTemplate !== null || template === null || /\btools\b/.test(template.source);
   }
 
+  /** What the template writes like a special token that the tokenizer has none of: the model sees letters instead. */
+  get spelledOut(): string[] {
+    const names = new Set([this.template, this.toolTemplate].flatMap((t) => t?.source.match(/<\|\w+\|>/g) ?? []));
+    return [...names].filter((name) => this.tokenizer.encode(name, { allowSpecial: true }).length > 1);
+  }
+
   /** Renders in harmony, whatever template a checkpoint has. */
   static builtIn(tokenizer: Tokenizer): ChatRenderer {
     return new ChatRenderer(tokenizer, null, null);
@@ -99,8 +105,8 @@ export class ChatRenderer {
   /**
    * Renders a conversation.
    *
-   * @throws {InputError} if there is no message, the template refuses the messages, or a tool answers that nobody
-   *   called.
+   * @throws {InputError} if there is no message, the template refuses the messages or renders nothing, or a tool
+   *   answers that nobody called.
    */
   render(request: ChatRequest): RenderedChat {
     const { system, now = new Date() } = request;
@@ -114,7 +120,9 @@ export class ChatRenderer {
         purpose: request.prompt === false ? "training" : "prompt",
       })
       : this.#byTemplate(template, messages, request, now);
-    return { ids: this.tokenizer.encodeSegments(segments), text: segmentsText(segments) };
+    const ids = this.tokenizer.encodeSegments(segments);
+    if (ids.length === 0) throw InputError.of("wrong_value", { name: this.source }, "a prompt", "an empty text");
+    return { ids, text: segmentsText(segments) };
   }
 
   #byTemplate(template: ChatTemplate, messages: readonly ChatMessage[], request: ChatRequest, now: Date): Segment[] {

@@ -70,6 +70,7 @@ export function scannedWords({ vocab, parts }: Scanned, model: JsonObject): Word
 export function parsedWords(path: string, model: JsonObject): Words {
   checkMerges(path, model["merges"]);
   const list = model["merges"] as readonly (string | readonly string[])[], vocab = readVocab(path, model["vocab"]);
+  list.forEach((merge, i) => checkEntries(path, i, partsOf(merge), model["vocab"] as JsonObject));
   const made = (hidden: ReadonlySet<number>, added: readonly AddedToken[]): Encoding => {
     checkPieces(path, vocab, added);
     const bytes = Array.from(
@@ -79,7 +80,7 @@ export function parsedWords(path: string, model: JsonObject): Words {
     const pieces = new Pieces(pack(bytes), hidden), ids = new Map<string, number>();
     vocab.forEach((piece, id) => piece !== undefined && bytes[id] !== undefined && ids.set(piece, id));
     const merges = PairMerges.of(pieces, list.length, (i) => {
-      const merge = list[i]!, [left = "", right = ""] = typeof merge === "string" ? merge.split(" ", 2) : merge;
+      const [left, right] = partsOf(list[i]!);
       return [ids.get(left) ?? -1, ids.get(right) ?? -1];
     });
     return { pieces, pairs: merges && new BytePairs(pieces, merges, model["ignore_merges"] === true) };
@@ -133,6 +134,20 @@ function checkMerges(path: string, merges: unknown): void {
       : typeof merge === "string" && merge.indexOf(" ") > 0;
     if (!good) throw InputError.of("wrong_value", { file: path, key: `model.merges[${i}]` }, "two pieces", show(merge));
   }
+}
+
+/** What a merge joins. */
+function partsOf(merge: string | readonly string[]): readonly [left: string, right: string] {
+  const [left = "", right = ""] = typeof merge === "string" ? merge.split(" ", 2) : merge;
+  return [left, right];
+}
+
+/** As Hugging Face's library refuses them: a merge that is left out in silence would make other tokens. */
+function checkEntries(path: string, index: number, [left, right]: readonly [string, string], vocab: JsonObject): void {
+  const missing = [left, right, left + right].find((piece) => !Object.hasOwn(vocab, piece));
+  if (missing === undefined) return;
+  const what = missing === left || missing === right ? "entries of model.vocab" : "to make an entry of model.vocab";
+  throw InputError.of("contradiction", { file: path, key: `model.merges[${index}]` }, what, show(missing));
 }
 
 /** Every entry that is not an added token must be spelt in the byte-level alphabet. */

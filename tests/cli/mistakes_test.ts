@@ -68,6 +68,20 @@ Deno.test("a chat template that is missing is said", async () => {
   assert(!(await inProcess([...args, "--raw", "Hi"])).stderr.includes("template"));
 });
 
+Deno.test("a chat template with special tokens that the tokenizer lacks is said", async () => {
+  using checkpoint = new BrokenCheckpoint();
+  const path = checkpoint.path("tokenizer.json");
+  Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replaceAll("<|start|>", "<|begin|>"));
+  const { code, stderr } = await inProcess(["--model", checkpoint.dir, "--max-tokens", "1", "Hi"]);
+  assertEquals(code, 0);
+  assertEquals(
+    stderr.split("\n")[0],
+    `warning: ${
+      checkpoint.path("chat_template.jinja")
+    }: writes <|start|>, of which the tokenizer makes several tokens each`,
+  );
+});
+
 Deno.test("a file of JSON lines is no text", async () => {
   using dir = new TemporaryDirectory();
   const file = dir.write("data.jsonl", '{"question": "1+1?", "answer": "#### 2"}\n');

@@ -212,6 +212,13 @@ Deno.test("fromDirectory() refuses templates that are empty or no Jinja", async 
   );
 });
 
+Deno.test("render() refuses a template that makes an empty prompt", async () => {
+  for (const text of ["{# nothing #}", "{{ a.b }}"]) {
+    const chat = await template(text);
+    assertThrows(() => chat.render(one), InputError, "chat_template.jinja: expected a prompt, got an empty text");
+  }
+});
+
 Deno.test("render() says in one line what a template refuses, with the message's own characters", async () => {
   const chat = await template("{{ raise_exception('no ' + messages[0].content) }}");
   const error = assertThrows(
