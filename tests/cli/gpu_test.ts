@@ -154,6 +154,32 @@ Deno.test(
 );
 
 Deno.test(
+  { name: `eval gsm8k --backend hip answers as emulate does${ONLY_SOAKED}`, ignore: ignoreRuns || !SOAK },
+  async () => {
+    const { args, env } = await onTestLibrary(), dirs = [0, 1, 2].map(() => Deno.makeTempDirSync());
+    const data = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
+    const asked = ["eval", "gsm8k", "--data", data, "--limit", "3", "--max-tokens", "7", "--dtype", "f32"];
+    try {
+      // As many at once as the device's memory allows, and two, so that places are taken again.
+      const all = await mxoss([...asked, ...args, "--out", dirs[0]!], { env, writable: dirs[0]! });
+      const few = ["--sequences", "2", "--out", dirs[1]!];
+      const two = await mxoss([...asked, ...args, ...few], { env, writable: dirs[1]! });
+      const cpu = await inProcess([...asked, "--out", dirs[2]!]);
+      assertEquals([all.code, two.code, cpu.code], [0, 0, 0], all.stderr + two.stderr);
+      const replies = dirs.map((dir) => {
+        const name = [...Deno.readDirSync(dir)].find(({ name }) => name.startsWith("answers"))!.name;
+        const lines = Deno.readTextFileSync(`${dir}/${name}`).trim().split("\n").slice(1).map((l) => JSON.parse(l));
+        return lines.map(({ index, ids }) => [index, ids]).toSorted((a, b) => a[0] - b[0]);
+      });
+      assertEquals(replies[0]!.length, 3);
+      for (const of of replies) assertEquals(of, replies[2]);
+    } finally {
+      for (const dir of dirs) Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
+
+Deno.test(
   { name: "generate --backend hip shows text as it comes and keeps it on Ctrl-C", ignore: ignoreRuns },
   async () => {
     const { args, env } = await onTestLibrary();
