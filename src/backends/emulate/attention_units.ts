@@ -3,7 +3,7 @@ import { greatestPart } from "./areas.ts";
 
 /** Units that each thread is to have where tokens see different numbers of keys: they are of different lengths. */
 const UNITS_PER_THREAD = 4;
-/** Nanoseconds for a key of a unit, and those for each of its heads (`bench/attention.ts`, 8,192 keys of bf16). */
+/** Nanoseconds for a key of a unit, and those for each of its heads (`bench/attention.ts`, 1,024 keys of bf16). */
 const KEY = 4, HEAD = 9.4;
 
 /**
