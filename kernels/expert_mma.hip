@@ -25,6 +25,33 @@ MX_DEVICE f32 stage(const MxInput &in, i64 row, i32 cols, u32x4 *to) {
   });
 }
 
+// Rows that follow one another and need no QDQ, eight columns at a time, so many of them asked for together: a block spends more of its time
+// waiting for one answer after the other than for bytes.
+template <i32 Pieces> struct Held {
+  f32x4 v[Pieces][2];
+  static MX_DEVICE bool knows(const MxInput &in, i32 cols) { return in.kind == MX_NONE && (cols & 31) == 0; }
+  // Those from piece `first` of all rows' pieces on that are this thread's.
+  MX_DEVICE void load(const MxInput &in, i64 first_row, i32 rows, i32 cols, i32 first) {
+    MX_UNROLL
+    for (i32 i = 0; i < Pieces; i++) {
+      const u32 at = (u32)(first + i * 32 * groups + mx_thread()), each = (u32)cols / 8, row = at / each;
+      const MX_GLOBAL f32x4 *const x = (const MX_GLOBAL f32x4 *)(mx_global<f32>(in.x) + (first_row + row) * in.x_stride + (at - row * each) * 8);
+      if ((i32)row < rows) v[i][0] = x[0], v[i][1] = x[1];
+    }
+  }
+  MX_DEVICE void put(u32x4 *to, i32 row_pieces, i32 rows, i32 cols, i32 first) const {
+    MX_UNROLL
+    for (i32 i = 0; i < Pieces; i++) {
+      const u32 at = (u32)(first + i * 32 * groups + mx_thread()), each = (u32)cols / 8, row = at / each, piece = at - row * each;
+      u32x4 pairs;
+      MX_UNROLL
+      for (i32 k = 0; k < 4; k++) pairs[k] = mx_pack_exact(v[i][0][k] * mx_prescale_value, v[i][1][k] * mx_prescale_value);
+      if ((i32)row < rows) to[(i32)row * row_pieces + piece / 4 * staged_pieces + piece % 4] = pairs;
+    }
+  }
+};
+constexpr i32 up_pieces = 2, down_pieces = 3;
+
 // What a lane multiplies: row lane / 4 of each half, and where it finds their inputs.
 struct Rows {
   const MX_GLOBAL u8 *weights[2];
@@ -119,7 +146,10 @@ MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, 3)(const MxLinear *experts, MxInput 
   const MxExperts a{experts, ids, first, count, top_k, rows, cols, n};
   const i32 slot = mx_block_y(), tid = mx_thread(), lane = mx_lane();
   if (slot >= n * top_k) return;
+  const bool plain = Held<up_pieces>::knows(in, cols) && cols <= up_pieces * 8 * 32 * groups;
+  Held<up_pieces> held;
   const i32 e = mx_local_expert(a, slot);
+  if (plain) held.load(in, slot / top_k, 1, cols, 0);
   if (e < 0) return;
   u32x4 *const x = MX_LDS(u32x4);
   const MxLinear l = mx_expert_linear(experts, e);
@@ -129,9 +159,11 @@ MX_ENTRY_RESIDENT(expert_up_mxfp4_mma, 256, 3)(const MxLinear *experts, MxInput 
   Epilogue epilogue = {};
   if (finishes) epilogue.load(l, row0 + tid);
   if (tid < 4) zeros[tid] = u32x4{0, 0, 0, 0};
-  const f32 x_scale = stage(in, slot / top_k, cols, x);
-  mx_barrier();
   const Rows own{{weights_of(l, row), weights_of(l, row + half_rows)}, scales_of(l, row + half * half_rows), x};
+  f32 x_scale = 1.0f;
+  if (plain) held.put(x, 0, 1, cols, 0);
+  else x_scale = stage(in, slot / top_k, cols, x);
+  mx_barrier();
   const f32 sum = quarter_sum(own, cols, quarter, zeros);
   if ((lane & 1) == 0) parts[quarter][tile * 2 * half_rows + half * half_rows + (lane >> 2)] = sum;
   mx_barrier();
@@ -183,16 +215,28 @@ MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_mma, 256, 3)(const MxLinear *experts
     epilogue.load(mx_expert_linear(experts, e_own), own);
     weight = mx_global<f32>(weights)[token * top_k + k_own];
   }
+  Rows chosen = rows_of(mx_group() & 1);
   if (tid < 4) zeros[tid] = u32x4{0, 0, 0, 0};
-  MX_NO_UNROLL
-  for (i32 k = 0; k < top_k; k++) {
-    if (mx_local_expert(a, token * top_k + k) < 0) continue;
-    const f32 scale = stage(in, token * top_k + k, cols, x + k * x_row);
-    if (tid == 0) x_scales[k] = scale;
+  if (Held<down_pieces>::knows(in, cols)) {
+    // Rows of experts that other ranks have are staged in vain; nobody multiplies them.
+    MX_NO_UNROLL
+    for (i32 at = 0; at < top_k * cols / 8; at += down_pieces * 32 * groups) {
+      Held<down_pieces> held;
+      held.load(in, (i64)token * top_k, top_k, cols, at);
+      held.put(x, x_row, top_k, cols, at);
+    }
+    if (tid < top_k) x_scales[tid] = 1.0f;
+  } else {
+    MX_NO_UNROLL
+    for (i32 k = 0; k < top_k; k++) {
+      if (mx_local_expert(a, token * top_k + k) < 0) continue;
+      const f32 scale = stage(in, token * top_k + k, cols, x + k * x_row);
+      if (tid == 0) x_scales[k] = scale;
+    }
   }
   mx_barrier();
   for (i32 pair = mx_group() & 1; pair < pairs; pair += groups / quarters) {
-    const Rows chosen = rows_of(pair);
+    if (pair >= groups / quarters) chosen = rows_of(pair);
     if (!chosen.weights[0]) continue;
     const f32 sum = quarter_sum(chosen, cols, quarter, zeros);
     const i32 k = 2 * pair + half;

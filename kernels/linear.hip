@@ -4,9 +4,14 @@
 
 // Rows of W that a group handles together, units in flight per row, blocks that a multiprocessor shall hold (NVIDIA); for one token and for
 // four. An MX row has few units (90 of 2,880 columns), so two rows together give more loads in flight, and each LDS read of x serves both.
-#define LINEAR_1_bf16 1, 4, 4
-#define LINEAR_1_f32 1, 4, 4
-#define LINEAR_1_f16 1, 4, 4
+#if defined(__NVPTX__)
+#define LINEAR_1_plain 1, 6, 3
+#else
+#define LINEAR_1_plain 1, 4, 4
+#endif
+#define LINEAR_1_bf16 LINEAR_1_plain
+#define LINEAR_1_f32 LINEAR_1_plain
+#define LINEAR_1_f16 LINEAR_1_plain
 #define LINEAR_1_mxfp4 2, 3, 2
 #define LINEAR_1_mxfp6_e3m2 2, 1, 3
 #define LINEAR_1_mxfp6_e2m3 2, 1, 3
@@ -42,7 +47,80 @@ MX_DEVICE void linear_store(const MxGroup &group, i32 g, i64 token, i32 row, f32
   *out = accumulate ? mx_round_if(*out + y, round) : y;
 }
 
+// Whether a block asks for the first pieces of its first rows before the launch ahead has ended, which is right because nobody writes weights.
+// Not on AMD, whose launches do not overlap, and only for formats whose pieces are 16 bytes.
+template <class F> constexpr bool comes_early = false;
+#if !defined(__AMDGCN__)
+template <i32 Kind> constexpr bool comes_early<MxPlain<Kind>> = true;
+#endif
+
+// Sums of R rows with one input as mx_dot_rows has them, the first pieces being loaded before.
+template <class F, i32 R, i32 Batch> struct Early {
+  typename F::Raw raw[R][Batch];
+
+  static MX_DEVICE void load(typename F::Raw (&to)[R][Batch], const MxLinear &l, i32 first, i32 at) {
+    MX_UNROLL
+    for (i32 b = 0; b < Batch; b++) {
+      MX_UNROLL
+      for (i32 r = 0; r < R; r++) {
+        const MX_GLOBAL u8 *const row = mx_global<u8>(l.weight) + (i64)mx_min(first + r, l.rows - 1) * l.row_stride;
+        to[r][b] = at + 32 * b < l.cols / F::Columns ? F::load(row, at + 32 * b, nullptr) : F::zero();
+      }
+    }
+  }
+  MX_DEVICE void begin(const MxLinear &l, i32 first) {
+    if (!F::aligned(l)) return;
+    load(raw, l, first, mx_lane());
+#if defined(__NVPTX__)
+    // The loads would sink to where they are used.
+    MX_UNROLL
+    for (i32 b = 0; b < Batch; b++) {
+      MX_UNROLL
+      for (i32 r = 0; r < R; r++) __asm__ volatile("" : "+r"(raw[r][b].w.x), "+r"(raw[r][b].w.y), "+r"(raw[r][b].w.z), "+r"(raw[r][b].w.w));
+    }
+#endif
+  }
+  static MX_DEVICE void add(const typename F::Raw (&some)[R][Batch], i32 at, i32 units, const f32x4 *lds, f32 (&sums)[R][1]) {
+    MX_UNROLL
+    for (i32 b = 0; b < Batch; b++) {
+      const i32 unit = at + 32 * b;
+      if (unit >= units) break;
+      MX_UNROLL
+      for (i32 r = 0; r < R; r++) {
+        f32 parts[1];
+        u32 nan = 0;
+        F::template dot<1>(some[r][b], lds + mx_staged(unit * F::Columns), 0, parts, nan);
+        sums[r][0] += parts[0];
+      }
+    }
+  }
+  MX_DEVICE void dot(const MxLinear &l, i32 first, const f32x4 *lds, f32 (&sums)[R][1]) const {
+    if (!F::aligned(l)) return mx_dot_rows<F, R, 1, 1>(l, first, 1, lds, sums);
+    const i32 units = l.cols / F::Columns;
+    MX_UNROLL
+    for (i32 r = 0; r < R; r++) sums[r][0] = 0.0f;
+    add(raw, mx_lane(), units, lds, sums);
+    MX_NO_UNROLL
+    for (i32 at = mx_lane() + 32 * Batch; at < units; at += 32 * Batch) {
+      typename F::Raw more[R][Batch];
+      load(more, l, first, at);
+      add(more, at, units, lds, sums);
+    }
+    MX_UNROLL
+    for (i32 r = 0; r < R; r++) sums[r][0] = mx_group_sum(sums[r][0]);
+  }
+};
+
 template <class F, i32 T, i32 R, i32 Batch> MX_DEVICE void linear(const MxGroup &group, const MxInput &in, i32 round, i32 accumulate, i32 n) {
+  constexpr bool early = comes_early<F> && T == 1;
+  Early<F, R, Batch> pieces;
+  if constexpr (early) {
+    if (mx_block_x() < group_tiles(group, 8 * R)) {
+      const GroupTile at = group_tile(group, 8 * R, mx_block_x());
+      pieces.begin(group.linear[at.linear], (at.tile * 8 + mx_group()) * R);
+    }
+  }
+  mx_follow();
   const i32 token = mx_block_y() * T, tokens = mx_min(T, n - token);
   if (tokens <= 0) return;
   const i32 cols = group.linear[0].cols;
@@ -61,7 +139,12 @@ template <class F, i32 T, i32 R, i32 Batch> MX_DEVICE void linear(const MxGroup 
     const MxLinear l = group.linear[at.linear];
     const i32 first = (at.tile * 8 + mx_group()) * R;
     f32 sums[R][T];
-    mx_dot_rows<F, R, T, Batch>(l, first, 1, lds, sums);
+    if constexpr (early) {
+      if (tile != mx_block_x()) pieces.begin(l, first);
+      pieces.dot(l, first, lds, sums);
+    } else {
+      mx_dot_rows<F, R, T, Batch>(l, first, 1, lds, sums);
+    }
     // Thread r + R*t of the group writes element (r, t).
     MX_UNROLL
     for (i32 t = 0; t < T; t++) {
@@ -79,7 +162,6 @@ template <class F, i32 T, i32 R, i32 Batch> MX_DEVICE void linear(const MxGroup 
 #define LINEAR_ENTRY_(name, tokens, rows, batch, blocks)                                                                               \
   LINEAR_TRAITS(name, tokens, rows)                                                                                                    \
   MX_ENTRY_RESIDENT(name, 256, blocks)(MxGroup group, MxInput in, i32 round, i32 accumulate, i32 n) {                                  \
-    mx_follow();                                                                                                                       \
     linear<MX_PASTE(mx_format_, MX_FORMAT), tokens, rows, batch>(group, in, round, accumulate, n);                                     \
   }                                                                                                                                    \
   MX_EXPORT(name)

@@ -63,6 +63,115 @@ NORM_ROUTE_EXPAND(MX_PASTE(norm_route_, MX_FORMAT))
 #if !defined(__AMDGCN__)
 #include "common/exchange.h"
 
+// The same by several blocks a token, a row of the router a group: each makes the norm for itself, and the last to come chooses. A row is
+// asked for, whole where registers hold it, before the launch ahead has ended; its sums are those of `mx_dot_rows`.
+constexpr i32 split_rows = 8, held_units = 12;
+
+MX_DEVICE u32x4 load_early(const MX_GLOBAL u32x4 *p) {
+#if defined(__NVPTX__)
+  u32x4 v;
+  // Volatile: must not sink to where it is used.
+  __asm__ volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+  return v;
+#else
+  return *p;
+#endif
+}
+MX_DEVICE f32 load_shared_by_blocks(const MX_GLOBAL f32 *p) {
+#if defined(__NVPTX__)
+  f32 v;
+  __asm__ volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p) : "memory");
+  return v;
+#else
+  return *p;
+#endif
+}
+// Whether all blocks of this token but this one have come; what they wrote before can be read then. Leaves the counter at 0.
+MX_DEVICE bool comes_last(i32 *counters, i32 t, i32 blocks) {
+  MX_SHARED i32 last;
+  mx_barrier();
+  if (mx_thread() == 0) {
+    MX_GLOBAL i32 *const counter = mx_global<i32>(counters) + t;
+    i32 before;
+#if defined(__NVPTX__)
+    __asm__ volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+#else
+    before = (*counter)++;
+#endif
+    last = before == blocks - 1;
+    if (last) *counter = 0;
+  }
+  mx_barrier();
+  return last;
+}
+
+template <class F>
+MX_DEVICE void norm_route_split(const MxInput &in, const MxLinear &router, i32 top_k, f32 *normed, i32 normed_stride, f32 *logits, i32 logits_stride,
+                                i32 *ids, f32 *weights, i32 round, i32 n, i32 *counters) {
+  MX_SHARED f32 chosen[mx_most_experts];
+  const i32 t = mx_block_y(), e = mx_block_x() * split_rows + mx_group(), cols = router.cols, units = cols / F::Columns;
+  const MX_GLOBAL u8 *const row = mx_global<u8>(router.weight) + (i64)mx_min(e, router.rows - 1) * router.row_stride;
+  const bool whole = F::aligned(router);
+  const f32 factor = router.scale && router.scale_stride == 0 ? mx_global<f32>(router.scale)[mx_min(e, router.rows - 1)] : router.tensor_scale;
+  const f32 bias = router.bias ? mx_element(router.bias, router.bias_format, mx_min(e, router.rows - 1)) : 0.0f;
+  typename F::Raw held[held_units];
+  MX_UNROLL
+  for (i32 b = 0; b < held_units; b++) {
+    const i32 unit = mx_lane() + 32 * b;
+    held[b] = whole && unit < units ? typename F::Raw{load_early((const MX_GLOBAL u32x4 *)(row + (i64)unit * 16))} : F::zero();
+  }
+  mx_follow();
+  if (t >= n) return;
+  f32x4 *lds = MX_LDS(f32x4);
+  MX_GLOBAL f32 *y = mx_global<f32>(normed) + (i64)t * normed_stride;
+  const bool keep = normed != nullptr && mx_block_x() == 0;
+  const f32 x_scale = mx_prepare_row(in, in.x_rows ? mx_global<i32>(in.x_rows)[t] : t, cols, [=](i32 c, f32x4 v) {
+    lds[mx_staged(c)] = v;
+    if (keep) mx_store4(y, c, cols, v);
+  });
+  mx_barrier();
+  f32 sum = 0.0f;
+  if (whole) {
+    MX_NO_UNROLL
+    for (i32 first = mx_lane(); first < units; first += 32 * held_units) {
+      MX_UNROLL
+      for (i32 b = 0; b < held_units; b++) {
+        const i32 unit = first + 32 * b;
+        if (unit < units) {
+          u32 nan = 0;
+          f32 parts[1];
+          F::template dot<1>(first == mx_lane() ? held[b] : F::load(row, unit, nullptr), lds + mx_staged(unit * F::Columns), 0, parts, nan);
+          sum += parts[0];
+        }
+      }
+    }
+    sum = mx_group_sum(sum);
+  } else {
+    f32 sums[1][1];
+    mx_dot_rows<F, 1, 1, 1>(router, e, 1, lds, sums);
+    sum = sums[0][0];
+  }
+  MX_GLOBAL f32 *const all = mx_global<f32>(logits) + (i64)t * logits_stride;
+  // As mx_epilogue has it.
+  sum = sum * factor * x_scale;
+  if (mx_lane() == 0 && e < router.rows) all[e] = mx_round_if(router.bias ? sum + bias : sum, round);
+  if (!comes_last(counters, t, (router.rows + split_rows - 1) / split_rows)) return;
+  for (i32 i = mx_thread(); i < router.rows; i += 256) chosen[i] = load_shared_by_blocks(all + i);
+  mx_barrier();
+  if (mx_group() == 0) mx_choose(chosen, router.rows, top_k, mx_global<i32>(ids) + (i64)t * top_k, mx_global<f32>(weights) + (i64)t * top_k);
+}
+
+#define NORM_ROUTE_SPLIT_ENTRY(name)                                                                                                   \
+  MX_TRAITS(name, 256, 8, 1, 4.5, 0)                                                                                                   \
+  MX_ENTRY_RESIDENT(name, 256, 2)(MxInput in, MxLinear router, i32 top_k, f32 *normed, i32 normed_stride, f32 *logits, i32 logits_stride,         \
+                      i32 *ids, f32 *weights, i32 round, i32 n, i32 *counters) {                                                      \
+    norm_route_split<MX_PASTE(mx_format_, MX_FORMAT)>(in, router, top_k, normed, normed_stride, logits, logits_stride, ids, weights,  \
+                                                      round, n, counters);                                                            \
+  }                                                                                                                                    \
+  MX_EXPORT(name)
+#define NORM_ROUTE_SPLIT_EXPAND(name) NORM_ROUTE_SPLIT_ENTRY(name)
+NORM_ROUTE_SPLIT_EXPAND(MX_PASTE(MX_PASTE(norm_route_, MX_FORMAT), _split))
+
 // The sum over ranks of a row of x, added to row t of h, by 1024 threads: as `exchange_ranks` does it, with the room of two of its blocks.
 // Returns false where there is nothing more to do.
 MX_DEVICE bool exchange_row(f32 *h, const f32 *x, const MX_GLOBAL u64 *boxes, i32 *stop, i32 rank, i32 ranks, i32 *turns, i32 stride, i32 width,

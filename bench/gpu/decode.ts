@@ -160,6 +160,25 @@ function* small(h: Harness): Generator<Timing> {
     }]),
     s.matrixBytes("bf16", s.EXPERTS, s.H),
   );
+  const logits = h.memory(s.EXPERTS * 4), counters = h.memory(4), split = "norm_route_bf16_split";
+  if (h.has(split)) {
+    yield h.time(
+      split,
+      routers.map((router): Launch[] => [{
+        entry: split,
+        grid: [Math.ceil(s.EXPERTS / h.traits(split).rowsPerBlock), 1, 1],
+        lds: lds(h, split, s.H),
+        args: (w) => {
+          s.input(w, x, s.H, norm);
+          w.struct();
+          s.linearMembers(w, router);
+          w.end().i32(s.TOP_K).pointer(normed).i32(s.H).pointer(logits).i32(s.EXPERTS).pointer(ids).pointer(weights)
+            .i32(1).i32(1).pointer(counters);
+        },
+      }]),
+      s.matrixBytes("bf16", s.EXPERTS, s.H),
+    );
+  }
   const [c] = s.caches(h, 1024, 0, 1), slots = s.i32s(h, [0]), positions = s.i32s(h, [1000]);
   const q = h.memory(4096 * 4, pattern("f32", 65536)),
     k = h.memory(512 * 4, pattern("f32", 2048)),
@@ -175,12 +194,12 @@ function* small(h: Harness): Generator<Timing> {
     },
   };
   yield h.time("rotate_store", Array.from({ length: 24 }, () => [rotate]), 0);
-  const logits = h.memory(s.VOCAB * 4, pattern("f32", 1 << 20)), picked = h.memory(4);
+  const all = h.memory(s.VOCAB * 4, pattern("f32", 1 << 20)), picked = h.memory(4);
   const argmax: Launch = {
     entry: "argmax",
     grid: [1, 1, 1],
     lds: 0,
-    args: (w) => w.pointer(logits).i64(0).i32(s.VOCAB).pointer(picked).pointer(null).i32(1),
+    args: (w) => w.pointer(all).i64(0).i32(s.VOCAB).pointer(picked).pointer(null).i32(1),
   };
   yield h.time("argmax", Array.from({ length: 8 }, () => [argmax]), s.VOCAB * 4);
   // Bell-shaped, as real ones are: 512 different numbers would be ties for the most part.

@@ -1,5 +1,5 @@
 /** Entry points that work row by row. */
-import { OUT, PLACE, signature } from "./signature.ts";
+import { OUT, PLACE, rowTiles, signature } from "./signature.ts";
 
 const TABLES = { cos: "const f32*", sin: "const f32*" } as const;
 
@@ -227,5 +227,28 @@ export const ROWS = {
     staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
     meaning:
       "normed = norm (and QDQ) of x; logits = linear (round); then route. `F` is bf16 or f32. Dynamic LDS by traits",
+  }),
+  normRouteSplit: signature({
+    section: "rows",
+    names: ["norm_route_F_split"],
+    arguments: {
+      in: "MxInput",
+      router: "MxLinear",
+      topK: "i32",
+      normed: "f32*|0",
+      normedStride: "i32",
+      logits: "f32*",
+      logitsStride: "i32",
+      ids: "i32*",
+      weights: "f32*",
+      round: "flag",
+      n: "i32",
+      counters: "i32*",
+    },
+    notes: { counters: "[n], 0 before and after" },
+    grid: "(tiles(router.rows), n)",
+    blocks: ({ router, n }, traits) => [rowTiles(router.rows, traits), n, 1],
+    staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
+    meaning: "the same by several blocks a token, by NVIDIA's: the last to come chooses. `F` is bf16 or f32",
   }),
 } as const;

@@ -9,6 +9,9 @@ import type { KernelSet } from "./kernels.ts";
 
 /** Blocks of 256 threads that fill a multiprocessor; more would only stage the same input again. */
 const BLOCKS_PER_PROCESSOR = 8;
+/** Of `linear_bf16`, `linear_f16` and `linear_f32` with their registers on NVIDIA (kernels/linear.hip). */
+const WALKING_BLOCKS = 3;
+const PLAIN: ReadonlySet<string> = new Set(["bf16", "f16", "f32"]);
 /** An upper bound of the static shared memory of the kernels that also stage rows there. */
 const STATIC_SHARED_BYTES = 1024;
 /** Dynamic shared memory that needs no permission. */
@@ -31,6 +34,7 @@ export class Calls {
   readonly #known = new Map<string, Known>();
   /** Blocks that fill the device. */
   readonly fullGrid: number;
+  readonly #walkingGrid: number;
 
   /** Whether launches begin before the one ahead has ended. */
   overlaps = false;
@@ -39,7 +43,9 @@ export class Calls {
 
   constructor(readonly stream: Stream, readonly kernels: KernelSet) {
     this.#args = kernels.device.createArguments();
-    this.fullGrid = BLOCKS_PER_PROCESSOR * kernels.device.properties.multiprocessors;
+    const { multiprocessors } = kernels.device.properties, walks = kernels.code.arch.startsWith("sm_");
+    this.fullGrid = BLOCKS_PER_PROCESSOR * multiprocessors;
+    this.#walkingGrid = walks ? WALKING_BLOCKS * multiprocessors : this.fullGrid;
   }
 
   /**
@@ -81,6 +87,14 @@ export class Calls {
     const known = { kernel, traits, signature, write: argumentsWriter(family), permitted: SHARED_BYTES };
     this.#known.set(entry, known);
     return known;
+  }
+
+  /**
+   * Blocks of the linear of one token for weights of a format. On NVIDIA those of plain formats ask for weights early:
+   * more blocks than run at once would wait with theirs.
+   */
+  linearGrid(suffix: string): number {
+    return PLAIN.has(suffix) ? this.#walkingGrid : this.fullGrid;
   }
 
   /** Whether there is such a kernel, and `rows` input rows of `cols` columns fit the shared memory of a block. */

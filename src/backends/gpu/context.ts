@@ -17,6 +17,12 @@ export const VECTOR_TOKENS = 8;
 /** The same where there are kernels for batches of some sequences. */
 export const VECTOR_TOKENS_BESIDE_BATCHES = 3;
 
+/**
+ * Largest batch of one token each whose launches begin before the one ahead has ended: larger ones were not measured.
+ * Nor were such batches of several ranks, which also fill memory between launches.
+ */
+const OVERLAP_TOKENS = 16;
+
 /** What the executor must know of the current batch. */
 export interface BatchShape {
   readonly n: number;
@@ -43,6 +49,8 @@ export interface ExecutorOptions {
   readonly invariant: boolean;
   /** Whether launches of small batches may begin before the one ahead has ended. */
   readonly overlap: boolean;
+  /** Whether other ranks have a part of the model. */
+  readonly ranks: boolean;
 }
 
 /** The kernels, memory and choices that do not change, and the shape of the batch at hand. */
@@ -63,8 +71,8 @@ export class LaunchContext {
   /** Says what the next launches work on. */
   begin(shape: BatchShape): void {
     this.#shape = shape;
-    // One token gains a percent; a batch, whose blocks fill the device, loses as much.
-    this.calls.overlaps = this.options.overlap && this.few;
+    const { overlap, ranks } = this.options;
+    this.calls.overlaps = overlap && (this.few || !ranks && shape.single && shape.n <= OVERLAP_TOKENS);
   }
 
   get shape(): BatchShape {

@@ -191,6 +191,12 @@ export class Executor {
       ...{ normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
     };
     if (sum) return this.ranks!.sumRoute(sum.x, x, sum.group, values);
+    const split = `norm_route_${router.suffix}_split`, { routerLogits, routerCounters } = this.workspace;
+    if (this.calls.kernels.has(split) && router.rows <= this.workspace.routerLogitStride) {
+      const kept = logits ?? { range: routerLogits, stride: this.workspace.routerLogitStride };
+      const scratch = { logits: kept.range, logitsStride: kept.stride, counters: routerCounters };
+      return this.calls.launch("normRouteSplit", { ...values, ...scratch }, split);
+    }
     const kept = { logits: logits?.range ?? null, logitsStride: logits?.stride ?? 0 };
     this.calls.launch("normRoute", { ...values, ...kept }, `norm_route_${router.suffix}`);
   }
@@ -249,7 +255,8 @@ export class Executor {
   /** @param many Whether to read each weight once for four rows, where their kernel can. */
   #vectorLinear({ suffix, cols }: GpuLinear, many: boolean, values: Values<"linear">): void {
     const { calls } = this, four = `linear_${suffix}_x4`;
-    calls.launch("linear", values, many && calls.fits(four, cols) ? four : `linear_${suffix}`, calls.fullGrid);
+    if (many && calls.fits(four, cols)) return calls.launch("linear", values, four, calls.fullGrid);
+    calls.launch("linear", values, `linear_${suffix}`, calls.linearGrid(suffix));
   }
 
   #rotate(x: GpuTensor): void {

@@ -119,6 +119,7 @@ export async function openGpu<N extends string>(
       invariant: options.invariant ?? false,
       // Kernels in generic PTX do not wait for the one ahead.
       overlap: (options.overlap ?? true) && kernels.code.kind !== "generic",
+      ranks: request.part !== undefined,
     });
     return new GpuBackend({
       request,

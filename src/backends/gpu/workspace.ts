@@ -101,6 +101,10 @@ export interface Workspace<N extends string> {
   /** [maxTokens * topK] */
   readonly routeIds: DeviceRange;
   readonly routeWeights: DeviceRange;
+  /** The router's logits where nobody else reads them, float32 [maxTokens][routerLogitStride], and counters of 0. */
+  readonly routerLogits: DeviceRange;
+  readonly routerLogitStride: number;
+  readonly routerCounters: DeviceRange;
   /** Rows after QDQ, float32 or bf16, with the factor of each row's epilogue. */
   readonly prepared: DeviceRange;
   readonly rowScales: DeviceRange;
@@ -179,6 +183,8 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
   const regions = {
     routeIds: layout.words(slotRows),
     routeWeights: layout.words(slotRows),
+    routerLogits: layout.words(maxTokens * config.experts),
+    routerCounters: layout.words(maxTokens),
     prepared: layout.words(Math.max(0, ...tensors.map((t) => t.rowsPerToken * maxTokens * t.stride))),
     rowScales: layout.words(Math.max(slotRows, logitRows)),
     partial: layout.words(Math.max(...partials) * heads * (config.headDim + 2)),
@@ -235,6 +241,7 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
           v: cacheBuffer.range(g.v.offset, g.v.bytes),
         })),
         logitRows,
+        routerLogitStride: config.experts,
         logitStride,
         allLogits: at(tp === 1 ? regions.logits : regions.gatheredLogits),
         allLogitStride: tp * logitStride,
