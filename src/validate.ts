@@ -20,6 +20,11 @@ export const positive: z.ZodType<number> = z.number({ error: "a positive number"
   error: "a positive number",
 });
 
+/** What is added to the mean of squares of a norm: of 1 and more, a norm would no longer be one. */
+export const epsilon: z.ZodType<number> = z.number({ error: "a positive number" }).gt(0, {
+  error: "a positive number",
+}).lt(1, { error: "a number below 1" });
+
 /** Base of rotary embedding; YaRN divides by its logarithm. */
 export const theta: z.ZodType<number> = z.number({ error: "a number above 1" }).gt(1, { error: "a number above 1" });
 

@@ -12,6 +12,7 @@ import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
 import { orIncomplete } from "./hub/find.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { LayoutName } from "./layouts/layout.ts";
+import { notConvertedWarning } from "./layouts/not_converted.ts";
 import { quarkSaid } from "./layouts/quark_said.ts";
 import { readLayout } from "./layouts/read.ts";
 import type { ModelConfig } from "./model_config.ts";
@@ -109,7 +110,8 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const tensors = new TensorSet(weights, weightsDir);
   const method = quantization?.["quant_method"];
   const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
-  const contradiction = methodWarning(layout, method, files.config);
+  const contradiction = methodWarning(layout, method, files.config) ??
+    notConvertedWarning(layout, quantization, config.layers, files.config);
   if (contradiction !== null) warn(contradiction);
   const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config), warn);
   const unused = checkUnused(tensors.unused(), config, tensors.place);

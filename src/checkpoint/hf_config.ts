@@ -6,7 +6,7 @@ import { readRope, ROPE_KEYS } from "./hf_rope.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, TOKEN_KEYS, type TokenValues } from "./token_ids.ts";
 import { SIZE_KEYS } from "./size_keys.ts";
-import { count, MAX, oneOf, positive } from "../validate.ts";
+import { count, epsilon, MAX, oneOf, positive } from "../validate.ts";
 
 const LAYER_TYPE = { error: "sliding_attention or full_attention" };
 
@@ -21,7 +21,7 @@ export const HfConfig = z.looseObject({
   num_local_experts: count(MAX.experts),
   num_experts_per_tok: count(MAX.experts).nullish(),
   experts_per_token: count(MAX.experts).nullish(),
-  rms_norm_eps: positive.nullish(),
+  rms_norm_eps: epsilon.nullish(),
   sliding_window: count(MAX.positions).nullish(),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"], LAYER_TYPE), { error: "a list of layer types" })
     .nullish(),

@@ -227,6 +227,7 @@ const BROKEN: [changes: Json, line: string][] = [
   [{ num_key_value_heads: 3 }, "num_attention_heads: expected a multiple of num_key_value_heads, 3, got 8"],
   [{ head_dim: 63 }, "head_dim: expected an even integer, got 63"],
   [{ rms_norm_eps: 0 }, "rms_norm_eps: expected a positive number, got 0"],
+  [{ rms_norm_eps: 1e308 }, "rms_norm_eps: expected a number below 1, got 1e+308"],
   [{ swiglu_limit: -7 }, "swiglu_limit: expected a positive number, got -7"],
   [{ sliding_window: undefined }, "sliding_window: expected a positive integer, got nothing"],
   [{ layer_types: ["full_attention"] }, "layer_types: expected 4 of them (num_hidden_layers), got 1"],

@@ -3,7 +3,8 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { planModel, type PlanOptions } from "../../src/plan/planned.ts";
 import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type Layout, type QuarkOptions, SHAPES } from "../../src/checkpoint/random/layouts.ts";
-import { assertEquals } from "../assert.ts";
+import { InputError } from "../../src/errors.ts";
+import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint, Random } from "./make.ts";
 
@@ -75,6 +76,14 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
     ["fp8", "bf16", "bf16"],
     'quantization_config.quant_method is "mxfp4", but the tensors are of quant_method "quark"; the tensors count',
   ],
+  [
+    "experts that quant_method mxfp4 leaves unquantized",
+    { layout: "hf_mxfp4", config: (q) => void (q["modules_to_not_convert"] = ["lm_head", "model.layers.1.mlp*"]) },
+    ["w_mxfp4", "bf16", "bf16"],
+    'quantization_config.modules_to_not_convert has "model.layers.1.mlp*", but the tensors of ' +
+    "model.layers.1.mlp.experts are mxfp4; the tensors count",
+  ],
+  ["modules that are left out by the published list", { layout: "hf_mxfp4" }, ["w_mxfp4", "bf16", "bf16"], null],
   [
     "no format of inputs and their scales",
     { quark: { inputScales: true }, config: inputs(null) },
@@ -162,3 +171,15 @@ for (const [what, { layout = "quark", quark = {}, tensors, config, options }, pl
     assertEquals(lines, warning === null ? [] : [`${dir.path}/config.json: ${warning}`]);
   });
 }
+
+Deno.test("what quant_method mxfp4 leaves out is a list of names, or the checkpoint is refused", () => {
+  using dir = new TemporaryDirectory();
+  const shape = { ...SHAPE, layers: 1 };
+  makeCheckpoint(dir, new Random(1), { shape, layout: "hf_mxfp4" });
+  for (const [said, got] of [[5, "5"], ["lm_head", '"lm_head"'], [["lm_head", 7], "7"]] as const) {
+    const quantization_config = { quant_method: "mxfp4", modules_to_not_convert: said };
+    dir.write("config.json", { ...randomConfig(shape, "hf_mxfp4"), quantization_config });
+    const { message } = assertThrows(() => openCheckpoint(dir.path), InputError);
+    assertStringIncludes(message, `modules_to_not_convert: expected a list of module names, got ${got}`);
+  }
+});
