@@ -17,6 +17,7 @@ const ELSEWHERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/task test$/, "it is this run"],
   [/^npx -y deno/, "it is deno task, run here without npx"],
   [/^deno task (?:npm|install|jsr)\b|^npm pack|^npx \.\/|jsr:@mxoss/, "tests/package/ does, from an empty home"],
+  [/^deno publish/, ".ci/run does, where deno task jsr has made what is published"],
   [/^deno task compile|^sha256sum/, "tests/package/standalone_test.ts runs what .ci/run builds"],
   [/^deno task kernels:/, ".ci/run does, where there is clang-22"],
   [/--backend cuda|devices --verify/, "it needs a GPU"],
