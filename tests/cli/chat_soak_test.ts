@@ -29,7 +29,10 @@ Deno.test({
     await terminal.sees("all: 3 answers");
     await terminal.type("et\r/history\r");
     await terminal.sees("nothing was said yet");
-    await terminal.type('"""', ENTER, "one", ENTER);
+    // Each line by itself: what is pressed before its prompt is there belongs to the line before.
+    await terminal.type('"""', ENTER);
+    await terminal.sees("... ");
+    await terminal.type("one", ENTER);
     await terminal.sees("... ");
     // Drops the line, the question, the conversation.
     for (let presses = 0; presses < 3; presses++) {
