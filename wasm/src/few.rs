@@ -8,6 +8,7 @@ use crate::fixed::{Block, Row, UNFIT};
 use crate::matvec::finish;
 use crate::matvec_fixed::{self, Integers};
 use crate::record::Record;
+use crate::splat_lane::splat_lane;
 use core::arch::wasm32::*;
 use core::cmp::min;
 
@@ -99,22 +100,6 @@ unsafe fn multiply<F: Integers, const N: usize>(
             }
         }
     }
-}
-
-/// Lane `I` in all lanes.
-macro_rules! splat_lane {
-    ($v:expr, 0) => {
-        i32x4_shuffle::<0, 0, 0, 0>($v, $v)
-    };
-    ($v:expr, 1) => {
-        i32x4_shuffle::<1, 1, 1, 1>($v, $v)
-    };
-    ($v:expr, 2) => {
-        i32x4_shuffle::<2, 2, 2, 2>($v, $v)
-    };
-    ($v:expr, 3) => {
-        i32x4_shuffle::<3, 3, 3, 3>($v, $v)
-    };
 }
 
 /// Adds the products of blocks all of which can be read as if they had D digits (1 or 2).

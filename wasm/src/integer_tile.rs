@@ -5,6 +5,7 @@ use crate::gemm::Quads;
 use crate::integer::{QUAD, ROWS, W_BYTES, X_BYTES};
 use crate::memory::{opaque, turn};
 use crate::panel::Panel;
+use crate::splat_lane::splat_lane;
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
 
@@ -58,22 +59,6 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
             }
         }
     }
-}
-
-/// Lane `I` in all lanes.
-macro_rules! splat_lane {
-    ($v:expr, 0) => {
-        i32x4_shuffle::<0, 0, 0, 0>($v, $v)
-    };
-    ($v:expr, 1) => {
-        i32x4_shuffle::<1, 1, 1, 1>($v, $v)
-    };
-    ($v:expr, 2) => {
-        i32x4_shuffle::<2, 2, 2, 2>($v, $v)
-    };
-    ($v:expr, 3) => {
-        i32x4_shuffle::<3, 3, 3, 3>($v, $v)
-    };
 }
 
 /// Adds `blocks` blocks to the sums of four output rows and the first N of four input rows, in the four lanes of

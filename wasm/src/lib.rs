@@ -53,6 +53,7 @@ mod register_tile;
 mod rms_norm;
 mod rotate;
 mod route;
+mod splat_lane;
 mod store;
 mod swiglu;
 
