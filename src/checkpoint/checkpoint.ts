@@ -20,7 +20,7 @@ import { readable, readJson } from "../read.ts";
 import { refuseRouters } from "./routers.ts";
 import type { ModelSource } from "./source.ts";
 import { TensorSet } from "./tensor_set.ts";
-import { weightsSha256 } from "./weights_hash.ts";
+import { hashBeside, weightsSha256 } from "./weights_hash.ts";
 
 export type { LayoutName } from "./layouts/layout.ts";
 export { FINGERPRINT_COVERS } from "./fingerprint.ts";
@@ -57,6 +57,13 @@ export interface Checkpoint {
    * @throws {InputError} if a file cannot be read.
    */
   weightsSha256(onProgress?: (done: number, total: number) => void, known?: string): string;
+  /**
+   * Lets another thread read them, so that `weightsSha256` has its answer at once when this resolves.
+   *
+   * @param onProgress Called with bytes done and bytes in all.
+   * @throws {InputError} if a file cannot be read.
+   */
+  hashBeside(onProgress?: (done: number, total: number) => void): Promise<void>;
   /** Every file as it was when it was opened, for {@linkcode refuseChanged}. */
   readonly identity: readonly FileIdentity[];
 }
@@ -126,7 +133,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
     { path: files.config, bytes: readable(files.config, () => statStored(files.config).size) },
     ...weights.files.map(({ path, dataStart }) => ({ path, bytes: dataStart })),
   ];
-  let hash: string | undefined;
+  let hash: string | undefined, hashing: Promise<string> | undefined;
   return {
     dir: root,
     files,
@@ -137,6 +144,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
     warnings,
     fingerprint: () => fingerprint(covered),
     weightsSha256: (onProgress, known) => hash ??= known ?? weightsSha256(sourceFiles, onProgress),
+    hashBeside: async (onProgress) => void (hash ??= await (hashing ??= hashBeside(sourceFiles, onProgress))),
     identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };
 }

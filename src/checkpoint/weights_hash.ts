@@ -1,10 +1,12 @@
 /**
  * A name for the weights themselves: a checkpoint's fingerprint does not tell apart two that differ in weights only.
  */
-import { openStored } from "../stored_files.ts";
+import { asset } from "../assets.ts";
+import { isHeld, openStored } from "../stored_files.ts";
+import { startThread } from "../thread.ts";
 import { createHash } from "node:crypto";
 import type { SourceFile } from "./source.ts";
-import { InputError, reason } from "../errors.ts";
+import { FailureError, InputError, type Mistake, reason } from "../errors.ts";
 
 /** Bytes read at once. */
 const CHUNK = 1 << 22;
@@ -36,4 +38,48 @@ export function weightsSha256(
     }
   }
   return hash.digest("hex");
+}
+
+/** What the thread says: how far it is, the hash, or why there is none. */
+export type HashReply =
+  | { readonly done: number; readonly total: number }
+  | { readonly hash: string }
+  | { readonly mistake: Mistake | null; readonly message: string };
+
+/** Files of fewer bytes are hashed before a thread has started. */
+const WORTH_A_THREAD = 2 ** 26;
+
+/**
+ * {@linkcode weightsSha256} on a thread of its own, beside whatever else computes: large weights take many seconds.
+ *
+ * @param worth Bytes from which on a thread is started; for tests.
+ * @throws {InputError} if a file cannot be read.
+ * @throws {FailureError} if there can be no thread.
+ */
+export async function hashBeside(
+  files: readonly SourceFile[],
+  onProgress?: (done: number, total: number) => void,
+  worth: number = WORTH_A_THREAD,
+): Promise<string> {
+  // Another thread has none of the files that this one holds.
+  if (files.reduce((sum, { bytes }) => sum + bytes, 0) < worth || files.some(({ path }) => isHeld(path))) {
+    return weightsSha256(files, onProgress);
+  }
+  const worker = startThread(asset("src/checkpoint/hash_worker.ts"), "hash", "a thread that hashes weights");
+  const answer = Promise.withResolvers<string>();
+  worker.onmessage = ({ data }: MessageEvent<HashReply>) => {
+    if ("done" in data) onProgress?.(data.done, data.total);
+    else if ("hash" in data) answer.resolve(data.hash);
+    else answer.reject(data.mistake === null ? new FailureError(data.message) : new InputError(data.mistake));
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    answer.reject(new FailureError(`the thread that hashes weights failed: ${event.message}`));
+  };
+  worker.postMessage(files.map(({ path, bytes }) => ({ path, bytes })));
+  try {
+    return await answer.promise;
+  } finally {
+    worker.terminate();
+  }
 }

@@ -28,7 +28,7 @@ import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
-import { hashedProtocol, loadSetting, refuseIdleRule, rememberWeights, warnOnce } from "./settings.ts";
+import { hashedProtocol, hashWeights, loadSetting, refuseIdleRule, warnOnce } from "./settings.ts";
 import { folded, noteFolded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -81,7 +81,9 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   if (out !== null) {
     openDirectory(out);
     for (const [name, { checkpoint }] of [["a", a], ["b", b]] as const) {
-      rememberWeights(checkpoint, { open: inDirectory(out), name: `weights.${name}` });
+      using bar = new ProgressBar("hashing weights");
+      const kept = { open: inDirectory(out), name: `weights.${name}` };
+      await hashWeights(checkpoint, kept, (done, total) => bar.update(done, total));
     }
   }
 

@@ -167,17 +167,27 @@ export function hashedWeights(checkpoint: Checkpoint, known?: string): string {
 const KeptHash = z.strictObject({ index: z.literal(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
 /**
- * Hashes weights once for a directory of results: while place, size and times of every file of the checkpoint stay as
- * they are, the next run takes the hash from there.
+ * Hashes weights on another thread, so that whatever asks for the hash has it at once: in a directory of results once,
+ * as long as place, size and times of every file of the checkpoint stay as they are.
  *
- * @param kept Where it is kept.
+ * @param kept Where the hash is kept for the next run; null: nowhere.
+ * @param onProgress Called with bytes done and bytes in all.
  */
-export function rememberWeights(checkpoint: Checkpoint, { open, name }: Kept): void {
-  if (checkpoint.identity.length === 0) return;
+export async function hashWeights(
+  checkpoint: Checkpoint,
+  kept: Kept | null,
+  onProgress?: (done: number, total: number) => void,
+): Promise<void> {
+  if (kept === null || checkpoint.identity.length === 0) return await checkpoint.hashBeside(onProgress);
   const header = { schema: "mxoss.weights", version: 1, files: checkpoint.identity };
-  using journal = open(name, header, (value) => KeptHash.parse(value), "replace");
-  const known = journal.entries.get(0)?.sha256, sha256 = hashedWeights(checkpoint, known);
-  if (known === undefined) journal.append({ index: 0, sha256 });
+  using journal = kept.open(kept.name, header, (value) => KeptHash.parse(value), "replace");
+  const known = journal.entries.get(0)?.sha256;
+  if (known !== undefined) {
+    checkpoint.weightsSha256(undefined, known);
+    return;
+  }
+  await checkpoint.hashBeside(onProgress);
+  journal.append({ index: 0, sha256: checkpoint.weightsSha256() });
 }
 
 /** What goes with every number of a setting in result files, with a progress bar while weights are hashed. */

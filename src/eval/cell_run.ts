@@ -5,7 +5,7 @@ import type { Indexed } from "./journal.ts";
 import { SCHEMA_VERSION } from "./results_schema.ts";
 import type { SettingProtocol } from "./setting_schema.ts";
 import type { OpenStore } from "./stores.ts";
-import type { Asked, ResultsHead, RunCell, Store, Task } from "./task.ts";
+import type { Asked, PlannedCell, ResultsHead, RunCell, Store, Task } from "./task.ts";
 
 /** Shows how far a piece of the work is, until it is disposed of. */
 export interface Progress extends Disposable {
@@ -21,8 +21,8 @@ export interface Watcher {
 }
 
 /** A cell with its journal. */
-export interface CellRun<Entry> {
-  readonly cell: RunCell;
+export interface CellRun<Entry, Cell extends PlannedCell = PlannedCell> {
+  readonly cell: Cell;
   readonly store: Store<Entry>;
 }
 
@@ -44,7 +44,7 @@ export function openRuns<Work, Entry extends Indexed, Results extends ResultsHea
   cells: readonly RunCell[],
   open: OpenStore,
   journals: DisposableStack,
-): CellRun<Entry>[] {
+): CellRun<Entry, RunCell>[] {
   const { name, entry } = task.journal, identity = task.header(protocol);
   return cells.map((cell) => {
     const header = journalHeader(name, identity, cell.protocol);
@@ -94,7 +94,7 @@ export async function answerCell<
  *
  * @throws {InputError} from `append`, if a file of the checkpoint is no longer as it was opened.
  */
-function guarded<Entry>({ setting: { checkpoint } }: RunCell, store: Store<Entry>): Store<Entry> {
+function guarded<Entry>({ setting: { checkpoint } }: PlannedCell, store: Store<Entry>): Store<Entry> {
   return {
     entries: store.entries,
     append: (entry) => {

@@ -39,3 +39,24 @@ export const inMemory: OpenStore = <T extends Indexed>() =>
 export function inDirectory(dir: string): OpenStore {
   return (name, header, read, others) => Journal.open(`${dir}/${name}.jsonl`, header, read, others);
 }
+
+/** Results that are kept as soon as it is known what they belong to, and until then in memory. */
+export class LateStore<T extends Indexed> implements Store<T> {
+  readonly entries = new Map<number, T>();
+  #kept: Store<T> | null = null;
+
+  append(entry: T): void {
+    this.entries.set(entry.index, entry);
+    this.#kept?.append(entry);
+  }
+
+  /**
+   * Keeps what there is and what will come.
+   *
+   * @throws {FailureError} when the store cannot be written.
+   */
+  keep(store: Store<T>): void {
+    for (const entry of this.entries.values()) if (!store.entries.has(entry.index)) store.append(entry);
+    this.#kept = store;
+  }
+}

@@ -37,10 +37,21 @@ export interface RunCell extends CellHead {
   readonly setting: PlannedSetting;
 }
 
+/** The same without what proves the weights, which takes time to find. */
+export type PlannedCell = Omit<RunCell, "protocol">;
+
 /** Names of cells, each beside the others. */
 export function headsOf<Facts extends CellFacts>(cells: readonly Facts[]): (Facts & CellHead)[] {
+  return namedBeside(cells, ({ protocol: { scheme } }) => scheme);
+}
+
+/** The same of cells that have no protocol yet. */
+export function namedBeside<Facts extends Pick<CellFacts, "asked">>(
+  cells: readonly Facts[],
+  schemeOf: (cell: Facts) => string,
+): (Facts & Pick<CellHead, "key" | "name" | "label">)[] {
   const among = cells.map(({ asked }) => asked);
-  const schemes = new Map(cells.map(({ asked, protocol: { scheme } }) => [asked, scheme]));
+  const schemes = new Map(cells.map((cell) => [cell.asked, schemeOf(cell)]));
   return cells.map((facts) => {
     const name = cellName(facts.asked, among, (cell) => schemes.get(cell)!);
     return { ...facts, key: cellKey(facts.asked), name, label: cellLabel(name) };

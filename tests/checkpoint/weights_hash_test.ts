@@ -1,8 +1,8 @@
 import { InputError } from "../../src/errors.ts";
-import { weightsSha256 } from "../../src/checkpoint/weights_hash.ts";
-import { assertEquals, assertThrows } from "../assert.ts";
+import { hashBeside, weightsSha256 } from "../../src/checkpoint/weights_hash.ts";
+import { assertEquals, assertRejects, assertThrows } from "../assert.ts";
 
-Deno.test("weightsSha256() is the hash of the files one after the other", async () => {
+Deno.test("weightsSha256() is the hash of the files one after the other, on a thread as well", async () => {
   const dir = await Deno.makeTempDir();
   try {
     // More than one read, and not a whole number of them.
@@ -17,7 +17,10 @@ Deno.test("weightsSha256() is the hash of the files one after the other", async 
     const hash = weightsSha256(files, (done) => seen.push(done));
     assertEquals(hash, new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex());
     assertEquals(seen.at(-1), bytes.length);
-    assertThrows(() => weightsSha256([{ path: `${dir}/2`, bytes: 1 }]), InputError, `${dir}/2: cannot be read`);
+    assertEquals([await hashBeside(files), await hashBeside(files, undefined, 0)], [hash, hash]);
+    const missing = [{ path: `${dir}/2`, bytes: 1 }];
+    await assertRejects(() => hashBeside(missing, undefined, 0), InputError, `${dir}/2: cannot be read`);
+    assertThrows(() => weightsSha256(missing), InputError, `${dir}/2: cannot be read`);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -1,6 +1,7 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import { keepsResults, openCells } from "./hashed_cells.ts";
 import { adopting, shardsIn } from "../../eval/shards/attempts.ts";
-import { inDirectory, inMemory, type OpenStore } from "../../eval/stores.ts";
+import { inDirectory, inMemory } from "../../eval/stores.ts";
 import { keptBeside, runPart } from "./run_part.ts";
 import { stretchOf } from "../../eval/shards/division.ts";
 import { chosenShard } from "./shard.ts";
@@ -12,7 +13,6 @@ import { type Bounds, dryRun, type PairWork, type SettingWork } from "../dry_run
 import { keptIndices, partLeft } from "./kept.ts";
 import { pretendedScales } from "../calibrate.ts";
 import type { PlannedSetting, Setting } from "../../session/setting.ts";
-import { costOf } from "../../eval/cost.ts";
 import { LAYERED } from "../../eval/compare_all.ts";
 import { FIRST_ROUND } from "../../eval/prediction_run.ts";
 import { checkComparable } from "../../eval/divergence.ts";
@@ -21,8 +21,8 @@ import { UsageError } from "../spelling.ts";
 import { DEFAULT_ALARM, DEFAULT_DIVERGENCE } from "./options.ts";
 import { type Cell, cellKey, cellLabel, type CellName, cellName } from "../../eval/matrix.ts";
 import { type Outcome, runTask } from "../../eval/run.ts";
-import { type Asked, headsOf, type ResultsHead, type RunCell, type Task, type WorkSize } from "../../eval/task.ts";
-import { EXIT_INTERRUPTED, Interrupt } from "../interrupt.ts";
+import type { Asked, PlannedCell, ResultsHead, Task, WorkSize } from "../../eval/task.ts";
+import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
@@ -30,7 +30,7 @@ import { makeDirectory, refuseOtherResults, sayWhere } from "./output.ts";
 import { folded, noteFolded } from "../table.ts";
 import { Overall } from "./overall.ts";
 import { ProgressBar } from "../progress.ts";
-import { hashedProtocol, loadSetting, rememberWeights } from "../settings.ts";
+import { loadSetting } from "../settings.ts";
 
 /** What a task prints. */
 export interface Printing<Results> {
@@ -65,7 +65,13 @@ export async function runEval<
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
   }
-  const cells = await openCells(models, options, keptBeside(out, shard)), overall = new Overall(cells.length);
+  const first = shard !== null || (out !== null && keepsResults(out));
+  const cells = await interrupt.race(openCells(models, options, keptBeside(out, shard), first));
+  if (cells === INTERRUPTED) {
+    note("interrupted before anything was computed");
+    return EXIT_INTERRUPTED;
+  }
+  const overall = new Overall(cells.planned.length);
   const watcher: Watcher = {
     resumed: (...part) => printing.resumed === null ? undefined : note(printing.resumed(...part)),
     progress: (label, unit) => {
@@ -81,7 +87,7 @@ export async function runEval<
     },
   };
   const how = { divergence, alarm, load: loadSetting, watcher, signal: interrupt.signal };
-  if (shard !== null) return await runPart(task, work, cells, shard, { ...options, out: out! }, how, printing);
+  if (shard !== null) return await runPart(task, work, cells.known!, shard, { ...options, out: out! }, how, printing);
   const open = out === null ? inMemory : adopting(inDirectory(out), shardsIn(out), null, () => true);
   const bandwidth = options.bandwidth ?? null;
   const outcome = await runTask(task, work, cells, { mxoss: VERSION, bandwidth, out, open, ...how });
@@ -90,15 +96,18 @@ export async function runEval<
     return EXIT_INTERRUPTED;
   }
   const lines = options.format === undefined
-    ? printing.tables(outcome.results, cells.map(({ name }) => name))
-    : llamaCppBlocks(cells, outcome.predictions);
+    ? printing.tables(outcome.results, cells.planned.map(({ name }) => name))
+    : llamaCppBlocks(cells.planned, outcome.predictions);
   await writeOut(options.json ? outcome.text : `${folded(lines).join("\n")}\n`);
-  if (out !== null && !options.json) sayWhere(out, cells.length > 1);
+  if (out !== null && !options.json) sayWhere(out, cells.planned.length > 1);
   return 0;
 }
 
 /** Every further cell beside the first, as llama.cpp would say it. */
-function llamaCppBlocks([first, ...others]: readonly RunCell[], predictions: readonly KeyedPredictions[]): string[] {
+function llamaCppBlocks(
+  [first, ...others]: readonly PlannedCell[],
+  predictions: readonly KeyedPredictions[],
+): string[] {
   return others.flatMap(({ key, label }) => [
     `${label} (Q) against ${first!.label} (base)`,
     "",
@@ -158,22 +167,6 @@ const partOf = ({ low, high }: Bounds, part: number): Bounds => ({
 function cellLabels(matrix: readonly Cell[], settings: readonly PlannedSetting[]): string[] {
   const schemes = new Map(matrix.map((cell, i) => [cell, settings[i]!.planned.plan.scheme]));
   return matrix.map((cell) => cellLabel(cellName(cell, matrix, (one) => schemes.get(one)!)));
-}
-
-/** The cells of the matrix, with all that can be known of them before a weight is loaded. */
-async function openCells(
-  models: readonly NamedModel[],
-  options: EvalOptions,
-  open: OpenStore | null,
-): Promise<RunCell[]> {
-  const matrix = matrixOf(models, options), cells: Omit<RunCell, "key" | "name" | "label">[] = [];
-  for (const { name, checkpoint } of open === null ? [] : models) {
-    rememberWeights(checkpoint, { open: open!, name: `weights${name === null ? "" : `.model-${name}`}` });
-  }
-  for (const [i, setting] of (await settingsOf(matrix, models, options, open)).entries()) {
-    cells.push({ asked: matrix[i]!, protocol: await hashedProtocol(setting), cost: costOf(setting), setting });
-  }
-  return headsOf(cells);
 }
 
 /**
