@@ -33,6 +33,8 @@ run)
   shift 2
   [ -x "$deno" ] || { cat "$from"/deno.xz* | xz -dc > "$deno" && chmod +x "$deno"; }
   rm -rf "$to" && mkdir -p "$to/peers" && tar -C "$to" -xJf "$from/cores.txz"
+  # The embedded model, which this repository has.
+  cp -r "$(dirname "$0")/../../models" "$to/"
   if [ -s "$from/peers.txz" ] && [ -s "${GGUF:-}" ]; then
     tar -C "$to/peers" -xJf "$from/peers.txz"
     # Libraries lie beside the programs.

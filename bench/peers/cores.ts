@@ -5,10 +5,12 @@
  *
  *     deno run -A bench/peers/cores.ts --models DIR --out FILE [--bench llama-bench --batched llama-batched-bench]
  *         [--gguf FILE] [--main main.ts] [--threads 16] [--layers 24] [--seconds 500] [--data problems.jsonl]
- *         [--schemes w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8] [--parts turns,threads,eval] [--shape gpt-oss-20b]
+ *         [--schemes w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8] [--parts turns,threads,eval,start,large]
+ *         [--shape gpt-oss-20b] [--tokenizer tokenizer.json]
  *
  * DIR holds the checkpoints of random weights, and they are written where they are not there: in memory (/dev/shm) they
- * are mapped like files in the page cache. bench/cores.sh runs it on a machine that has no Deno and no network.
+ * are mapped like files in the page cache. Parts run in the order in which they are named, and one may be named again.
+ * bench/peers/cores.sh runs it on a machine that has no Deno and no network.
  */
 import { parseArgs } from "node:util";
 import { measureLimits } from "../../src/bench/limits.ts";
@@ -23,6 +25,8 @@ import type { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { machine } from "../machine.ts";
+import { runCommand } from "./commands.ts";
+import { decode, prefill } from "./rates.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -39,10 +43,15 @@ const { values: flags } = parseArgs({
     few: { type: "string", default: "4" },
     seconds: { type: "string", default: "500" },
     rounds: { type: "string", default: "9" },
+    starts: { type: "string", default: "7" },
     data: { type: "string" },
     problems: { type: "string", default: "128" },
+    evals: { type: "string", default: "2" },
     reply: { type: "string", default: "48" },
     deep: { type: "string", default: "8192" },
+    batches: { type: "string", default: "32,64" },
+    large: { type: "string", default: "36" },
+    tokenizer: { type: "string" },
     schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4,w_mxfp4_a_fp8" },
     parts: { type: "string", default: "turns,threads,eval" },
   },
@@ -50,9 +59,9 @@ const { values: flags } = parseArgs({
 const started = performance.now(), all = Number(flags.threads), schemes = flags.schemes.split(",");
 /** Layers of the whole shape, and of what is measured on fewer of them. */
 const whole = Number(flags.layers), few = Number(flags.few);
-const CONTEXT = 128, PROMPT = 512, DEEP = Number(flags.deep), STEPS = 16;
-const BATCHES = [32, 64];
-const shape = SHAPES[flags.shape as keyof typeof SHAPES];
+const CONTEXT = 128, PROMPT_TOKENS = 512, DEEP = flags.deep.split(",").map(Number), STEPS = 16;
+const PROMPT = "Tom has 12 apples. He buys 30 more. How many has he now?";
+const BATCHES = flags.batches.split(",").map(Number);
 
 const left = (): number => Number(flags.seconds) - (performance.now() - started) / 1000;
 const found: Record<string, unknown>[] = [];
@@ -63,8 +72,8 @@ function note(figure: Record<string, unknown>): void {
   Deno.writeTextFileSync(flags.out, `${JSON.stringify({ machine: machine(), flags, found }, null, 1)}\n`);
 }
 
-function checkpointOf(layers: number, layout: Layout): string {
-  const dir = `${flags.models}/${flags.shape}-${layers}-${layout}`;
+function checkpointOf(layers: number, layout: Layout, name = flags.shape): string {
+  const dir = `${flags.models}/${name}-${layers}-${layout}`, shape = SHAPES[name as keyof typeof SHAPES];
   try {
     Deno.statSync(`${dir}/config.json`);
   } catch {
@@ -93,43 +102,6 @@ async function withSession(
   }
 }
 
-const tokenAt = (session: Session, i: number): number => (i * 7919 + 13) % session.limits.vocab;
-
-/** Tokens per second of prompts of so many tokens, `runs` times after a short one. */
-async function prefill(session: Session, tokens: number, runs: number): Promise<number[]> {
-  const ids = Array.from({ length: tokens }, (_, i) => tokenAt(session, i));
-  const run = async (count: number) => {
-    session.reset(0);
-    const began = performance.now();
-    await session.feed({ slot: 0, tokens: ids.slice(0, count), logits: "last" });
-    return 1000 * count / (performance.now() - began);
-  };
-  await run(Math.min(tokens, 64));
-  const rates: number[] = [];
-  while (rates.length < runs) rates.push(await run(tokens));
-  return rates;
-}
-
-/** Tokens per second of steps that decode one token of each of so many sequences: the median step. */
-async function decode(session: Session, sequences: number, context: number, steps: number): Promise<number> {
-  for (let slot = 0; slot < sequences; slot++) {
-    session.reset(slot);
-    await session.pretend(slot, context);
-  }
-  const times: number[] = [];
-  for (let i = 0; i <= steps; i++) {
-    const entries = Array.from({ length: sequences }, (_, slot) => ({
-      slot,
-      token: tokenAt(session, i * sequences + slot),
-    }));
-    const began = performance.now();
-    await session.step(entries, () => {});
-    times.push(performance.now() - began);
-  }
-  const sorted = times.slice(1).sort((a, b) => a - b);
-  return 1000 * sequences / sorted[sorted.length >> 1]!;
-}
-
 const output = async (command: string, args: readonly string[]): Promise<string> => {
   const { success, code, stdout, stderr } = await new Deno.Command(command, { args: [...args], stdin: "null" })
     .output();
@@ -140,11 +112,11 @@ const output = async (command: string, args: readonly string[]): Promise<string>
 /** A turn of llama.cpp. */
 async function theirs(round: number): Promise<void> {
   const common = ["-m", flags.gguf!, "-ngl", "0", "-t", `${all}`];
-  for (
-    const [what, test] of [["prefill", ["-p", `${PROMPT}`, "-n", "0"]], ["decode", ["-p", "0", "-n", "16"]]] as const
-  ) {
-    const depth = what === "decode" ? ["-d", `${CONTEXT}`] : [];
-    const json = await output(flags.bench!, [...common, ...test, ...depth, "-r", "1", "-o", "json"]);
+  const tests = { prefill: ["-p", `${PROMPT_TOKENS}`, "-n", "0"], decode: ["-p", "0", "-n", "16", "-d", `${CONTEXT}`] };
+  for (const [what, test] of Object.entries(tests)) {
+    // A prompt takes seconds, and the bench computes one before it.
+    const runs = what === "prefill" ? "1" : "3";
+    const json = await output(flags.bench!, [...common, ...test, "-r", runs, "-o", "json"]);
     note({ what, who: "llama.cpp", round, rate: (JSON.parse(json) as { readonly avg_ts: number }[])[0]!.avg_ts });
   }
   // One prompt for all: otherwise it would be computed for each.
@@ -160,31 +132,36 @@ async function theirs(round: number): Promise<void> {
 async function ours(round: number, scheme: string): Promise<void> {
   const about = { who: "mxoss", scheme, round };
   await withSession(
-    { layers: whole, scheme, threads: all, room: { slots: 1, context: DEEP + 64 } },
+    { layers: whole, scheme, threads: all, room: { slots: 1, context: Math.max(PROMPT_TOKENS, ...DEEP) + 64 } },
     async (session) => {
-      for (const rate of await prefill(session, PROMPT, 1)) note({ what: "prefill", ...about, rate });
+      for (const rate of await prefill(session, PROMPT_TOKENS, 1)) note({ what: "prefill", ...about, rate });
       for (let turn = 0; turn < 2; turn++) {
         note({ what: "decode", ...about, rate: await decode(session, 1, CONTEXT, STEPS) });
-        note({ what: "deep", ...about, rate: await decode(session, 1, DEEP, STEPS) });
+        for (const deep of DEEP) note({ what: `deep ${deep}`, ...about, rate: await decode(session, 1, deep, STEPS) });
       }
     },
   );
   const room = { slots: Math.max(...BATCHES), context: CONTEXT + 64 };
   await withSession({ layers: whole, scheme, threads: all, room }, async (session) => {
     for (const sequences of BATCHES) {
-      note({ what: `batch ${sequences}`, ...about, rate: await decode(session, sequences, CONTEXT, 3) });
+      note({ what: `batch ${sequences}`, ...about, rate: await decode(session, sequences, CONTEXT, 5) });
     }
   });
 }
 
+/** Rounds of turns so far, in all parts of that name, and the seconds of the last one. */
+let rounds = 0, roundTook = 0;
+
 async function turns(): Promise<void> {
-  for (let round = 1; round <= Number(flags.rounds); round++) {
+  for (let i = 0; i < Number(flags.rounds); i++) {
+    if (left() < roundTook) return note({ what: "no time", part: "turns", left: left() });
     const began = performance.now();
-    if (flags.gguf !== undefined) await theirs(round);
-    for (const scheme of schemes) await ours(round, scheme);
+    rounds++;
+    if (flags.gguf !== undefined) await theirs(rounds);
+    for (const scheme of schemes) await ours(rounds, scheme);
     // Another round must leave a third of the time to the other parts.
-    const took = (performance.now() - began) / 1000;
-    if (left() - took < Number(flags.seconds) * 0.4) break;
+    roundTook = (performance.now() - began) / 1000;
+    if (left() - roundTook < Number(flags.seconds) * 0.4) break;
   }
 }
 
@@ -220,7 +197,8 @@ async function evaluation(): Promise<void> {
     note({ what: "rates for eval", scheme, prefill: prompts, [`batch ${sequences}`]: batch });
   });
   const dir = checkpointOf(few, "hf_mxfp4");
-  for (let run = 0; run < 2 && left() > 30; run++) {
+  if (flags.tokenizer !== undefined) Deno.copyFileSync(flags.tokenizer, `${dir}/tokenizer.json`);
+  for (let run = 0; run < Number(flags.evals) && left() > 30; run++) {
     const out = await Deno.makeTempDir();
     const args = ["run", "-A", "--no-config", "--no-lock", "--no-prompt", flags.main!, "eval", "gsm8k", "--model", dir];
     const sizes = ["--limit", limit, "--max-tokens", maxTokens, "--sequences", `${sequences}`];
@@ -238,9 +216,45 @@ async function evaluation(): Promise<void> {
   }
 }
 
-const parts: Readonly<Record<string, () => Promise<void>>> = { turns, threads, eval: evaluation };
+/** From the command to the first token: of the whole shape in the page cache, and of the embedded model. */
+async function start(): Promise<void> {
+  const dir = checkpointOf(whole, "hf_mxfp4");
+  if (flags.tokenizer !== undefined) Deno.copyFileSync(flags.tokenizer, `${dir}/tokenizer.json`);
+  const commands = {
+    [dir]: ["--model", dir, "--raw", "--max-tokens", "1", "--threads", `${all}`, PROMPT],
+    embedded: ["--max-tokens", "1", PROMPT],
+  };
+  // The first run of each fills caches.
+  for (let i = 0; i <= Number(flags.starts); i++) {
+    for (const [model, args] of Object.entries(commands)) {
+      const { first, whole } = await runCommand(flags.main!, args);
+      note({ what: i === 0 ? "first start" : "start", model, first, whole });
+    }
+  }
+  await memoryOf(dir);
+}
+
+async function memoryOf(dir: string): Promise<void> {
+  const args = ["--model", dir, "--raw", "--max-tokens", "32", "--threads", `${all}`, "--stats", PROMPT];
+  const { memory, stderr, whole } = await runCommand(flags.main!, args, true);
+  note({ what: "memory", model: dir, whole, ...memory, stderr });
+}
+
+/** gpt-oss-120b's shape from the page cache; it is deleted afterwards. */
+async function large(): Promise<void> {
+  const dir = checkpointOf(Number(flags.large), "hf_mxfp4", "gpt-oss-120b");
+  for (let run = 0; run < 2; run++) await memoryOf(dir);
+  Deno.removeSync(dir, { recursive: true });
+}
+
+const parts: Readonly<Record<string, () => Promise<void>>> = { turns, threads, eval: evaluation, start, large };
 note({ what: "machine", machine: machine(), load: Deno.loadavg()[0] });
 for (const part of flags.parts.split(",")) {
+  // What a part needs at least, in seconds.
+  if (left() < (part === "large" ? 60 : 20)) {
+    note({ what: "no time", part, left: left() });
+    continue;
+  }
   try {
     await parts[part]!();
   } catch (thrown) {
