@@ -12,6 +12,7 @@
 
 #include "common/platform.h"
 
+#include "common/blocks.h"
 #include "common/cache.h"
 #include "common/exchange.h"
 #include "common/experts.h"

@@ -61,6 +61,7 @@ MX_DEVICE void norm_route(const MxInput &in, const MxLinear &router, i32 top_k, 
 NORM_ROUTE_EXPAND(MX_PASTE(norm_route_, MX_FORMAT))
 
 #if !defined(__AMDGCN__)
+#include "common/blocks.h"
 #include "common/exchange.h"
 
 // The same by several blocks a token, a row of the router a group: each makes the norm for itself, and the last to come chooses. A row is
@@ -76,33 +77,6 @@ MX_DEVICE u32x4 load_early(const MX_GLOBAL u32x4 *p) {
 #else
   return *p;
 #endif
-}
-MX_DEVICE f32 load_shared_by_blocks(const MX_GLOBAL f32 *p) {
-#if defined(__NVPTX__)
-  f32 v;
-  __asm__ volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p) : "memory");
-  return v;
-#else
-  return *p;
-#endif
-}
-// Whether all blocks of this token but this one have come; what they wrote before can be read then. Leaves the counter at 0.
-MX_DEVICE bool comes_last(i32 *counters, i32 t, i32 blocks) {
-  MX_SHARED i32 last;
-  mx_barrier();
-  if (mx_thread() == 0) {
-    MX_GLOBAL i32 *const counter = mx_global<i32>(counters) + t;
-    i32 before;
-#if defined(__NVPTX__)
-    __asm__ volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
-#else
-    before = (*counter)++;
-#endif
-    last = before == blocks - 1;
-    if (last) *counter = 0;
-  }
-  mx_barrier();
-  return last;
 }
 
 template <class F>
@@ -155,8 +129,8 @@ MX_DEVICE void norm_route_split(const MxInput &in, const MxLinear &router, i32 t
   // As mx_epilogue has it.
   sum = sum * factor * x_scale;
   if (mx_lane() == 0 && e < router.rows) all[e] = mx_round_if(router.bias ? sum + bias : sum, round);
-  if (!comes_last(counters, t, (router.rows + split_rows - 1) / split_rows)) return;
-  for (i32 i = mx_thread(); i < router.rows; i += 256) chosen[i] = load_shared_by_blocks(all + i);
+  if (!mx_comes_last(counters, t, (router.rows + split_rows - 1) / split_rows)) return;
+  for (i32 i = mx_thread(); i < router.rows; i += 256) chosen[i] = mx_load_shared_by_blocks(all + i);
   mx_barrier();
   if (mx_group() == 0) mx_choose(chosen, router.rows, top_k, mx_global<i32>(ids) + (i64)t * top_k, mx_global<f32>(weights) + (i64)t * top_k);
 }

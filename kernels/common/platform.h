@@ -139,9 +139,17 @@ MX_DEVICE u32 mx_lds_fetch_add(u32 *p, u32 v) { return (u32)__nvvm_atom_add_gen_
 
 #endif
 
-// First in every kernel. NVIDIA: the next launch may begin (its blocks find their places and wait here), and this one waits until the one
+// mx_follow comes first in every kernel, but for what may be read before. NVIDIA: the next launch may begin (its blocks find their places and wait here), and this one waits until the one
 // before it has ended, where they were launched so (LaunchShape.overlaps of the host); a kernel without it would let the one after the next
-// run beside it.
+// run beside it. mx_lead is the first half alone, for kernels that do much before they wait.
+//
+// What may be read before: what no launch of the same step writes (weights, tables, a batch's positions and slots, what the caches hold of
+// earlier steps). A step's first launch waits for everything ahead of it.
+MX_DEVICE void mx_lead() {
+#if defined(__NVPTX__)
+  __asm__ volatile("griddepcontrol.launch_dependents;" : : : "memory");
+#endif
+}
 MX_DEVICE void mx_follow() {
 #if defined(__NVPTX__)
   __asm__ volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" : : : "memory");

@@ -29,8 +29,9 @@ export interface HostKernelOptions {
 export async function hostKernels({ arch = "gfx942", matrix }: HostKernelOptions = {}): Promise<KernelFiles> {
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};
-  for (const [name, entry] of Object.entries(manifest.architectures[arch]!.entries)) {
-    if (!/_mma$|batch_/.test(name)) entries[name] = { ...entry, file: "generic" };
+  // The library has those that only NVIDIA's have among the generic ones as well.
+  for (const [name, entry] of [arch, "sm_90"].flatMap((own) => Object.entries(manifest.architectures[own]!.entries))) {
+    if (!/_mma$|batch|^exchange/.test(name)) entries[name] ??= { ...entry, file: "generic" };
   }
   const libraries = new Map([["generic", await hostLibrary()]]);
   if (matrix) {

@@ -7,6 +7,7 @@ import type { Values } from "./arguments.ts";
 import { attentionTiles } from "./batch.ts";
 import type { Calls } from "./calls.ts";
 import type { LaunchContext } from "./context.ts";
+import type { Step } from "./operations.ts";
 import type { GpuTensor, GpuVector } from "./tensors.ts";
 import { SPLIT_TOKENS, splitsFor } from "./workspace.ts";
 
@@ -92,6 +93,48 @@ export function launchAttention(
   } else if (n <= SPLIT_TOKENS && (shape.single || few)) {
     launchSplit(calls, attention, w.partial, splitsFor(context, cache.window, n));
   } else launchTiles(calls, attentionEntry(matrixKernels), attention, w.attentionTiles, shape.attentionTiles);
+}
+
+/** The kernel that rotates and stores the tokens that it attends from. */
+export const ATTENTION_STEP = "attention_step";
+
+/** Whether {@linkcode launchStep} computes the batch's attention; it gives the bits of the launches that it replaces. */
+export function canStep({ calls, workspace, options, shape, n }: LaunchContext, layer: number): boolean {
+  const cache = workspace.caches[layer]!, { matrixKernels, invariant } = options;
+  const batch = n >= BATCH_ROWS && matrixKernels.has(ATTENTION_BATCH) && batchKnows(cache);
+  // Of tokens of one sequence one would have to wait for the other.
+  const takes = shape.single && n <= SPLIT_TOKENS && cache.headDim === 64 && !invariant && !batch;
+  return takes && shape.rotary.rows === workspace.positions && calls.kernels.has(ATTENTION_STEP);
+}
+
+/** Attention with the rotation and the store before it. */
+export function launchStep(
+  { calls, workspace: w, options, shape, n }: LaunchContext,
+  { q, k, v, out, layer, sinks }: Extract<Step, { kind: "rotateAttention" }>,
+): void {
+  const cache = w.caches[layer]!, { cos, sin } = shape.rotary;
+  calls.launch("attentionStep", {
+    out: out.range,
+    outStride: out.stride,
+    partial: w.partial,
+    q: q.range,
+    qStride: q.stride,
+    k: k.range,
+    kStride: k.stride,
+    v: v.range,
+    vStride: v.stride,
+    cos,
+    sin,
+    cache,
+    slots: w.slots,
+    positions: w.positions,
+    sinks: sinks.range,
+    sinksFormat: sinks.format,
+    splits: splitsFor(options.context, cache.window, n),
+    round: options.round,
+    n,
+    counters: w.attentionCounters,
+  });
 }
 
 /** Fewest tokens whose blocks keep a device busy without cutting keys into parts. */

@@ -81,6 +81,7 @@ export abstract class OperationCollector {
     if (this.#queue.length === 0) return;
     const executor = this.executor;
     const { steps, elided } = fuse(this.#queue, (tensor) => !final || tensor === keep || tensor.name === "hidden", {
+      rotateAttention: (layer) => executor.canRotateAttention(layer),
       normRoute: (router) => executor.canNormRoute(router),
       sumRoute: (router) => executor.canSumRoute(router),
       downCombine: (experts) => executor.canDownCombine(experts),

@@ -5,7 +5,7 @@
  */
 import { groupOf, NO_QUANTIZE, quantizeFor, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
-import { launchAttention } from "./attention.ts";
+import { canStep, launchAttention, launchStep } from "./attention.ts";
 import { batchEntry } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
@@ -15,6 +15,7 @@ import type { RankGroup } from "../../model/backend.ts";
 import type { Step } from "./operations.ts";
 import { launchBatch, launchGemm, launchGroups, mostRows, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
+import { launchRotate, launchRotateStore, launchStore } from "./rotary.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -56,6 +57,11 @@ export class Executor {
       this.calls.fits(`norm_route_${router.suffix}`, router.cols);
   }
 
+  /** Whether a kernel rotates and stores the tokens of the batch that it attends from. */
+  canRotateAttention(layer: number): boolean {
+    return canStep(this.#context, layer);
+  }
+
   /** Whether that kernel sums over ranks first. */
   canSumRoute(router: GpuLinear): boolean {
     return this.ranks?.canSumRoute(this.#context.n, router) ?? false;
@@ -76,19 +82,21 @@ export class Executor {
     const { calls, workspace: w } = this, { config, round } = this.options, n = this.#context.n;
     switch (step.kind) {
       case "embed":
-        calls.launch("embed", {
-          out: step.out.range,
-          outStride: step.out.stride,
-          table: step.table.range,
-          rowStride: step.table.rowStride,
-          format: step.table.format,
-          ids: w.ids,
-          width: step.out.width,
-          firstId: this.options.firstId,
-          idCount: step.table.rows,
-          round,
-          n,
-        });
+        this.#first(() =>
+          calls.launch("embed", {
+            out: step.out.range,
+            outStride: step.out.stride,
+            table: step.table.range,
+            rowStride: step.table.rowStride,
+            format: step.table.format,
+            ids: w.ids,
+            width: step.out.width,
+            firstId: this.options.firstId,
+            idCount: step.table.rows,
+            round,
+            n,
+          })
+        );
         break;
       case "rmsNorm":
         calls.launch("rmsNorm", {
@@ -109,17 +117,20 @@ export class Executor {
         this.#linear(step.linears, step.outs, step.x, step.norm, step.accumulate);
         break;
       case "rotate":
-        this.#rotate(step.q);
-        this.#rotate(step.k);
+        launchRotate(this.#context, step.q);
+        launchRotate(this.#context, step.k);
         break;
       case "store":
-        this.#store(step.layer, step.k, step.v);
+        launchStore(this.#context, step);
         break;
       case "rotateStore":
-        this.#rotateStore(step);
+        launchRotateStore(this.#context, step);
         break;
       case "attention":
         launchAttention(this.#context, step);
+        break;
+      case "rotateAttention":
+        launchStep(this.#context, step);
         break;
       case "add": {
         const { h, y } = step;
@@ -176,6 +187,17 @@ export class Executor {
         step satisfies never;
     }
     this.#inputs.forget(step);
+  }
+
+  /**
+   * Launches the first kernel of a step, which waits for everything ahead of it: so the later ones may read before they
+   * wait what no launch of their own step writes.
+   */
+  #first(launch: () => void): void {
+    const { calls } = this, { overlaps } = calls;
+    calls.overlaps = false;
+    launch();
+    calls.overlaps = overlaps;
   }
 
   #sumCombine({ experts, a, y, out }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
@@ -257,43 +279,5 @@ export class Executor {
     const { calls } = this, four = `linear_${suffix}_x4`;
     if (many && calls.fits(four, cols)) return calls.launch("linear", values, four, calls.fullGrid);
     calls.launch("linear", values, `linear_${suffix}`, calls.linearGrid(suffix));
-  }
-
-  #rotate(x: GpuTensor): void {
-    const { rotary: { cos, sin, rows }, n } = this.#context.shape, { config: { headDim }, round } = this.options;
-    const heads = x.width / headDim;
-    this.calls.launch("rotate", { x: x.range, stride: x.stride, heads, headDim, cos, sin, positions: rows, round, n });
-  }
-
-  #store(layer: number, k: GpuTensor, v: GpuTensor): void {
-    const { slots, positions, caches } = this.workspace, n = this.#context.n, cache = caches[layer]!;
-    const keys = { k: k.range, kStride: k.stride }, values = { v: v.range, vStride: v.stride };
-    this.calls.launch("store", { ...keys, ...values, cache, slots, positions, n });
-  }
-
-  #rotateStore({ q, k, v, layer }: Extract<Step, { kind: "rotateStore" }>): void {
-    const { workspace: { slots, positions, caches } } = this;
-    const { rotary: { cos, sin, rows }, n } = this.#context.shape;
-    // Angles of positions beyond the context lie elsewhere, by row.
-    if (rows !== positions) {
-      this.#rotate(q);
-      this.#rotate(k);
-      return this.#store(layer, k, v);
-    }
-    this.calls.launch("rotateStore", {
-      q: q.range,
-      qStride: q.stride,
-      k: k.range,
-      kStride: k.stride,
-      v: v.range,
-      vStride: v.stride,
-      cos,
-      sin,
-      cache: caches[layer]!,
-      slots,
-      positions,
-      round: this.options.round,
-      n,
-    });
   }
 }

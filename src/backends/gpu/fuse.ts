@@ -25,6 +25,8 @@ export function fuse(
   seen: (tensor: GpuTensor) => boolean,
   canFuse: {
     readonly normRoute: (router: GpuLinear) => boolean;
+    /** Rotation and store with the attention after them. */
+    readonly rotateAttention: (layer: number) => boolean;
     readonly downCombine: (experts: ExpertTable) => boolean;
     /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
     readonly sumRoute: (router: GpuLinear) => boolean;
@@ -75,6 +77,18 @@ export function fuse(
         return linearStep(i, o.x, null);
       case "rotate":
         if (second?.kind !== "store" || second.k !== o.k) break;
+        if (
+          third?.kind === "attention" && third.q === o.q && third.layer === second.layer &&
+          canFuse.rotateAttention(third.layer)
+        ) {
+          if (dead(o.q, i + 2) && dead(o.k, i + 2)) {
+            const { v, layer } = second, { out, sinks } = third;
+            put({ kind: "rotateAttention", q: o.q, k: o.k, v, out, layer, sinks }, i);
+            elide(o.q);
+            elide(o.k);
+            return i + 3;
+          }
+        }
         return put({ kind: "rotateStore", q: o.q, k: o.k, v: second.v, layer: second.layer }, i + 2);
       case "expertGateUp":
         if (second?.kind === "swiglu" && second.z === o.out && dead(o.out, i + 1)) {
@@ -162,6 +176,8 @@ function writtenBy(step: Step): readonly GpuTensor[] {
   switch (step.kind) {
     case "rotateStore":
       return [step.q, step.k];
+    case "rotateAttention":
+      return [step.out];
     case "normRoute":
       return [step.normed, step.logits, step.sum && step.x].filter((t) => t !== null);
     case "expertDownCombine":

@@ -51,6 +51,16 @@ export type Step =
     readonly v: GpuTensor;
     readonly layer: number;
   }
+  /** Rotation, store and attention of tokens of different sequences; q and k are not rotated in place. */
+  | {
+    readonly kind: "rotateAttention";
+    readonly q: GpuTensor;
+    readonly k: GpuTensor;
+    readonly v: GpuTensor;
+    readonly out: GpuTensor;
+    readonly layer: number;
+    readonly sinks: GpuVector;
+  }
   /** Norm, router, choice of experts; null: a result that is not read. `sum`, over ranks, is added to x first. */
   | {
     readonly kind: "normRoute";

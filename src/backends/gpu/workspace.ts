@@ -105,6 +105,8 @@ export interface Workspace<N extends string> {
   readonly routerLogits: DeviceRange;
   readonly routerLogitStride: number;
   readonly routerCounters: DeviceRange;
+  /** What counts the blocks of a kv head that share a token's keys: 0 between launches. */
+  readonly attentionCounters: DeviceRange;
   /** Rows after QDQ, float32 or bf16, with the factor of each row's epilogue. */
   readonly prepared: DeviceRange;
   readonly rowScales: DeviceRange;
@@ -185,6 +187,7 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
     routeWeights: layout.words(slotRows),
     routerLogits: layout.words(maxTokens * config.experts),
     routerCounters: layout.words(maxTokens),
+    attentionCounters: layout.words(Math.min(maxTokens, SPLIT_TOKENS) * heads),
     prepared: layout.words(Math.max(0, ...tensors.map((t) => t.rowsPerToken * maxTokens * t.stride))),
     rowScales: layout.words(Math.max(slotRows, logitRows)),
     partial: layout.words(Math.max(...partials) * heads * (config.headDim + 2)),

@@ -1,5 +1,6 @@
 /** All cases of all kernels. */
 import { attentionCases } from "./attention.ts";
+import { attentionStepCases } from "./attention_step.ts";
 import { cacheCases } from "./cache.ts";
 import type { KernelCase } from "./check.ts";
 import { expertCases } from "./expert.ts";
@@ -32,7 +33,8 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^expert_gemm_\w+_mma/, make: scaledCases },
   { entries: /^(exchange_norm_|norm_)?route/, make: routeCases },
   { entries: /^(rotate|store)/, make: cacheCases },
-  { entries: /^attention/, make: attentionCases },
+  { entries: /^attention(?!_step)/, make: attentionCases },
+  { entries: /^attention_step/, make: attentionStepCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
   { entries: /^(sum_ranks|exchange_(ranks|rows|combine|columns))/, make: rankCases },
 ];

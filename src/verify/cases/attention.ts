@@ -11,31 +11,43 @@ import { rowsOf } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
 
 /** A filled cache: for kernels, and by (slot, head, position) as numbers. */
-class FilledCache {
+export class FilledCache {
   readonly fields: CacheFields;
   readonly #k = new Map<string, Float32Array>();
   readonly #v = new Map<string, Float32Array>();
 
-  /** @param lengths Positions of each slot. */
-  constructor(r: Random, readonly shape: Shape, lengths: readonly number[]) {
+  /**
+   * @param lengths Positions of each slot.
+   * @param changed Whether kernels write into it.
+   */
+  constructor(r: Random, readonly shape: Shape, lengths: readonly number[], changed = false) {
     const { size } = NUMBER[shape.kv], bytes = shape.slots * shape.kvHeads * shape.capacity * shape.dim * size;
-    const k = new Uint8Array(bytes),
-      v = new Uint8Array(bytes),
-      kScale = Math.fround(0.021),
-      vScale = Math.fround(0.017);
+    const memory = () => changed ? output(bytes) : input(new Uint8Array(bytes));
+    this.fields = cacheFields(shape, memory(), memory(), Math.fround(0.021), Math.fround(0.017));
     lengths.forEach((length, slot) => {
       for (let p = 0; p < length; p++) {
         for (let g = 0; g < shape.kvHeads; g++) {
-          for (const [bytes, map, scale] of [[k, this.#k, kScale], [v, this.#v, vScale]] as const) {
-            const row = r.row(shape.dim, true);
-            const at = ((slot * shape.kvHeads + g) * shape.capacity + p % shape.capacity) * shape.dim * size;
-            row.forEach((x, d) => bytes.set(cacheBytes(x, shape.kv, scale), at + d * size));
-            map.set(`${slot} ${g} ${p}`, row.map((x) => throughCache(x, shape.kv, scale)));
-          }
+          for (const which of ["k", "v"] as const) this.put(which, slot, g, p, r.row(shape.dim, true));
         }
       }
     });
-    this.fields = cacheFields(shape, input(k), input(v), kScale, vScale);
+  }
+
+  /** Keeps a key or value: its number for the reference and, if `visible`, its bytes for kernels. Returns the bytes. */
+  put(which: "k" | "v", slot: number, g: number, p: number, row: Float32Array, visible = true): Uint8Array {
+    const { kv, dim } = this.shape, { size } = NUMBER[kv];
+    const scale = this.fields[which === "k" ? "kScale" : "vScale"], bytes = new Uint8Array(dim * size);
+    row.forEach((x, d) => bytes.set(cacheBytes(x, kv, scale), d * size));
+    if (visible) this.fields[which].bytes.set(bytes, this.at(slot, g, p));
+    const map = which === "k" ? this.#k : this.#v;
+    map.set(`${slot} ${g} ${p}`, row.map((x) => throughCache(x, kv, scale)));
+    return bytes;
+  }
+
+  /** Where the row of a position begins, in bytes. */
+  at(slot: number, g: number, p: number): number {
+    const { kv, kvHeads, capacity, dim } = this.shape;
+    return ((slot * kvHeads + g) * capacity + p % capacity) * dim * NUMBER[kv].size;
   }
 
   /** Attention of one query head in float64. */
@@ -51,7 +63,7 @@ class FilledCache {
 }
 
 /** What to attend to. */
-interface AttentionSpec extends Shape {
+export interface AttentionSpec extends Shape {
   readonly round: number;
   /** Slot and position of each token. */
   readonly tokens: readonly (readonly [number, number])[];

@@ -7,7 +7,7 @@ import { type CacheFields, cacheStruct } from "./structs.ts";
 import { Random } from "./random.ts";
 
 /** cos and sin by position [positions][dim/2]. */
-function tables(r: Random, positions: number, half: number) {
+export function tables(r: Random, positions: number, half: number) {
   const angles = Float64Array.from({ length: positions * half }, () => 6.28 * r.next());
   return {
     cos: Float32Array.from(angles, (a) => 1.35 * Math.cos(a)),
@@ -16,7 +16,7 @@ function tables(r: Random, positions: number, half: number) {
 }
 
 /** Half-split rotation in the kernels' float32 steps. */
-function rotated(
+export function rotated(
   x: Float32Array,
   heads: number,
   dim: number,

@@ -38,8 +38,10 @@ const LAYER: readonly Operation[] = [
   { kind: "add", h: t.hidden, y: t.combined },
 ];
 
-const ALL = { normRoute: () => true, downCombine: () => true, sumRoute: () => true, sumCombine: () => true };
-const NONE = { normRoute: () => false, downCombine: () => false, sumRoute: () => false, sumCombine: () => false };
+const all = (can: () => boolean) => ({
+  ...{ rotateAttention: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
+});
+const ALL = all(() => true), NONE = all(() => false);
 const nobody = (tensor: GpuTensor) => tensor === t.hidden;
 const everybody = () => true;
 
@@ -52,6 +54,8 @@ function show(step: Step): string {
       return `linear ${step.x.name} -> ${names(step.outs)}${flag(step.norm !== null, "norm")}${
         flag(step.accumulate, "sum")
       }`;
+    case "rotateAttention":
+      return `rotateAttention ${names([step.q, step.k, step.v])} -> ${step.out.name}`;
     case "normRoute":
       return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}${flag(step.sum !== null, "sum")}`;
     case "allReduce":
@@ -71,18 +75,17 @@ function show(step: Step): string {
 
 const elidedNames = ({ elided }: Fused) => [...elided].map(({ name }) => name).sort();
 
-Deno.test("fuse() makes seven steps of a decode layer", () => {
+Deno.test("fuse() makes six steps of a decode layer", () => {
   const fused = fuse(LAYER, nobody, ALL);
   assertEquals(fused.steps.map(show), [
     "linear hidden -> query, key, value +norm",
-    "rotateStore",
-    "attention",
+    "rotateAttention query, key, value -> attended",
     "linear attended -> hidden +sum",
     "normRoute hidden -> normed, -",
     "expertGateUp normed -> activated +swiglu",
     "expertDownCombine activated -> hidden +sum",
   ]);
-  assertEquals(elidedNames(fused), ["combined", "expertOut", "gateUp", "projected", "router"]);
+  assertEquals(elidedNames(fused), ["combined", "expertOut", "gateUp", "key", "projected", "query", "router"]);
   assertEquals(labelOf(fused.steps[0]!), "linear of hidden");
 });
 
@@ -105,8 +108,16 @@ Deno.test("fuse() keeps every tensor that is looked at afterwards", () => {
   assertEquals(elidedNames(fused), []);
 });
 
+Deno.test("fuse() rotates in place what is looked at afterwards", () => {
+  for (const tensor of [t.query, t.key]) {
+    const steps = fuse(LAYER, (one) => one === tensor || nobody(one), ALL).steps;
+    assertEquals(steps.map(show).slice(1, 3), ["rotateStore", "attention"]);
+  }
+});
+
 Deno.test("fuse() leaves apart what there is no kernel for", () => {
   const fused = fuse(LAYER, nobody, NONE);
+  assertEquals(fused.steps.map(show).slice(1, 3), ["rotateStore", "attention"]);
   assertEquals(fused.steps.map(show).slice(4), [
     "rmsNorm",
     "linear normed -> router",
