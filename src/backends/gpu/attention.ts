@@ -98,7 +98,7 @@ export function launchAttention(
 /** The kernel that rotates and stores the tokens that it attends from. */
 export const ATTENTION_STEP = "attention_step";
 
-/** Whether {@linkcode launchStep} computes the batch's attention; it gives the bits of the launches that it replaces. */
+/** Whether {@linkcode launchStep} computes the batch's attention; it gives the bits of the launches it replaces. */
 export function canStep({ calls, workspace, options, shape, n }: LaunchContext, layer: number): boolean {
   const cache = workspace.caches[layer]!, { matrixKernels, invariant } = options;
   const batch = n >= BATCH_ROWS && matrixKernels.has(ATTENTION_BATCH) && batchKnows(cache);
