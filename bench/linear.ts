@@ -102,7 +102,7 @@ for (const weights of options.weights.split(",") as WeightFormat[]) {
       for (let round = -1; round < ROUNDS; round++) {
         for (const [i, { linear, prepare }] of builds.entries()) {
           // Another module may know of no packed rows.
-          const packed = options.packed && i === 0, units = packed ? Math.ceil(tokens / 4) : tokens;
+          const packed = options.packed && i === 0, units = packed ? Math.ceil(tokens / 5) : tokens;
           const prepared = [PREPARED, packed ? 0 : COLS, X, COLS, COLS, KINDS[inputs], 0, 0, 1, 0];
           words.set([...prepared, 0, 0, 0, tokens], DESCRIPTOR / 4);
           const preparing = seconds(() => {

@@ -16,13 +16,18 @@ for (const storage of STORAGES) {
   Deno.test(`linear() gives the same bits of packed rows as of prepared ones (${storageName(storage)})`, () => {
     // One block, one panel, several of different sizes; rows of one group of input rows, and of two.
     for (
-      const [cols, rows, n, kind] of [[7, 3, 1, NONE], [600, 11, 6, FP8_ROW], [1220, 9, 13, NONE], [33, 8, 131, NONE]]
+      const [cols, rows, n, kind] of [[7, 3, 1, NONE], [600, 11, 6, FP8_ROW], [1220, 9, 13, NONE], [33, 8, 131, NONE], [
+        70,
+        8,
+        10,
+        NONE,
+      ]]
     ) {
       const machine = new Machine();
       const matrix = storeMatrix(machine, matrixRows(rows!, cols!), storage), stride = padded(cols!);
-      const x = machine.floats(normals(5, n! * cols!)), quads = Math.ceil(n! / 4);
+      const x = machine.floats(normals(5, n! * cols!)), groups = Math.ceil(n! / 5);
       const outs = [false, true].map((packed) => {
-        const prepared = machine.floats((packed ? 4 * quads : n!) * stride), scales = machine.floats(n!);
+        const prepared = machine.floats((packed ? 4 * Math.ceil(n! / 4) : n!) * stride), scales = machine.floats(n!);
         const ours = kind === NONE ? 0 : scales.address, outStride = packed ? 0 : stride;
         const words = [
           prepared.address,
@@ -40,7 +45,7 @@ for (const storage of STORAGES) {
           0,
           n!,
         ];
-        machine.run("prepare", words, packed ? quads : n!, [prepared, scales], scratchBytes(cols!));
+        machine.run("prepare", words, packed ? groups : n!, [prepared, scales], scratchBytes(cols!));
         const out = machine.floats(n! * rows!);
         const record = [prepared.address, outStride, out.address, rows!, n!, 0, 0, ours, 1, 0, 0, 0, 0];
         machine.run(

@@ -66,13 +66,18 @@ pub unsafe fn cut_block<F: Format>(at: *const u8, columns: usize) -> [v128; 8] {
 }
 
 /// Where the blocks of four rows go: half of the places of eight rows, `[vector][row]` for each lane.
-pub struct Four(pub [*mut v128; 4]);
+pub struct Four {
+    pub lanes: [*mut v128; 4],
+    /// What the rows are multiplied with.
+    pub scales: Option<v128>,
+}
 
 impl Four {
     /// Puts vector `v` of all lanes.
     #[inline(always)]
     pub unsafe fn put(&self, v: usize, lanes: [v128; 4]) {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, lanes);
+        let lanes = self.scales.map_or(lanes, |scales| lanes.map(|lane| f32x4_mul(lane, scales)));
+        let ([a, b, c, d], [e, f, g, h]) = (self.lanes, lanes);
         unsafe {
             *a.add(2 * v) = e;
             *b.add(2 * v) = f;

@@ -25,7 +25,7 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
     unsafe {
         let blocks = quads.blocks();
         let chosen = || (0..quads.count()).filter(|quad| which >> quad & 1 == 1);
-        panel.clear(quads.count());
+        panel.clear(quads.count() * QUAD);
         // A rank may have no columns.
         let at_once = max(1, blocks).div_ceil(max(1, blocks).div_ceil(BLOCKS));
         for block in (0..blocks).step_by(at_once) {
@@ -34,7 +34,7 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
                 let x = quads.address(quad).add(block * X_BYTES);
                 for four in 0..rows.div_ceil(ROWS) {
                     let w = w.add((four * blocks + block) * W_BYTES);
-                    let sums = panel.sums(quad).add(four * ROWS * QUAD);
+                    let sums = panel.sums(quad * QUAD).add(four * ROWS * QUAD);
                     match (quads.dots, quads.pairs_of(quad).1) {
                         (true, 1) => multiply::<true, 1>(w, x, count, sums),
                         (true, 2) => multiply::<true, 2>(w, x, count, sums),
@@ -52,7 +52,8 @@ pub unsafe fn multiply_quads(rows: usize, quads: &Quads, which: u32, w: *const u
             let (pair, pairs) = quads.pairs_of(quad);
             for n in 0..pairs {
                 let half = |half: usize| {
-                    let [a, b, c, d] = turn(core::array::from_fn(|i| *panel.sums(quad).add((half * 4 + i) * QUAD + n)));
+                    let [a, b, c, d] =
+                        turn(core::array::from_fn(|i| *panel.sums(quad * QUAD).add((half * 4 + i) * QUAD + n)));
                     f32x4_add(f32x4_add(a, b), f32x4_add(c, d))
                 };
                 finish.store(pair + n, [half(0), half(1)]);

@@ -34,6 +34,7 @@ mod fp4;
 mod fp6;
 mod fp8;
 mod gemm;
+mod groups;
 mod integer;
 mod integer_tile;
 mod linear;

@@ -1,29 +1,27 @@
-//! A panel: some columns of 8 output rows, decoded to float32 in scratch, and those of input rows, four together.
+//! A panel: some columns of 8 output rows, decoded to float32 in scratch, and those of input rows, four or five
+//! together.
 
 use crate::bf16::Bf16;
 use crate::dot::{BLOCK, Format, Four, cut_block};
 use crate::f16::F16;
 use crate::f32::F32;
-use crate::gemm::GROUP;
-use crate::integer::QUAD;
+use crate::gemm::MOST_ROWS;
+use crate::groups::{FIVE, FOUR, ROW_BYTES};
 use crate::memory::{at, opaque, turn};
 use crate::record::{Record, TILE, Weights, by_format, format};
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
 
-/// Most blocks of columns: 18 KiB of weights, and 9 KiB of each four input rows, stay in an L1 cache.
+/// Most blocks of columns: 18 KiB of weights, and 11 KiB of each five input rows, stay in an L1 cache.
 const BLOCKS: usize = 18;
-
-/// Bytes of a block of columns of four input rows.
-pub const QUAD_BYTES: usize = QUAD * BLOCK * 4;
 
 /// Where a panel lies in scratch.
 pub struct Panel {
-    /// Weights, without block scales: [lane][block][vector][row], of as many blocks as were decoded.
+    /// Weights: [lane][block][vector][row], of as many blocks as were decoded.
     pub weights: *mut v128,
     /// Scales of the blocks: [block][row].
     pub scales: *mut f32,
-    /// Sums: [quad][lane][input row][row] in float32, [quad][row][input row][lane] from integers.
+    /// Sums: [lane][input row][row] of each group in float32, [row][input row][lane] of each four from integers.
     sums: *mut v128,
     /// Blocks at a time; the last panel may have fewer.
     pub blocks: usize,
@@ -32,7 +30,7 @@ pub struct Panel {
 impl Panel {
     const WEIGHT_BYTES: usize = TILE * BLOCK * 4;
     const SCALE_BYTES: usize = TILE * 4;
-    const SUM_BYTES: usize = GROUP * TILE * 16;
+    const SUM_BYTES: usize = MOST_ROWS * TILE * 16;
 
     /// Blocks at a time of a matrix of `cols` columns.
     fn blocks_of(cols: usize) -> usize {
@@ -53,54 +51,140 @@ impl Panel {
         self.blocks * (Self::WEIGHT_BYTES + Self::SCALE_BYTES) + Self::SUM_BYTES
     }
 
-    /// Sets the sums of the first quads to zero.
-    pub unsafe fn clear(&self, quads: usize) {
-        unsafe { core::ptr::write_bytes(self.sums, 0, quads * QUAD * TILE) };
+    /// Sets the sums of the first input rows to zero.
+    pub unsafe fn clear(&self, rows: usize) {
+        unsafe { core::ptr::write_bytes(self.sums, 0, rows * TILE) };
     }
 
-    /// Sums of four input rows.
-    pub fn sums(&self, quad: usize) -> *mut v128 {
-        self.sums.wrapping_add(quad * QUAD * TILE)
+    /// Sums of the input rows from `row` on.
+    pub fn sums(&self, row: usize) -> *mut v128 {
+        self.sums.wrapping_add(row * TILE)
     }
 }
 
 /// Decodes `count` blocks from `block` on of `rows` (1..=8) rows from `row` on; what fills up eight rows is of no
-/// importance. Columns beyond the matrix become zeros.
-pub unsafe fn decode(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
+/// importance. Columns beyond the matrix become zeros. Whether weights are multiplied by the scales of their blocks, or
+/// there are none: they are where the caller allows it, and those scales are ordinary ones.
+pub unsafe fn decode(
+    w: &Weights,
+    row: usize,
+    rows: usize,
+    block: usize,
+    count: usize,
+    allowed: bool,
+    panel: &Panel,
+) -> bool {
     unsafe {
         match w.format {
             format::BF16 if w.transposed => transpose::<Bf16>(w, row, rows, block, count, panel),
             format::F32 if w.transposed => transpose::<F32>(w, row, rows, block, count, panel),
             format::F16 if w.transposed => transpose::<F16>(w, row, rows, block, count, panel),
             _ if w.transposed => unreachable(),
-            _ => by_format!(w.format, decode_as(w, row, rows, block, count, panel)),
+            _ => return by_format!(w.format, decode_as(w, row, rows, block, count, allowed, panel)),
         }
+    }
+    true
+}
+
+unsafe fn decode_as<F: Format>(
+    w: &Weights,
+    row: usize,
+    rows: usize,
+    block: usize,
+    count: usize,
+    allowed: bool,
+    panel: &Panel,
+) -> bool {
+    unsafe {
+        if !F::SCALED {
+            decode_rows::<F, false>(w, row, rows, block, count, panel);
+            return true;
+        }
+        let scaled = put_scales(w, row, rows, block, count, panel) && allowed;
+        if scaled {
+            decode_rows::<F, true>(w, row, rows, block, count, panel);
+        } else {
+            decode_rows::<F, false>(w, row, rows, block, count, panel);
+        }
+        scaled
     }
 }
 
+/// Exponents of block scales with which the weights of a block may be multiplied before they meet ordinary inputs, and
+/// of the magnitudes of those, but for zeros. A product's lowest bit is then 2^-127 or more without the scale (a weight
+/// is a multiple of 2^-4 and below 2^5, an input a float32) and 2^-147 with it, and a sum of 32 below 2^110: no sum
+/// underflows or overflows, with or without scales, so that both have the same bits, the exponent apart.
+const SCALES: [i32; 2] = [-20, 20];
+const INPUTS: [i32; 2] = [-100, 80];
+
+/// The bits of 2^exponent.
+const fn bits(exponent: i32) -> u32 {
+    ((exponent + 127) as u32) << 23
+}
+
+/// Puts the scales of blocks in place; whether all are ordinary.
 #[inline(never)]
-unsafe fn decode_as<F: Format>(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
+unsafe fn put_scales(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) -> bool {
+    let (mut least, mut most) = (u32::MAX, 0);
+    unsafe {
+        for i in 0..TILE {
+            let scales = w.row_scales(row + min(i, rows - 1));
+            for b in 0..count {
+                let scale = Weights::block_scale(scales, block + b);
+                *panel.scales.add(b * TILE + i) = scale;
+                least = min(least, scale.to_bits());
+                most = max(most, scale.to_bits());
+            }
+        }
+    }
+    least >= bits(SCALES[0]) && most <= bits(SCALES[1])
+}
+
+/// Whether the input rows of `pairs` pairs from `pair` on are ordinary: their numbers zeros or of magnitudes between
+/// two powers of two.
+#[inline(never)]
+pub unsafe fn is_ordinary(r: &Record, pair: usize, pairs: usize) -> bool {
+    let (mut least, mut most) = (i32x4_splat(-1), i32x4_splat(0));
+    for i in 0..pairs {
+        unsafe {
+            let x = r.x(pair + i);
+            for v in 0..r.weights.cols.div_ceil(BLOCK) * 8 {
+                let magnitude = v128_and(*x.add(v), i32x4_splat(i32::MAX));
+                // Less one, so that zeros are the largest ones.
+                least = u32x4_min(least, i32x4_sub(magnitude, i32x4_splat(1)));
+                most = u32x4_max(most, magnitude);
+            }
+        }
+    }
+    let within =
+        v128_and(u32x4_ge(least, u32x4_splat(bits(INPUTS[0]) - 1)), u32x4_le(most, u32x4_splat(bits(INPUTS[1]))));
+    i32x4_all_true(within)
+}
+
+/// Decodes blocks, multiplied by their scales if so wanted.
+#[inline(never)]
+unsafe fn decode_rows<F: Format, const SCALED: bool>(
+    w: &Weights,
+    row: usize,
+    rows: usize,
+    block: usize,
+    count: usize,
+    panel: &Panel,
+) {
     unsafe {
         let whole = min(count, (w.cols / BLOCK).saturating_sub(block));
         let constants = F::constants(opaque);
         for half in 0..2 {
             let row = |i: usize| row + min(half * 4 + i, rows - 1);
             let from: [*const u8; 4] = core::array::from_fn(|i| w.row(row(i)).wrapping_add(block * F::BYTES));
+            let scale = |b: usize| if SCALED { Some(*panel.scales.add(b * TILE + half * 4).cast()) } else { None };
             for b in 0..whole {
                 let at = from.map(|from| from.wrapping_add(b * F::BYTES));
-                F::put_four(at, &constants, place(panel, count, b, half));
+                F::put_four(at, &constants, place(panel, count, b, half, scale(b)));
             }
             if whole < count {
                 let cut = from.map(|from| cut_block::<F>(from.wrapping_add(whole * F::BYTES), w.cols % BLOCK));
-                place(panel, count, whole, half).put_blocks(cut);
-            }
-            if F::SCALED {
-                for i in 0..4 {
-                    let scales = w.row_scales(row(i));
-                    for b in 0..count {
-                        *panel.scales.add(b * TILE + half * 4 + i) = Weights::block_scale(scales, block + b);
-                    }
-                }
+                place(panel, count, whole, half, scale(whole)).put_blocks(cut);
             }
         }
     }
@@ -108,30 +192,42 @@ unsafe fn decode_as<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
 
 /// Where a block of four rows goes, which are one half of eight; the panel has `count` blocks.
 #[inline(always)]
-unsafe fn place(panel: &Panel, count: usize, block: usize, half: usize) -> Four {
-    Four(core::array::from_fn(|lane| unsafe { panel.weights.add((lane * count + block) * 16 + half) }))
+unsafe fn place(panel: &Panel, count: usize, block: usize, half: usize, scales: Option<v128>) -> Four {
+    let lanes = core::array::from_fn(|lane| unsafe { panel.weights.add((lane * count + block) * 16 + half) });
+    Four { lanes, scales }
 }
 
-/// Packs the input rows of `pairs` (1..=4) pairs from `pair` on.
+/// Packs the input rows of `pairs` (1..=5) pairs from `pair` on.
 pub unsafe fn pack(r: &Record, pair: usize, pairs: usize, to: *mut u8) {
-    unsafe { pack_rows(core::array::from_fn(|i| r.x(pair + min(i, pairs - 1))), r.weights.cols, to) };
+    unsafe { pack_rows(core::array::from_fn(|i| r.x(pair + min(i, pairs - 1))), pairs, r.weights.cols, to) };
 }
 
-/// Packs prepared rows of `cols` columns: for each panel `[lane][block][vector][input row]`.
+/// Packs `rows` (1..=5) prepared rows of `cols` columns: for each panel `[lane][block]`, each of them
+/// `[vector][input row]` of four rows and, of five, `[vector]` of the fifth one.
 #[inline(never)]
-pub unsafe fn pack_rows(x: [*const v128; QUAD], cols: usize, to: *mut u8) {
+pub unsafe fn pack_rows(x: [*const v128; FIVE], rows: usize, cols: usize, to: *mut u8) {
     unsafe {
         let (blocks, most) = (cols.div_ceil(BLOCK), Panel::blocks_of(cols));
+        let bytes = max(rows, FOUR) * ROW_BYTES;
         for first in (0..blocks).step_by(most) {
             let count = min(most, blocks - first);
-            let to = to.add(first * QUAD_BYTES).cast::<v128>();
+            let to = to.add(first * bytes);
             for b in 0..count {
                 let at = x.map(|x| x.add(8 * (first + b)));
-                let lanes: [*mut v128; 4] = core::array::from_fn(|lane| to.add((lane * count + b) * 8));
+                let lanes: [*mut v128; 4] = core::array::from_fn(|lane| to.add((lane * count + b) * bytes / 4).cast());
                 for v in 0..8 {
-                    let turned = turn(at.map(|at| *at.add(v)));
+                    let turned = turn([*at[0].add(v), *at[1].add(v), *at[2].add(v), *at[3].add(v)]);
                     for lane in 0..4 {
                         *lanes[lane].add(v) = turned[lane];
+                    }
+                }
+                if rows == FIVE {
+                    // Vectors of the fifth row's lanes.
+                    for half in 0..2 {
+                        let turned = turn(core::array::from_fn(|i| *at[4].add(4 * half + i)));
+                        for lane in 0..4 {
+                            *lanes[lane].add(8 + half) = turned[lane];
+                        }
                     }
                 }
             }
@@ -191,7 +287,7 @@ unsafe fn transpose<F: Format>(w: &Weights, row: usize, rows: usize, block: usiz
             }
             for half in 0..2 {
                 let block = |i: usize| F::block(turned[half * 4 + i].as_ptr().cast());
-                place(panel, count, b, half).put_blocks([block(0), block(1), block(2), block(3)]);
+                place(panel, count, b, half, None).put_blocks([block(0), block(1), block(2), block(3)]);
             }
         }
     }

@@ -4,7 +4,7 @@
 use crate::dot::BLOCK;
 use crate::element::{Element, by_mx};
 use crate::fixed::Row;
-use crate::integer::QUAD;
+use crate::groups::Groups;
 use crate::memory::{Words, at, load_block, prepared_pair, row};
 use crate::mx::{Qdq, Rule};
 use crate::panel::pack_rows;
@@ -40,13 +40,13 @@ unsafe extern "C" fn prepare(desc: *const u32, start: u32, end: u32, scratch: *m
             return some(d, start, end, out, stride);
         }
         // Packed: rows are prepared in scratch first.
-        let (cols, count) = (d.get(4), d.get(13));
+        let (cols, groups) = (d.get(4), Groups::of(d.get(13)));
         let stride = cols.next_multiple_of(BLOCK);
-        for quad in start..end {
-            let (first, last) = (quad * QUAD, min(quad * QUAD + QUAD, count));
-            some(d, first, last, at(scratch as usize, first, (stride * 4).wrapping_neg()), stride);
-            let rows = core::array::from_fn(|i| scratch.add(min(i, last - first - 1) * stride * 4) as *const v128);
-            pack_rows(rows, cols, at(out, quad, stride * 4 * QUAD) as *mut u8);
+        for group in start..end {
+            let (first, rows) = (groups.first(group), groups.rows(group));
+            some(d, first, first + rows, at(scratch as usize, first, (stride * 4).wrapping_neg()), stride);
+            let from = core::array::from_fn(|i| scratch.add(min(i, rows - 1) * stride * 4) as *const v128);
+            pack_rows(from, rows, cols, at(out, first, stride * 4) as *mut u8);
         }
     }
 }

@@ -208,7 +208,7 @@ impl Record {
         unsafe { crate::memory::row(self.x, self.x_row(pair), self.x_stride) as *const v128 }
     }
 
-    /// Where all input rows lie packed four together as float32; none if they are prepared rows.
+    /// Where all input rows lie packed as float32; none if they are prepared rows.
     #[inline(always)]
     pub fn packed(&self) -> Option<*mut u8> {
         if self.x_stride == 0 { Some(self.x as *mut u8) } else { None }

@@ -56,8 +56,9 @@ export interface Areas<N extends string> extends ThreadAreas {
 /** Words of one record of the `linear` kernel. */
 export const LINEAR_WORDS = 24;
 
-/** Prepared rows that may lie packed together, see wasm/ABI.md. */
-export const QUAD = 4;
+/** Most prepared rows that are packed together, and what their number is rounded up to; see wasm/ABI.md. */
+export const PACKED_ROWS = 5;
+const PACKED_MULTIPLE = 4;
 
 /** Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows, so that none are made. */
 export const MANY_ROWS = 12;
@@ -133,7 +134,8 @@ export function layOutAreas<N extends string>(
   const ofRows = (bytesOfRow: (width: number) => number, perMatrix = Infinity) =>
     Math.max(
       Math.min(preparedRows, perMatrix * config.experts) * bytesOfRow(widestPerSlot),
-      Math.min(Math.ceil(Math.max(maxTokens, logitRows) / QUAD) * QUAD, perMatrix) * bytesOfRow(widestPerToken),
+      Math.min(Math.ceil(Math.max(maxTokens, logitRows) / PACKED_MULTIPLE) * PACKED_MULTIPLE, perMatrix) *
+        bytesOfRow(widestPerToken),
     );
   const preparedBytes = ofRows((width) => 4 * width);
   const prepared = take(preparedBytes), fixed = take(ofRows(fixedStride, MANY_ROWS));

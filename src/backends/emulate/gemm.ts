@@ -2,7 +2,7 @@
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
-import { type Areas, type EmulateTensor, fixedStride, MANY_ROWS, padded, QUAD } from "./areas.ts";
+import { type Areas, type EmulateTensor, fixedStride, MANY_ROWS, PACKED_ROWS, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
@@ -217,7 +217,7 @@ export class Gemm {
       scale = input.kind === "fp8_static" ? input.scale : 0;
     const out = a.prepared + 4 * padded(cols) * first, rowScales = a.rowScales + 4 * first;
     const offset = this.#fixedOffset(linear), fixed = offset === 0 ? 0 : a.fixed + fixedStride(cols) * first;
-    const outStride = this.#packed ? 0 : padded(cols), together = this.#packed ? QUAD : 1;
+    const outStride = this.#packed ? 0 : padded(cols), together = this.#packed ? PACKED_ROWS : 1;
     this.machine.describe(memory).begin(out, outStride, x, stride, cols, kindNumber(input), rule).f32(scale)
       .u32(this.round, linear.multipliesCodes ? rowScales : 0, fixed, fixedStride(cols), offset, rows);
     this.machine.run("prepare", memory, Math.ceil(rows / together), 4 * cols * together);
