@@ -1,6 +1,7 @@
 /**
  * A directory on disk becomes a validated config and named packed tensors; its layout is detected, never asked for.
  */
+import { joined } from "../paths.ts";
 import { entriesStored, type FileFacts, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
@@ -172,7 +173,7 @@ function checkDirectory(dir: string): void {
 function findWeightsDir(root: string): string {
   const own = fileIn(root, CONFIG) !== null;
   if (own && hasWeightFiles(root)) return root;
-  const original = `${root}/${ORIGINAL}`;
+  const original = joined(root, ORIGINAL);
   const isThere = readable(root, () => entriesStored(root)).some(({ name, isDirectory }) =>
     isDirectory && name === ORIGINAL
   );
@@ -180,13 +181,13 @@ function findWeightsDir(root: string): string {
   if (own) return root;
   const foreign = foreignDirectory(root);
   if (foreign !== null) throw InputError.of("unsupported", { file: root }, "a checkpoint in safetensors", foreign);
-  throw InputError.saying("missing", { file: `${root}/${CONFIG}` }, "no such file; a checkpoint directory has one");
+  throw InputError.saying("missing", { file: joined(root, CONFIG) }, "no such file; a checkpoint directory has one");
 }
 
 function findFiles(root: string, weightsDir: string): CheckpointFiles {
   const find = (name: string) => fileIn(weightsDir, name) ?? (weightsDir === root ? null : fileIn(root, name));
   return {
-    config: `${weightsDir}/${CONFIG}`,
+    config: joined(weightsDir, CONFIG),
     generationConfig: find("generation_config.json"),
     tokenizer: find("tokenizer.json"),
     tokenizerConfig: find("tokenizer_config.json"),

@@ -1,4 +1,5 @@
 /** Finds the safetensors files of a checkpoint, none of which may lie outside its directory. */
+import { joined } from "../paths.ts";
 import { entriesStored, type FileFacts, lstatStored } from "../stored_files.ts";
 import { dirname } from "node:path";
 import * as z from "zod";
@@ -49,7 +50,7 @@ const Index = z.looseObject({
  * @throws {InputError} for a link that is not one of a Hugging Face cache, and for anything else that is not a file.
  */
 export function fileIn(dir: string, name: string): string | null {
-  const path = `${dir}/${name}`;
+  const path = joined(dir, name);
   const found = lookAt(path);
   if (found === null) return null;
   if (found.isFile) return path;
@@ -65,7 +66,7 @@ export function fileIn(dir: string, name: string): string | null {
       `a link to ${printable(target)}`,
     );
   }
-  if (!isBlob(`${dir}/${target}`)) {
+  if (!isBlob(joined(dir, target))) {
     throw InputError.of("missing", { file: path }, `its link ${target} to lead to a file`, "none");
   }
   return path;
@@ -116,7 +117,7 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
 
 /** Whether a directory has safetensors files, or an index of such. */
 export function hasWeightFiles(dir: string): boolean {
-  return [SINGLE, INDEX].some((name) => lookAt(`${dir}/${name}`) !== null) || safetensorsIn(dir).length > 0;
+  return [SINGLE, INDEX].some((name) => lookAt(joined(dir, name)) !== null) || safetensorsIn(dir).length > 0;
 }
 
 function openShards(dir: string, index: string, onWarning: (line: string) => void): WeightFiles {

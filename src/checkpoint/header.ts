@@ -28,6 +28,9 @@ const MAX_DIMENSIONS = 16;
 /** Most tensors of a checkpoint: AMD Quark's export of gpt-oss-120b, with a module for each expert, has 40,000. */
 export const MAX_TENSORS = 1 << 17;
 
+/** A string, of which messages show a part, or a word. */
+const TOKEN = /"(?:[^"\\\n]|\\.){0,1000}"?|[A-Za-z]{1,1000}/y;
+
 const QUOTE = 0x22, COMMA = 0x2c, COLON = 0x3a, BACKSLASH = 0x5c, MINUS = 0x2d, ZERO = 0x30, NINE = 0x39;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 
@@ -209,7 +212,11 @@ class Scanner {
 
   #got(): string {
     const next = this.#text.codePointAt(this.#at);
-    return next === undefined ? "the end" : `"${printable(String.fromCodePoint(next))}"`;
+    if (next === undefined) return "the end";
+    // A whole string or word says more than what it begins with.
+    TOKEN.lastIndex = this.#at;
+    const token = TOKEN.exec(this.#text)?.[0] ?? String.fromCodePoint(next);
+    return next === QUOTE ? `the string ${printable(token)}` : `"${printable(token)}"`;
   }
 
   #fail(what: string): never {

@@ -1,4 +1,5 @@
 /** What `mxoss list` finds in a cache and in directories. */
+import { joined } from "../paths.ts";
 import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { commitsOf, isDirectory, MAIN, refsOf, repositoryOf } from "../checkpoint/hub/repository.ts";
 import { weightBytes } from "../checkpoint/weight_bytes.ts";
@@ -127,8 +128,4 @@ function names(dir: string): string[] {
   } catch {
     return [];
   }
-}
-
-function joined(dir: string, name: string): string {
-  return dir.endsWith("/") ? `${dir}${name}` : `${dir}/${name}`;
 }

@@ -1,6 +1,7 @@
 /**
  * From messages to the token ids of a prompt: by the checkpoint's chat template, or in harmony where it brings none.
  */
+import { joined } from "../paths.ts";
 import { InputError } from "../errors.ts";
 import { ChatTemplate, isoDay } from "./chat_template.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
@@ -87,10 +88,10 @@ export class ChatRenderer {
    * @throws {InputError} if a template is there but is not Jinja.
    */
   static async fromDirectory(dir: string, tokenizer: Tokenizer): Promise<ChatRenderer> {
-    const path = `${dir}/chat_template.jinja`;
+    const path = joined(dir, "chat_template.jinja");
     const text = readText(path);
     if (text !== null) return new ChatRenderer(tokenizer, await parse(path, text), null);
-    const where = `${dir}/tokenizer_config.json: chat_template`;
+    const where = `${joined(dir, "tokenizer_config.json")}: chat_template`;
     const templates = templatesOf(where, tokenizer.config["chat_template"]);
     const main = templates.get("default") ?? templates.get("tool_use");
     if (main === undefined) return new ChatRenderer(tokenizer, null, null);

@@ -1,4 +1,5 @@
 /** Reads tokenizer.json and tokenizer_config.json, and refuses what a byte-level BPE tokenizer cannot be. */
+import { joined } from "../paths.ts";
 import { lstatStored } from "../stored_files.ts";
 import { printable, show } from "../describe.ts";
 import { parseJson, readable, readWhole } from "../read.ts";
@@ -88,8 +89,8 @@ function readIfThere(path: string, mostBytes: number): Uint8Array<ArrayBuffer> |
  * @throws {InputError} naming the file and what is wrong with it.
  */
 export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
-  const path = `${dir}/tokenizer.json`;
-  const configPath = `${dir}/tokenizer_config.json`;
+  const path = joined(dir, "tokenizer.json");
+  const configPath = joined(dir, "tokenizer_config.json");
   const bytes = readIfThere(path, MAX_FILE_BYTES);
   if (bytes === null) {
     throw InputError.saying("missing", { file: path }, "not found, expected the checkpoint's tokenizer");

@@ -262,3 +262,7 @@ Deno.test("openCheckpoint() warns of tensors that are not part of the model", ()
     "model.layers.2.extra2 and 2 more",
   ]);
 });
+
+Deno.test("openCheckpoint() writes no second slash after the one of the root directory", () => {
+  for (const root of ["/", "//"]) assertMatch(refusal(() => openCheckpoint(root), "no such", InputError), /^\/[^/]/);
+});

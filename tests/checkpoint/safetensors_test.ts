@@ -174,6 +174,21 @@ const BROKEN: [what: string, bytes: () => Uint8Array, line: string][] = [
     "header: tensor a: shape: expected no leading zero (at character 30)",
   ],
   [
+    "a string for a size",
+    () => container('{"a":{"dtype":"U8","shape":["6\\"4"],"data_offsets":[0,1]}}'),
+    'header: tensor a: shape: expected a non-negative integer, got the string "6\\"4" (at character 28)',
+  ],
+  [
+    "a word for a size",
+    () => container('{"a":{"dtype":"U8","shape":[true],"data_offsets":[0,1]}}'),
+    'header: tensor a: shape: expected a non-negative integer, got "true" (at character 28)',
+  ],
+  [
+    "a string for a shape that does not end",
+    () => container('{"a":{"shape":"'),
+    'header: tensor a: expected [, got the string " (at character 14)',
+  ],
+  [
     "one offset",
     () => container('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}'),
     "header: tensor a: data_offsets: expected two integers (at character 50)",

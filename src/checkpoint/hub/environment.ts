@@ -1,4 +1,5 @@
 /** Where the Hugging Face cache is: what huggingface_hub makes of the environment (its `constants.py`). */
+import { joined } from "../../paths.ts";
 import { InputError } from "../../errors.ts";
 
 /** The variables that decide, in the order in which they are asked; `HOME` (on Windows `USERPROFILE`) is `~`. */
@@ -63,9 +64,4 @@ function withHome(path: string, read: ReadVariable): string {
     throw InputError.of("missing", { name: "the Hugging Face cache" }, `${variable}, HF_HOME or HF_HUB_CACHE`, "none");
   }
   return home.replace(/\/+$/, "") + path.slice(1) || "/";
-}
-
-/** Python's `os.path.join` of two. */
-function joined(folder: string, name: string): string {
-  return folder === "" || folder.endsWith("/") ? `${folder}${name}` : `${folder}/${name}`;
 }

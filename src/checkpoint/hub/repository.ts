@@ -1,4 +1,5 @@
 /** Repositories in a Hugging Face cache: `models--org--name/refs/<revision>` names a commit, `snapshots` has it. */
+import { joined } from "../../paths.ts";
 import { InputError } from "../../errors.ts";
 import { printable } from "../../describe.ts";
 import { readable } from "../../read.ts";
@@ -42,8 +43,7 @@ export function splitRevision(text: string): [text: string, revision: string | n
 
 /** The folder of a repository in a cache. */
 export function repositoryFolder(cache: string, repository: string): string {
-  const name = `models--${repository.replaceAll("/", "--")}`;
-  return cache === "" || cache.endsWith("/") ? `${cache}${name}` : `${cache}/${name}`;
+  return joined(cache, `models--${repository.replaceAll("/", "--")}`);
 }
 
 /** The repository whose folder has this name or path; null for other folders. */
