@@ -1,6 +1,8 @@
 /** `mxoss chat`: what its cache keeps gives the tokens that computing everything anew gives, and what commands do. */
+import { PassThrough } from "node:stream";
+import { createInterface } from "node:readline";
 import { completeLine } from "../../src/cli/chat/commands.ts";
-import { CANCELLED, type Lines, PipedLines, readInput } from "../../src/cli/chat/input.ts";
+import { CANCELLED, type Lines, PipedLines, readInput, TerminalLines } from "../../src/cli/chat/input.ts";
 import { InputError } from "../../src/errors.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -167,6 +169,27 @@ function linesOf(...lines: readonly (string | typeof CANCELLED)[]): Lines {
   const left = [...lines];
   return { next: () => Promise.resolve(left.shift() ?? null), close: () => Promise.resolve() };
 }
+
+Deno.test("TerminalLines: a second Ctrl-C is one at an empty prompt, however soon it comes", async () => {
+  const input = new PassThrough(), output = new PassThrough().resume();
+  const lines = new TerminalLines(createInterface, { input, output }, (line) => [[], line]);
+  const typed = (keys: string) => {
+    input.write(keys);
+    return lines.next("> ");
+  };
+  assertEquals([await typed("abc\x03\x03"), await typed("abc\x03def\n"), await typed("\x03")], [
+    CANCELLED,
+    "def",
+    CANCELLED,
+  ]);
+  // As a signal, before the prompt and while it is there.
+  lines.cancel();
+  assertEquals(await lines.next("> "), CANCELLED);
+  const next = lines.next("> ");
+  lines.cancel();
+  assertEquals(await next, CANCELLED);
+  assertEquals(await typed("still here\n"), "still here");
+});
 
 Deno.test("readInput() joins lines after a backslash and between quotes", async () => {
   const read = (...lines: readonly (string | typeof CANCELLED)[]) => readInput(linesOf(...lines), "> ");

@@ -11,6 +11,8 @@ export const CANCELLED: unique symbol = Symbol("cancelled");
 export interface Lines {
   /** The next line without its end, null after the last; `prompt` asks for it where somebody sees it. */
   next(prompt: string): Promise<string | null | typeof CANCELLED>;
+  /** Does what Ctrl-C at an empty prompt does, for one that came when there was none. */
+  cancel?(): void;
   /** Lets go of stdin. */
   close(): Promise<void>;
 }
@@ -80,8 +82,11 @@ export class TerminalLines implements Lines {
   readonly #ready: (string | null | typeof CANCELLED)[] = [];
   /** The beginning of a line that came with them. */
   #begun = "";
+  /** Ends the line that is being read. */
+  #end: ((line: typeof CANCELLED) => void) | null = null;
 
-  private constructor(
+  /** {@linkcode TerminalLines.open} has the program's own streams. */
+  constructor(
     readonly create: typeof import("node:readline").createInterface,
     readonly streams: { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream },
     readonly complete: Completer,
@@ -98,6 +103,11 @@ export class TerminalLines implements Lines {
     return this.#ready.shift()!;
   }
 
+  cancel(): void {
+    if (this.#end === null) this.#ready.push(CANCELLED);
+    else this.#end(CANCELLED);
+  }
+
   /** Reads a line, and those that come with it where several are pasted at once. */
   #read(prompt: string): Promise<void> {
     return new Promise((resolve) => {
@@ -110,14 +120,15 @@ export class TerminalLines implements Lines {
         removeHistoryDuplicates: true,
         completer: this.complete,
       });
-      let ending = false, dropped = false;
+      let ending = false;
       const end = (...lines: readonly (string | null | typeof CANCELLED)[]) => {
         this.#ready.push(...lines);
         if (ending) return;
         ending = true;
         // When everything is looked at that was typed until now.
         queueMicrotask(() => {
-          this.#begun = dropped ? "" : typed.line;
+          this.#begun = typed.line;
+          this.#end = null;
           typed.close();
           resolve();
         });
@@ -126,13 +137,15 @@ export class TerminalLines implements Lines {
       typed.on("line", (line: string) => end(line));
       typed.on("SIGINT", () => {
         this.streams.output.write("\n");
-        // What was typed is dropped first.
-        dropped = typed.line !== "";
-        if (dropped) end();
-        else end(CANCELLED);
+        if (typed.line === "") return end(CANCELLED);
+        // What was typed is dropped first. The terminal is not let go of: between two lines the next Ctrl-C would come as
+        // a signal, which stops nothing.
+        Object.assign(typed, { line: "", cursor: 0, prevRows: 0 });
+        if (!ending) typed.prompt();
       });
       // Ctrl-D.
       typed.on("close", () => ending || end(null));
+      this.#end = end;
       typed.prompt();
       if (this.#begun !== "") typed.write(this.#begun);
     });

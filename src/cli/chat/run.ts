@@ -15,11 +15,11 @@ import { modelLine } from "./statistics.ts";
 export async function chatCommand({ options, positional }: Parsed<typeof CHAT.options>): Promise<number> {
   const interactive = Deno.stdin.isTerminal();
   using patience = new Patience(interactive);
-  const chat = await Chat.open(options), lines = await openLines(interactive);
+  const chat = await Chat.open(options), lines = patience.watch(await openLines(interactive));
   if (interactive) note(`${modelLine(chat.model)}; /help lists commands`);
   try {
     if (positional !== undefined) await said(interactive, () => chat.ask(asMessage(positional)));
-    while (await turn(chat, lines, interactive)) {
+    while (await turn(chat, lines, interactive, patience)) {
       // Who stops a script wants none of the rest.
       if (chat.interrupted && !interactive) return EXIT_INTERRUPTED;
       patience.renew();
@@ -33,11 +33,16 @@ export async function chatCommand({ options, positional }: Parsed<typeof CHAT.op
 
 /**
  * Keeps a Ctrl-C that comes a moment after an answer from ending a conversation that is not saved. The second without
- * an input between them ends it, for instance while a scheme takes long to load.
+ * an input between them ends it, for instance while a scheme takes long to load. One that comes after nothing was
+ * computed is one at an empty prompt, which is about to be there.
  */
 class Patience implements Disposable {
   #heard = false;
+  /** Whether something was computed since the last line. */
+  worked = true;
+  #lines: Lines | null = null;
   readonly #listener = () => {
+    if (!this.worked) return this.#lines?.cancel?.();
     if (this.#heard) Deno.exit(EXIT_INTERRUPTED);
     this.#heard = true;
   };
@@ -45,6 +50,19 @@ class Patience implements Disposable {
   /** @param interactive Whether somebody is there who presses it; a script is ended by the first. */
   constructor(readonly interactive: boolean) {
     if (interactive) Deno.addSignalListener("SIGINT", this.#listener);
+  }
+
+  /** Hears of lines before anybody else. */
+  watch(lines: Lines): Lines {
+    this.#lines = lines;
+    return {
+      next: async (prompt) => {
+        const line = await lines.next(prompt);
+        this.worked = false;
+        return line;
+      },
+      close: () => lines.close(),
+    };
   }
 
   /** Hears of the next as of the first. */
@@ -64,10 +82,11 @@ async function openLines(interactive: boolean): Promise<Lines> {
 }
 
 /** One input; false at the end of the conversation. */
-async function turn(chat: Chat, lines: Lines, interactive: boolean): Promise<boolean> {
+async function turn(chat: Chat, lines: Lines, interactive: boolean, patience: Patience): Promise<boolean> {
   let goesOn = true;
   await said(interactive, async () => {
     const input = await readInput(lines, "> ");
+    patience.worked = typeof input === "string" && input.trim() !== "";
     if (input === null || input === CANCELLED) goesOn = false;
     else if (input.startsWith("/")) goesOn = await obey(chat, input);
     else if (input.trim() !== "") await chat.ask(asMessage(input));
