@@ -1,4 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { userHashesOf } from "./user_hashes.ts";
 import { inDirectory, inMemory } from "../eval/stores.ts";
 import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
@@ -83,7 +84,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     for (const [name, { checkpoint }] of [["a", a], ["b", b]] as const) {
       using bar = new ProgressBar("hashing weights");
       const kept = { open: inDirectory(out), name: `weights.${name}` };
-      await hashWeights(checkpoint, kept, (done, total) => bar.update(done, total));
+      await hashWeights(checkpoint, kept, userHashesOf(options), (done, total) => bar.update(done, total));
     }
   }
 

@@ -21,6 +21,7 @@ import type { COMPUTE_OPTIONS, FORMAT_OPTIONS, PARALLEL_OPTIONS } from "./model_
 import type { OptionValues } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { selfTestsOf } from "./self_tests.ts";
+import { keepUserHash, userHash } from "./user_hashes.ts";
 import { note } from "./terminal.ts";
 
 /** The options that decide number formats. */
@@ -171,14 +172,23 @@ const KeptHash = z.strictObject({ index: z.literal(0), sha256: z.string().regex(
  * as long as place, size and times of every file of the checkpoint stay as they are.
  *
  * @param kept Where the hash is kept for the next run; null: nowhere.
+ * @param user File that keeps hashes for all runs of the user; null: none.
  * @param onProgress Called with bytes done and bytes in all.
  */
 export async function hashWeights(
   checkpoint: Checkpoint,
   kept: Kept | null,
+  user: string | null,
   onProgress?: (done: number, total: number) => void,
 ): Promise<void> {
-  if (kept === null || checkpoint.identity.length === 0) return await checkpoint.hashBeside(onProgress);
+  if (checkpoint.identity.length === 0) return await checkpoint.hashBeside(onProgress);
+  const usual = async () => {
+    const known = user === null ? undefined : userHash(user, checkpoint.identity);
+    if (known !== undefined) return void checkpoint.weightsSha256(undefined, known);
+    await checkpoint.hashBeside(onProgress);
+    if (user !== null) keepUserHash(user, checkpoint.identity, checkpoint.weightsSha256());
+  };
+  if (kept === null) return await usual();
   const header = { schema: "mxoss.weights", version: 1, files: checkpoint.identity };
   using journal = kept.open(kept.name, header, (value) => KeptHash.parse(value), "replace");
   const known = journal.entries.get(0)?.sha256;
@@ -186,7 +196,7 @@ export async function hashWeights(
     checkpoint.weightsSha256(undefined, known);
     return;
   }
-  await checkpoint.hashBeside(onProgress);
+  await usual();
   journal.append({ index: 0, sha256: checkpoint.weightsSha256() });
 }
 

@@ -23,7 +23,9 @@ export type GpuHost = Pick<GpuOptions, "kernels" | "selfTests">;
  * Starts the driver of a setting's GPU on another thread, for who has something else to do before it is opened. To be
  * disposed of when it was, and before the process ends.
  */
-export async function warmUp({ backend, device, hipLibrary }: Choices): Promise<AsyncDisposable> {
+export async function warmUp(
+  { backend, device, hipLibrary }: Pick<Choices, "backend" | "device" | "hipLibrary">,
+): Promise<AsyncDisposable> {
   // Of several processes each has a device of its own, which is not known yet.
   if (!isGpu(backend) || currentWorld() !== null) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   const { warmDriver } = await import("../../ffi/warm.ts");

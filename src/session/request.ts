@@ -35,7 +35,8 @@ export async function requestOf(
     config,
     dtype,
     kvFormat: plan.kvFormat,
-    maxTokens: Math.max(1, Math.min(chunk, context)),
+    // Several sequences share a batch.
+    maxTokens: Math.max(1, Math.min(chunk, slots * context)),
     slots,
     context,
     rewind,

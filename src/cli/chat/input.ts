@@ -138,7 +138,7 @@ export class TerminalLines implements Lines {
       typed.on("SIGINT", () => {
         this.streams.output.write("\n");
         if (typed.line === "") return end(CANCELLED);
-        // What was typed is dropped first. The terminal is not let go of: between two lines the next Ctrl-C would come as
+        // What was typed is dropped first. The terminal is not let go of: between two lines the next Ctrl-C would be
         // a signal, which stops nothing.
         Object.assign(typed, { line: "", cursor: 0, prevRows: 0 });
         if (!ending) typed.prompt();

@@ -1,5 +1,7 @@
 /** `mxoss eval gsm8k`: word problems under a matrix of settings. */
 import { UsageError } from "../spelling.ts";
+import { sharedChoices } from "../settings.ts";
+import { warmUp } from "../../session/open.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type Dataset, readDataset } from "../../eval/dataset.ts";
 import { chooseShots, type FewShot } from "../../eval/fewshot.ts";
@@ -24,6 +26,7 @@ export async function evalGsm8k(options: EvalOptions): Promise<number> {
   const shotsFrom = options["shots-from"] === undefined ? data : readDataset(options["shots-from"], "--shots-from");
   const { seed, limit, sequences, out } = options;
   const chosen = chooseShots(data, shotsFrom, options.shots, seed);
+  await using _started = await warmUp(sharedChoices(options));
   const models = await openModels(options), works: Gsm8kWork[] = [];
   for (const { checkpoint } of models) {
     works.push(GSM8K.prepare({

@@ -8,6 +8,7 @@ import { namedBeside, type RunCell } from "../../eval/task.ts";
 import { fullProtocolOf } from "../../session/protocol.ts";
 import { ProgressBar } from "../progress.ts";
 import { hashWeights } from "../settings.ts";
+import { userHashesOf } from "../user_hashes.ts";
 import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
 
 /**
@@ -22,7 +23,7 @@ export async function openCells(
   open: OpenStore | null,
   first: boolean,
 ): Promise<HashedCells> {
-  const matrix = matrixOf(models, options), hashes = new Hashes(models, open);
+  const matrix = matrixOf(models, options), hashes = new Hashes(models, open, userHashesOf(options));
   // Scales that are kept are those of some weights.
   if (first || options.calibrate !== undefined) await hashes.wait();
   const facts = (await settingsOf(matrix, models, options, open)).map((setting, i) => ({
@@ -60,8 +61,8 @@ class Hashes {
   readonly #progress = new Map<Checkpoint, readonly [done: number, total: number]>();
   #bar: ProgressBar | null = null;
 
-  constructor(models: readonly NamedModel[], open: OpenStore | null) {
-    this.done = this.#all(models, open);
+  constructor(models: readonly NamedModel[], open: OpenStore | null, user: string | null) {
+    this.done = this.#all(models, open, user);
     this.done.catch(() => {});
   }
 
@@ -76,10 +77,10 @@ class Hashes {
     }
   }
 
-  async #all(models: readonly NamedModel[], open: OpenStore | null): Promise<void> {
+  async #all(models: readonly NamedModel[], open: OpenStore | null, user: string | null): Promise<void> {
     await Promise.all(models.map(async ({ name, checkpoint }) => {
       const kept = open === null ? null : { open, name: `weights${name === null ? "" : `.model-${name}`}` };
-      await hashWeights(checkpoint, kept, (...progress) => {
+      await hashWeights(checkpoint, kept, user, (...progress) => {
         this.#progress.set(checkpoint, progress);
         const sum = (which: 0 | 1) => this.#progress.values().reduce((sum, pair) => sum + pair[which], 0);
         this.#bar?.update(sum(0), sum(1));

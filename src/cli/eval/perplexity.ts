@@ -1,5 +1,7 @@
 /** `mxoss eval perplexity`: how well a text is predicted under a matrix of settings. */
 import { UsageError } from "../spelling.ts";
+import { sharedChoices } from "../settings.ts";
+import { warmUp } from "../../session/open.ts";
 import { readTextFile } from "../../eval/dataset.ts";
 import { PERPLEXITY, type PerplexityWork } from "../../eval/tasks/perplexity.ts";
 import { openTokenizer } from "../open_model.ts";
@@ -13,6 +15,7 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
     throw UsageError.saying("missing", { option: "text" }, "required by mxoss eval perplexity, but not given");
   }
   const file = readTextFile(options.text, "--text");
+  await using _started = await warmUp(sharedChoices(options));
   const models = await openModels(options), works: PerplexityWork[] = [];
   for (const { checkpoint } of models) {
     works.push(PERPLEXITY.prepare({
