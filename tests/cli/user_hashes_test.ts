@@ -6,7 +6,7 @@ import { assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { TINY } from "./program.ts";
 
-Deno.test("hashWeights() takes a hash of an earlier run, while files are as they were, from a user's file", async () => {
+Deno.test("hashWeights() takes an earlier run's hash of files that are as they were", async () => {
   using dir = new TemporaryDirectory();
   const file = `${dir.path}/mxoss-gpu/weights.json`;
   /** Of a checkout that may be of this second. */
