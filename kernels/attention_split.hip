@@ -284,7 +284,7 @@ template <i32 Format> struct Fresh {
 // Adds up the parts of this block's heads, a group a head, as attention_reduce does. `sums` and `peaks` are those of its first head.
 MX_DEVICE void merge(const MX_GLOBAL f32 *sums, const MX_GLOBAL f32 *peaks, i32 splits, i32 parts, i32 heads, f32 (*factors)[most_splits],
                      f32 sink, i32 round, MX_GLOBAL f32 *out) {
-  constexpr i32 lots = 4, together = 9;
+  constexpr i32 lots = 4, together = 4;
   const i32 head = mx_group(), lane = mx_lane();
   if (head >= heads) return;
   sums += (i64)head * splits * dims;

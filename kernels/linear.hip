@@ -5,7 +5,7 @@
 // Rows of W that a group handles together, units in flight per row, blocks that a multiprocessor shall hold (NVIDIA); for one token and for
 // four. An MX row has few units (90 of 2,880 columns), so two rows together give more loads in flight, and each LDS read of x serves both.
 #if defined(__NVPTX__)
-#define LINEAR_1_plain 1, 6, 3
+#define LINEAR_1_plain 1, 4, 3
 #else
 #define LINEAR_1_plain 1, 4, 4
 #endif

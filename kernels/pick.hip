@@ -27,6 +27,38 @@ MX_ENTRY(argmax, 1024)(const f32 *logits, i64 stride, i32 vocab, i32 *picked, f3
 }
 MX_EXPORT(argmax)
 
+#if !defined(__AMDGCN__)
+#include "common/blocks.h"
+
+// The same without the sums by several blocks a row, the last of which to come compares what each has found.
+constexpr i32 argmax_blocks = 32;
+MX_TRAITS(argmax_split, 1024, 0, 1, 0, 0)
+MX_ENTRY(argmax_split, 1024)(const f32 *logits, i64 stride, i32 vocab, i32 *picked, i32 *partial, i32 *counters, i32 rows) {
+  mx_follow();
+  const i32 row = mx_block_y(), block = mx_block_x();
+  if (row >= rows) return;
+  const i32 share = (vocab + 4 * argmax_blocks - 1) / (4 * argmax_blocks) * 4, first = mx_min(block * share, vocab), count = mx_min(share, vocab - first);
+  const MX_GLOBAL f32 *const own = mx_global<f32>(logits) + row * stride + first;
+  MX_GLOBAL i32 *const found = mx_global<i32>(partial) + row * argmax_blocks;
+  f32 largest;
+  const i32 id = block_best(own, count, largest);
+  if (mx_thread() == 0) found[block] = id == no_id ? no_id : id < 0 ? id - first : id + first;
+  if (!mx_comes_last(counters, row, argmax_blocks) || mx_group() > 0) return;
+  // A share without a number above -infinity has only what makes the row an error, or is empty.
+  i32 best = (i32)mx_load_shared_by_blocks((const MX_GLOBAL u32 *)found + mx_lane());
+  u32 key = best < 0 ? ~0u : best == no_id ? 0u : key_of(mx_global<f32>(logits)[row * stride + best]);
+  if (best < 0) best = ~best;
+  MX_UNROLL
+  for (i32 mask = 16; mask > 0; mask >>= 1) {
+    const u32 other = mx_shuffle_xor(key, mask);
+    const i32 other_id = (i32)mx_shuffle_xor((u32)best, mask);
+    if (other > key || (other == key && other_id < best)) key = other, best = other_id;
+  }
+  if (mx_lane() == 0) mx_global<i32>(picked)[row] = key == ~0u ? ~best : best;
+}
+MX_EXPORT(argmax_split)
+#endif
+
 // The draw where all candidates that top_k and top_p can leave are listed. Every thread of the block must come here.
 MX_DEVICE i32 draw_listed(const List &l, i32 top_k, f32 top_p, f32 u) {
   const i32 t = mx_thread();

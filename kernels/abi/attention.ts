@@ -108,6 +108,22 @@ export const PICKING = {
     grid: "(rows)",
     blocks: ({ rows }) => [rows, 1, 1],
   }),
+  argmaxSplit: signature({
+    section: "picking",
+    names: ["argmax_split"],
+    arguments: {
+      logits: "const f32*",
+      stride: "i64",
+      vocab: "i32",
+      picked: "i32*",
+      partial: "i32*",
+      counters: "i32*",
+      rows: "i32",
+    },
+    notes: { partial: "[rows * 32]", counters: "[rows], 0 before and after" },
+    grid: "(32, rows)",
+    blocks: ({ rows }) => [32, rows, 1],
+  }),
   sample: signature({
     section: "picking",
     names: ["sample"],

@@ -12,6 +12,7 @@ MX_DEVICE f32 mx_load_shared_by_blocks(const MX_GLOBAL f32 *p) {
   return *p;
 #endif
 }
+MX_DEVICE u32 mx_load_shared_by_blocks(const MX_GLOBAL u32 *p) { return mx_bits(mx_load_shared_by_blocks((const MX_GLOBAL f32 *)p)); }
 MX_DEVICE f32x4 mx_load_shared_by_blocks(const MX_GLOBAL f32x4 *p) {
 #if defined(__NVPTX__)
   f32x4 v;

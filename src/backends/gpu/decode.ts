@@ -12,6 +12,9 @@ import { HISTORY_STEPS, type Workspace } from "./workspace.ts";
 /** Steps that are launched before the oldest one's tokens are looked at. */
 export const AHEAD = 2;
 
+/** The choice of the likeliest token by several blocks. */
+const ARGMAX_SPLIT = "argmax_split";
+
 /** What the loop works with. */
 export interface DecodeParts {
   readonly device: GpuDevice;
@@ -37,7 +40,9 @@ export function enqueuePick(
   scored = false,
 ): void {
   const common = { logits: w.allLogits, stride: w.allLogitStride, vocab, picked: w.picked, rows };
-  if (greedy) calls.launch("argmax", { ...common, sums: scored ? w.sums : null });
+  if (greedy && !scored && calls.kernels.has(ARGMAX_SPLIT)) {
+    calls.launch("argmaxSplit", { ...common, partial: w.pickedParts, counters: w.pickedCounters });
+  } else if (greedy) calls.launch("argmax", { ...common, sums: scored ? w.sums : null });
   else {
     const { sampling: params, uniforms, positions } = w;
     calls.launch("sample", { ...common, params, uniforms, uniformStride: context, positions });

@@ -151,6 +151,9 @@ export interface Workspace<N extends string> {
    */
   readonly picked: DeviceRange;
   readonly sums: DeviceRange;
+  /** What blocks that share a row's logits have found, [logitRows][32], and their counters of 0 [logitRows]. */
+  readonly pickedParts: DeviceRange;
+  readonly pickedCounters: DeviceRange;
   readonly history: DeviceRange;
   readonly step: DeviceRange;
   readonly sampling: DeviceRange;
@@ -211,6 +214,8 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
     rowNumbers: layout.words(maxTokens),
     picked: layout.words(logitRows),
     sums: layout.words(logitRows),
+    pickedParts: layout.words(32 * logitRows),
+    pickedCounters: layout.words(logitRows),
     history: layout.words(HISTORY_STEPS * logitRows),
     step: layout.words(1),
     sampling: layout.words(4 * logitRows),

@@ -15,6 +15,32 @@ function argmax(logits: Float32Array): number {
   return logits.findIndex((v) => v === most);
 }
 
+/** Blocks of a row of argmax_split. */
+const ARGMAX_BLOCKS = 32;
+
+/** argmax_split: by several blocks a row. */
+function argmaxSplitCase(name: string, rows: readonly Float32Array[]): KernelCase {
+  const vocab = rows[0]!.length, stride = Math.ceil(vocab / 4) * 4 + 4, picked = output(4 * rows.length);
+  const logits = new Float32Array(rows.length * stride).fill(1e30);
+  rows.forEach((row, i) => logits.set(row, i * stride));
+  const partial = output(4 * rows.length * ARGMAX_BLOCKS), counters = inout(new Int32Array(rows.length));
+  return {
+    name: `argmax_split ${name}`,
+    job: {
+      entry: "argmax_split",
+      grid: [ARGMAX_BLOCKS, rows.length, 1],
+      threads: 1024,
+      lds: 0,
+      arguments: [
+        ...[pointer(input(logits)), i64(stride), i32(vocab)],
+        ...[picked, partial, counters].map(pointer),
+        i32(rows.length),
+      ],
+    },
+    check: () => worstOf(exactly(ints(picked), rows.map(argmax)), exactly(ints(counters), rows.map(() => 0))),
+  };
+}
+
 /** @param scored Whether the sums of e^(logit - largest) are asked for as well. */
 function argmaxCase(name: string, rows: readonly Float32Array[], scored = false): KernelCase {
   const vocab = rows[0]!.length, stride = vocab + 1, logits = new Float32Array(rows.length * stride).fill(1e30);
@@ -91,15 +117,8 @@ export function* pickCases(): Generator<KernelCase> {
   low[699] = -5;
   negative.set([1, -Infinity], 5);
   masked[699] = -5;
-  yield argmaxCase("random, NaN, infinity, ties, one left", [
-    r.row(700, false),
-    odd,
-    infinite,
-    ties,
-    masked,
-    negative,
-    low,
-  ]);
+  const kinds = [r.row(700, false), odd, infinite, ties, masked, negative, low];
+  yield argmaxCase("random, NaN, infinity, ties, one left", kinds);
   yield argmaxCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
   yield argmaxCase("loads of 16 bytes, four at once", [r.row(20_004, false, 3)]);
   // Not a multiple of 4: loads of 4 bytes.
@@ -134,6 +153,10 @@ export function* pickCases(): Generator<KernelCase> {
   yield sampleCase("nothing", new Float32Array(64).fill(-Infinity), [[1, 0.9, 5, 0.5]]);
   yield argmaxCase("a wide row and odd ones", [wide, r.row(20_004, false, 40)], true);
   yield argmaxCase("NaN", [odd, r.row(odd.length, false)], true);
+  yield argmaxSplitCase("random, NaN, infinity, ties, one left", kinds);
+  yield argmaxSplitCase("few, and nothing", [r.row(5, false), new Float32Array(5).fill(-Infinity)]);
+  yield argmaxSplitCase("loads of 16 bytes", [wide, r.row(20_004, false, 40)]);
+  yield argmaxSplitCase("loads of 4 bytes", [logits]);
   const ids = inout(Int32Array.of(1, 2, 3)),
     positions = inout(Int32Array.of(10, -1, 30)),
     step = inout(Int32Array.of(9));
