@@ -99,12 +99,18 @@ export interface Engine {
 
 /** Logit rows computed at once: logits of a long chunk over 201,088 words would be larger than the model's layers. */
 export const LOGIT_ROWS = 16;
+/**
+ * The same of an engine on this process's processor alone, which reads and decodes the head's weights anew for every so
+ * many rows. 64 rows of 201,088 words are 51 MB, of which only those are touched that a batch has.
+ */
+export const PROCESSOR_LOGIT_ROWS = 64;
 
 /** The graph on the calling thread. */
 export class LocalEngine implements Engine {
   readonly #breath = new Breath();
 
-  constructor(readonly model: GptOss, readonly vocab: number) {}
+  /** @param logitRows Rows whose logits are computed at once. */
+  constructor(readonly model: GptOss, readonly vocab: number, readonly logitRows = LOGIT_ROWS) {}
 
   get info(): BackendInfo {
     return this.model.backend.info;
@@ -122,8 +128,8 @@ export class LocalEngine implements Engine {
 
   /** Logits of rows of the batch that was computed last. */
   async logits(rows: Int32Array, onRow: (row: number, logits: Float32Array) => void): Promise<void> {
-    for (let at = 0; at < rows.length; at += LOGIT_ROWS) {
-      const part = rows.subarray(at, at + LOGIT_ROWS);
+    for (let at = 0; at < rows.length; at += this.logitRows) {
+      const part = rows.subarray(at, at + this.logitRows);
       const logits = this.model.logits(part);
       part.forEach((row, i) => onRow(row, logits.subarray(i * this.vocab, (i + 1) * this.vocab)));
       if (this.#breath.due) await this.#breath.take();

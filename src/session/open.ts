@@ -5,7 +5,7 @@ import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
 import type { OpenRequest } from "../model/backend.ts";
 import { GptOss, type TensorName } from "../model/gpt_oss.ts";
-import { type Engine, LocalEngine } from "../model/engine.ts";
+import { type Engine, LocalEngine, PROCESSOR_LOGIT_ROWS } from "../model/engine.ts";
 import { ownDevices } from "../parallel/own_devices.ts";
 import { requestOf, type Room } from "./request.ts";
 import { Session } from "./session.ts";
@@ -63,7 +63,7 @@ async function openEngine(
   if (tp === 1 && ep === 1 && !apart) {
     const { threads, weights = "auto" } = setting;
     const opened = await openOnProcessor(backend, request, { threads, weights });
-    return new LocalEngine(new GptOss(opened, request.config), request.config.vocab);
+    return new LocalEngine(new GptOss(opened, request.config), request.config.vocab, PROCESSOR_LOGIT_ROWS);
   }
   const { openRanks } = await import("../parallel/ranked_engine.ts");
   return await openRanks(request, {

@@ -5,7 +5,7 @@
 use crate::dot::{BLOCK, block_sum};
 use crate::exponents::Exponents;
 use crate::fixed::{Block, Row, UNFIT};
-use crate::matvec::finish;
+use crate::matvec::finish_four;
 use crate::matvec_fixed::{self, Integers};
 use crate::record::Record;
 use crate::splat_lane::splat_lane;
@@ -94,10 +94,8 @@ unsafe fn multiply<F: Integers, const N: usize>(
             2 => alike::<F, 2, N>(&from, blocks, &mut sums),
             _ => mixed::<F, N>(&from, blocks, &mut sums),
         }
-        for n in 0..N {
-            for i in 0..ROWS {
-                finish::<F>(r, rows[i], pair + n, sums[n][i]);
-            }
+        for i in 0..ROWS {
+            finish_four::<F>(r, rows[i], pair, N, &core::array::from_fn(|n| sums[min(n, N - 1)][i]));
         }
     }
 }

@@ -1,9 +1,12 @@
 //! `linear`: y = x W^T + b for matrices in every format. For a few input rows, weights multiply as they are decoded
-//! (`matvec.rs`, on integers `matvec_fixed.rs`, up to four rows together `few.rs`). For more, and for transposed
-//! matrices, a tile of 8 output rows is decoded once for many (`gemm.rs`). All sum in the order of `dot.rs`.
+//! (`matvec.rs`, on integers `matvec_fixed.rs`; of a few input rows up to four together on integers, `few.rs`, or up to
+//! six in float32, `few_floats.rs`). For more, and for transposed matrices, a tile of 8 output rows is decoded once for
+//! many (`gemm.rs`). All sum in the order of `dot.rs`.
 
+use crate::bf16::Bf16;
 use crate::dot::BLOCK;
 use crate::few::{MOST_PAIRS, few};
+use crate::few_floats::few_floats;
 use crate::fixed::UNFIT;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
@@ -13,7 +16,7 @@ use crate::integer_tile::lacks_dot;
 use crate::matvec::direct;
 use crate::matvec_fixed;
 use crate::memory::Words;
-use crate::record::{Record, TILE, WORDS, by_format, format};
+use crate::record::{Record, TILE, WORDS, Way, by_format, format};
 use core::cmp::{max, min};
 
 /// Up to this many pairs weights are decoded again for each, where input rows and weights can be multiplied as integers
@@ -39,18 +42,23 @@ unsafe extern "C" fn linear(desc: *const u32, start: u32, end: u32, scratch: *mu
 unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
-        if r.pairs > 1 && r.pairs <= most_few(r) && !lacks_dot() {
+        let rowwise = !r.weights.transposed && r.packed().is_none();
+        if rowwise && r.pairs > 1 && r.pairs <= most_few(r) && !lacks_dot() {
             match r.weights.format {
                 format::MXFP4 => return few::<Fp4>(r, from, to, scratch),
                 format::MXFP6_E2M3 => return few::<Fp6<E2m3>>(r, from, to, scratch),
                 _ => (),
             }
         }
-        if r.weights.transposed
-            || r.packed().is_some()
-            || r.pairs > most_direct(r)
-            || (r.pairs > MOST_DIRECT_INTEGERS && integer::are_integers(r, scratch))
-        {
+        let integers = r.pairs > MOST_DIRECT_INTEGERS && integer::are_integers(r, scratch);
+        if rowwise && !integers && few_floats_multiply(r) {
+            (first..last).for_each(|_| r.count(Way::Float32, r.pairs));
+            return match r.weights.format {
+                format::MXFP4 => few_floats::<Fp4>(r, from, to, scratch),
+                _ => few_floats::<Bf16>(r, from, to, scratch),
+            };
+        }
+        if integers || !rowwise || r.pairs > most_direct(r) {
             return many(r, first, last, scratch);
         }
         match r.weights.format {
@@ -61,14 +69,16 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     }
 }
 
-/// Up to this many pairs weights are decoded again for each, or for two at a time, instead of once into scratch: by how
-/// long that takes for each format (docs/measurements/matvec.md).
-unsafe fn most_direct(r: &Record) -> usize {
-    match r.weights.format {
-        format::MXFP4 if unsafe { fits(r) } => 8,
-        format::MXFP4 | format::MXFP6_E3M2 | format::MXFP6_E2M3 => 3,
-        format::FP8_E4M3FN | format::FP8_E4M3FNUZ => 4,
-        _ => 8,
+/// Up to this many other pairs weights are decoded again for each, or for two at a time, instead of once into scratch:
+/// by how long that takes for each format (docs/measurements/matvec.md).
+fn most_direct(r: &Record) -> usize {
+    // No `match`: the compiler would make a table of it, and the module has no data.
+    if r.weights.format >= format::FP8_E4M3FN {
+        4
+    } else if r.weights.format > format::MXFP4 {
+        3
+    } else {
+        8
     }
 }
 
@@ -77,14 +87,24 @@ unsafe fn most_direct(r: &Record) -> usize {
 unsafe fn most_few(r: &Record) -> usize {
     unsafe {
         if !fits(r) {
-            0
-        } else if r.fixed(0).most_digits(r.weights.cols / BLOCK) == 1 {
-            8
-        } else if r.weights.format == format::MXFP4 {
-            MOST_PAIRS
-        } else {
-            6
+            return 0;
         }
+        match (r.weights.format, r.fixed(0).most_digits(r.weights.cols / BLOCK)) {
+            (_, 1) => 8,
+            (format::MXFP4, 2) => MOST_PAIRS,
+            (format::MXFP4, _) => 0,
+            _ => 6,
+        }
+    }
+}
+
+/// Whether two output rows are multiplied with up to six input rows at once in float32, as they are decoded, by how
+/// long other ways take.
+fn few_floats_multiply(r: &Record) -> bool {
+    match r.weights.format {
+        format::MXFP4 => (2..=20).contains(&r.pairs),
+        format::BF16 => (3..=32).contains(&r.pairs),
+        _ => false,
     }
 }
 

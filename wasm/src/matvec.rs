@@ -2,7 +2,7 @@
 
 use crate::dot::{BLOCK, Format, block_sum, cut_block};
 use crate::four_rows::{FourRows, ROWS};
-use crate::memory::{opaque, sum_lanes};
+use crate::memory::{opaque, sum_lanes, turn};
 use crate::mx;
 use crate::record::{Record, Weights};
 use core::arch::wasm32::*;
@@ -127,6 +127,21 @@ pub unsafe fn finish<F: Format>(r: &Record, row: usize, pair: usize, mut sum: v1
             sum = if F::SCALED { f32x4_relaxed_madd(t, scale, sum) } else { f32x4_add(sum, t) };
         }
         r.finish(row, pair, sum_lanes(sum));
+    }
+}
+
+/// [`finish`] of the outputs of one row for `pairs` (1 to 4) pairs from `pair` on.
+#[inline(never)]
+pub unsafe fn finish_four<F: Format>(r: &Record, row: usize, pair: usize, pairs: usize, sums: &[v128; 4]) {
+    unsafe {
+        if r.weights.cols % BLOCK != 0 {
+            for i in 0..pairs {
+                finish::<F>(r, row, pair + i, sums[i]);
+            }
+        } else {
+            let [a, b, c, d] = turn(*sums);
+            r.finish_four(row, pair, pairs, f32x4_add(f32x4_add(a, b), f32x4_add(c, d)));
+        }
     }
 }
 

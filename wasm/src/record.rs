@@ -6,6 +6,7 @@ use crate::memory::{Words, at};
 use crate::mx;
 use crate::number;
 use core::arch::wasm32::*;
+use core::cmp::min;
 
 pub const WORDS: usize = 24;
 /// Output rows of a unit.
@@ -254,6 +255,37 @@ impl Record {
                 y = f32x4_extract_lane::<0>(crate::bf16::round(f32x4_splat(y)));
             }
             *crate::memory::row(self.out, self.out_row(pair), self.out_stride).wrapping_add(row) = y;
+        }
+    }
+
+    /// [`Self::finish`] of the dot products of one output row with those of `pairs` (1 to 4) pairs from `pair` on.
+    #[inline(always)]
+    pub unsafe fn finish_four(&self, row: usize, pair: usize, pairs: usize, sums: v128) {
+        unsafe {
+            let w = &self.weights;
+            let mut y = if w.scale_kind > scale::E8M0 { f32x4_mul(sums, f32x4_splat(w.row_factor(row))) } else { sums };
+            if self.x_scales != 0 {
+                let scale = |i: usize| self.x_scale(pair + min(i, pairs - 1));
+                y = f32x4_mul(y, f32x4(scale(0), scale(1), scale(2), scale(3)));
+            }
+            if self.bias != 0 {
+                let bias = number::read(at(self.bias, row, number::size(self.bias_format)), self.bias_format);
+                y = f32x4_add(y, f32x4_splat(bias));
+            }
+            let y = crate::bf16::round_if(self.round, y);
+            let to = |i: usize| {
+                crate::memory::row(self.out, self.out_row(pair + i), self.out_stride).wrapping_add(row).cast()
+            };
+            v128_store32_lane::<0>(y, to(0));
+            if pairs > 1 {
+                v128_store32_lane::<1>(y, to(1));
+            }
+            if pairs > 2 {
+                v128_store32_lane::<2>(y, to(2));
+            }
+            if pairs > 3 {
+                v128_store32_lane::<3>(y, to(3));
+            }
         }
     }
 }

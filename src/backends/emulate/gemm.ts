@@ -2,7 +2,7 @@
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
-import { type Areas, type EmulateTensor, fixedStride, MANY_ROWS, PACKED_ROWS, padded } from "./areas.ts";
+import { type Areas, BF16_ROWS, type EmulateTensor, fixedStride, MANY_ROWS, PACKED_ROWS, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import type { Machine } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
@@ -45,7 +45,7 @@ export class Gemm {
       while (to < linears.length && samePreparation(first, linears[to]!)) to++;
       const m = first.memory;
       this.machine.bring(x, m);
-      this.#packed = this.machine.n >= MANY_ROWS && fixedOffset(first) === 0;
+      this.#packed = this.machine.n >= packedFrom(first) && fixedOffset(first) === 0;
       const scales = this.#prepare(first, x, this.machine.n);
       const d = this.machine.describe(m).begin(to - from);
       let units = 0, work = 0;
@@ -251,6 +251,11 @@ export class Gemm {
 function fixedOffset({ format, transposed }: EmulateLinear): number {
   if (transposed !== 0) return 0;
   return format === STORED_FORMATS.mxfp4.wasm ? 12 : format === STORED_FORMATS.mxfp6_e2m3.wasm ? 60 : 0;
+}
+
+/** Input rows from which on they are packed together where they multiply floats, once for all threads. */
+function packedFrom({ format, transposed }: EmulateLinear): number {
+  return format === STORED_FORMATS.bf16.wasm && transposed === 0 ? BF16_ROWS + 1 : MANY_ROWS;
 }
 
 /** Whether two linears read their input prepared in the same way. */

@@ -3,7 +3,7 @@ import { compileKernels, heapBase, WASM_PAGE } from "../../wasm.ts";
 import { isVirtual } from "../../assets.ts";
 import { isHeld } from "../../stored_files.ts";
 import { FailureError, reason } from "../../errors.ts";
-import { LOGIT_ROWS } from "../../model/engine.ts";
+import { PROCESSOR_LOGIT_ROWS } from "../../model/engine.ts";
 import { type Available, availableMemory, fits, type Needed, refuseBeyondMemory } from "../../memory.ts";
 import { MadeFiles } from "../../conversion/made_files.ts";
 import { isMade } from "../../checkpoint/source.ts";
@@ -50,7 +50,7 @@ export async function openEmulate<N extends string>(
   const started = performance.now();
   const threads = Math.max(1, options.threads ?? navigator.hardwareConcurrency);
   const module = await compileKernels();
-  const areas = layOutAreas(request, threads, heapBase(module), LOGIT_ROWS);
+  const areas = layOutAreas(request, threads, heapBase(module), PROCESSOR_LOGIT_ROWS);
   const { files } = request.source;
   const mappable = canMap() && !files.some((file) => isVirtual(file.path) || isHeld(file.path) || isMade(file));
   const planFor = (mapped: boolean) =>

@@ -1,0 +1,64 @@
+/** `linear` for a few input rows, by the loops that decode two output rows for several of them. */
+import { assertEquals } from "../assert.ts";
+import { linear, matrixRows } from "./linear.ts";
+import { assertSameBits, Machine } from "./module.ts";
+import { storeMatrix } from "./weights.ts";
+
+/** Rows of numbers of very different sizes, which are no small integers, some of them special. */
+function inputs(pairs: number, cols: number): Float32Array[] {
+  const rows = matrixRows(pairs, cols, 7).map((row) => row.map((v, i) => Math.fround(v * 2 ** -(i * 5 % 17))));
+  const specials = [Infinity, NaN, 2 ** -149, -(2 ** -130), 3e38, -0];
+  // One row of each group stays finite.
+  specials.forEach((special, i) => {
+    if (2 * i + 1 < pairs) rows[2 * i + 1]![(i * 11) % cols] = special;
+  });
+  return rows;
+}
+
+for (const format of ["mxfp4", "bf16"] as const) {
+  Deno.test(`linear() gives a few rows the bits that each has alone (${format})`, () => {
+    for (
+      const [rows, cols, numbers] of [[35, 96, [2, 3, 4, 5, 6, 7, 13, 20, 21]], [9, 77, [4, 32, 33]], [3, 31, [5]]]
+    ) {
+      for (const pairs of numbers as number[]) {
+        const machine = new Machine(64), x = inputs(pairs, cols as number);
+        const matrix = storeMatrix(machine, matrixRows(rows as number, cols as number, 3), { format });
+        const counts = { integers: 0, float32: 0 };
+        const [out] = linear(machine, [{ matrix, x, counts }]);
+        if (pairs > 2) assertEquals(counts, { integers: 0, float32: Math.ceil((rows as number) / 8) * pairs });
+        for (const i of new Set([0, 1, 2, 3, 4, 5, 6, pairs - 1].filter((i) => i < pairs))) {
+          assertSameBits(out![i]!, linear(machine, [{ matrix, x: [x[i]!] }])[0]![0]!, `row ${i} of ${pairs}`);
+        }
+      }
+    }
+  });
+
+  Deno.test(`linear() finishes the outputs of a few rows as those of one alone (${format})`, () => {
+    const machine = new Machine(), x = inputs(9, 64), values = Array.from({ length: 19 }, (_, i) => i / 7 - 1);
+    const matrix = storeMatrix(machine, matrixRows(19, 64, 3), { format });
+    const xScales = x.map((_, i) => Math.fround(0.3 + i / 11)), bias = { format: "bf16", values } as const;
+    for (const round of [false, true]) {
+      // Out rows in another order than rows of x, one of which is read twice.
+      const pairs = [[3, 0], [8, 2], [0, 1], [3, 5], [5, 4], [7, 3], [2, 6]] as const;
+      const [out] = linear(machine, [{ matrix, bias, x, pairs, xScales, round }]);
+      for (const [from, to] of pairs) {
+        const alone = linear(machine, [{ matrix, bias, x, pairs: [[from, 0]], xScales, round }]);
+        assertSameBits(out![to]!, alone[0]![0]!, `row ${from}`);
+      }
+    }
+  });
+}
+
+Deno.test("linear() gives a few rows the bits that each has alone with block scales of any size", () => {
+  for (const byte of [0, 1, 2, 66, 67, 101, 127, 128, 187, 188, 252, 253, 254, 255]) {
+    const machine = new Machine(), x = inputs(4, 64);
+    const codes = machine.bytes(Array.from({ length: 2 * 32 }, (_, i) => i * 37 % 256), 1).address;
+    const scales = machine.bytes([127, byte, byte, 127], 1).address,
+      values = [new Float32Array(64), new Float32Array(64)];
+    const matrix = { values, factors: [1, 1], words: [3, 0, 2, 64, codes, 32, scales, 2, 1] };
+    const [out] = linear(machine, [{ matrix, x }]);
+    x.forEach((row, i) =>
+      assertSameBits(out![i]!, linear(machine, [{ matrix, x: [row] }])[0]![0]!, `${byte}, row ${i}`)
+    );
+  }
+});
