@@ -82,6 +82,16 @@ template <class F> MX_DEVICE void pairs_of(const MxHalf<F> &raw, u32 (&out)[8], 
       MX_UNROLL
       for (i32 k = 0; k < 4; k++) out[4 * i + k] = eight[k];
     }
+  } else if constexpr (same<F, MxFp8>) {
+    // A code moved up is its number times 2^-120 (fnuz: 2^-119).
+    const bool fnuz = flags & 1;
+    const u32 up = fnuz ? 0x7b007b00u : 0x7b807b80u;
+    MX_UNROLL
+    for (i32 i = 0; i < 8; i++) {
+      const u32 word = raw.w[i / 2], nan = (fnuz ? F::nan_bytes_fnuz(word) : F::nan_bytes(word)) >> (16 * (i & 1)), codes = word >> (16 * (i & 1));
+      const u32 two = (codes & 0xffu) | (codes & 0xff00u) << 8, not_numbers = (nan & 0x80u) | (nan & 0x8000u) << 8;
+      out[i] = mx_scale_pair((two & 0x800080u) << 8 | (two & 0x7f007fu) << 4, up) | not_numbers * 0xffu | not_numbers >> 1;
+    }
   } else {
     raw.pairs(out, flags);
   }

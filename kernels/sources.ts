@@ -77,13 +77,13 @@ const BY_FORMAT: Readonly<Record<string, readonly string[]>> = {
   norm_route: ["bf16", "f32"],
 };
 
-/** Weights whose numbers bf16 holds exactly, as stored [outputs][inputs]; on AMD those of GPT-OSS as published. */
-const BATCH_FORMATS = ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"], AMD_BATCH_FORMATS = ["bf16", "mxfp4"];
+/** Weights whose numbers bf16 holds exactly, as stored [outputs][inputs]. */
+const BATCH_FORMATS = ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"];
 
-const batchUnits = (source: string, formats: readonly string[]): Unit[] =>
-  formats.map((format) => ({ name: `gemm_batch.${format}`, source, defines: [`-DMX_FORMAT=${format}`] }));
+const batchUnits = (source: string): Unit[] =>
+  BATCH_FORMATS.map((format) => ({ name: `gemm_batch.${format}`, source, defines: [`-DMX_FORMAT=${format}`] }));
 
-const AMD_BATCHES = batchUnits("gemm_batch_amd.hip", AMD_BATCH_FORMATS);
+const AMD_BATCHES = batchUnits("gemm_batch_amd.hip");
 
 /** Objects that only some architectures have. */
 const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
@@ -104,7 +104,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "exchange_ranks", source: "exchange_ranks.hip", defines: [] },
     { name: "exchange_rows", source: "exchange_rows.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
-    ...batchUnits("gemm_batch.hip", BATCH_FORMATS),
+    ...batchUnits("gemm_batch.hip"),
   ],
   sm_90a: ["bf16", "mxfp4"].map((format) => ({
     name: `gemm_wgmma.${format}`,

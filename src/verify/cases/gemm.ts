@@ -5,7 +5,8 @@ import { roundToBf16 } from "../../formats/bf16.ts";
 import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer } from "./job.ts";
 import { groupStruct } from "./structs.ts";
 import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
-import { type KernelFormat, product, Random, randomLinear } from "./random.ts";
+import { type KernelFormat, product, Random, randomLinear, withNan } from "./random.ts";
+import { sortByExpert, sortCase } from "./expert_sort.ts";
 import { inOrder, rowsOf } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
 
@@ -25,6 +26,8 @@ function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean, 
 
 interface GemmSpec extends Pick<LinearSpec, "format" | "suffix" | "rows" | "cols" | "n" | "round" | "accumulate"> {
   readonly scales?: boolean;
+  /** FP8 weights with a NaN in the third row, of e4m3fnuz or not. */
+  readonly fnuzAndNan?: boolean;
   /** `batch_F_xN`: N, and the parts that columns are cut into. */
   readonly batch?: { readonly tokens: number; readonly parts: number };
 }
@@ -38,7 +41,9 @@ export function gemmCase(seed: number, s: GemmSpec): KernelCase {
   const entry = batch ? `batch_${s.format}_x${batch.tokens}` : `gemm_${s.format}${s.suffix ?? ""}`;
   const traits = traitsOf(entry), order = orderOf(entry);
   const bf16 = batch !== undefined || s.suffix !== undefined, stride = padded(s.cols, order) + 8;
-  const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, { rowScales: s.scales ?? false }));
+  const kind = { rowScales: s.scales ?? false, fnuz: s.fnuzAndNan ?? false };
+  const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, kind));
+  if (s.fnuzAndNan !== undefined) withNan(linears[0]!, 2, 17);
   const xs = Array.from({ length: s.n }, () => r.row(s.cols, true)), scales = r.row(s.n, false).map(Math.abs);
   const before = s.rows.map((rows) => r.row(s.n * rows, true));
   const outs = s.rows.map((rows, g) => ({
@@ -52,7 +57,9 @@ export function gemmCase(seed: number, s: GemmSpec): KernelCase {
   return {
     name: `${entry} ${s.rows.join("+")}x${s.cols} n ${s.n} round ${s.round}${s.scales ? " scales" : ""}${
       s.accumulate ? " accumulate" : ""
-    }${parts > 1 ? ` in ${parts} parts` : ""}`,
+    }${parts > 1 ? ` in ${parts} parts` : ""}${
+      s.fnuzAndNan === undefined ? "" : ` NaN ${s.fnuzAndNan ? "fnuz" : "fn"}`
+    }`,
     job: {
       entry,
       grid: batch ? [tokenTiles, tiles, parts] : [tiles, tokenTiles, 1],
@@ -74,53 +81,6 @@ export function gemmCase(seed: number, s: GemmSpec): KernelCase {
           return near(floats(outs[g]!.to), sums, s.round, s.round ? 4e-3 : 4e-6);
         }),
         exactly(ints(counters), new Int32Array(tiles * tokenTiles)),
-      ),
-  };
-}
-
-/** Slot rows by local expert, their offsets and tiles: what expert_sort computes. */
-export function sortByExpert(ids: Int32Array, first: number, count: number, tileRows: number) {
-  const sorted: number[] = [], offsets = [0], tiles: number[] = [];
-  for (let e = 0; e < count; e++) {
-    const start = sorted.length;
-    ids.forEach((id, slot) => id - first === e && sorted.push(slot));
-    for (let at = start; at < sorted.length; at += tileRows) tiles.push(e, at);
-    offsets.push(sorted.length);
-  }
-  return { sorted: Int32Array.from(sorted), offsets: Int32Array.from(offsets), tiles: Int32Array.from(tiles) };
-}
-
-function sortCase(
-  seed: number,
-  slots: number,
-  experts: number,
-  first: number,
-  count: number,
-  tileRows: number,
-): KernelCase {
-  const r = new Random(seed), ids = Int32Array.from({ length: slots }, () => Math.floor(r.next() ** 2 * experts));
-  const want = sortByExpert(ids, first, count, tileRows), most = Math.ceil(slots / tileRows) + count;
-  const sorted = output(4 * slots), offsets = output(4 * (count + 1)), tiles = output(8 * most), used = output(4);
-  return {
-    name: `expert_sort ${slots} slot rows, experts ${first} to ${
-      first + count - 1
-    } of ${experts}, tiles of ${tileRows}`,
-    job: {
-      entry: "expert_sort",
-      grid: [1, 1, 1],
-      threads: 1024,
-      lds: 0,
-      arguments: [
-        ...[pointer(input(ids)), i32(slots), i32(first), i32(count), i32(tileRows)],
-        ...[pointer(sorted), pointer(offsets), pointer(tiles), pointer(used)],
-      ],
-    },
-    check: () =>
-      worstOf(
-        exactly(ints(sorted).subarray(0, want.sorted.length), want.sorted),
-        exactly(ints(offsets), want.offsets),
-        exactly(ints(used), [want.tiles.length / 2]),
-        exactly(ints(tiles).subarray(0, want.tiles.length), want.tiles),
       ),
   };
 }
@@ -288,6 +248,8 @@ function* batchCases(): Generator<KernelCase> {
       yield gemmCase(seed++, { ...dense, cols: 800, round: 0, scales, batch: { tokens, parts: 3 } });
     }
     yield gemmCase(seed++, { format, rows: [33], cols: 32, n: 1, round: 1, batch: { tokens: 16, parts: 2 } });
+    const odd = { format, rows: [33], cols: 64, n: 11, round: 0, batch: { tokens: 16, parts: 1 } };
+    for (const fnuz of scales ? [false, true] : []) yield gemmCase(790, { ...odd, fnuzAndNan: fnuz });
     for (const batch of [16, 32]) {
       yield expertGemmCase(seed++, { format, rows: 140, cols: 352, n: 60, ...up, batch });
       yield expertGemmCase(seed++, { format, rows: 33, cols: 64, n: 12, ...down, scales, batch });

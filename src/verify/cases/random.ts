@@ -49,6 +49,14 @@ export interface RandomLinear {
   readonly bias: Float32Array;
 }
 
+/** Puts a NaN among FP8 weights; gives the matrix. */
+export function withNan(linear: RandomLinear, row: number, col: number): RandomLinear {
+  const { weight, rowStride, fnuz } = linear.fields;
+  weight!.bytes[row * rowStride + col] = fnuz ? 0x80 : 0xff;
+  linear.rows[row]![col] = NaN;
+  return linear;
+}
+
 /** Name of a weight format in entry points. */
 export type KernelFormat =
   | "bf16"

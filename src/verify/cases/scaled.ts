@@ -5,7 +5,7 @@ import { decodeE8m0 } from "../../formats/scales.ts";
 import { type KernelCase, near } from "./check.ts";
 import { f32, floats, i32, input, output, pointer } from "./job.ts";
 import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
-import { sortByExpert } from "./gemm.ts";
+import { sortByExpert } from "./expert_sort.ts";
 import { product, Random, randomLinear } from "./random.ts";
 import { traitsOf } from "./traits.ts";
 
