@@ -1,6 +1,7 @@
 /** `mxoss inspect`: what a checkpoint holds, without reading its weights. */
 import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { refuseChanged } from "../checkpoint/identity.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { linearBytes, matrixBytes, weightBytes } from "../checkpoint/weight_bytes.ts";
 import { rankRanges, shardSource } from "../checkpoint/shard.ts";
@@ -49,6 +50,8 @@ export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>
   const checkpoint = openCheckpoint(await modelDirectory(options.model), { checkScales: false, onWarning: warn });
   const { planned } = planOnce({ checkpoint, ...formatChoices(options) }, warn);
   const report = await summarize(checkpoint, planned, { tp: options.tp, ep: options.ep });
+  // Only headers were read of what it tells about.
+  refuseChanged(checkpoint.identity);
   await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
   return 0;
 }
