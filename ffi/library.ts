@@ -2,6 +2,7 @@
  * Finding and opening a shared library: in which places it is looked for, which permission is needed, and why it was
  * not opened.
  */
+import { environmentVariable } from "../src/environment.ts";
 import { reason } from "../src/errors.ts";
 import { GpuLibraryError } from "./errors.ts";
 import { option, type Text, words } from "../src/words.ts";
@@ -122,5 +123,5 @@ function missingSymbol(problem: string): string | null {
 /** An environment variable, or undefined where it is unset or may not be read. Never prompts. */
 export function environment(variable: string): string | undefined {
   if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return undefined;
-  return Deno.env.get(variable) || undefined;
+  return environmentVariable(variable) || undefined;
 }

@@ -17,6 +17,10 @@ export function readable<T>(path: string, read: () => T): T {
   } catch (thrown) {
     if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
     if (thrown instanceof Deno.errors.NotFound) throw InputError.saying("missing", { file: path }, "no such file");
+    // What a link leads to has a name of other bytes.
+    if (thrown instanceof Deno.errors.InvalidData) {
+      throw InputError.of("unsupported", { file: path }, "names in UTF-8", "other bytes");
+    }
     // Only system calls give errors a code.
     if (thrown instanceof Error && "code" in thrown) {
       throw InputError.saying("unreadable", { file: path }, `cannot be read: ${reason(thrown)}`);

@@ -112,7 +112,19 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
     if (foreign !== null) throw InputError.of("unsupported", { file: dir }, expected, foreign);
     throw InputError.of("missing", { file: dir }, expected, "none of them");
   }
-  return openAll(names.map((name) => fileIn(dir, name)!), dir);
+  return openAll(names.map((name) => listedIn(dir, name)), dir);
+}
+
+/**
+ * Path of a file that the directory lists.
+ *
+ * @throws {InputError} where there is none of that name: where it is not UTF-8, Deno lists another.
+ */
+function listedIn(dir: string, name: string): string {
+  const path = fileIn(dir, name);
+  if (path !== null) return path;
+  const got = name.includes("\ufffd") ? "one of other bytes" : "nothing of that name any more";
+  throw InputError.of("missing", { file: joined(dir, name) }, "a file whose name is UTF-8", got);
 }
 
 /** Whether a directory has safetensors files, or an index of such. */

@@ -13,6 +13,8 @@ import { systemError } from "./system_errors.ts";
 import { endProcesses, prepareJoining, QUIET_MS, runTogether } from "./processes.ts";
 import { ownWorld } from "./sharing.ts";
 import { COMMAND_LINE } from "./spelling.ts";
+import { environmentVariable } from "../environment.ts";
+import { refuseOtherBytes } from "./raw_arguments.ts";
 import { refuseUnknownCommand } from "./unknown_command.ts";
 import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal.ts";
 
@@ -64,6 +66,7 @@ function hushLibraries(): void {
 }
 
 async function dispatch(args: readonly string[]): Promise<number> {
+  refuseOtherBytes(args);
   const [first, ...rest] = args;
   const command = first === undefined ? undefined : COMMANDS.get(first);
   if (command !== undefined) {
@@ -159,5 +162,10 @@ function say(line: string): void {
  */
 function tracing(): boolean {
   const permission = Deno.permissions.querySync({ name: "env", variable: "MXOSS_TRACE" });
-  return permission.state === "granted" && ["1", "true"].includes(Deno.env.get("MXOSS_TRACE") ?? "");
+  try {
+    return permission.state === "granted" && ["1", "true"].includes(environmentVariable("MXOSS_TRACE") ?? "");
+  } catch {
+    // Bytes that are no text ask for nothing.
+    return false;
+  }
 }

@@ -1,4 +1,5 @@
 /** Where the outcomes of a GPU's self-tests are kept: see backends/gpu/kept_self_tests.ts. */
+import { environmentVariable } from "../environment.ts";
 import { join } from "node:path";
 import { type Choices, isGpu } from "../session/setting.ts";
 
@@ -10,7 +11,7 @@ export type ReadVariable = (name: string) => string | undefined;
 
 const own: ReadVariable = (variable) =>
   Deno.permissions.querySync({ name: "env", variable }).state === "granted"
-    ? Deno.env.get(variable) || undefined
+    ? environmentVariable(variable) || undefined
     : undefined;
 
 /**

@@ -1,4 +1,5 @@
 /** `mxoss serve`: models over HTTP. */
+import { environmentVariable } from "../environment.ts";
 import { deviceCacheBytes } from "../session/device_memory.ts";
 import { prepareVocabulary } from "../serve/chat/constraints.ts";
 import { basename } from "node:path";
@@ -184,7 +185,9 @@ function refuseTogether(planned: readonly Planned[]): void {
 function readKeys({ "api-key": key, "api-key-file": file }: ServeOptions): string[] {
   const fromFile = file === undefined ? [] : linesOf(file);
   const descriptor = { name: "env", variable: API_KEY_VARIABLE } as const;
-  const variable = Deno.permissions.querySync(descriptor).state === "granted" ? Deno.env.get(API_KEY_VARIABLE) : "";
+  const variable = Deno.permissions.querySync(descriptor).state === "granted"
+    ? environmentVariable(API_KEY_VARIABLE)
+    : "";
   return [key ?? "", ...fromFile, variable ?? ""].filter((one) => one !== "");
 }
 

@@ -2,6 +2,7 @@
  * Writing to stdout and stderr: whole texts, broken pipes, dimming. Nothing else in the program writes there, and what
  * it has not written itself a terminal does not obey.
  */
+import { environmentVariable } from "../environment.ts";
 import { pause } from "../breath.ts";
 import * as std from "@std/fmt/colors";
 import { FailureError, reason } from "../errors.ts";
@@ -135,7 +136,11 @@ let dumb = false;
  */
 export function dumbTerminal(): boolean {
   const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
-  if (state === "granted") dumb = Deno.env.get("TERM") === "dumb";
+  try {
+    if (state === "granted") dumb = environmentVariable("TERM") === "dumb";
+  } catch {
+    // Bytes that are no text name no terminal.
+  }
   return dumb;
 }
 

@@ -1,4 +1,5 @@
 /** From what a user calls a model to the directory that it lies in. No socket is opened: what is not there is said. */
+import { environmentVariable } from "../../environment.ts";
 import { InputError } from "../../errors.ts";
 import { hubFolder } from "./environment.ts";
 import {
@@ -28,7 +29,7 @@ export type CacheFolder = () => string | null;
  */
 export function environmentCache(): string | null {
   try {
-    return hubFolder((name) => Deno.env.get(name));
+    return hubFolder(environmentVariable);
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) return null;
     throw thrown;
