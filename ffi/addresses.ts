@@ -8,14 +8,17 @@ const LIBC = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** `struct addrinfo` of 64-bit Linux: flags, family, type, protocol, length, then pointers from byte 24 on. */
-const ADDRINFO_BYTES = 48, FAMILY_AT = 4, TYPE_AT = 8, ADDRESS_AT = 24;
+const ADDRINFO_BYTES = 48, FAMILY_AT = 4, TYPE_AT = 8, ADDRESS_AT = 24, NEXT_AT = 40;
 const AF_INET = 2, SOCK_STREAM = 1;
 /** The IPv4 address in `struct sockaddr_in`. */
 const IPV4_AT = 4, IPV4_BYTES = 4;
 
-/** IPv4 address of a host; null where it has none, or the system cannot be asked. */
-export function ipv4AddressOf(name: string): string | null {
-  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return null;
+/**
+ * IPv4 addresses of a host, those first that the system would try first; none where it has none, or the system cannot
+ * be asked.
+ */
+export function ipv4AddressesOf(name: string): string[] {
+  if (Deno.build.os !== "linux" || Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return [];
   try {
     const libc = Deno.dlopen("libc.so.6", LIBC);
     try {
@@ -23,16 +26,19 @@ export function ipv4AddressOf(name: string): string | null {
       hints.setInt32(FAMILY_AT, AF_INET, true);
       hints.setInt32(TYPE_AT, SOCK_STREAM, true);
       const node = new TextEncoder().encode(`${name}\0`), given = new Uint8Array(hints.buffer);
-      if (libc.symbols.getaddrinfo(node, null, given, found) !== 0) return null;
-      const list = Deno.UnsafePointer.create(found[0]!)!;
-      const address = new Deno.UnsafePointerView(list).getPointer(ADDRESS_AT)!, bytes = new Uint8Array(IPV4_BYTES);
-      new Deno.UnsafePointerView(address).copyInto(bytes, IPV4_AT);
+      if (libc.symbols.getaddrinfo(node, null, given, found) !== 0) return [];
+      const list = Deno.UnsafePointer.create(found[0]!), addresses = new Set<string>();
+      for (let at = list; at !== null; at = new Deno.UnsafePointerView(at).getPointer(NEXT_AT)) {
+        const address = new Deno.UnsafePointerView(at).getPointer(ADDRESS_AT)!, bytes = new Uint8Array(IPV4_BYTES);
+        new Deno.UnsafePointerView(address).copyInto(bytes, IPV4_AT);
+        addresses.add(bytes.join("."));
+      }
       libc.symbols.freeaddrinfo(list);
-      return bytes.join(".");
+      return [...addresses];
     } finally {
       libc.close();
     }
   } catch {
-    return null;
+    return [];
   }
 }

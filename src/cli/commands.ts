@@ -64,8 +64,8 @@ function command<O extends OptionTable>(ffi: boolean, { spec, needs, alone, run 
 /** Addresses that processes have to listen on, or connect to, to meet. */
 function meetsAt(sharing: Sharing | null): Address[] {
   if (!sharing?.place) return [];
-  const { place: { host, port, listen = host }, world: { rank } } = sharing;
-  return [{ host: rank === 0 ? listen : host, port }];
+  const { place: { host, others = [], port, listen = host }, world: { rank } } = sharing;
+  return (rank === 0 ? [listen] : [host, ...others]).map((host) => ({ host, port }));
 }
 
 /** What `--model` names, in commands that have it: one, several, or nothing. */

@@ -11,6 +11,8 @@ import { ownDevices } from "../parallel/own_devices.ts";
 import type { Processes } from "../parallel/processes.ts";
 import type { World } from "../parallel/world.ts";
 import { isGpu } from "../session/setting.ts";
+import { hostName, type Introduction } from "../parallel/introduction.ts";
+import { versionReport } from "./version.ts";
 import { runKey } from "./run_secret.ts";
 import { ownWorld, type Shared, type Sharing } from "./sharing.ts";
 
@@ -67,7 +69,7 @@ let joined: Processes | null = null;
  */
 export async function runTogether(joining: Joining, run: () => Promise<number>): Promise<number> {
   const link = await join(joining), { Processes } = await import("../parallel/processes.ts");
-  const processes = new Processes(link), failed = Promise.withResolvers<never>();
+  const processes = new Processes(link, { own: await introduction() }), failed = Promise.withResolvers<never>();
   joined = processes;
   setCurrentProcesses(processes);
   if (processes.rank > 0) {
@@ -81,7 +83,14 @@ export async function runTogether(joining: Joining, run: () => Promise<number>):
     // Where nothing is being computed nobody notices.
     setTimeout(() => failed.reject(cause), NOTICE_MS);
   };
+  await processes.introduced();
   return await Promise.race([run(), failed.promise]);
+}
+
+/** What this process says of itself, beside whatever else may make numbers differ. */
+async function introduction(): Promise<Introduction> {
+  const report = await versionReport(), deno = `deno ${Deno.version.deno}`;
+  return { program: [...report.trim().split("\n"), deno].join(", "), host: hostName() };
 }
 
 async function join({ world, place, key }: Joining): Promise<Link> {
@@ -115,7 +124,10 @@ function leaveSignalsToFirst(processes: Processes): void {
   Deno.addSignalListener("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"] as const) {
     Deno.addSignalListener(signal, () => {
-      setTimeout(() => processes.tell({ kind: "broken", text: `was told to end (${signal})` }), LEFT_ALONE_MS);
+      setTimeout(
+        () => processes.tell({ kind: "broken", text: `was told to end (${signal})`, mistake: null }),
+        LEFT_ALONE_MS,
+      );
     });
   }
 }

@@ -2,7 +2,7 @@
  * Whether the processes that torchrun, mpirun or srun started with one command line share its models, and by what they
  * reach each other.
  */
-import { ipv4AddressOf } from "../../ffi/addresses.ts";
+import { ipv4AddressesOf } from "../../ffi/addresses.ts";
 import { environment } from "../../ffi/library.ts";
 import { InputError } from "../errors.ts";
 import type { MeetingPlace } from "../parallel/meeting.ts";
@@ -71,18 +71,20 @@ function placeOf({ master, localSize, size, source, rank }: World, agentStore: b
     const expected = `the address of rank 0, where ${source} started processes on several hosts`;
     throw InputError.of("missing", { name: "MASTER_ADDR" }, expected, "none");
   }
-  const host = addressOf(master.address), port = master.port + (agentStore ? 1 : 0);
-  // Many hosts know themselves by a name that means 127.0.1.1 there.
-  const elsewhere = rank === 0 && host.startsWith("127.") && localSize !== null && localSize < size;
-  return { host, port, ...(elsewhere ? { listen: EVERYWHERE } : {}) };
+  const [host, ...others] = addressesOf(master.address), port = master.port + (agentStore ? 1 : 0);
+  // Many hosts know themselves by a name that means 127.0.1.1 there, some by one with addresses in several networks;
+  // Kubeflow calls the first "localhost" there and does not say how many are on one host. An address means itself.
+  const vague = !ADDRESS.test(master.address) || localSize !== null;
+  const elsewhere = rank === 0 && localSize !== size && vague && (host!.startsWith("127.") || others.length > 0);
+  return { host: host!, port, ...(others.length > 0 ? { others } : {}), ...(elsewhere ? { listen: EVERYWHERE } : {}) };
 }
 
 const ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/;
 
-function addressOf(name: string): string {
-  if (name === "localhost") return "127.0.0.1";
-  const found = ADDRESS.test(name) ? name : ipv4AddressOf(name);
-  if (found !== null) return found;
+function addressesOf(name: string): string[] {
+  if (name === "localhost") return ["127.0.0.1"];
+  const found = ADDRESS.test(name) ? [name] : ipv4AddressesOf(name);
+  if (found.length > 0) return found;
   throw InputError.of(
     "wrong_value",
     { name: "MASTER_ADDR" },

@@ -5,8 +5,8 @@
  *
  * Messages have fixed sizes, in bytes, with integers big-endian:
  *
- *     member   "mxoss", 0, 0, 1    its rank, uint32    processes, uint32    nonce, 32
- *     leader   nonce, 32           code, 32
+ *     member   "mxoss", 0, 0, 2    its rank, uint32    processes, uint32    nonce, 32
+ *     leader   "mxoss", 0, 0, 2    nonce, 32           code, 32
  *     member   code, 32
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -19,10 +19,11 @@ export interface RunKey {
   readonly run: string;
 }
 
-const MAGIC = Uint8Array.of(0x6d, 0x78, 0x6f, 0x73, 0x73, 0, 0, 1);
+const MAGIC = Uint8Array.of(0x6d, 0x78, 0x6f, 0x73, 0x73, 0, 0, 2);
 const NONCE_BYTES = 32;
 const RANK_AT = MAGIC.length, SIZE_AT = RANK_AT + 4, NONCE_AT = SIZE_AT + 4, HELLO_BYTES = NONCE_AT + NONCE_BYTES;
 
+const isMagic = (said: Uint8Array) => MAGIC.every((byte, i) => said[i] === byte);
 const nonce = () => crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
 
 /** A code over everything that both ends have said, for one purpose. */
@@ -57,10 +58,11 @@ export interface Proved {
  */
 export async function proveToMember(connection: Deno.Conn, key: RunKey): Promise<Proved | "secret" | null> {
   const hello = await readExactly(connection, HELLO_BYTES);
-  if (hello === null || !MAGIC.every((byte, i) => hello[i] === byte)) return null;
-  const own = nonce(), answer = new Uint8Array(NONCE_BYTES + CODE_BYTES);
-  answer.set(own);
-  answer.set(codeFor(key, "leader", hello, own), NONCE_BYTES);
+  if (hello === null || !isMagic(hello)) return null;
+  const own = nonce(), answer = new Uint8Array(MAGIC.length + NONCE_BYTES + CODE_BYTES);
+  answer.set(MAGIC);
+  answer.set(own, MAGIC.length);
+  answer.set(codeFor(key, "leader", hello, own), MAGIC.length + NONCE_BYTES);
   await writeAll(connection, answer);
   const code = await readExactly(connection, CODE_BYTES);
   // A member that finds the leader's code wrong goes without a word.
@@ -72,22 +74,24 @@ export async function proveToMember(connection: Deno.Conn, key: RunKey): Promise
 /**
  * A member's part.
  *
- * @returns Null where the other end went before it said anything; `"secret"` where it does not know the secret, or is
- *   of another run.
+ * @returns Null where the other end went before it said anything; `"stranger"` where it is another program, `"secret"`
+ *   where it does not know the secret, or is of another run.
  */
 export async function proveToLeader(
   connection: Deno.Conn,
   key: RunKey,
   rank: number,
   size: number,
-): Promise<WireKeys | "secret" | null> {
+): Promise<WireKeys | "secret" | "stranger" | null> {
   const hello = new Uint8Array(HELLO_BYTES), numbers = new DataView(hello.buffer);
   hello.set(MAGIC);
   numbers.setUint32(RANK_AT, rank);
   numbers.setUint32(SIZE_AT, size);
   hello.set(nonce(), NONCE_AT);
   await writeAll(connection, hello);
-  const answer = await readExactly(connection, NONCE_BYTES + CODE_BYTES);
+  const start = await readExactly(connection, MAGIC.length);
+  if (start !== null && !isMagic(start)) return "stranger";
+  const answer = start && await readExactly(connection, NONCE_BYTES + CODE_BYTES);
   if (answer === null) return null;
   const other = answer.subarray(0, NONCE_BYTES);
   if (!timingSafeEqual(answer.subarray(NONCE_BYTES), codeFor(key, "leader", hello, other))) return "secret";

@@ -2,6 +2,7 @@
 import { asset } from "../assets.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { groupSizes, type ParallelSizes, type RankRanges, rankRanges, shardSource } from "../checkpoint/shard.ts";
+import { sampleFiles } from "../checkpoint/same_files.ts";
 import type { OpenRequest } from "../model/backend.ts";
 import { LOGIT_ROWS } from "../model/engine.ts";
 import { type TensorName, workspace } from "../model/gpt_oss.ts";
@@ -58,11 +59,12 @@ export function startRanks(
   const ranges = Array.from({ length: world }, (_, rank) => rankRanges(config, sizes, rank));
   const control = RunControl.create(world), logits = new SharedArrayBuffer(4 * LOGIT_ROWS * config.vocab);
   const here = processes?.own(world).count ?? world, session = processes?.begin() ?? 0;
+  const files = processes === null ? [] : sampleFiles(whole.source);
   const startThread = rankThreads(deviceRankModule(), world);
   const start: StartRank = (rank, listener) => {
     if (rank < here) return startThread(rank, listener);
     const moved = (state: Parameters<RunControl["set"]>[1]) => control.set(rank, state);
-    return processes!.remote({ session, rank, process: Math.floor(rank / here) }, { ...listener, moved });
+    return processes!.remote({ session, rank, process: Math.floor(rank / here), files }, { ...listener, moved });
   };
   const abort = (cause: Error) => {
     control.abort();

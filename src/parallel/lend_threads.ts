@@ -2,6 +2,8 @@
 import { asset } from "../assets.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
+import { refuseOthers } from "../checkpoint/same_files.ts";
+import { hostName } from "./introduction.ts";
 import { LOGIT_ROWS } from "../model/engine.ts";
 import { availableMemory } from "../memory.ts";
 import { spelled } from "../words.ts";
@@ -9,15 +11,8 @@ import { abort, createSharedCommunication } from "./communicator.ts";
 import { RunControl } from "./control.ts";
 import { deviceRankModule } from "./hosted.ts";
 import type { DeviceChoice, DeviceRankSetup, RankReply, RankSetup } from "./messages.ts";
-import {
-  type Downward,
-  type LogitColumns,
-  type Processes,
-  type RankMove,
-  type RemoteDeviceSetup,
-  type RemoteSetup,
-  UnknownSession,
-} from "./processes.ts";
+import type { Downward, LogitColumns, RankMove, RemoteDeviceSetup, RemoteSetup } from "./process_messages.ts";
+import { type Processes, UnknownSession } from "./processes.ts";
 import { type RankPort, rankThreads } from "./rank_ports.ts";
 
 /** How often the first process is told how far ranks with devices have come, in milliseconds. */
@@ -87,8 +82,8 @@ class Lender {
     this.#timer = setInterval(() => {
       this.#tellMoves();
       this.#silent++;
-      const { rank, size, link: { mpi } } = processes;
-      if (this.#silent !== SILENT_LOOKS || mpi !== null) return;
+      const { rank, size } = processes;
+      if (this.#silent !== SILENT_LOOKS) return;
       processes.giveUp(
         new FailureError(`rank ${rank} of ${size}: rank 0 was not heard of for ${SILENT_LOOKS * TELL_MS / 1000} s`),
       );
@@ -101,12 +96,14 @@ class Lender {
         const order = await this.processes.next();
         this.#silent = 0;
         if (order.kind === "alive") continue;
-        if (order.kind === "end") return order.code === 0 ? 0 : 1;
+        // The same code everywhere: which of them a starter passes on is chance.
+        if (order.kind === "end") return order.code;
         try {
-          this.#follow(order);
+          await this.#follow(order);
         } catch (thrown) {
           this.lending.onFailure();
-          this.processes.tell({ kind: "broken", text: textOf(thrown) });
+          const mistake = thrown instanceof InputError ? thrown.mistake : null;
+          this.processes.tell({ kind: "broken", text: textOf(thrown), mistake });
         }
       }
     } catch (thrown) {
@@ -132,8 +129,8 @@ class Lender {
     clearTimeout(timer);
   }
 
-  #follow(order: Exclude<Downward, { kind: "end" | "alive" }>): void {
-    if (order.kind === "rank") return this.#pass(order);
+  async #follow(order: Exclude<Downward, { kind: "end" | "alive" }>): Promise<void> {
+    if (order.kind === "rank") return await this.#pass(order);
     const lent = this.#sessions.get(order.session);
     if (order.kind === "pace") lent?.control?.pace(order.until, order.closed);
     else {
@@ -142,9 +139,9 @@ class Lender {
     }
   }
 
-  #pass({ session, rank, message }: Extract<Downward, { kind: "rank" }>): void {
+  async #pass({ session, rank, message }: Extract<Downward, { kind: "rank" }>): Promise<void> {
     if (message.kind === "open") {
-      const lent = this.#sessions.get(session) ?? this.#begin(session, message);
+      const lent = this.#sessions.get(session) ?? await this.#begin(session, message);
       this.#sessions.set(session, lent);
       lent.ranks.set(rank, lent.open(rank, message));
       return;
@@ -157,8 +154,9 @@ class Lender {
     own.port.postMessage(message);
   }
 
-  #begin(session: number, setup: RemoteSetup | RemoteDeviceSetup): Lent {
-    const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * setup.request.config.vocab);
+  async #begin(session: number, setup: RemoteSetup | RemoteDeviceSetup): Promise<Lent> {
+    const logits = new SharedArrayBuffer(4 * LOGIT_ROWS * setup.request.config.vocab), host = hostName();
+    await refuseOthers(setup.files, `rank ${this.processes.rank}${host === "" ? "" : ` on ${host}`}`);
     return "deviceKind" in setup
       ? this.#beginOnDevices(session, setup, logits)
       : this.#beginOnProcessor(session, setup, logits);

@@ -12,6 +12,8 @@ import { closeQuietly, Wire } from "./wire.ts";
 export interface MeetingPlace {
   /** IPv4 address at which the others reach the first. */
   readonly host: string;
+  /** Further ones, which are tried in turn: of a name that has several. */
+  readonly others?: readonly string[];
   readonly port: number;
   /** Where the first listens, if that is not the same. */
   readonly listen?: string;
@@ -123,23 +125,40 @@ class Reception {
   }
 }
 
-/** Connects and proves itself, again and again while nobody listens there yet. */
+/** Connects and proves itself, again and again while nobody listens there yet, at each address in turn. */
 async function reachLeader(place: MeetingPlace, meeter: Meeter, { patience, proof }: MeetingLimits): Promise<Wire> {
-  const { host, port } = place, where = `rank 0 cannot be reached at ${host}:${port}`;
-  for (const started = performance.now();;) {
+  const { host: first, others = [], port } = place, hosts = [first, ...others];
+  const started = performance.now();
+  for (let tries = 0;; tries++) {
+    const host = hosts[tries % hosts.length]!;
     let problem = "who listens there closed the connection";
     try {
-      const wire = await enter(await Deno.connect({ hostname: host, port }), place, meeter, proof);
+      // The system itself would try for two minutes, in ever longer intervals, and miss who comes up in between.
+      const connection = await Deno.connect({ hostname: host, port, signal: AbortSignal.timeout(proof) });
+      const wire = await enter(connection, { host, port }, meeter, proof);
       if (wire !== null) return wire;
     } catch (thrown) {
-      if (thrown instanceof FailureError) throw thrown;
-      problem = reason(thrown);
-      if (!(thrown instanceof Deno.errors.ConnectionRefused)) throw new FailureError(`${where}: ${problem}`);
+      // Of a name's addresses some may be those of other hosts.
+      const final = thrown instanceof StrangerError ? others.length === 0 : thrown instanceof FailureError;
+      if (final || thrown instanceof Deno.errors.NotCapable) throw thrown;
+      // Also a host without a way to it, or one that is not there, may be starting.
+      problem = isTimeout(thrown) ? "no answer, as from behind a firewall" : reason(thrown);
     }
-    if (performance.now() - started > patience) throw new FailureError(`${where}: ${problem}`);
+    const waited = performance.now() - started;
+    if (waited > patience) {
+      const seconds = Math.round(waited / 1000), who = `rank ${meeter.rank} of ${meeter.size}`;
+      const where = hosts.map((host) => `${host}:${port}`).join(" or ");
+      throw new FailureError(`${who}: rank 0 cannot be reached at ${where} within ${seconds} s: ${problem}`);
+    }
     await pause(RETRY_MS);
   }
 }
+
+const isTimeout = (thrown: unknown) =>
+  thrown instanceof Deno.errors.TimedOut || (thrown instanceof DOMException && thrown.name === "TimeoutError");
+
+/** Somebody who does not speak as ranks do. */
+class StrangerError extends FailureError {}
 
 /**
  * Proves itself on a connection; null where the other end closed it.
@@ -158,6 +177,9 @@ async function enter(
     const keys = await proveToLeader(connection, key, rank, size).catch(() => null);
     if (keys === "secret") {
       throw new FailureError(`rank ${rank} and who listens at ${host}:${port} have not the same secret, or run`);
+    }
+    if (keys === "stranger") {
+      throw new StrangerError(`rank ${rank}: who listens at ${host}:${port} is not rank 0, but another program`);
     }
     if (keys === null) return null;
     const wire = new Wire(connection, keys), { value: problem } = await wire.received().next();

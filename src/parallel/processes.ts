@@ -3,74 +3,17 @@
  * asks of them are the messages that it would post to threads of its own. Sums do not go this way: they go from process
  * to process by MPI (communicator.ts), from device to device by a collective library.
  */
-import type { ParallelSizes } from "../checkpoint/shard.ts";
+import type { Downward, LogitColumns, RemoteDeviceSetup, RemoteSetup, Upward } from "./process_messages.ts";
 import { deserialize, serialize } from "node:v8";
-import type { GpuKind } from "../../ffi/runtime.ts";
-import { FailureError, reason } from "../errors.ts";
+import { FailureError, InputError, reason } from "../errors.ts";
+import type { SampledFile } from "../checkpoint/same_files.ts";
 import type { OwnRanks } from "./communicator.ts";
 import type { RankState } from "./control.ts";
 import type { Link } from "./link.ts";
-import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
+import type { DeviceRankSetup, RankSetup } from "./messages.ts";
 import { ownRanks } from "./own_ranks.ts";
+import { Introduced, type Introduction } from "./introduction.ts";
 import type { RankListener, RankPort } from "./rank_ports.ts";
-
-/** What opens a rank in another process: memory is shared there with the threads of that process only. */
-export interface RemoteSetup extends Omit<RankSetup, "communication" | "logits" | "available" | "control" | "mpi"> {
-  readonly tp: number;
-  readonly ep: number;
-  /** Most float32 values of one sum. */
-  readonly capacity: number;
-}
-
-/** What opens a rank with a device in another process, which has devices and libraries of its own. */
-export interface RemoteDeviceSetup
-  extends Omit<DeviceRankSetup, "device" | "control" | "logits" | "sizes" | "selfTests"> {
-  readonly sizes: ParallelSizes;
-  readonly deviceKind: GpuKind;
-}
-
-/** What the first process says. A session is one of those that the program has opened, by number. */
-export type Downward =
-  | {
-    readonly kind: "rank";
-    readonly session: number;
-    readonly rank: number;
-    readonly message: RemoteSetup | RemoteDeviceSetup | RankCommand;
-  }
-  /** Steps that ranks with devices may launch. */
-  | { readonly kind: "pace"; readonly session: number; readonly until: number; readonly closed: boolean }
-  /** Something failed in a session: its ranks wait for nobody any more. */
-  | { readonly kind: "abort"; readonly session: number }
-  /** The first process is there. */
-  | { readonly kind: "alive" }
-  /** The program has ended, with this exit code. */
-  | { readonly kind: "end"; readonly code: number };
-
-/** A rank's columns of some rows of logits, [rows, end - start]. */
-export interface LogitColumns {
-  readonly start: number;
-  readonly end: number;
-  readonly values: Float32Array;
-}
-
-/** How far a rank with a device has come. */
-export interface RankMove extends RankState {
-  readonly rank: number;
-}
-
-/** What another process says. */
-export type Upward =
-  | {
-    readonly kind: "rank";
-    readonly session: number;
-    readonly rank: number;
-    readonly said: RankReply | { readonly kind: "died"; readonly text: string };
-    /** What it put into its process's logits, where it answers a question for them. */
-    readonly columns: LogitColumns | null;
-  }
-  | { readonly kind: "moves"; readonly session: number; readonly moves: readonly RankMove[] }
-  /** The process itself failed. */
-  | { readonly kind: "broken"; readonly text: string };
 
 /** Who hears what a rank of another process says. */
 export interface RemoteListener extends RankListener {
@@ -91,29 +34,50 @@ export interface RemoteRank {
   readonly session: number;
   readonly rank: number;
   readonly process: number;
+  readonly files: readonly SampledFile[];
   /** Where it computes on the processor: what the setup does not say. */
   readonly shared?: Pick<RemoteSetup, "tp" | "ep" | "capacity">;
 }
 
-/** How often the first process says that it is there, where its host may vanish, in milliseconds. */
+/** How often processes say that they are there, as their hosts may vanish, in milliseconds. */
 const ALIVE_MS = 10_000;
+/**
+ * How often in a row the first process may not have heard of another since it last said that itself. Looks are counted,
+ * not the clock asked, as this process may have been stopped for a while.
+ */
+const SILENT_LOOKS = 6;
+
+/** What a {@linkcode Processes} may be given. */
+export interface ProcessesOptions {
+  /** What this process is, to be held against the others: another program may round otherwise. */
+  readonly own?: Introduction;
+  /** For tests: milliseconds between two words that it is there. */
+  readonly aliveMs?: number;
+}
 
 /** This process among several. */
 export class Processes {
   /** By session and rank. */
   readonly #remotes = new Map<string, Remote>();
   readonly #orders: Downward[] = [];
-  #waiting: { resolve(order: Downward): void; reject(cause: FailureError): void } | null = null;
+  #waiting: { resolve(order: Downward): void; reject(cause: Error): void } | null = null;
+  /** Looks since each process was heard of. */
+  readonly #silent: number[];
+  readonly #introduced: Introduced | null;
   #sessions = 0;
-  #lost: FailureError | null = null;
+  #lost: FailureError | InputError | null = null;
   #alive: ReturnType<typeof setInterval> | undefined;
   /** Told of the first process that is lost, or of a session's first failure, at once. */
   onFailure: ((cause: Error) => void) | null = null;
 
-  constructor(readonly link: Link) {
+  constructor(readonly link: Link, { own, aliveMs = ALIVE_MS }: ProcessesOptions = {}) {
+    this.#silent = Array.from({ length: link.size }, () => 0);
+    this.#introduced = own === undefined ? null : new Introduced(own, link);
     link.listen({
       heard: (from, bytes) => {
         try {
+          this.#silent[from] = 0;
+          if (this.#introduced?.takes(from, bytes) === true) return;
           if (this.rank === 0) this.#hear(from, deserialize(bytes) as Upward);
           else this.#take(deserialize(bytes) as Downward);
         } catch (thrown) {
@@ -122,10 +86,17 @@ export class Processes {
       },
       lost: (process, cause) => this.#lose(process, cause),
     });
-    // MPI looks after its processes itself.
-    if (this.rank === 0 && link.mpi === null) {
-      this.#alive = setInterval(() => this.#tellAll({ kind: "alive" }), ALIVE_MS);
-    }
+    this.#alive = setInterval(() => this.#sayAlive(), aliveMs);
+  }
+
+  /**
+   * Waits until it is known what the others are.
+   *
+   * @throws {InputError} naming one that is another program.
+   * @throws {FailureError} naming one that was lost.
+   */
+  async introduced(): Promise<void> {
+    await this.#introduced?.all;
   }
 
   get rank(): number {
@@ -151,7 +122,7 @@ export class Processes {
   }
 
   /** A rank of another process. */
-  remote({ session, rank, process, shared }: RemoteRank, listener: RemoteListener): RankPort {
+  remote({ session, rank, process, files, shared }: RemoteRank, listener: RemoteListener): RankPort {
     this.#remotes.set(`${session} ${rank}`, { process, rank, listener });
     if (this.#lost !== null) throw this.#lost;
     return {
@@ -159,8 +130,8 @@ export class Processes {
         const sent = message.kind !== "open"
           ? message
           : "device" in message
-          ? remoteDeviceSetup(message)
-          : { ...remoteSetup(message), ...shared! };
+          ? { ...remoteDeviceSetup(message), files }
+          : { ...remoteSetup(message), ...shared!, files };
         this.#tell(process, { kind: "rank", session, rank, message: sent });
       },
     };
@@ -221,8 +192,23 @@ export class Processes {
     this.#waiting = null;
   }
 
+  /** Says that this process is there, and looks whether others have said so. */
+  #sayAlive(): void {
+    if (this.rank > 0) return this.tell({ kind: "alive" });
+    this.#tellAll({ kind: "alive" });
+    for (let process = 1; process < this.size; process++) {
+      if (++this.#silent[process]! !== SILENT_LOOKS) continue;
+      const seconds = SILENT_LOOKS * ALIVE_MS / 1000;
+      this.#lose(process, new FailureError(`rank ${process} of ${this.size}: was not heard of for ${seconds} s`));
+    }
+  }
+
   #hear(process: number, message: Upward): void {
-    if (message.kind === "broken") return this.#lose(process, new FailureError(`rank ${process}: ${message.text}`));
+    if (message.kind === "alive") return;
+    if (message.kind === "broken") {
+      const { mistake, text } = message;
+      return this.#lose(process, mistake ? new InputError(mistake) : new FailureError(`rank ${process}: ${text}`));
+    }
     if (message.kind === "moves") {
       for (const { rank, ...state } of message.moves) {
         this.#remotes.get(`${message.session} ${rank}`)?.listener.moved?.(state);
@@ -236,9 +222,10 @@ export class Processes {
     else listener.reply(said);
   }
 
-  #lose(process: number, cause: FailureError): void {
+  #lose(process: number, cause: FailureError | InputError): void {
     if (this.#lost !== null) return;
     this.#lost = cause;
+    this.#introduced?.fail(cause);
     this.#waiting?.reject(cause);
     this.#waiting = null;
     for (const remote of this.#remotes.values()) if (remote.process === process) remote.listener.lost(cause);
@@ -254,7 +241,9 @@ function remoteSetup({ kind, request, ranges, backend }: RankSetup) {
   return { kind, request, ranges, backend };
 }
 
-function remoteDeviceSetup({ kind, request, ranges, sizes, speaks, device }: DeviceRankSetup): RemoteDeviceSetup {
+function remoteDeviceSetup(
+  { kind, request, ranges, sizes, speaks, device }: DeviceRankSetup,
+): Omit<RemoteDeviceSetup, "files"> {
   // A rank that is alone is in this process.
   return { kind, request, ranges, sizes: sizes!, speaks, deviceKind: device.kind };
 }

@@ -2,10 +2,12 @@
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { currentProcesses } from "./current.ts";
 import { rankThreads, type StartRank } from "./rank_ports.ts";
-import type { LogitColumns, Processes } from "./processes.ts";
+import type { LogitColumns } from "./process_messages.ts";
+import type { Processes, RemoteRank } from "./processes.ts";
 import type { ProcessorBackend } from "./open_backend.ts";
 import { asset } from "../assets.ts";
 import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
+import { sampleFiles } from "../checkpoint/same_files.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
@@ -70,7 +72,13 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
   const startThread = rankThreads(options.worker ?? asset("src/parallel/rank_worker.ts"), world);
   const session = processes?.begin() ?? 0;
   const startRemote = processes &&
-    remoteRanks(processes, session, local, shared, new Float32Array(logits), config.vocab);
+    remoteRanks(
+      processes,
+      { session, files: sampleFiles(whole.source), shared },
+      local,
+      new Float32Array(logits),
+      config.vocab,
+    );
   const start: StartRank = (rank, listener) => (rank < local ? startThread : startRemote!)(rank, listener);
   const abortAll = (cause: Error) => {
     abort(communication);
@@ -119,9 +127,8 @@ function mpiProcesses(backend: RanksOptions["backend"]): Processes | null {
 /** Ranks beyond the first `local`, in the other processes; what they put into logits there is put into them here. */
 function remoteRanks(
   processes: Processes,
-  session: number,
+  common: Pick<RemoteRank, "session" | "files" | "shared">,
   local: number,
-  shared: ParallelSizes & { readonly capacity: number },
   logits: Float32Array,
   vocab: number,
 ): StartRank {
@@ -132,7 +139,7 @@ function remoteRanks(
     }
   };
   return (rank, listener) =>
-    processes.remote({ session, rank, process: Math.floor(rank / local), shared }, { ...listener, columns: take });
+    processes.remote({ ...common, rank, process: Math.floor(rank / local) }, { ...listener, columns: take });
 }
 
 /**

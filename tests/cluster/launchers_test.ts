@@ -1,6 +1,6 @@
 /**
  * Processes with GPUs of the test library as real launchers start them: torchrun (MXOSS_PYTHON names a Python that has
- * torch), mpirun and srun; and as two hosts, which are network namespaces with addresses and names of their own.
+ * torch), mpirun and srun; as processes of several hosts, see hosts_soak_test.ts.
  */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { freePort, libraryVariables, onTestLibrary, PROGRAM } from "../cli/rank_processes.ts";
@@ -85,71 +85,3 @@ test("srun starts ranks", SLURM, "Debian's slurm-wlm and munge are not installed
   const env = { ...await libraryVariables(2), MASTER_ADDR: "localhost", MASTER_PORT: `${freePort()}` };
   assertEquals(idsOf(await slurm.run(["srun", "-n", "2", ...asking(2, 1)], env), 2), one);
 });
-
-/** Whether network namespaces can be made, with names of their own. */
-function canMakeHosts(): boolean {
-  const name = `mxoss-${Deno.pid}`;
-  if (!installed("ip", "unshare") || !succeeds("ip", "netns", "add", name)) return false;
-  const made = succeeds("ip", "netns", "exec", name, "unshare", "--uts", "hostname", name);
-  succeeds("ip", "netns", "delete", name);
-  return made;
-}
-
-/** Two hosts that reach each other by one cable, as network namespaces. */
-class Hosts implements Disposable {
-  readonly names: readonly string[];
-  readonly addresses: readonly string[] = ["10.77.0.1", "10.77.0.2"];
-
-  constructor() {
-    this.names = ["a", "b"].map((name) => `mxoss-${Deno.pid}-${name}`);
-    const [a, b] = this.names as [string, string],
-      ip = (...args: string[]) => assert(succeeds("ip", ...args), `${args}`);
-    for (const name of this.names) ip("netns", "add", name);
-    ip("link", "add", "cable", "netns", a, "type", "veth", "peer", "name", "cable", "netns", b);
-    this.names.forEach((name, i) => {
-      ip("-n", name, "link", "set", "lo", "up");
-      ip("-n", name, "addr", "add", `${this.addresses[i]}/24`, "dev", "cable");
-      ip("-n", name, "link", "set", "cable", "up");
-      // What `ip netns exec` puts in place of /etc/hosts: Debian's own installer has a host know itself so.
-      Deno.mkdirSync(`/etc/netns/${name}`, { recursive: true });
-      const known = ["127.0.0.1 localhost", `${i === 0 ? "127.0.1.1" : this.addresses[0]} hosta`];
-      Deno.writeTextFileSync(`/etc/netns/${name}/hosts`, `${known.join("\n")}\n`);
-    });
-  }
-
-  /** The words that run a command on one of them. */
-  on(host: number, command: readonly string[]): string[] {
-    const named = ["sh", "-c", `hostname host${"ab"[host]}; exec "$@"`, "sh", ...command];
-    return ["ip", "netns", "exec", this.names[host]!, "unshare", "--uts", ...named];
-  }
-
-  [Symbol.dispose](): void {
-    for (const name of this.names) {
-      succeeds("ip", "netns", "delete", name);
-      Deno.removeSync(`/etc/netns/${name}`, { recursive: true });
-    }
-    // Empty where nobody else has such.
-    succeeds("rmdir", "/etc/netns");
-  }
-}
-
-const HOSTS = KERNELS && canMakeHosts(), NO_HOSTS = "network namespaces need root and Debian's iproute2";
-
-test(
-  "two hosts with addresses of their own compute one model, found by address and by name",
-  HOSTS,
-  NO_HOSTS,
-  async () => {
-    const one = await expected();
-    using hosts = new Hosts();
-    using bench = new Bench(await libraryVariables(1));
-    for (const address of [hosts.addresses[0]!, "hosta"]) {
-      const runs = await Promise.all([0, 1].map((rank) => {
-        const world = { WORLD_SIZE: "2", RANK: `${rank}`, LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1" };
-        return bench.run(hosts.on(rank, asking(2, 1)), { ...world, MASTER_ADDR: address, MASTER_PORT: "4321" });
-      }));
-      assertEquals(idsOf(runs[0]!, 2), one);
-      assertEquals(runs[1], { code: 0, stdout: "", stderr: "" });
-    }
-  },
-);

@@ -6,7 +6,8 @@ import type { RunKey } from "../../src/parallel/handshake.ts";
 import { lendThreads } from "../../src/parallel/lend_threads.ts";
 import { meet, type MeetingLimits } from "../../src/parallel/meeting.ts";
 import { ownDevices } from "../../src/parallel/own_devices.ts";
-import { type Downward, Processes } from "../../src/parallel/processes.ts";
+import type { Downward } from "../../src/parallel/process_messages.ts";
+import { Processes } from "../../src/parallel/processes.ts";
 import type { RankReply } from "../../src/parallel/messages.ts";
 import { Wire, type WireKeys } from "../../src/parallel/wire.ts";
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
@@ -102,7 +103,7 @@ Deno.test("what is said to ranks elsewhere keeps the types of its arrays, and so
     ...{ kind: "decode", batch, steps: 3 } as const,
     sampling: [{ temperature: 1, topP: 1, topK: 0, uniforms }],
   };
-  const port = first.remote({ session, rank: 1, process: 1 }, { ...LISTENER, reply: said.resolve });
+  const port = first.remote({ session, rank: 1, process: 1, files: [] }, { ...LISTENER, reply: said.resolve });
   port.postMessage(message);
   assertEquals(await second.next(), { kind: "rank", session, rank: 1, message } satisfies Downward);
   const reply = { kind: "tokens", ids: Int32Array.of(7), step: 2 } as const;
@@ -117,12 +118,16 @@ Deno.test("a process that goes is named to its listeners, and whoever is left is
   const [first, second, third] = await met(3) as [Processes, Processes, Processes];
   const lost = Promise.withResolvers<Error>(), failed = Promise.withResolvers<Error>();
   first.onFailure = failed.resolve;
-  first.remote({ session: first.begin(), rank: 1, process: 1 }, { ...LISTENER, lost: lost.resolve });
+  first.remote({ session: first.begin(), rank: 1, process: 1, files: [] }, { ...LISTENER, lost: lost.resolve });
   await second.link.end(1);
   assertEquals((await lost.promise).message, "rank 1 of 3: its process ended without a word");
   assertEquals(await failed.promise, await lost.promise);
-  assertThrows(() => first.remote({ session: 1, rank: 1, process: 1 }, LISTENER), FailureError, "rank 1 of 3");
-  third.tell({ kind: "broken", text: "no memory" });
+  assertThrows(
+    () => first.remote({ session: 1, rank: 1, process: 1, files: [] }, LISTENER),
+    FailureError,
+    "rank 1 of 3",
+  );
+  third.tell({ kind: "broken", text: "no memory", mistake: null });
   await first.end(1);
   assertEquals(await third.next(), { kind: "end", code: 1 });
   const left = await assertRejects(() => third.next(), FailureError);
@@ -171,10 +176,15 @@ Deno.test("who listens in place of the first process learns nothing and tells th
   // It answers by what it was sent.
   const hello = new Uint8Array(48);
   await connection.read(hello);
-  await connection.write(new Uint8Array(64).fill(7));
+  await connection.write(Uint8Array.of(...hello.subarray(0, 8), ...new Uint8Array(64).fill(7)));
   await assertRejects(() => member, FailureError, "have not the same secret");
   assertEquals(await connection.read(new Uint8Array(32)).catch(() => null), null);
   connection.close();
+  // Or it is a server of something else, which may be there before the first process is refused the port.
+  const other = gather(port, 2, 1, KEY, { proof: 300 }), asked = await listener.accept();
+  await asked.write(new TextEncoder().encode("SSH-2.0-OpenSSH_9.2\r\n"));
+  await assertRejects(() => other, FailureError, "is not rank 0, but another program");
+  asked.close();
 });
 
 Deno.test("a message that is too long, changed or repeated is refused", async () => {

@@ -1,0 +1,90 @@
+/** What processes of different hosts may find of each other: another program, other files, nobody. */
+import { sharingOf } from "../../src/cli/sharing.ts";
+import { sampleFiles } from "../../src/checkpoint/same_files.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { FailureError, InputError } from "../../src/errors.ts";
+import { lendThreads } from "../../src/parallel/lend_threads.ts";
+import { meet } from "../../src/parallel/meeting.ts";
+import type { DeviceRankSetup } from "../../src/parallel/messages.ts";
+import { Processes, type ProcessesOptions } from "../../src/parallel/processes.ts";
+import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { TINY } from "../cli/program.ts";
+
+const KEY = { secret: "known to all of them", run: "a run" };
+
+/** Two processes, in this one. */
+async function two(options: readonly [ProcessesOptions, ProcessesOptions]): Promise<[Processes, Processes]> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const links = await Promise.all([0, 1].map((rank) => meet({ host: "127.0.0.1", port }, { rank, size: 2, key: KEY })));
+  return links.map((link, rank) => new Processes(link, options[rank])) as [Processes, Processes];
+}
+
+const ends = (processes: readonly Processes[]) => Promise.all(processes.map((one) => one.end(1)));
+
+Deno.test("a process of another program is named before anything is computed, and one of the same is not", async () => {
+  const own = { program: "mxoss 1.0.0, revision: a", host: "hosta" };
+  const same = await two([{ own }, { own: { ...own, host: "hostb" } }]);
+  await same[0].introduced();
+  await ends(same);
+  const others = await two([{ own }, { own: { program: "mxoss 1.0.0, revision: b", host: "hostb" } }]);
+  const { message } = await assertRejects(() => others[0].introduced(), InputError);
+  const expected = "the program that rank 0 is, mxoss 1.0.0, revision: a, got mxoss 1.0.0, revision: b";
+  assertEquals(message, `rank 1 on hostb: expected ${expected}`);
+  await ends(others);
+  const unheard = await two([{ own }, {}]);
+  await unheard[1].end(1);
+  await assertRejects(() => unheard[0].introduced(), FailureError, "rank 1 of 2: its process ended without a word");
+  await unheard[0].end(1);
+});
+
+Deno.test("a process that is not heard of any more is named, also where nothing is being computed", async () => {
+  const processes = await two([{ aliveMs: 5 }, { aliveMs: 1 << 30 }]), lost = Promise.withResolvers<Error>();
+  processes[0].onFailure = lost.resolve;
+  assertEquals((await lost.promise).message, "rank 1 of 2: was not heard of for 60 s");
+  await ends(processes);
+  // Which waits for more than a few words that did come.
+  const alive = await two([{ aliveMs: 20 }, { aliveMs: 20 }]), failures: Error[] = [];
+  alive[0].onFailure = (cause) => failures.push(cause);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assertEquals(failures, []);
+  await ends(alive);
+});
+
+Deno.test("a process that has other files below the model's path refuses before it loads, as a mistake", async () => {
+  const [first, second] = await two([{}, {}]);
+  const lending = lendThreads(second, { devices: () => [], onFailure: () => {} });
+  const files = sampleFiles(openCheckpoint(TINY).source).map((file) => ({ ...file, sha256: "of another" }));
+  const lost = Promise.withResolvers<Error>(), listener = { reply: () => {}, died: () => {}, lost: lost.resolve };
+  const port = first.remote({ session: first.begin(), rank: 1, process: 1, files }, listener);
+  const setup = { kind: "open", device: { kind: "cuda" }, request: { config: { vocab: 8 } }, sizes: { tp: 2, ep: 1 } };
+  port.postMessage(setup as unknown as DeviceRankSetup);
+  const cause = await lost.promise;
+  if (!(cause instanceof InputError)) throw cause;
+  assertMatch(cause.message, /model\.safetensors: expected the same file for all ranks, got another one for rank 1/);
+  await first.end(cause.exitCode);
+  assertEquals(await lending, 2);
+  await second.end(1);
+});
+
+Deno.test("who finds no way to the first process goes on trying until its time is over, at all addresses", async () => {
+  const place = { host: "224.0.0.1", others: ["127.0.0.1"], port: 9 }, limits = { patience: 350, proof: 100 };
+  const started = performance.now();
+  const { message } = await assertRejects(() => meet(place, { rank: 1, size: 2, key: KEY }, limits), FailureError);
+  assertMatch(message, /^rank 1 of 2: rank 0 cannot be reached at 224\.0\.0\.1:9 or 127\.0\.0\.1:9 within \d s: /);
+  assertEquals(performance.now() - started >= 350, true);
+});
+
+Deno.test("where the first process listens if its address says little there", () => {
+  const place = (given: Readonly<Record<string, string>>) => {
+    const variables: Record<string, string> = { RANK: "0", WORLD_SIZE: "2", ...given };
+    return sharingOf([{ backend: "cuda", tp: 2, ep: 1 }], (name) => variables[name])?.place;
+  };
+  const here = { host: "127.0.0.1", port: 29500 };
+  // As Kubeflow's PyTorchJob has it.
+  assertEquals(place({ MASTER_ADDR: "localhost" }), { ...here, listen: "0.0.0.0" });
+  for (const alone of [{ MASTER_ADDR: "127.0.0.1" }, { MASTER_ADDR: "localhost", LOCAL_WORLD_SIZE: "2" }]) {
+    assertEquals(place(alone), here);
+  }
+});
