@@ -1,6 +1,6 @@
 /** Which tokens may follow: logits of all others become -Infinity. */
 import type { Dfa } from "./dfa.ts";
-import { type Matcher, Place } from "./matcher.ts";
+import { type Matcher, Place, type Thread } from "./matcher.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** Bytes of masks that are kept, of places and of terminals each; one of 200,000 tokens takes 25 kB. */
@@ -10,6 +10,11 @@ const FEW = 1024;
 
 /** Up to so many lists of texts at a place are looked at one by one, and what was found is kept. */
 const FEW_LISTED = 64;
+
+/** Up to so many walks through all tokens are made one by one, and what was found is kept. */
+const FEW_WALKS = 8;
+/** Steps of one alternative, of all that are walked together: 0.3 s or so. */
+const MOST_STEPS = 500_000;
 
 /** Which tokens may follow. */
 export interface TokenSet {
@@ -38,8 +43,15 @@ export class TokenMasks {
   #insides = new WeakMap<Dfa, (Inside | undefined)[]>();
   #insideBytes = 0;
 
-  /** @param mostBytes Of masks of places, and of what is known of terminals. */
-  constructor(readonly vocabulary: Vocabulary, readonly mostBytes: number = MAX_BYTES) {}
+  /**
+   * @param mostBytes Of masks of places, and of what is known of terminals.
+   * @param mostSteps Of alternatives that are walked together, for tests.
+   */
+  constructor(
+    readonly vocabulary: Vocabulary,
+    readonly mostBytes: number = MAX_BYTES,
+    readonly mostSteps: number = MOST_STEPS,
+  ) {}
 
   /** The tokens that may follow at a place. */
   at(matcher: Matcher, place: Place): TokenSet {
@@ -59,12 +71,13 @@ export class TokenMasks {
 
   #compute(matcher: Matcher, place: Place): TokenSet {
     const { skip, size, specials } = this.vocabulary, bits = new Uint32Array(Math.ceil(size / 32));
-    // Names of properties, of which there may be thousands, are walked together: few tokens begin one of them.
-    const listed = place.threads.filter(({ terminal: { dfa } }) => dfa?.listed === true);
-    const together = listed.length > FEW_LISTED ? new Place(listed, false) : null;
-    if (together !== null) this.#walk(matcher, together, 0, this.vocabulary.byte.length, bits);
+    const done = new Set<Thread>();
+    for (const { threads, mostSteps } of this.#together(place)) {
+      const walked = this.#walk(matcher, new Place(threads, false), 0, this.vocabulary.byte.length, bits, mostSteps);
+      if (walked) { for (const thread of threads) done.add(thread); }
+    }
     for (const thread of place.threads) {
-      if (thread.terminal.dfa === null || (together !== null && thread.terminal.dfa.listed === true)) continue;
+      if (thread.terminal.dfa === null || done.has(thread)) continue;
       const inside = this.#inside(thread.terminal.dfa, thread.state);
       for (let word = 0; word < bits.length; word++) bits[word]! |= inside.bits[word]!;
       if (inside.exits.length === 0) continue;
@@ -79,13 +92,44 @@ export class TokenMasks {
     return { bits, few: idsOf(bits) };
   }
 
-  /** Adds the tokens below a node that go on from a place. */
-  #walk(matcher: Matcher, start: Place, from: number, to: number, bits: Uint32Array): void {
+  /** Ways of a place in which tokens are tried at once, instead of once for each, and how many steps that may take. */
+  #together({ threads }: Place): { readonly threads: readonly Thread[]; readonly mostSteps: number }[] {
+    const isListed = ({ terminal: { dfa } }: Thread) => dfa?.listed === true;
+    // Names of properties, of which there may be thousands: few tokens begin one of them.
+    const listed = threads.filter(isListed), names = listed.length > FEW_LISTED;
+    // Alternatives, of which there may be hundreds: together they are soon at few places, unless each minds other bytes.
+    const anew = threads.filter((thread) =>
+      thread.terminal.dfa !== null && !(names && isListed(thread)) &&
+      this.#insides.get(thread.terminal.dfa)?.[thread.state] === undefined
+    );
+    return [
+      ...(names ? [{ threads: listed, mostSteps: Infinity }] : []),
+      ...(anew.length > FEW_WALKS ? [{ threads: anew, mostSteps: this.mostSteps / anew.length }] : []),
+    ];
+  }
+
+  /**
+   * Adds the tokens below a node that go on from a place.
+   *
+   * @param mostSteps Steps to other places that may be computed.
+   * @returns Whether that was enough; else some are missing.
+   */
+  #walk(
+    matcher: Matcher,
+    start: Place,
+    from: number,
+    to: number,
+    bits: Uint32Array,
+    mostSteps: number = Infinity,
+  ): boolean {
+    let steps = 0;
     const { byte, depth, skip } = this.vocabulary, places: Place[] = [], top = depth[from] ?? 0;
     places[top] = start;
     for (let node = from; node < to;) {
       const place = places[depth[node]!]!, value = byte[node]!;
-      const known = place.next[value], next = known === undefined ? matcher.byte(place, value) : known;
+      const known = place.next[value];
+      if (known === undefined && ++steps > mostSteps) return false;
+      const next = known === undefined ? matcher.byte(place, value) : known;
       if (next === null) {
         node = skip[node]!;
         continue;
@@ -94,6 +138,7 @@ export class TokenMasks {
       places[depth[node]! + 1] = next;
       node++;
     }
+    return true;
   }
 
   #inside(dfa: Dfa, start: number): Inside {

@@ -1,6 +1,7 @@
 /** Schemas of strangers that would hold up everybody: none takes long to prepare, or for a mask. */
 import { InputError } from "../../src/errors.ts";
 import { Constraint, TokenMasks } from "../../src/grammar/mask.ts";
+import type { Matcher } from "../../src/grammar/matcher.ts";
 import { Vocabulary } from "../../src/grammar/vocabulary.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -71,14 +72,26 @@ Deno.test("an object may have as many optional properties as a schema may", () =
   assertEquals(texts.map((text) => takes(matcher, text)), [true, true, true, true, false, false]);
 });
 
-Deno.test("names that are walked together give the mask of each alone", () => {
-  const masks = new TokenMasks(new Vocabulary(tokenizer)),
-    matcher = matcherOf({ type: "object", properties: named(90) });
-  for (const text of ["{", '{"', '{"p1', '{"p12":"x",', '{"p89":""']) {
+/** Compares the masks after some texts with what each token alone says. */
+function assertMasks(masks: TokenMasks, matcher: Matcher, texts: readonly string[]): void {
+  for (const text of texts) {
     const place = matcher.bytes(matcher.start, new TextEncoder().encode(text))!, { bits } = masks.at(matcher, place);
     for (let id = 0; id < tokenizer.vocabSize; id++) {
       const fits = tokenizer.specialName(id) === null && matcher.bytes(place, tokenizer.bytes(id)) !== null;
       assertEquals((bits[id >>> 5]! >>> (id & 31) & 1) === 1, fits, `after ${text}: ${id}`);
     }
+  }
+}
+
+Deno.test("names that are walked together give the mask of each alone", () => {
+  const matcher = matcherOf({ type: "object", properties: named(90) });
+  assertMasks(new TokenMasks(new Vocabulary(tokenizer)), matcher, ["{", '{"', '{"p1', '{"p12":"x",', '{"p89":""']);
+});
+
+Deno.test("alternatives that are walked together give the mask of each alone, also where they are given up", () => {
+  const vocabulary = new Vocabulary(tokenizer);
+  const schema = { anyOf: many(12, (i) => ({ type: "array", items: { type: "string", pattern: `^.*z${i}$` } })) };
+  for (const mostSteps of [undefined, 1000, 0]) {
+    assertMasks(new TokenMasks(vocabulary, undefined, mostSteps), matcherOf(schema), ["[", '["', '["az', '["z1"']);
   }
 });
