@@ -97,7 +97,7 @@ export class TokenMasks {
     const isListed = ({ terminal: { dfa } }: Thread) => dfa?.listed === true;
     // Names of properties, of which there may be thousands: few tokens begin one of them.
     const listed = threads.filter(isListed), names = listed.length > FEW_LISTED;
-    // Alternatives, of which there may be hundreds: together they are soon at few places, unless each minds other bytes.
+    // Alternatives, of which there may be hundreds: together they are soon at few places, unless each minds others.
     const anew = threads.filter((thread) =>
       thread.terminal.dfa !== null && !(names && isListed(thread)) &&
       this.#insides.get(thread.terminal.dfa)?.[thread.state] === undefined
