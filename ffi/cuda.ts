@@ -11,7 +11,7 @@ import { openLibrary } from "./library.ts";
 import { CUDA_NAMES, CUDA_SYMBOLS } from "./cuda_symbols.ts";
 import { type Attributes, launchText, LibraryDriver } from "./library_driver.ts";
 import { Runtime } from "./device.ts";
-import type { DeviceProperties, GpuRuntime } from "./runtime.ts";
+import type { DeviceProperties, GpuRuntime, LaunchShape } from "./runtime.ts";
 
 /** CUdevice_attribute */
 const ATTRIBUTE = {
@@ -26,7 +26,7 @@ const JIT_LOG_BYTES = 4096;
 /** CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED */
 const PEER_ACCESS_ALREADY_ENABLED = 704;
 /** CUlaunchAttributeID */
-const CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+const CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4, CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 /** Sizes of CUlaunchConfig and CUlaunchAttribute in bytes, and places in the former. */
 const LAUNCH_CONFIG = { bytes: 56, stream: 32, attributes: 40, count: 48 } as const, LAUNCH_ATTRIBUTE_BYTES = 72;
 
@@ -65,20 +65,17 @@ class CudaDriver extends LibraryDriver {
   /** The last is what a block may have where it asks for it. */
   protected readonly attributes = ATTRIBUTES;
   readonly #c: Deno.DynamicLibrary<typeof CUDA_SYMBOLS>["symbols"];
-  /** A CUlaunchConfig with the one attribute that lets launches overlap. */
+  /** A CUlaunchConfig with the attributes that let launches overlap and make clusters. */
   readonly #config = new DataView(new ArrayBuffer(LAUNCH_CONFIG.bytes));
-  readonly #attribute = new Int32Array(new ArrayBuffer(LAUNCH_ATTRIBUTE_BYTES));
+  readonly #attributes = new Int32Array(new ArrayBuffer(2 * LAUNCH_ATTRIBUTE_BYTES));
   /** CUdevice by ordinal. */
   readonly #devices = new Map<number, number>();
 
   constructor(library: Deno.DynamicLibrary<typeof CUDA_SYMBOLS>, path: string) {
     super(library.symbols, CUDA_NAMES, path, () => library.close());
     this.#c = library.symbols;
-    // The value lies 8 bytes from the start.
-    this.#attribute.set([CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, 0, 1]);
-    const attribute = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(this.#attribute)));
-    this.#config.setBigUint64(LAUNCH_CONFIG.attributes, attribute, true);
-    this.#config.setUint32(LAUNCH_CONFIG.count, 1, true);
+    const attributes = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(this.#attributes)));
+    this.#config.setBigUint64(LAUNCH_CONFIG.attributes, attributes, true);
     this.init();
   }
 
@@ -187,19 +184,24 @@ class CudaDriver extends LibraryDriver {
   override launch(
     kernel: Handle,
     name: string,
-    grid: readonly [number, number, number],
-    threads: number,
-    sharedBytes: number,
+    shape: LaunchShape,
     stream: Handle,
     parameters: BigUint64Array<ArrayBuffer>,
-    overlaps: boolean,
   ): void {
-    const { cuLaunchKernelEx } = this.#c;
-    if (!overlaps || cuLaunchKernelEx === null) {
-      return super.launch(kernel, name, grid, threads, sharedBytes, stream, parameters, false);
+    const { grid, threads, sharedBytes, overlaps = false, cluster = false } = shape, { cuLaunchKernelEx } = this.#c;
+    // Where launches cannot be told so there are no clusters either.
+    if (!overlaps && !cluster || cuLaunchKernelEx === null) {
+      return super.launch(kernel, name, shape, stream, parameters);
     }
     [...grid, threads, 1, 1, sharedBytes].forEach((value, i) => this.#config.setUint32(4 * i, value, true));
     this.#config.setBigUint64(LAUNCH_CONFIG.stream, stream, true);
+    // The value of an attribute lies 8 bytes from its start.
+    const attributes = [
+      ...(overlaps ? [[CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, 0, 1]] : []),
+      ...(cluster ? [[CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, 0, grid[0], 1, 1]] : []),
+    ];
+    attributes.forEach((words, i) => this.#attributes.set(words, i * LAUNCH_ATTRIBUTE_BYTES / 4));
+    this.#config.setUint32(LAUNCH_CONFIG.count, attributes.length, true);
     const code = cuLaunchKernelEx(new Uint8Array(this.#config.buffer), kernel, parameters, 0n);
     if (code !== 0) this.unwrap("cuLaunchKernelEx", code, launchText(name, grid, threads));
   }

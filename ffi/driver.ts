@@ -3,7 +3,7 @@
  * implement it, call by call, so that ownership is written once. Handles and addresses are numbers here; this interface
  * does not leave `ffi/`.
  */
-import type { DeviceProperties, GpuKind, MemoryInfo } from "./runtime.ts";
+import type { DeviceProperties, GpuKind, LaunchShape, MemoryInfo } from "./runtime.ts";
 
 /** A `void *`-sized handle or address of the library. */
 export type Handle = bigint;
@@ -51,13 +51,9 @@ export interface Driver {
   launch(
     kernel: Handle,
     name: string,
-    grid: readonly [number, number, number],
-    threads: number,
-    sharedBytes: number,
+    shape: LaunchShape,
     stream: Handle,
     parameters: BigUint64Array<ArrayBuffer>,
-    /** See `LaunchShape.overlaps`. */
-    overlaps: boolean,
   ): void;
 
   beginCapture(stream: Handle): void;

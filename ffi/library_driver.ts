@@ -1,7 +1,7 @@
 /** What HIP and CUDA do alike: every method is one call of a function that both have. */
 import type { Driver, Handle } from "./driver.ts";
 import type { GpuError } from "./errors.ts";
-import type { DeviceProperties, GpuKind, MemoryInfo } from "./runtime.ts";
+import type { DeviceProperties, GpuKind, LaunchShape, MemoryInfo } from "./runtime.ts";
 import type { SharedCall, SharedFunctions, SharedNames } from "./symbols.ts";
 
 /** STREAM_NON_BLOCKING of both. */
@@ -199,12 +199,9 @@ export abstract class LibraryDriver implements Driver {
   launch(
     kernel: Handle,
     name: string,
-    [x, y, z]: readonly [number, number, number],
-    threads: number,
-    sharedBytes: number,
+    { grid: [x, y, z], threads, sharedBytes }: LaunchShape,
     stream: Handle,
     parameters: BigUint64Array<ArrayBuffer>,
-    _overlaps: boolean,
   ): void {
     const code = this.#c.launch(kernel, x, y, z, threads, 1, 1, sharedBytes, stream, parameters, 0n);
     if (code !== 0) this.#check("launch", code, launchText(name, [x, y, z], threads));

@@ -140,6 +140,11 @@ export interface LaunchShape {
    * one ahead must do as well.
    */
   readonly overlaps?: boolean;
+  /**
+   * Whether the blocks along x, at most eight, are a cluster: they run at the same time and can write into each other's
+   * shared memory. Only for kernels that only NVIDIA GPUs of sm_90 and later have.
+   */
+  readonly cluster?: boolean;
 }
 
 /**

@@ -34,10 +34,10 @@ export class Queue extends Owner implements Stream {
     return queue.#handle;
   }
 
-  launch(kernel: Kernel, { grid, threads, sharedBytes, overlaps = false }: LaunchShape, args: ArgumentWriter): void {
+  launch(kernel: Kernel, shape: LaunchShape, args: ArgumentWriter): void {
     const parameters = (args as PackedArguments).parameterTable();
     const { handle, name } = kernel as EntryPoint;
-    this.device.driver.launch(handle, name, grid, threads, sharedBytes, this.#handle, parameters, overlaps);
+    this.device.driver.launch(handle, name, shape, this.#handle, parameters);
     this.#recorded++;
   }
 

@@ -1,7 +1,9 @@
-// The norm before the experts, the router's linear and the choice, for one token a block: three launches of little work in one.
+// The norm before the experts, the router's linear and the choice, for one token a block: three launches of little work in one. With
+// MX_CLUSTER only what blocks of a cluster do together.
 #include "common/routing.h"
 #include "common/vector.h"
 
+#if !defined(MX_CLUSTER)
 // Pieces of a row that a thread asks for together. A block reads all of the router alone, so what limits it is how much is on its way.
 #if defined(__NVPTX__)
 constexpr i32 units_in_flight = 6;
@@ -59,13 +61,19 @@ MX_DEVICE void norm_route(const MxInput &in, const MxLinear &router, i32 top_k, 
   MX_EXPORT(name)
 #define NORM_ROUTE_EXPAND(name) NORM_ROUTE_ENTRY(name)
 NORM_ROUTE_EXPAND(MX_PASTE(norm_route_, MX_FORMAT))
+#endif
 
 #if !defined(__AMDGCN__)
+#if defined(MX_CLUSTER)
+#include "common/cluster.h"
+#else
 #include "common/blocks.h"
 #include "common/exchange.h"
+#endif
 
 // The same by several blocks a token, a row of the router a group: each makes the norm for itself, and the last to come chooses. A row is
-// asked for, whole where registers hold it, before the launch ahead has ended; its sums are those of `mx_dot_rows`.
+// asked for, whole where registers hold it, before the launch ahead has ended; its sums are those of `mx_dot_rows`. In a cluster it is the
+// first block that chooses: the others write into its shared memory.
 constexpr i32 split_rows = 8, held_units = 12;
 
 MX_DEVICE u32x4 load_early(const MX_GLOBAL u32x4 *p) {
@@ -81,7 +89,10 @@ MX_DEVICE u32x4 load_early(const MX_GLOBAL u32x4 *p) {
 
 template <class F>
 MX_DEVICE void norm_route_split(const MxInput &in, const MxLinear &router, i32 top_k, f32 *normed, i32 normed_stride, f32 *logits, i32 logits_stride,
-                                i32 *ids, f32 *weights, i32 round, i32 n, i32 *counters) {
+                                i32 *ids, f32 *weights, i32 round, i32 n, [[maybe_unused]] i32 *counters) {
+#if defined(MX_CLUSTER)
+  mx_cluster_begin();
+#endif
   MX_SHARED f32 chosen[mx_most_experts];
   const i32 t = mx_block_y(), e = mx_block_x() * split_rows + mx_group(), cols = router.cols, units = cols / F::Columns;
   const MX_GLOBAL u8 *const row = mx_global<u8>(router.weight) + (i64)mx_min(e, router.rows - 1) * router.row_stride;
@@ -128,13 +139,36 @@ MX_DEVICE void norm_route_split(const MxInput &in, const MxLinear &router, i32 t
   MX_GLOBAL f32 *const all = mx_global<f32>(logits) + (i64)t * logits_stride;
   // As mx_epilogue has it.
   sum = sum * factor * x_scale;
-  if (mx_lane() == 0 && e < router.rows) all[e] = mx_round_if(router.bias ? sum + bias : sum, round);
+  const f32 logit = mx_round_if(router.bias ? sum + bias : sum, round);
+  const bool own = mx_lane() == 0 && e < router.rows;
+#if defined(MX_CLUSTER)
+  mx_cluster_meet();
+  if (own) mx_cluster_put(chosen + e, logit);
+  if (own && logits) all[e] = logit;
+  mx_cluster_give();
+  if (mx_block_x() > 0) return;
+  mx_cluster_take();
+#else
+  if (own) all[e] = logit;
   if (!mx_comes_last(counters, t, (router.rows + split_rows - 1) / split_rows)) return;
   for (i32 i = mx_thread(); i < router.rows; i += 256) chosen[i] = mx_load_shared_by_blocks(all + i);
   mx_barrier();
+#endif
   if (mx_group() == 0) mx_choose(chosen, router.rows, top_k, mx_global<i32>(ids) + (i64)t * top_k, mx_global<f32>(weights) + (i64)t * top_k);
 }
 
+#if defined(MX_CLUSTER)
+#define NORM_ROUTE_CLUSTER_ENTRY(name)                                                                                                 \
+  MX_TRAITS(name, 256, 8, 1, 4.5, 0)                                                                                                   \
+  MX_ENTRY_RESIDENT(name, 256, 2)(MxInput in, MxLinear router, i32 top_k, f32 *normed, i32 normed_stride, f32 *logits,                 \
+                                  i32 logits_stride, i32 *ids, f32 *weights, i32 round, i32 n) {                                       \
+    norm_route_split<MX_PASTE(mx_format_, MX_FORMAT)>(in, router, top_k, normed, normed_stride, logits, logits_stride, ids, weights,  \
+                                                      round, n, nullptr);                                                              \
+  }                                                                                                                                    \
+  MX_EXPORT(name)
+#define NORM_ROUTE_CLUSTER_EXPAND(name) NORM_ROUTE_CLUSTER_ENTRY(name)
+NORM_ROUTE_CLUSTER_EXPAND(MX_PASTE(MX_PASTE(norm_route_, MX_FORMAT), _cluster))
+#else
 #define NORM_ROUTE_SPLIT_ENTRY(name)                                                                                                   \
   MX_TRAITS(name, 256, 8, 1, 4.5, 0)                                                                                                   \
   MX_ENTRY_RESIDENT(name, 256, 2)(MxInput in, MxLinear router, i32 top_k, f32 *normed, i32 normed_stride, f32 *logits, i32 logits_stride,         \
@@ -192,4 +226,5 @@ MX_DEVICE bool exchange_row(f32 *h, const f32 *x, const MX_GLOBAL u64 *boxes, i3
   MX_EXPORT_EXCHANGE(name)
 #define EXCHANGE_NORM_ROUTE_EXPAND(name) EXCHANGE_NORM_ROUTE_ENTRY(name)
 EXCHANGE_NORM_ROUTE_EXPAND(MX_PASTE(exchange_norm_route_, MX_FORMAT))
+#endif
 #endif

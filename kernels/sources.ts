@@ -106,11 +106,18 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
     ...batchUnits("gemm_batch.hip"),
   ],
-  sm_90a: ["bf16", "mxfp4"].map((format) => ({
-    name: `gemm_wgmma.${format}`,
-    source: "gemm_wgmma.hip",
-    defines: [`-DMX_FORMAT=${format}`],
-  })),
+  sm_90a: [
+    ...["bf16", "mxfp4"].map((format) => ({
+      name: `gemm_wgmma.${format}`,
+      source: "gemm_wgmma.hip",
+      defines: [`-DMX_FORMAT=${format}`],
+    })),
+    ...BY_FORMAT["norm_route"]!.map((format) => ({
+      name: `norm_route_cluster.${format}`,
+      source: "norm_route.hip",
+      defines: [`-DMX_FORMAT=${format}`, "-DMX_CLUSTER"],
+    })),
+  ],
 };
 
 /** Architectures that have their special objects only. */

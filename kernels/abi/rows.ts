@@ -228,6 +228,28 @@ export const ROWS = {
     meaning:
       "normed = norm (and QDQ) of x; logits = linear (round); then route. `F` is bf16 or f32. Dynamic LDS by traits",
   }),
+  normRouteCluster: signature({
+    section: "rows",
+    names: ["norm_route_F_cluster"],
+    arguments: {
+      in: "MxInput",
+      router: "MxLinear",
+      topK: "i32",
+      normed: "f32*|0",
+      normedStride: "i32",
+      logits: "f32*|0",
+      logitsStride: "i32",
+      ids: "i32*",
+      weights: "f32*",
+      round: "flag",
+      n: "i32",
+    },
+    grid: "(tiles(router.rows), n)",
+    blocks: ({ router, n }, traits) => [rowTiles(router.rows, traits), n, 1],
+    staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
+    cluster: true,
+    meaning: "the same by up to eight blocks a token, which are a cluster. `F` is bf16 or f32",
+  }),
   normRouteSplit: signature({
     section: "rows",
     names: ["norm_route_F_split"],

@@ -56,7 +56,8 @@ export class GpuMachine implements Machine, Disposable {
     }
     // Less needs no permission; and what is permitted here also bounds others' launches of the same kernel.
     if (lds > SHARED_BYTES) kernel.allowSharedBytes(lds);
-    this.#stream.launch(kernel, { grid: job.grid, threads: job.threads, sharedBytes: lds }, writer);
+    const { grid, threads, cluster = false } = job;
+    this.#stream.launch(kernel, { grid, threads, sharedBytes: lds, cluster }, writer);
     for (const [buffer, source] of memory) {
       if (buffer.constant || buffer.bytes.length === 0) continue;
       this.#stream.download(this.#staging, 0, source.range(), buffer.bytes.length);

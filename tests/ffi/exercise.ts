@@ -45,7 +45,7 @@ export function exercise(runtime: GpuRuntime, image: Uint8Array<ArrayBuffer>): O
     args.reset().pointer(out.range()).struct().f32(2).i32(COUNT).pointer(vector.range()).end().f32(0.5);
     stream.launch(scale, { grid: [COUNT, 1, 1], threads: 64, sharedBytes: 0 }, args);
     args.reset().pointer(counter.range()).i64(3);
-    stream.launch(bump, { grid: [1, 1, 1], threads: 64, sharedBytes: 0, overlaps: true }, args);
+    stream.launch(bump, { grid: [1, 1, 1], threads: 64, sharedBytes: 0, overlaps: true, cluster: true }, args);
   });
   stream.replay(graph);
   stream.replay(graph);

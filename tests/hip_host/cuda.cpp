@@ -145,15 +145,25 @@ CALL(cuLaunchKernel,
      (Function * f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned lds,
       Stream *s, void **params, void **extra),
      hipModuleLaunchKernel(f, gx, gy, gz, bx, by, bz, lds, s, params, extra))
-// CUlaunchConfig with one attribute, that of programmatic stream serialization; launches here never overlap.
+// CUlaunchConfig with attributes of 72 bytes: that of programmatic stream serialization, though launches here never
+// overlap, and that of clusters, each the whole of a grid's x.
 struct LaunchConfig {
   unsigned gx, gy, gz, bx, by, bz, lds;
   Stream *stream;
   const int *attribute;
   unsigned attributes;
 };
+static bool right(const LaunchConfig *c) {
+  for (unsigned i = 0; i < c->attributes; i++) {
+    const int *a = c->attribute + 18 * i;
+    const bool overlaps = a[0] == 6 && a[2] == 1;
+    const bool cluster = a[0] == 4 && a[2] == (int)c->gx && c->gx <= 8 && a[3] == 1 && a[4] == 1;
+    if (!overlaps && !cluster) return false;
+  }
+  return c->attributes == 1 || c->attributes == 2;
+}
 CALL(cuLaunchKernelEx, (const LaunchConfig *c, Function *f, void **params, void **extra),
-     c->attributes == 1 && c->attribute[0] == 6 && c->attribute[2] == 1
+     right(c)
          ? hipModuleLaunchKernel(f, c->gx, c->gy, c->gz, c->bx, c->by, c->bz, c->lds, c->stream, params, extra)
          : InvalidValue)
 CALL(cuStreamBeginCapture_v2, (Stream * stream, int mode), hipStreamBeginCapture(stream, mode))

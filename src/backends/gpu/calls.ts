@@ -2,7 +2,7 @@
 import { BLOCK, blocksOf } from "../../formats/format.ts";
 import type { LaunchTraits } from "../../../kernels/manifest.ts";
 import { ALL_SIGNATURES, type Family } from "../../../kernels/abi/signatures.ts";
-import type { Signature } from "../../../kernels/abi/signature.ts";
+import { rowTiles, type Signature } from "../../../kernels/abi/signature.ts";
 import type { ArgumentWriter, Kernel, Stream } from "../../../ffi/runtime.ts";
 import { argumentsWriter, type Values } from "./arguments.ts";
 import type { KernelSet } from "./kernels.ts";
@@ -12,6 +12,8 @@ const BLOCKS_PER_PROCESSOR = 8;
 /** Of `linear_bf16`, `linear_f16` and `linear_f32` with their registers on NVIDIA (kernels/linear.hip). */
 const WALKING_BLOCKS = 3;
 const PLAIN: ReadonlySet<string> = new Set(["bf16", "f16", "f32"]);
+/** Most blocks of a cluster on every GPU that has clusters. */
+const CLUSTER_BLOCKS = 8;
 /** An upper bound of the static shared memory of the kernels that also stage rows there. */
 const STATIC_SHARED_BYTES = 1024;
 /** Dynamic shared memory that needs no permission. */
@@ -76,7 +78,7 @@ export class Calls {
     const grid = [Math.min(x, mostBlocks), y, z] as const;
     this.stream.launch(
       known.kernel,
-      { grid, threads: traits.threads, sharedBytes, overlaps: this.overlaps },
+      { grid, threads: traits.threads, sharedBytes, overlaps: this.overlaps, cluster: signature.cluster ?? false },
       this.#args,
     );
   }
@@ -95,6 +97,11 @@ export class Calls {
    */
   linearGrid(suffix: string): number {
     return PLAIN.has(suffix) ? this.#walkingGrid : this.fullGrid;
+  }
+
+  /** Whether there is such a kernel, and its blocks for so many rows of weights can be a cluster. */
+  clusters(entry: string, rows: number): boolean {
+    return this.kernels.has(entry) && rowTiles(rows, this.kernels.traits(entry)) <= CLUSTER_BLOCKS;
   }
 
   /** Whether there is such a kernel, and `rows` input rows of `cols` columns fit the shared memory of a block. */

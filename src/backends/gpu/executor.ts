@@ -213,13 +213,17 @@ export class Executor {
       ...{ normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
     };
     if (sum) return this.ranks!.sumRoute(sum.x, x, sum.group, values);
+    const kept = { logits: logits?.range ?? null, logitsStride: logits?.stride ?? 0 };
+    const cluster = `norm_route_${router.suffix}_cluster`;
+    if (this.calls.clusters(cluster, router.rows)) {
+      return this.calls.launch("normRouteCluster", { ...values, ...kept }, cluster);
+    }
     const split = `norm_route_${router.suffix}_split`, { routerLogits, routerCounters } = this.workspace;
     if (this.calls.kernels.has(split) && router.rows <= this.workspace.routerLogitStride) {
-      const kept = logits ?? { range: routerLogits, stride: this.workspace.routerLogitStride };
-      const scratch = { logits: kept.range, logitsStride: kept.stride, counters: routerCounters };
+      const own = logits ?? { range: routerLogits, stride: this.workspace.routerLogitStride };
+      const scratch = { logits: own.range, logitsStride: own.stride, counters: routerCounters };
       return this.calls.launch("normRouteSplit", { ...values, ...scratch }, split);
     }
-    const kept = { logits: logits?.range ?? null, logitsStride: logits?.stride ?? 0 };
     this.calls.launch("normRoute", { ...values, ...kept }, `norm_route_${router.suffix}`);
   }
 

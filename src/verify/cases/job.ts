@@ -27,6 +27,8 @@ export interface Job {
   readonly entry: string;
   readonly grid: readonly [number, number, number];
   readonly threads: number;
+  /** Whether the blocks along x are a cluster. */
+  readonly cluster?: boolean;
   /** Bytes of dynamic LDS, or columns of which the kernel has some in LDS: how much follows from its traits. */
   readonly lds: number | { readonly columns: number };
   readonly arguments: readonly Argument[];

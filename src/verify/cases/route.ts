@@ -48,16 +48,17 @@ function normRouteCase(
   format: "bf16" | "f32",
   experts: number,
   round: number,
-  { ranks = 1, split = false, cols = 160 }: {
+  { ranks = 1, split = false, cluster = false, cols = 160 }: {
     readonly ranks?: number;
     readonly split?: boolean;
+    readonly cluster?: boolean;
     readonly cols?: number;
   } = {},
 ): KernelCase {
   const r = new Random(seed),
     n = 2,
     topK = 4,
-    entry = `${ranks > 1 ? "exchange_" : ""}norm_route_${format}${split ? "_split" : ""}`;
+    entry = `${ranks > 1 ? "exchange_" : ""}norm_route_${format}${split ? "_split" : cluster ? "_cluster" : ""}`;
   const counters = split ? inout(new Int32Array(n)) : null, { rowsPerBlock } = traitsOf(entry);
   const router = randomLinear(r, format, experts, cols), weight = r.row(cols, true);
   const xs = Array.from({ length: n }, () => r.row(cols, true)), x = new Float32Array(n * cols);
@@ -71,7 +72,8 @@ function normRouteCase(
     name: `${entry} ${experts} experts ${cols} columns round ${round}`,
     job: {
       entry,
-      grid: split ? [Math.ceil(experts / rowsPerBlock), n, 1] : [n, 1, 1],
+      ...(cluster ? { cluster } : {}),
+      grid: split || cluster ? [Math.ceil(experts / rowsPerBlock), n, 1] : [n, 1, 1],
       threads: traitsOf(entry).threads,
       lds: ldsOf(entry, cols),
       arguments: [
@@ -162,6 +164,8 @@ export function* routeCases(): Generator<KernelCase> {
   // A last block of few rows; rows that registers do not hold, and some whose pieces are not aligned.
   for (const [i, cols] of [160, 3200, 164].entries()) {
     yield normRouteCase(706 + i, "bf16", 20, 1, { split: true, cols });
+    yield normRouteCase(716 + i, "bf16", 20, 1, { cluster: true, cols });
   }
   yield normRouteCase(710, "f32", 32, 0, { split: true, cols: 2880 });
+  yield normRouteCase(720, "f32", 64, 0, { cluster: true, cols: 2880 });
 }
