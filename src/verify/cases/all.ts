@@ -9,7 +9,8 @@ import { linearCases } from "./linear.ts";
 import { pickCases } from "./pick.ts";
 import { rankCases } from "./ranks.ts";
 import { routeCases } from "./route.ts";
-import { elementwiseCases, embedCases, normCases, qdqCases, quantizeCases } from "./rows.ts";
+import { qdqCases, quantizeCases } from "./quantized_rows.ts";
+import { elementwiseCases, embedCases, normCases } from "./rows.ts";
 import { scaledCases } from "./scaled.ts";
 
 /** Cases that are made together. */

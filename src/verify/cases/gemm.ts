@@ -7,7 +7,8 @@ import { groupStruct } from "./structs.ts";
 import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
 import { type KernelFormat, product, Random, randomLinear, withNan } from "./random.ts";
 import { sortByExpert, sortCase } from "./expert_sort.ts";
-import { inOrder, rowsOf } from "./rows.ts";
+import { inOrder } from "./quantized_rows.ts";
+import { rowsOf } from "./rows.ts";
 import { traitsOf } from "./traits.ts";
 
 /** Columns with the zeros that a row ends in: whole blocks, or whole steps of 64. */

@@ -1,17 +1,14 @@
-/** Cases of the operations on rows: embed, rms_norm, qdq, add, round_rows, swiglu, combine. */
+/** Cases of the operations on rows: embed, rms_norm, add, round_rows, swiglu, combine. */
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { encodePlain } from "../../formats/encode.ts";
-import { decodeElements } from "../../formats/decode.ts";
-import { decodeE8m0 } from "../../formats/scales.ts";
-import { exactly, type KernelCase, near, worstOf } from "./check.ts";
+import { exactly, type KernelCase, near } from "./check.ts";
 import { f32, floats, i32, i64, inout, input, type Job, output, pointer } from "./job.ts";
-import { inputStruct } from "./structs.ts";
-import { KINDS, normRow, prepare } from "./inputs.ts";
 import { Random } from "./random.ts";
 
 const FORMATS = ["bf16", "f32", "f16"] as const;
 
-function job(entry: string, rows: number, args: Job["arguments"], threads = 256): Job {
+/** A launch of one block a row. */
+export function rowsJob(entry: string, rows: number, args: Job["arguments"], threads = 256): Job {
   return { entry, grid: [rows, 1, 1], threads, lds: 0, arguments: args };
 }
 
@@ -46,7 +43,7 @@ export function* embedCases(): Generator<KernelCase> {
       });
       yield {
         name: `embed ${name} round ${round}`,
-        job: job("embed", ids.length, [
+        job: rowsJob("embed", ids.length, [
           ...[
             pointer(out),
             i32(stride),
@@ -76,7 +73,7 @@ export function* normCases(): Generator<KernelCase> {
     });
     yield {
       name: `rms_norm ${width} ${FORMATS[format]} round ${round}`,
-      job: job("rms_norm", n, [
+      job: rowsJob("rms_norm", n, [
         ...[pointer(out), i32(stride), pointer(input(x)), i32(stride), pointer(input(rows)), pointer(input(stored))],
         ...[i32(format), i32(width), f32(1e-5), i32(round), i32(n)],
       ]),
@@ -94,152 +91,6 @@ function decode(bytes: Uint8Array<ArrayBuffer>, format: "bf16" | "f32" | "f16"):
   });
 }
 
-/** Rows whose blocks meet the corners of the scale rules: zeros, ties, saturation, subnormals, infinities, NaN. */
-function corners(r: Random, width: number): Float32Array[] {
-  const spread = Float32Array.from({ length: width }, () => Math.fround(r.normal() * 2 ** (r.below(60) - 30)));
-  const ties = Float32Array.from(
-    { length: width },
-    (_, i) => (i % 32 === 0 ? 7 : 0.4375 * (i % 32)) * 2 ** (Math.floor(i / 32) - 2),
-  );
-  const odd = r.row(width, false);
-  odd.fill(0, 0, 32);
-  odd.fill(1e-42, 32, 64);
-  odd[70] = Infinity;
-  odd[100] = NaN;
-  odd[130] = 3.4e38;
-  return [spread, ties, odd, r.row(width, true)];
-}
-
-/** The column that an order has at a place of a row: itself; of every eight 0 4 1 5 2 6 3 7; of every 64 .. */
-const COLUMN_AT: Readonly<Record<number, (place: number) => number>> = {
-  0: (place) => place,
-  1: (place) => (place & ~7) + (place & 1) * 4 + (place >> 1 & 3),
-  // .. such pairs (0 4, 1 5, ..) of four times sixteen columns by turns.
-  2: (place) => (place & ~63) + (place >> 1 & 3) * 16 + (place >> 5 & 1) * 8 + (place & 1) * 4 + (place >> 3 & 3),
-};
-
-/** A row as it lies in an order. */
-export const inOrder = (row: Float32Array, order: number): Float32Array =>
-  row.map((_, place) => row[COLUMN_AT[order]!(place)] ?? 0);
-
-export function* qdqCases(): Generator<KernelCase> {
-  const r = new Random(3), width = 192, stride = 200, bf16Stride = 232;
-  const rows = corners(r, width), n = rows.length, x = new Float32Array(n * stride);
-  rows.forEach((row, i) => x.set(row, i * stride));
-  for (let kind = 0; kind < KINDS.length; kind++) {
-    for (const rule of kind >= 1 && kind <= 3 ? [0, 1] : [0]) {
-      for (const round of [0, 1]) {
-        // What is written as bf16 in another order has the same numbers; the last is that of whole 64 columns.
-        const order = round === 1 ? (kind >> 1) % 3 : 0;
-        const scale = Math.fround(0.013),
-          out = output(4 * n * stride),
-          bf16 = output(2 * n * bf16Stride),
-          scales = output(4 * n);
-        const want = rows.map((row) => {
-          const prepared = prepare(row, kind, rule, scale, round);
-          // Kind none passes numbers on as they are; the reference rounds them, which they already are in a bf16 model.
-          return kind === 0 ? { values: row, scale: 1 } : prepared;
-        });
-        yield {
-          name: `qdq ${KINDS[kind]} rule ${rule} round ${round} order ${order}`,
-          job: job("qdq", n, [
-            ...[pointer(out), i32(stride), pointer(bf16), i32(bf16Stride), i32(order), pointer(scales)],
-            inputStruct({ x: input(x), stride, kind, rule, scale, round }).argument(),
-            ...[i32(width), i32(n)],
-          ]),
-          check: () => {
-            const got = rowsOf(floats(out), stride, width);
-            const halves = new Uint16Array(bf16.bytes.slice().buffer);
-            const widened = new Float32Array(Uint32Array.from(halves, (h) => h << 16).buffer);
-            return worstOf(
-              ...want.map(({ values }, i) => exactly(got.subarray(i * width, (i + 1) * width), values)),
-              ...want.map(({ values }, i) => {
-                const padded = new Float32Array(bf16Stride);
-                padded.set(values.map(roundToBf16));
-                return exactly(widened.subarray(i * bf16Stride, (i + 1) * bf16Stride), inOrder(padded, order));
-              }),
-              exactly(floats(scales), want.map((w) => w.scale)),
-            );
-          },
-        };
-      }
-    }
-  }
-  // Half of the last 64 columns are zeros.
-  const half = 160, halves = 192, bf16 = output(2 * n * halves), given = rows.map((row) => row.slice(0, half));
-  yield {
-    name: "qdq none, half of 64 columns",
-    job: job("qdq", n, [
-      ...[pointer(null), i32(0), pointer(bf16), i32(halves), i32(2), pointer(null)],
-      inputStruct({ x: input(x), stride, kind: 0, rule: 0, scale: 1, round: 1 }).argument(),
-      ...[i32(half), i32(n)],
-    ]),
-    check: () => {
-      const got = new Float32Array(Uint32Array.from(new Uint16Array(bf16.bytes.slice().buffer), (h) => h << 16).buffer);
-      return worstOf(...given.map((row, i) => {
-        const whole = new Float32Array(halves);
-        whole.set(row.map(roundToBf16));
-        return exactly(got.subarray(i * halves, (i + 1) * halves), inOrder(whole, 2));
-      }));
-    },
-  };
-  // With the norm in front.
-  for (const [kind, round] of [[1, 1], [5, 0]] as const) {
-    const weight = r.row(width, true), out = output(4 * n * stride), finite = [0, 1, 3].map((i) => rows[i]!);
-    const first = new Float32Array(3 * stride);
-    finite.forEach((row, i) => first.set(row, i * stride));
-    yield {
-      name: `qdq ${KINDS[kind]} after norm`,
-      job: job("qdq", 3, [
-        ...[pointer(out), i32(stride), pointer(null), i32(0), i32(0), pointer(null)],
-        inputStruct({
-          ...{ x: input(first), stride, kind, rule: 0, scale: 1, round, eps: 1e-5 },
-          ...{ norm: input(weight), normFormat: 1 },
-        }).argument(),
-        ...[i32(width), i32(3)],
-      ]),
-      check: () => {
-        const got = rowsOf(floats(out), stride, width);
-        return worstOf(...finite.map((row, i) => {
-          const want = prepare(normRow(row, weight, Math.fround(1e-5), round), kind, 0, 1, round).values;
-          // A sum of squares that is one ulp off moves a scale by as much, and few numbers across a rounding boundary.
-          const wrong = want.filter((v, c) => Math.abs(v - got[i * width + c]!) > 3e-7 * Math.abs(v)).length;
-          return wrong / (0.02 * width);
-        }));
-      },
-    };
-  }
-}
-
-/** The codes of a row for the scaled matrix instructions. */
-export function* quantizeCases(): Generator<KernelCase> {
-  const r = new Random(5), width = 192, rows = corners(r, width), n = rows.length, x = new Float32Array(n * width);
-  rows.forEach((row, i) => x.set(row, i * width));
-  for (const [kind, rule] of [[1, 0], [1, 1], [6, 0], [7, 0]] as const) {
-    const scale = Math.fround(0.013), codes = output(n * width), scales = output(n * 8), factors = output(4 * n);
-    yield {
-      name: `quantize ${KINDS[kind]} rule ${rule}`,
-      job: job("quantize", n, [
-        ...[pointer(codes), i32(width), pointer(scales), i32(8), pointer(factors)],
-        inputStruct({ x: input(x), stride: width, kind, rule, scale }).argument(),
-        ...[i32(width), i32(n)],
-      ]),
-      check: () => {
-        const want = rows.map((row) => prepare(row, kind, rule, scale, 0));
-        return worstOf(
-          ...want.map(({ values }, i) => {
-            const own = codes.bytes.slice(i * width, (i + 1) * width);
-            const got = decodeElements(kind === 1 ? "mxfp4" : "fp8_e4m3", own, width);
-            const blocks = kind === 1 ? scales.bytes.subarray(i * 8) : null;
-            return exactly(got.map((v, c) => v * (blocks ? decodeE8m0(blocks[Math.floor(c / 32)]!) : 1)), values);
-          }),
-          kind === 1 ? 0 : exactly(floats(factors), want.map((w) => w.scale)),
-        );
-      },
-    };
-  }
-}
-
 export function* elementwiseCases(): Generator<KernelCase> {
   const r = new Random(4);
   for (const round of [0, 1]) {
@@ -247,13 +98,13 @@ export function* elementwiseCases(): Generator<KernelCase> {
     const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
     yield {
       name: `add round ${round}`,
-      job: job("add", n, [pointer(h), i32(stride), pointer(input(b)), i32(stride), i32(width), i32(round), i32(n)]),
+      job: rowsJob("add", n, [pointer(h), i32(stride), pointer(input(b)), i32(stride), i32(width), i32(round), i32(n)]),
       check: () => exactly(floats(h), a.map((v, i) => i % stride < width ? rounded(v + b[i]!) : v)),
     };
     const z = r.row(n * 2 * width, true, 5), act = output(4 * n * width);
     yield {
       name: `swiglu round ${round}`,
-      job: job("swiglu", n, [
+      job: rowsJob("swiglu", n, [
         ...[
           pointer(act),
           i32(width),
@@ -296,7 +147,7 @@ export function* elementwiseCases(): Generator<KernelCase> {
       });
       yield {
         name: `combine round ${round} accumulate ${accumulate}`,
-        job: job("combine", n, [
+        job: rowsJob("combine", n, [
           ...[pointer(out), i32(stride), pointer(input(y)), i32(stride), pointer(input(p)), i32(width), i32(topK)],
           ...[i32(round), i32(accumulate), i32(n)],
         ]),
@@ -307,7 +158,7 @@ export function* elementwiseCases(): Generator<KernelCase> {
   const values = r.row(2 * 64, false), x = inout(values);
   yield {
     name: "round_rows",
-    job: job("round_rows", 2, [pointer(x), i32(64), i32(60), i32(2)]),
+    job: rowsJob("round_rows", 2, [pointer(x), i32(64), i32(60), i32(2)]),
     check: () => exactly(floats(x), values.map((v, i) => i % 64 < 60 ? roundToBf16(v) : v)),
   };
 }
