@@ -59,7 +59,7 @@ export function codeFor(files: Architectures, arch: string): Code | null {
 
 /**
  * Files that an architecture runs besides, and no other one does: PTX of sm_90a has the products of warpgroups
- * (`wgmma`), which no earlier and no later GPU knows.
+ * (`wgmma`), which no earlier and no later GPU knows, and kernels of clusters, which no earlier one does.
  */
 export function codeBeside(files: Architectures, { arch, kind }: Code): string | null {
   const own = `${arch}a`;
