@@ -58,8 +58,9 @@ export class Machine {
    * @param workPerUnit Estimated multiply-adds of one unit; decides whether other threads are woken.
    */
   run(kernel: KernelName, memory: number, units: number, workPerUnit: number): void {
-    if (units * workPerUnit < this.#worthSharing) this.#pool.runHere(kernel, memory, this.#descriptor, units);
-    else this.#pool.run(kernel, memory, this.#descriptor, units);
+    const work = units * workPerUnit;
+    if (work < this.#worthSharing) this.#pool.runHere(kernel, memory, this.#descriptor, units);
+    else this.#pool.run(kernel, memory, this.#descriptor, units, work);
   }
 
   /** Threads in all. */

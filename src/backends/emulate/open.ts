@@ -37,8 +37,12 @@ export interface EmulateOptions {
   readonly worthSharing?: number;
 }
 
+/** Bytes of weights whose first token takes longer than the start of threads: those start while weights are loaded. */
+const LARGE_BYTES = 256 << 20;
+
 /**
- * Loads a model into WASM memories and starts the worker threads.
+ * Loads a model into WASM memories and starts the worker threads; where nobody said how many, those of a small model
+ * as its work is worth them.
  *
  * @throws {FailureError} when memory, threads or a mapping cannot be had.
  * @throws {InputError} when a weight file changed since it was checked.
@@ -76,7 +80,8 @@ export async function openEmulate<N extends string>(
   const memories = plan.memories.map(({ bytes }) => allocate(bytes));
   // Activations of one memory are done with when the next one begins.
   if (memories.length > 1) shareRange(memories.map(({ buffer }) => new Uint8Array(buffer)), areas.stacks, areas.end);
-  const pool = new Pool(threads, module, memories, areas);
+  const atOnce = options.threads !== undefined || plan.weightBytes >= LARGE_BYTES;
+  const pool = new Pool(threads, module, memories, areas, atOnce);
   try {
     const targets = plan.memories.map(({ runs, strided }, i) => ({
       view: new Uint8Array(memories[i]!.buffer),

@@ -38,50 +38,49 @@ export interface ThreadAreas {
 /** Reads of workers' words before the driver stops spinning and sleeps until the last worker is done. */
 const SPINS = 5000;
 
+/**
+ * Multiply-adds after which one more worker is worth its start, where they are not all started at once: a start takes
+ * some 23 ms of a processor, a core makes some 5 a nanosecond. So a short answer of a small model waits for none.
+ */
+const WORTH_STARTING = 100e6;
+
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
 
-/** A fixed set of threads, the calling one included, that run kernels over one or more memories. */
+/** A set of threads, the calling one included, that run kernels over one or more memories. */
 export class Pool {
   readonly #control: Int32Array;
   readonly #kernels: Kernel[][];
-  readonly #workers: Worker[];
+  readonly #workers: Worker[] = [];
   readonly #scratch: number;
+  readonly #setup: (number: number) => WorkerSetup;
+  /** Multiply-adds of operations that were run on all threads so far. */
+  #work = 0;
   /** Operations so far. */
   #serial = 0;
   #closed = false;
   #startFailure: string | undefined;
 
   /**
-   * @param threads Threads in all, at least 1; `threads - 1` workers are started. They load while the caller goes on.
+   * @param threads Threads in all, at least 1: `threads - 1` workers, which load while the caller goes on.
+   * @param atOnce Whether all workers are started now; otherwise they are one by one, as work is worth them.
    */
   constructor(
     readonly threads: number,
     module: WebAssembly.Module,
     memories: readonly WebAssembly.Memory[],
     areas: ThreadAreas,
+    atOnce = true,
   ) {
-    this.#control = new Int32Array(new SharedArrayBuffer(controlBytes(threads)));
+    const control = new SharedArrayBuffer(controlBytes(threads));
+    this.#control = new Int32Array(control);
     const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
     this.#kernels = memories.map((memory) => numberedKernels(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
-    this.#workers = [];
-    for (let i = 0; i < threads - 1; i++) {
-      const worker = this.#start(i + 1);
-      const setup: WorkerSetup = {
-        control: this.#control.buffer as SharedArrayBuffer,
-        module,
-        memories,
-        number: i + 1,
-        stackTop: stackTop(i + 1),
-        scratch: areas.scratch + (i + 1) * areas.scratchBytes,
-      };
-      worker.onerror = (event) => {
-        event.preventDefault();
-        this.#startFailure ??= event.message;
-      };
-      worker.postMessage(setup);
-      this.#workers.push(worker);
-    }
+    this.#setup = (number) => ({
+      ...{ control, module, memories, number, stackTop: stackTop(number) },
+      scratch: areas.scratch + number * areas.scratchBytes,
+    });
+    if (atOnce) this.#startWorkers(threads - 1);
   }
 
   /** Runs units 0..units of a kernel on the calling thread. */
@@ -95,18 +94,21 @@ export class Pool {
   }
 
   /**
-   * Runs units 0..units of a kernel on all threads and returns when they are done.
+   * Runs units 0..units of a kernel on all threads that were started and returns when they are done.
    *
-   * @throws {FailureError} if a thread trapped.
+   * @param work Multiply-adds of all units, by which more workers are started.
+   * @throws {FailureError} if a thread trapped, or one could not be started.
    */
-  run(name: KernelName, memory: number, descriptor: number, units: number): void {
-    if (this.threads === 1 || units < 2) return this.runHere(name, memory, descriptor, units);
+  run(name: KernelName, memory: number, descriptor: number, units: number, work = Infinity): void {
+    this.#work += work;
+    if (this.workers < this.threads - 1) this.#startWorkers(Math.floor(this.#work / WORTH_STARTING));
+    if (this.workers === 0 || units < 2) return this.runHere(name, memory, descriptor, units);
     if (this.#startFailure !== undefined) {
       throw new FailureError(`a worker thread could not start: ${this.#startFailure}`);
     }
     const control = this.#control;
     const number = NUMBER_OF[name];
-    const asked = Math.min(this.threads, units, MOST_THREADS), gate = openGate(this.#serial++, asked);
+    const asked = Math.min(this.workers + 1, units, MOST_THREADS), gate = openGate(this.#serial++, asked);
     control[UNITS] = units;
     control[THREADS] = asked;
     control[KERNEL] = number;
@@ -126,6 +128,19 @@ export class Pool {
     if (Atomics.load(control, FAILED) !== 0) {
       const text = new Uint8Array(control.buffer, FAILURE_BYTE, Atomics.load(control, FAILURE_LENGTH)).slice();
       throw new FailureError(`a worker thread failed in ${name}: ${new TextDecoder().decode(text)}`);
+    }
+  }
+
+  /** Starts workers until there are so many, or all. */
+  #startWorkers(count: number): void {
+    while (this.workers < Math.min(count, this.threads - 1)) {
+      const number = this.workers + 1, worker = this.#start(number);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        this.#startFailure ??= event.message;
+      };
+      worker.postMessage(this.#setup(number));
+      this.#workers.push(worker);
     }
   }
 

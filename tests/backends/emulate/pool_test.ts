@@ -46,6 +46,22 @@ Deno.test("a gate asks no more threads than there are units, and words of thread
   assertEquals([h[0], h[11], h[12], h[4 * ROWS - 1]], [200, 200, 100, 100]);
 });
 
+Deno.test("a Pool starts workers as work is worth them, or all at once", () => {
+  const { pool, memory } = addPool(4, H, false);
+  const h = new Float32Array(memory.buffer, H, 4 * ROWS);
+  new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
+  const started = [1e6, 0.9e8, 1e7, 1.2e8, 1e12, 1].map((work) => {
+    pool.run("add", 0, DESCRIPTOR, ROWS, work);
+    return pool.workers;
+  });
+  pool.close();
+  assertEquals(started, [0, 0, 1, 2, 3, 3]);
+  assertEquals(h.findIndex((x) => x !== started.length), -1);
+  const { pool: whole } = addPool(4);
+  whole.close();
+  assertEquals(whole.workers, 3);
+});
+
 Deno.test("Pool.run() turns a trap into one line, and the pool can be closed after it", () => {
   for (const threads of [1, 3]) {
     const { pool } = addPool(threads, PAGES * 65_536 - 8);
