@@ -61,6 +61,15 @@ for (const [name, , words] of INPUTS) {
   });
 }
 
+Deno.test("prepare() writes no block as integers whose smallest number vanishes beside its largest", () => {
+  const machine = new Machine(), row = new Float32Array(32);
+  // Columns 0 and 8 are of one lane.
+  row[0] = 2 ** 80;
+  row[8] = 2 ** -100;
+  const { fixed } = prepare(machine, [row], [0, 0, 0], 12);
+  assertEquals(fixed.data[BLOCK_BYTES], 0);
+});
+
 /** Products of all rows with a matrix, by one call. */
 function linear(machine: Machine, matrix: Matrix, rows: ReturnType<typeof prepare>, n: number, integers: boolean) {
   const outRows = matrix.values.length, { out, fixed, width } = rows;

@@ -98,8 +98,11 @@ export function fixedDigits(lanes: readonly (readonly number[])[], offset: numbe
   if (!units.every((power) => power >= 2 ** -80 && power <= 2 ** 80)) return 0;
   for (const bits of [6, 14, 16, 17, 18, 19, 20]) {
     const digits = Math.floor(bits / 8) + 1, ones = (256 ** digits - 1) / 255;
+    // Lanes of one digit share their unit.
+    const shared = Math.max(...units.filter((_, l) => lanes[l]!.some((x) => x !== 0)));
     const fits = lanes.every((lane, l) => {
-      const integers = lane.map((x) => x * 2 ** bits / units[l]!);
+      const unit = digits === 1 && shared > 0 ? shared : units[l]!;
+      const integers = lane.map((x) => x * 2 ** bits / unit);
       const sum = integers.reduce((sum, x) => sum + Math.abs(x), 0);
       return sum * offset < 2 ** 24 &&
         integers.every((x) => Number.isInteger(x) && x >= -128 * ones && x <= 127 * ones);

@@ -90,7 +90,10 @@ unsafe fn multiply<F: Integers, const N: usize>(
         let mut sums = [[f32x4_splat(0.0); ROWS]; N];
         // Functions of their own: V8 keeps fewer values in registers where one has several loops.
         match digits {
-            1 => alike::<F, 1, N>(&from, blocks, &mut sums),
+            1 => match one_digit::<F, N>(&from, blocks) {
+                Some(all) => sums = all,
+                None => alike::<F, 1, N>(&from, blocks, &mut sums),
+            },
             2 => alike::<F, 2, N>(&from, blocks, &mut sums),
             _ => mixed::<F, N>(&from, blocks, &mut sums),
         }
@@ -98,6 +101,15 @@ unsafe fn multiply<F: Integers, const N: usize>(
             finish_four::<F>(r, rows[i], pair, N, &core::array::from_fn(|n| sums[min(n, N - 1)][i]));
         }
     }
+}
+
+/// The sums where all blocks have one digit, if a format has a loop of its own for that.
+#[inline(always)]
+unsafe fn one_digit<F: Integers, const N: usize>(from: &Rows<N>, blocks: usize) -> Option<Sums<N>> {
+    if blocks == 0 || N == 1 {
+        return None;
+    }
+    unsafe { F::one_digit(blocks, from.weights, &from.fixed, from.exponents) }
 }
 
 /// Adds the products of blocks all of which can be read as if they had D digits (1 or 2).

@@ -94,6 +94,8 @@ fn fix(to: &mut Block, x: &[v128; 8], offset: i32) -> u8 {
     // 2^e of the largest magnitude of each lane; 1 for a lane of zeros. Far from where float32 ends, so that neither a
     // unit nor a product underflows or overflows; infinities and NaN fall out here too.
     let power = v128_and(most, i32x4_splat(0x7f80_0000));
+    let of_block = i32x4_max(power, i32x4_shuffle::<2, 3, 0, 1>(power, power));
+    let of_block = i32x4_max(of_block, i32x4_shuffle::<1, 0, 3, 2>(of_block, of_block));
     let power = v128_bitselect(f32x4_splat(1.0), power, i32x4_eq(most, i32x4_splat(0)));
     let far = v128_or(i32x4_lt(power, i32x4_splat((127 - 80) << 23)), i32x4_gt(power, i32x4_splat((127 + 80) << 23)));
     if v128_any_true(far) {
@@ -104,6 +106,8 @@ fn fix(to: &mut Block, x: &[v128; 8], offset: i32) -> u8 {
     let mut bits = 6;
     while bits <= 20 {
         let digits = bits / 8 + 1;
+        // Lanes of one digit share their unit.
+        let power = if digits == 1 && v128_any_true(of_block) { of_block } else { power };
         if let Some(integers) = integers(x, power, bits as i32, offset) {
             to.unit = i32x4_sub(power, i32x4_splat((bits << 23) as i32));
             if store(to, integers, digits, offset) {
@@ -119,11 +123,13 @@ fn fix(to: &mut Block, x: &[v128; 8], offset: i32) -> u8 {
 #[inline(always)]
 fn integers(x: &[v128; 8], power: v128, bits: i32, offset: i32) -> Option<[v128; 8]> {
     let inverse = i32x4_sub(i32x4_splat((254 + bits) << 23), power);
+    let unit = i32x4_sub(power, i32x4_splat(bits << 23));
     let mut broken = i32x4_splat(0);
     let mut sum = f32x4_splat(0.0);
     let scaled = x.map(|v| {
         let y = f32x4_mul(v, inverse);
-        broken = v128_or(broken, f32x4_ne(y, f32x4_nearest(y)));
+        // Against the number itself, as y may have underflowed.
+        broken = v128_or(broken, f32x4_ne(v, f32x4_mul(f32x4_nearest(y), unit)));
         sum = f32x4_add(sum, f32x4_abs(y));
         y
     });

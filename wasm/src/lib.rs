@@ -25,6 +25,9 @@ mod exponents;
 mod f16;
 mod f32;
 mod few;
+mod few_digit;
+#[rustfmt::skip] // Text of instructions, a few a line.
+mod few_digit_text;
 mod few_floats;
 #[rustfmt::skip] // Text of instructions, a few a line.
 mod few_floats_text;

@@ -2,7 +2,8 @@
 //! Sums in the order of `dot.rs`: the same bits, see `fixed.rs`.
 
 use crate::dot::{BLOCK, Format};
-use crate::fixed::{Block, UNFIT, starts_as_float};
+use crate::few_digit;
+use crate::fixed::{Block, Row, UNFIT, starts_as_float};
 use crate::four_rows::{FourRows, ROWS};
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
@@ -24,6 +25,18 @@ pub trait Integers: Format {
     fn tables() -> Self::Tables;
     /// The integers of a block, `OFFSET` added, in the order of [`Block::digits`].
     unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
+
+    /// The sums of N (2 to 4) input rows whose blocks all have one digit, and of four output rows, if the format has a
+    /// loop for that; `blocks` is at least 1.
+    #[inline(always)]
+    unsafe fn one_digit<const N: usize>(
+        _blocks: usize,
+        _weights: [*const u8; 4],
+        _fixed: &[Row; N],
+        _exponents: *const v128,
+    ) -> Option<[[v128; 4]; N]> {
+        None
+    }
 }
 
 /// Constants of [`Fp4`].
@@ -55,6 +68,17 @@ impl Integers for Fp4 {
         let packed = i8x16_relaxed_swizzle(unsafe { v128_load(at.cast()) }, t.turn);
         let (even, odd) = (v128_and(packed, t.low), v128_and(u16x8_shr(packed, 4), t.low));
         [i8x16_relaxed_swizzle(t.values, even), i8x16_relaxed_swizzle(t.values, odd)]
+    }
+
+    #[inline(always)]
+    unsafe fn one_digit<const N: usize>(
+        blocks: usize,
+        weights: [*const u8; 4],
+        fixed: &[Row; N],
+        exponents: *const v128,
+    ) -> Option<[[v128; 4]; N]> {
+        let Fp4Tables { values, turn, low } = Self::tables();
+        Some(unsafe { few_digit::multiply(blocks, [values, turn, low], weights, fixed, exponents) })
     }
 }
 
