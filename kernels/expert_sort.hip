@@ -1,59 +1,113 @@
-// Slot rows ordered by expert, and the list of row tiles of the expert GEMMs. One block.
+// Slot rows ordered by expert, and the list of row tiles of the expert GEMMs. One block, each of whose groups has a stretch of the rows.
 #include "common/routing.h"
 
-// Choices that a thread asks for at a time.
-constexpr i32 together = 8;
+// Experts that are counted at a time; choices that a thread asks for at a time.
+constexpr i32 window = 128, groups = 32, together = 4;
+
+// Of 32 neighbouring values 0 .. window - 1, the lanes that have this one's.
+MX_DEVICE u32 lanes_like(i32 value, bool valid) {
+  u32 mask = mx_ballot(valid);
+  MX_UNROLL
+  for (i32 bit = 1; bit < window; bit <<= 1) {
+    const u32 set = mx_ballot(value & bit);
+    mask &= value & bit ? set : ~set;
+  }
+  return mask;
+}
 
 MX_TRAITS(expert_sort, 1024, 0, 0, 0, 0)
 MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count, i32 tile_rows, i32 *sorted, i32 *offsets, i32 *tiles,
                             i32 *tile_count) {
   mx_follow();
-  MX_SHARED u32 counts[mx_most_experts];
-  MX_SHARED i32 starts[mx_most_experts + 1], tile_starts[mx_most_experts + 1];
-  const i32 tid = mx_thread();
-  for (i32 e = tid; e < count; e += 1024) counts[e] = 0;
-  mx_barrier();
-  for (i32 r = tid; r < slot_rows; r += 1024) {
-    const i32 e = mx_global<i32>(ids)[r] - first;
-    if (e >= 0 && e < count) mx_lds_add(&counts[e], 1u);
-  }
-  mx_barrier();
-  if (tid == 0) {
-    i32 rows = 0, used = 0;
-    for (i32 e = 0; e < count; e++) {
-      starts[e] = rows, tile_starts[e] = used;
-      rows += (i32)counts[e], used += ((i32)counts[e] + tile_rows - 1) / tile_rows;
-    }
-    starts[count] = rows, tile_starts[count] = used;
-    mx_global<i32>(tile_count)[0] = used;
-  }
-  mx_barrier();
-  for (i32 e = tid; e <= count; e += 1024) {
-    mx_global<i32>(offsets)[e] = starts[e];
-    if (e == count) break;
-    for (i32 i = tile_starts[e]; i < tile_starts[e + 1]; i++) {
-      mx_global<i32>(tiles)[2 * i] = e;
-      mx_global<i32>(tiles)[2 * i + 1] = starts[e] + (i - tile_starts[e]) * tile_rows;
-    }
-  }
-  // A group an expert: reads all choices in order, keeps its own.
-  for (i32 e = mx_group(); e < count; e += 32) {
-    i32 to = starts[e];
-    for (i32 r0 = 0; r0 < slot_rows; r0 += 32 * together) {
+  // Of each group's rows, by expert; then how many are placed, those of the groups before included.
+  MX_SHARED u32 counts[groups][window];
+  MX_SHARED i32 totals[window], starts[window], tile_starts[window], ends[2];
+  const i32 tid = mx_thread(), lane = mx_lane();
+  const i32 share = (slot_rows + 32 * groups - 1) / (32 * groups) * 32, begin = mx_group() * share, end = mx_min(begin + share, slot_rows);
+  i32 rows = 0, used = 0;
+  for (i32 base = 0; base < count; base += window) {
+    const i32 size = mx_min(window, count - base);
+    u32 *const own = counts[mx_group()];
+    const auto expert = [&](i32 r) { return r < end ? mx_global<i32>(ids)[r] - first - base : -1; };
+    for (i32 e = lane; e < size; e += 32) own[e] = 0;
+    mx_group_barrier();
+    for (i32 r0 = begin; r0 < end; r0 += 32 * together) {
       i32 chosen[together];
       MX_UNROLL
-      for (i32 i = 0; i < together; i++) {
-        const i32 r = r0 + 32 * i + mx_lane();
-        chosen[i] = r < slot_rows ? mx_global<i32>(ids)[r] - first : -1;
-      }
+      for (i32 i = 0; i < together; i++) chosen[i] = expert(r0 + 32 * i + lane);
       MX_UNROLL
       for (i32 i = 0; i < together; i++) {
-        const bool own = chosen[i] == e;
-        const u32 mask = mx_ballot(own);
-        if (own) mx_global<i32>(sorted)[to + __builtin_popcount(mask & ((1u << mx_lane()) - 1u))] = r0 + 32 * i + mx_lane();
-        to += __builtin_popcount(mask);
+        if (chosen[i] >= 0 && chosen[i] < size) mx_lds_add(&own[chosen[i]], 1u);
       }
     }
+    mx_barrier();
+    if (tid < size) {
+      u32 before = 0;
+      MX_UNROLL
+      for (i32 g = 0; g < groups; g++) {
+        const u32 here = counts[g][tid];
+        counts[g][tid] = before;
+        before += here;
+      }
+      totals[tid] = (i32)before;
+    }
+    mx_barrier();
+    if (mx_group() == 0) {
+      constexpr i32 each = window / 32;
+      i32 row_sum = 0, tile_sum = 0;
+      MX_UNROLL
+      for (i32 i = 0; i < each; i++) {
+        const i32 e = lane * each + i, total = e < size ? totals[e] : 0;
+        row_sum += total, tile_sum += (total + tile_rows - 1) / tile_rows;
+      }
+      i32 row = row_sum, tile = tile_sum;
+      MX_UNROLL
+      for (i32 step = 1; step < 32; step <<= 1) {
+        const i32 from = mx_max(lane - step, 0), before = (i32)mx_shuffle((u32)row, from), tiles_before = (i32)mx_shuffle((u32)tile, from);
+        if (lane >= step) row += before, tile += tiles_before;
+      }
+      if (lane == 31) ends[0] = rows + row, ends[1] = used + tile;
+      row += rows - row_sum, tile += used - tile_sum;
+      MX_UNROLL
+      for (i32 i = 0; i < each; i++) {
+        const i32 e = lane * each + i, total = e < size ? totals[e] : 0;
+        if (e < size) starts[e] = row, tile_starts[e] = tile;
+        row += total, tile += (total + tile_rows - 1) / tile_rows;
+      }
+    }
+    mx_barrier();
+    rows = ends[0], used = ends[1];
+    if (tid < size) {
+      mx_global<i32>(offsets)[base + tid] = starts[tid];
+      const i32 most = (totals[tid] + tile_rows - 1) / tile_rows;
+      for (i32 i = 0; i < most; i++) {
+        mx_global<i32>(tiles)[2 * (tile_starts[tid] + i)] = base + tid;
+        mx_global<i32>(tiles)[2 * (tile_starts[tid] + i) + 1] = starts[tid] + i * tile_rows;
+      }
+    }
+    for (i32 r0 = begin; r0 < end; r0 += 32 * together) {
+      i32 chosen[together];
+      MX_UNROLL
+      for (i32 i = 0; i < together; i++) chosen[i] = expert(r0 + 32 * i + lane);
+      MX_UNROLL
+      for (i32 i = 0; i < together; i++) {
+        const bool valid = chosen[i] >= 0 && chosen[i] < size;
+        const i32 e = valid ? chosen[i] : 0;
+        const u32 like = lanes_like(e, valid);
+        const i32 ahead = __builtin_popcount(like & ((1u << lane) - 1u));
+        const i32 placed = (i32)own[e];
+        if (valid) mx_global<i32>(sorted)[starts[e] + placed + ahead] = r0 + 32 * i + lane;
+        mx_group_barrier();
+        if (valid && ahead == 0) own[e] = (u32)(placed + __builtin_popcount(like));
+        mx_group_barrier();
+      }
+    }
+    // Everybody is done with this window's counts.
+    mx_barrier();
+  }
+  if (tid == 0) {
+    mx_global<i32>(offsets)[count] = rows;
+    mx_global<i32>(tile_count)[0] = used;
   }
 }
 MX_EXPORT(expert_sort)

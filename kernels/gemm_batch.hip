@@ -33,7 +33,12 @@ template <> struct Piece<MxPlain<MX_BF16>> {
   u32x4 w[2];
   MX_DEVICE void load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 first, i32 quarter) {
     MX_UNROLL
-    for (i32 k = 0; k < 2; k++) w[k] = mx_load_stream((const MX_GLOBAL u32x4 *)(row + 2 * mx_min(first + column(quarter, k), l.cols - 8)));
+    for (i32 k = 0; k < 2; k++) {
+      // Volatile: must not sink below the wait for the launch ahead.
+      __asm__ volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                       : "=r"(w[k].x), "=r"(w[k].y), "=r"(w[k].z), "=r"(w[k].w)
+                       : "l"(row + 2 * mx_min(first + column(quarter, k), l.cols - 8)));
+    }
   }
   MX_DEVICE void pairs(u32 (&out)[8], i32) const {
     MX_UNROLL
@@ -103,9 +108,11 @@ struct Split {
   i32 tile;  // of the launch
 };
 
-// `tile()` is called twice, so that what only the end needs takes no registers meanwhile.
-template <class F, i32 Tokens, class Tile> MX_DEVICE void batch_tile(Tile tile, const u16 *x, i32 x_stride, const Split &split) {
+// `tile()` is called twice, so that what only the end needs takes no registers meanwhile. `Early`: it reads nothing that the launch ahead
+// writes, so that the first weights are asked for before that has ended.
+template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile(Tile tile, const u16 *x, i32 x_stride, const Split &split) {
   typedef Batch<F, Tokens> B;
+  if (!Early) mx_follow();
   const MxTile t = tile();
   if (t.tokens <= 0 || t.first_row >= t.l.rows) return;
   const MxLinear &l = t.l;
@@ -166,6 +173,7 @@ template <class F, i32 Tokens, class Tile> MX_DEVICE void batch_tile(Tile tile, 
   }
   MX_UNROLL
   for (i32 i = 0; i < B::ahead; i++) load(raw[i], begin + i);
+  if (Early) mx_follow();
   if constexpr (B::through) {
     // The rows' scales follow one another.
     const MX_GLOBAL u8 *const own = mx_global<u8>(l.scale) + t.first_row * l.scale_stride;
@@ -282,13 +290,12 @@ template <class F, i32 Tokens, class Tile> MX_DEVICE void batch_tile(Tile tile, 
   BATCH_TRAITS(name, tokens)                                                                                                           \
   MX_ENTRY_RESIDENT(name, 256, 2)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n,    \
                                   i32 parts, f32 *partial, i32 *counters) {                                                            \
-    mx_follow();                                                                                                                       \
     const i32 token_tiles = (n + tokens - 1) / tokens, tile = mx_block_y();                                                            \
     const Split split{mx_block_z(), parts, partial, counters, tile * token_tiles + mx_block_x()};                                      \
     const auto at = [&]() __attribute__((always_inline)) {                                                                             \
       return mx_group_tile_at(group, tile, mx_block_x(), x_scales, round, accumulate, n, block_rows, tokens);                          \
     };                                                                                                                                 \
-    batch_tile<BATCH_FORMAT, tokens>(at, x, x_stride, split);                                                                          \
+    batch_tile<BATCH_FORMAT, tokens, true>(at, x, x_stride, split);                                                                          \
   }                                                                                                                                    \
   MX_EXPORT(name)
 #define EXPERT_BATCH_ENTRY(name, tokens)                                                                                               \
@@ -297,12 +304,11 @@ template <class F, i32 Tokens, class Tile> MX_DEVICE void batch_tile(Tile tile, 
                                   const i32 *sorted, const i32 *offsets, const i32 *tiles, const i32 *tile_count, f32 *out,            \
                                   i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, [[maybe_unused]] i32 rows,              \
                                   [[maybe_unused]] i32 cols) {                                                                         \
-    mx_follow();                                                                                                                       \
     const auto at = [&]() __attribute__((always_inline)) {                                                                             \
       return mx_expert_tile(experts, x_scales, divisor, sorted, offsets, tiles, tile_count, out, out_stride, round, swiglu, alpha,     \
                             limit, block_rows, tokens);                                                                                \
     };                                                                                                                                 \
-    batch_tile<BATCH_FORMAT, tokens>(at, x, x_stride, Split{0, 1, nullptr, nullptr, 0});                                               \
+    batch_tile<BATCH_FORMAT, tokens, false>(at, x, x_stride, Split{0, 1, nullptr, nullptr, 0});                                               \
   }                                                                                                                                    \
   MX_EXPORT(name)
 #define BATCH_EXPAND(macro, name, tokens) macro(name, tokens)

@@ -27,8 +27,9 @@
 #include "advance.hip"
 #include "combine.hip"
 #include "embed.hip"
+#include "exchange_sum.hip"
 #include "exchange_ranks.hip"
-#include "exchange_rows.hip"
+#include "exchange_columns.hip"
 #include "expert_sort.hip"
 #include "qdq.hip"
 #include "quantize.hip"
@@ -51,6 +52,7 @@ namespace mx_attention_tile {
 }
 namespace mx_pick {
 #include "pick.hip"
+#include "exchange_pick.hip"
 }
 namespace mx_norm_route_bf16 {
 #include "norm_route.hip"

@@ -1,15 +1,6 @@
-// Norm (if any) and QDQ of rows, as float32 and, or, as bf16 for the matrix instructions; `order` 1: of eight columns 0 4, 1 5, 2 6, 3 7, in
-// which MXFP4 is decoded; 2: such pairs as gemm_wgmma.hip takes them of 64 columns, pair p of the sixteen that begin with column 16t at
-// 8p + 2t.
-#include "common/formats.h"
+// Norm (if any) and QDQ of rows, as float32 and, or, as bf16 for the matrix instructions, in the order of columns that common/columns.h has.
+#include "common/columns.h"
 #include "common/vector.h"
-
-// Where a column of a row lies.
-MX_DEVICE i32 mx_column_place(i32 order, i32 c) {
-  if (order == 0) return c;
-  if (order == 1) return (c & ~7) + 2 * (c & 3) + (c >> 2 & 1);
-  return (c & ~63) + (c & 8) * 4 + (c >> 3 & 6) + 8 * (c & 3) + (c >> 2 & 1);
-}
 
 MX_TRAITS(qdq, 256, 0, 1, 0, 0)
 MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, i32 order, f32 *row_scales, MxInput in, i32 width, i32 n) {
@@ -22,14 +13,7 @@ MX_ENTRY(qdq, 256)(f32 *out, i32 out_stride, u16 *out_bf16, i32 bf16_stride, i32
   f32 scale = mx_prepare_row(in, in.x_rows ? mx_global<i32>(in.x_rows)[i] : i, width, [=](i32 c, f32x4 v) {
     if (f32_too) mx_store4(y, c, width, v);
     if (!bf16_too || c >= bf16_stride) return;
-    if (order == 0) {
-      *(MX_GLOBAL u32x2 *)(h + c) = u32x2{mx_pack(v.x, v.y), mx_pack(v.z, v.w)};
-    } else {
-      const i32 step = order == 1 ? 2 : 8;
-      MX_GLOBAL u16 *const to = h + mx_column_place(order, c);
-      MX_UNROLL
-      for (i32 k = 0; k < 4; k++) to[step * k] = (u16)(mx_bf16_bits(v[k]) >> 16);
-    }
+    mx_store_columns(h, order, c, v);
   });
   // The preparation ends at the next multiple of 32. Places of what follows lie among those of the last columns where 64 belong together.
   if (bf16_too) {

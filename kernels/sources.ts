@@ -101,8 +101,10 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "attention_batch", source: "attention_batch.hip", defines: [] },
     { name: "attention_mma", source: "attention_mma.hip", defines: [] },
     // Between AMD devices memory would have to be allocated otherwise, which nobody here could try.
+    { name: "exchange_sum", source: "exchange_sum.hip", defines: [] },
+    { name: "exchange_pick", source: "exchange_pick.hip", defines: [] },
     { name: "exchange_ranks", source: "exchange_ranks.hip", defines: [] },
-    { name: "exchange_rows", source: "exchange_rows.hip", defines: [] },
+    { name: "exchange_columns", source: "exchange_columns.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
     ...batchUnits("gemm_batch.hip"),
   ],

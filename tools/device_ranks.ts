@@ -134,8 +134,14 @@ const spreadOf = (all: readonly number[]): Spread => ({
 const show = ({ median, range: [low, high] }: Spread, digits = 0) =>
   `${median.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 
-/** Tokens per second in all, without the first run, which records. */
-async function decode(engine: Engine, vocab: number, sequences: number, from: number): Promise<Spread> {
+/** Tokens per second in all, without the first run, which records; `results` gets the tokens. */
+async function decode(
+  engine: Engine,
+  vocab: number,
+  sequences: number,
+  from: number,
+  results: number[],
+): Promise<Spread> {
   const speeds: number[] = [];
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     const batch = {
@@ -144,20 +150,24 @@ async function decode(engine: Engine, vocab: number, sequences: number, from: nu
       positions: new Int32Array(sequences).fill(from),
     };
     const started = performance.now(), sampling = Array.from({ length: sequences }, () => GREEDY);
-    await engine.decode!({ batch, steps: STEPS, sampling, onTokens: () => true });
+    const onTokens = (ids: Int32Array) => repeat > 0 || results.push(...ids) > 0;
+    await engine.decode!({ batch, steps: STEPS, sampling, onTokens });
     speeds.push(sequences * STEPS / (performance.now() - started) * 1000);
   }
   return spreadOf(speeds.slice(1));
 }
 
-async function prefill(engine: Engine, vocab: number): Promise<Spread> {
+/** `results` gets the last token's logits. */
+async function prefill(engine: Engine, vocab: number, results: number[]): Promise<Spread> {
   const ids = Int32Array.from({ length: PREFILL }, (_, i) => (i * 7919 + 13) % vocab), times: number[] = [];
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     const started = performance.now();
     for (let at = 0; at < PREFILL; at += chunk) {
       const n = Math.min(chunk, PREFILL - at), positions = Int32Array.from({ length: n }, (_, i) => at + i);
       const batch = { ids: ids.subarray(at, at + n), slots: new Int32Array(n), positions };
-      await engine.compute(batch, at + n === PREFILL ? Int32Array.of(n - 1) : new Int32Array(0), () => {});
+      await engine.compute(batch, at + n === PREFILL ? Int32Array.of(n - 1) : new Int32Array(0), (_row, logits) => {
+        if (repeat === REPEATS - 1) { for (const v of logits) results.push(v); }
+      });
     }
     times.push(performance.now() - started);
   }
@@ -167,14 +177,24 @@ async function prefill(engine: Engine, vocab: number): Promise<Spread> {
 /** Everything that is measured, of ranks that talk and of ranks that do not. */
 async function bench(session: Session, name: string): Promise<void> {
   const { engine, limits: { vocab } } = session, several = engine instanceof DeviceEngine;
-  const tables: Record<string, Record<string, Spread>> = {};
+  const tables: Record<string, Record<string, Spread>> = {}, tokens: Record<string, number[][]> = {};
   for (const how of several ? ["chosen", "library", "not"] as const : ["chosen"] as const) {
     if (several && how !== "chosen") await engine.talk(how);
+    const [one, some, many] = tokens[how] = [[], [], []] as [number[], number[], number[]];
+    // The prompt first: what tokens see of the cache is the same every time.
+    const prompt = await prefill(engine, vocab, many);
     tables[how] = {
-      "decode 1": await decode(engine, vocab, 1, PREFILL),
-      [`decode ${BATCH}`]: await decode(engine, vocab, BATCH, FROM),
-      prefill: await prefill(engine, vocab),
+      "decode 1": await decode(engine, vocab, 1, PREFILL, one),
+      [`decode ${BATCH}`]: await decode(engine, vocab, BATCH, FROM, some),
+      prefill: prompt,
     };
+  }
+  if (several) {
+    Object.keys(tables["chosen"]!).forEach((what, i) => {
+      const [chosen, library] = ["chosen", "library"].map((how) => tokens[how]![i]!);
+      const same = chosen!.length > 0 && chosen!.every((v, at) => Object.is(v, library![at]));
+      check(same, `${name} ${what}: the same from memory to memory as by the library`);
+    });
   }
   results[name]!["bench"] = tables;
   const base = (Object.values(results)[0]!["bench"] as typeof tables)["chosen"]!;

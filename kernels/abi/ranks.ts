@@ -1,5 +1,5 @@
 /** Entry points that sum over ranks: what was gathered, and what ranks write into each other's memory. */
-import { signature } from "./signature.ts";
+import { rowTiles, signature } from "./signature.ts";
 
 /** What launches that write into other ranks' memory have in common. */
 const AMONG = { stop: "i32*", rank: "i32", ranks: "i32" } as const;
@@ -15,6 +15,41 @@ const SUM = {
   n: "i32",
   phase: "i32",
 } as const;
+
+/** Where rows of many tokens go. */
+const GIVEN = {
+  inboxes: "const void*",
+  rank: "i32",
+  ranks: "i32",
+  turns: "i32*",
+  room: "i64",
+} as const;
+const GIVEN_NOTES = {
+  inboxes: "void *[ranks], each [2][ranks][room]",
+  turns: "[2], 0 at first",
+  room: "bytes, for float32 numbers in each of n * ceil(width / 4) quads at least",
+} as const;
+/** The experts' rows that a rank weights and sums. */
+const CHOICES = {
+  yStride: "i32",
+  ids: "const i32*",
+  weights: "const f32*",
+  firstExpert: "i32",
+  count: "i32",
+  topK: "i32",
+} as const;
+/** The norm of the sum, as those read it that come after. */
+const NORMED = {
+  in: "MxInput",
+  normed: "f32*|0",
+  normedStride: "i32",
+  first: "u16*|0",
+  firstStride: "i32",
+  firstOrder: "order",
+} as const;
+const SECOND = { second: "u16*|0", secondStride: "i32", secondOrder: "order" } as const;
+const NORMED_NOTES = { first: "as `qdq` writes bf16; of rows whose columns are a multiple of 64" } as const;
+const END = { width: "i32", round: "flag", n: "i32", phase: "i32" } as const;
 
 /** Sums over ranks, and columns of all of them. */
 export const RANKS = {
@@ -59,55 +94,82 @@ export const RANKS = {
     meaning: "the same of x of every rank, which may be out; with `round` x are bf16 numbers. At most 65,536 pieces " +
       "of four numbers",
   }),
-  exchangeRows: signature({
+  exchangeGive: signature({
     section: "rows",
-    names: ["exchange_rows"],
-    arguments: {
-      out: "f32*",
-      x: "const f32*",
-      inboxes: "const void*",
-      ...AMONG,
-      marks: "const void*",
-      turns: "i32*",
-      room: "i64",
-      ...SUM,
-    },
-    notes: {
-      inboxes: "void *[ranks], each [2][ranks][room]",
-      marks: "i32 *[ranks], each [ranks][256], 0 at first",
-      turns: "[256], 0 at first",
-      room: "bytes, for 8 float32 numbers in each of n * ceil(width / 8) pieces at least",
-      ...AMONG_NOTES,
-    },
-    grid: "(256)",
-    blocks: () => [256, 1, 1],
-    meaning: "the same for any n; fewer blocks where a device has not room for all at once, as many on every rank",
+    names: ["exchange_give"],
+    arguments: { x: "const f32*", stride: "i32", ...GIVEN, width: "i32", round: "flag", n: "i32" },
+    notes: GIVEN_NOTES,
+    grid: "(n)",
+    blocks: ({ n }) => [n, 1, 1],
+    meaning: "the other ranks get x; waits for nobody. `exchange_take` comes after it, on every rank",
   }),
-  exchangeCombine: signature({
+  exchangeGiveCombined: signature({
     section: "rows",
-    names: ["exchange_combine"],
+    names: ["exchange_give_combined"],
+    arguments: { y: "const f32*", ...CHOICES, ...GIVEN, width: "i32", round: "flag", n: "i32" },
+    notes: GIVEN_NOTES,
+    grid: "(n)",
+    blocks: ({ n }) => [n, 1, 1],
+    meaning: "the same of what `combine` gives of the rows of experts first_expert .. first_expert + count - 1; the " +
+      "rank keeps it too",
+  }),
+  exchangeTake: signature({
+    section: "rows",
+    names: ["exchange_take"],
     arguments: {
       out: "f32*",
-      y: "const f32*",
+      x: "const f32*|0",
       inboxes: "const void*",
       ...AMONG,
       marks: "const void*",
       turns: "i32*",
       room: "i64",
       stride: "i32",
-      yStride: "i32",
-      weights: "const f32*",
-      topK: "i32",
+      xStride: "i32",
+      ...NORMED,
+      ...SECOND,
       width: "i32",
       round: "flag",
       accumulate: "flag",
       n: "i32",
       phase: "i32",
     },
-    notes: { inboxes: "as of `exchange_rows`, with which it shares them", marks: "the same", ...AMONG_NOTES },
-    grid: "(256)",
-    blocks: () => [256, 1, 1],
-    meaning: "`exchange_rows` of what `combine` gives without accumulate; `stride` is that of out",
+    notes: {
+      ...GIVEN_NOTES,
+      x: "null: what `exchange_give_combined` kept",
+      marks: "i32 *[ranks], each [ranks][256], 0 at first",
+      ...NORMED_NOTES,
+      ...AMONG_NOTES,
+    },
+    grid: "(n)",
+    blocks: ({ n }) => [n, 1, 1],
+    meaning:
+      "`exchange_ranks` of what all ranks gave, then the norm of the result, which `in` names, unless `in` has " +
+      "none; a norm of at most 3,072 columns",
+  }),
+  exchangeCombineFew: signature({
+    section: "rows",
+    names: ["exchange_combine_few"],
+    arguments: {
+      h: "f32*",
+      y: "const f32*",
+      inboxes: "const void*",
+      ...AMONG,
+      turns: "i32*",
+      stride: "i32",
+      ...CHOICES,
+      ...NORMED,
+      ...END,
+    },
+    notes: {
+      inboxes: "as of `exchange_ranks`, with which it shares them",
+      turns: "the same",
+      ...NORMED_NOTES,
+      ...AMONG_NOTES,
+    },
+    grid: "(n)",
+    blocks: ({ n }) => [n, 1, 1],
+    meaning: "`exchange_give_combined` and `exchange_take` with `accumulate`, of at most 64 rows of 4,096 columns",
   }),
   exchangeColumns: signature({
     section: "rows",
@@ -131,6 +193,31 @@ export const RANKS = {
     blocks: ({ n, stride }) => [Math.min(Math.ceil(n * stride / 2048), 128), 1, 1],
     meaning: "wholes_q[i][rank] = x[i] for every rank q",
   }),
+  exchangeArgmax: signature({
+    section: "rows",
+    names: ["exchange_argmax"],
+    arguments: {
+      logits: "const f32*",
+      stride: "i64",
+      inboxes: "const void*",
+      ...AMONG,
+      turns: "i32*",
+      columns: "i32",
+      first: "i32",
+      picked: "i32*",
+      rows: "i32",
+      phase: "i32",
+    },
+    notes: {
+      first: "id of the rank's first column",
+      inboxes: "as of `exchange_ranks`, with which it shares them",
+      turns: "the same",
+      ...AMONG_NOTES,
+    },
+    grid: "(rows)",
+    blocks: ({ rows }) => [rows, 1, 1],
+    meaning: "what `argmax` picks of all ranks' columns; at most 128 rows",
+  }),
   exchangeNormRoute: signature({
     section: "rows",
     names: ["exchange_norm_route_F"],
@@ -146,16 +233,29 @@ export const RANKS = {
       topK: "i32",
       normed: "f32*|0",
       normedStride: "i32",
+      first: "u16*|0",
+      firstStride: "i32",
+      firstOrder: "order",
+      logits: "f32*",
+      logitsStride: "i32",
       ids: "i32*",
       weights: "f32*",
       round: "flag",
       n: "i32",
+      counters: "i32*",
       phase: "i32",
     },
-    notes: { inboxes: "as of `exchange_ranks`, with which it shares them", turns: "the same", ...AMONG_NOTES },
-    grid: "(n)",
-    blocks: ({ n }) => [n, 1, 1],
+    notes: {
+      inboxes: "as of `exchange_ranks`, with which it shares them",
+      turns: "the same",
+      ...NORMED_NOTES,
+      counters: "[n], 0 before and after",
+      ...AMONG_NOTES,
+    },
+    grid: "(tiles(router.rows), n)",
+    blocks: ({ router, n }, traits) => [rowTiles(router.rows, traits), n, 1],
     staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
-    meaning: "`exchange_ranks` of x, added to h, then `norm_route_F` of h, which `in` names; at most 64 rows of 4,096",
+    meaning:
+      "`exchange_ranks` of x, added to h, then `norm_route_F_split` of h, which `in` names; at most 64 rows of 4,096",
   }),
 } as const;

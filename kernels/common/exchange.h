@@ -45,23 +45,25 @@ struct MxMarks {
   i32 rank, ranks;
   const i32 *stop;
   MX_DEVICE MX_GLOBAL i32 *mine() const { return (MX_GLOBAL i32 *)all[rank] + rank * MX_EXCHANGE_BLOCKS + mx_block_x(); }
+  // Says to rank `other` that a block has come so far, with what was written before as far as the thread knows.
+  MX_DEVICE void tell(i32 other, i32 block, i32 count) const { mx_system_store((MX_GLOBAL i32 *)all[other] + rank * MX_EXCHANGE_BLOCKS + block, count); }
+  // Waits until the like of that block has come so far on rank `other`.
+  MX_DEVICE void await(i32 other, i32 block, i32 count) const {
+    const MX_GLOBAL i32 *theirs = (MX_GLOBAL i32 *)all[rank] + other * MX_EXCHANGE_BLOCKS + block;
+    i32 looks = 0;
+    // Counters may wrap around.
+    while ((i32)((u32)mx_system_load(theirs) - (u32)count) < 0 && mx_keep_waiting()) {
+      if ((++looks & 1023) == 0 && mx_system_load(mx_global<i32>(stop)) != 0) break;
+    }
+  }
   // By all threads of a block: says that it has come so far, with what its threads wrote before.
   MX_DEVICE void say(i32 count) const {
     mx_barrier();
-    const i32 t = mx_thread();
-    if (t < ranks && t != rank) mx_system_store((MX_GLOBAL i32 *)all[t] + rank * MX_EXCHANGE_BLOCKS + mx_block_x(), count);
+    if (mx_thread() < ranks && mx_thread() != rank) tell(mx_thread(), mx_block_x(), count);
   }
   // Waits until the like of this block has come so far on every rank.
   MX_DEVICE void wait(i32 count) const {
-    const i32 t = mx_thread();
-    if (t < ranks && t != rank) {
-      const MX_GLOBAL i32 *theirs = (MX_GLOBAL i32 *)all[rank] + t * MX_EXCHANGE_BLOCKS + mx_block_x();
-      i32 looks = 0;
-      // Counters may wrap around.
-      while ((i32)((u32)mx_system_load(theirs) - (u32)count) < 0 && mx_keep_waiting()) {
-        if ((++looks & 1023) == 0 && mx_system_load(mx_global<i32>(stop)) != 0) break;
-      }
-    }
+    if (mx_thread() < ranks && mx_thread() != rank) await(mx_thread(), mx_block_x(), count);
     mx_barrier();
   }
 };
@@ -122,6 +124,28 @@ MX_DEVICE u32x4 mx_await(const MX_GLOBAL u32x4 *note, u32 turn, const i32 *stop)
     v = mx_note_load(note);
   }
   return v;
+}
+
+// The numbers of several bf16 notes, which are all asked for before one is waited for; those that are not `wanted` are left as they are.
+template <i32 N>
+MX_DEVICE void mx_collect_rounded(const MX_GLOBAL u32x4 *const (&notes)[N], const bool (&wanted)[N], const u32 (&turns)[N], const i32 *stop,
+                                  f32x4 (&v)[N]) {
+  u32x4 got[N];
+  for (i32 looks = 1;; looks++) {
+    bool missing = false;
+    MX_UNROLL
+    for (i32 i = 0; i < N; i++) {
+      if (wanted[i]) got[i] = mx_note_load(notes[i]);
+    }
+    MX_UNROLL
+    for (i32 i = 0; i < N; i++) missing = missing || (wanted[i] && (got[i].y != turns[i] || got[i].w != turns[i]));
+    if (!missing || !mx_keep_waiting()) break;
+    if ((looks & 1023) == 0 && mx_system_load(mx_global<i32>(stop)) != 0) break;
+  }
+  MX_UNROLL
+  for (i32 i = 0; i < N; i++) {
+    if (wanted[i]) v[i] = mx_unpack4(got[i].x, got[i].z);
+  }
 }
 
 // What `mx_leave` left.

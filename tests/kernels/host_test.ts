@@ -5,6 +5,7 @@
 import { openHip } from "../../ffi/hip.ts";
 import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { FAMILIES } from "../../src/verify/cases/all.ts";
+import { rankNormCases } from "../../src/verify/cases/rank_norms.ts";
 import { rankCases } from "../../src/verify/cases/ranks.ts";
 import { routeCases } from "../../src/verify/cases/route.ts";
 import { casesOf, runCase } from "../../src/verify/kernels.ts";
@@ -49,7 +50,11 @@ Deno.test({
   fn: async (t) => {
     // Launched as they are: the test library's launches wait for those of other ranks.
     const machine = await HostMachine.open();
-    for (const one of [...rankCases(), ...routeCases()].filter(({ job }) => job.entry.startsWith("exchange_"))) {
+    for (
+      const one of [...rankCases(), ...rankNormCases(), ...routeCases()].filter(({ job }) =>
+        job.entry.startsWith("exchange_")
+      )
+    ) {
       await t.step(one.name, async () => {
         await machine.run([one.job]);
         assert(one.check() <= 1, one.name);

@@ -160,7 +160,8 @@ Deno.test({
       const taps: [string, number][] = [];
       const tap: Tap = ({ operation, read }) => void taps.push([operation, read().reduce((a, b) => a + b, 0)]);
       await ranks.compute(sequence(1, 3, config.vocab), Int32Array.of(2), () => {}, tap);
-      const many: Float32Array[] = [];
+      // More than vector kernels compute.
+      const many: Float32Array[] = [await logitsOf(ranks, sequence(2, 12, config.vocab), [11])];
       // Again, as a whole chunk is recorded and replayed then.
       for (const _ of SOAK ? [0, 1, 2] : []) {
         many.push(await logitsOf(ranks, sequence(2, MANY, config.vocab), [MANY - 1]));

@@ -186,8 +186,11 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
       this.#recorded(`${scored ? "scored" : greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
         walk();
         this.flush(true, x);
-        this.executor.logits(x, head, rows);
-        enqueuePick(parts, rows, greedy, scored);
+        if (greedy && !scored && this.executor.canPick(rows)) this.executor.pick(x, head, rows);
+        else {
+          this.executor.logits(x, head, rows);
+          enqueuePick(parts, rows, greedy, scored);
+        }
         enqueueNext(parts, rows);
       });
   }

@@ -3,7 +3,7 @@ import { BLOCK, blocksOf } from "../../formats/format.ts";
 import type { LaunchTraits } from "../../../kernels/manifest.ts";
 import { ALL_SIGNATURES, type Family } from "../../../kernels/abi/signatures.ts";
 import { rowTiles, type Signature } from "../../../kernels/abi/signature.ts";
-import type { ArgumentWriter, Kernel, Stream } from "../../../ffi/runtime.ts";
+import type { ArgumentWriter, DeviceRange, Kernel, Stream } from "../../../ffi/runtime.ts";
 import { argumentsWriter, type Values } from "./arguments.ts";
 import type { KernelSet } from "./kernels.ts";
 
@@ -40,6 +40,8 @@ export class Calls {
 
   /** Whether launches begin before the one ahead has ended. */
   overlaps = false;
+  /** Whether the launch to come follows something that is none: it waits for that. */
+  #filled = false;
   /** For measurements: which entry points are launched; all unless set. */
   only: ((entry: string) => boolean) | null = null;
 
@@ -78,9 +80,22 @@ export class Calls {
     const grid = [Math.min(x, mostBlocks), y, z] as const;
     this.stream.launch(
       known.kernel,
-      { grid, threads: traits.threads, sharedBytes, overlaps: this.overlaps, cluster: signature.cluster ?? false },
+      {
+        grid,
+        threads: traits.threads,
+        sharedBytes,
+        overlaps: this.overlaps && !this.#filled,
+        cluster: signature.cluster ?? false,
+      },
       this.#args,
     );
+    this.#filled = false;
+  }
+
+  /** Fills memory with zeros, between launches. */
+  fill(range: DeviceRange): void {
+    this.stream.fill(range, 0);
+    this.#filled = true;
   }
 
   #load(family: Family, entry: string): Known {

@@ -86,6 +86,7 @@ export abstract class OperationCollector {
       sumRoute: (router) => executor.canSumRoute(router),
       downCombine: (experts) => executor.canDownCombine(experts),
       sumCombine: (combined) => executor.canSumCombine(combined),
+      sumNorm: (of, norm, readers) => executor.canSumNorm(of, norm, readers),
     });
     for (const operation of this.#queue) for (const tensor of writes(operation)) this.elided.delete(tensor);
     for (const tensor of elided) this.elided.add(tensor);

@@ -19,7 +19,6 @@ export const VECTOR_TOKENS_BESIDE_BATCHES = 3;
 
 /**
  * Largest batch of one token each whose launches begin before the one ahead has ended: larger ones were not measured.
- * Nor were such batches of several ranks, which also fill memory between launches.
  */
 const OVERLAP_TOKENS = 16;
 
@@ -71,8 +70,8 @@ export class LaunchContext {
   /** Says what the next launches work on. */
   begin(shape: BatchShape): void {
     this.#shape = shape;
-    const { overlap, ranks } = this.options;
-    this.calls.overlaps = overlap && (this.few || !ranks && shape.single && shape.n <= OVERLAP_TOKENS);
+    const { overlap } = this.options;
+    this.calls.overlaps = overlap && (this.few || shape.single && shape.n <= OVERLAP_TOKENS);
   }
 
   get shape(): BatchShape {

@@ -11,7 +11,9 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
-import { BLOCKS, type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, WRITTEN } from "./exchanged.ts";
+import { type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, WRITTEN } from "./exchanged.ts";
+import { type Input, NO_QUANTIZE, type Rows } from "./abi.ts";
+import type { Prepared } from "./prepared.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -21,29 +23,76 @@ export interface OfferedMemory {
   readonly groups: readonly (readonly SharedMemory[])[];
   /** Logits of the whole vocabulary. */
   readonly logits: SharedMemory;
-  /** Blocks that wait for others by counters and are under way at once on its device. */
+  /** Multiprocessors of its device: as many blocks that wait for others are under way at once. */
   readonly blocks: number;
 }
 
 /** Both halves of a launch; see kernels/common/exchange.h. */
 const WHOLE = 3;
 
-/** Of the kernels whose blocks wait by counters, so many are under way at once on a multiprocessor. */
-const BLOCKS_PER_PROCESSOR = 2;
-
 /** Most rows, and columns of a row, that `exchange_norm_route` takes: each has the room of two blocks of notes. */
-const ROUTED_ROWS = 64, ROUTED_COLUMNS = 4096;
+export const ROUTED_ROWS = 64;
+const ROUTED_COLUMNS = 4096;
 
-/** Fewest rows that `exchange_combine` is used for: of fewer, 2,880 numbers each, a mark beside each is faster. */
-const COMBINED_ROWS = Math.floor(4 * MOST_NOTES / 2880) + 1;
+/** Fewest rows that are given and taken as such: of fewer, 2,880 numbers each, a mark beside each is faster. */
+const COUNTED_ROWS = Math.floor(4 * MOST_NOTES / 2880) + 1;
+/** Most columns of a norm that `exchange_take` makes. */
+const COUNTED_COLUMNS = 3072;
 
 /** What that kernel is given beside what is exchanged. */
 export type RouteValues =
   & Pick<
     Values<"exchangeNormRoute">,
-    "in" | "topK" | "ids" | "weights" | "round" | "n" | "normed" | "normedStride"
+    | "in"
+    | "topK"
+    | "ids"
+    | "weights"
+    | "round"
+    | "n"
+    | "normed"
+    | "normedStride"
+    | "first"
+    | "firstStride"
+    | "firstOrder"
+    | "logits"
+    | "logitsStride"
+    | "counters"
   >
   & { readonly router: GpuLinear };
+
+/** Where a kernel leaves the norm of a sum; `in` is what it is the norm of, without a norm where there is none. */
+export interface SumRows {
+  readonly in: Input;
+  readonly normed: Rows | null;
+  /** At most two, as matrix kernels read them. */
+  readonly prepared: readonly Prepared[];
+}
+
+/** The experts' rows that are weighted and summed: those of `count` experts from `firstExpert` on. */
+export type Choices = Pick<
+  Values<"exchangeCombineFew">,
+  "ids" | "weights" | "firstExpert" | "count" | "topK" | "round" | "n"
+>;
+
+/** How many rows are summed, and whether results are rounded. */
+export interface RowsToSum {
+  readonly round: boolean;
+  readonly n: number;
+}
+
+/** An input of which no norm is made. */
+const withoutNorm = ({ range: x, stride: xStride }: Rows): Input => ({
+  ...{ x, xRows: null, norm: null, xStride, normFormat: 0, eps: 0, ...NO_QUANTIZE, round: false },
+});
+
+/** The arguments that say where a norm goes. */
+export function normedArguments({ in: from, normed, prepared: [first, second] }: SumRows) {
+  return {
+    ...{ in: from, normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
+    ...{ first: first?.range ?? null, firstStride: first?.stride ?? 0, firstOrder: first?.order ?? 0 },
+    ...{ second: second?.range ?? null, secondStride: second?.stride ?? 0, secondOrder: second?.order ?? 0 },
+  } as const;
+}
 
 /** What an {@linkcode Exchange} is made of. */
 export interface ExchangeParts {
@@ -70,8 +119,8 @@ export class Exchange {
   readonly #parts: ExchangeParts;
   readonly #room: number;
   readonly #meetings: Readonly<Record<RankGroup, Meeting>>;
-  /** Blocks of a launch for many tokens, on every rank. */
-  #blocks = 0;
+  /** Fewest multiprocessors of a rank's device. */
+  #processors = 0;
 
   constructor(parts: ExchangeParts) {
     const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
@@ -96,8 +145,7 @@ export class Exchange {
   offer(): OfferedMemory {
     const { device, workspace: { allLogits } } = this.#parts;
     const groups = this.#own.map(({ memory }) => WRITTEN.map((name) => device.share(memory[name])));
-    const blocks = BLOCKS_PER_PROCESSOR * device.properties.multiprocessors;
-    return { groups, logits: device.share(allLogits), blocks };
+    return { groups, logits: device.share(allLogits), blocks: device.properties.multiprocessors };
   }
 
   /**
@@ -108,9 +156,10 @@ export class Exchange {
    */
   meet(offers: readonly OfferedMemory[], devices: readonly number[]): boolean {
     const { device, calls: { kernels }, rank, stream, workspace: { allLogits } } = this.#parts;
-    if (!["exchange_ranks", "exchange_rows"].every((name) => kernels.has(name))) return false;
+    const names = ["ranks", "columns", "give", "give_combined", "take", "combine_few", "argmax"];
+    if (!names.every((name) => kernels.has(`exchange_${name}`))) return false;
     if (!devices.every((other, r) => r === rank || device.reach(other))) return false;
-    this.#blocks = Math.min(BLOCKS, ...offers.map(({ blocks }) => blocks));
+    this.#processors = Math.min(...offers.map(({ blocks }) => blocks));
     for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
       const first = rank - own;
       const write = (table: DeviceRange, mine: DeviceRange, of: (offer: OfferedMemory) => SharedMemory) => {
@@ -136,39 +185,91 @@ export class Exchange {
     if (n * Math.ceil(width / 4) <= MOST_NOTES) {
       return calls.launch("exchangeRanks", { ...rows, ...how, inboxes: tables.notes, turns: memory.noteTurns });
     }
-    const { rows: inboxes, rowMarks: marks } = tables, counted = { marks, turns: memory.rowTurns, room: this.#room };
-    calls.launch("exchangeRows", { ...rows, ...how, ...counted, inboxes }, undefined, this.#blocks);
+    this.#give(x, group, { round, n });
+    this.#take(h ?? x, x, group, { in: withoutNorm(x), normed: null, prepared: [], round, n, accumulate: h !== null });
+  }
+
+  /** Whether a kernel adds a sum of so many tokens to the residual stream and makes the norm of that. */
+  canNorm(n: number, width: number): boolean {
+    return n >= COUNTED_ROWS && width % 4 === 0 && width <= COUNTED_COLUMNS;
+  }
+
+  /** h += the sum over ranks of x, and the norm of it. */
+  sumNorm(x: GpuTensor, h: GpuTensor, group: RankGroup, rows: SumRows & RowsToSum): void {
+    this.#give(x, group, rows);
+    this.#take(h, x, group, { ...rows, accumulate: true });
   }
 
   /** Whether a kernel makes the experts' weighted sums of so many tokens, and sums them over ranks. */
   canCombine(n: number, width: number): boolean {
-    return n >= COMBINED_ROWS && width % 8 === 0 && this.#parts.calls.kernels.has("exchange_combine");
+    return this.canNorm(n, width) || n <= ROUTED_ROWS && width % 4 === 0 && width <= ROUTED_COLUMNS;
   }
 
-  /** h += the sum over ranks of the weighted sums of slot rows y. */
-  combine(
-    { range: y, stride: yStride }: GpuTensor,
+  /** h += the sum over ranks of the weighted sums of slot rows y, and the norm of it. */
+  combine(y: GpuTensor, h: GpuTensor, group: RankGroup, choices: Choices, rows: SumRows): void {
+    const { calls } = this.#parts, { range, stride, width } = h, own = { y: y.range, yStride: y.stride };
+    if (choices.n > ROUTED_ROWS) {
+      calls.launch("exchangeGiveCombined", { ...choices, ...own, ...this.#given(group), width });
+      const { round, n } = choices;
+      return this.#take(h, null, group, { ...rows, round, n, accumulate: true });
+    }
+    const values = { ...choices, ...normedArguments(rows), ...own, h: range, stride, width };
+    calls.launch("exchangeCombineFew", { ...values, ...this.#noted(group) });
+  }
+
+  #give({ range: x, stride, width }: GpuTensor, group: RankGroup, { round, n }: RowsToSum): void {
+    this.#parts.calls.launch("exchangeGive", { x, stride, ...this.#given(group), width, round, n });
+  }
+
+  #take(
     { range: out, stride, width }: GpuTensor,
+    x: GpuTensor | null,
     group: RankGroup,
-    values: Pick<Values<"exchangeCombine">, "weights" | "topK" | "round" | "n">,
+    { round, n, accumulate, ...rows }: SumRows & RowsToSum & { readonly accumulate: boolean },
   ): void {
-    const { memory: { rowTurns: turns }, tables: { rows: inboxes, rowMarks: marks }, place } = this.#meetings[group];
-    const counted = { inboxes, marks, turns, room: this.#room, stop: this.#stop, phase: WHOLE, ...place };
-    const rows = { out, y, stride, yStride, width, accumulate: true };
-    this.#parts.calls.launch("exchangeCombine", { ...values, ...counted, ...rows }, undefined, this.#blocks);
+    const { tables: { rowMarks: marks } } = this.#meetings[group], stop = this.#stop;
+    this.#parts.calls.launch("exchangeTake", {
+      ...{ out, stride, x: x?.range ?? null, xStride: x?.stride ?? 0, width, round, n, accumulate },
+      ...{ ...this.#given(group), ...normedArguments(rows), marks, stop, phase: WHOLE },
+    });
+  }
+
+  /** What launches have in common that write rows, or leave notes. */
+  #given(group: RankGroup) {
+    const { memory: { rowTurns: turns }, tables: { rows: inboxes }, place } = this.#meetings[group];
+    return { inboxes, turns, room: this.#room, ...place };
+  }
+
+  #noted(group: RankGroup) {
+    const { memory: { noteTurns: turns }, tables: { notes: inboxes }, place } = this.#meetings[group];
+    return { inboxes, turns, stop: this.#stop, phase: WHOLE, ...place };
   }
 
   /** Whether a kernel routes the sums of so many tokens. */
-  canRoute(n: number, { suffix, cols }: GpuLinear): boolean {
-    return n <= ROUTED_ROWS && cols <= ROUTED_COLUMNS && this.#parts.calls.fits(`exchange_norm_route_${suffix}`, cols);
+  canRoute(n: number, { suffix, rows, cols }: GpuLinear): boolean {
+    const { calls } = this.#parts, entry = `exchange_norm_route_${suffix}`;
+    if (n > ROUTED_ROWS || cols > ROUTED_COLUMNS || !calls.fits(entry, cols)) return false;
+    // Blocks wait for the other ranks' first ones.
+    return n * Math.ceil(rows / calls.kernels.traits(entry).rowsPerBlock) <= this.#processors;
   }
 
   /** See `RankSums.sumRoute`. */
   sumRoute(x: GpuTensor, h: GpuTensor, group: RankGroup, values: RouteValues): void {
-    const { memory: { noteTurns: turns }, tables: { notes: inboxes }, place } = this.#meetings[group];
-    const exchanged = { ...place, inboxes, turns, stop: this.#stop, stride: x.stride, phase: WHOLE };
+    const exchanged = { ...this.#noted(group), stride: x.stride };
     const entry = `exchange_norm_route_${values.router.suffix}`;
     this.#parts.calls.launch("exchangeNormRoute", { ...values, ...exchanged, h: h.range, x: x.range }, entry);
+  }
+
+  /** Whether the likeliest tokens of so many rows can be found without gathering their logits. */
+  canPick(rows: number): boolean {
+    return rows <= ROUTED_ROWS;
+  }
+
+  /** The likeliest tokens of the first `rows` rows, of all ranks' columns; of a rank's own there are `columns`. */
+  pick(rows: number, columns: number): void {
+    const { calls, workspace: { logits, logitStride, picked } } = this.#parts, noted = this.#noted("tensor");
+    const own = { logits, stride: logitStride, columns, first: noted.rank * logitStride };
+    calls.launch("exchangeArgmax", { ...own, ...noted, picked, rows });
   }
 
   /** Columns of logits of all ranks of the tensor group side by side, of the first `n` rows, on every rank. */

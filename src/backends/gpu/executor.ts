@@ -12,10 +12,12 @@ import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.
 import { Experts } from "./experts.ts";
 import { Inputs } from "./inputs.ts";
 import type { RankGroup } from "../../model/backend.ts";
+import { normedArguments } from "./exchange.ts";
 import type { Step } from "./operations.ts";
-import { launchBatch, launchGemm, launchGroups, mostRows, type Products } from "./products.ts";
+import { launchBatch, launchGemm, launchGroups, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
 import { launchRotate, launchRotateStore, launchStore } from "./rotary.ts";
+import { batchesLinears, linearEntry, Summed } from "./summed.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -23,6 +25,7 @@ export class Executor {
   readonly #context: LaunchContext;
   readonly #inputs: Inputs;
   readonly #experts: Experts;
+  readonly #summed: Summed;
   /** For measurements: which steps are launched; all unless set. */
   only: ((step: Step) => boolean) | null = null;
   /** What sums over ranks on their devices, once they have joined. */
@@ -32,6 +35,7 @@ export class Executor {
     this.#context = new LaunchContext(calls, workspace, options);
     this.#inputs = new Inputs(this.#context);
     this.#experts = new Experts(this.#context, this.#inputs);
+    this.#summed = new Summed(this.#context, this.#inputs, this.#experts, () => this.ranks);
   }
 
   /** Says what the next steps work on. */
@@ -74,7 +78,12 @@ export class Executor {
 
   /** Whether a kernel makes the experts' weighted sums and sums them over ranks. */
   canSumCombine({ width }: GpuTensor): boolean {
-    return this.ranks?.canCombine(this.#context.n, width) ?? false;
+    return !this.#context.few && (this.ranks?.canCombine(this.#context.n, width) ?? false);
+  }
+
+  /** See {@linkcode Summed.can}. */
+  canSumNorm(...parameters: Parameters<Summed["can"]>): ReturnType<Summed["can"]> {
+    return this.#summed.can(...parameters);
   }
 
   run(step: Step): void {
@@ -180,7 +189,10 @@ export class Executor {
         else this.#experts.downCombine(step.experts, step.a, step.y, step.out, step.accumulate);
         break;
       case "allReduce":
-        this.ranks!.sum(step.x, step.h, step.group, n);
+        if (step.h !== null && step.norm !== null) {
+          const rows = this.#summed.rowsOf(step.h, step.norm);
+          this.ranks!.sumNorm(step.x, step.h, step.group, { ...rows, round, n });
+        } else this.ranks!.sum(step.x, step.h, step.group, n);
         break;
       default:
         // Without this a kind that nobody launches would compile, and compute nothing.
@@ -200,27 +212,40 @@ export class Executor {
     calls.overlaps = overlaps;
   }
 
-  #sumCombine({ experts, a, y, out }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
-    const { workspace: { routeWeights: weights }, options: { config: { topK }, round } } = this;
-    this.#experts.down(experts, a, y);
-    this.ranks!.combine(y, out, group, { weights, topK, round, n: this.#context.n });
+  #sumCombine({ experts, a, y, out, norm }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
+    const { options: { round }, workspace: { routeIds: ids, routeWeights: weights } } = this;
+    this.#experts.down(experts, a, y, false);
+    const { first: firstExpert, topK } = this.#experts.routing, { count } = experts, n = this.#context.n;
+    this.ranks!.combine(
+      y,
+      out,
+      group,
+      { ids, weights, firstExpert, count, topK, round, n },
+      this.#summed.rowsOf(out, norm),
+    );
   }
 
   #normRoute({ x, norm, router, normed, logits, sum }: Extract<Step, { kind: "normRoute" }>): void {
     const { workspace: { routeIds: ids, routeWeights: weights }, options: { config: { topK }, round } } = this;
+    const { routerLogits, routerLogitStride, routerCounters } = this.workspace;
     const values = {
       ...{ in: this.#inputs.of(x, norm, NO_QUANTIZE), router, topK, ids, weights, round, n: this.#context.n },
       ...{ normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
     };
-    if (sum) return this.ranks!.sumRoute(sum.x, x, sum.group, values);
+    if (sum) {
+      const prepared = this.#summed.leave(sum.normed, sum.readers);
+      const { first, firstStride, firstOrder } = normedArguments({ in: values.in, normed, prepared });
+      const scratch = { logits: routerLogits, logitsStride: routerLogitStride, counters: routerCounters };
+      return this.ranks!.sumRoute(sum.x, x, sum.group, { ...values, ...scratch, first, firstStride, firstOrder });
+    }
     const kept = { logits: logits?.range ?? null, logitsStride: logits?.stride ?? 0 };
     const cluster = `norm_route_${router.suffix}_cluster`;
     if (this.calls.clusters(cluster, router.rows)) {
       return this.calls.launch("normRouteCluster", { ...values, ...kept }, cluster);
     }
-    const split = `norm_route_${router.suffix}_split`, { routerLogits, routerCounters } = this.workspace;
-    if (this.calls.kernels.has(split) && router.rows <= this.workspace.routerLogitStride) {
-      const own = logits ?? { range: routerLogits, stride: this.workspace.routerLogitStride };
+    const split = `norm_route_${router.suffix}_split`;
+    if (this.calls.kernels.has(split) && router.rows <= routerLogitStride) {
+      const own = logits ?? { range: routerLogits, stride: routerLogitStride };
       const scratch = { logits: own.range, logitsStride: own.stride, counters: routerCounters };
       return this.calls.launch("normRouteSplit", { ...values, ...scratch }, split);
     }
@@ -231,6 +256,17 @@ export class Executor {
   logits(x: GpuTensor, head: GpuLinear, rows: number): void {
     this.#ownLogits(x, head, rows);
     this.ranks?.gatherLogits(rows);
+  }
+
+  /** Whether {@linkcode pick} can be used: ranks have not to gather the logits of so many rows. */
+  canPick(rows: number): boolean {
+    return this.ranks?.canPick(rows) ?? false;
+  }
+
+  /** The likeliest tokens of rows of x that `workspace.rows` names, to `workspace.picked`. */
+  pick(x: GpuTensor, head: GpuLinear, rows: number): void {
+    this.#ownLogits(x, head, rows);
+    this.ranks!.pick(rows, head.rows);
   }
 
   #ownLogits(x: GpuTensor, head: GpuLinear, rows: number): void {
@@ -261,14 +297,11 @@ export class Executor {
       if (few) {
         const input = this.#inputs.of(x, norm, quantizeFor(first)), group = groupOf(members, targets);
         this.#vectorLinear(first, n >= 4 && !invariant, { group, in: input, round, accumulate, n });
-      } else if (this.#context.batched(n, first, batchEntry(first.suffix, n), mostRows(members))) {
-        const entry = batchEntry(first.suffix, n);
-        const rows = this.#inputs.prepare(x, norm, first, n, entry);
-        this.#batch(entry, { linears: members, outs: targets, x: rows, round, accumulate, n });
       } else {
-        const entry = this.#context.manyEntry("gemm", first);
-        const rows = this.#inputs.prepare(x, norm, first, n, entry);
-        launchGemm(this.calls, { linears: members, outs: targets, x: rows, round, accumulate, n }, entry);
+        const entry = linearEntry(this.#context, members), rows = this.#inputs.prepare(x, norm, first, n, entry);
+        const products = { linears: members, outs: targets, x: rows, round, accumulate, n };
+        if (batchesLinears(this.#context, members)) this.#batch(entry, products);
+        else launchGemm(this.calls, products, entry);
       }
     }
   }

@@ -38,7 +38,7 @@ export class Experts {
     this.inputs.round(x, experts.first);
     const swiglu: Swiglu = fused ? { alpha: config.swigluAlpha, limit: config.swigluLimit } : null;
     // Rows of experts that other ranks have are zeros where somebody may look; the second product does not read them.
-    if (!fused && experts.count < config.experts) calls.stream.fill(rowsOf(out, n * config.topK), 0);
+    if (!fused && experts.count < config.experts) calls.fill(rowsOf(out, n * config.topK));
     if (few) {
       const input = this.inputs.of(x, null, quantizeFor(experts.first)), { routing } = this;
       const entry = this.#fewEntry("expert_up", experts.first);
@@ -46,8 +46,12 @@ export class Experts {
     } else this.#gemm(experts, { x, rows: n, divisor: config.topK, out, round, swiglu });
   }
 
-  /** Slot rows of the second product, unrounded. */
-  down(experts: ExpertTable, a: GpuTensor, out: GpuTensor): void {
+  /**
+   * Slot rows of the second product, unrounded.
+   *
+   * @param zeros Whether rows of experts that other ranks have are to be zeros; else they hold anything.
+   */
+  down(experts: ExpertTable, a: GpuTensor, out: GpuTensor, zeros = true): void {
     const { calls, few, n, options: { config } } = this.context, slotRows = n * config.topK;
     this.inputs.round(a, experts.first);
     if (few) {
@@ -57,7 +61,7 @@ export class Experts {
       const entry = `expert_down_${suffix}`;
       return calls.launch("expertDown", { ...values, in: input, out: out.range, outStride: out.stride }, entry);
     }
-    if (experts.count < config.experts) calls.stream.fill(rowsOf(out, slotRows), 0);
+    if (zeros && experts.count < config.experts) calls.fill(rowsOf(out, slotRows));
     this.#gemm(experts, { x: a, rows: slotRows, divisor: 1, out, round: false, swiglu: null });
   }
 
@@ -103,6 +107,23 @@ export class Experts {
     return this.context.options.matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
   }
 
+  /** The matrix kernel for a batch that is not few tokens, whether or not it is among those that are used. */
+  matrixEntry(first: GpuLinear): string {
+    const { n } = this.context, batch = expertBatchEntry(first.suffix, n);
+    return this.context.batched(n, first, batch) ? batch : this.context.manyEntry("expert_gemm", first);
+  }
+
+  /** Whether the experts read rows of numbers, and not codes, in a batch that is not few tokens. */
+  readsNumbers(first: GpuLinear): boolean {
+    return this.#scaled(first) === null;
+  }
+
+  /** The kernel that takes codes, where it is used. */
+  #scaled(first: GpuLinear): string | null {
+    const scaled = scaledEntry(first);
+    return scaled !== null && this.context.options.matrixKernels.has(scaled) ? scaled : null;
+  }
+
   /** @param product `rows` of x, each of which `divisor` slot rows share. */
   #gemm(
     experts: ExpertTable,
@@ -113,11 +134,8 @@ export class Experts {
       readonly swiglu: Swiglu;
     },
   ): void {
-    const { calls, workspace: w, options: { config, matrixKernels }, n } = this.context, { first } = experts;
-    const scaled = scaledEntry(first);
-    const native = scaled !== null && matrixKernels.has(scaled);
-    const batch = expertBatchEntry(first.suffix, n), some = !native && this.context.batched(n, first, batch);
-    const matrix = some ? batch : this.context.manyEntry("expert_gemm", first);
+    const { calls, workspace: w, options: { config }, n } = this.context, { first } = experts;
+    const scaled = this.#scaled(first), native = scaled !== null, matrix = this.matrixEntry(first);
     const prepared = native ? this.inputs.quantize(x, first, rows) : this.inputs.prepare(x, null, first, rows, matrix);
     const entry = "codes" in prepared ? scaled! : prepared.bf16 ? matrix : `expert_gemm_${first.suffix}`;
     const { tokensPerBlock } = calls.kernels.traits(entry), sorted = this.#sortedFor === tokensPerBlock;

@@ -2,7 +2,7 @@
  * Fusion: neighbouring operations that one kernel computes become one step. A fused kernel gives the same bits as the
  * operations it replaces; it only leaves out intermediate tensors that are not read.
  */
-import { type Operation, reads, type Step, writes } from "./operations.ts";
+import { type NormReader, type Operation, reads, type Step, type SumKind, type SumNorm, writes } from "./operations.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
 type Linear = Extract<Operation, { kind: "linear" }>;
@@ -32,6 +32,15 @@ export function fuse(
     readonly sumRoute: (router: GpuLinear) => boolean;
     /** With the sum over ranks of the experts' weighted sums, where {@linkcode downCombine} can be. */
     readonly sumCombine: (combined: GpuTensor) => boolean;
+    /**
+     * Whether the kernel of a sum over ranks, of rows or of the experts' weighted sums, makes the norm of it: with the
+     * norm's rows themselves, or only as its readers want them.
+     */
+    readonly sumNorm: (
+      of: SumKind,
+      norm: GpuVector,
+      readers: readonly NormReader[],
+    ) => "rows" | "prepared" | null;
   },
 ): Fused {
   const steps: Step[] = [];
@@ -105,10 +114,11 @@ export function fuse(
         // A sum over ranks that is not added to anything is a step of its own.
         const all = over ? sumAfter(i + 2, second.out) : null, sum = all ?? sumAfter(i + 1, second.out);
         const { out: y } = o, { a, experts } = o, out = sum ?? second.out, accumulate = sum !== null;
-        put({ kind: "expertDownCombine", y, a, experts, out, accumulate, group: all && over ? reduce.group : null }, i);
+        const group = all && over ? reduce.group : null, norm = group === null ? null : normAt("choices", i + 4, out);
+        put({ kind: "expertDownCombine", y, a, experts, out, accumulate, group, norm }, i);
         elide(y);
         if (sum) elide(second.out);
-        return i + (all ? 4 : sum ? 3 : 2);
+        return i + (all ? 4 : sum ? 3 : 2) + afterNorm(norm);
       }
       case "combine": {
         const sum = sumAfter(i, o.out);
@@ -120,11 +130,13 @@ export function fuse(
         const sum = sumAfter(i, o.x), routed = sum && routeAt(i + 2);
         if (routed && routed.norm.x === sum && !routed.chosen && canFuse.sumRoute(routed.router)) {
           elide(o.x);
-          return putRoute(i + 2, routed, { x: o.x, group: o.group });
+          return putRoute(i + 2, routed, { x: o.x, group: o.group, normed: routed.norm.out, readers: [] });
         }
-        put({ ...o, h: sum }, i);
+        // A kernel that routes makes the norm itself.
+        const norm = sum && !routed ? normAt("rows", i + 2, sum) : null;
+        put({ ...o, h: sum, norm }, i);
         if (sum) elide(o.x);
-        return i + (sum ? 2 : 1);
+        return i + (sum ? 2 : 1) + afterNorm(norm);
       }
       default:
         return put(o, i + 1);
@@ -147,13 +159,50 @@ export function fuse(
   function putRoute(
     index: number,
     { norm, router, logits, kept, chosen }: NonNullable<ReturnType<typeof routeAt>>,
-    sum: Extract<Step, { kind: "normRoute" }>["sum"],
+    over: Extract<Step, { kind: "normRoute" }>["sum"],
   ): number {
-    const results = { normed: kept ? norm.out : null, logits: chosen ? logits : null };
+    const found = over && kept ? readersAfter(index + 2, norm.out) : null;
+    const prepared = found !== null && !found.others &&
+      canFuse.sumNorm("routed", norm.weight, found.readers) === "prepared";
+    const sum = over && prepared ? { ...over, readers: found.readers } : over, read = kept && !prepared;
+    const results = { normed: read ? norm.out : null, logits: chosen ? logits : null };
     put({ kind: "normRoute", x: norm.x, norm: norm.weight, router, ...results, sum }, index);
-    if (!kept) elide(norm.out);
+    if (!read) elide(norm.out);
     if (!chosen) elide(logits);
     return index + 3;
+  }
+
+  /** Who reads a tensor after `index` as long as it is not written again, and whether others than linears do. */
+  function readersAfter(
+    index: number,
+    tensor: GpuTensor,
+  ): { readonly readers: NormReader[]; readonly others: boolean } {
+    const readers: NormReader[] = [];
+    let others = false, written = false;
+    for (const o of operations.slice(index + 1)) {
+      if (reads(o).includes(tensor)) {
+        if (o.kind === "linear") readers.push({ linears: o.linears });
+        else if (o.kind === "expertGateUp") readers.push({ experts: o.experts });
+        else others = true;
+      }
+      written = writes(o).includes(tensor);
+      if (written) break;
+    }
+    return { readers, others: others || !written && seen(tensor) };
+  }
+
+  /** The norm of `h` at `index`, where the kernel of the sum before it makes it. */
+  function normAt(of: SumKind, index: number, h: GpuTensor): SumNorm | null {
+    const norm = operations[index];
+    if (norm?.kind !== "rmsNorm" || norm.x !== h || norm.out === h) return null;
+    const { readers, others } = readersAfter(index, norm.out), how = canFuse.sumNorm(of, norm.weight, readers);
+    return how && { weight: norm.weight, out: norm.out, readers, written: others || how === "rows" };
+  }
+
+  /** Operations that a sum's norm takes the place of. */
+  function afterNorm(norm: SumNorm | null): number {
+    if (norm !== null && !norm.written) elide(norm.out);
+    return norm === null ? 0 : 1;
   }
 
   /** The tensor that the operation after `index` adds `y` to, if `y` is read nowhere else. */
@@ -181,9 +230,9 @@ function writtenBy(step: Step): readonly GpuTensor[] {
     case "normRoute":
       return [step.normed, step.logits, step.sum && step.x].filter((t) => t !== null);
     case "expertDownCombine":
-      return [step.out];
+      return [step.out, step.norm && step.norm.out].filter((t) => t !== null);
     case "allReduce":
-      return [step.h ?? step.x];
+      return [step.h ?? step.x, step.norm && step.norm.out].filter((t) => t !== null);
     default:
       return writes(step);
   }

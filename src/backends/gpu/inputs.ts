@@ -1,24 +1,34 @@
 /** The inputs of linears: how a kernel reads them, and rows that are prepared once for several GEMMs. */
+import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { COLUMN_ORDER, type ColumnOrder, QDQ_KIND } from "../../../kernels/abi/types.ts";
-import { type Input, type Quantize, quantizeFor } from "./abi.ts";
+import { type Input, NO_QUANTIZE, type Quantize, quantizeFor } from "./abi.ts";
 import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
 import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 import { strideOf } from "./workspace.ts";
 
+/** Rows that were prepared. */
+interface Known {
+  readonly x: GpuTensor;
+  readonly norm: GpuVector | null;
+  /** How: {@linkcode Prepared}'s kind and order, how many, and the QDQ. */
+  readonly key: string;
+  readonly rows: Prepared;
+}
+
 export class Inputs {
-  /** The tensor and QDQ that the prepared rows were made of, so that linears with the same ones share them. */
-  #prepared:
-    | { readonly x: GpuTensor; readonly norm: GpuVector | null; readonly key: string; readonly rows: Prepared }
-    | null = null;
+  /** Prepared rows, and the tensor and QDQ that they were made of, so that linears with the same ones share them. */
+  #prepared: Known[] = [];
+  /** Those that the step at hand leaves. */
+  #left: Known[] = [];
   readonly #unrounded = new Set<GpuTensor>();
 
   constructor(readonly context: LaunchContext) {}
 
   /** Another batch begins. */
   reset(): void {
-    this.#prepared = null;
+    this.#prepared = [];
   }
 
   /**
@@ -27,7 +37,7 @@ export class Inputs {
    * @param rounded Whether they are numbers of the dtype, as those of all operations are that a linear reads.
    */
   changed(tensor: GpuTensor, rounded: boolean): void {
-    if (this.#prepared?.x === tensor) this.#prepared = null;
+    this.#drop((known) => known.x === tensor);
     if (rounded) this.#unrounded.delete(tensor);
     else this.#unrounded.add(tensor);
   }
@@ -65,7 +75,7 @@ export class Inputs {
     const out = codesIn(prepared, rows, x.width, linear, rowScales);
     const input = this.of(x, null, quantizeFor({ ...linear, multipliesCodes: true }));
     launchQuantize(calls, out, input, x.width, rows);
-    this.#prepared = null;
+    this.#drop(({ rows }) => rows.range === prepared);
     return out;
   }
 
@@ -85,7 +95,7 @@ export class Inputs {
       scales: linear.multipliesCodes ? rowScales : null,
     };
     launchQdq(calls, into, { ...this.of(x, null, quantizeFor(linear)), xRows }, x.width, rows);
-    this.#prepared = null;
+    this.#drop(({ rows }) => rows.range === prepared);
     return into;
   }
 
@@ -107,9 +117,8 @@ export class Inputs {
     // A float32 GEMM reads activations as they are.
     if (!bf16 && !norm && how.kind === QDQ_KIND.none) return { range: x.range, stride: x.stride, bf16, scales: null };
     const key = [bf16, order, rows, how.kind, how.rule, how.scale].join(" ");
-    if (this.#prepared?.x === x && this.#prepared.norm === norm && this.#prepared.key === key) {
-      return this.#prepared.rows;
-    }
+    const known = this.#prepared.find((one) => one.x === x && one.norm === norm && one.key === key);
+    if (known) return known.rows;
     const into: Prepared = {
       range: prepared,
       stride: preparedStride(x.width, order),
@@ -118,14 +127,36 @@ export class Inputs {
       scales: linear.multipliesCodes ? rowScales : null,
     };
     launchQdq(calls, into, this.of(x, norm, how), x.width, rows);
-    this.#prepared = { x, norm, key, rows: into };
+    this.#drop(({ rows }) => rows.range === prepared);
+    this.#prepared.push({ x, norm, key, rows: into });
     return into;
+  }
+
+  /**
+   * Which bf16 rows a matrix kernel reads of an input without QDQ, for a kernel that makes them of its own results;
+   * null where it reads something else.
+   *
+   * @param range Where they are to lie.
+   */
+  unprepared({ input, multipliesCodes }: GpuLinear, width: number, entry: string, range: DeviceRange): Prepared | null {
+    if (input.kind !== "none" || multipliesCodes || !this.context.options.matrixKernels.has(entry)) return null;
+    const order = orderOf(entry);
+    return { range, stride: preparedStride(width, order), bf16: true, order, scales: null };
+  }
+
+  /** Records that the step at hand leaves such rows of x. */
+  leave(x: GpuTensor, rows: Prepared): void {
+    const { kind, rule, scale } = NO_QUANTIZE;
+    const key = [true, rows.order, this.context.n, kind, rule, scale].join(" ");
+    this.#left.push({ x, norm: null, key, rows });
+  }
+
+  #drop(which: (known: Known) => boolean): void {
+    this.#prepared = this.#prepared.filter((known) => !which(known));
   }
 
   /** Forgets prepared rows whose source changes. */
   forget(step: Step): void {
-    const x = this.#prepared?.x;
-    if (!x) return;
     const out = "outs" in step
       ? step.outs
       : "out" in step
@@ -137,7 +168,11 @@ export class Inputs {
       : "q" in step
       ? [step.q]
       : [];
-    if (out.includes(x) || step.kind === "normRoute") this.#prepared = null;
+    const normed = "norm" in step && step.norm !== null && "out" in step.norm ? step.norm.out : null;
+    this.#drop(({ x }) => out.includes(x) || x === normed || step.kind === "normRoute");
+    this.#drop(({ rows: { range } }) => this.#left.some(({ rows }) => rows.range === range));
+    this.#prepared.push(...this.#left);
+    this.#left = [];
   }
 }
 

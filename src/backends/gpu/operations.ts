@@ -32,6 +32,23 @@ export type Operation =
 
 type Of<K extends Operation["kind"]> = Extract<Operation, { kind: K }>;
 
+/** What a kernel sums over ranks: rows as they are, the experts' weighted sums, or rows whose experts it chooses. */
+export type SumKind = "rows" | "choices" | "routed";
+
+/** Who reads the rows of a norm: linears of one input, or experts. */
+export type NormReader =
+  | { readonly linears: readonly GpuLinear[]; readonly experts?: undefined }
+  | { readonly experts: ExpertTable; readonly linears?: undefined };
+
+/** The norm of what a sum over ranks gives, which the sum's kernel makes. */
+export interface SumNorm {
+  readonly weight: GpuVector;
+  readonly out: GpuTensor;
+  readonly readers: readonly NormReader[];
+  /** Whether `out` is written, and not only rows as the readers' kernels want them. */
+  readonly written: boolean;
+}
+
 /** One or several operations that are launched together. */
 export type Step =
   | Of<"embed">
@@ -69,14 +86,20 @@ export type Step =
     readonly router: GpuLinear;
     readonly normed: GpuTensor | null;
     readonly logits: GpuTensor | null;
-    readonly sum: { readonly x: GpuTensor; readonly group: RankGroup } | null;
+    readonly sum: {
+      readonly x: GpuTensor;
+      readonly group: RankGroup;
+      /** What the norm is called, and who reads it as its kernel leaves rows of it. */
+      readonly normed: GpuTensor;
+      readonly readers: readonly NormReader[];
+    } | null;
   }
   /** `out` is as wide as the activation where `swiglu` is fused. */
   | Of<"expertGateUp"> & { readonly swiglu: boolean }
   | Of<"expertDown">
   | Of<"combine"> & { readonly accumulate: boolean }
   /** The sum goes to `h`, to which it is added, or takes the place of x. */
-  | Of<"allReduce"> & { readonly h: GpuTensor | null }
+  | Of<"allReduce"> & { readonly h: GpuTensor | null; readonly norm: SumNorm | null }
   /**
    * `y` may be used for the experts' own outputs; its contents are not promised. With `group` what is added to `out` is
    * the sum over ranks.
@@ -89,6 +112,7 @@ export type Step =
     readonly experts: ExpertTable;
     readonly out: GpuTensor;
     readonly accumulate: boolean;
+    readonly norm: SumNorm | null;
   };
 
 /** Names a kind of step in measurements: "linear of hidden" is the one of q, k and v where the norm is fused. */

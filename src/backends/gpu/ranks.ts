@@ -103,9 +103,29 @@ export class RankSums {
     return this.#exchanges(n) && this.exchange!.canCombine(n, width);
   }
 
-  /** h += the sum over ranks of the weighted sums of slot rows y. */
+  /** See {@linkcode Exchange.combine}. */
   combine(...parameters: Parameters<Exchange["combine"]>): void {
     this.exchange!.combine(...parameters);
+  }
+
+  /** Whether the kernel that adds a sum of so many tokens to the residual stream makes the norm of that. */
+  canNorm(n: number, width: number): boolean {
+    return this.#exchanges(n) && this.exchange!.canNorm(n, width);
+  }
+
+  /** See {@linkcode Exchange.sumNorm}. */
+  sumNorm(...parameters: Parameters<Exchange["sumNorm"]>): void {
+    this.exchange!.sumNorm(...parameters);
+  }
+
+  /** Whether the likeliest tokens of so many rows are found among ranks that have not gathered their logits. */
+  canPick(rows: number): boolean {
+    return this.groups.tensor !== null && this.#exchanges(rows) && this.exchange!.canPick(rows);
+  }
+
+  /** See {@linkcode Exchange.pick}. */
+  pick(rows: number, columns: number): void {
+    this.exchange!.pick(rows, columns);
   }
 
   /** Every rank's columns of the first `rows` rows of logits side by side. */

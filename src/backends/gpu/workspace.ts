@@ -109,6 +109,8 @@ export interface Workspace<N extends string> {
   readonly attentionCounters: DeviceRange;
   /** Rows after QDQ, float32 or bf16, with the factor of each row's epilogue. */
   readonly prepared: DeviceRange;
+  /** Rows [maxTokens][hidden] as bf16 in another order of columns, where a sum over ranks makes both. */
+  readonly preparedBeside: DeviceRange;
   readonly rowScales: DeviceRange;
   /** float32 [n][heads][splits][headDim + 2] */
   readonly partial: DeviceRange;
@@ -192,6 +194,7 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
     routerCounters: layout.words(maxTokens),
     attentionCounters: layout.words(Math.min(maxTokens, SPLIT_TOKENS) * heads),
     prepared: layout.words(Math.max(0, ...tensors.map((t) => t.rowsPerToken * maxTokens * t.stride))),
+    preparedBeside: layout.words(ranks ? maxTokens * Math.ceil(config.hidden / 64) * 32 : 0),
     rowScales: layout.words(Math.max(slotRows, logitRows)),
     partial: layout.words(Math.max(...partials) * heads * (config.headDim + 2)),
     sorted: layout.words(slotRows),

@@ -7,6 +7,7 @@ import { expertCases } from "./expert.ts";
 import { gemmCases } from "./gemm.ts";
 import { linearCases } from "./linear.ts";
 import { pickCases } from "./pick.ts";
+import { rankNormCases } from "./rank_norms.ts";
 import { rankCases } from "./ranks.ts";
 import { routeCases } from "./route.ts";
 import { qdqCases, quantizeCases } from "./quantized_rows.ts";
@@ -32,12 +33,13 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^expert_(up|down)/, make: expertCases },
   { entries: /^(expert_)?(gemm|batch)|^expert_sort/, make: gemmCases },
   { entries: /^expert_gemm_\w+_mma/, make: scaledCases },
-  { entries: /^(exchange_norm_|norm_)?route/, make: routeCases },
+  { entries: /^(exchange_)?norm_route|^route/, make: routeCases },
   { entries: /^(rotate|store)/, make: cacheCases },
   { entries: /^attention(?!_step)/, make: attentionCases },
   { entries: /^attention_step/, make: attentionStepCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
-  { entries: /^(sum_ranks|exchange_(ranks|rows|combine|columns))/, make: rankCases },
+  { entries: /^(sum_ranks|exchange_(ranks|columns|argmax))/, make: rankCases },
+  { entries: /^exchange_(give|give_combined|take|combine_few)$/, make: rankNormCases },
 ];
 
 /** All of them at once. */

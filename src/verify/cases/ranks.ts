@@ -4,7 +4,7 @@ import { exactly, type KernelCase } from "./check.ts";
 import { type DeviceBuffer, floats, i32, i64, inout, input, ints, pointer } from "./job.ts";
 import { Random } from "./random.ts";
 
-const STRIDE = 304, WIDTH = 300, N = 5, Y_STRIDE = 320;
+const STRIDE = 304, WIDTH = 300, N = 5;
 /** Counters of one rank: most blocks of a launch. */
 const BLOCKS = 256;
 /** Pieces of four numbers that a block of `exchange_ranks` has room for. */
@@ -45,11 +45,8 @@ export function* rankCases(): Generator<KernelCase> {
     };
     yield exchangeCase({ ranks, round, accumulate, parts, before, want });
   }
-  yield rowsCase(r, 2, 1, 1);
-  yield rowsCase(r, 3, 0, 0);
-  yield rowsCase(r, 2, 1, 1, 4);
-  yield rowsCase(r, 3, 0, 0, 3);
   yield columnsCase(r);
+  yield argmaxCase(r);
 }
 
 /** The words that a rank sends of a row of numbers: two of bf16 in one, or one each. */
@@ -114,80 +111,6 @@ function exchangeCase({ ranks, round, accumulate, parts, before, want }: {
   };
 }
 
-/**
- * The same for rows of many tokens, in more than one part.
- *
- * @param topK Not 0: rank 1's rows are weighted sums of so many each.
- */
-function rowsCase(r: Random, ranks: number, round: 0 | 1, accumulate: 0 | 1, topK = 0): KernelCase {
-  const n = 60, eights = Math.ceil(WIDTH / 8), room = 32 * n * eights;
-  const parts = Math.ceil(n * eights / 512),
-    entry = topK > 0 ? "exchange_combine" : "exchange_rows";
-  const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
-  const rows = Array.from({ length: ranks }, () => r.row(n * STRIDE, round === 1));
-  const y = r.row(n * topK * Y_STRIDE, false), weights = r.row(n * topK, false);
-  if (topK > 0) {
-    rows[1] = rows[1]!.map((_, i) => {
-      const row = Math.floor(i / STRIDE),
-        products = Array.from({ length: topK }, (_, k) => {
-          const choice = row * topK + k;
-          return Math.fround(weights[choice]! * y[choice * Y_STRIDE + i % STRIDE]!);
-        });
-      return rounded(products.reduce((sum, product) => Math.fround(sum + product), 0));
-    });
-  }
-  const before = r.row(n * STRIDE, round === 1), out = inout(before);
-  const want = before.map((v, i) => {
-    if (i % STRIDE >= WIDTH) return v;
-    const sum = rounded(rows.reduce((sum, row) => Math.fround(sum + row[i]!), 0));
-    return accumulate ? rounded(v + sum) : sum;
-  });
-  const size = 2 * ranks * room / 4, turn = 1;
-  const sent = (box: Uint32Array, from: number) => {
-    for (let i = 0; i < n * eights; i++) {
-      const at = Math.floor(i / eights) * STRIDE + i % eights * 8, first = (turn * ranks + from) * room / 4;
-      const all = sentWords(rows[from]!.slice(at, at + 8), round);
-      box.set(all.subarray(0, 4), first + 4 * i);
-      if (round === 0) box.set(all.subarray(4), first + room / 8 + 4 * i);
-    }
-    return box;
-  };
-  const boxes = Array.from({ length: ranks }, (_, rank) => {
-    const box = new Uint32Array(size);
-    if (rank === 1) rows.forEach((_, from) => from !== 1 && sent(box, from));
-    return inout(new Int32Array(box.buffer));
-  });
-  // Counters that are about to wrap around.
-  const last = 0x7fffffff, end = (last + parts) | 0, turns = inout(new Int32Array(BLOCKS).fill(turn));
-  const marks = marksOf(ranks, end, last);
-  return {
-    name: `${entry} of ${ranks} round ${round} accumulate ${accumulate}`,
-    job: {
-      ...{ entry, grid: [1, 1, 1] as const, threads: 512, lds: 0 },
-      arguments: [
-        ...[pointer(out), pointer(input(topK > 0 ? y : rows[1]!)), pointer(pointersTo(boxes))],
-        ...[
-          pointer(input(Int32Array.of(0))),
-          i32(1),
-          i32(ranks),
-          pointer(pointersTo(marks)),
-          pointer(turns),
-          i64(room),
-        ],
-        ...[i32(STRIDE), ...(topK > 0 ? [i32(Y_STRIDE), pointer(input(weights)), i32(topK)] : [])],
-        ...[WIDTH, round, accumulate, n, BOTH].map((v) => i32(v)),
-      ],
-    },
-    check: () => {
-      const given = boxes.every((box, rank) => {
-        const expected = new Int32Array(sent(new Uint32Array(size), 1).buffer);
-        return rank === 1 || ints(box).every((v, i) => v === expected[i]);
-      });
-      return given && ints(turns)[0] === turn + 1 && marked(marks, end) ? exactly(floats(out), want) : Infinity;
-    },
-  };
-}
-
 function columnsCase(r: Random): KernelCase {
   const ranks = 3, n = 2, stride = 1100, x = r.row(n * stride, false), marks = marksOf(ranks, 2, 0);
   const wholes = Array.from({ length: ranks }, () => inout(new Float32Array(n * ranks * stride).fill(7)));
@@ -206,8 +129,66 @@ function columnsCase(r: Random): KernelCase {
   };
 }
 
+/** Ranks whose logits are in the way of one another: ties, the last rank's largest, and some that are no numbers. */
+function argmaxCase(r: Random): KernelCase {
+  const ranks = 3, columns = 1030, stride = 1100, n = 5, turn = 1;
+  const all = Array.from({ length: ranks }, () => r.row(n * stride, false));
+  const put = (rank: number, row: number, column: number, v: number) => all[rank]![row * stride + column] = v;
+  for (const [rank, column] of [[0, 7], [1, 7], [1, 3]] as const) put(rank, 0, column, 900);
+  put(2, 1, 1029, 900);
+  put(1, 2, 5, 900);
+  for (const [rank, column] of [[2, 4], [1, 9]] as const) put(rank, 3, column, rank === 1 ? NaN : Infinity);
+  put(0, 4, 1029, -Infinity);
+  const best = (rank: number, row: number) => {
+    const own = all[rank]!.subarray(row * stride, row * stride + columns),
+      bad = own.findIndex((v) => !Number.isFinite(v));
+    const at = bad >= 0 ? bad : own.reduce((most, v, i) => v > own[most]! ? i : most, 0), bits = new Uint32Array(1);
+    new Float32Array(bits.buffer)[0] = own[at]!;
+    return { key: bad >= 0 ? 2 ** 32 - 1 : keyOf(bits[0]!), id: rank * stride + at };
+  };
+  const size = n * 2 * ranks * 2 * PIECES * 4;
+  const leave = (box: Uint32Array, from: number) => {
+    for (let row = 0; row < n; row++) {
+      const { key, id } = best(from, row);
+      box.set([key, turn, id, turn], 4 * ((row * 2 + turn) * ranks + from) * 2 * PIECES);
+    }
+    return box;
+  };
+  const boxes = all.map((_, rank) => {
+    const box = new Uint32Array(size);
+    if (rank === 1) all.forEach((_, from) => from !== 1 && leave(box, from));
+    return inout(new Int32Array(box.buffer));
+  });
+  const picked = inout(new Int32Array(n)), turns = inout(new Int32Array(n));
+  const want = Array.from({ length: n }, (_, row) => {
+    const { key, id } = all.map((_, rank) => best(rank, row)).reduce((a, b) => b.key > a.key ? b : a);
+    return key === 2 ** 32 - 1 ? ~id : id;
+  });
+  return {
+    name: `exchange_argmax of ${ranks}`,
+    job: {
+      ...{ entry: "exchange_argmax", grid: [n, 1, 1] as const, threads: 1024, lds: 0 },
+      arguments: [
+        ...[pointer(input(all[1]!)), i64(stride), pointer(pointersTo(boxes))],
+        ...[pointer(input(Int32Array.of(0))), i32(1), i32(ranks), pointer(turns), i32(columns), i32(stride)],
+        ...[pointer(picked), i32(n), i32(BOTH)],
+      ],
+    },
+    check: () => {
+      const sent = boxes.every((box, rank) => {
+        const expected = new Int32Array(leave(new Uint32Array(size), 1).buffer);
+        return rank === 1 || ints(box).every((v, i) => v === expected[i]);
+      });
+      return sent && ints(turns).every((v) => v === turn) ? exactly(ints(picked), want) : Infinity;
+    },
+  };
+}
+
+/** Larger for a larger float32 number, by its bits. */
+const keyOf = (bits: number): number => bits >= 2 ** 31 ? 2 ** 32 - 1 - bits : bits + 2 ** 31;
+
 /** Counters of all ranks, where the others have come as far as `end` and rank 1 as far as `before`. */
-function marksOf(ranks: number, end: number, before: number): DeviceBuffer[] {
+export function marksOf(ranks: number, end: number, before: number): DeviceBuffer[] {
   return Array.from({ length: ranks }, (_, rank) => {
     const counters = new Int32Array(ranks * BLOCKS);
     if (rank === 1) counters.fill(end).fill(before, BLOCKS, 2 * BLOCKS);
@@ -216,5 +197,5 @@ function marksOf(ranks: number, end: number, before: number): DeviceBuffer[] {
 }
 
 /** Whether rank 1 has said everywhere, its own memory included, that its first `blocks` blocks came to `end`. */
-const marked = (marks: readonly DeviceBuffer[], end: number, blocks = 1): boolean =>
+export const marked = (marks: readonly DeviceBuffer[], end: number, blocks = 1): boolean =>
   marks.every((mark) => ints(mark).subarray(BLOCKS, BLOCKS + blocks).every((v) => v === end));

@@ -4,7 +4,7 @@ import { encodePlain } from "../../formats/encode.ts";
 import { route } from "../../backends/reference/route.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
-import { floats, i32, inout, input, ints, output, pointer } from "./job.ts";
+import { type DeviceBuffer, floats, i32, inout, input, ints, output, pointer } from "./job.ts";
 import { inputStruct, linearStruct } from "./structs.ts";
 import { normRow } from "./inputs.ts";
 import { product, Random, randomLinear } from "./random.ts";
@@ -59,12 +59,13 @@ function normRouteCase(
     n = 2,
     topK = 4,
     entry = `${ranks > 1 ? "exchange_" : ""}norm_route_${format}${split ? "_split" : cluster ? "_cluster" : ""}`;
-  const counters = split ? inout(new Int32Array(n)) : null, { rowsPerBlock } = traitsOf(entry);
+  const counters = split || ranks > 1 ? inout(new Int32Array(n)) : null, { rowsPerBlock } = traitsOf(entry);
   const router = randomLinear(r, format, experts, cols), weight = r.row(cols, true);
   const xs = Array.from({ length: n }, () => r.row(cols, true)), x = new Float32Array(n * cols);
   xs.forEach((row, t) => x.set(row, t * cols));
   const exchanged = ranks > 1 ? exchangeOf(r, xs, round, ranks) : null;
-  const normed = output(4 * n * cols),
+  const prepared = output(2 * n * cols),
+    normed = output(4 * n * cols),
     logits = output(4 * n * experts),
     ids = output(4 * n * topK),
     weights = output(4 * n * topK);
@@ -73,7 +74,7 @@ function normRouteCase(
     job: {
       entry,
       ...(cluster ? { cluster } : {}),
-      grid: split || cluster ? [Math.ceil(experts / rowsPerBlock), n, 1] : [n, 1, 1],
+      grid: split || cluster || ranks > 1 ? [Math.ceil(experts / rowsPerBlock), n, 1] : [n, 1, 1],
       threads: traitsOf(entry).threads,
       lds: ldsOf(entry, cols),
       arguments: [
@@ -84,29 +85,37 @@ function normRouteCase(
         }).argument(),
         linearStruct(router.fields).argument(),
         ...[i32(topK), pointer(normed), i32(cols)],
-        ...(exchanged ? [] : [pointer(logits), i32(experts)]),
+        ...(exchanged ? [pointer(prepared), i32(cols), i32(0)] : []),
+        ...[pointer(logits), i32(experts)],
         ...[pointer(ids), pointer(weights), i32(round), i32(n)],
-        ...(exchanged ? [i32(BOTH)] : []),
         ...(counters ? [pointer(counters)] : []),
+        ...(exchanged ? [i32(BOTH)] : []),
       ],
     },
     check: () => {
       const rows = xs.map((row) => normRow(row, weight, Math.fround(1e-5), round));
       const exact = rows.flatMap((row) => [...product(router, row)]);
-      const got = exchanged ? Float32Array.from(exact, (v) => round ? roundToBf16(v) : v) : floats(logits);
+      const got = floats(logits);
       // What was chosen must be right for the logits that were computed.
       const want = xs.map((_, t) => route(got.subarray(t * experts, (t + 1) * experts), topK));
       return worstOf(
         exchanged?.check() ?? 0,
+        exchanged ? sameRows(prepared, floats(normed)) : 0,
         counters ? exactly(ints(counters), [0, 0]) : 0,
         near(floats(normed), rows.flatMap((row) => [...row]), 0, round ? 8e-3 : 1e-6),
-        exchanged ? 0 : near(got, exact, round, round ? 2e-3 : 4e-6),
+        near(got, exact, round, round ? 2e-3 : 4e-6),
         exactly(ints(ids), want.flatMap((w) => [...w.experts])),
-        // Without the computed logits themselves.
-        near(floats(weights), want.flatMap((w) => [...w.weights]), 0, exchanged ? 5e-3 : 5e-7),
+        near(floats(weights), want.flatMap((w) => [...w.weights]), 0, 5e-7),
       );
     },
   };
+}
+
+/** Whether `prepared` are the numbers as bf16. */
+function sameRows(prepared: DeviceBuffer, numbers: Float32Array): number {
+  const bits = new Uint32Array(Float32Array.from(numbers, (v) => roundToBf16(v)).buffer);
+  const got = new Uint16Array(prepared.bytes.slice().buffer);
+  return got.every((v, i) => v === bits[i]! >>> 16) ? 0 : Infinity;
 }
 
 /**

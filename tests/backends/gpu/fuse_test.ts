@@ -1,9 +1,16 @@
 import { fuse, type Fused } from "../../../src/backends/gpu/fuse.ts";
 import type { DeviceRange } from "../../../ffi/runtime.ts";
-import { labelOf, type Operation, type Step } from "../../../src/backends/gpu/operations.ts";
+import {
+  labelOf,
+  type NormReader,
+  type Operation,
+  type Step,
+  type SumKind,
+  type SumNorm,
+} from "../../../src/backends/gpu/operations.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "../../../src/backends/gpu/tensors.ts";
 import { NO_QDQ } from "../../../src/formats/input.ts";
-import { assertEquals } from "../../assert.ts";
+import { assert, assertEquals } from "../../assert.ts";
 
 const range = {} as DeviceRange;
 const tensor = (name: string): GpuTensor => ({ name, rows: 1, rowsPerToken: 1, width: 32, stride: 32, range });
@@ -38,12 +45,18 @@ const LAYER: readonly Operation[] = [
   { kind: "add", h: t.hidden, y: t.combined },
 ];
 
-const all = (can: () => boolean) => ({
+/** Which steps there are kernels for. */
+type CanFuse = Parameters<typeof fuse>[2];
+const all = (can: () => boolean, sumNorm: CanFuse["sumNorm"]): CanFuse => ({
   ...{ rotateAttention: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
+  sumNorm,
 });
-const ALL = all(() => true), NONE = all(() => false);
+const ALL = all(() => true, () => "prepared"), NONE = all(() => false, () => null);
 const nobody = (tensor: GpuTensor) => tensor === t.hidden;
 const everybody = () => true;
+
+/** The norm that a sum's kernel writes besides. */
+const normOf = ({ norm }: { readonly norm: SumNorm | null }) => norm?.written ? [norm.out] : [];
 
 /** "linear hidden -> query, key, value +norm". */
 function show(step: Step): string {
@@ -59,19 +72,24 @@ function show(step: Step): string {
     case "normRoute":
       return `normRoute ${step.x.name} -> ${names([step.normed, step.logits])}${flag(step.sum !== null, "sum")}`;
     case "allReduce":
-      return `allReduce ${step.x.name} -> ${(step.h ?? step.x).name}`;
+      return `allReduce ${step.x.name} -> ${names([step.h ?? step.x, ...normOf(step)])}`;
     case "expertGateUp":
       return `expertGateUp ${step.x.name} -> ${step.out.name}${flag(step.swiglu, "swiglu")}`;
     case "expertDownCombine":
       return `expertDownCombine ${step.a.name} -> ${step.out.name}${flag(step.accumulate, "sum")}${
         flag(step.group !== null, "ranks")
-      }`;
+      }${normOf(step).map((normed) => `, ${normed.name}`).join("")}`;
     case "combine":
       return `combine ${step.y.name} -> ${step.out.name}${flag(step.accumulate, "sum")}`;
     default:
       return step.kind;
   }
 }
+
+/** A layer whose sums go over ranks. */
+const SUMMED: readonly Operation[] = LAYER.flatMap((o): Operation[] =>
+  o.kind === "add" ? [{ kind: "allReduce", x: o.y, group: "world" }, o] : [o]
+);
 
 const elidedNames = ({ elided }: Fused) => [...elided].map(({ name }) => name).sort();
 
@@ -168,7 +186,8 @@ Deno.test("a sum over ranks is joined with the residual add, and with the choice
   const summed = LAYER.toSpliced(at, 0, { kind: "allReduce", x: t.projected, group: "tensor" });
   const sums = (seen: (tensor: GpuTensor) => boolean, canFuse: typeof ALL) =>
     fuse(summed, seen, canFuse).steps.map(show).filter((text) => /allReduce|Route|^add/.test(text));
-  assertEquals(sums(nobody, ALL), ["normRoute hidden -> normed, - +sum"]);
+  assertEquals(sums(nobody, ALL), ["normRoute hidden -> -, - +sum"]);
+  assertEquals(sums(nobody, { ...ALL, sumNorm: () => "rows" }), ["normRoute hidden -> normed, - +sum"]);
   assertEquals(sums(nobody, { ...ALL, sumRoute: () => false }), [
     "allReduce projected -> hidden",
     "normRoute hidden -> normed, -",
@@ -190,4 +209,33 @@ Deno.test("a sum over ranks of the experts' weighted sums is joined with these, 
   // Where somebody looks at the sum it is written; where nothing is added to it, too.
   assertEquals(sums((tensor) => tensor !== t.expertOut, ALL), ["allReduce combined -> combined", "add"]);
   assertEquals(sums(nobody, ALL, summed.slice(0, -1)), [apart[0]!, "allReduce combined -> combined"]);
+});
+
+Deno.test("the kernel of a sum over ranks makes the norm after it, and its rows where they are read otherwise", () => {
+  const apart = { ...ALL, normRoute: () => false, sumRoute: () => false };
+  const asked: [string, number][] = [];
+  const sumNorm = (kind: SumKind, _norm: GpuVector, readers: readonly NormReader[]) => {
+    asked.push([kind, readers.length]);
+    return "prepared" as const;
+  };
+  const fused = fuse([...SUMMED, ...LAYER.slice(0, 2)], nobody, { ...apart, sumNorm });
+  const steps = fused.steps.map(show);
+  assertEquals(steps.filter((step) => !/rotate|attention/.test(step)), [
+    "linear hidden -> query, key, value +norm",
+    "linear attended -> projected",
+    "allReduce projected -> hidden",
+    "linear normed -> router",
+    "route",
+    "expertGateUp normed -> activated +swiglu",
+    "expertDownCombine activated -> hidden +sum +ranks",
+    "linear normed -> query, key, value",
+  ]);
+  // Router and experts; q, k and v.
+  assertEquals(asked, [["rows", 2], ["choices", 1]]);
+  assert(elidedNames(fused).includes("normed"));
+  const written = (seen: (tensor: GpuTensor) => boolean, canFuse: typeof ALL) =>
+    fuse(SUMMED, seen, canFuse).steps.map(show).filter((step) => step.startsWith("allReduce"))[0];
+  assertEquals(written(nobody, { ...apart, sumNorm: () => "rows" }), "allReduce projected -> hidden, normed");
+  assertEquals(written((tensor) => tensor !== t.projected, apart), "allReduce projected -> hidden, normed");
+  assertEquals(written(nobody, { ...apart, sumNorm: () => null }), "allReduce projected -> hidden");
 });

@@ -1,0 +1,71 @@
+/** What the kernel of a sum over ranks makes besides: the norm of the sum, as those read it that come after. */
+import { NO_QUANTIZE } from "./abi.ts";
+import { batchEntry } from "./batches.ts";
+import type { LaunchContext } from "./context.ts";
+import type { SumRows } from "./exchange.ts";
+import type { Experts } from "./experts.ts";
+import type { Inputs } from "./inputs.ts";
+import type { NormReader, SumKind, SumNorm } from "./operations.ts";
+import type { Prepared } from "./prepared.ts";
+import { launchGroups, mostRows } from "./products.ts";
+import type { RankSums } from "./ranks.ts";
+import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+
+/** Whether the kernels of batches compute a launch of linears. */
+export function batchesLinears(context: LaunchContext, members: readonly GpuLinear[]): boolean {
+  const { n } = context, first = members[0]!;
+  return context.batched(n, first, batchEntry(first.suffix, n), mostRows(members));
+}
+
+/** The matrix kernel of a launch of linears in a batch that is not few tokens. */
+export function linearEntry(context: LaunchContext, members: readonly GpuLinear[]): string {
+  const { suffix } = members[0]!;
+  return batchesLinears(context, members) ? batchEntry(suffix, context.n) : context.manyEntry("gemm", members[0]!);
+}
+
+export class Summed {
+  constructor(
+    readonly context: LaunchContext,
+    readonly inputs: Inputs,
+    readonly experts: Experts,
+    readonly ranks: () => RankSums | null,
+  ) {}
+
+  /** Whether such a kernel makes the norm: its rows, or only rows as its readers' kernels want them. */
+  can(kind: SumKind, norm: GpuVector, readers: readonly NormReader[]): "rows" | "prepared" | null {
+    const { few, n } = this.context;
+    // Kernels of the other kinds have it wherever they are used.
+    if (few || kind === "rows" && this.ranks()?.canNorm(n, norm.length) !== true) return null;
+    return this.#preparedFor(readers, norm.length) === null ? "rows" : "prepared";
+  }
+
+  /** What the kernel is told of the norm of h. It leaves rows for those who read it. */
+  rowsOf(h: GpuTensor, norm: SumNorm | null): SumRows {
+    const from = this.inputs.of(h, norm?.weight ?? null, NO_QUANTIZE);
+    if (norm === null) return { in: from, normed: null, prepared: [] };
+    return { in: from, normed: norm.written ? norm.out : null, prepared: this.leave(norm.out, norm.readers) };
+  }
+
+  /** Rows that the kernel leaves for those who read `normed`; none where one of them reads it otherwise. */
+  leave(normed: GpuTensor, readers: readonly NormReader[]): readonly Prepared[] {
+    const prepared = this.#preparedFor(readers, normed.width) ?? [];
+    for (const rows of prepared) this.inputs.leave(normed, rows);
+    return prepared;
+  }
+
+  #preparedFor(readers: readonly NormReader[], width: number): readonly Prepared[] | null {
+    const { prepared, preparedBeside } = this.context.workspace, all: Prepared[] = [];
+    // Where 64 columns belong together a row of others would end in zeros.
+    if (width % 64 !== 0) return null;
+    for (const { linears, experts } of readers) {
+      if (linears !== undefined && launchGroups(linears).length > 1) return null;
+      if (experts !== undefined && !this.experts.readsNumbers(experts.first)) return null;
+      const first = linears === undefined ? experts.first : linears[0]!;
+      const entry = linears === undefined ? this.experts.matrixEntry(first) : linearEntry(this.context, linears);
+      const rows = this.inputs.unprepared(first, width, entry, all.length === 0 ? prepared : preparedBeside);
+      if (rows === null) return null;
+      if (!all.some(({ order }) => order === rows.order)) all.push(rows);
+    }
+    return all.length <= 2 ? all : null;
+  }
+}
