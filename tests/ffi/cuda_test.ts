@@ -25,7 +25,7 @@ Deno.test({ name: "openCuda() computes, records and replays on the test library"
   assertEquals(runtime.properties(0), {
     index: 0,
     name: "mxoss test device",
-    arch: "sm_90",
+    arch: "sm_100",
     features: "",
     totalBytes: 4 * 2 ** 30,
     multiprocessors: 4,
