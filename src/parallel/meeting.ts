@@ -91,7 +91,7 @@ class Reception {
     return new Map(Array.from({ length: size - 1 }, (_, i) => [i + 1, this.#members.get(i + 1)!]));
   }
 
-  async #greet(connection: Deno.Conn): Promise<void> {
+  async #greet(connection: Deno.TcpConn): Promise<void> {
     this.#pending.add(connection);
     const [oldest] = this.#pending;
     if (this.#pending.size > this.limits.pending) closeQuietly(oldest!);
@@ -166,7 +166,7 @@ class StrangerError extends FailureError {}
  * @throws {FailureError} if the other end does not know the secret, or does not let this process in.
  */
 async function enter(
-  connection: Deno.Conn,
+  connection: Deno.TcpConn,
   { host, port }: MeetingPlace,
   { rank, size, key }: Meeter,
   proof: number,

@@ -153,6 +153,28 @@ gpuTest("GPU ranks of two and four hosts meet by address and by name, also where
   }
 });
 
+const PYTHON = Deno.env.get("MXOSS_PYTHON") ?? "python3";
+const TORCH = KERNELS && await hasTorch();
+
+async function hasTorch(): Promise<boolean> {
+  using bench = new Bench();
+  return await bench.run([PYTHON, "-c", "import torch.distributed.run"]).then(({ code }) => code === 0, () => false);
+}
+
+test("torchrun starts ranks on two hosts, which meet beside its own store", TORCH, "no Python with torch", async () => {
+  await withGpus(2, async (hosts, _, bench) => {
+    const one = idsOf(await bench.run([...PROGRAM, ...ask(1, 1)]));
+    const there = ["--nnodes", "2", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "hosta:4400"];
+    const torchrun = [PYTHON, "-m", "torch.distributed.run", ...there, "--no-python", ...PROGRAM, ...ask(2, 2)];
+    const own = { HIP_HOST_DEVICES: "2" };
+    const [first, second] = await Promise.all([0, 1].map((host) => bench.run(hosts.on(host, torchrun), own)));
+    // Which of the hosts has rank 0 is torchrun's choice.
+    assertEquals([first!.code, second!.code], [0, 0], first!.stderr + second!.stderr);
+    const spoke = [first!, second!].filter(({ stdout }) => stdout !== "");
+    assertEquals(spoke.map(idsOf), [one]);
+  });
+});
+
 gpuTest("hosts that differ or go are named in one line: other weights, a port that is taken, no power", async () => {
   await withGpus(2, async (hosts, start, bench) => {
     const model = await withOtherWeights(bench, hosts);

@@ -7,7 +7,8 @@ import { lendThreads } from "../../src/parallel/lend_threads.ts";
 import { meet } from "../../src/parallel/meeting.ts";
 import type { DeviceRankSetup } from "../../src/parallel/messages.ts";
 import { Processes, type ProcessesOptions } from "../../src/parallel/processes.ts";
-import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { Wire } from "../../src/parallel/wire.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { TINY } from "../cli/program.ts";
 
 const KEY = { secret: "known to all of them", run: "a run" };
@@ -87,4 +88,30 @@ Deno.test("where the first process listens if its address says little there", ()
   for (const alone of [{ MASTER_ADDR: "127.0.0.1" }, { MASTER_ADDR: "localhost", LOCAL_WORLD_SIZE: "2" }]) {
     assertEquals(place(alone), here);
   }
+});
+
+Deno.test("questions and answers between processes wait for no acknowledgement of the network", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+  const keys = { sending: new Uint8Array(32), receiving: new Uint8Array(32) };
+  const asking = new Wire(await connecting, keys), answering = new Wire(await listener.accept(), keys);
+  const answered = (async () => {
+    for await (const question of answering.received()) answering.send(question);
+  })();
+  const answers = asking.received(), times: number[] = [];
+  // Beyond what leaves in one piece, too.
+  for (const size of [100, 1 << 17]) {
+    for (let i = 0; i < 15; i++) {
+      const asked = performance.now();
+      asking.send(new Uint8Array(size));
+      await answers.next();
+      times.push(performance.now() - asked);
+    }
+    const median = times.splice(0).toSorted((a, b) => a - b)[7]!;
+    // Linux acknowledges after 40 ms, where nothing else is to be said.
+    assert(median < 20, `${median} ms with ${size} bytes`);
+  }
+  asking.close();
+  await answered;
+  answering.close();
 });
