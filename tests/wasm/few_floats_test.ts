@@ -18,7 +18,7 @@ function inputs(pairs: number, cols: number): Float32Array[] {
 for (const format of ["mxfp4", "bf16"] as const) {
   Deno.test(`linear() gives a few rows the bits that each has alone (${format})`, () => {
     for (
-      const [rows, cols, numbers] of [[35, 96, [2, 3, 4, 5, 6, 7, 13, 20, 21]], [9, 77, [4, 32, 33]], [3, 31, [5]]]
+      const [rows, cols, numbers] of [[35, 96, [2, 3, 4, 5, 6, 7, 13, 16, 17]], [9, 77, [4, 24, 25]], [3, 31, [5]]]
     ) {
       for (const pairs of numbers as number[]) {
         const machine = new Machine(64), x = inputs(pairs, cols as number);

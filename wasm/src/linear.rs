@@ -102,8 +102,8 @@ unsafe fn most_few(r: &Record) -> usize {
 /// long other ways take.
 fn few_floats_multiply(r: &Record) -> bool {
     match r.weights.format {
-        format::MXFP4 => (2..=20).contains(&r.pairs),
-        format::BF16 => (3..=32).contains(&r.pairs),
+        format::MXFP4 => (2..=16).contains(&r.pairs),
+        format::BF16 => (3..=24).contains(&r.pairs),
         _ => false,
     }
 }

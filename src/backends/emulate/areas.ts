@@ -63,7 +63,7 @@ const PACKED_MULTIPLE = 4;
 /** Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows, so that none are made. */
 export const MANY_ROWS = 12;
 /** Input rows up to which the kernel `linear` multiplies bf16 weights best with rows that are not packed together. */
-export const BF16_ROWS = 32;
+export const BF16_ROWS = 24;
 
 /** Bytes of a fixed row; see wasm/ABI.md. */
 export const fixedStride = (cols: number): number => 144 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
