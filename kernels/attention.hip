@@ -22,13 +22,12 @@ MX_ENTRY(attention, 128)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, M
   mx_follow();
   MX_SHARED f32x4 query[most_dims / 4];
   MX_SHARED f32 weights[threads], maxima[4], sums[4], parts[threads * 2];
+  MX_SHARED i64 rows[threads];
   const i32 head = mx_block_x(), t = mx_block_y(), tid = mx_thread(), dim = cache.head_dim;
   if (t >= n) return;
   const i32 position = mx_global<i32>(positions)[t], kv = head / (cache.heads / cache.kv_heads);
   const i32 start = cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0, keys = position - start + 1;
-  const i64 base = mx_global<i32>(slots)[t] * cache.slot_stride + kv * cache.head_stride;
-  const i64 row_bytes = (i64)dim * mx_cache_size(cache.format);
-  const i32 ring = start % cache.capacity;
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[t]);
   for (i32 d = tid; d < dim; d += threads) ((f32 *)query)[d] = mx_global<f32>(q)[(i64)t * q_stride + head * dim + d];
   mx_barrier();
   // With few dimensions, several threads share one and take every `shares`-th key.
@@ -37,10 +36,8 @@ MX_ENTRY(attention, 128)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, M
   for (i32 first = 0; first < keys; first += threads) {
     f32 score = -__builtin_inff();
     if (first + tid < keys) {
-      i32 at = ring + first + tid;
-      if (at >= cache.capacity) at -= cache.capacity;
       f32 sum = 0.0f;
-      const i64 row = base + at * row_bytes;
+      const i64 row = rows[tid] = mx_cache_row(cache, table, kv, start + first + tid);
       if ((dim & 7) == 0) {
         for (i32 d = 0; d < dim; d += 8) {
           const f32x4 a = query[d / 4], b = query[d / 4 + 1];
@@ -63,9 +60,7 @@ MX_ENTRY(attention, 128)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, M
     acc1 = acc1 * shrink;
     if (share < shares) {
       for (i32 j = share; j < mx_min(threads, keys - first); j += shares) {
-        i32 at = ring + first + j;
-        if (at >= cache.capacity) at -= cache.capacity;
-        const i64 row = base + at * row_bytes;
+        const i64 row = rows[j];
         if (d0 < dim) acc0 = mx_fma(weights[j], mx_cache_get(cache.v, cache.format, row, d0, cache.v_scale), acc0);
         if (d0 + threads < dim) acc1 = mx_fma(weights[j], mx_cache_get(cache.v, cache.format, row, d0 + threads, cache.v_scale), acc1);
       }

@@ -19,14 +19,19 @@ MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a2, u32 b0, u32 b1) {
 MX_TRAITS(attention_batch, 256, 0, 1, 0, 0)
 MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
                                           const void *sinks, i32 sinks_format, i32 round, i32 n) {
-  mx_follow();
+  mx_lead();
   MX_SHARED f32 parts[warps][heads_most][dims], maxima[warps][heads_most], sums[warps][heads_most];
   const i32 kv = mx_block_x(), t = mx_block_y(), tid = mx_thread(), lane = mx_lane(), warp = mx_group(), g = lane >> 2, quarter = lane & 3;
   if (t >= n) return;
   const i32 per_kv = cache.heads / cache.kv_heads, position = mx_global<i32>(positions)[t];
   const i32 start = cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0;
-  const i64 base = mx_global<i32>(slots)[t] * cache.slot_stride + kv * cache.head_stride;
-  const MX_GLOBAL u8 *const keys = mx_global<u8>(cache.k) + base, *const values = mx_global<u8>(cache.v) + base;
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[t]);
+  const i64 head_at = mx_cache_head(cache, kv);
+  // Chunks lie at multiples of sixteen of the position, so that each is in one page, which is asked for a chunk ahead.
+  const i32 last = position, begin = start / chunk * chunk + warp * chunk;
+  i32 page = 0;
+  if (begin <= last) page = table[begin / mx_page_positions];
+  mx_follow();
   // Sixteen dimensions of head g: of product i the pairs 2i and 2i + 1.
   u32 a[8];
   {
@@ -43,10 +48,12 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) acc[j][i] = 0.0f;
   }
-  const i32 last = position;
-  const auto row = [&](i32 key) { return (i64)(mx_min(key, last) % cache.capacity) * (2 * dims); };
   u32x4 k[2][2], v[4];
   const auto load = [&](i32 first) __attribute__((always_inline)) {
+    const i64 base = head_at + (i64)page * (mx_page_positions * 2 * dims);
+    const MX_GLOBAL u8 *const keys = mx_global<u8>(cache.k) + base, *const values = mx_global<u8>(cache.v) + base;
+    const auto row = [&](i32 key) { return (mx_min(key, last) & (mx_page_positions - 1)) * (2 * dims); };
+    if (first + warps * chunk <= last) page = table[(first + warps * chunk) / mx_page_positions];
     MX_UNROLL
     for (i32 i = 0; i < 2; i++) {
       const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(keys + row(first + 8 * i + g) + 32 * quarter);
@@ -55,8 +62,6 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) v[i] = *(const MX_GLOBAL u32x4 *)(values + row(first + 2 * quarter + (i & 1) + 8 * (i >> 1)) + 16 * g);
   };
-  // Chunks lie at multiples of sixteen of the position.
-  const i32 begin = start / chunk * chunk + warp * chunk;
   if (begin <= last) load(begin);
   MX_NO_UNROLL
   for (i32 first = begin; first <= last; first += warps * chunk) {

@@ -8,7 +8,7 @@
 #include "common/formats.h"
 #include "common/matrix.h"
 
-constexpr i32 dims = 64, tile = 64;
+constexpr i32 dims = 64, tile = mx_page_positions;
 // bf16 numbers between keys in LDS: 144 bytes, so that eight keys' 16 bytes lie in different banks.
 constexpr i32 pitch = 72;
 
@@ -22,6 +22,12 @@ MX_DEVICE u32x4 load_transposed(const u16 *p) {
   u32x4 r;
   __asm__ volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w) : "r"(at) : "memory");
   return r;
+}
+
+// A word by a copy that goes on.
+MX_DEVICE void copy_word(i32 *to, const MX_GLOBAL i32 *from) {
+  const u32 at = (u32)(u64)(__attribute__((address_space(3))) i32 *)to;
+  __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(at), "l"(from) : "memory");
 }
 
 // Sixteen dimensions of a key or value as bf16: the numbers of a bf16 cache, by a copy that goes on, the codes' values of an FP8 one.
@@ -75,8 +81,13 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
   const i32 first_token = mx_global<i32>(tiles)[2 * mx_block_x()], tokens = mx_global<i32>(tiles)[2 * mx_block_x() + 1];
   const i32 kv = mx_block_y(), per_kv = cache.heads / cache.kv_heads, rows = tokens * per_kv;
   const i32 position = mx_global<i32>(positions)[first_token];
-  const i64 base = mx_global<i32>(slots)[first_token] * cache.slot_stride + kv * cache.head_stride;
-  const i64 row_bytes = (i64)dims * mx_cache_size(cache.format);
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[first_token]);
+  const i32 last = position + tokens - 1, begin = (cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0) / tile * tile;
+  // A tile is a page. Which one the next is, comes with the tile before, and of the first while the queries do.
+  MX_SHARED i32 pages[2];
+  const i32 first_page = table[begin / tile];
+  const i32 row_bytes = dims * mx_cache_size(cache.format);
+  const i64 head_at = mx_cache_head(cache, kv);
   // This thread's two rows: lane/4 and lane/4 + 8 of the warp's sixteen.
   i32 own[2], to[2], from[2];
   f32 m[2], l[2];
@@ -108,25 +119,25 @@ MX_ENTRY_RESIDENT(attention_tile_mma, 256, 2)(f32 *out, i32 out_stride, const f3
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) acc[j][i] = 0.0f;
   }
-  const i32 last = position + tokens - 1, begin = (cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0) / tile * tile;
   // Keys that any row of this warp sees.
   const i32 warp_last = position + mx_min(warp * 16 + 15, rows - 1) / per_kv, warp_token = position + mx_min(warp * 16, rows - 1) / per_kv;
   const i32 warp_from = cache.window > 0 ? mx_max(0, warp_last - cache.window + 1) : 0;
   const i32 warp_first = cache.window > 0 ? mx_max(0, warp_token - cache.window + 1) : 0;
-  const auto load = [&](i32 first, i32 buffer) __attribute__((always_inline)) {
+  const auto load = [&](i32 first, i32 buffer, i32 page) __attribute__((always_inline)) {
     // Four threads a key, 16 dimensions each.
     const i32 key = tid >> 2, d = (tid & 3) * 16, to = (buffer * tile + key) * pitch + d;
-    const i64 row = base + (mx_min(first + key, last) % cache.capacity) * row_bytes;
+    const i64 row = head_at + (i64)(page * tile + mx_min(key, last - first)) * row_bytes;
     load16(cache, cache.k, row, d, (u16 *)keys_lds + to);
     load16(cache, cache.v, row, d, (u16 *)values_lds + to);
+    if (tid == 0 && first + tile <= last) copy_word(&pages[buffer ^ 1], table + first / tile + 1);
   };
-  load(begin, 0);
+  load(begin, 0, first_page);
   i32 buffer = 0;
   for (i32 first = begin; first <= last; first += tile) {
     __asm__ volatile("cp.async.wait_all;" : : : "memory");
     mx_barrier();
     // Everybody is done with the tile before.
-    if (first + tile <= last) load(first + tile, buffer ^ 1);
+    if (first + tile <= last) load(first + tile, buffer ^ 1, pages[buffer ^ 1]);
     const u16 *const keys = (const u16 *)keys_lds + buffer * tile * pitch, *const values = (const u16 *)values_lds + buffer * tile * pitch;
     buffer ^= 1;
     if (first > warp_last || first + tile <= warp_first || warp * 16 >= rows) continue;

@@ -5,8 +5,18 @@
 // soon as there are registers for them, and each value is read once for all heads.
 #include "common/cache.h"
 
-constexpr i32 dims = 64, tile = 64, block_heads = 8, groups = 8, group_keys = tile / groups;
+constexpr i32 dims = 64, tile = mx_page_positions, block_heads = 8, groups = 8, group_keys = tile / groups;
 constexpr i32 most_splits = 64;
+
+// The pages that a tile lies in: those of a sliding layer begin anywhere.
+struct Pages {
+  i32 one, two;
+
+  MX_DEVICE void ask(const MX_GLOBAL i32 *table, i32 first, i32 end) {
+    one = table[first / tile];
+    two = table[(mx_min(first + tile, end) - 1) / tile];
+  }
+};
 
 // What a thread reads of a tile: a quarter of a key, and two dimensions of its group's eight values.
 template <i32 Format> struct Tile {
@@ -15,13 +25,16 @@ template <i32 Format> struct Tile {
   u32x4 key[pieces];
   u32x2 value[group_keys];
 
-  MX_DEVICE void load(const MxCache &cache, i64 base, i32 first, i32 keys) {
-    const i32 ring = first % cache.capacity;
-    const auto row = [&](i32 j) {
-      i32 at = ring + mx_min(j, keys - 1);
-      if (at >= cache.capacity) at -= cache.capacity;
-      return base + at * (i64)(dims * size);
-    };
+  MX_DEVICE void load(const MxCache &cache, const Pages &pages, i64 head, i32 first, i32 keys) {
+    const i64 one = head + (i64)pages.one * (tile * dims * size) + (first & (tile - 1)) * (dims * size);
+    if (pages.one == pages.two) return load_rows(cache, [&](i32 j) { return one + mx_min(j, keys - 1) * (dims * size); });
+    const i64 two = head + (i64)pages.two * (tile * dims * size) - (tile - (first & (tile - 1))) * (dims * size);
+    load_rows(cache, [&](i32 j) {
+      const i32 at = mx_min(j, keys - 1);
+      return ((first & (tile - 1)) + at < tile ? one : two) + at * (dims * size);
+    });
+  }
+  template <class Row> MX_DEVICE void load_rows(const MxCache &cache, const Row &row) {
     const MX_GLOBAL u32x4 *k = (const MX_GLOBAL u32x4 *)(mx_global<u8>(cache.k) + row(mx_thread() >> 2) + (mx_thread() & 3) * 16 * size);
     MX_UNROLL
     for (i32 i = 0; i < pieces; i++) key[i] = k[i];
@@ -56,7 +69,11 @@ struct Shared {
 };
 
 struct Part {
-  i64 base;
+  const MX_GLOBAL i32 *table;
+  // Of the first tile.
+  Pages pages;
+  // Where the kv head begins.
+  i64 head;
   i32 begin, end, heads;
 };
 
@@ -68,7 +85,9 @@ template <i32 Format, class... Own> MX_DEVICE void attend(const MxCache &cache, 
   MX_UNROLL
   for (i32 h = 0; h < block_heads; h++) acc[h] = f32x2{0.0f, 0.0f};
   Tile<Format> now;
-  if (part.begin < part.end) now.load(cache, part.base, part.begin, mx_min(tile, part.end - part.begin));
+  Pages pages = part.pages;
+  if (part.begin < part.end) now.load(cache, pages, part.head, part.begin, mx_min(tile, part.end - part.begin));
+  if (part.begin + tile < part.end) pages.ask(part.table, part.begin + tile, part.end);
   (own.begin(), ...);
   for (i32 first = part.begin; first < part.end; first += tile) {
     const i32 keys = mx_min(tile, part.end - first);
@@ -126,7 +145,8 @@ template <i32 Format, class... Own> MX_DEVICE void attend(const MxCache &cache, 
         }
       }
     }
-    if (first + tile < part.end) now.load(cache, part.base, first + tile, mx_min(tile, part.end - first - tile));
+    if (first + tile < part.end) now.load(cache, pages, part.head, first + tile, mx_min(tile, part.end - first - tile));
+    if (first + 2 * tile < part.end) pages.ask(part.table, first + 2 * tile, part.end);
   }
   MX_UNROLL
   for (i32 h = 0; h < block_heads; h++) ((f32x2 *)lds.sums[group][h])[lane] = acc[h];
@@ -134,7 +154,7 @@ template <i32 Format, class... Own> MX_DEVICE void attend(const MxCache &cache, 
 
 MX_TRAITS(attention_split, 256, 0, 1, 0, 0)
 MX_ENTRY_RESIDENT(attention_split, 256, 2)(f32 *partial, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions, i32 splits, i32 n) {
-  mx_follow();
+  mx_lead();
   MX_SHARED Shared lds;
   const i32 tid = mx_thread(), lane = mx_lane(), group = mx_group(), split = mx_block_x(), t = mx_block_z();
   if (t >= n) return;
@@ -145,7 +165,9 @@ MX_ENTRY_RESIDENT(attention_split, 256, 2)(f32 *partial, const f32 *q, i32 q_str
   const i32 start = cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0;
   const i32 share = ((position - start + splits) / splits + tile - 1) / tile * tile;
   const i32 begin = start + split * share, end = mx_min(begin + share, position + 1);
-  const Part part = {mx_global<i32>(slots)[t] * cache.slot_stride + kv * cache.head_stride, begin, end, heads};
+  Part part = {mx_cache_table(cache, mx_global<i32>(slots)[t]), {0, 0}, mx_cache_head(cache, kv), begin, end, heads};
+  if (begin < end) part.pages.ask(part.table, begin, end);
+  mx_follow();
   MX_GLOBAL f32 *const to = mx_global<f32>(partial) + (((i64)t * cache.heads + first_head) * splits + split) * (dims + 2);
   const i64 head_step = (i64)splits * (dims + 2);
   if (begin >= end) {
@@ -379,15 +401,18 @@ MX_ENTRY_RESIDENT(attention_step, 256, 2)(f32 *out, i32 out_stride, f32 *partial
     for (i32 i = mx_thread(); i < heads * dims; i += 256) to[i] = 0.0f;
     return;
   }
-  const Part part = {slot * cache.slot_stride + kv * cache.head_stride, begin, end, heads};
-  const i64 row = mx_cache_row(cache, slot, kv, position), angle = (i64)position * (dims / 2);
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, slot);
+  Part part = {table, {0, 0}, mx_cache_head(cache, kv), begin, end, heads};
+  part.pages.ask(table, begin, end);
+  const bool stores = end == position + 1 && chunk == 0;
+  const i64 row = stores ? mx_cache_row(cache, table, kv, position) : 0, angle = (i64)position * (dims / 2);
   const MX_GLOBAL f32 *const q_row = mx_global<f32>(q) + (i64)t * q_stride + first_head * dims;
   const MX_GLOBAL f32 *const k_row = mx_global<f32>(k) + (i64)t * k_stride + kv * dims, *const v_row = mx_global<f32>(v) + (i64)t * v_stride + kv * dims;
   const MX_GLOBAL f32 *const cos_row = mx_global<f32>(cos) + angle, *const sin_row = mx_global<f32>(sin) + angle;
   const f32 sink = group < heads ? mx_element(sinks, sinks_format, first_head + group) : 0.0f;
   f32 m = -__builtin_inff(), l = 0.0f;
   const auto all = [&]<i32 Format>() __attribute__((always_inline)) {
-    attend_fresh<Format>(cache, part, lds, (u8 *)own, m, l, q_row, k_row, v_row, cos_row, sin_row, row, position, round, chunk == 0);
+    attend_fresh<Format>(cache, part, lds, (u8 *)own, m, l, q_row, k_row, v_row, cos_row, sin_row, row, position, round, stores);
   };
   if (cache.format == MX_BF16) all.template operator()<MX_BF16>();
   else if (cache.format == MX_FP8) all.template operator()<MX_FP8>();

@@ -17,8 +17,7 @@ MX_ENTRY(attention_tile, 256)(f32 *out, i32 out_stride, const f32 *q, i32 q_stri
   const i32 first_token = mx_global<i32>(tiles)[2 * mx_block_x()], tokens = mx_global<i32>(tiles)[2 * mx_block_x() + 1];
   const i32 kv = mx_block_y(), per_kv = cache.heads / cache.kv_heads, rows = tokens * per_kv;
   const i32 position = mx_global<i32>(positions)[first_token];
-  const i64 base = mx_global<i32>(slots)[first_token] * cache.slot_stride + kv * cache.head_stride;
-  const i64 row_bytes = (i64)dims * mx_cache_size(cache.format);
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[first_token]);
   for (i32 i = tid; i < query_rows * dims; i += 256) {
     const i32 row = i & (query_rows - 1), d = i / query_rows;
     const i32 token = row / per_kv, head = kv * per_kv + row % per_kv;
@@ -38,9 +37,9 @@ MX_ENTRY(attention_tile, 256)(f32 *out, i32 out_stride, const f32 *q, i32 q_stri
   }
   const i32 last = position + tokens - 1, begin = (cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0) / tile * tile;
   for (i32 first = begin; first <= last; first += tile) {
-    // Eight threads a key, eight dimensions each. Keys before the window are not in the ring any more; they are masked below.
+    // Eight threads a key, eight dimensions each. Keys before the window, which lie in the same page, are masked below.
     const i32 key = tid >> 3, octet = (tid & 7) * 8;
-    const i64 row = base + (mx_min(first + key, last) % cache.capacity) * row_bytes;
+    const i64 row = mx_cache_row(cache, table, kv, mx_min(first + key, last));
     mx_barrier();
     mx_cache_get8(cache.k, cache.format, row, octet, cache.k_scale, [&](i32 i, f32 v) { keys[(octet + i) * tile + key] = v; });
     mx_barrier();

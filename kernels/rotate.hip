@@ -22,13 +22,16 @@ MX_EXPORT(rotate)
 MX_TRAITS(rotate_store, 256, 0, 1, 0, 0)
 MX_ENTRY(rotate_store, 256)(f32 *q, i32 q_stride, f32 *k, i32 k_stride, const f32 *v, i32 v_stride, const f32 *cos, const f32 *sin, MxCache cache,
                             const i32 *slots, const i32 *positions, i32 round, i32 n) {
-  mx_follow();
+  mx_lead();
   const i32 t = mx_block_y(), dim = cache.head_dim, half = dim / 2, pair = mx_block_x() * 256 + mx_thread();
   if (t >= n) return;
   i32 head = pair / half;
-  const i32 d = pair % half, position = mx_global<i32>(positions)[t], slot = mx_global<i32>(slots)[t];
+  const i32 d = pair % half, position = mx_global<i32>(positions)[t];
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[t]);
   // A row that fills up a batch.
   if (position < 0 || head >= cache.heads + 2 * cache.kv_heads) return;
+  const i32 page = table[position / mx_page_positions];
+  mx_follow();
   if (head < cache.heads + cache.kv_heads) {
     const bool key = head >= cache.heads;
     if (key) head -= cache.heads;
@@ -39,14 +42,14 @@ MX_ENTRY(rotate_store, 256)(f32 *q, i32 q_stride, f32 *k, i32 k_stride, const f3
     row[d] = r.x;
     row[d + half] = r.y;
     if (key) {
-      const i64 at = mx_cache_row(cache, slot, head, position);
+      const i64 at = mx_cache_at(cache, page, head, position);
       mx_cache_put(cache, cache.k, at, d, r.x, cache.k_scale);
       mx_cache_put(cache, cache.k, at, d + half, r.y, cache.k_scale);
     }
   } else {
     head -= cache.heads + cache.kv_heads;
     const MX_GLOBAL f32 *row = mx_global<f32>(v) + (i64)t * v_stride + head * dim;
-    const i64 at = mx_cache_row(cache, slot, head, position);
+    const i64 at = mx_cache_at(cache, page, head, position);
     mx_cache_put(cache, cache.v, at, d, row[d], cache.v_scale);
     mx_cache_put(cache, cache.v, at, d + half, row[d + half], cache.v_scale);
   }

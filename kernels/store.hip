@@ -6,10 +6,11 @@ MX_ENTRY(store, 256)(const f32 *k, i32 k_stride, const f32 *v, i32 v_stride, MxC
   mx_follow();
   const i32 t = mx_block_x(), dim = cache.head_dim;
   if (t >= n) return;
-  const i32 position = mx_global<i32>(positions)[t], slot = mx_global<i32>(slots)[t];
+  const i32 position = mx_global<i32>(positions)[t];
+  const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[t]);
   if (position < 0) return;
   for (i32 i = mx_thread(); i < cache.kv_heads * dim; i += 256) {
-    const i64 at = mx_cache_row(cache, slot, i / dim, position);
+    const i64 at = mx_cache_row(cache, table, i / dim, position);
     mx_cache_put(cache, cache.k, at, i % dim, mx_global<f32>(k)[(i64)t * k_stride + i], cache.k_scale);
     mx_cache_put(cache, cache.v, at, i % dim, mx_global<f32>(v)[(i64)t * v_stride + i], cache.v_scale);
   }

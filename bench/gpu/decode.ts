@@ -110,7 +110,7 @@ function* experts(h: Harness, format: string, layers: number): Generator<Timing>
 }
 
 function* attention(h: Harness, position: number, window: number): Generator<Timing> {
-  const copies = 16, capacity = window ? 256 : position + 64, all = s.caches(h, capacity, window, copies);
+  const copies = 16, all = s.caches(h, position + 64, window, copies);
   const q = h.memory(s.HEADS * s.D * 4, pattern("f32", 65536)), out = h.memory(s.HEADS * s.D * 4);
   const slots = s.i32s(h, [0]), positions = s.i32s(h, [position]), sinks = h.memory(128, pattern("bf16", 128));
   const keys = window ? Math.min(window, position + 1) : position + 1, bytes = 2 * keys * s.KV_HEADS * s.D * 2;

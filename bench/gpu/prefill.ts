@@ -87,7 +87,7 @@ function* experts(h: Harness, format: string): Generator<Timing> {
 }
 
 function* attention(h: Harness, window: number): Generator<Timing> {
-  const capacity = N + 128, [c] = s.caches(h, capacity, window, 1), width = s.HEADS * s.D;
+  const [c] = s.caches(h, N + 128, window, 1), width = s.HEADS * s.D;
   const q = h.memory(N * width * 4, pattern("f32", 1 << 20)),
     out = h.memory(N * width * 4),
     sinks = h.memory(128, pattern("bf16", 128));

@@ -1,5 +1,6 @@
 /** gpt-oss-20b, and records and structs of kernels/ABI.md filled with random data of its shapes. */
 import type { ArgumentWriter, DeviceRange } from "../../ffi/runtime.ts";
+import { PAGE_POSITIONS, pagesFor } from "../../src/model/pages.ts";
 import { type Harness, pattern } from "./harness.ts";
 
 export const H = 2880, I = 2880, HEADS = 64, KV_HEADS = 8, D = 64, EXPERTS = 32, TOP_K = 4, VOCAB = 201088;
@@ -82,23 +83,31 @@ export function input(w: ArgumentWriter, x: DeviceRange, stride: number, norm: D
 export interface BenchCache {
   readonly k: DeviceRange;
   readonly v: DeviceRange;
-  readonly capacity: number;
+  readonly pages: DeviceRange;
+  readonly tableStride: number;
   readonly window: number;
 }
 
+/** Bytes of so many pages of a kv head. */
+const headBytes = (pages: number): number => pages * PAGE_POSITIONS * D * 2;
+
 export function cache(w: ArgumentWriter, c: BenchCache): void {
-  w.struct().pointer(c.k).pointer(c.v).i64(KV_HEADS * c.capacity * D * 2).i64(c.capacity * D * 2).i32(0).i32(c.capacity)
+  w.struct().pointer(c.k).pointer(c.v).pointer(c.pages).i64(headBytes(c.tableStride)).i32(0).i32(c.tableStride)
     .i32(HEADS)
     .i32(KV_HEADS).i32(D).i32(c.window).f32(1).f32(1).f32(0.125).i32(0).end();
 }
 
 /** Random caches. */
-export function caches(h: Harness, capacity: number, window: number, count: number): BenchCache[] {
-  const bytes = KV_HEADS * capacity * D * 2, all = h.memory(2 * bytes * count, pattern("bf16", 16 << 20));
+export function caches(h: Harness, positions: number, window: number, count: number): BenchCache[] {
+  const tableStride = pagesFor(positions), bytes = KV_HEADS * headBytes(tableStride);
+  const all = h.memory(2 * bytes * count, pattern("bf16", 16 << 20));
+  // In reverse, which is as far from one after the other as any order.
+  const pages = i32s(h, Array.from({ length: tableStride }, (_, i) => tableStride - 1 - i));
   return Array.from({ length: count }, (_, i) => ({
     k: ranged(all, 2 * i * bytes, bytes),
     v: ranged(all, (2 * i + 1) * bytes, bytes),
-    capacity,
+    pages,
+    tableStride,
     window,
   }));
 }

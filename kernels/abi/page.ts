@@ -37,12 +37,12 @@ const NOTES: { readonly [S in StructType]: { readonly [M in keyof (typeof STRUCT
     round: "rounding of the norm's result and of dequantized fp8",
   },
   MxCache: {
-    slotStride: "bytes",
-    headStride: "bytes",
+    pages: "[slots][table_stride]: the page of positions 64*i .. 64*i + 63",
+    headStride: "bytes between kv heads: all pages of a head lie one after the other",
     format: Object.entries(NUMBER_FORMAT).filter(([name]) => name !== "f16").map(([name, n]) => `${n} ${name}`).join(
       ", ",
     ),
-    capacity: "positions kept; position p lies at p mod capacity",
+    tableStride: "entries of a slot",
     window: "0: all keys, else keys j > p - window",
     kScale: "fp8: number = code * scale",
     vScale: "the same of values",

@@ -104,10 +104,10 @@ export const STRUCTS = {
   MxCache: {
     k: "void*",
     v: "void*",
-    slotStride: "i64",
+    pages: "const i32*",
     headStride: "i64",
     format: "format",
-    capacity: "i32",
+    tableStride: "i32",
     heads: "i32",
     kvHeads: "i32",
     headDim: "i32",

@@ -36,9 +36,10 @@ struct MxInput {
 };
 struct MxCache {
   void *k, *v;
-  i64 slot_stride, head_stride;
+  const i32 *pages;
+  i64 head_stride;
   i32 format;
-  i32 capacity;
+  i32 table_stride;
   i32 heads, kv_heads, head_dim;
   i32 window;
   f32 k_scale, v_scale;

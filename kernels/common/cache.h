@@ -8,9 +8,31 @@ MX_DEVICE i32 mx_cache_size(i32 format) {
   return format == MX_F32 ? 4 : (format == MX_FP8 ? 1 : 2);
 }
 
+// Positions of a page: a multiple of the tiles of every kernel that reads the cache, whose tiles lie at multiples of theirs.
+constexpr i32 mx_page_positions = 64;
+
+// The pages of a sequence, by position / 64. Only copies write slots and tables, so they may be read before mx_follow().
+MX_DEVICE const MX_GLOBAL i32 *mx_cache_table(const MxCache &cache, i32 slot) {
+  return mx_global<i32>(cache.pages) + (i64)slot * cache.table_stride;
+}
+
+// Byte offset of a page behind those of the same kv head: its 64 positions lie one after the other.
+MX_DEVICE i64 mx_cache_page(const MxCache &cache, i32 page) {
+  return (i64)page * (mx_page_positions * cache.head_dim * mx_cache_size(cache.format));
+}
+
+// Byte offset of a kv head in either cache: of all pages one after the other.
+MX_DEVICE i64 mx_cache_head(const MxCache &cache, i32 head) { return head * cache.head_stride; }
+
+// Byte offset of the row of (kv head, position) whose page it is.
+MX_DEVICE i64 mx_cache_at(const MxCache &cache, i32 page, i32 head, i32 position) {
+  const i32 row = (position & (mx_page_positions - 1)) * cache.head_dim * mx_cache_size(cache.format);
+  return mx_cache_head(cache, head) + mx_cache_page(cache, page) + row;
+}
+
 // Byte offset of the row of (slot, kv head, position) in either cache.
-MX_DEVICE i64 mx_cache_row(const MxCache &cache, i32 slot, i32 head, i32 position) {
-  return slot * cache.slot_stride + head * cache.head_stride + (i64)(position % cache.capacity) * cache.head_dim * mx_cache_size(cache.format);
+MX_DEVICE i64 mx_cache_row(const MxCache &cache, const MX_GLOBAL i32 *table, i32 head, i32 position) {
+  return mx_cache_at(cache, table[position / mx_page_positions], head, position);
 }
 
 MX_DEVICE void mx_cache_put(const MxCache &cache, void *base, i64 row, i32 d, f32 v, f32 scale) {

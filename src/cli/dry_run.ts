@@ -131,11 +131,13 @@ const fixed = (count: number): Bounds => ({ low: count, high: count });
 const time = (once: number, each: number, count: number): Bounds => fixed((once + each * count) / 1000);
 
 /** Bytes that settings take together. Weights that are mapped can be dropped, but all of them are read. */
-function held(step: string, label: string, settings: readonly PlannedSetting[], { slots, context, chunk }: Room) {
+function held(step: string, label: string, settings: readonly PlannedSetting[], room: Room) {
+  const { slots, context, chunk, pages } = room;
   const costs = settings.map((setting) => {
     const { checkpoint: { config }, planned: { plan, source } } = setting,
       made = new Costs(config, source, plan.kvFormat);
-    return { weights: made.weightBytes, cache: made.cacheBytes(slots, context, chunk ?? setting.chunk) };
+    const cache = pages === undefined ? made.cacheBytes(slots, context, chunk ?? setting.chunk) : made.pageBytes(pages);
+    return { weights: made.weightBytes, cache };
   });
   const bytes = (of: (cost: (typeof costs)[number]) => number) => costs.reduce((sum, cost) => sum + of(cost), 0);
   const weight_bytes = bytes(({ weights }) => weights);

@@ -1,4 +1,6 @@
 /** `mxoss inspect`: what a checkpoint holds, without reading its weights. */
+import { Costs } from "../model/work.ts";
+import { ownPages, PAGE_POSITIONS } from "../model/pages.ts";
 import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
@@ -89,7 +91,13 @@ async function summarize(
     weight_bytes: weightBytes(source),
     scheme: plan.scheme,
     scale_rule: plan.scaleRule,
-    kv_cache: { format: plan.kvFormat, decided_by: said(plan.kvDecidedBy) },
+    kv_cache: {
+      format: plan.kvFormat,
+      decided_by: said(plan.kvDecidedBy),
+      page_positions: PAGE_POSITIONS,
+      page_bytes: new Costs(config, source, plan.kvFormat).pageBytes(1),
+      pages_of_all_positions: ownPages({ config, context: config.maxPositions, maxTokens: 1 }).full,
+    },
     embedding: { weight: source.tree.embedding.format, bytes: matrixBytes(source.tree.embedding) },
     head: summary("lm_head", [source.tree.head], decided),
     layers: source.tree.layers.map((layer, index) => ({
@@ -101,6 +109,14 @@ async function summarize(
     parallel: { ...sizes, ranks, processes: processesOf(parts) },
     warnings,
   };
+}
+
+/** What pages of the cache are on a GPU. */
+function pagesText(
+  cache: Readonly<Record<"page_positions" | "page_bytes" | "pages_of_all_positions", number>>,
+): string {
+  const { page_positions: positions, page_bytes: bytes, pages_of_all_positions: most } = cache;
+  return `on a GPU pages of ${positions} positions, ${bytesText(bytes)} each, ${most} for all positions`;
 }
 
 /** What each of several processes takes that have as many ranks: the one that takes most. */
@@ -197,7 +213,7 @@ function text(report: Report): string {
     ["files", `${report.files.length}, ${bytesText(report.file_bytes)} (weights ${bytesText(report.weight_bytes)})`],
     ["fingerprint", `${report.fingerprint} (${report.fingerprint_covers})`],
     ["scheme", report.scheme],
-    ["KV cache", `${report.kv_cache.format} (by ${report.kv_cache.decided_by})`],
+    ["KV cache", `${report.kv_cache.format} (by ${report.kv_cache.decided_by}); ${pagesText(report.kv_cache)}`],
     ["layers", `${config.layers}, hidden size ${config.hidden}, vocabulary ${config.vocab}`],
     ["attention", `${config.heads} heads of ${config.headDim}, ${config.kvHeads} key/value heads, ${windows(config)}`],
     ["experts", `${config.experts} of size ${config.intermediate}, ${config.topK} per token`],

@@ -1,5 +1,6 @@
 /** `mxoss serve`: models over HTTP. */
 import { environmentVariable } from "../environment.ts";
+import { PAGE_POSITIONS, sharedPositions } from "../model/pages.ts";
 import { deviceCacheBytes } from "../session/device_memory.ts";
 import { prepareVocabulary } from "../serve/chat/constraints.ts";
 import { basename } from "node:path";
@@ -55,6 +56,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
   refuseTogether(planned);
   using interrupt = new Interrupt();
   const loaded: LoadedModel[] = [];
+  for (const one of planned) note(`${one.name}: ${memoryText(one)}`);
   for (const { name, scheme, setting, room } of planned) {
     const session = await loadSetting(setting, room), { context } = room;
     const limits = {
@@ -87,6 +89,18 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
   await listen(app, options, interrupt.signal);
   await service.close();
   return 0;
+}
+
+/** What caches take of memory, and how many positions they hold. */
+function memoryText({ setting: { checkpoint: { config }, planned: { plan, source }, chunk }, room }: Planned): string {
+  const { slots, context, rewind = 0, pages } = room, costs = new Costs(config, source, plan.kvFormat);
+  if (pages === undefined) {
+    const bytes = bytesText(costs.cacheBytes(slots, context, chunk + rewind));
+    return `caches for ${slots} x ${context} positions, ${bytes}`;
+  }
+  const positions = sharedPositions(config, pages, slots), bytes = bytesText(costs.pageBytes(pages));
+  return `caches of ${pages} pages of ${PAGE_POSITIONS} positions, ${bytes}: ${slots} sequences share ${positions} ` +
+    `positions, of which each takes up to ${context}`;
 }
 
 /** What is let in, in a line. */

@@ -49,8 +49,8 @@ const OPTIONS = {
   context: option(
     "N",
     integer(1).optional(),
-    "positions of a sequence, prompt and reply (default: at most 32768, as many as 2 GiB of cache hold, or on a GPU " +
-      "half of the memory that weights leave)",
+    "positions of a sequence, prompt and reply (default: at most 32768, as many as 2 GiB of cache hold; on a GPU, " +
+      "where sequences share pages, what one may have of half of the memory that weights leave)",
   ),
   queue: option("N", integer(1).default(256), "requests that may wait for a sequence; more are answered by status 429"),
   "max-prompt": option("N", integer(1).optional(), "tokens of a prompt (default: what the context holds)"),

@@ -1,6 +1,6 @@
 /** One scored reply, as the journal and the results hold it. */
+import type { Completion } from "./completion.ts";
 import { z } from "zod";
-import type { Completion } from "./batcher.ts";
 import type { Problem } from "./dataset.ts";
 import { extractAnswer, type FilterName, FILTERS, isCorrect } from "./filters.ts";
 import type { Reply } from "./prompts.ts";

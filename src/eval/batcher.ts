@@ -7,29 +7,16 @@ import type { Sampling } from "../model/engine.ts";
 import type { Feed, Last } from "../session/batch.ts";
 import { argmax } from "../session/likelihood.ts";
 import type { Session } from "../session/session.ts";
-import { Scorer, sumInOrder } from "./scorer.ts";
-
-/** A prompt to complete. */
-export interface CompletionRequest {
-  readonly index: number;
-  readonly prompt: Int32Array;
-}
-
-/** Why a completion ended: a stop token, a text that ends it, or too long. */
-export type CompletionEnd = "stop" | "text" | "length";
-
-/** A finished completion. */
-export interface Completion {
-  readonly index: number;
-  readonly promptTokens: number;
-  /** Without the stop token. */
-  readonly ids: readonly number[];
-  readonly end: CompletionEnd;
-  /** Tokens that were chosen, the stop token included. */
-  readonly generatedTokens: number;
-  /** Sum of the log probabilities of the chosen tokens, the stop token included. */
-  readonly logProbability: number;
-}
+import {
+  type Active,
+  type Completion,
+  type CompletionEnd,
+  type CompletionRequest,
+  preempt,
+  Results,
+  waitingFor,
+} from "./completion.ts";
+import { Scorer } from "./scorer.ts";
 
 /** What to complete and how. */
 export interface BatchOptions {
@@ -44,10 +31,18 @@ export interface BatchOptions {
   readonly onDone: (completion: Completion) => void;
   /** Called after every batch with the tokens in it. */
   readonly onBatch?: (tokens: number) => void;
+  /** Called where a sequence gives its pages to others; it is computed once more when there is room. */
+  readonly onPreempted?: () => void;
   /** Ends the work between two batches. */
   readonly signal?: AbortSignal;
   /** Instead of one of the vocabulary's size, for tests. */
   readonly scorer?: Scorer;
+}
+
+/** A sequence with what is computed of it next. */
+interface Planned {
+  readonly sequence: Active;
+  readonly feed: Feed;
 }
 
 /** The likeliest token. */
@@ -59,20 +54,6 @@ const SHORTEST_PREFIX = 8;
 /** Slots that {@linkcode completeAll} needs to have `sequences` at once. */
 export function slotsNeeded(sequences: number, prefix: number): number {
   return sequences + (prefix >= SHORTEST_PREFIX ? 1 : 0);
-}
-
-/** A sequence that is being completed. */
-interface Active {
-  readonly slot: number;
-  readonly request: CompletionRequest;
-  /** Prompt tokens that are in the cache. */
-  fed: number;
-  /** The token to feed next, once the prompt is done. */
-  next: number | null;
-  readonly ids: number[];
-  /** Log probabilities of the chosen tokens, which may still be computed. */
-  readonly scores: (number | Promise<number>)[];
-  readonly watch: { push(id: number): boolean } | undefined;
 }
 
 /** Completes all requests; resolves when the last is done or the signal fires. */
@@ -89,7 +70,7 @@ export async function completeAll(options: BatchOptions): Promise<void> {
 /** @param scorer Null where the engine picks. */
 async function completeWith(options: BatchOptions, scorer: Scorer | null, results: Results): Promise<void> {
   const { session, requests, prefix, signal } = options;
-  const shares = prefix.length >= SHORTEST_PREFIX;
+  let shares = prefix.length >= SHORTEST_PREFIX;
   const prefixSlot = session.limits.slots - 1;
   const free = Array.from({ length: session.limits.slots - (shares ? 1 : 0) }, (_, slot) => slot).reverse();
   if (shares) {
@@ -97,32 +78,66 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
     await session.feed({ slot: prefixSlot, tokens: prefix, logits: "none" });
     options.onBatch?.(prefix.length);
   }
-  const waiting = [...requests].reverse();
+  // The first is the last; those that lost their pages are older than all that have not begun.
+  const waiting = requests.map(waitingFor).reverse();
   let active: Active[] = [];
-  const start = (request: CompletionRequest): void => {
+  const lengthOf = ({ slot, tokens }: Active) => Math.max(tokens.length, slot < 0 ? 0 : session.length(slot));
+  const admits = (next: Active) =>
+    active.length === 0 ||
+    session.paging.holds([...active, next].map(lengthOf), shares ? prefix.length : 0);
+  const start = (sequence: Active): void => {
     const slot = free.pop()!;
     session.reset(slot);
     if (shares) session.fork(prefixSlot, slot);
-    const fed = shares ? prefix.length : 0;
-    active.push({ slot, request, fed, next: null, ids: [], scores: [], watch: options.watch?.() });
+    sequence.slot = slot;
+    sequence.fed = shares ? prefix.length : 0;
+    sequence.watch ??= options.watch?.();
+    active = [...active, sequence].sort((a, b) => a.age - b.age);
   };
-  while (!signal?.aborted) {
-    while (free.length > 0 && waiting.length > 0) start(waiting.pop()!);
-    if (active.length === 0) return;
-    const ended = new Set<Active>();
-    const leave = (): void => {
-      for (const { slot } of ended) free.push(slot);
-      active = active.filter((sequence) => !ended.has(sequence));
-    };
+  const giveBack = (sequence: Active): void => {
+    session.reset(sequence.slot);
+    free.push(sequence.slot);
+    sequence.slot = -1;
+  };
+  /** What is computed next. An engine that generates by itself is quicker with prompts and replies apart. */
+  const plan = (): { readonly generates: boolean; readonly batch: Planned[] } => {
     const decoding = active.filter(({ next }) => next !== null);
     const alone = scorer === null && decoding.length > 0 && session.canScore(decoding.map(lastOf));
-    if (alone && decoding.length === active.length) {
+    const generates = alone && decoding.length === active.length;
+    const some = alone && !generates ? active.filter(({ next }) => next === null) : active;
+    return { generates, batch: fillBatch(some, session.limits.maxTokens) };
+  };
+  /** The same where it has room: the youngest give way to the others, and at last the common beginning. */
+  const fittingPlan = (): ReturnType<typeof plan> => {
+    for (;;) {
+      const planned = plan();
+      if (session.paging.fits(planned.batch.map(({ feed }) => feed))) return planned;
+      if (active.length > 1) {
+        const youngest = active.pop()!;
+        preempt(youngest);
+        giveBack(youngest);
+        waiting.push(youngest);
+        options.onPreempted?.();
+      } else if (shares) {
+        session.reset(prefixSlot);
+        shares = false;
+      } else throw new RangeError("the pages do not hold one sequence");
+    }
+  };
+  while (!signal?.aborted) {
+    while (free.length > 0 && waiting.length > 0 && admits(waiting.at(-1)!)) start(waiting.pop()!);
+    if (active.length === 0) return;
+    const { generates, batch } = fittingPlan();
+    const ended = new Set<Active>();
+    const leave = (): void => {
+      ended.forEach(giveBack);
+      active = active.filter((sequence) => !ended.has(sequence));
+    };
+    if (generates) {
       await generate(options, active, ended, results);
       leave();
       continue;
     }
-    // An engine that generates by itself is quicker with prompts and replies apart.
-    const batch = fillBatch(alone ? active.filter(({ next }) => next === null) : active, session.limits.maxTokens);
     const feeds = batch.map(({ feed }) => feed);
     const onPick = (index: number, token: number, score: number | Promise<number>): void => {
       const sequence = batch[index]!.sequence;
@@ -140,7 +155,11 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
     }
     results.check();
     for (const { sequence, feed } of batch) {
-      if (sequence.fed < sequence.request.prompt.length) sequence.fed += feed.tokens.length;
+      if (sequence.fed === sequence.tokens.length) continue;
+      sequence.fed += feed.tokens.length;
+      if (sequence.kept === null || sequence.fed < sequence.tokens.length) continue;
+      sequence.next = sequence.kept;
+      sequence.kept = null;
     }
     options.onBatch?.(batch.reduce((sum, { feed }) => sum + feed.tokens.length, 0));
     leave();
@@ -168,8 +187,9 @@ async function generate(
 ): Promise<void> {
   const { session, signal } = options, enough = Math.max(1, Math.floor(active.length / ENDED_OF));
   const room = Math.min(...active.map(({ slot }) => session.limits.context - session.length(slot)));
-  await session.decode(active.map(lastOf), {
-    steps: Math.min(MOST_STEPS, room),
+  const entries = active.map(lastOf);
+  await session.decode(entries, {
+    steps: session.paging.stepsThatFit(entries, Math.min(MOST_STEPS, room)),
     sampling: active.map(() => GREEDY),
     scored: true,
     drains: true,
@@ -193,8 +213,8 @@ async function generate(
 }
 
 /** One token of each sequence that generates, and as much of the prompts as there is room for. */
-function fillBatch(active: readonly Active[], room: number): { sequence: Active; feed: Feed }[] {
-  const batch: { sequence: Active; feed: Feed }[] = [];
+function fillBatch(active: readonly Active[], room: number): Planned[] {
+  const batch: Planned[] = [];
   for (const sequence of active) {
     if (sequence.next === null || room === 0) continue;
     batch.push({ sequence, feed: { slot: sequence.slot, tokens: [sequence.next], logits: "last" } });
@@ -202,10 +222,9 @@ function fillBatch(active: readonly Active[], room: number): { sequence: Active;
   }
   for (const sequence of active) {
     if (sequence.next !== null || room === 0) continue;
-    const { prompt } = sequence.request;
-    const tokens = prompt.subarray(sequence.fed, sequence.fed + room);
-    const last = sequence.fed + tokens.length === prompt.length;
-    batch.push({ sequence, feed: { slot: sequence.slot, tokens, logits: last ? "last" : "none" } });
+    const { slot, fed, kept } = sequence, tokens = sequence.tokens.subarray(fed, fed + room);
+    const last = fed + tokens.length === sequence.tokens.length && kept === null;
+    batch.push({ sequence, feed: { slot, tokens, logits: last ? "last" : "none" } });
     room -= tokens.length;
   }
   return batch;
@@ -224,47 +243,4 @@ function take(
   sequence.ids.push(token);
   if (sequence.watch?.push(token)) return "text";
   return sequence.ids.length >= options.maxTokens ? "length" : null;
-}
-
-/** Finished completions, which are handed out when their log probabilities are there. */
-class Results {
-  readonly #onDone: BatchOptions["onDone"];
-  readonly #pending: Promise<void>[] = [];
-  #failure: { readonly thrown: unknown } | null = null;
-
-  constructor(onDone: BatchOptions["onDone"]) {
-    this.#onDone = onDone;
-  }
-
-  add(sequence: Active, end: CompletionEnd): void {
-    const sum = sumInOrder(sequence.scores), done = (sum: number) => this.#onDone(finished(sequence, end, sum));
-    if (typeof sum === "number") return done(sum);
-    this.#pending.push(
-      sum.then(done).catch((thrown) => {
-        this.#failure ??= { thrown };
-      }),
-    );
-  }
-
-  /** Throws what failed so far. */
-  check(): void {
-    if (this.#failure !== null) throw this.#failure.thrown;
-  }
-
-  /** Waits for all that were added. */
-  async all(): Promise<void> {
-    await Promise.all(this.#pending);
-    this.check();
-  }
-}
-
-function finished(sequence: Active, end: CompletionEnd, logProbability: number): Completion {
-  return {
-    index: sequence.request.index,
-    promptTokens: sequence.request.prompt.length,
-    ids: sequence.ids,
-    end,
-    generatedTokens: sequence.ids.length + (end === "stop" ? 1 : 0),
-    logProbability,
-  };
 }

@@ -1,4 +1,5 @@
 /** Word problems: what every setting of the matrix is asked, and how one answers. */
+import { fewestPages, ownPages } from "../model/pages.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { Costs } from "../model/work.ts";
 import { InputError } from "../errors.ts";
@@ -77,17 +78,23 @@ export function roomFor(
   questions: Questions,
   { checkpoint: { config }, planned: { plan, source }, chunk }: RoomSetting,
   { asked, cacheBytes = null }: SequenceLimits = {},
-): Pick<Room, "slots" | "context"> {
+): Pick<Room, "slots" | "context" | "pages"> {
   const longest = Math.max(...questions.prompts.map(({ ids }) => ids.length));
   const context = Math.min(config.maxPositions, longest + questions.maxTokens);
   const costs = new Costs(config, source, plan.kvFormat);
-  const [most, room, positions] = cacheBytes === null
-    ? [MOST_SEQUENCES, CACHE_BYTES, config.slidingWindow]
-    : [MOST_ON_DEVICE, cacheBytes, chunk];
+  const { prefix, problems } = questions;
+  if (cacheBytes !== null) {
+    // Those for which there is no room wait until others have ended.
+    const slots = slotsNeeded(Math.min(problems.length, asked ?? MOST_ON_DEVICE), prefix.length);
+    const { full, ring } = ownPages({ config, context, maxTokens: chunk }),
+      fewest = full + fewestPages({ config, context, maxTokens: chunk });
+    const fitting = Math.floor(cacheBytes / costs.pageBytes(1));
+    return { slots, context, pages: Math.max(fewest, Math.min(fitting, slots * (full + ring))) };
+  }
   // One holds what all begin with.
-  const fitting = Math.max(1, Math.floor(room / costs.cacheBytes(1, context, positions)) - 1);
-  const sequences = Math.min(questions.problems.length, asked ?? Math.min(most, fitting));
-  return { slots: slotsNeeded(sequences, questions.prefix.length), context };
+  const fitting = Math.max(1, Math.floor(CACHE_BYTES / costs.cacheBytes(1, context, config.slidingWindow)) - 1);
+  const sequences = Math.min(problems.length, asked ?? Math.min(MOST_SEQUENCES, fitting));
+  return { slots: slotsNeeded(sequences, prefix.length), context };
 }
 
 /** What of a setting that depends on. */
@@ -103,6 +110,8 @@ export interface CellProgress {
   readonly correct: number;
   /** Tokens computed in this run, prompts included. */
   readonly tokens: number;
+  /** How often a sequence gave its pages to others, and was computed once more. */
+  readonly preemptions: number;
 }
 
 /**
@@ -121,11 +130,11 @@ export async function answerAll(
     questions.problems.map((problem, i) => [problem.index, { problem, prompt: questions.prompts[i]! }]),
   );
   const { format, tokenizer } = questions.prompting;
-  let tokens = 0;
+  let tokens = 0, preemptions = 0;
   const progress = () => {
     const answers = answersInOrder(questions, store);
     const correct = answers.filter((a) => a["flexible-extract"].correct).length;
-    onProgress({ answered: answers.length, total: questions.problems.length, correct, tokens });
+    onProgress({ answered: answers.length, total: questions.problems.length, correct, tokens, preemptions });
   };
   await completeAll({
     session,
@@ -143,6 +152,7 @@ export async function answerAll(
       tokens += count;
       progress();
     },
+    onPreempted: () => preemptions++,
     ...(signal ? { signal } : {}),
   });
   return answersInOrder(questions, store);

@@ -13,6 +13,7 @@
 import type { ModelSource, ModelTree } from "../checkpoint/source.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Dtype, KvFormat } from "../formats/format.ts";
+import type { PageChanges } from "./pages.ts";
 
 /** An activation tensor of a backend; only the backend that made it can read it. */
 export interface Tensor {
@@ -101,6 +102,8 @@ export interface OpenRequest<N extends string = string, C = Communicator> {
   readonly context: number;
   /** Positions that a sequence may be taken back by, beyond which sliding layers forget; absent: none. */
   readonly rewind?: number;
+  /** Pages that all sequences share, as batches say; absent: each sequence has a cache of its own. */
+  readonly pages?: number;
   readonly tensors: Readonly<Record<N, TensorSpec>>;
   /** Absent: this is the only rank. */
   readonly part?: RankPart<C>;
@@ -128,6 +131,8 @@ export interface Batch {
   readonly slots: Int32Array;
   /** Position of each token in its sequence; all earlier positions were computed in this batch or before. */
   readonly positions: Int32Array;
+  /** Absent where nothing changes, and where each sequence has a cache of its own. */
+  readonly pages?: PageChanges;
 }
 
 /** Operations of one rank. `n` below is the number of tokens of the current batch. */

@@ -8,6 +8,7 @@ import {
   type MatrixSource,
   type ModelSource,
 } from "../checkpoint/source.ts";
+import { layerKinds, layersOfPage, PAGE_POSITIONS } from "./pages.ts";
 
 /** Multiply-adds and bytes. */
 export interface Work {
@@ -58,6 +59,11 @@ export class Costs {
       const positions = slides ? Math.min(context, slidingWindow + chunk) : context;
       return sum + slots * positions * this.#positionBytes;
     }, 0);
+  }
+
+  /** Bytes of so many pages of keys and values. */
+  pageBytes(pages: number): number {
+    return pages * PAGE_POSITIONS * layersOfPage(layerKinds(this.#config)) * this.#positionBytes;
   }
 
   /** How many experts of a layer a batch of tokens is expected to choose, if they choose independently and evenly. */

@@ -1,6 +1,7 @@
 /** Batches of a session: which tokens of which sequences are computed together. */
 import { InputError } from "../errors.ts";
 import type { Batch } from "../model/backend.ts";
+import type { LayerKinds } from "../model/pages.ts";
 
 /** Tokens to append to one sequence. */
 export interface Feed {
@@ -16,6 +17,12 @@ export interface Last {
   readonly token: number;
 }
 
+/** What a session's sequences share. */
+export interface PoolLimits {
+  readonly count: number;
+  readonly kinds: LayerKinds;
+}
+
 /** Sizes that a session was opened with. */
 export interface SessionLimits {
   /** Sequences alive at once. */
@@ -27,6 +34,8 @@ export interface SessionLimits {
   readonly vocab: number;
   /** Positions that a sequence can be taken back by; absent: none. */
   readonly rewind?: number;
+  /** Pages that sequences share; absent: each has a cache of its own. */
+  readonly pages?: PoolLimits | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** From a planned setting to a session that computes. */
+import { layerKinds } from "../model/pages.ts";
 import { asset } from "../assets.ts";
 import { currentProcesses, currentWorld } from "../parallel/current.ts";
 import type { GpuOptions } from "../backends/gpu/open.ts";
@@ -48,7 +49,8 @@ export async function openSetting(
 ): Promise<Session> {
   const request = await requestOf(setting, room, onProgress), { slots, context, maxTokens, source, config } = request;
   const { rewind = 0, apart = false } = room;
-  const limits = { slots, context, maxTokens, vocab: config.vocab, rewind };
+  const { pages: count } = request, pages = count === undefined ? undefined : { count, kinds: layerKinds(config) };
+  const limits = { slots, context, maxTokens, vocab: config.vocab, rewind, pages };
   return new Session(await openEngine(request, setting, apart, gpu), limits, source);
 }
 

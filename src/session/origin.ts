@@ -15,6 +15,8 @@ import { type Text, words } from "../words.ts";
 export interface Sequence {
   readonly slot: number;
   readonly tokens: ArrayLike<number>;
+  /** Where it shares pages with others: gives the next of its batches pages; null where there are none. */
+  readonly place?: (batch: Batch) => Batch | null;
 }
 
 /** What was seen, for the first words of the message. */
@@ -44,7 +46,8 @@ export async function explain(
   let origin = await originIn(engine, batch, row);
   // Keys and values of earlier batches may not be finite: then the sequence is searched from its beginning.
   if (origin === null || origin.operation === "attention") {
-    origin = await originOf(engine, sequence, maxTokens);
+    const found = await originOf(engine, sequence, maxTokens);
+    if (found !== undefined) origin = found;
   }
   const seen = words`${sighting.what}: expected numbers, got ${sighting.value ?? "NaN or Infinity"}`;
   if (origin === null) {
@@ -71,16 +74,23 @@ function placeOf({ layer, operation, expert, position, id }: Origin): string {
     `at position ${position} (token ${id})`;
 }
 
-/** Computes a sequence from its beginning, batch by batch, up to the first result that is not finite. */
-async function originOf(engine: Engine, sequence: Sequence, maxTokens: number): Promise<Origin | null> {
-  const { slot, tokens } = sequence;
+/**
+ * Computes a sequence from its beginning, batch by batch, up to the first result that is not finite.
+ *
+ * @returns Null where all are; undefined where it has no room any more.
+ */
+async function originOf(engine: Engine, sequence: Sequence, maxTokens: number): Promise<Origin | null | undefined> {
+  const { slot, tokens, place } = sequence;
   for (let at = 0; at < tokens.length; at += maxTokens) {
     const count = Math.min(maxTokens, tokens.length - at);
-    const origin = await originIn(engine, {
+    const batch: Batch = {
       ids: Int32Array.from({ length: count }, (_, i) => tokens[at + i]!),
       slots: new Int32Array(count).fill(slot),
       positions: Int32Array.from({ length: count }, (_, i) => at + i),
-    }, count - 1);
+    };
+    const placed = place === undefined ? batch : place(batch);
+    if (placed === null) return undefined;
+    const origin = await originIn(engine, placed, count - 1);
     if (origin !== null) return origin;
   }
   return null;

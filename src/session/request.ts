@@ -2,7 +2,7 @@
 import { withMadeScales } from "../conversion/made_files.ts";
 import type { OpenRequest } from "../model/backend.ts";
 import { type TensorName, workspace } from "../model/gpt_oss.ts";
-import type { PlannedSetting } from "./setting.ts";
+import { isGpu, type PlannedSetting } from "./setting.ts";
 
 /** What a session has room for. */
 export interface Room {
@@ -14,6 +14,8 @@ export interface Room {
   readonly chunk?: number;
   /** Positions that a sequence can be taken back by; absent: none. See `Session.rewind`. */
   readonly rewind?: number;
+  /** Pages that sequences share on a GPU, of which each takes as many as it is long; absent: each has its own. */
+  readonly pages?: number | undefined;
   /** Computes on a thread of its own, so that this thread's event loop turns meanwhile. */
   readonly apart?: boolean;
 }
@@ -25,7 +27,7 @@ export interface Room {
  */
 export async function requestOf(
   setting: PlannedSetting,
-  { slots, context, chunk = slots === 1 ? setting.promptChunk : setting.chunk, rewind = 0 }: Room,
+  { slots, context, chunk = slots === 1 ? setting.promptChunk : setting.chunk, rewind = 0, pages }: Room,
   onProgress?: (done: number, total: number) => void,
 ): Promise<OpenRequest<TensorName>> {
   const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
@@ -40,6 +42,7 @@ export async function requestOf(
     slots,
     context,
     rewind,
+    ...(isGpu(setting.backend) && pages !== undefined ? { pages } : {}),
     tensors: workspace(config, source),
     ...(onProgress ? { onProgress } : {}),
   };

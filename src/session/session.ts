@@ -2,6 +2,7 @@
  * A model ready to compute: sequences are fed token by token or in chunks, and logits come back. Everything above
  * (generation, evaluation, comparison) speaks to a {@linkcode Session}; everything below is an engine.
  */
+import { Paging } from "./paging.ts";
 import { batchOf, type Feed, feedOf, type Last, type SessionLimits, wantedRows } from "./batch.ts";
 import { Slots } from "./slots.ts";
 import type { Batch } from "../model/backend.ts";
@@ -17,10 +18,13 @@ export type OnLogits = (index: number, position: number, logits: Float32Array) =
 
 export class Session {
   readonly #slots: Slots;
+  /** The pages that sequences share, if they do. */
+  readonly paging: Paging;
 
   /** @param source The weights, by which a tensor that holds no numbers is named. */
   constructor(readonly engine: Engine, readonly limits: SessionLimits, readonly source?: ModelSource) {
     this.#slots = new Slots(limits.slots);
+    this.paging = new Paging(limits, this.#slots);
   }
 
   /** Positions of the sequence that are in the cache. */
@@ -28,14 +32,20 @@ export class Session {
     return this.#slots.length(slot);
   }
 
+  /** The tokens of a sequence that are in the cache. */
+  tokens(slot: number): number[] {
+    return this.#slots.first(slot, this.length(slot));
+  }
+
   /** Forgets a sequence. */
   reset(slot: number): void {
     this.#slots.reset(slot);
+    this.paging.settle(slot);
   }
 
   /** How many tokens {@linkcode rewind} would leave. */
   shared(slot: number, tokens: ArrayLike<number>): number {
-    return this.#slots.shared(slot, tokens, this.limits.rewind ?? 0);
+    return this.#slots.shared(slot, tokens, this.paging.reach(slot));
   }
 
   /**
@@ -47,13 +57,14 @@ export class Session {
    * @returns How many of the tokens are in the cache.
    */
   rewind(slot: number, tokens: ArrayLike<number>): number {
-    this.#slots.rewind(slot, tokens, this.limits.rewind ?? 0);
+    this.#slots.rewind(slot, tokens, this.paging.reach(slot));
+    this.paging.settle(slot);
     return this.length(slot);
   }
 
   /** Makes slot `to` a copy of slot `from` (its cache and its length). */
   fork(from: number, to: number): void {
-    this.engine.copySlot(from, to, this.length(from));
+    if (!this.paging.share(from, to)) this.engine.copySlot(from, to, this.length(from));
     this.#slots.fork(from, to);
   }
 
@@ -101,7 +112,7 @@ export class Session {
     }
     for (let at = 0; at < missing; at += maxTokens) {
       const tokens = new Int32Array(Math.min(maxTokens, missing - at));
-      const batch = this.#batch([{ slot, tokens, logits: "none" }]);
+      const batch = this.#placed([{ slot, tokens, logits: "none" }]);
       this.engine.pretend(batch);
       this.#slots.keep(batch);
       this.#slots.grow(slot, tokens.length);
@@ -131,7 +142,7 @@ export class Session {
    *   as a {@linkcode FailureError}, if a logit is NaN or infinite. Logits of such a row are not handed out.
    */
   async run(feeds: readonly Feed[], onLogits?: OnLogits, tap?: Tap): Promise<void> {
-    const batch = this.#batch(feeds), { rows, owners } = wantedRows(feeds);
+    const batch = this.#placed(feeds), { rows, owners } = wantedRows(feeds);
     let done = 0;
     let bad: (Sighting & { readonly row: number }) | null = null;
     await this.engine.compute(
@@ -169,7 +180,7 @@ export class Session {
     feeds: readonly Feed[],
     onPick: (index: number, token: number, logProbability: number) => void,
   ): Promise<void> {
-    const batch = this.#batch(feeds);
+    const batch = this.#placed(feeds);
     const { rows, owners } = wantedRows(feeds);
     const { ids, logProbabilities } = await this.engine.pick!(batch, rows);
     this.#keep(batch, feeds);
@@ -202,7 +213,16 @@ export class Session {
 
   #explain(batch: Batch, { row, ...sighting }: Sighting & { readonly row: number }): Promise<Error> {
     const slot = batch.slots[row]!, tokens = this.#slots.first(slot, batch.positions[row]! + 1);
-    return explain(this.engine, batch, row, sighting, { slot, tokens }, this.source, this.limits.maxTokens);
+    const { ids, slots, positions } = batch, again = { ids, slots, positions }, { maxTokens } = this.limits;
+    return explain(
+      this.engine,
+      again,
+      row,
+      sighting,
+      { slot, tokens, ...this.paging.again(slot) },
+      this.source,
+      maxTokens,
+    );
   }
 
   /**
@@ -226,7 +246,7 @@ export class Session {
    *   {@linkcode Session.run}, after no further step than those that had begun.
    */
   async decode(entries: readonly Last[], request: Omit<DecodeRequest, "batch">): Promise<number> {
-    const batch = this.#batch(entries.map(feedOf));
+    const batch = this.#placed(entries.map(feedOf), request.steps);
     let last = batch;
     const bad: { readonly batch: Batch; readonly row: number; readonly id: number }[] = [];
     const onTokens: DecodeRequest["onTokens"] = async (ids, step, logProbabilities) => {
@@ -237,7 +257,10 @@ export class Session {
       return await request.onTokens(ids, step, logProbabilities) && bad.length === 0;
     };
     const { steps } = await this.engine.decode!({ ...request, batch, onTokens });
-    for (const { slot } of entries) this.#slots.grow(slot, steps);
+    for (const { slot } of entries) {
+      this.#slots.grow(slot, steps);
+      this.paging.settle(slot);
+    }
     const [first] = bad;
     if (first !== undefined) throw await this.#explainPick(first.batch, first.row, first.id);
     return steps;
@@ -245,6 +268,11 @@ export class Session {
 
   #batch(feeds: readonly Feed[]): Batch {
     return batchOf(feeds, (slot) => this.length(slot), this.limits);
+  }
+
+  /** A batch with pages for what it writes; of more steps than one where so many are given. */
+  #placed(feeds: readonly Feed[], steps = 0): Batch {
+    return this.paging.place(this.#batch(feeds), feeds, steps);
   }
 
   /** Stops workers and frees memory. */

@@ -52,22 +52,23 @@ export class Slots {
   /**
    * How many of other tokens, the last of them left out, a sequence can be taken back to.
    *
-   * @param most Positions that it can be taken back by.
+   * @param most Positions that it can be taken back by, or whether it can be taken back to so many.
    */
-  shared(slot: number, tokens: ArrayLike<number>, most: number): number {
+  shared(slot: number, tokens: ArrayLike<number>, most: number | ((shared: number) => boolean)): number {
     const own = this.#tokens[slot]!, end = Math.min(this.length(slot), tokens.length - 1);
     let shared = 0;
     while (shared < end && own[shared] === tokens[shared]) shared++;
-    return this.#reached(slot) - shared > most ? 0 : shared;
+    const able = typeof most === "number" ? this.#reached(slot) - shared <= most : most(shared);
+    return able ? shared : 0;
   }
 
   /**
    * Takes a sequence back to what it has in common with other tokens, but the last of them; or altogether, where that
    * is further than allowed.
    *
-   * @param most Positions that it can be taken back by.
+   * @param most See {@linkcode shared}.
    */
-  rewind(slot: number, tokens: ArrayLike<number>, most: number): void {
+  rewind(slot: number, tokens: ArrayLike<number>, most: number | ((shared: number) => boolean)): void {
     const shared = this.shared(slot, tokens, most), furthest = this.#reached(slot);
     if (shared === 0) return this.reset(slot);
     this.#furthest[slot] = furthest;

@@ -1,5 +1,6 @@
+import type { Completion } from "../../src/eval/completion.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { completeAll, type Completion, slotsNeeded } from "../../src/eval/batcher.ts";
+import { completeAll, slotsNeeded } from "../../src/eval/batcher.ts";
 import { commonPrefix } from "../../src/eval/prompts.ts";
 import { openSession } from "../session/open_session.ts";
 import type { Engine } from "../../src/model/engine.ts";

@@ -65,14 +65,18 @@ Deno.test("roomFor() asks for as many sequences as memory allows: of the process
     ...{ problems: Array(500).fill({ index: 0 }), prompts: Array(500).fill(prompt), prefix: ids.slice(0, 100) },
     ...{ maxTokens: 2048, prompting: {} as PromptOptions, stopIds: new Set<number>() },
   };
-  const slots = (gigabytes: number | null, asked?: number) => {
+  const room = (gigabytes: number | null, asked?: number) => {
     const setting = planSetting({ ...DEFAULTS, checkpoint, backend: gigabytes === null ? "emulate" : "cuda" });
     const cacheBytes = gigabytes === null ? null : cacheShare(gigabytes * 1e9, [setting]);
-    return roomFor(questions, setting, { asked, cacheBytes }).slots;
+    const { slots, pages } = roomFor(questions, setting, { asked, cacheBytes });
+    return [slots, pages];
   };
-  // With one for the shared beginning; a device's sliding layers keep 640 positions, and weights take 13.8 GB.
-  assertEquals([slots(null), slots(null, 100)], [33, 101]);
-  assertEquals([slots(85), slots(24), slots(16), slots(8), slots(24, 200)], [257, 69, 15, 2, 201]);
+  // With one for the shared beginning.
+  assertEquals([room(null), room(null, 100)], [[33, undefined], [101, undefined]]);
+  // A device's pages are 64 positions and 1.5 MiB; weights take 13.8 GB. Whatever does not fit waits.
+  assertEquals([room(85), room(24), room(16), room(8), room(24, 200)], [
+    ...[[257, 12_336], [257, 3254], [257, 711], [257, 89], [201, 3254]],
+  ]);
 });
 
 Deno.test("answerAll() computes the examples that all prompts share once, and answers as without sharing", async () => {

@@ -1,7 +1,8 @@
+import type { Completion } from "../../src/eval/completion.ts";
 import { logProbability } from "../../src/session/likelihood.ts";
 import { Scorer, sumInOrder } from "../../src/eval/scorer.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { completeAll, type Completion } from "../../src/eval/batcher.ts";
+import { completeAll } from "../../src/eval/batcher.ts";
 import { normals } from "../formats/seeded.ts";
 import { openSession } from "../session/open_session.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";

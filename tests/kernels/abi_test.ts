@@ -148,7 +148,7 @@ Deno.test("structs have the sizes that the tests' own structs have", () => {
     MxGroup: groupStruct([], []),
     MxInput: inputStruct({ x, stride: 0 }),
     MxCache: cacheStruct({
-      ...{ k: x, v: x, slotStride: 0, headStride: 0, format: 0, capacity: 0, heads: 0, kvHeads: 0, headDim: 1 },
+      ...{ k: x, v: x, pages: x, headStride: 0, format: 0, tableStride: 0, heads: 0, kvHeads: 0, headDim: 1 },
       ...{ window: 0, kScale: 1, vScale: 1 },
     }),
   };

@@ -5,16 +5,22 @@ import { cacheShare } from "../../src/session/device_memory.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { assertEquals } from "../assert.ts";
 
-Deno.test("serveRoom() fills 2 GiB of the processor, and half of what weights leave on a device", () => {
+Deno.test("serveRoom() fills 2 GiB of the processor, and half of what weights leave on a device, with pages", () => {
   const checkpoint = randomCheckpoint({ shape: SHAPES["gpt-oss-20b"], layout: "hf_mxfp4" });
-  const contexts = (gigabytes: number | null, models = 1) => {
+  const rooms = (gigabytes: number | null, models = 1) => {
     const setting = planSetting({ ...DEFAULTS, checkpoint, backend: gigabytes === null ? "emulate" : "cuda" });
     const bytes = gigabytes === null ? null : cacheShare(gigabytes * 1e9, Array(models).fill(setting));
-    return [1, 16, 64].map((slots) => serveRoom(setting, slots, undefined, bytes).context);
+    return [1, 16, 64].map((slots) => serveRoom(setting, slots, undefined, bytes));
   };
+  const contexts = (...args: Parameters<typeof rooms>) => rooms(...args).map(({ context }) => context);
   assertEquals(contexts(null), [32_768, 2048, 1024]);
-  assertEquals(contexts(85), [32_768, 32_768, 16_384]);
-  assertEquals(contexts(85, 3), [32_768, 8192, 2048]);
-  assertEquals(contexts(24), [32_768, 8192, 1024]);
+  // What one sequence could have alone, however many share the pages.
+  assertEquals(contexts(85), [32_768, 32_768, 32_768]);
+  assertEquals(contexts(85, 3), [32_768, 32_768, 32_768]);
+  assertEquals(contexts(24), [32_768, 32_768, 32_768]);
   assertEquals(contexts(12), [1024, 1024, 1024]);
+  assertEquals(rooms(null).map(({ pages }) => pages), [undefined, undefined, undefined]);
+  // Of 1.5 MiB; one sequence needs no more than 512 and those that sliding layers go back to.
+  assertEquals(rooms(85).map(({ pages }) => pages), [555, 8880, 22_646]);
+  assertEquals(rooms(12).map(({ pages }) => pages), [31, 31, 31]);
 });

@@ -57,7 +57,7 @@ export function scripted(
   const service: Service = {
     models: [model],
     model: () => model,
-    load: () => ({ running: 0, waiting: 0, cacheUsage: 0, broken: null }),
+    load: () => ({ running: 0, waiting: 0, cacheUsage: 0, pages: null, broken: null }),
     submit: (_, job) => {
       jobs.push(job);
       prompts.push(decode(tokenizer, job.prompt, "keep"));

@@ -64,4 +64,4 @@ export interface Cache extends Struct<"MxCache"> {
   readonly elementBytes: number;
 }
 /** A cache without its memory. */
-export type CacheShape = Omit<Cache, "k" | "v">;
+export type CacheShape = Omit<Cache, "k" | "v" | "pages">;

@@ -8,11 +8,11 @@ import { rotaryTables } from "../../model/yarn.ts";
 import type { Backend, BackendInfo, Batch, RankGroup } from "../../model/backend.ts";
 import { BatchUploads, fitsDevice, isSingle, isWholeChunk, refuseOutside } from "./batch.ts";
 import { classOf, padded, rowNumbers } from "./batches.ts";
-import { copyCacheSlot } from "./cache.ts";
 import { decodeLoop, type DecodeParts, downloadPicks, enqueueNext, enqueuePick, uploadSampling } from "./decode.ts";
 import { tilesFor } from "./attention.ts";
 import type { Held } from "./held.ts";
 import { InspectableBackend, Inspection } from "./inspection.ts";
+import { PageTables } from "./page_tables.ts";
 import { LogitRows } from "./logits.ts";
 import { Membership } from "./membership.ts";
 import type { GpuParts, MeasuringTools } from "./parts.ts";
@@ -37,6 +37,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   /** Its place among ranks. */
   readonly ranks: Membership;
   readonly #uploads: BatchUploads;
+  readonly #pages: PageTables;
   /** Page-locked memory for results and for what tests write. */
   readonly #staging: PinnedBuffer;
   readonly #logits: LogitRows;
@@ -61,6 +62,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     const recordings = this.#recordings;
     this.ranks = new Membership({ request, held, stream, recordings, workspace, executor: parts.executor });
     this.#uploads = held.own(new BatchUploads(held.device, stream, workspace, request.maxTokens));
+    this.#pages = held.own(new PageTables(held.device, stream, workspace, request));
     const stagingBytes = Math.max(LogitRows.stagingBytes(workspace), STAGING_BYTES);
     this.#staging = held.own(held.device.allocatePinned(stagingBytes));
     const columns = this.ranks.onDevices ? request.config.vocab : parts.weights.head.rows;
@@ -90,6 +92,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     refuseOutside(batch, this.#request);
     this.#batch = batch;
     const n = batch.ids.length, single = isSingle(batch), tiles = tilesFor(this.executor, batch, single);
+    this.#pages.apply(batch.pages);
     this.#uploads.send(batch, rows, tiles);
     let rotary = { cos: w.cos, sin: w.sin, rows: w.positions };
     // Positions beyond the context have no cache, but they can be rotated.
@@ -294,7 +297,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
 
   copySlot(from: number, to: number, length: number): void {
     this.flush(true);
-    for (const cache of this.#workspace.caches) copyCacheSlot(this.#stream, cache, from, to, length);
+    this.#pages.copySlot(from, to, length);
   }
 
   close(): Promise<void> {

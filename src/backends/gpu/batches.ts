@@ -80,7 +80,7 @@ export function padded(batch: Batch, size: number): Batch {
     all.set(values);
     return all;
   };
-  return { ids: fill(ids, 0), slots: fill(slots, 0), positions: fill(positions, -1) };
+  return { ...batch, ids: fill(ids, 0), slots: fill(slots, 0), positions: fill(positions, -1) };
 }
 
 /** 0, 1, 2, .. */

@@ -1,4 +1,5 @@
 /** Opens the GPU backend: plan, check against free memory, allocate, load, self-test. */
+import { PAGE_POSITIONS } from "../../model/pages.ts";
 import { fetchOwnOf } from "../../own_files.ts";
 import { bytesText } from "../../amounts.ts";
 import { Held } from "./held.ts";
@@ -147,7 +148,7 @@ const LESS = "a shorter context, fewer sequences or smaller chunks need less";
 
 /** @throws {FailureError} with the numbers, if the model will not fit. */
 function checkMemory(
-  { slots, context, config }: GpuRequest<string>,
+  { slots, context, config, pages }: GpuRequest<string>,
   device: GpuDevice,
   plan: WeightPlan,
   workspace: { readonly activationBytes: number; readonly cacheBytes: number },
@@ -157,7 +158,9 @@ function checkMemory(
   if (needed + RESERVE_BYTES <= freeBytes) return;
   const parts = [
     `weights ${bytesText(plan.bytes)}`,
-    `KV cache ${bytesText(workspace.cacheBytes)} for ${slots} x ${context} positions in ${config.layers} layers`,
+    `KV cache ${bytesText(workspace.cacheBytes)} for ${
+      pages === undefined ? `${slots} x ${context} positions` : `${pages} pages of ${PAGE_POSITIONS} positions`
+    } in ${config.layers} layers`,
     `activations ${bytesText(workspace.activationBytes)}`,
   ].join(", ");
   const free = `${device.properties.name} has ${bytesText(freeBytes)} of ${bytesText(totalBytes)} free`;

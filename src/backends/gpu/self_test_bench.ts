@@ -1,4 +1,5 @@
 /** Runs a kernel with matrix instructions and the generic one on the same numbers, and compares what they give. */
+import { PAGE_POSITIONS } from "../../model/pages.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { type Cache, type CacheShape, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
 import { writeLinear } from "./arguments.ts";
@@ -167,13 +168,15 @@ export class Bench implements Disposable {
   #attend(like: CacheShape, launch: (attention: Attention, entry: string) => void, entry: string): number {
     return Math.max(...[0, 24].map((window) => {
       this.#samples.reset();
-      const kvHeads = 2, heads = kvHeads * HEADS_PER_KV, capacity = 128;
-      const headStride = capacity * HEAD_DIM * like.elementBytes, slotStride = kvHeads * headStride;
+      const kvHeads = 2, heads = kvHeads * HEADS_PER_KV;
+      // Not in order, so that a kernel that takes them for neighbours shows.
+      const pages = Int32Array.of(1, 2, 0), headStride = pages.length * PAGE_POSITIONS * HEAD_DIM * like.elementBytes;
       const cache: Cache = {
         ...like,
-        ...{ heads, kvHeads, capacity, headStride, slotStride, window },
-        k: this.#samples.take(slotStride),
-        v: this.#samples.take(slotStride),
+        ...{ heads, kvHeads, headStride, tableStride: pages.length, window },
+        k: this.#samples.take(kvHeads * headStride),
+        v: this.#samples.take(kvHeads * headStride),
+        pages: this.#samples.words(pages),
         // Not powers of two, so that a factor in the wrong place shows.
         ...(like.format === NUMBER_FORMAT.fp8 ? { kScale: 0.011, vScale: 0.013 } : {}),
       };

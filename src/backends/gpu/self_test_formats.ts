@@ -28,7 +28,7 @@ export function linearsOfCodes(): GpuLinear[] {
 /** Caches of the formats that matrix kernels read. */
 export function cachesOfAllFormats(headDim: number): CacheShape[] {
   return (["bf16", "fp8"] as const).map((format) => ({
-    ...{ slotStride: 0, headStride: 0, capacity: 0, heads: 1, kvHeads: 1, headDim, window: 0 },
+    ...{ headStride: 0, tableStride: 0, heads: 1, kvHeads: 1, headDim, window: 0 },
     ...{ kScale: 1, vScale: 1, softmaxScale: Math.fround(1 / Math.sqrt(headDim)) },
     ...{ format: NUMBER_FORMAT[format], elementBytes: format === "bf16" ? 2 : 1 },
   }));

@@ -4,11 +4,13 @@
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
 import { type ParallelSizes, vocabPerRank } from "../../checkpoint/shard.ts";
-import { cachePositions, type Communicator, type OpenRequest } from "../../model/backend.ts";
-import type { Cache } from "./abi.ts";
+import { PAGE_POSITIONS } from "../../model/pages.ts";
+import type { Communicator, OpenRequest } from "../../model/backend.ts";
+import type { Cache, CacheShape } from "./abi.ts";
 import { logitRowsFor, partialSizes } from "./batches.ts";
 import { exchangedBytes, tableBytes } from "./exchanged.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import { type PagePlan, planPages } from "./page_tables.ts";
 import type { GpuTensor } from "./tensors.ts";
 
 /**
@@ -88,6 +90,10 @@ export interface WorkspacePlan<N extends string> {
 export interface Workspace<N extends string> {
   readonly tensors: Readonly<Record<N, GpuTensor>>;
   readonly caches: readonly Cache[];
+  /** Memory of the pages' keys, and of their values, a kv head each: of a layer, or of two of different kinds. */
+  readonly pageHeads: readonly DeviceRange[];
+  /** The tables of all sequences, see {@linkcode PageChanges}. */
+  readonly pageTables: DeviceRange;
   /**
    * What is uploaded for each batch: ids, slots, positions [maxTokens], rows [logitRows], attention tiles [2 *
    * maxTokens].
@@ -169,6 +175,7 @@ export function deviceRanks({ part }: Pick<GpuRequest<string>, "part">): Paralle
 
 /** Sizes everything for a request. */
 export function planWorkspace<N extends string>(request: GpuRequest<N>): WorkspacePlan<N> {
+  const pages = planPages(request);
   const { config, maxTokens, context, source, slots } = request, logitRows = logitRowsFor(slots, maxTokens);
   const names = Object.keys(request.tensors) as N[];
   const layout = new Layout();
@@ -223,15 +230,16 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
     step: layout.words(1),
     sampling: layout.words(4 * logitRows),
     uniforms: layout.words(logitRows * context),
+    pageTables: layout.words(pages.words),
   };
   const caches = new Layout();
-  const geometry = source.tree.layers.map((_, l) => {
-    const cache = cacheGeometry(request, l);
-    return {
-      ...cache,
-      k: caches.region(request.slots * cache.slotStride),
-      v: caches.region(request.slots * cache.slotStride),
-    };
+  const shapes = source.tree.layers.map((_, l) => cacheShape(request, l, pages));
+  const halves = Array.from({ length: pages.layers }, (_, i) => {
+    const sizes = shapes.filter((_, l) => pages.placeOf(l) === i).map(({ kvHeads, headStride }) =>
+      kvHeads * headStride
+    );
+    const bytes = Math.max(0, ...sizes);
+    return { k: caches.region(bytes), v: caches.region(bytes) };
   });
   return {
     activationBytes: layout.bytes,
@@ -246,11 +254,22 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
           t.name,
           { ...t, rows: t.rowsPerToken * maxTokens, range: at(region) },
         ])) as Record<N, GpuTensor>,
-        caches: geometry.map((g) => ({
-          ...g,
-          k: cacheBuffer.range(g.k.offset, g.k.bytes),
-          v: cacheBuffer.range(g.v.offset, g.v.bytes),
-        })),
+        caches: shapes.map((shape, l) => {
+          const { k, v } = halves[pages.placeOf(l)]!, { offset, bytes } = regions.pageTables;
+          const skipped = request.config.sliding[l] ? 4 * pages.entries : 0;
+          return {
+            ...shape,
+            k: cacheBuffer.range(k.offset, k.bytes),
+            v: cacheBuffer.range(v.offset, v.bytes),
+            pages: activations.range(offset + skipped, bytes - skipped),
+          };
+        }),
+        pageHeads: halves.flatMap(({ k, v }, i) => {
+          const { kvHeads = 0, headStride = 0 } = shapes.find((_, l) => pages.placeOf(l) === i) ?? {};
+          return [k, v].flatMap(({ offset }) =>
+            Array.from({ length: kvHeads }, (_, head) => cacheBuffer.range(offset + head * headStride, headStride))
+          );
+        }),
         logitRows,
         routerLogitStride: config.experts,
         logitStride,
@@ -270,25 +289,20 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
 
 const ELEMENT_BYTES = { bf16: 2, f32: 4, fp8: 1 } as const;
 
-/** Shape of a layer's cache; sliding layers keep a ring. */
-function cacheGeometry(request: GpuRequest<string>, layer: number): Omit<Cache, "k" | "v"> {
+/** Shape of a layer's cache. */
+function cacheShape(request: GpuRequest<string>, layer: number, { count, entries }: PagePlan): CacheShape {
   const { config, kvFormat, source } = request;
   const { headDim } = config, { q, k } = source.tree.layers[layer]!;
-  const window = config.sliding[layer] ? config.slidingWindow : 0;
-  const capacity = cachePositions(request, layer);
-  const elementBytes = ELEMENT_BYTES[kvFormat];
-  const kvHeads = k.weight.rows / headDim, headStride = capacity * headDim * elementBytes;
-  const scale = source.kvScales[layer]!;
+  const elementBytes = ELEMENT_BYTES[kvFormat], kvHeads = k.weight.rows / headDim, scale = source.kvScales[layer]!;
   return {
-    slotStride: kvHeads * headStride,
-    headStride,
+    headStride: count * PAGE_POSITIONS * headDim * elementBytes,
     format: NUMBER_FORMAT[kvFormat],
     elementBytes,
-    capacity,
+    tableStride: 2 * entries,
     heads: q.weight.rows / headDim,
     kvHeads,
     headDim,
-    window,
+    window: config.sliding[layer] ? config.slidingWindow : 0,
     kScale: scale.k,
     vScale: scale.v,
     softmaxScale: 1 / Math.sqrt(headDim),

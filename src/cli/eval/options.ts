@@ -201,7 +201,7 @@ const OPTIONS = {
   sequences: option(
     "N",
     integer(1, 1024).optional(),
-    "replies that are generated at once (default: up to 64, as memory allows)",
+    "replies that are generated at once (default: up to 64, as memory allows; on a GPU up to 256, as its pages allow)",
   ),
   "sequence-length": option(
     "N",

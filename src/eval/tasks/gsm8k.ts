@@ -150,16 +150,17 @@ function part(work: Gsm8kWork, from: number, to: number): Gsm8kWork {
 
 async function room({ questions, sequences }: Gsm8kWork, setting: PlannedSetting) {
   const limits = { asked: sequences, cacheBytes: await deviceCacheBytes([setting]) };
-  const { slots, context } = roomFor(questions, setting, limits);
-  return { slots, context, chunk: Math.min(setting.chunk, slots * context) };
+  const room = roomFor(questions, setting, limits);
+  return { ...room, chunk: Math.min(setting.chunk, room.slots * room.context) };
 }
 
 async function answer({ questions }: Gsm8kWork, session: Session, store: Store<Answer>, onProgress: OnProgress) {
-  await answerAll(questions, session, store, ({ answered, total, correct, tokens }) => {
+  await answerAll(questions, session, store, ({ answered, total, correct, tokens, preemptions }) => {
     const right = answered === 0
       ? ""
       : `${measuredShareValue({ value: correct / answered, ...wilsonInterval(correct, answered) })} right, `;
-    onProgress(answered, total, `${right}${tokens} tokens`);
+    const again = preemptions === 0 ? "" : `, ${preemptions} sequences preempted`;
+    onProgress(answered, total, `${right}${tokens} tokens${again}`);
   });
 }
 

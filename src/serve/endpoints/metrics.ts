@@ -1,7 +1,7 @@
 /** `/metrics`: what Prometheus collects. The names are vLLM's, which dashboards ask for, after a prefix of our own. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Observer } from "../engine/observer.ts";
-import type { Service } from "../engine/service.ts";
+import type { Load, PagesLoad, Service } from "../engine/service.ts";
 import { type Endpoint, endpoint } from "../http/endpoint.ts";
 
 /** Bounds of histograms in seconds: from a token of a small model to a reply of a large one that is emulated. */
@@ -17,6 +17,7 @@ export class Metrics {
   readonly #cacheHits = this.#counter("prefix_cache_hits_total", "Those whose keys and values were there.");
   readonly #success = this.#counter("request_success_total", "Sequences that ended.", ["finished_reason"]);
   readonly #failures = this.#counter("request_failure_total", "Sequences that failed.");
+  readonly #preempted = this.#counter("num_preemptions_total", "Sequences whose pages older ones needed.");
   readonly #reopened = this.#counter("engine_restarts_total", "Engines that failed and were opened again.");
   readonly #firstToken = this.#histogram("time_to_first_token_seconds", "From submission on.", REQUEST_SECONDS);
   readonly #interToken = this.#histogram("inter_token_latency_seconds", "Between two tokens.", TOKEN_SECONDS);
@@ -39,6 +40,7 @@ export class Metrics {
         this.#whole.observe(labels, (timings.queued + timings.prefill + timings.decode) / 1000);
       },
       failed: () => this.#failures.inc(labels),
+      preempted: () => this.#preempted.inc(labels),
       reopened: () => this.#reopened.inc(labels),
     };
   }
@@ -46,7 +48,7 @@ export class Metrics {
   /** The endpoint; how full the models are is read whenever it is asked. */
   endpoint(service: Service): Endpoint {
     const registry = this.#registry;
-    const gauge = (name: string, help: string, of: (load: ReturnType<Service["load"]>) => number) =>
+    const gauge = (name: string, help: string, of: (load: Load) => number) =>
       new Gauge({
         name: `mxoss:${name}`,
         help,
@@ -59,6 +61,9 @@ export class Metrics {
     gauge("num_requests_running", "Sequences that have a slot.", ({ running }) => running);
     gauge("num_requests_waiting", "Sequences that wait for one.", ({ waiting }) => waiting);
     gauge("kv_cache_usage_perc", "Part of the cache that is in use, 0 to 1.", ({ cacheUsage }) => cacheUsage);
+    const pages = (of: (load: PagesLoad) => number) => ({ pages }: Load) => pages === null ? 0 : of(pages);
+    gauge("kv_pages", "Pages of the cache; 0 where each sequence has a cache of its own.", pages(({ pages }) => pages));
+    gauge("kv_pages_used", "Those that sequences have, finished ones included.", pages(({ used }) => used));
     return endpoint({
       method: "GET",
       path: "/metrics",

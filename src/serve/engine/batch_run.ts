@@ -64,11 +64,12 @@ export class BatchRun {
     const room = active.map(({ slot, sequence }) =>
       Math.min(sequence.tokensLeft, session.limits.context - session.length(slot))
     );
-    const steps = Math.min(MOST_STEPS, ...room), over = [ends, failed, lost];
+    const entries = active.map(({ slot, sequence }) => ({ slot, token: sequence.last }));
+    const steps = session.paging.stepsThatFit(entries, Math.min(MOST_STEPS, ...room)), over = [ends, failed, lost];
     let done = 0;
     await this.#guard(async () => {
       await this.#begun(
-        session.decode(active.map(({ slot, sequence }) => ({ slot, token: sequence.last })), {
+        session.decode(entries, {
           steps,
           signal,
           drains: true,

@@ -1,4 +1,5 @@
 /** The service over sessions of this process. */
+import { PAGE_POSITIONS } from "../../model/pages.ts";
 import { ApiError, wrongField } from "../api_error.ts";
 import type { Session } from "../../session/session.ts";
 import type { Generation, Job } from "./job.ts";
@@ -53,8 +54,11 @@ export class ModelService implements Service {
   }
 
   load(model: ServedModel): Load {
-    const { running, waiting, positions, broken, session: { limits } } = this.#schedulers.get(model)!;
-    return { running, waiting, cacheUsage: positions / (limits.slots * limits.context), broken };
+    const scheduler = this.#schedulers.get(model)!, { running, waiting, positions, broken, session } = scheduler;
+    const { limits: { slots, context }, paging: { use } } = session;
+    const all = use === null ? slots * context : use.pages * PAGE_POSITIONS;
+    const pages = use === null ? null : { ...use, preemptions: scheduler.preemptions };
+    return { running, waiting, cacheUsage: Math.min(1, positions / all), pages, broken };
   }
 }
 

@@ -9,6 +9,8 @@ export interface Observer {
   nextToken(milliseconds: number): void;
   ended(outcome: Outcome): void;
   failed(): void;
+  /** A sequence gave its pages to others; it is computed once more when there is room. */
+  preempted?(): void;
   /** The engine failed for good, and is opened again. */
   reopened?(why: string): void;
 }

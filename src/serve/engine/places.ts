@@ -76,6 +76,20 @@ export class Places {
     place.left = ++this.#steps;
   }
 
+  /**
+   * Forgets what was left longest ago, so that others may have its pages, or what nobody has begun to use.
+   *
+   * @returns False where nothing is left.
+   */
+  reclaim(): boolean {
+    const { session } = this;
+    const idle = this.#places.filter(({ slot, sequence }) => sequence?.begun !== true && session.length(slot) > 0);
+    const oldest = mostBy(idle, ({ sequence, left }) => sequence === null ? -left : -Infinity);
+    if (oldest === undefined) return false;
+    session.reset(oldest.slot);
+    return true;
+  }
+
   /** Forgets all that was left, as it may be wrong. */
   forget(): void {
     for (const { slot, sequence } of this.#places) if (sequence === null) this.session.reset(slot);

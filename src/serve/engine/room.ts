@@ -1,4 +1,5 @@
 /** How many positions a served sequence has. */
+import { fewestPages, ownPages } from "../../model/pages.ts";
 import { Costs } from "../../model/work.ts";
 import type { Room } from "../../session/open.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
@@ -15,7 +16,7 @@ const REWIND = 2048;
 
 /**
  * Room for so many sequences: as many positions as the model has, at most 32,768, halved until their caches fit in the
- * memory for them, or 1024 or less are left.
+ * memory for them, or on devices that of one of them, or 1024 or less are left.
  *
  * @param context Positions that are asked for.
  * @param cacheBytes Memory for them on devices.
@@ -28,10 +29,31 @@ export function serveRoom(
 ): Room {
   const { checkpoint: { config }, planned: { plan, source }, chunk } = setting;
   const costs = new Costs(config, source, plan.kvFormat);
+  if (cacheBytes !== null) return sharedRoom(setting, slots, context, Math.floor(cacheBytes / costs.pageBytes(1)));
   const fits = (positions: number) =>
-    costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= (cacheBytes ?? CACHE_BYTES);
+    costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= CACHE_BYTES;
   let positions = Math.min(config.maxPositions, MOST_POSITIONS);
   while (positions > 1024 && !fits(positions)) positions /= 2;
   const most = context ?? Math.floor(positions);
   return { slots, context: most, chunk, rewind: Math.min(most, REWIND), apart: true };
+}
+
+/**
+ * Room on devices, where sequences share pages: as many positions as one may have that has them all to itself.
+ *
+ * @param fitting Pages that there is memory for.
+ */
+function sharedRoom(
+  { checkpoint: { config }, chunk }: PlannedSetting,
+  slots: number,
+  context: number | undefined,
+  fitting: number,
+): Room {
+  const fewest = (positions: number) => fewestPages({ config, context: positions, maxTokens: chunk });
+  let positions = Math.min(config.maxPositions, MOST_POSITIONS);
+  while (positions > 1024 && fewest(positions) > fitting) positions /= 2;
+  const most = context ?? Math.floor(positions), rewind = Math.min(most, REWIND);
+  const { full, ring } = ownPages({ config, context: most, maxTokens: chunk, rewind });
+  const pages = Math.max(fewest(most), Math.min(fitting, slots * (full + ring)));
+  return { slots, context: most, chunk, rewind, pages, apart: true };
 }

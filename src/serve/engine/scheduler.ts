@@ -43,6 +43,10 @@ export class Scheduler {
   #restarts: number[] = [];
   /** Of every sequence that has not ended: what undoes its timer and its listener. */
   readonly #alive = new Map<Sequence, () => void>();
+  /** Sequences that lost their slots to older ones, the oldest first: they go on before others begin. */
+  #preempted: Sequence[] = [];
+  #preemptions = 0;
+  #ages = 0;
   /** Places with their sequences, in the order in which they came. */
   #active: (Place & { sequence: Sequence })[] = [];
   #running = false;
@@ -85,7 +89,12 @@ export class Scheduler {
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waiting.size + this.#preempted.length;
+  }
+
+  /** How often a sequence lost its pages to others, and was computed once more later. */
+  get preemptions(): number {
+    return this.#preemptions;
   }
 
   /** Positions that are in use. */
@@ -95,7 +104,7 @@ export class Scheduler {
 
   /** @throws {ApiError} 429 where the queue is full. */
   submit(job: Job): Generation {
-    if (!this.#waiting.admits(job, this.#places.free)) {
+    if (!this.#waiting.admits(job, this.waiting > 0 && !this.#waits ? 0 : this.#places.free)) {
       const message = `the queue is full: ${this.#waiting.requests} requests wait`;
       throw new ApiError(429, message, { code: "queue_full", retryAfter: this.#patience() });
     }
@@ -134,6 +143,7 @@ export class Scheduler {
       // A defect of the scheduler's own: nobody is to wait for ever.
       this.#broken = reason(thrown);
       while (this.#waiting.take() !== undefined);
+      this.#preempted = [];
       for (const sequence of [...this.#alive.keys()]) this.#fail(sequence, thrown);
       this.#running = false;
     });
@@ -143,11 +153,12 @@ export class Scheduler {
     while (true) {
       // Requests, signals and writes have their turn between batches, where they had none meanwhile.
       if (!this.#turned) await new Promise<void>((resolve) => setImmediate(resolve));
-      for (const sequence of [...this.#waiting.takeEnding(), ...this.#active.map(({ sequence }) => sequence)]) {
+      const begun = [...this.#preempted, ...this.#active.map(({ sequence }) => sequence)];
+      for (const sequence of [...this.#waiting.takeEnding(), ...begun]) {
         if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
         else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
       }
-      while (this.#places.free > 0 && this.#waiting.size > 0) this.#start(this.#waiting.take()!);
+      while (this.#waits) this.#start(this.#preempted.shift() ?? this.#waiting.take()!);
       if (this.#active.length === 0) break;
       this.#turned = false;
       setImmediate(() => this.#turned = true);
@@ -179,7 +190,30 @@ export class Scheduler {
 
   #start(sequence: Sequence): void {
     sequence.start();
+    sequence.age ??= this.#ages++;
     this.#active.push(this.#places.take(sequence) as Place & { sequence: Sequence });
+    this.#active.sort((a, b) => a.sequence.age! - b.sequence.age!);
+  }
+
+  /** Makes room for the next batch: what was left is forgotten, and then the youngest give way to the others. */
+  #makeRoom(): void {
+    const { paging, limits } = this.session;
+    if (!paging.shares) return;
+    while (!paging.fits(planBatch(this.#active, limits.maxTokens).map(({ feed }) => feed))) {
+      if (!this.#places.reclaim()) this.#preempt();
+    }
+  }
+
+  /** Takes the youngest sequence's pages away, to be computed once more when there is room. */
+  #preempt(): void {
+    const place = this.#active.pop()!, { slot, sequence } = place;
+    if (this.#active.length === 0) throw new RangeError("the pages do not hold one sequence");
+    sequence.preempt(sequence.begun ? this.session.tokens(slot) : []);
+    this.#places.leave(place);
+    this.session.reset(slot);
+    this.#preempted.unshift(sequence);
+    this.#preemptions++;
+    this.observer.preempted?.();
   }
 
   #end(sequence: Sequence, reason: FinishReason): void {
@@ -197,9 +231,12 @@ export class Scheduler {
     sequence.stream.fail(thrown);
   }
 
-  /** Whether a sequence can begin. */
+  /** Whether a sequence can begin: there is a slot, and pages for it beside the others. */
   get #waits(): boolean {
-    return this.#waiting.size > 0 && this.#places.free > 0;
+    const next = this.#preempted[0] ?? this.#waiting.next;
+    if (next === undefined || this.#places.free === 0) return false;
+    const lengths = this.#active.map(({ sequence }) => sequence.length);
+    return lengths.length === 0 || this.session.paging.holds([...lengths, next.length]);
   }
 
   /** Whether a sequence is to end. */
@@ -212,13 +249,17 @@ export class Scheduler {
     this.#alive.get(sequence)?.();
     this.#alive.delete(sequence);
     const at = this.#active.findIndex((active) => active.sequence === sequence);
-    if (at < 0) return;
+    if (at < 0) {
+      this.#preempted = this.#preempted.filter((other) => other !== sequence);
+      return;
+    }
     this.#places.leave(this.#active[at]!);
     this.#active.splice(at, 1);
   }
 
   /** Computes a batch, or as many as the engine generates by itself while nothing changes. */
   async #compute(): Promise<void> {
+    this.#makeRoom();
     const active = [...this.#active];
     // What was chosen last is handed out while the next batch is computed already.
     const run = new BatchRun(this.session, () => active.forEach(({ sequence }) => sequence.stream.deliver()));

@@ -20,6 +20,11 @@ export class Sequence {
   /** Whether it is to end before the next batch, as nobody wants its tokens or by an error. */
   ending: "cancelled" | Error | null = null;
 
+  /** Its place among all that got a slot, the first one's being 0; null: it had none yet. */
+  age: number | null = null;
+
+  /** What it had computed when its slot was taken away, and how much of it has been computed once more. */
+  #again: { readonly tokens: Int32Array; done: number } | null = null;
   readonly #sampler: Sampler;
   readonly #observer: Observer;
   readonly #queued = performance.now();
@@ -45,7 +50,23 @@ export class Sequence {
 
   /** It has a slot, which may still be filled. */
   start(): void {
-    this.#started = performance.now();
+    this.#started ??= performance.now();
+  }
+
+  /**
+   * It has lost its slot: what it had computed is computed once more before it goes on.
+   *
+   * @param tokens Those in the cache.
+   */
+  preempt(tokens: readonly number[]): void {
+    this.begun = false;
+    if (this.#again !== null) this.#again.done = 0;
+    else if (tokens.length > 0) this.#again = { tokens: Int32Array.from(tokens), done: 0 };
+  }
+
+  /** Positions that it has, or will have when its prompt is computed. */
+  get length(): number {
+    return this.job.prompt.length + this.#generated;
   }
 
   /**
@@ -56,6 +77,10 @@ export class Sequence {
    */
   begin(cached: number, from: Sequence | null): void {
     this.begun = true;
+    if (this.#again !== null) {
+      this.#again.done = cached;
+      return;
+    }
     this.fed = this.cached = cached;
     if (this.job.echo && cached > 0) this.#prompt.push(...from!.#prompt.slice(1, cached + 1));
   }
@@ -76,19 +101,21 @@ export class Sequence {
    */
   reusable(holder: Sequence | null): Int32Array {
     const { prompt, echo, logprobs, probe } = this.job;
+    if (this.#again !== null) return this.#again.tokens;
     if (!echo) return probe === undefined ? prompt : prompt.subarray(0, probe.from + 1);
     const scored = holder !== null && holder.job.echo && holder.job.logprobs === logprobs;
     return prompt.subarray(0, scored ? Math.min(this.common(holder), holder.#prompt.length) : 0);
   }
 
-  /** Tokens of its prompt that are still to be computed. */
+  /** Tokens that are still to be computed, for the first time or again, before it generates. */
   get promptLeft(): number {
-    return this.job.prompt.length - this.fed;
+    const again = this.#again === null ? 0 : this.#again.tokens.length - this.#again.done;
+    return again + this.job.prompt.length - this.fed;
   }
 
-  /** Whether its prompt is in the cache. */
+  /** Whether its prompt, and what it had generated, are in the cache. */
   get decodes(): boolean {
-    return this.fed === this.job.prompt.length;
+    return this.promptLeft === 0;
   }
 
   /** Whether the engine may pick its tokens: the likeliest, of which nothing else is asked. */
@@ -126,11 +153,15 @@ export class Sequence {
   /** Who looks at intermediate results of what it wants computed next: nothing else is in that batch. */
   get tap(): Tap | undefined {
     const { probe } = this.job;
-    return probe !== undefined && this.fed >= probe.from ? probe.tap : undefined;
+    return probe !== undefined && this.#again === null && this.fed >= probe.from ? probe.tap : undefined;
   }
 
   /** What it wants computed next, at most `room` tokens. */
   feed(slot: number, room: number): Feed {
+    if (this.#again !== null) {
+      const { tokens, done } = this.#again;
+      return { slot, tokens: tokens.subarray(done, done + room), logits: "none" };
+    }
     if (this.decodes) return { slot, tokens: [this.#next], logits: "last" };
     const { prompt, echo, maxTokens, probe } = this.job;
     const seen = probe !== undefined && this.fed >= probe.from;
@@ -160,6 +191,11 @@ export class Sequence {
   /** Takes notice that a piece of its prompt was computed; says whether it ends with that. */
   computed(tokens: number): FinishReason | null {
     const { prompt, maxTokens } = this.job;
+    if (this.#again !== null) {
+      this.#again.done += tokens;
+      if (this.#again.done === this.#again.tokens.length) this.#again = null;
+      return null;
+    }
     this.fed = Math.min(prompt.length, this.fed + tokens);
     if (!this.decodes || this.#prefilled !== null) return null;
     this.#prefilled = performance.now();

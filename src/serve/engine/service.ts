@@ -30,12 +30,23 @@ export interface ServedModel {
   readonly created: number;
 }
 
+/** How full the pages are that sequences share. */
+export interface PagesLoad {
+  readonly pages: number;
+  /** Those that sequences have, finished ones that nobody has needed the room of included. */
+  readonly used: number;
+  /** How often a sequence lost its pages to older ones. */
+  readonly preemptions: number;
+}
+
 /** How full a model is at the moment. */
 export interface Load {
   readonly running: number;
   readonly waiting: number;
   /** Part of the positions set aside that running sequences use, 0 to 1. */
   readonly cacheUsage: number;
+  /** The pages that sequences share; null where each has a cache of its own. */
+  readonly pages: PagesLoad | null;
   /** Why it computes nothing any more, for instance as a thread died; null while it does. */
   readonly broken: string | null;
 }

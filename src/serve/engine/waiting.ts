@@ -43,6 +43,12 @@ export class WaitingRoom {
     this.#size++;
   }
 
+  /** The one that {@linkcode take} would give. */
+  get next(): Sequence | undefined {
+    const [first] = this.#byClient;
+    return first?.[1][0];
+  }
+
   /** The next sequence, of the client whose turn it is; that client is the last from then on. */
   take(): Sequence | undefined {
     const [first] = this.#byClient;

@@ -1,5 +1,6 @@
 /** Cases of attention_step, which rotates and stores the tokens that it attends from. */
-import { type AttentionSpec, FilledCache } from "./attention.ts";
+import type { AttentionSpec } from "./attention.ts";
+import { FilledCache } from "./filled_cache.ts";
 import { rotated, tables } from "./cache.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
@@ -13,8 +14,7 @@ import { traitsOf } from "./traits.ts";
 function stepCase(seed: number, s: AttentionSpec, splits: number): KernelCase {
   const entry = "attention_step", r = new Random(seed), n = s.tokens.length, { heads, kvHeads, dim, round } = s;
   const width = heads * dim, kvWidth = kvHeads * dim, most = Math.max(...s.tokens.map(([, position]) => position));
-  const lengths = Array.from({ length: s.slots }, (_, slot) => s.tokens.find(([own]) => own === slot)?.[1] ?? 0);
-  const cache = new FilledCache(r, s, lengths, true),
+  const cache = new FilledCache(r, s, s.tokens, { changed: true }),
     sinks = r.row(heads, true),
     { cos, sin } = tables(r, most + 1, 32);
   const rows = (width: number) => s.tokens.map(() => r.row(width, round === 1));
@@ -76,20 +76,20 @@ function stepCase(seed: number, s: AttentionSpec, splits: number): KernelCase {
 }
 
 export function* attentionStepCases(): Generator<KernelCase> {
-  const shape = { heads: 8, kvHeads: 2, dim: 64, slots: 3, capacity: 96, window: 0 };
+  const shape = { heads: 8, kvHeads: 2, dim: 64, slots: 3, window: 0 };
   yield stepCase(860, { ...shape, kv: "bf16", round: 1, tokens: [[0, 90], [2, 0], [0, -1]], heads: 16 }, 2);
   yield stepCase(861, { ...shape, kv: "f32", round: 0, tokens: [[1, 61]], kvHeads: 1, heads: 3 }, 3);
   // A ring, and the token's own row where its last tile begins, where one ends, and in the second tile of a part.
-  const ring = { capacity: 150, window: 140, heads: 4 };
+  const ring = { window: 140, heads: 4 };
   yield stepCase(862, { ...shape, ...ring, kv: "fp8", round: 0, tokens: [[1, 250], [2, 149]] }, 2);
   yield stepCase(863, { ...shape, kv: "bf16", round: 0, tokens: [[0, 64], [1, 63]], kvHeads: 1, heads: 12 }, 2);
-  yield stepCase(864, { ...shape, kv: "fp8", round: 0, tokens: [[0, 300]], kvHeads: 1, capacity: 320 }, 1);
-  yield stepCase(865, { ...shape, kv: "f32", round: 0, tokens: [[2, 130]], kvHeads: 1, heads: 9, capacity: 131 }, 2);
+  yield stepCase(864, { ...shape, kv: "fp8", round: 0, tokens: [[0, 300]], kvHeads: 1 }, 1);
+  yield stepCase(865, { ...shape, kv: "f32", round: 0, tokens: [[2, 130]], kvHeads: 1, heads: 9 }, 2);
   // The most parts, of which few are empty and nearly all.
   yield stepCase(
     866,
-    { ...shape, kv: "bf16", round: 1, tokens: [[0, 4000]], kvHeads: 1, heads: 2, capacity: 4096 },
+    { ...shape, kv: "bf16", round: 1, tokens: [[0, 4000]], kvHeads: 1, heads: 2 },
     64,
   );
-  yield stepCase(867, { ...shape, kv: "bf16", round: 1, tokens: [[0, 200]], kvHeads: 1, heads: 2, capacity: 256 }, 64);
+  yield stepCase(867, { ...shape, kv: "bf16", round: 1, tokens: [[0, 200]], kvHeads: 1, heads: 2 }, 64);
 }

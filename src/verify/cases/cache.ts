@@ -1,5 +1,5 @@
 /** Cases of rotary embedding and of storing keys and values. */
-import { cacheBytes, cacheFields, NUMBER, type Shape } from "./cache_layout.ts";
+import { cacheBytes, NUMBER, PageLayout, type Shape } from "./cache_layout.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { exactly, type KernelCase, worstOf } from "./check.ts";
 import { type Argument, floats, i32, inout, input, type Job, output, pointer } from "./job.ts";
@@ -44,10 +44,11 @@ export function rotated(
 export function* cacheCases(): Generator<KernelCase> {
   const r = new Random(850), dim = 32, heads = 4, kvHeads = 2, n = 4, half = dim / 2, width = kvHeads * dim;
   // The last token is rotated, but belongs to nobody where something is stored.
-  const slots = Int32Array.of(1, 0, 0, 0), positions = Int32Array.of(7, 12, 13, 5), { cos, sin } = tables(r, 14, half);
+  const slots = Int32Array.of(1, 0, 0, 0), positions = Int32Array.of(7, 63, 64, 5), { cos, sin } = tables(r, 65, half);
   const angles = [pointer(input(cos)), pointer(input(sin))];
   for (const [kv, round] of [["bf16", 1], ["f32", 0], ["fp8", 0]] as const) {
-    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, capacity: 5, window: 4 }, { size } = NUMBER[kv];
+    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, window: 4 }, { size } = NUMBER[kv];
+    const pages = new PageLayout(shape, [65, 8], [], new Random(849));
     const q = r.row(n * (heads * dim + 4), false, 3), k = r.row(n * width, false, 3), v = r.row(n * width, false, 30);
     const rowOf = (all: Float32Array, stride: number, length: number, t: number) =>
       all.slice(t * stride, t * stride + length);
@@ -60,24 +61,14 @@ export function* cacheCases(): Generator<KernelCase> {
       wantK.set(rotated(rowOf(k, width, width, t), kvHeads, dim, cos, sin, positions[t]!, round), t * width);
     }
     const expected = (values: Float32Array, scale: number) => {
-      const bytes = new Uint8Array(2 * kvHeads * 5 * dim * size).fill(0xff);
+      const bytes = new Uint8Array(pages.bytes).fill(0xff);
       for (let i = 0; i < (n - 1) * width; i++) {
         const t = Math.floor(i / width), g = Math.floor(i % width / dim), d = i % dim;
-        bytes.set(
-          cacheBytes(values[i]!, kv, scale),
-          (((slots[t]! * kvHeads + g) * 5 + positions[t]! % 5) * dim + d) * size,
-        );
+        bytes.set(cacheBytes(values[i]!, kv, scale), pages.row(slots[t]!, g, positions[t]!) + d * size);
       }
       return bytes;
     };
-    const cache = () =>
-      cacheFields(
-        shape,
-        output(2 * kvHeads * 5 * dim * size),
-        output(2 * kvHeads * 5 * dim * size),
-        Math.fround(0.011),
-        0.25,
-      );
+    const cache = () => pages.fields(output(pages.bytes), output(pages.bytes), Math.fround(0.011), 0.25);
     const stored = (c: CacheFields, keys: Float32Array) =>
       worstOf(exactly(c.k.bytes, expected(keys, c.kScale)), exactly(c.v.bytes, expected(v, c.vScale)));
     const where = [pointer(input(slots)), pointer(input(positions.with(n - 1, -1)))];

@@ -61,10 +61,10 @@ export function inputStruct(i: InputFields): StructWriter {
 export interface CacheFields {
   readonly k: DeviceBuffer;
   readonly v: DeviceBuffer;
-  readonly slotStride: number;
+  readonly pages: DeviceBuffer;
   readonly headStride: number;
   readonly format: number;
-  readonly capacity: number;
+  readonly tableStride: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -74,7 +74,7 @@ export interface CacheFields {
 }
 
 export function cacheStruct(c: CacheFields): StructWriter {
-  return new StructWriter(72).pointer(c.k).pointer(c.v).i64(c.slotStride).i64(c.headStride)
-    .i32(c.format, c.capacity, c.heads, c.kvHeads, c.headDim, c.window).f32(c.kScale).f32(c.vScale)
+  return new StructWriter(72).pointer(c.k).pointer(c.v).pointer(c.pages).i64(c.headStride)
+    .i32(c.format, c.tableStride, c.heads, c.kvHeads, c.headDim, c.window).f32(c.kScale).f32(c.vScale)
     .f32(1 / Math.sqrt(c.headDim)).i32(0);
 }

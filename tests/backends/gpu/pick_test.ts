@@ -1,6 +1,7 @@
 /** Picks on the device for any batch, and batches that are filled up to a recorded size. */
+import type { Completion } from "../../../src/eval/completion.ts";
 import { classOf, logitRowsFor, padded, partsFor } from "../../../src/backends/gpu/batches.ts";
-import { completeAll, type Completion } from "../../../src/eval/batcher.ts";
+import { completeAll } from "../../../src/eval/batcher.ts";
 import { argmax, logProbability } from "../../../src/session/likelihood.ts";
 import type { Engine } from "../../../src/model/engine.ts";
 import { FailureError } from "../../../src/errors.ts";

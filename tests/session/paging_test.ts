@@ -1,0 +1,118 @@
+/** Sequences that share pages: who has which, and what they compute. */
+import { fewestPages, ownPages } from "../../src/model/pages.ts";
+import { completeAll, slotsNeeded } from "../../src/eval/batcher.ts";
+import type { Completion } from "../../src/eval/completion.ts";
+import type { Session } from "../../src/session/session.ts";
+import { argmax } from "../../src/session/likelihood.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { KINDS, nextOf, openPaged, replyTo, VOCAB } from "./paged_engine.ts";
+
+const tokens = (seed: number, length: number) =>
+  Int32Array.from({ length }, (_, i) => (seed * 13 + i * i * 7 + i) % VOCAB);
+
+/** Feeds tokens to a sequence; gives the one that follows. */
+async function feed(session: Session, slot: number, some: ArrayLike<number>): Promise<number> {
+  let next = -1;
+  await session.feed({ slot, tokens: some, logits: "last" }, (_position, logits) => next = argmax(logits));
+  return next;
+}
+
+Deno.test("a sequence takes pages as it grows, and sliding layers give back what they no longer see", async () => {
+  const { session } = openPaged({ slots: 2, context: 640, maxTokens: 64, pages: 40 }), used = [];
+  const all = tokens(1, 500);
+  for (let at = 0; at < 500; at += 50) {
+    assertEquals(await feed(session, 0, all.subarray(at, at + 50)), nextOf(all.subarray(0, at + 50)));
+    used.push(session.paging.use!.used);
+  }
+  // Of the full layers 1, 2, 3, 4, 4, .. 8; of the others those that 20 positions before a batch and itself lie in.
+  assertEquals(used, [2, 4, 5, 6, 6, 7, 8, 9, 11, 10]);
+  session.reset(0);
+  assertEquals(session.paging.use, { pages: 40, used: 0 });
+});
+
+Deno.test("sequences with the same beginning share its pages, and each writes to pages of its own", async () => {
+  const { session } = openPaged({ slots: 3, context: 640, maxTokens: 64, pages: 60 }), beginning = tokens(2, 300);
+  await feed(session, 0, beginning);
+  const before = session.paging.use!.used;
+  session.fork(0, 1);
+  session.fork(0, 2);
+  assertEquals(session.paging.use!.used, before);
+  const others = [tokens(3, 30), tokens(4, 100)];
+  for (const [i, other] of others.entries()) {
+    assertEquals(await feed(session, i + 1, other), nextOf([...beginning, ...other]));
+  }
+  assertEquals(await feed(session, 0, [5, 6]), nextOf([...beginning, 5, 6]));
+  // Taken back into what it shares, and on another way.
+  assertEquals(session.rewind(1, [...beginning.subarray(0, 290), 9]), 290);
+  assertEquals(await feed(session, 1, [9, 8, 7]), nextOf([...beginning.subarray(0, 290), 9, 8, 7]));
+  assertEquals(await feed(session, 2, [1]), nextOf([...beginning, ...others[1]!, 1]));
+  for (const slot of [0, 1, 2]) session.reset(slot);
+  assertEquals(session.paging.use!.used, 0);
+});
+
+Deno.test("a sequence goes back as far as its sliding layers see, further while there is room", async () => {
+  const { session } = openPaged({ slots: 2, context: 640, maxTokens: 32, pages: 18, rewind: 200 });
+  const all = tokens(5, 400), asked = (length: number) => Int32Array.from([...all.subarray(0, length), 96]);
+  await feed(session, 0, all);
+  assertEquals([session.shared(0, asked(230)), session.shared(0, asked(120))], [230, 0]);
+  // Another one needs what it keeps for that.
+  await feed(session, 1, tokens(6, 380));
+  assertEquals([session.shared(0, asked(390)), session.shared(0, asked(230))], [390, 0]);
+  assertEquals(session.rewind(0, asked(390)), 390);
+  assertEquals(await feed(session, 0, [96]), nextOf(asked(390)));
+  assertThrows(() => session.paging.place({} as never, [{ slot: 1, tokens: tokens(0, 250) }]), RangeError, "no pages");
+});
+
+Deno.test("the fewest pages of a pool hold one sequence of the whole context, whatever its chunks", async () => {
+  for (const [context, maxTokens] of [[640, 64], [130, 7], [500, 200], [64, 64], [65, 1]] as const) {
+    const config = { sliding: [true, false], slidingWindow: KINDS.window };
+    const pages = fewestPages({ config, context, maxTokens });
+    const { session } = openPaged({ slots: 2, context, maxTokens, pages }), all = tokens(7, context);
+    assertEquals(await feed(session, 1, all), nextOf(all));
+  }
+  const config = { sliding: [true, true], slidingWindow: 128 };
+  assertEquals(ownPages({ config, context: 4096, maxTokens: 512, rewind: 0 }), { full: 0, ring: 11 });
+});
+
+/** Tokens of every reply. */
+const MOST = 190;
+
+/** Completes prompts in few pages. */
+async function complete(pages: number, decodes: boolean, slots: number, prefix = new Int32Array(0)) {
+  const { session, engine } = openPaged({
+    slots: slotsNeeded(slots, prefix.length),
+    context: 640,
+    maxTokens: 64,
+    pages,
+  }, decodes);
+  const prompts = Array.from({ length: 11 }, (_, i) => Int32Array.from([...prefix, ...tokens(i, 10 + (i * 37) % 150)]));
+  const done: Completion[] = [];
+  let preempted = 0;
+  await completeAll({
+    session,
+    requests: prompts.map((prompt, index) => ({ index, prompt })),
+    prefix,
+    maxTokens: MOST,
+    stopIds: new Set(),
+    onDone: (completion) => done.push(completion),
+    onPreempted: () => preempted++,
+  });
+  const expected = prompts.map((prompt) => replyTo(prompt, MOST));
+  assertEquals(done.toSorted((a, b) => a.index - b.index).map(({ ids }) => [...ids]), expected);
+  for (let slot = 0; slot < slots; slot++) assertEquals(session.length(slot), 0, "a sequence that ended has no pages");
+  if (prefix.length > 0) session.reset(slots);
+  return { preempted, used: session.paging.use!.used, computed: engine.computed, steps: engine.steps };
+}
+
+Deno.test("completeAll() gives the same replies in a pool too small for its slots, and preempts for it", async () => {
+  for (const decodes of [false, true]) {
+    const enough = await complete(400, decodes, 24), few = await complete(30, decodes, 24);
+    assertEquals([enough.preempted, enough.used, few.used], [0, 0, 0]);
+    assert(few.preempted > 0 && few.computed > enough.computed, `${few.preempted} preempted`);
+    // Where all is common but the end, many share what few could have of their own.
+    const common = await complete(60, decodes, 24, tokens(50, 200)),
+      alone = await complete(16, decodes, 24, tokens(50, 200));
+    assertEquals([common.used, alone.used], [0, 0]);
+    if (decodes) assert(enough.steps > 64 && few.steps >= 1);
+  }
+});
