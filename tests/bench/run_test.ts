@@ -111,7 +111,8 @@ Deno.test("measureLimits() finds more than nothing, and more for bytes than for 
   assertEquals(threads, 2);
   assert(STREAMS.some((streams) => streams === read_streams));
   assert(read.median > 1e7 && float32.median > 1e7);
-  assert(int8.median > float32.median, `${int8.median} and ${float32.median}`);
+  // What else runs takes from some runs of either, never from the fastest.
+  assert(int8.high > float32.high, `${int8.high} and ${float32.high}`);
 });
 
 Deno.test("the table and the page of a benchmark name every figure", async () => {
