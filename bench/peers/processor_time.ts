@@ -6,7 +6,7 @@
  *
  * Threads that wait for each other, and the memory that cores share, are left out: bench/peers/llama.ts measures those,
  * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
- * start out; of mxoss the thread's own time, after a first prompt and token. Tokens of one
+ * start out; of mxoss the thread's own time, after a first prompt and token, or steps of a batch. Tokens of one
  * sequence are decoded at the beginning of a context, those of 32 after 128 positions; of mxoss also those of one after
  * 8,192. Linux, with GNU time.
  */
@@ -116,7 +116,8 @@ async function batchOf(layers: number, scheme: string): Promise<number> {
       await session.step(entries, () => {});
     }
   };
-  await steps(1);
+  // Beside other programs V8 takes several steps to replace its first, slow code.
+  await steps(STEPS);
   const batch = BATCH * STEPS / await timed(() => steps(STEPS));
   await session.close();
   await collectGarbage();

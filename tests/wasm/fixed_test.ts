@@ -97,7 +97,7 @@ for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
         const matrix = storeMatrix(machine, weights, { format });
         const rows = awkwardRows(width);
         // One row alone, groups of two to four, and more groups than one.
-        for (let from = 0, count = 1; from < rows.length; from += count, count = count % 9 + 1) {
+        for (let from = 0, count = 1; from < rows.length; from += count, count = count % 17 + 1) {
           const some = rows.slice(from, from + count);
           const prepared = prepare(machine, some, words, OFFSETS[format]);
           const floats = linear(machine, matrix, prepared, some.length, false);

@@ -90,8 +90,7 @@ unsafe fn most_few(r: &Record) -> usize {
             return 0;
         }
         match (r.weights.format, r.fixed(0).most_digits(r.weights.cols / BLOCK)) {
-            (_, 1) => 8,
-            (format::MXFP4, 2) => MOST_PAIRS,
+            (_, 1) | (format::MXFP4, 2) => MOST_PAIRS,
             (format::MXFP4, _) => 0,
             _ => 6,
         }
