@@ -44,7 +44,6 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   readonly #recordings: Recordings;
   protected override readonly inspection: Inspection;
   #batch: Batch = NO_BATCH;
-  #recording: Batch | null = null;
   #closed = false;
 
   constructor(parts: GpuParts<N>) {
@@ -81,7 +80,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
 
   begin(batch: Batch): void {
     // A batch that is being recorded was uploaded before.
-    if (this.#recording === batch) return;
+    if (this.#recordings.isUnderWay(batch)) return;
     this.flush(true);
     this.#prepare(batch, NO_ROWS);
   }
@@ -144,7 +143,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
   replay(batch: Batch, rows: Int32Array, x: GpuTensor, head: GpuLinear, walk: () => void): Float32Array {
     this.flush(true);
     this.#prepare(batch, rows);
-    this.#recorded(`logits ${batch.ids.length} ${rows.length}${isSingle(batch) ? "" : " of one"}`, batch, () => {
+    this.#recordings.run(`logits ${batch.ids.length} ${rows.length}${isSingle(batch) ? "" : " of one"}`, batch, () => {
       walk();
       this.flush(true, x);
       if (rows.length === 0) return;
@@ -186,7 +185,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     const greedy = sampling.every(({ temperature }) => temperature === 0);
     if (scored && !greedy) throw new RangeError("only the likeliest tokens are scored");
     return () =>
-      this.#recorded(`${scored ? "scored" : greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
+      this.#recordings.run(`${scored ? "scored" : greedy ? "greedy" : "sampled"} ${rows}`, batch, () => {
         walk();
         this.flush(true, x);
         if (greedy && !scored && this.executor.canPick(rows)) this.executor.pick(x, head, rows);
@@ -211,8 +210,8 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
       this.executor.logits(x, head, count);
       enqueuePick(parts, count, true, true);
     };
-    if (whole) this.#recorded(`pick ${count}`, batch, enqueue);
-    else this.#during(batch, enqueue);
+    if (whole) this.#recordings.run(`pick ${count}`, batch, enqueue);
+    else this.#recordings.during(batch, enqueue);
     return downloadPicks(parts, rows.length);
   }
 
@@ -263,27 +262,12 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     return this.#whole && isWholeChunk(batch, this.#request);
   }
 
-  /** Runs, records or replays work of a shape; `walk`s in it find their batch current. */
-  #recorded(key: string, batch: Batch, enqueue: () => void): void {
-    this.#during(batch, () => this.#recordings.run(key, enqueue));
-  }
-
-  /** Does something during which `batch` stays current, whoever begins it. */
-  #during<T>(batch: Batch, work: () => T): T {
-    this.#recording = batch;
-    try {
-      return work();
-    } finally {
-      this.#recording = null;
-    }
-  }
-
   /** Makes a batch current and hands out what profile.ts measures with. */
   measure<T>(batch: Batch, rows: Int32Array, use: (tools: MeasuringTools) => T): T {
     this.flush(true);
     this.#prepare(batch, rows);
     try {
-      return this.#during(batch, () =>
+      return this.#recordings.during(batch, () =>
         use({
           device: this.#held.device,
           stream: this.#stream,
