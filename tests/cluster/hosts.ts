@@ -27,20 +27,21 @@ export function canMakeHosts(): boolean {
 }
 
 /** Why they cannot, for the names of tests. */
-export const NO_HOSTS = "hosts of namespaces need root and Debian's iproute2";
+export const NO_HOSTS = "no namespaces can be made here: that needs root and Debian's iproute2";
 
 /** What a host has of its own beside its network. */
 const OWN = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /**
- * What a host's first process does: `$1` is its name, `$2` the file that says that it is up, `$3` the folder that is
- * its /dev/shm or "", and what follows are folders below /tmp that all hosts share. What it mounts nobody else sees. It
- * ends with the test, however that ends.
+ * What a host's first process does: `$1` is its name, `$2` its /etc/hosts, `$3` the file that says that it is up, `$4`
+ * the folder that is its /dev/shm or "", and what follows are folders below /tmp that all hosts share. What it mounts
+ * nobody else sees. It ends with the test, however that ends.
  */
 const FIRST = `
 hostname "$1"
-up=$2 memory=$3
-shift 3
+mount --bind "$2" /etc/hosts
+up=$3 memory=$4
+shift 4
 mount -t tmpfs tmpfs /run
 number=0
 for folder; do
@@ -122,22 +123,24 @@ export class Hosts implements AsyncDisposable {
       ip("-n", netns, "link", "set", "cable", "up");
       this.#known(netns, i);
       const up = `${shared[0]}/up-${netns}`;
-      const args = ["netns", "exec", netns, ...OWN, "sh", "-ec", FIRST, "sh", name, up, memory, ...shared];
-      const holder = new Deno.Command("ip", { args, stdin: "piped", stdout: "null", stderr: "null" }).spawn();
+      // `ip netns exec` would hide what is mounted below /sys, which Slurm wants.
+      const first = [...OWN, "sh", "-ec", FIRST, "sh", name, knownTo(netns), up, memory, ...shared];
+      const args = [`--net=/run/netns/${netns}`, "--", ...first];
+      const holder = new Deno.Command("nsenter", { args, stdin: "piped", stdout: "null", stderr: "null" }).spawn();
       this.#holders.push(holder);
       await until(`${name} is up`, () => fileAt(up));
       Deno.removeSync(up);
-      // `ip` became `unshare`, whose child is the first process.
+      // `nsenter` became `unshare`, whose child is the first process.
       const children = Deno.readTextFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`);
       this.#firsts.push(Number(children.split(" ")[0]));
     }
   }
 
-  /** What `ip netns exec` puts in place of /etc/hosts: Debian's own installer has a host know itself as 127.0.1.1. */
+  /** Writes an /etc/hosts: Debian's own installer has a host know itself as 127.0.1.1. */
   #known(netns: string, self: number): void {
     Deno.mkdirSync(`/etc/netns/${netns}`, { recursive: true });
     const all = this.names.map((name, i) => `${i === self ? "127.0.1.1" : this.addresses[i]} ${name}`);
-    Deno.writeTextFileSync(`/etc/netns/${netns}/hosts`, `${["127.0.0.1 localhost", ...all].join("\n")}\n`);
+    Deno.writeTextFileSync(knownTo(netns), `${["127.0.0.1 localhost", ...all].join("\n")}\n`);
   }
 
   netns(host: number): string {
@@ -202,6 +205,9 @@ export class Hosts implements AsyncDisposable {
     run("rmdir", "/etc/netns");
   }
 }
+
+/** The file that `ip netns exec` puts in place of /etc/hosts. */
+const knownTo = (netns: string): string => `/etc/netns/${netns}/hosts`;
 
 function fileAt(path: string): boolean {
   try {

@@ -11,6 +11,7 @@ import { SOAK, soakedWhere } from "../soak.ts";
 import { assertSameResults } from "./evaluation.ts";
 import { canMakeHosts, Hosts, NO_HOSTS } from "./hosts.ts";
 import { Bench, type Ended, exists, installed, until } from "./processes.ts";
+import { Slurm, SLURM_PROGRAMS } from "./slurm.ts";
 
 const HOSTS = SOAK && canMakeHosts(), KERNELS = HOSTS && !await withoutKernelCompiler();
 const test = (name: string, there: boolean, missing: string, fn: () => Promise<void>) =>
@@ -172,6 +173,21 @@ test("torchrun starts ranks on two hosts, which meet beside its own store", TORC
     assertEquals([first!.code, second!.code], [0, 0], first!.stderr + second!.stderr);
     const spoke = [first!, second!].filter(({ stdout }) => stdout !== "");
     assertEquals(spoke.map(idsOf), [one]);
+  });
+});
+
+const SLURM = KERNELS && installed(...SLURM_PROGRAMS), NO_SLURM = "Debian's slurm-wlm and munge are not installed";
+
+test("srun starts ranks on two hosts", SLURM, NO_SLURM, async () => {
+  await withGpus(2, async (hosts, _, bench) => {
+    const one = idsOf(await bench.run([...PROGRAM, ...ask(1, 1)]));
+    await using slurm = await Slurm.start(1, hosts, bench);
+    const started = (...more: string[]) =>
+      slurm.run(["srun", "-N", "2", "-n", "2", ...PROGRAM, ...ask(2, 1, ...more)], { MASTER_ADDR: "hosta" });
+    assertEquals(idsOf(await started()), one);
+    const refused = await started("--model", await withOtherWeights(bench, hosts));
+    assertEquals([refused.code, refused.stdout, errors(refused.stderr).length], [2, "", 1], refused.stderr);
+    assertMatch(refused.stderr, /another one for rank 1 on hostb: its contents differ\n/);
   });
 });
 
