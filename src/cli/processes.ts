@@ -11,8 +11,7 @@ import { ownDevices } from "../parallel/own_devices.ts";
 import type { Processes } from "../parallel/processes.ts";
 import type { World } from "../parallel/world.ts";
 import { isGpu } from "../session/setting.ts";
-import { hostName, type Introduction } from "../parallel/introduction.ts";
-import { versionReport } from "./version.ts";
+import type { Introduction } from "../parallel/introduction.ts";
 import { runKey } from "./run_secret.ts";
 import { ownWorld, type Shared, type Sharing } from "./sharing.ts";
 
@@ -89,6 +88,7 @@ export async function runTogether(joining: Joining, run: () => Promise<number>):
 
 /** What this process says of itself, beside whatever else may make numbers differ. */
 async function introduction(): Promise<Introduction> {
+  const { hostName } = await import("../parallel/introduction.ts"), { versionReport } = await import("./version.ts");
   const report = await versionReport(), deno = `deno ${Deno.version.deno}`;
   return { program: [...report.trim().split("\n"), deno].join(", "), host: hostName() };
 }
