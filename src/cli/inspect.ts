@@ -1,19 +1,16 @@
 /** `mxoss inspect`: what a checkpoint holds, without reading its weights. */
 import { Costs } from "../model/work.ts";
 import { ownPages, PAGE_POSITIONS } from "../model/pages.ts";
-import { mappedBytes } from "../backends/emulate/mapped_bytes.ts";
 import { type Checkpoint, FINGERPRINT_COVERS, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
 import { linearBytes, matrixBytes, weightBytes } from "../checkpoint/weight_bytes.ts";
-import { rankRanges, shardSource } from "../checkpoint/shard.ts";
 import {
   LAYER_LINEARS,
   type LayerTree,
   linearsNamed,
   type LinearSource,
   type MatrixSource,
-  type ModelSource,
   type VectorSource,
 } from "../checkpoint/source.ts";
 import { bytesText } from "../amounts.ts";
@@ -22,6 +19,7 @@ import { operationWith } from "../model/operations.ts";
 import type { PlannedModel } from "../plan/planned.ts";
 import type { PlannedLinear } from "../plan/plan.ts";
 import type { INSPECT } from "./inspect_options.ts";
+import { partsOf, processLines, rankLines } from "./inspect_ranks.ts";
 import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
 import { formatChoices, planOnce } from "./settings.ts";
@@ -66,20 +64,6 @@ async function summarize(
   const { dir, layout, config } = checkpoint;
   const warnings = [...checkpoint.warnings, ...plan.warnings];
   const decided = new Map(plan.linears.map((linear) => [linear.module, linear]));
-  const parts = Array.from({ length: sizes.tp * sizes.ep }, (_, rank) => shardSource(source, config, sizes, rank));
-  const ranks = parts.map((part, rank) => {
-    const { experts, heads, kvHeads, intermediate, vocab } = rankRanges(config, sizes, rank);
-    return {
-      rank,
-      heads: [heads.start, heads.end],
-      kv_heads: [kvHeads.start, kvHeads.end],
-      vocabulary: [vocab.start, vocab.end],
-      experts: [experts.start, experts.end],
-      expert_columns: [intermediate.start, intermediate.end],
-      shapes: shapesOf(part),
-      weight_bytes: weightBytes(part),
-    };
-  });
   return {
     dir,
     layout,
@@ -106,7 +90,7 @@ async function summarize(
       kv_scales: source.kvScales[index]!,
       linears: layerSummary(layer, decided),
     })),
-    parallel: { ...sizes, ranks, processes: processesOf(parts) },
+    parallel: partsOf(config, source, sizes),
     warnings,
   };
 }
@@ -117,35 +101,6 @@ function pagesText(
 ): string {
   const { page_positions: positions, page_bytes: bytes, pages_of_all_positions: most } = cache;
   return `on a GPU pages of ${positions} positions, ${bytesText(bytes)} each, ${most} for all positions`;
-}
-
-/** What each of several processes takes that have as many ranks: the one that takes most. */
-function processesOf(parts: readonly ModelSource[]) {
-  const counts = parts.map((_, i) => i + 1).filter((processes) => parts.length % processes === 0);
-  return counts.map((processes) => {
-    const each = parts.length / processes;
-    const own = Array.from({ length: processes }, (_, i) => parts.slice(i * each, (i + 1) * each));
-    return {
-      processes,
-      ranks_each: each,
-      most_bytes_read: Math.max(...own.map((ranks) => ranks.reduce((sum, part) => sum + weightBytes(part), 0))),
-      most_bytes_mapped: Math.max(...own.map(mappedBytes)),
-    };
-  });
-}
-
-/** Output and input features of a matrix. */
-type MatrixShape = readonly [rows: number, cols: number];
-
-/** What a rank has of each matrix; the same in every layer, and for each of its experts. */
-function shapesOf({ tree: { embedding, layers, head } }: ModelSource): Record<string, MatrixShape> {
-  const shape = ({ rows, cols }: MatrixSource): MatrixShape => [rows, cols];
-  const linears = LAYER_LINEARS.map((name) => [operationWith(name).name, linearsNamed(layers[0]!, name)[0]!] as const);
-  return {
-    embedding: shape(embedding),
-    ...Object.fromEntries(linears.map(([name, { weight }]) => [name, shape(weight)])),
-    lm_head: shape(head.weight),
-  };
 }
 
 /** Planned linears by module name. */
@@ -233,36 +188,6 @@ function text(report: Report): string {
     lines.push("", ...rankLines(parallel.ranks), "", ...processLines(parallel.processes));
   }
   return `${lines.join("\n")}\n`;
-}
-
-/** What each rank owns of the model, and the shapes that this makes. */
-function rankLines(ranks: Report["parallel"]["ranks"]): string[] {
-  const span = ([start, end]: number[]) => start === end ? "none" : `${start}-${end! - 1}`;
-  const owned = ranks.map(({ rank, heads, kv_heads, vocabulary, experts, expert_columns, weight_bytes }) => [
-    `${rank}`,
-    ...[heads, kv_heads, vocabulary, experts, expert_columns].map(span),
-    bytesText(weight_bytes),
-  ]);
-  const names = Object.keys(ranks[0]!.shapes);
-  const shapes = ranks.map(({ rank, shapes }) => [`${rank}`, ...names.map((name) => shapes[name]!.join(" x "))]);
-  return [
-    ...tableLines([["rank", "query heads", "KV heads", "vocabulary", "experts", "expert columns", "bytes"], ...owned], [
-      6,
-    ]),
-    "",
-    ...tableLines([["rank", ...names], ...shapes]),
-  ];
-}
-
-/** What a process takes of the files, by how many there are. */
-function processLines(processes: Report["parallel"]["processes"]): string[] {
-  const rows = processes.map(({ processes, ranks_each, most_bytes_read, most_bytes_mapped }) => [
-    `${processes}`,
-    `${ranks_each}`,
-    bytesText(most_bytes_read),
-    bytesText(most_bytes_mapped),
-  ]);
-  return tableLines([["processes", "ranks each", "--weights read", "--weights map"], ...rows], [0, 1, 2, 3]);
 }
 
 function cells({ name, weight, stored_as, input, scales, decided_by, shape, count, bytes }: LinearSummary): string[] {

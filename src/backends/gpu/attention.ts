@@ -9,7 +9,7 @@ import type { Calls } from "./calls.ts";
 import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
 import type { GpuTensor, GpuVector } from "./tensors.ts";
-import { SPLIT_TOKENS, splitsFor } from "./workspace.ts";
+import { SPLIT_TOKENS, splitsFor } from "./splits.ts";
 
 /** The kernel for many tokens of one sequence. */
 export function attentionEntry(matrixKernels: ReadonlySet<string>): string {

@@ -3,7 +3,7 @@
  * instructions where the device has them and the numbers are bf16. Everything here may be recorded in a graph: sizes
  * are fixed, data comes from device memory.
  */
-import { groupOf, NO_QUANTIZE, quantizeFor, type Rows } from "./abi.ts";
+import { groupOf, quantizeFor, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
 import { canStep, launchAttention, launchStep } from "./attention.ts";
 import { batchEntry } from "./batches.ts";
@@ -12,10 +12,10 @@ import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.
 import { Experts } from "./experts.ts";
 import { Inputs } from "./inputs.ts";
 import type { RankGroup } from "../../model/backend.ts";
-import { normedArguments } from "./exchange.ts";
 import type { Step } from "./operations.ts";
 import { launchBatch, launchGemm, launchGroups, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
+import { launchNormRoute } from "./norm_route.ts";
 import { launchRotate, launchRotateStore, launchStore } from "./rotary.ts";
 import { batchesLinears, linearEntry, Summed } from "./summed.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
@@ -160,7 +160,7 @@ export class Executor {
         break;
       case "normRoute":
         this.#experts.routed();
-        this.#normRoute(step);
+        launchNormRoute(this.#context, this.#inputs, this.#summed, this.ranks, step);
         break;
       case "swiglu":
         calls.launch("swiglu", {
@@ -223,33 +223,6 @@ export class Executor {
       { ids, weights, firstExpert, count, topK, round, n },
       this.#summed.rowsOf(out, norm),
     );
-  }
-
-  #normRoute({ x, norm, router, normed, logits, sum }: Extract<Step, { kind: "normRoute" }>): void {
-    const { workspace: { routeIds: ids, routeWeights: weights }, options: { config: { topK }, round } } = this;
-    const { routerLogits, routerLogitStride, routerCounters } = this.workspace;
-    const values = {
-      ...{ in: this.#inputs.of(x, norm, NO_QUANTIZE), router, topK, ids, weights, round, n: this.#context.n },
-      ...{ normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
-    };
-    if (sum) {
-      const prepared = this.#summed.leave(sum.normed, sum.readers);
-      const { first, firstStride, firstOrder } = normedArguments({ in: values.in, normed, prepared });
-      const scratch = { logits: routerLogits, logitsStride: routerLogitStride, counters: routerCounters };
-      return this.ranks!.sumRoute(sum.x, x, sum.group, { ...values, ...scratch, first, firstStride, firstOrder });
-    }
-    const kept = { logits: logits?.range ?? null, logitsStride: logits?.stride ?? 0 };
-    const cluster = `norm_route_${router.suffix}_cluster`;
-    if (this.calls.clusters(cluster, router.rows)) {
-      return this.calls.launch("normRouteCluster", { ...values, ...kept }, cluster);
-    }
-    const split = `norm_route_${router.suffix}_split`;
-    if (this.calls.kernels.has(split) && router.rows <= routerLogitStride) {
-      const own = logits ?? { range: routerLogits, stride: routerLogitStride };
-      const scratch = { logits: own.range, logitsStride: own.stride, counters: routerCounters };
-      return this.calls.launch("normRouteSplit", { ...values, ...scratch }, split);
-    }
-    this.calls.launch("normRoute", { ...values, ...kept }, `norm_route_${router.suffix}`);
   }
 
   /** Logits of rows of x that `workspace.rows` names, to `workspace.allLogits`. */
