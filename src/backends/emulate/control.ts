@@ -25,6 +25,8 @@ export const MEMORY = 99;
 export const DESCRIPTOR = 100;
 export const FAILED = 101;
 export const FAILURE_LENGTH = 102;
+/** How many workers have loaded and wait for work, or do it. */
+export const LOADED = 103;
 /** UTF-8 text of the first failure, from this byte on. */
 export const FAILURE_BYTE = 512;
 export const FAILURE_CAPACITY = 448;

@@ -15,6 +15,7 @@ import {
   KERNEL,
   type KernelName,
   KERNELS,
+  LOADED,
   MEMORY,
   MOST_THREADS,
   NEXT,
@@ -44,6 +45,15 @@ const SPINS = 5000;
  */
 const WORTH_STARTING = 100e6;
 
+/**
+ * Workers that are started before the first operation where many are wanted at once. A start keeps the thread that
+ * makes it for 10 to 25 ms; it makes the others while these compute.
+ */
+const FIRST_WORKERS = 3;
+
+/** Multiply-adds of an operation beside which one more worker is started: others compute them for some milliseconds. */
+const WORTH_BESIDE = 30e6;
+
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
 
 /** A set of threads, the calling one included, that run kernels over one or more memories. */
@@ -53,7 +63,7 @@ export class Pool {
   readonly #workers: Worker[] = [];
   readonly #scratch: number;
   readonly #setup: (number: number) => WorkerSetup;
-  /** Multiply-adds of operations that were run on all threads so far. */
+  /** Multiply-adds so far of operations beside which no worker is started. */
   #work = 0;
   /** Operations so far. */
   #serial = 0;
@@ -62,14 +72,15 @@ export class Pool {
 
   /**
    * @param threads Threads in all, at least 1: `threads - 1` workers, which load while the caller goes on.
-   * @param atOnce Whether all workers are started now; otherwise they are one by one, as work is worth them.
+   * @param atOnce Whether some workers are started now, and the others beside the first large operations; all others
+   *   are one by one, as work is worth them.
    */
   constructor(
     readonly threads: number,
     module: WebAssembly.Module,
     memories: readonly WebAssembly.Memory[],
     areas: ThreadAreas,
-    atOnce = true,
+    private readonly atOnce = true,
   ) {
     const control = new SharedArrayBuffer(controlBytes(threads));
     this.#control = new Int32Array(control);
@@ -80,7 +91,7 @@ export class Pool {
       ...{ control, module, memories, number, stackTop: stackTop(number) },
       scratch: areas.scratch + number * areas.scratchBytes,
     });
-    if (atOnce) this.#startWorkers(threads - 1);
+    if (atOnce) this.#startWorkers(FIRST_WORKERS);
   }
 
   /** Runs units 0..units of a kernel on the calling thread. */
@@ -100,8 +111,11 @@ export class Pool {
    * @throws {FailureError} if a thread trapped, or one could not be started.
    */
   run(name: KernelName, memory: number, descriptor: number, units: number, work = Infinity): void {
-    this.#work += work;
-    if (this.workers < this.threads - 1) this.#startWorkers(Math.floor(this.#work / WORTH_STARTING));
+    const beside = this.atOnce && work >= WORTH_BESIDE;
+    if (!beside) {
+      this.#work += work;
+      this.#startWorkers((this.atOnce ? FIRST_WORKERS : 0) + Math.floor(this.#work / WORTH_STARTING));
+    }
     if (this.workers === 0 || units < 2) return this.runHere(name, memory, descriptor, units);
     if (this.#startFailure !== undefined) {
       throw new FailureError(`a worker thread could not start: ${this.#startFailure}`);
@@ -117,6 +131,7 @@ export class Pool {
     Atomics.store(control, NEXT, 0);
     Atomics.store(control, GATE, gate);
     Atomics.notify(control, GATE);
+    const refused = beside ? this.#startBeside() : null;
     try {
       takeUnits(control, this.#kernels[memory]![number]!, this.#scratch);
     } catch (thrown) {
@@ -125,34 +140,52 @@ export class Pool {
       Atomics.store(control, GATE, gate & ~1);
       this.#awaitWorkers(asked);
     }
+    if (refused !== null) {
+      this.close();
+      throw refused;
+    }
     if (Atomics.load(control, FAILED) !== 0) {
       const text = new Uint8Array(control.buffer, FAILURE_BYTE, Atomics.load(control, FAILURE_LENGTH)).slice();
       throw new FailureError(`a worker thread failed in ${name}: ${new TextDecoder().decode(text)}`);
     }
   }
 
-  /** Starts workers until there are so many, or all. */
-  #startWorkers(count: number): void {
-    while (this.workers < Math.min(count, this.threads - 1)) {
-      const number = this.workers + 1, worker = this.#start(number);
-      worker.onerror = (event) => {
-        event.preventDefault();
-        this.#startFailure ??= event.message;
-      };
-      worker.postMessage(this.#setup(number));
-      this.#workers.push(worker);
+  /**
+   * Starts one more worker while others compute.
+   *
+   * @returns Why that failed, for when the operation is done; null: it did not.
+   */
+  #startBeside(): FailureError | null {
+    if (this.workers === this.threads - 1) return null;
+    if (Atomics.load(this.#control, LOADED) === 0) return null;
+    try {
+      this.#startWorker();
+      return null;
+    } catch (thrown) {
+      if (thrown instanceof FailureError) return thrown;
+      throw thrown;
     }
   }
 
-  /** Starts a thread; if the system has none left, those that were started end. */
-  #start(number: number): Worker {
+  /** Starts workers until there are so many, or all; if the system has none left, those that were started end. */
+  #startWorkers(count: number): void {
     try {
-      const which = `thread ${number + 1} of ${this.threads}`;
-      return startThread(asset("src/backends/emulate/worker.ts"), `mxoss-${number}`, which);
+      while (this.workers < Math.min(count, this.threads - 1)) this.#startWorker();
     } catch (thrown) {
       this.close();
       throw thrown;
     }
+  }
+
+  #startWorker(): void {
+    const number = this.workers + 1, which = `thread ${number + 1} of ${this.threads}`;
+    const worker = startThread(asset("src/backends/emulate/worker.ts"), `mxoss-${number}`, which);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#startFailure ??= event.message;
+    };
+    worker.postMessage(this.#setup(number));
+    this.#workers.push(worker);
   }
 
   /** Returns when none of the workers that were asked is at work. */

@@ -13,6 +13,7 @@ import {
   GATE,
   joined,
   KERNEL,
+  LOADED,
   MEMORY,
   numberedKernels,
   STOP,
@@ -42,6 +43,7 @@ function serve({ control: buffer, module, memories, number, stackTop, scratch }:
   const instances: (Kernel[] | undefined)[] = memories.map(() => undefined);
   const own = joined(number);
   let seen = 0;
+  Atomics.add(control, LOADED, 1);
   while (true) {
     const gate = awaitGate(control, seen, number);
     if (gate === STOP) return;

@@ -46,7 +46,7 @@ Deno.test("a gate asks no more threads than there are units, and words of thread
   assertEquals([h[0], h[11], h[12], h[4 * ROWS - 1]], [200, 200, 100, 100]);
 });
 
-Deno.test("a Pool starts workers as work is worth them, or all at once", () => {
+Deno.test("a Pool starts workers as work is worth them, or some at once", () => {
   const { pool, memory } = addPool(4, H, false);
   const h = new Float32Array(memory.buffer, H, 4 * ROWS);
   new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
@@ -60,6 +60,28 @@ Deno.test("a Pool starts workers as work is worth them, or all at once", () => {
   const { pool: whole } = addPool(4);
   whole.close();
   assertEquals(whole.workers, 3);
+});
+
+Deno.test("a Pool that has some workers starts one more beside each large operation, and others as work goes", () => {
+  const { pool, memory } = addPool(7);
+  const h = new Float32Array(memory.buffer, H, 4 * ROWS);
+  new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
+  let runs = 0;
+  const started = [29e6, 29e6, 29e6, 29e6, 1].map((work) => {
+    pool.run("add", 0, DESCRIPTOR, ROWS, work);
+    runs++;
+    return pool.workers;
+  });
+  assertEquals(started, [3, 3, 3, 4, 4]);
+  // None is started before one that was computes.
+  for (let before = 4; pool.workers < 6 && runs < 1e6; before = pool.workers) {
+    pool.run("add", 0, DESCRIPTOR, ROWS, 30e6);
+    runs++;
+    assert(pool.workers - before <= 1);
+  }
+  pool.run("add", 0, DESCRIPTOR, ROWS, 30e6);
+  pool.close();
+  assertEquals([pool.workers, h.findIndex((x) => x !== runs + 1)], [6, -1]);
 });
 
 Deno.test("Pool.run() turns a trap into one line, and the pool can be closed after it", () => {
