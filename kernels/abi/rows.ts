@@ -3,6 +3,21 @@ import { OUT, PLACE, rowTiles, signature } from "./signature.ts";
 
 const TABLES = { cos: "const f32*", sin: "const f32*" } as const;
 
+/** Arguments of the norm, the router and the choice of experts, by whatever blocks. */
+const NORM_ROUTE = {
+  in: "MxInput",
+  router: "MxLinear",
+  topK: "i32",
+  normed: "f32*|0",
+  normedStride: "i32",
+  logits: "f32*|0",
+  logitsStride: "i32",
+  ids: "i32*",
+  weights: "f32*",
+  round: "flag",
+  n: "i32",
+} as const;
+
 /** Row operations, and the choice of experts. */
 export const ROWS = {
   embed: signature({
@@ -209,19 +224,7 @@ export const ROWS = {
   normRoute: signature({
     section: "rows",
     names: ["norm_route_F"],
-    arguments: {
-      in: "MxInput",
-      router: "MxLinear",
-      topK: "i32",
-      normed: "f32*|0",
-      normedStride: "i32",
-      logits: "f32*|0",
-      logitsStride: "i32",
-      ids: "i32*",
-      weights: "f32*",
-      round: "flag",
-      n: "i32",
-    },
+    arguments: NORM_ROUTE,
     grid: "(n)",
     blocks: ({ n }) => [n, 1, 1],
     staged: ({ router }) => ({ cols: router.cols, rows: 1 }),
@@ -231,19 +234,7 @@ export const ROWS = {
   normRouteCluster: signature({
     section: "rows",
     names: ["norm_route_F_cluster"],
-    arguments: {
-      in: "MxInput",
-      router: "MxLinear",
-      topK: "i32",
-      normed: "f32*|0",
-      normedStride: "i32",
-      logits: "f32*|0",
-      logitsStride: "i32",
-      ids: "i32*",
-      weights: "f32*",
-      round: "flag",
-      n: "i32",
-    },
+    arguments: NORM_ROUTE,
     grid: "(tiles(router.rows), n)",
     blocks: ({ router, n }, traits) => [rowTiles(router.rows, traits), n, 1],
     staged: ({ router }) => ({ cols: router.cols, rows: 1 }),

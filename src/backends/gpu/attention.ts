@@ -9,6 +9,7 @@ import type { Calls } from "./calls.ts";
 import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
 import type { GpuTensor, GpuVector } from "./tensors.ts";
+import { fresh } from "./rotary.ts";
 import { SPLIT_TOKENS, splitsFor } from "./splits.ts";
 
 /** The kernel for many tokens of one sequence. */
@@ -108,32 +109,18 @@ export function canStep({ calls, workspace, options, shape, n }: LaunchContext, 
 }
 
 /** Attention with the rotation and the store before it. */
-export function launchStep(
-  { calls, workspace: w, options, shape, n }: LaunchContext,
-  { q, k, v, out, layer, sinks }: Extract<Step, { kind: "rotateAttention" }>,
-): void {
-  const cache = w.caches[layer]!, { cos, sin } = shape.rotary;
+export function launchStep(context: LaunchContext, step: Extract<Step, { kind: "rotateAttention" }>): void {
+  const { calls, workspace, options, n } = context, { out, layer, sinks } = step;
+  const { partial, attentionCounters: counters, caches } = workspace;
   calls.launch("attentionStep", {
+    ...fresh(context, step),
     out: out.range,
     outStride: out.stride,
-    partial: w.partial,
-    q: q.range,
-    qStride: q.stride,
-    k: k.range,
-    kStride: k.stride,
-    v: v.range,
-    vStride: v.stride,
-    cos,
-    sin,
-    cache,
-    slots: w.slots,
-    positions: w.positions,
+    partial,
     sinks: sinks.range,
     sinksFormat: sinks.format,
-    splits: splitsFor(options.context, cache.window, n),
-    round: options.round,
-    n,
-    counters: w.attentionCounters,
+    splits: splitsFor(options.context, caches[layer]!.window, n),
+    counters,
   });
 }
 

@@ -18,29 +18,24 @@ export function launchStore({ calls, workspace, n }: LaunchContext, { layer, k, 
   calls.launch("store", { ...keys, ...values, cache, slots, positions, n });
 }
 
+/** What a kernel needs that rotates the tokens of a batch and stores them. */
+export function fresh(
+  { workspace: { slots, positions, caches }, shape, options: { round }, n }: LaunchContext,
+  { q, k, v, layer }: Omit<Of<"rotateStore">, "kind">,
+) {
+  const queries = { q: q.range, qStride: q.stride }, keys = { k: k.range, kStride: k.stride };
+  const values = { v: v.range, vStride: v.stride }, { cos, sin } = shape.rotary;
+  return { ...queries, ...keys, ...values, cos, sin, cache: caches[layer]!, slots, positions, round, n };
+}
+
 /** Both. */
 export function launchRotateStore(context: LaunchContext, step: Of<"rotateStore">): void {
-  const { calls, workspace: { slots, positions, caches }, shape, options: { round }, n } = context, { q, k, v } = step;
-  const { cos, sin, rows } = shape.rotary;
+  const { calls, workspace, shape } = context;
   // Angles of positions beyond the context lie elsewhere, by row.
-  if (rows !== positions) {
-    launchRotate(context, q);
-    launchRotate(context, k);
+  if (shape.rotary.rows !== workspace.positions) {
+    launchRotate(context, step.q);
+    launchRotate(context, step.k);
     return launchStore(context, step);
   }
-  calls.launch("rotateStore", {
-    q: q.range,
-    qStride: q.stride,
-    k: k.range,
-    kStride: k.stride,
-    v: v.range,
-    vStride: v.stride,
-    cos,
-    sin,
-    cache: caches[step.layer]!,
-    slots,
-    positions,
-    round,
-    n,
-  });
+  calls.launch("rotateStore", fresh(context, step));
 }
