@@ -54,7 +54,7 @@ export class PairMerges implements Merges {
       const result = pieces.findJoined(left, right);
       if (result < 0) return null;
       merges.#results[rank] = result;
-      const key = left * MOST_IDS + right, at = merges.#place(key);
+      const key = left * MOST_IDS + right, at = merges.#place(key, left, right);
       merges.#keys[at] = key;
       merges.#ranks[at] = rank;
     }
@@ -62,7 +62,7 @@ export class PairMerges implements Merges {
   }
 
   rank(left: number, right: number): number {
-    const key = left * MOST_IDS + right, at = this.#place(key);
+    const key = left * MOST_IDS + right, at = this.#place(key, left, right);
     return this.#keys[at] === key ? this.#ranks[at]! : -1;
   }
 
@@ -70,9 +70,9 @@ export class PairMerges implements Merges {
     return this.#results[rank]!;
   }
 
-  /** Where a key stands, or would. */
-  #place(key: number): number {
-    const mask = this.#keys.length - 1, left = Math.floor(key / MOST_IDS), right = key % MOST_IDS;
+  /** Where the key of two parts stands, or would. */
+  #place(key: number, left: number, right: number): number {
+    const mask = this.#keys.length - 1;
     let at = Math.imul(Math.imul(left, 0x9e3779b1) ^ right, 0x85ebca6b) >>> 7 & mask;
     while (this.#keys[at] !== key && this.#keys[at] !== -1) at = at + 1 & mask;
     return at;

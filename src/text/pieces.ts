@@ -64,31 +64,31 @@ export class Pieces {
 
   /** The entry of these bytes, or of some of them, or -1. */
   find(bytes: Uint8Array, from = 0, to = bytes.length): number {
-    return this.#search(hash(bytes, from, to, SEED), to - from, (start) => {
-      for (let i = from; i < to; i++) if (this.#bytes[start + i - from] !== bytes[i]) return false;
-      return true;
-    });
+    return this.#search(hash(bytes, from, to, SEED), bytes, from, to, 0, 0);
   }
 
   /** The entry of the bytes of two entries, or -1. */
   findJoined(left: number, right: number): number {
     const bytes = this.#bytes, a = this.#starts[left]!, b = this.#starts[right]!;
-    const middle = this.#ends[left]! - a, length = middle + this.#ends[right]! - b;
-    const key = hash(bytes, b, this.#ends[right]!, hash(bytes, a, this.#ends[left]!, SEED));
-    return this.#search(key, length, (start) => {
-      for (let i = 0; i < middle; i++) if (bytes[start + i] !== bytes[a + i]) return false;
-      for (let i = middle; i < length; i++) if (bytes[start + i] !== bytes[b + i - middle]) return false;
-      return true;
-    });
+    const aEnd = this.#ends[left]!, bEnd = this.#ends[right]!;
+    return this.#search(hash(bytes, b, bEnd, hash(bytes, a, aEnd, SEED)), bytes, a, aEnd, b, bEnd);
   }
 
-  #search(key: number, length: number, equals: (start: number) => boolean): number {
-    const mask = this.#table.length - 1;
+  /** The entry of the bytes from `a` to `aEnd` and then from `b` to `bEnd`, whose hash is known. */
+  #search(key: number, bytes: Uint8Array, a: number, aEnd: number, b: number, bEnd: number): number {
+    const table = this.#table, starts = this.#starts, ends = this.#ends, own = this.#bytes;
+    const mask = table.length - 1, length = aEnd - a + bEnd - b;
     for (let at = place(key, mask);; at = at + 1 & mask) {
-      const id = this.#table[at]!;
+      const id = table[at]!;
       if (id === NONE) return NONE;
-      const start = this.#starts[id]!;
-      if (this.#ends[id]! - start === length && equals(start)) return id;
+      let entry = starts[id]!;
+      if (ends[id]! - entry !== length) continue;
+      let i = a;
+      while (i < aEnd && own[entry] === bytes[i]) i++, entry++;
+      if (i < aEnd) continue;
+      i = b;
+      while (i < bEnd && own[entry] === bytes[i]) i++, entry++;
+      if (i === bEnd) return id;
     }
   }
 

@@ -47,7 +47,7 @@ class Scan {
   }
 
   read(): Scanned {
-    let vocab: Member | null = null, merges: Member | null = null, model = false;
+    let vocab: Member<PackedPieces> | null = null, merges: Member<Scanned["parts"]> | null = null, model = false;
     for (const key of this.#members()) {
       if (key !== "model") {
         this.#skip();
@@ -56,22 +56,30 @@ class Scan {
       if (model) throw new Unusual();
       model = true;
       for (const inner of this.#members()) {
-        const from = this.#at;
-        this.#skip();
-        const member = { from, to: this.#at };
-        if (inner === "vocab" && vocab === null) vocab = member;
-        else if (inner === "merges" && merges === null) merges = member;
+        // Read at once, not passed over first: they are nearly all of the file.
+        if (inner === "vocab" && vocab === null) vocab = this.#member(() => this.#vocab());
+        else if (inner === "merges" && merges === null) merges = this.#member(() => this.#merges());
         else if (inner === "vocab" || inner === "merges") throw new Unusual();
+        else this.#skip();
       }
     }
     this.#blanks();
     if (this.#at !== this.#file.length || vocab === null || merges === null) throw new Unusual();
-    return { vocab: this.#vocab(vocab), parts: this.#merges(merges), rest: this.#without(vocab, merges) };
+    return { vocab: vocab.value, parts: merges.value, rest: this.#without(vocab, merges) };
   }
 
-  #without(vocab: Member, merges: Member): Uint8Array<ArrayBuffer> {
+  /** Reads a value, and where it stands. */
+  #member<T>(read: () => T): Member<T> {
+    const from = this.#at;
+    // Its texts take fewer bytes than are left; what is never written takes no memory.
+    this.#bytes = new Uint8Array(this.#file.length - from);
+    this.#end = 0;
+    return { from, value: read(), to: this.#at };
+  }
+
+  #without(vocab: Member<unknown>, merges: Member<unknown>): Uint8Array<ArrayBuffer> {
     const file = this.#file, [first, second] = vocab.from < merges.from ? [vocab, merges] : [merges, vocab];
-    const empty = (member: Member) => new TextEncoder().encode(member === vocab ? "{}" : "[]");
+    const empty = (member: Member<unknown>) => new TextEncoder().encode(member === vocab ? "{}" : "[]");
     const pieces = [
       ...[file.subarray(0, first.from), empty(first), file.subarray(first.to, second.from)],
       ...[empty(second), file.subarray(second.to)],
@@ -86,8 +94,7 @@ class Scan {
   }
 
   /** The entries; an entry takes fewer bytes than its text. */
-  #vocab({ from, to }: Member): PackedPieces {
-    this.#begin(from, to);
+  #vocab(): PackedPieces {
     const starts: number[] = [], ends: number[] = [];
     this.#expect(OPEN_BRACE);
     do {
@@ -101,15 +108,17 @@ class Scan {
       starts[id] = start;
       ends[id] = this.#end;
     } while (this.#goesOn(CLOSE_BRACE));
-    return { bytes: this.#bytes.subarray(0, this.#end), starts: Int32Array.from(starts), ends: Int32Array.from(ends) };
+    return { bytes: this.#bytes.slice(0, this.#end), starts: Int32Array.from(starts), ends: Int32Array.from(ends) };
   }
 
-  #merges({ from, to }: Member): Scanned["parts"] {
-    this.#begin(from, to);
+  #merges(): Scanned["parts"] {
     const ends: number[] = [];
     this.#expect(OPEN_BRACKET);
     this.#blanks();
-    if (this.#file[this.#at] === CLOSE_BRACKET) return { bytes: this.#bytes, ends: new Int32Array(0) };
+    if (this.#file[this.#at] === CLOSE_BRACKET) {
+      this.#at++;
+      return { bytes: new Uint8Array(0), ends: new Int32Array(0) };
+    }
     const pairs = this.#file[this.#at] === OPEN_BRACKET;
     do {
       if (pairs) {
@@ -123,14 +132,7 @@ class Scan {
       ends.push(this.#end);
       if (ends.length > 2 * MOST_MERGES) throw new Unusual();
     } while (this.#goesOn(CLOSE_BRACKET));
-    return { bytes: this.#bytes, ends: Int32Array.from(ends) };
-  }
-
-  /** Goes to a member, with room for its texts. */
-  #begin(from: number, to: number): void {
-    this.#at = from;
-    this.#bytes = new Uint8Array(to - from);
-    this.#end = 0;
+    return { bytes: this.#bytes.slice(0, this.#end), ends: Int32Array.from(ends) };
   }
 
   /** Keys of an object; the caller passes over the value after each. */
@@ -155,30 +157,26 @@ class Scan {
   #skip(): void {
     const file = this.#file;
     this.#blanks();
-    let depth = 0;
+    let at = this.#at, depth = 0;
     do {
-      const byte = file[this.#at];
+      const byte = file[at];
       if (byte === undefined) throw new Unusual();
       if (byte === QUOTE) {
-        this.#skipText();
+        at = afterText(file, at);
         continue;
       }
       if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
       else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
-      this.#at++;
+      at++;
       // A number or a word has no brackets around it: its first byte was passed over.
     } while (depth > 0);
-    while (this.#at < file.length && !ENDS.has(file[this.#at]!)) this.#at++;
+    while (at < file.length && !ENDS.has(file[at]!)) at++;
+    this.#at = at;
   }
 
   #skipText(): void {
-    const file = this.#file;
-    if (file[this.#at] !== QUOTE) throw new Unusual();
-    for (this.#at++; file[this.#at] !== QUOTE; this.#at++) {
-      if (file[this.#at] === BACKSLASH) this.#at++;
-      if (this.#at >= file.length) throw new Unusual();
-    }
-    this.#at++;
+    if (this.#file[this.#at] !== QUOTE) throw new Unusual();
+    this.#at = afterText(this.#file, this.#at);
   }
 
   /**
@@ -188,25 +186,30 @@ class Scan {
    * @returns Where the first of two ends.
    */
   #text(cut = false): number {
-    const file = this.#file;
+    const file = this.#file, bytes = this.#bytes;
     this.#expect(QUOTE);
-    let middle = -1;
-    for (let byte = file[this.#at++]!; byte !== QUOTE; byte = file[this.#at++]!) {
+    let at = this.#at, end = this.#end, middle = -1;
+    for (let byte = file[at++]!; byte !== QUOTE; byte = file[at++]!) {
       if (byte === SPACE && cut && middle < 0) {
-        middle = this.#end;
+        middle = end;
         continue;
       }
       let code = byte;
-      if (byte === BACKSLASH) code = this.#escaped();
-      else if (byte >= 0xc4 && byte <= 0xc5 || byte === 0xc2 || byte === 0xc3) {
-        const next = file[this.#at++]!;
+      if (byte === BACKSLASH) {
+        this.#at = at;
+        code = this.#escaped();
+        at = this.#at;
+      } else if (byte >= 0xc2 && byte <= 0xc5) {
+        const next = file[at++]!;
         code = (next & 0xc0) === 0x80 ? (byte & 0x1f) << 6 | next & 0x3f : -1;
       } else if (!(byte < 0x80)) code = -1;
       const stands = code < 0 ? -1 : byteOfCode(code);
       if (stands < 0) throw new Unusual();
-      this.#bytes[this.#end++] = stands;
+      bytes[end++] = stands;
     }
     if (cut && middle < 0) throw new Unusual();
+    this.#at = at;
+    this.#end = end;
     return middle;
   }
 
@@ -249,14 +252,26 @@ class Scan {
 
   #blanks(): void {
     const file = this.#file;
-    for (let byte = file[this.#at]; byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;) {
-      byte = file[++this.#at];
-    }
+    let at = this.#at, byte = file[at]!;
+    if (byte > SPACE) return;
+    while (byte === SPACE || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = file[++at]!;
+    this.#at = at;
   }
 }
 
-/** Bytes from `from` to `to` of the file. */
-interface Member {
+/** The place after the text that begins with the quote at `from`. */
+function afterText(file: Uint8Array, from: number): number {
+  let at = from + 1;
+  for (let byte = file[at]; byte !== QUOTE; byte = file[++at]) {
+    if (byte === BACKSLASH) at++;
+    if (at >= file.length) throw new Unusual();
+  }
+  return at + 1;
+}
+
+/** A value, and that it is bytes from `from` to `to` of the file. */
+interface Member<T> {
+  readonly value: T;
   readonly from: number;
   readonly to: number;
 }
