@@ -18,6 +18,11 @@ export interface Pack {
   readonly files: Readonly<Record<string, number>>;
   /** All of them, one after the other, compressed by brotli, in base64. */
   readonly bytes: string;
+  /**
+   * Whether bytes at even places were put before those at odd ones: sign and exponent of bf16 numbers compress better
+   * where nothing of the fractions lies between them.
+   */
+  readonly halved: boolean;
 }
 
 /** Where the model that comes with the program lies, in the repository. */
@@ -62,11 +67,27 @@ async function importPack(name: PackName): Promise<void> {
 }
 
 /** The files of a pack, by their paths. */
-export function* unpack({ files, bytes }: Pack): Generator<[path: string, bytes: Uint8Array<ArrayBuffer>]> {
-  const whole = brotliDecompressSync(Uint8Array.fromBase64(bytes));
+export function* unpack({ files, bytes, halved }: Pack): Generator<[path: string, bytes: Uint8Array<ArrayBuffer>]> {
+  const plain: Uint8Array = brotliDecompressSync(Uint8Array.fromBase64(bytes)), whole = halved ? joined(plain) : plain;
   let at = 0;
   for (const [path, length] of Object.entries(files)) {
     yield [path, new Uint8Array(whole.buffer as ArrayBuffer, whole.byteOffset + at, length)];
     at += length;
   }
+}
+
+/** Bytes at even places first, then the others. */
+export function halves(whole: Uint8Array): Uint8Array {
+  const result = new Uint8Array(whole.length), evens = Math.ceil(whole.length / 2);
+  for (let i = 0; i < evens; i++) result[i] = whole[2 * i]!;
+  for (let i = evens; i < whole.length; i++) result[i] = whole[2 * (i - evens) + 1]!;
+  return result;
+}
+
+/** Undoes {@linkcode halves}. */
+export function joined(parted: Uint8Array): Uint8Array {
+  const result = new Uint8Array(parted.length), evens = Math.ceil(parted.length / 2);
+  for (let i = 0; i < evens; i++) result[2 * i] = parted[i]!;
+  for (let i = evens; i < parted.length; i++) result[2 * (i - evens) + 1] = parted[i]!;
+  return result;
 }
