@@ -68,7 +68,8 @@ async function importPack(name: PackName): Promise<void> {
 
 /** The files of a pack, by their paths. */
 export function* unpack({ files, bytes, halved }: Pack): Generator<[path: string, bytes: Uint8Array<ArrayBuffer>]> {
-  const plain: Uint8Array = brotliDecompressSync(Uint8Array.fromBase64(bytes)), whole = halved ? joined(plain) : plain;
+  const plain: Uint8Array = brotliDecompressSync(Uint8Array.fromBase64(bytes)),
+    whole = halved ? fromHalves(plain) : plain;
   let at = 0;
   for (const [path, length] of Object.entries(files)) {
     yield [path, new Uint8Array(whole.buffer as ArrayBuffer, whole.byteOffset + at, length)];
@@ -85,7 +86,7 @@ export function halves(whole: Uint8Array): Uint8Array {
 }
 
 /** Undoes {@linkcode halves}. */
-export function joined(parted: Uint8Array): Uint8Array {
+export function fromHalves(parted: Uint8Array): Uint8Array {
   const result = new Uint8Array(parted.length), evens = Math.ceil(parted.length / 2);
   for (let i = 0; i < evens; i++) result[2 * i] = parted[i]!;
   for (let i = evens; i < parted.length; i++) result[2 * (i - evens) + 1] = parted[i]!;
