@@ -2,7 +2,7 @@
  * The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations.
  */
 import { BLOCK, blocksOf } from "../../formats/format.ts";
-import { allLinears, type ModelSource } from "../../checkpoint/source.ts";
+import { allLinears, type LinearSource, type ModelSource } from "../../checkpoint/source.ts";
 import type { OpenRequest, Tensor, TensorSpec } from "../../model/backend.ts";
 import type { ThreadAreas } from "./pool.ts";
 
@@ -26,9 +26,10 @@ export interface Areas<N extends string> extends ThreadAreas {
   readonly tensors: Readonly<Record<N, EmulateTensor>>;
   /** Rows ready for GEMMs, float32, see `prepare` in wasm/ABI.md. */
   readonly prepared: number;
-  readonly preparedRows: number;
+  readonly preparedBytes: number;
   /** The same rows as integers, `fixedStride` bytes apart, see "Fixed rows" in wasm/ABI.md. */
   readonly fixed: number;
+  readonly fixedBytes: number;
   /** Rotated input rows, float32, from which `prepared` is made; 0 where no linear rotates its input. */
   readonly rotated: number;
   /** One float32 per prepared row: the input scale that is applied to finished sums (FP8 W8A8). */
@@ -106,8 +107,6 @@ export function layOutAreas<N extends string>(
   const specs = Object.entries<TensorSpec>(request.tensors);
   const slotRows = maxTokens * config.topK;
   const widest = Math.max(...specs.map(([, s]) => padded(s.width)));
-  const widestPerToken = Math.max(...specs.filter(([, s]) => s.rowsPerToken === 1).map(([, s]) => padded(s.width)));
-  const widestPerSlot = Math.max(BLOCK, ...specs.filter(([, s]) => s.rowsPerToken > 1).map(([, s]) => padded(s.width)));
   const preparedRows = Math.max(slotRows, logitRows);
   const experts = Math.min(config.experts, slotRows);
 
@@ -133,14 +132,10 @@ export function layOutAreas<N extends string>(
     const rows = rowsPerToken * maxTokens;
     return [name, new EmulateTensor(rows, width, stride, take(4 * rows * stride), rowsPerToken)];
   })) as Record<N, EmulateTensor>;
-  const ofRows = (bytesOfRow: (width: number) => number, perMatrix = Infinity) =>
-    Math.max(
-      Math.min(preparedRows, perMatrix * config.experts) * bytesOfRow(widestPerSlot),
-      Math.min(Math.ceil(Math.max(maxTokens, logitRows) / PACKED_MULTIPLE) * PACKED_MULTIPLE, perMatrix) *
-        bytesOfRow(widestPerToken),
-    );
-  const preparedBytes = ofRows((width) => 4 * width);
-  const prepared = take(preparedBytes), fixed = take(ofRows(fixedStride, MANY_ROWS));
+  const reads = readRows(request, logitRows), most = (bytes: readonly number[]) => Math.max(0, ...bytes);
+  const preparedBytes = most(reads.map(({ rows, cols }) => 4 * rows * padded(cols)));
+  const fixedBytes = most(reads.map(({ fixedRows, cols }) => fixedRows * fixedStride(cols)));
+  const prepared = take(preparedBytes), fixed = take(fixedBytes);
   const rotated = rotatesAny(request.source) ? take(preparedBytes) : 0;
   const logits = take(4 * logitRows * config.vocab);
   return {
@@ -150,8 +145,9 @@ export function layOutAreas<N extends string>(
     scratchBytes,
     tensors,
     prepared,
-    preparedRows,
+    preparedBytes,
     fixed,
+    fixedBytes,
     rotated,
     rowScales,
     headsTogether: together,
@@ -170,6 +166,45 @@ export function layOutAreas<N extends string>(
     end: at,
   };
 }
+
+/** Rows that one operation prepares, at most. */
+export interface ReadRows {
+  /** As float32, with those that groups of packed rows are filled up with. */
+  readonly rows: number;
+  /** As integers too. */
+  readonly fixedRows: number;
+  /** Numbers of a row. */
+  readonly cols: number;
+}
+
+/**
+ * What the operations of `gemm.ts` prepare.
+ *
+ * Experts of whom each quantizes its input in a way of its own get a row for every slot, gate_up as well; the integers
+ * of such a row are made while a matrix reads fewer than {@linkcode MANY_ROWS} on average.
+ */
+export function readRows({ config, source: { tree }, maxTokens }: Sized, logitRows: number): ReadRows[] {
+  const packed = (rows: number) => Math.ceil(rows / PACKED_MULTIPLE) * PACKED_MULTIPLE;
+  const plain = (rows: number) => ({ weight }: LinearSource): ReadRows => ({
+    rows: packed(rows),
+    fixedRows: Math.min(rows, MANY_ROWS),
+    cols: weight.cols,
+  });
+  const slotRows = maxTokens * config.topK;
+  const expert = ({ weight }: LinearSource): ReadRows => ({
+    rows: slotRows,
+    fixedRows: Math.min(slotRows, MANY_ROWS * config.experts),
+    cols: weight.cols,
+  });
+  return [
+    plain(logitRows)(tree.head),
+    ...tree.layers.flatMap(({ q, k, v, o, router }) => [q, k, v, o, router].map(plain(maxTokens))),
+    ...tree.layers.flatMap(({ gateUp, down }) => [...gateUp, ...down].map(expert)),
+  ];
+}
+
+/** What {@linkcode readRows} needs to know. */
+type Sized = Pick<OpenRequest, "config" | "source" | "maxTokens">;
 
 const rotatesAny = (source: ModelSource): boolean =>
   allLinears(source.tree).some(({ rotation }) => rotation !== undefined);

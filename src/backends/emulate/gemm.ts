@@ -218,6 +218,11 @@ export class Gemm {
     const out = a.prepared + 4 * padded(cols) * first, rowScales = a.rowScales + 4 * first;
     const offset = this.#fixedOffset(linear), fixed = offset === 0 ? 0 : a.fixed + fixedStride(cols) * first;
     const outStride = this.#packed ? 0 : padded(cols), together = this.#packed ? PACKED_ROWS : 1;
+    // What stands after these areas is the cache: rows beyond their end would make other logits, not an error.
+    if (
+      4 * padded(cols) * (first + rows) > a.preparedBytes ||
+      fixed !== 0 && fixedStride(cols) * (first + rows) > a.fixedBytes
+    ) throw new RangeError(`no room for ${first + rows} prepared rows of ${cols} columns`);
     this.machine.describe(memory).begin(out, outStride, x, stride, cols, kindNumber(input), rule).f32(scale)
       .u32(this.round, linear.multipliesCodes ? rowScales : 0, fixed, fixedStride(cols), offset, rows);
     this.machine.run("prepare", memory, Math.ceil(rows / together), 4 * cols * together);
