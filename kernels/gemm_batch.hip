@@ -6,7 +6,7 @@
 // 2g + 1, in whole pieces as they lie in memory, and the same quarter of token g from LDS, where copies that do not pass through
 // registers have put it some steps before. A token's sum does not depend on the tokens beside it, nor on the size of the tile.
 #include "common/ends.h"
-#include "common/halves.h"
+#include "common/pieces.h"
 
 constexpr i32 warps = 8, threads = 32 * warps, warp_rows = 16, block_rows = warps * warp_rows;
 
@@ -14,72 +14,6 @@ MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 
   __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
           : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
           : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
-
-// What a lane takes of a row of weights in one step: `eights` times eight columns, as pairs of bf16 numbers; `column` says which they are,
-// so that four lanes ask for whole sectors of 32 bytes together.
-template <class F> struct Piece {
-  static constexpr i32 eights = 2, step = 64, token_pieces = 9;
-  static MX_DEVICE i32 column(i32 quarter, i32 k) { return 16 * quarter + 8 * k; }
-  MxHalf<F> raw;
-  MX_DEVICE void load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *scales, i32 first, i32 quarter) {
-    raw = MxHalf<F>::load_whole(row, scales, mx_min(first + column(quarter, 0), l.cols - 16));
-  }
-  MX_DEVICE void pairs(u32 (&out)[8], i32 flags) const { raw.pairs(out, flags); }
-};
-template <> struct Piece<MxPlain<MX_BF16>> {
-  static constexpr i32 eights = 2, step = 64, token_pieces = 12;
-  static MX_DEVICE i32 column(i32 quarter, i32 k) { return 32 * k + 8 * quarter; }
-  u32x4 w[2];
-  MX_DEVICE void load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 first, i32 quarter) {
-    MX_UNROLL
-    for (i32 k = 0; k < 2; k++) {
-      // Volatile: must not sink below the wait for the launch ahead.
-      __asm__ volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                       : "=r"(w[k].x), "=r"(w[k].y), "=r"(w[k].z), "=r"(w[k].w)
-                       : "l"(row + 2 * mx_min(first + column(quarter, k), l.cols - 8)));
-    }
-  }
-  MX_DEVICE void pairs(u32 (&out)[8], i32) const {
-    MX_UNROLL
-    for (i32 i = 0; i < 4; i++) out[i] = w[0][i], out[4 + i] = w[1][i];
-  }
-};
-// Two blocks of MXFP4, which come by way of LDS (see Batch), so that four lanes take a line of 128 bytes of a row: memory gives half as
-// much where it is asked for less at a time. Of eight columns it gives 0 4, 1 5, 2 6, 3 7, and so must the input lie (qdq's order 1).
-template <> struct Piece<MxFp4> {
-  static constexpr i32 eights = 8, step = 256, token_pieces = 44;
-  static MX_DEVICE i32 column(i32 quarter, i32 k) { return 128 * (k >> 2) + 32 * quarter + 8 * (k & 3); }
-  u32x4 w[2];
-  u32 scale[2];
-};
-// Where eight columns of a token's step lie in LDS, in pieces of 16 bytes: so that what eight lanes read at once lies in different banks.
-template <class F> MX_DEVICE i32 place(i32 column) { return Piece<F>::eights == 8 ? column / 32 * 5 + column % 32 / 8 : column / 8; }
-struct Fp4Pairs {
-  u32x4 w;
-  u32 factor;
-  MX_DEVICE Fp4Pairs(const Piece<MxFp4> &piece, i32 i) : w(piece.w[i]), factor(mx_fp4_factor(piece.scale[i])) {}
-  MX_DEVICE u32x4 eight(i32 k) const { return mx_fp4_eight(w[k], factor); }
-};
-
-// Calls f(k, pairs of the first row, pairs of the second).
-template <class F, class Use> MX_DEVICE void each_pair(const Piece<F> (&rows)[2], i32 flags, Use use) {
-  if constexpr (Piece<F>::eights == 8) {
-    MX_UNROLL
-    for (i32 i = 0; i < 2; i++) {
-      const Fp4Pairs a(rows[0], i), b(rows[1], i);
-      MX_UNROLL
-      for (i32 k = 0; k < 4; k++) use(4 * i + k, a.eight(k), b.eight(k));
-    }
-  } else {
-    u32 a[8], b[8];
-    rows[0].pairs(a, flags);
-    rows[1].pairs(b, flags);
-    MX_UNROLL
-    for (i32 k = 0; k < 2; k++) {
-      use(k, u32x4{a[4 * k], a[4 * k + 1], a[4 * k + 2], a[4 * k + 3]}, u32x4{b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]});
-    }
-  }
 }
 
 // 16 bytes from memory to LDS, or zeros.
@@ -94,10 +28,10 @@ template <i32 Left> MX_DEVICE void wait_copies() { __asm__ volatile("cp.async.wa
 // `stages`: steps whose inputs are in LDS or on their way; `ahead`: steps whose weights are in registers or on their way. `through`: MXFP4
 // itself passes through LDS, with as many stages, and its scales, for all steps at once, before the first.
 template <class F, i32 Tokens> struct Batch {
-  static constexpr bool through = Piece<F>::eights == 8;
-  static constexpr i32 stages = through && Tokens > 16 ? 2 : 3, ahead = Piece<F>::eights == 8 ? 1 : 2;
-  static constexpr i32 eights = Piece<F>::eights, step = Piece<F>::step, groups = Tokens / 8;
-  static constexpr i32 weights = through ? 4 * threads : 0, token = Piece<F>::token_pieces, stage = weights + Tokens * token;
+  static constexpr bool through = MxPiece<F>::eights == 8;
+  static constexpr i32 stages = through && Tokens > 16 ? 2 : 3, ahead = MxPiece<F>::eights == 8 ? 1 : 2;
+  static constexpr i32 eights = MxPiece<F>::eights, step = MxPiece<F>::step, groups = Tokens / 8;
+  static constexpr i32 weights = through ? 4 * threads : 0, token = MxPiece<F>::token_pieces, stage = weights + Tokens * token;
   static constexpr i32 copies = Tokens * step / 8 / threads > 0 ? Tokens * step / 8 / threads : 1;
 };
 
@@ -138,14 +72,14 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
   for (i32 i = 0; i < B::copies; i++) {
     const i32 token = tid / row_copies + i * (threads / row_copies);
     from[i] = mx_global<u16>(x) + t.x_row(mx_min(token, tokens - 1)) * x_stride + at * 8;
-    to[i] = token < tokens ? B::weights + token * B::token + place<F>(8 * at) : -1;
+    to[i] = token < tokens ? B::weights + token * B::token + mx_piece_place<F>(8 * at) : -1;
   }
   const auto copy = [&](i32 step, i32 stage) __attribute__((always_inline)) {
     if (step < end) {
       if constexpr (B::through) {
         MX_UNROLL
         for (i32 i = 0; i < 4; i++) {
-          const i32 own = mx_min(step * B::step + Piece<F>::column(quarter, i & 1 ? 4 : 0), l.cols - 32);
+          const i32 own = mx_min(step * B::step + MxPiece<F>::column(quarter, i & 1 ? 4 : 0), l.cols - 32);
           copy16(lds + stage * B::stage + i * threads + tid, (const MX_GLOBAL u16 *)(w[i >> 1] + (own >> 1)), true);
         }
       }
@@ -156,8 +90,8 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
     }
     end_copies();
   };
-  Piece<F> raw[B::ahead][2];
-  const auto load = [&](Piece<F>(&to)[2], i32 step) __attribute__((always_inline)) {
+  MxPiece<F> raw[B::ahead][2];
+  const auto load = [&](MxPiece<F>(&to)[2], i32 step) __attribute__((always_inline)) {
     if constexpr (!B::through) {
       MX_UNROLL
       for (i32 i = 0; i < 2; i++) {
@@ -196,18 +130,18 @@ template <class F, i32 Tokens, bool Early, class Tile> MX_DEVICE void batch_tile
       if constexpr (B::through) {
         MX_UNROLL
         for (i32 h = 0; h < 4; h++) {
-          const i32 block = mx_min(step * (B::step / 32) + Piece<F>::column(quarter, h & 1 ? 4 : 0) / 32, l.cols / 32 - 1);
+          const i32 block = mx_min(step * (B::step / 32) + MxPiece<F>::column(quarter, h & 1 ? 4 : 0) / 32, l.cols / 32 - 1);
           raw[i][h >> 1].w[h & 1] = lds[stage * B::stage + h * threads + tid];
           const i32 row = mx_min(row0 + (h >> 1), l.rows - 1) - t.first_row;
           raw[i][h >> 1].scale[h & 1] = ((const u8 *)scales_lds)[row * (i32)l.scale_stride + block];
         }
       }
       const u32x4 *const own = lds + stage * B::stage + B::weights + g * B::token;
-      each_pair(raw[i], l.flags, [&](i32 k, const u32x4 &upper, const u32x4 &lower) __attribute__((always_inline)) {
+      mx_each_pair(raw[i], l.flags, [&](i32 k, const u32x4 &upper, const u32x4 &lower) __attribute__((always_inline)) {
         MX_UNROLL
         for (i32 j = 0; j < B::groups; j++) {
           if (8 * j < tokens) {
-            const u32x4 b = own[8 * j * B::token + place<F>(Piece<F>::column(quarter, k))];
+            const u32x4 b = own[8 * j * B::token + mx_piece_place<F>(MxPiece<F>::column(quarter, k))];
             product(c[j], upper.x, lower.x, upper.y, lower.y, b.x, b.y);
             product(c[j], upper.z, lower.z, upper.w, lower.w, b.z, b.w);
           }

@@ -16,6 +16,7 @@
 #include "common/cache.h"
 #include "common/exchange.h"
 #include "common/experts.h"
+#include "common/router_row.h"
 #include "common/routing.h"
 #include "common/tile.h"
 #include "common/transposed.h"

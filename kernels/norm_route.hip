@@ -64,6 +64,8 @@ NORM_ROUTE_EXPAND(MX_PASTE(norm_route_, MX_FORMAT))
 #endif
 
 #if !defined(__AMDGCN__)
+#include "common/router_row.h"
+
 #if defined(MX_CLUSTER)
 #include "common/cluster.h"
 #else
@@ -71,66 +73,9 @@ NORM_ROUTE_EXPAND(MX_PASTE(norm_route_, MX_FORMAT))
 #include "common/summed.h"
 #endif
 
-// The same by several blocks a token, a row of the router a group: each makes the norm for itself, and the last to come chooses. A row is
-// asked for, whole where registers hold it, before the launch ahead has ended; its sums are those of `mx_dot_rows`. In a cluster it is the
-// first block that chooses: the others write into its shared memory.
-constexpr i32 split_rows = 8, held_units = 12;
-
-MX_DEVICE u32x4 load_early(const MX_GLOBAL u32x4 *p) {
-#if defined(__NVPTX__)
-  u32x4 v;
-  // Volatile: must not sink to where it is used.
-  __asm__ volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
-  return v;
-#else
-  return *p;
-#endif
-}
-
-// A group's row of the router.
-template <class F> struct RouterRow {
-  i32 e, units;
-  const MX_GLOBAL u8 *row;
-  bool whole;
-  f32 factor, bias;
-  typename F::Raw held[held_units];
-  MX_DEVICE explicit RouterRow(const MxLinear &router) {
-    e = mx_block_x() * split_rows + mx_group(), units = router.cols / F::Columns;
-    const i32 own = mx_min(e, router.rows - 1);
-    row = mx_global<u8>(router.weight) + (i64)own * router.row_stride;
-    whole = F::aligned(router);
-    factor = router.scale && router.scale_stride == 0 ? mx_global<f32>(router.scale)[own] : router.tensor_scale;
-    bias = router.bias ? mx_element(router.bias, router.bias_format, own) : 0.0f;
-    MX_UNROLL
-    for (i32 b = 0; b < held_units; b++) {
-      const i32 unit = mx_lane() + 32 * b;
-      held[b] = whole && unit < units ? typename F::Raw{load_early((const MX_GLOBAL u32x4 *)(row + (i64)unit * 16))} : F::zero();
-    }
-  }
-  MX_DEVICE f32 times(const MxLinear &router, const f32x4 *lds) const {
-    if (!whole) {
-      f32 sums[1][1];
-      mx_dot_rows<F, 1, 1, 1>(router, e, 1, lds, sums);
-      return sums[0][0];
-    }
-    f32 sum = 0.0f;
-    MX_NO_UNROLL
-    for (i32 first = mx_lane(); first < units; first += 32 * held_units) {
-      MX_UNROLL
-      for (i32 b = 0; b < held_units; b++) {
-        const i32 unit = first + 32 * b;
-        if (unit < units) {
-          u32 nan = 0;
-          f32 parts[1];
-          F::template dot<1>(first == mx_lane() ? held[b] : F::load(row, unit, nullptr), lds + mx_staged(unit * F::Columns), 0, parts, nan);
-          sum += parts[0];
-        }
-      }
-    }
-    return mx_group_sum(sum);
-  }
-};
-
+// The same by several blocks a token, a row of the router a group: each makes the norm for itself, and the last to come chooses. In a cluster
+// it is the first block that chooses: the others write into its shared memory.
+//
 // What a block does with a staged row: its logits, and in the last block of the token the choice. Returns whether it is that one.
 template <class F>
 MX_DEVICE bool route_split(const RouterRow<F> &own, const MxLinear &router, i32 top_k, f32 x_scale, f32 *logits, i32 logits_stride, i32 *ids,
@@ -150,7 +95,7 @@ MX_DEVICE bool route_split(const RouterRow<F> &own, const MxLinear &router, i32 
   mx_cluster_take();
 #else
   if (mine) all[own.e] = logit;
-  if (!mx_comes_last(counters, t, (router.rows + split_rows - 1) / split_rows)) return false;
+  if (!mx_comes_last(counters, t, (router.rows + mx_router_rows - 1) / mx_router_rows)) return false;
   for (i32 i = mx_thread(); i < router.rows; i += 256) chosen[i] = mx_load_shared_by_blocks(all + i);
   mx_barrier();
 #endif

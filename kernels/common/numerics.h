@@ -11,6 +11,13 @@ MX_DEVICE u32 mx_bf16_bits(f32 v) {
 MX_DEVICE f32 mx_round_bf16(f32 v) { return mx_float(mx_bf16_bits(v)); }
 MX_DEVICE f32 mx_round_if(f32 v, i32 round) { return round ? mx_round_bf16(v) : v; }
 
+// The numbers of a pair of bf16 numbers.
+MX_DEVICE f32 mx_low(u32 w) { return mx_float(w << 16); }
+MX_DEVICE f32 mx_high(u32 w) { return mx_float(w & 0xffff0000u); }
+// Two numbers that are bf16 numbers already, packed.
+MX_DEVICE u32 mx_pack_exact(f32 low, f32 high) { return (mx_bits(low) >> 16) | (mx_bits(high) & 0xffff0000u); }
+MX_DEVICE u32 mx_pack(f32 low, f32 high) { return (mx_bf16_bits(low) >> 16) | mx_bf16_bits(high); }
+
 // 2^k for -127 <= k <= 127.
 MX_DEVICE f32 mx_exp2i(i32 k) { return k > -127 ? mx_float((u32)(k + 127) << 23) : mx_float(0x00400000u); }
 
