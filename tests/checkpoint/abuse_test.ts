@@ -8,7 +8,8 @@ import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assertEquals } from "../assert.ts";
 import { assertRefusedQuickly } from "../quickly.ts";
 import { container, TemporaryDirectory } from "./container.ts";
-import { makeCheckpoint, Random } from "./make.ts";
+import { makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 /** A header of tensors without elements. */

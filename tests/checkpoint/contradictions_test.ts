@@ -6,7 +6,8 @@ import { type Layout, type QuarkOptions, SHAPES } from "../../src/checkpoint/ran
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
-import { makeCheckpoint, Random } from "./make.ts";
+import { makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 
 const SHAPE = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
 type Json = Record<string, unknown>;

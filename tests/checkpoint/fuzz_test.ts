@@ -8,7 +8,8 @@ import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type Layout, type QuarkOptions, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
-import { makeCheckpoint, Random } from "./make.ts";
+import { makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 import { INPUTS, survive } from "./survive.ts";
 
 const encoder = new TextEncoder();

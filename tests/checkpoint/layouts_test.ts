@@ -14,7 +14,8 @@ import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { Decoder } from "./decode.ts";
-import { type Made, makeCheckpoint, Random } from "./make.ts";
+import { type Made, makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 
 /** Every linear of a source. */
 function linearsOf({ tree }: ModelSource): LinearSource[] {

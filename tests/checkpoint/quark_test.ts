@@ -4,7 +4,8 @@ import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type QuarkOptions, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assertEquals } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
-import { makeCheckpoint, Random } from "./make.ts";
+import { makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 
 const SHAPE: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 32, experts: 3, topK: 2, vocab: 40 };
 const EXPERT = "model.layers.1.mlp.experts.2.gate_up_proj";

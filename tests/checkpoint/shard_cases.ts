@@ -1,5 +1,5 @@
 /** Checkpoints to cut: every layout and format, in sizes that few numbers of ranks divide. */
-import type { Random } from "./make.ts";
+import type { Random } from "./random.ts";
 import {
   type Format,
   FORMATS,

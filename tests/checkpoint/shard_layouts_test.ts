@@ -14,7 +14,8 @@ import { planModel } from "../../src/plan/planned.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { SOAK } from "../soak.ts";
 import { TemporaryDirectory } from "./container.ts";
-import { type Made, makeCheckpoint, Random } from "./make.ts";
+import { type Made, makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 import { type DenseTree, loadByEmulate, loadByReference } from "./rank_numbers.ts";
 import { recordReads } from "./recorded_reads.ts";
 

@@ -6,7 +6,8 @@ import type { InputFormat } from "../../src/formats/input.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "./container.ts";
-import { makeCheckpoint, Random } from "./make.ts";
+import { makeCheckpoint } from "./make.ts";
+import { Random } from "./random.ts";
 
 const MX_INPUT: InputFormat = { kind: "mx", element: "e2m1", rule: "even" };
 

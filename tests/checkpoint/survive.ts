@@ -2,7 +2,7 @@
 import { InputError } from "../../src/errors.ts";
 import { assert } from "../assert.ts";
 import { dose } from "../soak.ts";
-import { Random } from "./make.ts";
+import { Random } from "./random.ts";
 
 /** Inputs of a kind; `deno task fuzz` tries a million. */
 export const INPUTS = Number(Deno.env.get("MXOSS_FUZZ") ?? dose(1_000, 10_000));

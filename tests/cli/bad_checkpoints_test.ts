@@ -7,7 +7,8 @@ import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type QuarkOptions, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { rewrite, SHORT, type StoredNumbers, TemporaryDirectory } from "../checkpoint/container.ts";
-import { makeCheckpoint, Random } from "../checkpoint/make.ts";
+import { makeCheckpoint } from "../checkpoint/make.ts";
+import { Random } from "../checkpoint/random.ts";
 import { inProcess } from "./in_process.ts";
 import { mxoss } from "./program.ts";
 

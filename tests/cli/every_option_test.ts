@@ -8,7 +8,8 @@ import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
-import { Files, trials } from "./option_trials.ts";
+import { trials } from "./option_trials.ts";
+import { Files } from "./trial.ts";
 
 /** Paths and contents below a directory. */
 function contents(path: string): string[] {

@@ -1,86 +1,11 @@
 /** What every option of every command is tried with; see every_option_test.ts. */
-import { TemporaryDirectory } from "../checkpoint/container.ts";
-import { unpack } from "../model/quark_exports.ts";
-import { SOAK } from "../soak.ts";
+import { measuringTrials } from "./measuring_trials.ts";
 import { TINY } from "./program.ts";
-
-const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
-const HARDER = new URL("../goldens/word-problems-harder.jsonl", import.meta.url).pathname;
-
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-
-/** One option tried: the command line without it, what is added, and whether that computes anything. */
-interface Trial {
-  readonly base: readonly string[];
-  readonly added: readonly string[];
-  readonly computes: boolean;
-  /** What the line of a refusal says; null where output changes. */
-  readonly refused: RegExp | null;
-}
-
-/** Files that trials read and write, in a directory of their own. */
-export class Files extends TemporaryDirectory {
-  readonly #fp8 = unpack("fp8");
-  readonly fp8 = this.#fp8.path;
-  readonly text = this.write("text.txt", "Ann has 4 apples and buys 12 more, of which she gives half to Bo.");
-  /** A conversation that nothing was said in, as /save of `mxoss chat` writes it. */
-  readonly chat = this.write("chat.json", {
-    ...{ schema: "mxoss.chat", version: 1, mxoss: "0", system: null, reasoning: null, date: "2026-01-31", turns: [] },
-  });
-  readonly other = this.write("other.txt", "Bo has 3 plums.");
-  /** Results of `mxoss compare`; only trials that compute need them. */
-  readonly results = SOAK ? this.#compared() : "nowhere";
-
-  #compared(): string {
-    const out = `${this.path}/results`, args = ["compare", "--text", this.text, "--b", "kv=fp8", "--out", out];
-    const { success } = new Deno.Command(Deno.execPath(), { args: ["run", "-A", MAIN, ...args] }).outputSync();
-    if (!success) throw new Error("no results to try mxoss report with");
-    return out;
-  }
-
-  override [Symbol.dispose](): void {
-    this.#fp8[Symbol.dispose]();
-    super[Symbol.dispose]();
-  }
-}
+import { changes, computing, type Files, formats, refuses, type Trials } from "./trial.ts";
 
 /** Everything that is tried, by command and option; `OUT` stands for a path that is there for one run only. */
-export function trials(
-  { fp8, text, chat: conversation, other, results }: Files,
-): Readonly<Record<string, Readonly<Record<string, readonly Trial[]>>>> {
-  const changes = (base: readonly string[], added: readonly string[], computes = true): Trial => ({
-    base,
-    added,
-    computes,
-    refused: null,
-  });
-  const refuses = (base: readonly string[], added: readonly string[], refused: RegExp): Trial => ({
-    base,
-    added,
-    computes: false,
-    refused,
-  });
-  const NO_THREADS = /--threads: expected with --backend emulate, got --backend reference/;
-  /** What the commands that compute have in common. */
-  const computing = (base: readonly string[]) => ({
-    backend: [changes(base, ["--backend", "cuda", "--device", "9"])],
-    device: [refuses(base, ["--device", "1"], /--device: expected with --backend hip or cuda/)],
-    "collectives-library": [refuses(base, ["--collectives-library", "x"], /expected with --backend hip or cuda/)],
-    "hip-library": [refuses(base, ["--hip-library", "x"], /--hip-library: expected with --backend hip/)],
-    "fp8-scales": [refuses(base, ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/)],
-    dtype: [changes(base, ["--dtype", "f32"])],
-    ep: [changes(base, ["--ep", "2"])],
-    threads: [refuses([...base, "--backend", "reference"], ["--threads", "2"], NO_THREADS)],
-    weights: [
-      refuses([...base, "--backend", "reference"], ["--weights", "read"], /--weights: expected with --backend emulate/),
-    ],
-  });
-  const formats = (base: readonly string[]) => ({
-    scheme: [changes(base, ["--scheme", "w_mxfp4_a_mxfp4"])],
-    "kv-cache-dtype": [changes(base, ["--kv-cache-dtype", "fp8"])],
-    tp: [changes(base, ["--tp", "2"])],
-  });
-
+export function trials(files: Files): Readonly<Record<string, Trials>> {
+  const { fp8, text, chat: conversation, other } = files;
   const asked = ["Hi", "--max-tokens", "4", "--json"];
   const drawn = [...asked, "--temperature", "2", "--seed", "1"];
   const raw = [...asked, "--raw"];
@@ -156,134 +81,6 @@ export function trials(
     force: [changes(["--tokens", "1,2,3", "--out", other], ["--force"])],
     // No row depends on it: only memory, time and what the bar counts do.
     chunk: [],
-  };
-
-  const two = ["--scheme", "w_mxfp4,w_mxfp4_a_mxfp4"];
-  const problems = ["gsm8k", "--data", PROBLEMS, "--limit", "2", "--max-tokens", "8", "--json"];
-  const predicted = ["perplexity", "--text", text, "--json"];
-  const completion = [...problems, "--prompt", "completion"];
-  const evaluate = {
-    ...computing(predicted),
-    ...formats(predicted),
-    model: [changes(predicted, ["--model", fp8])],
-    data: [refuses(predicted, ["--data", PROBLEMS], /--data: expected with mxoss eval gsm8k only/)],
-    text: [refuses(problems, ["--text", text], /--text: expected with mxoss eval perplexity only/)],
-    limit: [changes(predicted, ["--limit", "9"])],
-    calibrate: [refuses(predicted, ["--calibrate", text], /--calibrate: expected a setting with static FP8 inputs/)],
-    prompt: [changes(problems, ["--prompt", "completion"])],
-    shots: [changes(problems, ["--shots", "1"])],
-    "shots-from": [
-      changes([...problems, "--shots", "1"], ["--shots-from", HARDER]),
-      refuses(problems, ["--shots-from", HARDER], /--shots-from: expected with --shots/),
-    ],
-    seed: [
-      changes([...problems, "--shots", "1"], ["--seed", "7"]),
-      refuses(problems, ["--seed", "7"], /--seed: expected with --shots/),
-    ],
-    system: [
-      changes(problems, ["--system", "Be brief."]),
-      refuses(completion, ["--system", "x"], /--system: expected with a chat, got --prompt completion/),
-    ],
-    reasoning: [
-      changes(problems, ["--reasoning", "high"]),
-      refuses(completion, ["--reasoning", "low"], /--reasoning: expected with a chat, got --prompt completion/),
-    ],
-    "max-tokens": [changes(problems.toSpliced(5, 2), ["--max-tokens", "9"])],
-    "sequence-length": [changes(predicted, ["--sequence-length", "8"])],
-    divergence: [
-      changes([...predicted, ...two], ["--divergence", "0"]),
-      refuses(predicted, ["--divergence", "2"], /--divergence: expected with two settings or more, got one/),
-    ],
-    alarm: [
-      changes([...predicted, ...two], ["--alarm", "0.5"]),
-      refuses(predicted, ["--alarm", "0.5"], /--alarm: expected with two settings or more, got one/),
-      refuses([...predicted, ...two, "--divergence", "0"], ["--alarm", "0.5"], /--alarm: expected with --divergence/),
-    ],
-    format: [
-      changes([...predicted.filter((word) => word !== "--json"), ...two], ["--format", "llama.cpp"]),
-      refuses([...predicted, ...two], ["--format", "llama.cpp"], /--format: expected without --json/),
-    ],
-    shard: [
-      changes([...predicted.slice(0, -1), "--out", "OUT"], ["--shard", "1/2"]),
-      refuses(predicted, ["--shard", "1/2"], /--out: expected a directory that all parts share/),
-      refuses([...predicted, "--out", "OUT"], ["--shard", "1/2"], /--json: expected a run that answers everything/),
-      refuses(predicted, ["--shard", "auto"], /--shard auto: expected a Slurm job array or step/),
-      refuses(predicted, ["--shard", "0/2"], /--shard: expected a part of several from 1\/8 to 8\/8/),
-    ],
-    out: [changes(predicted, ["--out", "OUT"])],
-    export: [
-      changes([...problems, "--out", "OUT"], ["--export", "lm-eval"]),
-      refuses(problems, ["--export", "lm-eval"], /--export: expected together with --out/),
-    ],
-    bandwidth: [changes(predicted, ["--bandwidth", "h100"])],
-    "dry-run": [changes(predicted, ["--dry-run"])],
-    json: [changes(predicted.slice(0, -1), ["--json"])],
-    // No result depends on these: only memory, time and what the bar counts do.
-    sequences: [],
-    chunk: [],
-  };
-
-  const figures = ["--shape", "tiny", "--contexts", "none", "--batches", "none", "--seconds", "20", "--json"];
-  const prompts = [...figures, "--prefill", "8"];
-  const { "fp8-scales": _rule, ...timing } = computing(prompts);
-  const bench = {
-    ...timing,
-    ...formats(prompts),
-    model: [
-      changes(prompts.slice(2), ["--model", fp8]),
-      refuses(prompts, ["--model", fp8], /--shape: expected without/),
-    ],
-    shape: [refuses(["--model", fp8], ["--shape", "tiny"], /--shape: expected without --model/)],
-    layers: [
-      changes(prompts, ["--layers", "1"]),
-      refuses(["--model", fp8], ["--layers", "1"], /--layers: expected without --model/),
-    ],
-    "fp8-scales": [refuses(prompts, ["--fp8-scales", "own"], /--fp8-scales own: expected static FP8 inputs, got none/)],
-    prefill: [changes(figures, ["--prefill", "16"])],
-    contexts: [changes(prompts.filter((_, i) => i !== 2 && i !== 3), ["--contexts", "8"])],
-    batches: [changes(prompts.filter((_, i) => i !== 4 && i !== 5), ["--batches", "2"])],
-    chunk: [changes(prompts, ["--chunk", "4"])],
-    json: [changes(prompts.filter((word) => word !== "--json"), ["--json"])],
-    out: [changes(prompts, ["--out", "OUT/x.html"])],
-    force: [changes([...prompts, "--out", other], ["--force"])],
-    seconds: [
-      refuses([...figures.filter((word) => word !== "--seconds" && word !== "20"), "--prefill", "16"], [
-        "--seconds",
-        "1e-6",
-      ], /--seconds: expected time enough/),
-    ],
-  };
-
-  const pair = ["--text", text, "--json", "--b", "scheme=w_mxfp4_a_mxfp4"];
-  const tables = pair.filter((word) => word !== "--json");
-  const compare = {
-    ...computing(pair),
-    "kv-cache-dtype": formats(pair)["kv-cache-dtype"],
-    tp: formats(pair).tp,
-    model: [changes(pair, ["--model", fp8])],
-    a: [changes(pair, ["--a", "dtype=f32"])],
-    b: [changes(pair.slice(0, 3), ["--b", "kv=fp8"])],
-    text: [changes(pair.slice(2), ["--text", text])],
-    limit: [changes(pair, ["--limit", "5"])],
-    "sequence-length": [changes(pair, ["--sequence-length", "8"])],
-    alarm: [changes(pair, ["--alarm", "0.5"])],
-    "fail-above": [changes(pair, ["--fail-above", "kl=0"])],
-    calibrate: [refuses(pair, ["--calibrate", text], /--calibrate: expected a setting with static FP8 inputs/)],
-    out: [changes(pair, ["--out", "OUT"])],
-    bandwidth: [changes(pair, ["--bandwidth", "h100"])],
-    "dry-run": [changes(pair, ["--dry-run"])],
-    all: [changes(tables, ["--all"]), refuses(pair, ["--all"], /--all: expected without --json/)],
-    json: [changes(tables, ["--json"])],
-    format: [
-      changes(tables, ["--format", "llama.cpp"]),
-      refuses(pair, ["--format", "llama.cpp"], /--format: expected without --json/),
-    ],
-  };
-
-  const report = {
-    out: [changes([results], ["--out", "OUT"])],
-    bandwidth: [changes([results], ["--bandwidth", "h100"])],
-    json: [changes([results], ["--json"])],
   };
 
   const looked = (added: readonly string[]) => [changes([], added, false)];
@@ -375,13 +172,10 @@ export function trials(
     generate,
     chat,
     logits,
-    eval: evaluate,
-    compare,
-    report,
+    ...measuringTrials(files),
     inspect,
     list,
     quantize,
-    bench,
     serve,
     devices,
     completions,

@@ -2,7 +2,7 @@
  * Changes to files of a checkpoint that know what the files are: JSON by its values, templates by their statements, all
  * by their bytes.
  */
-import type { Random } from "../checkpoint/make.ts";
+import type { Random } from "../checkpoint/random.ts";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 

@@ -5,7 +5,7 @@
 import { BUILD_FOLDER, buildOnce, compileShared, ownCopy } from "../build_once.ts";
 
 const HERE = new URL("./", import.meta.url);
-const HEADERS = ["hip_host.h", "calls.h"].map((file) => new URL(file, HERE));
+const HEADERS = ["hip_host.h", "calls.h", "error_names.h"].map((file) => new URL(file, HERE));
 
 /** C++ compilers that will do, best first. */
 const COMPILERS = ["clang++-22", "clang++", "g++"] as const;

@@ -4,6 +4,7 @@
 // Work that is asynchronous on a GPU waits here for a synchronisation, so that a program which forgets one reads stale
 // data (or NaNs) here as well. Handles and pointers are checked as strictly as HIP's documentation allows.
 #include "calls.h"
+#include "error_names.h"
 
 using namespace host;
 static thread_local Stream default_stream;
@@ -30,27 +31,7 @@ hipError_t hipRuntimeGetVersion(int *version) {
   return Success;
 }
 
-const char *hipGetErrorName(hipError_t code) {
-  switch (code) {
-  case Success: return "hipSuccess";
-  case InvalidValue: return "hipErrorInvalidValue";
-  case OutOfMemory: return "hipErrorOutOfMemory";
-  case 3: return "hipErrorNotInitialized";
-  case InvalidConfiguration: return "hipErrorInvalidConfiguration";
-  case NoDevice: return "hipErrorNoDevice";
-  case InvalidDevice: return "hipErrorInvalidDevice";
-  case InvalidImage: return "hipErrorInvalidImage";
-  case 209: return "hipErrorNoBinaryForGpu";
-  case InvalidHandle: return "hipErrorInvalidHandle";
-  case NotFound: return "hipErrorNotFound";
-  case NotReady: return "hipErrorNotReady";
-  case 700: return "hipErrorIllegalAddress";
-  case LaunchFailure: return "hipErrorLaunchFailure";
-  case CaptureUnsupported: return "hipErrorStreamCaptureUnsupported";
-  case CaptureUnmatched: return "hipErrorStreamCaptureUnmatched";
-  }
-  return "hipErrorUnknown";
-}
+const char *hipGetErrorName(hipError_t code) { return error_name(code); }
 
 hipError_t hipGetDeviceCount(int *count) {
   ENTER(hipGetDeviceCount)

@@ -1,8 +1,11 @@
-/** No line is longer than a reader's window: 120 characters, comments included. */
+/**
+ * No line is longer than a reader's window: 120 characters, comments included; and no file of code is longer than what
+ * is read in one go: 300 lines.
+ */
 import { assert, assertEquals } from "../assert.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const LIMIT = 120;
+const LIMIT = 120, MOST_LINES = 300;
 
 /** Where people write code and prose. Goldens are what a script wrote, and their scripts stay as they ran. */
 const FOLDERS = ["src", "ffi", "tests", "tools", "bench", "wasm/src", "docs", ".github", ".ci"];
@@ -39,6 +42,18 @@ function tooLong(path: string, text: string): string[] {
   });
 }
 
+/** Files of code, those of kernels and of the embedded model's training too. */
+function code(): string[] {
+  const all = [...new Set([...handWritten(), ...files("kernels"), ...files("models"), ...files("examples")])];
+  return all.filter((path) => /\.(?:ts|js|rs|py|sh|cpp|h|hip|inc)$|^\.ci\/run$/.test(path));
+}
+
+/** The file, where it has more lines than a file may have. */
+function tooMany(path: string, text: string): string[] {
+  const lines = text.trimEnd().split("\n").length;
+  return lines > MOST_LINES ? [`${path}: ${lines}`] : [];
+}
+
 Deno.test("lines: none has more than 120 characters", () => {
   const paths = handWritten();
   assert(paths.length > 500, `only ${paths.length} files found`);
@@ -49,4 +64,15 @@ Deno.test("lines: long ones would be found", () => {
   const long = "x".repeat(LIMIT + 1);
   assertEquals(tooLong("a.ts", `short\n// ${long}\n${"é".repeat(LIMIT)}`), ["a.ts:2"]);
   assertEquals(tooLong("a.md", `| ${long} |\n\`\`\`text\n${long}\n\`\`\`\n${long}`), ["a.md:5"]);
+});
+
+Deno.test("files of code: none has more than 300 lines", () => {
+  const paths = code();
+  assert(paths.length > 500 && paths.some((path) => path.endsWith(".hip")), `only ${paths.length} files found`);
+  assertEquals(paths.flatMap((path) => tooMany(path, Deno.readTextFileSync(new URL(path, ROOT)))), []);
+});
+
+Deno.test("files of code: longer ones would be found", () => {
+  assertEquals(tooMany("a.hip", "x;\n".repeat(MOST_LINES + 1)), ["a.hip: 301"]);
+  assertEquals(tooMany("a.hip", "x;\n".repeat(MOST_LINES)), []);
 });

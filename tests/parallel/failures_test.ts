@@ -8,7 +8,8 @@ import { openRanks, type RanksOptions } from "../../src/parallel/ranked_engine.t
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { fileOf, rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
-import { makeCheckpoint, Random } from "../checkpoint/make.ts";
+import { makeCheckpoint } from "../checkpoint/make.ts";
+import { Random } from "../checkpoint/random.ts";
 import { TINY } from "../model/tiny.ts";
 import { SOAK } from "../soak.ts";
 

@@ -14,7 +14,8 @@ import type { InputFormat } from "../../src/formats/input.ts";
 import type { Shape } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
-import { makeCheckpoint, Random } from "../checkpoint/make.ts";
+import { makeCheckpoint } from "../checkpoint/make.ts";
+import { Random } from "../checkpoint/random.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import { SOAK } from "../soak.ts";
 

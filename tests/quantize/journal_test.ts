@@ -5,7 +5,8 @@ import { JOURNAL, Journal } from "../../src/quantize/journal.ts";
 import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
-import { makeCheckpoint, Random } from "../checkpoint/make.ts";
+import { makeCheckpoint } from "../checkpoint/make.ts";
+import { Random } from "../checkpoint/random.ts";
 import { run as quantizeInto } from "./run.ts";
 
 const SHAPE: Shape = { ...SHAPES.tiny, layers: 2, hidden: 64, intermediate: 96, experts: 3, topK: 2, vocab: 40 };

@@ -1,47 +1,11 @@
 /** `/v1/chat/completions` over scripted replies: what clients get, field by field. */
 import { CHAT } from "../../src/serve/endpoints/chat.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { ANSWER, assemble, CALL, messages, REFUSED_CHATS, strict, THOUGHT, weather } from "./chats.ts";
 import { type Json, scripted } from "./scripted.ts";
 
 const server = scripted([CHAT]);
 const PATH = "/v1/chat/completions";
-const messages = [{ role: "user", content: "Weather?" }];
-const weather = {
-  type: "function",
-  function: {
-    name: "get_weather",
-    parameters: {
-      type: "object",
-      properties: { city: { type: "string" } },
-      required: ["city"],
-      additionalProperties: false,
-    },
-  },
-};
-const strict = { ...weather, function: { ...weather.function, strict: true } };
-
-const THOUGHT = "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant";
-const ANSWER = "<|channel|>final<|message|>It is sunny: 20°C \u{1f31e}!<|return|>";
-const CALL = '<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>';
-
-/** The pieces of a stream put together, as clients do it. */
-function assemble(events: { data: Json }[]): Json {
-  const whole: Json = { content: "", reasoning: "", reasoning_content: "", calls: [] };
-  for (const { data } of events.slice(0, -1)) {
-    for (const { delta, finish_reason } of data.choices) {
-      for (const key of ["content", "reasoning", "reasoning_content"]) whole[key] += delta[key] ?? "";
-      for (const { index, id, function: called } of delta.tool_calls ?? []) {
-        if (id !== undefined) whole.calls[index] = { id, name: called.name, arguments: "" };
-        whole.calls[index].arguments += called.arguments;
-      }
-      if (finish_reason !== null) whole.finish_reason = finish_reason;
-    }
-    if (data.usage) whole.usage = data.usage;
-  }
-  assertEquals(events.at(-1)!.data, "[DONE]");
-  return whole;
-}
-
 Deno.test("chat: a reply's channels become content and reasoning, with usage", async () => {
   server.script(THOUGHT + ANSWER);
   const { status, json } = await server.post(PATH, { model: "scripted", messages });
@@ -310,45 +274,7 @@ Deno.test("chat: of broken harmony nothing is lost", async () => {
 });
 
 Deno.test("chat: what cannot be done is refused by name", async () => {
-  const cases: [Json, string, string][] = [
-    [{ messages: [] }, "messages", "messages: expected a list of at least 1"],
-    [{}, "messages", "messages: expected a list, got nothing"],
-    [{ messages, temperature: "hot" }, "temperature", 'temperature: expected a number, got "hot"'],
-    [{ messages, surprise: 1 }, "surprise", "surprise: unknown field"],
-    [{ messages, logit_bias: { 99999999: 1 } }, "logit_bias", "logit_bias: expected ids from 0"],
-    [{ messages, functions: [{}] }, "functions", "functions: is not supported"],
-    [{ messages, reasoning_effort: "extreme" }, "reasoning_effort", 'reasoning_effort: expected "low"'],
-    [
-      { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
-      "messages.0.content.0",
-      "images, audio and files",
-    ],
-    [
-      { messages: [{ role: "tool", tool_call_id: "x", content: "" }] },
-      "messages.0.tool_call_id",
-      "expected the id of a call",
-    ],
-    [{ messages, top_logprobs: 2 }, "top_logprobs", "expected with logprobs"],
-    [{ messages, stream_options: {} }, "stream_options", "expected with stream"],
-    [{ messages, tool_choice: "required" }, "tool_choice", "expected tools beside it"],
-    [
-      { messages, tools: [weather], tool_choice: { type: "function", function: { name: "no" } } },
-      "tool_choice",
-      "expected a name of tools",
-    ],
-    [{ messages, tools: [weather, weather] }, "tools", 'got "get_weather" twice'],
-    [{ messages, tools: [{ type: "custom", custom: {} }] }, "tools.0.type", 'tools.0.type: expected "function"'],
-    [{ messages, max_tokens: 1999 }, "max_tokens", "what a conversation of"],
-    [{ messages, max_completion_tokens: 5000 }, "max_completion_tokens", "what a conversation of"],
-    [
-      { messages: [{ role: "user", content: "word ".repeat(3000) }] },
-      "messages",
-      "a conversation of at most 1999 tokens",
-    ],
-    [{ messages, max_tokens: 3, max_completion_tokens: 4 }, "max_tokens", "expected the same as max_completion_tokens"],
-    [{ messages, response_format: { type: "json_object" }, ignore_eos: true }, "ignore_eos", "expected no constraint"],
-  ];
-  for (const [body, param, message] of cases) {
+  for (const [body, param, message] of REFUSED_CHATS) {
     const { status, json } = await server.post(PATH, body);
     assertEquals([status, json.error?.param], [400, param], JSON.stringify([body, json]));
     assertStringIncludes(json.error.message, message);

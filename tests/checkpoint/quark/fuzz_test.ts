@@ -1,6 +1,6 @@
 /** Damaged quantization_configs over tensors of every format: a plan, or one line about what cannot be planned. */
 import { assert } from "../../assert.ts";
-import type { Random } from "../make.ts";
+import type { Random } from "../random.ts";
 import { INPUTS, survive } from "../survive.ts";
 import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "./quark_specs.ts";
 import { BF16, FP8_ROW, FP8_TENSOR, model, MXFP4, mxfp6, plan, type Stored } from "../../plan/stored_models.ts";
