@@ -32,15 +32,18 @@ export function buildOnce(path: string, build: (partial: string) => void): strin
  * A shared library's copy for this test file alone. The files of a parallel run are threads of one process, where a
  * library that is loaded twice from one path is there once, with one state for all. The copy is gone when the file's
  * tests have ended.
+ *
+ * @param name What it is called; copies of other names are other libraries.
  */
-export function ownCopy(path: string): string {
-  let copy = copies.get(path);
+export function ownCopy(path: string, name = path.slice(path.lastIndexOf("/") + 1)): string {
+  const key = `${path}\0${name}`;
+  let copy = copies.get(key);
   if (copy === undefined) {
     const folder = Deno.makeTempDirSync({ prefix: "mxoss-test-" });
     globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-    copy = `${folder}/${path.slice(path.lastIndexOf("/") + 1)}`;
+    copy = `${folder}/${name}`;
     Deno.copyFileSync(path, copy);
-    copies.set(path, copy);
+    copies.set(key, copy);
   }
   return copy;
 }

@@ -6,6 +6,8 @@ import { BUILD_FOLDER, buildOnce, compileShared, ownCopy } from "../build_once.t
 
 const HERE = new URL("./", import.meta.url);
 const HEADERS = ["hip_host.h", "calls.h", "error_names.h"].map((file) => new URL(file, HERE));
+/** What library.cpp includes. */
+const PARTS = ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp", "cuda.cpp"].map((file) => new URL(file, HERE));
 
 /** C++ compilers that will do, best first. */
 const COMPILERS = ["clang++-22", "clang++", "g++"] as const;
@@ -39,41 +41,43 @@ let told = false;
  * @returns The path of a copy for this test file alone: the test library keeps what it was told, and kernels run one
  *   launch at a time.
  */
-export function buildShared(
-  name: string,
-  sources: readonly URL[],
-  inputs: readonly URL[],
-  flags: readonly string[],
-): string {
+export function buildShared(...library: Parameters<typeof built>): string {
+  return ownCopy(built(...library));
+}
+
+/** The path of the library that all copies are made of. */
+function built(name: string, sources: readonly URL[], inputs: readonly URL[], flags: readonly string[]): string {
   const found = findCompiler();
   if (found === null) throw new Error("no C++ compiler");
   const texts = [...sources, ...inputs].map((url) => Deno.readTextFileSync(url));
   const folder = `${BUILD_FOLDER}/${fingerprint([found, ...flags, ...texts].join("\0"))}`;
-  const built = buildOnce(`${folder}/${name}`, (partial) => {
+  return buildOnce(`${folder}/${name}`, (partial) => {
     compileShared(found, flags, sources.map((url) => [url.pathname]), partial);
   });
-  return ownCopy(built);
 }
 
-/** Our libamdhip64, which is our librccl as well. With `rocm5` it lacks the entry points that came with ROCm 6. */
+/**
+ * Our libamdhip64, which is our librccl as well. With `rocm5` it lacks the entry points that came with ROCm 6.
+ *
+ * @returns The path of a copy for this test file alone, as of all that is built here.
+ */
 export function buildHipHost({ rocm5 = false } = {}): string {
-  return buildShared(
+  return ownCopy(library(rocm5));
+}
+
+/** Our libcuda, which is our libnccl too: the same library, loaded beside the other one. */
+export function buildCudaHost(): string {
+  return ownCopy(library(false), "libcuda.so.1");
+}
+
+/** The library with all names of both drivers. */
+const library = (rocm5: boolean): string =>
+  built(
     "libamdhip64.so",
-    ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp"].map((file) => new URL(file, HERE)),
-    HEADERS,
+    [new URL("library.cpp", HERE)],
+    [...HEADERS, ...PARTS],
     ["-std=c++17", "-O1", ...(rocm5 ? ["-DHIP_HOST_ROCM_5"] : [])],
   );
-}
-
-/** Our libcuda: the same library with the driver API's names as well; it is our libnccl too. */
-export function buildCudaHost(): string {
-  return buildShared(
-    "libcuda.so.1",
-    ["hip.cpp", "modules.cpp", "state.cpp", "collectives.cpp", "cuda.cpp"].map((file) => new URL(file, HERE)),
-    HEADERS,
-    ["-std=c++17", "-O1"],
-  );
-}
 
 /** A code object of the test library that holds the kernels of probe.cpp. */
 export function buildProbe(): Uint8Array<ArrayBuffer> {

@@ -129,7 +129,7 @@ static ncclResult_t enqueue(Communicator *comm, Kind kind, Part part, size_t byt
   return Success;
 }
 
-#define ENTER(function)                                                                                                \
+#define ENTER_COLLECTIVE(function)                                                                                    \
   std::lock_guard<std::recursive_mutex> lock(state().mutex);                                                           \
   if (int failure = enter(#function)) {                                                                                \
     last_error = #function " was told to fail";                                                                        \
@@ -142,7 +142,7 @@ struct ncclUniqueId {
 };
 
 ncclResult_t ncclGetVersion(int *version) {
-  ENTER(ncclGetVersion)
+  ENTER_COLLECTIVE(ncclGetVersion)
   const char *told = getenv("HIP_HOST_NCCL_VERSION");
   *version = told ? atoi(told) : 22809;
   return Success;
@@ -163,14 +163,14 @@ const char *ncclGetErrorString(ncclResult_t result) {
 const char *ncclGetLastError(Communicator *) { return last_error.c_str(); }
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
-  ENTER(ncclGetUniqueId)
+  ENTER_COLLECTIVE(ncclGetUniqueId)
   memset(id, 0, sizeof *id);
   snprintf(id->internal, sizeof id->internal, "/mxoss-test-%d-%d", (int)getpid(), ++ids);
   return Success;
 }
 
 ncclResult_t ncclCommInitRank(Communicator **comm, int size, ncclUniqueId id, int rank) {
-  ENTER(ncclCommInitRank)
+  ENTER_COLLECTIVE(ncclCommInitRank)
   if (size < 1 || size > most_ranks || rank < 0 || rank >= size) return InvalidArgument;
   Group *group = open_group(id.internal);
   if (!group) return SystemFailed;
@@ -203,17 +203,17 @@ ncclResult_t ncclCommAbort(Communicator *comm) {
   return failure ? failure : code;
 }
 ncclResult_t ncclCommGetAsyncError(Communicator *comm, ncclResult_t *result) {
-  ENTER(ncclCommGetAsyncError)
+  ENTER_COLLECTIVE(ncclCommGetAsyncError)
   *result = comm->failed ? InvalidUsage : Success;
   return Success;
 }
 
 ncclResult_t ncclGroupStart() {
-  ENTER(ncclGroupStart)
+  ENTER_COLLECTIVE(ncclGroupStart)
   return Success;
 }
 ncclResult_t ncclGroupEnd() {
-  ENTER(ncclGroupEnd)
+  ENTER_COLLECTIVE(ncclGroupEnd)
   return Success;
 }
 
@@ -221,19 +221,19 @@ static size_t bytes_of(size_t count, int type) { return count * (type == 7 ? 4 :
 
 ncclResult_t ncclAllGather(const void *source, void *target, size_t count, int type, Communicator *comm,
                            Stream *stream) {
-  ENTER(ncclAllGather)
+  ENTER_COLLECTIVE(ncclAllGather)
   const size_t bytes = bytes_of(count, type);
   return bytes ? enqueue(comm, Gather, {source, target}, bytes, bytes, 0, stream) : InvalidArgument;
 }
 ncclResult_t ncclAllReduce(const void *source, void *target, size_t count, int type, int op, Communicator *comm,
                            Stream *stream) {
-  ENTER(ncclAllReduce)
+  ENTER_COLLECTIVE(ncclAllReduce)
   if (type != 7 || op != 0) return InvalidArgument;
   return enqueue(comm, Reduce, {source, target}, 4 * count, count, 0, stream);
 }
 ncclResult_t ncclBroadcast(const void *source, void *target, size_t count, int type, int root, Communicator *comm,
                            Stream *stream) {
-  ENTER(ncclBroadcast)
+  ENTER_COLLECTIVE(ncclBroadcast)
   const size_t bytes = bytes_of(count, type);
   if (!bytes || root < 0 || root >= comm->size) return InvalidArgument;
   return enqueue(comm, Broadcast, {source, target}, bytes, bytes, root, stream);
