@@ -5,7 +5,7 @@ import { joined } from "../paths.ts";
 import { entriesStored, type FileFacts, statStored } from "../stored_files.ts";
 import { InputError } from "../errors.ts";
 import { readConfig } from "./config.ts";
-import { refuseNanScales } from "./e8m0.ts";
+import { refuseNanScales, refuseNanScalesBeside, scaleTensors } from "./e8m0.ts";
 import { fileIn, hasWeightFiles, openWeightFiles } from "./files.ts";
 import { foreignDirectory, foreignFile } from "../foreign.ts";
 import { fingerprint } from "./fingerprint.ts";
@@ -65,6 +65,12 @@ export interface Checkpoint {
    * @throws {InputError} if a file cannot be read.
    */
   hashBeside(onProgress?: (done: number, total: number) => void): Promise<void>;
+  /**
+   * Waits for scales that are looked through beside other work; at once where they were when it was opened.
+   *
+   * @throws {InputError} where one is NaN, or they cannot be read.
+   */
+  scalesChecked(): Promise<void>;
   /** Every file as it was when it was opened, for {@linkcode refuseChanged}. */
   readonly identity: readonly FileIdentity[];
 }
@@ -75,9 +81,10 @@ export interface OpenOptions {
   readonly onWarning?: (line: string) => void;
   /**
    * Whether to read all e8m0 scales and routers and refuse NaN (default); without it, nothing but headers and single
-   * scales is read.
+   * scales is read. "beside": many scales are read by another thread, and {@linkcode Checkpoint.scalesChecked} is to be
+   * awaited before anything that was computed is shown.
    */
-  readonly checkScales?: boolean;
+  readonly checkScales?: boolean | "beside";
 }
 
 /** Largest config.json; one that excludes every linear of a large model by name has 3 MB. */
@@ -125,8 +132,13 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const unused = checkUnused(tensors.unused(), config, tensors.place);
   if (unused !== null) warn(unused);
   const sourceFiles = weights.files.map(({ path, bytes }) => ({ path, bytes }));
+  let scalesChecked = Promise.resolve();
   if (options.checkScales ?? true) {
-    refuseNanScales(tensors);
+    const scales = scaleTensors(tensors);
+    if (options.checkScales === "beside") scalesChecked = refuseNanScalesBeside(scales);
+    else refuseNanScales(scales);
+    // It is told to who waits for it.
+    scalesChecked.catch(() => {});
     refuseRouters(sourceFiles, source.tree);
   }
 
@@ -145,6 +157,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
     warnings,
     fingerprint: () => fingerprint(covered),
     weightsSha256: (onProgress, known) => hash ??= known ?? weightsSha256(sourceFiles, onProgress),
+    scalesChecked: () => scalesChecked,
     hashBeside: async (onProgress) => void (hash ??= await (hashing ??= hashBeside(sourceFiles, onProgress))),
     identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };

@@ -1,32 +1,98 @@
 /** Finds e8m0's NaN, the one value that a scale must not have and that no header shows. */
-import { openStored, type StoredFile } from "../stored_files.ts";
-import { InputError } from "../errors.ts";
-import type { StoredTensor } from "./files.ts";
+import { asset } from "../assets.ts";
+import { isHeld, openStored, type StoredFile } from "../stored_files.ts";
+import { FailureError, InputError, type Mistake } from "../errors.ts";
 import { readable, readInto } from "../read.ts";
+import { startThread } from "../thread.ts";
 import type { TensorSet } from "./tensor_set.ts";
 
 const NAN_BYTE = 255;
 /** Bytes held at a time: they stay in a core's cache between reading and looking. */
 const CHUNK_BYTES = 1 << 18;
 
+/** Where scales lie, for another thread too. */
+export interface ScaleTensor {
+  readonly path: string;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** All e8m0 scales that a layout took, in the order of the files. */
+export function scaleTensors(tensors: TensorSet): ScaleTensor[] {
+  return tensors.e8m0.toSorted((a, b) => a.file - b.file || a.offset - b.offset)
+    .map((tensor) => {
+      const { name, shape, offset, bytes } = tensor;
+      return { path: tensors.pathOf(tensor), name, shape, offset, bytes };
+    });
+}
+
 /**
- * Reads all e8m0 scales that a layout took, in the order of the files, and refuses NaN.
+ * Reads scales and refuses NaN.
  *
  * @throws {InputError} naming the tensor and the index of its first byte 255.
  */
-export function refuseNanScales(tensors: TensorSet): void {
-  const scales = tensors.e8m0.toSorted((a, b) => a.file - b.file || a.offset - b.offset);
+export function refuseNanScales(scales: readonly ScaleTensor[]): void {
   const buffer = new Uint8Array(Math.min(CHUNK_BYTES, scales.reduce((most, { bytes }) => Math.max(most, bytes), 0)));
   for (let i = 0; i < scales.length;) {
-    const { file } = scales[i]!, path = tensors.pathOf(scales[i]!);
+    const { path } = scales[i]!;
     readable(path, () => {
       using opened = openStored(path);
-      for (; scales[i]?.file === file; i++) scan(opened, path, scales[i]!, buffer);
+      for (; scales[i]?.path === path; i++) scan(opened, path, scales[i]!, buffer);
     });
   }
 }
 
-function scan(file: StoredFile, path: string, tensor: StoredTensor, buffer: Uint8Array<ArrayBuffer>): void {
+/** What the thread says: what is wrong with them, or nothing. */
+export type ScalesReply = { readonly mistake: Mistake | null; readonly message: string } | null;
+
+/** Scales of fewer bytes are read before a thread has started. */
+const WORTH_A_THREAD = 2 ** 27;
+
+/**
+ * {@linkcode refuseNanScales} on a thread of its own where that is worth one and can be had (those of gpt-oss-20b are
+ * 0.75 GB), else at once.
+ *
+ * @param worth Bytes from which on a thread is started; for tests.
+ * @returns Resolves when they were read.
+ * @throws {InputError} as it does.
+ * @throws {FailureError} if the thread fails.
+ */
+export function refuseNanScalesBeside(
+  scales: readonly ScaleTensor[],
+  worth: number = navigator.hardwareConcurrency > 1 ? WORTH_A_THREAD : Infinity,
+): Promise<void> {
+  const worker = scales.reduce((sum, { bytes }) => sum + bytes, 0) >= worth ? threadFor(scales) : null;
+  if (worker === null) {
+    refuseNanScales(scales);
+    return Promise.resolve();
+  }
+  const answer = Promise.withResolvers<void>();
+  worker.onmessage = ({ data }: MessageEvent<ScalesReply>) => {
+    if (data === null) answer.resolve();
+    else answer.reject(data.mistake === null ? new FailureError(data.message) : new InputError(data.mistake));
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    answer.reject(new FailureError(`the thread that reads scales failed: ${event.message}`));
+  };
+  worker.postMessage(scales);
+  return answer.promise.finally(() => worker.terminate());
+}
+
+/** A thread that has yet to be told what to read; null where it could not read that, or there is none to be had. */
+function threadFor(scales: readonly ScaleTensor[]): Worker | null {
+  if (scales.some(({ path }) => isHeld(path))) return null;
+  try {
+    return startThread(asset("src/checkpoint/scales_worker.ts"), "scales", "a thread that reads scales");
+  } catch (thrown) {
+    if (thrown instanceof FailureError) return null;
+    throw thrown;
+  }
+}
+
+function scan(file: StoredFile, path: string, tensor: ScaleTensor, buffer: Uint8Array<ArrayBuffer>): void {
   for (let at = 0; at < tensor.bytes; at += buffer.length) {
     const chunk = buffer.subarray(0, Math.min(buffer.length, tensor.bytes - at));
     readInto(file, path, tensor.offset + at, chunk);

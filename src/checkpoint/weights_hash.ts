@@ -4,7 +4,7 @@
 import { asset } from "../assets.ts";
 import { isHeld, openStored } from "../stored_files.ts";
 import { startThread } from "../thread.ts";
-import { createHash } from "node:crypto";
+import { createHash } from "../node_crypto.ts";
 import type { SourceFile } from "./source.ts";
 import { FailureError, InputError, type Mistake, reason } from "../errors.ts";
 

@@ -38,12 +38,13 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   refuseContradictions(options);
   const choices = choicesOf(options);
   const text = await readPrompt({ argument: positional, argumentName: "PROMPT", file: options["prompt-file"] });
-  const checkpoint = await openModel(options.model);
+  const checkpoint = await openModel(options.model, true);
   await using _started = await warmUp(choices);
   const tokenizer = await openTokenizer(checkpoint);
   const prompt = await encodePrompt(text, checkpoint, tokenizer, options);
   const maxTokens = tokensToGenerate(prompt.ids.length, checkpoint, options);
   const setting = planOnce({ checkpoint, ...choices });
+  await checkpoint.scalesChecked();
   const session = await loadSetting(setting, { slots: 1, context: prompt.ids.length + maxTokens });
   const loaded = performance.now();
 

@@ -24,10 +24,12 @@ export async function modelDirectory(model: string | undefined): Promise<string>
 /**
  * Opens the checkpoint that `--model` names, or the embedded one; its warnings go to stderr, one line each.
  *
+ * @param beside Whether its scales are looked through beside what the command does next; it waits for that.
  * @throws {InputError} when it is not a checkpoint that can be run.
  */
-export async function openModel(model: string | undefined): Promise<Checkpoint> {
-  return openCheckpoint(await modelDirectory(model), { onWarning: (line) => note(`warning: ${line}`) });
+export async function openModel(model: string | undefined, beside = false): Promise<Checkpoint> {
+  const dir = await modelDirectory(model), onWarning = (line: string) => note(`warning: ${line}`);
+  return openCheckpoint(dir, { onWarning, checkScales: beside ? "beside" : true });
 }
 
 /**

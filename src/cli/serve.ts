@@ -51,9 +51,10 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
       "none",
     );
   }
-  const checkpoint = await openModel(options.model), tokenizer = await openTokenizer(checkpoint);
+  const checkpoint = await openModel(options.model, true), tokenizer = await openTokenizer(checkpoint);
   const planned = await planAll(checkpoint, options), metrics = new Metrics();
   refuseTogether(planned);
+  await checkpoint.scalesChecked();
   using interrupt = new Interrupt();
   const loaded: LoadedModel[] = [];
   for (const one of planned) note(`${one.name}: ${memoryText(one)}`);

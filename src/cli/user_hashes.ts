@@ -2,7 +2,7 @@
  * Hashes of weights that a user's runs on a GPU have made, beside what its self-tests found: there the hash of a large
  * model takes longer than a short evaluation. On the processor nothing is written outside of `--out`.
  */
-import { createHash } from "node:crypto";
+import { createHash } from "../node_crypto.ts";
 import { dirname, join } from "node:path";
 import type { FileIdentity } from "../checkpoint/identity.ts";
 import { keepValue, readKept } from "../checkpoint/kept_file.ts";

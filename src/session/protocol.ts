@@ -1,5 +1,5 @@
 /** What made a result: the block that goes with every reported number. */
-import { createHash } from "node:crypto";
+import { createHash } from "../node_crypto.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { snapshotName } from "../checkpoint/hub/repository.ts";
 import type { Session } from "./session.ts";

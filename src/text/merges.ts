@@ -22,20 +22,28 @@ export class RankMerges implements Merges {
   }
 }
 
-/** Ids are below this, so that a pair is one number. */
-const MOST_IDS = 2 ** 22;
+/** No merge. */
+const NONE = -1;
 
-/** The merges of a list, in a table by their parts. */
+/**
+ * The merges of a list. What is joined and where it is cut says which merge it is, so they are found by their result:
+ * that is an entry, which the vocabulary finds, and has few merges.
+ */
 export class PairMerges implements Merges {
-  /** `left * MOST_IDS + right`, or -1. */
-  readonly #keys: Float64Array;
-  readonly #ranks: Int32Array;
+  readonly #pieces: Pieces;
+  /** By the id of a result: the latest of its merges. */
+  readonly #latest: Int32Array;
+  /** By merge: the one before it with the same result. */
+  readonly #earlier: Int32Array;
+  /** By merge: ids of its left part, and of its result. */
+  readonly #lefts: Int32Array;
   readonly #results: Int32Array;
 
-  private constructor(count: number) {
-    const size = 2 ** Math.ceil(Math.log2(2 * count + 2));
-    this.#keys = new Float64Array(size).fill(-1);
-    this.#ranks = new Int32Array(size);
+  private constructor(pieces: Pieces, count: number) {
+    this.#pieces = pieces;
+    this.#latest = new Int32Array(pieces.count).fill(NONE);
+    this.#earlier = new Int32Array(count);
+    this.#lefts = new Int32Array(count);
     this.#results = new Int32Array(count);
   }
 
@@ -43,38 +51,49 @@ export class PairMerges implements Merges {
    * The merges in the order of the list, of which the latest counts where one stands there twice; null where a part or
    * a result is no entry.
    *
+   * @param pieces No two entries have the same bytes.
    * @param count How many.
    * @param parts The parts of a merge, ids or -1.
    */
   static of(pieces: Pieces, count: number, parts: (merge: number) => readonly [number, number]): PairMerges | null {
-    const merges = new PairMerges(count);
+    const merges = new PairMerges(pieces, count);
+    let result = NONE;
     for (let rank = 0; rank < count; rank++) {
       const [left, right] = parts(rank);
       if (left < 0 || right < 0) return null;
-      const result = pieces.findJoined(left, right);
-      if (result < 0) return null;
-      merges.#results[rank] = result;
-      const key = left * MOST_IDS + right, at = merges.#place(key, left, right);
-      merges.#keys[at] = key;
-      merges.#ranks[at] = rank;
+      // Lists name the results in the order of their ids, each as often as it can be cut.
+      if (!pieces.isJoined(result, left, right) && !pieces.isJoined(++result, left, right)) {
+        result = pieces.findJoined(left, right);
+        if (result < 0) return null;
+      }
+      merges.#add(rank, left, result);
     }
     return merges;
   }
 
+  #add(rank: number, left: number, result: number): void {
+    const latest = this.#latest, earlier = this.#earlier, lefts = this.#lefts;
+    for (let at = latest[result]!, after = NONE; at !== NONE; after = at, at = earlier[at]!) {
+      if (lefts[at] !== left) continue;
+      if (after === NONE) latest[result] = earlier[at]!;
+      else earlier[after] = earlier[at]!;
+      break;
+    }
+    earlier[rank] = latest[result]!;
+    latest[result] = rank;
+    lefts[rank] = left;
+    this.#results[rank] = result;
+  }
+
   rank(left: number, right: number): number {
-    const key = left * MOST_IDS + right, at = this.#place(key, left, right);
-    return this.#keys[at] === key ? this.#ranks[at]! : -1;
+    const result = this.#pieces.findJoined(left, right);
+    if (result < 0) return NONE;
+    let at = this.#latest[result]!;
+    while (at !== NONE && this.#lefts[at] !== left) at = this.#earlier[at]!;
+    return at;
   }
 
   result(rank: number): number {
     return this.#results[rank]!;
-  }
-
-  /** Where the key of two parts stands, or would. */
-  #place(key: number, left: number, right: number): number {
-    const mask = this.#keys.length - 1;
-    let at = Math.imul(Math.imul(left, 0x9e3779b1) ^ right, 0x85ebca6b) >>> 7 & mask;
-    while (this.#keys[at] !== key && this.#keys[at] !== -1) at = at + 1 & mask;
-    return at;
   }
 }

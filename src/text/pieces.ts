@@ -34,12 +34,14 @@ export class Pieces {
   readonly #bytes: Uint8Array;
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
+  readonly #hidden: ReadonlySet<number>;
   /** Ids by the hash of their bytes, in a table with room for twice as many. */
   readonly #table: Int32Array;
 
   /** @param hidden Ids that {@linkcode find} must not give. */
   constructor({ bytes, starts, ends }: PackedPieces, hidden: ReadonlySet<number> = new Set()) {
     this.count = starts.length;
+    this.#hidden = hidden;
     this.#bytes = bytes;
     this.#starts = starts;
     this.#ends = ends;
@@ -65,6 +67,18 @@ export class Pieces {
   /** The entry of these bytes, or of some of them, or -1. */
   find(bytes: Uint8Array, from = 0, to = bytes.length): number {
     return this.#search(hash(bytes, from, to, SEED), bytes, from, to, 0, 0);
+  }
+
+  /** Whether an id is that which {@linkcode findJoined} gives, where no two entries have the same bytes. */
+  isJoined(id: number, left: number, right: number): boolean {
+    if (!this.has(id) || this.#hidden.has(id)) return false;
+    const bytes = this.#bytes, starts = this.#starts, ends = this.#ends;
+    const a = starts[left]!, aEnd = ends[left]!, b = starts[right]!, bEnd = ends[right]!;
+    let at = starts[id]!;
+    if (ends[id]! - at !== aEnd - a + bEnd - b) return false;
+    for (let i = a; i < aEnd; i++) if (bytes[at++] !== bytes[i]) return false;
+    for (let i = b; i < bEnd; i++) if (bytes[at++] !== bytes[i]) return false;
+    return true;
   }
 
   /** The entry of the bytes of two entries, or -1. */

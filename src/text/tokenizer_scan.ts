@@ -37,6 +37,7 @@ export function scanTokenizer(file: Uint8Array): Scanned | null {
 /** A place in the file. */
 class Scan {
   readonly #file: Uint8Array;
+  readonly #words: DataView;
   #at = 0;
   /** Texts that were read, as bytes. */
   #bytes: Uint8Array = new Uint8Array(0);
@@ -44,6 +45,7 @@ class Scan {
 
   constructor(file: Uint8Array) {
     this.#file = file;
+    this.#words = new DataView(file.buffer, file.byteOffset, file.length);
   }
 
   read(): Scanned {
@@ -108,7 +110,7 @@ class Scan {
       starts[id] = start;
       ends[id] = this.#end;
     } while (this.#goesOn(CLOSE_BRACE));
-    return { bytes: this.#bytes.slice(0, this.#end), starts: Int32Array.from(starts), ends: Int32Array.from(ends) };
+    return { bytes: this.#bytes.slice(0, this.#end), starts: new Int32Array(starts), ends: new Int32Array(ends) };
   }
 
   #merges(): Scanned["parts"] {
@@ -132,7 +134,7 @@ class Scan {
       ends.push(this.#end);
       if (ends.length > 2 * MOST_MERGES) throw new Unusual();
     } while (this.#goesOn(CLOSE_BRACKET));
-    return { bytes: this.#bytes.slice(0, this.#end), ends: Int32Array.from(ends) };
+    return { bytes: this.#bytes.slice(0, this.#end), ends: new Int32Array(ends) };
   }
 
   /** Keys of an object; the caller passes over the value after each. */
@@ -251,10 +253,15 @@ class Scan {
   }
 
   #blanks(): void {
-    const file = this.#file;
+    const file = this.#file, words = this.#words, last = file.length - 4;
     let at = this.#at, byte = file[at]!;
     if (byte > SPACE) return;
-    while (byte === SPACE || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = file[++at]!;
+    while (byte === SPACE || byte === 0x0a || byte === 0x0d || byte === 0x09) {
+      at++;
+      // Most of a file is blanks before its lines.
+      while (at <= last && words.getInt32(at) === 0x2020_2020) at += 4;
+      byte = file[at]!;
+    }
     this.#at = at;
   }
 }

@@ -1,5 +1,7 @@
-import { indexOfNan } from "../../src/checkpoint/e8m0.ts";
-import { assertEquals } from "../assert.ts";
+import { indexOfNan, refuseNanScales, refuseNanScalesBeside } from "../../src/checkpoint/e8m0.ts";
+import { InputError } from "../../src/errors.ts";
+import { assertEquals, assertRejects, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "./container.ts";
 
 Deno.test("indexOfNan() finds the first byte 255 among bytes with and without the highest bit", () => {
   for (const others of [0, 120, 127, 128, 254]) {
@@ -18,4 +20,21 @@ Deno.test("indexOfNan() finds the first byte 255 among bytes with and without th
       }
     }
   }
+});
+
+Deno.test("scales are refused alike at once and on a thread, with the first NaN's tensor and indices", async () => {
+  using dir = new TemporaryDirectory();
+  const bytes = new Uint8Array(600_000).fill(120), paths = [`${dir.path}/1`, `${dir.path}/2`] as const;
+  Deno.writeFileSync(paths[0], bytes);
+  bytes[599_999] = 255;
+  Deno.writeFileSync(paths[1], bytes);
+  const scales = paths.map((path, i) => ({ path, name: `scales ${i}`, shape: [3, 100], offset: 599_700, bytes: 300 }));
+  const line = `${paths[1]}: tensor scales 1: expected e8m0 scales from 0 to 254, got 255 (NaN) at [2, 99]`;
+  assertThrows(() => refuseNanScales(scales), InputError, line);
+  assertThrows(() => refuseNanScalesBeside(scales), InputError, line);
+  const [first, beside] = [scales.slice(0, 1), refuseNanScalesBeside(scales, 0)];
+  await Promise.all([assertRejects(() => beside, InputError, line), refuseNanScalesBeside(first, 0)]);
+  await refuseNanScalesBeside(first);
+  const missing = [{ ...scales[0]!, path: `${dir.path}/3` }];
+  assertThrows(() => refuseNanScalesBeside(missing), InputError, `${dir.path}/3: no such file`);
 });

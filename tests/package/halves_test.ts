@@ -1,5 +1,5 @@
 import { assertEquals } from "../assert.ts";
-import { fromHalves, halves } from "../../src/own_files.ts";
+import { fromHalves, halves } from "../../src/packs.ts";
 
 Deno.test("halves() puts bytes at even places first, and fromHalves() undoes it, whatever the length", () => {
   assertEquals([...halves(Uint8Array.of(1, 2, 3, 4, 5))], [1, 3, 5, 2, 4]);

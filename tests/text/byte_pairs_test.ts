@@ -22,13 +22,16 @@ Deno.test("Pieces finds every entry by its bytes and by those of two others, and
   assertEquals([pieces.findJoined(0, 1), pieces.findJoined(3, 0), pieces.findJoined(1, 0)], [3, 4, -1]);
 });
 
-/** Byte-pair encoding as it is defined: of all neighbours the one of the first merge, the leftmost of them. */
+/**
+ * Byte-pair encoding as it is defined: of all neighbours the one of the first merge, the leftmost of them; of a merge
+ * that is there twice the later place counts.
+ */
 function slowly(word: string, merges: readonly (readonly [string, string])[]): string[] {
   const symbols = [...word];
   while (true) {
     let best: { rank: number; at: number } | null = null;
     for (let at = 0; at + 1 < symbols.length; at++) {
-      const rank = merges.findIndex(([left, right]) => left === symbols[at] && right === symbols[at + 1]);
+      const rank = merges.findLastIndex(([left, right]) => left === symbols[at] && right === symbols[at + 1]);
       if (rank >= 0 && (best === null || rank < best.rank)) best = { rank, at };
     }
     if (best === null) return symbols;
@@ -70,11 +73,35 @@ Deno.test("BytePairs joins by ranks as by their merges: all words of two letters
   }
 });
 
+Deno.test("PairMerges takes merges in any order, of those that are there several times the latest", () => {
+  const vocabulary = ["ab", "b", "aba", "a", "aa", "abab", "ba", "bab"], below = lehmer(3);
+  const pieces = new Pieces(pack(vocabulary.map(latin))), all = mergesOf(vocabulary);
+  for (let i = 0; i < 40; i++) {
+    const merges = Array.from({ length: 1 + below(3 * all.length) }, () => all[below(all.length)]!);
+    const parts = (merge: number): [number, number] => {
+      const [left, right] = merges[merge]!;
+      return [vocabulary.indexOf(left), vocabulary.indexOf(right)];
+    };
+    const pairs = PairMerges.of(pieces, merges.length, parts)!, encoding = new BytePairs(pieces, pairs, false);
+    for (const [left, right] of all) {
+      const expected = merges.findLastIndex((merge) => merge[0] === left && merge[1] === right);
+      assertEquals(pairs.rank(vocabulary.indexOf(left), vocabulary.indexOf(right)), expected, `${left} ${right}`);
+      if (expected >= 0) assertEquals(pairs.result(expected), vocabulary.indexOf(left + right));
+    }
+    const word = Array.from({ length: 12 }, () => "ab"[below(2)]!).join("");
+    assertEquals([...encoding.encode(word, latin)].map((id) => vocabulary[id]), slowly(word, merges), word);
+  }
+});
+
 Deno.test("PairMerges is null where a part or a result is no entry", () => {
   const pieces = new Pieces(pack(["a", "b", "ab"].map(latin)));
   assert(PairMerges.of(pieces, 1, () => [0, 1]) !== null);
   assertEquals(PairMerges.of(pieces, 1, () => [1, 0]), null);
   assertEquals(PairMerges.of(pieces, 1, () => [-1, 0]), null);
+  const hidden = new Pieces(pack(["a", "b", "ab", "aba"].map(latin)), new Set([2]));
+  assertEquals(PairMerges.of(hidden, 1, () => [0, 1]), null);
+  // The list's next result would be the hidden one.
+  assertEquals(PairMerges.of(hidden, 2, (i) => i === 0 ? [2, 0] : [0, 1]), null);
 });
 
 for (const [name, dir] of [["tiny", TINY], ["odd", path("tests/goldens/text/odd")]] as const) {

@@ -13,6 +13,7 @@ export const ENTRY_POINTS: readonly string[] = [
   "src/backends/emulate/worker.ts",
   "src/bench/probe_worker.ts",
   "src/checkpoint/hash_worker.ts",
+  "src/checkpoint/scales_worker.ts",
   "src/eval/score_worker.ts",
   "src/parallel/device_rank_worker.ts",
   "src/parallel/rank_worker.ts",

@@ -4,7 +4,8 @@
  */
 import type { Buffer } from "node:buffer";
 import { brotliCompressSync, constants } from "node:zlib";
-import { halves, OWN_MODEL, type Pack, type PackName } from "../../src/own_files.ts";
+import { OWN_MODEL, type PackName } from "../../src/own_files.ts";
+import { halves, type Pack } from "../../src/packs.ts";
 import { GOLDENS_PATH } from "../../src/verify/goldens.ts";
 import { dataFiles, inRepository } from "./files.ts";
 

@@ -24,6 +24,8 @@ export interface EmulateParts<N extends string> {
   readonly pool: Pool;
   readonly weights: ModelTree<EmulateMatrix, EmulateLinear, EmulateVector>;
   readonly info: BackendInfo;
+  /** Gives back what the system need not keep once the backend is closed. */
+  readonly letGo: () => Promise<void>;
   /** See {@linkcode Machine}. */
   readonly worthSharing?: number | undefined;
 }
@@ -41,6 +43,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly #kvFormat: KvFormat;
   readonly #caches: readonly LayerCache[];
   readonly #part: RankPart | undefined;
+  readonly #letGo: () => Promise<void>;
   /** Token ids of the current batch; ids of the whole vocabulary, also where a rank holds a part of it. */
   #ids: Int32Array = new Int32Array(0);
 
@@ -48,6 +51,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     const { request, areas, plan, memories } = parts;
     this.tensors = areas.tensors;
     this.weights = parts.weights;
+    this.#letGo = parts.letGo;
     this.info = parts.info;
     this.#config = request.config;
     this.#areas = areas;
@@ -277,7 +281,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
 
   close(): Promise<void> {
     this.#machine.close();
-    return Promise.resolve();
+    return this.#letGo();
   }
 }
 

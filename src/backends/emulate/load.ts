@@ -81,6 +81,42 @@ export function mapRuns(
   }
 }
 
+/** Linux value of the C constant. */
+const MADV_DONTNEED = 4;
+/** Bytes that are let go at once. */
+const PIECE_BYTES = 256 << 20;
+
+/**
+ * Lets the pages of mapped runs go, several threads at once: 10 GB that were read keep the one thread with which a
+ * process ends for 0.2 s. Who reads them again gets them from the file.
+ *
+ * @param threads Most threads that do it.
+ */
+export async function letGo(
+  memories: readonly { readonly view: Uint8Array; readonly runs: readonly Run[] }[],
+  threads: number,
+): Promise<void> {
+  const libc = Deno.dlopen("libc.so.6", {
+    // int madvise(void *addr, size_t length, int advice)
+    madvise: { parameters: ["pointer", "usize", "i32"], result: "i32", nonblocking: true },
+  });
+  const pieces = memories.flatMap(({ view, runs }) =>
+    runs.flatMap((run) =>
+      Array.from({ length: Math.ceil(run.bytes / PIECE_BYTES) }, (_, i) => {
+        const from = run.address + i * PIECE_BYTES, bytes = Math.min(PIECE_BYTES, run.address + run.bytes - from);
+        return { at: Deno.UnsafePointer.of(view.subarray(from) as Uint8Array<ArrayBuffer>), bytes };
+      })
+    )
+  );
+  const lane = async () => {
+    for (let piece = pieces.pop(); piece !== undefined; piece = pieces.pop()) {
+      await libc.symbols.madvise(piece.at, BigInt(piece.bytes), MADV_DONTNEED);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(threads, pieces.length) }, lane));
+  libc.close();
+}
+
 /** Values of Linux for `mmap` and `mremap`. */
 const MAP_SHARED_FIXED_ANONYMOUS = 0x31, MREMAP_MAYMOVE_FIXED = 3;
 

@@ -11,7 +11,7 @@ import { type OpenRequest, ranksHere } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
-import { assertPageAligned, canMap, mapRuns, readRuns, shareRange } from "./load.ts";
+import { assertPageAligned, canMap, letGo, mapRuns, readRuns, shareRange } from "./load.ts";
 import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { placeWeights } from "./weights.ts";
@@ -98,6 +98,8 @@ export async function openEmulate<N extends string>(
       plan,
       memories,
       pool,
+      letGo: () =>
+        mapped && threads > 1 && plan.weightBytes >= LARGE_BYTES ? letGo(targets, threads) : Promise.resolve(),
       weights: placeWeights(request.source, plan, memories),
       worthSharing: options.worthSharing,
       info: {

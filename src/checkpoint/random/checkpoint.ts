@@ -47,6 +47,7 @@ export function randomCheckpoint({ shape, layout, quark = {} }: RandomModel): Ch
     // What the weights are follows from these.
     fingerprint: () => Promise.resolve(hash),
     weightsSha256: () => hash,
+    scalesChecked: () => Promise.resolve(),
     hashBeside: () => Promise.resolve(),
     identity: [],
   };

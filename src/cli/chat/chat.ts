@@ -53,11 +53,12 @@ export class Chat {
   static async open(options: ChatOptions): Promise<Chat> {
     refuseUndrawn(options);
     const choices = choicesOf(options), loaded = options.load === undefined ? null : Conversation.load(options.load);
-    const checkpoint = await openModel(options.model);
+    const checkpoint = await openModel(options.model, true);
     await using _started = await warmUp(choices);
     const tokenizer = await openTokenizer(checkpoint);
     const renderer = await openRenderer(checkpoint, tokenizer);
     const setting = planOnce({ checkpoint, ...choices });
+    await checkpoint.scalesChecked();
     const model = await ChatModel.load(setting, roomFor(checkpoint, options, options.context));
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
     const chat = new Chat(checkpoint, tokenizer, renderer, options, choices, seed, model);
