@@ -49,15 +49,18 @@ export class Runtime implements GpuRuntime {
     return this.#driver.properties(device);
   }
 
+  refuseAbsent(devices: readonly number[]): void {
+    const count = this.deviceCount(), absent = devices.find((device) => !(device >= 0 && device < count));
+    if (absent === undefined) return;
+    throw new FailureError(
+      words`${option("backend")}=${this.kind}: device ${absent} was asked for, but there ${
+        count === 1 ? "is 1" : `are ${count}`
+      }`,
+    );
+  }
+
   open(device: number): GpuDevice {
-    const count = this.deviceCount();
-    if (!(device >= 0 && device < count)) {
-      throw new FailureError(
-        words`${option("backend")}=${this.kind}: device ${device} was asked for, but there ${
-          count === 1 ? "is 1" : `are ${count}`
-        }`,
-      );
-    }
+    this.refuseAbsent([device]);
     const opened = new Device(this, this.#driver, device, (d) => this.#devices.delete(d));
     this.#devices.add(opened);
     return opened;

@@ -20,6 +20,8 @@ export interface GpuRuntime extends Disposable {
   readonly version: string;
   /** @throws {GpuError} where there is no device or the driver does not work. */
   deviceCount(): number;
+  /** @throws {FailureError} naming the first of some ordinals that no device has. */
+  refuseAbsent(devices: readonly number[]): void;
   /** Facts about a device, read without opening it. */
   properties(device: number): DeviceProperties;
   /**

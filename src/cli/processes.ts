@@ -105,6 +105,7 @@ async function lendingOf({ world, models }: { world: World; models: readonly Sha
   return {
     devices: (kind, ranks) => {
       using runtime = openGpuLibrary(kind, hipLibrary);
+      runtime.refuseAbsent(device === undefined ? [] : [device].flat());
       return ownDevices({ device, world }, ranks, runtime.deviceCount()).map((ordinal) => ({
         kind,
         ordinal,

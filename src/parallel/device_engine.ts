@@ -1,7 +1,10 @@
 /** An engine whose graph runs on several devices, one rank each, or on one whose thread is not the caller's. */
 import { openCollectives } from "../../ffi/collectives.ts";
+import { openCuda } from "../../ffi/cuda.ts";
+import { openHip } from "../../ffi/hip.ts";
 import { fitsDevice } from "../backends/gpu/batch.ts";
 import { logitRowsFor } from "../backends/gpu/batches.ts";
+import { refuseAbsent } from "../backends/gpu/devices.ts";
 import { stepsAhead } from "../backends/gpu/paced.ts";
 import { createRankIds } from "../backends/gpu/ranks.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
@@ -67,6 +70,7 @@ export async function openDeviceRanks(
   const { sizes, kind, devices } = options;
   // Before anything is loaded.
   using library = openCollectives(kind, options.collectivesLibrary);
+  refuseAbsent(kind === "hip" ? openHip(options.library) : openCuda(options.library), devices);
   const hosted = startRanks(whole, options, processes), { ranks } = hosted;
   try {
     const replies = await hosted.load(), watchdog = new Watchdog(ranks, hosted.control, options.patience);

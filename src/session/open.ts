@@ -88,7 +88,7 @@ async function openGpuEngine(
   apart: boolean,
   gpu: GpuHost,
 ): Promise<Engine> {
-  const { openGpuLibrary } = await import("../backends/gpu/devices.ts");
+  const { openGpuLibrary, refuseAbsent } = await import("../backends/gpu/devices.ts");
   const { device, hipLibrary, collectivesLibrary, tp, ep } = setting, sizes = { tp, ep };
   const listed = device === undefined ? [] : [device].flat(), ranks = tp * ep;
   const processes = ranks === 1 ? null : currentProcesses(), world = currentWorld();
@@ -116,6 +116,7 @@ async function openGpuEngine(
     const { openDeviceRanks } = await import("../parallel/device_engine.ts");
     return await openDeviceRanks(request, { sizes, kind, devices, library: hipLibrary, collectivesLibrary });
   }
+  refuseAbsent(openGpuLibrary(kind, hipLibrary), devices);
   const { openRanks } = await import("../parallel/ranked_engine.ts");
   return await openRanks(request, {
     sizes,

@@ -51,6 +51,17 @@ export function openGpuLibrary(kind: GpuKind, hipLibrary?: string): GpuRuntime {
   return kind === "hip" ? openHip(hipLibrary) : openCuda();
 }
 
+/**
+ * Closes a library that lacks none of some devices. For before ranks start on them: which one's failure would be heard
+ * of first is chance.
+ *
+ * @throws {FailureError} naming the first that is not there.
+ */
+export function refuseAbsent(runtime: GpuRuntime, devices: readonly number[]): void {
+  using opened = runtime;
+  opened.refuseAbsent(devices);
+}
+
 /** Looks for GPUs through every library. Does not throw: reports say what failed. */
 export function findGpus(options: SearchOptions = {}): readonly GpuReport[] {
   let kernels: KernelFiles | null = null, kernelProblem = "";
