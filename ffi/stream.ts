@@ -130,7 +130,7 @@ export class Queue extends Owner implements Stream {
 
 /** Looks between two calls of the watcher. */
 const LOOKS = 16;
-/** After so many milliseconds each such turn naps for a hundredth of the time that was waited, within limits. */
+/** After so many milliseconds each such turn naps for a thousandth of the time that was waited, within limits. */
 const RESTLESS_MS = 5, SHORTEST_NAP_MS = 0.05, LONGEST_NAP_MS = 5;
 const nobody = new Int32Array(new SharedArrayBuffer(4));
 
@@ -141,7 +141,7 @@ function waitFor(done: () => boolean, watcher: Watcher): void {
     if (looks % LOOKS !== 0) continue;
     const waited = performance.now() - started;
     watcher(waited);
-    const nap = Math.min(Math.max(waited / 100, SHORTEST_NAP_MS), LONGEST_NAP_MS);
+    const nap = Math.min(Math.max(waited / 1000, SHORTEST_NAP_MS), LONGEST_NAP_MS);
     if (waited > RESTLESS_MS) Atomics.wait(nobody, 0, 0, nap);
   }
 }
