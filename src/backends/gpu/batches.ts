@@ -13,7 +13,7 @@ const BLOCK_ROWS = 128;
 /** Most tokens of one of their blocks. */
 const BLOCK_TOKENS = 64;
 /** Blocks that are enough for a device; more parts than this many blocks would only cost sums. */
-const ENOUGH_BLOCKS = 160;
+const ENOUGH_BLOCKS = 240;
 const MOST_PARTS = 8;
 
 /**
