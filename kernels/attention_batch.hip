@@ -1,13 +1,15 @@
 // Attention of batches of some sequences, one token each, by matrix instructions (NVIDIA): head size 64, a bf16 cache, up to eight query
 // heads a kv head, queries that are bf16 numbers.
 //
-// A block serves a token and a kv head; its warps take sixteen keys in turn, straight from memory into registers. The order of
+// A block serves a token and a kv head, and so many of its keys as make up a part; its warps take sixteen of them in turn, straight from
+// memory into registers. Where a rank has few kv heads, parts are what keeps its device busy: the last block to come merges them. The order of
 // dimensions inside a product is free: lane 4g + t reads the t-th quarter of key g, and of the values of keys 2t, 2t + 1, 2t + 8, 2t + 9
 // dimensions 8g to 8g + 7. As in attention_tile_mma products are exact and sums float32, and a weight enters as three bf16 numbers.
+#include "common/blocks.h"
 #include "common/cache.h"
 #include "common/halves.h"
 
-constexpr i32 dims = 64, heads_most = 8, warps = 8, chunk = 16;
+constexpr i32 dims = 64, heads_most = 8, warps = 8, chunk = 16, parts_most = 4;
 
 MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a2, u32 b0, u32 b1) {
   // Rows 8 to 15 of the first operand are nobody's.
@@ -16,19 +18,46 @@ MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a2, u32 b0, u32 b1) {
           : "r"(a0), "r"(0), "r"(a2), "r"(0), "r"(b0), "r"(b1));
 }
 
+// A dimension of several sums of weighted values, each relative to a largest score of its own, and the sum of the weights.
+struct Merged {
+  f32 most, total, weight;
+};
+// `first`: a score that counts from the beginning, with `weight`: a sink's 1, or that of nobody.
+template <i32 N, class Most, class Weight, class Value>
+MX_DEVICE Merged merged(f32 first, f32 weight, Most most, Weight weights, Value value) {
+  f32 whole = first;
+  MX_UNROLL
+  for (i32 i = 0; i < N; i++) whole = mx_max(whole, most(i));
+  // Where no key has been seen nothing is added.
+  const f32 anchor = whole == -__builtin_inff() ? 0.0f : whole;
+  Merged all = {whole, 0.0f, weight * mx_exp(first - anchor)};
+  MX_UNROLL
+  for (i32 i = 0; i < N; i++) {
+    const f32 factor = mx_exp(most(i) - anchor);
+    all.total = mx_fma(value(i), factor, all.total);
+    all.weight = mx_fma(weights(i), factor, all.weight);
+  }
+  return all;
+}
+
 MX_TRAITS(attention_batch, 256, 0, 1, 0, 0)
 MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *q, i32 q_stride, MxCache cache, const i32 *slots, const i32 *positions,
-                                          const void *sinks, i32 sinks_format, i32 round, i32 n) {
+                                          const void *sinks, i32 sinks_format, i32 round, i32 n, i32 parts, f32 *partial, i32 *counters) {
   mx_lead();
-  MX_SHARED f32 parts[warps][heads_most][dims], maxima[warps][heads_most], sums[warps][heads_most];
+  MX_SHARED f32 values[warps][heads_most][dims], maxima[warps][heads_most], sums[warps][heads_most];
   const i32 kv = mx_block_x(), t = mx_block_y(), tid = mx_thread(), lane = mx_lane(), warp = mx_group(), g = lane >> 2, quarter = lane & 3;
   if (t >= n) return;
   const i32 per_kv = cache.heads / cache.kv_heads, position = mx_global<i32>(positions)[t];
   const i32 start = cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0;
   const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[t]);
   const i64 head_at = mx_cache_head(cache, kv);
-  // Chunks lie at multiples of sixteen of the position, so that each is in one page, which is asked for a chunk ahead.
-  const i32 last = position, begin = start / chunk * chunk + warp * chunk;
+  // Chunks lie at multiples of sixteen of the position, so that each is in one page, which is asked for a chunk ahead. A part has at least
+  // one for each warp; those behind the last key are nobody's.
+  const i32 chunks = mx_max(0, position) / chunk - start / chunk + 1, share = mx_max(warps, (chunks + parts - 1) / parts);
+  const i32 used = (chunks + share - 1) / share, part = mx_block_z();
+  if (part >= used) return;
+  const i32 first_key = (start / chunk + part * share) * chunk, last = mx_min(position, first_key + share * chunk - 1);
+  const i32 begin = first_key + warp * chunk;
   i32 page = 0;
   if (begin <= last) page = table[begin / mx_page_positions];
   mx_follow();
@@ -124,23 +153,45 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
   MX_UNROLL
   for (i32 j = 0; j < 8; j++) {
     MX_UNROLL
-    for (i32 e = 0; e < 2; e++) parts[warp][g][8 * (2 * quarter + e) + j] = acc[j][e];
+    for (i32 e = 0; e < 2; e++) values[warp][g][8 * (2 * quarter + e) + j] = acc[j][e];
   }
   mx_barrier();
+  MX_GLOBAL f32 *const to = mx_global<f32>(out) + (i64)t * out_stride + kv * per_kv * dims;
+  if (used > 1) {
+    // Of each part the heads' sums, then their largest scores and the sums of weights.
+    const i32 size = per_kv * (dims + 2), peaks = per_kv * dims;
+    MX_GLOBAL f32 *const all = mx_global<f32>(partial) + (i64)(t * cache.kv_heads + kv) * parts * size;
+    for (i32 i = tid; i < per_kv * dims; i += 32 * warps) {
+      const i32 head = i / dims, d = i % dims;
+      const Merged own = merged<warps>(-__builtin_inff(), 0.0f, [&](i32 w) { return maxima[w][head]; }, [&](i32 w) { return sums[w][head]; },
+                                       [&](i32 w) { return values[w][head][d]; });
+      all[part * size + i] = own.total;
+      if (d == 0) all[part * size + peaks + 2 * head] = own.most, all[part * size + peaks + 2 * head + 1] = own.weight;
+    }
+    if (!mx_comes_last(counters, t * cache.kv_heads + kv, used)) return;
+    for (i32 i = tid; i < per_kv * dims; i += 32 * warps) {
+      const i32 head = i / dims, peak = peaks + 2 * head;
+      f32 m_of[parts_most], l_of[parts_most], value_of[parts_most];
+      MX_UNROLL
+      for (i32 p = 0; p < parts_most; p++) {
+        const MX_GLOBAL f32 *const from = all + mx_min(p, used - 1) * size;
+        m_of[p] = mx_load_shared_by_blocks(from + peak), l_of[p] = mx_load_shared_by_blocks(from + peak + 1);
+        value_of[p] = mx_load_shared_by_blocks(from + i);
+        if (p >= used) m_of[p] = -__builtin_inff();
+      }
+      const f32 sink = mx_element(sinks, sinks_format, kv * per_kv + head);
+      const Merged whole = merged<parts_most>(sink, 1.0f, [&](i32 p) { return m_of[p]; }, [&](i32 p) { return l_of[p]; },
+                                              [&](i32 p) { return value_of[p]; });
+      to[i] = mx_round_if(whole.total / whole.weight, round);
+    }
+    return;
+  }
   for (i32 i = tid; i < per_kv * dims; i += 32 * warps) {
     const i32 head = i / dims, d = i % dims;
     const f32 sink = mx_element(sinks, sinks_format, kv * per_kv + head);
-    f32 whole = sink;
-    MX_UNROLL
-    for (i32 w = 0; w < warps; w++) whole = mx_max(whole, maxima[w][head]);
-    f32 total = 0.0f, weight = mx_exp(sink - whole);
-    MX_UNROLL
-    for (i32 w = 0; w < warps; w++) {
-      const f32 factor = mx_exp(maxima[w][head] - whole);
-      total = mx_fma(parts[w][head][d], factor, total);
-      weight = mx_fma(sums[w][head], factor, weight);
-    }
-    mx_global<f32>(out)[(i64)t * out_stride + kv * per_kv * dims + i] = mx_round_if(total / weight, round);
+    const Merged whole = merged<warps>(sink, 1.0f, [&](i32 w) { return maxima[w][head]; }, [&](i32 w) { return sums[w][head]; },
+                                       [&](i32 w) { return values[w][head][d]; });
+    to[i] = mx_round_if(whole.total / whole.weight, round);
   }
 }
 MX_EXPORT(attention_batch)

@@ -15,23 +15,32 @@
 #define WGMMA_STAGES_mxfp4 4
 // Blocks on a multiprocessor.
 #define WGMMA_RESIDENT 2
+// Most tokens of a tile of experts' rows, whose number is no multiple of anything: what is left over takes nearly as long as a whole tile.
+#define WGMMA_EXPERT_TOKENS_bf16 128
+#define WGMMA_EXPERT_TOKENS_mxfp4 160
 // Dynamic LDS: the stages, and what it takes to begin at a multiple of 1,024 bytes; of MXFP4 each row's byte for 32 columns besides.
-#define WGMMA_LDS_bf16 97 * 1024
-#define WGMMA_LDS_mxfp4 81 * 1024
+#define WGMMA_LDS_bf16_128 97 * 1024
+#define WGMMA_LDS_mxfp4_128 81 * 1024
+#define WGMMA_LDS_mxfp4_160 97 * 1024
 #endif
 
-constexpr i32 threads = 128 * WGMMA_WARPGROUPS, block_rows = 64 * WGMMA_WARPGROUPS, greatest = 128;
+constexpr i32 threads = 128 * WGMMA_WARPGROUPS, block_rows = 64 * WGMMA_WARPGROUPS;
 constexpr i32 stages = MX_PASTE(WGMMA_STAGES_, MX_FORMAT);
 constexpr bool decoded = MX_PASTE(mx_format_, MX_FORMAT)::blocks;
-// Bytes of a stage: tokens; rows of weights.
-constexpr i32 x_bytes = greatest * mx_wgmma_row, w_bytes = block_rows * (decoded ? 32 : mx_wgmma_row);
+// Bytes of a stage's rows of weights.
+constexpr i32 w_bytes = block_rows * (decoded ? 32 : mx_wgmma_row);
 // Steps that are asked for ahead. A stage is free again when the products of the step after it are under way; those of bf16 end earlier.
 constexpr i32 ahead = decoded ? stages - 2 : stages - 1;
 
 // Floats between tokens' sums in LDS, which take the place of the stages.
 constexpr i32 pitch = block_rows + 4;
-static_assert(greatest * (pitch * 4 + 12) <= stages * (x_bytes + w_bytes), "the sums fit");
-static_assert(stages * (x_bytes + w_bytes) + 1024 <= MX_PASTE(WGMMA_LDS_, MX_FORMAT), "the stages fit");
+
+// A block's LDS for tiles of at most so many tokens.
+template <i32 Most> struct Room {
+  // Bytes of a stage's tokens.
+  static constexpr i32 x_bytes = Most * mx_wgmma_row, all_stages = stages * (x_bytes + w_bytes);
+  static_assert(Most * (pitch * 4 + 12) <= all_stages, "the sums fit");
+};
 
 // So many bytes from memory to LDS, or zeros.
 template <i32 Bytes> MX_DEVICE void copy(u32 to, const MX_GLOBAL u8 *from, bool valid) {
@@ -74,8 +83,8 @@ struct Weights {
 };
 
 // Puts sums into LDS, for each token those of the block's rows.
-template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_stride) {
-  constexpr i32 rows_each = threads / 8, copies = (N + rows_each - 1) / rows_each;
+template <i32 N, i32 Most> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_stride) {
+  constexpr i32 x_bytes = Room<Most>::x_bytes, rows_each = threads / 8, copies = (N + rows_each - 1) / rows_each;
   const i32 tid = mx_thread(), lane = mx_lane(), tokens = t.tokens, steps = (t.l.cols + mx_wgmma_step - 1) / mx_wgmma_step;
   const u32 lds = (mx_lds_address(MX_LDS(u8)) + 1023u) & ~1023u, w_lds = lds + stages * x_bytes;
   const Weights weights(t.l, t.first_row);
@@ -167,20 +176,21 @@ template <i32 N> MX_DEVICE void multiply(const MxTile &t, const u16 *x, i32 x_st
 }
 
 // `tile()` is called twice, so that what only the end needs takes no registers meanwhile.
-template <class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *x, i32 x_stride) {
+template <i32 Most, class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *x, i32 x_stride) {
   {
     const MxTile t = tile();
     if (t.tokens <= 0 || t.first_row >= t.l.rows) return;
-    if (t.tokens > 96) multiply<128>(t, x, x_stride);
-    else if (t.tokens > 64) multiply<96>(t, x, x_stride);
-    else if (t.tokens > 32) multiply<64>(t, x, x_stride);
-    else multiply<32>(t, x, x_stride);
+    if (Most > 128 && t.tokens > 128) multiply<Most, Most>(t, x, x_stride);
+    else if (t.tokens > 96) multiply<128, Most>(t, x, x_stride);
+    else if (t.tokens > 64) multiply<96, Most>(t, x, x_stride);
+    else if (t.tokens > 32) multiply<64, Most>(t, x, x_stride);
+    else multiply<32, Most>(t, x, x_stride);
   }
   const MxTile t = tile();
   const i32 tid = mx_thread();
   // Where the results of each token go, behind the sums.
-  i64 *const places = (i64 *)(MX_LDS(f32) + greatest * pitch);
-  f32 *const scales = (f32 *)(places + greatest);
+  i64 *const places = (i64 *)(MX_LDS(f32) + Most * pitch);
+  f32 *const scales = (f32 *)(places + Most);
   if (tid < t.tokens) {
     places[tid] = t.out_row(tid) * t.out_stride;
     scales[tid] = t.x_scales ? t.x_scales[t.x_row(tid)] : 1.0f;
@@ -228,21 +238,23 @@ template <class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *x, i32 x_s
 #define WGMMA_NAME(stem) MX_PASTE(MX_PASTE(stem, MX_FORMAT), _wgmma)
 #define WGMMA_COLUMN_bf16 0
 #define WGMMA_COLUMN_mxfp4 2 * WGMMA_WARPGROUPS
-#define WGMMA_TRAITS(name) \
-  MX_TRAITS(name, 128 * WGMMA_WARPGROUPS, 64 * WGMMA_WARPGROUPS, 128, MX_PASTE(WGMMA_COLUMN_, MX_FORMAT), MX_PASTE(WGMMA_LDS_, MX_FORMAT))
+#define WGMMA_LDS(most) MX_PASTE(MX_PASTE(WGMMA_LDS_, MX_FORMAT), MX_PASTE(_, most))
+#define WGMMA_TRAITS(name, most)                                                                                                       \
+  static_assert(Room<most>::all_stages + 1024 <= WGMMA_LDS(most), "the stages fit");                                                   \
+  MX_TRAITS(name, 128 * WGMMA_WARPGROUPS, 64 * WGMMA_WARPGROUPS, most, MX_PASTE(WGMMA_COLUMN_, MX_FORMAT), WGMMA_LDS(most))
 #define GEMM_WGMMA_ENTRY(name)                                                                                                         \
-  WGMMA_TRAITS(name)                                                                                                                   \
+  WGMMA_TRAITS(name, 128)                                                                                                              \
   MX_ENTRY_RESIDENT(name, threads, WGMMA_RESIDENT)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round,             \
                                                 i32 accumulate, i32 n) {                                                              \
     mx_follow();                                                                                                                       \
     const auto at = [&]() __attribute__((always_inline)) {                                                                             \
-      return mx_group_tile(group, x_scales, round, accumulate, n, block_rows, greatest);                                               \
+      return mx_group_tile(group, x_scales, round, accumulate, n, block_rows, 128);                                                    \
     };                                                                                                                                 \
-    wgmma_tile(at, x, x_stride);                                                                                                       \
+    wgmma_tile<128>(at, x, x_stride);                                                                                                  \
   }                                                                                                                                    \
   MX_EXPORT(name)
-#define EXPERT_WGMMA_ENTRY(name)                                                                                                       \
-  WGMMA_TRAITS(name)                                                                                                                   \
+#define EXPERT_WGMMA_ENTRY(name, tokens)                                                                                               \
+  WGMMA_TRAITS(name, tokens)                                                                                                           \
   MX_ENTRY_RESIDENT(name, threads, WGMMA_RESIDENT)(const MxLinear *experts, const u16 *x, i32 x_stride, const f32 *x_scales, i32 divisor, \
                                                 const i32 *sorted, const i32 *offsets, const i32 *tiles, const i32 *tile_count,       \
                                                 f32 *out, i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit,                \
@@ -250,11 +262,11 @@ template <class Tile> MX_DEVICE void wgmma_tile(Tile tile, const u16 *x, i32 x_s
     mx_follow();                                                                                                                       \
     const auto at = [&]() __attribute__((always_inline)) {                                                                             \
       return mx_expert_tile(experts, x_scales, divisor, sorted, offsets, tiles, tile_count, out, out_stride, round, swiglu, alpha,     \
-                            limit, block_rows, greatest);                                                                              \
+                            limit, block_rows, tokens);                                                                                \
     };                                                                                                                                 \
-    wgmma_tile(at, x, x_stride);                                                                                                       \
+    wgmma_tile<tokens>(at, x, x_stride);                                                                                               \
   }                                                                                                                                    \
   MX_EXPORT(name)
-#define WGMMA_EXPAND(macro, name) macro(name)
+#define WGMMA_EXPAND(macro, ...) macro(__VA_ARGS__)
 WGMMA_EXPAND(GEMM_WGMMA_ENTRY, WGMMA_NAME(gemm_))
-WGMMA_EXPAND(EXPERT_WGMMA_ENTRY, WGMMA_NAME(expert_gemm_))
+WGMMA_EXPAND(EXPERT_WGMMA_ENTRY, WGMMA_NAME(expert_gemm_), MX_PASTE(WGMMA_EXPERT_TOKENS_, MX_FORMAT))

@@ -25,9 +25,10 @@ export const ATTENTIONS = {
   attentionBatch: signature({
     section: "attention",
     names: ["attention_batch"],
-    arguments: ATTENTION,
-    grid: "(kv_heads, n)",
-    blocks: ({ cache, n }) => [cache.kvHeads, n, 1],
+    arguments: { ...ATTENTION, parts: "i32", partial: "f32*|0", counters: "i32*|0" },
+    notes: { counters: "[n * kv_heads], 0 before and after" },
+    grid: "(kv_heads, n, parts)",
+    blocks: ({ cache, n, parts }) => [cache.kvHeads, n, parts],
   }),
   attentionSplit: signature({
     section: "attention",

@@ -1,5 +1,5 @@
 // Products by warpgroups (NVIDIA, sm_90a alone): four neighbouring warps multiply 64 rows, whose numbers they hold in registers or which lie
-// in LDS, by up to 128 others in LDS, sixteen columns at a time, while they go on. Sums float32, operands bf16.
+// in LDS, by up to 160 others in LDS, sixteen columns at a time, while they go on. Sums float32, operands bf16.
 //
 // Operands in LDS are rows of 64 columns, 128 bytes, of which the piece of 16 bytes with number p of row r lies at p ^ (r & 7).
 #pragma once
@@ -31,6 +31,7 @@ template <i32 N> struct MxWgmma;
 #define MX_C32(i) MX_C16(i), MX_C16(i + 16)
 #define MX_C48(i) MX_C32(i), MX_C16(i + 32)
 #define MX_C64(i) MX_C32(i), MX_C32(i + 32)
+#define MX_C80(i) MX_C64(i), MX_C16(i + 64)
 #define MX_WGMMA(n, count, sums)                                                                                                       \
   template <> struct MxWgmma<n> {                                                                                                      \
     static MX_DEVICE void products(f32 (&c)[count], const u32 (&a)[4], u64 b) {                                                        \
@@ -64,3 +65,9 @@ MX_WGMMA(128, 64,
          "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
          "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
          "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63")
+MX_WGMMA(160, 80,
+         "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+         "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+         "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+         "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,"
+         "%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79")

@@ -10,7 +10,7 @@ import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
 import type { GpuTensor, GpuVector } from "./tensors.ts";
 import { fresh } from "./rotary.ts";
-import { SPLIT_TOKENS, splitsFor } from "./splits.ts";
+import { batchParts, SPLIT_TOKENS, splitsFor } from "./splits.ts";
 
 /** The kernel for many tokens of one sequence. */
 export function attentionEntry(matrixKernels: ReadonlySet<string>): string {
@@ -71,9 +71,19 @@ export function launchTiles(calls: Calls, entry: string, a: Attention, tiles: De
   calls.launch("attentionTile", { ...valuesOf(a), tiles, tileCount }, entry);
 }
 
-/** Attention of one token a row by {@linkcode ATTENTION_BATCH}. */
-export function launchBatchAttention(calls: Calls, a: Attention): void {
-  calls.launch("attentionBatch", valuesOf(a));
+/**
+ * Attention of one token a row by {@linkcode ATTENTION_BATCH}.
+ *
+ * @param room What parts of a token's keys leave for one another, and counters that are 0; null: keys are not cut.
+ */
+export function launchBatchAttention(
+  calls: Calls,
+  a: Attention,
+  room: { readonly partial: DeviceRange; readonly counters: DeviceRange } | null,
+): void {
+  const parts = room === null ? 1 : batchParts(a.cache.kvHeads, a.cache.window, a.n);
+  const { partial, counters } = parts > 1 ? room! : { partial: null, counters: null };
+  calls.launch("attentionBatch", { ...valuesOf(a), parts, partial, counters });
 }
 
 /** Attention of the current batch, by the kernels that suit its shape. */
@@ -90,7 +100,7 @@ export function launchAttention(
   const attention: Attention = { out, q, cache, slots: w.slots, positions: w.positions, sinks, round, n };
   if (cache.headDim !== 64 || invariant) calls.launch("attention", valuesOf(attention));
   else if (shape.single && n >= BATCH_ROWS && matrixKernels.has(ATTENTION_BATCH) && batchKnows(cache)) {
-    launchBatchAttention(calls, attention);
+    launchBatchAttention(calls, attention, { partial: w.partial, counters: w.attentionCounters });
   } else if (n <= SPLIT_TOKENS && (shape.single || few)) {
     launchSplit(calls, attention, w.partial, splitsFor(context, cache.window, n));
   } else launchTiles(calls, attentionEntry(matrixKernels), attention, w.attentionTiles, shape.attentionTiles);

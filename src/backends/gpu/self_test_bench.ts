@@ -159,7 +159,7 @@ export class Bench implements Disposable {
   /** The same of attention to single tokens. */
   batchAttention(like: CacheShape): number {
     return this.#attend(like, (attention, entry) => {
-      if (entry === ATTENTION_BATCH) return launchBatchAttention(this.calls, attention);
+      if (entry === ATTENTION_BATCH) return launchBatchAttention(this.calls, attention, null);
       launchTiles(this.calls, entry, attention, this.#samples.words(singleTiles(TOKENS)), TOKENS);
     }, ATTENTION_BATCH);
   }

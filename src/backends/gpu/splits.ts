@@ -24,6 +24,29 @@ export function splitsFor(context: number, window: number, n: number): number {
   return n <= FULL_SPLIT_TOKENS ? full : Math.ceil(full / 4);
 }
 
+/** Most tokens of a batch whose keys are cut where a rank has few kv heads; more keep its device busy. */
+const CUT_BATCH_TOKENS = 16;
+/** kv heads from which such a batch does, too, and blocks that it is cut into otherwise. */
+const ENOUGH_KV_HEADS = 8, BATCH_BLOCKS = 192;
+/** `attention_batch` merges no more parts. Keys of a sliding layer that are worth a block of their own. */
+const MOST_BATCH_PARTS = 4, PART_KEYS = 128;
+
+/**
+ * Parts that `attention_batch` cuts a token's keys into. Sums are the same in all batches of up to 16 tokens, and in
+ * all of more.
+ */
+export function batchParts(kvHeads: number, window: number, n: number): number {
+  if (kvHeads >= ENOUGH_KV_HEADS || n > CUT_BATCH_TOKENS) return 1;
+  const most = Math.min(MOST_BATCH_PARTS, Math.ceil(BATCH_BLOCKS / (CUT_BATCH_TOKENS * kvHeads)));
+  return window > 0 ? Math.min(most, Math.max(1, Math.floor(window / PART_KEYS))) : most;
+}
+
+/** Words for each query head and dimension, and for their peaks, that these parts need. */
+export function batchPartials(kvHeads: number, maxTokens: number): number {
+  const tokens = Math.min(maxTokens, CUT_BATCH_TOKENS), parts = batchParts(kvHeads, 0, tokens);
+  return parts > 1 ? tokens * parts : 0;
+}
+
 function fullSplits(context: number, window: number): number {
   const keys = window > 0 ? Math.min(window, context) : context;
   const tiles = Math.ceil(keys / SPLIT_KEYS);

@@ -11,7 +11,7 @@ import { logitRowsFor, partialSizes } from "./batches.ts";
 import { exchangedBytes, tableBytes } from "./exchanged.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { type PagePlan, planPages } from "./page_tables.ts";
-import { FULL_SPLIT_TOKENS, SPLIT_TOKENS, splitsFor } from "./splits.ts";
+import { batchPartials, FULL_SPLIT_TOKENS, SPLIT_TOKENS, splitsFor } from "./splits.ts";
 import type { GpuTensor } from "./tensors.ts";
 
 /**
@@ -162,6 +162,7 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
   const partials = [FULL_SPLIT_TOKENS, SPLIT_TOKENS].map((n) =>
     Math.min(maxTokens, n) * Math.max(splitsFor(context, 0, n), splitsFor(context, config.slidingWindow, n))
   );
+  partials.push(...source.tree.layers.map((l) => batchPartials(l.k.weight.rows / config.headDim, maxTokens)));
   const cut = partialSizes(source, maxTokens);
   const pairs = config.headDim / 2, ranks = deviceRanks(request), tp = ranks?.tp ?? 1;
   const logitStride = tp === 1 ? source.tree.head.weight.rows : vocabPerRank(config.vocab, tp);

@@ -2,7 +2,7 @@
 import type { Shape } from "./cache_layout.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import { exactly, type KernelCase, near, worstOf } from "./check.ts";
-import { floats, i32, input, output, pointer } from "./job.ts";
+import { floats, i32, inout, input, output, pointer } from "./job.ts";
 import { FilledCache } from "./filled_cache.ts";
 import { cacheStruct } from "./structs.ts";
 import { Random } from "./random.ts";
@@ -46,20 +46,30 @@ function attentionData(seed: number, s: AttentionSpec, shuffled = true) {
 
 type AttentionData = ReturnType<typeof attentionData>;
 
-function attentionCase(seed: number, s: AttentionSpec, entry = "attention", a = attentionData(seed, s)): KernelCase {
+/** @param parts Into how many attention_batch cuts keys. */
+function attentionCase(
+  seed: number,
+  s: AttentionSpec,
+  entry = "attention",
+  a = attentionData(seed, s),
+  parts = 1,
+): KernelCase {
+  const batch = entry === "attention_batch", cut = parts > 1;
+  const partial = output(4 * a.n * parts * s.heads * (s.dim + 2)), counters = inout(new Int32Array(a.n * s.kvHeads));
+  const room = [pointer(cut ? partial : null), pointer(cut ? counters : null)];
   return {
-    name: `${entry} ${a.label}`,
+    name: `${entry} ${a.label}${cut ? ` in ${parts}` : ""}`,
     job: {
       entry,
-      grid: [entry === "attention" ? s.heads : s.kvHeads, a.n, 1],
+      grid: [batch ? s.kvHeads : s.heads, a.n, parts],
       threads: traitsOf(entry).threads,
       lds: 0,
       arguments: [
         ...[pointer(a.out), i32(a.stride), pointer(a.query), i32(a.stride), a.cacheArgument, a.slots, a.positions],
-        ...[...a.sinkArguments, i32(s.round), i32(a.n)],
+        ...[...a.sinkArguments, i32(s.round), i32(a.n), ...(batch ? [i32(parts), ...room] : [])],
       ],
     },
-    check: a.check,
+    check: () => cut && counters.bytes.some((byte) => byte !== 0) ? Infinity : a.check(),
   };
 }
 
@@ -199,6 +209,12 @@ export function* attentionCases(): Generator<KernelCase> {
   yield attentionCase(841, { ...shape, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5]] }, batch);
   const ring = { window: 140, heads: 3, kvHeads: 1 };
   yield attentionCase(842, { ...shape, kv: "bf16", round: 0, tokens: [[1, 250], [0, 139]], ...ring }, batch);
+  // Parts: more than there are keys for, all of them, one that ends with a key alone, behind a window.
+  const parts = (s: AttentionSpec, seed: number, count: number) =>
+    attentionCase(seed, s, batch, attentionData(seed, s), count);
+  yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5], [0, 127], [1, 128]] }, 843, 4);
+  yield parts({ ...shape, kv: "bf16", round: 0, tokens: [[0, 700], [1, 512]], heads: 3, kvHeads: 1 }, 844, 4);
+  yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 400], [1, 259]], heads: 16, window: 270 }, 845, 2);
   // The same bits wherever pages lie: whole, behind a window, and of two sequences.
   const long: AttentionSpec = { ...shape, heads: 2, kv: "bf16", round: 0, tokens: [[0, 200], [1, 70]] }, seed = 850;
   for (const s of [long, { ...long, window: 90 }]) {

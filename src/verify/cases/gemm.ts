@@ -235,6 +235,10 @@ function* warpgroupCases(): Generator<KernelCase> {
     yield gemmCase(seed++, { format, suffix, rows: [130], cols: 32, n: 9, round: 0 });
     yield expertGemmCase(seed++, { format, suffix, rows: 140, cols: 416, n: 90, round: 0, up: false, swiglu: 0 });
   }
+  // Some 156 rows an expert: more than a whole tile of bf16's, about one of MXFP4's.
+  for (const format of ["bf16", "mxfp4"] as const) {
+    yield expertGemmCase(seed++, { format, suffix, rows: 66, cols: 160, n: 390, round: 0, up: false, swiglu: 0 });
+  }
 }
 
 /** The kernels of batches; their columns are whole multiples of 16, or of 32 where there are blocks. */

@@ -1,6 +1,7 @@
 /** Picks on the device for any batch, and batches that are filled up to a recorded size. */
 import type { Completion } from "../../../src/eval/completion.ts";
 import { classOf, logitRowsFor, padded, partsFor } from "../../../src/backends/gpu/batches.ts";
+import { batchPartials, batchParts } from "../../../src/backends/gpu/splits.ts";
 import { completeAll } from "../../../src/eval/batcher.ts";
 import { argmax, logProbability } from "../../../src/session/likelihood.ts";
 import type { Engine } from "../../../src/model/engine.ts";
@@ -29,7 +30,13 @@ Deno.test("batches have a few sizes, and rows that fill them up belong to nobody
     ...[[11, 12, 0, 0], [3, 1, 0, 0], [7, 0, -1, -1]],
   ]);
   // gpt-oss-20b's q, k and v, its o, its head.
-  assertEquals([[4096, 512, 512], [2880], [201_088]].map((rows) => partsFor(rows)), [4, 7, 1]);
+  assertEquals([[4096, 512, 512], [2880], [201_088]].map((rows) => partsFor(rows)), [6, 8, 1]);
+  // Keys, on ranks with so many kv heads: none of many sequences, nor of windows as short as a part.
+  const parts = (window: number, n: number) => [8, 4, 2, 1].map((kvHeads) => batchParts(kvHeads, window, n));
+  assertEquals([parts(0, 9), parts(0, 16), parts(0, 17), parts(128, 16), parts(256, 16)], [
+    ...[[1, 3, 4, 4], [1, 3, 4, 4], [1, 1, 1, 1], [1, 1, 1, 1], [1, 2, 2, 2]],
+  ]);
+  assertEquals([8, 4, 2].map((kvHeads) => batchPartials(kvHeads, 1024)), [0, 48, 64]);
 });
 
 Deno.test(
