@@ -1,5 +1,5 @@
 /** Cases of rotary embedding and of storing keys and values. */
-import { cacheBytes, NUMBER, PageLayout, type Shape } from "./cache_layout.ts";
+import { cacheBytes, PageLayout, type Shape } from "./cache_layout.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { exactly, type KernelCase, worstOf } from "./check.ts";
 import { type Argument, floats, i32, inout, input, type Job, output, pointer } from "./job.ts";
@@ -47,7 +47,7 @@ export function* cacheCases(): Generator<KernelCase> {
   const slots = Int32Array.of(1, 0, 0, 0), positions = Int32Array.of(7, 63, 64, 5), { cos, sin } = tables(r, 65, half);
   const angles = [pointer(input(cos)), pointer(input(sin))];
   for (const [kv, round] of [["bf16", 1], ["f32", 0], ["fp8", 0]] as const) {
-    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, window: 4 }, { size } = NUMBER[kv];
+    const shape: Shape = { kv, heads, kvHeads, dim, slots: 2, window: 4 };
     const pages = new PageLayout(shape, [65, 8], [], new Random(849));
     const q = r.row(n * (heads * dim + 4), false, 3), k = r.row(n * width, false, 3), v = r.row(n * width, false, 30);
     const rowOf = (all: Float32Array, stride: number, length: number, t: number) =>
@@ -62,9 +62,11 @@ export function* cacheCases(): Generator<KernelCase> {
     }
     const expected = (values: Float32Array, scale: number) => {
       const bytes = new Uint8Array(pages.bytes).fill(0xff);
-      for (let i = 0; i < (n - 1) * width; i++) {
-        const t = Math.floor(i / width), g = Math.floor(i % width / dim), d = i % dim;
-        bytes.set(cacheBytes(values[i]!, kv, scale), pages.row(slots[t]!, g, positions[t]!) + d * size);
+      for (let t = 0; t < n - 1; t++) {
+        for (let g = 0; g < kvHeads; g++) {
+          const row = rowOf(values, width, width, t).subarray(g * dim, (g + 1) * dim);
+          bytes.set(cacheBytes(row, kv, scale), pages.row(slots[t]!, g, positions[t]!));
+        }
       }
       return bytes;
     };

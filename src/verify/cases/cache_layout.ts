@@ -13,10 +13,12 @@ export const NUMBER: Record<KvFormat, { readonly format: number; readonly size: 
   fp8: { format: 3, size: 1 },
 };
 
-/** Stored bytes of a number. */
-export function cacheBytes(value: number, format: KvFormat, scale: number): Uint8Array {
-  if (format === "fp8") return Uint8Array.of(encode(ELEMENTS.e4m3fn, Math.fround(value / scale)));
-  return encodePlain(Float32Array.of(value), format);
+/** Stored bytes of a row of numbers. */
+export function cacheBytes(row: Float32Array, format: KvFormat, scale: number): Uint8Array {
+  if (format !== "fp8") return encodePlain(row, format);
+  const codes = new Uint8Array(row.length);
+  for (let i = 0; i < row.length; i++) codes[i] = encode(ELEMENTS.e4m3fn, Math.fround(row[i]! / scale));
+  return codes;
 }
 
 /** Sizes of a cache and of the attention over it. */

@@ -2,7 +2,7 @@
 import { softmaxWithSink } from "../../backends/reference/attention.ts";
 import { throughCache } from "../../backends/reference/cache.ts";
 import { PAGE_POSITIONS } from "../../model/pages.ts";
-import { cacheBytes, NUMBER, PageLayout, type Shape } from "./cache_layout.ts";
+import { cacheBytes, PageLayout, type Shape } from "./cache_layout.ts";
 import { input, output } from "./job.ts";
 import { Random } from "./random.ts";
 import type { CacheFields } from "./structs.ts";
@@ -53,9 +53,8 @@ export class FilledCache {
 
   /** Keeps a key or value: its number for the reference and, if `visible`, its bytes for kernels. Returns the bytes. */
   put(which: "k" | "v", slot: number, g: number, p: number, row: Float32Array, visible = true): Uint8Array {
-    const { kv, dim } = this.shape, { size } = NUMBER[kv];
-    const scale = this.fields[which === "k" ? "kScale" : "vScale"], bytes = new Uint8Array(dim * size);
-    row.forEach((x, d) => bytes.set(cacheBytes(x, kv, scale), d * size));
+    const { kv } = this.shape, scale = this.fields[which === "k" ? "kScale" : "vScale"];
+    const bytes = cacheBytes(row, kv, scale);
     if (visible) this.fields[which].bytes.set(bytes, this.at(slot, g, p));
     const map = which === "k" ? this.#k : this.#v;
     map.set(`${slot} ${g} ${p}`, row.map((x) => throughCache(x, kv, scale)));

@@ -1,5 +1,5 @@
 /** Random inputs, the same in every run. */
-import { roundToBf16 } from "../../formats/bf16.ts";
+import { roundAllToBf16 } from "../../formats/bf16.ts";
 import { decodeElements } from "../../formats/decode.ts";
 import { encodePlain } from "../../formats/encode.ts";
 import type { WeightFormat } from "../../formats/format.ts";
@@ -32,10 +32,10 @@ export class Random {
   }
   /** Normal numbers as float32, or as bf16 numbers. */
   row(length: number, bf16: boolean, size = 1): Float32Array {
-    return Float32Array.from({ length }, () => {
-      const v = Math.fround(this.normal() * size);
-      return bf16 ? roundToBf16(v) : v;
-    });
+    const values = new Float32Array(length);
+    for (let i = 0; i < length; i++) values[i] = this.normal() * size;
+    if (bf16) roundAllToBf16(values);
+    return values;
   }
 }
 
