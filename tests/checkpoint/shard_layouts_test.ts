@@ -215,8 +215,8 @@ for (const [index, kind] of CASES.entries()) {
       const { source } = planModel(checkpoint, { dtype: "f32", kvCacheDtype: "auto" });
       const opened = { made, checkpoint, source, owners: ownersOf(source) };
       const sizes = TP.flatMap((tp) => EP.map((ep) => [tp, ep] as const));
-      // Outside a soak every case tries a fifth of the sizes, the next case the next fifth.
-      for (const [tp, ep] of SOAK ? sizes : sizes.filter((_, i) => i % 5 === index % 5)) {
+      // Outside a soak every case tries two of the fifteen sizes, the next case the next two.
+      for (const [tp, ep] of SOAK ? sizes : sizes.filter((_, i) => i % 8 === index % 8)) {
         check(opened, tp, ep, `${label}, tp ${tp}, ep ${ep}`);
       }
     }

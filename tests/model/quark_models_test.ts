@@ -118,6 +118,8 @@ const CASES: Case[] = [
 ];
 
 for (const [i, { name, scheme, options, change, expected }] of CASES.entries()) {
+  // Outside a soak a third: a scale a tensor, blocks with quantized inputs, an FP8 cache, mixed precision.
+  if (!SOAK && ![0, 3, 6, CASES.length - 1].includes(i)) continue;
   Deno.test(`Quark's ${name} computes the same in emulate and reference, on one rank and several`, async () => {
     using dir = new TemporaryDirectory();
     await run(plain, dir.path, scheme, { scales: calibrated.inputs, ...options });

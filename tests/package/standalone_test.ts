@@ -223,7 +223,9 @@ function variantOf(binary: string): Variant {
 }
 
 for (const variant of VARIANTS) {
-  const reason = given !== undefined && variantOf(given) !== variant
+  const reason = given === undefined && !SOAK
+    ? "only in a soak"
+    : given !== undefined && variantOf(given) !== variant
     ? "MXOSS_BINARY is of the other kind"
     : given === undefined && variant === "deno-compile" && denort === null
     ? "denort is neither in DENORT_BIN nor in Deno's cache"

@@ -7,7 +7,7 @@ import { threadsOf } from "../../src/parallel/ranked_engine.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { logitsOf, openTiny, TINY } from "../model/tiny.ts";
-import { dose, SOAK } from "../soak.ts";
+import { dose, everyNth, SOAK } from "../soak.ts";
 
 const ids = integers(readGolden("logits.safetensors"), "two_turns.ids").slice(0, dose(72, Infinity));
 
@@ -103,7 +103,7 @@ Deno.test("taps of several ranks are put together to what one rank sees", async 
     return seen;
   };
   const expected = await see(1, 1);
-  for (const [tp, ep] of [[8, 1], [2, 2]] as const) {
+  for (const [tp, ep] of everyNth(2, [[2, 2], [8, 1]] as const)) {
     const got = await see(tp, ep);
     assertEquals([...got.keys()].sort(), [...expected.keys()].sort());
     for (const [name, want] of expected) {

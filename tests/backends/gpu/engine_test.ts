@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
-import { everyNth } from "../../soak.ts";
+import { dose, everyNth } from "../../soak.ts";
 import { randomModel, storageName, STORAGES, testConfig } from "../random_model.ts";
 import { batchOf, largest, logitsOf, openEngine, sequence } from "./opened.ts";
 
@@ -100,7 +100,7 @@ Deno.test({ name: "GpuEngine.decode() picks what greedy steps pick, and stops wh
   using model = randomModel(2, { config });
   const kernels = await hostKernels();
   const engine = await openEngine(host.path, model, { kernels });
-  const prompts = [[0, 9], [1, 4]] as const;
+  const prompts = [[0, 9], [1, 4]] as const, STEPS = dose(7, 12);
   const next: number[] = [];
   for (const [slot, count] of prompts) {
     const [logits] = await logitsOf(engine, sequence(slot, count, config.vocab), [count - 1]);
@@ -108,15 +108,15 @@ Deno.test({ name: "GpuEngine.decode() picks what greedy steps pick, and stops wh
   }
   const start = batchOf([0, 9, next[0]!], [1, 4, next[1]!]);
   const expected: number[][] = [];
-  for (let step = 0, ids = next; step < 12; step++) {
+  for (let step = 0, ids = next; step < STEPS; step++) {
     const rows = await logitsOf(engine, batchOf([0, 9 + step, ids[0]!], [1, 4 + step, ids[1]!]), [0, 1]);
     expected.push(ids = rows.map(largest));
   }
-  for (const stopAfter of [12, 5]) {
+  for (const stopAfter of [STEPS, 5]) {
     const picked: number[][] = [];
     const { steps } = await engine.decode({
       batch: start,
-      steps: 12,
+      steps: STEPS,
       sampling: [GREEDY, GREEDY],
       onTokens: (ids, step) => {
         assertEquals(step, picked.length);
@@ -184,7 +184,7 @@ const WAYS: readonly (readonly [storage: string, input: InputFormat])[] = [
   ["fp8_e4m3 per row", { kind: "fp8_token" }],
 ];
 
-for (const [name, input] of everyNth(2, WAYS)) {
+for (const [name, input] of everyNth(3, WAYS)) {
   Deno.test(
     { name: `fused kernels give the bits of single operations (${name}, ${input.kind} input)`, ignore },
     async () => {
@@ -230,7 +230,7 @@ Deno.test({ name: "GpuBackend computes a token by the same bits in any batch whe
   using host = new HipHost(buildHipHost());
   using model = randomModel(6, { config });
   const kernels = await hostKernels();
-  const count = 20, rows = Array.from({ length: count }, (_, i) => i);
+  const count = dose(10, 20), rows = Array.from({ length: count }, (_, i) => i);
   const computed: Float32Array[][] = [];
   for (const chunk of [count, 7, 1]) {
     const engine = await openEngine(host.path, model, { kernels, invariant: true });
