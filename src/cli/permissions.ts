@@ -6,6 +6,7 @@
  * they pass what any command may need and this narrows it. It only ever takes away: what was not granted is not asked
  * for here.
  */
+import { bracketed } from "../../ffi/addresses.ts";
 import { dirname, resolve } from "node:path";
 import { FETCHED } from "../assets.ts";
 import { temporaryName } from "../checkpoint/atomic.ts";
@@ -154,9 +155,4 @@ function confineNet(net: readonly string[]): void {
   for (const host of ["0.0.0.0", "[::1]", "[::]", ...net.map((address) => address.replace(/:\d+$/, ""))]) {
     Deno.permissions.revokeSync({ name: "net", host });
   }
-}
-
-/** An IPv6 address stands in brackets before a port. */
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }

@@ -1,4 +1,5 @@
 /** `mxoss serve`: models over HTTP. */
+import { bracketed } from "../../ffi/addresses.ts";
 import { environmentVariable } from "../environment.ts";
 import { PAGE_POSITIONS, sharedPositions } from "../model/pages.ts";
 import { deviceCacheBytes } from "../session/device_memory.ts";
@@ -143,7 +144,7 @@ function start(app: App, hostname: string, port: number): Deno.HttpServer<Deno.N
       hostname,
       port,
       onListen: ({ hostname, port }) => {
-        note(`listening on http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`);
+        note(`listening on http://${bracketed(hostname)}:${port}`);
       },
     }, (request, { remoteAddr }) => app.fetch(request, remoteAddr.hostname));
   } catch (thrown) {

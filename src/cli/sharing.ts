@@ -2,7 +2,7 @@
  * Whether the processes that torchrun, mpirun or srun started with one command line share its models, and by what they
  * reach each other.
  */
-import { ipv4AddressesOf } from "../../ffi/addresses.ts";
+import { addressesOf, bracketed, ipv6Of } from "../../ffi/addresses.ts";
 import { environment } from "../../ffi/library.ts";
 import { InputError } from "../errors.ts";
 import type { MeetingPlace } from "../parallel/meeting.ts";
@@ -27,8 +27,8 @@ export interface Sharing {
 
 /** torch.distributed's default, for processes that are all on one host and are given no port. */
 const DEFAULT_PORT = 29500;
-/** Where the first process listens if its own address is none that other hosts reach. */
-const EVERYWHERE = "0.0.0.0";
+/** Where the first process listens if its own address is none that other hosts reach, or that it may listen on. */
+const EVERYWHERE = "0.0.0.0", EVERYWHERE_V6 = "::";
 
 /**
  * The settings of a command line that has options for one model.
@@ -71,26 +71,29 @@ function placeOf({ master, localSize, size, source, rank }: World, agentStore: b
     const expected = `the address of rank 0, where ${source} started processes on several hosts`;
     throw InputError.of("missing", { name: "MASTER_ADDR" }, expected, "none");
   }
-  const [host, ...others] = addressesOf(master.address), port = master.port + (agentStore ? 1 : 0);
+  const [host, ...others] = placesOf(master.address), port = master.port + (agentStore ? 1 : 0);
   // Many hosts know themselves by a name that means 127.0.1.1 there, some by one with addresses in several networks;
   // Kubeflow calls the first "localhost" there and does not say how many are on one host. An address means itself.
-  const vague = !ADDRESS.test(master.address) || localSize !== null;
-  const elsewhere = rank === 0 && localSize !== size && vague && (host!.startsWith("127.") || others.length > 0);
-  return { host: host!, port, ...(others.length > 0 ? { others } : {}), ...(elsewhere ? { listen: EVERYWHERE } : {}) };
+  const vague = !isAddress(master.address) || localSize !== null, v6 = host!.includes(":");
+  const said = host!.startsWith("127.") || host === "::1" || others.length > 0;
+  const elsewhere = rank === 0 && (localSize !== size && vague && said || v6 && !mayListen(host!, port));
+  const listen = v6 ? EVERYWHERE_V6 : EVERYWHERE;
+  return { host: host!, port, ...(others.length > 0 ? { others } : {}), ...(elsewhere ? { listen } : {}) };
 }
+
+/** Launchers permit to listen on all IPv6 addresses together, but on no other host's: Deno knows no ranges of them. */
+const mayListen = (host: string, port: number) =>
+  Deno.permissions.querySync({ name: "net", host: `${bracketed(host)}:${port}` }).state === "granted";
 
 const ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/;
 
-function addressesOf(name: string): string[] {
+const isAddress = (name: string) => ADDRESS.test(name) || ipv6Of(name) !== null;
+
+function placesOf(name: string): string[] {
   if (name === "localhost") return ["127.0.0.1"];
-  const found = ADDRESS.test(name) ? [name] : ipv4AddressesOf(name);
+  const v6 = ipv6Of(name), found = ADDRESS.test(name) ? [name] : v6 !== null ? [v6] : addressesOf(name);
   if (found.length > 0) return found;
-  throw InputError.of(
-    "wrong_value",
-    { name: "MASTER_ADDR" },
-    "an IPv4 address, or the name of a host that has one",
-    name,
-  );
+  throw InputError.of("wrong_value", { name: "MASTER_ADDR" }, "an address, or the name of a host that has one", name);
 }
 
 /**

@@ -2,6 +2,7 @@
  * Processes that meet at the first one's address, by the one socket that the program opens beside a server's. Whoever
  * else comes there is let in no further than {@linkcode proveToMember} goes, and not for long.
  */
+import { bracketed } from "../../ffi/addresses.ts";
 import { pause } from "../breath.ts";
 import { FailureError, reason } from "../errors.ts";
 import { proveToLeader, proveToMember, type RunKey } from "./handshake.ts";
@@ -10,7 +11,7 @@ import { closeQuietly, Wire } from "./wire.ts";
 
 /** Where the processes meet. */
 export interface MeetingPlace {
-  /** IPv4 address at which the others reach the first. */
+  /** Address at which the others reach the first. */
   readonly host: string;
   /** Further ones, which are tried in turn: of a name that has several. */
   readonly others?: readonly string[];
@@ -70,7 +71,7 @@ class Reception {
     try {
       listener = Deno.listen({ hostname: listen, port });
     } catch (thrown) {
-      throw new FailureError(`rank 0 cannot listen at ${listen}:${port}: ${reason(thrown)}`);
+      throw new FailureError(`rank 0 cannot listen at ${bracketed(listen)}:${port}: ${reason(thrown)}`);
     }
     const accept = async () => {
       for await (const connection of listener) this.#greet(connection).catch(() => closeQuietly(connection));
@@ -147,7 +148,7 @@ async function reachLeader(place: MeetingPlace, meeter: Meeter, { patience, proo
     const waited = performance.now() - started;
     if (waited > patience) {
       const seconds = Math.round(waited / 1000), who = `rank ${meeter.rank} of ${meeter.size}`;
-      const where = hosts.map((host) => `${host}:${port}`).join(" or ");
+      const where = hosts.map((host) => `${bracketed(host)}:${port}`).join(" or ");
       throw new FailureError(`${who}: rank 0 cannot be reached at ${where} within ${seconds} s: ${problem}`);
     }
     await pause(RETRY_MS);
@@ -167,19 +168,20 @@ class StrangerError extends FailureError {}
  */
 async function enter(
   connection: Deno.TcpConn,
-  { host, port }: MeetingPlace,
+  place: MeetingPlace,
   { rank, size, key }: Meeter,
   proof: number,
 ): Promise<Wire | null> {
+  const where = `${bracketed(place.host)}:${place.port}`;
   const timer = setTimeout(() => closeQuietly(connection), proof);
   let entered = false;
   try {
     const keys = await proveToLeader(connection, key, rank, size).catch(() => null);
     if (keys === "secret") {
-      throw new FailureError(`rank ${rank} and who listens at ${host}:${port} have not the same secret, or run`);
+      throw new FailureError(`rank ${rank} and who listens at ${where} have not the same secret, or run`);
     }
     if (keys === "stranger") {
-      throw new StrangerError(`rank ${rank}: who listens at ${host}:${port} is not rank 0, but another program`);
+      throw new StrangerError(`rank ${rank}: who listens at ${where} is not rank 0, but another program`);
     }
     if (keys === null) return null;
     const wire = new Wire(connection, keys), { value: problem } = await wire.received().next();

@@ -75,6 +75,8 @@ export class Hosts implements AsyncDisposable {
   /** hosta, hostb, ... */
   readonly names: readonly string[];
   readonly addresses: readonly string[];
+  /** IPv6 addresses; by these alone hosts know one another as hosta6, hostb6, ... */
+  readonly addressesV6: readonly string[];
   /** Address of the switch's own network, and that network. */
   readonly head: string;
   readonly network = "10.77.0.0/24";
@@ -88,6 +90,7 @@ export class Hosts implements AsyncDisposable {
     this.names = letters.map((letter) => `host${letter}`);
     const address = (i: number) => `10.77.0.${i + 1}`;
     this.addresses = letters.map((_, i) => address(i));
+    this.addressesV6 = letters.map((_, i) => `fd77::${i + 1}`);
     this.head = address(99);
   }
 
@@ -120,6 +123,8 @@ export class Hosts implements AsyncDisposable {
       ip("-n", this.#switch, "link", "set", port, "master", "switch", "up");
       ip("-n", netns, "link", "set", "lo", "up");
       add(netns, this.addresses[i]!, "cable");
+      // Nobody else has it: nothing need be asked for before it is used.
+      ip("-n", netns, "addr", "add", `${this.addressesV6[i]}/64`, "dev", "cable", "nodad");
       ip("-n", netns, "link", "set", "cable", "up");
       this.#known(netns, i);
       const up = `${shared[0]}/up-${netns}`;
@@ -140,7 +145,8 @@ export class Hosts implements AsyncDisposable {
   #known(netns: string, self: number): void {
     Deno.mkdirSync(`/etc/netns/${netns}`, { recursive: true });
     const all = this.names.map((name, i) => `${i === self ? "127.0.1.1" : this.addresses[i]} ${name}`);
-    Deno.writeTextFileSync(knownTo(netns), `${["127.0.0.1 localhost", ...all].join("\n")}\n`);
+    const v6 = this.names.map((name, i) => `${this.addressesV6[i]} ${name}6`);
+    Deno.writeTextFileSync(knownTo(netns), `${["127.0.0.1 localhost", ...all, ...v6].join("\n")}\n`);
   }
 
   netns(host: number): string {

@@ -73,8 +73,9 @@ Deno.test({
   ...IGNORE,
   fn: () =>
     withLauncher(async (words) => {
+      let env: Readonly<Record<string, string>> = {};
       const flags = async (...args: readonly string[]) => {
-        const { stdout, code } = await run([...words, ...args]), lines = stdout.trimEnd().split("\n");
+        const { stdout, code } = await run([...words, ...args], { env }), lines = stdout.trimEnd().split("\n");
         assertEquals(code, 7);
         const main = lines.findIndex((line) => line.endsWith("/main.js"));
         assertEquals(lines.slice(main + 1), args);
@@ -87,6 +88,11 @@ Deno.test({
       assertEquals(await flags("--backend", "cuda", "hi"), [...PERMISSIONS, WRITE_PERMISSION]);
       assertEquals(await flags("--backend=hip", "hi"), [...PERMISSIONS, WRITE_PERMISSION]);
       assertEquals(await flags("serve", "--out", "x"), [...PERMISSIONS, WRITE_PERMISSION, NET_PERMISSION]);
+      // Processes of a run meet, also at an IPv6 address.
+      env = { PMI_SIZE: "2", MASTER_ADDR: "10.1.2.3" };
+      assertEquals(await flags("hi"), [...PERMISSIONS, NET_PERMISSION]);
+      env = { WORLD_SIZE: "2", MASTER_ADDR: "[fd00::2]" };
+      assertEquals(await flags("hi"), [...PERMISSIONS, `${NET_PERMISSION},[fd00::2]`]);
     }),
 });
 

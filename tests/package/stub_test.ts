@@ -3,6 +3,7 @@ import { ADDRESSES, VARIABLES } from "../../src/cli/permissions.ts";
 import { wrap } from "../../tools/package/self_extracting.ts";
 import { concat } from "../../tools/package/tar.ts";
 import { assert, assertEquals } from "../assert.ts";
+import { everyNth } from "../soak.ts";
 import { command, run, whereIs, works } from "./process.ts";
 import { BINARY, encode, exists, FILLING, refused, shells, unpacked, until, withBinary } from "./stub.ts";
 
@@ -49,7 +50,10 @@ for (const shell of shells) {
       const net = `--allow-net=${ADDRESSES.join(",")}`;
       assertEquals(await flags(["serve", "--port=0"]), [...always, net]);
       assertEquals(await flags(["generate", "serve"]), always);
-      assertEquals(await flags(["Hi"], { WORLD_SIZE: "2" }), [...always, net]);
+      const masters = [["[fd00::2]", ",[fd00::2]"], ["10.1.2.3", ""], ["fd::$(ls)", ""], ["::1", ",[::1]"]] as const;
+      for (const [address, more] of everyNth(4, masters)) {
+        assertEquals(await flags(["Hi"], { WORLD_SIZE: "2", MASTER_ADDR: address }), [...always, net + more]);
+      }
     }));
 
   Deno.test(`the script unpacks once where several first starts meet in ${name}`, () =>

@@ -14,11 +14,14 @@ import { TINY } from "../cli/program.ts";
 const KEY = { secret: "known to all of them", run: "a run" };
 
 /** Two processes, in this one. */
-async function two(options: readonly [ProcessesOptions, ProcessesOptions]): Promise<[Processes, Processes]> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+async function two(
+  options: readonly [ProcessesOptions, ProcessesOptions],
+  host = "127.0.0.1",
+): Promise<[Processes, Processes]> {
+  using listener = Deno.listen({ hostname: host, port: 0 });
   const { port } = listener.addr;
   listener.close();
-  const links = await Promise.all([0, 1].map((rank) => meet({ host: "127.0.0.1", port }, { rank, size: 2, key: KEY })));
+  const links = await Promise.all([0, 1].map((rank) => meet({ host, port }, { rank, size: 2, key: KEY })));
   return links.map((link, rank) => new Processes(link, options[rank])) as [Processes, Processes];
 }
 
@@ -75,6 +78,29 @@ Deno.test("who finds no way to the first process goes on trying until its time i
   const { message } = await assertRejects(() => meet(place, { rank: 1, size: 2, key: KEY }, limits), FailureError);
   assertMatch(message, /^rank 1 of 2: rank 0 cannot be reached at 224\.0\.0\.1:9 or 127\.0\.0\.1:9 within \d s: /);
   assertEquals(performance.now() - started >= 350, true);
+});
+
+const V6 = canListen("::1");
+
+function canListen(hostname: string): boolean {
+  try {
+    Deno.listen({ hostname, port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: `processes meet at an IPv6 address, which messages have in brackets${V6 ? "" : " (skipped: no IPv6 here)"}`,
+  ignore: !V6,
+}, async () => {
+  const processes = await two([{}, {}], "::1");
+  assertEquals(processes.map(({ rank, size }) => [rank, size]), [[0, 2], [1, 2]]);
+  await ends(processes);
+  const nobody = meet({ host: "::1", port: 9 }, { rank: 1, size: 2, key: KEY }, { patience: 1, proof: 100 });
+  const { message } = await assertRejects(() => nobody, FailureError);
+  assertMatch(message, /^rank 1 of 2: rank 0 cannot be reached at \[::1\]:9 within /);
 });
 
 Deno.test("where the first process listens if its address says little there", () => {

@@ -49,10 +49,16 @@ Deno.test("processes share models whose ranks can be shared out among them, and 
   assertEquals(assertThrows(() => place(nowhere), InputError).code, "missing");
   assertEquals(place({ ...TORCHRUN, MASTER_ADDR: "localhost" })?.host, "127.0.0.1");
   const named = { ...TORCHRUN, MASTER_ADDR: "no.such.host.invalid" };
-  assertThrows(() => place(named), InputError, "MASTER_ADDR: expected an IPv4 address, or the name of a host");
+  assertThrows(() => place(named), InputError, "MASTER_ADDR: expected an address, or the name of a host");
   // A host that knows itself by a name of its own only.
   const first = { ...TORCHRUN, RANK: "0", LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1", MASTER_ADDR: "127.0.1.1" };
   assertEquals(place(first), { host: "127.0.1.1", port: 4000, listen: "0.0.0.0" });
+  // IPv6 addresses, with and without brackets; one of a single cable says too little.
+  for (const address of ["fd00:0:0::2", "[FD00::2]"]) {
+    assertEquals(place({ ...TORCHRUN, MASTER_ADDR: address }), { host: "fd00::2", port: 4000 });
+  }
+  assertEquals(place({ ...first, MASTER_ADDR: "::1" }), { host: "::1", port: 4000, listen: "::" });
+  assertThrows(() => place({ ...TORCHRUN, MASTER_ADDR: "fe80::1%eth0" }), InputError, "MASTER_ADDR: expected an addr");
 });
 
 Deno.test("processes of whose number ranks are no multiple are refused, wherever models are computed", () => {

@@ -2,6 +2,7 @@
 // Starts mxoss with the Deno that npm has installed beside it, and ends as it ends.
 "use strict";
 const { spawn } = require("node:child_process");
+const { isIPv6 } = require("node:net");
 const { join } = require("node:path");
 
 // Permissions of every command line, of those that name something to write, and of the server: tools/package/launch.ts.
@@ -35,7 +36,12 @@ process.on("SIGINT", () => atTerminal || child.kill("SIGINT"));
 process.on("SIGHUP", () => atTerminal || child.kill("SIGHUP"));
 process.on("SIGTERM", () => child.kill("SIGTERM"));
 
-const permissions = [...FLAGS, ...(writes ? [WRITE_PERMISSION] : []), ...(args[0] === "serve" ? [NET_PERMISSION] : [])];
+// Ranks that are processes meet at an address. Deno knows no ranges of IPv6 addresses.
+const { env } = process, sizes = ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+const meets = sizes.some((name) => env[name]), master = (env.MASTER_ADDR ?? "").replace(/^\[|\]$/g, "");
+const master6 = meets && isIPv6(master) && !master.includes("%") ? `,[${master}]` : "";
+const net = args[0] === "serve" || meets ? [NET_PERMISSION + master6] : [];
+const permissions = [...FLAGS, ...(writes ? [WRITE_PERMISSION] : []), ...net];
 const words = ["run", "--quiet", "--cached-only", ...permissions];
 const child = spawn(deno(), [...words, join(__dirname, "main.js"), ...args], {
   stdio: "inherit",

@@ -27,7 +27,12 @@ start() {
   done
   [ "${1-}" != serve ] || net='@NET_PERMISSION@'
   # Ranks that are processes meet at an address.
-  [ -z "${WORLD_SIZE-}${OMPI_COMM_WORLD_SIZE-}${PMI_SIZE-}${SLURM_STEP_NUM_TASKS-}" ] || net='@NET_PERMISSION@'
+  if [ -n "${WORLD_SIZE-}${OMPI_COMM_WORLD_SIZE-}${PMI_SIZE-}${SLURM_STEP_NUM_TASKS-}" ]; then
+    net='@NET_PERMISSION@' master=${MASTER_ADDR-}
+    master=${master#\[} master=${master%\]}
+    # Deno knows no ranges of IPv6 addresses.
+    case $master in *[!0-9A-Fa-f:.]*) ;; *:*) net="$net,[$master]" ;; esac
+  fi
   # Its time tells a later version whether this one is still in use. It is no harm if that cannot be written.
   { true >"$program/started"; } 2>/dev/null
   # Deno keeps compiled code there; nothing of it goes into the user's own Deno directory.
