@@ -7,7 +7,7 @@ use crate::finish::Finish;
 use crate::groups::{FIVE, FOUR, Groups, ROW_BYTES};
 use crate::integer::{self, QUAD, TILE_BYTES};
 use crate::integer_tile::{lacks_dot, multiply_quads};
-use crate::panel::{Panel, decode, is_ordinary, pack};
+use crate::panel::{Panel, Part, decode, is_ordinary, pack};
 use crate::record::{Record, TILE, Way, Weights, scale};
 use crate::register_tile::*;
 use core::arch::wasm32::*;
@@ -230,7 +230,7 @@ unsafe fn multiply_tile(
         }
         for block in (0..blocks).step_by(panel.blocks) {
             let count = min(panel.blocks, blocks - block);
-            let scaled = !decode(w, row, rows, block, count, ordinary, panel);
+            let scaled = !decode(&Part { weights: w, row, rows, block, count }, ordinary, panel);
             for group in groups.clone() {
                 let x = group.x.add(block * group.room() * ROW_BYTES).cast::<f32>();
                 let (weights, scales, sums) = (panel.weights.cast(), panel.scales, group.sums.cast());

@@ -62,49 +62,45 @@ impl Panel {
     }
 }
 
-/// Decodes `count` blocks from `block` on of `rows` (1..=8) rows from `row` on; what fills up eight rows is of no
-/// importance. Columns beyond the matrix become zeros. Whether weights are multiplied by the scales of their blocks, or
-/// there are none: they are where the caller allows it, and those scales are ordinary ones.
-pub unsafe fn decode(
-    w: &Weights,
-    row: usize,
-    rows: usize,
-    block: usize,
-    count: usize,
-    allowed: bool,
-    panel: &Panel,
-) -> bool {
+/// What of a matrix a panel takes.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    pub weights: &'a Weights,
+    /// The first row, and how many (1..=8).
+    pub row: usize,
+    pub rows: usize,
+    /// The first block of 32 columns, and how many; columns beyond the matrix are zeros.
+    pub block: usize,
+    pub count: usize,
+}
+
+/// Decodes a part; what fills up eight rows is of no importance. Whether weights are multiplied by the scales of their
+/// blocks, or there are none: they are where the caller allows it, and those scales are ordinary ones.
+pub unsafe fn decode(part: &Part, allowed: bool, panel: &Panel) -> bool {
+    let w = part.weights;
     unsafe {
         match w.format {
-            format::BF16 if w.transposed => transpose::<Bf16>(w, row, rows, block, count, panel),
-            format::F32 if w.transposed => transpose::<F32>(w, row, rows, block, count, panel),
-            format::F16 if w.transposed => transpose::<F16>(w, row, rows, block, count, panel),
+            format::BF16 if w.transposed => transpose::<Bf16>(part, panel),
+            format::F32 if w.transposed => transpose::<F32>(part, panel),
+            format::F16 if w.transposed => transpose::<F16>(part, panel),
             _ if w.transposed => unreachable(),
-            _ => return by_format!(w.format, decode_as(w, row, rows, block, count, allowed, panel)),
+            _ => return by_format!(w.format, decode_as(part, allowed, panel)),
         }
     }
     true
 }
 
-unsafe fn decode_as<F: Format>(
-    w: &Weights,
-    row: usize,
-    rows: usize,
-    block: usize,
-    count: usize,
-    allowed: bool,
-    panel: &Panel,
-) -> bool {
+unsafe fn decode_as<F: Format>(part: &Part, allowed: bool, panel: &Panel) -> bool {
     unsafe {
         if !F::SCALED {
-            decode_rows::<F, false>(w, row, rows, block, count, panel);
+            decode_rows::<F, false>(part, panel);
             return true;
         }
-        let scaled = put_scales(w, row, rows, block, count, panel) && allowed;
+        let scaled = put_scales(part, panel) && allowed;
         if scaled {
-            decode_rows::<F, true>(w, row, rows, block, count, panel);
+            decode_rows::<F, true>(part, panel);
         } else {
-            decode_rows::<F, false>(w, row, rows, block, count, panel);
+            decode_rows::<F, false>(part, panel);
         }
         scaled
     }
@@ -124,7 +120,7 @@ const fn bits(exponent: i32) -> u32 {
 
 /// Puts the scales of blocks in place; whether all are ordinary.
 #[inline(never)]
-unsafe fn put_scales(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) -> bool {
+unsafe fn put_scales(&Part { weights: w, row, rows, block, count }: &Part, panel: &Panel) -> bool {
     let (mut least, mut most) = (u32::MAX, 0);
     unsafe {
         for i in 0..TILE {
@@ -164,11 +160,7 @@ pub unsafe fn is_ordinary(r: &Record, pair: usize, pairs: usize) -> bool {
 /// Decodes blocks, multiplied by their scales if so wanted.
 #[inline(never)]
 unsafe fn decode_rows<F: Format, const SCALED: bool>(
-    w: &Weights,
-    row: usize,
-    rows: usize,
-    block: usize,
-    count: usize,
+    &Part { weights: w, row, rows, block, count }: &Part,
     panel: &Panel,
 ) {
     unsafe {
@@ -238,7 +230,7 @@ pub unsafe fn pack_rows(x: [*const v128; FIVE], rows: usize, cols: usize, to: *m
 /// Decodes a matrix that is stored [cols, rows], in a format without scales: brings a block's bytes into the order of
 /// rows first.
 #[inline(never)]
-unsafe fn transpose<F: Format>(w: &Weights, row: usize, rows: usize, block: usize, count: usize, panel: &Panel) {
+unsafe fn transpose<F: Format>(&Part { weights: w, row, rows, block, count }: &Part, panel: &Panel) {
     unsafe {
         let size = F::BYTES / BLOCK;
         let mut turned = [[f32x4_splat(0.0); 8]; TILE];
