@@ -69,8 +69,9 @@ function checkArchitecture(json: unknown, path: string): void {
   const { architectures, model_type: type } = json;
   const names = Array.isArray(architectures) ? architectures : [];
   if (architectures !== undefined && architectures !== null && !names.includes("GptOssForCausalLM")) {
-    const got = typeof names[0] === "string" ? names[0] : architectures;
-    throw InputError.of("wrong_value", { file: path, key: "architectures" }, '"GptOssForCausalLM"', show(got));
+    const got = typeof names[0] === "string" ? names[0] : architectures, list = Array.isArray(architectures);
+    const expected = `${list ? "" : "a list with "}"GptOssForCausalLM"`;
+    throw InputError.of("wrong_value", { file: path, key: "architectures" }, expected, show(got));
   }
   if (type !== "gpt_oss" && (type !== undefined || names.length === 0)) {
     throw InputError.of("wrong_value", { file: path, key: "model_type" }, '"gpt_oss"', show(type));

@@ -2,6 +2,7 @@
 import { UsageError } from "./spelling.ts";
 import { InputError, reason } from "../errors.ts";
 import { isJsonLines } from "../foreign.ts";
+import { MAX_PROMPT_BYTES } from "../text/prompt_bytes.ts";
 
 /** The three places, as the command line names them. */
 export interface PromptOrigin {
@@ -12,9 +13,6 @@ export interface PromptOrigin {
   /** From `--prompt-file`; `-` means stdin. */
   readonly file: string | undefined;
 }
-
-/** Largest prompt that is read, in bytes: eight for each token of gpt-oss's context, and small enough to hold. */
-export const MAX_PROMPT_BYTES = 1 << 20;
 
 /**
  * The prompt's text, exactly as it was given.

@@ -76,8 +76,8 @@ export const SERVE: CommandSpec<typeof OPTIONS> = {
     },
   ],
   notes: [
-    "All schemes are loaded at the start, if memory holds them together. Requests share batches; a reply does not " +
-    "depend on what it shares them with.",
+    "All schemes are loaded at the start, if memory holds them together. Requests share batches; on a " +
+    "processor no reply depends on what it shares them with.",
     "Ctrl-C and SIGTERM let running requests end, within --stop-limit, and refuse new ones; a second one ends at once.",
   ],
 };

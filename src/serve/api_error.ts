@@ -20,6 +20,8 @@ export interface ApiErrorOptions {
   readonly code?: string | null;
   /** Seconds after which it is worth trying again, for the header Retry-After. */
   readonly retryAfter?: number;
+  /** The methods that there are, for the header Allow. */
+  readonly allow?: string;
 }
 
 /** A request that is refused, or that failed: its message is one line. */
@@ -28,6 +30,7 @@ export class ApiError extends Error {
   readonly param: string | null;
   readonly code: string | null;
   readonly retryAfter: number | null;
+  readonly allow: string | null;
 
   /** @param status HTTP status: 4xx for a mistake of the client, 5xx for one of the server. */
   constructor(readonly status: number, message: string, options: ApiErrorOptions = {}) {
@@ -35,6 +38,7 @@ export class ApiError extends Error {
     this.param = options.param ?? null;
     this.code = options.code ?? null;
     this.retryAfter = options.retryAfter ?? null;
+    this.allow = options.allow ?? null;
   }
 
   /** The body that the client gets. */

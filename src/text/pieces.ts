@@ -37,6 +37,8 @@ export class Pieces {
   readonly #hidden: ReadonlySet<number>;
   /** Ids by the hash of their bytes, in a table with room for twice as many. */
   readonly #table: Int32Array;
+  /** -1: not looked for yet. */
+  #longest = -1;
 
   /** @param hidden Ids that {@linkcode find} must not give. */
   constructor({ bytes, starts, ends }: PackedPieces, hidden: ReadonlySet<number> = new Set()) {
@@ -62,6 +64,14 @@ export class Pieces {
   /** Number of an entry's bytes; 0 where there is none. */
   byteLength(id: number): number {
     return this.has(id) ? this.#ends[id]! - this.#starts[id]! : 0;
+  }
+
+  /** Number of the longest entry's bytes; 0 where there is none. */
+  longest(): number {
+    if (this.#longest < 0) {
+      for (let id = 0; id < this.count; id++) this.#longest = Math.max(this.#longest, this.byteLength(id));
+    }
+    return this.#longest;
   }
 
   /** The entry of these bytes, or of some of them, or -1. */

@@ -9,11 +9,11 @@
  * - Where a vocabulary lacks a part or the result of a merge, the library encodes, and drops text; that is noticed and
  *   refused.
  */
-import { foldByUnicode } from "./fold_unicode.ts";
 import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece } from "./byte_level.ts";
 import type { BytePairs } from "./byte_pairs.ts";
+import { forLibrary, withoutWarnings } from "./library_tokenizer.ts";
 import type { Pieces } from "./pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
 import { type AddedToken, isObject, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
@@ -150,6 +150,18 @@ export class Tokenizer {
     return Int32Array.from(ids);
   }
 
+  /**
+   * How many tokens a text has at least, told without making them.
+   *
+   * @param units Its UTF-16 units.
+   */
+  fewestTokens(units: number): number {
+    // A normalizer may leave out what it is given.
+    if (!this.#lossless) return Math.min(units, 1);
+    const names = Array.from(this.#addedByName.keys(), utf8Length);
+    return Math.ceil(units / Math.max(1, this.#pieces.longest(), ...names));
+  }
+
   /** Id of a special token, for example `<|end|>`; undefined if the tokenizer has none of this name. */
   special(name: string): number | undefined {
     return this.specials.get(name);
@@ -234,47 +246,6 @@ export class Tokenizer {
       );
     }
   }
-}
-
-/**
- * Runs what warns on the console of parts that it then leaves out: such a tokenizer would make other tokens than the
- * model was trained on.
- */
-function withoutWarnings<T>(make: () => T): T {
-  const { warn } = console;
-  console.warn = (...said: unknown[]) => {
-    throw new Error(said.map((part) => typeof part === "string" ? part : JSON.stringify(part)).join(" "));
-  };
-  try {
-    return make();
-  } finally {
-    console.warn = warn;
-  }
-}
-
-/**
- * What the library is built from: the file without added tokens, without what comes after BPE, and with patterns
- * rewritten so that it reads them correctly.
- */
-function forLibrary({ json, pairs, added }: TokenizerFile): JsonObject {
-  const model = json["model"] as JsonObject;
-  // Where it only cuts text into words, it needs to know none.
-  let vocab = pairs === null ? model["vocab"] as JsonObject : {};
-  const specials = added.filter((a) => a.special && Object.hasOwn(vocab, a.content));
-  if (specials.length > 0) {
-    // BPE must not be able to make a special token.
-    vocab = { ...vocab };
-    for (const { content } of specials) delete (vocab as Record<string, unknown>)[content];
-  }
-  return {
-    normalizer: null,
-    ...json,
-    added_tokens: [],
-    decoder: null,
-    post_processor: null,
-    pre_tokenizer: foldByUnicode(json["pre_tokenizer"]),
-    model: { ...model, vocab, ...(pairs === null ? {} : { merges: [] }) },
-  };
 }
 
 function addsPrefixSpace(preTokenizer: unknown): boolean {

@@ -151,6 +151,10 @@ export const BROKEN: [changes: Json, line: string][] = [
     { architectures: ["LlamaForCausalLM"], model_type: "llama" },
     'architectures: expected "GptOssForCausalLM", got "LlamaForCausalLM"',
   ],
+  [
+    { architectures: "GptOssForCausalLM" },
+    'architectures: expected a list with "GptOssForCausalLM", got "GptOssForCausalLM"',
+  ],
   [{ architectures: [] }, 'architectures: expected "GptOssForCausalLM", got an array of 0'],
   [{ model_type: "llama" }, 'model_type: expected "gpt_oss", got "llama"'],
   [{ model_type: undefined, architectures: undefined }, 'model_type: expected "gpt_oss", got nothing'],

@@ -62,7 +62,27 @@ Deno.test("bodies that are too large, other paths and other methods are refused 
   const streamed = await serving.app.fetch(new Request("http://localhost/tokenize", { method: "POST", body }));
   assertEquals(streamed.status, 413);
   assertEquals((await serving.get("/v1/nothing")).error.message, "GET /v1/nothing: no such endpoint");
-  assertEquals((await serving.app.fetch(new Request("http://localhost/tokenize"))).status, 404);
+  const read = await serving.app.fetch(new Request("http://localhost/tokenize"));
+  assertEquals([read.status, read.headers.get("allow")], [405, "POST"]);
+  assertEquals((await read.json()).error.message, "GET /tokenize: expected POST");
+  const wiped = await serving.app.fetch(new Request("http://localhost/v1/responses/x", { method: "PATCH" }));
+  assertEquals([wiped.status, wiped.headers.get("allow")], [405, "GET, DELETE"]);
+});
+
+Deno.test("a body whose bytes are no text is refused, not answered as another prompt", async () => {
+  await using serving = await openServing({ slots: 1, context: 32 });
+  const post = async (body: BodyInit, headers: Record<string, string> = {}) => {
+    const answer = await serving.app.fetch(new Request("http://localhost/tokenize", { method: "POST", body, headers }));
+    return [answer.status, (await answer.json()).error?.message];
+  };
+  const bytes = new TextEncoder().encode('{"prompt":"?"}'), latin1 = bytes.map((byte) => byte === 0x3f ? 0xe9 : byte);
+  assertEquals(await post(bytes), [200, undefined]);
+  assertEquals(await post(latin1), [400, "the body is not UTF-8"]);
+  assertEquals(await post(bytes, { "content-encoding": "identity" }), [200, undefined]);
+  assertEquals(await post(bytes, { "content-encoding": "gzip" }), [
+    415,
+    'content-encoding: expected none, got "gzip"',
+  ]);
 });
 
 Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {

@@ -44,6 +44,9 @@ export function assemble(events: { data: Json }[]): Json {
 export const REFUSED_CHATS: readonly [body: Json, param: string, message: string][] = [
   [{ messages: [] }, "messages", "messages: expected a list of at least 1"],
   [{}, "messages", "messages: expected a list, got nothing"],
+  [{ messages: [{ role: "wizard", content: "" }] }, "messages.0.role", 'expected "system" or "developer" or "user"'],
+  [{ messages, response_format: { type: "xml" } }, "response_format.type", 'or "json_schema", got "xml"'],
+  [{ messages, stop: [""] }, "stop.0", 'stop.0: expected a text of at least 1 character, got ""'],
   [{ messages, temperature: "hot" }, "temperature", 'temperature: expected a number, got "hot"'],
   [{ messages, surprise: 1 }, "surprise", "surprise: unknown field"],
   [{ messages, logit_bias: { 99999999: 1 } }, "logit_bias", "logit_bias: expected ids from 0"],
@@ -75,6 +78,11 @@ export const REFUSED_CHATS: readonly [body: Json, param: string, message: string
     { messages: [{ role: "user", content: "word ".repeat(3000) }] },
     "messages",
     "a conversation of at most 1999 tokens",
+  ],
+  [
+    { messages: [{ role: "user", content: "y".repeat(900_000) }] },
+    "messages",
+    "messages: expected at most 2000 tokens, got at least",
   ],
   [{ messages, max_tokens: 3, max_completion_tokens: 4 }, "max_tokens", "expected the same as max_completion_tokens"],
   [{ messages, response_format: { type: "json_object" }, ignore_eos: true }, "ignore_eos", "expected no constraint"],

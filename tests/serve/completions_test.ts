@@ -64,6 +64,8 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   ],
   [{ prompt: "a", best_of: 3 }, 400, "best_of", /^best_of: expected n, which is 1, or none$/],
   [{ prompt: "a", stream_options: {} }, 400, "stream_options", /^stream_options: expected with stream$/],
+  // Before a token is made of them.
+  [{ prompt: ["a", "y".repeat(60_000)] }, 400, "prompt", /^prompt: expected at most \d+ tokens, got at least \d{4}$/],
   [{ prompt: "a", stop: "" }, 400, "stop", /^stop: expected a text of at least 1/],
 ];
 

@@ -1,6 +1,6 @@
 /** Conversations of both APIs by both roads to a prompt: a chat template like that of gpt-oss, and harmony. */
 import { chatAsk } from "../../src/serve/chat/chat_ask.ts";
-import { renderWith, withInstructions } from "../../src/serve/chat/conversation.ts";
+import { refuseLong, renderWith, withInstructions } from "../../src/serve/chat/conversation.ts";
 import type { Ask } from "../../src/serve/chat/plan.ts";
 import { ResponseStore } from "../../src/serve/chat/response_store.ts";
 import { responseAsk } from "../../src/serve/chat/response_turns.ts";
@@ -147,4 +147,32 @@ Deno.test("chat: what a template leaves out is refused, and tools that it does n
   const tools = chatAsk(ChatRequest.parse({ messages: [user("Hi")], tools: [tool("f")] }));
   assertEquals(render(tiny, tools), render(harmony, tools));
   assertNotEquals(render(tiny, { ...tools, tools: [] }), render(harmony, { ...tools, tools: [] }));
+});
+
+Deno.test("a conversation that is longer than any prompt is refused before it is rendered", () => {
+  const limits = { context: 131_072, promptTokens: 131_072, maxTokens: 131_072 }, long = "y".repeat(2 ** 19);
+  const conversation = { tools: [], reasoning: undefined, format: null };
+  const said = [{ role: "assistant" as const, thinking: long }, { role: "tool" as const, content: long }];
+  assertThrows(
+    () => refuseLong({ tokenizer, limits }, { ...conversation, messages: said }, "messages"),
+    ApiError,
+    "messages: expected a text of at most 1048576 characters, got 104",
+  );
+  const asked = [{ role: "user" as const, content: long }];
+  assertThrows(
+    () =>
+      refuseLong(
+        { tokenizer, limits: { ...limits, promptTokens: 100 } },
+        { ...conversation, messages: asked },
+        "input",
+      ),
+    ApiError,
+    "input: expected at most 100 tokens, got at least",
+  );
+  // Reasoning and blanks may be left out by a template.
+  const blank = [{ role: "assistant" as const, thinking: "y".repeat(9000) }, {
+    role: "user" as const,
+    content: " ".repeat(9000),
+  }];
+  refuseLong({ tokenizer, limits: { ...limits, promptTokens: 100 } }, { ...conversation, messages: blank }, "input");
 });

@@ -1,6 +1,6 @@
 /** Where the lines of a conversation come from: a terminal with editing and history, or a pipe. */
 import { InputError, reason } from "../../errors.ts";
-import { MAX_PROMPT_BYTES } from "../prompt.ts";
+import { MAX_PROMPT_BYTES } from "../../text/prompt_bytes.ts";
 import { UsageError } from "../spelling.ts";
 import { editorStreams, writeError } from "../terminal.ts";
 

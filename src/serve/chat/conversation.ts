@@ -4,6 +4,7 @@ import type { ServedModel } from "../engine/service.ts";
 import { type ChatMessage, ChatRenderer } from "../../text/chat.ts";
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import type { FunctionTool } from "../../text/harmony_tools.ts";
+import { refuseLongPrompt, refuseLongText } from "../text/prompt_length.ts";
 
 /** What is to be answered. */
 export interface Conversation {
@@ -43,6 +44,7 @@ export async function renderConversation(
   conversation: Conversation,
   field: string,
 ): Promise<RenderedConversation> {
+  refuseLong(model, conversation, field);
   let opened = renderers.get(model);
   if (opened === undefined) {
     opened = ChatRenderer.fromDirectory(model.textDirectory, model.tokenizer);
@@ -51,6 +53,28 @@ export async function renderConversation(
     opened.catch(() => renderers.delete(model));
   }
   return renderWith(await opened, conversation, field);
+}
+
+/**
+ * Refuses what is too long before it is rendered: what is said, tools and format together; and messages that no
+ * template leaves out.
+ *
+ * @throws {ApiError} naming the field.
+ */
+export function refuseLong(
+  model: Pick<ServedModel, "tokenizer" | "limits">,
+  { messages, tools, format }: Conversation,
+  field: string,
+): void {
+  const units = (texts: readonly string[]) => texts.reduce((sum, text) => sum + text.length, 0);
+  const said = messages.flatMap(({ content = "", thinking = "", toolCalls }) => [
+    content,
+    thinking,
+    toolCalls === undefined ? "" : JSON.stringify(toolCalls),
+  ]);
+  refuseLongText(units([...said, JSON.stringify(tools), JSON.stringify(format)]), field);
+  const asked = messages.filter(({ role }) => role === "user").map(({ content = "" }) => content.trim());
+  refuseLongPrompt(model, units(asked), field);
 }
 
 /** As {@linkcode renderConversation}, by a renderer. */

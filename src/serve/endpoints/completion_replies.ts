@@ -1,9 +1,11 @@
 /** The replies of a completion request: their jobs, and the pieces that they come in. */
+import { Breath } from "../../breath.ts";
 import { StreamDecoder } from "../../text/stream_decoder.ts";
 import { ApiError, wrongField } from "../api_error.ts";
 import type { Generation, Outcome, ScoredToken } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
+import { refuseLongPrompt } from "../text/prompt_length.ts";
 import { ReplyText } from "../text/reply_text.ts";
 import type { CompletionRequest } from "./completions_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
@@ -35,13 +37,13 @@ export interface Piece {
  *
  * @throws {ApiError} where fields contradict each other, or as `Service.submit`.
  */
-export function startReplies(call: Call<CompletionRequest>, model: ServedModel): Reply[] {
+export async function startReplies(call: Call<CompletionRequest>, model: ServedModel): Promise<Reply[]> {
   const { body, service, client, requestId, signal } = call, { tokenizer, limits } = model, n = body.n ?? 1;
   if (body.best_of != null && body.best_of !== n) throw wrongField("best_of", `expected n, which is ${n}, or none`);
   if (body.stream_options != null && body.stream !== true) throw wrongField("stream_options", "expected with stream");
   const echo = body.echo ?? false;
   if (body.max_tokens === 0 && !echo) throw wrongField("max_tokens", "expected at least 1, or echo");
-  const stopIds = stopIdsOf(body, model.stopIds), prompts = promptsOf(body.prompt, model);
+  const stopIds = stopIdsOf(body, model.stopIds), prompts = await promptsOf(body.prompt, model);
   if (prompts.length * n > MAX_REPLIES) {
     throw wrongField("n", `expected at most ${MAX_REPLIES} replies, got ${prompts.length * n}`);
   }
@@ -68,11 +70,18 @@ export function startReplies(call: Call<CompletionRequest>, model: ServedModel):
   });
 }
 
-function promptsOf(prompt: CompletionRequest["prompt"], { tokenizer }: ServedModel): Int32Array[] {
+async function promptsOf(prompt: CompletionRequest["prompt"], model: ServedModel): Promise<Int32Array[]> {
   const list = typeof prompt === "string" || typeof prompt[0] === "number" ? [prompt] : prompt;
-  return (list as readonly (string | readonly number[])[]).map((one) =>
-    typeof one === "string" ? tokenizer.encode(one, { allowSpecial: true }) : Int32Array.from(one)
-  );
+  const breath = new Breath(), prompts: Int32Array[] = [];
+  for (const one of list as readonly (string | readonly number[])[]) {
+    if (typeof one === "string") refuseLongPrompt(model, one.length, "prompt");
+    prompts.push(
+      typeof one === "string" ? model.tokenizer.encode(one, { allowSpecial: true }) : Int32Array.from(one),
+    );
+    // Thousands of prompts together may be long.
+    if (breath.due) await breath.take();
+  }
+  return prompts;
 }
 
 /**

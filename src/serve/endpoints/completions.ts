@@ -18,17 +18,17 @@ export const COMPLETIONS = endpoint<CompletionRequest>({
   body: CompletionRequest,
   response: CompletionAnswer,
   streams: true,
-  handle: (call) => {
+  handle: async (call) => {
     const { body, service, requestId } = call, model = service.model(body.model), created = Date.now() / 1000;
     call.note({ model: model.name });
-    const replies = startReplies(call, model);
+    const replies = await startReplies(call, model);
     const head: Head = {
       id: `cmpl-${requestId}`,
       object: "text_completion",
       created: Math.floor(created),
       model: model.name,
     };
-    if (body.stream !== true) return whole(call, model, replies, head);
+    if (body.stream !== true) return await whole(call, model, replies, head);
     return { events: stream(call, model, replies, head), done: true };
   },
 });

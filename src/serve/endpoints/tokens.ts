@@ -7,6 +7,7 @@ import { wrongField } from "../api_error.ts";
 import type { ServedModel } from "../engine/service.ts";
 import { endpoint } from "../http/endpoint.ts";
 import { ignored, unsupported } from "../http/fields.ts";
+import { refuseLongText } from "../text/prompt_length.ts";
 import { tokenText } from "../text/token_text.ts";
 
 const TokenizeRequest = z.strictObject({
@@ -33,6 +34,7 @@ const TOKENIZE = endpoint<z.infer<typeof TokenizeRequest>>({
   }),
   handle: ({ body, service }) => {
     const { tokenizer, limits } = service.model(body.model);
+    refuseLongText(body.prompt.length, "prompt");
     const tokens = [...tokenizer.encode(body.prompt, { allowSpecial: true })];
     const token_strs = body.return_token_strs === true ? tokens.map((id) => tokenText(tokenizer, id)) : null;
     return { json: { count: tokens.length, max_model_len: limits.context, tokens, token_strs } };

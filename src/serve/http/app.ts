@@ -1,7 +1,8 @@
 /** From endpoints to a function from requests to responses, without a socket. */
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type HonoRequest } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
+import { show } from "../../describe.ts";
 import { ApiError, asApiError } from "../api_error.ts";
 import type { Service } from "../engine/service.ts";
 import { allowedOrigin, type Guard, refuseStranger } from "./guard.ts";
@@ -50,7 +51,7 @@ export function makeApp({ service, endpoints, guard, bodyBytes, log }: AppOption
     }
     const { req } = c, { id, abort } = exchange;
     const { client, owner } = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
-    const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await textOf(req.text()));
+    const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await textOf(req.raw));
     const given: Answer = await endpoint.handle({
       body,
       params: req.param(),
@@ -91,6 +92,10 @@ export function makeApp({ service, endpoints, guard, bodyBytes, log }: AppOption
   for (const endpoint of endpoints) {
     app.on(endpoint.method, endpoint.path, (c) => answer(c.env.exchange, c, endpoint));
   }
+  for (const path of new Set(endpoints.map((endpoint) => endpoint.path))) {
+    const allowed = endpoints.filter((endpoint) => endpoint.path === path).map(({ method }) => method);
+    app.all(path, ({ req, env }) => refuse(env.exchange, wrongMethod(req, allowed)));
+  }
   app.notFound(({ req, env }) =>
     refuse(env.exchange, new ApiError(404, `${req.method} ${req.path}: no such endpoint`, { code: "no_endpoint" }))
   );
@@ -119,15 +124,32 @@ export function makeApp({ service, endpoints, guard, bodyBytes, log }: AppOption
   };
 }
 
-async function textOf(arriving: Promise<string>): Promise<string> {
-  const text = await within(arriving, BODY_MS);
-  if (text === null) throw new ApiError(408, `the body did not arrive within ${BODY_MS / 1000} s`, { code: "timeout" });
-  return text;
+function wrongMethod({ method, path }: HonoRequest, allowed: readonly string[]): ApiError {
+  const message = `${method} ${path}: expected ${allowed.join(" or ")}`;
+  return new ApiError(405, message, { code: "method_not_allowed", allow: allowed.join(", ") });
+}
+
+/** The text of a body; a byte that is not UTF-8 would become another prompt than was sent. */
+async function textOf(request: Request): Promise<string> {
+  const encoding = request.headers.get("content-encoding");
+  if (encoding !== null && encoding.toLowerCase() !== "identity") {
+    throw new ApiError(415, `content-encoding: expected none, got ${show(encoding)}`, { code: "unsupported_encoding" });
+  }
+  const bytes = await within(request.arrayBuffer(), BODY_MS);
+  if (bytes === null) {
+    throw new ApiError(408, `the body did not arrive within ${BODY_MS / 1000} s`, { code: "timeout" });
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ApiError(400, "the body is not UTF-8", { code: "malformed" });
+  }
 }
 
 function refusal(error: ApiError, requestId: string): Response {
   const headers: Record<string, string> = { "x-request-id": requestId };
   if (error.retryAfter !== null) headers["retry-after"] = String(error.retryAfter);
+  if (error.allow !== null) headers["allow"] = error.allow;
   if (error.status === 401) headers["www-authenticate"] = "Bearer";
   return Response.json(error.body, { status: error.status, headers });
 }

@@ -70,12 +70,16 @@ function expectation(issue: z.core.$ZodRawIssue): string | null {
     case "invalid_type":
       return NAMES[issue.expected] ?? issue.expected;
     case "invalid_value":
-      return issue.values.map((value) => JSON.stringify(value)).join(" or ");
+      return alternatives(issue.values);
     case "too_small":
-      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at least" : "above"} ${issue.minimum}`;
+      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at least" : "above"} ${issue.minimum}` +
+        unitOf(issue.origin, issue.minimum);
     case "too_big":
-      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at most" : "below"} ${issue.maximum}`;
+      return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at most" : "below"} ${issue.maximum}` +
+        unitOf(issue.origin, issue.maximum);
     case "invalid_union":
+      // Of a union that a field decides, no branch was tried: `options` are the field's values.
+      if (issue.errors.length === 0 && Array.isArray(issue.options)) return alternatives(issue.options);
       return issue.errors.map((branch) => branch[0]?.message ?? "a value").filter((m, i, all) => all.indexOf(m) === i)
         .join(" or ");
     case "invalid_key":
@@ -85,6 +89,13 @@ function expectation(issue: z.core.$ZodRawIssue): string | null {
     default:
       return null;
   }
+}
+
+const alternatives = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(" or ");
+
+/** What the size of a text is counted in. */
+function unitOf(origin: string, size: number | bigint): string {
+  return origin !== "string" ? "" : size === 1 ? " character" : " characters";
 }
 
 function sizeOf(origin: string): string {

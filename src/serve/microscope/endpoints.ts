@@ -4,6 +4,7 @@ import { decode } from "../../text/stream_decoder.ts";
 import { ApiError, wrongField } from "../api_error.ts";
 import type { ServedModel, Service } from "../engine/service.ts";
 import { type Call, endpoint, type ServerEvent } from "../http/endpoint.ts";
+import { refuseLongPrompt, refuseLongText } from "../text/prompt_length.ts";
 import { beginComparison, compared, type Comparison } from "./compare.ts";
 import { compareLayers } from "./layers.ts";
 import { LayersRequest, LayersResponse, MicroscopeRequest } from "./schema.ts";
@@ -100,9 +101,11 @@ function comparable(service: Service, names: readonly string[]): ServedModel[] {
 }
 
 async function promptOf(
-  { textDirectory, tokenizer }: ServedModel,
+  model: ServedModel,
   { prompt, raw, reasoning_effort: reasoning }: MicroscopeRequest,
 ): Promise<Int32Array> {
+  const { textDirectory, tokenizer } = model;
+  refuseLongPrompt(model, prompt.trim().length, "prompt");
   if (raw) return tokenizer.encode(prompt);
   const renderer = await ChatRenderer.fromDirectory(textDirectory, tokenizer);
   const messages = [{ role: "user" as const, content: prompt }];
@@ -112,6 +115,7 @@ async function promptOf(
 /** @throws {ApiError} where a given reply is longer than `max_tokens`. */
 function replyOf({ tokenizer }: ServedModel, { reply, max_tokens: most }: MicroscopeRequest): Int32Array | null {
   if (reply === undefined) return null;
+  refuseLongText(reply.length, "reply");
   const ids = tokenizer.encodeSegments(tokenizer.split(reply));
   if (ids.length > most) throw wrongField("reply", `expected at most max_tokens = ${most} tokens, got ${ids.length}`);
   return ids;

@@ -1,0 +1,33 @@
+/**
+ * Refuses texts that cannot be prompts before they are made tokens, which takes a second for a megabyte or so, in which
+ * no other request is served.
+ */
+import { wrongField } from "../api_error.ts";
+import type { ServedModel } from "../engine/service.ts";
+import { MAX_PROMPT_BYTES } from "../../text/prompt_bytes.ts";
+
+/** What is known of the model whose prompt it is to be. */
+type Model = Pick<ServedModel, "tokenizer" | "limits">;
+
+/**
+ * @param units UTF-16 units of the text.
+ * @param field What messages call it.
+ * @throws {ApiError} if the text is longer than any prompt.
+ */
+export function refuseLongText(units: number, field: string): void {
+  if (units <= MAX_PROMPT_BYTES) return;
+  const most = `expected a text of at most ${MAX_PROMPT_BYTES} characters, got ${units}`;
+  throw wrongField(field, most, "context_length_exceeded");
+}
+
+/**
+ * @param units UTF-16 units of the text.
+ * @param field What messages call it.
+ * @throws {ApiError} if it makes more tokens than a prompt may have, however long each of them is.
+ */
+export function refuseLongPrompt({ tokenizer, limits }: Model, units: number, field: string): void {
+  refuseLongText(units, field);
+  const fewest = tokenizer.fewestTokens(units), most = limits.promptTokens;
+  if (fewest <= most) return;
+  throw wrongField(field, `expected at most ${most} tokens, got at least ${fewest}`, "context_length_exceeded");
+}
