@@ -148,8 +148,8 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
     };
     if (scorer === null) await session.pick(feeds, onPick);
     else {
-      await session.run(feeds, (index, _position, logits) => {
-        const token = argmax(logits);
+      await session.run(feeds, (index, _position, logits, likeliest) => {
+        const token = likeliest ?? argmax(logits);
         onPick(index, token, scorer.score(logits, token));
       });
     }

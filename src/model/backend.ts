@@ -183,6 +183,11 @@ export interface Backend<N extends string = string> {
    * the next call. Written to `into` when given. Of a rank, V is the number of rows of its part of the head.
    */
   logits(x: Tensor, head: Linear, rows: Int32Array, into?: Float32Array): Float32Array;
+  /**
+   * Of rows of logits [rows, V] that {@linkcode Backend.logits} returned last, the places of the largest, the first of
+   * equal ones; where a logit is NaN or infinite, ~place of the first such one. Absent where others look for them.
+   */
+  likeliest?(head: Linear, rows: number): Int32Array;
 
   /** Copies the first `length` cached positions of one sequence to another, in every layer. */
   copySlot(from: number, to: number, length: number): void;

@@ -63,16 +63,22 @@ export interface Picks {
   readonly logProbabilities: Float64Array;
 }
 
+/**
+ * Receives a row of the batch and its logits [V], which are only valid during the call.
+ *
+ * @param likeliest The token of the largest, where the engine has looked; as `Picks.ids`.
+ */
+export type OnRow = (row: number, logits: Float32Array, likeliest?: number) => void;
+
 /** Computes batches; one call at a time. */
 export interface Engine {
   readonly info: BackendInfo;
   /** Why it computes nothing any more and never will, as a thread of it failed; undefined while it does. */
   readonly failure?: Error | undefined;
   /**
-   * Computes one batch and hands out logits of the rows asked for, in order; each array [V] is only valid during the
-   * call.
+   * Computes one batch and hands out logits of the rows asked for, in order.
    */
-  compute(batch: Batch, rows: Int32Array, onRow: (row: number, logits: Float32Array) => void, tap?: Tap): Promise<void>;
+  compute(batch: Batch, rows: Int32Array, onRow: OnRow, tap?: Tap): Promise<void>;
   /** Copies the first `length` cached positions of one sequence to another. */
   copySlot(from: number, to: number, length: number): void;
   /** Fills the cache at a batch's positions without computing; see `GptOss.pretend`. Absent where that cannot be. */
@@ -116,22 +122,17 @@ export class LocalEngine implements Engine {
     return this.model.backend.info;
   }
 
-  async compute(
-    batch: Batch,
-    rows: Int32Array,
-    onRow: (row: number, logits: Float32Array) => void,
-    tap?: Tap,
-  ): Promise<void> {
+  async compute(batch: Batch, rows: Int32Array, onRow: OnRow, tap?: Tap): Promise<void> {
     for (const _ of this.model.layersOf(batch, tap)) if (this.#breath.due) await this.#breath.take();
     await this.logits(rows, onRow);
   }
 
   /** Logits of rows of the batch that was computed last. */
-  async logits(rows: Int32Array, onRow: (row: number, logits: Float32Array) => void): Promise<void> {
+  async logits(rows: Int32Array, onRow: OnRow): Promise<void> {
     for (let at = 0; at < rows.length; at += this.logitRows) {
       const part = rows.subarray(at, at + this.logitRows);
-      const logits = this.model.logits(part);
-      part.forEach((row, i) => onRow(row, logits.subarray(i * this.vocab, (i + 1) * this.vocab)));
+      const logits = this.model.logits(part), likeliest = this.model.likeliest(part.length);
+      part.forEach((row, i) => onRow(row, logits.subarray(i * this.vocab, (i + 1) * this.vocab), likeliest?.[i]));
       if (this.#breath.due) await this.#breath.take();
     }
   }

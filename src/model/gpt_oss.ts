@@ -205,4 +205,9 @@ export class GptOss {
     const { tensors, weights } = this.backend;
     return this.backend.logits(tensors.normed, weights.head, rows, into);
   }
+
+  /** {@linkcode Backend.likeliest} of so many rows of the logits that were computed last, not given away. */
+  likeliest(rows: number): Int32Array | undefined {
+    return this.backend.likeliest?.(this.backend.weights.head, rows);
+  }
 }

@@ -5,7 +5,8 @@ import type { Session } from "./session.ts";
 
 /** Chooses a token id from logits [V]; see `sampler.ts`. */
 export interface Picker {
-  sample(logits: Float32Array): number;
+  /** @param likeliest The token of the largest logit, where it is known. */
+  sample(logits: Float32Array, likeliest?: number): number;
   /** How an engine can pick the next tokens as {@linkcode Picker.sample} would; absent where that takes the logits. */
   readonly sampling?: ((tokens: number) => Sampling) | undefined;
   /** Takes notice that an engine picked tokens. */
@@ -60,7 +61,7 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<number
   let next = -1;
   await session.feed(
     { slot, tokens: prompt, logits: "last" },
-    (_position, logits) => next = picker.sample(logits),
+    (_position, logits, likeliest) => next = picker.sample(logits, likeliest),
     undefined,
     (done) => options.onPrefill?.(done, prompt.length),
   );
@@ -91,7 +92,10 @@ export async function* generate(options: GenerateOptions): AsyncGenerator<number
         if (stopIds.has(next)) break;
       }
     } else {
-      await session.step([{ slot, token: next }], (_index, logits) => next = picker.sample(logits));
+      await session.step(
+        [{ slot, token: next }],
+        (_index, logits, likeliest) => next = picker.sample(logits, likeliest),
+      );
       generated++;
       yield next;
     }

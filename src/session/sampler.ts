@@ -76,9 +76,11 @@ export class Sampler implements Picker {
    * The id of the next token.
    *
    * @param logits Float32 [V]; -Infinity excludes a token.
+   * @param likeliest The token of the largest, where it is known.
    * @throws {FailureError} if a logit is NaN or +Infinity, or all are -Infinity: the computation before went wrong.
    */
-  sample(logits: Float32Array): number {
+  sample(logits: Float32Array, likeliest?: number): number {
+    if (likeliest !== undefined && this.temperature === 0 && this.#adjustments === null) return likeliest;
     const id = this.pick(logits, this.temperature === 0 ? 0 : this.#random.fraction());
     this.#adjustments?.took(id);
     return id;

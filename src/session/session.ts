@@ -13,8 +13,12 @@ import type { Tap } from "../model/gpt_oss.ts";
 import { explain, type Sighting } from "./origin.ts";
 import type { Text } from "../words.ts";
 
-/** Receives logits [V] of a position of feed `index`; the array is only valid during the call. */
-export type OnLogits = (index: number, position: number, logits: Float32Array) => void;
+/**
+ * Receives logits [V] of a position of feed `index`; the array is only valid during the call.
+ *
+ * @param likeliest The token of the largest logit, the first of equal ones, where the engine has looked for it.
+ */
+export type OnLogits = (index: number, position: number, logits: Float32Array, likeliest?: number) => void;
 
 export class Session {
   readonly #slots: Slots;
@@ -79,7 +83,7 @@ export class Session {
    */
   async feed(
     feed: Feed,
-    onLogits?: (position: number, logits: Float32Array) => void,
+    onLogits?: (position: number, logits: Float32Array, likeliest?: number) => void,
     tap?: Tap,
     onProgress?: (done: number) => void,
   ): Promise<void> {
@@ -93,7 +97,7 @@ export class Session {
       const wanted = logits === "last" && done < tokens.length ? "none" : logits;
       await this.run(
         [{ slot, tokens: part, logits: wanted }],
-        (_index, position, row) => onLogits?.(position, row),
+        (_index, position, row, likeliest) => onLogits?.(position, row, likeliest),
         tap,
       );
       onProgress?.(done);
@@ -126,11 +130,11 @@ export class Session {
    */
   async step(
     entries: readonly Last[],
-    onLogits: (index: number, logits: Float32Array) => void,
+    onLogits: (index: number, logits: Float32Array, likeliest?: number) => void,
   ): Promise<void> {
     for (let at = 0; at < entries.length; at += this.limits.maxTokens) {
       const feeds = entries.slice(at, at + this.limits.maxTokens).map(feedOf);
-      await this.run(feeds, (index, _position, logits) => onLogits(at + index, logits));
+      await this.run(feeds, (index, _position, logits, likeliest) => onLogits(at + index, logits, likeliest));
     }
   }
 
@@ -148,9 +152,10 @@ export class Session {
     await this.engine.compute(
       batch,
       rows,
-      (row, logits) => {
-        const index = owners[done++]!, position = batch.positions[row]!, at = firstNonFinite(logits);
-        if (at < 0) onLogits?.(index, position, logits);
+      (row, logits, likeliest) => {
+        const index = owners[done++]!, position = batch.positions[row]!;
+        const at = likeliest === undefined ? firstNonFinite(logits) : likeliest < 0 ? ~likeliest : -1;
+        if (at < 0) onLogits?.(index, position, logits, likeliest);
         else bad ??= { row, what: `logits of position ${position}, token ${at}`, value: logits[at]! };
       },
       tap,

@@ -43,6 +43,7 @@ mod gemm;
 mod groups;
 mod integer;
 mod integer_tile;
+mod likeliest;
 mod linear;
 mod matvec;
 mod matvec_fixed;

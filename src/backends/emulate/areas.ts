@@ -38,6 +38,8 @@ export interface Areas<N extends string> extends ThreadAreas {
   readonly headsTogether: number;
   readonly logits: number;
   readonly logitRows: number;
+  /** i32 of each row of logits: the likeliest token. */
+  readonly likeliest: number;
   readonly ids: number;
   readonly slots: number;
   readonly positions: number;
@@ -137,7 +139,7 @@ export function layOutAreas<N extends string>(
   const fixedBytes = most(reads.map(({ fixedRows, cols }) => fixedRows * fixedStride(cols)));
   const prepared = take(preparedBytes), fixed = take(fixedBytes);
   const rotated = rotatesAny(request.source) ? take(preparedBytes) : 0;
-  const logits = take(4 * logitRows * config.vocab);
+  const logits = take(4 * logitRows * config.vocab), likeliest = take(4 * logitRows);
   return {
     stacks,
     stackBytes: STACK_BYTES,
@@ -153,6 +155,7 @@ export function layOutAreas<N extends string>(
     headsTogether: together,
     logits,
     logitRows,
+    likeliest,
     ids,
     slots,
     positions,

@@ -238,6 +238,14 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     return this.#gemm.logits(x, head, rows, into);
   }
 
+  likeliest(head: EmulateLinear, rows: number): Int32Array {
+    const { logits, likeliest } = this.#areas, { memory, rows: vocab } = head;
+    this.#machine.describe(memory).begin(logits, vocab, vocab, likeliest);
+    // Three passes at most, of four numbers each.
+    this.#machine.run("likeliest", memory, rows, vocab);
+    return this.#machine.views[memory]!.i32.subarray(likeliest >> 2, (likeliest >> 2) + rows);
+  }
+
   copySlot(from: number, to: number, length: number): void {
     for (const cache of this.#caches) {
       const kept = Math.min(length, cache.capacity) * this.#config.headDim * cache.elementBytes;

@@ -58,6 +58,7 @@ export const KERNELS = [
   "route",
   "swiglu",
   "combine",
+  "likeliest",
 ] as const;
 export type KernelName = (typeof KERNELS)[number];
 

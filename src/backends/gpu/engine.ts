@@ -9,6 +9,7 @@ import {
   type Engine,
   LocalEngine,
   LOGIT_ROWS,
+  type OnRow,
   type Picks,
 } from "../../model/engine.ts";
 import { GptOss, type TensorName } from "../../model/gpt_oss.ts";
@@ -37,7 +38,7 @@ export class GpuEngine implements Engine {
   async compute(
     batch: Batch,
     rows: Int32Array,
-    onRow: (row: number, logits: Float32Array) => void,
+    onRow: OnRow,
     tap?: Tap,
   ): Promise<void> {
     const { backend } = this, { vocab } = this.config;
