@@ -3,14 +3,14 @@
  *
  *     deno run -A tools/device_ranks.ts [--ranks 1x1,2x1,1x2] [--parts goldens,logits,bench] [--shape gpt-oss-20b]
  *         [--layers 24] [--dir DIR] [--dtype bf16] [--prefill 2048] [--chunk 1024] [--steps 256] [--repeats 5]
- *         [--backend cuda] [--collectives-library FILE] [--hip-library FILE] [--out FILE.json]
+ *         [--batches 16] [--backend cuda] [--collectives-library FILE] [--hip-library FILE] [--out FILE.json]
  *
  * `--ranks` lists tp x ep; the first is what the others are compared with. `goldens`: the embedded model against
  * Hugging Face's logits and reply. `logits`: a model of random weights, written to `--dir` unless one is there,
- * against the first. `bench`: decode of one sequence and of 16, prefill of 2,048, and the same with ranks that do not
- * talk, whose difference is the share of time in communication. `sums`: one sum by itself. `distances`: bf16 against
- * float32, also with `--backend emulate`. `steps`: where a rank's time goes. tools/device_ranks.sh packs and runs it
- * on a machine without a network.
+ * against the first. `bench`: decode of one sequence and of `--batches`, prefill of 2,048, and the same with ranks
+ * that do not talk, whose difference is the share of time in communication. `sums`: one sum by itself. `distances`:
+ * bf16 against float32, also with `--backend emulate`. `steps`: where a rank's time goes. tools/device_ranks.sh packs
+ * and runs it on a machine without a network.
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
@@ -43,10 +43,11 @@ const { values: flags } = parseArgs({
     steps: { type: "string", default: "256" },
     repeats: { type: "string", default: "5" },
     prefill: { type: "string", default: "2048" },
+    batches: { type: "string", default: "16" },
     out: { type: "string" },
   },
 });
-const BATCH = 16,
+const BATCHES = flags.batches.split(",").map(Number),
   FROM = Number(flags.prefill) / 4,
   REPEATS = 1 + Number(flags.repeats),
   PREFILL = Number(flags.prefill),
@@ -180,14 +181,13 @@ async function bench(session: Session, name: string): Promise<void> {
   const tables: Record<string, Record<string, Spread>> = {}, tokens: Record<string, number[][]> = {};
   for (const how of several ? ["chosen", "library", "not"] as const : ["chosen"] as const) {
     if (several && how !== "chosen") await engine.talk(how);
-    const [one, some, many] = tokens[how] = [[], [], []] as [number[], number[], number[]];
+    const one: number[] = [], last: number[] = [], some = BATCHES.map((): number[] => []);
     // The prompt first: what tokens see of the cache is the same every time.
-    const prompt = await prefill(engine, vocab, many);
-    tables[how] = {
-      "decode 1": await decode(engine, vocab, 1, PREFILL, one),
-      [`decode ${BATCH}`]: await decode(engine, vocab, BATCH, FROM, some),
-      prefill: prompt,
-    };
+    const prompt = await prefill(engine, vocab, last);
+    const table = tables[how] = { "decode 1": await decode(engine, vocab, 1, PREFILL, one) } as Record<string, Spread>;
+    for (const [i, n] of BATCHES.entries()) table[`decode ${n}`] = await decode(engine, vocab, n, FROM, some[i]!);
+    table["prefill"] = prompt;
+    tokens[how] = [one, ...some, last];
   }
   if (several) {
     Object.keys(tables["chosen"]!).forEach((what, i) => {
@@ -255,7 +255,7 @@ for (const word of flags.ranks.split(",")) {
     if (parts.every((part) => ["goldens", "steps", "distances"].includes(part))) continue;
     const started = performance.now();
     const session = await open(flags.dir, own, dtype, {
-      slots: BATCH,
+      slots: Math.max(...BATCHES),
       context: PREFILL + 2 * STEPS + 64,
     });
     const { weightBytes, loadMilliseconds, description } = session.engine.info, { vocab } = session.limits;
