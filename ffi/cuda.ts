@@ -19,7 +19,7 @@ const ATTRIBUTE = {
   computeCapabilityMinor: 76,
 } as const;
 const ATTRIBUTES: Attributes = { warpSize: 10, multiprocessorCount: 16, sharedBytesPerBlock: 97 };
-const CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
+const CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT = 9;
 /** CUjit_option: where the compiler of PTX writes what it does not like. */
 const CU_JIT_ERROR_LOG_BUFFER = 5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6;
 const JIT_LOG_BYTES = 4096;
@@ -179,6 +179,11 @@ class CudaDriver extends LibraryDriver {
   override allowSharedBytes(kernel: Handle, bytes: number): void {
     const attribute = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
     this.unwrap("cuFuncSetAttribute", this.#c.cuFuncSetAttribute(kernel, attribute, bytes), `${bytes} bytes`);
+  }
+
+  override preferSharedPercent(kernel: Handle, percent: number): void {
+    const code = this.#c.cuFuncSetAttribute(kernel, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, percent);
+    this.unwrap("cuFuncSetAttribute", code, `${percent} %`);
   }
 
   override launch(

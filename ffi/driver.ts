@@ -48,6 +48,7 @@ export interface Driver {
   unloadModule(module: Handle): void;
   function(module: Handle, entry: string): Handle;
   allowSharedBytes(kernel: Handle, bytes: number): void;
+  preferSharedPercent(kernel: Handle, percent: number): void;
   launch(
     kernel: Handle,
     name: string,

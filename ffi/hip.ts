@@ -146,6 +146,10 @@ class HipDriver extends LibraryDriver {
     // Local memory needs no permission in HIP; a launch with too much of it fails.
   }
 
+  override preferSharedPercent(_kernel: Handle, _percent: number): void {
+    // Local memory and L1 are apart.
+  }
+
   override instantiate(graph: Handle): Handle {
     this.unwrap("hipGraphInstantiate", this.#c.hipGraphInstantiate(this.out, graph, 0n, 0n, 0n));
     return this.out[0]!;

@@ -60,6 +60,7 @@ export abstract class LibraryDriver implements Driver {
   abstract fill(target: Handle, byte: number, bytes: number, stream: Handle): void;
   abstract loadModule(image: Uint8Array<ArrayBuffer>, name: string): Handle;
   abstract allowSharedBytes(kernel: Handle, bytes: number): void;
+  abstract preferSharedPercent(kernel: Handle, percent: number): void;
   abstract instantiate(graph: Handle): Handle;
 
   /** Every return code passes here. */

@@ -28,4 +28,8 @@ export class EntryPoint implements Kernel {
   allowSharedBytes(bytes: number): void {
     this.driver.allowSharedBytes(this.handle, bytes);
   }
+
+  preferSharedPercent(percent: number): void {
+    this.driver.preferSharedPercent(this.handle, percent);
+  }
 }

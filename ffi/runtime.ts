@@ -203,6 +203,11 @@ export interface Kernel {
   readonly name: string;
   /** Permits launches with this much dynamic shared memory, where the platform asks for permission. */
   allowSharedBytes(bytes: number): void;
+  /**
+   * Says how much of the memory that is L1 and shared memory should be shared memory where this kernel runs. What the
+   * kernel needs is given all the same; other platforms than CUDA are not told.
+   */
+  preferSharedPercent(percent: number): void;
 }
 
 /** Work that was recorded and can be replayed. */

@@ -109,6 +109,8 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     ...batchUnits("gemm_batch.hip"),
   ],
   sm_90a: [
+    { name: "expert_one", source: "expert_one.hip", defines: [] },
+    { name: "expert_walk", source: "expert_walk.hip", defines: [] },
     ...["bf16", "mxfp4"].map((format) => ({
       name: `gemm_wgmma.${format}`,
       source: "gemm_wgmma.hip",

@@ -26,6 +26,8 @@ const expertGemm = <X extends ArgumentType>(x: X) =>
 /** Largest number of tiles that `expert_sort` makes of so many slot rows. */
 const mostTiles = (v: { readonly slotRows: number; readonly expertCount: number }, { tokensPerBlock }: LaunchTraits) =>
   Math.ceil(v.slotRows / tokensPerBlock) + v.expertCount;
+/** Most choices of a token that the kernels for one token have room for. */
+export const ONE_CHOICES = 4;
 const EXPERT_GEMM_GRID = "(tiles(rows), ceil(slot_rows / tokensPerBlock) + expert_count)";
 
 /** Experts. */
@@ -62,6 +64,32 @@ export const EXPERTS = {
     grid: "(tiles(rows), n)",
     blocks: ({ rows, n }, traits) => [rowTiles(rows, traits), n, 1],
     staged: ({ cols, topK }) => ({ cols, rows: topK }),
+  }),
+  expertUpOne: signature({
+    section: "experts",
+    names: ["expert_up_F_one"],
+    arguments: { ...EXPERT_INPUT, ...LOCAL_EXPERTS, ...OUT, round: "flag", ...SWIGLU, ...SHAPE },
+    sizes: ["multiprocessors"],
+    grid: "(multiprocessors)",
+    blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+  expertDownCombineOne: signature({
+    section: "experts",
+    names: ["expert_down_combine_F_one"],
+    arguments: {
+      ...EXPERT_INPUT,
+      weights: "const f32*",
+      ...LOCAL_EXPERTS,
+      ...OUT,
+      round: "flag",
+      accumulate: "flag",
+      ...SHAPE,
+    },
+    sizes: ["multiprocessors"],
+    grid: "(multiprocessors)",
+    blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
   }),
   expertSort: signature({
     section: "prefill",
@@ -108,6 +136,16 @@ export const EXPERTS = {
     sizes: ["slotRows", "expertCount"],
     grid: EXPERT_GEMM_GRID,
     blocks: (v, traits) => [rowTiles(v.rows, traits), mostTiles(v, traits), 1],
+    staged: ({ cols }) => ({ cols, rows: 1 }),
+  }),
+  expertWalk: signature({
+    section: "batches",
+    names: ["expert_batch_F_x8"],
+    arguments: expertGemm("const u16*"),
+    notes: { x: "bf16" },
+    sizes: ["multiprocessors"],
+    grid: "(multiprocessors)",
+    blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
     staged: ({ cols }) => ({ cols, rows: 1 }),
   }),
   expertGemmScaled: signature({

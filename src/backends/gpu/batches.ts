@@ -55,6 +55,9 @@ export const isNarrow = (rows: number): boolean => rows <= BLOCK_ROWS;
 
 /** Kernel for linears of a batch, and for the experts' products. */
 export const batchEntry = (suffix: string, n: number): string => `batch_${suffix}_x${n <= 16 ? 16 : 64}`;
+/** The experts' kernel whose blocks share out all rows of the chosen experts, and the largest batch that it is for. */
+export const expertWalkEntry = (suffix: string): string => `expert_batch_${suffix}_x8`;
+export const WALK_TOKENS = 16;
 export const expertBatchEntry = (suffix: string, n: number): string => `expert_batch_${suffix}_x${n <= 96 ? 16 : 32}`;
 
 /** Rows whose logits can be computed, and picked from, at once. */

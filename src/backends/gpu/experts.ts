@@ -1,23 +1,28 @@
 /** The experts' products: by vector kernels for few tokens, sorted by expert and by GEMMs for many. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
-import { expertBatchEntry } from "./batches.ts";
+import { expertBatchEntry, expertWalkEntry, WALK_TOKENS } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
 import type { Inputs } from "./inputs.ts";
 import {
+  forOne,
   launchExpertDownCombine,
   launchExpertGemm,
   launchExpertUp,
+  oneKnows,
   type Routing,
   scaledEntry,
   type Stored,
   type Swiglu,
+  walkKnows,
 } from "./products.ts";
 import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
 
 export class Experts {
   /** Tokens a block that the slot rows are sorted for; 0: they are not sorted. */
   #sortedFor = 0;
+  /** Whether the first product was launched by the kernel for one token. */
+  #firstForOne = false;
 
   constructor(readonly context: LaunchContext, readonly inputs: Inputs) {}
 
@@ -102,14 +107,20 @@ export class Experts {
   }
 
   /** The kernel of few tokens for the experts' weights, on matrix instructions where they passed. */
-  #fewEntry(stem: "expert_up" | "expert_down_combine", { suffix }: GpuLinear): string {
-    const entry = `${stem}_${suffix}`;
-    return this.context.options.matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
+  #fewEntry(stem: "expert_up" | "expert_down_combine", first: GpuLinear): string {
+    const { calls, n, options: { config, matrixKernels } } = this.context, entry = `${stem}_${first.suffix}`;
+    // The second reads early what was chosen, which the first one of these has waited for, and no other.
+    const may = n === 1 && (stem === "expert_up" || this.#firstForOne), one = forOne(entry);
+    const isOne = may && matrixKernels.has(one) && oneKnows(calls, one, first, config.topK);
+    if (stem === "expert_up") this.#firstForOne = isOne;
+    if (isOne) return one;
+    return matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
   }
 
   /** The matrix kernel for a batch that is not few tokens, whether or not it is among those that are used. */
   matrixEntry(first: GpuLinear): string {
-    const { n } = this.context, batch = expertBatchEntry(first.suffix, n);
+    const { n, calls } = this.context, batch = expertBatchEntry(first.suffix, n), walk = expertWalkEntry(first.suffix);
+    if (n <= WALK_TOKENS && this.context.batched(n, first, walk) && walkKnows(calls, walk, first)) return walk;
     return this.context.batched(n, first, batch) ? batch : this.context.manyEntry("expert_gemm", first);
   }
 

@@ -1,5 +1,7 @@
 /** Launches of linears and experts, for a model's steps and for the self-test. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
+import { ONE_CHOICES } from "../../../kernels/abi/experts.ts";
+import { BLOCK } from "../../formats/format.ts";
 import { GROUP_LINEARS, groupOf, type Input, type Rows } from "./abi.ts";
 import { BATCH_TOKENS, isNarrow, partsFor } from "./batches.ts";
 import type { Calls } from "./calls.ts";
@@ -97,12 +99,9 @@ export function launchExpertUp(
     readonly n: number;
   },
 ): void {
-  calls.launch("expertUp", {
-    ...chosen(experts, input, routing, out),
-    round,
-    ...constantsOf(swiglu),
-    n,
-  }, entry);
+  const values = { ...chosen(experts, input, routing, out), round, ...constantsOf(swiglu) };
+  if (isForOne(entry)) calls.launch("expertUpOne", { ...values, multiprocessors: calls.multiprocessors }, entry);
+  else calls.launch("expertUp", { ...values, n }, entry);
 }
 
 /** The second product of the experts for few tokens, with the weighted sum. */
@@ -117,14 +116,35 @@ export function launchExpertDownCombine(
     readonly n: number;
   },
 ): void {
-  calls.launch("expertDownCombine", {
-    ...chosen(experts, input, routing, out),
-    weights: routing.weights,
-    round,
-    accumulate,
-    n,
-  }, entry);
+  const values = { ...chosen(experts, input, routing, out), weights: routing.weights, round, accumulate };
+  const { multiprocessors } = calls;
+  if (isForOne(entry)) calls.launch("expertDownCombineOne", { ...values, multiprocessors }, entry);
+  else calls.launch("expertDownCombine", { ...values, n }, entry);
 }
+
+/** The experts' kernel for one token, of a kernel for few. */
+export const forOne = (entry: string): string => `${entry}_one`;
+const isForOne = (entry: string) => entry.endsWith("_one");
+
+/** Columns that the warps have of kernels whose warps share a row, eight blocks each. */
+export const MOST_SHARED_COLS = 12 * 8 * BLOCK;
+
+/** Whether rows of a matrix, and their scales, follow one another, so that whole rows can be copied. */
+const isDense = ({ cols, rowStride, scaleStride }: GpuLinear): boolean =>
+  rowStride === cols / 2 && scaleStride === cols / BLOCK && cols <= MOST_SHARED_COLS;
+
+/** Whether the kernels for one token take the experts' linears, as both or neither are used. */
+export function oneKnows(calls: Calls, entry: string, first: GpuLinear, topK: number): boolean {
+  const { rows, cols, input } = first, most = calls.multiprocessors * BLOCK_ROWS_OF_ONE;
+  return topK <= ONE_CHOICES && input.kind === "none" && isDense(first) && cols % (2 * BLOCK) === 0 &&
+    rows % 8 === 0 && (entry.startsWith("expert_up") || rows <= most) && calls.fits(entry, cols);
+}
+/** Rows of the second linear that a block has room for. */
+const BLOCK_ROWS_OF_ONE = 24;
+
+/** Whether blocks can share out all rows of the chosen experts. */
+export const walkKnows = (calls: Calls, entry: string, first: GpuLinear): boolean =>
+  isDense(first) && first.rows % 16 === 0 && calls.fits(entry, first.cols);
 
 /**
  * Sorts slot rows by expert, unless they are, and multiplies them.
@@ -171,8 +191,10 @@ export function launchExpertGemm(
   if ("codes" in x) {
     calls.launch("expertGemmScaled", { ...common, x: x.codes, xBlocks: x.blocks, xBlockStride: x.blockStride }, entry);
   } else {
-    const family = entry.startsWith("expert_batch_") ? "expertBatch" : x.bf16 ? "expertGemmMma" : "expertGemm";
-    calls.launch(family, { ...common, x: x.range }, entry);
+    const { multiprocessors } = calls, values = { ...common, x: x.range, multiprocessors };
+    const batch = entry.startsWith("expert_batch_");
+    if (batch && entry.endsWith("_x8")) calls.launch("expertWalk", values, entry);
+    else calls.launch(batch ? "expertBatch" : x.bf16 ? "expertGemmMma" : "expertGemm", values, entry);
   }
 }
 

@@ -47,7 +47,7 @@ export interface KnownKernels {
 const MAX_NMSE = { gemm: 1e-8, attention: 1e-6 } as const;
 
 /** Tokens of a block of the kernels for batches. */
-const BATCH_SIZES = [16, 32, 64] as const;
+const BATCH_SIZES = [8, 16, 32, 64] as const;
 
 /** Which formats are tested. */
 interface Tested {
@@ -140,10 +140,11 @@ function* judgements(
       }
     }
     for (const like of experts) {
-      const up = `expert_up_${like.suffix}_mma`;
-      if (!calls.kernels.has(up)) continue;
-      yield* gemm(up, like, (bench) => bench.expertUp(like));
-      yield* gemm(`expert_down_combine_${like.suffix}_mma`, like, (bench) => bench.expertDownCombine(like));
+      for (const kind of ["mma", "one"] as const) {
+        const up = `expert_up_${like.suffix}_${kind}`, down = `expert_down_combine_${like.suffix}_${kind}`;
+        yield* gemm(up, like, (bench) => bench.expertUp(like, kind));
+        yield* gemm(down, like, (bench) => bench.expertDownCombine(like, kind));
+      }
     }
     for (const like of scaled) yield* gemm(scaledEntry(like)!, like, (bench) => bench.scaledGemm(like));
     for (const cache of caches) {

@@ -18,7 +18,10 @@ import {
 import { COLS, ROWS, Samples } from "./self_test_samples.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
-const TOKENS = 75, FEW = 3, EXPERTS = 3, TOP_K = 2;
+const TOKENS = 75, EXPERTS = 3, TOP_K = 2;
+/** Kernels of experts for few tokens, and for one, which takes whole pairs of blocks of columns. */
+type FewKind = "mma" | "one";
+const TOKENS_OF = { mma: 3, one: 1 } as const, COLS_OF = { mma: COLS, one: 192 } as const;
 const HEADS_PER_KV = 8;
 /** Elements of a head; the attention kernels that are tested know no other size. */
 export const HEAD_DIM = 64;
@@ -73,31 +76,31 @@ export class Bench implements Disposable {
     return this.#samples.compare(expected, got, TOKENS * TOP_K);
   }
 
-  /** The same of the experts' first kernel for few tokens. */
-  expertUp(like: GpuLinear): number {
-    const { experts, ids, x } = this.#expertBench(like), slotRows = FEW * TOP_K;
+  /** The same of the experts' first kernel for few tokens, or for one. */
+  expertUp(like: GpuLinear, kind: FewKind): number {
+    const n = TOKENS_OF[kind], slotRows = n * TOP_K, { experts, ids, x } = this.#expertBench(like, COLS_OF[kind]);
     const run = (entry: string): GpuTensor => {
       const out = this.#samples.tensor(slotRows, ROWS), routing = { ids, first: 0, topK: TOP_K };
       const input = this.#plain(x);
-      launchExpertUp(this.calls, entry, { experts, input, routing, out, round: false, swiglu: null, n: FEW });
+      launchExpertUp(this.calls, entry, { experts, input, routing, out, round: false, swiglu: null, n });
       return out;
     };
     const entry = `expert_up_${like.suffix}`;
-    return this.#samples.compare(run(entry), run(`${entry}_mma`), slotRows);
+    return this.#samples.compare(run(entry), run(`${entry}_${kind}`), slotRows);
   }
 
   /** The same of their second, with the weighted sum. */
-  expertDownCombine(like: GpuLinear): number {
-    const { experts, ids, x } = this.#expertBench(like);
-    const weights = this.#samples.floats(Float32Array.from({ length: FEW * TOP_K }, () => this.#samples.random()));
+  expertDownCombine(like: GpuLinear, kind: FewKind): number {
+    const n = TOKENS_OF[kind], { experts, ids, x } = this.#expertBench(like, COLS_OF[kind]);
+    const weights = this.#samples.floats(Float32Array.from({ length: n * TOP_K }, () => this.#samples.random()));
     const run = (entry: string): GpuTensor => {
-      const out = this.#samples.tensor(FEW, ROWS), routing = { ids, weights, first: 0, topK: TOP_K };
-      const input = this.#plain(x), how = { round: false, accumulate: false, n: FEW };
+      const out = this.#samples.tensor(n, ROWS), routing = { ids, weights, first: 0, topK: TOP_K };
+      const input = this.#plain(x), how = { round: false, accumulate: false, n };
       launchExpertDownCombine(this.calls, entry, { experts, input, routing, out, ...how });
       return out;
     };
     const entry = `expert_down_combine_${like.suffix}`;
-    return this.#samples.compare(run(entry), run(`${entry}_mma`), FEW);
+    return this.#samples.compare(run(entry), run(`${entry}_${kind}`), n);
   }
 
   /** The same of the experts' kernel that takes codes, for the input format of `like`. */
@@ -120,17 +123,17 @@ export class Bench implements Disposable {
   }
 
   /** Experts, rows of x, and a function that multiplies them. */
-  #expertBench(like: GpuLinear) {
+  #expertBench(like: GpuLinear, cols = COLS) {
     this.#samples.reset();
     const slotRows = TOKENS * TOP_K;
-    const linears = Array.from({ length: EXPERTS }, () => this.#samples.linear(like));
+    const linears = Array.from({ length: EXPERTS }, () => this.#samples.linear(like, cols));
     const records = this.#samples.device.createArguments();
     for (const linear of linears) writeLinear(records, linear);
     const range = this.#samples.take(records.bytes);
     this.calls.stream.uploadRecords(range, records);
     const experts: ExpertTable = { records: range, count: EXPERTS, first: linears[0]! };
     const ids = this.#samples.words(Int32Array.from({ length: slotRows }, (_, s) => (s * s + 1) % EXPERTS));
-    const x = this.#samples.rows(TOKENS, COLS);
+    const x = this.#samples.rows(TOKENS, cols);
     const tiles = {
       sorted: this.#samples.take(4 * slotRows),
       offsets: this.#samples.take(4 * (EXPERTS + 1)),

@@ -32,9 +32,9 @@ export class Samples implements Disposable {
   }
 
   /** A linear of random weights in the format of another one. */
-  linear(like: GpuLinear): GpuLinear {
+  linear(like: GpuLinear, cols = COLS): GpuLinear {
     const { format, suffix } = like, transposed = suffix.endsWith("_t");
-    const [lines, numbers] = transposed ? [COLS, ROWS] : [ROWS, COLS];
+    const [lines, numbers] = transposed ? [cols, ROWS] : [ROWS, cols];
     const rowStride = bytesOf(format, numbers);
     const bytes = new Uint8Array(lines * rowStride);
     if (format === "bf16") {
@@ -42,15 +42,15 @@ export class Samples implements Disposable {
     } else if (format === "f32") new Float32Array(bytes.buffer).forEach((_, i, all) => all[i] = this.random());
     else bytes.forEach((_, i) => bytes[i] = this.#next() & (CODE_MASK[format] ?? 0xff));
     const isMx = isMxFormat(format);
-    const scales = Uint8Array.from({ length: ROWS * COLS / 32 }, () => 125 + this.#next() % 4);
+    const scales = Uint8Array.from({ length: ROWS * cols / 32 }, () => 125 + this.#next() % 4);
     return {
       ...like,
       rows: ROWS,
-      cols: COLS,
+      cols,
       rowStride,
       weight: this.#bytes(bytes),
       scale: isMx ? this.#bytes(scales) : null,
-      scaleStride: isMx ? COLS / 32 : 0,
+      scaleStride: isMx ? cols / 32 : 0,
       tensorScale: 1,
       bias: this.floats(Float32Array.from({ length: ROWS }, () => this.random())),
       biasFormat: NUMBER_FORMAT.f32,

@@ -28,11 +28,13 @@ export function swigluOf(z: Float64Array, round: number): Float64Array {
 
 interface UpSpec {
   readonly format: KernelFormat;
-  /** The entry point on matrix instructions. */
-  readonly suffix?: "_mma";
+  /** The entry point on matrix instructions, or the one of one token. */
+  readonly suffix?: "_mma" | "_one";
   /** Columns; 96 unless said otherwise. */
   readonly cols?: number;
   readonly n: number;
+  /** Choices of a token; two unless said otherwise. */
+  readonly topK?: number;
   readonly round: number;
   readonly swiglu: number;
   readonly kind: number;
@@ -40,31 +42,38 @@ interface UpSpec {
 
 /** Four of six experts are local (ids 1 to 4). */
 const FIRST = 1, COUNT = 4, TOP_K = 2;
+/** Blocks that share out rows of kernels for one token, however many they are. */
+const ONE_GRID = [5, 1, 1] as const;
 
-function choices(r: Random, n: number): Int32Array {
+function choices(r: Random, n: number, topK: number): Int32Array {
+  if (topK > TOP_K) return Int32Array.from({ length: n * topK }, (_, i) => (5 * i + 2) % 6);
   return Int32Array.from({ length: n * TOP_K }, (_, i) => i % TOP_K === 0 ? r.below(3) : 3 + r.below(3));
 }
 
 function upCase(seed: number, s: UpSpec): KernelCase {
-  const r = new Random(seed), rows = 38, cols = s.cols ?? 96;
+  const r = new Random(seed),
+    one = s.suffix === "_one",
+    rows = one ? 248 : 38,
+    topK = s.topK ?? TOP_K,
+    cols = s.cols ?? 96;
   const entry = `expert_up_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
   const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
-  const xs = Array.from({ length: s.n }, () => r.row(cols, true)), ids = choices(r, s.n);
-  const width = s.swiglu ? rows / 2 : rows, out = output(4 * s.n * TOP_K * width), scale = Math.fround(0.02);
+  const xs = Array.from({ length: s.n }, () => r.row(cols, true)), ids = choices(r, s.n, topK);
+  const width = s.swiglu ? rows / 2 : rows, out = output(4 * s.n * topK * width), scale = Math.fround(0.02);
   const x = new Float32Array(s.n * cols);
   xs.forEach((row, t) => x.set(row, t * cols));
   return {
     name: `${entry} ${cols} columns n ${s.n} round ${s.round} swiglu ${s.swiglu} kind ${s.kind}`,
     job: {
       entry,
-      grid: [Math.ceil(rows / traits.rowsPerBlock), s.n * TOP_K, 1],
+      grid: one ? ONE_GRID : [Math.ceil(rows / traits.rowsPerBlock), s.n * topK, 1],
       threads: traits.threads,
       lds: ldsOf(entry, cols),
       arguments: [
         pointer(expertArray(experts)),
         inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round: s.round }).argument(),
-        ...[pointer(input(ids)), i32(FIRST), i32(COUNT), i32(TOP_K), pointer(out), i32(width)],
-        ...[i32(s.round), i32(s.swiglu), f32(ALPHA), f32(LIMIT), i32(rows), i32(cols), i32(s.n)],
+        ...[pointer(input(ids)), i32(FIRST), i32(COUNT), i32(topK), pointer(out), i32(width)],
+        ...[i32(s.round), i32(s.swiglu), f32(ALPHA), f32(LIMIT), i32(rows), i32(cols), ...(one ? [] : [i32(s.n)])],
       ],
     },
     check: () => {
@@ -76,7 +85,7 @@ function upCase(seed: number, s: UpSpec): KernelCase {
           if (own.some((v) => !Number.isNaN(v))) worst = Infinity;
           return;
         }
-        const p = prepare(xs[Math.floor(slot / TOP_K)]!, s.kind, 0, scale, s.round);
+        const p = prepare(xs[Math.floor(slot / topK)]!, s.kind, 0, scale, s.round);
         const z = product(experts[e]!, p.values, p.scale);
         // A gate or up on a rounding boundary may go the other way, one bf16 step.
         worst = Math.max(
@@ -91,20 +100,25 @@ function upCase(seed: number, s: UpSpec): KernelCase {
 
 interface DownSpec {
   readonly format: KernelFormat;
-  readonly suffix?: "_mma";
+  readonly suffix?: "_mma" | "_one";
   /** Columns; 64 unless said otherwise. */
   readonly cols?: number;
   readonly n: number;
+  readonly topK?: number;
   readonly kind: number;
   /** expert_down_combine, with this rounding. */
   readonly combine?: { readonly round: number; readonly accumulate: number };
 }
 
 function downCase(seed: number, s: DownSpec): KernelCase {
-  const r = new Random(seed), rows = 37, cols = s.cols ?? 64;
+  const r = new Random(seed),
+    one = s.suffix === "_one",
+    rows = one ? 104 : 37,
+    topK = s.topK ?? TOP_K,
+    cols = s.cols ?? 64;
   const entry = `expert_down_${s.combine ? "combine_" : ""}${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
   const experts = Array.from({ length: COUNT }, () => randomLinear(r, s.format, rows, cols));
-  const ids = choices(r, s.n), slots = s.n * TOP_K, stride = 40, scale = Math.fround(0.02);
+  const ids = choices(r, s.n, topK), slots = s.n * topK, stride = rows + 3, scale = Math.fround(0.02);
   const xs = Array.from({ length: slots }, () => r.row(cols, true)), weights = r.row(slots, false).map(Math.abs);
   const x = new Float32Array(slots * cols);
   xs.forEach((row, t) => x.set(row, t * cols));
@@ -116,7 +130,7 @@ function downCase(seed: number, s: DownSpec): KernelCase {
     ...(s.combine ? [pointer(input(weights))] : []),
     i32(FIRST),
     i32(COUNT),
-    i32(TOP_K),
+    i32(topK),
   ];
   return {
     name: `${entry} ${cols} columns n ${s.n} kind ${s.kind}${
@@ -124,14 +138,14 @@ function downCase(seed: number, s: DownSpec): KernelCase {
     }`,
     job: {
       entry,
-      grid: [Math.ceil(rows / traits.rowsPerBlock), s.combine ? s.n : slots, 1],
+      grid: one ? ONE_GRID : [Math.ceil(rows / traits.rowsPerBlock), s.combine ? s.n : slots, 1],
       threads: traits.threads,
-      lds: (s.combine ? TOP_K : 1) * ldsOf(entry, cols),
+      lds: (s.combine && !one ? topK : 1) * ldsOf(entry, cols),
       arguments: [
         pointer(expertArray(experts)),
         inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round }).argument(),
         ...[...common, pointer(out), i32(stride), ...(s.combine ? [i32(round), i32(s.combine.accumulate)] : [])],
-        ...[i32(rows), i32(cols), i32(s.n)],
+        ...[i32(rows), i32(cols), ...(one ? [] : [i32(s.n)])],
       ],
     },
     check: () => {
@@ -144,7 +158,7 @@ function downCase(seed: number, s: DownSpec): KernelCase {
       const want = new Float64Array(s.n * rows);
       for (let i = 0; i < want.length; i++) {
         const t = Math.floor(i / rows);
-        for (let k = 0; k < TOP_K; k++) want[i]! += weights[t * TOP_K + k]! * ys[t * TOP_K + k]![i % rows]!;
+        for (let k = 0; k < topK; k++) want[i]! += weights[t * topK + k]! * ys[t * topK + k]![i % rows]!;
         if (s.combine.accumulate) {
           want[i] = before[t * stride + i % rows]! + (round ? roundToBf16(Math.fround(want[i]!)) : want[i]!);
         }
@@ -179,5 +193,14 @@ export function* expertCases(): Generator<KernelCase> {
     yield upCase(seed++, { ...mma, n: 1, round: 1, swiglu: 0, kind: 4 });
     yield downCase(seed++, { ...mma, n: 2, kind: 0, combine: { round: 1, accumulate: 1 } });
     yield downCase(seed++, { ...mma, n: 3, kind: 2, combine: { round: 0, accumulate: 0 } });
+  }
+  // Of one token: experts that other ranks have; warps with a part of their columns, or none; more units of rows than
+  // places, and fewer.
+  for (const cols of [64, 832, 2880]) {
+    for (const accumulate of [0, 1]) {
+      const one = { format: "mxfp4", suffix: "_one", cols, n: 1, topK: 2 + 2 * accumulate, kind: 0 } as const;
+      yield upCase(seed++, { ...one, round: accumulate, swiglu: accumulate });
+      yield downCase(seed++, { ...one, combine: { round: accumulate, accumulate } });
+    }
   }
 }

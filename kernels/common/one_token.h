@@ -1,0 +1,194 @@
+// What the kernels of expert_one.hip share: how blocks divide their warps, how inputs and weights lie in LDS, and what a warp multiplies.
+#pragma once
+#include "bulk.h"
+#include "experts.h"
+#include "vector.h"
+
+// Warps that share a row, each with so many of its blocks; one more asks for weights, and others add up what a unit's warps have found.
+constexpr i32 chunks = 12, chunk_blocks = 8, finishers = 3, walking = 32 * chunks, finishing = 32 * finishers, threads = walking + 32 + finishing;
+constexpr i32 unit_rows = 8, most_choices = 4, most_records = 64, down_units = 3, block_rows = down_units * unit_rows;
+// Units in LDS or on their way.
+constexpr i32 up_places = 7, down_places = 6;
+// 16-byte pieces from one staged block of inputs to the next: four, and one so that four blocks lie in different banks.
+constexpr i32 staged_pieces = 5;
+constexpr i32 unit_parts = chunks * 32;
+
+MX_DEVICE void walking_barrier() { __asm__ volatile("bar.sync 1, %0;" : : "n"(walking) : "memory"); }
+MX_DEVICE void finishing_barrier() { __asm__ volatile("bar.sync 2, %0;" : : "n"(finishing) : "memory"); }
+MX_DEVICE void wait_for_launch() { __asm__ volatile("griddepcontrol.wait;" : : : "memory"); }
+
+// Rows that follow one another as bf16 numbers times 2^64, in the order in which pairs of weights lie: of eight columns 0 4, 1 5, 2 6, 3 7.
+// So many pieces of eight columns a walking thread, all asked for together.
+template <i32 Pieces> MX_DEVICE void stage(const f32 *x, i32 stride, i32 rows, i32 cols, u32x4 *to) {
+  f32x4 v[Pieces][2];
+  const u32 each = (u32)cols / 8;
+  MX_UNROLL
+  for (i32 i = 0; i < Pieces; i++) {
+    const u32 at = (u32)(i * walking + mx_thread()), row = at / each;
+    const MX_GLOBAL f32x4 *const from = (const MX_GLOBAL f32x4 *)(mx_global<f32>(x) + (i64)row * stride + (at - row * each) * 8);
+    if ((i32)row < rows) v[i][0] = from[0], v[i][1] = from[1];
+  }
+  MX_UNROLL
+  for (i32 i = 0; i < Pieces; i++) {
+    const u32 at = (u32)(i * walking + mx_thread()), row = at / each, piece = at - row * each;
+    u32x4 pairs;
+    MX_UNROLL
+    for (i32 k = 0; k < 4; k++) pairs[k] = mx_pack_exact(v[i][0][k] * mx_prescale_value, v[i][1][k] * mx_prescale_value);
+    if ((i32)row < rows) to[(i32)row * (cols / 32 * staged_pieces) + piece / 4 * staged_pieces + piece % 4] = pairs;
+  }
+}
+
+// Pairs 0 4, 1 5, 2 6, 3 7 of eight weights as bf16 numbers times 2^-126: a product by two powers of two puts a code's bits where sign and
+// number belong; the mask drops what else it gives.
+MX_DEVICE u32x4 decode(u32 w) {
+  const u32 high = w >> 8, first = 0x1040u, second = 0x104u, mask = 0x81c081c0u;
+  return u32x4{(w & 0x000f000fu) * first & mask, (w & 0x00f000f0u) * second & mask, (high & 0x000f000fu) * first & mask,
+               (high & 0x00f000f0u) * second & mask};
+}
+
+MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+MX_DEVICE void copy4(void *to, const MX_GLOBAL u8 *from) {
+  const u32 at = (u32)(u64)(__attribute__((address_space(3))) u8 *)to;
+  __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(at), "l"(from) : "memory");
+}
+MX_DEVICE void wait_copies() { __asm__ volatile("cp.async.wait_all;" : : : "memory"); }
+
+// The inputs of a chunk's blocks in the places of this lane.
+struct Inputs {
+  u32x4 b[4];
+  MX_DEVICE void load(const u32x4 *x, i32 chunk, i32 blocks) {
+    const i32 column = mx_lane() >> 2, block = chunk * chunk_blocks + column;
+    const bool filled = (column & 3) == (mx_lane() & 3) && block < blocks;
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) b[i] = filled ? x[block * staged_pieces + i] : u32x4{0, 0, 0, 0};
+  }
+};
+
+// The sum of a row of a unit from all warps' lanes, in every lane.
+MX_DEVICE f32 sum_of_parts(const f32 *parts) {
+  f32 sum[4] = {0, 0, 0, 0};
+  MX_UNROLL
+  for (i32 i = 0; i < chunks; i++) sum[i & 3] += parts[32 * i];
+  const f32 all = (sum[0] + sum[1]) + (sum[2] + sum[3]), pair = all + mx_shuffle_xor(all, 1);
+  return pair + mx_shuffle_xor(pair, 2);
+}
+
+// Records of experts: the first ones in LDS.
+struct Records {
+  const MxLinear *all;
+  const u64 *near;
+  MX_DEVICE Records(const MxLinear *all, u64 *to, i32 count) : all(all), near(to) {
+    const MX_GLOBAL u64 *const from = mx_global<u64>(all);
+    for (i32 i = mx_thread(); i < mx_min(count, most_records) * 8; i += threads) to[i] = from[i];
+  }
+  MX_DEVICE MxLinear of(i32 e) const {
+    if (e >= most_records) return mx_expert_linear(all, e);
+    struct Words {
+      u64 w[8];
+    } raw;
+    MX_UNROLL
+    for (i32 i = 0; i < 8; i++) raw.w[i] = near[e * 8 + i];
+    return __builtin_bit_cast(MxLinear, raw);
+  }
+};
+
+// What was chosen for a token. Not from L1, which may hold what was chosen before: nobody waited for the launch that wrote this.
+MX_DEVICE u32 load_chosen(const void *from) {
+  u32 v;
+  __asm__ volatile("ld.global.cg.u32 %0, [%1];" : "=r"(v) : "l"(mx_global<u32>(from)) : "memory");
+  return v;
+}
+
+// Local experts of the choices that this rank has, in order, and which choices these are.
+struct Chosen {
+  u64 experts = 0;
+  u32 slots = 0;
+  i32 found = 0;
+  MX_DEVICE Chosen(const i32 *ids, i32 first, i32 count, i32 top_k) {
+    i32 e[most_choices];
+    MX_UNROLL
+    for (i32 k = 0; k < most_choices; k++) e[k] = k < top_k ? (i32)load_chosen(ids + k) : -1;
+    MX_UNROLL
+    for (i32 k = 0; k < most_choices; k++) {
+      if (k >= top_k || e[k] < first || e[k] - first >= count) continue;
+      experts |= (u64)(u32)(e[k] - first) << (16 * found);
+      slots |= (u32)k << (8 * found++);
+    }
+  }
+  MX_DEVICE i32 expert(i32 j) const { return (i32)(experts >> (16 * j) & 0xffffu); }
+  MX_DEVICE i32 slot(i32 j) const { return (i32)(slots >> (8 * j) & 255u); }
+};
+
+// A place among those of units, and how often it was taken before.
+template <i32 Places> struct Place {
+  i32 at = 0, turn = 0;
+  MX_DEVICE void move(i32 by) {
+    at += by;
+    while (at >= Places) at -= Places, turn++;
+  }
+};
+
+// Places that hold weights; parts of sums that are complete, and have been read.
+template <i32 Places> struct Marks {
+  u64 filled[Places], found[Places], read[Places];
+  MX_DEVICE void begin() {
+    const i32 tid = mx_thread();
+    if (tid >= Places) return;
+    mx_mark_begin(&filled[tid], 1);
+    mx_mark_begin(&found[tid], chunks);
+    mx_mark_begin(&read[tid], 1);
+    mx_marks_visible();
+  }
+};
+
+// A walking warp's parts of `count` units, one after the other; scales_of(i) is where unit i's scales lie, begin(i, inputs) comes before it.
+template <i32 Places, class Scales, class Begin>
+MX_DEVICE void walk(Marks<Places> &marks, const u32x4 *w, i32 blocks, f32 *parts, i32 row, i32 count, Scales scales_of, Begin begin) {
+  const i32 lane = mx_lane(), chunk = mx_group(), t = lane & 3;
+  const i32 one = row * blocks + mx_min(chunk * chunk_blocks + t, blocks - 1), two = row * blocks + mx_min(chunk * chunk_blocks + 4 + t, blocks - 1);
+  const i32 scale_at = row * blocks + mx_min(chunk * chunk_blocks + 2 * t, blocks - 2);
+  const bool second = lane & 2;
+  Place<Places> place;
+  u32x4 raw[2];
+  u32 scales;
+  const auto fetch = [&](i32 i) __attribute__((always_inline)) {
+    mx_mark_await(&marks.filled[place.at], place.turn);
+    const u32x4 *const from = w + place.at * (unit_rows * blocks);
+    raw[0] = from[one], raw[1] = from[two];
+    scales = *(const u16 *)(scales_of(i, place.at) + scale_at);
+  };
+  if (count > 0) fetch(0);
+  Inputs in;
+  MX_NO_UNROLL
+  for (i32 i = 0; i < count; i++) {
+    begin(i, in);
+    f32 c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
+    MX_UNROLL
+    for (i32 k = 0; k < 4; k++) {
+      const u32x4 p = decode(raw[0][k]), q = decode(raw[1][k]);
+      product(c, p.x, q.x, p.y, q.y, in.b[k].x, in.b[k].y);
+      product(d, p.z, q.z, p.w, q.w, in.b[k].z, in.b[k].w);
+    }
+    f32 *const to = parts + place.at * unit_parts + chunk * 32 + lane;
+    u64 *const found = &marks.found[place.at];
+    const u32 own = scales;
+    place.move(1);
+    // The next one's weights, before this one's sums are there.
+    if (i + 1 < count) fetch(i + 1);
+    const f32 first = (second ? c[2] + d[2] : c[0] + d[0]) * MxFp4::unscale(0), other = (second ? c[3] + d[3] : c[1] + d[1]) * MxFp4::unscale(0);
+    *to = mx_fma(other, mx_e8m0(own >> 8), first * mx_e8m0(own & 255u));
+    mx_group_barrier();
+    if (lane == 0) mx_mark_set(found);
+  }
+}
+
+// To lane 4g + t belongs a row of a unit in whose pieces eight neighbouring lanes find different banks.
+MX_DEVICE i32 row_of_lane() {
+  const i32 g = mx_lane() >> 2;
+  return (g & 4) | (g & 1) << 1 | (g >> 1 & 1);
+}

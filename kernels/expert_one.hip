@@ -1,0 +1,179 @@
+// The two linears of the chosen experts for one token (NVIDIA): MXFP4 weights, inputs of bf16 numbers. Blocks, one a multiprocessor, share out
+// the rows of all chosen experts. Weights come in copies of whole rows that one thread asks for: memory gives much less where warps ask for
+// pieces of the same rows at different times. A block has less than 132 KB of LDS, the division of L1 of the other kernels of a step: a
+// multiprocessor has to be empty before it is divided otherwise.
+//
+// A warp multiplies eight rows of weights by one input row, eight blocks of 32 columns a step: the same columns of all its rows, so that
+// their inputs stay in registers. Lane 4g + t decodes blocks t and 4 + t of row g; to the instruction these are rows g and g + 8 of its
+// first operand. Its eight columns, which are meant for tokens, tell blocks apart instead: column c has block c's inputs in the places
+// of lane (c mod 4)'s weights and zeros elsewhere. So every sum that comes out is one of one block, which its scale may multiply. A block's
+// products are exact; the instruction adds them in float32. What was tried is in docs/measurements/h100.md.
+#include "common/one_token.h"
+
+// Dynamic LDS: of a column 4.25 bytes of weights and scales a place, 2.5 of inputs; besides parts of sums and records.
+MX_TRAITS(expert_up_mxfp4_one, 512, 8, 1, 32.25, 14848)
+MX_ENTRY_RESIDENT(expert_up_mxfp4_one, 512, 2)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out,
+                                                i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols) {
+  typedef Place<up_places> Own;
+  MX_SHARED Marks<up_places> marks;
+  const i32 lane = mx_lane(), warp = mx_group(), blocks = cols / 32, unit_pieces = unit_rows * blocks, unit_scales = unit_rows * blocks;
+  u32x4 *const w = MX_LDS(u32x4), *const x = w + up_places * unit_pieces;
+  u8 *const scales = (u8 *)(x + blocks * staged_pieces);
+  f32 *const parts = (f32 *)(scales + up_places * unit_scales);
+  const Records records(experts, (u64 *)(parts + up_places * unit_parts), count);
+  marks.begin();
+  mx_barrier();
+  wait_for_launch();
+  // Only now: so the next launch may read what the one before this has written.
+  mx_lead();
+  const Chosen chosen(ids, first, count, top_k);
+  const i32 each = (rows + unit_rows - 1) / unit_rows;
+  // Of each expert's units some follow one another, and elsewhere for every choice, since blocks do not get as many of each.
+  const auto units_of = [&](i32 j) __attribute__((always_inline)) {
+    i32 turned = mx_block_x() + j * (mx_grid_x() / most_choices);
+    if (turned >= mx_grid_x()) turned -= mx_grid_x();
+    return u32x2{(u32)each * (u32)turned / (u32)mx_grid_x(), (u32)each * (u32)(turned + 1) / (u32)mx_grid_x()};
+  };
+  Own place;
+  if (warp == chunks) {
+    if (lane != 0) return;
+    MX_NO_UNROLL
+    for (i32 j = 0; j < chosen.found; j++) {
+      const MxLinear l = records.of(chosen.expert(j));
+      const u32x2 range = units_of(j);
+      MX_NO_UNROLL
+      for (u32 unit = range.x; unit < range.y; unit++, place.move(1)) {
+        if (place.turn > 0) mx_mark_await(&marks.read[place.at], place.turn - 1);
+        const u32 own = (u32)mx_min(unit_rows, rows - (i32)unit * unit_rows) * (u32)blocks;
+        mx_mark_expect(&marks.filled[place.at], 17 * own);
+        mx_bulk_copy(w + place.at * unit_pieces, mx_global<u8>(l.weight) + (u64)unit * (16 * unit_pieces), 16 * own, &marks.filled[place.at]);
+        mx_bulk_copy(scales + place.at * unit_scales, mx_global<u8>(l.scale) + (u64)unit * unit_scales, own, &marks.filled[place.at]);
+      }
+    }
+    return;
+  }
+  const i32 row = row_of_lane();
+  if (warp > chunks) {
+    const i32 own = warp - chunks - 1;
+    i32 item = 0;
+    MX_NO_UNROLL
+    for (i32 j = 0; j < chosen.found; j++) {
+      const u32x2 range = units_of(j);
+      const MxLinear l = records.of(chosen.expert(j));
+      MX_GLOBAL f32 *const to = mx_global<f32>(out) + (i64)chosen.slot(j) * out_stride;
+      MX_NO_UNROLL
+      for (u32 unit = range.x; unit < range.y; unit++, item = item == finishers - 1 ? 0 : item + 1, place.move(1)) {
+        if (item != own) continue;
+        const i32 own_row = (i32)unit * unit_rows + row;
+        const f32 bias = l.bias ? mx_element(l.bias, l.bias_format, mx_min(own_row, rows - 1)) : 0.0f;
+        mx_mark_await(&marks.found[place.at], place.turn);
+        const f32 sum = sum_of_parts(parts + place.at * unit_parts + lane);
+        if (lane == 0) mx_mark_set(&marks.read[place.at]);
+        const f32 z = mx_round_if(sum * l.tensor_scale + bias, round), next = mx_shuffle_xor(z, 8);
+        if (own_row >= rows) continue;
+        if (!swiglu && (lane & 3) == 0) to[own_row] = z;
+        if (swiglu && (lane & 11) == 0) to[own_row / 2] = mx_round_if(mx_swiglu(z, next, alpha, limit), round);
+      }
+    }
+    return;
+  }
+  stage<1>(in.x, 0, 1, cols, x);
+  walking_barrier();
+  i32 all = 0;
+  for (i32 j = 0; j < chosen.found; j++) all += (i32)(units_of(j).y - units_of(j).x);
+  walk<up_places>(
+      marks, w, blocks, parts, row, all, [&](i32, i32 at) __attribute__((always_inline)) { return scales + at * unit_scales; },
+      [&](i32 i, Inputs &in) __attribute__((always_inline)) {
+        if (i == 0) in.load(x, warp, blocks);
+      });
+}
+MX_EXPORT(expert_up_mxfp4_one)
+
+// Dynamic LDS: of a column 4 bytes of weights a place, and of four choices 10 of inputs and 3 of scales; besides parts of sums and records.
+MX_TRAITS(expert_down_combine_mxfp4_one, 512, 24, 1, 37, 13312)
+MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_one, 512, 2)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count,
+                                                          i32 top_k, f32 *out, [[maybe_unused]] i32 out_stride, i32 round, i32 accumulate,
+                                                          i32 rows, i32 cols) {
+  typedef Place<down_places> Own;
+  MX_SHARED Marks<down_places> marks;
+  MX_SHARED f32 results[most_choices][block_rows];
+  const i32 lane = mx_lane(), warp = mx_group(), blocks = cols / 32, unit_pieces = unit_rows * blocks, x_row = blocks * staged_pieces;
+  const i32 s_row = block_rows * blocks;
+  u32x4 *const w = MX_LDS(u32x4), *const x = w + down_places * unit_pieces;
+  u8 *const scales = (u8 *)(x + most_choices * x_row);
+  f32 *const parts = (f32 *)(scales + most_choices * s_row);
+  mx_lead();
+  // What the launch ahead waited for has chosen them.
+  const Chosen chosen(ids, first, count, top_k);
+  const Records records(experts, (u64 *)(parts + down_places * unit_parts), count);
+  marks.begin();
+  mx_barrier();
+  const i32 row0 = (i32)((i64)rows * mx_block_x() / mx_grid_x()), own_rows = (i32)((i64)rows * (mx_block_x() + 1) / mx_grid_x()) - row0;
+  const i32 units = (own_rows + unit_rows - 1) / unit_rows;
+  Own place;
+  if (warp == chunks) {
+    if (lane != 0) return;
+    MX_NO_UNROLL
+    for (i32 j = 0; j < chosen.found; j++) {
+      const MX_GLOBAL u8 *const from = mx_global<u8>(records.of(chosen.expert(j)).weight) + (i64)row0 * 16 * blocks;
+      MX_NO_UNROLL
+      for (i32 u = 0; u < units; u++, place.move(1)) {
+        const u32 bytes = (u32)(mx_min(unit_rows, own_rows - u * unit_rows) * 16 * blocks);
+        if (place.turn > 0) mx_mark_await(&marks.read[place.at], place.turn - 1);
+        mx_mark_expect(&marks.filled[place.at], bytes);
+        mx_bulk_copy(w + place.at * unit_pieces, from + (i64)u * unit_rows * 16 * blocks, bytes, &marks.filled[place.at]);
+      }
+    }
+    return;
+  }
+  const i32 row = row_of_lane();
+  if (warp > chunks) {
+    const i32 own = warp - chunks - 1, own_tid = mx_thread() - walking - 32;
+    MX_NO_UNROLL
+    for (i32 i = own; i < chosen.found * units; i += finishers) {
+      const i32 j = i / units, u = i - j * units, k = chosen.slot(j), own_row = u * unit_rows + row;
+      const MxLinear l = records.of(chosen.expert(j));
+      const f32 bias = l.bias && own_row < own_rows ? mx_element(l.bias, l.bias_format, row0 + own_row) : 0.0f, weight = mx_float(load_chosen(weights + k));
+      place.move(i == own ? own : finishers);
+      mx_mark_await(&marks.found[place.at], place.turn);
+      const f32 sum = sum_of_parts(parts + place.at * unit_parts + lane);
+      if (lane == 0) mx_mark_set(&marks.read[place.at]);
+      if ((lane & 3) == 0) results[k][own_row] = weight * (sum * l.tensor_scale + bias);
+    }
+    finishing_barrier();
+    if (own_tid >= own_rows) return;
+    f32 total = 0.0f;
+    MX_NO_UNROLL
+    for (i32 j = 0; j < chosen.found; j++) total = total + results[chosen.slot(j)][own_tid];
+    MX_GLOBAL f32 *const to = mx_global<f32>(out) + row0 + own_tid;
+    const f32 y = mx_round_if(total, round);
+    wait_for_launch();
+    *to = accumulate ? mx_round_if(*to + y, round) : y;
+    return;
+  }
+  // Scales of neighbouring rows follow one another; what is read are whole words.
+  MX_NO_UNROLL
+  for (i32 j = 0; j < chosen.found; j++) {
+    const MX_GLOBAL u8 *const from = mx_global<u8>(records.of(chosen.expert(j)).scale) + (i64)row0 * blocks;
+    const i32 off = (i32)((u64)from & 2);
+    for (i32 i = mx_thread(); 4 * i < own_rows * blocks + off; i += walking) copy4(scales + j * s_row + 4 * i, from - off + 4 * i);
+  }
+  wait_copies();
+  wait_for_launch();
+  stage<most_choices>(in.x, in.x_stride, top_k, cols, x);
+  walking_barrier();
+  i32 j = 0, left = units, next_j = 0, next_left = units;
+  walk<down_places>(
+      marks, w, blocks, parts, row, chosen.found * units,
+      [&](i32, i32) __attribute__((always_inline)) {
+        const i32 off = (i32)(((u64)records.of(chosen.expert(next_j)).scale + (u64)((i64)row0 * blocks)) & 2);
+        const u8 *const at = scales + next_j * s_row + off + (units - next_left) * unit_rows * blocks;
+        if (--next_left == 0) next_left = units, next_j++;
+        return at;
+      },
+      [&](i32, Inputs &in) __attribute__((always_inline)) {
+        if (left == units) in.load(x + chosen.slot(j) * x_row, warp, blocks);
+        if (--left == 0) left = units, j++;
+      });
+}
+MX_EXPORT(expert_down_combine_mxfp4_one)
