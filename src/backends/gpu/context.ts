@@ -4,7 +4,7 @@
  */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
-import { BATCH_TOKENS } from "./batches.ts";
+import { BATCH_TOKENS, expertWalkEntry } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import type { GpuLinear } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
@@ -14,8 +14,8 @@ import type { Workspace } from "./workspace.ts";
  * matrix kernel.
  */
 export const VECTOR_TOKENS = 8;
-/** The same where there are kernels for batches of some sequences. */
-export const VECTOR_TOKENS_BESIDE_BATCHES = 3;
+/** The same where there are kernels for batches of some sequences, and where some share out the rows of experts. */
+const VECTOR_TOKENS_BESIDE_BATCHES = 3, VECTOR_TOKENS_BESIDE_WALKS = 1;
 
 /**
  * Largest batch of one token each whose launches begin before the one ahead has ended: larger ones were not measured.
@@ -56,6 +56,7 @@ export interface ExecutorOptions {
 export class LaunchContext {
   #shape: BatchShape | null = null;
   readonly #batches: boolean;
+  readonly #walks: boolean;
 
   constructor(
     readonly calls: Calls,
@@ -65,6 +66,7 @@ export class LaunchContext {
     const has = options.matrixKernels.values().some((entry) => entry.startsWith("batch_"));
     // From how many tokens on they are faster was measured there.
     this.#batches = has && calls.kernels.arch.startsWith("sm_");
+    this.#walks = options.matrixKernels.has(expertWalkEntry("mxfp4"));
   }
 
   /** Says what the next launches work on. */
@@ -90,7 +92,8 @@ export class LaunchContext {
 
   /** Largest batch of the vector kernels. */
   get vectorTokens(): number {
-    return this.#batches ? VECTOR_TOKENS_BESIDE_BATCHES : VECTOR_TOKENS;
+    if (!this.#batches) return VECTOR_TOKENS;
+    return this.#walks ? VECTOR_TOKENS_BESIDE_WALKS : VECTOR_TOKENS_BESIDE_BATCHES;
   }
 
   /**
