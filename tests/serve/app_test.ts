@@ -83,6 +83,8 @@ Deno.test("a body whose bytes are no text is refused, not answered as another pr
     415,
     'content-encoding: expected none, got "gzip"',
   ]);
+  const cut = new ReadableStream({ pull: (controller) => controller.error(new Error("reset")) });
+  assertEquals(await post(cut, { "content-length": "50" }), [400, "the body ended early: reset"]);
 });
 
 Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {

@@ -74,7 +74,8 @@ export function refuseLong(
   ]);
   refuseLongText(units([...said, JSON.stringify(tools), JSON.stringify(format)]), field);
   const asked = messages.filter(({ role }) => role === "user").map(({ content = "" }) => content.trim());
-  refuseLongPrompt(model, units(asked), field);
+  const told = tools.map(({ description }) => description?.trim() ?? "");
+  refuseLongPrompt(model, units([...asked, ...told, format === null ? "" : JSON.stringify(format.schema)]), field);
 }
 
 /** As {@linkcode renderConversation}, by a renderer. */

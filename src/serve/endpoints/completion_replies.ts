@@ -5,7 +5,7 @@ import { ApiError, wrongField } from "../api_error.ts";
 import type { Generation, Outcome, ScoredToken } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
-import { refuseLongPrompt } from "../text/prompt_length.ts";
+import { refuseLongPrompt, refuseManyTokens } from "../text/prompt_length.ts";
 import { ReplyText } from "../text/reply_text.ts";
 import type { CompletionRequest } from "./completions_schema.ts";
 import { minTokensOf, samplingOf, stopIdsOf, stopsOf } from "./sampling_fields.ts";
@@ -75,9 +75,9 @@ async function promptsOf(prompt: CompletionRequest["prompt"], model: ServedModel
   const breath = new Breath(), prompts: Int32Array[] = [];
   for (const one of list as readonly (string | readonly number[])[]) {
     if (typeof one === "string") refuseLongPrompt(model, one.length, "prompt");
-    prompts.push(
-      typeof one === "string" ? model.tokenizer.encode(one, { allowSpecial: true }) : Int32Array.from(one),
-    );
+    const ids = typeof one === "string" ? model.tokenizer.encode(one, { allowSpecial: true }) : Int32Array.from(one);
+    refuseManyTokens(model.limits, ids.length, "prompt");
+    prompts.push(ids);
     // Thousands of prompts together may be long.
     if (breath.due) await breath.take();
   }

@@ -7,6 +7,7 @@ import type { Observer } from "./observer.ts";
 import { type Reopen, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import type { Load, ServedModel, Service } from "./service.ts";
 import { Turns } from "./turns.ts";
+import { refuseManyTokens } from "../text/prompt_length.ts";
 
 /** A model with the session that computes it. */
 export interface LoadedModel {
@@ -65,10 +66,7 @@ export class ModelService implements Service {
 /** Refuses what a session would refuse too late: in a batch with others. */
 function refuseJob({ limits, config }: ServedModel, { prompt, maxTokens, echo, logprobs }: Job): void {
   if (prompt.length === 0) throw wrongField("prompt", "expected at least one token, got none");
-  if (prompt.length > limits.promptTokens) {
-    const most = `expected at most ${limits.promptTokens} tokens`;
-    throw wrongField("prompt", `${most}, got ${prompt.length}`, "context_length_exceeded");
-  }
+  refuseManyTokens(limits, prompt.length, "prompt");
   if (maxTokens > limits.maxTokens) {
     throw wrongField("max_tokens", `expected at most ${limits.maxTokens}, got ${maxTokens}`);
   }

@@ -3,6 +3,7 @@ import { type Context, Hono, type HonoRequest } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
 import { show } from "../../describe.ts";
+import { reason } from "../../errors.ts";
 import { ApiError, asApiError } from "../api_error.ts";
 import type { Service } from "../engine/service.ts";
 import { allowedOrigin, type Guard, refuseStranger } from "./guard.ts";
@@ -129,13 +130,21 @@ function wrongMethod({ method, path }: HonoRequest, allowed: readonly string[]):
   return new ApiError(405, message, { code: "method_not_allowed", allow: allowed.join(", ") });
 }
 
+async function bytesOf(request: Request): Promise<ArrayBuffer> {
+  try {
+    return await request.arrayBuffer();
+  } catch (thrown) {
+    throw new ApiError(400, `the body ended early: ${reason(thrown)}`, { code: "malformed" });
+  }
+}
+
 /** The text of a body; a byte that is not UTF-8 would become another prompt than was sent. */
 async function textOf(request: Request): Promise<string> {
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
     throw new ApiError(415, `content-encoding: expected none, got ${show(encoding)}`, { code: "unsupported_encoding" });
   }
-  const bytes = await within(request.arrayBuffer(), BODY_MS);
+  const bytes = await within(bytesOf(request), BODY_MS);
   if (bytes === null) {
     throw new ApiError(408, `the body did not arrive within ${BODY_MS / 1000} s`, { code: "timeout" });
   }

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
 import { ApiError } from "../api_error.ts";
+import { refuseLarge } from "./refuse_large.ts";
 
 /**
  * Reads JSON and validates it.
@@ -16,6 +17,7 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
   } catch (thrown) {
     throw new ApiError(400, `the body is not JSON: ${reason(thrown)}`, { code: "malformed" });
   }
+  refuseLarge(value);
   return parseValue(schema, value);
 }
 

@@ -3,7 +3,7 @@
  * no other request is served.
  */
 import { wrongField } from "../api_error.ts";
-import type { ServedModel } from "../engine/service.ts";
+import type { ModelLimits, ServedModel } from "../engine/service.ts";
 import { MAX_PROMPT_BYTES } from "../../text/prompt_bytes.ts";
 
 /** What is known of the model whose prompt it is to be. */
@@ -18,6 +18,12 @@ export function refuseLongText(units: number, field: string): void {
   if (units <= MAX_PROMPT_BYTES) return;
   const most = `expected a text of at most ${MAX_PROMPT_BYTES} characters, got ${units}`;
   throw wrongField(field, most, "context_length_exceeded");
+}
+
+/** @throws {ApiError} if a prompt of so many tokens is too long. */
+export function refuseManyTokens({ promptTokens: most }: ModelLimits, tokens: number, field: string): void {
+  if (tokens <= most) return;
+  throw wrongField(field, `expected at most ${most} tokens, got ${tokens}`, "context_length_exceeded");
 }
 
 /**
