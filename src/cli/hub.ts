@@ -2,8 +2,8 @@
 import { environmentCache, namesRepository } from "../checkpoint/hub/find.ts";
 import { InputError } from "../errors.ts";
 
-/** Where the Hugging Face cache is, as the environment said when it could still be looked at. */
-let remembered: string | null = null;
+/** Where the Hugging Face cache is, or what is wrong with that, as the environment said while it could be looked at. */
+let remembered: string | InputError | null = null;
 
 /**
  * The folder of the Hugging Face cache, by the environment; the last answer where the process has given that up.
@@ -11,7 +11,9 @@ let remembered: string | null = null;
  * @throws {InputError} where the environment names none.
  */
 export function hubCache(): string | null {
-  return remembered = environmentCache() ?? remembered;
+  const cache = environmentCache() ?? remembered;
+  if (cache instanceof InputError) throw cache;
+  return remembered = cache;
 }
 
 /** Asks for the cache's place as long as the environment may be looked at; who needs it says what is wrong with it. */
@@ -20,6 +22,7 @@ export function lookForHub(): void {
     hubCache();
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
+    remembered = thrown;
   }
 }
 

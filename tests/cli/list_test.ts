@@ -1,9 +1,11 @@
 /** `mxoss list`: models of a cache and of directories, and other tools' files. */
+import { hubCache, lookForHub } from "../../src/cli/hub.ts";
+import { InputError } from "../../src/errors.ts";
 import { fits } from "../../src/memory.ts";
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { Cache } from "../checkpoint/hub_tree.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
-import { inProcess } from "./in_process.ts";
+import { inProcess, replaced } from "./in_process.ts";
 import { TINY } from "./program.ts";
 
 interface Model {
@@ -101,6 +103,20 @@ Deno.test("mxoss list says where it looked when there is nothing", async () => {
   assertEquals(stderr, `no models in the Hugging Face cache ${dir.path}/.cache/huggingface/hub\n`);
   const homeless = await inProcess(["list"], { env: {} });
   assertMatch(homeless.stderr, /^warning: the Hugging Face cache: expected HOME, [^\n]*\nno models in any place/);
+});
+
+Deno.test("what is wrong with the environment is said also when it may not be looked at any more", () => {
+  const env = (get: () => never) => replaced([Deno.env, { get }]);
+  {
+    using _bytes = env(() => {
+      throw new Deno.errors.InvalidData("environment variable was not valid unicode");
+    });
+    lookForHub();
+  }
+  using _confined = env(() => {
+    throw new Deno.errors.NotCapable("env");
+  });
+  assertThrows(hubCache, InputError, "environment variable HF_HUB_CACHE: expected UTF-8 text, got other bytes");
 });
 
 Deno.test("fits() counts weights, cache and what is left alone", () => {
