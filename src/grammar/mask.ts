@@ -11,10 +11,11 @@ const FEW = 1024;
 /** Up to so many lists of texts at a place are looked at one by one, and what was found is kept. */
 const FEW_LISTED = 64;
 
-/** Up to so many walks through all tokens are made one by one, and what was found is kept. */
-const FEW_WALKS = 8;
-/** Steps of one alternative, of all that are walked together: 0.3 s or so. */
-const MOST_STEPS = 500_000;
+/**
+ * Walks through all tokens that one mask may make, of which what was found is kept: some 5 ms each with 200,000 tokens.
+ * Further ones leave out what may follow already.
+ */
+const MOST_WALKS = 8;
 
 /** Which tokens may follow. */
 export interface TokenSet {
@@ -45,12 +46,12 @@ export class TokenMasks {
 
   /**
    * @param mostBytes Of masks of places, and of what is known of terminals.
-   * @param mostSteps Of alternatives that are walked together, for tests.
+   * @param mostWalks Through all tokens, for one mask; for tests.
    */
   constructor(
     readonly vocabulary: Vocabulary,
     readonly mostBytes: number = MAX_BYTES,
-    readonly mostSteps: number = MOST_STEPS,
+    readonly mostWalks: number = MOST_WALKS,
   ) {}
 
   /** The tokens that may follow at a place. */
@@ -70,21 +71,28 @@ export class TokenMasks {
   }
 
   #compute(matcher: Matcher, place: Place): TokenSet {
-    const { skip, size, specials } = this.vocabulary, bits = new Uint32Array(Math.ceil(size / 32));
-    const done = new Set<Thread>();
-    for (const { threads, mostSteps } of this.#together(place)) {
-      const walked = this.#walk(matcher, new Place(threads, false), 0, this.vocabulary.byte.length, bits, mostSteps);
-      if (walked) { for (const thread of threads) done.add(thread); }
+    const { byte, size, specials } = this.vocabulary, bits = new Uint32Array(Math.ceil(size / 32));
+    let threads = place.threads.filter(({ terminal: { dfa } }) => dfa !== null);
+    // Names of properties, of which there may be thousands: few tokens begin one of them, and all are walked at once.
+    const listed = threads.filter(({ terminal: { dfa } }) => dfa!.listed === true);
+    if (listed.length > FEW_LISTED) {
+      this.#walk(matcher, new Place(listed, false), 0, byte.length, bits);
+      threads = threads.filter((thread) => !listed.includes(thread));
     }
-    for (const thread of place.threads) {
-      if (thread.terminal.dfa === null || done.has(thread)) continue;
-      const inside = this.#inside(thread.terminal.dfa, thread.state);
+    const isKnown = ({ terminal: { dfa }, state }: Thread) => this.#insides.get(dfa!)?.[state] !== undefined;
+    const known = threads.filter(isKnown), anew = threads.filter((thread) => !isKnown(thread));
+    for (const { terminal, state, stack } of [...known, ...anew.slice(0, this.mostWalks)]) {
+      const inside = this.#inside(terminal.dfa!, state);
       for (let word = 0; word < bits.length; word++) bits[word]! |= inside.bits[word]!;
-      if (inside.exits.length === 0) continue;
-      const after = matcher.after(thread.stack);
-      if (!after.takesBytes) continue;
-      for (const node of inside.exits) this.#walk(matcher, after, node + 1, skip[node]!, bits);
+      this.#leave(matcher, stack, inside.exits, bits);
     }
+    // Alternatives, of which there may be hundreds: most of what one of them allows others allow as well.
+    let missing = new Int32Array(0);
+    anew.slice(this.mostWalks).forEach(({ terminal, state, stack }, i) => {
+      // After 1, 2, 4 and so on.
+      if ((i & (i + 1)) === 0) missing = this.#missing(bits);
+      this.#leave(matcher, stack, this.#tokensOf(terminal.dfa!, state, bits, missing), bits);
+    });
     for (const name of matcher.specials(place)) {
       const id = specials.get(name);
       if (id !== undefined) bits[id >>> 5]! |= 1 << (id & 31);
@@ -92,44 +100,31 @@ export class TokenMasks {
     return { bits, few: idsOf(bits) };
   }
 
-  /** Ways of a place in which tokens are tried at once, instead of once for each, and how many steps that may take. */
-  #together({ threads }: Place): { readonly threads: readonly Thread[]; readonly mostSteps: number }[] {
-    const isListed = ({ terminal: { dfa } }: Thread) => dfa?.listed === true;
-    // Names of properties, of which there may be thousands: few tokens begin one of them.
-    const listed = threads.filter(isListed), names = listed.length > FEW_LISTED;
-    // Alternatives, of which there may be hundreds: together they are soon at few places, unless each minds others.
-    const anew = threads.filter((thread) =>
-      thread.terminal.dfa !== null && !(names && isListed(thread)) &&
-      this.#insides.get(thread.terminal.dfa)?.[thread.state] === undefined
-    );
-    return [
-      ...(names ? [{ threads: listed, mostSteps: Infinity }] : []),
-      ...(anew.length > FEW_WALKS ? [{ threads: anew, mostSteps: this.mostSteps / anew.length }] : []),
-    ];
+  /** Adds the tokens that leave a terminal at some nodes, and go on with what is below it on the stack. */
+  #leave(matcher: Matcher, stack: Thread["stack"], exits: Int32Array, bits: Uint32Array): void {
+    if (exits.length === 0) return;
+    const after = matcher.after(stack);
+    if (!after.takesBytes) return;
+    for (const node of exits) this.#walk(matcher, after, node + 1, this.vocabulary.skip[node]!, bits);
   }
 
-  /**
-   * Adds the tokens below a node that go on from a place.
-   *
-   * @param mostSteps Steps to other places that may be computed.
-   * @returns Whether that was enough; else some are missing.
-   */
-  #walk(
-    matcher: Matcher,
-    start: Place,
-    from: number,
-    to: number,
-    bits: Uint32Array,
-    mostSteps: number = Infinity,
-  ): boolean {
-    let steps = 0;
+  /** [nodes + 1]: of how many nodes before each the token is not in a set. Below a node it counts from there on. */
+  #missing(bits: Uint32Array): Int32Array<ArrayBuffer> {
+    const { token } = this.vocabulary, counts = new Int32Array(token.length + 1);
+    for (let node = 0, count = 0; node < token.length; node++) {
+      const id = token[node]!;
+      if (id >= 0 && (bits[id >>> 5]! >>> (id & 31) & 1) === 0) count++;
+      counts[node + 1] = count;
+    }
+    return counts;
+  }
+
+  /** Adds the tokens below a node that go on from a place. */
+  #walk(matcher: Matcher, start: Place, from: number, to: number, bits: Uint32Array): void {
     const { byte, depth, skip } = this.vocabulary, places: Place[] = [], top = depth[from] ?? 0;
     places[top] = start;
     for (let node = from; node < to;) {
-      const place = places[depth[node]!]!, value = byte[node]!;
-      const known = place.next[value];
-      if (known === undefined && ++steps > mostSteps) return false;
-      const next = known === undefined ? matcher.byte(place, value) : known;
+      const next = matcher.byte(places[depth[node]!]!, byte[node]!);
       if (next === null) {
         node = skip[node]!;
         continue;
@@ -138,7 +133,6 @@ export class TokenMasks {
       places[depth[node]! + 1] = next;
       node++;
     }
-    return true;
   }
 
   #inside(dfa: Dfa, start: number): Inside {
@@ -146,27 +140,40 @@ export class TokenMasks {
     if (states === undefined) this.#insides.set(dfa, states = []);
     const known = states[start];
     if (known !== undefined) return known;
-    const { byte, depth, skip, size, deepest } = this.vocabulary, { next, classOf, classes, accepts } = dfa;
-    const bits = new Uint32Array(Math.ceil(size / 32)), exits: number[] = [];
-    const at = new Int32Array(deepest + 1).fill(start);
-    for (let node = 0; node < byte.length;) {
-      const state = next[at[depth[node]!]! * classes + classOf[byte[node]!]!]!;
-      if (state < 0) {
-        node = skip[node]!;
-        continue;
-      }
-      this.#allow(node, bits);
-      if (accepts[state] === 1 && skip[node]! > node + 1) exits.push(node);
-      at[depth[node]! + 1] = state;
-      node++;
-    }
-    const inside = { bits, exits: Int32Array.from(exits) };
+    const bits = new Uint32Array(Math.ceil(this.vocabulary.size / 32));
+    const inside = { bits, exits: this.#tokensOf(dfa, start, bits, null) };
     this.#insideBytes += bits.byteLength + inside.exits.byteLength;
     if (this.#insideBytes > this.mostBytes) {
       this.#insides = new WeakMap([[dfa, states = []]]);
       this.#insideBytes = bits.byteLength + inside.exits.byteLength;
     }
     return states[start] = inside;
+  }
+
+  /**
+   * Adds the tokens with which the text is still in a terminal, or at its end.
+   *
+   * @param missing Nodes below which no token is missing are left out; see #missing. Null: none.
+   * @returns Nodes at which the terminal may end, while tokens go on.
+   */
+  #tokensOf(dfa: Dfa, start: number, bits: Uint32Array, missing: Int32Array | null): Int32Array {
+    const { byte, depth, skip, deepest } = this.vocabulary, { next, classOf, classes, accepts } = dfa;
+    const exits: number[] = [], at = new Int32Array(deepest + 1).fill(start);
+    for (let node = 0; node < byte.length;) {
+      const after = skip[node]!;
+      const state = missing !== null && missing[node] === missing[after]
+        ? -1
+        : next[at[depth[node]!]! * classes + classOf[byte[node]!]!]!;
+      if (state < 0) {
+        node = after;
+        continue;
+      }
+      this.#allow(node, bits);
+      if (accepts[state] === 1 && after > node + 1) exits.push(node);
+      at[depth[node]! + 1] = state;
+      node++;
+    }
+    return Int32Array.from(exits);
   }
 
   /** Adds the tokens that end at a node. */

@@ -6,7 +6,7 @@ import { Vocabulary } from "../../src/grammar/vocabulary.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { threadTime } from "../quickly.ts";
-import { dose } from "../soak.ts";
+import { dose, ONLY_SOAKED, SOAK } from "../soak.ts";
 import { TINY } from "../text/goldens.ts";
 import { matcherOf, takes } from "./judge.ts";
 
@@ -88,10 +88,37 @@ Deno.test("names that are walked together give the mask of each alone", () => {
   assertMasks(new TokenMasks(new Vocabulary(tokenizer)), matcher, ["{", '{"', '{"p1', '{"p12":"x",', '{"p89":""']);
 });
 
-Deno.test("alternatives that are walked together give the mask of each alone, also where they are given up", () => {
-  const vocabulary = new Vocabulary(tokenizer);
-  const schema = { anyOf: many(12, (i) => ({ type: "array", items: { type: "string", pattern: `^.*z${i}$` } })) };
-  for (const mostSteps of [undefined, 1000, 0]) {
-    assertMasks(new TokenMasks(vocabulary, undefined, mostSteps), matcherOf(schema), ["[", '["', '["az', '["z1"']);
+/** Strings without two of the letters, in a list: which are left after some letters depends on all of them. */
+const alternatives = (count: number) => ({
+  anyOf: many(count, (i) => {
+    const [one, other] = [i % 26, (i % 26 + 1 + Math.floor(i / 26)) % 26].map((at) => String.fromCharCode(97 + at));
+    return { type: "array", items: { type: "string", pattern: `^[^${one}${other}]*$` } };
+  }),
+});
+
+Deno.test("alternatives that leave out what others allow give the mask of each alone", () => {
+  const vocabulary = new Vocabulary(tokenizer), ends = many(12, (i) => `^.*z${i}$`);
+  const lists = { anyOf: ends.map((pattern) => ({ type: "array", items: { type: "string", pattern } })) };
+  for (const mostWalks of [3, 0]) {
+    const masks = new TokenMasks(vocabulary, undefined, mostWalks);
+    assertMasks(masks, matcherOf(lists), ["[", '["', '["az', '["z1"']);
+    assertMasks(masks, matcherOf(alternatives(20)), ['["', '["ab']);
   }
+});
+
+Deno.test({
+  name: `the first mask of hundreds of alternatives costs as much as that of some of them${ONLY_SOAKED}`,
+  ignore: !SOAK,
+  fn: async () => {
+    const vocabulary = new Vocabulary(await Tokenizer.o200kHarmony());
+    const cost = (count: number) => {
+      const masks = new TokenMasks(vocabulary), matcher = matcherOf(alternatives(count));
+      const place = matcher.bytes(matcher.start, new TextEncoder().encode('["'))!, started = threadTime();
+      masks.at(matcher, place);
+      return threadTime() - started;
+    };
+    cost(8);
+    const few = cost(8), all = cost(300);
+    assert(all < 6 * few, `${all} ms of 300 alternatives, ${few} ms of 8`);
+  },
 });
