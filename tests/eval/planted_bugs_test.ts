@@ -276,8 +276,9 @@ for (const [i, [name, input]] of INPUTS.entries()) {
 Deno.test("compare suspects nothing between dtypes, KV dtypes and numbers of ranks", async () => {
   const settings: (readonly [Partial<SessionOptions>, Partial<SessionOptions>])[] = [
     [{ dtype: "f32" }, { dtype: "bf16" }],
-    [{ dtype: "bf16" }, { dtype: "bf16", kvCacheDtype: "fp8" }],
-    [{ tp: 2 }, { tp: 4 }],
+    // The two ends of what ranks change; divergence_test.ts has them on one side.
+    [{ dtype: "bf16" }, { dtype: "bf16", kvCacheDtype: "fp8", tp: 2 }],
+    ...(SOAK ? [[{ tp: 2 }, { tp: 4 }]] as const : []),
     ...(SOAK ? [[{ dtype: "bf16" }, { dtype: "bf16", tp: 4 }], [{ tp: 2 }, {}]] as const : []),
   ];
   for (const [a, b] of settings) {

@@ -68,6 +68,8 @@ for (const element of ["e2m1", "e3m2", "e2m3"] as const satisfies readonly MxEle
 }
 
 floats(goldens, "fp8_static.scales").forEach((scale, index) => {
+  // Outside a soak the scales that tests/wasm/qdq_blocks_test.ts leaves out, and the first.
+  if (!SOAK && index % 2 === 0 && index > 0) return;
   Deno.test(`qdqRow() equals Quark and ml_dtypes on ${BLOCKS} blocks (fp8 static, scale ${scale})`, async () => {
     const input: InputFormat = { kind: "fp8_static", scale };
     const results = qdqRow(inputs, input, false);

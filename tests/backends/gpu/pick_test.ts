@@ -11,6 +11,7 @@ import { assert, assertEquals, assertRejects } from "../../assert.ts";
 import { buildHipHost } from "../../hip_host/build.ts";
 import { HipHost } from "../../hip_host/control.ts";
 import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
+import { dose } from "../../soak.ts";
 import { randomModel, testConfig } from "../random_model.ts";
 import { batchOf, logitsOf, openEngine, sequence } from "./opened.ts";
 
@@ -109,13 +110,13 @@ Deno.test(
       copySlot: (...args) => engine.copySlot(...args),
       close: () => engine.close(),
     };
-    const requests = Array.from({ length: 6 }, (_, index) => ({
+    const requests = Array.from({ length: dose(5, 6) }, (_, index) => ({
       index,
       prompt: Int32Array.from({ length: 5 + index }, (_, i) => (3 * i + 7 * index + 1) % config.vocab),
     }));
     const complete = async (session: Session) => {
       const done: Completion[] = [], prefix = new Int32Array(0), stopIds = new Set([1, 2, 3]);
-      await completeAll({ session, requests, prefix, maxTokens: 5, stopIds, onDone: (c) => done.push(c) });
+      await completeAll({ session, requests, prefix, maxTokens: dose(4, 5), stopIds, onDone: (c) => done.push(c) });
       return done.toSorted((a, b) => a.index - b.index);
     };
     const onHost = await complete(new Session(plain, limits));
