@@ -78,13 +78,14 @@ export function makePrompt(problem: Problem, options: PromptOptions): Prompt {
 /** Reads what the model wrote; the token that ended it is left out. */
 export function readReply(ids: readonly number[], format: PromptFormat, tokenizer: Tokenizer): Reply {
   const text = decode(tokenizer, ids, "keep");
-  const whole = decode(tokenizer, ids, "skip");
+  const skipped = () => decode(tokenizer, ids, "skip");
   if (format === "completion") {
+    const whole = skipped();
     const cuts = STOP_TEXTS.map((stop) => whole.indexOf(stop)).filter((at) => at >= 0);
     return { text, scored: cuts.length === 0 ? whole : whole.slice(0, Math.min(...cuts)), origin: "whole" };
   }
   const { final } = parseReply(tokenizer, ids).channels();
-  return final.trim() === "" ? { text, scored: whole, origin: "whole" } : { text, scored: final, origin: "final" };
+  return final.trim() === "" ? { text, scored: skipped(), origin: "whole" } : { text, scored: final, origin: "final" };
 }
 
 /** Watches a completion for the texts that end it. */

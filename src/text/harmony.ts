@@ -10,7 +10,7 @@
  * - Other special tokens inside content, and blanks between messages, become `stray` events.
  */
 import { type ChannelKind, type Header, parseHeader, type Piece, splitBroken } from "./harmony_header.ts";
-import { StreamDecoder, type TokenBytes } from "./stream_decoder.ts";
+import { Runs, StreamDecoder, type TokenBytes } from "./stream_decoder.ts";
 
 /**
  * How a message ended: `<|end|>`, `<|return|>`, `<|call|>`, the end of the reply (`eof`: the stream ended, or
@@ -82,6 +82,22 @@ export class HarmonyParser {
     const name = this.#tokenizer.specialName(id);
     if (name === null) return this.text(this.#decoder.push(id));
     return [...this.text(this.#decoder.flush()), ...this.special(name)];
+  }
+
+  /** Reads a whole reply as {@linkcode push} and {@linkcode finish} do, but that text of one content is one event. */
+  *read(ids: ArrayLike<number>): Generator<HarmonyEvent> {
+    const tokenizer = this.#tokenizer!, runs = new Runs(tokenizer);
+    for (let at = 0; at < ids.length; at++) {
+      // The text of a header is looked at token by token.
+      if (this.#channel === null) yield* this.push(ids[at]!);
+      else {
+        const { bytes, end } = runs.take(ids, at);
+        if (bytes.length > 0) yield* this.text(this.#decoder!.pushBytes(bytes));
+        if (end < ids.length) yield* this.push(ids[end]!);
+        at = end;
+      }
+    }
+    yield* this.finish();
   }
 
   /** Reads plain text; markup in it is text too. */

@@ -74,9 +74,7 @@ export class ReplyCollector {
 
 /** Reads a whole reply. */
 export function parseReply(tokenizer: TokenBytes, ids: Iterable<number>): ReplyCollector {
-  const parser = new HarmonyParser(tokenizer);
   const collector = new ReplyCollector();
-  for (const id of ids) collector.add(parser.push(id));
-  collector.add(parser.finish());
+  collector.add(new HarmonyParser(tokenizer).read(Array.from(ids)));
   return collector;
 }

@@ -198,6 +198,18 @@ export class Tokenizer {
     return this.#pieces.has(id) ? this.#pieces.bytes(id) : new TextEncoder().encode(`<|reserved_${id}|>`);
   }
 
+  /**
+   * Copies {@linkcode bytes} into `target` from `at` on.
+   *
+   * @returns Where they end; beyond the target where it has no room for them, and then nothing is copied.
+   */
+  copyBytes(id: number, target: Uint8Array, at: number): number {
+    if (this.#pieces.has(id) && !this.#addedById.has(id)) return this.#pieces.copyTo(id, target, at);
+    const bytes = this.bytes(id), end = at + bytes.length;
+    if (end <= target.length) target.set(bytes, at);
+    return end;
+  }
+
   /** Name of a special token, `<|reserved_ID|>` for an id without a name, null for a token of text. */
   specialName(id: number): string | null {
     if (!this.isSpecial(id)) return null;

@@ -30,6 +30,10 @@ Deno.test("StopStrings takes the first of several, and gives back what came to n
 /** A tokenizer of which each id is a byte, and 256 is special. */
 const BYTES = {
   bytes: (id: number) => Uint8Array.of(id),
+  copyBytes: (id: number, target: Uint8Array, at: number) => {
+    if (at < target.length) target[at] = id;
+    return at + 1;
+  },
   specialName: (id: number) => id === 256 ? "<|end|>" : null,
 };
 

@@ -1,7 +1,7 @@
 import { parse, says, tokenizer } from "./harmony_replies.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { HarmonyParser } from "../../src/text/harmony.ts";
-import { ReplyCollector } from "../../src/text/harmony_reply.ts";
+import { parseReply, ReplyCollector } from "../../src/text/harmony_reply.ts";
 import { decode } from "../../src/text/stream_decoder.ts";
 import { lehmer } from "./goldens.ts";
 
@@ -167,5 +167,26 @@ Deno.test("sound replies survive a random token lost, doubled or replaced withou
     const parser = new HarmonyParser(tokenizer);
     const events = [...ids.flatMap((id) => parser.push(id)), ...parser.finish()];
     assertEquals(events.map((e) => e.raw).join(""), decode(tokenizer, ids, "keep"));
+  }
+});
+
+Deno.test("parseReply() gives what the parser gives token by token, whatever the tokens are", () => {
+  const next = lehmer(29);
+  const specials = ["start", "channel", "message", "end", "return", "call"].map((name) =>
+    tokenizer.requireSpecial(`<|${name}|>`)
+  );
+  const words = ["assistant", "final", "analysis", "commentary to=functions.f", "é", "x", "\n\n"].map((word) => [
+    ...tokenizer.encode(word),
+  ]);
+  for (let round = 0; round < 300; round++) {
+    const ids = Array.from({ length: next(30) }, () => {
+      const kind = next(3);
+      // Single tokens as well: they end inside characters.
+      return kind === 0 ? [specials[next(specials.length)]!] : kind === 1 ? words[next(words.length)]! : [next(1015)];
+    }).flat();
+    const parser = new HarmonyParser(tokenizer), collector = new ReplyCollector();
+    for (const id of ids) collector.add(parser.push(id));
+    collector.add(parser.finish());
+    assertEquals(parseReply(tokenizer, ids).messages, collector.messages, ids.join(" "));
   }
 });

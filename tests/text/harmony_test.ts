@@ -11,6 +11,11 @@ import { int32Tensors, path, problems } from "./goldens.ts";
 const O200K: Record<string, string> = JSON.parse(Deno.readTextFileSync(path("tests/goldens/text/o200k-pieces.json")));
 const o200k = {
   bytes: (id: number) => new TextEncoder().encode(O200K[id]!),
+  copyBytes: (id: number, target: Uint8Array, at: number) => {
+    const bytes = o200k.bytes(id), end = at + bytes.length;
+    if (end <= target.length) target.set(bytes, at);
+    return end;
+  },
   specialName: (id: number) => id >= 199998 ? O200K[id]! : null,
 };
 const fixtureIds = (name: string) => fixture(name).split(/\s+/).map(Number);

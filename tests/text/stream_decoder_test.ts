@@ -52,3 +52,17 @@ Deno.test("StreamDecoder joined equals decoding all bytes at once, for random by
     assertEquals(decode(tokenizer, idsOf(...bytes), "keep"), whole, bytes.join(" "));
   }
 });
+
+Deno.test("decode() gives what a decoder gives token by token, special tokens and long runs among them", () => {
+  const next = lehmer(12);
+  for (const [most, round] of [[40, 300], [9000, 2]] as const) {
+    for (let i = 0; i < round; i++) {
+      const ids = Array.from({ length: next(most) }, () => next(20) === 0 ? END : next(30) === 0 ? 7000 : next(1015));
+      for (const special of ["keep", "skip"] as const) {
+        const decoder = new StreamDecoder(tokenizer, special);
+        const expected = ids.map((id) => decoder.push(id)).join("") + decoder.flush();
+        assertEquals(decode(tokenizer, ids, special), expected);
+      }
+    }
+  }
+});
