@@ -94,13 +94,11 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
 }
 
 /** What caches take of memory, and how many positions they hold. */
-function memoryText({ setting: { checkpoint: { config }, planned: { plan, source }, chunk }, room }: Planned): string {
-  const { slots, context, rewind = 0, pages } = room, costs = new Costs(config, source, plan.kvFormat);
-  if (pages === undefined) {
-    const bytes = bytesText(costs.cacheBytes(slots, context, chunk + rewind));
-    return `caches for ${slots} x ${context} positions, ${bytes}`;
-  }
-  const positions = sharedPositions(config, pages, slots), bytes = bytesText(costs.pageBytes(pages));
+function memoryText(one: Planned): string {
+  const { setting: { checkpoint: { config } }, room: { slots, context, pages } } = one,
+    bytes = bytesText(cacheBytes(one));
+  if (pages === undefined) return `caches for ${slots} x ${context} positions, ${bytes}`;
+  const positions = sharedPositions(config, pages, slots);
   return `caches of ${pages} pages of ${PAGE_POSITIONS} positions, ${bytes}: ${slots} sequences share ${positions} ` +
     `positions, of which each takes up to ${context}`;
 }
@@ -169,10 +167,23 @@ async function planAll(checkpoint: Checkpoint, options: ServeOptions): Promise<P
     return { name: scheme === null ? base : `${base}@${scheme}`, scheme, setting };
   });
   const bytes = await deviceCacheBytes(planned.map(({ setting }) => setting));
-  return planned.map((one) => ({
-    ...one,
-    room: serveRoom(one.setting, options.sequences, options.context, bytes),
-  }));
+  const { sequences, context, "cache-memory": asked } = options;
+  return planned.map((one) => {
+    const whole = { ...one, room: serveRoom(one.setting, sequences, context, bytes, asked) };
+    const needed = cacheBytes(whole);
+    if (asked !== undefined && needed > asked) {
+      const what = `at least ${needed}, what ${bytes === null ? `${sequences} sequences` : "a sequence"} of ` +
+        `${whole.room.context} positions need${bytes === null ? "" : "s"}`;
+      throw UsageError.of("wrong_value", { option: "cache-memory" }, what, asked);
+    }
+    return whole;
+  });
+}
+
+/** Bytes of the caches of a model. */
+function cacheBytes({ setting: { checkpoint: { config }, planned: { plan, source }, chunk }, room }: Planned): number {
+  const { slots, context, rewind = 0, pages } = room, costs = new Costs(config, source, plan.kvFormat);
+  return pages === undefined ? costs.cacheBytes(slots, context, chunk + rewind) : costs.pageBytes(pages);
 }
 
 /** The name of a model in the Hugging Face cache, without its revision, or a directory's own. */
@@ -184,11 +195,7 @@ function modelName({ dir }: Checkpoint): string {
 function refuseTogether(planned: readonly Planned[]): void {
   const available = availableMemory();
   if (available === null || uses(planned[0]!.setting.backend, "device")) return;
-  const needed = planned.reduce((sum, { setting, room }) => {
-    const { checkpoint: { config }, planned: { plan, source } } = setting,
-      costs = new Costs(config, source, plan.kvFormat);
-    return sum + costs.cacheBytes(room.slots, room.context, setting.chunk + (room.rewind ?? 0));
-  }, 0);
+  const needed = planned.reduce((sum, one) => sum + cacheBytes(one), 0);
   if (needed <= available.bytes) return;
   const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
   throw new FailureError(

@@ -52,6 +52,11 @@ const OPTIONS = {
     "positions of a sequence, prompt and reply (default: at most 32768, as many as 2 GiB of cache hold; on a GPU, " +
       "where sequences share pages, what one may have of half of the memory that weights leave)",
   ),
+  "cache-memory": option(
+    "BYTES",
+    integer(1).optional(),
+    "memory for keys and values of each model, of all its devices together (default: see --context)",
+  ),
   queue: option("N", integer(1).default(256), "requests that may wait for a sequence; more are answered by status 429"),
   "max-prompt": option("N", integer(1).optional(), "tokens of a prompt (default: what the context holds)"),
   "max-reply": option("N", integer(1).optional(), "tokens of a reply (default: what the context holds)"),

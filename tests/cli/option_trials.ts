@@ -159,6 +159,10 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
         /--context: expected at most 131072, the model's context/,
       ),
     ],
+    "cache-memory": [
+      changes(elsewhere.slice(0, -2), ["--cache-memory", "9000000"]),
+      refuses(elsewhere, ["--cache-memory", "5000"], /--cache-memory: expected at least \d+, what 2 sequences of 64 /),
+    ],
     queue: [changes(elsewhere, ["--queue", "3"])],
     "max-prompt": [changes(elsewhere, ["--max-prompt", "32"])],
     "max-reply": [changes(elsewhere, ["--max-reply", "32"])],

@@ -1,12 +1,13 @@
 /** The server as a process of its own. */
 import { assert } from "../assert.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
-/** The flags of `deno task mxoss`, which are the launchers' too. */
-const FLAGS: readonly string[] = /^deno (run .*) main\.ts$/.exec(
-  JSON.parse(Deno.readTextFileSync(CONFIG)).tasks.mxoss,
-)![1]!.replaceAll("'", "").split(" ");
+/** The words that start this checkout's program: the flags of `deno task mxoss`, which are the launchers' too. */
+function ownWords(): readonly string[] {
+  const inRoot = (path: string) => new URL(`../../${path}`, import.meta.url).pathname;
+  const { tasks } = JSON.parse(Deno.readTextFileSync(inRoot("deno.json")));
+  const [, flags] = /^deno (run .*) main\.ts$/.exec(tasks.mxoss)!;
+  return [...flags!.replaceAll("'", "").split(" "), inRoot("main.ts")];
+}
 
 /** A server that runs. */
 export interface ServerProcess extends AsyncDisposable {
@@ -20,13 +21,19 @@ export interface ServerProcess extends AsyncDisposable {
   stop(): Promise<number>;
 }
 
-/** Starts `mxoss serve` on a port that is free, and waits until it listens. */
+/**
+ * Starts `mxoss serve` on a port that is free, and waits until it listens.
+ *
+ * @param mxoss The program and its own words; as it is: this checkout's.
+ */
 export async function startServer(
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  mxoss?: readonly string[],
 ): Promise<ServerProcess> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...FLAGS, MAIN, "serve", "--port", "0", ...args],
+  const [program, ...own] = mxoss ?? [Deno.execPath(), ...ownWords()];
+  const child = new Deno.Command(program!, {
+    args: [...own, "serve", "--port", "0", ...args],
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "null",

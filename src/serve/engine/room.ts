@@ -19,19 +19,23 @@ const REWIND = 2048;
  * memory for them, or on devices that of one of them, or 1024 or less are left.
  *
  * @param context Positions that are asked for.
- * @param cacheBytes Memory for them on devices.
+ * @param deviceBytes Memory for them on devices; null on the processor.
+ * @param asked Memory for them that is asked for, of either.
  */
 export function serveRoom(
   setting: PlannedSetting,
   slots: number,
   context: number | undefined,
-  cacheBytes: number | null = null,
+  deviceBytes: number | null = null,
+  asked?: number,
 ): Room {
   const { checkpoint: { config }, planned: { plan, source }, chunk } = setting;
   const costs = new Costs(config, source, plan.kvFormat);
-  if (cacheBytes !== null) return sharedRoom(setting, slots, context, Math.floor(cacheBytes / costs.pageBytes(1)));
+  if (deviceBytes !== null) {
+    return sharedRoom(setting, slots, context, Math.floor((asked ?? deviceBytes) / costs.pageBytes(1)));
+  }
   const fits = (positions: number) =>
-    costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= CACHE_BYTES;
+    costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= (asked ?? CACHE_BYTES);
   let positions = Math.min(config.maxPositions, MOST_POSITIONS);
   while (positions > 1024 && !fits(positions)) positions /= 2;
   const most = context ?? Math.floor(positions);

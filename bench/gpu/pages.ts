@@ -1,0 +1,57 @@
+/**
+ * A server on a GPU with more sequences than its pages hold: clients at once that stream, leave and give up, whether
+ * numbers agree afterwards, and whether a sequence that needs all pages gets them.
+ *
+ *     deno run -A bench/gpu/pages.ts --model DIR [--backend cuda] [--clients 200] [--requests 1] [--sequences 128]
+ *         [--context 8192] [--cache-memory BYTES] [--prompt 1200] [--common 300] [--reply 400]
+ *         [--mxoss "deno run -A main.ts"] [--out FILE.json] [-- MORE OPTIONS]
+ *
+ * What follows `--` goes to `mxoss serve`. Without `--cache-memory` the pages are those of one sequence of `--context`.
+ */
+import { parseArgs } from "node:util";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { fewestPages } from "../../src/model/pages.ts";
+import { Costs } from "../../src/model/work.ts";
+import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
+import { pageLoad } from "../../tests/serve/page_load.ts";
+import { startServer } from "../../tests/serve/server_process.ts";
+
+const { values: flags, positionals: more } = parseArgs({
+  options: {
+    model: { type: "string" },
+    backend: { type: "string", default: "cuda" },
+    clients: { type: "string", default: "200" },
+    requests: { type: "string", default: "1" },
+    sequences: { type: "string", default: "128" },
+    context: { type: "string", default: "8192" },
+    "cache-memory": { type: "string" },
+    prompt: { type: "string", default: "1200" },
+    common: { type: "string", default: "300" },
+    reply: { type: "string", default: "400" },
+    mxoss: { type: "string" },
+    out: { type: "string" },
+  },
+  allowPositionals: true,
+});
+if (flags.model === undefined) throw new TypeError("--model: expected a directory");
+const checkpoint = openCheckpoint(flags.model), { config } = checkpoint, context = Number(flags.context);
+const { planned: { plan, source }, chunk } = planSetting({ ...DEFAULTS, checkpoint, backend: "cuda" });
+const fewest = new Costs(config, source, plan.kvFormat).pageBytes(fewestPages({ config, context, maxTokens: chunk }));
+const memory = flags["cache-memory"] ?? `${fewest}`;
+await using server = await startServer(
+  [
+    ...["--model", flags.model, "--backend", flags.backend, "--sequences", flags.sequences, "--context", flags.context],
+    ...["--cache-memory", memory, "--queue", `${2 * Number(flags.clients)}`, "--log", "none", ...more],
+  ],
+  {},
+  flags.mxoss?.split(" "),
+);
+const seen = await pageLoad(server.url, {
+  ...{ clients: Number(flags.clients), requests: Number(flags.requests), prompt: Number(flags.prompt) },
+  ...{ common: Number(flags.common), reply: Number(flags.reply), vocab: config.vocab, whole: context },
+});
+console.log(server.lines.join("\n"));
+console.log(JSON.stringify(seen, null, 1));
+if (flags.out !== undefined) Deno.writeTextFileSync(flags.out, JSON.stringify(seen, null, 1));
+const code = await server.stop();
+if (code !== 0) throw new Error(`exit code ${code}`);
