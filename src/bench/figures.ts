@@ -1,6 +1,7 @@
 /** What a benchmark measured, as it stands in `--json`. */
 import type { MachineFacts } from "./machine.ts";
 import type { Limits } from "./limits.ts";
+import type { CacheFacts } from "../session/cache_use.ts";
 import type { Spread } from "./spread.ts";
 
 /** Name and version of the format. */
@@ -60,6 +61,8 @@ export interface Computed {
   /** The backend's own words. */
   readonly engine: string;
   readonly weight_bytes: number;
+  /** Caches of keys and values: of one sequence, or of a batch, or of both, one after the other. */
+  readonly caches: readonly CacheFacts[];
 }
 
 /** Everything that a run found. */

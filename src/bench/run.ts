@@ -1,6 +1,7 @@
 /** A benchmark: which subjects are measured, with which sessions, and for how long. */
 import { InputError } from "../errors.ts";
 import { refuseBeyondMemory } from "../memory.ts";
+import { cacheJson, cacheSize } from "../session/cache_use.ts";
 import type { Room } from "../session/open.ts";
 import { machineryOf } from "../session/protocol.ts";
 import type { Session } from "../session/session.ts";
@@ -250,6 +251,7 @@ class Bench {
       threads: setting.backend === "reference" ? 1 : threads,
       engine,
       weight_bytes: this.#costs.weightBytes,
+      caches: Object.values(roomsOf(this.#request)).map((room) => cacheJson(cacheSize(setting, room))),
     };
   }
 }

@@ -1,5 +1,6 @@
 /** The page of `mxoss bench --out`: the figures as charts and tables. */
 import { type BenchResults, type Figure, subjectText } from "../bench/figures.ts";
+import { cacheText } from "../session/cache_use.ts";
 import { type Artist, openArtist } from "../eval/report/draw.ts";
 import { card, page, plottedTable, section, SERIES, settings } from "../eval/report/html.ts";
 import { FIGURE_HEADS, figureRow, inOrder } from "./bench_tables.ts";
@@ -11,7 +12,7 @@ const WIDTH = 960;
 export async function benchPage(results: BenchResults): Promise<string> {
   const artist = await openArtist(), figures = inOrder(results.figures), { computed } = results;
   const title = `Speed of ${computed.shape ?? computed.model}, ${computed.layers} layers, ${computed.scheme}`;
-  const rows = figures.map(figureRow);
+  const rows = figures.map(figureRow), caches = computed.caches.map(cacheText).join("; ");
   return page(title, [
     `<h1>${title}</h1>`,
     section(
@@ -31,7 +32,11 @@ export async function benchPage(results: BenchResults): Promise<string> {
       "Measured operation by operation, beside the figures above.",
       card(shares(artist, figures)),
     ),
-    section("How it was measured", "", card(settings({ mxoss: results.mxoss, ...results.machine, ...computed }))),
+    section(
+      "How it was measured",
+      "",
+      card(settings({ mxoss: results.mxoss, ...results.machine, ...computed, caches })),
+    ),
   ]);
 }
 

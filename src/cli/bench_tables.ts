@@ -2,6 +2,7 @@
 import { bytesText, durationText } from "../amounts.ts";
 import { type BenchResults, type Figure, type Skipped, subjectText } from "../bench/figures.ts";
 import { intervalText, medianText, quotient, scaled, type Spread } from "../bench/spread.ts";
+import { cacheText } from "../session/cache_use.ts";
 import { tableLines } from "./table.ts";
 
 /** All of it, line by line. */
@@ -44,6 +45,7 @@ export function facts({ machine, computed, limits }: BenchResults): string[][] {
         computed.engine,
       ].join("; "),
     ],
+    ["cache", computed.caches.map(cacheText).join("; ")],
     ...(limits === null ? [] : [[
       "limits",
       [

@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { float } from "../json_numbers.ts";
 import { type FinishReason, generate, type Picker, type Timings } from "../session/generate.ts";
+import { cacheUse, cacheUseJson, cacheUseText } from "../session/cache_use.ts";
 import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { warmUp } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
@@ -71,6 +72,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
       token_ids: ids,
       finish_reason: ending,
       timings: timingsJson(timings, loaded - started),
+      cache: cacheUseJson(cacheUse(setting, session)),
       protocol: {
         mxoss: VERSION,
         ...await protocolOf(setting),
@@ -88,7 +90,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
     };
     await writeOut(`${JSON.stringify(result, null, 2)}\n`);
   }
-  if (options.stats) note(statistics(session, timings, loaded - started));
+  if (options.stats) note(statistics(session, cacheUseText(cacheUse(setting, session)), timings, loaded - started));
   if (ending === "interrupted") return EXIT_INTERRUPTED;
   if (ending !== "stop" && !options.json) note(`note: cut off after ${ids.length} tokens (--max-tokens ${maxTokens})`);
   await session.close();
@@ -253,13 +255,14 @@ function timingsJson(timings: Timings, loadMilliseconds: number) {
   };
 }
 
-function statistics(session: Session, timings: Timings, loadMilliseconds: number): string {
+function statistics(session: Session, cache: string, timings: Timings, loadMilliseconds: number): string {
   const { prefill, decode } = speeds(timings);
   const rate = (value: number | null) => value === null ? "-" : `${value.toPrecision(3)} tok/s`;
   return [
     `load ${loadMilliseconds.toFixed(0)} ms`,
     `prefill ${timings.promptTokens} tokens, ${rate(prefill)}`,
     `decode ${timings.generatedTokens} tokens, ${rate(decode)}`,
+    cache,
     session.engine.info.description,
   ].join("; ");
 }

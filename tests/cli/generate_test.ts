@@ -155,8 +155,9 @@ Deno.test("generate --stats prints speeds on stderr", async () => {
   assertMatch(stdout, /^#### \d+\n$/);
   assertMatch(
     stderr,
-    /^load \d+ ms; prefill \d+ tokens, [\d.e+]+ tok\/s; decode \d+ tokens, [\d.e+]+ tok\/s; wasm[^\n]*\n$/,
+    /^load \d+ ms; prefill \d+ tokens, [\d.e+]+ tok\/s; decode \d+ tokens, [\d.e+]+ tok\/s; cache \d+ of \d+ pos/,
   );
+  assertMatch(stderr, /; cache \d+ of \d+ positions, [\d.]+ [kM]?B; wasm[^\n]*\n$/);
 });
 
 Deno.test("generate draws the same tokens for the same seed and others for another", async () => {

@@ -17,7 +17,7 @@ import { note } from "../terminal.ts";
 import { Conversation, type Turn } from "./conversation.ts";
 import { type Answer, ChatModel } from "./model.ts";
 import { type CHAT, DEFAULT_CONTEXT } from "./options.ts";
-import { modelLine, speedLine, Totals } from "./statistics.ts";
+import { cacheLine, modelLine, speedLine, Totals } from "./statistics.ts";
 import { type Room, warmUp } from "../../session/open.ts";
 
 type ChatOptions = OptionValues<typeof CHAT.options>;
@@ -140,7 +140,7 @@ export class Chat {
     });
     this.totals.add(answer);
     this.interrupted = answer.finish === "interrupted";
-    if (options.stats) note(speedLine(answer));
+    if (options.stats) note(`${speedLine(answer)}; ${cacheLine(model)}`);
     const { final, commentary, analysis } = reply.channels, assistant = final || commentary || reply.text;
     const why = stoppedWhy(answer, options["max-tokens"]);
     if (assistant.trim() === "") {

@@ -7,7 +7,7 @@ import { folded } from "../table.ts";
 import { note, outputColumns, writeAside } from "../terminal.ts";
 import type { Chat } from "./chat.ts";
 import { Conversation } from "./conversation.ts";
-import { modelLine, speedLine } from "./statistics.ts";
+import { cacheLine, modelLine, speedLine } from "./statistics.ts";
 
 /** A command of a conversation. */
 interface ChatCommand {
@@ -133,7 +133,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     help: "says what is loaded, how much room is left, and how fast it was",
     run: ({ model, totals }) => {
       note(modelLine(model));
-      note(`${model.used} of ${model.room.context} positions are in use`);
+      note(cacheLine(model));
       if (totals.last === null) return;
       note(`last: ${speedLine(totals.last)}`);
       note(totals.line);

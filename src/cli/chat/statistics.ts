@@ -1,4 +1,5 @@
 /** What `/stats` and `--stats` say. */
+import { cacheUse, cacheUseText } from "../../session/cache_use.ts";
 import type { Answer, ChatModel } from "./model.ts";
 
 /** Sums over the answers of a conversation. */
@@ -31,6 +32,9 @@ export function modelLine({ setting, session, room }: ChatModel): string {
   const { checkpoint: { dir }, planned: { plan }, backend } = setting;
   return `${dir} as ${plan.scheme} on ${backend} (${session.engine.info.description}), ${room.context} positions`;
 }
+
+/** How full the cache is. */
+export const cacheLine = ({ setting, session }: ChatModel): string => cacheUseText(cacheUse(setting, session));
 
 /** How long an answer took. */
 export function speedLine(answer: Answer): string {
