@@ -4,7 +4,7 @@
  *
  *     deno run -A bench/gpu/pages.ts --model DIR [--backend cuda] [--clients 200] [--requests 1] [--sequences 128]
  *         [--context 8192] [--cache-memory BYTES] [--prompt 1200] [--common 300] [--reply 400]
- *         [--mxoss "deno run -A main.ts"] [--out FILE.json] [-- MORE OPTIONS]
+ *         [--dtype bf16] [--chunk N] [--mxoss "deno run -A main.ts"] [--out FILE.json] [-- MORE OPTIONS]
  *
  * What follows `--` goes to `mxoss serve`. Without `--cache-memory` the pages are those of one sequence of `--context`.
  */
@@ -28,6 +28,8 @@ const { values: flags, positionals: more } = parseArgs({
     prompt: { type: "string", default: "1200" },
     common: { type: "string", default: "300" },
     reply: { type: "string", default: "400" },
+    dtype: { type: "string", default: "bf16" },
+    chunk: { type: "string" },
     mxoss: { type: "string" },
     out: { type: "string" },
   },
@@ -35,13 +37,27 @@ const { values: flags, positionals: more } = parseArgs({
 });
 if (flags.model === undefined) throw new TypeError("--model: expected a directory");
 const checkpoint = openCheckpoint(flags.model), { config } = checkpoint, context = Number(flags.context);
-const { planned: { plan, source }, chunk } = planSetting({ ...DEFAULTS, checkpoint, backend: "cuda" });
+const dtype = flags.dtype === "f32" ? "f32" : "bf16";
+const { planned: { plan, source }, chunk: usual } = planSetting({ ...DEFAULTS, checkpoint, backend: "cuda", dtype });
+const chunk = flags.chunk === undefined ? usual : Number(flags.chunk);
 const fewest = new Costs(config, source, plan.kvFormat).pageBytes(fewestPages({ config, context, maxTokens: chunk }));
 const memory = flags["cache-memory"] ?? `${fewest}`;
 await using server = await startServer(
   [
     ...["--model", flags.model, "--backend", flags.backend, "--sequences", flags.sequences, "--context", flags.context],
-    ...["--cache-memory", memory, "--queue", `${2 * Number(flags.clients)}`, "--log", "none", ...more],
+    ...[
+      "--dtype",
+      dtype,
+      "--chunk",
+      `${chunk}`,
+      "--cache-memory",
+      memory,
+      "--queue",
+      `${2 * Number(flags.clients)}`,
+      "--log",
+      "none",
+      ...more,
+    ],
   ],
   {},
   flags.mxoss?.split(" "),

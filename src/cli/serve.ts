@@ -98,7 +98,7 @@ function memoryText(one: Planned): string {
   const { setting: { checkpoint: { config } }, room: { slots, context, pages } } = one,
     bytes = bytesText(cacheBytes(one));
   if (pages === undefined) return `caches for ${slots} x ${context} positions, ${bytes}`;
-  const positions = sharedPositions(config, pages, slots);
+  const positions = sharedPositions(config, pages, slots, context);
   return `caches of ${pages} pages of ${PAGE_POSITIONS} positions, ${bytes}: ${slots} sequences share ${positions} ` +
     `positions, of which each takes up to ${context}`;
 }

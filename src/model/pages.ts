@@ -56,15 +56,21 @@ export function fewestPages({ config, context, maxTokens }: SequencePages): numb
   return full + ring + 4;
 }
 
-/** Positions that so many sequences have together in a pool, beside what their sliding layers see. */
+/**
+ * Positions that so many sequences have together in a pool, beside what their sliding layers see; where it is not large
+ * enough for all of them at once, what one has alone.
+ *
+ * @param context Positions of one at most.
+ */
 export function sharedPositions(
   config: Pick<ModelConfig, "sliding" | "slidingWindow">,
   pages: number,
   sequences: number,
+  context: number,
 ): number {
   const { full, sliding, window } = layerKinds(config), seen = sliding === 0 ? 0 : sequences * (pagesFor(window) + 1);
   // Without layers that see all, a sequence takes no more than those however long it is.
-  return full === 0 ? sequences * window : Math.max(0, pages - seen) * PAGE_POSITIONS;
+  return full === 0 ? sequences * window : Math.max(context, (pages - seen) * PAGE_POSITIONS);
 }
 
 /** What has to change before a batch, where sequences have pages of a pool. */

@@ -98,6 +98,29 @@ Deno.test("a sequence that gave way can be cancelled, and a waiting one begins a
   assertEquals(leaks(), 0);
 });
 
+Deno.test("who has no slot ends at once when it is cancelled, whatever is computed for others", async () => {
+  const { scheduler, leaks, preempted } = open(17, true);
+  const submit = (i: number, length: number) =>
+    scheduler.submit(jobOf(tokens(i, length), { maxTokens: 300, requestId: `${i}` }));
+  // The second one fits beside the first until both have grown; the last one never does.
+  const old = submit(0, 150), young = submit(1, 150), last = submit(2, 200), late: number[] = [];
+  let count = 0;
+  const cancel = (generation: typeof old) => {
+    const before = count;
+    void generation.outcome.then(() => late.push(count - before));
+    generation.cancel();
+  };
+  let gaveWay = false;
+  for await (const _ of old) {
+    if (++count === 3) cancel(last);
+    if (!gaveWay && preempted() > 0) cancel(young);
+    gaveWay ||= preempted() > 0;
+  }
+  // Tokens that the first one got until the others heard of it; the device computes up to 64 at a time.
+  assertEquals([count, late], [300, [0, 0]]);
+  assertEquals([scheduler.running, scheduler.waiting, leaks()], [0, 0, 0]);
+});
+
 Deno.test("/health and /metrics say how many pages there are, and who has some", async () => {
   const { session } = openPaged({ slots: SLOTS, context: 512, maxTokens: 64, pages: 17, rewind: 64 }), name = "paged";
   const { config } = openCheckpoint(TINY), tokenizer = await Tokenizer.fromDirectory(TINY), metrics = new Metrics();

@@ -134,6 +134,8 @@ export class Scheduler {
 
   /** Works until nothing is left to do. */
   #wake(): void {
+    // Who has no slot is in no batch, and need not wait for one that is computed.
+    this.#endWaiting();
     if (this.#running) {
       if (this.#waits || this.#leaves) this.#stop?.abort();
       return;
@@ -153,11 +155,8 @@ export class Scheduler {
     while (true) {
       // Requests, signals and writes have their turn between batches, where they had none meanwhile.
       if (!this.#turned) await new Promise<void>((resolve) => setImmediate(resolve));
-      const begun = [...this.#preempted, ...this.#active.map(({ sequence }) => sequence)];
-      for (const sequence of [...this.#waiting.takeEnding(), ...begun]) {
-        if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
-        else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
-      }
+      this.#endWaiting();
+      this.#active.map(({ sequence }) => sequence).forEach((sequence) => this.#endAsked(sequence));
       while (this.#waits) this.#start(this.#preempted.shift() ?? this.#waiting.take()!);
       if (this.#active.length === 0) break;
       this.#turned = false;
@@ -167,6 +166,17 @@ export class Scheduler {
       if (this.#session.engine.failure !== undefined) await this.#restart(this.#session.engine.failure);
     }
     this.#running = this.#turned = false;
+  }
+
+  /** Ends those without a slot that are to end. */
+  #endWaiting(): void {
+    for (const sequence of [...this.#waiting.takeEnding(), ...this.#preempted]) this.#endAsked(sequence);
+  }
+
+  /** Ends a sequence if it is to end. */
+  #endAsked(sequence: Sequence): void {
+    if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
+    else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
   }
 
   /** Opens the engine again, unless that was done too often; who waits is computed after that. */
@@ -206,8 +216,9 @@ export class Scheduler {
 
   /** Takes the youngest sequence's pages away, to be computed once more when there is room. */
   #preempt(): void {
+    // It keeps its place until then, so that whoever hears of this can take it back.
+    if (this.#active.length === 1) throw new RangeError("the pages do not hold one sequence");
     const place = this.#active.pop()!, { slot, sequence } = place;
-    if (this.#active.length === 0) throw new RangeError("the pages do not hold one sequence");
     sequence.preempt(sequence.begun ? this.session.tokens(slot) : []);
     this.#places.leave(place);
     this.session.reset(slot);
