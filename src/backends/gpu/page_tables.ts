@@ -67,6 +67,10 @@ export class PageTables implements Disposable {
   readonly #plan: PagePlan;
   /** What was applied last: a batch may be made current twice. */
   #last: PageChanges | undefined;
+  /** Entries as they are to be. Whoever changed them hears of no failure, so that they are kept through it. */
+  readonly #wanted: Int32Array;
+  /** Whether the device may have others. */
+  #stale = false;
 
   constructor(
     device: GpuDevice,
@@ -79,6 +83,7 @@ export class PageTables implements Disposable {
     this.#pinned = device.allocatePinned(Math.max(4, tables.byteLength));
     this.#words = new Int32Array(this.#pinned.view.buffer, 0, tables.length);
     this.#sent = device.createEvent();
+    this.#wanted = tables;
     this.#words.set(tables);
     this.#send(0, tables.length);
     stream.record(this.#sent);
@@ -86,14 +91,30 @@ export class PageTables implements Disposable {
 
   /** Copies pages and changes entries, before whatever is launched next. */
   apply(changes: PageChanges | undefined): void {
-    if (changes === undefined || changes === this.#last) return;
+    if (changes === undefined || changes === this.#last) return this.#stale ? this.#sendAll() : undefined;
     this.#last = changes;
-    const { copies, entries } = changes;
+    const { copies, entries } = changes, stale = this.#stale;
+    for (let i = 0; i < entries.length; i += 2) this.#wanted[entries[i]!] = entries[i + 1]!;
+    this.#stale = true;
     for (let i = 0; i < copies.length; i += 2) this.#copy(copies[i]!, copies[i + 1]!, 1);
+    if (stale) this.#sendAll();
+    else this.#sendEntries(entries);
+    this.#stale = false;
+  }
+
+  #sendAll(): void {
+    this.#sent.synchronize();
+    this.#words.set(this.#wanted);
+    this.#send(0, this.#words.length);
+    this.stream.record(this.#sent);
+    this.#stale = false;
+  }
+
+  #sendEntries(entries: Int32Array): void {
     if (entries.length === 0) return;
     const at = new Int32Array(entries.length / 2).map((_, i) => entries[2 * i]!).sort();
     this.#sent.synchronize();
-    for (let i = 0; i < entries.length; i += 2) this.#words[entries[i]!] = entries[i + 1]!;
+    for (const index of at) this.#words[index] = this.#wanted[index]!;
     for (let from = 0; from < at.length;) {
       let to = from + 1;
       while (to < at.length && at[to]! - at[to - 1]! <= GAP) to++;
