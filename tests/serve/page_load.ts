@@ -14,7 +14,7 @@ export interface LoadSize {
   readonly prompt: number;
   /** Tokens of that beginning. */
   readonly common: number;
-  /** Most tokens of a reply. */
+  /** Most tokens of a reply; two of three have nearly as many, so that those who run outgrow the pages together. */
   readonly reply: number;
   readonly vocab: number;
   /** Positions of the one sequence that takes all pages at the end, prompt and reply: the server's `--context`. */
@@ -61,7 +61,7 @@ interface Reply {
 export async function pageLoad(url: string, size: LoadSize): Promise<LoadSeen> {
   const before = await health(url), start = await metrics(url), counts: Record<string, number> = {};
   assertEquals([start["num_requests_running"], start["num_requests_waiting"]], [0, 0]);
-  const known = Array.from({ length: Math.min(8, size.clients) }, (_, i) => askedOf(size, i, 0)), alone: string[] = [];
+  const known = Array.from({ length: Math.min(4, size.clients) }, (_, i) => askedOf(size, i, 0)), alone: string[] = [];
   for (const asked of known) alone.push((await whole(url, asked, false)).text);
   const knownTokens = known.reduce((sum, { max_tokens }) => sum + max_tokens, 0);
 
@@ -128,8 +128,11 @@ const tokensOf = ({ vocab }: LoadSize, seed: number, length: number): number[] =
 function askedOf(size: LoadSize, client: number, turn: number): Asked {
   const random = new Seeded(100_000 * turn + client);
   const own = tokensOf(size, 10 + client + 1000 * turn, 1 + random.below(size.prompt));
-  const common = client % 2 === 0 ? tokensOf(size, 1 + client % 4, size.common) : [];
-  return { prompt: [...common, ...own], max_tokens: 1 + random.below(size.reply) };
+  const most = size.reply, common = client % 2 === 0 ? tokensOf(size, 1 + client % 4, size.common) : [];
+  return {
+    prompt: [...common, ...own],
+    max_tokens: most - random.below(client % 3 === 0 ? most : Math.ceil(most / 9)),
+  };
 }
 
 function post(url: string, asked: Asked, stream: boolean, signal?: AbortSignal): Promise<Response> {

@@ -1,5 +1,6 @@
 /** The scheduler over sequences that share pages: who waits, who gives way, and that nobody's tokens change by it. */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { reason } from "../../src/errors.ts";
 import { Metrics } from "../../src/serve/endpoints/metrics.ts";
 import { stateEndpoints } from "../../src/serve/endpoints/state.ts";
 import type { Job } from "../../src/serve/engine/job.ts";
@@ -119,6 +120,25 @@ Deno.test("who has no slot ends at once when it is cancelled, whatever is comput
   // Tokens that the first one got until the others heard of it; the device computes up to 64 at a time.
   assertEquals([count, late], [300, [0, 0]]);
   assertEquals([scheduler.running, scheduler.waiting, leaks()], [0, 0, 0]);
+});
+
+Deno.test("where a batch fails, nobody goes on with positions that it did not compute", async () => {
+  const { session, scheduler, leaks } = open(60, false), { engine } = session, compute = engine.compute.bind(engine);
+  let batches = 0;
+  engine.compute = (...args) => ++batches === 4 ? Promise.reject(new Error("out of order")) : compute(...args);
+  const prompts = [tokens(1, 20), tokens(2, 400)];
+  // One generates while the other's prompt is computed, of which no logits are wanted yet.
+  const got = prompts.map((prompt, i) => scheduler.submit(jobOf(prompt, { maxTokens: 9, requestId: `${i}` })));
+  const ends = await Promise.all(got.map(async (generation) => {
+    try {
+      return (await Array.fromAsync(generation)).map(({ id }) => id);
+    } catch (thrown) {
+      return reason(thrown);
+    }
+  }));
+  assertEquals(ends, ["out of order", "out of order"]);
+  const [again] = await repliesOf(scheduler, [jobOf(prompts[1]!, { maxTokens: 9, requestId: "again" })]);
+  assertEquals([again!.ids, leaks()], [replyTo(prompts[1]!, 9), 0]);
 });
 
 Deno.test("/health and /metrics say how many pages there are, and who has some", async () => {

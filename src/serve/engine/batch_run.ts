@@ -27,6 +27,7 @@ export class BatchRun {
   /** Computes one batch. */
   async batch(shares: readonly Share[]): Promise<void> {
     const { session } = this, feeds = shares.map(({ feed }) => feed);
+    const ends = shares.map(({ slot, feed }) => session.length(slot) + feed.tokens.length);
     await this.#guard(async () => {
       if (session.canPick(feeds.length) && shares.every(({ sequence }) => sequence.pickable)) {
         await this.#begun(session.pick(feeds, (i, id) => this.#serve(shares[i]!, (sequence) => sequence.picked(id))));
@@ -40,6 +41,7 @@ export class BatchRun {
       for (const { sequence, feed } of shares) {
         if (feed.logits !== "none" && !this.served.has(sequence)) this.lost.add(sequence);
       }
+      this.#loseUncomputed(shares, ends);
     }
     for (const { sequence, feed } of shares) {
       const reason = sequence.computed(feed.tokens.length);
@@ -60,7 +62,7 @@ export class BatchRun {
    * @param signal Fires as soon as the answer would be no.
    */
   async decode(active: readonly Active[], goesOn: () => boolean, signal: AbortSignal): Promise<void> {
-    const { session, ends, failed, lost } = this;
+    const { session, ends, failed, lost } = this, starts = active.map(({ slot }) => session.length(slot));
     const room = active.map(({ slot, sequence }) =>
       Math.min(sequence.tokensLeft, session.limits.context - session.length(slot))
     );
@@ -89,7 +91,15 @@ export class BatchRun {
         }),
       );
     });
+    if (this.failure !== null && lost.size > 0) this.#loseUncomputed(active, starts.map((start) => start + done));
     for (const { sequence } of active) sequence.skip(done);
+  }
+
+  /** Where the engine itself failed, what a sequence was to get is not in the cache: it cannot go on. */
+  #loseUncomputed(active: readonly Active[], ends: readonly number[]): void {
+    active.forEach(({ slot, sequence }, i) => {
+      if (this.session.length(slot) < ends[i]!) this.lost.add(sequence);
+    });
   }
 
   #begun<T>(work: Promise<T>): Promise<T> {

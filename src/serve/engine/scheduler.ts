@@ -156,7 +156,7 @@ export class Scheduler {
       // Requests, signals and writes have their turn between batches, where they had none meanwhile.
       if (!this.#turned) await new Promise<void>((resolve) => setImmediate(resolve));
       this.#endWaiting();
-      this.#active.map(({ sequence }) => sequence).forEach((sequence) => this.#endAsked(sequence));
+      for (const { sequence } of [...this.#active]) this.#endAsked(sequence);
       while (this.#waits) this.#start(this.#preempted.shift() ?? this.#waiting.take()!);
       if (this.#active.length === 0) break;
       this.#turned = false;
@@ -173,7 +173,6 @@ export class Scheduler {
     for (const sequence of [...this.#waiting.takeEnding(), ...this.#preempted]) this.#endAsked(sequence);
   }
 
-  /** Ends a sequence if it is to end. */
   #endAsked(sequence: Sequence): void {
     if (sequence.ending === "cancelled") this.#end(sequence, "cancelled");
     else if (sequence.ending !== null) this.#fail(sequence, sequence.ending);
