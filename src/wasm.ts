@@ -17,7 +17,12 @@ let kernels: Promise<WebAssembly.Module> | undefined;
 
 /** The module, compiled once for all models that this thread opens. */
 export function compileKernels(): Promise<WebAssembly.Module> {
-  return kernels ??= FETCHED ? importKernels() : Deno.readFile(asset(WASM_PATH)).then(WebAssembly.compile);
+  return kernels ??= FETCHED ? importKernels() : readKernels();
+}
+
+/** Read at once: other threads compile it while the caller goes on. */
+async function readKernels(): Promise<WebAssembly.Module> {
+  return await WebAssembly.compile(Deno.readFileSync(asset(WASM_PATH)));
 }
 
 /** The module of a program whose files are fetched by https, as an import, which Deno keeps like any script. */

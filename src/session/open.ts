@@ -1,6 +1,7 @@
 /** From a planned setting to a session that computes. */
 import { layerKinds } from "../model/pages.ts";
 import { asset } from "../assets.ts";
+import { compileKernels } from "../wasm.ts";
 import { currentProcesses, currentWorld } from "../parallel/current.ts";
 import type { GpuOptions } from "../backends/gpu/open.ts";
 import { openOnProcessor } from "../parallel/open_backend.ts";
@@ -21,13 +22,15 @@ export type { Room } from "./request.ts";
 export type GpuHost = Pick<GpuOptions, "kernels" | "selfTests">;
 
 /**
- * Starts the driver of a setting's GPU on another thread, for who has something else to do before it is opened. To be
- * disposed of when it was, and before the process ends.
+ * Starts what other threads do before a setting is opened, for who has something else to do meanwhile: the driver of
+ * its GPU, or the kernels' compilation. To be disposed of when it was opened, and before the process ends.
  */
 export async function warmUp(
   { backend, device, hipLibrary }: Pick<Choices, "backend" | "device" | "hipLibrary">,
 ): Promise<AsyncDisposable> {
   // Of several processes each has a device of its own, which is not known yet.
+  // Who opens the setting is told what fails.
+  if (backend === "emulate") compileKernels().catch(() => {});
   if (!isGpu(backend) || currentWorld() !== null) return { [Symbol.asyncDispose]: () => Promise.resolve() };
   const { warmDriver } = await import("../../ffi/warm.ts");
   return warmDriver(backend, [device ?? []].flat()[0] ?? 0, hipLibrary);
