@@ -102,7 +102,7 @@ function summary(attempts: readonly Attempt[]): string {
 }
 
 /** "PATH: problem" without repeating the path. */
-export function describeAttempt({ path, problem }: Attempt): string {
+function describeAttempt({ path, problem }: Attempt): string {
   if (problem === null) return `${path}: opened`;
   return problem.startsWith(path) ? problem : `${path}: ${problem}`;
 }

@@ -2,7 +2,7 @@
  * The functions that libamdhip64 and libcuda both have, under names of their own and with the same C parameters. All
  * return an int, 0 for success. Handles and device addresses are 64-bit numbers, a device is an int.
  */
-export const SHARED_CALLS = {
+const SHARED_CALLS = {
   init: { parameters: [/* unsigned flags */ "u32"], result: "i32" },
   version: { parameters: [/* int *version */ "buffer"], result: "i32" },
   deviceCount: { parameters: [/* int *count */ "buffer"], result: "i32" },

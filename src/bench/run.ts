@@ -49,7 +49,7 @@ export interface BenchSoFar {
 }
 
 /** Positions of each sequence of a batch. */
-export const BATCH_CONTEXT = 128;
+const BATCH_CONTEXT = 128;
 /** See `BenchRequest.longest`. */
 const LONGEST_MS = 5000;
 

@@ -162,7 +162,7 @@ export function sliceRows(m: MatrixSource, range: Range): MatrixSource {
  * Input features `range` of a matrix, with their scales. For MX formats the range starts at a multiple of 32 and ends
  * at one or at the last column, so that no block is cut.
  */
-export function sliceCols(m: MatrixSource, range: Range): MatrixSource {
+function sliceCols(m: MatrixSource, range: Range): MatrixSource {
   const cols = length(range);
   if (m.transposed) return { ...m, cols, offset: m.offset + range.start * m.rowStride };
   if (m.scale.kind === "e8m0" && (range.start % BLOCK !== 0 || range.end % BLOCK !== 0 && range.end !== m.cols)) {

@@ -132,7 +132,7 @@ export const LAYER_LINEARS = ["q", "k", "v", "o", "router", "gateUp", "down"] as
 export type LinearName = (typeof LAYER_LINEARS)[number];
 
 /** A layer's vectors. */
-export const LAYER_VECTORS = ["inputNorm", "sinks", "postNorm"] as const;
+const LAYER_VECTORS = ["inputNorm", "sinks", "postNorm"] as const;
 
 /** The linears of a layer. */
 export type LayerLinears<L> = Pick<LayerTree<L, unknown>, LinearName>;

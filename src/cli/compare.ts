@@ -43,7 +43,7 @@ function refuseTwoForms({ format, json, all }: Pick<CompareOptions, "format" | "
 }
 
 /** Exit code of a comparison that exceeds a limit of `--fail-above`. */
-export const EXIT_EXCEEDED = 3;
+const EXIT_EXCEEDED = 3;
 
 /** Runs the command; gives its exit code. */
 export async function compareCommand({ options }: Parsed<typeof COMPARE.options>): Promise<number> {

@@ -4,10 +4,10 @@ import { COMPUTE_OPTIONS, MODELS_OPTION } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
 /** Tokens of a sequence of the compared text. */
-export const COMPARE_SEQUENCE = 1024;
+const COMPARE_SEQUENCE = 1024;
 
 /** What `--fail-above` can watch. */
-export const WATCHED = ["kl", "max-kl", "error", "own-error", "disagreement", "flips", "nll", "suspects"] as const;
+const WATCHED = ["kl", "max-kl", "error", "own-error", "disagreement", "flips", "nll", "suspects"] as const;
 /** One of {@linkcode WATCHED}. */
 export type Watched = (typeof WATCHED)[number];
 

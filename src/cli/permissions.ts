@@ -21,7 +21,7 @@ import { type Choices, uses } from "../session/setting.ts";
 export const GPU_VARIABLES: readonly string[] = ["ROCM_PATH", "HIP_PATH"];
 
 /** Where the library lies by which several GPUs sum. */
-export const COLLECTIVES_VARIABLES: readonly string[] = ["NCCL_HOME", "NCCL_ROOT"];
+const COLLECTIVES_VARIABLES: readonly string[] = ["NCCL_HOME", "NCCL_ROOT"];
 
 /** A key that lets in who brings it to `mxoss serve`. */
 export const API_KEY_VARIABLE = "MXOSS_API_KEY";

@@ -12,7 +12,7 @@ import type { ReadVariable, World } from "../parallel/world.ts";
 import { cacheFolder } from "./self_tests.ts";
 
 /** Says the secret. */
-export const SECRET_VARIABLE = "MXOSS_RUN_SECRET";
+const SECRET_VARIABLE = "MXOSS_RUN_SECRET";
 /** What starters call the run, for telling two of the same user apart. */
 const RUN_VARIABLES: Readonly<Record<World["source"], readonly string[]>> = {
   "torchrun": ["TORCHELASTIC_RUN_ID"],

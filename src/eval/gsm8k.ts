@@ -159,6 +159,6 @@ export async function answerAll(
 }
 
 /** The answers that the store holds to the problems, in their order. */
-export function answersInOrder(questions: Questions, store: Store<Answer>): Answer[] {
+function answersInOrder(questions: Questions, store: Store<Answer>): Answer[] {
   return questions.problems.map(({ index }) => store.entries.get(index)).filter((a) => a !== undefined);
 }

@@ -31,7 +31,7 @@ export const BLOCK = 32;
 /** What an interval is for: the truth, or the value that as much other text would give. */
 export type Purpose = typeof TRUTH | typeof REPETITION;
 /** By what the standard error counts in an interval for the truth. */
-export const TRUTH = 1;
+const TRUTH = 1;
 /** By what it counts in an interval for a repetition, whose own error comes to that of the first. */
 export const REPETITION = Math.SQRT2;
 
@@ -123,7 +123,7 @@ function widest(groups: Groupings, kind: keyof typeof CAUTION): Spread {
 }
 
 /** A ratio of sums, for instance a mean, that may be negative. */
-export function signedRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+function signedRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
   const { value, half: own } = widest(groups, "signed"), half = purpose * own;
   return { value, low: value - half, high: value + half };
 }
@@ -195,7 +195,7 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
  * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
  * over whole sequences or blocks.
  */
-export function effectiveTokens(sequences: Sequences): number {
+function effectiveTokens(sequences: Sequences): number {
   const groups = groupings(sequences);
   const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
   const { value, half } = widest(groups, "signed");

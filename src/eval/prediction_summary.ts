@@ -21,7 +21,7 @@ export type PartName = "all" | "reply" | "prompt";
 export const LEAST_KL = 1e-12;
 
 /** Quantiles of divergences that are given, beside the largest. */
-export const KL_QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.999] as const;
+const KL_QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.999] as const;
 
 /** Some of the tokens of a comparison. */
 export interface PredictionPart {

@@ -156,7 +156,7 @@ export class QuantizedCounter {
 }
 
 /** An input format as reports write it. */
-export function formatName(format: InputFormat): string {
+function formatName(format: InputFormat): string {
   switch (format.kind) {
     case "none":
       return "none";

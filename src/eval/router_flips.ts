@@ -31,7 +31,7 @@ export interface RouterSummary {
 }
 
 /** Most flips that a report lists one by one. */
-export const MOST_FLIPS = 1000;
+const MOST_FLIPS = 1000;
 
 /** Where the tokens of a piece stand. */
 export interface PieceOrigin {

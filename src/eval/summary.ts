@@ -37,11 +37,6 @@ export function residualOperation(
   return operations.findLast((o) => o.operation === "mlpResidual");
 }
 
-/** Relative error of what leaves the last layer. */
-export function residualError(divergence: DivergenceResult): number | null {
-  return residualOperation(divergence)?.total.relative_error ?? null;
-}
-
 /** The tokens that settings are judged by: those of replies, or all where there are no replies. */
 export function headline({ all, reply }: PredictionsResult): PredictionsPart {
   return reply ?? all;

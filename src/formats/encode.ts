@@ -4,20 +4,11 @@ import { type ElementFormat, ELEMENTS, encode } from "./elements.ts";
 import { BLOCK, bytesOf, type MxElement, type PlainFormat, type ScaleRule } from "./format.ts";
 import { decodeE8m0, largestMagnitude, scaleByte } from "./scales.ts";
 
-/** Packs codes of 4 bits: two a byte, the even one in the low nibble. An odd count is padded with code 0. */
-export function packFp4(codes: ArrayLike<number>): Uint8Array<ArrayBuffer> {
-  return pack(codes, 4);
-}
-
 /**
- * Packs codes of 6 bits: four in three bytes, the first in the lowest bits, little-endian. Padded with zero bits to a
- * whole byte.
+ * Packs codes: of 4 bits two a byte, the even one in the low nibble; of 6 bits four in three bytes, the first in the
+ * lowest bits, little-endian. What is left of the last byte is zero.
  */
-export function packFp6(codes: ArrayLike<number>): Uint8Array<ArrayBuffer> {
-  return pack(codes, 6);
-}
-
-function pack(codes: ArrayLike<number>, bits: number): Uint8Array<ArrayBuffer> {
+export function packCodes(codes: ArrayLike<number>, bits: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.ceil(codes.length * bits / 8));
   for (let i = 0; i < codes.length; i++) {
     const at = (bits * i) >> 3, shift = (bits * i) & 7;
@@ -54,7 +45,7 @@ export function encodeMxRow(values: Float32Array, name: MxElement, rule: ScaleRu
     scales[block] = byte;
     for (let i = start; i < end; i++) codes[i] = encode(element, Math.fround(values[i]! / decodeE8m0(byte)));
   }
-  return { codes: pack(codes, element.bits), scales };
+  return { codes: packCodes(codes, element.bits), scales };
 }
 
 /**

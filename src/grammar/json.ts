@@ -35,12 +35,12 @@ export function list(item: Node, min: number, max: number): Node {
 }
 
 /** An object with values of a kind under any names. */
-export function anyObject(value: Node): Node {
+function anyObject(value: Node): Node {
   return all(OPEN_OBJECT, list(all(bytes(anyString()), COLON, value), 0, Infinity), CLOSE_OBJECT);
 }
 
 /** A list of values of a kind. */
-export function anyList(value: Node): Node {
+function anyList(value: Node): Node {
   return all(OPEN_LIST, list(value, 0, Infinity), CLOSE_LIST);
 }
 
@@ -59,7 +59,7 @@ export const { ANY_VALUE, ANY_OBJECT } = (() => {
 })();
 
 /** One value, spelled as JSON.stringify does but for blanks. */
-export function valueNode(value: unknown): Node {
+function valueNode(value: unknown): Node {
   if (Array.isArray(value)) {
     const items = value.flatMap((item, i) => i === 0 ? [valueNode(item)] : [COMMA, valueNode(item)]);
     return all(OPEN_LIST, ...items, CLOSE_LIST);

@@ -68,7 +68,7 @@ function spreadText(microseconds: readonly number[]): string {
 }
 
 /** The largest number of tokens up to which it is never slower from memory to memory, by medians; 0: for none. */
-export function fasterUpTo(times: readonly SumTimes[]): number {
+function fasterUpTo(times: readonly SumTimes[]): number {
   const slower = times.findIndex(({ library, exchange }) => median(exchange) > median(library));
   return slower < 0 ? times.at(-1)?.tokens ?? 0 : times[slower - 1]?.tokens ?? 0;
 }

@@ -141,7 +141,7 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
 }
 
 /** The name of an input format, without its scale. */
-export function nameOfInput(input: InputFormat): InputName {
+function nameOfInput(input: InputFormat): InputName {
   switch (input.kind) {
     case "none":
       return "bf16";

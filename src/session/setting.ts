@@ -15,7 +15,7 @@ import { option, words } from "../words.ts";
 import { chosenChunk, chosenDeviceChunk, DEFAULT_CHUNK } from "./chunk.ts";
 
 /** The backends of GPUs, by the libraries that they call. */
-export const GPU_BACKENDS = ["hip", "cuda"] as const;
+const GPU_BACKENDS = ["hip", "cuda"] as const;
 /** One of {@linkcode GPU_BACKENDS}. */
 export type GpuBackendName = (typeof GPU_BACKENDS)[number];
 

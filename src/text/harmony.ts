@@ -28,7 +28,7 @@ export type HarmonyEvent =
   | { readonly type: "end"; readonly end: MessageEnd; readonly raw: string };
 
 /** Longest header text that is waited for, in UTF-16 units; OpenAI's longest recipients have some 60. */
-export const MAX_HEADER = 256;
+const MAX_HEADER = 256;
 
 const ENDS: ReadonlyMap<string, MessageEnd> = new Map([
   ["<|end|>", "end"],

@@ -10,7 +10,7 @@ import { pack, Pieces } from "./pieces.ts";
 import type { TokenizerFile } from "./tokenizer_file.ts";
 
 /** What messages call it. */
-export const O200K_NAME = "built-in o200k_harmony";
+const O200K_NAME = "built-in o200k_harmony";
 
 /** Rows of the embedding of models that have this vocabulary. */
 export const O200K_VOCAB = 201_088;

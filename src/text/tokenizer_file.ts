@@ -43,7 +43,7 @@ const MAX_CONTENT = 256;
  * @returns null if there is no such file.
  * @throws {InputError} if it cannot be read, is too large, or is not a JSON object.
  */
-export function readJsonObject(path: string): JsonObject | null {
+function readJsonObject(path: string): JsonObject | null {
   const bytes = readIfThere(path, MAX_FILE_BYTES);
   return bytes === null ? null : objectOf(bytes, path);
 }

@@ -1,6 +1,6 @@
 import { applyBlockScales, decodeElements, decodeRow, fp4Code, fp6Code } from "../../src/formats/decode.ts";
 import { ELEMENTS } from "../../src/formats/elements.ts";
-import { encodeFp8, encodeMxRow, encodePlain, packFp4, packFp6 } from "../../src/formats/encode.ts";
+import { encodeFp8, encodeMxRow, encodePlain, packCodes } from "../../src/formats/encode.ts";
 import { bytesOf, type MxElement, type WeightFormat } from "../../src/formats/format.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
@@ -41,7 +41,7 @@ for (const [name, format] of Object.entries(MX) as [MxElement, WeightFormat][]) 
   Deno.test(`decodeRow() is exact for every code and scale byte (${format})`, () => {
     const { values, bits } = ELEMENTS[name];
     const all = Array.from({ length: Math.max(32, values.length) }, (_, i) => i % values.length);
-    const bytes = bits === 4 ? packFp4(all) : packFp6(all);
+    const bytes = packCodes(all, bits);
     for (let byte = 0; byte < 256; byte++) {
       const got = decodeRow(format, bytes, all.length, new Uint8Array(all.length / 32).fill(byte));
       got.forEach((value, i) => {
@@ -57,18 +57,18 @@ for (const [name, format] of Object.entries(MX) as [MxElement, WeightFormat][]) 
   });
 }
 
-Deno.test("packFp6() lays four codes in three bytes, the first lowest", () => {
+Deno.test("packCodes() lays four codes of six bits in three bytes, the first lowest", () => {
   const next = integers(3);
   for (let i = 0; i < 100; i++) {
     const v = [next() & 63, next() & 63, next() & 63, next() & 63] as const;
     const word = v[0] | v[1] << 6 | v[2] << 12 | v[3] << 18;
-    assertEquals([...packFp6(v)], [word & 255, (word >> 8) & 255, word >> 16]);
+    assertEquals([...packCodes(v, 6)], [word & 255, (word >> 8) & 255, word >> 16]);
   }
-  assertEquals([...packFp6([0x3f, 0x21])], [0x7f, 0x08]);
+  assertEquals([...packCodes([0x3f, 0x21], 6)], [0x7f, 0x08]);
 });
 
-Deno.test("packFp4() puts the even code in the low nibble", () => {
-  assertEquals([...packFp4([1, 2, 15, 0, 7])], [0x21, 0x0f, 0x07]);
+Deno.test("packCodes() puts the even code of four bits in the low nibble", () => {
+  assertEquals([...packCodes([1, 2, 15, 0, 7], 4)], [0x21, 0x0f, 0x07]);
 });
 
 Deno.test("encodeMxRow() refuses what has no code", () => {

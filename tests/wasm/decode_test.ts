@@ -1,5 +1,5 @@
 import { ELEMENTS } from "../../src/formats/elements.ts";
-import { packFp4, packFp6 } from "../../src/formats/encode.ts";
+import { packCodes } from "../../src/formats/encode.ts";
 import { decodeE8m0 } from "../../src/formats/scales.ts";
 import { normals } from "../formats/seeded.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
@@ -27,7 +27,7 @@ for (const [format, name] of [["mxfp4", "e2m1"], ["mxfp6_e3m2", "e3m2"], ["mxfp6
     const machine = new Machine();
     const { values, bits } = ELEMENTS[name];
     const codes = Array.from({ length: 64 }, (_, i) => i % values.length);
-    const row = bits === 4 ? packFp4(codes) : packFp6(codes);
+    const row = packCodes(codes, bits);
     // Row r has scale byte r.
     const weight = machine.bytes(row, 1), scales = machine.bytes(Array.from({ length: 512 }, (_, i) => i >> 1), 1);
     const out = machine.floats(256 * 64);

@@ -1,6 +1,6 @@
 /** `linear` for one input row over every code of the formats that are decoded as they multiply, four rows together. */
 import { decodeRow } from "../../src/formats/decode.ts";
-import { packFp4, packFp6 } from "../../src/formats/encode.ts";
+import { packCodes } from "../../src/formats/encode.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { linear } from "./linear.ts";
 import { assertSameBits, F32, Machine } from "./module.ts";
@@ -19,7 +19,7 @@ const CODES = [
 /** A matrix of given codes, [row][column]; scales are 1 in even blocks and 4 in odd ones. */
 function store(machine: Machine, format: typeof CODES[number][0], codes: readonly number[][]): Matrix {
   const packed = codes.map((row) =>
-    format === "mxfp4" ? packFp4(row) : format.startsWith("mx") ? packFp6(row) : Uint8Array.from(row)
+    format === "mxfp4" ? packCodes(row, 4) : format.startsWith("mx") ? packCodes(row, 6) : Uint8Array.from(row)
   );
   const stride = packed[0]!.length, mx = format.startsWith("mx"), scales = Uint8Array.of(127, 129);
   const address = machine.bytes(Uint8Array.from(packed.flatMap((row) => [...row])), 1).address;

@@ -57,7 +57,7 @@ export interface Areas<N extends string> extends ThreadAreas {
 }
 
 /** Words of one record of the `linear` kernel. */
-export const LINEAR_WORDS = 24;
+const LINEAR_WORDS = 24;
 
 /** Most prepared rows that are packed together, and what their number is rounded up to; see wasm/ABI.md. */
 export const PACKED_ROWS = 5;

@@ -13,7 +13,7 @@ import { fresh } from "./rotary.ts";
 import { batchParts, SPLIT_TOKENS, splitsFor } from "./splits.ts";
 
 /** The kernel for many tokens of one sequence. */
-export function attentionEntry(matrixKernels: ReadonlySet<string>): string {
+function attentionEntry(matrixKernels: ReadonlySet<string>): string {
   return matrixKernels.has("attention_tile_mma") ? "attention_tile_mma" : "attention_tile";
 }
 
@@ -107,7 +107,7 @@ export function launchAttention(
 }
 
 /** The kernel that rotates and stores the tokens that it attends from. */
-export const ATTENTION_STEP = "attention_step";
+const ATTENTION_STEP = "attention_step";
 
 /** Whether {@linkcode launchStep} computes the batch's attention; it gives the bits of the launches it replaces. */
 export function canStep({ calls, workspace, options, shape, n }: LaunchContext, layer: number): boolean {

@@ -13,7 +13,7 @@ import type { Workspace } from "./workspace.ts";
  * Largest batch that vector kernels compute: beyond it, reading the weights for every few tokens takes longer than a
  * matrix kernel.
  */
-export const VECTOR_TOKENS = 8;
+const VECTOR_TOKENS = 8;
 /** The same where there are kernels for batches of some sequences, and where some share out the rows of experts. */
 const VECTOR_TOKENS_BESIDE_BATCHES = 3, VECTOR_TOKENS_BESIDE_WALKS = 1;
 

@@ -31,7 +31,7 @@ export interface OfferedMemory {
 const WHOLE = 3;
 
 /** Most rows, and columns of a row, that `exchange_norm_route` takes: each has the room of two blocks of notes. */
-export const ROUTED_ROWS = 64;
+const ROUTED_ROWS = 64;
 const ROUTED_COLUMNS = 4096;
 
 /** Fewest rows that are given and taken as such: of fewer, 2,880 numbers each, a mark beside each is faster. */

@@ -12,7 +12,7 @@ import { FailureError, reason } from "../../errors.ts";
 import { adapted, type Code, codeBeside, codeFor } from "./code.ts";
 
 /** Where the committed kernels lie, in the repository. */
-export const OWN_KERNELS = "kernels/build";
+const OWN_KERNELS = "kernels/build";
 
 /** Where compiled kernels come from. */
 export interface KernelFiles {

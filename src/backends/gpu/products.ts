@@ -127,7 +127,7 @@ export const forOne = (entry: string): string => `${entry}_one`;
 const isForOne = (entry: string) => entry.endsWith("_one");
 
 /** Columns that the warps have of kernels whose warps share a row, eight blocks each. */
-export const MOST_SHARED_COLS = 12 * 8 * BLOCK;
+const MOST_SHARED_COLS = 12 * 8 * BLOCK;
 
 /** Whether rows of a matrix, and their scales, follow one another, so that whole rows can be copied. */
 const isDense = ({ cols, rowStride, scaleStride }: GpuLinear): boolean =>

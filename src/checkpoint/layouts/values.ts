@@ -7,7 +7,7 @@ import { readable, readExactly } from "../../read.ts";
 import { isOneOf, type TensorSet } from "../tensor_set.ts";
 
 /** Dtypes of stored scales; all are widened to float32, F64 is rounded. */
-export const SCALE_DTYPES = ["BF16", "F16", "F32", "F64"] as const;
+const SCALE_DTYPES = ["BF16", "F16", "F32", "F64"] as const;
 
 const WIDEN: Record<(typeof SCALE_DTYPES)[number], (buffer: ArrayBuffer) => Float32Array<ArrayBuffer>> = {
   BF16: (buffer) => new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer),

@@ -10,7 +10,7 @@ import { makeTable, PAGE } from "./table.ts";
 const MOST_PASSAGES = 400;
 
 /** How many tokens the two would have chosen differently. */
-export function differingTokens(sequences: readonly KeptPassages[]): number {
+function differingTokens(sequences: readonly KeptPassages[]): number {
   return sequences.flatMap(({ passages }) => passages).reduce((sum, { differs }) => sum + differs.length, 0);
 }
 

@@ -14,7 +14,7 @@ import type { Shard } from "./division.ts";
 const ATTEMPT = crypto.getRandomValues(new Uint8Array(8)).toHex();
 
 /** Directory of all shards of a run, in the one of the run. */
-export const shardsOf = (out: string): string => `${out}/shards`;
+const shardsOf = (out: string): string => `${out}/shards`;
 
 /** Directory of a shard. */
 export const shardDirectory = (out: string, { number, of }: Shard): string => `${shardsOf(out)}/${number}-of-${of}`;

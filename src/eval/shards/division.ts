@@ -45,7 +45,7 @@ const ARRAY = {
 /** The number of a pod among those of an Indexed Job, which Kubernetes sets. */
 const POD = "JOB_COMPLETION_INDEX";
 /** How many shards there are: Kubernetes tells no pod, and whoever repeats a few tasks of an array has to say it. */
-export const TOTAL = "MXOSS_SHARDS";
+const TOTAL = "MXOSS_SHARDS";
 
 /** Every variable that is read here. */
 export const SHARD_VARIABLES: readonly string[] = [...Object.values(ARRAY), POD, TOTAL, ...WORLD_VARIABLES];

@@ -20,7 +20,7 @@ type Assistant = Extract<Turn, { role: "assistant" }>;
  * The turns of some items. Reasoning belongs to what comes after it; what is said before a call, and calls one after
  * the other, are one turn.
  */
-export function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
+function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
   const out: Turn[] = [];
   let thinking: string | undefined;
   const assistant = (turn: Pick<Assistant, "content" | "calls">) => {

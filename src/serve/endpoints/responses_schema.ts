@@ -104,14 +104,14 @@ const Status = z.enum(["in_progress", "completed", "incomplete"]);
 const ItemStatus = z.enum(["in_progress", "completed", "incomplete"]);
 
 /** A part of a message. */
-export const OutputText = z.strictObject({
+const OutputText = z.strictObject({
   type: z.literal("output_text"),
   text: z.string(),
   annotations: z.tuple([]),
   logprobs: ChatLogProbs.shape.content,
 });
 /** A part of reasoning. */
-export const ReasoningText = z.strictObject({ type: z.literal("reasoning_text"), text: z.string() });
+const ReasoningText = z.strictObject({ type: z.literal("reasoning_text"), text: z.string() });
 
 /** An item of the output. */
 export const OutputItem = z.discriminatedUnion("type", [

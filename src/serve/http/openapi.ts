@@ -14,7 +14,7 @@ const ErrorBody = z.strictObject({
 type Json = Record<string, unknown>;
 
 /** The document for some endpoints. */
-export function openApi(endpoints: readonly Endpoint[], version: string): Json {
+function openApi(endpoints: readonly Endpoint[], version: string): Json {
   const paths: Record<string, Json> = {};
   for (const one of endpoints) {
     // Hono's `:id{.+}` is OpenAPI's `{id}`.

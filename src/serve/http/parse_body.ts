@@ -22,7 +22,7 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
 }
 
 /** As {@linkcode parseBody}, of a value that was read. */
-export function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
+function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value, { error: expectation });
   if (result.success) return result.data;
   const issue = deepest(result.error.issues), unknown = issue.code === "unrecognized_keys" ? issue.keys[0]! : null;

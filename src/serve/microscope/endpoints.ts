@@ -7,7 +7,7 @@ import { type Call, endpoint, type ServerEvent } from "../http/endpoint.ts";
 import { refuseLongPrompt, refuseLongText } from "../text/prompt_length.ts";
 import { beginComparison, compared, type Comparison } from "./compare.ts";
 import { compareLayers } from "./layers.ts";
-import { LayersRequest, LayersResponse, MicroscopeRequest } from "./schema.ts";
+import { LayersRequest, LayersResponse, MicroscopeRequest, type PromptEvent } from "./schema.ts";
 
 /** The endpoints of the microscope. One comparison runs at a time: it holds the logits of a whole reply. */
 export function microscopeEndpoints() {
@@ -35,9 +35,9 @@ export function microscopeEndpoints() {
         if (busy) throw new ApiError(429, "another comparison is running", { code: "busy", retryAfter: 5 });
         const reference = beginComparison(comparison);
         busy = true;
-        const text = decode(models[0]!.tokenizer, prompt, "keep"), ids = [...prompt];
+        const data: PromptEvent = { text: decode(models[0]!.tokenizer, prompt, "keep"), ids: [...prompt] };
         const events = async function* (): AsyncGenerator<ServerEvent> {
-          yield { event: "prompt", data: { text, ids } };
+          yield { event: "prompt", data };
           yield* compared(comparison, reference);
         };
         return {

@@ -29,6 +29,8 @@ export type Alternative = z.infer<typeof Alternative>;
 
 /** Event `prompt`: what the models are given. */
 export const PromptEvent = z.strictObject({ text: z.string(), ids: z.array(z.int()) });
+/** See {@linkcode PromptEvent}. */
+export type PromptEvent = z.infer<typeof PromptEvent>;
 
 /** Event `token`: one of the reply, as the first model sees it. */
 export const TokenEvent = z.strictObject({

@@ -120,7 +120,7 @@ function* splitCases(
 }
 
 /** attention_tile over a batch whose tokens of a slot stand together. */
-export function tileCase(
+function tileCase(
   seed: number,
   s: AttentionSpec,
   entry = "attention_tile",

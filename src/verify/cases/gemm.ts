@@ -37,7 +37,7 @@ interface GemmSpec extends Pick<LinearSpec, "format" | "suffix" | "rows" | "cols
 const orderOf = (entry: string) => entry.endsWith("_mxfp4_wgmma") ? 2 : entry.includes("batch_mxfp4") ? 1 : 0;
 
 /** A launch of `gemm_*` or `batch_*` with random data. */
-export function gemmCase(seed: number, s: GemmSpec): KernelCase {
+function gemmCase(seed: number, s: GemmSpec): KernelCase {
   const r = new Random(seed), { batch } = s;
   const entry = batch ? `batch_${s.format}_x${batch.tokens}` : `gemm_${s.format}${s.suffix ?? ""}`;
   const traits = traitsOf(entry), order = orderOf(entry);
@@ -102,7 +102,7 @@ interface ExpertGemmSpec {
 }
 
 /** A launch of `expert_gemm_*` with random data and routing; experts 1 to 3 of five are local. */
-export function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
+function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
   const r = new Random(seed);
   const entry = s.batch ? `expert_batch_${s.format}_x${s.batch}` : `expert_gemm_${s.format}${s.suffix ?? ""}`;
   const traits = traitsOf(entry), bf16 = s.batch !== undefined || s.suffix !== undefined;

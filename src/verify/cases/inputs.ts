@@ -16,7 +16,7 @@ export const KINDS = [
 ] as const;
 
 /** The format that a kind stands for. */
-export function inputFormat(kind: number, rule: number, scale: number): InputFormat {
+function inputFormat(kind: number, rule: number, scale: number): InputFormat {
   if (kind === 0) return { kind: "none" };
   if (kind <= 3) {
     return { kind: "mx", element: KINDS[kind] as "e2m1" | "e3m2" | "e2m3", rule: rule === 0 ? "even" : "floor" };

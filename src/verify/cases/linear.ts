@@ -27,7 +27,7 @@ export interface LinearSpec {
 }
 
 /** A launch of `linear_*` with random data. */
-export function linearCase(seed: number, s: LinearSpec): KernelCase {
+function linearCase(seed: number, s: LinearSpec): KernelCase {
   const r = new Random(seed), entry = `linear_${s.format}${s.suffix ?? ""}`, traits = traitsOf(entry);
   const kind = s.kind ?? 0, xScale = Math.fround(0.02), stride = Math.ceil(s.cols / 4) * 4 + 8;
   const linears = s.rows.map((rows) => randomLinear(r, s.format, rows, s.cols, s.options));
