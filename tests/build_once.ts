@@ -3,6 +3,7 @@
  * from.
  */
 import { removeIfThere } from "../src/checkpoint/atomic.ts";
+import { isFile } from "./exists.ts";
 
 /** Where they are kept: not in the system's folder for temporary files, in which a run of the tests leaves nothing. */
 export const BUILD_FOLDER = new URL("../.cache/tests", import.meta.url).pathname;
@@ -16,12 +17,12 @@ export const BUILD_FOLDER = new URL("../.cache/tests", import.meta.url).pathname
  * @returns The path.
  */
 export function buildOnce(path: string, build: (partial: string) => void): string {
-  if (exists(path)) return path;
+  if (isFile(path)) return path;
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   using lock = Deno.openSync(`${path}.lock`, { create: true, write: true });
   // Closing the file gives the lock back.
   lock.lockSync(true);
-  if (exists(path)) return path;
+  if (isFile(path)) return path;
   const partial = `${path}.${crypto.randomUUID()}`;
   build(partial);
   Deno.renameSync(partial, path);
@@ -82,11 +83,3 @@ export function compileShared(
 
 /** Words of a shell's command line. */
 const words = (all: readonly string[]) => all.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}

@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { TINY } from "../cli/program.ts";
 import { TemporaryDirectory } from "./container.ts";
+import { exists } from "../exists.ts";
 
 /** A link by its target, or a file by its text. */
 export type Entry = { readonly link: string } | { readonly text: string };
@@ -41,14 +42,5 @@ export class Cache extends TemporaryDirectory {
       this.make({ [`${snapshot}/${below}${name}`]: { link: `${up}blobs/${etag}` } });
     }
     return `${this.path}/${snapshot}`;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -3,6 +3,7 @@ import { printable, printableJson, printableLine } from "../../src/printable.ts"
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { mxoss } from "./program.ts";
+import { isFile } from "../exists.ts";
 
 /**
  * A window title, a bell, C1's CSI, a turn of the direction of writing and its isolate, spaces without width, a tag.
@@ -87,7 +88,7 @@ Deno.test("a tokenizer's names are shown in error lines, and what its library wo
 });
 
 const SCRIPT = "/usr/bin/script";
-const noTerminal = !["linux"].includes(Deno.build.os) || !exists(SCRIPT);
+const noTerminal = !["linux"].includes(Deno.build.os) || !isFile(SCRIPT);
 
 Deno.test({
   name: `what a model says goes to a pipe as it is, and is shown on a terminal${
@@ -120,11 +121,3 @@ Deno.test({
     assert(!OBEYED.test(seen), JSON.stringify(seen));
   },
 });
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}

@@ -103,12 +103,4 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
-/** Whether there is a file. */
-export function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
+export { exists } from "../exists.ts";

@@ -58,16 +58,6 @@ export function refused({ code, stdout, stderr }: Finished, reason: RegExp): voi
   assertMatch(stderr, reason);
 }
 
-/** Whether there is something at a path, be it a link that leads nowhere. */
-export function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Waits at most ten seconds for something to come true. */
 export async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 500; i++) {

@@ -5,7 +5,8 @@ import { concat } from "../../tools/package/tar.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { everyNth } from "../soak.ts";
 import { command, run, whereIs, works } from "./process.ts";
-import { BINARY, encode, exists, FILLING, refused, shells, unpacked, until, withBinary } from "./stub.ts";
+import { BINARY, encode, FILLING, refused, shells, unpacked, until, withBinary } from "./stub.ts";
+import { exists } from "../exists.ts";
 
 for (const shell of shells) {
   const name = shell.join(" ");
