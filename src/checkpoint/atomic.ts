@@ -197,6 +197,9 @@ export function syncDirectory(path: string): void {
   }
 }
 
+/** System errors of a path that cannot be a file's, or not there, for which Deno has no class. */
+const MISTAKEN_CODES = ["ENAMETOOLONG", "EROFS", "EISDIR"];
+
 /**
  * Who is to blame: the path (exit code 2) or the disk (exit code 1). A permission that Deno lacks is passed on as it
  * is.
@@ -205,6 +208,8 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
   if (thrown instanceof Deno.errors.NotCapable || thrown instanceof InputError) return thrown;
   const { NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop } = Deno.errors;
   const mistakes = [NotFound, NotADirectory, PermissionDenied, AlreadyExists, FilesystemLoop];
-  const Class = mistakes.some((mistake) => thrown instanceof mistake) ? InputError : FailureError;
+  const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
+  const mistaken = mistakes.some((mistake) => thrown instanceof mistake) || MISTAKEN_CODES.some((one) => one === code);
+  const Class = mistaken ? InputError : FailureError;
   return new Class(`${path}: cannot be written: ${reason(thrown)}`);
 }

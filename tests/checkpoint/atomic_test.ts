@@ -29,6 +29,8 @@ Deno.test("writeWhole() and copyWhole() keep what is there when they cannot writ
   dir.write("a/inside", "kept");
   assertThrows(() => writeWhole(`${dir.path}/a`, "x"), Error, `${dir.path}/a: cannot be written`);
   assertThrows(() => writeWhole(`${dir.path}/no/b`, "x"), InputError, `${dir.path}/no/b: cannot be written`);
+  const long = `${dir.path}/${"b".repeat(256)}`;
+  assertThrows(() => writeWhole(long, "x"), InputError, `${long}: cannot be written`);
   assertThrows(() => copyWhole(`${dir.path}/none`, `${dir.path}/b`), InputError, `${dir.path}/b: cannot be written`);
   assertEquals(Deno.readTextFileSync(`${dir.path}/a/inside`), "kept");
   assertThrows(() => syncDirectory(`${dir.path}/none`), InputError);
