@@ -22,6 +22,7 @@ export interface ServingOptions extends Partial<SessionOptions> {
   readonly milliseconds?: number;
   readonly apiKeys?: readonly string[];
   readonly bodyBytes?: number;
+  readonly bodyMs?: number;
   /** Puts another engine under a session. */
   readonly engine?: (own: Engine) => Engine;
   /** Whether an engine that fails for good is opened again. */
@@ -65,6 +66,7 @@ export async function openServing(options: ServingOptions = {}): Promise<Serving
     milliseconds = 60_000,
     apiKeys = [],
     bodyBytes = 1 << 20,
+    bodyMs,
     engine,
     reopens = false,
     ...session
@@ -108,7 +110,7 @@ export async function openServing(options: ServingOptions = {}): Promise<Serving
   }
   const service = new ModelService(loaded, { queue, milliseconds }), log: LogLine[] = [];
   const endpoints = allEndpoints(service, metrics, "0.0.0");
-  const app = makeApp({ service, endpoints, guard: { apiKeys }, bodyBytes, log: (line) => log.push(line) });
+  const app = makeApp({ service, endpoints, guard: { apiKeys }, bodyBytes, bodyMs, log: (line) => log.push(line) });
   return {
     service,
     app,
