@@ -1,5 +1,6 @@
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { sharedPositions } from "../../src/model/pages.ts";
 import { serveRoom } from "../../src/serve/engine/room.ts";
 import { cacheShare } from "../../src/session/device_memory.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
@@ -23,4 +24,22 @@ Deno.test("serveRoom() fills 2 GiB of the processor, and half of what weights le
   // Of 1.5 MiB; one sequence needs no more than 512 and those that sliding layers go back to.
   assertEquals(rooms(85).map(({ pages }) => pages), [555, 8880, 22_646]);
   assertEquals(rooms(12).map(({ pages }) => pages), [31, 31, 31]);
+});
+
+Deno.test("serveRoom() keeps to the memory that is asked for, on a device as on the processor", () => {
+  const checkpoint = randomCheckpoint({ shape: SHAPES["gpt-oss-20b"], layout: "hf_mxfp4" }), { config } = checkpoint;
+  const room = (backend: "emulate" | "cuda", slots: number, asked: number) =>
+    serveRoom(
+      planSetting({ ...DEFAULTS, checkpoint, backend }),
+      slots,
+      undefined,
+      backend === "cuda" ? 4e10 : null,
+      asked,
+    );
+  assertEquals([1, 16].map((slots) => room("emulate", slots, 2 ** 29).context), [16_384, 1024]);
+  const { context, pages } = room("cuda", 128, 1e9), page = 64 * 12 * 2 * 8 * 64 * 2;
+  assertEquals([context, pages], [32_768, Math.floor(1e9 / page)]);
+  // They are too few for all to have their windows at once: one may have its context.
+  assertEquals(sharedPositions(config, pages!, 200, context), 32_768);
+  assertEquals(sharedPositions(config, 22_646, 64, context), (22_646 - 64 * 3) * 64);
 });
