@@ -85,7 +85,7 @@ Deno.test("a body whose bytes are no text is refused, not answered as another pr
   ]);
 });
 
-Deno.test("a body that does not arrive, or not all of it, is answered, whether or not its length was said", async () => {
+Deno.test("a body that does not arrive, or not whole, is answered, whether or not its length was said", async () => {
   await using serving = await openServing({ slots: 1, context: 32, bodyMs: 20 });
   for (const headers of [{}, { "content-length": "50" }]) {
     const post = async (body: ReadableStream) => {
