@@ -1,6 +1,7 @@
 import { refuseTarget } from "../../src/checkpoint/write_safetensors.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { everyNth } from "../soak.ts";
 import { floats, integers, readGolden } from "../golden.ts";
 import { argmaxRows, maxDifference } from "../model/tiny.ts";
 import { inProcess } from "./in_process.ts";
@@ -24,7 +25,8 @@ async function logits(args: readonly string[]) {
   }
 }
 
-for (const backend of ["emulate", "reference"]) {
+// Outside a soak not on reference, whose logits tests/model/shapes_test.ts compares; it takes longest.
+for (const backend of everyNth(2, ["emulate", "reference"])) {
   Deno.test(`logits on ${backend} in f32 are Hugging Face's to 1e-3, with the same argmax`, async () => {
     const { tensors } = await logits(["--backend", backend, "--dtype", "f32", "--tokens", IDS.join(",")]);
     assertEquals(integers(tensors, "ids"), IDS);

@@ -105,6 +105,8 @@ const ROUTING = Int32Array.from({ length: SLOT_ROWS }, (_, i) => (3 * i + Math.f
 
 for (const [name, openBackend] of Object.entries(BACKENDS)) {
   for (const [i, [format, input]] of SCHEMES.entries()) {
+    // Ranks' parts are cut alike for either; outside a soak reference has every second scheme.
+    if (!SOAK && name === "reference" && i % 2 === 1) continue;
     const element = input.kind === "mx" ? `${input.element}, ${input.rule}` : "";
     Deno.test(`ranks of ${name} quantize inputs (${element}, ${format}) in the whole model's blocks`, async () => {
       using dir = new TemporaryDirectory();
