@@ -19,7 +19,7 @@ const SOURCES = await sources();
 
 /** Texts that scripts export, by name, as they are written. */
 const CONSTANTS = new Map(
-  SOURCES.flatMap(({ text }) => [...text.matchAll(/^export const ([A-Z_]+) = ("[^"\n]*");$/gm)])
+  SOURCES.flatMap(({ text }) => [...text.matchAll(/^(?:export )?const ([A-Z_]+) = ("[^"\n]*");$/gm)])
     .map(([, name, literal]) => [name!, literal!]),
 );
 
