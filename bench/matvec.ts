@@ -8,7 +8,7 @@
  *     deno run -A bench/matvec.ts --weights mxfp4 --inputs bf16,wide,e2m1 --rounds 40 --pairs 4
  *
  * Inputs: `bf16`, numbers of a normal distribution; `wide`, of one whose sizes differ by up to 2^16, which do not fit
- * integers; `e2m1`, MXFP4.
+ * integers; `e2m1`, MXFP4; `fp8`, e4m3 with a scale of 1.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
@@ -23,6 +23,8 @@ const options = parseArgs(Deno.args, {
   default: { pairs: "1", weights: "mxfp4,mxfp6_e2m3,mxfp6_e3m2,fp8_e4m3,bf16", inputs: "bf16,wide,e2m1", rounds: "60" },
 });
 const MIB = 2 ** 20, COLS = 2880, ROUNDS = Number(options.rounds), PAIRS = Number(options.pairs);
+/** What `prepare` makes of inputs there, by its word `kind`, and the bits of a scale of 1. */
+const KINDS: Readonly<Record<string, number>> = { e2m1: 1, fp8: 4 }, ONE = 0x3f800000;
 /** Offsets of fixed rows in wasm/ABI.md. */
 const OFFSETS: Partial<Record<WeightFormat, number>> = { mxfp4: 12, mxfp6_e2m3: 60 };
 /** Output rows of one timed call, and bytes of all weights. */
@@ -70,7 +72,7 @@ for (const format of options.weights.split(",") as WeightFormat[]) {
     x.forEach((_, i) => x[i] = normal() * (input === "wide" ? 2 ** (-16 * uniform()) : 1));
     words.subarray(X / 4, X / 4 + PAIRS * COLS).forEach((bits, i) => words[X / 4 + i] = bits & 0xffff0000);
     words.set(
-      [PREPARED, COLS, X, COLS, COLS, +(input === "e2m1"), 0, 0, 1, 0, FIXED, fixedStride(COLS), OFFSETS[format] ?? 12],
+      [PREPARED, COLS, X, COLS, COLS, KINDS[input] ?? 0, 0, ONE, 1, 0, FIXED, fixedStride(COLS), OFFSETS[format] ?? 12],
       DESCRIPTOR / 4,
     );
     // Modules may differ in how fixed rows are laid out.

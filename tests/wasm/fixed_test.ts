@@ -96,7 +96,7 @@ for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
         const weights = Array.from({ length: 13 }, (_, r) => normals(900 + r, width, 2 ** (next() % 9 - 4)));
         const matrix = storeMatrix(machine, weights, { format });
         const rows = awkwardRows(width);
-        // One row alone, groups of two to four, and more groups than one.
+        // One row alone, groups of two to eight, and more groups than one.
         for (let from = 0, count = 1; from < rows.length; from += count, count = count % 17 + 1) {
           const some = rows.slice(from, from + count);
           const prepared = prepare(machine, some, words, OFFSETS[format]);
@@ -107,6 +107,26 @@ for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
     });
   }
 }
+
+Deno.test("linear() gives any number of rows of one digit, and of two, the bits of floats", () => {
+  for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
+    const machine = new Machine(16), width = 64;
+    const matrix = storeMatrix(machine, Array.from({ length: 9 }, (_, r) => normals(40 + r, width)), { format });
+    const next = integers(3);
+    // Four bits, over up to so many powers of two.
+    for (const [digits, powers] of [[1, 1], [2, 10]] as const) {
+      const number = () => (next() % 31 - 15) * 2 ** (next() % powers);
+      const rows = Array.from({ length: 17 }, () => Float32Array.from({ length: width }, number));
+      const prepared = prepare(machine, rows, [0, 0, 0], OFFSETS[format]);
+      const blocks = rows.flatMap((_, r) => [0, 1].map((b) => r * fixedStride(width) + 2 * BLOCK_BYTES + b));
+      assertEquals(Math.max(...blocks.map((at) => prepared.fixed.data[at]!)), digits);
+      for (let n = 1; n <= rows.length; n++) {
+        const floats = linear(machine, matrix, prepared, n, false);
+        assertSameBits(linear(machine, matrix, prepared, n, true), floats, `${n} rows of ${digits} digits, ${format}`);
+      }
+    }
+  }
+});
 
 Deno.test("linear() gives the bits of floats from integers under every scale byte", () => {
   const machine = new Machine(), blocks = 4, rows = 256;

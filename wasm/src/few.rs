@@ -1,5 +1,5 @@
 //! A few input rows at once by weights of few bits, on integers: four output rows are decoded and multiplied with two
-//! to four fixed rows (`fixed.rs`) at a time. Sums in the order of `dot.rs`: the same bits as those of
+//! to eight fixed rows (`fixed.rs`) at a time. Sums in the order of `dot.rs`: the same bits as those of
 //! `matvec_fixed.rs` and `gemm.rs`.
 
 use crate::dot::{BLOCK, block_sum};
@@ -15,8 +15,10 @@ use core::cmp::min;
 /// Output rows that are multiplied together. They lie as far apart as they can, so that each is the next piece of a
 /// long stretch of memory, which processors read ahead.
 const ROWS: usize = 4;
-/// Input rows that are.
-const MOST: usize = 4;
+/// Most input rows that are, where all blocks have one digit or two.
+const MOST: usize = 8;
+/// Most input rows of which some blocks have more digits or do not fit.
+const MOST_MIXED: usize = 4;
 /// Most pairs of a call.
 pub const MOST_PAIRS: usize = 16;
 /// Largest magnitude of a block scale's exponent for which it times a unit is a normal float32: those are 2^-100 to
@@ -31,11 +33,12 @@ pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut
     unsafe {
         let apart = (to - from) / ROWS;
         let exponents = Exponents { at: scratch, apart: 16 };
-        let count = r.pairs.div_ceil(MOST);
+        let blocks = r.weights.cols / BLOCK;
+        let most_digits = (0..r.pairs).map(|pair| r.fixed(pair).most_digits(blocks)).max().unwrap_or(1);
+        let count = r.pairs.div_ceil(if most_digits > 2 { MOST_MIXED } else { MOST });
         // Groups of about the same size.
         let first = |group: usize| group * (r.pairs / count) + min(group, r.pairs % count);
-        let blocks = r.weights.cols / BLOCK;
-        let digits: [u8; MOST_PAIRS.div_ceil(MOST)] = core::array::from_fn(|group| {
+        let digits: [u8; MOST_PAIRS.div_ceil(MOST_MIXED)] = core::array::from_fn(|group| {
             let pairs = if group < count { first(group)..first(group + 1) } else { 0..0 };
             pairs.map(|pair| r.fixed(pair).most_digits(blocks)).max().unwrap_or(1)
         });
@@ -53,7 +56,11 @@ pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut
                     1 => multiply::<F, 1>(r, &rows, pair, digits[group], scratch.cast()),
                     2 => multiply::<F, 2>(r, &rows, pair, digits[group], scratch.cast()),
                     3 => multiply::<F, 3>(r, &rows, pair, digits[group], scratch.cast()),
-                    _ => multiply::<F, 4>(r, &rows, pair, digits[group], scratch.cast()),
+                    4 => multiply::<F, 4>(r, &rows, pair, digits[group], scratch.cast()),
+                    5 => multiply::<F, 5>(r, &rows, pair, digits[group], scratch.cast()),
+                    6 => multiply::<F, 6>(r, &rows, pair, digits[group], scratch.cast()),
+                    7 => multiply::<F, 7>(r, &rows, pair, digits[group], scratch.cast()),
+                    _ => multiply::<F, 8>(r, &rows, pair, digits[group], scratch.cast()),
                 }
             }
         }
@@ -95,10 +102,15 @@ unsafe fn multiply<F: Integers, const N: usize>(
                 None => alike::<F, 1, N>(&from, blocks, &mut sums),
             },
             2 => alike::<F, 2, N>(&from, blocks, &mut sums),
+            // There are no more together; the condition keeps the compiler from making loops for them.
+            _ if N > MOST_MIXED => (),
             _ => mixed::<F, N>(&from, blocks, &mut sums),
         }
         for i in 0..ROWS {
-            finish_four::<F>(r, rows[i], pair, N, &core::array::from_fn(|n| sums[min(n, N - 1)][i]));
+            for four in (0..N).step_by(4) {
+                let sums = core::array::from_fn(|n| sums[min(four + n, N - 1)][i]);
+                finish_four::<F>(r, rows[i], pair + four, min(N - four, 4), &sums);
+            }
         }
     }
 }
@@ -126,14 +138,14 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blo
             macro_rules! output {
                 ($n:tt, $i:tt, $x:expr) => {
                     let ((unit, start, [low, high]), [even, odd]) = ($x, rows[$i]);
-                    let start = if D == 1 {
-                        start
-                    } else {
-                        let t = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
-                        i32x4_add(i32x4_shl(i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, t), 8), start)
-                    };
                     let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[0], even, start);
-                    let t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
+                    let mut t = i32x4_relaxed_dot_i8x16_i7x16_add(low[1], odd, t);
+                    if D == 2 {
+                        // Beside the low digit's products and not before them: a processor waits for chains that long.
+                        let more = i32x4_relaxed_dot_i8x16_i7x16_add(high[0], even, i32x4_splat(0));
+                        let more = i32x4_relaxed_dot_i8x16_i7x16_add(high[1], odd, more);
+                        t = i32x4_add(i32x4_shl(more, 8), t);
+                    }
                     // The product of a unit and a scale: their exponents' sum.
                     let scale = i32x4_add(unit, splat_lane!(scales, $i));
                     sums[$n][$i] = f32x4_relaxed_madd(f32x4_convert_i32x4(t), scale, sums[$n][$i]);
@@ -155,6 +167,10 @@ unsafe fn alike<F: Integers, const D: usize, const N: usize>(from: &Rows<N>, blo
             input!(1);
             input!(2);
             input!(3);
+            input!(4);
+            input!(5);
+            input!(6);
+            input!(7);
             weights = weights.map(|at| at.wrapping_add(F::BYTES));
             x = x.map(|x| x.wrapping_add(1));
         }

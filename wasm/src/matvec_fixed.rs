@@ -26,7 +26,7 @@ pub trait Integers: Format {
     /// The integers of a block, `OFFSET` added, in the order of [`Block::digits`].
     unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
 
-    /// The sums of N (2 to 4) input rows whose blocks all have one digit, and of four output rows, if the format has a
+    /// The sums of N (2 to 8) input rows whose blocks all have one digit, and of four output rows, if the format has a
     /// loop for that; `blocks` is at least 1.
     #[inline(always)]
     unsafe fn one_digit<const N: usize>(
