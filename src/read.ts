@@ -41,7 +41,11 @@ export function readExactly(file: StoredFile, path: string, offset: number, byte
   return buffer;
 }
 
-/** Like {@linkcode readExactly}, into a buffer that is there. */
+/**
+ * Like {@linkcode readExactly}, into a buffer that is there.
+ *
+ * @throws {InputError} if the file ends before that.
+ */
 export function readInto(file: StoredFile, path: string, offset: number, buffer: Uint8Array<ArrayBuffer>): void {
   file.seekSync(offset, Deno.SeekMode.Start);
   for (let at = 0; at < buffer.length;) {

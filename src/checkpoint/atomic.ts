@@ -114,7 +114,11 @@ export function writeWhole(path: string, content: string | Uint8Array, mode?: nu
   file.commit();
 }
 
-/** Copies a file's bytes likewise, not its permissions; what a link leads to is copied, not the link. */
+/**
+ * Copies a file's bytes likewise, not its permissions; what a link leads to is copied, not the link.
+ *
+ * @throws As {@linkcode writeWhole}, also where the source cannot be read.
+ */
 export function copyWhole(from: string, to: string): void {
   let source: StoredFile;
   try {

@@ -25,7 +25,11 @@ export interface FinishedRun<Results> {
   readonly has: (name: string) => boolean;
 }
 
-/** A run of one process, from its directory. */
+/**
+ * A run of one process, from its directory.
+ *
+ * @throws {InputError} From `read`, where what was kept is of other results.
+ */
 export function finishedRun<Results>(dir: string, results: Results): FinishedRun<Results> {
   return {
     dir,

@@ -93,7 +93,11 @@ function refuseDifference<Results extends EvalResults>(
   refuseOther(first.results[field], results[field], field, first.dir, path);
 }
 
-/** Refuses a field of one run in which another differs. */
+/**
+ * Refuses a field of one run in which another differs.
+ *
+ * @throws {InputError} naming the part of the field that differs, and both values.
+ */
 export function refuseOther(first: unknown, other: unknown, field: string, from: string, path: string): void {
   const found = findDifference(first, other, field);
   if (found === null) return;

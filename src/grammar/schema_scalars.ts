@@ -88,7 +88,11 @@ export function numberNode(schema: SchemaObject, integer: boolean, where: string
   }, where));
 }
 
-/** A keyword's number; undefined: absent. */
+/**
+ * A keyword's number; undefined: absent.
+ *
+ * @throws {InputError} if it is no number.
+ */
 export function numberOf(schema: SchemaObject, name: string, where: string): number | undefined {
   const value = schema[name];
   if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;

@@ -108,7 +108,11 @@ export function operationWith(linear: LinearName | "head"): Operation {
   return OPERATIONS.find((o) => o.linear === linear)!;
 }
 
-/** The operation whose result is the input of a linear; `finalNorm` for the head. */
+/**
+ * The operation whose result is the input of a linear; `finalNorm` for the head.
+ *
+ * @throws {TypeError} if the linear reads the residual stream, which no linear of the graph does.
+ */
 export function inputOperation(linear: LinearName | "head"): TappedOperation {
   const [read] = operationWith(linear).reads;
   if (read === undefined || read === "residual") throw new TypeError(`${linear} reads no operation`);

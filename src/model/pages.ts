@@ -20,6 +20,7 @@ export interface LayerKinds {
   readonly window: number;
 }
 
+/** How many layers of a model see everything, and how many a window. */
 export function layerKinds({ sliding, slidingWindow }: Pick<ModelConfig, "sliding" | "slidingWindow">): LayerKinds {
   const count = sliding.filter((slides) => slides).length;
   return { full: sliding.length - count, sliding: count, window: slidingWindow };

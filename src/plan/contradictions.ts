@@ -73,7 +73,11 @@ export function unusedInputScales(linears: readonly Configured[], { configPath }
     : [`${configPath}: no static FP8 inputs for ${named(modules)}: the input scales in the tensors are not used`];
 }
 
-/** Refuses quantized outputs other than those that the cache has, and warns about queries. */
+/**
+ * Refuses quantized outputs other than those that the cache has, and warns about queries.
+ *
+ * @throws {InputError} naming the entry of the config.
+ */
 export function outputs(linears: readonly Configured[], configPath: string): string[] {
   let queries = false;
   for (const { stored: { module }, spec } of linears) {

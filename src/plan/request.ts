@@ -27,7 +27,9 @@ export interface PlanRequest {
   readonly dtype: Dtype;
 }
 
+/** Whether the config says that experts are MXFP4 as OpenAI publishes them. */
 export const isMxfp4Method = ({ quantization }: PlanRequest): boolean => quantization?.["quant_method"] === "mxfp4";
 
+/** What decides where no entry of a config speaks of a linear, in words. */
 export const reasonWithoutSpec = (request: PlanRequest): string =>
   isMxfp4Method(request) ? "quant_method mxfp4" : "no quantization_config";

@@ -60,6 +60,7 @@ export const KERNELS = [
   "combine",
   "likeliest",
 ] as const;
+/** One of the kernels of wasm/ABI.md that threads share. */
 export type KernelName = (typeof KERNELS)[number];
 
 /** What a worker thread is sent once, when it starts. */

@@ -265,7 +265,11 @@ function checkSize(path: string, expected: number): void {
   }
 }
 
-/** Checks that a mapping starts on a page border, as the plan must have arranged. */
+/**
+ * Checks that a mapping starts on a page border, as the plan must have arranged.
+ *
+ * @throws {Error} where one does not: the plan is wrong.
+ */
 export function assertPageAligned(runs: readonly Run[]): void {
   for (const run of runs) {
     if (run.address % OS_PAGE !== 0 || run.offset % OS_PAGE !== 0) {

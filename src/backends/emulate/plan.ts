@@ -207,7 +207,11 @@ export function rowsIn(
   return { address: addressOf(memory, file, offset), stride };
 }
 
-/** The address of a byte of a file in a memory that holds it. */
+/**
+ * The address of a byte of a file in a memory that holds it.
+ *
+ * @throws {Error} if it does not hold it.
+ */
 export function addressOf(memory: MemoryPlan, file: number, offset: number): number {
   const { runs } = memory;
   let low = 0, high = runs.length - 1;

@@ -39,6 +39,7 @@ interface State {
   readonly next: Map<string, State | boolean>;
 }
 
+/** Whether a character is one of `\w`; undefined, the end of a text, is none. */
 export const isWord = (character: string | undefined): boolean => character !== undefined && /^\w$/.test(character);
 
 /**

@@ -49,6 +49,7 @@ export function decades(values: readonly number[], step = 1) {
   return { domain: [low, high], ticks, tickFormat: tickText };
 }
 
+/** The layers of all divergences, each once. */
 export function layersOf(named: readonly NamedDivergence[]): number[] {
   const layers = named.flatMap(({ divergence }) => divergence.router.per_layer.map((_, layer) => layer));
   return [...new Set(layers)];
