@@ -59,11 +59,12 @@ export function quotient(a: Spread, b: Spread): Spread {
   };
 }
 
-/** Most significant digits of a figure, however often it came out the same. */
-const MOST_DIGITS = 4;
+/** Most significant digits of a figure, however often it came out the same; of one that came out once. */
+const MOST_DIGITS = 4, DIGITS_OF_ONE = 2;
 
 /** The place of the last digit that is written: 10 to this power. At least one digit of the value is. */
-function lastPlace({ median, low, high }: Spread, most: number): number {
+function lastPlace({ median, low, high, runs }: Spread, most: number): number {
+  if (runs === 1) most = Math.min(most, DIGITS_OF_ONE);
   const first = Math.floor(Math.log10(Math.abs(median) || 1)), half = (high - low) / 2;
   const uncertain = half > 0 ? Math.floor(Math.log10(half)) : -Infinity;
   return Math.min(first, Math.max(uncertain, first - most + 1));
@@ -81,8 +82,9 @@ export function medianText(spread: Spread, most = MOST_DIGITS): string {
   return writtenTo(spread.median, lastPlace(spread, most));
 }
 
-/** The interval, with the same digits. */
+/** The interval, with the same digits; of one run, that there is none. */
 export function intervalText(spread: Spread): string {
+  if (spread.runs === 1) return "(one run)";
   const place = lastPlace(spread, MOST_DIGITS);
   return `[${writtenTo(spread.low, place)}, ${writtenTo(spread.high, place)}]`;
 }

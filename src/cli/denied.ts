@@ -2,14 +2,21 @@
 import { STANDALONE } from "../assets.ts";
 import { reason } from "../errors.ts";
 
-/** What a permission allows; "all" is what Deno wants for special files of the system, and what no command keeps. */
+/** What a permission allows. */
 const DOING: Readonly<Record<string, string>> = {
-  all: "open it",
   env: "look at this variable",
   ffi: "call this library",
   read: "read it",
   write: "write it",
 };
+
+/**
+ * What is said where Deno wants all permissions, which no command keeps: for whatever lies under the folders of the
+ * system, models in shared memory among them.
+ */
+const SYSTEM =
+  "the program is not permitted to open what lies under /dev, /proc and /sys; expected another path, for " +
+  "instance one where the directory is mounted once more (mount --bind)";
 
 /**
  * One line about something that was denied. Whoever runs the sources can give permissions, by the flag that Deno names;
@@ -25,5 +32,6 @@ export function denied(thrown: Deno.errors.NotCapable, standalone: boolean = STA
   if (kind !== "all" && !standalone) return `deno was started without a permission: ${message}`;
   if (kind === undefined) return "the program is not permitted to do this";
   const subject = target === undefined ? "" : `${target}: `;
+  if (kind === "all") return `${subject}${SYSTEM}`;
   return `${subject}the program is not permitted to ${DOING[kind] ?? `do this (${kind})`}`;
 }

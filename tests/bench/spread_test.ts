@@ -46,3 +46,10 @@ Deno.test("figures are written with no digit after the first uncertain one", () 
   assertEquals(text(3.14159265, 3.14159264, 3.14159266), "3.142 [3.142, 3.142]");
   assertEquals(medianText({ median: 51.294, low: 51.29, high: 51.3, coverage: 1, runs: 9 }, 2), "51");
 });
+
+Deno.test("a figure that was measured once has no interval, and not the digits of one that is narrow", () => {
+  const one = spreadOf([0.4712]), rate = spreadOf([1234.5]);
+  assertEquals([medianText(one, 3), intervalText(one)], ["0.47", "(one run)"]);
+  assertEquals([medianText(rate), intervalText(quotient(rate, one))], ["1200", "(one run)"]);
+  assertEquals([medianText(spreadOf([1234, 1236])), intervalText(spreadOf([1234, 1236]))], ["1235", "[1234, 1236]"]);
+});

@@ -4,6 +4,11 @@ import { commandHelp } from "../../src/cli/help.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { mxoss } from "./program.ts";
 
+/** What is said of files under the folders of the system. */
+const SYSTEM =
+  "the program is not permitted to open what lies under /dev, /proc and /sys; expected another path, for " +
+  "instance one where the directory is mounted once more (mount --bind)";
+
 /** What Deno throws in a program that runs from its sources, and in one made by `deno compile`. */
 const ADVICE = [
   ", run again with the --allow-KIND flag",
@@ -17,7 +22,7 @@ Deno.test("denied() names no flag of Deno's in a standalone binary", () => {
     assertEquals(said("read", ' to "a, run"'), '"a, run": the program is not permitted to read it');
     assertEquals(said("write", ' to "x"'), '"x": the program is not permitted to write it');
     assertEquals(said("ffi", ' to "libc.so.6"'), '"libc.so.6": the program is not permitted to call this library');
-    assertEquals(said("all", ' to "/dev/mem"'), '"/dev/mem": the program is not permitted to open it');
+    assertEquals(said("all", ' to "/dev/mem"'), `"/dev/mem": ${SYSTEM}`);
     assertEquals(said("net", ""), "the program is not permitted to do this (net)");
   }
   assertEquals(denied(new Deno.errors.NotCapable("no"), true), "the program is not permitted to do this");
@@ -27,13 +32,18 @@ Deno.test("denied() names the flag of a source run, but not all permissions at o
   const message = 'Requires read access to "x", run again with the --allow-read flag';
   assertEquals(denied(new Deno.errors.NotCapable(message), false), `deno was started without a permission: ${message}`);
   const all = 'Requires all access to "/dev/mem", run again with the --allow-all flag';
-  assertEquals(denied(new Deno.errors.NotCapable(all), false), '"/dev/mem": the program is not permitted to open it');
+  assertEquals(denied(new Deno.errors.NotCapable(all), false), `"/dev/mem": ${SYSTEM}`);
 });
 
 Deno.test("a special file of the system is refused without advice that would not help", async () => {
-  for (const args of [["--model", "/proc/self", "hi"], ["--prompt-file", "/proc/self/environ"]]) {
+  for (
+    const args of [["--model", "/proc/self", "hi"], ["--model", "/dev/shm", "hi"], [
+      "--prompt-file",
+      "/proc/self/environ",
+    ]]
+  ) {
     const { code, stdout, stderr } = await mxoss(args);
-    assertEquals([code, stdout, stderr], [2, "", `error: "${args[1]}": the program is not permitted to open it\n`]);
+    assertEquals([code, stdout, stderr], [2, "", `error: "${args[1]}": ${SYSTEM}\n`]);
   }
 });
 

@@ -206,6 +206,9 @@ Deno.test(
     code = (await child.status).code;
     assertEquals(code, 130, await stderr);
     assert(pieces.length >= 4 && pieces.length < 100, `${pieces.length} pieces`);
-    assertMatch(await stderr, /; decode \d+ tokens, [\d.]+ tok\/s; HIP /);
+    assertMatch(
+      await stderr,
+      /; decode \d+ tokens, [\d.]+ tok\/s; cache \d+ of \d+ positions, \d+ of \d+ pages of 64, [\d.]+ MB; HIP /,
+    );
   },
 );
