@@ -7,6 +7,16 @@ const EXPERT_INPUT = { experts: "const MxLinear*", in: "MxInput", ids: "const i3
 const LOCAL_EXPERTS = { first: "i32", count: "i32", topK: "i32" } as const;
 const SHAPE = { rows: "i32", cols: "i32" } as const;
 const SWIGLU = { swiglu: "flag", alpha: "f32", limit: "f32" } as const;
+/** Down with the weighted sum of a token's experts. */
+const DOWN_COMBINE = {
+  ...EXPERT_INPUT,
+  weights: "const f32*",
+  ...LOCAL_EXPERTS,
+  ...OUT,
+  round: "flag",
+  accumulate: "flag",
+  ...SHAPE,
+} as const;
 
 const SORTED = {
   divisor: "i32",
@@ -51,16 +61,7 @@ export const EXPERTS = {
   expertDownCombine: signature({
     section: "experts",
     names: ["expert_down_combine_F", "expert_down_combine_F_mma"],
-    arguments: {
-      ...EXPERT_INPUT,
-      weights: "const f32*",
-      ...LOCAL_EXPERTS,
-      ...OUT,
-      round: "flag",
-      accumulate: "flag",
-      ...SHAPE,
-      n: "i32",
-    },
+    arguments: { ...DOWN_COMBINE, n: "i32" },
     grid: "(tiles(rows), n)",
     blocks: ({ rows, n }, traits) => [rowTiles(rows, traits), n, 1],
     staged: ({ cols, topK }) => ({ cols, rows: topK }),
@@ -77,15 +78,7 @@ export const EXPERTS = {
   expertDownCombineOne: signature({
     section: "experts",
     names: ["expert_down_combine_F_one"],
-    arguments: {
-      ...EXPERT_INPUT,
-      weights: "const f32*",
-      ...LOCAL_EXPERTS,
-      ...OUT,
-      round: "flag",
-      accumulate: "flag",
-      ...SHAPE,
-    },
+    arguments: DOWN_COMBINE,
     sizes: ["multiprocessors"],
     grid: "(multiprocessors)",
     blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
