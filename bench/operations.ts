@@ -14,6 +14,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { collectGarbage } from "../src/bench/garbage.ts";
 import { measureLimits } from "../src/bench/limits.ts";
 import { Stopwatch } from "../src/bench/shares.ts";
+import { intervalText, medianText, spreadOf } from "../src/bench/spread.ts";
 import { openCheckpoint } from "../src/checkpoint/checkpoint.ts";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
@@ -118,13 +119,13 @@ for (const [what, byThreads] of found) {
     batch: `a token of each of ${sequences} sequences`,
   };
   console.log(`\n${scheme}, ${shape.layers} layers, ${named[what]}: ms with ${counts.join(", ")} threads`);
-  const columns = [...byThreads.values()].map((times) => {
-    const medians = new Map([...times].map(([name, values]) => [name, median(values)]));
-    return medians;
-  });
+  const columns = [...byThreads.values()].map((times) =>
+    new Map([...times].map(([name, values]) => [name, median(values)]))
+  );
   const names = [...columns[0]!].sort((a, b) => b[1] - a[1]).map(([name]) => name);
   const perRun = { decode: 1, prefill: prompt, batch: sequences }[what];
-  console.log(`tok/s: ${columns.map((column) => (1000 * perRun / column.get("all")!).toFixed(2)).join(", ")}`);
+  const rates = [...byThreads.values()].map((times) => spreadOf(times.get("all")!.map((time) => 1000 * perRun / time)));
+  console.log(`tok/s: ${rates.map((rate) => `${medianText(rate)} ${intervalText(rate)}`).join(", ")}`);
   for (const name of names) {
     const cells = columns.map((column) => (column.get(name) ?? 0).toFixed(2).padStart(9));
     const gain = columns.map((column) => (columns[0]!.get(name)! / column.get(name)!).toFixed(1).padStart(6));

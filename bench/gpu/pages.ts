@@ -45,19 +45,8 @@ const memory = flags["cache-memory"] ?? `${fewest}`;
 await using server = await startServer(
   [
     ...["--model", flags.model, "--backend", flags.backend, "--sequences", flags.sequences, "--context", flags.context],
-    ...[
-      "--dtype",
-      dtype,
-      "--chunk",
-      `${chunk}`,
-      "--cache-memory",
-      memory,
-      "--queue",
-      `${2 * Number(flags.clients)}`,
-      "--log",
-      "none",
-      ...more,
-    ],
+    ...["--dtype", dtype, "--chunk", `${chunk}`, "--cache-memory", memory],
+    ...["--queue", `${2 * Number(flags.clients)}`, "--log", "none", ...more],
   ],
   {},
   flags.mxoss?.split(" "),

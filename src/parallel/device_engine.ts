@@ -1,7 +1,6 @@
 /** An engine whose graph runs on several devices, one rank each, or on one whose thread is not the caller's. */
 import { openCollectives } from "../../ffi/collectives.ts";
-import { openCuda } from "../../ffi/cuda.ts";
-import { openHip } from "../../ffi/hip.ts";
+import { openRuntime } from "../../ffi/open.ts";
 import { fitsDevice } from "../backends/gpu/batch.ts";
 import { logitRowsFor } from "../backends/gpu/batches.ts";
 import { refuseAbsent } from "../backends/gpu/devices.ts";
@@ -70,7 +69,7 @@ export async function openDeviceRanks(
   const { sizes, kind, devices } = options;
   // Before anything is loaded.
   using library = openCollectives(kind, options.collectivesLibrary);
-  refuseAbsent(kind === "hip" ? openHip(options.library) : openCuda(options.library), devices);
+  refuseAbsent(openRuntime(kind, options.library), devices);
   const hosted = startRanks(whole, options, processes), { ranks } = hosted;
   try {
     const replies = await hosted.load(), watchdog = new Watchdog(ranks, hosted.control, options.patience);

@@ -3,8 +3,7 @@
  * whose sums go from device to device. Where there is one rank only, it has the whole model and sums nothing.
  */
 import { openCollectives } from "../../ffi/collectives.ts";
-import { openCuda } from "../../ffi/cuda.ts";
-import { openHip } from "../../ffi/hip.ts";
+import { openRuntime } from "../../ffi/open.ts";
 import { GpuEngine } from "../backends/gpu/engine.ts";
 import { openGpu } from "../backends/gpu/open.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
@@ -39,7 +38,7 @@ class Rank {
       ...(sizes === null ? {} : { part: { ...ownPart, communicator: sizes } }),
       onProgress: (done: number, total: number) => scope.postMessage({ kind: "progress", done, total }),
     };
-    const backend = await openGpu<TensorName>(full, kind === "hip" ? openHip(library) : openCuda(library), {
+    const backend = await openGpu<TensorName>(full, openRuntime(kind, library), {
       device: ordinal,
       selfTests: setup.selfTests,
     });

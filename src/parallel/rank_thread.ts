@@ -155,12 +155,9 @@ async function open(
   };
   const { name, threads, weights, mapped } = backend;
   if (typeof name === "object") {
-    const { openHip } = await import("../../ffi/hip.ts");
-    const { openCuda } = await import("../../ffi/cuda.ts");
+    const { openRuntime } = await import("../../ffi/open.ts");
     const { openGpu } = await import("../backends/gpu/open.ts");
-    return await openGpu(full, name.kind === "hip" ? openHip(name.library) : openCuda(name.library), {
-      device: name.ordinal,
-    });
+    return await openGpu(full, openRuntime(name.kind, name.library), { device: name.ordinal });
   }
   return await openOnProcessor(name, full, { threads, weights, mapped, available: available ?? undefined });
 }

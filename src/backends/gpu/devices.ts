@@ -1,7 +1,6 @@
 /** What the GPU libraries find on this machine, and why not: for `mxoss devices`. */
 import { bytesText } from "../../amounts.ts";
-import { openCuda } from "../../../ffi/cuda.ts";
-import { openHip } from "../../../ffi/hip.ts";
+import { openRuntime } from "../../../ffi/open.ts";
 import { GpuLibraryError } from "../../../ffi/errors.ts";
 import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime.ts";
 import { FailureError, reason } from "../../errors.ts";
@@ -43,12 +42,12 @@ export interface GpuReport {
 }
 
 /**
- * Opens a GPU library.
+ * Opens a GPU library, of CUDA always the driver's.
  *
  * @throws {FailureError} with one line that says why it cannot be used.
  */
 export function openGpuLibrary(kind: GpuKind, hipLibrary?: string): GpuRuntime {
-  return kind === "hip" ? openHip(hipLibrary) : openCuda();
+  return openRuntime(kind, kind === "hip" ? hipLibrary : undefined);
 }
 
 /**
