@@ -19,12 +19,13 @@ import { operationWith } from "../model/operations.ts";
 import type { PlannedModel } from "../plan/planned.ts";
 import type { PlannedLinear } from "../plan/plan.ts";
 import type { INSPECT } from "./inspect_options.ts";
+import { gpuLines, type GpuMemory, gpuMemory } from "./inspect_memory.ts";
 import { partsOf, processLines, rankLines } from "./inspect_ranks.ts";
 import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
 import { formatChoices, planOnce } from "./settings.ts";
 import { tableLines } from "./table.ts";
-import { said } from "./spelling.ts";
+import { said, UsageError } from "./spelling.ts";
 import { note, writeOut } from "./terminal.ts";
 
 /** Linears of one kind in one layer, all of the same formats and shape; experts are counted. */
@@ -44,12 +45,24 @@ interface LinearSummary {
   readonly bytes: number;
 }
 
+/** Positions of a sequence, where nobody says how many. */
+const CONTEXT = 4096;
+
 /** Runs the command; gives its exit code. */
 export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>): Promise<number> {
   const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
   const checkpoint = openCheckpoint(await modelDirectory(options.model), { checkScales: false, onWarning: warn });
-  const { planned } = planOnce({ checkpoint, ...formatChoices(options) }, warn);
-  const report = await summarize(checkpoint, planned, { tp: options.tp, ep: options.ep });
+  const { maxPositions } = checkpoint.config, { sequences: slots, context = Math.min(maxPositions, CONTEXT) } = options;
+  if (context > maxPositions) {
+    throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
+  }
+  // Which of the GPU backends makes no difference.
+  const choices = { ...formatChoices(options), backend: "hip", chunk: options.chunk } as const;
+  const setting = planOnce({ checkpoint, ...choices }, warn);
+  const report = {
+    ...await summarize(checkpoint, setting.planned, { tp: options.tp, ep: options.ep }),
+    gpu_memory: gpuMemory(setting, slots, context),
+  };
   // Only headers were read of what it tells about.
   refuseChanged(checkpoint.identity);
   await writeOut(options.json ? `${JSON.stringify(report, null, 2)}\n` : text(report));
@@ -156,7 +169,7 @@ function formatText(input: InputFormat): string {
   }
 }
 
-type Report = Awaited<ReturnType<typeof summarize>>;
+type Report = Awaited<ReturnType<typeof summarize>> & { readonly gpu_memory: GpuMemory };
 
 function text(report: Report): string {
   const { config, layers, parallel } = report;
@@ -187,6 +200,7 @@ function text(report: Report): string {
   if (parallel.ranks.length > 1) {
     lines.push("", ...rankLines(parallel.ranks), "", ...processLines(parallel.processes));
   }
+  lines.push("", ...gpuLines(report.gpu_memory));
   return `${lines.join("\n")}\n`;
 }
 

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { choice, integer, type Option, option, type OptionTable, repeated, text } from "./options.ts";
 
 /** Largest prefill chunk: activations of so many tokens are held at once. */
-const MAX_CHUNK = 4096;
+export const MAX_CHUNK = 4096;
 /** Most ranks of either kind; the model may allow fewer. */
 const MAX_RANKS = 64;
 /** Most worker threads; a mistyped number should not start a million of them. */

@@ -1,7 +1,11 @@
 /** How much memory a setting's device has, before it is opened, and how much of it caches may take. */
-import { type Choices, isGpu, type PlannedSetting } from "./setting.ts";
+import { type NeededBytes, neededBytes } from "../backends/gpu/needed.ts";
+import { groupSizes, rankRanges, shardSource } from "../checkpoint/shard.ts";
 import { FailureError } from "../errors.ts";
+import { workspace } from "../model/gpt_oss.ts";
 import { Costs } from "../model/work.ts";
+import { type Room, sizedRequest } from "./request.ts";
+import { type Choices, isGpu, type PlannedSetting } from "./setting.ts";
 
 /** Of what weights leave of a device's memory: activations and whatever else runs there take from the rest. */
 const CACHE_SHARE = 1 / 2;
@@ -39,4 +43,17 @@ async function deviceBytes({ backend, device, hipLibrary }: Choices): Promise<nu
     if (thrown instanceof FailureError) return null;
     throw thrown;
   }
+}
+
+/** What each rank of a setting takes of a GPU of its own, before anything is opened. */
+export function neededOfRanks(setting: PlannedSetting, room: Room): NeededBytes[] {
+  const whole = sizedRequest(setting, room), { tp, ep } = setting, { config } = whole;
+  if (tp * ep === 1) return [neededBytes(whole as Omit<typeof whole, "part">)];
+  const communicator = groupSizes(config, setting);
+  return Array.from({ length: tp * ep }, (_, rank) => {
+    const source = shardSource(whole.source, config, setting, rank),
+      { vocab, experts } = rankRanges(config, setting, rank);
+    const part = { vocabStart: vocab.start, expertStart: experts.start, communicator };
+    return neededBytes({ ...whole, source, tensors: workspace(config, source), part });
+  });
 }

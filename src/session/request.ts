@@ -27,11 +27,19 @@ export interface Room {
  */
 export async function requestOf(
   setting: PlannedSetting,
-  { slots, context, chunk = slots === 1 ? setting.promptChunk : setting.chunk, rewind = 0, pages }: Room,
+  room: Room,
   onProgress?: (done: number, total: number) => void,
 ): Promise<OpenRequest<TensorName>> {
-  const { checkpoint: { config }, planned: { plan, source: planned }, dtype } = setting;
-  const source = await withMadeScales(planned, onProgress);
+  const source = await withMadeScales(setting.planned.source, onProgress);
+  return { ...sizedRequest(setting, room), source, ...(onProgress ? { onProgress } : {}) };
+}
+
+/** The same without scales that are made of the weights: all that sizes depend on. */
+export function sizedRequest(
+  setting: Pick<PlannedSetting, "checkpoint" | "planned" | "dtype" | "backend" | "chunk" | "promptChunk">,
+  { slots, context, chunk = slots === 1 ? setting.promptChunk : setting.chunk, rewind = 0, pages }: Room,
+): OpenRequest<TensorName> {
+  const { checkpoint: { config }, planned: { plan, source }, dtype } = setting;
   return {
     source,
     config,
@@ -44,6 +52,5 @@ export async function requestOf(
     rewind,
     ...(isGpu(setting.backend) && pages !== undefined ? { pages } : {}),
     tensors: workspace(config, source),
-    ...(onProgress ? { onProgress } : {}),
   };
 }

@@ -49,6 +49,8 @@ Deno.test("inspect --tp 8 shows what each rank has, in whole blocks", async () =
     /^3 +128 x 288 +64 x 288 +64 x 288 +64 x 288 +288 x 64 +16 x 288 +64 x 288 +288 x 32 +128 x 288$/m,
   );
   assertMatch(stdout, /^7 +128 x 288 .* +16 x 288 +0 x 288 +288 x 0 +128 x 288$/m);
+  assertMatch(stdout, /^memory of a GPU for 1 sequence of 4096 positions, prompts by 128 tokens \(/m);
+  assertMatch(stdout, /^rank +weights +KV cache +activations +in all$/m);
 });
 
 Deno.test("inspect --tp counts the bytes of every rank: experts once, what all ranks hold once a rank", async () => {

@@ -95,6 +95,12 @@ export function trials(files: Files): Readonly<Record<string, Trials>> {
     "kv-cache-dtype": looked(["--kv-cache-dtype", "fp8"]),
     tp: looked(["--tp", "2"]),
     ep: looked(["--ep", "2"]),
+    sequences: looked(["--sequences", "2"]),
+    context: [
+      changes([], ["--context", "100"], false),
+      refuses([], ["--context", "131073"], /--context: expected at most 131072, the model's context, got 131073/),
+    ],
+    chunk: looked(["--chunk", "3"]),
     json: looked(["--json"]),
   };
 

@@ -16,11 +16,12 @@ import { committedKernels, fetchKernels, type KernelFiles, KernelSet } from "./k
 import { KeptSelfTests, keyOf } from "./kept_self_tests.ts";
 import { checkLimits, checkWidths } from "./limits.ts";
 import { loadWeights, STAGING_BYTES } from "./load.ts";
+import { type NeededBytes, neededBytes, recordsBytes } from "./needed.ts";
 import { chunksOf, planWeights, type WeightPlan } from "./plan.ts";
 import { matrixKernels } from "./self_test.ts";
 import { uploadFloats } from "./staging.ts";
 import type { GpuTree } from "./tensors.ts";
-import { expertRecordBytes, placeWeights, writeExperts } from "./weights.ts";
+import { placeWeights, writeExperts } from "./weights.ts";
 import { type GpuRequest, planWorkspace, type Workspace } from "./workspace.ts";
 import { option, words } from "../../words.ts";
 
@@ -74,14 +75,13 @@ export async function openGpu<N extends string>(
     await fetchOwnOf(request.source.files);
     const kernels = held.own(new KernelSet(device, options.kernels ?? committedKernels()));
     const plan = planWeights(request.source), workspacePlan = planWorkspace(request);
-    const recordBytes = expertRecordBytes(request.source);
-    checkMemory(request, device, plan, workspacePlan);
+    checkMemory(request, device, neededBytes(request, plan, workspacePlan));
 
     const stream = held.own(device.createStream());
     const calls = new Calls(stream, kernels);
     checkWidths(request.source, calls);
     const weightBuffer = held.own(device.allocate(plan.bytes));
-    const records = held.own(device.allocate(Math.max(256, recordBytes)));
+    const records = held.own(device.allocate(recordsBytes(request)));
     const activations = held.own(device.allocate(workspacePlan.activationBytes));
     const caches = held.own(device.allocate(workspacePlan.cacheBytes));
     const workspace = workspacePlan.place(activations, caches);
@@ -150,18 +150,17 @@ const LESS = "a shorter context, fewer sequences or smaller chunks need less";
 function checkMemory(
   { slots, context, config, pages }: GpuRequest<string>,
   device: GpuDevice,
-  plan: WeightPlan,
-  workspace: { readonly activationBytes: number; readonly cacheBytes: number },
+  { weights, cache, activations }: NeededBytes,
 ): void {
   const { freeBytes, totalBytes } = device.memory();
-  const needed = plan.bytes + workspace.activationBytes + workspace.cacheBytes;
+  const needed = weights + cache + activations;
   if (needed + RESERVE_BYTES <= freeBytes) return;
   const parts = [
-    `weights ${bytesText(plan.bytes)}`,
-    `KV cache ${bytesText(workspace.cacheBytes)} for ${
+    `weights ${bytesText(weights)}`,
+    `KV cache ${bytesText(cache)} for ${
       pages === undefined ? `${slots} x ${context} positions` : `${pages} pages of ${PAGE_POSITIONS} positions`
     } in ${config.layers} layers`,
-    `activations ${bytesText(workspace.activationBytes)}`,
+    `activations ${bytesText(activations)}`,
   ].join(", ");
   const free = `${device.properties.name} has ${bytesText(freeBytes)} of ${bytesText(totalBytes)} free`;
   throw new FailureError(

@@ -1,0 +1,30 @@
+/** What a model takes of GPUs, as `inspect` says it. */
+import { neededOfRanks } from "../session/device_memory.ts";
+import type { PlannedSetting } from "../session/setting.ts";
+import { bytesText } from "../amounts.ts";
+import { tableLines } from "./table.ts";
+
+/** What each rank takes of a GPU of its own, where there are so many sequences of so many positions. */
+export function gpuMemory(setting: PlannedSetting, sequences: number, context: number) {
+  const chunk = sequences === 1 ? setting.promptChunk : setting.chunk;
+  const ranks = neededOfRanks(setting, { slots: sequences, context }).map(({ weights, cache, activations }, rank) => {
+    return { rank, weight_bytes: weights, cache_bytes: cache, activation_bytes: activations };
+  });
+  return { sequences, context, chunk, ranks };
+}
+
+/** Bytes, and what they are for. */
+export type GpuMemory = ReturnType<typeof gpuMemory>;
+
+/** A line for each rank. */
+export function gpuLines({ sequences, context, chunk, ranks }: GpuMemory): string[] {
+  const rows = ranks.map(({ rank, weight_bytes: weights, cache_bytes: cache, activation_bytes: activations }) => [
+    `${rank}`,
+    ...[weights, cache, activations, weights + cache + activations].map(bytesText),
+  ]);
+  const held = `${sequences} sequence${sequences === 1 ? "" : "s"} of ${context} positions`;
+  return [
+    `memory of a GPU for ${held}, prompts by ${chunk} tokens (drivers and libraries take more on top)`,
+    ...tableLines([["rank", "weights", "KV cache", "activations", "in all"], ...rows], [1, 2, 3, 4]),
+  ];
+}
