@@ -1,4 +1,4 @@
-import { measured, measuredShare } from "../../src/eval/report/numbers.ts";
+import { estimateText, measured, measuredShare, percent, roughPercent } from "../../src/eval/report/numbers.ts";
 import { assertEquals } from "../assert.ts";
 
 Deno.test("measured() writes the digits that the interval leaves sure", () => {
@@ -25,4 +25,24 @@ Deno.test("measured() writes the digits that the interval leaves sure", () => {
   assertEquals(measuredShare({ value: 0.9978, low: 0.9921, high: 0.9993 }), "99.8% [99.2, 99.9]");
   assertEquals(measuredShare({ value: 1, low: 0.9921, high: 1 }), "100.0% [99.2, 100.0]");
   assertEquals(measuredShare({ value: 1, low: 0.999928, high: 1 }), "100.00% [99.99, 100.00]");
+});
+
+Deno.test("no share is written as all where some differ, nor as none where some are", () => {
+  assertEquals(measuredShare({ value: 0.996, low: 0.97, high: 1 }), "99.6% [97.0, 100.0]");
+  assertEquals(measuredShare({ value: 0.999, low: 0.94, high: 0.99999 }), "99.9% [94.0, 100.0]");
+  assertEquals(measuredShare({ value: 0.999992, low: 0.9, high: 1 }), "99.9992% [90.0000, 100.0000]");
+  assertEquals(measuredShare({ value: 0.004, low: 0, high: 0.03 }), "0.4% [0, 3.0]");
+  assertEquals(measuredShare({ value: 1, low: 0.97, high: 1 }), "100% [97, 100]");
+  assertEquals(measuredShare({ value: 0.9996, low: null, high: null }), "99.96% [-, -]");
+  assertEquals(estimateText({ kind: "points", value: 0.996, low: 0.9, high: 1 }), "+100");
+  assertEquals(
+    [0.9949, 0.996, 0.99999, 1, 1.5].map((share) => roughPercent(share)),
+    "99% 99.6% 99.999% 100% 150%".split(" "),
+  );
+  assertEquals([1 - 1e-16, 4e-5, 0].map((share) => roughPercent(share)), "100% 0.0040% 0.0%".split(" "));
+  assertEquals(
+    [0, 4e-5, 6e-5, 0.99996, 1].map((share) => percent(share)),
+    "0.00% <0.01% 0.01% >99.99% 100.00%".split(" "),
+  );
+  assertEquals([0.004, 0.996].map((share) => percent(share, 0)), "<1% >99%".split(" "));
 });

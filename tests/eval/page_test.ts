@@ -177,6 +177,15 @@ Deno.test("a click on a head sorts a table by numbers, sizes or names, and anoth
   assertEquals(first(), ["close", "near", "far", "w_mxfp4"], "what has no number comes last");
 });
 
+Deno.test("a table is sorted by less and more than a number, too", () => {
+  const cells = [">99.99%", "100.00%", "<0.01%", "0.01%", "0.00%", "99.99%"];
+  const rows = cells.map((cell) => `<tr><td>${cell.replace("<", "&lt;")}</td></tr>`).join("");
+  const page = readPage(`<table class="sort"><thead><tr><th>x</th></tr></thead><tbody>${rows}</tbody></table>`);
+  page.run();
+  page.fire(page.all("th")[0]!, "click");
+  assertEquals(page.texts("td"), ["0.00%", "<0.01%", "0.01%", "99.99%", ">99.99%", "100.00%"]);
+});
+
 Deno.test("heatTable() colours on a continuous scale, with the number in each cell", () => {
   const rows = [{ name: "a", values: [1e-3, 0.1, 0] }, { name: "b", values: [1e-2, null, undefined] }];
   const page = readPage(heatTable({ what: "layer", columns: ["0", "1", "2"], rows }));

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { refuseSpecial, writeWhole } from "../../checkpoint/atomic.ts";
 import { InputError } from "../../errors.ts";
 import { readWhole } from "../../read.ts";
+import type { Protocol } from "../../session/protocol.ts";
 import type { ChatMessage, ChatRequest } from "../../text/chat.ts";
 import { isoDay } from "../../text/chat_template.ts";
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
@@ -17,9 +18,10 @@ const count = z.int({ error: "an integer of at least 0" }).min(0, { error: "an i
 const finite = z.number({ error: "a number" });
 const EFFORTS = ["low", "medium", "high"] as const;
 
-/** How an answer was computed, with all that its tokens depend on. */
-const AnswerProtocol = z.strictObject({
+/** The fields of a {@linkcode Protocol}: every field of it, or a conversation could not be read again. */
+const computed = {
   model: words,
+  snapshot: words.optional(),
   layout: words,
   fingerprint: words,
   scheme: words,
@@ -29,6 +31,11 @@ const AnswerProtocol = z.strictObject({
   kv_cache_dtype: words,
   tp: count,
   ep: count,
+} satisfies { readonly [Field in keyof Required<Protocol>]: z.ZodType<Protocol[Field]> };
+
+/** How an answer was computed, with all that its tokens depend on. */
+const AnswerProtocol = z.strictObject({
+  ...computed,
   temperature: finite,
   top_k: count,
   top_p: finite,

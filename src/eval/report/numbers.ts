@@ -1,16 +1,28 @@
 /** Numbers as reports and tables write them; `-` stands for one that is not there or not finite. */
 import type { Estimated } from "../predictions_schema.ts";
 
-/** A share in percent, of what was counted whole: there is no interval that digits could follow. */
+/**
+ * A share in percent, of what was counted whole: there is no interval that digits could follow. Few are not written as
+ * none, nor nearly all as all: `<0.01%`, `>99.99%`.
+ */
 export function percent(share: number, digits = 2): string {
-  return `${(100 * share).toFixed(digits)}%`;
+  const unit = 10 ** -digits, rounded = (100 * share).toFixed(digits);
+  if (share > 0 && Number(rounded) === 0) return `<${unit.toFixed(digits)}%`;
+  return share < 1 && Number(rounded) === 100 ? `>${(100 - unit).toFixed(digits)}%` : `${rounded}%`;
 }
 
-/** A part of a whole in percent, two digits of it. */
+/** A part of a whole in percent, two digits of it, or more where they would say that it is the whole. */
 export function roughPercent(part: number, whole = 1): string {
   const hundredths = 100 * part / whole;
   // Two digits of 99.5 and more would be those of a power of ten.
-  return `${hundredths >= 99.5 ? hundredths.toFixed(0) : hundredths.toPrecision(2)}%`;
+  return `${hundredths >= 99.5 ? hundredths.toFixed(-placeBelow(hundredths)) : hundredths.toPrecision(2)}%`;
+}
+
+/** Power of ten of the last digit, 0 at most, that tells a number of hundredths from 100. */
+function placeBelow(hundredths: number): number {
+  // A sum of floats that is as good as the whole is the whole.
+  const apart = 100 - hundredths, least = 1e-9;
+  return apart < least ? 0 : Math.min(0, Math.floor(Math.log10(apart) + least));
 }
 
 /** A small number: three digits, with an exponent where it is tiny. */
@@ -107,7 +119,14 @@ export function measuredShareInterval(share: Estimated): string {
 /** An estimate that is written to this power of ten at least: tens of percents would say less than a count does. */
 type Placed = Estimated & { readonly coarsest?: number };
 
-function inPercent({ value, low, high }: Estimated): Placed {
+/** A share in percent; digits that would say 100 of less are followed by those that do not. */
+function inPercent(share: Estimated): Placed {
+  const hundredths = inPoints(share);
+  return { ...hundredths, coarsest: hundredths.value === null ? 0 : placeBelow(hundredths.value) };
+}
+
+/** A difference of shares in points. */
+function inPoints({ value, low, high }: Estimated): Placed {
   const hundred = (x: number | null) => x === null ? null : 100 * x;
   return { value: hundred(value), low: hundred(low), high: hundred(high), coarsest: 0 };
 }
@@ -128,11 +147,11 @@ function placeOf({ value, low, high, coarsest = Infinity }: Placed): number {
     : (high - low) / 2;
   const place = half > 0 ? Math.min(Math.floor(Math.log10(half)), coarsest) : -Infinity;
   // Nothing is known of a number whose interval is open at both ends, beyond its size.
-  if (value !== null && value !== 0 && low === null && high === null) return least;
+  if (value !== null && value !== 0 && low === null && high === null) return Math.min(least, coarsest);
   if (!Number.isFinite(least)) return place;
   // An interval must not become a point by rounding.
   const most = low === null || high === null || low === high ? MOST_DIGITS : digitsApart(low, high, least);
-  return Math.min(least, Math.max(place, least - most + 1));
+  return Math.min(least, coarsest, Math.max(place, least - most + 1));
 }
 
 /** Digits of a number of this power of ten that tell two ends apart, 4 or more. */
@@ -207,7 +226,8 @@ function ends(estimate: Estimate): string[] {
 
 /** Shares and their differences are written times 100. */
 function scaled(estimate: Estimate): Estimated {
-  return estimate.kind === "measured" ? estimate : inPercent(estimate);
+  if (estimate.kind === "measured") return estimate;
+  return estimate.kind === "share" ? inPercent(estimate) : inPoints(estimate);
 }
 
 /** A difference has its sign. */

@@ -8,10 +8,12 @@ export const SCRIPT: string = `
 "use strict";
 (() => {
   const UNITS = { kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+  // Less than 0.001 comes before 0.001.
+  const BEYOND = { "<": 1 - 1e-9, ">": 1 + 1e-9 };
   const value = (row, column) => {
     const text = row.children[column].textContent.trim();
-    const found = /^([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)(?: ([kMGT]B)\\b)?/.exec(text);
-    return found ? Number(found[1]) * (UNITS[found[2]] || 1) : text;
+    const found = /^([<>]?)([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)(?: ([kMGT]B)\\b)?/.exec(text);
+    return found ? Number(found[2]) * (BEYOND[found[1]] || 1) * (UNITS[found[3]] || 1) : text;
   };
   const order = (x, y) => {
     if (typeof x === "number" && typeof y === "number") return x - y;
