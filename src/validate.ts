@@ -65,11 +65,12 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string):
   refuseLongLists(value, file);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const { path, message } = result.error.issues[0]!;
+  const issue = result.error.issues[0]!, { path } = issue;
+  const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : issue.message;
   const got = path.reduce<unknown>(
     (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     value,
   );
   const key = path.map((part) => printable(String(part))).join(".");
-  throw InputError.of("wrong_value", path.length === 0 ? { file } : { file, key }, message, show(got));
+  throw InputError.of("wrong_value", path.length === 0 ? { file } : { file, key }, expected, show(got));
 }

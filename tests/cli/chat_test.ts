@@ -126,6 +126,7 @@ Deno.test("chat saves, loads and takes back, and says what is wrong in a file th
   assertEquals(Deno.readTextFileSync(precious), "precious");
   const turns = [{ ...saved.turns[0], assistant: 7 }];
   assertEquals(await refusal({ ...saved, turns }), "error: /bad.json: turns.0.assistant: expected a text, got 7\n");
+  assertMatch(await refusal({ ...saved, more: 1 }), /^error: \/bad.json: expected no key "more", got an object\n$/);
 });
 
 Deno.test("chat says that its context is full before anything is lost, and what to do", async () => {
