@@ -11,7 +11,6 @@ import type { Stopped } from "./predictions_schema.ts";
 import { type KeyedPredictions, rankPredictions } from "./predictions_result.ts";
 import { klGroups } from "./prediction_summary.ts";
 import { rareRatio } from "./intervals.ts";
-import { APART } from "./ranking.ts";
 import type { RunCell, Store } from "./task.ts";
 
 /** How many sequences to compute: a number, or as many as intervals of that half width need, relative to the mean. */
@@ -107,6 +106,13 @@ async function predictMissing(
 }
 
 /**
+ * p-value below which settings count as told apart before the last round: that of three standard errors. Each look at
+ * the tokens is a chance to take luck for a difference; of looks as strict as these all together hardly add to the
+ * chance of the last one (Haybittle, Peto), which is the 5% that a ranking allows.
+ */
+export const SETTLED = 0.0027;
+
+/**
  * Why enough is known: all settings are told apart by typical divergence, or the interval of every mean is as narrow as
  * wanted. A mean without a spread counts as known.
  */
@@ -115,7 +121,7 @@ export function stopsAt(
   precision: number,
 ): "settled" | "precise" | null {
   const { part, typical } = rankPredictions(settings);
-  if (typical.pairs.length > 0 && typical.pairs.every(({ pHolm }) => pHolm < APART)) return "settled";
+  if (typical.pairs.length > 0 && typical.pairs.every(({ pHolm }) => pHolm < SETTLED)) return "settled";
   const precise = settings.every(({ sequences }) => {
     const { value, low, high } = rareRatio(klGroups(sequences, part));
     return value === 0 || high - low <= 2 * precision * value;

@@ -1,6 +1,6 @@
 /** Settings in the order of their divergence, and which of them the tokens at hand can tell apart. */
 import { type Groupings, type PairedMean, pairedMean } from "./intervals.ts";
-import { holm } from "./statistics.ts";
+import { APART, holm, Z_POWER } from "./statistics.ts";
 
 /** A setting to rank: values of the same tokens as every other's, the smaller the better. */
 export interface Ranked {
@@ -34,11 +34,6 @@ export interface Ranking {
   readonly groups: readonly (readonly string[])[];
   readonly pairs: readonly RankedPair[];
 }
-
-/** p-value below which two settings are told apart. */
-export const APART = 0.05;
-/** 80% quantile of the normal distribution: the power that a number of tokens shall have. */
-const Z_POWER = 0.8416212335729143;
 
 /** Ranks settings by their means, and tests every pair. */
 export function rank(settings: readonly Ranked[]): Ranking {

@@ -4,9 +4,11 @@
  */
 
 /** 97.5% quantile of the normal distribution: a 95% interval leaves out 2.5% at either end. */
-const Z_95 = 1.959963984540054;
-/** 80% quantile of the normal distribution: the power that {@linkcode detectableDifference} asks for. */
-const Z_POWER = 0.8416212335729143;
+export const Z_95 = 1.959963984540054;
+/** 80% quantile of the normal distribution: the power that a number of problems or tokens shall have. */
+export const Z_POWER = 0.8416212335729143;
+/** p-value, corrected for the number of tests, below which two settings are told apart. */
+export const APART = 0.05;
 
 /** Bounds of an interval. */
 export interface Interval {

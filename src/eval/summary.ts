@@ -3,6 +3,7 @@ import type { DivergenceResult } from "./divergence_schema.ts";
 import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, pointsText, pValue, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
+import { APART } from "./statistics.ts";
 
 /** What stands wherever accuracies might be taken for a reason to choose a scheme. */
 export const CHOOSING =
@@ -63,7 +64,7 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   if (comparisons.length === 0 || divergences.length === 0) return [];
   const [low, high] = accuracyRange(cells);
   const pairs = comparisons.flatMap((c) => c.pairs.filter(({ filter }) => filter === "flexible-extract"));
-  const different = pairs.filter(({ p_holm }) => p_holm < NOISE).length;
+  const different = pairs.filter(({ p_holm }) => p_holm < APART).length;
   const widest = pairs.reduce((a, b) => Math.abs(b.difference) > Math.abs(a.difference) ? b : a);
   const least = pairs.reduce((a, b) => b.p < a.p ? b : a);
   const kls = divergences.map(({ predictions }) => headline(predictions).kl.log_mean)
@@ -82,6 +83,3 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
     }.`,
   ];
 }
-
-/** p-value below which a difference is more than noise. */
-const NOISE = 0.05;

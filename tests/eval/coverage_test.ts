@@ -16,8 +16,9 @@ import {
   shareOf,
   signedMean,
 } from "../../src/eval/intervals.ts";
+import { APART } from "../../src/eval/statistics.ts";
 import { Random } from "../../src/session/random.ts";
-import { FIRST_ROUND } from "../../src/eval/prediction_run.ts";
+import { rounds, SETTLED } from "../../src/eval/prediction_run.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { dose, SOAK } from "../soak.ts";
 import { population, RARE, sample, type Shape, type SimulatedSequence, SMOOTH } from "./simulated.ts";
@@ -41,7 +42,8 @@ interface Measure {
 }
 
 const mean = (values: Float64Array) => values.reduce((sum, x) => sum + x, 0) / values.length;
-const logs = ({ a }: SimulatedSequence) => a.map((x) => Math.log(Math.max(1e-12, x)));
+const logsOf = (values: Float64Array) => values.map((x) => Math.log(Math.max(1e-12, x)));
+const logs = ({ a }: SimulatedSequence) => logsOf(a);
 const squares = ({ change }: SimulatedSequence) => change.map((x) => x * x);
 
 function quantile(p: number): Measure {
@@ -82,6 +84,11 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   "99%": quantile(0.99),
   "99.9%": quantile(0.999),
 };
+
+/** p-value of the difference between two settings, of whose sequences these are the values. */
+function differs(pairs: readonly (readonly [Float64Array, Float64Array])[]): number {
+  return pairedMean(groupings(pairs.map(([a]) => a)), groupings(pairs.map(([, b]) => b))).p;
+}
 
 /** Share of samples whose interval holds the truth. */
 function coverage(
@@ -158,7 +165,7 @@ for (const name of ["rare", "smooth"]) {
     let held = 0, early = 0;
     for (let i = 0; i < tries; i++) {
       const drawn = sample(all, 128, random);
-      for (let count = FIRST_ROUND;; count *= 2) {
+      for (const count of rounds(drawn.length)) {
         const { value, low, high } = positiveMean(drawn.slice(0, count).map(({ a }) => a));
         // The rule of --divergence auto.
         const stops = high - low <= 0.4 * value;
@@ -172,6 +179,20 @@ for (const name of ["rare", "smooth"]) {
     assertEquals(early > tries / 2, name === "smooth", `${early} of ${tries} stopped early`);
   });
 }
+
+Deno.test("looking after every round takes luck for a difference as seldom as looking once", () => {
+  const drawn = population(dose(200, 4000), SMOOTH), random = new Random(29n), tries = dose(120, 600);
+  // Whoever is which by a coin: no setting is closer.
+  const alike = drawn.flatMap(({ a, b }) => [[logsOf(a), logsOf(b)], [logsOf(b), logsOf(a)]] as const);
+  let wrong = 0, careless = 0;
+  for (let i = 0; i < tries; i++) {
+    const seen = sample(alike, dose(64, 512), random), looks = [...rounds(seen.length)];
+    const ps = looks.map((count) => differs(seen.slice(0, count))), last = ps.pop()!;
+    if (last < APART || ps.some((p) => p < SETTLED)) wrong++;
+    if (last < APART || ps.some((p) => p < APART)) careless++;
+  }
+  assert(wrong / tries <= 1 - COVERAGE && careless / tries > dose(0.07, 0.12), `${wrong} and ${careless} of ${tries}`);
+});
 
 Deno.test("one token holds 41% of the sum in more than half of the simulated samples of some 906 tokens", () => {
   const all = population(1000, RARE), random = new Random(3n);

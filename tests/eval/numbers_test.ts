@@ -35,14 +35,9 @@ Deno.test("no share is written as all where some differ, nor as none where some 
   assertEquals(measuredShare({ value: 1, low: 0.97, high: 1 }), "100% [97, 100]");
   assertEquals(measuredShare({ value: 0.9996, low: null, high: null }), "99.96% [-, -]");
   assertEquals(estimateText({ kind: "points", value: 0.996, low: 0.9, high: 1 }), "+100");
-  assertEquals(
-    [0.9949, 0.996, 0.99999, 1, 1.5].map((share) => roughPercent(share)),
-    "99% 99.6% 99.999% 100% 150%".split(" "),
-  );
-  assertEquals([1 - 1e-16, 4e-5, 0].map((share) => roughPercent(share)), "100% 0.0040% 0.0%".split(" "));
-  assertEquals(
-    [0, 4e-5, 6e-5, 0.99996, 1].map((share) => percent(share)),
-    "0.00% <0.01% 0.01% >99.99% 100.00%".split(" "),
-  );
-  assertEquals([0.004, 0.996].map((share) => percent(share, 0)), "<1% >99%".split(" "));
+  const rough = [0.9949, 0.996, 0.99999, 1, 1.5, 1 - 1e-16, 4e-5, 0].map((share) => roughPercent(share));
+  assertEquals(rough.join(" "), "99% 99.6% 99.999% 100% 150% 100% 0.0040% 0.0%");
+  const counted = [0, 4e-5, 6e-5, 0.99996, 1].map((share) => percent(share));
+  assertEquals(counted.join(" "), "0.00% <0.01% 0.01% >99.99% 100.00%");
+  assertEquals([0.004, 0.996].map((share) => percent(share, 0)).join(" "), "<1% >99%");
 });

@@ -13,6 +13,7 @@ import {
 import { type Artist, openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
 import { card, escape, firstScreen, page, plottedTable, remark, section } from "./html.ts";
+import { APART } from "../statistics.ts";
 import { accuracyRange, CHOOSING, observedSpread } from "../summary.ts";
 import { accuracyTable, pairTable } from "./accuracy_tables.ts";
 import { PAGE } from "./table.ts";
@@ -66,9 +67,6 @@ export async function gsm8kReport(
   ]);
 }
 
-/** p-value below which accuracy has changed by more than noise. */
-const NOISE = 0.05;
-
 /** Accuracy; on demand where settings were compared and none is better or worse than the first. */
 function accuracySection(
   artist: Artist,
@@ -77,7 +75,7 @@ function accuracySection(
   samples: boolean,
 ): string {
   const { cells, comparisons } = results, first = cells[0]!.label;
-  const changed = comparisons.some(({ pairs }) => pairs.some(({ p_holm }) => p_holm < NOISE));
+  const changed = comparisons.some(({ pairs }) => pairs.some(({ p_holm }) => p_holm < APART));
   const parts = [
     remark([CHOOSING, ...observedSpread(results)].join(" ")),
     card(accuracyPlot(artist, results, arranged)),

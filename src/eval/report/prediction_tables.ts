@@ -1,6 +1,7 @@
 /** Tables of predictions beside the first setting's, for terminal and page. */
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { Estimated, PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
+import { APART } from "../statistics.ts";
 import { headline } from "../summary.ts";
 import {
   intervalOrDigits,
@@ -140,7 +141,7 @@ export function rankingText(
     groups.length === 0
       ? [`By ${name} KL all ${typical.order.length} settings can be told apart.`]
       : groups.map((group) => `By ${name} KL these cannot be told apart: ${list(group)}.`);
-  const undecided = pairs.filter(({ typical_p: p, typical_tokens: needed }) => (p ?? 1) >= 0.05 && needed !== null);
+  const undecided = pairs.filter(({ typical_p: p, typical_tokens: needed }) => (p ?? 1) >= APART && needed !== null);
   const hardest = undecided.toSorted((a, b) => b.typical_tokens! - a.typical_tokens!)[0];
   return [
     `From ${tokens} ${what}${STOPPED[stopped]}, the closest first: ${typical.order.map(label).join(" < ")}.`,

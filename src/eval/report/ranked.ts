@@ -2,6 +2,7 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { SettingCost } from "../setting_schema.ts";
 import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
+import { APART } from "../statistics.ts";
 import { headline, operationName, suspectText } from "../summary.ts";
 import { sizeText } from "./cost_tables.ts";
 import { measured, measuredShare, pValue, roughPercent } from "./numbers.ts";
@@ -19,8 +20,6 @@ export interface RankedSetting {
 /** The first setting, which the others are compared with. */
 export type Reference = Pick<RankedSetting, "key" | "label" | "cost">;
 
-/** p-value, corrected for the number of pairs, from which two settings count as not told apart. */
-const NOT_APART = 0.05;
 /** Names of settings that a cell of the table spells out. */
 const NAMED_OTHERS = 3;
 
@@ -35,7 +34,7 @@ function pairOf(ranking: RankingResult | null, x: string, y: string): Pair | und
 function notApart(ranking: RankingResult, key: string): string[] {
   return ranking.typical.order.filter((other) => {
     const pair = pairOf(ranking, key, other);
-    return pair !== undefined && (pair.typical_p ?? 1) >= NOT_APART;
+    return pair !== undefined && (pair.typical_p ?? 1) >= APART;
   });
 }
 
