@@ -10,8 +10,8 @@
  * against the first. `bench`: decode of one sequence and of `--batches`, prefill of 2,048, and the same with ranks
  * that do not talk, whose difference is the share of time in communication. `sums`: one sum by itself. `distances`:
  * bf16 against float32, also with `--backend emulate`. `steps`: where a rank's time goes. Where there are fewer devices
- * than ranks, these take turns, which is enough for `goldens` and `logits`. tools/device_ranks.sh packs and runs it on a
- * machine without a network.
+ * than ranks, these take turns, which is enough for `goldens` and `logits`. tools/device_ranks.sh packs and runs it
+ * on a machine without a network.
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
