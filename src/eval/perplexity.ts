@@ -70,12 +70,16 @@ export async function sequenceNll(
 /**
  * Perplexity of all sequences together.
  *
- * @param bytes Bytes of the text in UTF-8.
+ * @param text Its bytes in UTF-8 and all its tokens. Those that begin a sequence were not predicted, but are part of the
+ * bytes: they count as the others do on average.
  */
-export function perplexityOf(sequences: readonly SequenceNll[], bytes: number): PerplexityResult {
+export function perplexityOf(
+  sequences: readonly SequenceNll[],
+  text: { readonly bytes: number; readonly tokens: number },
+): PerplexityResult {
   const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)), nll = signedMean(all);
   const predicted = all.reduce((sum, { length }) => sum + length, 0);
-  const inBits = (mean: number) => mean * predicted / Math.LN2 / bytes;
+  const inBits = (mean: number) => mean * text.tokens / Math.LN2 / text.bytes;
   return { predicted, nll, perplexity: mapped(nll, Math.exp), bitsPerByte: mapped(nll, inBits) };
 }
 

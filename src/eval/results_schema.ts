@@ -141,7 +141,7 @@ export const PerplexityResults = z.strictObject({
     predicted: count("tokens predicted"),
     nll: number("mean negative log probability of a token, in nats"),
     perplexity: number("e to that"),
-    bits_per_byte: number("negative log probability in bits over bytes of text"),
+    bits_per_byte: number("nll in bits, times tokens over bytes of the text"),
     nll_interval: range("95% interval of nll").optional(),
     perplexity_interval: range("of perplexity").optional(),
     bits_per_byte_interval: range("of bits_per_byte").optional(),

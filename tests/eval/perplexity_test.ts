@@ -22,11 +22,11 @@ Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
 });
 
 Deno.test("perplexityOf() sums up over sequences", () => {
-  const result = perplexityOf([{ index: 0, nll: [1, 2] }, { index: 1, nll: [3] }], 12);
+  const result = perplexityOf([{ index: 0, nll: [1, 2] }, { index: 1, nll: [3] }], { bytes: 12, tokens: 5 });
   assertEquals([result.predicted, result.nll.value], [3, 2]);
   assertAlmostEquals(result.perplexity.value, Math.exp(2), 1e-12);
-  assertAlmostEquals(result.bitsPerByte.value, 6 / Math.LN2 / 12, 1e-12);
-  assertEquals(perplexityOf([{ index: 0, nll: [1, null] }], 1).perplexity.value, NaN);
+  assertAlmostEquals(result.bitsPerByte.value, 2 * 5 / Math.LN2 / 12, 1e-12);
+  assertEquals(perplexityOf([{ index: 0, nll: [1, null] }], { bytes: 1, tokens: 3 }).perplexity.value, NaN);
 });
 
 Deno.test("nllIncrease() is the mean of differences, with an interval", () => {

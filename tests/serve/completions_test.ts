@@ -69,6 +69,8 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   [{ prompt: "a", stop: "" }, 400, "stop", /^stop: expected a text of at least 1/],
 ];
 
+const textsOf = ({ choices }: CompletionAnswer) => choices.map(({ text }) => text);
+
 Deno.test("/v1/completions", async (t) => {
   await using serving = await openServing();
   await t.step("completions continue texts and token ids, one or several, with n replies to each", async () => {
@@ -88,7 +90,6 @@ Deno.test("/v1/completions", async (t) => {
       complete(serving, { ...asked, prompt: [tokens, GREEDY] }),
       complete(serving, { ...asked, prompt: [QUESTION, "Ann"], n: 2 }),
     ]);
-    const textsOf = ({ choices }: CompletionAnswer) => choices.map(({ text }) => text);
     assertEquals(textsOf(ids), textsOf(text));
     assertEquals(textsOf(texts)[0], textsOf(text)[0]);
     assertEquals(textsOf(lists)[0], textsOf(text)[0]);
@@ -247,6 +248,8 @@ Deno.test("/v1/completions", async (t) => {
     const [a, b, c] = await Promise.all([7, 7, 8].map((seed) => complete(serving, { ...body, seed })));
     assertEquals(a.choices, b.choices);
     assert(a.choices[0].text !== a.choices[1].text && a.choices[0].text !== c.choices[0].text);
+    const listed = await complete(serving, { ...body, prompt: ["Tom", body.prompt], seed: 7 });
+    assertEquals(textsOf(listed).slice(2), textsOf(a), "whatever else is asked in the same request");
   });
 
   await t.step(

@@ -126,6 +126,16 @@ Deno.test("responses: items make the prompt that chat messages make", () => {
     reasoning_effort: "low",
   }));
   for (const renderer of [template, harmony]) assertEquals(render(renderer, ask), render(renderer, chat));
+  // Reasoning after which a reply was cut belongs to no later one.
+  const [go, ...rest] = items, cut = [go!, { ...items[1]!, content: [{ type: "reasoning_text", text: "Cut." }] }];
+  const [cutAsk, plainAsk] = [cut, [go!]].map((before) =>
+    responseAsk(
+      ResponseRequest.parse({ input: [...before, user("On"), ...rest], tools: functions }),
+      new ResponseStore(),
+      "",
+    )
+  );
+  assertEquals(render(harmony, cutAsk!.ask), render(harmony, plainAsk!.ask));
 });
 
 Deno.test("chat: what a template leaves out is refused, and tools that it does not know are in harmony", async () => {

@@ -118,7 +118,7 @@ function summarize(
     protocol,
     bandwidth: common.bandwidth,
     cells: cells.map(({ cell, entries }) => {
-      const { predicted, nll, perplexity, bitsPerByte } = perplexityOf(entries, protocol.text.bytes);
+      const { predicted, nll, perplexity, bitsPerByte } = perplexityOf(entries, protocol.text);
       return {
         ...cellResult(cell),
         predicted,

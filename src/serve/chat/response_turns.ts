@@ -17,7 +17,8 @@ import type { KeptItem, ResponseStore } from "./response_store.ts";
 type Assistant = Extract<Turn, { role: "assistant" }>;
 
 /**
- * The turns of some items. Reasoning belongs to what comes after it; what is said before a call, and calls one after
+ * The turns of some items. Reasoning belongs to what the assistant says after it, and to nothing where it was cut before
+ * that; what is said before a call, and calls one after
  * the other, are one turn.
  */
 function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
@@ -32,6 +33,10 @@ function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
     out.push({ role: "assistant", ...turn, thinking });
     thinking = undefined;
   };
+  const other = (turn: Exclude<Turn, Assistant>) => {
+    out.push(turn);
+    thinking = undefined;
+  };
   items.forEach((item, i) => {
     switch (item.type) {
       case "reasoning": {
@@ -44,11 +49,11 @@ function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
         assistant({ content: "", calls: [{ id: item.call_id, name: item.name, arguments: item.arguments }] });
         break;
       case "function_call_output":
-        out.push({ role: "tool", content: textOf(item.output), callId: item.call_id, field: `input.${i}.call_id` });
+        other({ role: "tool", content: textOf(item.output), callId: item.call_id, field: `input.${i}.call_id` });
         break;
       default:
         if (item.role === "assistant") assistant({ content: textOf(item.content), calls: [] });
-        else out.push({ role: item.role, content: textOf(item.content) });
+        else other({ role: item.role, content: textOf(item.content) });
     }
   });
   return out;

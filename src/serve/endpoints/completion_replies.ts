@@ -58,7 +58,7 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
       maxTokens,
       minTokens,
       stopIds,
-      sampling: samplingOf(body, index, model.config.vocab),
+      sampling: samplingOf(body, index % n, model.config.vocab),
       logprobs: body.logprobs ?? null,
       echo: echo && body.logprobs != null,
       watch: text.watch,

@@ -47,10 +47,11 @@ export type SamplingFields = z.infer<typeof Sampling>;
 /**
  * The sampler's options that a request asks for; OpenAI's default is a temperature of 1.
  *
+ * @param nth Which of the replies to its prompt it is, from 0: what else a request asks for changes no reply.
  * @param vocab Tokens of the model.
  * @throws {ApiError} 400 where a bias is for a token that there is not.
  */
-export function samplingOf(fields: SamplingFields, index: number, vocab: number): SamplerOptions {
+export function samplingOf(fields: SamplingFields, nth: number, vocab: number): SamplerOptions {
   const { temperature, top_p, top_k, min_p, seed } = fields;
   const logitBias = new Map(Object.entries(fields.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias]));
   const stray = logitBias.keys().find((id) => id >= vocab);
@@ -65,7 +66,7 @@ export function samplingOf(fields: SamplingFields, index: number, vocab: number)
     frequencyPenalty: fields.frequency_penalty ?? 0,
     presencePenalty: fields.presence_penalty ?? 0,
     // Of several replies to one prompt each has a seed of its own; negative ones are as good as any.
-    seed: seed == null ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(index)),
+    seed: seed == null ? undefined : BigInt.asUintN(64, BigInt(seed) + BigInt(nth)),
   };
 }
 
