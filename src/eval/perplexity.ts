@@ -70,8 +70,8 @@ export async function sequenceNll(
 /**
  * Perplexity of all sequences together.
  *
- * @param text Its bytes in UTF-8 and all its tokens. Those that begin a sequence were not predicted, but are part of the
- * bytes: they count as the others do on average.
+ * @param text Its bytes in UTF-8 and all its tokens. Those that begin a sequence were not predicted, but are part of
+ * the bytes: they count as the others do on average.
  */
 export function perplexityOf(
   sequences: readonly SequenceNll[],

@@ -207,6 +207,21 @@ Deno.test({
 });
 
 Deno.test({
+  name: `SIGTERM ends a server whose client sends half a body and nothing more${skipped(true, "")}`,
+  ignore: !SOAK,
+  fn: async () => {
+    await using server = await startServer(["--stop-limit=0"]);
+    using client = await Deno.connect({ port: Number(new URL(server.url).port) });
+    const head = "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{";
+    await client.write(new TextEncoder().encode(head));
+    assertEquals((await fetch(`${server.url}/health`)).status, 200);
+    const begun = performance.now();
+    assertEquals(await server.stop(), 0);
+    assert(performance.now() - begun < 5000);
+  },
+});
+
+Deno.test({
   name: `64 clients that leave, dawdle and write nonsense lose nothing${skipped(true, "")}`,
   ignore: !SOAK,
   fn: async () => {

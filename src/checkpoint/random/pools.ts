@@ -24,7 +24,7 @@ export class Pools {
 
   /** One piece of a tensor, which is the same whenever it is asked for. */
   piece(fill: Fill, dtype: WrittenDtype, tensor: number, piece: number): Uint8Array {
-    const pool = this.#pool(fill, dtype);
+    const pool = this.#pools.get(kindOf(fill, dtype)) ?? this.#poolOfItsOwn(fill, dtype);
     const random = mixed(this.#seed + Math.imul(tensor, 0x9e3779b1) + Math.imul(piece, 0x85ebca6b) | 0);
     const start = Math.floor(random / 2 ** 32 * (this.#poolBytes - this.#pieceBytes) / 64) * 64;
     return pool.subarray(start, start + this.#pieceBytes);
@@ -40,8 +40,15 @@ export class Pools {
     }
   }
 
+  /** A pool whose numbers do not depend on what was asked for before. */
+  #poolOfItsOwn(fill: Fill, dtype: WrittenDtype): Uint8Array {
+    const kind = kindOf(fill, dtype);
+    this.#state = Array.from(kind).reduce((state, char) => mixed(state + char.charCodeAt(0) | 0) | 0, this.#seed);
+    return this.#pool(fill, dtype);
+  }
+
   #pool(fill: Fill, dtype: WrittenDtype): Uint8Array {
-    const key = `${fill} ${dtype}`;
+    const key = kindOf(fill, dtype);
     let pool = this.#pools.get(key);
     if (pool === undefined) this.#pools.set(key, pool = this.#make(fill, dtype));
     return pool;
@@ -95,6 +102,8 @@ export class Pools {
     return mixed(this.#state = this.#state + 0x6d2b79f5 | 0);
   }
 }
+
+const kindOf = (fill: Fill, dtype: WrittenDtype): string => `${fill} ${dtype}`;
 
 /** 32 bits that depend on all bits of an integer. */
 function mixed(state: number): number {

@@ -17,9 +17,8 @@ import type { KeptItem, ResponseStore } from "./response_store.ts";
 type Assistant = Extract<Turn, { role: "assistant" }>;
 
 /**
- * The turns of some items. Reasoning belongs to what the assistant says after it, and to nothing where it was cut before
- * that; what is said before a call, and calls one after
- * the other, are one turn.
+ * The turns of some items. Reasoning belongs to what the assistant says after it, and to nothing where it was cut
+ * before that; what is said before a call, and calls one after the other, are one turn.
  */
 function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
   const out: Turn[] = [];

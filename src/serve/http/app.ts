@@ -1,17 +1,14 @@
 /** From endpoints to a function from requests to responses, without a socket. */
 import { type Context, Hono, type HonoRequest } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { show } from "../../describe.ts";
-import { reason } from "../../errors.ts";
 import { ApiError, asApiError } from "../api_error.ts";
 import type { Service } from "../engine/service.ts";
 import { allowedOrigin, type Guard, refuseStranger } from "./guard.ts";
 import type { Answer, Endpoint } from "./endpoint.ts";
 import { Exchange, type LogLine } from "./exchange.ts";
 import { parseBody } from "./parse_body.ts";
+import { readBody } from "./read_body.ts";
 import { eventStream } from "./sse.ts";
-import { within } from "./within.ts";
 
 /** Milliseconds that a body may take to arrive, where nobody says. */
 const BODY_MS = 60_000;
@@ -46,6 +43,7 @@ export interface App {
 /** Makes the app. */
 export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS, log }: AppOptions): App {
   const running = new Set<Exchange>(), idle: (() => void)[] = [];
+  const limits = { bytes: bodyBytes, milliseconds: bodyMs };
   let stopping = false;
 
   const answer = async (exchange: Exchange, c: Context, endpoint: Endpoint): Promise<Response> => {
@@ -54,7 +52,7 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
     }
     const { req } = c, { id, abort } = exchange;
     const { client, owner } = refuseStranger(guard, req.raw.headers, exchange.address, endpoint.open ?? false);
-    const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await textOf(req.raw, bodyMs));
+    const body = endpoint.body === null ? undefined : parseBody(endpoint.body, await readBody(req.raw, limits));
     const given: Answer = await endpoint.handle({
       body,
       params: req.param(),
@@ -87,28 +85,6 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
 
   const app = new Hono<{ Bindings: { exchange: Exchange } }>();
   app.use(cors({ origin: (origin) => allowedOrigin(guard, origin) ? origin : null, exposeHeaders: ["x-request-id"] }));
-  const limited = bodyLimit({
-    maxSize: bodyBytes,
-    onError: ({ env: { exchange } }) =>
-      refuse(exchange, new ApiError(413, `expected a body of at most ${bodyBytes} bytes`, { code: "too_large" })),
-  });
-  // A body that says no length is read here; of others the length is looked at.
-  app.use(async (c, next) => {
-    let there = false;
-    const late = Promise.withResolvers<Response>(), timer = setTimeout(() => late.reject(lateBody(bodyMs)), bodyMs);
-    const answered = limited(c, async () => {
-      there = true;
-      clearTimeout(timer);
-      if (!c.env.exchange.abort.signal.aborted) await next();
-    }).catch((thrown) => {
-      throw there || thrown instanceof ApiError ? thrown : endedEarly(thrown);
-    });
-    try {
-      return await Promise.race([answered, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  });
   for (const endpoint of endpoints) {
     app.on(endpoint.method, endpoint.path, (c) => answer(c.env.exchange, c, endpoint));
   }
@@ -147,37 +123,6 @@ export function makeApp({ service, endpoints, guard, bodyBytes, bodyMs = BODY_MS
 function wrongMethod({ method, path }: HonoRequest, allowed: readonly string[]): ApiError {
   const message = `${method} ${path}: expected ${allowed.join(" or ")}`;
   return new ApiError(405, message, { code: "method_not_allowed", allow: allowed.join(", ") });
-}
-
-function lateBody(milliseconds: number): ApiError {
-  return new ApiError(408, `the body did not arrive within ${milliseconds / 1000} s`, { code: "timeout" });
-}
-
-function endedEarly(thrown: unknown): ApiError {
-  return new ApiError(400, `the body ended early: ${reason(thrown)}`, { code: "malformed" });
-}
-
-async function bytesOf(request: Request): Promise<ArrayBuffer> {
-  try {
-    return await request.arrayBuffer();
-  } catch (thrown) {
-    throw endedEarly(thrown);
-  }
-}
-
-/** The text of a body; a byte that is not UTF-8 would become another prompt than was sent. */
-async function textOf(request: Request, milliseconds: number): Promise<string> {
-  const encoding = request.headers.get("content-encoding");
-  if (encoding !== null && encoding.toLowerCase() !== "identity") {
-    throw new ApiError(415, `content-encoding: expected none, got ${show(encoding)}`, { code: "unsupported_encoding" });
-  }
-  const bytes = await within(bytesOf(request), milliseconds);
-  if (bytes === null) throw lateBody(milliseconds);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new ApiError(400, "the body is not UTF-8", { code: "malformed" });
-  }
 }
 
 function refusal(error: ApiError, requestId: string): Response {
