@@ -106,7 +106,9 @@ for (let time = 0; time < Number(flags.times); time++) {
     const chunk = Math.max(prompt, sequences);
     const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads, chunk, weights });
     const slots = whats.includes("batch") ? sequences : 1;
+    const opening = performance.now();
     const session = await openSetting(setting, { slots, context: Math.max(context, prompt) + 2 * MOST });
+    console.log(`${threads} threads: weights ready after ${((performance.now() - opening) / 1000).toFixed(2)} s`);
     for (const what of whats) await measure(what, threads, session);
     await session.close();
     await collectGarbage();

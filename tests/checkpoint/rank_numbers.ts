@@ -1,7 +1,7 @@
 /** The numbers that a rank holds after loading its part of a checkpoint, through each backend's own loader. */
 import { WASM_PAGE } from "../../src/wasm.ts";
 import { planMemories } from "../../src/backends/emulate/plan.ts";
-import { readRuns } from "../../src/backends/emulate/load.ts";
+import { Reading } from "../../src/backends/emulate/reading.ts";
 import {
   type EmulateLinear,
   type EmulateMatrix,
@@ -86,7 +86,7 @@ export function loadByEmulate(source: ModelSource): DenseTree {
   if (missing > 0) memory.grow(Math.ceil(missing / WASM_PAGE));
   const all = new Uint8Array(memory.buffer);
   all.fill(0x5b, 0, bytes);
-  readRuns(source.files, [{ view: all, runs, strided }]);
+  new Reading(source.files, [{ view: all, runs, strided }]).run();
   const tree = placeWeights(source, plan, [memory]);
   const view = new DataView(memory.buffer), decoder = new Decoder([view]);
 

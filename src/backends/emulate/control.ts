@@ -9,6 +9,7 @@
  * delays an operation, and fields are never rewritten under a reader.
  */
 import { instantiate, type Kernel } from "../../wasm.ts";
+import type { SharedReading } from "./reading.ts";
 
 /**
  * Int32 indices into the control block. What is written while others wait for something else has 128 bytes of its own:
@@ -68,6 +69,8 @@ export interface WorkerSetup {
   readonly control: SharedArrayBuffer;
   readonly module: WebAssembly.Module;
   readonly memories: readonly WebAssembly.Memory[];
+  /** What it reads before it computes; null: nothing. */
+  readonly reading: SharedReading | null;
   /** Number of this thread, at least 1. */
   readonly number: number;
   /** Top of this thread's stack, the same address in every memory. */

@@ -1,13 +1,9 @@
-/**
- * Brings the planned file ranges into WASM memories: by mapping the files where that is permitted, else by reading
- * them.
- */
-import { openStored, statStored, type StoredFile } from "../../stored_files.ts";
-import { isMade, type SourceFile } from "../../checkpoint/source.ts";
-import type { MadeFiles } from "../../conversion/made_files.ts";
-import { FailureError, InputError, reason } from "../../errors.ts";
+/** Brings the planned file ranges into WASM memories by mapping the files; `reading.ts` reads them. */
+import type { SourceFile } from "../../checkpoint/source.ts";
+import { FailureError, InputError } from "../../errors.ts";
 import { explainBusErrors } from "./bus_error.ts";
-import { bytesToLoad, OS_PAGE, type Run, type StridedRun } from "./plan.ts";
+import { OS_PAGE, type Run } from "./plan.ts";
+import { checkSize } from "./pieces.ts";
 import { option, words } from "../../words.ts";
 
 /** Linux values of the C constants. */
@@ -48,6 +44,7 @@ export function mapRuns(
       const known = descriptors.get(file);
       if (known !== undefined) return known;
       const { path, bytes } = files[file]!;
+      // A file that became shorter would end the process with SIGBUS when a page after its end is touched.
       checkSize(path, bytes);
       const descriptor = libc.symbols.open(new TextEncoder().encode(path + "\0"), O_RDONLY_CLOEXEC);
       if (descriptor < 0) throw InputError.saying("unreadable", { file: path }, "cannot be opened for mapping");
@@ -145,123 +142,6 @@ export function shareRange(views: readonly Uint8Array[], from: number, to: numbe
       others.every((other) => same(libc.symbols.mremap(first!, 0n, length, MREMAP_MAYMOVE_FIXED, other), other));
   } finally {
     libc.close();
-  }
-}
-
-/** Largest single read: short enough that the progress line moves. */
-const READ_BYTES = 64 << 20;
-/** Bytes of a file read at once where only pieces of them are kept. */
-const WINDOW_BYTES = 4 << 20;
-
-/**
- * Reads each run of the files to its address, straight into the memory.
- *
- * @param made Makes the files that are made; null where there are none.
- * @throws {InputError} when a file ends early: it changed since it was checked.
- */
-export function readRuns(
-  files: readonly SourceFile[],
-  memories: readonly {
-    readonly view: Uint8Array;
-    readonly runs: readonly Run[];
-    readonly strided: readonly StridedRun[];
-  }[],
-  made: MadeFiles | null = null,
-  onProgress?: (done: number, total: number) => void,
-): void {
-  const total = memories.reduce((sum, m) => sum + bytesToLoad(m), 0);
-  let done = 0;
-  const progress = (bytes: number) => onProgress?.(done += bytes, total);
-  const reader = new Reader(files, made);
-  try {
-    for (const { view, runs, strided } of memories) {
-      for (const run of runs) {
-        for (let at = 0; at < run.bytes; at += READ_BYTES) {
-          const bytes = Math.min(READ_BYTES, run.bytes - at);
-          reader.read(run.file, run.offset + at, view.subarray(run.address + at, run.address + at + bytes));
-          progress(bytes);
-        }
-      }
-      for (const run of strided) {
-        readStrided(reader, run, view);
-        progress(run.pieces * run.pieceBytes);
-      }
-    }
-  } finally {
-    reader.close();
-  }
-}
-
-/**
- * Reads some rows at a time and copies the wanted pieces out of them: reading the bytes between the pieces costs less
- * than a system call for each.
- */
-function readStrided(reader: Reader, run: StridedRun, view: Uint8Array): void {
-  const { file, offset, pieces, pieceBytes, stride, address } = run;
-  const group = Math.max(1, Math.floor(WINDOW_BYTES / stride));
-  for (let from = 0; from < pieces; from += group) {
-    const count = Math.min(group, pieces - from);
-    const window = reader.window((count - 1) * stride + pieceBytes);
-    reader.read(file, offset + from * stride, window);
-    for (let i = 0; i < count; i++) {
-      view.set(window.subarray(i * stride, i * stride + pieceBytes), address + (from + i) * pieceBytes);
-    }
-  }
-}
-
-/** The files that are being read, opened once each. */
-class Reader {
-  readonly #open = new Map<number, StoredFile>();
-  #buffer = new Uint8Array(0);
-
-  constructor(readonly files: readonly SourceFile[], readonly made: MadeFiles | null) {}
-
-  /** Fills `into` from an offset. */
-  read(index: number, offset: number, into: Uint8Array): void {
-    const source = this.files[index]!, { path, bytes } = source;
-    if (isMade(source)) return this.made!.read(index, offset, into);
-    let file = this.#open.get(index);
-    if (!file) {
-      checkSize(path, bytes);
-      this.#open.set(index, file = openFile(path));
-    }
-    file.seekSync(offset, Deno.SeekMode.Start);
-    for (let at = 0; at < into.length;) {
-      const got = file.readSync(into.subarray(at));
-      if (got === null) {
-        throw InputError.saying("changed", { file: path }, `ended at byte ${offset + at}, expected ${bytes} bytes`);
-      }
-      at += got;
-    }
-  }
-
-  /** A buffer of that many bytes, overwritten by the next use. */
-  window(bytes: number): Uint8Array {
-    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes);
-    return this.#buffer.subarray(0, bytes);
-  }
-
-  close(): void {
-    for (const file of this.#open.values()) file.close();
-  }
-}
-
-function openFile(path: string): StoredFile {
-  try {
-    return openStored(path);
-  } catch (thrown) {
-    throw InputError.saying("unreadable", { file: path }, `cannot be opened: ${reason(thrown)}`);
-  }
-}
-
-/**
- * A file that shrank since it was checked would end the process with SIGBUS when a mapped page after its end is
- * touched.
- */
-function checkSize(path: string, expected: number): void {
-  const { size } = statStored(path);
-  if (size !== expected) {
-    throw InputError.saying("changed", { file: path }, `has ${size} bytes now, ${expected} when it was checked`);
   }
 }
 

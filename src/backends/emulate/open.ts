@@ -11,9 +11,10 @@ import { type OpenRequest, ranksHere } from "../../model/backend.ts";
 import { layOutAreas } from "./areas.ts";
 import { EmulateBackend } from "./backend.ts";
 import { cacheGeometry } from "./cache.ts";
-import { assertPageAligned, canMap, letGo, mapRuns, readRuns, shareRange } from "./load.ts";
+import { assertPageAligned, canMap, letGo, mapRuns, shareRange } from "./load.ts";
 import { MEMORY_CAPACITY, type ModelPlan, planMemories } from "./plan.ts";
 import { Pool } from "./pool.ts";
+import { Reading } from "./reading.ts";
 import { placeWeights } from "./weights.ts";
 import { option, words } from "../../words.ts";
 
@@ -81,17 +82,18 @@ export async function openEmulate<N extends string>(
   // Activations of one memory are done with when the next one begins.
   if (memories.length > 1) shareRange(memories.map(({ buffer }) => new Uint8Array(buffer)), areas.stacks, areas.end);
   const atOnce = options.threads !== undefined || plan.weightBytes >= LARGE_BYTES;
-  const pool = new Pool(threads, module, memories, areas, atOnce);
+  const targets = plan.memories.map(({ runs, strided }, i) => ({
+    view: new Uint8Array(memories[i]!.buffer),
+    runs,
+    strided,
+  }));
+  const reading = mapped ? null : new Reading(files, targets);
+  const pool = new Pool(threads, module, memories, areas, { atOnce, reading });
   try {
-    const targets = plan.memories.map(({ runs, strided }, i) => ({
-      view: new Uint8Array(memories[i]!.buffer),
-      runs,
-      strided,
-    }));
-    if (mapped) {
+    if (reading === null) {
       targets.forEach(({ runs }) => assertPageAligned(runs));
       mapRuns(files, targets);
-    } else readRuns(files, targets, made, request.onProgress);
+    } else reading.run(made, pool, request.onProgress);
     return new EmulateBackend({
       request,
       areas,

@@ -3,6 +3,7 @@ import type { Kernel } from "../../wasm.ts";
 import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";
+import type { Reading } from "./reading.ts";
 import {
   controlBytes,
   DESCRIPTOR,
@@ -62,6 +63,7 @@ export class Pool {
   readonly #kernels: Kernel[][];
   readonly #workers: Worker[] = [];
   readonly #scratch: number;
+  readonly #atOnce: boolean;
   readonly #setup: (number: number) => WorkerSetup;
   /** Multiply-adds so far of operations beside which no worker is started. */
   #work = 0;
@@ -72,23 +74,26 @@ export class Pool {
 
   /**
    * @param threads Threads in all, at least 1: `threads - 1` workers, which load while the caller goes on.
-   * @param atOnce Whether some workers are started now, and the others beside the first large operations; all others
-   *   are one by one, as work is worth them.
+   * @param start `atOnce`: whether some workers are started now, and the others beside the first large operations; all
+   *   others are one by one, as work is worth them. `reading`: what each of them reads first, as long as something is
+   *   left of it.
    */
   constructor(
     readonly threads: number,
     module: WebAssembly.Module,
     memories: readonly WebAssembly.Memory[],
     areas: ThreadAreas,
-    private readonly atOnce = true,
+    start: { readonly atOnce?: boolean; readonly reading?: Pick<Reading, "shared"> | null } = {},
   ) {
+    const { atOnce = true, reading = null } = start;
+    this.#atOnce = atOnce;
     const control = new SharedArrayBuffer(controlBytes(threads));
     this.#control = new Int32Array(control);
     const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
     this.#kernels = memories.map((memory) => numberedKernels(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
     this.#setup = (number) => ({
-      ...{ control, module, memories, number, stackTop: stackTop(number) },
+      ...{ control, module, memories, reading: reading?.shared ?? null, number, stackTop: stackTop(number) },
       scratch: areas.scratch + number * areas.scratchBytes,
     });
     if (atOnce) this.#startWorkers(FIRST_WORKERS);
@@ -111,10 +116,10 @@ export class Pool {
    * @throws {FailureError} if a thread trapped, or one could not be started.
    */
   run(name: KernelName, memory: number, descriptor: number, units: number, work = Infinity): void {
-    const beside = this.atOnce && work >= WORTH_BESIDE;
+    const beside = this.#atOnce && work >= WORTH_BESIDE;
     if (!beside) {
       this.#work += work;
-      this.#startWorkers((this.atOnce ? FIRST_WORKERS : 0) + Math.floor(this.#work / WORTH_STARTING));
+      this.#startWorkers((this.#atOnce ? FIRST_WORKERS : 0) + Math.floor(this.#work / WORTH_STARTING));
     }
     if (this.workers === 0 || units < 2) return this.runHere(name, memory, descriptor, units);
     if (this.#startFailure !== undefined) {
@@ -175,6 +180,12 @@ export class Pool {
       this.close();
       throw thrown;
     }
+  }
+
+  /** Starts one more worker; false: all are started. */
+  startOne(): boolean {
+    this.#startWorkers(this.workers + 1);
+    return this.workers < this.threads - 1;
   }
 
   #startWorker(): void {

@@ -32,8 +32,13 @@ const scope = self as unknown as {
   close(): void;
 };
 
-scope.onmessage = ({ data }) => {
+scope.onmessage = async ({ data }) => {
   scope.onmessage = null;
+  if (data.reading !== null) {
+    // Most models are mapped: their threads start sooner without what reading needs.
+    const { readShared } = await import("./reading.ts");
+    readShared(data.reading, data.memories);
+  }
   serve(data);
   scope.close();
 };
