@@ -117,6 +117,9 @@ function limitsText(options: ServeOptions, keys: number): string {
   ].join("; ");
 }
 
+/** Milliseconds that clients have at the end to read what they were sent. */
+const LEAVE_MS = 1000;
+
 /** Answers requests until the signal fires, and then those that are running. */
 async function listen(
   app: App,
@@ -128,12 +131,17 @@ async function listen(
   app.refuse();
   const running = app.running === 1 ? "1 request has" : `${app.running} requests have`;
   if (app.running > 0) note(`stopping: ${running} ${seconds} s to end; Ctrl-C ends them now`);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, 1000 * seconds));
-  await Promise.race([app.idle(), late]);
-  clearTimeout(timer);
+  await within(app.idle(), 1000 * seconds);
   app.abort();
-  await server.shutdown();
+  // A client that neither sends nor reads on keeps its connection for as long as the process lives.
+  await within(server.shutdown(), LEAVE_MS);
+}
+
+/** Waits for a promise, so many milliseconds at most. */
+async function within(promise: Promise<void>, milliseconds: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([promise, new Promise<void>((resolve) => timer = setTimeout(resolve, milliseconds))]);
+  clearTimeout(timer);
 }
 
 function start(app: App, hostname: string, port: number): Deno.HttpServer<Deno.NetAddr> {
