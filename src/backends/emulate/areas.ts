@@ -73,6 +73,8 @@ export const fixedStride = (cols: number): number => 144 * blocksOf(cols) + Math
 
 /** The most that the scores of one unit of attention may take in a thread's scratch, where one head takes less. */
 const SCORE_BYTES = 1 << 20;
+/** Most query heads of one unit of attention, for which the kernel has sums. */
+const MOST_TOGETHER = 64;
 const scoreBytes = (context: number, heads: number): number => 4 * Math.ceil(context / 4) * 4 * heads;
 
 /** Most query heads that are computed together: a part of those that share a key-value head, for their scores' size. */
@@ -80,7 +82,8 @@ function headsTogether({ source, config, context }: OpenRequest): number {
   const sharing = source.tree.layers.map(({ q, k }) => Math.max(1, Math.floor(q.weight.rows / (k.weight.rows || 1))));
   return greatestPart(
     Math.min(...sharing, config.heads),
-    (heads) => sharing.every((all) => all % heads === 0) && scoreBytes(context, heads) <= SCORE_BYTES,
+    (heads) =>
+      heads <= MOST_TOGETHER && scoreBytes(context, heads) <= SCORE_BYTES && sharing.every((all) => all % heads === 0),
   );
 }
 

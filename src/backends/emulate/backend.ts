@@ -8,7 +8,7 @@ import type { Areas, EmulateTensor } from "./areas.ts";
 import { headsTogether } from "./attention_units.ts";
 import { copyCacheSlot, type LayerCache, layerCaches } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
-import { Machine } from "./machine.ts";
+import { Machine, wordAt } from "./machine.ts";
 import type { ModelPlan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { EmulateLinear, EmulateMatrix, EmulateVector } from "./weights.ts";
@@ -73,11 +73,11 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     const start = this.#part?.vocabStart ?? 0, local = this.weights.embedding.rows;
     for (const { i32, f32 } of this.#machine.views) {
       // Ids that another rank owns read row 0; their rows are zeroed afterwards.
-      batch.ids.forEach((id, t) => i32[(a.ids >> 2) + t] = id >= start && id < start + local ? id - start : 0);
-      i32.set(batch.slots, a.slots >> 2);
-      i32.set(batch.positions, a.positions >> 2);
-      f32.set(cos, a.cos >> 2);
-      f32.set(sin, a.sin >> 2);
+      batch.ids.forEach((id, t) => i32[wordAt(a.ids) + t] = id >= start && id < start + local ? id - start : 0);
+      i32.set(batch.slots, wordAt(a.slots));
+      i32.set(batch.positions, wordAt(a.positions));
+      f32.set(cos, wordAt(a.cos));
+      f32.set(sin, wordAt(a.sin));
     }
   }
 
@@ -97,7 +97,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     out.home = table.memory;
     const { f32 } = this.#machine.views[table.memory]!, start = this.#part?.vocabStart ?? 0;
     this.#ids.forEach((id, t) => {
-      const at = (out.address >> 2) + t * out.stride;
+      const at = wordAt(out.address) + t * out.stride;
       if (id < start || id >= start + table.rows) f32.fill(0, at, at + out.width);
     });
   }
@@ -175,7 +175,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       sinks.format,
     ).f32(g.scales.k).f32(g.scales.v).f32(1 / Math.sqrt(headDim)).u32(this.#round, together);
     // Tokens see different numbers of keys; the last token's is an upper bound.
-    const keys = Math.min(this.#machine.views[m]!.i32[(a.positions >> 2) + this.#machine.n - 1]! + 1, g.capacity);
+    const keys = Math.min(this.#machine.views[m]!.i32[wordAt(a.positions) + this.#machine.n - 1]! + 1, g.capacity);
     this.#machine.run("attention", m, this.#machine.n * heads / together, 2 * headDim * keys * together);
     out.home = m;
   }
@@ -243,7 +243,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#machine.describe(memory).begin(logits, vocab, vocab, likeliest);
     // Three passes at most, of four numbers each.
     this.#machine.run("likeliest", memory, rows, vocab);
-    return this.#machine.views[memory]!.i32.subarray(likeliest >> 2, (likeliest >> 2) + rows);
+    return this.#machine.views[memory]!.i32.subarray(wordAt(likeliest), wordAt(likeliest) + rows);
   }
 
   copySlot(from: number, to: number, length: number): void {
@@ -257,7 +257,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     const { f32 } = this.#machine.views[tensor.home]!;
     const out = new Float32Array(rows * tensor.width);
     for (let r = 0; r < rows; r++) {
-      const at = (tensor.address >> 2) + r * tensor.stride;
+      const at = wordAt(tensor.address) + r * tensor.stride;
       out.set(f32.subarray(at, at + tensor.width), r * tensor.width);
     }
     return out;
@@ -266,7 +266,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   write(tensor: EmulateTensor, values: Float32Array): void {
     const { f32 } = this.#machine.views[tensor.home]!;
     for (let r = 0; r * tensor.width < values.length; r++) {
-      f32.set(values.subarray(r * tensor.width, (r + 1) * tensor.width), (tensor.address >> 2) + r * tensor.stride);
+      f32.set(values.subarray(r * tensor.width, (r + 1) * tensor.width), wordAt(tensor.address) + r * tensor.stride);
     }
   }
 
@@ -275,15 +275,15 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       a = this.#areas,
       count = this.#machine.n * this.#config.topK;
     return {
-      ids: i32.slice(a.routeIds >> 2, (a.routeIds >> 2) + count),
-      weights: f32.slice(a.routeWeights >> 2, (a.routeWeights >> 2) + count),
+      ids: i32.slice(wordAt(a.routeIds), wordAt(a.routeIds) + count),
+      weights: f32.slice(wordAt(a.routeWeights), wordAt(a.routeWeights) + count),
     };
   }
 
   writeRouting(ids: Int32Array, weights: Float32Array): void {
     for (const { i32, f32 } of this.#machine.views) {
-      i32.set(ids, this.#areas.routeIds >> 2);
-      f32.set(weights, this.#areas.routeWeights >> 2);
+      i32.set(ids, wordAt(this.#areas.routeIds));
+      f32.set(weights, wordAt(this.#areas.routeWeights));
     }
   }
 

@@ -4,7 +4,7 @@ import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
 import { type Areas, BF16_ROWS, type EmulateTensor, fixedStride, MANY_ROWS, PACKED_ROWS, padded } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
-import type { Machine } from "./machine.ts";
+import { type Machine, wordAt } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
 
 /** Output rows of one unit of the `linear` kernel. */
@@ -69,7 +69,7 @@ export class Gemm {
     this.machine.bring(x, m);
     const result = into ??
       (rows.length <= a.logitRows
-        ? f32.subarray(a.logits >> 2, (a.logits >> 2) + rows.length * vocab)
+        ? f32.subarray(wordAt(a.logits), wordAt(a.logits) + rows.length * vocab)
         : new Float32Array(rows.length * vocab));
     for (let from = 0; from < rows.length; from += a.logitRows) {
       const count = this.#rowsPerMatrix = Math.min(a.logitRows, rows.length - from);
@@ -83,7 +83,7 @@ export class Gemm {
       this.#record(d, head, out, count, 0, 0, scales, 0, 0);
       this.machine.run("linear", m, Math.ceil(head.rows / LINEAR_TILE), head.cols * LINEAR_TILE * count);
       if (into || rows.length > a.logitRows) {
-        result.set(f32.subarray(a.logits >> 2, (a.logits >> 2) + count * vocab), from * vocab);
+        result.set(f32.subarray(wordAt(a.logits), wordAt(a.logits) + count * vocab), from * vocab);
       }
     }
     return result;
@@ -119,7 +119,7 @@ export class Gemm {
     const scales = first.multipliesCodes ? a.rowScales : 0;
     const { i32 } = this.machine.views[m]!;
     const slotRows = this.machine.n * this.topK;
-    const ids = a.routeIds >> 2, xRows = a.rowLists >> 2, outRows = xRows + slotRows;
+    const ids = wordAt(a.routeIds), xRows = wordAt(a.rowLists), outRows = xRows + slotRows;
 
     // Counting sort of the slot rows by local expert; ascending rows within an expert. Rows of other ranks' experts
     // stay zero.
@@ -152,7 +152,7 @@ export class Gemm {
       }
       from = to;
     }
-    i32[a.descriptor >> 2] = records;
+    i32[wordAt(a.descriptor)] = records;
     this.machine.run("linear", m, units, first.cols * LINEAR_TILE * slotRows / Math.max(1, records));
   }
 
@@ -205,7 +205,7 @@ export class Gemm {
   #prepareRows(linear: EmulateLinear, first: number, x: number, stride: number, rows: number): void {
     const { input, cols, memory, rotation } = linear, a = this.areas;
     if (rotation !== null) {
-      const { f32 } = this.machine.views[memory]!, from = x >> 2, to = a.rotated >> 2, width = padded(cols);
+      const { f32 } = this.machine.views[memory]!, from = wordAt(x), to = wordAt(a.rotated), width = padded(cols);
       for (let r = 0; r < rows; r++) {
         const row = f32.subarray(from + r * stride, from + r * stride + cols);
         rotateRow(row, rotation, this.round === 1, f32.subarray(to + r * width, to + r * width + cols));

@@ -10,6 +10,9 @@ import type { Pool } from "./pool.ts";
  */
 const WORTH_SHARING = 24_000;
 
+/** Place of the 32-bit word at an address. Unsigned: a memory reaches beyond 2 GiB. */
+export const wordAt = (address: number): number => address >>> 2;
+
 /** Typed views of one memory. */
 export interface Views {
   readonly u8: Uint8Array;
@@ -71,14 +74,14 @@ export class Machine {
   /** Makes the tensor's current contents available in a memory. */
   bring(tensor: EmulateTensor, memory: number): void {
     if (tensor.home === memory) return;
-    const from = this.current(tensor), at = tensor.address >> 2;
+    const from = this.current(tensor), at = wordAt(tensor.address);
     this.views[memory]!.f32.set(from, at);
     tensor.home = memory;
   }
 
   /** The rows of the current batch, row strides included, as they lie in memory. */
   current(tensor: EmulateTensor): Float32Array {
-    const at = tensor.address >> 2;
+    const at = wordAt(tensor.address);
     return this.views[tensor.home]!.f32.subarray(at, at + this.n * tensor.rowsPerToken * tensor.stride);
   }
 
