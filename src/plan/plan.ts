@@ -18,7 +18,7 @@ import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { convertedBy, furtherLoss, hasWeightsOf } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 import { type InputFormat, multipliesCodes, NO_QDQ } from "../formats/input.ts";
-import { candidateNames, EXPERT } from "../checkpoint/quark/module_names.ts";
+import { candidateNames, EXPERT, projectionName } from "../checkpoint/quark/module_names.ts";
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { KvFormat, WeightFormat, WeightScale } from "../formats/format.ts";
@@ -135,7 +135,7 @@ export function makePlan(request: PlanRequest): Plan {
     };
   });
   const where = scheme ? words`${option("scheme")} ${scheme.name}` : `${configPath}: quantization_config`;
-  const planned = [...Map.groupBy(wanted, ({ stored }) => groupOf(stored.module)).values()]
+  const planned = [...Map.groupBy(wanted, ({ stored }) => projectionName(stored.module)).values()]
     .flatMap((group) => planGroup(group, request, where));
   const byModule = new Map(planned.map((linear) => [linear.module, linear]));
 
@@ -166,11 +166,6 @@ function readConfig({ quantization, configPath }: PlanRequest): QuarkConfig | nu
   );
 }
 
-/** Linears that share one quantized input: one projection of all experts of a layer. */
-function groupOf(module: string): string {
-  return candidateNames(module)[1] ?? module;
-}
-
 function inputOf({ input, element }: Scheme): WantedInput {
   switch (input) {
     case "mx":
@@ -199,7 +194,13 @@ function planGroup(group: readonly Wanted[], request: PlanRequest, where: Text):
     converted ? { ...stored, weight: weight.format, scale: weight.scale } : stored
   );
   const scales: (StaticScale | null)[] = first.input.kind === "fp8_static"
-    ? staticScales(members, groupOf(members[0]!.module), request.inputScales, request.fp8Scales ?? "merged", where)
+    ? staticScales(
+      members,
+      projectionName(members[0]!.module),
+      request.inputScales,
+      request.fp8Scales ?? "merged",
+      where,
+    )
     : members.map(() => null);
   const ownScales = request.fp8Scales === "own" && first.input.kind === "fp8_static" && group.length > 1;
   return group.map(

@@ -120,6 +120,21 @@ Deno.test("both backends round alike in bf16 with rotated, fake-quantized and se
   }
 });
 
+Deno.test("what Quark 0.12 excludes as a router's linear is the router", () => {
+  for (const name of ["mxfp4", "fake_mxfp4"]) {
+    using dir = unpack(name);
+    const planned = () => {
+      const checkpoint = openCheckpoint(dir.path),
+        { plan } = planModel(checkpoint, { dtype: "f32", kvCacheDtype: "auto" });
+      const linears = plan.linears.map(({ decidedBy: _, ...linear }) => linear);
+      return { linears, warnings: [...checkpoint.warnings, ...plan.warnings] };
+    };
+    const whole = planned(), path = `${dir.path}/config.json`;
+    Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replaceAll('.mlp.router"', '.mlp.router.linear"'));
+    assertEquals(planned(), whole);
+  }
+});
+
 for (const [name, line] of Object.entries(REFUSED)) {
   Deno.test(`Quark's export ${name} is refused by name`, () => {
     using dir = unpack(name);
