@@ -5,6 +5,7 @@ import { compareSettings } from "../eval/compare_cells.ts";
 import { sizeText } from "../eval/report/cost_tables.ts";
 import { availableMemory } from "../memory.ts";
 import { Costs } from "../model/work.ts";
+import { cacheSize } from "../session/cache_use.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { planForCalibration, type PlannedSetting, type Setting } from "../session/setting.ts";
 import { ProgressBar } from "./progress.ts";
@@ -132,12 +133,10 @@ const time = (once: number, each: number, count: number): Bounds => fixed((once 
 
 /** Bytes that settings take together. Weights that are mapped can be dropped, but all of them are read. */
 function held(step: string, label: string, settings: readonly PlannedSetting[], room: Room) {
-  const { slots, context, chunk, pages } = room;
   const costs = settings.map((setting) => {
-    const { checkpoint: { config }, planned: { plan, source } } = setting,
-      made = new Costs(config, source, plan.kvFormat);
-    const cache = pages === undefined ? made.cacheBytes(slots, context, chunk ?? setting.chunk) : made.pageBytes(pages);
-    return { weights: made.weightBytes, cache };
+    const { checkpoint: { config }, planned: { plan, source } } = setting;
+    const { weightBytes } = new Costs(config, source, plan.kvFormat);
+    return { weights: weightBytes, cache: cacheSize(setting, room).bytes };
   });
   const bytes = (of: (cost: (typeof costs)[number]) => number) => costs.reduce((sum, cost) => sum + of(cost), 0);
   const weight_bytes = bytes(({ weights }) => weights);

@@ -1,4 +1,5 @@
 /** `mxoss serve`: models over HTTP. */
+import { cacheSize } from "../session/cache_use.ts";
 import { bracketed } from "../../ffi/addresses.ts";
 import { environmentVariable } from "../environment.ts";
 import { PAGE_POSITIONS, sharedPositions } from "../model/pages.ts";
@@ -9,7 +10,6 @@ import { bytesText } from "../amounts.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
-import { Costs } from "../model/work.ts";
 import { allEndpoints } from "../serve/endpoints/all.ts";
 import { Metrics } from "../serve/endpoints/metrics.ts";
 import { type LoadedModel, ModelService } from "../serve/engine/model_service.ts";
@@ -96,7 +96,7 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
 /** What caches take of memory, and how many positions they hold. */
 function memoryText(one: Planned): string {
   const { setting: { checkpoint: { config } }, room: { slots, context, pages } } = one,
-    bytes = bytesText(cacheBytes(one));
+    bytes = bytesText(bytesOf(one));
   if (pages === undefined) return `caches for ${slots} x ${context} positions, ${bytes}`;
   const positions = sharedPositions(config, pages, slots, context);
   return `caches of ${pages} pages of ${PAGE_POSITIONS} positions, ${bytes}: ${slots} sequences share ${positions} ` +
@@ -178,7 +178,7 @@ async function planAll(checkpoint: Checkpoint, options: ServeOptions): Promise<P
   const { sequences, context, "cache-memory": asked } = options;
   return planned.map((one) => {
     const whole = { ...one, room: serveRoom(one.setting, sequences, context, bytes, asked) };
-    const needed = cacheBytes(whole);
+    const needed = bytesOf(whole);
     if (asked !== undefined && needed > asked) {
       const what = `at least ${needed}, what ${bytes === null ? `${sequences} sequences` : "a sequence"} of ` +
         `${whole.room.context} positions need${bytes === null ? "" : "s"}`;
@@ -189,10 +189,7 @@ async function planAll(checkpoint: Checkpoint, options: ServeOptions): Promise<P
 }
 
 /** Bytes of the caches of a model. */
-function cacheBytes({ setting: { checkpoint: { config }, planned: { plan, source }, chunk }, room }: Planned): number {
-  const { slots, context, rewind = 0, pages } = room, costs = new Costs(config, source, plan.kvFormat);
-  return pages === undefined ? costs.cacheBytes(slots, context, chunk + rewind) : costs.pageBytes(pages);
-}
+const bytesOf = ({ setting, room }: Planned): number => cacheSize(setting, room).bytes;
 
 /** The name of a model in the Hugging Face cache, without its revision, or a directory's own. */
 function modelName({ dir }: Checkpoint): string {
@@ -203,7 +200,7 @@ function modelName({ dir }: Checkpoint): string {
 function refuseTogether(planned: readonly Planned[]): void {
   const available = availableMemory();
   if (available === null || uses(planned[0]!.setting.backend, "device")) return;
-  const needed = planned.reduce((sum, one) => sum + cacheBytes(one), 0);
+  const needed = planned.reduce((sum, one) => sum + bytesOf(one), 0);
   if (needed <= available.bytes) return;
   const had = `${bytesText(available.bytes)} of memory can be had (${available.by})`;
   throw new FailureError(

@@ -88,7 +88,7 @@ export function roomFor(
     const slots = slotsNeeded(Math.min(problems.length, asked ?? MOST_ON_DEVICE), prefix.length);
     const { full, ring } = ownPages({ config, context, maxTokens: chunk }),
       fewest = full + fewestPages({ config, context, maxTokens: chunk });
-    const fitting = Math.floor(cacheBytes / costs.pageBytes(1));
+    const fitting = costs.poolPages(cacheBytes);
     return { slots, context, pages: Math.max(fewest, Math.min(fitting, slots * (full + ring))) };
   }
   // One holds what all begin with.

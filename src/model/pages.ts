@@ -11,6 +11,9 @@ export const PAGE_POSITIONS = 64;
 /** Pages that so many positions from the first on lie in. */
 export const pagesFor = (positions: number): number => Math.ceil(positions / PAGE_POSITIONS);
 
+/** Pages of memory that a pool of so many takes: the first is nobody's, which tables name where there is no other. */
+export const heldPages = (pages: number): number => pages + 1;
+
 /** The kinds of layers of a model. */
 export interface LayerKinds {
   /** Layers that see all positions. */

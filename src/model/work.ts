@@ -8,7 +8,7 @@ import {
   type MatrixSource,
   type ModelSource,
 } from "../checkpoint/source.ts";
-import { layerKinds, layersOfPage, PAGE_POSITIONS } from "./pages.ts";
+import { heldPages, layerKinds, layersOfPage, PAGE_POSITIONS } from "./pages.ts";
 
 /** Multiply-adds and bytes. */
 export interface Work {
@@ -64,6 +64,16 @@ export class Costs {
   /** Bytes of so many pages of keys and values. */
   pageBytes(pages: number): number {
     return pages * PAGE_POSITIONS * layersOfPage(layerKinds(this.#config)) * this.#positionBytes;
+  }
+
+  /** Bytes of a pool of so many pages that sequences share. */
+  poolBytes(pages: number): number {
+    return this.pageBytes(heldPages(pages));
+  }
+
+  /** Pages of the largest pool in so many bytes; fewer than 1 where there is none. */
+  poolPages(bytes: number): number {
+    return Math.floor(bytes / this.pageBytes(1)) - heldPages(0);
   }
 
   /** How many experts of a layer a batch of tokens is expected to choose, if they choose independently and evenly. */

@@ -53,15 +53,18 @@ export function cacheUse(setting: PlannedSetting, session: Session): CacheUse {
   };
 }
 
+/** What a cache's positions cost, in the format that the backend keeps them in. */
+export function cacheCosts({ checkpoint: { config }, planned: { plan, source }, backend }: PlannedSetting): Costs {
+  return new Costs(config, source, backend === "reference" ? "f32" : plan.kvFormat);
+}
+
 function sizeOf(setting: PlannedSetting, { slots, context, maxTokens, rewind = 0, pages }: Sizes): CacheSize {
-  const { checkpoint: { config }, planned: { plan, source }, backend } = setting;
-  const costs = new Costs(config, source, backend === "reference" ? "f32" : plan.kvFormat);
+  const { checkpoint: { config }, backend } = setting, costs = cacheCosts(setting);
   const sized = { sequences: slots, context };
   if (!isGpu(backend)) return { ...sized, bytes: costs.cacheBytes(slots, context, maxTokens + rewind), pages: null };
   const own: SequencePages = { config, context, maxTokens, rewind }, { full, ring } = ownPages(own);
   const count = pages ?? slots * (full + ring);
-  // Of shared pages there is one more, which is nobody's.
-  return { ...sized, bytes: costs.pageBytes(pages === undefined ? count : count + 1), pages: count };
+  return { ...sized, bytes: pages === undefined ? costs.pageBytes(count) : costs.poolBytes(pages), pages: count };
 }
 
 /** It in words, without what is in it. */

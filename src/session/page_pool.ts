@@ -2,7 +2,7 @@
  * Pages that all sequences of a session share: which of them each sequence has, and what has to change before a batch.
  * A page may belong to several sequences with the same beginning; who writes to such a page gets a copy of his own.
  */
-import { type LayerKinds, PAGE_POSITIONS, type PageChanges, pagesFor } from "../model/pages.ts";
+import { heldPages, type LayerKinds, PAGE_POSITIONS, type PageChanges, pagesFor } from "../model/pages.ts";
 
 /** What a pool is made for. */
 export interface PoolSize {
@@ -56,7 +56,7 @@ export class PagePool {
   constructor(size: PoolSize, readonly lengthOf: (slot: number) => number) {
     this.#size = size;
     this.#free = Array.from({ length: size.count }, (_, i) => size.count - i);
-    this.#holders = new Uint16Array(size.count + 1);
+    this.#holders = new Uint16Array(heldPages(size.count));
     const { full, sliding, window } = size.kinds, places = pagesFor(size.context);
     this.#held = Array.from({ length: size.slots }, (_, slot) => {
       const held = (kind: number, window: number): Held => ({

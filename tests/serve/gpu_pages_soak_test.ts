@@ -19,7 +19,7 @@ Deno.test({
     const checkpoint = openCheckpoint(TINY), { config } = checkpoint, context = 192, chunk = 32;
     const { planned: { plan, source } } = planSetting({ ...DEFAULTS, checkpoint, backend: "hip", dtype: "f32" });
     const pages = fewestPages({ config, context, maxTokens: chunk });
-    const memory = new Costs(config, source, plan.kvFormat).pageBytes(pages);
+    const memory = new Costs(config, source, plan.kvFormat).poolBytes(pages);
     await using server = await startServer([
       ...["--backend", "hip", "--hip-library", buildHipHost(), "--dtype", "f32", "--chunk", `${chunk}`],
       ...["--sequences", "5", "--context", `${context}`, "--cache-memory", `${memory}`, "--log", "none"],

@@ -1,6 +1,6 @@
 /** The tables that say where sequences' keys and values lie: how large they are, and how batches change them. */
 import type { DeviceRange, GpuDevice, GpuEvent, PinnedBuffer, Stream } from "../../../ffi/runtime.ts";
-import { layerKinds, layersOfPage, ownPages, type PageChanges, pagesFor } from "../../model/pages.ts";
+import { heldPages, layerKinds, layersOfPage, ownPages, type PageChanges, pagesFor } from "../../model/pages.ts";
 import type { OpenRequest } from "../../model/backend.ts";
 
 /** Where pages and tables lie on the device. */
@@ -31,7 +31,7 @@ export interface PagePlan {
 export function planPages(request: PageRequest): PagePlan {
   const { config, slots, context, pages } = request, { full, ring } = ownPages(request), entries = pagesFor(context);
   return {
-    count: pages === undefined ? slots * (full + ring) : pages + 1,
+    count: pages === undefined ? slots * (full + ring) : heldPages(pages),
     layers: layersOfPage(layerKinds(config)),
     entries,
     words: slots * 2 * entries,

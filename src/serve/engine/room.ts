@@ -1,6 +1,6 @@
 /** How many positions a served sequence has. */
 import { fewestPages, ownPages } from "../../model/pages.ts";
-import { Costs } from "../../model/work.ts";
+import { cacheCosts } from "../../session/cache_use.ts";
 import type { Room } from "../../session/open.ts";
 import type { PlannedSetting } from "../../session/setting.ts";
 
@@ -29,10 +29,9 @@ export function serveRoom(
   deviceBytes: number | null = null,
   asked?: number,
 ): Room {
-  const { checkpoint: { config }, planned: { plan, source }, chunk } = setting;
-  const costs = new Costs(config, source, plan.kvFormat);
+  const { checkpoint: { config }, chunk } = setting, costs = cacheCosts(setting);
   if (deviceBytes !== null) {
-    return sharedRoom(setting, slots, context, Math.floor((asked ?? deviceBytes) / costs.pageBytes(1)));
+    return sharedRoom(setting, slots, context, costs.poolPages(asked ?? deviceBytes));
   }
   const fits = (positions: number) =>
     costs.cacheBytes(slots, positions, chunk + Math.min(positions, REWIND)) <= (asked ?? CACHE_BYTES);
