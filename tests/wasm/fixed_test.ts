@@ -4,31 +4,12 @@ import { integers, normals } from "../formats/seeded.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { assertSameBits, type F32, Machine } from "./module.ts";
 import { awkwardRows, INPUTS } from "./inputs.ts";
+import { BLOCK_BYTES, linear, prepare } from "./fixed_rows.ts";
 import { fixedDigits, fixedLane } from "./twins.ts";
-import { type Matrix, storeMatrix } from "./weights.ts";
+import { storeMatrix } from "./weights.ts";
 
 /** Stored formats that are multiplied as integers, and what is added to those. */
 const OFFSETS = { mxfp4: 12, mxfp6_e2m3: 60 } as const;
-const BLOCK_BYTES = 144;
-const padded = (cols: number) => Math.ceil(cols / 32) * 32;
-
-/** Rows in a machine's memory, as floats and as integers. */
-function prepare(machine: Machine, rows: readonly Float32Array[], words: readonly (number | F32)[], offset: number) {
-  const width = rows[0]!.length, stride = Math.ceil(width / 4) * 4;
-  const x = machine.floats(rows.length * stride), out = machine.floats(rows.length * padded(width));
-  const fixed = machine.bytes(rows.length * fixedStride(width));
-  rows.forEach((row, r) => x.data.set(row, r * stride));
-  machine.run(
-    "prepare",
-    [
-      ...[out.address, padded(width), x.address, stride, width, ...words, 1, 0],
-      ...[fixed.address, fixedStride(width), offset],
-    ],
-    rows.length,
-    [out, fixed],
-  );
-  return { out, fixed, width };
-}
 
 for (const [name, , words] of INPUTS) {
   Deno.test(`prepare() writes as integers what fits, exactly and in the fewest digits (${name})`, () => {
@@ -69,23 +50,6 @@ Deno.test("prepare() writes no block as integers whose smallest number vanishes 
   const { fixed } = prepare(machine, [row], [0, 0, 0], 12);
   assertEquals(fixed.data[BLOCK_BYTES], 0);
 });
-
-/** Products of all rows with a matrix, by one call. */
-function linear(machine: Machine, matrix: Matrix, rows: ReturnType<typeof prepare>, n: number, integers: boolean) {
-  const outRows = matrix.values.length, { out, fixed, width } = rows;
-  const y = machine.floats(n * outRows);
-  machine.run(
-    "linear",
-    [
-      ...[1, ...matrix.words, 0, 0, out.address, padded(width), y.address, outRows, n, 0, 0, 0, 0, 0],
-      ...[integers ? fixed.address : 0, fixedStride(width), 0],
-    ],
-    Math.ceil(outRows / 8),
-    [y],
-    4 * 8 * padded(width) + 4096,
-  );
-  return y.data.slice();
-}
 
 for (const format of Object.keys(OFFSETS) as (keyof typeof OFFSETS)[]) {
   for (const [name, , words] of INPUTS) {

@@ -14,19 +14,19 @@ use core::cmp::min;
 
 /// Output rows that are multiplied together. They lie as far apart as they can, so that each is the next piece of a
 /// long stretch of memory, which processors read ahead.
-const ROWS: usize = 4;
+pub const ROWS: usize = 4;
 /// Most input rows that are, where all blocks have one digit or two.
-const MOST: usize = 8;
+pub const MOST: usize = 8;
 /// Most input rows of which some blocks have more digits or do not fit.
 const MOST_MIXED: usize = 4;
 /// Most pairs of a call.
 pub const MOST_PAIRS: usize = 16;
 /// Largest magnitude of a block scale's exponent for which it times a unit is a normal float32: those are 2^-100 to
 /// 2^74.
-const MOST_EXPONENT: i32 = 24;
+pub const MOST_EXPONENT: i32 = 24;
 
 /// Sums of N input rows and four output rows, in the four lanes of `dot.rs`.
-type Sums<const N: usize> = [[v128; ROWS]; N];
+pub type Sums<const N: usize> = [[v128; ROWS]; N];
 
 /// Multiplies all input rows with output rows `from..to`.
 pub unsafe fn few<F: Integers>(r: &Record, from: usize, to: usize, scratch: *mut u8) {
@@ -87,6 +87,29 @@ unsafe fn multiply<F: Integers, const N: usize>(
     exponents: *const v128,
 ) {
     unsafe {
+        let mut sums = [[f32x4_splat(0.0); ROWS]; N];
+        add_sums::<F, N>(r, rows, pair, digits, exponents, &mut sums);
+        for i in 0..ROWS {
+            for four in (0..N).step_by(4) {
+                let sums = core::array::from_fn(|n| sums[min(four + n, N - 1)][i]);
+                finish_four::<F>(r, rows[i], pair + four, min(N - four, 4), &sums);
+            }
+        }
+    }
+}
+
+/// Puts the sums of four output rows, scales of whose blocks are `exponents`, and of the input rows of N pairs from
+/// `pair` on in the place of zeros, given the most digits of those input rows.
+#[inline(always)]
+pub unsafe fn add_sums<F: Integers, const N: usize>(
+    r: &Record,
+    rows: &[usize; ROWS],
+    pair: usize,
+    digits: u8,
+    exponents: *const v128,
+    sums: &mut Sums<N>,
+) {
+    unsafe {
         let blocks = r.weights.cols / BLOCK;
         let from = Rows {
             weights: rows.map(|row| r.weights.row(row)),
@@ -94,23 +117,16 @@ unsafe fn multiply<F: Integers, const N: usize>(
             fixed: core::array::from_fn(|n| r.fixed(pair + n)),
             floats: &core::array::from_fn(|n| r.x(pair + n)),
         };
-        let mut sums = [[f32x4_splat(0.0); ROWS]; N];
         // Functions of their own: V8 keeps fewer values in registers where one has several loops.
         match digits {
             1 => match one_digit::<F, N>(&from, blocks) {
-                Some(all) => sums = all,
-                None => alike::<F, 1, N>(&from, blocks, &mut sums),
+                Some(all) => *sums = all,
+                None => alike::<F, 1, N>(&from, blocks, sums),
             },
-            2 => alike::<F, 2, N>(&from, blocks, &mut sums),
+            2 => alike::<F, 2, N>(&from, blocks, sums),
             // There are no more together; the condition keeps the compiler from making loops for them.
             _ if N > MOST_MIXED => (),
-            _ => mixed::<F, N>(&from, blocks, &mut sums),
-        }
-        for i in 0..ROWS {
-            for four in (0..N).step_by(4) {
-                let sums = core::array::from_fn(|n| sums[min(four + n, N - 1)][i]);
-                finish_four::<F>(r, rows[i], pair + four, min(N - four, 4), &sums);
-            }
+            _ => mixed::<F, N>(&from, blocks, sums),
         }
     }
 }

@@ -70,12 +70,16 @@ impl Row {
     /// The most digits of a block, as which all of them can be read; 255 if one of them does not fit.
     #[inline(always)]
     pub unsafe fn most_digits(self, blocks: usize) -> u8 {
-        (0..blocks).map(|b| unsafe { self.digits(b) }.wrapping_sub(1)).max().map_or(1, |most| most.saturating_add(1))
+        unsafe { *self.digits.add(blocks + 1) }
     }
 
-    /// Writes what stands after the last of `blocks` blocks.
+    /// Writes what stands after `blocks` blocks: [`END`], and the most digits.
     pub unsafe fn end(self, blocks: usize) {
-        unsafe { *self.digits.add(blocks) = END }
+        unsafe {
+            let most = (0..blocks).map(|b| self.digits(b).wrapping_sub(1)).max();
+            *self.digits.add(blocks) = END;
+            *self.digits.add(blocks + 1) = most.map_or(1, |most| most.saturating_add(1));
+        }
     }
 
     /// Writes block `b` of a prepared row. `offset` is what weights are looked up with, and their largest magnitude.

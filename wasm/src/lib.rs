@@ -45,6 +45,7 @@ mod integer;
 mod integer_tile;
 mod likeliest;
 mod linear;
+mod many_fixed;
 mod matvec;
 mod matvec_fixed;
 mod memory;

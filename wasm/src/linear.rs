@@ -13,6 +13,7 @@ use crate::fp6::{E2m3, Fp6};
 use crate::gemm::many;
 use crate::integer;
 use crate::integer_tile::lacks_dot;
+use crate::many_fixed::{are_fixed, many_fixed};
 use crate::matvec::direct;
 use crate::matvec_fixed;
 use crate::memory::Words;
@@ -43,6 +44,9 @@ unsafe fn tiles(r: &Record, first: usize, last: usize, scratch: *mut u8) {
     unsafe {
         let (from, to) = (first * TILE, min(last * TILE, r.weights.rows));
         let rowwise = !r.weights.transposed && r.packed().is_none();
+        if rowwise && are_fixed(r) && !lacks_dot() {
+            return many_fixed(r, first, last, scratch);
+        }
         if rowwise && r.pairs > 1 && r.pairs <= most_few(r) && !lacks_dot() {
             match r.weights.format {
                 format::MXFP4 => return few::<Fp4>(r, from, to, scratch),
@@ -82,8 +86,8 @@ fn most_direct(r: &Record) -> usize {
     }
 }
 
-/// Up to this many pairs, if they are not one alone, up to four input rows are multiplied together as integers, by how
-/// long other ways take then (docs/measurements/matvec.md).
+/// Up to this many pairs, if they are not one alone, a few input rows are multiplied together as integers, by how long
+/// other ways take then (docs/measurements/matvec.md, docs/measurements/gemm.md).
 unsafe fn most_few(r: &Record) -> usize {
     unsafe {
         if !fits(r) {

@@ -2,6 +2,7 @@
  * The areas that every WASM memory has at the same addresses: stacks, scratch, descriptors, batch arrays, activations.
  */
 import { BLOCK, blocksOf } from "../../formats/format.ts";
+import type { InputFormat } from "../../formats/input.ts";
 import { allLinears, type LinearSource, type ModelSource } from "../../checkpoint/source.ts";
 import type { OpenRequest, Tensor, TensorSpec } from "../../model/backend.ts";
 import type { ThreadAreas } from "./pool.ts";
@@ -63,13 +64,26 @@ const LINEAR_WORDS = 24;
 export const PACKED_ROWS = 5;
 const PACKED_MULTIPLE = 4;
 
-/** Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows, so that none are made. */
+/**
+ * Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows of most inputs, so that none
+ * are made; see {@linkcode haveTwoDigits}.
+ */
 export const MANY_ROWS = 12;
 /** Input rows up to which the kernel `linear` multiplies bf16 weights best with rows that are not packed together. */
 export const BF16_ROWS = 24;
 
+/**
+ * Whether inputs are numbers of two digits, but for rare ones, so that MXFP4 weights multiply any number of fixed rows
+ * faster than floats: not those that are rounded to bf16 after a scale that is no power of two. Those of one digit
+ * multiply as integers without fixed rows.
+ */
+export const haveTwoDigits = (input: InputFormat): boolean =>
+  input.kind === "mx"
+    ? input.element === "e3m2"
+    : input.kind === "fp8_static" && Number.isInteger(Math.log2(input.scale));
+
 /** Bytes of a fixed row; see wasm/ABI.md. */
-export const fixedStride = (cols: number): number => 144 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 1) / 16) * 16;
+export const fixedStride = (cols: number): number => 144 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 2) / 16) * 16;
 
 /** The most that the scores of one unit of attention may take in a thread's scratch, where one head takes less. */
 const SCORE_BYTES = 1 << 20;
@@ -187,20 +201,22 @@ export interface ReadRows {
  * What the operations of `gemm.ts` prepare.
  *
  * Experts of whom each quantizes its input in a way of its own get a row for every slot, gate_up as well; the integers
- * of such a row are made while a matrix reads fewer than {@linkcode MANY_ROWS} on average.
+ * of such a row are made while a matrix reads fewer than {@linkcode MANY_ROWS} on average, or always.
  */
 export function readRows({ config, source: { tree }, maxTokens }: Sized, logitRows: number): ReadRows[] {
   const packed = (rows: number) => Math.ceil(rows / PACKED_MULTIPLE) * PACKED_MULTIPLE;
-  const plain = (rows: number) => ({ weight }: LinearSource): ReadRows => ({
+  const fixedRows = ({ weight, input }: LinearSource, rows: number, matrices: number) =>
+    weight.format === "mxfp4" && haveTwoDigits(input) ? rows : Math.min(rows, MANY_ROWS * matrices);
+  const plain = (rows: number) => (linear: LinearSource): ReadRows => ({
     rows: packed(rows),
-    fixedRows: Math.min(rows, MANY_ROWS),
-    cols: weight.cols,
+    fixedRows: fixedRows(linear, rows, 1),
+    cols: linear.weight.cols,
   });
   const slotRows = maxTokens * config.topK;
-  const expert = ({ weight }: LinearSource): ReadRows => ({
+  const expert = (linear: LinearSource): ReadRows => ({
     rows: slotRows,
-    fixedRows: Math.min(slotRows, MANY_ROWS * config.experts),
-    cols: weight.cols,
+    fixedRows: fixedRows(linear, slotRows, config.experts),
+    cols: linear.weight.cols,
   });
   return [
     plain(logitRows)(tree.head),

@@ -2,7 +2,16 @@
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
-import { type Areas, BF16_ROWS, type EmulateTensor, fixedStride, MANY_ROWS, PACKED_ROWS, padded } from "./areas.ts";
+import {
+  type Areas,
+  BF16_ROWS,
+  type EmulateTensor,
+  fixedStride,
+  haveTwoDigits,
+  MANY_ROWS,
+  PACKED_ROWS,
+  padded,
+} from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import { type Machine, wordAt } from "./machine.ts";
 import type { EmulateLinear } from "./weights.ts";
@@ -230,7 +239,8 @@ export class Gemm {
 
   /** {@linkcode fixedOffset}, or 0 where so many rows share a matrix that fixed ones are of no use. */
   #fixedOffset(linear: EmulateLinear): number {
-    return this.#rowsPerMatrix < MANY_ROWS ? fixedOffset(linear) : 0;
+    const many = linear.format === STORED_FORMATS.mxfp4.wasm && haveTwoDigits(linear.input);
+    return many || this.#rowsPerMatrix < MANY_ROWS ? fixedOffset(linear) : 0;
   }
 
   /** One record of the `linear` kernel. */

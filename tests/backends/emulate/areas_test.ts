@@ -3,6 +3,7 @@ import { openReference } from "../../../src/backends/reference/open.ts";
 import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { randomCheckpoint } from "../../../src/checkpoint/random/checkpoint.ts";
 import type { QuarkOptions, Shape } from "../../../src/checkpoint/random/layouts.ts";
+import { missingScales } from "../../../src/plan/planned.ts";
 import type { Fp8Scales } from "../../../src/plan/static_scales.ts";
 import { assert, assertEquals } from "../../assert.ts";
 import { type OpenAny, sessionOf, type ShapeSession } from "../../model/shapes/session.ts";
@@ -19,6 +20,7 @@ interface Model {
   readonly shape: Partial<Shape>;
   readonly quark?: QuarkOptions;
   readonly fp8Scales?: Fp8Scales;
+  readonly scheme?: string;
 }
 
 /** Models whose experts read rows in other numbers than most: one for a token, and one for each slot of it. */
@@ -29,6 +31,11 @@ const MODELS: readonly Model[] = [
     shape: { hidden: 288, topK: 4 },
     quark: { inputScales: true },
     fp8Scales: "own",
+  },
+  {
+    what: "many tokens of few experts, whose inputs are integers of two digits",
+    shape: { experts: 2 },
+    scheme: "w_mxfp4_a_fp8",
   },
 ];
 
@@ -55,12 +62,13 @@ async function logitsOf(
   }
 }
 
-for (const { what, shape, quark = {}, fp8Scales = "merged" } of MODELS) {
+for (const { what, shape, quark = {}, fp8Scales = "merged", scheme } of MODELS) {
   Deno.test(`emulate keeps what it prepares of a batch out of the cache: ${what}`, async () => {
     const checkpoint = randomCheckpoint({ shape: { ...SHAPE, ...shape }, layout: "quark", quark });
-    const whole = await logitsOf(checkpoint, openReference, TOKENS, { fp8Scales, maxTokens: TOKENS.length });
+    const planned = { fp8Scales, ...scheme === undefined ? {} : { scheme, inputScales: missingScales(checkpoint) } };
+    const whole = await logitsOf(checkpoint, openReference, TOKENS, { ...planned, maxTokens: TOKENS.length });
     for (const maxTokens of [40, 17]) {
-      const error = nmse((await logitsOf(checkpoint, emulate, TOKENS, { fp8Scales, maxTokens })).logits, whole.logits);
+      const error = nmse((await logitsOf(checkpoint, emulate, TOKENS, { ...planned, maxTokens })).logits, whole.logits);
       assert(error < 1e-9, `chunks of ${maxTokens}: NMSE ${error}`);
     }
   });

@@ -10,7 +10,7 @@ import { Session } from "../../../src/session/session.ts";
 export type OpenAny = (request: OpenRequest<TensorName>) => Promise<Backend<TensorName>>;
 
 /** How a session of one slot computes. */
-export interface ShapeSession extends Pick<PlanOptions, "dtype" | "fp8Scales"> {
+export interface ShapeSession extends Pick<PlanOptions, "dtype" | "fp8Scales" | "scheme" | "inputScales"> {
   /** Default `auto`. */
   readonly kvCacheDtype?: PlanOptions["kvCacheDtype"];
   /** Tokens of a batch. */
@@ -22,10 +22,10 @@ export async function sessionOf(
   checkpoint: Checkpoint,
   open: OpenAny,
   context: number,
-  { dtype, kvCacheDtype = "auto", fp8Scales = "merged", maxTokens }: ShapeSession,
+  { dtype, kvCacheDtype = "auto", fp8Scales = "merged", maxTokens, ...options }: ShapeSession,
 ): Promise<Session> {
   const { config } = checkpoint, { vocab } = config;
-  const { source, plan } = planModel(checkpoint, { dtype, kvCacheDtype, fp8Scales });
+  const { source, plan } = planModel(checkpoint, { dtype, kvCacheDtype, fp8Scales, ...options });
   const sizes = { slots: 1, context, maxTokens: Math.min(maxTokens, context) };
   const tensors = workspace(config, source);
   const backend = await open({ ...sizes, source, config, dtype, kvFormat: plan.kvFormat, tensors });

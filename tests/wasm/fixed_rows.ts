@@ -1,0 +1,66 @@
+/** Rows as integers ("Fixed rows" in wasm/ABI.md), and their products, for the tests of them. */
+import { fixedStride } from "../../src/backends/emulate/areas.ts";
+import { padded, scratchBytes } from "./linear.ts";
+import type { F32, Machine } from "./module.ts";
+import type { Matrix } from "./weights.ts";
+
+/** Bytes of a block. */
+export const BLOCK_BYTES = 144;
+
+/** Rows in a machine's memory, as floats and as integers. */
+export function prepare(
+  machine: Machine,
+  rows: readonly Float32Array[],
+  words: readonly (number | F32)[],
+  offset: number,
+) {
+  const width = rows[0]!.length, stride = Math.ceil(width / 4) * 4;
+  const x = machine.floats(rows.length * stride), out = machine.floats(rows.length * padded(width));
+  const fixed = machine.bytes(rows.length * fixedStride(width));
+  rows.forEach((row, r) => x.data.set(row, r * stride));
+  machine.run(
+    "prepare",
+    [
+      ...[out.address, padded(width), x.address, stride, width, ...words, 1, 0],
+      ...[fixed.address, fixedStride(width), offset],
+    ],
+    rows.length,
+    [out, fixed],
+  );
+  return { out, fixed, width };
+}
+
+/**
+ * Products of all rows with a matrix, by one call.
+ *
+ * @param pairs Pairs (row, row of outputs); by default row i to row i.
+ * @param counts Receives how many tiles of rows and input rows were multiplied as integers, and how many in float32.
+ */
+export function linear(
+  machine: Machine,
+  matrix: Matrix,
+  rows: ReturnType<typeof prepare>,
+  n: number,
+  integers: boolean,
+  { pairs, counts }: {
+    readonly pairs?: readonly (readonly [number, number])[];
+    readonly counts?: { integers: number; float32: number };
+  } = {},
+) {
+  const outRows = matrix.values.length, { out, fixed, width } = rows;
+  const y = machine.floats(n * outRows), ways = counts && machine.integers([0, 0, 0]);
+  const list = (values: number[] | undefined) => values === undefined ? 0 : machine.integers(values).address;
+  machine.run(
+    "linear",
+    [
+      ...[1, ...matrix.words, 0, 0, out.address, padded(width), y.address, outRows, pairs?.length ?? n],
+      ...[list(pairs?.map(([from]) => from)), list(pairs?.map(([, to]) => to)), 0, 0, 0],
+      ...[integers ? fixed.address : 0, fixedStride(width), ways?.address ?? 0],
+    ],
+    Math.ceil(outRows / 8),
+    ways ? [y, ways] : [y],
+    scratchBytes(width),
+  );
+  if (counts && ways) [counts.integers, counts.float32] = [ways.data[1]!, ways.data[2]!];
+  return y.data.slice();
+}
