@@ -9,7 +9,7 @@ import { refuseNanScales, refuseNanScalesBeside, scaleTensors } from "./e8m0.ts"
 import { fileIn, hasWeightFiles, openWeightFiles } from "./files.ts";
 import { foreignDirectory, foreignFile } from "../foreign.ts";
 import { fingerprint } from "./fingerprint.ts";
-import { checkUnused, detectLayout, methodWarning } from "./layouts/detect.ts";
+import { checkUnused, detectLayout, methodOf, methodWarning } from "./layouts/detect.ts";
 import { orIncomplete } from "./hub/find.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { LayoutName } from "./layouts/layout.ts";
@@ -121,6 +121,8 @@ function open(root: string, options: OpenOptions): Checkpoint {
   );
   oddities.forEach(warn);
 
+  // Before tensors whose names and shapes would be called wrong.
+  methodOf(quantization, files.config);
   const weights = openWeightFiles(weightsDir, warn);
   const tensors = new TensorSet(weights, weightsDir);
   const method = quantization?.["quant_method"];

@@ -19,7 +19,7 @@ import { convertedBy, furtherLoss, hasWeightsOf } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 import { type InputFormat, multipliesCodes, NO_QDQ } from "../formats/input.ts";
 import { candidateNames, EXPERT, projectionName } from "../checkpoint/quark/module_names.ts";
-import { show } from "../describe.ts";
+import { methodOf } from "../checkpoint/layouts/detect.ts";
 import { InputError } from "../errors.ts";
 import type { KvFormat, WeightFormat, WeightScale } from "../formats/format.ts";
 import { checkRotations } from "./rotation.ts";
@@ -151,19 +151,12 @@ export function makePlan(request: PlanRequest): Plan {
   };
 }
 
-/** Quark's config, or null where inputs stay as they are. */
+/**
+ * Quark's config, or null where inputs stay as they are: with MXFP4 weights, too, of which modules have them, the
+ * tensors show.
+ */
 function readConfig({ quantization, configPath }: PlanRequest): QuarkConfig | null {
-  if (quantization === null || Object.keys(quantization).length === 0) return null;
-  const method = quantization["quant_method"] ?? (quantization["global_quant_config"] ? "quark" : undefined);
-  if (method === "quark") return new QuarkConfig(quantization, configPath);
-  // Weights in MXFP4, inputs as they are; which modules it leaves out, the tensors show.
-  if (method === "mxfp4") return null;
-  throw InputError.of(
-    "wrong_value",
-    { file: configPath, key: "quantization_config.quant_method" },
-    '"mxfp4" or "quark"',
-    show(method),
-  );
+  return methodOf(quantization, configPath) === "quark" ? new QuarkConfig(quantization!, configPath) : null;
 }
 
 function inputOf({ input, element }: Scheme): WantedInput {

@@ -179,8 +179,8 @@ const CASES: [wrong: string, bad: Bad, line: RegExp][] = [
     /expected one spec, got a list of 2: quantization in stages \("progressive"\)/,
   ],
   [
-    "a method that is unknown",
-    { config: (q) => q["quant_method"] = "gptq" },
+    "a method that is unknown, of tensors that are called otherwise",
+    { tensors: (t) => t.delete(`${EXPERT}.weight`), config: (q) => q["quant_method"] = "gptq" },
     /quant_method: expected "mxfp4" or "quark", got "gptq"/,
   ],
   [

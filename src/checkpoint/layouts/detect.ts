@@ -35,6 +35,23 @@ export function detectLayout(names: readonly string[], quantMethod: unknown, pla
   return found === "hf_mxfp4" && quantMethod === "quark" ? "quark" : found;
 }
 
+/**
+ * Which of the quantizations that are read here a config describes; null: none.
+ *
+ * @param quantization `quantization_config`, or null.
+ * @throws {InputError} naming another method, whose tensors no layout has names for.
+ */
+export function methodOf(
+  quantization: Readonly<Record<string, unknown>> | null,
+  configPath: string,
+): "mxfp4" | "quark" | null {
+  if (quantization === null || Object.keys(quantization).length === 0) return null;
+  const method = quantization["quant_method"] ?? (quantization["global_quant_config"] ? "quark" : undefined);
+  if (method === "mxfp4" || method === "quark") return method;
+  const key = "quantization_config.quant_method";
+  throw InputError.of("wrong_value", { file: configPath, key }, '"mxfp4" or "quark"', show(method));
+}
+
 /** How a message describes the tensors of a layout whose config names another quant_method. */
 const CONTRADICTED: readonly { layout: LayoutName; method: string; tensors: string }[] = [
   { layout: "quark", method: "mxfp4", tensors: 'of quant_method "quark"' },
