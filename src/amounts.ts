@@ -8,6 +8,11 @@ const { format: formatDuration } = durationFormat as unknown as {
   format(milliseconds: number, options: { readonly ignoreZero: boolean }): string;
 };
 
+/** A number of things: `1 problem`, `2 problems`. */
+export function counted(count: number, unit: string, units = `${unit}s`): string {
+  return `${count} ${count === 1 ? unit : units}`;
+}
+
 /** A number of bytes in decimal units, to three digits: `13.8 GB`, `737 kB`. */
 export function bytesText(bytes: number): string {
   return formatBytes(bytes);

@@ -1,4 +1,5 @@
 /** The page of `mxoss bench --out`: the figures as charts and tables. */
+import { counted } from "../amounts.ts";
 import { type BenchResults, type Figure, subjectText } from "../bench/figures.ts";
 import { cacheText } from "../session/cache_use.ts";
 import { type Artist, openArtist } from "../eval/report/draw.ts";
@@ -11,7 +12,9 @@ const WIDTH = 960;
 /** The page, as HTML. */
 export async function benchPage(results: BenchResults): Promise<string> {
   const artist = await openArtist(), figures = inOrder(results.figures), { computed } = results;
-  const title = `Speed of ${computed.shape ?? computed.model}, ${computed.layers} layers, ${computed.scheme}`;
+  const title = `Speed of ${computed.shape ?? computed.model}, ${
+    counted(computed.layers, "layer")
+  }, ${computed.scheme}`;
   const rows = figures.map(figureRow), caches = computed.caches.map(cacheText).join("; ");
   return page(title, [
     `<h1>${title}</h1>`,

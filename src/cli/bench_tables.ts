@@ -1,5 +1,5 @@
 /** What `mxoss bench` prints. */
-import { bytesText, durationText } from "../amounts.ts";
+import { bytesText, counted, durationText } from "../amounts.ts";
 import { type BenchResults, type Figure, type Skipped, subjectText } from "../bench/figures.ts";
 import { intervalText, medianText, quotient, scaled, type Spread } from "../bench/spread.ts";
 import { cacheText } from "../session/cache_use.ts";
@@ -27,14 +27,14 @@ export function facts({ machine, computed, limits }: BenchResults): string[][] {
       "machine",
       [
         processor ?? "unknown processor",
-        `${threads} threads`,
+        counted(threads, "thread"),
         ...(memory_bytes === null ? [] : [bytesText(memory_bytes)]),
         system,
         `Deno ${deno}`,
         ...(load === null ? [] : [`load ${load} before`]),
       ].join(", "),
     ],
-    ["model", [computed.shape ?? computed.model, `${computed.layers} layers`, weights].join(", ")],
+    ["model", [computed.shape ?? computed.model, `${counted(computed.layers, "layer")}`, weights].join(", ")],
     [
       "computed",
       [
@@ -52,7 +52,7 @@ export function facts({ machine, computed, limits }: BenchResults): string[][] {
         `${rateText(limits.read, 1e9)} GB/s read`,
         `${rateText(limits.float32, 1e9)} GMAC/s float32`,
         `${rateText(limits.int8, 1e9)} GMAC/s int8`,
-      ].join(", ") + ` (${limits.threads} thread${limits.threads === 1 ? "" : "s"})`,
+      ].join(", ") + ` (${counted(limits.threads, "thread")})`,
     ]]),
   ];
 }

@@ -1,4 +1,5 @@
 /** `--calibrate`: what inputs of linears, keys and values are on a text. */
+import { counted } from "../amounts.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
 import type { Kept } from "../eval/stores.ts";
@@ -54,7 +55,7 @@ const KeptScales = z.strictObject({ index: z.literal(0), scales: z.record(z.stri
 export async function calibratedScales(path: string, setting: Setting, kept: Kept | null): Promise<CalibratedScales> {
   const { checkpoint, dtype, kvCacheDtype, backend } = setting;
   const text = await calibrationText(path, checkpoint);
-  const from = `${text.tokens} tokens of ${text.from}`;
+  const from = `${counted(text.tokens, "token")} of ${text.from}`;
   if (kept === null) return { scales: (await calibrate(setting, text)).inputs, from };
   const header = {
     schema: "mxoss.calibration",

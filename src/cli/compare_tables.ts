@@ -1,4 +1,5 @@
 /** What `mxoss compare` prints. */
+import { counted } from "../amounts.ts";
 import type { SettingProtocol } from "../eval/setting_schema.ts";
 import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import { comparedCosts } from "../eval/report/cost_tables.ts";
@@ -24,7 +25,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
   const lines = [
     `A: ${settingText(protocol.a, protocol.b)}`,
     `B: ${settingText(protocol.b, protocol.a)}`,
-    `${d.tokens} tokens of ${protocol.text.name} in ${d.sequences} sequence${d.sequences === 1 ? "" : "s"}`,
+    `${counted(d.tokens, "token")} of ${protocol.text.name} in ${counted(d.sequences, "sequence")}`,
     "",
     ...linesOf(layerTable(d)),
     "",
@@ -34,7 +35,9 @@ export function compareTables(results: CompareResults, all = false): string[] {
       ...predictionRows(logits.all),
       [
         "largest KL",
-        `${small(logits.all.kl.max)} at ${place(d)}, ${roughPercent(logits.all.kl.max_share ?? 1)} of all`,
+        logits.all.kl.max === 0
+          ? "0 (none seen)"
+          : `${small(logits.all.kl.max)} at ${place(d)}, ${roughPercent(logits.all.kl.max_share ?? 1)} of all`,
       ],
       ["router decisions changed", `${d.router.flipped} of ${d.router.decisions}`],
       [

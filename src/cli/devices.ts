@@ -1,4 +1,5 @@
 /** `mxoss devices`: what each backend finds on this machine. */
+import { counted } from "../amounts.ts";
 import { fetchOwn } from "../own_files.ts";
 import { findGpus, formatReports } from "../backends/gpu/devices.ts";
 import { STANDALONE } from "../assets.ts";
@@ -26,7 +27,7 @@ export async function devicesCommand({ options }: Parsed<typeof DEVICES.options>
     return 0;
   }
   const lines = [
-    `emulate: WebAssembly SIMD on ${threads} thread${threads === 1 ? "" : "s"}`,
+    `emulate: WebAssembly SIMD on ${counted(threads, "thread")}`,
     "reference: plain TypeScript on one thread",
     ...(gpus === null
       ? [`hip, cuda: not looked for: ${STANDALONE ? "calling libraries is not permitted" : NO_FFI}`]

@@ -1,4 +1,5 @@
 /** `mxoss generate`: answers a prompt. */
+import { counted } from "../amounts.ts";
 import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
@@ -92,7 +93,9 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   }
   if (options.stats) note(statistics(session, cacheUseText(cacheUse(setting, session)), timings, loaded - started));
   if (ending === "interrupted") return EXIT_INTERRUPTED;
-  if (ending !== "stop" && !options.json) note(`note: cut off after ${ids.length} tokens (--max-tokens ${maxTokens})`);
+  if (ending !== "stop" && !options.json) {
+    note(`note: cut off after ${counted(ids.length, "token")} (--max-tokens ${maxTokens})`);
+  }
   await session.close();
   return 0;
 }
@@ -260,8 +263,8 @@ function statistics(session: Session, cache: string, timings: Timings, loadMilli
   const rate = (value: number | null) => value === null ? "-" : `${value.toPrecision(3)} tok/s`;
   return [
     `load ${loadMilliseconds.toFixed(0)} ms`,
-    `prefill ${timings.promptTokens} tokens, ${rate(prefill)}`,
-    `decode ${timings.generatedTokens} tokens, ${rate(decode)}`,
+    `prefill ${counted(timings.promptTokens, "token")}, ${rate(prefill)}`,
+    `decode ${counted(timings.generatedTokens, "token")}, ${rate(decode)}`,
     cache,
     session.engine.info.description,
   ].join("; ");

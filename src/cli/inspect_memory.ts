@@ -1,7 +1,7 @@
 /** What a model takes of GPUs, as `inspect` says it. */
 import { neededOfRanks } from "../session/device_memory.ts";
 import type { PlannedSetting } from "../session/setting.ts";
-import { bytesText } from "../amounts.ts";
+import { bytesText, counted } from "../amounts.ts";
 import { tableLines } from "./table.ts";
 
 /** What each rank takes of a GPU of its own, where there are so many sequences of so many positions. */
@@ -22,9 +22,9 @@ export function gpuLines({ sequences, context, chunk, ranks }: GpuMemory): strin
     `${rank}`,
     ...[weights, cache, activations, weights + cache + activations].map(bytesText),
   ]);
-  const held = `${sequences} sequence${sequences === 1 ? "" : "s"} of ${context} positions`;
+  const held = `${counted(sequences, "sequence")} of ${context} positions`;
   return [
-    `memory of a GPU for ${held}, prompts by ${chunk} tokens (drivers and libraries take more on top)`,
+    `memory of a GPU for ${held}, prompts by ${counted(chunk, "token")} (drivers and libraries take more on top)`,
     ...tableLines([["rank", "weights", "KV cache", "activations", "in all"], ...rows], [1, 2, 3, 4]),
   ];
 }

@@ -82,10 +82,11 @@ export function toggle(help: string): Option<boolean> {
 
 /** Schema of an integer in a closed range. */
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER) {
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   return z.string().transform((text, context) => {
     const number = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
     if (number >= min && number <= max) return number;
+    const open = max === Number.MAX_SAFE_INTEGER && !(number > max);
+    const range = open ? `of at least ${min}` : `from ${min} to ${max}`;
     context.addIssue({ code: "custom", message: `expected an integer ${range}` });
     return z.NEVER;
   });

@@ -1,6 +1,6 @@
 /** `mxoss quantize`: a checkpoint in another scheme. */
 import { UsageError } from "./spelling.ts";
-import { bytesText } from "../amounts.ts";
+import { bytesText, counted } from "../amounts.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { allLinears, type KvScales } from "../checkpoint/source.ts";
 import { missingScales } from "../plan/planned.ts";
@@ -86,7 +86,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   if (unseen > 0) {
     note(`warning: no token chose ${unseen} of the experts; they have the largest scales of their layers`);
   }
-  await writeOut(`${options.out}: ${written.files.length} files, ${bytesText(written.bytes)}\n`);
+  await writeOut(`${options.out}: ${counted(written.files.length, "file")}, ${bytesText(written.bytes)}\n`);
   return 0;
 }
 

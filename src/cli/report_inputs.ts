@@ -37,12 +37,24 @@ const Head = z.looseObject({ schema: z.string() });
  */
 export function findRuns(given: string): Found[] {
   const dir = given.replace(/(?<=.)[/\\]+$/, "");
+  if (isFile(dir)) {
+    throw InputError.of("wrong_value", { file: dir }, "the directory that eval or compare wrote", "a file");
+  }
   if (shardOfDirectory(dir) !== null) {
     const part = readPart(dir);
     if (part !== null) return [part];
   }
   const parts = shardsIn(dir).flatMap(({ dir }) => readPart(dir) ?? []);
   return parts.length === 0 || hasAnswers(dir) ? [readResults(dir)] : parts;
+}
+
+/** Whether a path is that of a file; what else is wrong with it is said where it is read. */
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 function readPart(dir: string): FoundPart | null {

@@ -6,7 +6,7 @@ import { PAGE_POSITIONS, sharedPositions } from "../model/pages.ts";
 import { deviceCacheBytes } from "../session/device_memory.ts";
 import { prepareVocabulary } from "../serve/chat/constraints.ts";
 import { basename } from "node:path";
-import { bytesText } from "../amounts.ts";
+import { bytesText, counted } from "../amounts.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { availableMemory } from "../memory.ts";
@@ -76,7 +76,11 @@ export async function serveCommand({ options }: Parsed<typeof SERVE.options>): P
     loaded.push({ session, observer: metrics.observer(name), model, reopen });
     const { planned: { plan }, dtype, chunk } = setting, { description } = session.engine.info;
     const formats = `${plan.scheme}, ${dtype}, cache ${plan.kvFormat}`;
-    note(`${name}: ${formats}; ${room.slots} sequences of ${context} positions, chunks of ${chunk}; ${description}`);
+    note(
+      `${name}: ${formats}; ${
+        counted(room.slots, "sequence")
+      } of ${context} positions, chunks of ${chunk}; ${description}`,
+    );
   }
   prepareVocabulary(tokenizer);
   note(limitsText(options, apiKeys.length));
@@ -99,7 +103,9 @@ function memoryText(one: Planned): string {
     bytes = bytesText(bytesOf(one));
   if (pages === undefined) return `caches for ${slots} x ${context} positions, ${bytes}`;
   const positions = sharedPositions(config, pages, slots, context);
-  return `caches of ${pages} pages of ${PAGE_POSITIONS} positions, ${bytes}: ${slots} sequences share ${positions} ` +
+  return `caches of ${pages} pages of ${PAGE_POSITIONS} positions, ${bytes}: ${
+    slots === 1 ? "a sequence has" : `${slots} sequences share`
+  } ${positions} ` +
     `positions, of which each takes up to ${context}`;
 }
 
@@ -108,9 +114,9 @@ function limitsText(options: ServeOptions, keys: number): string {
   const { queue, "max-prompt": prompt, "max-reply": reply, "max-body": body, "time-limit": seconds } = options;
   return [
     keys === 0 ? "no API key" : keys === 1 ? "an API key" : `${keys} API keys`,
-    `at most ${queue} requests wait`,
-    ...(prompt === undefined ? [] : [`prompts up to ${prompt} tokens`]),
-    ...(reply === undefined ? [] : [`replies up to ${reply} tokens`]),
+    `at most ${counted(queue, "request")} wait${queue === 1 ? "s" : ""}`,
+    ...(prompt === undefined ? [] : [`prompts up to ${counted(prompt, "token")}`]),
+    ...(reply === undefined ? [] : [`replies up to ${counted(reply, "token")}`]),
     `bodies up to ${bytesText(body)}`,
     `${seconds} s a request, ${options["stop-limit"]} s when it stops`,
     `log ${options.log}`,

@@ -1,4 +1,5 @@
 /** `mxoss devices --verify`: whether a GPU computes what it should. */
+import { counted } from "../amounts.ts";
 import { openGpuLibrary } from "../backends/gpu/devices.ts";
 import { machineFacts } from "../bench/machine.ts";
 import { writeWhole } from "../checkpoint/atomic.ts";
@@ -69,7 +70,7 @@ function firstWithDevice(hipLibrary: string | undefined): "hip" | "cuda" {
 
 function systemText(): string {
   const { processor, threads, system, deno } = machineFacts();
-  return `${processor ?? "unknown processor"}, ${threads} threads, ${system}, Deno ${deno}`;
+  return `${processor ?? "unknown processor"}, ${counted(threads, "thread")}, ${system}, Deno ${deno}`;
 }
 
 const jsonText = (results: VerifyResults) => `${JSON.stringify(results, null, 2)}\n`;

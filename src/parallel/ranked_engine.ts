@@ -1,4 +1,5 @@
 /** An engine whose graph runs on several ranks, each a worker thread with its part of the weights. */
+import { counted } from "../amounts.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { currentProcesses } from "./current.ts";
 import { rankThreads, type StartRank } from "./rank_ports.ts";
@@ -159,7 +160,7 @@ function joinInfo(
   if (infos.length === 1 && typeof backend === "string") return infos[0]!;
   const shared = typeof backend === "string"
     ? ""
-    : `in turns on ${backend.devices.length} device${backend.devices.length === 1 ? "" : "s"}, sums over the host's ` +
+    : `in turns on ${counted(backend.devices.length, "device")}, sums over the host's ` +
       "memory, ";
   return {
     description: `tp ${sizes.tp}, ep ${sizes.ep}, ${shared}each rank: ${infos[0]?.description ?? ""}`,

@@ -1,7 +1,7 @@
 /** How large the cache of keys and values is, and how much of it sequences have. */
 import { ownPages, PAGE_POSITIONS, pagesFor, type SequencePages } from "../model/pages.ts";
 import { Costs } from "../model/work.ts";
-import { bytesText } from "../amounts.ts";
+import { bytesText, counted } from "../amounts.ts";
 import type { Room } from "./open.ts";
 import type { Session } from "./session.ts";
 import { isGpu, type PlannedSetting } from "./setting.ts";
@@ -69,7 +69,7 @@ function sizeOf(setting: PlannedSetting, { slots, context, maxTokens, rewind = 0
 
 /** It in words, without what is in it. */
 export function cacheText({ sequences, context, bytes, pages }: CacheSize): string {
-  const each = pages === null ? "" : ` in ${pages} pages of ${PAGE_POSITIONS}`;
+  const each = pages === null ? "" : ` in ${counted(pages, "page")} of ${PAGE_POSITIONS}`;
   return `${sequences === 1 ? "" : `${sequences} x `}${context} positions${each}, ${bytesText(bytes)}`;
 }
 

@@ -3,6 +3,7 @@
  * their options, planned, opened (see open.ts), and written down beside what it computed (see protocol.ts). Nothing
  * here prints.
  */
+import { counted } from "../amounts.ts";
 import { PROCESSOR_BACKENDS } from "../parallel/open_backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
@@ -144,7 +145,7 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
   const { threads = 0 } = setting, cores = navigator.hardwareConcurrency;
   if (threads > MANY_THREADS * cores) {
     onWarning?.(
-      `${threads} threads on ${cores} core${cores === 1 ? "" : "s"}: they take turns, and none computes faster`,
+      `${counted(threads, "thread")} on ${counted(cores, "core")}: they take turns, and none computes faster`,
     );
   }
   const converted = planned.plan.linears.find(({ storedAs }) => storedAs !== null);

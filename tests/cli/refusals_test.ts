@@ -115,6 +115,7 @@ const ARGUMENTS: [args: string[], what: RegExp][] = [
   [["--top-p", "1.5", "hi"], /--top-p: expected a number above 0 and up to 1, got "1\.5"/],
   [["--top-k", "-2", "hi"], /--top-k: expected an integer/],
   [["--seed", "-3", "hi"], /--seed: expected an integer of at least 0/],
+  [["--seed", "9".repeat(20), "hi"], /--seed: expected an integer from 0 to 9007199254740991, got "9+"/],
   [["--chunk", "0", "hi"], /--chunk: expected an integer/],
   [["--dtype", "f16", "hi"], /--dtype: expected bf16 or f32, got "f16"/],
   [["--scheme", "w_mxfp5", "hi"], /--scheme: expected w_mxfp4, .* got "w_mxfp5"/],

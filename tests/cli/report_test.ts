@@ -70,6 +70,7 @@ Deno.test("report of runs made apart is what one run gives, and others are refus
   Deno.writeTextFileSync(at("c/nll.w_mxfp4_a_mxfp4.kv-auto.tp1.jsonl"), "{}\n");
   await refusal(/tp1\.jsonl: is not of the results\.json beside it/, at("a"), at("c"));
   await refusal(/none\/results\.json: no such file/, at("none"));
+  await refusal(/file: expected the directory that eval or compare wrote, got a file/, dir.write("file", {}));
   await refusal(/DIR: expected a directory of results, got none/);
 });
 

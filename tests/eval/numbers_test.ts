@@ -1,4 +1,12 @@
-import { estimateText, measured, measuredShare, percent, roughPercent } from "../../src/eval/report/numbers.ts";
+import {
+  bracketed,
+  estimateText,
+  measured,
+  measuredShare,
+  percent,
+  pointsText,
+  roughPercent,
+} from "../../src/eval/report/numbers.ts";
 import { assertEquals } from "../assert.ts";
 
 Deno.test("measured() writes the digits that the interval leaves sure", () => {
@@ -7,7 +15,9 @@ Deno.test("measured() writes the digits that the interval leaves sure", () => {
     [1.0423e-10, 9.99e-11, 1.09e-10, "1.04e-10 [1.00e-10, 1.09e-10]"],
     [0.123456, 0.1234, 0.1235, "0.1235 [0.1234, 0.1235]"],
     [6.8e-5, 0, 1.13e-3, "7e-5 [0, 1.13e-3]"],
-    [12.3, 4, 30, "10 [0, 30]"],
+    [12.3, 4, 30, "10 [4, 30]"],
+    [1.2e7, 1.3e6, 5e7, "1e+7 [1e+6, 5e+7]"],
+    [-0.5, -0.9, -0.04, "-0.5 [-0.9, -0.04]"],
     [123456, 118000, 131000, "1.23e+5 [1.18e+5, 1.31e+5]"],
     [-0.00107, -0.00188, -0.000273, "-0.0011 [-0.0019, -0.0003]"],
     [0.02, 0.01, null, "0.02 [0.01, -]"],
@@ -35,6 +45,8 @@ Deno.test("no share is written as all where some differ, nor as none where some 
   assertEquals(measuredShare({ value: 1, low: 0.97, high: 1 }), "100% [97, 100]");
   assertEquals(measuredShare({ value: 0.9996, low: null, high: null }), "99.96% [-, -]");
   assertEquals(estimateText({ kind: "points", value: 0.996, low: 0.9, high: 1 }), "+100");
+  assertEquals(pointsText({ value: 0.004, low: 0.0004, high: 0.009 }), "+0.4");
+  assertEquals(bracketed({ kind: "points", value: 0.004, low: 0.0004, high: 0.009 }), "[+0.04, +0.9]");
   const rough = [0.9949, 0.996, 0.99999, 1, 1.5, 1 - 1e-16, 4e-5, 0].map((share) => roughPercent(share));
   assertEquals(rough.join(" "), "99% 99.6% 99.999% 100% 150% 100% 0.0040% 0.0%");
   const counted = [0, 4e-5, 6e-5, 0.99996, 1].map((share) => percent(share));

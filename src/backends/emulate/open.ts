@@ -1,4 +1,5 @@
 /** Opens the emulate backend: plan, memories, threads, weights. */
+import { counted } from "../../amounts.ts";
 import { compileKernels, heapBase, WASM_PAGE } from "../../wasm.ts";
 import { isVirtual } from "../../assets.ts";
 import { isHeld } from "../../stored_files.ts";
@@ -105,8 +106,8 @@ export async function openEmulate<N extends string>(
       weights: placeWeights(request.source, plan, memories),
       worthSharing: options.worthSharing,
       info: {
-        description: `wasm simd128, ${threads} thread${threads === 1 ? "" : "s"}, ` +
-          `${memories.length} memor${memories.length === 1 ? "y" : "ies"}, weights ${mapped ? "mapped" : "read"}`,
+        description: `wasm simd128, ${counted(threads, "thread")}, ` +
+          `${counted(memories.length, "memory", "memories")}, weights ${mapped ? "mapped" : "read"}`,
         weightBytes: plan.weightBytes,
         loadMilliseconds: performance.now() - started,
       },

@@ -1,5 +1,5 @@
 /** What the GPU libraries find on this machine, and why not: for `mxoss devices`. */
-import { bytesText } from "../../amounts.ts";
+import { bytesText, counted } from "../../amounts.ts";
 import { openRuntime } from "../../../ffi/open.ts";
 import { GpuLibraryError } from "../../../ffi/errors.ts";
 import type { DeviceProperties, GpuKind, GpuRuntime } from "../../../ffi/runtime.ts";
@@ -144,7 +144,7 @@ function compiledKernels(kernels: KernelFiles, code: Code): CompiledKernels {
 export function formatReports(reports: readonly GpuReport[], say: (text: Text) => string = spelled): string[] {
   return reports.flatMap(({ backend, found, library, problem, devices }) => [
     library
-      ? `${backend}: ${devices.length} device${devices.length === 1 ? "" : "s"}, ${library.path}${
+      ? `${backend}: ${counted(devices.length, "device")}, ${library.path}${
         library.version && `, version ${library.version}`
       }`
       : `${backend}: ${found ? "cannot be used" : "not found"}`,

@@ -1,4 +1,5 @@
 /** A conversation with a model as it goes on: what commands read and change. */
+import { counted } from "../../amounts.ts";
 import { dirname, resolve, sep } from "node:path";
 import type { InputError } from "../../errors.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
@@ -72,7 +73,7 @@ export class Chat {
   goOnWith(conversation: Conversation, path: string): void {
     this.conversation = conversation;
     const { turns } = conversation, last = turns.at(-1)?.protocol;
-    note(`${path}: ${turns.length} ${turns.length === 1 ? "turn" : "turns"}`);
+    note(`${path}: ${counted(turns.length, "turn")}`);
     if (last !== undefined && last.scheme !== this.model.setting.planned.plan.scheme) {
       note(
         `note: the last answer there is of ${last.scheme}; the next is of ${this.model.setting.planned.plan.scheme}`,
@@ -198,11 +199,11 @@ function stoppedWhy({ finish, generatedTokens }: Answer, maxTokens: number): str
     case "interrupted":
       return "stopped";
     case "context":
-      return `cut off after ${generatedTokens} tokens: the context is full (/undo, /reset or /context N)`;
+      return `cut off after ${counted(generatedTokens, "token")}: the context is full (/undo, /reset or /context N)`;
     case "length":
       return generatedTokens < maxTokens
-        ? `cut off after ${generatedTokens} tokens: the context is full (/undo, /reset or /context N)`
-        : `cut off after ${generatedTokens} tokens (${COMMAND_LINE.option("max-tokens")} ${maxTokens})`;
+        ? `cut off after ${counted(generatedTokens, "token")}: the context is full (/undo, /reset or /context N)`
+        : `cut off after ${counted(generatedTokens, "token")} (${COMMAND_LINE.option("max-tokens")} ${maxTokens})`;
   }
 }
 

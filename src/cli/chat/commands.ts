@@ -1,4 +1,5 @@
 /** Lines of a conversation that begin with a slash. */
+import { counted } from "../../amounts.ts";
 import { SCHEME_NAMES } from "../../plan/scheme.ts";
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
 import { closest } from "../closest.ts";
@@ -117,7 +118,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     run: (chat, file) => {
       if (file === "") throw UsageError.of("missing", { name: "/save" }, "a file");
       chat.conversation.save(chat.placeOf(file));
-      note(`${file}: ${chat.conversation.turns.length} turns`);
+      note(`${file}: ${counted(chat.conversation.turns.length, "turn")}`);
     },
   },
   load: {

@@ -1,4 +1,5 @@
 /** What `/stats` and `--stats` say. */
+import { counted } from "../../amounts.ts";
 import { cacheUse, cacheUseText } from "../../session/cache_use.ts";
 import type { Answer, ChatModel } from "./model.ts";
 
@@ -22,7 +23,7 @@ export class Totals {
 
   /** The sums in words. */
   get line(): string {
-    return `all: ${this.#answers} ${this.#answers === 1 ? "answer" : "answers"} of ${this.#generated} tokens; of ` +
+    return `all: ${counted(this.#answers, "answer")} of ${counted(this.#generated, "token")}; of ` +
       `${this.#prompt} prompt tokens ${this.#kept} came from the cache`;
   }
 }
@@ -42,7 +43,7 @@ export function speedLine(answer: Answer): string {
   const rate = (tokens: number, ms: number) =>
     tokens > 0 && ms > 0 ? `, ${Number((tokens / ms * 1000).toPrecision(3))} tok/s` : "";
   // The first token comes out of the prompt.
-  return `prompt ${promptTokens} tokens, ${kept} from the cache, ${promptTokens - kept} computed` +
-    `${rate(promptTokens - kept, prefillMilliseconds)}; answer ${generatedTokens} tokens` +
+  return `prompt ${counted(promptTokens, "token")}, ${kept} from the cache, ${promptTokens - kept} computed` +
+    `${rate(promptTokens - kept, prefillMilliseconds)}; answer ${counted(generatedTokens, "token")}` +
     rate(generatedTokens - 1, decodeMilliseconds);
 }

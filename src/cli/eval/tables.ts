@@ -1,4 +1,5 @@
 /** What `mxoss eval` prints. */
+import { counted } from "../../amounts.ts";
 import type { SettingProtocol } from "../../eval/setting_schema.ts";
 import type { Bandwidth } from "../../eval/cost.ts";
 import { type CostedSetting, costedSettings, costNotes, costTable } from "../../eval/report/cost_tables.ts";
@@ -60,7 +61,10 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
   const arranged = arrange(cells, names).rows;
   const { asked, name } = protocol.data;
   const { format, shots } = protocol.prompt;
-  lines.push(`${asked} problems of ${name}, ${format}, ${shots.length} examples, greedy, 95% intervals`, "");
+  lines.push(
+    `${counted(asked, "problem")} of ${name}, ${format}, ${counted(shots.length, "example")}, greedy, 95% intervals`,
+    "",
+  );
   lines.push(...linesOf(accuracyTable(results, TERMINAL)));
   const solved = rankTable(cells, arranged, (cell) => `${cell.filters["flexible-extract"].correct}`);
   lines.push(...titled("problems solved (flexible-extract), by number of ranks", solved));
@@ -99,7 +103,7 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
 export function perplexityTables(results: PerplexityResults): string[] {
   const { cells, divergences, protocol } = results;
   const { tokens, name, sequence_length: length } = protocol.text;
-  const lines = [`${tokens} tokens of ${name}, sequences of ${length}`, ""];
+  const lines = [`${counted(tokens, "token")} of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
   const label = (key: string) => cells.find((c) => c.key === key)!.label;
   lines.push(...divergenceSection(divergences, results.ranking, label, cells[0]!.label));
@@ -120,7 +124,7 @@ function taskText({ data, prompt, decoding }: Gsm8kResults["protocol"]): string 
       ? []
       : [`examples ${prompt.shots.map(({ index }) => index).join(" ")} of ${prompt.shots_from.sha256.slice(0, 16)}`]),
     `seed ${prompt.seed}`,
-    `at most ${decoding.max_tokens} tokens`,
+    `at most ${counted(decoding.max_tokens, "token")}`,
     `data ${data.sha256.slice(0, 16)}`,
   ].join(", ");
 }
@@ -150,13 +154,13 @@ function divergenceSection(
     "closest first",
     "",
     ...linesOf(predictionLines(inOrder)),
-    ...titled(`on ${predictions.prompt?.positions} tokens of prompts`, prompts),
+    ...titled(`on ${counted(predictions.prompt?.positions ?? 0, "token")} of prompts`, prompts),
     "",
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
     "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
-    `layer by layer against ${first}, on ${tokens} tokens: these errors differ between schemes even where ` +
+    `layer by layer against ${first}, on ${counted(tokens, "token")}: these errors differ between schemes even where ` +
     "accuracy does not",
     "",
     ...linesOf(divergenceLines(named)),

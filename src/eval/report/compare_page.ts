@@ -1,4 +1,5 @@
 /** The report of a comparison. */
+import { counted } from "../../amounts.ts";
 import { operationName, residualOperation } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
 import type { CellName } from "../matrix.ts";
@@ -110,7 +111,9 @@ export function compareAnswer(
   const found = conclusion({ key: "a", label: "A", cost: cost.a }, [setting], null);
   return firstScreen(
     `<h1>What changes from A to B</h1>`,
-    `<p class="soft">Both computed ${d.tokens} tokens of ${escape(text.name)}, each given the same tokens before.</p>`,
+    `<p class="soft">Both computed ${counted(d.tokens, "token")} of ${
+      escape(text.name)
+    }, each given the same tokens before.</p>`,
     remark(found.text, found.kind),
     ...(d.suspects.length === 0 ? [] : [suspectList([{ label: "B", divergence: d }])]),
     card(differences(a, b)),

@@ -169,5 +169,7 @@ const SHOWN_FLIPS = 40;
 export function flipFold({ router }: DivergenceResult): string {
   if (router.flips.length === 0) return "";
   const flips = router.flips.toSorted((a, b) => (b.margin ?? Infinity) - (a.margin ?? Infinity)).slice(0, SHOWN_FLIPS);
-  return folded(`The ${flips.length} flips of ${router.flipped} that A was surest of`, tableHtml(flipTable(flips)));
+  const { flipped, flips: kept } = router,
+    all = kept.length < flipped ? `the first ${kept.length} of ${flipped}` : flipped;
+  return folded(`The ${flips.length} flips of ${all} that A was surest of`, tableHtml(flipTable(flips)));
 }

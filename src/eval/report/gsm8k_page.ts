@@ -1,4 +1,5 @@
 /** The report of an evaluation of word problems. */
+import { counted } from "../../amounts.ts";
 import type { CellName } from "../matrix.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
 import { arrange, type Arrangements } from "./arrangement.ts";
@@ -35,11 +36,11 @@ export async function gsm8kReport(
   const { cells, protocol } = results;
   const settings = rankedSettings(results), first = cells[0]!.label;
   const named = settings, compared = { named, ...arranged };
-  return page(`${protocol.data.name} under ${cells.length} setting${cells.length === 1 ? "" : "s"}`, [
+  return page(`${protocol.data.name} under ${counted(cells.length, "setting")}`, [
     firstScreen(
-      `<h1>${escape(protocol.data.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
-      `<p class="soft">${protocol.data.asked} problems, ${protocol.prompt.format}, ${protocol.prompt.shots.length} ` +
-        `examples, greedy. ${intervalsNote(named)}</p>`,
+      `<h1>${escape(protocol.data.name)} under ${counted(cells.length, "setting")}</h1>`,
+      `<p class="soft">${counted(protocol.data.asked, "problem")}, ${protocol.prompt.format}, ` +
+        `${counted(protocol.prompt.shots.length, "example")}, greedy. ${intervalsNote(named)}</p>`,
       ...(named.length === 0 ? [] : answer(
         artist,
         results,

@@ -1,4 +1,5 @@
 /** Plots of accuracies. */
+import { counted } from "../../amounts.ts";
 import { FILTERS } from "../filters.ts";
 import type { Gsm8kResults } from "../results_schema.ts";
 import { type Arrangement, type Arrangements, colourScale, panelChannels, panels } from "./arrangement.ts";
@@ -192,7 +193,9 @@ export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults,
         fill: "colour",
         r: 3,
         title: (d) =>
-          `${d.label}: ${roughPercent(d.confidence)} sure, ${roughPercent(d.accuracy)} right, ${d.problems} problems`,
+          `${d.label}: ${roughPercent(d.confidence)} sure, ${roughPercent(d.accuracy)} right, ${
+            counted(d.problems, "problem")
+          }`,
         ...channels,
       }),
     ],

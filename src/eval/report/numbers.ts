@@ -172,8 +172,10 @@ function withExponent({ value, low, high }: Estimated): boolean {
 }
 
 function toPlace(x: number, place: number, exponential: boolean): string {
-  const units = x === 0 ? 0 : Math.round(x / 10 ** place), digits = `${Math.abs(units)}`;
-  if (units === 0) return "0";
+  const units = Math.round(x / 10 ** place), digits = `${Math.abs(units)}`;
+  if (x === 0) return "0";
+  // An end that is not 0 shows that a difference was seen.
+  if (units === 0) return exponential ? x.toExponential(0) : `${Number(x.toPrecision(1))}`;
   // The other end may be far away: it is no better known for that.
   if (digits.length > MOST_DIGITS && exponential) return x.toExponential(FAR_DIGITS - 1);
   if (!exponential) return plain(x, place);

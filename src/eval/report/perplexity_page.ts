@@ -1,4 +1,5 @@
 /** The report of an evaluation of perplexity. */
+import { counted } from "../../amounts.ts";
 import type { PerplexityResults } from "../results_schema.ts";
 import { arrange, type Arrangement, panels } from "./arrangement.ts";
 import { labelRoom } from "./plot_parts.ts";
@@ -35,8 +36,10 @@ export async function perplexityReport(
   const settings = rankedSettings(results), compared = { named: settings, ...arranged };
   return page(`Perplexity of ${text.name}`, [
     firstScreen(
-      `<h1>${escape(text.name)} under ${cells.length} setting${cells.length === 1 ? "" : "s"}</h1>`,
-      `<p class="soft">${text.tokens} tokens in sequences of ${text.sequence_length}. ${intervalsNote(settings)}</p>`,
+      `<h1>${escape(text.name)} under ${counted(cells.length, "setting")}</h1>`,
+      `<p class="soft">${counted(text.tokens, "token")} in sequences of ${text.sequence_length}. ${
+        intervalsNote(settings)
+      }</p>`,
       ...(settings.length === 0
         ? []
         : answer(artist, results, settings, samples ? "The tokens that differ the most, with their text" : null)),

@@ -1,4 +1,5 @@
 /** The answer of a page: settings in their order, and one sentence that says how sure it is. */
+import { counted } from "../../amounts.ts";
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { SettingCost } from "../setting_schema.ts";
 import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
@@ -135,7 +136,7 @@ export function conclusion(
   if (best === undefined) {
     const whose = settings.length === 1 ? settings[0]!.label : "every setting";
     const { positions } = headline(settings[0]!.predictions);
-    return { text: `On ${positions} tokens, ${whose} predicts exactly what ${first} does.`, kind: "good" };
+    return { text: `On ${counted(positions, "token")}, ${whose} predicts exactly what ${first} does.`, kind: "good" };
   }
   const but = same.length === 0
     ? ""

@@ -1,4 +1,5 @@
 /** The task gsm8k: accuracy on word problems. */
+import { counted } from "../../amounts.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import { measuredShareValue } from "../report/numbers.ts";
 import { wilsonInterval } from "../statistics.ts";
@@ -159,8 +160,8 @@ async function answer({ questions }: Gsm8kWork, session: Session, store: Store<A
     const right = answered === 0
       ? ""
       : `${measuredShareValue({ value: correct / answered, ...wilsonInterval(correct, answered) })} right, `;
-    const again = preemptions === 0 ? "" : `, ${preemptions} sequences preempted`;
-    onProgress(answered, total, `${right}${tokens} tokens${again}`);
+    const again = preemptions === 0 ? "" : `, ${counted(preemptions, "sequence")} preempted`;
+    onProgress(answered, total, `${right}${counted(tokens, "token")}${again}`);
   });
 }
 
