@@ -107,6 +107,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "exchange_columns", source: "exchange_columns.hip", defines: [] },
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
     ...batchUnits("gemm_batch.hip"),
+    { name: "gemm_few", source: "gemm_few.hip", defines: [] },
   ],
   sm_90a: [
     { name: "expert_one", source: "expert_one.hip", defines: [] },

@@ -61,4 +61,14 @@ export const LINEARS = {
     blocks: ({ group, n, parts }, traits) => [tokenTiles(n, traits), groupTiles(group, traits), parts],
     staged: ({ group }) => ({ cols: group.linear[0]!.cols, rows: 1 }),
   }),
+  gemmFew: signature({
+    section: "batches",
+    names: ["batch_bf16_x8"],
+    arguments: { ...gemm("const u16*"), parts: "i32" },
+    notes: { x: "bf16", parts: "of the columns, at most 8: a warp of a block each" },
+    grid: "(tiles(group), ceil(n / tokensPerBlock))",
+    blocks: ({ group, n }, traits) => [groupTiles(group, traits), tokenTiles(n, traits), 1],
+    threads: ({ parts }) => 32 * parts,
+    meaning: "blocks of 32 * parts threads",
+  }),
 } as const;

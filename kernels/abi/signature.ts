@@ -28,6 +28,8 @@ export interface Signature<A extends Arguments = Arguments, S extends string = s
   readonly blocks: (v: LaunchValues<A, S, unknown>, traits: LaunchTraits) => Grid;
   /** Width of the rows in dynamic shared memory, and how many of them, where there are any. */
   readonly staged?: (v: LaunchValues<A, S, unknown>) => { readonly cols: number; readonly rows: number };
+  /** Threads of a block, where a launch may have fewer than its kernel's traits say. */
+  readonly threads?: (v: LaunchValues<A, S, unknown>) => number;
   /** Whether the blocks along x are a cluster; see `LaunchShape.cluster`. */
   readonly cluster?: true;
   /** What the entry computes, where a line is enough. */

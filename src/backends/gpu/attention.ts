@@ -1,6 +1,6 @@
 /** Attention over the caches: one token a block, cut over time for few tokens, or tiles of one sequence for many. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
-import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
+import { COLUMN_ORDER, NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import type { Batch } from "../../model/backend.ts";
 import type { Cache, CacheShape } from "./abi.ts";
 import type { Values } from "./arguments.ts";
@@ -8,6 +8,7 @@ import { attentionTiles } from "./batch.ts";
 import type { Calls } from "./calls.ts";
 import type { LaunchContext } from "./context.ts";
 import type { Step } from "./operations.ts";
+import type { Prepared } from "./prepared.ts";
 import type { GpuTensor, GpuVector } from "./tensors.ts";
 import { fresh } from "./rotary.ts";
 import { batchParts, SPLIT_TOKENS, splitsFor } from "./splits.ts";
@@ -71,36 +72,54 @@ export function launchTiles(calls: Calls, entry: string, a: Attention, tiles: De
   calls.launch("attentionTile", { ...valuesOf(a), tiles, tileCount }, entry);
 }
 
+/** Rows of keys and values that {@linkcode ATTENTION_BATCH} rotates and stores first, beside those of queries. */
+type NewRows = Pick<Values<"attentionBatch">, "newK" | "newKStride" | "newV" | "newVStride" | "cos" | "sin">;
+const STORED: NewRows = { newK: null, newKStride: 0, newV: null, newVStride: 0, cos: null, sin: null };
+
 /**
  * Attention of one token a row by {@linkcode ATTENTION_BATCH}.
  *
  * @param room What parts of a token's keys leave for one another, and counters that are 0; null: keys are not cut.
+ * @param left Rows that it leaves instead of float32 ones.
  */
 export function launchBatchAttention(
   calls: Calls,
   a: Attention,
   room: { readonly partial: DeviceRange; readonly counters: DeviceRange } | null,
+  rows: NewRows = STORED,
+  left?: Prepared,
 ): void {
   const parts = room === null ? 1 : batchParts(a.cache.kvHeads, a.cache.window, a.n);
   const { partial, counters } = parts > 1 ? room! : { partial: null, counters: null };
-  calls.launch("attentionBatch", { ...valuesOf(a), parts, partial, counters });
+  calls.launch("attentionBatch", {
+    ...{ ...valuesOf(a), ...rows, parts, partial, counters },
+    ...(left ? { out: null } : {}),
+    ...{ outBf16: left?.range ?? null, bf16Stride: left?.stride ?? 0, order: left?.order ?? COLUMN_ORDER.natural },
+  });
 }
 
-/** Attention of the current batch, by the kernels that suit its shape. */
+/** Whether {@linkcode ATTENTION_BATCH} computes the batch's attention. */
+export function attendsBatch({ workspace, options, shape }: LaunchContext, layer: number): boolean {
+  const { invariant, matrixKernels } = options;
+  return shape.single && !invariant && matrixKernels.has(ATTENTION_BATCH) && batchKnows(workspace.caches[layer]!);
+}
+
+/**
+ * Attention of the current batch, by the kernels that suit its shape.
+ *
+ * @param left Rows that it leaves instead of float32 ones.
+ */
 export function launchAttention(
-  { calls, workspace: w, options, shape, n, few }: LaunchContext,
-  { out, q, layer, sinks }: {
-    readonly out: GpuTensor;
-    readonly q: GpuTensor;
-    readonly layer: number;
-    readonly sinks: GpuVector;
-  },
+  launched: LaunchContext,
+  { out, q, layer, sinks }: Pick<Extract<Step, { kind: "attention" }>, "out" | "q" | "layer" | "sinks">,
+  [left]: readonly Prepared[] = [],
 ): void {
+  const { calls, workspace: w, options, shape, n, few } = launched;
   const { round, context, matrixKernels, invariant } = options, cache = w.caches[layer]!;
   const attention: Attention = { out, q, cache, slots: w.slots, positions: w.positions, sinks, round, n };
   if (cache.headDim !== 64 || invariant) calls.launch("attention", valuesOf(attention));
-  else if (shape.single && n >= BATCH_ROWS && matrixKernels.has(ATTENTION_BATCH) && batchKnows(cache)) {
-    launchBatchAttention(calls, attention, { partial: w.partial, counters: w.attentionCounters });
+  else if (attendsBatch(launched, layer)) {
+    launchBatchAttention(calls, attention, { partial: w.partial, counters: w.attentionCounters }, STORED, left);
   } else if (n <= SPLIT_TOKENS && (shape.single || few)) {
     launchSplit(calls, attention, w.partial, splitsFor(context, cache.window, n));
   } else launchTiles(calls, attentionEntry(matrixKernels), attention, w.attentionTiles, shape.attentionTiles);
@@ -110,18 +129,38 @@ export function launchAttention(
 const ATTENTION_STEP = "attention_step";
 
 /** Whether {@linkcode launchStep} computes the batch's attention; it gives the bits of the launches it replaces. */
-export function canStep({ calls, workspace, options, shape, n }: LaunchContext, layer: number): boolean {
-  const cache = workspace.caches[layer]!, { matrixKernels, invariant } = options;
-  const batch = n >= BATCH_ROWS && matrixKernels.has(ATTENTION_BATCH) && batchKnows(cache);
-  // Of tokens of one sequence one would have to wait for the other.
-  const takes = shape.single && n <= SPLIT_TOKENS && cache.headDim === 64 && !invariant && !batch;
-  return takes && shape.rotary.rows === workspace.positions && calls.kernels.has(ATTENTION_STEP);
+export function canStep(context: LaunchContext, layer: number): boolean {
+  const { calls, workspace, options: { invariant }, shape, n } = context, { headDim } = workspace.caches[layer]!;
+  // Of tokens of one sequence one would have to wait for the other; angles beyond the context lie elsewhere.
+  if (!shape.single || shape.rotary.rows !== workspace.positions) return false;
+  if (attendsBatch(context, layer)) return true;
+  return n <= SPLIT_TOKENS && headDim === 64 && !invariant && calls.kernels.has(ATTENTION_STEP);
 }
 
-/** Attention with the rotation and the store before it. */
-export function launchStep(context: LaunchContext, step: Extract<Step, { kind: "rotateAttention" }>): void {
+/**
+ * Attention with the rotation and the store before it.
+ *
+ * @param left Rows that it leaves instead of float32 ones.
+ */
+export function launchStep(
+  context: LaunchContext,
+  step: Extract<Step, { kind: "rotateAttention" }>,
+  [left]: readonly Prepared[],
+): void {
   const { calls, workspace, options, n } = context, { out, layer, sinks } = step;
   const { partial, attentionCounters: counters, caches } = workspace;
+  if (attendsBatch(context, layer)) {
+    const { k: newK, kStride: newKStride, v: newV, vStride: newVStride, cos, sin, ...all } = fresh(context, step);
+    const attention: Attention = { ...all, out, q: step.q, sinks };
+    return launchBatchAttention(calls, attention, { partial, counters }, {
+      newK,
+      newKStride,
+      newV,
+      newVStride,
+      cos,
+      sin,
+    }, left);
+  }
   calls.launch("attentionStep", {
     ...fresh(context, step),
     out: out.range,
@@ -133,9 +172,6 @@ export function launchStep(context: LaunchContext, step: Extract<Step, { kind: "
     counters,
   });
 }
-
-/** Fewest tokens whose blocks keep a device busy without cutting keys into parts. */
-const BATCH_ROWS = 9;
 
 /** Attention of each token in parts, which are merged afterwards. */
 function launchSplit(

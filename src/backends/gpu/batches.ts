@@ -53,6 +53,13 @@ export function partialSizes(
  */
 export const isNarrow = (rows: number): boolean => rows <= BLOCK_ROWS;
 
+/**
+ * Kernel for linears of a few tokens whose columns are cut, in which a warp has a part, and the largest batch and the
+ * fewest parts that it is for. It gives the bits of {@linkcode batchEntry}'s for so many.
+ */
+export const fewEntry = (suffix: string): string => `batch_${suffix}_x8`;
+export const FEW_TOKENS = 8, FEW_PARTS = 4;
+
 /** Kernel for linears of a batch, and for the experts' products. */
 export const batchEntry = (suffix: string, n: number): string => `batch_${suffix}_x${n <= 16 ? 16 : 64}`;
 /** The experts' kernel whose blocks share out all rows of the chosen experts, and the largest batch that it is for. */

@@ -96,7 +96,7 @@ export class Calls {
       known.kernel,
       {
         grid,
-        threads: traits.threads,
+        threads: signature.threads?.(erased) ?? traits.threads,
         sharedBytes,
         overlaps: this.overlaps && !this.#filled,
         cluster: signature.cluster ?? false,

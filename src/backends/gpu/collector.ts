@@ -82,6 +82,7 @@ export abstract class OperationCollector {
     const executor = this.executor;
     const { steps, elided } = fuse(this.#queue, (tensor) => !final || tensor === keep || tensor.name === "hidden", {
       rotateAttention: (layer) => executor.canRotateAttention(layer),
+      leaveAttended: (layer, width, readers) => executor.canLeaveAttended(layer, width, readers),
       normRoute: (router) => executor.canNormRoute(router),
       sumRoute: (router) => executor.canSumRoute(router),
       downCombine: (experts) => executor.canDownCombine(experts),

@@ -5,14 +5,14 @@
  */
 import { groupOf, quantizeFor, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
-import { canStep, launchAttention, launchStep } from "./attention.ts";
+import { attendsBatch, canStep, launchAttention, launchStep } from "./attention.ts";
 import { batchEntry } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
 import { Experts } from "./experts.ts";
 import { Inputs } from "./inputs.ts";
 import type { RankGroup } from "../../model/backend.ts";
-import type { Step } from "./operations.ts";
+import type { NormReader, Step } from "./operations.ts";
 import { launchBatch, launchGemm, launchGroups, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
 import { launchNormRoute } from "./norm_route.ts";
@@ -64,6 +64,11 @@ export class Executor {
   /** Whether a kernel rotates and stores the tokens of the batch that it attends from. */
   canRotateAttention(layer: number): boolean {
     return canStep(this.#context, layer);
+  }
+
+  /** Whether the kernel that attends leaves rows as their readers' kernels want them. */
+  canLeaveAttended(layer: number, width: number, readers: readonly NormReader[]): boolean {
+    return !this.#context.few && attendsBatch(this.#context, layer) && this.#summed.prepares(readers, width);
   }
 
   /** Whether that kernel sums over ranks first. */
@@ -136,10 +141,10 @@ export class Executor {
         launchRotateStore(this.#context, step);
         break;
       case "attention":
-        launchAttention(this.#context, step);
+        launchAttention(this.#context, step, this.#summed.leave(step.out, step.readers));
         break;
       case "rotateAttention":
-        launchStep(this.#context, step);
+        launchStep(this.#context, step, this.#summed.leave(step.out, step.readers));
         break;
       case "add": {
         const { h, y } = step;
@@ -186,7 +191,7 @@ export class Executor {
         break;
       case "expertDownCombine":
         if (step.group !== null) this.#sumCombine(step, step.group);
-        else this.#experts.downCombine(step.experts, step.a, step.y, step.out, step.accumulate);
+        else this.#experts.downCombine(step, step.norm && this.#summed.rowsOf(step.out, step.norm));
         break;
       case "allReduce":
         if (step.h !== null && step.norm !== null) {

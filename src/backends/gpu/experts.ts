@@ -3,6 +3,7 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
 import { expertBatchEntry, expertWalkEntry, WALK_TOKENS } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
+import { normedArguments, type SumRows } from "./exchange.ts";
 import type { Inputs } from "./inputs.ts";
 import {
   forOne,
@@ -16,6 +17,7 @@ import {
   type Swiglu,
   walkKnows,
 } from "./products.ts";
+import type { Step } from "./operations.ts";
 import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
 
 export class Experts {
@@ -70,8 +72,15 @@ export class Experts {
     this.#gemm(experts, { x: a, rows: slotRows, divisor: 1, out, round: false, swiglu: null });
   }
 
-  /** The second product and the weighted sum. `y` is room for slot rows. */
-  downCombine(experts: ExpertTable, a: GpuTensor, y: GpuTensor, out: GpuTensor, accumulate: boolean): void {
+  /**
+   * The second product and the weighted sum. `y` is room for slot rows.
+   *
+   * @param rows Where the norm of what the sum is added to goes; null: none is made.
+   */
+  downCombine(
+    { experts, a, y, out, accumulate }: Extract<Step, { kind: "expertDownCombine" }>,
+    rows: SumRows | null,
+  ): void {
     const { calls, few, n, options: { round } } = this.context;
     this.inputs.round(a, experts.first);
     if (few) {
@@ -80,7 +89,8 @@ export class Experts {
       launchExpertDownCombine(calls, entry, { experts, input, routing, out, round, accumulate, n });
     } else {
       this.down(experts, a, y);
-      this.combine(y, out, accumulate);
+      if (rows === null) this.combine(y, out, accumulate);
+      else this.#combineNorm(y, out, rows);
     }
   }
 
@@ -98,6 +108,16 @@ export class Experts {
       round,
       accumulate,
       n,
+    });
+  }
+
+  /** The weighted sum of slot rows, added to h, and the norm of what comes out. */
+  #combineNorm(y: GpuTensor, h: GpuTensor, rows: SumRows): void {
+    const { calls, n, options: { config, round }, workspace: { routeWeights: weights } } = this.context;
+    const { in: from, normed, normedStride, first, firstStride, firstOrder } = normedArguments(rows);
+    calls.launch("combineNorm", {
+      ...{ h: h.range, stride: h.stride, y: y.range, yStride: y.stride, weights, topK: config.topK },
+      ...{ in: from, normed, normedStride, first, firstStride, firstOrder, width: h.width, round, n },
     });
   }
 

@@ -27,14 +27,16 @@ export function fuse(
     readonly normRoute: (router: GpuLinear) => boolean;
     /** Rotation and store with the attention after them. */
     readonly rotateAttention: (layer: number) => boolean;
+    /** Attention whose kernel leaves rows as their readers' kernels want them. */
+    readonly leaveAttended: (layer: number, width: number, readers: readonly NormReader[]) => boolean;
     readonly downCombine: (experts: ExpertTable) => boolean;
     /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
     readonly sumRoute: (router: GpuLinear) => boolean;
     /** With the sum over ranks of the experts' weighted sums, where {@linkcode downCombine} can be. */
     readonly sumCombine: (combined: GpuTensor) => boolean;
     /**
-     * Whether the kernel of a sum over ranks, of rows or of the experts' weighted sums, makes the norm of it: with the
-     * norm's rows themselves, or only as its readers want them.
+     * Whether the kernel of a sum, over ranks or of the experts, makes the norm of it: with the norm's rows themselves,
+     * or only as its readers want them.
      */
     readonly sumNorm: (
       of: SumKind,
@@ -92,13 +94,21 @@ export function fuse(
         ) {
           if (dead(o.q, i + 2) && dead(o.k, i + 2)) {
             const { v, layer } = second, { out, sinks } = third;
-            put({ kind: "rotateAttention", q: o.q, k: o.k, v, out, layer, sinks }, i);
+            const readers = readersOfAttended(i + 2);
+            put({ kind: "rotateAttention", q: o.q, k: o.k, v, out, layer, sinks, readers }, i);
+            if (readers.length > 0) elide(out);
             elide(o.q);
             elide(o.k);
             return i + 3;
           }
         }
         return put({ kind: "rotateStore", q: o.q, k: o.k, v: second.v, layer: second.layer }, i + 2);
+      case "attention": {
+        const readers = readersOfAttended(i);
+        put({ ...o, readers }, i);
+        if (readers.length > 0) elide(o.out);
+        return i + 1;
+      }
       case "expertGateUp":
         if (second?.kind === "swiglu" && second.z === o.out && dead(o.out, i + 1)) {
           put({ ...o, out: second.out, swiglu: true }, i);
@@ -114,7 +124,12 @@ export function fuse(
         // A sum over ranks that is not added to anything is a step of its own.
         const all = over ? sumAfter(i + 2, second.out) : null, sum = all ?? sumAfter(i + 1, second.out);
         const { out: y } = o, { a, experts } = o, out = sum ?? second.out, accumulate = sum !== null;
-        const group = all && over ? reduce.group : null, norm = group === null ? null : normAt("choices", i + 4, out);
+        const group = all && over ? reduce.group : null;
+        const norm = group !== null
+          ? normAt("choices", i + 4, out)
+          : sum && !all
+          ? normAt("combined", i + 3, out)
+          : null;
         put({ kind: "expertDownCombine", y, a, experts, out, accumulate, group, norm }, i);
         elide(y);
         if (sum) elide(second.out);
@@ -189,6 +204,13 @@ export function fuse(
       if (written) break;
     }
     return { readers, others: others || !written && seen(tensor) };
+  }
+
+  /** Who reads what attention at `index` leaves as they read it; nobody where its output is to be written. */
+  function readersOfAttended(index: number): readonly NormReader[] {
+    const { out, layer } = operations[index] as Extract<Operation, { kind: "attention" }>;
+    const { readers, others } = readersAfter(index, out);
+    return !others && readers.length > 0 && canFuse.leaveAttended(layer, out.width, readers) ? readers : [];
   }
 
   /** The norm of `h` at `index`, where the kernel of the sum before it makes it. */

@@ -32,15 +32,18 @@ export type Operation =
 
 type Of<K extends Operation["kind"]> = Extract<Operation, { kind: K }>;
 
-/** What a kernel sums over ranks: rows as they are, the experts' weighted sums, or rows whose experts it chooses. */
-export type SumKind = "rows" | "choices" | "routed";
+/**
+ * What a kernel sums over ranks: rows as they are, the experts' weighted sums, or rows whose experts it chooses; or
+ * those weighted sums of one rank alone.
+ */
+export type SumKind = "rows" | "choices" | "routed" | "combined";
 
-/** Who reads the rows of a norm: linears of one input, or experts. */
+/** Who reads rows that a kernel leaves as they are read: linears of one input, or experts. */
 export type NormReader =
   | { readonly linears: readonly GpuLinear[]; readonly experts?: undefined }
   | { readonly experts: ExpertTable; readonly linears?: undefined };
 
-/** The norm of what a sum over ranks gives, which the sum's kernel makes. */
+/** The norm of what a sum gives, which the sum's kernel makes. */
 export interface SumNorm {
   readonly weight: GpuVector;
   readonly out: GpuTensor;
@@ -55,7 +58,8 @@ export type Step =
   | Of<"rmsNorm">
   | Of<"rotate">
   | Of<"store">
-  | Of<"attention">
+  /** `readers`: of rows that the kernel leaves as they read them, instead of `out`; nobody: `out` is written. */
+  | Of<"attention"> & { readonly readers: readonly NormReader[] }
   | Of<"add">
   | Of<"route">
   | Of<"swiglu">
@@ -77,6 +81,7 @@ export type Step =
     readonly out: GpuTensor;
     readonly layer: number;
     readonly sinks: GpuVector;
+    readonly readers: readonly NormReader[];
   }
   /** Norm, router, choice of experts; null: a result that is not read. `sum`, over ranks, is added to x first. */
   | {

@@ -24,27 +24,28 @@ export function splitsFor(context: number, window: number, n: number): number {
   return n <= FULL_SPLIT_TOKENS ? full : Math.ceil(full / 4);
 }
 
-/** Most tokens of a batch whose keys are cut where a rank has few kv heads; more keep its device busy. */
-const CUT_BATCH_TOKENS = 16;
-/** kv heads from which such a batch does, too, and blocks that it is cut into otherwise. */
-const ENOUGH_KV_HEADS = 8, BATCH_BLOCKS = 192;
-/** `attention_batch` merges no more parts. Keys of a sliding layer that are worth a block of their own. */
-const MOST_BATCH_PARTS = 4, PART_KEYS = 128;
+/** Most tokens of batches whose keys are cut into as many parts, and into how many at most. */
+const CUT_TOKENS = [4, 8, 16], MOST_PARTS = [8, 8, 4];
+/** Blocks that keep a device busy, by the same, and keys of a sliding layer that are worth a block of their own. */
+const ENOUGH_BLOCKS = [256, 256, 192], PART_KEYS = 128;
 
 /**
- * Parts that `attention_batch` cuts a token's keys into. Sums are the same in all batches of up to 16 tokens, and in
- * all of more.
+ * Parts that `attention_batch` cuts a token's keys into. Sums are the same in all batches of up to 4 tokens, of 5 to 8,
+ * of 9 to 16, and of more.
  */
 export function batchParts(kvHeads: number, window: number, n: number): number {
-  if (kvHeads >= ENOUGH_KV_HEADS || n > CUT_BATCH_TOKENS) return 1;
-  const most = Math.min(MOST_BATCH_PARTS, Math.ceil(BATCH_BLOCKS / (CUT_BATCH_TOKENS * kvHeads)));
+  const size = CUT_TOKENS.findIndex((most) => n <= most);
+  if (size < 0) return 1;
+  const most = Math.min(MOST_PARTS[size]!, Math.ceil(ENOUGH_BLOCKS[size]! / (CUT_TOKENS[size]! * kvHeads)));
   return window > 0 ? Math.min(most, Math.max(1, Math.floor(window / PART_KEYS))) : most;
 }
 
 /** Words for each query head and dimension, and for their peaks, that these parts need. */
 export function batchPartials(kvHeads: number, maxTokens: number): number {
-  const tokens = Math.min(maxTokens, CUT_BATCH_TOKENS), parts = batchParts(kvHeads, 0, tokens);
-  return parts > 1 ? tokens * parts : 0;
+  return Math.max(...CUT_TOKENS.map((most) => {
+    const tokens = Math.min(maxTokens, most), parts = batchParts(kvHeads, 0, tokens);
+    return parts > 1 ? tokens * parts : 0;
+  }));
 }
 
 function fullSplits(context: number, window: number): number {

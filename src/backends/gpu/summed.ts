@@ -1,6 +1,7 @@
-/** What the kernel of a sum over ranks makes besides: the norm of the sum, as those read it that come after. */
+/** What the kernel of a sum makes besides: the norm of the sum, as those read it that come after. */
+import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { NO_QUANTIZE } from "./abi.ts";
-import { batchEntry } from "./batches.ts";
+import { batchEntry, FEW_PARTS, FEW_TOKENS, fewEntry, partsFor } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
 import type { SumRows } from "./exchange.ts";
 import type { Experts } from "./experts.ts";
@@ -19,9 +20,14 @@ export function batchesLinears(context: LaunchContext, members: readonly GpuLine
 
 /** The matrix kernel of a launch of linears in a batch that is not few tokens. */
 export function linearEntry(context: LaunchContext, members: readonly GpuLinear[]): string {
-  const { suffix } = members[0]!;
-  return batchesLinears(context, members) ? batchEntry(suffix, context.n) : context.manyEntry("gemm", members[0]!);
+  const { suffix } = members[0]!, few = fewEntry(suffix), { n, options: { matrixKernels } } = context;
+  if (!batchesLinears(context, members)) return context.manyEntry("gemm", members[0]!);
+  const takesFew = n <= FEW_TOKENS && matrixKernels.has(few) && partsFor(members.map(({ rows }) => rows)) >= FEW_PARTS;
+  return takesFew ? few : batchEntry(suffix, n);
 }
+
+/** Most columns of a row that the threads of `combine_norm` keep. */
+const COMBINED_COLUMNS = 4096;
 
 export class Summed {
   constructor(
@@ -36,7 +42,20 @@ export class Summed {
     const { few, n } = this.context;
     // Kernels of the other kinds have it wherever they are used.
     if (few || kind === "rows" && this.ranks()?.canNorm(n, norm.length) !== true) return null;
-    return this.#preparedFor(readers, norm.length) === null ? "rows" : "prepared";
+    const prepared = this.#preparedFor(readers, norm.length);
+    if (kind === "combined" && (!this.#combines(norm) || (prepared?.length ?? 0) > 1)) return null;
+    return prepared === null ? "rows" : "prepared";
+  }
+
+  /** Whether a kernel makes the norm of the experts' weighted sums, which nobody else adds to. */
+  #combines({ length, format }: GpuVector): boolean {
+    const fits = length % 64 === 0 && length <= COMBINED_COLUMNS && format === NUMBER_FORMAT.bf16;
+    return fits && this.context.calls.kernels.has("combine_norm");
+  }
+
+  /** Whether rows of one kind can be left for those readers. */
+  prepares(readers: readonly NormReader[], width: number): boolean {
+    return this.#preparedFor(readers, width)?.length === 1;
   }
 
   /** What the kernel is told of the norm of h. It leaves rows for those who read it. */

@@ -3,6 +3,7 @@ import { attentionCases } from "./attention.ts";
 import { attentionStepCases } from "./attention_step.ts";
 import { cacheCases } from "./cache.ts";
 import type { KernelCase } from "./check.ts";
+import { combineNormCases } from "./combine_norm.ts";
 import { expertCases } from "./expert.ts";
 import { gemmCases } from "./gemm.ts";
 import { linearCases } from "./linear.ts";
@@ -28,7 +29,8 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^rms_norm/, make: normCases },
   { entries: /^qdq/, make: qdqCases },
   { entries: /^quantize/, make: quantizeCases },
-  { entries: /^(add|swiglu|combine|round_rows)/, make: elementwiseCases },
+  { entries: /^(add|swiglu|combine$|round_rows)/, make: elementwiseCases },
+  { entries: /^combine_norm/, make: combineNormCases },
   { entries: /^linear/, make: linearCases },
   { entries: /^expert_(up|down)/, make: expertCases },
   { entries: /^(expert_)?(gemm|batch)|^expert_sort/, make: gemmCases },
@@ -36,7 +38,7 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^(exchange_)?norm_route|^route/, make: routeCases },
   { entries: /^(rotate|store)/, make: cacheCases },
   { entries: /^attention(?!_step)/, make: attentionCases },
-  { entries: /^attention_step/, make: attentionStepCases },
+  { entries: /^attention_(step|batch)/, make: attentionStepCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
   { entries: /^(sum_ranks|exchange_(ranks|columns|argmax))/, make: rankCases },
   { entries: /^exchange_(give|give_combined|take|combine_few)$/, make: rankNormCases },

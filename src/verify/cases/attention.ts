@@ -46,6 +46,12 @@ function attentionData(seed: number, s: AttentionSpec, shuffled = true) {
 
 type AttentionData = ReturnType<typeof attentionData>;
 
+/** No new keys and values, and results as float32, for attention_batch. */
+const STORED = [
+  ...[pointer(null), i32(0), pointer(null), i32(0), pointer(null), pointer(null)],
+  ...[pointer(null), i32(0), i32(0)],
+];
+
 /** @param parts Into how many attention_batch cuts keys. */
 function attentionCase(
   seed: number,
@@ -66,7 +72,7 @@ function attentionCase(
       lds: 0,
       arguments: [
         ...[pointer(a.out), i32(a.stride), pointer(a.query), i32(a.stride), a.cacheArgument, a.slots, a.positions],
-        ...[...a.sinkArguments, i32(s.round), i32(a.n), ...(batch ? [i32(parts), ...room] : [])],
+        ...[...a.sinkArguments, i32(s.round), i32(a.n), ...(batch ? [i32(parts), ...room, ...STORED] : [])],
       ],
     },
     check: () => cut && counters.bytes.some((byte) => byte !== 0) ? Infinity : a.check(),
@@ -215,6 +221,7 @@ export function* attentionCases(): Generator<KernelCase> {
   yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 300], [1, 5], [0, 127], [1, 128]] }, 843, 4);
   yield parts({ ...shape, kv: "bf16", round: 0, tokens: [[0, 700], [1, 512]], heads: 3, kvHeads: 1 }, 844, 4);
   yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 400], [1, 259]], heads: 16, window: 270 }, 845, 2);
+  yield parts({ ...shape, kv: "bf16", round: 1, tokens: [[0, 1100], [1, 900]] }, 846, 8);
   // The same bits wherever pages lie: whole, behind a window, and of two sequences.
   const long: AttentionSpec = { ...shape, heads: 2, kv: "bf16", round: 0, tokens: [[0, 200], [1, 70]] }, seed = 850;
   for (const s of [long, { ...long, window: 90 }]) {

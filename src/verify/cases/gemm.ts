@@ -53,7 +53,9 @@ function gemmCase(seed: number, s: GemmSpec): KernelCase {
   }));
   const tiles = s.rows.reduce((sum, rows) => sum + Math.ceil(rows / traits.rowsPerBlock), 0);
   const tokenTiles = Math.ceil(s.n / traits.tokensPerBlock), parts = batch?.parts ?? 1;
-  const sums = output(4 * tiles * tokenTiles * parts * traits.rowsPerBlock * traits.tokensPerBlock);
+  // The kernel of up to eight tokens adds parts up in a block.
+  const few = batch?.tokens === 8,
+    sums = output(4 * tiles * tokenTiles * parts * traits.rowsPerBlock * traits.tokensPerBlock);
   const counters = inout(new Int32Array(tiles * tokenTiles));
   return {
     name: `${entry} ${s.rows.join("+")}x${s.cols} n ${s.n} round ${s.round}${s.scales ? " scales" : ""}${
@@ -63,14 +65,15 @@ function gemmCase(seed: number, s: GemmSpec): KernelCase {
     }`,
     job: {
       entry,
-      grid: batch ? [tokenTiles, tiles, parts] : [tiles, tokenTiles, 1],
-      threads: traits.threads,
+      grid: batch && !few ? [tokenTiles, tiles, parts] : [tiles, tokenTiles, 1],
+      threads: few ? 32 * parts : traits.threads,
       lds: { columns: s.cols },
       arguments: [
         groupStruct(linears.map((l) => l.fields), outs).argument(),
         ...[pointer(rowsBuffer(xs, stride, bf16, order)), i32(stride), pointer(s.scales ? input(scales) : null)],
         ...[i32(s.round), i32(s.accumulate ? 1 : 0), i32(s.n)],
-        ...(batch ? [i32(parts), ...[sums, counters].map((to) => pointer(parts > 1 ? to : null))] : []),
+        ...(few ? [i32(parts)] : []),
+        ...(batch && !few ? [i32(parts), ...[sums, counters].map((to) => pointer(parts > 1 ? to : null))] : []),
       ],
     },
     check: () =>
@@ -247,6 +250,13 @@ function* warpgroupCases(): Generator<KernelCase> {
 /** The kernels of batches; their columns are whole multiples of 16, or of 32 where there are blocks. */
 function* batchCases(): Generator<KernelCase> {
   let seed = 700;
+  // Fewer tokens than a tile has, more than one tile, columns that end within a step, warps without a part, rows that
+  // no block has all of.
+  const eight = (s: Omit<GemmSpec, "format" | "batch">, parts: number) =>
+    gemmCase(780 + parts, { ...s, format: "bf16", batch: { tokens: 8, parts } });
+  yield eight({ rows: [20, 48, 33], cols: 2880, n: 4, round: 1, accumulate: true }, 6);
+  yield eight({ rows: [17], cols: 816, n: 11, round: 0 }, 8);
+  yield eight({ rows: [16, 5], cols: 208, n: 8, round: 1 }, 4);
   for (const format of ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"] as const) {
     const scales = format === "fp8", up = { up: true, round: 1, swiglu: 1 }, down = { up: false, round: 0, swiglu: 0 };
     for (const tokens of [16, 64]) {

@@ -48,7 +48,7 @@ const LAYER: readonly Operation[] = [
 /** Which steps there are kernels for. */
 type CanFuse = Parameters<typeof fuse>[2];
 const all = (can: () => boolean, sumNorm: CanFuse["sumNorm"]): CanFuse => ({
-  ...{ rotateAttention: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
+  ...{ rotateAttention: can, leaveAttended: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
   sumNorm,
 });
 const ALL = all(() => true, () => "prepared"), NONE = all(() => false, () => null);
@@ -103,8 +103,21 @@ Deno.test("fuse() makes six steps of a decode layer", () => {
     "expertGateUp normed -> activated +swiglu",
     "expertDownCombine activated -> hidden +sum",
   ]);
-  assertEquals(elidedNames(fused), ["combined", "expertOut", "gateUp", "key", "projected", "query", "router"]);
+  const elided = ["combined", "expertOut", "gateUp", "key", "projected", "query", "router"];
+  assertEquals(elidedNames(fused), ["attended", ...elided]);
+  // Whose kernel does not leave rows as they are read, or that is looked at afterwards, is written.
+  assertEquals(elidedNames(fuse(LAYER, nobody, { ...ALL, leaveAttended: () => false })), elided);
+  assertEquals(elidedNames(fuse(LAYER, (one) => one === t.attended || nobody(one), ALL)), elided);
   assertEquals(labelOf(fused.steps[0]!), "linear of hidden");
+});
+
+Deno.test("the kernel of the experts' weighted sums makes the norm of the layer after it", () => {
+  const layers = [...LAYER, ...LAYER.slice(0, 2)];
+  const last = (canFuse: typeof ALL) => fuse(layers, nobody, canFuse).steps.map(show).slice(-2);
+  const down = "expertDownCombine activated -> hidden +sum", next = "linear normed -> query, key, value";
+  assertEquals(last(ALL), [down, next]);
+  assertEquals(last({ ...ALL, sumNorm: () => "rows" }), [`${down}, normed`, next]);
+  assertEquals(last({ ...ALL, sumNorm: () => null }), [down, "linear hidden -> query, key, value +norm"]);
 });
 
 Deno.test("fuse() keeps every tensor that is looked at afterwards", () => {

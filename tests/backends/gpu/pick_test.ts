@@ -32,12 +32,13 @@ Deno.test("batches have a few sizes, and rows that fill them up belong to nobody
   ]);
   // gpt-oss-20b's q, k and v, its o, its head.
   assertEquals([[4096, 512, 512], [2880], [201_088]].map((rows) => partsFor(rows)), [6, 8, 1]);
-  // Keys, on ranks with so many kv heads: none of many sequences, nor of windows as short as a part.
+  // Keys, on ranks with so many kv heads: the more the fewer sequences; none of many, nor windows as short as a part.
   const parts = (window: number, n: number) => [8, 4, 2, 1].map((kvHeads) => batchParts(kvHeads, window, n));
-  assertEquals([parts(0, 9), parts(0, 16), parts(0, 17), parts(128, 16), parts(256, 16)], [
-    ...[[1, 3, 4, 4], [1, 3, 4, 4], [1, 1, 1, 1], [1, 1, 1, 1], [1, 2, 2, 2]],
+  assertEquals([1, 4, 5, 9, 16, 17].map((n) => parts(0, n)), [
+    ...[[8, 8, 8, 8], [8, 8, 8, 8], [4, 8, 8, 8], [2, 3, 4, 4], [2, 3, 4, 4], [1, 1, 1, 1]],
   ]);
-  assertEquals([8, 4, 2].map((kvHeads) => batchPartials(kvHeads, 1024)), [0, 48, 64]);
+  assertEquals([parts(128, 4), parts(128, 16), parts(256, 16)], [[1, 1, 1, 1], [1, 1, 1, 1], [2, 2, 2, 2]]);
+  assertEquals([8, 4, 2].map((kvHeads) => batchPartials(kvHeads, 1024)), [32, 64, 64]);
 });
 
 Deno.test(
