@@ -1,24 +1,30 @@
-// The two linears of the chosen experts for some sequences (NVIDIA): MXFP4 weights, sorted rows of bf16 numbers. Blocks, one a multiprocessor,
+// The two linears of the chosen experts for some sequences (NVIDIA): MXFP4 weights, inputs of bf16 numbers. Blocks, one a multiprocessor,
 // share out all rows of all experts that anybody chose: each walks over its rows, whichever experts have them, so that all end together.
 //
 // Weights come in copies of whole rows, some steps ahead: memory gives much less where warps ask for pieces of the same rows at different times.
 // A warp multiplies sixteen rows of weights (the instruction's first operand) by up to eight tokens, always the same 256 columns, whose
-// inputs stay in registers; what twelve warps found is added up by way of LDS. Of eight columns inputs lie as 0 4, 1 5, 2 6, 3 7 (qdq's order
-// 1). A token's sum does not depend on the tokens beside it, nor on who computes it.
+// inputs stay in registers; what a team's warps found is added up by warps that do nothing else, by way of LDS. So no warp waits for another
+// one before it begins with its next rows. Of eight columns inputs lie as 0 4, 1 5, 2 6, 3 7 (qdq's order 1). A token's sum does not depend
+// on the tokens beside it, nor on who computes it.
 #include "common/bulk.h"
+#include "common/few_slots.h"
 #include "common/halves.h"
+#include "common/one_records.h"
+#include "common/teams.h"
 #include "common/tile.h"
 
-constexpr i32 chunks = 12, threads = 32 * chunks, chunk_blocks = 8, unit_rows = 16, together = 2, stage_rows = together * unit_rows, most_tokens = 8;
-// Steps whose weights are in LDS or on their way. More of them are faster alone and slower between other kernels: see expert_one.hip.
-constexpr i32 stages = 2, part_floats = 128;
+constexpr i32 finishers = 3, walking = 32 * chunks, threads = walking + 32 + 32 * finishers, unit_rows = 16;
+// Units of a team in LDS or on their way. More of them are faster alone and slower between other kernels: see expert_one.hip.
+constexpr i32 team_places = 4, most_places = most_teams * team_places;
+// Sums of a unit by one warp, as quads of rows 2g, 2g + 1 and tokens 2t, 2t + 1 at 8t + g.
+constexpr i32 part_quads = 32;
 
+MX_DEVICE void wait_for_launch() { __asm__ volatile("griddepcontrol.wait;" : : : "memory"); }
 MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
   __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
           : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
           : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
-MX_DEVICE void walkers_barrier() { __asm__ volatile("bar.sync 1, %0;" : : "n"(threads) : "memory"); }
 
 // What one row's scale does to its decoded weights, which are 2^126 times too small: one factor where bf16 has it, else two.
 template <bool Large> MX_DEVICE u32x4 scaled(u32 w, u32 scale) {
@@ -39,145 +45,228 @@ template <bool Large> MX_DEVICE u32x4 scaled(u32 w, u32 scale) {
 }
 constexpr u32 most_scale = 128;
 
+// Rows 2g and 2g + 1 of a unit, blocks t and 4 + t of a warp's eight.
 struct Unit {
   u32x4 upper[2], lower[2];
+  u32 scales[2][2];
 };
-// Two units by the same inputs.
-template <bool Large> MX_DEVICE void multiply(const Unit (&units)[together], const u32 (&scales)[2 * together], const u32x4 (&x)[2][4], f32x4 (&sums)[together]) {
-  f32 c[together][4] = {}, d[together][4] = {};
+template <bool Large> MX_DEVICE f32x4 multiply(const Unit &unit, const u32x4 (&x)[2][4]) {
+  f32 c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
   MX_UNROLL
   for (i32 k = 0; k < 2; k++) {
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) {
-      MX_UNROLL
-      for (i32 u = 0; u < together; u++) {
-        const u32 up = k ? scales[2 * u] >> 8 : scales[2 * u] & 255u, low = k ? scales[2 * u + 1] >> 8 : scales[2 * u + 1] & 255u;
-        const u32x4 p = scaled<Large>(units[u].upper[k][i], up), q = scaled<Large>(units[u].lower[k][i], low), b = x[k][i];
-        product(c[u], p.x, q.x, p.y, q.y, b.x, b.y);
-        product(d[u], p.z, q.z, p.w, q.w, b.z, b.w);
-      }
+      const u32x4 p = scaled<Large>(unit.upper[k][i], unit.scales[k][0]), q = scaled<Large>(unit.lower[k][i], unit.scales[k][1]), b = x[k][i];
+      product(c, p.x, q.x, p.y, q.y, b.x, b.y);
+      product(d, p.z, q.z, p.w, q.w, b.z, b.w);
     }
   }
-  MX_UNROLL
-  for (i32 u = 0; u < together; u++) sums[u] = f32x4{c[u][0] + d[u][0], c[u][1] + d[u][1], c[u][2] + d[u][2], c[u][3] + d[u][3]};
+  return f32x4{c[0] + d[0], c[1] + d[1], c[2] + d[2], c[3] + d[3]};
 }
 
-// Dynamic LDS: two steps of 32 rows, of 17 bytes for 32 columns each; and parts of sums, of two pairs of units.
-MX_TRAITS(expert_batch_mxfp4_x8, 416, 16, 8, 34, 24704)
-MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 416, 1)(const MxLinear *experts, const u16 *x, i32 x_stride, const f32 *x_scales, i32 divisor,
-                                                 const i32 *sorted, const i32 *offsets, const i32 *tiles, const i32 *tile_count, f32 *out,
-                                                 i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols) {
-  MX_SHARED u64 filled[stages], emptied[stages];
-  const i32 lane = mx_lane(), chunk = mx_group(), tid = mx_thread(), blocks = cols / 32;
-  if (tid < stages) {
+struct Marks {
+  // Weights have come; have been read. Sums are there; have been read.
+  u64 filled[most_places], emptied[most_places], found[most_places], read[most_places];
+  MX_DEVICE void begin(i32 team_warps) {
+    const i32 tid = mx_thread();
+    if (tid >= most_places) return;
     mx_mark_begin(&filled[tid], 1);
-    mx_mark_begin(&emptied[tid], chunks);
+    mx_mark_begin(&emptied[tid], team_warps);
+    mx_mark_begin(&found[tid], team_warps);
+    mx_mark_begin(&read[tid], 1);
     mx_marks_visible();
   }
-  mx_barrier();
-  mx_follow();
-  // What is shared out: pairs of units.
-  const i32 pairs = (rows + stage_rows - 1) / stage_rows, all = mx_global<i32>(tile_count)[0] * pairs;
-  const i32 begin = (i32)((i64)all * mx_block_x() / mx_grid_x()), end = (i32)((i64)all * (mx_block_x() + 1) / mx_grid_x());
-  if (begin >= end) return;
-  const i32 stage_pieces = stage_rows * blocks, stage_scales = stage_rows * blocks;
+};
+
+// Units of a block, some of which one after the other somebody takes: where each lies.
+struct Walk {
+  const MxSlots &slots;
+  i32 at, end, tile, tile_end, each;
+  MX_DEVICE Walk(const MxSlots &slots, i32 first, i32 end, i32 each) : slots(slots), at(first), end(end), tile(first / each), each(each) {
+    tile_end = (tile + 1) * each;
+  }
+  MX_DEVICE bool done() const { return at >= end; }
+  MX_DEVICE i32 row() const { return (at - tile_end + each) * unit_rows; }
+  // Whether the tile is another one than before.
+  MX_DEVICE bool move(i32 by) {
+    at += by;
+    if (at < tile_end) return false;
+    while (at >= tile_end) tile++, tile_end += each;
+    return true;
+  }
+};
+struct Place {
+  i32 at, turn, count;
+  MX_DEVICE Place(i32 at, i32 count) : at(at), turn(0), count(count) {}
+  MX_DEVICE void move(i32 by) {
+    at += by;
+    if (at >= count) at -= count, turn++;
+  }
+};
+
+// Dynamic LDS: sixteen rows of 17 bytes for 32 columns in each of four places; parts of sums; records.
+MX_TRAITS(expert_batch_mxfp4_x8, 512, 16, 8, 34, 28672)
+MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const f32 *x, const u16 *x_bf16, i32 x_stride, const f32 *x_scales,
+                                                 i32 divisor, const i32 *ids, i32 slot_rows, i32 first, i32 count, i32 early, f32 *out,
+                                                 i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols) {
+  MX_SHARED Marks marks;
+  MX_SHARED MxSlots slots;
+  const i32 lane = mx_lane(), warp = mx_group(), blocks = cols / 32;
+  const Teams teams(blocks, warp);
+  const i32 places = team_places * teams.count, unit_pieces = unit_rows * blocks;
   u32x4 *const w = MX_LDS(u32x4);
-  u8 *const scales = (u8 *)(w + stages * stage_pieces);
-  f32 *const parts = (f32 *)(scales + stages * stage_scales);
-  if (chunk == chunks) {
-    // Asks for weights, as stages become free.
+  u8 *const scales = (u8 *)(w + places * unit_pieces);
+  f32x4 *const parts = (f32x4 *)(scales + places * unit_pieces);
+  const MxRecords records(experts, (u64 *)(parts + places * teams.warps * part_quads), count, threads);
+  marks.begin(teams.warps);
+  // What was chosen for the first product is there before it has waited for its launch; so the second may read it at once.
+  if (!early) wait_for_launch();
+  mx_lead();
+  slots.sort(ids, slot_rows, first, count);
+  const i32 each = rows / unit_rows, all = slots.tile_count * each;
+  const i32 begin = (i32)((i64)all * mx_block_x() / mx_grid_x()), end = (i32)((i64)all * (mx_block_x() + 1) / mx_grid_x());
+  if (begin >= end) {
+    // Nobody may think that this launch has ended before the one ahead has.
+    if (early) wait_for_launch();
+    return;
+  }
+  if (warp == chunks) {
     if (lane != 0) return;
-    i32 stage = 0, turn = 0;
-    for (i32 at = begin; at < end;) {
-      const i32 tile = at / pairs, last = mx_min(end, (tile + 1) * pairs);
-      const MxLinear l = mx_expert_linear(experts, mx_global<i32>(tiles)[2 * tile]);
+    Walk walk(slots, begin, end, each);
+    Place place(0, places);
+    while (!walk.done()) {
+      const MxLinear l = records.of(slots.tiles[walk.tile].expert);
+      const MX_GLOBAL u8 *const weights = mx_global<u8>(l.weight), *const weight_scales = mx_global<u8>(l.scale);
       MX_NO_UNROLL
-      for (; at < last; at++) {
-        const i32 row = (at - tile * pairs) * stage_rows, count = mx_min(stage_rows, rows - row);
-        if (turn > 0) mx_mark_await(&emptied[stage], turn - 1);
-        mx_mark_expect(&filled[stage], (u32)(count * blocks * 17));
-        mx_bulk_copy(w + stage * stage_pieces, mx_global<u8>(l.weight) + (i64)row * 16 * blocks, (u32)(count * 16 * blocks), &filled[stage]);
-        mx_bulk_copy(scales + stage * stage_scales, mx_global<u8>(l.scale) + (i64)row * blocks, (u32)(count * blocks), &filled[stage]);
-        if (++stage == stages) stage = 0, turn++;
-      }
+      do {
+        const i32 row = walk.row();
+        if (place.turn > 0) mx_mark_await(&marks.emptied[place.at], place.turn - 1);
+        mx_mark_expect(&marks.filled[place.at], (u32)(17 * unit_pieces));
+        mx_bulk_copy(w + place.at * unit_pieces, weights + (i64)row * 16 * blocks, (u32)(16 * unit_pieces), &marks.filled[place.at]);
+        mx_bulk_copy(scales + place.at * unit_pieces, weight_scales + (i64)row * blocks, (u32)unit_pieces, &marks.filled[place.at]);
+        place.move(1);
+      } while (!walk.move(1) && !walk.done());
     }
     return;
   }
+  if (warp > chunks) {
+    if (early && x_scales) wait_for_launch();
+    const i32 own = warp - chunks - 1, t = lane >> 3, g = lane & 7;
+    Walk walk(slots, begin + own, end, each);
+    Place place(own % places, places);
+    while (!walk.done()) {
+      const MxSlotTile tile = slots.tiles[walk.tile];
+      const MxLinear l = records.of(tile.expert);
+      f32 factors[2];
+      MX_GLOBAL f32 *to[2];
+      MX_UNROLL
+      for (i32 i = 0; i < 2; i++) {
+        const i32 slot = slots.order[tile.first + mx_min(2 * t + i, tile.count - 1)];
+        factors[i] = x_scales ? mx_global<f32>(x_scales)[slot / divisor] : 1.0f;
+        to[i] = mx_global<f32>(out) + (i64)slot * out_stride;
+      }
+      bool others;
+      MX_NO_UNROLL
+      do {
+        const i32 row = walk.row() + 2 * g;
+        f32 bias[2];
+        MX_UNROLL
+        for (i32 i = 0; i < 2; i++) bias[i] = l.bias ? mx_element(l.bias, l.bias_format, row + i) : -0.0f;
+        mx_mark_await(&marks.found[place.at], place.turn);
+        f32x4 sum[4];
+        MX_UNROLL
+        for (i32 i = 0; i < 4; i++) sum[i] = f32x4{0, 0, 0, 0};
+        const bool mine = 2 * t < tile.count;
+        if (mine) {
+          const f32x4 *const from = parts + place.at * teams.warps * part_quads + lane;
+          MX_UNROLL
+          for (i32 i = 0; i < chunks; i++) {
+            if (i < teams.warps) sum[i & 3] += from[i * part_quads];
+          }
+        }
+        mx_group_barrier();
+        if (lane == 0) mx_mark_set(&marks.read[place.at]);
+        const f32x4 total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        MX_UNROLL
+        for (i32 i = 0; i < 2; i++) {
+          if (!mine || 2 * t + i >= tile.count) continue;
+          const f32 z0 = mx_round_if(total[i] * l.tensor_scale * factors[i] + bias[0], round);
+          const f32 z1 = mx_round_if(total[2 + i] * l.tensor_scale * factors[i] + bias[1], round);
+          if (swiglu) to[i][row / 2] = mx_round_if(mx_swiglu(z0, z1, alpha, limit), round);
+          else *(MX_GLOBAL f32x2 *)(to[i] + row) = f32x2{z0, z1};
+        }
+        place.move(finishers);
+        others = walk.move(finishers);
+      } while (!others && !walk.done());
+    }
+    return;
+  }
+  if (teams.own >= teams.count) return;
   const i32 g = lane >> 2, t = lane & 3;
   // A lane's blocks of a row; beyond its end the last one again, with zeros for inputs and scales.
-  const i32 block = chunk * chunk_blocks + 2 * t, pieces[2] = {mx_min(block, blocks - 1), mx_min(block + 1, blocks - 1)};
-  const bool valid[2] = {block < blocks, block + 1 < blocks};
-  i32 stage = 0, turn = 0, buffer = 0;
-  MX_NO_UNROLL
-  for (i32 at = begin; at < end;) {
-    const i32 tile = at / pairs, last = mx_min(end, (tile + 1) * pairs);
-    const i32 e = mx_global<i32>(tiles)[2 * tile], first = mx_global<i32>(tiles)[2 * tile + 1];
-    const i32 tokens = mx_min(most_tokens, mx_global<i32>(offsets)[e + 1] - first);
-    // Of the parts of a unit, number q of 128 is the sum of row 2 * (q / 4 % 8) + (q >> 1 & 1) and token 2 * (q / 32) + (q & 1): four warps
-    // finish a unit, each two tokens.
-    const i32 q = tid & 127, own_token = (q >> 5) * 2 + (q & 1);
-    const i32 slot = mx_global<i32>(sorted)[first + mx_min(own_token, tokens - 1)];
-    const MxLinear l = mx_expert_linear(experts, e);
-    const f32 x_scale = x_scales ? mx_global<f32>(x_scales)[slot / divisor] : 1.0f;
+  const i32 block = teams.chunk * chunk_blocks + t, pieces[2] = {mx_min(block, blocks - 1), mx_min(block + 4, blocks - 1)};
+  const bool valid[2] = {block < blocks, block + 4 < blocks};
+  Place next(teams.own, places);
+  Unit unit;
+  const auto fetch = [&]() __attribute__((always_inline)) {
+    mx_mark_await(&marks.filled[next.at], next.turn);
+    const u32x4 *const from = w + next.at * unit_pieces + 2 * g * blocks;
+    const u8 *const from_scales = scales + next.at * unit_pieces + 2 * g * blocks;
+    MX_UNROLL
+    for (i32 k = 0; k < 2; k++) {
+      unit.upper[k] = from[pieces[k]], unit.lower[k] = from[blocks + pieces[k]];
+      unit.scales[k][0] = valid[k] ? from_scales[pieces[k]] : 0u, unit.scales[k][1] = valid[k] ? from_scales[blocks + pieces[k]] : 0u;
+    }
+    mx_group_barrier();
+    if (lane == 0) mx_mark_set(&marks.emptied[next.at]);
+    next.move(teams.count);
+  };
+  Walk walk(slots, begin + teams.own, end, each);
+  Place place(teams.own, places);
+  // While others still compute what is to be multiplied: so there is room for more.
+  if (!walk.done()) fetch();
+  if (early) wait_for_launch();
+  while (!walk.done()) {
+    const MxSlotTile tile = slots.tiles[walk.tile];
     u32x4 b[2][4];
     {
-      const i32 row = mx_global<i32>(sorted)[first + mx_min(g, tokens - 1)] / divisor;
-      const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(mx_global<u16>(x) + (i64)row * x_stride);
+      const i64 row = slots.order[tile.first + mx_min(g, tile.count - 1)] / divisor * (i64)x_stride;
       MX_UNROLL
       for (i32 k = 0; k < 2; k++) {
+        const bool own = valid[k] && g < tile.count;
         MX_UNROLL
-        for (i32 i = 0; i < 4; i++) b[k][i] = valid[k] && g < tokens ? from[4 * pieces[k] + i] : u32x4{0, 0, 0, 0};
+        for (i32 i = 0; i < 4; i++) b[k][i] = u32x4{0, 0, 0, 0};
+        if (own && x_bf16) {
+          const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(mx_global<u16>(x_bf16) + row) + 4 * pieces[k];
+          MX_UNROLL
+          for (i32 i = 0; i < 4; i++) b[k][i] = from[i];
+        } else if (own) {
+          const MX_GLOBAL f32x4 *const from = (const MX_GLOBAL f32x4 *)(mx_global<f32>(x) + row) + 8 * pieces[k];
+          f32x4 v[8];
+          MX_UNROLL
+          for (i32 i = 0; i < 8; i++) v[i] = from[i];
+          MX_UNROLL
+          for (i32 i = 0; i < 4; i++) {
+            MX_UNROLL
+            for (i32 p = 0; p < 4; p++) b[k][i][p] = mx_pack_exact(v[2 * i][p], v[2 * i + 1][p]);
+          }
+        }
       }
     }
+    bool others;
     MX_NO_UNROLL
-    for (; at < last; at++) {
-      const i32 own_row = (at - tile * pairs) * stage_rows + (tid >> 7) * unit_rows + (q >> 2 & 7) * 2 + (q >> 1 & 1);
-      const bool finishes = tid < 128 * together && own_row < rows && own_token < tokens;
-      const f32 bias = finishes && l.bias ? mx_element(l.bias, l.bias_format, own_row) : -0.0f;
-      mx_mark_await(&filled[stage], turn);
-      Unit own[together];
-      u32 now[2 * together];
-      MX_UNROLL
-      for (i32 u = 0; u < together; u++) {
-        const u32x4 *const from = w + stage * stage_pieces + (u * unit_rows + 2 * g) * blocks;
-        const u8 *const from_scales = scales + stage * stage_scales + (u * unit_rows + 2 * g) * blocks;
-        MX_UNROLL
-        for (i32 k = 0; k < 2; k++) {
-          own[u].upper[k] = from[pieces[k]], own[u].lower[k] = from[blocks + pieces[k]];
-          const u32 up = valid[k] ? from_scales[pieces[k]] : 0u, low = valid[k] ? from_scales[blocks + pieces[k]] : 0u;
-          now[2 * u] = k ? now[2 * u] | up << 8 : up;
-          now[2 * u + 1] = k ? now[2 * u + 1] | low << 8 : low;
-        }
-      }
+    do {
+      const u32 most = mx_max(mx_max(unit.scales[0][0], unit.scales[0][1]), mx_max(unit.scales[1][0], unit.scales[1][1]));
+      const f32x4 sums = mx_ballot(most > most_scale) ? multiply<true>(unit, b) : multiply<false>(unit, b);
+      others = walk.move(teams.count);
+      // The next one's weights, before these sums are there.
+      if (!walk.done()) fetch();
+      if (place.turn > 0) mx_mark_await(&marks.read[place.at], place.turn - 1);
+      if (2 * t < tile.count) parts[(place.at * teams.warps + teams.chunk) * part_quads + 8 * t + g] = sums;
       mx_group_barrier();
-      if (lane == 0) mx_mark_set(&emptied[stage]);
-      if (++stage == stages) stage = 0, turn++;
-      u32 most = 0;
-      MX_UNROLL
-      for (i32 i = 0; i < 2 * together; i++) most = mx_max(most, mx_max(now[i] & 255u, now[i] >> 8));
-      f32x4 sums[together];
-      if (mx_ballot(most > most_scale)) multiply<true>(own, now, b, sums);
-      else multiply<false>(own, now, b, sums);
-      if (2 * t < tokens) {
-        MX_UNROLL
-        for (i32 u = 0; u < together; u++) ((f32x4 *)parts)[((buffer * together + u) * chunks + chunk) * 32 + 8 * t + g] = sums[u];
-      }
-      walkers_barrier();
-      if (tid < 128 * together && (q >> 5) * 2 < tokens) {
-        const f32 *const from = parts + ((buffer * together + (tid >> 7)) * chunks) * part_floats + q;
-        f32 sum[4] = {0, 0, 0, 0};
-        MX_UNROLL
-        for (i32 i = 0; i < chunks; i++) sum[i & 3] += from[i * part_floats];
-        const f32 z = mx_round_if(((sum[0] + sum[1]) + (sum[2] + sum[3])) * l.tensor_scale * x_scale + bias, round);
-        const f32 next = mx_shuffle_xor(z, 2);
-        MX_GLOBAL f32 *const to = mx_global<f32>(out) + (i64)slot * out_stride;
-        if (finishes) {
-          if (!swiglu) to[own_row] = z;
-          else if ((q & 2) == 0) to[own_row / 2] = mx_round_if(mx_swiglu(z, own_row + 1 < rows ? next : 0.0f, alpha, limit), round);
-        }
-      }
-      buffer ^= 1;
-    }
+      if (lane == 0) mx_mark_set(&marks.found[place.at]);
+      place.move(teams.count);
+    } while (!others && !walk.done());
   }
 }
 MX_EXPORT(expert_batch_mxfp4_x8)

@@ -38,6 +38,12 @@ const mostTiles = (v: { readonly slotRows: number; readonly expertCount: number 
   Math.ceil(v.slotRows / tokensPerBlock) + v.expertCount;
 /** Most choices of a token that the kernels for one token have room for. */
 export const ONE_CHOICES = 4;
+/** Most slot rows of a batch for the kernel whose blocks share out the rows of all chosen experts. */
+export const WALK_SLOT_ROWS = 64;
+/** Teams of warps that the blocks of kernels for some sequences have (kernels/common/teams.h). */
+export function teamsOf(cols: number): number {
+  return Math.max(1, Math.min(4, Math.floor(12 / Math.ceil(cols / 256))));
+}
 const EXPERT_GEMM_GRID = "(tiles(rows), ceil(slot_rows / tokensPerBlock) + expert_count)";
 
 /** Experts. */
@@ -134,12 +140,28 @@ export const EXPERTS = {
   expertWalk: signature({
     section: "batches",
     names: ["expert_batch_F_x8"],
-    arguments: expertGemm("const u16*"),
-    notes: { x: "bf16" },
+    arguments: {
+      experts: "const MxLinear*",
+      x: "const f32*|0",
+      xBf16: "const u16*|0",
+      xStride: "i32",
+      xScales: "const f32*|0",
+      divisor: "i32",
+      ids: "const i32*",
+      slotRows: "i32",
+      first: "i32",
+      count: "i32",
+      early: "flag",
+      ...OUT,
+      round: "flag",
+      ...SWIGLU,
+      ...SHAPE,
+    },
+    notes: { xBf16: "instead of x", slotRows: "up to 64", early: "reads ids before the launch ahead has ended" },
     sizes: ["multiprocessors"],
     grid: "(multiprocessors)",
     blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
-    staged: ({ cols }) => ({ cols, rows: 1 }),
+    staged: ({ cols }) => ({ cols, rows: teamsOf(cols) }),
   }),
   expertGemmScaled: signature({
     section: "scaled",

@@ -10,6 +10,7 @@ import {
   launchExpertDownCombine,
   launchExpertGemm,
   launchExpertUp,
+  launchExpertWalk,
   oneKnows,
   type Routing,
   scaledEntry,
@@ -23,8 +24,8 @@ import type { ExpertTable, GpuLinear, GpuTensor } from "./tensors.ts";
 export class Experts {
   /** Tokens a block that the slot rows are sorted for; 0: they are not sorted. */
   #sortedFor = 0;
-  /** Whether the first product was launched by the kernel for one token. */
-  #firstForOne = false;
+  /** Whether the kernel of the first product waited for what was chosen before any launch after it could begin. */
+  #waited = false;
 
   constructor(readonly context: LaunchContext, readonly inputs: Inputs) {}
 
@@ -50,7 +51,9 @@ export class Experts {
       const input = this.inputs.of(x, null, quantizeFor(experts.first)), { routing } = this;
       const entry = this.#fewEntry("expert_up", experts.first);
       launchExpertUp(calls, entry, { experts, input, routing, out, round, swiglu, n });
-    } else this.#gemm(experts, { x, rows: n, divisor: config.topK, out, round, swiglu });
+    } else {
+      this.#waited = this.#gemm(experts, { x, rows: n, divisor: config.topK, early: false, out, round, swiglu });
+    }
   }
 
   /**
@@ -69,7 +72,8 @@ export class Experts {
       return calls.launch("expertDown", { ...values, in: input, out: out.range, outStride: out.stride }, entry);
     }
     if (zeros && experts.count < config.experts) calls.fill(rowsOf(out, slotRows));
-    this.#gemm(experts, { x: a, rows: slotRows, divisor: 1, out, round: false, swiglu: null });
+    const early = this.#waited;
+    this.#gemm(experts, { x: a, rows: slotRows, divisor: 1, early, out, round: false, swiglu: null });
   }
 
   /**
@@ -129,18 +133,20 @@ export class Experts {
   /** The kernel of few tokens for the experts' weights, on matrix instructions where they passed. */
   #fewEntry(stem: "expert_up" | "expert_down_combine", first: GpuLinear): string {
     const { calls, n, options: { config, matrixKernels } } = this.context, entry = `${stem}_${first.suffix}`;
-    // The second reads early what was chosen, which the first one of these has waited for, and no other.
-    const may = n === 1 && (stem === "expert_up" || this.#firstForOne), one = forOne(entry);
+    // The second reads early what was chosen.
+    const may = n === 1 && (stem === "expert_up" || this.#waited), one = forOne(entry);
     const isOne = may && matrixKernels.has(one) && oneKnows(calls, one, first, config.topK);
-    if (stem === "expert_up") this.#firstForOne = isOne;
+    if (stem === "expert_up") this.#waited = isOne;
     if (isOne) return one;
     return matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
   }
 
   /** The matrix kernel for a batch that is not few tokens, whether or not it is among those that are used. */
   matrixEntry(first: GpuLinear): string {
-    const { n, calls } = this.context, batch = expertBatchEntry(first.suffix, n), walk = expertWalkEntry(first.suffix);
-    if (n <= WALK_TOKENS && this.context.batched(n, first, walk) && walkKnows(calls, walk, first)) return walk;
+    const { n, calls, options: { config } } = this.context;
+    const batch = expertBatchEntry(first.suffix, n), walk = expertWalkEntry(first.suffix);
+    const may = n <= WALK_TOKENS && this.context.batched(n, first, walk);
+    if (may && walkKnows(calls, walk, first, n * config.topK)) return walk;
     return this.context.batched(n, first, batch) ? batch : this.context.manyEntry("expert_gemm", first);
   }
 
@@ -155,34 +161,36 @@ export class Experts {
     return scaled !== null && this.context.options.matrixKernels.has(scaled) ? scaled : null;
   }
 
-  /** @param product `rows` of x, each of which `divisor` slot rows share. */
+  /**
+   * @param product `rows` of x, each of which `divisor` slot rows share. `early`: what was chosen was there before the
+   *   launch ahead began.
+   * @returns Whether the kernel waits for what was chosen before any launch after it can begin, unless `early`.
+   */
   #gemm(
     experts: ExpertTable,
-    { x, rows, divisor, out, round, swiglu }: Stored & {
+    { x, rows, divisor, early, out, round, swiglu }: Stored & {
       readonly x: GpuTensor;
       readonly rows: number;
       readonly divisor: number;
+      readonly early: boolean;
       readonly swiglu: Swiglu;
     },
-  ): void {
+  ): boolean {
     const { calls, workspace: w, options: { config }, n } = this.context, { first } = experts;
     const scaled = this.#scaled(first), native = scaled !== null, matrix = this.matrixEntry(first);
+    const common = { experts, divisor, routing: this.routing, out, round, swiglu, slotRows: n * config.topK };
+    if (!native && matrix === expertWalkEntry(first.suffix)) {
+      const rowsOfX = this.inputs.readOrPrepare(x, first, rows, matrix);
+      launchExpertWalk(calls, matrix, { ...common, x: rowsOfX, early });
+      return true;
+    }
     const prepared = native ? this.inputs.quantize(x, first, rows) : this.inputs.prepare(x, null, first, rows, matrix);
     const entry = "codes" in prepared ? scaled! : prepared.bf16 ? matrix : `expert_gemm_${first.suffix}`;
     const { tokensPerBlock } = calls.kernels.traits(entry), sorted = this.#sortedFor === tokensPerBlock;
     this.#sortedFor = tokensPerBlock;
-    launchExpertGemm(calls, entry, {
-      experts,
-      x: prepared,
-      divisor,
-      routing: this.routing,
-      tiles: { sorted: w.sorted, offsets: w.expertOffsets, tiles: w.expertTiles, tileCount: w.expertTileCount },
-      out,
-      round,
-      swiglu,
-      slotRows: n * config.topK,
-      sorted,
-    });
+    const tiles = { sorted: w.sorted, offsets: w.expertOffsets, tiles: w.expertTiles, tileCount: w.expertTileCount };
+    launchExpertGemm(calls, entry, { ...common, x: prepared, tiles, sorted });
+    return false;
   }
 }
 

@@ -115,10 +115,9 @@ export class Inputs {
     const bf16 = options.matrixKernels.has(matrixEntry), order = orderOf(matrixEntry);
     const how = quantizeFor(linear);
     // A float32 GEMM reads activations as they are.
-    if (!bf16 && !norm && how.kind === QDQ_KIND.none) return { range: x.range, stride: x.stride, bf16, scales: null };
-    const key = [bf16, order, rows, how.kind, how.rule, how.scale].join(" ");
-    const known = this.#prepared.find((one) => one.x === x && one.norm === norm && one.key === key);
-    if (known) return known.rows;
+    if (!bf16 && !norm && how.kind === QDQ_KIND.none) return asTheyAre(x);
+    const key = keyOf(bf16, order, rows, how), known = this.#known(x, norm, key);
+    if (known) return known;
     const into: Prepared = {
       range: prepared,
       stride: preparedStride(x.width, order),
@@ -130,6 +129,17 @@ export class Inputs {
     this.#drop(({ rows }) => rows.range === prepared);
     this.#prepared.push({ x, norm, key, rows: into });
     return into;
+  }
+
+  /** The same for a matrix kernel that reads float32 rows of such numbers, too: those of x where they need no QDQ. */
+  readOrPrepare(x: GpuTensor, linear: GpuLinear, rows: number, matrixEntry: string): Prepared {
+    const how = quantizeFor(linear), known = this.#known(x, null, keyOf(true, orderOf(matrixEntry), rows, how));
+    if (known === undefined && how.kind === QDQ_KIND.none && !linear.multipliesCodes) return asTheyAre(x);
+    return this.prepare(x, null, linear, rows, matrixEntry);
+  }
+
+  #known(x: GpuTensor, norm: GpuVector | null, key: string): Prepared | undefined {
+    return this.#prepared.find((one) => one.x === x && one.norm === norm && one.key === key)?.rows;
   }
 
   /**
@@ -146,8 +156,7 @@ export class Inputs {
 
   /** Records that the step at hand leaves such rows of x. */
   leave(x: GpuTensor, rows: Prepared): void {
-    const { kind, rule, scale } = NO_QUANTIZE;
-    const key = [true, rows.order, this.context.n, kind, rule, scale].join(" ");
+    const key = keyOf(true, rows.order ?? COLUMN_ORDER.natural, this.context.n, NO_QUANTIZE);
     this.#left.push({ x, norm: null, key, rows });
   }
 
@@ -175,6 +184,13 @@ export class Inputs {
     this.#left = [];
   }
 }
+
+/** {@linkcode Known.key}. */
+const keyOf = (bf16: boolean, order: ColumnOrder, rows: number, { kind, rule, scale }: Quantize): string =>
+  [bf16, order, rows, kind, rule, scale].join(" ");
+
+/** Rows that nothing is done to. */
+const asTheyAre = ({ range, stride }: GpuTensor): Prepared => ({ range, stride, bf16: false, scales: null });
 
 /** Elements from one prepared row to the next: whole steps of the kernels that take 64 columns at a time. */
 export const preparedStride = (width: number, order: ColumnOrder): number =>

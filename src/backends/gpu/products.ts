@@ -1,6 +1,6 @@
 /** Launches of linears and experts, for a model's steps and for the self-test. */
 import type { DeviceRange } from "../../../ffi/runtime.ts";
-import { ONE_CHOICES } from "../../../kernels/abi/experts.ts";
+import { ONE_CHOICES, teamsOf, WALK_SLOT_ROWS } from "../../../kernels/abi/experts.ts";
 import { BLOCK } from "../../formats/format.ts";
 import { GROUP_LINEARS, groupOf, type Input, type Rows } from "./abi.ts";
 import { BATCH_TOKENS, fewEntry, isNarrow, partsFor } from "./batches.ts";
@@ -145,9 +145,40 @@ export function oneKnows(calls: Calls, entry: string, first: GpuLinear, topK: nu
 /** Rows of the second linear that a block has room for. */
 const BLOCK_ROWS_OF_ONE = 24;
 
-/** Whether blocks can share out all rows of the chosen experts. */
-export const walkKnows = (calls: Calls, entry: string, first: GpuLinear): boolean =>
-  isDense(first) && first.rows % 16 === 0 && calls.fits(entry, first.cols);
+/** Whether blocks can share out all rows of the experts that are chosen for so many slot rows. */
+export const walkKnows = (calls: Calls, entry: string, first: GpuLinear, slotRows: number): boolean =>
+  slotRows <= WALK_SLOT_ROWS && isDense(first) && first.rows % 16 === 0 &&
+  calls.fits(entry, first.cols, teamsOf(first.cols));
+
+/** Rows of experts' inputs and outputs. */
+interface SlotRows extends Stored {
+  readonly experts: ExpertTable;
+  /** Slot rows that share a row of x. */
+  readonly divisor: number;
+  readonly routing: Pick<Routing, "ids" | "first">;
+  readonly swiglu: Swiglu;
+  readonly slotRows: number;
+}
+
+/**
+ * Multiplies slot rows by blocks that share out all rows of the chosen experts.
+ *
+ * @param early Whether the launch ahead began to write only after what was chosen could be read.
+ */
+export function launchExpertWalk(
+  calls: Calls,
+  entry: string,
+  { experts, x, divisor, routing: { ids, first }, early, out, round, swiglu, slotRows }: SlotRows & {
+    readonly x: Prepared;
+    readonly early: boolean;
+  },
+): void {
+  const { records, count, first: { rows, cols } } = experts, { multiprocessors } = calls;
+  const input = { x: x.bf16 ? null : x.range, xBf16: x.bf16 ? x.range : null, xStride: x.stride, xScales: x.scales };
+  const chosen = { experts: records, ...input, divisor, ids, slotRows, first, count, early };
+  const how = { out: out.range, outStride: out.stride, round, ...constantsOf(swiglu), rows, cols, multiprocessors };
+  calls.launch("expertWalk", { ...chosen, ...how }, entry);
+}
 
 /**
  * Sorts slot rows by expert, unless they are, and multiplies them.
@@ -158,15 +189,9 @@ export const walkKnows = (calls: Calls, entry: string, first: GpuLinear): boolea
 export function launchExpertGemm(
   calls: Calls,
   entry: string,
-  { experts, x, divisor, routing, tiles, out, round, swiglu, slotRows, sorted = false }: Stored & {
-    readonly experts: ExpertTable;
+  { experts, x, divisor, routing, tiles, out, round, swiglu, slotRows, sorted = false }: SlotRows & {
     readonly x: Prepared | Codes;
-    /** Slot rows that share a row of x. */
-    readonly divisor: number;
-    readonly routing: Pick<Routing, "ids" | "first">;
     readonly tiles: ExpertTiles;
-    readonly swiglu: Swiglu;
-    readonly slotRows: number;
     /** Whether `tiles` holds them already, for a kernel with as many tokens a block. */
     readonly sorted?: boolean;
   },
@@ -194,10 +219,12 @@ export function launchExpertGemm(
   if ("codes" in x) {
     calls.launch("expertGemmScaled", { ...common, x: x.codes, xBlocks: x.blocks, xBlockStride: x.blockStride }, entry);
   } else {
-    const { multiprocessors } = calls, values = { ...common, x: x.range, multiprocessors };
     const batch = entry.startsWith("expert_batch_");
-    if (batch && entry.endsWith("_x8")) calls.launch("expertWalk", values, entry);
-    else calls.launch(batch ? "expertBatch" : x.bf16 ? "expertGemmMma" : "expertGemm", values, entry);
+    calls.launch(
+      batch ? "expertBatch" : x.bf16 ? "expertGemmMma" : "expertGemm",
+      { ...common, x: x.range },
+      entry,
+    );
   }
 }
 

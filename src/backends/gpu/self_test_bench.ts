@@ -1,17 +1,20 @@
 /** Runs a kernel with matrix instructions and the generic one on the same numbers, and compares what they give. */
 import { PAGE_POSITIONS } from "../../model/pages.ts";
+import { WALK_SLOT_ROWS } from "../../../kernels/abi/experts.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { type Cache, type CacheShape, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
 import { writeLinear } from "./arguments.ts";
 import { type Attention, ATTENTION_BATCH, launchBatchAttention, launchTiles } from "./attention.ts";
 import type { Calls } from "./calls.ts";
 import { orderOf, preparedStride } from "./inputs.ts";
+import { expertWalkEntry } from "./batches.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
 import {
   launchBatch,
   launchExpertDownCombine,
   launchExpertGemm,
   launchExpertUp,
+  launchExpertWalk,
   launchGemm,
   scaledEntry,
 } from "./products.ts";
@@ -69,11 +72,17 @@ export class Bench implements Disposable {
 
   /** The same of the experts' kernel, or of one for batches. */
   expertGemm(like: GpuLinear, entry: string): number {
-    const { experts, x, run } = this.#expertBench(like), { first } = experts;
+    const { experts, x, ids, run } = this.#expertBench(like), { first } = experts;
     const plain = { range: x.range, stride: x.stride, bf16: false, scales: null };
     const expected = run(`expert_gemm_${first.suffix}`, plain);
-    const got = run(entry, this.#prepared(x, TOKENS, entry));
-    return this.#samples.compare(expected, got, TOKENS * TOP_K);
+    if (entry !== expertWalkEntry(first.suffix)) {
+      const got = run(entry, this.#prepared(x, TOKENS, entry));
+      return this.#samples.compare(expected, got, TOKENS * TOP_K);
+    }
+    const out = this.#samples.tensor(WALK_SLOT_ROWS, ROWS), slotRows = WALK_SLOT_ROWS;
+    const how = { divisor: TOP_K, round: false, swiglu: null, slotRows, early: false };
+    launchExpertWalk(this.calls, entry, { experts, x: plain, routing: { ids, first: 0 }, out, ...how });
+    return this.#samples.compare(expected, out, slotRows);
   }
 
   /** The same of the experts' first kernel for few tokens, or for one. */

@@ -15,7 +15,7 @@ import { traitsOf } from "./traits.ts";
 const padded = (cols: number, order: number) => Math.ceil(cols / (order === 2 ? 64 : 32)) * (order === 2 ? 64 : 32);
 
 /** Rows as a kernel reads them: float32, or bf16 for matrix instructions, which end in zeros. */
-function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean, order = 0): DeviceBuffer {
+export function rowsBuffer(xs: readonly Float32Array[], stride: number, bf16: boolean, order = 0): DeviceBuffer {
   const all = new Float32Array(xs.length * stride).fill(bf16 ? 0 : NaN);
   xs.forEach((row, i) => {
     const whole = new Float32Array(bf16 ? padded(row.length, order) : row.length);
@@ -126,10 +126,7 @@ function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
     }`,
     job: {
       entry,
-      // Blocks of the last share out what there is, however many they are.
-      grid: s.batch === 8
-        ? [7, 1, 1]
-        : [Math.ceil(s.rows / traits.rowsPerBlock), Math.ceil(slots / traits.tokensPerBlock) + count, 1],
+      grid: [Math.ceil(s.rows / traits.rowsPerBlock), Math.ceil(slots / traits.tokensPerBlock) + count, 1],
       threads: traits.threads,
       lds: { columns: s.cols },
       arguments: [
@@ -273,10 +270,4 @@ function* batchCases(): Generator<KernelCase> {
       yield expertGemmCase(seed++, { format, rows: 33, cols: 64, n: 12, ...down, scales, batch });
     }
   }
-  // Blocks whose rows are of several experts; more tokens of one than a tile has; warps with a part of their columns,
-  // or none.
-  const walked = { format: "mxfp4", batch: 8 } as const, down = { ...walked, up: false, round: 0, swiglu: 0 };
-  yield expertGemmCase(seed++, { ...walked, rows: 144, cols: 352, n: 60, up: true, round: 1, swiglu: 1 });
-  yield expertGemmCase(seed++, { ...down, rows: 48, cols: 64, n: 12 });
-  yield expertGemmCase(seed++, { ...down, rows: 64, cols: 2880, n: 6, scales: true });
 }
