@@ -46,8 +46,17 @@ export interface Thoroughness {
   /** Bytes that are read over and over. */
   readonly bytes: number;
 }
-/** More bytes than the caches of most machines hold. */
-const THOROUGH: Thoroughness = { milliseconds: 60, bytes: 512 << 20 };
+/**
+ * More bytes than the caches of most machines hold. Cores bring caches of their own: 64 threads and 512 MB would find
+ * most of it in those of 32 cores (2 MB each) and of their socket (300 MB).
+ */
+const MOST_CACHED = 512 << 20, EACH = 56 << 20;
+const thorough = (threads: number): Thoroughness => ({
+  milliseconds: 60,
+  bytes: Math.min(Math.max(MOST_CACHED, threads * EACH), MOST_BYTES),
+});
+/** What one WASM memory has room for beside stacks. */
+const MOST_BYTES = 3.5 * 2 ** 30;
 
 /**
  * Measures the limits.
@@ -55,7 +64,7 @@ const THOROUGH: Thoroughness = { milliseconds: 60, bytes: 512 << 20 };
  * @param threads How many compute at once.
  * @throws {FailureError} when threads cannot be had.
  */
-export async function measureLimits(threads: number, how = THOROUGH): Promise<Limits> {
+export async function measureLimits(threads: number, how = thorough(threads)): Promise<Limits> {
   const module = await compileKernels(), crew = await Crew.gather(module, threads, how);
   try {
     const [read, read_streams] = await crew.fastestRead(), float32 = await crew.measure("probe_float");
