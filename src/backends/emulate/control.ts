@@ -10,6 +10,7 @@
  */
 import { instantiate, type Kernel } from "../../wasm.ts";
 import type { SharedReading } from "./reading.ts";
+import { mostShares, sharesOf, startOfShare } from "./shares.ts";
 
 /**
  * Int32 indices into the control block. What is written while others wait for something else has 128 bytes of its own:
@@ -31,8 +32,12 @@ export const LOADED = 103;
 /** UTF-8 text of the first failure, from this byte on. */
 export const FAILURE_BYTE = 512;
 export const FAILURE_CAPACITY = 448;
+/** Where the first unit of each share stands, and after them the number of units; 0: shares are of as many units. */
+export const BOUNDS = 104;
 /** Bytes of the block of so many threads. */
-export const controlBytes = (threads: number): number => 4 * joined(threads);
+export const controlBytes = (threads: number): number => 4 * (boundsOf(threads) + mostShares(threads) + 1);
+/** Where there is room for {@linkcode BOUNDS} of so many threads. */
+export const boundsOf = (threads: number): number => joined(threads);
 /** The word in which thread `number` says whether it has joined: 1, else 0. */
 export const joined = (number: number): number => 256 + 32 * number;
 
@@ -91,40 +96,12 @@ export function numberedKernels(
 /** Takes shares of the current operation's units until none are left. */
 export function takeUnits(control: Int32Array, kernel: Kernel, scratch: number): void {
   const units = control[UNITS]!, threads = control[THREADS]!, descriptor = control[DESCRIPTOR]!;
-  const shares = sharesOf(units, threads);
+  const shares = sharesOf(units, threads), bounds = control[BOUNDS]!;
+  const startOf = (share: number) => bounds === 0 ? startOfShare(share, units, threads) : control[bounds + share]!;
   while (true) {
     const share = Atomics.add(control, NEXT, 1);
     if (share >= shares) return;
-    const start = startOfShare(share, units, threads), end = startOfShare(share + 1, units, threads);
+    const start = startOf(share), end = startOf(share + 1);
     if (start < end) kernel(descriptor, start, end, scratch);
   }
-}
-
-/** Most rounds of shares: enough that the last are small beside what a thread computes in all. */
-const ROUNDS = 5;
-
-/** Rounds of shares, so many that no share is empty; none where a share is one unit. */
-function roundsOf(units: number, threads: number): number {
-  const each = units / threads;
-  return each < 4 ? 0 : Math.min(ROUNDS, 1 + Math.floor(Math.log2(each)));
-}
-
-/** Shares of an operation. Taking one costs as much as a transfer of a cache line from core to core. */
-export function sharesOf(units: number, threads: number): number {
-  const rounds = roundsOf(units, threads);
-  return rounds === 0 ? units : rounds * threads;
-}
-
-/**
- * The first unit of a share. Where threads get many units, there is one for each thread and round, each round half of
- * what is left, the last one all of it: large shares keep a thread in its part of the memory, small ones let all
- * threads end at about the same time.
- */
-export function startOfShare(share: number, units: number, threads: number): number {
-  const rounds = roundsOf(units, threads);
-  if (rounds === 0) return Math.min(share, units);
-  const round = Math.floor(share / threads), place = share - round * threads, whole = 1 << rounds - 1;
-  if (round >= rounds) return units;
-  const left = whole >> round, size = Math.max(1, left >> 1);
-  return Math.floor(units * ((whole - left) * threads + size * place) / (whole * threads));
 }

@@ -1,4 +1,5 @@
 /** Operations that multiply by weights: linears, experts, logits. */
+import type { AlikeUnits } from "./shares.ts";
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
 import { rotateRow, sameRotation } from "../../formats/rotation.ts";
@@ -150,19 +151,20 @@ export class Gemm {
     // `ends[e]` is now the end of expert e; its start is the end of the one before.
     if (!alike) this.#prepareEach(experts, ends, x, i32.subarray(xRows, xRows + slotRows));
     const d = this.machine.describe(m).begin(0);
+    const parts: AlikeUnits[] = [];
     let records = 0, units = 0;
     for (let e = 0, from = 0; e < experts.length; e++) {
       const to = ends[e]!;
       if (to > from) {
         const w = experts[e]!;
         this.#record(d, w, out, to - from, 4 * (xRows + from), 4 * (outRows + from), scales, round, units);
-        units += Math.ceil(w.rows / LINEAR_TILE);
-        records++;
+        parts.push({ units: Math.ceil(w.rows / LINEAR_TILE), work: DECODING_ROWS + to - from });
+        units += parts[records++]!.units;
       }
       from = to;
     }
     i32[wordAt(a.descriptor)] = records;
-    this.machine.run("linear", m, units, first.cols * LINEAR_TILE * slotRows / Math.max(1, records));
+    this.machine.run("linear", m, units, first.cols * LINEAR_TILE * slotRows / Math.max(1, records), parts);
   }
 
   /** Zeros the slot rows of the current batch. */
@@ -261,6 +263,9 @@ export class Gemm {
     d.u32(xScales, round, firstUnit, this.#fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
   }
 }
+
+/** Input rows that take as long to multiply as weights to decode; see docs/measurements/gemm.md. */
+const DECODING_ROWS = 5;
 
 /** What the kernels add to a linear's weights as integers, see "Fixed rows" in wasm/ABI.md; 0: they multiply floats. */
 function fixedOffset({ format, transposed }: EmulateLinear): number {

@@ -3,6 +3,7 @@ import type { EmulateTensor } from "./areas.ts";
 import type { KernelName } from "./control.ts";
 import { DescriptorWriter } from "./descriptor.ts";
 import type { Pool } from "./pool.ts";
+import type { AlikeUnits } from "./shares.ts";
 
 /**
  * Multiply-adds below which waking other threads costs more than it saves (a wake is some 5 us, a core makes some 5 per
@@ -59,11 +60,18 @@ export class Machine {
    * Runs the described operation.
    *
    * @param workPerUnit Estimated multiply-adds of one unit; decides whether other threads are woken.
+   * @param parts All units, where they are not alike; null: they are.
    */
-  run(kernel: KernelName, memory: number, units: number, workPerUnit: number): void {
+  run(
+    kernel: KernelName,
+    memory: number,
+    units: number,
+    workPerUnit: number,
+    parts: readonly AlikeUnits[] | null = null,
+  ): void {
     const work = units * workPerUnit;
     if (work < this.#worthSharing) this.#pool.runHere(kernel, memory, this.#descriptor, units);
-    else this.#pool.run(kernel, memory, this.#descriptor, units, work);
+    else this.#pool.run(kernel, memory, this.#descriptor, units, work, parts);
   }
 
   /** Threads in all. */

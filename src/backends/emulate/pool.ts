@@ -4,7 +4,10 @@ import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";
 import type { Reading } from "./reading.ts";
+import { type AlikeUnits, writeBounds } from "./shares.ts";
 import {
+  BOUNDS,
+  boundsOf,
   controlBytes,
   DESCRIPTOR,
   DRIVER_SLEEPS,
@@ -113,9 +116,17 @@ export class Pool {
    * Runs units 0..units of a kernel on all threads that were started and returns when they are done.
    *
    * @param work Multiply-adds of all units, by which more workers are started.
+   * @param parts All units, where they are not alike; null: they are.
    * @throws {FailureError} if a thread trapped, or one could not be started.
    */
-  run(name: KernelName, memory: number, descriptor: number, units: number, work = Infinity): void {
+  run(
+    name: KernelName,
+    memory: number,
+    descriptor: number,
+    units: number,
+    work = Infinity,
+    parts: readonly AlikeUnits[] | null = null,
+  ): void {
     const beside = this.#atOnce && work >= WORTH_BESIDE;
     if (!beside) {
       this.#work += work;
@@ -133,6 +144,8 @@ export class Pool {
     control[KERNEL] = number;
     control[MEMORY] = memory;
     control[DESCRIPTOR] = descriptor;
+    const bounds = boundsOf(this.threads);
+    control[BOUNDS] = parts !== null && writeBounds(parts, asked, control, bounds) ? bounds : 0;
     Atomics.store(control, NEXT, 0);
     Atomics.store(control, GATE, gate);
     Atomics.notify(control, GATE);

@@ -1,5 +1,6 @@
 import { addPool, DESCRIPTOR, H, PAGES, ROWS, Y } from "./add_pool.ts";
-import { asks, joined, openGate, sharesOf, startOfShare } from "../../../src/backends/emulate/control.ts";
+import { asks, joined, openGate } from "../../../src/backends/emulate/control.ts";
+import { sharesOf, startOfShare, writeBounds } from "../../../src/backends/emulate/shares.ts";
 import { FailureError } from "../../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../../assert.ts";
 
@@ -29,6 +30,31 @@ Deno.test("shares of units follow one another to the last unit, become smaller, 
     assert(first > 7 * last && last <= Math.ceil(25_136 / 16 / threads), `${first} and ${last} units`);
   }
   assertEquals([sharesOf(64, 64), sharesOf(360, 64), sharesOf(2880, 64)], [64, 192, 320]);
+});
+
+Deno.test("shares of units that are not alike have equal work, and every unit is in one", () => {
+  const experts = [3, 700, 1, 40, 40, 2, 9, 0.5], parts = experts.map((work) => ({ units: 360, work }));
+  const workBefore = (unit: number) =>
+    experts.reduce((sum, work, e) => sum + work * Math.min(360, Math.max(0, unit - 360 * e)), 0);
+  for (const threads of [2, 16, 64]) {
+    const units = 360 * experts.length, shares = sharesOf(units, threads), bounds = new Int32Array(shares + 3).fill(-1);
+    assert(writeBounds(parts, threads, bounds, 1));
+    assertEquals([bounds[0], bounds[1], bounds[shares + 1], bounds[shares + 2]], [-1, 0, units, -1]);
+    for (let share = 0; share < shares; share++) {
+      const from = bounds[share + 1]!, equal = (s: number) => startOfShare(s, 1 << 20, threads) / (1 << 20);
+      assert(from <= bounds[share + 2]!, `share ${share} of ${threads} threads ends before it begins`);
+      const missing = equal(share) * workBefore(units) - workBefore(from);
+      assert(missing >= -1 && missing <= 700, `share ${share} of ${threads} threads misses ${missing}`);
+    }
+  }
+  assert(!writeBounds([{ units: 5, work: 1 }, { units: 2, work: 9 }], 2, new Int32Array(9), 0), "one unit a share");
+  const { pool, memory } = addPool(3);
+  const h = new Float32Array(memory.buffer, H, 4 * ROWS);
+  new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
+  const uneven = [{ units: 10, work: 50 }, { units: ROWS - 11, work: 1 }, { units: 1, work: 3000 }];
+  for (let i = 0; i < 300; i++) pool.run("add", 0, DESCRIPTOR, ROWS, 1e9, i % 3 === 0 ? null : uneven);
+  pool.close();
+  assertEquals(h.findIndex((x) => x !== 300), -1);
 });
 
 Deno.test("a gate asks no more threads than there are units, and words of threads lie on lines of their own", () => {
