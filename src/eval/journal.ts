@@ -19,8 +19,8 @@ export interface Indexed {
  */
 const SYNC_MS = 1000;
 
-/** Largest journal, in bytes: a million tokens or ten thousand replies take a tenth of it. */
-const MAX_BYTES = 128 * 1024 * 1024;
+/** Largest journal, in bytes: a million tokens or ten thousand replies take a few hundredths of it. */
+const MAX_BYTES = 1024 * 1024 * 1024;
 
 /** Results on disk; this process alone may write them until it is disposed of. */
 export class Journal<T extends Indexed> implements Disposable {
@@ -183,13 +183,18 @@ function readAll(file: Deno.FsFile, path: string): Uint8Array<ArrayBuffer> {
 
 /** The lines that end in a line break, and how many bytes they are. */
 function wholeLines(file: Uint8Array<ArrayBuffer>, path: string): { lines: string[]; bytes: number } {
-  const bytes = file.lastIndexOf(0x0a) + 1;
+  const decoder = new TextDecoder("utf-8", { fatal: true }), lines: string[] = [];
+  let bytes = 0;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(0, bytes));
-    return { lines: text.split("\n").slice(0, -1), bytes };
+    // All of them together may be longer than a string can be.
+    for (let end = file.indexOf(0x0a); end >= 0; end = file.indexOf(0x0a, bytes)) {
+      lines.push(decoder.decode(file.subarray(bytes, end)));
+      bytes = end + 1;
+    }
   } catch {
     throw InputError.of("malformed", { file: path }, "UTF-8 text", "other bytes");
   }
+  return { lines, bytes };
 }
 
 function parseEntry<T>(line: string, where: string, read: (value: unknown) => T): T {

@@ -114,6 +114,6 @@ Deno.test("Journal refuses a file that is larger than any of its own", () => {
   withJournal((path, open) => {
     fill(path);
     Deno.truncateSync(path, 2 ** 40);
-    assertThrows(() => open(), InputError, `${path}: expected at most 134217728 bytes of results, got 1099511627776`);
+    assertThrows(() => open(), InputError, `${path}: expected at most 1073741824 bytes of results, got 1099511627776`);
   });
 });
