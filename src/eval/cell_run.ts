@@ -3,7 +3,7 @@ import { refuseChanged } from "../checkpoint/identity.ts";
 import type { LoadSetting } from "./compare_cells.ts";
 import type { Indexed } from "./journal.ts";
 import { SCHEMA_VERSION } from "./results_schema.ts";
-import type { SettingProtocol } from "./setting_schema.ts";
+import { decisive, type SettingProtocol } from "./setting_schema.ts";
 import type { OpenStore } from "./stores.ts";
 import type { Asked, PlannedCell, ResultsHead, RunCell, Store, Task } from "./task.ts";
 
@@ -53,10 +53,9 @@ export function openRuns<Work, Entry extends Indexed, Results extends ResultsHea
   });
 }
 
-/** The first line of a cell's journal. Neither threads nor the place of the model change an answer. */
+/** The first line of a cell's journal. */
 export function journalHeader(name: string, identity: Readonly<Record<string, unknown>>, setting: SettingProtocol) {
-  const { threads: _, model: _model, snapshot: _snapshot, ...numbers } = setting;
-  return { schema: `mxoss.${name}`, version: SCHEMA_VERSION, ...identity, setting: numbers };
+  return { schema: `mxoss.${name}`, version: SCHEMA_VERSION, ...identity, setting: decisive(setting) };
 }
 
 /** Answers that there are of those asked for. */

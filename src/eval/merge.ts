@@ -1,7 +1,7 @@
 /** Runs of one task that were made apart, as the one run that would have given all their cells. */
 import type { EvalResults, FinishedRun } from "./finished_run.ts";
 import { journalHeader } from "./cell_run.ts";
-import type { SettingProtocol } from "./setting_schema.ts";
+import { decisive } from "./setting_schema.ts";
 import type { DivergenceResult } from "./divergence_schema.ts";
 import { InputError } from "../errors.ts";
 import type { Bandwidth } from "./cost.ts";
@@ -139,10 +139,9 @@ export function inOrder<Results>(cells: readonly Found<Results>[]): Found<Result
   return cells.toSorted((a, b) => axes.reduce((order, place) => order || place(a) - place(b), 0));
 }
 
-/** Two runs of one setting: neither threads nor the place of the model change an answer. */
+/** Two runs of one setting. */
 function refuseOtherTwin<Results>(a: Found<Results>, b: Found<Results>): void {
-  const numbers = ({ threads: _threads, model: _model, snapshot: _snapshot, ...rest }: SettingProtocol) => rest;
-  const [x, y] = [numbers(a.cell.protocol), numbers(b.cell.protocol)];
+  const [x, y] = [decisive(a.cell.protocol), decisive(b.cell.protocol)];
   refuseOther(x, y, `cells ${b.cell.key}: protocol`, a.run.dir, b.run.path);
 }
 

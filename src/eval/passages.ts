@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { decode } from "../text/stream_decoder.ts";
-import type { SettingProtocol } from "./setting_schema.ts";
+import { decisive } from "./setting_schema.ts";
 import { worstOf } from "./samples.ts";
 import { KeptWorst, Likely } from "./samples_schema.ts";
 import type { SequencePredictions } from "./predictions.ts";
@@ -48,10 +48,9 @@ export const KeptPassages = z.strictObject({
 /** A sequence of a comparison. */
 export type KeptPassages = z.infer<typeof KeptPassages>;
 
-/** What a comparison that is kept belongs to: neither threads nor the places of models change it. */
+/** What a comparison that is kept belongs to. */
 export function comparisonHeader({ a, b, text: { name: _, ...text } }: CompareResults["protocol"], alarm: number) {
-  const numbers = ({ threads: _threads, model: _model, snapshot: _snapshot, ...rest }: SettingProtocol) => rest;
-  return { schema: "mxoss.divergence", version: SCHEMA_VERSION, a: numbers(a), b: numbers(b), text, alarm };
+  return { schema: "mxoss.divergence", version: SCHEMA_VERSION, a: decisive(a), b: decisive(b), text, alarm };
 }
 
 /** What passages belong to. */

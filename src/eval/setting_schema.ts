@@ -30,6 +30,12 @@ export const SettingProtocol = z.strictObject({
 /** What a setting computes with. */
 export type SettingProtocol = z.infer<typeof SettingProtocol>;
 
+/** What of it decides about results: neither threads nor the place of the model change an answer. */
+export function decisive(protocol: SettingProtocol): Omit<SettingProtocol, "threads" | "model" | "snapshot"> {
+  const { threads: _threads, model: _model, snapshot: _snapshot, ...rest } = protocol;
+  return rest;
+}
+
 /** What a setting costs. */
 export const SettingCost = z.strictObject({
   weight_bytes: count("bytes of all weights with their scales, as they are computed"),

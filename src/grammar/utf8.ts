@@ -30,11 +30,6 @@ export function complement(ranges: Iterable<Range>): Range[] {
   return normalized(out);
 }
 
-/** The characters that both have. */
-export function common(a: Iterable<Range>, b: Iterable<Range>): Range[] {
-  return complement([...complement(a), ...complement(b)]);
-}
-
 /** Whether a set has a character. */
 export function has(ranges: readonly Range[], point: number): boolean {
   return ranges.some(([first, last]) => first <= point && point <= last);

@@ -1,4 +1,5 @@
 /** A tokenizer's tokens as a tree of bytes, in which all tokens that fit a grammar are found in one walk. */
+
 /** What is needed of a tokenizer. */
 export interface TokenSource {
   readonly vocabSize: number;

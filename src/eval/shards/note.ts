@@ -5,7 +5,7 @@ import { InputError } from "../../errors.ts";
 import { printableJson } from "../../printable.ts";
 import { readJson } from "../../read.ts";
 import { findDifference } from "../journal.ts";
-import { Bandwidth, CELL_FIELDS } from "../setting_schema.ts";
+import { Bandwidth, CELL_FIELDS, decisive } from "../setting_schema.ts";
 
 /** Version of the file; it grows when a field changes its meaning. */
 const VERSION = 1;
@@ -79,11 +79,9 @@ export function readNote(dir: string): ShardNote | null {
   throw InputError.of("wrong_value", where, "what this version of mxoss writes", message);
 }
 
-/** What all shards of a run say alike: neither threads nor the place of a model change an answer. */
+/** What all shards of a run say alike. */
 export function sharedPart({ mxoss, task, protocol, bandwidth, divergence, alarm, cells }: ShardNote) {
-  const settings = cells.map((
-    { key, protocol: { threads: _threads, model: _model, snapshot: _snapshot, ...numbers }, ...rest },
-  ) => [key, { ...rest, protocol: numbers }] as const);
+  const settings = cells.map(({ key, protocol, ...rest }) => [key, { ...rest, protocol: decisive(protocol) }] as const);
   return {
     ...{ mxoss, task, protocol },
     order: settings.map(([key]) => key).join(" "),

@@ -1,11 +1,9 @@
 /** Log probabilities of tokens, as chat completions and responses have them. */
 import type { ScoredToken } from "../engine/job.ts";
 import type { ChatLogProbs } from "../endpoints/chat_schema.ts";
+import { LEAST } from "../text/logprobs.ts";
 import { tokenText } from "../text/token_text.ts";
 import type { TokenBytes } from "../../text/stream_decoder.ts";
-
-/** JSON has no infinity; vLLM writes the same. */
-const LEAST = -9999;
 
 /** Writes tokens down, the likeliest beside each. */
 export function scoresOf(tokenizer: TokenBytes, tokens: readonly ScoredToken[]): ChatLogProbs["content"] {

@@ -101,7 +101,7 @@ async function whole({ call, model, replies, stopIds, id, created }: Started): P
       ...finishOf(outcomes[reply.index]!, reply, last, stopIds, model),
     };
   }));
-  call.note(logFields(outcomes));
+  call.note(logFields(outcomes, outcomes.length));
   return {
     id,
     object: "chat.completion",
@@ -148,7 +148,7 @@ async function* stream(started: Started): AsyncGenerator<ServerEvent, void, void
     const end = finishOf(outcome, reply, lasts[index], stopIds, model);
     yield event([{ index, delta: {}, logprobs: null, ...end }], soFar());
   }
-  call.note(logFields(outcomes));
+  call.note(logFields(outcomes, outcomes.length));
   if (include_usage === true) yield event([], chatUsage(outcomes, counts.reasoning));
 }
 

@@ -45,7 +45,7 @@ async function whole(call: Call<CompletionRequest>, model: ServedModel, replies:
       ...finishOf(outcomes[reply.index]!, reply, tokens.at(-1)?.id, body),
     };
   }));
-  call.note(logFields(outcomes));
+  call.note(logFields(outcomes, body.n ?? 1));
   const answer: CompletionAnswer = { ...head, choices, usage: usageOf(outcomes, body.n ?? 1) };
   return { json: answer };
 }
@@ -76,7 +76,7 @@ async function* stream(
       : { finish_reason: null, stop_reason: null };
     yield event([{ index, text, logprobs, ...end }], continuous_usage_stats === true ? counts.usage() : null);
   }
-  call.note(logFields(outcomes));
+  call.note(logFields(outcomes, body.n ?? 1));
   if (include_usage === true) yield event([], usageOf(outcomes, body.n ?? 1));
 }
 

@@ -32,8 +32,10 @@ export const CompletionRequest = z.strictObject({
   ]),
   max_tokens: z.int().min(0).nullish(),
   n: z.int().min(1).max(MAX_REPLIES).nullish(),
-  /** Alternatives at each position; 0 for the token's own log probability alone. */
-  /** True is 1 and false none, as vLLM reads them; evalscope sends true. */
+  /**
+   * Alternatives at each position; 0 for the token's own log probability alone. True is 1 and false none, as vLLM reads
+   * them; evalscope sends true.
+   */
   logprobs: z.union([z.int().min(0).max(MAX_LOGPROBS), z.boolean().transform((wanted) => wanted ? 1 : null)]).nullish(),
   /** Whether the reply begins with the prompt, and with its log probabilities. */
   echo: z.boolean().nullish(),

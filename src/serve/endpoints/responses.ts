@@ -198,7 +198,7 @@ async function* eventsOf(
   }
   yield* writer.end();
   const whole = finished(answer, writer, outcome!, reasoningTokens);
-  call.note(logFields([outcome!]));
+  call.note(logFields([outcome!], 1));
   if (whole.store) store.put({ owner: call.owner, answer: whole, items });
   yield { type: `response.${whole.status}`, response: whole };
 }

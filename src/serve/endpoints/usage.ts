@@ -37,9 +37,9 @@ export function usageOf(outcomes: readonly Outcome[], replies: number): Usage {
   );
 }
 
-/** What of the outcomes stands in the log. */
-export function logFields(outcomes: readonly Outcome[]) {
-  const { prompt_tokens, completion_tokens, prompt_tokens_details: { cached_tokens } } = usageOf(outcomes, 1);
+/** What of the outcomes stands in the log; see {@linkcode usageOf}. */
+export function logFields(outcomes: readonly Outcome[], replies: number) {
+  const { prompt_tokens, completion_tokens, prompt_tokens_details: { cached_tokens } } = usageOf(outcomes, replies);
   const longest = (of: (outcome: Outcome) => number) => Math.round(Math.max(0, ...outcomes.map(of)));
   return {
     prompt_tokens,

@@ -31,7 +31,7 @@ const send = async () => {
   reply.append(details, content, calls, state);
   bottom();
   const began = performance.now(), named = new Map();
-  let answer = "", reasoning = "", finish = null, usage = null, tokens = 0;
+  let answer = "", reasoning = "", finish = null, usage = null;
   try {
     const response = await ask("/v1/chat/completions", {
       model: byId("model").value,
@@ -46,7 +46,6 @@ const send = async () => {
       const choice = data.choices[0];
       if (choice === undefined) continue;
       const { delta } = choice, thinks = delta.reasoning_content ?? delta.reasoning;
-      tokens++;
       if (thinks) {
         reasoning += thinks;
         details.hidden = false;

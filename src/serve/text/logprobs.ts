@@ -4,7 +4,7 @@ import type { ScoredToken } from "../engine/job.ts";
 import { tokenText } from "./token_text.ts";
 
 /** JSON has no infinity; vLLM writes the same. */
-const LEAST = -9999;
+export const LEAST = -9999;
 
 /** See `LogProbs` of completions_schema.ts. */
 export interface TokenLogProbs {
