@@ -202,7 +202,6 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
     return;
   }
   if (teams.own >= teams.count) return;
-  if (early) wait_for_launch();
   const i32 g = lane >> 2, t = lane & 3;
   // A lane's blocks of a row; beyond its end the last one again, with zeros for inputs and scales.
   const i32 block = teams.chunk * chunk_blocks + t, pieces[2] = {mx_min(block, blocks - 1), mx_min(block + 4, blocks - 1)};
@@ -224,7 +223,9 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
   };
   Walk walk(slots, begin + teams.own, end, each);
   Place place(teams.own, places);
+  // While others still compute what is to be multiplied: so there is room for more.
   if (!walk.done()) fetch();
+  if (early) wait_for_launch();
   while (!walk.done()) {
     const MxSlotTile tile = slots.tiles[walk.tile];
     u32x4 b[2][4];
