@@ -84,7 +84,11 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
   const lengthOf = ({ slot, tokens }: Active) => Math.max(tokens.length, slot < 0 ? 0 : session.length(slot));
   const admits = (next: Active) =>
     active.length === 0 ||
-    session.paging.holds([...active, next].map(lengthOf), shares ? prefix.length : 0);
+    session.paging.holds([...active, next].map((one, i) => ({
+      length: lengthOf(one),
+      // The first one stands for the slot that has what all begin with.
+      shared: shares && i > 0 ? prefix.length : 0,
+    })));
   const start = (sequence: Active): void => {
     const slot = free.pop()!;
     session.reset(slot);

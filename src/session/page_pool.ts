@@ -24,6 +24,14 @@ export interface Span {
   readonly end: number;
 }
 
+/** A sequence beside others. */
+export interface Sharing {
+  /** Positions that it will have. */
+  readonly length: number;
+  /** Of those, the first that another before it has as well: of these there is one copy. */
+  readonly shared: number;
+}
+
 /** How full a pool is. */
 export interface PoolUse {
   readonly pages: number;
@@ -86,20 +94,17 @@ export class PagePool {
     return !missing();
   }
 
-  /**
-   * Whether sequences that will be so long fit beside one another, with some room for each to grow.
-   *
-   * @param common Positions that all begin with, of which there is one copy.
-   */
-  holds(lengths: readonly number[], common = 0): boolean {
-    const { kinds, maxTokens, context } = this.#size, shared = Math.floor(common / PAGE_POSITIONS);
+  /** Whether sequences fit beside one another, with some room for each to grow. */
+  holds(sequences: readonly Sharing[]): boolean {
+    const { kinds, maxTokens, context } = this.#size;
     const window = kinds.sliding > 0 ? pagesFor(kinds.window) + 1 : 0;
-    const needed = lengths.reduce((sum, length) => {
-      const pages = pagesFor(Math.min(context, length + PAGE_POSITIONS));
-      return sum + (kinds.full > 0 ? Math.max(1, pages - shared) : 0) + Math.min(pages, window);
+    const needed = sequences.reduce((sum, { length, shared }) => {
+      const pages = pagesFor(Math.min(context, length + PAGE_POSITIONS)),
+        own = pages - Math.floor(shared / PAGE_POSITIONS);
+      return sum + (kinds.full > 0 ? Math.max(1, own) : 0) + Math.min(pages, window);
     }, 0);
     const chunk = kinds.sliding > 0 ? pagesFor(maxTokens) + 1 : 0;
-    return needed + (kinds.full > 0 ? shared : 0) + chunk <= this.#size.count;
+    return needed + chunk <= this.#size.count;
   }
 
   /**

@@ -1,7 +1,7 @@
 /** What sequences of a session need of the pages that they share; where each has a cache of its own, nothing. */
 import type { Batch } from "../model/backend.ts";
 import { type Feed, feedOf, type Last, type SessionLimits } from "./batch.ts";
-import { PagePool, type PoolUse, type Span } from "./page_pool.ts";
+import { PagePool, type PoolUse, type Sharing, type Span } from "./page_pool.ts";
 import type { Slots } from "./slots.ts";
 
 /** What of a feed takes pages. */
@@ -42,8 +42,8 @@ export class Paging {
   }
 
   /** See {@linkcode PagePool.holds}. */
-  holds(lengths: readonly number[], common = 0): boolean {
-    return this.#pool?.holds(lengths, common) ?? true;
+  holds(sequences: readonly Sharing[]): boolean {
+    return this.#pool?.holds(sequences) ?? true;
   }
 
   /** How far a sequence can be taken back, see {@linkcode Slots.shared}: as far as it has not given pages back. */

@@ -85,6 +85,26 @@ Deno.test("after a thousand sequences, cancelled ones among them, every page is 
   assertEquals([scheduler.running, scheduler.waiting, leaks()], [0, 0, 0]);
 });
 
+Deno.test("sequences that begin alike are let in beside one another, as there is one copy of that", async () => {
+  const beginning = tokens(3, 192);
+  const atOnce = async (alike: boolean) => {
+    const { scheduler, leaks, preempted } = open(50, true);
+    let most = 0;
+    await Promise.all(Array.from({ length: 10 }, async (_, i) => {
+      const prompt = Int32Array.from([...(alike ? beginning : tokens(100 + i, 192)), ...tokens(i, 4)]);
+      const generation = scheduler.submit(jobOf(prompt, { maxTokens: 20, requestId: `${i}` })), ids: number[] = [];
+      for await (const { id } of generation) {
+        ids.push(id);
+        most = Math.max(most, scheduler.running);
+      }
+      assertEquals(ids, replyTo(prompt, 20));
+    }));
+    assertEquals([preempted(), leaks()], [0, 0]);
+    return most;
+  };
+  assertEquals([await atOnce(true), await atOnce(false)], [10, 6]);
+});
+
 Deno.test("a sequence that gave way can be cancelled, and a waiting one begins as soon as there is room", async () => {
   const { scheduler, leaks, preempted } = open(17, true);
   const [old, young, third] = [0, 1, 2].map((i) =>

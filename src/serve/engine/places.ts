@@ -59,7 +59,7 @@ export class Places {
     const own = this.#shared(place, sequence), from = source === undefined ? 0 : this.#shared(source, sequence);
     const most = Math.max(own, from);
     const leads = ({ sequence: leader }: Place) =>
-      leader !== null && leader.begun && !leader.decodes && sequence.common(leader) - 1 >= most + SHORTEST;
+      leader !== null && leader.begun && !leader.decodes && sequence.overlap(leader) - 1 >= most + SHORTEST;
     if (others.some(leads)) return false;
     const copies = from >= own + SHORTEST, taken = copies ? source! : place;
     const before = taken.sequence === sequence ? taken.last : taken.sequence ?? taken.last;

@@ -11,6 +11,7 @@ import { BatchRun } from "./batch_run.ts";
 import type { FinishReason, Generation, Job } from "./job.ts";
 import { Sequence } from "./sequence.ts";
 import { NOBODY, type Observer } from "./observer.ts";
+import { Overlaps } from "./overlaps.ts";
 import { type Place, Places } from "./places.ts";
 import type { Turns } from "./turns.ts";
 import { WaitingRoom } from "./waiting.ts";
@@ -45,6 +46,7 @@ export class Scheduler {
   readonly #alive = new Map<Sequence, () => void>();
   /** Sequences that lost their slots to older ones, the oldest first: they go on before others begin. */
   #preempted: Sequence[] = [];
+  readonly #overlaps = new Overlaps();
   #preemptions = 0;
   #ages = 0;
   /** Places with their sequences, in the order in which they came. */
@@ -218,6 +220,7 @@ export class Scheduler {
     // It keeps its place until then, so that whoever hears of this can take it back.
     if (this.#active.length === 1) throw new RangeError("the pages do not hold one sequence");
     const place = this.#active.pop()!, { slot, sequence } = place;
+    this.#overlaps.leave(sequence);
     sequence.preempt(sequence.begun ? this.session.tokens(slot) : []);
     this.#places.leave(place);
     this.session.reset(slot);
@@ -245,8 +248,7 @@ export class Scheduler {
   get #waits(): boolean {
     const next = this.#preempted[0] ?? this.#waiting.next;
     if (next === undefined || this.#places.free === 0) return false;
-    const lengths = this.#active.map(({ sequence }) => sequence.length);
-    return lengths.length === 0 || this.session.paging.holds([...lengths, next.length]);
+    return this.#overlaps.admit(next, this.#active.map(({ sequence }) => sequence), this.session.paging);
   }
 
   /** Whether a sequence is to end. */
@@ -258,13 +260,10 @@ export class Scheduler {
   #leave(sequence: Sequence): void {
     this.#alive.get(sequence)?.();
     this.#alive.delete(sequence);
+    this.#overlaps.leave(sequence);
     const at = this.#active.findIndex((active) => active.sequence === sequence);
-    if (at < 0) {
-      this.#preempted = this.#preempted.filter((other) => other !== sequence);
-      return;
-    }
-    this.#places.leave(this.#active[at]!);
-    this.#active.splice(at, 1);
+    if (at < 0) this.#preempted = this.#preempted.filter((other) => other !== sequence);
+    else this.#places.leave(this.#active.splice(at, 1)[0]!);
   }
 
   /** Computes a batch, or as many as the engine generates by itself while nothing changes. */

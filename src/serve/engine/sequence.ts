@@ -100,11 +100,23 @@ export class Sequence {
    * @param holder Whose keys and values they are.
    */
   reusable(holder: Sequence | null): Int32Array {
-    const { prompt, echo, logprobs, probe } = this.job;
+    const { prompt, echo, probe } = this.job;
     if (this.#again !== null) return this.#again.tokens;
     if (!echo) return probe === undefined ? prompt : prompt.subarray(0, probe.from + 1);
-    const scored = holder !== null && holder.job.echo && holder.job.logprobs === logprobs;
+    const scored = holder !== null && this.#scoredBy(holder);
     return prompt.subarray(0, scored ? Math.min(this.common(holder), holder.#prompt.length) : 0);
+  }
+
+  /** Positions of its prompt whose keys and values can be another's, once that has computed them. */
+  overlap(other: Sequence): number {
+    const { echo, probe } = this.job;
+    if (echo && !this.#scoredBy(other)) return 0;
+    return Math.min(this.common(other), probe === undefined ? Infinity : probe.from + 1);
+  }
+
+  /** Whether another scores its prompt as this one's is to be. */
+  #scoredBy({ job: { echo, logprobs } }: Sequence): boolean {
+    return echo && logprobs === this.job.logprobs;
   }
 
   /** Tokens that are still to be computed, for the first time or again, before it generates. */
