@@ -9,6 +9,7 @@
 #include "common/bulk.h"
 #include "common/few_slots.h"
 #include "common/halves.h"
+#include "common/mma.h"
 #include "common/one_records.h"
 #include "common/teams.h"
 #include "common/tile.h"
@@ -18,13 +19,6 @@ constexpr i32 finishers = 3, walking = 32 * chunks, threads = walking + 32 + 32 
 constexpr i32 team_places = 4, most_places = most_teams * team_places;
 // Sums of a unit by one warp, as quads of rows 2g, 2g + 1 and tokens 2t, 2t + 1 at 8t + g.
 constexpr i32 part_quads = 32;
-
-MX_DEVICE void wait_for_launch() { __asm__ volatile("griddepcontrol.wait;" : : : "memory"); }
-MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
 
 // What one row's scale does to its decoded weights, which are 2^126 times too small: one factor where bf16 has it, else two.
 template <bool Large> MX_DEVICE u32x4 scaled(u32 w, u32 scale) {
@@ -57,8 +51,8 @@ template <bool Large> MX_DEVICE f32x4 multiply(const Unit &unit, const u32x4 (&x
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) {
       const u32x4 p = scaled<Large>(unit.upper[k][i], unit.scales[k][0]), q = scaled<Large>(unit.lower[k][i], unit.scales[k][1]), b = x[k][i];
-      product(c, p.x, q.x, p.y, q.y, b.x, b.y);
-      product(d, p.z, q.z, p.w, q.w, b.z, b.w);
+      mx_product(c, p.x, q.x, p.y, q.y, b.x, b.y);
+      mx_product(d, p.z, q.z, p.w, q.w, b.z, b.w);
     }
   }
   return f32x4{c[0] + d[0], c[1] + d[1], c[2] + d[2], c[3] + d[3]};
@@ -120,14 +114,14 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
   const MxRecords records(experts, (u64 *)(parts + places * teams.warps * part_quads), count, threads);
   marks.begin(teams.warps);
   // What was chosen for the first product is there before it has waited for its launch; so the second may read it at once.
-  if (!early) wait_for_launch();
+  if (!early) mx_await_launch();
   mx_lead();
   slots.sort(ids, slot_rows, first, count);
   const i32 each = rows / unit_rows, all = slots.tile_count * each;
   const i32 begin = (i32)((i64)all * mx_block_x() / mx_grid_x()), end = (i32)((i64)all * (mx_block_x() + 1) / mx_grid_x());
   if (begin >= end) {
     // Nobody may think that this launch has ended before the one ahead has.
-    if (early) wait_for_launch();
+    if (early) mx_await_launch();
     return;
   }
   if (warp == chunks) {
@@ -150,7 +144,7 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
     return;
   }
   if (warp > chunks) {
-    if (early && x_scales) wait_for_launch();
+    if (early && x_scales) mx_await_launch();
     const i32 own = warp - chunks - 1, t = lane >> 3, g = lane & 7;
     Walk walk(slots, begin + own, end, each);
     Place place(own % places, places);
@@ -225,7 +219,7 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
   Place place(teams.own, places);
   // While others still compute what is to be multiplied: so there is room for more.
   if (!walk.done()) fetch();
-  if (early) wait_for_launch();
+  if (early) mx_await_launch();
   while (!walk.done()) {
     const MxSlotTile tile = slots.tiles[walk.tile];
     u32x4 b[2][4];

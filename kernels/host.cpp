@@ -15,6 +15,10 @@
 #include "common/blocks.h"
 #include "common/cache.h"
 #include "common/exchange.h"
+#include "common/few_slots.h"
+#include "common/halves.h"
+#include "common/mma.h"
+#include "common/one_records.h"
 #include "common/experts.h"
 #include "common/router_row.h"
 #include "common/routing.h"
@@ -24,23 +28,7 @@
 
 #if MX_HALF != 2
 #define MX_FORMAT bf16
-#include "add.hip"
-#include "advance.hip"
-#include "combine.hip"
-#include "embed.hip"
-#include "exchange_sum.hip"
-#include "exchange_ranks.hip"
-#include "exchange_columns.hip"
-#include "expert_sort.hip"
-#include "qdq.hip"
-#include "quantize.hip"
-#include "rms_norm.hip"
-#include "rotate.hip"
-#include "round_rows.hip"
-#include "route.hip"
-#include "store.hip"
-#include "sum_ranks.hip"
-#include "swiglu.hip"
+#include "common/host_plain.inc"
 // These name constants at file scope.
 namespace mx_attention {
 #include "attention.hip"
@@ -54,6 +42,9 @@ namespace mx_attention_tile {
 namespace mx_pick {
 #include "pick.hip"
 #include "exchange_pick.hip"
+}
+namespace mx_expert_walk {
+#include "expert_walk.hip"
 }
 namespace mx_norm_route_bf16 {
 #include "norm_route.hip"
@@ -106,6 +97,8 @@ constexpr int most_threads = 1024, stack_bytes = 64 * 1024;
 // Tops of stacks at equal offsets would share a few lines of the processor's caches, and every switch would miss: they are staggered.
 constexpr int stagger_lines = 64, line_bytes = 64;
 constexpr unsigned most_lds = 256 * 1024;
+// Of a block: who yields more often waits for ever.
+constexpr long most_yields = 100000000;
 
 // A switched-out thread is its stack pointer; everything a function must preserve lies on its stack.
 extern "C" void mx_host_switch(void **save, void *load);
@@ -137,6 +130,7 @@ struct Fibers {
   void *sp[most_threads];
   State state[most_threads];
   int threads = 0, running = 0, live = 0, waiting = 0;
+  long yields = 0;
   int group_live[most_threads / 32], group_waiting[most_threads / 32];
   // Two each, used by turns: nobody writes to one again before all have come to the barrier of the other, thus have read it.
   unsigned exchange[most_threads / 32][2][32];
@@ -220,6 +214,13 @@ void mx_host_group_barrier() {
   // Whoever comes last goes on.
   if (f.state[f.running] != runnable) run_next();
 }
+void mx_host_yield() {
+  Fibers &f = fibers;
+  const int from = f.running;
+  if (++f.yields < most_yields && (run_first(from, from + 1, f.threads) || run_first(from, 0, from))) return;
+  std::fprintf(stderr, "%s: threads wait for what nobody does\n", f.kernel->name);
+  std::abort();
+}
 unsigned *mx_host_exchange() {
   Fibers &f = fibers;
   return f.exchange[f.running / 32][f.turn[f.running] ^= 1];
@@ -277,6 +278,7 @@ extern "C" void mx_host_launch(const MxHostKernel *kernel, const unsigned grid[3
         }
         f.live = threads;
         f.waiting = 0;
+        f.yields = 0;
         for (int g = 0; g * 32 < threads; g++) {
           f.group_live[g] = threads - g * 32 < 32 ? threads - g * 32 : 32;
           f.group_waiting[g] = 0;

@@ -1,8 +1,11 @@
 // Copies of many bytes from memory to LDS that one thread asks for (NVIDIA, sm_90 and later), and marks in LDS by which warps tell each other
-// that something has happened so and so often.
+// that something has happened so and so often. In host mode a copy is there at once, and who waits lets others run.
 #pragma once
 #include "platform.h"
 
+#if defined(MX_HOST)
+#include "host_marks.h"
+#else
 MX_DEVICE u32 mx_bulk_address(const void *p) { return (u32)(u64)(const __attribute__((address_space(3))) u8 *)p; }
 
 // A mark that has happened once so many threads have set it. Its first user waits for mx_marks_visible and a barrier.
@@ -29,3 +32,4 @@ MX_DEVICE void mx_bulk_copy(void *to, const MX_GLOBAL u8 *from, u32 bytes, u64 *
                    : "r"(mx_bulk_address(to)), "l"(from), "r"(bytes), "r"(mx_bulk_address(mark))
                    : "memory");
 }
+#endif

@@ -38,6 +38,8 @@ void mx_host_barrier();
 /** Waits for the 32 threads of the group (fewer at the end of a block). */
 void mx_host_group_barrier();
 int mx_host_group_size();
+/** Lets the block's other threads run, for one that waits for something that they do. */
+void mx_host_yield();
 /** 32 words of the running thread's group, to be written before one barrier and read after it; other ones at the next call. */
 unsigned *mx_host_exchange();
 

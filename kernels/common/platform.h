@@ -150,6 +150,12 @@ MX_DEVICE void mx_lead() {
   __asm__ volatile("griddepcontrol.launch_dependents;" : : : "memory");
 #endif
 }
+// The second half alone.
+MX_DEVICE void mx_await_launch() {
+#if defined(__NVPTX__)
+  __asm__ volatile("griddepcontrol.wait;" : : : "memory");
+#endif
+}
 MX_DEVICE void mx_follow() {
 #if defined(__NVPTX__)
   __asm__ volatile("griddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;" : : : "memory");

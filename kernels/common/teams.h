@@ -15,8 +15,4 @@ struct Teams {
     own = warp / warps;
     chunk = warp - own * warps;
   }
-  // The first of a team's warps.
-  MX_DEVICE i32 first() const { return own * warps; }
-  // Waits for the rest of the team.
-  MX_DEVICE void barrier() const { __asm__ volatile("bar.sync %0, %1;" : : "r"(1 + own), "r"(32 * warps) : "memory"); }
 };

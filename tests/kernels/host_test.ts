@@ -5,6 +5,7 @@
 import { openHip } from "../../ffi/hip.ts";
 import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { FAMILIES } from "../../src/verify/cases/all.ts";
+import { expertWalkCases } from "../../src/verify/cases/expert_walk.ts";
 import { rankNormCases } from "../../src/verify/cases/rank_norms.ts";
 import { rankCases } from "../../src/verify/cases/ranks.ts";
 import { routeCases } from "../../src/verify/cases/route.ts";
@@ -55,6 +56,21 @@ Deno.test({
         job.entry.startsWith("exchange_")
       )
     ) {
+      await t.step(one.name, async () => {
+        await machine.run([one.job]);
+        assert(one.check() <= 1, one.name);
+      });
+    }
+  },
+});
+
+Deno.test({
+  name:
+    "the experts' kernel whose blocks share out rows agrees with the reference, its marks and copies done by the host",
+  ignore: await withoutKernelCompiler(),
+  fn: async (t) => {
+    const machine = await HostMachine.open();
+    for (const one of expertWalkCases()) {
       await t.step(one.name, async () => {
         await machine.run([one.job]);
         assert(one.check() <= 1, one.name);
