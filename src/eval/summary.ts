@@ -1,7 +1,7 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
 import type { DivergenceResult } from "./divergence_schema.ts";
 import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts";
-import { measured, measuredShareValue, pointsText, pValue, small } from "./report/numbers.ts";
+import { measured, measuredShareValue, percent, pointsText, pValue, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
 import { APART } from "./statistics.ts";
 
@@ -55,8 +55,12 @@ export function suspectText({ error, explained, evidence, hints }: DivergenceRes
 /** The least and the largest accuracy of some cells, in words. */
 export function accuracyRange(cells: Gsm8kResults["cells"]): [low: string, high: string] {
   const found = cells.map(({ filters }) => filters["flexible-extract"]).toSorted((a, b) => a.accuracy - b.accuracy);
-  const text = (accuracy: (typeof found)[number]) => measuredShareValue({ ...accuracy, value: accuracy.accuracy });
-  return [text(found[0]!), text(found.at(-1)!)];
+  const ends = [found[0]!, found.at(-1)!] as const, [low, high] = ends.map(({ accuracy }) => accuracy);
+  const [lowText, highText] = ends.map((end) => measuredShareValue({ ...end, value: end.accuracy }));
+  if (low === high || lowText !== highText) return [lowText!, highText!];
+  // No interval leaves these digits sure, but it is not the same number of problems.
+  const digits = Math.max(0, -Math.floor(Math.log10(100 * (high! - low!))));
+  return [percent(low!, digits), percent(high!, digits)];
 }
 
 /** What a run has to say about {@linkcode CHOOSING}: one sentence, or none where nothing was compared. */
@@ -69,12 +73,12 @@ export function observedSpread({ cells, comparisons, divergences }: Gsm8kResults
   const least = pairs.reduce((a, b) => b.p < a.p ? b : a);
   const kls = divergences.map(({ predictions }) => headline(predictions).kl.log_mean)
     .filter(({ value }) => value !== null).sort((a, b) => a.value! - b.value!);
-  const settings = pairs.length === 1 ? "setting differs" : "settings differ";
+  const others = pairs.length === 1
+    ? `the other setting ${different === 0 ? "does not differ" : "differs"}`
+    : `${different === 0 ? "none" : different} of ${pairs.length} settings ${different === 1 ? "differs" : "differ"}`;
   return [
     `In this run ${low === high ? `every accuracy is ${low}` : `accuracies lie between ${low} and ${high}`}, and ` +
-    `${
-      different === 0 ? "none" : different
-    } of ${pairs.length} ${settings} from the first by more than noise: the largest ` +
+    `${others} from the first by more than noise: the largest ` +
     `difference is ${pointsText({ ...widest, value: widest.difference })} points, the smallest p ${pValue(least.p)} (${
       pValue(least.p_holm)
     } corrected for ` +

@@ -4,6 +4,7 @@ import type { CellName } from "../../src/eval/matrix.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
+import { accuracyRange } from "../../src/eval/summary.ts";
 import { CompareResults, type Gsm8kResults, PerplexityResults, SCHEMA_VERSION } from "../../src/eval/results_schema.ts";
 import { compareTables } from "../../src/cli/compare_tables.ts";
 import { gsm8kTables, perplexityTables } from "../../src/cli/eval/tables.ts";
@@ -94,6 +95,18 @@ function wideMatrix(): [Gsm8kResults, CellName[]] {
     divergences: results.divergences.map(({ key }, i) => ({ key, ...compared(1e-3 * (i + 1)) })),
   }, names];
 }
+
+Deno.test("accuracies that differ are never said to be the same, however few digits their intervals leave sure", () => {
+  const [cell] = gsm8k(1, 1).cells as [Gsm8kResults["cells"][number]];
+  const range = (...accuracies: number[]) =>
+    accuracyRange(accuracies.map((accuracy) => {
+      const found = { ...cell.filters["flexible-extract"], accuracy, low: accuracy - 0.03, high: accuracy + 0.03 };
+      return { ...cell, filters: { ...cell.filters, "flexible-extract": found } };
+    }));
+  assertEquals(range(0.724, 0.721), ["72.1%", "72.4%"]);
+  assertEquals(range(0.721, 0.721), ["72%", "72%"]);
+  assertEquals(range(0.68, 0.721), ["68%", "72%"]);
+});
 
 Deno.test("gsm8kReport() draws 40 settings: a panel for each number of ranks, a colour for each scheme", async () => {
   const page = await gsm8kReport(...wideMatrix());
