@@ -1,11 +1,13 @@
 import { fixedStride } from "../../src/backends/emulate/areas.ts";
 import { integers, normals } from "../formats/seeded.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { BLOCK_BYTES, linear, prepare } from "./fixed_rows.ts";
+import { BLOCK_BYTES, linear, multipliesBytes, prepare } from "./fixed_rows.ts";
 import { TILE } from "./linear.ts";
 import { assertSameBits, Machine } from "./module.ts";
 import { type Matrix, storeMatrix } from "./weights.ts";
 
+/** Share of tiles of rows that are multiplied as integers where those of two digits can be. */
+const ALL = multipliesBytes() ? 1 : 0;
 const OFFSET = 12, WIDTH = 96, OUT_ROWS = 13;
 const matrixIn = (machine: Machine): Matrix =>
   storeMatrix(machine, Array.from({ length: OUT_ROWS }, (_, r) => normals(60 + r, WIDTH)), { format: "mxfp4" });
@@ -33,7 +35,7 @@ Deno.test("linear() multiplies many fixed rows of one digit or two as integers, 
   assertEquals([0, 1, 2, 3].map(most), [1, 2, 2, 1]);
   // Groups of five to eight rows, and one, two and three parts of them.
   for (const n of [17, 18, 19, 32, 64, 65, all]) {
-    assertEquals(bothWays(machine, matrix, rows, n), Math.ceil(OUT_ROWS / TILE) * n);
+    assertEquals(bothWays(machine, matrix, rows, n), ALL * Math.ceil(OUT_ROWS / TILE) * n);
   }
 });
 
@@ -54,7 +56,7 @@ Deno.test("linear() multiplies many fixed rows under every scale byte", () => {
   const matrix = { values: Array.from({ length: rows }, () => new Float32Array(1)), factors: [], words };
   const x = prepare(machine, Array.from({ length: 17 }, (_, r) => normals(r, blocks * 32)), [4, 0, 0x3f800000], OFFSET);
   const whole = bothWays(machine, matrix, x, 17);
-  assert(whole > 0 && whole < 17 * rows / TILE, `${whole} tiles and rows as integers`);
+  if (ALL) assert(whole > 0 && whole < 17 * rows / TILE, `${whole} tiles and rows as integers`);
 });
 
 Deno.test("linear() multiplies the fixed rows that it is told to, whatever lies between them", () => {
@@ -65,6 +67,6 @@ Deno.test("linear() multiplies the fixed rows that it is told to, whatever lies 
   const pairs = Array.from({ length: n }, (_, i) => [(i * 7 % 45 / 3 | 0) * 4 + 1 + i % 3, i * 11 % n] as const);
   const counts = { integers: 0, float32: 0 };
   const whole = linear(machine, matrix, prepared, n, true, { pairs, counts });
-  assertEquals(counts, { integers: 2 * n, float32: 0 });
+  if (ALL) assertEquals(counts, { integers: 2 * n, float32: 0 });
   assertSameBits(whole, linear(machine, matrix, prepared, n, false, { pairs }));
 });
