@@ -64,23 +64,27 @@ const LINEAR_WORDS = 24;
 export const PACKED_ROWS = 5;
 const PACKED_MULTIPLE = 4;
 
-/**
- * Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows of most inputs, so that none
- * are made; see {@linkcode haveTwoDigits}.
- */
+/** Input rows a matrix, on average, from which on the kernel `linear` takes no fixed rows of most inputs. */
 export const MANY_ROWS = 12;
+/** The same of inputs of one digit. */
+const MANY_DIGIT_ROWS = 32;
 /** Input rows up to which the kernel `linear` multiplies bf16 weights best with rows that are not packed together. */
 export const BF16_ROWS = 24;
 
 /**
- * Whether inputs are numbers of two digits, but for rare ones, so that MXFP4 weights multiply any number of fixed rows
- * faster than floats: not those that are rounded to bf16 after a scale that is no power of two. Those of one digit
- * multiply as integers without fixed rows.
+ * Input rows a matrix, on average, below which fixed rows are made of its inputs.
+ *
+ * MXFP4 weights multiply quantized inputs faster so: of two digits, but for rare ones, any number of rows, where others
+ * are floats; of one digit some rows. Inputs that are rounded to bf16 after a scale that is no power of two have too
+ * many digits.
+ *
+ * @param isMxfp4 Whether the weights are MXFP4.
  */
-export const haveTwoDigits = (input: InputFormat): boolean =>
-  input.kind === "mx"
-    ? input.element === "e3m2"
-    : input.kind === "fp8_static" && Number.isInteger(Math.log2(input.scale));
+export function rowsToFix(isMxfp4: boolean, input: InputFormat): number {
+  if (!isMxfp4 || input.kind === "none" || input.kind === "fp8_token") return MANY_ROWS;
+  if (input.kind === "mx") return input.element === "e3m2" ? Infinity : MANY_DIGIT_ROWS;
+  return Number.isInteger(Math.log2(input.scale)) ? Infinity : MANY_ROWS;
+}
 
 /** Bytes of a fixed row; see wasm/ABI.md. */
 export const fixedStride = (cols: number): number => 144 * blocksOf(cols) + Math.ceil((blocksOf(cols) + 2) / 16) * 16;
@@ -201,12 +205,12 @@ export interface ReadRows {
  * What the operations of `gemm.ts` prepare.
  *
  * Experts of whom each quantizes its input in a way of its own get a row for every slot, gate_up as well; the integers
- * of such a row are made while a matrix reads fewer than {@linkcode MANY_ROWS} on average, or always.
+ * of such a row are made while a matrix reads fewer than {@linkcode rowsToFix} on average.
  */
 export function readRows({ config, source: { tree }, maxTokens }: Sized, logitRows: number): ReadRows[] {
   const packed = (rows: number) => Math.ceil(rows / PACKED_MULTIPLE) * PACKED_MULTIPLE;
   const fixedRows = ({ weight, input }: LinearSource, rows: number, matrices: number) =>
-    weight.format === "mxfp4" && haveTwoDigits(input) ? rows : Math.min(rows, MANY_ROWS * matrices);
+    Math.min(rows, rowsToFix(weight.format === "mxfp4", input) * matrices);
   const plain = (rows: number) => (linear: LinearSource): ReadRows => ({
     rows: packed(rows),
     fixedRows: fixedRows(linear, rows, 1),

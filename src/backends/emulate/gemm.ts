@@ -8,10 +8,10 @@ import {
   BF16_ROWS,
   type EmulateTensor,
   fixedStride,
-  haveTwoDigits,
   MANY_ROWS,
   PACKED_ROWS,
   padded,
+  rowsToFix,
 } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import { type Machine, wordAt } from "./machine.ts";
@@ -241,8 +241,8 @@ export class Gemm {
 
   /** {@linkcode fixedOffset}, or 0 where so many rows share a matrix that fixed ones are of no use. */
   #fixedOffset(linear: EmulateLinear): number {
-    const many = linear.format === STORED_FORMATS.mxfp4.wasm && haveTwoDigits(linear.input);
-    return many || this.#rowsPerMatrix < MANY_ROWS ? fixedOffset(linear) : 0;
+    const most = rowsToFix(linear.format === STORED_FORMATS.mxfp4.wasm, linear.input);
+    return this.#rowsPerMatrix < most ? fixedOffset(linear) : 0;
   }
 
   /** One record of the `linear` kernel. */
