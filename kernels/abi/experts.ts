@@ -15,7 +15,6 @@ const DOWN_COMBINE = {
   ...OUT,
   round: "flag",
   accumulate: "flag",
-  ...SHAPE,
 } as const;
 
 const SORTED = {
@@ -40,7 +39,7 @@ const mostTiles = (v: { readonly slotRows: number; readonly expertCount: number 
 export const ONE_CHOICES = 4;
 /** Most slot rows of a batch for the kernel whose blocks share out the rows of all chosen experts. */
 export const WALK_SLOT_ROWS = 64;
-/** Teams of warps that the blocks of kernels for some sequences have (kernels/common/teams.h). */
+/** Most teams of warps that share rows where these are short (kernels/common/teams.h, common/one_token.h). */
 export function teamsOf(cols: number): number {
   return Math.max(1, Math.min(4, Math.floor(12 / Math.ceil(cols / 256))));
 }
@@ -67,7 +66,7 @@ export const EXPERTS = {
   expertDownCombine: signature({
     section: "experts",
     names: ["expert_down_combine_F", "expert_down_combine_F_mma"],
-    arguments: { ...DOWN_COMBINE, n: "i32" },
+    arguments: { ...DOWN_COMBINE, ...SHAPE, n: "i32" },
     grid: "(tiles(rows), n)",
     blocks: ({ rows, n }, traits) => [rowTiles(rows, traits), n, 1],
     staged: ({ cols, topK }) => ({ cols, rows: topK }),
@@ -84,11 +83,20 @@ export const EXPERTS = {
   expertDownCombineOne: signature({
     section: "experts",
     names: ["expert_down_combine_F_one"],
-    arguments: DOWN_COMBINE,
+    arguments: {
+      ...DOWN_COMBINE,
+      ...{ inboxes: "const void*|0", stop: "i32*|0", rank: "i32", ranks: "i32", turns: "i32*|0" } as const,
+      ...SHAPE,
+    },
+    notes: {
+      inboxes: "void *[ranks], each u64 [2][ranks][4096], 0 at first; null: no sum over ranks",
+      stop: "not 0: wait no longer",
+      turns: "[grid.x], 0 at first",
+    },
     sizes: ["multiprocessors"],
     grid: "(multiprocessors)",
     blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
-    staged: ({ cols }) => ({ cols, rows: 1 }),
+    staged: ({ cols }) => ({ cols, rows: teamsOf(cols) }),
   }),
   expertSort: signature({
     section: "prefill",

@@ -4,14 +4,20 @@
 #include "experts.h"
 #include "vector.h"
 
-// Warps that share a row, each with so many of its blocks; one more asks for weights, and others add up what a unit's warps have found.
+// Warps that multiply, each with so many blocks of a row; one more asks for weights, and others add up what a unit's warps have found.
 constexpr i32 chunks = 12, chunk_blocks = 8, finishers = 3, walking = 32 * chunks, finishing = 32 * finishers, threads = walking + 32 + finishing;
 constexpr i32 unit_rows = 8, most_choices = 4, most_records = 64, down_units = 3, block_rows = down_units * unit_rows;
-// Units in LDS or on their way.
+// Units of a team in LDS or on their way.
 constexpr i32 up_places = 7, down_places = 6;
 // 16-byte pieces from one staged block of inputs to the next: four, and one so that four blocks lie in different banks.
 constexpr i32 staged_pieces = 5;
-constexpr i32 unit_parts = chunks * 32;
+
+// Warps that share rows of weights; where rows are short, as on one of several ranks, there are several teams, each with other units.
+template <i32 Warps> struct Team {
+  static constexpr i32 warps = Warps, count = chunks / Warps, unit_parts = 32 * Warps;
+  // Which team this is, and which of its blocks a warp has.
+  i32 own = mx_group() / Warps, chunk = mx_group() % Warps;
+};
 
 MX_DEVICE void walking_barrier() { __asm__ volatile("bar.sync 1, %0;" : : "n"(walking) : "memory"); }
 MX_DEVICE void finishing_barrier() { __asm__ volatile("bar.sync 2, %0;" : : "n"(finishing) : "memory"); }
@@ -69,11 +75,11 @@ struct Inputs {
   }
 };
 
-// The sum of a row of a unit from all warps' lanes, in every lane.
-MX_DEVICE f32 sum_of_parts(const f32 *parts) {
+// The sum of a row of a unit from the lanes of so many warps, in every lane.
+template <i32 Warps> MX_DEVICE f32 sum_of_parts(const f32 *parts) {
   f32 sum[4] = {0, 0, 0, 0};
   MX_UNROLL
-  for (i32 i = 0; i < chunks; i++) sum[i & 3] += parts[32 * i];
+  for (i32 i = 0; i < Warps; i++) sum[i & 3] += parts[32 * i];
   const f32 all = (sum[0] + sum[1]) + (sum[2] + sum[3]), pair = all + mx_shuffle_xor(all, 1);
   return pair + mx_shuffle_xor(pair, 2);
 }
@@ -133,39 +139,44 @@ template <i32 Places> struct Place {
   }
 };
 
-// Places that hold weights; parts of sums that are complete, and have been read.
-template <i32 Places> struct Marks {
-  u64 filled[Places], found[Places], read[Places];
-  MX_DEVICE void begin() {
+// Places that hold weights; parts of sums that are complete, and have been read. As many as there are at most.
+template <i32 Most> struct Marks {
+  u64 filled[Most], found[Most], read[Most];
+  MX_DEVICE void begin(i32 places, i32 warps) {
     const i32 tid = mx_thread();
-    if (tid >= Places) return;
+    if (tid >= places) return;
     mx_mark_begin(&filled[tid], 1);
-    mx_mark_begin(&found[tid], chunks);
+    mx_mark_begin(&found[tid], warps);
     mx_mark_begin(&read[tid], 1);
     mx_marks_visible();
   }
 };
 
-// A walking warp's parts of `count` units, one after the other; scales_of(i) is where unit i's scales lie, begin(i, inputs) comes before it.
-template <i32 Places, class Scales, class Begin>
-MX_DEVICE void walk(Marks<Places> &marks, const u32x4 *w, i32 blocks, f32 *parts, i32 row, i32 count, Scales scales_of, Begin begin) {
-  const i32 lane = mx_lane(), chunk = mx_group(), t = lane & 3;
-  const i32 one = row * blocks + mx_min(chunk * chunk_blocks + t, blocks - 1), two = row * blocks + mx_min(chunk * chunk_blocks + 4 + t, blocks - 1);
-  const i32 scale_at = row * blocks + mx_min(chunk * chunk_blocks + 2 * t, blocks - 2);
+// A walking warp's parts of those of `count` units that its team has, one after the other; scales_of(i) is where unit i's scales lie, begin(i,
+// inputs) comes before it. With one team only an even number of blocks: its scales are read in pairs.
+template <i32 Places, class Team, i32 Most, class Scales, class Begin>
+MX_DEVICE void walk(Marks<Most> &marks, const Team &team, const u32x4 *w, i32 blocks, f32 *parts, i32 row, i32 count, Scales scales_of, Begin begin) {
+  const i32 lane = mx_lane(), block = team.chunk * chunk_blocks, t = lane & 3;
+  const i32 one = row * blocks + mx_min(block + t, blocks - 1), two = row * blocks + mx_min(block + 4 + t, blocks - 1);
+  constexpr bool pairs = Team::count == 1;
+  const i32 scale_at = row * blocks + mx_min(block + 2 * t, blocks - (pairs ? 2 : 1)), odd_at = row * blocks + mx_min(block + 2 * t + 1, blocks - 1);
   const bool second = lane & 2;
   Place<Places> place;
+  place.move(team.own);
   u32x4 raw[2];
   u32 scales;
   const auto fetch = [&](i32 i) __attribute__((always_inline)) {
     mx_mark_await(&marks.filled[place.at], place.turn);
     const u32x4 *const from = w + place.at * (unit_rows * blocks);
     raw[0] = from[one], raw[1] = from[two];
-    scales = *(const u16 *)(scales_of(i, place.at) + scale_at);
+    const u8 *const from_scales = scales_of(i, place.at);
+    if constexpr (pairs) scales = *(const u16 *)(from_scales + scale_at);
+    else scales = from_scales[scale_at] | (u32)from_scales[odd_at] << 8;
   };
-  if (count > 0) fetch(0);
+  if (team.own < count) fetch(team.own);
   Inputs in;
   MX_NO_UNROLL
-  for (i32 i = 0; i < count; i++) {
+  for (i32 i = team.own; i < count; i += Team::count) {
     begin(i, in);
     f32 c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
     MX_UNROLL
@@ -174,12 +185,12 @@ MX_DEVICE void walk(Marks<Places> &marks, const u32x4 *w, i32 blocks, f32 *parts
       product(c, p.x, q.x, p.y, q.y, in.b[k].x, in.b[k].y);
       product(d, p.z, q.z, p.w, q.w, in.b[k].z, in.b[k].w);
     }
-    f32 *const to = parts + place.at * unit_parts + chunk * 32 + lane;
+    f32 *const to = parts + place.at * Team::unit_parts + team.chunk * 32 + lane;
     u64 *const found = &marks.found[place.at];
     const u32 own = scales;
-    place.move(1);
+    place.move(Team::count);
     // The next one's weights, before this one's sums are there.
-    if (i + 1 < count) fetch(i + 1);
+    if (i + Team::count < count) fetch(i + Team::count);
     const f32 first = (second ? c[2] + d[2] : c[0] + d[0]) * MxFp4::unscale(0), other = (second ? c[3] + d[3] : c[1] + d[1]) * MxFp4::unscale(0);
     *to = mx_fma(other, mx_e8m0(own >> 8), first * mx_e8m0(own & 255u));
     mx_group_barrier();

@@ -11,9 +11,15 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
-import { type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, WRITTEN } from "./exchanged.ts";
-import { type Input, NO_QUANTIZE, type Rows } from "./abi.ts";
-import type { Prepared } from "./prepared.ts";
+import { BLOCKS, type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, ROW_NOTES, WRITTEN } from "./exchanged.ts";
+import {
+  type BlockSum,
+  type Choices,
+  normedArguments,
+  type RowsToSum,
+  type SumRows,
+  withoutNorm,
+} from "./exchange_rows.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -59,40 +65,6 @@ export type RouteValues =
     | "counters"
   >
   & { readonly router: GpuLinear };
-
-/** Where a kernel leaves the norm of a sum; `in` is what it is the norm of, without a norm where there is none. */
-export interface SumRows {
-  readonly in: Input;
-  readonly normed: Rows | null;
-  /** At most two, as matrix kernels read them. */
-  readonly prepared: readonly Prepared[];
-}
-
-/** The experts' rows that are weighted and summed: those of `count` experts from `firstExpert` on. */
-export type Choices = Pick<
-  Values<"exchangeCombineFew">,
-  "ids" | "weights" | "firstExpert" | "count" | "topK" | "round" | "n"
->;
-
-/** How many rows are summed, and whether results are rounded. */
-export interface RowsToSum {
-  readonly round: boolean;
-  readonly n: number;
-}
-
-/** An input of which no norm is made. */
-const withoutNorm = ({ range: x, stride: xStride }: Rows): Input => ({
-  ...{ x, xRows: null, norm: null, xStride, normFormat: 0, eps: 0, ...NO_QUANTIZE, round: false },
-});
-
-/** The arguments that say where a norm goes. */
-export function normedArguments({ in: from, normed, prepared: [first, second] }: SumRows) {
-  return {
-    ...{ in: from, normed: normed?.range ?? null, normedStride: normed?.stride ?? 0 },
-    ...{ first: first?.range ?? null, firstStride: first?.stride ?? 0, firstOrder: first?.order ?? 0 },
-    ...{ second: second?.range ?? null, secondStride: second?.stride ?? 0, secondOrder: second?.order ?? 0 },
-  } as const;
-}
 
 /** What an {@linkcode Exchange} is made of. */
 export interface ExchangeParts {
@@ -215,6 +187,13 @@ export class Exchange {
     }
     const values = { ...choices, ...normedArguments(rows), ...own, h: range, stride, width };
     calls.launch("exchangeCombineFew", { ...values, ...this.#noted(group) });
+  }
+
+  /** What a kernel is told whose blocks have some numbers of a row each that is summed; null where it cannot be. */
+  blockSum(width: number, group: RankGroup): BlockSum | null {
+    if (width > ROW_NOTES || this.#parts.calls.multiprocessors > BLOCKS) return null;
+    const { memory: { rowNoteTurns: turns }, tables: { rowNotes: inboxes }, place } = this.#meetings[group];
+    return { inboxes, turns, stop: this.#stop, ...place };
   }
 
   #give({ range: x, stride, width }: GpuTensor, group: RankGroup, { round, n }: RowsToSum): void {

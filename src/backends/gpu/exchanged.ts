@@ -11,6 +11,8 @@ const NOTE_BLOCKS = 128;
 const NOTE_PIECES = 512;
 /** Most pieces of a launch of that kind. */
 export const MOST_NOTES = NOTE_BLOCKS * NOTE_PIECES;
+/** Most numbers of one row each of which comes with a mark of its own, from any block. */
+export const ROW_NOTES = 4096;
 
 /** Bytes for what one rank sends of `maxTokens` rows. */
 export const roomFor = (maxTokens: number, hidden: number): number => 32 * maxTokens * Math.ceil(hidden / 8);
@@ -20,13 +22,16 @@ function sizesFor(ranks: number, room: number) {
   return {
     /** Few numbers, each with its mark. */
     notes: 2 * ranks * 32 * MOST_NOTES,
+    /** A row of which each block has some numbers. */
+    rowNotes: 2 * ranks * 8 * ROW_NOTES,
     /** Rows of many tokens. */
     rows: 2 * ranks * room,
     /** How far each rank has come, with rows and with columns of logits. */
     rowMarks: ranks * 4 * BLOCKS,
     columnMarks: ranks * 4 * BLOCKS,
-    /** How often this rank came to a sum of few and of many tokens. */
+    /** How often this rank came to a sum of few tokens, of one by such blocks, and of many. */
     noteTurns: 4 * NOTE_BLOCKS,
+    rowNoteTurns: 4 * BLOCKS,
     rowTurns: 4 * BLOCKS,
   };
 }
@@ -35,7 +40,7 @@ function sizesFor(ranks: number, room: number) {
 export type ExchangeMemory = Readonly<Record<keyof ReturnType<typeof sizesFor>, DeviceRange>>;
 
 /** Parts that other ranks write to, in the order of their tables of pointers. */
-export const WRITTEN = ["notes", "rows", "rowMarks", "columnMarks"] as const;
+export const WRITTEN = ["notes", "rowNotes", "rows", "rowMarks", "columnMarks"] as const;
 /** Tables of pointers of a group: those, and the logits of all ranks. */
 const TABLES = WRITTEN.length + 1;
 

@@ -11,7 +11,6 @@ import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
 import { Experts } from "./experts.ts";
 import { Inputs } from "./inputs.ts";
-import type { RankGroup } from "../../model/backend.ts";
 import type { NormReader, Step } from "./operations.ts";
 import { launchBatch, launchGemm, launchGroups, type Products } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
@@ -81,9 +80,9 @@ export class Executor {
     return this.#experts.canDownCombine(experts);
   }
 
-  /** Whether a kernel makes the experts' weighted sums and sums them over ranks. */
-  canSumCombine({ width }: GpuTensor): boolean {
-    return !this.#context.few && (this.ranks?.canCombine(this.#context.n, width) ?? false);
+  /** See {@linkcode Summed.canCombine}. */
+  canSumCombine(...parameters: Parameters<Summed["canCombine"]>): boolean {
+    return this.#summed.canCombine(...parameters);
   }
 
   /** See {@linkcode Summed.can}. */
@@ -190,7 +189,7 @@ export class Executor {
         this.#experts.combine(step.y, step.out, step.accumulate);
         break;
       case "expertDownCombine":
-        if (step.group !== null) this.#sumCombine(step, step.group);
+        if (step.group !== null) this.#summed.combine(step, step.group);
         else this.#experts.downCombine(step, step.norm && this.#summed.rowsOf(step.out, step.norm));
         break;
       case "allReduce":
@@ -215,19 +214,6 @@ export class Executor {
     calls.overlaps = false;
     launch();
     calls.overlaps = overlaps;
-  }
-
-  #sumCombine({ experts, a, y, out, norm }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
-    const { options: { round }, workspace: { routeIds: ids, routeWeights: weights } } = this;
-    this.#experts.down(experts, a, y, false);
-    const { first: firstExpert, topK } = this.#experts.routing, { count } = experts, n = this.#context.n;
-    this.ranks!.combine(
-      y,
-      out,
-      group,
-      { ids, weights, firstExpert, count, topK, round, n },
-      this.#summed.rowsOf(out, norm),
-    );
   }
 
   /** Logits of rows of x that `workspace.rows` names, to `workspace.allLogits`. */

@@ -3,10 +3,11 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
 import { expertBatchEntry, expertWalkEntry, WALK_TOKENS } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
-import { normedArguments, type SumRows } from "./exchange.ts";
+import { type BlockSum, normedArguments, type SumRows } from "./exchange_rows.ts";
 import type { Inputs } from "./inputs.ts";
 import {
   forOne,
+  isForOne,
   launchExpertDownCombine,
   launchExpertGemm,
   launchExpertUp,
@@ -85,17 +86,45 @@ export class Experts {
     { experts, a, y, out, accumulate }: Extract<Step, { kind: "expertDownCombine" }>,
     rows: SumRows | null,
   ): void {
-    const { calls, few, n, options: { round } } = this.context;
+    const { few } = this.context;
     this.inputs.round(a, experts.first);
-    if (few) {
-      const input = this.inputs.of(a, null, quantizeFor(experts.first)), { routing } = this;
-      const entry = this.#fewEntry("expert_down_combine", experts.first);
-      launchExpertDownCombine(calls, entry, { experts, input, routing, out, round, accumulate, n });
-    } else {
+    if (few) this.#downFew(this.#fewEntry("expert_down_combine", experts.first), experts, a, out, accumulate, null);
+    else {
       this.down(experts, a, y);
       if (rows === null) this.combine(y, out, accumulate);
       else this.#combineNorm(y, out, rows);
     }
+  }
+
+  /** Whether the kernel for one token computes the second product, where it computes the first. */
+  knowsOne({ first }: ExpertTable): boolean {
+    return this.#oneEntry("expert_down_combine", first) !== null;
+  }
+
+  /**
+   * {@linkcode downCombine} with a sum over ranks, by the kernel for one token.
+   *
+   * @param sum Adds the sum of what is in the first row of y to `out`: where another kernel computed the first product.
+   */
+  downSum(experts: ExpertTable, a: GpuTensor, y: GpuTensor, out: GpuTensor, over: BlockSum, sum: () => void): void {
+    const entry = this.#fewEntry("expert_down_combine", experts.first);
+    this.inputs.round(a, experts.first);
+    if (isForOne(entry)) return this.#downFew(entry, experts, a, out, true, over);
+    this.#downFew(entry, experts, a, y, false, null);
+    sum();
+  }
+
+  #downFew(
+    entry: string,
+    experts: ExpertTable,
+    a: GpuTensor,
+    out: GpuTensor,
+    accumulate: boolean,
+    over: BlockSum | null,
+  ): void {
+    const { calls, n, options: { round } } = this.context, { routing } = this;
+    const input = this.inputs.of(a, null, quantizeFor(experts.first));
+    launchExpertDownCombine(calls, entry, { experts, input, routing, out, round, accumulate, n, over });
   }
 
   /** The weighted sum of slot rows. */
@@ -132,13 +161,17 @@ export class Experts {
 
   /** The kernel of few tokens for the experts' weights, on matrix instructions where they passed. */
   #fewEntry(stem: "expert_up" | "expert_down_combine", first: GpuLinear): string {
-    const { calls, n, options: { config, matrixKernels } } = this.context, entry = `${stem}_${first.suffix}`;
+    const { options: { matrixKernels } } = this.context, entry = `${stem}_${first.suffix}`;
     // The second reads early what was chosen.
-    const may = n === 1 && (stem === "expert_up" || this.#waited), one = forOne(entry);
-    const isOne = may && matrixKernels.has(one) && oneKnows(calls, one, first, config.topK);
-    if (stem === "expert_up") this.#waited = isOne;
-    if (isOne) return one;
-    return matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry;
+    const one = stem === "expert_up" || this.#waited ? this.#oneEntry(stem, first) : null;
+    if (stem === "expert_up") this.#waited = one !== null;
+    return one ?? (matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry);
+  }
+
+  /** The kernel for one token, where it can be used. */
+  #oneEntry(stem: "expert_up" | "expert_down_combine", first: GpuLinear): string | null {
+    const { calls, n, options: { config, matrixKernels } } = this.context, one = forOne(`${stem}_${first.suffix}`);
+    return n === 1 && matrixKernels.has(one) && oneKnows(calls, one, first, config.topK) ? one : null;
   }
 
   /** The matrix kernel for a batch that is not few tokens, whether or not it is among those that are used. */

@@ -1,7 +1,7 @@
 /** The norm before the router, the router and the choice of experts as one launch. */
 import { NO_QUANTIZE } from "./abi.ts";
 import type { LaunchContext } from "./context.ts";
-import { normedArguments } from "./exchange.ts";
+import { normedArguments } from "./exchange_rows.ts";
 import type { Inputs } from "./inputs.ts";
 import type { Step } from "./operations.ts";
 import type { RankSums } from "./ranks.ts";

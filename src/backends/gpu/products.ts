@@ -5,6 +5,7 @@ import { BLOCK } from "../../formats/format.ts";
 import { GROUP_LINEARS, groupOf, type Input, type Rows } from "./abi.ts";
 import { BATCH_TOKENS, fewEntry, isNarrow, partsFor } from "./batches.ts";
 import type { Calls } from "./calls.ts";
+import type { BlockSum } from "./exchange_rows.ts";
 import type { Codes, Prepared } from "./prepared.ts";
 import { type ExpertTable, type GpuLinear, samePreparation } from "./tensors.ts";
 
@@ -107,27 +108,36 @@ export function launchExpertUp(
   else calls.launch("expertUp", { ...values, n }, entry);
 }
 
-/** The second product of the experts for few tokens, with the weighted sum. */
+/** What the kernel for one token is told where it sums over no ranks. */
+const ALONE: BlockSum = { inboxes: null, turns: null, stop: null, rank: 0, ranks: 1 };
+
+/**
+ * The second product of the experts for few tokens, with the weighted sum.
+ *
+ * @param over What the kernel for one token sums over ranks by.
+ */
 export function launchExpertDownCombine(
   calls: Calls,
   entry: string,
-  { experts, input, routing, out, round, accumulate, n }: Stored & {
+  { experts, input, routing, out, round, accumulate, n, over = null }: Stored & {
     readonly experts: ExpertTable;
     readonly input: Input;
     readonly routing: Routing;
     readonly accumulate: boolean;
     readonly n: number;
+    readonly over?: BlockSum | null;
   },
 ): void {
   const values = { ...chosen(experts, input, routing, out), weights: routing.weights, round, accumulate };
   const { multiprocessors } = calls;
-  if (isForOne(entry)) calls.launch("expertDownCombineOne", { ...values, multiprocessors }, entry);
-  else calls.launch("expertDownCombine", { ...values, n }, entry);
+  if (isForOne(entry)) {
+    calls.launch("expertDownCombineOne", { ...values, ...(over ?? ALONE), multiprocessors }, entry);
+  } else calls.launch("expertDownCombine", { ...values, n }, entry);
 }
 
 /** The experts' kernel for one token, of a kernel for few. */
 export const forOne = (entry: string): string => `${entry}_one`;
-const isForOne = (entry: string) => entry.endsWith("_one");
+export const isForOne = (entry: string) => entry.endsWith("_one");
 
 /** Columns that the warps have of kernels whose warps share a row, eight blocks each. */
 const MOST_SHARED_COLS = 12 * 8 * BLOCK;
@@ -138,9 +148,11 @@ const isDense = ({ cols, rowStride, scaleStride }: GpuLinear): boolean =>
 
 /** Whether the kernels for one token take the experts' linears, as both or neither are used. */
 export function oneKnows(calls: Calls, entry: string, first: GpuLinear, topK: number): boolean {
-  const { rows, cols, input } = first, most = calls.multiprocessors * BLOCK_ROWS_OF_ONE;
-  return topK <= ONE_CHOICES && input.kind === "none" && isDense(first) && cols % (2 * BLOCK) === 0 &&
-    rows % 8 === 0 && (entry.startsWith("expert_up") || rows <= most) && calls.fits(entry, cols);
+  const { rows, cols, input } = first, up = entry.startsWith("expert_up"), teams = up ? 1 : teamsOf(cols);
+  // One team of warps reads scales in pairs; each of several takes them where they are.
+  const whole = cols % (teams === 1 ? 2 * BLOCK : BLOCK) === 0;
+  const fits = calls.fits(entry, cols, teams) && (up || rows <= calls.multiprocessors * BLOCK_ROWS_OF_ONE);
+  return topK <= ONE_CHOICES && input.kind === "none" && isDense(first) && rows % 8 === 0 && whole && fits;
 }
 /** Rows of the second linear that a block has room for. */
 const BLOCK_ROWS_OF_ONE = 24;

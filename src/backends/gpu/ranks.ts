@@ -8,6 +8,7 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Calls } from "./calls.ts";
 import type { Exchange, RouteValues } from "./exchange.ts";
+import type { BlockSum } from "./exchange_rows.ts";
 import type { GpuLinear, GpuTensor } from "./tensors.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -106,6 +107,11 @@ export class RankSums {
   /** See {@linkcode Exchange.combine}. */
   combine(...parameters: Parameters<Exchange["combine"]>): void {
     this.exchange!.combine(...parameters);
+  }
+
+  /** What a kernel is told that sums what its blocks have of one row; null where none can. */
+  blockSum(width: number, group: RankGroup): BlockSum | null {
+    return this.#exchanges(1) ? this.exchange!.blockSum(width, group) : null;
   }
 
   /** Whether the kernel that adds a sum of so many tokens to the residual stream makes the norm of that. */

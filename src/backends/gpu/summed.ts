@@ -1,16 +1,17 @@
 /** What the kernel of a sum makes besides: the norm of the sum, as those read it that come after. */
+import type { RankGroup } from "../../model/backend.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { NO_QUANTIZE } from "./abi.ts";
 import { batchEntry, FEW_PARTS, FEW_TOKENS, fewEntry, partsFor } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
-import type { SumRows } from "./exchange.ts";
+import type { SumRows } from "./exchange_rows.ts";
 import type { Experts } from "./experts.ts";
 import type { Inputs } from "./inputs.ts";
-import type { NormReader, SumKind, SumNorm } from "./operations.ts";
+import type { NormReader, Step, SumKind, SumNorm } from "./operations.ts";
 import type { Prepared } from "./prepared.ts";
 import { launchGroups, mostRows } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
-import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
 /** Whether the kernels of batches compute a launch of linears. */
 export function batchesLinears(context: LaunchContext, members: readonly GpuLinear[]): boolean {
@@ -56,6 +57,26 @@ export class Summed {
   /** Whether rows of one kind can be left for those readers. */
   prepares(readers: readonly NormReader[], width: number): boolean {
     return this.#preparedFor(readers, width)?.length === 1;
+  }
+
+  /** Whether a kernel makes the experts' weighted sums and sums them over ranks. */
+  canCombine({ width }: GpuTensor, experts: ExpertTable, group: RankGroup): boolean {
+    const { few, n } = this.context, ranks = this.ranks();
+    if (ranks === null) return false;
+    return few ? this.experts.knowsOne(experts) && ranks.blockSum(width, group) !== null : ranks.canCombine(n, width);
+  }
+
+  /** Launches the experts' second product, the weighted sums and the sum of these over ranks. */
+  combine({ experts, a, y, out, norm }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
+    const { few, n, options: { round }, workspace: { routeIds: ids, routeWeights: weights } } = this.context;
+    const ranks = this.ranks()!;
+    if (few) {
+      const over = ranks.blockSum(out.width, group)!;
+      return this.experts.downSum(experts, a, y, out, over, () => ranks.sum(y, out, group, n));
+    }
+    this.experts.down(experts, a, y, false);
+    const { first: firstExpert, topK } = this.experts.routing, { count } = experts;
+    ranks.combine(y, out, group, { ids, weights, firstExpert, count, topK, round, n }, this.rowsOf(out, norm));
   }
 
   /** What the kernel is told of the norm of h. It leaves rows for those who read it. */

@@ -1,7 +1,8 @@
 /** Cases of the experts' linears for few tokens. */
+import { teamsOf } from "../../../kernels/abi/experts.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { type KernelCase, near } from "./check.ts";
-import { type DeviceBuffer, f32, floats, i32, inout, input, output, pointer, StructWriter } from "./job.ts";
+import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer, StructWriter } from "./job.ts";
 import { inputStruct, linearStruct } from "./structs.ts";
 import { prepare } from "./inputs.ts";
 import { type KernelFormat, product, Random, type RandomLinear, randomLinear } from "./random.ts";
@@ -108,7 +109,33 @@ interface DownSpec {
   readonly kind: number;
   /** expert_down_combine, with this rounding. */
   readonly combine?: { readonly round: number; readonly accumulate: number };
+  /** Whether what another rank left is added first. */
+  readonly over?: boolean;
 }
+
+/** Numbers of the memory in which ranks leave numbers of a row: by parity, rank and row. */
+const ROW_NOTES = 4096;
+
+/** What the last of two ranks is given of the first one, which left `theirs` in the third launch. */
+function besideRank(theirs: Float32Array, blocks: number) {
+  const turn = 3, own = new Int32Array(2 * 2 * 2 * ROW_NOTES);
+  new Int32Array(theirs.buffer).forEach((bits, row) => own.set([bits, turn], 2 * (2 * (turn % 2) * ROW_NOTES + row)));
+  const others = inout(new Int32Array(own.length)), turns = inout(new Int32Array(blocks).fill(turn - 1));
+  const table = new StructWriter(16).pointer(others).pointer(inout(own)).buffer();
+  return {
+    arguments: [pointer(table), pointer(inout(new Int32Array(1))), i32(1), i32(2), pointer(turns)],
+    /** How far off is what the other rank was given; Infinity where marks or counters are wrong. */
+    check: (sums: Float64Array, round: number): number => {
+      const first = 2 * (2 * (turn % 2) + 1) * ROW_NOTES, given = ints(others).slice(first, first + 2 * sums.length);
+      const marked = sums.every((_, row) => given[2 * row + 1] === turn);
+      if (!marked || !ints(turns).every((count) => count === turn)) return Infinity;
+      return near(new Float32Array(Int32Array.from(sums, (_, row) => given[2 * row]!).buffer), sums, round);
+    },
+  };
+}
+
+/** Without other ranks. */
+const ALONE = [pointer(null), pointer(null), i32(0), i32(1), pointer(null)];
 
 function downCase(seed: number, s: DownSpec): KernelCase {
   const r = new Random(seed),
@@ -124,7 +151,8 @@ function downCase(seed: number, s: DownSpec): KernelCase {
   xs.forEach((row, t) => x.set(row, t * cols));
   const before = r.row(s.n * stride, true);
   const out = s.combine ? inout(before) : output(4 * slots * stride);
-  const round = s.combine?.round ?? 0;
+  const round = s.combine?.round ?? 0, theirs = s.over ? r.row(rows, true) : new Float32Array();
+  const beside = s.over ? besideRank(theirs, ONE_GRID[0]) : null;
   const common = [
     pointer(input(ids)),
     ...(s.combine ? [pointer(input(weights))] : []),
@@ -133,18 +161,19 @@ function downCase(seed: number, s: DownSpec): KernelCase {
     i32(topK),
   ];
   return {
-    name: `${entry} ${cols} columns n ${s.n} kind ${s.kind}${
+    name: `${entry} ${cols} columns n ${s.n} kind ${s.kind}${s.over ? " over two ranks" : ""}${
       s.combine ? ` round ${round} accumulate ${s.combine.accumulate}` : ""
     }`,
     job: {
       entry,
       grid: one ? ONE_GRID : [Math.ceil(rows / traits.rowsPerBlock), s.combine ? s.n : slots, 1],
       threads: traits.threads,
-      lds: (s.combine && !one ? topK : 1) * ldsOf(entry, cols),
+      lds: one ? ldsOf(entry, teamsOf(cols) * cols) : (s.combine ? topK : 1) * ldsOf(entry, cols),
       arguments: [
         pointer(expertArray(experts)),
         inputStruct({ x: input(x), stride: cols, kind: s.kind, scale, round }).argument(),
         ...[...common, pointer(out), i32(stride), ...(s.combine ? [i32(round), i32(s.combine.accumulate)] : [])],
+        ...(one ? beside?.arguments ?? ALONE : []),
         ...[i32(rows), i32(cols), ...(one ? [] : [i32(s.n)])],
       ],
     },
@@ -155,15 +184,19 @@ function downCase(seed: number, s: DownSpec): KernelCase {
         return e < 0 || e >= COUNT ? new Float64Array(rows) : product(experts[e]!, p.values, p.scale);
       });
       if (!s.combine) return near(got, ys.flatMap((y) => [...y]), 0);
-      const want = new Float64Array(s.n * rows);
+      const want = new Float64Array(s.n * rows), rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : v;
+      const own = new Float64Array(want.length);
       for (let i = 0; i < want.length; i++) {
         const t = Math.floor(i / rows);
         for (let k = 0; k < topK; k++) want[i]! += weights[t * topK + k]! * ys[t * topK + k]![i % rows]!;
+        own[i] = want[i]!;
+        if (beside) want[i] = theirs[i]! + rounded(want[i]!);
         if (s.combine.accumulate) {
-          want[i] = before[t * stride + i % rows]! + (round ? roundToBf16(Math.fround(want[i]!)) : want[i]!);
+          want[i] = before[t * stride + i % rows]! + rounded(want[i]!);
         }
       }
-      return near(got, want, round, s.combine.accumulate && round ? 4e-3 : 4e-6);
+      const worst = near(got, want, round, s.combine.accumulate && round ? 4e-3 : 4e-6);
+      return beside ? Math.max(worst, beside.check(own, round)) : worst;
     },
   };
 }
@@ -194,13 +227,13 @@ export function* expertCases(): Generator<KernelCase> {
     yield downCase(seed++, { ...mma, n: 2, kind: 0, combine: { round: 1, accumulate: 1 } });
     yield downCase(seed++, { ...mma, n: 3, kind: 2, combine: { round: 0, accumulate: 0 } });
   }
-  // Of one token: experts that other ranks have; warps with a part of their columns, or none; more units of rows than
-  // places, and fewer.
-  for (const cols of [64, 832, 2880]) {
+  // Of one token: experts that other ranks have; of the second one, two and four teams; warps with a part of their columns, or none;
+  // more units of rows than places, and fewer; of the second, rows of which every other one's scales begin within words.
+  for (const cols of [64, 736, 832, 1440, 2880]) {
     for (const accumulate of [0, 1]) {
       const one = { format: "mxfp4", suffix: "_one", cols, n: 1, topK: 2 + 2 * accumulate, kind: 0 } as const;
-      yield upCase(seed++, { ...one, round: accumulate, swiglu: accumulate });
-      yield downCase(seed++, { ...one, combine: { round: accumulate, accumulate } });
+      if (cols % 64 === 0) yield upCase(seed++, { ...one, round: accumulate, swiglu: accumulate });
+      yield downCase(seed++, { ...one, combine: { round: accumulate, accumulate }, over: cols === 1440 });
     }
   }
 }
