@@ -142,7 +142,7 @@ const spreadOf = (all: readonly number[]): Spread => ({
 const show = ({ median, range: [low, high] }: Spread, digits = 0) =>
   `${median.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
 
-/** Tokens per second in all, without the first run, which records; `results` gets the tokens. */
+/** Tokens per second in all, without the first run, which records; `results` gets the tokens, which all runs give. */
 async function decode(
   engine: Engine,
   vocab: number,
@@ -158,9 +158,10 @@ async function decode(
       positions: new Int32Array(sequences).fill(from),
     };
     const started = performance.now(), sampling = Array.from({ length: sequences }, () => GREEDY);
-    const onTokens = (ids: Int32Array) => repeat > 0 || results.push(...ids) > 0;
+    const tokens = repeat === 0 ? results : [] as number[], onTokens = (ids: Int32Array) => tokens.push(...ids) > 0;
     await engine.decode!({ batch, steps: STEPS, sampling, onTokens });
     speeds.push(sequences * STEPS / (performance.now() - started) * 1000);
+    if (tokens.some((id, i) => id !== results[i])) check(false, `decode ${sequences}: repeat ${repeat} gave others`);
   }
   return spreadOf(speeds.slice(1));
 }

@@ -227,8 +227,8 @@ export function* expertCases(): Generator<KernelCase> {
     yield downCase(seed++, { ...mma, n: 2, kind: 0, combine: { round: 1, accumulate: 1 } });
     yield downCase(seed++, { ...mma, n: 3, kind: 2, combine: { round: 0, accumulate: 0 } });
   }
-  // Of one token: experts that other ranks have; of the second one, two and four teams; warps with a part of their columns, or none;
-  // more units of rows than places, and fewer; of the second, rows of which every other one's scales begin within words.
+  // Of one token: experts that other ranks have; warps with a part of their columns, or none; more units of rows than
+  // places, and fewer; of the second one, two and four teams, and rows whose scales begin within words.
   for (const cols of [64, 736, 832, 1440, 2880]) {
     for (const accumulate of [0, 1]) {
       const one = { format: "mxfp4", suffix: "_one", cols, n: 1, topK: 2 + 2 * accumulate, kind: 0 } as const;
