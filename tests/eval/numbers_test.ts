@@ -3,8 +3,10 @@ import {
   estimateText,
   measured,
   measuredShare,
+  noticeable,
   percent,
   pointsText,
+  pValue,
   roughPercent,
 } from "../../src/eval/report/numbers.ts";
 import { assertEquals } from "../assert.ts";
@@ -51,5 +53,7 @@ Deno.test("no share is written as all where some differ, nor as none where some 
   assertEquals(rough.join(" "), "99% 99.6% 99.999% 100% 150% 100% 0.0040% 0.0%");
   const counted = [0, 4e-5, 6e-5, 0.99996, 1].map((share) => percent(share));
   assertEquals(counted.join(" "), "0.00% <0.01% 0.01% >99.99% 100.00%");
+  assertEquals([0.0004, 0.0312, 0.04996, 0.05, 1].map(pValue).join(" "), "<0.001 0.031 0.04996 0.050 1.000");
+  assertEquals([1, 0.034, 0.0003].map(noticeable).join(" "), "any 3.4 0.03");
   assertEquals([0.004, 0.996].map((share) => percent(share, 0)).join(" "), "<1% >99%");
 });

@@ -1,5 +1,6 @@
 /** Numbers as reports and tables write them; `-` stands for one that is not there or not finite. */
 import type { Estimated } from "../predictions_schema.ts";
+import { APART } from "../statistics.ts";
 
 /**
  * A share in percent, of what was counted whole: there is no interval that digits could follow. Few are not written as
@@ -51,14 +52,18 @@ export function decibels(value: number | null, none: string): string {
   return value?.toFixed(1) ?? none;
 }
 
-/** A p-value. */
+/** A p-value, on the side of {@linkcode APART} that it is on. */
 export function pValue(p: number): string {
-  return p < 0.0005 ? "<0.001" : p.toFixed(3);
+  if (p < 0.0005) return "<0.001";
+  let digits = 3;
+  while (p < APART && Number(p.toFixed(digits)) >= APART) digits++;
+  return p.toFixed(digits);
 }
 
 /** The smallest difference that would be noticed, in percentage points; `any`: none would be. */
 export function noticeable(difference: number): string {
-  return difference >= 1 ? "any" : (100 * difference).toFixed(1);
+  const points = 100 * difference;
+  return difference >= 1 ? "any" : points < 0.05 ? points.toPrecision(1) : points.toFixed(1);
 }
 
 /** How many times something else a number is. */
