@@ -217,3 +217,21 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
   const Class = mistaken ? InputError : FailureError;
   return new Class(`${path}: cannot be written: ${reason(thrown)}`);
 }
+
+/**
+ * Makes the directory that results go to, if it is not there.
+ *
+ * @throws {InputError} if it cannot be made or is a file.
+ */
+export function makeDirectory(path: string): void {
+  const subject = { option: "out", file: path };
+  try {
+    Deno.mkdirSync(path, { recursive: true });
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
+    if (thrown instanceof Deno.errors.AlreadyExists) {
+      throw InputError.of("wrong_value", subject, "a directory", "a file");
+    }
+    throw InputError.of("unreadable", subject, `a directory that can be written to: ${reason(thrown)}`);
+  }
+}

@@ -1,4 +1,5 @@
 /** `mxoss compare`: two settings on the same tokens. */
+import { makeDirectory } from "../checkpoint/atomic.ts";
 import { userHashesOf } from "./user_hashes.ts";
 import { inDirectory, inMemory } from "../eval/stores.ts";
 import type { DivergenceResult } from "../eval/divergence_schema.ts";
@@ -24,7 +25,7 @@ import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
 import { keptIndices } from "./eval/kept.ts";
-import { makeDirectory, refuseOtherResults, sayWhere } from "./eval/output.ts";
+import { refuseOtherResults, sayWhere } from "./eval/output.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";

@@ -3,13 +3,20 @@
  * without which no reader takes the directory for a checkpoint, comes last.
  */
 import * as z from "zod";
-import { cannotWrite, isTemporaryName, removeIfThere, syncDirectory, writeWhole } from "../checkpoint/atomic.ts";
+import {
+  cannotWrite,
+  isTemporaryName,
+  makeDirectory,
+  removeIfThere,
+  syncDirectory,
+  writeWhole,
+} from "../checkpoint/atomic.ts";
 import { readable, readJson } from "../read.ts";
 import { openSafetensors } from "../checkpoint/safetensors.ts";
 import type { KvScales } from "../checkpoint/source.ts";
 import { validate } from "../validate.ts";
 import type { WrittenTensor } from "../checkpoint/write_safetensors.ts";
-import { InputError, reason } from "../errors.ts";
+import { InputError } from "../errors.ts";
 import { hashTensors, type Sources } from "./hashes.ts";
 import type { Observed } from "./observe.ts";
 
@@ -216,17 +223,4 @@ function lockDirectory(dir: string): Deno.FsFile | null {
 function differing(before: Readonly<Record<string, string>>, now: Readonly<Record<string, string>>): string | null {
   const paths = [...Object.keys(now), ...Object.keys(before)];
   return paths.find((path) => before[path] !== now[path]) ?? null;
-}
-
-function makeDirectory(path: string): void {
-  try {
-    Deno.mkdirSync(path, { recursive: true });
-  } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw InputError.of(
-      "unreadable",
-      { option: "out", file: path },
-      `a directory that can be written to: ${reason(thrown)}`,
-    );
-  }
 }

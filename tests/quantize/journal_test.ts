@@ -73,7 +73,7 @@ Deno.test("Journal.open() refuses directories that hold anything else", () => {
   dir.write(JOURNAL, {});
   refused(`${dir.path}/${JOURNAL}: run: expected`);
   const file = dir.write("file", "x");
-  assertThrows(() => Journal.open(file, run("a")), InputError, `out: ${file}: expected a directory`);
+  assertThrows(() => Journal.open(file, run("a")), InputError, `out: ${file}: expected a directory, got a file`);
 });
 
 Deno.test("Journal keeps calibrated scales for the run that goes on", () => {

@@ -4,26 +4,8 @@ import { UsageError } from "../spelling.ts";
 import { z } from "zod";
 import { refuseSpecial } from "../../checkpoint/atomic.ts";
 import { readWhole } from "../../read.ts";
-import { InputError, reason } from "../../errors.ts";
+import { InputError } from "../../errors.ts";
 import { firstDifference } from "../../eval/journal.ts";
-
-/**
- * Makes the directory if it is not there.
- *
- * @throws {InputError} if it cannot be made or is a file.
- */
-export function makeDirectory(path: string): void {
-  try {
-    Deno.mkdirSync(path, { recursive: true });
-  } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw UsageError.of(
-      "unreadable",
-      { option: "out", file: path },
-      `a directory that can be written to: ${reason(thrown)}`,
-    );
-  }
-}
 
 /** Names of the three schemas, as people know the commands. */
 export const COMMANDS_OF_SCHEMAS: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 /** From a task of `mxoss eval` to its results: the directory, the cells that the options ask for, Ctrl-C, progress. */
+import { makeDirectory } from "../../checkpoint/atomic.ts";
 import { keepsResults, openCells } from "./hashed_cells.ts";
 import { adopting, shardsIn } from "../../eval/shards/attempts.ts";
 import { inDirectory, inMemory } from "../../eval/stores.ts";
@@ -26,7 +27,7 @@ import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
-import { makeDirectory, refuseOtherResults, sayWhere } from "./output.ts";
+import { refuseOtherResults, sayWhere } from "./output.ts";
 import { folded, noteFolded } from "../table.ts";
 import { Overall } from "./overall.ts";
 import { ProgressBar } from "../progress.ts";

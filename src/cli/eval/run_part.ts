@@ -1,4 +1,5 @@
 /** A part of an evaluation, from the directory that all parts share to the line that says what comes next. */
+import { makeDirectory } from "../../checkpoint/atomic.ts";
 import type { Interrupted } from "../../eval/cell_run.ts";
 import type { Indexed } from "../../eval/journal.ts";
 import { adopting, attempts, type ShardDirectory, shardDirectory, shardsIn } from "../../eval/shards/attempts.ts";
@@ -12,7 +13,6 @@ import { UsageError } from "../spelling.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 import type { EvalOptions } from "./cells.ts";
-import { makeDirectory } from "./output.ts";
 
 /** Where hashes and measured scales are kept beside the parts; null: nowhere. One part takes what another found. */
 export function keptBeside(out: string | null, shard: FoundShard | null): OpenStore | null {
