@@ -22,10 +22,10 @@ MX_ENTRY_RESIDENT(expert_up_mxfp4_one, 512, 2)(const MxLinear *experts, MxInput 
   u32x4 *const w = MX_LDS(u32x4), *const x = w + up_places * unit_pieces;
   u8 *const scales = (u8 *)(x + blocks * staged_pieces);
   f32 *const parts = (f32 *)(scales + up_places * unit_scales);
-  const Records records(experts, (u64 *)(parts + up_places * All::unit_parts), count);
+  const MxRecords records(experts, (u64 *)(parts + up_places * All::unit_parts), count, threads);
   marks.begin(up_places, chunks);
   mx_barrier();
-  wait_for_launch();
+  mx_await_launch();
   // Only now: so the next launch may read what the one before this has written.
   mx_lead();
   const Chosen chosen(ids, first, count, top_k);
@@ -121,7 +121,7 @@ template <i32 Warps> MX_DEVICE void down(const Down &a, Marks<down_places * most
   f32 *const parts = (f32 *)(scales + most_choices * s_row);
   // What the launch ahead waited for has chosen them.
   const Chosen chosen(a.ids, a.first, a.count, a.top_k);
-  const Records records(a.experts, (u64 *)(parts + places * Own::unit_parts), a.count);
+  const MxRecords records(a.experts, (u64 *)(parts + places * Own::unit_parts), a.count, threads);
   marks.begin(places, Warps);
   mx_barrier();
   const i32 row0 = (i32)((i64)a.rows * mx_block_x() / mx_grid_x()), own_rows = (i32)((i64)a.rows * (mx_block_x() + 1) / mx_grid_x()) - row0;
@@ -150,14 +150,14 @@ template <i32 Warps> MX_DEVICE void down(const Down &a, Marks<down_places * most
       const i32 j = i / units, u = i - j * units, k = chosen.slot(j), own_row = u * unit_rows + row;
       const MxLinear l = records.of(chosen.expert(j));
       const f32 bias = l.bias && own_row < own_rows ? mx_element(l.bias, l.bias_format, row0 + own_row) : 0.0f;
-      const f32 weight = mx_float(load_chosen(a.weights + k));
+      const f32 weight = mx_float(mx_load_past_l1(a.weights + k));
       place.move(i == own ? own : finishers);
       mx_mark_await(&marks.found[place.at], place.turn);
       const f32 sum = sum_of_parts<Warps>(parts + place.at * Own::unit_parts + lane);
       if (lane == 0) mx_mark_set(&marks.read[place.at]);
       if ((lane & 3) == 0) results[k][own_row] = weight * (sum * l.tensor_scale + bias);
     }
-    const u32 turn = a.inboxes ? mx_next_turn(load_chosen(a.turns + mx_block_x())) : 0;
+    const u32 turn = a.inboxes ? mx_next_turn(mx_load_past_l1(a.turns + mx_block_x())) : 0;
     finishing_barrier();
     if (own_tid >= own_rows) return;
     f32 total = 0.0f;
@@ -170,7 +170,7 @@ template <i32 Warps> MX_DEVICE void down(const Down &a, Marks<down_places * most
       y = mx_round_if(sum_over_ranks(y, notes, a.stop), a.round);
       if (own_tid == 0) mx_global<u32>(a.turns)[mx_block_x()] = turn;
     }
-    wait_for_launch();
+    mx_await_launch();
     *to = a.accumulate ? mx_round_if(*to + y, a.round) : y;
     return;
   }
@@ -179,10 +179,10 @@ template <i32 Warps> MX_DEVICE void down(const Down &a, Marks<down_places * most
   for (i32 j = 0; j < chosen.found; j++) {
     const MX_GLOBAL u8 *const from = mx_global<u8>(records.of(chosen.expert(j)).scale) + (i64)row0 * blocks;
     const i32 off = (i32)((u64)from & within);
-    for (i32 i = mx_thread(); 4 * i < own_rows * blocks + off; i += walking) copy4(scales + j * s_row + 4 * i, from - off + 4 * i);
+    for (i32 i = mx_thread(); 4 * i < own_rows * blocks + off; i += walking) mx_copy4(scales + j * s_row + 4 * i, from - off + 4 * i);
   }
-  wait_copies();
-  wait_for_launch();
+  mx_wait_copies();
+  mx_await_launch();
   stage<most_choices>(a.in.x, a.in.x_stride, a.top_k, a.cols, x);
   walking_barrier();
   if (units == 0) return;

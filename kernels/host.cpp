@@ -21,6 +21,7 @@
 #include "common/one_records.h"
 #include "common/experts.h"
 #include "common/router_row.h"
+#include "common/row_notes.h"
 #include "common/routing.h"
 #include "common/tile.h"
 #include "common/transposed.h"
@@ -45,6 +46,9 @@ namespace mx_pick {
 }
 namespace mx_expert_walk {
 #include "expert_walk.hip"
+}
+namespace mx_expert_one {
+#include "expert_one.hip"
 }
 namespace mx_norm_route_bf16 {
 #include "norm_route.hip"

@@ -32,4 +32,11 @@ MX_DEVICE void mx_bulk_copy(void *to, const MX_GLOBAL u8 *from, u32 bytes, u64 *
                    : "r"(mx_bulk_address(to)), "l"(from), "r"(bytes), "r"(mx_bulk_address(mark))
                    : "memory");
 }
+// One word, by the thread itself.
+MX_DEVICE void mx_copy4(void *to, const MX_GLOBAL u8 *from) {
+  __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(mx_bulk_address(to)), "l"(from) : "memory");
+}
+MX_DEVICE void mx_wait_copies() { __asm__ volatile("cp.async.wait_all;" : : : "memory"); }
+// A barrier of so many of a block's threads, which have it for themselves.
+template <i32 Id, i32 Threads> MX_DEVICE void mx_part_barrier() { __asm__ volatile("bar.sync %0, %1;" : : "n"(Id), "n"(Threads) : "memory"); }
 #endif

@@ -14,6 +14,8 @@ MX_DEVICE void mx_system_store(MX_GLOBAL i32 *p, i32 v) { *p = v; }
 MX_DEVICE i32 mx_system_load(const MX_GLOBAL i32 *p) { return *p; }
 MX_DEVICE void mx_note_store(MX_GLOBAL u32x4 *p, u32x4 v) { *p = v; }
 MX_DEVICE u32x4 mx_note_load(const MX_GLOBAL u32x4 *p) { return *p; }
+MX_DEVICE void mx_note_store(MX_GLOBAL u64 *p, u64 v) { *p = v; }
+MX_DEVICE u64 mx_note_load(const MX_GLOBAL u64 *p) { return *p; }
 MX_DEVICE bool mx_keep_waiting() { return false; }
 #else
 #if !defined(__NVPTX__)
@@ -33,6 +35,13 @@ MX_DEVICE void mx_note_store(MX_GLOBAL u32x4 *p, u32x4 v) {
 MX_DEVICE u32x4 mx_note_load(const MX_GLOBAL u32x4 *p) {
   u32x4 v;
   __asm__ volatile("ld.volatile.global.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+  return v;
+}
+// A number of 32 bits with its mark.
+MX_DEVICE void mx_note_store(MX_GLOBAL u64 *p, u64 v) { __asm__ volatile("st.volatile.global.u64 [%0], %1;" : : "l"(p), "l"(v) : "memory"); }
+MX_DEVICE u64 mx_note_load(const MX_GLOBAL u64 *p) {
+  u64 v;
+  __asm__ volatile("ld.volatile.global.u64 %0, [%1];" : "=l"(v) : "l"(p) : "memory");
   return v;
 }
 MX_DEVICE bool mx_keep_waiting() { return true; }

@@ -29,3 +29,15 @@ MX_DEVICE void mx_bulk_copy(void *to, const u8 *from, u32 bytes, u64 *mark) {
   __builtin_memcpy(to, from, bytes);
   mx_host_come(mark, 0, -(i32)bytes);
 }
+MX_DEVICE void mx_copy4(void *to, const u8 *from) {
+  if ((((u64)to | (u64)from) & 3) != 0) __builtin_trap();
+  __builtin_memcpy(to, from, 4);
+}
+MX_DEVICE void mx_wait_copies() {}
+template <i32 Id, i32 Threads> inline void mx_part_barrier() {
+  static volatile i32 come, turn;
+  const i32 own = turn, now = come + 1;
+  come = now % Threads;
+  if (now == Threads) turn = own + 1;
+  while (turn == own) mx_host_yield();
+}

@@ -2,11 +2,14 @@
 #pragma once
 #include "bulk.h"
 #include "experts.h"
+#include "few_slots.h"
+#include "mma.h"
+#include "one_records.h"
 #include "vector.h"
 
 // Warps that multiply, each with so many blocks of a row; one more asks for weights, and others add up what a unit's warps have found.
 constexpr i32 chunks = 12, chunk_blocks = 8, finishers = 3, walking = 32 * chunks, finishing = 32 * finishers, threads = walking + 32 + finishing;
-constexpr i32 unit_rows = 8, most_choices = 4, most_records = 64, down_units = 3, block_rows = down_units * unit_rows;
+constexpr i32 unit_rows = 8, most_choices = 4, down_units = 3, block_rows = down_units * unit_rows;
 // Units of a team in LDS or on their way.
 constexpr i32 up_places = 7, down_places = 6;
 // 16-byte pieces from one staged block of inputs to the next: four, and one so that four blocks lie in different banks.
@@ -19,9 +22,8 @@ template <i32 Warps> struct Team {
   i32 own = mx_group() / Warps, chunk = mx_group() % Warps;
 };
 
-MX_DEVICE void walking_barrier() { __asm__ volatile("bar.sync 1, %0;" : : "n"(walking) : "memory"); }
-MX_DEVICE void finishing_barrier() { __asm__ volatile("bar.sync 2, %0;" : : "n"(finishing) : "memory"); }
-MX_DEVICE void wait_for_launch() { __asm__ volatile("griddepcontrol.wait;" : : : "memory"); }
+MX_DEVICE void walking_barrier() { mx_part_barrier<1, walking>(); }
+MX_DEVICE void finishing_barrier() { mx_part_barrier<2, finishing>(); }
 
 // Rows that follow one another as bf16 numbers times 2^64, in the order in which pairs of weights lie: of eight columns 0 4, 1 5, 2 6, 3 7.
 // So many pieces of eight columns a walking thread, all asked for together.
@@ -52,18 +54,6 @@ MX_DEVICE u32x4 decode(u32 w) {
                (high & 0x00f000f0u) * second & mask};
 }
 
-MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
-
-MX_DEVICE void copy4(void *to, const MX_GLOBAL u8 *from) {
-  const u32 at = (u32)(u64)(__attribute__((address_space(3))) u8 *)to;
-  __asm__ volatile("cp.async.ca.shared.global [%0], [%1], 4;" : : "r"(at), "l"(from) : "memory");
-}
-MX_DEVICE void wait_copies() { __asm__ volatile("cp.async.wait_all;" : : : "memory"); }
-
 // The inputs of a chunk's blocks in the places of this lane.
 struct Inputs {
   u32x4 b[4];
@@ -84,32 +74,6 @@ template <i32 Warps> MX_DEVICE f32 sum_of_parts(const f32 *parts) {
   return pair + mx_shuffle_xor(pair, 2);
 }
 
-// Records of experts: the first ones in LDS.
-struct Records {
-  const MxLinear *all;
-  const u64 *near;
-  MX_DEVICE Records(const MxLinear *all, u64 *to, i32 count) : all(all), near(to) {
-    const MX_GLOBAL u64 *const from = mx_global<u64>(all);
-    for (i32 i = mx_thread(); i < mx_min(count, most_records) * 8; i += threads) to[i] = from[i];
-  }
-  MX_DEVICE MxLinear of(i32 e) const {
-    if (e >= most_records) return mx_expert_linear(all, e);
-    struct Words {
-      u64 w[8];
-    } raw;
-    MX_UNROLL
-    for (i32 i = 0; i < 8; i++) raw.w[i] = near[e * 8 + i];
-    return __builtin_bit_cast(MxLinear, raw);
-  }
-};
-
-// What was chosen for a token. Not from L1, which may hold what was chosen before: nobody waited for the launch that wrote this.
-MX_DEVICE u32 load_chosen(const void *from) {
-  u32 v;
-  __asm__ volatile("ld.global.cg.u32 %0, [%1];" : "=r"(v) : "l"(mx_global<u32>(from)) : "memory");
-  return v;
-}
-
 // Local experts of the choices that this rank has, in order, and which choices these are.
 struct Chosen {
   u64 experts = 0;
@@ -118,7 +82,7 @@ struct Chosen {
   MX_DEVICE Chosen(const i32 *ids, i32 first, i32 count, i32 top_k) {
     i32 e[most_choices];
     MX_UNROLL
-    for (i32 k = 0; k < most_choices; k++) e[k] = k < top_k ? (i32)load_chosen(ids + k) : -1;
+    for (i32 k = 0; k < most_choices; k++) e[k] = k < top_k ? (i32)mx_load_past_l1(ids + k) : -1;
     MX_UNROLL
     for (i32 k = 0; k < most_choices; k++) {
       if (k >= top_k || e[k] < first || e[k] - first >= count) continue;
@@ -182,8 +146,8 @@ MX_DEVICE void walk(Marks<Most> &marks, const Team &team, const u32x4 *w, i32 bl
     MX_UNROLL
     for (i32 k = 0; k < 4; k++) {
       const u32x4 p = decode(raw[0][k]), q = decode(raw[1][k]);
-      product(c, p.x, q.x, p.y, q.y, in.b[k].x, in.b[k].y);
-      product(d, p.z, q.z, p.w, q.w, in.b[k].z, in.b[k].w);
+      mx_product(c, p.x, q.x, p.y, q.y, in.b[k].x, in.b[k].y);
+      mx_product(d, p.z, q.z, p.w, q.w, in.b[k].z, in.b[k].w);
     }
     f32 *const to = parts + place.at * Team::unit_parts + team.chunk * 32 + lane;
     u64 *const found = &marks.found[place.at];

@@ -20,7 +20,7 @@ struct RowNotes {
 MX_DEVICE f32 sum_over_ranks(f32 mine, const RowNotes &notes, const i32 *stop) {
   for (i32 r = 1; r < notes.ranks; r++) {
     const i32 to = notes.rank + r < notes.ranks ? notes.rank + r : notes.rank + r - notes.ranks;
-    __asm__ volatile("st.volatile.global.u64 [%0], %1;" : : "l"(notes.at(to, notes.rank)), "l"((u64)notes.turn << 32 | mx_bits(mine)) : "memory");
+    mx_note_store(notes.at(to, notes.rank), (u64)notes.turn << 32 | mx_bits(mine));
   }
   f32 sum = 0.0f;
   for (i32 r = 0; r < notes.ranks; r++) {
@@ -28,8 +28,8 @@ MX_DEVICE f32 sum_over_ranks(f32 mine, const RowNotes &notes, const i32 *stop) {
     if (r != notes.rank) {
       u64 note;
       for (i32 looks = 1;; looks++) {
-        __asm__ volatile("ld.volatile.global.u64 %0, [%1];" : "=l"(note) : "l"(notes.at(notes.rank, r)) : "memory");
-        if ((u32)(note >> 32) == notes.turn) break;
+        note = mx_note_load(notes.at(notes.rank, r));
+        if ((u32)(note >> 32) == notes.turn || !mx_keep_waiting()) break;
         if ((looks & 1023) == 0 && mx_system_load(mx_global<i32>(stop)) != 0) break;
       }
       v = mx_float((u32)note);
