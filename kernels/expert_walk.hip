@@ -196,6 +196,7 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
     return;
   }
   if (teams.own >= teams.count) return;
+  if (early) mx_await_launch();
   const i32 g = lane >> 2, t = lane & 3;
   // A lane's blocks of a row; beyond its end the last one again, with zeros for inputs and scales.
   const i32 block = teams.chunk * chunk_blocks + t, pieces[2] = {mx_min(block, blocks - 1), mx_min(block + 4, blocks - 1)};
@@ -217,36 +218,47 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
   };
   Walk walk(slots, begin + teams.own, end, each);
   Place place(teams.own, places);
-  // While others still compute what is to be multiplied: so there is room for more.
-  if (!walk.done()) fetch();
-  if (early) mx_await_launch();
+  bool begun = false;
   while (!walk.done()) {
     const MxSlotTile tile = slots.tiles[walk.tile];
     u32x4 b[2][4];
     {
       const i64 row = slots.order[tile.first + mx_min(g, tile.count - 1)] / divisor * (i64)x_stride;
-      MX_UNROLL
-      for (i32 k = 0; k < 2; k++) {
-        const bool own = valid[k] && g < tile.count;
+      // All asked for together; what nobody has is replaced afterwards.
+      if (x_bf16) {
+        const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(mx_global<u16>(x_bf16) + row);
         MX_UNROLL
-        for (i32 i = 0; i < 4; i++) b[k][i] = u32x4{0, 0, 0, 0};
-        if (own && x_bf16) {
-          const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(mx_global<u16>(x_bf16) + row) + 4 * pieces[k];
+        for (i32 k = 0; k < 2; k++) {
           MX_UNROLL
-          for (i32 i = 0; i < 4; i++) b[k][i] = from[i];
-        } else if (own) {
-          const MX_GLOBAL f32x4 *const from = (const MX_GLOBAL f32x4 *)(mx_global<f32>(x) + row) + 8 * pieces[k];
-          f32x4 v[8];
+          for (i32 i = 0; i < 4; i++) b[k][i] = from[4 * pieces[k] + i];
+        }
+      } else {
+        const MX_GLOBAL f32x4 *const from = (const MX_GLOBAL f32x4 *)(mx_global<f32>(x) + row);
+        f32x4 v[2][8];
+        MX_UNROLL
+        for (i32 k = 0; k < 2; k++) {
           MX_UNROLL
-          for (i32 i = 0; i < 8; i++) v[i] = from[i];
+          for (i32 i = 0; i < 8; i++) v[k][i] = from[8 * pieces[k] + i];
+        }
+        MX_UNROLL
+        for (i32 k = 0; k < 2; k++) {
           MX_UNROLL
           for (i32 i = 0; i < 4; i++) {
             MX_UNROLL
-            for (i32 p = 0; p < 4; p++) b[k][i][p] = mx_pack_exact(v[2 * i][p], v[2 * i + 1][p]);
+            for (i32 p = 0; p < 4; p++) b[k][i][p] = mx_pack_exact(v[k][2 * i][p], v[k][2 * i + 1][p]);
           }
         }
       }
+      MX_UNROLL
+      for (i32 k = 0; k < 2; k++) {
+        if (valid[k] && g < tile.count) continue;
+        MX_UNROLL
+        for (i32 i = 0; i < 4; i++) b[k][i] = u32x4{0, 0, 0, 0};
+      }
     }
+    // The first one's weights come later than inputs.
+    if (!begun) fetch();
+    begun = true;
     bool others;
     MX_NO_UNROLL
     do {

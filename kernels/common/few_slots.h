@@ -35,9 +35,12 @@ struct MxSlots {
     mx_barrier();
     if (tid < mx_most_slots) {
       const i32 own = experts[tid];
-      i32 place = 0;
-      MX_UNROLL
-      for (i32 i = 0; i < mx_most_slots; i++) place += experts[i] < own || (experts[i] == own && i < tid);
+      // After all slot rows, where there is none.
+      i32 place = tid < slots ? 0 : tid;
+      if (tid < slots) {
+        MX_UNROLL_4
+        for (i32 i = 0; i < slots; i++) place += experts[i] < own || (experts[i] == own && i < tid);
+      }
       order[place] = tid, sorted[place] = own;
     }
     mx_barrier();
