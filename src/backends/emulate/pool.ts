@@ -4,7 +4,7 @@ import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";
 import type { Reading } from "./reading.ts";
-import { type AlikeUnits, writeBounds } from "./shares.ts";
+import { type AlikeUnits, startOfShare, writeBounds } from "./shares.ts";
 import {
   BOUNDS,
   boundsOf,
@@ -55,8 +55,14 @@ const WORTH_STARTING = 100e6;
  */
 const FIRST_WORKERS = 3;
 
-/** Multiply-adds of an operation beside which one more worker is started: others compute them for some milliseconds. */
-const WORTH_BESIDE = 30e6;
+/**
+ * Multiply-adds for each thread beside which one more worker is started: what a core makes in the time of a start, so
+ * that the others do not wait for the one that makes it.
+ */
+const WORTH_BESIDE = 60e6;
+
+/** As {@linkcode WORTH_STARTING}, where others wait for the start: some hundred milliseconds of a few threads. */
+const WORTH_WAITING = 1e9;
 
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
 
@@ -127,10 +133,11 @@ export class Pool {
     work = Infinity,
     parts: readonly AlikeUnits[] | null = null,
   ): void {
-    const beside = this.#atOnce && work >= WORTH_BESIDE;
+    const beside = this.#atOnce && this.#isWorthOneMore(work);
     if (!beside) {
       this.#work += work;
-      this.#startWorkers((this.#atOnce ? FIRST_WORKERS : 0) + Math.floor(this.#work / WORTH_STARTING));
+      const [first, worth] = this.#atOnce ? [FIRST_WORKERS, WORTH_WAITING] : [0, WORTH_STARTING];
+      this.#startWorkers(first + Math.floor(this.#work / worth));
     }
     if (this.workers === 0 || units < 2) return this.runHere(name, memory, descriptor, units);
     if (this.#startFailure !== undefined) {
@@ -149,7 +156,7 @@ export class Pool {
     Atomics.store(control, NEXT, 0);
     Atomics.store(control, GATE, gate);
     Atomics.notify(control, GATE);
-    const refused = beside ? this.#startBeside() : null;
+    const refused = beside ? this.#startBeside(units, work) : null;
     try {
       takeUnits(control, this.#kernels[memory]![number]!, this.#scratch);
     } catch (thrown) {
@@ -168,16 +175,23 @@ export class Pool {
     }
   }
 
+  /** Whether an operation keeps all threads for as long as a start takes. */
+  #isWorthOneMore(work: number): boolean {
+    return work >= WORTH_BESIDE * (this.workers + 1);
+  }
+
   /**
-   * Starts one more worker while others compute.
+   * Starts workers while others compute, as long as these have enough to do.
    *
    * @returns Why that failed, for when the operation is done; null: it did not.
    */
-  #startBeside(): FailureError | null {
-    if (this.workers === this.threads - 1) return null;
-    if (Atomics.load(this.#control, LOADED) === 0) return null;
+  #startBeside(units: number, work: number): FailureError | null {
+    const control = this.#control, threads = control[THREADS]!;
+    const left = () => work * (1 - startOfShare(Atomics.load(control, NEXT), units, threads) / units);
     try {
-      this.#startWorker();
+      while (
+        this.workers < this.threads - 1 && Atomics.load(control, LOADED) > 0 && this.#isWorthOneMore(left())
+      ) this.#startWorker();
       return null;
     } catch (thrown) {
       if (thrown instanceof FailureError) return thrown;
