@@ -88,7 +88,7 @@ Deno.test("a Pool starts workers as work is worth them, or some at once", () => 
   assertEquals(whole.workers, 3);
 });
 
-Deno.test("a Pool that has some workers starts others beside operations that last as long, and few as work goes", () => {
+Deno.test("a Pool that has some workers starts others beside operations that last as long, few as work goes", () => {
   const { pool, memory } = addPool(7);
   const h = new Float32Array(memory.buffer, H, 4 * ROWS);
   new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
