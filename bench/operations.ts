@@ -69,6 +69,7 @@ async function measure(what: What, threads: number, session: Session): Promise<v
   found.set(what, byThreads);
   const times = byThreads.get(threads) ?? new Map<string, number[]>();
   byThreads.set(threads, times);
+  session.reset(0);
   if (what !== "prefill") {
     for (let slot = 0; slot < (what === "batch" ? sequences : 1); slot++) {
       session.reset(slot);
@@ -109,6 +110,9 @@ for (let time = 0; time < Number(flags.times); time++) {
     const opening = performance.now();
     const session = await openSetting(setting, { slots, context: Math.max(context, prompt) + 2 * MOST });
     console.log(`${threads} threads: weights ready after ${((performance.now() - opening) / 1000).toFixed(2)} s`);
+    // Threads are started beside a prompt's operations: a token alone waits for each of them.
+    const first = tokens(Math.min(2 * threads, session.limits.context), session);
+    await session.feed({ slot: 0, tokens: first, logits: "none" });
     for (const what of whats) await measure(what, threads, session);
     await session.close();
     await collectGarbage();

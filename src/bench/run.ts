@@ -52,6 +52,8 @@ export interface BenchSoFar {
 const BATCH_CONTEXT = 128;
 /** See `BenchRequest.longest`. */
 const LONGEST_MS = 5000;
+/** Threads that are all started before the first operation, and tokens for each thread that keep others for a start. */
+const FEW_THREADS = 4, TOKENS_A_THREAD = 2;
 
 /**
  * Refuses what cannot be measured, before anything is loaded.
@@ -169,6 +171,7 @@ class Bench {
     if (this.#timeLeft < this.#loading) return subjects.forEach((subject) => this.#skip(subject));
     const session = await this.#open(room);
     try {
+      await this.#startThreads(session);
       this.#found.computed ??= this.#computed(session);
       for (const subject of subjects) {
         this.#host.onProgress(this.#total - this.#left.size, this.#total, subjectText(subject));
@@ -178,6 +181,15 @@ class Bench {
     } finally {
       await session.close();
     }
+  }
+
+  /** Computes a prompt, beside which threads of a processor are started: few are before it. */
+  async #startThreads(session: Session): Promise<void> {
+    const { backend, threads = navigator.hardwareConcurrency } = this.#request.setting;
+    if (backend !== "emulate" || threads <= FEW_THREADS) return;
+    const count = Math.min(TOKENS_A_THREAD * threads, session.limits.context), { vocab } = session.limits;
+    await session.feed({ slot: 0, tokens: Array.from({ length: count }, (_, i) => i % vocab), logits: "none" });
+    session.reset(0);
   }
 
   /** Opens a session when nothing holds the memory of the last one any more. */
