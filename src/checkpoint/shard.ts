@@ -97,11 +97,11 @@ export function groupSizes(config: ModelConfig, { tp, ep }: ParallelSizes): Para
 }
 
 /**
- * The ranges of one rank. Ranges may be empty where a model is small for the number of ranks.
+ * Refuses ranks that a model cannot be shared out to.
  *
- * @throws {InputError} if tp, ep or the rank is out of range.
+ * @throws {InputError} if tp or ep is out of range.
  */
-export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank: number): RankRanges {
+export function refuseSizes(config: ModelConfig, { tp, ep }: ParallelSizes): void {
   if (!Number.isInteger(tp) || tp < 1) throw InputError.of("wrong_value", { option: "tp" }, "a positive integer", tp);
   if (!Number.isInteger(ep) || ep < 1) throw InputError.of("wrong_value", { option: "ep" }, "a positive integer", ep);
   if (tp > config.heads) {
@@ -118,6 +118,15 @@ export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank:
       `the model has ${config.experts} experts, so at most that`,
     );
   }
+}
+
+/**
+ * The ranges of one rank. Ranges may be empty where a model is small for the number of ranks.
+ *
+ * @throws {InputError} if tp, ep or the rank is out of range.
+ */
+export function rankRanges(config: ModelConfig, { tp, ep }: ParallelSizes, rank: number): RankRanges {
+  refuseSizes(config, { tp, ep });
   if (!(rank >= 0 && rank < tp * ep)) throw new RangeError(`rank ${rank}: expected 0 to ${tp * ep - 1}`);
   const tpRank = rank % tp, epRank = Math.floor(rank / tp);
   const { tp: sharing } = groupSizes(config, { tp, ep }), member = rank % sharing;

@@ -7,6 +7,7 @@ import { counted } from "../amounts.ts";
 import { PROCESSOR_BACKENDS } from "../parallel/open_backend.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
+import { refuseSizes } from "../checkpoint/shard.ts";
 import type { ModelSource } from "../checkpoint/source.ts";
 import { InputError } from "../errors.ts";
 import type { Dtype } from "../formats/format.ts";
@@ -158,6 +159,7 @@ export function planSetting(setting: Setting, onWarning?: (line: string) => void
     );
   }
   const { backend, tp, ep } = setting;
+  refuseSizes(checkpoint.config, setting);
   const chosen = (shared: boolean) =>
     setting.chunk ?? chunkOf(backend, checkpoint.config, planned.source, tp * ep, shared);
   return { ...setting, chunk: chosen(true), promptChunk: chosen(false), planned };

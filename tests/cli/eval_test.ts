@@ -254,7 +254,11 @@ Deno.test("eval calibrates static scales that the checkpoint lacks", async () =>
 
 for (const [i, [args, what]] of REFUSED_EVALS.entries()) {
   Deno.test(`mxoss eval ${args.join(" ").replaceAll(GOLDENS, "").replaceAll(TINY, "MODEL")} is refused`, async () => {
-    const { code, stdout, stderr } = await (i === 0 ? mxoss : inProcess)(["eval", ...args]);
+    using dir = new TemporaryDirectory();
+    // Of all but the one that asks for it: nothing is written before a refusal.
+    const out = args.includes("--export") || i === 0 ? [] : ["--out", `${dir.path}/new`];
+    const { code, stdout, stderr } = await (i === 0 ? mxoss : inProcess)(["eval", ...args, ...out]);
+    assertEquals([...Deno.readDirSync(dir.path)], []);
     assertMatch(stderr, what);
     assertMatch(stderr, /^error: [^\n]+\n$/);
     assertEquals([code, stdout], [2, ""]);

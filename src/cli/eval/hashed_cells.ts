@@ -5,6 +5,7 @@ import { costOf } from "../../eval/cost.ts";
 import type { HashedCells } from "../../eval/run.ts";
 import type { OpenStore } from "../../eval/stores.ts";
 import { namedBeside, type RunCell } from "../../eval/task.ts";
+import type { PlannedSetting } from "../../session/setting.ts";
 import { fullProtocolOf } from "../../session/protocol.ts";
 import { ProgressBar } from "../progress.ts";
 import { hashWeights } from "../settings.ts";
@@ -16,17 +17,19 @@ import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells
  *
  * @param open Opens what is kept of hashes and measured scales; null: nothing is.
  * @param first Whether weights must be hashed before anything is computed, because results are kept already.
+ * @param settings Those of the cells; null where scales have to be measured for them.
  */
 export async function openCells(
   models: readonly NamedModel[],
   options: EvalOptions,
   open: OpenStore | null,
   first: boolean,
+  settings: readonly PlannedSetting[] | null,
 ): Promise<HashedCells> {
   const matrix = matrixOf(models, options), hashes = new Hashes(models, open, userHashesOf(options));
   // Scales that are kept are those of some weights.
   if (first || options.calibrate !== undefined) await hashes.wait();
-  const facts = (await settingsOf(matrix, models, options, open)).map((setting, i) => ({
+  const facts = (settings ?? await settingsOf(matrix, models, options, open)).map((setting, i) => ({
     asked: matrix[i]!,
     cost: costOf(setting),
     setting,

@@ -62,12 +62,16 @@ export async function runEval<
     return await dryRunEval(task, part, models, options);
   }
   using interrupt = new Interrupt();
+  // What cannot be computed is refused before anything is written; measured scales are kept where the rest is.
+  const planned = options.calibrate === undefined
+    ? await settingsOf(matrixOf(models, options), models, options, null)
+    : null;
   if (out !== null) {
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
   }
   const first = shard !== null || (out !== null && keepsResults(out));
-  const cells = await interrupt.race(openCells(models, options, keptBeside(out, shard), first));
+  const cells = await interrupt.race(openCells(models, options, keptBeside(out, shard), first, planned));
   if (cells === INTERRUPTED) {
     note("interrupted before anything was computed");
     return EXIT_INTERRUPTED;
