@@ -59,7 +59,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     this.#held = held;
     this.#recordings = new Recordings(stream);
     const recordings = this.#recordings;
-    this.ranks = new Membership({ request, held, stream, recordings, workspace, executor: parts.executor });
+    this.ranks = new Membership({ ...parts, recordings });
     this.#uploads = held.own(new BatchUploads(held.device, stream, workspace, request.maxTokens));
     this.#pages = held.own(new PageTables(held.device, stream, workspace, request));
     const stagingBytes = Math.max(LogitRows.stagingBytes(workspace), STAGING_BYTES);

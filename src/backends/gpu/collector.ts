@@ -86,7 +86,7 @@ export abstract class OperationCollector {
       normRoute: (router) => executor.canNormRoute(router),
       sumRoute: (router) => executor.canSumRoute(router),
       downCombine: (experts) => executor.canDownCombine(experts),
-      sumCombine: (...about) => executor.canSumCombine(...about),
+      sumCombine: (combined) => executor.canSumCombine(combined),
       sumNorm: (of, norm, readers) => executor.canSumNorm(of, norm, readers),
     });
     for (const operation of this.#queue) for (const tensor of writes(operation)) this.elided.delete(tensor);

@@ -31,6 +31,8 @@ export interface OfferedMemory {
   readonly logits: SharedMemory;
   /** Multiprocessors of its device: as many blocks that wait for others are under way at once. */
   readonly blocks: number;
+  /** Whether its kernels for one token compute its experts, so that they can sum over ranks. */
+  readonly sumsBlocks: boolean;
 }
 
 /** Both halves of a launch; see kernels/common/exchange.h. */
@@ -93,6 +95,8 @@ export class Exchange {
   readonly #meetings: Readonly<Record<RankGroup, Meeting>>;
   /** Fewest multiprocessors of a rank's device. */
   #processors = 0;
+  /** Whether all ranks say so: they differ in columns. */
+  #sumsBlocks = false;
 
   constructor(parts: ExchangeParts) {
     const { workspace: { exchanged, exchangeTables }, sizes, maxTokens, hidden, rank } = parts;
@@ -114,10 +118,10 @@ export class Exchange {
   }
 
   /** What this rank offers. */
-  offer(): OfferedMemory {
+  offer(sumsBlocks: boolean): OfferedMemory {
     const { device, workspace: { allLogits } } = this.#parts;
     const groups = this.#own.map(({ memory }) => WRITTEN.map((name) => device.share(memory[name])));
-    return { groups, logits: device.share(allLogits), blocks: device.properties.multiprocessors };
+    return { groups, logits: device.share(allLogits), blocks: device.properties.multiprocessors, sumsBlocks };
   }
 
   /**
@@ -132,6 +136,7 @@ export class Exchange {
     if (!names.every((name) => kernels.has(`exchange_${name}`))) return false;
     if (!devices.every((other, r) => r === rank || device.reach(other))) return false;
     this.#processors = Math.min(...offers.map(({ blocks }) => blocks));
+    this.#sumsBlocks = offers.every((offer) => offer.sumsBlocks);
     for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
       const first = rank - own;
       const write = (table: DeviceRange, mine: DeviceRange, of: (offer: OfferedMemory) => SharedMemory) => {
@@ -189,9 +194,13 @@ export class Exchange {
     calls.launch("exchangeCombineFew", { ...values, ...this.#noted(group) });
   }
 
-  /** What a kernel is told whose blocks have some numbers of a row each that is summed; null where it cannot be. */
-  blockSum(width: number, group: RankGroup): BlockSum | null {
-    if (width > ROW_NOTES || this.#parts.calls.multiprocessors > BLOCKS) return null;
+  /** Whether the kernel of every rank that computes the experts of one token can sum its row. */
+  sumsBlocks(width: number): boolean {
+    return this.#sumsBlocks && width <= ROW_NOTES && this.#parts.calls.multiprocessors <= BLOCKS;
+  }
+
+  /** What a kernel is told whose blocks have some numbers each of a row that is summed. */
+  blockSum(group: RankGroup): BlockSum {
     const { memory: { rowNoteTurns: turns }, tables: { rowNotes: inboxes }, place } = this.#meetings[group];
     return { inboxes, turns, stop: this.#stop, ...place };
   }

@@ -81,8 +81,13 @@ export class Executor {
   }
 
   /** See {@linkcode Summed.canCombine}. */
-  canSumCombine(...parameters: Parameters<Summed["canCombine"]>): boolean {
-    return this.#summed.canCombine(...parameters);
+  canSumCombine(combined: GpuTensor): boolean {
+    return this.#summed.canCombine(combined);
+  }
+
+  /** See {@linkcode Experts.knowsOne}. */
+  knowsOne(up: GpuLinear, down: GpuLinear): boolean {
+    return this.#experts.knowsOne(up, down);
   }
 
   /** See {@linkcode Summed.can}. */

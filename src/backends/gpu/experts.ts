@@ -7,7 +7,6 @@ import { type BlockSum, normedArguments, type SumRows } from "./exchange_rows.ts
 import type { Inputs } from "./inputs.ts";
 import {
   forOne,
-  isForOne,
   launchExpertDownCombine,
   launchExpertGemm,
   launchExpertUp,
@@ -96,22 +95,15 @@ export class Experts {
     }
   }
 
-  /** Whether the kernel for one token computes the second product, where it computes the first. */
-  knowsOne({ first }: ExpertTable): boolean {
-    return this.#oneEntry("expert_down_combine", first) !== null;
+  /** Whether the kernels for one token compute both products of such experts. */
+  knowsOne(up: GpuLinear, down: GpuLinear): boolean {
+    return this.#oneEntry("expert_up", up) !== null && this.#oneEntry("expert_down_combine", down) !== null;
   }
 
-  /**
-   * {@linkcode downCombine} with a sum over ranks, by the kernel for one token.
-   *
-   * @param sum Adds the sum of what is in the first row of y to `out`: where another kernel computed the first product.
-   */
-  downSum(experts: ExpertTable, a: GpuTensor, y: GpuTensor, out: GpuTensor, over: BlockSum, sum: () => void): void {
-    const entry = this.#fewEntry("expert_down_combine", experts.first);
+  /** {@linkcode downCombine} with a sum over ranks, where {@linkcode knowsOne} says so of the experts of every rank. */
+  downSum(experts: ExpertTable, a: GpuTensor, out: GpuTensor, over: BlockSum): void {
     this.inputs.round(a, experts.first);
-    if (isForOne(entry)) return this.#downFew(entry, experts, a, out, true, over);
-    this.#downFew(entry, experts, a, y, false, null);
-    sum();
+    this.#downFew(this.#oneEntry("expert_down_combine", experts.first)!, experts, a, out, true, over);
   }
 
   #downFew(
@@ -161,17 +153,17 @@ export class Experts {
 
   /** The kernel of few tokens for the experts' weights, on matrix instructions where they passed. */
   #fewEntry(stem: "expert_up" | "expert_down_combine", first: GpuLinear): string {
-    const { options: { matrixKernels } } = this.context, entry = `${stem}_${first.suffix}`;
+    const { n, options: { matrixKernels } } = this.context, entry = `${stem}_${first.suffix}`;
     // The second reads early what was chosen.
-    const one = stem === "expert_up" || this.#waited ? this.#oneEntry(stem, first) : null;
+    const one = n === 1 && (stem === "expert_up" || this.#waited) ? this.#oneEntry(stem, first) : null;
     if (stem === "expert_up") this.#waited = one !== null;
     return one ?? (matrixKernels.has(`${entry}_mma`) ? `${entry}_mma` : entry);
   }
 
-  /** The kernel for one token, where it can be used. */
+  /** The kernel for one token, where it knows such experts. */
   #oneEntry(stem: "expert_up" | "expert_down_combine", first: GpuLinear): string | null {
-    const { calls, n, options: { config, matrixKernels } } = this.context, one = forOne(`${stem}_${first.suffix}`);
-    return n === 1 && matrixKernels.has(one) && oneKnows(calls, one, first, config.topK) ? one : null;
+    const { calls, options: { config, matrixKernels } } = this.context, one = forOne(`${stem}_${first.suffix}`);
+    return matrixKernels.has(one) && oneKnows(calls, one, first, config.topK) ? one : null;
   }
 
   /** The matrix kernel for a batch that is not few tokens, whether or not it is among those that are used. */

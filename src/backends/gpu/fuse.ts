@@ -2,7 +2,6 @@
  * Fusion: neighbouring operations that one kernel computes become one step. A fused kernel gives the same bits as the
  * operations it replaces; it only leaves out intermediate tensors that are not read.
  */
-import type { RankGroup } from "../../model/backend.ts";
 import { type NormReader, type Operation, reads, type Step, type SumKind, type SumNorm, writes } from "./operations.ts";
 import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
@@ -34,7 +33,7 @@ export function fuse(
     /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
     readonly sumRoute: (router: GpuLinear) => boolean;
     /** With the sum over ranks of the experts' weighted sums, where {@linkcode downCombine} can be. */
-    readonly sumCombine: (combined: GpuTensor, experts: ExpertTable, group: RankGroup) => boolean;
+    readonly sumCombine: (combined: GpuTensor) => boolean;
     /**
      * Whether the kernel of a sum, over ranks or of the experts, makes the norm of it: with the norm's rows themselves,
      * or only as its readers want them.
@@ -121,8 +120,7 @@ export function fuse(
         if (second?.kind !== "combine" || second.y !== o.out || !dead(o.out, i + 1)) break;
         if (!canFuse.downCombine(o.experts)) break;
         const reduce = operations[i + 2];
-        const over = reduce?.kind === "allReduce" && reduce.x === second.out &&
-          canFuse.sumCombine(second.out, o.experts, reduce.group);
+        const over = reduce?.kind === "allReduce" && reduce.x === second.out && canFuse.sumCombine(second.out);
         // A sum over ranks that is not added to anything is a step of its own.
         const all = over ? sumAfter(i + 2, second.out) : null, sum = all ?? sumAfter(i + 1, second.out);
         const { out: y } = o, { a, experts } = o, out = sum ?? second.out, accumulate = sum !== null;

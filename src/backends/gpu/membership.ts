@@ -4,7 +4,7 @@ import type { Stream, Watcher } from "../../../ffi/runtime.ts";
 import type { Executor } from "./executor.ts";
 import type { Held } from "./held.ts";
 import { Exchange, type OfferedMemory } from "./exchange.ts";
-import type { GpuTensor } from "./tensors.ts";
+import type { GpuTensor, GpuTree } from "./tensors.ts";
 import { joinRanks, type RankIds, RankSums } from "./ranks.ts";
 import type { Recordings } from "./recordings.ts";
 import { deviceRanks, type GpuRequest, type Workspace } from "./workspace.ts";
@@ -27,6 +27,7 @@ interface MembershipParts {
   readonly recordings: Recordings;
   readonly workspace: Workspace<string>;
   readonly executor: Executor;
+  readonly weights: GpuTree;
 }
 
 /** A backend's place among ranks, and how it sums with them. */
@@ -60,10 +61,13 @@ export class Membership {
 
   /** Memory that the other ranks of this process may write to. */
   offer(rank: number): OfferedMemory {
-    const { request, held: { device }, stream, workspace, executor: { calls } } = this.#parts;
+    const { request, held: { device }, stream, workspace, executor, weights: { layers } } = this.#parts;
+    const { calls } = executor;
     const { config: { hidden }, maxTokens } = request, sizes = deviceRanks(request)!;
     this.#exchange = new Exchange({ device, stream, calls, workspace, sizes, rank, maxTokens, hidden });
-    return this.#exchange.offer();
+    return this.#exchange.offer(
+      layers.every(({ gateUp: [up], down: [down] }) => up && down && executor.knowsOne(up, down)),
+    );
   }
 
   /**

@@ -137,7 +137,7 @@ export function launchExpertDownCombine(
 
 /** The experts' kernel for one token, of a kernel for few. */
 export const forOne = (entry: string): string => `${entry}_one`;
-export const isForOne = (entry: string) => entry.endsWith("_one");
+const isForOne = (entry: string) => entry.endsWith("_one");
 
 /** Columns that the warps have of kernels whose warps share a row, eight blocks each. */
 const MOST_SHARED_COLS = 12 * 8 * BLOCK;
@@ -152,7 +152,8 @@ export function oneKnows(calls: Calls, entry: string, first: GpuLinear, topK: nu
   // One team of warps reads scales in pairs; each of several takes them where they are.
   const whole = cols % (teams === 1 ? 2 * BLOCK : BLOCK) === 0;
   const fits = calls.fits(entry, cols, teams) && (up || rows <= calls.multiprocessors * BLOCK_ROWS_OF_ONE);
-  return topK <= ONE_CHOICES && input.kind === "none" && isDense(first) && rows % 8 === 0 && whole && fits;
+  // A rank may have no columns.
+  return topK <= ONE_CHOICES && input.kind === "none" && isDense(first) && rows % 8 === 0 && cols > 0 && whole && fits;
 }
 /** Rows of the second linear that a block has room for. */
 const BLOCK_ROWS_OF_ONE = 24;

@@ -109,9 +109,14 @@ export class RankSums {
     this.exchange!.combine(...parameters);
   }
 
-  /** What a kernel is told that sums what its blocks have of one row; null where none can. */
-  blockSum(width: number, group: RankGroup): BlockSum | null {
-    return this.#exchanges(1) ? this.exchange!.blockSum(width, group) : null;
+  /** Whether the kernel that computes the experts of one token sums its row over ranks. */
+  sumsBlocks(width: number): boolean {
+    return this.#exchanges(1) && this.exchange!.sumsBlocks(width);
+  }
+
+  /** See {@linkcode Exchange.blockSum}. */
+  blockSum(group: RankGroup): BlockSum {
+    return this.exchange!.blockSum(group);
   }
 
   /** Whether the kernel that adds a sum of so many tokens to the residual stream makes the norm of that. */

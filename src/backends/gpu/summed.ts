@@ -11,7 +11,7 @@ import type { NormReader, Step, SumKind, SumNorm } from "./operations.ts";
 import type { Prepared } from "./prepared.ts";
 import { launchGroups, mostRows } from "./products.ts";
 import type { RankSums } from "./ranks.ts";
-import type { ExpertTable, GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
+import type { GpuLinear, GpuTensor, GpuVector } from "./tensors.ts";
 
 /** Whether the kernels of batches compute a launch of linears. */
 export function batchesLinears(context: LaunchContext, members: readonly GpuLinear[]): boolean {
@@ -60,20 +60,17 @@ export class Summed {
   }
 
   /** Whether a kernel makes the experts' weighted sums and sums them over ranks. */
-  canCombine({ width }: GpuTensor, experts: ExpertTable, group: RankGroup): boolean {
+  canCombine({ width }: GpuTensor): boolean {
     const { few, n } = this.context, ranks = this.ranks();
     if (ranks === null) return false;
-    return few ? this.experts.knowsOne(experts) && ranks.blockSum(width, group) !== null : ranks.canCombine(n, width);
+    return few ? n === 1 && ranks.sumsBlocks(width) : ranks.canCombine(n, width);
   }
 
   /** Launches the experts' second product, the weighted sums and the sum of these over ranks. */
   combine({ experts, a, y, out, norm }: Extract<Step, { kind: "expertDownCombine" }>, group: RankGroup): void {
     const { few, n, options: { round }, workspace: { routeIds: ids, routeWeights: weights } } = this.context;
     const ranks = this.ranks()!;
-    if (few) {
-      const over = ranks.blockSum(out.width, group)!;
-      return this.experts.downSum(experts, a, y, out, over, () => ranks.sum(y, out, group, n));
-    }
+    if (few) return this.experts.downSum(experts, a, out, ranks.blockSum(group));
     this.experts.down(experts, a, y, false);
     const { first: firstExpert, topK } = this.experts.routing, { count } = experts;
     ranks.combine(y, out, group, { ids, weights, firstExpert, count, topK, round, n }, this.rowsOf(out, norm));
