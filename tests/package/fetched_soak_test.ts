@@ -48,6 +48,9 @@ function contents(): Map<string, Uint8Array<ArrayBuffer>> {
   return files;
 }
 
+/** The same, made once. */
+let made: ReturnType<typeof contents> | undefined;
+
 /** The npm packages that this machine has already, for a new directory of Deno's. */
 async function knownPackages(): Promise<string> {
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
@@ -59,7 +62,7 @@ const PACKAGE = "/@mxoss/mxoss";
 /** A registry that has the package and nothing else, and what was asked of it. */
 class Registry implements AsyncDisposable {
   readonly asked: string[] = [];
-  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>> = contents();
+  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>> = made ??= contents();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #metadata: Promise<string> | null = null;
 
