@@ -21,7 +21,7 @@ const GROUPS: readonly (readonly [begins: string, name: PackName])[] = [
   [GOLDENS_PATH, "goldens"],
 ];
 
-/** The first takes a second or two; the other, ten times slower, makes 25% less of NVIDIA's kernels, which are texts. */
+/** One takes a second or two; the other, ten times as slow, makes 25% less of NVIDIA's kernels, which are texts. */
 const QUALITY = 9, QUALITY_OF_TEXTS = 10;
 
 /** The modules: their texts by their paths in the package. */
