@@ -1,5 +1,5 @@
 // Attention of batches of some sequences, one token each, by matrix instructions (NVIDIA): head size 64, a bf16 cache, up to eight query
-// heads a kv head, queries that are bf16 numbers.
+// heads a kv head, queries that are bf16 numbers. Rows 8 to 15 of a product are nobody's.
 //
 // A block serves a token and a kv head, and so many of its keys as make up a part; its warps take sixteen of them in turn, straight from
 // memory into registers. Where there are few sequences or kv heads, parts are what keeps a device busy: the last block to come merges them.
@@ -12,15 +12,9 @@
 #include "common/cache.h"
 #include "common/columns.h"
 #include "common/halves.h"
+#include "common/mma.h"
 
 constexpr i32 dims = 64, heads_most = 8, warps = 8, chunk = 16;
-
-MX_DEVICE void product(f32 (&c)[4], u32 a0, u32 a2, u32 b0, u32 b1) {
-  // Rows 8 to 15 of the first operand are nobody's.
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a0), "r"(0), "r"(a2), "r"(0), "r"(b0), "r"(b1));
-}
 
 // What eight sums of weighted values of a head, each relative to a largest score of its own, are multiplied by where they are added up: those
 // of warps, or of parts.
@@ -64,21 +58,28 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
   const i32 start = cache.window > 0 ? mx_max(0, position - cache.window + 1) : 0;
   const MX_GLOBAL i32 *const table = mx_cache_table(cache, mx_global<i32>(slots)[t]);
   const i64 head_at = mx_cache_head(cache, kv);
-  // Chunks lie at multiples of sixteen of the position, so that each is in one page, which is asked for a chunk ahead. A part has at least
-  // one for each warp; those behind the last key are nobody's.
-  const i32 chunks = mx_max(0, position) / chunk - start / chunk + 1, share = mx_max(warps, (chunks + parts - 1) / parts);
+  // Chunks begin with the first key that is seen, so that those of a window of 128 are one for each warp; each lies in up to two pages, which
+  // are asked for a chunk ahead. A part has at least one for each warp; those behind the last key are nobody's.
+  const i32 chunks = (mx_max(0, position) - start) / chunk + 1, share = mx_max(warps, (chunks + parts - 1) / parts);
   const i32 used = (chunks + share - 1) / share, part = mx_block_z();
   if (part >= used) return;
-  const i32 first_key = (start / chunk + part * share) * chunk, last = mx_min(position, first_key + share * chunk - 1);
+  const i32 first_key = start + part * share * chunk, last = mx_min(position, first_key + share * chunk - 1);
   const i32 begin = first_key + warp * chunk;
-  i32 page = 0;
-  if (begin <= last) page = table[begin / mx_page_positions];
+  i32 page = 0, end_page = 0;
+  const auto ask_for_pages = [&](i32 first) __attribute__((always_inline)) {
+    if (first > last) return;
+    page = table[first / mx_page_positions], end_page = table[mx_min(first + chunk - 1, last) / mx_page_positions];
+  };
+  ask_for_pages(begin);
   u32x4 k[2][2], v[4];
-  const auto row = [&](i32 key) { return head_at + (i64)page * (mx_page_positions * 2 * dims) + (mx_min(key, last) & (mx_page_positions - 1)) * (2 * dims); };
+  const auto row = [&](i32 first, i32 key) __attribute__((always_inline)) {
+    const i32 own = mx_min(key, last), in = (own ^ first) & ~(mx_page_positions - 1) ? end_page : page;
+    return head_at + (i64)in * (mx_page_positions * 2 * dims) + (own & (mx_page_positions - 1)) * (2 * dims);
+  };
   const auto load_keys = [&](i32 first) __attribute__((always_inline)) {
     MX_UNROLL
     for (i32 i = 0; i < 2; i++) {
-      const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(mx_global<u8>(cache.k) + row(first + 8 * i + g) + 32 * quarter);
+      const MX_GLOBAL u32x4 *const from = (const MX_GLOBAL u32x4 *)(mx_global<u8>(cache.k) + row(first, first + 8 * i + g) + 32 * quarter);
       k[i][0] = from[0], k[i][1] = from[1];
     }
   };
@@ -86,9 +87,9 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
   const auto load_values = [&](i32 first) __attribute__((always_inline)) {
     MX_UNROLL
     for (i32 i = 0; i < 4; i++) {
-      v[i] = *(const MX_GLOBAL u32x4 *)(mx_global<u8>(cache.v) + row(first + 2 * quarter + (i & 1) + 8 * (i >> 1)) + 16 * g);
+      v[i] = *(const MX_GLOBAL u32x4 *)(mx_global<u8>(cache.v) + row(first, first + 2 * quarter + (i & 1) + 8 * (i >> 1)) + 16 * g);
     }
-    if (first + warps * chunk <= last) page = table[(first + warps * chunk) / mx_page_positions];
+    ask_for_pages(first + warps * chunk);
   };
   const auto load = [&](i32 first) __attribute__((always_inline)) { load_keys(first), load_values(first); };
   // Of what is stored nothing is written here but the token's own, which comes from LDS.
@@ -155,8 +156,8 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
       for (i32 e = 0; e < 4; e++) s[i][e] = 0.0f;
       MX_UNROLL
       for (i32 h = 0; h < 2; h++) {
-        product(s[i], a[4 * h], a[4 * h + 1], k[i][h].x, k[i][h].y);
-        product(s[i], a[4 * h + 2], a[4 * h + 3], k[i][h].z, k[i][h].w);
+        mx_product(s[i], a[4 * h], 0, a[4 * h + 1], 0, k[i][h].x, k[i][h].y);
+        mx_product(s[i], a[4 * h + 2], 0, a[4 * h + 3], 0, k[i][h].z, k[i][h].w);
       }
     }
     const i32 next = first + warps * chunk;
@@ -198,7 +199,7 @@ MX_ENTRY_RESIDENT(attention_batch, 256, 2)(f32 *out, i32 out_stride, const f32 *
       const u32 b1 = j & 1 ? mx_highs(now[2][word], now[3][word]) : mx_lows(now[2][word], now[3][word]);
       acc[j][0] *= shrink, acc[j][1] *= shrink;
       MX_UNROLL
-      for (i32 part = 2; part >= 0; part--) product(acc[j], p[part][0], p[part][1], b0, b1);
+      for (i32 part = 2; part >= 0; part--) mx_product(acc[j], p[part][0], 0, p[part][1], 0, b0, b1);
     }
     if (next <= last) load_values(next);
   }

@@ -1,15 +1,23 @@
 // x W^T + b for up to eight tokens of some sequences (NVIDIA), of bf16 weights whose columns are cut in parts: each warp of a block has a part,
 // all of them the same sixteen rows, so that what they found is added up by way of LDS and not of memory. A sum has the bits that gemm_batch.hip
 // gives it, whose parts these are.
+// Where columns are whole a warp has rows of its own, and none waits for another.
+//
 // A launch has as many warps as parts: of six parts three blocks run on a multiprocessor, and all of q, k and v at the same time.
 //
 // There are few blocks and few steps, so time goes into waiting: weights of several steps are asked for before the launch ahead has ended, and
 // inputs, which lie in L2, come straight into registers two steps ahead.
 #include "common/ends.h"
+#include "common/mma.h"
 #include "common/pieces.h"
 
 constexpr i32 warps = 8, rows = 16, most_tokens = 8;
-#if !defined(MX_AHEAD)
+// MX_ROWS: for so many rows that their columns are whole, with more under way.
+#if defined(MX_ROWS)
+#define MX_AHEAD 4
+#define MX_BLOCKS 2
+#define MX_FEW_NAME batch_bf16_x8_rows
+#else
 #define MX_AHEAD 2
 #define MX_BLOCKS 3
 #define MX_FEW_NAME batch_bf16_x8
@@ -19,18 +27,12 @@ constexpr i32 ahead = MX_AHEAD, inputs = 2;
 static_assert(ahead % inputs == 0);
 typedef MxPiece<MxPlain<MX_BF16>> Piece;
 
-MX_DEVICE void product(f32x4 &c, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-  __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-          : "+f"(c.x), "+f"(c.y), "+f"(c.z), "+f"(c.w)
-          : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
-
 #define FEW_ENTRY(name)                                                                                                                     \
   MX_TRAITS(name, 256, 16, 8, 0, 0)                                                                                                        \
   MX_ENTRY_RESIDENT(name, 256, MX_BLOCKS)(MxGroup group, const u16 *x, i32 x_stride, const f32 *x_scales, i32 round, i32 accumulate, i32 n, \
                                           i32 parts) {                                                                                     \
     const auto at = [&]() __attribute__((always_inline)) {                                                                                   \
-      return mx_group_tile_at(group, mx_block_x(), mx_block_y(), x_scales, round, accumulate, n, rows, most_tokens);                         \
+      return mx_group_tile_at(group, parts > 1 ? mx_block_x() : mx_block_x() * warps + mx_group(), mx_block_y(), x_scales, round, accumulate, n, rows, most_tokens);                         \
     };                                                                                                                                      \
     few(at, x, x_stride, parts);                                                                                                            \
   }                                                                                                                                        \
@@ -44,7 +46,8 @@ template <class Tile> MX_DEVICE void few(Tile tile, const u16 *x, i32 x_stride, 
   if (begun.tokens <= 0) return mx_follow();
   const MxLinear &l = begun.l;
   const i32 tokens = begun.tokens;
-  const i32 part = mx_group(), lane = mx_lane(), g = lane >> 2, quarter = lane & 3;
+  const bool alone = parts == 1;
+  const i32 part = alone ? 0 : mx_group(), lane = mx_lane(), g = lane >> 2, quarter = lane & 3;
   const i32 steps = (l.cols + Piece::step - 1) / Piece::step, share = (steps + parts - 1) / parts;
   const i32 begin = part * share, end = part < parts ? mx_min(begin + share, steps) : begin;
   const i32 row0 = begun.first_row + 2 * g;
@@ -71,7 +74,7 @@ template <class Tile> MX_DEVICE void few(Tile tile, const u16 *x, i32 x_stride, 
   };
   MX_UNROLL
   for (i32 i = 0; i < inputs; i++) ask(b[i], begin + i);
-  f32x4 c = {0, 0, 0, 0};
+  f32 c[4] = {0, 0, 0, 0};
   MX_NO_UNROLL
   for (i32 first = begin; first < end; first += ahead) {
     MX_UNROLL
@@ -80,15 +83,17 @@ template <class Tile> MX_DEVICE void few(Tile tile, const u16 *x, i32 x_stride, 
       if (step >= end) break;
       mx_each_pair<MxPlain<MX_BF16>>(raw[i], l.flags, [&](i32 k, const u32x4 &upper, const u32x4 &lower) __attribute__((always_inline)) {
         const u32x4 v = b[i % inputs][k];
-        product(c, upper.x, lower.x, upper.y, lower.y, v.x, v.y);
-        product(c, upper.z, lower.z, upper.w, lower.w, v.z, v.w);
+        mx_product(c, upper.x, lower.x, upper.y, lower.y, v.x, v.y);
+        mx_product(c, upper.z, lower.z, upper.w, lower.w, v.z, v.w);
       });
       load(raw[i], step + ahead);
       ask(b[i % inputs], step + inputs);
     }
   }
-  sums[part][lane] = c;
-  if (part > 0) return mx_barrier();
+  if (!alone) {
+    sums[part][lane] = f32x4{c[0], c[1], c[2], c[3]};
+    if (part > 0) return mx_barrier();
+  }
   // What the end reads is asked for before the other parts are waited for. Sum 2e + i is that of row row0 + e and token 2 * quarter + i.
   const MxTile t = tile();
   const MxEnds ends(t.l, row0);
@@ -106,16 +111,23 @@ template <class Tile> MX_DEVICE void few(Tile tile, const u16 *x, i32 x_stride, 
       before[i][e] = has[i][e] && t.accumulate ? places[i][e] : 0.0f;
     }
   }
-  mx_barrier();
-  f32x4 sum = {0, 0, 0, 0};
-  for (i32 p = 0; p < parts; p++) sum = sum + sums[p][lane];
+  if (!alone) {
+    mx_barrier();
+    f32x4 sum = {0, 0, 0, 0};
+    for (i32 p = 0; p < parts; p++) sum = sum + sums[p][lane];
+    MX_UNROLL
+    for (i32 i = 0; i < 4; i++) c[i] = sum[i];
+  }
   MX_UNROLL
   for (i32 i = 0; i < 2; i++) {
     MX_UNROLL
     for (i32 e = 0; e < 2; e++) {
-      const f32 v = ends.value(e, sum[2 * e + i], scale[i], t.round);
+      const f32 v = ends.value(e, c[2 * e + i], scale[i], t.round);
       if (has[i][e]) places[i][e] = t.accumulate ? mx_round_if(before[i][e] + v, t.round) : v;
     }
   }
 }
 FEW_EXPAND(MX_FEW_NAME)
+#undef MX_AHEAD
+#undef MX_BLOCKS
+#undef MX_FEW_NAME

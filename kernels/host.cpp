@@ -14,11 +14,13 @@
 
 #include "common/blocks.h"
 #include "common/cache.h"
+#include "common/ends.h"
 #include "common/exchange.h"
 #include "common/few_slots.h"
 #include "common/halves.h"
 #include "common/mma.h"
 #include "common/one_records.h"
+#include "common/pieces.h"
 #include "common/experts.h"
 #include "common/router_row.h"
 #include "common/row_notes.h"
@@ -44,6 +46,7 @@ namespace mx_pick {
 #include "pick.hip"
 #include "exchange_pick.hip"
 }
+#include "common/host_batches.inc"
 namespace mx_expert_walk {
 #include "expert_walk.hip"
 }

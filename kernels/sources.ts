@@ -108,6 +108,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "expert_mma", source: "expert_mma.hip", defines: [] },
     ...batchUnits("gemm_batch.hip"),
     { name: "gemm_few", source: "gemm_few.hip", defines: [] },
+    { name: "gemm_few_rows", source: "gemm_few.hip", defines: ["-DMX_ROWS"] },
   ],
   sm_90a: [
     { name: "expert_one", source: "expert_one.hip", defines: [] },

@@ -63,12 +63,17 @@ export const LINEARS = {
   }),
   gemmFew: signature({
     section: "batches",
-    names: ["batch_bf16_x8"],
+    names: ["batch_bf16_x8", "batch_bf16_x8_rows"],
     arguments: { ...gemm("const u16*"), parts: "i32" },
     notes: { x: "bf16", parts: "of the columns, at most 8: a warp of a block each" },
     grid: "(tiles(group), ceil(n / tokensPerBlock))",
-    blocks: ({ group, n }, traits) => [groupTiles(group, traits), tokenTiles(n, traits), 1],
-    threads: ({ parts }) => 32 * parts,
-    meaning: "blocks of 32 * parts threads",
+    // A warp a part of sixteen rows, or eight warps with sixteen rows each.
+    blocks: ({ group, n, parts }, traits) => [
+      parts > 1 ? groupTiles(group, traits) : Math.ceil(groupTiles(group, traits) / 8),
+      tokenTiles(n, traits),
+      1,
+    ],
+    threads: ({ parts }) => parts > 1 ? 32 * parts : 256,
+    meaning: "blocks of 32 * parts threads; with one part of 256, the grid's x being an eighth",
   }),
 } as const;

@@ -21,10 +21,15 @@ template <> struct MxPiece<MxPlain<MX_BF16>> {
   MX_DEVICE void load(const MxLinear &l, const MX_GLOBAL u8 *row, const MX_GLOBAL u8 *, i32 first, i32 quarter) {
     MX_UNROLL
     for (i32 k = 0; k < 2; k++) {
+      const MX_GLOBAL u8 *const from = row + 2 * mx_min(first + column(quarter, k), l.cols - 8);
+#if defined(MX_HOST)
+      w[k] = *(const u32x4 *)from;
+#else
       // Volatile: must not sink below the wait for the launch ahead.
       __asm__ volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
                        : "=r"(w[k].x), "=r"(w[k].y), "=r"(w[k].z), "=r"(w[k].w)
-                       : "l"(row + 2 * mx_min(first + column(quarter, k), l.cols - 8)));
+                       : "l"(from));
+#endif
     }
   }
   MX_DEVICE void pairs(u32 (&out)[8], i32) const {

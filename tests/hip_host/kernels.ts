@@ -14,24 +14,32 @@ export async function withoutKernelCompiler(): Promise<boolean> {
   return true;
 }
 
+/** Kernels for batches whose matrix instructions kernels/common/mma.h has for the host. */
+const HOST_BATCHES: readonly string[] = ["attention_batch", "batch_bf16_x8", "batch_bf16_x8_rows"];
+
 /** What the host kernels pretend to be. */
 export interface HostKernelOptions {
   /** Architecture that the test library says its device has. */
   readonly arch?: string;
   /** Stand-ins for some matrix kernels (see matrix.cpp): right, or with two rows of every pair exchanged. */
   readonly matrix?: "right" | "wrong";
+  /** Whether NVIDIA's kernels for batches are among them, as far as the host knows their instructions. */
+  readonly batches?: boolean;
 }
 
 /**
  * The generic kernels under the name of a real architecture, with its launch traits. Matrix instructions have no twin
  * on a CPU.
  */
-export async function hostKernels({ arch = "gfx942", matrix }: HostKernelOptions = {}): Promise<KernelFiles> {
+export async function hostKernels(
+  { arch = "gfx942", matrix, batches = false }: HostKernelOptions = {},
+): Promise<KernelFiles> {
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};
   // The library has those that only NVIDIA's have among the generic ones as well.
   for (const [name, entry] of [arch, "sm_90"].flatMap((own) => Object.entries(manifest.architectures[own]!.entries))) {
-    if (!/_mma$|batch|^exchange/.test(name)) entries[name] ??= { ...entry, file: "generic" };
+    const taken = !/_mma$|batch|^exchange/.test(name) || batches && HOST_BATCHES.includes(name);
+    if (taken) entries[name] ??= { ...entry, file: "generic" };
   }
   const libraries = new Map([["generic", await hostLibrary()]]);
   if (matrix) {

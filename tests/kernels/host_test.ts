@@ -25,7 +25,7 @@ Deno.test({
   fn: async (t) => {
     using host = new HipHost(buildHipHost());
     using runtime = openHip(host.path);
-    using kernels = new KernelSet(runtime.open(0), await hostKernels());
+    using kernels = new KernelSet(runtime.open(0), await hostKernels({ batches: true }));
     {
       using machine = new GpuMachine(kernels);
       const cases = await casesOf(machine);

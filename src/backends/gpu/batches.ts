@@ -54,11 +54,12 @@ export function partialSizes(
 export const isNarrow = (rows: number): boolean => rows <= BLOCK_ROWS;
 
 /**
- * Kernel for linears of a few tokens whose columns are cut, in which a warp has a part, and the largest batch and the
- * fewest parts that it is for. It gives the bits of {@linkcode batchEntry}'s for so many.
+ * Kernels for linears of a few tokens, in which a warp has a part of the columns, or rows of its own; the largest batch
+ * that they are for, and the fewest parts. They give the bits of {@linkcode batchEntry}'s for so many.
  */
 export const fewEntry = (suffix: string): string => `batch_${suffix}_x8`;
-export const FEW_TOKENS = 8, FEW_PARTS = 4;
+export const fewRowsEntry = (suffix: string): string => `${fewEntry(suffix)}_rows`;
+const FEW_TOKENS = 8, FEW_PARTS = 4;
 
 /** Kernel for linears of a batch, and for the experts' products. */
 export const batchEntry = (suffix: string, n: number): string => `batch_${suffix}_x${n <= 16 ? 16 : 64}`;
@@ -66,6 +67,23 @@ export const batchEntry = (suffix: string, n: number): string => `batch_${suffix
 export const expertWalkEntry = (suffix: string): string => `expert_batch_${suffix}_x8`;
 export const WALK_TOKENS = 16;
 export const expertBatchEntry = (suffix: string, n: number): string => `expert_batch_${suffix}_x${n <= 96 ? 16 : 32}`;
+
+/**
+ * The kernel for linears of a batch, of those that are used.
+ *
+ * @param rows Of the linears of a launch.
+ */
+export function linearBatchEntry(
+  matrixKernels: ReadonlySet<string>,
+  suffix: string,
+  n: number,
+  rows: readonly number[],
+): string {
+  const few = fewEntry(suffix), parts = partsFor(rows);
+  const entry = parts === 1 ? fewRowsEntry(suffix) : few;
+  const takes = n <= FEW_TOKENS && matrixKernels.has(entry) && (parts === 1 || parts >= FEW_PARTS);
+  return takes ? entry : batchEntry(suffix, n);
+}
 
 /** Rows whose logits can be computed, and picked from, at once. */
 export function logitRowsFor(slots: number, maxTokens: number): number {

@@ -6,7 +6,7 @@
 import { groupOf, quantizeFor, type Rows } from "./abi.ts";
 import type { Values } from "./arguments.ts";
 import { attendsBatch, canStep, launchAttention, launchStep } from "./attention.ts";
-import { batchEntry } from "./batches.ts";
+import { batchEntry, linearBatchEntry } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import { type BatchShape, type ExecutorOptions, LaunchContext } from "./context.ts";
 import { Experts } from "./experts.ts";
@@ -241,8 +241,9 @@ export class Executor {
   #ownLogits(x: GpuTensor, head: GpuLinear, rows: number): void {
     const { workspace: w } = this;
     this.#inputs.round(x, head);
-    const out = { range: w.logits, stride: w.logitStride }, entry = batchEntry(head.suffix, rows);
-    if (this.#context.batched(rows, head, entry)) {
+    const out = { range: w.logits, stride: w.logitStride };
+    if (this.#context.batched(rows, head, batchEntry(head.suffix, rows))) {
+      const entry = linearBatchEntry(this.options.matrixKernels, head.suffix, rows, [head.rows]);
       const chosen = this.#inputs.choose(x, head, rows, entry);
       return this.#batch(entry, { linears: [head], outs: [out], x: chosen, round: false, accumulate: false, n: rows });
     }

@@ -3,7 +3,7 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { ONE_CHOICES, teamsOf, WALK_SLOT_ROWS } from "../../../kernels/abi/experts.ts";
 import { BLOCK } from "../../formats/format.ts";
 import { GROUP_LINEARS, groupOf, type Input, type Rows } from "./abi.ts";
-import { BATCH_TOKENS, fewEntry, isNarrow, partsFor } from "./batches.ts";
+import { BATCH_TOKENS, fewEntry, fewRowsEntry, isNarrow, partsFor } from "./batches.ts";
 import type { Calls } from "./calls.ts";
 import type { BlockSum } from "./exchange_rows.ts";
 import type { Codes, Prepared } from "./prepared.ts";
@@ -73,10 +73,9 @@ export function launchBatch(
   products: Products,
   room: { readonly sums: DeviceRange; readonly counters: DeviceRange },
 ): void {
-  const parts = partsFor(products.linears.map(({ rows }) => rows)), cut = parts > 1;
-  if (entry === fewEntry(products.linears[0]!.suffix)) {
-    return calls.launch("gemmFew", { ...valuesOf(products), parts }, entry);
-  }
+  const parts = partsFor(products.linears.map(({ rows }) => rows)), cut = parts > 1, { suffix } = products.linears[0]!;
+  if (entry === fewEntry(suffix)) return calls.launch("gemmFew", { ...valuesOf(products), parts }, entry);
+  if (entry === fewRowsEntry(suffix)) return calls.launch("gemmFew", { ...valuesOf(products), parts: 1 }, entry);
   const partial = cut ? room.sums : null, counters = cut ? room.counters : null;
   calls.launch("gemmBatch", { ...valuesOf(products), parts, partial, counters }, entry);
 }

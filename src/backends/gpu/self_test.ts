@@ -131,8 +131,9 @@ function* judgements(
     }
     for (const size of BATCH_SIZES) {
       for (const like of denses) {
-        const entry = `batch_${like.suffix}_x${size}`;
-        yield* gemm(entry, like, (bench) => bench.batch(like, entry));
+        for (const entry of [`batch_${like.suffix}_x${size}`, `batch_${like.suffix}_x${size}_rows`]) {
+          yield* gemm(entry, like, (bench) => bench.batch(like, entry));
+        }
       }
       for (const like of experts) {
         const entry = `expert_batch_${like.suffix}_x${size}`;

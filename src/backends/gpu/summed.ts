@@ -2,7 +2,7 @@
 import type { RankGroup } from "../../model/backend.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { NO_QUANTIZE } from "./abi.ts";
-import { batchEntry, FEW_PARTS, FEW_TOKENS, fewEntry, partsFor } from "./batches.ts";
+import { batchEntry, linearBatchEntry } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
 import type { SumRows } from "./exchange_rows.ts";
 import type { Experts } from "./experts.ts";
@@ -21,10 +21,9 @@ export function batchesLinears(context: LaunchContext, members: readonly GpuLine
 
 /** The matrix kernel of a launch of linears in a batch that is not few tokens. */
 export function linearEntry(context: LaunchContext, members: readonly GpuLinear[]): string {
-  const { suffix } = members[0]!, few = fewEntry(suffix), { n, options: { matrixKernels } } = context;
+  const { suffix } = members[0]!, { n, options: { matrixKernels } } = context;
   if (!batchesLinears(context, members)) return context.manyEntry("gemm", members[0]!);
-  const takesFew = n <= FEW_TOKENS && matrixKernels.has(few) && partsFor(members.map(({ rows }) => rows)) >= FEW_PARTS;
-  return takesFew ? few : batchEntry(suffix, n);
+  return linearBatchEntry(matrixKernels, suffix, n, members.map(({ rows }) => rows));
 }
 
 /** Most columns of a row that the threads of `combine_norm` keep. */

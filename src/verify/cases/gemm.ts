@@ -30,7 +30,7 @@ interface GemmSpec extends Pick<LinearSpec, "format" | "suffix" | "rows" | "cols
   /** FP8 weights with a NaN in the third row, of e4m3fnuz or not. */
   readonly fnuzAndNan?: boolean;
   /** `batch_F_xN`: N, and the parts that columns are cut into. */
-  readonly batch?: { readonly tokens: number; readonly parts: number };
+  readonly batch?: { readonly tokens: number; readonly parts: number; readonly rows?: true };
 }
 
 /** The order of columns in which a kernel reads rows. */
@@ -39,7 +39,9 @@ const orderOf = (entry: string) => entry.endsWith("_mxfp4_wgmma") ? 2 : entry.in
 /** A launch of `gemm_*` or `batch_*` with random data. */
 function gemmCase(seed: number, s: GemmSpec): KernelCase {
   const r = new Random(seed), { batch } = s;
-  const entry = batch ? `batch_${s.format}_x${batch.tokens}` : `gemm_${s.format}${s.suffix ?? ""}`;
+  const entry = batch
+    ? `batch_${s.format}_x${batch.tokens}${batch.rows ? "_rows" : ""}`
+    : `gemm_${s.format}${s.suffix ?? ""}`;
   const traits = traitsOf(entry), order = orderOf(entry);
   const bf16 = batch !== undefined || s.suffix !== undefined, stride = padded(s.cols, order) + 8;
   const kind = { rowScales: s.scales ?? false, fnuz: s.fnuzAndNan ?? false };
@@ -65,8 +67,10 @@ function gemmCase(seed: number, s: GemmSpec): KernelCase {
     }`,
     job: {
       entry,
-      grid: batch && !few ? [tokenTiles, tiles, parts] : [tiles, tokenTiles, 1],
-      threads: few ? 32 * parts : traits.threads,
+      grid: batch && !few
+        ? [tokenTiles, tiles, parts]
+        : [few && parts === 1 ? Math.ceil(tiles / 8) : tiles, tokenTiles, 1],
+      threads: few && parts > 1 ? 32 * parts : traits.threads,
       lds: { columns: s.cols },
       arguments: [
         groupStruct(linears.map((l) => l.fields), outs).argument(),
@@ -252,6 +256,10 @@ function* batchCases(): Generator<KernelCase> {
   const eight = (s: Omit<GemmSpec, "format" | "batch">, parts: number) =>
     gemmCase(780 + parts, { ...s, format: "bf16", batch: { tokens: 8, parts } });
   yield eight({ rows: [20, 48, 33], cols: 2880, n: 4, round: 1, accumulate: true }, 6);
+  for (const kind of [{}, { rows: true }] as const) {
+    const whole = { format: "bf16", rows: [150, 20], cols: 336, n: 3, round: 0 } as const;
+    yield gemmCase(781, { ...whole, batch: { tokens: 8, parts: 1, ...kind } });
+  }
   yield eight({ rows: [17], cols: 816, n: 11, round: 0 }, 8);
   yield eight({ rows: [16, 5], cols: 208, n: 8, round: 1 }, 4);
   for (const format of ["bf16", "mxfp4", "mxfp6_e3m2", "mxfp6_e2m3", "fp8"] as const) {
