@@ -36,6 +36,7 @@ export const REFUSED_EVALS: readonly [args: string[], what: RegExp][] = [
     /--weights: expected --weights read, or none.*got map, with mxfp4 converted to mxfp6_e2m3/,
   ],
   [["gsm8k", "--data", PROBLEMS, "--scheme", "fp8"], /scheme fp8: static FP8 inputs need a calibrated scale/],
+  [["gsm8k", "--data", PROBLEMS, "--scheme", "fp8", "--calibrate", "/nowhere"], /--calibrate: \/nowhere: no such file/],
   [["gsm8k", "--data", PROBLEMS, "--tp", "1,0"], /--tp: expected an integer from 1/],
   [["gsm8k", "--data", PROBLEMS, "--tp", "9"], /--tp 9: the model has 8 attention heads/],
   [["gsm8k", "--data", PROBLEMS, "--kv-cache-dtype", "fp4"], /--kv-cache-dtype: expected auto, bf16 or fp8/],

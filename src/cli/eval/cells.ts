@@ -1,6 +1,6 @@
 /** From the options of `mxoss eval` to the settings of its cells. */
 import type { OpenStore } from "../../eval/stores.ts";
-import { calibratedScales, type MeasureScales, planCalibrated, refuseNeedless } from "../calibrate.ts";
+import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "../calibrate.ts";
 import { refuseIdleRule, sharedChoices, type SharedOptions, warnOnce } from "../settings.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../../session/setting.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
@@ -66,6 +66,7 @@ export function matrixOf(
  *
  * @param open Opens what is kept of measured scales; null: nothing is.
  * @param measure What `calibrate` is carried out by.
+ * @param warn Receives what is odd, but can be computed.
  * @throws {InputError} where a scheme does not fit the checkpoint, or an option means nothing to the backend.
  */
 export async function settingsOf(
@@ -74,6 +75,7 @@ export async function settingsOf(
   options: SharedOptions & Pick<GivenOptions, "calibrate">,
   open: OpenStore | null,
   measure: MeasureScales = calibratedScales,
+  warn: (line: string) => void = warnOnce(),
 ): Promise<PlannedSetting[]> {
   const shared = sharedChoices(options), { calibrate } = options;
   const checkpoints = new Map(models.map(({ name, checkpoint }) => [name, checkpoint]));
@@ -86,11 +88,25 @@ export async function settingsOf(
     const kept = open === null ? null : { open, name: `calibration${model === null ? "" : `.model-${model}`}` };
     measured.set(setting.checkpoint, await measure(calibrate, setting, kept));
   }
-  const warn = warnOnce();
   const planned = settings.map((setting) => {
     const inputScales = measured.get(setting.checkpoint) ?? null;
     return planCalibrated({ ...setting, inputScales }, warn);
   });
   refuseIdleRule(planned);
   return planned;
+}
+
+/**
+ * The settings of a matrix where nothing has to be measured for them; null where input scales have to be, but would be.
+ *
+ * @throws {InputError} as {@linkcode settingsOf}, before anything is computed or kept.
+ */
+export async function settingsBefore(
+  cells: readonly Cell[],
+  models: readonly NamedModel[],
+  options: SharedOptions & Pick<GivenOptions, "calibrate">,
+): Promise<PlannedSetting[] | null> {
+  if (options.calibrate === undefined) return await settingsOf(cells, models, options, null);
+  await settingsOf(cells, models, options, null, pretendedScales([]), () => {});
+  return null;
 }

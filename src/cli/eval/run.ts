@@ -26,7 +26,7 @@ import type { Asked, PlannedCell, ResultsHead, Task, WorkSize } from "../../eval
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "../interrupt.ts";
 import { note, writeOut } from "../terminal.ts";
 import { VERSION } from "../version.ts";
-import { type EvalOptions, matrixOf, type NamedModel, settingsOf } from "./cells.ts";
+import { type EvalOptions, matrixOf, type NamedModel, settingsBefore, settingsOf } from "./cells.ts";
 import { refuseOtherResults, sayWhere } from "./output.ts";
 import { folded, noteFolded } from "../table.ts";
 import { Overall } from "./overall.ts";
@@ -62,10 +62,7 @@ export async function runEval<
     return await dryRunEval(task, part, models, options);
   }
   using interrupt = new Interrupt();
-  // What cannot be computed is refused before anything is written; measured scales are kept where the rest is.
-  const planned = options.calibrate === undefined
-    ? await settingsOf(matrixOf(models, options), models, options, null)
-    : null;
+  const planned = await settingsBefore(matrixOf(models, options), models, options);
   if (out !== null) {
     makeDirectory(out);
     refuseOtherResults(out, task, task.identity(work.protocol));
