@@ -153,6 +153,10 @@ async function planSides(
   }
   if (calibrate !== undefined) {
     refuseNeedless(settings);
+    // What cannot be measured or planned is refused before anything is written.
+    for (const setting of settings) {
+      planCalibrated({ ...setting, inputScales: await pretendedScales([])(calibrate, setting, null) }, () => {});
+    }
     if (out !== undefined && !dry) openDirectory(out);
   }
   const warn = warnOnce();

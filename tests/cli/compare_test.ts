@@ -2,6 +2,7 @@ import { parseSide } from "../../src/cli/compare_sides.ts";
 import { CompareResults } from "../../src/eval/results_schema.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { inProcess } from "./in_process.ts";
 import { type Finished, mxoss, TINY } from "./program.ts";
@@ -116,6 +117,12 @@ for (const [i, [args, what]] of REFUSED.entries()) {
 
 Deno.test("compare refuses a missing text, an empty one, and models of different shapes", async () => {
   assertMatch((await inProcess(["compare"])).stderr, /^error: --text: required/);
+  using dir = new TemporaryDirectory();
+  const text = dir.write("text", PROBLEM), out = `${dir.path}/new`;
+  for (const args of [["--a", "scheme=fp8", "--calibrate", "/nowhere"], ["--a", "scheme=fp8"], ["--a", "tp=9"]]) {
+    assertEquals((await inProcess(["compare", "--text", text, ...args, "--out", out])).code, 2);
+    assertEquals([...Deno.readDirSync(dir.path)].length, 1, "nothing is written before a refusal");
+  }
   assertMatch(
     (await inProcess(["compare", "--text", "/nowhere.txt"])).stderr,
     /--text: \/nowhere\.txt: no such file\n$/,
