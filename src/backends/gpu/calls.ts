@@ -109,6 +109,11 @@ export class Calls {
   /** Fills memory with zeros, between launches. */
   fill(range: DeviceRange): void {
     this.stream.fill(range, 0);
+    this.followsOthers();
+  }
+
+  /** Says that the stream holds something now that was not launched here: the next launch waits until it has ended. */
+  followsOthers(): void {
     this.#filled = true;
   }
 

@@ -150,10 +150,14 @@ export class RankSums {
         rowsFrom(logits, 4 * row * logitStride),
         4 * logitStride,
       );
-    if (rows === 1) return gather(0);
-    group.together(() => {
-      for (let row = 0; row < rows; row++) gather(row);
-    });
+    if (rows === 1) gather(0);
+    else {
+      group.together(() => {
+        for (let row = 0; row < rows; row++) gather(row);
+      });
+    }
+    // Whatever picks from them comes next.
+    this.calls.followsOthers();
   }
 
   /** @throws {CollectiveError} if an operation that was queued has failed. */

@@ -1,0 +1,32 @@
+/** Which launches may begin before what is ahead of them has ended: none that follows a library's kernels. */
+import { PackedArguments } from "../../../ffi/arguments.ts";
+import type { DeviceBuffer, DeviceRange, LaunchShape, Stream } from "../../../ffi/runtime.ts";
+import { Calls } from "../../../src/backends/gpu/calls.ts";
+import { type DecodeParts, enqueueNext, enqueuePick } from "../../../src/backends/gpu/decode.ts";
+import type { KernelSet } from "../../../src/backends/gpu/kernels.ts";
+import { type RankGroups, RankSums } from "../../../src/backends/gpu/ranks.ts";
+import type { Workspace } from "../../../src/backends/gpu/workspace.ts";
+import { assertEquals } from "../../assert.ts";
+
+Deno.test("ranks pick from logits that a library has gathered once it has, whatever may begin early", () => {
+  const queued: (string | boolean | undefined)[] = [];
+  const launch = (_: unknown, { overlaps }: LaunchShape) => void queued.push(overlaps);
+  const traits = { threads: 256, rowsPerBlock: 0, tokensPerBlock: 1, ldsPerColumn: 0, ldsFixed: 0 };
+  const device = { createArguments: () => new PackedArguments(() => 0n), properties: { multiprocessors: 1 } };
+  const kernels = { device, code: { arch: "sm_90" }, has: () => true, get: () => ({ kernel: {}, traits }) };
+  const calls = new Calls({ launch } as unknown as Stream, kernels as unknown as KernelSet);
+  const buffer = { range: (offset: number, bytes: number): DeviceRange => ({ buffer, offset, bytes }) } as DeviceBuffer;
+  const workspace = new Proxy({ logitStride: 8, allLogitStride: 16 } as Record<string, unknown>, {
+    get: (sizes, name: string) => sizes[name] ?? buffer.range(0, 4096),
+  }) as unknown as Workspace<string>;
+  const tensor = { allGather: () => void queued.push("gather"), together: (all: () => void) => all() };
+  const sums = new RankSums(calls, workspace, { world: tensor, tensor } as unknown as RankGroups, true);
+  const parts = { calls, workspace, context: 8, vocab: 16 } as DecodeParts;
+  calls.overlaps = true;
+  for (const rows of [1, 2]) {
+    sums.gatherLogits(rows);
+    enqueuePick(parts, rows, true);
+    enqueueNext(parts, rows);
+  }
+  assertEquals(queued, ["gather", false, true, "gather", "gather", false, true]);
+});
