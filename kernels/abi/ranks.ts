@@ -1,5 +1,5 @@
 /** Entry points that sum over ranks: what was gathered, and what ranks write into each other's memory. */
-import { rowTiles, signature } from "./signature.ts";
+import { NORMED, NORMED_NOTES, rowTiles, signature } from "./signature.ts";
 
 /** What launches that write into other ranks' memory have in common. */
 const AMONG = { stop: "i32*", rank: "i32", ranks: "i32" } as const;
@@ -38,17 +38,7 @@ const CHOICES = {
   count: "i32",
   topK: "i32",
 } as const;
-/** The norm of the sum, as those read it that come after. */
-const NORMED = {
-  in: "MxInput",
-  normed: "f32*|0",
-  normedStride: "i32",
-  first: "u16*|0",
-  firstStride: "i32",
-  firstOrder: "order",
-} as const;
 const SECOND = { second: "u16*|0", secondStride: "i32", secondOrder: "order" } as const;
-const NORMED_NOTES = { first: "as `qdq` writes bf16; of rows whose columns are a multiple of 64" } as const;
 const END = { width: "i32", round: "flag", n: "i32", phase: "i32" } as const;
 
 /** Sums over ranks, and columns of all of them. */

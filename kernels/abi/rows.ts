@@ -1,5 +1,5 @@
 /** Entry points that work row by row. */
-import { OUT, PLACE, rowTiles, signature } from "./signature.ts";
+import { NORMED, NORMED_NOTES, OUT, PLACE, rowTiles, signature } from "./signature.ts";
 
 const TABLES = { cos: "const f32*", sin: "const f32*" } as const;
 
@@ -160,17 +160,12 @@ export const ROWS = {
       yStride: "i32",
       weights: "const f32*",
       topK: "i32",
-      in: "MxInput",
-      normed: "f32*|0",
-      normedStride: "i32",
-      first: "u16*|0",
-      firstStride: "i32",
-      firstOrder: "order",
+      ...NORMED,
       width: "i32",
       round: "flag",
       n: "i32",
     },
-    notes: { first: "as `qdq` writes bf16; of rows whose columns are a multiple of 64" },
+    notes: NORMED_NOTES,
     grid: "(n)",
     blocks: ({ n }) => [n, 1, 1],
     meaning: "combine with accumulate, and the norm of h. The norm's weights are bf16; widths up to 4,096, " +

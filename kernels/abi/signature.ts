@@ -55,3 +55,13 @@ export function rowTiles(rows: number, { rowsPerBlock }: LaunchTraits): number {
 export const OUT = { out: "f32*", outStride: "i32" } as const;
 /** Arguments that say where in the caches a token is. */
 export const PLACE = { slots: "const i32*", positions: "const i32*" } as const;
+/** The norm of a sum, as those read it that come after. */
+export const NORMED = {
+  in: "MxInput",
+  normed: "f32*|0",
+  normedStride: "i32",
+  first: "u16*|0",
+  firstStride: "i32",
+  firstOrder: "order",
+} as const;
+export const NORMED_NOTES = { first: "as `qdq` writes bf16; of rows whose columns are a multiple of 64" } as const;

@@ -6,7 +6,7 @@ import { normRow } from "./inputs.ts";
 import { floats, i32, inout, input, output, pointer } from "./job.ts";
 import { inOrder } from "./quantized_rows.ts";
 import { Random } from "./random.ts";
-import { rowsJob, rowsOf } from "./rows.ts";
+import { rowsJob, rowsOf, weightedSum } from "./rows.ts";
 import { inputStruct } from "./structs.ts";
 
 /** The experts' weighted sum, added to h, and the norm of h: as rows, and as bf16 in an order of columns. */
@@ -19,10 +19,7 @@ function combineNormCase(r: Random, width: number, topK: number, round: 0 | 1, o
   const want = before.map((v, i) => {
     const t = Math.floor(i / stride), c = i % stride;
     if (c >= width) return v;
-    let sum = 0;
-    for (let k = 0; k < topK; k++) {
-      sum = Math.fround(sum + Math.fround(p[t * topK + k]! * y[(t * topK + k) * stride + c]!));
-    }
+    const sum = weightedSum(p.subarray(t * topK, (t + 1) * topK), y.subarray(t * topK * stride + c), stride);
     return rounded(v + rounded(sum));
   });
   const rows = Array.from(

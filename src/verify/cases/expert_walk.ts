@@ -1,8 +1,8 @@
 /** Cases of the experts' linears whose blocks share out all rows of the chosen experts. */
 import { teamsOf } from "../../../kernels/abi/experts.ts";
-import { type KernelCase, near } from "./check.ts";
+import type { KernelCase } from "./check.ts";
 import { f32, floats, i32, input, output, pointer } from "./job.ts";
-import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
+import { ALPHA, expertArray, LIMIT, worstOfSlots } from "./expert.ts";
 import { rowsBuffer } from "./gemm.ts";
 import { product, Random, randomLinear } from "./random.ts";
 import { rowsOf } from "./rows.ts";
@@ -56,20 +56,11 @@ function walkCase(seed: number, s: WalkSpec): KernelCase {
     },
     check: () => {
       const got = rowsOf(floats(out), outStride, width);
-      let worst = 0;
-      ids.forEach((id, slot) => {
-        const e = id - FIRST, own = got.subarray(slot * width, (slot + 1) * width);
-        if (e < 0 || e >= COUNT) {
-          if (own.some((v) => !Number.isNaN(v))) worst = Infinity;
-          return;
-        }
-        const row = Math.floor(slot / divisor), z = product(experts[e]!, xs[row]!, s.prepared ? scales[row] : 1);
-        worst = Math.max(
-          worst,
-          s.swiglu ? near(own, swigluOf(z, s.round), s.round, s.round ? 8e-3 : 4e-6) : near(own, z, s.round),
-        );
+      const products = Array.from(ids, (id, slot) => {
+        const expert = experts[id - FIRST], row = Math.floor(slot / divisor);
+        return expert ? product(expert, xs[row]!, s.prepared ? scales[row] : 1) : null;
       });
-      return worst;
+      return worstOfSlots(got, products, s);
     },
   };
 }

@@ -4,7 +4,7 @@ import { exactly, type KernelCase, near, worstOf } from "./check.ts";
 import { roundToBf16 } from "../../formats/bf16.ts";
 import { type DeviceBuffer, f32, floats, i32, inout, input, ints, output, pointer } from "./job.ts";
 import { groupStruct } from "./structs.ts";
-import { ALPHA, expertArray, LIMIT, swigluOf } from "./expert.ts";
+import { ALPHA, expertArray, LIMIT, worstOfSlots } from "./expert.ts";
 import { type KernelFormat, product, Random, randomLinear, withNan } from "./random.ts";
 import { sortByExpert, sortCase } from "./expert_sort.ts";
 import { inOrder } from "./quantized_rows.ts";
@@ -153,20 +153,11 @@ function expertGemmCase(seed: number, s: ExpertGemmSpec): KernelCase {
     },
     check: () => {
       const got = rowsOf(floats(out), width + 1, width);
-      let worst = 0;
-      ids.forEach((id, slot) => {
-        const e = id - first, own = got.subarray(slot * width, (slot + 1) * width);
-        if (e < 0 || e >= count) {
-          if (own.some((v) => !Number.isNaN(v))) worst = Infinity;
-          return;
-        }
-        const row = Math.floor(slot / divisor), z = product(experts[e]!, xs[row]!, s.scales ? scales[row] : 1);
-        worst = Math.max(
-          worst,
-          s.swiglu ? near(own, swigluOf(z, s.round), s.round, s.round ? 8e-3 : 4e-6) : near(own, z, s.round),
-        );
+      const products = Array.from(ids, (id, slot) => {
+        const expert = experts[id - first], row = Math.floor(slot / divisor);
+        return expert ? product(expert, xs[row]!, s.scales ? scales[row] : 1) : null;
       });
-      return worst;
+      return worstOfSlots(got, products, s);
     },
   };
 }

@@ -19,6 +19,11 @@ export function rowsOf(values: Float32Array, stride: number, width: number): Flo
   return out;
 }
 
+/** The sum of y times its row's weight, a product and a sum after the other in float32; rows are `stride` apart. */
+export function weightedSum(weights: Float32Array, y: Float32Array, stride: number): number {
+  return weights.reduce((sum, p, k) => Math.fround(sum + Math.fround(p * y[k * stride]!)), 0);
+}
+
 export function* embedCases(): Generator<KernelCase> {
   const r = new Random(1), vocab = 20, width = 45, ids = Int32Array.of(3, 19, 7, 2);
   for (const [format, name] of FORMATS.entries()) {
@@ -139,10 +144,7 @@ export function* elementwiseCases(): Generator<KernelCase> {
       const want = before.map((v, i) => {
         const t = Math.floor(i / stride), c = i % stride;
         if (c >= width) return v;
-        let sum = 0;
-        for (let k = 0; k < topK; k++) {
-          sum = Math.fround(sum + Math.fround(p[t * topK + k]! * y[(t * topK + k) * stride + c]!));
-        }
+        const sum = weightedSum(p.subarray(t * topK, (t + 1) * topK), y.subarray(t * topK * stride + c), stride);
         return accumulate ? rounded(v + rounded(sum)) : rounded(sum);
       });
       yield {
