@@ -23,9 +23,9 @@ import { gpuLines, type GpuMemory, gpuMemory } from "./inspect_memory.ts";
 import { partsOf, processLines, rankLines } from "./inspect_ranks.ts";
 import { modelDirectory } from "./open_model.ts";
 import type { Parsed } from "./options.ts";
-import { formatChoices, planOnce } from "./settings.ts";
+import { formatChoices, planOnce, refuseLonger } from "./settings.ts";
 import { tableLines } from "./table.ts";
-import { said, UsageError } from "./spelling.ts";
+import { said } from "./spelling.ts";
 import { note, writeOut } from "./terminal.ts";
 
 /** Linears of one kind in one layer, all of the same formats and shape; experts are counted. */
@@ -53,9 +53,7 @@ export async function inspectCommand({ options }: Parsed<typeof INSPECT.options>
   const warn = options.json ? () => {} : (line: string) => note(`warning: ${line}`);
   const checkpoint = openCheckpoint(await modelDirectory(options.model), { checkScales: false, onWarning: warn });
   const { maxPositions } = checkpoint.config, { sequences: slots, context = Math.min(maxPositions, CONTEXT) } = options;
-  if (context > maxPositions) {
-    throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
-  }
+  refuseLonger(context, maxPositions);
   // Which of the GPU backends makes no difference.
   const choices = { ...formatChoices(options), backend: "hip", chunk: options.chunk } as const;
   const setting = planOnce({ checkpoint, ...choices }, warn);

@@ -25,7 +25,7 @@ import { openModel, openTokenizer } from "./open_model.ts";
 import type { OptionValues, Parsed } from "./options.ts";
 import { type SERVE, STORED } from "./serve_options.ts";
 import { API_KEY_VARIABLE } from "./permissions.ts";
-import { choicesOf, loadSetting, planOnce, warnOnce } from "./settings.ts";
+import { choicesOf, loadSetting, planOnce, refuseLonger, warnOnce } from "./settings.ts";
 import { UsageError } from "./spelling.ts";
 import { note, writeError } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -174,10 +174,7 @@ async function planAll(checkpoint: Checkpoint, options: ServeOptions): Promise<P
   const planned = schemes.map((word) => {
     const scheme = word === STORED ? null : word;
     const setting = planOnce({ checkpoint, ...choicesOf({ ...options, scheme: scheme ?? undefined }) }, warn);
-    const { maxPositions } = checkpoint.config, { context } = options;
-    if (context !== undefined && context > maxPositions) {
-      throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
-    }
+    refuseLonger(options.context, checkpoint.config.maxPositions);
     return { name: scheme === null ? base : `${base}@${scheme}`, scheme, setting };
   });
   const bytes = await deviceCacheBytes(planned.map(({ setting }) => setting));

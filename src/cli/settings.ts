@@ -205,3 +205,9 @@ export async function hashedProtocol(setting: PlannedSetting): Promise<FullProto
   using bar = new ProgressBar("hashing weights");
   return await fullProtocolOf(setting, (done, total) => bar.update(done, total));
 }
+
+/** @throws {UsageError} where `--context` is longer than the model's. */
+export function refuseLonger(context: number | undefined, maxPositions: number): void {
+  if (context === undefined || context <= maxPositions) return;
+  throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
+}

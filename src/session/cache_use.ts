@@ -2,7 +2,7 @@
 import { ownPages, PAGE_POSITIONS, pagesFor, type SequencePages } from "../model/pages.ts";
 import { Costs } from "../model/work.ts";
 import { bytesText, counted } from "../amounts.ts";
-import type { Room } from "./open.ts";
+import { chunkFor, type Room } from "./request.ts";
 import type { Session } from "./session.ts";
 import { isGpu, type PlannedSetting } from "./setting.ts";
 
@@ -29,9 +29,9 @@ export interface CacheUse extends CacheSize {
 type Sizes = Pick<Room, "slots" | "context" | "pages"> & { readonly maxTokens: number; readonly rewind?: number };
 
 /** The cache of a session that is opened with this room. */
-export function cacheSize(setting: PlannedSetting, { chunk, ...room }: Room): CacheSize {
-  const { slots, context } = room, own = slots === 1 ? setting.promptChunk : setting.chunk;
-  return sizeOf(setting, { ...room, maxTokens: Math.max(1, Math.min(chunk ?? own, slots * context)) });
+export function cacheSize(setting: PlannedSetting, room: Room): CacheSize {
+  const maxTokens = Math.max(1, Math.min(chunkFor(setting, room), room.slots * room.context));
+  return sizeOf(setting, { ...room, maxTokens });
 }
 
 /** The cache of a session, and how full it is. */

@@ -34,19 +34,26 @@ export async function requestOf(
   return { ...sizedRequest(setting, room), source, ...(onProgress ? { onProgress } : {}) };
 }
 
+/** Most tokens of one batch, however long sequences are. */
+export const chunkFor = (
+  { chunk, promptChunk }: Pick<PlannedSetting, "chunk" | "promptChunk">,
+  room: Pick<Room, "slots" | "chunk">,
+): number => room.chunk ?? (room.slots === 1 ? promptChunk : chunk);
+
 /** The same without scales that are made of the weights: all that sizes depend on. */
 export function sizedRequest(
   setting: Pick<PlannedSetting, "checkpoint" | "planned" | "dtype" | "backend" | "chunk" | "promptChunk">,
-  { slots, context, chunk = slots === 1 ? setting.promptChunk : setting.chunk, rewind = 0, pages }: Room,
+  room: Room,
 ): OpenRequest<TensorName> {
   const { checkpoint: { config }, planned: { plan, source }, dtype } = setting;
+  const { slots, context, rewind = 0, pages } = room;
   return {
     source,
     config,
     dtype,
     kvFormat: plan.kvFormat,
     // Several sequences share a batch.
-    maxTokens: Math.max(1, Math.min(chunk, slots * context)),
+    maxTokens: Math.max(1, Math.min(chunkFor(setting, room), slots * context)),
     slots,
     context,
     rewind,
