@@ -58,8 +58,10 @@ for (const backend of ["emulate", "reference"] as const) {
     for (const { tokens_per_second: rate, bytes, macs, of_limits, shares } of figures) {
       assert(rate.runs >= 3 && rate.low > 0 && rate.low <= rate.median && rate.median <= rate.high);
       assert(bytes > 0 && macs > 0 && of_limits!.float32.median > 0);
-      // Medians of parts of a whole need not sum to 1 exactly.
-      assertAlmostEquals(shares!.reduce((sum, { share }) => sum + share.median, 0), 1, 0.35);
+      // What they sum to depends on what else the machine does: tests/bench/shares_test.ts has made-up times.
+      assert(
+        shares!.every(({ share: { low, median, high } }) => 0 <= low && low <= median && median <= high && high <= 1),
+      );
       assert(shares!.some(({ operation }) => operation === "experts.gate_up_proj"));
     }
   });
