@@ -7,8 +7,12 @@
  * `deno install --global` takes no lock: it copies deno.json into a folder of the command's own, and resolves packages
  * anew for it. The lock is therefore put into that folder afterwards, and the copy of deno.json says that nothing but
  * the lock counts; before the command is run for the first time, its packages are fetched and their hashes compared.
+ *
+ * Where the command is a shell script, it refuses a stdout that was closed, which the program cannot see.
  */
+import { dirname } from "node:path";
 import { reason } from "../src/errors.ts";
+import { withOpenStdout } from "./package/closed_stdout.ts";
 import { inRepository } from "./package/files.ts";
 import { NET_PERMISSION, PERMISSIONS, WRITE_PERMISSION } from "./package/launch.ts";
 
@@ -46,7 +50,8 @@ if (import.meta.main) {
   await deno(
     ...["install", "--global", "--force", "--name", "mxoss", "--config", "deno.json", ...permissions, "main.ts"],
   );
-  const folder = ownFolder("mxoss");
+  const folder = ownFolder("mxoss"), script = `${dirname(folder)}/mxoss`;
+  if (Deno.build.os !== "windows") Deno.writeTextFileSync(script, withOpenStdout(Deno.readTextFileSync(script)));
   try {
     await pin(folder);
   } catch (thrown) {

@@ -5,6 +5,7 @@ import { FailureError } from "../../src/errors.ts";
 import { Journal } from "../../src/eval/journal.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
 import { openTiny } from "../model/tiny.ts";
+import { TINY } from "./program.ts";
 
 const linux = Deno.build.os === "linux";
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -23,9 +24,23 @@ Deno.test({
   name: "a full disk behind stdout is an error of stdout, exit code 1",
   ignore: !linux,
   fn: async () => {
-    for (const args of [["--help"], ["--raw", "--max-tokens", "2", "Ben"]]) {
+    const tokens = ["--raw", "--max-tokens", "2"], problems = "tests/goldens/word-problems.jsonl";
+    const commands = [
+      ["--help"],
+      ["help", "--man"],
+      ["completions", "bash"],
+      [...tokens, "Ben"],
+      [...tokens, "--json", "Ben"],
+      ["inspect"],
+      ["list", TINY],
+      ["devices", "--hip-library", "/nowhere"],
+      ["eval", "gsm8k", "--data", problems, "--limit", "1", "--max-tokens", "2"],
+      ["eval", "gsm8k", "--data", problems, "--dry-run"],
+      ["compare", "--b", "kv=fp8", "--text", "tests/goldens/eval/two_turns.txt", "--limit", "9"],
+    ];
+    for (const args of commands) {
       const { code, stderr } = await redirected(args, ">/dev/full");
-      assertMatch(stderr, /^error: stdout: cannot be written: No space left on device/m);
+      assertMatch(stderr, /^error: stdout: cannot be written: No space left on device[^\n]*\n$/, args.join(" "));
       assertEquals(code, 1);
     }
   },

@@ -24,6 +24,8 @@ Deno.test({
       const folder = `${env.HOME}/.deno/bin/.mxoss`, lock = Deno.readTextFileSync(`${folder}/deno.lock`);
       assertEquals(lock, Deno.readTextFileSync(inRepository("deno.lock")));
       assertEquals(await mxoss(QUESTION), { code: 0, stdout: "#### 7\n", stderr: "" });
+      const closed = await run(["sh", "-c", '"$0" Hi >&-', `${env.HOME}/.deno/bin/mxoss`], { env: { ...env, PATH } });
+      assertEquals([closed.code, closed.stderr.startsWith("error: stdout: closed, ")], [1, true]);
       const args = ["quantize", "--scheme", "w_mxfp6_e2m3", "--out", "made"];
       assertEquals((await mxoss(...args)).code, 0);
       assertEquals((await mxoss("inspect", "--model", "made")).code, 0);

@@ -4,6 +4,7 @@
  */
 import { gzipSync } from "node:zlib";
 import { VERSION } from "../../src/cli/version.ts";
+import { REFUSE_CLOSED_STDOUT } from "./closed_stdout.ts";
 import { NET_PERMISSION, PERMISSIONS, SEALED, WRITE_PERMISSION } from "./launch.ts";
 import { concat, tar, type TarEntry } from "./tar.ts";
 
@@ -43,6 +44,7 @@ export async function wrap(files: readonly TarEntry[], level = LEVEL): Promise<U
     VERSION,
     ID: `${VERSION}-${hash.slice(0, ID_DIGITS)}`,
     FLAGS: [...SEALED, ...PERMISSIONS].join(" "),
+    REFUSE_CLOSED_STDOUT,
     WRITE_PERMISSION,
     NET_PERMISSION,
     FILES: files.map(({ path }) => path).join(" "),

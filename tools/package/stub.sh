@@ -9,6 +9,9 @@ version='@VERSION@' id='@ID@' offset=@OFFSET@ size=@SIZE@
 newline='
 '
 
+# Deno would open /dev/null in its place.
+@REFUSE_CLOSED_STDOUT@
+
 # The program in directory $1 takes this process over. May write only where the command line names something to write,
 # and listen only where it is to serve; which of the permissions it keeps is then narrowed by the program itself
 # (src/cli/permissions.ts).
