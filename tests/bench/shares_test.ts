@@ -10,7 +10,7 @@ Deno.test("sharesOf() gives parts of one batch that sum to 1, the largest first"
   ]);
 });
 
-Deno.test("sharesOf() takes the median over batches of each part of its own batch, and 0 where a part is missing", () => {
+Deno.test("sharesOf() takes the median over batches of a part of its batch, and 0 where a part is missing", () => {
   const shares = sharesOf([
     new Map([["router", 1], ["lm_head", 3]]),
     // A batch during which the machine did something else: its parts count by the batch's own length.
