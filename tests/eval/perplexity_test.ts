@@ -1,9 +1,12 @@
 import { InputError } from "../../src/errors.ts";
 import { Scorer } from "../../src/eval/scorer.ts";
 import { cutSequences, nllIncrease, perplexityOf, sequenceNll } from "../../src/eval/perplexity.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
-import { openSide, TWO_TURNS } from "./sides.ts";
+import { openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
   const golden = floats(readGolden("logits.safetensors"), "two_turns.w_mxfp4"), vocab = 1024;
@@ -19,6 +22,24 @@ Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
     const norm = Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0));
     assertAlmostEquals(nll[position]!, norm - logits[TWO_TURNS[position + 1]!]!, 1e-3);
   }
+});
+
+Deno.test("bits per byte count the bytes of the tokens, also where a limit cuts a character in two", async () => {
+  const text = "Ärger für 3 €: 😀, ½ 漢字 <|end|> e\u0301", bytes = new TextEncoder().encode(text);
+  const tokenizer = await Tokenizer.fromDirectory(TINY), { config } = openCheckpoint(TINY);
+  const file = { name: "t", sha256: "", text }, ids = tokenizer.encode(text, { allowSpecial: true });
+  const cut = (limit: number | undefined) =>
+    PERPLEXITY.prepare({ path: "t", file, tokenizer, limit, sequenceLength: 99 }, config).protocol.text;
+  let ragged = 0, before: number[] = [...tokenizer.bytes(ids[0]!)];
+  for (let limit = 2; limit <= ids.length; limit++) {
+    before = [...before, ...tokenizer.bytes(ids[limit - 1]!)];
+    assertEquals(before, [...bytes.subarray(0, before.length)]);
+    assertEquals(cut(limit).bytes, before.length);
+    // Whether the limit stands within a character, whose further bytes begin with the bits 10.
+    ragged += Number((bytes[before.length] ?? 0) >> 6 === 2);
+  }
+  assert(ragged > 5);
+  assertEquals(cut(undefined).bytes, bytes.length);
 });
 
 Deno.test("perplexityOf() sums up over sequences", () => {

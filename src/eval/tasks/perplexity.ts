@@ -1,7 +1,6 @@
 /** The task perplexity: how well a text is predicted. */
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { Session } from "../../session/session.ts";
-import { decode } from "../../text/stream_decoder.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { finite } from "../finite.ts";
 import { estimatedResult, rangeResult } from "../predictions_result.ts";
@@ -73,7 +72,8 @@ function prepare(request: PerplexityRequest, config: ModelConfig): PerplexityWor
   const ids = tokenizer.encode(text, { allowSpecial: true }).slice(0, limit);
   const length = Math.min(request.sequenceLength, config.maxPositions);
   const sequences = cutSequences(ids, length, path);
-  const bytes = new TextEncoder().encode(decode(tokenizer, ids, "keep")).length;
+  // Not those of their text: a last character that the limit cuts in two would come out as one of three bytes.
+  const bytes = ids.reduce((sum, id) => sum + tokenizer.bytes(id).length, 0);
   return {
     protocol: { text: { name, sha256, bytes, tokens: ids.length, sequence_length: length } },
     indices: sequences.map((_, i) => i),
