@@ -9,14 +9,15 @@ import {
   pValue,
   roughPercent,
 } from "../../src/eval/report/numbers.ts";
-import { assertEquals } from "../assert.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { integers } from "../formats/seeded.ts";
 
 Deno.test("measured() writes the digits that the interval leaves sure", () => {
   const expected: [value: number | null, low: number | null, high: number | null, text: string][] = [
     [1.26e-3, 6.29e-4, 2.21e-3, "0.0013 [0.0006, 0.0022]"],
     [1.0423e-10, 9.99e-11, 1.09e-10, "1.04e-10 [1.00e-10, 1.09e-10]"],
     [0.123456, 0.1234, 0.1235, "0.1235 [0.1234, 0.1235]"],
-    [6.8e-5, 0, 1.13e-3, "7e-5 [0, 1.13e-3]"],
+    [6.8e-5, 0, 1.13e-3, "7e-5 [0, 1.1e-3]"],
     [12.3, 4, 30, "10 [4, 30]"],
     [1.2e7, 1.3e6, 5e7, "1e+7 [1e+6, 5e+7]"],
     [-0.5, -0.9, -0.04, "-0.5 [-0.9, -0.04]"],
@@ -30,7 +31,15 @@ Deno.test("measured() writes the digits that the interval leaves sure", () => {
     [0.01234, null, null, "0.01 [-, -]"],
     [4.567891, 4.56789, 4.567892, "4.567891 [4.567890, 4.567892]"],
     [0, -0.004, 0.004, "0 [-0.004, 0.004]"],
-    [6e-5, 2e-5, 3, "6e-5 [2e-5, 3.0e+0]"],
+    [6e-5, 2e-5, 3, "6e-5 [2e-5, 3e+0]"],
+    [1e6, 300, 4.125e9, "1e+6 [3e+2, 4e+9]"],
+    [12, 4, 4125, "10 [4, 4000]"],
+    [0.06, 0.01, 31.4, "0.06 [0.01, 30]"],
+    [-2e-5, -0.0712, 1e-5, "-2e-5 [-7e-2, 1e-5]"],
+    [2e-5, null, 0.0712, "2e-5 [-, 7e-2]"],
+    // What tells the ends of a large number apart is written of them, too.
+    [45678910, 45678900, 45678920, "4.567891e+7 [4.567890e+7, 4.567892e+7]"],
+    [99990, 99985, 100005, "9.999e+4 [9.999e+4, 1.0001e+5]"],
     [null, null, null, "- [-, -]"],
   ];
   for (const [value, low, high, text] of expected) assertEquals(measured({ value, low, high }), text);
@@ -39,11 +48,35 @@ Deno.test("measured() writes the digits that the interval leaves sure", () => {
   assertEquals(measuredShare({ value: 1, low: 0.999928, high: 1 }), "100.00% [99.99, 100.00]");
 });
 
+/** Power of ten of the last digit that is written. */
+function lastPlace(text: string): number {
+  const [mantissa = "", power = "0"] = text.split("e"), [whole = "", fraction = ""] = mantissa.split(".");
+  const zeros = power === "0" && fraction === "" ? /0*$/.exec(whole)![0].length : 0;
+  return Number(power) - fraction.length + zeros;
+}
+
+Deno.test("an end far away has no more digits than its interval allows, and no interval becomes a point", () => {
+  const next = integers(7), random = () => next() / 2 ** 32, draw = () => (random() - 0.3) * 10 ** (16 * random() - 8);
+  for (let i = 0; i < 20_000; i++) {
+    const [low, value, high] = [draw(), draw(), draw()].sort((a, b) => a - b) as [number, number, number];
+    const text = measured({ value, low, high }), [number, ...ends] = text.replace(/[[\],]/g, "").split(" ");
+    const sure = Math.floor(Math.log10((high - low) / 2));
+    assert(ends[0] !== ends[1], text);
+    for (const [at, end] of [low, high].entries()) {
+      const most = Math.min(sure, Math.floor(Math.log10(Math.abs(end)))), written = lastPlace(ends[at]!);
+      assert(written >= Math.min(most, lastPlace(number!)), `${text}: ${end}`);
+      // What is written is the end, rounded at one of its digits or at the last one of the number.
+      const coarsest = Math.max(written, Math.min(lastPlace(number!), most));
+      assert(Math.abs(Number(ends[at]) - end) <= 0.501 * 10 ** coarsest, `${text}: ${end}`);
+    }
+  }
+});
+
 Deno.test("no share is written as all where some differ, nor as none where some are", () => {
   assertEquals(measuredShare({ value: 0.996, low: 0.97, high: 1 }), "99.6% [97.0, 100.0]");
   assertEquals(measuredShare({ value: 0.999, low: 0.94, high: 0.99999 }), "99.9% [94.0, 100.0]");
   assertEquals(measuredShare({ value: 0.999992, low: 0.9, high: 1 }), "99.9992% [90.0000, 100.0000]");
-  assertEquals(measuredShare({ value: 0.004, low: 0, high: 0.03 }), "0.4% [0, 3.0]");
+  assertEquals(measuredShare({ value: 0.004, low: 0, high: 0.03 }), "0.4% [0, 3]");
   assertEquals(measuredShare({ value: 1, low: 0.97, high: 1 }), "100% [97, 100]");
   assertEquals(measuredShare({ value: 0.9996, low: null, high: null }), "99.96% [-, -]");
   assertEquals(estimateText({ kind: "points", value: 0.996, low: 0.9, high: 1 }), "+100");

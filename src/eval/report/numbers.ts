@@ -106,8 +106,8 @@ export function measuredValue(estimate: Estimated): string {
 
 /** Its interval alone, in brackets. */
 export function measuredInterval(estimate: Estimated): string {
-  const place = placeOf(estimate), exponential = withExponent(estimate);
-  const end = (x: number | null) => x === null ? "-" : toPlace(x, place, exponential);
+  const exponential = withExponent(estimate);
+  const end = (x: number | null) => x === null ? "-" : toPlace(x, endPlaceOf(estimate, x), exponential);
   return `[${end(estimate.low)}, ${end(estimate.high)}]`;
 }
 
@@ -138,25 +138,41 @@ function inPoints({ value, low, high }: Estimated): Placed {
 
 /** Most significant digits of a number with an interval, where fewer tell its ends apart. */
 const MOST_DIGITS = 4;
-/** Digits of an end that is far away. */
-const FAR_DIGITS = 2;
+
+/** Power of ten of the leading digit. */
+function leading(x: number): number {
+  return Math.floor(Math.log10(Math.abs(x)));
+}
 
 /**
- * Power of ten of the last digit that is written: that of the leading digit of half the interval, or of all of it where
- * one end is open.
+ * Power of ten of the last digit that an interval leaves sure: that of the leading digit of half of it, or of all of it
+ * where one end is open.
  */
-function placeOf({ value, low, high, coarsest = Infinity }: Placed): number {
-  const least = Math.floor(Math.log10(Math.abs(value ?? 0)));
+function surePlace({ value, low, high, coarsest = Infinity }: Placed): number {
   const half = low === null || high === null
     ? Math.max(Math.abs((value ?? 0) - (low ?? value ?? 0)), Math.abs((high ?? value ?? 0) - (value ?? 0)))
     : (high - low) / 2;
-  const place = half > 0 ? Math.min(Math.floor(Math.log10(half)), coarsest) : -Infinity;
+  return half > 0 ? Math.min(leading(half), coarsest) : -Infinity;
+}
+
+/** Power of ten of the last digit that is written of the number: a sure one, but its first in any case. */
+function placeOf(estimate: Placed): number {
+  const { value, low, high, coarsest = Infinity } = estimate, place = surePlace(estimate), least = leading(value ?? 0);
   // Nothing is known of a number whose interval is open at both ends, beyond its size.
   if (value !== null && value !== 0 && low === null && high === null) return Math.min(least, coarsest);
   if (!Number.isFinite(least)) return place;
   // An interval must not become a point by rounding.
   const most = low === null || high === null || low === high ? MOST_DIGITS : digitsApart(low, high, least);
   return Math.min(least, coarsest, Math.max(place, least - most + 1));
+}
+
+/**
+ * Power of ten of the last digit that is written of an end: the number's own, unless that is one which the interval
+ * does not leave sure. The end may be far away, and is no better known for that: `1e+6 [3e+2, 4e+9]`.
+ */
+function endPlaceOf(estimate: Placed, end: number): number {
+  const place = placeOf(estimate), sure = surePlace(estimate);
+  return sure > place ? Math.min(sure, leading(end)) : place;
 }
 
 /** Digits of a number of this power of ten that tell two ends apart, 4 or more. */
@@ -181,8 +197,6 @@ function toPlace(x: number, place: number, exponential: boolean): string {
   if (x === 0) return "0";
   // An end that is not 0 shows that a difference was seen.
   if (units === 0) return exponential ? x.toExponential(0) : `${Number(x.toPrecision(1))}`;
-  // The other end may be far away: it is no better known for that.
-  if (digits.length > MOST_DIGITS && exponential) return x.toExponential(FAR_DIGITS - 1);
   if (!exponential) return plain(x, place);
   const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`, power = place + digits.length - 1;
   return `${units < 0 ? "-" : ""}${mantissa}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;
