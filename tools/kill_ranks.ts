@@ -14,6 +14,7 @@
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
 import { Random } from "../src/session/random.ts";
+import { FreePort } from "./free_port.ts";
 
 /** How processes are started, and with what. */
 export interface KillOptions {
@@ -144,13 +145,14 @@ function start({ by, processes, program, args, env = {} }: KillOptions, out: str
     const child = spawn("mpirun", ["-n", `${processes}`, "--bind-to", "none", command, ...all], {});
     return { children: [child], pid: (rank) => ranks().find((pid) => isRank(pid, rank)) };
   }
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = new FreePort();
   const world = { WORLD_SIZE: `${processes}`, LOCAL_WORLD_SIZE: `${processes}`, MASTER_ADDR: "127.0.0.1" };
   const children = Array.from({ length: processes }, (_, rank) =>
     spawn(command, all, {
-      ...{ ...world, MASTER_PORT: `${listener.addr.port}`, RANK: `${rank}`, LOCAL_RANK: `${rank}` },
+      ...{ ...world, MASTER_PORT: `${port.number}`, RANK: `${rank}`, LOCAL_RANK: `${rank}` },
       MXOSS_RUN_SECRET: mark,
     }));
+  Promise.all(children.map(({ status }) => status)).finally(() => port[Symbol.dispose]());
   return { children, pid: (rank) => children[rank]!.pid };
 }
 

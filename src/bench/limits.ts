@@ -77,6 +77,15 @@ export async function measureLimits(threads: number, how = thorough(threads)): P
 /** What a unit of a loop counts. */
 const perUnit = (probe: Probe): number => probe === "probe_read" ? UNIT_BYTES : UNIT_ROUNDS * MACS_PER_ROUND[probe];
 
+/** Milliseconds from the first thread's beginning to the last one's end. */
+const span = (times: readonly ProbeTimes[]): number =>
+  Math.max(...times.map(({ ended }) => ended)) - Math.min(...times.map(({ began }) => began));
+
+/** What threads counted in a second, all together, where each did so many units of a loop. */
+export function rateOf(probe: Probe, units: number, times: readonly ProbeTimes[]): number {
+  return times.length * units * perUnit(probe) / span(times) * 1000;
+}
+
 /** The threads. */
 class Crew {
   readonly #workers: readonly Worker[];
@@ -129,23 +138,18 @@ class Crew {
   async measure(probe: Probe, streams = 1, runs = RUNS): Promise<Spread> {
     let units = 1;
     for (let elapsed = 0; elapsed < this.#milliseconds / 2;) {
-      elapsed = await this.#run(probe, units, streams);
+      elapsed = span(await this.#run(probe, units, streams));
       units = Math.ceil(units * Math.min(16, Math.max(1, this.#milliseconds / Math.max(elapsed, 0.1))));
     }
     const rates: number[] = [];
-    for (let i = 0; i < runs; i++) {
-      const milliseconds = await this.#run(probe, units, streams);
-      rates.push(this.#workers.length * units * perUnit(probe) / milliseconds * 1000);
-    }
+    for (let i = 0; i < runs; i++) rates.push(rateOf(probe, units, await this.#run(probe, units, streams)));
     return spreadOf(rates);
   }
 
-  /** Milliseconds from the first thread's beginning to the last one's end. */
-  async #run(probe: Probe, units: number, streams: number): Promise<number> {
+  async #run(probe: Probe, units: number, streams: number): Promise<ProbeTimes[]> {
     const run: ProbeRun = { probe, units, streams };
     for (const worker of this.#workers) worker.postMessage(run);
-    const times = await this.#answers();
-    return Math.max(...times.map(({ ended }) => ended)) - Math.min(...times.map(({ began }) => began));
+    return await this.#answers();
   }
 
   #answers(): Promise<ProbeTimes[]> {

@@ -1,8 +1,7 @@
 import type { BenchResults, Figure } from "../../src/bench/figures.ts";
 import { subjectText } from "../../src/bench/figures.ts";
-import { type Limits, measureLimits } from "../../src/bench/limits.ts";
-import { STREAMS } from "../../src/bench/probe_messages.ts";
-import { bench, type BenchRequest, type BenchSoFar, refuseBench } from "../../src/bench/run.ts";
+import type { Limits } from "../../src/bench/limits.ts";
+import { bench, type BenchHost, type BenchRequest, type BenchSoFar, refuseBench } from "../../src/bench/run.ts";
 import { spreadOf } from "../../src/bench/spread.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
@@ -12,9 +11,11 @@ import { benchPage } from "../../src/cli/bench_page.ts";
 import { FailureError, InputError } from "../../src/errors.ts";
 import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
 import { openSetting } from "../../src/session/open.ts";
+import type { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting, type Setting } from "../../src/session/setting.ts";
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { openSession } from "../session/open_session.ts";
+import { SetClock } from "../timers.ts";
 
 const LIMITS: Limits = {
   ...{ threads: 1, read_streams: 4 },
@@ -36,10 +37,10 @@ function requestOf(changes: Partial<BenchRequest> = {}, choices: Partial<Setting
   };
 }
 
-async function run(request: BenchRequest): Promise<BenchSoFar> {
+async function run(request: BenchRequest, prepare = (session: Session) => session): Promise<BenchSoFar> {
   const found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
-  const host = { open: openSetting, onProgress: () => {}, limits: () => Promise.resolve(LIMITS) };
-  await bench(request, host, found);
+  const open: BenchHost["open"] = async (...all) => prepare(await openSetting(...all));
+  await bench(request, { open, onProgress: () => {}, limits: () => Promise.resolve(LIMITS) }, found);
   return found;
 }
 
@@ -68,13 +69,28 @@ for (const backend of ["emulate", "reference"] as const) {
 }
 
 Deno.test("bench() leaves out what does not fit the time, and says how long it takes", async () => {
+  using clock = new SetClock();
+  const took = (tokens: number) => clock.milliseconds += tokens;
   const { figures, skipped } = await run(
-    requestOf({ seconds: 10, prefill: [8, 120_000], contexts: [4], batches: [] }),
+    requestOf({ seconds: 10, prefill: [8, 2500, 120_000], contexts: [4], batches: [] }),
+    (session) => takingTime(session, took),
   );
+  // A millisecond a token; a look and three runs.
   assertEquals(named(figures), ["decode at 4", "prefill 8"]);
-  assertEquals(skipped.map(({ subject }) => subjectText(subject)), ["prefill 120000"]);
-  assert(skipped[0]!.seconds! > 10);
+  assertEquals(skipped.map(({ subject, seconds }) => [subjectText(subject), seconds]), [
+    ["prefill 2500", 4 * 2.5],
+    ["prefill 120000", 4 * 120],
+  ]);
 });
+
+/** Tells how many tokens of a prompt are computed, or of a step. */
+function takingTime(session: Session, took: (tokens: number) => void): Session {
+  const { feed, step } = session;
+  return Object.assign(session, {
+    feed: (...all: Parameters<typeof feed>) => (took(all[0].tokens.length), feed.apply(session, all)),
+    step: (...all: Parameters<typeof step>) => (took(all[0].length), step.apply(session, all)),
+  });
+}
 
 Deno.test("random weights suit every scheme, static scales of inputs included", () => {
   for (const scheme of SCHEME_NAMES) {
@@ -106,15 +122,6 @@ Deno.test("Session.pretend() makes a sequence long, with keys and values that ar
   a.forEach((value, i) => assertAlmostEquals(value, b[i]!, 1e-3));
   const fewer = await logits("emulate", 39);
   assert(fewer.some((value, i) => value !== a[i]), "attention looks at what was made up");
-});
-
-Deno.test("measureLimits() finds more than nothing, and more for bytes than for floats", async () => {
-  const { read, read_streams, float32, int8, threads } = await measureLimits(2, { milliseconds: 2, bytes: 8 << 20 });
-  assertEquals(threads, 2);
-  assert(STREAMS.some((streams) => streams === read_streams));
-  assert(read.median > 1e7 && float32.median > 1e7);
-  // What else runs takes from some runs of either, never from the fastest.
-  assert(int8.high > float32.high, `${int8.high} and ${float32.high}`);
 });
 
 Deno.test("the table and the page of a benchmark name every figure", async () => {

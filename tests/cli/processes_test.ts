@@ -3,7 +3,8 @@ import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { ONLY_SOAKED, SOAK } from "../soak.ts";
-import { type Ended, freePort, onTestLibrary, startRanks } from "./rank_processes.ts";
+import { FreePort } from "../../tools/free_port.ts";
+import { type Ended, onTestLibrary, startRanks } from "./rank_processes.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 const ignore = !SOAK || await withoutKernelCompiler();
@@ -67,7 +68,8 @@ test("a conversation and a server are the first process's, with the GPUs of all"
   const said = await together(2, ["chat"], ["--tp", "2", "--max-tokens", "5"], "How many?\nAnd now?\n");
   assertEquals(said.stderr.split("\n").filter((line) => line.startsWith("note: cut off after 5 tokens")).length, 2);
 
-  const port = freePort(), serve = ["serve", ...onTestLibrary(), "--tp", "2", "--port", `${port}`, "--context", "256"];
+  using free = new FreePort();
+  const port = free.number, serve = ["serve", ...onTestLibrary(), "--tp", "2", "--port", `${port}`, "--context", "256"];
   const { children, ended } = await startRanks(2, serve), url = `http://127.0.0.1:${port}`;
   const status = async (path: string, body?: unknown) => {
     const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
@@ -90,7 +92,8 @@ test("a conversation and a server are the first process's, with the GPUs of all"
 });
 
 test("where a process is lost a server that computes nothing ends, too, and says so", async () => {
-  const port = freePort(), serve = ["serve", ...onTestLibrary(), "--tp", "2", "--port", `${port}`, "--context", "256"];
+  using free = new FreePort();
+  const port = free.number, serve = ["serve", ...onTestLibrary(), "--tp", "2", "--port", `${port}`, "--context", "256"];
   const { children, ended } = await startRanks(2, serve);
   for (let tries = 0;; tries++) {
     const there = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => null);

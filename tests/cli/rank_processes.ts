@@ -1,6 +1,7 @@
 /** Processes of one command line on the GPUs of the test library, with the variables that torchrun sets. */
 import { buildHipHost } from "../hip_host/build.ts";
 import { hostLibrary } from "../kernels/host_machine.ts";
+import { FreePort } from "../../tools/free_port.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const MAIN = new URL("main.ts", ROOT).pathname;
@@ -18,12 +19,6 @@ export interface Ended {
 
 /** The words that start the program. */
 export const PROGRAM: readonly string[] = [Deno.execPath(), ...FLAGS, "--no-check", MAIN];
-
-/** A port that is free. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 /** Options that compute on the test library, which has no matrix units. */
 export function onTestLibrary(): string[] {
@@ -46,10 +41,12 @@ export async function startRanks(
   env: (rank: number) => Readonly<Record<string, string>> = () => ({}),
   stdin = "",
 ): Promise<{ readonly children: readonly Deno.ChildProcess[]; readonly ended: Promise<Ended[]> }> {
-  const shared = await libraryVariables(4), port = `${freePort()}`;
+  const shared = await libraryVariables(4), port = new FreePort();
   const children = Array.from({ length: size }, (_, rank) => {
     const said = { WORLD_SIZE: `${size}`, RANK: `${rank}`, LOCAL_RANK: `${rank}`, LOCAL_WORLD_SIZE: `${size}` };
-    const world: Record<string, string> = size === 1 ? {} : { ...said, MASTER_ADDR: "127.0.0.1", MASTER_PORT: port };
+    const world: Record<string, string> = size === 1
+      ? {}
+      : { ...said, MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${port.number}` };
     return new Deno.Command(PROGRAM[0]!, {
       args: [...PROGRAM.slice(1), ...args],
       env: { ...shared, ...world, ...env(rank) },
@@ -65,6 +62,6 @@ export async function startRanks(
     await writer.close().catch(() => {});
     const { code, stdout, stderr } = await output;
     return { code, stdout: text(stdout), stderr: text(stderr) };
-  }));
+  })).finally(() => port[Symbol.dispose]());
   return { children, ended };
 }

@@ -3,7 +3,8 @@
  * torch), mpirun and srun; as processes of several hosts, see hosts_soak_test.ts.
  */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { freePort, libraryVariables, onTestLibrary, PROGRAM } from "../cli/rank_processes.ts";
+import { FreePort } from "../../tools/free_port.ts";
+import { libraryVariables, onTestLibrary, PROGRAM } from "../cli/rank_processes.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { SOAK, soakedWhere } from "../soak.ts";
 import { Bench, type Ended, installed } from "./processes.ts";
@@ -68,7 +69,8 @@ test("torchrun starts two and four ranks, of which one answers", TORCH, "no Pyth
 });
 
 test("mpirun starts ranks", installed("mpirun"), "Debian's openmpi-bin is not installed", async () => {
-  const one = await expected(), place = { MASTER_ADDR: "localhost", MASTER_PORT: `${freePort()}` };
+  using port = new FreePort();
+  const one = await expected(), place = { MASTER_ADDR: "localhost", MASTER_PORT: `${port.number}` };
   using bench = new Bench({ ...await libraryVariables(2), ...place });
   assertEquals(idsOf(await bench.run(["mpirun", "-n", "2", "--bind-to", "none", ...asking(2, 1)]), 2), one);
   const twice = await bench.run(["mpirun", "-n", "2", ...asking(1, 1)]);
@@ -82,6 +84,7 @@ const SLURM = installed(...SLURM_PROGRAMS);
 test("srun starts ranks", SLURM, "Debian's slurm-wlm and munge are not installed", async () => {
   const one = await expected();
   await using slurm = await Slurm.start(2);
-  const env = { ...await libraryVariables(2), MASTER_ADDR: "localhost", MASTER_PORT: `${freePort()}` };
+  using port = new FreePort();
+  const env = { ...await libraryVariables(2), MASTER_ADDR: "localhost", MASTER_PORT: `${port.number}` };
   assertEquals(idsOf(await slurm.run(["srun", "-n", "2", ...asking(2, 1)], env), 2), one);
 });

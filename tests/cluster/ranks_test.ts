@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { SOAK, soakedWhere } from "../soak.ts";
 import { TINY } from "../cli/program.ts";
-import { freePort } from "../cli/rank_processes.ts";
+import { FreePort } from "../../tools/free_port.ts";
 import { processesWith } from "./evaluation.ts";
 import { Bench, exists, installed, until } from "./processes.ts";
 
@@ -78,7 +78,8 @@ test("a conversation and a server are the first process's, with the threads of a
   const { code, stderr } = await chat.output();
   assertEquals(code, 0, new TextDecoder().decode(stderr));
 
-  const port = freePort(), url = `http://127.0.0.1:${port}`;
+  using free = new FreePort();
+  const port = free.number, url = `http://127.0.0.1:${port}`;
   const server = bench.command([...mpirun, "serve", ...two, "--port", `${port}`, "--context", "256"]).spawn();
   const ended = server.output();
   await until("the server answers", async () => {

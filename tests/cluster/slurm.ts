@@ -1,17 +1,12 @@
 /**
  * A Slurm of one node with several slots, or of hosts made of namespaces, in a folder of its own and without systemd.
  */
+import { FreePort } from "../../tools/free_port.ts";
 import type { Hosts } from "./hosts.ts";
 import { Bench, exists, Server, until } from "./processes.ts";
 
 /** What it needs: Debian's slurm-wlm and munge. */
 export const SLURM_PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo"] as const;
-
-/** A port that nobody listens on. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 /** A host of it. */
 interface Node {
@@ -23,6 +18,8 @@ interface Node {
 
 /** Slurm's configuration. Its daemons are the current user's. */
 function configuration(path: string, control: Node, user: string, slots: number, nodes: readonly Node[]): string {
+  // Its daemons listen at all addresses, also where the ports are held until now.
+  using controls = new FreePort(), runs = new FreePort();
   return `
 ClusterName=test
 SlurmctldHost=${control.name}(${control.address})
@@ -31,8 +28,8 @@ SlurmdUser=${user}
 AuthType=auth/munge
 AuthInfo=socket=${path}/munge.socket
 CredType=cred/munge
-SlurmctldPort=${freePort()}
-SlurmdPort=${freePort()}
+SlurmctldPort=${controls.number}
+SlurmdPort=${runs.number}
 SlurmctldPidFile=${path}/slurmctld.pid
 SlurmdPidFile=${path}/slurmd-%n.pid
 StateSaveLocation=${path}/state

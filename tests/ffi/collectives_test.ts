@@ -8,6 +8,7 @@ import { namesOf } from "../../ffi/symbols.ts";
 import { buildHipHost, withoutCompiler } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { SOAK } from "../soak.ts";
+import { withVariables } from "../variables.ts";
 
 const ignore = withoutCompiler();
 /** Codes of ncclResult_t, with the header's names. */
@@ -80,12 +81,11 @@ Deno.test({ name: "every failure of a collective call is one line with the libra
 
 Deno.test({ name: "openCollectives() refuses a library that is too old, or none", ignore }, () => {
   const path = buildHipHost();
-  try {
-    Deno.env.set("HIP_HOST_NCCL_VERSION", "2708");
+  {
+    using host = new HipHost(path);
+    host.collectivesVersion(2708);
     const error = assertThrows(() => openCollectives("cuda", path), GpuLibraryError);
     assertEquals([error.why, error.message], ["version", `${path}: is version 2.7.8, expected 2.9 or newer`]);
-  } finally {
-    Deno.env.delete("HIP_HOST_NCCL_VERSION");
   }
   const missing = assertThrows(() => openCollectives("cuda", "/nowhere/libnccl.so.2"), GpuLibraryError);
   assertMatch(missing.message, /^libnccl \(NCCL\): not found as \/nowhere\/libnccl\.so\.2; install NCCL, or name /);
@@ -94,12 +94,8 @@ Deno.test({ name: "openCollectives() refuses a library that is too old, or none"
 });
 
 Deno.test("collectivesCandidates() tries the environment, the loader's names, or one explicit library", () => {
-  try {
-    Deno.env.set("NCCL_HOME", "/n");
-    assertEquals(collectivesCandidates("cuda"), ["/n/lib/libnccl.so.2", "libnccl.so.2"]);
-  } finally {
-    Deno.env.delete("NCCL_HOME");
-  }
+  using _variables = withVariables({ NCCL_HOME: "/n" });
+  assertEquals(collectivesCandidates("cuda"), ["/n/lib/libnccl.so.2", "libnccl.so.2"]);
   assert(collectivesCandidates("hip").includes("/opt/rocm/lib/librccl.so.1"));
   assertEquals(collectivesCandidates("cuda", "x.so"), ["x.so", "./x.so"]);
 });

@@ -6,6 +6,7 @@ import { namesOf } from "../../ffi/symbols.ts";
 import { buildHipHost, buildProbe, withoutCompiler } from "../hip_host/build.ts";
 import { HipHost } from "../hip_host/control.ts";
 import { dose, SOAK } from "../soak.ts";
+import { withVariables } from "../variables.ts";
 import { COUNT, exercise } from "./exercise.ts";
 
 const ignore = withoutCompiler();
@@ -180,27 +181,21 @@ Deno.test({ name: "Stream.upload() refuses ranges that do not fit", ignore }, ()
 });
 
 Deno.test("hipCandidates() tries ROCM_PATH, loader names, then usual folders; or one explicit library", () => {
-  // The environment belongs to the process, in which other test files may run: only this file's view of it changes.
-  const variables = new Map([["ROCM_PATH", "/somewhere/rocm"]]);
-  const { get } = Deno.env;
-  Deno.env.get = (name) => variables.get(name);
-  try {
-    const candidates = hipCandidates();
-    assertEquals(candidates.slice(0, 5), [
-      "/somewhere/rocm/lib/libamdhip64.so",
-      "libamdhip64.so",
-      "libamdhip64.so.7",
-      "libamdhip64.so.6",
-      "libamdhip64.so.5",
-    ]);
-    assert(candidates.includes("/opt/rocm/lib/libamdhip64.so"));
-    assertEquals(hipCandidates("./mine.so"), ["./mine.so"]);
-    assertEquals(hipCandidates("mine.so"), ["mine.so", "./mine.so"]);
-    variables.set("HIP_PATH", "/elsewhere");
-    assertEquals(hipCandidates()[1], "/elsewhere/lib/libamdhip64.so");
-  } finally {
-    Deno.env.get = get;
-  }
+  const variables: Record<string, string> = { ROCM_PATH: "/somewhere/rocm" };
+  using _variables = withVariables(variables);
+  const candidates = hipCandidates();
+  assertEquals(candidates.slice(0, 5), [
+    "/somewhere/rocm/lib/libamdhip64.so",
+    "libamdhip64.so",
+    "libamdhip64.so.7",
+    "libamdhip64.so.6",
+    "libamdhip64.so.5",
+  ]);
+  assert(candidates.includes("/opt/rocm/lib/libamdhip64.so"));
+  assertEquals(hipCandidates("./mine.so"), ["./mine.so"]);
+  assertEquals(hipCandidates("mine.so"), ["mine.so", "./mine.so"]);
+  variables["HIP_PATH"] = "/elsewhere";
+  assertEquals(hipCandidates()[1], "/elsewhere/lib/libamdhip64.so");
 });
 
 Deno.test("findArchitecture() finds the name after the device's own name", () => {

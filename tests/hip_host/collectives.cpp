@@ -143,8 +143,7 @@ struct ncclUniqueId {
 
 ncclResult_t ncclGetVersion(int *version) {
   ENTER_COLLECTIVE(ncclGetVersion)
-  const char *told = getenv("HIP_HOST_NCCL_VERSION");
-  *version = told ? atoi(told) : 22809;
+  *version = state().collectives_version;
   return Success;
 }
 

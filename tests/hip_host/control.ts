@@ -12,6 +12,8 @@ const SYMBOLS = {
     result: "void",
   },
   hip_host_hang: { parameters: [/* int rank */ "i32", /* int from */ "i32"], result: "void" },
+  hip_host_kernels: { parameters: [/* const char *path */ "buffer"], result: "void" },
+  hip_host_collectives_version: { parameters: [/* int version */ "i32"], result: "void" },
   hip_host_live: { parameters: [/* int kind */ "i32"], result: "u64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -55,6 +57,16 @@ export class HipHost implements Disposable {
 
   configure({ arch = "gfx942:sramecc+:xnack-", devices = 1, memory = 4 * 2 ** 30 }): void {
     this.#library.symbols.hip_host_configure(text(arch), devices, BigInt(memory));
+  }
+
+  /** A library of kernels that real code objects stand for, as HIP_HOST_KERNELS names one to a program. */
+  kernels(path: string): void {
+    this.#library.symbols.hip_host_kernels(text(path));
+  }
+
+  /** What the collective library says that it is, as NCCL counts. */
+  collectivesVersion(version: number): void {
+    this.#library.symbols.hip_host_collectives_version(version);
   }
 
   /** A rank hangs in a call, from its nth operation with others on; -1: none does any more. */

@@ -91,6 +91,9 @@ struct State {
   std::string arch = "gfx942:sramecc+:xnack-";
   int devices = 1;
   size_t memory = size_t(4) << 30;
+  int collectives_version = 22809;
+  // What real code objects and PTX stand for, if not empty; a reset leaves it.
+  std::string kernels;
   // what is alive
   std::map<uintptr_t, Allocation> allocations;
   std::set<Stream *> streams;

@@ -1,6 +1,5 @@
 // Modules of the test library, which are shared libraries of kernels for the CPU, and launches of these kernels.
 #include "calls.h"
-#include <cstdlib>
 #include <dlfcn.h>
 
 using namespace host;
@@ -16,9 +15,9 @@ hipError_t hipModuleLoadData(Module **module, const void *image) {
   NOT_CAPTURING
   const char *text = (const char *)image;
   std::string stand_in;
-  const char *kernels = getenv("HIP_HOST_KERNELS");
+  const std::string &kernels = state().kernels;
   const bool real = !memcmp(text, "\177ELF", 4) || !memcmp(text, "//\n// Gen", 9);
-  if (kernels && real) text = (stand_in = MAGIC + std::string(kernels) + "\n").c_str();
+  if (!kernels.empty() && real) text = (stand_in = MAGIC + kernels + "\n").c_str();
   if (strncmp(text, MAGIC, sizeof MAGIC - 1)) return InvalidImage;
   text += sizeof MAGIC - 1;
   const char *end = strchr(text, '\n');

@@ -12,6 +12,7 @@ static void configure(State &s) {
   if (const char *v = getenv("HIP_HOST_DEVICES")) s.devices = atoi(v);
   if (const char *v = getenv("HIP_HOST_ARCH")) s.arch = v;
   if (const char *v = getenv("HIP_HOST_MEMORY")) s.memory = strtoull(v, nullptr, 10);
+  if (const char *v = getenv("HIP_HOST_KERNELS")) s.kernels = v;
   // FUNCTION:NTH:CODE
   if (const char *v = getenv("HIP_HOST_FAIL")) {
     std::string text = v;
@@ -166,6 +167,7 @@ void hip_host_reset() {
   s.arch = fresh.arch;
   s.devices = fresh.devices;
   s.memory = fresh.memory;
+  s.collectives_version = fresh.collectives_version;
 }
 
 // The nth call (1: the next one) of a function returns `code`; the function "kernel" stands for kernels that run.
@@ -190,6 +192,19 @@ void hip_host_configure(const char *arch, int devices, size_t memory) {
   s.arch = arch;
   s.devices = devices;
   s.memory = memory;
+}
+
+// What HIP_HOST_KERNELS says to a program: here tests of other files may run, each with a copy of the kernels.
+void hip_host_kernels(const char *path) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  s.kernels = path;
+}
+
+void hip_host_collectives_version(int version) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  s.collectives_version = version;
 }
 
 // What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable

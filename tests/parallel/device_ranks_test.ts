@@ -39,7 +39,7 @@ async function openRanks(
   sizes: ParallelSizes,
   { kind = "hip", ...more }: Partial<Pick<DeviceRanksOptions, "patience" | "kind" | "exchange">> = {},
 ) {
-  Deno.env.set("HIP_HOST_KERNELS", await hostLibrary());
+  host.kernels(await hostLibrary());
   const devices = Array.from({ length: sizes.tp * sizes.ep }, (_, i) => i);
   host.configure({ devices: devices.length });
   return await openDeviceRanks(requestFor(model, SOAK ? { maxTokens: MANY, context: MANY + 32 } : {}), {

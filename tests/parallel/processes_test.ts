@@ -11,6 +11,9 @@ import { Processes } from "../../src/parallel/processes.ts";
 import type { RankReply } from "../../src/parallel/messages.ts";
 import { Wire, type WireKeys } from "../../src/parallel/wire.ts";
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "../assert.ts";
+import { FreePort } from "../../tools/free_port.ts";
+import { HeldTimers } from "../timers.ts";
+import { withVariables } from "../variables.ts";
 
 const reading = (variables: Readonly<Record<string, string>>) => (name: string) => variables[name];
 const TORCHRUN = { RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "1", MASTER_ADDR: "10.1.2.3", MASTER_PORT: "4000" };
@@ -21,18 +24,14 @@ const ONE = { ...RANKS, tp: 1 } as const, ON_PROCESSOR = { ...RANKS, backend: "e
 Deno.test("a command that writes one result is refused in each of several processes", async () => {
   for (const alone of [{}, { RANK: "0", WORLD_SIZE: "1" }]) refuseSeveral("quantize", reading(alone));
   const given = { quantize: ["--model", "DIR", "--scheme", "ptpc_fp8", "--out", "F"], report: ["DIR"] };
-  for (const [name, value] of Object.entries(OPEN_MPI)) Deno.env.set(name, value);
-  try {
-    for (const [name, args] of Object.entries(given)) {
-      const { message } = await assertRejects(() => COMMANDS.get(name)!.parse(args), InputError);
-      const expected = "one process, as each would write the same files, got 2 that Open MPI started";
-      assertEquals(message, `${name}: expected ${expected}`);
-    }
-    // What shows what a host has may be asked on each.
-    assertEquals((await COMMANDS.get("devices")!.parse([])).sharing, null);
-  } finally {
-    for (const name of Object.keys(OPEN_MPI)) Deno.env.delete(name);
+  using _variables = withVariables(OPEN_MPI);
+  for (const [name, args] of Object.entries(given)) {
+    const { message } = await assertRejects(() => COMMANDS.get(name)!.parse(args), InputError);
+    const expected = "one process, as each would write the same files, got 2 that Open MPI started";
+    assertEquals(message, `${name}: expected ${expected}`);
   }
+  // What shows what a host has may be asked on each.
+  assertEquals((await COMMANDS.get("devices")!.parse([])).sharing, null);
 });
 
 Deno.test("processes share models whose ranks can be shared out among them, and meet where GPUs compute", () => {
@@ -80,12 +79,6 @@ Deno.test("a process takes the devices that are named in its place, or those of 
   assertThrows(() => ownDevices(unnamed, 2, 1), InputError, "GPUs: expected at least 2");
 });
 
-/** A port that is free. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
 const KEY: RunKey = { secret: "known to all of them", run: "a run" };
 
 /** Processes of a run, in this one. */
@@ -94,8 +87,8 @@ function gather(port: number, size: number, rank: number, key = KEY, limits: Par
 }
 
 async function met(size: number): Promise<Processes[]> {
-  const port = freePort();
-  const links = await Promise.all(Array.from({ length: size }, (_, rank) => gather(port, size, rank)));
+  using port = new FreePort();
+  const links = await Promise.all(Array.from({ length: size }, (_, rank) => gather(port.number, size, rank)));
   return links.map((link) => new Processes(link));
 }
 
@@ -150,7 +143,10 @@ Deno.test("a process whose first one is not heard of any more ends, though no co
 });
 
 Deno.test("only who knows the secret, and is of the run, is let in; strangers keep nobody out", async () => {
-  const port = freePort(), limits = { patience: 1000, pending: 2, proof: 300 };
+  // Its patience ends when strangers have come.
+  using patience = new HeldTimers("timeout", 1000);
+  using free = new FreePort();
+  const port = free.number, limits = { patience: 1000, pending: 2, proof: 300 };
   const first = gather(port, 2, 0, KEY, limits);
   const late = assertRejects(
     () => first,
@@ -167,8 +163,10 @@ Deno.test("only who knows the secret, and is of the run, is let in; strangers ke
     assertEquals(await stranger.read(new Uint8Array(1)).catch(() => null), null);
     stranger.close();
   }
+  patience.goOff();
   await late;
-  const other = freePort(), meeting = gather(other, 2, 0), wrong = gather(other, 3, 2);
+  using another = new FreePort();
+  const other = another.number, meeting = gather(other, 2, 0), wrong = gather(other, 3, 2);
   await assertRejects(() => wrong, FailureError, "rank 0 was started as one of 2 processes, rank 2 as one of 3");
   const member = await gather(other, 2, 1);
   await member.end(0);
@@ -177,7 +175,7 @@ Deno.test("only who knows the secret, and is of the run, is let in; strangers ke
 
 Deno.test("who listens in place of the first process learns nothing and tells the others nothing", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr, member = gather(port, 2, 1, KEY, { proof: 300 });
+  const { port } = listener.addr, member = gather(port, 2, 1);
   const connection = await listener.accept();
   // It answers by what it was sent.
   const hello = new Uint8Array(48);
@@ -187,7 +185,7 @@ Deno.test("who listens in place of the first process learns nothing and tells th
   assertEquals(await connection.read(new Uint8Array(32)).catch(() => null), null);
   connection.close();
   // Or it is a server of something else, which may be there before the first process is refused the port.
-  const other = gather(port, 2, 1, KEY, { proof: 300 }), asked = await listener.accept();
+  const other = gather(port, 2, 1), asked = await listener.accept();
   await asked.write(new TextEncoder().encode("SSH-2.0-OpenSSH_9.2\r\n"));
   await assertRejects(() => other, FailureError, "is not rank 0, but another program");
   asked.close();

@@ -61,7 +61,7 @@ async function open(
 ): Promise<Engine> {
   const more = { dtype, kvFormat: dtype }, kernels = await hostKernels();
   if (!apart) return await openEngine(host.path, model, { kernels }, more);
-  Deno.env.set("HIP_HOST_KERNELS", await hostLibrary());
+  host.kernels(await hostLibrary());
   return await openDeviceApart(requestFor(model, more), { kind: "hip", ordinal: 0, library: host.path }, undefined);
 }
 

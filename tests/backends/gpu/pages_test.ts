@@ -72,7 +72,7 @@ Deno.test({
   fn: async () => {
     using host = new HipHost(buildHipHost());
     using model = randomModel(42, { config });
-    Deno.env.set("HIP_HOST_KERNELS", await hostLibrary());
+    host.kernels(await hostLibrary());
     host.configure({ devices: 2 });
     const open = async (pages?: number) => {
       const request = requestFor(model, { ...SIZES, ...(pages === undefined ? {} : { pages }) });
