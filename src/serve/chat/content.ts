@@ -4,8 +4,8 @@ import { z } from "zod";
 const TEXTS = new Set(["text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"]);
 
 /** A part of a content. */
-const Part = z.looseObject({ type: z.string(), text: z.string().optional(), refusal: z.string().optional() }).refine(
-  ({ type, text, refusal }) => TEXTS.has(type) && (text ?? refusal) !== undefined,
+const Part = z.looseObject({ type: z.string(), text: z.string().nullish(), refusal: z.string().nullish() }).refine(
+  ({ type, text, refusal }) => TEXTS.has(type) && (text ?? refusal) != null,
   { error: "is no text; images, audio and files are not supported" },
 );
 

@@ -47,6 +47,23 @@ export class ResponseStore {
     return stored?.owner === owner ? stored : undefined;
   }
 
+  /**
+   * Items of the responses of one owner, by their ids; those that are not kept are missing.
+   *
+   * @param ids Of the items.
+   */
+  items(ids: ReadonlySet<string>, owner: string): ReadonlyMap<string, KeptItem> {
+    if (ids.size === 0) return new Map();
+    const found = new Map<string, KeptItem>();
+    // What clients refer to is in the last response, or in one not long before.
+    for (const response of [...this.#owners.get(owner)?.ids ?? []].reverse()) {
+      if (found.size === ids.size) break;
+      const { answer, items } = this.#kept.get(response)!.stored;
+      for (const item of [...answer.output, ...items]) if (ids.has(item.id)) found.set(item.id, item);
+    }
+    return found;
+  }
+
   put(stored: StoredResponse): void {
     const size = JSON.stringify(stored).length;
     if (size > this.limits.size) return;

@@ -1,14 +1,15 @@
 /** Items of responses as the turns of a conversation. */
 import { ApiError } from "../api_error.ts";
 import {
+  type GivenItem,
   InputItem,
   type OutputItem,
   type ResponseRequest,
   type ResponseToolChoice,
 } from "../endpoints/responses_schema.ts";
-import { chatTool } from "./chat_ask.ts";
 import { textOf } from "./content.ts";
 import { joinTurns, type Turn } from "./messages.ts";
+import { fullName, functionsOf } from "./namespaces.ts";
 import type { Ask, Choice } from "./plan.ts";
 import { newId } from "./replies.ts";
 import type { KeptItem, ResponseStore } from "./response_store.ts";
@@ -45,7 +46,7 @@ function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
         break;
       }
       case "function_call":
-        assistant({ content: "", calls: [{ id: item.call_id, name: item.name, arguments: item.arguments }] });
+        assistant({ content: "", calls: [{ id: item.call_id, name: fullName(item), arguments: item.arguments }] });
         break;
       case "function_call_output":
         other({ role: "tool", content: textOf(item.output), callId: item.call_id, field: `input.${i}.call_id` });
@@ -56,6 +57,23 @@ function turnsOf(items: readonly (InputItem | OutputItem)[]): Turn[] {
     }
   });
   return out;
+}
+
+/**
+ * The items of an input, with those that it refers to in their places.
+ *
+ * @throws {ApiError} 404 where one is not kept.
+ */
+function resolved(input: readonly GivenItem[], store: ResponseStore, owner: string): (InputItem | KeptItem)[] {
+  const ids = new Set(input.flatMap((item) => item.type === "item_reference" ? [item.id] : []));
+  const found = store.items(ids, owner);
+  return input.map((item, i) => {
+    if (item.type !== "item_reference") return item;
+    const kept = found.get(item.id);
+    if (kept !== undefined) return kept;
+    const message = `no item ${item.id} is kept; items are not, where \`store\` was false`;
+    throw new ApiError(404, `input.${i}.id: ${message}`, { param: `input.${i}.id`, code: "item_not_found" });
+  });
 }
 
 /**
@@ -76,7 +94,8 @@ export function responseAsk(
     throw new ApiError(404, `previous_response_id: no response ${previous} is kept`, { param: "previous_response_id" });
   }
   const before = stored === null ? [] : [...stored.items, ...stored.answer.output];
-  const given = typeof input === "string" ? [InputItem.parse({ role: "user", content: input })] : input;
+  const list = typeof input === "string" ? [InputItem.parse({ role: "user", content: input })] : input;
+  const given = resolved(list, store, owner);
   const turns = [...turnsOf(before), ...turnsOf(given)];
   const told: Turn[] = instructions == null || instructions === "" ? [] : [{ role: "system", content: instructions }];
   const format = text?.format ?? { type: "text" as const };
@@ -85,7 +104,7 @@ export function responseAsk(
     items: [...before, ...given.map(kept)],
     ask: {
       messages: joinTurns([...told, ...turns]),
-      tools: (tools ?? []).map(chatTool),
+      tools: functionsOf(tools ?? []),
       choice: choiceOf(body.tool_choice),
       manyCalls: body.parallel_tool_calls ?? undefined,
       format: json !== null
@@ -100,12 +119,12 @@ export function responseAsk(
 }
 
 /** An item of the input as OpenAI shows it again: with an id, and contents as parts. */
-function kept(item: InputItem): KeptItem {
+function kept(item: InputItem | KeptItem): KeptItem {
   const id = typeof item.id === "string" ? item.id : newId(ID_WORDS[item.type ?? "message"]);
   if (item.type !== undefined && item.type !== "message") return { ...item, id };
   const { role, content } = item, type = role === "assistant" ? "output_text" : "input_text";
   const parts = typeof content === "string" ? [{ type, text: content }] : content;
-  return { ...item, id, type: "message", content: parts };
+  return { ...item, id, type: "message", content: parts } as KeptItem;
 }
 
 /** What ids begin with. */

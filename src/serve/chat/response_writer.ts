@@ -2,6 +2,7 @@
 import type { OutputItem } from "../endpoints/responses_schema.ts";
 import type { ChatLogProbs } from "../endpoints/chat_schema.ts";
 import type { Item, ItemEvent } from "./items.ts";
+import type { CalledFunction } from "./namespaces.ts";
 import { newId } from "./replies.ts";
 
 /** An event without its number. */
@@ -17,6 +18,9 @@ type Scores = ChatLogProbs["content"];
 export class ResponseWriter {
   readonly output: OutputItem[] = [];
   readonly #scores: Scores = [];
+
+  /** @param namespaces Functions that have a namespace, by the name that the model knows. */
+  constructor(readonly namespaces: ReadonlyMap<string, CalledFunction> = new Map()) {}
 
   /** Takes an event of the reply; returns the events that clients get. */
   write(event: ItemEvent): ResponseEvent[] {
@@ -47,7 +51,14 @@ export class ResponseWriter {
       ? { id: newId("rs"), type: "reasoning", status, summary: [], content: [] }
       : kind === "message"
       ? { id: newId("msg"), type: "message", status, role: "assistant", content: [] }
-      : { id: newId("fc"), type: "function_call", status, call_id: newId("call"), name: name!, arguments: "" };
+      : {
+        id: newId("fc"),
+        type: "function_call",
+        status,
+        call_id: newId("call"),
+        ...this.#called(name!),
+        arguments: "",
+      };
     this.output[index] = item;
     const added = { type: "response.output_item.added", output_index: index, item: structuredClone(item) };
     if (item.type === "function_call") return [added];
@@ -55,6 +66,12 @@ export class ResponseWriter {
     if (item.type === "message") item.content.push({ type: "output_text", text: "", annotations: [], logprobs: [] });
     const part = structuredClone(item.content[0]);
     return [added, { type: "response.content_part.added", ...at(item, index), content_index: 0, part }];
+  }
+
+  /** A function as the client named it. */
+  #called(full: string): { name: string; namespace?: string } {
+    const { name, namespace } = this.namespaces.get(full) ?? { name: full };
+    return namespace == null ? { name } : { name, namespace };
   }
 
   #add({ index }: Item, text: string): ResponseEvent {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { show } from "../../describe.ts";
 import { ApiError, wrongField } from "../api_error.ts";
+import { namespacesOf } from "../chat/namespaces.ts";
 import { endsOf, planReply, roomFor } from "../chat/plan.ts";
 import { newId, type Reply, startReplies, stepsOf } from "../chat/replies.ts";
 import { type KeptItem, ResponseStore, type StoredResponse } from "../chat/response_store.ts";
@@ -188,7 +189,7 @@ async function* eventsOf(
 ): AsyncGenerator<ResponseEvent, void, void> {
   yield { type: "response.created", response: answer };
   yield { type: "response.in_progress", response: answer };
-  const writer = new ResponseWriter();
+  const writer = new ResponseWriter(namespacesOf(call.body.tools ?? []));
   let reasoningTokens = 0, outcome: Outcome | null = null;
   for await (const step of stepsOf(reply)) {
     if (step.kind === "reasoning") reasoningTokens++;

@@ -26,8 +26,10 @@ export const InputItem = z.union([
       call_id: z.string(),
       name: z.string(),
       arguments: z.string(),
+      /** Of the function, where it has one. */
+      namespace: z.string().nullish(),
       ...Marks,
-      ...ignored("parsed_arguments", "namespace"),
+      ...ignored("parsed_arguments"),
     }),
     z.strictObject({ type: z.literal("function_call_output"), call_id: z.string(), output: Content, ...Marks }),
     z.strictObject({
@@ -37,12 +39,28 @@ export const InputItem = z.union([
       ...Marks,
       encrypted_content: unsupported(),
     }),
+    /** An item of a response that is kept, in its place. */
+    z.strictObject({ type: z.literal("item_reference"), id: z.string() }),
   ]),
 ]);
+/** An item of the input, or a reference to one. */
+export type GivenItem = z.infer<typeof InputItem>;
 /** An item of the input. */
-export type InputItem = z.infer<typeof InputItem>;
+export type InputItem = Exclude<GivenItem, { readonly type: "item_reference" }>;
 
-const Tool = z.strictObject({ type: z.literal("function"), ...FunctionFields.shape });
+const FunctionTool = z.strictObject({ type: z.literal("function"), ...FunctionFields.shape });
+const Tool = z.discriminatedUnion("type", [
+  FunctionTool,
+  /** Functions under one name; Codex has some. */
+  z.strictObject({
+    type: z.literal("namespace"),
+    name: Name,
+    description: z.string().nullish(),
+    tools: z.array(FunctionTool).min(1).max(MAX_TOOLS),
+  }),
+]);
+/** A function that the model may call, or several under one name. */
+export type ResponseTool = z.infer<typeof Tool>;
 const NamedTool = z.strictObject({ type: z.literal("function"), name: z.string() });
 const ToolChoice = z.union([
   z.enum(["none", "auto", "required"]),
@@ -95,7 +113,7 @@ export const ResponseRequest = z.strictObject({
   /** Whether later requests may name it; true by default. */
   store: z.boolean().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
-  ...ignored("stream_options", "max_tool_calls", "prompt_cache_retention"),
+  ...ignored("stream_options", "max_tool_calls", "prompt_cache_retention", "client_metadata"),
 });
 /** The body of a request. */
 export type ResponseRequest = z.infer<typeof ResponseRequest>;
@@ -135,6 +153,8 @@ export const OutputItem = z.discriminatedUnion("type", [
     status: ItemStatus,
     call_id: z.string(),
     name: z.string(),
+    /** Of the function, where it has one. */
+    namespace: z.string().optional(),
     arguments: z.string(),
   }),
 ]);

@@ -45,10 +45,25 @@ function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
 function deepest(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
   const [issue] = issues as [z.core.$ZodIssue], at = [...path, ...issue.path];
   if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    const [farthest] = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => farther(b.path, a.path));
-    if (farthest!.path.length > at.length) return farthest!;
+    const all = issue.errors.map((branch) => deepest(branch, at)).toSorted((a, b) => farther(b.path, a.path));
+    const [farthest] = all as [z.core.$ZodIssue];
+    if (farthest.path.length > at.length) return { ...farthest, message: alternativesOf(farthest, all) };
   }
   return { ...issue, path: at };
+}
+
+/** What was expected where several branches got equally far: a value of any of them. */
+function alternativesOf(farthest: z.core.$ZodIssue, all: readonly z.core.$ZodIssue[]): string {
+  const equal = all.filter(({ path }) => path.join() === farthest.path.join());
+  if (valuesOf(farthest).length === 0 || equal.length < 2) return farthest.message;
+  return alternatives([...new Set(equal.flatMap(valuesOf))]);
+}
+
+/** Values that were expected, where there are some only. */
+function valuesOf(issue: z.core.$ZodIssue): readonly unknown[] {
+  if (issue.code === "invalid_value") return issue.values;
+  // Of a union that a field decides, no branch was tried: `options` are the field's values.
+  return issue.code === "invalid_union" && "options" in issue && Array.isArray(issue.options) ? issue.options : [];
 }
 
 /** Orders paths by how far into the value they lead. */
@@ -80,7 +95,6 @@ function expectation(issue: z.core.$ZodRawIssue): string | null {
       return `${sizeOf(issue.origin)} ${issue.inclusive ? "of at most" : "below"} ${issue.maximum}` +
         unitOf(issue.origin, issue.maximum);
     case "invalid_union":
-      // Of a union that a field decides, no branch was tried: `options` are the field's values.
       if (issue.errors.length === 0 && Array.isArray(issue.options)) return alternatives(issue.options);
       return issue.errors.map((branch) => branch[0]?.message ?? "a value").filter((m, i, all) => all.indexOf(m) === i)
         .join(" or ");
