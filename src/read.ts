@@ -1,4 +1,4 @@
-/** Reading files of a checkpoint, with every refusal of the operating system as one line about the file. */
+/** Reading files, with every refusal of the operating system as one line about the file. */
 import { openStored, statStored, type StoredFile } from "./stored_files.ts";
 import { InputError, reason } from "./errors.ts";
 import { printable } from "./describe.ts";
@@ -15,17 +15,41 @@ export function readable<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (thrown) {
-    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    if (thrown instanceof Deno.errors.NotFound) throw InputError.saying("missing", { file: path }, "no such file");
-    // What a link leads to has a name of other bytes.
-    if (thrown instanceof Deno.errors.InvalidData) {
-      throw InputError.of("unsupported", { file: path }, "names in UTF-8", "other bytes");
-    }
-    // Only system calls give errors a code.
-    if (thrown instanceof Error && "code" in thrown) {
-      throw InputError.saying("unreadable", { file: path }, `cannot be read: ${reason(thrown)}`);
-    }
-    throw thrown;
+    throw unreadable(path, thrown);
+  }
+}
+
+/**
+ * What is thrown instead of what reading has thrown: the same words for every file, whichever way it is read.
+ *
+ * @param where The file, as messages begin with it: its path, or the option that names it and its path.
+ */
+export function unreadable(where: string, thrown: unknown): unknown {
+  const { NotCapable, NotFound, NotADirectory, IsADirectory, InvalidData } = Deno.errors, subject = { file: where };
+  if (thrown instanceof InputError || thrown instanceof NotCapable) return thrown;
+  if (thrown instanceof NotFound || thrown instanceof NotADirectory) {
+    return InputError.saying("missing", subject, "no such file");
+  }
+  if (thrown instanceof IsADirectory) return InputError.of("wrong_value", subject, "a file", "a directory");
+  // What a link leads to has a name of other bytes.
+  if (thrown instanceof InvalidData) return InputError.of("unsupported", subject, "names in UTF-8", "other bytes");
+  // Only system calls give errors a code.
+  if (!(thrown instanceof Error && "code" in thrown)) return thrown;
+  // Deno adds which call it was, and the path once more.
+  return InputError.saying("unreadable", subject, `cannot be read: ${reason(thrown).replace(/: [a-z]+ '.*'$/, "")}`);
+}
+
+/**
+ * Text of a file's bytes.
+ *
+ * @param where As of {@linkcode unreadable}.
+ * @throws {InputError} when it is not UTF-8.
+ */
+export function utf8Text(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw InputError.of("malformed", { file: where }, "UTF-8 text", "other bytes");
   }
 }
 
@@ -87,6 +111,23 @@ export function readWhole(path: string, mostBytes: number, where = path): Uint8A
     if (size > mostBytes) throw InputError.of("too_large", { file: where }, `at most ${mostBytes} bytes`, size);
     using file = openStored(path);
     return readExactly(file, where, 0, size);
+  });
+}
+
+/**
+ * A text from a file or a pipe, which says no size: a shell gives one for `<(command)`.
+ *
+ * @param where As of {@linkcode unreadable}.
+ * @throws {InputError} when it is not there, too large, or not UTF-8.
+ */
+export function readText(path: string, mostBytes: number, where = path): string {
+  return readable(where, () => {
+    using file = Deno.openSync(path);
+    const buffer = new Uint8Array(mostBytes + 1);
+    let length = 0;
+    for (let got; length < buffer.length && (got = file.readSync(buffer.subarray(length))) !== null;) length += got;
+    if (length > mostBytes) throw InputError.of("too_large", { file: where }, `at most ${mostBytes} bytes`, "more");
+    return utf8Text(buffer.subarray(0, length), where);
   });
 }
 

@@ -2,11 +2,12 @@
  * A name for the weights themselves: a checkpoint's fingerprint does not tell apart two that differ in weights only.
  */
 import { asset } from "../assets.ts";
+import { unreadable } from "../read.ts";
 import { isHeld, openStored } from "../stored_files.ts";
 import { startThread } from "../thread.ts";
 import { createHash } from "../node_crypto.ts";
 import type { SourceFile } from "./source.ts";
-import { FailureError, InputError, type Mistake, reason } from "../errors.ts";
+import { FailureError, InputError, type Mistake } from "../errors.ts";
 
 /** Bytes read at once. */
 const CHUNK = 1 << 22;
@@ -33,8 +34,7 @@ export function weightsSha256(
         onProgress?.(done += got, total);
       }
     } catch (thrown) {
-      if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-      throw InputError.saying("unreadable", { file: path }, `cannot be read: ${reason(thrown)}`);
+      throw unreadable(path, thrown);
     }
   }
   return hash.digest("hex");

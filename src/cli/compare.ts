@@ -71,7 +71,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     );
   }
   const length = Math.min(options["sequence-length"], maxPositions);
-  const sequences = cutSequences(ids, length, options.text);
+  const sequences = cutSequences(ids, length, `--text: ${options.text}`);
   if (options["dry-run"]) {
     const context = Math.max(...sequences.map((sequence) => sequence.length));
     // A comparison is kept as a whole.

@@ -1,7 +1,7 @@
 /** Where a prompt comes from: an argument, a file, or stdin. */
 import { UsageError } from "./spelling.ts";
-import { InputError, reason } from "../errors.ts";
 import { isJsonLines } from "../foreign.ts";
+import { unreadable, utf8Text } from "../read.ts";
 import { MAX_PROMPT_BYTES } from "../text/prompt_bytes.ts";
 
 /** The three places, as the command line names them. */
@@ -31,19 +31,17 @@ export async function readPrompt({ argument, argumentName, file }: PromptOrigin)
     throw UsageError.of("contradiction", { option: "prompt-file" }, `without ${argumentName}`, "both");
   }
   if (file === undefined || file === "-") {
-    return notEmpty(decode(await readAll(Deno.stdin.readable, "stdin"), "stdin"), "stdin");
+    return notEmpty(utf8Text(await readAll(Deno.stdin.readable, "stdin"), "stdin"), "stdin");
   }
   const name = `--prompt-file: ${file}`;
   if (isJsonLines(file)) throw UsageError.of("wrong_value", { name }, `one prompt as text`, "JSON, an object a line");
   let opened: Deno.FsFile;
   try {
     opened = await Deno.open(file);
-    if ((await opened.stat()).isDirectory) throw UsageError.of("wrong_value", { name }, "a file", "a directory");
   } catch (thrown) {
-    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw UsageError.saying("unreadable", { name }, `cannot be read: ${reason(thrown)}`);
+    throw unreadable(name, thrown);
   }
-  return notEmpty(decode(await readAll(opened.readable, name), name), name);
+  return notEmpty(utf8Text(await readAll(opened.readable, name), name), name);
 }
 
 /** The prompt as a chat message: line breaks at its end, which editors and `echo` add, are not part of the question. */
@@ -63,8 +61,7 @@ async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promis
       chunks.push(chunk);
     }
   } catch (thrown) {
-    if (thrown instanceof InputError || thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw UsageError.saying("unreadable", { name }, `cannot be read: ${reason(thrown)}`);
+    throw unreadable(name, thrown);
   }
   const whole = new Uint8Array(length);
   let at = 0;
@@ -77,14 +74,6 @@ async function readAll(stream: ReadableStream<Uint8Array>, name: string): Promis
 
 function refuseLong(bytes: number, name: string): void {
   if (bytes > MAX_PROMPT_BYTES) throw UsageError.of("too_large", { name }, `at most ${MAX_PROMPT_BYTES} bytes`, "more");
-}
-
-function decode(bytes: Uint8Array, name: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw UsageError.of("malformed", { name }, "UTF-8 text", "other bytes");
-  }
 }
 
 function notEmpty(text: string, name: string): string {

@@ -9,6 +9,7 @@ import { basename } from "node:path";
 import { bytesText, counted } from "../amounts.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
+import { readText } from "../read.ts";
 import { availableMemory } from "../memory.ts";
 import { allEndpoints } from "../serve/endpoints/all.ts";
 import { Metrics } from "../serve/endpoints/metrics.ts";
@@ -222,14 +223,14 @@ function readKeys({ "api-key": key, "api-key-file": file }: ServeOptions): strin
   return [key ?? "", ...fromFile, variable ?? ""].filter((one) => one !== "");
 }
 
+/** Largest file of keys, in bytes. */
+const MAX_KEYS_BYTES = 1 << 20;
+
 function linesOf(file: string): string[] {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(file);
-  } catch (thrown) {
-    throw InputError.saying("unreadable", { name: `--api-key-file: ${file}` }, `cannot be read: ${reason(thrown)}`);
-  }
-  const keys = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  if (keys.length === 0) throw InputError.of("missing", { name: `--api-key-file: ${file}` }, "a key in a line", "none");
+  const where = `--api-key-file: ${file}`;
+  const keys = readText(file, MAX_KEYS_BYTES, where).split("\n").map((line) => line.trim()).filter((line) =>
+    line !== ""
+  );
+  if (keys.length === 0) throw InputError.of("missing", { file: where }, "a key in a line", "none");
   return keys;
 }

@@ -5,7 +5,7 @@
 import { isJsonLines } from "../foreign.ts";
 import { createHash } from "node:crypto";
 import { printable, show } from "../describe.ts";
-import { readWhole } from "../read.ts";
+import { readWhole, utf8Text } from "../read.ts";
 import { isWrittenNumber, parseWritten } from "../json_numbers.ts";
 import { InputError, reason } from "../errors.ts";
 
@@ -48,16 +48,16 @@ const MAX_CHARACTERS = 1 << 20;
  * @throws {InputError} naming file and line where it cannot be read or a line is not a problem.
  */
 export function readDataset(path: string, option: string): Dataset {
-  const bytes = readBytes(path, option, MAX_BYTES);
+  const where = `${option}: ${path}`, bytes = readWhole(path, MAX_BYTES, where);
   const problems: Problem[] = [];
-  decode(bytes, path).split("\n").forEach((line, i) => {
+  utf8Text(bytes, where).split("\n").forEach((line, i) => {
     if (line.trim() === "") return;
     if (problems.length === MAX_PROBLEMS) {
       throw InputError.of("too_large", { file: path }, `at most ${MAX_PROBLEMS} problems`, "more");
     }
     problems.push({ ...parseProblem(line, `${path}:${i + 1}`), index: problems.length });
   });
-  if (problems.length === 0) throw InputError.of("wrong_value", { file: path }, "one problem a line", "an empty file");
+  if (problems.length === 0) throw InputError.of("wrong_value", { file: where }, "one problem a line", "an empty file");
   return {
     name: path.split(/[/\\]/).at(-1)!,
     sha256: createHash("sha256").update(bytes).digest("hex"),
@@ -71,27 +71,14 @@ export function readDataset(path: string, option: string): Dataset {
  * @throws {InputError} where it cannot be read, is too large, is not UTF-8, or holds JSON by its name.
  */
 export function readTextFile(path: string, option: string): { name: string; sha256: string; text: string } {
-  if (isJsonLines(path)) {
-    throw InputError.of("wrong_value", { name: `${option}: ${path}` }, "a text", "JSON, an object a line");
-  }
-  const bytes = readBytes(path, option, MAX_TEXT_BYTES);
+  const where = `${option}: ${path}`;
+  if (isJsonLines(path)) throw InputError.of("wrong_value", { file: where }, "a text", "JSON, an object a line");
+  const bytes = readWhole(path, MAX_TEXT_BYTES, where);
   return {
     name: path.split(/[/\\]/).at(-1)!,
     sha256: createHash("sha256").update(bytes).digest("hex"),
-    text: decode(bytes, path),
+    text: utf8Text(bytes, where),
   };
-}
-
-function readBytes(path: string, option: string, most: number): Uint8Array<ArrayBuffer> {
-  return readWhole(path, most, `${option}: ${path}`);
-}
-
-function decode(bytes: Uint8Array<ArrayBuffer>, path: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw InputError.of("malformed", { file: path }, "UTF-8 text", "other bytes");
-  }
 }
 
 function parseProblem(line: string, where: string): Omit<Problem, "index"> {

@@ -19,8 +19,8 @@ Deno.test("weightsSha256() is the hash of the files one after the other, on a th
     assertEquals(seen.at(-1), bytes.length);
     assertEquals([await hashBeside(files), await hashBeside(files, undefined, 0)], [hash, hash]);
     const missing = [{ path: `${dir}/2`, bytes: 1 }];
-    await assertRejects(() => hashBeside(missing, undefined, 0), InputError, `${dir}/2: cannot be read`);
-    assertThrows(() => weightsSha256(missing), InputError, `${dir}/2: cannot be read`);
+    await assertRejects(() => hashBeside(missing, undefined, 0), InputError, `${dir}/2: no such file`);
+    assertThrows(() => weightsSha256(missing), InputError, `${dir}/2: no such file`);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

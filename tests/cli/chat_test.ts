@@ -115,8 +115,8 @@ Deno.test("chat saves, loads and takes back, and says what is wrong in a file th
     assertEquals(code, 2);
     return stderr.replaceAll(dir.path, "");
   };
-  assertEquals(await refusal("{"), "error: /bad.json: expected a conversation that /save wrote, got no JSON\n");
-  assertMatch(await refusal({ ...saved, version: 2 }), /^error: \/bad.json: version: expected 1, .*, got 2\n$/);
+  assertEquals(await refusal("{"), "error: --load: /bad.json: expected a conversation that /save wrote, got no JSON\n");
+  assertMatch(await refusal({ ...saved, version: 2 }), /^error: --load: \/bad.json: version: expected 1, .*, got 2\n$/);
   const precious = dir.write("precious", "precious");
   const over = await inProcess(["chat", "--out", dir.path], { stdin: `/save ${path}\n/save ${precious}\n` });
   assertMatch(
@@ -125,8 +125,14 @@ Deno.test("chat saves, loads and takes back, and says what is wrong in a file th
   );
   assertEquals(Deno.readTextFileSync(precious), "precious");
   const turns = [{ ...saved.turns[0], assistant: 7 }];
-  assertEquals(await refusal({ ...saved, turns }), "error: /bad.json: turns.0.assistant: expected a text, got 7\n");
-  assertMatch(await refusal({ ...saved, more: 1 }), /^error: \/bad.json: expected no key "more", got an object\n$/);
+  assertEquals(
+    await refusal({ ...saved, turns }),
+    "error: --load: /bad.json: turns.0.assistant: expected a text, got 7\n",
+  );
+  assertMatch(
+    await refusal({ ...saved, more: 1 }),
+    /^error: --load: \/bad.json: expected no key "more", got an object\n$/,
+  );
 });
 
 Deno.test("chat says that its context is full before anything is lost, and what to do", async () => {

@@ -51,7 +51,7 @@ Deno.test({
   ignore: !linux,
   fn: async () => {
     const { code, stderr } = await redirected([], "</");
-    assertEquals({ code, stderr }, { code: 2, stderr: "error: stdin: cannot be read: Is a directory (os error 21)\n" });
+    assertEquals({ code, stderr }, { code: 2, stderr: "error: stdin: expected a file, got a directory\n" });
   },
 });
 

@@ -53,7 +53,8 @@ export class Chat {
    */
   static async open(options: ChatOptions): Promise<Chat> {
     refuseUndrawn(options);
-    const choices = choicesOf(options), loaded = options.load === undefined ? null : Conversation.load(options.load);
+    const choices = choicesOf(options), { load: file } = options;
+    const loaded = file === undefined ? null : Conversation.load(file, `--load: ${file}`);
     const checkpoint = await openModel(options.model, true);
     await using _started = await warmUp(choices);
     const tokenizer = await openTokenizer(checkpoint);

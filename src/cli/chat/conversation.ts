@@ -115,17 +115,18 @@ export class Conversation {
   /**
    * Reads a conversation that {@linkcode save} wrote.
    *
+   * @param where What messages begin with, if not the path.
    * @throws {InputError} naming the file and what in it is wrong.
    */
-  static load(path: string): Conversation {
-    const bytes = readWhole(path, MAX_FILE_BYTES);
+  static load(path: string, where = path): Conversation {
+    const bytes = readWhole(path, MAX_FILE_BYTES, where);
     let json: unknown;
     try {
       json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     } catch {
-      throw InputError.of("malformed", { file: path }, "a conversation that /save wrote", "no JSON");
+      throw InputError.of("malformed", { file: where }, "a conversation that /save wrote", "no JSON");
     }
-    const { system, reasoning, date, turns } = validate(ConversationFile, json, path);
+    const { system, reasoning, date, turns } = validate(ConversationFile, json, where);
     const conversation = new Conversation();
     return Object.assign(conversation, { system, reasoning, now: new Date(`${date}T12:00:00`), turns });
   }

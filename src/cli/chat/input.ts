@@ -1,5 +1,6 @@
 /** Where the lines of a conversation come from: a terminal with editing and history, or a pipe. */
-import { InputError, reason } from "../../errors.ts";
+import { InputError } from "../../errors.ts";
+import { unreadable } from "../../read.ts";
 import { MAX_PROMPT_BYTES } from "../../text/prompt_bytes.ts";
 import { UsageError } from "../spelling.ts";
 import { editorStreams, writeError } from "../terminal.ts";
@@ -60,7 +61,7 @@ export class PipedLines implements Lines {
       this.#text += this.#decoder.decode(value, { stream: !done });
     } catch (thrown) {
       if (thrown instanceof TypeError) throw UsageError.of("malformed", { name }, "UTF-8 text", "other bytes");
-      throw UsageError.saying("unreadable", { name }, `cannot be read: ${reason(thrown)}`);
+      throw unreadable(name, thrown);
     }
     if (this.#text.length > MAX_PROMPT_BYTES && !this.#text.includes("\n")) {
       throw UsageError.of("too_large", { name }, `lines of at most ${MAX_PROMPT_BYTES} bytes`, "more");

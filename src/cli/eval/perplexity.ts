@@ -19,7 +19,7 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
   const models = await openModels(options), works: PerplexityWork[] = [];
   for (const { checkpoint } of models) {
     works.push(PERPLEXITY.prepare({
-      path: options.text,
+      path: `--text: ${options.text}`,
       file,
       tokenizer: await openTokenizer(checkpoint),
       limit: options.limit,

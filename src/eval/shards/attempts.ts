@@ -3,7 +3,8 @@
  * believed to be dead may still write; so every attempt at a shard writes files of its own, which nobody else ever
  * writes, and reads those of all attempts before it. Two attempts at once waste time and spoil nothing.
  */
-import { InputError, reason } from "../../errors.ts";
+import { InputError } from "../../errors.ts";
+import { unreadable } from "../../read.ts";
 import { option, words } from "../../words.ts";
 import { type Indexed, isOther, Journal, readJournal } from "../journal.ts";
 import type { OpenStore } from "../stores.ts";
@@ -54,8 +55,7 @@ function namesIn(dir: string): string[] {
     return Array.from(Deno.readDirSync(dir), ({ name }) => name);
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotFound) return [];
-    if (thrown instanceof Deno.errors.NotCapable) throw thrown;
-    throw InputError.saying("unreadable", { file: dir }, `cannot be read: ${reason(thrown)}`);
+    throw unreadable(dir, thrown);
   }
 }
 

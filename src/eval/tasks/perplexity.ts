@@ -23,7 +23,7 @@ type Protocol = PerplexityResults["protocol"];
 
 /** The text, and how it is cut. */
 export interface PerplexityRequest {
-  /** Path of the file, for messages. */
+  /** What messages begin with: the option and the path of the file. */
   readonly path: string;
   readonly file: { readonly name: string; readonly sha256: string; readonly text: string };
   readonly tokenizer: Tokenizer;
