@@ -32,6 +32,8 @@ export const HfConfig = z.looseObject({
   hidden_act: oneOf("silu").nullish(),
   attention_bias: oneOf(true).nullish(),
   tie_word_embeddings: oneOf(false).nullish(),
+  // No key of GPT-OSS, but transformers masks by it, and to Python null is false: tokens would see those after them.
+  is_causal: oneOf(true).optional(),
   // To transformers another name of num_local_experts, and settings of single layers.
   num_experts: count(MAX.experts).nullish(),
   per_layer_config: z.record(z.string(), z.never({ error: "no settings of single layers" }), {

@@ -141,6 +141,8 @@ export const BROKEN: [changes: Json, line: string][] = [
   ],
   [{ hidden_act: "gelu" }, 'hidden_act: expected "silu", got "gelu"'],
   [{ attention_bias: false }, "attention_bias: expected true, got false"],
+  [{ is_causal: false }, "is_causal: expected true, got false"],
+  [{ is_causal: null }, "is_causal: expected true, got null"],
   [{ tie_word_embeddings: true }, "tie_word_embeddings: expected false, got true"],
   [{ eos_token_id: "2" }, 'eos_token_id: expected a token id or a list of token ids, got "2"'],
   [{ eos_token_id: [1, -1] }, "eos_token_id.1: expected a token id, got -1"],
