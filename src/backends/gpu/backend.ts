@@ -121,6 +121,7 @@ export class GpuBackend<N extends string> extends InspectableBackend implements 
     for (let from = 0; from < rows.length; from += LOGIT_ROWS) {
       const part = rows.subarray(from, from + LOGIT_ROWS);
       this.#uploads.sendRows(part);
+      this.executor.calls.followsOthers();
       this.executor.logits(x, head, part.length);
       this.#logits.download(part.length);
       this.#stream.synchronize();

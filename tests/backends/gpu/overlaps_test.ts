@@ -6,7 +6,13 @@ import { type DecodeParts, enqueueNext, enqueuePick } from "../../../src/backend
 import type { KernelSet } from "../../../src/backends/gpu/kernels.ts";
 import { type RankGroups, RankSums } from "../../../src/backends/gpu/ranks.ts";
 import type { Workspace } from "../../../src/backends/gpu/workspace.ts";
-import { assertEquals } from "../../assert.ts";
+import { Queue } from "../../../ffi/stream.ts";
+import { assert, assertEquals } from "../../assert.ts";
+import { buildHipHost } from "../../hip_host/build.ts";
+import { HipHost } from "../../hip_host/control.ts";
+import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
+import { randomModel, testConfig } from "../random_model.ts";
+import { logitsOf, openEngine, sequence } from "./opened.ts";
 
 Deno.test("ranks pick from logits that a library has gathered once it has, whatever may begin early", () => {
   const queued: (string | boolean | undefined)[] = [];
@@ -29,4 +35,38 @@ Deno.test("ranks pick from logits that a library has gathered once it has, whate
     enqueueNext(parts, rows);
   }
   assertEquals(queued, ["gather", false, true, "gather", "gather", false, true]);
+});
+
+Deno.test({
+  name: "no launch that follows a copy to the device begins before the copy has ended",
+  ignore: await withoutKernelCompiler(),
+  fn: async () => {
+    using host = new HipHost(buildHipHost());
+    const config = testConfig({});
+    using model = randomModel(31, { config });
+    const engine = await openEngine(host.path, model, { kernels: await hostKernels(), overlap: true });
+    const { launch, upload } = Queue.prototype, queued: string[] = [];
+    try {
+      Queue.prototype.launch = function (kernel, shape, args) {
+        queued.push(shape.overlaps ? "early" : "waits");
+        launch.call(this, kernel, shape, args);
+      };
+      Queue.prototype.upload = function (...copied) {
+        queued.push("copy");
+        upload.apply(this, copied);
+      };
+      // Looked at, these are not recorded: the numbers of the rows whose logits are wanted are sent by themselves.
+      for (const count of [1, 3]) {
+        const rows = Int32Array.from({ length: count }, (_, i) => i);
+        await engine.compute(sequence(0, count, config.vocab), rows, () => {}, () => {});
+      }
+      await logitsOf(engine, sequence(0, 1, config.vocab, 20), [0]);
+    } finally {
+      Object.assign(Queue.prototype, { launch, upload });
+      await engine.close();
+    }
+    assert(queued.includes("early"));
+    assert(queued.filter((what) => what === "copy").length >= 4, queued.join(" "));
+    assertEquals(queued.flatMap((what, i) => what === "copy" && queued[i + 1] === "early" ? [i] : []), []);
+  },
 });
