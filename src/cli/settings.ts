@@ -2,6 +2,7 @@
 import type { Kept } from "../eval/stores.ts";
 import { UsageError } from "./spelling.ts";
 import { z } from "zod";
+import type { Subject } from "../errors.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { openSetting, type Room } from "../session/open.ts";
 import { type FullProtocol, fullProtocolOf } from "../session/protocol.ts";
@@ -206,8 +207,15 @@ export async function hashedProtocol(setting: PlannedSetting): Promise<FullProto
   return await fullProtocolOf(setting, (done, total) => bar.update(done, total));
 }
 
-/** @throws {UsageError} where `--context` is longer than the model's. */
-export function refuseLonger(context: number | undefined, maxPositions: number): void {
+/**
+ * @param asked What asks for it.
+ * @throws {UsageError} where it is longer than the model's.
+ */
+export function refuseLonger(
+  context: number | undefined,
+  maxPositions: number,
+  asked: Subject = { option: "context" },
+): void {
   if (context === undefined || context <= maxPositions) return;
-  throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's context`, context);
+  throw UsageError.of("too_large", asked, `at most ${maxPositions}, the model's context`, context);
 }

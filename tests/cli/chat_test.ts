@@ -148,13 +148,14 @@ Deno.test("chat says that its context is full before anything is lost, and what 
   const cut = await inProcess(["chat", "--context", "40"], { stdin: `${FIRST}\n/stats\n` });
   assertMatch(cut.stderr, /context is full \(.*\), before a word of the answer: the question is taken back/);
   const refused = await inProcess(["chat", "--context", "999999999"]);
-  assertMatch(refused.stderr, /^error: --context: expected at most 131072, the model's, got 999999999\n$/);
+  assertMatch(refused.stderr, /^error: --context: expected at most 131072, the model's context, got 999999999\n$/);
 });
 
 /** Lines that are refused, and how. */
 const REFUSED: readonly (readonly [line: string, said: RegExp])[] = [
   ["/sytem x", /^error: \/sytem: unknown command; did you mean \/system\?/],
   ["/scheme w_mxfp4_a_mxfp5", /^error: \/scheme: expected .* w_mxfp4_a_mxfp4, got "w_mxfp4_a_mxfp5"/],
+  ["/context 131073", /^error: \/context: expected at most 131072, the model's context, got 131073/],
   ["/reasoning much", /^error: \/reasoning: expected low, medium, high, got "much"/],
   ["/exit now", /^error: \/exit: expected nothing after it, got "now"/],
   ["/save /elsewhere/x", /^error: \/elsewhere\/x: expected a file in .*, or another --out, got/],

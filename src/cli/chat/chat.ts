@@ -12,7 +12,7 @@ import { refuseUndrawn, showAnalysis } from "../generate.ts";
 import { openModel, openRenderer, openTokenizer } from "../open_model.ts";
 import type { OptionValues } from "../options.ts";
 import { ChatReply } from "../reply.ts";
-import { choicesOf, planOnce } from "../settings.ts";
+import { choicesOf, planOnce, refuseLonger } from "../settings.ts";
 import { COMMAND_LINE, UsageError } from "../spelling.ts";
 import { note } from "../terminal.ts";
 import { Conversation, type Turn } from "./conversation.ts";
@@ -101,9 +101,7 @@ export class Chat {
   /** Sets other room aside for the conversation. */
   async setContext(context: number): Promise<void> {
     const { model, checkpoint, options } = this;
-    if (context > checkpoint.config.maxPositions) {
-      throw UsageError.of("too_large", { name: "/context" }, `at most ${checkpoint.config.maxPositions}`, context);
-    }
+    refuseLonger(context, checkpoint.config.maxPositions, { name: "/context" });
     await model.reload(model.setting, roomFor(checkpoint, options, context));
     this.#warned = false;
     note(modelLine(model));
@@ -211,9 +209,7 @@ function stoppedWhy({ finish, generatedTokens }: Answer, maxTokens: number): str
 /** Positions for the conversation; sliding layers remember far enough to drop an answer's reasoning. */
 function roomFor({ config }: Checkpoint, options: ChatOptions, context: number | undefined): Room {
   const { maxPositions } = config;
-  if (context !== undefined && context > maxPositions) {
-    throw UsageError.of("too_large", { option: "context" }, `at most ${maxPositions}, the model's`, context);
-  }
+  refuseLonger(context, maxPositions);
   const positions = context ?? Math.min(maxPositions, DEFAULT_CONTEXT);
   return { slots: 1, context: positions, rewind: Math.min(positions, options["max-tokens"]) };
 }
