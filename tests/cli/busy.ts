@@ -3,4 +3,4 @@ import { Interrupt } from "../../src/cli/interrupt.ts";
 
 using _interrupt = new Interrupt();
 Deno.stdout.writeSync(new TextEncoder().encode("busy\n"));
-for (const end = Date.now() + 20_000; Date.now() < end;);
+for (const end = Date.now() + 60_000; Date.now() < end;);

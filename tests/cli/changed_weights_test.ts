@@ -22,9 +22,9 @@ async function evaluate(change: (path: string) => void) {
       return 0;
     }
   };
-  for (const limit = Date.now() + 60_000; lines() < 2 && Date.now() < limit;) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  let over = false;
+  output.then(() => over = true);
+  while (!over && lines() < 2) await new Promise((resolve) => setTimeout(resolve, 5));
   change(checkpoint.path(WEIGHTS));
   const { code, stderr } = await output;
   const names = [...Deno.readDirSync(out)].map(({ name }) => name);

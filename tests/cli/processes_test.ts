@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { ONLY_SOAKED, SOAK } from "../soak.ts";
+import { until } from "../cluster/processes.ts";
 import { FreePort } from "../../tools/free_port.ts";
 import { type Ended, onTestLibrary, startRanks } from "./rank_processes.ts";
 
@@ -81,10 +82,7 @@ test("a conversation and a server are the first process's, with the GPUs of all"
       return [0, ""] as const;
     }
   };
-  for (let tries = 0; (await status("/health"))[0] !== 200; tries++) {
-    assert(tries < 300, "the server does not come up");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  await until("the server is up", async () => (await status("/health"))[0] === 200);
   const [code, text] = await status("/v1/completions", { model: "tiny-gpt-oss", prompt: "How", max_tokens: 4 });
   assertEquals(code, 200, text);
   for (const child of children) child.kill("SIGTERM");
@@ -95,18 +93,18 @@ test("where a process is lost a server that computes nothing ends, too, and says
   using free = new FreePort();
   const port = free.number, serve = ["serve", ...onTestLibrary(), "--tp", "2", "--port", `${port}`, "--context", "256"];
   const { children, ended } = await startRanks(2, serve);
-  for (let tries = 0;; tries++) {
+  await until("the server is up", async () => {
     const there = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => null);
     there?.close();
-    if (there !== null) break;
-    assert(tries < 300, "the server does not come up");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+    return there !== null;
+  });
   children[1]!.kill("SIGKILL");
-  const killed = performance.now(), [first] = await ended;
+  const killed = performance.now();
+  const [first] = await ended;
   assertEquals(first!.code, 1);
   assertMatch(first!.stderr, /\nerror: rank 1 of 2: its process ended without a word\n$/);
-  assert(performance.now() - killed < 5000);
+  // At once, which on a machine that does much else may be seconds; a host that is gone is noticed after a minute.
+  assert(performance.now() - killed < 30_000);
 });
 
 test("a rank that fails ends both processes with its message", async () => {

@@ -22,19 +22,28 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Variables that it may read besides MXOSS_TRACE. */
   readonly variables?: readonly string[];
+  /** Words that stand for main.ts: a script that runs the program, and its own arguments. */
+  readonly main?: readonly string[];
+  /** Words of a program that starts it. */
+  readonly by?: readonly string[];
 }
 
 /** The command that starts the program with the permissions that the README's tasks give it. */
-export function program(args: readonly string[], { writable, env, variables = [] }: RunOptions = {}): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
+export function program(
+  args: readonly string[],
+  { writable, env, variables = [], main = [MAIN], by = [] }: RunOptions = {},
+): Deno.Command {
+  const [command = "", ...words] = [...by, Deno.execPath()];
+  return new Deno.Command(command, {
     args: [
+      ...words,
       "run",
       "--no-prompt",
       "--allow-read",
       "--allow-ffi",
       `--allow-env=${["MXOSS_TRACE", ...variables].join(",")}`,
       ...(writable === undefined ? [] : [`--allow-write=${writable}`]),
-      MAIN,
+      ...main,
       ...args,
     ],
     stdin: "piped",

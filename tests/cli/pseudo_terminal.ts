@@ -10,7 +10,7 @@ export const WHY = HAS_SCRIPT ? "" : SOAK ? " (skipped: no script of util-linux)
 /** Ctrl-C as a terminal sends it. */
 export const CTRL_C = "\x03";
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 180_000;
 
 /** A program at a terminal, and what the terminal has shown. */
 export class Terminal {

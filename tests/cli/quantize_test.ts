@@ -5,7 +5,8 @@ import { rewrite, TemporaryDirectory } from "../checkpoint/container.ts";
 import { run, someScales } from "../quantize/run.ts";
 import { everyNth, ONLY_SOAKED, SOAK } from "../soak.ts";
 import { inProcess } from "./in_process.ts";
-import { mxoss, program, TINY } from "./program.ts";
+import { pausedAfter } from "./paused.ts";
+import { mxoss, TINY } from "./program.ts";
 
 const PROBLEMS = new URL("../goldens/word-problems.jsonl", import.meta.url).pathname;
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -92,19 +93,9 @@ Deno.test("mxoss quantize goes on after it was killed", async () => {
   const [whole, out] = [`${dir.path}/whole`, `${dir.path}/cut`];
   const args = (to: string) => ["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", to];
   assertEquals((await inProcess(args(whole))).code, 0);
-  const child = program(args(out), { writable: out }).spawn();
-  const finished = child.output();
-  await child.stdin.close();
-  const shards = () => {
-    try {
-      return names(out).filter((name) => name.endsWith(".safetensors"));
-    } catch {
-      return [];
-    }
-  };
-  while (shards().length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
-  child.kill("SIGKILL");
-  await finished;
+  await using paused = await pausedAfter(3, args(out), out);
+  paused.child.kill("SIGKILL");
+  await paused.ended;
   assertThrows(() => openCheckpoint(out), InputError, "config.json: no such file");
   const other = await inProcess(["quantize", "--scheme", "w_mxfp4", "--out", out]);
   assertMatch(other.stderr, /^error: --out: .*: holds an interrupted run with other settings/);
@@ -178,43 +169,25 @@ Deno.test("mxoss quantize takes source files that nobody may write, as an ordina
   assertEquals(Deno.readFileSync(`${out}/tokenizer.json`), Deno.readFileSync(`${TINY}/tokenizer.json`));
   if (!SOAK) return;
   // And its resume, after a run whose files were copied with their mode.
-  const again = `${dir.path}/again`,
-    interrupted = program([...args.slice(0, -1), again], { writable: dir.path }).spawn();
-  const ended = interrupted.output();
-  await interrupted.stdin.close();
-  await untilFinished(again, 2);
-  interrupted.kill("SIGKILL");
-  await ended;
+  const again = `${dir.path}/again`;
+  await using interrupted = await pausedAfter(2, [...args.slice(0, -1), again], dir.path);
+  interrupted.child.kill("SIGKILL");
+  await interrupted.ended;
   Deno.copyFileSync(`${from}/tokenizer.json`, `${again}/tokenizer.json`);
   assertEquals(await withoutPrivileges([...args.slice(0, -1), again]), { code: 0, stderr: "" });
   assertEquals(contents(again), contents(out));
 });
-
-/** Waits until a directory holds weight files. */
-async function untilFinished(dir: string, count: number): Promise<void> {
-  const finished = () => {
-    try {
-      return names(dir).filter((name) => name.endsWith(".safetensors")).length;
-    } catch {
-      return 0;
-    }
-  };
-  while (finished() < count) await new Promise((resolve) => setTimeout(resolve, 1));
-}
 
 // One way for all three.
 for (const signal of everyNth(3, ["SIGHUP", "SIGTERM", "SIGINT"] as const)) {
   Deno.test(`mxoss quantize leaves no temporary file when ${signal} comes`, async () => {
     using dir = new TemporaryDirectory();
     const out = `${dir.path}/new`;
-    const child = program(["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out], {
-      writable: out,
-    }).spawn();
-    const ended = child.output();
-    await child.stdin.close();
-    await untilFinished(out, 1);
-    child.kill(signal);
-    const { code, stderr } = await ended;
+    const args = ["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out];
+    await using paused = await pausedAfter(1, args, out);
+    paused.child.kill(signal);
+    paused.goOn();
+    const { code, stderr } = await paused.ended;
     assertEquals(code, 130);
     assertMatch(new TextDecoder().decode(stderr), /^interrupted; the same command goes on where it stopped\n$/);
     assertEquals(
@@ -230,18 +203,11 @@ Deno.test(
   async () => {
     using dir = new TemporaryDirectory();
     const out = `${dir.path}/new`;
-    const args = ["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-ffi", MAIN, "quantize", "--scheme"];
-    const child = new Deno.Command("nohup", {
-      args: [Deno.execPath(), ...args, "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-      env: { NO_COLOR: "1" },
-    }).spawn();
-    const ended = child.output();
-    await untilFinished(out, 1);
-    child.kill("SIGHUP");
-    assertEquals((await ended).code, 0);
+    const args = ["quantize", "--scheme", "w_mxfp6_e3m2", "--shard-size", "300kB", "--out", out];
+    await using paused = await pausedAfter(1, args, out, ["nohup"]);
+    paused.child.kill("SIGHUP");
+    paused.goOn();
+    assertEquals((await paused.ended).code, 0);
     assert(names(out).includes("config.json"));
   },
 );

@@ -219,11 +219,12 @@ gpuTest("hosts that differ or go are named in one line: other weights, a port th
     const { DATA } = bench.env, out = `${bench.path}/out`;
     const long = ["--data", DATA!, "--max-tokens", "400", "--sequences", "1", "--shard", "none", "--out", out];
     const evaluating = [0, 1].map((rank) => start(rank, ["eval", "gsm8k", ...onTestLibrary(), "--tp", "2", ...long]));
-    await until("they have answered something", () => exists(`${out}/answers.as-stored.kv-auto.tp2.jsonl`), 60);
+    await until("they have answered something", () => exists(`${out}/answers.as-stored.kv-auto.tp2.jsonl`));
     const killed = performance.now();
     hosts.powerOff(1);
     const left = await evaluating[0]!;
-    assert(performance.now() - killed < 5000);
+    // At once, which on a machine that does much else may be seconds; one that goes without a sign is missed a minute.
+    assert(performance.now() - killed < 30_000);
     assertEquals([left.code, errors(left.stderr)], [1, ["error: rank 1 of 2: its process ended without a word"]]);
     await evaluating[1];
   });

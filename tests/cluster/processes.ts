@@ -95,8 +95,8 @@ export class Server implements AsyncDisposable {
   }
 }
 
-/** Waits for something, looking every so often. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 30): Promise<void> {
+/** Waits for something, looking every so often; on a machine that does much else it may take long. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 300): Promise<void> {
   for (const end = Date.now() + 1000 * seconds; !await holds();) {
     if (Date.now() > end) throw new Error(`waited ${seconds} s in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));

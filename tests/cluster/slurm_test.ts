@@ -21,7 +21,7 @@ Deno.test({
     assertMatch(job, /^\d+\n$/, stderr);
     const id = job.trim();
     const part = `${out}/shards/3-of-4`;
-    await until("the third task has answered something", () => answersOf(part) > 0, 120);
+    await until("the third task has answered something", () => answersOf(part) > 0);
     const [pid, ...others] = processesWith({ SLURM_ARRAY_JOB_ID: id, SLURM_ARRAY_TASK_ID: "2" });
     assertEquals([typeof pid, others], ["number", []]);
     Deno.kill(pid!, "SIGKILL");
@@ -36,7 +36,7 @@ Deno.test({
       const { code, stderr } = await slurm.run(["scontrol", ...order]);
       assertEquals(code, 0, stderr);
     }
-    await until("the job after the array has joined its parts", () => exists(`${out}/report.html`), 180);
+    await until("the job after the array has joined its parts", () => exists(`${out}/report.html`));
     assertSameResults(out, one);
     // The second attempt went on: a file of its own beside that of the first.
     assertEquals(before > 0, true);

@@ -4,6 +4,7 @@
  */
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+import { FreePort } from "../../tools/free_port.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { SOAK } from "../soak.ts";
 import { NET_PERMISSION, PERMISSIONS, WRITE_PERMISSION } from "../../tools/package/launch.ts";
@@ -139,7 +140,8 @@ Deno.test({
     using dir = new TemporaryDirectory();
     const env = place(dir.path);
     const shell = (line: string) => new Deno.Command("bash", { args: ["-c", line], cwd: dir.path, env, stdin: "null" });
-    const port = 18_080 + Deno.pid % 10_000;
+    using free = new FreePort();
+    const port = free.number;
     const here = ({ text }: PrintedCommand) => text.replace("127.0.0.1:8080", `127.0.0.1:${port}`);
     for (let i = 0; i < SERVED.length;) {
       const line = here(SERVED[i]!).replace(

@@ -58,9 +58,9 @@ export function refused({ code, stdout, stderr }: Finished, reason: RegExp): voi
   assertMatch(stderr, reason);
 }
 
-/** Waits at most ten seconds for something to come true. */
+/** Waits for something to come true; minutes of a machine that does much else, and not for ever. */
 export async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 9000; i++) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

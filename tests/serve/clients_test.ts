@@ -188,21 +188,14 @@ Deno.test({
     const reader = running.body!.pipeThrough(new TextDecoderStream()).getReader();
     let text = (await reader.read()).value!;
     const stopped = server.stop();
-    // The signal is on its way, and the long reply takes seconds.
-    let refused = 200;
-    for (let i = 0; i < 100 && refused === 200; i++) {
-      const response = await ask({ max_tokens: 1 });
-      refused = response.status;
-      await response.body!.cancel();
-    }
-    assertEquals(refused, 503);
+    // The long reply takes seconds from then on.
+    await server.says(/^stopping: (?:1 request has|\d requests have) 120 s to end/);
+    const refused = await ask({ max_tokens: 1 });
+    await refused.body!.cancel();
+    assertEquals(refused.status, 503);
     for (let read = await reader.read(); !read.done; read = await reader.read()) text += read.value;
     assert(text.endsWith("data: [DONE]\n\n"), text.slice(-200));
     assertEquals(await stopped, 0);
-    assert(
-      server.lines.some((line) => /^stopping: (?:1 request has|\d requests have) 120 s to end/.test(line)),
-      server.lines.join("\n"),
-    );
   },
 });
 
@@ -215,9 +208,8 @@ Deno.test({
     const head = "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{";
     await client.write(new TextEncoder().encode(head));
     assertEquals((await fetch(`${server.url}/health`)).status, 200);
-    const begun = performance.now();
+    // The other half never comes.
     assertEquals(await server.stop(), 0);
-    assert(performance.now() - begun < 5000);
   },
 });
 

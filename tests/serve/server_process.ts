@@ -17,6 +17,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly lines: readonly string[];
   /** Those of its log. */
   log(): Record<string, unknown>[];
+  /** Waits until it has written such a line to stderr. @throws {Error} if it ended without one. */
+  says(line: RegExp): Promise<void>;
   /** Sends SIGTERM; gives the exit code. */
   stop(): Promise<number>;
 }
@@ -40,6 +42,7 @@ export async function startServer(
     stderr: "piped",
   }).spawn();
   const lines: string[] = [], listening = Promise.withResolvers<string>();
+  const told = { more: Promise.withResolvers<void>(), over: false };
   const reading = (async () => {
     let rest = "";
     for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
@@ -50,7 +53,11 @@ export async function startServer(
         const [, url] = /^listening on (http:\S+)$/.exec(line) ?? [];
         if (url !== undefined) listening.resolve(url);
       }
+      told.more.resolve();
+      told.more = Promise.withResolvers();
     }
+    told.over = true;
+    told.more.resolve();
     listening.reject(new Error(`the server ended: ${lines.join("\n")}`));
   })();
   let ended: Promise<number> | null = null;
@@ -71,6 +78,12 @@ export async function startServer(
       url,
       pid: child.pid,
       lines,
+      says: async (line) => {
+        while (!lines.some((one) => line.test(one))) {
+          if (told.over) throw new Error(`the server did not say ${line}: ${lines.join("\n")}`);
+          await told.more.promise;
+        }
+      },
       log: () => lines.filter((line) => line.startsWith('{"time"')).map((line) => JSON.parse(line)),
       stop,
       [Symbol.asyncDispose]: async () => void await stop(),

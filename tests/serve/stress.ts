@@ -28,7 +28,10 @@ interface Known {
   readonly ids: readonly string[];
 }
 
-/** Clients of a server, for some seconds. */
+/** What becomes of requests, as far as clients have it in their hands. */
+const KINDS = ["whole", "left", "slow", "aborted", "malformed", "oversized", "unknown field"] as const;
+
+/** Clients of a server, for some seconds, and on a slow machine until there was a request of each kind. */
 export async function stress(server: ServerProcess, clients: number, seconds: number): Promise<Stress> {
   const known = await knownReplies(server.url), counts: Record<string, number> = {};
   const count = (what: string) => counts[what] = (counts[what] ?? 0) + 1;
@@ -36,7 +39,7 @@ export async function stress(server: ServerProcess, clients: number, seconds: nu
   let tokens = 0;
   const client = async (number: number) => {
     const random = new Seeded(number);
-    while (performance.now() < end) {
+    while (performance.now() < end || KINDS.some((kind) => counts[kind] === undefined)) {
       const { what, more = 0 } = await once(server.url, known, random);
       count(what);
       tokens += more;
@@ -143,14 +146,14 @@ async function readStream(response: Response, leaveAfter: number, pause: number)
 
 /** Waits until nothing runs and nothing waits. */
 async function idle(url: string): Promise<void> {
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 2000; i++) {
     const text = await (await fetch(`${url}/metrics`)).text();
     const counts = Array.from(text.matchAll(/^mxoss:num_requests_\w+\{.*\} (\d+)$/gm), ([, value]) => Number(value));
     assertEquals(counts.length, 2);
     if (counts.every((value) => value === 0)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error("the server is not idle five seconds after the last client");
+  throw new Error("the server is not idle minutes after the last client");
 }
 
 /** The server's arguments: limits that are met. */
@@ -162,9 +165,6 @@ const MOST_GROWTH = 48 * 2 ** 20;
 /** Looks at what is left, and ends the server. */
 export async function checkStress(server: ServerProcess, { counts, memory: [early, late] }: Stress): Promise<void> {
   const sent = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  for (const what of ["whole", "left", "slow", "aborted", "malformed", "oversized", "unknown field"]) {
-    assert((counts[what] ?? 0) > 0, `no request of the kind "${what}"`);
-  }
   assert(late - early < MOST_GROWTH, `memory grew from ${early} to ${late} bytes`);
   assertEquals(await server.stop(), 0);
   const statuses = server.log().filter(({ path }) => path === "/v1/completions").map(({ status }) => status as number);
