@@ -123,6 +123,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
 
   // Before tensors whose names and shapes would be called wrong.
   methodOf(quantization, files.config);
+  if (quantization === null) refuseModelOpt(weightsDir, files.config);
   const weights = openWeightFiles(weightsDir, warn);
   const tensors = new TensorSet(weights, weightsDir);
   const method = quantization?.["quant_method"];
@@ -163,6 +164,18 @@ function open(root: string, options: OpenOptions): Checkpoint {
     hashBeside: async (onProgress) => void (hash ??= await (hashing ??= hashBeside(sourceFiles, onProgress))),
     identity: [...companions, ...weights.files.map(({ identity }) => identity)],
   };
+}
+
+/**
+ * Refuses what NVIDIA ModelOpt says of a quantization in a file of its own, which vLLM reads.
+ *
+ * @throws {InputError}
+ */
+function refuseModelOpt(dir: string, config: string): void {
+  const path = fileIn(dir, "hf_quant_config.json");
+  if (path === null) return;
+  const expected = `quantization_config in ${config} to say how the model is quantized`;
+  throw InputError.of("unsupported", { file: path }, expected, "a file of NVIDIA ModelOpt's");
 }
 
 function checkDirectory(dir: string): void {

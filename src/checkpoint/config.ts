@@ -37,10 +37,10 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   const tokens = generation === null ? {} : validate(GenerationConfig, generation.json, generation.path);
   const files = generation === null ? path : `${path} and ${generation.path}`;
   if (isOriginal(json)) {
-    const model = fromOriginal(validate(OriginalConfig, json, path), tokens);
+    const values = validate(OriginalConfig, json, path), model = fromOriginal(values, tokens);
     checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
     checkTokens(model, files);
-    return { model, quantization: null, warnings: [] };
+    return { model, quantization: values.quantization_config ?? null, warnings: [] };
   }
   checkArchitecture(json, path);
   const values = validate(HfConfig, json, path);

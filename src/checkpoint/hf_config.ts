@@ -5,7 +5,7 @@ import { show } from "../describe.ts";
 import { readRope, ROPE_KEYS } from "./hf_rope.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, TOKEN_KEYS, type TokenValues } from "./token_ids.ts";
-import { SIZE_KEYS } from "./size_keys.ts";
+import { QUANTIZATION_KEYS, SIZE_KEYS } from "./common_keys.ts";
 import { count, epsilon, MAX, oneOf, positive } from "../validate.ts";
 
 const LAYER_TYPE = { error: "sliding_attention or full_attention" };
@@ -40,7 +40,7 @@ export const HfConfig = z.looseObject({
     error: "no settings of single layers",
   }).nullish(),
   ...TOKEN_KEYS,
-  quantization_config: z.record(z.string(), z.unknown(), { error: "an object" }).nullish(),
+  ...QUANTIZATION_KEYS,
 });
 
 /** A validated config.json. */

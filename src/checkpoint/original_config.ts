@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, type TokenValues } from "./token_ids.ts";
-import { SIZE_KEYS } from "./size_keys.ts";
+import { QUANTIZATION_KEYS, SIZE_KEYS } from "./common_keys.ts";
 import { count, MAX, positive, scaleFactor, theta } from "../validate.ts";
 
 /**
@@ -20,6 +20,7 @@ export const OriginalConfig = z.looseObject({
   rope_ntk_alpha: positive,
   rope_ntk_beta: positive,
   initial_context_length: count(MAX.positions),
+  ...QUANTIZATION_KEYS,
 });
 
 /** A validated config. */

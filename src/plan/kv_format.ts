@@ -15,14 +15,14 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
   const tensors = stored === 0
     ? "the tensors have no scales for it"
     : `the tensors have its scales for ${stored === layers ? "all" : stored} of ${layers} layers`;
-  const configured = config?.kvCacheIsFp8() ?? false;
   if (asked !== "auto") {
     if (asked === "fp8" && stored > 0 && stored < layers) {
       warnings.push(`FP8 is asked for the KV cache, but ${tensors}; 1 is used in the others`);
     }
     return { kvFormat: asked, kvDecidedBy: option("kv-cache-dtype") } as const;
   }
-  if (configured) {
+  const modules = request.linears.map(({ module }) => module).filter((module) => /\.[kv]_proj$/.test(module));
+  if (config?.kvCacheIsFp8(modules)) {
     if (stored < layers) {
       warnings.push(
         `${configPath}: quantization_config says FP8 for the KV cache, but ${tensors}; 1 is used where there are none`,

@@ -181,6 +181,19 @@ const BROKEN: [wrong: string, make: (checkpoint: BrokenCheckpoint) => void, line
     "model.safetensors: expected tensors of a GPT-OSS model, such as model.layers.0.mlp.experts.gate_up_proj_blocks, " +
     "got 79 others, e.g. lm_head.weight",
   ],
+  [
+    "a norm's bias",
+    (c) =>
+      c.headerText((text, data) => {
+        const header = JSON.parse(text), name = "model.layers.1.post_attention_layernorm.bias";
+        header[name] = { dtype: "U8", shape: [1], data_offsets: [data.length, data.length + 1] };
+        const longer = new Uint8Array(data.length + 1);
+        longer.set(data);
+        return { text: JSON.stringify(header), data: longer };
+      }),
+    "model.safetensors: tensor model.layers.1.post_attention_layernorm.bias: expected no tensor of that name: what " +
+    "it does to the model is not known",
+  ],
   ["a truncated file", (c) => c.bytes((b) => b.subarray(0, b.length - 100)), ""],
   ["a config that is not JSON", (c) => c.edit("config.json", (text) => text.slice(0, -20)), ""],
   [

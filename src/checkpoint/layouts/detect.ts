@@ -74,11 +74,11 @@ export function methodWarning(layout: LayoutName, quantMethod: unknown, configPa
 }
 
 /**
- * Names of tensors that change what the model computes, in every layout: below a linear's own name, in the attention or
- * the experts of a layer, or a rotation that several linears share.
+ * Names of tensors that change what the model computes, in every layout: below a linear's own name, in the attention,
+ * the experts or a norm of a layer, or a rotation that several linears share.
  */
 const COMPUTES = [
-  /^(?:model\.layers|block)\.\d+\.(?:self_attn|attn|mlp)\./,
+  /^(?:model\.layers|block)\.\d+\.(?:self_attn\.|attn\.|mlp\.|\w*norm)/,
   /^(?:lm_head|model\.embed_tokens|model\.norm|embedding|unembedding|norm)\./,
   /(?:^|[._])(?:rotation|prescale)(?:[._]|$)/,
 ];

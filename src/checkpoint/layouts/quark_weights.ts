@@ -1,5 +1,6 @@
 /** AMD Quark's weights: the format follows from dtype and row bytes of the weight and from its scale. */
 import { BLOCK, bytesOf, MX_FORMATS, type MxFormat, STORED_FORMATS } from "../../formats/format.ts";
+import { shapeText } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
@@ -69,7 +70,7 @@ export class QuarkWeights {
     }
     if (isOneOf(weight, ["F8_E4M3", "F8_E4M3FNUZ"])) {
       this.#tensors.take(weightName, [weight.dtype], [...lead, rows, cols]);
-      const scales = this.#floatScales(scaleName, weightName, lead[0] ?? 1, rows);
+      const scales = this.#floatScales(scaleName, weightName, lead, rows);
       return scales.map((scale, i) => matrix(weight, FP8[weight.dtype], i, rows, cols, cols, scale));
     }
     if (weight.dtype === "U8") return this.#mx(weight, scaleName, lead, rows, cols, moduleOf);
@@ -120,8 +121,8 @@ export class QuarkWeights {
     );
   }
 
-  /** Scales of FP8 weights: one for each of `count` matrices, or one per row of each. */
-  #floatScales(name: string, weightName: string, count: number, rows: number): ScaleSource[] {
+  /** Scales of FP8 weights: one for all matrices, one for each, or one per row of each. */
+  #floatScales(name: string, weightName: string, lead: readonly number[], rows: number): ScaleSource[] {
     const tensor = this.#tensors.find(name);
     if (tensor === null) {
       throw InputError.of(
@@ -131,7 +132,15 @@ export class QuarkWeights {
         "nothing",
       );
     }
+    const count = lead[0] ?? 1;
     const values = this.#scales.read(tensor, [1, count, count * rows]);
+    // As many numbers in another shape are scales of columns or of blocks.
+    const last = tensor.shape.findLastIndex((size) => size !== 1), shape = tensor.shape.slice(0, last + 1).join();
+    const perRow = [...lead, rows];
+    if (values.length > 1 && shape !== lead.join() && shape !== perRow.join()) {
+      const shapes = [...lead.length > 0 ? [lead] : [], perRow].map(shapeText).join(" or ");
+      this.#tensors.refuse(tensor, `one number, or scales ${shapes}`);
+    }
     return Array.from({ length: count }, (_, i): ScaleSource => {
       if (values.length === 1) return { kind: "tensor", value: values[0]! };
       if (values.length === count) return { kind: "tensor", value: values[i]! };

@@ -111,12 +111,15 @@ export class EntryReader {
     const spec = this.#spec(json, key);
     if (spec === null) return null;
     const element = this.#mxElement(spec, key);
-    if (element) return { format: MX_FORMAT[element], scale: "e8m0" };
+    if (element) {
+      this.#axis(spec, key, [-1, 1]);
+      return { format: MX_FORMAT[element], scale: "e8m0" };
+    }
     this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.values(MX_DTYPE), "fp8_e4m3"], spec.dtype);
     if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for a weight", "true");
     if (spec.qscheme === "per_tensor") return { format: "fp8_e4m3", scale: "tensor" };
     this.#expect(spec.qscheme === "per_channel", `${key}.qscheme`, ["per_tensor", "per_channel"], spec.qscheme);
-    this.#expect((spec.ch_axis ?? spec.axis ?? 0) === 0, `${key}.ch_axis`, ["0"], spec.ch_axis ?? spec.axis);
+    this.#axis(spec, key, [0]);
     return { format: "fp8_e4m3", scale: "row" };
   }
 
@@ -126,6 +129,7 @@ export class EntryReader {
     const element = this.#mxElement(spec, key);
     if (element) {
       if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, "true for MX inputs", "false");
+      this.#axis(spec, key, [-1]);
       return { kind: "mx", element, rule: this.#rule(spec, key) };
     }
     this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.values(MX_DTYPE), "fp8_e4m3"], spec.dtype);
@@ -138,6 +142,8 @@ export class EntryReader {
     const perToken = qscheme === "per_channel" || qscheme === "per_token";
     this.#expect(perToken, `${key}.qscheme`, ["per_tensor", "per_channel"], qscheme);
     if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, `true for ${qscheme} inputs`, "false");
+    // Of [batch, tokens, features]: another axis is a scale for each feature or one for all tokens.
+    this.#axis(spec, key, [1, -2]);
     return { kind: "fp8_token" };
   }
 
@@ -173,6 +179,12 @@ export class EntryReader {
     const mode = spec.scale_calculation_mode ?? "even";
     this.#expect(mode === "even" || mode === "floor", `${key}.scale_calculation_mode`, ["even", "floor"], mode);
     return mode as ScaleRule;
+  }
+
+  /** Refuses scales along another axis than those given, the first of which is the usual one and what is left out. */
+  #axis({ ch_axis: axis, axis: older }: SpecValues, key: string, axes: readonly [number, ...number[]]): void {
+    const got = axis ?? older ?? axes[0];
+    this.#expect(axes.includes(got), `${key}.ch_axis`, axes.map(String), got);
   }
 
   #expect(holds: boolean, key: string, choices: readonly string[], got: unknown): void {

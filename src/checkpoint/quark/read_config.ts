@@ -156,14 +156,28 @@ export class QuarkConfig {
     return this.#values.export?.weight_format === "fake_quantized";
   }
 
-  /** Whether keys and values of the cache are FP8; `kv_cache_quant_config` counts before `export.kv_cache_group`. */
-  kvCacheIsFp8(): boolean {
+  /**
+   * Whether keys and values of the cache are FP8; `kv_cache_quant_config` counts before the entries of
+   * `export.kv_cache_group`, and `exclude`, which is about weights and inputs, says nothing of a cache.
+   *
+   * @param modules Names of all k_proj and v_proj.
+   * @throws {InputError} for another format, and where some of them are FP8 and some are not.
+   */
+  kvCacheIsFp8(modules: readonly string[]): boolean {
     const own = Object.entries(this.#values.kv_cache_quant_config ?? {});
-    const specs = own.length > 0
-      ? own.map(([name, json]) => this.#kvSpec(json, `kv_cache_quant_config "${printable(name)}"`))
-      : this.#kvGroup();
-    const found = specs.filter((fp8) => fp8 !== null);
-    return found.length > 0;
+    const entryOf = own.length > 0 ? this.#ownKvEntries(own) : this.#kvGroup();
+    const found = modules.map((module) => {
+      const entry = entryOf(module);
+      return { module, fp8: entry !== undefined && this.#kvIsFp8(entry) };
+    });
+    const fp8 = found.find((one) => one.fp8), other = found.find((one) => !one.fp8);
+    if (fp8 === undefined || other === undefined) return fp8 !== undefined;
+    throw InputError.of(
+      "contradiction",
+      { name: this.#file },
+      "FP8 for all keys and values of the cache or for none",
+      `it for ${fp8.module} and not for ${other.module}`,
+    );
   }
 
   /** One line for each thing that is asked for and left out, because it is not computed here. */
@@ -174,22 +188,34 @@ export class QuarkConfig {
       : [`${this.#file}.softmax_quant_spec: attention probabilities are not quantized`];
   }
 
-  /** The group's entries of `layer_quant_config`; without a group those of k_proj and v_proj. */
-  #kvGroup(): (true | null)[] {
-    const group = this.#values.export?.kv_cache_group ?? [];
-    const texts = group.length > 0 ? group : ["*k_proj", "*v_proj"], same = new Set(texts);
-    const patterns = this.#patterns(texts, "export.kv_cache_group").filter(({ kind }) => kind !== "exact");
-    const entries = [...this.#layers.all, ...this.#exactLayers.values()].filter(({ pattern: { text } }) =>
-      same.has(text) || patterns.some((pattern) => pattern.matches(text))
-    );
-    return entries.map(({ key, json }) => this.#kvSpec(json, key));
+  /** What `kv_cache_quant_config` has for a module. */
+  #ownKvEntries(own: readonly (readonly [string, unknown])[]): (module: string) => Entry | undefined {
+    const patterns = this.#patterns(own.map(([text]) => text), "kv_cache_quant_config");
+    const entries = patterns.map((pattern, i): Entry => ({
+      pattern,
+      key: `kv_cache_quant_config "${printable(pattern.text)}"`,
+      json: own[i]![1],
+    }));
+    return (module) => entries.find(({ pattern }) => pattern.matches(module));
+  }
+
+  /** What `layer_quant_config` has for a module, where that is of the group; without a group it always is. */
+  #kvGroup(): (module: string) => Entry | undefined {
+    const texts = this.#values.export?.kv_cache_group ?? [], same = new Set(texts);
+    const patterns = this.#patterns(texts, "export.kv_cache_group");
+    return (module) => {
+      const entry = this.#exactLayers.get(module) ?? this.#layers.of([module]);
+      const isOfGroup = texts.length === 0 || entry !== undefined && same.has(entry.pattern.text) ||
+        patterns.some((pattern) => pattern.matches(module));
+      return isOfGroup ? entry : undefined;
+    };
   }
 
   /** The spec of a cache is that of the outputs of k_proj and v_proj. */
-  #kvSpec(json: unknown, key: string): true | null {
+  #kvIsFp8({ key, json }: Entry): boolean {
     const entry = validate(object, json, `${this.#file}.${key}`);
     const value = Object.hasOwn(entry, "dtype") ? entry : entry["output_tensors"];
-    return this.#entries.fp8Output(value, `${key}.output_tensors`) ? true : null;
+    return this.#entries.fp8Output(value, `${key}.output_tensors`);
   }
 }
 

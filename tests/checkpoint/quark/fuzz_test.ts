@@ -69,7 +69,10 @@ function config(random: Random, overall: Json): Json {
   const rarely = <T>(value: T, other: T): T => random.below(6) === 0 ? value : other;
   const entries = Array.from({ length: rarely(3, 0) }, () => [random.pick(TEXTS), entry(spec(), spec(), spec())]);
   return quark(overall, {
-    layer_quant_config: Object.fromEntries([...entries, ["*k_proj", entry(null, null, FP8)]]),
+    layer_quant_config: Object.fromEntries([
+      ...entries,
+      ...["*k_proj", "*v_proj"].map((text) => [text, entry(null, null, FP8)] as const),
+    ]),
     layer_type_quant_config: rarely({ "nn.Linear": entry(spec(), spec()) }, {}),
     exclude: ["lm_head", "*self_attn*", "*router*", ...rarely([random.pick(TEXTS)], [])],
     kv_cache_quant_config: rarely({ "*k_proj": spec(), "*v_proj": entry(null, null, spec()) }, {}),
