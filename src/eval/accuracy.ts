@@ -4,11 +4,11 @@ import { type FilterName, FILTERS } from "./filters.ts";
 import {
   detectableDifference,
   discordance,
+  exactInterval,
   holm,
   type Interval,
   mcnemar,
   pairedDifference,
-  wilsonInterval,
 } from "./statistics.ts";
 
 /** Accuracy by one filter. */
@@ -27,7 +27,7 @@ export function accuracies(answers: readonly Answer[]): Record<FilterName, Accur
     return [filter, {
       correct,
       accuracy: correct / answers.length,
-      ...wilsonInterval(correct, answers.length),
+      ...exactInterval(correct, answers.length),
       outcomes: outcomes.map(Number).join(""),
     }];
   })) as Record<FilterName, Accuracy>;
@@ -45,7 +45,7 @@ export interface PairedComparison extends Interval {
   readonly p: number;
   /** The same, corrected for the number of settings compared with the first (Holm). */
   readonly pHolm: number;
-  /** Smallest true difference that this many problems would show with 80% power. */
+  /** Smallest true difference that this many problems would show with 80% power in spite of that correction. */
   readonly detectable: number;
 }
 
@@ -67,6 +67,6 @@ export function compareWithFirst(
     ...pairedDifference(pair, base.length),
     p: ps[i]!,
     pHolm: corrected[i]!,
-    detectable: detectableDifference(pair, base.length),
+    detectable: detectableDifference(pair, base.length, others.length),
   }));
 }

@@ -23,7 +23,7 @@
  * the same scale; of shares that of a test of two shares.
  */
 import { studentP, studentQuantile } from "./student.ts";
-import { type Interval, wilsonInterval, Z_95 } from "./statistics.ts";
+import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
 
 /** Tokens of a block that counts as one observation. */
 export const BLOCK = 32;
@@ -80,9 +80,6 @@ interface Spread {
   readonly error: number;
   readonly freedom: number;
 }
-
-/** Part that an interval leaves out at either end. */
-const TAIL = 0.025;
 
 /**
  * Part of the effective number of observations that counts as degrees of freedom: half of them where all values are of

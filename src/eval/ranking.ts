@@ -1,6 +1,6 @@
 /** Settings in the order of their divergence, and which of them the tokens at hand can tell apart. */
 import { type Groupings, type PairedMean, pairedMean } from "./intervals.ts";
-import { APART, holm, Z_POWER } from "./statistics.ts";
+import { APART, holm, levelOf, Z_POWER } from "./statistics.ts";
 
 /** A setting to rank: values of the same tokens as every other's, the smaller the better. */
 export interface Ranked {
@@ -92,12 +92,5 @@ function groupsOf(order: readonly string[], pairs: readonly RankedPair[]): strin
 /** Tokens for 80% power, at the level that the strictest of so many corrected comparisons has. */
 function tokensNeeded({ value, error }: PairedMean, tokens: number, comparisons: number): number | null {
   if (value === 0 || error === 0 || !Number.isFinite(error) || !Number.isFinite(value)) return null;
-  const level = normalQuantile(1 - APART / 2 / comparisons);
-  return Math.ceil(tokens * ((level + Z_POWER) * error / value) ** 2);
-}
-
-/** Quantile of the normal distribution above its median, by Abramowitz and Stegun's 26.2.23: good to 4.5e-4. */
-function normalQuantile(p: number): number {
-  const t = Math.sqrt(-2 * Math.log(1 - p));
-  return t - (2.515517 + t * (0.802853 + t * 0.010328)) / (1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
+  return Math.ceil(tokens * ((levelOf(comparisons) + Z_POWER) * error / value) ** 2);
 }

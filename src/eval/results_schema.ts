@@ -44,8 +44,8 @@ export type CompareResults = z.infer<typeof CompareResults>;
 const Accuracy = z.strictObject({
   correct: count("problems solved"),
   accuracy: share("their share"),
-  low: share("lower end of Wilson's 95% interval"),
-  high: share("upper end of Wilson's 95% interval"),
+  low: share("lower end of the exact 95% interval (Clopper and Pearson)"),
+  high: share("upper end of it"),
   outcomes: text("one character per problem: 1 solved, 0 not"),
 });
 
@@ -58,7 +58,7 @@ const Pair = z.strictObject({
   ...interval,
   p: share("McNemar's mid-p value"),
   p_holm: share("the same, corrected for the number of settings (Holm)"),
-  detectable: share("smallest true difference that so many problems show with 80% power"),
+  detectable: share("smallest true difference that so many problems show with 80% power, corrected likewise"),
 });
 
 const divergences = (on: string) =>

@@ -1,6 +1,6 @@
 /**
- * Student's t distribution with any number of degrees of freedom from 1 on, whole or not. Held against SciPy by
- * `tests/eval/student_test.ts`.
+ * Student's t distribution with any number of degrees of freedom from 1 on, whole or not, and quantiles of the beta
+ * distribution. Held against SciPy by `tests/eval/student_test.ts`.
  */
 
 /** Probability that t with `df` degrees of freedom is at most `t`. */
@@ -22,6 +22,17 @@ export function studentQuantile(p: number, df: number): number {
   for (let i = 0; i < 200 && high - low > 1e-14 * high; i++) {
     const middle = (low + high) / 2;
     if (studentCdf(middle, df) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/** What a beta variable with these parameters, both above 0, does not exceed with probability `p`. */
+export function betaQuantile(p: number, a: number, b: number): number {
+  let low = 0, high = 1;
+  for (let i = 0; i < 200 && high - low > 1e-15 * high; i++) {
+    const middle = (low + high) / 2;
+    if (incompleteBeta(middle, a, b) < p) low = middle;
     else high = middle;
   }
   return (low + high) / 2;

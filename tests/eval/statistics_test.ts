@@ -1,13 +1,19 @@
-/** Expected values from SciPy 1.17.1 and statsmodels (binomtest, binom, multipletests). */
+/**
+ * Expected values from SciPy 1.17.1 and statsmodels 0.14 (binomtest, binom, multipletests, proportion_confint).
+ * Coverage is counted, not drawn: the probabilities of all outcomes whose interval holds the truth are added up.
+ */
 import {
+  APART,
   detectableDifference,
   discordance,
+  exactInterval,
   holm,
+  levelOf,
   mcnemar,
   pairedDifference,
   wilsonInterval,
 } from "../../src/eval/statistics.ts";
-import { assertAlmostEquals, assertEquals } from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 Deno.test("wilsonInterval() gives SciPy's intervals", () => {
   const expected: [successes: number, trials: number, low: number, high: number][] = [
@@ -22,6 +28,85 @@ Deno.test("wilsonInterval() gives SciPy's intervals", () => {
     const interval = wilsonInterval(successes, trials);
     assertAlmostEquals(interval.low, low, 1e-12);
     assertAlmostEquals(interval.high, high, 1e-12);
+  }
+});
+
+Deno.test("exactInterval() gives statsmodels' intervals", () => {
+  const expected: [successes: number, trials: number, low: number, high: number][] = [
+    [997, 1000, 0.9912579767615217, 0.9993809000683505],
+    [766, 1000, 0.7384980761844333, 0.7919259196245902],
+    [0, 20, 0, 0.16843347098308534],
+    [20, 20, 0.8315665290169146, 1],
+    [1, 3, 0.008403758659612636, 0.9057006759497539],
+    [1200, 1319, 0.8930122834435708, 0.9246939879409418],
+    [4, 5, 0.2835820638819105, 0.9949492366205319],
+  ];
+  for (const [successes, trials, low, high] of expected) {
+    const interval = exactInterval(successes, trials);
+    assertAlmostEquals(interval.low, low, 1e-12);
+    assertAlmostEquals(interval.high, high, 1e-12);
+  }
+});
+
+/** Binomial probabilities of 0 to `n` successes. */
+function binomial(n: number, p: number): number[] {
+  let log = 0;
+  return Array.from({ length: n + 1 }, (_, k) => {
+    if (k > 0) log += Math.log(n - k + 1) - Math.log(k);
+    return Math.exp(log + (k === 0 ? 0 : k * Math.log(p)) + (k === n ? 0 : (n - k) * Math.log1p(-p)));
+  });
+}
+
+Deno.test("an accuracy's interval holds it 95 times of 100 however near 1 it is; Wilson's does not", () => {
+  const shares = [1e-4, 1e-3, 0.0088, 0.036, 0.1, 0.24, 0.5, 0.76, 0.8826, 0.964, 0.9912, 0.9965, 0.999, 0.9999];
+  let least = 1;
+  for (const n of [1, 2, 5, 20, 50, 200]) {
+    const outcomes = Array.from({ length: n + 1 }, (_, k) => k);
+    const [exact, wilson] = [exactInterval, wilsonInterval].map((of) => outcomes.map((k) => of(k, n)));
+    for (const share of shares) {
+      const ps = binomial(n, share);
+      const held = (all: typeof exact) =>
+        ps.reduce((sum, p, k) => sum + (all![k]!.low <= share && share <= all![k]!.high ? p : 0), 0);
+      assert(held(exact) >= 0.95 - 1e-9, `${n} problems, accuracy ${share}: ${held(exact)}`);
+      least = Math.min(least, held(wilson));
+    }
+  }
+  assert(least < 0.84, `Wilson ${least}`);
+});
+
+Deno.test("a difference's interval holds it 93 times of 100, also where all problems that differ are lost", () => {
+  for (const n of [5, 20, 50, 200]) {
+    const intervals = new Map<string, ReturnType<typeof pairedDifference>>();
+    for (const differ of [0.005, 0.01, 0.02, 0.05, 0.2, 0.4]) {
+      for (const part of [0.5, 0.75, 1]) {
+        const truth = differ * (2 * part - 1);
+        let held = 0;
+        binomial(n, differ).forEach((p, tosses) => {
+          if (p < 1e-6) return;
+          (part === 1 ? [...new Array<number>(tosses).fill(0), 1] : binomial(tosses, part)).forEach((q, gained) => {
+            if (p * q < 1e-6) return;
+            const key = `${tosses} ${gained}`;
+            const found = intervals.get(key) ?? pairedDifference({ lost: tosses - gained, gained }, n);
+            intervals.set(key, found);
+            if (found.low <= truth && truth <= found.high) held += p * q;
+          });
+        });
+        assert(held >= 0.93, `${n} problems, ${differ} differ, ${part} of them gained: ${held}`);
+      }
+    }
+  }
+});
+
+Deno.test("a difference's interval holds 0 just where McNemar's test finds nothing", () => {
+  for (let tosses = 0; tosses <= 60; tosses++) {
+    for (let gained = 0; gained <= tosses; gained++) {
+      const pair = { lost: tosses - gained, gained };
+      for (const trials of [tosses + 1, 300]) {
+        const { low, high, difference } = pairedDifference(pair, trials);
+        assertEquals(low <= 0 && 0 <= high, mcnemar(pair).mid >= APART, `${pair.lost} ${gained} of ${trials}`);
+        assert(low <= difference && difference <= high && low < high);
+      }
+    }
   }
 });
 
@@ -46,16 +131,23 @@ Deno.test("discordance() counts problems that one setting alone solves", () => {
   assertEquals(discordance([true, true, false, false, true], [true, false, true, true, true]), { lost: 1, gained: 2 });
 });
 
-Deno.test("pairedDifference() is centred near the difference and admits doubt without discordant problems", () => {
-  const some = pairedDifference({ lost: 30, gained: 10 }, 1000);
-  assertAlmostEquals(some.difference, -0.02, 1e-15);
-  // Wald's interval: -0.02 +- 1.96 * sqrt(40 - 20^2 / 1000) / 1000 = [-0.0323, -0.0077]; half a problem in each outcome
-  // widens it a little.
-  assertAlmostEquals(some.low, -0.0323, 3e-4);
-  assertAlmostEquals(some.high, -0.0077, 3e-4);
-  const none = pairedDifference({ lost: 0, gained: 0 }, 1000);
-  assertEquals(none.difference, 0);
-  assertAlmostEquals(none.high, 1.96 / 1002, 1e-6);
+Deno.test("pairedDifference() gives the score test's bounds, found by SciPy from the likelihood", () => {
+  const expected: [lost: number, gained: number, trials: number, low: number, high: number][] = [
+    [30, 10, 1000, -0.03356654584, -0.00800255526],
+    [0, 0, 1000, -0.003826758486, 0.003826758486],
+    [0, 0, 200, -0.018845326377, 0.018845326377],
+    [3, 12, 100, 0.015977141319, 0.173742844682],
+    [14, 16, 50, -0.173518810003, 0.249501738457],
+    [0, 6, 50, 0.040090687957, 0.238048173832],
+    [5, 0, 20, -0.468700889246, -0.048593551704],
+    [8, 5, 1000, -0.011316428109, 0.004661365402],
+  ];
+  for (const [lost, gained, trials, low, high] of expected) {
+    const found = pairedDifference({ lost, gained }, trials);
+    assertAlmostEquals(found.difference, (gained - lost) / trials, 1e-15);
+    assertAlmostEquals(found.low, low, 1e-7);
+    assertAlmostEquals(found.high, high, 1e-7);
+  }
 });
 
 Deno.test("detectableDifference() has 80% power", () => {
@@ -67,6 +159,16 @@ Deno.test("detectableDifference() has 80% power", () => {
   // Without disagreement, a difference needs about eight problems that all go one way: exact power 0.89.
   assertAlmostEquals(detectableDifference({ lost: 0, gained: 0 }, 1000), 0.0078, 1e-4);
   assertEquals(detectableDifference({ lost: 0, gained: 0 }, 3), 1);
+  // Of eleven settings the one whose test is the strictest, p below 0.05 / 11: exact power 0.84 and 0.81 at these
+  // differences, and 0.50 and 0.49 at those of a single one.
+  assertAlmostEquals(detectableDifference({ lost: 25, gained: 25 }, 1000, 11), 0.0262, 1e-4);
+  assertAlmostEquals(detectableDifference({ lost: 60, gained: 60 }, 1000, 11), 0.0404, 1e-4);
+});
+
+Deno.test("levelOf() gives SciPy's quantiles", () => {
+  const expected = [[1, 1.959963984540054], [2, 2.241402727604947], [11, 2.8375969129437872], [39, 3.219967505017059]];
+  for (const [comparisons, level] of expected) assertAlmostEquals(levelOf(comparisons!), level!, 1e-12);
+  assertAlmostEquals(levelOf(780), 3.9971762842898855, 1e-12);
 });
 
 Deno.test("holm() gives statsmodels' corrected p-values", () => {

@@ -102,7 +102,7 @@ function accuracySection(
         "each bin are right. On the dashed line a model is right as often as it is sure.",
     )]),
   ];
-  const about = "Share of problems solved, by lm-eval's two filters, with Wilson's intervals." +
+  const about = "Share of problems solved, by lm-eval's two filters, with exact (Clopper-Pearson) intervals." +
     (samples ? " samples.html, beside this page, shows replies that differ side by side." : "");
   if (changed || comparisons.length === 0) return section("Accuracy", about, ...parts);
   const [low, high] = accuracyRange(cells);

@@ -2,7 +2,7 @@
 import { counted } from "../../amounts.ts";
 import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import { measuredShareValue } from "../report/numbers.ts";
-import { wilsonInterval } from "../statistics.ts";
+import { exactInterval } from "../statistics.ts";
 import { accuracies, compareWithFirst, type PairedComparison } from "../accuracy.ts";
 import { Answer } from "../answers.ts";
 import type { Dataset } from "../dataset.ts";
@@ -159,7 +159,7 @@ async function answer({ questions }: Gsm8kWork, session: Session, store: Store<A
   await answerAll(questions, session, store, ({ answered, total, correct, tokens, preemptions }) => {
     const right = answered === 0
       ? ""
-      : `${measuredShareValue({ value: correct / answered, ...wilsonInterval(correct, answered) })} right, `;
+      : `${measuredShareValue({ value: correct / answered, ...exactInterval(correct, answered) })} right, `;
     const again = preemptions === 0 ? "" : `, ${counted(preemptions, "sequence")} preempted`;
     onProgress(answered, total, `${right}${counted(tokens, "token")}${again}`);
   });
