@@ -34,6 +34,12 @@ export class FreePort implements Disposable {
   }
 }
 
+/** A port that nobody has now, for what listens at all addresses, also at the one where ports are held. */
+export function freePort(): number {
+  using port = new FreePort();
+  return port.number;
+}
+
 /** Undefined where somebody listens there. */
 function listen(hostname: string, port: number): Deno.TcpListener | undefined {
   try {

@@ -1,5 +1,6 @@
 /** The comparison with llama.cpp, with programs that print what llama.cpp's benches print. In `deno task test:soak`. */
 import { assertEquals, assertMatch } from "../assert.ts";
+import { writeExecutable } from "../executable.ts";
 import { SOAK } from "../soak.ts";
 
 const SCRIPT = new URL("../../bench/peers/llama.ts", import.meta.url).pathname;
@@ -13,7 +14,7 @@ Deno.test({
       await Deno.mkdir(`${dir}/build/bin`, { recursive: true });
       for (const name of ["llama-bench", "llama-batched-bench"]) {
         const answer = name === "llama-bench" ? '[{"avg_ts":4.0}]' : '{"speed_tg":8.0}';
-        await Deno.writeTextFile(`${dir}/build/bin/${name}`, `#!/bin/sh\necho '${answer}'\n`, { mode: 0o755 });
+        writeExecutable(`${dir}/build/bin/${name}`, `#!/bin/sh\necho '${answer}'\n`);
       }
       // The model of shape tiny with one layer, which the programs above do not read.
       await Deno.writeTextFile(`${dir}/random-1-64-96-8-4-4-2-32-256-8.gguf`, "");

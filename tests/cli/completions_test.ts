@@ -107,11 +107,13 @@ zpty -w z "PS1=; unsetopt beep; autoload -Uz compinit; compinit -u -D; source $C
 zpty -w z "said() { print -r -- \\$BUFFER >>$SAID; BUFFER= }; zle -N said; bindkey '^O' said; echo RE''ADY"
 zpty -r -m z out '*READY*'
 for line in "\${LINES_TYPED[@]}"; do
-  zpty -n -w z "$line"$'\\t'
-  sleep 0.4
-  zpty -n -w z $'\\C-o'
-  sleep 0.1
-  while zpty -r -t z chunk; do :; done
+  zpty -n -w z "$line"$'\\t'$'\\C-o'
+  # Keys are taken one after the other, however long a completion takes.
+  ((++typed))
+  until [[ -f $SAID && $(wc -l <$SAID) -ge $typed ]]; do
+    sleep 0.05
+    while zpty -r -t z chunk; do :; done
+  done
 done
 zpty -d z
 cat $SAID

@@ -3,6 +3,7 @@
  * may be wrong with hosts: other files, another program on the port, one that comes late, one that goes.
  */
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { writeExecutable } from "../executable.ts";
 import { libraryVariables, onTestLibrary, PROGRAM } from "../cli/rank_processes.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { buildHipHost } from "../hip_host/build.ts";
@@ -37,7 +38,7 @@ function mpirun(bench: Bench, hosts: Hosts, processes: number): string[] {
   const agent = `${bench.path}/agent`, names = hosts.names;
   const cases = names.map((name, i) => `${name}) exec ${hosts.enter(i).join(" ")} sh -c "$*" ;;`);
   const script = ["#!/bin/sh", "host=$1", "shift", "case $host in", ...cases, "esac", ""].join("\n");
-  Deno.writeTextFileSync(agent, script, { mode: 0o755 });
+  writeExecutable(agent, script);
   const network = (["oob", "btl"] as const).flatMap((layer) => ["--mca", `${layer}_tcp_if_include`, hosts.network]);
   const slots = names.map((name) => `${name}:${processes}`).join(",");
   const where = ["-H", slots, "--map-by", "node", "--bind-to", "none", "--mca", "plm_rsh_agent", agent, ...network];

@@ -1,6 +1,7 @@
 /** What the tests of clusters start: the program by a name that scripts know, and servers that end with the test. */
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { TINY } from "../cli/program.ts";
+import { writeExecutable } from "../executable.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -41,7 +42,7 @@ export class Bench extends TemporaryDirectory {
     const flags = /^deno (run .*) main\.ts$/.exec(tasks["mxoss"]!)![1]!;
     const program = `#!/bin/sh\nexec '${Deno.execPath()}' ${flags} --no-check '${ROOT}main.ts' "$@"\n`;
     Deno.mkdirSync(`${this.path}/bin`);
-    Deno.writeTextFileSync(`${this.path}/bin/mxoss`, program, { mode: 0o755 });
+    writeExecutable(`${this.path}/bin/mxoss`, program);
     this.env = {
       NO_COLOR: "1",
       PATH: `${this.path}/bin:${Deno.env.get("PATH")}`,

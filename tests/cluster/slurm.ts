@@ -1,7 +1,7 @@
 /**
  * A Slurm of one node with several slots, or of hosts made of namespaces, in a folder of its own and without systemd.
  */
-import { FreePort } from "../../tools/free_port.ts";
+import { freePort } from "../../tools/free_port.ts";
 import type { Hosts } from "./hosts.ts";
 import { Bench, exists, Server, until } from "./processes.ts";
 
@@ -18,8 +18,6 @@ interface Node {
 
 /** Slurm's configuration. Its daemons are the current user's. */
 function configuration(path: string, control: Node, user: string, slots: number, nodes: readonly Node[]): string {
-  // Its daemons listen at all addresses, also where the ports are held until now.
-  using controls = new FreePort(), runs = new FreePort();
   return `
 ClusterName=test
 SlurmctldHost=${control.name}(${control.address})
@@ -28,8 +26,8 @@ SlurmdUser=${user}
 AuthType=auth/munge
 AuthInfo=socket=${path}/munge.socket
 CredType=cred/munge
-SlurmctldPort=${controls.number}
-SlurmdPort=${runs.number}
+SlurmctldPort=${freePort()}
+SlurmdPort=${freePort()}
 SlurmctldPidFile=${path}/slurmctld.pid
 SlurmdPidFile=${path}/slurmd-%n.pid
 StateSaveLocation=${path}/state

@@ -4,8 +4,9 @@
  */
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
-import { FreePort } from "../../tools/free_port.ts";
+import { freePort } from "../../tools/free_port.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
+import { writeExecutable } from "../executable.ts";
 import { SOAK } from "../soak.ts";
 import { NET_PERMISSION, PERMISSIONS, WRITE_PERMISSION } from "../../tools/package/launch.ts";
 import { argumentsOf, commandsOf, type PrintedCommand, printedCommands } from "./commands.ts";
@@ -83,7 +84,7 @@ function place(dir: string): Record<string, string> {
   const script =
     `#!/bin/sh\nexec '${Deno.execPath()}' run --config '${ROOT}deno.json' ${flags} '${ROOT}main.ts' "$@"\n`;
   Deno.mkdirSync(`${dir}/bin`);
-  Deno.writeTextFileSync(`${dir}/bin/mxoss`, script, { mode: 0o755 });
+  writeExecutable(`${dir}/bin/mxoss`, script);
   return { PATH: `${dir}/bin:${Deno.env.get("PATH")}`, HF_HUB_CACHE: `${dir}/hub`, NO_COLOR: "1" };
 }
 
@@ -140,8 +141,7 @@ Deno.test({
     using dir = new TemporaryDirectory();
     const env = place(dir.path);
     const shell = (line: string) => new Deno.Command("bash", { args: ["-c", line], cwd: dir.path, env, stdin: "null" });
-    using free = new FreePort();
-    const port = free.number;
+    const port = freePort();
     const here = ({ text }: PrintedCommand) => text.replace("127.0.0.1:8080", `127.0.0.1:${port}`);
     for (let i = 0; i < SERVED.length;) {
       const line = here(SERVED[i]!).replace(

@@ -1,6 +1,7 @@
 /** A stdout that was closed is refused before the program starts, in each shell that is here. */
 import { withOpenStdout } from "../../tools/package/closed_stdout.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
+import { writeExecutable } from "../executable.ts";
 import { run } from "./process.ts";
 import { BINARY, shells, withBinary } from "./stub.ts";
 
@@ -37,7 +38,7 @@ for (const shell of shells) {
   Deno.test(`the command that deno install makes refuses a closed stdout in ${shell.join(" ")}`, () =>
     withBinary(async (dir) => {
       const script = `${dir}/installed`;
-      Deno.writeTextFileSync(script, withOpenStdout(INSTALLED), { mode: 0o755 });
+      writeExecutable(script, withOpenStdout(INSTALLED));
       assertEquals(await redirected(shell, script, ["a b"], ">&-", dir), REFUSED);
       const started = { code: 0, stdout: "started a b\n", stderr: "" };
       assertEquals(await redirected(shell, script, ["a b"], "", dir), started);

@@ -7,6 +7,7 @@ import { npmPackage } from "../../tools/package/npm_package.ts";
 import { writePackage } from "../../tools/npm.ts";
 import { inRepository } from "../../tools/package/files.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
+import { writeExecutable } from "../executable.ts";
 import { SOAK } from "../soak.ts";
 import { command, inDirectory, run, surroundings, whereIs, works } from "./process.ts";
 
@@ -59,7 +60,7 @@ function withLauncher(use: (words: readonly string[]) => Promise<void>): Promise
   return inDirectory(async (dir) => {
     const standIn = `trap 'exit 130' INT\ntrap 'exit 9' HUP\nprintf '%s\\n' "$@"\n` +
       'for word do [ "$word" != wait ] || while :; do sleep 0.05; done; done\nexit 7\n';
-    Deno.writeTextFileSync(`${dir}/stand-in`, `#!/bin/sh\n${standIn}`, { mode: 0o755 });
+    writeExecutable(`${dir}/stand-in`, `#!/bin/sh\n${standIn}`);
     Deno.mkdirSync(`${dir}/node_modules/deno`, { recursive: true });
     const api = `exports.runInstall = () => ${JSON.stringify(`${dir}/stand-in`)};`;
     Deno.writeTextFileSync(`${dir}/node_modules/deno/install_api.cjs`, api);

@@ -1,6 +1,6 @@
 /** Where the script of the self-extracting binary unpacks the program, and which places it does not trust. */
 import { assertEquals, assertMatch } from "../assert.ts";
-import { run, type RunOptions } from "./process.ts";
+import { run, type RunOptions, withUsersPlace } from "./process.ts";
 import { shells, startedFrom, unpacked, withBinary } from "./stub.ts";
 
 /** Only root can make what belongs to others. */
@@ -23,13 +23,15 @@ Deno.test("the script takes the first place that can be had, without any variabl
       [{}, `/tmp/mxoss-${user}`],
     ];
     for (const [env, place] of places) {
-      const finished = await run([binary], { cwd: home, ...(env ? { env } : {}) });
-      assertEquals([finished.code, finished.stderr], [7, ""]);
-      const program = startedFrom(finished);
-      assertEquals(program.slice(0, program.lastIndexOf("/")), place);
-      await Deno.remove(program, { recursive: true });
+      await withUsersPlace(async () => {
+        const finished = await run([binary], { cwd: home, ...(env ? { env } : {}) });
+        assertEquals([finished.code, finished.stderr], [7, ""]);
+        const program = startedFrom(finished);
+        assertEquals(program.slice(0, program.lastIndexOf("/")), place);
+        await Deno.remove(program, { recursive: true });
+        leave(`/tmp/mxoss-${user}`);
+      });
     }
-    leave(`/tmp/mxoss-${user}`);
     assertEquals([...Deno.readDirSync(home)].map(({ name }) => name), [".cache"]);
   }));
 
@@ -62,17 +64,23 @@ Deno.test("a link where anybody may make one is not followed", () =>
     await Deno.mkdir(`${dir}/tmp`);
     await Deno.mkdir(`${dir}/elsewhere`);
     await Deno.symlink(`${dir}/elsewhere`, `${dir}/tmp/mxoss-${Deno.uid()}`);
-    const finished = await run([binary], { env: { TMPDIR: `${dir}/tmp` } });
-    const used = startedFrom(finished);
-    assertMatch(used, /^\/tmp\/mxoss-\d+\/\d/);
-    assertEquals([...Deno.readDirSync(`${dir}/elsewhere`)], []);
-    await Deno.remove(used, { recursive: true });
-    leave(`/tmp/mxoss-${Deno.uid()}`);
+    await withUsersPlace(async () => {
+      const finished = await run([binary], { env: { TMPDIR: `${dir}/tmp` } });
+      const used = startedFrom(finished);
+      assertMatch(used, /^\/tmp\/mxoss-\d+\/\d/);
+      assertEquals([...Deno.readDirSync(`${dir}/elsewhere`)], []);
+      await Deno.remove(used, { recursive: true });
+      leave(`/tmp/mxoss-${Deno.uid()}`);
+    });
   }));
 
-/** Removes a place that a test had to use, unless it holds something of the user's. */
+/** Removes a place that a test had to use, unless it holds something of the user's, or is gone. */
 function leave(place: string): void {
-  if ([...Deno.readDirSync(place)].length === 0) Deno.removeSync(place);
+  try {
+    Deno.removeSync(place);
+  } catch {
+    // Directories are removed that are empty, and no others.
+  }
 }
 
 /** A directory of the system's, as far as the user is concerned, with a place in it where anybody may write. */
@@ -141,9 +149,12 @@ Deno.test({
       // Others can add what lies in it, also with the sticky bit.
       for (const mode of [0o777, 0o1777, 0o772]) {
         await Deno.chmod(place, mode);
-        const program = startedFrom(await run([binary], { env: { HOME: dir } }));
-        assertMatch(program, /^\/tmp\/mxoss-0\//);
-        await Deno.remove(program, { recursive: true });
+        await withUsersPlace(async () => {
+          const program = startedFrom(await run([binary], { env: { HOME: dir } }));
+          assertMatch(program, /^\/tmp\/mxoss-0\//);
+          await Deno.remove(program, { recursive: true });
+          leave("/tmp/mxoss-0");
+        });
       }
       await Deno.chmod(place, 0o755);
       assertEquals(startedFrom(await run([binary], { env: { HOME: dir } })), unpacked(place));

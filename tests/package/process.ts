@@ -1,4 +1,5 @@
 /** Runs processes as a user's shell would, with nothing inherited but what is given. */
+import { BUILD_FOLDER } from "../build_once.ts";
 
 /** What a finished process left. */
 export interface Finished {
@@ -52,6 +53,15 @@ export async function inDirectory<T>(use: (dir: string) => Promise<T>): Promise<
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}
+
+/** Calls while no other test uses the place that a binary has where no variable names one: it is the user's. */
+export async function withUsersPlace<T>(use: () => Promise<T>): Promise<T> {
+  Deno.mkdirSync(BUILD_FOLDER, { recursive: true });
+  using lock = Deno.openSync(`${BUILD_FOLDER}/users-place.lock`, { create: true, write: true });
+  // Closing the file gives the lock back.
+  await lock.lock(true);
+  return await use();
 }
 
 /** Absolute path of a program, for processes whose PATH does not lead there; null where there is none. */

@@ -2,6 +2,7 @@
  * Two users at once: one starts the self-extracting binary for the first time, the other wants his own program started.
  */
 import { assertEquals } from "../assert.ts";
+import { writeExecutable } from "../executable.ts";
 import { command, inDirectory, run, works } from "./process.ts";
 import { dose } from "../soak.ts";
 import { BINARY, shells } from "./stub.ts";
@@ -29,7 +30,7 @@ Deno.test({
     inDirectory(async (dir) => {
       await Deno.chmod(dir, 0o755);
       const tmp = `${dir}/tmp`, bait = `${dir}/bait`, place = `${tmp}/mxoss-${VICTIM}`;
-      await Deno.writeFile(`${dir}/mxoss`, BINARY, { mode: 0o755 });
+      writeExecutable(`${dir}/mxoss`, BINARY);
       for (
         const [path, mode, owner] of [[tmp, 0o1777, 0], [bait, 0o755, VICTIM], [
           `${dir}/state`,

@@ -13,7 +13,7 @@ import { LEVEL } from "../../tools/package/self_extracting.ts";
 import { dose, SOAK } from "../soak.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { inProcess } from "../cli/in_process.ts";
-import { type Finished, inDirectory, run, whereIs, works } from "./process.ts";
+import { type Finished, inDirectory, run, whereIs, withUsersPlace, works } from "./process.ts";
 
 const given = Deno.env.get("MXOSS_BINARY");
 const denort = await localDenort();
@@ -144,10 +144,12 @@ async function check(variant: Variant, t: Deno.TestContext, dir: string, binary:
   // stub_test.ts and places_test.ts do so with less to unpack.
   if (SOAK) {
     await step("without any variable at all", async () => {
-      const { code, stdout } = await run([binary, "--help"], { cwd: bare.empty });
-      assertEquals(code, 0);
-      assertStringIncludes(stdout, "usage: mxoss");
-      await forgetOnly(`/tmp/mxoss-${Deno.uid()}`, `${dir}/tmp`);
+      await withUsersPlace(async () => {
+        const { code, stdout } = await run([binary, "--help"], { cwd: bare.empty });
+        assertEquals(code, 0);
+        assertStringIncludes(stdout, "usage: mxoss");
+        await forgetOnly(`/tmp/mxoss-${Deno.uid()}`, `${dir}/tmp`);
+      });
     });
   }
 

@@ -1,6 +1,7 @@
 /** The script of the self-extracting binary, around a program that only says how it was started. */
 import { wrap } from "../../tools/package/self_extracting.ts";
 import { assertEquals, assertMatch } from "../assert.ts";
+import { writeExecutable } from "../executable.ts";
 import { type Finished, inDirectory, works } from "./process.ts";
 
 /** Shells that the script must run in. */
@@ -32,7 +33,7 @@ export const BINARY: Uint8Array<ArrayBuffer> = await wrap([
 /** A directory with the binary, for one test. */
 export async function withBinary(use: (dir: string, binary: string) => Promise<void>, bytes = BINARY): Promise<void> {
   await inDirectory(async (dir) => {
-    await Deno.writeFile(`${dir}/mxoss`, bytes, { mode: 0o755 });
+    writeExecutable(`${dir}/mxoss`, bytes);
     await use(dir, `${dir}/mxoss`);
   });
 }

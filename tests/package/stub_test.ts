@@ -3,6 +3,7 @@ import { ADDRESSES, VARIABLES } from "../../src/cli/permissions.ts";
 import { wrap } from "../../tools/package/self_extracting.ts";
 import { concat } from "../../tools/package/tar.ts";
 import { assert, assertEquals } from "../assert.ts";
+import { copyExecutable } from "../executable.ts";
 import { everyNth } from "../soak.ts";
 import { command, run, whereIs, works } from "./process.ts";
 import { BINARY, encode, FILLING, refused, shells, unpacked, until, withBinary } from "./stub.ts";
@@ -244,8 +245,7 @@ Deno.test("a first start removes other versions that were not used for a month",
     const old = await version("a", 40 * days, 33 * days), older = await version("b", 33 * days, null);
     const used = await version("c", 400 * days, 29 * days), fresh = await version("d", 20 * days, null);
     const running = await version("e", 400 * days, 400 * days);
-    await Deno.copyFile((await whereIs("sleep"))!, `${running}/deno`);
-    await Deno.chmod(`${running}/deno`, 0o755);
+    copyExecutable((await whereIs("sleep"))!, `${running}/deno`);
     await using process = command([`${running}/deno`, "60"]).spawn();
     // What the program has not made it does not remove.
     await Deno.mkdir(`${place}/0.0.1-not-a-version`);
