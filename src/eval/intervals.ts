@@ -5,13 +5,19 @@
  *
  * - Sums over whole sequences, and over blocks of {@linkcode BLOCK} tokens, are the observations, never tokens. The
  *   wider of both intervals counts: there may be few sequences, and blocks of one sequence may be alike.
+ * - The spread is that of the values without one observation each (the jackknife), so that a long sequence, which pulls
+ *   the mean towards itself, does not seem to agree with it.
  * - Student's t has as many degrees of freedom as observations that the spread effectively comes from,
- *   (sum d^2)^2 / sum d^4 for deviations d, or half of them. Where one observation holds everything, t is 12.7.
+ *   (sum d^2)^2 / sum d^4 for deviations d, and in an interval of a mean half as many. Where one observation holds
+ *   everything, t is 12.7.
  * - A mean of what cannot be negative gets its interval on the scale of cube roots, on which its skewed distribution
  *   is nearly symmetric (Wilson and Hilferty's transformation).
  *
  * Observations that are all equal do not say how unequal others may be: they bound nothing, so that a setting whose
  * predictions are the reference's on every token at hand is not said to have them on all text.
+ *
+ * A single sequence says nothing of other texts: its blocks, and eighths of it, bound what more of the same text would
+ * come to, and no setting is told from another by it.
  *
  * None of this is proven for every tail. `tests/eval/coverage_test.ts` holds it to a coverage of 93% on data whose
  * truth is known.
@@ -52,19 +58,28 @@ export interface Observation {
 /** The same tokens as observations of several sizes. */
 export type Groupings = readonly (readonly Observation[])[];
 
-/** Whole sequences, and blocks of them; what is left over of a sequence joins its last block. */
+/**
+ * Whole sequences, and blocks of them; what is left over of a sequence joins its last block. Of a single sequence,
+ * where it is long enough, also pieces: its blocks may be alike.
+ */
 export function groupings(sequences: Sequences): Groupings {
   const used = sequences.filter((values) => values.length > 0);
-  return [
-    used.map((values) => observation(values, 0, values.length)),
-    used.flatMap((values) => blocksOf(values.length).map(([start, end]) => observation(values, start, end))),
-  ];
+  const parts = (size: (length: number) => number) =>
+    used.flatMap((values) =>
+      blocksOf(values.length, size(values.length)).map(([start, end]) => observation(values, start, end))
+    );
+  const groups = [used.map((values) => observation(values, 0, values.length)), parts(() => BLOCK)];
+  const pieces = used.length === 1 ? Math.floor(used[0]!.length / PIECES) : 0;
+  return pieces > BLOCK ? [...groups, parts(() => pieces)] : groups;
 }
 
+/** Pieces of a single sequence. */
+const PIECES = 8;
+
 /** Where the blocks of a sequence begin and end. */
-export function blocksOf(length: number): [start: number, end: number][] {
-  const count = Math.max(1, Math.floor(length / BLOCK));
-  return Array.from({ length: count }, (_, i) => [i * BLOCK, i === count - 1 ? length : (i + 1) * BLOCK]);
+export function blocksOf(length: number, size = BLOCK): [start: number, end: number][] {
+  const count = Math.max(1, Math.floor(length / size));
+  return Array.from({ length: count }, (_, i) => [i * size, i === count - 1 ? length : (i + 1) * size]);
 }
 
 function observation(values: ArrayLike<number>, start: number, end: number): Observation {
@@ -82,10 +97,10 @@ interface Spread {
 }
 
 /**
- * Part of the effective number of observations that counts as degrees of freedom: half of them where all values are of
- * one sign, as a sample without the largest of them looks more alike than it is.
+ * Part of the effective number of observations that counts as degrees of freedom: half of them in an interval of a
+ * mean, as a sample without the largest of them looks more alike than it is.
  */
-const CAUTION = { positive: 0.5, signed: 1 } as const;
+const CAUTION = { cautious: 0.5, plain: 1 } as const;
 
 /** Relative deviation below which observations count as equal. */
 const EQUAL = 1e-12;
@@ -101,13 +116,14 @@ function spreadOf(observations: readonly Observation[], kind: keyof typeof CAUTI
   if (n < 2) return { value, half: Infinity, error: Infinity, freedom: 1 };
   let squares = 0, fourths = 0;
   for (const o of observations) {
-    const square = (o.sum - value * o.weight) ** 2;
+    // How far the value is from what it were without this one, but for a factor that all have.
+    const square = ((o.sum - value * o.weight) / Math.max(Number.EPSILON, 1 - o.weight / weight)) ** 2;
     squares += square;
     fourths += square * square;
   }
   // Equal but for the rounding of sums, or too close for the squares of deviations to be told from 0.
   if (fourths === 0 || squares < (EQUAL * sum) ** 2) return { value, half: Infinity, error: 0, freedom: n - 1 };
-  const error = Math.sqrt(squares * n / (n - 1)) / weight;
+  const error = Math.sqrt(squares * (n - 1) / n) / weight;
   const freedom = Math.max(1, Math.min(n - 1, CAUTION[kind] * squares * squares / fourths));
   return { value, half: error * studentQuantile(0.975, freedom), error, freedom };
 }
@@ -119,23 +135,18 @@ function widest(groups: Groupings, kind: keyof typeof CAUTION): Spread {
   );
 }
 
-/** A ratio of sums, for instance a mean, that may be negative. */
-function signedRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
-  const { value, half: own } = widest(groups, "signed"), half = purpose * own;
-  return { value, low: value - half, high: value + half };
-}
-
 /** A ratio of sums that cannot be negative. */
 export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
-  const { value, half: own } = widest(groups, "positive"), half = purpose * own;
+  const { value, half: own } = widest(groups, "cautious"), half = purpose * own;
   if (value === 0 || half === Infinity) return { value, low: value === value ? 0 : NaN, high: Infinity };
   const third = half / value / 3;
   return { value, low: value * Math.max(0, 1 - third) ** 3, high: value * (1 + third) ** 3 };
 }
 
-/** Mean of values that may be negative. */
+/** Mean of values that may be negative, no few of which own it: logarithms. */
 export function signedMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  return signedRatio(groupings(sequences), purpose);
+  const { value, half: own } = widest(groupings(sequences), "cautious"), half = purpose * own;
+  return { value, low: value - half, high: value + half };
 }
 
 /** Mean of values none of which is negative. */
@@ -143,24 +154,32 @@ export function positiveMean(sequences: Sequences, purpose: Purpose = TRUTH): Es
   return positiveRatio(groupings(sequences), purpose);
 }
 
-/** Observations, blocks of tokens, from which a sample is likely to hold one of the rare tokens that own a mean. */
-const FEWEST_BLOCKS = 20;
+/**
+ * Blocks of tokens from which a sample is likely to hold one of the rare tokens that own a mean: of what cannot be
+ * negative, of changes of either sign, and of squares of changes.
+ */
+export const FEWEST = { positive: 32, signed: 64, squares: 96 } as const;
 
-/** Whether there are too few blocks to bound what rare tokens decide: a simulation held 50 to 90% of the truths. */
-export function missesRare(groups: Groupings): boolean {
-  return groups[1]!.length < FEWEST_BLOCKS;
+/** Whether there are too few blocks to bound what rare tokens decide: a simulation held 40 to 90% of the truths. */
+export function missesRare(groups: Groupings, kind: keyof typeof FEWEST = "positive"): boolean {
+  return groups[1]!.length < FEWEST[kind];
 }
 
 /** A ratio of sums that rare tokens may own; of few blocks its upper end is open. */
-export function rareRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+export function rareRatio(
+  groups: Groupings,
+  purpose: Purpose = TRUTH,
+  kind: Exclude<keyof typeof FEWEST, "signed"> = "positive",
+): Estimate {
   const estimate = positiveRatio(groups, purpose);
-  return missesRare(groups) ? { ...estimate, high: Infinity } : estimate;
+  return missesRare(groups, kind) ? { ...estimate, high: Infinity } : estimate;
 }
 
-/** Likewise where values may be negative: of few blocks both ends are open. */
+/** Likewise where values may be negative: as cautious as where they may not, and of few blocks both ends are open. */
 export function rareSignedMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  const groups = groupings(sequences), estimate = signedRatio(groups, purpose);
-  return missesRare(groups) ? { ...estimate, low: -Infinity, high: Infinity } : estimate;
+  const groups = groupings(sequences), { value, half: own } = widest(groups, "cautious");
+  const half = missesRare(groups, "signed") ? Infinity : purpose * own;
+  return { value, low: value - half, high: value + half };
 }
 
 /** A difference between two settings on the same tokens. */
@@ -179,13 +198,14 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
   const differences = first.map((observations, g) =>
     observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
   );
-  const { value, half } = widest(differences, "positive");
-  const { error, freedom } = widest(differences, "signed");
-  // Nothing differs anywhere, or there is a single observation: neither tells the two apart. Where all differ by the
-  // same, their signs are what is left to test.
+  const { value, half } = widest(differences, "cautious");
+  const { error, freedom } = widest(differences, "plain");
+  // Nothing differs anywhere, or there is a single sequence, whose text may be an odd one: neither tells the two apart.
+  // Where all differ by the same, their signs are what is left to test.
   const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));
-  const p = error === 0 ? signs : error === Infinity ? 1 : studentP(value / error, freedom);
-  return { value, low: value - half, high: value + half, p, error };
+  const tells = first[0]!.length > 1 && error !== Infinity;
+  const p = !tells ? 1 : error === 0 ? signs : studentP(value / error, freedom);
+  return { value, low: value - half, high: value + half, p, error: tells ? error : Infinity };
 }
 
 /**
@@ -195,7 +215,7 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
 function effectiveTokens(sequences: Sequences): number {
   const groups = groupings(sequences);
   const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
-  const { value, half } = widest(groups, "signed");
+  const { value, half } = widest(groups, "plain");
   const variance = value * (1 - value);
   if (!(variance > 0)) return tokens;
   // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
-import { type Estimate, signedMean } from "./intervals.ts";
+import { type Estimate, groupings, rareRatio, rareSignedMean } from "./intervals.ts";
 import { mapped } from "./prediction_summary.ts";
 import type { Scorer } from "./scorer.ts";
 
@@ -77,7 +77,7 @@ export function perplexityOf(
   sequences: readonly SequenceNll[],
   text: { readonly bytes: number; readonly tokens: number },
 ): PerplexityResult {
-  const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)), nll = signedMean(all);
+  const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)), nll = rareRatio(groupings(all));
   const predicted = all.reduce((sum, { length }) => sum + length, 0);
   const inBits = (mean: number) => mean * text.tokens / Math.LN2 / text.bytes;
   return { predicted, nll, perplexity: mapped(nll, Math.exp), bitsPerByte: mapped(nll, inBits) };
@@ -85,7 +85,7 @@ export function perplexityOf(
 
 /** Mean increase of the negative log probability per token, second setting minus first, with a 95% interval. */
 export function nllIncrease(first: readonly SequenceNll[], second: readonly SequenceNll[]): Estimate {
-  return signedMean(
+  return rareSignedMean(
     second.map(({ nll }, i) => nll.map((value, at) => (value ?? NaN) - (first[i]!.nll[at] ?? NaN))),
   );
 }

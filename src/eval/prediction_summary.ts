@@ -141,7 +141,7 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   const predicted = nllA.reduce((sum, { length }) => sum + length, 0);
   if (predicted === 0) return { predicted, next: null };
   const change = nllA.map((a, i) => a.map((x, j) => Math.exp(-nllB[i]![j]!) - Math.exp(-x)));
-  const square = rareRatio(groupings(change.map((values) => values.map((x) => x * x))));
+  const square = rareRatio(groupings(change.map((values) => values.map((x) => x * x))), undefined, "squares");
   const increases = nllA.map((a, i) => a.map((x, j) => nllB[i]![j]! - x)), nllIncrease = rareSignedMean(increases);
   return {
     predicted,
@@ -157,10 +157,9 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
   };
 }
 
-/** Perplexity of tokens with these negative log probabilities: at least 1. */
+/** Perplexity of tokens with these negative log probabilities: at least 1. Few tokens own it where a model is sure. */
 function perplexity(nll: readonly Float64Array[]): Estimate {
-  const { value, low, high } = signedMean(nll);
-  return mapped({ value, low: Math.max(0, low), high }, Math.exp);
+  return mapped(rareRatio(groupings(nll)), Math.exp);
 }
 
 function logMean(kl: readonly Float64Array[], purpose?: Purpose): Estimate {

@@ -99,7 +99,17 @@ export function rankPredictions(settings: readonly KeyedPredictions[]): Rankings
 
 /** An order in which nothing is told from anything else. */
 function notApart({ order, pairs }: Ranking): Ranking {
-  return { order, groups: order.length < 2 ? [] : [order], pairs: pairs.map((pair) => ({ ...pair, pHolm: 1 })) };
+  const open = { low: -Infinity, high: Infinity, p: 1, error: Infinity };
+  return {
+    order,
+    groups: order.length < 2 ? [] : [order],
+    pairs: pairs.map((pair) => ({
+      ...pair,
+      difference: { ...pair.difference, ...open },
+      pHolm: 1,
+      tokensToSeparate: null,
+    })),
+  };
 }
 
 /** Both orders as results have them; null where there are not two settings to compare. */

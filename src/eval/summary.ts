@@ -43,6 +43,11 @@ export function headline({ all, reply }: PredictionsResult): PredictionsPart {
   return reply ?? all;
 }
 
+/** What must be known of intervals from a single sequence; none where there are several. */
+export function oneTextNote(sequences: number): string[] {
+  return sequences === 1 ? ["one sequence: intervals are for more of this text, and say nothing of other texts"] : [];
+}
+
 /** Why an operation is suspect, in words. */
 export function suspectText({ error, explained, evidence, hints }: DivergenceResult["suspects"][number]): string {
   const kind = evidence === "own" ? "own error" : "error";

@@ -202,7 +202,9 @@ Deno.test("eval perplexity measures a text under a matrix", async () => {
       assertEquals(results.protocol.text.bytes, new TextEncoder().encode(text).length);
       assert(first!.perplexity! > 1 && first!.perplexity! < 20, `${first!.perplexity}`);
       const { value: mean, low, high } = results.comparisons[0]!.nll_increase;
-      assert(Math.abs(mean! - (second!.nll! - first!.nll!)) < 1e-9 && low! < mean! && mean! < high!);
+      assert(Math.abs(mean! - (second!.nll! - first!.nll!)) < 1e-9);
+      // Of so few tokens a rare one may own the change.
+      assertEquals([low, high], [null, null]);
       assert(results.divergences[0]!.predictions.all.kl.mean.value! > 1e-5);
       // Again: everything is there already.
       const before = await Deno.readFile(`${out}/results.json`);

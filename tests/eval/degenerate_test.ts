@@ -101,9 +101,13 @@ Deno.test("settings with the same divergences, or of one sequence, are never tol
     assertEquals(untrue(rankingText(ranking, "asked", (key) => key).join("\n")), [], what);
     assert(stopsAt(twice, 0.2) !== "settled", what);
   }
+  // However long it is: all its blocks may differ as those of no other text do.
   const one = [["x", 0.01], ["y", 0.02]] as const;
-  const ranking = rankingOf(one.map(([key, kl]) => ({ key, sequences: alike(1, 20, kl) })))!;
-  assertEquals([ranking.pairs[0]!.typical_p, ranking.pairs[0]!.typical_tokens], [1, null]);
+  for (const tokens of [20, 2000]) {
+    const of = (kl: number) => [sequence(0, Array.from({ length: tokens }, (_, i) => kl * (1 + i % 7 / 100)))];
+    const ranking = rankingOf(one.map(([key, kl]) => ({ key, sequences: of(kl) })))!;
+    assertEquals([ranking.pairs[0]!.typical_p, ranking.pairs[0]!.typical_tokens], [1, null]);
+  }
 });
 
 Deno.test("differences that are all the same are worth their signs, not certainty", () => {
@@ -112,9 +116,11 @@ Deno.test("differences that are all the same are worth their signs, not certaint
       key: key as string,
       sequences: alike(count, 64, kl as number),
     })))!.pairs[0]!;
-  assertEquals([pair(2).typical_p, pair(10).mean_p, pair(8).typical_p], [0.5, 2 ** -9, 2 ** -7]);
+  assertEquals([pair(2).typical_p, pair(16).mean_p, pair(8).typical_p], [0.5, 2 ** -15, 2 ** -7]);
   // Six blocks say nothing of rare tokens, which may own a mean.
   assertEquals([pair(3).typical_p, pair(3).mean_p], [0.25, 1]);
+  const { mean_difference: { value, low, high }, mean_tokens: tokens } = pair(3);
+  assertEquals([value! > 0, low, high, tokens], [true, null, null, null]);
 });
 
 Deno.test("intervals of one to eight sequences hold means that rare tokens own", () => {

@@ -6,6 +6,9 @@ import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 import { floats, readGolden } from "../golden.ts";
+import { Random } from "../../src/session/random.ts";
+import { dose } from "../soak.ts";
+import { population, RARE, sample } from "./simulated.ts";
 import { openSide, TINY, TWO_TURNS } from "./sides.ts";
 
 Deno.test("sequenceNll() gives what Hugging Face's logits give", async () => {
@@ -51,10 +54,35 @@ Deno.test("perplexityOf() sums up over sequences", () => {
 });
 
 Deno.test("nllIncrease() is the mean of differences, with an interval", () => {
-  const of = (f: (i: number) => number) => [{ index: 0, nll: Array.from({ length: 320 }, (_, i) => f(i)) }];
+  const of = (f: (i: number) => number) => [{ index: 0, nll: Array.from({ length: 2560 }, (_, i) => f(i)) }];
   const { value: mean, low, high } = nllIncrease(of((i) => i % 3), of((i) => i % 3 + 0.5 + (i % 64 < 32 ? 0.1 : -0.1)));
   assertAlmostEquals(mean, 0.5, 1e-9);
   assert(low < 0.5 && low > 0.4 && high > 0.5 && high < 0.6);
+});
+
+Deno.test("intervals of perplexities and their changes hold the truth of few tokens, too", () => {
+  const all = population(1000, RARE).map(({ a, change }, index) => ({
+    first: { index, nll: [...a] },
+    second: { index, nll: Array.from(a, (x, i) => x + change[i]!) },
+  }));
+  const mean = (of: (s: (typeof all)[number]) => readonly number[]) => {
+    const values = all.flatMap(of);
+    return values.reduce((sum, x) => sum + x, 0) / values.length;
+  };
+  const perplexity = Math.exp(mean(({ first }) => first.nll));
+  const increase = mean(({ second }) => second.nll) - mean(({ first }) => first.nll);
+  const random = new Random(31n), text = { bytes: 1, tokens: 1 }, tries = dose(100, 1000);
+  for (const count of [1, 2, 5, 12, 24, 40]) {
+    let held = 0, ofIncrease = 0;
+    for (let i = 0; i < tries; i++) {
+      const drawn = sample(all, count, random), first = drawn.map((s) => s.first), second = drawn.map((s) => s.second);
+      const found = perplexityOf(first, text).perplexity, change = nllIncrease(first, second);
+      assert(found.low >= 1);
+      if (found.low <= perplexity && perplexity <= found.high) held++;
+      if (change.low <= increase && increase <= change.high) ofIncrease++;
+    }
+    assert(Math.min(held, ofIncrease) >= 0.93 * tries, `${count} sequences: ${held}, ${ofIncrease} of ${tries}`);
+  }
 });
 
 Deno.test("cutSequences() drops a single token at the end and refuses a text without a prediction", () => {

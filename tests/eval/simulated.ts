@@ -30,6 +30,11 @@ export interface Shape {
   /** Median of the other tokens. */
   readonly floor: number;
   readonly floorSpread: number;
+  /**
+   * Standard deviation of the logarithm of lengths, of which the mean is 55 tokens: the longer, the farther, by the
+   * root of the length. Without it lengths are 33 to 120, and do not matter.
+   */
+  readonly uneven?: number;
 }
 
 /** Like replies of the embedded model to problems that it errs on: one of 906 tokens often holds half of the sum. */
@@ -61,7 +66,12 @@ export class Normal {
 /** Sequences of 33 to 120 tokens. */
 export function population(count: number, shape: Shape, seed = 1n): SimulatedSequence[] {
   const random = new Random(seed), normal = new Normal(random);
-  return Array.from({ length: count }, () => simulatedSequence(33 + Math.floor(88 * random.fraction()), shape, normal));
+  const { uneven } = shape;
+  return Array.from({ length: count }, () => {
+    if (uneven === undefined) return simulatedSequence(33 + Math.floor(88 * random.fraction()), shape, normal);
+    const length = Math.max(5, Math.floor(55 * Math.exp(uneven * normal.next()))), factor = Math.sqrt(length / 55);
+    return simulatedSequence(length, { ...shape, unsure: shape.unsure * factor, floor: shape.floor * factor }, normal);
+  });
 }
 
 function simulatedSequence(length: number, shape: Shape, normal: Normal): SimulatedSequence {

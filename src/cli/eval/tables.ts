@@ -6,7 +6,14 @@ import { type CostedSetting, costedSettings, costNotes, costTable } from "../../
 import type { CellName } from "../../eval/matrix.ts";
 import type { Gsm8kResults, PerplexityResults } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
-import { headline, observedSpread, operationName, residualOperation, suspectText } from "../../eval/summary.ts";
+import {
+  headline,
+  observedSpread,
+  oneTextNote,
+  operationName,
+  residualOperation,
+  suspectText,
+} from "../../eval/summary.ts";
 import { accuracyTable, flexiblePairTable, rankTable } from "../../eval/report/accuracy_tables.ts";
 import { divergenceLines } from "../../eval/report/divergence_tables.ts";
 import { measuredValue } from "../../eval/report/numbers.ts";
@@ -105,6 +112,8 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const { tokens, name, sequence_length: length } = protocol.text;
   const lines = [`${counted(tokens, "token")} of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
+  const note = oneTextNote(Math.ceil((tokens - 1) / length));
+  if (note.length > 0) lines.push("", ...note);
   const label = (key: string) => cells.find((c) => c.key === key)!.label;
   lines.push(...divergenceSection(divergences, results.ranking, label, cells[0]!.label));
   lines.push("", ...costLines(costedSettings(results), results.bandwidth));
@@ -158,6 +167,7 @@ function divergenceSection(
     "",
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
     "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
+    ...oneTextNote(predictions.sequences),
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${counted(tokens, "token")}: these errors differ between schemes even where ` +

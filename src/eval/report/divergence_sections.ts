@@ -7,6 +7,7 @@ import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { perplexityText, predictionTable, ranked, repetitionTable } from "./prediction_tables.ts";
+import { oneTextNote } from "../summary.ts";
 import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
@@ -29,10 +30,12 @@ export function rankedSettings(
 }
 
 /** What intervals on a first screen are for. */
-export function intervalsNote(compared: readonly unknown[]): string {
-  return compared.length === 0
-    ? "Intervals are 95% intervals."
-    : "Intervals are 95% intervals for what is true; where another text's values would lie stands under Predictions.";
+export function intervalsNote(
+  [compared]: readonly { readonly predictions: { readonly sequences: number } }[],
+): string {
+  if (compared === undefined) return "Intervals are 95% intervals.";
+  return "Intervals are 95% intervals for what is true; where another text's values would lie stands under " +
+    `Predictions${oneTextNote(compared.predictions.sequences).map((note) => `; of ${note}`).join("")}.`;
 }
 
 /**
