@@ -37,3 +37,24 @@ export class Breath {
     this.#last = performance.now();
   }
 }
+
+/** What is done step by step, with pauses between them. */
+export type Work<T> = Generator<undefined, T>;
+
+/** Does all of it. */
+export function atOnce<T>(work: Work<T>): T {
+  while (true) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** Does all of it; others have their turns in its pauses. */
+export async function byTurns<T>(work: Work<T>): Promise<T> {
+  const breath = new Breath();
+  while (true) {
+    const { done, value } = work.next();
+    if (done) return value;
+    if (breath.due) await breath.take();
+  }
+}

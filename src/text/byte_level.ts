@@ -51,3 +51,14 @@ export function byteLevel(bytes: Uint8Array): string {
   for (const byte of bytes) piece += CHAR_OF_BYTE[byte];
   return piece;
 }
+
+/** Bytes of a well-formed string in UTF-8. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // A surrogate pair is two units here and four bytes there; other characters from U+0800 have three bytes.
+    if (code >= 0x80) bytes += code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 1 : 2;
+  }
+  return bytes;
+}

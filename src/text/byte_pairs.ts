@@ -6,6 +6,8 @@ import type { Pieces } from "./pieces.ts";
 const KEPT_WORDS = 10_000;
 /** Characters of the longest word that is kept. */
 const KEPT_LENGTH = 64;
+/** Merges after which the encoding of a long word may pause. */
+const MERGES = 4096;
 
 /** Neighbours that may be joined. */
 interface Candidate {
@@ -38,9 +40,18 @@ export class BytePairs {
    * @param bytes Its bytes.
    */
   encode(word: string, bytes: (word: string) => Uint8Array): readonly number[] {
+    const steps = this.steps(word, bytes);
+    while (true) {
+      const { done, value } = steps.next();
+      if (done) return value;
+    }
+  }
+
+  /** The same, with pauses where a word is long: what is given in the end are its ids. */
+  *steps(word: string, bytes: (word: string) => Uint8Array): Generator<undefined, readonly number[]> {
     const known = this.#kept.get(word);
     if (known !== undefined) return known;
-    const ids = this.#encode(bytes(word));
+    const ids = yield* this.#encode(bytes(word));
     if (word.length <= KEPT_LENGTH) {
       if (this.#kept.size >= KEPT_WORDS) this.#kept.clear();
       this.#kept.set(word, ids);
@@ -48,7 +59,7 @@ export class BytePairs {
     return ids;
   }
 
-  #encode(bytes: Uint8Array): number[] {
+  *#encode(bytes: Uint8Array): Generator<undefined, number[]> {
     const whole = this.wholeFirst ? this.pieces.find(bytes) : -1;
     if (whole >= 0) return [whole];
     const { length } = bytes, ids = Int32Array.from(bytes, (byte) => this.#single[byte]!);
@@ -60,8 +71,13 @@ export class BytePairs {
       const left = ids[at]!, right = ids[after]!, rank = this.merges.rank(left, right);
       if (rank >= 0) queue.push({ rank, at, left, next: after, right });
     };
-    for (let at = 0; at + 1 < length; at++) offer(at);
+    for (let at = 0; at + 1 < length; at++) {
+      offer(at);
+      if (at % MERGES === MERGES - 1) yield;
+    }
+    let popped = 0;
     for (let best = queue.pop(); best !== undefined; best = queue.pop()) {
+      if (++popped % MERGES === 0) yield;
       const { rank, at, left, next: after, right } = best;
       // What was joined meanwhile has another id, or none.
       if (ids[at] !== left || next[at] !== after || ids[after] !== right) continue;

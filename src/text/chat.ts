@@ -110,20 +110,33 @@ export class ChatRenderer {
    *   answers that nobody called.
    */
   render(request: ChatRequest): RenderedChat {
+    const segments = this.#segments(request);
+    return this.#rendered(segments, this.tokenizer.encodeSegments(segments));
+  }
+
+  /** The same, letting others have their turns while a long conversation is made tokens. */
+  async renderByTurns(request: ChatRequest): Promise<RenderedChat> {
+    const segments = this.#segments(request);
+    return this.#rendered(segments, await this.tokenizer.encodeSegmentsByTurns(segments));
+  }
+
+  #rendered(segments: readonly Segment[], ids: Int32Array): RenderedChat {
+    if (ids.length === 0) throw InputError.of("wrong_value", { name: this.source }, "a prompt", "an empty text");
+    return { ids, text: segmentsText(segments) };
+  }
+
+  #segments(request: ChatRequest): Segment[] {
     const { system, now = new Date() } = request;
     const messages = system === undefined
       ? request.messages
       : [{ role: "system" as const, content: system }, ...request.messages];
     if (messages.length === 0) throw InputError.of("missing", { name: "messages" }, "at least one", "none");
     const template = request.tools?.length ? this.toolTemplate ?? this.template : this.template;
-    const segments = template === null
+    return template === null
       ? renderHarmony(harmonyMessages(messages, request, now), {
         purpose: request.prompt === false ? "training" : "prompt",
       })
       : this.#byTemplate(template, messages, request, now);
-    const ids = this.tokenizer.encodeSegments(segments);
-    if (ids.length === 0) throw InputError.of("wrong_value", { name: this.source }, "a prompt", "an empty text");
-    return { ids, text: segmentsText(segments) };
   }
 
   #byTemplate(template: ChatTemplate, messages: readonly ChatMessage[], request: ChatRequest, now: Date): Segment[] {

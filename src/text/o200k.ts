@@ -7,6 +7,7 @@
 import { BytePairs } from "./byte_pairs.ts";
 import { RankMerges } from "./merges.ts";
 import { pack, Pieces } from "./pieces.ts";
+import { O200K_SPLIT } from "./safe_pieces.ts";
 import type { TokenizerFile } from "./tokenizer_file.ts";
 
 /** What messages call it. */
@@ -33,20 +34,6 @@ const SPECIALS: Readonly<Record<number, string>> = {
 };
 const LAST_SPECIAL = 200_018;
 
-/**
- * How text is cut into words: letters by case with an English ending, numbers by three digits, signs, line ends,
- * spaces.
- */
-const SPLIT = [
-  String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?`,
-  String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?`,
-  String.raw`\p{N}{1,3}`,
-  String.raw` ?[^\s\p{L}\p{N}]+[\r\n/]*`,
-  String.raw`\s*[\r\n]+`,
-  String.raw`\s+(?!\S)`,
-  String.raw`\s+`,
-].join("|");
-
 /** The tokenizer, as if it had been read from a file. */
 export async function o200kHarmony(): Promise<TokenizerFile> {
   const { default: { bpe_ranks: ranks } } = await import("js-tiktoken/ranks/o200k_base");
@@ -59,7 +46,7 @@ export async function o200kHarmony(): Promise<TokenizerFile> {
     pre_tokenizer: {
       type: "Sequence",
       pretokenizers: [
-        { type: "Split", pattern: { Regex: SPLIT }, behavior: "Isolated", invert: false },
+        { type: "Split", pattern: { Regex: O200K_SPLIT }, behavior: "Isolated", invert: false },
         { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
       ],
     },

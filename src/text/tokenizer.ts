@@ -9,12 +9,14 @@
  * - Where a vocabulary lacks a part or the result of a merge, the library encodes, and drops text; that is noticed and
  *   refused.
  */
+import { atOnce, byTurns, type Work } from "../breath.ts";
 import { show } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
-import { bytesOfPiece } from "./byte_level.ts";
+import { bytesOfPiece, utf8Length } from "./byte_level.ts";
 import type { BytePairs } from "./byte_pairs.ts";
 import { forLibrary, withoutWarnings } from "./library_tokenizer.ts";
 import type { Pieces } from "./pieces.ts";
+import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
 import { type AddedToken, isObject, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
@@ -38,6 +40,9 @@ export interface EncodeOptions {
 /** Part of a text, for {@linkcode Tokenizer.encodeSegments}: plain text, or one special token by name. */
 export type Segment = { readonly text: string } | { readonly special: string };
 
+/** Words after which the encoding of a text may pause. */
+const WORDS = 256;
+
 /** A checkpoint's tokenizer. */
 export class Tokenizer {
   /** Path of tokenizer.json, for messages. */
@@ -60,6 +65,8 @@ export class Tokenizer {
   readonly #all: TokenTrie;
   /** Whether a text's bytes and its tokens' bytes must be the same. */
   readonly #lossless: boolean;
+  /** Whether long texts can be cut before they are cut into words. */
+  readonly #cutsSafely: boolean;
 
   /** Use {@linkcode Tokenizer.fromDirectory}. */
   constructor(file: TokenizerFile, library: Library) {
@@ -78,6 +85,7 @@ export class Tokenizer {
     this.#ordinary = contents(added.filter((a) => !a.special));
     this.#all = contents(added);
     this.#lossless = (json["normalizer"] ?? null) === null && !addsPrefixSpace(json["pre_tokenizer"]);
+    this.#cutsSafely = this.#lossless && cutsLikeO200k(json["pre_tokenizer"]);
   }
 
   /**
@@ -112,17 +120,12 @@ export class Tokenizer {
    * @throws {InputError} if the tokenizer's merges and vocabulary contradict each other.
    */
   encode(text: string, options: EncodeOptions = {}): Int32Array {
-    const wellFormed = text.toWellFormed();
-    const ids: number[] = [];
-    const added = options.allowSpecial ? this.#all : this.#ordinary;
-    let at = 0;
-    for (const { index, token } of added.find(wellFormed)) {
-      this.#encodePlain(wellFormed.slice(at, index), ids);
-      ids.push(this.#addedByName.get(token)!.id);
-      at = index + token.length;
-    }
-    this.#encodePlain(wellFormed.slice(at), ids);
-    return Int32Array.from(ids);
+    return atOnce(this.#encoded(text, options));
+  }
+
+  /** The same, letting others have their turns while a long text is encoded. */
+  encodeByTurns(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
+    return byTurns(this.#encoded(text, options));
   }
 
   /**
@@ -132,21 +135,38 @@ export class Tokenizer {
    * @throws {InputError} if the tokenizer lacks a special token that a segment names.
    */
   encodeSegments(segments: Iterable<Segment>): Int32Array {
+    return atOnce(this.#encodedSegments(segments));
+  }
+
+  /** The same, letting others have their turns. */
+  encodeSegmentsByTurns(segments: Iterable<Segment>): Promise<Int32Array> {
+    return byTurns(this.#encodedSegments(segments));
+  }
+
+  *#encoded(text: string, { allowSpecial = false }: EncodeOptions): Work<Int32Array> {
+    const wellFormed = text.toWellFormed(), ids: number[] = [];
+    let at = 0;
+    for (const { index, token } of (allowSpecial ? this.#all : this.#ordinary).find(wellFormed)) {
+      yield* this.#encodePlain(wellFormed.slice(at, index), ids);
+      ids.push(this.#addedByName.get(token)!.id);
+      at = index + token.length;
+    }
+    yield* this.#encodePlain(wellFormed.slice(at), ids);
+    return Int32Array.from(ids);
+  }
+
+  *#encodedSegments(segments: Iterable<Segment>): Work<Int32Array> {
     const ids: number[] = [];
     let text = "";
-    const flush = () => {
-      for (const id of this.encode(text)) ids.push(id);
-      text = "";
-    };
-    for (const segment of segments) {
-      if ("text" in segment) {
+    for (const segment of [...segments, null]) {
+      if (segment !== null && "text" in segment) {
         text += segment.text;
-      } else {
-        flush();
-        ids.push(this.requireSpecial(segment.special));
+        continue;
       }
+      for (const id of yield* this.#encoded(text, {})) ids.push(id);
+      text = "";
+      if (segment !== null) ids.push(this.requireSpecial(segment.special));
     }
-    flush();
     return Int32Array.from(ids);
   }
 
@@ -231,22 +251,33 @@ export class Tokenizer {
     return segments;
   }
 
-  /** Ids of a text without added tokens. */
-  *#idsOf(text: string): Generator<number, void> {
+  /** Ids of a text without added tokens, some at a time. */
+  *#idsOf(text: string): Generator<readonly number[], void> {
     const pairs = this.#pairs, { normalizer, pre_tokenizer: cut } = this.#library;
-    if (pairs === null || cut === null) return yield* this.#library.encode(text, { add_special_tokens: false }).ids;
+    if (pairs === null || cut === null) return yield this.#library.encode(text, { add_special_tokens: false }).ids;
     const normal = normalizer === null ? text : normalizer(text);
     if (normal === "") return;
-    for (const word of cut(normal)) yield* pairs.encode(word, bytesOfPiece);
+    for (const piece of this.#cutsSafely ? safePieces(normal) : [normal]) {
+      for (const word of cut(piece)) {
+        const steps = pairs.steps(word, bytesOfPiece);
+        let step = steps.next();
+        for (; !step.done; step = steps.next()) yield [];
+        yield step.value;
+      }
+    }
   }
 
   /** Appends the ids of a text without added tokens. */
-  #encodePlain(text: string, into: number[]): void {
+  *#encodePlain(text: string, into: number[]): Work<void> {
     if (text === "") return;
-    let bytes = 0;
-    for (const id of this.#idsOf(text)) {
-      into.push(id);
-      bytes += this.#pieces.byteLength(id);
+    let bytes = 0, words = 0;
+    for (const ids of this.#idsOf(text)) {
+      for (const id of ids) {
+        into.push(id);
+        bytes += this.#pieces.byteLength(id);
+      }
+      // A long word pauses by giving nothing.
+      if (ids.length === 0 || ++words % WORDS === 0) yield;
     }
     if (this.#lossless && bytes !== utf8Length(text)) {
       throw InputError.of(
@@ -265,15 +296,4 @@ function addsPrefixSpace(preTokenizer: unknown): boolean {
   if (preTokenizer["type"] === "ByteLevel" && preTokenizer["add_prefix_space"] === true) return true;
   const parts = preTokenizer["pretokenizers"];
   return Array.isArray(parts) && parts.some(addsPrefixSpace);
-}
-
-/** Bytes of a well-formed string in UTF-8. */
-function utf8Length(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    // A surrogate pair is two units here and four bytes there; other characters from U+0800 have three bytes.
-    if (code >= 0x80) bytes += code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 1 : 2;
-  }
-  return bytes;
 }

@@ -9,15 +9,15 @@ import { ResponseRequest } from "../../src/serve/endpoints/responses_schema.ts";
 import { ApiError } from "../../src/serve/api_error.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
-import { assert, assertEquals, assertNotEquals, assertStringIncludes, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes, assertThrows } from "../assert.ts";
 import { path, TINY } from "../text/goldens.ts";
 
 const tokenizer = await Tokenizer.fromDirectory(TINY);
 const template = await ChatRenderer.fromDirectory(path("tests/goldens/text/chat"), tokenizer);
 const harmony = ChatRenderer.builtIn(tokenizer);
 
-const render = (renderer: ChatRenderer, { messages, tools, reasoning, told }: Ask) =>
-  renderWith(renderer, { messages, tools, reasoning, format: told }, "messages").text;
+const render = async (renderer: ChatRenderer, { messages, tools, reasoning, told }: Ask) =>
+  (await renderWith(renderer, { messages, tools, reasoning, format: told }, "messages")).text;
 
 const user = (content: string) => ({ role: "user", content });
 const tool = (name: string) => ({
@@ -81,11 +81,12 @@ const CHATS: readonly object[] = [
   },
 ];
 
-Deno.test("chat: the template and harmony make the same prompt of a conversation", () => {
+Deno.test("chat: the template and harmony make the same prompt of a conversation", async () => {
   for (const chat of CHATS) {
     const ask = chatAsk(ChatRequest.parse(chat));
     // Before the first question the test's template has other words.
-    const [one, other] = [template, harmony].map((renderer) => render(renderer, ask).split("<|start|>user"));
+    const texts = await Promise.all([template, harmony].map((renderer) => render(renderer, ask)));
+    const [one, other] = texts.map((text) => text.split("<|start|>user"));
     assertEquals(one!.slice(1), other!.slice(1), JSON.stringify(chat));
     assert(one!.length > 1);
     const { content = "" } = withInstructions(ask.messages, ask.told)[0]!;
@@ -93,7 +94,7 @@ Deno.test("chat: the template and harmony make the same prompt of a conversation
   }
 });
 
-Deno.test("responses: items make the prompt that chat messages make", () => {
+Deno.test("responses: items make the prompt that chat messages make", async () => {
   const items = [
     { role: "user", content: "Go" },
     { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "Need both." }] },
@@ -125,7 +126,7 @@ Deno.test("responses: items make the prompt that chat messages make", () => {
     tools: [tool("f"), tool("g")],
     reasoning_effort: "low",
   }));
-  for (const renderer of [template, harmony]) assertEquals(render(renderer, ask), render(renderer, chat));
+  for (const renderer of [template, harmony]) assertEquals(await render(renderer, ask), await render(renderer, chat));
   // Reasoning after which a reply was cut belongs to no later one.
   const [go, ...rest] = items, cut = [go!, { ...items[1]!, content: [{ type: "reasoning_text", text: "Cut." }] }];
   const [cutAsk, plainAsk] = [cut, [go!]].map((before) =>
@@ -135,7 +136,7 @@ Deno.test("responses: items make the prompt that chat messages make", () => {
       "",
     )
   );
-  assertEquals(render(harmony, cutAsk!.ask), render(harmony, plainAsk!.ask));
+  assertEquals(await render(harmony, cutAsk!.ask), await render(harmony, plainAsk!.ask));
 });
 
 Deno.test("chat: what a template leaves out is refused, and tools that it does not know are in harmony", async () => {
@@ -150,13 +151,17 @@ Deno.test("chat: what a template leaves out is refused, and tools that it does n
   );
   const dropping = await ChatRenderer.fromDirectory(dir, tokenizer);
   await Deno.remove(dir, { recursive: true });
-  assertThrows(() => render(dropping, later), ApiError, "messages: this model's chat template leaves out a message");
-  assertStringIncludes(render(harmony, later), "Now be rude.");
+  await assertRejects(
+    () => render(dropping, later),
+    ApiError,
+    "messages: this model's chat template leaves out a message",
+  );
+  assertStringIncludes(await render(harmony, later), "Now be rude.");
   const tiny = await ChatRenderer.fromDirectory(TINY, tokenizer);
-  assertStringIncludes(render(tiny, later), "<|start|>system<|message|>Now be rude.<|end|>");
+  assertStringIncludes(await render(tiny, later), "<|start|>system<|message|>Now be rude.<|end|>");
   const tools = chatAsk(ChatRequest.parse({ messages: [user("Hi")], tools: [tool("f")] }));
-  assertEquals(render(tiny, tools), render(harmony, tools));
-  assertNotEquals(render(tiny, { ...tools, tools: [] }), render(harmony, { ...tools, tools: [] }));
+  assertEquals(await render(tiny, tools), await render(harmony, tools));
+  assertNotEquals(await render(tiny, { ...tools, tools: [] }), await render(harmony, { ...tools, tools: [] }));
 });
 
 Deno.test("a conversation that is longer than any prompt is refused before it is rendered", () => {

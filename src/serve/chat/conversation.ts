@@ -52,7 +52,7 @@ export async function renderConversation(
     // What failed is tried again by the next request.
     opened.catch(() => renderers.delete(model));
   }
-  return renderWith(await opened, conversation, field);
+  return await renderWith(await opened, conversation, field);
 }
 
 /**
@@ -79,16 +79,16 @@ export function refuseLong(
 }
 
 /** As {@linkcode renderConversation}, by a renderer. */
-export function renderWith(
+export async function renderWith(
   renderer: ChatRenderer,
   { messages, tools, reasoning, format }: Conversation,
   field: string,
-): RenderedConversation {
+): Promise<RenderedConversation> {
   const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === "tool" || toolCalls?.length);
   // A template that knows no tools would drop them without a word.
   const knowing = usesTools && !renderer.takesTools ? ChatRenderer.builtIn(renderer.tokenizer) : renderer;
   const instructed = withInstructions(messages, format);
-  const { ids, text } = knowing.render({
+  const { ids, text } = await knowing.renderByTurns({
     messages: instructed,
     ...(tools.length > 0 ? { tools } : {}),
     ...(reasoning === undefined ? {} : { reasoning }),

@@ -75,7 +75,9 @@ async function promptsOf(prompt: CompletionRequest["prompt"], model: ServedModel
   const breath = new Breath(), prompts: Int32Array[] = [];
   for (const one of list as readonly (string | readonly number[])[]) {
     if (typeof one === "string") refuseLongPrompt(model, one.length, "prompt");
-    const ids = typeof one === "string" ? model.tokenizer.encode(one, { allowSpecial: true }) : Int32Array.from(one);
+    const ids = typeof one === "string"
+      ? await model.tokenizer.encodeByTurns(one, { allowSpecial: true })
+      : Int32Array.from(one);
     refuseManyTokens(model.limits, ids.length, "prompt");
     prompts.push(ids);
     // Thousands of prompts together may be long.

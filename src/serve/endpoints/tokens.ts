@@ -32,10 +32,10 @@ const TOKENIZE = endpoint<z.infer<typeof TokenizeRequest>>({
     tokens: z.array(z.int()),
     token_strs: z.array(z.string()).nullable(),
   }),
-  handle: ({ body, service }) => {
+  handle: async ({ body, service }) => {
     const { tokenizer, limits } = service.model(body.model);
     refuseLongText(body.prompt.length, "prompt");
-    const tokens = [...tokenizer.encode(body.prompt, { allowSpecial: true })];
+    const tokens = [...await tokenizer.encodeByTurns(body.prompt, { allowSpecial: true })];
     const token_strs = body.return_token_strs === true ? tokens.map((id) => tokenText(tokenizer, id)) : null;
     return { json: { count: tokens.length, max_model_len: limits.context, tokens, token_strs } };
   },

@@ -106,10 +106,10 @@ async function promptOf(
 ): Promise<Int32Array> {
   const { textDirectory, tokenizer } = model;
   refuseLongPrompt(model, prompt.trim().length, "prompt");
-  if (raw) return tokenizer.encode(prompt);
+  if (raw) return await tokenizer.encodeByTurns(prompt);
   const renderer = await ChatRenderer.fromDirectory(textDirectory, tokenizer);
   const messages = [{ role: "user" as const, content: prompt }];
-  return renderer.render({ messages, ...(reasoning === undefined ? {} : { reasoning }) }).ids;
+  return (await renderer.renderByTurns({ messages, ...(reasoning === undefined ? {} : { reasoning }) })).ids;
 }
 
 /** @throws {ApiError} where a given reply is longer than `max_tokens`. */

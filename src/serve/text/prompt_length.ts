@@ -1,6 +1,6 @@
 /**
- * Refuses texts that cannot be prompts before they are made tokens, which takes a second for a megabyte or so, in which
- * no other request is served.
+ * Refuses texts that cannot be prompts before they are made tokens, which takes a second of processor time for a
+ * megabyte or so.
  */
 import { wrongField } from "../api_error.ts";
 import type { ModelLimits, ServedModel } from "../engine/service.ts";
