@@ -74,6 +74,7 @@ export const REFUSED_CHATS: readonly [body: Json, param: string, message: string
   [{ messages, tools: [{ type: "custom", custom: {} }] }, "tools.0.type", 'tools.0.type: expected "function"'],
   [{ messages, max_tokens: 1999 }, "max_tokens", "what a conversation of"],
   [{ messages, max_completion_tokens: 5000 }, "max_completion_tokens", "what a conversation of"],
+  [{ messages, max_tokens: 5000 }, "max_tokens", "got 5000; this model's maximum context length is 2000 tokens"],
   [
     { messages: [{ role: "user", content: "word ".repeat(3000) }] },
     "messages",

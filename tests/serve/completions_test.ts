@@ -41,8 +41,19 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   [{ prompt: "a", temperature: "hot" }, 400, "temperature", /^temperature: expected a number, got "hot"$/],
   [{ prompt: "a", max_tokens: 1.5 }, 400, "max_tokens", /^max_tokens: expected an integer, got 1\.5$/],
   [{ prompt: "a", max_tokens: 0 }, 400, "max_tokens", /^max_tokens: expected at least 1, or echo$/],
-  [{ prompt: "a", max_tokens: 400 }, 400, "max_tokens", /^max_tokens: expected at most 399, what 1 tokens/],
-  [{ prompt: Array(401).fill(1) }, 400, "prompt", /^prompt: expected at most 400 tokens, got 401$/],
+  [
+    { prompt: "a", max_tokens: 400 },
+    400,
+    "max_tokens",
+    /^max_tokens: expected at most 399, what 1 tokens of the prompt leave, got 400; this model's maximum/,
+  ],
+  [
+    { prompt: Array(401).fill(1) },
+    400,
+    "prompt",
+    // litellm looks for the second half, to tell this from other mistakes.
+    /^prompt: expected at most 400 tokens, got 401; this model's maximum context length is 400 tokens$/,
+  ],
   [{ prompt: "a", temperatur: 0 }, 400, "temperatur", /^temperatur: unknown field$/],
   [{ prompt: "a", suffix: "b" }, 400, "suffix", /^suffix: is not supported$/],
   [{ prompt: "a", presence_penalty: 3 }, 400, "presence_penalty", /^presence_penalty: /],
@@ -65,7 +76,7 @@ const REFUSED: readonly (readonly [body: unknown, status: number, param: string 
   [{ prompt: "a", best_of: 3 }, 400, "best_of", /^best_of: expected n, which is 1, or none$/],
   [{ prompt: "a", stream_options: {} }, 400, "stream_options", /^stream_options: expected with stream$/],
   // Before a token is made of them.
-  [{ prompt: ["a", "y".repeat(60_000)] }, 400, "prompt", /^prompt: expected at most \d+ tokens, got at least \d{4}$/],
+  [{ prompt: ["a", "y".repeat(60_000)] }, 400, "prompt", /^prompt: expected at most \d+ tokens, got at least \d{4};/],
   [{ prompt: "a", stop: "" }, 400, "stop", /^stop: expected a text of at least 1/],
 ];
 

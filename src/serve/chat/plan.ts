@@ -4,6 +4,7 @@ import type { ServedModel } from "../engine/service.ts";
 import type { TokenMask } from "../engine/job.ts";
 import type { ChatMessage } from "../../text/chat.ts";
 import type { ReasoningEffort } from "../../text/harmony_render.ts";
+import { tooLong } from "../text/prompt_length.ts";
 import { constraintSource } from "./constraints.ts";
 import { type AnswerFormat, renderConversation } from "./conversation.ts";
 import type { ChatTool, ReplyFormat } from "./reply_grammar.ts";
@@ -99,12 +100,12 @@ export function roomFor(
   const longest = Math.min(limits.promptTokens, limits.context - 1);
   if (length > longest) {
     const most = `expected a conversation of at most ${longest} tokens, got ${length}`;
-    throw wrongField(fields.prompt, most, "context_length_exceeded");
+    throw tooLong(limits, fields.prompt, most);
   }
   const room = Math.min(limits.maxTokens, limits.context - length);
   if (asked !== undefined && asked > room) {
     const left = `expected at most ${room}, what a conversation of ${length} tokens leaves, got ${asked}`;
-    throw wrongField(fields.maxTokens, left, "context_length_exceeded");
+    throw tooLong(limits, fields.maxTokens, left);
   }
   return asked ?? room;
 }

@@ -7,7 +7,7 @@ import type { Observer } from "./observer.ts";
 import { type Reopen, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import type { Load, ServedModel, Service } from "./service.ts";
 import { Turns } from "./turns.ts";
-import { refuseManyTokens } from "../text/prompt_length.ts";
+import { refuseManyTokens, tooLong } from "../text/prompt_length.ts";
 
 /** A model with the session that computes it. */
 export interface LoadedModel {
@@ -72,11 +72,7 @@ function refuseJob({ limits, config }: ServedModel, { prompt, maxTokens, echo, l
   }
   if (prompt.length + maxTokens > limits.context) {
     const most = `expected at most ${limits.context - prompt.length}, what ${prompt.length} tokens of the prompt leave`;
-    throw wrongField(
-      "max_tokens",
-      `${most} of ${limits.context} positions, got ${maxTokens}`,
-      "context_length_exceeded",
-    );
+    throw tooLong(limits, "max_tokens", `${most}, got ${maxTokens}`);
   }
   const stray = prompt.find((id) => !(id >= 0 && id < config.vocab));
   if (stray !== undefined) throw wrongField("prompt", `expected token ids from 0 to ${config.vocab - 1}, got ${stray}`);

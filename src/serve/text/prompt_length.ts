@@ -2,12 +2,23 @@
  * Refuses texts that cannot be prompts before they are made tokens, which takes a second of processor time for a
  * megabyte or so.
  */
-import { wrongField } from "../api_error.ts";
+import { type ApiError, wrongField } from "../api_error.ts";
 import type { ModelLimits, ServedModel } from "../engine/service.ts";
 import { MAX_PROMPT_BYTES } from "../../text/prompt_bytes.ts";
 
 /** What is known of the model whose prompt it is to be. */
 type Model = Pick<ServedModel, "tokenizer" | "limits">;
+
+/**
+ * What does not fit a model. Beside the code there are OpenAI's own words, by which litellm, and what is built upon it,
+ * knows that a shorter conversation may do.
+ *
+ * @param field What messages call it.
+ */
+export function tooLong({ context }: ModelLimits, field: string, message: string): ApiError {
+  const words = `${message}; this model's maximum context length is ${context} tokens`;
+  return wrongField(field, words, "context_length_exceeded");
+}
 
 /**
  * @param units UTF-16 units of the text.
@@ -21,9 +32,9 @@ export function refuseLongText(units: number, field: string): void {
 }
 
 /** @throws {ApiError} if a prompt of so many tokens is too long. */
-export function refuseManyTokens({ promptTokens: most }: ModelLimits, tokens: number, field: string): void {
-  if (tokens <= most) return;
-  throw wrongField(field, `expected at most ${most} tokens, got ${tokens}`, "context_length_exceeded");
+export function refuseManyTokens(limits: ModelLimits, tokens: number, field: string): void {
+  const most = limits.promptTokens;
+  if (tokens > most) throw tooLong(limits, field, `expected at most ${most} tokens, got ${tokens}`);
 }
 
 /**
@@ -34,6 +45,5 @@ export function refuseManyTokens({ promptTokens: most }: ModelLimits, tokens: nu
 export function refuseLongPrompt({ tokenizer, limits }: Model, units: number, field: string): void {
   refuseLongText(units, field);
   const fewest = tokenizer.fewestTokens(units), most = limits.promptTokens;
-  if (fewest <= most) return;
-  throw wrongField(field, `expected at most ${most} tokens, got at least ${fewest}`, "context_length_exceeded");
+  if (fewest > most) throw tooLong(limits, field, `expected at most ${most} tokens, got at least ${fewest}`);
 }
