@@ -168,7 +168,16 @@ Deno.test("metrics have the names that dashboards ask for", async () => {
   assertEquals([value("prompt_tokens_total"), value("generation_tokens_total")], [2, 3]);
   assertEquals([value("num_requests_running"), value("num_requests_waiting"), value("kv_cache_usage_perc")], [0, 0, 0]);
   assertEquals([value("time_to_first_token_seconds_count"), value("inter_token_latency_seconds_count")], [1, 2]);
-  assertEquals([value("e2e_request_latency_seconds_count"), value("request_success_total")], [1, 1]);
+  assertEquals(value("e2e_request_latency_seconds_count"), 1);
+  // What has not happened is 0, not absent.
+  const success = Array.from(text.matchAll(/^mxoss:request_success_total\{.*finished_reason="(\w+)".*\} (\d+)$/gm));
+  assertEquals(success.map(([, reason, count]) => [reason, count]).toSorted(), [
+    ["cancelled", "0"],
+    ["length", "1"],
+    ["stop", "0"],
+  ]);
+  const rare = ["request_failure_total", "num_preemptions_total", "engine_restarts_total"];
+  assertEquals(rare.map(value), [0, 0, 0]);
   assertMatch(text, /^# TYPE mxoss:inter_token_latency_seconds histogram$/m);
 });
 

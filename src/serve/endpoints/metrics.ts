@@ -1,5 +1,6 @@
 /** `/metrics`: what Prometheus collects. The names are vLLM's, which dashboards ask for, after a prefix of our own. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { FinishReason } from "../engine/job.ts";
 import type { Observer } from "../engine/observer.ts";
 import type { Load, PagesLoad, Service } from "../engine/service.ts";
 import { type Endpoint, endpoint } from "../http/endpoint.ts";
@@ -7,6 +8,9 @@ import { type Endpoint, endpoint } from "../http/endpoint.ts";
 /** Bounds of histograms in seconds: from a token of a small model to a reply of a large one that is emulated. */
 const TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const REQUEST_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
+
+/** Why sequences end. */
+const REASONS: readonly FinishReason[] = ["stop", "length", "cancelled"];
 
 /** Counts what happens. */
 export class Metrics {
@@ -27,6 +31,12 @@ export class Metrics {
   /** Watches a model. */
   observer(model_name: string): Observer {
     const labels = { model_name };
+    // What has not happened yet is counted as 0: a rate, or an alert, of a metric that is absent says nothing.
+    for (const counter of [this.#promptTokens, this.#generatedTokens, this.#cacheQueries, this.#cacheHits]) {
+      counter.inc(labels, 0);
+    }
+    for (const counter of [this.#failures, this.#preempted, this.#reopened]) counter.inc(labels, 0);
+    for (const finished_reason of REASONS) this.#success.inc({ ...labels, finished_reason }, 0);
     return {
       firstToken: (milliseconds) => this.#firstToken.observe(labels, milliseconds / 1000),
       nextToken: (milliseconds) => this.#interToken.observe(labels, milliseconds / 1000),
