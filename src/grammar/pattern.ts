@@ -7,7 +7,7 @@ import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { combined, type Dfa } from "./dfa.ts";
 import { choice, compile, type Expression, repeat, sequence } from "./expression.ts";
-import { ANY, character } from "./strings.ts";
+import { ANY, character, plainCharacter } from "./strings.ts";
 import { complement, LAST, normalized, type Range } from "./utf8.ts";
 
 type Pattern = ReturnType<RegExpParser["parsePattern"]>;
@@ -32,6 +32,12 @@ const SPACE: readonly Range[] = [
   [0xfeff, 0xfeff],
 ];
 
+/** What messages begin with, and how a character of a set is spelled. */
+interface Way {
+  readonly where: string;
+  readonly spell: (set: readonly Range[]) => Expression;
+}
+
 /**
  * The texts in which a pattern is found, spelled as JSON.stringify does, without quotes.
  *
@@ -40,10 +46,20 @@ const SPACE: readonly Range[] = [
  * @throws {InputError} if it is no such pattern, asks for more than a regular language, or is too large.
  */
 export function patternText(source: string, where: string): Dfa | null {
-  let parsed: Pattern;
+  return found(source, { where, spell: character });
+}
+
+/** As {@linkcode patternText}, of texts that are the whole of what the pattern takes, and that stand as they are. */
+export function wholePattern(source: string, where: string): Dfa | null {
+  // By itself, so that its brackets close in it.
+  parse(source, where);
+  return found(`^(?:${source})$`, { where, spell: plainCharacter });
+}
+
+function parse(source: string, where: string): Pattern {
   try {
     // With the flag u, as JSON Schema asks for, and no other.
-    parsed = new RegExpParser({ ecmaVersion: 2025 }).parsePattern(source, 0, source.length, { unicode: true });
+    return new RegExpParser({ ecmaVersion: 2025 }).parsePattern(source, 0, source.length, { unicode: true });
   } catch (thrown) {
     throw InputError.of(
       "malformed",
@@ -52,21 +68,23 @@ export function patternText(source: string, where: string): Dfa | null {
       printable(reason(thrown)),
     );
   }
-  const alternatives = parsed.alternatives.map(({ elements }) => alternative(elements, where)).filter((one) =>
-    one !== null
-  );
-  return alternatives.length === 0 ? null : compile(choice(alternatives), where);
 }
 
-const ANYTHING = repeat(character(ANY));
+function found(source: string, way: Way): Dfa | null {
+  const alternatives = parse(source, way.where).alternatives.map(({ elements }) => alternative(elements, way))
+    .filter((one) => one !== null);
+  return alternatives.length === 0 ? null : compile(choice(alternatives), way.where);
+}
+
+const anything = ({ spell }: Way): Expression => repeat(spell(ANY));
 
 /** The texts in which a sequence of elements is found; null: there are none. */
-function alternative(elements: readonly Element[], where: string): Expression | null {
+function alternative(elements: readonly Element[], way: Way): Expression | null {
   const starts = elements[0]?.type === "Assertion" && elements[0].kind === "start";
-  const items = sequenceOf(elements, where, starts || elements.length === 0);
+  const items = sequenceOf(elements, way, starts || elements.length === 0);
   if (items === null) return null;
   // Found anywhere: only what does not say where it begins may stand after other text.
-  return starts ? items : sequence(ANYTHING, items);
+  return starts ? items : sequence(anything(way), items);
 }
 
 /**
@@ -75,13 +93,14 @@ function alternative(elements: readonly Element[], where: string): Expression | 
  *
  * @param first Whether nothing can stand before them.
  */
-function sequenceOf(elements: readonly Element[], where: string, first: boolean): Expression | null {
+function sequenceOf(elements: readonly Element[], way: Way, first: boolean): Expression | null {
+  const { where } = way;
   const at = elements.findIndex(({ type, ...rest }) =>
     type === "Assertion" && (rest as { kind?: string }).kind === "lookahead"
   );
   if (at < 0) {
-    const items = elements.map((element) => translate(element, where));
-    return sequence(...items, ...items.at(-1)?.kind === "end" ? [] : [ANYTHING]);
+    const items = elements.map((element) => translate(element, way));
+    return sequence(...items, ...items.at(-1)?.kind === "end" ? [] : [anything(way)]);
   }
   const before = elements.slice(0, at), look = elements[at] as Lookahead, after = elements.slice(at + 1);
   const still = first && before.every(({ type }) => type === "Assertion");
@@ -91,8 +110,8 @@ function sequenceOf(elements: readonly Element[], where: string, first: boolean)
       if (/\^/.test(raw.replaceAll(/\\.|\[\^/g, ""))) throw unsupported(raw, where);
     }
   }
-  const rest = sequenceOf(after, where, still),
-    seen = look.alternatives.map(({ elements }) => sequenceOf(elements, where, still));
+  const rest = sequenceOf(after, way, still),
+    seen = look.alternatives.map(({ elements }) => sequenceOf(elements, way, still));
   const restText = rest && compile(rest, where);
   const seenText = compile(choice(seen.filter((one) => one !== null)), where);
   const both = restText === null
@@ -100,24 +119,25 @@ function sequenceOf(elements: readonly Element[], where: string, first: boolean)
     : seenText === null
     ? look.negate ? restText : null
     : combined(restText, seenText, look.negate ? "without" : "both", where);
-  return both && sequence(...before.map((element) => translate(element, where)), { kind: "dfa", dfa: both });
+  return both && sequence(...before.map((element) => translate(element, way)), { kind: "dfa", dfa: both });
 }
 
-function translate(element: Element, where: string): Expression {
+function translate(element: Element, way: Way): Expression {
+  const { where, spell } = way;
   switch (element.type) {
     case "Character":
-      return character([[element.value, element.value]]);
+      return spell([[element.value, element.value]]);
     case "CharacterSet":
     case "CharacterClass":
-      return character(charactersOf(element, where));
+      return spell(charactersOf(element, where));
     case "Group":
     case "CapturingGroup":
       if (element.type === "Group" && element.modifiers !== null) throw unsupported(element.raw, where);
       return choice(
-        element.alternatives.map(({ elements }) => sequence(...elements.map((inner) => translate(inner, where)))),
+        element.alternatives.map(({ elements }) => sequence(...elements.map((inner) => translate(inner, way)))),
       );
     case "Quantifier":
-      return repeat(translate(element.element, where), element.min, element.max);
+      return repeat(translate(element.element, way), element.min, element.max);
     case "Assertion":
       if (element.kind === "start" || element.kind === "end") return { kind: element.kind };
       throw unsupported(element.raw, where);

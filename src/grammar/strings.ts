@@ -29,11 +29,13 @@ export function character(set: readonly Range[]): Expression {
   const plain = set.flatMap(([first, last]) =>
     PLAIN.map(([a, b]): Range => [Math.max(first, a), Math.min(last, b)]).filter(([a, b]) => a <= b)
   );
-  const utf8: Expression = {
-    kind: "bytes",
-    sequences: plain.flatMap(([first, last]) => [...utf8Ranges(first, last)]),
-  };
+  const utf8 = plainCharacter(plain);
   return escaped.length === 0 ? utf8 : choice([...escaped, utf8]);
+}
+
+/** A character of a set as it stands in a text. */
+export function plainCharacter(set: readonly Range[]): Expression {
+  return { kind: "bytes", sequences: set.flatMap(([first, last]) => [...utf8Ranges(first, last)]) };
 }
 
 /** Any character in any of its spellings; surrogates in pairs only. */

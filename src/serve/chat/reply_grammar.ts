@@ -3,8 +3,10 @@
  * schemas, no call, or a call at any rate. Reasoning stays free: what is asked for begins after the header of its
  * channel.
  */
+import { textsOf, withBudget } from "../../grammar/dfa.ts";
 import { ANY_OBJECT } from "../../grammar/json.ts";
-import { all, ANYTHING, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
+import { all, ANYTHING, bytes, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
+import { wholePattern } from "../../grammar/pattern.ts";
 import type { FunctionTool } from "../../text/harmony_tools.ts";
 
 /** A function that the model may call. */
@@ -13,11 +15,15 @@ export interface ChatTool extends FunctionTool {
   readonly strict: boolean;
 }
 
-/** What an answer must be: any text, any JSON object, or what a schema takes. */
+/** What an answer must be: any text, any JSON object, what a schema takes, or a text of some. */
 export type ReplyFormat =
   | { readonly type: "text" }
   | { readonly type: "object" }
-  | { readonly type: "schema"; readonly schema: unknown; readonly where: string };
+  | { readonly type: "schema"; readonly schema: unknown; readonly where: string }
+  /** One of these texts. */
+  | { readonly type: "choice"; readonly texts: readonly string[]; readonly where: string }
+  /** A text that a regular expression takes, as a whole. */
+  | { readonly type: "pattern"; readonly source: string; readonly where: string };
 
 /** What a reply must be. */
 export interface ReplyRules {
@@ -56,6 +62,8 @@ export async function replyGrammar(
   );
   const answer = format.type === "text"
     ? all(channel, literal("final"), message, ANYTHING)
+    : format.type === "choice" || format.type === "pattern"
+    ? all(channel, literal("final"), message, textNode(format))
     : all(channel, literal("final"), json, message, await formatNode(format, make));
   const before: Node[] = [free("analysis")];
   // A remark to the user beside an answer in a format would not be in that format.
@@ -72,6 +80,17 @@ async function inTurn<T, U>(list: readonly T[], make: (one: T) => Promise<U>): P
   const made: U[] = [];
   for (const one of list) made.push(await make(one));
   return made;
+}
+
+/** What a choice or a pattern may cost, as `withBudget` counts: some 15 ms, in which nothing else is done. */
+const TEXT_COST = 100_000;
+
+function textNode(format: Extract<ReplyFormat, { readonly type: "choice" | "pattern" }>): Node {
+  const { where } = format;
+  return withBudget(
+    TEXT_COST,
+    () => bytes(format.type === "choice" ? textsOf(format.texts, where) : wholePattern(format.source, where)),
+  );
 }
 
 async function formatNode(format: ReplyFormat, make: MakeGrammar): Promise<Node> {

@@ -93,6 +93,26 @@ const ResponseFormat = z.discriminatedUnion("type", [
   }),
 ]);
 
+/** Texts of one choice. */
+const MAX_CHOICES = 4096;
+
+/** vLLM's way to hold an answer to a format; one of the first four is given. */
+const StructuredOutputs = z.strictObject({
+  /** A schema, or its text. */
+  json: z.union([AnyObject, z.string()]).nullish(),
+  json_object: z.boolean().nullish(),
+  choice: z.array(z.string().min(1)).min(1).max(MAX_CHOICES).nullish(),
+  /** Of all of the answer. */
+  regex: z.string().min(1).nullish(),
+  grammar: unsupported(),
+  structural_tag: unsupported(),
+  whitespace_pattern: unsupported(),
+  disable_additional_properties: only(false),
+  ...ignored("disable_fallback", "disable_any_whitespace"),
+});
+/** vLLM's way to hold an answer to a format. */
+export type StructuredOutputs = z.infer<typeof StructuredOutputs>;
+
 /** How long the model is asked to reason. */
 export const Effort = z.enum(["low", "medium", "high"]);
 
@@ -126,7 +146,7 @@ export const ChatRequest = z.strictObject({
   guided_regex: unsupported(),
   guided_choice: unsupported(),
   guided_grammar: unsupported(),
-  structured_outputs: unsupported(),
+  structured_outputs: StructuredOutputs.nullish(),
   prompt_logprobs: unsupported(),
   truncate_prompt_tokens: unsupported(),
   allowed_token_ids: unsupported(),
