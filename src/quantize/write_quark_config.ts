@@ -86,7 +86,7 @@ export type KvTarget = "fp8" | "as activations";
 export function quantizationConfig(targets: Targets, kv: KvTarget): Json {
   const { layers, head } = targets;
   const overall = mostCommon(layers);
-  const entries: Record<string, Json> = {}, exclude: string[] = [];
+  const entries: Record<string, Json> = {}, cached: Record<string, Json> = {}, exclude: string[] = [];
   const isPlain = ({ weightScale, input }: LinearTarget) => weightScale === "none" && input.kind === "none";
   const others = (target: LinearTarget) => {
     if (isPlain(target)) exclude.push(target.module);
@@ -98,13 +98,11 @@ export function quantizationConfig(targets: Targets, kv: KvTarget): Json {
     const output = kv === "fp8" && (name === "k" || name === "v") ? STATIC_FP8 : null;
     const specs = all.map((target) => entryOf(target, output));
     exclude.push(...all.filter(isPlain).map(({ module }) => module));
-    if (specs.every((spec) => same(spec, specs[0]!))) {
-      if (output !== null || !isPlain(all[0]!)) entries[`*${name}_proj`] = specs[0]!;
-    } else {
-      all.forEach((target, i) => {
-        if (output !== null || !isPlain(target)) entries[target.module] = specs[i]!;
-      });
-    }
+    const own: [name: string, spec: Json][] = specs.every((spec) => same(spec, specs[0]!))
+      ? output !== null || !isPlain(all[0]!) ? [[`*${name}_proj`, specs[0]!]] : []
+      : all.flatMap((target, i) => output !== null || !isPlain(target) ? [[target.module, specs[i]!]] : []);
+    Object.assign(entries, Object.fromEntries(own));
+    if (output !== null) Object.assign(cached, Object.fromEntries(own));
   }
   for (const [i, { router, gateUp }] of layers.entries()) {
     others(router);
@@ -120,7 +118,8 @@ export function quantizationConfig(targets: Targets, kv: KvTarget): Json {
     layer_quant_config: entries,
     layer_type_quant_config: {},
     exclude,
-    kv_cache_quant_config: {},
+    // Quark itself looks for the cache here alone: of modules that are excluded it reads no other entry.
+    kv_cache_quant_config: cached,
     // Scales of keys are measured after the rotary embedding, where keys are cached.
     kv_cache_post_rope: kv === "fp8",
     softmax_quant_spec: null,

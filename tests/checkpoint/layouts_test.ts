@@ -10,6 +10,7 @@ import {
   type Shape,
   SHAPES,
 } from "../../src/checkpoint/random/layouts.ts";
+import { planModel } from "../../src/plan/planned.ts";
 import { writeRandomCheckpoint } from "../../tools/random_checkpoint.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
@@ -229,13 +230,16 @@ Deno.test("random_checkpoint writes checkpoints whose every byte is part of the 
     ["quark", { weights: "mxfp6_e2m3", attention: "fp8_channel" }],
     ["quark", { weights: "fp8_channel", experts: "fused" }],
     ["quark", { experts: "blocks", attention: "mxfp4" }],
+    ["quark", { experts: "blocks", inputScales: true }],
   ];
   for (const [layout, quark] of cases) {
     for (const shardBytes of [5e9, 1e5]) {
       using dir = new TemporaryDirectory();
       const bytes = writeRandomCheckpoint(dir.path, { shape: SHAPES.tiny, layout, quark, shardBytes });
-      const { source, layout: found, warnings } = openCheckpoint(dir.path);
+      const checkpoint = openCheckpoint(dir.path), { source, layout: found, warnings } = checkpoint;
       assertEquals([found, warnings], [layout, []]);
+      const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: "auto" });
+      assertEquals(plan.warnings, []);
       assertEquals(source.files.length > 1, shardBytes === 1e5);
       assertTiles(source, bytes);
     }

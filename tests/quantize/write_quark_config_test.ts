@@ -40,15 +40,17 @@ async function written(scheme: TargetScheme, options: RunOptions = {}): Promise<
 
 Deno.test("quantizationConfig() of w_mxfp4_a_fp8 with an FP8 cache is Quark's, key for key", async () => {
   const config = await written("w_mxfp4_a_fp8", { kvScales: [{ k: 1, v: 1 }, { k: 1, v: 1 }] });
+  const cached = { "*k_proj": entry(null, null, FP8), "*v_proj": entry(null, null, FP8) };
   assertEquals(config, {
     quant_method: "quark",
     quant_mode: "eager_mode",
     version: "0.11+mxoss",
     global_quant_config: entry(MX_WEIGHT, FP8),
-    layer_quant_config: { "*k_proj": entry(null, null, FP8), "*v_proj": entry(null, null, FP8) },
+    layer_quant_config: cached,
     layer_type_quant_config: {},
     exclude: ["lm_head", ...ATTENTION, ...ROUTERS],
-    kv_cache_quant_config: {},
+    // As in Quark's own exports: it does not look for the cache of excluded modules in layer_quant_config.
+    kv_cache_quant_config: cached,
     kv_cache_post_rope: true,
     softmax_quant_spec: null,
     algo_config: null,

@@ -57,19 +57,37 @@ function quantization(layout: Layout, quark: QuarkOptions): Record<string, unkno
   }
   if (layout !== "quark") return {};
   const { weights = "mxfp4", attention = "bf16", inputScales = false, kvScales } = quark;
-  const fp8 = { dtype: "fp8_e4m3", is_dynamic: false, qscheme: "per_tensor", ch_axis: null, group_size: null };
+  const common = { symmetric: null, round_method: "half_even", scale_type: "float", mx_element_dtype: null };
+  const fp8 = {
+    ...{ dtype: "fp8_e4m3", is_dynamic: false, qscheme: "per_tensor", ch_axis: null, group_size: null, ...common },
+    ...{ scale_format: null, scale_calculation_mode: null, observer_cls: "PerTensorMinMaxObserver" },
+    is_scale_quant: false,
+  };
   const spec = (format: Format): Record<string, unknown> | null => {
     if (format === "bf16") return null;
     if (format === "fp8") return fp8;
-    if (format === "fp8_channel") return { ...fp8, qscheme: "per_channel", ch_axis: 0 };
-    const mx = { is_dynamic: false, qscheme: "per_group", ch_axis: -1, group_size: 32, scale_format: "e8m0" };
-    return { dtype: format.replace(/^mxfp4$/, "fp4").replace(/^mx/, ""), ...mx, scale_calculation_mode: "even" };
+    if (format === "fp8_channel") {
+      return { ...fp8, qscheme: "per_channel", ch_axis: 0, observer_cls: "PerChannelMinMaxObserver" };
+    }
+    const mx = {
+      is_dynamic: false,
+      qscheme: "per_group",
+      ch_axis: -1,
+      group_size: 32,
+      ...common,
+      scale_format: "e8m0",
+    };
+    return {
+      ...{ dtype: format.replace(/^mxfp4$/, "fp4").replace(/^mx/, ""), ...mx, scale_calculation_mode: "even" },
+      ...{ observer_cls: "PerBlockMXObserver", is_scale_quant: false },
+    };
   };
   const linear = (format: Format, output = false) => ({
     weight: spec(format),
     input_tensors: inputScales && format !== "bf16" ? fp8 : null,
     output_tensors: output ? fp8 : null,
     bias: null,
+    target_device: null,
   });
   const kv = kvScales !== undefined;
   return {
@@ -87,6 +105,8 @@ function quantization(layout: Layout, quark: QuarkOptions): Record<string, unkno
       exclude: ["lm_head", "*router*", ...(attention === "bf16" ? ["*q_proj", "*o_proj"] : [])],
       kv_cache_quant_config: {},
       kv_cache_post_rope: false,
+      softmax_quant_spec: null,
+      algo_config: null,
       export: {
         kv_cache_group: kv ? ["*k_proj", "*v_proj"] : [],
         ...{ min_kv_scale: 0.0, pack_method: "reorder", weight_format: "real_quantized", weight_merge_groups: null },

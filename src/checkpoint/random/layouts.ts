@@ -122,7 +122,11 @@ function expertTensors(
       return [plain(at, [experts, cols, rows]), plain(`${at}_bias`, [experts, rows], "bias")];
     }
     if (layout === "hf_mxfp4" || quark.experts === "blocks") {
-      return blockTensors(at, [experts, rows, cols], "_blocks", "_scales", "_bias");
+      const { inputScales, scalarDtype = "F32" } = layout === "quark" ? quark : {};
+      return [
+        ...blockTensors(at, [experts, rows, cols], "_blocks", "_scales", "_bias"),
+        ...inputScales ? [tensor(`${at}.input_scale`, scalarDtype, [experts], "scale")] : [],
+      ];
     }
     const format = quark.weights ?? "mxfp4";
     if (quark.experts === "fused") return module(at, format, [experts], rows, cols, quark);
