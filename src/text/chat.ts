@@ -235,7 +235,7 @@ function harmonyMessages(messages: readonly ChatMessage[], request: ChatRequest,
       case "developer": {
         const shown = i === 0 ? tools : [];
         if (content === "" && shown.length === 0) break;
-        const instructions = content === "" || shown.length > 0 ? content : `${content}\n\n`;
+        const instructions = content === "" ? null : shown.length > 0 ? content : `${content}\n\n`;
         out.push({ role: "developer", content: { instructions, tools: shown } });
         break;
       }

@@ -67,6 +67,9 @@ export function splitBroken(pieces: readonly Piece[], roleGiven: boolean): { hea
 /**
  * Reads a header: words of the role's part, of the channel's and of the constraint's, with the recipient in any of
  * them.
+ *
+ * A recipient is what stands after `to=`. OpenAI's parser (0.0.8) also takes a single word after the channel for one,
+ * so that `<|channel|>final <|constrain|>json` there addresses `<|constrain|>json` and has no content type.
  */
 export function parseHeader(pieces: readonly Piece[], roleGiven: boolean, broken: boolean): Header {
   const parts = { role: "", channel: "", constrain: "" };

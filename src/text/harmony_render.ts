@@ -97,8 +97,9 @@ export function segmentsText(segments: Iterable<Segment>): string {
  * final message is the end of the conversation itself. Reasoning that led to a tool call thus stays until the answer is
  * given.
  *
- * OpenAI's renderer (0.0.8) looks for the first final message only and keeps the reasoning of later turns; its
- * description of the format and Hugging Face's template drop that of every answered turn, as here.
+ * OpenAI's renderer (0.0.8) leaves out what stands before the first final message, and only where the last message of
+ * the model is final: it keeps the reasoning of later turns, and all of it while a tool is called. Its description of
+ * the format and Hugging Face's template drop that of every answered turn, as here.
  */
 function dropAnalysis(messages: readonly HarmonyMessage[], goesOn: boolean): readonly HarmonyMessage[] {
   const end = goesOn ? messages.length : messages.length - 1;
@@ -118,7 +119,8 @@ function header(message: HarmonyMessage): Segment[] {
   if (message.role === "system" || message.role === "developer") return [{ text: message.role }];
   const { role, name, recipient, channel, contentType, constrain } = message;
   const author = !name ? role : role === "tool" ? name : `${role}:${name}`;
-  const out: Segment[] = [{ text: author + (recipient ? ` to=${recipient}` : "") }];
+  // `all` is whom a message without a recipient addresses; OpenAI's renderer leaves it out.
+  const out: Segment[] = [{ text: author + (recipient && recipient !== "all" ? ` to=${recipient}` : "") }];
   if (channel) out.push({ special: "<|channel|>" }, { text: channel });
   if (contentType && constrain) out.push({ text: " " }, { special: "<|constrain|>" }, { text: contentType });
   if (contentType && !constrain) out.push({ text: ` ${contentType}` });
@@ -132,26 +134,26 @@ function contentOf(message: HarmonyMessage, functions: boolean): string {
 }
 
 function systemText(content: SystemContent, functions: boolean): string {
-  const { identity = IDENTITY, knowledgeCutoff = "2024-06", currentDate, reasoning = "medium", tools = [] } = content;
+  const { identity = IDENTITY, knowledgeCutoff = "2024-06", currentDate = null, reasoning = "medium", tools = [] } =
+    content;
   const { channels = CHANNELS } = content;
-  const top = [
-    identity,
-    knowledgeCutoff && `Knowledge cutoff: ${knowledgeCutoff}`,
-    currentDate && `Current date: ${currentDate}`,
-  ];
-  const sections = [top.filter(Boolean).join("\n")];
+  const top: string[] = [];
+  if (identity !== null) top.push(identity);
+  if (knowledgeCutoff !== null) top.push(`Knowledge cutoff: ${knowledgeCutoff}`);
+  if (currentDate !== null) top.push(`Current date: ${currentDate}`);
+  const sections = top.length > 0 ? [top.join("\n")] : [];
   if (reasoning) sections.push(`Reasoning: ${reasoning}`);
   if (tools.length > 0) sections.push(toolsSection(tools));
   if (channels.length > 0) {
     const calls = functions ? "\nCalls to these tools must go to the commentary channel: 'functions'." : "";
     sections.push(`# Valid channels: ${channels.join(", ")}. Channel must be included for every message.${calls}`);
   }
-  return sections.filter(Boolean).join("\n\n");
+  return sections.join("\n\n");
 }
 
-function developerText({ instructions, tools = [] }: DeveloperContent): string {
+function developerText({ instructions = null, tools = [] }: DeveloperContent): string {
   const sections: string[] = [];
-  if (instructions) sections.push("# Instructions", instructions);
+  if (instructions !== null) sections.push("# Instructions", instructions);
   if (tools.length > 0) sections.push(toolsSection([{ name: "functions", tools }]));
   return sections.join("\n\n");
 }

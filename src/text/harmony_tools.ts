@@ -51,8 +51,10 @@ export function typeOf(schema: JsonObject, indent: string): string {
   const { oneOf, type } = schema as { oneOf?: unknown; type?: unknown };
   if (Array.isArray(oneOf)) {
     return oneOf.filter(isObject).map((variant) => {
-      // Here, and only here, OpenAI's renderer puts the default of an enumeration in quotes too.
-      const value = variant["default"] === undefined ? null : `default: ${JSON.stringify(variant["default"])}`;
+      // Here, and only here, OpenAI's renderer writes the default of an enumeration as JSON.
+      const value = enumOf(variant).length > 0 && variant["default"] !== undefined
+        ? `default: ${JSON.stringify(variant["default"])}`
+        : defaultOf(variant);
       return `\n${indent} | ${nullable(variant, `${indent}   `)}${trailing([text(variant["description"]), value])}`;
     }).join("");
   }
@@ -72,7 +74,8 @@ export function typeOf(schema: JsonObject, indent: string): string {
     case "boolean":
       return simpleType(type);
     case "array":
-      return isObject(schema["items"]) ? `${typeOf(schema["items"], indent)}[]` : "Array<any>";
+      if (schema["items"] === undefined) return "Array<any>";
+      return `${typeOf(isObject(schema["items"]) ? schema["items"] : {}, indent)}[]`;
     default:
       return "any";
   }

@@ -267,3 +267,21 @@ Deno.test("renderHarmony() keeps markup in a message out of the structure", () =
     4,
   );
 });
+
+Deno.test("renderHarmony() leaves out what is null and the recipient all, and keeps what is empty", () => {
+  // As OpenAI's renderer 0.0.8 has it.
+  const empty = { identity: "", knowledgeCutoff: "", currentDate: "", reasoning: null, channels: [] };
+  const messages: HarmonyMessage[] = [
+    system(empty),
+    system({ ...empty, identity: null, knowledgeCutoff: null, currentDate: null }),
+    { role: "developer", content: { instructions: "" } },
+    { role: "developer", content: { instructions: null } },
+    { role: "assistant", channel: "commentary", recipient: "all", content: "" },
+  ];
+  assertEquals(
+    segmentsText(renderHarmony(messages, { purpose: "history" })),
+    "<|start|>system<|message|>\nKnowledge cutoff: \nCurrent date: <|end|><|start|>system<|message|><|end|>" +
+      "<|start|>developer<|message|># Instructions\n\n<|end|><|start|>developer<|message|><|end|>" +
+      "<|start|>assistant<|channel|>commentary<|message|><|call|>",
+  );
+});

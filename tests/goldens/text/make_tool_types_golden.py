@@ -4,7 +4,8 @@
 
 with openai-harmony==0.0.8 installed and o200k_base.tiktoken (sha256 446a9538...) in DIR; writes tool-types.json beside itself:
 a list of {"tool": name, description, JSON schema of the parameters, "text": the developer message's content}.
-Numbers are integers: Rust prints 1.0 as 1.0 and JavaScript as 1.
+The last rows have schemas that few write: keywords of the wrong type, lists of several, texts that JSON would escape.
+Numbers are integers, since Rust prints 1.0 as 1.0 and JavaScript as 1; no key is a number, which JavaScript puts first.
 """
 import json
 import random
@@ -60,12 +61,46 @@ def object_schema(depth):
     return maybe(out, .5, required=lambda: names[::2], description=lambda: rng.choice(NOTES))
 
 
+ODD_NOTES = NOTES + ["", "trail\n", "crlf\r\nline", "lone\rcr", " lead", "<|end|> inside", "u2028\u2028x"]
+ODD_VALUES = [3, -1, "x", "", "two\nlines", "q\"q", None, True, [1, "a"], {"b": True, "a": [1, {}]}, [], {}, 10**15, "a"]
+
+
+def odd(depth):
+    r = rng.random()
+    if depth > 0 and r < .22:
+        out = odd_object(depth - 1)
+    elif depth > 0 and r < .36:
+        out = maybe({"type": "array"}, .8, items=lambda: rng.choice([odd(depth - 1), odd(depth - 1), [odd(0)], True]))
+    elif depth > 0 and r < .5:
+        out = {"oneOf": [odd(depth - 1) for _ in range(rng.randint(0, 3))]}
+    elif depth > 0 and r < .58:
+        out = {rng.choice(["anyOf", "allOf"]): [odd(depth - 1) for _ in range(rng.randint(1, 3))]}
+    elif r < .66:
+        out = rng.choice([{"const": "c"}, {"$ref": "#/$defs/x"}])
+    else:
+        out = {"type": rng.choice(["string", "string", "number", "integer", "boolean", "null", "any", "object", "array", "Weird",
+                                   ["string", "integer", "null"][:rng.randint(0, 3)], ["array"]])}
+        if rng.random() < .2:
+            del out["type"]
+        maybe(out, .35, enum=lambda: [rng.choice(["a", "c d", "q\"", "two\nl", 1, None]) for _ in range(rng.randint(0, 3))])
+    return maybe(out, .25, description=lambda: rng.choice(ODD_NOTES), title=lambda: rng.choice(ODD_NOTES),
+                 examples=lambda: rng.choice([[], ["e1", "e2"], [1, "e3"], ["two\nlines"]]), default=lambda: rng.choice(ODD_VALUES),
+                 nullable=lambda: rng.choice([True, False, "true", None]), additionalProperties=lambda: False)
+
+
+def odd_object(depth):
+    names = rng.sample(WORDS + ["my-key", "weird key", "", "a.b", "q\"q"], rng.randint(0, 4))
+    out = maybe({"type": "object"}, .9, properties=lambda: {n: odd(depth) for n in names})
+    return maybe(out, .4, required=lambda: rng.choice([names[::2], names, ["other"]]), description=lambda: rng.choice(ODD_NOTES),
+                 title=lambda: rng.choice(ODD_NOTES), nullable=lambda: True)
+
+
 def main():
     encoding = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
     rows = []
-    for i in range(120):
+    for i in range(240):
         tool = {"name": f"tool_{i}", "description": rng.choice(NOTES + ["", "ends in a newline\n"]),
-                "parameters": None if i % 20 == 0 else object_schema(3)}
+                "parameters": None if i % 20 == 0 else object_schema(3) if i < 120 else odd_object(3)}
         developer = DeveloperContent.new().with_function_tools([ToolDescription.new(**tool)])
         message = Message.from_role_and_content(Role.DEVELOPER, developer)
         text = encoding.decode_utf8(encoding.render_conversation(Conversation.from_messages([message])))
