@@ -5,7 +5,7 @@ import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import { comparedCosts } from "../eval/report/cost_tables.ts";
 import { flipLines, operationLines } from "../eval/report/divergence_tables.ts";
 import { roughPercent, small } from "../eval/report/numbers.ts";
-import { errorText, predictionRows } from "../eval/report/prediction_tables.ts";
+import { errorText, flipsText, predictionRows } from "../eval/report/prediction_tables.ts";
 import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
@@ -39,7 +39,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
           ? "0 (none seen)"
           : `${small(logits.all.kl.max)} at ${place(d)}, ${roughPercent(logits.all.kl.max_share ?? 1)} of all`,
       ],
-      ["router decisions changed", `${d.router.flipped} of ${d.router.decisions}`],
+      ["router decisions changed", `${d.router.flipped} of ${d.router.decisions}, ${flipsText(d.router)}`],
       [
         `first above the alarm line ${d.alarm}`,
         first === null ? "none" : `${operationName(first)}, ${small(first.relative_error)}`,

@@ -65,6 +65,7 @@ export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
     router: {
       decisions: d.router.decisions,
       flipped: d.router.flipped,
+      interval: d.router.interval && { ...d.router.interval },
       per_layer: [...d.router.perLayer],
       flips: d.router.flips.map((f) => ({ ...f, lost: [...f.lost], gained: [...f.gained], margin: finite(f.margin) })),
     },

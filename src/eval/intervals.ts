@@ -212,10 +212,10 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
  * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
  * over whole sequences or blocks.
  */
-function effectiveTokens(sequences: Sequences): number {
+function effectiveTokens(sequences: Sequences, kind: keyof typeof CAUTION): number {
   const groups = groupings(sequences);
   const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
-  const { value, half } = widest(groups, "plain");
+  const { value, half } = widest(groups, kind);
   const variance = value * (1 - value);
   if (!(variance > 0)) return tokens;
   // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.
@@ -230,7 +230,7 @@ function effectiveTokens(sequences: Sequences): number {
 export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
   const all = flatten(sequences);
   const value = all.reduce((sum, x) => sum + x, 0) / all.length;
-  const trials = effectiveTokens(sequences);
+  const trials = effectiveTokens(sequences, "plain");
   if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
   // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
   const successes = value === 1 ? trials : value * trials;
@@ -260,7 +260,7 @@ export function quantileOf(sequences: Sequences, p: number): Estimate {
   const sorted = flatten(sequences).sort((a, b) => a - b);
   const value = quantileOfSorted(sorted, p);
   const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
-  const trials = Math.max(1, Math.floor(effectiveTokens(below)));
+  const trials = Math.max(1, Math.floor(effectiveTokens(below, "cautious")));
   const [fewest, most] = likelyCounts(trials, 1 - p);
   return {
     value,

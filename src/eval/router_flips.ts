@@ -1,6 +1,8 @@
 /** Tokens that went to other experts. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
+import { BLOCK, type Observation, positiveRatio } from "./intervals.ts";
 import type { Pair } from "./lockstep.ts";
+import type { Interval } from "./statistics.ts";
 
 /** One token in one layer whose experts differ. */
 export interface RouterFlip {
@@ -24,6 +26,8 @@ export interface RouterSummary {
   /** Tokens times layers. */
   readonly decisions: number;
   readonly flipped: number;
+  /** 95% interval of their share; null where there are too few tokens for one. */
+  readonly interval: Interval | null;
   /** Share of tokens per layer whose set of experts differs. */
   readonly perLayer: readonly number[];
   /** The first {@linkcode MOST_FLIPS}, in order of sequence, piece and layer. */
@@ -46,6 +50,8 @@ export class RouterFlips {
   readonly #flipped: number[];
   readonly #tokens: number[];
   readonly #flips: RouterFlip[] = [];
+  /** Decisions and flips by whole sequence and by block of tokens. */
+  readonly #observed = [new Map<string, Observation>(), new Map<string, Observation>()] as const;
 
   constructor(readonly config: Pick<ModelConfig, "layers" | "topK" | "experts">) {
     this.#flipped = new Array<number>(config.layers).fill(0);
@@ -64,6 +70,7 @@ export class RouterFlips {
       const b = pair.expertsB!.subarray(t * topK, (t + 1) * topK);
       this.#tokens[pair.layer]!++;
       const lost = [...a].filter((e) => !b.includes(e)), gained = [...b].filter((e) => !a.includes(e));
+      this.#observe([`${sequence}`, `${sequence} ${Math.floor((start + t) / BLOCK)}`], lost.length > 0);
       if (lost.length === 0) continue;
       this.#flipped[pair.layer]!++;
       if (this.#flips.length >= MOST_FLIPS) continue;
@@ -80,11 +87,24 @@ export class RouterFlips {
     }
   }
 
+  #observe(keys: readonly string[], flipped: boolean): void {
+    this.#observed.forEach((observations, i) => {
+      const { sum, weight } = observations.get(keys[i]!) ?? { sum: 0, weight: 0 };
+      observations.set(keys[i]!, { sum: sum + Number(flipped), weight: weight + 1 });
+    });
+  }
+
+  #interval(): Interval | null {
+    const { low, high } = positiveRatio(this.#observed.map((observations) => [...observations.values()]));
+    return Number.isFinite(high) ? { low, high: Math.min(1, high) } : null;
+  }
+
   summary(): RouterSummary {
     const sum = (values: readonly number[]) => values.reduce((total, x) => total + x, 0);
     return {
       decisions: sum(this.#tokens),
       flipped: sum(this.#flipped),
+      interval: this.#interval(),
       perLayer: this.#flipped.map((flipped, l) => flipped / Math.max(1, this.#tokens[l]!)),
       flips: this.#flips,
     };

@@ -31,6 +31,15 @@ export function worstOperation({ operations }: DivergenceResult): DivergenceResu
   return worst;
 }
 
+/** How many other operations may have the largest own error as well: their intervals reach that of the one at hand. */
+export function rivalsOf(divergence: DivergenceResult): number {
+  const worst = worstOperation(divergence), least = worst?.own?.interval?.low ?? 0;
+  if (worst === undefined || worst.own!.relative_error === null) return 0;
+  return divergence.operations.filter((o) =>
+    o !== worst && o.own !== null && (o.own.relative_error ?? 0) > 0 && (o.own.interval?.high ?? Infinity) >= least
+  ).length;
+}
+
 /** What leaves the last layer; undefined where no layer was compared. */
 export function residualOperation(
   { operations }: DivergenceResult,

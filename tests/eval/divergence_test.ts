@@ -113,6 +113,8 @@ Deno.test("compare lists router flips with their margins", async () => {
   );
   assertEquals(router.decisions, 4 * SOME_TOKENS.length);
   assert(router.flipped > 0 && router.flips.length === router.flipped);
+  const share = router.flipped / router.decisions;
+  assert(router.interval === null || router.interval.low <= share && share <= router.interval.high);
   for (const { lost, gained, margin, position, token } of router.flips) {
     assertEquals(lost.length, gained.length);
     // A had reason to prefer what it chose.

@@ -176,6 +176,7 @@ function divergenceSection(
     ...linesOf(divergenceLines(named)),
     "",
     "own error: of an operation on equal inputs; residual error: of what leaves the last layer; both relative",
+    "or more: operations whose own error may be the largest as well, by their intervals",
     "",
     ...linesOf(sourceTable(named, TERMINAL)),
     ...divergences.flatMap(({ key, divergence: d }) =>

@@ -22,8 +22,8 @@ import {
   tableHtml,
   tiles,
 } from "./html.ts";
-import { measured, measuredShare, roughPercent, small } from "./numbers.ts";
-import { errorText, perplexityText } from "./prediction_tables.ts";
+import { measured, measuredShare, small } from "./numbers.ts";
+import { errorText, flipsText, perplexityText } from "./prediction_tables.ts";
 import { conclusion, sourceText } from "./ranked.ts";
 import { protocolSection } from "./protocol_section.ts";
 import { PAGE } from "./table.ts";
@@ -127,7 +127,7 @@ export function compareAnswer(
         "perplexity",
       ],
       [errorText(residualOperation(d)?.total), "residual error"],
-      [roughPercent(d.router.flipped, Math.max(1, d.router.decisions)), "router flips"],
+      [flipsText(d.router), "router flips"],
       [`${sizeText(cost.a.weight_bytes)} → ${sizeText(cost.b.weight_bytes)}`, "weights"],
       [sourceText(d), "where most of it comes from"],
     ]),

@@ -102,7 +102,10 @@ export function whereFrom(artist: Artist, comparisons: Comparisons): string[] {
         (panels ? " Colours are schemes, panels are what else differs." : "") +
         ` The dashed red line is the alarm line, ${divergence.alarm}.`,
     ),
-    card(tableHtml(divergenceTable(named))),
+    card(
+      tableHtml(divergenceTable(named)) +
+        `<p class="soft">Or more: operations whose own error may be the largest as well, by their intervals.</p>`,
+    ),
   ];
 }
 

@@ -1,8 +1,8 @@
 /** Tables of comparisons, for terminal and page. */
 import type { DivergenceResult } from "../divergence_schema.ts";
-import { operationName, residualOperation, worstOperation } from "../summary.ts";
-import { decibels, percent, roughPercent, small, times } from "./numbers.ts";
-import { errorText } from "./prediction_tables.ts";
+import { operationName, residualOperation, rivalsOf, worstOperation } from "../summary.ts";
+import { decibels, percent, small, times } from "./numbers.ts";
+import { errorText, flipsText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
@@ -14,21 +14,20 @@ const RESIDUAL: Column<NamedDivergence> = {
 const OWN: readonly Column<NamedDivergence>[] = [
   {
     head: "largest own error",
-    kind: "right",
-    cell: ({ divergence }) => small(worstOperation(divergence)?.own?.relative_error ?? null),
+    cell: ({ divergence }) => errorText(worstOperation(divergence)?.own ?? undefined),
   },
   {
     head: "at",
     cell: ({ divergence }) => {
-      const worst = worstOperation(divergence);
-      return worst === undefined ? "" : operationName(worst);
+      const worst = worstOperation(divergence), others = rivalsOf(divergence);
+      if (worst === undefined) return "";
+      return others === 0 ? operationName(worst) : `${operationName(worst)}, or ${others} more`;
     },
   },
 ];
 const FLIPS: Column<NamedDivergence> = {
   head: "router flips",
-  kind: "right",
-  cell: ({ divergence: { router } }) => roughPercent(router.flipped, Math.max(1, router.decisions)),
+  cell: ({ divergence: { router } }) => flipsText(router),
 };
 
 /** One row for each comparison, on a terminal. */

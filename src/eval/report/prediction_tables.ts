@@ -10,6 +10,7 @@ import {
   measuredShare,
   measuredShareInterval,
   measuredValue,
+  roughPercent,
   small,
 } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
@@ -21,6 +22,13 @@ export function errorText(error: DivergenceResult["operations"][number]["total"]
   const { relative_error: value, interval } = error;
   if (value === null) return small(value);
   return measured({ value, ...(interval ?? { low: null, high: null }) });
+}
+
+/** The share of router decisions that changed, with its interval. */
+export function flipsText({ decisions, flipped, interval }: DivergenceResult["router"]): string {
+  const value = flipped / Math.max(1, decisions);
+  if (interval === undefined) return roughPercent(value);
+  return measuredShare({ value, ...(interval ?? { low: null, high: null }) });
 }
 
 /** The perplexity under one of two settings, with its interval. */
