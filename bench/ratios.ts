@@ -1,6 +1,7 @@
 /**
  * Whether a change made computing much slower, on any machine and beside other programs: figures are divided by what a
- * plain loop reaches in the same run, and compared with the ratios of bench/ratios.json.
+ * plain loop reaches in the same run, both without the time that other programs took (undisturbed.ts), and compared
+ * with the ratios of bench/ratios.json.
  *
  *     deno task bench:ratios             fails where a ratio has fallen to less than half
  *     deno task bench:ratios --write     writes bench/ratios.json: medians of several runs
@@ -10,17 +11,19 @@
  */
 import { bench, type BenchSoFar } from "../src/bench/run.ts";
 import { type Figure, subjectText } from "../src/bench/figures.ts";
+import { measureLimits } from "../src/bench/limits.ts";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { machine, median } from "./machine.ts";
+import { type Account, Accounts, undisturbed } from "./undisturbed.ts";
 
 const SCHEMES = ["w_mxfp4", "w_mxfp4_a_mxfp4"];
 const SHAPE = { ...SHAPES["gpt-oss-20b"], layers: 1, vocab: 32_768 };
 const SUBJECTS = { prefill: [128], contexts: [128, 2048], batches: [16] };
 /** Most milliseconds of a figure, with which all of it takes about a minute; and seconds a scheme on a busy machine. */
-const LONGEST_MS = 2000, MOST_SECONDS = 300;
+const LONGEST_MS = 2000, MOST_SECONDS = 1200;
 /** Part of its baseline below which a ratio is a failure. */
 const LEAST = 0.5;
 /** Further tries of what fell below, which may have met with another program. */
@@ -41,8 +44,32 @@ async function measureRatios(scheme: string): Promise<Record<string, number>> {
   const setting = planSetting({ ...DEFAULTS, checkpoint, scheme });
   const found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
   const request = { setting, shape: null, ...SUBJECTS, seconds: MOST_SECONDS, longest: LONGEST_MS };
-  await bench(request, { open: openSetting, onProgress: () => {} }, found);
-  return Object.fromEntries(found.figures.map((figure) => [subjectText(figure.subject), ratioOf(figure)]));
+  const threads = navigator.hardwareConcurrency, laps = new Map<string, Account>(), loops = "plain loops";
+  using accounts = new Accounts();
+  let current: string | null = null;
+  /** From now on time is that of a subject; null: of none. */
+  const turn = (next: string | null) => {
+    const lap = accounts.lap();
+    if (current !== null) laps.set(current, lap);
+    current = next;
+  };
+  await bench(request, {
+    open: (...all) => (turn(null), openSetting(...all)),
+    limits: async (threads) => {
+      turn(loops);
+      const limits = await measureLimits(threads);
+      turn(null);
+      return limits;
+    },
+    onProgress: (_done, _total, now) => turn(now),
+  }, found);
+  turn(null);
+  /** By how much others lengthened it. */
+  const slowed = (name: string) => laps.get(name)!.wall / undisturbed(laps.get(name)!, threads);
+  return Object.fromEntries(found.figures.map((figure) => {
+    const name = subjectText(figure.subject);
+    return [name, ratioOf(figure) * slowed(name) / slowed(loops)];
+  }));
 }
 
 const BASELINE = new URL("ratios.json", import.meta.url);

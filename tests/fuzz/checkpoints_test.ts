@@ -14,7 +14,7 @@ import { assert } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { makeCheckpoint } from "../checkpoint/make.ts";
 import { Random } from "../checkpoint/random.ts";
-import { threadMemory, threadTime } from "../quickly.ts";
+import { assertCpuTime, threadMemory, threadTime } from "../quickly.ts";
 import { dose } from "../soak.ts";
 import { mutateBytes, mutateJson, mutateTemplate } from "./mutate.ts";
 
@@ -144,7 +144,7 @@ Deno.test(`${MUTANTS} damaged checkpoints are read or refused in one line, soon,
         } else refusals.set(name, (refusals.get(name) ?? 0) + 1);
       }
       const took = threadTime() - began, grown = memory() - start;
-      if (took > MOST_CPU) say(`took ${took} ms`);
+      assertCpuTime(took, MOST_CPU, `seed ${seed}, ${name}`);
       if (grown > MOST_MEMORY) say(`holds ${grown} bytes`);
       slowest = Math.max(slowest, took);
       largest = Math.max(largest, grown);

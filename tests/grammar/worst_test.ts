@@ -5,7 +5,7 @@ import type { Matcher } from "../../src/grammar/matcher.ts";
 import { Vocabulary } from "../../src/grammar/vocabulary.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { threadTime } from "../quickly.ts";
+import { assertCpuTime, threadTime } from "../quickly.ts";
 import { dose, ONLY_SOAKED, SOAK } from "../soak.ts";
 import { TINY } from "../text/goldens.ts";
 import { matcherOf, takes } from "./judge.ts";
@@ -59,8 +59,7 @@ Deno.test("no schema takes seconds to prepare or for its masks, however many par
     } catch (thrown) {
       assert(thrown instanceof InputError && ["too_large", "unsupported"].includes(thrown.code), `${thrown}`);
     }
-    const took = threadTime() - started;
-    assert(took < MOST_CPU, `${schema}: ${took} ms`);
+    assertCpuTime(threadTime() - started, MOST_CPU, `${schema}`);
   }
 });
 
@@ -117,8 +116,9 @@ Deno.test({
       masks.at(matcher, place);
       return threadTime() - started;
     };
-    cost(8);
-    const few = cost(8), all = cost(300);
+    // What else runs only adds to it.
+    const least = (count: number) => Math.min(...[0, 1, 2].map(() => cost(count)));
+    const few = least(8), all = least(300);
     assert(all < 6 * few, `${all} ms of 300 alternatives, ${few} ms of 8`);
   },
 });
