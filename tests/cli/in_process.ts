@@ -5,7 +5,7 @@
  */
 import { exitCodeOf } from "../../src/cli/run.ts";
 import { dose } from "../soak.ts";
-import type { Finished } from "./program.ts";
+import { type Finished, withoutProgress } from "./program.ts";
 
 /** Threads of a run that asks for none: beside other tests a second one takes more processor time than it saves. */
 const THREADS = dose(1, navigator.hardwareConcurrency);
@@ -65,7 +65,7 @@ export async function inProcess(
     }],
   );
   const code = await exitCodeOf(args, false);
-  return { code, ...written };
+  return { code, stdout: written.stdout, stderr: withoutProgress(written.stderr) };
 }
 
 // The place where they are kept is the user's.

@@ -53,6 +53,14 @@ export function program(
   });
 }
 
+/**
+ * What was written to stderr, without the lines of progress: they come by the clock, twice a minute, so that a run that
+ * shows none shows some where the machine does much else.
+ */
+export function withoutProgress(stderr: string): string {
+  return stderr.replace(/^.*\[#* *\] \d.*\n/gm, "");
+}
+
 /** Runs the program to its end. */
 export async function mxoss(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const child = program(args, options).spawn();
@@ -66,5 +74,5 @@ export async function mxoss(args: readonly string[], options: RunOptions = {}): 
   }
   const { code, stdout, stderr } = await output;
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+  return { code, stdout: decode(stdout), stderr: withoutProgress(decode(stderr)) };
 }

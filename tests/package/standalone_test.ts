@@ -13,6 +13,7 @@ import { LEVEL } from "../../tools/package/self_extracting.ts";
 import { dose, SOAK } from "../soak.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { inProcess } from "../cli/in_process.ts";
+import { withoutProgress } from "../cli/program.ts";
 import { type Finished, inDirectory, run, whereIs, withUsersPlace, works } from "./process.ts";
 
 const given = Deno.env.get("MXOSS_BINARY");
@@ -76,7 +77,7 @@ const ALWAYS = /^(?:the demo|ranks on threads|devices|an option that there is no
  */
 async function fromSources(args: readonly string[], cwd: string): Promise<Finished> {
   if (!SOAK && !args.includes(PRIVATE)) {
-    return withoutProgress(await inProcess(args, { threads: navigator.hardwareConcurrency }));
+    return await inProcess(args, { threads: navigator.hardwareConcurrency });
   }
   const words = [
     Deno.execPath(),
@@ -89,18 +90,15 @@ async function fromSources(args: readonly string[], cwd: string): Promise<Finish
   ];
   const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
   const env = Object.fromEntries(names.flatMap((name) => Deno.env.has(name) ? [[name, Deno.env.get(name)!]] : []));
-  return withoutProgress(await run(words, { cwd, env: { ...env, NO_COLOR: "1" } }));
+  return calm(await run(words, { cwd, env: { ...env, NO_COLOR: "1" } }));
 }
 
 async function fromBinary({ binary, empty, env }: Bare, args: readonly string[]): Promise<Finished> {
   const words = [...offline, binary, ...args];
-  return withoutProgress(await run(words, { cwd: empty, env: { NO_COLOR: "1", ...env } }));
+  return calm(await run(words, { cwd: empty, env: { NO_COLOR: "1", ...env } }));
 }
 
-/** Lines of progress come by the clock. */
-function withoutProgress(finished: Finished): Finished {
-  return { ...finished, stderr: finished.stderr.replace(/^.*\[#* *\] \d.*\n/gm, "") };
-}
+const calm = (finished: Finished): Finished => ({ ...finished, stderr: withoutProgress(finished.stderr) });
 
 /** Checks everything on one binary. */
 async function check(variant: Variant, t: Deno.TestContext, dir: string, binary: string): Promise<void> {

@@ -86,18 +86,18 @@ Deno.test("a body whose bytes are no text is refused, not answered as another pr
 });
 
 Deno.test("a body that does not arrive, or not whole, is answered, whether or not its length was said", async () => {
-  await using serving = await openServing({ slots: 1, context: 32, bodyMs: 20 });
+  await using hasty = await openServing({ slots: 1, context: 32, bodyMs: 20 });
+  await using patient = await openServing({ slots: 1, context: 32 });
   for (const headers of [{}, { "content-length": "50" }]) {
-    const post = async (body: ReadableStream) => {
-      const request = new Request("http://localhost/tokenize", { method: "POST", body, headers });
-      const answer = await serving.app.fetch(request);
+    const post = async ({ app }: typeof hasty, body: ReadableStream) => {
+      const answer = await app.fetch(new Request("http://localhost/tokenize", { method: "POST", body, headers }));
       return [answer.status, (await answer.json()).error.message];
     };
     const silent = new ReadableStream(), cut = new ReadableStream({ pull: (body) => body.error(new Error("reset")) });
-    assertEquals(await post(silent), [408, "the body did not arrive within 0.02 s"]);
-    assertEquals(await post(cut), [400, "the body ended early: reset"]);
+    assertEquals(await post(hasty, silent), [408, "the body did not arrive within 0.02 s"]);
+    assertEquals(await post(patient, cut), [400, "the body ended early: reset"]);
   }
-  assertEquals(serving.app.running, 0);
+  assertEquals([hasty.app.running, patient.app.running], [0, 0]);
 });
 
 Deno.test("a full queue answers 429 with Retry-After, and what waits is answered in turns of the clients", async () => {
