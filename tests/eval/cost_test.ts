@@ -1,6 +1,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { costOf, DEVICE_BANDWIDTHS, paretoFront, tokensPerSecond } from "../../src/eval/cost.ts";
-import { costedSettings, onFront, sizeText } from "../../src/eval/report/cost_tables.ts";
+import { type CostedSetting, costedSettings, notBeaten, onFront, sizeText } from "../../src/eval/report/cost_tables.ts";
+import { APART } from "../../src/eval/statistics.ts";
 import { BANDWIDTH_OPTION } from "../../src/cli/eval/options.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
@@ -45,9 +46,26 @@ Deno.test("paretoFront() keeps what nothing beats in both", () => {
     label: `${i}`,
     cost: { ...cost(null), weight_bytes: bytes },
   }));
-  const settings = costedSettings({ cells, divergences: [] });
+  const settings = costedSettings({ cells, divergences: [], ranking: null });
   assertEquals(settings.map(({ kl }) => kl), [0, null]);
   assertEquals([...onFront(settings)], [settings[0]]);
+});
+
+Deno.test("settings that paired tests do not tell apart are both on the front, whichever came out closer", () => {
+  const front = (p: number, bytes: readonly [string, number][] = [["x", 2], ["y", 2]]) => {
+    const kls: Record<string, number> = { a: 0, x: 1e-9, y: 1.1e-9, twin: 1e-9 };
+    const settings = [["a", 4] as const, ...bytes].map(([key, weight]): CostedSetting => ({
+      ...{ key, label: key, cost: { ...cost(null), weight_bytes: weight }, kl: kls[key]! },
+      ...{ typical: null, like: new Set(p < APART ? [key] : ["x", "y"]) },
+    }));
+    return [...notBeaten(settings)].map(({ key }) => key).join(" ");
+  };
+  assertEquals([front(0.3), front(0.01)], ["a x y", "a x"]);
+  // More bytes for what is surely farther, or for the same bits, are no choice; for what may be closer they are.
+  assertEquals(front(0.01, [["x", 2], ["y", 3]]), "a x");
+  assertEquals(front(0.3, [["x", 2], ["y", 3]]), "a x y");
+  assertEquals(front(0.3, [["x", 2], ["twin", 3]]), "a x");
+  assertEquals(front(0.01, [["x", 5]]), "a");
 });
 
 Deno.test("--bandwidth takes rates and devices, and nothing else", () => {

@@ -61,7 +61,10 @@ Deno.test("the picture of costs has no bar where nothing differs, though nothing
   const settings = [["w_mxfp4", 0, 0], ["bf16", 0, null], ["fp8", 1e-9, 2e-9]] as const;
   const svg = costPlot(
     await openArtist(),
-    settings.map(([label, kl, high]) => ({ label, cost: COST, kl, typical: { value: kl, low: kl / 2, high } })),
+    settings.map(([label, kl, high]) => ({
+      ...{ key: label, label, cost: COST, kl, typical: { value: kl, low: kl / 2, high } },
+      like: new Set([label]),
+    })),
   );
   const bars = readPage(svg).all("[aria-label=rule] line").map((line) =>
     Math.abs(Number(line.getAttribute("y1")) - Number(line.getAttribute("y2")))

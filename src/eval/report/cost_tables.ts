@@ -3,7 +3,8 @@ import type { DivergenceResult } from "../divergence_schema.ts";
 import type { SettingCost } from "../setting_schema.ts";
 import { type Bandwidth, paretoFront, tokensPerSecond } from "../cost.ts";
 import type { CompareResults } from "../results_schema.ts";
-import type { Estimated, PredictionsResult } from "../predictions_schema.ts";
+import type { Estimated, PredictionsResult, RankingResult } from "../predictions_schema.ts";
+import { APART } from "../statistics.ts";
 import { headline } from "../summary.ts";
 import { measuredValue } from "./numbers.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
@@ -16,6 +17,9 @@ export interface CostedSetting {
   readonly kl: number | null;
   /** The same with its interval. */
   readonly typical: Estimated | null;
+  /** Keys of settings, its own among them, from which paired tests on the same tokens do not tell it. */
+  readonly like: ReadonlySet<string>;
+  readonly key: string;
 }
 
 /** How far a setting is from itself. */
@@ -33,26 +37,46 @@ export interface CostedResults {
 }
 
 /** Settings of an evaluation with their costs; the first is what the others are compared with. */
-export function costedSettings({ cells, divergences }: Omit<CostedResults, "bandwidth">): CostedSetting[] {
+export function costedSettings(
+  { cells, divergences, ranking }: Omit<CostedResults, "bandwidth"> & { readonly ranking: RankingResult | null },
+): CostedSetting[] {
   const found = new Map(divergences.map(({ key, predictions }) => [key, headline(predictions).kl.log_mean]));
   return cells.map(({ key, label, cost }, i): CostedSetting => {
     const typical = i === 0 ? NONE : found.get(key) ?? null;
-    return { label, cost, kl: typical?.value ?? null, typical };
+    const alike = (ranking?.pairs ?? []).filter((pair) =>
+      (pair.a === key || pair.b === key) && (pair.typical_p ?? 1) >= APART
+    ).map(({ a, b }) => a === key ? b : a);
+    return { key, label, cost, kl: typical?.value ?? null, typical, like: new Set([key, ...alike]) };
   });
 }
 
 /** Both sides of a comparison. */
 export function comparedCosts({ cost: { a, b }, divergence }: CompareResults): CostedSetting[] {
   const { log_mean: typical } = divergence.logits.all.kl;
-  return [{ label: "A", cost: a, kl: 0, typical: NONE }, { label: "B", cost: b, kl: typical.value, typical }];
+  const side = (key: string) => ({ key, label: key, like: new Set([key]) });
+  return [{ ...side("A"), cost: a, kl: 0, typical: NONE }, { ...side("B"), cost: b, kl: typical.value, typical }];
 }
 
-/** Settings that no other one beats in both bytes and KL. */
+/** Settings that no other one beats in both bytes and KL as measured. */
 export function onFront(settings: readonly CostedSetting[]): ReadonlySet<CostedSetting> {
   const points = settings.flatMap((setting) =>
     setting.kl === null ? [] : [{ bytes: setting.cost.weight_bytes, kl: setting.kl, setting }]
   );
   return new Set(paretoFront(points).map(({ setting }) => setting));
+}
+
+/**
+ * Settings than which no other one is surely better: with no more bytes and closer by a paired test, or with fewer and
+ * as close to the last bit. Which of those that cannot be told apart is the closest is luck.
+ */
+export function notBeaten(settings: readonly CostedSetting[]): ReadonlySet<CostedSetting> {
+  const known = settings.filter(({ kl }) => kl !== null);
+  return new Set(known.filter((setting) =>
+    !known.some(({ key, cost: { weight_bytes: bytes }, kl }) => {
+      const closer = kl! < setting.kl! && !setting.like.has(key);
+      return bytes <= setting.cost.weight_bytes && closer || bytes < setting.cost.weight_bytes && kl === setting.kl;
+    })
+  ));
 }
 
 /** A size with three digits, in decimal units. */
@@ -65,7 +89,7 @@ export function sizeText(bytes: number): string {
 
 /** One row for each setting. */
 export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwidth | null, medium: Medium): Table {
-  const front = onFront(settings), compared = settings.filter(({ kl }) => kl !== null).length > 1;
+  const front = notBeaten(settings), compared = settings.filter(({ kl }) => kl !== null).length > 1;
   const columns: Column<CostedSetting>[] = [
     { head: "setting", cell: ({ label }) => label },
     { head: "weights", kind: "right", cell: ({ cost }) => sizeText(cost.weight_bytes) },
@@ -101,7 +125,7 @@ export function costTable(settings: readonly CostedSetting[], bandwidth: Bandwid
 export function costNotes(settings: readonly CostedSetting[], bandwidth: Bandwidth | null): string[] {
   return [
     ...(settings.some(({ kl }, i) => i > 0 && kl !== null)
-      ? ["front *: no other setting has both fewer bytes of weights and a smaller typical KL"]
+      ? ["front *: no other setting has as few bytes of weights and is closer, as far as paired tests can tell"]
       : []),
     ...(bandwidth === null ? [] : [
       `tok/s: what ${

@@ -72,7 +72,7 @@ export function answer(
       `<div class="wide">${costPlot(artist, costed, WIDE)}</div>` +
         `<div class="narrow">${costPlot(artist, costed, NARROW)}</div>`,
       "Typical KL divergence against bytes",
-      `The dashed line joins the settings that no other one beats in both; ${
+      `The dashed line joins the settings that no other one beats in both as measured; ${
         reference!.label
       }, from which the others ` +
         "are measured, stands on the lower edge. Bars are 95% intervals.",
@@ -131,7 +131,7 @@ export function predictionSection(artist: Artist, comparisons: Comparisons, samp
 }
 
 /** What settings cost; how far they are from the first is told by {@linkcode answer}. */
-export function costSection(results: CostedResults): string {
+export function costSection(results: CostedResults & { readonly ranking: RankingResult | null }): string {
   const settings = costedSettings(results), { bandwidth } = results;
   return section(
     "Cost",

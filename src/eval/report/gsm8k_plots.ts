@@ -6,6 +6,7 @@ import { type Arrangement, type Arrangements, colourScale, panelChannels, panels
 import { labelRoom, WIDTH } from "./plot_parts.ts";
 import type { Artist, PlotLibrary } from "./draw.ts";
 import { SERIES } from "./html.ts";
+import { exactInterval } from "../statistics.ts";
 import { measuredShare, pointsText, pValue, roughPercent } from "./numbers.ts";
 
 /** Room for labels of columns, in pixels. */
@@ -162,7 +163,10 @@ export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults, arran
 /** Accuracy against the probability that the model gave its own replies. */
 export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults, { lines }: Arrangements): string {
   const dots = cells.flatMap(({ label, reliability }) =>
-    reliability.map((bin) => ({ label, ...lines.place(label), ...bin }))
+    reliability.map((bin) => ({
+      ...{ label, ...lines.place(label), ...bin },
+      ...exactInterval(Math.round(bin.accuracy * bin.problems), bin.problems),
+    }))
   );
   if (dots.length === 0) return `<p class="soft">Too few problems for bins of them.</p>`;
   const channels = panelChannels(lines), { columns, rows } = lines;
@@ -187,13 +191,17 @@ export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults,
         strokeWidth: 1.5,
         ...channels,
       }),
+      Plot.ruleX(dots, {
+        ...{ x: "confidence", y1: "low", y2: "high", stroke: "colour", strokeWidth: 1, strokeOpacity: 0.4 },
+        ...channels,
+      }),
       Plot.dot(dots, {
         x: "confidence",
         y: "accuracy",
         fill: "colour",
         r: 3,
         title: (d) =>
-          `${d.label}: ${roughPercent(d.confidence)} sure, ${roughPercent(d.accuracy)} right, ${
+          `${d.label}: ${roughPercent(d.confidence)} sure, ${measuredShare({ ...d, value: d.accuracy })} right, ${
             counted(d.problems, "problem")
           }`,
         ...channels,
