@@ -175,9 +175,11 @@ export function refuseTarget(path: string, force: boolean): void {
     }
     return;
   }
+  const above = dirname(path);
   try {
-    Deno.statSync(dirname(path));
+    Deno.statSync(above);
   } catch (missing) {
-    throw cannotWrite(path, missing);
+    if (!(missing instanceof Deno.errors.NotFound)) throw cannotWrite(path, missing);
+    throw InputError.saying("missing", { file: path }, `cannot be written: no directory ${above}`);
   }
 }

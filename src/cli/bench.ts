@@ -7,7 +7,7 @@ import { writeWhole } from "../checkpoint/atomic.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { randomCheckpoint, type RandomModel } from "../checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../checkpoint/random/layouts.ts";
-import { refuseTarget } from "../checkpoint/write_safetensors.ts";
+import { refuseOut } from "./places.ts";
 import { parseScheme } from "../plan/scheme.ts";
 import { type BENCH, DEFAULT_LAYERS, DEFAULT_SHAPE } from "./bench_options.ts";
 import { benchLines } from "./bench_tables.ts";
@@ -24,7 +24,7 @@ type BenchOptions = OptionValues<typeof BENCH.options>;
 /** Runs the command; gives its exit code. */
 export async function benchCommand({ options }: Parsed<typeof BENCH.options>): Promise<number> {
   const choices = choicesOf(options), { out, force, prefill, contexts, batches, seconds } = options;
-  if (out !== undefined) refuseTarget(out, force);
+  if (out !== undefined) refuseOut(out, force);
   const { checkpoint, shape } = await modelOf(options);
   const setting = planOnce({ checkpoint, ...choices });
   if (prefill.length + contexts.length + batches.length === 0) {

@@ -6,6 +6,7 @@ import { hubCache } from "./hub.ts";
 import type { LIST } from "./list_options.ts";
 import { listDirectory, type Listed, listHub } from "./listed.ts";
 import type { Parsed } from "./options.ts";
+import { refuseAbsent } from "./places.ts";
 import { COMMAND_LINE } from "./spelling.ts";
 import { tableLines } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
@@ -17,6 +18,7 @@ interface Row extends Listed {
 
 /** Runs the command; gives its exit code. */
 export async function listCommand({ options, positionals = [] }: Parsed<typeof LIST.options>): Promise<number> {
+  for (const dir of positionals) refuseAbsent(dir);
   const memory = availableMemory(), cache = cacheFolder();
   const found = [...(cache === null ? [] : listHub(cache)), ...positionals.flatMap(listDirectory)];
   const rows = found.map((model): Row => {

@@ -2,7 +2,8 @@
 import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
-import { refuseTarget, SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
+import { refuseOut } from "./places.ts";
+import { SafetensorsWriter } from "../checkpoint/write_safetensors.ts";
 import { protocolOf } from "../session/protocol.ts";
 import { EXIT_INTERRUPTED, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import type { LOGITS } from "./logits_options.ts";
@@ -23,7 +24,7 @@ export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>):
     throw UsageError.of("wrong_value", { name: "mxoss logits" }, "one of --tokens, --prompt and --prompt-file", got);
   }
   const choices = choicesOf(options);
-  refuseTarget(options.out, options.force);
+  refuseOut(options.out, options.force);
   const checkpoint = await openModel(options.model);
   const ids = await tokensOf(checkpoint, options);
   const setting = planOnce({ checkpoint, ...choices });

@@ -3,7 +3,7 @@ import { counted } from "../amounts.ts";
 import { openGpuLibrary } from "../backends/gpu/devices.ts";
 import { machineFacts } from "../bench/machine.ts";
 import { writeWhole } from "../checkpoint/atomic.ts";
-import { refuseTarget } from "../checkpoint/write_safetensors.ts";
+import { refuseOut } from "./places.ts";
 import { FailureError } from "../errors.ts";
 import { nothingSoFar, resultsOf, verify, type VerifyRequest } from "../verify/run.ts";
 import { VerifyResults } from "../verify/results.ts";
@@ -23,7 +23,7 @@ import { revision, VERSION } from "./version.ts";
  */
 export async function verifyCommand(options: OptionValues<typeof DEVICES.options>): Promise<number> {
   const { out, force, json, issue, filter = null, device = 0, "hip-library": hipLibrary } = options;
-  if (out !== undefined) refuseTarget(out, force);
+  if (out !== undefined) refuseOut(out, force);
   const backend = options.backend ?? firstWithDevice(hipLibrary);
   const request: VerifyRequest = { backend, device, hipLibrary, filter };
 

@@ -61,7 +61,7 @@ Deno.test("logits does not replace a file without --force, and does with it", as
     const args = ["logits", "--tokens", "1,2", "--out", out];
     const refused = await inProcess(args);
     assertEquals(refused.code, 2);
-    assertMatch(refused.stderr, /^error: [^\n]*logits\.safetensors: exists already; --force replaces it\n$/);
+    assertMatch(refused.stderr, /^error: --out: [^\n]*logits\.safetensors: exists already; --force replaces it\n$/);
     assertEquals(Deno.readTextFileSync(out), "precious");
     assertEquals((await mxoss([...args, "--force"], { writable })).code, 0);
     assertEquals(integers(readGolden(`file://${out}`), "ids"), [1, 2]);

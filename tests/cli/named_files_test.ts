@@ -43,6 +43,31 @@ Deno.test("a file that is not there, a directory and bytes that are no text are 
   }
 });
 
+Deno.test("places to write and to look into are refused by their options before anything is computed", async () => {
+  using dir = new TemporaryDirectory();
+  const there = dir.write("there", "precious"),
+    refused = async (...args: readonly string[]) => {
+      const { code, stdout, stderr } = await inProcess(args);
+      assertEquals([code, stdout], [2, ""], stderr);
+      return stderr.replaceAll(dir.path, "");
+    };
+  for (const words of [["logits", "--tokens", "1"], ["bench"], ["devices", "--verify"]]) {
+    const out = (name: string) => refused(...words, "--out", `${dir.path}/${name}`);
+    assertEquals(await out("there"), "error: --out: /there: exists already; --force replaces it\n");
+    assertEquals(await out("no/x"), "error: --out: /no/x: cannot be written: no directory /no\n");
+    assertEquals(
+      await out(""),
+      "error: --out: /: cannot be written: expected a regular file or none, got a directory\n",
+    );
+  }
+  const chat = (name: string) => refused("chat", "--out", `${dir.path}/${name}`);
+  assertEquals(await chat("no"), "error: --out: /no: expected a directory, got nothing of that name\n");
+  assertEquals(await chat("there"), "error: --out: /there: expected a directory, got a file\n");
+  const list = await refused("list", dir.path, `${dir.path}/no`);
+  assertEquals(list, "error: /no: expected a directory, got nothing of that name\n");
+  assertEquals([Deno.readTextFileSync(there), [...Deno.readDirSync(dir.path)].length], ["precious", 1]);
+});
+
 Deno.test("what the system refuses is said without the call and the path that Deno adds", () => {
   const refused = new Deno.errors.PermissionDenied("Permission denied (os error 13): open '/x y/it's'");
   const error = unreadable("--text: /x y/it's", Object.assign(refused, { code: "EACCES" }));
