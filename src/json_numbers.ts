@@ -49,6 +49,18 @@ export function asPython(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, asPython(inner)]));
 }
 
+/**
+ * Like JSON.parse, but numbers that JavaScript cannot hold, or writes otherwise than Python, are written ones in
+ * Python's form: 12345678901234567890 and 1.0 stay what they are.
+ */
+export function parseAsPython(text: string): unknown {
+  return parse(text, (_key, value, { source }) => {
+    if (typeof value !== "number") return value;
+    const written = source === "-0" ? rawJSON("0") : asPython(rawJSON(source)) as WrittenNumber | null;
+    return written === null || written.rawJSON === String(value) ? value : written;
+  });
+}
+
 /** Python's repr: an exponent of two digits at least, from 1e16 on and below 1e-4. */
 function pythonFloat(value: number): string {
   const [digits, power] = value.toExponential().split("e") as [string, string];

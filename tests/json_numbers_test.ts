@@ -1,4 +1,4 @@
-import { asFloat, asPython, float, parseWritten } from "../src/json_numbers.ts";
+import { asFloat, asPython, float, parseAsPython, parseWritten } from "../src/json_numbers.ts";
 import { assertEquals } from "./assert.ts";
 
 const text = (value: unknown) => JSON.stringify(value);
@@ -10,6 +10,12 @@ Deno.test("parseWritten() keeps numbers as they are written, and everything else
   assertEquals(text(parseWritten('"x"')), '"x"');
   const { c, g } = parseWritten(json) as { c: Record<string, unknown>; g: boolean };
   assertEquals([c["d"], c["e"], g], ["7.0", null, true]);
+});
+
+Deno.test("parseAsPython() keeps what JavaScript would write otherwise than Python", () => {
+  const read = parseAsPython('{"a":[1,1.5,-7,1e2,1.0,-0,-0.0,9007199254740993,1e400],"b":"1.0"}') as { a: unknown[] };
+  assertEquals(text(read), '{"a":[1,1.5,-7,100.0,1.0,0,-0.0,9007199254740993,null],"b":"1.0"}');
+  assertEquals(read.a.slice(0, 3), [1, 1.5, -7]);
 });
 
 /** Numbers and what Python's json.dumps makes of them. */

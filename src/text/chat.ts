@@ -3,6 +3,7 @@
  */
 import { joined } from "../paths.ts";
 import { InputError } from "../errors.ts";
+import { isWrittenNumber, parseAsPython } from "../json_numbers.ts";
 import { ChatTemplate, isoDay } from "./chat_template.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
 import { BROWSER, type FunctionTool, PYTHON } from "./harmony_tools.ts";
@@ -200,11 +201,14 @@ function huggingFaceMessage({ role, content, thinking, toolCalls, name }: ChatMe
   };
 }
 
-/** Arguments as a value; a text that is not JSON stays a text. */
+/**
+ * Arguments as a value, in which numbers stay as they were called with; a text that is not JSON stays a text. Keys keep
+ * their order but that JavaScript puts whole numbers first.
+ */
 function argumentsOf(call: ChatToolCall): unknown {
   if (typeof call.arguments !== "string") return call.arguments;
   try {
-    return JSON.parse(call.arguments);
+    return parseAsPython(call.arguments);
   } catch {
     return call.arguments;
   }
@@ -281,7 +285,7 @@ function harmonyMessages(messages: readonly ChatMessage[], request: ChatRequest,
 /** JSON with a blank after commas and colons, as Python writes it and as models were trained on it. */
 function spacedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
-  if (isObject(value)) {
+  if (isObject(value) && !isWrittenNumber(value)) {
     return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`).join(", ")}}`;
   }
   return JSON.stringify(value) ?? "null";

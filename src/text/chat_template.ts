@@ -11,6 +11,7 @@
  */
 import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
+import { isWrittenNumber } from "../json_numbers.ts";
 import { metered, type RuntimeClass, whyTooLarge } from "./template_meter.ts";
 import { isObject } from "./tokenizer_file.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
@@ -93,8 +94,13 @@ export class ChatTemplate {
   }
 }
 
-/** Replaces characters of special tokens by characters that nothing else uses, and back. */
+/**
+ * Replaces characters of special tokens by characters that nothing else uses, and back; and written numbers, which
+ * templates cannot hold, by texts between two such characters.
+ */
 class Cover {
+  readonly #quote: string;
+  readonly #numbers: RegExp;
   readonly #hidden = new Map<string, string>();
   readonly #shown = new Map<string, string>();
   readonly #pattern: RegExp;
@@ -110,21 +116,24 @@ class Cover {
       if (unit >= PRIVATE_START && unit <= PRIVATE_END) used.add(unit);
     }
     let code = PRIVATE_START;
+    const next = () => {
+      while (code <= PRIVATE_END && used.has(code)) code++;
+      if (code > PRIVATE_END) {
+        throw InputError.saying(
+          "wrong_value",
+          { name: "messages" },
+          "use every private-use character of Unicode, expected one that is free",
+        );
+      }
+      return String.fromCharCode(code++);
+    };
     for (const name of specials) {
       // Every special token needs at least one character that no outside string can supply; punctuation distorts texts
       // least.
       const signs = [...name].filter((char) => char.length === 1 && !/[\p{L}\p{N}\s_-]/u.test(char));
       for (const char of signs.length > 0 ? signs : [name[0]!]) {
         if (this.#hidden.has(char)) continue;
-        while (code <= PRIVATE_END && used.has(code)) code++;
-        if (code > PRIVATE_END) {
-          throw InputError.saying(
-            "wrong_value",
-            { name: "messages" },
-            "use every private-use character of Unicode, expected one that is free",
-          );
-        }
-        const stand = String.fromCharCode(code++);
+        const stand = next();
         this.#hidden.set(char, stand);
         this.#shown.set(stand, char);
       }
@@ -133,19 +142,24 @@ class Cover {
       [...this.#hidden.keys()].map((c) => c.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&")).join("|") || "(?!)",
       "g",
     );
+    const quote = this.#quote = next();
+    // `tojson` puts a text in quotes.
+    this.#numbers = new RegExp(`"${quote}([^${quote}]*)${quote}"|${quote}([^${quote}]*)${quote}`, "g");
   }
 
   /** A copy of a JSON-like value in which all strings, keys too, are covered. */
   hide(value: unknown): unknown {
     if (typeof value === "string") return value.replace(this.#pattern, (char) => this.#hidden.get(char)!);
     if (Array.isArray(value)) return value.map((item) => this.hide(item));
+    if (isWrittenNumber(value)) return `${this.#quote}${value.rawJSON}${this.#quote}`;
     if (!isObject(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.hide(key), this.hide(item)]));
   }
 
   /** A text with the characters put back. */
   show(text: string): string {
-    return text.replace(/[\ue000-\uf8ff]/g, (char) => this.#shown.get(char) ?? char);
+    return text.replace(this.#numbers, (_, quoted?: string, bare?: string) => quoted ?? bare ?? "")
+      .replace(/[\ue000-\uf8ff]/g, (char) => this.#shown.get(char) ?? char);
   }
 }
 

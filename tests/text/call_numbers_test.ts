@@ -1,0 +1,38 @@
+/** The arguments of an earlier call reach the model with the numbers that it called with. */
+import { assert, assertEquals } from "../assert.ts";
+import { parseAsPython } from "../../src/json_numbers.ts";
+import { type ChatMessage, ChatRenderer } from "../../src/text/chat.ts";
+import { ChatTemplate } from "../../src/text/chat_template.ts";
+import { Tokenizer } from "../../src/text/tokenizer.ts";
+import { path, TINY } from "./goldens.ts";
+
+const tokenizer = await Tokenizer.fromDirectory(TINY);
+const templated = await ChatRenderer.fromDirectory(path("tests/goldens/text/chat"), tokenizer);
+
+const CALLED = '{"id": 12345678901234567890, "x": 1.0, "t": 1e-5, "n": [3, -0, 2.50, {"y": 1E16}], "s": "1.0 <|end|>"}';
+/** json.dumps(json.loads(CALLED)) */
+const WRITTEN =
+  '{"id": 12345678901234567890, "x": 1.0, "t": 1e-05, "n": [3, 0, 2.5, {"y": 1e+16}], "s": "1.0 <|end|>"}';
+
+const MESSAGES: ChatMessage[] = [
+  { role: "user", content: "q" },
+  { role: "assistant", toolCalls: [{ name: "f", arguments: CALLED }] },
+  { role: "tool", content: "" },
+];
+
+for (const renderer of [ChatRenderer.builtIn(tokenizer), templated]) {
+  Deno.test(`${renderer.source.split("/").at(-1)}: calls keep numbers of any size, in Python's form`, () => {
+    const { ids, text } = renderer.render({ messages: MESSAGES });
+    assert(text.includes(`json<|message|>${WRITTEN}<|call|>`), text);
+    assertEquals(ids.filter((id) => id === tokenizer.special("<|end|>")).length, 3, "one of each message but the call");
+  });
+}
+
+Deno.test("a template writes a number alone, beside texts with characters like its own", async () => {
+  const template = await ChatTemplate.parse("t", "{{ call.id }}/{{ call.id|tojson }}/{{ text }}");
+  for (const content of ["1.0", "\ue000\ue003\ue004", '"\ue004"', '"\ue003"']) {
+    const untrusted = { call: parseAsPython('{"id": 12345678901234567890}'), text: content };
+    const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
+    assertEquals(segments, [{ text: `12345678901234567890/12345678901234567890/${content}` }]);
+  }
+});
