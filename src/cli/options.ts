@@ -149,7 +149,8 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
   const many = spec.positional?.many === true;
   if (second !== undefined && !many) {
     const name = spec.positional!.name;
-    throw UsageError.of("wrong_value", { name }, "one", `also "${second}" (put a ${name} of several words in quotes)`);
+    const quotes = name === "PROMPT" ? " (put a PROMPT of several words in quotes)" : "";
+    throw UsageError.of("wrong_value", { name }, "one", `also "${second}"${quotes}`);
   }
   const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
   const options = Object.fromEntries(entries) as OptionValues<O>;
@@ -248,7 +249,10 @@ function saysGot(issue: z.core.$ZodIssue): boolean {
 }
 
 function unknownOption(spec: CommandSpec, argument: string, names: readonly string[]): InputError {
-  const [name] = splitOption(argument);
+  const [name, value] = splitOption(argument);
+  // Without a value, help would have been shown.
+  if (name === "help") return UsageError.saying("unsupported", { option: name }, `takes no value, got "${value}"`);
+  if (name === "version") return UsageError.of("unsupported", { option: name }, "mxoss --version alone", argument);
   if (name === null) {
     const positional = spec.positional ? `; a ${spec.positional.name} that begins with a dash goes after --` : "";
     return UsageError.saying("wrong_value", { name: argument }, `unknown option of mxoss ${spec.name}${positional}`);

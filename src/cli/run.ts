@@ -12,7 +12,7 @@ import { confine, privileges } from "./permissions.ts";
 import { systemError } from "./system_errors.ts";
 import { endProcesses, prepareJoining, QUIET_MS, runTogether } from "./processes.ts";
 import { ownWorld } from "./sharing.ts";
-import { COMMAND_LINE } from "./spelling.ts";
+import { COMMAND_LINE, UsageError } from "./spelling.ts";
 import { environmentVariable } from "../environment.ts";
 import { refuseOtherBytes } from "./raw_arguments.ts";
 import { refuseUnknownCommand } from "./unknown_command.ts";
@@ -77,6 +77,8 @@ async function dispatch(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (first === "--version") {
+    const [more] = rest;
+    if (more !== undefined) throw UsageError.of("wrong_value", { option: "version" }, "nothing after it", `"${more}"`);
     confine(privileges(null));
     await writeOut(await (await import("./version.ts")).versionReport());
     return 0;

@@ -14,6 +14,7 @@ export async function evalPerplexity(options: EvalOptions): Promise<number> {
   if (options.text === undefined) {
     throw UsageError.saying("missing", { option: "text" }, "required by mxoss eval perplexity, but not given");
   }
+  if (options.limit === 1) throw UsageError.of("wrong_value", { option: "limit" }, "2 tokens or more of a text", 1);
   const file = readTextFile(options.text, "--text");
   await using _started = await warmUp(sharedChoices(options));
   const models = await openModels(options), works: PerplexityWork[] = [];
