@@ -51,6 +51,17 @@ export const BAD_AXES: readonly [wrong: string, bad: Bad, line: RegExp][] = [
     },
     /experts\.down_proj\.weight_scale: expected one number, or scales \[3\] or \[3, 64\], got F32 \[64, 3\]/,
   ],
+  [
+    "scales of experts' inputs by both of their names",
+    {
+      quark: { experts: "blocks" },
+      tensors: (t) => {
+        const name = "model.layers.0.mlp.experts.down_proj";
+        for (const join of [".", "_"]) t.set(`${name}${join}input_scale`, floats([3], 1, 2, 3));
+      },
+    },
+    /down_proj_input_scale: expected no other scales of the inputs that \S+down_proj\.input_scale is of, got F32 \[3\]/,
+  ],
   ...["export.kv_cache_group", "kv_cache_quant_config"].map((key): [string, Bad, RegExp] => [
     `an FP8 cache of keys alone, by ${key}`,
     {

@@ -162,8 +162,9 @@ class QuarkReader {
 
   /** Static scales of the inputs of some experts (or one linear): one each, one for all, or none. */
   #inputScales(count: number, ...names: string[]): number[] {
-    const tensor = names.map((name) => this.#tensors.find(name)).find((found) => found !== null);
+    const [tensor, other] = names.flatMap((name) => this.#tensors.find(name) ?? []);
     if (!tensor) return [];
+    if (other) this.#tensors.refuse(other, `no other scales of the inputs that ${tensor.name} is of`);
     const values = this.#scales.read(tensor, [1, count]);
     return Array.from({ length: count }, (_, i) => values[values.length === 1 ? 0 : i]!);
   }
