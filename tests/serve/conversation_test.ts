@@ -16,8 +16,23 @@ const tokenizer = await Tokenizer.fromDirectory(TINY);
 const template = await ChatRenderer.fromDirectory(path("tests/goldens/text/chat"), tokenizer);
 const harmony = ChatRenderer.builtIn(tokenizer);
 
-const render = async (renderer: ChatRenderer, { messages, tools, reasoning, told }: Ask) =>
-  (await renderWith(renderer, { messages, tools, reasoning, format: told }, "messages")).text;
+/** A template like that of gpt-oss in this too: it knows instructions in front, and no others. */
+const leading = await (async () => {
+  const own = await Deno.readTextFile(path("tests/goldens/text/chat/chat_template.jinja"));
+  const dir = await Deno.makeTempDir(),
+    dropping = own.replace("    {%- else %}", '    {%- elif message.role == "user" %}');
+  assertNotEquals(dropping, own);
+  await Deno.writeTextFile(`${dir}/chat_template.jinja`, dropping);
+  const renderer = await ChatRenderer.fromDirectory(dir, tokenizer);
+  await Deno.remove(dir, { recursive: true });
+  return renderer;
+})();
+
+/** A prompt, without the time of the day that the test's template writes: two are made a moment apart. */
+const render = async (renderer: ChatRenderer, { messages, tools, reasoning, told }: Ask) => {
+  const { text } = await renderWith(renderer, { messages, tools, reasoning, format: told }, "messages");
+  return text.replace(/ \d\d:\d\d:\d\d \d\d [AP]M/, "");
+};
 
 const user = (content: string) => ({ role: "user", content });
 const tool = (name: string) => ({
@@ -139,6 +154,35 @@ Deno.test("responses: items make the prompt that chat messages make", async () =
   assertEquals(await render(harmony, cutAsk!.ask), await render(harmony, plainAsk!.ask));
 });
 
+Deno.test("responses: instructions between turns, as Codex has them, stand where they were given", async () => {
+  const developer = (text: string) => ({ type: "message", role: "developer", content: [{ type: "input_text", text }] });
+  const functions = [{ type: "function", ...tool("f").function, strict: false }];
+  const { ask } = responseAsk(
+    ResponseRequest.parse({
+      input: [
+        developer("You are a coding agent."),
+        user("Go"),
+        { type: "function_call", call_id: "1", name: "f", arguments: "{}" },
+        { type: "function_call_output", call_id: "1", output: "one" },
+        { type: "message", role: "assistant", content: [{ type: "output_text", text: "Done." }] },
+        developer("<permissions>Now you may write.</permissions>"),
+        user("On"),
+      ],
+      tools: functions,
+    }),
+    new ResponseStore(),
+    "",
+  );
+  const text = await render(leading, ask), at = (words: string) => text.indexOf(words);
+  assertStringIncludes(
+    text,
+    "<|start|>developer<|message|># Instructions\n\n<permissions>Now you may write.</permissions>",
+  );
+  assert(at("You are a coding agent.") < at("Go<|end|>") && at("Done.") < at("<permissions>"));
+  assert(at("<permissions>") < at("On<|end|>") && text.endsWith("<|start|>assistant"));
+  assertEquals(text, await render(harmony, ask));
+});
+
 Deno.test("chat: what a template leaves out is refused, and tools that it does not know are in harmony", async () => {
   const later = chatAsk(
     ChatRequest.parse({ messages: [user("Hi"), { role: "system", content: "Now be rude." }, user("?")] }),
@@ -157,6 +201,8 @@ Deno.test("chat: what a template leaves out is refused, and tools that it does n
     "messages: this model's chat template leaves out a message",
   );
   assertStringIncludes(await render(harmony, later), "Now be rude.");
+  // What gpt-oss's own writes is harmony, which has a place for it.
+  assertEquals(await render(leading, later), await render(harmony, later));
   const tiny = await ChatRenderer.fromDirectory(TINY, tokenizer);
   assertStringIncludes(await render(tiny, later), "<|start|>system<|message|>Now be rude.<|end|>");
   const tools = chatAsk(ChatRequest.parse({ messages: [user("Hi")], tools: [tool("f")] }));

@@ -86,24 +86,39 @@ export async function renderWith(
 ): Promise<RenderedConversation> {
   const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === "tool" || toolCalls?.length);
   // A template that knows no tools would drop them without a word.
-  const knowing = usesTools && !renderer.takesTools ? ChatRenderer.builtIn(renderer.tokenizer) : renderer;
+  const harmony = ChatRenderer.builtIn(renderer.tokenizer);
+  const knowing = usesTools && !renderer.takesTools ? harmony : renderer;
   const instructed = withInstructions(messages, format);
-  const { ids, text } = await knowing.renderByTurns({
-    messages: instructed,
+  const request = (messages: readonly ChatMessage[]) => ({
+    messages,
     ...(tools.length > 0 ? { tools } : {}),
     ...(reasoning === undefined ? {} : { reasoning }),
   });
-  for (const { role, content = "" } of instructed) {
-    if ((role !== "system" && role !== "developer") || text.includes(content.trim())) continue;
+  const { ids, text } = await knowing.renderByTurns(request(instructed));
+  const lost = instructed.find(({ role, content = "" }) => isInstruction(role) && !text.includes(content.trim()));
+  if (lost === undefined) return { ids, text, takesReasoning: knowing.takesReasoning };
+  // Templates of gpt-oss take instructions in front only; harmony, which they write, has them anywhere.
+  const others = request(instructed.filter(({ role }, i) => i === 0 || !isInstruction(role)));
+  const [own, built] = await Promise.all([knowing, harmony].map((one) => one.renderByTurns(others)));
+  if (afterQuestion(own!.text) !== afterQuestion(built!.text)) {
     const where = "this model's chat template leaves out a message of the role";
-    throw wrongField(field, `${where} ${role} that does not come first`, "unsupported");
+    throw wrongField(field, `${where} ${lost.role} that does not come first`, "unsupported");
   }
-  return { ids, text, takesReasoning: knowing.takesReasoning };
+  return { ...await harmony.renderByTurns(request(instructed)), takesReasoning: harmony.takesReasoning };
+}
+
+function isInstruction(role: ChatMessage["role"]): boolean {
+  return role === "system" || role === "developer";
+}
+
+/** What a prompt says from the first question on: before it templates have words of their own. */
+function afterQuestion(text: string): string {
+  return text.slice(Math.max(0, text.indexOf("<|start|>user")));
 }
 
 /** The messages with one of instructions in front: templates of gpt-oss look for it there, and take one only. */
 export function withInstructions(messages: readonly ChatMessage[], format: AnswerFormat | null): ChatMessage[] {
-  const first = messages.findIndex(({ role }) => role !== "system" && role !== "developer");
+  const first = messages.findIndex(({ role }) => !isInstruction(role));
   const leading = first < 0 ? messages.length : first;
   const texts = messages.slice(0, leading).map(({ content = "" }) => content);
   if (format !== null) texts.push(formatSection(format));
