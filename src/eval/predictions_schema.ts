@@ -100,7 +100,9 @@ export const RankingResult = z.strictObject({
     b: z.string().describe("key of the other"),
     typical_ratio: estimated("log_mean of b over that of a, on the same tokens"),
     typical_p: number("p-value of their being equal, corrected for the number of pairs (Holm)"),
-    typical_tokens: number("tokens that tell them apart four times in five; null where nothing differs"),
+    typical_tokens: number(
+      "tokens that tell them apart four times in five if they differ by typical_ratio; null where nothing differs",
+    ),
     mean_difference: estimated("mean divergence of b minus that of a, on the same tokens"),
     mean_p: number("p-value, corrected likewise"),
     mean_tokens: number("tokens, likewise"),

@@ -1,6 +1,6 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
 import type { DivergenceResult } from "./divergence_schema.ts";
-import type { PredictionsPart, PredictionsResult } from "./predictions_schema.ts";
+import type { PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, percent, pointsText, pValue, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
 import { APART } from "./statistics.ts";
@@ -51,6 +51,28 @@ export function residualOperation(
 export function headline({ all, reply }: PredictionsResult): PredictionsPart {
   return reply ?? all;
 }
+
+/**
+ * The fewest tokens that tell two settings apart by typical KL four times in five: were they as far from one another as
+ * the interval of their ratio allows, and no fewer than those at hand, which did not. The number for the ratio itself
+ * may be off by a factor of a hundred, since that cannot be told from 1. Null where nothing differs.
+ */
+export function fewestTokens(
+  { typical_tokens: tokens, typical_ratio: { value, low, high } }: RankingPair,
+  { tokens: atHand }: Pick<RankingResult, "tokens">,
+): number | null {
+  if (tokens === null || value === null || low === null || high === null) return null;
+  const far = Math.max(-Math.log(low), Math.log(high));
+  return far > 0 ? Math.max(atHand, tokens * (Math.log(value) / far) ** 2) : null;
+}
+
+/** A number of tokens that is hardly known: one digit. */
+export function roughTokens(tokens: number): string {
+  const rounded = Number(tokens.toPrecision(1));
+  return rounded < 1e5 ? `${rounded}` : rounded.toPrecision(1);
+}
+
+type RankingPair = Pick<RankingResult["pairs"][number], "typical_tokens" | "typical_ratio">;
 
 /** What must be known of intervals from a single sequence; none where there are several. */
 export function oneTextNote(sequences: number): string[] {

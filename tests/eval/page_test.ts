@@ -76,7 +76,7 @@ Deno.test("an evaluation's page answers first: a sentence, settings in order, KL
   const page = readPage(await gsm8kReport(...ranked()));
   assertEquals(page.texts("#first .note"), [
     "On 4 tokens of replies, close comes closest to w_mxfp4 (typical KL 0.018 [0.009, 0.018] nats), but cannot be " +
-    "told from near with 95% confidence (corrected for 3 pairs); some 7000 tokens would tell them all apart.",
+    "told from near with 95% confidence (corrected for 3 pairs); to tell them all apart takes 3000 tokens or more.",
   ]);
   assertEquals(page.texts("#first th"), [
     "setting",

@@ -7,7 +7,10 @@ import type { SequencePredictions } from "../../src/eval/predictions.ts";
 import { rankingText } from "../../src/eval/report/prediction_tables.ts";
 import { Random } from "../../src/session/random.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { population, sample, SMOOTH } from "./simulated.ts";
+import { fewestTokens } from "../../src/eval/summary.ts";
+import { APART, Z_95, Z_POWER } from "../../src/eval/statistics.ts";
+import { dose } from "../soak.ts";
+import { Normal, population, sample, SMOOTH } from "./simulated.ts";
 
 /** Settings on the same simulated tokens: `near` differs from `same` by luck alone, `far` is three times as far. */
 function settings(count: number) {
@@ -65,9 +68,37 @@ Deno.test("the ranking is said in sentences, both orders, with what would be nee
   );
   assertMatch(typical!, /^By typical KL these cannot be told apart: (NEAR \| SAME|SAME \| NEAR)\.$/);
   assertMatch(mean!, /^By mean KL these cannot be told apart/);
-  assertMatch(needed!, /^Some [\de+]+ tokens would tell (NEAR from SAME|SAME from NEAR) by typical KL\.$/);
+  assertMatch(
+    needed!,
+    /^To tell (NEAR from SAME|SAME from NEAR) by typical KL takes \d000 tokens or more, and some 1e\+5 if they/,
+  );
   const pair = result.pairs.find(({ b }) => b === "far")!;
   assert(pair.typical_ratio.low! < 3 && 3 < pair.typical_ratio.high! && pair.mean_difference.low! > 0);
+});
+
+Deno.test("the fewest tokens that are said to tell settings apart are no more than do, 95 times of 100", () => {
+  const random = new Random(43n), normal = new Normal(random), tries = dose(100, 1000), shift = 0.1, count = 20;
+  const drawn = () => {
+    const logs = Array.from({ length: count }, () => Array.from({ length: 64 }, () => normal.next()));
+    return rank([
+      { key: "near", values: groupings(logs) },
+      { key: "far", values: groupings(logs.map((values) => values.map((x) => x + shift + 1.5 * normal.next()))) },
+    ]);
+  };
+  // 1.5^2 of variance a token: so many tell them apart four times in five.
+  const needed = ((Z_95 + Z_POWER) * 1.5 / shift) ** 2;
+  let held = 0, near = 0, open = 0;
+  for (let i = 0; i < tries; i++) {
+    const ranking = drawn();
+    const result = rankingResult({ part: "all", typical: ranking, mean: ranking }, 64 * count), [pair] = result.pairs;
+    if (pair!.typical_p! < APART) continue;
+    open++;
+    if (fewestTokens(pair!, result)! <= Math.max(needed, result.tokens)) held++;
+    if (Math.abs(Math.log(pair!.typical_tokens! / needed)) < Math.LN2) near++;
+  }
+  assert(open > tries / 4 && held >= 0.95 * open, `${held} of ${open}`);
+  // The number for the difference at hand is off by more than a factor of two more often than not.
+  assert(near < open / 2, `${near} of ${open}`);
 });
 
 Deno.test("enough is known when all settings are told apart, or every mean is as precise as wanted", () => {

@@ -2,7 +2,7 @@
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { Estimated, PredictionsPart, RankingResult, Stopped } from "../predictions_schema.ts";
 import { APART } from "../statistics.ts";
-import { headline } from "../summary.ts";
+import { fewestTokens, headline, roughTokens } from "../summary.ts";
 import {
   intervalOrDigits,
   measured,
@@ -149,15 +149,17 @@ export function rankingText(
     groups.length === 0
       ? [`By ${name} KL all ${typical.order.length} settings can be told apart.`]
       : groups.map((group) => `By ${name} KL these cannot be told apart: ${list(group)}.`);
-  const undecided = pairs.filter(({ typical_p: p, typical_tokens: needed }) => (p ?? 1) >= APART && needed !== null);
-  const hardest = undecided.toSorted((a, b) => b.typical_tokens! - a.typical_tokens!)[0];
+  const fewest = (pair: (typeof pairs)[number]) => fewestTokens(pair, { tokens });
+  const undecided = pairs.filter((pair) => (pair.typical_p ?? 1) >= APART && fewest(pair) !== null);
+  const hardest = undecided.toSorted((a, b) => fewest(b)! - fewest(a)!)[0];
   return [
     `From ${tokens} ${what}${STOPPED[stopped]}, the closest first: ${typical.order.map(label).join(" < ")}.`,
     ...groups("typical", typical),
     ...groups("mean", mean),
     ...(hardest === undefined ? [] : [
-      `Some ${hardest.typical_tokens!.toPrecision(1)} tokens would tell ${label(hardest.a)} from ${label(hardest.b)} ` +
-      "by typical KL.",
+      `To tell ${label(hardest.a)} from ${label(hardest.b)} by typical KL takes ` +
+      `${roughTokens(fewest(hardest)!)} tokens or more, and some ${roughTokens(hardest.typical_tokens!)} ` +
+      "if they differ as these do.",
     ]),
   ];
 }

@@ -4,7 +4,7 @@ import type { DivergenceResult } from "../divergence_schema.ts";
 import type { SettingCost } from "../setting_schema.ts";
 import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
 import { APART } from "../statistics.ts";
-import { headline, operationName, suspectText } from "../summary.ts";
+import { fewestTokens, headline, operationName, roughTokens, suspectText } from "../summary.ts";
 import { sizeText } from "./cost_tables.ts";
 import { measured, measuredShare, pValue, roughPercent } from "./numbers.ts";
 import { type Column, makeTable, PAGE, type Table } from "./table.ts";
@@ -167,8 +167,8 @@ export function conclusion(
       `95% confidence (p ${certainty(p)} against ${next.label}, corrected for ${pairs} pairs).`;
     return { text, kind: "good" };
   }
-  const tokens = Math.max(...close.map((key) => pairOf(ranking, best.key, key)!.typical_tokens ?? 0));
-  const enough = tokens > 0 ? `; some ${Number(tokens.toPrecision(1))} tokens would tell them all apart` : "";
+  const tokens = Math.max(...close.map((key) => fewestTokens(pairOf(ranking, best.key, key)!, ranking) ?? 0));
+  const enough = tokens > 0 ? `; to tell them all apart takes ${roughTokens(tokens)} tokens or more` : "";
   const names = close.slice(0, NAMED_OTHERS).map(label).join(", ");
   const others = close.length > NAMED_OTHERS ? `${names} and ${close.length - NAMED_OTHERS} more` : names;
   const text =
