@@ -30,7 +30,7 @@ function run(shell: string, args: readonly string[], text: string): string {
   const path = dir.write("script", text);
   const { code, stdout, stderr } = new Deno.Command(shell, {
     args: [...args, path],
-    env: { HF_HUB_CACHE: dir.path, TERM: "vt100" },
+    env: { HF_HUB_CACHE: dir.path, TERM: "vt100", LC_ALL: "C.UTF-8" },
   }).outputSync();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   assertEquals([code, decode(stderr)], [0, ""]);

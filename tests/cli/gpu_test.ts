@@ -205,7 +205,9 @@ Deno.test(
     }
     code = (await child.status).code;
     assertEquals(code, 130, await stderr);
-    assert(pieces.length >= 4 && pieces.length < 100, `${pieces.length} pieces`);
+    assert(pieces.length >= 4, `${pieces.length} pieces`);
+    const [, decoded] = /; decode (\d+) tokens/.exec(await stderr) ?? [];
+    assert(Number(decoded) < 2900, `${decoded} tokens`);
     assertMatch(
       await stderr,
       /; decode \d+ tokens, [\d.]+ tok\/s; cache \d+ of \d+ positions, \d+ of \d+ pages of 64, [\d.]+ MB; HIP /,

@@ -49,7 +49,7 @@ export function program(
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
-    env: { NO_COLOR: "1", ...env },
+    env: { NO_COLOR: "1", MXOSS_TRACE: "", ...env },
   });
 }
 

@@ -2,6 +2,7 @@ import { widthOf } from "../../src/cli/width.ts";
 import { ProgressBar, progressLine, rateLine } from "../../src/cli/progress.ts";
 import { redraw } from "../../src/cli/terminal.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { withVariables } from "../variables.ts";
 
 Deno.test("progressLine() shows the part that is done and the time that is left", () => {
   assertEquals(progressLine("loading", 0.25, 1000), "loading [#######                     ] 25% (3s left)");
@@ -33,6 +34,7 @@ Deno.test("rateLine() counts the columns of wide characters", () => {
 
 /** What bars write to a stderr that is a terminal of so many columns, or a pipe (null), by a clock that is set. */
 function drawn(columns: number | null, draw: (setClock: (ms: number) => void) => void): string[] {
+  using _variables = withVariables({ TERM: "xterm" });
   const { stderr, consoleSize } = Deno;
   const before = { isTerminal: stderr.isTerminal, writeSync: stderr.writeSync, now: performance.now };
   const written: string[] = [];
