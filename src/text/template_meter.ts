@@ -13,6 +13,7 @@ export interface Runtime {
   evaluate(node: Node | undefined, scope: unknown): Value;
   applyFilter(operand: Value, filter: Node, scope: unknown): Value;
   evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
+  evaluateBinaryExpression(node: Node, scope: unknown): Value;
 }
 /** The class of it. */
 export type RuntimeClass<E> = new (environment: E) => Runtime;
@@ -53,6 +54,9 @@ const MAKES = new Set(["BinaryExpression", "FilterExpression", "FilterStatement"
 const READS = new Set(["FilterExpression", "CallExpression", "TestExpression"]);
 /** Filters whose result may be as long as their operand times an argument. */
 const GROWS = new Set(["indent", "join", "tojson"]);
+
+/** Values of one kind can be equal. */
+const kindOf = ({ type }: Value): string => /^(?:Integer|Float|Boolean)Value$/.test(type) ? "number" : type;
 
 /** Size of a value, and how deep it is. */
 interface Extent {
@@ -134,6 +138,20 @@ export function metered<E>(
       } finally {
         this.#filter = before;
       }
+    }
+
+    /**
+     * `==` and `!=` between values of different kinds are Python's: the library compares as JavaScript does, to which
+     * `["a"]` is `"a"`, `"1"` is 1, and what is undefined is none.
+     */
+    override evaluateBinaryExpression(node: Node, scope: unknown): Value {
+      const { value: operator } = node["operator"] as Node;
+      if (operator !== "==" && operator !== "!=") return super.evaluateBinaryExpression(node, scope);
+      const left = this.evaluate(node["left"] as Node, scope), right = this.evaluate(node["right"] as Node, scope);
+      // To Python too, true is 1.
+      const equal = kindOf(left) === kindOf(right) && left.value == right.value;
+      const number = (value: number) => ({ type: "IntegerLiteral", value });
+      return super.evaluateBinaryExpression({ ...node, left: number(0), right: number(equal ? 0 : 1) }, scope);
     }
 
     override evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>] {

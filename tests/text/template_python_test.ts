@@ -1,4 +1,4 @@
-/** The arguments of an earlier call reach the model with the numbers that it called with. */
+/** Where Python and JavaScript differ, prompts are Python's: numbers of earlier calls, and what is equal. */
 import { assert, assertEquals } from "../assert.ts";
 import { parseAsPython } from "../../src/json_numbers.ts";
 import { type ChatMessage, ChatRenderer } from "../../src/text/chat.ts";
@@ -34,5 +34,28 @@ Deno.test("a template writes a number alone, beside texts with characters like i
     const untrusted = { call: parseAsPython('{"id": 12345678901234567890}'), text: content };
     const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
     assertEquals(segments, [{ text: `12345678901234567890/12345678901234567890/${content}` }]);
+  }
+});
+
+Deno.test("a template compares values as Python does, not as JavaScript", async () => {
+  // What Jinja2 3.1.6 writes.
+  const cases: [expression: string, equal: boolean][] = [
+    ["['a'] == 'a'", false],
+    ["'1' == 1", false],
+    ["'' == 0", false],
+    ["'' == false", false],
+    ["missing == none", false],
+    ["[] == ''", false],
+    ["1 == 1.0", true],
+    ["true == 1", true],
+    ["'a' == 'a'", true],
+    ["none == none", true],
+  ];
+  for (const [expression, equal] of cases) {
+    for (const [source, expected] of [[expression, equal], [expression.replace("==", "!="), !equal]] as const) {
+      const template = await ChatTemplate.parse("t", `{{ 'yes' if ${source} else 'no' }}`);
+      const segments = template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
+      assertEquals(segments, [{ text: expected ? "yes" : "no" }], source);
+    }
   }
 });
