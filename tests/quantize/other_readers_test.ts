@@ -24,7 +24,11 @@ interface Answer {
   readonly growth: number;
   readonly frequencies: readonly number[];
   readonly eos: readonly number[];
-  readonly logits: readonly (readonly number[])[] | null;
+  readonly quark: {
+    readonly logits: readonly (readonly number[])[];
+    /** Of each layer's keys and values, whether they are quantized. */
+    readonly cached: readonly boolean[];
+  } | null;
 }
 
 function has(modules: string): boolean {
@@ -55,11 +59,15 @@ Deno.test({
   ignore: lacking !== undefined,
   fn: async () => {
     using to = new TemporaryDirectory();
-    const directories = SCHEMES.map((scheme) => `${to.path}/${scheme}`);
+    const directories = SCHEMES.map((scheme) => `${to.path}/${scheme}`), withCache = `${to.path}/cache`;
     // Quark has a scale for each expert and the program one for all: equal ones leave nothing to differ in.
     const scales = new Map(someScales(openCheckpoint(TINY)).keys().map((module) => [module, 0.0625]));
     for (const [i, scheme] of SCHEMES.entries()) await run(TINY, directories[i]!, scheme, { scales });
-    for (const [i, answer] of open(directories).entries()) {
+    const kvScales = openCheckpoint(TINY).source.kvScales.map(() => ({ k: 0.0625, v: 0.0625 }));
+    await run(TINY, withCache, SCHEMES[0], { kvScales });
+    const answers = open([...directories, withCache]), cached = answers.map(({ quark }) => quark!.cached);
+    assertEquals(cached, answers.map((_, i) => kvScales.flatMap(() => Array(2).fill(i === SCHEMES.length))));
+    for (const [i, answer] of answers.slice(0, SCHEMES.length).entries()) {
       const checkpoint = openCheckpoint(directories[i]!), { config } = checkpoint;
       assertEquals(answer.floats, { swiglu_limit: true, swiglu_alpha: true, rms_norm_eps: true });
       assertEquals([answer.swiglu_limit, answer.topK], [config.swigluLimit, config.topK]);
@@ -73,7 +81,7 @@ Deno.test({
       });
       const logits = await logitsOf(session, IDS);
       await session.close();
-      const theirs = answer.logits!.flat();
+      const theirs = answer.quark!.logits.flat();
       assertEquals(theirs.length, logits.length);
       let difference = 0, power = 0;
       theirs.forEach((x, at) => {
