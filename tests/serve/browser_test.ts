@@ -4,6 +4,8 @@ import { assert, assertEquals } from "../assert.ts";
 import { SOAK, soakedWhere } from "../soak.ts";
 import { startServer } from "./server_process.ts";
 
+/** How long anything may take on a machine that does much else. */
+const PATIENCE_MS = 300_000;
 const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
 function isThere(path: string): boolean {
@@ -19,6 +21,7 @@ const SKIPPED = soakedWhere(THERE, "neither Debian's chromium nor CHROMIUM=PATH 
 
 async function open(browser: Browser, url: string, width = 1180, dark = false): Promise<Page> {
   const page = await browser.newPage(), complaints: string[] = [];
+  page.setDefaultTimeout(PATIENCE_MS);
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("request", (request) => {
     if (!request.url().startsWith(url.split("#")[0]!) && !request.url().startsWith("data:")) {
@@ -59,7 +62,12 @@ Deno.test({
       "--scheme",
       "w_mxfp4_a_mxfp4",
     ]);
-    const browser = await puppeteer.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+    const browser = await puppeteer.launch({
+      executablePath: CHROMIUM,
+      args: ["--no-sandbox", "--disable-gpu"],
+      timeout: PATIENCE_MS,
+      protocolTimeout: PATIENCE_MS,
+    });
     try {
       await t.step("the microscope by the keyboard: lanes, alternatives, layers", async () => {
         const page = await open(browser, `${server.url}/#microscope`);
