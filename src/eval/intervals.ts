@@ -149,20 +149,18 @@ export function signedMean(sequences: Sequences, purpose: Purpose = TRUTH): Esti
   return { value, low: value - half, high: value + half };
 }
 
-/** Mean of values none of which is negative. */
-export function positiveMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  return positiveRatio(groupings(sequences), purpose);
-}
-
 /**
  * Blocks of tokens from which a sample is likely to hold one of the rare tokens that own a mean: of what cannot be
- * negative, of changes of either sign, and of squares of changes.
+ * negative, of changes of either sign, of squares of changes, and of negative log probabilities.
  */
-export const FEWEST = { positive: 32, signed: 64, squares: 96 } as const;
+export const FEWEST = { positive: 32, signed: 64, squares: 96, surprise: 32 } as const;
+/** Sequences of which one is likely to be an odd one; texts differ less in how surprising their tokens are. */
+const FEWEST_SEQUENCES = 6;
 
-/** Whether there are too few blocks to bound what rare tokens decide: a simulation held 40 to 90% of the truths. */
+/** Whether there are too few to bound what rare tokens decide: simulations held 40 to 90% of the truths. */
 export function missesRare(groups: Groupings, kind: keyof typeof FEWEST = "positive"): boolean {
-  return groups[1]!.length < FEWEST[kind];
+  const [sequences, blocks] = groups;
+  return blocks!.length < FEWEST[kind] || kind !== "surprise" && sequences!.length < FEWEST_SEQUENCES;
 }
 
 /** A ratio of sums that rare tokens may own; of few blocks its upper end is open. */

@@ -77,7 +77,8 @@ export function perplexityOf(
   sequences: readonly SequenceNll[],
   text: { readonly bytes: number; readonly tokens: number },
 ): PerplexityResult {
-  const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)), nll = rareRatio(groupings(all));
+  const all = sequences.map(({ nll }) => nll.map((x) => x ?? NaN)),
+    nll = rareRatio(groupings(all), undefined, "surprise");
   const predicted = all.reduce((sum, { length }) => sum + length, 0);
   const inBits = (mean: number) => mean * text.tokens / Math.LN2 / text.bytes;
   return { predicted, nll, perplexity: mapped(nll, Math.exp), bitsPerByte: mapped(nll, inBits) };

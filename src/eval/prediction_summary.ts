@@ -159,7 +159,7 @@ function nextOf(sequences: readonly SequencePredictions[], part: PartName): Pick
 
 /** Perplexity of tokens with these negative log probabilities: at least 1. Few tokens own it where a model is sure. */
 function perplexity(nll: readonly Float64Array[]): Estimate {
-  return mapped(rareRatio(groupings(nll)), Math.exp);
+  return mapped(rareRatio(groupings(nll), undefined, "surprise"), Math.exp);
 }
 
 function logMean(kl: readonly Float64Array[], purpose?: Purpose): Estimate {

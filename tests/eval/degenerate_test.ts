@@ -123,6 +123,21 @@ Deno.test("differences that are all the same are worth their signs, not certaint
   assertEquals([value! > 0, low, high, tokens], [true, null, null, null]);
 });
 
+Deno.test("intervals of a few long texts hold means that rare tokens own, of some texts more", () => {
+  const random = new Random(47n), made = population(1200, { ...RARE, unsure: 0.01 }, 11n), tries = dose(60, 400);
+  // Ten sequences in a row are one text, and in one text of six the tokens that diverge do so ten times as much.
+  const texts = Array.from(
+    { length: 120 },
+    (_, i) => made.slice(10 * i, 10 * i + 10).flatMap(({ a }) => Array.from(a, (x) => i % 6 === 0 ? 10 * x : x)),
+  );
+  const truth = texts.flat().reduce((sum, x) => sum + x, 0) / texts.flat().length;
+  for (const count of [2, 3, 5, 8]) {
+    const held = Array.from({ length: tries }, () => rareRatio(groupings(sample(texts, count, random))))
+      .filter(({ low, high }) => low <= truth && truth <= high).length;
+    assert(held >= 0.93 * tries, `${count} texts: ${held} of ${tries}`);
+  }
+});
+
 Deno.test("intervals of one to eight sequences hold means that rare tokens own", () => {
   const random = new Random(9n);
   for (const shape of [RARE, { ...RARE, median: 0.01, spread: 2 }]) {
