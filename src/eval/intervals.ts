@@ -155,7 +155,7 @@ export function signedMean(sequences: Sequences, purpose: Purpose = TRUTH): Esti
  */
 export const FEWEST = { positive: 32, signed: 64, squares: 96, surprise: 32 } as const;
 /** Sequences of which one is likely to be an odd one; texts differ less in how surprising their tokens are. */
-const FEWEST_SEQUENCES = 6;
+export const FEWEST_SEQUENCES = 6;
 
 /** Whether there are too few to bound what rare tokens decide: simulations held 40 to 90% of the truths. */
 export function missesRare(groups: Groupings, kind: keyof typeof FEWEST = "positive"): boolean {

@@ -1,5 +1,6 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
 import type { DivergenceResult } from "./divergence_schema.ts";
+import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, percent, pointsText, pValue, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
@@ -77,6 +78,12 @@ type RankingPair = Pick<RankingResult["pairs"][number], "typical_tokens" | "typi
 /** What must be known of intervals from a single sequence; none where there are several. */
 export function oneTextNote(sequences: number): string[] {
   return sequences === 1 ? ["one sequence: intervals are for more of this text, and say nothing of other texts"] : [];
+}
+
+/** As {@linkcode oneTextNote} of divergences, whose means rare tokens own: also where another sequence may be odd. */
+export function fewTextsNote(sequences: number): string[] {
+  if (sequences < 2 || sequences >= FEWEST_SEQUENCES) return oneTextNote(sequences);
+  return [`${sequences} sequences: ends that rare tokens decide are open; ${FEWEST_SEQUENCES} or more bound them`];
 }
 
 /** Why an operation is suspect, in words. */

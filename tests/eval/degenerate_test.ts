@@ -18,7 +18,8 @@ import {
 import { flatten, groupings, rareRatio, rareSignedMean } from "../../src/eval/intervals.ts";
 import { Random } from "../../src/session/random.ts";
 import type { NamedDivergence } from "../../src/eval/report/plot_parts.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { fewTextsNote } from "../../src/eval/summary.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { dose } from "../soak.ts";
 import { population, RARE, sample } from "./simulated.ts";
 
@@ -156,4 +157,14 @@ Deno.test("intervals of one to eight sequences hold means that rare tokens own",
       }
     }
   }
+});
+
+Deno.test("a line says of fewer than six sequences what their intervals leave open, and of more nothing", () => {
+  const kl = Array.from({ length: 1024 }, (_, i) => 1 / (1 + i % 7));
+  const high = (count: number) => rareRatio(groupings(new Array<number[]>(count).fill(kl))).high;
+  assertEquals([1, 2, 5, 6].map((count) => Number.isFinite(high(count))), [false, false, false, true]);
+  assertMatch(fewTextsNote(1).join(), /^one sequence: /);
+  assertMatch(fewTextsNote(2).join(), /^2 sequences: .* 6 or more bound them$/);
+  assertMatch(fewTextsNote(5).join(), /^5 sequences: /);
+  assertEquals([fewTextsNote(6), fewTextsNote(0)], [[], []]);
 });

@@ -7,6 +7,7 @@ import type { CellName } from "../../eval/matrix.ts";
 import type { Gsm8kResults, PerplexityResults } from "../../eval/results_schema.ts";
 import { arrange } from "../../eval/report/arrangement.ts";
 import {
+  fewTextsNote,
   headline,
   observedSpread,
   oneTextNote,
@@ -167,7 +168,7 @@ function divergenceSection(
     "",
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
     "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
-    ...oneTextNote(predictions.sequences),
+    ...fewTextsNote(predictions.sequences),
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${counted(tokens, "token")}: these errors differ between schemes even where ` +

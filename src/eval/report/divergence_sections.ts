@@ -7,7 +7,7 @@ import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { perplexityText, predictionTable, ranked, repetitionTable } from "./prediction_tables.ts";
-import { oneTextNote } from "../summary.ts";
+import { fewTextsNote } from "../summary.ts";
 import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
@@ -35,7 +35,7 @@ export function intervalsNote(
 ): string {
   if (compared === undefined) return "Intervals are 95% intervals.";
   return "Intervals are 95% intervals for what is true; where another text's values would lie stands under " +
-    `Predictions${oneTextNote(compared.predictions.sequences).map((note) => `; of ${note}`).join("")}.`;
+    `Predictions${fewTextsNote(compared.predictions.sequences).map((note) => `; of ${note}`).join("")}.`;
 }
 
 /**
