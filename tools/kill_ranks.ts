@@ -28,8 +28,6 @@ export interface KillOptions {
   /** Milliseconds after the first answer within which a process is killed. */
   readonly within: number;
   readonly random: () => number;
-  /** Milliseconds that the others may take; default {@linkcode LATEST_MS}. */
-  readonly latest?: number;
 }
 
 /** What a kill led to. */
@@ -48,7 +46,7 @@ export interface Killed {
   readonly left: readonly string[];
 }
 
-/** How long others may take, in milliseconds, on a machine that does nothing else. */
+/** How long others may take, in milliseconds. */
 const LATEST_MS = 5000;
 /** How long a run may take until it answers. */
 const PATIENCE_MS = 300_000;
@@ -172,7 +170,7 @@ function start({ by, processes, program, args, env = {} }: KillOptions, out: str
 
 /** Starts a run, kills one of its processes while it computes, and sees what is left. */
 export async function killOnce(options: KillOptions): Promise<Killed> {
-  const { by, processes, within, random, latest = LATEST_MS } = options, mark = crypto.randomUUID();
+  const { by, processes, within, random } = options, mark = crypto.randomUUID();
   const memory = deviceMemory(),
     shared = names(SHARED_MEMORY),
     out = await Deno.makeTempDir(),
@@ -202,7 +200,7 @@ export async function killOnce(options: KillOptions): Promise<Killed> {
     const others = by === "mpirun" ? results : results.filter((_, rank) => rank !== victim);
     let last = Math.max(...others.map(({ ended }) => ended));
     // What mpirun has started may outlive it.
-    while (marked(`${MARK}=${mark}`).length > 0 && performance.now() - killed < 2 * latest) {
+    while (marked(`${MARK}=${mark}`).length > 0 && performance.now() - killed < 2 * LATEST_MS) {
       await pause(20);
       last = performance.now();
     }
@@ -225,13 +223,10 @@ export async function killOnce(options: KillOptions): Promise<Killed> {
 }
 
 /** What is wrong with what a kill led to; empty: nothing. */
-export function problemsOf(
-  { answers, problems, milliseconds, codes, lines, left }: Killed,
-  { by, latest = LATEST_MS }: Pick<KillOptions, "by" | "latest">,
-) {
+export function problemsOf({ answers, problems, milliseconds, codes, lines, left }: Killed, by: KillOptions["by"]) {
   return [
     ...(answers > 0 && answers < problems ? [] : [`it came outside of the work: ${answers} of ${problems} answers`]),
-    ...(milliseconds <= latest ? [] : [`the others took ${milliseconds} ms`]),
+    ...(milliseconds <= LATEST_MS ? [] : [`the others took ${milliseconds} ms`]),
     ...(codes.every((code) => code !== 0) ? [] : [`exit codes ${codes}`]),
     // mpirun ends the others before they can say anything, and says itself what it did.
     ...(lines.length === 1 || (by === "mpirun" && lines.length === 0) ? [] : [`${lines.length} lines`]),
@@ -261,7 +256,7 @@ if (import.meta.main) {
   let failures = 0;
   for (let kill = 1; kill <= Number(values.kills); kill++) {
     try {
-      const killed = await killOnce(options), wrong = problemsOf(killed, options);
+      const killed = await killOnce(options), wrong = problemsOf(killed, by);
       all.push(killed);
       if (wrong.length > 0) failures++;
       const { victim, after, answers, milliseconds, lines } = killed;

@@ -1,4 +1,5 @@
 /** Byte-pair encoding of words over a vocabulary of bytes. */
+import { atOnce, type Work } from "../breath.ts";
 import type { Merges } from "./merges.ts";
 import type { Pieces } from "./pieces.ts";
 
@@ -40,15 +41,11 @@ export class BytePairs {
    * @param bytes Its bytes.
    */
   encode(word: string, bytes: (word: string) => Uint8Array): readonly number[] {
-    const steps = this.steps(word, bytes);
-    while (true) {
-      const { done, value } = steps.next();
-      if (done) return value;
-    }
+    return atOnce(this.steps(word, bytes));
   }
 
   /** The same, with pauses where a word is long: what is given in the end are its ids. */
-  *steps(word: string, bytes: (word: string) => Uint8Array): Generator<undefined, readonly number[]> {
+  *steps(word: string, bytes: (word: string) => Uint8Array): Work<readonly number[]> {
     const known = this.#kept.get(word);
     if (known !== undefined) return known;
     const ids = yield* this.#encode(bytes(word));
@@ -59,7 +56,7 @@ export class BytePairs {
     return ids;
   }
 
-  *#encode(bytes: Uint8Array): Generator<undefined, number[]> {
+  *#encode(bytes: Uint8Array): Work<number[]> {
     const whole = this.wholeFirst ? this.pieces.find(bytes) : -1;
     if (whole >= 0) return [whole];
     const { length } = bytes, ids = Int32Array.from(bytes, (byte) => this.#single[byte]!);

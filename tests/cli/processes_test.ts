@@ -103,8 +103,7 @@ test("where a process is lost a server that computes nothing ends, too, and says
   const [first] = await ended;
   assertEquals(first!.code, 1);
   assertMatch(first!.stderr, /\nerror: rank 1 of 2: its process ended without a word\n$/);
-  // At once, which on a machine that does much else may be seconds; a host that is gone is noticed after a minute.
-  assert(performance.now() - killed < 30_000);
+  assert(performance.now() - killed < 5000);
 });
 
 test("a rank that fails ends both processes with its message", async () => {

@@ -224,8 +224,7 @@ gpuTest("hosts that differ or go are named in one line: other weights, a port th
     const killed = performance.now();
     hosts.powerOff(1);
     const left = await evaluating[0]!;
-    // At once, which on a machine that does much else may be seconds; one that goes without a sign is missed a minute.
-    assert(performance.now() - killed < 30_000);
+    assert(performance.now() - killed < 5000);
     assertEquals([left.code, errors(left.stderr)], [1, ["error: rank 1 of 2: its process ended without a word"]]);
     await evaluating[1];
   });

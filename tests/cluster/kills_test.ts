@@ -9,15 +9,12 @@ import { withoutKernelCompiler } from "../hip_host/kernels.ts";
 import { ONLY_SOAKED, SOAK, soakedWhere } from "../soak.ts";
 import { Bench, installed } from "./processes.ts";
 
-/** Milliseconds that the others may take beside other tests: less than until they miss a process that says nothing. */
-const latest = 30_000;
-
 /** Kills a process of each rank. */
-async function killEach(options: Omit<KillOptions, "processes" | "random" | "within" | "latest">): Promise<void> {
+async function killEach(options: Omit<KillOptions, "processes" | "random" | "within">): Promise<void> {
   for (const rank of [0, 1]) {
     const draws = [(rank + 0.5) / 2, Math.random()];
-    const killed = await killOnce({ ...options, processes: 2, within: 1500, latest, random: () => draws.shift()! });
-    assertEquals(problemsOf(killed, { by: options.by, latest }), [], JSON.stringify(killed));
+    const killed = await killOnce({ ...options, processes: 2, within: 1500, random: () => draws.shift()! });
+    assertEquals(problemsOf(killed, options.by), [], JSON.stringify(killed));
     assertEquals(killed.victim, rank);
   }
 }

@@ -98,7 +98,7 @@ test("a conversation and a server are the first process's, with the threads of a
   assertEquals(processesWith({ MODEL: bench.env["MODEL"]!, PATH: bench.env["PATH"]! }), []);
 });
 
-test("a process that is killed ends all soon, and what was answered is kept", async () => {
+test("a process that is killed ends all within seconds, and what was answered is kept", async () => {
   using bench = new Bench();
   const { MODEL, DATA } = bench.env, out = `${bench.path}/out`, env = { MXOSS_TEST: bench.path };
   const given = ["--model", MODEL!, "--data", DATA!, "--max-tokens", "100", "--sequences", "1", "--out", out];
@@ -118,7 +118,7 @@ test("a process that is killed ends all soon, and what was answered is kept", as
   Deno.kill(pid!, "SIGKILL");
   const { code } = await ended;
   assert(code !== 0);
-  assert(performance.now() - killed < 60_000, "the others went on");
+  assert(performance.now() - killed < 10_000, "the others went on");
   assertEquals(processesWith(env), []);
   assert(answers() > 0);
 });

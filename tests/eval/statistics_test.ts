@@ -8,6 +8,7 @@ import {
   discordance,
   exactInterval,
   holm,
+  type Interval,
   levelOf,
   mcnemar,
   pairedDifference,
@@ -15,24 +16,31 @@ import {
 } from "../../src/eval/statistics.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
+/** Holds that these intervals of proportions are the expected ones. */
+function assertIntervals(
+  interval: (successes: number, trials: number) => Interval,
+  expected: readonly (readonly [successes: number, trials: number, low: number, high: number])[],
+): void {
+  for (const [successes, trials, low, high] of expected) {
+    const got = interval(successes, trials);
+    assertAlmostEquals(got.low, low, 1e-12);
+    assertAlmostEquals(got.high, high, 1e-12);
+  }
+}
+
 Deno.test("wilsonInterval() gives SciPy's intervals", () => {
-  const expected: [successes: number, trials: number, low: number, high: number][] = [
+  assertIntervals(wilsonInterval, [
     [997, 1000, 0.9912169859464968, 0.9989792161188613],
     [766, 1000, 0.7387721670475353, 0.7911919974381492],
     [0, 20, 0, 0.16112515805281935],
     [20, 20, 0.8388748419471808, 1],
     [1, 3, 0.06149194472039626, 0.7923403991979523],
     [1200, 1319, 0.8931055667480482, 0.924074748241252],
-  ];
-  for (const [successes, trials, low, high] of expected) {
-    const interval = wilsonInterval(successes, trials);
-    assertAlmostEquals(interval.low, low, 1e-12);
-    assertAlmostEquals(interval.high, high, 1e-12);
-  }
+  ]);
 });
 
 Deno.test("exactInterval() gives statsmodels' intervals", () => {
-  const expected: [successes: number, trials: number, low: number, high: number][] = [
+  assertIntervals(exactInterval, [
     [997, 1000, 0.9912579767615217, 0.9993809000683505],
     [766, 1000, 0.7384980761844333, 0.7919259196245902],
     [0, 20, 0, 0.16843347098308534],
@@ -40,12 +48,7 @@ Deno.test("exactInterval() gives statsmodels' intervals", () => {
     [1, 3, 0.008403758659612636, 0.9057006759497539],
     [1200, 1319, 0.8930122834435708, 0.9246939879409418],
     [4, 5, 0.2835820638819105, 0.9949492366205319],
-  ];
-  for (const [successes, trials, low, high] of expected) {
-    const interval = exactInterval(successes, trials);
-    assertAlmostEquals(interval.low, low, 1e-12);
-    assertAlmostEquals(interval.high, high, 1e-12);
-  }
+  ]);
 });
 
 /** Binomial probabilities of 0 to `n` successes. */
