@@ -21,7 +21,7 @@ import { type Account, Accounts, undisturbed } from "./undisturbed.ts";
 
 const SCHEMES = ["w_mxfp4", "w_mxfp4_a_mxfp4"];
 const SHAPE = { ...SHAPES["gpt-oss-20b"], layers: 1, vocab: 32_768 };
-const SUBJECTS = { prefill: [128], contexts: [128, 2048], batches: [16] };
+const SUBJECTS = { prefill: [128], contexts: [128, 2048], batches: [16], batchContexts: [128] };
 /** Most milliseconds of a figure, with which all of it takes about a minute; and seconds a scheme on a busy machine. */
 const LONGEST_MS = 2000, MOST_SECONDS = 1200;
 /** Part of its baseline below which a ratio is a failure. */

@@ -53,7 +53,7 @@ async function measure(threads: number): Promise<Row> {
   });
   const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, threads });
   const found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
-  const request = { setting, shape: "gpt-oss-20b", batches: [], seconds: Number(seconds) };
+  const request = { setting, shape: "gpt-oss-20b", batches: [], batchContexts: [], seconds: Number(seconds) };
   await bench(
     { ...request, prefill: [Number(prefill)], contexts: [Number(context)] },
     { open: openSetting, onProgress: () => {} },

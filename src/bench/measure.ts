@@ -210,7 +210,7 @@ async function gpuShares({ engine }: Session, runner: Runner): Promise<Share[] |
   const rows = runner.tokens, slots = Int32Array.from({ length: rows }, (_, slot) => slot);
   const batch = { ids: new Int32Array(rows), slots, positions: slots.map(() => runner.context) };
   if (!engine.canDecode(batch)) return null;
-  const [, ...parts] = profileSteps(engine, batch, GPU_REPEATS);
+  const parts = profileSteps(engine, batch, GPU_REPEATS).filter(({ of }) => of === "step");
   return sharesOf([new Map(parts.map(({ label, milliseconds }) => [label, milliseconds]))]);
 }
 const GPU_REPEATS = 20;

@@ -23,8 +23,10 @@ export interface BenchRequest {
   readonly prefill: readonly number[];
   /** Positions before the decoded token, for one sequence. */
   readonly contexts: readonly number[];
-  /** Sequences that are decoded at once, at {@linkcode BATCH_CONTEXT}. */
+  /** Sequences that are decoded at once. */
   readonly batches: readonly number[];
+  /** Positions of each of these sequences before that. */
+  readonly batchContexts: readonly number[];
   /** Seconds that the whole may take; what would take longer is left out. */
   readonly seconds: number;
   /** The most that a single figure is measured for, in milliseconds, however much time there is; default 5000. */
@@ -48,8 +50,6 @@ export interface BenchSoFar {
   readonly skipped: Skipped[];
 }
 
-/** Positions of each sequence of a batch. */
-const BATCH_CONTEXT = 128;
 /** See `BenchRequest.longest`. */
 const LONGEST_MS = 5000;
 /** Threads that are all started before the first operation, and tokens for each thread that keep others for a start. */
@@ -62,11 +62,15 @@ const FEW_THREADS = 4, TOKENS_A_THREAD = 2;
  * @throws {FailureError} if memory cannot hold the model.
  */
 export function refuseBench(request: BenchRequest): void {
-  const { maxPositions } = request.setting.checkpoint.config;
-  const most = { prefill: Math.max(0, ...request.prefill), contexts: Math.max(0, ...request.contexts) + DECODE_ROOM };
-  for (const name of ["prefill", "contexts"] as const) {
+  const { maxPositions } = request.setting.checkpoint.config, { prefill, contexts, batches, batchContexts } = request;
+  const most = {
+    prefill: Math.max(0, ...prefill),
+    contexts: Math.max(0, ...contexts) + DECODE_ROOM,
+    "batch-contexts": batches.length === 0 ? 0 : Math.max(0, ...batchContexts) + DECODE_ROOM,
+  };
+  for (const name of ["prefill", "contexts", "batch-contexts"] as const) {
     if (most[name] <= maxPositions) continue;
-    const room = name === "contexts" ? ` less ${DECODE_ROOM} that are decoded` : "";
+    const room = name === "prefill" ? "" : ` less ${DECODE_ROOM} that are decoded`;
     throw InputError.of(
       "too_large",
       { option: name },
@@ -78,14 +82,14 @@ export function refuseBench(request: BenchRequest): void {
 
 /** Rooms of the two sessions: one sequence of many positions, and many of few. */
 function roomsOf(
-  { prefill, contexts, batches, setting: { chunk, promptChunk } }: BenchRequest,
+  { prefill, contexts, batches, batchContexts, setting: { chunk, promptChunk } }: BenchRequest,
 ): { deep?: Room; wide?: Room } {
   const deepest = Math.max(0, ...prefill, ...contexts.map((context) => context + DECODE_ROOM));
   const widest = Math.max(0, ...batches);
   return {
     ...(deepest > 0 ? { deep: { slots: 1, context: deepest, chunk: promptChunk } } : {}),
     ...(widest > 0
-      ? { wide: { slots: widest, context: BATCH_CONTEXT + DECODE_ROOM, chunk: Math.max(chunk, widest) } }
+      ? { wide: { slots: widest, context: Math.max(...batchContexts) + DECODE_ROOM, chunk: Math.max(chunk, widest) } }
       : {}),
   };
 }
@@ -101,7 +105,9 @@ function refuseRoom(setting: PlannedSetting, { slots, context, chunk = setting.c
     { weights: held ? costs.weightBytes : 0, cache: costs.cacheBytes(slots, context, chunk), work: 0 },
     `${slots} x ${context} positions`,
     undefined,
-    words`use fewer ${option("layers")}, or smaller ${option("contexts")} and ${option("batches")}`,
+    words`use fewer ${option("layers")}, or smaller ${option("contexts")}, ${option("batches")} and ${
+      option("batch-contexts")
+    }`,
   );
 }
 
@@ -148,11 +154,13 @@ class Bench {
   }
 
   #wide(): Subject[] {
-    const { batches, contexts } = this.#request;
-    return sorted(batches)
-      // One sequence is decoded there anyway.
-      .filter((sequences) => sequences > 1 || !contexts.includes(BATCH_CONTEXT))
-      .map((sequences) => ({ kind: "decode", sequences, context: BATCH_CONTEXT }));
+    const { batches, batchContexts, contexts } = this.#request;
+    return sorted(batchContexts).flatMap((context) =>
+      sorted(batches)
+        // One sequence is decoded there anyway.
+        .filter((sequences) => sequences > 1 || !contexts.includes(context))
+        .map((sequences): Subject => ({ kind: "decode", sequences, context }))
+    );
   }
 
   async run(): Promise<void> {

@@ -23,7 +23,8 @@ type BenchOptions = OptionValues<typeof BENCH.options>;
 
 /** Runs the command; gives its exit code. */
 export async function benchCommand({ options }: Parsed<typeof BENCH.options>): Promise<number> {
-  const choices = choicesOf(options), { out, force, prefill, contexts, batches, seconds } = options;
+  const choices = choicesOf(options),
+    { out, force, prefill, contexts, batches, "batch-contexts": batchContexts, seconds } = options;
   if (out !== undefined) refuseOut(out, force);
   const { checkpoint, shape } = await modelOf(options);
   const setting = planOnce({ checkpoint, ...choices });
@@ -34,7 +35,7 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
       "something to measure in --prefill, --contexts or --batches",
     );
   }
-  const request: BenchRequest = { setting, shape, prefill, contexts, batches, seconds };
+  const request: BenchRequest = { setting, shape, prefill, contexts, batches, batchContexts, seconds };
   refuseBench(request);
 
   const machine = machineFacts(), found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };

@@ -24,7 +24,10 @@ function numbers(max: number, normal: string) {
   }).default(normal.split(",").map(Number));
 }
 
-const normally = { prefill: "128,512,2048", contexts: "128,2048,8192,32768", batches: "1,4,16,64" };
+const normally = {
+  ...{ prefill: "128,512,2048", contexts: "128,2048,8192,32768" },
+  ...{ batches: "1,4,16,64", batchContexts: "128" },
+};
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
@@ -52,7 +55,12 @@ const OPTIONS = {
   batches: option(
     "LIST",
     numbers(MAX_SEQUENCES, normally.batches),
-    `sequences that are decoded at once after 128 positions each, or none (default: ${normally.batches})`,
+    `sequences that are decoded at once, or none (default: ${normally.batches})`,
+  ),
+  "batch-contexts": option(
+    "LIST",
+    list(integer(1, MAX_POSITIONS)).default(normally.batchContexts.split(",").map(Number)),
+    `positions of each of these sequences before that (default: ${normally.batchContexts})`,
   ),
   seconds: option(
     "S",

@@ -22,6 +22,8 @@ Deno.test({
     for (const { subject, shares, tokens_per_second: rate, of_limits } of figures) {
       assert(rate.median > 0 && rate.runs >= 3);
       assertEquals(of_limits, null);
+      // Neither the whole step beside its parts, nor kernels beside the operations that launch them.
+      assert((shares ?? []).every(({ operation }) => !/^whole|: /.test(operation)));
       assertEquals(shares?.some(({ operation }) => operation === "attention") ?? false, subject.kind === "decode");
     }
   },

@@ -31,6 +31,7 @@ function requestOf(changes: Partial<BenchRequest> = {}, choices: Partial<Setting
     prefill: [8],
     contexts: [128, 200],
     batches: [1, 3],
+    batchContexts: [128],
     seconds: 300,
     longest: 30,
     ...changes,
@@ -68,6 +69,15 @@ for (const backend of ["emulate", "reference"] as const) {
   });
 }
 
+Deno.test("bench() decodes each batch after each of the positions asked for, one sequence only once", async () => {
+  const request = requestOf({ prefill: [], contexts: [20], batches: [2, 1], batchContexts: [20, 4] });
+  const { figures, skipped } = await run(request), seen = figures.map(({ subject }) => subjectText(subject));
+  assertEquals(skipped, []);
+  assertEquals(seen, ["decode at 20", "decode at 4", "decode at 4, batch of 2", "decode at 20, batch of 2"]);
+  const [, , few, many] = figures;
+  assert(many!.macs > few!.macs, "a batch looks at the keys of its own positions");
+});
+
 Deno.test("bench() leaves out what does not fit the time, and says how long it takes", async () => {
   using clock = new SetClock();
   const took = (tokens: number) => clock.milliseconds += tokens;
@@ -102,8 +112,15 @@ Deno.test("random weights suit every scheme, static scales of inputs included", 
 Deno.test("refuseBench() refuses what cannot be measured before anything is loaded", () => {
   assertThrows(() => refuseBench(requestOf({ prefill: [131_073] })), InputError, "prefill: expected at most 131072");
   assertThrows(() => refuseBench(requestOf({ contexts: [131_000] })), InputError, "contexts: expected at most 131072");
+  const deep = requestOf({ batchContexts: [128, 131_000] });
+  assertThrows(() => refuseBench(deep), InputError, "batch-contexts: expected at most 131072 positions");
+  refuseBench(requestOf({ batches: [], batchContexts: [131_000] }));
   const many = requestOf({ batches: [100_000_000] });
-  assertThrows(() => refuseBench(many), FailureError, "use fewer layers, or smaller contexts and batches");
+  assertThrows(
+    () => refuseBench(many),
+    FailureError,
+    "use fewer layers, or smaller contexts, batches and batch-contexts",
+  );
 });
 
 Deno.test("Session.pretend() makes a sequence long, with keys and values that are no zeros", async () => {

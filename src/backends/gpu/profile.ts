@@ -4,17 +4,19 @@ import type { Batch } from "../../model/backend.ts";
 import type { GpuEngine } from "./engine.ts";
 import { labelOf } from "./operations.ts";
 
-/** One kind of step. */
+/** The whole batch, one kind of step, or one kernel of a kind of step. */
 export interface StepTime {
   readonly label: string;
+  /** Only steps add up to the whole: kernels are parts of them. */
+  readonly of: "whole" | "step" | "kernel";
   /** All steps of the kind together. */
   readonly milliseconds: number;
   readonly launches: number;
 }
 
 /**
- * Measures a batch: the whole of it, each kind of step, and the logits of as many rows as there is room for. Results of
- * the batch are garbage.
+ * Measures a batch: the whole of it, each kernel and each kind of step, and the logits of as many rows as there is room
+ * for. Results of the batch are garbage.
  *
  * @param repeats Replays of each recording.
  */
@@ -38,14 +40,14 @@ function measureAll(
   };
   using start = device.createEvent();
   using end = device.createEvent();
-  const measure = (label: string, enqueue: () => void): StepTime => {
+  const measure = (of: StepTime["of"], label: string, enqueue: () => void): StepTime => {
     using graph = stream.capture(enqueue);
     stream.replay(graph);
     stream.record(start);
     for (let i = 0; i < repeats; i++) stream.replay(graph);
     stream.record(end);
     stream.synchronize();
-    return { label, milliseconds: end.millisecondsSince(start) / repeats, launches: graph.nodes };
+    return { label, of, milliseconds: end.millisecondsSince(start) / repeats, launches: graph.nodes };
   };
   // Once as it is, so that all kernels are loaded and every buffer holds sane data.
   const labels = new Set<string>();
@@ -54,7 +56,7 @@ function measureAll(
   logits();
   stream.synchronize();
   executor.only = null;
-  const whole = measure("whole step", () => {
+  const whole = measure("whole", "whole step", () => {
     layers();
     logits();
   });
@@ -80,13 +82,13 @@ function measureAll(
   stream.synchronize();
   const launched = [...kernels].map((kernel) => {
     calls.only = (entry) => each(entry) === kernel;
-    return measure(kernel, layers);
+    return measure("kernel", kernel, layers);
   });
   calls.only = null;
   const parts = [...labels].map((label) => {
     executor.only = (step) => labelOf(step) === label;
-    return measure(label, layers);
+    return measure("step", label, layers);
   });
   executor.only = null;
-  return [whole, launchedSteps, ...launched, ...parts, measure("logits", logits)];
+  return [whole, launchedSteps, ...launched, ...parts, measure("step", "logits", logits)];
 }

@@ -1,4 +1,4 @@
-import { profileSteps } from "../../../src/backends/gpu/profile.ts";
+import { profileSteps, type StepTime } from "../../../src/backends/gpu/profile.ts";
 import type { Batch } from "../../../src/model/backend.ts";
 import { GptOss, type TensorName } from "../../../src/model/gpt_oss.ts";
 import { LocalEngine, type Sampling } from "../../../src/model/engine.ts";
@@ -94,6 +94,27 @@ Deno.test({ name: "the GPU backend refuses a batch beyond its memory before a ke
   await engine.close();
   assertEquals(host.leaks(), "");
 });
+
+Deno.test(
+  { name: "profileSteps() has every launch of a step in one kind of step, and no kind twice", ignore },
+  async () => {
+    using host = new HipHost(buildHipHost());
+    using model = randomModel(2, { config });
+    const engine = await openEngine(host.path, model, { kernels: await hostKernels() });
+    const all = profileSteps(engine, batchOf([2, 0, 5]), 1),
+      count = (of: StepTime["of"]) =>
+        all.filter((time) => time.of === of).reduce((sum, { launches }) => sum + launches, 0);
+    const [whole, unrecorded] = all;
+    assertEquals([whole!.of, unrecorded!.of, count("whole")], ["whole", "whole", 2 * whole!.launches]);
+    assertEquals(count("step"), whole!.launches);
+    // The logits are one step of their own, whose kernels are not looked at.
+    const logits = all.at(-1)!;
+    assertEquals([logits.label, count("kernel")], ["logits", whole!.launches - logits.launches]);
+    assertEquals(new Set(all.map(({ label }) => label)).size, all.length);
+    await engine.close();
+    assertEquals(host.leaks(), "");
+  },
+);
 
 Deno.test({ name: "GpuEngine.decode() picks what greedy steps pick, and stops when told", ignore }, async () => {
   using host = new HipHost(buildHipHost());
