@@ -16,7 +16,7 @@ import { readTextFile } from "../eval/dataset.ts";
 import { costOf } from "../eval/cost.ts";
 import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
-import { cutSequences } from "../eval/perplexity.ts";
+import { cutSequences, lengthThatBounds } from "../eval/perplexity.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, SCHEMA_VERSION } from "../eval/results_schema.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../session/setting.ts";
@@ -70,7 +70,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
       `0 to ${vocab - 1}, the vocabulary`,
     );
   }
-  const length = Math.min(options["sequence-length"], maxPositions);
+  const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), maxPositions);
   const sequences = cutSequences(ids, length, `--text: ${options.text}`);
   if (options["dry-run"]) {
     const context = Math.max(...sequences.map((sequence) => sequence.length));

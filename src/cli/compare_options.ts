@@ -3,9 +3,6 @@ import { ALARM_OPTION, BANDWIDTH_OPTION, CALIBRATE_OPTION, DRY_RUN_OPTION, FORMA
 import { COMPUTE_OPTIONS, MODELS_OPTION } from "./model_options.ts";
 import { type CommandSpec, decimal, integer, option, text, toggle } from "./options.ts";
 
-/** Tokens of a sequence of the compared text. */
-const COMPARE_SEQUENCE = 1024;
-
 /** What `--fail-above` can watch. */
 const WATCHED = ["kl", "max-kl", "error", "own-error", "disagreement", "flips", "nll", "suspects"] as const;
 /** One of {@linkcode WATCHED}. */
@@ -48,8 +45,9 @@ const OPTIONS = {
   limit: option("N", integer(2).default(2048), "only the first N tokens"),
   "sequence-length": option(
     "N",
-    integer(2).default(COMPARE_SEQUENCE),
-    "tokens of the sequences that the text is cut into",
+    integer(2).optional(),
+    "tokens of the sequences that the text is cut into (default: an eighth of it, 160 to 1024; " +
+      "1024 if it has fewer than that)",
   ),
   alarm: ALARM_OPTION,
   "fail-above": option(

@@ -25,7 +25,9 @@ export function compareTables(results: CompareResults, all = false): string[] {
   const lines = [
     `A: ${settingText(protocol.a, protocol.b)}`,
     `B: ${settingText(protocol.b, protocol.a)}`,
-    `${counted(d.tokens, "token")} of ${protocol.text.name} in ${counted(d.sequences, "sequence")}`,
+    `${counted(d.tokens, "token")} of ${protocol.text.name} in ${counted(d.sequences, "sequence")}${
+      d.sequences === 1 ? "" : ` of ${protocol.text.sequence_length}`
+    }`,
     "",
     ...linesOf(layerTable(d)),
     "",

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import type { Session } from "../session/session.ts";
-import { type Estimate, groupings, rareRatio, rareSignedMean } from "./intervals.ts";
+import { BLOCK, type Estimate, FEWEST, FEWEST_SEQUENCES, groupings, rareRatio, rareSignedMean } from "./intervals.ts";
 import { mapped } from "./prediction_summary.ts";
 import type { Scorer } from "./scorer.ts";
 
@@ -39,6 +39,22 @@ export function cutSequences(ids: Int32Array, length: number, name: string): Int
   for (let at = 0; at < ids.length; at += length) sequences.push(ids.slice(at, at + length));
   // A single token predicts nothing.
   return sequences.filter((sequence) => sequence.length > 1);
+}
+
+/** Sequences that a text is cut into where their length is not asked for; two more than what a mean is bounded by. */
+const USUAL_SEQUENCES = FEWEST_SEQUENCES + 2;
+/** The longest sequences that are made unasked, and the shortest of several: beyond the sliding window of gpt-oss. */
+const LONGEST = 1024, SHORTEST = 160;
+
+/**
+ * The length at which so many tokens bound what rare ones decide: that of eight sequences of whole blocks, which are as
+ * long as each other where the text allows. A text too short for that is one sequence, since nothing is gained by less
+ * context.
+ */
+export function lengthThatBounds(tokens: number): number {
+  if (tokens < FEWEST.positive * BLOCK) return LONGEST;
+  const eighth = BLOCK * Math.floor(tokens / USUAL_SEQUENCES / BLOCK);
+  return Math.min(LONGEST, Math.max(SHORTEST, eighth));
 }
 
 /** Negative log probabilities of one sequence's tokens, each given those before it. */

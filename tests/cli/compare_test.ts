@@ -84,6 +84,15 @@ Deno.test("compare writes results and a page that loads nothing", async () => {
   }
 });
 
+Deno.test("compare cuts a text so that its mean KL is bounded, unless --sequence-length is given", async () => {
+  const long = Array.from({ length: 40 }, (_, i) => PROBLEM.replaceAll("14", `${11 + i}`)).join("");
+  const bounded = await compared(["--b", "kv=fp8", "--limit", "1024"], long);
+  assertMatch(bounded.stdout, /^1024 tokens of text\.txt in 7 sequences of 160$/m);
+  assertMatch(bounded.stdout, /^KL of B from A +mean \S+ \[[\d.e-]+, [\d.e-]+\d\], typical /m);
+  const asked = await compared(["--b", "kv=fp8", "--limit", "40", "--sequence-length", "16"], long);
+  assertMatch(asked.stdout, /^40 tokens of text\.txt in 3 sequences of 16$/m);
+});
+
 Deno.test("compare compares backends", async () => {
   const { code, stdout, stderr } = await compared(["--a", "backend=reference", "--dtype", "f32", "--limit", "12"]);
   assertEquals(code, 0, stderr);

@@ -1,6 +1,7 @@
 import { InputError } from "../../src/errors.ts";
 import { Scorer } from "../../src/eval/scorer.ts";
-import { cutSequences, nllIncrease, perplexityOf, sequenceNll } from "../../src/eval/perplexity.ts";
+import { BLOCK, blocksOf, FEWEST, FEWEST_SEQUENCES, groupings, rareRatio } from "../../src/eval/intervals.ts";
+import { cutSequences, lengthThatBounds, nllIncrease, perplexityOf, sequenceNll } from "../../src/eval/perplexity.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { PERPLEXITY } from "../../src/eval/tasks/perplexity.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
@@ -95,4 +96,15 @@ Deno.test("cutSequences() drops a single token at the end and refuses a text wit
     InputError,
     "text.txt: expected a text of at least 2",
   );
+});
+
+Deno.test("a text of 1,024 tokens or more is cut so that it bounds a mean that rare tokens own", () => {
+  for (let tokens = FEWEST.positive * BLOCK; tokens < 20_000; tokens += 97 + tokens % 37) {
+    const length = lengthThatBounds(tokens), cut = cutSequences(new Int32Array(tokens), length, "t");
+    assert(cut.length >= FEWEST_SEQUENCES && length > 128 && length <= 1024, `${tokens}: ${cut.length} of ${length}`);
+    assert(cut.flatMap((s) => blocksOf(s.length)).length >= FEWEST.positive, `${tokens}: too few blocks`);
+    const { high } = rareRatio(groupings(cut.map((s, i) => Array.from(s, (_, at) => 1 + (i + at) % 3))));
+    assert(Number.isFinite(high), `${tokens}`);
+  }
+  assertEquals([2, 210, 1023, 1024, 2048, 8192, 1e6].map(lengthThatBounds), [1024, 1024, 1024, 160, 256, 1024, 1024]);
 });
