@@ -9,13 +9,14 @@ import { refuseNanScales, refuseNanScalesBeside, scaleTensors } from "./e8m0.ts"
 import { fileIn, hasWeightFiles, openWeightFiles } from "./files.ts";
 import { foreignDirectory, foreignFile } from "../foreign.ts";
 import { fingerprint } from "./fingerprint.ts";
-import { checkUnused, detectLayout, methodOf, methodWarning } from "./layouts/detect.ts";
+import { detectLayout, methodOf, methodWarning } from "./layouts/detect.ts";
 import { orIncomplete } from "./hub/find.ts";
 import { type FileIdentity, identify } from "./identity.ts";
 import type { LayoutName } from "./layouts/layout.ts";
 import { notConvertedWarning } from "./layouts/not_converted.ts";
 import { quarkSaid } from "./layouts/quark_said.ts";
 import { readLayout } from "./layouts/read.ts";
+import { checkUnused } from "./layouts/unused.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "../read.ts";
 import { refuseRouters } from "./routers.ts";
@@ -124,6 +125,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
   // Before tensors whose names and shapes would be called wrong.
   methodOf(quantization, files.config);
   if (quantization === null) refuseModelOpt(weightsDir, files.config);
+  refuseAdapter(root);
   const weights = openWeightFiles(weightsDir, warn);
   const tensors = new TensorSet(weights, weightsDir);
   const method = quantization?.["quant_method"];
@@ -132,7 +134,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
     notConvertedWarning(layout, quantization, config.layers, files.config);
   if (contradiction !== null) warn(contradiction);
   const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config), warn);
-  const unused = checkUnused(tensors.unused(), config, tensors.place);
+  const unused = checkUnused(tensors, config);
   if (unused !== null) warn(unused);
   const sourceFiles = weights.files.map(({ path, bytes }) => ({ path, bytes }));
   let scalesChecked = Promise.resolve();
@@ -176,6 +178,18 @@ function refuseModelOpt(dir: string, config: string): void {
   if (path === null) return;
   const expected = `quantization_config in ${config} to say how the model is quantized`;
   throw InputError.of("unsupported", { file: path }, expected, "a file of NVIDIA ModelOpt's");
+}
+
+/**
+ * Refuses an adapter that lies beside the weights, as transformers adds it to them where PEFT is installed.
+ *
+ * @throws {InputError}
+ */
+function refuseAdapter(dir: string): void {
+  const path = fileIn(dir, "adapter_config.json");
+  if (path === null) return;
+  const got = "an adapter of PEFT (LoRA), which transformers adds to them";
+  throw InputError.of("unsupported", { file: path }, "none beside a model's weights", got);
 }
 
 function checkDirectory(dir: string): void {

@@ -5,7 +5,8 @@
 import { readConfig } from "../../src/checkpoint/config.ts";
 import type { ModelConfig } from "../../src/checkpoint/model_config.ts";
 import { InputError } from "../../src/errors.ts";
-import { concentration, inverseFrequencies } from "../../src/model/yarn.ts";
+import { inverseFrequencies } from "../../src/checkpoint/frequencies.ts";
+import { concentration } from "../../src/model/yarn.ts";
 import { assert, assertEquals } from "../assert.ts";
 
 type Json = Record<string, unknown>;

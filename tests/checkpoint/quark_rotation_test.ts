@@ -94,7 +94,7 @@ const TENSORS: [string, (t: Tensors) => void, string][] = [
   ].map((name): [string, (t: Tensors) => void, string] => [
     `an unknown ${name}`,
     (t) => t.set(name, numbers("F32", [1], 4)),
-    `tensor ${name}: expected no tensor of that name: what it does to the model is not known`,
+    `tensor ${name}: expected none of that name, got one: what it does to the model is not known`,
   ]),
 ];
 

@@ -2,7 +2,7 @@ import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { InputError } from "../../src/errors.ts";
 import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type QuarkOptions, type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
-import { assertEquals } from "../assert.ts";
+import { assertEquals, assertThrows } from "../assert.ts";
 import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
 import { makeCheckpoint } from "./make.ts";
 import { Random } from "./random.ts";
@@ -34,6 +34,7 @@ function changed(quark: QuarkOptions, change: (tensors: Tensors) => void): Tempo
 const MX4: QuarkOptions = { inputScales: true, kvScales: "output_scale" };
 const FP8: QuarkOptions = { weights: "fp8", attention: "fp8", inputScales: true };
 
+const BESIDE = `expected none beside BF16 weights, or weight_format "fake_quantized"`;
 const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, line: string][] = [
   [
     "a missing scale",
@@ -189,6 +190,12 @@ const BROKEN: [what: string, quark: QuarkOptions, change: (t: Tensors) => void, 
     `${EXPERT}.weight_scale_2: expected symmetric quantization in one stage, got a second stage`,
   ],
   [
+    "a scale beside plain weights",
+    MX4,
+    (t) => t.set(`${ATTENTION}.o_proj.weight_scale`, float32([], 1)),
+    `${ATTENTION}.o_proj.weight_scale: ${BESIDE}, got F32 []`,
+  ],
+  [
     "a zero point",
     MX4,
     (t) => t.set(`${EXPERT}.weight_zero_point`, u8(1)),
@@ -220,11 +227,9 @@ Deno.test("readQuark() warns of scales that it does not use", () => {
   using dir = changed(MX4, (t) => {
     t.set(`${ATTENTION}.q_proj.output_scale`, float32([], 1));
     t.set(`${ATTENTION}.prob_output_scale`, float32([], 1));
-    t.set(`${ATTENTION}.o_proj.weight_scale`, float32([], 1));
   });
   assertEquals(warnings(dir), [
     `2 scales of queries and attention probabilities are not used, e.g. ${ATTENTION}.q_proj.output_scale`,
-    `1 scales of weights that are not quantized are not used, e.g. ${ATTENTION}.o_proj.weight_scale`,
   ]);
 });
 
@@ -275,10 +280,11 @@ Deno.test("openCheckpoint() asks the config which 6-bit format a module has", ()
     formats({ "model.layers.1.mlp.experts.down_proj": "fp6_e2m3" }, { dtype: "fp6_e3m2" }),
     [e3m2, e2m3],
   );
-  // A name that is no pattern matches nothing but itself, and the global fp4 gives way to the one format that fits the
-  // tensors.
-  assertEquals(formats({ "q_proj": "fp6_e2m3" }), [e2m3, e2m3]);
-  assertEquals(formats({}, { dtype: "fp6_e2m3" }, ["*q_proj"]), [e2m3, e2m3]);
+  // A name that is no pattern matches nothing but itself, and the format of others is not that of a module.
+  const told = (...[layers, overall, exclude]: Parameters<typeof formats>) =>
+    assertThrows(() => formats(layers, overall, exclude), InputError).message.slice(-96);
+  const line = "quantization_config to say fp6_e3m2 or fp6_e2m3 for model.layers.0.self_attn.q_proj, got neither";
+  assertEquals([told({ "q_proj": "fp6_e2m3" }), told({}, { dtype: "fp6_e2m3" }, ["*q_proj"])], [line, line]);
 });
 
 Deno.test("openCheckpoint() matches patterns with many stars in no time", () => {

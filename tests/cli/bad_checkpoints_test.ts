@@ -159,6 +159,23 @@ const CASES: readonly [wrong: string, bad: Bad, line: RegExp][] = [
     { tensors: (t) => t.set(`${EXPERT}.weight_zero_point`, bytes("U8", 1)) },
     /weight_zero_point: expected symmetric .*got a zero point/,
   ],
+  ...["model.embed_positions.weight", "model.layers.0.layer_scalar", "lm_head.bias"].map((
+    name,
+  ): [string, Bad, RegExp] => [
+    `a tensor that is not known, ${name}`,
+    { tensors: (t) => t.set(name, bytes("U8", 40)) },
+    /tensor \S+(?:weight|scalar|bias): expected none of that name, got one: what it does to the model is not known$/,
+  ]),
+  [
+    "a table of the rotary embedding that is not the config's",
+    { tensors: (t) => t.set("model.rotary_emb.inv_freq", floats([16], ...Array(16).fill(1))) },
+    /inv_freq: expected 0\.\d+ at element 1, which follows from the config, got 1$/,
+  ],
+  [
+    "a scale beside weights that are not quantized",
+    { tensors: (t) => t.set(`${ATTENTION}.q_proj.weight_scale`, floats([], 1)) },
+    /q_proj\.weight_scale: expected none beside BF16 weights, or weight_format "fake_quantized", got F32 \[\]$/,
+  ],
   [
     "a progressive list of specs",
     { config: overall([FP8_SPEC, { ...MX, dtype: "int4" }]) },

@@ -1,5 +1,6 @@
 import type { RopeConfig } from "../../src/checkpoint/model_config.ts";
-import { concentration, inverseFrequencies, rotaryTables } from "../../src/model/yarn.ts";
+import { inverseFrequencies } from "../../src/checkpoint/frequencies.ts";
+import { concentration, rotaryTables } from "../../src/model/yarn.ts";
 import { assertAlmostEquals, assertEquals } from "../assert.ts";
 
 const yarn = { factor: 32, betaFast: 32, betaSlow: 1, originalMaxPositions: 4096, truncate: false };

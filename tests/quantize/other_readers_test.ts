@@ -3,7 +3,8 @@
  * transformers==5.24.0 amd-quark==0.13`; MXOSS_PYTHON names another Python).
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { concentration, inverseFrequencies } from "../../src/model/yarn.ts";
+import { inverseFrequencies } from "../../src/checkpoint/frequencies.ts";
+import { concentration } from "../../src/model/yarn.ts";
 import { openSession } from "../session/open_session.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";

@@ -1,7 +1,6 @@
-/** Which layout a checkpoint has, and the warning about tensors that the layout does not use. */
+/** Which layout a checkpoint has, and whether its config names the method that the tensors show. */
 import { InputError } from "../../errors.ts";
 import { printable, show } from "../../describe.ts";
-import type { ModelConfig } from "../model_config.ts";
 import type { LayoutName } from "./layout.ts";
 
 /** Tensor names that identify a layout, the more specific first. */
@@ -71,70 +70,4 @@ export function methodWarning(layout: LayoutName, quantMethod: unknown, configPa
     : `${configPath}: quantization_config.quant_method is ${
       show(quantMethod)
     }, but the tensors are ${found.tensors}; the tensors count`;
-}
-
-/**
- * Names of tensors that change what the model computes, in every layout: below a linear's own name, in the attention,
- * the experts or a norm of a layer, or a rotation that several linears share.
- */
-const COMPUTES = [
-  /^(?:model\.layers|block)\.\d+\.(?:self_attn\.|attn\.|mlp\.|\w*norm)/,
-  /^(?:lm_head|model\.embed_tokens|model\.norm|embedding|unembedding|norm)\./,
-  /(?:^|[._])(?:rotation|prescale)(?:[._]|$)/,
-];
-/** Old files hold the rotary embedding's table, which follows from the config. */
-const HARMLESS = /\.rotary_emb\.inv_freq$/;
-
-/** Most names that one warning lists. */
-const NAMED = 3;
-
-/**
- * The warning about tensors that the layout did not read.
- *
- * @param place What messages begin with.
- * @returns One line, or null.
- * @throws {InputError} for tensors that would change the model's results: of further layers or experts, of
- *   quantizations that are not supported, or of anything else within a module that is computed here.
- */
-export function checkUnused(unused: readonly string[], { layers, experts }: ModelConfig, place: string): string | null {
-  for (const name of unused) {
-    const layer = Number(/^(?:model\.layers|block)\.(\d+)\./.exec(name)?.[1] ?? -1);
-    if (layer >= layers) {
-      throw InputError.of(
-        "wrong_value",
-        { file: place, tensor: printable(name) },
-        `${layers} layers (num_hidden_layers)`,
-        "another one",
-      );
-    }
-    const expert = Number(/\.mlp\.experts\.(\d+)\./.exec(name)?.[1] ?? -1);
-    if (expert >= experts) {
-      throw InputError.of(
-        "wrong_value",
-        { file: place, tensor: printable(name) },
-        `${experts} experts (num_local_experts)`,
-        "another one",
-      );
-    }
-    if (HARMLESS.test(name)) continue;
-    if (/_zero_point(?:_2)?$|_scale_2$/.test(name)) {
-      throw InputError.of(
-        "wrong_value",
-        { file: place, tensor: printable(name) },
-        "symmetric quantization in one stage",
-        name.endsWith("_2") ? "a second stage" : "a zero point",
-      );
-    }
-    if (COMPUTES.some((pattern) => pattern.test(name))) {
-      throw InputError.of(
-        "unsupported",
-        { file: place, tensor: printable(name) },
-        "no tensor of that name: what it does to the model is not known",
-      );
-    }
-  }
-  if (unused.length === 0) return null;
-  const names = unused.slice(0, NAMED).map(printable).join(", ");
-  const more = unused.length > NAMED ? ` and ${unused.length - NAMED} more` : "";
-  return `${place}: not part of the model and not read: ${names}${more}`;
 }

@@ -170,12 +170,7 @@ class QuarkReader {
   }
 
   warnings(): string[] {
-    const lines: string[] = [];
-    const say = (names: readonly string[], what: string) => {
-      if (names.length > 0) lines.push(`${this.#tensors.place}: ${names.length} ${what}, e.g. ${names[0]}`);
-    };
-    say(this.#unusedScales, "scales of queries and attention probabilities are not used");
-    say(this.#weights.plainWithScale, "scales of weights that are not quantized are not used");
-    return lines;
+    const { length } = this.#unusedScales, what = "scales of queries and attention probabilities are not used";
+    return length === 0 ? [] : [`${this.#tensors.place}: ${length} ${what}, e.g. ${this.#unusedScales[0]}`];
   }
 }

@@ -33,8 +33,6 @@ const FP8 = { F8_E4M3: "fp8_e4m3", F8_E4M3FNUZ: "fp8_e4m3fnuz" } as const;
 
 /** Reads matrices with their scales. */
 export class QuarkWeights {
-  /** Names of scales beside plain weights that the config does not call fake-quantized. */
-  readonly plainWithScale: string[] = [];
   readonly #tensors: TensorSet;
   readonly #scales: ScaleReader;
   readonly #said: QuarkSaid;
@@ -77,7 +75,14 @@ export class QuarkWeights {
     if (!Object.hasOwn(PLAIN, weight.dtype)) {
       this.#tensors.refuse(weight, "U8, F8_E4M3, BF16, F16 or F32");
     }
-    if (this.#tensors.find(scaleName) !== null && !this.#said.fakeQuantized) this.plainWithScale.push(scaleName);
+    const scale = this.#tensors.find(scaleName);
+    if (scale !== null && !this.#said.fakeQuantized) {
+      // The weights may be codes that are still to be multiplied.
+      this.#tensors.refuse(
+        scale,
+        `none beside ${weight.dtype} weights, or weight_format "fake_quantized"`,
+      );
+    }
     return this.#tensors.matrices(weightName, lead, rows, cols);
   }
 

@@ -32,21 +32,31 @@ export class ScaleReader implements Disposable {
    * @throws {InputError} for another dtype or number of numbers, and for numbers that are not finite and above 0.
    */
   read(tensor: StoredTensor, lengths: readonly number[]): Float32Array<ArrayBuffer> {
-    const length = tensor.shape.reduce((product, size) => product * size, 1);
-    if (!isOneOf(tensor, SCALE_DTYPES) || !lengths.includes(length)) {
-      this.#tensors.refuse(tensor, `BF16, F16, F32 or F64 with ${[...new Set(lengths)].join(" or ")} elements`);
-    }
     const path = this.#tensors.pathOf(tensor);
-    const values = WIDEN[tensor.dtype](this.bytes(tensor).buffer);
+    const values = this.numbers(tensor, lengths);
     const wrong = values.findIndex((value) => !(value > 0 && value < Infinity));
     if (wrong < 0) return values;
-    const at = length === 1 ? "" : ` at element ${wrong}`;
+    const at = values.length === 1 ? "" : ` at element ${wrong}`;
     throw InputError.of(
       "wrong_value",
       { file: path, tensor: tensor.name },
       "finite scales above 0",
       `${values[wrong]}${at}`,
     );
+  }
+
+  /**
+   * All numbers of a tensor, whatever they are.
+   *
+   * @param lengths As of {@linkcode ScaleReader.read}.
+   * @throws {InputError} for another dtype or number of numbers.
+   */
+  numbers(tensor: StoredTensor, lengths: readonly number[]): Float32Array<ArrayBuffer> {
+    const length = tensor.shape.reduce((product, size) => product * size, 1);
+    if (!isOneOf(tensor, SCALE_DTYPES) || !lengths.includes(length)) {
+      this.#tensors.refuse(tensor, `BF16, F16, F32 or F64 with ${[...new Set(lengths)].join(" or ")} elements`);
+    }
+    return WIDEN[tensor.dtype](this.bytes(tensor).buffer);
   }
 
   /** The raw bytes of a tensor. */

@@ -1,12 +1,5 @@
 /** What AMD Quark's configs call the elements of MX blocks. */
-import {
-  MX_FORMAT,
-  MX_FORMATS,
-  type MxElement,
-  mxElementOf,
-  type MxFormat,
-  STORED_FORMATS,
-} from "../../formats/format.ts";
+import { MX_FORMATS, type MxElement, mxElementOf, STORED_FORMATS } from "../../formats/format.ts";
 
 /** The dtype of each element. */
 export const MX_DTYPE: Readonly<Record<MxElement, string>> = Object.fromEntries(
@@ -16,10 +9,4 @@ export const MX_DTYPE: Readonly<Record<MxElement, string>> = Object.fromEntries(
 /** The element of a dtype; undefined for dtypes of other kinds. */
 export function elementOfDtype(dtype: string): MxElement | undefined {
   return (Object.keys(MX_DTYPE) as MxElement[]).find((element) => MX_DTYPE[element] === dtype);
-}
-
-/** The format of blocks of a dtype; undefined for dtypes of other kinds. */
-export function formatOfDtype(dtype: string): MxFormat | undefined {
-  const element = elementOfDtype(dtype);
-  return element && MX_FORMAT[element];
 }
