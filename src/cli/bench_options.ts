@@ -13,7 +13,7 @@ export const DEFAULT_SHAPE = "gpt-oss-20b";
 const MAX_LAYERS = 256, MAX_POSITIONS = 1 << 20, MAX_SEQUENCES = 1024;
 
 /** Numbers separated by commas, or `none`. */
-function numbers(max: number, normal: string) {
+function numbers(max: number, normal: readonly number[]) {
   const listed = list(integer(1, max));
   return z.string().transform((words, context) => {
     if (words === "none") return [];
@@ -21,13 +21,8 @@ function numbers(max: number, normal: string) {
     if (error === undefined) return data;
     context.addIssue(ofPart(error.issues[0]!));
     return z.NEVER;
-  }).default(normal.split(",").map(Number));
+  }).default([...normal]);
 }
-
-const normally = {
-  ...{ prefill: "128,512,2048", contexts: "128,2048,8192,32768" },
-  ...{ batches: "1,4,16,64", batchContexts: "128" },
-};
 
 const OPTIONS = {
   ...MODEL_OPTIONS,
@@ -42,30 +37,26 @@ const OPTIONS = {
   ),
   layers: option("N", integer(1, MAX_LAYERS).optional(), `its layers (default: ${DEFAULT_LAYERS}, of tiny 2)`),
   ...COMPUTE_OPTIONS,
-  prefill: option(
-    "LIST",
-    numbers(MAX_POSITIONS, normally.prefill),
-    `tokens of prompts, or none (default: ${normally.prefill})`,
-  ),
+  prefill: option("LIST", numbers(MAX_POSITIONS, [128, 512, 2048]), "tokens of prompts, or none"),
   contexts: option(
     "LIST",
-    numbers(MAX_POSITIONS, normally.contexts),
-    `positions after which one sequence is decoded, or none (default: ${normally.contexts})`,
+    numbers(MAX_POSITIONS, [128, 2048, 8192, 32_768]),
+    "positions after which one sequence is decoded, or none",
   ),
   batches: option(
     "LIST",
-    numbers(MAX_SEQUENCES, normally.batches),
-    `sequences that are decoded at once, or none (default: ${normally.batches})`,
+    numbers(MAX_SEQUENCES, [1, 4, 16, 64]),
+    "sequences that are decoded at once, or none",
   ),
   "batch-contexts": option(
     "LIST",
-    list(integer(1, MAX_POSITIONS)).default(normally.batchContexts.split(",").map(Number)),
-    `positions of each of these sequences before that (default: ${normally.batchContexts})`,
+    list(integer(1, MAX_POSITIONS)).default([128]),
+    "positions of each of these sequences before that",
   ),
   seconds: option(
     "S",
     decimal("a number of seconds above 0", (n) => n > 0).default(60),
-    "what the whole shall take; what takes longer is left out, and said (default: 60)",
+    "what the whole shall take; what takes longer is left out, and said",
   ),
   json: toggle("print one JSON object"),
   out: option("F", text("a file to write").optional(), "also write a page with charts (HTML)"),

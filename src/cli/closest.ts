@@ -6,6 +6,7 @@ const { levenshteinDistance } = std as unknown as { levenshteinDistance(a: strin
 
 /**
  * The candidate that is fewest edits away from a word, or undefined where none is within a third of the word's length.
+ * Letters that changed places are the commonest slip, so a candidate of the same letters counts as one edit nearer.
  *
  * @example
  * ```ts
@@ -18,11 +19,16 @@ export function closest(word: string, candidates: readonly string[]): string | u
   let best: string | undefined;
   let fewest = limit + 1;
   for (const candidate of candidates) {
-    const edits = levenshteinDistance(word, candidate);
+    const edits = levenshteinDistance(word, candidate) - Number(letters(candidate) === letters(word));
     if (edits < fewest) {
       fewest = edits;
       best = candidate;
     }
   }
   return best;
+}
+
+/** The letters of a word in one order for all words that have the same ones. */
+function letters(word: string): string {
+  return [...word].sort().join("");
 }

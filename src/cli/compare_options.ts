@@ -38,7 +38,7 @@ const OPTIONS = {
     "K=V,...",
     text("settings").optional(),
     "first setting: model, scheme, backend, dtype, fp8-scales, kv, tp, ep, threads, weights, device, hip-library, " +
-      "collectives-library",
+      "collectives-library; several devices as in device=0+1",
   ),
   b: option("K=V,...", text("settings").optional(), "second setting"),
   text: option("F", text("a file"), "text that both compute; special tokens that it spells out count as such"),

@@ -68,8 +68,8 @@ export const GENERATE: CommandSpec<typeof OPTIONS> = {
       does: "under another scheme, with token ids and what made them",
     },
     {
-      line: 'mxoss --raw --stop "\\n" --temperature 0.7 --seed 1 "Once upon a time"',
-      does: "continues a text to the end of a line, drawn by a seed",
+      line: 'mxoss --raw --stop "." --temperature 0.7 --seed 1 "Once upon a time"',
+      does: "continues a text to the end of a sentence, drawn by a seed",
     },
   ],
   notes: [

@@ -95,8 +95,8 @@ export const COMPUTE_OPTIONS = {
   device: option(
     "LIST",
     devices().optional(),
-    "which GPUs, as `mxoss devices` counts them: one, or one for each rank, as in 0,1 (within --a and --b 0+1; " +
-      "default: from 0 on, as many as there are ranks)",
+    "which GPUs, as `mxoss devices` counts them: one, or one for each rank, as in 0,1 (default: from 0 on, as many " +
+      "as there are ranks)",
   ),
   "hip-library": HIP_LIBRARY_OPTION,
   "collectives-library": option(

@@ -37,7 +37,7 @@ const Head = z.looseObject({ schema: z.string() });
  */
 export function findRuns(given: string): Found[] {
   const dir = given.replace(/(?<=.)[/\\]+$/, "");
-  if (isFile(dir)) {
+  if (statOf(dir)?.isFile) {
     throw InputError.of("wrong_value", { file: dir }, "the directory that eval or compare wrote", "a file");
   }
   if (shardOfDirectory(dir) !== null) {
@@ -48,12 +48,12 @@ export function findRuns(given: string): Found[] {
   return parts.length === 0 || hasAnswers(dir) ? [readResults(dir)] : parts;
 }
 
-/** Whether a path is that of a file; what else is wrong with it is said where it is read. */
-function isFile(path: string): boolean {
+/** What lies at a path; null where nothing does. What else is wrong with it is said where it is read. */
+function statOf(path: string): Deno.FileInfo | null {
   try {
-    return Deno.statSync(path).isFile;
+    return Deno.statSync(path);
   } catch {
-    return false;
+    return null;
   }
 }
 
@@ -69,7 +69,15 @@ function hasAnswers(dir: string): boolean {
 }
 
 function readResults(dir: string): FoundResults {
-  const path = `${dir}/results.json`, bytes = readWhole(path, MAX_RESULTS_BYTES);
+  const path = `${dir}/results.json`;
+  if (statOf(path) === null) {
+    throw UsageError.saying(
+      "missing",
+      { file: path },
+      "no such file; mxoss eval and mxoss compare write it with --out",
+    );
+  }
+  const bytes = readWhole(path, MAX_RESULTS_BYTES);
   try {
     const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     return { kind: "results", dir, path, schema: Head.parse(json).schema, json };

@@ -7,6 +7,8 @@ Deno.test("closest() finds the candidate that is fewest edits away", () => {
   assertEquals(closest("thread", options), "threads");
   assertEquals(closest("dtpye", options), "dtype");
   assertEquals(closest("modle", options), "model");
+  assertEquals(closest("hepl", ["ep", "help", "shelf"]), "help");
+  assertEquals(closest("tpo-k", options), "top-k");
 });
 
 Deno.test("closest() suggests nothing where nothing is close", () => {

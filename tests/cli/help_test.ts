@@ -1,5 +1,6 @@
 /** Help texts and the manual page: everything that the tables say, and troff that its readers accept. */
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { describe } from "../../src/cli/help.ts";
 import { ENVIRONMENT } from "../../src/cli/help_words.ts";
 import { VARIABLES } from "../../src/cli/permissions.ts";
 import { valuesOf } from "../../src/cli/values.ts";
@@ -36,6 +37,23 @@ Deno.test("help lists the words that an option takes, once", async () => {
   }
   assert(listed > 40, `${listed} options with words`);
   assert(!words((await inProcess(["help"])).stdout).includes("one of"), "the program's help has no options");
+});
+
+Deno.test("help says a default once, and names no option that the command does not have", async () => {
+  /** Options of other programs and commands that a text speaks of, with what they belong to. */
+  const others = /llama-perplexity --kl-divergence|made with --divergence 0|\(--shard\)|what --model takes|--help/g;
+  let named = 0;
+  for (const [name, command] of COMMANDS) {
+    const { options, notes } = await command.spec();
+    for (const text of [...Object.values(options).map(describe), ...notes]) {
+      assert(text.split("(default:").length <= 2, `${name}: ${text}`);
+      for (const [, option] of text.replaceAll(others, "").matchAll(/--([a-z][a-z0-9-]*)/g)) {
+        assert(Object.hasOwn(options, option!), `${name} has no --${option}: ${text}`);
+        named++;
+      }
+    }
+  }
+  assert(named > 20, `${named} options named`);
 });
 
 Deno.test("help wraps at 100 columns, but for examples, which are lines of a shell", async () => {

@@ -22,7 +22,11 @@ const OPTIONS = {
   temperature,
   "top-k": topK,
   "top-p": topP,
-  seed,
+  seed: {
+    ...seed,
+    help:
+      "seed of the first answer's draw; each further one has the next number (default: a new one, which /save keeps)",
+  },
   stop,
   load: option("FILE", text("a file").optional(), "go on with the conversation that /save wrote"),
   out: option("DIR", text("a directory").optional(), "where /save may write (default: the current directory)"),
