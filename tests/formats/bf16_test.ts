@@ -32,6 +32,19 @@ Deno.test("roundToBf16() of known numbers", () => {
   assert(Object.is(roundToBf16(-0), -0));
 });
 
+Deno.test("float32ToBf16() keeps NaN a NaN, and its sign, whatever its payload", () => {
+  const word = new Uint32Array(1), value = new Float32Array(word.buffer);
+  for (const sign of [0, 0x8000]) {
+    // Payloads below the bits that bfloat16 has; JavaScript engines may make a NaN quiet when they load it.
+    for (const payload of [1, 0x8000, 0xffff, 0x40_0000, 0x7f_ffff]) {
+      word[0] = (sign << 16 | 0x7f80_0000 | payload) >>> 0;
+      const bits = float32ToBf16(value[0]!);
+      assertEquals(bits & 0xff80, sign | 0x7f80, `${word[0].toString(16)}: sign and exponent of ${bits.toString(16)}`);
+      assert((bits & 0x7f) !== 0, `${word[0].toString(16)} became an infinity`);
+    }
+  }
+});
+
 Deno.test("roundAllToBf16() rounds in place", () => {
   const values = Float32Array.of(0.1, 2, -3.3);
   roundAllToBf16(values);

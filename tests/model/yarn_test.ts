@@ -41,6 +41,36 @@ Deno.test("inverseFrequencies() of a ramp without width are finite", () => {
   assertAlmostEquals(step[20]!, 150_000 ** (-20 / 32) / 32, 1e-12);
 });
 
+Deno.test("inverseFrequencies() of ramps that end outside of the dimensions are transformers'", () => {
+  // _compute_yarn_parameters of transformers 5.24.0, float32: small bases and contexts, of which gpt-oss is none.
+  const cases: [headDim: number, theta: number, changed: Partial<typeof yarn>, expected: number[]][] = [
+    // The ramp's upper end is held at the last dimension, not at the last pair.
+    [8, 100, { factor: 4 }, [1, 0.3162277638912201, 0.10000000149011612, 0.028613610193133354]],
+    // Its lower end at the first.
+    [16, 10_000, { factor: 4, originalMaxPositions: 64 }, [
+      ...[1, 0.19858352839946747, 0.025595249608159065, 0.007905694656074047, 0.0024999999441206455],
+      ...[0.0007905694656074047, 0.0002500000118743628, 7.905694656074047e-05],
+    ]],
+    [16, 10_000, { factor: 4, originalMaxPositions: 64, truncate: true }, [
+      ...[1, 0.23717081546783447, 0.04999999701976776, 0.007905694656074047, 0.0024999999441206455],
+      ...[0.0007905694656074047, 0.0002500000118743628, 7.905694656074047e-05],
+    ]],
+    // Both ends before the first: nothing is slowed down.
+    [8, 10_000, { factor: 4, betaFast: 64, betaSlow: 32, originalMaxPositions: 128 }, [
+      ...[1, 0.10000000149011612, 0.009999999776482582, 0.0010000000474974513],
+    ]],
+    // Both in one place between two pairs: a step.
+    [16, 10_000, { factor: 4, betaFast: 8, betaSlow: 8 }, [
+      ...[1, 0.3162277638912201, 0.10000000149011612, 0.03162277862429619, 0.0024999999441206455],
+      ...[0.0007905694656074047, 0.0002500000118743628, 7.905694656074047e-05],
+    ]],
+  ];
+  for (const [headDim, theta, changed, expected] of cases) {
+    const inverse = inverseFrequencies(headDim, { theta, yarn: { ...yarn, ...changed } });
+    expected.forEach((value, i) => assertAlmostEquals(inverse[i]!, value, value * 1e-6, `${headDim}, pair ${i}`));
+  }
+});
+
 Deno.test("concentration() is 0.1 ln(factor) + 1", () => {
   assertAlmostEquals(concentration(GPT_OSS), 1.3465735902799727, 1e-15);
   assertEquals(concentration({ theta: 10_000, yarn: null }), 1);

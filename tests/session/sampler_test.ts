@@ -14,46 +14,6 @@ const logitsOf = (...weights: number[]) => Float32Array.from(weights, Math.log);
 /** The tokens that occur, ascending. */
 const set = (tokens: number[]) => [...new Set(tokens)].sort((a, b) => a - b);
 
-// ---------------------------------------------------------------- random numbers
-
-Deno.test("Random gives xoshiro128** seeded by SplitMix64, as a separate implementation in Python does", () => {
-  // That implementation also gives the published outputs: SplitMix64 of 1234567 begins 6457827717110365317,
-  // xoshiro128** from the state 1, 2, 3, 4 begins 11520, 0, 5927040.
-  const cases: [bigint, number[]][] = [
-    [0n, [3737715805, 2584255861, 2876756834, 3286328325]],
-    [1n, [1695105466, 1423115009, 634581793, 1068227753]],
-    [42n, [1776835114, 4165204688, 17111135, 2317295270]],
-    [2n ** 64n - 1n, [477689756, 2493998634, 555695776, 607808419]],
-  ];
-  for (const [seed, words] of cases) {
-    const a = new Random(seed), b = new Random(seed);
-    assertEquals(words.map(() => a.word()), words);
-    // Fractions are the upper 24 bits, which float32 holds.
-    const fractions = words.map((word) => Math.floor(word / 256) / 2 ** 24);
-    assertEquals(words.map(() => b.fraction()), fractions);
-    assertEquals(fractions.map(Math.fround), fractions);
-  }
-});
-
-Deno.test("Random.clone() gives the same numbers and leaves the first where it was", () => {
-  const random = new Random(3n);
-  random.word();
-  const other = random.clone(), words = [other.word(), other.word()];
-  assertEquals([random.word(), random.word()], words);
-});
-
-Deno.test("weightOf() is exp in units of 2^-31, rounded down", () => {
-  assertEquals([0, -0, -21.5, -Infinity, NaN].map(weightOf), [2 ** 31, 2 ** 31, 0, 0, 0]);
-  let worst = 0;
-  for (let i = 0; i < 100_000; i++) {
-    const x = Math.fround(-21.5 * (i / 100_000)), exact = Math.exp(x) * 2 ** 31;
-    // Of a number that is rounded down, 1 is lost at most.
-    worst = Math.max(worst, Math.abs(weightOf(x) - exact) - 1, 0) / exact;
-    assert(weightOf(x) <= exact * (1 + 1e-6) && weightOf(x) >= exact * (1 - 1e-6) - 1, `x = ${x}`);
-  }
-  assert(worst < 5e-7, `relative error ${worst}`);
-});
-
 // ---------------------------------------------------------------- greedy
 
 Deno.test("sample() at temperature 0 takes the largest logit, of several the lowest id", () => {
@@ -150,12 +110,35 @@ Deno.test("sample() keeps the smallest set that reaches top-p, of equal tokens t
   assertEquals(kept(0.1251, even), [0, 1]);
   assertEquals(kept(0.5, even), [0, 1, 2, 3]);
   assertEquals(kept(0.9, even), [0, 1, 2, 3, 4, 5, 6, 7]);
+  // Where the bound is met exactly no further token is kept.
+  assertEquals([0.25, 0.375, 0.625, 0.875].map((topP) => kept(topP, even)), [
+    ...[[0, 1], [0, 1, 2], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5, 6]],
+  ]);
   const uneven = logitsOf(5, 40, 10, 30, 15);
   assertEquals(kept(0.39, uneven), [1]);
   assertEquals(kept(0.41, uneven), [1, 3]);
   assertEquals(kept(0.84, uneven), [1, 3, 4]);
   assertEquals(kept(0.86, uneven), [1, 2, 3, 4]);
   assertEquals(kept(0.96, uneven), [0, 1, 2, 3, 4]);
+});
+
+Deno.test("pick() gives the bound between two tokens to the second", () => {
+  const sampler = new Sampler({ temperature: 1, seed: 0 });
+  const picks = (logits: Float32Array, ...uniforms: number[]) => uniforms.map((u) => sampler.pick(logits, u));
+  const below = 2 ** -24;
+  assertEquals(picks(new Float32Array(4), 0, 0.25 - below, 0.25, 0.5 - below, 0.5, 0.75, 1 - below), [
+    ...[0, 0, 1, 1, 2, 3, 3],
+  ]);
+  // A token without weight is never drawn, wherever it stands.
+  const gaps = Float32Array.of(-Infinity, 0, -Infinity, -Infinity, 0, -Infinity);
+  assertEquals(picks(gaps, 0, 0.5 - below, 0.5, 1 - below), [1, 1, 4, 4]);
+});
+
+Deno.test("sample() stays greedy where the inverse of a temperature is beyond float32", () => {
+  const logits = Float32Array.of(1, 3, 2.999, 3, -Infinity);
+  for (const temperature of [1e-38, 3e-39, 1e-40, 1e-45]) {
+    assertEquals(set(draws({ temperature, seed: 4 }, logits, 60)), [1, 3], `temperature ${temperature}`);
+  }
 });
 
 /** The definition, by sorting and in integers of any size: what sample() must do for one random number. */

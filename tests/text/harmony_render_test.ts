@@ -254,6 +254,19 @@ Deno.test("renderHarmony() ends a last final message in <|return|> for training,
   assertEquals(segmentsText(renderHarmony(messages, { purpose: "training" })), start + "<|return|>");
   assertEquals(segmentsText(renderHarmony(messages, { purpose: "history" })), start + "<|end|>");
   assertEquals(segmentsText(renderHarmony([user("hi")], { purpose: "training" })), "<|start|>user<|message|>hi<|end|>");
+  const twice = segmentsText(renderHarmony([...messages, ...messages], { purpose: "training" }));
+  assertEquals(twice.split("<|return|>").length, 2, "an earlier answer is history");
+});
+
+Deno.test("renderHarmony() shows names after the role, but of tools in its place", () => {
+  const messages: HarmonyMessage[] = [
+    { role: "user", name: "ann", content: "hi" },
+    { role: "assistant", name: "bot", channel: "final", content: "hello" },
+    { role: "tool", name: "functions.f", content: "1" },
+    { role: "tool", content: "2" },
+  ];
+  const headers = segmentsText(renderHarmony(messages, { purpose: "history" })).matchAll(/<.start.>([a-z:.]+)</g);
+  assertEquals([...headers].map(([, author]) => author), ["user:ann", "assistant:bot", "functions.f", "tool"]);
 });
 
 Deno.test("renderHarmony() keeps markup in a message out of the structure", () => {

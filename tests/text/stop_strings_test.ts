@@ -35,6 +35,9 @@ Deno.test("StopStrings takes the first of several, and shows at once what can be
   const watched = new StopStrings(["END", "STOP"]);
   assertEquals([watched.push("some text"), watched.push(" ST"), watched.push("EN")], ["some text", " ", "ST"]);
   assertEquals([watched.push("D STOP"), watched.found, watched.push("more"), watched.flush()], ["", "END", "", ""]);
+  // Of two that begin at one place the first of the list.
+  assertEquals(through(["abc", "ab"], ["xabc"]), ["x", "abc"]);
+  assertEquals(through(["ab", "abc"], ["xabc"]), ["x", "ab"]);
   assertEquals(through([], ["a", "b"]), ["ab", null]);
   assert(new StopStrings([]).push("x") === "x");
 });
