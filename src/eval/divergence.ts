@@ -172,7 +172,7 @@ function keyOf({ layer, operation }: { layer: number; operation: OperationName }
 }
 
 function pairCounters(a: Side, b: Side) {
-  const tensorsA = quantizedTensors(a.source, a.kvFormat), tensorsB = quantizedTensors(b.source, b.kvFormat);
+  const tensorsA = quantizedTensors(a.source, a), tensorsB = quantizedTensors(b.source, b);
   const names = new Map([...tensorsA, ...tensorsB].map((t) => [`${t.layer} ${t.name}`, t]));
   const inOrder = [...names.values()].sort((x, y) =>
     x.layer - y.layer || placeInPass(x.operation) - placeInPass(y.operation)

@@ -5,7 +5,6 @@ import { operation } from "../model/operations.ts";
 import { type ElementName, ELEMENTS, encode } from "../formats/elements.ts";
 import { BLOCK } from "../formats/format.ts";
 import { mxElement } from "../formats/qdq.ts";
-import { rotateRow } from "../formats/rotation.ts";
 import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../formats/scales.ts";
 
 /** Shares of what changes. */
@@ -65,8 +64,8 @@ function different(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /** Scales and codes of a row, one code a byte. */
-function quantized(stored: Float32Array, { format, rotation }: QuantizedTensor) {
-  const row = rotation ? rotateRow(stored, rotation, false) : stored, codes = new Uint8Array(row.length);
+function quantized(stored: Float32Array, { format, rotate }: QuantizedTensor) {
+  const row = rotate?.(stored) ?? stored, codes = new Uint8Array(row.length);
   const encoded = (start: number, end: number, scale: number, name: ElementName) => {
     const element = ELEMENTS[name];
     for (let i = start; i < end; i++) codes[i] = encode(element, Math.fround(row[i]! / scale));

@@ -9,9 +9,9 @@ import {
 } from "../checkpoint/source.ts";
 import { inputOperation, type OperationName, OPERATIONS, operationWith } from "../model/operations.ts";
 import { ELEMENTS, quantize } from "../formats/elements.ts";
-import { BLOCK, type KvFormat } from "../formats/format.ts";
+import { BLOCK, type Dtype, type KvFormat } from "../formats/format.ts";
 import { mxElement, qdqRow } from "../formats/qdq.ts";
-import { type InputRotation, rotateRow, sameRotation } from "../formats/rotation.ts";
+import { rotateRow, sameRotation } from "../formats/rotation.ts";
 import { decodeE8m0, fp8TokenScale, largestMagnitude, scaleByte } from "../formats/scales.ts";
 
 /** A tensor that is quantized: which operation's result it is, and which format it goes through. */
@@ -22,8 +22,8 @@ export interface QuantizedTensor {
   readonly layer: number;
   readonly operation: OperationName;
   readonly format: InputFormat;
-  /** What happens to the tensor's rows before. */
-  readonly rotation?: InputRotation;
+  /** What happens to a row of the tensor before; absent: nothing. The row is left as it is. */
+  readonly rotate?: (row: Float32Array) => Float32Array;
 }
 
 /** Counts of a tensor's elements. */
@@ -50,15 +50,18 @@ export const SAMPLED_ROWS = 64;
  * The quantized tensors of a model under a plan: of each layer the inputs of its linears, then its cache; last the
  * head's input.
  */
-export function quantizedTensors({ tree, kvScales }: ModelSource, kvFormat: KvFormat): QuantizedTensor[] {
+export function quantizedTensors(
+  { tree, kvScales }: ModelSource,
+  { kvFormat, dtype }: { readonly kvFormat: KvFormat; readonly dtype: Dtype },
+): QuantizedTensor[] {
   return [
     ...tree.layers.flatMap((linears, layer) => [
-      ...LAYER_LINEARS.flatMap((name) => inputOf(name, layer, common(linearsNamed(linears, name)))),
+      ...LAYER_LINEARS.flatMap((name) => inputOf(name, layer, common(linearsNamed(linears, name)), dtype)),
       ...(kvFormat === "fp8"
         ? [cached("key", layer, kvScales[layer]!.k), cached("value", layer, kvScales[layer]!.v)]
         : []),
     ]),
-    ...inputOf("head", tree.layers.length, tree.head),
+    ...inputOf("head", tree.layers.length, tree.head, dtype),
   ];
 }
 
@@ -71,16 +74,21 @@ function common(experts: readonly LinearSource[]): LinearSource | undefined {
   return alike ? first : undefined;
 }
 
-function inputOf(name: LinearName | "head", layer: number, linear: LinearSource | undefined): QuantizedTensor[] {
-  const format = linear?.input ?? NO_QDQ;
+function inputOf(
+  name: LinearName | "head",
+  layer: number,
+  linear: LinearSource | undefined,
+  dtype: Dtype,
+): QuantizedTensor[] {
+  const format = linear?.input ?? NO_QDQ, rotation = linear?.rotation;
   if (format.kind === "none") return [];
-  const rotation = linear?.rotation === undefined ? {} : { rotation: linear.rotation };
   return [{
     name: `${operationWith(name).name}.input`,
     layer,
     operation: inputOperation(name),
     format,
-    ...rotation,
+    // Rounded as in the model: what is quantized there is what is counted here.
+    ...(rotation === undefined ? {} : { rotate: (row) => rotateRow(row, rotation, dtype === "bf16") }),
   }];
 }
 
@@ -103,9 +111,9 @@ export class QuantizedCounter {
 
   /** Adds rows of `width` elements. */
   add(values: Float32Array, width: number): void {
-    const { format, rotation } = this.tensor;
+    const { format, rotate } = this.tensor;
     for (let at = 0; at + width <= values.length; at += width) {
-      const stored = values.subarray(at, at + width), row = rotation ? rotateRow(stored, rotation, false) : stored;
+      const stored = values.subarray(at, at + width), row = rotate?.(stored) ?? stored;
       if (format.kind === "mx") {
         const element = mxElement(format.element);
         for (let start = 0; start < width; start += BLOCK) {

@@ -1,7 +1,11 @@
-import { QuantizedCounter } from "../../src/eval/quantized_tensors.ts";
+import { QuantizedCounter, quantizedTensors } from "../../src/eval/quantized_tensors.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { ELEMENTS, quantize } from "../../src/formats/elements.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
+import { rotateRow } from "../../src/formats/rotation.ts";
+import { planModel } from "../../src/plan/planned.ts";
+import { unpack } from "../model/quark_exports.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 function counterOf(format: InputFormat): QuantizedCounter {
@@ -57,4 +61,17 @@ Deno.test("QuantizedCounter measures the error of quantize-dequantize", () => {
   counter.add(Float32Array.of(448, 17, 0, 0), 4);
   // 17 becomes 16.
   assertAlmostEquals(counter.counts().error, 1 / Math.hypot(448, 17), 1e-9);
+});
+
+Deno.test("quantizedTensors() rotates what is quantized, and rounds as the model does", () => {
+  using dir = unpack("rotation_online_32");
+  for (const dtype of ["bf16", "f32"] as const) {
+    const { source } = planModel(openCheckpoint(dir.path), { dtype, kvCacheDtype: "auto" });
+    const rotated = quantizedTensors(source, { dtype, kvFormat: "bf16" }).filter(({ rotate }) => rotate !== undefined);
+    const names = ["q_proj", "k_proj", "v_proj", "experts.gate_up_proj"].map((name) => `${name}.input`);
+    assertEquals(rotated.map(({ name }) => name), source.tree.layers.flatMap(() => names));
+    const { rotation, weight } = source.tree.layers[0]!.q;
+    const row = Float32Array.from({ length: weight.cols }, (_, i) => Math.sin(i * i) * 3);
+    assertEquals(rotated[0]!.rotate!(row), rotateRow(row, rotation!, dtype === "bf16"));
+  }
 });
