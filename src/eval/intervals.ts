@@ -11,7 +11,9 @@
  *   (sum d^2)^2 / sum d^4 for deviations d, and in an interval of a mean half as many. Where one observation holds
  *   everything, t is 12.7.
  * - A mean of what cannot be negative gets its interval on the scale of cube roots, on which its skewed distribution
- *   is nearly symmetric (Wilson and Hilferty's transformation).
+ *   is nearly symmetric (Wilson and Hilferty's transformation). Where rare tokens own it, it reaches as far as the
+ *   skewness at hand tells, too (Hall's transformation): a sample that lacks the one text in a hundred that holds a
+ *   quarter of all has smaller ones of its kind.
  *
  * Observations that are all equal do not say how unequal others may be: they bound nothing, so that a setting whose
  * predictions are the reference's on every token at hand is not said to have them on all text.
@@ -29,7 +31,7 @@
  * the same scale; of shares that of a test of two shares.
  */
 import { studentP, studentQuantile } from "./student.ts";
-import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
+import type { Interval } from "./statistics.ts";
 
 /** Tokens of a block that counts as one observation. */
 export const BLOCK = 32;
@@ -37,7 +39,7 @@ export const BLOCK = 32;
 /** What an interval is for: the truth, or the value that as much other text would give. */
 export type Purpose = typeof TRUTH | typeof REPETITION;
 /** By what the standard error counts in an interval for the truth. */
-const TRUTH = 1;
+export const TRUTH = 1;
 /** By what it counts in an interval for a repetition, whose own error comes to that of the first. */
 export const REPETITION = Math.SQRT2;
 
@@ -94,18 +96,21 @@ interface Spread {
   readonly half: number;
   readonly error: number;
   readonly freedom: number;
+  /** Skewness of the ratio itself, which that of the observations brings. */
+  readonly skewness: number;
 }
 
 /**
- * Part of the effective number of observations that counts as degrees of freedom: half of them in an interval of a
- * mean, as a sample without the largest of them looks more alike than it is.
+ * Part of the effective number of observations that counts as degrees of freedom: half of them in an interval, as a
+ * sample without the largest of them looks more alike than it is.
  */
 const CAUTION = { cautious: 0.5, plain: 1 } as const;
+type Kind = keyof typeof CAUTION;
 
 /** Relative deviation below which observations count as equal. */
 const EQUAL = 1e-12;
 
-function spreadOf(observations: readonly Observation[], kind: keyof typeof CAUTION): Spread {
+function spreadOf(observations: readonly Observation[], kind: Kind): Spread {
   const n = observations.length;
   let sum = 0, weight = 0;
   for (const o of observations) {
@@ -113,26 +118,47 @@ function spreadOf(observations: readonly Observation[], kind: keyof typeof CAUTI
     weight += o.weight;
   }
   const value = sum / weight;
-  if (n < 2) return { value, half: Infinity, error: Infinity, freedom: 1 };
-  let squares = 0, fourths = 0;
+  if (n < 2) return { value, half: Infinity, error: Infinity, freedom: 1, skewness: 0 };
+  let squares = 0, cubes = 0, fourths = 0;
   for (const o of observations) {
     // How far the value is from what it were without this one, but for a factor that all have.
-    const square = ((o.sum - value * o.weight) / Math.max(Number.EPSILON, 1 - o.weight / weight)) ** 2;
+    const deviation = (o.sum - value * o.weight) / Math.max(Number.EPSILON, 1 - o.weight / weight);
+    const square = deviation ** 2;
     squares += square;
+    cubes += square * deviation;
     fourths += square * square;
   }
   // Equal but for the rounding of sums, or too close for the squares of deviations to be told from 0.
-  if (fourths === 0 || squares < (EQUAL * sum) ** 2) return { value, half: Infinity, error: 0, freedom: n - 1 };
+  if (fourths === 0 || squares < (EQUAL * sum) ** 2) {
+    return { value, half: Infinity, error: 0, freedom: n - 1, skewness: 0 };
+  }
   const error = Math.sqrt(squares * (n - 1) / n) / weight;
   const freedom = Math.max(1, Math.min(n - 1, CAUTION[kind] * squares * squares / fourths));
-  return { value, half: error * studentQuantile(0.975, freedom), error, freedom };
+  return { value, half: error * studentQuantile(0.975, freedom), error, freedom, skewness: cubes / squares ** 1.5 };
 }
 
 /** The grouping with the widest interval. */
-function widest(groups: Groupings, kind: keyof typeof CAUTION): Spread {
+export function widest(groups: Groupings, kind: Kind): Pick<Spread, "value" | "half" | "error" | "freedom"> {
   return groups.map((observations) => spreadOf(observations, kind)).reduce((a, b) =>
     a.half === Infinity ? b : b.half === Infinity || a.half > b.half ? a : b
   );
+}
+
+/**
+ * The ends of an interval that follows the skewness of the observations, of the grouping by which it reaches farthest:
+ * Hall's cubic transformation of Student's t, which can be inverted everywhere.
+ */
+function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
+  let low = Infinity, high = -Infinity;
+  for (const { value, half, error, skewness } of groups.map((observations) => spreadOf(observations, "cautious"))) {
+    if (half === Infinity) continue;
+    const t = half / error;
+    const inverse = (x: number) =>
+      Math.abs(skewness) < 1e-9 ? x : 3 / skewness * (Math.cbrt(1 + skewness * (x - skewness / 6)) - 1);
+    low = Math.min(low, value - purpose * error * inverse(t));
+    high = Math.max(high, value - purpose * error * inverse(-t));
+  }
+  return { low, high };
 }
 
 /** A ratio of sums that cannot be negative. */
@@ -163,21 +189,25 @@ export function missesRare(groups: Groupings, kind: keyof typeof FEWEST = "posit
   return blocks!.length < FEWEST[kind] || kind !== "surprise" && sequences!.length < FEWEST_SEQUENCES;
 }
 
-/** A ratio of sums that rare tokens may own; of few blocks its upper end is open. */
+/**
+ * A ratio of sums that rare tokens may own; of few blocks its upper end is open. Its lower end is that of cube roots,
+ * as what may be missing of a sample makes a mean larger.
+ */
 export function rareRatio(
   groups: Groupings,
   purpose: Purpose = TRUTH,
   kind: Exclude<keyof typeof FEWEST, "signed"> = "positive",
 ): Estimate {
   const estimate = positiveRatio(groups, purpose);
-  return missesRare(groups, kind) ? { ...estimate, high: Infinity } : estimate;
+  const high = missesRare(groups, kind) ? Infinity : Math.max(estimate.high, skewedEnds(groups, purpose).high);
+  return { ...estimate, high };
 }
 
 /** Likewise where values may be negative: as cautious as where they may not, and of few blocks both ends are open. */
 export function rareSignedMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
   const groups = groupings(sequences), { value, half: own } = widest(groups, "cautious");
-  const half = missesRare(groups, "signed") ? Infinity : purpose * own;
-  return { value, low: value - half, high: value + half };
+  const half = missesRare(groups, "signed") ? Infinity : purpose * own, skewed = skewedEnds(groups, purpose);
+  return { value, low: Math.min(value - half, skewed.low), high: Math.max(value + half, skewed.high) };
 }
 
 /** A difference between two settings on the same tokens. */
@@ -196,93 +226,15 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
   const differences = first.map((observations, g) =>
     observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
   );
-  const { value, half } = widest(differences, "cautious");
+  const { value, half } = widest(differences, "cautious"), skewed = skewedEnds(differences, TRUTH);
   const { error, freedom } = widest(differences, "plain");
   // Nothing differs anywhere, or there is a single sequence, whose text may be an odd one: neither tells the two apart.
   // Where all differ by the same, their signs are what is left to test.
   const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));
   const tells = first[0]!.length > 1 && error !== Infinity;
   const p = !tells ? 1 : error === 0 ? signs : studentP(value / error, freedom);
-  return { value, low: value - half, high: value + half, p, error: tells ? error : Infinity };
-}
-
-/**
- * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
- * over whole sequences or blocks.
- */
-function effectiveTokens(sequences: Sequences, kind: keyof typeof CAUTION): number {
-  const groups = groupings(sequences);
-  const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
-  const { value, half } = widest(groups, kind);
-  const variance = value * (1 - value);
-  if (!(variance > 0)) return tokens;
-  // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.
-  if (half === Infinity) return groups[1]!.length > 1 ? tokens : 1;
-  return Math.min(tokens, variance * (Z_95 / half) ** 2);
-}
-
-/**
- * A share of tokens: values are 0 and 1. Wilson's interval with as many trials as there are effective tokens; for a
- * repetition {@linkcode repeatedShare}.
- */
-export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  const all = flatten(sequences);
-  const value = all.reduce((sum, x) => sum + x, 0) / all.length;
-  const trials = effectiveTokens(sequences, "plain");
-  if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
-  // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
-  const successes = value === 1 ? trials : value * trials;
-  return { value, ...wilsonInterval(successes, trials) };
-}
-
-/**
- * Shares that as many further trials may have: those that the test of two shares with their common variance does not
- * reject. Unlike an interval for the truth it reaches 0 and 1 where few trials fail: a repetition may have no failure.
- */
-function repeatedShare(x: number, trials: number): Interval {
-  // (x - y)^2 = 2 m (1 - m) z^2 / trials, where m = (x + y) / 2, is quadratic in y.
-  const c = Z_95 ** 2 / trials, a = 1 + c / 2, b = x + c / 2 - c * x / 2, d = x * x - c * x + c * x * x / 2;
-  const root = Math.sqrt(Math.max(0, b * b - a * d));
-  // Rounding must not leave out the share itself, which is an end where nothing or everything fails.
-  return { low: Math.max(0, Math.min(x, (b - root) / a)), high: Math.min(1, Math.max(x, (b + root) / a)) };
-}
-
-/**
- * A quantile with Woodruff's interval: which ranks the true one may have in the sample, by the binomial distribution of
- * as many trials as there are effective tokens.
- *
- * @param p 0.5 to 1.
- * @returns An infinite upper bound where larger values than all that were seen may have the rank.
- */
-export function quantileOf(sequences: Sequences, p: number): Estimate {
-  const sorted = flatten(sequences).sort((a, b) => a - b);
-  const value = quantileOfSorted(sorted, p);
-  const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
-  const trials = Math.max(1, Math.floor(effectiveTokens(below, "cautious")));
-  const [fewest, most] = likelyCounts(trials, 1 - p);
-  return {
-    value,
-    low: quantileOfSorted(sorted, Math.max(0, 1 - (most + 1) / trials)),
-    high: fewest === 0 ? Infinity : quantileOfSorted(sorted, 1 - (fewest - 1) / trials),
-  };
-}
-
-/** The least and the largest number of successes that 95% of experiments have, 2.5% at most beyond either. */
-function likelyCounts(trials: number, p: number): [fewest: number, most: number] {
-  let log = trials * Math.log1p(-p), sum = Math.exp(log), fewest = sum > TAIL ? 0 : null, k = 0;
-  for (; sum < 1 - TAIL && k < trials; k++) {
-    log += Math.log((trials - k) / (k + 1)) + Math.log(p / (1 - p));
-    sum += Math.exp(log);
-    if (fewest === null && sum > TAIL) fewest = k + 1;
-  }
-  return [fewest ?? 0, k];
-}
-
-/** A quantile of values in ascending order, interpolated between neighbours. */
-export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
-  const at = p * (sorted.length - 1), below = Math.floor(at), above = Math.min(below + 1, sorted.length - 1);
-  const low = sorted[below]!, high = sorted[above]!;
-  return low + (at - below) * (high - low);
+  const low = Math.min(value - half, skewed.low), high = Math.max(value + half, skewed.high);
+  return { value, low, high, p, error: tells ? error : Infinity };
 }
 
 /** All values, one after the other. */

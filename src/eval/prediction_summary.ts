@@ -5,13 +5,12 @@ import {
   type Groupings,
   groupings,
   type Purpose,
-  quantileOf,
   rareRatio,
   rareSignedMean,
   REPETITION,
-  shareOf,
   signedMean,
 } from "./intervals.ts";
+import { quantileOf, shareOf } from "./shares.ts";
 import type { SequencePredictions } from "./predictions.ts";
 
 /** Which tokens are summed up. */

@@ -9,14 +9,12 @@ import {
   groupings,
   pairedMean,
   type Purpose,
-  quantileOf,
-  quantileOfSorted,
   rareRatio,
   rareSignedMean,
   REPETITION,
-  shareOf,
   signedMean,
 } from "../../src/eval/intervals.ts";
+import { quantileOf, quantileOfSorted, shareOf } from "../../src/eval/shares.ts";
 import { APART } from "../../src/eval/statistics.ts";
 import { Random } from "../../src/session/random.ts";
 import { rounds, SETTLED } from "../../src/eval/prediction_run.ts";
@@ -145,9 +143,9 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("an interval for the truth is too narrow for a share's repetition, and another one is not", () => {
+Deno.test("an interval for the truth of many tokens is too narrow for a share's repetition, and another one is not", () => {
   const all = population(1000, SHAPES["many"]!), top = MEASURES["same top"]!;
-  const held = [undefined, REPETITION].map((purpose) => repeated(all, 32, top, 200, purpose));
+  const held = [undefined, REPETITION].map((purpose) => repeated(all, 512, top, 200, purpose));
   assert(held[0]! < 0.9 && held[1]! >= COVERAGE, held.join());
 });
 

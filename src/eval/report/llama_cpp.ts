@@ -6,7 +6,7 @@
  * What is counted differs in one thing: llama.cpp leaves out the first half of each chunk, here every position counts
  * whose next token is known. `tests/eval/llama_cpp_test.ts` holds it against llama.cpp's own output.
  */
-import { quantileOfSorted } from "../intervals.ts";
+import { quantileOfSorted } from "../shares.ts";
 import type { SequencePredictions } from "../predictions.ts";
 
 /** A mean and its standard error. */

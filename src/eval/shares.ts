@@ -1,0 +1,93 @@
+/** How sure one can be of a share of tokens, and of a quantile of their values: as many as are independent. */
+import {
+  type Estimate,
+  FEWEST_SEQUENCES,
+  flatten,
+  groupings,
+  type Purpose,
+  REPETITION,
+  type Sequences,
+  TRUTH,
+  widest,
+} from "./intervals.ts";
+import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
+
+/**
+ * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
+ * over whole sequences or blocks.
+ */
+function effectiveTokens(sequences: Sequences): number {
+  const groups = groupings(sequences);
+  const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
+  const { value, half } = widest(groups, "cautious");
+  const variance = value * (1 - value);
+  // Few texts that show nothing do not say how alike their tokens are: then each block counts as one.
+  if (!(variance > 0)) return groups[0]!.length < FEWEST_SEQUENCES ? groups[1]!.length : tokens;
+  // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.
+  if (half === Infinity) return groups[1]!.length > 1 ? tokens : 1;
+  return Math.min(tokens, variance * (Z_95 / half) ** 2);
+}
+
+/**
+ * A share of tokens: values are 0 and 1. Wilson's interval with as many trials as there are effective tokens; for a
+ * repetition {@linkcode repeatedShare}.
+ */
+export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
+  const all = flatten(sequences);
+  const value = all.reduce((sum, x) => sum + x, 0) / all.length;
+  const trials = effectiveTokens(sequences);
+  if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
+  // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
+  const successes = value === 1 ? trials : value * trials;
+  return { value, ...wilsonInterval(successes, trials) };
+}
+
+/**
+ * Shares that as many further trials may have: those that the test of two shares with their common variance does not
+ * reject. Unlike an interval for the truth it reaches 0 and 1 where few trials fail: a repetition may have no failure.
+ */
+function repeatedShare(x: number, trials: number): Interval {
+  // (x - y)^2 = 2 m (1 - m) z^2 / trials, where m = (x + y) / 2, is quadratic in y.
+  const c = Z_95 ** 2 / trials, a = 1 + c / 2, b = x + c / 2 - c * x / 2, d = x * x - c * x + c * x * x / 2;
+  const root = Math.sqrt(Math.max(0, b * b - a * d));
+  // Rounding must not leave out the share itself, which is an end where nothing or everything fails.
+  return { low: Math.max(0, Math.min(x, (b - root) / a)), high: Math.min(1, Math.max(x, (b + root) / a)) };
+}
+
+/**
+ * A quantile with Woodruff's interval: which ranks the true one may have in the sample, by the binomial distribution of
+ * as many trials as there are effective tokens.
+ *
+ * @param p 0.5 to 1.
+ * @returns An infinite upper bound where larger values than all that were seen may have the rank.
+ */
+export function quantileOf(sequences: Sequences, p: number): Estimate {
+  const sorted = flatten(sequences).sort((a, b) => a - b);
+  const value = quantileOfSorted(sorted, p);
+  const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
+  const trials = Math.max(1, Math.floor(effectiveTokens(below)));
+  const [fewest, most] = likelyCounts(trials, 1 - p);
+  return {
+    value,
+    low: quantileOfSorted(sorted, Math.max(0, 1 - (most + 1) / trials)),
+    high: fewest === 0 ? Infinity : quantileOfSorted(sorted, 1 - (fewest - 1) / trials),
+  };
+}
+
+/** The least and the largest number of successes that 95% of experiments have, 2.5% at most beyond either. */
+function likelyCounts(trials: number, p: number): [fewest: number, most: number] {
+  let log = trials * Math.log1p(-p), sum = Math.exp(log), fewest = sum > TAIL ? 0 : null, k = 0;
+  for (; sum < 1 - TAIL && k < trials; k++) {
+    log += Math.log((trials - k) / (k + 1)) + Math.log(p / (1 - p));
+    sum += Math.exp(log);
+    if (fewest === null && sum > TAIL) fewest = k + 1;
+  }
+  return [fewest ?? 0, k];
+}
+
+/** A quantile of values in ascending order, interpolated between neighbours. */
+export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
+  const at = p * (sorted.length - 1), below = Math.floor(at), above = Math.min(below + 1, sorted.length - 1);
+  const low = sorted[below]!, high = sorted[above]!;
+  return low + (at - below) * (high - low);
+}

@@ -1,0 +1,101 @@
+/**
+ * Intervals of means that one text in 200 holds a quarter of, and of shares that go from text to text as few do: what
+ * the embedded model's own predictions are like under `w_mxfp4_a_mxfp4`.
+ */
+import { type Estimate, groupings, pairedMean, positiveRatio, rareRatio } from "../../src/eval/intervals.ts";
+import { shareOf } from "../../src/eval/shares.ts";
+import { Random } from "../../src/session/random.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { dose, SOAK } from "../soak.ts";
+import { Normal, sample } from "./simulated.ts";
+
+const COVERAGE = 0.93;
+
+/** Share of samples whose interval holds the truth. */
+function coverage<T>(
+  all: readonly T[],
+  truth: number,
+  count: number,
+  estimate: (sampled: T[]) => Estimate,
+): number {
+  const random = new Random(71n), tries = dose(300, 2000);
+  let held = 0;
+  for (let i = 0; i < tries; i++) {
+    const { low, high } = estimate(sample(all, count, random));
+    if (low <= truth && truth <= high) held++;
+  }
+  return held / tries;
+}
+
+const mean = (all: readonly ArrayLike<number>[]) => {
+  const values = all.flatMap((sequence) => Array.from(sequence));
+  return values.reduce((sum, x) => sum + x, 0) / values.length;
+};
+
+/** Sequences of 96 tokens, in each of which one holds nearly all: the sums fall as the real ones do, by their rank. */
+function uneven(): Float64Array[] {
+  const normal = new Normal(new Random(3n)), texts = 200;
+  return Array.from({ length: texts }, (_, i) => {
+    const values = Float64Array.from({ length: 96 }, () => 1e-6 * Math.exp(2 * normal.next()));
+    values[40] = 7 * (i + 1) ** -1.2;
+    return values;
+  });
+}
+
+Deno.test("one of 200 texts holds a quarter of the simulated sum", () => {
+  const sums = uneven().map((values) => values.reduce((sum, x) => sum + x, 0));
+  const most = Math.max(...sums) / sums.reduce((sum, x) => sum + x, 0);
+  assert(most > 0.24 && most < 0.3, `${most}`);
+});
+
+Deno.test("intervals of a mean that one text in 200 holds a quarter of hold the truth, which cube roots alone do not", () => {
+  const all = uneven(), truth = mean(all);
+  for (const count of SOAK ? [12, 20, 30, 50, 100, 200] : [12, 30, 100]) {
+    const share = coverage(all, truth, count, (sampled) => rareRatio(groupings(sampled)));
+    assert(share >= COVERAGE, `${count} texts: ${share}`);
+  }
+  const roots = coverage(all, truth, 30, (sampled) => positiveRatio(groupings(sampled)));
+  assert(roots < 0.9, `${roots}`);
+});
+
+Deno.test("so do those of differences between two such settings", () => {
+  const all = uneven(), other = all.map((values) => values.map((x) => x / 3));
+  const pairs = all.map((values, i) => [values, other[i]!] as const), truth = mean(all) - mean(other);
+  for (const count of [12, 30, 100]) {
+    const share = coverage(
+      pairs,
+      truth,
+      count,
+      (sampled) => pairedMean(groupings(sampled.map(([a]) => a)), groupings(sampled.map(([, b]) => b))),
+    );
+    assert(share >= COVERAGE, `${count} texts: ${share}`);
+  }
+});
+
+/** Texts of 1,024 tokens, of which another share is right in each: its logarithm has this standard deviation. */
+function texts(wrong: number, spread: number): Uint8Array[] {
+  const random = new Random(5n), normal = new Normal(random);
+  return Array.from({ length: 300 }, () => {
+    const rate = Math.min(0.9, wrong * Math.exp(spread * normal.next() - spread ** 2 / 2));
+    return Uint8Array.from({ length: 1024 }, () => random.fraction() < rate ? 0 : 1);
+  });
+}
+
+for (const [wrong, spread] of [[0.03, 1], [0.02, 1.5], [0.2, 0.8], [0.003, 1]] as const) {
+  Deno.test(`intervals of a share hold the truth where ${wrong} goes wrong, by e^${spread} more or less a text`, () => {
+    const all = texts(wrong, spread), truth = mean(all);
+    // What is so far from text to text needs more of them than 32: 16 to 32 hold it 91 to 94 times.
+    const counts = spread > 1 ? [3, 4, 5, 6, 8] : [3, 4, 5, 6, 8, 16, 32];
+    for (const count of SOAK ? counts : [3, 5, 8]) {
+      const share = coverage(all, truth, count, shareOf);
+      assert(share >= COVERAGE, `${count} texts: ${share}`);
+    }
+  });
+}
+
+Deno.test("few texts in which nothing differs bound the share by their blocks, more by their tokens", () => {
+  const low = (count: number) => shareOf(Array.from({ length: count }, () => new Uint8Array(640).fill(1))).low;
+  // n / (n + z^2) of Wilson's interval.
+  const z2 = 1.959963984540054 ** 2, of = (n: number) => n / (n + z2);
+  assertEquals([5, 6].map((count) => low(count).toFixed(9)), [of(5 * 20), of(6 * 640)].map((x) => x.toFixed(9)));
+});
