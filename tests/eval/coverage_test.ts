@@ -143,7 +143,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("an interval for the truth of many tokens is too narrow for a share's repetition, and another one is not", () => {
+Deno.test("an interval for the truth is too narrow for a share's repetition, and another is not", () => {
   const all = population(1000, SHAPES["many"]!), top = MEASURES["same top"]!;
   const held = [undefined, REPETITION].map((purpose) => repeated(all, 512, top, 200, purpose));
   assert(held[0]! < 0.9 && held[1]! >= COVERAGE, held.join());

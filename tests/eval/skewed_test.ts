@@ -48,7 +48,7 @@ Deno.test("one of 200 texts holds a quarter of the simulated sum", () => {
   assert(most > 0.24 && most < 0.3, `${most}`);
 });
 
-Deno.test("intervals of a mean that one text in 200 holds a quarter of hold the truth, which cube roots alone do not", () => {
+Deno.test("intervals of a mean of which one text in 200 holds a quarter hold the truth, and cube roots do not", () => {
   const all = uneven(), truth = mean(all);
   for (const count of SOAK ? [12, 20, 30, 50, 100, 200] : [12, 30, 100]) {
     const share = coverage(all, truth, count, (sampled) => rareRatio(groupings(sampled)));
