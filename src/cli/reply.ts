@@ -33,12 +33,17 @@ export interface Reply {
 /** A stream of pieces to one of the two outputs, which ends its last line. */
 class Output {
   text = "";
+  /** Whether the last line was ended before the text had its end. */
+  #ended = false;
 
   constructor(readonly shown: boolean, readonly write: (piece: string) => Promise<void> | void) {}
 
   async add(piece: string): Promise<void> {
     this.text += piece;
-    if (this.shown && piece !== "") await this.write(piece);
+    if (!this.shown || piece === "") return;
+    const left = this.#ended && piece.startsWith("\n") ? piece.slice(1) : piece;
+    this.#ended = false;
+    if (left !== "") await this.write(left);
   }
 
   /** Whether something stands on the current line. */
@@ -46,8 +51,11 @@ class Output {
     return this.text !== "" && !this.text.endsWith("\n");
   }
 
+  /** Ends the line that is shown; of the text it becomes a part only with what comes after. */
   async endLine(): Promise<void> {
-    if (this.shown && this.open) await this.write("\n");
+    if (!this.shown || !this.open || this.#ended) return;
+    this.#ended = true;
+    await this.write("\n");
   }
 }
 
@@ -124,6 +132,8 @@ export class ChatReply implements Reply {
     this.#collector.add([{ ...event, text }]);
     // Messages stand on lines of their own.
     const separator = !this.#begun && this.#output === this.#answer && this.#output.open ? "\n" : "";
+    // On a terminal both outputs stand in the same lines.
+    if (!this.#begun && this.#output === this.#aside && this.#aside.shown) await this.#answer.endLine();
     this.#begun = true;
     await this.#output.add(separator + text);
   }
