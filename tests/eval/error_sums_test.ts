@@ -41,4 +41,8 @@ Deno.test("ErrorSums.outliers() names loud channels and channels that bear the e
   assertEquals(outliers[0]!.errorShare, 1);
   assertAlmostEquals(outliers[1]!.magnitude, 100 / Math.sqrt((63 + 10000) / 64), 1e-9);
   assertEquals(new ErrorSums(width).outliers(), []);
+  // A tensor of zeros has no loud channel, whatever the other one holds.
+  const silent = new ErrorSums(width);
+  silent.add(new Float32Array(width), 0, b, 0);
+  assertEquals(silent.outliers()[0], { channel: 7, magnitude: 0, errorShare: 10_000 / (10_000 + 62 + 1.5 ** 2) });
 });
