@@ -97,6 +97,8 @@ export interface LinearSource {
    * Calibrated scale of the input (float32, > 0) where the checkpoint stores one; whether it is used, the plan decides.
    */
   readonly inputScale?: number;
+  /** Whether a scale lies beside plain weights: they went through a format, which the config says. */
+  readonly hasPlainScale?: boolean;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Where config and tensors disagree about linears: one warning for each kind of disagreement, or a refusal. */
 import { InputError } from "../errors.ts";
-import type { ModuleSpec } from "../checkpoint/quark/read_config.ts";
+import { candidateNames } from "../checkpoint/quark/module_names.ts";
+import type { ModuleSpec, QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { isMxfp4Method, type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { weightName } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
@@ -25,6 +26,49 @@ export const isUnquantized = ({ stored, spec, fake }: Said): boolean =>
 /** Whether the tensors have the scale of a quantized linear's static FP8 input, of which the config says nothing. */
 export const isCalibrated = ({ stored, spec }: Said): boolean =>
   stored.scale !== "none" && stored.inputScale !== null && (spec?.input ?? null) === null;
+
+/** Linears that no reader quantizes, whether they are excluded or not. */
+const NEVER_QUANTIZED = /^lm_head$|\.mlp\.router$/;
+
+/**
+ * Refuses linears of which tensors and config say different things, or the config nothing, where it is the inputs that
+ * depend on who is right: no tensor shows whether they are quantized on the fly.
+ *
+ * @param config Null where there is none of Quark's.
+ * @throws {InputError} naming the entry of the config and the linear.
+ */
+export function refuseUnclearInputs(
+  linears: readonly Configured[],
+  { configPath, quantization, hasQuarkNames }: PlanRequest,
+  config: QuarkConfig | null,
+): void {
+  const refuse = (entry: string, expected: string, got: string): never => {
+    const key = entry === "" ? "quantization_config" : `quantization_config.${entry}`;
+    throw InputError.of("contradiction", { file: configPath, key }, expected, got);
+  };
+  for (const linear of linears) {
+    const { stored, spec, byScheme } = linear, { module, inputScale } = stored;
+    if (byScheme) continue;
+    const isQuantized = stored.scale !== "none", weight = isQuantized ? weightName(stored.weight, stored.scale) : "";
+    if (quantization === null && hasQuarkNames === true && isQuantized && inputScale === null) {
+      refuse("", `what the inputs of ${module} are, whose weight is ${weight} in AMD Quark's names`, "nothing");
+    }
+    if (spec === null) continue;
+    if (isUnquantized(linear) && spec.input !== null && !NEVER_QUANTIZED.test(module)) {
+      // A static input without a scale cannot have been quantized.
+      if (spec.input.kind === "fp8_static" && inputScale === null) continue;
+      refuse(
+        spec.entry,
+        `a quantized weight of ${module}, or exclude to name it`,
+        "a plain one: are its inputs plain?",
+      );
+    }
+    if (!spec.isExcluded || !isQuantized || inputScale !== null) continue;
+    const { input } = config!.ofIncluded(candidateNames(module));
+    if (input === null || input.kind === "fp8_static") continue;
+    refuse(spec.entry, `a plain weight of ${module}, or exclude not to name it`, `${weight}: are its inputs plain?`);
+  }
+}
 
 /** `model.layers.0.mlp.router and 3 more`. */
 function named([first, ...others]: readonly string[]): string {

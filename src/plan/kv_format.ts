@@ -21,8 +21,9 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
     }
     return { kvFormat: asked, kvDecidedBy: option("kv-cache-dtype") } as const;
   }
-  const modules = request.linears.map(({ module }) => module).filter((module) => /\.[kv]_proj$/.test(module));
-  if (config?.kvCacheIsFp8(modules)) {
+  const cached = (module: string) => /\.[kv]_proj$/.test(module), all = request.linears.map(({ module }) => module);
+  const modules = all.filter(cached);
+  if (config?.kvCacheIsFp8(modules, all.filter((module) => !cached(module)))) {
     if (stored < layers) {
       warnings.push(
         `${configPath}: quantization_config says FP8 for the KV cache, but ${tensors}; 1 is used where there are none`,
@@ -30,6 +31,7 @@ export function kvFormat(request: PlanRequest, config: QuarkConfig | null, warni
     }
     return { kvFormat: "fp8", kvDecidedBy: "quantization_config" } as const;
   }
+  if (stored === 0) config?.refuseLostCache(modules);
   if (stored === 0) return { kvFormat: dtype, kvDecidedBy: option("dtype") } as const;
   const said = config === null ? reasonWithoutSpec(request) : "quantization_config says no FP8";
   warnings.push(`${configPath}: ${said} for the KV cache, but ${tensors}; the tensors count`);

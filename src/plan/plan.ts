@@ -11,6 +11,7 @@ import {
   isCalibrated,
   isUnquantized,
   outputs,
+  refuseUnclearInputs,
   unusedInputScales,
 } from "./contradictions.ts";
 import { kvFormat } from "./kv_format.ts";
@@ -104,9 +105,10 @@ export function makePlan(request: PlanRequest): Plan {
       stored,
       spec,
       byScheme: scheme !== null && (hasWeightsOf(scheme, stored) || converted.has(stored)),
-      fake: config?.fakeQuantized === true && stored.scale === "none" && (spec?.weight ?? null) !== null,
+      fake: config?.fakeQuantized === true && stored.hasPlainScale === true && (spec?.weight ?? null) !== null,
     };
   });
+  refuseUnclearInputs(configured, request, config);
   warnings.push(
     ...checkRotations(linears, config, configPath),
     ...contradictions(configured, request),

@@ -14,6 +14,7 @@ export function storedLinears(source: ModelSource): StoredLinear[] {
     scale: linear.weight.scale.kind,
     inputScale: linear.inputScale ?? null,
     cols: linear.weight.cols,
+    ...(linear.hasPlainScale ? { hasPlainScale: true } : {}),
     ...(rotation === undefined ? {} : { rotation: { size: rotation.size, prescale: rotation.prescale !== null } }),
   }));
 }

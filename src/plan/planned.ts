@@ -39,6 +39,7 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
   const plan = makePlan({
     linears: storedLinears(checkpoint.source),
     quantization: checkpoint.quantization,
+    hasQuarkNames: checkpoint.layout === "quark",
     configPath: checkpoint.files.config,
     dtype,
     kvCacheDtype,

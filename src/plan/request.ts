@@ -9,6 +9,8 @@ export interface PlanRequest {
   readonly linears: readonly StoredLinear[];
   /** `quantization_config` as it stands in config.json; null where there is none. */
   readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** Whether weights are stored by AMD Quark's names, of which a config says what happens to inputs. */
+  readonly hasQuarkNames?: boolean;
   /** Path of config.json, for messages. */
   readonly configPath: string;
   /** Name of a scheme whose input format replaces the checkpoint's, and to whose weights experts are converted. */

@@ -11,6 +11,8 @@ export interface StoredLinear {
   readonly scale: WeightScale;
   /** Calibrated scale of its input that the checkpoint has, float32; null: none. */
   readonly inputScale: number | null;
+  /** Whether a scale lies beside plain weights; absent: no. */
+  readonly hasPlainScale?: boolean;
   /** Input features; whether they fill MX blocks. */
   readonly cols: number;
   /** The online rotation of its input in the tensors; null or absent: none. */

@@ -114,8 +114,8 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
   ],
   [
     "no quantization_config and scales of the cache",
-    { quark: { kvScales: "legacy" }, config: () => null },
-    ["w_mxfp4", "bf16", "fp8"],
+    { quark: { weights: "bf16", kvScales: "legacy" }, config: () => null },
+    ["bf16", "bf16", "fp8"],
     "no quantization_config for the KV cache, but the tensors have its scales for all of 2 layers; the tensors count",
   ],
   [

@@ -169,7 +169,7 @@ const CONFIGS: [string, string, (t: Tensors) => void, (algorithm: Json, quantiza
     (_, quantization) => {
       (quantization["export"] as Json)["weight_format"] = "half_quantized";
     },
-    "config.json: quantization_config: export.weight_format: expected real_quantized or fake_quantized, " +
+    "config.json: quantization_config.export: weight_format: expected real_quantized or fake_quantized, " +
     'got "half_quantized"',
   ],
 ];

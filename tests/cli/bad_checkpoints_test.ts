@@ -213,7 +213,7 @@ const CASES: readonly [wrong: string, bad: Bad, line: RegExp][] = [
   [
     "a cache in another format",
     { config: (q) => q["kv_cache_quant_config"] = { "*k_proj": { ...FP8_SPEC, dtype: "int8" } } },
-    /output_tensors\.dtype: expected fp8_e4m3, got "int8"/,
+    /kv_cache_quant_config "\*k_proj"\.dtype: expected fp8_e4m3, got "int8"/,
   ],
   [
     "an expression that is none",

@@ -29,12 +29,19 @@ export function quarkLogits(name: string, variant = "logits"): Float32Array {
   return floats(readGolden(`quark/exports/${name}/logits.safetensors`), variant);
 }
 
-/** The program's logits [tokens, vocab] of the same tokens, the plan, and what it and the checkpoint warned of. */
+/**
+ * The program's logits [tokens, vocab] of the same tokens, the plan, and what it and the checkpoint warned of.
+ *
+ * @param change What is done to config.json before.
+ */
 export async function ourLogits(
   name: string,
   options: Partial<SessionOptions> = {},
+  change?: (config: string) => string,
 ): Promise<{ logits: Float32Array; plan: Plan; warnings: readonly string[] }> {
   using dir = unpack(name);
+  const config = `${dir.path}/config.json`;
+  if (change) Deno.writeTextFileSync(config, change(Deno.readTextFileSync(config)));
   const ids = integers(readGolden(`quark/exports/${name}/logits.safetensors`), "ids");
   const checkpoint = openCheckpoint(dir.path);
   const how: SessionOptions = {

@@ -135,6 +135,19 @@ Deno.test("what Quark 0.12 excludes as a router's linear is the router", () => {
   }
 });
 
+Deno.test("a fake-quantized export gives Quark's logits though exclude names no router", async () => {
+  // Quark never quantizes routers: no scale lies beside theirs.
+  for (const name of ["fake_mxfp4", "fake_fp8"]) {
+    const changed = (config: string) => config.replaceAll(/\s*"model\.layers\.\d\.mlp\.router",/g, "");
+    const { logits, warnings } = await ourLogits(name, { backend: "emulate", fp8Scales: "own" }, changed);
+    const error = nmse(logits, quarkLogits(name));
+    assert(error <= TOLERANCE, `${name}: NMSE ${error}`);
+    const [line, ...others] = warnings;
+    assert(line!.endsWith("mlp.router and 1 more, but the tensors are not quantized; the tensors count"), line);
+    assertEquals(others, []);
+  }
+});
+
 for (const [name, line] of Object.entries(REFUSED)) {
   Deno.test(`Quark's export ${name} is refused by name`, () => {
     using dir = unpack(name);

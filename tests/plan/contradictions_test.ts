@@ -56,7 +56,7 @@ Deno.test("makePlan() lets tensors count where the config contradicts them, with
   ]);
   assertEquals(said.scheme, "w_mxfp4_a_mxfp4");
 
-  const plain = plan(model({ experts: BF16 }), quark(entry(FP4_WEIGHT, FP4_INPUT)));
+  const plain = plan(model({ experts: BF16 }), quark(entry(FP4_WEIGHT, null)));
   assertEquals(plain.warnings, [
     "config.json: quantization_config says mxfp4 for model.layers.0.mlp.experts.0.gate_up_proj and 11 more, but the " +
     "tensors are not quantized; the tensors count",
@@ -64,7 +64,7 @@ Deno.test("makePlan() lets tensors count where the config contradicts them, with
   assertEquals(plain.scheme, "bf16");
   assertEquals(plain.linears.find(({ module }) => module === EXPERT)!.decidedBy, "tensors");
 
-  const excluded = plan(model(), quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude: ["*"] }));
+  const excluded = plan(model(), quark(entry(FP4_WEIGHT, null), { exclude: ["*"] }));
   assertEquals(excluded.scheme, "w_mxfp4");
   assertEquals(excluded.warnings.length, 1);
   assert(

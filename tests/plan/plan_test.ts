@@ -108,7 +108,7 @@ Deno.test("makePlan() reads names of older exports", () => {
     block_size: 32,
   });
   const made = plan(
-    model(),
+    model({ attention: MXFP4 }),
     quark([entry(older("fp4", false), older("fp4", true))][0], { layer_quant_config: null, exclude: null }),
   );
   assertEquals(inputs(made)["1.mlp.experts.2.gate_up_proj"], mx("e2m1"));
@@ -141,6 +141,10 @@ Deno.test("makePlan() lets layer_quant_config count before global: names, then p
   assertEquals(made["0.mlp.experts.2.gate_up_proj"], mx("e3m2"), "the class counts before the global entry");
 });
 
+/** The linears of a model some of whose experts are plain. */
+const withPlain = (isPlain: (module: string) => boolean, layers = 2) =>
+  model({ layers }).map((linear) => isPlain(linear.module) ? { ...linear, ...BF16 } : linear);
+
 Deno.test("makePlan() lets exclude count first: exact, pattern and re:", () => {
   for (
     const exclude of [["lm_head", EXPERT.replace(".1.", ".0."), EXPERT, EXPERT.replace(".1.", ".2.")], [
@@ -148,13 +152,13 @@ Deno.test("makePlan() lets exclude count first: exact, pattern and re:", () => {
     ], ["re:.*layers\\.0.*gate"]]
   ) {
     const config = quark(entry(FP4_WEIGHT, FP4_INPUT), {
-      exclude,
+      exclude: [...exclude, "*self_attn*"],
       layer_quant_config: { [EXPERT]: entry(FP4_WEIGHT, FP4_INPUT) },
     });
-    const made = plan(model({ layers: 1 }), config);
+    const made = plan(withPlain((module) => module.includes("gate_up"), 1), config);
     assertEquals(inputs(made)["0.mlp.experts.1.gate_up_proj"], NONE, `${exclude}`);
     assertEquals(inputs(made)["0.mlp.experts.1.down_proj"], mx("e2m1"));
-    assertEquals(made.scheme, "w_mxfp4 + w_mxfp4_a_mxfp4");
+    assertEquals(made.scheme, "bf16 + w_mxfp4_a_mxfp4");
   }
 });
 
@@ -162,9 +166,13 @@ Deno.test("makePlan() knows experts by the fused module's name too", () => {
   const fused = "model.layers.0.mlp.experts.gate_up_proj";
   const config = quark(entry(FP4_WEIGHT, null), { layer_quant_config: { [fused]: entry(FP4_WEIGHT, FP4_INPUT) } });
   assertEquals(inputs(plan(model(), config))["0.mlp.experts.1.gate_up_proj"], mx("e2m1"));
-  const excluded = quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude: ["model.layers.0.mlp.experts"] });
-  assertEquals(inputs(plan(model(), excluded))["0.mlp.experts.1.down_proj"], NONE);
-  assertEquals(inputs(plan(model(), excluded))["1.mlp.experts.1.down_proj"], mx("e2m1"));
+  const exclude = ["model.layers.0.mlp.experts", "*self_attn*"];
+  const made = plan(
+    withPlain((module) => module.includes("0.mlp.experts")),
+    quark(entry(FP4_WEIGHT, FP4_INPUT), { exclude }),
+  );
+  assertEquals(inputs(made)["0.mlp.experts.1.down_proj"], NONE);
+  assertEquals(inputs(made)["1.mlp.experts.1.down_proj"], mx("e2m1"));
 });
 
 Deno.test("makePlan() plans mixed precision per layer", () => {

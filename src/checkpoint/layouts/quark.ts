@@ -75,7 +75,10 @@ class QuarkReader {
     const weight = this.#weights.read(module, [], rows, cols, () => module)[0]!;
     const [inputScale] = this.#inputScales(1, `${module}.input_scale`);
     const rotation = this.#rotations.read(module, cols);
-    const read = linear(module, weight, bias ? this.#tensors.vector(`${module}.bias`, rows) : null, inputScale);
+    const read = {
+      ...linear(module, weight, bias ? this.#tensors.vector(`${module}.bias`, rows) : null, inputScale),
+      ...this.#weights.plainScale(module),
+    };
     return rotation === null ? read : { ...read, rotation };
   }
 
@@ -93,7 +96,8 @@ class QuarkReader {
       const weights = this.#weights.read(fused, [experts], shape.rows, shape.cols, moduleOf);
       const biases = this.#tensors.vectors(`${fused}.bias`, experts, shape.rows);
       const scales = inputScales();
-      return weights.map((weight, e) => linear(moduleOf(e), weight, biases[e]!, scales[e]));
+      const more = this.#weights.plainScale(fused);
+      return weights.map((weight, e) => ({ ...linear(moduleOf(e), weight, biases[e]!, scales[e]), ...more }));
     }
     const linears = Array.from({ length: experts }, (_, e) => this.linear(moduleOf(e), shape.rows, shape.cols, true));
     this.#checkAlike(linears);

@@ -33,6 +33,7 @@ const FP8 = { F8_E4M3: "fp8_e4m3", F8_E4M3FNUZ: "fp8_e4m3fnuz" } as const;
 
 /** Reads matrices with their scales. */
 export class QuarkWeights {
+  readonly #plainWithScale = new Set<string>();
   readonly #tensors: TensorSet;
   readonly #scales: ScaleReader;
   readonly #said: QuarkSaid;
@@ -83,7 +84,13 @@ export class QuarkWeights {
         `none beside ${weight.dtype} weights, or weight_format "fake_quantized"`,
       );
     }
+    if (scale !== null) this.#plainWithScale.add(name);
     return this.#tensors.matrices(weightName, lead, rows, cols);
+  }
+
+  /** What a linear of `<name>.weight`, once read, has besides: whether a scale lies beside its plain weights. */
+  plainScale(name: string): { readonly hasPlainScale?: boolean } {
+    return this.#plainWithScale.has(name) ? { hasPlainScale: true } : {};
   }
 
   #mx(

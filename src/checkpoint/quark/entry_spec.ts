@@ -2,7 +2,7 @@
  * One entry of AMD Quark's `quantization_config`: the formats of weight, input and output that it gives to the modules
  * it is for.
  */
-import * as z from "zod";
+import type * as z from "zod";
 import { show } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import {
@@ -14,8 +14,9 @@ import {
   type WeightScale,
 } from "../../formats/format.ts";
 import type { InputFormat } from "../../formats/input.ts";
-import { validate } from "../../validate.ts";
+import { readKeys } from "../keys.ts";
 import { elementOfDtype, MX_DTYPE } from "./mx_dtypes.ts";
+import { ENTRY_KEYS, SPEC_KEYS } from "./quark_keys.ts";
 
 /** A weight as the config describes it. */
 export interface WeightSpec {
@@ -35,30 +36,7 @@ export interface EntrySpec {
   readonly fp8Output: boolean;
 }
 
-const TEXT = { error: "a name" };
-const BOOL = { error: "true or false" };
-const INTEGER = { error: "an integer" };
-
-const Spec = z.looseObject({
-  dtype: z.string(TEXT),
-  is_dynamic: z.boolean(BOOL).nullish(),
-  /** Older name of is_dynamic. */
-  dynamic: z.boolean(BOOL).nullish(),
-  qscheme: z.string(TEXT).nullish(),
-  ch_axis: z.int(INTEGER).nullish(),
-  /** Older name of ch_axis. */
-  axis: z.int(INTEGER).nullish(),
-  group_size: z.int(INTEGER).nullish(),
-  block_size: z.int(INTEGER).nullish(),
-  scale_format: z.string(TEXT).nullish(),
-  scale_calculation_mode: z.string(TEXT).nullish(),
-  mx_element_dtype: z.string(TEXT).nullish(),
-}, { error: "an object" });
-
-type SpecValues = z.infer<typeof Spec>;
-
-/** Any JSON object. */
-export const object = z.record(z.string(), z.unknown(), { error: "an object" });
+type SpecValues = z.infer<z.ZodObject<typeof SPEC_KEYS.read>>;
 
 /** Dtypes of plain numbers: a spec with one of them quantizes nothing. */
 const PLAIN = ["bfloat16", "float16", "float32"];
@@ -81,7 +59,7 @@ export class EntryReader {
    */
   module(json: unknown, key: string): EntrySpec {
     if (json === null || json === undefined) return { weight: null, input: null, fp8Output: false };
-    const entry = validate(object, json, `${this.#file}.${key}`);
+    const entry = readKeys(ENTRY_KEYS, json, `${this.#file}.${key}`);
     if (this.#spec(entry["bias"], `${key}.bias`) !== null) {
       throw this.#unsupported(`${key}.bias`, "null: biases are not quantized", "a spec");
     }
@@ -103,8 +81,22 @@ export class EntryReader {
       value = value[0];
     }
     if (value === null || value === undefined) return null;
-    const spec = validate(Spec, value, `${this.#file}.${key}`);
+    const spec: SpecValues = readKeys(SPEC_KEYS, value, `${this.#file}.${key}`);
     return PLAIN.includes(spec.dtype) ? null : spec;
+  }
+
+  /** A spec of FP8, and refuses scales that are not plain numbers. */
+  #fp8(spec: SpecValues, key: string, dtypes: readonly string[]): void {
+    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...dtypes, "fp8_e4m3"], spec.dtype);
+    const format = spec.scale_format ?? "float32";
+    this.#expect(format === "float32", `${key}.scale_format`, ["float32"], format);
+  }
+
+  /** Refuses scales of inputs that are made by another rule, or rounded to another type, than those computed here. */
+  #madeOnTheFly({ observer_cls, scale_type }: SpecValues, key: string, rule: string): void {
+    this.#expect((observer_cls ?? rule) === rule, `${key}.observer_cls`, [rule], observer_cls);
+    const types = ["float", "float32"], type = scale_type ?? types[0]!;
+    this.#expect(types.includes(type), `${key}.scale_type`, types, type);
   }
 
   #weight(json: unknown, key: string): WeightSpec | null {
@@ -115,7 +107,7 @@ export class EntryReader {
       this.#axis(spec, key, [-1, 1]);
       return { format: MX_FORMAT[element], scale: "e8m0" };
     }
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.values(MX_DTYPE), "fp8_e4m3"], spec.dtype);
+    this.#fp8(spec, key, Object.values(MX_DTYPE));
     if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false for a weight", "true");
     if (spec.qscheme === "per_tensor") return { format: "fp8_e4m3", scale: "tensor" };
     this.#expect(spec.qscheme === "per_channel", `${key}.qscheme`, ["per_tensor", "per_channel"], spec.qscheme);
@@ -130,9 +122,10 @@ export class EntryReader {
     if (element) {
       if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, "true for MX inputs", "false");
       this.#axis(spec, key, [-1]);
+      this.#madeOnTheFly(spec, key, "PerBlockMXObserver");
       return { kind: "mx", element, rule: this.#rule(spec, key) };
     }
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, [...Object.values(MX_DTYPE), "fp8_e4m3"], spec.dtype);
+    this.#fp8(spec, key, Object.values(MX_DTYPE));
     const { qscheme } = spec;
     if (qscheme === "per_tensor") {
       // One scale for whatever tokens are in a batch would make an answer depend on its neighbours.
@@ -144,6 +137,7 @@ export class EntryReader {
     if (isDynamic(spec) === false) throw this.#unsupported(`${key}.is_dynamic`, `true for ${qscheme} inputs`, "false");
     // Of [batch, tokens, features]: another axis is a scale for each feature or one for all tokens.
     this.#axis(spec, key, [1, -2]);
+    this.#madeOnTheFly(spec, key, "PerChannelMinMaxObserver");
     return { kind: "fp8_token" };
   }
 
@@ -151,7 +145,7 @@ export class EntryReader {
   fp8Output(json: unknown, key: string): boolean {
     const spec = this.#spec(json, key);
     if (spec === null) return false;
-    this.#expect(spec.dtype === "fp8_e4m3", `${key}.dtype`, ["fp8_e4m3"], spec.dtype);
+    this.#fp8(spec, key, []);
     this.#expect(spec.qscheme === "per_tensor", `${key}.qscheme`, ["per_tensor"], spec.qscheme);
     if (isDynamic(spec) === true) throw this.#unsupported(`${key}.is_dynamic`, "false", "true");
     return true;
@@ -169,6 +163,13 @@ export class EntryReader {
     const size = spec.group_size ?? spec.block_size;
     this.#expect(size === BLOCK, `${key}.group_size`, [`${BLOCK}`], size);
     if (spec.dtype !== "mx") {
+      // To Quark it counts before the dtype.
+      this.#expect(
+        (spec.mx_element_dtype ?? dtype) === dtype,
+        `${key}.mx_element_dtype`,
+        [dtype],
+        spec.mx_element_dtype,
+      );
       this.#expect(spec.qscheme === "per_group", `${key}.qscheme`, ["per_group"], spec.qscheme);
       this.#expect(spec.scale_format === "e8m0", `${key}.scale_format`, ["e8m0"], spec.scale_format);
     }

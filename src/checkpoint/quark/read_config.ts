@@ -2,14 +2,16 @@
  * AMD Quark's `quantization_config`: which formats it says a module has. Keys that change nothing here are not read;
  * entries are read when a module of the model first needs them, so that only what matters is refused.
  */
-import * as z from "zod";
+import type * as z from "zod";
 import { printable } from "../../describe.ts";
+import { readKeys } from "../keys.ts";
 import { validate } from "../../validate.ts";
 import { InputError } from "../../errors.ts";
 import type { Fuel } from "./automaton.ts";
 import { isPattern, parsePattern, type Pattern, patternFuel } from "./pattern.ts";
-import { EntryReader, type EntrySpec, object } from "./entry_spec.ts";
+import { EntryReader, type EntrySpec } from "./entry_spec.ts";
 import { type ConfiguredRotation, readAlgorithms } from "./algorithms.ts";
+import { ENTRY_KEYS, EXPORT_KEYS, object, QUARK_KEYS } from "./quark_keys.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -17,27 +19,12 @@ type Json = Readonly<Record<string, unknown>>;
 export interface ModuleSpec extends EntrySpec {
   /** The entry that says so: `exclude "lm_head"`, `layer_quant_config "*k_proj"`, `global_quant_config`, ... */
   readonly entry: string;
+  /** Whether that is `exclude`. */
+  readonly isExcluded: boolean;
 }
 
 /** Patterns with special characters that each of a config's lists may have: each is tried on each module. */
 const MAX_PATTERNS = 1000;
-
-const names = z.array(z.string({ error: "a name" }), { error: "a list of names" });
-
-const Config = z.looseObject({
-  global_quant_config: object.nullish(),
-  layer_quant_config: object.nullish(),
-  layer_type_quant_config: object.nullish(),
-  exclude: names.nullish(),
-  kv_cache_quant_config: object.nullish(),
-  softmax_quant_spec: z.unknown().optional(),
-  algo_config: z.unknown().optional(),
-  export: z.looseObject({
-    kv_cache_group: names.nullish(),
-    weight_format: z.enum(["real_quantized", "fake_quantized"], { error: "real_quantized or fake_quantized" })
-      .nullish(),
-  }, { error: "an object" }).nullish(),
-}, { error: "an object" });
 
 /** Last parts of the class names of all linears, of plain ones and of Quark's. */
 const LINEAR_CLASSES = ["Linear", "QuantLinear", "QParamsLinear"];
@@ -74,7 +61,8 @@ export class QuarkConfig {
   readonly rotation: ConfiguredRotation | null;
   readonly #file: string;
   readonly #entries: EntryReader;
-  readonly #values: z.infer<typeof Config>;
+  readonly #values: z.infer<z.ZodObject<typeof QUARK_KEYS.read>>;
+  readonly #exported: z.infer<z.ZodObject<typeof EXPORT_KEYS.read>>;
   readonly #exactExcludes: ReadonlySet<string>;
   readonly #excludes: FirstMatch<Pattern>;
   readonly #exactLayers: ReadonlyMap<string, Entry>;
@@ -92,7 +80,8 @@ export class QuarkConfig {
   constructor(quantization: Json, path: string) {
     this.#file = `${path}: quantization_config`;
     this.#entries = new EntryReader(this.#file);
-    this.#values = validate(Config, quantization, this.#file);
+    this.#values = readKeys(QUARK_KEYS, quantization, this.#file);
+    this.#exported = readKeys(EXPORT_KEYS, this.#values.export ?? {}, `${this.#file}.export`);
     const { exclude, layer_quant_config: layers, layer_type_quant_config: types } = this.#values;
     this.#fuel = patternFuel(this.#file);
     const excludes = this.#patterns(exclude ?? [], "exclude");
@@ -113,7 +102,15 @@ export class QuarkConfig {
       key: `layer_type_quant_config "${printable(type)}"`,
       json: types![type],
     };
-    this.rotation = readAlgorithms(this.#values.algo_config, `${this.#file}.algo_config`);
+    for (const [text, json] of Object.entries(types ?? {})) {
+      const key = `layer_type_quant_config "${printable(text)}"`;
+      if (LINEAR_CLASSES.includes(className(text)) || isNoEntry(json)) continue;
+      throw this.#wrong(key, `${LINEAR_CLASSES.join(", ")}, or an entry without specs`, "a spec of other modules");
+    }
+    const [now, older] = (["algo_config", "pre_quant_opt_config"] as const).map((key) =>
+      readAlgorithms(this.#values[key], `${this.#file}.${key}`)
+    );
+    this.rotation = now ?? older ?? null;
   }
 
   /** Reads patterns; those with special characters are counted before any is compiled. */
@@ -137,8 +134,14 @@ export class QuarkConfig {
     const excluded = candidates.find((name) => this.#exactExcludes.has(name)) ??
       this.#excludes.of(candidates)?.text;
     if (excluded !== undefined) {
-      return { weight: null, input: null, fp8Output: false, entry: `exclude "${printable(excluded)}"` };
+      const entry = `exclude "${printable(excluded)}"`;
+      return { weight: null, input: null, fp8Output: false, entry, isExcluded: true };
     }
+    return this.ofIncluded(candidates);
+  }
+
+  /** The same if the module is not excluded. */
+  ofIncluded(candidates: readonly string[]): ModuleSpec {
     const entry = candidates.map((name) => this.#exactLayers.get(name)).find((found) => found !== undefined) ??
       this.#layers.of(candidates) ?? this.#type;
     const key = entry?.key ?? "global_quant_config";
@@ -146,14 +149,14 @@ export class QuarkConfig {
     if (!spec) {
       this.#read.set(key, spec = this.#entries.module(entry ? entry.json : this.#values.global_quant_config, key));
     }
-    return { ...spec, entry: key };
+    return { ...spec, entry: key, isExcluded: false };
   }
 
   /**
    * Whether weights are stored as plain numbers that were quantized and dequantized (fake quantization).
    */
   get fakeQuantized(): boolean {
-    return this.#values.export?.weight_format === "fake_quantized";
+    return this.#exported.weight_format === "fake_quantized";
   }
 
   /**
@@ -161,11 +164,17 @@ export class QuarkConfig {
    * `export.kv_cache_group`, and `exclude`, which is about weights and inputs, says nothing of a cache.
    *
    * @param modules Names of all k_proj and v_proj.
-   * @throws {InputError} for another format, and where some of them are FP8 and some are not.
+   * @param others Names of all other linears.
+   * @throws {InputError} for another format, where some of them are FP8 and some are not, and where
+   *   `kv_cache_quant_config` quantizes what the others give.
    */
-  kvCacheIsFp8(modules: readonly string[]): boolean {
-    const own = Object.entries(this.#values.kv_cache_quant_config ?? {});
-    const entryOf = own.length > 0 ? this.#ownKvEntries(own) : this.#kvGroup();
+  kvCacheIsFp8(modules: readonly string[], others: readonly string[]): boolean {
+    const own = this.#ownKvEntries(), entryOf = own ?? this.#kvGroup();
+    for (const module of own === null ? [] : others) {
+      const entry = own!(module);
+      if (entry === undefined || !this.#kvIsFp8(entry)) continue;
+      throw this.#wrong(entry.key, "names of k_proj and v_proj", `one that matches ${module}`);
+    }
     const found = modules.map((module) => {
       const entry = entryOf(module);
       return { module, fp8: entry !== undefined && this.#kvIsFp8(entry) };
@@ -180,6 +189,30 @@ export class QuarkConfig {
     );
   }
 
+  /**
+   * Refuses what says that keys and values are quantized where {@linkcode QuarkConfig.kvCacheIsFp8} finds nothing that
+   * does.
+   *
+   * @throws {InputError} naming the key.
+   */
+  refuseLostCache(modules: readonly string[]): void {
+    const none = "none that does";
+    if (Object.values(this.#values.kv_cache_quant_config ?? {}).some((json) => json !== null)) {
+      throw this.#wrong("kv_cache_quant_config", "an entry that quantizes the outputs of k_proj and v_proj", none);
+    }
+    if ((this.#exported.kv_cache_group ?? []).length > 0) {
+      const expected = "names of entries of layer_quant_config that quantize the outputs of k_proj and v_proj";
+      throw this.#wrong("export.kv_cache_group", expected, none);
+    }
+    const quantized = modules.map((module) => this.of([module])).find(({ fp8Output }) => fp8Output);
+    if (quantized === undefined) return;
+    throw this.#wrong(`${quantized.entry}.output_tensors`, "null, or kv_cache_quant_config to say the same", "a spec");
+  }
+
+  #wrong(key: string, expected: string, got: string): InputError {
+    return InputError.of("wrong_value", { name: `${this.#file}.${key}` }, expected, got);
+  }
+
   /** One line for each thing that is asked for and left out, because it is not computed here. */
   warnings(): string[] {
     const { softmax_quant_spec: softmax } = this.#values;
@@ -188,8 +221,10 @@ export class QuarkConfig {
       : [`${this.#file}.softmax_quant_spec: attention probabilities are not quantized`];
   }
 
-  /** What `kv_cache_quant_config` has for a module. */
-  #ownKvEntries(own: readonly (readonly [string, unknown])[]): (module: string) => Entry | undefined {
+  /** What `kv_cache_quant_config` has for a module; null where it has nothing at all. */
+  #ownKvEntries(): ((module: string) => Entry | undefined) | null {
+    const own = Object.entries(this.#values.kv_cache_quant_config ?? {});
+    if (own.length === 0) return null;
     const patterns = this.#patterns(own.map(([text]) => text), "kv_cache_quant_config");
     const entries = patterns.map((pattern, i): Entry => ({
       pattern,
@@ -201,7 +236,7 @@ export class QuarkConfig {
 
   /** What `layer_quant_config` has for a module, where that is of the group; without a group it always is. */
   #kvGroup(): (module: string) => Entry | undefined {
-    const texts = this.#values.export?.kv_cache_group ?? [], same = new Set(texts);
+    const texts = this.#exported.kv_cache_group ?? [], same = new Set(texts);
     const patterns = this.#patterns(texts, "export.kv_cache_group");
     return (module) => {
       const entry = this.#exactLayers.get(module) ?? this.#layers.of([module]);
@@ -213,11 +248,15 @@ export class QuarkConfig {
 
   /** The spec of a cache is that of the outputs of k_proj and v_proj. */
   #kvIsFp8({ key, json }: Entry): boolean {
-    const entry = validate(object, json, `${this.#file}.${key}`);
-    const value = Object.hasOwn(entry, "dtype") ? entry : entry["output_tensors"];
-    return this.#entries.fp8Output(value, `${key}.output_tensors`);
+    const at = `${this.#file}.${key}`, entry = json === null ? {} : validate(object, json, at);
+    if (Object.hasOwn(entry, "dtype")) return this.#entries.fp8Output(entry, key);
+    return this.#entries.fp8Output(readKeys(ENTRY_KEYS, entry, at).output_tensors, `${key}.output_tensors`);
   }
 }
+
+/** Whether an entry quantizes nothing, whatever it is for. */
+const isNoEntry = (json: unknown): boolean =>
+  json === null || typeof json === "object" && Object.values(json).every((spec) => spec === null);
 
 /** The class in `Linear`, `nn.Linear` or `<class 'torch.nn.modules.linear.Linear'>`. */
 const className = (text: string): string => /(\w+)'?>?$/.exec(text.slice(-200))?.[1] ?? text;

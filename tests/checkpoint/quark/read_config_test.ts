@@ -9,10 +9,10 @@ import { spelled } from "../../../src/words.ts";
 Deno.test("makePlan() reads a config that has nothing but the global entry", () => {
   const made = plan(model(), { quant_method: "quark", global_quant_config: { weight: FP4_WEIGHT } });
   assertEquals(made.scheme, "w_mxfp4");
-  assertEquals(
-    plan(model(), { global_quant_config: entry(FP4_WEIGHT, mxSpec("fp4", true)) }).scheme,
-    "w_mxfp4_a_mxfp4",
-  );
+  // That attention is plain, the tensors show; whether its inputs are, they do not.
+  const inputs = { global_quant_config: entry(FP4_WEIGHT, mxSpec("fp4", true)) };
+  assertEquals(plan(model(), { ...inputs, exclude: ["*self_attn*"] }).scheme, "w_mxfp4_a_mxfp4");
+  refused("global_quant_config: expected a quantized weight of model.layers.0.self_attn.q_proj", model(), inputs);
 });
 
 /** What a config must not ask for, and the line that refuses it. */
@@ -165,13 +165,12 @@ Deno.test("makePlan() takes the KV format from the config only where it is asked
   assertEquals(kv("auto", null, "f32"), "f32 by dtype");
   assertEquals(kv("fp8", null), "fp8 by kv-cache-dtype");
   assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null))), "bf16 by dtype");
-  // kv_cache_quant_config counts first, and a group that no entry belongs to says nothing.
+  // kv_cache_quant_config counts first.
   const newer = { "*k_proj": entry(null, null, FP8), "*v_proj": entry(null, null, FP8) };
   assertEquals(
     kv("auto", quark(entry(FP4_WEIGHT, null), { kv_cache_quant_config: newer })),
     "fp8 by quantization_config",
   );
-  assertEquals(kv("auto", quark(entry(FP4_WEIGHT, null), { export: group })), "bf16 by dtype");
 });
 
 Deno.test("makePlan() refuses KV formats other than FP8 with one scale", () => {
