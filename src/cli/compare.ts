@@ -2,7 +2,6 @@
 import { makeDirectory } from "../checkpoint/atomic.ts";
 import { userHashesOf } from "./user_hashes.ts";
 import { inDirectory, inMemory } from "../eval/stores.ts";
-import type { DivergenceResult } from "../eval/divergence_schema.ts";
 import { predictionsIn } from "../eval/divergence_result.ts";
 import { comparisonHeader, KeptPassages, PASSAGES, passagesHeader, passagesOf } from "../eval/passages.ts";
 import { writeComparison } from "./compare_files.ts";
@@ -20,7 +19,8 @@ import { cutSequences, lengthThatBounds } from "../eval/perplexity.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, SCHEMA_VERSION } from "../eval/results_schema.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../session/setting.ts";
-import type { COMPARE, Limit, Watched } from "./compare_options.ts";
+import { judge } from "./compare_gate.ts";
+import type { COMPARE } from "./compare_options.ts";
 import { type SideChoices, sideChoices } from "./compare_sides.ts";
 import { compareTables } from "./compare_tables.ts";
 import { calibratedScales, type MeasureScales, planCalibrated, pretendedScales, refuseNeedless } from "./calibrate.ts";
@@ -42,9 +42,6 @@ function refuseTwoForms({ format, json, all }: Pick<CompareOptions, "format" | "
   if (format === undefined || !(json || all)) return;
   throw UsageError.of("contradiction", { option: "format" }, `without --${json ? "json" : "all"}`);
 }
-
-/** Exit code of a comparison that exceeds a limit of `--fail-above`. */
-const EXIT_EXCEEDED = 3;
 
 /** Runs the command; gives its exit code. */
 export async function compareCommand({ options }: Parsed<typeof COMPARE.options>): Promise<number> {
@@ -135,7 +132,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     : llamaCppLines(predictionsIn(divergence));
   await writeOut(options.json ? json : `${folded(lines).join("\n")}\n`);
   if (out !== null && !options.json) sayWhere(out, false);
-  return judge(options["fail-above"] ?? [], divergence);
+  return judge(options["fail-above"] ?? [], divergence, note);
 }
 
 /** The sides with their formats decided; a model that both compute is opened and read once. */
@@ -185,31 +182,3 @@ function openDirectory(out: string): void {
 
 /** Results of comparisons replace one another: each is made anew, while an evaluation may have taken hours. */
 const COMPARISONS = { schema: "mxoss.compare", protocol: z.unknown(), identity: () => null };
-
-/** What a limit is about. */
-const MEASURES: Readonly<Record<Watched, (d: DivergenceResult) => number | null>> = {
-  kl: ({ logits }) => logits.all.kl.mean.value,
-  "max-kl": ({ logits }) => logits.all.kl.max,
-  error: ({ operations }) => largest(operations.map(({ total }) => total.relative_error)),
-  "own-error": ({ operations }) => largest(operations.map(({ own }) => own === null ? 0 : own.relative_error)),
-  disagreement: ({ logits }) => 1 - (logits.all.same_top.value ?? 0),
-  flips: ({ router }) => router.flipped / Math.max(1, router.decisions),
-  nll: ({ logits }) => logits.all.next?.nll_increase.value ?? null,
-  suspects: ({ suspects }) => suspects.length,
-};
-
-/** Null, which stands for what is not finite, is larger than every number. */
-function largest(values: readonly (number | null)[]): number | null {
-  return values.includes(null) ? null : Math.max(...values.map((v) => v!));
-}
-
-function judge(limits: readonly Limit[], divergence: DivergenceResult): number {
-  let exceeded = false;
-  for (const { what, above } of limits) {
-    const value = MEASURES[what](divergence);
-    if (value !== null && value <= above) continue;
-    note(`--fail-above: ${what} is ${value === null ? "not finite" : value.toPrecision(4)}, above ${above}`);
-    exceeded = true;
-  }
-  return exceeded ? EXIT_EXCEEDED : 0;
-}

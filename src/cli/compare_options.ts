@@ -8,7 +8,7 @@ const WATCHED = ["kl", "max-kl", "error", "own-error", "disagreement", "flips", 
 /** One of {@linkcode WATCHED}. */
 export type Watched = (typeof WATCHED)[number];
 
-/** A limit: exceeded, the command ends with exit code 3. */
+/** A limit: exceeded, the command ends with exit code 3, and with 4 where that cannot be told. */
 export interface Limit {
   readonly what: Watched;
   readonly above: number;
@@ -53,7 +53,9 @@ const OPTIONS = {
   "fail-above": option(
     "LIST",
     limits().optional(),
-    `exit with code 3 above these limits, for instance kl=1e-3,error=0.05 (${WATCHED.join(", ")}; a number alone: kl)`,
+    `exit with code 3 above these limits and 4 where that cannot be told, for instance kl=1e-3,error=0.05 (${
+      WATCHED.join(", ")
+    }; a number alone: kl)`,
   ),
   calibrate: CALIBRATE_OPTION,
   bandwidth: BANDWIDTH_OPTION,
@@ -97,6 +99,7 @@ export const COMPARE: CommandSpec<typeof OPTIONS> = {
     "--fail-above: kl, max-kl: KL divergence in nats, mean and largest; error, own-error: largest relative error of " +
     "an operation; disagreement: share of positions with another likeliest token; flips: share of router decisions " +
     "that changed; nll: increase of the negative log probability per token; suspects: number of suspects. Exit code " +
-    "3 when one is exceeded.",
+    "3 where a 95% interval is above its limit, 4 where it holds the limit: then the tokens are too few to decide. " +
+    "max-kl and suspects, and limits of 0, are judged by what was seen.",
   ],
 };

@@ -9,6 +9,7 @@ export const EXIT_CODES: readonly (readonly [code: number, means: string])[] = [
   [1, "a failure of the program or the machine"],
   [2, "a mistake in the arguments, the config or the checkpoint"],
   [3, "a comparison exceeded a limit of --fail-above"],
+  [4, "a comparison cannot tell whether a limit of --fail-above is exceeded"],
   [130, "interrupted"],
 ];
 

@@ -78,9 +78,9 @@ export function groupings(sequences: Sequences): Groupings {
 /** Pieces of a single sequence. */
 const PIECES = 8;
 
-/** Where the blocks of a sequence begin and end. */
+/** Where the blocks of a sequence begin and end; the last may lack one token, which a sequence does not predict. */
 export function blocksOf(length: number, size = BLOCK): [start: number, end: number][] {
-  const count = Math.max(1, Math.floor(length / size));
+  const count = Math.max(1, Math.floor((length + 1) / size));
   return Array.from({ length: count }, (_, i) => [i * size, i === count - 1 ? length : (i + 1) * size]);
 }
 
@@ -104,13 +104,14 @@ interface Spread {
  * Part of the effective number of observations that counts as degrees of freedom: half of them in an interval, as a
  * sample without the largest of them looks more alike than it is.
  */
-const CAUTION = { cautious: 0.5, plain: 1 } as const;
-type Kind = keyof typeof CAUTION;
+export const CAUTIOUS = 0.5;
+/** All of it, for the error of a test and where values have an end near by. */
+export const PLAIN = 1;
 
 /** Relative deviation below which observations count as equal. */
 const EQUAL = 1e-12;
 
-function spreadOf(observations: readonly Observation[], kind: Kind): Spread {
+function spreadOf(observations: readonly Observation[], caution: number): Spread {
   const n = observations.length;
   let sum = 0, weight = 0;
   for (const o of observations) {
@@ -133,13 +134,13 @@ function spreadOf(observations: readonly Observation[], kind: Kind): Spread {
     return { value, half: Infinity, error: 0, freedom: n - 1, skewness: 0 };
   }
   const error = Math.sqrt(squares * (n - 1) / n) / weight;
-  const freedom = Math.max(1, Math.min(n - 1, CAUTION[kind] * squares * squares / fourths));
+  const freedom = Math.max(1, Math.min(n - 1, caution * squares * squares / fourths));
   return { value, half: error * studentQuantile(0.975, freedom), error, freedom, skewness: cubes / squares ** 1.5 };
 }
 
 /** The grouping with the widest interval. */
-export function widest(groups: Groupings, kind: Kind): Pick<Spread, "value" | "half" | "error" | "freedom"> {
-  return groups.map((observations) => spreadOf(observations, kind)).reduce((a, b) =>
+export function widest(groups: Groupings, caution: number): Pick<Spread, "value" | "half" | "error" | "freedom"> {
+  return groups.map((observations) => spreadOf(observations, caution)).reduce((a, b) =>
     a.half === Infinity ? b : b.half === Infinity || a.half > b.half ? a : b
   );
 }
@@ -150,7 +151,7 @@ export function widest(groups: Groupings, kind: Kind): Pick<Spread, "value" | "h
  */
 function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
   let low = Infinity, high = -Infinity;
-  for (const { value, half, error, skewness } of groups.map((observations) => spreadOf(observations, "cautious"))) {
+  for (const { value, half, error, skewness } of groups.map((observations) => spreadOf(observations, CAUTIOUS))) {
     if (half === Infinity) continue;
     const t = half / error;
     const inverse = (x: number) =>
@@ -163,7 +164,7 @@ function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
 
 /** A ratio of sums that cannot be negative. */
 export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
-  const { value, half: own } = widest(groups, "cautious"), half = purpose * own;
+  const { value, half: own } = widest(groups, CAUTIOUS), half = purpose * own;
   if (value === 0 || half === Infinity) return { value, low: value === value ? 0 : NaN, high: Infinity };
   const third = half / value / 3;
   return { value, low: value * Math.max(0, 1 - third) ** 3, high: value * (1 + third) ** 3 };
@@ -171,7 +172,7 @@ export function positiveRatio(groups: Groupings, purpose: Purpose = TRUTH): Esti
 
 /** Mean of values that may be negative, no few of which own it: logarithms. */
 export function signedMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  const { value, half: own } = widest(groupings(sequences), "cautious"), half = purpose * own;
+  const { value, half: own } = widest(groupings(sequences), CAUTIOUS), half = purpose * own;
   return { value, low: value - half, high: value + half };
 }
 
@@ -205,7 +206,7 @@ export function rareRatio(
 
 /** Likewise where values may be negative: as cautious as where they may not, and of few blocks both ends are open. */
 export function rareSignedMean(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  const groups = groupings(sequences), { value, half: own } = widest(groups, "cautious");
+  const groups = groupings(sequences), { value, half: own } = widest(groups, CAUTIOUS);
   const half = missesRare(groups, "signed") ? Infinity : purpose * own, skewed = skewedEnds(groups, purpose);
   return { value, low: Math.min(value - half, skewed.low), high: Math.max(value + half, skewed.high) };
 }
@@ -226,8 +227,8 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
   const differences = first.map((observations, g) =>
     observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
   );
-  const { value, half } = widest(differences, "cautious"), skewed = skewedEnds(differences, TRUTH);
-  const { error, freedom } = widest(differences, "plain");
+  const { value, half } = widest(differences, CAUTIOUS), skewed = skewedEnds(differences, TRUTH);
+  const { error, freedom } = widest(differences, PLAIN);
   // Nothing differs anywhere, or there is a single sequence, whose text may be an odd one: neither tells the two apart.
   // Where all differ by the same, their signs are what is left to test.
   const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));

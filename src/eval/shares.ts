@@ -1,9 +1,11 @@
 /** How sure one can be of a share of tokens, and of a quantile of their values: as many as are independent. */
 import {
+  CAUTIOUS,
   type Estimate,
   FEWEST_SEQUENCES,
   flatten,
   groupings,
+  PLAIN,
   type Purpose,
   REPETITION,
   type Sequences,
@@ -16,10 +18,11 @@ import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
  * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
  * over whole sequences or blocks.
  */
-function effectiveTokens(sequences: Sequences): number {
+function effectiveTokens(sequences: Sequences, cautionOf: (share: number) => number): number {
   const groups = groupings(sequences);
   const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
-  const { value, half } = widest(groups, "cautious");
+  const share = groups[0]!.reduce((sum, o) => sum + o.sum, 0) / tokens;
+  const { value, half } = widest(groups, cautionOf(share));
   const variance = value * (1 - value);
   // Few texts that show nothing do not say how alike their tokens are: then each block counts as one.
   if (!(variance > 0)) return groups[0]!.length < FEWEST_SEQUENCES ? groups[1]!.length : tokens;
@@ -35,7 +38,8 @@ function effectiveTokens(sequences: Sequences): number {
 export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
   const all = flatten(sequences);
   const value = all.reduce((sum, x) => sum + x, 0) / all.length;
-  const trials = effectiveTokens(sequences);
+  // The nearer a share is to 0 or 1, the more it is decided by rare tokens, as a mean may be.
+  const trials = effectiveTokens(sequences, (share) => PLAIN - (PLAIN - CAUTIOUS) * Math.abs(2 * share - 1));
   if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
   // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
   const successes = value === 1 ? trials : value * trials;
@@ -65,7 +69,7 @@ export function quantileOf(sequences: Sequences, p: number): Estimate {
   const sorted = flatten(sequences).sort((a, b) => a - b);
   const value = quantileOfSorted(sorted, p);
   const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
-  const trials = Math.max(1, Math.floor(effectiveTokens(below)));
+  const trials = Math.max(1, Math.floor(effectiveTokens(below, () => CAUTIOUS)));
   const [fewest, most] = likelyCounts(trials, 1 - p);
   return {
     value,

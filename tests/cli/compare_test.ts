@@ -46,12 +46,17 @@ Deno.test("compare names a planted bug, and --fail-above makes it exit code 3", 
     "model.layers.2.mlp.experts.gate_up_proj_scales",
     (data) => data.forEach((byte, i) => data[i] = byte + 1),
   );
-  const { code, stdout, stderr } = await compared(["--b", `model=${broken.dir}`, "--fail-above", "suspects=0,kl=1000"]);
+  const { code, stdout, stderr } = await compared([
+    "--b",
+    `model=${broken.dir}`,
+    "--fail-above",
+    "suspects=0,max-kl=1000",
+  ]);
   assertMatch(
     stdout,
     /^suspect: layer 2 experts\.gate_up_proj: own error (0\.9|1\.)\d+, of which the settings explain 0$/m,
   );
-  assertEquals(stderr, "--fail-above: suspects is 1.000, above 0\n");
+  assertEquals(stderr, "--fail-above: suspects is 1, above 0\n");
   assertEquals(code, 3);
 });
 
@@ -71,7 +76,11 @@ Deno.test("compare writes results and a page that loads nothing", async () => {
       "--json",
     ];
     const { code, stdout, stderr } = await inProcess(["compare", ...args, "--fail-above", "0.5"]);
-    assertEquals([code, stderr], [0, ""]);
+    assertMatch(
+      stderr,
+      /^--fail-above: kl is \S+ \[\S+, -\], so that 40 tokens cannot tell whether it is above 0\.5: /,
+    );
+    assertEquals(code, 4);
     assertEquals(await Deno.readTextFile(`${out}/report/results.json`), stdout);
     const { protocol, divergence } = CompareResults.parse(JSON.parse(stdout));
     assertEquals([protocol.a.tp, protocol.b.tp, protocol.b.kv_cache_dtype, protocol.b.dtype], [1, 2, "fp8", "f32"]);
@@ -86,7 +95,8 @@ Deno.test("compare writes results and a page that loads nothing", async () => {
 
 Deno.test("compare cuts a text so that its mean KL is bounded, unless --sequence-length is given", async () => {
   const long = Array.from({ length: 40 }, (_, i) => PROBLEM.replaceAll("14", `${11 + i}`)).join("");
-  const bounded = await compared(["--b", "kv=fp8", "--limit", "1024"], long);
+  const bounded = await compared(["--b", "kv=fp8", "--limit", "1024", "--fail-above", "kl=100,suspects=0"], long);
+  assertEquals([bounded.code, bounded.stderr], [0, ""]);
   assertMatch(bounded.stdout, /^1024 tokens of text\.txt in 7 sequences of 160$/m);
   assertMatch(bounded.stdout, /^KL of B from A +mean \S+ \[[\d.e-]+, [\d.e-]+\d\], typical /m);
   const asked = await compared(["--b", "kv=fp8", "--limit", "40", "--sequence-length", "16"], long);
