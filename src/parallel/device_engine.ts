@@ -131,7 +131,7 @@ export class DeviceEngine implements Engine {
     for (let at = 0; at === 0 || at < rows.length; at += LOGIT_ROWS) {
       const part = rows.slice(at, at + LOGIT_ROWS);
       await this.#all(at === 0 ? { kind: "compute", batch, rows: part, tapped } : { kind: "logits", rows: part });
-      part.forEach((row, i) => onRow(row, this.#logits.slice(i * vocab, (i + 1) * vocab)));
+      part.forEach((row, i) => onRow(row, this.#logits.subarray(i * vocab, (i + 1) * vocab)));
     }
   }
 

@@ -10,10 +10,11 @@ import { FailureError, InputError, reason } from "../errors.ts";
 import type { TensorName } from "../model/gpt_oss.ts";
 import { DraggedError } from "./communicator.ts";
 import { RunControl } from "./control.ts";
-import { type DeviceRankSetup, type RankCommand, type RankReply, tapTo } from "./messages.ts";
+import { Mailbox } from "./mailbox.ts";
+import { type OpenedDeviceRank, type RankCommand, type RankReply, tapTo } from "./messages.ts";
 
 const scope = self as unknown as {
-  onmessage: ((event: MessageEvent<DeviceRankSetup | RankCommand>) => void) | null;
+  onmessage: ((event: MessageEvent<OpenedDeviceRank | RankCommand>) => void) | null;
   postMessage(reply: RankReply): void;
   close(): void;
 };
@@ -24,13 +25,15 @@ const ASK_MS = 50;
 /** The rank's state between messages. */
 class Rank {
   readonly #control: RunControl;
+  readonly mailbox: Mailbox;
   #asked = 0;
 
-  constructor(readonly setup: DeviceRankSetup, readonly engine: GpuEngine) {
+  constructor(readonly setup: OpenedDeviceRank, readonly engine: GpuEngine) {
     this.#control = new RunControl(setup.control);
+    this.mailbox = new Mailbox(setup.mailbox);
   }
 
-  static async open(setup: DeviceRankSetup): Promise<Rank> {
+  static async open(setup: OpenedDeviceRank): Promise<Rank> {
     const { ranges, device: { kind, ordinal, library }, sizes, request } = setup;
     const ownPart = { vocabStart: ranges.vocab.start, expertStart: ranges.experts.start };
     const full = {
@@ -142,6 +145,8 @@ let rank: Rank | undefined;
 /** Messages are handled one after another, also while the rank opens. */
 let queue: Promise<void> = Promise.resolve();
 let control: SharedArrayBuffer | undefined;
+/** Messages after the first that were heard. */
+let heard = 0;
 
 scope.onmessage = ({ data }) => {
   queue = queue.then(() => handle(data)).catch((thrown) => {
@@ -157,7 +162,7 @@ scope.onmessage = ({ data }) => {
   });
 };
 
-async function handle(message: DeviceRankSetup | RankCommand): Promise<void> {
+async function handle(message: OpenedDeviceRank | RankCommand): Promise<void> {
   if (message.kind === "open") {
     control = message.control;
     rank = await Rank.open(message);
@@ -171,6 +176,13 @@ async function handle(message: DeviceRankSetup | RankCommand): Promise<void> {
     return;
   }
   if (!rank) throw new Error("a rank was given work before it was opened");
-  const reply = await rank.handle(message);
-  if (reply) scope.postMessage(reply);
+  heard++;
+  let reply = await rank.handle(message);
+  while (reply !== null) {
+    rank.mailbox.listen(heard);
+    scope.postMessage(reply);
+    const question = rank.mailbox.take();
+    if (question === null) return;
+    reply = await rank.handle(question);
+  }
 }

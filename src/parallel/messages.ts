@@ -60,6 +60,12 @@ export interface DeviceRankSetup {
   readonly logits: SharedArrayBuffer;
 }
 
+/** That message as the rank's thread gets it. */
+export interface OpenedDeviceRank extends DeviceRankSetup {
+  /** Where later questions are left; see `mailbox.ts`. */
+  readonly mailbox: SharedArrayBuffer;
+}
+
 /** A rank's device, and the libraries that it is used by. */
 export interface DeviceChoice {
   readonly kind: GpuKind;

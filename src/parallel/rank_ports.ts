@@ -1,6 +1,7 @@
 /** How the thread that runs a session reaches the ranks: threads of its own, or threads of another process. */
 import { startThread } from "../thread.ts";
-import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
+import { Mailbox } from "./mailbox.ts";
+import type { DeviceRankSetup, OpenedDeviceRank, RankCommand, RankReply, RankSetup } from "./messages.ts";
 
 /** One rank, seen from where the session runs. */
 export interface RankPort {
@@ -33,6 +34,21 @@ export function rankThreads(module: string | URL, count: number): StartRank {
       event.preventDefault();
       listener.died(event.message);
     };
-    return worker;
+    return new ThreadPort(worker);
   };
+}
+
+/** A thread of this process. Those with a device are asked by memory, where that can be. */
+class ThreadPort implements RankPort {
+  #mailbox: Mailbox | null = null;
+
+  constructor(readonly worker: Worker) {}
+
+  postMessage(message: RankSetup | DeviceRankSetup | RankCommand): void {
+    if (this.#mailbox?.leave(message) === true) return;
+    this.#mailbox?.announce();
+    if (message.kind !== "open" || !("device" in message)) return this.worker.postMessage(message);
+    this.#mailbox = Mailbox.create(message.request.maxTokens);
+    this.worker.postMessage({ ...message, mailbox: this.#mailbox.shared } satisfies OpenedDeviceRank);
+  }
 }

@@ -30,8 +30,15 @@ export function attentionTiles(batch: Batch, most: number): Int32Array {
 
 /** True if no two tokens belong to one sequence; those at position -1 belong to none. */
 export function isSingle({ slots, positions }: Batch): boolean {
-  const own = slots.filter((_, row) => positions[row]! >= 0);
-  return new Set(own).size === own.length;
+  const seen = new Set<number>();
+  for (let row = 0; row < slots.length; row++) {
+    if (positions[row]! < 0) continue;
+    const slot = slots[row]!;
+    // The second token of a prompt says it.
+    if (seen.has(slot)) return false;
+    seen.add(slot);
+  }
+  return true;
 }
 
 /**
