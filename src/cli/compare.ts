@@ -16,6 +16,7 @@ import { costOf } from "../eval/cost.ts";
 import { compareCells } from "../eval/compare_cells.ts";
 import { checkComparable } from "../eval/divergence.ts";
 import { cutSequences, lengthThatBounds } from "../eval/perplexity.ts";
+import { repeatedShare } from "../eval/repeats.ts";
 import { resultsText } from "../eval/results_file.ts";
 import { CompareResults, SCHEMA_VERSION } from "../eval/results_schema.ts";
 import type { CalibratedScales, PlannedSetting, Setting } from "../session/setting.ts";
@@ -91,7 +92,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const protocol = {
     a: await hashedProtocol(a),
     b: await hashedProtocol(b),
-    text: { name, sha256, tokens: ids.length, sequence_length: length },
+    text: { name, sha256, tokens: ids.length, sequence_length: length, repeated: repeatedShare(ids) },
   };
   const open = out === null ? inMemory : inDirectory(out);
   using passages = open(PASSAGES, passagesHeader(protocol, alarm), (v) => KeptPassages.parse(v), "replace");

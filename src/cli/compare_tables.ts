@@ -10,7 +10,7 @@ import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
 import type { CompareResults } from "../eval/results_schema.ts";
-import { fewTextsNote, operationName, residualOperation, suspectText } from "../eval/summary.ts";
+import { fewTextsNote, operationName, repeatedTextNote, residualOperation, suspectText } from "../eval/summary.ts";
 import { costLines, protocolLines, schemeText } from "./eval/tables.ts";
 import { linesOf, tableLines } from "./table.ts";
 
@@ -48,7 +48,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
       ],
       ["error of the residual stream", errorText(residualOperation(d)?.total)],
     ]),
-    ...fewTextsNote(d.sequences).flatMap((line) => ["", line]),
+    ...[...fewTextsNote(d.sequences), ...repeatedTextNote(protocol.text)].flatMap((line) => ["", line]),
   ];
   lines.push("", ...costLines(comparedCosts(results), results.bandwidth));
   lines.push("", ...linesOf(all ? projectionTable(d, TERMINAL) : linearTable(d, TERMINAL)));

@@ -49,7 +49,10 @@ export const KeptPassages = z.strictObject({
 export type KeptPassages = z.infer<typeof KeptPassages>;
 
 /** What a comparison that is kept belongs to. */
-export function comparisonHeader({ a, b, text: { name: _, ...text } }: CompareResults["protocol"], alarm: number) {
+export function comparisonHeader(
+  { a, b, text: { name: _, repeated: _repeated, ...text } }: CompareResults["protocol"],
+  alarm: number,
+) {
   return { schema: "mxoss.divergence", version: SCHEMA_VERSION, a: decisive(a), b: decisive(b), text, alarm };
 }
 

@@ -23,6 +23,8 @@ const head = <const K extends string>(kind: K) => ({
 
 const Ranking = RankingResult.nullable().describe("how far settings are from the first; null where fewer than two are");
 
+const repeated = share("part of the tokens that stand in 32 in a row which came before").optional();
+
 const file = { name: text("name of the file"), sha256: text("SHA-256 of the file") };
 
 /** results.json of `mxoss compare`. */
@@ -31,8 +33,12 @@ export const CompareResults = z.strictObject({
   protocol: z.strictObject({
     a: SettingProtocol,
     b: SettingProtocol,
-    text: z.strictObject({ ...file, tokens: count("tokens used"), sequence_length: count("tokens of a sequence") })
-      .describe("what was computed"),
+    text: z.strictObject({
+      ...file,
+      tokens: count("tokens used"),
+      sequence_length: count("tokens of a sequence"),
+      repeated,
+    }).describe("what was computed"),
   }).describe("what made the numbers"),
   cost: z.strictObject({ a: SettingCost, b: SettingCost }).describe("what both settings cost"),
   bandwidth: Bandwidth,
@@ -73,9 +79,12 @@ const divergences = (on: string) =>
 export const Gsm8kResults = z.strictObject({
   ...head("eval.gsm8k"),
   protocol: z.strictObject({
-    data: z.strictObject({ ...file, problems: count("problems in the file"), asked: count("problems asked") }).describe(
-      "the problems",
-    ),
+    data: z.strictObject({
+      ...file,
+      problems: count("problems in the file"),
+      asked: count("problems asked"),
+      repeated: count("of these with the question of an earlier one").optional(),
+    }).describe("the problems"),
     prompt: z.strictObject({
       format: text("chat, chat-lm-eval or completion"),
       template: text("where the chat format comes from"),
@@ -133,6 +142,7 @@ export const PerplexityResults = z.strictObject({
       bytes: count("bytes of the part that was used"),
       tokens: count("tokens used"),
       sequence_length: count("tokens of a sequence"),
+      repeated,
     }).describe("what was predicted; special tokens that it spells out count as such"),
   }).describe("what made the numbers; what differs between cells is in each cell"),
   bandwidth: Bandwidth,

@@ -2,7 +2,7 @@
 import type { DivergenceResult } from "./divergence_schema.ts";
 import { FEWEST_SEQUENCES } from "./intervals.ts";
 import type { PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
-import { measured, measuredShareValue, percent, pointsText, pValue, small } from "./report/numbers.ts";
+import { measured, measuredShareValue, percent, pointsText, pValue, roughPercent, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
 import { APART } from "./statistics.ts";
 
@@ -84,6 +84,27 @@ export function oneTextNote(sequences: number): string[] {
 export function fewTextsNote(sequences: number): string[] {
   if (sequences < 2 || sequences >= FEWEST_SEQUENCES) return oneTextNote(sequences);
   return [`${sequences} sequences: ends that rare tokens decide are open; ${FEWEST_SEQUENCES} or more bound them`];
+}
+
+/** Shares of problems, and of tokens, that come again from which intervals are noticeably too narrow for it. */
+const MANY_PROBLEMS = 0.05, MANY_TOKENS = 0.1;
+
+/** What must be known of intervals where problems come more than once. */
+export function repeatedProblemsNote({ asked, repeated = 0 }: Gsm8kResults["protocol"]["data"]): string[] {
+  if (repeated < MANY_PROBLEMS * asked) return [];
+  return [
+    `${repeated} of ${asked} problems repeat another one: intervals and tests, which take them for others, are ` +
+    "too sure",
+  ];
+}
+
+/** Likewise where texts do. */
+export function repeatedTextNote({ repeated = 0 }: { readonly repeated?: number | undefined }): string[] {
+  if (repeated < MANY_TOKENS) return [];
+  return [
+    `${roughPercent(repeated)} of the tokens repeat earlier ones, 32 in a row or more: intervals and tests, ` +
+    "which take them for others, are too sure",
+  ];
 }
 
 /** Why an operation is suspect, in words. */

@@ -97,6 +97,7 @@ Deno.test("compare cuts a text so that its mean KL is bounded, unless --sequence
   const long = Array.from({ length: 40 }, (_, i) => PROBLEM.replaceAll("14", `${11 + i}`)).join("");
   const bounded = await compared(["--b", "kv=fp8", "--limit", "1024", "--fail-above", "kl=100,suspects=0"], long);
   assertEquals([bounded.code, bounded.stderr], [0, ""]);
+  assertMatch(bounded.stdout, /^\d\d% of the tokens repeat earlier ones, /m);
   assertMatch(bounded.stdout, /^1024 tokens of text\.txt in 7 sequences of 160$/m);
   assertMatch(bounded.stdout, /^KL of B from A +mean \S+ \[[\d.e-]+, [\d.e-]+\d\], typical /m);
   const asked = await compared(["--b", "kv=fp8", "--limit", "40", "--sequence-length", "16"], long);

@@ -12,6 +12,8 @@ import {
   observedSpread,
   oneTextNote,
   operationName,
+  repeatedProblemsNote,
+  repeatedTextNote,
   residualOperation,
   suspectText,
 } from "../../eval/summary.ts";
@@ -74,6 +76,7 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
     "",
   );
   lines.push(...linesOf(accuracyTable(results, TERMINAL)));
+  lines.push(...repeatedProblemsNote(protocol.data).flatMap((line) => ["", line]));
   const solved = rankTable(cells, arranged, (cell) => `${cell.filters["flexible-extract"].correct}`);
   lines.push(...titled("problems solved (flexible-extract), by number of ranks", solved));
   if (comparisons.length > 0) {
@@ -113,7 +116,7 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const { tokens, name, sequence_length: length } = protocol.text;
   const lines = [`${counted(tokens, "token")} of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
-  const note = oneTextNote(Math.ceil((tokens - 1) / length));
+  const note = [...oneTextNote(Math.ceil((tokens - 1) / length)), ...repeatedTextNote(protocol.text)];
   if (note.length > 0) lines.push("", ...note);
   const label = (key: string) => cells.find((c) => c.key === key)!.label;
   lines.push(...divergenceSection(divergences, results.ranking, label, cells[0]!.label));

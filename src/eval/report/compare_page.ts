@@ -1,6 +1,6 @@
 /** The report of a comparison. */
 import { counted } from "../../amounts.ts";
-import { fewTextsNote, operationName, residualOperation } from "../summary.ts";
+import { fewTextsNote, operationName, repeatedTextNote, residualOperation } from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
 import type { CellName } from "../matrix.ts";
 import { arrange } from "./arrangement.ts";
@@ -113,7 +113,9 @@ export function compareAnswer(
     `<h1>What changes from A to B</h1>`,
     `<p class="soft">Both computed ${counted(d.tokens, "token")} of ${
       escape(text.name)
-    }, each given the same tokens before${fewTextsNote(d.sequences).map((note) => `; ${note}`).join("")}.</p>`,
+    }, each given the same tokens before${
+      [...fewTextsNote(d.sequences), ...repeatedTextNote(text)].map((note) => `; ${note}`).join("")
+    }.</p>`,
     remark(found.text, found.kind),
     ...(d.suspects.length === 0 ? [] : [suspectList([{ label: "B", divergence: d }])]),
     card(differences(a, b)),

@@ -4,6 +4,7 @@ import type { PerplexityResults } from "../results_schema.ts";
 import { arrange, type Arrangement, panels } from "./arrangement.ts";
 import { labelRoom } from "./plot_parts.ts";
 import type { CellName } from "../matrix.ts";
+import { repeatedTextNote } from "../summary.ts";
 import {
   answer,
   costSection,
@@ -38,7 +39,7 @@ export async function perplexityReport(
     firstScreen(
       `<h1>${escape(text.name)} under ${counted(cells.length, "setting")}</h1>`,
       `<p class="soft">${counted(text.tokens, "token")} in sequences of ${text.sequence_length}. ${
-        intervalsNote(settings)
+        [intervalsNote(settings), ...repeatedTextNote(text).map((note) => `${note}.`)].join(" ")
       }</p>`,
       ...(settings.length === 0
         ? []

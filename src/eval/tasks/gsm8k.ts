@@ -14,6 +14,7 @@ import { lmEvalSamples } from "../lm_eval.ts";
 import { PROMPT_DATE, type PromptOptions, STOP_TEXTS } from "../prompts.ts";
 import { replyBeside } from "../samples.ts";
 import { reliabilityBins } from "../reliability.ts";
+import { repeatedAmong } from "../repeats.ts";
 import { Gsm8kResults, SCHEMA_VERSION } from "../results_schema.ts";
 import {
   type AnsweredCell,
@@ -111,7 +112,13 @@ function prepare(request: Gsm8kRequest, config: ModelConfig): Gsm8kWork {
 function protocolOf({ prompting, problems, maxTokens }: Questions, request: Gsm8kRequest, config: ModelConfig) {
   const { data, shotsFrom, seed } = request, { format, chat, shots } = prompting;
   return {
-    data: { name: data.name, sha256: data.sha256, problems: data.problems.length, asked: problems.length },
+    data: {
+      name: data.name,
+      sha256: data.sha256,
+      problems: data.problems.length,
+      asked: problems.length,
+      repeated: repeatedAmong(problems.map(({ question }) => question)),
+    },
     prompt: {
       format,
       template: chat === null ? "none" : chat.template === null ? "built-in harmony" : "the checkpoint's chat template",

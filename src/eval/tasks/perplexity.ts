@@ -6,6 +6,7 @@ import { finite } from "../finite.ts";
 import { estimatedResult, rangeResult } from "../predictions_result.ts";
 import type { ForcedSequence } from "../predictions.ts";
 import { cutSequences, nllIncrease, perplexityOf, SequenceNll, sequenceNll } from "../perplexity.ts";
+import { repeatedShare } from "../repeats.ts";
 import { Scorer } from "../scorer.ts";
 import { PerplexityResults, SCHEMA_VERSION } from "../results_schema.ts";
 import {
@@ -75,7 +76,9 @@ function prepare(request: PerplexityRequest, config: ModelConfig): PerplexityWor
   // Not those of their text: a last character that the limit cuts in two would come out as one of three bytes.
   const bytes = ids.reduce((sum, id) => sum + tokenizer.bytes(id).length, 0);
   return {
-    protocol: { text: { name, sha256, bytes, tokens: ids.length, sequence_length: length } },
+    protocol: {
+      text: { name, sha256, bytes, tokens: ids.length, sequence_length: length, repeated: repeatedShare(ids) },
+    },
     indices: sequences.map((_, i) => i),
     sequences,
     tokenizer,
