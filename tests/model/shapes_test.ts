@@ -82,6 +82,28 @@ Deno.test("emulate gives the same bits with 1, 2 and 3 threads, whatever the sha
   }
 });
 
+Deno.test("steps of one token have the same bits while numbers of threads are tried", async () => {
+  const one = SHAPE_CASES.reduce((longest, other) => other.ids.length > longest.ids.length ? other : longest);
+  const bits: Uint32Array[][] = [];
+  using dir = new TemporaryDirectory();
+  for (const [threads, counts] of [[1, [1]], [3, [2, 3]]] as const) {
+    const open: OpenAny = (request) => openEmulate(request, { threads, weights: "read", worthSharing: 1, counts });
+    const session = await sessionOf(openShape(dir, one.config, one.seed), open, one.ids.length, {
+      dtype: "bf16",
+      maxTokens: 1,
+    });
+    const found: Uint32Array[] = [];
+    // Until both numbers have had several turns.
+    for (let steps = 0; steps < 200; steps += one.ids.length) {
+      found.push(new Uint32Array((await logitsOfShape(session, one)).buffer));
+    }
+    await session.close();
+    bits.push(found);
+  }
+  assert(bits[0]![0]!.some((x) => x !== 0));
+  assertEquals(bits[1], bits[0]);
+});
+
 Deno.test("emulate agrees with reference in bf16 and with an FP8 cache, whatever the shape", async () => {
   const wrong: string[] = [];
   for (const one of SHAPE_CASES.filter(({ index }) => index % dose(35, 7) === 3)) {

@@ -66,7 +66,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   }
 
   begin(batch: Batch): void {
-    this.#machine.n = batch.ids.length;
+    this.#machine.begin(batch.ids.length);
     const { cos, sin } = rotaryTables(this.#config, batch.positions);
     const a = this.#areas;
     this.#ids = batch.ids;
@@ -235,7 +235,9 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   }
 
   logits(x: EmulateTensor, head: EmulateLinear, rows: Int32Array, into?: Float32Array): Float32Array {
-    return this.#gemm.logits(x, head, rows, into);
+    const logits = this.#gemm.logits(x, head, rows, into);
+    this.#machine.end();
+    return logits;
   }
 
   likeliest(head: EmulateLinear, rows: number): Int32Array {

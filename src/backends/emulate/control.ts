@@ -1,12 +1,15 @@
 /**
  * The shared control block through which one driving thread hands operations to worker threads.
  *
- * Protocol: the driver writes the fields of an operation, opens the gate (odd value), which also says how many threads
- * are asked, and wakes sleepers; every thread that is asked, the driver too, takes one share of the units after the
- * other by `next += 1` until none are left. A worker that joins says so in a word of its own, then looks whether the
- * gate still shows the value it saw, and only then touches the fields; the driver closes the gate (even value) when the
- * units are gone and waits until no worker's word says that it has joined. A worker that wakes late therefore never
- * delays an operation, and fields are never rewritten under a reader.
+ * Protocol: the driver writes the fields of an operation, opens the gates of the threads that it asks (odd value, which
+ * also says how many these are), and wakes sleepers; every thread that is asked, the driver too, takes one share of the
+ * units after the other by `next += 1` until none are left. A worker that joins says so in a word of its own, then
+ * looks whether its gate still shows the value it saw, and only then touches the fields; the driver closes the gates
+ * (even value) when the units are gone and waits until no worker's word says that it has joined. A worker that wakes
+ * late therefore never delays an operation, and fields are never rewritten under a reader.
+ *
+ * Threads that are asked together wait at one gate, those beyond them at others: a step of one token may ask fewer than
+ * all for hundreds of operations, and who sleeps at the gate that opens is woken each time, asked or not.
  */
 import { instantiate, type Kernel } from "../../wasm.ts";
 import type { SharedReading } from "./reading.ts";
@@ -16,10 +19,9 @@ import { mostShares, sharesOf, startOfShare } from "./shares.ts";
  * Int32 indices into the control block. What is written while others wait for something else has 128 bytes of its own:
  * two cache lines, which some processors fetch together.
  */
-export const GATE = 0;
-export const NEXT = 32;
+export const NEXT = 0;
 /** Whether the driver sleeps until workers are done. */
-export const DRIVER_SLEEPS = 64;
+export const DRIVER_SLEEPS = 32;
 export const UNITS = 96;
 export const THREADS = 97;
 export const KERNEL = 98;
@@ -34,10 +36,13 @@ export const FAILURE_BYTE = 512;
 export const FAILURE_CAPACITY = 448;
 /** Where the first unit of each share stands, and after them the number of units; 0: shares are of as many units. */
 export const BOUNDS = 104;
-/** Bytes of the block of so many threads. */
-export const controlBytes = (threads: number): number => 4 * (boundsOf(threads) + mostShares(threads) + 1);
-/** Where there is room for {@linkcode BOUNDS} of so many threads. */
-export const boundsOf = (threads: number): number => joined(threads);
+/** Bytes of the block of so many threads that wait at so many gates. */
+export const controlBytes = (threads: number, gates: number): number =>
+  4 * (boundsOf(threads, gates) + mostShares(threads) + 1);
+/** Where there is room for {@linkcode BOUNDS} of so many threads and gates. */
+export const boundsOf = (threads: number, gates: number): number => gateAt(threads, gates);
+/** The word of a gate, the first being number 0, in the block of so many threads. */
+export const gateAt = (threads: number, gate: number): number => joined(threads) + 32 * gate;
 /** The word in which thread `number` says whether it has joined: 1, else 0. */
 export const joined = (number: number): number => 256 + 32 * number;
 
@@ -78,6 +83,8 @@ export interface WorkerSetup {
   readonly reading: SharedReading | null;
   /** Number of this thread, at least 1. */
   readonly number: number;
+  /** The word of the gate at which it waits. */
+  readonly gate: number;
   /** Top of this thread's stack, the same address in every memory. */
   readonly stackTop: number;
   /** Scratch of this thread, the same address in every memory. */

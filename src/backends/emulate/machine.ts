@@ -4,6 +4,7 @@ import type { KernelName } from "./control.ts";
 import { DescriptorWriter } from "./descriptor.ts";
 import type { Pool } from "./pool.ts";
 import type { AlikeUnits } from "./shares.ts";
+import { ThreadChoice } from "./thread_choice.ts";
 
 /**
  * Multiply-adds below which waking other threads costs more than it saves (a wake is some 5 us, a core makes some 5 per
@@ -27,8 +28,11 @@ export class Machine {
   readonly #pool: Pool;
   readonly #descriptor: number;
   readonly #worthSharing: number;
+  readonly #choice: ThreadChoice;
   /** Tokens of the current batch. */
   n = 0;
+  /** Threads that compute it at most. */
+  #most = Infinity;
 
   /**
    * @param descriptor Address of the descriptor area, and its length in words; the same in every memory.
@@ -41,6 +45,7 @@ export class Machine {
     worthSharing = WORTH_SHARING,
   ) {
     this.#pool = pool;
+    this.#choice = new ThreadChoice(pool.counts);
     this.#worthSharing = worthSharing;
     this.#descriptor = descriptor.address;
     this.views = memories.map(({ buffer }) => ({
@@ -49,6 +54,17 @@ export class Machine {
       f32: new Float32Array(buffer),
       descriptor: new DescriptorWriter(buffer, descriptor.address, descriptor.words),
     }));
+  }
+
+  /** A batch of so many tokens begins. */
+  begin(n: number): void {
+    this.n = n;
+    this.#most = n === 1 ? this.#choice.begin(this.#pool.workers + 1) : this.#pool.threads;
+  }
+
+  /** The logits of a batch are there. */
+  end(): void {
+    if (this.n === 1) this.#choice.end();
   }
 
   /** The writer of a memory's descriptor; the next {@linkcode run} there uses what it wrote. */
@@ -71,12 +87,12 @@ export class Machine {
   ): void {
     const work = units * workPerUnit;
     if (work < this.#worthSharing) this.#pool.runHere(kernel, memory, this.#descriptor, units);
-    else this.#pool.run(kernel, memory, this.#descriptor, units, work, parts);
+    else this.#pool.run(kernel, memory, this.#descriptor, units, work, parts, this.#most);
   }
 
-  /** Threads in all. */
+  /** Threads that compute the current batch at most. */
   get threads(): number {
-    return this.#pool.threads;
+    return Math.min(this.#most, this.#pool.threads);
   }
 
   /** Makes the tensor's current contents available in a memory. */

@@ -37,6 +37,8 @@ export interface EmulateOptions {
   readonly available?: Available;
   /** For tests: multiply-adds of an operation that threads share, to see a small model cut over them. */
   readonly worthSharing?: number;
+  /** For tests: numbers of threads that compute a step, to see them change. */
+  readonly counts?: readonly number[];
 }
 
 /** Bytes of weights whose first token takes longer than the start of threads: those start while weights are loaded. */
@@ -89,7 +91,7 @@ export async function openEmulate<N extends string>(
     strided,
   }));
   const reading = mapped ? null : new Reading(files, targets);
-  const pool = new Pool(threads, module, memories, areas, { atOnce, reading });
+  const pool = new Pool(threads, module, memories, areas, { atOnce, reading, counts: options.counts });
   try {
     if (reading === null) {
       targets.forEach(({ runs }) => assertPageAligned(runs));

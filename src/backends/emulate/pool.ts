@@ -4,6 +4,7 @@ import { asset } from "../../assets.ts";
 import { FailureError, reason } from "../../errors.ts";
 import { startThread } from "../../thread.ts";
 import type { Reading } from "./reading.ts";
+import { threadCounts } from "./thread_choice.ts";
 import { type AlikeUnits, startOfShare, writeBounds } from "./shares.ts";
 import {
   BOUNDS,
@@ -14,7 +15,7 @@ import {
   FAILED,
   FAILURE_BYTE,
   FAILURE_LENGTH,
-  GATE,
+  gateAt,
   joined,
   KERNEL,
   type KernelName,
@@ -66,6 +67,25 @@ const WORTH_WAITING = 1e9;
 
 const NUMBER_OF = Object.fromEntries(KERNELS.map((name, i) => [name, i])) as Record<KernelName, number>;
 
+/** How a pool begins. */
+export interface PoolStart {
+  /**
+   * Whether some workers are started now, and the others beside the first large operations; all others are one by one,
+   * as work is worth them.
+   */
+  readonly atOnce?: boolean;
+  /** What each of them reads first, as long as something is left of it. */
+  readonly reading?: Pick<Reading, "shared"> | null;
+  /** For tests: numbers of threads that operations ask at most, ascending, the last one all of them. */
+  readonly counts?: readonly number[] | undefined;
+}
+
+/** Where threads wait, from one number on to that of the next gate. */
+interface Gate {
+  readonly first: number;
+  readonly word: number;
+}
+
 /** A set of threads, the calling one included, that run kernels over one or more memories. */
 export class Pool {
   readonly #control: Int32Array;
@@ -73,6 +93,9 @@ export class Pool {
   readonly #workers: Worker[] = [];
   readonly #scratch: number;
   readonly #atOnce: boolean;
+  readonly #gates: readonly Gate[];
+  /** Numbers of threads that operations ask at most, ascending. */
+  readonly counts: readonly number[];
   readonly #setup: (number: number) => WorkerSetup;
   /** Multiply-adds so far of operations beside which no worker is started. */
   #work = 0;
@@ -83,26 +106,26 @@ export class Pool {
 
   /**
    * @param threads Threads in all, at least 1: `threads - 1` workers, which load while the caller goes on.
-   * @param start `atOnce`: whether some workers are started now, and the others beside the first large operations; all
-   *   others are one by one, as work is worth them. `reading`: what each of them reads first, as long as something is
-   *   left of it.
    */
   constructor(
     readonly threads: number,
     module: WebAssembly.Module,
     memories: readonly WebAssembly.Memory[],
     areas: ThreadAreas,
-    start: { readonly atOnce?: boolean; readonly reading?: Pick<Reading, "shared"> | null } = {},
+    start: PoolStart = {},
   ) {
-    const { atOnce = true, reading = null } = start;
+    const { atOnce = true, reading = null, counts = threadCounts(threads) } = start;
     this.#atOnce = atOnce;
-    const control = new SharedArrayBuffer(controlBytes(threads));
+    this.counts = counts;
+    this.#gates = counts.map((_, i) => ({ first: counts[i - 1] ?? 0, word: gateAt(threads, i) }));
+    const control = new SharedArrayBuffer(controlBytes(threads, counts.length));
     this.#control = new Int32Array(control);
     const stackTop = (thread: number) => areas.stacks + (thread + 1) * areas.stackBytes;
     this.#kernels = memories.map((memory) => numberedKernels(module, memory, stackTop(0)));
     this.#scratch = areas.scratch;
     this.#setup = (number) => ({
       ...{ control, module, memories, reading: reading?.shared ?? null, number, stackTop: stackTop(number) },
+      gate: this.#gates.findLast(({ first }) => first <= number)!.word,
       scratch: areas.scratch + number * areas.scratchBytes,
     });
     if (atOnce) this.#startWorkers(FIRST_WORKERS);
@@ -123,6 +146,7 @@ export class Pool {
    *
    * @param work Multiply-adds of all units, by which more workers are started.
    * @param parts All units, where they are not alike; null: they are.
+   * @param most Threads that are asked, and started, at most.
    * @throws {FailureError} if a thread trapped, or one could not be started.
    */
   run(
@@ -132,12 +156,14 @@ export class Pool {
     units: number,
     work = Infinity,
     parts: readonly AlikeUnits[] | null = null,
+    most = MOST_THREADS,
   ): void {
-    const beside = this.#atOnce && this.#isWorthOneMore(work);
+    const crew = Math.min(most, this.threads) - 1;
+    const beside = this.#atOnce && this.workers < crew && this.#isWorthOneMore(work);
     if (!beside) {
       this.#work += work;
       const [first, worth] = this.#atOnce ? [FIRST_WORKERS, WORTH_WAITING] : [0, WORTH_STARTING];
-      this.#startWorkers(first + Math.floor(this.#work / worth));
+      this.#startWorkers(Math.min(crew, first + Math.floor(this.#work / worth)));
     }
     if (this.workers === 0 || units < 2) return this.runHere(name, memory, descriptor, units);
     if (this.#startFailure !== undefined) {
@@ -145,24 +171,23 @@ export class Pool {
     }
     const control = this.#control;
     const number = NUMBER_OF[name];
-    const asked = Math.min(this.workers + 1, units, MOST_THREADS), gate = openGate(this.#serial++, asked);
+    const asked = Math.min(this.workers + 1, units, most, MOST_THREADS), gate = openGate(this.#serial++, asked);
     control[UNITS] = units;
     control[THREADS] = asked;
     control[KERNEL] = number;
     control[MEMORY] = memory;
     control[DESCRIPTOR] = descriptor;
-    const bounds = boundsOf(this.threads);
+    const bounds = boundsOf(this.threads, this.#gates.length);
     control[BOUNDS] = parts !== null && writeBounds(parts, asked, control, bounds) ? bounds : 0;
     Atomics.store(control, NEXT, 0);
-    Atomics.store(control, GATE, gate);
-    Atomics.notify(control, GATE);
-    const refused = beside ? this.#startBeside(units, work) : null;
+    this.#show(gate, asked);
+    const refused = beside ? this.#startBeside(units, work, crew) : null;
     try {
       takeUnits(control, this.#kernels[memory]![number]!, this.#scratch);
     } catch (thrown) {
       throw new FailureError(`the kernel ${name} failed: ${reason(thrown)}`);
     } finally {
-      Atomics.store(control, GATE, gate & ~1);
+      this.#show(gate & ~1, asked);
       this.#awaitWorkers(asked);
     }
     if (refused !== null) {
@@ -175,22 +200,30 @@ export class Pool {
     }
   }
 
+  /** Shows a value at the gates of the first `asked` threads; where these open, or it is the end, wakes who sleeps. */
+  #show(value: number, asked: number): void {
+    const control = this.#control;
+    for (const { first, word } of this.#gates) if (first < asked) Atomics.store(control, word, value);
+    if ((value & 1) === 0) return;
+    for (const { first, word } of this.#gates) if (first < asked) Atomics.notify(control, word);
+  }
+
   /** Whether an operation keeps all threads for as long as a start takes. */
   #isWorthOneMore(work: number): boolean {
     return work >= WORTH_BESIDE * (this.workers + 1);
   }
 
   /**
-   * Starts workers while others compute, as long as these have enough to do.
+   * Starts workers while others compute, as long as these have enough to do, until there are `crew`.
    *
    * @returns Why that failed, for when the operation is done; null: it did not.
    */
-  #startBeside(units: number, work: number): FailureError | null {
+  #startBeside(units: number, work: number, crew: number): FailureError | null {
     const control = this.#control, threads = control[THREADS]!;
     const left = () => work * (1 - startOfShare(Atomics.load(control, NEXT), units, threads) / units);
     try {
       while (
-        this.workers < this.threads - 1 && Atomics.load(control, LOADED) > 0 && this.#isWorthOneMore(left())
+        this.workers < crew && Atomics.load(control, LOADED) > 0 && this.#isWorthOneMore(left())
       ) this.#startWorker();
       return null;
     } catch (thrown) {
@@ -249,8 +282,7 @@ export class Pool {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    Atomics.store(this.#control, GATE, STOP);
-    Atomics.notify(this.#control, GATE);
+    this.#show(STOP, Infinity);
   }
 
   /** Worker threads that were started. */

@@ -1,5 +1,5 @@
 /**
- * One worker thread of the emulate backend: waits at the gate, takes units, waits again. See `control.ts` for the
+ * One worker thread of the emulate backend: waits at its gate, takes units, waits again. See `control.ts` for the
  * protocol.
  */
 import type { Kernel } from "../../wasm.ts";
@@ -10,7 +10,6 @@ import {
   FAILURE_BYTE,
   FAILURE_CAPACITY,
   FAILURE_LENGTH,
-  GATE,
   joined,
   KERNEL,
   LOADED,
@@ -43,18 +42,18 @@ scope.onmessage = async ({ data }) => {
   scope.close();
 };
 
-function serve({ control: buffer, module, memories, number, stackTop, scratch }: WorkerSetup): void {
+function serve({ control: buffer, module, memories, number, gate: word, stackTop, scratch }: WorkerSetup): void {
   const control = new Int32Array(buffer);
   const instances: (Kernel[] | undefined)[] = memories.map(() => undefined);
   const own = joined(number);
   let seen = 0;
   Atomics.add(control, LOADED, 1);
   while (true) {
-    const gate = awaitGate(control, seen, number);
+    const gate = awaitGate(control, word, seen, number);
     if (gate === STOP) return;
     seen = gate;
     Atomics.store(control, own, 1);
-    if (Atomics.load(control, GATE) === gate) {
+    if (Atomics.load(control, word) === gate) {
       try {
         const memory = control[MEMORY]!;
         const kernels = instances[memory] ??= numberedKernels(module, memories[memory]!, stackTop);
@@ -69,16 +68,16 @@ function serve({ control: buffer, module, memories, number, stackTop, scratch }:
 }
 
 /** The next gate value that is open, asks this thread and was not served yet, or STOP. */
-function awaitGate(control: Int32Array, seen: number, number: number): number {
+function awaitGate(control: Int32Array, word: number, seen: number, number: number): number {
   while (true) {
     let gate = 0;
     for (let spin = 0; spin < SPINS; spin++) {
-      gate = Atomics.load(control, GATE);
+      gate = Atomics.load(control, word);
       if (gate === STOP || (gate & 1) === 1 && gate !== seen && asks(gate, number)) return gate;
       // Leaves the core to its other thread, where cores have two.
       Atomics.pause();
     }
-    Atomics.wait(control, GATE, gate);
+    Atomics.wait(control, word, gate);
   }
 }
 

@@ -1,5 +1,16 @@
 import { addPool, DESCRIPTOR, H, PAGES, ROWS, Y } from "./add_pool.ts";
-import { asks, joined, openGate } from "../../../src/backends/emulate/control.ts";
+import { pause } from "../../../src/breath.ts";
+import {
+  asks,
+  gateAt,
+  joined,
+  KERNELS,
+  NEXT,
+  openGate,
+  STOP,
+  UNITS,
+  type WorkerSetup,
+} from "../../../src/backends/emulate/control.ts";
 import { sharesOf, startOfShare, writeBounds } from "../../../src/backends/emulate/shares.ts";
 import { FailureError } from "../../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../../assert.ts";
@@ -72,6 +83,57 @@ Deno.test("a gate asks no more threads than there are units, and words of thread
   assertEquals([h[0], h[11], h[12], h[4 * ROWS - 1]], [200, 200, 100, 100]);
 });
 
+Deno.test("an operation opens the gates of those that it asks, and starts no others", () => {
+  const setups: WorkerSetup[] = [];
+  const { pool } = withWorkers(setups, () => addPool(7, H, true, { counts: [2, 4, 7] }));
+  withWorkers(setups, () => {
+    while (pool.startOne());
+  });
+  const control = new Int32Array(setups[0]!.control), [near, middle, far] = [0, 1, 2].map((i) => gateAt(7, i));
+  assertEquals(setups.map(({ gate }) => gate), [near, middle, middle, far, far, far]);
+  /** Which gates another operation has opened, and closed again. */
+  const opened = (units: number, most?: number) => {
+    const before = control.slice();
+    pool.run("add", 0, DESCRIPTOR, units, 1e6, null, most);
+    return [near!, middle!, far!].map((gate) => {
+      assertEquals(control[gate]! & 1, 0);
+      return control[gate] !== before[gate];
+    });
+  };
+  assertEquals([opened(ROWS, 2), opened(ROWS, 4), opened(ROWS, 7), opened(ROWS)], [
+    [true, false, false],
+    [true, true, false],
+    [true, true, true],
+    [true, true, true],
+  ]);
+  assertEquals([opened(2), opened(3)], [[true, false, false], [true, true, false]], "as many as there are units");
+  pool.close();
+  assertEquals([near!, middle!, far!].map((gate) => control[gate]), [STOP, STOP, STOP]);
+  const { pool: slow } = addPool(4, H, false);
+  for (let i = 0; i < 3; i++) slow.run("add", 0, DESCRIPTOR, ROWS, 1e12, null, 2);
+  assertEquals(slow.workers, 1);
+  slow.run("add", 0, DESCRIPTOR, ROWS, 1e12);
+  slow.close();
+  assertEquals(slow.workers, 3);
+});
+
+Deno.test("a worker waits at the gate that it was told", async () => {
+  const setups: WorkerSetup[] = [];
+  const { pool, memory } = withWorkers(setups, () => addPool(4, H, true, { counts: [2, 4] }));
+  const h = new Float32Array(memory.buffer, H, 4 * ROWS);
+  new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
+  const { gate, number } = setups[2]!, control = new Int32Array(setups[2]!.control);
+  const worker = new Worker(new URL("../../../src/backends/emulate/worker.ts", import.meta.url), { type: "module" });
+  worker.postMessage(setups[2]);
+  control.set([ROWS, 4, KERNELS.indexOf("add"), 0, DESCRIPTOR], UNITS);
+  Atomics.store(control, gate, openGate(0, 4));
+  Atomics.notify(control, gate);
+  const shares = sharesOf(ROWS, 4);
+  while (Atomics.load(control, NEXT) <= shares || Atomics.load(control, joined(number)) !== 0) await pause(1);
+  pool.close();
+  assertEquals(h.findIndex((x) => x !== 1), -1);
+});
+
 Deno.test("a Pool starts workers as work is worth them, or some at once", () => {
   const { pool, memory } = addPool(4, H, false);
   const h = new Float32Array(memory.buffer, H, 4 * ROWS);
@@ -126,3 +188,20 @@ Deno.test("a Pool that has nothing to do uses no processor", async () => {
   const share = Number(new TextDecoder().decode(stdout));
   assert(share >= 0 && share < 0.2, `${100 * share} % of one core`);
 });
+
+/** Does something while threads that are started are none: what they would be sent is kept. */
+function withWorkers<T>(setups: WorkerSetup[], work: () => T): T {
+  const { Worker } = globalThis;
+  class Silent {
+    onerror = null;
+    postMessage(setup: WorkerSetup): void {
+      setups.push(setup);
+    }
+  }
+  globalThis.Worker = Silent as unknown as typeof Worker;
+  try {
+    return work();
+  } finally {
+    globalThis.Worker = Worker;
+  }
+}
