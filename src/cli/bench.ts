@@ -40,10 +40,12 @@ export async function benchCommand({ options }: Parsed<typeof BENCH.options>): P
 
   const machine = machineFacts(), found: BenchSoFar = { computed: null, limits: null, figures: [], skipped: [] };
   using interrupt = new Interrupt();
-  const ended = await interrupt.race(measured(request, found));
+  const began = performance.now(), ended = await interrupt.race(measured(request, found));
   if (found.computed === null) {
     if (ended === INTERRUPTED) return EXIT_INTERRUPTED;
-    throw UsageError.of("wrong_value", { option: "seconds" }, "time enough to measure at least one figure", seconds);
+    const took = Math.ceil((performance.now() - began) / 1000);
+    const expected = `more than the ${took} that the machine's own limits took, which are measured first`;
+    throw UsageError.of("wrong_value", { option: "seconds" }, expected, seconds);
   }
   const interrupted = ended === INTERRUPTED, { computed, limits, figures, skipped } = found;
   const results: BenchResults = {

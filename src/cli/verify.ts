@@ -52,7 +52,11 @@ async function verified(request: VerifyRequest, found: ReturnType<typeof nothing
   await verify(request, open, found, (done, total, now) => bar.update(done, total, now));
 }
 
-/** @throws {FailureError} with what is wrong with each, where no library finds a device. */
+/**
+ * The first library that finds a device; of those before, what is wrong with each is said where none does.
+ *
+ * @throws {FailureError} where none does.
+ */
 function firstWithDevice(hipLibrary: string | undefined): "hip" | "cuda" {
   const problems: string[] = [];
   for (const kind of ["hip", "cuda"] as const) {
@@ -65,7 +69,9 @@ function firstWithDevice(hipLibrary: string | undefined): "hip" | "cuda" {
       problems.push(`${kind}: ${said(thrown.text)}`);
     }
   }
-  throw new FailureError(`no GPU to verify: ${problems.join("; ")}`);
+  // Each on a line of its own: together they would be longer than a line that says what went wrong.
+  for (const problem of problems) note(problem);
+  throw new FailureError("no GPU to verify");
 }
 
 function systemText(): string {
