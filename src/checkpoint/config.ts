@@ -1,12 +1,14 @@
 /**
- * config.json and generation_config.json, validated: unknown keys are tolerated, missing and contradictory ones refused
- * by name.
+ * config.json and generation_config.json, validated: unknown, missing and contradictory keys are refused by name.
  */
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
-import { fromHf, HfConfig } from "./hf_config.ts";
+import { notApplied } from "./generation_keys.ts";
+import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
+import { ROPE_DICTIONARY } from "./hf_rope.ts";
+import { refuseUnknown } from "./keys.ts";
 import type { ModelConfig } from "./model_config.ts";
-import { fromOriginal, OriginalConfig } from "./original_config.ts";
+import { fromOriginal, ORIGINAL_KEYS, OriginalConfig } from "./original_config.ts";
 import { checkTokens, GenerationConfig } from "./token_ids.ts";
 import { MAX_EXPERTS_IN_ALL, validate } from "../validate.ts";
 
@@ -35,15 +37,23 @@ export interface ConfigFile {
 export function readConfig(config: ConfigFile, generation: ConfigFile | null): ReadConfig {
   const { path, json } = config;
   const tokens = generation === null ? {} : validate(GenerationConfig, generation.json, generation.path);
+  const other = generation === null ? null : notApplied(generation.json as Record<string, unknown>);
+  const oddities = other === null ? [] : [`${generation!.path}: ${other}`];
   const files = generation === null ? path : `${path} and ${generation.path}`;
   if (isOriginal(json)) {
-    const values = validate(OriginalConfig, json, path), model = fromOriginal(values, tokens);
+    const values = validate(OriginalConfig, json, path);
+    refuseUnknown(ORIGINAL_KEYS, json, { file: path });
+    const model = fromOriginal(values, tokens);
     checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
     checkTokens(model, files);
-    return { model, quantization: values.quantization_config ?? null, warnings: [] };
+    return { model, quantization: values.quantization_config ?? null, warnings: oddities };
   }
   checkArchitecture(json, path);
   const values = validate(HfConfig, json, path);
+  refuseUnknown(HF_KEYS, json, { file: path });
+  for (const key of ["rope_parameters", "rope_scaling"] as const) {
+    refuseUnknown(ROPE_DICTIONARY, values[key] ?? {}, { file: path, key });
+  }
   const warnings: string[] = [];
   const model = fromHf(values, tokens, path, warnings);
   checkShape(model, path, { topK: "num_experts_per_tok", experts: "num_local_experts" });
@@ -51,7 +61,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   return {
     model,
     quantization: values.quantization_config ?? null,
-    warnings: warnings.map((line) => `${path}: ${line}`),
+    warnings: [...warnings.map((line) => `${path}: ${line}`), ...oddities],
   };
 }
 
@@ -59,12 +69,12 @@ const isObject = (json: unknown): json is Record<string, unknown> =>
   typeof json === "object" && json !== null && !Array.isArray(json);
 
 /** OpenAI's own config has no model type, and another name for the number of experts. */
-function isOriginal(json: unknown): boolean {
+function isOriginal(json: unknown): json is Record<string, unknown> {
   return isObject(json) && Object.hasOwn(json, "num_experts") &&
     !["model_type", "architectures", "num_local_experts"].some((key) => Object.hasOwn(json, key));
 }
 
-function checkArchitecture(json: unknown, path: string): void {
+function checkArchitecture(json: unknown, path: string): asserts json is Record<string, unknown> {
   if (!isObject(json)) throw InputError.of("wrong_value", { file: path }, "an object", show(json));
   const { architectures, model_type: type } = json;
   const names = Array.isArray(architectures) ? architectures : [];

@@ -6,7 +6,9 @@ import { readRope, ROPE_KEYS } from "./hf_rope.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, TOKEN_KEYS, type TokenValues } from "./token_ids.ts";
 import { QUANTIZATION_KEYS, SIZE_KEYS } from "./common_keys.ts";
-import { count, epsilon, MAX, oneOf, positive } from "../validate.ts";
+import { OTHER_HF_KEYS } from "./hf_keys.ts";
+import { type Keys, schemaOf } from "./keys.ts";
+import { count, epsilon, MAX, positive } from "../validate.ts";
 
 const LAYER_TYPE = { error: "sliding_attention or full_attention" };
 
@@ -16,32 +18,31 @@ const LAYER_TYPE = { error: "sliding_attention or full_attention" };
  * Nothing that changes what the model computes is guessed in silence. A missing key gets a default only where every
  * published config that lacks the key means that value.
  */
-export const HfConfig = z.looseObject({
-  ...SIZE_KEYS,
-  num_local_experts: count(MAX.experts),
-  num_experts_per_tok: count(MAX.experts).nullish(),
-  experts_per_token: count(MAX.experts).nullish(),
-  rms_norm_eps: epsilon.nullish(),
-  sliding_window: count(MAX.positions).nullish(),
-  layer_types: z.array(z.enum(["sliding_attention", "full_attention"], LAYER_TYPE), { error: "a list of layer types" })
-    .nullish(),
-  swiglu_alpha: positive.nullish(),
-  swiglu_limit: positive.nullish(),
-  ...ROPE_KEYS,
-  // What these say is built in: a model that says otherwise is another one.
-  hidden_act: oneOf("silu").nullish(),
-  attention_bias: oneOf(true).nullish(),
-  tie_word_embeddings: oneOf(false).nullish(),
-  // No key of GPT-OSS, but transformers masks by it, and to Python null is false: tokens would see those after them.
-  is_causal: oneOf(true).optional(),
-  // To transformers another name of num_local_experts, and settings of single layers.
-  num_experts: count(MAX.experts).nullish(),
-  per_layer_config: z.record(z.string(), z.never({ error: "no settings of single layers" }), {
-    error: "no settings of single layers",
-  }).nullish(),
-  ...TOKEN_KEYS,
-  ...QUANTIZATION_KEYS,
-});
+export const HF_KEYS = {
+  read: {
+    ...SIZE_KEYS,
+    num_local_experts: count(MAX.experts),
+    num_experts_per_tok: count(MAX.experts).nullish(),
+    experts_per_token: count(MAX.experts).nullish(),
+    rms_norm_eps: epsilon.nullish(),
+    sliding_window: count(MAX.positions).nullish(),
+    layer_types: z.array(z.enum(["sliding_attention", "full_attention"], LAYER_TYPE), {
+      error: "a list of layer types",
+    })
+      .nullish(),
+    swiglu_alpha: positive.nullish(),
+    swiglu_limit: positive.nullish(),
+    ...ROPE_KEYS,
+    // To transformers another name of num_local_experts.
+    num_experts: count(MAX.experts).nullish(),
+    ...TOKEN_KEYS,
+    ...QUANTIZATION_KEYS,
+  },
+  ...OTHER_HF_KEYS,
+} satisfies Keys<z.ZodRawShape>;
+
+/** Its schema. */
+export const HfConfig = schemaOf(HF_KEYS);
 
 /** A validated config.json. */
 export type HfValues = z.infer<typeof HfConfig>;

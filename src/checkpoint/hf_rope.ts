@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
+import { type Keys, schemaOf } from "./keys.ts";
 import type { RopeConfig } from "./model_config.ts";
 import { count, MAX, oneOf, positive, scaleFactor, theta } from "../validate.ts";
 
@@ -12,28 +13,34 @@ const none = z.null({ error: "none in GPT-OSS" }).optional();
 const one = z.literal([1], { error: "1" }).nullish();
 
 /** Rotary embedding as `rope_scaling` has it, or, with `rope_theta` inside, `rope_parameters`. */
-const Rope = z.looseObject({
-  rope_type: oneOf("yarn", "default").nullish(),
-  /** The key's name in older files. */
-  type: oneOf("yarn", "default").nullish(),
-  rope_theta: theta.nullish(),
-  factor: scaleFactor.nullish(),
-  beta_fast: positive.nullish(),
-  beta_slow: positive.nullish(),
-  original_max_position_embeddings: count(MAX.positions).nullish(),
-  truncate: z.boolean({ error: "true or false" }).nullish(),
-  attention_factor: positive.nullish(),
+export const ROPE_DICTIONARY = {
+  read: {
+    rope_type: oneOf("yarn", "default").nullish(),
+    /** The key's name in older files. */
+    type: oneOf("yarn", "default").nullish(),
+    rope_theta: theta.nullish(),
+    factor: scaleFactor.nullish(),
+    beta_fast: positive.nullish(),
+    beta_slow: positive.nullish(),
+    original_max_position_embeddings: count(MAX.positions).nullish(),
+    truncate: z.boolean({ error: "true or false" }).nullish(),
+    attention_factor: positive.nullish(),
+  },
   // Keys of other models' YaRN that would change the result, for some reader at least; GPT-OSS has none of them.
-  mscale: none,
-  mscale_all_dim: none,
-  partial_rotary_factor: one,
-  attn_factor: one,
-  extrapolation_factor: one,
-  apply_yarn_scaling: oneOf(true).nullish(),
-  // A dictionary for each type of layer.
-  sliding_attention: none,
-  full_attention: none,
-}, { error: "an object" });
+  checked: {
+    mscale: none,
+    mscale_all_dim: none,
+    partial_rotary_factor: one,
+    attn_factor: one,
+    extrapolation_factor: one,
+    apply_yarn_scaling: oneOf(true).nullish(),
+    // A dictionary for each type of layer.
+    sliding_attention: none,
+    full_attention: none,
+  },
+  irrelevant: {},
+} satisfies Keys<z.ZodRawShape>;
+const Rope = schemaOf(ROPE_DICTIONARY);
 type RopeDictionary = z.infer<typeof Rope>;
 
 /** The keys of config.json that say how positions enter. */

@@ -1,5 +1,6 @@
 /** config.json of OpenAI's own layout, `original/`. */
-import * as z from "zod";
+import type * as z from "zod";
+import { type Keys, schemaOf } from "./keys.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { mergeTokens, type TokenValues } from "./token_ids.ts";
 import { QUANTIZATION_KEYS, SIZE_KEYS } from "./common_keys.ts";
@@ -9,19 +10,26 @@ import { count, MAX, positive, scaleFactor, theta } from "../validate.ts";
  * The keys, all of which OpenAI's file has; its code takes gpt-oss-120b's numbers for missing ones, which are refused
  * here.
  */
-export const OriginalConfig = z.looseObject({
-  ...SIZE_KEYS,
-  num_experts: count(MAX.experts),
-  experts_per_token: count(MAX.experts),
-  sliding_window: count(MAX.positions),
-  swiglu_limit: positive.nullish(),
-  rope_theta: theta,
-  rope_scaling_factor: scaleFactor,
-  rope_ntk_alpha: positive,
-  rope_ntk_beta: positive,
-  initial_context_length: count(MAX.positions),
-  ...QUANTIZATION_KEYS,
-});
+export const ORIGINAL_KEYS = {
+  read: {
+    ...SIZE_KEYS,
+    num_experts: count(MAX.experts),
+    experts_per_token: count(MAX.experts),
+    sliding_window: count(MAX.positions),
+    swiglu_limit: positive.nullish(),
+    rope_theta: theta,
+    rope_scaling_factor: scaleFactor,
+    rope_ntk_alpha: positive,
+    rope_ntk_beta: positive,
+    initial_context_length: count(MAX.positions),
+    ...QUANTIZATION_KEYS,
+  },
+  checked: {},
+  irrelevant: {},
+} satisfies Keys<z.ZodRawShape>;
+
+/** Its schema. */
+export const OriginalConfig = schemaOf(ORIGINAL_KEYS);
 
 /** A validated config. */
 export type OriginalValues = z.infer<typeof OriginalConfig>;

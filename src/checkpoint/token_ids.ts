@@ -13,7 +13,7 @@ export const TOKEN_KEYS = {
   bos_token_id: tokenId.nullish(),
 };
 
-/** generation_config.json, of which only token ids matter. */
+/** generation_config.json, of which only token ids are read; generation_keys.ts has the rest. */
 export const GenerationConfig = z.looseObject(TOKEN_KEYS, { error: "an object" });
 
 /** Validated ids of one file. */

@@ -18,7 +18,8 @@ import { forLibrary, withoutWarnings } from "./library_tokenizer.ts";
 import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
-import { type AddedToken, isObject, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
+import { addsPrefixSpace } from "./tokenizer_parts.ts";
+import { type AddedToken, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** The part of the library's tokenizer that is used. */
 interface Library {
@@ -289,11 +290,4 @@ export class Tokenizer {
       );
     }
   }
-}
-
-function addsPrefixSpace(preTokenizer: unknown): boolean {
-  if (!isObject(preTokenizer)) return false;
-  if (preTokenizer["type"] === "ByteLevel" && preTokenizer["add_prefix_space"] === true) return true;
-  const parts = preTokenizer["pretokenizers"];
-  return Array.isArray(parts) && parts.some(addsPrefixSpace);
 }

@@ -17,7 +17,7 @@ import {
 } from "./tokenizer_words.ts";
 
 export { type AddedToken, isObject, type JsonObject } from "./tokenizer_words.ts";
-import { checkParts } from "./tokenizer_parts.ts";
+import { addsPrefixSpace, checkParts, checkSettings } from "./tokenizer_parts.ts";
 
 /** A tokenizer.json that was checked. */
 export interface TokenizerFile extends Encoding {
@@ -98,6 +98,7 @@ export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
   const scanned = scans ? scanTokenizer(bytes) : null;
   const json = objectOf(scanned?.rest ?? bytes, path), config = readJsonObject(configPath) ?? {};
   checkModel(path, json);
+  checkSettings(configPath, config, addsPrefixSpace(json["pre_tokenizer"]));
   const model = json["model"] as JsonObject;
   const { pieceOf, made } = scanned === null ? parsedWords(path, model) : scannedWords(scanned, model);
   const added = readAdded(path, json["added_tokens"], pieceOf);

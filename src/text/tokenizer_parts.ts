@@ -56,6 +56,8 @@ const Model = z.looseObject({
   fuse_unk: flag,
   byte_fallback: flag,
   ignore_merges: flag,
+  // Merges left out at random.
+  dropout: z.literal([null, 0], { error: "none" }).optional(),
 });
 
 /**
@@ -71,6 +73,19 @@ export function checkParts(path: string, json: { readonly [key: string]: unknown
   validate(Model, model, `${path}: model`);
   checkPart(`${path}: normalizer`, json["normalizer"] ?? null, NORMALIZERS, "normalizers");
   checkPart(`${path}: pre_tokenizer`, json["pre_tokenizer"] ?? null, PRE_TOKENIZERS, "pretokenizers");
+  checkPost(`${path}: post_processor`, json["post_processor"] ?? null);
+  const decoder = json["decoder"] ?? null;
+  if (decoder !== null) {
+    validate(z.looseObject({ type: z.literal("ByteLevel", { error: "ByteLevel" }) }), decoder, `${path}: decoder`);
+  }
+}
+
+/** Whether a pre-tokenizer puts a blank in front of a text. */
+export function addsPrefixSpace(preTokenizer: unknown): boolean {
+  if (typeof preTokenizer !== "object" || preTokenizer === null) return false;
+  const { type, add_prefix_space: adds, pretokenizers: parts } = preTokenizer as Record<string, unknown>;
+  if (type === "ByteLevel" && adds === true) return true;
+  return Array.isArray(parts) && parts.some(addsPrefixSpace);
 }
 
 function checkPart(
@@ -101,4 +116,56 @@ function checkPattern(where: string, pattern: unknown): void {
   const why = typeof pattern === "string" ? whyNotLinear(pattern) : null;
   if (why === null) return;
   throw InputError.of("wrong_value", { name: where }, `a pattern that takes linear time by its form, but it ${why}`);
+}
+
+const POST = { error: "ByteLevel, or one that adds no tokens: none are added to a text here" };
+const NO_SPECIALS = z.array(z.strictObject({ Sequence: z.unknown() }), POST);
+/** What adds tokens to those of a text, by type. */
+const POST_PROCESSORS: Readonly<Record<string, z.ZodType>> = {
+  ByteLevel: typed,
+  TemplateProcessing: z.looseObject({ single: NO_SPECIALS }, POST),
+};
+
+function checkPost(where: string, part: unknown): void {
+  if (part === null) return;
+  const values = validate(typed, part, where), { type } = values;
+  if (type === "Sequence") {
+    const list = validate(parts, values["processors"], `${where}.processors`);
+    list.forEach((inner, i) => checkPost(`${where}.processors.${i}`, inner));
+    return;
+  }
+  const kind = Object.hasOwn(POST_PROCESSORS, type) ? POST_PROCESSORS[type]! : z.looseObject({ type: z.never(POST) });
+  validate(kind, part, where);
+}
+
+const off = z.literal([false, null], { error: "false" }).optional();
+/** The keys of tokenizer_config.json that change which tokens a text becomes. */
+const Settings = z.looseObject({
+  add_bos_token: off,
+  add_eos_token: off,
+  // Special tokens in a text that is allowed to have them would be plain text.
+  split_special_tokens: off,
+});
+
+/**
+ * Checks tokenizer_config.json.
+ *
+ * @param path Its path.
+ * @param addsPrefixSpace Whether tokenizer.json puts a blank in front of a text.
+ * @throws {InputError} naming the key that asks for other tokens than are made here.
+ */
+export function checkSettings(
+  path: string,
+  config: { readonly [key: string]: unknown },
+  addsPrefixSpace: boolean,
+): void {
+  const { add_bos_token, add_eos_token, split_special_tokens, add_prefix_space } = config;
+  validate(Settings, { add_bos_token, add_eos_token, split_special_tokens }, path);
+  if (add_prefix_space !== true || addsPrefixSpace) return;
+  throw InputError.of(
+    "contradiction",
+    { file: path, key: "add_prefix_space" },
+    "false, as the pre_tokenizer of tokenizer.json has it",
+    "true",
+  );
 }

@@ -184,3 +184,18 @@ Deno.test("what quant_method mxfp4 leaves out is a list of names, or the checkpo
     assertStringIncludes(message, `modules_to_not_convert: expected a list of module names, got ${got}`);
   }
 });
+
+Deno.test("a key of quant_method mxfp4 that is not known is refused, and one without consequence is not", () => {
+  using dir = new TemporaryDirectory();
+  const shape = { ...SHAPE, layers: 1 };
+  makeCheckpoint(dir, new Random(1), { shape, layout: "hf_mxfp4" });
+  const write = (more: Json) => {
+    const quantization_config = { quant_method: "mxfp4", ...more };
+    dir.write("config.json", { ...randomConfig(shape, "hf_mxfp4"), quantization_config });
+  };
+  write({ dequantize: true, modules_to_not_convert: null });
+  assertEquals(openCheckpoint(dir.path).warnings, []);
+  write({ activation_scheme: "static" });
+  const { message } = assertThrows(() => openCheckpoint(dir.path), InputError);
+  assertStringIncludes(message, "config.json: quantization_config.activation_scheme: expected no key of that name");
+});

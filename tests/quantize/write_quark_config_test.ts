@@ -110,14 +110,17 @@ Deno.test("quantize() keeps the source's numbers, and writes floats where transf
   using to = new TemporaryDirectory();
   Deno.copyFileSync(`${TINY}/model.safetensors`, `${from.path}/model.safetensors`);
   const source = Deno.readTextFileSync(`${TINY}/config.json`)
-    .replace(`"rms_norm_eps": 1e-05`, `"rms_norm_eps": 1e-05, "odd": [12345678901234567890, 1E+2, -0.0, 1.50]`)
+    .replace(
+      `"rms_norm_eps": 1e-05`,
+      `"rms_norm_eps": 1e-05, "task_specific_params": [12345678901234567890, 1E+2, -0.0, 1.50]`,
+    )
     .replace(`"router_aux_loss_coef": 0.9`, `"router_aux_loss_coef": 1, "initializer_range": 0`);
   Deno.writeTextFileSync(`${from.path}/config.json`, source);
   await run(from.path, to.path, "w_mxfp4");
   const written = numbers(Deno.readTextFileSync(`${to.path}/config.json`));
   const expected = numbers(source).set(".router_aux_loss_coef", "1.0").set(".initializer_range", "0.0");
   assertEquals(expected.get(".swiglu_limit"), "7.0");
-  assertEquals(expected.get(".odd.0"), "12345678901234567890");
+  assertEquals(expected.get(".task_specific_params.0"), "12345678901234567890");
   for (const [path, number] of expected) assertEquals(written.get(path), number, path);
   assertEquals(written.get(".quantization_config.export.min_kv_scale"), "0.0");
 

@@ -105,9 +105,50 @@ for (
   });
 }
 
-Deno.test("what follows BPE is not read, whatever it is", async () => {
-  const tokenizer = await load({ ...tiny(), decoder: 7, post_processor: { type: "x" } });
-  assert(tokenizer.encode("hello").length > 0);
+const BOS = { SpecialToken: { id: "<|startoftext|>", type_id: 0 } }, A = { Sequence: { id: "A", type_id: 0 } };
+const template = (...single: unknown[]) => ({ type: "TemplateProcessing", single, pair: [], special_tokens: {} });
+const BYTES = { type: "ByteLevel", trim_offsets: true };
+
+Deno.test("what follows BPE is refused where others add tokens, or write other texts", async () => {
+  const refused: [parts: Json, line: RegExp][] = [
+    [{ post_processor: template(BOS, A) }, /post_processor: single\.0: Sequence: expected|post_processor: single\.0/],
+    [{ post_processor: template(A, BOS) }, /post_processor: single\.1/],
+    [
+      { post_processor: { type: "Sequence", processors: [BYTES, template(BOS, A)] } },
+      /post_processor\.processors\.1: single\.0/,
+    ],
+    [
+      { post_processor: { type: "BertProcessing", sep: ["x", 1], cls: ["y", 2] } },
+      /post_processor: type: expected Byte/,
+    ],
+    [{ post_processor: 7 }, /post_processor: expected an object with a type, got 7/],
+    [{ decoder: { type: "WordPiece" } }, /decoder: type: expected ByteLevel, got "WordPiece"/],
+  ];
+  for (const [parts, line] of refused) await assertRefusedQuickly(() => load({ ...tiny(), ...parts }), line, 5000);
+  const sequence = { type: "Sequence", processors: [BYTES, template(A)] };
+  for (const post_processor of [null, BYTES, template(A), sequence]) {
+    const tokenizer = await load({ ...tiny(), post_processor, decoder: null });
+    assert(tokenizer.encode("hello").length > 0);
+  }
+});
+
+Deno.test("a model that leaves out merges at random is refused", async () => {
+  const json = tiny(), with_ = (dropout: number | null) => ({ ...json, model: { ...json["model"] as Json, dropout } });
+  await assertRefusedQuickly(() => load(with_(0.1)), /tokenizer\.json: model: dropout: expected none, got 0\.1/, 5000);
+  assert((await load(with_(null))).encode("hello").length > 0);
+});
+
+Deno.test("a config that asks for other tokens than are made is refused by its key", async () => {
+  for (const key of ["add_bos_token", "add_eos_token", "split_special_tokens"]) {
+    const line = new RegExp(`tokenizer_config\\.json: ${key}: expected false, got true`);
+    await assertRefusedQuickly(() => load(tiny(), { [key]: true }), line, 5000);
+    assert((await load(tiny(), { [key]: false })).encode("hello").length > 0);
+  }
+  const line =
+    /tokenizer_config\.json: add_prefix_space: expected false, as the pre_tokenizer of tokenizer\.json has it, /;
+  await assertRefusedQuickly(() => load(tiny(), { add_prefix_space: true }), line, 5000);
+  const pre_tokenizer = { type: "ByteLevel", add_prefix_space: true, use_regex: true };
+  assert((await load({ ...tiny(), pre_tokenizer }, { add_prefix_space: true })).encode("hello").length > 0);
 });
 
 Deno.test("tokens of a config are read in linear time, and found in linear time", async () => {

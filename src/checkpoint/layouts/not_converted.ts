@@ -1,8 +1,17 @@
 /** What `modules_to_not_convert` of quant_method mxfp4 says, beside the tensors. */
+import * as z from "zod";
 import { InputError } from "../../errors.ts";
 import { show } from "../../describe.ts";
+import { type Keys, refuseUnknown } from "../keys.ts";
 import { parsePattern, patternFuel } from "../quark/pattern.ts";
 import type { LayoutName } from "./layout.ts";
+
+/** Every key of `quantization_config` where the method is mxfp4. */
+const MXFP4_KEYS = {
+  read: { quant_method: z.unknown(), modules_to_not_convert: z.unknown() },
+  checked: {},
+  irrelevant: { dequantize: "whether transformers decodes all weights when it loads them: the numbers are the same" },
+} satisfies Keys<z.ZodRawShape>;
 
 /**
  * A warning, one line, where a config leaves experts unquantized whose tensors are MXFP4, or null. The tensors are
@@ -13,7 +22,7 @@ import type { LayoutName } from "./layout.ts";
  *
  * @param quantization `quantization_config`, or null.
  * @param layers How many the model has.
- * @throws {InputError} for an entry that is no name, whatever the layout.
+ * @throws {InputError} for an entry that is no name, whatever the layout, and for a key that is not known.
  */
 export function notConvertedWarning(
   layout: LayoutName,
@@ -21,8 +30,10 @@ export function notConvertedWarning(
   layers: number,
   configPath: string,
 ): string | null {
-  const said = quantization?.["modules_to_not_convert"] ?? null;
-  if (quantization?.["quant_method"] !== "mxfp4" || said === null) return null;
+  if (quantization?.["quant_method"] !== "mxfp4") return null;
+  refuseUnknown(MXFP4_KEYS, quantization, { file: configPath, key: "quantization_config" });
+  const said = quantization["modules_to_not_convert"] ?? null;
+  if (said === null) return null;
   const key = "quantization_config.modules_to_not_convert";
   const wrong = !Array.isArray(said) ? [said] : said.filter((name) => typeof name !== "string");
   if (wrong.length > 0) {

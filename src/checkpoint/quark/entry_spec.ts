@@ -40,6 +40,8 @@ type SpecValues = z.infer<z.ZodObject<typeof SPEC_KEYS.read>>;
 
 /** Dtypes of plain numbers: a spec with one of them quantizes nothing. */
 const PLAIN = ["bfloat16", "float16", "float32"];
+/** Those that inputs and outputs are rounded to anyway; float16 overflows where the others do not. */
+const ROUNDED = ["bfloat16", "float32"];
 
 /** Reads entries; see {@linkcode EntryReader.module}. */
 export class EntryReader {
@@ -71,7 +73,7 @@ export class EntryReader {
   }
 
   /** A spec, or null for none and for plain numbers. */
-  #spec(json: unknown, key: string): SpecValues | null {
+  #spec(json: unknown, key: string, plain: readonly string[] = PLAIN): SpecValues | null {
     let value = json;
     if (Array.isArray(value)) {
       if (value.length > 1) {
@@ -82,7 +84,7 @@ export class EntryReader {
     }
     if (value === null || value === undefined) return null;
     const spec: SpecValues = readKeys(SPEC_KEYS, value, `${this.#file}.${key}`);
-    return PLAIN.includes(spec.dtype) ? null : spec;
+    return plain.includes(spec.dtype) ? null : spec;
   }
 
   /** A spec of FP8, and refuses scales that are not plain numbers. */
@@ -116,7 +118,7 @@ export class EntryReader {
   }
 
   #input(json: unknown, key: string): InputSpec | null {
-    const spec = this.#spec(json, key);
+    const spec = this.#spec(json, key, ROUNDED);
     if (spec === null) return null;
     const element = this.#mxElement(spec, key);
     if (element) {
@@ -143,7 +145,7 @@ export class EntryReader {
 
   /** Whether outputs are FP8 with one static scale; other formats of outputs are refused. */
   fp8Output(json: unknown, key: string): boolean {
-    const spec = this.#spec(json, key);
+    const spec = this.#spec(json, key, ROUNDED);
     if (spec === null) return false;
     this.#fp8(spec, key, []);
     this.#expect(spec.qscheme === "per_tensor", `${key}.qscheme`, ["per_tensor"], spec.qscheme);

@@ -86,6 +86,10 @@ const REFUSED: readonly (readonly [config: Json, line: string])[] = [
   [exported({ weight_format: "fake" }), 'weight_format: expected real_quantized or fake_quantized, got "fake"'],
   [inputs({ is_scale_quant: true }), "input_tensors: is_scale_quant: expected false, got true"],
   [inputs({ qat_spec: { threshold_init_meth: null } }), "qat_spec: expected none, got an object"],
+  [
+    inputs({ dtype: "float16" }),
+    'input_tensors.dtype: expected fp4 or fp6_e3m2 or fp6_e2m3 or fp8_e4m3, got "float16"',
+  ],
   [inputs({ mx_element_dtype: "fp6_e2m3" }), 'input_tensors.mx_element_dtype: expected fp4, got "fp6_e2m3"'],
   [inputs({ observer_cls: "PerGroupMinMaxObserver" }), "input_tensors.observer_cls: expected PerBlockMXObserver, got"],
   [inputs({ scale_type: "bfloat16" }), 'input_tensors.scale_type: expected float or float32, got "bfloat16"'],

@@ -1,0 +1,115 @@
+/** Every key of config.json is read, held to one value, or without consequence; any other is refused. */
+import { readConfig } from "../../src/checkpoint/config.ts";
+import { HF_KEYS } from "../../src/checkpoint/hf_config.ts";
+import { ROPE_DICTIONARY } from "../../src/checkpoint/hf_rope.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals } from "../assert.ts";
+import { type Json, ORIGINAL, ROPE, tiny } from "./configs.ts";
+import { refusal } from "./container.ts";
+
+const read_ = (json: unknown, generation?: unknown) =>
+  readConfig(
+    { path: "config.json", json },
+    generation === undefined ? null : { path: "generation.json", json: generation },
+  );
+const line = (json: unknown) => refusal(() => read_(json), "x", InputError);
+const groups = (keys: object) => Object.values(keys).map((group) => Object.keys(group));
+
+/** What transformers 5.24's GptOssConfig writes, what 4.55 wrote, and what gpt-oss-20b and unsloth's copies have. */
+const PUBLISHED =
+  "_name_or_path architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward dtype " +
+  "eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder " +
+  "label2id layer_types max_position_embeddings model_type num_attention_heads num_experts_per_tok " +
+  "num_hidden_layers num_key_value_heads num_local_experts output_attentions output_hidden_states " +
+  "output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters router_aux_loss_coef " +
+  "sliding_window swiglu_alpha swiglu_limit tie_word_embeddings transformers_version use_cache vocab_size " +
+  "per_layer_config tie_last_hidden_states num_labels torch_dtype experts_per_token initial_context_length " +
+  "quantization_config rope_scaling rope_theta unsloth_fixed unsloth_version add_cross_attention bad_words_ids " +
+  "begin_suppress_tokens cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample " +
+  "early_stopping encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task " +
+  "forced_bos_token_id forced_eos_token_id is_decoder length_penalty max_length min_length no_repeat_ngram_size " +
+  "num_beam_groups num_beams num_return_sequences output_scores prefix pruned_heads remove_invalid_values " +
+  "repetition_penalty return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature " +
+  "tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torchscript typical_p use_bfloat16";
+
+Deno.test("the table of config.json has every key that transformers writes, each in one group", () => {
+  const all = groups(HF_KEYS).flat();
+  assertEquals(new Set(all).size, all.length);
+  assertEquals(PUBLISHED.split(" ").filter((key) => !all.includes(key)), []);
+  const rope = groups(ROPE_DICTIONARY).flat();
+  assertEquals(new Set(rope).size, rope.length);
+});
+
+Deno.test("keys of config.json without consequence may say anything", () => {
+  const { model } = read_(tiny());
+  for (const [key, reason] of Object.entries(HF_KEYS.irrelevant)) {
+    for (const value of ["x", 7, true, [1], { a: 1 }, null]) {
+      const read = read_(tiny({ [key]: value }));
+      assertEquals([read.model, read.warnings], [model, []], key);
+    }
+    assert(reason.length > 10, `${key}: no reason`);
+  }
+});
+
+const REFUSED: [changes: Json, expected: string][] = [
+  [{ is_encoder_decoder: true }, "is_encoder_decoder: expected false, got true"],
+  [{ add_cross_attention: true }, "add_cross_attention: expected false, got true"],
+  [{ pruned_heads: { 0: [1] } }, "pruned_heads: expected nothing, got an object"],
+  [{ auto_map: { AutoModelForCausalLM: "m.M" } }, "auto_map: expected nothing, got an object"],
+  [{ transformers_weights: "x.safetensors" }, 'transformers_weights: expected none, got "x.safetensors"'],
+  [{ quantization: { bits: 4 } }, "quantization: expected none, got an object"],
+];
+
+Deno.test("keys of config.json that ask for another model are refused, and not where they ask for nothing", () => {
+  for (const [changes, expected] of REFUSED) assertEquals(line(tiny(changes)), `config.json: ${expected}`);
+  const { model } = read_(tiny());
+  const same = {
+    is_encoder_decoder: false,
+    add_cross_attention: null,
+    pruned_heads: {},
+    auto_map: null,
+    quantization: null,
+  };
+  assertEquals(read_(tiny(same)).model, model);
+});
+
+Deno.test("a key of config.json that is not known is refused, in both kinds of it and in YaRN's dictionary", () => {
+  const said = "expected no key of that name: what it says of the model is not known";
+  const unknown = ["attn_logit_softcapping", "norm_topk_prob", "use_sinks", "logit_scale", "mlp_bias", "default_theta"];
+  for (const key of unknown) {
+    assertEquals(line(tiny({ [key]: 2 })), `config.json: ${key}: ${said}, got 2`);
+    assertEquals(line({ ...ORIGINAL, [key]: false }), `config.json: ${key}: ${said}, got false`);
+    assertEquals(
+      line(tiny({ rope_scaling: { ...ROPE, [key]: [] } })),
+      `config.json: rope_scaling.${key}: ${said}, got an array of 0`,
+    );
+    // Without a value nothing is said.
+    assertEquals(read_(tiny({ [key]: null, rope_scaling: { ...ROPE, [key]: null } })).model, read_(tiny()).model);
+  }
+  const parameters = { ...ROPE, rope_theta: 150000, high_freq_factor: 4 };
+  const changed = tiny({ rope_scaling: undefined, rope_theta: undefined, rope_parameters: parameters });
+  assertEquals(line(changed), `config.json: rope_parameters.high_freq_factor: ${said}, got 4`);
+});
+
+Deno.test("readConfig() says what of generation_config.json is not applied", () => {
+  const warnings = (generation: Json) => read_(tiny(), generation).warnings;
+  const applied = [
+    {},
+    { do_sample: true, temperature: 0.6, top_k: 50, top_p: 0.9, max_length: 4096, transformers_version: "4.55.0" },
+    {
+      num_beams: 1,
+      repetition_penalty: 1.0,
+      suppress_tokens: [],
+      guidance_scale: null,
+      cache_implementation: "static",
+    },
+  ];
+  for (const generation of applied) assertEquals(warnings(generation), []);
+  const said = "generation.json: not applied when tokens are drawn: ";
+  assertEquals(warnings({ repetition_penalty: 1.1 }), [`${said}repetition_penalty 1.1`]);
+  assertEquals(
+    warnings({ num_beams: 4, suppress_tokens: [1], cache_implementation: "quantized", min_new_tokens: 3, foo: 1 }),
+    [`${said}num_beams 4, suppress_tokens an array of 1, cache_implementation "quantized" and 2 more`],
+  );
+  assertEquals(read_(ORIGINAL, { no_repeat_ngram_size: 2 }).warnings, [`${said}no_repeat_ngram_size 2`]);
+});
