@@ -33,6 +33,17 @@ Deno.test("route() gives ties to the lower index", () => {
   }
 });
 
+Deno.test("route() puts NaN behind every number, wherever it stands", () => {
+  for (let at = 0; at < 6; at++) {
+    const logits = [3, 1, 4, 1, 5, 9];
+    logits[at] = NaN;
+    const numbers = [0, 1, 2, 3, 4, 5].filter((e) => e !== at).sort((a, b) => logits[b]! - logits[a]! || a - b);
+    const { ids, weights } = run(logits, 6, 4);
+    assertEquals([ids, weights.every(Number.isFinite)], [numbers.slice(0, 4), true], `NaN at ${at}`);
+    assertEquals(run(logits, 6, 6).ids, [...numbers, at]);
+  }
+});
+
 Deno.test("route() gives the worked-out weights", () => {
   const { ids, weights } = run([-1, 2, 0.5, -7, 1], 5, 4);
   assertEquals(ids, [1, 4, 2, 0]);

@@ -61,6 +61,8 @@ const elementwise: OperationCase[] = DTYPES.flatMap((dtype) =>
           backend.begin(consecutive(n));
           // Quarters, so that many are equal; the first row is all equal.
           const logits = normals(3, n * experts).map((x, i) => i < experts ? 0.5 : Math.round(4 * x) / 4);
+          // A NaN is chosen last: not at all, in a place that moves from row to row.
+          for (let t = 1; t < n && config.topK < experts; t++) logits[t * experts + t % experts] = NaN;
           backend.write(backend.tensors.router, logits);
           backend.route(backend.tensors.router);
           const { ids, weights } = backend.readRouting();
