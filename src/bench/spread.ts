@@ -5,10 +5,12 @@ export interface Spread {
   readonly median: number;
   readonly low: number;
   readonly high: number;
-  /** Probability with which the interval holds the median of all runs that could be made, if runs are independent. */
+  /** Probability with which the interval holds the median of all runs that could be made. */
   readonly coverage: number;
   /** Runs that were made. */
   readonly runs: number;
+  /** How many of them independent ones would tell as much: fewer where each is like the ones before it. */
+  readonly independent: number;
 }
 
 /** Coverage that is wanted; few runs give less. */
@@ -16,22 +18,55 @@ const WANTED = 0.95;
 
 /**
  * The spread of figures: the interval between two of them, the k-th from below and from above, which needs no
- * assumption about how they are distributed. It is the narrowest that covers 95%, or from the least to the largest.
+ * assumption about how they are distributed. It is the narrowest that covers 95%, or from the least to the largest. A
+ * machine that warms up or that others use makes runs that are like those before them: then it is as wide as of fewer.
  *
- * @param values At least one.
+ * @param values At least one, in the order in which they were measured.
  */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b), runs = sorted.length, middle = (runs - 1) / 2;
-  let left = 0, coverage = coverageOf(runs, 0);
-  while (left + 1 <= middle && coverageOf(runs, left + 1) >= WANTED) coverage = coverageOf(runs, ++left);
-  return {
-    median: (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2,
-    low: sorted[left]!,
-    high: sorted[runs - 1 - left]!,
-    coverage,
-    runs,
-  };
+  const median = (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
+  const independent = runs < FEWEST_IN_ORDER ? runs : independentRuns(values, median);
+  const [out, coverage] = leftOut(independent), left = Math.floor(out * runs / independent);
+  return { median, low: sorted[left]!, high: sorted[runs - 1 - left]!, coverage, runs, independent };
 }
+
+/** How many of so many figures may be left out at either end, and what is covered then. */
+function leftOut(runs: number): [left: number, coverage: number] {
+  let left = 0, coverage = coverageOf(runs, 0);
+  while (left + 1 <= (runs - 1) / 2 && coverageOf(runs, left + 1) >= WANTED) coverage = coverageOf(runs, ++left);
+  return [left, coverage];
+}
+
+/** Runs from which on their order tells something, and the first of them may be left out. */
+const FEWEST_IN_ORDER = 9;
+
+/**
+ * How many independent runs would tell as much of the median: from how alike neighbours are in being above or below it.
+ * The smaller of two estimates counts: that of the first neighbours, as if likeness died away from run to run by the
+ * same factor, and that of all neighbours until they are not alike any more (Geyer's initial positive sequence).
+ */
+function independentRuns(values: readonly number[], median: number): number {
+  const runs = values.length, sides = values.map((value) => Math.sign(value - median));
+  const mean = sides.reduce((sum, side) => sum + side, 0) / runs;
+  const alike = (lag: number) =>
+    sides.slice(lag).reduce((sum, side, i) => sum + (side - mean) * (sides[i]! - mean), 0) / runs;
+  const variance = alike(0);
+  if (!(variance > 0)) return runs;
+  // The likeness of so few is too small on average, the more the larger it is.
+  const first = alike(1) / variance, likeness = Math.min(MOST_ALIKE, first + (1 + 3 * first) / runs);
+  let together = 0;
+  for (let lag = 1; lag < runs - 1 && first > 0; lag += 2) {
+    const pair = alike(lag) + alike(lag + 1);
+    if (pair <= 0) break;
+    together += pair / variance;
+  }
+  const parts = [(1 - likeness) / (1 + Math.max(0, likeness)), 1 / (1 + 2 * together)];
+  return Math.max(1, Math.floor(runs * Math.min(1, ...parts)));
+}
+
+/** Most that neighbours count as alike. */
+const MOST_ALIKE = 0.99;
 
 /** 1 - 2 P(at most `left` of `runs` tosses of a coin are heads): `left` figures are left out at either end. */
 function coverageOf(runs: number, left: number): number {
@@ -56,6 +91,7 @@ export function quotient(a: Spread, b: Spread): Spread {
     high: a.high / b.low,
     coverage: Math.max(0, a.coverage + b.coverage - 1),
     runs: Math.min(a.runs, b.runs),
+    independent: Math.min(a.independent, b.independent),
   };
 }
 
@@ -70,8 +106,11 @@ function lastPlace({ median, low, high, runs }: Spread, most: number): number {
   return Math.min(first, Math.max(uncertain, first - most + 1));
 }
 
-const writtenTo = (value: number, place: number): string =>
-  place >= 0 ? String(Math.round(value / 10 ** place) * 10 ** place) : value.toFixed(-place);
+function writtenTo(value: number, place: number): string {
+  const text = place >= 0 ? String(Math.round(value / 10 ** place) * 10 ** place) : value.toFixed(-place);
+  // An end far below the median is not none for that.
+  return Number(text) === 0 && value !== 0 ? `${Number(value.toPrecision(1))}` : text;
+}
 
 /**
  * The median, with no digit after the first that is uncertain.

@@ -12,6 +12,7 @@ export function benchLines(results: BenchResults): string[] {
     ...tableLines(facts(results)),
     "",
     ...tableLines([FIGURE_HEADS, ...figures.map(figureRow)], [1, 3, 4, 5, 6, 7, 8]),
+    ...unsureLines(figures),
     ...(depth === null ? [] : ["", depth]),
     ...shareLines(figures),
     ...skippedLines(skipped),
@@ -90,6 +91,20 @@ export function figureRow(figure: Figure): string[] {
     medianText(scaled(bytes, 1e-9)),
     ...[part(limits?.read), part(limits?.float32), part(limits?.int8)],
   ];
+}
+
+/** Coverage that an interval has where there are runs enough. */
+const SURE = 0.95;
+
+/** Which intervals are of too few runs, or of runs too like those before them, for what intervals promise. */
+function unsureLines(figures: readonly Figure[]): string[] {
+  const unsure = figures.filter(({ tokens_per_second: { runs, coverage } }) => runs > 1 && coverage < SURE);
+  if (unsure.length === 0) return [];
+  const lines = unsure.map(({ subject, tokens_per_second: { runs, independent, coverage } }) => {
+    const alike = independent < runs ? `, each like those before, which tell as much as ${independent}` : "";
+    return `  ${subjectText(subject)}: ${Math.floor(100 * coverage)}%, of ${counted(runs, "run")}${alike}`;
+  });
+  return ["", "these intervals, from the least run to the largest, cover the median less often than 95%:", ...lines];
 }
 
 /** How much of its rate decoding keeps at the deepest context. */
