@@ -17,6 +17,7 @@ import { type LoadedModel, ModelService } from "../serve/engine/model_service.ts
 import { serveRoom } from "../serve/engine/room.ts";
 import { type App, makeApp } from "../serve/http/app.ts";
 import { isLoopback } from "../serve/http/guard.ts";
+import { Listener } from "../serve/http/listener.ts";
 import type { Room } from "../session/open.ts";
 import { type PlannedSetting, uses } from "../session/setting.ts";
 import { textDirectory } from "../session/tokenizer.ts";
@@ -133,7 +134,7 @@ async function listen(
   { host, port, "stop-limit": seconds }: ServeOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const server = start(app, host, port);
+  const listener = await start(app, host, port);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   app.refuse();
   const running = app.running === 1 ? "1 request has" : `${app.running} requests have`;
@@ -141,7 +142,7 @@ async function listen(
   await within(app.idle(), 1000 * seconds);
   app.abort();
   // A client that neither sends nor reads on keeps its connection for as long as the process lives.
-  await within(server.shutdown(), LEAVE_MS);
+  await listener.close(LEAVE_MS);
 }
 
 /** Waits for a promise, so many milliseconds at most. */
@@ -151,15 +152,11 @@ async function within(promise: Promise<void>, milliseconds: number): Promise<voi
   clearTimeout(timer);
 }
 
-function start(app: App, hostname: string, port: number): Deno.HttpServer<Deno.NetAddr> {
+async function start(app: App, hostname: string, port: number): Promise<Listener> {
   try {
-    return Deno.serve({
-      hostname,
-      port,
-      onListen: ({ hostname, port }) => {
-        note(`listening on http://${bracketed(hostname)}:${port}`);
-      },
-    }, (request, { remoteAddr }) => app.fetch(request, remoteAddr.hostname));
+    const listener = await Listener.open(app.fetch, hostname, port), { address } = listener;
+    note(`listening on http://${bracketed(address.host)}:${address.port}`);
+    return listener;
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotCapable) throw thrown;
     throw new FailureError(`${hostname}:${port}: cannot be listened on: ${reason(thrown)}`);

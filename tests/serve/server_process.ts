@@ -2,7 +2,7 @@
 import { assert } from "../assert.ts";
 
 /** The words that start this checkout's program: the flags of `deno task mxoss`, which are the launchers' too. */
-function ownWords(): readonly string[] {
+export function ownWords(): readonly string[] {
   const inRoot = (path: string) => new URL(`../../${path}`, import.meta.url).pathname;
   const { tasks } = JSON.parse(Deno.readTextFileSync(inRoot("deno.json")));
   const [, flags] = /^deno (run .*) main\.ts$/.exec(tasks.mxoss)!;
