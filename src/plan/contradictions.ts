@@ -63,10 +63,20 @@ export function refuseUnclearInputs(
         "a plain one: are its inputs plain?",
       );
     }
-    if (!spec.isExcluded || !isQuantized || inputScale !== null) continue;
+    if (stored.isOwnModule && (isQuantized || stored.hasPlainScale)) {
+      const own = config!.of([module]), both = `${own.entry} to AMD Quark, which knows no module of all experts`;
+      // Of formats of 6 bits only the config says which it is.
+      const otherWeight = stored.weight.startsWith("mxfp6") && own.weight?.format !== spec.weight?.format;
+      if (otherWeight || JSON.stringify(own.input) !== JSON.stringify(spec.input)) {
+        refuse(spec.entry, `a pattern that matches ${module} itself`, both);
+      }
+    }
+    // Stored codes with a scale of their inputs leave nothing open.
+    if (!spec.isExcluded || isQuantized && inputScale !== null || !isQuantized && !stored.hasPlainScale) continue;
     const { input } = config!.ofIncluded(candidateNames(module));
-    if (input === null || input.kind === "fp8_static") continue;
-    refuse(spec.entry, `a plain weight of ${module}, or exclude not to name it`, `${weight}: are its inputs plain?`);
+    if (input === null || input.kind === "fp8_static" && inputScale === null) continue;
+    const got = `${isQuantized ? weight : "one with a scale beside it"}: are its inputs plain?`;
+    refuse(spec.entry, `a plain weight of ${module}, or exclude not to name it`, got);
   }
 }
 

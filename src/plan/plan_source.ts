@@ -3,6 +3,7 @@
  */
 import { madeOf } from "./made_matrix.ts";
 import type { StoredLinear } from "./stored_linear.ts";
+import { EXPERT } from "../checkpoint/quark/module_names.ts";
 import { allLinears, type LinearSource, mapLinears, type ModelSource } from "../checkpoint/source.ts";
 import type { Plan, PlannedLinear } from "./plan.ts";
 
@@ -14,6 +15,9 @@ export function storedLinears(source: ModelSource): StoredLinear[] {
     scale: linear.weight.scale.kind,
     inputScale: linear.inputScale ?? null,
     cols: linear.weight.cols,
+    ...(EXPERT.test(nameOf(linear)) && linear.weight.name.startsWith(`${nameOf(linear)}.`)
+      ? { isOwnModule: true }
+      : {}),
     ...(linear.hasPlainScale ? { hasPlainScale: true } : {}),
     ...(rotation === undefined ? {} : { rotation: { size: rotation.size, prescale: rotation.prescale !== null } }),
   }));

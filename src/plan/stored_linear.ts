@@ -11,6 +11,8 @@ export interface StoredLinear {
   readonly scale: WeightScale;
   /** Calibrated scale of its input that the checkpoint has, float32; null: none. */
   readonly inputScale: number | null;
+  /** Of an expert, whether a module of its own name is stored, not one of all experts; absent: no. */
+  readonly isOwnModule?: boolean;
   /** Whether a scale lies beside plain weights; absent: no. */
   readonly hasPlainScale?: boolean;
   /** Input features; whether they fill MX blocks. */

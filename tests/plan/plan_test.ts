@@ -117,15 +117,16 @@ Deno.test("makePlan() reads names of older exports", () => {
   assertEquals(listed.scheme, "w_mxfp4_a_mxfp4");
 });
 
-Deno.test("makePlan() lets layer_quant_config count before global: names, then patterns in order, then class", () => {
+Deno.test("makePlan() lets layer_quant_config count before global: names and patterns in order, then class", () => {
   const config = quark(entry(FP4_WEIGHT, null), {
     exclude: ["lm_head", "*router*"],
     layer_quant_config: {
+      "model.layers.1.self_attn.k_proj": entry(FP8, FP8),
       "*self_attn*": entry(ptpc(false), ptpc(true)),
       "*.0.self_attn.o_proj": entry(null, null),
       "model.layers.1.self_attn.o_proj": entry(FP8, FP8),
       "*layers.1.mlp.experts*": entry(FP4_WEIGHT, FP4_INPUT),
-      "re:model\\.layers\\.0\\.mlp\\.experts\\.\\d+\\.down": entry(FP4_WEIGHT, mxSpec("fp6_e2m3", true)),
+      "model.layers.0.mlp.experts.[0-9].down*": entry(FP4_WEIGHT, mxSpec("fp6_e2m3", true)),
     },
     layer_type_quant_config: {
       "<class 'torch.nn.modules.linear.Linear'>": entry(FP4_WEIGHT, mxSpec("fp6_e3m2", true)),
@@ -135,7 +136,8 @@ Deno.test("makePlan() lets layer_quant_config count before global: names, then p
   const made = inputs(plan(linears, config));
   assertEquals(made["0.self_attn.q_proj"], { kind: "fp8_token" });
   assertEquals(made["0.self_attn.o_proj"], { kind: "fp8_token" }, "the first pattern wins");
-  assertEquals(made["1.self_attn.o_proj"], { kind: "fp8_static", scale: 2 }, "the exact name wins");
+  assertEquals(made["1.self_attn.k_proj"], { kind: "fp8_static", scale: 2 }, "an exact name, which comes first");
+  assertEquals(made["1.self_attn.o_proj"], { kind: "fp8_token" }, "an exact name after a pattern is one that is later");
   assertEquals(made["1.mlp.experts.0.gate_up_proj"], mx("e2m1"));
   assertEquals(made["0.mlp.experts.2.down_proj"], mx("e2m3"));
   assertEquals(made["0.mlp.experts.2.gate_up_proj"], mx("e3m2"), "the class counts before the global entry");

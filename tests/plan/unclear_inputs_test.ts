@@ -1,7 +1,7 @@
 /** Linears of which tensors and config say different things: refused where inputs depend on who is right. */
 import { assertEquals } from "../assert.ts";
-import { entry, FP4_INPUT, FP4_WEIGHT, FP8, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
-import { BF16, FP8_ROW, FP8_TENSOR, inputs, model, MXFP4, plan, refused } from "./stored_models.ts";
+import { entry, FP4_INPUT, FP4_WEIGHT, FP8, mxSpec, ptpc, quark } from "../checkpoint/quark/quark_specs.ts";
+import { BF16, FP8_ROW, FP8_TENSOR, inputs, model, MXFP4, mxfp6, plan, refused } from "./stored_models.ts";
 
 const Q = "model.layers.0.self_attn.q_proj", GATE = "model.layers.0.mlp.experts.0.gate_up_proj";
 const DYNAMIC = [entry(FP4_WEIGHT, FP4_INPUT), entry(ptpc(false), ptpc(true))];
@@ -64,4 +64,56 @@ Deno.test("makePlan() refuses quantized weights by Quark's names without a word 
   assertEquals(plan(model({ experts: BF16 }), null, { hasQuarkNames: true }).scheme, "bf16");
   assertEquals(plan(model(), null, { hasQuarkNames: true, scheme: "w_mxfp4" }).scheme, "w_mxfp4");
   assertEquals(plan(model({ scale: () => 1 }), null, { hasQuarkNames: true }).scheme, "w_mxfp4_a_fp8");
+});
+
+Deno.test("makePlan() refuses patterns of the experts' module for experts of their own modules", () => {
+  // To AMD Quark such a pattern matches nothing, to vLLM all experts.
+  const own = model().map((linear) => linear.module.includes(".experts.") ? { ...linear, isOwnModule: true } : linear);
+  const config = (name: string, more = {}) =>
+    quark(entry(FP4_WEIGHT, null), { layer_quant_config: { [name]: entry(FP4_WEIGHT, FP4_INPUT) }, ...more });
+  for (const name of ["model.layers.0.mlp.experts", "*mlp.experts", "*experts.gate_up_proj"]) {
+    const line =
+      `layer_quant_config "${name}": expected a pattern that matches ${GATE} itself, got global_quant_config ` +
+      "to AMD Quark, which knows no module of all experts";
+    refused(line, own, config(name));
+    assertEquals(inputs(plan(model(), config(name)))["0.mlp.experts.2.gate_up_proj"], {
+      kind: "mx",
+      element: "e2m1",
+      rule: "even",
+    });
+  }
+  const six = own.map((linear) => linear.weight === "mxfp4" ? { ...linear, ...mxfp6("e2m3") } : linear);
+  const elements = (overall: string, experts: string) =>
+    quark(entry(mxSpec(overall, false), null), {
+      layer_quant_config: { "*mlp.experts": entry(mxSpec(experts, false), null) },
+    });
+  refused(`expected a pattern that matches ${GATE} itself`, six, elements("fp6_e3m2", "fp6_e2m3"));
+  assertEquals(plan(six, elements("fp6_e2m3", "fp6_e2m3")).scheme, "w_mxfp6_e2m3");
+  // Both know what matches each expert, and nothing depends on what says the same twice.
+  assertEquals(plan(own, config("*mlp.experts*")).scheme, "w_mxfp4_a_mxfp4");
+  const same = quark(entry(FP4_WEIGHT, null), { layer_quant_config: { "*mlp.experts": entry(FP4_WEIGHT, null) } });
+  assertEquals(plan(own, same).scheme, "w_mxfp4");
+});
+
+Deno.test("makePlan() refuses expressions anywhere but in exclude", () => {
+  const line = 'layer_quant_config: expected names and patterns of file names, got an expression, "re:.*gate_up_proj"';
+  const entries = { "re:.*gate_up_proj": entry(FP4_WEIGHT, FP4_INPUT) };
+  refused(line, model(), quark(entry(FP4_WEIGHT, null), { layer_quant_config: entries }));
+  refused(
+    'kv_cache_quant_config: expected names and patterns of file names, got an expression, "re:.*[kv]_proj"',
+    model(),
+    quark(entry(FP4_WEIGHT, null), { kv_cache_quant_config: { "re:.*[kv]_proj": entry(null, null, FP8) } }),
+  );
+});
+
+Deno.test("makePlan() refuses a scale beside plain weights that are excluded and whose inputs are not", () => {
+  const scaled = model({ attention: BF16, scale: () => 1 }).map((linear) =>
+    linear.module === Q ? { ...linear, hasPlainScale: true, inputScale: 1 } : linear
+  );
+  const config = quark(entry(FP8, FP8), { exclude: ["*self_attn*", "*router*", "lm_head"] });
+  const experts = scaled.map((linear) => linear.weight === "mxfp4" ? { ...linear, ...FP8_TENSOR } : linear);
+  const line =
+    `exclude "*self_attn*": expected a plain weight of ${Q}, or exclude not to name it, got one with a scale ` +
+    "beside it: are its inputs plain?";
+  refused(line, experts, config);
 });

@@ -84,8 +84,21 @@ export class QuarkWeights {
         `none beside ${weight.dtype} weights, or weight_format "fake_quantized"`,
       );
     }
-    if (scale !== null) this.#plainWithScale.add(name);
+    if (scale !== null) {
+      this.#checkPlainScale(scale, lead, rows, cols);
+      this.#plainWithScale.add(name);
+    }
     return this.#tensors.matrices(weightName, lead, rows, cols);
+  }
+
+  /** Refuses a scale that is not one of the weights beside it: AMD Quark applies it to them once more. */
+  #checkPlainScale(scale: StoredTensor, lead: readonly number[], rows: number, cols: number): void {
+    const blocks = Math.ceil(cols / BLOCK), shapes = [[], [1], lead, [...lead, rows], [...lead, rows, blocks]];
+    if (shapes.some((shape) => shape.join() === scale.shape.join() && shape.length === scale.shape.length)) return;
+    this.#tensors.refuse(
+      scale,
+      `one number, or scales ${[[...lead, rows], [...lead, rows, blocks]].map(shapeText).join(" or ")}`,
+    );
   }
 
   /** What a linear of `<name>.weight`, once read, has besides: whether a scale lies beside its plain weights. */

@@ -3,7 +3,7 @@
  * entries are read when a module of the model first needs them, so that only what matters is refused.
  */
 import type * as z from "zod";
-import { printable } from "../../describe.ts";
+import { printable, show } from "../../describe.ts";
 import { readKeys } from "../keys.ts";
 import { validate } from "../../validate.ts";
 import { InputError } from "../../errors.ts";
@@ -33,6 +33,8 @@ interface Entry {
   readonly pattern: Pattern;
   readonly key: string;
   readonly json: unknown;
+  /** Its place in the file: the first entry that matches counts, to Quark and to vLLM. */
+  readonly place: number;
 }
 
 /** The first of some things whose pattern matches; each name is tried once, however many modules it stands for. */
@@ -87,10 +89,11 @@ export class QuarkConfig {
     const excludes = this.#patterns(exclude ?? [], "exclude");
     this.#exactExcludes = new Set(excludes.filter(({ kind }) => kind === "exact").map(({ text }) => text));
     this.#excludes = new FirstMatch(excludes.filter(({ kind }) => kind !== "exact"), (pattern) => pattern);
-    const entries = this.#patterns(Object.keys(layers ?? {}), "layer_quant_config").map((pattern): Entry => ({
+    const entries = this.#patterns(Object.keys(layers ?? {}), "layer_quant_config").map((pattern, place): Entry => ({
       pattern,
       key: `layer_quant_config "${printable(pattern.text)}"`,
       json: layers![pattern.text],
+      place,
     }));
     this.#exactLayers = new Map(
       entries.filter(({ pattern }) => pattern.kind === "exact").map((entry) => [entry.pattern.text, entry]),
@@ -101,6 +104,7 @@ export class QuarkConfig {
       pattern: { text: type, kind: "exact", matches: (name) => name === className(type) },
       key: `layer_type_quant_config "${printable(type)}"`,
       json: types![type],
+      place: 0,
     };
     for (const [text, json] of Object.entries(types ?? {})) {
       const key = `layer_type_quant_config "${printable(text)}"`;
@@ -115,6 +119,11 @@ export class QuarkConfig {
 
   /** Reads patterns; those with special characters are counted before any is compiled. */
   #patterns(texts: readonly string[], key: string): Pattern[] {
+    // vLLM reads expressions in exclude; anywhere else they are names to it and to Quark, and match nothing.
+    const expression = key === "exclude" ? undefined : texts.find((text) => text.startsWith("re:"));
+    if (expression !== undefined) {
+      throw this.#wrong(key, "names and patterns of file names", `an expression, ${show(expression)}`);
+    }
     const special = texts.reduce((count, text) => count + Number(isPattern(text)), 0);
     if (special > MAX_PATTERNS) {
       throw InputError.of("too_large", { name: `${this.#file}.${key}` }, `up to ${MAX_PATTERNS} patterns`, special);
@@ -123,8 +132,8 @@ export class QuarkConfig {
   }
 
   /**
-   * What the config says of a module: excluded ones are not quantized; then the entry of its own name, the first
-   * pattern that matches, its class, and the global entry, in this order.
+   * What the config says of a module: excluded ones are not quantized; then the first entry of `layer_quant_config`
+   * that matches, that of its class, and the global entry, in this order.
    *
    * @param candidates The module's names in Hugging Face's model, the most specific first: a single expert is also part
    *   of the fused module.
@@ -142,14 +151,19 @@ export class QuarkConfig {
 
   /** The same if the module is not excluded. */
   ofIncluded(candidates: readonly string[]): ModuleSpec {
-    const entry = candidates.map((name) => this.#exactLayers.get(name)).find((found) => found !== undefined) ??
-      this.#layers.of(candidates) ?? this.#type;
+    const entry = this.#layerEntry(candidates) ?? this.#type;
     const key = entry?.key ?? "global_quant_config";
     let spec = this.#read.get(key);
     if (!spec) {
       this.#read.set(key, spec = this.#entries.module(entry ? entry.json : this.#values.global_quant_config, key));
     }
     return { ...spec, entry: key, isExcluded: false };
+  }
+
+  #layerEntry(candidates: readonly string[]): Entry | undefined {
+    const exact = candidates.flatMap((name) => this.#exactLayers.get(name) ?? []),
+      pattern = this.#layers.of(candidates);
+    return [...exact, ...pattern ? [pattern] : []].sort((a, b) => a.place - b.place)[0];
   }
 
   /**
@@ -226,10 +240,11 @@ export class QuarkConfig {
     const own = Object.entries(this.#values.kv_cache_quant_config ?? {});
     if (own.length === 0) return null;
     const patterns = this.#patterns(own.map(([text]) => text), "kv_cache_quant_config");
-    const entries = patterns.map((pattern, i): Entry => ({
+    const entries = patterns.map((pattern, place): Entry => ({
       pattern,
       key: `kv_cache_quant_config "${printable(pattern.text)}"`,
-      json: own[i]![1],
+      json: own[place]![1],
+      place,
     }));
     return (module) => entries.find(({ pattern }) => pattern.matches(module));
   }
@@ -239,7 +254,7 @@ export class QuarkConfig {
     const texts = this.#exported.kv_cache_group ?? [], same = new Set(texts);
     const patterns = this.#patterns(texts, "export.kv_cache_group");
     return (module) => {
-      const entry = this.#exactLayers.get(module) ?? this.#layers.of([module]);
+      const entry = this.#layerEntry([module]);
       const isOfGroup = texts.length === 0 || entry !== undefined && same.has(entry.pattern.text) ||
         patterns.some((pattern) => pattern.matches(module));
       return isOfGroup ? entry : undefined;
