@@ -194,6 +194,11 @@ export function reason(thrown: unknown): string {
   return oneLine(thrown instanceof Error ? thrown.message : String(thrown));
 }
 
+/** The same of what a system call refused, without the call and the path, which Deno adds once more. */
+export function systemReason(thrown: unknown): string {
+  return reason(thrown).replace(/: [a-z]+ '.*'$/, "");
+}
+
 /** A text with its line breaks folded. */
 export function oneLine(text: string): string {
   // A pattern with blanks on both sides of the break would take quadratic time on many blanks.

@@ -1,6 +1,6 @@
 /** Reading files, with every refusal of the operating system as one line about the file. */
 import { openStored, statStored, type StoredFile } from "./stored_files.ts";
-import { InputError, reason } from "./errors.ts";
+import { InputError, reason, systemReason } from "./errors.ts";
 import { printable } from "./describe.ts";
 import { foreignBytes } from "./foreign.ts";
 import { parseWritten } from "./json_numbers.ts";
@@ -35,8 +35,7 @@ export function unreadable(where: string, thrown: unknown): unknown {
   if (thrown instanceof InvalidData) return InputError.of("unsupported", subject, "names in UTF-8", "other bytes");
   // Only system calls give errors a code.
   if (!(thrown instanceof Error && "code" in thrown)) return thrown;
-  // Deno adds which call it was, and the path once more.
-  return InputError.saying("unreadable", subject, `cannot be read: ${reason(thrown).replace(/: [a-z]+ '.*'$/, "")}`);
+  return InputError.saying("unreadable", subject, `cannot be read: ${systemReason(thrown)}`);
 }
 
 /**

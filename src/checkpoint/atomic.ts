@@ -3,7 +3,7 @@
  * brought to the disk, renamed. Links are never followed, and nothing but a regular file is ever replaced.
  */
 import { openStored, type StoredFile } from "../stored_files.ts";
-import { FailureError, InputError, reason } from "../errors.ts";
+import { FailureError, InputError, systemReason } from "../errors.ts";
 
 /** Tells this process's temporary files from everybody else's, 16 hexadecimal digits. */
 const TOKEN = crypto.getRandomValues(new Uint8Array(8)).toHex();
@@ -215,7 +215,7 @@ export function cannotWrite(path: string, thrown: unknown): unknown {
   const code = thrown instanceof Error && "code" in thrown ? thrown.code : null;
   const mistaken = mistakes.some((mistake) => thrown instanceof mistake) || MISTAKEN_CODES.some((one) => one === code);
   const Class = mistaken ? InputError : FailureError;
-  return new Class(`${path}: cannot be written: ${reason(thrown)}`);
+  return new Class(`${path}: cannot be written: ${systemReason(thrown)}`);
 }
 
 /**
@@ -232,6 +232,6 @@ export function makeDirectory(path: string): void {
     if (thrown instanceof Deno.errors.AlreadyExists) {
       throw InputError.of("wrong_value", subject, "a directory", "a file");
     }
-    throw InputError.of("unreadable", subject, `a directory that can be written to: ${reason(thrown)}`);
+    throw InputError.of("unreadable", subject, `a directory that can be written to: ${systemReason(thrown)}`);
   }
 }

@@ -1,16 +1,19 @@
 /** Places that the command line names, looked at before anything is computed for them. */
+import { TemporaryFile } from "../checkpoint/atomic.ts";
 import { refuseTarget } from "../checkpoint/write_safetensors.ts";
 import { InputError, type Subject } from "../errors.ts";
 import { UsageError } from "./spelling.ts";
 
 /**
- * Refuses a file that must not be written.
+ * Refuses a file that must not be written, or cannot be: one beside it is made and removed.
  *
- * @throws {UsageError} as {@linkcode refuseTarget}, with the option's name.
+ * @throws {UsageError} as {@linkcode refuseTarget} and {@linkcode TemporaryFile}, with the option's name.
+ * @throws {FailureError} when the disk is full or fails.
  */
 export function refuseOut(path: string, force: boolean): void {
   try {
     refuseTarget(path, force);
+    new TemporaryFile(path)[Symbol.dispose]();
   } catch (thrown) {
     if (!(thrown instanceof InputError)) throw thrown;
     throw new UsageError({ ...thrown.mistake, subject: { option: "out", ...thrown.subject } });

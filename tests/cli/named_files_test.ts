@@ -59,6 +59,9 @@ Deno.test("places to write and to look into are refused by their options before 
       await out(""),
       "error: --out: /: cannot be written: expected a regular file or none, got a directory\n",
     );
+    // The system has a word too: here of the temporary name, which is longer.
+    const said = (await out("x".repeat(235))).replace(/x+(?:…x+)?/, "x");
+    assertEquals(said, "error: --out: /x: cannot be written: File name too long (os error 36)\n");
   }
   const chat = (name: string) => refused("chat", "--out", `${dir.path}/${name}`);
   assertEquals(await chat("no"), "error: --out: /no: expected a directory, got nothing of that name\n");
