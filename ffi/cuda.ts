@@ -25,6 +25,8 @@ const CU_JIT_ERROR_LOG_BUFFER = 5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6;
 const JIT_LOG_BYTES = 4096;
 /** CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED */
 const PEER_ACCESS_ALREADY_ENABLED = 704;
+/** CUdevice_P2PAttribute: devices that are joined by NVLink have it, others do not. */
+const CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED = 3;
 /** CUlaunchAttributeID */
 const CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4, CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 /** Sizes of CUlaunchConfig and CUlaunchAttribute in bytes, and places in the former. */
@@ -139,6 +141,13 @@ class CudaDriver extends LibraryDriver {
       this.#c.cuDevicePrimaryCtxRelease_v2(theirs);
     }
     return true;
+  }
+
+  override joined(device: number, other: number): boolean {
+    const attribute = CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED;
+    const code = this.#c.cuDeviceGetP2PAttribute(this.out, attribute, this.device(device), this.device(other));
+    this.unwrap("cuDeviceGetP2PAttribute", code);
+    return this.outInt[0] !== 0;
   }
 
   override copyToDevice(target: Handle, source: Handle, bytes: number, stream: Handle): void {

@@ -87,6 +87,15 @@ export const CUDA_SYMBOLS = {
     parameters: [/* int *can */ "buffer", /* CUdevice */ "i32", /* CUdevice of the memory */ "i32"],
     result: "i32",
   },
+  cuDeviceGetP2PAttribute: {
+    parameters: [
+      /* int *value */ "buffer",
+      /* CUdevice_P2PAttribute */ "u32",
+      /* CUdevice */ "i32",
+      /* CUdevice of the memory */ "i32",
+    ],
+    result: "i32",
+  },
   cuCtxEnablePeerAccess: {
     parameters: [/* CUcontext of the memory */ "u64", /* unsigned flags */ "u32"],
     result: "i32",

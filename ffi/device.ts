@@ -132,6 +132,10 @@ class Device implements GpuDevice, OwnerDevice {
     return this.driver.reach(this.index, other);
   }
 
+  joined(devices: readonly number[]): boolean {
+    return devices.every((a) => devices.every((b) => a === b || this.driver.joined(a, b)));
+  }
+
   share(range: DeviceRange): SharedMemory {
     return { address: Buffer.addressOf(range), bytes: range.bytes };
   }

@@ -21,6 +21,8 @@ export interface Driver {
   memory(): MemoryInfo;
   /** Lets kernels of a device reach another one's memory, which is retained as well; false where they cannot. */
   reach(device: number, other: number): boolean;
+  /** Whether two devices are joined by NVLink. */
+  joined(device: number, other: number): boolean;
   synchronize(): void;
 
   allocate(bytes: number): Handle;

@@ -119,6 +119,10 @@ export abstract class LibraryDriver implements Driver {
     return false;
   }
 
+  joined(_device: number, _other: number): boolean {
+    return false;
+  }
+
   synchronize(): void {
     this.#check("synchronize", this.#c.synchronize());
   }

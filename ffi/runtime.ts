@@ -84,6 +84,8 @@ export interface GpuDevice extends Disposable {
    * @returns False where they cannot.
    */
   reach(other: number): boolean;
+  /** Whether all of several devices are joined by links that bring 128 bytes which are stored together as one. */
+  joined(devices: readonly number[]): boolean;
   /** What threads of this process that have other devices open reach a range by. */
   share(range: DeviceRange): SharedMemory;
   /** Memory that another thread shares, on a device that this one reaches; it must not be used once that is freed. */

@@ -16,18 +16,13 @@ const SUM = {
   phase: "i32",
 } as const;
 
-/** Where rows of many tokens go. */
-const GIVEN = {
-  inboxes: "const void*",
-  rank: "i32",
-  ranks: "i32",
-  turns: "i32*",
-  room: "i64",
-} as const;
-const GIVEN_NOTES = {
-  inboxes: "void *[ranks], each [2][ranks][room]",
-  turns: "[2], 0 at first",
-  room: "bytes, for float32 numbers in each of n * ceil(width / 4) quads at least",
+/** Where rows of many tokens go, and how they are counted. */
+const ROWS = { turns: "i32*", most: "i32", room: "i64" } as const;
+const ROWS_NOTES = {
+  inboxes: "void *[ranks], each [2][ranks][room], 0 at first",
+  turns: "[2][most], 0 at first",
+  most: "rows, n at least",
+  room: "bytes, n rows at least: lines of 128, each for 15 quads of bf16 or 7 of float32 numbers",
 } as const;
 /** The experts' rows that a rank weights and sums. */
 const CHOICES = {
@@ -84,36 +79,15 @@ export const RANKS = {
     meaning: "the same of x of every rank, which may be out; with `round` x are bf16 numbers. At most 65,536 pieces " +
       "of four numbers",
   }),
-  exchangeGive: signature({
+  exchangeRows: signature({
     section: "rows",
-    names: ["exchange_give"],
-    arguments: { x: "const f32*", stride: "i32", ...GIVEN, width: "i32", round: "flag", n: "i32" },
-    notes: GIVEN_NOTES,
-    grid: "(n)",
-    blocks: ({ n }) => [n, 1, 1],
-    meaning: "the other ranks get x; waits for nobody. `exchange_take` comes after it, on every rank",
-  }),
-  exchangeGiveCombined: signature({
-    section: "rows",
-    names: ["exchange_give_combined"],
-    arguments: { y: "const f32*", ...CHOICES, ...GIVEN, width: "i32", round: "flag", n: "i32" },
-    notes: GIVEN_NOTES,
-    grid: "(n)",
-    blocks: ({ n }) => [n, 1, 1],
-    meaning: "the same of what `combine` gives of the rows of experts first_expert .. first_expert + count - 1; the " +
-      "rank keeps it too",
-  }),
-  exchangeTake: signature({
-    section: "rows",
-    names: ["exchange_take"],
+    names: ["exchange_rows"],
     arguments: {
       out: "f32*",
-      x: "const f32*|0",
+      x: "const f32*",
       inboxes: "const void*",
       ...AMONG,
-      marks: "const void*",
-      turns: "i32*",
-      room: "i64",
+      ...ROWS,
       stride: "i32",
       xStride: "i32",
       ...NORMED,
@@ -124,18 +98,33 @@ export const RANKS = {
       n: "i32",
       phase: "i32",
     },
-    notes: {
-      ...GIVEN_NOTES,
-      x: "null: what `exchange_give_combined` kept",
-      marks: "i32 *[ranks], each [ranks][256], 0 at first",
-      ...NORMED_NOTES,
-      ...AMONG_NOTES,
-    },
-    grid: "(n)",
-    blocks: ({ n }) => [n, 1, 1],
+    notes: { ...ROWS_NOTES, ...NORMED_NOTES, ...AMONG_NOTES },
+    grid: "(2 * n)",
+    blocks: ({ n }) => [2 * n, 1, 1],
     meaning:
-      "`exchange_ranks` of what all ranks gave, then the norm of the result, which `in` names, unless `in` has " +
-      "none; a norm of at most 3,072 columns",
+      "`exchange_ranks` of any number of rows, then the norm of the result, which `in` names, unless `in` has none; " +
+      "a norm of at most 3,072 columns",
+  }),
+  exchangeCombine: signature({
+    section: "rows",
+    names: ["exchange_combine"],
+    arguments: {
+      h: "f32*",
+      y: "const f32*",
+      inboxes: "const void*",
+      ...AMONG,
+      ...ROWS,
+      stride: "i32",
+      ...CHOICES,
+      ...NORMED,
+      ...SECOND,
+      ...END,
+    },
+    notes: { ...ROWS_NOTES, ...NORMED_NOTES, ...AMONG_NOTES },
+    grid: "(2 * n)",
+    blocks: ({ n }) => [2 * n, 1, 1],
+    meaning: "the same, added to h, of what `combine` gives of the rows of experts first_expert .. first_expert + " +
+      "count - 1",
   }),
   exchangeCombineFew: signature({
     section: "rows",
@@ -159,7 +148,7 @@ export const RANKS = {
     },
     grid: "(n)",
     blocks: ({ n }) => [n, 1, 1],
-    meaning: "`exchange_give_combined` and `exchange_take` with `accumulate`, of at most 64 rows of 4,096 columns",
+    meaning: "`exchange_combine` of at most 64 rows of 4,096 columns",
   }),
   exchangeColumns: signature({
     section: "rows",

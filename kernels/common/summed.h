@@ -6,31 +6,31 @@
 
 // Rows as they are. They end in padding, which may be read.
 struct MxOwnRows {
-  static constexpr bool cheap = true;
+  // Lines that a lane has numbers of at a time.
+  static constexpr i32 together = 2;
   const MX_GLOBAL f32 *x;
   i32 stride;
   MX_DEVICE f32x4 load(i32 row, i32 column) const { return *(const MX_GLOBAL f32x4 *)(x + (i64)row * stride + column); }
-  template <i32 N> MX_DEVICE void load(i32 row, i32 first, i32 quads, f32x4 (&v)[N]) const {
+  // Several quads of a row.
+  template <i32 N> MX_DEVICE void load(i32 row, const i32 (&quads)[N], f32x4 (&v)[N]) const {
     MX_UNROLL
-    for (i32 q = 0; q < N; q++) {
-      if (first + q * mx_vector_threads < quads) v[q] = load(row, 4 * (first + q * mx_vector_threads));
-    }
+    for (i32 q = 0; q < N; q++) v[q] = load(row, 4 * quads[q]);
   }
 };
 
 // The weighted sums of the experts' rows, as `combine` computes them. Rows of experts that other ranks have are not read: they count as zeros.
 struct MxOwnChoices {
-  static constexpr bool cheap = false;
+  static constexpr i32 together = 1;
   const MX_GLOBAL f32 *y, *weights;
   const MX_GLOBAL i32 *ids;
   i32 y_stride, first, count, top_k, round;
   MX_DEVICE f32x4 load(i32 row, i32 column) const {
     f32x4 v[1];
-    load<1>(row, column / 4, column / 4 + 1, v);
+    const i32 quads[1] = {column / 4};
+    load(row, quads, v);
     return v[0];
   }
-  // Quads first, first + 256, .. of a row, so many as there are.
-  template <i32 N> MX_DEVICE void load(i32 row, i32 first_quad, i32 quads, f32x4 (&v)[N]) const {
+  template <i32 N> MX_DEVICE void load(i32 row, const i32 (&quads)[N], f32x4 (&v)[N]) const {
     constexpr i32 together = 4;
     MX_UNROLL
     for (i32 q = 0; q < N; q++) v[q] = f32x4{0, 0, 0, 0};
@@ -49,9 +49,8 @@ struct MxOwnChoices {
       }
       MX_UNROLL
       for (i32 q = 0; q < N; q++) {
-        const i32 quad = mx_min(first_quad + q * mx_vector_threads, quads - 1);
         MX_UNROLL
-        for (i32 i = 0; i < together; i++) part[q][i] = *(const MX_GLOBAL f32x4 *)(from[i] + 4 * quad);
+        for (i32 i = 0; i < together; i++) part[q][i] = *(const MX_GLOBAL f32x4 *)(from[i] + 4 * quads[q]);
       }
       MX_UNROLL
       for (i32 q = 0; q < N; q++) {

@@ -60,8 +60,8 @@ class Rank {
       case "offer":
         return { kind: "offered", memory: backend.ranks.offer(setup.ranges.rank) };
       case "exchange": {
-        const able = backend.ranks.exchange(command.offers, command.devices);
-        return { kind: "exchanges", able };
+        const tokens = backend.ranks.exchange(command.offers, command.devices);
+        return { kind: "exchanges", tokens };
       }
       case "tune":
         return { kind: "tuned", times: backend.ranks.tune(command.tokens) };

@@ -114,7 +114,8 @@ export type RankReply =
   /** The last one: nothing is held any more. */
   | { readonly kind: "closed" }
   | { readonly kind: "offered"; readonly memory: OfferedMemory }
-  | { readonly kind: "exchanges"; readonly able: boolean }
+  /** Most tokens of a sum that can go from memory to memory. */
+  | { readonly kind: "exchanges"; readonly tokens: number }
   | { readonly kind: "tuned"; readonly times: readonly SumTimes[] }
   | { readonly kind: "tokens"; readonly ids: Int32Array; readonly step: number }
   | { readonly kind: "decoded"; readonly hostMilliseconds: number }

@@ -31,13 +31,14 @@ export async function tune(
 ): Promise<Tuning> {
   const offered = await ranks.all(() => ({ kind: "offer" }));
   const offers = offered.flatMap((reply) => reply.kind === "offered" ? [reply.memory] : []);
-  const able = await ranks.all(() => ({ kind: "exchange", offers, devices }));
+  const answers = await ranks.all(() => ({ kind: "exchange", offers, devices }));
+  const able = Math.min(most, ...answers.map((reply) => reply.kind === "exchanges" ? reply.tokens : 0));
   const by = `sums by ${library}`;
-  if (!able.every((reply) => reply.kind === "exchanges" && reply.able)) return { tokens: 0, text: by };
+  if (able === 0) return { tokens: 0, text: by };
   // The largest batch as well: what is not measured goes by the library.
-  const tokens = [...TOKENS.filter((n) => n < most), most];
+  const tokens = [...TOKENS.filter((n) => n < able), able];
   const tuned = await ranks.all(() => ({ kind: "tune", tokens }));
-  const times = slowest(tuned), chosen = measured ? fasterUpTo(times) : most;
+  const times = slowest(tuned), chosen = measured ? fasterUpTo(times) : able;
   await ranks.all(() => ({ kind: "choose", tokens: chosen }));
   if (chosen === 0) return { tokens: 0, text: by };
   const { library: by1, exchange } = times[0]!;

@@ -14,6 +14,7 @@ const SYMBOLS = {
   hip_host_hang: { parameters: [/* int rank */ "i32", /* int from */ "i32"], result: "void" },
   hip_host_kernels: { parameters: [/* const char *path */ "buffer"], result: "void" },
   hip_host_collectives_version: { parameters: [/* int version */ "i32"], result: "void" },
+  hip_host_joined: { parameters: [/* int joined */ "i32"], result: "void" },
   hip_host_live: { parameters: [/* int kind */ "i32"], result: "u64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -67,6 +68,11 @@ export class HipHost implements Disposable {
   /** What the collective library says that it is, as NCCL counts. */
   collectivesVersion(version: number): void {
     this.#library.symbols.hip_host_collectives_version(version);
+  }
+
+  /** Whether CUDA's devices are joined by NVLink. */
+  joined(joined: boolean): void {
+    this.#library.symbols.hip_host_joined(joined ? 1 : 0);
   }
 
   /** A rank hangs in a call, from its nth operation with others on; -1: none does any more. */

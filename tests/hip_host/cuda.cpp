@@ -114,6 +114,9 @@ RELEASE(cuDevicePrimaryCtxRelease_v2, (int), (retained--, Success))
 CALL(cuCtxSetCurrent, (uint64_t context), context >= 1000 ? Success : InvalidValue)
 // Devices are one another's memory, so that every kernel reaches all.
 CALL(cuDeviceCanAccessPeer, (int *can, int device, int other), (*can = device != other, Success))
+// Only one attribute is asked for.
+CALL(cuDeviceGetP2PAttribute, (int *value, unsigned attribute, int device, int other),
+     attribute == 3 && device != other ? (*value = host::state().joined, Success) : InvalidValue)
 CALL(cuCtxEnablePeerAccess, (uint64_t context, unsigned flags), context >= 1000 && flags == 0 ? Success : InvalidValue)
 CALL(cuCtxSynchronize, (), hipDeviceSynchronize())
 CALL(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total), hipMemGetInfo(free_bytes, total))

@@ -92,6 +92,8 @@ struct State {
   int devices = 1;
   size_t memory = size_t(4) << 30;
   int collectives_version = 22809;
+  // Whether devices are joined as NVLink joins them.
+  bool joined = true;
   // What real code objects and PTX stand for, if not empty; a reset leaves it.
   std::string kernels;
   // what is alive

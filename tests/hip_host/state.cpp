@@ -168,6 +168,7 @@ void hip_host_reset() {
   s.devices = fresh.devices;
   s.memory = fresh.memory;
   s.collectives_version = fresh.collectives_version;
+  s.joined = fresh.joined;
 }
 
 // The nth call (1: the next one) of a function returns `code`; the function "kernel" stands for kernels that run.
@@ -205,6 +206,12 @@ void hip_host_collectives_version(int version) {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
   s.collectives_version = version;
+}
+
+void hip_host_joined(int joined) {
+  host::State &s = host::state();
+  std::lock_guard<std::recursive_mutex> lock(s.mutex);
+  s.joined = joined != 0;
 }
 
 // What is alive: 0 device allocations, 1 pinned allocations, 2 streams, 3 events, 4 modules, 5 graphs, 6 executable

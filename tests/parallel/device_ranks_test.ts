@@ -5,6 +5,8 @@
 import { type DeviceRanksOptions, openDeviceRanks } from "../../src/parallel/device_engine.ts";
 import type { Engine } from "../../src/model/engine.ts";
 import type { Tap } from "../../src/model/gpt_oss.ts";
+import { openCuda } from "../../ffi/cuda.ts";
+import { mostSummed } from "../../src/backends/gpu/exchanged.ts";
 import { CollectiveError } from "../../ffi/collectives.ts";
 import type { ParallelSizes } from "../../src/checkpoint/shard.ts";
 import { FailureError } from "../../src/errors.ts";
@@ -137,6 +139,26 @@ Deno.test({
     host.hang(-1);
     await ranks.close();
     assertEquals(host.leaks(), "");
+  },
+});
+
+Deno.test({
+  name: "devices that are not joined by NVLink leave sums of many tokens to the library",
+  ignore,
+  fn: () => {
+    using host = new HipHost(buildCudaHost());
+    host.configure({ devices: 3 });
+    using runtime = openCuda(host.path);
+    using device = runtime.open(1);
+    for (const joined of [true, false]) {
+      host.joined(joined);
+      assertEquals(device.joined([0, 1, 2]), joined);
+      assertEquals(device.joined([1]), true);
+    }
+    assertEquals(mostSummed({ maxTokens: 1024, hidden: 2880 }, true), 1024);
+    // As many as come with a mark beside each number.
+    assertEquals(mostSummed({ maxTokens: 1024, hidden: 2880 }, false), 91);
+    assertEquals(mostSummed({ maxTokens: 64, hidden: 2880 }, false), 64);
   },
 });
 

@@ -11,7 +11,17 @@ import type { ParallelSizes } from "../../checkpoint/shard.ts";
 import type { RankGroup } from "../../model/backend.ts";
 import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
-import { BLOCKS, type ExchangeMemory, exchangeMemory, MOST_NOTES, roomFor, ROW_NOTES, WRITTEN } from "./exchanged.ts";
+import {
+  BLOCKS,
+  type ExchangeMemory,
+  exchangeMemory,
+  MOST_NOTES,
+  mostSummed,
+  roomFor,
+  ROW_NOTES,
+  type RowRoom,
+  WRITTEN,
+} from "./exchanged.ts";
 import {
   type BlockSum,
   type Choices,
@@ -42,9 +52,9 @@ const WHOLE = 3;
 const ROUTED_ROWS = 64;
 const ROUTED_COLUMNS = 4096;
 
-/** Fewest rows that are given and taken as such: of fewer, 2,880 numbers each, a mark beside each is faster. */
+/** Fewest rows that are counted as such: of fewer, 2,880 numbers each, a mark beside each is faster. */
 const COUNTED_ROWS = Math.floor(4 * MOST_NOTES / 2880) + 1;
-/** Most columns of a norm that `exchange_take` makes. */
+/** Most columns of a norm that `exchange_rows` makes. */
 const COUNTED_COLUMNS = 3072;
 
 /** What that kernel is given beside what is exchanged. */
@@ -91,7 +101,7 @@ interface Meeting {
 /** One rank's sums from memory to memory. */
 export class Exchange {
   readonly #parts: ExchangeParts;
-  readonly #room: number;
+  readonly #room: RowRoom;
   readonly #meetings: Readonly<Record<RankGroup, Meeting>>;
   /** Fewest multiprocessors of a rank's device. */
   #processors = 0;
@@ -128,13 +138,14 @@ export class Exchange {
    * Learns where the other ranks' memory is.
    *
    * @param offers By rank, as are the ordinals of their devices.
-   * @returns False where a device cannot reach another one's memory, or has no kernel for this.
+   * @returns Most tokens of a sum: none where a device cannot reach another one's memory, or has no kernel for this,
+   *   and those whose numbers come with a mark each where devices are not joined by NVLink.
    */
-  meet(offers: readonly OfferedMemory[], devices: readonly number[]): boolean {
+  meet(offers: readonly OfferedMemory[], devices: readonly number[]): number {
     const { device, calls: { kernels }, rank, stream, workspace: { allLogits } } = this.#parts;
-    const names = ["ranks", "columns", "give", "give_combined", "take", "combine_few", "argmax"];
-    if (!names.every((name) => kernels.has(`exchange_${name}`))) return false;
-    if (!devices.every((other, r) => r === rank || device.reach(other))) return false;
+    const names = ["ranks", "columns", "rows", "combine", "combine_few", "argmax"];
+    if (!names.every((name) => kernels.has(`exchange_${name}`))) return 0;
+    if (!devices.every((other, r) => r === rank || device.reach(other))) return 0;
     this.#processors = Math.min(...offers.map(({ blocks }) => blocks));
     this.#sumsBlocks = offers.every((offer) => offer.sumsBlocks);
     for (const [index, { memory, tables, place: { rank: own, ranks } }] of this.#own.entries()) {
@@ -151,7 +162,7 @@ export class Exchange {
       WRITTEN.forEach((name, i) => write(tables[name], memory[name], ({ groups }) => groups[index]![i]!));
       write(tables.logits, allLogits, ({ logits }) => logits);
     }
-    return true;
+    return mostSummed(this.#parts, device.joined(devices));
   }
 
   /** The same as `RankSums.sum`. */
@@ -162,8 +173,8 @@ export class Exchange {
     if (n * Math.ceil(width / 4) <= MOST_NOTES) {
       return calls.launch("exchangeRanks", { ...rows, ...how, inboxes: tables.notes, turns: memory.noteTurns });
     }
-    this.#give(x, group, { round, n });
-    this.#take(h ?? x, x, group, { in: withoutNorm(x), normed: null, prepared: [], round, n, accumulate: h !== null });
+    const values = { in: withoutNorm(x), normed: null, prepared: [], round, n, accumulate: h !== null };
+    this.#rows(x, h ?? x, group, values);
   }
 
   /** Whether a kernel adds a sum of so many tokens to the residual stream and makes the norm of that. */
@@ -173,8 +184,7 @@ export class Exchange {
 
   /** h += the sum over ranks of x, and the norm of it. */
   sumNorm(x: GpuTensor, h: GpuTensor, group: RankGroup, rows: SumRows & RowsToSum): void {
-    this.#give(x, group, rows);
-    this.#take(h, x, group, { ...rows, accumulate: true });
+    this.#rows(x, h, group, { ...rows, accumulate: true });
   }
 
   /** Whether a kernel makes the experts' weighted sums of so many tokens, and sums them over ranks. */
@@ -185,12 +195,8 @@ export class Exchange {
   /** h += the sum over ranks of the weighted sums of slot rows y, and the norm of it. */
   combine(y: GpuTensor, h: GpuTensor, group: RankGroup, choices: Choices, rows: SumRows): void {
     const { calls } = this.#parts, { range, stride, width } = h, own = { y: y.range, yStride: y.stride };
-    if (choices.n > ROUTED_ROWS) {
-      calls.launch("exchangeGiveCombined", { ...choices, ...own, ...this.#given(group), width });
-      const { round, n } = choices;
-      return this.#take(h, null, group, { ...rows, round, n, accumulate: true });
-    }
     const values = { ...choices, ...normedArguments(rows), ...own, h: range, stride, width };
+    if (choices.n > ROUTED_ROWS) return calls.launch("exchangeCombine", { ...values, ...this.#counted(group) });
     calls.launch("exchangeCombineFew", { ...values, ...this.#noted(group) });
   }
 
@@ -205,27 +211,21 @@ export class Exchange {
     return { inboxes, turns, stop: this.#stop, ...place };
   }
 
-  #give({ range: x, stride, width }: GpuTensor, group: RankGroup, { round, n }: RowsToSum): void {
-    this.#parts.calls.launch("exchangeGive", { x, stride, ...this.#given(group), width, round, n });
-  }
-
-  #take(
-    { range: out, stride, width }: GpuTensor,
-    x: GpuTensor | null,
+  #rows(
+    { range: x, stride: xStride, width }: GpuTensor,
+    { range: out, stride }: GpuTensor,
     group: RankGroup,
     { round, n, accumulate, ...rows }: SumRows & RowsToSum & { readonly accumulate: boolean },
   ): void {
-    const { tables: { rowMarks: marks } } = this.#meetings[group], stop = this.#stop;
-    this.#parts.calls.launch("exchangeTake", {
-      ...{ out, stride, x: x?.range ?? null, xStride: x?.stride ?? 0, width, round, n, accumulate },
-      ...{ ...this.#given(group), ...normedArguments(rows), marks, stop, phase: WHOLE },
-    });
+    const values = { out, stride, x, xStride, width, round, n, accumulate, ...normedArguments(rows) };
+    this.#parts.calls.launch("exchangeRows", { ...values, ...this.#counted(group) });
   }
 
   /** What launches have in common that write rows, or leave notes. */
-  #given(group: RankGroup) {
+  #counted(group: RankGroup) {
     const { memory: { rowTurns: turns }, tables: { rows: inboxes }, place } = this.#meetings[group];
-    return { inboxes, turns, room: this.#room, ...place };
+    const { rows: most, bytes: room } = this.#room;
+    return { inboxes, turns, most, room, stop: this.#stop, phase: WHOLE, ...place };
   }
 
   #noted(group: RankGroup) {

@@ -14,25 +14,47 @@ export const MOST_NOTES = NOTE_BLOCKS * NOTE_PIECES;
 /** Most numbers of one row each of which comes with a mark of its own, from any block. */
 export const ROW_NOTES = 4096;
 
-/** Bytes for what one rank sends of `maxTokens` rows. */
-export const roomFor = (maxTokens: number, hidden: number): number => 32 * maxTokens * Math.ceil(hidden / 8);
+/** Room for what one rank sends of so many rows. */
+export interface RowRoom {
+  readonly rows: number;
+  readonly bytes: number;
+}
 
-/** What a group's ranks write to, and count by; in bytes. */
-function sizesFor(ranks: number, room: number) {
+/** Quads of float32 numbers in a line of 128 bytes, beside its mark. */
+const LINE_QUADS = 7;
+
+/** Room for batches of `maxTokens`. */
+export const roomFor = (maxTokens: number, hidden: number): RowRoom => ({
+  rows: maxTokens,
+  bytes: 128 * maxTokens * Math.ceil(Math.ceil(hidden / 4) / LINE_QUADS),
+});
+
+/**
+ * Most tokens whose sums can go from memory to memory: where devices are not joined by links that bring whole lines,
+ * those whose numbers come with a mark each.
+ */
+export function mostSummed(
+  { maxTokens, hidden }: { readonly maxTokens: number; readonly hidden: number },
+  joined: boolean,
+): number {
+  return joined ? maxTokens : Math.min(maxTokens, Math.floor(MOST_NOTES / Math.ceil(hidden / 4)));
+}
+
+/** What a group's ranks write to, and count by; in bytes. `rows`: most tokens of a batch. */
+function sizesFor(ranks: number, { bytes, rows }: RowRoom) {
   return {
     /** Few numbers, each with its mark. */
     notes: 2 * ranks * 32 * MOST_NOTES,
     /** A row of which each block has some numbers. */
     rowNotes: 2 * ranks * 8 * ROW_NOTES,
     /** Rows of many tokens. */
-    rows: 2 * ranks * room,
-    /** How far each rank has come, with rows and with columns of logits. */
-    rowMarks: ranks * 4 * BLOCKS,
+    rows: 2 * ranks * bytes,
+    /** How far each rank has come with columns of logits. */
     columnMarks: ranks * 4 * BLOCKS,
-    /** How often this rank came to a sum of few tokens, of one by such blocks, and of many. */
+    /** How often this rank came to a sum of few tokens, of one by such blocks, and gave and took rows of many. */
     noteTurns: 4 * NOTE_BLOCKS,
     rowNoteTurns: 4 * BLOCKS,
-    rowTurns: 4 * BLOCKS,
+    rowTurns: 2 * 4 * rows,
   };
 }
 
@@ -40,7 +62,7 @@ function sizesFor(ranks: number, room: number) {
 export type ExchangeMemory = Readonly<Record<keyof ReturnType<typeof sizesFor>, DeviceRange>>;
 
 /** Parts that other ranks write to, in the order of their tables of pointers. */
-export const WRITTEN = ["notes", "rowNotes", "rows", "rowMarks", "columnMarks"] as const;
+export const WRITTEN = ["notes", "rowNotes", "rows", "columnMarks"] as const;
 /** Tables of pointers of a group: those, and the logits of all ranks. */
 const TABLES = WRITTEN.length + 1;
 
@@ -50,7 +72,7 @@ function groupsOf({ tp, ep }: ParallelSizes): readonly { readonly group: RankGro
   return tp > 1 && ep > 1 ? [world, { group: "tensor", ranks: tp }] : [world];
 }
 
-const total = (ranks: number, room: number) =>
+const total = (ranks: number, room: RowRoom) =>
   Object.values(sizesFor(ranks, room)).reduce((sum, part) => sum + part, 0);
 
 /** Bytes of all groups' memory. */
@@ -66,7 +88,7 @@ export const tableBytes = (sizes: ParallelSizes): number =>
 /** Where the memory of each group lies, and its tables. */
 export function exchangeMemory(
   sizes: ParallelSizes,
-  room: number,
+  room: RowRoom,
   exchanged: DeviceRange,
   tables: DeviceRange,
 ): readonly { readonly group: RankGroup; readonly memory: ExchangeMemory; readonly tables: readonly DeviceRange[] }[] {

@@ -74,12 +74,12 @@ export class Membership {
    * Makes ready for sums from memory to memory.
    *
    * @param offers By rank, as are the ordinals of their devices.
-   * @returns False where that cannot be.
+   * @returns Most tokens of a sum; 0 where that cannot be.
    */
-  exchange(offers: readonly OfferedMemory[], devices: readonly number[]): boolean {
-    if (this.#exchange?.meet(offers, devices) !== true) return false;
-    this.#parts.executor.ranks!.exchange = this.#exchange;
-    return true;
+  exchange(offers: readonly OfferedMemory[], devices: readonly number[]): number {
+    const tokens = this.#exchange?.meet(offers, devices) ?? 0;
+    if (tokens > 0) this.#parts.executor.ranks!.exchange = this.#exchange;
+    return tokens;
   }
 
   /** Measures a sum of so many tokens by the library and from memory to memory; every rank must, at the same time. */

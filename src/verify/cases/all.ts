@@ -43,7 +43,7 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^attention_(step|batch)/, make: attentionStepCases },
   { entries: /^(argmax|sample|advance)/, make: pickCases },
   { entries: /^(sum_ranks|exchange_(ranks|columns|argmax))/, make: rankCases },
-  { entries: /^exchange_(give|give_combined|take|combine_few)$/, make: rankNormCases },
+  { entries: /^exchange_(rows|combine|combine_few)$/, make: rankNormCases },
 ];
 
 /** All of them at once. */

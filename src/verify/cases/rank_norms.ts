@@ -5,22 +5,20 @@ import { exactly, type KernelCase, near, worstOf } from "./check.ts";
 import { normRow } from "./inputs.ts";
 import { type DeviceBuffer, floats, i32, i64, inout, input, ints, output, pointer } from "./job.ts";
 import { Random } from "./random.ts";
-import { BOTH, marked, marksOf, PIECES, pointersTo, sentWords } from "./ranks.ts";
+import { BOTH, PIECES, pointersTo, sentWords } from "./ranks.ts";
 import { inputStruct } from "./structs.ts";
 import { traitsOf } from "./traits.ts";
 
 const Y_STRIDE = 384, TOP_K = 4, EXPERTS = 6;
 /** Of the experts, which rank 1 has. */
 const FIRST = 2, COUNT = 3;
-type Entry = "exchange_give" | "exchange_give_combined" | "exchange_take" | "exchange_combine_few";
+type Entry = "exchange_rows" | "exchange_combine" | "exchange_combine_few";
 
 /** What a case is of. */
 interface Shape {
   readonly ranks: number;
   readonly round: 0 | 1;
   readonly normed?: boolean;
-  /** Of `exchange_take`: whether the rank's own rows lie in its own place. */
-  readonly kept?: boolean;
   readonly accumulate?: boolean;
   readonly width?: number;
 }
@@ -35,12 +33,11 @@ const PLACES = [
 export function* rankNormCases(): Generator<KernelCase> {
   const r = new Random(29);
   for (const [ranks, round] of [[2, 1], [3, 0]] as const) {
-    yield sumCase(r, "exchange_give", { ranks, round });
-    yield sumCase(r, "exchange_give_combined", { ranks, round });
-    yield sumCase(r, "exchange_take", { ranks, round });
-    yield sumCase(r, "exchange_take", { ranks, round, kept: true, normed: false });
+    yield sumCase(r, "exchange_rows", { ranks, round });
+    yield sumCase(r, "exchange_combine", { ranks, round });
+    yield sumCase(r, "exchange_combine", { ranks, round, normed: false });
     // Rows that end within a quad, or that a thread takes twice.
-    yield sumCase(r, "exchange_take", { ranks, round, normed: false, accumulate: false, width: round ? 301 : 3100 });
+    yield sumCase(r, "exchange_rows", { ranks, round, normed: false, accumulate: false, width: round ? 301 : 3100 });
     yield sumCase(r, "exchange_combine_few", { ranks, round });
   }
   yield sumCase(r, "exchange_combine_few", { ranks: 2, round: 1, normed: false });
@@ -50,10 +47,11 @@ export function* rankNormCases(): Generator<KernelCase> {
 function sumCase(
   r: Random,
   entry: Entry,
-  { ranks, round, normed = true, kept = false, accumulate = true, width = 320 }: Shape,
+  { ranks, round, normed = true, accumulate = true, width = 320 }: Shape,
 ): KernelCase {
-  const few = entry === "exchange_combine_few", combined = few || entry === "exchange_give_combined", n = 3, turn = 1;
-  const stride = width + 32 - width % 32, quads = Math.ceil(width / 4), room = 16 * n * quads;
+  const few = entry === "exchange_combine_few", combined = entry !== "exchange_rows", n = 3, turn = few ? 1 : 0;
+  const stride = width + 32 - width % 32, quads = Math.ceil(width / 4), each = round ? 15 : 7;
+  const lines = Math.ceil(quads / each), room = 128 * n * lines;
   const rounded = (v: number) => round ? roundToBf16(Math.fround(v)) : Math.fround(v);
   const parts = Array.from({ length: ranks }, () => r.row(n * stride, round === 1));
   const y = r.row(n * TOP_K * Y_STRIDE, false), weights = r.row(n * TOP_K, false);
@@ -79,14 +77,19 @@ function sumCase(
     return accumulate ? rounded(v + sum) : sum;
   });
   const weight = r.row(width, true), first = output(2 * n * width), second = output(2 * n * width);
-  const out = output(4 * n * stride), gives = entry.startsWith("exchange_give");
+  const out = output(4 * n * stride);
+  // Counters that are about to wrap around.
+  const last = -1, next = 2, most = n + 1;
   /** What rank `from` sends to a rank, in the receiver's memory. */
   const leave = (box: Uint32Array, from: number): Uint32Array => {
     for (let i = 0; i < n * quads; i++) {
       const row = Math.floor(i / quads), at = row * stride + i % quads * 4;
       const sent = sentWords(parts[from]!.slice(at, at + 4), round);
-      if (!few) box.set(sent, (turn * ranks + from) * room / 4 + sent.length * i);
-      else {
+      if (!few) {
+        const line = (turn * ranks + from) * room / 4 + 32 * (row * lines + Math.floor(i % quads / each));
+        box.set(sent, line + sent.length * (i % quads % each));
+        box.fill(next, line + 30, line + 32);
+      } else {
         for (let half = 0; half < sent.length / 2; half++) {
           const place = (((2 * row * 2 + turn) * ranks + from) * 2 + half) * PIECES + i % quads;
           box.set([sent[2 * half]!, turn, sent[2 * half + 1]!, turn], 4 * place);
@@ -97,12 +100,10 @@ function sumCase(
   };
   const boxes = parts.map((_, rank) => {
     const box = new Uint32Array(few ? 2 * n * 2 * ranks * 2 * PIECES * 4 : 2 * ranks * room / 4);
-    if (rank === 1 && !gives) parts.forEach((_, from) => (kept || from !== 1) && leave(box, from));
+    if (rank === 1) parts.forEach((_, from) => from !== 1 && leave(box, from));
     return inout(new Int32Array(box.buffer));
   });
-  // Counters that are about to wrap around, of which the one is ahead while rows are under way.
-  const taken = 0x7fffffff, given = -0x80000000, marks = marksOf(ranks, given, taken);
-  const turns = inout(few ? new Int32Array(2 * n) : Int32Array.of(taken, gives ? taken : given));
+  const turns = inout(few ? new Int32Array(2 * n) : new Int32Array(2 * most).fill(last));
   const orders = [round ? 1 : 0, 2] as const;
   const in_ = inputStruct({
     ...{ x: h, stride, round, eps: 1e-5 },
@@ -113,42 +114,41 @@ function sumCase(
     ...[pointer(input(ids)), pointer(input(weights)), i32(FIRST), i32(COUNT), i32(TOP_K)],
   ];
   const among = [pointer(pointersTo(boxes)), pointer(input(Int32Array.of(0))), i32(1), i32(ranks)];
-  const where = [pointer(pointersTo(boxes)), i32(1), i32(ranks), pointer(turns), i64(room)];
+  const counted = [...among, pointer(turns), i32(most), i64(room), i32(stride)];
+  const second_ = [pointer(normed ? second : null), i32(width), i32(orders[1])];
   const norms = [
     ...[in_.argument(), pointer(normed ? out : null), i32(stride)],
     ...[pointer(normed ? first : null), i32(width), i32(orders[0])],
   ];
-  const own = input(parts[1]!), rows = [i32(width), i32(round)];
+  const rows = [i32(width), i32(round)];
   const arguments_ = {
-    exchange_give: [pointer(own), i32(stride), ...where, ...rows, i32(n)],
-    exchange_give_combined: [pointer(input(y)), ...choices, ...where, ...rows, i32(n)],
-    exchange_take: [
-      ...[pointer(h), pointer(kept ? null : own), ...among, pointer(pointersTo(marks)), pointer(turns), i64(room)],
-      ...[i32(stride), i32(stride), ...norms, pointer(normed ? second : null), i32(width), i32(orders[1]), ...rows],
+    exchange_rows: [
+      ...[pointer(h), pointer(input(parts[1]!)), ...counted, i32(stride), ...norms, ...second_, ...rows],
       ...[i32(accumulate ? 1 : 0), i32(n), i32(BOTH)],
+    ],
+    exchange_combine: [
+      ...[pointer(h), pointer(input(y)), ...counted, ...choices, ...norms, ...second_, ...rows],
+      ...[i32(n), i32(BOTH)],
     ],
     exchange_combine_few: [
       ...[pointer(h), pointer(input(y)), ...among, pointer(turns), i32(stride), ...choices, ...norms, ...rows],
       ...[i32(n), i32(BOTH)],
     ],
   }[entry];
-  const words = [...kept ? ["kept"] : [], ...normed || gives ? [] : ["without norm"]].join(", ");
   return {
-    name: `${entry} of ${ranks} round ${round} width ${width}${words && `, ${words}`}`,
-    job: { entry, grid: [n, 1, 1], threads: traitsOf(entry).threads, lds: 0, arguments: arguments_ },
+    name: `${entry} of ${ranks} round ${round} width ${width}${normed ? "" : ", without norm"}`,
+    job: { entry, grid: [few ? n : 2 * n, 1, 1], threads: traitsOf(entry).threads, lds: 0, arguments: arguments_ },
     check: () => {
       const sent = boxes.every((box, rank) => {
-        if (rank === 1 && entry !== "exchange_give_combined" || entry === "exchange_take") return true;
+        if (rank === 1 && few) return true;
         const expected = new Int32Array(leave(new Uint32Array(box.bytes.length / 4), 1).buffer);
-        return ints(box).every((v, i) => v === expected[i]);
+        // What the others left in rank 1's memory is still there.
+        return ints(box).every((v, i) => v === expected[i] || rank === 1 && expected[i] === 0);
       });
-      const counted = few
+      const came = few
         ? ints(turns).every((v, i) => v === (i + 1) % 2)
-        : gives
-        ? exactly(ints(turns), [taken, given]) === 0
-        : exactly(ints(turns), [given, given]) === 0 && marked(marks.filter((_, rank) => rank !== 1), given);
-      if (!sent || !counted) return Infinity;
-      if (gives) return 0;
+        : ints(turns).every((v, i) => v === (i % most < n ? next : last));
+      if (!sent || !came) return Infinity;
       const verdict = exactly(floats(h), want);
       if (!normed) return verdict;
       const each = Array.from({ length: n }, (_, t) => floats(out).slice(t * stride, t * stride + width));
