@@ -213,6 +213,23 @@ Deno.test("a stream's head is sent before its first piece, and a client that doe
   );
 });
 
+Deno.test("a body that does not come is not waited for when it closes, and its client hears of it", async () => {
+  const asked = Promise.withResolvers<void>();
+  const listener = await Listener.open(
+    async (request) => {
+      asked.resolve();
+      return new Response(await request.text().catch(({ message }) => message));
+    },
+    "127.0.0.1",
+    0,
+  );
+  using client = await RawClient.connect(listener.address);
+  await client.send(postOf("/", "abc")[0], "a");
+  await asked.promise;
+  await listener.close(1 << 30);
+  assertMatch(await client.read(), /the server is stopping$/);
+});
+
 Deno.test("answers on their way are waited for when it closes, and nobody who sends none", async () => {
   const goOn = Promise.withResolvers<void>(), asked = Promise.withResolvers<void>(), ended: string[] = [];
   const listener = await Listener.open(

@@ -28,6 +28,4 @@ export const SEALED: readonly string[] = [
   "--no-npm",
   "--no-remote",
   "--node-modules-dir=none",
-  // As deno.json has it: the signal of a request tells of clients that went away, and of nothing else.
-  "--unstable-no-legacy-abort",
 ];

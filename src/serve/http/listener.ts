@@ -34,6 +34,7 @@ export class Listener {
   readonly #handler: Handler;
   readonly #server: Server;
   readonly #turns = new WeakMap<Socket, Turns>();
+  readonly #closing = new AbortController();
   /** Answers that have not been sent. */
   #running = 0;
   #idle = () => {};
@@ -84,6 +85,7 @@ export class Listener {
   /** Lets nobody in any more; ends all connections when answers are sent, and after so many milliseconds at most. */
   async close(milliseconds: number): Promise<void> {
     this.#server.close();
+    this.#closing.abort();
     if (this.#running > 0) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       await new Promise<void>((resolve) => {
@@ -120,10 +122,12 @@ export class Listener {
   }
 
   async #answer(incoming: IncomingMessage, outgoing: ServerResponse, left: AbortSignal): Promise<void> {
-    const request = requestOf(incoming, outgoing, left);
+    const request = requestOf(incoming, outgoing, left, this.#closing.signal);
     const response = request === null
       ? new Response(null, { status: 400, headers: { connection: "close" } })
       : await this.#handler(request, incoming.socket.remoteAddress ?? "");
+    // Of a body that nobody wanted, what is still to come must not be in the way of the next request.
+    if (request?.bodyUsed === false) await request.body?.cancel();
     await send(response, outgoing, left);
   }
 }

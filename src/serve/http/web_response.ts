@@ -10,7 +10,7 @@ import type { ServerResponse } from "node:http";
  */
 export async function send(response: Response, outgoing: ServerResponse, left: AbortSignal): Promise<void> {
   const { status, headers, body } = response, { req: incoming } = outgoing;
-  // Of the request's body nobody wants more; what is still to come must not be in the way of the next request.
+  // A method that has no body may have come with one.
   incoming.on("error", () => {}).resume();
   // What is lost with the connection, nobody misses.
   outgoing.on("error", () => {});
