@@ -212,6 +212,8 @@ export interface RandomModelOptions {
   readonly config: ModelConfig;
   /** How the linears of attention and the experts are stored; default bf16. */
   readonly storage?: Storage;
+  /** How q, k and v are stored, if not like the others. */
+  readonly attention?: readonly [q: Storage, k: Storage, v: Storage];
   /** Their input format; default none. */
   readonly input?: InputFormat;
   /** How embedding and head are stored; default bf16. */
@@ -266,9 +268,9 @@ export function randomModel(seed: number, options: RandomModelOptions): RandomMo
   const { hidden, headDim } = config, query = config.heads * headDim, keyValue = config.kvHeads * headDim;
   const layer = (l: number) => ({
     inputNorm: vector(`${l}.inputNorm`, hidden, 0.2, 1),
-    q: linear(`${l}.q`, query, hidden),
-    k: linear(`${l}.k`, keyValue, hidden),
-    v: linear(`${l}.v`, keyValue, hidden),
+    q: linear(`${l}.q`, query, hidden, options.attention?.[0]),
+    k: linear(`${l}.k`, keyValue, hidden, options.attention?.[1]),
+    v: linear(`${l}.v`, keyValue, hidden, options.attention?.[2]),
     o: l === 0 && options.probe ? made(options.probe(file), null, options.input) : linear(`${l}.o`, hidden, query),
     sinks: options.sink === undefined
       ? vector(`${l}.sinks`, config.heads, 1)

@@ -107,6 +107,24 @@ const gemms: OperationCase[] = STORAGES.flatMap((storage) =>
   )
 );
 
+/**
+ * Linears that read one row through one input format and have weights of several: what is prepared for one is not what
+ * another wants.
+ */
+const neighbours: OperationCase[] = [["mxfp4", "bf16", "mxfp6_e2m3"], ["fp8_e4m3", "bf16", "mxfp4"]].flatMap((
+  formats,
+) =>
+  INPUTS.map((input): OperationCase => ({
+    name: `linears of ${formats.join(", ")} weights side by side, ${inputName(input)} input`,
+    dtype: "bf16",
+    model: () => {
+      const [q, k, v] = formats.map((format) => STORAGES.find((storage) => storage.format === format)!);
+      return randomModel(4, { config: { ...EVEN, layers: 1, sliding: [false] }, attention: [q!, k!, v!], input });
+    },
+    run: linears,
+  }))
+);
+
 /** An identity matrix, which lets a linear show what its input format leaves of a row. */
 const identity = (file: SourceFileBuilder) =>
   file.matrix("identity", SQUARE.hidden, SQUARE.hidden, BF16, (r, c) => r === c ? 1 : 0);
@@ -168,4 +186,4 @@ const dequantization: OperationCase[] = STORAGES.filter(({ format }) =>
   }));
 
 /** The cases of this file. */
-export const GEMM_CASES: readonly OperationCase[] = [...dequantization, ...qdq, ...gemms];
+export const GEMM_CASES: readonly OperationCase[] = [...dequantization, ...qdq, ...gemms, ...neighbours];
