@@ -1,7 +1,7 @@
 import { float32ToBf16 } from "../../src/formats/bf16.ts";
 import { ELEMENTS, encode } from "../../src/formats/elements.ts";
 import { integers, normals } from "../formats/seeded.ts";
-import { assertEquals } from "../assert.ts";
+import { assert, assertEquals } from "../assert.ts";
 import { F32, Machine } from "./module.ts";
 
 /** Cache formats: their words, and the bytes of a number. */
@@ -61,3 +61,25 @@ for (const [name, format] of Object.entries(CACHES)) {
     for (const headDim of [1, 2, 3, 4, 6, 7, 20, 66]) checkPlaces(format, headDim);
   });
 }
+
+Deno.test("store() divides by the scale, whose reciprocal would give other codes near ties", () => {
+  const { values } = ELEMENTS.e4m3fn, found: { x: number; scale: number }[] = [], word = new Int32Array(1);
+  const near = new Float32Array(word.buffer);
+  for (const scale of [0.043, 0.0123, 3.7, 1 / 448].map(Math.fround)) {
+    for (let code = 0; code < 126; code++) {
+      near[0] = (values[code]! + values[code + 1]!) / 2 * scale;
+      for (word[0]! -= 3; found.length < 4000; word[0]!++) {
+        const x = near[0]!, quotient = Math.fround(x / scale), product = Math.fround(x * Math.fround(1 / scale));
+        if (encode(ELEMENTS.e4m3fn, quotient) !== encode(ELEMENTS.e4m3fn, product)) found.push({ x, scale });
+        if (quotient > (values[code]! + values[code + 1]!) / 2) break;
+      }
+    }
+  }
+  assert(found.length > 20, `${found.length} numbers`);
+  for (const { x, scale } of found) {
+    const machine = new Machine(), cache = machine.bytes(4, 1), src = machine.floats([x, -x, x, x]);
+    const place = [machine.integers([0]).address, machine.integers([0]).address, new F32(scale)] as const;
+    machine.run("store", [src.address, 4, cache.address, CACHES.fp8.word, 4, 4, 1, 4, 1, ...place], 1, [cache]);
+    assertEquals([...cache.data], [x, -x, x, x].flatMap((y) => [...CACHES.fp8.bytes(y, scale)]), `${x} / ${scale}`);
+  }
+});
