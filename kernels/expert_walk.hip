@@ -15,8 +15,9 @@
 #include "common/tile.h"
 
 constexpr i32 finishers = 3, walking = 32 * chunks, threads = walking + 32 + 32 * finishers, unit_rows = 16;
-// Units of a team in LDS or on their way. More of them are faster alone and slower between other kernels: see expert_one.hip.
-constexpr i32 team_places = 4, most_places = most_teams * team_places;
+// Units of a team in LDS or on their way; at least as many as there are finishing warps. With more of them memory gives no more, and the
+// first ones come later: see bench/gpu/floor.ts.
+constexpr i32 team_places = 3, most_places = most_teams * team_places;
 // Sums of a unit by one warp, as quads of rows 2g, 2g + 1 and tokens 2t, 2t + 1 at 8t + g.
 constexpr i32 part_quads = 32;
 
@@ -98,8 +99,8 @@ struct Place {
   }
 };
 
-// Dynamic LDS: sixteen rows of 17 bytes for 32 columns in each of four places; parts of sums; records.
-MX_TRAITS(expert_batch_mxfp4_x8, 512, 16, 8, 34, 28672)
+// Dynamic LDS: sixteen rows of 17 bytes for 32 columns in each of three places; parts of sums; records.
+MX_TRAITS(expert_batch_mxfp4_x8, 512, 16, 8, 25.5, 22528)
 MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const f32 *x, const u16 *x_bf16, i32 x_stride, const f32 *x_scales,
                                                  i32 divisor, const i32 *ids, i32 slot_rows, i32 first, i32 count, i32 early, f32 *out,
                                                  i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols) {

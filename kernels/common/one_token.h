@@ -10,8 +10,8 @@
 // Warps that multiply, each with so many blocks of a row; one more asks for weights, and others add up what a unit's warps have found.
 constexpr i32 chunks = 12, chunk_blocks = 8, finishers = 3, walking = 32 * chunks, finishing = 32 * finishers, threads = walking + 32 + finishing;
 constexpr i32 unit_rows = 8, most_choices = 4, down_units = 3, block_rows = down_units * unit_rows;
-// Units of a team in LDS or on their way.
-constexpr i32 up_places = 7, down_places = 6;
+// Units of a team in LDS or on their way. With more of them memory gives no more, and the first ones come later: see bench/gpu/floor.ts.
+constexpr i32 up_places = 5, down_places = 5;
 // 16-byte pieces from one staged block of inputs to the next: four, and one so that four blocks lie in different banks.
 constexpr i32 staged_pieces = 5;
 

@@ -19,8 +19,9 @@ const STEP_FAMILIES: ReadonlySet<Family> = new Set<Family>([
   ...["linear", "attentionStep", "normRouteCluster", "expertUpOne", "expertDownCombineOne"] as const,
 ]);
 /**
- * Of a multiprocessor's 228 KB on sm_90 for L1 and shared memory, what these kernels get of it as shared memory: 132.
- * A multiprocessor has to be empty before it is divided otherwise, so they are best divided alike.
+ * Of a multiprocessor's 228 KB on sm_90 for L1 and shared memory, what these kernels ask for as shared memory: 132, of
+ * which the driver makes more (docs/measurements/h100.md). A multiprocessor has to be empty before it is divided
+ * otherwise, so they are best divided alike.
  */
 const STEP_SHARED_PERCENT = 58;
 /** An upper bound of the static shared memory of the kernels that also stage rows there. */
