@@ -10,7 +10,15 @@ import { TERMINAL } from "../eval/report/table.ts";
 import { layerTable, tensorLines } from "../eval/report/tensor_tables.ts";
 import { LINEAR_NOTE, linearTable, projectionTable } from "../eval/report/where_from.ts";
 import type { CompareResults } from "../eval/results_schema.ts";
-import { fewTextsNote, operationName, repeatedTextNote, residualOperation, suspectText } from "../eval/summary.ts";
+import {
+  boundedByRare,
+  fewTextsNote,
+  openEndsNote,
+  operationName,
+  repeatedTextNote,
+  residualOperation,
+  suspectText,
+} from "../eval/summary.ts";
 import { costLines, protocolLines, schemeText } from "./eval/tables.ts";
 import { linesOf, tableLines } from "./table.ts";
 
@@ -44,12 +52,21 @@ export function compareTables(results: CompareResults, all = false): string[] {
       ["router decisions changed", `${d.router.flipped} of ${d.router.decisions}, ${flipsText(d.router)}`],
       [
         `first above the alarm line ${d.alarm}`,
-        first === null ? "none" : `${operationName(first)}, ${small(first.relative_error)}`,
+        first === null
+          ? "none"
+          : `${operationName(first)}, ${
+            errorText(d.operations.find((o) => o.layer === first.layer && o.operation === first.operation)?.total)
+          }`,
       ],
       ["error of the residual stream", errorText(residualOperation(d)?.total)],
     ]),
-    ...[...fewTextsNote(d.sequences), ...repeatedTextNote(protocol.text)].flatMap((line) => ["", line]),
   ];
+  const notes = [
+    ...fewTextsNote(d.sequences),
+    ...openEndsNote(d.sequences, boundedByRare(logits.all)),
+    ...repeatedTextNote(protocol.text),
+  ];
+  if (notes.length > 0) lines.push("", ...notes);
   lines.push("", ...costLines(comparedCosts(results), results.bandwidth));
   lines.push("", ...linesOf(all ? projectionTable(d, TERMINAL) : linearTable(d, TERMINAL)));
   if (!all) lines.push("", ...LINEAR_NOTE);

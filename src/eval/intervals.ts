@@ -108,10 +108,13 @@ export const CAUTIOUS = 0.5;
 /** All of it, for the error of a test and where values have an end near by. */
 export const PLAIN = 1;
 
+/** Degrees of freedom that so many observations have at least. */
+const NO_FEWER = (_observations: number): number => 1;
+
 /** Relative deviation below which observations count as equal. */
 const EQUAL = 1e-12;
 
-function spreadOf(observations: readonly Observation[], caution: number): Spread {
+function spreadOf(observations: readonly Observation[], caution: number, atLeast = NO_FEWER): Spread {
   const n = observations.length;
   let sum = 0, weight = 0;
   for (const o of observations) {
@@ -134,13 +137,17 @@ function spreadOf(observations: readonly Observation[], caution: number): Spread
     return { value, half: Infinity, error: 0, freedom: n - 1, skewness: 0 };
   }
   const error = Math.sqrt(squares * (n - 1) / n) / weight;
-  const freedom = Math.max(1, Math.min(n - 1, caution * squares * squares / fourths));
+  const freedom = Math.max(atLeast(n), Math.min(n - 1, caution * squares * squares / fourths));
   return { value, half: error * studentQuantile(0.975, freedom), error, freedom, skewness: cubes / squares ** 1.5 };
 }
 
 /** The grouping with the widest interval. */
-export function widest(groups: Groupings, caution: number): Pick<Spread, "value" | "half" | "error" | "freedom"> {
-  return groups.map((observations) => spreadOf(observations, caution)).reduce((a, b) =>
+export function widest(
+  groups: Groupings,
+  caution: number,
+  atLeast = NO_FEWER,
+): Pick<Spread, "value" | "half" | "error" | "freedom"> {
+  return groups.map((observations) => spreadOf(observations, caution, atLeast)).reduce((a, b) =>
     a.half === Infinity ? b : b.half === Infinity || a.half > b.half ? a : b
   );
 }

@@ -4,6 +4,7 @@ import {
   type Estimate,
   FEWEST_SEQUENCES,
   flatten,
+  type Groupings,
   groupings,
   PLAIN,
   type Purpose,
@@ -18,17 +19,21 @@ import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
  * How many independent tokens would bound a share as these do, at most their number: from the width of its interval
  * over whole sequences or blocks.
  */
-function effectiveTokens(sequences: Sequences, cautionOf: (share: number) => number): number {
+function effectiveTokens(
+  sequences: Sequences,
+  cautionOf: (share: number) => number,
+  atLeast?: (observations: number) => number,
+): number {
   const groups = groupings(sequences);
   const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
   const share = groups[0]!.reduce((sum, o) => sum + o.sum, 0) / tokens;
-  const { value, half } = widest(groups, cautionOf(share));
+  const { value, half } = widest(groups, cautionOf(share), atLeast);
   const variance = value * (1 - value);
   // Few texts that show nothing do not say how alike their tokens are: then each block counts as one.
   if (!(variance > 0)) return groups[0]!.length < FEWEST_SEQUENCES ? groups[1]!.length : tokens;
   // A single observation does not say how many tokens it is worth; equal ones are no worse than independent tokens.
   if (half === Infinity) return groups[1]!.length > 1 ? tokens : 1;
-  return Math.min(tokens, variance * (Z_95 / half) ** 2);
+  return Math.max(leastTrials(groups), Math.min(tokens, variance * (Z_95 / half) ** 2));
 }
 
 /**
@@ -39,11 +44,27 @@ export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimat
   const all = flatten(sequences);
   const value = all.reduce((sum, x) => sum + x, 0) / all.length;
   // The nearer a share is to 0 or 1, the more it is decided by rare tokens, as a mean may be.
-  const trials = effectiveTokens(sequences, (share) => PLAIN - (PLAIN - CAUTIOUS) * Math.abs(2 * share - 1));
+  const caution = (share: number) => PLAIN - (PLAIN - CAUTIOUS) * Math.abs(2 * share - 1);
+  const trials = effectiveTokens(sequences, caution, fewestFreedom);
   if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
   // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
   const successes = value === 1 ? trials : value * trials;
   return { value, ...wilsonInterval(successes, trials) };
+}
+
+/** Trials at least: texts, or blocks of the only one, vary no more than if all tokens of each were as its first. */
+function leastTrials([sequences, blocks]: Groupings): number {
+  const observations = sequences!.length > 1 ? sequences! : blocks!;
+  const tokens = observations.reduce((sum, { weight }) => sum + weight, 0);
+  return 1 / observations.reduce((sum, { weight }) => sum + (weight / tokens) ** 2, 0);
+}
+
+/**
+ * Degrees of freedom of a share at least: up to two, as far as a quarter of its observations goes. No observation can
+ * be farther off than a share of 0 or 1 is, so that few of them do not own it as they may own a mean.
+ */
+function fewestFreedom(observations: number): number {
+  return Math.max(1, Math.min(2, (observations - 1) / 4));
 }
 
 /**

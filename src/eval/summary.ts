@@ -1,7 +1,7 @@
 /** Comparisons in words and few numbers: what tables and pages say alike. */
 import type { DivergenceResult } from "./divergence_schema.ts";
 import { FEWEST_SEQUENCES } from "./intervals.ts";
-import type { PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
+import type { Estimated, PredictionsPart, PredictionsResult, RankingResult } from "./predictions_schema.ts";
 import { measured, measuredShareValue, percent, pointsText, pValue, roughPercent, small } from "./report/numbers.ts";
 import type { Gsm8kResults } from "./results_schema.ts";
 import { APART } from "./statistics.ts";
@@ -84,6 +84,19 @@ export function oneTextNote(sequences: number): string[] {
 export function fewTextsNote(sequences: number): string[] {
   if (sequences < 2 || sequences >= FEWEST_SEQUENCES) return oneTextNote(sequences);
   return [`${sequences} sequences: ends that rare tokens decide are open; ${FEWEST_SEQUENCES} or more bound them`];
+}
+
+/** What "-" stands for where an interval of these has it for an end; none where {@linkcode fewTextsNote} says it. */
+export function openEndsNote(sequences: number, estimates: readonly Omit<Estimated, "value">[]): string[] {
+  const open = estimates.some(({ low, high }) => low === null || high === null);
+  if (!open || sequences > 1 && sequences < FEWEST_SEQUENCES) return [];
+  return ["-: an end that so few tokens leave open, as rarer ones than they hold may lie beyond it"];
+}
+
+/** The numbers of {@linkcode predictionRows} that may have such an end. */
+export function boundedByRare({ kl, next }: PredictionsPart): Omit<Estimated, "value">[] {
+  const ofNext = next === null ? [] : [next.nll_increase, next.probability_change_rms];
+  return [kl.mean, kl.median, kl.p90, kl.p95, kl.p99, kl.p99_9, ...ofNext];
 }
 
 /** Shares of problems, and of tokens, that come again from which intervals are noticeably too narrow for it. */

@@ -35,7 +35,7 @@ Deno.test("compare prints errors by layer, KL, and no suspect where a scheme exp
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^A: w_mxfp4, bf16, kv bf16$/m);
   assertMatch(stdout, /^B: w_mxfp4_a_mxfp4, even scales, bf16, kv bf16$/m);
-  assertMatch(stdout, /^first above the alarm line 0\.01 +layer 0 experts\.gate_up_proj, 0\.0\d+$/m);
+  assertMatch(stdout, /^first above the alarm line 0\.01 +layer 0 experts\.gate_up_proj, 0\.0\d \[0\.0\d, 0\.\d+\]$/m);
   assertMatch(stdout, /^KL of B from A +mean \d/m);
   assertMatch(stdout, /^suspects: none/m);
 });

@@ -87,6 +87,6 @@ Deno.test("no share is written as all where some differ, nor as none where some 
   const counted = [0, 4e-5, 6e-5, 0.99996, 1].map((share) => percent(share));
   assertEquals(counted.join(" "), "0.00% <0.01% 0.01% >99.99% 100.00%");
   assertEquals([0.0004, 0.0312, 0.04996, 0.05, 1].map(pValue).join(" "), "<0.001 0.031 0.04996 0.050 1.000");
-  assertEquals([1, 0.034, 0.0003].map(noticeable).join(" "), "any 3.4 0.03");
+  assertEquals([1, 0.15, 0.0996, 0.034, 0.0003].map(noticeable).join(" "), "any 15 10 3.4 0.03");
   assertEquals([0.004, 0.996].map((share) => percent(share, 0)).join(" "), "<1% >99%");
 });

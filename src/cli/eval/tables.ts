@@ -11,6 +11,7 @@ import {
   headline,
   observedSpread,
   oneTextNote,
+  openEndsNote,
   operationName,
   repeatedProblemsNote,
   repeatedTextNote,
@@ -172,6 +173,12 @@ function divergenceSection(
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
     "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
     ...fewTextsNote(predictions.sequences),
+    ...openEndsNote(
+      predictions.sequences,
+      named.flatMap(({ predictions: { all, reply, prompt } }) =>
+        [reply ?? all, prompt ?? []].flat().flatMap(({ kl }) => [kl.mean, kl.p99_9])
+      ),
+    ),
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${counted(tokens, "token")}: these errors differ between schemes even where ` +

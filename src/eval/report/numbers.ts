@@ -63,7 +63,7 @@ export function pValue(p: number): string {
 /** The smallest difference that would be noticed, in percentage points; `any`: none would be. */
 export function noticeable(difference: number): string {
   const points = 100 * difference;
-  return difference >= 1 ? "any" : points < 0.05 ? points.toPrecision(1) : points.toFixed(1);
+  return difference >= 1 ? "any" : points < 0.05 ? points.toPrecision(1) : points.toFixed(points < 9.95 ? 1 : 0);
 }
 
 /** How many times something else a number is. */

@@ -24,6 +24,12 @@ export function errorText(error: DivergenceResult["operations"][number]["total"]
   return measured({ value, ...(interval ?? { low: null, high: null }) });
 }
 
+/** A relative error alone, with the digits that its interval leaves sure. */
+export function errorDigits(error: DivergenceResult["operations"][number]["total"] | null | undefined): string {
+  if (error === undefined || error === null) return "-";
+  return measuredValue({ value: error.relative_error, ...(error.interval ?? { low: null, high: null }) });
+}
+
 /** The share of router decisions that changed, with its interval. */
 export function flipsText({ decisions, flipped, interval }: DivergenceResult["router"]): string {
   const value = flipped / Math.max(1, decisions);
@@ -43,9 +49,9 @@ export function predictionRows({ kl, same_top: top, next }: PredictionsPart): [w
     ["KL of B from A", `mean ${measured(kl.mean)}, typical ${measured(kl.log_mean)}`],
     [
       "KL that so many do not exceed",
-      `50% ${measuredValue(kl.median)}, 90% ${measuredValue(kl.p90)}, 95% ${measuredValue(kl.p95)}, ` +
-      `99% ${measured(kl.p99)}, 99.9% ${measured(kl.p99_9)}`,
+      `50% ${measured(kl.median)}, 90% ${measured(kl.p90)}, 95% ${measured(kl.p95)}`,
     ],
+    ["", `99% ${measured(kl.p99)}, 99.9% ${measured(kl.p99_9)}`],
     ["same likeliest token", measuredShare(top)],
     ...(next === null ? [] : [
       ["perplexity", `A ${perplexityText(next, "a")}, B ${perplexityText(next, "b")}`],

@@ -1,7 +1,8 @@
 /** Tables of a comparison's quantized tensors and layers. */
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
-import { percent, small } from "./numbers.ts";
+import { percent, roughPercent, small } from "./numbers.ts";
+import { errorDigits } from "./prediction_tables.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
 type Tensor = DivergenceResult["tensors"][number];
@@ -60,24 +61,28 @@ interface Layer {
 }
 
 const ofResidual = (name: string) => ({ inside, operations }: Layer) =>
-  inside === null ? "" : small(operations.find((o) => o.operation === name)?.total.relative_error ?? null);
+  inside === null ? "" : errorDigits(operations.find((o) => o.operation === name)?.total);
 const ownKnown = ({ operations }: Layer) => operations.some((o) => o.own !== null);
 
 const LAYER: readonly Column<Layer>[] = [
   { head: "layer", cell: ({ name }) => name },
   { head: "after attention", kind: "right", cell: ofResidual("attentionResidual") },
   { head: "after experts", kind: "right", cell: ofResidual("mlpResidual") },
-  { head: "largest total", kind: "right", cell: ({ worstTotal }) => small(worstTotal.total.relative_error) },
+  { head: "largest total", kind: "right", cell: ({ worstTotal }) => errorDigits(worstTotal.total) },
   {
     head: "largest own",
     kind: "right",
-    cell: (layer) => ownKnown(layer) ? small(layer.worstOwn.own?.relative_error ?? null) : "-",
+    cell: (layer) => ownKnown(layer) ? errorDigits(layer.worstOwn.own) : "-",
   },
   {
     head: "of",
     cell: (layer) => ownKnown(layer) && layer.worstOwn.own?.relative_error !== 0 ? layer.worstOwn.operation : "",
   },
-  { head: "flips", kind: "right", cell: ({ inside }) => inside === null ? "" : percent(inside.flips) },
+  {
+    head: "flips",
+    kind: "right",
+    cell: ({ inside }) => inside === null ? "" : inside.flips === 0 ? "0" : roughPercent(inside.flips),
+  },
   { head: "clipped", kind: "right", cell: ({ inside }) => inside === null ? "" : `${inside.clipped}` },
 ];
 

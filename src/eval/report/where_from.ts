@@ -3,6 +3,7 @@ import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
 import { percent, roughPercent, small } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
+import { errorDigits } from "./prediction_tables.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
 
 type Projection = DivergenceResult["projections"][number];
@@ -11,6 +12,8 @@ type Projection = DivergenceResult["projections"][number];
 interface Linear {
   readonly operation: string;
   readonly layers: readonly Projection[];
+  /** The layer with the largest own error, and that error with its interval; null where none is known. */
+  readonly worst: Pick<DivergenceResult["operations"][number], "layer" | "own"> | null;
 }
 
 /** How a figure sums up the layers: the largest, or the mean of those that have the figure. */
@@ -74,16 +77,13 @@ const LINEAR: readonly Column<Linear>[] = [
     head: "own error",
     short: "own",
     kind: "right",
-    cell: ({ layers }) => small(largest(layers, (p) => p.output.own)),
+    cell: ({ worst }) => errorDigits(worst?.own),
   },
   {
     head: "in layer",
     kind: "right",
-    cell: ({ layers }) => {
-      const most = largest(layers, (p) => p.output.own);
-      if (most === null || most === 0 || layers.length === 1) return "";
-      return `${layers.find((p) => p.output.own === most)!.layer}`;
-    },
+    cell: ({ layers, worst }) =>
+      worst === null || worst.own?.relative_error === 0 || layers.length === 1 ? "" : `${worst.layer}`,
   },
 ];
 
@@ -94,9 +94,19 @@ export const LINEAR_NOTE: readonly string[] = [
 ];
 
 /** One row for each linear, over all layers. */
-export function linearTable({ projections }: DivergenceResult, medium: Medium): Table {
+export function linearTable({ projections, operations }: DivergenceResult, medium: Medium): Table {
   const groups = Map.groupBy(projections, ({ operation }) => operation);
-  return makeTable(LINEAR, [...groups].map(([operation, layers]) => ({ operation, layers })), medium);
+  const worstOf = (operation: string, layers: readonly Projection[]) => {
+    const most = largest(layers, ({ output }) => output.own), at = layers.find(({ output }) => output.own === most);
+    if (most === null || at === undefined) return null;
+    return operations.find((o) => o.operation === operation && o.layer === at.layer) ?? null;
+  };
+  const rows = [...groups].map(([operation, layers]): Linear => ({
+    operation,
+    layers,
+    worst: worstOf(operation, layers),
+  }));
+  return makeTable(LINEAR, rows, medium);
 }
 
 /** One row for each linear of each layer. */
