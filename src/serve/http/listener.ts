@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { connectionsHere } from "./connections.ts";
+import { type Connections, connectionsHere } from "./connections.ts";
 import { requestOf } from "./web_request.ts";
 import { send } from "./web_response.ts";
 
@@ -19,6 +19,8 @@ const HEAD_BYTES = 1 << 16;
  * how often that is looked at.
  */
 const HEAD_MS = 60_000, REQUEST_MS = 300_000, LOOK_MS = 10_000;
+/** Milliseconds of silence after which the system asks whether a client's machine is still there. */
+const SILENT_MS = 30_000;
 /** Requests that a client may send before it has the answer to the first. */
 const MOST_AHEAD = 64;
 
@@ -35,11 +37,12 @@ export class Listener {
   readonly #server: Server;
   readonly #turns = new WeakMap<Socket, Turns>();
   readonly #closing = new AbortController();
+  #connected = 0;
   /** Answers that have not been sent. */
   #running = 0;
   #idle = () => {};
 
-  private constructor(handler: Handler) {
+  private constructor(handler: Handler, most: number) {
     this.#handler = handler;
     this.#server = createServer({
       maxHeaderSize: HEAD_BYTES,
@@ -48,6 +51,12 @@ export class Listener {
       connectionsCheckingInterval: LOOK_MS,
       // Clients keep connections for later; one that is closed while it sends the next request may not ask again.
       keepAliveTimeout: 0,
+    });
+    this.#server.maxConnections = most;
+    this.#server.on("connection", (socket) => {
+      socket.setKeepAlive(true, SILENT_MS).once("close", () => this.#connected--);
+      // Those that are kept for later give way to who comes now.
+      if (++this.#connected === most) this.#server.closeIdleConnections();
     });
     const take = (request: IncomingMessage, response: ServerResponse) => void this.#take(request, response);
     this.#server.on("request", take);
@@ -60,16 +69,22 @@ export class Listener {
    * Begins to listen.
    *
    * @param port 0: one that is free.
+   * @param connections How many it has room for.
    * @throws {Error} where the system refuses that, as Deno says it.
    */
-  static async open(handler: Handler, hostname: string, port: number): Promise<Listener> {
+  static async open(
+    handler: Handler,
+    hostname: string,
+    port: number,
+    { most, backlog }: Connections = connectionsHere(),
+  ): Promise<Listener> {
     // node:http calls most of what is wrong with an address an invalid argument, and throws what is not permitted where
     // nobody can catch it.
     Deno.listen({ hostname, port }).close();
-    const listener = new Listener(handler), server = listener.#server, { most, backlog } = connectionsHere();
-    server.maxConnections = most;
+    const listener = new Listener(handler, most), server = listener.#server;
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
+      // Later: that a client left before it was let in, which nobody need know.
+      server.on("error", reject);
       server.listen({ port, host: hostname, backlog }, resolve);
     });
     return listener;
