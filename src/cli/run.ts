@@ -21,9 +21,8 @@ import { BrokenPipe, dumbTerminal, note, writeError, writeOut } from "./terminal
 /**
  * Runs the program and ends the process.
  *
- * Exit codes: 0 done; 1 a failure of the program or the hardware; 2 a mistake in the arguments, the config or the
- * checkpoint; 130 interrupted. Ending by `Deno.exit` and not by running out of work keeps a worker that still waits
- * from holding the process.
+ * Its exit codes are the list of help_words.ts. Ending by `Deno.exit` and not by running out of work keeps a worker
+ * that still waits from holding the process.
  *
  * @param args Arguments of the program, without its name.
  */

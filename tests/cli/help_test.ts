@@ -1,7 +1,8 @@
 /** Help texts and the manual page: everything that the tables say, and troff that its readers accept. */
+import { asset } from "../../src/assets.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { describe } from "../../src/cli/help.ts";
-import { ENVIRONMENT } from "../../src/cli/help_words.ts";
+import { ENVIRONMENT, EXIT_CODES } from "../../src/cli/help_words.ts";
 import { VARIABLES } from "../../src/cli/permissions.ts";
 import { valuesOf } from "../../src/cli/values.ts";
 import { SCHEME_NAMES } from "../../src/plan/scheme.ts";
@@ -80,6 +81,14 @@ Deno.test("the manual page has every command, option, exit code and variable", a
     /^[.']/.test(line) && !/^\.(?:TH|S[HS]|PP|TP|B|br|nf|fi|R[SE])\b/.test(line)
   );
   assertEquals(lines, [], "text that begins as a request of troff does");
+});
+
+Deno.test("README and docs/shell.md have every exit code, and no other", () => {
+  const codes = EXIT_CODES.map(([code]) => code);
+  const readme = /Exit codes: ([^]*?)\.\n/.exec(Deno.readTextFileSync(asset("README.md")))![1]!;
+  assertEquals([...`; ${readme}`.matchAll(/;\s+(\d+) /g)].map(([, code]) => Number(code)), codes);
+  const table = Deno.readTextFileSync(asset("docs/shell.md")).matchAll(/^\| (\d+) +\|/gm);
+  assertEquals([...table].map(([, code]) => Number(code)), codes);
 });
 
 Deno.test("the environment is documented: every variable that the program may read, but those of shards", () => {
