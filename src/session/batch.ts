@@ -61,7 +61,8 @@ export function batchOf(feeds: readonly Feed[], lengthOf: (slot: number) => numb
     }
     for (let i = 0; i < tokens.length; i++, row++) {
       const id = tokens[i]!;
-      if (!(id >= 0 && id < vocab)) {
+      // A part of an id would be cut off in silence.
+      if (!(id >= 0 && id < vocab && Number.isInteger(id))) {
         throw InputError.of("wrong_value", { name: `token id ${id}` }, `0 to ${vocab - 1}`);
       }
       batch.ids[row] = id;

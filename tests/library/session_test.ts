@@ -36,6 +36,7 @@ Deno.test("library: logits and replies are those of the program's session, in an
   }
 
   await assertRejects(() => session.logits([256]), InputError, "token id 256: expected 0 to 255");
+  for (const id of [-1, 1.5, NaN]) await assertRejects(() => session.logits([1, id]), InputError, `token id ${id}: `);
   await assertRejects(() => session.logits(new Array(17).fill(1)), InputError, "only 16 were set aside");
   await assertRejects(() => session.generate([]).next(), InputError, "at least one token");
   await assertRejects(() => session.generate(IDS, { temperature: -1 }).next(), InputError, "temperature");

@@ -193,6 +193,7 @@ Deno.test("text() and special() parse pieces without a tokenizer, however text i
 Deno.test("channels() sorts by channel and keeps tool calls apart", () => {
   const reply = parse(
     "<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>commentary<|message|>plan<|end|>" +
+      "<|start|>assistant<|channel|>analysis<|message|><|end|>" +
       "<|start|>assistant<|channel|>analysis<|message|>two<|end|>" +
       "<|start|>assistant to=functions.f<|channel|>commentary json<|message|>{}<|call|>",
   );
