@@ -152,14 +152,18 @@ export function widest(
   );
 }
 
+/** The cautious spreads of the groupings that bound something. */
+function bounded(groups: Groupings): Spread[] {
+  return groups.map((observations) => spreadOf(observations, CAUTIOUS)).filter(({ half }) => half !== Infinity);
+}
+
 /**
  * The ends of an interval that follows the skewness of the observations, of the grouping by which it reaches farthest:
  * Hall's cubic transformation of Student's t, which can be inverted everywhere.
  */
 function skewedEnds(groups: Groupings, purpose: Purpose): Interval {
   let low = Infinity, high = -Infinity;
-  for (const { value, half, error, skewness } of groups.map((observations) => spreadOf(observations, CAUTIOUS))) {
-    if (half === Infinity) continue;
+  for (const { value, half, error, skewness } of bounded(groups)) {
     const t = half / error;
     const inverse = (x: number) =>
       Math.abs(skewness) < 1e-9 ? x : 3 / skewness * (Math.cbrt(1 + skewness * (x - skewness / 6)) - 1);
@@ -229,8 +233,11 @@ export interface PairedMean extends Estimate {
 /**
  * Mean difference of two settings on the same tokens, given what the observations of each sum up to. Its interval is as
  * cautious as that of a mean of positive values, because one setting may have rare large values that the other has not.
+ *
+ * @param rare Whether rare values may own the means, so that the test has to be as cautious: below 0.05 just where the
+ *   interval does not hold 0. Of logarithms it need not be.
  */
-export function pairedMean(first: Groupings, second: Groupings): PairedMean {
+export function pairedMean(first: Groupings, second: Groupings, rare = false): PairedMean {
   const differences = first.map((observations, g) =>
     observations.map(({ sum, weight }, i) => ({ sum: sum - second[g]![i]!.sum, weight }))
   );
@@ -240,9 +247,20 @@ export function pairedMean(first: Groupings, second: Groupings): PairedMean {
   // Where all differ by the same, their signs are what is left to test.
   const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));
   const tells = first[0]!.length > 1 && error !== Infinity;
-  const p = !tells ? 1 : error === 0 ? signs : studentP(value / error, freedom);
+  const p = !tells ? 1 : error === 0 ? signs : rare ? rareP(differences) : studentP(value / error, freedom);
   const low = Math.min(value - half, skewed.low), high = Math.max(value + half, skewed.high);
   return { value, low, high, p, error: tells ? error : Infinity };
+}
+
+/** The largest p-value of the tests whose intervals {@linkcode pairedMean} joins: Student's t, and Hall's of it. */
+function rareP(differences: Groupings): number {
+  const { value, error, freedom } = widest(differences, CAUTIOUS);
+  const skewed = bounded(differences).map((spread) => {
+    const t = spread.value / spread.error, k = spread.skewness;
+    const transformed = t + k * t ** 2 / 3 + k ** 2 * t ** 3 / 27 + k / 6;
+    return transformed * t > 0 ? studentP(transformed, spread.freedom) : 1;
+  });
+  return Math.max(studentP(value / error, freedom), ...skewed);
 }
 
 /** All values, one after the other. */

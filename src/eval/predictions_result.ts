@@ -90,11 +90,11 @@ export function rankPredictions(settings: readonly KeyedPredictions[]): Rankings
   const part: PartName & ("reply" | "all") = settings[0]!.sequences.some(({ replyFrom }) => replyFrom !== null)
     ? "reply"
     : "all";
-  const by = (groups: typeof klGroups) =>
-    rank(settings.map(({ key, sequences }) => ({ key, values: groups(sequences, part) })));
-  const mean = by(klGroups);
+  const by = (groups: typeof klGroups, rare: boolean) =>
+    rank(settings.map(({ key, sequences }) => ({ key, values: groups(sequences, part) })), rare);
+  const mean = by(klGroups, true);
   const few = missesRare(klGroups(settings[0]!.sequences, part));
-  return { part, typical: by(logKlGroups), mean: few ? notApart(mean) : mean };
+  return { part, typical: by(logKlGroups, false), mean: few ? notApart(mean) : mean };
 }
 
 /** An order in which nothing is told from anything else. */

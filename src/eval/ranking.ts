@@ -35,8 +35,12 @@ export interface Ranking {
   readonly pairs: readonly RankedPair[];
 }
 
-/** Ranks settings by their means, and tests every pair. */
-export function rank(settings: readonly Ranked[]): Ranking {
+/**
+ * Ranks settings by their means, and tests every pair.
+ *
+ * @param rare Whether rare values may own the means.
+ */
+export function rank(settings: readonly Ranked[], rare = false): Ranking {
   const means = new Map(settings.map(({ key, values }) => [key, meanOf(values)]));
   // Equal settings stay in the order in which they were asked for; what is not finite comes last.
   const ranked = settings.toSorted((x, y) => compare(means.get(x.key)!, means.get(y.key)!));
@@ -44,7 +48,7 @@ export function rank(settings: readonly Ranked[]): Ranking {
     ranked.slice(i + 1).map((b) => ({
       a: a.key,
       b: b.key,
-      difference: pairedMean(a.values, b.values),
+      difference: pairedMean(a.values, b.values, rare),
       tokens: tokensOf(a.values),
     }))
   );

@@ -4,6 +4,7 @@
  */
 import { type Estimate, groupings, pairedMean, positiveRatio, rareRatio } from "../../src/eval/intervals.ts";
 import { shareOf } from "../../src/eval/shares.ts";
+import { APART } from "../../src/eval/statistics.ts";
 import { Random } from "../../src/session/random.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { dose, SOAK } from "../soak.ts";
@@ -69,6 +70,26 @@ Deno.test("so do those of differences between two such settings", () => {
       (sampled) => pairedMean(groupings(sampled.map(([a]) => a)), groupings(sampled.map(([, b]) => b))),
     );
     assert(share >= COVERAGE, `${count} texts: ${share}`);
+  }
+});
+
+Deno.test("a mean that few texts own is told from an even one as seldom as promised, where intervals say so", () => {
+  const all = uneven(), truth = mean(all);
+  // As far on average: nothing is closer.
+  const pairs = all.map((values) => [values, values.map(() => truth)] as const);
+  const differs = (sampled: typeof pairs, rare: boolean) =>
+    pairedMean(groupings(sampled.map(([a]) => a)), groupings(sampled.map(([, b]) => b)), rare);
+  const random = new Random(73n), tries = dose(300, 2000);
+  for (const count of [12, 30, 100]) {
+    let wrong = 0, careless = 0;
+    for (let i = 0; i < tries; i++) {
+      const sampled = sample(pairs, count, random), { p, low, high } = differs(sampled, true);
+      assertEquals(p < APART, low > 0 || high < 0, `${p} of [${low}, ${high}]`);
+      if (p < APART) wrong++;
+      if (differs(sampled, false).p < APART) careless++;
+    }
+    assert(wrong / tries <= 1 - COVERAGE, `${count} texts: ${wrong} of ${tries}`);
+    assert(count === 100 || careless / tries > 0.15, `${count} texts: ${careless} of ${tries}`);
   }
 });
 

@@ -117,10 +117,15 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const { tokens, name, sequence_length: length } = protocol.text;
   const lines = [`${counted(tokens, "token")} of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
-  const note = [...oneTextNote(Math.ceil((tokens - 1) / length)), ...repeatedTextNote(protocol.text)];
+  const open = openEndsNote(1, [
+    ...cells.flatMap(({ perplexity_interval: interval }) => interval ?? []),
+    ...results.comparisons.map(({ nll_increase: increase }) => increase),
+  ]);
+  const note = [...oneTextNote(Math.ceil((tokens - 1) / length)), ...open, ...repeatedTextNote(protocol.text)];
   if (note.length > 0) lines.push("", ...note);
   const label = (key: string) => cells.find((c) => c.key === key)!.label;
-  lines.push(...divergenceSection(divergences, results.ranking, label, cells[0]!.label));
+  const section = divergenceSection(divergences, results.ranking, label, cells[0]!.label);
+  lines.push(...section.filter((line) => !open.includes(line)));
   lines.push("", ...costLines(costedSettings(results), results.bandwidth));
   lines.push(
     ...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), `text ${protocol.text.sha256.slice(0, 16)}`),

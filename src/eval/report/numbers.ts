@@ -199,7 +199,8 @@ function toPlace(x: number, place: number, exponential: boolean): string {
   if (units === 0) return exponential ? x.toExponential(0) : `${Number(x.toPrecision(1))}`;
   if (!exponential) return plain(x, place);
   const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`, power = place + digits.length - 1;
-  return `${units < 0 ? "-" : ""}${mantissa}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;
+  const sign = units < 0 ? "-" : "";
+  return power === 0 ? `${sign}${mantissa}` : `${sign}${mantissa}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;
 }
 
 function plain(x: number, place: number): string {
