@@ -33,7 +33,10 @@ export interface QuantizedCounts {
   /** The scale of the whole tensor, where there is one. */
   readonly scale: number | null;
   readonly elements: number;
-  /** Elements whose magnitude, divided by their scale, is beyond the format's largest number: their size is lost. */
+  /**
+   * Elements whose magnitude, divided by their scale, is beyond the format's largest number, by more than the scale was
+   * rounded: their size is lost.
+   */
   readonly clipped: number;
   /** Elements that become the format's largest number, clipped ones included. */
   readonly atMax: number;
@@ -45,6 +48,12 @@ export interface QuantizedCounts {
 
 /** Rows on which the error is measured: quantizing in scalar TypeScript is slow, and a few rows tell as much. */
 export const SAMPLED_ROWS = 64;
+
+/**
+ * By how much the number that an FP8 scale is made of may exceed what the largest code stands for, as the scale is
+ * rounded to float32, and so is the quotient.
+ */
+const ROUNDED = 1 + 2 ** -22;
 
 /**
  * The quantized tensors of a model under a plan: of each layer the inputs of its linears, then its cache; last the
@@ -144,7 +153,7 @@ export class QuantizedCounter {
 
   #count(row: Float32Array, start: number, end: number, scale: number, { max, toMax, toZero }: Limits): void {
     this.#elements += end - start;
-    const clip = max * scale, top = toMax * scale, bottom = toZero * scale;
+    const clip = max * scale * ROUNDED, top = toMax * scale, bottom = toZero * scale;
     for (let i = start; i < end; i++) {
       const magnitude = Math.abs(row[i]!);
       if (magnitude >= top) {

@@ -1,5 +1,6 @@
 import { QuantizedCounter, quantizedTensors } from "../../src/eval/quantized_tensors.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { fp8Scale } from "../../src/conversion/encode_matrix.ts";
 import { ELEMENTS, quantize } from "../../src/formats/elements.ts";
 import type { InputFormat } from "../../src/formats/input.ts";
 import { qdqRow } from "../../src/formats/qdq.ts";
@@ -55,6 +56,23 @@ for (const element of ["e2m1", "e3m2", "e2m3"] as const) {
     assert(atMax > 0 && zeros > 0);
   });
 }
+
+Deno.test("QuantizedCounter does not take the number that an FP8 scale is made of for clipped", () => {
+  let rounded = 0;
+  for (let i = 0; i < 200; i++) {
+    const amax = Math.fround(3 + Math.sin(i)), row = Float32Array.of(amax, -amax, amax / 2, 0.1);
+    const scale = fp8Scale(amax), token = counterOf({ kind: "fp8_token" });
+    if (amax > 448 * scale) rounded++;
+    token.add(row, 4);
+    assertEquals([token.counts().clipped, token.counts().atMax], [0, 2], `per token, ${amax}`);
+    const fixed = counterOf({ kind: "fp8_static", scale });
+    fixed.add(row, 4);
+    assertEquals(fixed.counts().clipped, 0, `static, ${amax}`);
+    fixed.add(row.map((x) => x * 1.001), 4);
+    assertEquals(fixed.counts().clipped, 2, `static, beyond ${amax}`);
+  }
+  assert(rounded > 50, `${rounded} scales below what they are made of`);
+});
 
 Deno.test("QuantizedCounter measures the error of quantize-dequantize", () => {
   const counter = counterOf({ kind: "fp8_token" });
