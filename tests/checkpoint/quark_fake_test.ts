@@ -33,13 +33,26 @@ Deno.test("a scale beside plain weights of another shape is refused", () => {
   for (const [shape, got] of shapes) {
     using dir = changed("fake_mxfp4", (t) => t.set(SCALE, { ...t.get(SCALE)!, shape }));
     const line = refusal(() => openCheckpoint(dir.path), dir.path, InputError);
-    const expected = "expected one number, or scales [32] or [32, 2]";
+    const expected = "expected scales [32, 2]";
     assertEquals(line.replace(/got \w+ /, "got "), `model.safetensors: tensor ${SCALE}: ${expected}, got ${got}`);
   }
   for (const shape of [[], [1]]) {
     using dir = changed("fake_fp8", (t) => t.set(SCALE, { ...t.get(SCALE)!, shape }));
     assertEquals(openCheckpoint(dir.path).warnings, []);
   }
+});
+
+Deno.test("a scale beside plain weights must be of the format that the config has for them", () => {
+  using dir = unpack("fake_fp8");
+  const path = `${dir.path}/config.json`, json = JSON.parse(Deno.readTextFileSync(path));
+  const line = () => refusal(() => openCheckpoint(dir.path), dir.path, InputError);
+  const entry = json.quantization_config.global_quant_config;
+  entry.weight = { dtype: "fp4", qscheme: "per_group", group_size: 32, scale_format: "e8m0" };
+  dir.write("config.json", json);
+  assertEquals(line(), `model.safetensors: tensor ${SCALE}: expected scales [32, 2], got F32 []`);
+  entry.weight = { dtype: "fp8_e4m3", qscheme: "per_channel", ch_axis: 0 };
+  dir.write("config.json", json);
+  assertEquals(line(), `model.safetensors: tensor ${SCALE}: expected scales [32] or [32, 1], got F32 []`);
 });
 
 Deno.test("a linear of a fake-quantized export that lacks its scale is refused", () => {

@@ -15,7 +15,7 @@ import type { QuarkSaid } from "./quark_weights.ts";
  * @throws {InputError} naming the key of Quark's config that is not what it must be.
  */
 export function quarkSaid(quantization: Readonly<Record<string, unknown>> | null, path: string): QuarkSaid {
-  if (methodOf(quantization, path) !== "quark") return { mxfp6: () => null, fakeQuantized: false };
+  if (methodOf(quantization, path) !== "quark") return { mxfp6: () => null, fakeQuantized: false, scaleOf: () => null };
   const config = new QuarkConfig(quantization!, path);
   return {
     // What the config has for other modules says nothing of this one: both formats have the same bytes.
@@ -24,5 +24,6 @@ export function quarkSaid(quantization: Readonly<Record<string, unknown>> | null
       return format !== undefined && isMxFormat(format) && STORED_FORMATS[format].bits === 6 ? format : null;
     },
     fakeQuantized: config.fakeQuantized,
+    scaleOf: (module) => config.of(candidateNames(module)).weight?.scale ?? null,
   };
 }

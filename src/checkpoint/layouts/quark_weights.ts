@@ -1,5 +1,5 @@
 /** AMD Quark's weights: the format follows from dtype and row bytes of the weight and from its scale. */
-import { BLOCK, bytesOf, MX_FORMATS, type MxFormat, STORED_FORMATS } from "../../formats/format.ts";
+import { BLOCK, bytesOf, MX_FORMATS, type MxFormat, STORED_FORMATS, type WeightScale } from "../../formats/format.ts";
 import { shapeText } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
@@ -23,6 +23,8 @@ export interface QuarkSaid {
    * stored beside them and not needed.
    */
   readonly fakeQuantized: boolean;
+  /** What the weights of a module are multiplied by in the format that the config has for it; null: it has none. */
+  readonly scaleOf: (module: string) => WeightScale | null;
 }
 
 /** What a config can say of tensors of 6 bits an element. */
@@ -85,20 +87,26 @@ export class QuarkWeights {
       );
     }
     if (scale !== null) {
-      this.#checkPlainScale(scale, lead, rows, cols);
+      this.#checkPlainScale(scale, this.#said.scaleOf(moduleOf(0)), lead, rows, cols);
       this.#plainWithScale.add(name);
     }
     return this.#tensors.matrices(weightName, lead, rows, cols);
   }
 
-  /** Refuses a scale that is not one of the weights beside it: AMD Quark applies it to them once more. */
-  #checkPlainScale(scale: StoredTensor, lead: readonly number[], rows: number, cols: number): void {
-    const blocks = Math.ceil(cols / BLOCK), shapes = [[], [1], lead, [...lead, rows], [...lead, rows, blocks]];
-    if (shapes.some((shape) => shape.join() === scale.shape.join() && shape.length === scale.shape.length)) return;
-    this.#tensors.refuse(
-      scale,
-      `one number, or scales ${[[...lead, rows], [...lead, rows, blocks]].map(shapeText).join(" or ")}`,
-    );
+  /** Refuses a scale that is not of the format that the weights beside it went through: Quark applies it once more. */
+  #checkPlainScale(
+    scale: StoredTensor,
+    kind: WeightScale | null,
+    lead: readonly number[],
+    rows: number,
+    cols: number,
+  ): void {
+    const perRow = [...lead, rows], perBlock = [...perRow, Math.ceil(cols / BLOCK)];
+    const shapes = { e8m0: [perBlock], row: [perRow, [...perRow, 1]], tensor: [[], [1], lead], none: [] };
+    const allowed = kind === null ? Object.values(shapes).flat() : shapes[kind];
+    if (allowed.some((shape) => shapeText(shape) === shapeText(scale.shape))) return;
+    const which = kind === null || kind === "tensor" ? [[], ...allowed.filter(({ length }) => length > 1)] : allowed;
+    this.#tensors.refuse(scale, `scales ${which.map(shapeText).join(" or ")}`);
   }
 
   /** What a linear of `<name>.weight`, once read, has besides: whether a scale lies beside its plain weights. */
