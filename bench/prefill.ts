@@ -3,7 +3,10 @@
  * several sizes take turns, on layers of gpt-oss-20b's shape with random weights. Linux.
  *
  *     deno run -A bench/prefill.ts [--schemes w_mxfp4,w_mxfp4_a_mxfp4] [--chunks 128,512] [--layers 2] [--tokens 512]
- *         [--rounds 3] [--sequences 32]
+ *         [--rounds 3] [--sequences 32] [--input-scale 1]
+ *
+ * `--input-scale` is the static scale of FP8 inputs: one that is no power of two, as checkpoints have them, makes them
+ * as many digits long as bf16 numbers.
  *
  * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt.
  */
@@ -16,7 +19,7 @@ import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 
 const flags = parseArgs(Deno.args, {
-  string: ["schemes", "chunks", "layers", "tokens", "rounds", "sequences"],
+  string: ["schemes", "chunks", "layers", "tokens", "rounds", "sequences", "input-scale"],
   default: {
     schemes: "w_mxfp4,w_mxfp4_a_mxfp4",
     chunks: "128,512",
@@ -24,9 +27,11 @@ const flags = parseArgs(Deno.args, {
     tokens: "512",
     rounds: "3",
     sequences: "0",
+    "input-scale": "1",
   },
 });
 const SEQUENCES = Number(flags.sequences), TOKENS = SEQUENCES || Number(flags.tokens), ROUNDS = Number(flags.rounds);
+const SCALE = Number(flags["input-scale"]);
 /** Positions of sequences that are decoded. */
 const CONTEXT = 128;
 /** Operations that take less of the whole are not printed. */
@@ -65,8 +70,8 @@ const shape = { ...SHAPES["gpt-oss-20b"], layers: Number(flags.layers) };
 const checkpoint = randomCheckpoint({ shape, layout: "hf_mxfp4" });
 for (const scheme of flags.schemes.split(",")) {
   const sessions: { chunk: number; session: Session; looks: Map<string, number>[] }[] = [];
-  // Static scales of inputs, where the scheme has them: any will do.
-  const inputScales = scheme.endsWith("_a_fp8") ? { scales: missingScales(checkpoint), from: "one" } : null;
+  const scales = new Map([...missingScales(checkpoint).keys()].map((module) => [module, SCALE]));
+  const inputScales = scheme.endsWith("_a_fp8") ? { scales, from: "--input-scale" } : null;
   for (const chunk of SEQUENCES > 0 ? [SEQUENCES] : flags.chunks.split(",").map(Number)) {
     const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1, chunk });
     const room = { slots: Math.max(1, SEQUENCES), context: SEQUENCES > 0 ? 2 * CONTEXT : TOKENS };

@@ -2,7 +2,10 @@
  * mxoss beside llama.cpp on a machine that others use as well: one thread of each, in turns, by processor time.
  *
  *     deno run -A bench/peers/processor_time.ts [--layers 4] [--rounds 3] [--schemes w_mxfp4,w_mxfp4_a_mxfp4]
- *         [--prompt 128] [--dir .cache/peers]
+ *         [--prompt 128] [--input-scale 1] [--dir .cache/peers]
+ *
+ * `--input-scale` is the static scale of FP8 inputs: one that is no power of two, as checkpoints have them, makes them
+ * as many digits long as bf16 numbers.
  *
  * Threads that wait for each other, and the memory that cores share, are left out: bench/peers/llama.ts measures those,
  * on an idle machine. Of llama.cpp the difference counts between runs of few and of many repetitions, which leaves its
@@ -73,16 +76,24 @@ async function theirs({ bench, batchedBench }: Peer, model: string, prompt: numb
 /** Processor time of this thread, in seconds. */
 const threadTime = () => Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e9;
 
+/** What of mxoss is measured. */
+interface Own {
+  readonly layers: number;
+  readonly scheme: string;
+  /** Static scale of FP8 inputs. */
+  readonly scale: number;
+}
+
 /** A session of one thread over random weights. */
-function sessionOf(layers: number, scheme: string, room: Room): Promise<Session> {
+function sessionOf({ layers, scheme, scale }: Own, room: Room): Promise<Session> {
   const checkpoint = randomCheckpoint({ shape: { ...SHAPES["gpt-oss-20b"], layers }, layout: "hf_mxfp4" });
-  // Static scales of inputs, where the scheme has them: any will do.
-  const inputScales = scheme.endsWith("_a_fp8") ? { scales: missingScales(checkpoint), from: "one" } : null;
+  const scales = new Map([...missingScales(checkpoint).keys()].map((module) => [module, scale]));
+  const inputScales = scheme.endsWith("_a_fp8") ? { scales, from: "--input-scale" } : null;
   return openSetting(planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1 }), room);
 }
 
-async function ours(layers: number, scheme: string, length: number): Promise<OwnRates> {
-  const session = await sessionOf(layers, scheme, { slots: 1, context: DEEP + 2 * length });
+async function ours(own: Own, length: number): Promise<OwnRates> {
+  const session = await sessionOf(own, { slots: 1, context: DEEP + 2 * length });
   const ids = idsOf(session, length);
   const prompt = (tokens: readonly number[]) => {
     session.reset(0);
@@ -102,12 +113,12 @@ async function ours(layers: number, scheme: string, length: number): Promise<Own
   const deep = DECODED / await timed(decoded);
   await session.close();
   await collectGarbage();
-  return { prefill, decode, deep, batch: await batchOf(layers, scheme) };
+  return { prefill, decode, deep, batch: await batchOf(own) };
 }
 
 /** Tokens per second of many sequences. */
-async function batchOf(layers: number, scheme: string): Promise<number> {
-  const session = await sessionOf(layers, scheme, { slots: BATCH, context: 2 * PROMPT });
+async function batchOf(own: Own): Promise<number> {
+  const session = await sessionOf(own, { slots: BATCH, context: 2 * PROMPT });
   for (let slot = 0; slot < BATCH; slot++) await session.pretend(slot, PROMPT);
   const ids = idsOf(session, PROMPT);
   const steps = async (count: number) => {
@@ -142,6 +153,7 @@ async function main(): Promise<void> {
       rounds: { type: "string", default: "3" },
       schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4" },
       prompt: { type: "string", default: `${PROMPT}` },
+      "input-scale": { type: "string", default: "1" },
       dir: { type: "string", default: new URL("../../.cache/peers", import.meta.url).pathname },
     },
   });
@@ -149,14 +161,15 @@ async function main(): Promise<void> {
     if (/^[1-9]\d{0,3}$/.test(flags[name])) return Number(flags[name]);
     throw new PeerError(`--${name}: expected a number of at least 1, got "${flags[name]}"`);
   };
-  const layers = count("layers"), schemes = flags.schemes.split(",");
+  const layers = count("layers"), schemes = flags.schemes.split(","), scale = Number(flags["input-scale"]);
+  if (!(scale > 0)) throw new PeerError(`--input-scale: expected a number above 0, got "${flags["input-scale"]}"`);
   const say = (line: string) => console.error(line);
   const peer = await buildPeer(flags.dir, say);
   const model = await makeModel(flags.dir, { ...SHAPES["gpt-oss-20b"], layers }, say);
   const turns: { readonly peer: Rates; readonly own: readonly OwnRates[] }[] = [];
   for (let round = 0; round < count("rounds"); round++) {
     const own: OwnRates[] = [], other = await theirs(peer, model, count("prompt"));
-    for (const scheme of schemes) own.push(await ours(layers, scheme, count("prompt")));
+    for (const scheme of schemes) own.push(await ours({ layers, scheme, scale }, count("prompt")));
     turns.push({ peer: other, own });
     say(`round ${round + 1}: ${JSON.stringify(turns.at(-1))}`);
   }

@@ -7,7 +7,8 @@ use crate::f16::F16;
 use crate::f32::F32;
 use crate::gemm::MOST_ROWS;
 use crate::groups::{FIVE, FOUR, ROW_BYTES};
-use crate::memory::{at, opaque, turn};
+use crate::memory::{at, hidden, opaque, turn};
+use crate::mx;
 use crate::record::{Record, TILE, Weights, by_format, format};
 use core::arch::wasm32::*;
 use core::cmp::{max, min};
@@ -121,19 +122,31 @@ const fn bits(exponent: i32) -> u32 {
 /// Puts the scales of blocks in place; whether all are ordinary.
 #[inline(never)]
 unsafe fn put_scales(&Part { weights: w, row, rows, block, count }: &Part, panel: &Panel) -> bool {
-    let (mut least, mut most) = (u32::MAX, 0);
+    let blocks = w.cols.div_ceil(BLOCK);
+    let (mut least, mut most) = (i32x4_splat(-1), i32x4_splat(0));
     unsafe {
-        for i in 0..TILE {
-            let scales = w.row_scales(row + min(i, rows - 1));
-            for b in 0..count {
-                let scale = Weights::block_scale(scales, block + b);
-                *panel.scales.add(b * TILE + i) = scale;
-                least = min(least, scale.to_bits());
-                most = max(most, scale.to_bits());
+        for half in 0..2 {
+            let from: [*const u8; 4] = core::array::from_fn(|i| w.row_scales(row + min(half * 4 + i, rows - 1)));
+            // Four blocks of each row at once.
+            for b in (0..count).step_by(4) {
+                let scales = from.map(|from| match blocks - block - b {
+                    _ if from.is_null() => f32x4_splat(1.0),
+                    left @ 1..4 => mx::four_scales([0, 1, 2, 3].map(|i| *from.add(blocks - left + i % left)).as_ptr()),
+                    _ => mx::four_scales(from.add(block + b)),
+                });
+                for v in scales {
+                    least = u32x4_min(least, v);
+                    most = u32x4_max(most, v);
+                }
+                let turned = turn(scales);
+                for i in 0..min(4, count - b) {
+                    v128_store(panel.scales.add((b + i) * TILE + half * 4).cast(), turned[i]);
+                }
             }
         }
     }
-    least >= bits(SCALES[0]) && most <= bits(SCALES[1])
+    let (low, high) = (u32x4_splat(bits(SCALES[0])), u32x4_splat(bits(SCALES[1])));
+    i32x4_all_true(v128_and(u32x4_ge(least, low), u32x4_le(most, high)))
 }
 
 /// Whether the input rows of `pairs` pairs from `pair` on are ordinary: their numbers zeros or of magnitudes between
@@ -171,7 +184,7 @@ unsafe fn decode_rows<F: Format, const SCALED: bool>(
             let from: [*const u8; 4] = core::array::from_fn(|i| w.row(row(i)).wrapping_add(block * F::BYTES));
             let scale = |b: usize| if SCALED { Some(*panel.scales.add(b * TILE + half * 4).cast()) } else { None };
             for b in 0..whole {
-                let at = from.map(|from| from.wrapping_add(b * F::BYTES));
+                let at = from.map(|from| hidden(from.wrapping_add(b * F::BYTES).cast_mut()).cast_const());
                 F::put_four(at, &constants, place(panel, count, b, half, scale(b)));
             }
             if whole < count {
@@ -185,7 +198,7 @@ unsafe fn decode_rows<F: Format, const SCALED: bool>(
 /// Where a block of four rows goes, which are one half of eight; the panel has `count` blocks.
 #[inline(always)]
 unsafe fn place(panel: &Panel, count: usize, block: usize, half: usize, scales: Option<v128>) -> Four {
-    let lanes = core::array::from_fn(|lane| unsafe { panel.weights.add((lane * count + block) * 16 + half) });
+    let lanes = core::array::from_fn(|lane| hidden(panel.weights.wrapping_add((lane * count + block) * 16 + half)));
     Four { lanes, scales }
 }
 
