@@ -119,14 +119,14 @@ export class QuarkConfig {
 
   /** Reads patterns; those with special characters are counted before any is compiled. */
   #patterns(texts: readonly string[], key: string): Pattern[] {
+    const special = texts.reduce((count, text) => count + Number(isPattern(text)), 0);
+    if (special > MAX_PATTERNS) {
+      throw InputError.of("too_large", { name: `${this.#file}.${key}` }, `up to ${MAX_PATTERNS} patterns`, special);
+    }
     // vLLM reads expressions in exclude; anywhere else they are names to it and to Quark, and match nothing.
     const expression = key === "exclude" ? undefined : texts.find((text) => text.startsWith("re:"));
     if (expression !== undefined) {
       throw this.#wrong(key, "names and patterns of file names", `an expression, ${show(expression)}`);
-    }
-    const special = texts.reduce((count, text) => count + Number(isPattern(text)), 0);
-    if (special > MAX_PATTERNS) {
-      throw InputError.of("too_large", { name: `${this.#file}.${key}` }, `up to ${MAX_PATTERNS} patterns`, special);
     }
     return texts.map((text) => parsePattern(text, `${this.#file}.${key}`, this.#fuel));
   }
