@@ -247,7 +247,15 @@ export function pairedMean(first: Groupings, second: Groupings, rare = false): P
   // Where all differ by the same, their signs are what is left to test.
   const signs = value === 0 ? 1 : Math.min(1, 2 ** (1 - first[0]!.length));
   const tells = first[0]!.length > 1 && error !== Infinity;
-  const p = !tells ? 1 : error === 0 ? signs : rare ? rareP(differences) : studentP(value / error, freedom);
+  // One that never differs from the reference is closer than one that does in any text, whatever owns that one's mean.
+  const same = value !== 0 && [first, second].some(([sums]) => sums!.every(({ sum }) => sum === 0));
+  const p = !tells
+    ? 1
+    : error === 0 || rare && same
+    ? signs
+    : rare
+    ? rareP(differences)
+    : studentP(value / error, freedom);
   const low = Math.min(value - half, skewed.low), high = Math.max(value + half, skewed.high);
   return { value, low, high, p, error: tells ? error : Infinity };
 }

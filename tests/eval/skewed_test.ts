@@ -93,6 +93,14 @@ Deno.test("a mean that few texts own is told from an even one as seldom as promi
   }
 });
 
+Deno.test("a setting that never differs is told from one of whose mean few texts own the most", () => {
+  const values = groupings(uneven().slice(0, 40)), none = groupings(uneven().slice(0, 40).map((v) => v.map(() => 0)));
+  for (const [a, b] of [[values, none], [none, values]] as const) {
+    assertEquals(pairedMean(a, b, true).p, 2 ** -39);
+  }
+  assertEquals(pairedMean(none, none, true).p, 1);
+});
+
 /** Texts of 1,024 tokens, of which another share is right in each: its logarithm has this standard deviation. */
 function texts(wrong: number, spread: number): Uint8Array[] {
   const random = new Random(5n), normal = new Normal(random);
