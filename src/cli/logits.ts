@@ -12,6 +12,7 @@ import type { OptionValues, Parsed } from "./options.ts";
 import { ProgressBar } from "./progress.ts";
 import { readPrompt } from "./prompt.ts";
 import { choicesOf, loadSetting, planOnce } from "./settings.ts";
+import { note } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 type LogitsOptions = OptionValues<typeof LOGITS.options>;
@@ -48,7 +49,11 @@ export async function logitsCommand({ options }: Parsed<typeof LOGITS.options>):
     undefined,
     (done) => bar.update(done, ids.length),
   );
-  if (await interrupt.race(computed) === INTERRUPTED) return EXIT_INTERRUPTED;
+  if (await interrupt.race(computed) === INTERRUPTED) {
+    bar[Symbol.dispose]();
+    note(`interrupted: ${options.out} was not written`);
+    return EXIT_INTERRUPTED;
+  }
   refuseChanged(checkpoint.identity);
   writer.commit();
   await session.close();

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { endless } from "./endless.ts";
 import { program } from "./program.ts";
 
@@ -60,6 +61,26 @@ Deno.test("generate --json gives the partial object when Ctrl-C is pressed", asy
   assert(token_ids.length > 0 && token_ids.length < 100000);
   assertEquals(timings.generated_tokens, token_ids.length);
   assertMatch(channels.analysis, /^Ben/);
+});
+
+Deno.test("logits says what was not written when Ctrl-C is pressed, and leaves nothing", async () => {
+  using dir = new TemporaryDirectory();
+  const prompt = dir.write("prompt", "apples and pears ".repeat(4000)), out = `${dir.path}/logits`;
+  const child = program(["logits", "--threads", "1", "--prompt-file", prompt, "--out", out], { writable: dir.path })
+    .spawn();
+  await child.stdin.close();
+  const outputs = { stdout: new Listener(child.stdout), stderr: new Listener(child.stderr) };
+  const names = () => Array.from(Deno.readDirSync(dir.path), ({ name }) => name).filter((name) => name !== "prompt");
+  // The file is begun when the computation is; it takes many times as long as a look at the directory.
+  let ended = false;
+  child.status.then(() => ended = true);
+  while (names().length === 0 && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  if (!ended) child.kill("SIGINT");
+  const { code } = await child.status;
+  await Promise.all([outputs.stdout.done, outputs.stderr.done]);
+  const last = outputs.stderr.text.trimEnd().split("\n").at(-1);
+  assertEquals([code, outputs.stdout.text, last], [130, "", `interrupted: ${out} was not written`]);
+  assertEquals(names(), []);
 });
 
 Deno.test("generate ends at once when Ctrl-C is pressed twice", async () => {
