@@ -71,6 +71,7 @@ Deno.test("a request is the one that was sent, by any way to write it", () =>
     for (
       const [packets, expected] of [
         [[get("/a?b=%20", agent)], { ...plain, url: "http://localhost/a?b=%20" }],
+        [[get("/a?b=c/../d\\e", agent)], { ...plain, url: "http://localhost/a?b=c/../d\\e" }],
         [[get("//a", agent)], { ...plain, url: "http://localhost//a" }],
         [[get("http://example.com/a", agent)], { ...plain, url: "http://example.com/a" }],
         [[get("/", `host: [::1]:${port}\r\n`)], { ...plain, url: `http://[::1]:${port}/`, agent: null }],

@@ -33,7 +33,7 @@ function urlOf({ url: target = "/", headersDistinct: { host: hosts = [] } }: Inc
   if (more.length > 0 || /[^\x21-\xff]|[/\\?#@]/.test(host)) return null;
   const url = target.startsWith("/") || target === "*" ? `http://${host || "localhost"}/${target.slice(1)}` : target;
   // Of what has such parts, a URL would make another path than a proxy before this server may have judged.
-  if (/\/(?:\.|%2e){1,2}(?:[/?#]|$)|\\/i.test(target)) return null;
+  if (/\/(?:\.|%2e){1,2}(?:[/#]|$)|\\/i.test(target.split("?", 1)[0]!)) return null;
   return URL.canParse(url) ? url : null;
 }
 
