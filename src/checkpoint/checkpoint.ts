@@ -131,7 +131,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const method = quantization?.["quant_method"];
   const layout = detectLayout([...weights.tensors.keys()], method, tensors.place);
   const contradiction = methodWarning(layout, method, files.config) ??
-    notConvertedWarning(layout, quantization, config.layers, files.config, warn);
+    notConvertedWarning(layout, quantization, config.layers, files.config);
   if (contradiction !== null) warn(contradiction);
   const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config), warn);
   const unused = checkUnused(tensors, config);

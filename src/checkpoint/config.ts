@@ -1,13 +1,12 @@
 /**
- * config.json and generation_config.json, validated: missing and contradictory keys are refused
- * by name, and unknown ones named in a warning.
+ * config.json and generation_config.json, validated: unknown, missing and contradictory keys are refused by name.
  */
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
 import { notApplied } from "./generation_keys.ts";
 import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
 import { ROPE_DICTIONARY } from "./hf_rope.ts";
-import { warnOfUnknown } from "./keys.ts";
+import { refuseUnknown } from "./keys.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { fromOriginal, ORIGINAL_KEYS, OriginalConfig } from "./original_config.ts";
 import { checkTokens, GenerationConfig } from "./token_ids.ts";
@@ -40,21 +39,20 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   const tokens = generation === null ? {} : validate(GenerationConfig, generation.json, generation.path);
   const other = generation === null ? null : notApplied(generation.json as Record<string, unknown>);
   const oddities = other === null ? [] : [`${generation!.path}: ${other}`];
-  const unknown: string[] = [], warn = (line: string) => void unknown.push(line);
   const files = generation === null ? path : `${path} and ${generation.path}`;
   if (isOriginal(json)) {
     const values = validate(OriginalConfig, json, path);
-    warnOfUnknown(ORIGINAL_KEYS, json, path, warn);
+    refuseUnknown(ORIGINAL_KEYS, json, { file: path });
     const model = fromOriginal(values, tokens);
     checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
     checkTokens(model, files);
-    return { model, quantization: values.quantization_config ?? null, warnings: [...unknown, ...oddities] };
+    return { model, quantization: values.quantization_config ?? null, warnings: oddities };
   }
   checkArchitecture(json, path);
   const values = validate(HfConfig, json, path);
-  warnOfUnknown(HF_KEYS, json, path, warn);
+  refuseUnknown(HF_KEYS, json, { file: path });
   for (const key of ["rope_parameters", "rope_scaling"] as const) {
-    warnOfUnknown(ROPE_DICTIONARY, values[key] ?? {}, `${path}: ${key}`, warn);
+    refuseUnknown(ROPE_DICTIONARY, values[key] ?? {}, { file: path, key });
   }
   const warnings: string[] = [];
   const model = fromHf(values, tokens, path, warnings);
@@ -63,7 +61,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   return {
     model,
     quantization: values.quantization_config ?? null,
-    warnings: [...warnings.map((line) => `${path}: ${line}`), ...unknown, ...oddities],
+    warnings: [...warnings.map((line) => `${path}: ${line}`), ...oddities],
   };
 }
 

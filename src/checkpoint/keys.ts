@@ -1,13 +1,11 @@
 /**
- * Tables of the keys that an object of a config may have. A key that stands in none of them is ignored, as it is by
- * those who wrote the format, and a warning names it.
+ * Tables of the keys that an object of a config may have. What a key that stands in none of them says of the model is
+ * not known, and the file is refused.
  */
 import * as z from "zod";
 import { printable, show } from "../describe.ts";
+import { InputError } from "../errors.ts";
 import { validate } from "../validate.ts";
-
-/** Keys that one line names. */
-const NAMED = 3;
 
 /** All keys of one kind of object. */
 export interface Keys<T extends z.ZodRawShape> {
@@ -29,48 +27,39 @@ export const nothing: z.ZodType = z.union([
   z.record(z.string(), z.never()),
 ], { error: "nothing" }).optional();
 
-/** A schema for the keys of a table that have one; {@linkcode warnOfUnknown} looks at all others. */
+/** A schema for the keys of a table that have one; {@linkcode refuseUnknown} looks at all others. */
 export function schemaOf<T extends z.ZodRawShape>({ read, checked }: Keys<T>): z.ZodObject<T, z.core.$loose> {
   // What is only checked need not be in the type.
   return z.looseObject({ ...checked, ...read }, { error: "an object" }) as unknown as z.ZodObject<T, z.core.$loose>;
 }
 
-/** Gets a line for what is ignored. */
-export type Warn = (line: string) => void;
-
 /**
- * Warns of keys that stand in no table, which other readers ignore, too; without a value they say nothing.
+ * Refuses keys that stand in no table; without a value they say nothing.
  *
- * @param place File, and the key that the object stands at, if it is not the whole file.
+ * @param where File, and the key that the object stands at.
+ * @throws {InputError} naming the first one.
  */
-export function warnOfUnknown<T extends z.ZodRawShape>(
+export function refuseUnknown<T extends z.ZodRawShape>(
   { read, checked, irrelevant }: Keys<T>,
   json: Readonly<Record<string, unknown>>,
-  place: string,
-  warn: Warn,
+  where: { readonly file: string; readonly key?: string },
 ): void {
-  const unknown = Object.entries(json).filter(([key, value]) =>
-    value !== null && ![read, checked, irrelevant].some((known) => Object.hasOwn(known, key))
-  );
-  if (unknown.length === 0) return;
-  const named = unknown.slice(0, NAMED).map(([key, value]) => `${printable(key)} ${show(value)}`).join(", ");
-  const more = unknown.length > NAMED ? ` and ${unknown.length - NAMED} more` : "";
-  warn(`${place}: not known, so ignored: ${named}${more}`);
+  for (const [key, value] of Object.entries(json)) {
+    if (value === null || [read, checked, irrelevant].some((known) => Object.hasOwn(known, key))) continue;
+    const path = where.key === undefined ? printable(key) : `${where.key}.${printable(key)}`;
+    const expected = "no key of that name: what it says of the model is not known";
+    throw InputError.of("unsupported", { file: where.file, key: path }, expected, show(value));
+  }
 }
 
 /**
  * The values of the keys that are read.
  *
- * @param place What messages begin with.
- * @throws {InputError} naming the first key that is wrong.
+ * @param file What messages begin with.
+ * @throws {InputError} naming the first key that is wrong, or that is not known.
  */
-export function readKeys<T extends z.ZodRawShape>(
-  keys: Keys<T>,
-  json: unknown,
-  place: string,
-  warn: Warn,
-): z.infer<z.ZodObject<T>> {
-  const values = validate(schemaOf(keys), json, place);
-  warnOfUnknown(keys, json as Record<string, unknown>, place, warn);
+export function readKeys<T extends z.ZodRawShape>(keys: Keys<T>, json: unknown, file: string): z.infer<z.ZodObject<T>> {
+  const values = validate(schemaOf(keys), json, file);
+  refuseUnknown(keys, json as Record<string, unknown>, { file });
   return values as z.infer<z.ZodObject<T>>;
 }

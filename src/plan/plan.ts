@@ -149,7 +149,7 @@ export function makePlan(request: PlanRequest): Plan {
     scheme: [...schemes].join(" + "),
     scaleRule: rules.size === 0 ? null : [...rules].join(" + "),
     ...kvFormat(request, config, warnings),
-    warnings: [...config?.unknownKeys() ?? [], ...warnings],
+    warnings,
   };
 }
 

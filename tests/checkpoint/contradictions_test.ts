@@ -185,7 +185,7 @@ Deno.test("what quant_method mxfp4 leaves out is a list of names, or the checkpo
   }
 });
 
-Deno.test("of keys of quant_method mxfp4 that are not known a warning is given, of others none", () => {
+Deno.test("a key of quant_method mxfp4 that is not known is refused, and one without consequence is not", () => {
   using dir = new TemporaryDirectory();
   const shape = { ...SHAPE, layers: 1 };
   makeCheckpoint(dir, new Random(1), { shape, layout: "hf_mxfp4" });
@@ -196,10 +196,6 @@ Deno.test("of keys of quant_method mxfp4 that are not known a warning is given, 
   write({ dequantize: true, modules_to_not_convert: null });
   assertEquals(openCheckpoint(dir.path).warnings, []);
   write({ activation_scheme: "static" });
-  const { warnings } = openCheckpoint(dir.path);
-  assertEquals(warnings.length, 1);
-  assertStringIncludes(
-    warnings[0]!,
-    'config.json: quantization_config: not known, so ignored: activation_scheme "static"',
-  );
+  const { message } = assertThrows(() => openCheckpoint(dir.path), InputError);
+  assertStringIncludes(message, "config.json: quantization_config.activation_scheme: expected no key of that name");
 });

@@ -177,6 +177,16 @@ const CASES: readonly [wrong: string, bad: Bad, line: RegExp][] = [
     /q_proj\.weight_scale: expected none beside BF16 weights, or weight_format "fake_quantized", got F32 \[\]$/,
   ],
   [
+    "a key of config.json that is not known",
+    { config: (_, config) => config["attn_logit_softcapping"] = 30 },
+    /config\.json: attn_logit_softcapping: expected no key of that name: .*, got 30$/,
+  ],
+  [
+    "a key of quantization_config that is not known",
+    { config: (q) => q["outliers"] = { bits: 8 } },
+    /quantization_config: outliers: expected no key of that name: .*, got an object$/,
+  ],
+  [
     "a cache group that matches nothing",
     { config: (q) => (q["export"] as Json)["kv_cache_group"] = ["*key"] },
     /export\.kv_cache_group: expected names of entries of layer_quant_config .*, got none that does$/,

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { InputError } from "../../errors.ts";
 import { show } from "../../describe.ts";
-import { type Keys, type Warn, warnOfUnknown } from "../keys.ts";
+import { type Keys, refuseUnknown } from "../keys.ts";
 import { parsePattern, patternFuel } from "../quark/pattern.ts";
 import type { LayoutName } from "./layout.ts";
 
@@ -22,18 +22,16 @@ const MXFP4_KEYS = {
  *
  * @param quantization `quantization_config`, or null.
  * @param layers How many the model has.
- * @param warn Gets a line for keys that are not known.
- * @throws {InputError} for an entry that is no name, whatever the layout.
+ * @throws {InputError} for an entry that is no name, whatever the layout, and for a key that is not known.
  */
 export function notConvertedWarning(
   layout: LayoutName,
   quantization: Readonly<Record<string, unknown>> | null,
   layers: number,
   configPath: string,
-  warn: Warn,
 ): string | null {
   if (quantization?.["quant_method"] !== "mxfp4") return null;
-  warnOfUnknown(MXFP4_KEYS, quantization, `${configPath}: quantization_config`, warn);
+  refuseUnknown(MXFP4_KEYS, quantization, { file: configPath, key: "quantization_config" });
   const said = quantization["modules_to_not_convert"] ?? null;
   if (said === null) return null;
   const key = "quantization_config.modules_to_not_convert";

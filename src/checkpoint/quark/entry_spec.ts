@@ -14,7 +14,7 @@ import {
   type WeightScale,
 } from "../../formats/format.ts";
 import type { InputFormat } from "../../formats/input.ts";
-import { readKeys, type Warn } from "../keys.ts";
+import { readKeys } from "../keys.ts";
 import { elementOfDtype, MX_DTYPE } from "./mx_dtypes.ts";
 import { ENTRY_KEYS, SPEC_KEYS } from "./quark_keys.ts";
 
@@ -46,15 +46,10 @@ const ROUNDED = ["bfloat16", "float32"];
 /** Reads entries; see {@linkcode EntryReader.module}. */
 export class EntryReader {
   readonly #file: string;
-  readonly #warn: Warn;
 
-  /**
-   * @param file What messages begin with: path of config.json and `quantization_config`.
-   * @param warn Gets a line for keys that are not known.
-   */
-  constructor(file: string, warn: Warn) {
+  /** @param file What messages begin with: path of config.json and `quantization_config`. */
+  constructor(file: string) {
     this.#file = file;
-    this.#warn = warn;
   }
 
   /**
@@ -66,7 +61,7 @@ export class EntryReader {
    */
   module(json: unknown, key: string): EntrySpec {
     if (json === null || json === undefined) return { weight: null, input: null, fp8Output: false };
-    const entry = readKeys(ENTRY_KEYS, json, `${this.#file}.${key}`, this.#warn);
+    const entry = readKeys(ENTRY_KEYS, json, `${this.#file}.${key}`);
     if (this.#spec(entry["bias"], `${key}.bias`) !== null) {
       throw this.#unsupported(`${key}.bias`, "null: biases are not quantized", "a spec");
     }
@@ -88,7 +83,7 @@ export class EntryReader {
       value = value[0];
     }
     if (value === null || value === undefined) return null;
-    const spec: SpecValues = readKeys(SPEC_KEYS, value, `${this.#file}.${key}`, this.#warn);
+    const spec: SpecValues = readKeys(SPEC_KEYS, value, `${this.#file}.${key}`);
     return plain.includes(spec.dtype) ? null : spec;
   }
 

@@ -73,9 +73,6 @@ export class QuarkConfig {
   readonly #type: Entry | undefined;
   readonly #fuel: Fuel;
   readonly #read = new Map<string, EntrySpec>();
-  /** A set, as an entry may be read twice, for weights and for the cache. */
-  readonly #unknown = new Set<string>();
-  readonly #warn = (line: string): void => void this.#unknown.add(line);
 
   /**
    * @param quantization `quantization_config` of config.json.
@@ -84,9 +81,9 @@ export class QuarkConfig {
    */
   constructor(quantization: Json, path: string) {
     this.#file = `${path}: quantization_config`;
-    this.#entries = new EntryReader(this.#file, this.#warn);
-    this.#values = readKeys(QUARK_KEYS, quantization, this.#file, this.#warn);
-    this.#exported = readKeys(EXPORT_KEYS, this.#values.export ?? {}, `${this.#file}.export`, this.#warn);
+    this.#entries = new EntryReader(this.#file);
+    this.#values = readKeys(QUARK_KEYS, quantization, this.#file);
+    this.#exported = readKeys(EXPORT_KEYS, this.#values.export ?? {}, `${this.#file}.export`);
     const { exclude, layer_quant_config: layers, layer_type_quant_config: types } = this.#values;
     this.#fuel = patternFuel(this.#file);
     const excludes = this.#patterns(exclude ?? [], "exclude");
@@ -230,11 +227,6 @@ export class QuarkConfig {
     return InputError.of("wrong_value", { name: `${this.#file}.${key}` }, expected, got);
   }
 
-  /** One line for each object with keys that are not known, of the entries that were read so far. */
-  unknownKeys(): string[] {
-    return [...this.#unknown];
-  }
-
   /** One line for each thing that is asked for and left out, because it is not computed here. */
   warnings(): string[] {
     const { softmax_quant_spec: softmax } = this.#values;
@@ -273,7 +265,7 @@ export class QuarkConfig {
   #kvIsFp8({ key, json }: Entry): boolean {
     const at = `${this.#file}.${key}`, entry = json === null ? {} : validate(object, json, at);
     if (Object.hasOwn(entry, "dtype")) return this.#entries.fp8Output(entry, key);
-    return this.#entries.fp8Output(readKeys(ENTRY_KEYS, entry, at, this.#warn).output_tensors, `${key}.output_tensors`);
+    return this.#entries.fp8Output(readKeys(ENTRY_KEYS, entry, at).output_tensors, `${key}.output_tensors`);
   }
 }
 
