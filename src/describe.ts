@@ -28,6 +28,12 @@ export function shapeText(shape: readonly number[]): string {
   return `[${shape.slice(0, 8).join(", ")}${shape.length > 8 ? ", …" : ""}]`;
 }
 
+/** The first `most` names and how many others there are: `a`, `a and 3 more`. */
+export function firstOf(names: readonly string[], most = 1): string {
+  const more = names.length > most ? ` and ${names.length - most} more` : "";
+  return `${names.slice(0, most).join(", ")}${more}`;
+}
+
 /** `a`, `a or b`, `a, b or c`. */
 export function anyOf(choices: readonly string[]): string {
   return choices.length < 2 ? choices.join("") : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;

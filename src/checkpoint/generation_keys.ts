@@ -2,7 +2,7 @@
  * Keys of generation_config.json besides token ids: how others draw tokens of the same logits. What options say here is
  * theirs to say; what would change replies besides is not applied, and that is said.
  */
-import { printable, show } from "../describe.ts";
+import { firstOf, printable, show } from "../describe.ts";
 
 /** Keys for which there are options, or that say nothing of which tokens are drawn. */
 const SAID_ELSEWHERE = new Set([
@@ -40,7 +40,6 @@ export function notApplied(json: Readonly<Record<string, unknown>>): string | nu
     !SAID_ELSEWHERE.has(key) && !isNothing(value) && !(Object.hasOwn(NEUTRAL, key) && NEUTRAL[key]!.includes(value))
   );
   if (asked.length === 0) return null;
-  const names = asked.slice(0, NAMED).map(([key, value]) => `${printable(key)} ${show(value)}`).join(", ");
-  const more = asked.length > NAMED ? ` and ${asked.length - NAMED} more` : "";
-  return `not applied when tokens are drawn: ${names}${more}`;
+  const said = asked.map(([key, value]) => `${printable(key)} ${show(value)}`);
+  return `not applied when tokens are drawn: ${firstOf(said, NAMED)}`;
 }

@@ -52,8 +52,7 @@ export class TensorSet {
     const expected = `${anyOf(dtypes)} ${shapeText(shape)}`;
     const tensor = this.find(name);
     if (tensor === null) throw InputError.of("missing", { file: this.place, tensor: name }, expected, "nothing");
-    const sameShape = tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size);
-    if (!sameShape || !isOneOf(tensor, dtypes)) this.refuse(tensor, expected);
+    if (!hasShape(tensor, shape) || !isOneOf(tensor, dtypes)) this.refuse(tensor, expected);
     return tensor as StoredTensor & { readonly dtype: T };
   }
 
@@ -119,6 +118,11 @@ export class TensorSet {
   unused(): string[] {
     return [...this.#weights.tensors.keys()].filter((name) => !this.#used.has(name));
   }
+}
+
+/** Whether a tensor has a shape. */
+export function hasShape(tensor: StoredTensor, shape: readonly number[]): boolean {
+  return tensor.shape.length === shape.length && shape.every((size, i) => tensor.shape[i] === size);
 }
 
 /** Whether a tensor's dtype is among some. */

@@ -1,4 +1,5 @@
 /** Where config and tensors disagree about linears: one warning for each kind of disagreement, or a refusal. */
+import { firstOf } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { candidateNames } from "../checkpoint/quark/module_names.ts";
 import type { ModuleSpec, QuarkConfig } from "../checkpoint/quark/read_config.ts";
@@ -80,11 +81,6 @@ export function refuseUnclearInputs(
   }
 }
 
-/** `model.layers.0.mlp.router and 3 more`. */
-function named([first, ...others]: readonly string[]): string {
-  return others.length === 0 ? first! : `${first} and ${others.length} more`;
-}
-
 /** Warnings about linears that are stored otherwise than the config says: one line for each pair of formats. */
 export function contradictions(linears: readonly Configured[], request: PlanRequest): string[] {
   const found = new Map<string, { said: string; are: string; modules: string[] }>();
@@ -111,7 +107,7 @@ export function contradictions(linears: readonly Configured[], request: PlanRequ
     found.set(key, entry);
   }
   return [...found.values()].map(({ said, are, modules }) =>
-    `${request.configPath}: ${said} for ${named(modules)}, but the tensors are ${are}; the tensors count`
+    `${request.configPath}: ${said} for ${firstOf(modules)}, but the tensors are ${are}; the tensors count`
   );
 }
 
@@ -124,7 +120,7 @@ export function unusedInputScales(linears: readonly Configured[], { configPath }
   }).map(({ stored }) => stored.module);
   return modules.length === 0
     ? []
-    : [`${configPath}: no static FP8 inputs for ${named(modules)}: the input scales in the tensors are not used`];
+    : [`${configPath}: no static FP8 inputs for ${firstOf(modules)}: the input scales in the tensors are not used`];
 }
 
 /**

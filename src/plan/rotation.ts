@@ -1,5 +1,6 @@
 /** Online rotations of inputs: what the config says of them against what the tensors have. */
 import type { StoredLinear } from "./stored_linear.ts";
+import { firstOf } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { QuarkConfig } from "../checkpoint/quark/read_config.ts";
 
@@ -30,8 +31,7 @@ export function checkRotations(
   }
   const unsaid = rotated.filter(({ module }) => said === null || said.modules?.includes(module) === false);
   if (unsaid.length === 0) return [];
-  const [{ module }] = unsaid as [StoredLinear];
-  const names = unsaid.length === 1 ? module : `${module} and ${unsaid.length - 1} more`;
+  const names = firstOf(unsaid.map(({ module }) => module));
   const what = config === null ? "no quantization_config" : "quantization_config says no online rotation";
   return [`${configPath}: ${what} for ${names}, but the tensors have one (input_rotation); the tensors count`];
 }

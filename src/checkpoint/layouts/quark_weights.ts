@@ -4,7 +4,7 @@ import { shapeText } from "../../describe.ts";
 import { InputError } from "../../errors.ts";
 import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
-import { isOneOf, PLAIN, type TensorSet } from "../tensor_set.ts";
+import { hasShape, isOneOf, PLAIN, type TensorSet } from "../tensor_set.ts";
 import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
 import type { ScaleReader } from "./values.ts";
 
@@ -104,7 +104,7 @@ export class QuarkWeights {
     const perRow = [...lead, rows], perBlock = [...perRow, Math.ceil(cols / BLOCK)];
     const shapes = { e8m0: [perBlock], row: [perRow, [...perRow, 1]], tensor: [[], [1], lead], none: [] };
     const allowed = kind === null ? Object.values(shapes).flat() : shapes[kind];
-    if (allowed.some((shape) => shapeText(shape) === shapeText(scale.shape))) return;
+    if (allowed.some((shape) => hasShape(scale, shape))) return;
     const which = kind === null || kind === "tensor" ? [[], ...allowed.filter(({ length }) => length > 1)] : allowed;
     this.#tensors.refuse(scale, `scales ${which.map(shapeText).join(" or ")}`);
   }

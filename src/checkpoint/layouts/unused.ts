@@ -4,7 +4,7 @@
  * heads that only draft tokens.
  */
 import { InputError } from "../../errors.ts";
-import { printable } from "../../describe.ts";
+import { firstOf, printable } from "../../describe.ts";
 import type { StoredTensor } from "../files.ts";
 import { inverseFrequencies } from "../frequencies.ts";
 import type { ModelConfig } from "../model_config.ts";
@@ -58,8 +58,8 @@ export function checkUnused(tensors: TensorSet, config: ModelConfig): string | n
     }
   }
   if (drafts.length === 0) return null;
-  const many = drafts.length === 1 ? drafts[0]! : `${drafts[0]} and ${drafts.length - 1} more`;
-  return `${tensors.place}: ${many} not read: they draft tokens after the next one, and no logits depend on them`;
+  const rest = "not read: they draft tokens after the next one, and no logits depend on them";
+  return `${tensors.place}: ${firstOf(drafts)} ${rest}`;
 }
 
 /** Compares a table of the rotary embedding with the angles of the config. */
