@@ -6,6 +6,7 @@ import * as z from "zod";
 import { validate } from "../validate.ts";
 import { InputError } from "../errors.ts";
 import { whyNotLinear } from "./split_pattern.ts";
+import { isObject } from "./tokenizer_words.ts";
 
 /** Parts in one list, and lists in a list. */
 const MAX_PARTS = 16, MAX_DEPTH = 4;
@@ -73,7 +74,7 @@ export function checkParts(path: string, json: { readonly [key: string]: unknown
   validate(Model, model, `${path}: model`);
   checkPart(`${path}: normalizer`, json["normalizer"] ?? null, NORMALIZERS, "normalizers");
   checkPart(`${path}: pre_tokenizer`, json["pre_tokenizer"] ?? null, PRE_TOKENIZERS, "pretokenizers");
-  checkPost(`${path}: post_processor`, json["post_processor"] ?? null);
+  checkPart(`${path}: post_processor`, json["post_processor"] ?? null, POST_PROCESSORS, "processors");
   const decoder = json["decoder"] ?? null;
   if (decoder !== null) {
     validate(z.looseObject({ type: z.literal("ByteLevel", { error: "ByteLevel" }) }), decoder, `${path}: decoder`);
@@ -82,8 +83,8 @@ export function checkParts(path: string, json: { readonly [key: string]: unknown
 
 /** Whether a pre-tokenizer puts a blank in front of a text. */
 export function addsPrefixSpace(preTokenizer: unknown): boolean {
-  if (typeof preTokenizer !== "object" || preTokenizer === null) return false;
-  const { type, add_prefix_space: adds, pretokenizers: parts } = preTokenizer as Record<string, unknown>;
+  if (!isObject(preTokenizer)) return false;
+  const { type, add_prefix_space: adds, pretokenizers: parts } = preTokenizer;
   if (type === "ByteLevel" && adds === true) return true;
   return Array.isArray(parts) && parts.some(addsPrefixSpace);
 }
@@ -124,19 +125,8 @@ const NO_SPECIALS = z.array(z.strictObject({ Sequence: z.unknown() }), POST);
 const POST_PROCESSORS: Readonly<Record<string, z.ZodType>> = {
   ByteLevel: typed,
   TemplateProcessing: z.looseObject({ single: NO_SPECIALS }, POST),
+  Sequence: z.looseObject({ processors: parts }),
 };
-
-function checkPost(where: string, part: unknown): void {
-  if (part === null) return;
-  const values = validate(typed, part, where), { type } = values;
-  if (type === "Sequence") {
-    const list = validate(parts, values["processors"], `${where}.processors`);
-    list.forEach((inner, i) => checkPost(`${where}.processors.${i}`, inner));
-    return;
-  }
-  const kind = Object.hasOwn(POST_PROCESSORS, type) ? POST_PROCESSORS[type]! : z.looseObject({ type: z.never(POST) });
-  validate(kind, part, where);
-}
 
 const off = z.literal([false, null], { error: "false" }).optional();
 /** The keys of tokenizer_config.json that change which tokens a text becomes. */

@@ -110,8 +110,10 @@ const template = (...single: unknown[]) => ({ type: "TemplateProcessing", single
 const BYTES = { type: "ByteLevel", trim_offsets: true };
 
 Deno.test("what follows BPE is refused where others add tokens, or write other texts", async () => {
+  let nested: Json = BYTES;
+  for (let depth = 0; depth < 10; depth++) nested = { type: "Sequence", processors: [nested] };
   const refused: [parts: Json, line: RegExp][] = [
-    [{ post_processor: template(BOS, A) }, /post_processor: single\.0: Sequence: expected|post_processor: single\.0/],
+    [{ post_processor: template(BOS, A) }, /post_processor: single\.0/],
     [{ post_processor: template(A, BOS) }, /post_processor: single\.1/],
     [
       { post_processor: { type: "Sequence", processors: [BYTES, template(BOS, A)] } },
@@ -121,6 +123,7 @@ Deno.test("what follows BPE is refused where others add tokens, or write other t
       { post_processor: { type: "BertProcessing", sep: ["x", 1], cls: ["y", 2] } },
       /post_processor: type: expected Byte/,
     ],
+    [{ post_processor: nested }, /post_processor(\.processors\.0){4}: expected lists of up to 4 within each other/],
     [{ post_processor: 7 }, /post_processor: expected an object with a type, got 7/],
     [{ decoder: { type: "WordPiece" } }, /decoder: type: expected ByteLevel, got "WordPiece"/],
   ];
