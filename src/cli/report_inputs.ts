@@ -48,12 +48,12 @@ export function findRuns(given: string): Found[] {
   return parts.length === 0 || hasAnswers(dir) ? [readResults(dir)] : parts;
 }
 
-/** What lies at a path; null where nothing does. What else is wrong with it is said where it is read. */
-function statOf(path: string): Deno.FileInfo | null {
+/** What lies at a path; null where nothing does, undefined where something is wrong that is said where it is read. */
+function statOf(path: string): Deno.FileInfo | null | undefined {
   try {
     return Deno.statSync(path);
-  } catch {
-    return null;
+  } catch (thrown) {
+    return thrown instanceof Deno.errors.NotFound ? null : undefined;
   }
 }
 

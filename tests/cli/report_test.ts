@@ -70,6 +70,9 @@ Deno.test("report of runs made apart is what one run gives, and others are refus
   Deno.writeTextFileSync(at("c/nll.w_mxfp4_a_mxfp4.kv-auto.tp1.jsonl"), "{}\n");
   await refusal(/tp1\.jsonl: is not of the results\.json beside it/, at("a"), at("c"));
   await refusal(/none\/results\.json: no such file; mxoss eval and mxoss compare write it with --out/, at("none"));
+  // A link to itself is something, and what is wrong with it is another thing.
+  Deno.mkdirSync(at("loop")), Deno.symlinkSync("results.json", at("loop/results.json"));
+  await refusal(/loop\/results\.json: (?!no such file)/, at("loop"));
   await refusal(/file: expected the directory that eval or compare wrote, got a file/, dir.write("file", {}));
   await refusal(/DIR: expected a directory of results, got none/);
 });
