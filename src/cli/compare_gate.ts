@@ -24,8 +24,9 @@ const MEASURES: Readonly<Record<Watched, (d: DivergenceResult) => Judged>> = {
     const { value, low, high } = logits.all.same_top, rest = (x: number | null) => x === null ? null : 1 - x;
     return seen({ value: rest(value), low: rest(high), high: rest(low) }, logits);
   },
-  flips: ({ router: { flipped, decisions, interval } }) => {
-    return { value: flipped / Math.max(1, decisions), low: interval?.low ?? 0, high: interval?.high ?? null };
+  flips: ({ router: { flipped, decisions, interval }, logits }) => {
+    const value = flipped / Math.max(1, decisions);
+    return seen({ value, low: interval?.low ?? 0, high: interval?.high ?? null }, logits);
   },
   nll: ({ logits }) => logits.all.next === null ? { exact: null } : seen(logits.all.next.nll_increase, logits),
   suspects: ({ suspects }) => ({ exact: suspects.length }),

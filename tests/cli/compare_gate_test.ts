@@ -64,7 +64,7 @@ Deno.test("--fail-above: what is exceeded comes before what cannot be told, and 
 });
 
 Deno.test("--fail-above: equal logits keep every limit, whatever few tokens leave open", () => {
-  const limits = (["kl", "max-kl", "disagreement", "error", "own-error", "suspects"] as const)
+  const limits = (["kl", "max-kl", "disagreement", "error", "own-error", "flips", "suspects"] as const)
     .map((what) => ({ what, above: 0.001 }));
   assertEquals(judged(limits, divergence(0, null, [[0, null]])), { code: 0, lines: [] });
 });
