@@ -14,7 +14,7 @@ export interface Spread {
 }
 
 /** Coverage that is wanted; few runs give less. */
-const WANTED = 0.95;
+export const WANTED_COVERAGE = 0.95;
 
 /**
  * The spread of figures: the interval between two of them, the k-th from below and from above, which needs no
@@ -34,7 +34,9 @@ export function spreadOf(values: readonly number[]): Spread {
 /** How many of so many figures may be left out at either end, and what is covered then. */
 function leftOut(runs: number): [left: number, coverage: number] {
   let left = 0, coverage = coverageOf(runs, 0);
-  while (left + 1 <= (runs - 1) / 2 && coverageOf(runs, left + 1) >= WANTED) coverage = coverageOf(runs, ++left);
+  while (left + 1 <= (runs - 1) / 2 && coverageOf(runs, left + 1) >= WANTED_COVERAGE) {
+    coverage = coverageOf(runs, ++left);
+  }
   return [left, coverage];
 }
 

@@ -1,7 +1,7 @@
 /** What `mxoss bench` prints. */
 import { bytesText, counted, durationText } from "../amounts.ts";
 import { type BenchResults, type Figure, type Skipped, subjectText } from "../bench/figures.ts";
-import { intervalText, medianText, quotient, scaled, type Spread } from "../bench/spread.ts";
+import { intervalText, medianText, quotient, scaled, type Spread, WANTED_COVERAGE } from "../bench/spread.ts";
 import { cacheText } from "../session/cache_use.ts";
 import { tableLines } from "./table.ts";
 
@@ -93,12 +93,9 @@ export function figureRow(figure: Figure): string[] {
   ];
 }
 
-/** Coverage that an interval has where there are runs enough. */
-const SURE = 0.95;
-
 /** Which intervals are of too few runs, or of runs too like those before them, for what intervals promise. */
 function unsureLines(figures: readonly Figure[]): string[] {
-  const unsure = figures.filter(({ tokens_per_second: { runs, coverage } }) => runs > 1 && coverage < SURE);
+  const unsure = figures.filter(({ tokens_per_second: { runs, coverage } }) => runs > 1 && coverage < WANTED_COVERAGE);
   if (unsure.length === 0) return [];
   const lines = unsure.map(({ subject, tokens_per_second: { runs, independent, coverage } }) => {
     const alike = independent < runs ? `, each like those before, which tell as much as ${independent}` : "";
