@@ -13,6 +13,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import process from "node:process";
 import { BLOCK, bytesOf, SCALE_NUMBER, STORED_FORMATS, type WeightFormat } from "../src/formats/format.ts";
+import { median } from "../src/median.ts";
 import { compileKernels, instantiate, type Kernel } from "../src/wasm.ts";
 import { fixedStride } from "../src/backends/emulate/areas.ts";
 import { PEAK_INSTRUCTIONS, peakLoop } from "./peak.ts";
@@ -70,8 +71,6 @@ function seconds(run: () => void): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;
 }
-
-const median = (values: number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** Normally distributed numbers. */
 function fillNormal(address: number, count: number): void {

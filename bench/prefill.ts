@@ -13,6 +13,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
+import { median } from "../src/median.ts";
 import { missingScales } from "../src/plan/planned.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
@@ -39,7 +40,6 @@ const LEAST = 0.005;
 
 /** Processor time of this thread, in milliseconds. */
 const now = () => Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** Milliseconds of each operation; the head comes last. */
 async function lookAt(session: Session, chunk: number, vocab: number): Promise<Map<string, number>> {

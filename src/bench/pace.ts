@@ -2,6 +2,7 @@
  * How long work takes on this machine, from a short look: a few layers of the model are loaded and timed, and what a
  * layer takes is multiplied by their number.
  */
+import { median } from "../median.ts";
 import type { Room } from "../session/open.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
@@ -133,8 +134,4 @@ async function timed(run: () => Promise<void>): Promise<number> {
     else began = performance.now();
   }
   return median(times);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

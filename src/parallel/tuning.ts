@@ -1,5 +1,6 @@
 /** How ranks of one process sum: by the library, or from memory to memory where that is faster, by measurement. */
 import type { SumTimes } from "../backends/gpu/membership.ts";
+import { median } from "../median.ts";
 import type { RankReply } from "./messages.ts";
 import type { Ranks } from "./ranks.ts";
 
@@ -59,8 +60,6 @@ function slowest(replies: readonly RankReply[]): SumTimes[] {
     exchange: most((times) => times[i]!.exchange),
   }));
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 /** The median of some times with the least and the largest of them, in two digits. */
 function spreadText(microseconds: readonly number[]): string {

@@ -6,6 +6,7 @@
  * machine does, no loop shows as the steps themselves do. So now and then two numbers of threads take turns, and the
  * faster one stays. Results are the same whatever the number.
  */
+import { median } from "../../median.ts";
 
 /** Threads that are all of use on the machines that were measured. */
 const FEW_THREADS = 32;
@@ -86,7 +87,7 @@ export class ThreadChoice {
     if (trial === null) this.#rest--;
     else if (began !== null) {
       if (trial.steps % TURN >= TURN - COUNTED) trial.times[isOthers(trial) ? 1 : 0].push(this.#now() - began);
-      if (++trial.steps === 2 * TURNS * TURN) this.#end(trial, middle(trial.times[1]) < GAIN * middle(trial.times[0]));
+      if (++trial.steps === 2 * TURNS * TURN) this.#end(trial, median(trial.times[1]) < GAIN * median(trial.times[0]));
     }
   }
 
@@ -107,5 +108,3 @@ export class ThreadChoice {
 }
 
 const isOthers = ({ steps }: Trial): boolean => Math.floor(steps / TURN) % 2 === 1;
-
-const middle = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
