@@ -159,6 +159,8 @@ Deno.test({
     // As many as come with a mark beside each number.
     assertEquals(mostSummed({ maxTokens: 1024, hidden: 2880 }, false), 91);
     assertEquals(mostSummed({ maxTokens: 64, hidden: 2880 }, false), 64);
+    // Of shorter rows more would have room, but from 92 on they are counted.
+    assertEquals(mostSummed({ maxTokens: 1024, hidden: 1440 }, false), 91);
   },
 });
 

@@ -13,6 +13,7 @@ import type { Values } from "./arguments.ts";
 import type { Calls } from "./calls.ts";
 import {
   BLOCKS,
+  COUNTED_ROWS,
   type ExchangeMemory,
   exchangeMemory,
   MOST_NOTES,
@@ -52,8 +53,6 @@ const WHOLE = 3;
 const ROUTED_ROWS = 64;
 const ROUTED_COLUMNS = 4096;
 
-/** Fewest rows that are counted as such: of fewer, 2,880 numbers each, a mark beside each is faster. */
-const COUNTED_ROWS = Math.floor(4 * MOST_NOTES / 2880) + 1;
 /** Most columns of a norm that `exchange_rows` makes. */
 const COUNTED_COLUMNS = 3072;
 
