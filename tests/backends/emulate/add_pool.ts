@@ -14,12 +14,11 @@ export const ROWS = 1000;
 export function addPool(
   threads: number,
   h = H,
-  atOnce = true,
   start: PoolStart = {},
 ): { pool: Pool; memory: WebAssembly.Memory } {
   const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
   const areas = { stacks: 1 << 20, stackBytes: 65_536, scratch: 1_600_000, scratchBytes: 4096 };
-  const pool = new Pool(threads, module, [memory], areas, { atOnce, ...start });
+  const pool = new Pool(threads, module, [memory], areas, start);
   new Uint32Array(memory.buffer, DESCRIPTOR, 5).set([h, Y, 4, 4, 0]);
   return { pool, memory };
 }

@@ -85,7 +85,7 @@ Deno.test("a gate asks no more threads than there are units, and words of thread
 
 Deno.test("an operation opens the gates of those that it asks, and starts no others", () => {
   const setups: WorkerSetup[] = [];
-  const { pool } = withWorkers(setups, () => addPool(7, H, true, { counts: [2, 4, 7] }));
+  const { pool } = withWorkers(setups, () => addPool(7, H, { counts: [2, 4, 7] }));
   withWorkers(setups, () => {
     while (pool.startOne());
   });
@@ -109,7 +109,7 @@ Deno.test("an operation opens the gates of those that it asks, and starts no oth
   assertEquals([opened(2), opened(3)], [[true, false, false], [true, true, false]], "as many as there are units");
   pool.close();
   assertEquals([near!, middle!, far!].map((gate) => control[gate]), [STOP, STOP, STOP]);
-  const { pool: slow } = addPool(4, H, false);
+  const { pool: slow } = addPool(4, H, { atOnce: false });
   for (let i = 0; i < 3; i++) slow.run("add", 0, DESCRIPTOR, ROWS, 1e12, null, 2);
   assertEquals(slow.workers, 1);
   slow.run("add", 0, DESCRIPTOR, ROWS, 1e12);
@@ -119,7 +119,7 @@ Deno.test("an operation opens the gates of those that it asks, and starts no oth
 
 Deno.test("a worker waits at the gate that it was told", async () => {
   const setups: WorkerSetup[] = [];
-  const { pool, memory } = withWorkers(setups, () => addPool(4, H, true, { counts: [2, 4] }));
+  const { pool, memory } = withWorkers(setups, () => addPool(4, H, { counts: [2, 4] }));
   const h = new Float32Array(memory.buffer, H, 4 * ROWS);
   new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
   const { gate, number } = setups[2]!, control = new Int32Array(setups[2]!.control);
@@ -135,7 +135,7 @@ Deno.test("a worker waits at the gate that it was told", async () => {
 });
 
 Deno.test("a Pool starts workers as work is worth them, or some at once", () => {
-  const { pool, memory } = addPool(4, H, false);
+  const { pool, memory } = addPool(4, H, { atOnce: false });
   const h = new Float32Array(memory.buffer, H, 4 * ROWS);
   new Float32Array(memory.buffer, Y, 4 * ROWS).fill(1);
   const started = [1e6, 0.9e8, 1e7, 1.2e8, 1e12, 1].map((work) => {
