@@ -12,6 +12,13 @@ export function pause(milliseconds = 0): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/** Waits for a promise, so many milliseconds at most. */
+export async function within(promise: Promise<void>, milliseconds: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([promise, new Promise<void>((resolve) => timer = setTimeout(resolve, milliseconds))]);
+  clearTimeout(timer);
+}
+
 /**
  * Turns of the event loop in a breath. Deno looks for what comes from outside (sockets, pipes, signals) in every 61st
  * turn, as long as there is always another one; 64 take some 0.1 ms, where the shortest timer takes more than 2.

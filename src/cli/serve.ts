@@ -7,6 +7,7 @@ import { deviceCacheBytes } from "../session/device_memory.ts";
 import { prepareVocabulary } from "../serve/chat/constraints.ts";
 import { basename } from "node:path";
 import { bytesText, counted } from "../amounts.ts";
+import { within } from "../breath.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
 import { readText } from "../read.ts";
@@ -143,13 +144,6 @@ async function listen(
   app.abort();
   // A client that neither sends nor reads on keeps its connection for as long as the process lives.
   await listener.close(LEAVE_MS);
-}
-
-/** Waits for a promise, so many milliseconds at most. */
-async function within(promise: Promise<void>, milliseconds: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([promise, new Promise<void>((resolve) => timer = setTimeout(resolve, milliseconds))]);
-  clearTimeout(timer);
 }
 
 async function start(app: App, hostname: string, port: number): Promise<Listener> {

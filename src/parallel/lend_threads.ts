@@ -1,4 +1,5 @@
 /** What a process does that lends its threads to the first: ranks of sessions, as that one asks for them. */
+import { within } from "../breath.ts";
 import { asset } from "../assets.ts";
 import type { GpuKind } from "../../ffi/runtime.ts";
 import { FailureError, InputError, reason } from "../errors.ts";
@@ -123,10 +124,7 @@ class Lender {
       lent.abort();
       for (const { port } of lent.ranks.values()) port.postMessage({ kind: "close" });
     }
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LATEST_END_MS));
-    await Promise.race([new Promise<void>((resolve) => this.#onClosed = resolve), late]);
-    clearTimeout(timer);
+    await within(new Promise((resolve) => this.#onClosed = resolve), LATEST_END_MS);
   }
 
   async #follow(order: Exclude<Downward, { kind: "end" | "alive" }>): Promise<void> {

@@ -1,4 +1,5 @@
 /** The threads of ranks, and the promise of their answers to the question at hand. */
+import { within } from "../breath.ts";
 import { FailureError, InputError } from "../errors.ts";
 import type { RankPort, StartRank } from "./rank_ports.ts";
 import { words } from "../words.ts";
@@ -100,11 +101,8 @@ export class Ranks {
   async close(): Promise<void> {
     this.post({ kind: "close" });
     if (this.#ended.size === this.count) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
     const latest = this.#failure === undefined ? LATEST_END_MS : LATEST_FAILED_MS;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, latest));
-    await Promise.race([new Promise<void>((resolve) => this.#onEnd = resolve), late]);
-    clearTimeout(timer);
+    await within(new Promise((resolve) => this.#onEnd = resolve), latest);
   }
 
   #end(rank: number): void {

@@ -1,4 +1,5 @@
 /** How many clients are let in. */
+import { pause } from "../../src/breath.ts";
 import { connectionsFrom } from "../../src/serve/http/connections.ts";
 import { Listener } from "../../src/serve/http/listener.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -54,7 +55,7 @@ Deno.test({
       const port = listener.address.port.toString(16).toUpperCase().padStart(4, "0");
       // Of /proc/net/tcp: state 01 is established, timer 02 is that of keepalive.
       const asks = new RegExp(`: 0100007F:${port} \\S+ 01 \\S+ 02:`);
-      while (!asks.test(Deno.readTextFileSync("/proc/net/tcp"))) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (!asks.test(Deno.readTextFileSync("/proc/net/tcp"))) await pause(5);
     } finally {
       await listener.close(0);
     }

@@ -1,4 +1,5 @@
 /** A client that leaves frees its place at once, however its request came and whether or not its answer is streamed. */
+import { pause } from "../../src/breath.ts";
 import { Listener } from "../../src/serve/http/listener.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { postOf, RawClient } from "./raw_client.ts";
@@ -7,7 +8,7 @@ import { openServing, type Serving } from "./serving.ts";
 
 /** Lets other things happen until it is so. */
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (!holds()) await pause(1);
 }
 
 /** A request of so many bytes for a reply that would take seconds. */

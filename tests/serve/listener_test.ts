@@ -1,4 +1,5 @@
 /** HTTP as clients write it, by sockets: what is taken, what is refused, and what a connection is good for after it. */
+import { pause } from "../../src/breath.ts";
 import { Listener } from "../../src/serve/http/listener.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { postOf, RawClient } from "./raw_client.ts";
@@ -207,7 +208,7 @@ Deno.test("a stream's head is sent before its first piece, and a client that doe
       // The system's buffers take some megabytes, and nobody makes more.
       for (let before = -1; before < pieces || pieces === 0;) {
         before = pieces;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await pause(100);
       }
       assert(pieces < 64, `${pieces} MiB`);
     },

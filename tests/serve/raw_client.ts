@@ -1,4 +1,5 @@
 /** A client that is no more than a socket: it sends what bytes it likes, in what packets it likes. */
+import { pause } from "../../src/breath.ts";
 
 /** A connection. */
 export class RawClient implements Disposable {
@@ -18,7 +19,7 @@ export class RawClient implements Disposable {
   async send(...packets: readonly string[]): Promise<void> {
     for (const [i, packet] of packets.entries()) {
       // Long enough that the other side has read the one before.
-      if (i > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (i > 0) await pause(5);
       const bytes = new TextEncoder().encode(packet);
       for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
     }

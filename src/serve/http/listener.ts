@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { within } from "../../breath.ts";
 import { type Connections, connectionsHere } from "./connections.ts";
 import { requestOf } from "./web_request.ts";
 import { send } from "./web_response.ts";
@@ -101,14 +102,7 @@ export class Listener {
   async close(milliseconds: number): Promise<void> {
     this.#server.close();
     this.#closing.abort();
-    if (this.#running > 0) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve;
-        timer = setTimeout(resolve, milliseconds);
-      });
-      clearTimeout(timer);
-    }
+    if (this.#running > 0) await within(new Promise((resolve) => this.#idle = resolve), milliseconds);
     this.#server.closeAllConnections();
   }
 
