@@ -4,7 +4,7 @@
  *
  *     deno run --allow-all bench/listener.ts [--turns=11]
  */
-import { type Spread, spreadOf } from "../src/bench/spread.ts";
+import { intervalText, medianText, type Spread, spreadOf } from "../src/bench/spread.ts";
 import { Listener } from "../src/serve/http/listener.ts";
 
 const KINDS = ["Deno.serve", "node:http"] as const, CLIENTS = 16, REQUESTS = 4000, PIECES = 512;
@@ -103,7 +103,7 @@ async function compare(turns: number): Promise<void> {
       if (i >= 0) found[at]!.push(figures);
     }
   }
-  const text = ({ median, low, high }: Spread) => `${median.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+  const text = (spread: Spread) => `${medianText(spread)} ${intervalText(spread)}`;
   for (const what of Object.keys(found[0]![0]!)) {
     const [old, own] = found.map((all) => all.map((figures) => figures[what]!));
     const ratio = spreadOf(own!.map((value, i) => value / old![i]!));

@@ -1,4 +1,5 @@
 /** A figure that was measured several times: its median, and how sure that is. */
+import { atPlace, type Rounding, unitsOf } from "../rounding.ts";
 
 /** A median with its interval. */
 export interface Spread {
@@ -108,10 +109,14 @@ function lastPlace({ median, low, high, runs }: Spread, most: number): number {
   return Math.min(first, Math.max(uncertain, first - most + 1));
 }
 
-function writtenTo(value: number, place: number): string {
-  const text = place >= 0 ? String(Math.round(value / 10 ** place) * 10 ** place) : value.toFixed(-place);
+function writtenTo(value: number, place: number, to: Rounding = Math.round): string {
+  const units = unitsOf(value, place, to);
   // An end far below the median is not none for that.
-  return Number(text) === 0 && value !== 0 ? `${Number(value.toPrecision(1))}` : text;
+  if (units === 0 && value !== 0) {
+    const own = Math.floor(Math.log10(Math.abs(value)));
+    return `${atPlace(unitsOf(value, own, to), own)}`;
+  }
+  return place >= 0 ? `${atPlace(units, place)}` : atPlace(units, place).toFixed(-place);
 }
 
 /**
@@ -123,9 +128,9 @@ export function medianText(spread: Spread, most = MOST_DIGITS): string {
   return writtenTo(spread.median, lastPlace(spread, most));
 }
 
-/** The interval, with the same digits; of one run, that there is none. */
+/** The interval, with the same digits, its ends rounded outward; of one run, that there is none. */
 export function intervalText(spread: Spread): string {
   if (spread.runs === 1) return "(one run)";
   const place = lastPlace(spread, MOST_DIGITS);
-  return `[${writtenTo(spread.low, place)}, ${writtenTo(spread.high, place)}]`;
+  return `[${writtenTo(spread.low, place, Math.floor)}, ${writtenTo(spread.high, place, Math.ceil)}]`;
 }

@@ -53,7 +53,7 @@ Deno.test("figures are written with no digit after the first uncertain one", () 
   // Never none, however wide, and never more than four, however narrow.
   assertEquals(text(3, 1, 200), "3 [1, 200]");
   assertEquals([text(9600, 23, 41_000), text(0.3, 0.0123, 2.1)], ["10000 [20, 41000]", "0.3 [0.01, 2.1]"]);
-  assertEquals(text(3.14159265, 3.14159264, 3.14159266), "3.142 [3.142, 3.142]");
+  assertEquals(text(3.14159265, 3.14159264, 3.14159266), "3.142 [3.141, 3.142]");
   assertEquals(medianText({ median: 51.294, low: 51.29, high: 51.3, coverage: 1, ...runs(9) }, 2), "51");
 });
 

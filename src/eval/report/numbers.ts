@@ -1,5 +1,6 @@
 /** Numbers as reports and tables write them; `-` stands for one that is not there or not finite. */
 import type { Estimated } from "../predictions_schema.ts";
+import { atPlace, type Rounding, unitsOf } from "../../rounding.ts";
 import { APART } from "../statistics.ts";
 
 /**
@@ -104,11 +105,15 @@ export function measuredValue(estimate: Estimated): string {
   return estimate.value === null ? "-" : toPlace(estimate.value, placeOf(estimate), withExponent(estimate));
 }
 
-/** Its interval alone, in brackets. */
-export function measuredInterval(estimate: Estimated): string {
-  const exponential = withExponent(estimate);
-  const end = (x: number | null) => x === null ? "-" : toPlace(x, endPlaceOf(estimate, x), exponential);
-  return `[${end(estimate.low)}, ${end(estimate.high)}]`;
+/** Its interval alone, in brackets. Ends are rounded outward: what is written holds all that was computed. */
+export function measuredInterval(estimate: Placed): string {
+  const exponential = withExponent(estimate), { whole = Infinity } = estimate;
+  const end = (x: number | null, to: Rounding) => {
+    if (x === null) return "-";
+    const place = endPlaceOf(estimate, x), all = x < whole && atPlace(unitsOf(x, place, to), place) >= whole;
+    return toPlace(x, all ? placeBelow(x) : place, exponential, to);
+  };
+  return `[${end(estimate.low, Math.floor)}, ${end(estimate.high, Math.ceil)}]`;
 }
 
 /** A share in percent with its interval, likewise. */
@@ -121,13 +126,16 @@ export function measuredShareInterval(share: Estimated): string {
   return measuredInterval(inPercent(share));
 }
 
-/** An estimate that is written to this power of ten at least: tens of percents would say less than a count does. */
-type Placed = Estimated & { readonly coarsest?: number };
+/**
+ * An estimate that is written to this power of ten at least, as tens of percents would say less than a count does; and
+ * what no end is written as that is less.
+ */
+type Placed = Estimated & { readonly coarsest?: number; readonly whole?: number };
 
 /** A share in percent; digits that would say 100 of less are followed by those that do not. */
 function inPercent(share: Estimated): Placed {
   const hundredths = inPoints(share);
-  return { ...hundredths, coarsest: hundredths.value === null ? 0 : placeBelow(hundredths.value) };
+  return { ...hundredths, coarsest: hundredths.value === null ? 0 : placeBelow(hundredths.value), whole: 100 };
 }
 
 /** A difference of shares in points. */
@@ -192,19 +200,18 @@ function withExponent({ value, low, high }: Estimated): boolean {
   return size > 0 && (size < 1e-3 || size >= 1e4);
 }
 
-function toPlace(x: number, place: number, exponential: boolean): string {
-  const units = Math.round(x / 10 ** place), digits = `${Math.abs(units)}`;
+function toPlace(x: number, place: number, exponential: boolean, to: Rounding = Math.round): string {
+  const units = unitsOf(x, place, to), digits = `${Math.abs(units)}`;
   if (x === 0) return "0";
   // An end that is not 0 shows that a difference was seen.
-  if (units === 0) return exponential ? x.toExponential(0) : `${Number(x.toPrecision(1))}`;
-  if (!exponential) return plain(x, place);
+  if (units === 0) {
+    const own = leading(x), first = atPlace(unitsOf(x, own, to), own);
+    return exponential ? first.toExponential(0) : `${first}`;
+  }
+  if (!exponential) return place >= 0 ? `${atPlace(units, place)}` : atPlace(units, place).toFixed(-place);
   const mantissa = digits.length === 1 ? digits : `${digits[0]}.${digits.slice(1)}`, power = place + digits.length - 1;
   const sign = units < 0 ? "-" : "";
   return power === 0 ? `${sign}${mantissa}` : `${sign}${mantissa}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;
-}
-
-function plain(x: number, place: number): string {
-  return place >= 0 ? `${Math.round(x / 10 ** place) * 10 ** place}` : x.toFixed(-place);
 }
 
 /** A number with its 95% interval. */

@@ -1,0 +1,18 @@
+/** Rounding of numbers to a decimal place, which ends of intervals need in a direction. */
+
+/** To the nearest, or for an end of an interval away from what it bounds. */
+export type Rounding = (units: number) => number;
+
+/** Part of a unit by which floats miss the decimals that they stand for. */
+const FLOAT_NOISE = 1e-9;
+
+/** How many units of 10 to this power a number is. One that is a whole number of them but for its float stays it. */
+export function unitsOf(x: number, place: number, to: Rounding): number {
+  const units = place < 0 ? x * 10 ** -place : x / 10 ** place, nearest = Math.round(units);
+  return Math.abs(units - nearest) <= FLOAT_NOISE ? nearest : to(units);
+}
+
+/** So many units of 10 to this power. */
+export function atPlace(units: number, place: number): number {
+  return place < 0 ? units / 10 ** -place : units * 10 ** place;
+}
