@@ -35,6 +35,7 @@ import { openSetting } from "../src/session/open.ts";
 import { DEFAULTS, planSetting, type Setting } from "../src/session/setting.ts";
 import { ChatRenderer } from "../src/text/chat.ts";
 import { Tokenizer } from "../src/text/tokenizer.ts";
+import { largest } from "../src/largest.ts";
 
 const MODEL = new URL("../models/tiny-gpt-oss", import.meta.url).pathname;
 const GOLDENS = new URL("../tests/goldens/", import.meta.url).pathname;
@@ -74,7 +75,7 @@ function open(directory: string, cell: string) {
 
 /** Computes what a directory, or one of the parts in it, lacks, and keeps it there. */
 async function fill(directory: string, sequences: readonly ForcedSequence[], cells: readonly string[]): Promise<void> {
-  const room = { slots: 1, context: Math.max(...sequences.map(({ tokens }) => tokens.length)) };
+  const room = { slots: 1, context: largest(sequences.map(({ tokens }) => tokens.length)) };
   await using reference = new ReferenceLogits(() => openSetting(planSetting({ ...base, scheme: "w_mxfp4" }), room));
   for (const cell of cells) {
     const [scheme, kv, tp] = cell.split(",") as [string, "bf16" | "fp8", string];

@@ -18,6 +18,7 @@ import { type CalibrationText, calibrationText } from "./calibration_text.ts";
 import { ProgressBar } from "./progress.ts";
 import { hashedWeights, hasStaticInputs, loadSetting } from "./settings.ts";
 import { option, words } from "../words.ts";
+import { largest } from "../largest.ts";
 
 /** Grows when a scale is measured otherwise. */
 const CALIBRATION_VERSION = 1;
@@ -29,7 +30,7 @@ const CALIBRATION_VERSION = 1;
  */
 export async function calibrate(setting: Setting, { sequences }: CalibrationText): Promise<Observed> {
   const { checkpoint } = setting;
-  const context = Math.max(...sequences.map(({ length }) => length));
+  const context = largest(sequences.map(({ length }) => length));
   const session = await loadSetting(planForCalibration(setting), { slots: 1, context });
   try {
     using bar = new ProgressBar("calibrating", "tokens");

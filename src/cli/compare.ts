@@ -35,6 +35,7 @@ import { hashedProtocol, hashWeights, loadSetting, refuseIdleRule, warnOnce } fr
 import { folded, noteFolded } from "./table.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
+import { largest } from "../largest.ts";
 
 type CompareOptions = OptionValues<typeof COMPARE.options>;
 
@@ -71,7 +72,7 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   const length = Math.min(options["sequence-length"] ?? lengthThatBounds(ids.length), maxPositions);
   const sequences = cutSequences(ids, length, `--text: ${options.text}`);
   if (options["dry-run"]) {
-    const context = Math.max(...sequences.map((sequence) => sequence.length));
+    const context = largest(sequences.map((sequence) => sequence.length));
     // A comparison is kept as a whole.
     const done = out !== null && keptIndices(`${out}/divergence.jsonl`).has(0), left = done ? 0 : ids.length;
     const tokens = { low: left, high: left };

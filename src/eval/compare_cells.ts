@@ -12,6 +12,7 @@ import { compareWeights } from "./weight_errors.ts";
 import type { Room } from "../session/open.ts";
 import type { Session } from "../session/session.ts";
 import type { PlannedSetting } from "../session/setting.ts";
+import { largest } from "../largest.ts";
 
 /** Tokens of one piece of a comparison: every intermediate result of so many tokens is held at once. */
 const CHUNK = 32;
@@ -61,7 +62,7 @@ async function computeBoth(
   predicted: TakePredictions,
 ): Promise<Omit<DivergenceResult, "projections">> {
   // The second slot is for the pass on equal inputs.
-  const room = { slots: 2, context: Math.max(...sequences.map(({ tokens }) => tokens.length)), chunk: CHUNK };
+  const room = { slots: 2, context: largest(sequences.map(({ tokens }) => tokens.length)), chunk: CHUNK };
   const first = await load(a, room);
   try {
     const second = await load(b, room);

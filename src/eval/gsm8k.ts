@@ -12,6 +12,7 @@ import type { Room } from "../session/open.ts";
 import type { PlannedSetting } from "../session/setting.ts";
 import { commonPrefix, makePrompt, type Prompt, type PromptOptions, readReply, StopWatch } from "./prompts.ts";
 import { option, words } from "../words.ts";
+import { largest } from "../largest.ts";
 
 /** What every cell of the matrix is asked. */
 export interface Questions {
@@ -79,7 +80,7 @@ export function roomFor(
   { checkpoint: { config }, planned: { plan, source }, chunk }: RoomSetting,
   { asked, cacheBytes = null }: SequenceLimits = {},
 ): Pick<Room, "slots" | "context" | "pages"> {
-  const longest = Math.max(...questions.prompts.map(({ ids }) => ids.length));
+  const longest = largest(questions.prompts.map(({ ids }) => ids.length));
   const context = Math.min(config.maxPositions, longest + questions.maxTokens);
   const costs = new Costs(config, source, plan.kvFormat);
   const { prefix, problems } = questions;

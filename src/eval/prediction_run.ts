@@ -12,6 +12,7 @@ import { type KeyedPredictions, rankPredictions } from "./predictions_result.ts"
 import { klGroups } from "./prediction_summary.ts";
 import { rareRatio } from "./intervals.ts";
 import type { RunCell, Store } from "./task.ts";
+import { largest } from "../largest.ts";
 
 /** How many sequences to compute: a number, or as many as intervals of that half width need, relative to the mean. */
 export type Amount = number | { readonly precision: number };
@@ -45,7 +46,7 @@ export interface PredictionOutcome {
 export async function runPredictions(run: PredictionRun): Promise<PredictionOutcome> {
   const { first, others, sequences, amount, load, open } = run;
   const stores = others.map((cell) => ({ cell, store: open(cell) }));
-  const room = { slots: 1, context: Math.max(...sequences.map(({ tokens }) => tokens.length)) };
+  const room = { slots: 1, context: largest(sequences.map(({ tokens }) => tokens.length)) };
   await using reference = new ReferenceLogits(() => load(first.setting, room));
   const upTo = (count: number) =>
     stores.map(({ cell: { key }, store }): KeyedPredictions => ({

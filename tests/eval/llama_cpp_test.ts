@@ -116,3 +116,10 @@ Deno.test("what is equal has no spread, and few tokens no statistics", () => {
   assert(lines.includes("Same top p: 100.000 ± 0.000 %"));
   assertEquals(llamaCppLines([equal(50)]).length, 2);
 });
+
+Deno.test("a sequence may have as many tokens as gpt-oss has positions", () => {
+  const length = 131_072, each = (value: number) => Array.from({ length }, () => value);
+  const sequence = { index: 0, kl: each(0.5), agrees: each(1), nllA: each(2), nllB: each(3) };
+  const lines = llamaCppLines([sequence as unknown as Parameters<typeof llamaCppLines>[0][number]]);
+  assert(lines.some((line) => line.includes("0.500000")), lines.join("\n"));
+});

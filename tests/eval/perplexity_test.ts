@@ -108,3 +108,10 @@ Deno.test("a text of 1,024 tokens or more is cut so that it bounds a mean that r
   }
   assertEquals([2, 210, 1023, 1024, 2048, 8192, 1e6].map(lengthThatBounds), [1024, 1024, 1024, 160, 256, 1024, 1024]);
 });
+
+Deno.test("a text may be cut into more sequences than a call takes arguments", async () => {
+  const sequences = cutSequences(new Int32Array(400_001), 2, "text");
+  assertEquals(sequences.length, 200_000);
+  const work = { sequences } as unknown as Parameters<typeof PERPLEXITY.room>[0];
+  assertEquals(await PERPLEXITY.room(work, {} as never), { slots: 1, context: 2 });
+});

@@ -1,4 +1,6 @@
 import type { Generation, Job, ScoredToken } from "../../src/serve/engine/job.ts";
+import { NOBODY } from "../../src/serve/engine/observer.ts";
+import { Sequence } from "../../src/serve/engine/sequence.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { integers, readGolden } from "../golden.ts";
 import { everyNth } from "../soak.ts";
@@ -122,4 +124,15 @@ Deno.test("a short prompt does not wait for the end of a long one", async () => 
   };
   await Promise.all([ask("long", TWO_TURNS.slice(0, 200)), ask("short", GREEDY.slice(0, 20))]);
   assertEquals(order, ["short", "long"]);
+});
+
+Deno.test("a prompt as long as the context of gpt-oss takes over another's scores", async () => {
+  const prompt = new Int32Array(131_072), scored = job(prompt, { maxTokens: 0, logprobs: 0, echo: true });
+  const sequence = () => new Sequence(scored, NOBODY, () => {}), [first, second] = [sequence(), sequence()];
+  first.begin(0, null);
+  for (let position = 0; position < prompt.length; position++) first.take(position, Float32Array.of(0, 0));
+  first.computed(prompt.length);
+  second.begin(prompt.length - 1, first);
+  second.computed(1);
+  assertEquals(await second.stream.prompt, await first.stream.prompt);
 });

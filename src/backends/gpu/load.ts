@@ -9,6 +9,7 @@ import { isMade, type SourceFile } from "../../checkpoint/source.ts";
 import type { MadeFiles } from "../../conversion/made_files.ts";
 import { InputError, reason } from "../../errors.ts";
 import type { Chunk } from "./plan.ts";
+import { largest } from "../../largest.ts";
 
 /** Bytes of one page-locked buffer: long enough that neither a system call nor a copy's start shows. */
 export const STAGING_BYTES = 4 * 2 ** 20;
@@ -34,7 +35,7 @@ export async function loadWeights(
   const total = chunks.reduce((sum, { bytes }) => sum + bytes, 0);
   let next = 0, done = 0, failed = false;
   const reader = async () => {
-    using lane = new Lane(device, files, made, Math.max(...chunks.map(({ bytes }) => bytes)));
+    using lane = new Lane(device, files, made, largest(chunks.map(({ bytes }) => bytes)));
     while (!failed && next < chunks.length) {
       const chunk = chunks[next++]!;
       try {

@@ -34,7 +34,9 @@ export function llamaCppLines(sequences: readonly SequencePredictions[]): string
   const columns = sequences.map(columnsOf);
   const upTo: { [K in keyof Columns]: number[] } = { nll: [], base: [], kl: [], change: [], same: [] };
   columns.forEach((sequence, i) => {
-    for (const name of Object.keys(upTo) as (keyof Columns)[]) upTo[name].push(...sequence[name]);
+    for (const name of Object.keys(upTo) as (keyof Columns)[]) {
+      for (const value of sequence[name]) upTo[name].push(value);
+    }
     lines.push(chunkLine(i + 1, upTo));
   });
   return upTo.kl.length < LEAST_TOKENS ? lines : [...lines, "", ...statistics(upTo)];

@@ -19,6 +19,7 @@ import {
   type Store,
   type Task,
 } from "../task.ts";
+import { largest } from "../../largest.ts";
 
 type Protocol = PerplexityResults["protocol"];
 
@@ -51,7 +52,7 @@ export const PERPLEXITY: Task<PerplexityRequest, PerplexityWork, SequenceNll, Pe
   identity,
   header: (protocol) => ({ text: identity(protocol) }),
   part: (work, from, to) => ({ ...work, indices: work.indices.slice(from, to) }),
-  room: ({ sequences }) => Promise.resolve({ slots: 1, context: Math.max(...sequences.map((s) => s.length)) }),
+  room: ({ sequences }) => Promise.resolve({ slots: 1, context: largest(sequences.map((s) => s.length)) }),
   size: ({ sequences, indices }) => {
     const tokens = (count: number) => indices.slice(0, count).reduce((sum, i) => sum + sequences[i]!.length, 0);
     const bounds = (count: number) => ({ low: count, high: count });

@@ -31,7 +31,7 @@ export class Sequence {
   #started: number | null = null;
   #prefilled: number | null = null;
   /** Scores of the prompt's tokens, where they are wanted: those of the tokens in the cache and of one more. */
-  readonly #prompt: ScoredToken[] = [];
+  #prompt: ScoredToken[] = [];
   #next = -1;
   /** When the last token was chosen. */
   #chosenAt = 0;
@@ -82,7 +82,7 @@ export class Sequence {
       return;
     }
     this.fed = this.cached = cached;
-    if (this.job.echo && cached > 0) this.#prompt.push(...from!.#prompt.slice(1, cached + 1));
+    if (this.job.echo && cached > 0) this.#prompt = this.#prompt.concat(from!.#prompt.slice(1, cached + 1));
   }
 
   /** How many tokens its prompt and another's begin with in common. */

@@ -1,3 +1,4 @@
+import { mappedBytes } from "../../../src/backends/emulate/mapped_bytes.ts";
 import { addressOf, merge, OS_PAGE, planMemories } from "../../../src/backends/emulate/plan.ts";
 import type { LinearSource, MatrixSource, ModelSource, VectorSource } from "../../../src/checkpoint/source.ts";
 import { FailureError } from "../../../src/errors.ts";
@@ -80,6 +81,12 @@ function model(layers: number, layerBytes: number): ModelSource {
   };
   return { files: [{ path: "model", bytes: at }], tree, kvScales: tree.layers.map(() => ({ k: 1, v: 1 })) };
 }
+
+Deno.test("mappedBytes() counts the pages of as many linears as a checkpoint may have, shared ones once", () => {
+  const source = model(16_384, 64), { bytes } = source.files[0]!;
+  assertEquals(mappedBytes([source]), Math.ceil(bytes / OS_PAGE) * OS_PAGE);
+  assertEquals(mappedBytes([source, source]), mappedBytes([source]));
+});
 
 for (const mapped of [false, true]) {
   Deno.test(`planMemories() cuts a model into memories of whole layers (${mapped ? "mapped" : "read"})`, () => {
