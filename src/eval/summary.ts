@@ -86,15 +86,18 @@ export function fewTextsNote(sequences: number): string[] {
   return [`${sequences} sequences: ends that rare tokens decide are open; ${FEWEST_SEQUENCES} or more bound them`];
 }
 
+/** An interval, of a number that may not be finite. */
+export type Bounds = Omit<Estimated, "value"> & Partial<Pick<Estimated, "value">>;
+
 /** What "-" stands for where an interval of these has it for an end; none where {@linkcode fewTextsNote} says it. */
-export function openEndsNote(sequences: number, estimates: readonly Omit<Estimated, "value">[]): string[] {
-  const open = estimates.some(({ low, high }) => low === null || high === null);
+export function openEndsNote(sequences: number, bounds: readonly Bounds[]): string[] {
+  const open = bounds.some(({ value, low, high }) => value !== null && (low === null || high === null));
   if (!open || sequences > 1 && sequences < FEWEST_SEQUENCES) return [];
   return ["-: an end that so few tokens leave open, as rarer ones than they hold may lie beyond it"];
 }
 
 /** The numbers of {@linkcode predictionRows} that may have such an end. */
-export function boundedByRare({ kl, next }: PredictionsPart): Omit<Estimated, "value">[] {
+export function boundedByRare({ kl, next }: PredictionsPart): Bounds[] {
   const ofNext = next === null ? [] : [next.nll_increase, next.probability_change_rms];
   return [kl.mean, kl.median, kl.p90, kl.p95, kl.p99, kl.p99_9, ...ofNext];
 }

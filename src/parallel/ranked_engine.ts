@@ -195,7 +195,7 @@ class RankedEngine implements Engine {
         at === 0 ? { kind: "compute", batch, rows: part, tapped: tap !== undefined } : { kind: "logits", rows: part }
       );
       const { vocab } = this.config;
-      part.forEach((row, i) => onRow(row, this.logits.slice(i * vocab, (i + 1) * vocab)));
+      part.forEach((row, i) => onRow(row, this.logits.subarray(i * vocab, (i + 1) * vocab)));
     }
   }
 

@@ -1,6 +1,7 @@
 /** Pages from results at the edges: nothing differs, nothing is finite, one problem, names that are markup. */
 import type { DivergenceResult } from "../../src/eval/divergence_schema.ts";
 import type { CellName } from "../../src/eval/matrix.ts";
+import type { Estimated } from "../../src/eval/predictions_schema.ts";
 import { compareReport } from "../../src/eval/report/compare_page.ts";
 import { gsm8kReport } from "../../src/eval/report/gsm8k_page.ts";
 import { perplexityReport } from "../../src/eval/report/perplexity_page.ts";
@@ -20,24 +21,28 @@ function assertPage(page: string): void {
   assert(!/\bNaN\b|undefined|Infinity/.test(said), /.{40}(\bNaN\b|undefined|Infinity).{40}/.exec(said)?.[0] ?? "");
 }
 
+function comparison(error: number | null, own: boolean): CompareResults {
+  return CompareResults.parse({
+    schema: "mxoss.compare",
+    version: SCHEMA_VERSION,
+    mxoss: "1.2.3",
+    cost: { a: COST, b: { ...COST, weight_bytes: 3e9 } },
+    bandwidth: BANDWIDTH,
+    protocol: {
+      a: SETTING,
+      b: settingResult(EVIL),
+      text: { name: EVIL, sha256: "c".repeat(64), tokens: 4, sequence_length: 4 },
+    },
+    divergence: divergence(error, own),
+  });
+}
+
 for (
   const [what, error] of [["nothing differs", 0], ["something differs", 0.02], ["nothing is finite", null]] as const
 ) {
   for (const own of [true, false]) {
     Deno.test(`compareReport() draws a page where ${what}, own errors ${own ? "known" : "unknown"}`, async () => {
-      const results = CompareResults.parse({
-        schema: "mxoss.compare",
-        version: SCHEMA_VERSION,
-        mxoss: "1.2.3",
-        cost: { a: COST, b: { ...COST, weight_bytes: 3e9 } },
-        bandwidth: BANDWIDTH,
-        protocol: {
-          a: SETTING,
-          b: settingResult(EVIL),
-          text: { name: EVIL, sha256: "c".repeat(64), tokens: 4, sequence_length: 4 },
-        },
-        divergence: divergence(error, own),
-      });
+      const results = comparison(error, own);
       const page = await compareReport(results);
       assertPage(page);
       assertEquals(page.includes("not finite"), error === null);
@@ -181,4 +186,48 @@ Deno.test("perplexityReport() draws a page, also of what is not finite", async (
   });
   assertPage(await perplexityReport(results, namesOf(results)));
   assert(!/NaN|undefined|Infinity/.test(perplexityTables(results).join("\n")));
+});
+
+Deno.test("pages say what an open end of an interval is, as terminals do, and only where there is one", async () => {
+  const open = /-: an end that so few tokens leave open/g, said = (text: string) => text.match(open)?.length ?? 0;
+  const bounded: Estimated = { value: 1, low: 0.5, high: 2 }, few: Estimated = { ...bounded, high: null };
+  const results = (interval: Estimated, increase: Estimated) =>
+    PerplexityResults.parse({
+      schema: "mxoss.eval.perplexity",
+      version: SCHEMA_VERSION,
+      mxoss: "1.2.3",
+      bandwidth: BANDWIDTH,
+      protocol: { text: { name: "a.txt", sha256: "e".repeat(64), bytes: 9, tokens: 4000, sequence_length: 500 } },
+      cells: ["a", "b"].map((key) => ({
+        key,
+        label: key,
+        asked: { model: null, scheme: null, kv_cache_dtype: "auto", tp: 1, ep: 1 },
+        protocol: SETTING,
+        cost: COST,
+        predicted: 3992,
+        nll: interval.value,
+        perplexity: interval.value,
+        perplexity_interval: { low: interval.low, high: interval.high },
+        bits_per_byte: 1.4,
+      })),
+      comparisons: [{ key: "b", nll_increase: increase }],
+      divergences: [],
+      ranking: null,
+    });
+  for (const [a, b, times] of [[bounded, bounded, 0], [few, bounded, 1], [bounded, few, 1]] as const) {
+    const found = results(a, b);
+    assertEquals(said(perplexityTables(found).join("\n")), times);
+    assertEquals(said(await perplexityReport(found, namesOf(found))), times);
+  }
+  // A number that is not finite has no end that more tokens would bound.
+  const infinite = results(bounded, { value: null, low: null, high: null });
+  const texts = [perplexityTables(infinite).join("\n"), await perplexityReport(infinite, namesOf(infinite))];
+  assertEquals(texts.map(said), [0, 0]);
+  const compared = comparison(0.02, true), { divergence: d } = compared;
+  const bound = JSON.stringify(d.logits.all).replace(/"(low|high)":null/g, '"$1":1'), one = JSON.parse(bound);
+  for (const [mean, times] of [[few, 1], [bounded, 0]] as const) {
+    const all = { ...one, kl: { ...one.kl, mean } };
+    const found = { ...compared, divergence: { ...d, sequences: 8, logits: { ...d.logits, all } } };
+    assertEquals([said(await compareReport(found)), said(compareTables(found).join("\n"))], [times, times]);
+  }
 });

@@ -22,9 +22,9 @@ import { accuracyTable, flexiblePairTable, rankTable } from "../../eval/report/a
 import { divergenceLines } from "../../eval/report/divergence_tables.ts";
 import { measuredValue } from "../../eval/report/numbers.ts";
 import type { NamedDivergence } from "../../eval/report/plot_parts.ts";
-import { predictionLines, promptLines, ranked, rankingText } from "../../eval/report/prediction_tables.ts";
-import type { Estimated, RankingResult, Stopped } from "../../eval/predictions_schema.ts";
-import { comparedPerplexityTable } from "../../eval/report/perplexity_tables.ts";
+import { errorDigits, predictionLines, promptLines, ranked, rankingText } from "../../eval/report/prediction_tables.ts";
+import type { RankingResult, Stopped } from "../../eval/predictions_schema.ts";
+import { comparedPerplexityTable, perplexityBounds, sequencesOf } from "../../eval/report/perplexity_tables.ts";
 import { type Table, TERMINAL } from "../../eval/report/table.ts";
 import { sourceTable } from "../../eval/report/where_from.ts";
 import { linesOf } from "../table.ts";
@@ -89,20 +89,17 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
     );
   }
   const ranking = results.ranking;
-  lines.push(...divergenceSection(divergences, ranking, (key) => labelOf(results, key), cells[0]!.label));
-  const distance = (of: (found: (typeof divergences)[number]) => Estimated) => ({ key }: { readonly key: string }) => {
+  const open = openEndsOf(divergences);
+  lines.push(...divergenceSection(divergences, ranking, (key) => labelOf(results, key), cells[0]!.label, open));
+  const distance = (of: (found: (typeof divergences)[number]) => string) => ({ key }: { readonly key: string }) => {
     const found = divergences.find((d) => d.key === key);
-    return found === undefined ? "-" : measuredValue(of(found));
+    return found === undefined ? "-" : of(found);
   };
-  const residual = ({ divergence }: (typeof divergences)[number]): Estimated => {
-    const { relative_error: value = null, interval = null } = residualOperation(divergence)?.total ?? {};
-    return { value, low: interval?.low ?? null, high: interval?.high ?? null };
-  };
+  const typical = ({ predictions }: (typeof divergences)[number]) => measuredValue(headline(predictions).kl.log_mean);
+  const residual = ({ divergence }: (typeof divergences)[number]) => errorDigits(residualOperation(divergence)?.total);
   if (divergences.length > 0) {
     const from = `against ${cells[0]!.label}, by number of ranks`;
-    lines.push(
-      ...titled(`typical KL ${from}`, rankTable(cells, arranged, distance((d) => headline(d.predictions).kl.log_mean))),
-    );
+    lines.push(...titled(`typical KL ${from}`, rankTable(cells, arranged, distance(typical))));
     lines.push(...titled(`residual error ${from}`, rankTable(cells, arranged, distance(residual))));
   }
   lines.push("", ...costLines(costedSettings(results), results.bandwidth));
@@ -117,15 +114,13 @@ export function perplexityTables(results: PerplexityResults): string[] {
   const { tokens, name, sequence_length: length } = protocol.text;
   const lines = [`${counted(tokens, "token")} of ${name}, sequences of ${length}`, ""];
   lines.push(...linesOf(comparedPerplexityTable(results)));
-  const open = openEndsNote(1, [
-    ...cells.flatMap(({ perplexity_interval: interval }) => interval ?? []),
-    ...results.comparisons.map(({ nll_increase: increase }) => increase),
-  ]);
-  const note = [...oneTextNote(Math.ceil((tokens - 1) / length)), ...open, ...repeatedTextNote(protocol.text)];
+  const open = openEndsNote(1, perplexityBounds(results));
+  const note = [...oneTextNote(sequencesOf(protocol.text)), ...open, ...repeatedTextNote(protocol.text)];
   if (note.length > 0) lines.push("", ...note);
   const label = (key: string) => cells.find((c) => c.key === key)!.label;
-  const section = divergenceSection(divergences, results.ranking, label, cells[0]!.label);
-  lines.push(...section.filter((line) => !open.includes(line)));
+  // What stands below the first table need not be said again.
+  const further = open.length > 0 ? [] : openEndsOf(divergences);
+  lines.push(...divergenceSection(divergences, results.ranking, label, cells[0]!.label, further));
   lines.push("", ...costLines(costedSettings(results), results.bandwidth));
   lines.push(
     ...protocolLines(results.mxoss, cells.map((cell) => cell.protocol), `text ${protocol.text.sha256.slice(0, 16)}`),
@@ -157,11 +152,22 @@ function labelOf({ cells }: Gsm8kResults, key: string): string {
   return cells.find((cell) => cell.key === key)!.label;
 }
 
+type Divergences = readonly Omit<NamedDivergence & { key: string; stopped: Stopped }, "label">[];
+
+/** What "-" stands for in the tables of {@linkcode divergenceSection}. */
+function openEndsOf(divergences: Divergences): string[] {
+  const bounds = divergences.flatMap(({ predictions: { all, reply, prompt } }) =>
+    [reply ?? all, prompt ?? []].flat().flatMap(({ kl }) => [kl.mean, kl.p99_9])
+  );
+  return openEndsNote(divergences[0]?.predictions.sequences ?? 1, bounds);
+}
+
 function divergenceSection(
-  divergences: readonly Omit<NamedDivergence & { key: string; stopped: Stopped }, "label">[],
+  divergences: Divergences,
   ranking: RankingResult | null,
   label: (key: string) => string,
   first: string,
+  open: readonly string[],
 ): string[] {
   if (divergences.length === 0) return [];
   const named = divergences.map((found) => ({ ...found, label: label(found.key) })), inOrder = ranked(named, ranking);
@@ -178,12 +184,7 @@ function divergenceSection(
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
     "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
     ...fewTextsNote(predictions.sequences),
-    ...openEndsNote(
-      predictions.sequences,
-      named.flatMap(({ predictions: { all, reply, prompt } }) =>
-        [reply ?? all, prompt ?? []].flat().flatMap(({ kl }) => [kl.mean, kl.p99_9])
-      ),
-    ),
+    ...open,
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${counted(tokens, "token")}: these errors differ between schemes even where ` +

@@ -1,6 +1,13 @@
 /** The report of a comparison. */
 import { counted } from "../../amounts.ts";
-import { fewTextsNote, operationName, repeatedTextNote, residualOperation } from "../summary.ts";
+import {
+  boundedByRare,
+  fewTextsNote,
+  openEndsNote,
+  operationName,
+  repeatedTextNote,
+  residualOperation,
+} from "../summary.ts";
 import type { CompareResults } from "../results_schema.ts";
 import type { CellName } from "../matrix.ts";
 import { arrange } from "./arrangement.ts";
@@ -114,7 +121,11 @@ export function compareAnswer(
     `<p class="soft">Both computed ${counted(d.tokens, "token")} of ${
       escape(text.name)
     }, each given the same tokens before${
-      [...fewTextsNote(d.sequences), ...repeatedTextNote(text)].map((note) => `; ${note}`).join("")
+      [
+        ...fewTextsNote(d.sequences),
+        ...openEndsNote(d.sequences, boundedByRare(all)),
+        ...repeatedTextNote(text),
+      ].map((note) => `; ${note}`).join("")
     }.</p>`,
     remark(found.text, found.kind),
     ...(d.suspects.length === 0 ? [] : [suspectList([{ label: "B", divergence: d }])]),

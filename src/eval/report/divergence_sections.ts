@@ -7,7 +7,7 @@ import { costPlot, NARROW, WIDE } from "./cost_plot.ts";
 import { type CostedResults, costedSettings, costNotes, costTable } from "./cost_tables.ts";
 import type { Artist } from "./draw.ts";
 import { perplexityText, predictionTable, ranked, repetitionTable } from "./prediction_tables.ts";
-import { fewTextsNote } from "../summary.ts";
+import { boundedByRare, type Bounds, fewTextsNote, oneTextNote, openEndsNote } from "../summary.ts";
 import { conclusion, type RankedSetting, rankedTable } from "./ranked.ts";
 import type { RankingResult } from "../predictions_schema.ts";
 import { divergenceTable, flipTable, operationTable, suspectTable } from "./divergence_tables.ts";
@@ -29,13 +29,30 @@ export function rankedSettings(
   });
 }
 
-/** What intervals on a first screen are for. */
+/**
+ * What intervals on a first screen are for, and what an open end of one is.
+ *
+ * @param text Its sequences, and intervals of other tables about it.
+ */
 export function intervalsNote(
-  [compared]: readonly { readonly predictions: { readonly sequences: number } }[],
+  named: readonly Pick<NamedDivergence, "predictions">[],
+  text?: { readonly sequences: number; readonly bounds: readonly Bounds[] },
 ): string {
-  if (compared === undefined) return "Intervals are 95% intervals.";
-  return "Intervals are 95% intervals for what is true; where another text's values would lie stands under " +
-    `Predictions${fewTextsNote(compared.predictions.sequences).map((note) => `; of ${note}`).join("")}.`;
+  const compared = named[0]?.predictions.sequences, { sequences = 1, bounds = [] } = text ?? {};
+  const open = openEndsNote(compared ?? 1, [
+    ...named.flatMap(({ predictions: { all, reply, prompt } }) =>
+      [all, reply ?? [], prompt ?? []].flat().flatMap(boundedByRare)
+    ),
+    ...bounds,
+  ]);
+  const few = compared !== undefined ? fewTextsNote(compared) : text === undefined ? [] : oneTextNote(sequences);
+  return [
+    compared === undefined
+      ? "Intervals are 95% intervals"
+      : "Intervals are 95% intervals for what is true; where another text's values would lie stands under Predictions",
+    ...few.map((note) => `of ${note}`),
+    ...open,
+  ].join("; ") + ".";
 }
 
 /**

@@ -16,7 +16,7 @@ import {
 import { type Artist, openArtist } from "./draw.ts";
 import { card, escape, firstScreen, page, section, SERIES, tableHtml } from "./html.ts";
 import { small } from "./numbers.ts";
-import { increaseTable, perplexityTable } from "./perplexity_tables.ts";
+import { increaseTable, perplexityBounds, perplexityTable, sequencesOf } from "./perplexity_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
 
 /**
@@ -35,11 +35,12 @@ export async function perplexityReport(
   const { cells, comparisons, protocol: { text } } = results;
   const label = (key: string) => cells.find((cell) => cell.key === key)!.label;
   const settings = rankedSettings(results), compared = { named: settings, ...arranged };
+  const judged = { sequences: sequencesOf(text), bounds: perplexityBounds(results) };
   return page(`Perplexity of ${text.name}`, [
     firstScreen(
       `<h1>${escape(text.name)} under ${counted(cells.length, "setting")}</h1>`,
       `<p class="soft">${counted(text.tokens, "token")} in sequences of ${text.sequence_length}. ${
-        [intervalsNote(settings), ...repeatedTextNote(text).map((note) => `${note}.`)].join(" ")
+        [intervalsNote(settings, judged), ...repeatedTextNote(text).map((note) => `${note}.`)].join(" ")
       }</p>`,
       ...(settings.length === 0
         ? []

@@ -1,4 +1,5 @@
 /** Tables of perplexities, for terminal and page. */
+import type { Bounds } from "../summary.ts";
 import type { PerplexityResults } from "../results_schema.ts";
 import { bracketed, type Estimate, estimateText, intervalOrDigits } from "./numbers.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
@@ -15,6 +16,19 @@ const PERPLEXITY: readonly Column<Cell>[] = [
 
 function increaseOf({ nll_increase }: Comparison): Estimate {
   return { kind: "measured", ...nll_increase };
+}
+
+/** Sequences that a text was cut into. */
+export function sequencesOf({ tokens, sequence_length: length }: PerplexityResults["protocol"]["text"]): number {
+  return Math.ceil((tokens - 1) / length);
+}
+
+/** The intervals of these tables. */
+export function perplexityBounds({ cells, comparisons }: PerplexityResults): Bounds[] {
+  return [
+    ...cells.flatMap(({ perplexity: value, perplexity_interval: interval }) => interval ? { value, ...interval } : []),
+    ...comparisons.map(({ nll_increase: increase }) => increase),
+  ];
 }
 
 /** Every cell, on a page, which shows comparisons in a table of their own. */

@@ -16,25 +16,31 @@ import {
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
+type RelativeError = DivergenceResult["operations"][number]["total"];
+
+/** A relative error as an estimate; earlier versions wrote none of them with an interval. */
+export function errorEstimate({ relative_error: value, interval }: RelativeError): Estimated {
+  return { value, ...(interval ?? UNBOUNDED) };
+}
+
+/** Of so few tokens that nothing bounds it. */
+const UNBOUNDED = { low: null, high: null };
+
 /** A relative error with its interval. */
-export function errorText(error: DivergenceResult["operations"][number]["total"] | undefined): string {
-  if (error === undefined) return "-";
-  const { relative_error: value, interval } = error;
-  if (value === null) return small(value);
-  return measured({ value, ...(interval ?? { low: null, high: null }) });
+export function errorText(error: RelativeError | undefined): string {
+  return error === undefined || error.relative_error === null ? "-" : measured(errorEstimate(error));
 }
 
 /** A relative error alone, with the digits that its interval leaves sure. */
-export function errorDigits(error: DivergenceResult["operations"][number]["total"] | null | undefined): string {
-  if (error === undefined || error === null) return "-";
-  return measuredValue({ value: error.relative_error, ...(error.interval ?? { low: null, high: null }) });
+export function errorDigits(error: RelativeError | null | undefined): string {
+  return error === undefined || error === null ? "-" : measuredValue(errorEstimate(error));
 }
 
 /** The share of router decisions that changed, with its interval. */
 export function flipsText({ decisions, flipped, interval }: DivergenceResult["router"]): string {
   const value = flipped / Math.max(1, decisions);
   if (interval === undefined) return roughPercent(value);
-  return measuredShare({ value, ...(interval ?? { low: null, high: null }) });
+  return measuredShare({ value, ...(interval ?? UNBOUNDED) });
 }
 
 /** The perplexity under one of two settings, with its interval. */
