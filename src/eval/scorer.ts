@@ -59,13 +59,15 @@ export class Scorer implements Disposable {
       const failure = new FailureError(`the thread for log probabilities failed: ${event.message}`);
       for (const { reject } of this.#waiting.values()) reject(failure);
       this.#waiting.clear();
+      // Nobody else is to wait for it: what follows is computed by who asks.
+      this.#free.length = 0;
     };
   }
 
   /** The log probability of a token; the logits [V] may be overwritten after the call. */
   score(logits: Float32Array, token: number): number | Promise<number> {
     const row = this.#free.pop();
-    // Where all rows wait, the thread has enough to do.
+    // Where all rows wait, the thread has enough to do; where it has failed, there are none.
     if (row === undefined) return logProbability(logits, token);
     this.#rows.set(logits, row * this.#vocab);
     const waiter = Promise.withResolvers<number>(), request: ScoreRequest = { row, token };

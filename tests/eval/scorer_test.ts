@@ -1,4 +1,5 @@
 import type { Completion } from "../../src/eval/completion.ts";
+import { FailureError } from "../../src/errors.ts";
 import { logProbability } from "../../src/session/likelihood.ts";
 import { Scorer, sumInOrder } from "../../src/eval/scorer.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
@@ -27,6 +28,28 @@ Deno.test("Scorer gives the bits of logProbability() of logits that are overwrit
 Deno.test("Scorer starts no thread for a small vocabulary", () => {
   using scorer = new Scorer(VOCAB);
   assertEquals(typeof scorer.score(normals(1, VOCAB), 3), "number");
+});
+
+Deno.test("Scorer waits for no thread that has failed, whenever that was", async () => {
+  const { Worker: real } = globalThis, started: { onerror: (event: unknown) => void }[] = [];
+  globalThis.Worker = class {
+    onerror = (_event: unknown) => {};
+    constructor() {
+      started.push(this);
+    }
+    postMessage(): void {}
+    terminate(): void {}
+  } as unknown as typeof Worker;
+  try {
+    using scorer = new Scorer(VOCAB, 1);
+    const logits = normals(1, VOCAB), fail = () => started[0]!.onerror({ preventDefault: () => {}, message: "gone" });
+    const waiting = scorer.score(logits, 3);
+    fail();
+    await assertRejects(() => Promise.resolve(waiting), FailureError, "the thread for log probabilities failed: gone");
+    assertEquals(scorer.score(logits, 3), logProbability(logits, 3));
+  } finally {
+    globalThis.Worker = real;
+  }
 });
 
 Deno.test("sumInOrder() adds in the order of the list, whatever comes first", async () => {

@@ -1,5 +1,5 @@
 /** Grammars on their way to another thread. */
-import { InputError } from "../../src/errors.ts";
+import { FailureError, InputError } from "../../src/errors.ts";
 import { TokenMasks } from "../../src/grammar/mask.ts";
 import { Matcher } from "../../src/grammar/matcher.ts";
 import { schemaGrammar } from "../../src/grammar/schema.ts";
@@ -65,4 +65,19 @@ Deno.test("a schema that costs much is prepared by a thread, and refused in the 
     ),
   ]);
   assertEquals(SCHEMAS[0]![1].map((text) => takes(new Matcher(made, ""), text)), [true, false, false]);
+});
+
+Deno.test("schemas for which there was no thread are not waiting any more", async () => {
+  const { Worker: real } = globalThis, preparation = new Preparation(0);
+  globalThis.Worker = class {
+    constructor() {
+      throw new Deno.errors.WouldBlock("Resource temporarily unavailable (os error 11)");
+    }
+  } as unknown as typeof Worker;
+  try {
+    for (let i = 0; i < 20; i++) await assertRejects(() => preparation.grammar(TREE, "schema"), FailureError, "thread");
+  } finally {
+    globalThis.Worker = real;
+  }
+  assert(takes(new Matcher(await preparation.grammar(TREE, "schema"), ""), SCHEMAS[0]![1][0]!));
 });

@@ -55,10 +55,11 @@ export class Preparation {
         retryAfter: 5,
       });
     }
-    const number = this.#asked++, waiter = Promise.withResolvers<Node>();
+    // Who finds no thread does not wait.
+    const thread = this.#thread(), number = this.#asked++, waiter = Promise.withResolvers<Node>();
     this.#waiting.set(number, waiter);
     const request: GrammarRequest = { number, schema, where };
-    this.#thread().postMessage(request);
+    thread.postMessage(request);
     return await waiter.promise;
   }
 
