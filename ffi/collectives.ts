@@ -14,9 +14,7 @@ import type { DeviceRange, GpuKind, Stream } from "./runtime.ts";
 import { Queue } from "./stream.ts";
 
 /** ncclDataType_t */
-const INT8 = 0, FLOAT32 = 7;
-/** ncclRedOp_t */
-const SUM = 0;
+const INT8 = 0;
 /** Oldest version that records operations in graphs. */
 const OLDEST = 20_900;
 
@@ -180,26 +178,6 @@ export class CollectiveGroup extends Owner {
     const { symbols } = this.library;
     const code = symbols.ncclAllGather(from, to, BigInt(bytes), INT8, this.#handle, this.#stream);
     this.library.unwrap("ncclAllGather", code);
-  }
-
-  /** target = sum of the ranks' first `count` float32 numbers of source, in an order that the library chooses. */
-  allReduce(target: DeviceRange, source: DeviceRange, count: number): void {
-    checkFits(source, 4 * count);
-    checkFits(target, 4 * count);
-    const [from, to] = [Buffer.addressOf(source), Buffer.addressOf(target)];
-    const { symbols } = this.library;
-    const code = symbols.ncclAllReduce(from, to, BigInt(count), FLOAT32, SUM, this.#handle, this.#stream);
-    this.library.unwrap("ncclAllReduce", code);
-  }
-
-  /** target = the `bytes` at the start of the root's source. */
-  broadcast(target: DeviceRange, source: DeviceRange, bytes: number, root: number): void {
-    checkFits(source, bytes);
-    checkFits(target, bytes);
-    const [from, to] = [Buffer.addressOf(source), Buffer.addressOf(target)];
-    const { symbols } = this.library;
-    const code = symbols.ncclBroadcast(from, to, BigInt(bytes), INT8, root, this.#handle, this.#stream);
-    this.library.unwrap("ncclBroadcast", code);
   }
 
   /** Queues the operations of `work` as one. */

@@ -31,36 +31,12 @@ export const COLLECTIVES_SYMBOLS = {
   ncclCommGetAsyncError: { parameters: [/* ncclComm_t */ "u64", /* ncclResult_t * */ "buffer"], result: "i32" },
   ncclGroupStart: { parameters: [], result: "i32" },
   ncclGroupEnd: { parameters: [], result: "i32" },
-  ncclAllReduce: {
-    parameters: [
-      /* const void *source */ "u64",
-      /* void *target */ "u64",
-      /* size_t count */ "u64",
-      /* ncclDataType_t */ "i32",
-      /* ncclRedOp_t */ "i32",
-      /* ncclComm_t */ "u64",
-      /* stream */ "u64",
-    ],
-    result: "i32",
-  },
   ncclAllGather: {
     parameters: [
       /* const void *source */ "u64",
       /* void *target */ "u64",
       /* size_t count, of one rank */ "u64",
       /* ncclDataType_t */ "i32",
-      /* ncclComm_t */ "u64",
-      /* stream */ "u64",
-    ],
-    result: "i32",
-  },
-  ncclBroadcast: {
-    parameters: [
-      /* const void *source */ "u64",
-      /* void *target */ "u64",
-      /* size_t count */ "u64",
-      /* ncclDataType_t */ "i32",
-      /* int root */ "i32",
       /* ncclComm_t */ "u64",
       /* stream */ "u64",
     ],

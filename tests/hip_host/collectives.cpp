@@ -24,7 +24,6 @@ enum Result {
   InvalidUsage = 5,
   RemoteFailed = 6,
 };
-enum Kind { Gather, Reduce, Broadcast };
 
 constexpr int most_ranks = 16, turns = 4;
 constexpr size_t most_bytes = size_t(1) << 22;
@@ -33,8 +32,7 @@ constexpr size_t most_bytes = size_t(1) << 22;
 struct Turn {
   std::atomic<uint64_t> number;
   std::atomic<int> arrived, left, mismatch;
-  int kind, root;
-  size_t count;
+  size_t bytes;
   unsigned char parts[most_ranks][most_bytes];
 };
 
@@ -72,33 +70,16 @@ struct Part {
   void *target;
 };
 
-// What a rank gets, of the parts of all.
-static void perform(const Turn &turn, int size, void *target) {
-  if (turn.kind == Gather) {
-    for (int r = 0; r < size; r++) memcpy((char *)target + (size_t)r * turn.count, turn.parts[r], turn.count);
-  } else if (turn.kind == Broadcast) {
-    memcpy(target, turn.parts[turn.root], turn.count);
-  } else {
-    for (size_t i = 0; i < turn.count; i++) {
-      float sum = 0;
-      for (int r = 0; r < size; r++) sum += ((const float *)turn.parts[r])[i];
-      ((float *)target)[i] = sum;
-    }
-  }
-}
-
-static int step(Communicator *comm, Kind kind, Part part, size_t bytes, size_t count, int root) {
+static int step(Communicator *comm, Part part, size_t bytes) {
   if (comm->aborted) return Success;
   while (comm->rank == hanging_rank && (int)comm->executed >= hanging_from) relax();
   Turn &turn = comm->group->turn[comm->executed % turns];
   if (turn.number.load() != comm->executed / turns) return NotReady;
   if (!comm->waiting) {
     // Everybody says the same.
-    if (turn.arrived.load() > 0 && (turn.kind != kind || turn.count != count || turn.root != root)) turn.mismatch = 1;
-    turn.kind = kind;
-    turn.count = count;
-    turn.root = root;
-    if (part.source) memcpy(turn.parts[comm->rank], part.source, bytes);
+    if (turn.arrived.load() > 0 && turn.bytes != bytes) turn.mismatch = 1;
+    turn.bytes = bytes;
+    memcpy(turn.parts[comm->rank], part.source, bytes);
     comm->waiting = true;
     turn.arrived++;
   }
@@ -107,7 +88,7 @@ static int step(Communicator *comm, Kind kind, Part part, size_t bytes, size_t c
     return LaunchFailure;
   }
   if (turn.arrived.load() < comm->size) return NotReady;
-  perform(turn, comm->size, part.target);
+  for (int r = 0; r < comm->size; r++) memcpy((char *)part.target + (size_t)r * bytes, turn.parts[r], bytes);
   comm->waiting = false;
   comm->executed++;
   if (++turn.left == comm->size) {
@@ -117,15 +98,11 @@ static int step(Communicator *comm, Kind kind, Part part, size_t bytes, size_t c
   return Success;
 }
 
-static ncclResult_t enqueue(Communicator *comm, Kind kind, Part part, size_t bytes, size_t count, int root,
-                            Stream *stream) {
+static ncclResult_t enqueue(Communicator *comm, Part part, size_t bytes, Stream *stream) {
   if (!comm || !state().streams.count(stream)) return InvalidArgument;
-  const size_t gathered = kind == Gather ? bytes * (size_t)comm->size : bytes;
-  const bool reads = kind != Broadcast || root == comm->rank;
-  if (reads && !inside(part.source, bytes, true)) return InvalidArgument;
-  if (!inside(part.target, gathered, true) || bytes > most_bytes) return InvalidArgument;
-  if (!reads) part.source = nullptr;
-  submit(stream, [=] { return step(comm, kind, part, bytes, count, root); });
+  if (!inside(part.source, bytes, true)) return InvalidArgument;
+  if (!inside(part.target, bytes * (size_t)comm->size, true) || bytes > most_bytes) return InvalidArgument;
+  submit(stream, [=] { return step(comm, part, bytes); });
   return Success;
 }
 
@@ -222,20 +199,7 @@ ncclResult_t ncclAllGather(const void *source, void *target, size_t count, int t
                            Stream *stream) {
   ENTER_COLLECTIVE(ncclAllGather)
   const size_t bytes = bytes_of(count, type);
-  return bytes ? enqueue(comm, Gather, {source, target}, bytes, bytes, 0, stream) : InvalidArgument;
-}
-ncclResult_t ncclAllReduce(const void *source, void *target, size_t count, int type, int op, Communicator *comm,
-                           Stream *stream) {
-  ENTER_COLLECTIVE(ncclAllReduce)
-  if (type != 7 || op != 0) return InvalidArgument;
-  return enqueue(comm, Reduce, {source, target}, 4 * count, count, 0, stream);
-}
-ncclResult_t ncclBroadcast(const void *source, void *target, size_t count, int type, int root, Communicator *comm,
-                           Stream *stream) {
-  ENTER_COLLECTIVE(ncclBroadcast)
-  const size_t bytes = bytes_of(count, type);
-  if (!bytes || root < 0 || root >= comm->size) return InvalidArgument;
-  return enqueue(comm, Broadcast, {source, target}, bytes, bytes, root, stream);
+  return bytes ? enqueue(comm, {source, target}, bytes, stream) : InvalidArgument;
 }
 
 // A rank hangs in the driver, from its operation with this number on; -1: none does any more.
