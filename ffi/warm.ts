@@ -46,8 +46,9 @@ async function start(kind: GpuKind, device: number, library: string | undefined)
   const cuda = firstOf(cudaCandidates(), CUDA);
   if (cuda === null) return () => {};
   const handle = new Int32Array(1), context = new BigUint64Array(1), { symbols } = cuda;
+  // The context is looked at afterwards, as Deno does not hold what another thread is given to write to.
   const made = await symbols.cuInit(0) === 0 && symbols.cuDeviceGet(new Uint8Array(handle.buffer), device) === 0 &&
-    await symbols.cuDevicePrimaryCtxRetain(new Uint8Array(context.buffer), handle[0]!) === 0;
+    await symbols.cuDevicePrimaryCtxRetain(new Uint8Array(context.buffer), handle[0]!) === 0 && context[0] !== 0n;
   return () => {
     if (made) symbols.cuDevicePrimaryCtxRelease_v2(handle[0]!);
     cuda.close();
