@@ -85,7 +85,7 @@ export const DivergenceResult = z.strictObject({
     decisions: count("tokens times layers"),
     flipped: count("decisions for another set of experts"),
     interval: z.strictObject(interval).nullable().optional().describe(
-      "95% interval of their share; null where there are too few tokens for one; files of earlier versions have none",
+      "95% interval of their share; null where there are no tokens; files of earlier versions have none",
     ),
     per_layer: z.array(z.number()).describe("share of tokens that flipped, by layer"),
     flips: z.array(z.strictObject({

@@ -1,7 +1,8 @@
 /** Tokens that went to other experts. */
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { BLOCK, type Observation, positiveRatio } from "./intervals.ts";
+import { blocksOf, type Groupings, type Observation } from "./intervals.ts";
 import type { Pair } from "./lockstep.ts";
+import { shareOfGroups } from "./shares.ts";
 import type { Interval } from "./statistics.ts";
 
 /** One token in one layer whose experts differ. */
@@ -26,7 +27,7 @@ export interface RouterSummary {
   /** Tokens times layers. */
   readonly decisions: number;
   readonly flipped: number;
-  /** 95% interval of their share; null where there are too few tokens for one. */
+  /** 95% interval of their share; null where there are no tokens. */
   readonly interval: Interval | null;
   /** Share of tokens per layer whose set of experts differs. */
   readonly perLayer: readonly number[];
@@ -52,6 +53,8 @@ export class RouterFlips {
   readonly #flips: RouterFlip[] = [];
   /** Decisions and flips by whole sequence and by block of tokens. */
   readonly #observed = [new Map<string, Observation>(), new Map<string, Observation>()] as const;
+  /** Where blocks of sequences of this length begin. */
+  #starts: { readonly length: number; readonly of: readonly number[] } = { length: 0, of: [] };
 
   constructor(readonly config: Pick<ModelConfig, "layers" | "topK" | "experts">) {
     this.#flipped = new Array<number>(config.layers).fill(0);
@@ -70,7 +73,7 @@ export class RouterFlips {
       const b = pair.expertsB!.subarray(t * topK, (t + 1) * topK);
       this.#tokens[pair.layer]!++;
       const lost = [...a].filter((e) => !b.includes(e)), gained = [...b].filter((e) => !a.includes(e));
-      this.#observe([`${sequence}`, `${sequence} ${Math.floor((start + t) / BLOCK)}`], lost.length > 0);
+      this.#observe([`${sequence}`, `${sequence} ${this.#blockOf(start + t, tokens.length)}`], lost.length > 0);
       if (lost.length === 0) continue;
       this.#flipped[pair.layer]!++;
       if (this.#flips.length >= MOST_FLIPS) continue;
@@ -94,9 +97,21 @@ export class RouterFlips {
     });
   }
 
+  /** The block of a sequence that a position is in. */
+  #blockOf(position: number, length: number): number {
+    if (this.#starts.length !== length) this.#starts = { length, of: blocksOf(length).map(([start]) => start) };
+    return this.#starts.of.findLastIndex((start) => start <= position);
+  }
+
+  /** Decisions about one token go alike from layer to layer, so that tokens are what is counted, not decisions. */
   #interval(): Interval | null {
-    const { low, high } = positiveRatio(this.#observed.map((observations) => [...observations.values()]));
-    return Number.isFinite(high) ? { low, high: Math.min(1, high) } : null;
+    const { layers } = this.config;
+    const groups: Groupings = this.#observed.map((observations) =>
+      [...observations.values()].map(({ sum, weight }) => ({ sum: sum / layers, weight: weight / layers }))
+    );
+    if (groups[0]!.length === 0) return null;
+    const { low, high } = shareOfGroups(groups);
+    return { low, high };
   }
 
   summary(): RouterSummary {

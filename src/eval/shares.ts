@@ -20,14 +20,11 @@ import { type Interval, TAIL, wilsonInterval, Z_95 } from "./statistics.ts";
  * over whole sequences or blocks.
  */
 function effectiveTokens(
-  sequences: Sequences,
+  groups: Groupings,
   cautionOf: (share: number) => number,
   atLeast?: (observations: number) => number,
 ): number {
-  const groups = groupings(sequences);
-  const tokens = groups[0]!.reduce((sum, { weight }) => sum + weight, 0);
-  const share = groups[0]!.reduce((sum, o) => sum + o.sum, 0) / tokens;
-  const { value, half } = widest(groups, cautionOf(share), atLeast);
+  const { tokens, share } = totalOf(groups), { value, half } = widest(groups, cautionOf(share), atLeast);
   const variance = value * (1 - value);
   // Few texts that show nothing do not say how alike their tokens are: then each block counts as one.
   if (!(variance > 0)) return groups[0]!.length < FEWEST_SEQUENCES ? groups[1]!.length : tokens;
@@ -36,16 +33,26 @@ function effectiveTokens(
   return Math.max(leastTrials(groups), Math.min(tokens, variance * (Z_95 / half) ** 2));
 }
 
-/**
- * A share of tokens: values are 0 and 1. Wilson's interval with as many trials as there are effective tokens; for a
- * repetition {@linkcode repeatedShare}.
- */
+/** All tokens, and the share of them. */
+function totalOf([sequences]: Groupings): { tokens: number; share: number } {
+  const tokens = sequences!.reduce((sum, { weight }) => sum + weight, 0);
+  return { tokens, share: sequences!.reduce((sum, o) => sum + o.sum, 0) / tokens };
+}
+
+/** A share of tokens, whose values are 0 and 1. */
 export function shareOf(sequences: Sequences, purpose: Purpose = TRUTH): Estimate {
-  const all = flatten(sequences);
-  const value = all.reduce((sum, x) => sum + x, 0) / all.length;
+  return shareOfGroups(groupings(sequences), purpose);
+}
+
+/**
+ * Likewise of what each token has between 0 and 1. Wilson's interval with as many trials as there are effective tokens;
+ * for a repetition {@linkcode repeatedShare}.
+ */
+export function shareOfGroups(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+  const { share: value } = totalOf(groups);
   // The nearer a share is to 0 or 1, the more it is decided by rare tokens, as a mean may be.
   const caution = (share: number) => PLAIN - (PLAIN - CAUTIOUS) * Math.abs(2 * share - 1);
-  const trials = effectiveTokens(sequences, caution, fewestFreedom);
+  const trials = effectiveTokens(groups, caution, fewestFreedom);
   if (purpose === REPETITION) return { value, ...repeatedShare(value, trials) };
   // Where nothing is seen on one side, the interval must not come to an end that depends on rounding.
   const successes = value === 1 ? trials : value * trials;
@@ -90,7 +97,7 @@ export function quantileOf(sequences: Sequences, p: number): Estimate {
   const sorted = flatten(sequences).sort((a, b) => a - b);
   const value = quantileOfSorted(sorted, p);
   const below = sequences.map((values) => Array.from(values, (x) => x <= value ? 1 : 0));
-  const trials = Math.max(1, Math.floor(effectiveTokens(below, () => CAUTIOUS)));
+  const trials = Math.max(1, Math.floor(effectiveTokens(groupings(below), () => CAUTIOUS)));
   const [fewest, most] = likelyCounts(trials, 1 - p);
   return {
     value,

@@ -69,6 +69,13 @@ Deno.test("--fail-above: equal logits keep every limit, whatever few tokens leav
   assertEquals(judged(limits, divergence(0, null, [[0, null]])), { code: 0, lines: [] });
 });
 
+Deno.test("--fail-above: no flips between settings that differ are judged by what so many tokens may miss", () => {
+  const found = divergence(0.02, 0.09), router = { flipped: 0, decisions: 4000, interval: { low: 0, high: 0.0038 } };
+  const code = (above: number) =>
+    judged([{ what: "flips", above }], { ...found, router: { ...found.router, ...router } }).code;
+  assertEquals([0, 0.003, 0.004].map(code), [0, 4, 0]);
+});
+
 Deno.test("--fail-above: an error is the largest for sure that is, and no larger than any may be", () => {
   const errors = [[0.02, 0.05], [0.04, 0.045], [0.001, null]] as const;
   const limit = (above: number) => judged([{ what: "error", above }], divergence(0.1, 1, errors)).code;
