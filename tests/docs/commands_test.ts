@@ -29,7 +29,6 @@ const ELSEWHERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/--shard|^mxoss report RUN/, "tests/eval/shards/ runs all of the parts"],
   [/^mpirun/, "tests/cluster/ranks_test.ts does, where there is MPI"],
   [/help --man|completions/, "tests/cli/ runs the shells"],
-  [/^mpirun/, "tests/cluster/ runs ranks that mpirun starts"],
   [/^mxoss chat$/, "tests/cli/chat_soak_test.ts types at a terminal"],
 ];
 
