@@ -116,7 +116,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const files = findFiles(root, weightsDir);
   const companions = Object.values<string | null>({ ...files }).filter((path) => path !== null).map(identify);
   const json = (path: string) => ({ path, json: readJson(path, MAX_CONFIG_BYTES) });
-  const { model: config, quantization, warnings: oddities } = readConfig(
+  const { model: config, quantization, hasDrafts, warnings: oddities } = readConfig(
     json(files.config),
     files.generationConfig === null ? null : json(files.generationConfig),
   );
@@ -133,8 +133,8 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const contradiction = methodWarning(layout, method, files.config) ??
     notConvertedWarning(layout, quantization, config.layers, files.config);
   if (contradiction !== null) warn(contradiction);
-  const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config), warn);
-  const unused = checkUnused(tensors, config);
+  const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config));
+  const unused = checkUnused(tensors, config, hasDrafts);
   if (unused !== null) warn(unused);
   const sourceFiles = weights.files.map(({ path, bytes }) => ({ path, bytes }));
   let scalesChecked = Promise.resolve();

@@ -5,6 +5,7 @@ import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
 import { notApplied } from "./generation_keys.ts";
 import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
+import { hasDraftHeads } from "./hf_keys.ts";
 import { ROPE_DICTIONARY } from "./hf_rope.ts";
 import { refuseUnknown } from "./keys.ts";
 import type { ModelConfig } from "./model_config.ts";
@@ -17,6 +18,8 @@ export interface ReadConfig {
   readonly model: ModelConfig;
   /** `quantization_config` as it stands in config.json; null where there is none. */
   readonly quantization: Readonly<Record<string, unknown>> | null;
+  /** Whether config.json says that the model has heads that draft tokens. */
+  readonly hasDrafts: boolean;
   /** One line for each oddity that does not change the model. */
   readonly warnings: readonly string[];
 }
@@ -46,7 +49,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
     const model = fromOriginal(values, tokens);
     checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
     checkTokens(model, files);
-    return { model, quantization: values.quantization_config ?? null, warnings: oddities };
+    return { model, quantization: values.quantization_config ?? null, hasDrafts: false, warnings: oddities };
   }
   checkArchitecture(json, path);
   const values = validate(HfConfig, json, path);
@@ -61,6 +64,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   return {
     model,
     quantization: values.quantization_config ?? null,
+    hasDrafts: hasDraftHeads(json),
     warnings: [...warnings.map((line) => `${path}: ${line}`), ...oddities],
   };
 }

@@ -15,6 +15,9 @@ const DRAWING = "how others draw tokens where no generation_config.json says it;
 const ORIGIN = "where the file comes from";
 const DRAFTS = "of heads that draft tokens: no logits depend on them";
 
+/** Keys that say how many layers of such heads there are. */
+const DRAFT_LAYERS = ["num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers"];
+
 const all = (reason: string, ...keys: string[]) => Object.fromEntries(keys.map((key) => [key, reason]));
 const no = oneOf(false).nullish();
 
@@ -88,6 +91,11 @@ export const OTHER_HF_KEYS = {
       ...["_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "model_name", "tokenizer_class"],
       ...["unsloth_fixed", "unsloth_version", "transformers.js_config"],
     ),
-    ...all(DRAFTS, "num_nextn_predict_layers", "mtp_num_hidden_layers", "mtp_layer_types"),
+    ...all(DRAFTS, ...DRAFT_LAYERS, "mtp_layer_types"),
   },
 };
+
+/** Whether a config says that the model has heads that draft tokens. */
+export function hasDraftHeads(json: Readonly<Record<string, unknown>>): boolean {
+  return DRAFT_LAYERS.some((key) => Number(json[key] ?? 0) > 0);
+}

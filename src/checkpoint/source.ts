@@ -193,6 +193,12 @@ export interface KvScales {
   readonly v: number;
 }
 
+/** A tensor with scales of queries or of attention probabilities, which are not quantized here. */
+export interface AttentionScales {
+  readonly file: string;
+  readonly tensor: string;
+}
+
 /** A whole checkpoint (or one rank's part of it) as file ranges. */
 export interface ModelSource {
   readonly files: readonly SourceFile[];
@@ -201,4 +207,6 @@ export interface ModelSource {
   readonly kvScales: readonly KvScales[];
   /** Layers whose scales of the cache the checkpoint stores; none if left out. */
   readonly storedKvScales?: number;
+  /** The first such tensor; whether it may be left out, the plan decides. */
+  readonly attentionScales?: AttentionScales;
 }

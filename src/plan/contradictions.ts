@@ -1,10 +1,12 @@
-/** Where config and tensors disagree about linears: one warning for each kind of disagreement, or a refusal. */
+/** Where config and tensors disagree about linears: one warning for each kind about weights, a refusal about inputs. */
 import { firstOf } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { candidateNames } from "../checkpoint/quark/module_names.ts";
 import type { ModuleSpec, QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { isMxfp4Method, type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { weightName } from "./scheme_weights.ts";
+import { option, words } from "../words.ts";
+import { nameOfInput } from "./scheme.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 
 /** A linear, and who has a say about its input. */
@@ -111,38 +113,42 @@ export function contradictions(linears: readonly Configured[], request: PlanRequ
   );
 }
 
-/** A warning about calibrated scales of inputs that the config wants in another format. */
-export function unusedInputScales(linears: readonly Configured[], { configPath }: PlanRequest): string[] {
-  const modules = linears.filter((linear) => {
-    const { stored: { inputScale }, spec, byScheme } = linear;
-    const isUsed = isCalibrated(linear) || spec?.input?.kind === "fp8_static";
-    return inputScale !== null && !byScheme && !isUsed && !isUnquantized(linear);
-  }).map(({ stored }) => stored.module);
-  return modules.length === 0
-    ? []
-    : [`${configPath}: no static FP8 inputs for ${firstOf(modules)}: the input scales in the tensors are not used`];
+/**
+ * Refuses stored scales of static FP8 inputs where the config has the inputs otherwise: AMD Quark would compute by the
+ * config, and whoever stored the scales did not. Where the config says nothing of a linear at all, they count.
+ *
+ * @throws {InputError} naming the entry of the config and the linear.
+ */
+export function refuseUnclearInputScales(linears: readonly Configured[], { configPath }: PlanRequest): void {
+  const wrong = linears.find((linear) => {
+    const { stored: { inputScale, scale }, spec, byScheme } = linear;
+    if (inputScale === null || byScheme || isUnquantized(linear)) return false;
+    // Quantized weights that are excluded are read as nothing but W8A8, or not at all.
+    if (scale !== "none" && (spec === null || spec.isExcluded)) return false;
+    return spec?.input?.kind !== "fp8_static";
+  });
+  if (wrong === undefined) return;
+  const { stored: { module }, spec } = wrong;
+  throw InputError.of(
+    "contradiction",
+    { file: configPath, key: spec === null ? "quantization_config" : `quantization_config.${spec.entry}` },
+    words`static FP8 inputs of ${module}, whose scale is stored (${module}.input_scale), or ${option("scheme")}`,
+    spec?.input ? nameOfInput(spec.input) : "inputs as they are",
+  );
 }
 
 /**
- * Refuses quantized outputs other than those that the cache has, and warns about queries.
+ * Refuses quantized outputs other than those that attention can have.
  *
  * @throws {InputError} naming the entry of the config.
  */
-export function outputs(linears: readonly Configured[], configPath: string): string[] {
-  let queries = false;
-  for (const { stored: { module }, spec } of linears) {
-    if (!spec?.fp8Output || /\.[kv]_proj$/.test(module)) continue;
-    if (!module.endsWith(".q_proj")) {
-      throw InputError.of(
-        "wrong_value",
-        { file: configPath, key: `quantization_config.${spec.entry}.output_tensors` },
-        `null for ${module}`,
-        "a spec: only keys and values are quantized after their linears",
-      );
-    }
-    queries = true;
-  }
-  return queries
-    ? [`${configPath}: quantization_config quantizes queries for attention; they are left as they are`]
-    : [];
+export function refuseOutputs(linears: readonly Configured[], configPath: string): void {
+  const wrong = linears.find(({ stored: { module }, spec }) => spec?.fp8Output && !/\.[qkv]_proj$/.test(module));
+  if (wrong === undefined) return;
+  throw InputError.of(
+    "wrong_value",
+    { file: configPath, key: `quantization_config.${wrong.spec!.entry}.output_tensors` },
+    `null for ${wrong.stored.module}`,
+    "a spec: only keys and values are quantized after their linears",
+  );
 }

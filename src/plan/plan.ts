@@ -3,29 +3,30 @@
  * what the tensors are, what quantization_config says, and what the user asks for; nothing after it asks what scheme a
  * model has.
  *
- * Where config and tensors disagree about a weight, the tensors count, and one warning names both.
+ * Where config and tensors disagree about a weight, the tensors count, and one warning names both; where they disagree
+ * about what is done to tokens, the model is refused.
  */
 import {
   type Configured,
   contradictions,
   isCalibrated,
   isUnquantized,
-  outputs,
+  refuseOutputs,
   refuseUnclearInputs,
-  unusedInputScales,
+  refuseUnclearInputScales,
 } from "./contradictions.ts";
+import { attention } from "./attention.ts";
 import { kvFormat } from "./kv_format.ts";
 import { type PlanRequest, reasonWithoutSpec } from "./request.ts";
 import { convertedBy, furtherLoss, hasWeightsOf } from "./scheme_weights.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 import { type InputFormat, multipliesCodes, NO_QDQ } from "../formats/input.ts";
 import { candidateNames, EXPERT, projectionName } from "../checkpoint/quark/module_names.ts";
-import { methodOf } from "../checkpoint/layouts/detect.ts";
+import { quarkConfigOf } from "../checkpoint/layouts/quark_said.ts";
 import { InputError } from "../errors.ts";
 import type { KvFormat, WeightFormat, WeightScale } from "../formats/format.ts";
-import { checkRotations } from "./rotation.ts";
+import { refuseUnclearRotations } from "./rotation.ts";
 import type { WeightSpec } from "../checkpoint/quark/entry_spec.ts";
-import { QuarkConfig } from "../checkpoint/quark/read_config.ts";
 import { describePair, parseScheme, refusedPair, type Scheme } from "./scheme.ts";
 import { type StaticScale, staticScales } from "./static_scales.ts";
 import { option, type Text, words } from "../words.ts";
@@ -95,8 +96,8 @@ interface Wanted {
  */
 export function makePlan(request: PlanRequest): Plan {
   const { linears, configPath } = request;
-  const config = readConfig(request);
-  const warnings = [...config?.warnings() ?? []];
+  const config = quarkConfigOf(request.quantization, configPath);
+  const warnings: string[] = [];
   const scheme = request.scheme === undefined ? null : parseScheme(request.scheme);
   const converted = scheme === null ? new Set<StoredLinear>() : convertedBy(scheme, linears);
   const configured = linears.map((stored): Configured => {
@@ -109,12 +110,10 @@ export function makePlan(request: PlanRequest): Plan {
     };
   });
   refuseUnclearInputs(configured, request, config);
-  warnings.push(
-    ...checkRotations(linears, config, configPath),
-    ...contradictions(configured, request),
-    ...unusedInputScales(configured, request),
-  );
-  if (config) warnings.push(...outputs(configured, configPath));
+  refuseUnclearRotations(linears, config, configPath);
+  refuseOutputs(configured, configPath);
+  refuseUnclearInputScales(configured, request);
+  warnings.push(...contradictions(configured, request), ...attention(configured, request, config));
   if (scheme?.weightScale !== "none") warnings.push(...furtherLoss(converted));
 
   const wanted = configured.map((linear): Wanted => {
@@ -151,14 +150,6 @@ export function makePlan(request: PlanRequest): Plan {
     ...kvFormat(request, config, warnings),
     warnings,
   };
-}
-
-/**
- * Quark's config, or null where inputs stay as they are: with MXFP4 weights, too, of which modules have them, the
- * tensors show.
- */
-function readConfig({ quantization, configPath }: PlanRequest): QuarkConfig | null {
-  return methodOf(quantization, configPath) === "quark" ? new QuarkConfig(quantization!, configPath) : null;
 }
 
 function inputOf({ input, element }: Scheme): WantedInput {

@@ -44,6 +44,7 @@ export function planModel(checkpoint: Checkpoint, options: PlanOptions): Planned
     dtype,
     kvCacheDtype,
     kvScales: { layers: checkpoint.source.kvScales.length, stored: checkpoint.source.storedKvScales ?? 0 },
+    ...(checkpoint.source.attentionScales ? { attentionScales: checkpoint.source.attentionScales } : {}),
     ...(scheme === undefined ? {} : { scheme }),
     ...(inputScales === undefined ? {} : { inputScales }),
     ...(fp8Scales === undefined ? {} : { fp8Scales }),

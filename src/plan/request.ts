@@ -1,6 +1,7 @@
 /** What a plan is made of, and how messages name it. */
 import type { Dtype } from "../formats/format.ts";
 import type { Fp8Scales } from "./static_scales.ts";
+import type { AttentionScales } from "../checkpoint/source.ts";
 import type { StoredLinear } from "./stored_linear.ts";
 
 /** What a plan is made of. */
@@ -26,6 +27,8 @@ export interface PlanRequest {
   readonly kvCacheDtype?: "auto" | "bf16" | "fp8";
   /** Layers, and how many of them have scales of their keys and values in the tensors. */
   readonly kvScales?: { readonly layers: number; readonly stored: number };
+  /** The first of the tensors that have scales of queries and attention probabilities, and its file. */
+  readonly attentionScales?: AttentionScales;
   readonly dtype: Dtype;
 }
 

@@ -1,39 +1,47 @@
 /** Online rotations of inputs: what the config says of them against what the tensors have. */
 import type { StoredLinear } from "./stored_linear.ts";
-import { firstOf } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { QuarkConfig } from "../checkpoint/quark/read_config.ts";
 
+const ROTATION = "the online rotation (input_rotation)";
+
 /**
- * Compares both. A rotation that is among the tensors is computed, whatever the config says; one that is not cannot be.
+ * Compares both: a rotation is part of the weights, and without it, or with one too many, a model speaks fluent
+ * nonsense. AMD Quark computes those that the config says.
  *
  * @param config Null where there is none of Quark's.
- * @returns One warning where the tensors have a rotation that the config does not say.
- * @throws {InputError} where the config says a rotation, or a prescale, that the tensors do not have.
+ * @throws {InputError} where one of both says a rotation, or a prescale, that the other does not.
  */
-export function checkRotations(
+export function refuseUnclearRotations(
   linears: readonly StoredLinear[],
   config: QuarkConfig | null,
   configPath: string,
-): string[] {
+): void {
   const rotated = linears.filter(({ rotation }) => rotation);
   const said = config?.rotation ?? null;
-  if (said !== null) {
-    const stored = new Set(rotated.map(({ module }) => module));
-    const missing = said.modules === null
-      ? rotated.length === 0 ? "any module" : undefined
-      : said.modules.find((module) => !stored.has(module));
-    if (missing !== undefined) {
-      throw InputError.of("missing", { name: said.key }, `the tensor input_rotation of ${missing}`, "nothing");
-    }
-    const bare = said.prescale ? rotated.find(({ rotation }) => !rotation!.prescale) : undefined;
-    if (bare) throw InputError.of("missing", { name: said.key }, `the tensor ${bare.module}.input_prescale`, "nothing");
+  const unsaid = (what: string, module: string, key: string): never => {
+    const got = said === null || what !== ROTATION ? "nothing" : "others";
+    throw InputError.of("contradiction", { name: key }, `${what} of ${module}, which the tensors have`, got);
+  };
+  if (said === null) {
+    const [first] = rotated;
+    if (first) unsaid(ROTATION, first.module, `${configPath}: quantization_config`);
+    return;
   }
-  const unsaid = rotated.filter(({ module }) => said === null || said.modules?.includes(module) === false);
-  if (unsaid.length === 0) return [];
-  const names = firstOf(unsaid.map(({ module }) => module));
-  const what = config === null ? "no quantization_config" : "quantization_config says no online rotation";
-  return [`${configPath}: ${what} for ${names}, but the tensors have one (input_rotation); the tensors count`];
+  const stored = new Set(rotated.map(({ module }) => module));
+  const missing = said.modules === null
+    ? rotated.length === 0 ? "any module" : undefined
+    : said.modules.find((module) => !stored.has(module));
+  if (missing !== undefined) {
+    throw InputError.of("missing", { name: said.key }, `the tensor input_rotation of ${missing}`, "nothing");
+  }
+  const named = said.modules === null ? stored : new Set(said.modules);
+  const other = rotated.find(({ module }) => !named.has(module));
+  if (other) unsaid(ROTATION, other.module, said.key);
+  const bare = said.prescale ? rotated.find(({ rotation }) => !rotation!.prescale) : undefined;
+  if (bare) throw InputError.of("missing", { name: said.key }, `the tensor ${bare.module}.input_prescale`, "nothing");
+  const scaled = said.prescale ? undefined : rotated.find(({ rotation }) => rotation!.prescale);
+  if (scaled) unsaid("use_input_prescale, for the tensor input_prescale", scaled.module, said.key);
 }
 
 /**

@@ -141,7 +141,7 @@ export function parseScheme(name: string, known: readonly string[] = SCHEME_NAME
 }
 
 /** The name of an input format, without its scale. */
-function nameOfInput(input: InputFormat): InputName {
+export function nameOfInput(input: InputFormat | { readonly kind: "fp8_static" }): InputName {
   switch (input.kind) {
     case "none":
       return "bf16";

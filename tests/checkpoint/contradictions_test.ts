@@ -1,11 +1,15 @@
-/** Checkpoints whose config says another thing than their tensors: the tensors count, and one warning names both. */
+/**
+ * Checkpoints whose config says another thing than their tensors: of weights the tensors count, and one warning names
+ * both; of inputs and of the cache neither does, and they are refused.
+ */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { planModel, type PlanOptions } from "../../src/plan/planned.ts";
 import { randomConfig } from "../../src/checkpoint/random/config.ts";
 import { type Layout, type QuarkOptions, SHAPES } from "../../src/checkpoint/random/layouts.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
-import { rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
+import { refusal, rewrite, type StoredNumbers, TemporaryDirectory } from "./container.ts";
+import { spelled } from "../../src/words.ts";
 import { makeCheckpoint } from "./make.ts";
 import { Random } from "./random.ts";
 
@@ -39,7 +43,6 @@ const keepScales = (layers: string) => (tensors: Map<string, StoredNumbers>) => 
 
 const EXPERTS = "model.layers.0.mlp.experts.0.gate_up_proj and 11 more";
 const ATTENTION = "model.layers.0.self_attn.q_proj and 7 more";
-const NO_CACHE = "says FP8 for the KV cache, but the tensors have";
 
 /** What contradicts what; the scheme of experts and of q_proj, and the cache; the warning. */
 const CASES: [string, Contradiction, planned: [string, string, string], warning: string | null][] = [
@@ -86,49 +89,11 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
   ],
   ["modules that are left out by the published list", { layout: "hf_mxfp4" }, ["w_mxfp4", "bf16", "bf16"], null],
   [
-    "no format of inputs and their scales",
-    { quark: { inputScales: true }, config: inputs(null) },
-    ["w_mxfp4_a_fp8", "bf16", "bf16"],
-    `quantization_config says mxfp4 without input scales for ${EXPERTS}, but the tensors are mxfp4 with input scales ` +
-    "of static FP8; the tensors count",
-  ],
-  [
     "no quantization_config and scales of inputs",
     { quark: { weights: "mxfp4", inputScales: true }, config: () => null },
     ["w_mxfp4_a_fp8", "bf16", "bf16"],
     `no quantization_config for ${EXPERTS}, but the tensors are mxfp4 with input scales of static FP8; the tensors ` +
     "count",
-  ],
-  [
-    "MX inputs and scales of static ones: no tensor says that inputs are FP8",
-    { quark: { inputScales: true }, config: inputs(FP4_INPUT) },
-    ["w_mxfp4_a_mxfp4", "bf16", "bf16"],
-    `no static FP8 inputs for ${EXPERTS}: the input scales in the tensors are not used`,
-  ],
-  [
-    "a cache like the activations and its scales",
-    { quark: { kvScales: "output_scale" }, config: withoutCache },
-    ["w_mxfp4", "bf16", "fp8"],
-    "quantization_config says no FP8 for the KV cache, but the tensors have its scales for all of 2 layers; the " +
-    "tensors count",
-  ],
-  [
-    "no quantization_config and scales of the cache",
-    { quark: { weights: "bf16", kvScales: "legacy" }, config: () => null },
-    ["bf16", "bf16", "fp8"],
-    "no quantization_config for the KV cache, but the tensors have its scales for all of 2 layers; the tensors count",
-  ],
-  [
-    "an FP8 cache without scales",
-    { quark: { kvScales: "output_scale" }, tensors: keepScales("none") },
-    ["w_mxfp4", "bf16", "fp8"],
-    `quantization_config ${NO_CACHE} no scales for it; 1 is used where there are none`,
-  ],
-  [
-    "an FP8 cache with scales in one layer",
-    { quark: { kvScales: "output_scale" }, tensors: keepScales("model.layers.1.") },
-    ["w_mxfp4", "bf16", "fp8"],
-    `quantization_config ${NO_CACHE} its scales for 1 of 2 layers; 1 is used where there are none`,
   ],
   // What a user asks for contradicts nobody.
   [
@@ -148,21 +113,29 @@ const CASES: [string, Contradiction, planned: [string, string, string], warning:
   ["MXFP4 in another layout", { layout: "hf_mxfp4", config: () => quarkConfig() }, ["w_mxfp4", "bf16", "bf16"], null],
 ];
 
-for (const [what, { layout = "quark", quark = {}, tensors, config, options }, planned, warning] of CASES) {
+/** The checkpoint of a case, in a directory of its own. */
+function contradictory({ layout = "quark", quark = {}, tensors, config }: Contradiction): TemporaryDirectory {
+  const dir = new TemporaryDirectory();
+  makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout, quark });
+  if (tensors) rewrite(`${dir.path}/model.safetensors`, tensors);
+  const json = randomConfig(SHAPE, layout, quark), quantization = json["quantization_config"] as Json;
+  if (config) {
+    const changed = config(quantization);
+    if (changed === null) delete json["quantization_config"];
+    else if (changed) json["quantization_config"] = changed;
+  }
+  dir.write("config.json", json);
+  return dir;
+}
+
+const OPTIONS = { dtype: "bf16", kvCacheDtype: "auto" } as const;
+
+for (const [what, contradiction, planned, warning] of CASES) {
   const rest = warning === null ? "is no contradiction" : "contradict each other: one warning names both";
   Deno.test(`${what} ${rest}`, () => {
-    using dir = new TemporaryDirectory();
-    makeCheckpoint(dir, new Random(1), { shape: SHAPE, layout, quark });
-    if (tensors) rewrite(`${dir.path}/model.safetensors`, tensors);
-    const json = randomConfig(SHAPE, layout, quark), quantization = json["quantization_config"] as Json;
-    if (config) {
-      const changed = config(quantization);
-      if (changed === null) delete json["quantization_config"];
-      else if (changed) json["quantization_config"] = changed;
-    }
-    dir.write("config.json", json);
+    using dir = contradictory(contradiction);
     const checkpoint = openCheckpoint(dir.path);
-    const { plan } = planModel(checkpoint, { dtype: "bf16", kvCacheDtype: "auto", ...options });
+    const { plan } = planModel(checkpoint, { ...OPTIONS, ...contradiction.options });
     const schemeOf = (module: string) => plan.linears.find((linear) => linear.module === module)!.scheme;
     assertEquals(
       [plan.scheme, schemeOf("model.layers.0.self_attn.q_proj"), plan.kvFormat],
@@ -170,6 +143,67 @@ for (const [what, { layout = "quark", quark = {}, tensors, config, options }, pl
     );
     const lines = [...checkpoint.warnings, ...plan.warnings];
     assertEquals(lines, warning === null ? [] : [`${dir.path}/config.json: ${warning}`]);
+  });
+}
+
+const STATIC = "static FP8 inputs of model.layers.0.mlp.experts.0.gate_up_proj, whose scale is stored " +
+  "(model.layers.0.mlp.experts.0.gate_up_proj.input_scale), or scheme";
+const SCALES = "expected an FP8 cache, as the tensors have its scales for all of 2 layers, or kv-cache-dtype, got";
+const UNSCALED = "expected scales for the FP8 cache that it says, or kv-cache-dtype (fp8: 1 where there are none), got";
+
+/** What contradicts what and is refused, the rest of the line, and options with which it is computed. */
+const REFUSED: [what: string, Contradiction, line: string, ways: Partial<PlanOptions>[]][] = [
+  [
+    "no format of inputs and their scales",
+    { quark: { inputScales: true }, config: inputs(null) },
+    `.global_quant_config: expected ${STATIC}, got inputs as they are`,
+    [{ scheme: "w_mxfp4" }, { scheme: "w_mxfp4_a_fp8" }],
+  ],
+  [
+    "MX inputs and scales of static ones",
+    { quark: { inputScales: true }, config: inputs(FP4_INPUT) },
+    `.global_quant_config: expected ${STATIC}, got mxfp4`,
+    [{ scheme: "w_mxfp4_a_mxfp4" }, { scheme: "w_mxfp4_a_fp8" }],
+  ],
+  [
+    "a cache like the activations and its scales",
+    { quark: { kvScales: "output_scale" }, config: withoutCache },
+    `: ${SCALES} none`,
+    [{ kvCacheDtype: "fp8" }, { kvCacheDtype: "bf16" }],
+  ],
+  [
+    "no quantization_config and scales of the cache",
+    { quark: { weights: "bf16", kvScales: "legacy" }, config: () => null },
+    `: ${SCALES} nothing`,
+    [{ kvCacheDtype: "fp8" }, { kvCacheDtype: "bf16" }],
+  ],
+  [
+    "an FP8 cache without scales",
+    { quark: { kvScales: "output_scale" }, tensors: keepScales("none") },
+    `: ${UNSCALED} none in the tensors`,
+    [{ kvCacheDtype: "fp8" }, { kvCacheDtype: "bf16" }],
+  ],
+  [
+    "an FP8 cache with scales in one layer",
+    { quark: { kvScales: "output_scale" }, tensors: keepScales("model.layers.1.") },
+    `: ${UNSCALED} those of 1 of 2 layers`,
+    [{ kvCacheDtype: "fp8" }, { kvCacheDtype: "bf16" }],
+  ],
+];
+
+for (const [what, contradiction, line, ways] of REFUSED) {
+  Deno.test(`${what} contradict each other and are refused, but with an option that says what to compute`, () => {
+    using dir = contradictory(contradiction);
+    const checkpoint = openCheckpoint(dir.path);
+    assertEquals(
+      refusal(() => planModel(checkpoint, OPTIONS), dir.path, InputError),
+      `config.json: quantization_config${line}`,
+    );
+    for (const way of ways) {
+      const { plan } = planModel(checkpoint, { ...OPTIONS, ...way });
+      if (way.scheme) assertEquals([plan.scheme, plan.warnings], [way.scheme, []]);
+      else assertEquals([plan.kvFormat, spelled(plan.kvDecidedBy)], [way.kvCacheDtype!, "kv-cache-dtype"]);
+    }
   });
 }
 

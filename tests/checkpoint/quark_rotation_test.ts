@@ -3,7 +3,6 @@
  */
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { shardSource } from "../../src/checkpoint/shard.ts";
-import { allLinears } from "../../src/checkpoint/source.ts";
 import { checkLimits } from "../../src/backends/gpu/limits.ts";
 import type { OpenRequest } from "../../src/model/backend.ts";
 import { InputError } from "../../src/errors.ts";
@@ -156,6 +155,40 @@ const CONFIGS: [string, string, (t: Tensors) => void, (algorithm: Json, quantiza
     `${KEY}[0]: expected the tensor input_rotation of any module, got nothing`,
   ],
   [
+    "a rotation that the config does not say",
+    "rotation_online_32",
+    NOTHING,
+    (_, quantization) => quantization["algo_config"] = null,
+    `config.json: quantization_config: expected the online rotation (input_rotation) of ${Q}, which the tensors ` +
+    "have, got nothing",
+  ],
+  [
+    "a rotation that the config calls offline",
+    "rotation_online_32",
+    NOTHING,
+    (algorithm) => Object.assign(algorithm, { online_r1_rotation: false, r4: false }),
+    `config.json: quantization_config: expected the online rotation (input_rotation) of ${Q}, which the tensors ` +
+    "have, got nothing",
+  ],
+  [
+    "a rotation of one linear more than the config lists",
+    "rotation_online_32",
+    NOTHING,
+    (algorithm) => {
+      const online = algorithm["online_config"] as Json, layers = online["online_rotation_layers"] as string[];
+      online["online_rotation_layers"] = layers.filter((name) => name !== GATE_UP);
+    },
+    `${KEY}[0]: expected the online rotation (input_rotation) of ${GATE_UP}, which the tensors have, got others`,
+  ],
+  [
+    "a prescale that the config does not say",
+    "rotation_prescale",
+    NOTHING,
+    (algorithm) => (algorithm["online_config"] as Json)["use_input_prescale"] = false,
+    `${KEY}[0]: expected use_input_prescale, for the tensor input_prescale of ${Q}, which the tensors have, ` +
+    "got nothing",
+  ],
+  [
     "a prescale that one linear lacks",
     "rotation_prescale",
     (t) => t.delete(`${Q}.input_prescale`),
@@ -179,19 +212,6 @@ for (const [what, name, tensors, config, line] of CONFIGS) {
     assertEquals(refusal(name, tensors, config), line);
   });
 }
-
-Deno.test("a rotation that the tensors have and the config does not is computed, with one warning", () => {
-  using dir = unpack("rotation_online_32");
-  const path = `${dir.path}/config.json`, json = JSON.parse(Deno.readTextFileSync(path));
-  json.quantization_config.algo_config = null;
-  Deno.writeTextFileSync(path, JSON.stringify(json));
-  const { plan, source } = planModel(openCheckpoint(dir.path), OPTIONS);
-  assertEquals(plan.warnings, [
-    `${path}: quantization_config says no online rotation for ${Q} and 13 more, but the tensors have one ` +
-    "(input_rotation); the tensors count",
-  ]);
-  assertEquals(allLinears(source.tree).filter(({ rotation }) => rotation?.size === 32).length, 14);
-});
 
 Deno.test("an online rotation is refused by name on a GPU, by calibration and by quantize()", () => {
   using dir = unpack("rotation_online_32");

@@ -223,14 +223,15 @@ Deno.test("readQuark() takes both names of a KV scale where they agree", () => {
   assertEquals(warnings(dir), []);
 });
 
-Deno.test("readQuark() warns of scales that it does not use", () => {
-  using dir = changed(MX4, (t) => {
-    t.set(`${ATTENTION}.q_proj.output_scale`, float32([], 1));
-    t.set(`${ATTENTION}.prob_output_scale`, float32([], 1));
-  });
-  assertEquals(warnings(dir), [
-    `2 scales of queries and attention probabilities are not used, e.g. ${ATTENTION}.q_proj.output_scale`,
-  ]);
+Deno.test("readQuark() tells of scales of queries and attention probabilities, which the plan refuses", () => {
+  for (const name of ["q_proj.output_scale", "q_scale", "prob_output_scale", "prob_scale"]) {
+    using dir = changed(MX4, (t) => void t.set(`${ATTENTION}.${name}`, float32([], 1)));
+    const { source, warnings } = openCheckpoint(dir.path);
+    assertEquals([source.attentionScales?.tensor, warnings], [`${ATTENTION}.${name}`, []]);
+    assertEquals(source.attentionScales!.file, `${dir.path}/model.safetensors`);
+  }
+  using dir = changed(MX4, () => {});
+  assertEquals(openCheckpoint(dir.path).source.attentionScales, undefined);
 });
 
 Deno.test("readQuark() reads scales of torch's e8m0 type and of float64", () => {

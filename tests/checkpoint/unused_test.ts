@@ -63,14 +63,25 @@ Deno.test("openCheckpoint() names the shard that a tensor which is not known is 
   }
 });
 
-Deno.test("openCheckpoint() says that heads which draft tokens are not read", () => {
+Deno.test("openCheckpoint() says that heads which draft tokens are not read, where the config has them", () => {
   const heads = ["mtp.fc.weight", "mtp.layers.0.mlp.experts.7.gate_up_proj.weight", "model.mtp.norm.weight"];
   using one = withTensors({ "mtp.fc.weight": byte });
   using all = withTensors(Object.fromEntries(heads.map((name) => [name, byte])));
   const said = (dir: TemporaryDirectory) => openCheckpoint(dir.path).warnings.map((line) => line.split("/").at(-1));
-  const rest = "not read: they draft tokens after the next one, and no logits depend on them";
-  assertEquals(said(one), [`model.safetensors: mtp.fc.weight ${rest}`]);
-  assertEquals(said(all), [`model.safetensors: mtp.fc.weight and 2 more ${rest}`]);
+  for (const heads of [0, null]) {
+    all.write("config.json", { ...randomConfig(SHAPE, "hf_mxfp4"), num_nextn_predict_layers: heads });
+    assertEquals(
+      refusal(() => openCheckpoint(all.path), all.path, InputError),
+      "model.safetensors: tensor mtp.fc.weight: expected none of that name, got one: what it does to the model is " +
+        "not known",
+    );
+  }
+  for (const key of ["num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers"]) {
+    for (const dir of [one, all]) dir.write("config.json", { ...randomConfig(SHAPE, "hf_mxfp4"), [key]: 1 });
+    const rest = "not read: they draft tokens after the next one, and no logits depend on them";
+    assertEquals(said(one), [`model.safetensors: mtp.fc.weight ${rest}`]);
+    assertEquals(said(all), [`model.safetensors: mtp.fc.weight and 2 more ${rest}`]);
+  }
 });
 
 const WRITE: Readonly<Record<string, (values: Float64Array) => Uint8Array>> = {

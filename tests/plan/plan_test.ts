@@ -132,7 +132,8 @@ Deno.test("makePlan() lets layer_quant_config count before global: names and pat
       "<class 'torch.nn.modules.linear.Linear'>": entry(FP4_WEIGHT, mxSpec("fp6_e3m2", true)),
     },
   });
-  const linears = model({ attention: FP8_ROW, scale: () => 2 });
+  const K = "model.layers.1.self_attn.k_proj";
+  const linears = model({ attention: FP8_ROW, scale: (module) => module === K ? 2 : null });
   const made = inputs(plan(linears, config));
   assertEquals(made["0.self_attn.q_proj"], { kind: "fp8_token" });
   assertEquals(made["0.self_attn.o_proj"], { kind: "fp8_token" }, "the first pattern wins");

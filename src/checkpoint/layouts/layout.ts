@@ -1,7 +1,15 @@
 /** What the layouts share: the way from tensors' names on disk to a {@linkcode ModelSource}. */
 import { NO_QDQ } from "../../formats/input.ts";
 import type { ModelConfig } from "../model_config.ts";
-import type { KvScales, LayerTree, LinearSource, MatrixSource, ModelTree, VectorSource } from "../source.ts";
+import type {
+  AttentionScales,
+  KvScales,
+  LayerTree,
+  LinearSource,
+  MatrixSource,
+  ModelTree,
+  VectorSource,
+} from "../source.ts";
 import type { TensorSet } from "../tensor_set.ts";
 
 /** The layouts by the names that messages and reports have for them. */
@@ -13,6 +21,8 @@ export interface LayoutSource {
   readonly kvScales: readonly KvScales[];
   /** Layers whose KV cache scales are among the tensors; none if left out. */
   readonly storedKvScales?: number;
+  /** The first tensor with scales of queries or attention probabilities, if there is one. */
+  readonly attentionScales?: AttentionScales;
 }
 
 /** The two linears of an expert, each for all experts. */

@@ -5,7 +5,7 @@
  */
 import { InputError } from "../../errors.ts";
 import type { ModelConfig } from "../model_config.ts";
-import type { KvScales, LinearSource } from "../source.ts";
+import type { AttentionScales, KvScales, LinearSource } from "../source.ts";
 import type { TensorSet } from "../tensor_set.ts";
 import { transposedExperts, transposedName } from "./hf_bf16.ts";
 import { blockNames } from "./hf_mxfp4.ts";
@@ -27,14 +27,12 @@ import { ScaleReader } from "./values.ts";
  * Reads the layout.
  *
  * @param said What only the config says of the stored weights.
- * @param onWarning Called with one line about tensors that exist but are not used.
  * @throws {InputError} naming the first tensor that is missing, or contradicts others.
  */
 export function readQuark(
   tensors: TensorSet,
   config: ModelConfig,
   said: QuarkSaid,
-  onWarning: (line: string) => void,
 ): LayoutSource {
   using scales = new ScaleReader(tensors);
   const reader = new QuarkReader(tensors, config, scales, said);
@@ -47,11 +45,12 @@ export function readQuark(
     }),
   });
   const stored = Array.from({ length: config.layers }, (_, layer) => reader.kvScales(layer));
-  reader.warnings().forEach(onWarning);
+  const [attentionScales] = reader.attentionScales;
   return {
     tree,
     kvScales: stored.map((scales) => scales ?? { k: 1, v: 1 }),
     storedKvScales: stored.filter((scales) => scales !== null).length,
+    ...(attentionScales === undefined ? {} : { attentionScales }),
   };
 }
 
@@ -61,7 +60,8 @@ class QuarkReader {
   readonly #scales: ScaleReader;
   readonly #weights: QuarkWeights;
   readonly #rotations: RotationReader;
-  readonly #unusedScales: string[] = [];
+  /** Scales of queries and attention probabilities. */
+  readonly attentionScales: AttentionScales[] = [];
 
   constructor(tensors: TensorSet, config: ModelConfig, scales: ScaleReader, said: QuarkSaid) {
     this.#tensors = tensors;
@@ -134,7 +134,8 @@ class QuarkReader {
   kvScales(layer: number): KvScales | null {
     const attention = `${layerModule(layer)}.self_attn`;
     for (const name of ["q_proj.output_scale", "q_scale", "prob_output_scale", "prob_scale"]) {
-      if (this.#tensors.find(`${attention}.${name}`) !== null) this.#unusedScales.push(`${attention}.${name}`);
+      const tensor = this.#tensors.find(`${attention}.${name}`);
+      if (tensor !== null) this.attentionScales.push({ file: this.#tensors.pathOf(tensor), tensor: tensor.name });
     }
     const k = this.#kvScale(attention, "k"), v = this.#kvScale(attention, "v");
     if ((k === null) !== (v === null)) {
@@ -171,10 +172,5 @@ class QuarkReader {
     if (other) this.#tensors.refuse(other, `no other scales of the inputs that ${tensor.name} is of`);
     const values = this.#scales.read(tensor, [1, count]);
     return Array.from({ length: count }, (_, i) => values[values.length === 1 ? 0 : i]!);
-  }
-
-  warnings(): string[] {
-    const { length } = this.#unusedScales, what = "scales of queries and attention probabilities are not used";
-    return length === 0 ? [] : [`${this.#tensors.place}: ${length} ${what}, e.g. ${this.#unusedScales[0]}`];
   }
 }

@@ -19,7 +19,6 @@ export function readLayout(
   tensors: TensorSet,
   config: ModelConfig,
   said: QuarkSaid,
-  warn: (line: string) => void,
 ): LayoutSource {
   switch (layout) {
     case "hf_mxfp4":
@@ -29,6 +28,6 @@ export function readLayout(
     case "original":
       return readOriginal(tensors, config);
     case "quark":
-      return readQuark(tensors, config, said, warn);
+      return readQuark(tensors, config, said);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Tensors that no layout reads. A checkpoint with one whose part in the model is not known is refused: without it the
  * model might be another one. Known are a table that follows from the config, whose numbers are compared with it, and
- * heads that only draft tokens.
+ * heads of which the config says that they draft tokens.
  */
 import { InputError } from "../../errors.ts";
 import { firstOf, printable } from "../../describe.ts";
@@ -13,7 +13,7 @@ import { ScaleReader } from "./values.ts";
 
 /** The rotary embedding's table, which old files hold and which follows from the config. */
 const TABLE = /(?:^|\.)rotary_emb\.(?:original_)?inv_freq$/;
-/** Heads that predict tokens after the next one, of the last layer's output: no logits depend on them. */
+/** Names of heads that predict tokens after the next one, of the last layer's output: no logits depend on them. */
 const DRAFTS = /^(?:model\.)?mtp\./;
 /** Quantization that no layout reads, wherever it stands. */
 const OTHER_STAGE = /_zero_point(?:_2)?$|_scale_2$/;
@@ -26,15 +26,16 @@ const HALF_STEP = 2 ** -25;
 /**
  * The warning about tensors that the layout did not read.
  *
+ * @param hasDrafts Whether the config says that the model has heads that draft tokens; the name alone does not.
  * @returns One line, or null.
  * @throws {InputError} naming a tensor that changes the model's results, or may: of further layers or experts, of
  *   quantizations that are not supported, a table of other angles, or anything that is not known.
  */
-export function checkUnused(tensors: TensorSet, config: ModelConfig): string | null {
+export function checkUnused(tensors: TensorSet, config: ModelConfig, hasDrafts: boolean): string | null {
   const drafts: string[] = [];
   using reader = new ScaleReader(tensors);
   for (const name of tensors.unused()) {
-    if (DRAFTS.test(name)) {
+    if (hasDrafts && DRAFTS.test(name)) {
       drafts.push(printable(name));
       continue;
     }

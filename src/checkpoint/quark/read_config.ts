@@ -1,6 +1,7 @@
 /**
- * AMD Quark's `quantization_config`: which formats it says a module has. Keys that change nothing here are not read;
- * entries are read when a module of the model first needs them, so that only what matters is refused.
+ * AMD Quark's `quantization_config`: which formats it says a module has. Every key is one that quark_keys.ts knows, or
+ * the file is refused; what an entry says of formats is read when a module of the model first needs it, so that a
+ * format which is not supported is refused only where the model has it.
  */
 import type * as z from "zod";
 import { printable, show } from "../../describe.ts";
@@ -35,6 +36,12 @@ interface Entry {
   readonly json: unknown;
   /** Its place in the file: the first entry that matches counts, to Quark and to vLLM. */
   readonly place: number;
+}
+
+/** What is said of the outputs that are cached, and whether that stands where nothing else does. */
+interface KvEntries {
+  readonly own: boolean;
+  readonly of: (module: string) => Entry | undefined;
 }
 
 /** The first of some things whose pattern matches; each name is tried once, however many modules it stands for. */
@@ -73,6 +80,8 @@ export class QuarkConfig {
   readonly #type: Entry | undefined;
   readonly #fuel: Fuel;
   readonly #read = new Map<string, EntrySpec>();
+  /** Made once: patterns that are read and tried again would use up more of the fuel at each plan. */
+  #kvEntry: KvEntries | null = null;
 
   /**
    * @param quantization `quantization_config` of config.json.
@@ -183,9 +192,9 @@ export class QuarkConfig {
    *   `kv_cache_quant_config` quantizes what the others give.
    */
   kvCacheIsFp8(modules: readonly string[], others: readonly string[]): boolean {
-    const own = this.#ownKvEntries(), entryOf = own ?? this.#kvGroup();
-    for (const module of own === null ? [] : others) {
-      const entry = own!(module);
+    const { own, of: entryOf } = this.#kvEntry ??= this.#kvEntries();
+    for (const module of own ? others : []) {
+      const entry = entryOf(module);
       if (entry === undefined || !this.#kvIsFp8(entry)) continue;
       throw this.#wrong(entry.key, "names of k_proj and v_proj", `one that matches ${module}`);
     }
@@ -227,12 +236,14 @@ export class QuarkConfig {
     return InputError.of("wrong_value", { name: `${this.#file}.${key}` }, expected, got);
   }
 
-  /** One line for each thing that is asked for and left out, because it is not computed here. */
-  warnings(): string[] {
-    const { softmax_quant_spec: softmax } = this.#values;
-    return softmax === null || softmax === undefined
-      ? []
-      : [`${this.#file}.softmax_quant_spec: attention probabilities are not quantized`];
+  /** Whether attention probabilities are to be quantized. */
+  get quantizesProbabilities(): boolean {
+    return (this.#values.softmax_quant_spec ?? null) !== null;
+  }
+
+  #kvEntries(): KvEntries {
+    const own = this.#ownKvEntries();
+    return { own: own !== null, of: own ?? this.#kvGroup() };
   }
 
   /** What `kv_cache_quant_config` has for a module; null where it has nothing at all. */
@@ -246,17 +257,18 @@ export class QuarkConfig {
       json: own[place]![1],
       place,
     }));
-    return (module) => entries.find(({ pattern }) => pattern.matches(module));
+    const first = new FirstMatch(entries, ({ pattern }) => pattern);
+    return (module) => first.of([module]);
   }
 
   /** What `layer_quant_config` has for a module, where that is of the group; without a group it always is. */
   #kvGroup(): (module: string) => Entry | undefined {
     const texts = this.#exported.kv_cache_group ?? [], same = new Set(texts);
-    const patterns = this.#patterns(texts, "export.kv_cache_group");
+    const first = new FirstMatch(this.#patterns(texts, "export.kv_cache_group"), (pattern) => pattern);
     return (module) => {
       const entry = this.#layerEntry([module]);
       const isOfGroup = texts.length === 0 || entry !== undefined && same.has(entry.pattern.text) ||
-        patterns.some((pattern) => pattern.matches(module));
+        first.of([module]) !== undefined;
       return isOfGroup ? entry : undefined;
     };
   }

@@ -35,7 +35,7 @@ export function randomCheckpoint({ shape, layout, quark = {} }: RandomModel): Ch
   const file = { path: PATH, bytes, random, dataStart: 0, tensors, metadata: new Map<string, string>(), identity };
   const set = new TensorSet({ files: [file], tensors }, PATH);
   const hash = createHash("sha256").update(JSON.stringify({ json, random })).digest("hex");
-  const tree = readLayout(layout, set, config, quarkSaid(quantization, PATH), () => {});
+  const tree = readLayout(layout, set, config, quarkSaid(quantization, PATH));
   return {
     dir: PATH,
     files: { config: PATH, generationConfig: null, tokenizer: null, tokenizerConfig: null, chatTemplate: null },

@@ -20,7 +20,9 @@ const SOUND: [Stored, weight: unknown, inputs: readonly unknown[]][] = [
 ];
 const MODELS = SOUND.flatMap(([experts, weight, inputs]) =>
   [BF16, FP8_TENSOR].map((attention) => ({
-    linears: [null, 0.5].map((scale) => model({ layers: 1, experts, attention, scale: () => scale })),
+    linears: [[], ["self_attn"], ["self_attn", "experts"]].map((scaled) =>
+      model({ layers: 1, experts, attention, scale: (name) => scaled.some((part) => name.includes(part)) ? 0.5 : null })
+    ),
     ...{ weight, inputs },
   }))
 );

@@ -178,9 +178,17 @@ Deno.test("makePlan() refuses an FP8 cache that is asked for and that no entry g
     ],
   ];
   for (const [config, line] of cases) refused(line, model(), config);
-  // What is asked for, and what the tensors have, decide.
+  // What is asked for decides, what the tensors have alone does not.
   const [first] = cases[0]!;
-  assertEquals(plan(model(), first, { kvCacheDtype: "bf16" }).kvFormat, "bf16");
-  assertEquals(plan(model(), first, { kvScales: { layers: 2, stored: 2 } }).kvFormat, "fp8");
+  for (const kvCacheDtype of ["bf16", "fp8"] as const) {
+    assertEquals(plan(model(), first, { kvCacheDtype, kvScales: { layers: 2, stored: 2 } }).kvFormat, kvCacheDtype);
+  }
+  refused(
+    "config.json: quantization_config: expected an FP8 cache, as the tensors have its scales for all of 2 layers, or " +
+      "kv-cache-dtype, got none",
+    model(),
+    first,
+    { kvScales: { layers: 2, stored: 2 } },
+  );
   assertEquals(plan(model(), with_({ kv_cache_quant_config: CACHE })).kvFormat, "fp8");
 });

@@ -185,16 +185,57 @@ Deno.test("makePlan() refuses KV formats other than FP8 with one scale", () => {
   refused("output_tensors.is_dynamic: expected false, got true", model(), with_({ ...FP8, is_dynamic: true }));
 });
 
-Deno.test("makePlan() leaves queries and attention probabilities as they are, and says so", () => {
-  const config = quark(entry(FP4_WEIGHT, null), {
-    exclude: ["lm_head", "*router*"],
-    layer_quant_config: { ...KV, "*q_proj": entry(null, null, FP8), "*o_proj": entry(null, null) },
-    softmax_quant_spec: FP8,
-  });
-  assertEquals(plan(model(), config).warnings, [
-    "config.json: quantization_config.softmax_quant_spec: attention probabilities are not quantized",
-    "config.json: quantization_config quantizes queries for attention; they are left as they are",
-  ]);
+Deno.test("makePlan() refuses FP8 queries and probabilities, or goes on without where the cache is asked for", () => {
+  const attentionScales = { file: "model.safetensors", tensor: "model.layers.0.self_attn.q_proj.output_scale" };
+  const queries = 'quantization_config.layer_quant_config "*q_proj".output_tensors';
+  const config = (more: Record<string, unknown>, q: unknown = null) =>
+    quark(entry(FP4_WEIGHT, null), {
+      exclude: ["lm_head", "*router*"],
+      layer_quant_config: { ...KV, "*q_proj": entry(null, null, q), "*o_proj": entry(null, null) },
+      ...more,
+    });
+  const cases: [
+    config: Record<string, unknown>,
+    more: Partial<PlanRequest>,
+    at: string,
+    expected: string,
+    got: string,
+  ][] = [
+    [
+      config({ softmax_quant_spec: FP8 }),
+      {},
+      "config.json: quantization_config.softmax_quant_spec",
+      "null",
+      "a spec: attention probabilities are not quantized",
+    ],
+    [
+      config({}, FP8),
+      {},
+      `config.json: ${queries}`,
+      "null for model.layers.0.self_attn.q_proj",
+      "a spec: queries are not quantized",
+    ],
+    [
+      config({}),
+      { attentionScales },
+      `${attentionScales.file}: tensor ${attentionScales.tensor}`,
+      "none",
+      "one: queries and probabilities are not quantized",
+    ],
+  ];
+  for (const [quantization, more, at, expected, got] of cases) {
+    refused(`${at}: expected ${expected}, or kv-cache-dtype to go on without, got ${got}`, model(), quantization, more);
+    refused(`${at}: expected ${expected}`, model(), quantization, { ...more, kvCacheDtype: "auto" });
+  }
+  for (const kvCacheDtype of ["bf16", "fp8"] as const) {
+    const all = plan(model(), config({ softmax_quant_spec: FP8 }, FP8), { attentionScales, kvCacheDtype });
+    assertEquals([all.kvFormat, ...all.warnings], [
+      kvCacheDtype,
+      "config.json: quantization_config.softmax_quant_spec: attention probabilities are not quantized",
+      `config.json: ${queries}: queries are not quantized`,
+      `model.safetensors: tensor ${attentionScales.tensor}: not used: queries and probabilities are not quantized`,
+    ]);
+  }
 });
 
 Deno.test("makePlan() never fails otherwise than in one line, whatever the config is", () => {
