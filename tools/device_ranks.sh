@@ -38,7 +38,8 @@ run | kill)
   [ -x "$deno" ] || { cat .device/deno.xz* | xz -dc > "$deno" && chmod +x "$deno"; }
   to=/tmp/mxoss-ranks
   rm -rf "$to" && mkdir -p "$to" && tar -C "$to" -xJf .device/ranks.txz
-  mkdir -p "$to/models" "$to/tests/goldens"
+  mkdir -p "$to/models" "$to/tests/goldens" "$to/wasm"
+  cp -r wasm/pkg "$to/wasm/"
   cp -r models/tiny-gpt-oss "$to/models/"
   cp tests/goldens/logits.safetensors tests/goldens/word-problems.jsonl "$to/tests/goldens/"
   nccl=$(python3 -c 'import nvidia.nccl as n; print(list(n.__path__)[0])' 2> /dev/null || true)
