@@ -79,7 +79,7 @@ export function compareTables(results: CompareResults, all = false): string[] {
   if (d.suspects.length === 0) {
     lines.push("suspects: none; every own error is what the settings' number formats explain");
   }
-  for (const suspect of d.suspects) lines.push(`suspect: ${operationName(suspect)}: ${suspectText(suspect)}`);
+  for (const suspect of d.suspects) lines.push(`suspect: ${operationName(suspect)}: ${suspectText(suspect, d)}`);
   lines.push(...protocolLines(mxoss, [protocol.a, protocol.b], `A/B; text ${protocol.text.sha256.slice(0, 16)}`));
   return lines;
 }

@@ -67,6 +67,7 @@ export function toResult(d: Divergence): Omit<DivergenceResult, "projections"> {
       flipped: d.router.flipped,
       interval: d.router.interval && { ...d.router.interval },
       per_layer: [...d.router.perLayer],
+      per_layer_intervals: d.router.perLayerIntervals.map((interval) => interval && { ...interval }),
       flips: d.router.flips.map((f) => ({ ...f, lost: [...f.lost], gained: [...f.gained], margin: finite(f.margin) })),
     },
     tensors: d.tensors.map(({ name, layer, a, b, changes }) => ({

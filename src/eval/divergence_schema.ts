@@ -88,6 +88,9 @@ export const DivergenceResult = z.strictObject({
       "95% interval of their share; null where there are no tokens; files of earlier versions have none",
     ),
     per_layer: z.array(z.number()).describe("share of tokens that flipped, by layer"),
+    per_layer_intervals: z.array(z.strictObject(interval).nullable()).optional().describe(
+      "95% intervals of these shares; null where there are no tokens; files of earlier versions have none",
+    ),
     flips: z.array(z.strictObject({
       layer: count("layer"),
       sequence: count("sequence"),

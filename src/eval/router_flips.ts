@@ -29,8 +29,9 @@ export interface RouterSummary {
   readonly flipped: number;
   /** 95% interval of their share; null where there are no tokens. */
   readonly interval: Interval | null;
-  /** Share of tokens per layer whose set of experts differs. */
+  /** Share of tokens per layer whose set of experts differs, and its interval likewise. */
   readonly perLayer: readonly number[];
+  readonly perLayerIntervals: readonly (Interval | null)[];
   /** The first {@linkcode MOST_FLIPS}, in order of sequence, piece and layer. */
   readonly flips: readonly RouterFlip[];
 }
@@ -51,14 +52,15 @@ export class RouterFlips {
   readonly #flipped: number[];
   readonly #tokens: number[];
   readonly #flips: RouterFlip[] = [];
-  /** Decisions and flips by whole sequence and by block of tokens. */
-  readonly #observed = [new Map<string, Observation>(), new Map<string, Observation>()] as const;
+  /** Decisions and flips of each layer, by whole sequence and by block of tokens. */
+  readonly #observed: readonly (readonly [Map<string, Observation>, Map<string, Observation>])[];
   /** Where blocks of sequences of this length begin. */
   #starts: { readonly length: number; readonly of: readonly number[] } = { length: 0, of: [] };
 
   constructor(readonly config: Pick<ModelConfig, "layers" | "topK" | "experts">) {
     this.#flipped = new Array<number>(config.layers).fill(0);
     this.#tokens = new Array<number>(config.layers).fill(0);
+    this.#observed = Array.from({ length: config.layers }, () => [new Map(), new Map()] as const);
   }
 
   /**
@@ -73,7 +75,8 @@ export class RouterFlips {
       const b = pair.expertsB!.subarray(t * topK, (t + 1) * topK);
       this.#tokens[pair.layer]!++;
       const lost = [...a].filter((e) => !b.includes(e)), gained = [...b].filter((e) => !a.includes(e));
-      this.#observe([`${sequence}`, `${sequence} ${this.#blockOf(start + t, tokens.length)}`], lost.length > 0);
+      const within = [`${sequence}`, `${sequence} ${this.#blockOf(start + t, tokens.length)}`];
+      this.#observe(pair.layer, within, lost.length > 0);
       if (lost.length === 0) continue;
       this.#flipped[pair.layer]!++;
       if (this.#flips.length >= MOST_FLIPS) continue;
@@ -90,8 +93,8 @@ export class RouterFlips {
     }
   }
 
-  #observe(keys: readonly string[], flipped: boolean): void {
-    this.#observed.forEach((observations, i) => {
+  #observe(layer: number, keys: readonly string[], flipped: boolean): void {
+    this.#observed[layer]!.forEach((observations, i) => {
       const { sum, weight } = observations.get(keys[i]!) ?? { sum: 0, weight: 0 };
       observations.set(keys[i]!, { sum: sum + Number(flipped), weight: weight + 1 });
     });
@@ -105,13 +108,16 @@ export class RouterFlips {
 
   /** Decisions about one token go alike from layer to layer, so that tokens are what is counted, not decisions. */
   #interval(): Interval | null {
-    const { layers } = this.config;
-    const groups: Groupings = this.#observed.map((observations) =>
-      [...observations.values()].map(({ sum, weight }) => ({ sum: sum / layers, weight: weight / layers }))
-    );
-    if (groups[0]!.length === 0) return null;
-    const { low, high } = shareOfGroups(groups);
-    return { low, high };
+    const { layers } = this.config, joined = [new Map<string, Observation>(), new Map<string, Observation>()];
+    for (const observed of this.#observed) {
+      observed.forEach((observations, i) => {
+        for (const [key, { sum, weight }] of observations) {
+          const before = joined[i]!.get(key) ?? { sum: 0, weight: 0 };
+          joined[i]!.set(key, { sum: before.sum + sum / layers, weight: before.weight + weight / layers });
+        }
+      });
+    }
+    return intervalOf(joined);
   }
 
   summary(): RouterSummary {
@@ -120,8 +126,17 @@ export class RouterFlips {
       decisions: sum(this.#tokens),
       flipped: sum(this.#flipped),
       interval: this.#interval(),
+      perLayerIntervals: this.#observed.map(intervalOf),
       perLayer: this.#flipped.map((flipped, l) => flipped / Math.max(1, this.#tokens[l]!)),
       flips: this.#flips,
     };
   }
+}
+
+/** Null where there are no tokens. */
+function intervalOf(observed: readonly ReadonlyMap<string, Observation>[]): Interval | null {
+  const groups: Groupings = observed.map((observations) => [...observations.values()]);
+  if (groups[0]!.length === 0) return null;
+  const { low, high } = shareOfGroups(groups);
+  return { low, high };
 }

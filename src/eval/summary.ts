@@ -123,13 +123,28 @@ export function repeatedTextNote({ repeated = 0 }: { readonly repeated?: number 
   ];
 }
 
+/** What must be known of the tokens of prompts that begin with the same examples, which come as often as problems. */
+export function sharedExamplesNote({ shots }: Gsm8kResults["protocol"]["prompt"]): string[] {
+  if (shots.length === 0) return [];
+  return ["prompts begin with the same examples: intervals of their tokens are for other problems after these"];
+}
+
+type Suspect = DivergenceResult["suspects"][number];
+
+/** The error of a suspect operation, with its interval. */
+export function suspectError(suspect: Suspect, { operations }: Pick<DivergenceResult, "operations">): string {
+  const { layer, operation, error: value, evidence } = suspect;
+  if (value === null) return "not finite";
+  const found = operations.find((o) => o.layer === layer && o.operation === operation);
+  const interval = (evidence === "own" ? found?.own : found?.total)?.interval;
+  return measured({ value, low: interval?.low ?? null, high: interval?.high ?? null });
+}
+
 /** Why an operation is suspect, in words. */
-export function suspectText({ error, explained, evidence, hints }: DivergenceResult["suspects"][number]): string {
-  const kind = evidence === "own" ? "own error" : "error";
-  return [
-    `${kind} ${error === null ? "is not finite" : small(error)}, of which the settings explain ${small(explained)}`,
-    ...hints,
-  ].join("; ");
+export function suspectText(suspect: Suspect, divergence: Pick<DivergenceResult, "operations">): string {
+  const { error, explained, evidence, hints } = suspect, kind = evidence === "own" ? "own error" : "error";
+  const text = error === null ? "is not finite" : suspectError(suspect, divergence);
+  return [`${kind} ${text}, of which the settings explain ${small(explained)}`, ...hints].join("; ");
 }
 
 /** The least and the largest accuracy of some cells, in words. */

@@ -54,7 +54,7 @@ Deno.test("compare names a planted bug, and --fail-above makes it exit code 3", 
   ]);
   assertMatch(
     stdout,
-    /^suspect: layer 2 experts\.gate_up_proj: own error (0\.9|1\.)\d+, of which the settings explain 0$/m,
+    /^suspect: layer 2 experts\.gate_up_proj: own error (0\.9|1\.)\d+ \[[\d., ]+\], of which the settings explain 0$/m,
   );
   assertEquals(stderr, "--fail-above: suspects is 1, above 0\n");
   assertEquals(code, 3);

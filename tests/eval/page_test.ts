@@ -130,7 +130,7 @@ Deno.test("a page names what is suspect before everything else", async () => {
   const page = readPage(await gsm8kReport({ ...results, divergences }, names));
   const [sentence] = page.texts("#first .note.bad");
   assertStringIncludes(sentence!, "Look here before choosing: near computes something that the number formats do not");
-  assertStringIncludes(sentence!, "first layer 1 attention (own error 0.0200");
+  assertStringIncludes(sentence!, "first layer 1 attention (own error 0.02 [-, -]");
   assert(page.texts("#first td").includes("suspect: layer 1 attention"));
 });
 
@@ -190,9 +190,15 @@ Deno.test("a table is sorted by less and more than a number, too", () => {
 });
 
 Deno.test("heatTable() colours on a continuous scale, with the number in each cell", () => {
-  const rows = [{ name: "a", values: [1e-3, 0.1, 0] }, { name: "b", values: [1e-2, null, undefined] }];
+  const of = (value: number | null, low: number | null = null, high: number | null = null) => ({ value, low, high });
+  const rows = [
+    { name: "a", values: [of(1e-3), of(0.1, 0.098, 0.103), of(0, 0, 0)] },
+    { name: "b", values: [of(0.01, 0.002, 0.03), of(null), undefined] },
+  ];
   const page = readPage(heatTable({ what: "layer", columns: ["0", "1", "2"], rows }));
-  assertEquals(page.texts("td"), ["0.001", "0.1", "0", "0.01", "not finite", ""]);
+  // Two digits, or one where the interval leaves no more sure; the interval stands in the title.
+  assertEquals(page.texts("td"), ["0.001", "0.10", "0", "0.01", "not finite", ""]);
+  assertEquals(page.all("td")[1]!.getAttribute("title"), "a, 1: 0.100 [0.098, 0.103]");
   assertEquals(page.all("td").map((cell) => cell.getAttribute("style")), [
     "--v: 0%",
     "--v: 100%",

@@ -231,3 +231,30 @@ Deno.test("pages say what an open end of an interval is, as terminals do, and on
     assertEquals([said(await compareReport(found)), said(compareTables(found).join("\n"))], [times, times]);
   }
 });
+
+Deno.test("errors have no more digits than their intervals leave sure, also where all of them are listed", async () => {
+  const results = comparison(0.02, true), { divergence: d } = results, interval = { low: 0.0153, high: 0.0247 };
+  const wide = <E extends { readonly relative_error: number | null }>(error: E) =>
+    error.relative_error === null || error.relative_error === 0
+      ? error
+      : { ...error, relative_error: 0.0201, interval };
+  const operations = d.operations.map((o) => ({ ...o, total: wide(o.total), own: o.own && wide(o.own) }));
+  const suspects = d.suspects.map((s) => ({ ...s, error: 0.0201 }));
+  const found = { ...results, divergence: { ...d, operations, suspects } };
+  const texts = [compareTables(found, true).join("\n"), await compareReport(found)];
+  for (const text of texts) {
+    assertStringIncludes(text, "0.020 [0.015, 0.025]");
+    assert(!text.includes("0.0201"), /.{60}0\.0201.{20}/s.exec(text)?.[0] ?? "");
+    // A quarter of the error is two decibels.
+    assert(/\b34\b/.test(text) && !/\b33\.9/.test(text), "SQNR");
+  }
+});
+
+Deno.test("a line says that prompts with the same examples have tokens in common", async () => {
+  const results = gsm8k(2, 3), note = /prompts begin with the same examples/i, { prompt } = results.protocol;
+  const none = { ...results, protocol: { ...results.protocol, prompt: { ...prompt, shots: [] } } };
+  for (const [of, says] of [[results, true], [none, false]] as const) {
+    assertEquals(note.test(gsm8kTables(of, namesOf(of)).join("\n")), says);
+    assertEquals(note.test(await gsm8kReport(of, namesOf(of))), says);
+  }
+});

@@ -25,8 +25,10 @@ Deno.test("RouterFlips counts tokens whose set of experts differs, and how near 
     logits,
     at,
   );
-  const { decisions, flipped, perLayer, flips: listed } = flips.summary();
+  const { decisions, flipped, perLayer, perLayerIntervals, flips: listed } = flips.summary();
   assertEquals([decisions, flipped, perLayer], [3, 2, [0, 2 / 3]]);
+  assertEquals(perLayerIntervals[0], null);
+  assert(perLayerIntervals[1]!.low < 2 / 3 && perLayerIntervals[1]!.high > 2 / 3);
   assertEquals(listed, [
     { layer: 1, sequence: 2, position: 11, token: 111, lost: [2], gained: [4], margin: 1 },
     { layer: 1, sequence: 2, position: 12, token: 112, lost: [0, 1], gained: [3, 4], margin: 1.5 },

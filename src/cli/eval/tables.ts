@@ -16,6 +16,7 @@ import {
   repeatedProblemsNote,
   repeatedTextNote,
   residualOperation,
+  sharedExamplesNote,
   suspectText,
 } from "../../eval/summary.ts";
 import { accuracyTable, flexiblePairTable, rankTable } from "../../eval/report/accuracy_tables.ts";
@@ -26,7 +27,7 @@ import { errorDigits, predictionLines, promptLines, ranked, rankingText } from "
 import type { RankingResult, Stopped } from "../../eval/predictions_schema.ts";
 import { comparedPerplexityTable, perplexityBounds, sequencesOf } from "../../eval/report/perplexity_tables.ts";
 import { type Table, TERMINAL } from "../../eval/report/table.ts";
-import { sourceTable } from "../../eval/report/where_from.ts";
+import { INPUT_NOTE, sourceTable } from "../../eval/report/where_from.ts";
 import { linesOf } from "../table.ts";
 
 /** The scheme, with the rule of its scales where they are made on the fly. */
@@ -89,8 +90,8 @@ export function gsm8kTables(results: Gsm8kResults, names: readonly CellName[]): 
     );
   }
   const ranking = results.ranking;
-  const open = openEndsOf(divergences);
-  lines.push(...divergenceSection(divergences, ranking, (key) => labelOf(results, key), cells[0]!.label, open));
+  const notes = [...openEndsOf(divergences), ...sharedExamplesNote(protocol.prompt)];
+  lines.push(...divergenceSection(divergences, ranking, (key) => labelOf(results, key), cells[0]!.label, notes));
   const distance = (of: (found: (typeof divergences)[number]) => string) => ({ key }: { readonly key: string }) => {
     const found = divergences.find((d) => d.key === key);
     return found === undefined ? "-" : of(found);
@@ -167,7 +168,7 @@ function divergenceSection(
   ranking: RankingResult | null,
   label: (key: string) => string,
   first: string,
-  open: readonly string[],
+  notes: readonly string[],
 ): string[] {
   if (divergences.length === 0) return [];
   const named = divergences.map((found) => ({ ...found, label: label(found.key) })), inOrder = ranked(named, ranking);
@@ -184,7 +185,7 @@ function divergenceSection(
     "typical KL: e to the mean logarithm, which no single token decides; mean KL: what a handful of tokens may hold",
     "intervals: of the truth; another text of this length gives values in wider ones (`repetition` of results.json)",
     ...fewTextsNote(predictions.sequences),
-    ...open,
+    ...notes,
     ...(ranking === null ? [] : ["", ...rankingText(ranking, divergences[0]!.stopped, label)]),
     "",
     `layer by layer against ${first}, on ${counted(tokens, "token")}: these errors differ between schemes even where ` +
@@ -196,8 +197,10 @@ function divergenceSection(
     "or more: operations whose own error may be the largest as well, by their intervals",
     "",
     ...linesOf(sourceTable(named, TERMINAL)),
+    "",
+    INPUT_NOTE,
     ...divergences.flatMap(({ key, divergence: d }) =>
-      d.suspects.map((s) => `suspect under ${label(key)}: ${operationName(s)}: ${suspectText(s)}`)
+      d.suspects.map((s) => `suspect under ${label(key)}: ${operationName(s)}: ${suspectText(s, d)}`)
     ),
   ];
 }

@@ -148,7 +148,7 @@ export function compareAnswer(
       first === null
         ? `No operation's error exceeds the alarm line of ${d.alarm}.`
         : `The first operation above the alarm line of ${d.alarm} is ${operationName(first)}, with ${
-          small(first.relative_error)
+          errorText(d.operations.find((o) => o.layer === first.layer && o.operation === first.operation)?.total)
         }.`,
     ),
     ...(samples ? [samplesLink("The text where A and B choose differently, and the tokens that differ the most")] : []),

@@ -1,8 +1,8 @@
 /** Tables of comparisons, for terminal and page. */
 import type { DivergenceResult } from "../divergence_schema.ts";
-import { operationName, residualOperation, rivalsOf, worstOperation } from "../summary.ts";
+import { operationName, residualOperation, rivalsOf, suspectError, worstOperation } from "../summary.ts";
 import { decibels, percent, small, times } from "./numbers.ts";
-import { errorText, flipsText } from "./prediction_tables.ts";
+import { errorEstimate, errorText, flipsText } from "./prediction_tables.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
@@ -42,7 +42,9 @@ export function divergenceTable(named: readonly NamedDivergence[]): Table {
 
 /** What was found to be suspect, on a page; null where nothing was. */
 export function suspectTable(named: readonly Pick<NamedDivergence, "label" | "divergence">[]): Table | null {
-  const rows = named.flatMap(({ label, divergence }) => divergence.suspects.map((suspect) => ({ label, ...suspect })));
+  const rows = named.flatMap(({ label, divergence }) =>
+    divergence.suspects.map((suspect) => ({ label, text: suspectError(suspect, divergence), ...suspect }))
+  );
   if (rows.length === 0) return null;
   type Row = (typeof rows)[number];
   const setting: Column<Row> = { head: "setting", cell: ({ label }) => label };
@@ -50,7 +52,7 @@ export function suspectTable(named: readonly Pick<NamedDivergence, "label" | "di
     [
       ...(named.length > 1 ? [setting] : []),
       { head: "operation", cell: operationName },
-      { head: "error", kind: "right", cell: ({ error }) => small(error) },
+      { head: "error", kind: "right", cell: ({ text }) => text },
       { head: "explained", kind: "right", cell: ({ explained }) => small(explained) },
       { head: "evidence", cell: ({ evidence }) => evidence },
       { head: "what is known", kind: "wraps", cell: ({ hints }) => hints.join("; ") },
@@ -63,15 +65,17 @@ export function suspectTable(named: readonly Pick<NamedDivergence, "label" | "di
 type Operation = DivergenceResult["operations"][number];
 
 const OPERATION: Column<Operation> = { head: "operation", cell: operationName };
+/** Most of a list have no error; each need not say that so many tokens are no proof of it. */
+const listed = (error: Operation["total"]) => error.relative_error === 0 ? "0" : errorText(error);
 const TOTAL_ERROR: Column<Operation> = {
   head: "total error",
   kind: "right",
-  cell: ({ total }) => small(total.relative_error),
+  cell: ({ total }) => listed(total),
 };
 const OWN_ERROR: Column<Operation> = {
   head: "own error",
   kind: "right",
-  cell: ({ own }) => own === null ? "-" : small(own.relative_error),
+  cell: ({ own }) => own === null ? "-" : listed(own),
 };
 const EXPLAINED: Column<Operation> = { head: "explained", kind: "right", cell: ({ explained }) => small(explained) };
 
@@ -81,9 +85,9 @@ export function operationLines({ operations }: DivergenceResult): Table {
     [
       OPERATION,
       TOTAL_ERROR,
-      { head: "SQNR, dB", kind: "right", cell: ({ total }) => decibels(total.sqnr_db, "") },
+      { head: "SQNR, dB", kind: "right", cell: ({ total }) => decibels(errorEstimate(total), "") },
       OWN_ERROR,
-      { head: "SQNR, dB", kind: "right", cell: ({ own }) => decibels(own?.sqnr_db ?? null, "") },
+      { head: "SQNR, dB", kind: "right", cell: ({ own }) => own === null ? "" : decibels(errorEstimate(own), "") },
       EXPLAINED,
       {
         head: "rerouted rows",
@@ -103,9 +107,13 @@ export function operationTable({ operations }: DivergenceResult): Table {
     [
       OPERATION,
       TOTAL_ERROR,
-      { head: "SQNR, dB", kind: "right", cell: ({ total }) => decibels(total.sqnr_db, "∞") },
+      { head: "SQNR, dB", kind: "right", cell: ({ total }) => decibels(errorEstimate(total), "∞") },
       OWN_ERROR,
-      { head: "own SQNR, dB", kind: "right", cell: ({ own }) => own === null ? "-" : decibels(own.sqnr_db, "∞") },
+      {
+        head: "own SQNR, dB",
+        kind: "right",
+        cell: ({ own }) => own === null ? "-" : decibels(errorEstimate(own), "∞"),
+      },
       EXPLAINED,
       { head: "largest difference", kind: "right", cell: ({ total }) => small(total.max_error) },
       {

@@ -1,10 +1,11 @@
 /** Plots of errors of operations, layer by layer. */
 import type { DivergenceResult } from "../divergence_schema.ts";
+import type { Estimated } from "../predictions_schema.ts";
 import { OPERATIONS } from "../../model/operations.ts";
 import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { heatTable, type HeatValue } from "./heat.ts";
-import { errorText } from "./numbers.ts";
+import { errorEstimate, errorText } from "./prediction_tables.ts";
 import { type Comparisons, decades, EMPTY, HALO, layerTicks, ROW_NAMES, WIDTH } from "./plot_parts.ts";
 
 /** Error of the residual stream after each layer, one line per comparison. */
@@ -18,6 +19,7 @@ export function residualPlot({ Plot, draw }: Artist, { named, lines }: Compariso
         ...lines.place(label),
         depth: o.layer + (o.operation === "mlpResidual" ? 0.5 : 0),
         error: o.total.relative_error!,
+        text: errorText(o.total),
       }))
   );
   if (points.length === 0) return EMPTY;
@@ -50,7 +52,7 @@ export function residualPlot({ Plot, draw }: Artist, { named, lines }: Compariso
         y: "error",
         fill: "colour",
         r: 2.6,
-        title: (p) => `${p.label}: ${errorText(p.error)}`,
+        title: (p) => `${p.label}: ${p.text}`,
         ...channels,
       }),
     ],
@@ -64,11 +66,12 @@ type Operation = DivergenceResult["operations"][number];
 
 /** The error that a table shows; undefined where there is none. */
 function errorOf({ own, total }: Operation, kind: "own" | "total"): HeatValue {
-  return kind === "total" ? total.relative_error : own?.relative_error;
+  const error = kind === "total" ? total : own;
+  return error === null ? undefined : errorEstimate(error);
 }
 
 /** Whether there is something to see of an error. */
-const shows = (error: HeatValue) => error === null || (error ?? 0) >= LEAST_ERROR;
+const shows = (error: HeatValue) => error !== undefined && (error.value ?? Infinity) >= LEAST_ERROR;
 
 /** In the order of the pass. */
 const NAMES = ["embed", ...OPERATIONS.map(({ name }) => name).filter((name) => name !== "embed")];
@@ -103,9 +106,12 @@ export function ownErrorTable({ named }: Pick<Comparisons, "named">): string {
     return `<p class="soft">Not known: each side runs on several ranks.</p>`;
   }
   const worst = ({ operations }: DivergenceResult, name: string): HeatValue => {
-    const errors = operations.filter((o) => o.operation === name && o.own !== null).map((o) => o.own!.relative_error);
-    if (errors.length === 0) return undefined;
-    return errors.includes(null) ? null : Math.max(...errors.map((error) => error!));
+    const errors = operations.filter((o) => o.operation === name && o.own !== null).map((o) => errorEstimate(o.own!));
+    const size = ({ value }: Estimated) => value ?? Infinity;
+    return errors.reduce<HeatValue>(
+      (most, error) => most === undefined || size(error) > size(most) ? error : most,
+      undefined,
+    );
   };
   const names = NAMES.filter((name) => named.some(({ divergence }) => shows(worst(divergence, name))));
   if (names.length === 0) return EMPTY;

@@ -15,7 +15,7 @@ import { type Artist, openArtist } from "./draw.ts";
 import { accuracyPlot, differencePlot, outcomePlot, reliabilityPlot } from "./gsm8k_plots.ts";
 import { card, escape, firstScreen, page, plottedTable, remark, section } from "./html.ts";
 import { APART } from "../statistics.ts";
-import { accuracyRange, CHOOSING, observedSpread, repeatedProblemsNote } from "../summary.ts";
+import { accuracyRange, CHOOSING, observedSpread, repeatedProblemsNote, sharedExamplesNote } from "../summary.ts";
 import { accuracyTable, pairTable } from "./accuracy_tables.ts";
 import { PAGE } from "./table.ts";
 import { protocolSection } from "./protocol_section.ts";
@@ -41,7 +41,13 @@ export async function gsm8kReport(
       `<h1>${escape(protocol.data.name)} under ${counted(cells.length, "setting")}</h1>`,
       `<p class="soft">${counted(protocol.data.asked, "problem")}, ${protocol.prompt.format}, ` +
         `${counted(protocol.prompt.shots.length, "example")}, greedy. ${
-          [intervalsNote(named), ...repeatedProblemsNote(protocol.data).map((note) => `${note}.`)].join(" ")
+          [
+            intervalsNote(named),
+            ...[
+              ...repeatedProblemsNote(protocol.data),
+              ...(named.length === 0 ? [] : sharedExamplesNote(protocol.prompt)),
+            ].map((note) => `${note[0]!.toUpperCase()}${note.slice(1)}.`),
+          ].join(" ")
         }</p>`,
       ...(named.length === 0 ? [] : answer(
         artist,

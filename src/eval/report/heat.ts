@@ -1,9 +1,10 @@
 /** Tables that are looked at as pictures: a continuous scale of colours, with the number in every cell. */
 import { escape } from "./html.ts";
-import { brief, errorText } from "./numbers.ts";
+import type { Estimated } from "../predictions_schema.ts";
+import { brief, measured, measuredBriefly } from "./numbers.ts";
 
-/** A number of such a table; null where it is not finite, undefined where there is none. */
-export type HeatValue = number | null | undefined;
+/** A number of such a table, null where it is not finite; undefined where there is none. */
+export type HeatValue = Estimated | undefined;
 
 /** A table of relative errors. */
 export interface Heat {
@@ -20,18 +21,19 @@ const DARK = 0.45;
 
 /** The table with its scale; rows and columns that are 0 or nothing throughout must be left out by the caller. */
 export function heatTable({ what, columns, rows }: Heat): string {
-  const values = rows.flatMap(({ values }) => values).filter((value) => typeof value === "number" && value > 0);
-  const high = Math.max(...values as number[]),
-    low = Math.max(Math.min(...values as number[]), high / 10 ** MOST_DECADES);
+  const values = rows.flatMap(({ values }) => values.map((found) => found?.value ?? 0)).filter((value) => value > 0);
+  const high = Math.max(...values), low = Math.max(Math.min(...values), high / 10 ** MOST_DECADES);
   const part = (value: number) =>
     high > low ? Math.min(1, Math.max(0, Math.log(value / low) / Math.log(high / low))) : 1;
-  const cell = (name: string, column: string, value: HeatValue) => {
-    if (value === undefined) return "<td></td>";
-    const title = ` title="${escape(`${name}, ${column}: ${errorText(value)}`)}"`;
+  const cell = (name: string, column: string, found: HeatValue) => {
+    if (found === undefined) return "<td></td>";
+    const { value } = found, text = value === null ? "not finite" : measured(found);
+    const title = ` title="${escape(`${name}, ${column}: ${text}`)}"`;
     if (value === null) return `<td class="hi" style="--v: 100%"${title}>not finite</td>`;
     if (value === 0) return `<td${title}>0</td>`;
     const at = part(value);
-    return `<td${at > DARK ? ' class="hi"' : ""} style="--v: ${(100 * at).toFixed(0)}%"${title}>${brief(value)}</td>`;
+    const style = `${at > DARK ? ' class="hi"' : ""} style="--v: ${(100 * at).toFixed(0)}%"`;
+    return `<td${style}${title}>${measuredBriefly(found)}</td>`;
   };
   const head = [what, ...columns].map((name) => `<th>${escape(name)}</th>`).join("");
   const body = rows.map(({ name, values }) =>

@@ -48,9 +48,11 @@ export function intervalOrDigits(
   return interval === undefined ? value.toPrecision(MOST_DIGITS) : measured({ value, ...interval });
 }
 
-/** A signal-to-noise ratio in dB; `none` where there is no noise. */
-export function decibels(value: number | null, none: string): string {
-  return value?.toFixed(1) ?? none;
+/** A relative error as a signal-to-noise ratio in dB, with the digits that its interval leaves sure. */
+export function decibels({ value, low, high }: Estimated, none: string): string {
+  const ratio = (error: number | null) => error === null || error <= 0 ? null : -20 * Math.log10(error);
+  const level = ratio(value);
+  return level === null ? none : measuredValue({ value: level, low: ratio(high), high: ratio(low), coarsest: 0 });
 }
 
 /** A p-value, on the side of {@linkcode APART} that it is on. */
@@ -72,11 +74,6 @@ export function times(value: number | null): string {
   return (value ?? 0).toFixed(1);
 }
 
-/** An error beside a mark of a plot. */
-export function errorText(error: number | null): string {
-  return error === null ? "not finite" : small(error);
-}
-
 /** A number that a tick of an axis stands for, as {@linkcode small} would write it, without zeros at its end. */
 export function tickText(value: number): string {
   return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential().replace("+", "") : `${value}`;
@@ -86,6 +83,17 @@ export function tickText(value: number): string {
 export function brief(value: number): string {
   if (value === 0) return "0";
   return Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential(0) : `${Number(value.toPrecision(2))}`;
+}
+
+/**
+ * An estimate alone with two digits, one with an exponent, or those that its interval leaves sure where they are fewer:
+ * for the cells of a table that is looked at as a picture.
+ */
+export function measuredBriefly(estimate: Estimated): string {
+  const { value } = estimate;
+  if (value === null || value === 0) return measuredValue(estimate);
+  const exponential = withExponent(estimate), most = exponential ? leading(value) : leading(value) - 1;
+  return toPlace(value, Math.max(most, placeOf(estimate)), exponential);
 }
 
 /**
@@ -101,7 +109,7 @@ export function measured(estimate: Estimated): string {
 }
 
 /** Such a number alone. */
-export function measuredValue(estimate: Estimated): string {
+export function measuredValue(estimate: Placed): string {
   return estimate.value === null ? "-" : toPlace(estimate.value, placeOf(estimate), withExponent(estimate));
 }
 

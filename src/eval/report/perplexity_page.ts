@@ -1,5 +1,6 @@
 /** The report of an evaluation of perplexity. */
 import { counted } from "../../amounts.ts";
+import type { Estimated } from "../predictions_schema.ts";
 import type { PerplexityResults } from "../results_schema.ts";
 import { arrange, type Arrangement, panels } from "./arrangement.ts";
 import { labelRoom } from "./plot_parts.ts";
@@ -15,7 +16,7 @@ import {
 } from "./divergence_sections.ts";
 import { type Artist, openArtist } from "./draw.ts";
 import { card, escape, firstScreen, page, section, SERIES, tableHtml } from "./html.ts";
-import { small } from "./numbers.ts";
+import { measured } from "./numbers.ts";
 import { increaseTable, perplexityBounds, perplexityTable, sequencesOf } from "./perplexity_tables.ts";
 import { protocolSection } from "./protocol_section.ts";
 
@@ -81,12 +82,15 @@ function increasePlot(
   { place, columns }: Arrangement,
   label: (key: string) => string,
 ): string {
+  const [least, most] = rangeOf(comparisons.map(({ nll_increase: increase }) => increase));
   const rows = comparisons.map(({ key, nll_increase: { value: mean, low, high } }) => ({
     label: label(key),
     ...place(label(key)),
     mean: mean ?? 0,
-    low: low ?? mean ?? 0,
-    high: high ?? mean ?? 0,
+    // An open end goes to the edge.
+    low: mean === null ? 0 : low ?? least,
+    high: mean === null ? 0 : high ?? most,
+    text: mean === null ? "-" : measured({ value: mean, low, high }),
   }));
   const names = [...new Set(rows.map(({ row }) => row))];
   const across = columns.length > 1, channels = across ? { fx: "column" } : {};
@@ -96,7 +100,12 @@ function increasePlot(
     marginLeft: labelRoom(names),
     marginRight: 30,
     ...panels({ columns, rows: [] }),
-    x: { label: "more nats per token than the first setting", grid: true, ...(across ? { ticks: 3 } : {}) },
+    x: {
+      label: "more nats per token than the first setting",
+      grid: true,
+      domain: [least, most],
+      ...(across ? { ticks: 3 } : {}),
+    },
     y: { type: "band", domain: names, label: null, tickSize: 0 },
     marks: [
       Plot.ruleX([0], { stroke: "var(--soft)" }),
@@ -106,9 +115,16 @@ function increasePlot(
         y: "row",
         fill: SERIES[0]!,
         r: 4.5,
-        title: (r) => `${r.label}: ${small(r.mean)}`,
+        title: (r) => `${r.label}: ${r.text}`,
         ...channels,
       }),
     ],
   });
+}
+
+/** An axis that holds 0, all estimates and the ends of their intervals, and has room beyond them. */
+function rangeOf(estimates: readonly Estimated[]): [least: number, most: number] {
+  const values = [0, ...estimates.flatMap(({ value, low, high }) => [value, low, high]).filter((x) => x !== null)];
+  const least = Math.min(...values), most = Math.max(...values), room = (most - least || 1) / 10;
+  return [least - room, most + room];
 }

@@ -3,7 +3,8 @@ import { colourScale, panelChannels, panels } from "./arrangement.ts";
 import type { Artist } from "./draw.ts";
 import { SERIES } from "./html.ts";
 import { headline } from "../summary.ts";
-import { brief, percent, small } from "./numbers.ts";
+import { measured, measuredShare, small } from "./numbers.ts";
+import { layerFlips } from "./prediction_tables.ts";
 import {
   BROKEN,
   type Comparisons,
@@ -33,7 +34,8 @@ const DISTANCES = ["typical", "mean", "largest"] as const;
 export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparisons): string {
   const distances = named.map(({ label, predictions }) => {
     const { kl: { log_mean: typical, mean, max } } = headline(predictions);
-    return { label, ...rows.place(label), distances: [typical.value, mean.value, max] as const };
+    const texts = [measured(typical), measured(mean), small(max)];
+    return { label, ...rows.place(label), texts, distances: [typical.value, mean.value, max] as const };
   });
   const positive = distances.flatMap((one) => one.distances.map((kl) => kl ?? 0).filter((kl) => kl > LEAST_TYPICAL));
   // What is 0 stands a little left of everything else: a logarithm has no place for it.
@@ -44,8 +46,10 @@ export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparison
     least: Math.max(floor, Math.min(typical ?? Infinity, mean ?? Infinity)),
     most: Math.max(floor, largest ?? 0),
   }));
-  const dots = distances.flatMap(({ distances: all, ...place }) =>
-    all.flatMap((kl, i) => kl === null ? [] : [{ ...place, kind: DISTANCES[i]!, kl: Math.max(floor, kl) }])
+  const dots = distances.flatMap(({ distances: all, texts, ...place }) =>
+    all.flatMap((kl, i) =>
+      kl === null ? [] : [{ ...place, kind: DISTANCES[i]!, text: texts[i]!, kl: Math.max(floor, kl) }]
+    )
   );
   const names = rows.rows.filter((row) => pairs.some((pair) => pair.row === row));
   const across = rows.columns.length > 1, channels = across ? { fx: "column" } : {};
@@ -79,7 +83,7 @@ export function distancePlot({ Plot, draw }: Artist, { named, rows }: Comparison
         y: "row",
         fill: "kind",
         r: 4.5,
-        title: (d) => `${d.label}: ${d.kind} ${small(d.kl)}`,
+        title: (d) => `${d.label}: ${d.kind} ${d.text}`,
         ...channels,
       }),
       Plot.text(pairs.filter(({ whole }) => !whole), {
@@ -123,6 +127,7 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
     ...rows.place(label),
     label,
     kl: divergence.logits.all.kl.mean.value ?? 0,
+    text: measured(divergence.logits.all.kl.mean),
   })).filter(({ kl }) => kl > floor);
   const names = rows.rows.filter((row) => named.some(({ label }) => rows.place(label).row === row));
   const across = rows.columns.length > 1;
@@ -155,7 +160,7 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
       Plot.ruleY(means, { y: "kl", stroke: "currentColor", strokeDasharray: "5 4", ...channels }),
       Plot.text(means, {
         y: "kl",
-        text: (m) => `mean ${brief(m.kl)}`,
+        text: (m) => `mean ${m.text}`,
         frameAnchor: "right",
         textAnchor: "end",
         dy: -7,
@@ -181,7 +186,10 @@ export function klPlot({ Plot, draw }: Artist, { named, rows }: Comparisons): st
 /** Share of tokens that went to other experts, by layer. */
 export function routerPlot({ Plot, draw }: Artist, { named, lines }: Comparisons): string {
   const shares = named.flatMap(({ label, divergence }) =>
-    divergence.router.per_layer.map((share, layer) => ({ label, ...lines.place(label), layer, share }))
+    divergence.router.per_layer.map((share, layer) => {
+      const text = measuredShare(layerFlips(divergence.router, layer));
+      return { label, ...lines.place(label), layer, share, text };
+    })
   );
   if (shares.every(({ share }) => share === 0)) return EMPTY;
   const channels = panelChannels(lines);
@@ -202,7 +210,7 @@ export function routerPlot({ Plot, draw }: Artist, { named, lines }: Comparisons
         y: "share",
         fill: "colour",
         r: 3,
-        title: (b) => `${b.label}, layer ${b.layer}: ${percent(b.share)}`,
+        title: (b) => `${b.label}, layer ${b.layer}: ${b.text}`,
         ...channels,
       }),
       Plot.ruleY([0], { stroke: "var(--line)" }),

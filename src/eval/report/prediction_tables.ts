@@ -43,6 +43,12 @@ export function flipsText({ decisions, flipped, interval }: DivergenceResult["ro
   return measuredShare({ value, ...(interval ?? UNBOUNDED) });
 }
 
+/** Likewise of one layer. */
+export function layerFlips(router: DivergenceResult["router"], layer: number): Estimated {
+  const { per_layer: shares, per_layer_intervals: all } = router;
+  return { value: shares[layer]!, ...(all?.[layer] ?? UNBOUNDED) };
+}
+
 /** The perplexity under one of two settings, with its interval. */
 export function perplexityText(next: PredictionsPart["next"] | undefined, side: "a" | "b", none?: string): string {
   if (next === null || next === undefined) return none ?? "-";

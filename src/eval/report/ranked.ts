@@ -127,7 +127,7 @@ export function conclusion(
     const [suspect] = bad.divergence.suspects, many = suspicious.length;
     const whose = many === 1 ? bad.label : `${bad.label} and ${many - 1} more`;
     const text = `Look here before choosing: ${whose} compute${many === 1 ? "s" : ""} something that the number ` +
-      `formats do not explain, first ${operationName(suspect!)} (${suspectText(suspect!)}).`;
+      `formats do not explain, first ${operationName(suspect!)} (${suspectText(suspect!, bad.divergence)}).`;
     return { text, kind: "bad" };
   }
   const same = settings.filter(({ predictions: { all } }) => all.kl.max === 0).map(({ label }) => label);

@@ -1,8 +1,9 @@
 /** Tables of a comparison's quantized tensors and layers. */
 import type { DivergenceResult } from "../divergence_schema.ts";
+import type { Estimated } from "../predictions_schema.ts";
 import { operationName } from "../summary.ts";
-import { percent, roughPercent, small } from "./numbers.ts";
-import { errorDigits } from "./prediction_tables.ts";
+import { measuredShareValue, percent, small } from "./numbers.ts";
+import { errorDigits, layerFlips } from "./prediction_tables.ts";
 import { type Column, makeTable, PAGE, type Table, TERMINAL } from "./table.ts";
 
 type Tensor = DivergenceResult["tensors"][number];
@@ -57,7 +58,7 @@ interface Layer {
   readonly worstTotal: Operation;
   readonly worstOwn: Operation;
   /** Null before and after the layers. */
-  readonly inside: { readonly flips: number; readonly clipped: number } | null;
+  readonly inside: { readonly flips: Estimated; readonly clipped: number } | null;
 }
 
 const ofResidual = (name: string) => ({ inside, operations }: Layer) =>
@@ -81,7 +82,7 @@ const LAYER: readonly Column<Layer>[] = [
   {
     head: "flips",
     kind: "right",
-    cell: ({ inside }) => inside === null ? "" : inside.flips === 0 ? "0" : roughPercent(inside.flips),
+    cell: ({ inside }) => inside === null ? "" : inside.flips.value === 0 ? "0" : measuredShareValue(inside.flips),
   },
   { head: "clipped", kind: "right", cell: ({ inside }) => inside === null ? "" : `${inside.clipped}` },
 ];
@@ -91,7 +92,7 @@ export function layerTable({ operations, router, tensors }: DivergenceResult): T
   const layers = [...new Set(operations.map((o) => o.layer))].sort((x, y) => x - y);
   const rows = layers.map((layer): Layer => {
     const own = operations.filter((o) => o.layer === layer);
-    const flips = router.per_layer[layer];
+    const flips = router.per_layer[layer] === undefined ? undefined : layerFlips(router, layer);
     const clipped = tensors.filter((t) => t.layer === layer)
       .reduce((sum, { a, b }) => sum + Math.max(a?.clipped ?? 0, b?.clipped ?? 0), 0);
     return {

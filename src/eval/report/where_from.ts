@@ -1,7 +1,7 @@
 /** Tables of where a setting's error comes from: weights, inputs and outputs of its linears. */
 import type { DivergenceResult } from "../divergence_schema.ts";
 import { operationName } from "../summary.ts";
-import { percent, roughPercent, small } from "./numbers.ts";
+import { brief, roughPercent, small } from "./numbers.ts";
 import type { NamedDivergence } from "./plot_parts.ts";
 import { errorDigits } from "./prediction_tables.ts";
 import { type Column, makeTable, type Medium, type Table } from "./table.ts";
@@ -31,6 +31,9 @@ function mean(layers: readonly Projection[], of: (p: Projection) => number | nul
 const share = (value: number | null) =>
   value === null ? "-" : value === 0 ? "0" : value === 1 ? "100%" : roughPercent(value);
 
+/** The error of quantizing inputs, which is known of the first rows only: two digits. */
+const sampled = (value: number | null) => value === null ? "-" : brief(value);
+
 /** The side whose inputs are shown: B, or A where only that quantizes. */
 const input = ({ input: { a, b } }: Projection) => b ?? a;
 
@@ -58,7 +61,7 @@ const LINEAR: readonly Column<Linear>[] = [
     head: "input error",
     short: "inputs",
     kind: "right",
-    cell: ({ layers }) => small(largest(layers, (p) => input(p)?.relative_error ?? null)),
+    cell: ({ layers }) => sampled(largest(layers, (p) => input(p)?.relative_error ?? null)),
   },
   { head: "to zero", kind: "right", cell: ({ layers }) => mean(layers, (p) => input(p)?.flushed ?? null) },
   {
@@ -87,10 +90,15 @@ const LINEAR: readonly Column<Linear>[] = [
   },
 ];
 
+/** Of what inputs is known, in any of these tables. */
+export const INPUT_NOTE =
+  "inputs: counted on the tokens at hand, and their error on the first 64 rows: without intervals";
+
 /** What must be known to read {@linkcode linearTable}. */
 export const LINEAR_NOTE: readonly string[] = [
   "errors: the largest of all layers; shares: their mean; inputs: of B, or of A where only that quantizes them",
   "loud: channels of the input with four times its RMS; own: of the product on equal inputs",
+  INPUT_NOTE,
 ];
 
 /** One row for each linear, over all layers. */
@@ -110,16 +118,18 @@ export function linearTable({ projections, operations }: DivergenceResult, mediu
 }
 
 /** One row for each linear of each layer. */
-export function projectionTable({ projections }: DivergenceResult, medium: Medium): Table {
+export function projectionTable({ projections, operations }: DivergenceResult, medium: Medium): Table {
+  const operationOf = ({ layer, operation }: Projection) =>
+    operations.find((o) => o.layer === layer && o.operation === operation);
   const side = (name: "a" | "b"): Column<Projection>[] => {
     if (projections.every((p) => p.input[name] === null)) return [];
     const of = (text: (counts: NonNullable<Projection["input"]["a"]>) => string) => (p: Projection) =>
       p.input[name] === null ? "-" : text(p.input[name]);
     const who = name.toUpperCase();
     return [
-      { head: `${who}: input error`, kind: "right", cell: of((c) => small(c.relative_error)) },
-      { head: `${who}: to zero`, kind: "right", cell: of((c) => percent(c.flushed)) },
-      { head: `${who}: at max`, kind: "right", cell: of((c) => percent(c.at_max)) },
+      { head: `${who}: input error`, kind: "right", cell: of((c) => sampled(c.relative_error)) },
+      { head: `${who}: to zero`, kind: "right", cell: of((c) => share(c.flushed)) },
+      { head: `${who}: at max`, kind: "right", cell: of((c) => share(c.at_max)) },
     ];
   };
   return makeTable<Projection>(
@@ -138,8 +148,8 @@ export function projectionTable({ projections }: DivergenceResult, medium: Mediu
         cell: ({ input: { outlier_channels: count, loudest } }) =>
           count === 0 ? "0" : `${count} (${loudest.toFixed(1)} x)`,
       },
-      { head: "own error", kind: "right", cell: ({ output }) => small(output.own) },
-      { head: "total error", kind: "right", cell: ({ output }) => small(output.total) },
+      { head: "own error", kind: "right", cell: (p) => errorDigits(operationOf(p)?.own) },
+      { head: "total error", kind: "right", cell: (p) => errorDigits(operationOf(p)?.total) },
     ],
     projections,
     medium,
@@ -161,7 +171,7 @@ export function sourceTable(named: readonly NamedDivergence[], medium: Medium): 
     [
       { head: "setting", cell: ({ label }) => label },
       { head: "largest error of weights", cell: (d) => worst(d, (p) => p.weights.relative_error, small) },
-      { head: "of inputs", cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, small) },
+      { head: "of inputs", cell: (d) => worst(d, (p) => p.input.b?.relative_error ?? null, sampled) },
       { head: "most inputs to zero", cell: (d) => worst(d, (p) => p.input.b?.flushed ?? null, share) },
     ],
     named,
