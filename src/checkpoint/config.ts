@@ -3,7 +3,7 @@
  */
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
-import { notApplied } from "./generation_keys.ts";
+import { notApplied, refuseUnknownGeneration } from "./generation_keys.ts";
 import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
 import { hasDraftHeads } from "./hf_keys.ts";
 import { ROPE_DICTIONARY } from "./hf_rope.ts";
@@ -40,8 +40,9 @@ export interface ConfigFile {
 export function readConfig(config: ConfigFile, generation: ConfigFile | null): ReadConfig {
   const { path, json } = config;
   const tokens = generation === null ? {} : validate(GenerationConfig, generation.json, generation.path);
-  const other = generation === null ? null : notApplied(generation.json as Record<string, unknown>);
-  const oddities = other === null ? [] : [`${generation!.path}: ${other}`];
+  if (generation !== null) refuseUnknownGeneration(generation.json as Record<string, unknown>, generation.path);
+  const drawing = generation ?? config, other = isObject(drawing.json) ? notApplied(drawing.json) : null;
+  const oddities = other === null ? [] : [`${drawing.path}: ${other}`];
   const files = generation === null ? path : `${path} and ${generation.path}`;
   if (isOriginal(json)) {
     const values = validate(OriginalConfig, json, path);

@@ -1,10 +1,15 @@
-/** Finds e8m0's NaN, the one value that a scale must not have and that no header shows. */
+/**
+ * Finds what a scale of MX blocks must not be and no header shows: e8m0's NaN, and where scales are stored as plain
+ * numbers, all that e8m0 has no byte for.
+ */
 import { asset } from "../assets.ts";
 import { isHeld, openStored, type StoredFile } from "../stored_files.ts";
+import { decodeElements } from "../formats/decode.ts";
+import { bytesOf, type PlainFormat } from "../formats/format.ts";
 import { FailureError, InputError, type Mistake } from "../errors.ts";
 import { readable, readInto } from "../read.ts";
 import { startThread } from "../thread.ts";
-import type { TensorSet } from "./tensor_set.ts";
+import { PLAIN, type TensorSet } from "./tensor_set.ts";
 
 const NAN_BYTE = 255;
 /** Bytes held at a time: they stay in a core's cache between reading and looking. */
@@ -17,21 +22,24 @@ export interface ScaleTensor {
   readonly shape: readonly number[];
   readonly offset: number;
   readonly bytes: number;
+  /** The numbers that it has instead of e8m0 bytes. */
+  readonly numbers?: PlainFormat;
 }
 
-/** All e8m0 scales that a layout took, in the order of the files. */
+/** All scales of MX blocks that a layout took, in the order of the files. */
 export function scaleTensors(tensors: TensorSet): ScaleTensor[] {
   return tensors.e8m0.toSorted((a, b) => a.file - b.file || a.offset - b.offset)
     .map((tensor) => {
       const { name, shape, offset, bytes } = tensor;
-      return { path: tensors.pathOf(tensor), name, shape, offset, bytes };
+      const numbers = (PLAIN as Readonly<Record<string, PlainFormat>>)[tensor.dtype];
+      return { path: tensors.pathOf(tensor), name, shape, offset, bytes, ...(numbers ? { numbers } : {}) };
     });
 }
 
 /**
- * Reads scales and refuses NaN.
+ * Reads scales and refuses NaN, and numbers that are no powers of two of e8m0's.
  *
- * @throws {InputError} naming the tensor and the index of its first byte 255.
+ * @throws {InputError} naming the tensor and the index of its first byte 255, or of its first such number.
  */
 export function refuseNanScales(scales: readonly ScaleTensor[]): void {
   const buffer = new Uint8Array(Math.min(CHUNK_BYTES, scales.reduce((most, { bytes }) => Math.max(most, bytes), 0)));
@@ -96,6 +104,10 @@ function scan(file: StoredFile, path: string, tensor: ScaleTensor, buffer: Uint8
   for (let at = 0; at < tensor.bytes; at += buffer.length) {
     const chunk = buffer.subarray(0, Math.min(buffer.length, tensor.bytes - at));
     readInto(file, path, tensor.offset + at, chunk);
+    if (tensor.numbers !== undefined) {
+      scanNumbers(path, tensor, tensor.numbers, at, chunk);
+      continue;
+    }
     const found = indexOfNan(chunk);
     if (found < 0) continue;
     const index = unravel(at + found, tensor.shape).join(", ");
@@ -107,6 +119,24 @@ function scan(file: StoredFile, path: string, tensor: ScaleTensor, buffer: Uint8
     );
   }
 }
+
+function scanNumbers(path: string, { name, shape }: ScaleTensor, format: PlainFormat, at: number, chunk: Uint8Array) {
+  const size = bytesOf(format, 1), values = decodeElements(format, chunk, chunk.length / size);
+  const bits = new Uint32Array(values.buffer);
+  const found = values.findIndex((value, i) => !isE8m0(value, bits[i]!));
+  if (found < 0) return;
+  throw InputError.of(
+    "wrong_value",
+    { file: path, tensor: name },
+    "powers of two from 2^-127 to 2^127, as e8m0 has them",
+    `${values[found]} at [${unravel(at / size + found, shape).join(", ")}]`,
+  );
+}
+
+/** Whether a number and its bits are those of a power of two that e8m0 has a byte for. */
+const isE8m0 = (value: number, bits: number): boolean =>
+  value > 0 && value < Infinity && ((bits & 0x7f_ffff) === 0 || value === LEAST);
+const LEAST = 2 ** -127;
 
 /** Bytes looked at together. */
 const STEP_BYTES = 32;

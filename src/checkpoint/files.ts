@@ -102,8 +102,8 @@ function lookAt(path: string): FileFacts | null {
 export function openWeightFiles(dir: string, onWarning: (line: string) => void): WeightFiles {
   const single = fileIn(dir, SINGLE), index = fileIn(dir, INDEX);
   if (single !== null) {
-    if (index !== null) onWarning(`${dir}: ${SINGLE} and ${INDEX} are both there; the former is read`);
-    return openAll([single], dir);
+    if (index === null) return openAll([single], dir);
+    refuseOtherShards(index);
   }
   if (index !== null) return openShards(dir, index, onWarning);
   const names = safetensorsIn(dir);
@@ -113,6 +113,19 @@ export function openWeightFiles(dir: string, onWarning: (line: string) => void):
     throw InputError.of("missing", { file: dir }, expected, "none of them");
   }
   return openAll(names.map((name) => listedIn(dir, name)), dir);
+}
+
+/**
+ * Refuses an index of other files than the one beside it: transformers reads that file, and vLLM those of the index.
+ *
+ * @throws {InputError} naming the first of them.
+ */
+function refuseOtherShards(index: string): void {
+  const { weight_map } = validate(Index, readJson(index, MAX_INDEX_BYTES), index);
+  const other = shardEntries(weight_map, index).find(([, name]) => name !== SINGLE);
+  if (other === undefined) return;
+  const subject = { file: index, key: `weight_map.${printable(other[0])}` };
+  throw InputError.of("contradiction", subject, `${SINGLE}, which is there too`, `"${printable(other[1])}"`);
 }
 
 /**

@@ -15,7 +15,7 @@ export const PLAIN = { BF16: "bf16", F16: "f16", F32: "f32" } as const;
 const PLAIN_DTYPES = ["BF16", "F16", "F32"] as const;
 /** Tensors by name. */
 export class TensorSet {
-  /** Taken e8m0 scales, whose byte 255 (NaN) no header can show. */
+  /** Taken scales of MX blocks, bytes or plain numbers, whose values no header can show. */
   readonly e8m0: StoredTensor[] = [];
   /** What messages about the whole set begin with. */
   readonly place: string;

@@ -63,14 +63,28 @@ Deno.test("openWeightFiles() opens all safetensors files where there is no index
   assertEquals(opened(dir).tensors, ["a in 0", "b in 0", "c in 1"]);
 });
 
-Deno.test("openWeightFiles() prefers the single file, with a warning", () => {
+Deno.test("openWeightFiles() refuses a single file beside an index of others, of which readers take either", () => {
   using dir = sharded();
   dir.write("model.safetensors", shard("z"));
-  const { tensors, warnings } = opened(dir);
-  assertEquals(tensors, ["z in 0"]);
-  assertEquals(warnings.map((line) => line.replace(dir.path, "DIR")), [
-    "DIR: model.safetensors and model.safetensors.index.json are both there; the former is read",
-  ]);
+  assertEquals(
+    refused(dir),
+    "model.safetensors.index.json: weight_map.a: expected model.safetensors, which is there too, got " +
+      '"model-00001-of-00002.safetensors"',
+  );
+  const index = (weight_map: unknown) => dir.write("model.safetensors.index.json", { weight_map });
+  index({ z: "model.safetensors", y: "other\n.safetensors" });
+  assertEquals(
+    refused(dir),
+    "model.safetensors.index.json: weight_map.y: expected model.safetensors, which is there too, got " +
+      '"other\\u000a.safetensors"',
+  );
+  index({ z: "model.safetensors" });
+  assertEquals(opened(dir), { files: ["model.safetensors"], tensors: ["z in 0"], warnings: [] });
+  index({ z: "model.safetensors", y: "model.safetensors" });
+  assertEquals(
+    refused(dir),
+    "model.safetensors.index.json: expected tensor y in model.safetensors, found it in no shard",
+  );
 });
 
 Deno.test("openWeightFiles() warns of a wrong total_size and of tensors that the index lacks", () => {

@@ -3,7 +3,7 @@ import { readConfig } from "../../src/checkpoint/config.ts";
 import { HF_KEYS } from "../../src/checkpoint/hf_config.ts";
 import { ROPE_DICTIONARY } from "../../src/checkpoint/hf_rope.ts";
 import { InputError } from "../../src/errors.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { type Json, ORIGINAL, ROPE, tiny } from "./configs.ts";
 import { refusal } from "./container.ts";
 
@@ -44,8 +44,10 @@ Deno.test("keys of config.json without consequence may say anything", () => {
   const { model } = read_(tiny());
   for (const [key, reason] of Object.entries(HF_KEYS.irrelevant)) {
     for (const value of ["x", 7, true, [1], { a: 1 }, null]) {
-      const read = read_(tiny({ [key]: value }));
+      // Without generation_config.json, what says how tokens are drawn is warned of.
+      const read = read_(tiny({ [key]: value }), {});
       assertEquals([read.model, read.warnings], [model, []], key);
+      assertEquals(read_(tiny({ [key]: value })).model, model, key);
     }
     assert(reason.length > 10, `${key}: no reason`);
   }
@@ -91,6 +93,23 @@ Deno.test("a key of config.json that is not known is refused, in both kinds of i
   assertEquals(line(changed), `config.json: rope_parameters.high_freq_factor: ${said}, got 4`);
 });
 
+/** Attributes of transformers' GenerationConfig, version 5.24. */
+const TRANSFORMERS_GENERATION = [
+  "_from_model_config assistant_confidence_threshold assistant_early_exit assistant_ensemble_weight",
+  "assistant_lookbehind bad_words_ids begin_suppress_tokens bos_token_id cache_config cache_implementation",
+  "compile_config constraints continuous_batching_config decoder_start_token_id disable_compile diversity_penalty",
+  "do_sample dola_layers early_stopping encoder_no_repeat_ngram_size encoder_repetition_penalty eos_token_id",
+  "epsilon_cutoff eta_cutoff exponential_decay_length_penalty force_words_ids forced_bos_token_id",
+  "forced_eos_token_id guidance_scale is_assistant length_penalty low_memory max_cache_len max_length",
+  "max_matching_ngram_size max_new_tokens max_time min_length min_new_tokens min_p no_repeat_ngram_size",
+  "num_assistant_tokens num_assistant_tokens_schedule num_beam_groups num_beams num_return_sequences",
+  "output_attentions output_hidden_states output_logits output_scores pad_token_id penalty_alpha",
+  "prefill_chunk_size prompt_lookup_num_tokens remove_invalid_values renormalize_logits repetition_penalty",
+  "return_dict_in_generate sequence_bias speculation_type stop_strings suppress_tokens target_lookbehind",
+  "temperature token_healing top_h top_k top_p transformers_version typical_p use_cache use_mtp",
+  "watermarking_config",
+].join(" ").split(" ");
+
 Deno.test("readConfig() says what of generation_config.json is not applied", () => {
   const warnings = (generation: Json) => read_(tiny(), generation).warnings;
   const applied = [
@@ -108,8 +127,30 @@ Deno.test("readConfig() says what of generation_config.json is not applied", () 
   const said = "generation.json: not applied when tokens are drawn: ";
   assertEquals(warnings({ repetition_penalty: 1.1 }), [`${said}repetition_penalty 1.1`]);
   assertEquals(
-    warnings({ num_beams: 4, suppress_tokens: [1], cache_implementation: "quantized", min_new_tokens: 3, foo: 1 }),
+    warnings({ num_beams: 4, suppress_tokens: [1], cache_implementation: "quantized", min_new_tokens: 3, top_h: 1 }),
     [`${said}num_beams 4, suppress_tokens an array of 1, cache_implementation "quantized" and 2 more`],
   );
   assertEquals(read_(ORIGINAL, { no_repeat_ngram_size: 2 }).warnings, [`${said}no_repeat_ngram_size 2`]);
+});
+
+Deno.test("readConfig() says the same of config.json where there is no generation_config.json", () => {
+  const said = "config.json: not applied when tokens are drawn: ";
+  const drawing = { repetition_penalty: 1.1, temperature: 0.3, prefix: "Q: ", bad_words_ids: [[1]] };
+  assertEquals(read_(tiny(drawing)).warnings, [
+    `${said}repetition_penalty 1.1, prefix "Q: ", bad_words_ids an array of 1`,
+  ]);
+  assertEquals(read_(tiny(drawing), {}).warnings, []);
+  const defaults = { num_beams: 1, typical_p: 1.0, prefix: null, task_specific_params: {}, min_length: 0, top_k: 50 };
+  assertEquals(read_(tiny(defaults)).warnings, []);
+});
+
+Deno.test("readConfig() refuses keys of generation_config.json that are not known", () => {
+  const line = (generation: Json) => assertThrows(() => read_(tiny(), generation), InputError).message;
+  const said = "expected no key of that name: what it says of replies is not known";
+  assertEquals(line({ do_sample: true, dry_multiplier: 0.8 }), `generation.json: dry_multiplier: ${said}, got 0.8`);
+  assertEquals(line({ "a\nb": [] }), `generation.json: a\\u000ab: ${said}, got an array of 0`);
+  assertEquals(line({ hasOwnProperty: 1 }), `generation.json: hasOwnProperty: ${said}, got 1`);
+  assertEquals(read_(tiny(), { dry_multiplier: null }).warnings, []);
+  // Every key that transformers 5.24 writes is known.
+  for (const key of TRANSFORMERS_GENERATION) read_(tiny(), { [key]: key.endsWith("token_id") ? 1 : true });
 });

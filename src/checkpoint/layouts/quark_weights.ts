@@ -93,7 +93,10 @@ export class QuarkWeights {
     return this.#tensors.matrices(weightName, lead, rows, cols);
   }
 
-  /** Refuses a scale that is not of the format that the weights beside it went through: Quark applies it once more. */
+  /**
+   * Refuses a scale that is not of the format that the weights beside it went through: Quark applies it once more. The
+   * values of those of blocks are looked at with all others of blocks.
+   */
   #checkPlainScale(
     scale: StoredTensor,
     kind: WeightScale | null,
@@ -104,9 +107,13 @@ export class QuarkWeights {
     const perRow = [...lead, rows], perBlock = [...perRow, Math.ceil(cols / BLOCK)];
     const shapes = { e8m0: [perBlock], row: [perRow, [...perRow, 1]], tensor: [[], [1], lead], none: [] };
     const allowed = kind === null ? Object.values(shapes).flat() : shapes[kind];
-    if (allowed.some((shape) => hasShape(scale, shape))) return;
-    const which = kind === null || kind === "tensor" ? [[], ...allowed.filter(({ length }) => length > 1)] : allowed;
-    this.#tensors.refuse(scale, `scales ${which.map(shapeText).join(" or ")}`);
+    if (!allowed.some((shape) => hasShape(scale, shape))) {
+      this.#tensors.refuse(scale, `scales ${[...new Set(allowed.map(shapeText))].join(" or ")}`);
+    }
+    const count = scale.shape.reduce((product, size) => product * size, 1);
+    if (!hasShape(scale, perBlock)) this.#scales.read(scale, [count]);
+    else if (isOneOf(scale, E8M0_DTYPES) || Object.hasOwn(PLAIN, scale.dtype)) this.#tensors.e8m0.push(scale);
+    else this.#tensors.refuse(scale, `U8, F8_E8M0, BF16, F16 or F32 ${shapeText(perBlock)}`);
   }
 
   /** What a linear of `<name>.weight`, once read, has besides: whether a scale lies beside its plain weights. */
