@@ -61,6 +61,38 @@ export function parseAsPython(text: string): unknown {
   });
 }
 
+/** A JSON value with all numbers as JavaScript has them. */
+export function plainNumbers(value: unknown): unknown {
+  if (isRawJSON(value)) return Number(value.rawJSON);
+  if (Array.isArray(value)) return value.map(plainNumbers);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plainNumbers(inner)]));
+}
+
+/**
+ * A JSON value as Rust's serde_json writes what it has read: integers of up to 64 bits stay, all other numbers are
+ * floats, which have a point or an exponent.
+ */
+export function rustJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner) => {
+    if (isRawJSON(inner)) return rawJSON(rustNumber(inner.rawJSON));
+    return typeof inner === "number" && Number.isFinite(inner) ? rawJSON(rustNumber(String(inner))) : inner;
+  });
+}
+
+function rustNumber(text: string): string {
+  if (/^-?\d+$/.test(text)) {
+    const integer = BigInt(text);
+    if (integer >= -(2n ** 63n) && integer < 2n ** 64n) return text;
+  }
+  const value = Number(text), [digits, power] = value.toExponential().split("e") as [string, string];
+  const exponent = Number(power);
+  if (exponent < -5 || exponent >= 16) return `${digits}e${exponent}`;
+  // From 0.00001 to 1e16 JavaScript writes no exponent either.
+  const plain = Object.is(value, -0) ? "-0" : String(value);
+  return plain.includes(".") ? plain : `${plain}.0`;
+}
+
 /** Python's repr: an exponent of two digits at least, from 1e16 on and below 1e-4. */
 function pythonFloat(value: number): string {
   const [digits, power] = value.toExponential().split("e") as [string, string];

@@ -3,7 +3,11 @@
  * that the models were trained with. The layout is that of OpenAI's harmony renderer, blank for blank: models have seen
  * no other.
  */
+import { isWrittenNumber, rustJson } from "../json_numbers.ts";
 import { isObject, type JsonObject } from "./tokenizer_file.ts";
+
+/** Numbers in their written form are objects to JavaScript. */
+const isSchema = (value: unknown): value is JsonObject => isObject(value) && !isWrittenNumber(value);
 
 /** A function that the model may call. */
 export interface FunctionTool {
@@ -34,7 +38,7 @@ function namespaceSection({ name, description, tools }: ToolNamespace): string {
     lines.push(`namespace ${name} {`, "");
     for (const tool of tools) {
       for (const line of linesOf(tool.description)) lines.push(`// ${line}`);
-      const argument = isObject(tool.parameters) ? `_: ${typeOf(tool.parameters, "")}` : "";
+      const argument = isSchema(tool.parameters) ? `_: ${typeOf(tool.parameters, "")}` : "";
       lines.push(`type ${tool.name} = (${argument}) => any;`, "");
     }
     lines.push(`} // namespace ${name}`);
@@ -50,10 +54,10 @@ function linesOf(text: string | undefined): string[] {
 export function typeOf(schema: JsonObject, indent: string): string {
   const { oneOf, type } = schema as { oneOf?: unknown; type?: unknown };
   if (Array.isArray(oneOf)) {
-    return oneOf.filter(isObject).map((variant) => {
+    return oneOf.filter(isSchema).map((variant) => {
       // Here, and only here, OpenAI's renderer writes the default of an enumeration as JSON.
       const value = enumOf(variant).length > 0 && variant["default"] !== undefined
-        ? `default: ${JSON.stringify(variant["default"])}`
+        ? `default: ${rustJson(variant["default"])}`
         : defaultOf(variant);
       return `\n${indent} | ${nullable(variant, `${indent}   `)}${trailing([text(variant["description"]), value])}`;
     }).join("");
@@ -75,7 +79,7 @@ export function typeOf(schema: JsonObject, indent: string): string {
       return simpleType(type);
     case "array":
       if (schema["items"] === undefined) return "Array<any>";
-      return `${typeOf(isObject(schema["items"]) ? schema["items"] : {}, indent)}[]`;
+      return `${typeOf(isSchema(schema["items"]) ? schema["items"] : {}, indent)}[]`;
     default:
       return "any";
   }
@@ -85,16 +89,16 @@ function objectType(schema: JsonObject, indent: string): string {
   const required = new Set(Array.isArray(schema["required"]) ? schema["required"] : []);
   const description = text(schema["description"]);
   let out = description === null ? "{\n" : `${indent}// ${description}\n{\n`;
-  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
+  const properties = isSchema(schema["properties"]) ? schema["properties"] : {};
   for (const [key, value] of Object.entries(properties)) {
-    out += property(key + (required.has(key) ? "" : "?"), isObject(value) ? value : {}, indent);
+    out += property(key + (required.has(key) ? "" : "?"), isSchema(value) ? value : {}, indent);
   }
   return `${out}${indent}}`;
 }
 
 /** One property: comments, name, type. */
 function property(name: string, schema: JsonObject, indent: string): string {
-  const variants = Array.isArray(schema["oneOf"]) ? schema["oneOf"].filter(isObject) : null;
+  const variants = Array.isArray(schema["oneOf"]) ? schema["oneOf"].filter(isSchema) : null;
   const description = text(schema["description"]);
   const title = text(schema["title"]);
   const shown = description !== null && description !== text(variants?.[0]?.["description"]);
@@ -130,7 +134,7 @@ function nullable(schema: JsonObject, indent: string): string {
 function defaultOf(schema: JsonObject): string | null {
   const value = schema["default"];
   if (value === undefined) return null;
-  if (typeof value !== "string") return `default: ${JSON.stringify(value)}`;
+  if (typeof value !== "string") return `default: ${rustJson(value)}`;
   return `default: ${enumOf(schema).length > 0 ? value : `"${value}"`}`;
 }
 

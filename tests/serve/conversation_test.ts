@@ -7,6 +7,9 @@ import { responseAsk } from "../../src/serve/chat/response_turns.ts";
 import { ChatRequest } from "../../src/serve/endpoints/chat_schema.ts";
 import { ResponseRequest } from "../../src/serve/endpoints/responses_schema.ts";
 import { ApiError } from "../../src/serve/api_error.ts";
+import { replyGrammar } from "../../src/serve/chat/reply_grammar.ts";
+import { parseBody } from "../../src/serve/http/parse_body.ts";
+import { ANY_OBJECT } from "../../src/grammar/json.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes, assertThrows } from "../assert.ts";
@@ -236,4 +239,37 @@ Deno.test("a conversation that is longer than any prompt is refused before it is
     content: " ".repeat(9000),
   }];
   refuseLong({ tokenizer, limits: { ...limits, promptTokens: 100 } }, { ...conversation, messages: blank }, "input");
+});
+
+Deno.test("chat and responses: numbers of tools' schemas are shown as they are written, by both roads", async () => {
+  const parameters = '{"type": "object", "properties": {"x": {"type": "number", "default": 1.0, "minimum": 0.50}}}';
+  const fields = `"name": "f", "description": "Looks.", "strict": true, "parameters": ${parameters}`;
+  const chat = `{"messages": [{"role": "user", "content": "Hi"}], "temperature": 1.0, "tools": [
+    {"type": "function", "function": {${fields}}}]}`;
+  const response = (tools: string) => `{"input": "Hi", "temperature": 1.0, "tools": [${tools}]}`;
+  const plain = `{"type": "function", ${fields}}`;
+  const space = `{"type": "namespace", "name": "n", "tools": [${plain}]}`;
+  const asks = [
+    chatAsk(parseBody(ChatRequest, chat)),
+    ...[plain, space].map((tool) =>
+      responseAsk(parseBody(ResponseRequest, response(tool)), new ResponseStore(), "").ask
+    ),
+  ];
+  for (const ask of asks) {
+    assertStringIncludes(await render(harmony, ask), "x?: number, // default: 1.0\n");
+    assertStringIncludes(await render(template, ask), "x?: number = 1.0");
+    // A grammar is made of numbers.
+    const made: unknown[] = [];
+    await replyGrammar({ format: { type: "text" }, tools: ask.tools, mustCall: true, manyCalls: false }, (schema) => {
+      made.push(schema);
+      return Promise.resolve(ANY_OBJECT);
+    });
+    assertEquals(made, [JSON.parse(parameters)]);
+  }
+  // What is no object is refused as before.
+  for (const wrong of ["1.0", "[1.0]", '"x"']) {
+    const body = chat.replace(parameters, wrong);
+    assertThrows(() => parseBody(ChatRequest, body), ApiError, "tools.0.function.parameters: expected an object, got ");
+  }
+  assertThrows(() => parseBody(ChatRequest, chat.replace(/\[\s*\{"type": "function".*/s, "1.0}")), ApiError, "tools: ");
 });

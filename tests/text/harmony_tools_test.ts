@@ -1,5 +1,7 @@
 import { assertEquals } from "../assert.ts";
 import { type FunctionTool, toolsSection, typeOf } from "../../src/text/harmony_tools.ts";
+import { parseAsPython } from "../../src/json_numbers.ts";
+import type { JsonObject } from "../../src/text/tokenizer_file.ts";
 import { path } from "./goldens.ts";
 
 Deno.test("toolsSection() agrees with OpenAI's renderer on random schemas", () => {
@@ -29,4 +31,52 @@ Deno.test("typeOf() does not throw on schemas that make no sense", () => {
   assertEquals(typeOf({ type: [] }, ""), "any");
   assertEquals(typeOf({ type: "object", properties: { a: 3 }, required: "a" }, ""), "{\na?: any,\n}");
   assertEquals(typeOf({ type: "array", items: 5 }, ""), "any[]");
+});
+
+Deno.test("toolsSection() writes defaults as OpenAI's renderer does, 1.0 with its point", () => {
+  // What openai-harmony 0.0.8 makes of `"default": ...`, by Rust's serde_json.
+  const cases: [written: string, shown?: string][] = [
+    ["1.0"],
+    ["-1.0"],
+    ["0.0"],
+    ["-0.0"],
+    ["-0", "0"],
+    ["1e5", "100000.0"],
+    ["1e15", "1000000000000000.0"],
+    ["1e16"],
+    ["1e17"],
+    ["1.5e300"],
+    ["1e-4", "0.0001"],
+    ["1e-5", "0.00001"],
+    ["1e-6"],
+    ["1e-7"],
+    ["123456789.25"],
+    ["12345678901234567890"],
+    ["18446744073709551615"],
+    ["18446744073709551616", "1.8446744073709552e19"],
+    ["-9223372036854775808"],
+    ["-9223372036854775809", "-9.223372036854776e18"],
+    ["123456789012345678901234567890", "1.2345678901234568e29"],
+    ["0.1"],
+    ["100"],
+    ["7.0e0", "7.0"],
+    ["2.50", "2.5"],
+    ["1E2", "100.0"],
+    ['[1.0, 2, {"a": 3.0}]', '[1.0,2,{"a":3.0}]'],
+    ["1e22"],
+    ["9007199254740993"],
+    ["9007199254740993.0", "9007199254740992.0"],
+    ["5e-324"],
+    ["1.7976931348623157e308"],
+  ];
+  for (const [written, shown = written] of cases) {
+    const parameters = parseAsPython(
+      `{"type": "object", "properties": {"x": {"type": "number", "default": ${written}}}}`,
+    ) as JsonObject;
+    const text = toolsSection([{ name: "functions", tools: [{ name: "f", parameters }] }]);
+    assertEquals(text.split("\n").find((line) => line.startsWith("x?")), `x?: number, // default: ${shown}`);
+  }
+  // Numbers in places of schemas make no sense, and are no objects.
+  const odd = parseAsPython('{"type": "object", "properties": 1.0}') as JsonObject;
+  assertEquals(typeOf(odd, ""), "{\n}");
 });

@@ -7,6 +7,7 @@ import { textsOf, withBudget } from "../../grammar/dfa.ts";
 import { ANY_OBJECT } from "../../grammar/json.ts";
 import { all, ANYTHING, bytes, literal, maybe, type Node, oneOf, special, times } from "../../grammar/node.ts";
 import { wholePattern } from "../../grammar/pattern.ts";
+import { plainNumbers } from "../../json_numbers.ts";
 import type { FunctionTool } from "../../text/harmony_tools.ts";
 
 /** A function that the model may call. */
@@ -100,5 +101,5 @@ async function formatNode(format: ReplyFormat, make: MakeGrammar): Promise<Node>
 async function argumentsNode({ name, parameters, strict }: ChatTool, make: MakeGrammar): Promise<Node> {
   if (!strict) return ANY_OBJECT;
   const none = { type: "object", properties: {}, additionalProperties: false };
-  return await make(parameters ?? none, `tools.${name}.parameters`);
+  return await make(plainNumbers(parameters ?? none), `tools.${name}.parameters`);
 }

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
+import { parseAsPython } from "../../json_numbers.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
 
@@ -18,8 +19,37 @@ export function parseBody<T>(schema: z.ZodType<T>, text: string): T {
     throw new ApiError(400, `the body is not JSON: ${reason(thrown)}`, { code: "malformed" });
   }
   refuseLarge(value);
-  return parseValue(schema, value);
+  return parseValue(schema, withWrittenNumbers(value, text));
 }
+
+/**
+ * The body with the numbers of its tools' parameters as they are written: a model is shown 1.0 where a client says so,
+ * and JavaScript has no such number.
+ */
+function withWrittenNumbers(body: unknown, text: string): unknown {
+  if (!isObject(body) || !Array.isArray(body["tools"])) return body;
+  const { tools } = body, written = parseAsPython(text) as { readonly tools: readonly unknown[] };
+  return { ...body, tools: tools.map((tool, i) => withParameters(tool, written.tools[i])) };
+}
+
+/** A tool with the parameters of its written form: its own, those of its `function`, and those of tools within it. */
+function withParameters(tool: unknown, written: unknown): unknown {
+  if (!isObject(tool) || !isObject(written)) return tool;
+  return Object.fromEntries(
+    Object.entries(tool).map(([key, value]) => {
+      const other = written[key];
+      if (key === "parameters" && isObject(value)) return [key, other];
+      if (key === "function") return [key, withParameters(value, other)];
+      if (key === "tools" && Array.isArray(value)) {
+        return [key, value.map((inner, i) => withParameters(inner, (other as unknown[])[i]))];
+      }
+      return [key, value];
+    }),
+  );
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** As {@linkcode parseBody}, of a value that was read. */
 function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {

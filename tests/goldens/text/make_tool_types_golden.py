@@ -5,7 +5,7 @@
 with openai-harmony==0.0.8 installed and o200k_base.tiktoken (sha256 446a9538...) in DIR; writes tool-types.json beside itself:
 a list of {"tool": name, description, JSON schema of the parameters, "text": the developer message's content}.
 The last rows have schemas that few write: keywords of the wrong type, lists of several, texts that JSON would escape.
-Numbers are integers, since Rust prints 1.0 as 1.0 and JavaScript as 1; no key is a number, which JavaScript puts first.
+Numbers are integers: JSON.parse, by which the test reads the file, knows no 1.0; no key is a number, which JavaScript puts first.
 """
 import json
 import random
