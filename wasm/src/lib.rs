@@ -2,6 +2,12 @@
 //!
 //! No allocation, no statics, no panic with a message: the module must have no data segment (`tools/wasm_build.ts`
 //! checks), because many instances share one memory that TypeScript owns.
+//!
+//! Nearly all of it is `unsafe`: kernels work at addresses that a descriptor names, of which no compiler can judge.
+//! What makes that sound is the caller's to keep, stands in `../ABI.md`, and holds for every `unsafe fn` here: from an
+//! address on there are as many bytes as the operation reads or writes, and units that threads compute at the same
+//! time write to different bytes. Where a caller breaks that, numbers are wrong or the kernel traps; it cannot leave
+//! the memory. What is `unsafe` for another reason says so beside it.
 #![no_std]
 #![feature(asm_experimental_arch)]
 
