@@ -7,7 +7,7 @@ import { refuseAbsent } from "../backends/gpu/devices.ts";
 import { stepsAhead } from "../backends/gpu/paced.ts";
 import { createRankIds } from "../backends/gpu/ranks.ts";
 import type { ModelConfig } from "../checkpoint/model_config.ts";
-import { groupSizes, type ParallelSizes } from "../checkpoint/shard.ts";
+import { groupSizes } from "../checkpoint/shard.ts";
 import type { BackendInfo, Batch, OpenRequest } from "../model/backend.ts";
 import { type DecodeRequest, type DecodeResult, type Engine, LOGIT_ROWS, type Picks } from "../model/engine.ts";
 import type { Tap, TensorName } from "../model/gpt_oss.ts";
@@ -16,7 +16,7 @@ import { type HostedOptions, type HostedRanks, startRanks } from "./hosted.ts";
 import type { DeviceChoice, RankCommand, RankReply } from "./messages.ts";
 import type { Processes } from "./processes.ts";
 import { Queue } from "./queue.ts";
-import type { Ranks, TokensReply } from "./ranks.ts";
+import { joinedInfo, type Ranks, type TokensReply } from "./ranks.ts";
 import { gatherTaps } from "./taps.ts";
 import { tune } from "./tuning.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -80,20 +80,16 @@ export async function openDeviceRanks(
       ? { text: `sums by ${name}` }
       : await watchdog.during(() => tune(ranks, devices, whole.maxTokens, name, options.exchange === undefined));
     const among = processes === null ? "" : `${processes.size} processes, `;
-    return new DeviceEngine(hosted, whole, watchdog, joinInfo(sizes, replies, among + text));
+    return new DeviceEngine(
+      hosted,
+      whole,
+      watchdog,
+      joinedInfo(sizes, [among + text, "in the order of ranks"], replies),
+    );
   } catch (thrown) {
     await ranks.close();
     throw thrown;
   }
-}
-
-function joinInfo({ tp, ep }: ParallelSizes, replies: readonly RankReply[], sums: string): BackendInfo {
-  const infos = replies.flatMap((r) => r.kind === "ready" ? [r.info] : []);
-  return {
-    description: `tp ${tp}, ep ${ep}, ${sums}, in the order of ranks, each rank: ${infos[0]?.description ?? ""}`,
-    weightBytes: infos.reduce((sum, i) => sum + i.weightBytes, 0),
-    loadMilliseconds: Math.max(...infos.map((i) => i.loadMilliseconds)),
-  };
 }
 
 /** The engine that {@linkcode openDeviceRanks} and {@linkcode openDeviceApart} open. */

@@ -20,7 +20,7 @@ import { abort, createSharedCommunication } from "./communicator.ts";
 import { RunControl } from "./control.ts";
 import { Queue } from "./queue.ts";
 import type { RankBackend, RankReply, RankSetup } from "./messages.ts";
-import { Ranks, type TokensReply } from "./ranks.ts";
+import { joinedInfo, Ranks, type TokensReply } from "./ranks.ts";
 import { gatherTaps } from "./taps.ts";
 
 /** What {@linkcode openRanks} needs besides the request for the whole model. */
@@ -102,7 +102,7 @@ export async function openRanks(whole: OpenRequest<TensorName>, options: RanksOp
       const mpi = processes?.link.mpi ?? null, shares = { communication, available, logits };
       return { kind: "open", request: part, ranges: ranges[rank]!, backend, ...shares, control: control.shared, mpi };
     });
-    const info = joinInfo(sizes, options.backend, replies), all = new Float32Array(logits);
+    const info = infoOf(sizes, options.backend, replies), all = new Float32Array(logits);
     if (options.picks === true) return new PickingEngine(ranks, ranges, config, all, info, control, whole.maxTokens);
     return new RankedEngine(ranks, ranges, config, all, info);
   } catch (thrown) {
@@ -151,22 +151,17 @@ export function threadsOf(rank: number, threads: number, world: number): number 
   return Math.max(1, Math.floor(threads / world) + (rank < threads % world ? 1 : 0));
 }
 
-function joinInfo(
+function infoOf(
   sizes: ParallelSizes,
   backend: RanksOptions["backend"],
   replies: readonly RankReply[],
 ): BackendInfo {
-  const infos = replies.flatMap((r) => r.kind === "ready" ? [r.info] : []);
-  if (infos.length === 1 && typeof backend === "string") return infos[0]!;
-  const shared = typeof backend === "string"
-    ? ""
-    : `in turns on ${counted(backend.devices.length, "device")}, sums over the host's ` +
-      "memory, ";
-  return {
-    description: `tp ${sizes.tp}, ep ${sizes.ep}, ${shared}each rank: ${infos[0]?.description ?? ""}`,
-    weightBytes: infos.reduce((sum, i) => sum + i.weightBytes, 0),
-    loadMilliseconds: Math.max(...infos.map((i) => i.loadMilliseconds)),
-  };
+  if (typeof backend !== "string") {
+    const how = [`in turns on ${counted(backend.devices.length, "device")}`, "sums over the host's memory"];
+    return joinedInfo(sizes, how, replies);
+  }
+  const [only] = replies;
+  return replies.length === 1 && only?.kind === "ready" ? only.info : joinedInfo(sizes, [], replies);
 }
 
 class RankedEngine implements Engine {

@@ -1,6 +1,8 @@
 /** The threads of ranks, and the promise of their answers to the question at hand. */
 import { within } from "../breath.ts";
+import type { ParallelSizes } from "../checkpoint/shard.ts";
 import { FailureError, InputError } from "../errors.ts";
+import type { BackendInfo } from "../model/backend.ts";
 import type { RankPort, StartRank } from "./rank_ports.ts";
 import { words } from "../words.ts";
 import type { DeviceRankSetup, RankCommand, RankReply, RankSetup } from "./messages.ts";
@@ -109,6 +111,24 @@ export class Ranks {
     this.#ended.add(rank);
     if (this.#ended.size === this.count) this.#onEnd();
   }
+}
+
+/**
+ * What ranks that have opened are together.
+ *
+ * @param how How they are joined, in words.
+ */
+export function joinedInfo(
+  { tp, ep }: ParallelSizes,
+  how: readonly string[],
+  replies: readonly RankReply[],
+): BackendInfo {
+  const infos = replies.flatMap((reply) => reply.kind === "ready" ? [reply.info] : []);
+  return {
+    description: [`tp ${tp}`, `ep ${ep}`, ...how, `each rank: ${infos[0]?.description ?? ""}`].join(", "),
+    weightBytes: infos.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
+    loadMilliseconds: Math.max(...infos.map(({ loadMilliseconds }) => loadMilliseconds)),
+  };
 }
 
 function toError(rank: number | null, { text, mistake }: Omit<Failure, "kind" | "dragged">): Error {
