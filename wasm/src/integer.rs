@@ -2,11 +2,11 @@
 //! several times faster than as float32. A block's sums are the same numbers either way, and are scaled and added in
 //! the order of `dot.rs`: the bits of the result are those of the float32 path. See "Blocks of few bits" in ABI.md.
 
-use crate::dot::{BLOCK, Format};
+use crate::dot::BLOCK;
 use crate::exponents::Exponents;
 use crate::fp4::Fp4;
 use crate::fp6::{E2m3, Fp6};
-use crate::memory::opaque;
+use crate::matvec_fixed::Integers;
 use crate::mx;
 use crate::record::{Record, TILE, Weights, format};
 use core::arch::wasm32::*;
@@ -31,68 +31,6 @@ const BITS: i32 = 6;
 const MOST_EXPONENT: i32 = 60;
 /// 1.5 * 2^23: a float32 whose lowest bits are an integer's, once that is added to it.
 const ROUNDER: f32 = 12_582_912.0;
-
-/// Stored weights that are integers of 7 bits and a sign times one power of two.
-trait Integers: Format {
-    /// The exponent of that power.
-    const EXPONENT: i32;
-    /// Their largest magnitude, which is added to them: one factor of the product has no sign and 7 bits.
-    const OFFSET: i32;
-    /// Constants.
-    type Tables;
-    /// The constants, each of them [`opaque`].
-    fn tables() -> Self::Tables;
-    /// The integers of a block, plus the offset. Lane l of the two vectors holds, a byte each, lanes l of
-    /// [`Format::block`]'s vectors 0 2 4 6 and 1 3 5 7.
-    unsafe fn integers(at: *const u8, tables: &Self::Tables) -> [v128; 2];
-}
-
-/// Constants of [`Fp4`].
-struct Fp4Tables {
-    twice: v128,
-    turn: v128,
-    low: v128,
-}
-
-impl Integers for Fp4 {
-    const EXPONENT: i32 = -1;
-    const OFFSET: i32 = 12;
-    type Tables = Fp4Tables;
-
-    #[inline(always)]
-    fn tables() -> Fp4Tables {
-        Fp4Tables {
-            twice: opaque(i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0)),
-            // Brings the bytes together whose columns one lane sums.
-            turn: opaque(i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)),
-            low: opaque(i8x16_splat(0x0f)),
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn integers(at: *const u8, t: &Fp4Tables) -> [v128; 2] {
-        // Relaxed: the indices are below 16, where all machines agree.
-        let packed = i8x16_relaxed_swizzle(unsafe { v128_load(at.cast()) }, t.turn);
-        let (even, odd) = (v128_and(packed, t.low), v128_and(u16x8_shr(packed, 4), t.low));
-        [i8x16_relaxed_swizzle(t.twice, even), i8x16_relaxed_swizzle(t.twice, odd)]
-    }
-}
-
-impl Integers for Fp6<E2m3> {
-    const EXPONENT: i32 = -3;
-    const OFFSET: i32 = 60;
-    type Tables = v128;
-
-    #[inline(always)]
-    fn tables() -> v128 {
-        opaque(f32x4_splat(power(-Self::EXPONENT)))
-    }
-
-    #[inline(always)]
-    unsafe fn integers(at: *const u8, inverse: &v128) -> [v128; 2] {
-        pack(unsafe { Self::block(at) }.map(|v| integer(f32x4_mul(v, *inverse), Self::OFFSET)))
-    }
-}
 
 /// Whether weights can be multiplied as integers.
 pub fn has_integers(w: &Weights) -> bool {
@@ -196,7 +134,7 @@ unsafe fn pack_rows<F: Integers>(w: &Weights, row: usize, rows: usize, to: *mut 
             let rows = core::array::from_fn(|i| row + min(four * ROWS + i, rows - 1));
             let to = to.add(four * blocks * W_BYTES);
             let room = Exponents { at: to.add(32 * ROWS), apart: W_BYTES };
-            if !room.write(w, &rows, F::EXPONENT, MOST_EXPONENT) {
+            if !room.write(w, &rows, F::UNIT_EXPONENT, MOST_EXPONENT) {
                 return false;
             }
             // Rows in turns, each a stretch of memory: processors read several ahead.
