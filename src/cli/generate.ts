@@ -4,7 +4,7 @@ import { UsageError } from "./spelling.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
 import { float } from "../json_numbers.ts";
-import { type FinishReason, generate, type Picker, type Timings } from "../session/generate.ts";
+import { generate, type Picker, type Timings } from "../session/generate.ts";
 import { cacheUse, cacheUseJson, cacheUseText } from "../session/cache_use.ts";
 import { machineryOf, protocolOf } from "../session/protocol.ts";
 import { warmUp } from "../session/open.ts";
@@ -19,13 +19,11 @@ import { ProgressBar } from "./progress.ts";
 import { asMessage, readPrompt } from "./prompt.ts";
 import { ChatReply, RawReply, type Reply } from "./reply.ts";
 import { choicesOf, loadSetting, planOnce } from "./settings.ts";
+import { type Ending, speeds, statistics, timingsJson } from "./speeds.ts";
 import { note, writeOut } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 type GenerateOptions = OptionValues<typeof GENERATE.options>;
-
-/** How a generation ended: by itself, or by Ctrl-C. */
-type Ending = FinishReason | "interrupted";
 
 /** The prompt as the model sees it. */
 interface Prompt {
@@ -72,7 +70,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
       prompt_token_ids: [...prompt.ids],
       token_ids: ids,
       finish_reason: ending,
-      timings: timingsJson(timings, loaded - started),
+      timings: timingsJson(timings, speeds(timings, ending), loaded - started),
       cache: cacheUseJson(cacheUse(setting, session)),
       protocol: {
         mxoss: VERSION,
@@ -91,8 +89,18 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
     };
     await writeOut(`${JSON.stringify(result, null, 2)}\n`);
   }
-  if (options.stats) note(statistics(session, cacheUseText(cacheUse(setting, session)), timings, loaded - started));
-  if (ending === "interrupted") return EXIT_INTERRUPTED;
+  if (options.stats) {
+    note(
+      statistics(timings, speeds(timings, ending), loaded - started, [
+        cacheUseText(cacheUse(setting, session)),
+        session.engine.info.description,
+      ]),
+    );
+  }
+  if (ending === "interrupted") {
+    note(`interrupted ${ids.length === 0 ? "before the first token" : `after ${counted(ids.length, "token")}`}`);
+    return EXIT_INTERRUPTED;
+  }
   if (ending !== "stop" && !options.json) {
     note(`note: cut off after ${counted(ids.length, "token")} (--max-tokens ${maxTokens})`);
   }
@@ -235,39 +243,6 @@ function timingsSoFar(promptTokens: number, generatedTokens: number, started: nu
     generatedTokens,
     decodeMilliseconds: performance.now() - prefilled,
   };
-}
-
-/** Tokens per second; null where nothing was computed. The first token of a reply comes out of the prefill. */
-function speeds({ promptTokens, prefillMilliseconds, generatedTokens, decodeMilliseconds }: Timings) {
-  return {
-    prefill: promptTokens / prefillMilliseconds * 1000,
-    decode: generatedTokens > 1 ? (generatedTokens - 1) / decodeMilliseconds * 1000 : null,
-  };
-}
-
-function timingsJson(timings: Timings, loadMilliseconds: number) {
-  const { prefill, decode } = speeds(timings);
-  return {
-    load_ms: float(loadMilliseconds),
-    prompt_tokens: timings.promptTokens,
-    prefill_ms: float(timings.prefillMilliseconds),
-    prefill_tokens_per_second: float(prefill),
-    generated_tokens: timings.generatedTokens,
-    decode_ms: float(timings.decodeMilliseconds),
-    decode_tokens_per_second: decode === null ? null : float(decode),
-  };
-}
-
-function statistics(session: Session, cache: string, timings: Timings, loadMilliseconds: number): string {
-  const { prefill, decode } = speeds(timings);
-  const rate = (value: number | null) => value === null ? "-" : `${value.toPrecision(3)} tok/s`;
-  return [
-    `load ${loadMilliseconds.toFixed(0)} ms`,
-    `prefill ${counted(timings.promptTokens, "token")}, ${rate(prefill)}`,
-    `decode ${counted(timings.generatedTokens, "token")}, ${rate(decode)}`,
-    cache,
-    session.engine.info.description,
-  ].join("; ");
 }
 
 function channelsJson({ channels }: Reply) {

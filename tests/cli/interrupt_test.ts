@@ -49,9 +49,31 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     const { code, stdout, stderr } = await interrupt("stdout", [], [signal]);
     assertEquals(code, 130);
     assertMatch(stdout, /^#.*\n$/s);
-    assertEquals(stderr, "");
+    assertMatch(stderr, /^interrupted after [1-9]\d* tokens?\n$/);
   });
 }
+
+Deno.test("generate says that Ctrl-C came before the first token, and claims no rate of the prompt", async () => {
+  using dir = new TemporaryDirectory();
+  const prompt = dir.write("prompt", "apples and pears ".repeat(4000));
+  // A signal that comes while the model is opened ends the program without a word; then a later one is sent. The prompt
+  // takes half a minute.
+  for (let milliseconds = 500;; milliseconds *= 2) {
+    const child = program(["--threads", "1", "--json", "--prompt-file", prompt]).spawn();
+    await child.stdin.close();
+    const outputs = { stdout: new Listener(child.stdout), stderr: new Listener(child.stderr) };
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    child.kill("SIGINT");
+    const { code } = await child.status;
+    await Promise.all([outputs.stdout.done, outputs.stderr.done]);
+    assertEquals(code, 130);
+    if (outputs.stdout.text === "") continue;
+    assertEquals(outputs.stderr.text, "interrupted before the first token\n");
+    const { finish_reason, token_ids, timings } = JSON.parse(outputs.stdout.text);
+    assertEquals([finish_reason, token_ids, timings.prefill_tokens_per_second], ["interrupted", [], null]);
+    break;
+  }
+});
 
 Deno.test("generate --json gives the partial object when Ctrl-C is pressed", async () => {
   const { code, stdout } = await interrupt("stderr", ["--json", "--analysis", "always"], ["SIGINT"]);
