@@ -20,6 +20,21 @@ import type { EmulateLinear } from "./weights.ts";
 /** Output rows of one unit of the `linear` kernel. */
 const LINEAR_TILE = 8;
 
+/** What a matrix multiplies in one operation; addresses, 0 where there is no such list. */
+interface LinearCall {
+  /** Input rows. */
+  readonly rows: number;
+  /** u32 lists: which prepared row each of them is, and to which output row it goes; without: in order. */
+  readonly xRows?: number;
+  readonly outRows?: number;
+  /** float32 by prepared row, that sums are multiplied by. */
+  readonly scales: number;
+  /** 1: results are rounded to bfloat16. */
+  readonly round: number;
+  /** Units of the matrices before this one in the operation. */
+  readonly firstUnit?: number;
+}
+
 export class Gemm {
   /** Input rows that each matrix of the current operation multiplies, on average. */
   #rowsPerMatrix = 0;
@@ -61,7 +76,7 @@ export class Gemm {
       let units = 0, work = 0;
       for (let i = from; i < to; i++) {
         const w = linears[i]!, out = outs[i]!;
-        this.#record(d, w, out, this.machine.n, 0, 0, scales, this.round, units);
+        this.#record(d, w, out, { rows: this.machine.n, scales, round: this.round, firstUnit: units });
         units += Math.ceil(w.rows / LINEAR_TILE);
         work += w.rows * w.cols * this.machine.n;
         out.home = m;
@@ -90,7 +105,7 @@ export class Gemm {
       const d = this.machine.describe(m).begin(1);
       const out = { address: a.logits, stride: vocab };
       const scales = head.multipliesCodes ? a.rowScales : 0;
-      this.#record(d, head, out, count, 0, 0, scales, 0, 0);
+      this.#record(d, head, out, { rows: count, scales, round: 0 });
       this.machine.run("linear", m, Math.ceil(head.rows / LINEAR_TILE), head.cols * LINEAR_TILE * count);
       if (into || rows.length > a.logitRows) {
         result.set(f32.subarray(wordAt(a.logits), wordAt(a.logits) + count * vocab), from * vocab);
@@ -157,7 +172,8 @@ export class Gemm {
       const to = ends[e]!;
       if (to > from) {
         const w = experts[e]!;
-        this.#record(d, w, out, to - from, 4 * (xRows + from), 4 * (outRows + from), scales, round, units);
+        const lists = { xRows: 4 * (xRows + from), outRows: 4 * (outRows + from) };
+        this.#record(d, w, out, { rows: to - from, ...lists, scales, round, firstUnit: units });
         parts.push({ units: Math.ceil(w.rows / LINEAR_TILE), work: DECODING_ROWS + to - from });
         units += parts[records++]!.units;
       }
@@ -245,22 +261,17 @@ export class Gemm {
     return this.#rowsPerMatrix < most ? fixedOffset(linear) : 0;
   }
 
-  /** One record of the `linear` kernel. */
+  /** One record of the `linear` kernel, whose fields wasm/ABI.md describes. */
   #record(
     d: DescriptorWriter,
     w: EmulateLinear,
     out: { readonly address: number; readonly stride: number },
-    n: number,
-    xRows: number,
-    outRows: number,
-    xScales: number,
-    round: number,
-    firstUnit: number,
+    { rows, xRows = 0, outRows = 0, scales, round, firstUnit = 0 }: LinearCall,
   ): void {
     d.u32(w.format, w.transposed, w.rows, w.cols, w.weight, w.rowStride, w.scale, w.scaleStride, w.scaleKind);
     const stride = this.#packed ? 0 : padded(w.cols);
-    d.u32(w.bias, w.biasFormat, this.areas.prepared, stride, out.address, out.stride, n, xRows, outRows);
-    d.u32(xScales, round, firstUnit, this.#fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
+    d.u32(w.bias, w.biasFormat, this.areas.prepared, stride, out.address, out.stride, rows, xRows, outRows);
+    d.u32(scales, round, firstUnit, this.#fixedOffset(w) === 0 ? 0 : this.areas.fixed, fixedStride(w.cols), 0);
   }
 }
 
