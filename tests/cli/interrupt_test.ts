@@ -29,6 +29,16 @@ class Listener {
   }
 }
 
+/** Bytes of a file; undefined where there is none. */
+function sizeOf(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).size;
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+    return undefined;
+  }
+}
+
 /**
  * Starts a generation without end and sends the signals one after the other, the first when `on` says the first word.
  */
@@ -93,10 +103,12 @@ Deno.test("logits says what was not written when Ctrl-C is pressed, and leaves n
   await child.stdin.close();
   const outputs = { stdout: new Listener(child.stdout), stderr: new Listener(child.stderr) };
   const names = () => Array.from(Deno.readDirSync(dir.path), ({ name }) => name).filter((name) => name !== "prompt");
-  // The file is begun when the computation is; it takes many times as long as a look at the directory.
+  // The file is begun when the computation is; it takes many times as long as a look at the directory. An empty one is
+  // made before, and removed, to see that the directory takes files.
+  const begun = () => names().some((name) => (sizeOf(`${dir.path}/${name}`) ?? 0) > 0);
   let ended = false;
   child.status.then(() => ended = true);
-  while (names().length === 0 && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!begun() && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
   if (!ended) child.kill("SIGINT");
   const { code } = await child.status;
   await Promise.all([outputs.stdout.done, outputs.stderr.done]);
