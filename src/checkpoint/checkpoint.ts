@@ -19,6 +19,7 @@ import { readLayout } from "./layouts/read.ts";
 import { checkUnused } from "./layouts/unused.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { readable, readJson } from "../read.ts";
+import { roundedWarning } from "./rounded.ts";
 import { refuseRouters } from "./routers.ts";
 import type { ModelSource } from "./source.ts";
 import { TensorSet } from "./tensor_set.ts";
@@ -116,7 +117,7 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const files = findFiles(root, weightsDir);
   const companions = Object.values<string | null>({ ...files }).filter((path) => path !== null).map(identify);
   const json = (path: string) => ({ path, json: readJson(path, MAX_CONFIG_BYTES) });
-  const { model: config, quantization, hasDrafts, warnings: oddities } = readConfig(
+  const { model: config, quantization, hasDrafts, loadDtype, warnings: oddities } = readConfig(
     json(files.config),
     files.generationConfig === null ? null : json(files.generationConfig),
   );
@@ -136,6 +137,8 @@ function open(root: string, options: OpenOptions): Checkpoint {
   const source = readLayout(layout, tensors, config, quarkSaid(quantization, files.config));
   const unused = checkUnused(tensors, config, hasDrafts);
   if (unused !== null) warn(unused);
+  const rounded = roundedWarning(source.tree, loadDtype, files.config);
+  if (rounded !== null) warn(rounded);
   const sourceFiles = weights.files.map(({ path, bytes }) => ({ path, bytes }));
   let scalesChecked = Promise.resolve();
   if (options.checkScales ?? true) {

@@ -11,6 +11,7 @@ import { refuseUnknown } from "./keys.ts";
 import type { ModelConfig } from "./model_config.ts";
 import { fromOriginal, ORIGINAL_KEYS, OriginalConfig } from "./original_config.ts";
 import { checkTokens, GenerationConfig } from "./token_ids.ts";
+import { loadDtype } from "./rounded.ts";
 import { MAX_EXPERTS_IN_ALL, validate } from "../validate.ts";
 
 /** A validated config. */
@@ -20,6 +21,8 @@ export interface ReadConfig {
   readonly quantization: Readonly<Record<string, unknown>> | null;
   /** Whether config.json says that the model has heads that draft tokens. */
   readonly hasDrafts: boolean;
+  /** The dtype in which config.json has others load plain tensors; null: none. */
+  readonly loadDtype: string | null;
   /** One line for each oddity that does not change the model. */
   readonly warnings: readonly string[];
 }
@@ -50,7 +53,8 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
     const model = fromOriginal(values, tokens);
     checkShape(model, path, { topK: "experts_per_token", experts: "num_experts" });
     checkTokens(model, files);
-    return { model, quantization: values.quantization_config ?? null, hasDrafts: false, warnings: oddities };
+    const quantization = values.quantization_config ?? null;
+    return { model, quantization, hasDrafts: false, loadDtype: null, warnings: oddities };
   }
   checkArchitecture(json, path);
   const values = validate(HfConfig, json, path);
@@ -66,6 +70,7 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
     model,
     quantization: values.quantization_config ?? null,
     hasDrafts: hasDraftHeads(json),
+    loadDtype: loadDtype(json),
     warnings: [...warnings.map((line) => `${path}: ${line}`), ...oddities],
   };
 }

@@ -72,7 +72,7 @@ export const OTHER_HF_KEYS = {
       ...["chunk_size_feed_forward", "distributed_config", "use_bfloat16", "tf_legacy_loss"],
     ),
     ...all(
-      "in which dtype weights are loaded; the tensors have their own, and an option says in which is computed",
+      "in which dtype others load weights; a warning says where it rounds them, which are computed as they are stored",
       "dtype",
       "torch_dtype",
     ),

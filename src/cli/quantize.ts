@@ -68,7 +68,7 @@ export async function quantizeCommand({ options }: Parsed<typeof QUANTIZE.option
   using bar = new ProgressBar("writing");
   const written = await quantize(
     {
-      ...{ checkpoint, sources, targets, kvScales: kvScales(checkpoint, plan, observed, options["kv-cache-dtype"]) },
+      ...{ checkpoint, sources, targets, kvScales: kvScales(checkpoint, plan, observed) },
       shardBytes: options["shard-size"],
     },
     journal,
@@ -116,12 +116,11 @@ function kvScales(
   { source }: Checkpoint,
   plan: Plan,
   observed: Observed | null,
-  asked: QuantizeOptions["kv-cache-dtype"],
 ): readonly KvScales[] | null {
   if (plan.kvFormat !== "fp8") return null;
   if (observed) return observed.kv;
-  // Of a config that says so without scales, the plan has warned.
-  if (asked !== "auto" && !source.storedKvScales) {
+  // A config that says so without scales is refused, unless the option says it too.
+  if (!source.storedKvScales) {
     note("warning: the scales of the FP8 cache are 1: they come from --calibrate");
   }
   return source.kvScales;

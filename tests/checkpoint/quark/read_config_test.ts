@@ -1,4 +1,5 @@
 /** What AMD Quark's config may ask for, and what is refused; through makePlan(), as a user meets it. */
+import { quarkConfigOf } from "../../../src/checkpoint/layouts/quark_said.ts";
 import { InputError } from "../../../src/errors.ts";
 import type { PlanRequest } from "../../../src/plan/request.ts";
 import { assert, assertEquals } from "../../assert.ts";
@@ -269,4 +270,25 @@ Deno.test("makePlan() never fails otherwise than in one line, whatever the confi
       }
     }
   }
+});
+
+Deno.test("a config is read once, whoever asks, and plans of one checkpoint do not use its fuel up", () => {
+  const spec = entry(FP4_WEIGHT, null), config = quark(spec, { layer_quant_config: KV });
+  const read = quarkConfigOf(config, "config.json");
+  assert(read !== null && quarkConfigOf(config, "config.json") === read);
+  assert(quarkConfigOf(structuredClone(config), "config.json") !== read, "another file");
+  const other = quarkConfigOf(config, "other.json");
+  assert(other !== read, "messages name another file");
+  assertEquals([quarkConfigOf(null, "config.json"), quarkConfigOf({ quant_method: "mxfp4" }, "config.json")], [
+    null,
+    null,
+  ]);
+  // As much as some hundred plans would need, were patterns tried anew each time.
+  const patterns = Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`*${"a*".repeat(20)}${i}`, spec]));
+  const costly = quark(spec, {
+    layer_quant_config: { ...patterns, ...KV },
+    kv_cache_quant_config: { ...patterns, ...KV },
+  });
+  const plans = Array.from({ length: 300 }, () => plan(model(), costly));
+  assert(plans.every(({ kvFormat }) => kvFormat === "fp8"));
 });
