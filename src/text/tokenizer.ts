@@ -20,6 +20,7 @@ import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
 import { addsPrefixSpace } from "./tokenizer_parts.ts";
 import { type AddedToken, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
+import { largest } from "../largest.ts";
 
 /** The part of the library's tokenizer that is used. */
 interface Library {
@@ -68,6 +69,8 @@ export class Tokenizer {
   readonly #lossless: boolean;
   /** Whether long texts can be cut before they are cut into words. */
   readonly #cutsSafely: boolean;
+  /** Bytes of the longest token, once that was asked for. */
+  #longest: number | null = null;
 
   /** Use {@linkcode Tokenizer.fromDirectory}. */
   constructor(file: TokenizerFile, library: Library) {
@@ -179,8 +182,9 @@ export class Tokenizer {
   fewestTokens(units: number): number {
     // A normalizer may leave out what it is given.
     if (!this.#lossless) return Math.min(units, 1);
-    const names = Array.from(this.#addedByName.keys(), utf8Length);
-    return Math.ceil(units / Math.max(1, this.#pieces.longest(), ...names));
+    const names = this.#addedByName.keys().map(utf8Length);
+    this.#longest ??= Math.max(1, this.#pieces.longest(), largest(names));
+    return Math.ceil(units / this.#longest);
   }
 
   /** Id of a special token, for example `<|end|>`; undefined if the tokenizer has none of this name. */

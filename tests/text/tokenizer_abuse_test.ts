@@ -199,3 +199,11 @@ Deno.test("runs of every kind are encoded in linear time", async () => {
     assert(tokenizer.encode(run.repeat(100_000) + "x").length > 1);
   }
 });
+
+Deno.test("a tokenizer may have more added tokens than a call takes arguments", async () => {
+  const json = tiny(), added = json["added_tokens"] as Json[];
+  for (let i = 0; i < 130_000; i++) added.push({ ...added[0], id: 2000 + i, content: `<|added ${i}|>` });
+  const tokenizer = await load(json);
+  // The longest is `<|added 129999|>`.
+  assertEquals(tokenizer.fewestTokens(1600), 100);
+});
