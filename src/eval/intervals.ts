@@ -202,17 +202,22 @@ export function missesRare(groups: Groupings, kind: keyof typeof FEWEST = "posit
 }
 
 /**
- * A ratio of sums that rare tokens may own; of few blocks its upper end is open. Its lower end is that of cube roots,
- * as what may be missing of a sample makes a mean larger.
+ * A ratio of sums that cannot be negative and follows the skewness of the observations. Its lower end is that of cube
+ * roots, as what may be missing of a sample makes a mean larger.
  */
+export function skewedRatio(groups: Groupings, purpose: Purpose = TRUTH): Estimate {
+  const estimate = positiveRatio(groups, purpose);
+  return { ...estimate, high: Math.max(estimate.high, skewedEnds(groups, purpose).high) };
+}
+
+/** Likewise of a ratio that rare tokens may own; of few blocks its upper end is open. */
 export function rareRatio(
   groups: Groupings,
   purpose: Purpose = TRUTH,
   kind: Exclude<keyof typeof FEWEST, "signed"> = "positive",
 ): Estimate {
-  const estimate = positiveRatio(groups, purpose);
-  const high = missesRare(groups, kind) ? Infinity : Math.max(estimate.high, skewedEnds(groups, purpose).high);
-  return { ...estimate, high };
+  const estimate = skewedRatio(groups, purpose);
+  return missesRare(groups, kind) ? { ...estimate, high: Infinity } : estimate;
 }
 
 /** Likewise where values may be negative: as cautious as where they may not, and of few blocks both ends are open. */

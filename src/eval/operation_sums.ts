@@ -4,7 +4,7 @@ import type { ModelConfig } from "../checkpoint/model_config.ts";
 import type { Pair } from "./lockstep.ts";
 import { operation, type OperationName } from "../model/operations.ts";
 import { ErrorSums, relativeErrorOf, type RowSums } from "./error_sums.ts";
-import { BLOCK, type Groupings, type Observation, positiveRatio } from "./intervals.ts";
+import { BLOCK, type Estimate, FEWEST, type Groupings, type Observation, skewedRatio } from "./intervals.ts";
 import type { Interval } from "./statistics.ts";
 
 /** Squared sums by whole sequence and by block of tokens. */
@@ -17,15 +17,33 @@ class ObservedSums {
     addTo(this.#blocks, `${sequence} ${Math.floor(position / BLOCK)}`, row);
   }
 
-  /** The 95% interval of the relative error; null where there are too few tokens for one, or no finite error. */
-  interval(): Interval | null {
+  /**
+   * The 95% interval of the relative error; null where there are too few tokens for one, or no finite error.
+   *
+   * @param ratio {@linkcode skewedRatio}, or {@linkcode reroutedRatio} of what has all errors before it.
+   */
+  interval(ratio: (groups: Groupings) => Estimate): Interval | null {
     const groups: Groupings = [this.#sequences, this.#blocks].map((sums) =>
       Array.from(sums.values(), ({ signal, error }: RowSums): Observation => ({ sum: error, weight: signal }))
     );
-    const { low, high } = positiveRatio(groups);
+    const { low, high } = ratio(groups);
     return Number.isFinite(high) ? { low: Math.sqrt(low), high: Math.sqrt(high) } : null;
   }
 }
+
+/**
+ * A ratio that few tokens may own because they went to other experts: settings that are close to one another differ
+ * little elsewhere. Of few blocks its upper end is as far again from the ratio, as a factor, or less where it is near:
+ * errors that all tokens have alike have none like these.
+ */
+export function reroutedRatio(groups: Groupings): Estimate {
+  const estimate = skewedRatio(groups), far = estimate.high / estimate.value;
+  if (groups[1]!.length >= FEWEST.squares || !Number.isFinite(far)) return estimate;
+  return { ...estimate, high: estimate.high * far ** Math.min(1, NEAR * (far - 1)) };
+}
+
+/** One over the part of itself that a ratio may be above its estimate where that is near. */
+const NEAR = 4;
 
 function addTo<K>(sums: Map<K, RowSums>, key: K, { signal, error }: RowSums): void {
   const before = sums.get(key) ?? { signal: 0, error: 0 };
@@ -88,9 +106,9 @@ export class OperationSums {
     return {
       layer: this.layer,
       operation: this.operation,
-      total: { ...this.#free.summary(), interval: this.#freeObserved.interval() },
+      total: { ...this.#free.summary(), interval: this.#freeObserved.interval(reroutedRatio) },
       unmatchedRows: this.#unmatched,
-      own: own === null ? null : { ...own.summary(), interval: this.#forcedObserved.interval() },
+      own: own === null ? null : { ...own.summary(), interval: this.#forcedObserved.interval(skewedRatio) },
       explained: this.explained,
       outliers: (own !== null && own.summary().relativeError > 0 ? own : this.#free).outliers(),
     };
