@@ -10,7 +10,7 @@
  *
  * With --sequences it is a token of so many sequences after 128 positions each, instead of a prompt.
  */
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "node:util";
 import { randomCheckpoint } from "../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../src/checkpoint/random/layouts.ts";
 import { median } from "../src/median.ts";
@@ -18,21 +18,31 @@ import { missingScales } from "../src/plan/planned.ts";
 import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
+import { countOf, inputScaleOf, optionsOrEnd } from "./options.ts";
 
-const flags = parseArgs(Deno.args, {
-  string: ["schemes", "chunks", "layers", "tokens", "rounds", "sequences", "input-scale"],
-  default: {
-    schemes: "w_mxfp4,w_mxfp4_a_mxfp4",
-    chunks: "128,512",
-    layers: "2",
-    tokens: "512",
-    rounds: "3",
-    sequences: "0",
-    "input-scale": "1",
-  },
+const { schemes, chunks, layers, TOKENS, ROUNDS, SEQUENCES, SCALE } = optionsOrEnd(() => {
+  const { values: flags } = parseArgs({
+    options: {
+      schemes: { type: "string", default: "w_mxfp4,w_mxfp4_a_mxfp4" },
+      chunks: { type: "string", default: "128,512" },
+      layers: { type: "string", default: "2" },
+      tokens: { type: "string", default: "512" },
+      rounds: { type: "string", default: "3" },
+      sequences: { type: "string", default: "0" },
+      "input-scale": { type: "string", default: "1" },
+    },
+  });
+  const SEQUENCES = countOf("--sequences", flags.sequences, 0), tokens = countOf("--tokens", flags.tokens);
+  return {
+    schemes: flags.schemes.split(","),
+    chunks: flags.chunks.split(",").map((chunk) => countOf("--chunks", chunk)),
+    layers: countOf("--layers", flags.layers),
+    TOKENS: SEQUENCES || tokens,
+    ROUNDS: countOf("--rounds", flags.rounds),
+    SEQUENCES,
+    SCALE: inputScaleOf(flags["input-scale"]),
+  };
 });
-const SEQUENCES = Number(flags.sequences), TOKENS = SEQUENCES || Number(flags.tokens), ROUNDS = Number(flags.rounds);
-const SCALE = Number(flags["input-scale"]);
 /** Positions of sequences that are decoded. */
 const CONTEXT = 128;
 /** Operations that take less of the whole are not printed. */
@@ -66,13 +76,13 @@ async function lookAt(session: Session, chunk: number, vocab: number): Promise<M
   return times;
 }
 
-const shape = { ...SHAPES["gpt-oss-20b"], layers: Number(flags.layers) };
+const shape = { ...SHAPES["gpt-oss-20b"], layers };
 const checkpoint = randomCheckpoint({ shape, layout: "hf_mxfp4" });
-for (const scheme of flags.schemes.split(",")) {
+for (const scheme of schemes) {
   const sessions: { chunk: number; session: Session; looks: Map<string, number>[] }[] = [];
   const scales = new Map([...missingScales(checkpoint).keys()].map((module) => [module, SCALE]));
   const inputScales = scheme.endsWith("_a_fp8") ? { scales, from: "--input-scale" } : null;
-  for (const chunk of SEQUENCES > 0 ? [SEQUENCES] : flags.chunks.split(",").map(Number)) {
+  for (const chunk of SEQUENCES > 0 ? [SEQUENCES] : chunks) {
     const setting = planSetting({ ...DEFAULTS, checkpoint, scheme, inputScales, threads: 1, chunk });
     const room = { slots: Math.max(1, SEQUENCES), context: SEQUENCES > 0 ? 2 * CONTEXT : TOKENS };
     const session = await openSetting(setting, room);

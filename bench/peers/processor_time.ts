@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { intervalText, medianText, spreadOf } from "../../src/bench/spread.ts";
 import { randomCheckpoint } from "../../src/checkpoint/random/checkpoint.ts";
 import { SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { InputError } from "../../src/errors.ts";
 import { missingScales } from "../../src/plan/planned.ts";
 import { openSetting } from "../../src/session/open.ts";
 import type { Room } from "../../src/session/request.ts";
@@ -24,6 +25,7 @@ import type { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { collectGarbage } from "../../src/bench/garbage.ts";
 import { machine } from "../machine.ts";
+import { inputScaleOf } from "../options.ts";
 import { buildPeer, makeModel, type Peer, PeerError } from "./build.ts";
 
 const PROMPT = 128, DECODED = 6, BATCH = 32, DEEP = 8192;
@@ -161,8 +163,7 @@ async function main(): Promise<void> {
     if (/^[1-9]\d{0,3}$/.test(flags[name])) return Number(flags[name]);
     throw new PeerError(`--${name}: expected a number of at least 1, got "${flags[name]}"`);
   };
-  const layers = count("layers"), schemes = flags.schemes.split(","), scale = Number(flags["input-scale"]);
-  if (!(scale > 0)) throw new PeerError(`--input-scale: expected a number above 0, got "${flags["input-scale"]}"`);
+  const layers = count("layers"), schemes = flags.schemes.split(","), scale = inputScaleOf(flags["input-scale"]);
   const say = (line: string) => console.error(line);
   const peer = await buildPeer(flags.dir, say);
   const model = await makeModel(flags.dir, { ...SHAPES["gpt-oss-20b"], layers }, say);
@@ -195,7 +196,7 @@ if (import.meta.main) {
     await main();
     Deno.exit(0);
   } catch (thrown) {
-    if (!(thrown instanceof PeerError || thrown instanceof TypeError)) throw thrown;
+    if (!(thrown instanceof PeerError || thrown instanceof InputError || thrown instanceof TypeError)) throw thrown;
     console.error(`error: ${thrown.message}`);
     Deno.exit(2);
   }
