@@ -27,7 +27,8 @@ export async function benchPage(results: BenchResults): Promise<string> {
     ),
     ...(results.limits === null ? [] : [section(
       "How near to the limits",
-      "What plain loops on as many threads reach is 100%: reading memory, and multiply-adds of float32 and of bytes.",
+      "What plain loops on as many threads reach is 100%: reading memory, and multiply-adds of float32 and of bytes. " +
+        "Lines are intervals, which hold where those of the figure and of the limit do.",
       card(nearness(artist, figures)),
     )]),
     section(
@@ -62,16 +63,20 @@ function rates({ Plot, draw }: Artist, figures: readonly Figure[]): string {
 function nearness({ Plot, draw }: Artist, figures: readonly Figure[]): string {
   const limits = ["read", "float32", "int8"] as const;
   const marks = figures.flatMap((figure) =>
-    limits.map((limit) => ({ what: label(figure), limit, part: 100 * (figure.of_limits?.[limit].median ?? 0) }))
+    limits.map((limit) => {
+      const { median = 0, low = 0, high = 0 } = figure.of_limits?.[limit] ?? {};
+      return { what: label(figure), limit, part: 100 * median, low: 100 * low, high: 100 * high };
+    })
   );
   return draw({
     width: WIDTH,
     marginLeft: 210,
-    x: { label: "% of the limit", grid: true, domain: [0, Math.max(100, ...marks.map(({ part }) => part))] },
+    x: { label: "% of the limit", grid: true, domain: [0, Math.max(100, ...marks.map(({ high }) => high))] },
     y: { label: null, domain: figures.map(label) },
     color: { domain: [...limits], range: SERIES.slice(0, limits.length), legend: true },
     marks: [
       Plot.ruleX([100], { stroke: "currentColor", strokeDasharray: "4 3" }),
+      Plot.link(marks, { x1: "low", x2: "high", y1: "what", y2: "what", stroke: "limit", strokeWidth: 2 }),
       Plot.dot(marks, { x: "part", y: "what", fill: "limit", r: 5 }),
     ],
   });

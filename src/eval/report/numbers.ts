@@ -119,7 +119,7 @@ export function measuredInterval(estimate: Placed): string {
   const end = (x: number | null, to: Rounding) => {
     if (x === null) return "-";
     const place = endPlaceOf(estimate, x), all = x < whole && atPlace(unitsOf(x, place, to), place) >= whole;
-    return toPlace(x, all ? placeBelow(x) : place, exponential, to);
+    return toPlace(x, all ? placeBelow(x) : place, exponential || isFar(x), to);
   };
   return `[${end(estimate.low, Math.floor)}, ${end(estimate.high, Math.ceil)}]`;
 }
@@ -206,6 +206,11 @@ const MOST_FLOAT_DIGITS = 15;
 function withExponent({ value, low, high }: Estimated): boolean {
   const size = Math.abs(value !== null && value !== 0 ? value : Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0)));
   return size > 0 && (size < 1e-3 || size >= 1e4);
+}
+
+/** Whether an end is so far off that it would be a row of zeros without an exponent. */
+function isFar(end: number): boolean {
+  return end !== 0 && (Math.abs(end) < 1e-6 || Math.abs(end) >= 1e9);
 }
 
 function toPlace(x: number, place: number, exponential: boolean, to: Rounding = Math.round): string {
