@@ -13,6 +13,7 @@ import { ANY_OBJECT } from "../../src/grammar/json.ts";
 import { ChatRenderer } from "../../src/text/chat.ts";
 import { Tokenizer } from "../../src/text/tokenizer.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects, assertStringIncludes, assertThrows } from "../assert.ts";
+import { assertCpuTime, threadTime } from "../quickly.ts";
 import { path, TINY } from "../text/goldens.ts";
 
 const tokenizer = await Tokenizer.fromDirectory(TINY);
@@ -272,4 +273,15 @@ Deno.test("chat and responses: numbers of tools' schemas are shown as they are w
     assertThrows(() => parseBody(ChatRequest, body), ApiError, "tools.0.function.parameters: expected an object, got ");
   }
   assertThrows(() => parseBody(ChatRequest, chat.replace(/\[\s*\{"type": "function".*/s, "1.0}")), ApiError, "tools: ");
+});
+
+Deno.test("a format's description stands in one line, which takes no longer than reading it", () => {
+  const blanks = " ".repeat(100_000), started = threadTime();
+  const described = (description: string) => {
+    const { content = "" } = withInstructions([], { name: "n", description, schema: {} })[0]!;
+    return content.split("\n").find((line) => line.startsWith("//"));
+  };
+  assertEquals(described("a \n\t\n b  c\r\nd"), "// a b  c d");
+  assertEquals(described(`a${blanks}b${blanks}\n${blanks}c`), `// a${blanks}b c`);
+  assertCpuTime(threadTime() - started, 2000, "a description of 300,000 blanks");
 });

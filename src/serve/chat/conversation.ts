@@ -129,6 +129,8 @@ export function withInstructions(messages: readonly ChatMessage[], format: Answe
 
 /** The section `# Response Formats`, by which harmony tells a model of structured answers. */
 function formatSection({ name, description, schema }: AnswerFormat): string {
-  const about = description === null ? [] : [`// ${description.replaceAll(/\s*\n\s*/g, " ")}`];
+  // Blanks with a line break among them; a pattern that says so takes a time that grows as the square of their number.
+  const line = description?.replaceAll(/\s+/g, (blanks) => blanks.includes("\n") ? " " : blanks);
+  const about = line === undefined ? [] : [`// ${line}`];
   return ["# Response Formats", "", `## ${name}`, "", ...about, JSON.stringify(schema)].join("\n");
 }
