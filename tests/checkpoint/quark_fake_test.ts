@@ -2,6 +2,7 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { allLinears } from "../../src/checkpoint/source.ts";
 import { InputError } from "../../src/errors.ts";
+import { float32ToBf16 } from "../../src/formats/bf16.ts";
 import { planModel } from "../../src/plan/planned.ts";
 import { assertEquals } from "../assert.ts";
 import { unpack } from "../model/quark_exports.ts";
@@ -73,23 +74,30 @@ Deno.test("scales of blocks beside plain weights are powers of two that e8m0 has
         `${Math.fround(value)} at [3, 1]`,
     );
   }
-  const all = (value: number) => () => floats(...Array.from({ length: 64 }, () => value));
+  const at = (index: number, value: number) => (scale: StoredNumbers) => {
+    const values = new Float32Array(scale.bytes.slice().buffer);
+    values[index] = value;
+    return values;
+  };
+  // Only the first row of weights is compared with its scales.
   for (const value of [2 ** -127, 2 ** 127, 1]) {
-    using dir = set("F32", all(value));
+    using dir = set("F32", (scale) => new Uint8Array(at(7, value)(scale).buffer));
     openCheckpoint(dir.path);
   }
-  const bf16 = (bits: number) => () => new Uint8Array(Uint16Array.from({ length: 64 }, () => bits).buffer);
-  for (const [dtype, right, other] of [["BF16", 0x3f80, 0x3fc0], ["F16", 0x3c00, 0x3e00]] as const) {
-    using dir = set(dtype, bf16(right));
+  const bf16 = (values: Float32Array) => new Uint8Array(Uint16Array.from(values, float32ToBf16).buffer);
+  const f16 = (values: Float32Array) => new Uint8Array(Float16Array.from(values).buffer);
+  for (const [dtype, bytes] of [["BF16", bf16], ["F16", f16]] as const) {
+    using dir = set(dtype, (scale) => bytes(at(7, 1)(scale)));
     openCheckpoint(dir.path);
-    using bad = set(dtype, bf16(other));
+    using bad = set(dtype, (scale) => bytes(at(7, 1.5)(scale)));
     const line = refusal(() => openCheckpoint(bad.path), bad.path, InputError);
-    assertEquals(line.endsWith("as e8m0 has them, got 1.5 at [0, 0]"), true, line);
+    assertEquals(line.endsWith("as e8m0 has them, got 1.5 at [3, 1]"), true, line);
   }
   for (const dtype of ["U8", "F8_E8M0"]) {
-    using dir = set(dtype, () => new Uint8Array(64).fill(127));
+    const bytes = (scale: StoredNumbers) => Uint8Array.from(at(7, 1)(scale), (value) => Math.log2(value) + 127);
+    using dir = set(dtype, bytes);
     openCheckpoint(dir.path);
-    using bad = set(dtype, () => new Uint8Array(64).fill(127).fill(255, 63));
+    using bad = set(dtype, (scale) => bytes(scale).fill(255, 63));
     assertEquals(
       refusal(() => openCheckpoint(bad.path), bad.path, InputError),
       `model.safetensors: tensor ${SCALE}: expected e8m0 scales from 0 to 254, got 255 (NaN) at [31, 1]`,
@@ -100,6 +108,30 @@ Deno.test("scales of blocks beside plain weights are powers of two that e8m0 has
     refusal(() => openCheckpoint(other.path), other.path, InputError),
     `model.safetensors: tensor ${SCALE}: expected U8, F8_E8M0, BF16, F16 or F32 [32, 2], got F8_E4M3 [32, 2]`,
   );
+});
+
+Deno.test("weights that AMD Quark would change by the scale beside them are refused, and no others", () => {
+  // What becomes of AMD Quark 0.13's own logits (NMSE) where q_proj's scale is multiplied.
+  const quark: Readonly<Record<string, readonly [factor: number, nmse: number][]>> = {
+    fake_mxfp4: [[1 / 16, 1.15], [1 / 2, 0.485], [1, 0], [2, 0.539], [64, 1.65]],
+    fake_fp8: [[1 / 16, 1.09], [1 / 2, 0.132], [0.9, 0.0442], [1, 0], [1.25, 0.0677], [2, 0], [64, 0]],
+  };
+  for (const [name, cases] of Object.entries(quark)) {
+    for (const [factor, nmse] of cases) {
+      using dir = changed(name, (t) => {
+        const scale = t.get(SCALE)!, values = new Float32Array(scale.bytes.slice().buffer);
+        t.set(SCALE, { ...scale, bytes: floats(...values.map((value) => value * factor)) });
+      });
+      if (nmse === 0) {
+        assertEquals(openCheckpoint(dir.path).warnings, []);
+        continue;
+      }
+      const line = refusal(() => openCheckpoint(dir.path), dir.path, InputError);
+      const expected = `expected numbers that ${SCALE} does not change, as AMD Quark quantizes them by it, got `;
+      assertEquals(line.startsWith(`model.safetensors: tensor ${Q}.weight: ${expected}`), true, line);
+      assertEquals(/ at \[0, \d+\], which becomes \S+$/.test(line), true, line);
+    }
+  }
 });
 
 Deno.test("other scales beside plain weights are finite and above 0", () => {

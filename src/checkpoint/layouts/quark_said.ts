@@ -35,7 +35,7 @@ export function quarkConfigOf(quantization: Json | null, path: string): QuarkCon
  */
 export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
   const config = quarkConfigOf(quantization, path);
-  if (config === null) return { mxfp6: () => null, fakeQuantized: false, scaleOf: () => null };
+  if (config === null) return { mxfp6: () => null, fakeQuantized: false, weightOf: () => null };
   return {
     // What the config has for other modules says nothing of this one: both formats have the same bytes.
     mxfp6: (module) => {
@@ -43,6 +43,6 @@ export function quarkSaid(quantization: Json | null, path: string): QuarkSaid {
       return format !== undefined && isMxFormat(format) && STORED_FORMATS[format].bits === 6 ? format : null;
     },
     fakeQuantized: config.fakeQuantized,
-    scaleOf: (module) => config.of(candidateNames(module)).weight?.scale ?? null,
+    weightOf: (module) => config.of(candidateNames(module)).weight,
   };
 }

@@ -6,6 +6,8 @@ import type { StoredTensor } from "../files.ts";
 import type { MatrixSource, ScaleSource } from "../source.ts";
 import { hasShape, isOneOf, PLAIN, type TensorSet } from "../tensor_set.ts";
 import { E8M0_DTYPES, mxBlocksPerRow } from "./mx_blocks.ts";
+import type { WeightSpec } from "../quark/entry_spec.ts";
+import { refuseOtherScales } from "./fake_weights.ts";
 import type { ScaleReader } from "./values.ts";
 
 /**
@@ -23,8 +25,8 @@ export interface QuarkSaid {
    * stored beside them and not needed.
    */
   readonly fakeQuantized: boolean;
-  /** What the weights of a module are multiplied by in the format that the config has for it; null: it has none. */
-  readonly scaleOf: (module: string) => WeightScale | null;
+  /** The format that the config has for the weights of a module; null: it has none. */
+  readonly weightOf: (module: string) => WeightSpec | null;
 }
 
 /** What a config can say of tensors of 6 bits an element. */
@@ -87,10 +89,15 @@ export class QuarkWeights {
       );
     }
     if (scale !== null) {
-      this.#checkPlainScale(scale, this.#said.scaleOf(moduleOf(0)), lead, rows, cols);
+      this.#checkPlainScale(scale, this.#said.weightOf(moduleOf(0))?.scale ?? null, lead, rows, cols);
       this.#plainWithScale.add(name);
     }
-    return this.#tensors.matrices(weightName, lead, rows, cols);
+    const matrices = this.#tensors.matrices(weightName, lead, rows, cols);
+    if (scale !== null) {
+      const specOf = (i: number) => this.#said.weightOf(moduleOf(i));
+      refuseOtherScales(this.#tensors, this.#scales, weight, scale, matrices, specOf);
+    }
+    return matrices;
   }
 
   /**

@@ -59,15 +59,15 @@ export class ScaleReader implements Disposable {
     return WIDEN[tensor.dtype](this.bytes(tensor).buffer);
   }
 
-  /** The raw bytes of a tensor. */
-  bytes(tensor: StoredTensor): Uint8Array<ArrayBuffer> {
+  /** The raw bytes of a tensor, or some of them. */
+  bytes(tensor: StoredTensor, from = 0, count = tensor.bytes - from): Uint8Array<ArrayBuffer> {
     const path = this.#tensors.pathOf(tensor), random = this.#tensors.randomOf(tensor);
     if (random !== undefined) {
-      const bytes = new Uint8Array(tensor.bytes);
-      readRandom(random, tensor.offset, bytes);
+      const bytes = new Uint8Array(count);
+      readRandom(random, tensor.offset + from, bytes);
       return bytes;
     }
-    return readable(path, () => readExactly(this.#file(path), path, tensor.offset, tensor.bytes));
+    return readable(path, () => readExactly(this.#file(path), path, tensor.offset + from, count));
   }
 
   #file(path: string): StoredFile {
