@@ -1,6 +1,6 @@
 /** Conversations of both APIs by both roads to a prompt: a chat template like that of gpt-oss, and harmony. */
 import { chatAsk } from "../../src/serve/chat/chat_ask.ts";
-import { refuseLong, renderWith, withInstructions } from "../../src/serve/chat/conversation.ts";
+import { lostInstruction, refuseLong, renderWith, withInstructions } from "../../src/serve/chat/conversation.ts";
 import type { Ask } from "../../src/serve/chat/plan.ts";
 import { ResponseStore } from "../../src/serve/chat/response_store.ts";
 import { responseAsk } from "../../src/serve/chat/response_turns.ts";
@@ -284,4 +284,15 @@ Deno.test("a format's description stands in one line, which takes no longer than
   assertEquals(described("a \n\t\n b  c\r\nd"), "// a b  c d");
   assertEquals(described(`a${blanks}b${blanks}\n${blanks}c`), `// a${blanks}b c`);
   assertCpuTime(threadTime() - started, 2000, "a description of 300,000 blanks");
+});
+
+Deno.test("instructions are found in a prompt in any order, and thousands of them in a time that grows with it", () => {
+  const say = (content: string) => ({ role: "system" as const, content });
+  assertEquals(lostInstruction([say("b"), say(" a "), say("b")], "a b"), undefined);
+  assertEquals(lostInstruction([say("a"), say("c"), say("d")], "a b"), say("c"));
+  assertEquals(lostInstruction([{ role: "user", content: "c" }], "a b"), undefined);
+  const many = Array.from({ length: 8192 }, (_, i) => say(`${i} ${"x".repeat(120)}`));
+  const prompt = many.map(({ content }) => content).join("\n"), started = threadTime();
+  assertEquals(lostInstruction(many, prompt), undefined);
+  assertCpuTime(threadTime() - started, 300, "8,192 instructions");
 });

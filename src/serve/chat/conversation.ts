@@ -95,7 +95,7 @@ export async function renderWith(
     ...(reasoning === undefined ? {} : { reasoning }),
   });
   const { ids, text } = await knowing.renderByTurns(request(instructed));
-  const lost = instructed.find(({ role, content = "" }) => isInstruction(role) && !text.includes(content.trim()));
+  const lost = lostInstruction(instructed, text);
   if (lost === undefined) return { ids, text, takesReasoning: knowing.takesReasoning };
   // Templates of gpt-oss take instructions in front only; harmony, which they write, has them anywhere.
   const others = request(instructed.filter(({ role }, i) => i === 0 || !isInstruction(role)));
@@ -105,6 +105,21 @@ export async function renderWith(
     throw wrongField(field, `${where} ${lost.role} that does not come first`, "unsupported");
   }
   return { ...await harmony.renderByTurns(request(instructed)), takesReasoning: harmony.takesReasoning };
+}
+
+/**
+ * The first message of instructions whose words a prompt lacks. Templates write them in their order, so that each is
+ * looked for from where the last one ended: from the beginning, thousands of them would hold up others for seconds.
+ */
+export function lostInstruction(messages: readonly ChatMessage[], prompt: string): ChatMessage | undefined {
+  let end = 0;
+  return messages.find(({ role, content = "" }) => {
+    if (!isInstruction(role)) return false;
+    const words = content.trim(), at = prompt.indexOf(words, end);
+    if (at < 0) return !prompt.includes(words);
+    end = at + words.length;
+    return false;
+  });
 }
 
 function isInstruction(role: ChatMessage["role"]): boolean {
