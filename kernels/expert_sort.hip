@@ -1,4 +1,6 @@
-// Slot rows ordered by expert, and the list of row tiles of the expert GEMMs. One block, each of whose groups has a stretch of the rows.
+// Slot rows ordered by expert, and the list of row tiles of the expert GEMMs: of each window of experts those with most rows first, so that
+// what a launch does last is short. An expert's tiles follow one another, as they read the same weights. One block, each of whose groups has
+// a stretch of the rows.
 #include "common/routing.h"
 
 // Experts that are counted at a time; choices that a thread asks for at a time.
@@ -21,7 +23,7 @@ MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count,
   mx_follow();
   // Of each group's rows, by expert; then how many are placed, those of the groups before included.
   MX_SHARED u32 counts[groups][window];
-  MX_SHARED i32 totals[window], starts[window], tile_starts[window], ends[2];
+  MX_SHARED i32 totals[window], starts[window], tile_counts[window], ends[2];
   const i32 tid = mx_thread(), lane = mx_lane();
   const i32 share = (slot_rows + 32 * groups - 1) / (32 * groups) * 32, begin = mx_group() * share, end = mx_min(begin + share, slot_rows);
   i32 rows = 0, used = 0;
@@ -58,7 +60,9 @@ MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count,
       MX_UNROLL
       for (i32 i = 0; i < each; i++) {
         const i32 e = lane * each + i, total = e < size ? totals[e] : 0;
-        row_sum += total, tile_sum += (total + tile_rows - 1) / tile_rows;
+        const i32 needed = (total + tile_rows - 1) / tile_rows;
+        if (e < size) tile_counts[e] = needed;
+        row_sum += total, tile_sum += needed;
       }
       i32 row = row_sum, tile = tile_sum;
       MX_UNROLL
@@ -67,24 +71,28 @@ MX_ENTRY(expert_sort, 1024)(const i32 *ids, i32 slot_rows, i32 first, i32 count,
         if (lane >= step) row += before, tile += tiles_before;
       }
       if (lane == 31) ends[0] = rows + row, ends[1] = used + tile;
-      row += rows - row_sum, tile += used - tile_sum;
+      row += rows - row_sum;
       MX_UNROLL
       for (i32 i = 0; i < each; i++) {
         const i32 e = lane * each + i, total = e < size ? totals[e] : 0;
-        if (e < size) starts[e] = row, tile_starts[e] = tile;
-        row += total, tile += (total + tile_rows - 1) / tile_rows;
+        if (e < size) starts[e] = row;
+        row += total;
       }
     }
     mx_barrier();
-    rows = ends[0], used = ends[1];
     if (tid < size) {
       mx_global<i32>(offsets)[base + tid] = starts[tid];
-      const i32 most = (totals[tid] + tile_rows - 1) / tile_rows;
-      for (i32 i = 0; i < most; i++) {
-        mx_global<i32>(tiles)[2 * (tile_starts[tid] + i)] = base + tid;
-        mx_global<i32>(tiles)[2 * (tile_starts[tid] + i) + 1] = starts[tid] + i * tile_rows;
+      const i32 total = totals[tid];
+      i32 at = used;
+      for (i32 e = 0; e < size; e++) {
+        if (totals[e] > total || (totals[e] == total && e < tid)) at += tile_counts[e];
+      }
+      for (i32 i = 0; i < tile_counts[tid]; i++) {
+        mx_global<i32>(tiles)[2 * (at + i)] = base + tid;
+        mx_global<i32>(tiles)[2 * (at + i) + 1] = starts[tid] + i * tile_rows;
       }
     }
+    rows = ends[0], used = ends[1];
     for (i32 r0 = begin; r0 < end; r0 += 32 * together) {
       i32 chosen[together];
       MX_UNROLL

@@ -3,14 +3,22 @@ import { exactly, type KernelCase, worstOf } from "./check.ts";
 import { i32, input, ints, output, pointer } from "./job.ts";
 import { Random } from "./random.ts";
 
+/** Experts among which those with most rows come first. */
+const WINDOW = 128;
+
 /** Slot rows by local expert, their offsets and tiles: what expert_sort computes. */
 export function sortByExpert(ids: Int32Array, first: number, count: number, tileRows: number) {
   const sorted: number[] = [], offsets = [0], tiles: number[] = [];
   for (let e = 0; e < count; e++) {
-    const start = sorted.length;
     ids.forEach((id, slot) => id - first === e && sorted.push(slot));
-    for (let at = start; at < sorted.length; at += tileRows) tiles.push(e, at);
     offsets.push(sorted.length);
+  }
+  const rows = (e: number) => offsets[e + 1]! - offsets[e]!;
+  for (let base = 0; base < count; base += WINDOW) {
+    const window = Array.from({ length: Math.min(WINDOW, count - base) }, (_, i) => base + i);
+    for (const e of window.sort((a, b) => rows(b) - rows(a) || a - b)) {
+      for (let at = offsets[e]!; at < offsets[e + 1]!; at += tileRows) tiles.push(e, at);
+    }
   }
   return { sorted: Int32Array.from(sorted), offsets: Int32Array.from(offsets), tiles: Int32Array.from(tiles) };
 }

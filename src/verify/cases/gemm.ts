@@ -215,6 +215,8 @@ export function* gemmCases(): Generator<KernelCase> {
     yield gemmCase(seed++, { format, rows: [18], cols, n: 5, round: 0 });
     yield expertGemmCase(seed++, { format, rows: 18, cols, n: 12, round: 0, up: false, swiglu: 0 });
   }
+  // Experts of two windows, each with an order of its own.
+  yield sortCase(seed++, 2000, 150, 3, 140, 16);
 }
 
 /** The products of warpgroups: each size of a tile of tokens, one step and more than are under way, half a step. */
