@@ -17,6 +17,7 @@ import {
 } from "./tokenizer_words.ts";
 
 export { type AddedToken, isObject, type JsonObject } from "./tokenizer_words.ts";
+import { bytesOfPiece, isByteLevel } from "./byte_level.ts";
 import { addsPrefixSpace, checkParts, checkSettings } from "./tokenizer_parts.ts";
 
 /** A tokenizer.json that was checked. */
@@ -100,14 +101,43 @@ export function readTokenizerFile(dir: string, scans = true): TokenizerFile {
   checkModel(path, json);
   checkSettings(configPath, config, addsPrefixSpace(json["pre_tokenizer"]));
   const model = json["model"] as JsonObject;
-  const { pieceOf, made } = scanned === null ? parsedWords(path, model) : scannedWords(scanned, model);
+  const { pieceOf, count, made } = scanned === null ? parsedWords(path, model) : scannedWords(scanned, model);
   const added = readAdded(path, json["added_tokens"], pieceOf);
+  const own = added.length;
   addFromConfig(configPath, config, pieceOf, added);
   // BPE must not be able to make a special token.
   const hidden = added.filter(({ id, special, content }) => special && pieceOf(id) === content).map(({ id }) => id);
   const found = made(new Set(hidden), added);
   // What is unusual about them is said, or done, by what reads all of the file as JSON.
-  return found === null ? readTokenizerFile(dir, false) : { path, json, ...found, added, config };
+  if (found === null) return readTokenizerFile(dir, false);
+  const idOf = (content: string) => isByteLevel(content) ? found.pieces.find(bytesOfPiece(content)) : -1;
+  const where = (i: number) => i < own ? `${path}: added_tokens[${i}]` : `${configPath}: added_tokens_decoder`;
+  checkIds(added, { pieceOf, idOf, count }, where);
+  return { path, json, ...found, added, config };
+}
+
+/**
+ * Refuses ids of added tokens other than those that Hugging Face's tokenizers gives them, which looks at their order
+ * only: to it the texts would be other tokens.
+ *
+ * @param words The vocabulary: an entry by its id, the id of an entry or -1, and how many there are.
+ * @param where What messages about an added token begin with.
+ */
+function checkIds(
+  added: readonly AddedToken[],
+  { pieceOf, idOf, count }: { pieceOf: PieceOf; idOf: (content: string) => number; count: number },
+  where: (i: number) => string,
+): void {
+  let largest = -1;
+  for (const [i, { id, content }] of added.entries()) {
+    const entry = pieceOf(id) === content ? id : idOf(content), next = largest >= count ? largest + 1 : count;
+    const given = entry >= 0 ? entry : next;
+    if (id !== given) {
+      const expected = `id ${given}, which Hugging Face's tokenizers gives it`;
+      throw InputError.of("contradiction", { name: `${where(i)} (${printable(content)})` }, expected, id);
+    }
+    largest = Math.max(largest, id);
+  }
 }
 
 function checkModel(path: string, json: JsonObject): void {

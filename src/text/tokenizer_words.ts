@@ -32,6 +32,8 @@ export interface Encoding {
 /** Vocabulary and merges, before it is known which entries are special tokens. */
 export interface Words {
   readonly pieceOf: PieceOf;
+  /** How many entries there are. */
+  readonly count: number;
   /**
    * @param hidden Ids that text never becomes.
    * @returns null where the file is to be read as JSON.
@@ -57,6 +59,7 @@ export function scannedWords({ vocab, parts }: Scanned, model: JsonObject): Word
     return merges && { pieces, pairs: new BytePairs(pieces, merges, model["ignore_merges"] === true) };
   };
   return {
+    count: starts.reduce((count, start) => count + Number(start !== -1), 0),
     pieceOf: (id) => (starts[id] ?? -1) === -1 ? undefined : byteLevel(bytes.subarray(starts[id], ends[id])),
     made,
   };
@@ -85,7 +88,7 @@ export function parsedWords(path: string, model: JsonObject): Words {
     });
     return { pieces, pairs: merges && new BytePairs(pieces, merges, model["ignore_merges"] === true) };
   };
-  return { pieceOf: (id) => vocab[id], made };
+  return { pieceOf: (id) => vocab[id], count: Object.keys(model["vocab"] as JsonObject).length, made };
 }
 
 function readVocab(path: string, vocab: unknown): (string | undefined)[] {

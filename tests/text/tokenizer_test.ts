@@ -206,6 +206,36 @@ Deno.test("fromDirectory() refuses garbled added tokens", async () => {
   await refuse({ ...tinyJson(), added_tokens: [twice, twice] }, "added_tokens[1] (<x>, id 2000): is there twice");
 });
 
+Deno.test("fromDirectory() refuses ids of added tokens other than those that tokenizers gives them", async () => {
+  // What tokenizers 0.23.3 makes of the same files: it takes their order, and warns.
+  const added = () => tinyJson()["added_tokens"] as { id: number; content: string }[];
+  const given = (i: number, next: number, got: number) =>
+    `added_tokens[${i}] (${
+      added()[i]!.content
+    }): expected id ${next}, which Hugging Face's tokenizers gives it, got ${got}`;
+  const withTokens = (change: (tokens: { id: number; content: string }[]) => unknown) => {
+    const tokens = added();
+    change(tokens);
+    return { ...tinyJson(), added_tokens: tokens };
+  };
+  await refuse(withTokens((t) => t[3]!.id += 100), given(3, 1018, 1118));
+  await refuse(
+    withTokens((t) => t.splice(3, 1)),
+    "added_tokens[3] (<|channel|>): expected id 1018, which Hugging Face's tokenizers gives it, got 1019",
+  );
+  await refuse(
+    withTokens((t) => t.reverse()),
+    "added_tokens[0] (<|call|>): expected id 1015, which Hugging Face's tokenizers gives it, got 1023",
+  );
+  const entry = withModel((m) => (m["vocab"] as Json)["zzzz"] = 1024);
+  await refuse(entry, given(0, 1016, 1015));
+  // An entry of the vocabulary that is an added token too keeps its id.
+  await refuse(
+    withTokens((t) => t.push({ ...t[0]!, id: 1024, content: "a" })),
+    "added_tokens[9] (a): expected id 64, which Hugging Face's tokenizers gives it, got 1024",
+  );
+});
+
 Deno.test("fromDirectory() refuses a vocabulary that lacks the result of a merge", async () => {
   const json = tinyJson();
   const [merge] = (json["model"] as Json)["merges"] as (string | string[])[];
@@ -216,7 +246,7 @@ Deno.test("fromDirectory() refuses a vocabulary that lacks the result of a merge
 
 Deno.test("fromDirectory() reads special tokens that only tokenizer_config.json names, one like a word", async () => {
   const json = tinyJson();
-  vocabOf(json)["<|end|>"] = 1021;
+  for (const { id, content } of json["added_tokens"] as { id: number; content: string }[]) vocabOf(json)[content] = id;
   const config = {
     added_tokens_decoder: { "1024": { content: "<|extra|>", special: true }, "1021": { content: "<|other|>" } },
   };
