@@ -62,6 +62,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
     : new ChatReply(tokenizer, display, options.stop);
   const { ids, ending, timings } = await stream({ session, prompt, picker, stopIds, maxTokens, reply });
   if (ending !== "interrupted") refuseChanged(checkpoint.identity);
+  const rates = speeds(timings, ending);
 
   if (options.json) {
     const result = {
@@ -70,7 +71,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
       prompt_token_ids: [...prompt.ids],
       token_ids: ids,
       finish_reason: ending,
-      timings: timingsJson(timings, speeds(timings, ending), loaded - started),
+      timings: timingsJson(timings, rates, loaded - started),
       cache: cacheUseJson(cacheUse(setting, session)),
       protocol: {
         mxoss: VERSION,
@@ -91,7 +92,7 @@ export async function generateCommand({ options, positional }: Parsed<typeof GEN
   }
   if (options.stats) {
     note(
-      statistics(timings, speeds(timings, ending), loaded - started, [
+      statistics(timings, rates, loaded - started, [
         cacheUseText(cacheUse(setting, session)),
         session.engine.info.description,
       ]),

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { show } from "../../describe.ts";
 import { reason } from "../../errors.ts";
 import { parseAsPython } from "../../json_numbers.ts";
+import { isObject } from "../../text/tokenizer_file.ts";
 import { ApiError } from "../api_error.ts";
 import { refuseLarge } from "./refuse_large.ts";
 
@@ -47,9 +48,6 @@ function withParameters(tool: unknown, written: unknown): unknown {
     }),
   );
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** As {@linkcode parseBody}, of a value that was read. */
 function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
