@@ -3,65 +3,65 @@
  *
  * Such a step reads its weights once and waits for all threads some two hundred times. How many of them are needed to
  * read as fast as memory gives, what more of them cost, and how often one is kept from its processor by what else the
- * machine does, no loop shows as the steps themselves do. So now and then two numbers of threads take turns, and the
- * faster one stays. Results are the same whatever the number.
+ * machine does, no loop shows as the steps themselves do. So two numbers of threads take turns now and then, and the
+ * faster one stays: soon after the first steps in short turns, from one number to the next as long as that gains, and
+ * later in long ones, which are surer. Results are the same whatever the number.
  */
-import { median } from "../../median.ts";
+import { CAREFUL, QUICK, Trial } from "./thread_trial.ts";
 
-/** Threads that are all of use on the machines that were measured. */
-const FEW_THREADS = 32;
-/** Steps before the first trial: short answers have none. */
-const FIRST_STEPS = 100;
+/** Threads of which there is nothing to choose, and those that are all of use on the machines that were measured. */
+const FEWEST_THREADS = 7, FEW_THREADS = 32;
+/**
+ * Steps before the first trial, with many threads and with few. Many lose soon as much as a trial costs where half of
+ * them are the wrong number; few were the faster the more they were, wherever that was measured.
+ */
+const FIRST_STEPS = 6, FIRST_OF_FEW = 32;
 /** Steps of a trial in which its threads are started, before it is given up: some models are too small for so many. */
 const STARTS = 64;
-/** Steps until it is the other number's turn, and how many of them count, the last: threads that were asleep have come
- * to lie on processors of their own by then. */
-const TURN = 24, COUNTED = 12;
-/** Turns of each number in a trial. */
-const TURNS = 2;
-/** Part of its time that the other number must stay below, or luck would decide between equals. */
-const GAIN = 0.97;
-/** Steps between trials: what else a machine does changes. */
-const REST = 1000;
+/** Steps between trials, which double from one to the next up to a limit: what else a machine does changes. */
+const REST = 96, LONGEST_REST = 1000;
 
 /**
- * Numbers of threads that may compute a step: all, and of many also three quarters and half.
+ * Numbers of threads that may compute a step: all, and of more than seven also three quarters, half, and a quarter.
  *
  * @returns Ascending.
  */
 export function threadCounts(all: number): number[] {
-  const parts = [all / 2, all * 3 / 4].map((part) => Math.max(FEW_THREADS, Math.ceil(part)));
-  return [...new Set([...parts.filter((part) => part < all), all])];
+  if (all <= FEWEST_THREADS) return [all];
+  const parts = [Math.ceil(all / 4), halfOf(all), Math.ceil(all * 3 / 4)];
+  return [...new Set([...parts.filter((part) => part < all), all])].sort((a, b) => a - b);
 }
 
-/** Two numbers of threads that take turns. */
-interface Trial {
-  /** Place of the one that is not in use. */
-  readonly other: number;
-  /** Milliseconds of steps that count: with the number in use, and with the other one. */
-  readonly times: readonly [number[], number[]];
-  steps: number;
-  /** Steps in which threads were started. */
-  starts: number;
-}
+/** Half of the threads, but no fewer than are of use. */
+const halfOf = (all: number): number => Math.max(Math.ceil(all / 2), all > FEW_THREADS ? FEW_THREADS : 0);
 
 export class ThreadChoice {
   /** Ascending. */
   readonly #counts: readonly number[];
   readonly #now: () => number;
-  /** Place of the number in use: at first the last but one, which leaves a processor to whoever needs one. */
+  /** Place of the number in use: at first all of a few, and half of many, as little is lost by that if it is wrong. */
   #at: number;
+  /** The trial under way; the place of its other number, and steps of it in which threads were started. */
   #trial: Trial | null = null;
-  /** Steps until the next trial. */
-  #rest = FIRST_STEPS;
+  #other = 0;
+  #starts = 0;
+  /** Steps until the next trial, and those until the one after that. */
+  #wait: number;
+  #rest = REST;
   /** Where the next trial looks: at more threads, or at fewer. */
   #direction: 1 | -1 = 1;
+  /** Whether trials are quick ones still; whether one of them gained; whether they looked into the second direction. */
+  #quick = true;
+  #gained = false;
+  #turned = false;
   /** When the step began; null: it does not count. */
   #began: number | null = null;
 
   constructor(counts: readonly number[], now: () => number = () => performance.now()) {
+    const all = counts.at(-1)!;
     this.#counts = counts;
-    this.#at = Math.max(0, counts.length - 2);
+    this.#at = all > FEW_THREADS ? counts.findIndex((count) => count >= halfOf(all)) : counts.length - 1;
+    this.#wait = all > FEW_THREADS ? FIRST_STEPS : FIRST_OF_FEW;
     this.#now = now;
   }
 
@@ -73,38 +73,62 @@ export class ThreadChoice {
    */
   begin(started: number): number {
     if (this.#counts.length === 1) return this.#counts[0]!;
-    if (this.#trial === null && this.#rest <= 0) this.#trial = this.#nextTrial();
-    const trial = this.#trial, threads = this.#counts[trial !== null && isOthers(trial) ? trial.other : this.#at]!;
-    if (trial !== null && started < threads && ++trial.starts > STARTS) this.#end(trial, false);
+    if (this.#trial === null && this.#wait <= 0) this.#try(started);
+    const threads = this.#counts[this.#trial?.others ? this.#other : this.#at]!;
+    if (this.#trial !== null && started < threads && ++this.#starts > STARTS) this.#end(false);
     this.#began = started < threads ? null : this.#now();
     return threads;
   }
 
   /** The step that began last is done. */
   end(): void {
-    const trial = this.#trial, began = this.#began;
+    const began = this.#began;
     this.#began = null;
-    if (trial === null) this.#rest--;
-    else if (began !== null) {
-      if (trial.steps % TURN >= TURN - COUNTED) trial.times[isOthers(trial) ? 1 : 0].push(this.#now() - began);
-      if (++trial.steps === 2 * TURNS * TURN) this.#end(trial, median(trial.times[1]) < GAIN * median(trial.times[0]));
+    if (began === null) return;
+    if (this.#trial === null) this.#wait--;
+    else {
+      const faster = this.#trial.add(this.#now() - began);
+      if (faster !== null) this.#end(faster);
     }
   }
 
-  #nextTrial(): Trial {
-    if (this.#counts[this.#at + this.#direction] === undefined) this.#direction = -this.#direction as 1 | -1;
-    return { other: this.#at + this.#direction, times: [[], []], steps: 0, starts: 0 };
+  /** Begins a trial, but no quick one that would have to start threads: a start takes as long as half a step. */
+  #try(started: number): void {
+    if (!this.#has(this.#direction)) this.#direction = -this.#direction as 1 | -1;
+    this.#other = this.#at + this.#direction;
+    if (this.#quick && started < this.#counts[this.#other]!) return this.#end(false);
+    this.#starts = 0;
+    this.#trial = new Trial(this.#quick ? QUICK : CAREFUL, this.#direction > 0);
   }
 
-  /** Where the other number was faster, the one beyond it is tried at once; else the next trial looks the other way. */
-  #end({ other }: Trial, faster: boolean): void {
+  #has(direction: 1 | -1): boolean {
+    return this.#counts[this.#at + direction] !== undefined;
+  }
+
+  /**
+   * Where the other number was faster, the one beyond it is tried at once. Else the next trial looks the other way: at
+   * once too, where a quick one has gained nothing.
+   */
+  #end(faster: boolean): void {
     this.#trial = null;
-    this.#rest = REST;
     if (faster) {
-      this.#at = other;
-      if (this.#counts[other + this.#direction] !== undefined) this.#rest = 0;
-    } else this.#direction = -this.#direction as 1 | -1;
+      this.#at = this.#other;
+      this.#gained = true;
+      if (this.#has(this.#direction)) {
+        this.#wait = 0;
+        return;
+      }
+    }
+    this.#direction = -this.#direction as 1 | -1;
+    if (this.#quick && !this.#gained && !this.#turned && this.#has(this.#direction)) {
+      this.#turned = true;
+      this.#wait = 0;
+      return;
+    }
+    // Of more threads short turns show less than they can do.
+    if (this.#quick) this.#direction = 1;
+    this.#quick = false;
+    this.#wait = this.#rest;
+    this.#rest = Math.min(LONGEST_REST, 2 * this.#rest);
   }
 }
-
-const isOthers = ({ steps }: Trial): boolean => Math.floor(steps / TURN) % 2 === 1;
