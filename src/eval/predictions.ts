@@ -106,6 +106,8 @@ function rounded(value: number): number | null {
 
 /** Most memory that logits of the reference take between two settings, in bytes. */
 const KEPT_BYTES = 2 ** 29;
+/** Most that logits of a piece of a sequence take, which are held while the other setting computes it. */
+const PIECE_BYTES = 2 ** 28;
 
 /**
  * Logits of the setting that the others are compared with. As many as memory allows are kept from one setting to the
@@ -116,8 +118,16 @@ export class ReferenceLogits implements AsyncDisposable {
   #bytes = 0;
   #session: Promise<Session> | null = null;
 
-  /** @param load Opens the reference with one slot and room for the longest sequence. */
-  constructor(readonly load: () => Promise<Session>, readonly most = KEPT_BYTES) {}
+  /**
+   * @param load Opens the reference with one slot and room for the longest sequence.
+   * @param most Bytes that are kept.
+   * @param pieceBytes Bytes of a piece, but for the logits of one position, which are held in any case.
+   */
+  constructor(
+    readonly load: () => Promise<Session>,
+    readonly most: number = KEPT_BYTES,
+    readonly pieceBytes: number = PIECE_BYTES,
+  ) {}
 
   /** Whether the logits of a sequence need not be computed. */
   has({ index }: ForcedSequence): boolean {
@@ -125,29 +135,35 @@ export class ReferenceLogits implements AsyncDisposable {
   }
 
   /**
-   * Logits [tokens, V] of a sequence.
+   * Logits float32 [n, V] of a sequence, n neighbouring positions after another: a whole one of some thousand tokens
+   * and 200,000 words would take gigabytes. Each piece is valid until the next one is asked for.
    *
+   * @param mostTokens Positions of a piece at most.
    * @param onPosition Called for each position that is computed.
    */
-  async of(sequence: ForcedSequence, onPosition: (position: number) => void = () => {}): Promise<Float32Array> {
-    const kept = this.#kept.get(sequence.index);
-    if (kept !== undefined) return kept;
-    const session = await (this.#session ??= this.load());
-    const { vocab } = session.limits;
-    const all = new Float32Array(sequence.tokens.length * vocab);
-    session.reset(0);
-    await session.feed(
-      { slot: 0, tokens: sequence.tokens, logits: "all" },
-      (position, logits) => {
-        all.set(logits, position * vocab);
+  async *pieces(
+    sequence: ForcedSequence,
+    mostTokens: number,
+    onPosition: (position: number) => void = () => {},
+  ): AsyncGenerator<Float32Array> {
+    const { index, tokens } = sequence, kept = this.#kept.get(index);
+    const session = kept === undefined ? await (this.#session ??= this.load()) : null;
+    const vocab = session?.limits.vocab ?? kept!.length / tokens.length;
+    const size = Math.max(1, Math.min(mostTokens, Math.floor(this.pieceBytes / (4 * vocab))));
+    const bytes = 4 * vocab * tokens.length, keeps = this.#bytes + bytes <= this.most;
+    const held = kept ?? new Float32Array(vocab * (keeps ? tokens.length : Math.min(size, tokens.length)));
+    session?.reset(0);
+    for (let start = 0; start < tokens.length; start += size) {
+      const part = tokens.subarray(start, start + size), first = held.length === vocab * tokens.length ? start : 0;
+      await session?.feed({ slot: 0, tokens: part, logits: "all" }, (position, logits) => {
+        held.set(logits, (first + position - start) * vocab);
         onPosition(position);
-      },
-    );
-    if (this.#bytes + all.byteLength <= this.most) {
-      this.#kept.set(sequence.index, all);
-      this.#bytes += all.byteLength;
+      });
+      yield held.subarray(first * vocab, (first + part.length) * vocab);
     }
-    return all;
+    if (kept !== undefined || !keeps) return;
+    this.#kept.set(index, held);
+    this.#bytes += bytes;
   }
 
   /** Closes the session; what is kept stays. */
@@ -164,7 +180,7 @@ export class ReferenceLogits implements AsyncDisposable {
 }
 
 /**
- * Forces one setting, in slot 0 of a session, through a sequence, beside the reference.
+ * Forces one setting, in slot 0 of a session, through a sequence, beside the reference: piece by piece in turns.
  *
  * @param onProgress Called with the part of the work that is done, in tokens of the sequence.
  */
@@ -176,16 +192,20 @@ export async function predictSequence(
 ): Promise<SequencePredictions> {
   // Where the reference is computed, too, it is half of the work.
   const first = reference.has(sequence) ? 0 : 0.5;
-  const given = await reference.of(sequence, (position) => onProgress(Math.floor(first * (position + 1))));
-  const { vocab } = session.limits;
-  const recorder = new PredictionRecorder(sequence);
+  const { vocab, maxTokens } = session.limits, recorder = new PredictionRecorder(sequence);
+  let start = 0;
+  const done = (ofReference: number, own: number) => onProgress(Math.floor(first * ofReference + (1 - first) * own));
   session.reset(0);
-  await session.feed(
-    { slot: 0, tokens: sequence.tokens, logits: "all" },
-    (position, logits) => {
-      recorder.add(given.subarray(position * vocab, (position + 1) * vocab), logits);
-      onProgress(Math.floor(first * sequence.tokens.length + (1 - first) * (position + 1)));
-    },
-  );
+  for await (const given of reference.pieces(sequence, maxTokens, (position) => done(position + 1, start))) {
+    const end = start + given.length / vocab;
+    await session.feed(
+      { slot: 0, tokens: sequence.tokens.subarray(start, end), logits: "all" },
+      (position, logits) => {
+        recorder.add(given.subarray((position - start) * vocab, (position - start + 1) * vocab), logits);
+        done(end, position + 1);
+      },
+    );
+    start = end;
+  }
   return recorder.result();
 }

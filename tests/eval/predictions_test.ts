@@ -13,12 +13,13 @@ import { TINY } from "./sides.ts";
 /** A session whose logits are made of the token and a number that tells one session from another. */
 function session(own: number, fed: number[] = []): Session {
   const limits = { slots: 1, context: 9, maxTokens: 9, vocab: 3 };
+  let length = 0;
   const feed = ({ tokens }: { tokens: ArrayLike<number> }, onLogits: (position: number, row: Float32Array) => void) => {
     fed.push(tokens.length);
-    Array.from(tokens).forEach((token, at) => onLogits(at, Float32Array.of(token, own * token, 1)));
+    Array.from(tokens).forEach((token) => onLogits(length++, Float32Array.of(token, own * token, 1)));
     return Promise.resolve();
   };
-  return { limits, feed, reset: () => {}, close: () => Promise.resolve() } as unknown as Session;
+  return { limits, feed, reset: () => length = 0, close: () => Promise.resolve() } as unknown as Session;
 }
 
 const sequence = (index: number, ...tokens: number[]) => ({ index, tokens: Int32Array.from(tokens), replyFrom: 1 });
@@ -28,11 +29,53 @@ Deno.test("ReferenceLogits computes again what memory does not hold, and gives t
     const fed: number[] = [];
     await using reference = new ReferenceLogits(() => Promise.resolve(session(1, fed)), most);
     const both = [sequence(0, 1, 2), sequence(1, 2, 0, 1)];
-    const run = async () => await Promise.all([...both].map((s) => predictSequence(reference, session(0.5), s)));
+    const run = async () => {
+      const predictions = [];
+      for (const one of both) predictions.push(await predictSequence(reference, session(0.5), one));
+      return predictions;
+    };
     const [first, second] = [await run(), await run()];
     assertEquals(second, first);
     assertEquals(fed.length, passes);
   }
+});
+
+Deno.test("ReferenceLogits hands out pieces that fit its memory, in turns with the other setting", async () => {
+  const long = sequence(0, 1, 2, 0, 1, 1, 2, 0);
+  await using whole = new ReferenceLogits(() => Promise.resolve(session(1)));
+  const expected = await predictSequence(whole, session(0.5), long);
+  // Three logits of 4 bytes each: two positions fit into 30 bytes; into 1 byte none does, and one is held.
+  for (const [pieceBytes, pieces] of [[30, [2, 2, 2, 1]], [1, [1, 1, 1, 1, 1, 1, 1]]] as const) {
+    for (const most of [0, 1e9]) {
+      const fed: number[] = [], progress: number[] = [];
+      await using reference = new ReferenceLogits(() => Promise.resolve(session(1, fed)), most, pieceBytes);
+      const both = () => predictSequence(reference, session(0.5, fed), long, (tokens) => progress.push(tokens));
+      assertEquals(await both(), expected);
+      assertEquals(fed, pieces.flatMap((tokens) => [tokens, tokens]));
+      assertEquals(progress, progress.toSorted((a, b) => a - b));
+      assertEquals(progress.at(-1), long.tokens.length);
+      assertEquals(await both(), expected);
+      assertEquals(fed.length, (most === 0 ? 4 : 3) * pieces.length);
+    }
+  }
+});
+
+Deno.test("ReferenceLogits holds a piece of a sequence whose logits no memory would hold", async () => {
+  const vocab = 201_088, logits = new Float32Array(vocab), tokens = new Int32Array(2 ** 17);
+  let fed = 0;
+  const feed = ({ tokens }: { tokens: ArrayLike<number> }, onLogits: (position: number, row: Float32Array) => void) => {
+    for (let i = 0; i < tokens.length; i++) onLogits(fed++, logits);
+    return Promise.resolve();
+  };
+  const limits = { slots: 1, context: tokens.length, maxTokens: 4096, vocab };
+  const endless = { limits, feed, reset: () => {}, close: () => Promise.resolve() } as unknown as Session;
+  await using reference = new ReferenceLogits(() => Promise.resolve(endless), 2 ** 29, 2 ** 22);
+  // All of them would take 105 GB.
+  for await (const piece of reference.pieces({ index: 0, tokens, replyFrom: null }, limits.maxTokens)) {
+    assert(piece.byteLength <= 2 ** 22);
+    break;
+  }
+  assertEquals(fed, 5);
 });
 
 Deno.test("predictions of replies and of prompts are summed up apart, and the next token is under both", async () => {
