@@ -83,6 +83,9 @@ Deno.test("no share is written as all where some differ, nor as none where some 
   assertEquals(measuredShare({ value: 0.004, low: 0, high: 0.03 }), "0.4% [0, 3]");
   assertEquals(measuredShare({ value: 1, low: 0.97, high: 1 }), "100% [97, 100]");
   assertEquals(measuredShare({ value: 0.9996, low: null, high: null }), "99.96% [-, -]");
+  assertEquals(measuredShare({ value: 0.25, low: 0.25, high: 0.25 }), "25.00%");
+  assertEquals(measuredShare({ value: 4e-7, low: 2e-7, high: 6e-7 }), "4e-5% [2e-5, 6e-5]");
+  assertEquals(measuredShare({ value: null, low: null, high: null }), "- [-, -]");
   assertEquals(estimateText({ kind: "points", value: 0.996, low: 0.9, high: 1 }), "+100");
   assertEquals(pointsText({ value: 0.004, low: 0.0004, high: 0.009 }), "+0.4");
   assertEquals(bracketed({ kind: "points", value: 0.004, low: 0.0004, high: 0.009 }), "[+0.04, +0.9]");

@@ -126,7 +126,8 @@ export function measuredInterval(estimate: Placed): string {
 
 /** A share in percent with its interval, likewise. */
 export function measuredShare(share: Estimated): string {
-  return measured(inPercent(share)).replace(" ", "% ");
+  // Its first word is the number, and a point has no other one.
+  return measured(inPercent(share)).replace(/^(?!-(?: |$))\S+/, "$&%");
 }
 
 /** The interval of a share alone, in percent. */

@@ -2,7 +2,7 @@
 import { counted } from "../../amounts.ts";
 import type { DivergenceResult } from "../divergence_schema.ts";
 import type { SettingCost } from "../setting_schema.ts";
-import type { PredictionsResult, RankingResult } from "../predictions_schema.ts";
+import type { Estimated, PredictionsResult, RankingResult } from "../predictions_schema.ts";
 import { APART } from "../statistics.ts";
 import { fewestTokens, headline, operationName, roughTokens, suspectText } from "../summary.ts";
 import { sizeText } from "./cost_tables.ts";
@@ -41,7 +41,7 @@ function notApart(ranking: RankingResult, key: string): string[] {
 
 /**
  * Where most of a setting's error comes from, in a few words: a suspect if there is one, else the linear or the cache
- * with the largest own errors, which of its operands was made coarser, and its share of the squares of all own errors.
+ * with the largest own errors, which of its operands was made coarser, and its share of the squares of all own errors with its interval.
  */
 export function sourceText({ suspects, operations, projections }: DivergenceResult): string {
   const [suspect] = suspects;
@@ -49,18 +49,15 @@ export function sourceText({ suspects, operations, projections }: DivergenceResu
     const more = suspects.length > 1 ? ` and ${suspects.length - 1} more` : "";
     return `suspect: ${operationName(suspect)}${more}`;
   }
-  const squares = new Map<string, number>();
-  for (const { operation, own, total } of operations) {
-    const error = (own ?? (operation === "embed" ? total : null))?.relative_error;
-    if (error !== undefined) squares.set(operation, (squares.get(operation) ?? 0) + (error ?? Infinity) ** 2);
+  const squares = ownSquares(operations);
+  const [worst, square] = [...squares].reduce((most, entry) => entry[1].value > most[1].value ? entry : most, [
+    "",
+    NO_ERROR,
+  ]);
+  if (square.value === 0) {
+    return operations.some(({ own }) => own !== null) ? "nothing differs" : "unknown: several ranks";
   }
-  const [worst, square] = [...squares].reduce(
-    (most, entry) => entry[1] > most[1] ? entry : most,
-    ["", 0] as [string, number],
-  );
-  if (square === 0) return operations.some(({ own }) => own !== null) ? "nothing differs" : "unknown: several ranks";
-  const total = [...squares.values()].reduce((sum, one) => sum + one, 0);
-  const share = Number.isFinite(total) ? ` (${roughPercent(square, total)})` : "";
+  const share = Number.isFinite(square.value) ? ` (${partText(partOf(square, [...squares.values()]))})` : "";
   const layers = projections.filter(({ operation }) => operation === worst);
   const most = (of: (p: DivergenceResult["projections"][number]) => number | null | undefined) =>
     Math.max(0, ...layers.map((p) => of(p) ?? 0));
@@ -71,6 +68,53 @@ export function sourceText({ suspects, operations, projections }: DivergenceResu
     ? `${worst}: inputs as ${b?.format ?? "other numbers"}${share}`
     : `${worst}: weights as ${weightFormat}${share}`;
 }
+
+/** Squares of relative errors, and what the ends of their intervals come to. */
+interface Squares {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+const NO_ERROR: Squares = { value: 0, low: 0, high: 0 };
+
+const added = (x: Squares, y: Squares): Squares => ({
+  value: x.value + y.value,
+  low: x.low + y.low,
+  high: x.high + y.high,
+});
+
+/** Squares of the own errors of all layers by operation; of the embedding, which has no inputs, of its whole error. */
+function ownSquares(operations: DivergenceResult["operations"]): Map<string, Squares> {
+  const squares = new Map<string, Squares>();
+  for (const { operation, own, total } of operations) {
+    const error = own ?? (operation === "embed" ? total : null);
+    if (error === null) continue;
+    const value = error.relative_error ?? Infinity;
+    // What no token at hand shows is computed alike under both.
+    const { low, high } = value === 0 ? NO_ERROR : error.interval ?? { low: 0, high: Infinity };
+    const square = { value: value ** 2, low: (low ?? 0) ** 2, high: (high ?? Infinity) ** 2 };
+    squares.set(operation, added(squares.get(operation) ?? NO_ERROR, square));
+  }
+  return squares;
+}
+
+/**
+ * The part that some squares have of all, which are finite. Its interval goes from where they are as small and the
+ * others as large as their intervals allow to where it is the other way round: errors on the same tokens go up and down
+ * together, so that it is rather too wide.
+ */
+function partOf(own: Squares, all: readonly Squares[]): Estimated {
+  const others = all.filter((one) => one !== own).reduce(added, NO_ERROR);
+  const part = (x: number, rest: number) => rest === 0 ? 1 : x === Infinity ? 1 : x / (x + rest);
+  return {
+    value: part(own.value, others.value),
+    low: part(own.low, others.high),
+    high: part(own.high, others.low),
+  };
+}
+
+/** Such a part in percent; all of it needs no interval. */
+const partText = (part: Estimated): string => part.low === 1 ? roughPercent(1) : measuredShare(part);
 
 /** One row for each setting, the closest to the first on top, which stands above them. */
 export function rankedTable(
