@@ -3,6 +3,7 @@
  */
 import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 import { notApplied, refuseUnknownGeneration } from "./generation_keys.ts";
 import { fromHf, HF_KEYS, HfConfig } from "./hf_config.ts";
 import { hasDraftHeads } from "./hf_keys.ts";
@@ -75,16 +76,13 @@ export function readConfig(config: ConfigFile, generation: ConfigFile | null): R
   };
 }
 
-const isObject = (json: unknown): json is Record<string, unknown> =>
-  typeof json === "object" && json !== null && !Array.isArray(json);
-
 /** OpenAI's own config has no model type, and another name for the number of experts. */
-function isOriginal(json: unknown): json is Record<string, unknown> {
+function isOriginal(json: unknown): json is JsonObject {
   return isObject(json) && Object.hasOwn(json, "num_experts") &&
     !["model_type", "architectures", "num_local_experts"].some((key) => Object.hasOwn(json, key));
 }
 
-function checkArchitecture(json: unknown, path: string): asserts json is Record<string, unknown> {
+function checkArchitecture(json: unknown, path: string): asserts json is JsonObject {
   if (!isObject(json)) throw InputError.of("wrong_value", { file: path }, "an object", show(json));
   const { architectures, model_type: type } = json;
   const names = Array.isArray(architectures) ? architectures : [];

@@ -4,6 +4,7 @@ import { entriesStored, type FileFacts, lstatStored } from "../stored_files.ts";
 import { dirname } from "node:path";
 import * as z from "zod";
 import { InputError } from "../errors.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 import { printable, show } from "../describe.ts";
 import { foreignDirectory } from "../foreign.ts";
 import { MAX_TENSORS } from "./header.ts";
@@ -38,8 +39,8 @@ const SHARED_BLOB = /^\.\.[/\\]\.\.[/\\]blobs[/\\][0-9a-f]{2}[/\\][0-9a-f]{64}$/
 const WEIGHT_MAP = { error: "an object from tensors to shards" };
 const Index = z.looseObject({
   metadata: z.looseObject({ total_size: z.unknown().optional() }, { error: "an object" }).nullish(),
-  weight_map: z.custom<Readonly<Record<string, unknown>>>(
-    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  weight_map: z.custom<JsonObject>(
+    isObject,
     WEIGHT_MAP,
   ),
 }, { error: "an object" });

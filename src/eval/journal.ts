@@ -4,6 +4,7 @@
  */
 import { cannotWrite, openToAppend } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
+import { isObject } from "../json_object.ts";
 import { readWhole } from "../read.ts";
 import { printableJson } from "../printable.ts";
 import { option, words } from "../words.ts";
@@ -224,7 +225,7 @@ export interface Difference {
 
 /** The first field in which two JSON values differ; null where none does. */
 export function findDifference(old: unknown, now: unknown, field = ""): Difference | null {
-  if (isRecord(old) && isRecord(now)) {
+  if (isObject(old) && isObject(now)) {
     for (const key of new Set([...Object.keys(old), ...Object.keys(now)])) {
       const found = findDifference(old[key], now[key], field === "" ? key : `${field}.${key}`);
       if (found !== null) return found;
@@ -239,10 +240,6 @@ export function findDifference(old: unknown, now: unknown, field = ""): Differen
 export function firstDifference(old: unknown, now: unknown): string | null {
   const found = findDifference(old, now);
   return found === null ? null : `${found.field} was ${found.before}, is ${found.after}`;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function short(text: string): string {

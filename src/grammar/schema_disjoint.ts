@@ -1,5 +1,6 @@
 /** Whether two JSON Schemas exclude each other, as far as that can be seen at once. */
-import { isObject, type Schema, type SchemaObject, typesOf } from "./schema_merge.ts";
+import { isObject } from "../json_object.ts";
+import { type Schema, type SchemaObject, typesOf } from "./schema_merge.ts";
 
 /** Properties within properties that are looked at: schemas may refer to themselves without end. */
 const DEEPEST = 3;

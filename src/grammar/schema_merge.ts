@@ -1,11 +1,12 @@
 /** Two JSON Schemas as one that asks for both. */
 import { InputError } from "../errors.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 import { spend } from "./dfa.ts";
 
 /** A schema: true takes anything, false nothing. */
 export type Schema = boolean | SchemaObject;
 /** A schema with keywords. */
-export type SchemaObject = { readonly [keyword: string]: unknown };
+export type SchemaObject = JsonObject;
 
 /** Keywords that say something to people and nothing about values. */
 const NOTES: ReadonlySet<string> = new Set([
@@ -26,11 +27,6 @@ const NOTES: ReadonlySet<string> = new Set([
   "contentMediaType",
   "discriminator",
 ]);
-
-/** Whether a value is an object of JSON. */
-export function isObject(value: unknown): value is SchemaObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 /** The keywords of a schema that say something about values. */
 export function withoutNotes(schema: SchemaObject): SchemaObject {

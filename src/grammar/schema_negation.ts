@@ -6,7 +6,8 @@ import { InputError } from "../errors.ts";
 import { show } from "../describe.ts";
 import { spend } from "./dfa.ts";
 import { TYPES } from "./schema_keywords.ts";
-import { isObject, type Schema, type SchemaObject, typesOf, withoutNotes } from "./schema_merge.ts";
+import { isObject } from "../json_object.ts";
+import { type Schema, type SchemaObject, typesOf, withoutNotes } from "./schema_merge.ts";
 
 /** Schemas in schemas that are negated: they may refer to themselves without end. */
 const DEEPEST = 16;

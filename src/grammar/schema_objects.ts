@@ -2,7 +2,8 @@
 import { InputError } from "../errors.ts";
 import { CLOSE_OBJECT, COLON, COMMA, list, OPEN_OBJECT } from "./json.ts";
 import { all, bytes, literal, type Node, NOTHING, oneOf, rule, times } from "./node.ts";
-import { isObject, type Schema, type SchemaObject } from "./schema_merge.ts";
+import { isObject } from "../json_object.ts";
+import type { Schema, SchemaObject } from "./schema_merge.ts";
 import type { SchemaSource } from "./schema_source.ts";
 import { countsOf } from "./schema_scalars.ts";
 import { combined, type Dfa, matches, quoted, spend, textsOf } from "./dfa.ts";

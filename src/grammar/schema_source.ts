@@ -1,7 +1,8 @@
 /** A JSON Schema as it was given: its places by name, and its references. */
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
-import { isObject, Merges, type Schema, type SchemaObject, withoutNotes } from "./schema_merge.ts";
+import { isObject } from "../json_object.ts";
+import { Merges, type Schema, type SchemaObject, withoutNotes } from "./schema_merge.ts";
 import { isConditional, withoutConditions } from "./schema_negation.ts";
 
 /** The whole schema, which references in it lead to. */

@@ -8,7 +8,8 @@ import { ChatTemplate, isoDay } from "./chat_template.ts";
 import { type HarmonyMessage, type ReasoningEffort, renderHarmony, segmentsText } from "./harmony_render.ts";
 import { BROWSER, type FunctionTool, PYTHON } from "./harmony_tools.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
-import { isObject, readText } from "./tokenizer_file.ts";
+import { readText } from "./tokenizer_file.ts";
+import { isObject } from "../json_object.ts";
 
 /** A call that the model made. */
 export interface ChatToolCall {

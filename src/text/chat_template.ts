@@ -13,7 +13,7 @@ import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { isWrittenNumber } from "../json_numbers.ts";
 import { metered, type RuntimeClass, whyTooLarge } from "./template_meter.ts";
-import { isObject } from "./tokenizer_file.ts";
+import { isObject } from "../json_object.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
 
 /** The BMP's private-use area, where the replacements come from: one UTF-16 unit each, so that lengths stay. */

@@ -1,5 +1,5 @@
 /** Case in the patterns of tokenizers: Rust's expressions fold it by Unicode, JavaScript's by ASCII. */
-import { isObject } from "./tokenizer_file.ts";
+import { isObject } from "../json_object.ts";
 
 /** Rewrites the patterns of a pre-tokenizer so that `(?i:...)` folds the two letters that have non-ASCII forms. */
 export function foldByUnicode(preTokenizer: unknown): unknown {

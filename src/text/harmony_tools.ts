@@ -4,7 +4,7 @@
  * no other.
  */
 import { isWrittenNumber, rustJson } from "../json_numbers.ts";
-import { isObject, type JsonObject } from "./tokenizer_file.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 
 /** Numbers in their written form are objects to JavaScript. */
 const isSchema = (value: unknown): value is JsonObject => isObject(value) && !isWrittenNumber(value);

@@ -1,6 +1,7 @@
 /** What Hugging Face's `tokenizers` library is given of a tokenizer, and how it is made without leaving out parts. */
 import { foldByUnicode } from "./fold_unicode.ts";
-import type { JsonObject, TokenizerFile } from "./tokenizer_file.ts";
+import type { JsonObject } from "../json_object.ts";
+import type { TokenizerFile } from "./tokenizer_file.ts";
 
 /**
  * Runs what warns on the console of parts that it then leaves out: such a tokenizer would make other tokens than the

@@ -12,7 +12,7 @@
  * So no word reaches over such a place; and what the pattern asks about the character after it, in a class or in
  * `(?!\S)`, which stands after a blank, is answered as at the end of a text. Nothing looks back.
  */
-import { isObject } from "./tokenizer_words.ts";
+import { isObject } from "../json_object.ts";
 
 /** Branches of letters by case with an English ending. */
 const LETTERS = [

@@ -19,7 +19,8 @@ import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
 import { addsPrefixSpace } from "./tokenizer_parts.ts";
-import { type AddedToken, type JsonObject, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
+import type { JsonObject } from "../json_object.ts";
+import { type AddedToken, readTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 import { largest } from "../largest.ts";
 
 /** The part of the library's tokenizer that is used. */

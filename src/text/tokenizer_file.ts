@@ -4,19 +4,12 @@ import { lstatStored } from "../stored_files.ts";
 import { printable, show } from "../describe.ts";
 import { parseJson, readable, readWhole } from "../read.ts";
 import { InputError } from "../errors.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 import { scanTokenizer } from "./tokenizer_scan.ts";
-import {
-  type AddedToken,
-  type Encoding,
-  isId,
-  isObject,
-  type JsonObject,
-  parsedWords,
-  type PieceOf,
-  scannedWords,
-} from "./tokenizer_words.ts";
+import { type AddedToken, type Encoding, isId, parsedWords, type PieceOf, scannedWords } from "./tokenizer_words.ts";
 
-export { type AddedToken, isObject, type JsonObject } from "./tokenizer_words.ts";
+export type { AddedToken } from "./tokenizer_words.ts";
+export { isObject } from "../json_object.ts";
 import { bytesOfPiece, isByteLevel } from "./byte_level.ts";
 import { addsPrefixSpace, checkParts, checkSettings } from "./tokenizer_parts.ts";
 

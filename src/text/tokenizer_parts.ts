@@ -6,7 +6,7 @@ import * as z from "zod";
 import { validate } from "../validate.ts";
 import { InputError } from "../errors.ts";
 import { whyNotLinear } from "./split_pattern.ts";
-import { isObject } from "./tokenizer_words.ts";
+import { isObject } from "../json_object.ts";
 
 /** Parts in one list, and lists in a list. */
 const MAX_PARTS = 16, MAX_DEPTH = 4;

@@ -1,14 +1,12 @@
 /** Vocabulary and merges of a tokenizer.json: checked, and made into what encodes words. */
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
+import { isObject, type JsonObject } from "../json_object.ts";
 import { byteLevel, bytesOfPiece, charOfByte, isByteLevel } from "./byte_level.ts";
 import { BytePairs } from "./byte_pairs.ts";
 import { PairMerges } from "./merges.ts";
 import { pack, Pieces } from "./pieces.ts";
 import type { Scanned } from "./tokenizer_scan.ts";
-
-/** Any JSON object. */
-export type JsonObject = { readonly [key: string]: unknown };
 
 /** A token that is matched in the text before BPE sees it. */
 export interface AddedToken {
@@ -164,11 +162,6 @@ function checkPieces(path: string, pieces: readonly (string | undefined)[], adde
       "byte-level characters only",
     );
   });
-}
-
-/** Whether a value is a JSON object. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Whether a value is an id. */

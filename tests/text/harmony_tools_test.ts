@@ -1,7 +1,7 @@
 import { assertEquals } from "../assert.ts";
 import { type FunctionTool, toolsSection, typeOf } from "../../src/text/harmony_tools.ts";
 import { parseAsPython } from "../../src/json_numbers.ts";
-import type { JsonObject } from "../../src/text/tokenizer_file.ts";
+import type { JsonObject } from "../../src/json_object.ts";
 import { path } from "./goldens.ts";
 
 Deno.test("toolsSection() agrees with OpenAI's renderer on random schemas", () => {

@@ -3,6 +3,7 @@
  * script sorts tables and filters samples; without it everything is there to read.
  */
 
+import { isObject } from "../../json_object.ts";
 import { printable } from "../../printable.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
@@ -126,7 +127,7 @@ export function settings(value: Readonly<Record<string, unknown>>): string {
 }
 
 function flatten(value: unknown, name: string): [string, string][] {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+  if (isObject(value)) {
     return Object.entries(value).flatMap(([key, inner]) => flatten(inner, name === "" ? key : `${name}.${key}`));
   }
   if (Array.isArray(value) && value.some((item) => typeof item === "object")) {
