@@ -24,6 +24,7 @@ import { openSetting } from "../src/session/open.ts";
 import type { Session } from "../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../src/session/setting.ts";
 import { machine, median } from "./machine.ts";
+import { countOf, optionsOrEnd } from "./options.ts";
 
 const flags = parseArgs(Deno.args, {
   boolean: ["limits"],
@@ -41,8 +42,15 @@ const flags = parseArgs(Deno.args, {
     times: "1",
   },
 });
-const counts = `${flags.threads}`.split(",").map(Number), context = Number(flags.context);
-const sequences = Number(flags.sequences), prompt = Number(flags.prompt);
+const { counts, context, sequences, prompt, layers, times, seconds } = optionsOrEnd(() => ({
+  counts: `${flags.threads}`.split(",").map((threads) => countOf("--threads", threads)),
+  context: countOf("--context", `${flags.context}`),
+  sequences: countOf("--sequences", `${flags.sequences}`),
+  prompt: countOf("--prompt", `${flags.prompt}`),
+  layers: countOf("--layers", `${flags.layers}`),
+  times: countOf("--times", `${flags.times}`),
+  seconds: countOf("--seconds", `${flags.seconds}`),
+}));
 /** Fewest runs, and most of which medians are taken. */
 const LEAST = 3, MOST = 100;
 
@@ -77,8 +85,8 @@ async function measure(what: What, threads: number, session: Session): Promise<v
     }
   }
   const began = performance.now();
-  const goesOn = (i: number) => i < MOST && performance.now() - began < 1000 * Number(flags.seconds);
-  for (let i = -1; i < 1 || i < LEAST && performance.now() - began < 3000 * Number(flags.seconds) || goesOn(i); i++) {
+  const goesOn = (i: number) => i < MOST && performance.now() - began < 1000 * seconds;
+  for (let i = -1; i < 1 || i < LEAST && performance.now() - began < 3000 * seconds || goesOn(i); i++) {
     const feeds = runs[what](session), watch = new Stopwatch(), started = performance.now();
     await session.run(feeds, undefined, watch.tap);
     const whole = performance.now() - started;
@@ -91,13 +99,13 @@ async function measure(what: What, threads: number, session: Session): Promise<v
 }
 
 console.log(JSON.stringify(machine()), Deno.loadavg()[0]);
-const shape = { ...SHAPES["gpt-oss-20b"], layers: Number(flags.layers) };
+const shape = { ...SHAPES["gpt-oss-20b"], layers };
 const checkpoint = flags.model === undefined
   ? randomCheckpoint({ shape, layout: "hf_mxfp4" })
   : openCheckpoint(flags.model, {});
 const { scheme } = flags, weights = flags.weights as "auto" | "map" | "read", whats = flags.what.split(",") as What[];
 const inputScales = scheme.endsWith("_a_fp8") ? { scales: missingScales(checkpoint), from: "one" } : null;
-for (let time = 0; time < Number(flags.times); time++) {
+for (let time = 0; time < times; time++) {
   for (const threads of counts) {
     if (flags.limits) {
       const { read, float32, int8 } = await measureLimits(threads);

@@ -4,12 +4,22 @@
  *
  *     deno run --allow-all bench/server_rate.ts [--threads=2] [--times=7]
  */
+import { parseArgs } from "node:util";
+import { countOf, optionsOrEnd } from "./options.ts";
 import { measureRates, middleRatio } from "../tests/serve/rate.ts";
 
-const valueOf = (name: string, otherwise: number) =>
-  Number(Deno.args.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise);
+const { values: flags } = parseArgs({
+  options: {
+    times: { type: "string", default: "7" },
+    threads: { type: "string", default: `${navigator.hardwareConcurrency}` },
+  },
+});
 
-const rates = await measureRates(valueOf("times", 7), valueOf("threads", navigator.hardwareConcurrency));
+const [times, threads] = optionsOrEnd(() =>
+  [countOf("--times", flags.times), countOf("--threads", flags.threads)] as const
+);
+
+const rates = await measureRates(times, threads);
 for (const { batch, server } of rates) {
   console.log(
     `batch ${batch.clock.toFixed(0)} tok/s, ${batch.processor.toFixed(0)} a second of processor time; ` +

@@ -4,15 +4,24 @@
  *
  *     deno task bench:server [--seconds=180] [--clients=64]
  */
+import { parseArgs } from "node:util";
+import { countOf, optionsOrEnd } from "./options.ts";
 import { bytesText } from "../src/amounts.ts";
 import { startServer } from "../tests/serve/server_process.ts";
 import { checkStress, stress, STRESSED } from "../tests/serve/stress.ts";
 
-const valueOf = (name: string, otherwise: number) =>
-  Number(Deno.args.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise);
+const { values: flags } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "180" },
+    clients: { type: "string", default: "64" },
+  },
+});
+
+const [seconds, clients] = optionsOrEnd(() =>
+  [countOf("--seconds", flags.seconds), countOf("--clients", flags.clients)] as const
+);
 
 await using server = await startServer(STRESSED);
-const seconds = valueOf("seconds", 180), clients = valueOf("clients", 64);
 const { counts, tokens, memory: [early, late] } = await stress(server, clients, seconds);
 console.log(`${clients} clients, ${seconds} s: ${tokens} tokens, ${(tokens / seconds).toFixed(0)} tok/s`);
 console.log(Object.entries(counts).sort().map(([what, count]) => `${what} ${count}`).join(", "));

@@ -13,6 +13,8 @@
  */
 import { parseArgs } from "node:util";
 import { asset } from "../src/assets.ts";
+import { countOf, optionsOrEnd } from "../bench/options.ts";
+import { InputError } from "../src/errors.ts";
 import { Random } from "../src/session/random.ts";
 import { FreePort } from "./free_port.ts";
 
@@ -234,6 +236,12 @@ export function problemsOf({ answers, problems, milliseconds, codes, lines, left
   ];
 }
 
+/** What starts the processes. */
+function starterOf(text: string): KillOptions["by"] {
+  if (text === "torchrun" || text === "mpirun") return text;
+  throw new InputError(`--by: expected torchrun or mpirun, got "${text}"`);
+}
+
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
     options: {
@@ -247,14 +255,20 @@ if (import.meta.main) {
     },
     allowPositionals: true,
   });
-  const draws = new Random(BigInt(values.seed)), by = values.by === "mpirun" ? "mpirun" : "torchrun";
+  const { kills, processes, within, by } = optionsOrEnd(() => ({
+    kills: countOf("--kills", values.kills),
+    processes: countOf("--processes", values.processes),
+    within: countOf("--within", values.within),
+    by: starterOf(values.by),
+  }));
+  const draws = new Random(BigInt(values.seed));
   const options: KillOptions = {
-    ...{ by, processes: Number(values.processes), within: Number(values.within) },
+    ...{ by, processes, within },
     ...{ program: values.program.split(" "), args: positionals, random: () => draws.fraction() },
   };
   const all: Killed[] = [];
   let failures = 0;
-  for (let kill = 1; kill <= Number(values.kills); kill++) {
+  for (let kill = 1; kill <= kills; kill++) {
     try {
       const killed = await killOnce(options), wrong = problemsOf(killed, by);
       all.push(killed);

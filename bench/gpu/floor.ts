@@ -14,9 +14,11 @@
 import { parseArgs } from "node:util";
 import type { Graph, Kernel } from "../../ffi/runtime.ts";
 import { compileArguments } from "../../kernels/sources.ts";
+import { STEP_SHARED_PERCENT } from "../../src/backends/gpu/calls.ts";
 import { committedKernels, KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { intervalText, medianText, type Spread, spreadOf } from "../../src/bench/spread.ts";
 import { openFirstGpu } from "../../tests/kernels/first_gpu.ts";
+import { countOf, optionsOrEnd } from "../options.ts";
 import { type Way, ways } from "./floor_ways.ts";
 import { Harness, type Launch, pattern } from "./harness.ts";
 import * as s from "./shapes.ts";
@@ -31,6 +33,8 @@ const { values: flags } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
+
+const best = optionsOrEnd(() => countOf("--best", flags.best));
 
 async function compile(to: string): Promise<void> {
   const args = compileArguments("sm_90a", { name: "floor", source: "../bench/gpu/floor.hip", defines: [] }, to);
@@ -60,7 +64,7 @@ const sets = folders.map((named) => {
 using h = new Harness(device, sets[0]!.up, "");
 using alike = device.loadModule(Deno.readFileSync(ptx), "floor.ptx");
 using whole = device.loadModule(Deno.readFileSync(ptx), "floor.ptx");
-const modules = { 58: alike, 100: whole };
+const modules = { [STEP_SHARED_PERCENT]: alike, 100: whole };
 using start = device.createEvent();
 using end = device.createEvent();
 const { multiprocessors } = device.properties;
@@ -136,7 +140,7 @@ function multiply(of: KernelSet, layer: number, product: Product): Step {
   const set = layer % SETS, entry = product === "up" ? "expert_up_mxfp4_one" : "expert_down_combine_mxfp4_one";
   const { traits: { threads, ldsPerColumn, ldsFixed }, kernel } = of.get(entry), lds = ldsFixed + ldsPerColumn * s.H;
   kernel.allowSharedBytes(lds);
-  kernel.preferSharedPercent(58);
+  kernel.preferSharedPercent(STEP_SHARED_PERCENT);
   return {
     kernel,
     ...{ grid: [multiprocessors, 1, 1], threads, lds },
@@ -202,7 +206,7 @@ const alone = (percent: Way["percent"]): number => {
 
 console.log(
   `${device.properties.name}; the choice alone ${
-    us(alone(58))
+    us(alone(STEP_SHARED_PERCENT))
   } us a layer; gate_up ${BYTES.up} bytes, down ${BYTES.down}`,
 );
 console.log("\none product after the choice, us: gate_up, down, and bytes/s of all experts' gate_up in one launch");
@@ -216,7 +220,7 @@ const single = all.map((way) => {
 });
 results["single"] = single;
 
-const best = Number(flags.best), fastest = single.toSorted((a, b) => a.up - b.up).slice(0, best).map(({ way }) => way);
+const fastest = single.toSorted((a, b) => a.up - b.up).slice(0, best).map(({ way }) => way);
 /** gate_up as one of the fastest reads it, and down in any way that divides L1 alike. */
 const pairs = fastest.flatMap((up) =>
   all.filter((down) => down.percent === up.percent).map((down) => ({
@@ -233,13 +237,13 @@ for (const { up, down, both } of pairs.slice(0, 12)) console.log(`  ${us(both)} 
 results["pairs"] = pairs;
 
 const named: { name: string; chain: (layer: number) => readonly Step[] }[] = [
-  { name: "the choice", chain: (l) => [choose(l, 58)] },
+  { name: "the choice", chain: (l) => [choose(l, STEP_SHARED_PERCENT)] },
   { name: "the choice, 100 %", chain: (l) => [choose(l, 100)] },
   ...sets.flatMap((of, k) =>
     (["up", "both"] as const).map((what) => ({
       name: `expert_one.hip, ${what}${folders[k] === undefined ? "" : `, ${folders[k]}`}`,
       chain: (l: number) => [
-        choose(l, 58),
+        choose(l, STEP_SHARED_PERCENT),
         multiply(of.up, l, "up"),
         ...(what === "both" ? [multiply(of.down, l, "down")] : []),
       ],

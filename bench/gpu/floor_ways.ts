@@ -1,4 +1,5 @@
 /** The ways in which floor.hip reads. */
+import { STEP_SHARED_PERCENT } from "../../src/backends/gpu/calls.ts";
 
 /** One way: a kernel and its launch. */
 export interface Way {
@@ -10,14 +11,14 @@ export interface Way {
   /** Dynamic shared memory of a block, in bytes. */
   readonly lds: number;
   /** How much of L1 all kernels of the chain want as shared memory. */
-  readonly percent: 58 | 100;
+  readonly percent: typeof STEP_SHARED_PERCENT | 100;
   /** Of bulk copies: bytes of one, how many are under way, and whether blocks take every so many-th. */
   readonly chunk: number;
   readonly places: number;
   readonly strides: boolean;
 }
 
-/** What 58 % of L1 are, and what every block needs besides, in bytes. */
+/** What {@linkcode STEP_SHARED_PERCENT} of L1 is, and what every block needs besides, in bytes. */
 const DIVIDED_ALIKE = 132 * 1024, RESERVED = 1024;
 const NO_COPIES = { chunk: 16, places: 1, strides: false };
 
@@ -46,12 +47,12 @@ const CHUNKS = [1440, 2880, 5760, 11520, 23040, 46080], LDS = [48, 64, 96, 120, 
 /** All of them, for a block that may have so much shared memory. */
 export function ways(most: number): Way[] {
   const percent = (lds: number, blocks: number): Way["percent"] =>
-    (lds + RESERVED) * blocks <= DIVIDED_ALIKE ? 58 : 100;
+    (lds + RESERVED) * blocks <= DIVIDED_ALIKE ? STEP_SHARED_PERCENT : 100;
   const registers = REGISTERS.flatMap(([kind, threads, loads, each]) =>
     each.map((blocks): Way => ({
       name: `registers, ${loads} ${kind === "all" ? "at once" : "in turn"}, ${blocks} x ${threads}`,
       entry: `floor_${kind}_${threads}_${loads}`,
-      ...{ threads, blocks, lds: 0, percent: 58, ...NO_COPIES },
+      ...{ threads, blocks, lds: 0, percent: STEP_SHARED_PERCENT, ...NO_COPIES },
     }))
   );
   const copies = COPIES.flatMap(([threads, steps]) =>

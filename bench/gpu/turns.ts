@@ -8,6 +8,7 @@
  * DIR is a folder as kernels/build, with a manifest of its own. The time of a step is that from its tokens to the next
  * one's, over all steps of a round; figures are medians of the rounds with their intervals.
  */
+import { countOf, optionsOrEnd } from "../options.ts";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -32,12 +33,17 @@ const { values: flags } = parseArgs({
   },
 });
 if (flags.kernels === undefined) throw new TypeError("--kernels: expected folders, separated by commas");
-const numbers = (list: string): number[] => list.split(",").map(Number);
-const folders = flags.kernels.split(","), steps = Number(flags.steps), positions = numbers(flags.positions);
-const sequences = numbers(flags.sequences), backend = flags.backend === "hip" ? "hip" : "cuda";
+const { steps, rounds, layers, positions, sequences } = optionsOrEnd(() => {
+  const all = (name: "positions" | "sequences") => flags[name].split(",").map((text) => countOf(`--${name}`, text));
+  const [steps, rounds, layers] = (["steps", "rounds", "layers"] as const).map((name) =>
+    countOf(`--${name}`, flags[name])
+  ) as [number, number, number];
+  return { steps, rounds, layers, positions: all("positions"), sequences: all("sequences") };
+});
+const folders = flags.kernels.split(","), backend = flags.backend === "hip" ? "hip" : "cuda";
 
 const checkpoint = randomCheckpoint({
-  shape: { ...SHAPES["gpt-oss-20b"]!, layers: Number(flags.layers) },
+  shape: { ...SHAPES["gpt-oss-20b"]!, layers },
   layout: "hf_mxfp4",
 });
 const setting = planSetting({ ...DEFAULTS, checkpoint, backend, dtype: "bf16" });
@@ -77,7 +83,7 @@ for (const position of positions) {
     const times = sessions.map((): number[] => []);
     let expected: string | null = null, same = true;
     // The first round loads what later ones find.
-    for (let i = -1; i < Number(flags.rounds); i++) {
+    for (let i = -1; i < rounds; i++) {
       for (const [k, session] of sessions.entries()) {
         const { milliseconds, hash } = await round(session, count, position);
         expected ??= hash;

@@ -16,7 +16,9 @@ import { parseArgs } from "node:util";
 import type { BenchResults, Subject } from "../../src/bench/figures.ts";
 import { intervalText, medianText, type Spread, spreadOf } from "../../src/bench/spread.ts";
 import { type Shape, SHAPES } from "../../src/checkpoint/random/layouts.ts";
+import { InputError } from "../../src/errors.ts";
 import { machine } from "../machine.ts";
+import { countOf } from "../options.ts";
 import { buildPeer, makeModel, output, type Peer, PeerError } from "./build.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
@@ -125,10 +127,7 @@ async function main(): Promise<void> {
       json: { type: "boolean", default: false },
     },
   });
-  const count = (name: "layers" | "threads" | "rounds"): number => {
-    if (/^[1-9]\d{0,3}$/.test(flags[name])) return Number(flags[name]);
-    throw new PeerError(`--${name}: expected a number of at least 1, got "${flags[name]}"`);
-  };
+  const count = (name: "layers" | "threads" | "rounds") => countOf(`--${name}`, flags[name]);
   const what = flags.what.split(","), unknown = what.find((key) => !(key in COMPARISONS));
   if (unknown !== undefined) {
     throw new PeerError(`--what: expected ${Object.keys(COMPARISONS).join(", ")}, got "${unknown}"`);
@@ -165,7 +164,7 @@ if (import.meta.main) {
   try {
     await main();
   } catch (thrown) {
-    if (!(thrown instanceof PeerError || thrown instanceof TypeError)) throw thrown;
+    if (!(thrown instanceof PeerError || thrown instanceof InputError || thrown instanceof TypeError)) throw thrown;
     console.error(`error: ${thrown.message}`);
     Deno.exit(2);
   }

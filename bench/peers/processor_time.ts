@@ -25,7 +25,7 @@ import type { Session } from "../../src/session/session.ts";
 import { DEFAULTS, planSetting } from "../../src/session/setting.ts";
 import { collectGarbage } from "../../src/bench/garbage.ts";
 import { machine } from "../machine.ts";
-import { inputScaleOf } from "../options.ts";
+import { countOf, inputScaleOf } from "../options.ts";
 import { buildPeer, makeModel, type Peer, PeerError } from "./build.ts";
 
 const PROMPT = 128, DECODED = 6, BATCH = 32, DEEP = 8192;
@@ -159,18 +159,17 @@ async function main(): Promise<void> {
       dir: { type: "string", default: new URL("../../.cache/peers", import.meta.url).pathname },
     },
   });
-  const count = (name: "layers" | "rounds" | "prompt"): number => {
-    if (/^[1-9]\d{0,3}$/.test(flags[name])) return Number(flags[name]);
-    throw new PeerError(`--${name}: expected a number of at least 1, got "${flags[name]}"`);
-  };
-  const layers = count("layers"), schemes = flags.schemes.split(","), scale = inputScaleOf(flags["input-scale"]);
+  const [layers, rounds, prompt] = (["layers", "rounds", "prompt"] as const).map((name) =>
+    countOf(`--${name}`, flags[name])
+  ) as [number, number, number];
+  const schemes = flags.schemes.split(","), scale = inputScaleOf(flags["input-scale"]);
   const say = (line: string) => console.error(line);
   const peer = await buildPeer(flags.dir, say);
   const model = await makeModel(flags.dir, { ...SHAPES["gpt-oss-20b"], layers }, say);
   const turns: { readonly peer: Rates; readonly own: readonly OwnRates[] }[] = [];
-  for (let round = 0; round < count("rounds"); round++) {
-    const own: OwnRates[] = [], other = await theirs(peer, model, count("prompt"));
-    for (const scheme of schemes) own.push(await ours({ layers, scheme, scale }, count("prompt")));
+  for (let round = 0; round < rounds; round++) {
+    const own: OwnRates[] = [], other = await theirs(peer, model, prompt);
+    for (const scheme of schemes) own.push(await ours({ layers, scheme, scale }, prompt));
     turns.push({ peer: other, own });
     say(`round ${round + 1}: ${JSON.stringify(turns.at(-1))}`);
   }

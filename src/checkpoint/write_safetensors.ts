@@ -1,5 +1,6 @@
 /** Writes a safetensors file that is either whole or not there. */
 import { dirname } from "node:path";
+import { shapeText } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import { cannotWrite, refuseSpecial, TemporaryFile } from "./atomic.ts";
 import { option, words } from "../words.ts";
@@ -48,6 +49,9 @@ interface Place {
   written: number;
 }
 
+/** Name in the header of what is no tensor. */
+const METADATA = "__metadata__";
+
 /** Alignment of the data section, in bytes; readers that map the file count on it. */
 const ALIGNMENT = 8;
 
@@ -90,6 +94,7 @@ export class SafetensorsWriter implements Disposable {
    * @param tensors What it will hold.
    * @param options Whether a file that is there is replaced, and texts for the header.
    * @returns The writer, which is disposed of in every case: without a commit it leaves nothing.
+   * @throws {RangeError} for a name that is declared twice or is `__metadata__`, and for sizes that are no counts.
    * @throws {InputError} where the file is there and `force` is not set, or cannot be written.
    */
   static create(path: string, tensors: readonly WrittenTensor[], options: WriteOptions = {}): SafetensorsWriter {
@@ -142,11 +147,21 @@ function layOut(tensors: readonly WrittenTensor[], metadata: WriteOptions["metad
   const ordered = tensors.toSorted((a, b) =>
     ELEMENT_BYTES[b.dtype] - ELEMENT_BYTES[a.dtype] || (a.name < b.name ? -1 : 1)
   );
-  const entries: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata };
+  // Without a prototype, so that any name is one of its own.
+  const entries: Record<string, unknown> = Object.create(null);
+  if (metadata !== undefined) entries[METADATA] = metadata;
   const sizes: { name: string; start: number; bytes: number }[] = [];
   let end = 0;
   for (const tensor of ordered) {
     const { name, dtype, shape } = tensor, bytes = writtenBytes(tensor);
+    if (name === METADATA || Object.hasOwn(entries, name)) {
+      throw new RangeError(
+        `tensor ${name}: ${name === METADATA ? "the name of the header's texts" : "declared twice"}`,
+      );
+    }
+    if (!shape.every((size) => Number.isInteger(size) && size >= 0) || !Number.isSafeInteger(end + bytes)) {
+      throw new RangeError(`tensor ${name}: ${shapeText(shape)} is no shape`);
+    }
     entries[name] = { dtype, shape, data_offsets: [end, end + bytes] };
     sizes.push({ name, start: end, bytes });
     end += bytes;

@@ -1,4 +1,5 @@
-import { SafetensorsWriter } from "../../src/checkpoint/write_safetensors.ts";
+import { SafetensorsWriter, type WrittenTensor } from "../../src/checkpoint/write_safetensors.ts";
+import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { InputError } from "../../src/errors.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
 import { readGolden } from "../golden.ts";
@@ -91,4 +92,26 @@ Deno.test("SafetensorsWriter refuses a directory and a directory that is not the
     const dir = path.slice(0, path.lastIndexOf("/"));
     assertThrows(() => SafetensorsWriter.create(dir, []), InputError, "got a directory");
     assertThrows(() => SafetensorsWriter.create(`${dir}/no/x`, []), InputError, "cannot be written");
+  }));
+
+Deno.test("SafetensorsWriter writes tensors of any name, and refuses what its header cannot say", () =>
+  withPath((path) => {
+    const one = (name: string) => ({ name, dtype: "U8" as const, shape: [1] });
+    const names = ["__proto__", "constructor", "7", ""];
+    {
+      using writer = SafetensorsWriter.create(path, names.map(one));
+      names.forEach((name, i) => writer.append(name, Uint8Array.of(i)));
+      writer.commit();
+    }
+    assertEquals(new Set(openSafetensors(path).tensors.keys()), new Set(names));
+    const refused = (tensors: readonly WrittenTensor[], message: string) =>
+      assertThrows(
+        () => SafetensorsWriter.create(`${path}.other`, tensors, { metadata: { a: "b" } }),
+        RangeError,
+        message,
+      );
+    refused([one("a"), one("b"), one("a")], "tensor a: declared twice");
+    refused([one("__metadata__")], "tensor __metadata__: the name of the header's texts");
+    refused([{ ...one("a"), shape: [2, 0.5] }], "tensor a: [2, 0.5] is no shape");
+    refused([{ ...one("a"), shape: [-1, -1] }], "tensor a: [-1, -1] is no shape");
   }));

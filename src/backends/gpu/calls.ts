@@ -23,7 +23,7 @@ const STEP_FAMILIES: ReadonlySet<Family> = new Set<Family>([
  * which the driver makes more (docs/measurements/h100.md). A multiprocessor has to be empty before it is divided
  * otherwise, so they are best divided alike.
  */
-const STEP_SHARED_PERCENT = 58;
+export const STEP_SHARED_PERCENT = 58;
 /** An upper bound of the static shared memory of the kernels that also stage rows there. */
 const STATIC_SHARED_BYTES = 1024;
 /** Dynamic shared memory that needs no permission. */

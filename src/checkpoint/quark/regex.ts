@@ -90,7 +90,8 @@ class Parser {
     if (this.#take("+")) return [1, Infinity];
     if (this.#take("?")) return [0, 1];
     const found = /^\{(\d*)(,?)(\d*)\}/.exec(this.source.slice(this.#at));
-    if (!found || found[1] === "" && found[3] === "") return null;
+    // To Python `{}` are two characters, and `{,}` is `*`.
+    if (!found || found[0] === "{}") return null;
     this.#at += found[0].length;
     const least = Number(found[1] || 0);
     const most = found[2] === "" ? least : found[3] === "" ? Infinity : Number(found[3]);

@@ -41,7 +41,8 @@ function notApart(ranking: RankingResult, key: string): string[] {
 
 /**
  * Where most of a setting's error comes from, in a few words: a suspect if there is one, else the linear or the cache
- * with the largest own errors, which of its operands was made coarser, and its share of the squares of all own errors with its interval.
+ * with the largest own errors, which of its operands was made coarser, and its share of the squares of all own errors
+ * with its interval.
  */
 export function sourceText({ suspects, operations, projections }: DivergenceResult): string {
   const [suspect] = suspects;

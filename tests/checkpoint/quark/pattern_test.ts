@@ -30,6 +30,8 @@ const CASES: [pattern: string, kind: string, yes: string[], no: string[]][] = [
   ["re:a{2}$", "regex", ["aa"], ["a", "aaa"]],
   ["re:a{,2}$", "regex", ["", "a", "aa"], ["aaa"]],
   ["re:a{2,}$", "regex", ["aa", "aaaa"], ["a"]],
+  ["re:a{,}b$", "regex", ["b", "aaab"], ["a{,}b"]],
+  ["re:a{}$", "regex", ["a{}"], ["a", ""]],
   ["re:a{x}", "regex", ["a{x}"], ["a"]],
   ["re:[^.]+\\.w$", "regex", ["ab.w"], ["a.b.w", ".w"]],
   ["re:[a\\d-]+$", "regex", ["a1-"], ["b"]],
