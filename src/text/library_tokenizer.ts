@@ -34,8 +34,9 @@ export function forLibrary({ json, pairs, added }: TokenizerFile): JsonObject {
     for (const { content } of specials) delete (vocab as Record<string, unknown>)[content];
   }
   return {
-    normalizer: null,
     ...json,
+    // It is given texts that are normalized.
+    normalizer: null,
     added_tokens: [],
     decoder: null,
     post_processor: null,

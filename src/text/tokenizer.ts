@@ -1,11 +1,12 @@
 /**
- * Text to token ids and back. Normalization and the cutting of text into words are Hugging Face's `tokenizers` library
- * in JavaScript; byte-pair encoding is byte_pairs.ts, as the library takes a second to learn 200,000 entries. Special
- * tokens and the differences from the Rust library that tests/goldens/text found are handled here:
+ * Text to token ids and back. Texts are cut into words by Hugging Face's `tokenizers` library in JavaScript; byte-pair
+ * encoding is byte_pairs.ts, as the library takes a second to learn 200,000 entries. Special tokens and the differences
+ * from the Rust library that tests/goldens/text found are handled here:
  *
  * - Special tokens are matched here and never by the library, which cannot be told to read them as plain text.
  * - Rust's regular expressions fold case by Unicode: `(?i:'s)` also matches `'ſ` (U+017F) and `k` the Kelvin sign. The
- *   library folds ASCII only, so its patterns are rewritten before it sees them.
+ *   library folds ASCII only, so its patterns are rewritten before it sees them. So are digits, of which Rust has more.
+ * - What is a blank, and lower case, differs too: normalizers.ts.
  * - Where a vocabulary lacks a part or the result of a merge, the library encodes, and drops text; that is noticed and
  *   refused.
  */
@@ -15,6 +16,7 @@ import { InputError, reason } from "../errors.ts";
 import { bytesOfPiece, utf8Length } from "./byte_level.ts";
 import type { BytePairs } from "./byte_pairs.ts";
 import { forLibrary, withoutWarnings } from "./library_tokenizer.ts";
+import { type Normalize, normalizerOf } from "./normalizers.ts";
 import type { Pieces } from "./pieces.ts";
 import { cutsLikeO200k, safePieces } from "./safe_pieces.ts";
 import { TokenTrie } from "./token_trie.ts";
@@ -26,7 +28,6 @@ import { largest } from "../largest.ts";
 /** The part of the library's tokenizer that is used. */
 interface Library {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  readonly normalizer: ((text: string) => string) | null;
   /** Cuts a text into words in the byte-level alphabet; null where nothing is cut. */
   readonly pre_tokenizer: ((text: string) => string[]) | null;
 }
@@ -58,6 +59,7 @@ export class Tokenizer {
   readonly config: JsonObject;
 
   readonly #library: Library;
+  readonly #normalize: Normalize;
   readonly #pieces: Pieces;
   readonly #pairs: BytePairs | null;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
@@ -79,6 +81,7 @@ export class Tokenizer {
     this.path = path;
     this.config = config;
     this.#library = library;
+    this.#normalize = normalizerOf(json["normalizer"]);
     this.#pieces = pieces;
     this.#pairs = pairs;
     this.#addedById = new Map(added.map((a) => [a.id, a]));
@@ -259,10 +262,9 @@ export class Tokenizer {
 
   /** Ids of a text without added tokens, some at a time. */
   *#idsOf(text: string): Generator<readonly number[], void> {
-    const pairs = this.#pairs, { normalizer, pre_tokenizer: cut } = this.#library;
-    if (pairs === null || cut === null) return yield this.#library.encode(text, { add_special_tokens: false }).ids;
-    const normal = normalizer === null ? text : normalizer(text);
+    const pairs = this.#pairs, { pre_tokenizer: cut } = this.#library, normal = this.#normalize(text);
     if (normal === "") return;
+    if (pairs === null || cut === null) return yield this.#library.encode(normal, { add_special_tokens: false }).ids;
     for (const piece of this.#cutsSafely ? safePieces(normal) : [normal]) {
       for (const word of cut(piece)) {
         const steps = pairs.steps(word, bytesOfPiece);

@@ -4,7 +4,9 @@
  */
 import * as z from "zod";
 import { validate } from "../validate.ts";
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
+import { foldedPattern } from "./fold_unicode.ts";
 import { whyNotLinear } from "./split_pattern.ts";
 import { isObject } from "../json_object.ts";
 
@@ -114,9 +116,14 @@ function checkPart(
 }
 
 function checkPattern(where: string, pattern: unknown): void {
-  const why = typeof pattern === "string" ? whyNotLinear(pattern) : null;
-  if (why === null) return;
-  throw InputError.of("wrong_value", { name: where }, `a pattern that takes linear time by its form, but it ${why}`);
+  if (typeof pattern !== "string") return;
+  const why = whyNotLinear(pattern);
+  if (why !== null) {
+    throw InputError.of("wrong_value", { name: where }, `a pattern that takes linear time by its form, but it ${why}`);
+  }
+  if (foldedPattern(pattern) !== null) return;
+  const expected = "(?i:...) of letters of ASCII, no two of which another letter folds to (ss, ff, fi, fl, st)";
+  throw InputError.of("unsupported", { name: where }, expected, show(pattern));
 }
 
 const POST = { error: "ByteLevel, or one that adds no tokens: none are added to a text here" };
