@@ -80,6 +80,31 @@ Deno.test("parseReply() calls headers malformed that repeat themselves or leave 
   says("<|end|><|start|><|channel|>final<|message|>a<|return|>", { malformed: true }, { ...broken, channel: "final" });
 });
 
+Deno.test("parseReply() calls no tool for what follows a message without <|start|>", () => {
+  // OpenAI's parser refuses it: a header begins with <|start|>. Right after the prompt, which ends in one, it is one.
+  says("<|channel|><|end|> to=f", { malformed: true }, { malformed: true, content: " to=f", end: "eof" });
+  says("<|channel|>final<|message|>a<|end|> to=f", { channel: "final", content: "a" }, {
+    malformed: true,
+    content: " to=f",
+    end: "eof",
+  });
+  says(" to=f", { malformed: true, recipient: "f", end: "eof" });
+});
+
+Deno.test("parseReply() waits for a header of 256 UTF-16 units and no longer, in each message", () => {
+  const long = (length: number) => "final ".padEnd(length, "a"), type = "a".repeat(250);
+  const sound = { channel: "final", contentType: type, content: "c", end: "end" } as const;
+  const header = `<|channel|>${long(256)}<|message|>c`;
+  says(`${header}<|end|><|start|>${header}<|end|>`, sound, { ...sound, malformed: true });
+  // A unit more, and the header ends where the name of the channel does; what is read of it goes on.
+  const parser = new HarmonyParser(), raw = (events: readonly { raw: string }[]) => events.map((event) => event.raw);
+  assertEquals(raw(parser.special("<|channel|>")), []);
+  assertEquals(raw(parser.text(long(256))), []);
+  assertEquals(raw(parser.text("b")), ["<|channel|>final ", `${type}b`]);
+  assertEquals(parser.special("<|message|>"), [{ type: "stray", raw: "<|message|>" }]);
+  assertEquals(raw(parser.text("c")), ["c"]);
+});
+
 /** Ids of a random reply: words of headers, special tokens, bytes, ids without a name. */
 function soup(next: (n: number) => number): number[] {
   const words = [

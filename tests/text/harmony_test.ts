@@ -1,5 +1,5 @@
 import { CALL, fixture, message, parse, says, tokenizer } from "./harmony_replies.ts";
-import { assertEquals, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { type HarmonyEvent, HarmonyParser } from "../../src/text/harmony.ts";
 import { parseReply, ReplyCollector, type ReplyMessage } from "../../src/text/harmony_reply.ts";
 import { renderHarmony, segmentsText, type TextMessage } from "../../src/text/harmony_render.ts";
@@ -114,6 +114,29 @@ Deno.test("parseReply() reads the golden reply of the embedded model", () => {
 });
 
 // ---------------------------------------------------------------- headers
+
+Deno.test("parseReply() reads headers as OpenAI's parser does, also token by token", () => {
+  // Made by harmony_headers.py; of each message its role, name, channel, recipient, content type and content.
+  type Row = [reply: string, messages: (string | null)[][]];
+  const rows: Row[] = JSON.parse(Deno.readTextFileSync(path("tests/goldens/harmony/headers.json")));
+  assert(rows.length > 40);
+  for (const [reply, expected] of rows) {
+    const parser = new HarmonyParser(), stepped = new ReplyCollector();
+    for (const piece of reply.split(/(<\|\w+\|>)/)) {
+      if (piece.startsWith("<|")) stepped.add(parser.special(piece));
+      else for (const char of piece) stepped.add(parser.text(char));
+    }
+    stepped.add(parser.finish());
+    assertEquals(stepped.messages, parse(reply).messages, reply);
+    const read = stepped.messages.map((m) => {
+      const type = m.constrain ? `<|constrain|>${m.contentType}` : m.contentType;
+      return [m.role, m.channelName, m.recipient, type, m.content];
+    });
+    // The role of a tool is its name, where it has one.
+    assertEquals(read, expected.map(([role, name, ...rest]) => [name ?? role, ...rest]), reply);
+    assertEquals(stepped.messages.every(({ malformed }) => !malformed), true, reply);
+  }
+});
 
 Deno.test("parseReply() finds the recipient on both sides of the channel, types with and without <|constrain|>", () => {
   const constrained = { ...CALL, constrain: true };
