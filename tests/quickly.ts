@@ -47,6 +47,27 @@ export function assertCpuTime(took: number, most: number, what: string): void {
   assert(took < most * slowness, `${what} took ${took} ms, at most ${most} times ${slowness} expected`);
 }
 
+/**
+ * Asserts that a promise of so many seconds was kept. On a machine whose cores compute for others as well, they are as
+ * many more as a loop takes there by the clock than it does on the machine on which such promises were made.
+ *
+ * @param began When they began, by `performance.now()`.
+ */
+export function assertPromised(began: number, seconds: number, what: string): void {
+  const took = performance.now() - began;
+  if (took < 1000 * seconds) return;
+  const times = Array.from({ length: 20 }, () => {
+    const before = performance.now();
+    loop();
+    return performance.now() - before;
+  });
+  const slowness = Math.max(1, Math.max(...times) / LOOP_MS);
+  assert(
+    took < 1000 * seconds * slowness,
+    `${what} took ${took} ms, at most ${1000 * seconds} times ${slowness} expected`,
+  );
+}
+
 /** Bytes that this thread's isolate holds, garbage too. */
 export function threadMemory(): number {
   const { heapTotal, external } = Deno.memoryUsage();

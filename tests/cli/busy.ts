@@ -2,5 +2,7 @@
 import { Interrupt } from "../../src/cli/interrupt.ts";
 
 using _interrupt = new Interrupt();
-Deno.stdout.writeSync(new TextEncoder().encode("busy\n"));
+const says = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+says("busy");
 for (const end = Date.now() + 60_000; Date.now() < end;);
+says("done");

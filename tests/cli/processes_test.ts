@@ -1,7 +1,8 @@
 /** Commands whose ranks are processes of torchrun's variables, on the test library: they do what one process does. */
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { assertEquals, assertMatch } from "../assert.ts";
 import { TemporaryDirectory } from "../checkpoint/container.ts";
 import { withoutKernelCompiler } from "../hip_host/kernels.ts";
+import { assertPromised } from "../quickly.ts";
 import { ONLY_SOAKED, SOAK } from "../soak.ts";
 import { until } from "../cluster/processes.ts";
 import { FreePort } from "../../tools/free_port.ts";
@@ -103,7 +104,7 @@ test("where a process is lost a server that computes nothing ends, too, and says
   const [first] = await ended;
   assertEquals(first!.code, 1);
   assertMatch(first!.stderr, /\nerror: rank 1 of 2: its process ended without a word\n$/);
-  assert(performance.now() - killed < 5000);
+  assertPromised(killed, 5, "the end of the others");
 });
 
 test("a rank that fails ends both processes with its message", async () => {

@@ -246,7 +246,7 @@ Deno.test("a first start removes other versions that were not used for a month",
     const used = await version("c", 400 * days, 29 * days), fresh = await version("d", 20 * days, null);
     const running = await version("e", 400 * days, 400 * days);
     copyExecutable((await whereIs("sleep"))!, `${running}/deno`);
-    await using process = command([`${running}/deno`, "60"]).spawn();
+    await using process = command([`${running}/deno`, "86400"]).spawn();
     // What the program has not made it does not remove.
     await Deno.mkdir(`${place}/0.0.1-not-a-version`);
     await Deno.mkdir(`${dir}/elsewhere`);
