@@ -50,6 +50,9 @@ export interface QdqOptions {
   readonly scale?: number | "token";
 }
 
+const OPTIONS: readonly string[] = ["columns", "rule", "scale"] satisfies readonly (keyof QdqOptions)[];
+const RULES: readonly string[] = ["even", "floor"] satisfies readonly ScaleRule[];
+
 /**
  * Quantizes rows to a format and dequantizes them again (QDQ): the numbers that a model computes with whose weights or
  * activations are stored in that format.
@@ -61,7 +64,8 @@ export interface QdqOptions {
  * @param format One of {@linkcode FORMATS}.
  * @param options Length of a row, and how scales are chosen.
  * @returns A new array of the same length.
- * @throws {RangeError} if the format is unknown, `values` is not whole rows, or a scale is not a positive number.
+ * @throws {RangeError} if the format, the rule or an option is unknown, `values` is not whole rows, or a scale is not a
+ *   positive number.
  *
  * @example
  * ```ts
@@ -76,7 +80,10 @@ export interface QdqOptions {
  */
 export function qdq(values: Float32Array, format: WeightFormat, options: QdqOptions = {}): Float32Array {
   if (!FORMATS.includes(format)) throw new RangeError(`format: expected ${FORMATS.join(", ")}, got ${format}`);
-  const { columns = values.length } = options;
+  const { columns = values.length, rule = "even" } = options;
+  const other = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (other !== undefined) throw new RangeError(`options: expected ${OPTIONS.join(", ")}, got ${other}`);
+  if (!RULES.includes(rule)) throw new RangeError(`rule: expected ${RULES.join(" or ")}, got ${rule}`);
   if (values.length === 0) return new Float32Array();
   if (!Number.isInteger(columns) || columns < 1 || values.length % columns !== 0) {
     throw new RangeError(`columns: expected a divisor of ${values.length}, the numbers given, got ${columns}`);

@@ -5,6 +5,7 @@
  */
 import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
 import { refuseChanged } from "../checkpoint/identity.ts";
+import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type Finish, generate } from "../session/generate.ts";
@@ -12,6 +13,7 @@ import { openSetting } from "../session/open.ts";
 import { Sampler } from "../session/sampler.ts";
 import type { Session as Computing } from "../session/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { type Names, refuseUnknown } from "./known.ts";
 import { behind } from "./opened.ts";
 import { plannedSetting, type SessionOptions } from "./setting.ts";
 
@@ -74,6 +76,11 @@ export interface Session extends AsyncDisposable {
   /** Stops worker threads and frees memory; `await using` calls it. */
   close(): Promise<void>;
 }
+
+const GENERATE_NAMES: Names<GenerateOptions> = {
+  ...{ maxTokens: true, temperature: true, topK: true, topP: true, minP: true, logitBias: true, stopIds: true },
+  ...{ repetitionPenalty: true, frequencyPenalty: true, presencePenalty: true, seed: true },
+};
 
 /** Positions set aside by default. */
 const DEFAULT_CONTEXT = 4096;
@@ -139,7 +146,11 @@ class LoadedModel implements Session {
 
   async *generate(prompt: ArrayLike<number>, options: GenerateOptions = {}): AsyncGenerator<number, Finish, void> {
     if (prompt.length === 0) throw InputError.of("missing", { name: "prompt" }, "at least one token", "none");
+    refuseUnknown(options, GENERATE_NAMES);
     const { maxTokens = Infinity, stopIds = this.#opened.config.eosTokenIds, ...sampling } = options;
+    if (maxTokens !== Infinity && !(Number.isSafeInteger(maxTokens) && maxTokens >= 0)) {
+      throw InputError.of("wrong_value", { name: "maxTokens" }, "a whole number of at least 0", show(maxTokens));
+    }
     const picker = new Sampler(sampling, prompt);
     using _turn = this.#begin();
     const request = { session: this.#computing, slot: 0, prompt, picker, stopIds: new Set(stopIds), maxTokens };

@@ -2,6 +2,7 @@
 import type { Checkpoint as Opened } from "../checkpoint/checkpoint.ts";
 import { show } from "../describe.ts";
 import { InputError } from "../errors.ts";
+import { type Names, refuseOtherWord, refuseUnknown } from "./known.ts";
 import type { Dtype } from "../formats/format.ts";
 import type { SchemeName } from "../plan/scheme.ts";
 import { FP8_SCALES, type Fp8Scales } from "../plan/static_scales.ts";
@@ -69,6 +70,20 @@ const WORDS = {
   weights: ["auto", "map", "read"],
 } as const satisfies Partial<Record<keyof SessionOptions, readonly string[]>>;
 
+const NAMES: Names<SessionOptions> = {
+  ...{
+    scheme: true,
+    dtype: true,
+    kvCacheDtype: true,
+    fp8Scales: true,
+    inputScales: true,
+    backend: true,
+    context: true,
+  },
+  ...{ chunk: true, threads: true, weights: true, tp: true, ep: true, device: true, hipLibrary: true },
+  ...{ collectivesLibrary: true, onProgress: true },
+};
+
 /** Choices that are whole numbers, and the least that each may be. */
 const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1 } as const;
 
@@ -80,6 +95,10 @@ const NUMBERS = { chunk: 1, threads: 1, tp: 1, ep: 1 } as const;
  */
 export function plannedSetting(checkpoint: Opened, options: SessionOptions): PlannedSetting {
   const { inputScales, context: _context, onProgress: _onProgress, ...given } = options;
+  refuseUnknown(options, NAMES);
+  if (inputScales !== undefined && typeof inputScales?.get !== "function") {
+    throw InputError.of("wrong_value", { name: "inputScales" }, "a Map from modules to scales", show(inputScales));
+  }
   refuseOthers(given);
   const choices: Choices = {
     ...DEFAULTS,
@@ -100,9 +119,7 @@ export function plannedSetting(checkpoint: Opened, options: SessionOptions): Pla
 
 function refuseOthers(options: Omit<SessionOptions, "inputScales" | "context" | "onProgress">): void {
   for (const [name, words] of Object.entries(WORDS)) {
-    const got = options[name as keyof typeof WORDS];
-    if (got === undefined || (words as readonly string[]).includes(got)) continue;
-    throw InputError.of("wrong_value", { name }, words.join(" or "), show(got));
+    refuseOtherWord(name, words, options[name as keyof typeof WORDS]);
   }
   for (const [name, least] of Object.entries(NUMBERS)) {
     const got = options[name as keyof typeof NUMBERS];

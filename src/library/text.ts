@@ -10,6 +10,7 @@ import type { ReasoningEffort } from "../text/harmony_render.ts";
 import { decode } from "../text/stream_decoder.ts";
 import type { EncodeOptions } from "../text/tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { refuseOtherWord, refuseUnknown } from "./known.ts";
 import { behind } from "./opened.ts";
 
 export type { ChannelKind } from "../text/harmony_header.ts";
@@ -98,10 +99,19 @@ export async function openTokenizer(
   const tokenizer = await checkpointTokenizer(opened, onWarning);
   const chat = await ChatRenderer.fromDirectory(textDirectory(opened), tokenizer);
   return {
-    encode: (text, options) => tokenizer.encode(text, options),
-    decode: (ids, special = "skip") => decode(tokenizer, ids, special),
-    question: (question, options = {}) =>
-      chat.render({ messages: [{ role: "user", content: question }], ...options }).ids,
+    encode: (text, options = {}) => {
+      refuseUnknown(options, { allowSpecial: true });
+      return tokenizer.encode(text, options);
+    },
+    decode: (ids, special = "skip") => {
+      refuseOtherWord("special", ["keep", "skip"], special);
+      return decode(tokenizer, ids, special);
+    },
+    question: (question, options = {}) => {
+      refuseUnknown(options, { system: true, reasoning: true });
+      refuseOtherWord("reasoning", ["low", "medium", "high"], options.reasoning);
+      return chat.render({ messages: [{ role: "user", content: question }], ...options }).ids;
+    },
     reply: (ids) => parseReply(tokenizer, ids).channels(),
   };
 }

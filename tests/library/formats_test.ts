@@ -50,3 +50,13 @@ Deno.test("library: qdq() refuses what is no format, no rows or no scale", () =>
   assertThrows(() => qdq(values, "fp8_e4m3fnuz"), RangeError, "got token");
   assertEquals(qdq(new Float32Array(), "mxfp4").length, 0);
 });
+
+Deno.test("library: qdq() refuses a rule and an option that it does not know, whatever the format", () => {
+  const refused = (options: Record<string, unknown>, message: string) => {
+    for (const format of FORMATS) assertThrows(() => qdq(values, format, options), RangeError, message);
+  };
+  // AMD Quark has this one, too: other numbers under its name would be taken for its own.
+  refused({ rule: "ceil" }, "rule: expected even or floor, got ceil");
+  refused({ rule: null }, "rule: expected even or floor, got null");
+  refused({ scale_rule: "floor" }, "options: expected columns, rule, scale, got scale_rule");
+});

@@ -40,6 +40,14 @@ Deno.test("library: logits and replies are those of the program's session, in an
   await assertRejects(() => session.logits(new Array(17).fill(1)), InputError, "only 16 were set aside");
   await assertRejects(() => session.generate([]).next(), InputError, "at least one token");
   await assertRejects(() => session.generate(IDS, { temperature: -1 }).next(), InputError, "temperature");
+  await assertRejects(
+    () => session.generate(IDS, { top_p: 0.5 } as never).next(),
+    InputError,
+    "option top_p: expected",
+  );
+  for (const maxTokens of [-1, 1.5, NaN, "9" as never]) {
+    await assertRejects(() => session.generate(IDS, { maxTokens }).next(), InputError, "maxTokens: expected a whole");
+  }
   assertEquals((await session.logits(IDS)).map(bits), expected);
 
   Deno.utimeSync(`${dir.path}/config.json`, 1, 1);
@@ -55,6 +63,12 @@ Deno.test("library: choices that make no model are refused before weights are lo
   assertThrows(() => plan({ ...checkpoint }), TypeError, "openCheckpoint()");
   const refused = (options: Parameters<typeof openSession>[1], line: string) =>
     assertRejects(() => openSession(checkpoint, options), InputError, line);
+  await refused({ kv_cache_dtype: "fp8" } as never, "option kv_cache_dtype: expected one of scheme, dtype, ");
+  assertThrows(() => plan(checkpoint, { Scheme: "fp8" } as never), InputError, "option Scheme: expected one of");
+  await refused(
+    { inputScales: { a: 1 } } as never,
+    "inputScales: expected a Map from modules to scales, got an object",
+  );
   await refused({ context: 0 }, "context: expected 1 to");
   await refused({ backend: "gpu" as "cuda" }, 'backend: expected emulate or reference or hip or cuda, got "gpu"');
   await refused({ threads: 1.5 }, "threads: expected a whole number of at least 1, got 1.5");
