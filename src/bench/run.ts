@@ -11,7 +11,7 @@ import { type Computed, type Figure, type Skipped, type Subject, subjectText } f
 import { collectGarbage } from "./garbage.ts";
 import { type Limits, measureLimits } from "./limits.ts";
 import { DECODE_ROOM, LEAST_RUNS, measure, type Sample } from "./measure.ts";
-import { scaled, spreadOf } from "./spread.ts";
+import { quotient, scaled, spreadOf } from "./spread.ts";
 import { Costs } from "../model/work.ts";
 
 /** What to measure. */
@@ -288,10 +288,11 @@ function figureOf(subject: Subject, { milliseconds, tokens, work, shares }: Samp
     bytes: work.bytes,
     macs_per_second: macs,
     bytes_per_second: bytes,
+    // What a limit is, is no better known than what is measured against it.
     of_limits: limits && {
-      read: scaled(bytes, 1 / limits.read.median),
-      float32: scaled(macs, 1 / limits.float32.median),
-      int8: scaled(macs, 1 / limits.int8.median),
+      read: quotient(bytes, limits.read),
+      float32: quotient(macs, limits.float32),
+      int8: quotient(macs, limits.int8),
     },
     shares,
   };

@@ -1,13 +1,16 @@
 /** Whether a model is right as often as it thinks it is. */
 import type { Answer } from "./answers.ts";
+import { exactInterval } from "./statistics.ts";
 
 /** Problems that the model was about equally sure of. */
 export interface ReliabilityBin {
   readonly problems: number;
   /** Mean probability that the model gave its own reply, 0 to 1. */
   readonly confidence: number;
-  /** Share of them that the flexible filter finds right. */
+  /** Share of them that the flexible filter finds right, with its exact 95% interval. */
   readonly accuracy: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 /** Fewest problems of a bin: fewer say nothing about a share. */
@@ -31,6 +34,8 @@ export function reliabilityBins(answers: readonly Answer[]): ReliabilityBin[] {
     );
     const mean = (of: (entry: (typeof part)[number]) => number) =>
       part.reduce((sum, entry) => sum + of(entry), 0) / part.length;
-    return { problems: part.length, confidence: mean((e) => e.probability), accuracy: mean((e) => e.right) };
+    const problems = part.length, right = part.reduce((sum, entry) => sum + entry.right, 0);
+    const accuracy = right / problems;
+    return { problems, confidence: mean((e) => e.probability), accuracy, ...exactInterval(right, problems) };
   });
 }

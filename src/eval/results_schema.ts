@@ -121,6 +121,8 @@ export const Gsm8kResults = z.strictObject({
       problems: count("problems of the bin"),
       confidence: z.number().describe("mean probability of the whole reply"),
       accuracy: share("share of them that the flexible filter finds right"),
+      low: share("lower end of its exact 95% interval; files of earlier versions have none").optional(),
+      high: share("upper end of it").optional(),
     })).describe("problems in bins of equal size by the probability that the model gave its own reply"),
   })).describe("the settings, in the order of the matrix"),
   comparisons: z.array(z.strictObject({

@@ -53,13 +53,17 @@ for (const backend of ["emulate", "reference"] as const) {
       backend,
       ...(backend === "reference" ? { threads: undefined } : {}),
     });
-    const { figures, skipped, computed } = await run(request);
+    const { figures, skipped, computed, limits } = await run(request);
     assertEquals(skipped, []);
     assertEquals(named(figures), ["decode at 128", "decode at 128, batch of 3", "decode at 130", "prefill 8"]);
     assertEquals([computed!.backend, computed!.layers, computed!.shape], [backend, 2, "tiny"]);
-    for (const { tokens_per_second: rate, bytes, macs, of_limits, shares } of figures) {
+    for (const figure of figures) {
+      const { tokens_per_second: rate, bytes, macs, of_limits, shares, bytes_per_second, macs_per_second } = figure;
       assert(rate.runs >= 3 && rate.low > 0 && rate.low <= rate.median && rate.median <= rate.high);
       assert(bytes > 0 && macs > 0 && of_limits!.float32.median > 0);
+      // The limit was measured too, and is no better known.
+      assertEquals(of_limits!.read.low, bytes_per_second.low / limits!.read.high);
+      assertEquals(of_limits!.int8.high, macs_per_second.high / limits!.int8.low);
       // What they sum to depends on what else the machine does: tests/bench/shares_test.ts has made-up times.
       assert(
         shares!.every(({ share: { low, median, high } }) => 0 <= low && low <= median && median <= high && high <= 1),

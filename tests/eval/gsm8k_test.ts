@@ -55,6 +55,12 @@ Deno.test("reliabilityBins() makes bins of equal size by probability", () => {
   assertEquals(bins.map((b) => b.problems), [20, 20, 20, 20, 20]);
   assertEquals(bins.map((b) => b.accuracy), [0, 0, 1, 1, 1]);
   assertAlmostEquals(bins[0]!.confidence, 0.105, 1e-9);
+  // Clopper and Pearson of 0 and of 20 among 20: 1 - 0.025^(1/20).
+  const end = 1 - 0.025 ** (1 / 20);
+  for (const { accuracy, low, high } of bins) {
+    assertAlmostEquals(low, accuracy === 0 ? 0 : 1 - end, 1e-12);
+    assertAlmostEquals(high, accuracy === 0 ? end : 1, 1e-12);
+  }
   assertEquals(reliabilityBins(answers("1".repeat(19))), []);
 });
 

@@ -164,8 +164,9 @@ export function outcomePlot({ Plot, draw }: Artist, results: Gsm8kResults, arran
 export function reliabilityPlot({ Plot, draw }: Artist, { cells }: Gsm8kResults, { lines }: Arrangements): string {
   const dots = cells.flatMap(({ label, reliability }) =>
     reliability.map((bin) => ({
-      ...{ label, ...lines.place(label), ...bin },
+      // Earlier versions kept no interval.
       ...exactInterval(Math.round(bin.accuracy * bin.problems), bin.problems),
+      ...{ label, ...lines.place(label), ...bin },
     }))
   );
   if (dots.length === 0) return `<p class="soft">Too few problems for bins of them.</p>`;
