@@ -63,92 +63,128 @@ export async function completeAll(options: BatchOptions): Promise<void> {
   // An engine that picks tokens gives their probabilities as well.
   const picks = options.scorer === undefined && session.canPick(sequences);
   using own = options.scorer || picks ? null : new Scorer(session.limits.vocab);
-  await completeWith(options, options.scorer ?? own, results);
+  await new Completions(options, options.scorer ?? own, results).run();
   await results.all();
 }
 
-/** @param scorer Null where the engine picks. */
-async function completeWith(options: BatchOptions, scorer: Scorer | null, results: Results): Promise<void> {
-  const { session, requests, prefix, signal } = options;
-  let shares = prefix.length >= SHORTEST_PREFIX;
-  const prefixSlot = session.limits.slots - 1;
-  const free = Array.from({ length: session.limits.slots - (shares ? 1 : 0) }, (_, slot) => slot).reverse();
-  if (shares) {
-    session.reset(prefixSlot);
-    await session.feed({ slot: prefixSlot, tokens: prefix, logits: "none" });
-    options.onBatch?.(prefix.length);
+/** Completions under way: which of them have a slot, and what is computed next. */
+class Completions {
+  readonly #options: BatchOptions;
+  /** Null where the engine picks. */
+  readonly #scorer: Scorer | null;
+  readonly #results: Results;
+  /** Where the common beginning lies while {@linkcode #shares}. */
+  readonly #prefixSlot: number;
+  readonly #free: number[];
+  /** The first is the last; those that lost their pages are older than all that have not begun. */
+  readonly #waiting: Active[];
+  /** Those that have a slot, the oldest first. */
+  #active: Active[] = [];
+  #shares: boolean;
+
+  constructor(options: BatchOptions, scorer: Scorer | null, results: Results) {
+    const { session: { limits: { slots } }, prefix, requests } = options;
+    this.#options = options;
+    this.#scorer = scorer;
+    this.#results = results;
+    this.#shares = prefix.length >= SHORTEST_PREFIX;
+    this.#prefixSlot = slots - 1;
+    this.#free = Array.from({ length: slots - (this.#shares ? 1 : 0) }, (_, slot) => slot).reverse();
+    this.#waiting = requests.map(waitingFor).reverse();
   }
-  // The first is the last; those that lost their pages are older than all that have not begun.
-  const waiting = requests.map(waitingFor).reverse();
-  let active: Active[] = [];
-  const lengthOf = ({ slot, tokens }: Active) => Math.max(tokens.length, slot < 0 ? 0 : session.length(slot));
-  const admits = (next: Active) =>
-    active.length === 0 ||
-    session.paging.holds([...active, next].map((one, i) => ({
-      length: lengthOf(one),
-      // The first one stands for the slot that has what all begin with.
-      shared: shares && i > 0 ? prefix.length : 0,
-    })));
-  const start = (sequence: Active): void => {
-    const slot = free.pop()!;
+
+  /** Computes until all are done or the signal fires. */
+  async run(): Promise<void> {
+    const { signal, onBatch } = this.#options;
+    if (this.#shares) await this.#computePrefix();
+    while (!signal?.aborted) {
+      while (this.#free.length > 0 && this.#waiting.length > 0 && this.#admits(this.#waiting.at(-1)!)) {
+        this.#start(this.#waiting.pop()!);
+      }
+      if (this.#active.length === 0) return;
+      const { generates, batch } = this.#fittingPlan(), ended = new Set<Active>();
+      if (generates) await generate(this.#options, this.#active, ended, this.#results);
+      else {
+        await this.#compute(batch, ended);
+        onBatch?.(batch.reduce((sum, { feed }) => sum + feed.tokens.length, 0));
+      }
+      ended.forEach((sequence) => this.#giveBack(sequence));
+      this.#active = this.#active.filter((sequence) => !ended.has(sequence));
+    }
+  }
+
+  async #computePrefix(): Promise<void> {
+    const { session, prefix, onBatch } = this.#options;
+    session.reset(this.#prefixSlot);
+    await session.feed({ slot: this.#prefixSlot, tokens: prefix, logits: "none" });
+    onBatch?.(prefix.length);
+  }
+
+  /** Whether there are pages for one more beside those that are under way. */
+  #admits(next: Active): boolean {
+    const { session, prefix } = this.#options;
+    const lengthOf = ({ slot, tokens }: Active) => Math.max(tokens.length, slot < 0 ? 0 : session.length(slot));
+    return this.#active.length === 0 ||
+      session.paging.holds([...this.#active, next].map((one, i) => ({
+        length: lengthOf(one),
+        // The first one stands for the slot that has what all begin with.
+        shared: this.#shares && i > 0 ? prefix.length : 0,
+      })));
+  }
+
+  #start(sequence: Active): void {
+    const { session, prefix, watch } = this.#options, slot = this.#free.pop()!;
     session.reset(slot);
-    if (shares) session.fork(prefixSlot, slot);
+    if (this.#shares) session.fork(this.#prefixSlot, slot);
     sequence.slot = slot;
-    sequence.fed = shares ? prefix.length : 0;
-    sequence.watch ??= options.watch?.();
-    active = [...active, sequence].sort((a, b) => a.age - b.age);
-  };
-  const giveBack = (sequence: Active): void => {
-    session.reset(sequence.slot);
-    free.push(sequence.slot);
+    sequence.fed = this.#shares ? prefix.length : 0;
+    sequence.watch ??= watch?.();
+    this.#active = [...this.#active, sequence].sort((a, b) => a.age - b.age);
+  }
+
+  #giveBack(sequence: Active): void {
+    this.#options.session.reset(sequence.slot);
+    this.#free.push(sequence.slot);
     sequence.slot = -1;
-  };
+  }
+
   /** What is computed next. An engine that generates by itself is quicker with prompts and replies apart. */
-  const plan = (): { readonly generates: boolean; readonly batch: Planned[] } => {
+  #plan(): { readonly generates: boolean; readonly batch: Planned[] } {
+    const { session } = this.#options, active = this.#active;
     const decoding = active.filter(({ next }) => next !== null);
-    const alone = scorer === null && decoding.length > 0 && session.canScore(decoding.map(lastOf));
+    const alone = this.#scorer === null && decoding.length > 0 && session.canScore(decoding.map(lastOf));
     const generates = alone && decoding.length === active.length;
     const some = alone && !generates ? active.filter(({ next }) => next === null) : active;
     return { generates, batch: fillBatch(some, session.limits.maxTokens) };
-  };
+  }
+
   /** The same where it has room: the youngest give way to the others, and at last the common beginning. */
-  const fittingPlan = (): ReturnType<typeof plan> => {
+  #fittingPlan(): { readonly generates: boolean; readonly batch: Planned[] } {
+    const { session, onPreempted } = this.#options;
     for (;;) {
-      const planned = plan();
+      const planned = this.#plan();
       if (session.paging.fits(planned.batch.map(({ feed }) => feed))) return planned;
-      if (active.length > 1) {
-        const youngest = active.pop()!;
+      if (this.#active.length > 1) {
+        const youngest = this.#active.pop()!;
         preempt(youngest);
-        giveBack(youngest);
-        waiting.push(youngest);
-        options.onPreempted?.();
-      } else if (shares) {
-        session.reset(prefixSlot);
-        shares = false;
+        this.#giveBack(youngest);
+        this.#waiting.push(youngest);
+        onPreempted?.();
+      } else if (this.#shares) {
+        session.reset(this.#prefixSlot);
+        this.#shares = false;
       } else throw new RangeError("the pages do not hold one sequence");
     }
-  };
-  while (!signal?.aborted) {
-    while (free.length > 0 && waiting.length > 0 && admits(waiting.at(-1)!)) start(waiting.pop()!);
-    if (active.length === 0) return;
-    const { generates, batch } = fittingPlan();
-    const ended = new Set<Active>();
-    const leave = (): void => {
-      ended.forEach(giveBack);
-      active = active.filter((sequence) => !ended.has(sequence));
-    };
-    if (generates) {
-      await generate(options, active, ended, results);
-      leave();
-      continue;
-    }
-    const feeds = batch.map(({ feed }) => feed);
+  }
+
+  /** Computes a batch; `ended` receives the sequences that its tokens end. */
+  async #compute(batch: readonly Planned[], ended: Set<Active>): Promise<void> {
+    const { session } = this.#options, scorer = this.#scorer, feeds = batch.map(({ feed }) => feed);
     const onPick = (index: number, token: number, score: number | Promise<number>): void => {
-      const sequence = batch[index]!.sequence;
-      const end = take(sequence, token, score, options);
+      const { sequence } = batch[index]!, end = take(sequence, token, score, this.#options);
       if (end === null) return;
       ended.add(sequence);
-      results.add(sequence, end);
+      this.#results.add(sequence, end);
     };
     if (scorer === null) await session.pick(feeds, onPick);
     else {
@@ -157,17 +193,18 @@ async function completeWith(options: BatchOptions, scorer: Scorer | null, result
         onPick(index, token, scorer.score(logits, token));
       });
     }
-    results.check();
-    for (const { sequence, feed } of batch) {
-      if (sequence.fed === sequence.tokens.length) continue;
-      sequence.fed += feed.tokens.length;
-      if (sequence.kept === null || sequence.fed < sequence.tokens.length) continue;
-      sequence.next = sequence.kept;
-      sequence.kept = null;
-    }
-    options.onBatch?.(batch.reduce((sum, { feed }) => sum + feed.tokens.length, 0));
-    leave();
+    this.#results.check();
+    for (const { sequence, feed } of batch) noteFed(sequence, feed.tokens.length);
   }
+}
+
+/** Takes notice that so many more tokens are in the cache; the last of a prompt brings back what was chosen before. */
+function noteFed(sequence: Active, tokens: number): void {
+  if (sequence.fed === sequence.tokens.length) return;
+  sequence.fed += tokens;
+  if (sequence.kept === null || sequence.fed < sequence.tokens.length) return;
+  sequence.next = sequence.kept;
+  sequence.kept = null;
 }
 
 /** Steps that an engine generates by itself at most. */
