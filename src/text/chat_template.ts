@@ -12,7 +12,9 @@
 import { printable } from "../describe.ts";
 import { InputError, reason } from "../errors.ts";
 import { isWrittenNumber } from "../json_numbers.ts";
-import { metered, type RuntimeClass, whyTooLarge } from "./template_meter.ts";
+import { metered, whyTooLarge } from "./template_meter.ts";
+import { pythonic, type RuntimeClass } from "./template_python.ts";
+import type { Covered } from "./template_values.ts";
 import { isObject } from "../json_object.ts";
 import type { Segment, Tokenizer } from "./tokenizer.ts";
 
@@ -33,14 +35,14 @@ class Refusal extends Error {}
 
 /** A parsed template. */
 export class ChatTemplate {
-  readonly #render: (variables: Record<string, unknown>, length: number) => string;
+  readonly #render: (variables: Record<string, unknown>, length: number, covered: Covered) => string;
 
   private constructor(
     /** Where it was read, for messages. */
     readonly path: string,
     /** Its text. */
     readonly source: string,
-    render: (variables: Record<string, unknown>, length: number) => string,
+    render: (variables: Record<string, unknown>, length: number, covered: Covered) => string,
   ) {
     this.#render = render;
   }
@@ -61,11 +63,11 @@ export class ChatTemplate {
       throw InputError.of("malformed", { file: path }, "a Jinja template", printable(reason(thrown)));
     }
     const Library = Interpreter as unknown as RuntimeClass<InstanceType<typeof Environment>>;
-    return new ChatTemplate(path, source, (variables, length) => {
+    return new ChatTemplate(path, source, (variables, length, covered) => {
       // Template.render() would bring a clock of its own, and no name can be set twice.
       const environment = new Environment();
       for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      const Metered = metered(Library, length, source.length);
+      const Metered = metered(pythonic(Library, covered), length, source.length);
       const result = new Metered(environment).run(template.parsed) as { value: unknown };
       return String(result.value);
     });
@@ -84,6 +86,7 @@ export class ChatTemplate {
       text = this.#render(
         { ...GLOBALS, strftime_now: clock(now), ...trusted, ...cover.hide(untrusted) as object },
         input.length,
+        cover,
       );
     } catch (thrown) {
       const said = printable(cover.show(reason(thrown)));
@@ -98,7 +101,7 @@ export class ChatTemplate {
  * Replaces characters of special tokens by characters that nothing else uses, and back; and written numbers, which
  * templates cannot hold, by texts between two such characters.
  */
-class Cover {
+class Cover implements Covered {
   readonly #quote: string;
   readonly #numbers: RegExp;
   readonly #hidden = new Map<string, string>();
@@ -145,6 +148,14 @@ class Cover {
     const quote = this.#quote = next();
     // `tojson` puts a text in quotes.
     this.#numbers = new RegExp(`"${quote}([^${quote}]*)${quote}"|${quote}([^${quote}]*)${quote}`, "g");
+  }
+
+  stands(character: string): boolean {
+    return character === this.#quote || this.#shown.has(character);
+  }
+
+  isNumber(text: string): boolean {
+    return text.length > 2 && text.indexOf(this.#quote, 1) === text.length - 1 && text.startsWith(this.#quote);
   }
 
   /** A copy of a JSON-like value in which all strings, keys too, are covered. */

@@ -6,31 +6,8 @@
  * Sizes are found without spelling values out, since a list that holds another one twice, and so on, is short in memory
  * and longer than the memory as a text.
  */
-
-/** What is needed of the library's interpreter; some of its methods are private there. */
-export interface Runtime {
-  run(program: unknown): unknown;
-  evaluate(node: Node | undefined, scope: unknown): Value;
-  applyFilter(operand: Value, filter: Node, scope: unknown): Value;
-  evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
-  evaluateBinaryExpression(node: Node, scope: unknown): Value;
-}
-/** The class of it. */
-export type RuntimeClass<E> = new (environment: E) => Runtime;
-
-/** A node of the library's syntax tree. */
-interface Node {
-  readonly type: string;
-  readonly value?: unknown;
-  readonly [key: string]: unknown;
-}
-
-/** A value of the library's. */
-interface Value {
-  readonly type: string;
-  value: unknown;
-  readonly builtins?: ReadonlyMap<string, Value>;
-}
+import { filterName, type Node, type RuntimeClass } from "./template_python.ts";
+import type { Value } from "./template_values.ts";
 
 type Function = (args: Value[], scope: unknown) => Value;
 
@@ -54,9 +31,6 @@ const MAKES = new Set(["BinaryExpression", "FilterExpression", "FilterStatement"
 const READS = new Set(["FilterExpression", "CallExpression", "TestExpression"]);
 /** Filters whose result may be as long as their operand times an argument. */
 const GROWS = new Set(["indent", "join", "tojson"]);
-
-/** Values of one kind can be equal. */
-const kindOf = ({ type }: Value): string => /^(?:Integer|Float|Boolean)Value$/.test(type) ? "number" : type;
 
 /** Size of a value, and how deep it is. */
 interface Extent {
@@ -126,8 +100,7 @@ export function metered<E>(
     }
 
     override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
-      const name = String(filter.type === "Identifier" ? filter.value : (filter["callee"] as Node | undefined)?.value);
-      const extent = this.#extent(operand);
+      const name = filterName(filter), extent = this.#extent(operand);
       if (extent.size > mostSize) throw tooLarge();
       this.#burn(extent.size / PER_STEP);
       this.#guard(operand);
@@ -138,20 +111,6 @@ export function metered<E>(
       } finally {
         this.#filter = before;
       }
-    }
-
-    /**
-     * `==` and `!=` between values of different kinds are Python's: the library compares as JavaScript does, to which
-     * `["a"]` is `"a"`, `"1"` is 1, and what is undefined is none.
-     */
-    override evaluateBinaryExpression(node: Node, scope: unknown): Value {
-      const { value: operator } = node["operator"] as Node;
-      if (operator !== "==" && operator !== "!=") return super.evaluateBinaryExpression(node, scope);
-      const left = this.evaluate(node["left"] as Node, scope), right = this.evaluate(node["right"] as Node, scope);
-      // To Python too, true is 1.
-      const equal = kindOf(left) === kindOf(right) && left.value == right.value;
-      const number = (value: number) => ({ type: "IntegerLiteral", value });
-      return super.evaluateBinaryExpression({ ...node, left: number(0), right: number(equal ? 0 : 1) }, scope);
     }
 
     override evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>] {

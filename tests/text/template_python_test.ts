@@ -1,5 +1,6 @@
 /** Where Python and JavaScript differ, prompts are Python's: numbers of earlier calls, and what is equal. */
-import { assert, assertEquals } from "../assert.ts";
+import { InputError } from "../../src/errors.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { parseAsPython } from "../../src/json_numbers.ts";
 import { type ChatMessage, ChatRenderer } from "../../src/text/chat.ts";
 import { ChatTemplate } from "../../src/text/chat_template.ts";
@@ -58,4 +59,35 @@ Deno.test("a template compares values as Python does, not as JavaScript", async 
       assertEquals(segments, [{ text: expected ? "yes" : "no" }], source);
     }
   }
+});
+
+interface Golden {
+  readonly messages: readonly Record<string, unknown>[];
+  readonly cases: readonly (readonly [template: string, written: string])[];
+}
+
+Deno.test("a template writes what Jinja2 writes: tests/goldens/text/make_template_golden.py", async () => {
+  const golden: Golden = JSON.parse(await Deno.readTextFile(path("tests/goldens/text/template-python.json")));
+  for (const [source, written] of golden.cases) {
+    const template = await ChatTemplate.parse("t", source), untrusted = { messages: golden.messages, tools: [] };
+    const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
+    assertEquals(segments, written === "" ? [] : [{ text: written }], source);
+  }
+});
+
+Deno.test("a template that Python would not render is refused", async () => {
+  for (
+    const expression of ["'a' + 1", "1 + 'a'", "1 / 0", "5 % 0", "5 // 0", "'a'.strip(1)", "[1]|join(separator='x')"]
+  ) {
+    const template = await ChatTemplate.parse("t", `{{ ${expression} }}`);
+    const render = () => template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
+    assertThrows(render, InputError, "t: cannot be rendered: ", expression);
+  }
+});
+
+Deno.test("a list as text has its texts' own characters, and its numbers as they were written", async () => {
+  const template = await ChatTemplate.parse("t", "{{ given }}");
+  const untrusted = { given: parseAsPython('["<|end|>", "\\ue000", 12345678901234567890, 1.0, {"<": null}]') };
+  const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
+  assertEquals(segments, [{ text: "['<|end|>', '\\ue000', 12345678901234567890, 1.0, {'<': None}]" }]);
 });

@@ -26,12 +26,12 @@ Deno.test("a template reaches no constructor, no prototype and no global name", 
   for (const value of VALUES) {
     for (const way of [`(${value}).constructor`, `(${value})['constructor']`, `(${value}).__proto__`]) {
       const chat = await template(`{% set x = ${way} %}[{{ x is defined }}]`);
-      assertEquals(chat.render(REQUEST).text, "[false]", way);
+      assertEquals(chat.render(REQUEST).text, "[False]", way);
       const calls = await template(`{{ ${way}.constructor('return Deno')() }}`);
       assertThrows(() => calls.render(REQUEST), InputError, "chat_template.jinja: cannot be rendered: ");
     }
   }
   for (const name of ["Deno", "globalThis", "self", "process", "require", "Function", "eval"]) {
-    assertEquals((await template(`[{{ ${name} is defined }}]`)).render(REQUEST).text, "[false]", name);
+    assertEquals((await template(`[{{ ${name} is defined }}]`)).render(REQUEST).text, "[False]", name);
   }
 });

@@ -1,0 +1,42 @@
+"""Writes what Jinja2 makes of chat templates, as transformers compiles them, for tests/text/template_python_test.ts.
+
+    python3 make_template_golden.py > template-python.json        with transformers==5.24 or later installed
+
+Each case: a template, and what it writes. They are such as Python and JavaScript have other values for: truth, none,
+lists as text; what is equal and what is in a list; blanks, remainders, floats.
+"""
+import json
+
+from transformers.utils.chat_template_utils import _compile_jinja_template
+
+MESSAGES = [{"role": "user", "content": "Hi  there", "list": [1, 2, {"a": [3]}], "n": 3, "f": 1.5, "z": None, "t": True}]
+EXPRESSIONS = [
+    "[1,2]==[1,2]", "{'a':1}=={'a':1}", "[]==[]", "tools==[]", "tools!=[]", "(1,2)==(1,2)", "(1,2)==[1,2]",
+    "messages[0]['list']==[1,2,{'a':[3]}]", "[1]==[1.0]", "[1]==['1']", "[true]==[1]", "messages[0].z==none",
+    "messages[0].q==none", "{'a':1}=={'a':1.0}", "{'a':1}!={'b':1}", "undefinedvar==undefinedvar2", "[]==false", "0==false",
+    "1 in [1,2]", "'1' in [1]", "true in [1]", "[1] in [[1]]", "{'a':1} in [{'a':1}]", "'a' in {'a':1}", "'i' in 'hi'",
+    "none in [none]", "1.0 in [1]", "(1,2) in [(1,2)]", "'<' in ['<']", "messages[0].list in [[1,2,{'a':[3]}]]",
+    "[1,2] not in [[1,2]]", "1 in (1,2)", "-7%3", "7//2", "-7//2", "-10%3", "10%-3", "-10.5%3", "10/4", "10.0//4", "2**3",
+    "'a'~1~1.0~true~none", "'a'~none", "true~1.0", "[1]~'x'", "undefinedvar~'x'", "'a'+'b'", "[1]+[2]", "0.1+0.2", "-0.0",
+    "1.0", "100.0", "0.0000001", "123456789.125", "[1,'a',none,true,1.5]", "{'a':1,'b':[none]}",
+    "['a\\'b','c\"d','e\\'f\"g','h\\\\i\\n\\t\u0001\u00ad\u200b\u3000\u00e9\U0001f600']", "(1,2)", "[]", "{}", "[[],{}]",
+    "none", "true", "false", "undefinedvar", "[undefinedvar]", "messages[0].list", "messages[0]", "tools", "messages[0].f",
+    "messages[0].content.split()", "messages[0].content.split(' ')", "['b','A','a']|sort", "'a,b'.split(',')",
+    "messages|map(attribute='role')|list", "none|default('d')", "not []", "1==true", "'1'==1", "3 is odd", "1.0 is integer",
+    "'abc'.startswith('a')", "messages[0].keys()|list", "['a','b']|reverse|list", "'  x y\u00a0\ufeff\u0085'|trim",
+    "'\ufeff a\u001c'|trim", "'\\n\\n a \\n'.strip('\\n')", "'xyaxy'.lstrip('yx')", "'xyaxy'.rstrip('yx')", "'a b'.strip(none)",
+    "' a '.strip()", "'\U0001f600a\U0001f600'.strip('\U0001f600')", "'\u00c9coLE'.capitalize()", "'\u00c9coLE'|capitalize",
+    "[1,none,'a',1.0,true]|join('-')", "[1,'b']|join", "'abc'|join('-')", "[[1],[2]]|join", "[1,2]|join(d='+')",
+    "true|string", "none|string", "[1,'a']|string", "1.0|string", "undefinedvar|string",
+]
+BLOCKS = [
+    "{% set x = [1] %}{{ x }}{% if x == [1] %}y{% endif %}", "{% for m in messages %}{{ m.n }}{{ loop.first }}{% endfor %}",
+    "{% macro f(a) %}<{{ a }}>{% endmacro %}{{ f(none) }}{{ f([true]) }}", "{% set x %}a{{ none }}b{% endset %}{{ x }}",
+    "{% filter trim %}  x\ufeff {% endfilter %}|", "{% if tools %}t{% else %}n{% endif %}{% if tools != [] %}T{% endif %}",
+    "{%- set ns = namespace(found=false) -%}{% for m in messages %}{% set ns.found = true %}{% endfor %}{{ ns.found }}",
+    "{{ 'a' if messages[0].q is defined else 'b' }}{% for i in [] %}x{% else %}e{% endfor %}",
+    "{% for i in range(4) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+]
+templates = ["{{ " + expression + " }}" for expression in EXPRESSIONS] + BLOCKS
+cases = [[one, _compile_jinja_template(one).render(messages=MESSAGES, tools=[])] for one in templates]
+print(json.dumps({"messages": MESSAGES, "cases": cases}, indent=1))
