@@ -73,8 +73,12 @@ Deno.test("pieces have the words of the whole, however short they are, in texts 
 
 Deno.test("a letter and a digit before each character: what follows decides whether a text is cut there", async () => {
   const words = [wordsBy(tiny), wordsBy(await o200k)];
+  // Of the code points that are no characters, or nobody's, which all patterns take for one class, every sixteenth.
+  const noCharacter = /[\p{Cn}\p{Co}]/u;
+  let left = 0;
   for (let code = 0; code < 0x110000; code += code < 0x3000 ? 1 : dose(13, 1)) {
     const one = String.fromCodePoint(code).toWellFormed(), text = `Ab${one}s1${one}x${one}`;
+    if (noCharacter.test(one) && left++ % dose(16, 1) !== 0) continue;
     const pieces = [...safePieces(text, 1)];
     for (const cut of words) if (pieces.length > 1) assertEquals(pieces.flatMap(cut), cut(text), JSON.stringify(text));
   }
