@@ -18,6 +18,8 @@ export function projectionsOf(
   return weights.map((w): Projection => {
     const output = operations.get(`${w.layer} ${w.operation}`), tensor = tensors.get(`${w.layer} ${w.operation}.input`);
     const read = operations.get(`${w.layer} ${inputOperation(operation(w.operation).linear!)}`);
+    // Others are among them for their part of the error.
+    const loud = (read?.outliers ?? []).map(({ magnitude }) => magnitude ?? 0).filter((times) => times >= LOUD);
     return {
       layer: w.layer,
       operation: w.operation,
@@ -35,8 +37,8 @@ export function projectionsOf(
         b: shares(tensor?.b ?? null),
         scales_changed: tensor?.scales_changed ?? null,
         codes_changed: tensor?.codes_changed ?? null,
-        outlier_channels: (read?.outliers ?? []).filter(({ magnitude }) => (magnitude ?? 0) >= LOUD).length,
-        loudest: (read?.outliers ?? []).reduce((most, { magnitude }) => Math.max(most, magnitude ?? 0), 0),
+        outlier_channels: loud.length,
+        loudest: Math.max(0, ...loud),
       },
       output: {
         own: output?.own?.relative_error ?? null,

@@ -41,4 +41,9 @@ Deno.test("serveRoom() keeps to the memory that is asked for, on a device as on 
   // They are too few for all to have their windows at once: one may have its context.
   assertEquals(sharedPositions(config, pages!, 200, context), 32_768);
   assertEquals(sharedPositions(config, 22_646, 64, context), (22_646 - 64 * 3) * 64);
+  // Windows of two pages and a part of a third, where there are any; without layers that see all there is nothing else.
+  const shared = (sliding: boolean[], pages: number) =>
+    sharedPositions({ sliding, slidingWindow: 128 }, pages, 5, 1000);
+  assertEquals([shared([false, false], 100), shared([false, false], 10)], [100 * 64, 1000]);
+  assertEquals([shared([false, true], 100), shared([true, true], 100)], [(100 - 5 * 3) * 64, 5 * 128]);
 });

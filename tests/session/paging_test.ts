@@ -116,3 +116,39 @@ Deno.test("completeAll() gives the same replies in a pool too small for its slot
     if (decodes) assert(enough.steps > 64 && few.steps >= 1);
   }
 });
+
+Deno.test("a sequence is computed again from its beginning on pages of its own, and not where there are none", async () => {
+  const { session, engine } = openPaged({ slots: 3, context: 640, maxTokens: 64, pages: 20 });
+  const all = tokens(8, 100), { place } = session.paging.again(1);
+  await feed(session, 0, all);
+  session.fork(0, 1);
+  const part = (from: number, to: number) => ({
+    ids: all.slice(from, to),
+    slots: new Int32Array(to - from).fill(1),
+    positions: Int32Array.from({ length: to - from }, (_, i) => from + i),
+  });
+  for (const [from, to] of [[0, 64], [64, 100]] as const) {
+    const batch = place!(part(from, to))!;
+    await engine.compute(batch, new Int32Array(0), () => {});
+    assertEquals(session.length(1), to);
+  }
+  for (const slot of [1, 0]) assertEquals(await feed(session, slot, [9, slot]), nextOf([...all, 9, slot]));
+  session.reset(1);
+  // The others have 8 and 9 pages of full layers, and one each of what sliding layers see: one is left, two are needed.
+  await feed(session, 2, tokens(9, 500));
+  await feed(session, 0, tokens(10, 460));
+  assertEquals([place!(part(0, 64)), session.length(1)], [null, 0]);
+});
+
+Deno.test("steps of a batch are halved until their pages are there; where no batch has any, it has none", async () => {
+  const { session } = openPaged({ slots: 3, context: 1280, maxTokens: 64, pages: 24 });
+  const steps = (slots: number[], most: number) =>
+    session.paging.stepsThatFit(slots.map((slot) => ({ slot, token: 1 })), most);
+  // A page of either kind for each 64 positions that are to come: two times seven are too many for two sequences.
+  assertEquals([steps([0], 640), steps([0, 1], 384), steps([0, 1], 800)], [640, 384, 200]);
+  await feed(session, 0, tokens(1, 640));
+  await feed(session, 1, tokens(2, 320));
+  await feed(session, 2, tokens(3, 192));
+  // They need 10, 5 and 3 pages of full layers, and one each of sliding ones: three are left.
+  assertEquals([steps([0], 64), steps([0], 65), steps([0, 1], 64), steps([0, 1, 2], 1)], [64, 32, 0, 0]);
+});
