@@ -117,7 +117,7 @@ Deno.test("completeAll() gives the same replies in a pool too small for its slot
   }
 });
 
-Deno.test("a sequence is computed again from its beginning on pages of its own, and not where there are none", async () => {
+Deno.test("a sequence is computed again from its beginning on pages of its own, unless there are none", async () => {
   const { session, engine } = openPaged({ slots: 3, context: 640, maxTokens: 64, pages: 20 });
   const all = tokens(8, 100), { place } = session.paging.again(1);
   await feed(session, 0, all);
