@@ -154,17 +154,24 @@ class Cover implements Covered {
     return character === this.#quote || this.#shown.has(character);
   }
 
-  isNumber(text: string): boolean {
-    return text.length > 2 && text.indexOf(this.#quote, 1) === text.length - 1 && text.startsWith(this.#quote);
+  numberIn(text: string): string | null {
+    const quote = this.#quote, end = text.length - 1;
+    return end > 1 && text.startsWith(quote) && text.indexOf(quote, 1) === end ? text.slice(1, end) : null;
   }
 
   /** A copy of a JSON-like value in which all strings, keys too, are covered. */
   hide(value: unknown): unknown {
     if (typeof value === "string") return value.replace(this.#pattern, (char) => this.#hidden.get(char)!);
     if (Array.isArray(value)) return value.map((item) => this.hide(item));
-    if (isWrittenNumber(value)) return `${this.#quote}${value.rawJSON}${this.#quote}`;
+    if (isWrittenNumber(value)) return this.#hideNumber(value.rawJSON);
     if (!isObject(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [this.hide(key), this.hide(item)]));
+  }
+
+  /** A number that JavaScript writes as it is written, or a text that stands for it. */
+  #hideNumber(written: string): number | string {
+    const number = Number(written);
+    return String(number) === written ? number : `${this.#quote}${written}${this.#quote}`;
   }
 
   /** A text with the characters put back. */

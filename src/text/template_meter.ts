@@ -55,7 +55,7 @@ export function metered<E>(
     #deadline = performance.now() + MAX_TIME;
     #untilLook = LOOK;
     /** The node whose parts are evaluated, and the size of what it takes a member of. */
-    #parent: { readonly node: Node; objectSize: number } | null = null;
+    #parent: { readonly node: Node; objectSize: number; indexesText: boolean } | null = null;
     /** The filter whose arguments come next. */
     #filter: { readonly name: string; readonly extent: Extent } | null = null;
     readonly #extents = new WeakMap<Value, Extent>();
@@ -64,7 +64,7 @@ export function metered<E>(
     override evaluate(node: Node | undefined, scope: unknown): Value {
       if (node === undefined) return super.evaluate(node, scope);
       this.#burn(node.type === "Macro" || node.type === "CallStatement" ? 1 + templateLength / ELEMENT : 1);
-      const outer = this.#parent, filter = this.#filter, own = { node, objectSize: 0 };
+      const outer = this.#parent, filter = this.#filter, own = { node, objectSize: 0, indexesText: false };
       this.#parent = own;
       this.#filter = null;
       let value: Value;
@@ -76,8 +76,8 @@ export function metered<E>(
       }
       const size = this.#check(value, node, outer?.node ?? null);
       if (MAKES.has(node.type)) this.#burn(size / PER_STEP);
-      // A method goes through its object, and so does a slice.
-      const reads = value.type === "FunctionValue" ||
+      // A method goes through its object, and so does a slice, and what looks for a text's character.
+      const reads = value.type === "FunctionValue" || own.indexesText ||
         (node["property"] as Node | undefined)?.type === "SliceExpression";
       if (reads) this.#burn(own.objectSize / PER_STEP);
       if (outer !== null) this.#use(value, size, node, outer);
@@ -85,7 +85,12 @@ export function metered<E>(
     }
 
     /** What a node's parent does with its value. */
-    #use(value: Value, size: number, node: Node, parent: { readonly node: Node; objectSize: number }): void {
+    #use(
+      value: Value,
+      size: number,
+      node: Node,
+      parent: { readonly node: Node; objectSize: number; indexesText: boolean },
+    ): void {
       const outer = parent.node;
       if (READS.has(outer.type)) this.#burn(size / PER_STEP);
       else if (outer.type === "BinaryExpression") this.#burn(size / PER_STEP_COMPARED);
@@ -95,6 +100,7 @@ export function metered<E>(
       }
       if (outer.type === "MemberExpression" && outer["object"] === node) {
         parent.objectSize = size;
+        parent.indexesText = value.type === "StringValue" && outer["computed"] === true;
         this.#guard(value);
       }
     }

@@ -2,7 +2,8 @@
  * A chat template's interpreter that computes what Python's does: where the library in JavaScript gives other values
  * without a word, the model would get another prompt than it was trained on.
  */
-import { areEqual, type Covered, strippedText, textOf, type Value } from "./template_values.ts";
+import { areEqual, type Covered, textOf, uniqueOf, type Value } from "./template_values.ts";
+import { capitalized, numberOf, strippedText, titled, withLineFeeds, wordsOf } from "./python_texts.ts";
 
 /** A node of the library's syntax tree. */
 export interface Node {
@@ -17,6 +18,8 @@ export interface Runtime {
   evaluate(node: Node | undefined, scope: unknown): Value;
   evaluateBlock(statements: readonly Node[], scope: unknown): Value;
   evaluateCallExpression(node: Node, scope: unknown): Value;
+  evaluateMemberExpression(node: Node, scope: unknown): Value;
+  evaluateTestExpression(node: Node, scope: unknown): Value;
   applyFilter(operand: Value, filter: Node, scope: unknown): Value;
   evaluateArguments(args: readonly Node[], scope: unknown): [Value[], Map<string, Value>];
   evaluateBinaryExpression(node: Node, scope: unknown): Value;
@@ -28,7 +31,9 @@ export type RuntimeClass<E> = new (environment: E) => Runtime;
 const STATEMENTS = new Set([
   ...["Program", "Set", "If", "For", "Macro", "CallStatement", "FilterStatement", "Break", "Continue", "Comment"],
 ]);
-const STRIPS = new Set(["strip", "lstrip", "rstrip"]);
+/** Filters that give a number on as it is written. */
+const AS_WRITTEN = new Set(["default", "join", "safe", "string", "tojson"]);
+const METHODS = new Set(["strip", "lstrip", "rstrip", "capitalize", "split"]);
 
 /** The name of a filter, with arguments or without. */
 export const filterName = (filter: Node): string =>
@@ -48,6 +53,19 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
       return super.evaluateBinaryExpression(node, scope);
     }
 
+    /** A number in its written form as one to count with; any other value as it is. */
+    #counted(value: Value, scope: unknown): Value {
+      const written = value.type === "StringValue" ? covered.numberIn(value.value as string) : null;
+      if (written === null) return value;
+      const type = /^-?\d+$/.test(written) ? "IntegerLiteral" : "FloatLiteral";
+      return super.evaluate({ type, value: Number(written) }, scope);
+    }
+
+    override evaluateTestExpression(node: Node, scope: unknown): Value {
+      const operand = this.#counted(this.evaluate(node["operand"] as Node, scope), scope);
+      return super.evaluateTestExpression({ ...node, operand: known(operand) }, scope);
+    }
+
     /** What a template writes: the library has other words for truth and none, and writes lists as JSON. */
     override evaluateBlock(statements: readonly Node[], scope: unknown): Value {
       let written = "";
@@ -62,7 +80,10 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
     override evaluateBinaryExpression(node: Node, scope: unknown): Value {
       const { value: operator } = node["operator"] as Node;
       if (operator === "and" || operator === "or") return super.evaluateBinaryExpression(node, scope);
-      const left = this.evaluate(node["left"] as Node, scope), right = this.evaluate(node["right"] as Node, scope);
+      const [left, right] = [node["left"], node["right"]].map((side) => {
+        const value = this.evaluate(side as Node, scope);
+        return operator === "~" ? value : this.#counted(value, scope);
+      }) as [Value, Value];
       switch (operator) {
         case "==":
         case "!=":
@@ -87,8 +108,6 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
             if (operator === "%") return this.#rest(left, right, scope);
           }
       }
-      // Both are known; what stands for them gives them once more.
-      const known = (value: Value) => ({ type: KNOWN, value });
       return super.evaluateBinaryExpression({ ...node, left: known(left), right: known(right) }, scope);
     }
 
@@ -104,47 +123,104 @@ export function pythonic<E>(Interpreter: RuntimeClass<E>, covered: Covered): Run
       return node?.type === KNOWN ? node.value as Value : super.evaluate(node, scope);
     }
 
-    /** The library's `strip` takes no characters, and both its blanks and its `capitalize` are JavaScript's. */
+    /** A text's characters are those of Unicode to Python, and halves of them to JavaScript. */
+    override evaluateMemberExpression(node: Node, scope: unknown): Value {
+      const property = node["property"] as Node;
+      if (node["computed"] !== true || property.type === "SliceExpression") {
+        return super.evaluateMemberExpression(node, scope);
+      }
+      const object = this.evaluate(node["object"] as Node, scope), held = { ...node, object: known(object) };
+      if (object.type !== "StringValue" || !HALVES.test(object.value as string)) {
+        return super.evaluateMemberExpression(held, scope);
+      }
+      const place = this.evaluate(property, scope);
+      if (place.type !== "IntegerValue") {
+        return super.evaluateMemberExpression({ ...held, property: known(place) }, scope);
+      }
+      const character = Array.from(object.value as string).at(place.value as number);
+      return character === undefined ? super.evaluate(undefined, scope) : this.#text(character, scope);
+    }
+
+    /** Methods of texts that the library has with fewer arguments, or with JavaScript's blanks. */
     override evaluateCallExpression(node: Node, scope: unknown): Value {
       const callee = node["callee"] as Node, property = callee["property"] as Node | undefined;
       const name = callee.type === "MemberExpression" && callee["computed"] !== true ? String(property?.value) : "";
-      if (!STRIPS.has(name) && name !== "capitalize") return super.evaluateCallExpression(node, scope);
+      if (!METHODS.has(name)) return super.evaluateCallExpression(node, scope);
       const object = this.evaluate(callee["object"] as Node, scope);
       if (object.type !== "StringValue") return super.evaluateCallExpression(node, scope);
-      const text = object.value as string, [[characters]] = this.evaluateArguments(node["args"] as Node[], scope);
+      const text = object.value as string;
+      const [[first, second], named] = this.evaluateArguments(node["args"] as Node[], scope);
+      const given = first === undefined || first.type === "NullValue" ? undefined : first;
       if (name === "capitalize") return this.#text(capitalized(text), scope);
-      if (characters === undefined || characters.type === "NullValue") {
-        return this.#text(strippedText(text, name), scope);
+      if (name === "split") {
+        if (given !== undefined || named.has("sep")) return super.evaluateCallExpression(node, scope);
+        const most = second ?? named.get("maxsplit");
+        if (most !== undefined && most.type !== "IntegerValue") throw new Error("maxsplit must be a whole number");
+        const words = wordsOf(text, most === undefined ? -1 : most.value as number);
+        return this.#list(words.map((word) => this.#text(word, scope)), scope);
       }
-      if (characters.type !== "StringValue") throw new Error(`${name}() argument must be a string or none`);
-      return this.#text(strippedText(text, name, characters.value as string), scope);
+      if (given !== undefined && given.type !== "StringValue") throw new Error(`${name}() takes a text or none`);
+      return this.#text(strippedText(text, name, given?.value as string | undefined), scope);
     }
 
-    override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
-      const name = filterName(filter), isText = operand.type === "StringValue";
+    #list(items: readonly Value[], scope: unknown): Value {
+      return super.evaluate({ type: "ArrayLiteral", value: items.map(known) }, scope);
+    }
+
+    override applyFilter(given: Value, filter: Node, scope: unknown): Value {
+      const name = filterName(filter), alone = filter.type === "Identifier";
+      const operand = AS_WRITTEN.has(name) ? given : this.#counted(given, scope);
       if (name === "string") return this.#text(textOf(operand, covered), scope);
-      if (name === "trim" && isText && filter.type === "Identifier") {
-        return this.#text(strippedText(operand.value as string, "strip"), scope);
+      if (name === "join" && isList(operand)) return this.#joined(operand, filter, scope);
+      if (name === "int" || name === "float") return this.#number(name, operand, filter, scope);
+      if (name === "unique" && alone && isList(operand)) {
+        return this.#list(uniqueOf(operand.value as Value[]), scope);
       }
-      if (name === "capitalize" && isText) return this.#text(capitalized(operand.value as string), scope);
-      if (name !== "join" || !isList(operand)) return super.applyFilter(operand, filter, scope);
+      if (name === "tojson" && operand.type === "UndefinedValue") throw new Error("what is undefined has no JSON");
+      if (operand.type !== "StringValue") return super.applyFilter(operand, filter, scope);
+      const text = operand.value as string;
+      if (name === "trim" && alone) return this.#text(strippedText(text, "strip"), scope);
+      if (name === "indent") return super.applyFilter(this.#text(withLineFeeds(text), scope), filter, scope);
+      if (name === "capitalize") return this.#text(capitalized(text), scope);
+      if (name === "title") return this.#text(titled(text), scope);
+      if (name === "length" && HALVES.test(text)) {
+        return super.evaluate({ type: "IntegerLiteral", value: Array.from(text).length }, scope);
+      }
+      return super.applyFilter(operand, filter, scope);
+    }
+
+    #joined(list: Value, filter: Node, scope: unknown): Value {
       const args = filter.type === "Identifier" ? [] : filter["args"] as Node[];
       const [[first], named] = this.evaluateArguments(args, scope), between = first ?? named.get("d");
       if (named.size > (named.has("d") ? 1 : 0)) throw new Error("join() takes the text between items only");
-      const items = (operand.value as Value[]).map((item) => textOf(item, covered));
+      const items = (list.value as Value[]).map((item) => textOf(item, covered));
       return this.#text(items.join(between === undefined ? "" : textOf(between, covered)), scope);
+    }
+
+    /** The filters `int` and `float`: a text is a number as a whole, or none. */
+    #number(name: "int" | "float", operand: Value, filter: Node, scope: unknown): Value {
+      if (operand.type !== "StringValue" && operand.type !== "FloatValue") {
+        return super.applyFilter(operand, filter, scope);
+      }
+      const args = filter.type === "Identifier" ? [] : filter["args"] as Node[];
+      const [[first], named] = this.evaluateArguments(args, scope), otherwise = first ?? named.get("default");
+      const given = operand.value, value = typeof given === "string" ? numberOf(given) : given as number;
+      if (name === "float" && value !== null) return super.evaluate({ type: "FloatLiteral", value }, scope);
+      if (value !== null && Number.isSafeInteger(Math.trunc(value))) {
+        return super.evaluate({ type: "IntegerLiteral", value: Math.trunc(value) }, scope);
+      }
+      if (value !== null && Number.isFinite(value)) throw new Error("makes a number beyond 2^53");
+      return otherwise ?? super.evaluate({ type: name === "int" ? "IntegerLiteral" : "FloatLiteral", value: 0 }, scope);
     }
   };
 }
 
 /** A node that stands for a value that was computed. */
 const KNOWN = "KnownValue";
+const known = (value: Value): Node => ({ type: KNOWN, value });
+
+/** Characters of two UTF-16 units. */
+const HALVES = /[\ud800-\udfff]/;
 
 const isList = ({ type }: Value): boolean => type === "ArrayValue" || type === "TupleValue";
 const isNumber = ({ type }: Value): boolean => type === "IntegerValue" || type === "FloatValue";
-
-/** Python's `capitalize`: all but the first letter become small. */
-function capitalized(text: string): string {
-  const [first = ""] = text;
-  return first.toUpperCase() + text.slice(first.length).toLowerCase();
-}

@@ -12,8 +12,8 @@ export interface Value {
 export interface Covered {
   /** Whether a character stands for another one. */
   stands(character: string): boolean;
-  /** Whether a text is a number in its written form. */
-  isNumber(text: string): boolean;
+  /** The number in its written form that a text stands for; null: none. */
+  numberIn(text: string): string | null;
 }
 
 /** Python's `str(value)`; of what a template does not know, nothing. */
@@ -27,7 +27,7 @@ function literalOf(one: Value, covered: Covered): string {
   const { type, value } = one;
   switch (type) {
     case "StringValue":
-      return covered.isNumber(value as string) ? value as string : quotedText(value as string, covered);
+      return covered.numberIn(value as string) ?? quotedText(value as string, covered);
     case "FloatValue":
       return floatText(value as number);
     case "BooleanValue":
@@ -46,8 +46,11 @@ function literalOf(one: Value, covered: Covered): string {
       const entries = [...value as ReadonlyMap<string, Value>];
       return `{${entries.map(([key, item]) => `${quotedText(key, covered)}: ${literalOf(item, covered)}`).join(", ")}}`;
     }
+    case "IntegerValue":
+      return String(value);
     default:
-      return String(one.type === "IntegerValue" ? value : one);
+      // Python has a place in its memory for it.
+      throw new Error(`writes a ${type}`);
   }
 }
 
@@ -97,18 +100,16 @@ export function areEqual(a: Value, b: Value): boolean {
   return kind === "number" ? Number(a.value) === Number(b.value) : a.value === b.value;
 }
 
-/** What Python takes for blanks. */
-const BLANKS = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009" +
-  "\u200a\u2028\u2029\u202f\u205f\u3000";
-
-/** Python's `strip`, `lstrip` and `rstrip` of a text, by default of blanks. */
-export function strippedText(text: string, side: string, characters: string = BLANKS): string {
-  const gone = new Set(characters);
-  let start = 0, end = text.length;
-  // A character of two units is looked at as a whole.
-  const first = () => String.fromCodePoint(text.codePointAt(start)!);
-  const last = () => text.slice(/[\udc00-\udfff]/.test(text[end - 1]!) ? end - 2 : end - 1, end);
-  if (side !== "rstrip") { while (start < end && gone.has(first())) start += first().length; }
-  if (side !== "lstrip") { while (end > start && gone.has(last())) end -= last().length; }
-  return text.slice(start, end);
+/** Jinja's `unique`: texts are one where they differ in case only. */
+export function uniqueOf(items: readonly Value[]): Value[] {
+  const seen = new Set<unknown>();
+  return items.filter(({ type, value }) => {
+    if (Array.isArray(value) || value instanceof Map) throw new Error(`${type} cannot be told from others`);
+    const key = type === "StringValue"
+      ? (value as string).toLowerCase()
+      : typeof value === "boolean"
+      ? Number(value)
+      : value;
+    return seen.size < seen.add(key).size;
+  });
 }

@@ -77,7 +77,20 @@ Deno.test("a template writes what Jinja2 writes: tests/goldens/text/make_templat
 
 Deno.test("a template that Python would not render is refused", async () => {
   for (
-    const expression of ["'a' + 1", "1 + 'a'", "1 / 0", "5 % 0", "5 // 0", "'a'.strip(1)", "[1]|join(separator='x')"]
+    const expression of [
+      "'a' + 1",
+      "1 + 'a'",
+      "1 / 0",
+      "5 % 0",
+      "5 // 0",
+      "'a'.strip(1)",
+      "[1]|join(separator='x')",
+      "'a'.upper",
+      "namespace()",
+      "missing|tojson",
+      "[[1]]|unique",
+      "'1e30'|int",
+    ]
   ) {
     const template = await ChatTemplate.parse("t", `{{ ${expression} }}`);
     const render = () => template.render(tokenizer, { trusted: {}, untrusted: {}, now: new Date() });
@@ -90,4 +103,35 @@ Deno.test("a list as text has its texts' own characters, and its numbers as they
   const untrusted = { given: parseAsPython('["<|end|>", "\\ue000", 12345678901234567890, 1.0, {"<": null}]') };
   const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
   assertEquals(segments, [{ text: "['<|end|>', '\\ue000', 12345678901234567890, 1.0, {'<': None}]" }]);
+});
+
+Deno.test("a number of a call counts as one, and is written as it was", async () => {
+  const untrusted = {
+    n: parseAsPython("5"),
+    f: parseAsPython("2.50"),
+    big: parseAsPython("12345678901234567890"),
+    zero: parseAsPython("0"),
+    one: parseAsPython("1.0"),
+  };
+  const cases: [source: string, written: string][] = [
+    ["{{ n is string }}{{ n is number }}{{ n is integer }}{{ f is integer }}", "FalseTrueTrueFalse"],
+    ["{{ 'y' if zero else 'n' }}{{ zero or n }}{{ not one }}{{ one == 1 }}{{ one is string }}", "n5FalseTrueFalse"],
+    ["{{ n == 5 }}{{ f == 2.5 }}{{ n != 5.0 }}{{ 5 in [n] }}{{ n > 4 }}", "TrueTrueFalseTrueTrue"],
+    ["{{ n + 1 }} {{ n * f }} {{ n % 2 }} {{ n|int }} {{ f|int }} {{ n|float }}", "6 12.5 1 5 2 5.0"],
+    ["{{ n }} {{ f }} {{ big }} {{ [big, f] }}", "5 2.5 12345678901234567890 [12345678901234567890, 2.5]"],
+    ["{{ big|tojson }} {{ big|string }} {{ 'a' ~ f }}", "12345678901234567890 12345678901234567890 a2.5"],
+    ["{{ {'f': f}|tojson }} {{ [n, f]|join('+') }}", '{"f": 2.5} 5+2.5'],
+    ["{{ f|default(1) }} {{ missing|default(f) }}", "2.5 2.5"],
+  ];
+  for (const [source, expected] of cases) {
+    const template = await ChatTemplate.parse("t", source);
+    const segments = template.render(tokenizer, { trusted: {}, untrusted, now: new Date() });
+    assertEquals(segments, [{ text: expected }], source);
+  }
+  const adds = await ChatTemplate.parse("t", "{{ 'a' + n }}");
+  assertThrows(
+    () => adds.render(tokenizer, { trusted: {}, untrusted, now: new Date() }),
+    InputError,
+    "adds StringValue",
+  );
 });
