@@ -5,7 +5,7 @@ import { rotaryTables } from "../../model/yarn.ts";
 import type { Dtype, KvFormat } from "../../formats/format.ts";
 import type { Backend, BackendInfo, Batch, OpenRequest, RankGroup, RankPart } from "../../model/backend.ts";
 import type { Areas, EmulateTensor } from "./areas.ts";
-import { headsTogether } from "./attention_units.ts";
+import { HeadsTogether } from "./attention_units.ts";
 import { copyCacheSlot, type LayerCache, layerCaches } from "./cache.ts";
 import { Gemm } from "./gemm.ts";
 import { Machine, wordAt } from "./machine.ts";
@@ -39,6 +39,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   readonly #areas: Areas<N>;
   readonly #machine: Machine;
   readonly #gemm: Gemm;
+  readonly #together: HeadsTogether;
   readonly #round: number;
   readonly #kvFormat: KvFormat;
   readonly #caches: readonly LayerCache[];
@@ -55,14 +56,14 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.info = parts.info;
     this.#config = request.config;
     this.#areas = areas;
+    this.#together = new HeadsTogether(areas.headsTogether);
     this.#round = roundFlag(request.dtype);
     this.#kvFormat = request.kvFormat;
     this.#caches = layerCaches(request, plan);
     this.#part = request.part;
     const descriptor = { address: areas.descriptor, words: areas.descriptorWords };
     this.#machine = new Machine(memories, parts.pool, descriptor, parts.worthSharing);
-    const { topK, experts } = request.config;
-    this.#gemm = new Gemm(this.#machine, areas, topK, experts, request.part?.expertStart ?? 0, this.#round);
+    this.#gemm = new Gemm(this.#machine, areas, request.config, request.part?.expertStart ?? 0, this.#round);
   }
 
   begin(batch: Batch): void {
@@ -120,8 +121,8 @@ export class EmulateBackend<N extends string> implements Backend<N> {
   rotate(q: EmulateTensor, k: EmulateTensor): void {
     const a = this.#areas, { headDim } = this.#config;
     for (const x of [q, k]) {
-      const d = this.#machine.describe(x.home);
-      d.begin(x.address, x.stride, x.width / headDim, headDim, a.cos, a.sin, this.#round);
+      this.#machine.describe(x.home)
+        .begin(x.address, x.stride, x.width / headDim, headDim, a.cos, a.sin, this.#round);
       this.#machine.run("rotate", x.home, this.#machine.n, x.width);
     }
   }
@@ -150,9 +151,8 @@ export class EmulateBackend<N extends string> implements Backend<N> {
 
   attention(out: EmulateTensor, q: EmulateTensor, layer: number, sinks: EmulateVector): void {
     const a = this.#areas, g = this.#caches[layer]!, m = g.memory;
-    const { headDim, sliding, slidingWindow } = this.#config;
-    const heads = q.width / headDim;
-    const together = headsTogether(a.headsTogether, heads, this.#machine.n, this.#machine.threads);
+    const { headDim, sliding, slidingWindow } = this.#config, heads = q.width / headDim;
+    const together = this.#together.of(heads, this.#machine.n, this.#machine.threads);
     this.#machine.bring(q, m);
     this.#machine.describe(m).begin(
       out.address,
@@ -192,6 +192,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
     this.#machine.describe(logits.home).begin(logits.address, logits.stride, experts, topK, a.routeIds, a.routeWeights);
     this.#machine.run("route", logits.home, this.#machine.n, experts * topK);
     this.#routing = logits.home;
+    this.#gemm.sorted.forget();
   }
   /** Memory that holds the current routing. */
   #routing = 0;
@@ -287,6 +288,7 @@ export class EmulateBackend<N extends string> implements Backend<N> {
       i32.set(ids, wordAt(this.#areas.routeIds));
       f32.set(weights, wordAt(this.#areas.routeWeights));
     }
+    this.#gemm.sorted.forget();
   }
 
   close(): Promise<void> {

@@ -13,13 +13,14 @@ export class DescriptorWriter {
 
   /** Starts a new descriptor with these integer words. */
   begin(...words: number[]): this {
-    this.#at = 0;
-    return this.u32(...words);
+    for (let i = 0; i < words.length; i++) this.#words[i] = words[i]!;
+    this.#at = words.length;
+    return this;
   }
 
   /** Appends integer words. */
   u32(...words: number[]): this {
-    for (const word of words) this.#words[this.#at++] = word;
+    for (let i = 0; i < words.length; i++) this.#words[this.#at++] = words[i]!;
     return this;
   }
 

@@ -1,4 +1,5 @@
 /** Operations that multiply by weights: linears, experts, logits. */
+import type { ModelConfig } from "../../checkpoint/model_config.ts";
 import type { AlikeUnits } from "./shares.ts";
 import { STORED_FORMATS } from "../../formats/format.ts";
 import { kindNumber, ruleNumber, sameInput } from "../../formats/input.ts";
@@ -15,6 +16,7 @@ import {
 } from "./areas.ts";
 import type { DescriptorWriter } from "./descriptor.ts";
 import { type Machine, wordAt } from "./machine.ts";
+import { SortedRows } from "./sorted_rows.ts";
 import type { EmulateLinear } from "./weights.ts";
 
 /** Output rows of one unit of the `linear` kernel. */
@@ -40,24 +42,28 @@ export class Gemm {
   #rowsPerMatrix = 0;
   /** Whether the current operation's input rows are packed, once for all threads. */
   #packed = false;
-  readonly #perExpert: Int32Array;
+  readonly topK: number;
+  readonly experts: number;
+  /** Slot rows by expert. */
+  readonly sorted: SortedRows;
   /** Whether all experts of a layer quantize their input in the same way, so that it is prepared once. */
   readonly #alike = new WeakMap<readonly EmulateLinear[], boolean>();
 
   /**
-   * @param experts Experts of the whole model.
+   * @param config Of the whole model.
    * @param expertStart Number of the first one here.
    * @param round 1: GEMM inputs that are dequantized FP8 are rounded to bf16.
    */
   constructor(
     readonly machine: Machine,
     readonly areas: Areas<string>,
-    readonly topK: number,
-    readonly experts: number,
-    readonly expertStart: number,
+    { topK, experts }: Pick<ModelConfig, "topK" | "experts">,
+    expertStart: number,
     readonly round: number,
   ) {
-    this.#perExpert = new Int32Array(experts + 1);
+    this.topK = topK;
+    this.experts = experts;
+    this.sorted = new SortedRows(machine, areas, experts, expertStart);
   }
 
   /** outs[i] = QDQ(x) W_i^T + b_i. */
@@ -133,7 +139,6 @@ export class Gemm {
     round: number,
   ): void {
     const first = experts[0], a = this.areas;
-    const { expertStart } = this;
     const m = first?.memory ?? x.home;
     out.home = m;
     if (!first) return this.#zero(out);
@@ -144,26 +149,14 @@ export class Gemm {
     const scales = first.multipliesCodes ? a.rowScales : 0;
     const { i32 } = this.machine.views[m]!;
     const slotRows = this.machine.n * this.topK;
-    const ids = wordAt(a.routeIds), xRows = wordAt(a.rowLists), outRows = xRows + slotRows;
-
-    // Counting sort of the slot rows by local expert; ascending rows within an expert. Rows of other ranks' experts
-    // stay zero.
-    const ends = this.#perExpert.fill(0);
-    const owned = (s: number): number => {
-      const e = i32[ids + s]! - expertStart;
-      return e < experts.length ? e : -1;
-    };
+    const outRows = wordAt(a.rowLists) + slotRows, ends = this.sorted.of(m, experts.length, slotRows, outRows);
     if (experts.length < this.experts) this.#zero(out);
-    for (let s = 0; s < slotRows; s++) if (owned(s) >= 0) ends[owned(s) + 1]!++;
-    for (let e = 0; e < experts.length; e++) ends[e + 1]! += ends[e]!;
-    for (let s = 0; s < slotRows; s++) {
-      const e = owned(s);
-      if (e < 0) continue;
-      const at = ends[e]!++;
-      i32[xRows + at] = shared === 1 ? s : Math.floor(s / shared);
-      i32[outRows + at] = s;
+    // Where an input row belongs to one slot row, and none is prepared for an expert alone, it has that one's number.
+    const xRows = shared === 1 && alike ? outRows : wordAt(a.rowLists), chosen = ends[experts.length - 1]!;
+    if (xRows !== outRows) {
+      for (let i = 0; i < chosen; i++) i32[xRows + i] = Math.floor(i32[outRows + i]! / shared);
     }
-    // `ends[e]` is now the end of expert e; its start is the end of the one before.
+    // `ends[e]` is the end of expert e; its start is the end of the one before.
     if (!alike) this.#prepareEach(experts, ends, x, i32.subarray(xRows, xRows + slotRows));
     const d = this.machine.describe(m).begin(0);
     const parts: AlikeUnits[] = [];
