@@ -79,6 +79,10 @@ Deno.test("QuantizedCounter measures the error of quantize-dequantize", () => {
   counter.add(Float32Array.of(448, 17, 0, 0), 4);
   // 17 becomes 16.
   assertAlmostEquals(counter.counts().error, 1 / Math.hypot(448, 17), 1e-9);
+  // What the format has all of is lost in nothing.
+  const exact = counterOf({ kind: "mx", element: "e2m1", rule: "even" });
+  exact.add(Float32Array.from({ length: 32 }, (_, i) => [0, 0.5, -1, 1.5, 2, -3, 4, 6][i % 8]!), 32);
+  assertEquals([exact.counts().error, counterOf({ kind: "fp8_token" }).counts().error], [0, 0]);
 });
 
 Deno.test("quantizedTensors() rotates what is quantized, and rounds as the model does", () => {

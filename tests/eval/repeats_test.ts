@@ -62,6 +62,7 @@ Deno.test("a line says from which share of repetitions on intervals are too narr
     "100 of 200 problems repeat another one: intervals and tests, which take them for others, are too sure",
   ]);
   assertEquals([{}, { repeated: 0.09 }].flatMap(repeatedTextNote), []);
+  assertEquals([repeatedProblemsNote(data(10)).length, repeatedTextNote({ repeated: 0.1 }).length], [1, 1]);
   assertEquals(repeatedTextNote({ repeated: 0.5 }), [
     "50% of the tokens repeat earlier ones, 32 in a row or more: intervals and tests, which take them for others, " +
     "are too sure",

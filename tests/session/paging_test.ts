@@ -2,7 +2,10 @@
 import { fewestPages, ownPages } from "../../src/model/pages.ts";
 import { completeAll, slotsNeeded } from "../../src/eval/batcher.ts";
 import type { Completion } from "../../src/eval/completion.ts";
+import { Paging } from "../../src/session/paging.ts";
 import type { Session } from "../../src/session/session.ts";
+import { Slots } from "../../src/session/slots.ts";
+import type { Batch } from "../../src/model/backend.ts";
 import { argmax } from "../../src/session/likelihood.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { KINDS, nextOf, openPaged, replyTo, VOCAB } from "./paged_engine.ts";
@@ -71,7 +74,9 @@ Deno.test("the fewest pages of a pool hold one sequence of the whole context, wh
     assertEquals(await feed(session, 1, all), nextOf(all));
   }
   const config = { sliding: [true, true], slidingWindow: 128 };
-  assertEquals(ownPages({ config, context: 4096, maxTokens: 512, rewind: 0 }), { full: 0, ring: 11 });
+  const sizes = { context: 4096, maxTokens: 512 };
+  assertEquals(ownPages({ config, ...sizes, rewind: 0 }), { full: 0, ring: 11 });
+  assertEquals(ownPages({ config: { ...config, sliding: [false] }, ...sizes }), { full: 64, ring: 0 });
 });
 
 /** Tokens of every reply. */
@@ -151,4 +156,14 @@ Deno.test("steps of a batch are halved until their pages are there; where no bat
   await feed(session, 2, tokens(3, 192));
   // They need 10, 5 and 3 pages of full layers, and one each of sliding ones: three are left.
   assertEquals([steps([0], 64), steps([0], 65), steps([0, 1], 64), steps([0, 1, 2], 1)], [64, 32, 0, 0]);
+});
+
+Deno.test("where each sequence has a cache of its own nothing has to fit, nor goes back unasked", () => {
+  const limits = { slots: 1, context: 64, maxTokens: 64, vocab: VOCAB }, batch = {} as Batch;
+  const paging = new Paging(limits, new Slots(1)), feeds = [{ slot: 0, tokens: tokens(0, 999) }];
+  assertEquals([paging.shares, paging.use, paging.share(0, 0), paging.again(0)], [false, null, false, {}]);
+  assertEquals([paging.fits(feeds), paging.holds([{ length: 999, shared: 0 }])], [true, true]);
+  assertEquals([paging.stepsThatFit([{ slot: 0, token: 1 }], 99), paging.reach(0)], [99, 0]);
+  assertEquals(new Paging({ ...limits, rewind: 7 }, new Slots(1)).reach(0), 7);
+  assert(paging.place(batch, feeds) === batch);
 });
