@@ -208,3 +208,22 @@ Deno.test("makePlan() compares specs by what they say, whatever their order of k
   const made = plan(model(), config);
   assertEquals([made.scheme, made.warnings], ["w_mxfp4_a_mxfp4", []]);
 });
+
+Deno.test("an FP8 cache that is asked for comes with a warning where some layers have scales", () => {
+  const asked = (kvCacheDtype: "auto" | "bf16" | "fp8", stored: number) =>
+    [model(), null, { kvCacheDtype, kvScales: { layers: 3, stored } }] as const;
+  const made = (...all: Parameters<typeof asked>) => {
+    const [linears, quantization, more] = asked(...all), { kvFormat, warnings } = plan(linears, quantization, more);
+    return [kvFormat, ...warnings];
+  };
+  assertEquals(made("fp8", 2), [
+    "fp8",
+    "FP8 is asked for the KV cache, but the tensors have its scales for 2 of 3 layers; 1 is used in the others",
+  ]);
+  assertEquals([made("fp8", 0), made("fp8", 3), made("bf16", 2), made("auto", 0)], [["fp8"], ["fp8"], ["bf16"], [
+    "bf16",
+  ]]);
+  const line = (some: string) => `expected an FP8 cache, as the tensors have its scales for ${some} of 3 layers, or`;
+  refused(line("all"), ...asked("auto", 3));
+  refused(line("1"), ...asked("auto", 1));
+});
