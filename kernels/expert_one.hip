@@ -13,14 +13,14 @@
 
 // Dynamic LDS: of a column 4.25 bytes of weights and scales a place, 2.5 of inputs; besides parts of sums and records, 11776 bytes. And more,
 // so that two blocks of gpt-oss's columns never have room on one multiprocessor: some others would have none.
-MX_TRAITS(expert_up_mxfp4_one, 512, 8, 1, 23.75, 15616)
+MX_TRAITS(expert_up_mxfp4_one, 512, 8, 1, 23.75, 15728)
 MX_ENTRY_RESIDENT(expert_up_mxfp4_one, 512, 2)(const MxLinear *experts, MxInput in, const i32 *ids, i32 first, i32 count, i32 top_k, f32 *out,
                                                 i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols) {
   typedef Team<chunks> All;
   MX_SHARED Marks<up_places> marks;
   const All team;
   const i32 lane = mx_lane(), warp = mx_group(), blocks = cols / 32, unit_pieces = unit_rows * blocks, unit_scales = unit_rows * blocks;
-  u32x4 *const w = MX_LDS(u32x4), *const x = w + up_places * unit_pieces;
+  u32x4 *const w = mx_lds_lines(), *const x = w + up_places * unit_pieces;
   u8 *const scales = (u8 *)(x + blocks * staged_pieces);
   f32 *const parts = (f32 *)(scales + up_places * unit_scales);
   const MxRecords records(experts, (u64 *)(parts + up_places * All::unit_parts), count, threads);
@@ -117,7 +117,7 @@ template <i32 Warps> MX_DEVICE void down(const Down &a, Marks<down_places * most
   const Own team;
   const i32 lane = mx_lane(), warp = mx_group(), blocks = a.cols / 32, unit_pieces = unit_rows * blocks, x_row = blocks * staged_pieces;
   const i32 s_row = block_rows * blocks + 4;
-  u32x4 *const w = MX_LDS(u32x4), *const x = w + places * unit_pieces;
+  u32x4 *const w = mx_lds_lines(), *const x = w + places * unit_pieces;
   u8 *const scales = (u8 *)(x + most_choices * x_row);
   f32 *const parts = (f32 *)(scales + most_choices * s_row);
   // What the launch ahead waited for has chosen them.
@@ -215,7 +215,7 @@ template <i32 Warps> MX_DEVICE void down(const Down &a, Marks<down_places * most
 
 // Dynamic LDS, as of as many rows as there are teams: of a column 4 bytes of weights a place, and of four choices 10 of inputs and 3 of scales;
 // besides parts of sums and records, and what scales lie off whole words.
-MX_TRAITS(expert_down_combine_mxfp4_one, 512, 24, 1, 33, 11792)
+MX_TRAITS(expert_down_combine_mxfp4_one, 512, 24, 1, 33, 11904)
 MX_ENTRY_RESIDENT(expert_down_combine_mxfp4_one, 512, 2)(const MxLinear *experts, MxInput in, const i32 *ids, const f32 *weights, i32 first, i32 count,
                                                           i32 top_k, f32 *out, [[maybe_unused]] i32 out_stride, i32 round, i32 accumulate,
                                                           const void *inboxes, i32 *stop, i32 rank, i32 ranks, i32 *turns, i32 rows,

@@ -100,7 +100,7 @@ struct Place {
 };
 
 // Dynamic LDS: sixteen rows of 17 bytes for 32 columns in each of three places; parts of sums; records.
-MX_TRAITS(expert_batch_mxfp4_x8, 512, 16, 8, 25.5, 22528)
+MX_TRAITS(expert_batch_mxfp4_x8, 512, 16, 8, 25.5, 22640)
 MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const f32 *x, const u16 *x_bf16, i32 x_stride, const f32 *x_scales,
                                                  i32 divisor, const i32 *ids, i32 slot_rows, i32 first, i32 count, i32 early, f32 *out,
                                                  i32 out_stride, i32 round, i32 swiglu, f32 alpha, f32 limit, i32 rows, i32 cols) {
@@ -109,7 +109,7 @@ MX_ENTRY_RESIDENT(expert_batch_mxfp4_x8, 512, 1)(const MxLinear *experts, const 
   const i32 lane = mx_lane(), warp = mx_group(), blocks = cols / 32;
   const Teams teams(blocks, warp);
   const i32 places = team_places * teams.count, unit_pieces = unit_rows * blocks;
-  u32x4 *const w = MX_LDS(u32x4);
+  u32x4 *const w = mx_lds_lines();
   u8 *const scales = (u8 *)(w + places * unit_pieces);
   f32x4 *const parts = (f32x4 *)(scales + places * unit_pieces);
   const MxRecords records(experts, (u64 *)(parts + places * teams.warps * part_quads), count, threads);

@@ -47,11 +47,9 @@ namespace mx_pick {
 #include "exchange_pick.hip"
 }
 #include "common/host_batches.inc"
-namespace mx_expert_walk {
-#include "expert_walk.hip"
-}
 namespace mx_expert_one {
 #include "expert_one.hip"
+#include "expert_mlp.hip"
 }
 namespace mx_norm_route_bf16 {
 #include "norm_route.hip"

@@ -111,6 +111,7 @@ const SPECIAL: Readonly<Partial<Record<Architecture, readonly Unit[]>>> = {
     { name: "gemm_few_rows", source: "gemm_few.hip", defines: ["-DMX_ROWS"] },
   ],
   sm_90a: [
+    { name: "expert_mlp", source: "expert_mlp.hip", defines: [] },
     { name: "expert_one", source: "expert_one.hip", defines: [] },
     { name: "expert_walk", source: "expert_walk.hip", defines: [] },
     ...["bf16", "mxfp4"].map((format) => ({

@@ -2,7 +2,7 @@
  * How fast the weights of one token's experts could be read at most, by launches that do nothing else: a chain as in a
  * step of gpt-oss-20b, of which a small launch chooses four of 32 experts, the next one reads all bytes of their
  * gate_up, and the third one those of their down, each beginning before the one ahead has ended. Beside it, in the same
- * chain, the kernels that multiply (kernels/expert_one.hip).
+ * chain, the kernels that multiply (kernels/expert_one.hip, kernels/expert_mlp.hip).
  *
  *     deno run -A bench/gpu/floor.ts [--ptx FILE] [--best 6] [--kernels DIR[:DIR],...] [--no-ways] [--json]
  *     deno run -A bench/gpu/floor.ts --compile FILE     only compiles (clang-22), for a machine without a compiler
@@ -13,6 +13,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Graph, Kernel } from "../../ffi/runtime.ts";
+import { mlpStateWords } from "../../kernels/abi/experts.ts";
 import { compileArguments } from "../../kernels/sources.ts";
 import { STEP_SHARED_PERCENT } from "../../src/backends/gpu/calls.ts";
 import { committedKernels, KernelSet } from "../../src/backends/gpu/kernels.ts";
@@ -135,29 +136,38 @@ const records = (["up", "down"] as const).map((product) =>
     (_, l) => s.expertRecords(h, matrices[product].slice(l * s.EXPERTS, (l + 1) * s.EXPERTS)),
   )
 );
-/** The kernels that multiply, as src/backends/gpu/calls.ts launches them. */
-function multiply(of: KernelSet, layer: number, product: Product): Step {
-  const set = layer % SETS, entry = product === "up" ? "expert_up_mxfp4_one" : "expert_down_combine_mxfp4_one";
+/** A launch of a kernel that multiplies, as src/backends/gpu/calls.ts makes it. */
+function multiplying(of: KernelSet, entry: string, args: Step["args"]): Step {
   const { traits: { threads, ldsPerColumn, ldsFixed }, kernel } = of.get(entry), lds = ldsFixed + ldsPerColumn * s.H;
   kernel.allowSharedBytes(lds);
   kernel.preferSharedPercent(STEP_SHARED_PERCENT);
-  return {
-    kernel,
-    ...{ grid: [multiprocessors, 1, 1], threads, lds },
-    args: (w) => {
-      w.pointer(records[product === "up" ? 0 : 1]![set]!);
-      if (product === "up") {
-        s.input(w, x, s.H, null);
-        w.pointer(ids[set]!).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(unused).i32(s.I).i32(1).i32(1).f32(1.702).f32(7)
-          .i32(2 * s.I).i32(s.H);
-      } else {
-        s.input(w, activated, s.I, null);
-        w.pointer(ids[set]!).pointer(weights).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(out).i32(s.H).i32(1).i32(1)
-          .pointer(null).pointer(null).i32(0).i32(1).pointer(null).i32(s.H).i32(s.I);
-      }
-    },
-  };
+  return { kernel, ...{ grid: [multiprocessors, 1, 1], threads, lds }, args };
 }
+const UP = "expert_up_mxfp4_one", DOWN = "expert_down_combine_mxfp4_one", MLP = "expert_mlp_mxfp4_one";
+const multiply = (of: KernelSet, layer: number, product: Product): Step =>
+  multiplying(of, product === "up" ? UP : DOWN, (w) => {
+    const set = layer % SETS;
+    w.pointer(records[product === "up" ? 0 : 1]![set]!);
+    if (product === "up") {
+      s.input(w, x, s.H, null);
+      w.pointer(ids[set]!).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(unused).i32(s.I).i32(1).i32(1).f32(1.702).f32(7)
+        .i32(2 * s.I).i32(s.H);
+    } else {
+      s.input(w, activated, s.I, null);
+      w.pointer(ids[set]!).pointer(weights).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(out).i32(s.H).i32(1).i32(1)
+        .pointer(null).pointer(null).i32(0).i32(1).pointer(null).i32(s.H).i32(s.I);
+    }
+  });
+/** What blocks of the kernel of both products tell one another by, of a layer. */
+const states = Array.from({ length: LAYERS }, () => h.memory(4 * mlpStateWords(s.TOP_K, s.I)));
+const multiplyBoth = (of: KernelSet, layer: number): Step =>
+  multiplying(of, MLP, (w) => {
+    const set = layer % SETS;
+    for (const product of records) w.pointer(product[set]!);
+    s.input(w, x, s.H, null);
+    w.pointer(ids[set]!).pointer(weights).i32(0).i32(s.EXPERTS).i32(s.TOP_K).pointer(out).i32(1).f32(1.702).f32(7)
+      .pointer(states[layer]!).i32(s.H).i32(s.H).i32(s.I);
+  });
 
 function recorded(chain: (layer: number) => readonly Step[]): Graph {
   const writer = device.createArguments();
@@ -248,6 +258,14 @@ const named: { name: string; chain: (layer: number) => readonly Step[] }[] = [
         ...(what === "both" ? [multiply(of.down, l, "down")] : []),
       ],
     }))
+  ),
+  ...sets.flatMap((of, k) =>
+    of.up.has(MLP)
+      ? [{
+        name: `expert_mlp.hip${folders[k] === undefined ? "" : `, ${folders[k]}`}`,
+        chain: (l: number) => [choose(l, STEP_SHARED_PERCENT), multiplyBoth(of.up, l)],
+      }]
+      : []
   ),
   ...pairs.slice(0, 3).flatMap(({ up, down }) =>
     [false, true].flatMap((polls) => {

@@ -37,6 +37,10 @@ const mostTiles = (v: { readonly slotRows: number; readonly expertCount: number 
   Math.ceil(v.slotRows / tokensPerBlock) + v.expertCount;
 /** Most choices of a token that the kernels for one token have room for. */
 export const ONE_CHOICES = 4;
+/** Most blocks of the kernel that computes both linears for one token (kernels/expert_mlp.hip). */
+export const MLP_BLOCKS = 256;
+/** What its blocks tell one another by, in words of 4 bytes; `inner`: columns of the second linear. */
+export const mlpStateWords = (topK: number, inner: number): number => 2 * MLP_BLOCKS + topK * inner;
 /** Most slot rows of a batch for the kernel whose blocks share out the rows of all chosen experts. */
 export const WALK_SLOT_ROWS = 64;
 /** Most teams of warps that share rows where these are short (kernels/common/teams.h, common/one_token.h). */
@@ -97,6 +101,29 @@ export const EXPERTS = {
     grid: "(multiprocessors)",
     blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
     staged: ({ cols }) => ({ cols, rows: teamsOf(cols) }),
+  }),
+  expertMlpOne: signature({
+    section: "experts",
+    names: ["expert_mlp_F_one"],
+    arguments: {
+      ...{ up: "const MxLinear*", down: "const MxLinear*", in: "MxInput", ids: "const i32*" } as const,
+      weights: "const f32*",
+      ...LOCAL_EXPERTS,
+      out: "f32*",
+      accumulate: "flag",
+      ...{ alpha: "f32", limit: "f32", state: "i32*", rows: "i32", cols: "i32", inner: "i32" } as const,
+    },
+    notes: {
+      state: "[2][256] and u64 [top_k][inner/2], 0 at first, of this launch of a step alone",
+      rows: "of the second linear",
+      cols: "of the first linear",
+      inner: "columns of the second linear",
+    },
+    sizes: ["multiprocessors"],
+    grid: "(multiprocessors)",
+    blocks: ({ multiprocessors }) => [multiprocessors, 1, 1],
+    staged: ({ cols, inner }) => ({ cols: Math.max(cols, inner), rows: 1 }),
+    meaning: "both linears, SwiGLU and the weighted sum; results are rounded to bf16",
   }),
   expertSort: signature({
     section: "prefill",

@@ -40,3 +40,10 @@ MX_DEVICE void mx_wait_copies() { __asm__ volatile("cp.async.wait_all;" : : : "m
 // A barrier of so many of a block's threads, which have it for themselves.
 template <i32 Id, i32 Threads> MX_DEVICE void mx_part_barrier() { __asm__ volatile("bar.sync %0, %1;" : : "n"(Id), "n"(Threads) : "memory"); }
 #endif
+
+// Dynamic LDS from its first whole line on: copies to elsewhere take longer. `mx_line_bytes` more are asked for than are used.
+constexpr u32 mx_line_bytes = 128;
+MX_DEVICE u32x4 *mx_lds_lines() {
+  u8 *const lds = MX_LDS(u8);
+  return (u32x4 *)(lds + (-mx_bulk_address(lds) & (mx_line_bytes - 1)));
+}

@@ -34,6 +34,7 @@ MX_DEVICE void mx_copy4(void *to, const u8 *from) {
   __builtin_memcpy(to, from, 4);
 }
 MX_DEVICE void mx_wait_copies() {}
+MX_DEVICE u32 mx_bulk_address(const void *p) { return (u32)(u64)p; }
 template <i32 Id, i32 Threads> inline void mx_part_barrier() {
   static volatile i32 come, turn;
   const i32 own = turn, now = come + 1;

@@ -8,7 +8,12 @@ const SYMBOLS = {
   },
   hip_host_calls: { parameters: [/* const char *function */ "buffer"], result: "i32" },
   hip_host_configure: {
-    parameters: [/* const char *arch */ "buffer", /* int devices */ "i32", /* size_t memory */ "u64"],
+    parameters: [
+      /* const char *arch */ "buffer",
+      /* int devices */ "i32",
+      /* size_t memory */ "u64",
+      /* int multiprocessors */ "i32",
+    ],
     result: "void",
   },
   hip_host_hang: { parameters: [/* int rank */ "i32", /* int from */ "i32"], result: "void" },
@@ -56,8 +61,8 @@ export class HipHost implements Disposable {
     return this.#library.symbols.hip_host_calls(text(call));
   }
 
-  configure({ arch = "gfx942:sramecc+:xnack-", devices = 1, memory = 4 * 2 ** 30 }): void {
-    this.#library.symbols.hip_host_configure(text(arch), devices, BigInt(memory));
+  configure({ arch = "gfx942:sramecc+:xnack-", devices = 1, memory = 4 * 2 ** 30, multiprocessors = 4 }): void {
+    this.#library.symbols.hip_host_configure(text(arch), devices, BigInt(memory), multiprocessors);
   }
 
   /** A library of kernels that real code objects stand for, as HIP_HOST_KERNELS names one to a program. */

@@ -74,7 +74,7 @@ hipError_t hipDeviceGetAttribute(int *value, int attribute, int device) {
   ENTER(hipDeviceGetAttribute)
   if (!valid_device(device)) return InvalidDevice;
   switch (attribute) {
-  case 63: *value = 4; return Success;     // hipDeviceAttributeMultiprocessorCount
+  case 63: *value = state().multiprocessors; return Success; // hipDeviceAttributeMultiprocessorCount
   case 74: *value = 65536; return Success; // hipDeviceAttributeMaxSharedMemoryPerBlock
   case 87: *value = 64; return Success;    // hipDeviceAttributeWarpSize
   }

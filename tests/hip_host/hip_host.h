@@ -91,6 +91,7 @@ struct State {
   std::string arch = "gfx942:sramecc+:xnack-";
   int devices = 1;
   size_t memory = size_t(4) << 30;
+  int multiprocessors = 4;
   int collectives_version = 22809;
   // Whether devices are joined as NVLink joins them.
   bool joined = true;

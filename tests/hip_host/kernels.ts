@@ -25,6 +25,8 @@ export interface HostKernelOptions {
   readonly matrix?: "right" | "wrong";
   /** Whether NVIDIA's kernels for batches are among them, as far as the host knows their instructions. */
   readonly batches?: boolean;
+  /** Which of the experts' kernels for one token are among them, which only sm_90a has. */
+  readonly oneToken?: RegExp;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface HostKernelOptions {
  * on a CPU.
  */
 export async function hostKernels(
-  { arch = "gfx942", matrix, batches = false }: HostKernelOptions = {},
+  { arch = "gfx942", matrix, batches = false, oneToken = /^$/ }: HostKernelOptions = {},
 ): Promise<KernelFiles> {
   const manifest = JSON.parse(Deno.readTextFileSync(MANIFEST)) as Manifest;
   const entries: Record<string, ManifestEntry> = {};
@@ -40,6 +42,9 @@ export async function hostKernels(
   for (const [name, entry] of [arch, "sm_90"].flatMap((own) => Object.entries(manifest.architectures[own]!.entries))) {
     const taken = !/_mma$|batch|^exchange/.test(name) || batches && HOST_BATCHES.includes(name);
     if (taken) entries[name] ??= { ...entry, file: "generic" };
+  }
+  for (const [name, entry] of Object.entries(manifest.architectures["sm_90a"]!.entries)) {
+    if (name.endsWith("_one") && oneToken.test(name)) entries[name] = { ...entry, file: "generic" };
   }
   const libraries = new Map([["generic", await hostLibrary()]]);
   if (matrix) {

@@ -167,6 +167,7 @@ void hip_host_reset() {
   s.arch = fresh.arch;
   s.devices = fresh.devices;
   s.memory = fresh.memory;
+  s.multiprocessors = fresh.multiprocessors;
   s.collectives_version = fresh.collectives_version;
   s.joined = fresh.joined;
 }
@@ -187,12 +188,13 @@ int hip_host_calls(const char *function) {
   return it == s.calls.end() ? 0 : it->second;
 }
 
-void hip_host_configure(const char *arch, int devices, size_t memory) {
+void hip_host_configure(const char *arch, int devices, size_t memory, int multiprocessors) {
   host::State &s = host::state();
   std::lock_guard<std::recursive_mutex> lock(s.mutex);
   s.arch = arch;
   s.devices = devices;
   s.memory = memory;
+  s.multiprocessors = multiprocessors;
 }
 
 // What HIP_HOST_KERNELS says to a program: here tests of other files may run, each with a copy of the kernels.

@@ -6,6 +6,7 @@ import { openHip } from "../../ffi/hip.ts";
 import { KernelSet } from "../../src/backends/gpu/kernels.ts";
 import { FAMILIES } from "../../src/verify/cases/all.ts";
 import { expertCases } from "../../src/verify/cases/expert.ts";
+import { expertMlpCases } from "../../src/verify/cases/expert_mlp.ts";
 import { expertWalkCases } from "../../src/verify/cases/expert_walk.ts";
 import { rankNormCases } from "../../src/verify/cases/rank_norms.ts";
 import { rankCases } from "../../src/verify/cases/ranks.ts";
@@ -74,7 +75,7 @@ Deno.test({
     const forOne = [...expertCases()].filter(({ name, job: { entry } }) =>
       entry.endsWith("_one") && !/^expert_up.* (832|2880) columns| 832 columns/.test(name)
     );
-    for (const one of [...expertWalkCases(), ...forOne]) {
+    for (const one of [...expertWalkCases(), ...expertMlpCases(), ...forOne]) {
       await t.step(one.name, async () => {
         await machine.run([one.job]);
         assert(one.check() <= 1, one.name);

@@ -85,6 +85,7 @@ export abstract class OperationCollector {
       leaveAttended: (layer, width, readers) => executor.canLeaveAttended(layer, width, readers),
       normRoute: (router) => executor.canNormRoute(router),
       sumRoute: (router) => executor.canSumRoute(router),
+      expertMlp: (up, down) => executor.canMlp(up, down),
       downCombine: (experts) => executor.canDownCombine(experts),
       sumCombine: (combined) => executor.canSumCombine(combined),
       sumNorm: (of, norm, readers) => executor.canSumNorm(of, norm, readers),

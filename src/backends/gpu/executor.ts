@@ -80,6 +80,11 @@ export class Executor {
     return this.#experts.canDownCombine(experts);
   }
 
+  /** See {@linkcode Experts.canMlp}. */
+  canMlp(up: ExpertTable, down: ExpertTable): boolean {
+    return this.#experts.canMlp(up, down);
+  }
+
   /** See {@linkcode Summed.canCombine}. */
   canSumCombine(combined: GpuTensor): boolean {
     return this.#summed.canCombine(combined);
@@ -183,6 +188,9 @@ export class Executor {
           round,
           rows: n * config.topK,
         });
+        break;
+      case "expertMlp":
+        this.#experts.mlp(step);
         break;
       case "expertGateUp":
         this.#experts.gateUp(step.experts, step.x, step.out, step.swiglu);

@@ -3,6 +3,7 @@ import type { DeviceRange } from "../../../ffi/runtime.ts";
 import { quantizeFor } from "./abi.ts";
 import { expertBatchEntry, expertWalkEntry, WALK_TOKENS } from "./batches.ts";
 import type { LaunchContext } from "./context.ts";
+import { launchExpertMlp, mlpEntry, mlpKnows } from "./expert_mlp.ts";
 import { type BlockSum, normedArguments, type SumRows } from "./exchange_rows.ts";
 import type { Inputs } from "./inputs.ts";
 import {
@@ -26,6 +27,9 @@ export class Experts {
   #sortedFor = 0;
   /** Whether the kernel of the first product waited for what was chosen before any launch after it could begin. */
   #waited = false;
+
+  /** What blocks of the kernel of both products tell one another by, for each layer's experts. */
+  readonly #mlpStates = new Map<ExpertTable, DeviceRange>();
 
   constructor(readonly context: LaunchContext, readonly inputs: Inputs) {}
 
@@ -74,6 +78,24 @@ export class Experts {
     if (zeros && experts.count < config.experts) calls.fill(rowsOf(out, slotRows));
     const early = this.#waited;
     this.#gemm(experts, { x: a, rows: slotRows, divisor: 1, early, out, round: false, swiglu: null });
+  }
+
+  /** Whether one kernel computes both products of such experts for this batch, as part of a model that has no other. */
+  canMlp({ first: up }: ExpertTable, { first: down }: ExpertTable): boolean {
+    const { n, few, calls, options: { config, matrixKernels, round, ranks } } = this.context;
+    return few && n === 1 && round && !ranks && matrixKernels.has(mlpEntry(up.suffix)) && this.knowsOne(up, down) &&
+      mlpKnows(calls, up, down, config.topK);
+  }
+
+  /** Both products and the weighted sum, where {@linkcode canMlp}. */
+  mlp({ x, up, down, out, accumulate }: Extract<Step, { kind: "expertMlp" }>): void {
+    const { calls, workspace: { mlpStates }, options: { config } } = this.context, { routing } = this;
+    this.inputs.round(x, up.first);
+    const input = this.inputs.of(x, null, quantizeFor(up.first)), known = this.#mlpStates;
+    const state = known.get(up) ?? mlpStates[known.size]!;
+    known.set(up, state);
+    const swiglu = { alpha: config.swigluAlpha, limit: config.swigluLimit };
+    launchExpertMlp(calls, { up, down, input, routing, out, accumulate, swiglu, state });
   }
 
   /**

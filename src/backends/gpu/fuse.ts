@@ -30,6 +30,8 @@ export function fuse(
     /** Attention whose kernel leaves rows as their readers' kernels want them. */
     readonly leaveAttended: (layer: number, width: number, readers: readonly NormReader[]) => boolean;
     readonly downCombine: (experts: ExpertTable) => boolean;
+    /** Both products of experts, where nobody reads what lies between them. */
+    readonly expertMlp: (up: ExpertTable, down: ExpertTable) => boolean;
     /** With the sum over ranks, where {@linkcode normRoute} can be and the router's logits are not read. */
     readonly sumRoute: (router: GpuLinear) => boolean;
     /** With the sum over ranks of the experts' weighted sums, where {@linkcode downCombine} can be. */
@@ -111,6 +113,8 @@ export function fuse(
       }
       case "expertGateUp":
         if (second?.kind === "swiglu" && second.z === o.out && dead(o.out, i + 1)) {
+          const after = mlpAt(i);
+          if (after !== null) return after;
           put({ ...o, out: second.out, swiglu: true }, i);
           elide(o.out);
           return i + 2;
@@ -158,6 +162,24 @@ export function fuse(
     }
     // Nothing to join it with.
     return put(o, i + 1);
+  }
+
+  /**
+   * Emits both products of experts with what lies between and after them, where one kernel computes that; returns the
+   * index after them.
+   */
+  function mlpAt(index: number): number | null {
+    const [up, swiglu, down, combine] = operations.slice(index, index + 4);
+    if (up?.kind !== "expertGateUp" || swiglu?.kind !== "swiglu") return null;
+    if (down?.kind !== "expertDown" || down.a !== swiglu.out || !dead(down.a, index + 2)) return null;
+    if (combine?.kind !== "combine" || combine.y !== down.out || !dead(combine.y, index + 3)) return null;
+    if (!canFuse.expertMlp(up.experts, down.experts)) return null;
+    const sum = sumAfter(index + 3, combine.out), out = sum ?? combine.out;
+    const both = { x: up.x, up: up.experts, down: down.experts };
+    put({ kind: "expertMlp", ...both, out, accumulate: sum !== null }, index);
+    for (const skipped of [up.out, down.a, down.out]) elide(skipped);
+    if (sum) elide(combine.out);
+    return index + (sum ? 5 : 4);
   }
 
   /** A norm at `index`, the router and the choice after it, where one kernel computes them. */
@@ -248,6 +270,7 @@ function writtenBy(step: Step): readonly GpuTensor[] {
     case "rotateStore":
       return [step.q, step.k];
     case "rotateAttention":
+    case "expertMlp":
       return [step.out];
     case "normRoute":
       return [step.normed, step.logits, step.sum && step.x].filter((t) => t !== null);

@@ -99,6 +99,15 @@ export type Step =
       readonly readers: readonly NormReader[];
     } | null;
   }
+  /** Both products of the experts, SwiGLU between them, and the weighted sum. */
+  | {
+    readonly kind: "expertMlp";
+    readonly x: GpuTensor;
+    readonly up: ExpertTable;
+    readonly down: ExpertTable;
+    readonly out: GpuTensor;
+    readonly accumulate: boolean;
+  }
   /** `out` is as wide as the activation where `swiglu` is fused. */
   | Of<"expertGateUp"> & { readonly swiglu: boolean }
   | Of<"expertDown">

@@ -1,6 +1,6 @@
 /** Runs a kernel with matrix instructions and the generic one on the same numbers, and compares what they give. */
 import { PAGE_POSITIONS } from "../../model/pages.ts";
-import { WALK_SLOT_ROWS } from "../../../kernels/abi/experts.ts";
+import { mlpStateWords, WALK_SLOT_ROWS } from "../../../kernels/abi/experts.ts";
 import { NUMBER_FORMAT } from "../../../kernels/abi/types.ts";
 import { type Cache, type CacheShape, type Input, NO_QUANTIZE, quantizeFor } from "./abi.ts";
 import { writeLinear } from "./arguments.ts";
@@ -9,7 +9,9 @@ import type { Calls } from "./calls.ts";
 import { orderOf, preparedStride } from "./inputs.ts";
 import { expertWalkEntry } from "./batches.ts";
 import { type Codes, codesIn, launchQdq, launchQuantize, type Prepared } from "./prepared.ts";
+import { launchExpertMlp } from "./expert_mlp.ts";
 import {
+  forOne,
   launchBatch,
   launchExpertDownCombine,
   launchExpertGemm,
@@ -112,6 +114,25 @@ export class Bench implements Disposable {
     return this.#samples.compare(run(entry), run(`${entry}_${kind}`), n);
   }
 
+  /** The same of the kernel of both, whose numbers are those of the kernels of one token each. */
+  expertMlp(like: GpuLinear): number {
+    const inner = COLS_OF.one, up = this.#expertBench(like, inner, 2 * inner);
+    const down = this.#tableOf(like, inner, ROWS), { ids } = up, routing = { ids, first: 0, topK: TOP_K };
+    const weights = this.#samples.floats(Float32Array.from({ length: TOP_K }, () => this.#samples.random()));
+    const swiglu = { alpha: 1.702, limit: 7 }, how = { round: true, n: 1 }, input = this.#plain(up.x);
+    const activated = this.#samples.tensor(TOP_K, inner), expected = this.#samples.tensor(1, ROWS);
+    const got = this.#samples.tensor(1, ROWS), first = forOne(`expert_up_${like.suffix}`);
+    launchExpertUp(this.calls, first, { experts: up.experts, input, routing, out: activated, swiglu, ...how });
+    const second = { experts: down, input: this.#plain(activated), routing: { ...routing, weights }, out: expected };
+    const entry = forOne(`expert_down_combine_${like.suffix}`);
+    launchExpertDownCombine(this.calls, entry, { ...second, accumulate: false, ...how });
+    const state = this.#samples.take(4 * mlpStateWords(TOP_K, inner));
+    this.calls.fill(state);
+    const both = { up: up.experts, down, input, routing: { ...routing, weights }, swiglu, state };
+    launchExpertMlp(this.calls, { ...both, out: got, accumulate: false });
+    return this.#samples.compare(expected, got, 1);
+  }
+
   /** The same of the experts' kernel that takes codes, for the input format of `like`. */
   scaledGemm(like: GpuLinear): number {
     const { x, run } = this.#expertBench(like);
@@ -131,16 +152,20 @@ export class Bench implements Disposable {
     return this.#samples.compare(run("expert_gemm_mxfp4", rows), run(scaledEntry(like)!, codes), TOKENS * TOP_K);
   }
 
-  /** Experts, rows of x, and a function that multiplies them. */
-  #expertBench(like: GpuLinear, cols = COLS) {
-    this.#samples.reset();
-    const slotRows = TOKENS * TOP_K;
-    const linears = Array.from({ length: EXPERTS }, () => this.#samples.linear(like, cols));
+  /** Experts of random weights. */
+  #tableOf(like: GpuLinear, cols: number, rows: number): ExpertTable {
+    const linears = Array.from({ length: EXPERTS }, () => this.#samples.linear(like, cols, rows));
     const records = this.#samples.device.createArguments();
     for (const linear of linears) writeLinear(records, linear);
     const range = this.#samples.take(records.bytes);
     this.calls.stream.uploadRecords(range, records);
-    const experts: ExpertTable = { records: range, count: EXPERTS, first: linears[0]! };
+    return { records: range, count: EXPERTS, first: linears[0]! };
+  }
+
+  /** Experts, rows of x, and a function that multiplies them. */
+  #expertBench(like: GpuLinear, cols = COLS, rows = ROWS) {
+    this.#samples.reset();
+    const slotRows = TOKENS * TOP_K, experts = this.#tableOf(like, cols, rows);
     const ids = this.#samples.words(Int32Array.from({ length: slotRows }, (_, s) => (s * s + 1) % EXPERTS));
     const x = this.#samples.rows(TOKENS, cols);
     const tiles = {

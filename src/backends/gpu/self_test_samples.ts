@@ -32,9 +32,9 @@ export class Samples implements Disposable {
   }
 
   /** A linear of random weights in the format of another one. */
-  linear(like: GpuLinear, cols = COLS): GpuLinear {
+  linear(like: GpuLinear, cols = COLS, rows = ROWS): GpuLinear {
     const { format, suffix } = like, transposed = suffix.endsWith("_t");
-    const [lines, numbers] = transposed ? [cols, ROWS] : [ROWS, cols];
+    const [lines, numbers] = transposed ? [cols, rows] : [rows, cols];
     const rowStride = bytesOf(format, numbers);
     const bytes = new Uint8Array(lines * rowStride);
     if (format === "bf16") {
@@ -42,17 +42,17 @@ export class Samples implements Disposable {
     } else if (format === "f32") new Float32Array(bytes.buffer).forEach((_, i, all) => all[i] = this.random());
     else bytes.forEach((_, i) => bytes[i] = this.#next() & (CODE_MASK[format] ?? 0xff));
     const isMx = isMxFormat(format);
-    const scales = Uint8Array.from({ length: ROWS * cols / 32 }, () => 125 + this.#next() % 4);
+    const scales = Uint8Array.from({ length: rows * cols / 32 }, () => 125 + this.#next() % 4);
     return {
       ...like,
-      rows: ROWS,
+      rows,
       cols,
       rowStride,
       weight: this.#bytes(bytes),
       scale: isMx ? this.#bytes(scales) : null,
       scaleStride: isMx ? cols / 32 : 0,
       tensorScale: 1,
-      bias: this.floats(Float32Array.from({ length: ROWS }, () => this.random())),
+      bias: this.floats(Float32Array.from({ length: rows }, () => this.random())),
       biasFormat: NUMBER_FORMAT.f32,
     };
   }

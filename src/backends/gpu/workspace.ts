@@ -3,6 +3,7 @@
  * are known before anything is allocated, so that a model which does not fit is refused with numbers.
  */
 import type { DeviceBuffer, DeviceRange } from "../../../ffi/runtime.ts";
+import { mlpStateWords } from "../../../kernels/abi/experts.ts";
 import { type ParallelSizes, vocabPerRank } from "../../checkpoint/shard.ts";
 import { PAGE_POSITIONS } from "../../model/pages.ts";
 import type { Communicator, OpenRequest } from "../../model/backend.ts";
@@ -92,6 +93,8 @@ export interface Workspace<N extends string> {
   readonly rowScales: DeviceRange;
   /** float32 [n][heads][splits][headDim + 2] */
   readonly partial: DeviceRange;
+  /** What blocks of the kernel of both products of the experts tell one another by, for each layer; 0 at first. */
+  readonly mlpStates: readonly DeviceRange[];
   /** Slot rows by expert, and the tiles of the expert GEMMs. */
   readonly sorted: DeviceRange;
   readonly expertOffsets: DeviceRange;
@@ -166,6 +169,9 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
   const cut = partialSizes(source, maxTokens);
   const pairs = config.headDim / 2, ranks = deviceRanks(request), tp = ranks?.tp ?? 1;
   const logitStride = tp === 1 ? source.tree.head.weight.rows : vocabPerRank(config.vocab, tp);
+  const mlpStates = source.tree.layers.map(({ down }) =>
+    layout.words(mlpStateWords(config.topK, Math.max(0, ...down.map(({ weight }) => weight.cols))))
+  );
   const batch = layout.words(3 * maxTokens + logitRows + 2 * maxTokens);
   const regions = {
     routeIds: layout.words(slotRows),
@@ -244,6 +250,7 @@ export function planWorkspace<N extends string>(request: GpuRequest<N>): Workspa
           );
         }),
         logitRows,
+        mlpStates: mlpStates.map(at),
         routerLogitStride: config.experts,
         logitStride,
         allLogits: at(tp === 1 ? regions.logits : regions.gatheredLogits),

@@ -5,6 +5,7 @@ import { cacheCases } from "./cache.ts";
 import type { KernelCase } from "./check.ts";
 import { combineNormCases } from "./combine_norm.ts";
 import { expertCases } from "./expert.ts";
+import { expertMlpCases } from "./expert_mlp.ts";
 import { expertWalkCases } from "./expert_walk.ts";
 import { gemmCases } from "./gemm.ts";
 import { linearCases } from "./linear.ts";
@@ -34,6 +35,7 @@ export const FAMILIES: readonly Family[] = [
   { entries: /^combine_norm/, make: combineNormCases },
   { entries: /^linear/, make: linearCases },
   { entries: /^expert_(up|down)/, make: expertCases },
+  { entries: /^expert_mlp/, make: expertMlpCases },
   { entries: /^(expert_)?(gemm|batch)|^expert_sort/, make: gemmCases },
   { entries: /^expert_batch_mxfp4_x8/, make: expertWalkCases },
   { entries: /^expert_gemm_\w+_mma/, make: scaledCases },

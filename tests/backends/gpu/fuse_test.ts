@@ -49,6 +49,8 @@ const LAYER: readonly Operation[] = [
 type CanFuse = Parameters<typeof fuse>[2];
 const all = (can: () => boolean, sumNorm: CanFuse["sumNorm"]): CanFuse => ({
   ...{ rotateAttention: can, leaveAttended: can, normRoute: can, downCombine: can, sumRoute: can, sumCombine: can },
+  // With it no test would see the steps that it takes the place of; it has one of its own.
+  expertMlp: () => false,
   sumNorm,
 });
 const ALL = all(() => true, () => "prepared"), NONE = all(() => false, () => null);
@@ -118,6 +120,23 @@ Deno.test("the kernel of the experts' weighted sums makes the norm of the layer 
   assertEquals(last(ALL), [down, next]);
   assertEquals(last({ ...ALL, sumNorm: () => "rows" }), [`${down}, normed`, next]);
   assertEquals(last({ ...ALL, sumNorm: () => null }), [down, "linear hidden -> query, key, value +norm"]);
+});
+
+Deno.test("both products of the experts are one step where there is a kernel for them and nobody looks between", () => {
+  const can: CanFuse = { ...ALL, expertMlp: () => true };
+  const { steps, elided } = fuse(LAYER, nobody, can);
+  const { kind, ...both } = steps.at(-1) as Extract<Step, { kind: "expertMlp" }>;
+  assertEquals(kind, "expertMlp");
+  assertEquals(both, { x: t.normed, up: experts, down: experts, out: t.hidden, accumulate: true });
+  for (const skipped of [t.gateUp, t.activated, t.expertOut, t.combined]) assert(elided.has(skipped), skipped.name);
+  const after = LAYER.slice(0, -1), kept = (...seen: GpuTensor[]) => (tensor: GpuTensor) => seen.includes(tensor);
+  const alone = fuse(after, kept(t.combined), can), last = alone.steps.at(-1)!;
+  assertEquals(last.kind === "expertMlp" && [last.out, last.accumulate], [t.combined, false]);
+  assert(!alone.elided.has(t.combined));
+  for (const looked of [t.gateUp, t.activated, t.expertOut]) {
+    const found = fuse(LAYER, kept(t.hidden, looked), can);
+    assert(!found.elided.has(looked) && found.steps.every(({ kind }) => kind !== "expertMlp"), looked.name);
+  }
 });
 
 Deno.test("fuse() keeps every tensor that is looked at afterwards", () => {

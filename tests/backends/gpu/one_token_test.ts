@@ -1,8 +1,14 @@
 /** Which experts the kernels for one token take: on ranks the second linear has any number of blocks of columns. */
-import type { Calls } from "../../../src/backends/gpu/calls.ts";
+import { Calls } from "../../../src/backends/gpu/calls.ts";
+import { mlpKnows } from "../../../src/backends/gpu/expert_mlp.ts";
 import { oneKnows } from "../../../src/backends/gpu/products.ts";
 import type { GpuLinear } from "../../../src/backends/gpu/tensors.ts";
-import { assertEquals } from "../../assert.ts";
+import { assert, assertEquals } from "../../assert.ts";
+import { buildHipHost } from "../../hip_host/build.ts";
+import { HipHost } from "../../hip_host/control.ts";
+import { hostKernels, withoutKernelCompiler } from "../../hip_host/kernels.ts";
+import { randomModel, STORAGES, testConfig } from "../random_model.ts";
+import { logitsOf, openEngine, sequence } from "./opened.ts";
 
 const DOWN = "expert_down_combine_mxfp4_one", UP = "expert_up_mxfp4_one";
 
@@ -19,4 +25,56 @@ Deno.test("the kernels for one token take columns of all ranks that divide 2,880
   assertEquals([50, 49].map((blocks) => knows(DOWN, blocks)), [true, false]);
   assertEquals([knows(DOWN, 0), knows(DOWN, 97), knows(DOWN, 90, 132 * 24 + 8)], [false, false, false]);
   assertEquals([90, 45, 0].map((blocks) => knows(UP, blocks)), [true, false, false]);
+});
+
+Deno.test("the kernel of both linears takes pairs that belong together, of whole pairs of blocks", () => {
+  const linear = (rows: number, cols: number): GpuLinear =>
+    ({
+      ...{ rowStride: cols / 2, scaleStride: cols / 32, input: { kind: "none" }, rows, cols, suffix: "mxfp4" },
+    }) as GpuLinear;
+  const knows = (multiprocessors: number, up: GpuLinear, down: GpuLinear) =>
+    mlpKnows({ multiprocessors, fits: () => true } as unknown as Calls, up, down, 4);
+  const up = linear(5760, 2880), down = linear(2880, 2880);
+  assertEquals([132, 120, 119, 256, 257].map((m) => knows(m, up, down)), [true, true, false, true, false]);
+  // Half of the columns, as one of two ranks has; rows that are not of these columns; another format.
+  assertEquals(knows(132, linear(2880, 2880), linear(2880, 1440)), false);
+  assertEquals(knows(132, linear(5760, 2880), linear(2880, 2816)), false);
+  assertEquals(knows(132, linear(5760, 2880), { ...down, suffix: "bf16" }), false);
+});
+
+Deno.test({
+  name: "a step of one token by the kernel of both linears has the bits of two kernels, in recordings as well",
+  ignore: await withoutKernelCompiler(),
+  fn: async () => {
+    using host = new HipHost(buildHipHost());
+    // Of fewer ones each had more rows than it has room for.
+    host.configure({ multiprocessors: 8 });
+    const config = testConfig({ hidden: 64, intermediate: 64 });
+    using model = randomModel(5, { config, storage: STORAGES.find(({ format }) => format === "mxfp4")! });
+    const { launch } = Calls.prototype, launched: string[] = [], found: Float32Array[][] = [];
+    try {
+      Calls.prototype.launch = function (family, values, entry, most) {
+        launched.push(entry ?? family);
+        return launch.call(this, family, values as never, entry, most);
+      };
+      for (const oneToken of [/_one$/, /_(up|combine)_/]) {
+        const options = { kernels: await hostKernels({ oneToken }), overlap: true };
+        const engine = await openEngine(host.path, model, options, { dtype: "bf16", kvFormat: "bf16" });
+        launched.length = 0;
+        const logits: Float32Array[] = [];
+        for (let i = 0; i < 4; i++) logits.push(...await logitsOf(engine, sequence(0, 1, config.vocab, i), [0]));
+        found.push(logits);
+        const both = launched.filter((entry) => entry === "expert_mlp_mxfp4_one").length;
+        const two = launched.filter((entry) => entry === DOWN).length;
+        assert(both + two >= config.layers && Math.min(both, two) === 0, `${both} and ${two} launches`);
+        assertEquals(both > 0, oneToken.test("expert_mlp_mxfp4_one"));
+        assert(host.calls("hipGraphLaunch") > 0, "nothing was recorded");
+        await engine.close();
+      }
+    } finally {
+      Calls.prototype.launch = launch;
+    }
+    assertEquals(found[0], found[1]);
+    assertEquals(host.leaks(), "");
+  },
 });
