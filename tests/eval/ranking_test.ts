@@ -53,6 +53,17 @@ Deno.test("rank() asks once what settings with the same bits make several pairs 
   assert(alone > 0 && Math.abs(twins / alone - 2) < 1e-9, `${alone} ${twins}`);
 });
 
+Deno.test("rank() needs the tokens that the textbook's size of a sample for 80% power asks for", () => {
+  // n = ((z(0.975) + z(0.8)) sd / d)^2, of 50 texts of one token each.
+  const changes = Array.from({ length: 50 }, (_, i) => 0.3 + Math.sin(i * i));
+  const mean = changes.reduce((sum, x) => sum + x) / 50;
+  const variance = changes.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 49;
+  const [a, b] = [changes, changes.map(() => 0)].map((values) => groupings(values.map((x) => [x])));
+  const { pairs: [pair] } = rank([{ key: "a", values: a! }, { key: "b", values: b! }]);
+  assertEquals([pair!.a, pair!.b], ["b", "a"]);
+  assertEquals(pair!.tokensToSeparate, Math.ceil((1.959963985 + 0.841621234) ** 2 * variance / mean ** 2));
+});
+
 Deno.test("rank() puts what is not finite last", () => {
   const of = (key: string, x: number) => ({ key, values: groupings([[x, 1], [1, x]]) });
   assertEquals(rank([of("nan", NaN), of("big", 9), of("small", 2)]).order, ["small", "big", "nan"]);

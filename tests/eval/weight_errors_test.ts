@@ -1,4 +1,6 @@
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { MatrixSource, ModelSource } from "../../src/checkpoint/source.ts";
+import { TILE } from "../../src/conversion/codec.ts";
 import { QuantizedChanges } from "../../src/eval/quantized_changes.ts";
 import { compareWeights, type WeightDivergence } from "../../src/eval/weight_errors.ts";
 import { encodeMxRow } from "../../src/formats/encode.ts";
@@ -81,6 +83,35 @@ Deno.test("compareWeights() counts the scale bytes and codes that change", async
     assertEquals([other.relativeError, other.codesChanged], [0, 0]);
     assertEquals(other.scalesChanged, other.formatA === "mxfp4" ? 0 : null);
   }
+});
+
+Deno.test("compareWeights() counts in all of a matrix that is decoded in several parts", async () => {
+  using from = new TemporaryDirectory(), to = new TemporaryDirectory();
+  const { source } = open(from, "hf_mxfp4", 1);
+  // More rows than are decoded at once; zeros but for what is written.
+  const cols = 64, rows = TILE / cols + 4, codes = rows * cols / 2, scales = rows * cols / 32;
+  const withHead = (path: string, written: readonly (readonly [offset: number, byte: number])[]): ModelSource => {
+    {
+      using file = Deno.openSync(path, { create: true, write: true });
+      file.truncateSync(codes + scales);
+      for (const [offset, byte] of written) {
+        file.seekSync(offset, Deno.SeekMode.Start);
+        file.writeSync(Uint8Array.of(byte));
+      }
+    }
+    const file = source.files.length, scale = { kind: "e8m0", file, offset: codes, rowStride: cols / 32 } as const;
+    const shape = { rows, cols, transposed: false, rowBytes: cols / 2, rowStride: cols / 2 };
+    const weight: MatrixSource = { name: "head", format: "mxfp4", ...shape, file, offset: 0, scale };
+    const files = [...source.files, { path, bytes: codes + scales }];
+    return { ...source, files, tree: { ...source.tree, head: { ...source.tree.head, weight } } };
+  };
+  // Two codes in the first part, of which one is 6, and three in the second; a scale in each of its first two rows.
+  const second = TILE / 2, scale = codes + TILE / 32;
+  const changed = [[7, 0x71], [second, 0x11], [codes - 1, 0x70], [scale, 1], [scale + 2, 1]] as const;
+  const results = await compareWeights(withHead(`${to.path}/a`, []), withHead(`${to.path}/b`, changed));
+  const { elements, codesChanged, scalesChanged, atMax, flushed } = results.at(-1)!;
+  assertEquals(elements, rows * cols);
+  assertEquals([codesChanged! * elements, scalesChanged! * elements / 32, atMax, flushed], [5, 2, 2, 0]);
 });
 
 Deno.test("QuantizedChanges counts as encoding both rows does, of the same experts only", () => {
