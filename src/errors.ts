@@ -102,7 +102,7 @@ export class InputError extends Error {
    */
   constructor(mistake: Mistake | string, spelling?: Spelling) {
     const data: Mistake = typeof mistake === "string" ? { code: "other", subject: {}, problem: mistake } : mistake;
-    super(spelled(lineOf(data), spelling));
+    super(inOneLine(lineOf(data), spelling));
     this.mistake = data;
     this.code = data.code;
     this.subject = data.subject;
@@ -126,12 +126,12 @@ export class InputError extends Error {
 
   /** The message with options and commands spelled in another way. */
   line(spelling?: Spelling): string {
-    return spelled(lineOf(this.mistake), spelling);
+    return inOneLine(lineOf(this.mistake), spelling);
   }
 
   /** The part of the message after its subject. */
   complaint(spelling?: Spelling): string {
-    return spelled(complaintOf(this.mistake), spelling);
+    return inOneLine(complaintOf(this.mistake), spelling);
   }
 }
 
@@ -168,6 +168,11 @@ export class FailureError extends Error {
   }
 }
 
+/** A text with line breaks spelled out: folded, they would make another name of one, or another value. */
+function inOneLine(text: Text, spelling?: Spelling): string {
+  return spelled(text, spelling).replaceAll("\n", "\\u000a");
+}
+
 /** The one line that a mistake becomes. */
 function lineOf(mistake: Mistake): Text {
   const subject = subjectText(mistake.subject);
@@ -182,11 +187,16 @@ function complaintOf({ problem, expected, got }: Mistake): Text {
 function subjectText({ option: name, value, ...subject }: Subject): Text {
   const parts: Text[] = [];
   if (name !== undefined) parts.push(value === undefined ? option(name) : words`${option(name)} ${value}`);
-  if (subject.file !== undefined) parts.push(subject.file);
+  if (subject.file !== undefined) parts.push(quotedBlanks(subject.file));
   if (subject.tensor !== undefined) parts.push(`tensor ${subject.tensor}`);
   if (subject.key !== undefined) parts.push(subject.key);
   if (subject.name !== undefined) parts.push(subject.name);
   return parts.reduce((text, part, i) => i === 0 ? part : words`${text}: ${part}`, "");
+}
+
+/** A path, in quotes where it begins or ends with blanks, which nobody would see. */
+function quotedBlanks(path: string): string {
+  return path.trim() === path ? path : `"${path}"`;
 }
 
 /** One line of text from anything that was thrown, with line breaks folded, for messages that quote a cause. */

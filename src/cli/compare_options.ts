@@ -19,13 +19,16 @@ function limits() {
   const number = decimal("a number of at least 0", (n) => n >= 0);
   return text("limits such as kl=1e-3").transform((words, context): readonly Limit[] => {
     const found = words.split(",").map((word): Limit | string => {
-      const [name, value] = word.includes("=") ? word.split("=", 2) as [string, string] : ["kl", word];
+      const equals = word.indexOf("="), name = equals < 0 ? "kl" : word.slice(0, equals);
       const what = WATCHED.find((known) => known === name.trim());
       if (what === undefined) return `expected ${WATCHED.join(", ")} before the =`;
-      const above = number.safeParse(value.trim());
-      return above.success ? { what, above: above.data } : `expected ${name.trim()}=NUMBER`;
+      const above = number.safeParse(word.slice(equals + 1).trim());
+      return above.success ? { what, above: above.data } : `expected ${what}=NUMBER, a number of at least 0`;
     });
-    const mistake = found.find((limit) => typeof limit === "string");
+    const names = found.map((limit) => typeof limit === "string" ? limit : limit.what);
+    const twice = names.find((name, i) => names.indexOf(name) < i);
+    const mistake = found.find((limit) => typeof limit === "string") ??
+      (twice === undefined ? undefined : `expected ${twice} once`);
     if (mistake !== undefined) context.addIssue({ code: "custom", message: mistake });
     return found.filter((limit) => typeof limit !== "string");
   });

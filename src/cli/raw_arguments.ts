@@ -1,6 +1,7 @@
 /** Arguments whose bytes are not UTF-8. */
 import { UsageError } from "./spelling.ts";
 import { printable } from "../describe.ts";
+import { systemFileBytes } from "../system_files.ts";
 
 /** What Deno puts in the place of such bytes. */
 const REPLACEMENT = "\ufffd";
@@ -25,9 +26,5 @@ export function refuseOtherBytes(args: readonly string[], commandLine = ownComma
 
 /** Null where the system does not say. */
 function ownCommandLine(): Uint8Array<ArrayBuffer> | null {
-  try {
-    return Deno.readFileSync("/proc/self/cmdline");
-  } catch {
-    return null;
-  }
+  return systemFileBytes(`/proc/${Deno.pid}/cmdline`);
 }

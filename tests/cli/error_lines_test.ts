@@ -1,7 +1,8 @@
 /** The one line of an error: short, however long what it quotes is. */
-import { clip, reason } from "../../src/errors.ts";
+import { clip, InputError, reason } from "../../src/errors.ts";
 import { asMessage } from "../../src/cli/prompt.ts";
 import { assert, assertEquals } from "../assert.ts";
+import { inProcess } from "./in_process.ts";
 import { mxoss } from "./program.ts";
 
 Deno.test("clip() leaves out the middle of long lines", () => {
@@ -10,6 +11,19 @@ Deno.test("clip() leaves out the middle of long lines", () => {
   assertEquals(long.length, 300);
   assert(/^start x+…x+ end$/.test(long));
   assert(clip("\u{1f600}".repeat(500)).isWellFormed());
+});
+
+Deno.test("names and values in a mistake are those that were given, with their line breaks and blanks", async () => {
+  for (
+    const [args, line] of [
+      [["--model", "mod\nel", "a b"], "mod\\u000ael: expected a checkpoint directory, got nothing of that name"],
+      [["--model", "  ", "a b"], '"  ": expected a checkpoint directory, got nothing of that name'],
+      [["--model", "a ", "a b"], '"a ": expected a checkpoint directory, got nothing of that name'],
+      [["--dtype", "f\n32", "a b"], '--dtype: expected bf16 or f32, got "f\\u000a32"'],
+    ] as const
+  ) assertEquals((await inProcess(args)).stderr, `error: ${line}\n`);
+  const { message } = InputError.of("missing", { file: "a\nb", tensor: "c\nd", key: "e\nf" }, "g", "h\ni");
+  assertEquals(message, "a\\u000ab: tensor c\\u000ad: e\\u000af: expected g, got h\\u000ai");
 });
 
 Deno.test("an error about a long name is a line of 300 characters", async () => {

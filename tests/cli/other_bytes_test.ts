@@ -6,6 +6,7 @@ import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { ONLY_SOAKED, SOAK } from "../soak.ts";
 import { BrokenCheckpoint } from "./broken.ts";
 import { inProcess } from "./in_process.ts";
+import { mxoss } from "./program.ts";
 
 Deno.test("arguments of other bytes than UTF-8 are refused, and the character that stands for them is not", () => {
   const typed = (...bytes: number[]) => () => Uint8Array.from([0x6d, 0, ...bytes, 0]);
@@ -19,6 +20,20 @@ Deno.test("arguments of other bytes than UTF-8 are refused, and the character th
     InputError,
   );
   assertEquals(message, "argument caf\ufffd: expected UTF-8 text, got other bytes");
+});
+
+Deno.test({
+  name: "a process that is given such an argument ends with its name, with no more permissions than the tasks give",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    // Deno itself cannot pass such bytes on. What stands before it is longer than what one read of /proc gives.
+    const script = `exec "$0" "$@" -- "$(head -c 20000 /dev/zero | tr '\\000' x)" "$(printf 'caf\\351')"`;
+    const { code, stdout, stderr } = await mxoss(["inspect"], { by: ["sh", "-c", script] });
+    assertEquals([code, stdout, stderr], [2, "", "error: argument caf\ufffd: expected UTF-8 text, got other bytes\n"]);
+    // The same character in UTF-8 is an argument like any other.
+    const meant = await mxoss(["inspect", "--model", "caf\ufffd"]);
+    assertEquals(meant.stderr, "error: caf\ufffd: expected a checkpoint directory, got nothing of that name\n");
+  },
 });
 
 Deno.test("an environment variable of other bytes than UTF-8 is refused by its name", () => {
