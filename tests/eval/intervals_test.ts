@@ -50,3 +50,16 @@ Deno.test("rareSignedMean() reaches as far as Hall's transformation of each grou
     assert(sign > 0 ? high > value + 1.05 * half : low < value - 1.05 * half, `${low} ${value} ${high} half ${half}`);
   }
 });
+
+Deno.test("groupings() cuts a single long sequence into eight pieces as well, and several into none", () => {
+  const long = Array.from({ length: 1000 }, (_, i) => i % 7), total = long.reduce((sum, x) => sum + x);
+  const sizes = (...sequences: number[][]) => groupings(sequences).map(({ length }) => length);
+  // In blocks of 32, of which the last takes what is left over.
+  assertEquals([sizes(long), sizes([], long), sizes(long, long)], [[1, 31, 8], [1, 31, 8], [2, 62]]);
+  // Pieces no longer than blocks would be nothing new.
+  assertEquals([sizes(long.slice(0, 263)), sizes(long.slice(0, 264))], [[1, 8], [1, 8, 8]]);
+  for (const group of groupings([long])) {
+    assertEquals(group.reduce((sum, { weight }) => sum + weight, 0), 1000);
+    assertEquals(group.reduce((sum, one) => sum + one.sum, 0), total);
+  }
+});

@@ -58,3 +58,17 @@ Deno.test("withPlan() refuses the plan of another model", () => {
   const plan = makePlan({ linears: linears.slice(1), quantization: null, configPath: "config.json", dtype: "bf16" });
   assertThrows(() => withPlan(checkpoint.source, plan), TypeError, "the plan has no model.layers.0.self_attn.q_proj");
 });
+
+Deno.test("withPlan() makes files of as many bytes as codes and blocks' scales take of converted matrices", () => {
+  const planned = (scheme: string) => {
+    const plan = makePlan({ linears, quantization: null, configPath: "config.json", dtype: "bf16", scheme });
+    const { files, tree } = withPlan(checkpoint.source, plan), { weight } = tree.layers[1]!.down[3]!;
+    return { file: files[weight.file]!, weight };
+  };
+  // 288 rows of 224 numbers, in 7 blocks; a scale for each row is beside the file.
+  const eight = planned("ptpc_fp8"), six = planned("w_mxfp6_e3m2");
+  assertEquals([eight.weight.rows, eight.weight.cols, eight.weight.scale.kind], [288, 224, "row"]);
+  assertEquals([eight.file.bytes, eight.file.made?.format], [288 * 224, "fp8_e4m3"]);
+  assertEquals([six.file.bytes, six.file.made?.format], [288 * (224 * 6 / 8 + 7), "mxfp6_e3m2"]);
+  assertEquals(six.weight.scale, { kind: "e8m0", file: six.weight.file, offset: 288 * 168, rowStride: 7 });
+});

@@ -1,0 +1,81 @@
+/** Which operations are suspect, and why: with numbers that are made up, so that all bounds are met and missed. */
+import type { LinearSource } from "../../src/checkpoint/source.ts";
+import type { OperationDivergence, RowDetails, Side, TensorCounts } from "../../src/eval/comparison.ts";
+import { cacheNoise, inputNoise } from "../../src/eval/noise.ts";
+import { explainedError, findSuspects } from "../../src/eval/suspects.ts";
+import type { InputFormat } from "../../src/formats/input.ts";
+import { assertAlmostEquals, assertEquals } from "../assert.ts";
+
+/** A setting whose experts have these inputs. */
+function side(inputs: readonly InputFormat[], kvFormat: Side["kvFormat"] = "bf16", engine = "emulate"): Side {
+  const down = inputs.map((input) => ({ input, weight: { format: "mxfp4" } }) as LinearSource);
+  const source = { tree: { layers: [{ down }] } };
+  return { source, kvFormat, engine, dtype: "f32", config: { experts: 8 } } as unknown as Side;
+}
+
+const fixed = (...scales: number[]) => scales.map((scale): InputFormat => ({ kind: "fp8_static", scale }));
+
+Deno.test("what reads a cache of another format reads keys and values, each with the errors of both formats", () => {
+  const [a, b] = [side([], "bf16"), side([], "fp8")];
+  const explained = explainedError(0, "attention", a, b);
+  assertAlmostEquals(explained ** 2, 2 * (cacheNoise("bf16") ** 2 + cacheNoise("fp8") ** 2), 1e-12);
+  assertEquals([explainedError(0, "attention", a, a), explainedError(0, "route", a, b)], [0, 0]);
+});
+
+Deno.test("experts with the largest scale of all are a choice, on either side; other scales are no excuse", () => {
+  const merged = side(fixed(4, 4, 4)), own = side(fixed(1, 4, 2)), other = side(fixed(5, 5, 5));
+  const explained = (a: Side, b: Side) => explainedError(0, "experts.down_proj", a, b);
+  const both = Math.hypot(inputNoise({ kind: "fp8_token" }), inputNoise({ kind: "fp8_token" }));
+  assertEquals([explained(merged, own), explained(own, merged)], [both, both]);
+  assertEquals([explained(other, own), explained(own, other), explained(merged, other)], [0, 0, 0]);
+  assertEquals([explained(own, side(fixed(4, 1, 2))), explained(merged, merged)], [0, 0]);
+  // A layer that is not there explains nothing.
+  assertEquals(explainedError(1, "experts.down_proj", merged, own), 0);
+});
+
+/** One operation whose own error is far too large; its hints. */
+function hints(details: Partial<RowDetails>, tensors: readonly TensorCounts[] = [], nonFinite = [0, 0]): string[] {
+  const own = { relativeError: 1, nonFinite: nonFinite[0]! + nonFinite[1]!, nonFiniteIn: { a: 0, b: nonFinite[0] } };
+  const operation = { layer: 0, operation: "experts.down_proj", own, total: own, explained: 0, outliers: [] };
+  const all = { firstPosition: null, affectedRows: 1, experts: new Map<number, number>(), ...details };
+  const [one] = findSuspects([operation as unknown as OperationDivergence], () => all, tensors, side([]), side([]));
+  return [...one!.hints];
+}
+
+Deno.test("a quarter of the experts, or one, are said to be the only ones that err, if others do not", () => {
+  const bad = (...experts: number[]) =>
+    hints({ experts: new Map([0, 1, 2, 3, 4].map((e) => [e, experts.includes(e) ? 0.1 : 0])) });
+  assertEquals([bad(3), bad(4, 1), bad(4, 1, 2), bad()], [["only expert 3"], ["only experts 1, 4"], [], []]);
+  assertEquals(hints({ experts: new Map([[2, 0.1]]) }), []);
+  assertEquals(hints({ experts: new Map([[2, NaN], [3, 0]]) }), ["only expert 2"]);
+});
+
+Deno.test("the first position and the share of rows are said where they are not the first and less than half", () => {
+  assertEquals(hints({ firstPosition: 1, affectedRows: 0.25 }), ["from position 1 on", "25% of rows"]);
+  assertEquals([hints({ firstPosition: 0 }), hints({ affectedRows: 0.5 }), hints({ affectedRows: 0 })], [[], [], []]);
+  // Where it is some experts it is their rows.
+  const experts = new Map([[1, 0.1], [2, 0]]);
+  assertEquals(hints({ firstPosition: 1, affectedRows: 0.25, experts }), ["only expert 1"]);
+});
+
+Deno.test("what is not finite is said by sides, and what overflows only between them as that", () => {
+  assertEquals(hints({}, [], [3, 0]), ["elements that are NaN or infinite: 3 under B"]);
+  assertEquals(hints({}, [], [0, 2]), ["2 differences beyond float32"]);
+});
+
+Deno.test("of an operation's input it is said what one side loses more than twice as much of", () => {
+  const counts = (clipped: number, error: number, scale = 2) => ({ scale, elements: 100, clipped, error });
+  const input = (a: object | null, b: object | null, name = "experts.down_proj.input", layer = 0) =>
+    hints({}, [{ name, layer, a, b, changes: null } as unknown as TensorCounts]);
+  const said = "experts.down_proj.input";
+  assertEquals([input(counts(10, 0.2), counts(20, 0.1)), input(counts(0, 0), counts(0, 0))], [[], []]);
+  assertEquals(input(counts(10, 0.1), counts(21, 0.1)), [`${said}: A clips 10%, B 21%`]);
+  assertEquals(input(counts(0, 0.21), counts(0, 0.1)), [`${said} loses 21% under A, 10% under B`]);
+  assertEquals(input(counts(0, 0), counts(0, 0, 3)), [`${said}: scale 2.000 under A, 3.000 under B`]);
+  assertEquals([input(null, counts(7, 0)), input(counts(7, 0), null), input(null, counts(0, 1))], [
+    [`${said}: B clips 7.0%`],
+    [`${said}: A clips 7.0%`],
+    [],
+  ]);
+  assertEquals([input(null, counts(7, 0), said, 1), input(null, counts(7, 0), "cache.key")], [[], []]);
+});
