@@ -3,7 +3,7 @@
  * form.
  */
 import { attendHead, softmaxWithSink } from "../../src/backends/reference/attention.ts";
-import { throughCache } from "../../src/backends/reference/cache.ts";
+import { CacheHalf, throughCache } from "../../src/backends/reference/cache.ts";
 import { combine } from "../../src/backends/reference/combine.ts";
 import { dot, prepareRow } from "../../src/backends/reference/linear.ts";
 import { openReference } from "../../src/backends/reference/open.ts";
@@ -109,6 +109,17 @@ Deno.test("throughCache() saturates FP8 and gives float32(code) * scale back", (
   assertEquals(throughCache(f32(0.0131), "fp8", scale), scale);
   assertEquals(throughCache(f32(0.1), "bf16", 7), 0.10009765625);
   assertEquals(throughCache(f32(0.1), "f32", 7), f32(0.1));
+});
+
+Deno.test("CacheHalf.copySlot() makes a slot a copy of another, whichever those are, and of no other", () => {
+  for (const [from, to] of [[0, 2], [1, 0], [2, 1]] as const) {
+    const half = new CacheHalf({ slots: 3, capacity: 2, width: 2 }, "f32", 1);
+    const rows = () => [0, 1, 2].map((slot) => [3, 4].map((position) => [...half.row(slot, position)]));
+    for (const slot of [0, 1, 2]) for (const p of [3, 4]) half.store(slot, p, Float32Array.of(10 * slot + p, 9));
+    const before = rows();
+    half.copySlot(from, to);
+    assertEquals(rows(), before.map((slot, i) => i === to ? before[from]! : slot));
+  }
 });
 
 Deno.test("prepareRow() leaves FP8 inputs quantized only where the weights are FP8 too", () => {
@@ -250,7 +261,8 @@ Deno.test("ReferenceBackend attends like one softmax over all of the sequence, w
 
 Deno.test("ReferenceBackend.logits() are float32 also where activations are bf16", async () => {
   using model = randomModel(3, { config: testConfig({ layers: 1 }) });
-  const backend = await openReference(request(model, { dtype: "bf16" }));
+  const began = performance.now(), backend = await openReference(request(model, { dtype: "bf16" }));
+  assert(backend.info.loadMilliseconds >= 0 && backend.info.loadMilliseconds <= performance.now() - began);
   backend.begin(consecutive(2));
   backend.write(backend.tensors.normed, normals(1, 2 * 96));
   const logits = backend.logits(backend.tensors.normed, backend.weights.head, Int32Array.of(1, 0));
