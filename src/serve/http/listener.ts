@@ -135,8 +135,8 @@ export class Listener {
     const response = request === null
       ? new Response(null, { status: 400, headers: { connection: "close" } })
       : await this.#handler(request, incoming.socket.remoteAddress ?? "");
-    // Of a body that nobody wanted, what is still to come must not be in the way of the next request.
-    if (request?.bodyUsed === false) await request.body?.cancel();
+    // A body that nobody wanted must be in nobody's way. A clone of it may want it still, which is not waited for.
+    if (request !== null && !request.bodyUsed && request.body?.locked === false) request.body.cancel().catch(() => {});
     await send(response, outgoing, left);
   }
 }

@@ -36,9 +36,16 @@ export function bodyOf(
       // Data begin to flow where somebody listens to them.
       incoming.pause().on("data", take).on("end", end).on("error", fail);
       closing.addEventListener("abort", close);
+      // What somebody began to read, and left, must not be in the way of the next request.
+      const drop = () => {
+        fail(new Error("the request is answered"));
+        incoming.resume();
+      };
+      outgoing.once("finish", drop);
       forget = () => {
         incoming.off("data", take).off("end", end).off("error", fail).on("error", () => {});
         closing.removeEventListener("abort", close);
+        outgoing.off("finish", drop);
       };
     },
     pull() {
