@@ -119,12 +119,19 @@ Deno.test("a process of several counts the memory of its own ranks, not of those
     const { message } = await assertRejects(() => open({ ...requestFor(model), part }, none), FailureError);
     return /the model needs ([\d.]+ \w+)/.exec(message)![1];
   };
+  const alone = async (open: typeof openReference) => {
+    const asked = requestFor(model, { slots: 400, context: 64 });
+    const { message } = await assertRejects(() => open(asked, none), FailureError);
+    return /KV cache ([\d.]+ \w+) for 400 x 64 positions/.exec(message)![1];
+  };
   const emulate =
     ((request, available) =>
       openEmulate(request, { threads: 1, weights: "read", available: available! })) as typeof openReference;
   for (const open of [emulate, openReference]) {
     assertEquals(await needs(open, 8, 2), await needs(open, 2));
     assert(await needs(open, 8) !== await needs(open, 2));
+    // Keys and values of 128 float32 each: 64 positions of the full layer, of the sliding one its window and a batch.
+    assertEquals(await alone(open), "44.2 MB", `${400 * (64 + 12 + 32) * 2 * 128 * 4}`);
   }
 });
 
