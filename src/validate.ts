@@ -65,12 +65,17 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, file: string):
   refuseLongLists(value, file);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0]!, { path } = issue;
+  const { key, expected, got } = firstIssue(result.error, value);
+  throw InputError.of("wrong_value", key === "" ? { file } : { file, key }, expected, got);
+}
+
+/** The first thing that is wrong with a value; the key is empty where it is the value itself. */
+export function firstIssue(error: z.ZodError, value: unknown): { key: string; expected: string; got: string } {
+  const issue = error.issues[0]!, { path } = issue;
   const expected = issue.code === "unrecognized_keys" ? `no key ${show(issue.keys[0])}` : issue.message;
   const got = path.reduce<unknown>(
     (at, key) => typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined,
     value,
   );
-  const key = path.map((part) => printable(String(part))).join(".");
-  throw InputError.of("wrong_value", path.length === 0 ? { file } : { file, key }, expected, show(got));
+  return { key: path.map((part) => printable(String(part))).join("."), expected, got: show(got) };
 }

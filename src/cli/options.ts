@@ -152,6 +152,9 @@ export function parseCommand<O extends OptionTable>(spec: CommandSpec<O>, args: 
     const quotes = name === "PROMPT" ? " (put a PROMPT of several words in quotes)" : "";
     throw UsageError.of("wrong_value", { name }, "one", `also "${second}"${quotes}`);
   }
+  if (many && parsed._.includes("")) {
+    throw UsageError.of("wrong_value", { name: spec.positional!.name }, "a directory", '""');
+  }
   const entries = names.map((name) => [name, validate(name, spec.options[name]!, parsed[name])]);
   const options = Object.fromEntries(entries) as OptionValues<O>;
   return { options, positional, ...(many ? { positionals: parsed._ } : {}) };

@@ -24,8 +24,7 @@ export async function readPrompt({ argument, argumentName, file }: PromptOrigin)
     if (file !== undefined) {
       throw UsageError.of("contradiction", { option: "prompt-file" }, `without ${argumentName}`, "both");
     }
-    refuseLong(argument.length, argumentName);
-    return notEmpty(argument, argumentName);
+    return checkedArgument(argument, argumentName);
   }
   if (argument === "-" && file !== undefined) {
     throw UsageError.of("contradiction", { option: "prompt-file" }, `without ${argumentName}`, "both");
@@ -42,6 +41,12 @@ export async function readPrompt({ argument, argumentName, file }: PromptOrigin)
     throw unreadable(name, thrown);
   }
   return notEmpty(utf8Text(await readAll(opened.readable, name), name), name);
+}
+
+/** An argument that is a prompt itself. */
+export function checkedArgument(argument: string, name: string): string {
+  refuseLong(argument.length, name);
+  return notEmpty(argument, name);
 }
 
 /** The prompt as a chat message: line breaks at its end, which editors and `echo` add, are not part of the question. */

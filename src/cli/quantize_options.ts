@@ -52,7 +52,9 @@ function byteCount() {
   return z.string().transform((size, context) => {
     const [, number = "", letter = "", binary] = /^(\d+(?:\.\d+)?) ?(?:([kMGT])(i)?)?B?$/i.exec(size) ?? [];
     const bytes = Number(number) * (binary ? 1024 : 1000) ** " kmgt".indexOf(letter.toLowerCase() || " ");
-    if (number !== "" && bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.floor(bytes);
+    // A fraction of a byte is a size whose unit was forgotten.
+    const whole = letter !== "" || Number.isInteger(bytes);
+    if (number !== "" && whole && bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.floor(bytes);
     context.addIssue({ code: "custom", message: "expected a size such as 5GB, 512MiB or a number of bytes" });
     return z.NEVER;
   });
@@ -91,7 +93,7 @@ const OPTIONS = {
     `tokens of that file at most (default: ${CALIBRATION_TOKENS})`,
   ),
   out: option("DIR", text("a directory to write"), "directory to write: new, empty, or of an interrupted run"),
-  "shard-size": option("SIZE", byteCount().default(SHARD_SIZE), "size of a weight file"),
+  "shard-size": option("SIZE", byteCount().default(SHARD_SIZE), "size of a weight file, as in 5GB or 512MiB"),
   threads: COMPUTE_OPTIONS.threads,
   weights: COMPUTE_OPTIONS.weights,
 };

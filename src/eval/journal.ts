@@ -2,11 +2,13 @@
  * An append-only file of results, one JSON object a line, that survives being killed at any byte: what was written
  * whole is kept, a line that was cut off is dropped and computed again. The first line says what the results belong to.
  */
+import * as z from "zod";
 import { cannotWrite, openToAppend } from "../checkpoint/atomic.ts";
 import { InputError, reason } from "../errors.ts";
 import { isObject } from "../json_object.ts";
 import { readWhole } from "../read.ts";
 import { printableJson } from "../printable.ts";
+import { firstIssue } from "../validate.ts";
 import { option, words } from "../words.ts";
 
 /** A result that the journal can hold: `index` tells it from the others. */
@@ -199,11 +201,21 @@ function wholeLines(file: Uint8Array<ArrayBuffer>, path: string): { lines: strin
 }
 
 function parseEntry<T>(line: string, where: string, read: (value: unknown) => T): T {
+  let value: unknown;
   try {
-    return read(JSON.parse(line));
+    value = JSON.parse(line);
+    return read(value);
   } catch (thrown) {
-    throw InputError.saying("wrong_value", { name: where }, `not a result that this program wrote: ${reason(thrown)}`);
+    const what = thrown instanceof z.ZodError ? issueText(thrown, value) : reason(thrown);
+    throw InputError.saying("wrong_value", { name: where }, `not a result that this program wrote: ${what}`);
   }
+}
+
+function issueText(error: z.ZodError, value: unknown): string {
+  const { key, expected, got } = firstIssue(error, value), issue = error.issues[0]!;
+  // Results are described without words for people; zod's own say "expected" themselves.
+  const what = issue.code === "invalid_type" ? issue.expected : expected;
+  return `${key === "" ? "" : `${key}: `}expected ${what}, got ${got}`;
 }
 
 /** The first setting in which two headers differ, in words. */

@@ -55,7 +55,7 @@ export function staticScales(
     throw InputError.of(
       "uncalibrated",
       { name: words`${where}: static FP8 inputs need a calibrated scale, got none for ${module}` },
-      words`${module}.input_scale in the checkpoint; "${calibration(stored)}" makes them`,
+      words`its input_scale in the checkpoint; "${calibration(stored)}" makes them`,
     );
   });
   if (rule === "own") return own;

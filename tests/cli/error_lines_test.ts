@@ -1,5 +1,6 @@
 /** The one line of an error: short, however long what it quotes is. */
 import { clip, InputError, reason } from "../../src/errors.ts";
+import { SCHEME_NAMES } from "../../src/library/checkpoint.ts";
 import { asMessage } from "../../src/cli/prompt.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { inProcess } from "./in_process.ts";
@@ -30,6 +31,13 @@ Deno.test("an error about a long name is a line of 300 characters", async () => 
   const { code, stderr } = await mxoss(["--model", `/nowhere/${"x".repeat(3000)}`, "hi"]);
   assertEquals(code, 2);
   assert(/^error: \/nowhere\/x+…x*.*\n$/.test(stderr) && stderr.length === 301, stderr);
+});
+
+Deno.test("the refusal of a scheme without its scales is short enough to be shown in full", async () => {
+  const longest = SCHEME_NAMES.filter((name) => name.endsWith("_fp8")).sort((a, b) => b.length - a.length)[0]!;
+  const { code, stderr } = await inProcess(["generate", "--scheme", longest, "hi"]);
+  assertEquals(code, 2);
+  assert(stderr.startsWith(`error: --scheme ${longest}: static FP8 inputs`) && !stderr.includes("…"), stderr);
 });
 
 Deno.test("reason() and asMessage() take linear time", () => {

@@ -119,6 +119,7 @@ const REFUSED: [args: string[], what: RegExp][] = [
   [["--scheme", "w_mxfp4", "--layers", "3-4=ptpc_fp8", "--out", "x"], /--layers: expected layers below 4, got 4/],
   [["--scheme", "w_mxfp4", "--shard-size", "5 bytes", "--out", "x"], /--shard-size: expected a size/],
   [["--scheme", "w_mxfp4", "--shard-size", "0", "--out", "x"], /--shard-size: expected a size/],
+  [["--scheme", "w_mxfp4", "--shard-size", "1.5", "--out", "x"], /--shard-size: expected a size .* got "1.5"/],
   [["--scheme", "fp8", "--calibrate", `${TINY}/none.txt`, "--out", "x"], /--calibrate: .*none\.txt: no such file/],
   [["--scheme", "fp8", "--calibrate", `${TINY}/config.json`, "--out", `${TINY}/config.json`], /--out: .*config\.json/],
   [["--scheme", "w_mxfp4", "--out", TINY], /--out: .*: expected a new or empty directory/],

@@ -1,6 +1,7 @@
 import { Journal } from "../../src/eval/journal.ts";
 import { InputError } from "../../src/errors.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
+import * as z from "zod";
 
 interface Entry {
   readonly index: number;
@@ -115,5 +116,20 @@ Deno.test("Journal refuses a file that is larger than any of its own", () => {
     fill(path);
     Deno.truncateSync(path, 2 ** 40);
     assertThrows(() => open(), InputError, `${path}: expected at most 1073741824 bytes of results, got 1099511627776`);
+  });
+});
+
+Deno.test("Journal says in words which field of a line is not a result's", () => {
+  withJournal((path) => {
+    const lines = ['{"index": 1, "text": "a"}', '{"index": 2, "text": ["x"]}', '{"index": 3, "text": "c", "more": 1}'];
+    const read = (value: unknown) => z.strictObject({ index: z.int(), text: z.string() }).parse(value);
+    const refused = (...lines: string[]) => {
+      Deno.writeTextFileSync(path, [JSON.stringify(HEADER), ...lines, ""].join("\n"));
+      return assertThrows(() => Journal.open(path, HEADER, read), InputError).message;
+    };
+    const not = "not a result that this program wrote: ";
+    assertEquals(refused(lines[0]!, lines[1]!), `${path}:3: ${not}text: expected string, got an array of 1`);
+    assertEquals(refused(lines[2]!), `${path}:2: ${not}expected no key "more", got an object`);
+    assertEquals(refused("{}"), `${path}:2: ${not}index: expected number, got nothing`);
   });
 });

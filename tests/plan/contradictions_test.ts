@@ -38,7 +38,11 @@ Deno.test("makePlan() refuses static inputs without a scale for every expert", (
   const config = quark(entry(FP4_WEIGHT, FP8));
   refused("got none for model.layers.0.mlp.experts.0.gate_up_proj", model(), config);
   const lacks = "model.layers.1.mlp.experts.2.down_proj";
-  refused(`expected ${lacks}.input_scale in the checkpoint`, model({ scale: (m) => m === lacks ? null : 1 }), config);
+  refused(
+    `got none for ${lacks}: expected its input_scale in the checkpoint`,
+    model({ scale: (m) => m === lacks ? null : 1 }),
+    config,
+  );
   for (const bad of [0, -1, NaN, Infinity, 1e-60]) {
     refused(
       `input scale of ${EXPERT}: expected a finite number above 0`,

@@ -1,7 +1,7 @@
 /** `mxoss chat`: reads questions and commands, at a terminal or in a script, until the conversation ends. */
 import { FailureError, InputError, oneLine } from "../../errors.ts";
 import type { Parsed } from "../options.ts";
-import { asMessage } from "../prompt.ts";
+import { asMessage, checkedArgument } from "../prompt.ts";
 import { COMMAND_LINE } from "../spelling.ts";
 import { dumbTerminal, note } from "../terminal.ts";
 import { EXIT_INTERRUPTED } from "../interrupt.ts";
@@ -14,11 +14,12 @@ import { modelLine } from "./statistics.ts";
 /** Runs the command; gives its exit code. */
 export async function chatCommand({ options, positional }: Parsed<typeof CHAT.options>): Promise<number> {
   const interactive = Deno.stdin.isTerminal();
+  const question = positional === undefined ? null : asMessage(checkedArgument(positional, "PROMPT"));
   using patience = new Patience(interactive);
   const chat = await Chat.open(options), lines = patience.watch(await openLines(interactive));
   if (interactive) note(`${modelLine(chat.model)}; /help lists commands`);
   try {
-    if (positional !== undefined) await said(interactive, () => chat.ask(asMessage(positional)));
+    if (question !== null) await said(interactive, () => chat.ask(question));
     while (await turn(chat, lines, interactive, patience)) {
       // Who stops a script wants none of the rest.
       if (chat.interrupted && !interactive) return EXIT_INTERRUPTED;
