@@ -17,6 +17,21 @@ const run = (settings: string) => ({ settings, sources: SOURCES });
 const names = (dir: string) => [...Deno.readDirSync(dir)].map(({ name }) => name).toSorted();
 const contents = (dir: string) => names(dir).map((name) => [name, Deno.readFileSync(`${dir}/${name}`)] as const);
 
+Deno.test("Sources.read() gives the SHA-256 of whole files, and counts their bytes up to all", async () => {
+  using dir = new TemporaryDirectory();
+  // One of several pieces of 4 MiB, and an empty one.
+  const large = new Uint8Array(9 * 2 ** 20 + 5).map((_, i) => i * i >> 5), bytes = [large, new Uint8Array(0)];
+  const files = bytes.map((contents, i) => {
+    Deno.writeFileSync(`${dir.path}/${i}`, contents);
+    return { path: `${dir.path}/${i}`, bytes: contents.length };
+  });
+  const seen: (readonly [number, number])[] = [];
+  const { hashes } = (await Sources.read(files, { onProgress: (done, all) => void seen.push([done, all]) }))!;
+  const digests = await Promise.all(bytes.map((contents) => crypto.subtle.digest("SHA-256", contents)));
+  assertEquals([...hashes], files.map(({ path }, i) => [path, new Uint8Array(digests[i]!).toHex()]));
+  assertEquals(seen, [4, 8, 9].map((mebi) => [mebi * 2 ** 20 + (mebi === 9 ? 5 : 0), large.length]));
+});
+
 Deno.test("quantize() goes on after every place it can be stopped at, and the result is that of one run", async () => {
   using from = new TemporaryDirectory();
   using whole = new TemporaryDirectory();
