@@ -3,12 +3,14 @@
  * off the wire.
  */
 import { CHAT } from "../../src/serve/endpoints/chat.ts";
+import { COMPLETIONS } from "../../src/serve/endpoints/completions.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { scripted } from "./scripted.ts";
 import { openServing } from "./serving.ts";
 
 const PATH = "/v1/chat/completions";
 const messages = [{ role: "user", content: "x" }];
+const PATHS = [[PATH, { messages }], ["/v1/completions", { prompt: "x" }]] as const;
 const person = {
   properties: { name: { title: "Name", type: "string" }, age: { title: "Age", type: "integer" } },
   required: ["name", "age"],
@@ -59,7 +61,7 @@ Deno.test("the embedded model's answer is one of a choice, or what a pattern tak
 });
 
 Deno.test("structured_outputs that say nothing, too much or what is not done are refused by name", async () => {
-  const server = scripted([CHAT]),
+  const server = scripted([CHAT, COMPLETIONS]),
     one = "structured_outputs: expected one of json, json_object, choice and regex, got ";
   const cases: readonly [structured_outputs: unknown, param: string, message: string, more?: unknown][] = [
     [{}, "structured_outputs", `${one}none`],
@@ -68,18 +70,81 @@ Deno.test("structured_outputs that say nothing, too much or what is not done are
     [{ grammar: 'root ::= "a"' }, "structured_outputs.grammar", "is not supported"],
     [{ json: "{" }, "structured_outputs.json", "is no JSON"],
     [{ choice: [] }, "structured_outputs.choice", "expected a list of at least 1"],
+    [{ regex: "a" }, "ignore_eos", "no constraint of the reply", { ignore_eos: true }],
     [{ regex: "a" }, "structured_outputs", "no response_format", { response_format: { type: "json_object" } }],
     [{ whatever: 1 }, "structured_outputs.whatever", "unknown field"],
   ];
   for (const [structured_outputs, param, message, more] of cases) {
-    const { status, json } = await server.post(PATH, { messages, structured_outputs, ...more as object });
-    assertEquals([status, json.error.param], [400, param], JSON.stringify(json));
-    assertStringIncludes(json.error.message, message);
+    for (const [path, asked] of PATHS) {
+      const { status, json } = await server.post(path, { ...asked, structured_outputs, ...more as object });
+      assertEquals([status, json.error.param], [400, param], JSON.stringify(json));
+      assertStringIncludes(json.error.message, message);
+    }
   }
   // Mistakes within are the grammar's to tell, before anything is computed.
-  for (const regex of ["(", "a)|(b", "(?<=a)b", "([a-z]{1,400}){1,400}"]) {
-    const { status, json } = await server.post(PATH, { messages, structured_outputs: { regex } });
-    assertEquals(status, 400, JSON.stringify(json));
-    assertStringIncludes(json.error.message, "structured_outputs.regex: ");
+  const wrong: readonly (readonly [field: string, value: unknown])[] = [
+    ...["(", "a)|(b", "(?<=a)b", "([a-z]{1,400}){1,400}"].map((regex) => ["regex", regex] as const),
+    ["json", { type: "integer", minimum: 3, maximum: 2 }],
+    ["json", { type: "array", uniqueItems: true }],
+  ];
+  for (const [field, value] of wrong) {
+    for (const [path, asked] of PATHS) {
+      const { status, json } = await server.post(path, { ...asked, structured_outputs: { [field]: value } });
+      assertEquals(status, 400, JSON.stringify(json));
+      assertMatch(json.error.message, new RegExp(`^structured_outputs\\.${field}[:.]`));
+    }
   }
+});
+
+Deno.test("completions: the whole reply is held, and ends by a token that ends replies", async () => {
+  const server = scripted([COMPLETIONS]), prompt = "x: ";
+  for (const [structured_outputs, good, bad] of CASES) {
+    const [text, wrong] = [good, bad].map((reply) => /final(?: json)?<\|message\|>([^]*)<\|return\|>/.exec(reply)![1]!);
+    const body = { prompt, structured_outputs, max_tokens: 100 };
+    server.script(`${text}<|return|>`);
+    const { status, json } = await server.post("/v1/completions", body);
+    assertEquals([status, json.choices?.[0]?.text, json.choices?.[0]?.finish_reason], [200, text, "stop"], text);
+    assertEquals(server.prompts.at(-1), prompt);
+    // Neither another text, nor harmony before it, nor anything after it.
+    for (const reply of [`${wrong}<|return|>`, final(text!), `${text}<|end|>`, `${text} x`]) {
+      server.script(reply);
+      assertStringIncludes((await server.post("/v1/completions", body)).json.error.message, "the mask forbids", reply);
+    }
+  }
+  const json_schema = { name: "person", schema: person };
+  for (const response_format of [{ type: "json_schema", json_schema }, { type: "json_object" }]) {
+    server.script('{"name":"Ada","age":36}<|return|>', "[]<|return|>");
+    const body = { prompt, response_format, max_tokens: 100 };
+    assertEquals((await server.post("/v1/completions", body)).json.choices[0].text, '{"name":"Ada","age":36}');
+    assertStringIncludes((await server.post("/v1/completions", body)).json.error.message, "the mask forbids");
+  }
+  server.script("free");
+  assertEquals((await server.post("/v1/completions", { prompt, response_format: { type: "text" } })).status, 200);
+});
+
+Deno.test("completions of the embedded model keep formats, many, streamed, scored and echoed", async () => {
+  await using server = await openServing({ slots: 3 });
+  const prompt = "Tom has 3 apples.\nHow many? ", regex = "[0-9]{3}";
+  const body = { prompt, seed: 3, max_tokens: 20, n: 3, structured_outputs: { regex }, logprobs: 1 };
+  const ask = async (more: unknown = {}) =>
+    await (await server.post("/v1/completions", { ...body, ...more as object })).json();
+  const { choices } = await ask();
+  for (const { text, finish_reason, logprobs } of choices) {
+    assertMatch(text, /^[0-9]{3}$/);
+    // The end of the reply is one of its tokens.
+    assertEquals([finish_reason, logprobs.tokens.join("").startsWith(text)], ["stop", true]);
+  }
+  assertEquals((await ask()).choices, choices);
+  const echoed = await ask({ echo: true });
+  assertEquals(
+    echoed.choices.map(({ text }: { text: string }) => text),
+    choices.map(({ text }: { text: string }) => prompt + text),
+  );
+  const scored = await ask({ echo: true, max_tokens: 0 });
+  assertEquals(scored.choices[0].text, prompt);
+  const streamed = await (await server.post("/v1/completions", { ...body, stream: true })).text(), texts = ["", "", ""];
+  for (const [, data] of streamed.matchAll(/^data: (\{.*)$/gm)) {
+    for (const { index, text } of JSON.parse(data!).choices) texts[index] += text;
+  }
+  assertEquals(texts, choices.map(({ text }: { text: string }) => text));
 });

@@ -4,7 +4,7 @@ import type { ChatRequest, ToolChoice } from "../endpoints/chat_schema.ts";
 import { chatMessages } from "./messages.ts";
 import type { Ask, Choice } from "./plan.ts";
 import type { ChatTool } from "./reply_grammar.ts";
-import { structuredFormat } from "./structured_outputs.ts";
+import { formatOf } from "./structured_outputs.ts";
 
 /**
  * Reads a request.
@@ -18,22 +18,14 @@ export function chatAsk(body: ChatRequest): Ask {
   if (body.max_tokens != null && body.max_completion_tokens != null && body.max_tokens !== body.max_completion_tokens) {
     throw wrongField("max_tokens", "expected the same as max_completion_tokens, its newer name, or none");
   }
-  const formatted = response_format != null && response_format.type !== "text", { structured_outputs } = body;
-  if (formatted && structured_outputs != null) throw wrongField("structured_outputs", "expected no response_format");
   const json = response_format?.type === "json_schema" ? response_format.json_schema : null;
-  const where = "response_format.json_schema.schema", schema = json?.schema ?? null;
+  const format = formatOf(body), schema = json?.schema ?? null;
   return {
     messages: chatMessages(messages),
     tools: (tools ?? []).map(({ function: tool }) => chatTool(tool)),
     choice: choiceOf(tool_choice),
     manyCalls: parallel_tool_calls ?? undefined,
-    format: structured_outputs != null
-      ? structuredFormat(structured_outputs)
-      : !formatted
-      ? { type: "text" }
-      : schema === null
-      ? { type: "object" }
-      : { type: "schema", schema, where },
+    format,
     told: json === null || schema === null ? null : { name: json.name, description: json.description ?? null, schema },
     reasoning: reasoning_effort ?? body.chat_template_kwargs?.reasoning_effort ?? undefined,
     endless: body.ignore_eos === true,

@@ -4,7 +4,7 @@ import { Matcher } from "../../grammar/matcher.ts";
 import { Vocabulary } from "../../grammar/vocabulary.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { Preparation } from "./preparation.ts";
-import { replyGrammar, type ReplyRules } from "./reply_grammar.ts";
+import { type MakeGrammar, replyGrammar, type ReplyRules, textGrammar, type TextRules } from "./reply_grammar.ts";
 
 /** Grammars that are kept for each tokenizer. */
 const MAX_KEPT = 32;
@@ -42,7 +42,7 @@ function keptFor(tokenizer: Tokenizer): Kept {
  *
  * @throws {InputError} if a schema is none that can be kept to, or the tokenizer lacks a token of harmony.
  */
-export async function constraintSource(tokenizer: Tokenizer, rules: ReplyRules): Promise<() => Constraint> {
+export async function constraintSource(tokenizer: Tokenizer, rules: ReplyRules | TextRules): Promise<() => Constraint> {
   const { masks, matchers } = keptFor(tokenizer), key = JSON.stringify(rules);
   const made = matchers.get(key) ?? makeMatcher(rules);
   matchers.delete(key);
@@ -57,6 +57,8 @@ export async function constraintSource(tokenizer: Tokenizer, rules: ReplyRules):
   }
 }
 
-async function makeMatcher(rules: ReplyRules): Promise<Matcher> {
-  return new Matcher(await replyGrammar(rules, (...schema) => preparation.grammar(...schema)), "response_format");
+async function makeMatcher(rules: ReplyRules | TextRules): Promise<Matcher> {
+  const make: MakeGrammar = (schema, where) => preparation.grammar(schema, where);
+  const grammar = "ends" in rules ? await textGrammar(rules, make) : await replyGrammar(rules, make);
+  return new Matcher(grammar, "where" in rules.format ? rules.format.where : "tools");
 }

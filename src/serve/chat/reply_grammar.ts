@@ -37,6 +37,13 @@ export interface ReplyRules {
   readonly manyCalls: boolean;
 }
 
+/** What a text must be that is continued as it stands. */
+export interface TextRules {
+  readonly format: Exclude<ReplyFormat, { readonly type: "text" }>;
+  /** Special tokens one of which ends it. */
+  readonly ends: readonly string[];
+}
+
 /** Messages of reasoning, and remarks, before what is asked for: a model that breaks down does not think forever. */
 const MAX_BEFORE = 4;
 
@@ -63,9 +70,7 @@ export async function replyGrammar(
   );
   const answer = format.type === "text"
     ? all(channel, literal("final"), message, ANYTHING)
-    : format.type === "choice" || format.type === "pattern"
-    ? all(channel, literal("final"), message, textNode(format))
-    : all(channel, literal("final"), json, message, await formatNode(format, make));
+    : all(channel, literal("final"), isJson(format) ? json : all(), message, await formatNode(format, make));
   const before: Node[] = [free("analysis")];
   // A remark to the user beside an answer in a format would not be in that format.
   if (format.type === "text") before.push(free("commentary"));
@@ -77,6 +82,11 @@ export async function replyGrammar(
   return all(times(all(oneOf(before), next), 0, MAX_BEFORE), oneOf(last));
 }
 
+/** A text in a format, up to the special token that ends it. */
+export async function textGrammar({ format, ends }: TextRules, make: MakeGrammar): Promise<Node> {
+  return all(await formatNode(format, make), oneOf(ends.map(special)));
+}
+
 async function inTurn<T, U>(list: readonly T[], make: (one: T) => Promise<U>): Promise<U[]> {
   const made: U[] = [];
   for (const one of list) made.push(await make(one));
@@ -86,16 +96,23 @@ async function inTurn<T, U>(list: readonly T[], make: (one: T) => Promise<U>): P
 /** What a choice or a pattern may cost, as `withBudget` counts: some 15 ms, in which nothing else is done. */
 const TEXT_COST = 100_000;
 
-function textNode(format: Extract<ReplyFormat, { readonly type: "choice" | "pattern" }>): Node {
-  const { where } = format;
-  return withBudget(
-    TEXT_COST,
-    () => bytes(format.type === "choice" ? textsOf(format.texts, where) : wholePattern(format.source, where)),
-  );
+type Format = TextRules["format"];
+
+function isJson(format: Format): boolean {
+  return format.type === "object" || format.type === "schema";
 }
 
-async function formatNode(format: ReplyFormat, make: MakeGrammar): Promise<Node> {
-  return format.type === "schema" ? await make(format.schema, format.where) : ANY_OBJECT;
+async function formatNode(format: Format, make: MakeGrammar): Promise<Node> {
+  switch (format.type) {
+    case "object":
+      return ANY_OBJECT;
+    case "schema":
+      return await make(format.schema, format.where);
+    case "choice":
+      return withBudget(TEXT_COST, () => bytes(textsOf(format.texts, format.where)));
+    case "pattern":
+      return withBudget(TEXT_COST, () => bytes(wholePattern(format.source, format.where)));
+  }
 }
 
 async function argumentsNode({ name, parameters, strict }: ChatTool, make: MakeGrammar): Promise<Node> {

@@ -1,17 +1,27 @@
-/** vLLM's `structured_outputs`: what an answer must be, of which the model is not told. */
+/** The format that a chat or a completion asks for: by OpenAI's `response_format` or vLLM's `structured_outputs`. */
 import { reason } from "../../errors.ts";
 import { wrongField } from "../api_error.ts";
-import type { StructuredOutputs } from "../endpoints/chat_schema.ts";
+import type { FormatFields, StructuredOutputs } from "../endpoints/format_fields.ts";
 import type { ReplyFormat } from "./reply_grammar.ts";
 
 const FIELD = "structured_outputs";
 
 /**
- * The format that is asked for.
+ * The format that a request asks for.
  *
- * @throws {ApiError} where none or several are, or a schema is no JSON.
+ * @throws {ApiError} where it asks for none or for several by `structured_outputs`, or a schema is no JSON.
  */
-export function structuredFormat({ json, json_object, choice, regex }: StructuredOutputs): ReplyFormat {
+export function formatOf({ response_format: asked, structured_outputs }: FormatFields): ReplyFormat {
+  if (structured_outputs != null) {
+    if (asked != null && asked.type !== "text") throw wrongField(FIELD, "expected no response_format");
+    return structuredFormat(structured_outputs);
+  }
+  if (asked == null || asked.type === "text") return { type: "text" };
+  const schema = asked.type === "json_schema" ? asked.json_schema.schema ?? null : null;
+  return schema === null ? { type: "object" } : { type: "schema", schema, where: "response_format.json_schema.schema" };
+}
+
+function structuredFormat({ json, json_object, choice, regex }: StructuredOutputs): ReplyFormat {
   const asked = Object.entries({ json, json_object: json_object === true || null, choice, regex });
   const given = asked.flatMap(([name, value]) => value == null ? [] : [name]);
   if (given.length !== 1) {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { Content } from "../chat/content.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
 import { MAX_LOGPROBS, StreamOptions } from "./completions_schema.ts";
+import { AnyObject, FORMAT_FIELDS, Name } from "./format_fields.ts";
 import { SAMPLING_FIELDS } from "./sampling_fields.ts";
 import { Usage } from "./usage.ts";
 
@@ -10,14 +11,6 @@ import { Usage } from "./usage.ts";
 const MAX_MESSAGES = 4096, MAX_TOOLS = 256;
 /** Replies to one conversation. */
 const MAX_REPLIES = 128;
-
-/** Names of tools and formats, as OpenAI has them. */
-export const Name = z.string().regex(/^[a-zA-Z0-9_.-]{1,128}$/, {
-  error: "a name of up to 128 letters, digits, dots, dashes and underscores",
-});
-
-/** Any JSON object. */
-export const AnyObject = z.record(z.string(), z.unknown());
 
 const ToolCall = z.strictObject({
   id: z.string(),
@@ -79,40 +72,6 @@ const ToolChoice = z.union([
 /** Which tools may or must be called. */
 export type ToolChoice = z.infer<typeof ToolChoice>;
 
-const ResponseFormat = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("text") }),
-  z.strictObject({ type: z.literal("json_object") }),
-  z.strictObject({
-    type: z.literal("json_schema"),
-    json_schema: z.strictObject({
-      name: Name,
-      description: z.string().nullish(),
-      schema: AnyObject.nullish(),
-      strict: z.boolean().nullish(),
-    }),
-  }),
-]);
-
-/** Texts of one choice. */
-const MAX_CHOICES = 4096;
-
-/** vLLM's way to hold an answer to a format; one of the first four is given. */
-const StructuredOutputs = z.strictObject({
-  /** A schema, or its text. */
-  json: z.union([AnyObject, z.string()]).nullish(),
-  json_object: z.boolean().nullish(),
-  choice: z.array(z.string().min(1)).min(1).max(MAX_CHOICES).nullish(),
-  /** Of all of the answer. */
-  regex: z.string().min(1).nullish(),
-  grammar: unsupported(),
-  structural_tag: unsupported(),
-  whitespace_pattern: unsupported(),
-  disable_additional_properties: only(false),
-  ...ignored("disable_fallback", "disable_any_whitespace"),
-});
-/** vLLM's way to hold an answer to a format. */
-export type StructuredOutputs = z.infer<typeof StructuredOutputs>;
-
 /** How long the model is asked to reason. */
 export const Effort = z.enum(["low", "medium", "high"]);
 
@@ -130,7 +89,6 @@ export const ChatRequest = z.strictObject({
   tools: z.array(Tool).max(MAX_TOOLS).nullish(),
   tool_choice: ToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  response_format: ResponseFormat.nullish(),
   reasoning_effort: Effort.nullish(),
   /** As vLLM has it; the effort is what templates of gpt-oss know. */
   chat_template_kwargs: z.strictObject({ reasoning_effort: Effort.nullish() }).nullish(),
@@ -142,11 +100,6 @@ export const ChatRequest = z.strictObject({
   web_search_options: unsupported(),
   documents: unsupported(),
   chat_template: unsupported(),
-  guided_json: unsupported(),
-  guided_regex: unsupported(),
-  guided_choice: unsupported(),
-  guided_grammar: unsupported(),
-  structured_outputs: StructuredOutputs.nullish(),
   prompt_logprobs: unsupported(),
   truncate_prompt_tokens: unsupported(),
   allowed_token_ids: unsupported(),
@@ -159,6 +112,7 @@ export const ChatRequest = z.strictObject({
   include_stop_str_in_output: only(false),
   modalities: z.array(z.literal("text")).nullish(),
   ...ignored("prediction", "spaces_between_special_tokens", "add_special_tokens", "prompt_cache_retention"),
+  ...FORMAT_FIELDS,
   ...SAMPLING_FIELDS,
   /** Special tokens are structure, which the answer says in fields. */
   skip_special_tokens: only(true),

@@ -2,7 +2,9 @@
 import { Breath } from "../../breath.ts";
 import { StreamDecoder } from "../../text/stream_decoder.ts";
 import { ApiError, wrongField } from "../api_error.ts";
-import type { Generation, Outcome, ScoredToken } from "../engine/job.ts";
+import { constraintSource } from "../chat/constraints.ts";
+import { formatOf } from "../chat/structured_outputs.ts";
+import type { Generation, Outcome, ScoredToken, TokenMask } from "../engine/job.ts";
 import type { ServedModel } from "../engine/service.ts";
 import type { Call } from "../http/endpoint.ts";
 import { refuseLongPrompt, refuseManyTokens } from "../text/prompt_length.ts";
@@ -43,7 +45,9 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
   if (body.stream_options != null && body.stream !== true) throw wrongField("stream_options", "expected with stream");
   const echo = body.echo ?? false;
   if (body.max_tokens === 0 && !echo) throw wrongField("max_tokens", "expected at least 1, or echo");
-  const stopIds = stopIdsOf(body, model.stopIds), prompts = await promptsOf(body.prompt, model);
+  const stopIds = stopIdsOf(body, model.stopIds),
+    mask = await maskOf(body, model),
+    prompts = await promptsOf(body.prompt, model);
   if (prompts.length * n > MAX_REPLIES) {
     throw wrongField("n", `expected at most ${MAX_REPLIES} replies, got ${prompts.length * n}`);
   }
@@ -61,6 +65,7 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
       sampling: samplingOf(body, index % n, model.config.vocab),
       logprobs: body.logprobs ?? null,
       echo: echo && body.logprobs != null,
+      ...(mask === null ? {} : { mask: mask() }),
       watch: text.watch,
       client,
       requestId,
@@ -68,6 +73,16 @@ export async function startReplies(call: Call<CompletionRequest>, model: ServedM
     });
     return { index, prompt, text, generation };
   });
+}
+
+/** Makes what holds a reply to the format that is asked for; null: replies are free. */
+async function maskOf(body: CompletionRequest, { tokenizer, stopIds }: ServedModel): Promise<(() => TokenMask) | null> {
+  const format = formatOf(body);
+  if (format.type === "text") return null;
+  if (body.ignore_eos === true) throw wrongField("ignore_eos", "expected no constraint of the reply beside it");
+  const ends = Array.from(stopIds, (id) => tokenizer.specialName(id)).filter((name) => name !== null);
+  if (ends.length === 0) throw wrongField("model", "expected one of which a special token ends replies");
+  return await constraintSource(tokenizer, { format, ends });
 }
 
 async function promptsOf(prompt: CompletionRequest["prompt"], model: ServedModel): Promise<Int32Array[]> {

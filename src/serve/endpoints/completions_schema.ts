@@ -1,6 +1,7 @@
 /** What `/v1/completions` takes and gives. */
 import { z } from "zod";
 import { ignored, only, unsupported } from "../http/fields.ts";
+import { FORMAT_FIELDS } from "./format_fields.ts";
 import { SAMPLING_FIELDS } from "./sampling_fields.ts";
 import { Usage } from "./usage.ts";
 
@@ -49,16 +50,11 @@ export const CompletionRequest = z.strictObject({
   truncate_prompt_tokens: unsupported(),
   allowed_token_ids: unsupported(),
   logits_processors: unsupported(),
-  guided_json: unsupported(),
-  guided_regex: unsupported(),
-  guided_choice: unsupported(),
-  guided_grammar: unsupported(),
-  structured_outputs: unsupported(),
-  response_format: unsupported(),
   length_penalty: only(1),
   include_stop_str_in_output: only(false),
   // No tokens are added to prompts of gpt-oss.
   ...ignored("add_special_tokens", "spaces_between_special_tokens"),
+  ...FORMAT_FIELDS,
   ...SAMPLING_FIELDS,
 });
 /** The body of a request. */

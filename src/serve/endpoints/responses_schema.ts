@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { Content } from "../chat/content.ts";
 import { ignored, only, unsupported } from "../http/fields.ts";
-import { AnyObject, ChatLogProbs, Effort, FunctionFields, Name } from "./chat_schema.ts";
+import { ChatLogProbs, Effort, FunctionFields } from "./chat_schema.ts";
 import { MAX_LOGPROBS } from "./completions_schema.ts";
+import { AnyObject, Name } from "./format_fields.ts";
 import { SAMPLING_FIELDS } from "./sampling_fields.ts";
 
 /** Items of one input, and tools. */
