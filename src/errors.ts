@@ -217,12 +217,36 @@ export function oneLine(text: string): string {
 
 /** Characters of the longest line that says what went wrong. */
 const MAX_LINE = 300;
+/** Characters that are left of a word, for instance a path, before a line loses whole words. */
+const MIN_WORD = 60;
+/** Characters of a line that are looked at word by word. */
+const MAX_WORDS = 1 << 13;
 
 /**
- * A line that is not long, however long the names in it are: its middle is left out, as its ends say what and where.
+ * A line that is not long, however long the names in it are: the longest words lose their middle first, so that a file
+ * deep in a cache costs no tensor its name. Of what is still too long the middle is left out, as its ends say what and
+ * where.
  */
 export function clip(line: string): string {
-  if (line.length <= MAX_LINE) return line;
-  const half = (MAX_LINE - 1) / 2;
-  return `${line.slice(0, Math.ceil(half))}…${line.slice(-Math.floor(half))}`.toWellFormed();
+  let text = line.length > MAX_WORDS ? withoutMiddle(line, MAX_WORDS, 1 / 2) : line;
+  while (text.length > MAX_LINE) {
+    const word = text.split(" ").reduce((longest, one) => one.length > longest.length ? one : longest);
+    if (word.length <= MIN_WORD) break;
+    const most = Math.max(MIN_WORD, word.length - (text.length - MAX_LINE));
+    // The end of a path says more than its beginning.
+    text = text.replace(word, () => withoutMiddle(word, most, 1 / 3));
+  }
+  return (text.length > MAX_LINE ? withoutMiddleWords(text) : text).toWellFormed();
+}
+
+/** At most so many characters, `…` among them, of which a share stands before it. */
+function withoutMiddle(text: string, most: number, before: number): string {
+  const head = Math.floor((most - 1) * before);
+  return `${text.slice(0, head)}…${text.slice(text.length - (most - 1 - head))}`;
+}
+
+/** A line without its middle words, none of which is long. */
+function withoutMiddleWords(line: string): string {
+  const half = Math.floor(MAX_LINE / 2) - 2;
+  return `${line.slice(0, line.lastIndexOf(" ", half))} … ${line.slice(line.indexOf(" ", line.length - half) + 1)}`;
 }

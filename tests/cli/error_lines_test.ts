@@ -14,6 +14,26 @@ Deno.test("clip() leaves out the middle of long lines", () => {
   assert(clip("\u{1f600}".repeat(500)).isWellFormed());
 });
 
+Deno.test("clip() shortens long words first, the longest most, and then leaves out whole words", () => {
+  const path = `/root/.cache/${"d".repeat(200)}/model-00002-of-00002.safetensors`;
+  const tensor = "tensor model.layers.3.mlp.experts.gate_up_proj_blocks";
+  const line = clip(
+    `error: ${path}: ${tensor}: expected the shape [32, 5760, 90, 16], got [32, 5760, 90, 1]; another one`,
+  );
+  assertEquals(line.length, 300);
+  assert(/^error: \/root\/\.cache\/d+…d+\/model-00002-of-00002\.safetensors: tensor model/.test(line), line);
+  assert(line.endsWith(`: ${tensor}: expected the shape [32, 5760, 90, 16], got [32, 5760, 90, 1]; another one`));
+  const both = clip(`error: ${path}: the file ${path.replaceAll("d", "e").repeat(3)} is another one`);
+  assert(
+    /^error: \/root\S+safetensors: the file \/root\S+safetensors is another one$/.test(both) && both.length === 300,
+  );
+  const list = Array.from({ length: 90 }, (_, i) => `name_${i}`), words = clip(`expected ${list.join(", ")}, got "x"`);
+  assert(words.length <= 300 && words.length > 280, words);
+  assert(words.split(/[ ,]+/).every((word) => /^(?:expected|name_\d+|…|got|"x")$/.test(word)), words);
+  // What is quadratic would not end.
+  assertEquals(clip(`${"x".repeat(100)} `.repeat(100_000)).length <= 300, true);
+});
+
 Deno.test("names and values in a mistake are those that were given, with their line breaks and blanks", async () => {
   for (
     const [args, line] of [
