@@ -62,6 +62,18 @@ Deno.test("quantize() goes on after every place it can be stopped at, and the re
   }
 });
 
+Deno.test("quantize() fills a file up to the very byte that it may have, and not beyond", async () => {
+  using from = new TemporaryDirectory();
+  makeCheckpoint(from, new Random(9), { shape: SHAPE, layout: "hf_bf16" });
+  const files = async (shardBytes: number) => {
+    using to = new TemporaryDirectory();
+    const { bytes } = (await quantizeInto(from.path, to.path, "w_mxfp4", { shardBytes }))!;
+    return [names(to.path).filter((name) => name.endsWith(".safetensors")).length, bytes] as const;
+  };
+  const [one, bytes] = await files(2 ** 30);
+  assertEquals([one, await files(bytes), await files(bytes - 1)], [1, [1, bytes], [2, bytes]]);
+});
+
 Deno.test("quantize() stops when it is asked to, and says so", async () => {
   using from = new TemporaryDirectory();
   using to = new TemporaryDirectory();

@@ -25,7 +25,8 @@ Deno.test("holds() counts what sequences have of their own and a page to grow, t
   // Where the context ends nothing grows, but the last page is written to.
   assertEquals(fewest([{ length: 128, shared: 128 }], { context: 128 }), 1 + 2 + 2);
   assertEquals([fewest([{ length: 128, shared: 128 }]), fewest([{ length: 0, shared: 0 }])], [1 + 2 + 2, 1 + 1 + 2]);
-  // A kind of layers that there is none of takes nothing.
+  // However many layers there are of a kind they share its pages, and a kind of which there is none takes nothing.
+  assertEquals(fewest([one, one], { kinds: { full: 1, sliding: 1, window: 20 } }), 2 * (3 + 2) + 2);
   assertEquals(fewest([one, one], { kinds: { ...KINDS, sliding: 0 } }), 2 * 3);
   assertEquals(fewest([one, one], { kinds: { ...KINDS, full: 0 } }), 2 * 2 + 2);
 });
