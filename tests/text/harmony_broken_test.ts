@@ -91,6 +91,14 @@ Deno.test("parseReply() calls no tool for what follows a message without <|start
   says(" to=f", { malformed: true, recipient: "f", end: "eof" });
 });
 
+Deno.test("parseReply() takes no word for a role where no <|start|> stands before it", () => {
+  // OpenAI's parser refuses it. Who is not named is the assistant, whose reply it is.
+  says("<|channel|>final<|message|>a<|end|><|startoftext|>user<|message|>b<|return|>", {
+    channel: "final",
+    content: "a",
+  }, { malformed: true, role: "assistant", contentType: "user", content: "b", end: "return" });
+});
+
 Deno.test("parseReply() waits for a header of 256 UTF-16 units and no longer, in each message", () => {
   const long = (length: number) => "final ".padEnd(length, "a"), type = "a".repeat(250);
   const sound = { channel: "final", contentType: type, content: "c", end: "end" } as const;
