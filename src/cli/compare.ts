@@ -53,6 +53,9 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   refuseTwoForms(options);
   const sides = sideChoices(options), { out = null } = options;
   const { name, sha256, text } = readTextFile(options.text, "--text");
+  if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
+    note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
+  }
   const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
   const measure = options["dry-run"] ? pretendedScales(calibrations) : calibratedScales;
   const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];

@@ -111,6 +111,16 @@ Deno.test("compare compares backends", async () => {
   assertMatch(stdout, /^suspects: none/m);
 });
 
+Deno.test("compare says where nothing was given in which the settings could differ", async () => {
+  const note = /^note: A and B are the same setting; --b /;
+  const same = await compared(["--limit", "3", "--dtype", "f32"]);
+  assertEquals(same.code, 0, same.stderr);
+  assertMatch(same.stderr, note);
+  // Who names a side has thought of it.
+  const meant = await compared(["--limit", "3", "--a", "scheme=w_mxfp4"]);
+  assertEquals([meant.code, note.test(meant.stderr)], [0, false], meant.stderr);
+});
+
 const REFUSED: [args: string[], what: RegExp][] = [
   [["--a", "sheme=w_mxfp4"], /--a: sheme: unknown setting; did you mean scheme\?/],
   [["--b", "scheme"], /--b: expected settings such as scheme=/],

@@ -47,7 +47,7 @@ Deno.test({
     const lines = drawn(terminal.shown).filter((line) => line !== "");
     assertEquals(lines.slice(-2), [
       `report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`,
-      "next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation",
+      "next: mxoss compare --text FILE --b scheme=... shows two settings operation by operation",
     ]);
   },
 });

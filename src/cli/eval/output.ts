@@ -79,6 +79,6 @@ export function refuseOtherResults<Protocol>(directory: string, kind: ResultsKin
 export function sayWhere(out: string, several: boolean): void {
   noteFolded(`report: ${out}/report.html, for a browser; mxoss report ${out} prints these tables again`);
   if (several) {
-    noteFolded("next: mxoss compare --a scheme=... --b scheme=... shows two settings operation by operation");
+    noteFolded("next: mxoss compare --text FILE --b scheme=... shows two settings operation by operation");
   }
 }
