@@ -176,5 +176,7 @@ Deno.test("levelOf() gives SciPy's quantiles", () => {
 
 Deno.test("holm() gives statsmodels' corrected p-values", () => {
   holm([0.01, 0.04, 0.03, 0.005]).forEach((p, i) => assertAlmostEquals(p, [0.03, 0.06, 0.06, 0.02][i]!, 1e-12));
-  assertEquals(holm([]), []);
+  holm([0.01, 0.04, 0.03, 0.8]).forEach((p, i) => assertAlmostEquals(p, [0.04, 0.09, 0.09, 0.8][i]!, 1e-12));
+  // A probability stays one.
+  assertEquals([holm([0.6, 0.9, 0.8]), holm([])], [[1, 1, 1], []]);
 });
