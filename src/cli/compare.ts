@@ -53,9 +53,6 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
   refuseTwoForms(options);
   const sides = sideChoices(options), { out = null } = options;
   const { name, sha256, text } = readTextFile(options.text, "--text");
-  if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
-    note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
-  }
   const calibrations: { readonly setting: Setting; readonly tokens: number }[] = [];
   const measure = options["dry-run"] ? pretendedScales(calibrations) : calibratedScales;
   const [a, b] = await planSides(sides, options, measure) as [PlannedSetting, PlannedSetting];
@@ -91,6 +88,10 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     }
   }
 
+  // What is refused is said in one line.
+  if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
+    note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
+  }
   using interrupt = new Interrupt();
   const { alarm = DEFAULT_ALARM } = options;
   const protocol = {

@@ -116,6 +116,9 @@ Deno.test("compare says where nothing was given in which the settings could diff
   const same = await compared(["--limit", "3", "--dtype", "f32"]);
   assertEquals(same.code, 0, same.stderr);
   assertMatch(same.stderr, note);
+  // What is refused later is one line all the same.
+  const refused = await compared(["--out", `${TINY}/config.json`]);
+  assertMatch(refused.stderr, /^error: [^\n]+\n$/);
   // Who names a side has thought of it.
   const meant = await compared(["--limit", "3", "--a", "scheme=w_mxfp4"]);
   assertEquals([meant.code, note.test(meant.stderr)], [0, false], meant.stderr);
