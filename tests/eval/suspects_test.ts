@@ -60,6 +60,7 @@ Deno.test("the first position and the share of rows are said where they are not 
 
 Deno.test("what is not finite is said by sides, and what overflows only between them as that", () => {
   assertEquals(hints({}, [], [3, 0]), ["elements that are NaN or infinite: 3 under B"]);
+  assertEquals(hints({}, [], [1, 0]), ["elements that are NaN or infinite: 1 under B"]);
   assertEquals(hints({}, [], [0, 2]), ["2 differences beyond float32"]);
 });
 
@@ -78,4 +79,26 @@ Deno.test("of an operation's input it is said what one side loses more than twic
     [],
   ]);
   assertEquals([input(null, counts(7, 0), said, 1), input(null, counts(7, 0), "cache.key")], [[], []]);
+});
+
+Deno.test("a layer is suspect whose formats explain its error, but not that it is twice its peers'", () => {
+  const suspects = (errors: number[], explained: number) => {
+    const operations = errors.map((relativeError, layer) => {
+      const own = { relativeError, nonFinite: 0 };
+      return { layer, operation: "q_proj", own, total: own, explained, outliers: [] } as unknown as OperationDivergence;
+    });
+    const none = { firstPosition: null, affectedRows: 0, experts: new Map<number, number>() };
+    return findSuspects(operations, () => none, [], side([]), side([], "bf16", "reference"))
+      .map(({ layer, evidence, hints }) => [layer, evidence, ...hints]);
+  };
+  // Explained by 0.1, up to four times it; peers have 0.1 in the middle.
+  assertEquals(suspects([0.1, 0.09, 0.21, 0.1], 0.1), [[2, "own", "2.1 times the median of the other layers"]]);
+  assertEquals([suspects([0.1, 0.09, 0.2, 0.1], 0.1), suspects([0.2, 0.2, 0.39], 0.1)], [[], []]);
+  assertEquals(suspects([0.1, 0.09, 0.41, 0.1], 0.1), [[2, "own"]]);
+  // Where nothing is explained rounding alone is, up to 1e-4; a layer alone has no peers.
+  assertEquals([suspects([1e-5, 1e-5, 9e-5], 0), suspects([1e-5, 1e-5, 1.1e-4], 0), suspects([0.39], 0.1)], [
+    [],
+    [[2, "own"]],
+    [],
+  ]);
 });

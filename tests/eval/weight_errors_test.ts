@@ -114,6 +114,18 @@ Deno.test("compareWeights() counts in all of a matrix that is decoded in several
   assertEquals([codesChanged! * elements, scalesChanged! * elements / 32, atMax, flushed], [5, 2, 2, 0]);
 });
 
+Deno.test("compareWeights() counts a number of several bytes once, whichever of them changes", async () => {
+  using first = new TemporaryDirectory(), second = new TemporaryDirectory();
+  const a = open(first, "hf_bf16", 1), b = open(second, "hf_bf16", 1), { weight } = b.source.tree.layers[0]!.q;
+  const { path } = b.source.files[weight.file]!, bytes = Deno.readFileSync(path);
+  // Of the first number and the third the first byte, of the second and the last the other one, of the ninth both.
+  const last = weight.rows * weight.cols - 1;
+  for (const at of [0, 3, 4, 16, 17, 2 * last + 1]) bytes[weight.offset + at]! ^= 1;
+  Deno.writeFileSync(path, bytes);
+  const { codesChanged, elements, scalesChanged, atMax } = find(await compareWeights(a.source, b.source), 0, "q_proj");
+  assertEquals([codesChanged! * elements, scalesChanged, atMax], [5, null, null]);
+});
+
 Deno.test("QuantizedChanges counts as encoding both rows does, of the same experts only", () => {
   const format: InputFormat = { kind: "mx", element: "e3m2", rule: "even" };
   const tensor = { name: "x", layer: 0, operation: "experts.swiglu", format } as const;
