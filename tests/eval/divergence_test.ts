@@ -153,3 +153,18 @@ Deno.test("compareSides() refuses models of different shapes", async () => {
   );
   await a.session.close();
 });
+
+Deno.test("compare lists the tensors that either side quantizes by layer, in the order of the pass", async () => {
+  const cached = () => openSide(undefined, { kvCacheDtype: "fp8" });
+  const rounded = () => openSide(quantized(() => ({ kind: "fp8_token" })));
+  // Values are stored where they are projected, keys after they are rotated.
+  const names = ["cache.value", "cache.key", "experts.gate_up_proj.input", "experts.down_proj.input"];
+  for (const [first, second] of [[cached, rounded], [rounded, cached]] as const) {
+    const { tensors } = await compared(first(), second(), [SOME_TOKENS.subarray(0, 4)]);
+    assertEquals(
+      tensors.map(({ layer, name }) => `${layer} ${name}`),
+      [0, 1, 2, 3].flatMap((layer) => names.map((name) => `${layer} ${name}`)),
+    );
+    assertEquals(tensors.map(({ a, b }) => a !== null && b !== null), Array(16).fill(false));
+  }
+});
