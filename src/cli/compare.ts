@@ -88,10 +88,6 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     }
   }
 
-  // What is refused is said in one line.
-  if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
-    note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
-  }
   using interrupt = new Interrupt();
   const { alarm = DEFAULT_ALARM } = options;
   const protocol = {
@@ -137,6 +133,10 @@ export async function compareCommand({ options }: Parsed<typeof COMPARE.options>
     ? compareTables(results, options.all)
     : llamaCppLines(predictionsIn(divergence));
   await writeOut(options.json ? json : `${folded(lines).join("\n")}\n`);
+  // Not before, as what is refused on the way is one line.
+  if (options.a === undefined && options.b === undefined && (options.model ?? []).length < 2) {
+    note("note: A and B are the same setting; --b K=V,... makes B another, for instance --b scheme=w_mxfp4_a_mxfp4");
+  }
   if (out !== null && !options.json) sayWhere(out, false);
   return judge(options["fail-above"] ?? [], divergence, note);
 }
