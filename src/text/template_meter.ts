@@ -38,6 +38,103 @@ interface Extent {
   readonly depth: number;
 }
 
+/** Steps that are left, and the time. */
+class Fuel {
+  #left: number;
+  #untilLook = LOOK;
+  readonly #deadline = performance.now() + MAX_TIME;
+
+  constructor(steps: number) {
+    this.#left = steps;
+  }
+
+  burn(steps: number): void {
+    this.#left -= steps;
+    if (this.#left < 0) throw new Error("takes too many steps");
+    if (--this.#untilLook > 0) return;
+    this.#untilLook = LOOK;
+    if (performance.now() > this.#deadline) throw new Error(`takes more than ${MAX_TIME} ms`);
+  }
+}
+
+/** Sizes of values, each of which is found once. */
+class Sizes {
+  readonly #extents = new WeakMap<Value, Extent>();
+  readonly #guarded = new WeakSet<Value>();
+
+  /** @param most Largest size of a value. */
+  constructor(readonly most: number) {}
+
+  /** What a value comes to; refuses what is too large. */
+  of(value: Value): Extent {
+    const extent = this.#extent(value);
+    if (extent.size > this.most) throw tooLarge();
+    return extent;
+  }
+
+  /** Size of what a node came to; `outer` is the node that it is a part of. */
+  ofNode(value: Value, node: Node, outer: Node | null): number {
+    if (value.type !== "NamespaceValue") return this.of(value).size;
+    // It alone can change, so its size is not kept, and no value may hold it.
+    const isHeld = outer?.type === "Set" && (outer["assignee"] as Node).type === "MemberExpression" &&
+      outer.value === node;
+    if (isHeld) throw heldNamespace();
+    if (outer?.type === "MemberExpression" || outer?.type === "Set") return 1;
+    let size = 0;
+    for (const held of (value.value as ReadonlyMap<string, Value>).values()) {
+      if (held.type === "NamespaceValue") throw heldNamespace();
+      size += ELEMENT + this.#extent(held).size;
+    }
+    if (size > this.most) throw tooLarge();
+    return size;
+  }
+
+  #extent(value: Value, within = 0): Extent {
+    const { value: held } = value;
+    if (typeof held === "string") return { size: held.length, depth: 1 };
+    if (value.type === "NamespaceValue") throw heldNamespace();
+    const parts = Array.isArray(held) ? held as Value[] : held instanceof Map ? [...held as Map<string, Value>] : null;
+    if (parts === null) return { size: 1, depth: 1 };
+    const known = this.#extents.get(value);
+    if (known !== undefined) return known;
+    if (within > MAX_DEPTH) throw new Error(`holds lists more than ${MAX_DEPTH} deep`);
+    let size = 1, depth = 0;
+    for (const part of parts) {
+      const [key, inner] = Array.isArray(part) ? part : ["", part];
+      const extent = this.#extent(inner, within + 1);
+      size += ELEMENT + key.length + extent.size;
+      depth = Math.max(depth, extent.depth);
+    }
+    const extent = { size, depth: depth + 1 };
+    if (extent.depth > MAX_DEPTH) throw new Error(`holds lists more than ${MAX_DEPTH} deep`);
+    this.#extents.set(value, extent);
+    return extent;
+  }
+
+  /** A text's `replace`, which can make a text as long as two others' product, checks that first. */
+  guard(text: Value): void {
+    const { value: old } = text, { most } = this;
+    if (typeof old !== "string" || this.#guarded.has(text)) return;
+    this.#guarded.add(text);
+    const replace = text.builtins?.get("replace");
+    if (replace === undefined) return;
+    const original = replace.value as Function;
+    replace.value = (args: Value[], scope: unknown): Value => {
+      const fresh = args[1]?.value;
+      if (typeof fresh === "string" && (old.length + 1) * fresh.length > most) throw tooLarge();
+      return original(args, scope);
+    };
+  }
+}
+
+/** A node whose parts are evaluated. */
+interface Parent {
+  readonly node: Node;
+  /** Size of what it takes a member of, and whether it looks for a character of it. */
+  objectSize: number;
+  indexesText: boolean;
+}
+
 /**
  * The interpreter with bounds.
  *
@@ -49,21 +146,16 @@ export function metered<E>(
   inputLength: number,
   templateLength: number,
 ): RuntimeClass<E> {
-  const mostSize = SIZE + SIZE_PER_CHARACTER * inputLength;
   return class Metered extends Interpreter {
-    #left = STEPS + STEPS_PER_CHARACTER * inputLength;
-    #deadline = performance.now() + MAX_TIME;
-    #untilLook = LOOK;
-    /** The node whose parts are evaluated, and the size of what it takes a member of. */
-    #parent: { readonly node: Node; objectSize: number; indexesText: boolean } | null = null;
+    readonly #fuel = new Fuel(STEPS + STEPS_PER_CHARACTER * inputLength);
+    readonly #sizes = new Sizes(SIZE + SIZE_PER_CHARACTER * inputLength);
+    #parent: Parent | null = null;
     /** The filter whose arguments come next. */
     #filter: { readonly name: string; readonly extent: Extent } | null = null;
-    readonly #extents = new WeakMap<Value, Extent>();
-    readonly #guarded = new WeakSet<Value>();
 
     override evaluate(node: Node | undefined, scope: unknown): Value {
       if (node === undefined) return super.evaluate(node, scope);
-      this.#burn(node.type === "Macro" || node.type === "CallStatement" ? 1 + templateLength / ELEMENT : 1);
+      this.#fuel.burn(node.type === "Macro" || node.type === "CallStatement" ? 1 + templateLength / ELEMENT : 1);
       const outer = this.#parent, filter = this.#filter, own = { node, objectSize: 0, indexesText: false };
       this.#parent = own;
       this.#filter = null;
@@ -74,42 +166,36 @@ export function metered<E>(
         this.#parent = outer;
         this.#filter = filter;
       }
-      const size = this.#check(value, node, outer?.node ?? null);
-      if (MAKES.has(node.type)) this.#burn(size / PER_STEP);
+      const size = this.#sizes.ofNode(value, node, outer?.node ?? null);
+      if (MAKES.has(node.type)) this.#fuel.burn(size / PER_STEP);
       // A method goes through its object, and so does a slice, and what looks for a text's character.
       const reads = value.type === "FunctionValue" || own.indexesText ||
         (node["property"] as Node | undefined)?.type === "SliceExpression";
-      if (reads) this.#burn(own.objectSize / PER_STEP);
+      if (reads) this.#fuel.burn(own.objectSize / PER_STEP);
       if (outer !== null) this.#use(value, size, node, outer);
       return value;
     }
 
     /** What a node's parent does with its value. */
-    #use(
-      value: Value,
-      size: number,
-      node: Node,
-      parent: { readonly node: Node; objectSize: number; indexesText: boolean },
-    ): void {
+    #use(value: Value, size: number, node: Node, parent: Parent): void {
       const outer = parent.node;
-      if (READS.has(outer.type)) this.#burn(size / PER_STEP);
-      else if (outer.type === "BinaryExpression") this.#burn(size / PER_STEP_COMPARED);
+      if (READS.has(outer.type)) this.#fuel.burn(size / PER_STEP);
+      else if (outer.type === "BinaryExpression") this.#fuel.burn(size / PER_STEP_COMPARED);
       else if (outer.type === "For" && (outer["iterable"] as Node)["lhs"] === node || outer["iterable"] === node) {
         // An iteration of a loop with an empty body takes no step.
-        this.#burn(size / 4);
+        this.#fuel.burn(size / 4);
       }
       if (outer.type === "MemberExpression" && outer["object"] === node) {
         parent.objectSize = size;
         parent.indexesText = value.type === "StringValue" && outer["computed"] === true;
-        this.#guard(value);
+        this.#sizes.guard(value);
       }
     }
 
     override applyFilter(operand: Value, filter: Node, scope: unknown): Value {
-      const name = filterName(filter), extent = this.#extent(operand);
-      if (extent.size > mostSize) throw tooLarge();
-      this.#burn(extent.size / PER_STEP);
-      this.#guard(operand);
+      const name = filterName(filter), extent = this.#sizes.of(operand);
+      this.#fuel.burn(extent.size / PER_STEP);
+      this.#sizes.guard(operand);
       const before = this.#filter;
       this.#filter = { name, extent };
       try {
@@ -125,79 +211,9 @@ export function metered<E>(
       if (filter === null || !GROWS.has(filter.name)) return result;
       for (const { value } of [...result[0], ...result[1].values()]) {
         const length = typeof value === "string" ? value.length : typeof value === "number" ? Math.abs(value) : 0;
-        if ((filter.extent.size + 1) * (length * filter.extent.depth + 1) > mostSize) throw tooLarge();
+        if ((filter.extent.size + 1) * (length * filter.extent.depth + 1) > this.#sizes.most) throw tooLarge();
       }
       return result;
-    }
-
-    #burn(steps: number): void {
-      this.#left -= steps;
-      if (this.#left < 0) throw new Error("takes too many steps");
-      if (--this.#untilLook > 0) return;
-      this.#untilLook = LOOK;
-      if (performance.now() > this.#deadline) throw new Error(`takes more than ${MAX_TIME} ms`);
-    }
-
-    /** Size of what a node came to; refuses what is too large. */
-    #check(value: Value, node: Node, outer: Node | null): number {
-      if (value.type === "NamespaceValue") {
-        // It alone can change, so its size is not kept, and no value may hold it.
-        const isHeld = outer?.type === "Set" && (outer["assignee"] as Node).type === "MemberExpression" &&
-          outer.value === node;
-        if (isHeld) throw heldNamespace();
-        if (outer?.type === "MemberExpression" || outer?.type === "Set") return 1;
-        let size = 0;
-        for (const held of (value.value as ReadonlyMap<string, Value>).values()) {
-          if (held.type === "NamespaceValue") throw heldNamespace();
-          size += ELEMENT + this.#extent(held).size;
-        }
-        if (size > mostSize) throw tooLarge();
-        return size;
-      }
-      const { size } = this.#extent(value);
-      if (size > mostSize) throw tooLarge();
-      return size;
-    }
-
-    #extent(value: Value, within = 0): Extent {
-      const { value: held } = value;
-      if (typeof held === "string") return { size: held.length, depth: 1 };
-      if (value.type === "NamespaceValue") throw heldNamespace();
-      const parts = Array.isArray(held)
-        ? held as Value[]
-        : held instanceof Map
-        ? [...held as Map<string, Value>]
-        : null;
-      if (parts === null) return { size: 1, depth: 1 };
-      const known = this.#extents.get(value);
-      if (known !== undefined) return known;
-      if (within > MAX_DEPTH) throw new Error(`holds lists more than ${MAX_DEPTH} deep`);
-      let size = 1, depth = 0;
-      for (const part of parts) {
-        const [key, inner] = Array.isArray(part) ? part : ["", part];
-        const extent = this.#extent(inner, within + 1);
-        size += ELEMENT + key.length + extent.size;
-        depth = Math.max(depth, extent.depth);
-      }
-      const extent = { size, depth: depth + 1 };
-      if (extent.depth > MAX_DEPTH) throw new Error(`holds lists more than ${MAX_DEPTH} deep`);
-      this.#extents.set(value, extent);
-      return extent;
-    }
-
-    /** A text's `replace`, which can make a text as long as two others' product, checks that first. */
-    #guard(text: Value): void {
-      const { value: old } = text;
-      if (typeof old !== "string" || this.#guarded.has(text)) return;
-      this.#guarded.add(text);
-      const replace = text.builtins?.get("replace");
-      if (replace === undefined) return;
-      const original = replace.value as Function;
-      replace.value = (args: Value[], scope: unknown): Value => {
-        const fresh = args[1]?.value;
-        if (typeof fresh === "string" && (old.length + 1) * fresh.length > mostSize) throw tooLarge();
-        return original(args, scope);
-      };
     }
   };
 }
